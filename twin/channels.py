@@ -1,0 +1,100 @@
+"""Names, units and kinds of every control and every sensor the project speaks of.
+
+Units are the ones used inside emtwin (angstrom, radian, volt, second, ampere, kelvin, pascal, tesla); "1" is dimensionless.
+A control is something the console can be told. A channel is something the instrument reports, and its kind says what it is worth:
+
+- ``echo``           the command repeated back: no evidence about the column;
+- ``measured``       a physical measurement, with noise, bias and quantisation of its own;
+- ``derived``        computed by the instrument from other things;
+- ``last-measured``  the value of the last time somebody measured it, however long ago.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["echo", "measured", "derived", "last-measured"]
+
+
+class Control(msgspec.Struct, frozen=True):
+    """Something the console can be told: its name, unit, and the range a command may take."""
+
+    name: str
+    unit: str
+    lowest: float
+    highest: float
+    doc: str = ""
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """Something the instrument reports: its name, unit, kind and nominal rate in hertz."""
+
+    name: str
+    unit: str
+    kind: Kind
+    rate: float
+    doc: str = ""
+
+
+CONTROLS: tuple[Control, ...] = (
+    Control("C10", "angstrom", -2000.0, 2000.0, "defocus coefficient asked of the objective lens, relative to the user's zero"),
+    Control("C12.a", "angstrom", -500.0, 500.0, "two-fold astigmatism asked of the stigmator, cosine part"),
+    Control("C12.b", "angstrom", -500.0, 500.0, "two-fold astigmatism asked of the stigmator, sine part"),
+    Control("beam_shift.x", "angstrom", -500.0, 500.0, "position of the scan's centre asked of the deflectors"),
+    Control("beam_shift.y", "angstrom", -500.0, 500.0, "position of the scan's centre asked of the deflectors"),
+    Control("stage.x", "angstrom", -1e7, 1e7, "stage position asked for"),
+    Control("stage.y", "angstrom", -1e7, 1e7, "stage position asked for"),
+)
+
+CHANNELS: tuple[Channel, ...] = (
+    Channel("lens.condenser1", "1", "echo", 1.0),
+    Channel("lens.condenser2", "1", "echo", 1.0),
+    Channel("lens.condenser3", "1", "echo", 1.0),
+    Channel("lens.objective", "1", "echo", 10.0, "normalised excitation as commanded"),
+    Channel("lens.diffraction", "1", "echo", 0.5),
+    Channel("lens.projector", "1", "echo", 0.5),
+    Channel("C10.commanded", "angstrom", "echo", 10.0),
+    Channel("C12.a.commanded", "angstrom", "echo", 1.0),
+    Channel("C12.b.commanded", "angstrom", "echo", 1.0),
+    Channel("beam_shift.x.commanded", "angstrom", "echo", 10.0),
+    Channel("beam_shift.y.commanded", "angstrom", "echo", 10.0),
+    Channel("gun.high_tension", "volt", "measured", 10.0, "through a divider: biased by up to a few parts in a thousand, and coarse"),
+    Channel("gun.emission", "ampere", "measured", 1.0, "emission is not beam current"),
+    Channel("gun.pressure", "pascal", "measured", 0.1),
+    Channel("column.pressure", "pascal", "measured", 0.1),
+    Channel("objective.current", "1", "measured", 10.0, "relative deviation of the coil current from its set value"),
+    Channel("objective.temperature", "kelvin", "measured", 1.0, "coil temperature; focus follows it with a lag"),
+    Channel("water.in.temperature", "kelvin", "measured", 1.0),
+    Channel("water.out.temperature", "kelvin", "measured", 1.0),
+    Channel("room.temperature", "kelvin", "measured", 0.2),
+    Channel("room.pressure", "pascal", "measured", 0.1),
+    Channel("field.x", "tesla", "measured", 100.0, "stray magnetic field, mains included"),
+    Channel("field.y", "tesla", "measured", 100.0, "stray magnetic field, mains included"),
+    Channel("stage.x", "angstrom", "measured", 10.0, "encoder: fine steps, but the specimen is elsewhere by tenths of a micron"),
+    Channel("stage.y", "angstrom", "measured", 10.0, "encoder: fine steps, but the specimen is elsewhere by tenths of a micron"),
+    Channel("stage.z", "angstrom", "measured", 1.0),
+    Channel("stage.alpha", "radian", "measured", 1.0),
+    Channel("stage.beta", "radian", "measured", 1.0),
+    Channel("holder.temperature", "kelvin", "measured", 1.0),
+    Channel("screen.current", "ampere", "last-measured", 0.1, "valid only from when the screen was last in the beam"),
+    Channel("corrector.C12.a", "angstrom", "last-measured", 0.1, "from the last tableau; stale from then on"),
+    Channel("corrector.C12.b", "angstrom", "last-measured", 0.1, "from the last tableau; stale from then on"),
+    Channel("corrector.C30", "angstrom", "last-measured", 0.1, "from the last tableau; stale from then on"),
+    Channel("haadf.black", "count", "measured", 1.0, "detector level per pixel with the beam blanked"),
+)
+
+
+def control(name: str) -> Control:
+    """The control of that name; ValueError if there is none."""
+    for item in CONTROLS:
+        if item.name == name:
+            return item
+    raise ValueError(f"unknown control {name!r}; the controls are {', '.join(c.name for c in CONTROLS)}")
+
+
+def channel(name: str) -> Channel:
+    """The channel of that name; ValueError if there is none."""
+    for item in CHANNELS:
+        if item.name == name:
+            return item
+    raise ValueError(f"unknown channel {name!r}; the channels are {', '.join(c.name for c in CHANNELS)}")
