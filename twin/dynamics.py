@@ -1,0 +1,130 @@
+"""How the state moves in time: a linear stochastic differential equation dx = F x dt + dw, E[dw dw^T] = Q dt.
+
+Its constants are assumptions with names; `discretise` is exact for any interval (Van Loan 1978: one matrix exponential gives the
+transition and the accumulated noise). Commands enter as jumps: `command_focus`, `move_stage`.
+"""
+
+import msgspec
+import numpy as np
+from scipy.linalg import expm
+
+from twin.state import Layout
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Assumed rates of drift. Random walks in unit/sqrt(s); ``*_time`` are time constants in seconds."""
+
+    c10: float = 3.1
+    c12: float = 2.1
+    c21: float = 6.0
+    c23: float = 2.5
+    c30: float = 80.0
+    ht_std: float = 0.4
+    ht_time: float = 120.0
+    current_std: float = 0.15
+    current_time: float = 60.0
+    temperature: float = 0.012
+    lag_time: float = 170.0
+    drift_std: float = 0.16
+    drift_time: float = 150.0
+    position: float = 0.02
+    memory_time: float = 8.0
+    memory_slow_time: float = 40.0
+    memory_share: float = 0.02
+    memory_std: float = 0.4
+    source: float = 2e-4
+    gain: float = 4e-4
+    black: float = 0.05
+    thickness_per_move: float = 6.0
+    velocity_per_move: float = 0.06
+
+
+class Dynamics(msgspec.Struct, frozen=True):
+    """Drift matrix ``drift`` [n, n] in 1/s and diffusion ``diffusion`` [n] (diagonal of Q) for a layout."""
+
+    layout: Layout
+    rates: Rates
+    drift: np.ndarray
+    diffusion: np.ndarray
+
+    def discretise(self, interval: float) -> tuple[np.ndarray, np.ndarray]:
+        """Transition A [n, n] and factor L [n, n] (L L^T the accumulated noise) over ``interval`` seconds; ValueError if negative or not finite."""
+        if not (np.isfinite(interval) and interval >= 0):
+            raise ValueError(f"an interval of {interval} s: time must be finite and may not run backwards")
+        n = len(self.layout)
+        block = np.zeros((2 * n, 2 * n))
+        block[:n, :n] = -self.drift
+        block[:n, n:] = np.diag(self.diffusion)
+        block[n:, n:] = self.drift.T
+        grown = expm(block * interval)
+        transition = grown[n:, n:].T
+        noise = transition @ grown[:n, n:]
+        return transition, _factor(0.5 * (noise + noise.T))
+
+
+def _factor(covariance: np.ndarray) -> np.ndarray:
+    """A square root of a positive semidefinite matrix, by eigenvalues after scaling (the entries span ten decades)."""
+    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    values, vectors = np.linalg.eigh(covariance / scale[:, None] / scale[None, :])
+    return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))[None, :]
+
+
+def standard_dynamics(layout: Layout, rates: Rates | None = None) -> Dynamics:
+    """Random walks, Ornstein-Uhlenbeck processes, lags and decaying memories for the entries of `standard_layout`."""
+    rates = rates or Rates()
+    n = len(layout)
+    drift, diffusion = np.zeros((n, n)), np.zeros(n)
+
+    def walk(name: str, rate: float):
+        diffusion[layout.index(name)] = rate**2
+
+    def relax(name: str, std: float, time: float):
+        place = layout.index(name)
+        drift[place, place] = -1.0 / time
+        diffusion[place] = 2.0 * std**2 / time
+
+    walk("C10", rates.c10)
+    for name in ("C12a", "C12b"):
+        walk(name, rates.c12)
+    for name in ("C21a", "C21b"):
+        walk(name, rates.c21)
+    for name in ("C23a", "C23b"):
+        walk(name, rates.c23)
+    walk("C30", rates.c30)
+    relax("C10.memory", rates.memory_std, rates.memory_time)
+    relax("C10.memory.slow", rates.memory_std, rates.memory_slow_time)
+    relax("HT", rates.ht_std, rates.ht_time)
+    relax("current", rates.current_std, rates.current_time)
+    walk("T", rates.temperature)
+    lagged, driver = layout.index("T.lagged"), layout.index("T")
+    drift[lagged, lagged], drift[lagged, driver] = -1.0 / rates.lag_time, 1.0 / rates.lag_time
+    for axis in "xy":
+        relax("v" + axis, rates.drift_std, rates.drift_time)
+        drift[layout.index(axis), layout.index("v" + axis)] = 1.0
+        walk(axis, rates.position)
+    walk("source", rates.source)
+    walk("gain", rates.gain)
+    walk("black", rates.black)
+    return Dynamics(layout, rates, drift, diffusion)
+
+
+def command_focus(dynamics: Dynamics, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """What a focus command of ``step`` angstrom adds to the state: mean [n] and standard deviation [n] of the jump.
+
+    A share of the step is not there at once and comes with two time constants. How large the share is, is known to its half.
+    """
+    mean, std = np.zeros(len(dynamics.layout)), np.zeros(len(dynamics.layout))
+    for name in ("C10.memory", "C10.memory.slow"):
+        place = dynamics.layout.index(name)
+        mean[place] = -dynamics.rates.memory_share * step
+        std[place] = 0.6 * abs(dynamics.rates.memory_share * step)
+    return mean, std
+
+
+def move_stage(dynamics: Dynamics) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """What a stage move does: mean [n] and standard deviation [n] of the jump, and the entries whose place on their circle is lost."""
+    layout, rates = dynamics.layout, dynamics.rates
+    std = np.zeros(len(layout))
+    std[layout.index("thickness")] = rates.thickness_per_move
+    std[layout.index("vx")] = std[layout.index("vy")] = rates.velocity_per_move
+    return np.zeros(len(layout)), std, ("x", "y")
