@@ -1,0 +1,115 @@
+"""Aberrations after Krivanek, to fifth order, held Cartesian: chi and its basis, the polar form and the CEOS names.
+
+chi(k) = (2 pi / lambda) sum_nm theta^(n+1) / (n+1) (C_nma cos m phi + C_nmb sin m phi), theta = lambda |k|, phi = atan2(ky, kx);
+the wave in the aperture is multiplied by exp(-i chi). Coefficients are in angstrom. Defocus is -C10.
+"""
+
+import math
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+
+_ORDERS: tuple[tuple[int, int], ...] = (
+    *((1, 0), (1, 2), (2, 1), (2, 3), (3, 0), (3, 2), (3, 4)),
+    *((4, 1), (4, 3), (4, 5), (5, 0), (5, 2), (5, 4), (5, 6)),
+)
+
+
+def _terms() -> tuple[tuple[str, int, int, str], ...]:
+    found = []
+    for n, m in _ORDERS:
+        found += [(f"C{n}{m}", n, m, "a")] if m == 0 else [(f"C{n}{m}{part}", n, m, part) for part in "ab"]
+    return tuple(found)
+
+
+_TERMS = _terms()
+NAMES: tuple[str, ...] = tuple(term[0] for term in _TERMS)
+"""The 25 Cartesian coefficients in the order in which every vector of them is held."""
+
+CEOS: dict[str, tuple[str, float]] = {
+    "C1": ("C10", 1.0),
+    "A1": ("C12", 1.0),
+    "B2": ("C21", 3.0),
+    "A2": ("C23", 1.0),
+    "C3": ("C30", 1.0),
+    "S3": ("C32", 4.0),
+    "A3": ("C34", 1.0),
+}
+"""CEOS name -> (Krivanek name, how many times larger the Krivanek coefficient is)."""
+
+
+def index(name: str) -> int:
+    """Place of the coefficient ``name`` (as in NAMES) in a vector of coefficients; ValueError if there is none of that name."""
+    try:
+        return NAMES.index(name)
+    except ValueError:
+        raise ValueError(f"unknown aberration {name!r}; the coefficients are {', '.join(NAMES)}") from None
+
+
+def coefficients(values: Mapping[str, float]) -> np.ndarray:
+    """Vector [25] float64 (angstrom) with the named Cartesian ``values`` and zero elsewhere."""
+    vector = np.zeros(len(NAMES))
+    for name, value in values.items():
+        vector[index(name)] = value
+    return vector
+
+
+def basis(kx: Shaped[Array, " *n"], ky: Shaped[Array, " *n"], wavelength: float) -> Float[Array, "25 *n"]:
+    """Phase in radian per angstrom of every coefficient at spatial frequencies (``kx``, ``ky``) in 1/angstrom; float64."""
+    x = wavelength * jnp.asarray(kx, jnp.float64)
+    y = wavelength * jnp.asarray(ky, jnp.float64)
+    square = x * x + y * y
+    # powers of theta exp(i phi) without square roots or angles, so that derivatives exist at k = 0
+    cosines, sines = [jnp.ones_like(x)], [jnp.zeros_like(x)]
+    for _ in range(6):
+        cosines, sines = (
+            [*cosines, cosines[-1] * x - sines[-1] * y],
+            [*sines, sines[-1] * x + cosines[-1] * y],
+        )
+    rows = []
+    for _, n, m, part in _TERMS:
+        angular = cosines[m] if part == "a" else sines[m]
+        rows.append(angular * square ** ((n + 1 - m) // 2) / (n + 1))
+    return jnp.stack(rows) * (2.0 * math.pi / wavelength)
+
+
+def phase(
+    coefficients: Float[Array, " 25"], kx: Shaped[Array, " *n"], ky: Shaped[Array, " *n"], wavelength: float
+) -> Float[Array, " *n"]:
+    """chi in radian at spatial frequencies (``kx``, ``ky``) in 1/angstrom for ``coefficients`` in angstrom; float64 inside."""
+    return jnp.tensordot(jnp.asarray(coefficients, jnp.float64), basis(kx, ky, wavelength), axes=1)
+
+
+def from_polar(name: str, magnitude: float, angle: float = 0.0) -> dict[str, float]:
+    """Cartesian parts of C_nm cos(m (phi - angle)): ``name`` like "C12", ``magnitude`` in angstrom, ``angle`` in radian."""
+    if f"{name}a" not in NAMES:
+        return {NAMES[index(name)]: float(magnitude)}
+    m = int(name[2])
+    return {f"{name}a": magnitude * math.cos(m * angle), f"{name}b": magnitude * math.sin(m * angle)}
+
+
+def to_polar(name: str, vector: np.ndarray) -> tuple[float, float]:
+    """Magnitude (angstrom, at least 0 where m > 0) and azimuth (radian, within +-pi/m) of ``name`` (like "C12") in a vector [25]."""
+    if f"{name}a" not in NAMES:
+        return float(vector[index(name)]), 0.0
+    a, b = float(vector[index(f"{name}a")]), float(vector[index(f"{name}b")])
+    return math.hypot(a, b), math.atan2(b, a) / int(name[2])
+
+
+def from_ceos(name: str, magnitude: float, angle: float = 0.0) -> dict[str, float]:
+    """Cartesian Krivanek parts of a CEOS aberration: ``magnitude`` in angstrom, azimuth ``angle`` in radian."""
+    if name not in CEOS:
+        raise ValueError(f"unknown CEOS aberration {name!r}; the names are {', '.join(CEOS)}")
+    krivanek, factor = CEOS[name]
+    return from_polar(krivanek, factor * magnitude, angle)
+
+
+def to_ceos(name: str, vector: np.ndarray) -> tuple[float, float]:
+    """Magnitude (angstrom) and azimuth (radian) of a CEOS aberration in a vector [25] of Krivanek coefficients."""
+    if name not in CEOS:
+        raise ValueError(f"unknown CEOS aberration {name!r}; the names are {', '.join(CEOS)}")
+    krivanek, factor = CEOS[name]
+    magnitude, angle = to_polar(krivanek, vector)
+    return magnitude / factor, angle
