@@ -1,0 +1,69 @@
+"""Is the twin still a model of this instrument? Three questions to every measured image, asked until one answer is no.
+
+Misfit: is what remains after the fit larger than counting and any discrepancy a sound model may have? Tension: did the fit need
+parameters that the priors hardly allow? Prediction: are checked predictions further off than they said? Each has a limit on its
+chance in a healthy session; evidence adds up over images.
+"""
+
+import dataclasses
+
+import numpy as np
+from scipy.stats import chi2
+
+
+@dataclasses.dataclass(frozen=True)
+class Trust:
+    """What speaks against the model so far; ``broken`` is empty while it is trusted, else the reason."""
+
+    images: int = 0
+    tension: float = 0.0
+    learnt: float = 0.0
+    broken: str = ""
+
+    @property
+    def distrusted(self) -> bool:
+        return bool(self.broken)
+
+    def heard(
+        self,
+        misfit_excess: float,
+        discrepancy_above: float,
+        tension: float,
+        learnt: float,
+        inflation: float,
+        limits: "Limits",
+    ) -> "Trust":
+        """After a measured image.
+
+        ``misfit_excess`` is the whitened misfit's distance from its expectation in standard deviations at the largest sound discrepancy,
+        ``discrepancy_above`` the probability that the discrepancy exceeds that, ``tension`` and ``learnt`` as in `Posterior`, ``inflation``
+        the factor learnt from checked predictions.
+        """
+        if self.broken:
+            return dataclasses.replace(self, images=self.images + 1)
+        total, dof = self.tension + tension, self.learnt + learnt
+        single = chi2.logsf(tension, max(learnt, 1.0)) / np.log(10)
+        summed = chi2.logsf(total, max(dof, 1.0)) / np.log(10)
+        reason = ""
+        if misfit_excess > limits.misfit:
+            reason = f"the best image is {misfit_excess:.1f} sigmas worse than counting and a discrepancy of {limits.discrepancy:.0%} allow"
+        elif discrepancy_above > limits.certainty:
+            reason = f"the discrepancy exceeds {limits.discrepancy:.0%} with probability {discrepancy_above:.2f}"
+        elif single < -limits.tension:
+            reason = f"an image needs parameters that the belief allows with a chance of 1e{single:.0f}"
+        elif summed < -limits.tension:
+            reason = f"the images together need parameters that the belief allows with a chance of 1e{summed:.0f}"
+        elif inflation > limits.inflation:
+            reason = f"checked predictions are {inflation:.1f} times further off than they said"
+        return Trust(self.images + 1, total, dof, reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """When to stop trusting: misfit in standard deviations, discrepancy amplitude and the certainty of exceeding it, tension as -log10 of its chance."""
+
+    misfit: float = 6.0
+    discrepancy: float = 0.12
+    certainty: float = 0.9
+    tension: float = 8.0
+    inflation: float = 1.8
