@@ -1,0 +1,1 @@
+"""Benchmarks: every number the project claims, printed by ``python -m tests.benchmarks NAME``."""

@@ -1,0 +1,274 @@
+"""The command line: ``emtwin acquire``, ``emtwin instrument serve``, ``emtwin session show``.
+
+Exit codes: 0 done; 1 done, and something disagrees (the model is distrusted, a check fails); 2 bad input; 3 instrument lost; 130 interrupted.
+Under ``--json`` stdout holds one object, also for an error: {"error": {"input", "problem", "cure"}}. All else goes to stderr.
+Everything heavy is imported by the command that needs it: ``instrument serve`` runs without JAX.
+"""
+
+import contextlib
+import datetime
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scenarios.errors import BadInput
+
+DONE, DISAGREES, BAD_INPUT, LOST, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
+
+_UsageError = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this version of typer keeps it
+
+app = typer.Typer(
+    name="emtwin",
+    help="A digital twin of a (scanning) transmission electron microscope.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+instrument_app = typer.Typer(help="Serve an instrument over the wire.", rich_markup_mode=None)
+session_app = typer.Typer(help="Look at what was recorded.", rich_markup_mode=None)
+app.add_typer(instrument_app, name="instrument")
+app.add_typer(session_app, name="session")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("emtwin")
+        except PackageNotFoundError:
+            number = "(a checkout that is not installed)"
+        typer.echo(f"emtwin {number}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A digital twin of a (scanning) transmission electron microscope."""
+
+
+@app.command()
+def acquire(
+    scenario: Annotated[
+        str | None, typer.Argument(help="A preset's name or a TOML file. Default: tune-and-map.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Session folder to make; must not exist. Default: under sessions/.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all chance; the scenario's own where not given.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted session.")] = None,
+    dose: Annotated[float | None, typer.Option(help="Electrons per square angstrom of a measurement.")] = None,
+    instrument: Annotated[
+        str | None, typer.Option(help="Address of a running instrument, tcp://HOST:PORT. Default: start one.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of recorded data, for replay scenarios.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer requests from the twin where it is sure, and measure where it is not."""
+    session = resume or out
+
+    def job() -> int:
+        nonlocal session
+        plan, where = _plan(scenario, out, seed, resume, dose, data)
+        session = where
+        from scenarios.progress import open_progress
+
+        with open_progress(f"emtwin acquire {plan.name}, seed {plan.seed}") as progress:
+            if plan.kind == "replay-titanate":
+                from scenarios.replay_session import run_replay
+
+                result = run_replay(plan, where, data, progress, resume=resume is not None, instrument=instrument)
+            else:
+                import jax
+
+                jax.config.update("jax_enable_x64", True)
+                from scenarios.acquire import run_acquire
+
+                result = run_acquire(
+                    scenario=plan, out=where, seed=plan.seed, resume=resume, progress=progress, instrument=instrument
+                )
+        if as_json:
+            _print_json(result)
+        else:
+            from scenarios.show import print_result
+
+            print_result(result, where)
+        return DISAGREES if result.get("model_distrusted") else DONE
+
+    raise typer.Exit(_guarded(job, as_json, lambda: session))
+
+
+@instrument_app.command(
+    "serve",
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def serve(context: typer.Context) -> None:
+    """Serve an instrument: ``simulated`` or ``replay``, with its own options (``--help`` lists them)."""
+    from instrument.launch import serve_main
+
+    raise typer.Exit(_guarded(lambda: serve_main(list(context.args)) or DONE, "--json" in context.args, lambda: None))
+
+
+@session_app.command("show")
+def show(session: Annotated[Path, typer.Argument(help="A session folder.")], as_json: Json = False) -> None:
+    """What a session did, whole or interrupted, and whether its record is intact."""
+
+    def job() -> int:
+        from scenarios.show import print_summary, summarise
+
+        summary = summarise(session)
+        if as_json:
+            _print_json(summary)
+        else:
+            print_summary(summary)
+        return DISAGREES if summary["problems"] else DONE
+
+    raise typer.Exit(_guarded(job, as_json, lambda: session))
+
+
+def _plan(
+    name: str | None, out: Path | None, seed: int | None, resume: Path | None, dose: float | None, data: Path | None
+) -> tuple[Any, Path]:
+    """The scenario to run and the folder of its session, all input checked before anything is made. BadInput otherwise."""
+    if resume is not None:
+        given = {"SCENARIO": name, "--out": out, "--seed": seed, "--dose": dose}
+        for option, value in given.items():
+            if value is not None:
+                raise BadInput(option, "cannot be changed when a session is resumed", f"Leave {option} out.")
+        from scenarios.show import recorded_scenario
+
+        plan = recorded_scenario(resume)
+        where = resume
+    else:
+        from scenarios.presets import load_scenario
+
+        plan = load_scenario(name or "tune-and-map")
+        for option, change in (("--dose", {"dose": dose}), ("--seed", {"seed": seed})):
+            try:
+                plan = plan.changed(**change)
+            except BadInput as error:
+                raise BadInput(option, error.problem, error.cure) from None
+        where = _new_folder(plan.name, out)
+    if plan.kind == "replay-titanate":
+        if data is None:
+            raise BadInput("--data", f"scenario {plan.name!r} replays recorded data, and no folder is given", "Add --data FOLDER.")
+        if not data.is_dir():
+            raise BadInput(f"--data {data}", "is not a folder", "Name the folder that holds the recorded files.")
+    elif data is not None:
+        raise BadInput("--data", f"scenario {plan.name!r} does not replay recorded data", "Leave --data out.")
+    return plan, where
+
+
+def _new_folder(name: str, out: Path | None) -> Path:
+    """Where a new session goes: ``out``, or a name of its own under sessions/. Nothing is made yet."""
+    if out is None:
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        out = Path("sessions") / f"{name}-{stamp}"
+        for number in range(2, 1000):
+            if not out.exists():
+                break
+            out = Path("sessions") / f"{name}-{stamp}-{number}"
+    if out.exists() or out.is_symlink():
+        raise BadInput(f"--out {out}", "exists already", "Name a folder that does not exist, or --resume it.")
+    parent = out.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise BadInput(f"--out {out}", f"{parent} is not a folder", "Name a folder that can be made.")
+    return out
+
+
+def _guarded(job: Callable[[], int], as_json: bool, session: Callable[[], Path | None]) -> int:
+    """Run a command's work; turn what it raises into a message and an exit code, with a traceback only for our own faults."""
+    from instrument.interface import InstrumentError, InstrumentLost
+
+    def begun() -> Path | None:
+        folder = session()
+        return folder if folder is not None and folder.is_dir() else None
+
+    quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+    try:
+        with quiet:
+            return job()
+    except KeyboardInterrupt:
+        folder = begun()
+        cure = f"What was done is kept: go on with: emtwin acquire --resume {folder}" if folder else "Nothing was written."
+        return _complain(as_json, INTERRUPTED, "keyboard", "interrupted", cure)
+    except InstrumentLost as error:
+        folder = begun()
+        if folder is None:
+            return _complain(as_json, BAD_INPUT, "instrument", str(error), "Check its address, and that it runs.")
+        cure = f"What was done is kept: go on with: emtwin acquire --resume {folder}"
+        return _complain(as_json, LOST, "instrument", str(error), cure)
+    except InstrumentError as error:
+        return _complain(as_json, BAD_INPUT, "instrument", error.problem, error.cure)
+    except ValueError as error:
+        where = getattr(error, "input", None) or getattr(error, "path", None) or "input"
+        problem = getattr(error, "problem", None) or str(error)
+        return _complain(as_json, BAD_INPUT, str(where), str(problem), str(getattr(error, "cure", "")))
+    except OSError as error:
+        where = str(error.filename or "system")
+        return _complain(as_json, BAD_INPUT, where, error.strerror or str(error), "Check the path, its permissions and the disk.")
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        return _complain(as_json, FAULT, "emtwin", f"a fault of its own: {error!r}", "Please report the lines above.")
+
+
+def _complain(as_json: bool, code: int, where: str, problem: str, cure: str) -> int:
+    """Say what is wrong: three lines on stderr, or one JSON object on stdout; returns the exit code."""
+    if as_json:
+        _print_json({"error": {"input": where, "problem": problem, "cure": cure}})
+    else:
+        lines = [f"emtwin: {where}", f"  problem: {problem}"] + ([f"  cure:    {cure}"] if cure else [])
+        print("\n".join(lines), file=sys.stderr)
+    return code
+
+
+def _print_json(value: dict[str, Any]) -> None:
+    """One object on the real stdout; numbers that are not finite become null."""
+    text = json.dumps(_finite(value), allow_nan=False)
+    print(text, file=sys.__stdout__ if sys.stdout is sys.stderr else sys.stdout, flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """Plain JSON values out of nested ones with numpy scalars, arrays and paths in them."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _finite(value.tolist())
+    if isinstance(value, float):
+        return value if value - value == 0.0 else None
+    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line on ``arguments``; returns the exit code."""
+    as_json = "--json" in arguments
+    try:
+        return int(app(args=arguments or ["--help"], prog_name="emtwin", standalone_mode=False) or DONE)
+    except _UsageError as error:
+        problem = error.format_message()  # pyright: ignore[reportAttributeAccessIssue]
+        return _complain(as_json, BAD_INPUT, "command line", problem, "See emtwin --help.")
+    except KeyboardInterrupt:
+        return _complain(as_json, INTERRUPTED, "keyboard", "interrupted", "")
+
+
+def main() -> None:
+    """The ``emtwin`` command."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
