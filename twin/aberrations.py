@@ -56,7 +56,9 @@ def coefficients(values: Mapping[str, float]) -> np.ndarray:
     return vector
 
 
-def basis(kx: Shaped[Array, " *n"], ky: Shaped[Array, " *n"], wavelength: float) -> Float[Array, "25 *n"]:
+def basis(
+    kx: Shaped[Array | np.ndarray, " *n"], ky: Shaped[Array | np.ndarray, " *n"], wavelength: float
+) -> Float[Array, "25 *n"]:
     """Phase in radian per angstrom of every coefficient at spatial frequencies (``kx``, ``ky``) in 1/angstrom; float64."""
     x = wavelength * jnp.asarray(kx, jnp.float64)
     y = wavelength * jnp.asarray(ky, jnp.float64)
@@ -76,7 +78,10 @@ def basis(kx: Shaped[Array, " *n"], ky: Shaped[Array, " *n"], wavelength: float)
 
 
 def phase(
-    coefficients: Float[Array, " 25"], kx: Shaped[Array, " *n"], ky: Shaped[Array, " *n"], wavelength: float
+    coefficients: Float[Array | np.ndarray, " 25"],
+    kx: Shaped[Array | np.ndarray, " *n"],
+    ky: Shaped[Array | np.ndarray, " *n"],
+    wavelength: float,
 ) -> Float[Array, " *n"]:
     """chi in radian at spatial frequencies (``kx``, ``ky``) in 1/angstrom for ``coefficients`` in angstrom; float64 inside."""
     return jnp.tensordot(jnp.asarray(coefficients, jnp.float64), basis(kx, ky, wavelength), axes=1)
