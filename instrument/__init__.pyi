@@ -1,0 +1,15 @@
+from .client import RemoteInstrument as RemoteInstrument
+from .client import TruthClient as TruthClient
+from .interface import Description as Description
+from .interface import Instrument as Instrument
+from .interface import InstrumentError as InstrumentError
+from .interface import InstrumentLost as InstrumentLost
+from .journal import Journal as Journal
+from .journal import Row as Row
+from .journal import SessionError as SessionError
+from .launch import Launched as Launched
+from .server import Server as Server
+from .server import serve as serve
+from .wire import PROTOCOL as PROTOCOL
+from .wire import TruthRequest as TruthRequest
+from .wire import WireError as WireError
