@@ -1,0 +1,129 @@
+"""Numbers of an ionisation edge from EEL spectra, each with the variance its camera gives it.
+
+The background below an edge is a power law A (E/E0)^-r fitted to a window before it and subtracted from a window over it: Egerton,
+Electron Energy-Loss Spectroscopy in the Electron Microscope, ch. 4.4. Spectra are arrays [..., channels] in camera counts.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+
+class Edge(NamedTuple):
+    """Two windows in eV: the background is fitted in one and the edge summed in the other (both ends included)."""
+
+    name: str
+    background: tuple[float, float]
+    signal: tuple[float, float]
+
+
+TITANIUM_L = Edge("Ti L2,3", (395.0, 450.0), (455.0, 475.0))
+
+COUNTS_PER_ELECTRON = 28.0
+"""Noise variance over mean, in counts, of sums over 16 channels and more, for the Enfinium of the titanate recording (24 to 33 there).
+
+Neighbouring channels share noise, so that single channels look two to three times quieter: use it for sums only.
+"""
+COARSE_CHANNELS = 16
+ROUNDS = 8
+
+
+class EdgeSignal(NamedTuple):
+    """Per spectrum [...]: the edge's net counts and their variance (counts^2) from counting noise alone, fitted background included.
+
+    ``level`` (counts per channel at the geometric mean of the background window) and ``exponent`` describe the background.
+    """
+
+    net: Float[np.ndarray, "..."]
+    variance: Float[np.ndarray, "..."]
+    level: Float[np.ndarray, "..."]
+    exponent: Float[np.ndarray, "..."]
+
+
+def edge_signal(
+    energies: Float[np.ndarray, " channels"],
+    spectra: Float[np.ndarray, "*batch channels"],
+    edge: Edge = TITANIUM_L,
+    counts_per_electron: float = COUNTS_PER_ELECTRON,
+) -> EdgeSignal:
+    """Net counts of an edge. ``energies`` (eV, rising). Raises ValueError for windows off the spectrum, values not finite, no counts.
+
+    The power law is fitted by weighted least squares with the weights of the fit itself (Fisher scoring), so that noise does not bias it;
+    the variance is counting noise in the window plus that of the extrapolated background.
+    """
+    before, over = _windows(energies, edge)
+    flat = np.asarray(spectra, dtype=np.float64).reshape(-1, energies.size)
+    if not np.isfinite(flat[:, before | over]).all():
+        raise ValueError(f"a spectrum holds values that are not finite around {edge.name}; leave such spectra out")
+    if not np.isfinite(counts_per_electron) or counts_per_electron <= 0:
+        raise ValueError(f"counts_per_electron = {counts_per_electron!r} must be a positive number")
+    reference = np.sqrt(edge.background[0] * edge.background[1])
+    log_before, log_over = np.log(energies[before] / reference), np.log(energies[over] / reference)
+    level, exponent, covariance = _power_law(flat[:, before], log_before, edge, counts_per_electron)
+    under = level[:, None] * np.exp(-exponent[:, None] * log_over[None, :])
+    slope = np.stack([under.sum(1), -(under * log_over[None, :]).sum(1)], axis=1)  # d background / d (log level, exponent)
+    counted = flat[:, over].sum(1)
+    extrapolated = np.einsum("ni,nij,nj->n", slope, covariance, slope)
+    variance = counts_per_electron * np.maximum(counted, 0.0) + extrapolated
+    shape = np.shape(spectra)[:-1]
+    net = counted - under.sum(1)
+    return EdgeSignal(net.reshape(shape), variance.reshape(shape), level.reshape(shape), exponent.reshape(shape))
+
+
+def _windows(energies: Float[np.ndarray, " channels"], edge: Edge) -> tuple[np.ndarray, np.ndarray]:
+    before = (energies >= edge.background[0]) & (energies <= edge.background[1])
+    over = (energies >= edge.signal[0]) & (energies <= edge.signal[1])
+    complete = energies[0] <= edge.background[0] and energies[-1] >= edge.signal[1]
+    if not complete or before.sum() < 3 or not over.any():
+        span = f"{energies[0]:g} to {energies[-1]:g} eV"
+        raise ValueError(f"the windows of {edge.name} ({edge.background}, {edge.signal} eV) do not lie within {span}; give others")
+    return before, over
+
+
+def _power_law(
+    counts: Float[np.ndarray, "n channels"], log_energy: Float[np.ndarray, " channels"], edge: Edge, counts_per_electron: float
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, "n 2 2"]]:
+    """Level, exponent and covariance of (log level, exponent) of each row."""
+    mean = counts.mean(1)
+    if not (mean > 0).all():
+        raise ValueError(f"a spectrum has no counts before {edge.name}; leave it out, or subtract less dark current")
+    basis = np.stack([np.ones_like(log_energy), -log_energy], axis=1)
+    fitted = np.stack([np.log(mean), np.full_like(mean, 3.0)], axis=1)  # r = 3: most backgrounds have 2 to 6
+    information = np.zeros((counts.shape[0], 2, 2))
+    for _ in range(ROUNDS):
+        model = np.exp(np.clip(fitted @ basis.T, -30.0, 30.0))
+        jacobian = model[:, :, None] * basis[None, :, :]
+        weight = 1.0 / (counts_per_electron * model)
+        information = np.einsum("nci,nc,ncj->nij", jacobian, weight, jacobian)
+        gradient = np.einsum("nci,nc->ni", jacobian, weight * (counts - model))
+        step = np.linalg.solve(information, gradient[:, :, None])[:, :, 0]
+        fitted = fitted + np.clip(step, -1.0, 1.0)
+    return np.exp(fitted[:, 0]), fitted[:, 1], np.linalg.inv(information)
+
+
+def counts_per_electron_of(
+    energies: Float[np.ndarray, " channels"], spectra: Float[np.ndarray, "n channels"], window: tuple[float, float] = (352.0, 450.0)
+) -> tuple[float, float]:
+    """The camera's noise variance over mean, in counts, for sums over 16 channels, from the scatter of ``n`` spectra about power laws.
+
+    What all spectra share (the camera's fixed gain pattern) is divided out. Returns the value and its relative standard error. ``window`` (eV)
+    must hold background only. Raises ValueError for fewer than 8 spectra or 6 bins of 16 channels.
+    """
+    inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
+    bins = inside.size // COARSE_CHANNELS
+    if spectra.shape[0] < 8 or bins < 6:
+        raise ValueError(f"{spectra.shape[0]} spectra with {bins} coarse bins say too little of a camera; give at least 8 with 6")
+    inside = inside[: bins * COARSE_CHANNELS]
+    edge = Edge("background", window, window)
+    counts = np.asarray(spectra[:, inside], dtype=np.float64)
+    log_energy = np.log(energies[inside] / np.sqrt(window[0] * window[1]))
+    level, exponent, _ = _power_law(counts, log_energy, edge, 1.0)
+    model = level[:, None] * np.exp(-exponent[:, None] * log_energy[None, :])
+    model = model.reshape(-1, bins, COARSE_CHANNELS).sum(2)
+    coarse = counts.reshape(-1, bins, COARSE_CHANNELS).sum(2)
+    pattern = coarse.sum(0) / model.sum(0)
+    residual = coarse - model * pattern[None, :]
+    freedom = (spectra.shape[0] - 1) * (bins - 2)  # two numbers fitted a spectrum, one pattern for all
+    value = float((residual**2 / model).sum() / freedom)
+    return value, float(np.sqrt(2.0 / freedom))
