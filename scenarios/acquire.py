@@ -1,0 +1,179 @@
+"""`emtwin acquire`: an instrument, its twin, and a session in which the twin answers what it can."""
+
+import io
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from instrument.client import RemoteInstrument
+from instrument.journal import Journal
+from instrument.launch import Launched, launch
+from scenarios.build import build_twin, cache_folder
+from scenarios.errors import BadInput
+from scenarios.progress import Progress
+from scenarios.report import write_report
+from scenarios.requests import plan_requests
+from scenarios.scenario import Scenario
+from scenarios.twinning import Following
+from scenarios.walk import Policy, Walk
+
+SCHEMA = "emtwin.acquire/1"
+
+
+def run_acquire(
+    scenario: Scenario,
+    out: Path,
+    seed: int,
+    resume: Path | None,
+    progress: Progress,
+    instrument: str | None = None,
+    policy: Policy = "decide",
+    chosen: frozenset[int] = frozenset(),
+    report: bool = True,
+) -> dict[str, Any]:
+    """Run a session into the folder ``out`` (or go on with ``resume``); returns the result that `--json` prints.
+
+    ``instrument`` is the address of a running one; without it the simulated microscope is started. ``policy`` and ``chosen`` are for controls.
+    """
+    begun = time.monotonic()
+    past = _past(resume, seed) if resume else None
+    with ThreadPoolExecutor(1) as pool, _microscope(scenario, seed, instrument, progress, pool) as pending:
+        model = build_twin(scenario, lambda text, share: progress.stage(f"twin: {text}", share), cache_folder())
+        remote, launched = pending()
+        if past is not None and launched is None:
+            progress.stage("going on with the instrument as it is")
+        elif past is not None:
+            progress.stage("bringing the simulated microscope back to where it was")
+            remote.restore(past["commands"])
+            remote.readings()
+        requests, moves = plan_requests(scenario.requests, seed)
+        start = remote.now()
+        following = Following(model.microscope, model.dynamics, model.sensors, start, seed)
+        journal = Journal.open(resume, write=True) if resume else Journal.create(out)
+        with journal:
+            walk = Walk(remote, following, scenario, requests, moves, journal, progress, start, policy, chosen)
+            if past is None:
+                journal.append("scenario", {"scenario": scenario.as_dict(), "seed": seed, "start": start}, start)
+            else:
+                walk.resume(past["values"], past["arrays"])
+                journal.append("resumed", {"checkpoint": past["row"]}, start)
+            walk.run()
+            if launched is not None:
+                remote.seal()
+            score = _score(out, launched, progress) if launched is not None else {}
+            result = summary(walk, score, seed, time.monotonic() - begun)
+            arrays = score.pop("arrays", {})
+            journal.append("score", score, None, arrays)
+            journal.append("result", result, None)
+    if report:
+        progress.stage("writing the report")
+        write_report(out)
+    return result
+
+
+def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
+    """The session in numbers. What only the truth can tell is None where no truth was to be had."""
+    ledger = walk.ledger
+    return {
+        "schema": SCHEMA,
+        "scenario": walk.scenario.name,
+        "seed": seed,
+        "requests": len(walk.requests),
+        "measured": ledger.measured,
+        "simulated": ledger.simulated,
+        "audited": ledger.audited,
+        "rmse": score.get("rmse"),
+        "rmse_always": score.get("rmse_always"),
+        "coverage90": score.get("coverage90"),
+        "dose_spent": ledger.spent,
+        "dose_by_purpose": {"pixels": ledger.pixels, "flyback": ledger.flyback, "parked": ledger.parked, "focusing": ledger.focusing},
+        "dose_saved": ledger.saved,
+        "model_distrusted": walk.following.trust.distrusted,
+        "distrusted_because": walk.following.trust.broken or None,
+        "distrusted_after_measured": walk.distrusted_after,
+        "seconds": seconds,
+    }
+
+
+@contextmanager
+def _microscope(scenario: Scenario, seed: int, address: str | None, progress: Progress, pool: ThreadPoolExecutor) -> Iterator[Any]:
+    """A function that waits for the instrument and connects to it: (client, launched process or None). Both end with the context."""
+    opened: list[Any] = []
+
+    def start() -> Launched:
+        return launch(
+            "simulated",
+            seed=seed,
+            config=scenario.instrument.config or None,
+            cache=cache_folder(),
+            progress=lambda text, share: progress.stage(f"simulated microscope: {text}", share),
+        )
+
+    future = pool.submit(start) if address is None else None
+
+    def connect() -> tuple[RemoteInstrument, Launched | None]:
+        launched = None
+        if future is not None:
+            progress.stage("waiting for the simulated microscope")
+            launched = future.result()
+            opened.append(launched.stop)
+        remote = launched.connect() if launched is not None else RemoteInstrument(str(address))
+        opened.append(remote.close)
+        return remote, launched
+
+    try:
+        yield connect
+    finally:
+        if future is not None and not opened:
+            try:
+                future.result().stop()
+            except (ValueError, OSError, RuntimeError) as error:
+                progress.stage(f"the simulated microscope had ended: {error}")
+        for close in reversed(opened):
+            close()
+
+
+def _past(folder: Path, seed: int) -> dict[str, Any]:
+    """The last checkpoint of a session and the commands that led there. BadInput if there is none, or the session is complete."""
+    journal = Journal.open(folder)
+    with journal:
+        commands: list[tuple[int, tuple[str, dict[str, Any], int]]] = []
+        last = None
+        for row in journal.rows():
+            if row.kind == "command":
+                commands.append((row.id, (row.payload["name"], row.payload["args"], row.time)))
+            elif row.kind == "checkpoint":
+                last = row
+            elif row.kind == "resumed":
+                commands = [command for command in commands if command[0] <= row.payload["checkpoint"]]
+            elif row.kind == "result":
+                raise BadInput(str(folder), "this session is complete; there is nothing to resume", "Start a new one.")
+        if last is None:
+            raise BadInput(str(folder), "the session stopped before its first request was done", "Start a new one.")
+        kept = [command for row, command in commands if row <= last.id]
+        return {"row": last.id, "values": last.payload, "arrays": last.arrays, "commands": kept}
+
+
+def _score(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:
+    """Errors and coverage against the truth, asked for by a process of its own: the twin's never sees the ticket's content."""
+    progress.stage("scoring against the truth")
+    command = [sys.executable, "-m", "scenarios.score", str(folder), str(launched.ticket)]
+    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    if done.returncode:
+        raise RuntimeError(f"scoring failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
+    return _decoded(done.stdout)
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        score = msgspec.json.decode(archive["score"].tobytes())
+        score["arrays"] = {name: archive[name] for name in archive.files if name != "score"}
+    return score

@@ -1,0 +1,97 @@
+"""The twin of a scenario: which crystal, which column, with which priors. Costly parts are kept in a cache folder by what they depend on."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from scenarios.errors import BadInput
+from scenarios.scenario import Scenario
+from twin import smatrix
+from twin.dynamics import Dynamics, standard_dynamics
+from twin.microscope import Calibration, Microscope
+from twin.sensors import Sensor, standard_sensors
+from twin.specimen import srtio3_unit
+from twin.state import standard_layout
+
+DEPTHS = tuple(range(12, 33, 2))
+REPEATS = (3, 3)
+
+
+def cache_folder() -> Path:
+    """Where costly results are kept: EMTWIN_CACHE, or emtwin under the user's cache folder."""
+    named = os.environ.get("EMTWIN_CACHE")
+    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "emtwin"
+
+
+class TwinModel(msgspec.Struct):
+    """All that a session needs of the forward model."""
+
+    microscope: Microscope
+    dynamics: Dynamics
+    sensors: dict[str, Sensor]
+
+
+def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache: Path | None = None) -> TwinModel:
+    """The scenario's twin; BadInput for a structure, CIF or prior that cannot be used."""
+    unit = _unit_cell(scenario)
+    calibration = Calibration()
+    cell = float(unit.cell.lengths()[0])
+    symmetry = "4mm" if scenario.twin.cif is None else None
+    gram = _gram(unit, calibration, symmetry, cache, progress)
+    try:
+        layout = standard_layout(cell).replaced(scenario.twin.priors)
+    except ValueError as error:
+        raise BadInput("twin.priors", str(error), "Use the names and units of the state.") from None
+    return TwinModel(
+        Microscope(gram, calibration, layout, cell),
+        standard_dynamics(layout),
+        standard_sensors(calibration.energy, calibration.black),
+    )
+
+
+def _unit_cell(scenario: Scenario):
+    path = scenario.cif_path()
+    if path is None:
+        if scenario.twin.structure != "SrTiO3":
+            raise BadInput("twin.structure", f"no structure called {scenario.twin.structure!r} is built in", "Use 'SrTiO3', or name a CIF.")
+        return srtio3_unit()
+    from twin.specimen import read_structure
+
+    try:
+        return read_structure(path)
+    except ValueError as error:
+        raise BadInput(str(path), str(error), "Give a CIF with an orthogonal cell, the beam along c.") from None
+
+
+def _gram(unit, calibration: Calibration, symmetry: str | None, cache: Path | None, progress: Callable[[str, float], None]):
+    """The Gram model, from the cache if it is there."""
+    source = Path(smatrix.__file__).parent
+    code = hashlib.sha256()
+    for name in ("smatrix.py", "specimen.py", "multislice.py", "potentials.py", "lobato.py"):
+        if (source / name).is_file():
+            code.update((source / name).read_bytes())
+    key = json.dumps(
+        [unit.get_chemical_symbols(), unit.positions.tolist(), unit.cell.tolist(), REPEATS, DEPTHS, calibration.energy, symmetry, code.hexdigest()]
+    )
+    path = None if cache is None else cache / f"twin-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
+    if path is not None and path.is_file():
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                return smatrix.from_arrays(dict(kept))
+        except (OSError, ValueError, KeyError) as error:
+            progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
+    model = smatrix.build_gram(
+        unit, REPEATS, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
+    )
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
+            np.savez(file, **smatrix.to_arrays(model))
+        os.replace(file.name, path)
+    return model

@@ -1,0 +1,188 @@
+"""The twin at work in a session: a belief that follows readings and images, predictions from it, and what checking them has taught."""
+
+import dataclasses
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
+from learn.trust import Limits, Trust
+from reconstruct.belief import Belief, prior_belief
+from reconstruct.filter import Filter, Health
+from reconstruct.images import Posterior, absorb, covariance, fit
+from twin.dynamics import Dynamics, command_focus, move_stage
+from twin.microscope import Microscope, counting_variance, to_fraction
+from twin.prediction import SAMPLES, Prediction, View, apart, drift_of, evaluate, numbers, predict, view
+from twin.records import Frame, Readings, Scan
+from twin.sensors import Sensor
+
+LOSE_PLACE = 0.33
+"""Standard deviation of the position, as a share of the cell, from which the lattice's phase counts as lost."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """An image as answered: expected fraction of the incident beam ``image`` [ny, nx] and its standard deviation."""
+
+    image: np.ndarray
+    std: np.ndarray
+
+
+class Following:
+    """A belief and what was learnt about the model, moved along by readings, commands and frames."""
+
+    def __init__(self, microscope: Microscope, dynamics: Dynamics, sensors: dict[str, Sensor], start: int, seed: int, limits: Limits | None = None):
+        self.microscope, self.dynamics, self.seed = microscope, dynamics, seed
+        self.limits = limits or Limits()
+        self.filter = Filter(dynamics, sensors)
+        self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
+        self.discrepancy: Discrepancy = prior_discrepancy()
+        self.inflation = Inflation()
+        self.trust = Trust()
+
+    def follow(self, readings: list[Readings], until: int) -> None:
+        """Readings up to a time."""
+        self.belief = self._placed(self.filter.advance(self.belief, until, readings))
+
+    def moved_stage(self) -> None:
+        """The stage was told to go elsewhere."""
+        self.belief = self.belief.widened(*move_stage(self.dynamics))
+
+    def focused(self, step: float) -> None:
+        """The focus was told to change by ``step`` angstrom."""
+        if step:
+            self.belief = self.belief.widened(*command_focus(self.dynamics, step))
+
+    def ahead(self, until: int, step: float) -> Belief:
+        """The belief at a later time if the focus were told to change by ``step`` now; nothing is changed."""
+        belief = self.belief.widened(*command_focus(self.dynamics, step)) if step else self.belief
+        return self._placed(Filter(self.dynamics, self.filter.sensors).advance(belief, until))
+
+    def _placed(self, belief: Belief) -> Belief:
+        """The belief, with the lattice's phase given up where it has become too wide to be a Gaussian on its cell."""
+        place = belief.layout.index("x"), belief.layout.index("y")
+        if belief.lost or belief.std[list(place)].max() < LOSE_PLACE * self.microscope.cell:
+            return belief
+        return dataclasses.replace(belief, lost=("x", "y")).forgotten()
+
+    def predict(self, belief: Belief, settings: dict[str, float], scan: Scan, index: int) -> tuple[Prediction, View]:
+        """What an image with these settings would show at the belief's time, before anything is measured."""
+        generator = np.random.default_rng([self.seed, index, 1])
+        request = view(self.microscope, settings, scan, drift_of(belief.layout, belief.mean))
+        states = belief.sample(SAMPLES, generator)
+        fields = self.discrepancy.sample(request.grid, SAMPLES, generator)
+        return predict(self.microscope, states, request, fields, self.inflation.factor), request
+
+    def assimilate(self, frame: Frame, prediction: Prediction, index: int, learn: bool = True) -> tuple[Answer, Posterior, np.ndarray]:
+        """The answer from belief and frame; with ``learn`` the belief, the discrepancy and the trust take it in.
+
+        Returns the answer, the posterior over the image's parameters, and the measured image as fractions. ``prediction`` was made before.
+        """
+        generator = np.random.default_rng([self.seed, index, 2])
+        belief = self.belief
+        request = view(self.microscope, frame.settings, frame.scan, drift_of(belief.layout, belief.mean))
+        relative = self.discrepancy.covariance(request.grid)
+        posterior = fit(self.microscope, belief, request, frame.data, relative, generator)
+        data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
+        after = absorb(belief, request, posterior)
+        answer = self._fuse(after, request, data, generator)
+        if learn:
+            self.belief = after
+            self._learn(request, posterior, data, prediction)
+        return answer, posterior, data.reshape(frame.scan.shape)
+
+    def _fuse(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
+        """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
+        states = belief.sample(SAMPLES, generator)
+        plain = evaluate(self.microscope, states @ request.matrix.T + request.offset[None, :], request)
+        mean = plain.mean(axis=0)
+        scattered = plain - mean[None, :]
+        of_state = scattered.T @ scattered / (len(plain) - 1)
+        signal = np.maximum(mean, 0.0)
+        own = signal[:, None] * self.discrepancy.covariance(request.grid) * signal[None, :]
+        total = covariance(self.microscope, mean, self.discrepancy.covariance(request.grid), request.scan)
+        gain = np.linalg.solve(total, own).T
+        left = own - gain @ own
+        variance = np.maximum(np.diag(of_state) + np.diag(left), 0.0)
+        return Answer((mean + gain @ (data - mean)).reshape(request.scan.shape), np.sqrt(variance).reshape(request.scan.shape))
+
+    def _learn(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
+        expected = evaluate(self.microscope, posterior.best[None, :], request)[0]
+        noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(expected, 1e-9))
+        was_lost = prediction.numbers["phase.plus"].std > 1.0
+        self.discrepancy = self.discrepancy.learnt(request.grid, expected, posterior.residual, noise, posterior.learnt)
+        if not was_lost:
+            self.inflation = self.inflation.learnt(self._checked(request, prediction, data, noise))
+        root = np.linalg.cholesky(
+            np.diag(noise)
+            + self.limits.discrepancy**2 * expected[:, None] * self.discrepancy.correlation(request.grid) * expected[None, :]
+        )
+        misfit = float((np.linalg.solve(root, posterior.residual) ** 2).sum())
+        self.trust = self.trust.heard(
+            misfit_excess=(misfit - posterior.dof) / np.sqrt(2.0 * posterior.dof),
+            discrepancy_above=self.discrepancy.above(self.limits.discrepancy),
+            tension=posterior.tension,
+            learnt=posterior.learnt,
+            inflation=self.inflation.factor,
+            limits=self.limits,
+        )
+
+    def _checked(self, request: View, prediction: Prediction, data: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        """Standardised errors of a prediction's linear numbers against the measured image, its counting noise allowed for."""
+        shape = request.scan.shape
+        patterns = _patterns(shape)
+        difference = patterns @ (data - prediction.mean)
+        variance = np.einsum("kp,pq,kq->k", patterns, prediction.covariance, patterns) / self.inflation.factor**2
+        counting = (patterns**2) @ noise
+        return difference / np.sqrt(variance + counting)
+
+    def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """All that changes, as plain values and arrays, for a journal."""
+        belief = self.belief
+        values = {
+            "time_ns": belief.time,
+            "lost": list(belief.lost),
+            "names": list(belief.layout.names),
+            "discrepancy": {"length": self.discrepancy.length, "images": self.discrepancy.images},
+            "inflation": dataclasses.asdict(self.inflation),
+            "trust": dataclasses.asdict(self.trust),
+            "health": {name: dataclasses.asdict(health) for name, health in self.filter.health.items()},
+        }
+        arrays = {
+            "weights": belief.weights,
+            "means": belief.means,
+            "factors": belief.factors,
+            "discrepancy": self.discrepancy.log_weights,
+        }
+        return values, arrays
+
+    def restore(self, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Back to a checkpoint; ValueError if it is of another state."""
+        layout = self.microscope.layout
+        if tuple(values["names"]) != layout.names:
+            raise ValueError(f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot go on from there")
+        self.belief = Belief(layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"]))
+        self.discrepancy = Discrepancy(arrays["discrepancy"], float(values["discrepancy"]["length"]), int(values["discrepancy"]["images"]))
+        self.inflation = Inflation(**values["inflation"])
+        self.trust = Trust(**values["trust"])
+        self.filter.health = {name: Health(**health) for name, health in values["health"].items()}
+
+
+def _patterns(shape: tuple[int, int]) -> np.ndarray:
+    """Unit patterns [9, pixels] whose products with an image are its mean and lowest harmonics."""
+    ny, nx = shape
+    y, x = np.meshgrid(2 * np.pi * np.arange(ny) / ny, 2 * np.pi * np.arange(nx) / nx, indexing="ij")
+    rows = [np.ones(shape)]
+    for angle in (x, y, x + y, x - y):
+        rows += [np.cos(angle), np.sin(angle)]
+    return np.stack([row.reshape(-1) / np.linalg.norm(row) for row in rows])
+
+
+def describe_state(belief: Belief) -> dict[str, tuple[float, float]]:
+    """Mean and standard deviation of the entries a person looks at."""
+    mean, std = belief.mean, belief.std
+    wanted = ("C10", "C12a", "C12b", "x", "y", "thickness")
+    return {name: (float(mean[belief.layout.index(name)]), float(std[belief.layout.index(name)])) for name in wanted}
+
+

@@ -1,0 +1,260 @@
+"""The loop of a session: sensors, belief, prediction, decision, measurement, assimilation, record; one request after the other."""
+
+import dataclasses
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from instrument.interface import Instrument
+from instrument.journal import Journal
+from learn.design import Budget, Choice, after_measuring, choose, relative_error
+from scenarios.progress import Progress
+from scenarios.requests import Move, Request
+from scenarios.scenario import Scenario
+from scenarios.twinning import Answer, Following, describe_state
+from twin.microscope import counting_variance, electrons_per_pixel
+from twin.prediction import NUMBERS, Prediction
+from twin.records import Frame, Scan
+
+Policy = Literal["decide", "always", "random", "sensors", "blind"]
+"""Who decides: the twin; always measure; measure at random; never measure; decide, but never learn from images. The last four are controls."""
+
+
+@dataclasses.dataclass
+class Ledger:
+    """Electrons spent so far, by purpose, and saved against measuring every request; and the decisions, counted."""
+
+    pixels: float = 0.0
+    flyback: float = 0.0
+    parked: float = 0.0
+    focusing: float = 0.0
+    saved: float = 0.0
+    measured: int = 0
+    simulated: int = 0
+    audited: int = 0
+
+    @property
+    def spent(self) -> float:
+        return self.pixels + self.flyback + self.parked
+
+
+def electrons_of(scan: Scan) -> float:
+    """Electrons that one frame is expected to cost, flyback and 20 ms of parked beam included."""
+    ny, nx = scan.shape
+    current = electrons_per_pixel(scan) / scan.dwell
+    return current * (ny * nx * scan.dwell + ny * scan.flyback + 0.02)
+
+
+class Walk:
+    """A session under way. `run` goes to its end; what is done is in the journal after every request."""
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        following: Following,
+        scenario: Scenario,
+        requests: list[Request],
+        moves: list[Move],
+        journal: Journal,
+        progress: Progress,
+        start: int,
+        policy: Policy = "decide",
+        chosen: frozenset[int] = frozenset(),
+    ):
+        self.instrument, self.following, self.scenario, self.journal, self.progress = instrument, following, scenario, journal, progress
+        self.requests, self.moves = requests, {move.site: move for move in moves}
+        self.scan, self.start, self.policy, self.chosen = scenario.make_scan(), start, policy, chosen
+        self.ledger = Ledger()
+        self.next = 0
+        self.commanded: dict[str, float] = {}
+        self.distrusted_after: int | None = None
+        reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
+        self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
+
+    def run(self) -> None:
+        """From the next request to the last."""
+        while self.next < len(self.requests):
+            self._one(self.requests[self.next])
+            self.next += 1
+            self._checkpoint()
+
+    def _one(self, request: Request) -> None:
+        if request.first and request.site in self.moves:
+            self._move(self.moves[request.site])
+        self._wait(self.start + int(request.seconds * 1e9))
+        following = self.following
+        now = following.belief.time
+        step = request.settings["C10"] - self.commanded.get("C10", 0.0)
+        belief = following.ahead(now + int(self.scan.settle * 1e9), step)
+        prediction, view = following.predict(belief, request.settings, self.scan, request.index)
+        choice = self._decide(request, prediction)
+        arrays = {"predicted": prediction.image, "predicted_std": prediction.std}
+        answer, row, at = Answer(prediction.image, prediction.std), None, now
+        extra: dict[str, Any] = {}
+        if choice.measures:
+            frame, at = self._measure(request, step)
+            row = self.journal.append_frame(frame)
+            self._account(frame, request, choice)
+            fused, posterior, data = following.assimilate(frame, prediction, request.index, learn=self.policy != "blind")
+            if self.policy != "blind":
+                answer = fused
+            noise = counting_variance(following.microscope.calibration, self.scan, np.maximum(fused.image, 1e-9))
+            arrays |= {"measured": data, "measured_std": np.sqrt(noise)}
+            extra = {
+                "misfit": posterior.misfit,
+                "dof": posterior.dof,
+                "tension": posterior.tension,
+                "learnt": posterior.learnt,
+                "effective": posterior.effective,
+                "modes": len(posterior.weights),
+            }
+            if self.policy == "blind":
+                answer = Answer(data, np.sqrt(noise))
+        else:
+            self.ledger.simulated += 1
+            self.ledger.saved += choice.electrons
+        arrays |= {"answer": answer.image, "answer_std": answer.std}
+        self._record(request, choice, prediction, arrays, row, at, extra)
+
+    def _decide(self, request: Request, prediction: Prediction) -> Choice:
+        following = self.following
+        noise = counting_variance(following.microscope.calibration, self.scan, np.maximum(prediction.mean, 1e-9))
+        before = relative_error(prediction.covariance, prediction.mean)
+        after = after_measuring(prediction.covariance, noise, prediction.mean)
+        electrons = electrons_of(self.scan)
+        drawn = np.random.default_rng([following.seed, request.index, 3]).random() < self.scenario.audit_share
+        distrusted = following.trust.distrusted
+        if self.policy in ("always", "random", "sensors"):
+            wanted = self.policy == "always" or request.index in self.chosen
+            return Choice("measure" if wanted else "answer", f"policy: {self.policy}", before, after, 0.0, electrons)
+        sites = len(self.moves) + 1
+        return choose(
+            before,
+            after,
+            electrons,
+            tolerance=self.scenario.tolerance,
+            followers=request.followers,
+            allowed=self.budget.allows(self.ledger.measured, sites - 1 - request.site),
+            distrusted=distrusted,
+            audit=drawn,
+        )
+
+    def _move(self, move: Move) -> None:
+        self._wait(self.start + int(move.seconds * 1e9))
+        self._apply({"stage.x": move.x, "stage.y": move.y})
+        self.following.moved_stage()
+
+    def _wait(self, until: int) -> None:
+        """Let the instrument's time pass, and the belief follow its sensors."""
+        now = self.instrument.now()
+        if until > now:
+            now = self.instrument.advance(until)
+            self._journal_command("advance", {"until": until}, now)
+        self._listen(now)
+
+    def _listen(self, until: int) -> None:
+        readings = self.instrument.readings()
+        self.journal.append_readings(readings)
+        self.following.follow(readings, max(until, self.following.belief.time))
+
+    def _apply(self, changes: dict[str, float]) -> int:
+        at = self.instrument.apply(changes)
+        self._journal_command("apply", {"changes": changes}, at)
+        self.commanded |= changes
+        self._listen(self.instrument.now())
+        return at
+
+    def _measure(self, request: Request, step: float) -> tuple[Frame, int]:
+        """The frame, with the belief brought to its first pixel; and when its settings were commanded."""
+        at = self._apply(request.settings)
+        self.following.focused(step)
+        frame = self.instrument.acquire(self.scan)
+        self._journal_command("acquire", {"scan": plain_scan(self.scan)}, frame.start)
+        self._listen(frame.start)
+        return frame, at
+
+    def _journal_command(self, name: str, arguments: dict[str, Any], time: int) -> None:
+        self.journal.append("command", {"name": name, "args": arguments}, time)
+
+    def _account(self, frame: Frame, request: Request, choice: Choice) -> None:
+        ledger, exposure = self.ledger, frame.exposure
+        ledger.pixels += exposure.pixels
+        ledger.flyback += exposure.flyback
+        ledger.parked += exposure.parked
+        ledger.focusing += exposure.total if request.first else 0.0
+        ledger.measured += 1
+        ledger.audited += choice.decision == "audit"
+
+    def _record(self, request, choice, prediction, arrays, row, at, extra) -> None:
+        following, trust = self.following, self.following.trust
+        payload = {
+            "index": request.index,
+            "site": request.site,
+            "time_ns": following.belief.time,
+            "command_ns": at,
+            "settings": request.settings,
+            "decision": choice.decision,
+            "why": choice.why,
+            "predicted_error": choice.predicted_error,
+            "expected_after": choice.expected_after,
+            "gain_per_electron": choice.gain_per_electron,
+            "electrons": choice.electrons,
+            "measured": choice.measures,
+            "numbers": {name: _numbers(prediction, name) for name in NUMBERS},
+            "frame_row": row,
+            "distrusted": trust.distrusted,
+            "discrepancy": following.discrepancy.amplitude,
+            "inflation": following.inflation.factor,
+            **extra,
+        }
+        self.journal.append("request", payload, following.belief.time, arrays)
+        belief = following.belief
+        self.journal.append("state", {"time_ns": belief.time, "names": list(belief.layout.names)}, belief.time, {"mean": belief.mean, "std": belief.std})
+        if trust.distrusted and self.distrusted_after is None:
+            self.distrusted_after = self.ledger.measured
+            finding = {"kind": "model_distrusted", "text": trust.broken, "evidence": {"measured": self.ledger.measured, "index": request.index}}
+            self.journal.append("finding", finding, belief.time)
+        self.progress.request(
+            {
+                "index": request.index,
+                "count": len(self.requests),
+                "decision": choice.decision,
+                "why": choice.why,
+                "predicted_error": choice.predicted_error,
+                "dose_spent": self.ledger.spent,
+                "dose_saved": self.ledger.saved,
+                "state": describe_state(belief),
+                "distrusted": trust.distrusted,
+                "time": (belief.time - self.start) * 1e-9,
+            }
+        )
+
+    def _checkpoint(self) -> None:
+        values, arrays = self.following.checkpoint()
+        values |= {
+            "next": self.next,
+            "start": self.start,
+            "ledger": dataclasses.asdict(self.ledger),
+            "commanded": self.commanded,
+            "distrusted_after": self.distrusted_after,
+        }
+        self.journal.append("checkpoint", values, self.following.belief.time, arrays)
+
+    def resume(self, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Back to a checkpoint of this scenario."""
+        self.following.restore(values, arrays)
+        self.next, self.start = int(values["next"]), int(values["start"])
+        self.ledger = Ledger(**values["ledger"])
+        self.commanded = dict(values["commanded"])
+        self.distrusted_after = values["distrusted_after"]
+
+
+def plain_scan(scan: Scan) -> dict[str, Any]:
+    """A scan as plain values, for the journal."""
+    return msgspec.to_builtins(scan)
+
+
+def _numbers(prediction: Prediction, name: str) -> list[float]:
+    interval = prediction.numbers[name]
+    return [interval.centre, interval.centre + interval.low, interval.centre + interval.high, interval.std]
