@@ -6,7 +6,7 @@ that a detector can record with any aberrations at any probe position: the fract
 
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ def beams(extent: tuple[float, float], energy: float, semiangle: float, soft: bo
 
 @partial(jax.jit, static_argnames=("gpts", "dtype"))
 def plane_waves(
-    indices: Int[Array | np.ndarray, "n 2"], gpts: tuple[int, int], dtype: type = jnp.complex64
+    indices: Int[Array | np.ndarray, "n 2"], gpts: tuple[int, int], dtype: Any = jnp.complex64
 ) -> Complex[Array, "n y x"]:
     """exp(+2 pi i k.x) on the grid for integer ``indices`` (x, y)."""
     ny, nx = gpts

@@ -1,6 +1,6 @@
 """GramModel: the detector Gram matrix of a specimen as a smooth function of thickness and tilt, and the images it gives.
 
-I(r) = sum_g I_g exp(2 pi i g.r), I_g = sum over pairs of beams with k_k - k_j = g of conj(a_j) a_k G_jk. For a perfect crystal, averaged
+I(r) = sum_g I_g exp(2 pi i g.r), I_g = sum over pairs of beams with k_j - k_k = g of conj(a_j) a_k G_jk. For a perfect crystal, averaged
 over the positions of its frozen atoms, only g of the unit cell's reciprocal lattice survive. Positions r (x, y) are in specimen
 coordinates, the probe being psi(x - r).
 """
@@ -121,7 +121,7 @@ def harmonics(
     rows_real = jnp.sum((pair_real * real - pair_imag * imag).reshape(-1, WIDTH), axis=1)
     rows_imag = jnp.sum((pair_real * imag + pair_imag * real).reshape(-1, WIDTH), axis=1)
     found = jax.lax.complex(rows_real @ model.row_sum, rows_imag @ model.row_sum)
-    turn = 2.0 * math.pi * (model.g @ lean) * jnp.dot(model.shift_depth, depth)
+    turn = -2.0 * math.pi * (model.g @ lean) * jnp.dot(model.shift_depth, depth)
     return found * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
 
 
@@ -143,7 +143,7 @@ def image(
 
 
 def pair_layout(bundle: Beams, periods: tuple[int, int]) -> dict[str, np.ndarray]:
-    """Pairs (j, k) of beams with k_k - k_j = g for g in one half plane on every ``periods``-th index, in padded rows of WIDTH.
+    """Pairs (j, k) of beams with k_j - k_k = g for g in one half plane on every ``periods``-th index, in padded rows of WIDTH.
 
     Returns pair_j, pair_k, present (bool), row_sum [rows, n_g] and g_index [n_g, 2]. ``periods`` (1, 1) keeps all pairs.
     """
@@ -158,8 +158,8 @@ def pair_layout(bundle: Beams, periods: tuple[int, int]) -> dict[str, np.ndarray
     candidates.sort(key=lambda index: (index[0] ** 2 + index[1] ** 2, index))
     chosen, rows, owners = [], [], []
     for index in candidates:
-        pairs = [(j, place.get((h + index[0], k + index[1]), -1)) for (h, k), j in place.items()]
-        pairs = [pair for pair in pairs if pair[1] >= 0]
+        pairs = [(place.get((h + index[0], k + index[1]), -1), number) for (h, k), number in place.items()]
+        pairs = [pair for pair in pairs if pair[0] >= 0]
         if not pairs:
             continue
         pairs += [(-1, -1)] * (-len(pairs) % WIDTH)
@@ -219,7 +219,7 @@ def model_from_grams(
         powers = np.zeros((1, 2), dtype=np.int64)
     unit = tilts / step if step > 0.0 else tilts
     tilt_terms = np.stack([unit[:, 0] ** p * unit[:, 1] ** q for p, q in powers], axis=1)
-    turn = 2.0 * np.pi * (tilts @ pair_g.T)[:, None, :] * (depth_terms @ shifts)[None, :, None]
+    turn = -2.0 * np.pi * (tilts @ pair_g.T)[:, None, :] * (depth_terms @ shifts)[None, :, None]
     values *= np.exp(-1j * turn)
     fitted = np.einsum("tn,dm,nmp->tdp", np.linalg.pinv(tilt_terms), depth_fit, values)
     again = np.einsum("nt,md,tdp->nmp", tilt_terms, depth_terms, fitted)
@@ -259,7 +259,7 @@ def _mean_depths(values: np.ndarray, tilts: np.ndarray, pair_g: np.ndarray, thic
     for depth, thickness in enumerate(thicknesses):
         top = bottom = 0.0
         for node, tilt in enumerate(tilts):
-            cycles = pair_g @ tilt
+            cycles = -(pair_g @ tilt)
             # pairs whose phase cannot have wrapped, even if the shift were the whole depth
             low = (np.abs(cycles) > 0.0) & (np.abs(cycles) * thickness < 0.5)
             product = values[node, depth, low] * np.conj(values[origin, depth, low])

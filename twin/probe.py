@@ -56,12 +56,12 @@ def probe(
     grid_x, grid_y = jnp.broadcast_arrays(jnp.asarray(kx)[None, :], jnp.asarray(ky)[:, None])
     chi = phase(jnp.asarray(coefficients), grid_x, grid_y, wavelength(energy))
     spots = jnp.asarray(positions, jnp.float64)
-    shift = (
-        spots[..., 0, None, None] * kx[(None,) * spots.ndim]
-        + spots[..., 1, None, None] * ky[(None,) * (spots.ndim - 1)][..., None]
-    )
-    angle = -chi[(None,) * (spots.ndim - 1)] - 2.0 * jnp.pi * shift
-    spectrum = (jax.lax.complex(jnp.cos(angle), jnp.sin(angle)) * jnp.asarray(amplitude)).astype(dtype)
+    lead = (1,) * (spots.ndim - 1)
+    along_x, along_y = jnp.asarray(kx).reshape(*lead, 1, nx), jnp.asarray(ky).reshape(*lead, ny, 1)
+    shift = spots[..., 0, None, None] * along_x + spots[..., 1, None, None] * along_y
+    angle = -chi.reshape(*lead, ny, nx) - 2.0 * jnp.pi * shift
+    window = jnp.asarray(amplitude).reshape(*lead, ny, nx)
+    spectrum = (jax.lax.complex(jnp.cos(angle), jnp.sin(angle)) * window).astype(dtype)
     return jnp.fft.ifft2(spectrum) * jnp.asarray(ny * nx, spectrum.real.dtype)
 
 
