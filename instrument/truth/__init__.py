@@ -1,0 +1,1 @@
+"""The hidden truth of the simulated microscope. The twin may not see it: nothing outside `instrument.simulated` imports this package."""

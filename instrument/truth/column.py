@@ -1,0 +1,159 @@
+"""What the column and the specimen stage really do at a time, given what was commanded until then."""
+
+import bisect
+
+import numpy as np
+
+from instrument.truth.config import SimulatedConfig, generator
+from instrument.truth.imaging import ABERRATIONS
+from instrument.truth.paths import Paths
+from instrument.truth.specimen import cell_depth
+
+
+class Log:
+    """Commands in order of time: (session time in s, all settings from then on). The first entry is the session's start."""
+
+    def __init__(self, times: list[float], settings: list[dict[str, float]]):
+        self.times, self.settings = times, settings
+
+    def before(self, t: float) -> "Log":
+        """The commands strictly before ``t`` (the session's start always)."""
+        count = max(1, bisect.bisect_left(self.times, t))
+        return Log(self.times[:count], self.settings[:count])
+
+    def add(self, t: float, settings: dict[str, float]) -> None:
+        self.times.append(t)
+        self.settings.append(dict(settings))
+
+    def commanded(self, name: str, t: np.ndarray) -> np.ndarray:
+        """What ``name`` was commanded to be at times ``t``."""
+        values = np.array([s[name] for s in self.settings])
+        return values[np.maximum(np.searchsorted(np.asarray(self.times), t, side="right") - 1, 0)]
+
+
+class Column:
+    """The hidden state of one session. Everything is a function of the seed, the time and the log of commands."""
+
+    def __init__(self, config: SimulatedConfig, seed: int, specimen_seed: int):
+        self.config, self._seed = config, seed
+        self.paths = Paths(config, seed)
+        rng, c = generator(seed, "column"), config
+        z = rng.standard_normal
+        self.lens_gain = {name: 1 + c.lens_gain_error * z() for name in ("C10", "C12.a", "C12.b")}
+        self._fixed = {
+            "C32.a": c.c32_sigma * z(),
+            "C32.b": c.c32_sigma * z(),
+            "C34.a": c.c34_sigma * z(),
+            "C34.b": c.c34_sigma * z(),
+        }
+        self._fixed["C50"] = c.c50_sigma * z()
+        self._c12_heat = c.c12_per_kelvin * z(2)
+        self.deflector = _slightly_off(1 + c.deflector_error * z(2), 0.5 * c.deflector_error * z())
+        self.scan = _slightly_off(1 + c.scan_error * z(2), c.scan_error * z())
+        self.gain = c.gain * (1 + c.gain_error * z())
+        thick = generator(specimen_seed, "wedge")
+        self._wedge_phase, self._wedge_azimuth = thick.uniform(0, 2 * np.pi, 2)
+        self._cell = cell_depth(config)
+
+    def aberrations(self, t: np.ndarray, log: Log) -> np.ndarray:
+        """Actual coefficients [n, 13] in A at times ``t`` [n]."""
+        c, paths = self.config, self.paths
+        heat = paths.warmed(t)
+        kappa = (1 + c.energy / 510998.95) / (1 + c.energy / (2 * 510998.95))
+        chromatic = c.cc * 1e-6 * (2 * paths.value("current", t) - kappa * paths.value("ht", t))
+        out = np.zeros((len(t), len(ABERRATIONS)))
+        for column, name in enumerate(ABERRATIONS):
+            if name == "C10":
+                zero = paths.value("C10.walk", t) + c.c10_per_kelvin * heat + chromatic
+                out[:, column] = self.lens_gain[name] * (log.commanded(name, t) - self._lens_memory(t, log)) + zero
+            elif name in ("C12.a", "C12.b"):
+                zero = paths.value(name, t) + self._c12_heat[0 if name.endswith("a") else 1] * heat
+                out[:, column] = self.lens_gain[name] * log.commanded(name, t) + zero
+            elif name in self._fixed:
+                out[:, column] = self._fixed[name]
+            else:
+                out[:, column] = paths.value(name, t) + (c.c30_offset if name == "C30" else 0.0)
+        return out
+
+    def _lens_memory(self, t: np.ndarray, log: Log) -> np.ndarray:
+        """What of the past steps of C10 has not arrived yet, in A."""
+        steps = np.diff([s["C10"] for s in log.settings])
+        times = np.asarray(log.times[1:])
+        out = np.zeros(len(t))
+        for share, tau in zip(self.config.lens_lag_shares, self.config.lens_lag_times, strict=True):
+            for step, at in zip(steps[steps != 0], times[steps != 0], strict=True):
+                since = t - at
+                out += np.where(since >= 0, share * step * np.exp(-np.maximum(since, 0) / tau), 0.0)
+        return out
+
+    def _moves(self, log: Log) -> list[tuple[float, np.ndarray, np.ndarray]]:
+        """(time, unit direction, where the specimen really went) of each stage move, the loading of the specimen first."""
+        c = self.config
+        place = np.array([log.settings[0]["stage.x"], log.settings[0]["stage.y"]])
+        out = []
+        for number, (at, settings) in enumerate(zip(log.times, log.settings, strict=True)):
+            target = np.array([settings["stage.x"], settings["stage.y"]])
+            if number > 0 and np.array_equal(target, place):
+                continue
+            rng = generator(self._seed, "stage", len(out))
+            way = target - place if number > 0 else rng.standard_normal(2)
+            way = way / np.hypot(*way)
+            error = c.stage_error * rng.standard_normal(2) - c.stage_backlash * np.sign(way) * rng.uniform(0.5, 1.5)
+            out.append((at if number > 0 else -900.0, way * rng.lognormal(0.0, 0.4), target + error))
+            place = target
+        return out
+
+    def specimen(self, t: np.ndarray, log: Log) -> np.ndarray:
+        """How far the specimen has moved from where its origin was on the axis, [n, 2] in A, drift and vibration included."""
+        c, paths = self.config, self.paths
+        moves = self._moves(log)
+        index = np.maximum(np.searchsorted([m[0] for m in moves], t, side="right") - 1, 0)
+        since = t - np.array([m[0] for m in moves])[index]
+        creep = c.creep * np.log1p(since / c.creep_time)
+        out = np.array([m[2] for m in moves])[index] + np.array([m[1] for m in moves])[index] * creep[:, None]
+        for axis, name in enumerate(("drift.x", "drift.y")):
+            out[:, axis] += paths.value(name, t) + c.vibration * paths.tremble(t, axis)
+        return out
+
+    def beam(self, t: np.ndarray, scan_x: np.ndarray, scan_y: np.ndarray, log: Log) -> np.ndarray:
+        """Where on the column's axes the beam stands [n, 2] in A at times ``t``, for scan offsets ``scan_x``, ``scan_y`` [n]."""
+        shift = (
+            np.stack([log.commanded("beam_shift.x", t), log.commanded("beam_shift.y", t)], axis=1) @ self.deflector.T
+        )
+        hum = np.stack([0.8 * self.paths.hum(t, 0), 0.6 * self.paths.hum(t, 1)], axis=1)
+        return shift + np.stack([scan_x, scan_y], axis=1) @ self.scan.T + self.config.mains_jitter * hum
+
+    def thickness(self, places: np.ndarray) -> np.ndarray:
+        """Depth of crystal in A at specimen coordinates ``places`` [n, 2]: locally a wedge, in the large up and down."""
+        c = self.config
+        nominal = c.cells * c.thickness_scale * self._cell
+        if c.wedge == 0 or c.wedge_swing == 0:
+            return np.full(len(places), nominal)
+        swing = c.wedge_swing * self._cell
+        along = places @ np.array([np.cos(self._wedge_azimuth), np.sin(self._wedge_azimuth)])
+        return nominal + swing * np.sin(self._wedge_phase + c.wedge * along / swing)
+
+    def dose_factor(self, t: np.ndarray) -> np.ndarray:
+        """True beam current over the nominal one."""
+        return 1 + self.paths.value("beam", t)
+
+    def black(self, t: np.ndarray) -> np.ndarray:
+        """True black level in counts."""
+        return self.config.black + self.paths.value("black", t)
+
+    def facts(self) -> dict[str, float]:
+        """The constants of this session."""
+        facts = {f"lens_gain.{name}": value for name, value in self.lens_gain.items()} | dict(self._fixed)
+        for label, matrix in (("deflector", self.deflector), ("scan", self.scan)):
+            facts |= {
+                f"{label}.{row}{column}": float(matrix[i, j])
+                for i, row in enumerate("xy")
+                for j, column in enumerate("xy")
+            }
+        return {name: float(value) for name, value in facts.items()} | {"gain": float(self.gain)}
+
+
+def _slightly_off(scales: np.ndarray, angle: float) -> np.ndarray:
+    """A 2 x 2 map that scales and turns a little."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return turn @ np.diag(scales)
