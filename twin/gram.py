@@ -135,8 +135,8 @@ def image(
     spots = jnp.asarray(positions, jnp.float64)
     cycles = spots @ model.g.T
     angle = (2.0 * math.pi * (cycles - jax.lax.stop_gradient(jnp.round(cycles)))).astype(jnp.float32)
-    square = np.sum(model.g**2, axis=1)
-    twice = np.where(square > 0.0, 2.0, 1.0)
+    square = jnp.sum(jnp.asarray(model.g) ** 2, axis=1)
+    twice = jnp.where(square > 0.0, 2.0, 1.0)
     envelope = twice * jnp.exp(-2.0 * math.pi**2 * jnp.asarray(source_sigma, jnp.float64) ** 2 * square)
     kept = harmonics * envelope.astype(jnp.float32)
     return jnp.cos(angle) @ kept.real - jnp.sin(angle) @ kept.imag
