@@ -1,4 +1,6 @@
-"""Talking to an instrument: the simulated microscope, a recording, or a real one. No JAX, so that it runs on the microscope's own computer."""
+"""Talking to an instrument: the simulated microscope, a recording, or a real one. No JAX, so that it runs on the
+microscope's own computer.
+"""
 
 import lazy_loader
 

@@ -1,4 +1,6 @@
-"""The other end of the wire: an instrument in another process that looks like one in this process, and the truth asked for afterwards."""
+"""The other end of the wire: an instrument in another process that looks like one in this process, and the truth asked
+for afterwards.
+"""
 
 import json
 import threading
@@ -47,7 +49,9 @@ class _Caller:
         check: Callable[[], None],
         on_work: Callable[[str], None] | None = None,
     ) -> tuple[_ResultT, wire.Reply]:
-        """The answer. ``check`` is called ten times a second and may raise; answers to earlier, abandoned questions are skipped."""
+        """The answer. ``check`` is called ten times a second and may raise; answers to earlier, abandoned questions
+        are skipped.
+        """
         with self._lock:
             self._number += 1
             number = self._number
@@ -103,7 +107,9 @@ class _Quiet:
 
 
 class _Listener(threading.Thread):
-    """Takes in everything published, so that nothing is lost while the caller is busy; notices gaps, duplicates and silence."""
+    """Takes in everything published, so that nothing is lost while the caller is busy; notices gaps, duplicates and
+    silence.
+    """
 
     def __init__(self, context: zmq.Context, address: str, session: str):
         super().__init__(name="readings", daemon=True)
@@ -181,7 +187,9 @@ class _Listener(threading.Thread):
             self._batches.append(kept)
 
     def wait(self, number: int, timeout: float) -> None:
-        """Until the message of that number has come, or a fault, or the time is over (then those missing will count as lost)."""
+        """Until the message of that number has come, or a fault, or the time is over (then those missing will count as
+        lost).
+        """
         with self.news:
             self.news.wait_for(lambda: self.number >= number or self.fault is not None, timeout)
 
@@ -204,11 +212,13 @@ class _Listener(threading.Thread):
 
 
 class RemoteInstrument:
-    """The instrument served at ``address`` ("tcp://127.0.0.1:PORT"); see `instrument.interface.Instrument` for its methods.
+    """The instrument served at ``address`` ("tcp://127.0.0.1:PORT"); see `instrument.interface.Instrument` for its
+    methods.
 
-    Raises InstrumentError if nothing that speaks this protocol answers within ``timeout`` seconds. Waits for an instrument that is still
-    starting for as long as its heartbeats come, telling ``progress`` (text, fraction or None). From then on every method raises
-    InstrumentLost when the instrument has been silent for 3 s, was closed or was started anew, and InstrumentError when it refuses.
+    Raises InstrumentError if nothing that speaks this protocol answers within ``timeout`` seconds. Waits for an
+    instrument that is still starting for as long as its heartbeats come, telling ``progress`` (text, fraction or
+    None). From then on every method raises InstrumentLost when the instrument has been silent for 3 s, was closed or
+    was started anew, and InstrumentError when it refuses.
     """
 
     def __init__(self, address: str, timeout: float = 5.0, progress: Callable[[str, float | None], None] | None = None):
@@ -261,7 +271,8 @@ class RemoteInstrument:
 
     def _ask(self, command: wire.Command, kind: type[_ResultT]) -> _ResultT:
         self._check()
-        assert self._caller is not None and self._listener is not None
+        assert self._caller is not None
+        assert self._listener is not None
         result, reply = self._caller.ask(command, kind, self._check)
         self._listener.wait(reply.published, self._timeout)
         return result
@@ -285,7 +296,9 @@ class RemoteInstrument:
         return self._ask(wire.Acquire(scan), wire.Framed).frame
 
     def readings(self) -> list[Readings]:
-        """Everything published since the last call; after advance, acquire and apply, all that they gave rise to is there."""
+        """Everything published since the last call; after advance, acquire and apply, all that they gave rise to is
+        there.
+        """
         if self._listener is None:
             self._check()
         assert self._listener is not None
@@ -295,10 +308,11 @@ class RemoteInstrument:
         return batches
 
     def restore(self, commands: Sequence[tuple[Literal["apply", "advance", "acquire"], dict[str, Any], int]]) -> int:
-        """Run a fresh simulated microscope through earlier commands, (name, arguments, time) each; returns its time then.
+        """Run a fresh simulated microscope through earlier commands, (name, arguments, time) each; returns its time
+        then.
 
-        Arguments are those of the method: {"changes": {...}}, {"until": ns}, {"scan": Scan or its fields}. Readings of that time are not
-        published again. ValueError for a command that is none.
+        Arguments are those of the method: {"changes": {...}}, {"until": ns}, {"scan": Scan or its fields}. Readings
+        of that time are not published again. ValueError for a command that is none.
         """
         kinds = {"apply": wire.Apply, "advance": wire.Advance, "acquire": wire.Acquire}
         past = []
@@ -351,7 +365,7 @@ class RemoteInstrument:
 
 
 class TruthClient:
-    """Asks the truth of a sealed simulated microscope, by the ticket its server wrote. ValueError for a broken ticket."""
+    """Asks the truth of a sealed simulated microscope, by its server's ticket. ValueError for a broken one."""
 
     def __init__(self, ticket: str | Path, timeout: float = 5.0):
         try:
@@ -381,7 +395,9 @@ class TruthClient:
         return self._caller.ask(command, kind, check, lambda text: quiet.heard())[0]
 
     def expected(self, requests: Sequence[wire.TruthRequest]) -> list[tuple[np.ndarray, np.ndarray | None]]:
-        """For each request the expected frame (fraction of the incident beam, float64 [ny, nx]) and, if noisy, one in counts."""
+        """For each request the expected frame (fraction of the incident beam, float64 [ny, nx]) and, if noisy, one in
+        counts.
+        """
         answer = self._ask(wire.Expected(list(requests)), wire.ExpectedFrames)
         return list(zip(answer.frames, answer.noisy, strict=True))
 

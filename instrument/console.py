@@ -1,4 +1,5 @@
-"""The one thread that owns an instrument: builds it, carries out one command at a time, and keeps a running clock going.
+"""The one thread that owns an instrument: builds it, carries out one command at a time, and keeps a running clock
+going.
 
 No sockets here: commands come in with `Console.submit`, replies and readings go out through the ``emit`` given to it.
 """
@@ -65,8 +66,8 @@ class _Waiting(msgspec.Struct, frozen=True):
 class Console:
     """Owns the instrument that ``build`` returns.
 
-    ``rate`` > 0 makes a stepped instrument run at that many times the wall's clock. ``truth`` (or the instrument's own ``truth``)
-    answers after sealing. `stage`, `text` and `fraction` may be read from other threads.
+    ``rate`` > 0 makes a stepped instrument run at that many times the wall's clock. ``truth`` (or the instrument's
+    own ``truth``) answers after sealing. `stage`, `text` and `fraction` may be read from other threads.
     """
 
     def __init__(self, build: Builder, emit: Callable[[Event], None], rate: float = 0.0, truth: Truth | None = None):

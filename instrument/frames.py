@@ -1,4 +1,6 @@
-"""Pixels of frames in a Zarr v3 group: one array for each shape and dtype, preallocated along its first axis, one chunk a frame."""
+"""Pixels of frames in a Zarr v3 group: one array for each shape and dtype, preallocated along its first axis, one
+chunk a frame.
+"""
 
 import hashlib
 import os

@@ -1,8 +1,10 @@
-"""The session on disk: one folder with an append-only, hash-chained SQLite log and the frames in Zarr. One process writes, any may read.
+"""The session on disk: one folder with an append-only, hash-chained SQLite log and the frames in Zarr. One process
+writes, any may read.
 
-A row's hash is SHA-256 over the previous row's hash and its own kind, time, payload and arrays. A frame's chunk is written and synced
-first, then its row with the chunk's hash is committed; only then does `Journal.append_frame` return. So killing the process at any
-moment loses nothing that was acknowledged: at worst a chunk without a row is left, and is written over by the next frame.
+A row's hash is SHA-256 over the previous row's hash and its own kind, time, payload and arrays. A frame's chunk is
+written and synced first, then its row with the chunk's hash is committed; only then does `Journal.append_frame`
+return. So killing the process at any moment loses nothing that was acknowledged: at worst a chunk without a row is
+left, and is written over by the next frame.
 """
 
 import contextlib
@@ -31,7 +33,8 @@ _VERSION = 1
 _GENESIS = hashlib.sha256(FORMAT.encode()).digest()
 _SCHEMA = f"""
 CREATE TABLE rows (
-  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time INTEGER, payload BLOB NOT NULL, arrays BLOB NOT NULL, hash BLOB NOT NULL
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time INTEGER,
+  payload BLOB NOT NULL, arrays BLOB NOT NULL, hash BLOB NOT NULL
 );
 CREATE INDEX rows_kind ON rows (kind, id);
 CREATE TRIGGER rows_keep BEFORE UPDATE ON rows BEGIN SELECT RAISE(ABORT, 'a session is append-only'); END;
@@ -50,7 +53,9 @@ class SessionError(ValueError):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One entry. ``time`` is int64 ns UTC of whatever clock its writer means, or None; ``payload`` plain data, ``arrays`` by name."""
+    """One entry. ``time`` is int64 ns UTC of whatever clock its writer means, or None; ``payload`` plain data,
+    ``arrays`` by name.
+    """
 
     id: int
     kind: str
@@ -74,7 +79,9 @@ class Journal:
 
     @classmethod
     def create(cls, folder: str | Path) -> "Journal":
-        """A new session. SessionError (a ValueError) if the folder exists or cannot be made; then nothing is left behind."""
+        """A new session. SessionError (a ValueError) if the folder exists or cannot be made; then nothing is left
+        behind.
+        """
         folder = Path(folder).absolute()
         if folder.exists() or folder.is_symlink():
             raise SessionError(folder, "it exists already", "choose another folder for the new session")
@@ -104,7 +111,9 @@ class Journal:
 
     @classmethod
     def open(cls, folder: str | Path, write: bool = False) -> "Journal":
-        """An existing session. SessionError if it is missing, not a session, damaged, or (with ``write``) being written by another process."""
+        """An existing session. SessionError if it is missing, not a session, damaged, or (with ``write``) being
+        written by another process.
+        """
         folder = Path(folder).absolute()
         path = folder / "journal.db"
         if not folder.is_dir():
@@ -151,7 +160,9 @@ class Journal:
     def append(
         self, kind: str, payload: dict[str, Any], time: int | None = None, arrays: dict[str, np.ndarray] | None = None
     ) -> int:
-        """Write one row; its id. ``payload`` is plain data (numbers, text, lists, dicts, msgspec Structs, numpy arrays); PayloadError if not."""
+        """Write one row; its id. ``payload`` is plain data (numbers, text, lists, dicts, msgspec Structs, numpy
+        arrays); PayloadError if not.
+        """
         return self._commit([(kind, time, pack(payload), pack(arrays or {}))])
 
     def append_readings(self, batches: Sequence[Readings]) -> int:
@@ -233,7 +244,9 @@ class Journal:
             )
 
     def frame(self, row: Row | int) -> Frame:
-        """The frame of a row of kind "frame" (or of the row of that id), its pixels checked. SessionError if they are damaged or missing."""
+        """The frame of a row of kind "frame" (or of the row of that id), its pixels checked. SessionError if they are
+        damaged or missing.
+        """
         if isinstance(row, int):
             found = next(iter(self.rows("frame", row - 1)), None)
             if found is None or found.id != row:
@@ -250,7 +263,9 @@ class Journal:
             ) from error
 
     def verify(self) -> list[str]:
-        """Everything wrong with the session, as sentences: broken links of the chain, damaged or missing chunks. Empty if all is well."""
+        """Everything wrong with the session, as sentences: broken links of the chain, damaged or missing chunks. Empty
+        if all is well.
+        """
         problems = []
         link, due = _GENESIS, 1
         try:

@@ -1,7 +1,8 @@
 """Instruments in processes of their own: the serving command, and starting it from Python.
 
-The process prints one JSON object a line on stdout: {"event": "listening", ...addresses}, {"event": "progress", ...} while it builds,
-and {"event": "ready", ...} at last; its log goes to stderr. It ends by itself when the process that launched it ends.
+The process prints one JSON object a line on stdout: {"event": "listening", ...addresses}, {"event": "progress", ...}
+while it builds, and {"event": "ready", ...} at last; its log goes to stderr. It ends by itself when the process that
+launched it ends.
 """
 
 import argparse
@@ -18,6 +19,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from instrument.client import RemoteInstrument, TruthClient
 from instrument.interface import Instrument, InstrumentLost
@@ -37,7 +40,7 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
     options.add_argument("--seed", type=int, default=0, help="seed of the simulated microscope's hidden truth")
     options.add_argument("--preset", help="named configuration of the simulated microscope")
     options.add_argument(
-        "--config", help="configuration: a JSON file, or a JSON object as such; goes before --preset's values"
+        "--config", help="configuration: a JSON file, or a JSON object as such; its values go before the preset's"
     )
     options.add_argument(
         "--rate", type=float, default=0.0, help="seconds of instrument time a second (default: time moves on command)"
@@ -50,7 +53,9 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
 
 
 def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrument serve") -> int:
-    """Serve until told to end. Returns the exit code: 0, or 2 with a message on stderr for bad input (SystemExit 2 for bad usage)."""
+    """Serve until told to end. Returns the exit code: 0, or 2 with a message on stderr for bad input (SystemExit 2 for
+    bad usage).
+    """
     from instrument.server import Server
 
     try:
@@ -102,7 +107,8 @@ def _tell(event: str, **more: Any) -> None:
     try:
         print(json.dumps({"event": event, **more}), flush=True)
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w")  # nobody listens any more; the server's own checks decide whether to go on
+        # nobody listens any more; the server's own checks decide whether to go on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _configuration(text: str | None) -> dict[str, Any]:
@@ -120,13 +126,21 @@ def _configuration(text: str | None) -> dict[str, Any]:
     return content
 
 
+def _preset(name: str | None, presets: dict[str, Any]) -> dict[str, Any]:
+    if name is None:
+        return {}
+    if name not in presets:
+        raise ValueError(f"no preset is called {name!r}; choose {', '.join(presets)}")
+    return msgspec.to_builtins(presets[name])
+
+
 def _builder(arguments: argparse.Namespace) -> Callable[[Callable[[str, float], None]], Instrument]:
     """What builds the instrument asked for; bad configuration is found here, before anything costly. ValueError."""
     kind, config = arguments.kind, _configuration(arguments.config)
     if kind == "simulated":
         from instrument import simulated
 
-        decoded = simulated.configuration(config, arguments.preset)
+        decoded = simulated.from_mapping(_preset(arguments.preset, simulated.presets()) | config)
         return lambda progress: simulated.SimulatedMicroscope(decoded, arguments.seed, arguments.cache, progress)
     if arguments.preset is not None:
         raise ValueError(f"--preset goes with simulated, not with {kind}; leave it out")
@@ -164,7 +178,9 @@ class Launched:
         return TruthClient(self.ticket, timeout)
 
     def stop(self, timeout: float = 5.0) -> None:
-        """End the process and its group, by force if it takes longer than ``timeout`` seconds; harmless when it has ended."""
+        """End the process and its group, by force if it takes longer than ``timeout`` seconds; harmless when it has
+        ended.
+        """
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -209,10 +225,11 @@ def launch(
     progress: Callable[[str, float | None], None] | None = None,
     timeout: float = 900.0,
 ) -> Launched:
-    """Start an instrument in a process (and process group) of its own, and wait until it is ready, or ``timeout`` seconds.
+    """Start an instrument in a process (and process group) of its own, and wait until it is ready, or ``timeout``
+    seconds.
 
-    ValueError for what it calls bad input (its message says what and how to cure it), InstrumentLost if it ends in any other way.
-    The child ends when this process does.
+    ValueError for what it calls bad input (its message says what and how to cure it), InstrumentLost if it ends in
+    any other way. The child ends when this process does.
     """
     folder = tempfile.TemporaryDirectory(prefix="emtwin-")
     log = Path(folder.name) / "log"

@@ -16,7 +16,7 @@ class PayloadError(ValueError):
 
 
 def pack(content: Any) -> bytes:
-    """msgpack bytes of plain data, msgspec Structs, numpy scalars and numeric arrays. PayloadError for anything else."""
+    """msgpack bytes of plain data, msgspec Structs, numpy scalars and numeric arrays. PayloadError if it is none."""
     try:
         return msgspec.msgpack.encode(content, enc_hook=_encode)
     except (TypeError, OverflowError, msgspec.MsgspecError) as error:

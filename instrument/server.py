@@ -1,6 +1,8 @@
-"""An instrument on ZeroMQ: a socket for commands, one that publishes readings and heartbeats, and one for the truth, open after sealing.
+"""An instrument on ZeroMQ: a socket for commands, one that publishes readings and heartbeats, and one for the truth,
+open after sealing.
 
-Sockets live in the thread that calls `Server.run`; the instrument in a thread of its own (`console`), so heartbeats go on while it works.
+Sockets live in the thread that calls `Server.run`; the instrument in a thread of its own (`console`), so heartbeats
+go on while it works.
 """
 
 import collections
@@ -31,10 +33,12 @@ _TRUTH = (wire.Expected, wire.State, wire.Facts)
 
 
 class Server:
-    """Binds at once (ValueError if it cannot); `run` serves until `stop`, a Close command, or the end of process ``parent``.
+    """Binds at once (ValueError if it cannot); `run` serves until `stop`, a Close command, or the end of process
+    ``parent``.
 
-    ``instrument`` is one, or a function that builds one and reports progress. ``bind`` is a loopback address: nobody is authenticated.
-    ``ticket`` is where the truth endpoint's address and token are written, readable by its owner only; without it there is no such endpoint.
+    ``instrument`` is one, or a function that builds one and reports progress. ``bind`` is a loopback address: nobody
+    is authenticated. ``ticket`` is where the truth endpoint's address and token are written, readable by its owner
+    only; without it there is no such endpoint.
     """
 
     def __init__(

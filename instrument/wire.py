@@ -1,8 +1,9 @@
 """The message format of the wire, without any socket: messages to lists of byte buffers and back.
 
-A message is a list of buffers: the protocol's name, a msgpack header (one tagged, strictly typed Struct), and one raw buffer for every
-array, in the order of their mention. An array is declared in the header by dtype (little-endian numbers only) and shape, which must
-agree with its buffer's length. Whatever arrives is hostile until parsed: anything wrong with it is a `WireError`, and nothing else.
+A message is a list of buffers: the protocol's name, a msgpack header (one tagged, strictly typed Struct), and one raw
+buffer for every array, in the order of their mention. An array is declared in the header by dtype (little-endian
+numbers only) and shape, which must agree with its buffer's length. Whatever arrives is hostile until parsed: anything
+wrong with it is a `WireError`, and nothing else.
 """
 
 import math
@@ -55,63 +56,67 @@ class _Part(msgspec.Struct, frozen=True, tag=True, tag_field="is", forbid_unknow
 # --- commands
 
 
-class Hello(_Part):
+class Hello(_Part, frozen=True):
     """Who is there? Answered by Welcome."""
 
 
-class Describe(_Part):
+class Describe(_Part, frozen=True):
     """Answered by Described."""
 
 
-class Now(_Part):
+class Now(_Part, frozen=True):
     """Answered by Moment."""
 
 
-class Settings(_Part):
+class Settings(_Part, frozen=True):
     """Answered by SettingsAre."""
 
 
-class Apply(_Part):
+class Apply(_Part, frozen=True):
     """Command some controls; answered by Moment, when it took effect."""
 
     changes: dict[str, float]
 
 
-class Advance(_Part):
+class Advance(_Part, frozen=True):
     """Let time pass; answered by Moment, the time then."""
 
     until: Time
 
 
-class Acquire(_Part):
+class Acquire(_Part, frozen=True):
     """Record one frame; answered by Framed."""
 
     scan: Scan
 
 
-class Past(_Part):
+class Past(_Part, frozen=True):
     """A command given in an earlier life of the instrument, and the time at which it was given."""
 
     command: Apply | Advance | Acquire
     time: Time
 
 
-class Restore(_Part):
-    """Run through earlier commands without publishing anything; only before any other command moved or changed something."""
+class Restore(_Part, frozen=True):
+    """Run through earlier commands without publishing anything; only before any other command moved or changed
+    something.
+    """
 
     commands: list[Past]
 
 
-class Seal(_Part):
+class Seal(_Part, frozen=True):
     """End operation for ever; from then on the truth may be asked for."""
 
 
-class Close(_Part):
+class Close(_Part, frozen=True):
     """End the instrument's process."""
 
 
-class TruthRequest(_Part):
-    """The frame expected if ``settings`` had been commanded at ``command_time``; with ``noisy`` also one frame in counts."""
+class TruthRequest(_Part, frozen=True):
+    """The frame expected if ``settings`` had been commanded at ``command_time``; with ``noisy`` also one frame in
+    counts.
+    """
 
     command_time: Time
     settings: dict[str, float]
@@ -119,19 +124,19 @@ class TruthRequest(_Part):
     noisy: bool = False
 
 
-class Expected(_Part):
+class Expected(_Part, frozen=True):
     """Answered by ExpectedFrames."""
 
     requests: list[TruthRequest]
 
 
-class State(_Part):
+class State(_Part, frozen=True):
     """Answered by States."""
 
     times: np.ndarray
 
 
-class Facts(_Part):
+class Facts(_Part, frozen=True):
     """Answered by FactsAre."""
 
 
@@ -142,55 +147,55 @@ Command = (
 # --- results
 
 
-class Welcome(_Part):
+class Welcome(_Part, frozen=True):
     """The server's life (a name that changes when it is started anew) and the port on which it publishes."""
 
     session: Text
     readings_port: Port
 
 
-class Described(_Part):
+class Described(_Part, frozen=True):
     description: Description
 
 
-class Moment(_Part):
+class Moment(_Part, frozen=True):
     time: Time
 
 
-class SettingsAre(_Part):
+class SettingsAre(_Part, frozen=True):
     values: dict[str, float]
 
 
-class Framed(_Part):
+class Framed(_Part, frozen=True):
     frame: Frame
 
 
-class Done(_Part):
+class Done(_Part, frozen=True):
     pass
 
 
-class ExpectedFrames(_Part):
+class ExpectedFrames(_Part, frozen=True):
     """Fractions of the incident beam, float64 [ny, nx], and counts where a noisy frame was asked for."""
 
     frames: list[np.ndarray]
     noisy: list[np.ndarray | None]
 
 
-class States(_Part):
+class States(_Part, frozen=True):
     arrays: dict[str, np.ndarray]
 
 
-class FactsAre(_Part):
+class FactsAre(_Part, frozen=True):
     values: dict[str, float | int | str | bool | list[float] | None]
     arrays: dict[str, np.ndarray]
 
 
-class Refused(_Part):
+class Refused(_Part, frozen=True):
     problem: Text
     cure: Text = ""
 
 
-class Working(_Part):
+class Working(_Part, frozen=True):
     """Not an answer yet: the command is being worked on (sent about once a second)."""
 
     text: Text = ""
@@ -204,14 +209,16 @@ Result = (
 # --- published
 
 
-class Batch(_Part):
+class Batch(_Part, frozen=True):
     """Readings, in order for each channel."""
 
     readings: list[Readings]
 
 
-class Heartbeat(_Part):
-    """The server lives. ``last`` is the last published sequence number of every channel; ``stage`` what the instrument is at."""
+class Heartbeat(_Part, frozen=True):
+    """The server lives. ``last`` is the last published sequence number of every channel; ``stage`` what the instrument
+    is at.
+    """
 
     stage: Literal["starting", "ready", "sealed", "closed"]
     last: dict[str, Count]
@@ -222,7 +229,7 @@ class Heartbeat(_Part):
 # --- messages
 
 
-class Request(_Part):
+class Request(_Part, frozen=True):
     """``number`` comes back in the reply; ``token`` opens the truth endpoint."""
 
     number: Count
@@ -230,7 +237,7 @@ class Request(_Part):
     token: Text = ""
 
 
-class Reply(_Part):
+class Reply(_Part, frozen=True):
     """``published`` is the number of the last message published before this reply, ``last`` as in Heartbeat."""
 
     number: Count
@@ -239,7 +246,7 @@ class Reply(_Part):
     last: dict[str, Count] = {}
 
 
-class Published(_Part):
+class Published(_Part, frozen=True):
     """``number`` rises by one per published message of a server's life, so a lost one is seen."""
 
     session: Text
@@ -257,7 +264,7 @@ class _ArrayRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def encode(message: Message) -> list[bytes | memoryview]:
-    """The buffers of a message. WireError if something in it cannot travel (an array of objects, too large a message)."""
+    """The buffers of a message. WireError if something in it cannot travel (an array of objects, too many bytes)."""
     buffers: list[bytes | memoryview] = []
 
     def declare(item: Any) -> Any:
@@ -268,7 +275,7 @@ def encode(message: Message) -> list[bytes | memoryview]:
         array = np.ascontiguousarray(item, dtype=item.dtype.newbyteorder("<"))
         if array.dtype.str not in DTYPES or item.ndim > MOST_AXES or array.nbytes > LONGEST_BUFFER:
             raise WireError(f"an array of dtype {item.dtype} and shape {item.shape} cannot travel on the wire")
-        buffers.append(memoryview(array.reshape(-1).view(np.uint8)) if array.size else b"")
+        buffers.append(array.reshape(-1).view(np.uint8).data if array.size else b"")
         return _ArrayRef(len(buffers) - 1, array.dtype.str, item.shape)  # pyright: ignore[reportArgumentType]
 
     try:
@@ -280,7 +287,9 @@ def encode(message: Message) -> list[bytes | memoryview]:
 
 
 def decode(parts: Sequence[bytes | memoryview]) -> Message:
-    """The message in these buffers; its arrays are read-only views of them. WireError for anything else, VersionError for another version."""
+    """The message in these buffers; its arrays are read-only views of them. WireError for anything else, VersionError
+    for another version.
+    """
     check_protocol(parts)
     header, *buffers = parts[1:]
     _check_sizes([header, *buffers])
@@ -353,8 +362,9 @@ def _check_content(message: Message) -> None:
         if times.dtype != np.int64 or times.ndim != 1:
             raise ValueError(f"times must be int64 with one axis, not {times.dtype} {times.shape}")
     elif isinstance(message, Reply) and isinstance(message.result, ExpectedFrames):
-        if len(message.result.frames) != len(message.result.noisy):
-            raise ValueError("expected and noisy frames must be equal in number")
+        frames, noisy = message.result.frames, message.result.noisy
+        if len(frames) != len(noisy) or not all(frame.ndim == 2 and frame.dtype == np.float64 for frame in frames):
+            raise ValueError("expected frames must be float64 [ny, nx], as many as noisy ones")
 
 
 def check_readings(batch: Readings) -> None:

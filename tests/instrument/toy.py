@@ -1,4 +1,6 @@
-"""A small instrument for the tests of the wire: two channels, one control, a detector that records a ramp. Stepped clock, no physics."""
+"""A small instrument for the tests of the wire: two channels, one control, a detector that records a ramp. Stepped
+clock, no physics.
+"""
 
 import time
 
@@ -13,7 +15,9 @@ RATES = {"fast": 100.0, "slow": 0.5}
 
 
 class Toy:
-    """Values of a channel are its sequence numbers, NaN at every tenth; ``slow_acquire`` is how long a frame takes on the wall."""
+    """Values of a channel are its sequence numbers, NaN at every tenth; ``slow_acquire`` is how long a frame takes on
+    the wall.
+    """
 
     def __init__(self, slow_acquire: float = 0.0, skip: int | None = None):
         self._now, self._settings, self._frames = START, {"C10": 0.0}, 0
