@@ -1,0 +1,317 @@
+"""The report's pictures: arrays in, a self-contained ``data:`` address of an SVG or PNG out.
+
+Images are [ny, nx] with y down, in per cent of the incident beam; times are minutes; lengths of the state are shown in nanometres. Colour maps
+of images are perceptually uniform; differences use a diverging one centred on zero.
+"""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import erf, erfinv
+
+COLOURS = {"answer": "#1b7f6b", "measure": "#2f67b1", "audit": "#d98200", "distrusted": "#c0322b"}
+MARKERS = {"answer": "o", "measure": "s", "audit": "D", "distrusted": "X"}
+LABELS = {
+    "answer": "answered by the twin",
+    "measure": "measured",
+    "audit": "answered, then audited",
+    "distrusted": "measured, model distrusted",
+}
+_INK, _FAINT, _TRUTH = "#22303c", "#9aa7b2", "#111111"
+_STYLE = {
+    "font.size": 9.0,
+    "font.family": "DejaVu Sans",
+    "axes.edgecolor": _FAINT,
+    "axes.labelcolor": _INK,
+    "axes.titlesize": 9.5,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e8ecef",
+    "grid.linewidth": 0.7,
+    "text.color": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "svg.hashsalt": "emtwin",
+}
+
+
+def draw(width: float, height: float, paint: Callable[[Figure], None], form: str = "svg") -> str:
+    """A figure of ``width`` x ``height`` inches painted by ``paint``, as a ``data:`` address ("svg" or "png")."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        paint(figure)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {"Software": None})
+    kind = "svg+xml" if form == "svg" else form
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def shown(name: str) -> tuple[float, str]:
+    """Factor and unit in which an entry of the state is shown (it is held in angstrom and radian)."""
+    if name.startswith("tilt"):
+        return 1e3, "mrad"
+    if name in ("x", "y", "source"):
+        return 1.0, "Å"
+    if name in ("vx", "vy"):
+        return 1.0, "Å/s"
+    if name.startswith("C30"):
+        return 1e-4, "µm"
+    if name.startswith("T"):
+        return 1.0, "K"
+    if name == "thickness" or (name[0] == "C" and "scale" not in name):
+        return 0.1, "nm"
+    return 1.0, {"black": "counts", "HT": "ppm", "current": "ppm", "HT.bias": "V", "current.bias": "ppm"}.get(name, "")
+
+
+def request_panels(
+    predicted: np.ndarray,
+    predicted_std: np.ndarray,
+    answer: np.ndarray,
+    measured: np.ndarray | None,
+    measured_std: np.ndarray | None,
+    truth: np.ndarray | None,
+    pixel: float,
+) -> str:
+    """One request: predicted, measured, their difference in sigmas, the answer, and the truth where it is known. ``pixel`` in angstrom."""
+    images = [predicted, answer] + [image for image in (measured, truth) if image is not None]
+    low, high = 100 * min(i.min() for i in images), 100 * max(i.max() for i in images)
+    extent = (0.0, predicted.shape[1] * pixel, predicted.shape[0] * pixel, 0.0)
+
+    def panel(figure: Figure, axes: Axes, image: np.ndarray | None, title: str, sigmas: bool = False) -> None:
+        axes.set_title(title, fontsize=9)
+        axes.grid(False)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        if image is None:
+            axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color=_FAINT)
+            axes.set_aspect("equal")
+            return
+        if sigmas:
+            drawn = axes.imshow(image, cmap="RdBu_r", vmin=-4, vmax=4, extent=extent, interpolation="nearest")
+            figure.colorbar(drawn, ax=axes, shrink=0.82, pad=0.02, label="σ", ticks=[-4, -2, 0, 2, 4])
+        else:
+            drawn = axes.imshow(100 * image, cmap="cividis", vmin=low, vmax=high, extent=extent, interpolation="nearest")
+            scale_bar(axes, extent[1], extent[2])
+            figure.colorbar(drawn, ax=axes, shrink=0.82, pad=0.02, label="% of beam")
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots(1, 5 if truth is not None else 4)
+        difference = None
+        if measured is not None:
+            noise = predicted_std**2 + (0.0 if measured_std is None else measured_std**2)
+            difference = (measured - predicted) / np.sqrt(np.maximum(noise, 1e-30))
+        panel(figure, axes[0], predicted, "predicted")
+        panel(figure, axes[1], measured, "measured")
+        panel(figure, axes[2], difference, "measured - predicted", sigmas=True)
+        panel(figure, axes[3], answer, "answer")
+        if truth is not None:
+            panel(figure, axes[4], truth, "truth (noise-free)")
+
+    return draw(11.5 if truth is not None else 9.3, 2.15, paint, "png")
+
+
+def scale_bar(axes: Axes, width: float, height: float) -> None:
+    """A white bar of a round length (angstrom) in the lower left corner of an image ``width`` x ``height`` angstrom."""
+    length = max((n * 10.0**p for p in range(-1, 6) for n in (1, 2, 5) if n * 10.0**p <= 0.4 * width), default=width / 3)
+    left, low = 0.06 * width, 0.93 * height
+    label = f"{length:g} Å" if length < 10 else f"{length / 10:g} nm"
+    axes.plot([left, left + length], [low, low], color="white", linewidth=3.2, solid_capstyle="butt")
+    axes.plot([left, left + length], [low, low], color="black", linewidth=1.2, solid_capstyle="butt")
+    axes.text(left, low - 0.04 * height, label, color="white", fontsize=8, va="bottom")
+
+
+def decisions(
+    minutes: np.ndarray, kinds: Sequence[str], predicted: np.ndarray, actual: np.ndarray | None, tolerance: float, moves: np.ndarray
+) -> str:
+    """Each request's predicted error (and its answer's true error, where scored) over time, with the tolerance and the stage moves."""
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        _moves(axes, moves)
+        for kind in LABELS:
+            here = np.array([k == kind for k in kinds])
+            if here.any():
+                axes.scatter(
+                    minutes[here], 100 * predicted[here], s=26, color=COLOURS[kind], marker=MARKERS[kind], label=LABELS[kind], zorder=3
+                )
+        if actual is not None:
+            axes.scatter(minutes, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label="true error of the answer", zorder=4)
+        axes.axhline(100 * tolerance, color=_INK, linewidth=1.1, linestyle="--", label="tolerance")
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_xlabel("instrument time (min)")
+        axes.set_ylabel("RMS error / mean (%)")
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=3, fontsize=8)
+
+    return draw(9.3, 3.5, paint)
+
+
+def states(
+    minutes: np.ndarray,
+    means: np.ndarray,
+    stds: np.ndarray,
+    names: Sequence[str],
+    moves: np.ndarray,
+    truth: dict[str, tuple[np.ndarray, np.ndarray]],
+    readings: dict[str, tuple[np.ndarray, np.ndarray, str]],
+) -> str:
+    """Small panels of the state over time (mean, bands of one and two sigmas), truth dotted where known, one column a quantity.
+
+    ``means`` and ``stds`` are [time, name]; ``truth`` and ``readings`` map a name to (minutes, values); a reading also says its channel.
+    """
+
+    def paint(figure: Figure) -> None:
+        columns = 3
+        rows = -(-len(names) // columns)
+        grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
+        for place, name in enumerate(names):
+            axes = grid[place // columns, place % columns]
+            factor, unit = shown(name)
+            mean, std = factor * means[:, place], factor * stds[:, place]
+            _moves(axes, moves)
+            axes.fill_between(minutes, mean - 2 * std, mean + 2 * std, color="#2f67b1", alpha=0.16, linewidth=0)
+            axes.fill_between(minutes, mean - std, mean + std, color="#2f67b1", alpha=0.28, linewidth=0)
+            axes.plot(minutes, mean, color="#2f67b1", linewidth=1.3)
+            low, high = (mean - 3 * std).min(), (mean + 3 * std).max()
+            if name in truth:
+                axes.plot(truth[name][0], factor * truth[name][1], color=_TRUTH, linewidth=1.0, linestyle=":")
+                low, high = min(low, (factor * truth[name][1]).min()), max(high, (factor * truth[name][1]).max())
+            if name in readings:
+                times, values, channel = readings[name]
+                axes.plot(times, factor * values, ".", color="#d98200", markersize=3)
+                axes.text(0.99, 0.97, f"• {channel}", transform=axes.transAxes, ha="right", va="top", fontsize=7, color="#a86500")
+            if high > low:
+                axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+            axes.set_title(f"{name}" + (f" ({unit})" if unit else ""))
+        for place in range(len(names), rows * columns):
+            grid[place // columns, place % columns].set_visible(False)
+        for column in range(columns):
+            below = min(rows - 1, (len(names) - 1 - column) // columns)
+            grid[below, column].set_xlabel("instrument time (min)")
+            grid[below, column].tick_params(labelbottom=True)
+
+    rows = -(-len(names) // 3)
+    return draw(9.9, 1.75 * rows + 0.3, paint)
+
+
+def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: np.ndarray) -> str:
+    """What the instrument's channels read: (name, unit, minutes, values) each in a panel; not-a-number readings are left out."""
+
+    def paint(figure: Figure) -> None:
+        rows = -(-len(channels) // 3)
+        grid = figure.subplots(rows, 3, sharex=True, squeeze=False)
+        for place, (name, unit, minutes, values) in enumerate(channels):
+            axes = grid[place // 3, place % 3]
+            _moves(axes, moves)
+            middle = np.median(values)
+            axes.plot(minutes, values, ".", color="#7a5a9e", markersize=2.0, rasterized=len(values) > 400)
+            low, high = np.quantile(values, [0.01, 0.99])
+            if high > low:
+                axes.set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
+            axes.set_title(f"{name}" + (f" ({unit})" if unit not in ("", "1") else ""))
+            axes.ticklabel_format(axis="y", useOffset=bool(abs(middle) > 1e3 * (high - low)), style="plain" if abs(middle) > 1e-2 else "sci")
+        for place in range(len(channels), rows * 3):
+            grid[place // 3, place % 3].set_visible(False)
+        for column in range(min(3, len(channels))):
+            below = min(rows - 1, (len(channels) - 1 - column) // 3)
+            grid[below, column].set_xlabel("instrument time (min)")
+            grid[below, column].tick_params(labelbottom=True)
+
+    return draw(9.9, 1.6 * -(-len(channels) // 3) + 0.3, paint)
+
+
+def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.ndarray, always: np.ndarray) -> str:
+    """Electrons spent by purpose, and over time beside what measuring every request would have cost (all in electrons)."""
+
+    def paint(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
+        names = [*parts, "saved"]
+        values = np.array([*parts.values(), saved]) / 1e6
+        palette = ["#2f67b1", "#6f9bd1", "#a9c3e3", "#7a5a9e", "#b8a3cf"]
+        colours = [palette[n % len(palette)] for n in range(len(parts))] + [COLOURS["answer"]]
+        left.barh(names, values, color=colours)
+        left.bar_label(left.containers[0], labels=[f" {value:.3g}" for value in values], fontsize=8)  # pyright: ignore[reportArgumentType]
+        left.margins(x=0.15)
+        left.invert_yaxis()
+        left.grid(axis="y", visible=False)
+        left.set_xlabel("electrons on the specimen (10⁶)")
+        right.plot(minutes, always / 1e6, color=_FAINT, linewidth=1.4, linestyle="--", label="every request measured")
+        right.plot(minutes, spent / 1e6, color="#2f67b1", linewidth=1.6, drawstyle="steps-post", label="this session")
+        right.set_xlabel("instrument time (min)")
+        right.set_ylabel("10⁶ electrons")
+        right.legend(loc="upper left", fontsize=8)
+
+    return draw(9.9, 2.7, paint)
+
+
+def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
+    """Are the stated sigmas right? (label, deviations in sigmas) each: share inside the central interval against its nominal share; histogram."""
+    levels = np.linspace(0.02, 0.98, 49)
+    palette = ["#2f67b1", "#d98200", "#1b7f6b"]
+
+    def paint(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        left.plot([0, 1], [0, 1], color=_FAINT, linewidth=1.0, linestyle="--", label="perfect")
+        grid = np.linspace(-5, 5, 201)
+        right.plot(grid, np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), color=_FAINT, linestyle="--", linewidth=1.0, label="normal")
+        for (label, deviations), colour in zip(series, palette, strict=False):
+            inside = [(np.abs(deviations) <= np.sqrt(2) * erfinv(level)).mean() for level in levels]
+            left.plot(levels, inside, color=colour, linewidth=1.5, label=label)
+            right.hist(deviations.clip(-5, 5), bins=41, range=(-5.125, 5.125), density=True, color=colour, alpha=0.35, label=label)
+        left.axvline(0.9, color=_FAINT, linewidth=0.8)
+        left.set_xlabel("nominal share inside the interval")
+        left.set_ylabel("observed share")
+        left.set_aspect("equal")
+        left.legend(loc="upper left", fontsize=8)
+        right.set_xlabel("deviation (predicted σ)")
+        right.set_ylabel("density")
+        right.legend(loc="upper right", fontsize=8)
+
+    return draw(9.3, 3.4, paint)
+
+
+def trust(minutes: np.ndarray, misfit: np.ndarray, spans: Sequence[tuple[float, float]], findings: Sequence[tuple[float, str]]) -> str:
+    """Mean squared deviation of each measured image from its prediction, in predicted sigmas, over time; distrusted spans in red."""
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        for begin, end in spans:
+            axes.axvspan(begin, end, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
+        axes.axhline(1.0, color=_FAINT, linestyle="--", linewidth=1.0)
+        axes.plot(minutes, misfit, "o", color="#2f67b1", markersize=4.5)
+        for time, _ in findings:
+            axes.axvline(time, color=COLOURS["distrusted"], linewidth=1.3)
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_xlabel("instrument time (min)")
+        axes.set_ylabel("⟨(measured - predicted)²⟩ / σ²")
+
+    return draw(9.3, 2.3, paint)
+
+
+def coverage(deviations: np.ndarray, level: float = 0.9) -> float:
+    """Share of deviations (in sigmas) inside the central interval of that nominal share."""
+    return float((np.abs(deviations) <= np.sqrt(2) * erfinv(level)).mean())
+
+
+def nominal(sigmas: float) -> float:
+    """Share of a normal distribution within +-``sigmas``."""
+    return float(erf(sigmas / np.sqrt(2)))
+
+
+def _moves(axes: Any, moves: np.ndarray) -> None:
+    """Thin lines where the stage moved."""
+    for time in moves:
+        axes.axvline(time, color="#c9d1d8", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)

@@ -1,0 +1,350 @@
+"""A session as one self-contained page: ``SESSION/report.html``, readable offline and without scripts.
+
+It is drawn from the journal alone, so it can be written anew for any session, also one that was interrupted.
+"""
+
+import base64
+import datetime
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+
+from instrument.journal import Row
+from scenarios import drawings
+from scenarios.progress import electrons
+from scenarios.session import Session, load_session, row_time
+from twin.channels import CHANNELS
+
+GALLERY = 8
+"""How many requests are shown as images."""
+_STATES = ("C10", "C12a", "C12b", "C21a", "C21b", "C30", "thickness", "tilt.x", "tilt.y", "x", "y", "vx", "vy", "source", "gain")
+_READ = {"C12a": "corrector.C12.a", "C12b": "corrector.C12.b", "C30": "corrector.C30"}
+_SENSORS = (
+    "objective.temperature", "objective.current", "gun.high_tension", "water.in.temperature", "room.temperature",
+    "haadf.black", "stage.x", "stage.y", "C10.commanded",
+)  # fmt: skip
+
+
+class Picture(NamedTuple):
+    """A picture a job adds to its report: a heading, a caption, and the bytes of an SVG or PNG."""
+
+    title: str
+    caption: str
+    content: bytes
+
+
+def write_report(folder: Path, pictures: Sequence[Picture] = ()) -> Path:
+    """Draw ``folder/report.html`` (replacing it whole) from the session's journal; returns its path.
+
+    ``pictures`` are shown after the headline numbers. Raises SessionError (a ValueError) if the folder is no session.
+    """
+    session = load_session(folder)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    page = environment.get_template("report.html.j2").render(**context(session, pictures))
+    path = folder / "report.html"
+    draft = folder / ".report.html.draft"
+    draft.write_text(page, encoding="utf-8")
+    os.replace(draft, path)
+    return path
+
+
+def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any]:
+    """Everything the page's template shows."""
+    requests = session.requests
+    moves = _moves(session)
+    result = session.result or {}
+    return {
+        "name": session.scenario.get("name", "session"),
+        "description": session.scenario.get("description", ""),
+        "seed": session.seed,
+        "started": _utc(session.origin) if session.origin else "",
+        "complete": session.result is not None,
+        "distrusted": result.get("model_distrusted", bool(session.findings)),
+        "headline": headline(session),
+        "pictures": [{"title": p.title, "caption": p.caption, "image": _embedded(p.content)} for p in pictures],
+        "decisions": _decisions(session, moves) if requests else None,
+        "gallery": _gallery(session),
+        "states": _states(session, moves),
+        "sensors": _sensors(session, moves),
+        "dose": _dose(session) if requests else None,
+        "calibration": _calibration(session),
+        "trust": _trust(session),
+        "findings": [
+            {"minute": _minute(session, row), "text": row.payload.get("text") or row.payload.get("kind", ""), "evidence": _plain(row.payload.get("evidence"))}
+            for row in session.findings
+        ],
+        "table": [_line(session, row, place) for place, row in enumerate(requests)],
+        "rows": session.rows,
+        "frames": len(session.frames),
+        "resumed": session.resumed,
+        "problems": session.problems,
+        "result": json.dumps(session.result, indent=2) if session.result else "",
+        "labels": drawings.LABELS,
+        "colours": drawings.COLOURS,
+    }
+
+
+def headline(session: Session) -> list[tuple[str, str, str]]:
+    """The numbers at the top: (what, value, note)."""
+    result = session.result or {}
+    count = len(session.requests)
+    measured = sum(bool(row.payload.get("measured")) for row in session.requests)
+    audited = sum(row.payload.get("decision") == "audit" for row in session.requests)
+    numbers: list[tuple[str, str, str]] = []
+    if count:
+        numbers.append(("requests", str(count), f"{count - measured} answered by the twin alone"))
+        numbers.append(("measured", str(measured), f"{100 * measured / count:.0f} % of the requests, {audited} of them audits"))
+    elif "measured" in result:
+        numbers.append(("measured", str(result["measured"]), f"of {result.get('requests', '?')}"))
+    rmse, always = result.get("rmse"), result.get("rmse_always")
+    if rmse is not None:
+        note = f"against {_figures(100 * always)} % measuring every request" if always is not None else ""
+        numbers.append(("RMS error / mean", f"{_figures(100 * rmse)} %", note))
+    if result.get("r2") is not None:
+        numbers.append(("R² on unmeasured pixels", f"{result['r2']:.3f}", ""))
+    if result.get("coverage90") is not None:
+        numbers.append(("coverage of 90 % intervals", f"{100 * result['coverage90']:.1f} %", "of the named numbers of all requests"))
+    if _finite(result.get("dose_spent")):
+        saved = result.get("dose_saved")
+        numbers.append(("dose spent", electrons(result["dose_spent"]), f"{electrons(saved)} saved" if _finite(saved) else ""))
+    if result.get("seconds") is not None:
+        numbers.append(("took", f"{result['seconds']:.0f} s", "wall clock"))
+    return numbers
+
+
+def _decisions(session: Session, moves: np.ndarray) -> str:
+    rows = session.requests
+    errors = session.score.arrays.get("errors") if session.score else None
+    return drawings.decisions(
+        session.minutes([row_time(row) for row in rows]),
+        [row.payload["decision"] for row in rows],
+        np.array([row.payload["predicted_error"] for row in rows]),
+        errors if errors is not None and len(errors) == len(rows) else None,
+        float(session.scenario.get("tolerance", np.nan)),
+        moves,
+    )
+
+
+def _gallery(session: Session) -> list[dict[str, str]]:
+    """Images of a few requests spread over the session and over the kinds of decision, the worst misfit included."""
+    rows = [row for row in session.requests if "predicted" in row.arrays]
+    if not rows:
+        return []
+    worst = max(range(len(rows)), key=lambda place: _misfit(rows[place]) or 0.0)
+    chosen = {worst, *np.linspace(0, len(rows) - 1, min(GALLERY // 2, len(rows))).astype(int).tolist()}
+    for kind in drawings.LABELS:
+        chosen.update([place for place, row in enumerate(rows) if row.payload["decision"] == kind][:2])
+    truth = session.score.arrays.get("truth") if session.score else None
+    pixel = float(session.scenario.get("scan", {}).get("pixel", 1.0))
+    shown = []
+    for place in sorted(chosen):
+        row, payload = rows[place], rows[place].payload
+        arrays = row.arrays
+        image = drawings.request_panels(
+            arrays["predicted"],
+            arrays["predicted_std"],
+            arrays.get("answer", arrays["predicted"]),
+            arrays.get("measured"),
+            arrays.get("measured_std"),
+            truth[place] if truth is not None and len(truth) == len(session.requests) else None,
+            pixel,
+        )
+        line = _line(session, row, place)
+        title = f"Request {payload['index'] + 1} at {line['minute']} min, {line['settings']}"
+        shown.append({"title": title, "decision": payload["decision"], "why": payload.get("why", ""), "image": image})
+    return shown
+
+
+def _states(session: Session, moves: np.ndarray) -> str | None:
+    if not session.states:
+        return None
+    recorded = list(session.states[0].payload["names"])
+    names = [name for name in _STATES if name in recorded]
+    places = [recorded.index(name) for name in names]
+    if not names:
+        return None
+    truth: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    if session.score is not None and "truth_times" in session.score.arrays:
+        when = session.minutes(session.score.arrays["truth_times"])
+        for name in names:
+            values = session.score.arrays.get(f"truth_state.{name}")
+            # positions are known to the twin only within the lattice's cell: no comparison with the specimen's own
+            if values is not None and name not in ("x", "y") and len(values) == len(when):
+                truth[name] = (when, values)
+    readings = {}
+    for name, channel in _READ.items():
+        if name in names and channel in session.readings:
+            minutes, values = _finite_readings(session, channel)
+            if len(values):
+                readings[name] = (minutes, values, channel)
+    return drawings.states(
+        session.minutes([row_time(row) for row in session.states]),
+        np.stack([row.arrays["mean"][places] for row in session.states]),
+        np.stack([row.arrays["std"][places] for row in session.states]),
+        names,
+        moves,
+        truth,
+        readings,
+    )
+
+
+def _sensors(session: Session, moves: np.ndarray) -> str | None:
+    units = {channel.name: channel.unit for channel in CHANNELS}
+    panels = []
+    for name in _SENSORS:
+        if name in session.readings:
+            minutes, values = _finite_readings(session, name)
+            if len(values):
+                step = max(1, len(values) // 2000)
+                panels.append((name, units.get(name, ""), minutes[::step], values[::step]))
+    return drawings.sensors(panels, moves) if panels else None
+
+
+def _dose(session: Session) -> dict[str, Any]:
+    """Electrons by purpose and over time. What a frame cost is what its source says of its exposure."""
+    parts = {"pixels": 0.0, "flyback": 0.0, "parked beam": 0.0}
+    focusing = 0.0
+    spent, always, saved = [], [], 0.0
+    sites: set[int] = set()
+    for row in session.requests:
+        payload = row.payload
+        exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")
+        cost = 0.0
+        if exposure:
+            for name, key in (("pixels", "pixels"), ("flyback", "flyback"), ("parked beam", "parked")):
+                parts[name] += exposure[key]
+                cost += exposure[key]
+            if payload.get("site") not in sites:
+                focusing += cost
+        elif not payload.get("measured"):
+            saved += payload.get("electrons", 0.0)
+        sites.add(payload.get("site"))
+        spent.append(cost)
+        always.append(cost or payload.get("electrons", 0.0))
+    minutes = session.minutes([row_time(row) for row in session.requests])
+    image = drawings.dose(parts, saved, minutes, np.cumsum(spent), np.cumsum(always))
+    return {"image": image, "focusing": electrons(focusing), "spent": electrons(sum(parts.values())), "saved": electrons(saved)}
+
+
+def _calibration(session: Session) -> dict[str, Any] | None:
+    """Deviations in predicted sigmas: of the named numbers (against the truth) and of pixels (against measurements, counting noise added)."""
+    series: list[tuple[str, np.ndarray]] = []
+    if session.score is not None and "standardised" in session.score.arrays:
+        numbers = session.score.arrays["standardised"].ravel()
+        series.append(("named numbers against the truth", numbers[np.isfinite(numbers)]))
+    pixels = [deviations for row in session.requests if (deviations := _deviations(row)) is not None]
+    if pixels:
+        series.append(("pixels against measurements", np.concatenate([deviation.ravel() for deviation in pixels])))
+    series = [(label, values) for label, values in series if len(values)]
+    if not series:
+        return None
+    shares = [(label, f"{100 * drawings.coverage(values):.1f} %", len(values)) for label, values in series]
+    return {"image": drawings.calibration(series), "shares": shares}
+
+
+def _trust(session: Session) -> str | None:
+    rows = [(row, misfit) for row in session.requests if (misfit := _misfit(row)) is not None]
+    if not rows:
+        return None
+    spans, begun = [], None
+    for row in session.requests:
+        minute = _minute_value(session, row)
+        if row.payload.get("distrusted") and begun is None:
+            begun = minute
+        elif not row.payload.get("distrusted") and begun is not None:
+            spans.append((begun, minute))
+            begun = None
+    if begun is not None:
+        spans.append((begun, _minute_value(session, session.requests[-1])))
+    findings = [(_minute_value(session, row), str(row.payload.get("text", ""))) for row in session.findings]
+    minutes = np.array([_minute_value(session, row) for row, _ in rows])
+    return drawings.trust(minutes, np.array([misfit for _, misfit in rows]), spans, findings)
+
+
+def _line(session: Session, row: Row, place: int) -> dict[str, Any]:
+    """One request as a line of the table."""
+    payload = row.payload
+    settings = payload.get("settings", {})
+    parts = []
+    if "C10" in settings:
+        parts.append(f"C10 {settings['C10'] / 10:+.1f} nm")
+    if "beam_shift.x" in settings:
+        parts.append(f"shift ({settings['beam_shift.x'] / 10:+.2f}, {settings.get('beam_shift.y', 0.0) / 10:+.2f}) nm")
+    errors = session.score.arrays.get("errors") if session.score else None
+    return {
+        "index": payload["index"] + 1,
+        "minute": _minute(session, row),
+        "site": payload.get("site", 0) + 1,
+        "settings": ", ".join(parts),
+        "decision": payload["decision"],
+        "why": payload.get("why", ""),
+        "predicted": f"{_figures(100 * payload['predicted_error'])}",
+        "after": f"{_figures(100 * payload['expected_after'])}" if _finite(payload.get("expected_after")) else "",
+        "true": f"{_figures(100 * float(errors[place]))}" if errors is not None and place < len(errors) else "",
+        "electrons": electrons(payload["electrons"]) if payload.get("measured") and _finite(payload.get("electrons")) else "",
+    }
+
+
+def _deviations(row: Row) -> np.ndarray | None:
+    """(measured - predicted) / sigma of a measured request, counting noise included in sigma [ny, nx]; None if it was not measured."""
+    arrays = row.arrays
+    if "measured" not in arrays:
+        return None
+    noise = arrays["predicted_std"] ** 2 + arrays.get("measured_std", 0.0) ** 2
+    return (arrays["measured"] - arrays["predicted"]) / np.sqrt(np.maximum(noise, 1e-30))
+
+
+def _misfit(row: Row) -> float | None:
+    deviations = _deviations(row)
+    return None if deviations is None else float(np.mean(deviations**2))
+
+
+def _moves(session: Session) -> np.ndarray:
+    """Minutes at which the stage was told to move."""
+    told = [row.time for row in session.commands if "stage.x" in row.payload.get("args", {}).get("changes", {}) and row.time is not None]
+    return session.minutes(told) if told else np.zeros(0)
+
+
+def _finite_readings(session: Session, channel: str) -> tuple[np.ndarray, np.ndarray]:
+    times, values = session.readings[channel]
+    good = np.isfinite(values)
+    return session.minutes(times[good]), values[good]
+
+
+def _minute_value(session: Session, row: Row) -> float:
+    return float(session.minutes([row_time(row)])[0])
+
+
+def _minute(session: Session, row: Row) -> str:
+    return f"{_minute_value(session, row):.1f}"
+
+
+def _utc(time: int) -> str:
+    return datetime.datetime.fromtimestamp(time / 1e9, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _figures(value: float) -> str:
+    """Three figures, never in powers of ten."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and bool(np.isfinite(value))
+
+
+def _plain(evidence: Any) -> str:
+    if isinstance(evidence, dict):
+        return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in evidence.items())
+    return "" if evidence is None else str(evidence)
+
+
+def _embedded(content: bytes) -> str:
+    kind = "png" if content.startswith(b"\x89PNG") else "svg+xml"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
