@@ -1,7 +1,8 @@
 """A simulated microscope: an instrument with a hidden truth that the twin may not see.
 
-The truth is made with abTEM from other potentials, other constants and another form than the twin has; see `instrument.truth`.
-Its clock is stepped (time moves with `advance`, `acquire` and stage moves) unless a ``rate`` above zero ties it to the wall's.
+The truth is made with abTEM from other potentials, other constants and another form than the twin has; see
+`instrument.truth`. Its clock is stepped (time moves with `advance`, `acquire` and stage moves) unless a ``rate``
+above zero ties it to the wall's.
 """
 
 import math
@@ -17,8 +18,8 @@ from instrument.truth.column import Column, Log
 from instrument.truth.config import SimulatedConfig, check, default_config, from_mapping, generator, presets
 from instrument.truth.imaging import Imager
 from instrument.truth.oracle import ExpectedRequest, Truth, expected_frame, frame_seconds, noisy_frame
+from instrument.truth.scattering import load_or_build
 from instrument.truth.sensors import Sensors
-from instrument.truth.specimen import load_or_build
 from twin.channels import CHANNELS, CONTROLS
 from twin.records import Exposure, Frame, Readings, Scan
 
@@ -39,9 +40,11 @@ _BRIGHTEST = 5e-9  # A of beam current
 
 
 class SimulatedMicroscope:
-    """The instrument of `instrument.interface`, with ``truth`` for scoring and ``restore`` for starting again at the same point.
+    """The instrument of `instrument.interface`, with ``truth`` for scoring and ``restore`` for starting again at the
+    same point.
 
-    ``cache`` is a folder for specimens already computed (about 20 s each on one core); ``progress`` is told (what, share done).
+    ``cache`` is a folder for specimens already computed (about 20 s each on one core); ``progress`` is told (what,
+    share done).
     """
 
     def __init__(
@@ -88,7 +91,9 @@ class SimulatedMicroscope:
         return dict(self._log.settings[-1])
 
     def apply(self, changes: dict[str, float]) -> int:
-        """Command some controls; returns the time (ns UTC) from which they hold, for a stage move the time of its arrival."""
+        """Command some controls; returns the time (ns UTC) from which they hold, for a stage move the time of its
+        arrival.
+        """
         known = {control.name: control for control in CONTROLS}
         for name, value in changes.items():
             if name not in known:
@@ -122,7 +127,7 @@ class SimulatedMicroscope:
         return self._now
 
     def acquire(self, scan: Scan) -> Frame:
-        """Settle, unblank, scan, blank. InstrumentError, with nothing done, for a scan that cannot or may not be run."""
+        """Settle, unblank, scan, blank. InstrumentError, with nothing done, for a scan that cannot be run."""
         frame, _ = self._acquire(scan, recorded=True)
         if frame is None:
             raise RuntimeError("a recorded scan gave no frame")
@@ -193,9 +198,9 @@ class SimulatedMicroscope:
     def restore(self, commands: Iterable[tuple[str, Mapping[str, object], int]]) -> int:
         """Take the state that earlier ``commands`` (name, arguments, time in ns at which each was given) had led to.
 
-        Names are apply {"changes"}, advance {"until"}, acquire {"scan"}; others changed nothing and are passed over. Frames are not
-        made anew, only counted; readings of that time are not published again. ValueError unless it is the first thing asked for.
-        Returns the time then.
+        Names are apply {"changes"}, advance {"until"}, acquire {"scan"}; others changed nothing and are passed over.
+        Frames are not made anew, only counted; readings of that time are not published again. ValueError unless it is
+        the first thing asked for. Returns the time then.
         """
         if self._frames or len(self._log.times) > 1 or (self._rate == 0 and self._now != self._epoch):
             raise ValueError("restore: the instrument has been used already; restore right after starting it")

@@ -11,7 +11,9 @@ from instrument.truth.specimen import cell_depth
 
 
 class Log:
-    """Commands in order of time: (session time in s, all settings from then on). The first entry is the session's start."""
+    """Commands in order of time: (session time in s, all settings from then on). The first entry is the session's
+    start.
+    """
 
     def __init__(self, times: list[float], settings: list[dict[str, float]]):
         self.times, self.settings = times, settings
@@ -87,7 +89,9 @@ class Column:
         return out
 
     def _moves(self, log: Log) -> list[tuple[float, np.ndarray, np.ndarray]]:
-        """(time, unit direction, where the specimen really went) of each stage move, the loading of the specimen first."""
+        """(time, unit direction, where the specimen really went) of each stage move, the loading of the specimen
+        first.
+        """
         c = self.config
         place = np.array([log.settings[0]["stage.x"], log.settings[0]["stage.y"]])
         out = []
@@ -104,7 +108,9 @@ class Column:
         return out
 
     def specimen(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """How far the specimen has moved from where its origin was on the axis, [n, 2] in A, drift and vibration included."""
+        """How far the specimen has moved from where its origin was on the axis, [n, 2] in A, drift and vibration
+        included.
+        """
         c, paths = self.config, self.paths
         moves = self._moves(log)
         index = np.maximum(np.searchsorted([m[0] for m in moves], t, side="right") - 1, 0)
@@ -116,7 +122,9 @@ class Column:
         return out
 
     def beam(self, t: np.ndarray, scan_x: np.ndarray, scan_y: np.ndarray, log: Log) -> np.ndarray:
-        """Where on the column's axes the beam stands [n, 2] in A at times ``t``, for scan offsets ``scan_x``, ``scan_y`` [n]."""
+        """Where on the column's axes the beam stands [n, 2] in A at times ``t``, for scan offsets ``scan_x``,
+        ``scan_y`` [n].
+        """
         shift = (
             np.stack([log.commanded("beam_shift.x", t), log.commanded("beam_shift.y", t)], axis=1) @ self.deflector.T
         )
@@ -124,7 +132,7 @@ class Column:
         return shift + np.stack([scan_x, scan_y], axis=1) @ self.scan.T + self.config.mains_jitter * hum
 
     def thickness(self, places: np.ndarray) -> np.ndarray:
-        """Depth of crystal in A at specimen coordinates ``places`` [n, 2]: locally a wedge, in the large up and down."""
+        """Depth of crystal in A at specimen coordinates ``places`` [n, 2]: a wedge that turns back farther off."""
         c = self.config
         nominal = c.cells * c.thickness_scale * self._cell
         if c.wedge == 0 or c.wedge_swing == 0:

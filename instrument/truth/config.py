@@ -1,6 +1,8 @@
-"""What the simulated microscope is made of. Every number here is an assumption about an instrument, not a measurement of one.
+"""What the simulated microscope is made of. Every number here is an assumption about an instrument, not a measurement
+of one.
 
-Units: angstrom, radian, eV, second, kelvin, electron, volt unless a field says otherwise. The twin states its own beliefs elsewhere.
+Units: angstrom, radian, eV, second, kelvin, electron, volt unless a field says otherwise. The twin states its own
+beliefs elsewhere.
 """
 
 import math
@@ -118,11 +120,16 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     tableau_age: float | None = 1200.0  # s before the session; None: no tableau was ever made
 
 
-_POSITIVE = (
-    "lattice repeats_xy cells thickness_scale gpts slices_per_cell phonon_configs energy semiangle haadf_inner haadf_outer detector_scale "
-    "cc thermal_lag coil_lag ht_time current_time creep_time gain dose_limit amorphous_density stage_seconds ht_step temperature_step"
-).split()
-_SIGNED = "c30_offset bend haadf_inner_error haadf_outer_error response_azimuthal response_radial ht_divider late_clock specimen_seed".split()
+_POSITIVE = {
+    *("lattice", "repeats_xy", "cells", "thickness_scale", "gpts", "slices_per_cell", "phonon_configs", "energy"),
+    *("semiangle", "haadf_inner", "haadf_outer", "detector_scale", "cc", "thermal_lag", "coil_lag", "ht_time"),
+    *("current_time", "creep_time", "gain", "dose_limit", "amorphous_density", "stage_seconds", "ht_step"),
+    *("temperature_step", "source_tail_length"),
+}
+_SIGNED = {
+    *("c30_offset", "bend", "haadf_inner_error", "haadf_outer_error", "response_azimuthal", "response_radial"),
+    *("ht_divider", "late_clock", "specimen_seed", "tilt", "lens_lag_shares"),
+}
 _HIGHEST = {
     "gpts": 1024,
     "cells": 500,
@@ -142,7 +149,7 @@ _HIGHEST = {
 
 
 def from_mapping(values: dict[str, object] | None) -> SimulatedConfig:
-    """The configuration of a JSON or TOML table. ValueError naming the key, the value and the cure when one is wrong."""
+    """The configuration of a JSON or TOML table. ValueError naming key, value and cure when one is wrong."""
     try:
         config = msgspec.convert(values or {}, SimulatedConfig, strict=True)
     except msgspec.ValidationError as error:
@@ -170,7 +177,7 @@ def check(config: SimulatedConfig) -> SimulatedConfig:
                 raise refuse(key, value, "give a finite number")
             if key in _POSITIVE and number <= 0:
                 raise refuse(key, value, "give a number above zero")
-            if key not in _SIGNED and key not in ("tilt", "lens_lag_shares") and number < 0:
+            if key not in _SIGNED and number < 0:
                 raise refuse(key, value, "give zero or more")
             if key in _HIGHEST and number > _HIGHEST[key]:
                 raise refuse(key, value, f"give at most {_HIGHEST[key]}")

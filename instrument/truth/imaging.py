@@ -1,11 +1,14 @@
-"""How the true image comes from the true Grams: aberrations, focal spread, source with tails, at any position. Plain numpy."""
+"""How the true image comes from the true Grams: aberrations, focal spread, source with tails, at any position. Plain
+numpy.
+"""
 
 import numpy as np
 
 from instrument.truth.config import SimulatedConfig
-from instrument.truth.specimen import TruthGram, wavelength
+from instrument.truth.scattering import TruthGram
+from instrument.truth.specimen import wavelength
 
-# (name, n, m, part): chi = 2 pi / lambda sum theta^(n+1) / (n+1) (C_a cos m phi + C_b sin m phi), Krivanek's coefficients
+# (name, n, m, part) of Krivanek's chi = 2 pi / lambda sum theta^(n+1) / (n+1) (C_a cos m phi + C_b sin m phi)
 _TERMS = (
     ("C10", 1, 0, "a"),
     ("C12.a", 1, 2, "a"),
@@ -25,7 +28,9 @@ ABERRATIONS = tuple(term[0] for term in _TERMS)
 
 
 class Imager:
-    """Images of one specimen. Positions are specimen coordinates in A; intensities are fractions of the incident beam."""
+    """Images of one specimen. Positions are specimen coordinates in A; intensities are fractions of the incident
+    beam.
+    """
 
     def __init__(self, gram: TruthGram, config: SimulatedConfig):
         self.gram, lam = gram, wavelength(config.energy)
@@ -61,7 +66,9 @@ class Imager:
         )
 
     def thickness_weights(self, thickness: float) -> np.ndarray:
-        """Weights [d] of the kept depths at ``thickness`` A: Lagrange's polynomial through the four nearest (fewer if fewer are kept)."""
+        """Weights [d] of the kept depths at ``thickness`` A: Lagrange's polynomial through the four nearest (fewer if
+        fewer are kept).
+        """
         depths = self.gram.depths
         number = min(4, len(depths))
         start = int(np.clip(np.searchsorted(depths, thickness) - number // 2, 0, len(depths) - number))
@@ -72,7 +79,9 @@ class Imager:
         return weights
 
     def harmonics(self, aberrations: np.ndarray, thickness: float) -> np.ndarray:
-        """Complex [reach + 1, 2 reach + 1] coefficients (qy, qx), source included, for ``aberrations`` [13] in A (order ABERRATIONS)."""
+        """Complex [reach + 1, 2 reach + 1] coefficients (qy, qx), source included, for ``aberrations`` [13] in A
+        (order ABERRATIONS).
+        """
         amplitude = (self.gram.aperture * np.exp(-1j * (self._basis @ aberrations))).astype(np.complex64)
         mixed = np.tensordot(self.thickness_weights(thickness).astype(np.float32), self._pairs, axes=1)
         mixed *= self._damping

@@ -1,6 +1,7 @@
 """Expected frames: what the true instrument records on average, for commands really given or only asked about."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -12,11 +13,25 @@ from instrument.truth.specimen import wavelength
 from twin.channels import CONTROLS
 from twin.records import Scan
 
+
+class Request(Protocol):
+    """What a request of `Truth.expected` has; see `ExpectedRequest`."""
+
+    @property
+    def command_time(self) -> int: ...
+    @property
+    def settings(self) -> dict[str, float]: ...
+    @property
+    def scan(self) -> Scan: ...
+    @property
+    def noisy(self) -> bool: ...
+
+
 _HOLD = 0.25  # s of a frame over which the optics are taken as still
 
 
 class ExpectedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A frame asked about: as if ``settings`` (all or some controls) had been commanded at ``command_time`` (ns UTC)."""
+    """A frame, as if ``settings`` (all or some controls) had been commanded at ``command_time`` (ns UTC)."""
 
     command_time: int
     settings: dict[str, float] = {}
@@ -30,7 +45,9 @@ def frame_seconds(scan: Scan) -> float:
 
 
 def expected_frame(column: Column, imager: Imager, log: Log, start: float, scan: Scan) -> tuple[np.ndarray, np.ndarray]:
-    """Fraction of the incident beam [ny, nx] and electrons of each line [ny], for a scan whose first pixel begins at ``start`` (s)."""
+    """Fraction of the incident beam [ny, nx] and electrons of each line [ny], for a scan whose first pixel begins at
+    ``start`` (s).
+    """
     ny, nx = scan.shape
     line = nx * scan.dwell + scan.flyback
     group = max(1, int(_HOLD / line))
@@ -74,18 +91,19 @@ class Truth:
             raise ValueError(f"time {int(np.min(times))} ns is before the session; it began at {self._epoch} ns")
         return t
 
-    def expected(self, requests: Sequence[ExpectedRequest | Mapping[str, object]]) -> list[dict[str, object]]:
-        """For each request {"expected": float64 [ny, nx] fraction of the incident beam, "noisy": float32 counts or None, "start": ns}.
+    def expected(
+        self, requests: Sequence[Request | Mapping[str, object]]
+    ) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """For each request the expected frame (float64 [ny, nx], fraction of the incident beam) and, if ``noisy``, one
+        in counts (float32 [ny, nx]) else None.
 
-        The scan starts ``scan.settle`` after the command. The history is that of the commands really given strictly before it.
-        Noise depends on the seed and on what is asked, and is independent of that of recorded frames.
+        A request is an `ExpectedRequest`, a mapping of its fields, or anything with these attributes. The scan starts
+        ``scan.settle`` after the command; the history is that of the commands really given strictly before it. Noise
+        depends on the seed and on what is asked, and is independent of that of recorded frames.
         """
-        return [
-            self._one(r if isinstance(r, ExpectedRequest) else msgspec.convert(dict(r), ExpectedRequest))
-            for r in requests
-        ]
+        return [self._one(msgspec.convert(r, ExpectedRequest, from_attributes=True)) for r in requests]
 
-    def _one(self, request: ExpectedRequest) -> dict[str, object]:
+    def _one(self, request: ExpectedRequest) -> tuple[np.ndarray, np.ndarray | None]:
         unknown = set(request.settings) - {control.name for control in CONTROLS}
         if unknown:
             raise ValueError(
@@ -93,21 +111,20 @@ class Truth:
             )
         at = float(self._seconds(np.array([request.command_time]))[0])
         log = self._log.before(at)
-        log = Log(list(log.times), list(log.settings))
         log.add(at, log.settings[-1] | request.settings)
-        start_ns = request.command_time + round(request.scan.settle * 1e9)
-        start = (start_ns - self._epoch) / 1e9
+        start = (request.command_time + round(request.scan.settle * 1e9) - self._epoch) / 1e9
         fraction, electrons = expected_frame(self._column, self._imager, log, start, request.scan)
-        noisy = None
-        if request.noisy:
-            words = msgspec.json.encode(request, order="sorted").decode()
-            noisy = noisy_frame(self._column, fraction, electrons, start, generator(self._seed, "asked", words))
-        return {"expected": fraction, "noisy": noisy, "start": start_ns}
+        if not request.noisy:
+            return fraction, None
+        rng = generator(self._seed, "asked", msgspec.json.encode(request, order="sorted").decode())
+        return fraction, noisy_frame(self._column, fraction, electrons, start, rng)
 
     def state(self, times: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
-        """The hidden state at ``times`` [n] ns: named float64 arrays [n]. Controls' coefficients are actual minus commanded.
+        """The hidden state at ``times`` [n] ns: named float64 arrays [n]. Controls' coefficients are actual minus
+        commanded.
 
-        ``x``, ``y``: how far the specimen stands from where its corner column was on the axis; ``thickness`` at the beam without scan.
+        ``x``, ``y``: how far the specimen stands from where its corner column was on the axis; ``thickness`` at the
+        beam without scan.
         """
         t = self._seconds(np.asarray(times, dtype=np.int64)).reshape(-1)
         column, log, c = self._column, self._log, self._config

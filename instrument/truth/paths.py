@@ -1,6 +1,7 @@
 """Slow random processes of the room and the column, as fixed paths of the seed on a 0.05 s grid.
 
-Blocks are made lazily and in order, each from its own streams, so that a path does not depend on when or how often it was asked.
+Blocks are made lazily and in order, each from its own streams, so that a path does not depend on when or how often it
+was asked.
 """
 
 import numpy as np

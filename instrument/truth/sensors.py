@@ -1,4 +1,5 @@
-"""What the channels of the simulated microscope say: echoes, poor measurements, and values of the last time somebody measured.
+"""What the channels of the simulated microscope say: echoes, poor measurements, and values of the last time somebody
+measured.
 
 Reading ``n`` of a channel is taken at (n + phase) / rate; its noise depends on seed, channel and n alone.
 """
@@ -65,7 +66,7 @@ class Sensors:
         self._next = {channel.name: 0 for channel in CHANNELS}
 
     def published(self, t: float, log: Log) -> list[Readings]:
-        """All readings published between the last call and session time ``t``; a batch ends where a reading was lost."""
+        """All readings published between the last call and session time ``t``; a lost reading ends a batch."""
         out: list[Readings] = []
         for channel in CHANNELS:
             first = self._next[channel.name]

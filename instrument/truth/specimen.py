@@ -1,50 +1,16 @@
-"""The true specimen: atoms, their frozen motion, and the detector Gram matrices of all plane waves in the aperture, by abTEM.
+"""The true specimen as atoms: crystal with frozen motion, tilt and bend, and the amorphous layers on its faces.
 
-Specimen coordinates: a corner column of the unit cell stands at (0, 0) of the entrance face. A specimen tilt of t moves the columns by
-+t z with depth z (it equals a beam tilt of -t). Waves are held [x, y], as abTEM does; only beam indices and Grams leave this module.
+Specimen coordinates: a corner column of the unit cell stands at (0, 0) of the entrance face. A specimen tilt of t moves
+the columns by +t z with depth z (it equals a beam tilt of -t).
 """
 
-import hashlib
-import json
 import math
-import os
-import tempfile
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from instrument.truth.config import SimulatedConfig, generator
-
-VERSION = "truth-gram/1"
-_BATCH = 32  # waves carried together: 160^2 x 32 x 8 bytes stays near the processor's cache
-_KEYS = (
-    "structure cif lattice repeats_xy cells thickness_scale gpts slices_per_cell phonon_configs thermal_b tilt tilt_sigma bend wedge_swing "
-    "amorphous_entrance amorphous_exit amorphous_density energy semiangle haadf_inner haadf_outer haadf_inner_error haadf_outer_error "
-    "detector_scale response_azimuthal response_radial"
-).split()
-
-Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class TruthGram:
-    """G[depth, k, k'] = sum over detector pixels of D conj(S_k) S_k', as a fraction of the incident beam, mean of the configurations.
-
-    ``beams`` int [n, 2] are (x, y) indices in the reciprocal grid of ``extent`` (A); ``aperture`` [n] amplitudes with unit sum of
-    squares; ``depths`` [d] A of crystal; ``grams`` complex64 [d, n, n]; ``tilt`` the mean specimen tilt in rad.
-    """
-
-    beams: np.ndarray
-    aperture: np.ndarray
-    extent: np.ndarray
-    depths: np.ndarray
-    grams: np.ndarray
-    tilt: np.ndarray
 
 
 def wavelength(energy: float) -> float:
@@ -109,38 +75,10 @@ def cell_depth(config: SimulatedConfig) -> float:
     return float(unit_cell(config).cell.lengths()[2]) if config.cif else config.lattice
 
 
-def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progress: Progress) -> TruthGram:
-    """The Grams of this specimen, from ``cache`` if they are there and whole, else built (and stored)."""
-    key = {name: getattr(config, name) for name in _KEYS} | {"seed": seed, "version": VERSION}
-    if config.cif is not None:
-        unit_cell(config)
-        key["cif"] = hashlib.sha256(Path(config.cif).read_bytes()).hexdigest()
-    digest = hashlib.sha256(json.dumps(msgspec.to_builtins(key), sort_keys=True).encode()).hexdigest()[:24]
-    path = None if cache is None else Path(cache) / f"truth-{digest}.npz"
-    if path is not None and path.is_file():
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                return TruthGram(**{name: stored[name] for name in TruthGram.__dataclass_fields__})
-        except (OSError, KeyError, ValueError, EOFError) as error:
-            progress(f"cached specimen {path.name} is broken ({error}); building it anew", 0.0)
-    gram = build(config, seed, progress)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **{name: getattr(gram, name) for name in TruthGram.__dataclass_fields__})
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    return gram
-
-
 def crystal(config: SimulatedConfig, seed: int, phonon: int) -> Any:
-    """ASE atoms of the crystal with the frozen motion of configuration ``phonon``, bent and tilted, deep enough for every depth."""
+    """ASE atoms of the crystal with the frozen motion of configuration ``phonon``, bent and tilted, deep enough for
+    every depth.
+    """
     unit = unit_cell(config)
     nx, ny = repeats(config)
     atoms = unit * (nx, ny, int(depths_in_cells(config)[-1]))
@@ -170,7 +108,9 @@ def repeats(config: SimulatedConfig) -> tuple[int, int]:
 
 
 def amorphous(config: SimulatedConfig, seed: int, thickness: float, extent: np.ndarray, label: str) -> Any:
-    """ASE atoms of a layer of amorphous carbon: random places no nearer than 1.35 A to each other, periodic in x and y."""
+    """ASE atoms of a layer of amorphous carbon: random places no nearer than 1.35 A to each other, periodic in x and
+    y.
+    """
     import ase
 
     rng = generator(seed, "amorphous", label)
@@ -186,112 +126,3 @@ def amorphous(config: SimulatedConfig, seed: int, thickness: float, extent: np.n
         if len(places) == 0 or (apart**2).sum(axis=1).min() > 1.35**2:
             places = np.concatenate([places, place[None, :]])
     return ase.Atoms(f"C{len(places)}", positions=places, cell=size, pbc=True)
-
-
-def detector_weights(config: SimulatedConfig, seed: int, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
-    """True response of the HAADF detector at spatial frequencies (1/A): its angles, soft over half a milliradian, and its map."""
-    lam = wavelength(config.energy)
-    theta, phi = lam * np.hypot(kx, ky), np.arctan2(ky, kx)
-    inner = (config.haadf_inner + config.haadf_inner_error) * config.detector_scale
-    outer = (config.haadf_outer + config.haadf_outer_error) * config.detector_scale
-    edge = np.clip((theta - inner) / 5e-4 + 0.5, 0, 1) * np.clip((outer - theta) / 5e-4 + 0.5, 0, 1)
-    azimuth = generator(seed, "response").uniform(0, 2 * np.pi)
-    radial = (theta - 0.5 * (inner + outer)) / (0.5 * (outer - inner))
-    return edge * (1 + config.response_azimuthal * np.cos(phi - azimuth) + config.response_radial * radial)
-
-
-def _transmissions(atoms: Any, config: SimulatedConfig, slices: int) -> list[Any]:
-    """abTEM transmission functions of ``atoms`` cut into ``slices`` equal slices, Kirkland's potentials, band limited."""
-    import abtem
-    from abtem.antialias import AntialiasAperture
-
-    thickness = float(atoms.cell.lengths()[2]) / slices
-    builder = abtem.Potential(
-        atoms, gpts=config.gpts, slice_thickness=thickness, parametrization="kirkland", projection="infinite"
-    )
-    array = builder.build(lazy=False)
-    functions = AntialiasAperture().bandlimit(array.transmission_function(config.energy), in_place=False)
-    return list(functions.generate_slices())
-
-
-def aperture_beams(config: SimulatedConfig, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Indices [n, 2] of the plane waves in the aperture and their amplitudes [n]; the edge is one grid step soft, as in abTEM."""
-    lam = wavelength(config.energy)
-    reach = int(math.ceil(config.semiangle / lam * extent.max())) + 1
-    grid = np.stack(
-        np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1), indexing="ij"), axis=-1
-    ).reshape(-1, 2)
-    theta = lam * np.hypot(grid[:, 0] / extent[0], grid[:, 1] / extent[1])
-    amplitude = np.clip((config.semiangle - theta) / (lam / extent.mean()) + 0.5, 0, 1)
-    inside = amplitude > 0
-    return grid[inside], amplitude[inside] / np.sqrt((amplitude[inside] ** 2).sum())
-
-
-def build(config: SimulatedConfig, seed: int, progress: Progress) -> TruthGram:
-    """Carry every plane wave of the aperture through every configuration by abTEM's multislice and reduce to Grams at each depth."""
-    import abtem
-    from abtem.antialias import AntialiasAperture
-    from abtem.core.axes import OrdinalAxis
-    from abtem.multislice import FresnelPropagator, conventional_multislice_step
-    from scipy import fft
-
-    started = time.monotonic()
-    counts, n = depths_in_cells(config), config.gpts
-    with abtem.config.set(
-        {"diagnostics.progress_bar": False, "dask.lazy": False, "precision": "float32", "device": "cpu"}
-    ):
-        atoms = crystal(config, seed, 0)
-        extent = np.asarray(atoms.cell.lengths()[:2], dtype=np.float64)
-        beams, amplitude = aperture_beams(config, extent)
-        index = np.fft.fftfreq(n, 1 / n)
-        kx, ky = index[:, None] / extent[0], index[None, :] / extent[1]
-        lam = wavelength(config.energy)
-        limit = (2 / 3) * 0.5 * n / extent.max() * lam
-        if (config.haadf_outer + config.haadf_outer_error) * config.detector_scale > limit:
-            raise ValueError(
-                f"simulated microscope: gpts = {n} reaches {limit * 1e3:.0f} mrad only; give more gpts or a smaller haadf_outer"
-            )
-        weights = detector_weights(config, seed, kx + 0 * ky, ky + 0 * kx)
-        lit = np.nonzero(weights.ravel() > 0)[0]
-        root = np.sqrt(weights.ravel()[lit]).astype(np.float32) / n**2
-        layers = {}
-        for label, thickness in (("entrance", config.amorphous_entrance), ("exit", config.amorphous_exit)):
-            layers[label] = []
-            if thickness > 0:
-                layer = amorphous(config, seed, thickness, extent, label)
-                layers[label] = _transmissions(layer, config, max(1, round(thickness / 2.5)))
-        x = np.arange(n) / n
-        grams = np.zeros((len(counts), len(beams), len(beams)), dtype=np.complex64)
-        scattered = np.empty((len(counts), len(beams), len(lit)), dtype=np.complex64)
-        step, limiter = FresnelPropagator(), AntialiasAperture()
-        for phonon in range(config.phonon_configs):
-            slices = _transmissions(crystal(config, seed, phonon), config, int(counts[-1]) * config.slices_per_cell)
-            for start in range(0, len(beams), _BATCH):
-                some = beams[start : start + _BATCH]
-                # C10 refers to the crystal's entrance face: take the waves back through the layer above it
-                k2 = (some[:, 0] / extent[0]) ** 2 + (some[:, 1] / extent[1]) ** 2
-                back = np.exp(1j * np.pi * lam * config.amorphous_entrance * k2)
-                across = back[:, None] * np.exp(2j * np.pi * some[:, :1] * x[None, :])
-                array = (across[:, :, None] * np.exp(2j * np.pi * some[:, 1:] * x[None, :])[:, None, :]).astype(
-                    np.complex64
-                )
-                axis = [OrdinalAxis(values=tuple(range(len(some))))]
-                waves = abtem.Waves(array, energy=config.energy, extent=tuple(extent), ensemble_axes_metadata=axis)
-                for one in layers["entrance"]:
-                    waves = conventional_multislice_step(waves, one, step, limiter)
-                done = 0
-                for row, count in enumerate(counts):
-                    for one in slices[done : int(count) * config.slices_per_cell]:
-                        waves = conventional_multislice_step(waves, one, step, limiter)
-                    done = int(count) * config.slices_per_cell
-                    leaving = waves.copy()
-                    for one in layers["exit"]:
-                        leaving = conventional_multislice_step(leaving, one, step, limiter)
-                    spectrum = fft.fft2(leaving.array).reshape(len(some), -1)
-                    scattered[row, start : start + len(some)] = spectrum[:, lit] * root[None, :]
-                share = (phonon + (start + len(some)) / len(beams)) / config.phonon_configs
-                progress(f"specimen: configuration {phonon + 1} of {config.phonon_configs}", 0.98 * share)
-            for row in range(len(counts)):
-                grams[row] += (scattered[row].conj() @ scattered[row].T) / config.phonon_configs
-    progress(f"specimen: ready after {time.monotonic() - started:.0f} s", 1.0)
-    return TruthGram(beams, amplitude, extent, counts * cell_depth(config), grams, true_tilt(config, seed))
