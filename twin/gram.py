@@ -90,6 +90,16 @@ def _depth_terms(thickness: Array, limits: tuple[float, float], count: int) -> A
     return chebyshev((jnp.asarray(thickness, jnp.float64) - middle) / half, count)
 
 
+def _kept(values: Array) -> Array:
+    """The values [n] in float32, by a product with the identity: XLA would otherwise fuse what makes them into every gather from them
+    and compute it again for each pair, which is ten times slower on a CPU (optimization_barrier does not stop it)."""
+    return values.astype(jnp.float32) @ jnp.eye(values.shape[-1], dtype=jnp.float32)
+
+
+def _take(table: Array, places: Array | np.ndarray) -> Array:
+    return table.at[jnp.asarray(places)].get(mode="promise_in_bounds")
+
+
 def harmonics(
     model: GramModel,
     coefficients: Float[Array | np.ndarray, " 25"],
@@ -106,21 +116,16 @@ def harmonics(
     lean = jnp.asarray(tilt, jnp.float64)
     unit = lean / model.tilt_range if model.tilt_range > 0.0 else lean
     tilted = unit[0] ** model.powers[:, 0] * unit[1] ** model.powers[:, 1]
-    mix = (tilted[:, None] * depth[None, :]).ravel().astype(jnp.float32)
-    real, imag = mix @ model.gram_real, mix @ model.gram_imag
+    mix = _kept((tilted[:, None] * depth[None, :]).ravel())
+    gram = jax.lax.complex(mix @ model.gram_real, mix @ model.gram_imag)
 
     chi = jnp.asarray(coefficients, jnp.float64) @ model.phase_basis
-    wave_real = (model.amplitude * jnp.cos(chi)).astype(jnp.float32)
-    wave_imag = (-model.amplitude * jnp.sin(chi)).astype(jnp.float32)
+    wave = jax.lax.complex(_kept(model.amplitude * jnp.cos(chi)), _kept(-model.amplitude * jnp.sin(chi)))
     blur = math.pi * wavelength(model.energy) * jnp.asarray(focal_spread, jnp.float64)
-    damping = jnp.exp(-0.5 * (blur * model.steps) ** 2).astype(jnp.float32)[model.pair_step]
-    left_real, left_imag = wave_real[model.pair_j], wave_imag[model.pair_j]
-    right_real, right_imag = wave_real[model.pair_k] * damping, wave_imag[model.pair_k] * damping
-    pair_real = left_real * right_real + left_imag * right_imag
-    pair_imag = left_real * right_imag - left_imag * right_real
-    rows_real = jnp.sum((pair_real * real - pair_imag * imag).reshape(-1, WIDTH), axis=1)
-    rows_imag = jnp.sum((pair_real * imag + pair_imag * real).reshape(-1, WIDTH), axis=1)
-    found = jax.lax.complex(rows_real @ model.row_sum, rows_imag @ model.row_sum)
+    damping = _kept(jnp.exp(-0.5 * (blur * model.steps) ** 2))
+    pairs = jnp.conj(_take(wave, model.pair_j)) * _take(wave, model.pair_k) * _take(damping, model.pair_step) * gram
+    rows = jnp.sum(pairs.reshape(-1, WIDTH), axis=1)
+    found = jax.lax.complex(rows.real @ model.row_sum, rows.imag @ model.row_sum)
     turn = -2.0 * math.pi * (model.g @ lean) * jnp.dot(model.shift_depth, depth)
     return found * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
 
