@@ -63,7 +63,9 @@ def acquire(
     scenario: Annotated[
         str | None, typer.Argument(help="A preset's name or a TOML file. Default: tune-and-map.", show_default=False)
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Session folder to make; must not exist. Default: under sessions/.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Session folder to make; must not exist. Default: under sessions/.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all chance; the scenario's own where not given.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted session.")] = None,
     dose: Annotated[float | None, typer.Option(help="Electrons per square angstrom of a measurement.")] = None,
@@ -161,7 +163,9 @@ def _plan(
         where = _new_folder(plan.name, out)
     if plan.kind == "replay-titanate":
         if data is None:
-            raise BadInput("--data", f"scenario {plan.name!r} replays recorded data, and no folder is given", "Add --data FOLDER.")
+            raise BadInput(
+                "--data", f"scenario {plan.name!r} replays recorded data, and no folder is given", "Add --data FOLDER."
+            )
         if not data.is_dir():
             raise BadInput(f"--data {data}", "is not a folder", "Name the folder that holds the recorded files.")
     elif data is not None:
@@ -202,7 +206,9 @@ def _guarded(job: Callable[[], int], as_json: bool, session: Callable[[], Path |
             return job()
     except KeyboardInterrupt:
         folder = begun()
-        cure = f"What was done is kept: go on with: emtwin acquire --resume {folder}" if folder else "Nothing was written."
+        cure = (
+            f"What was done is kept: go on with: emtwin acquire --resume {folder}" if folder else "Nothing was written."
+        )
         return _complain(as_json, INTERRUPTED, "keyboard", "interrupted", cure)
     except InstrumentLost as error:
         folder = begun()
@@ -218,7 +224,9 @@ def _guarded(job: Callable[[], int], as_json: bool, session: Callable[[], Path |
         return _complain(as_json, BAD_INPUT, str(where), str(problem), str(getattr(error, "cure", "")))
     except OSError as error:
         where = str(error.filename or "system")
-        return _complain(as_json, BAD_INPUT, where, error.strerror or str(error), "Check the path, its permissions and the disk.")
+        return _complain(
+            as_json, BAD_INPUT, where, error.strerror or str(error), "Check the path, its permissions and the disk."
+        )
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
         return _complain(as_json, FAULT, "emtwin", f"a fault of its own: {error!r}", "Please report the lines above.")

@@ -10,9 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib
+import matplotlib.cm
+import matplotlib.colors
+import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from scipy.special import erf, erfinv
 
 COLOURS = {"answer": "#1b7f6b", "measure": "#2f67b1", "audit": "#d98200", "distrusted": "#c0322b"}
@@ -87,53 +91,67 @@ def request_panels(
     low, high = 100 * min(i.min() for i in images), 100 * max(i.max() for i in images)
     extent = (0.0, predicted.shape[1] * pixel, predicted.shape[0] * pixel, 0.0)
 
-    def panel(figure: Figure, axes: Axes, image: np.ndarray | None, title: str, sigmas: bool = False) -> None:
+    def panel(axes: Axes, image: np.ndarray | None, title: str, **colours: Any) -> Any:
         axes.set_title(title, fontsize=9)
+        axes.set_box_aspect(predicted.shape[0] / predicted.shape[1])
         axes.grid(False)
         axes.set_xticks([])
         axes.set_yticks([])
         for spine in axes.spines.values():
-            spine.set_visible(False)
+            spine.set_visible(image is None)
+            spine.set_color("#dfe4e8")
         if image is None:
             axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color=_FAINT)
-            axes.set_aspect("equal")
-            return
-        if sigmas:
-            drawn = axes.imshow(image, cmap="RdBu_r", vmin=-4, vmax=4, extent=extent, interpolation="nearest")
-            figure.colorbar(drawn, ax=axes, shrink=0.82, pad=0.02, label="σ", ticks=[-4, -2, 0, 2, 4])
-        else:
-            drawn = axes.imshow(100 * image, cmap="cividis", vmin=low, vmax=high, extent=extent, interpolation="nearest")
-            scale_bar(axes, extent[1], extent[2])
-            figure.colorbar(drawn, ax=axes, shrink=0.82, pad=0.02, label="% of beam")
+            return None
+        drawn = axes.imshow(image, extent=extent, interpolation="nearest", **colours)
+        scale_bar(axes, extent[1], extent[2], "#222222" if "RdBu" in str(colours["cmap"]) else "white")
+        return drawn
 
     def paint(figure: Figure) -> None:
-        axes = figure.subplots(1, 5 if truth is not None else 4)
+        axes = figure.subplots(1, 5)
         difference = None
         if measured is not None:
             noise = predicted_std**2 + (0.0 if measured_std is None else measured_std**2)
             difference = (measured - predicted) / np.sqrt(np.maximum(noise, 1e-30))
-        panel(figure, axes[0], predicted, "predicted")
-        panel(figure, axes[1], measured, "measured")
-        panel(figure, axes[2], difference, "measured - predicted", sigmas=True)
-        panel(figure, axes[3], answer, "answer")
+        bright = {"cmap": "cividis", "vmin": low, "vmax": high}
+        shown = panel(axes[0], 100 * predicted, "predicted", **bright)
+        panel(axes[1], None if measured is None else 100 * measured, "measured", **bright)
+        panel(axes[2], 100 * answer, "answer", **bright)
+        last = 3
         if truth is not None:
-            panel(figure, axes[4], truth, "truth (noise-free)")
+            panel(axes[3], 100 * truth, "truth (noise-free)", **bright)
+            last = 4
+        figure.colorbar(shown, ax=list(axes[:last]), shrink=0.8, pad=0.01, aspect=14, label="% of beam")
+        sigmas = {"cmap": "RdBu_r", "vmin": -4, "vmax": 4}
+        drawn = panel(axes[last], difference, "(measured - predicted) / σ", **sigmas)
+        if drawn is None:
+            drawn = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(-4, 4), "RdBu_r")
+        figure.colorbar(drawn, ax=axes[last], shrink=0.8, pad=0.03, aspect=14, label="σ", ticks=[-4, -2, 0, 2, 4])
+        if truth is None:
+            axes[4].set_visible(False)
 
-    return draw(11.5 if truth is not None else 9.3, 2.15, paint, "png")
+    return draw(10.3, 2.05, paint, "png")
 
 
-def scale_bar(axes: Axes, width: float, height: float) -> None:
-    """A white bar of a round length (angstrom) in the lower left corner of an image ``width`` x ``height`` angstrom."""
-    length = max((n * 10.0**p for p in range(-1, 6) for n in (1, 2, 5) if n * 10.0**p <= 0.4 * width), default=width / 3)
+def scale_bar(axes: Axes, width: float, height: float, colour: str = "white") -> None:
+    """A bar of a round length (angstrom) in the lower left corner of an image ``width`` x ``height`` angstrom."""
+    length = max(
+        (n * 10.0**p for p in range(-1, 6) for n in (1, 2, 5) if n * 10.0**p <= 0.4 * width), default=width / 3
+    )
     left, low = 0.06 * width, 0.93 * height
     label = f"{length:g} Å" if length < 10 else f"{length / 10:g} nm"
-    axes.plot([left, left + length], [low, low], color="white", linewidth=3.2, solid_capstyle="butt")
-    axes.plot([left, left + length], [low, low], color="black", linewidth=1.2, solid_capstyle="butt")
-    axes.text(left, low - 0.04 * height, label, color="white", fontsize=8, va="bottom")
+    edge = [withStroke(linewidth=2.5, foreground="black" if colour == "white" else "white")]
+    axes.plot([left, left + length], [low, low], color=colour, linewidth=2.4, solid_capstyle="butt", path_effects=edge)
+    axes.text(left, low - 0.04 * height, label, color=colour, fontsize=8, va="bottom", path_effects=edge)
 
 
 def decisions(
-    minutes: np.ndarray, kinds: Sequence[str], predicted: np.ndarray, actual: np.ndarray | None, tolerance: float, moves: np.ndarray
+    minutes: np.ndarray,
+    kinds: Sequence[str],
+    predicted: np.ndarray,
+    actual: np.ndarray | None,
+    tolerance: float,
+    moves: np.ndarray,
 ) -> str:
     """Each request's predicted error (and its answer's true error, where scored) over time, with the tolerance and the stage moves."""
 
@@ -144,18 +162,32 @@ def decisions(
             here = np.array([k == kind for k in kinds])
             if here.any():
                 axes.scatter(
-                    minutes[here], 100 * predicted[here], s=26, color=COLOURS[kind], marker=MARKERS[kind], label=LABELS[kind], zorder=3
+                    minutes[here],
+                    100 * predicted[here],
+                    s=26,
+                    color=COLOURS[kind],
+                    marker=MARKERS[kind],
+                    label=LABELS[kind],
+                    zorder=3,
                 )
         if actual is not None:
-            axes.scatter(minutes, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label="true error of the answer", zorder=4)
+            axes.scatter(
+                minutes,
+                100 * actual,
+                s=34,
+                facecolors="none",
+                edgecolors=_TRUTH,
+                linewidths=0.9,
+                label="true error of the answer",
+                zorder=4,
+            )
         axes.axhline(100 * tolerance, color=_INK, linewidth=1.1, linestyle="--", label="tolerance")
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        _log_axis(axes)
         axes.set_xlabel("instrument time (min)")
         axes.set_ylabel("RMS error / mean (%)")
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=3, fontsize=8)
 
-    return draw(9.3, 3.5, paint)
+    return draw(10.3, 3.5, paint)
 
 
 def states(
@@ -191,7 +223,16 @@ def states(
             if name in readings:
                 times, values, channel = readings[name]
                 axes.plot(times, factor * values, ".", color="#d98200", markersize=3)
-                axes.text(0.99, 0.97, f"• {channel}", transform=axes.transAxes, ha="right", va="top", fontsize=7, color="#a86500")
+                axes.text(
+                    0.99,
+                    0.97,
+                    f"• {channel}",
+                    transform=axes.transAxes,
+                    ha="right",
+                    va="top",
+                    fontsize=7,
+                    color="#a86500",
+                )
             if high > low:
                 axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
             axes.set_title(f"{name}" + (f" ({unit})" if unit else ""))
@@ -203,7 +244,7 @@ def states(
             grid[below, column].tick_params(labelbottom=True)
 
     rows = -(-len(names) // 3)
-    return draw(9.9, 1.75 * rows + 0.3, paint)
+    return draw(10.3, 1.75 * rows + 0.3, paint)
 
 
 def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: np.ndarray) -> str:
@@ -221,7 +262,7 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
             if high > low:
                 axes.set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
             axes.set_title(f"{name}" + (f" ({unit})" if unit not in ("", "1") else ""))
-            axes.ticklabel_format(axis="y", useOffset=bool(abs(middle) > 1e3 * (high - low)), style="plain" if abs(middle) > 1e-2 else "sci")
+            axes.ticklabel_format(axis="y", useOffset=bool(abs(middle) > 1e3 * (high - low)), scilimits=(-3, 5))
         for place in range(len(channels), rows * 3):
             grid[place // 3, place % 3].set_visible(False)
         for column in range(min(3, len(channels))):
@@ -229,7 +270,7 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
             grid[below, column].set_xlabel("instrument time (min)")
             grid[below, column].tick_params(labelbottom=True)
 
-    return draw(9.9, 1.6 * -(-len(channels) // 3) + 0.3, paint)
+    return draw(10.3, 1.6 * -(-len(channels) // 3) + 0.3, paint)
 
 
 def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.ndarray, always: np.ndarray) -> str:
@@ -253,7 +294,7 @@ def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.n
         right.set_ylabel("10⁶ electrons")
         right.legend(loc="upper left", fontsize=8)
 
-    return draw(9.9, 2.7, paint)
+    return draw(10.3, 2.7, paint)
 
 
 def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
@@ -265,11 +306,26 @@ def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
         left, right = figure.subplots(1, 2)
         left.plot([0, 1], [0, 1], color=_FAINT, linewidth=1.0, linestyle="--", label="perfect")
         grid = np.linspace(-5, 5, 201)
-        right.plot(grid, np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi), color=_FAINT, linestyle="--", linewidth=1.0, label="normal")
+        right.plot(
+            grid,
+            np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi),
+            color=_FAINT,
+            linestyle="--",
+            linewidth=1.0,
+            label="normal",
+        )
         for (label, deviations), colour in zip(series, palette, strict=False):
             inside = [(np.abs(deviations) <= np.sqrt(2) * erfinv(level)).mean() for level in levels]
             left.plot(levels, inside, color=colour, linewidth=1.5, label=label)
-            right.hist(deviations.clip(-5, 5), bins=41, range=(-5.125, 5.125), density=True, color=colour, alpha=0.35, label=label)
+            right.hist(
+                deviations.clip(-5, 5),
+                bins=41,
+                range=(-5.125, 5.125),
+                density=True,
+                color=colour,
+                histtype="step",
+                label=label,
+            )
         left.axvline(0.9, color=_FAINT, linewidth=0.8)
         left.set_xlabel("nominal share inside the interval")
         left.set_ylabel("observed share")
@@ -277,12 +333,15 @@ def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
         left.legend(loc="upper left", fontsize=8)
         right.set_xlabel("deviation (predicted σ)")
         right.set_ylabel("density")
+        right.set_ylim(0, 1.45 * right.get_ylim()[1])
         right.legend(loc="upper right", fontsize=8)
 
-    return draw(9.3, 3.4, paint)
+    return draw(10.3, 3.4, paint)
 
 
-def trust(minutes: np.ndarray, misfit: np.ndarray, spans: Sequence[tuple[float, float]], findings: Sequence[tuple[float, str]]) -> str:
+def trust(
+    minutes: np.ndarray, misfit: np.ndarray, spans: Sequence[tuple[float, float]], findings: Sequence[tuple[float, str]]
+) -> str:
     """Mean squared deviation of each measured image from its prediction, in predicted sigmas, over time; distrusted spans in red."""
 
     def paint(figure: Figure) -> None:
@@ -291,14 +350,14 @@ def trust(minutes: np.ndarray, misfit: np.ndarray, spans: Sequence[tuple[float, 
             axes.axvspan(begin, end, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
         axes.axhline(1.0, color=_FAINT, linestyle="--", linewidth=1.0)
         axes.plot(minutes, misfit, "o", color="#2f67b1", markersize=4.5)
+        axes.set_ylim(min(0.4, 0.8 * misfit.min()), max(2.5, 1.25 * misfit.max()))
         for time, _ in findings:
             axes.axvline(time, color=COLOURS["distrusted"], linewidth=1.3)
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+        _log_axis(axes)
         axes.set_xlabel("instrument time (min)")
         axes.set_ylabel("⟨(measured - predicted)²⟩ / σ²")
 
-    return draw(9.3, 2.3, paint)
+    return draw(10.3, 2.3, paint)
 
 
 def coverage(deviations: np.ndarray, level: float = 0.9) -> float:
@@ -309,6 +368,14 @@ def coverage(deviations: np.ndarray, level: float = 0.9) -> float:
 def nominal(sigmas: float) -> float:
     """Share of a normal distribution within +-``sigmas``."""
     return float(erf(sigmas / np.sqrt(2)))
+
+
+def _log_axis(axes: Axes) -> None:
+    """A logarithmic y axis with plain numbers at 1, 2, 5."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
 def _moves(axes: Any, moves: np.ndarray) -> None:

@@ -111,7 +111,8 @@ class LiveProgress:
             parts.append(ProgressBar(total=event["count"], completed=sum(self._counts.values()), width=60))
             parts.append(
                 Text("   ").join(
-                    Text(f"{name} {number}", style=_STYLES.get(name, "")) for name, number in sorted(self._counts.items())
+                    Text(f"{name} {number}", style=_STYLES.get(name, ""))
+                    for name, number in sorted(self._counts.items())
                 )
             )
         if "dose_spent" in event:
@@ -124,7 +125,9 @@ class LiveProgress:
             parts.append(table)
         if "distrusted" in event:
             trusted = not event["distrusted"]
-            parts.append(Text("model trusted" if trusted else "MODEL DISTRUSTED", style="green" if trusted else "bold red"))
+            parts.append(
+                Text("model trusted" if trusted else "MODEL DISTRUSTED", style="green" if trusted else "bold red")
+            )
         for item in self._last:
             decision = str(item.get("decision", ""))
             line = Text(f"{_numbered(item)}  ")

@@ -22,7 +22,23 @@ from twin.channels import CHANNELS
 
 GALLERY = 8
 """How many requests are shown as images."""
-_STATES = ("C10", "C12a", "C12b", "C21a", "C21b", "C30", "thickness", "tilt.x", "tilt.y", "x", "y", "vx", "vy", "source", "gain")
+_STATES = (
+    "C10",
+    "C12a",
+    "C12b",
+    "C21a",
+    "C21b",
+    "C30",
+    "thickness",
+    "tilt.x",
+    "tilt.y",
+    "x",
+    "y",
+    "vx",
+    "vy",
+    "source",
+    "gain",
+)
 _READ = {"C12a": "corrector.C12.a", "C12b": "corrector.C12.b", "C30": "corrector.C30"}
 _SENSORS = (
     "objective.temperature", "objective.current", "gun.high_tension", "water.in.temperature", "room.temperature",
@@ -45,7 +61,10 @@ def write_report(folder: Path, pictures: Sequence[Picture] = ()) -> Path:
     """
     session = load_session(folder)
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
     )
     page = environment.get_template("report.html.j2").render(**context(session, pictures))
     path = folder / "report.html"
@@ -77,7 +96,11 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
         "calibration": _calibration(session),
         "trust": _trust(session),
         "findings": [
-            {"minute": _minute(session, row), "text": row.payload.get("text") or row.payload.get("kind", ""), "evidence": _plain(row.payload.get("evidence"))}
+            {
+                "minute": _minute(session, row),
+                "text": row.payload.get("text") or row.payload.get("kind", ""),
+                "evidence": _plain(row.payload.get("evidence")),
+            }
             for row in session.findings
         ],
         "table": [_line(session, row, place) for place, row in enumerate(requests)],
@@ -100,7 +123,9 @@ def headline(session: Session) -> list[tuple[str, str, str]]:
     numbers: list[tuple[str, str, str]] = []
     if count:
         numbers.append(("requests", str(count), f"{count - measured} answered by the twin alone"))
-        numbers.append(("measured", str(measured), f"{100 * measured / count:.0f} % of the requests, {audited} of them audits"))
+        numbers.append(
+            ("measured", str(measured), f"{100 * measured / count:.0f} % of the requests, {audited} of them audits")
+        )
     elif "measured" in result:
         numbers.append(("measured", str(result["measured"]), f"of {result.get('requests', '?')}"))
     rmse, always = result.get("rmse"), result.get("rmse_always")
@@ -110,10 +135,18 @@ def headline(session: Session) -> list[tuple[str, str, str]]:
     if result.get("r2") is not None:
         numbers.append(("R² on unmeasured pixels", f"{result['r2']:.3f}", ""))
     if result.get("coverage90") is not None:
-        numbers.append(("coverage of 90 % intervals", f"{100 * result['coverage90']:.1f} %", "of the named numbers of all requests"))
+        numbers.append(
+            (
+                "coverage of 90 % intervals",
+                f"{100 * result['coverage90']:.1f} %",
+                "of the named numbers of all requests",
+            )
+        )
     if _finite(result.get("dose_spent")):
         saved = result.get("dose_saved")
-        numbers.append(("dose spent", electrons(result["dose_spent"]), f"{electrons(saved)} saved" if _finite(saved) else ""))
+        numbers.append(
+            ("dose spent", electrons(result["dose_spent"]), f"{electrons(saved)} saved" if _finite(saved) else "")
+        )
     if result.get("seconds") is not None:
         numbers.append(("took", f"{result['seconds']:.0f} s", "wall clock"))
     return numbers
@@ -139,8 +172,8 @@ def _gallery(session: Session) -> list[dict[str, str]]:
         return []
     worst = max(range(len(rows)), key=lambda place: _misfit(rows[place]) or 0.0)
     chosen = {worst, *np.linspace(0, len(rows) - 1, min(GALLERY // 2, len(rows))).astype(int).tolist()}
-    for kind in drawings.LABELS:
-        chosen.update([place for place, row in enumerate(rows) if row.payload["decision"] == kind][:2])
+    for kind in drawings.LABELS:  # one of each at least
+        chosen.update([place for place, row in enumerate(rows) if row.payload["decision"] == kind][:1])
     truth = session.score.arrays.get("truth") if session.score else None
     pixel = float(session.scenario.get("scan", {}).get("pixel", 1.0))
     shown = []
@@ -230,7 +263,12 @@ def _dose(session: Session) -> dict[str, Any]:
         always.append(cost or payload.get("electrons", 0.0))
     minutes = session.minutes([row_time(row) for row in session.requests])
     image = drawings.dose(parts, saved, minutes, np.cumsum(spent), np.cumsum(always))
-    return {"image": image, "focusing": electrons(focusing), "spent": electrons(sum(parts.values())), "saved": electrons(saved)}
+    return {
+        "image": image,
+        "focusing": electrons(focusing),
+        "spent": electrons(sum(parts.values())),
+        "saved": electrons(saved),
+    }
 
 
 def _calibration(session: Session) -> dict[str, Any] | None:
@@ -288,7 +326,9 @@ def _line(session: Session, row: Row, place: int) -> dict[str, Any]:
         "predicted": f"{_figures(100 * payload['predicted_error'])}",
         "after": f"{_figures(100 * payload['expected_after'])}" if _finite(payload.get("expected_after")) else "",
         "true": f"{_figures(100 * float(errors[place]))}" if errors is not None and place < len(errors) else "",
-        "electrons": electrons(payload["electrons"]) if payload.get("measured") and _finite(payload.get("electrons")) else "",
+        "electrons": electrons(payload["electrons"])
+        if payload.get("measured") and _finite(payload.get("electrons"))
+        else "",
     }
 
 
@@ -308,7 +348,11 @@ def _misfit(row: Row) -> float | None:
 
 def _moves(session: Session) -> np.ndarray:
     """Minutes at which the stage was told to move."""
-    told = [row.time for row in session.commands if "stage.x" in row.payload.get("args", {}).get("changes", {}) and row.time is not None]
+    told = [
+        row.time
+        for row in session.commands
+        if "stage.x" in row.payload.get("args", {}).get("changes", {}) and row.time is not None
+    ]
     return session.minutes(told) if told else np.zeros(0)
 
 
@@ -341,7 +385,9 @@ def _finite(value: Any) -> bool:
 
 def _plain(evidence: Any) -> str:
     if isinstance(evidence, dict):
-        return ", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in evidence.items())
+        return ", ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in evidence.items()
+        )
     return "" if evidence is None else str(evidence)
 
 

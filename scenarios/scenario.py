@@ -116,9 +116,7 @@ def from_dict(values: dict[str, Any], origin: str) -> Scenario:
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at ")
         key = path.strip("`").removeprefix("$").lstrip(".")
-        raise BadInput(
-            origin, f"{f'key {key}: ' if key else ''}{problem}", _cure(problem, key)
-        ) from None
+        raise BadInput(origin, f"{f'key {key}: ' if key else ''}{problem}", _cure(problem, key)) from None
     if scenario.requests.sites > scenario.requests.count:
         raise BadInput(
             origin,

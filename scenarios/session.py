@@ -106,7 +106,9 @@ def recorded_scenario(folder: Path) -> Scenario:
     """The scenario a session was started with, its seed included; BadInput where the session holds none, or is already done."""
     with Journal.open(folder) as journal:
         if any(True for _ in journal.rows("result")):
-            raise BadInput(str(folder), "the session is complete", "There is nothing to resume: emtwin session show it.")
+            raise BadInput(
+                str(folder), "the session is complete", "There is nothing to resume: emtwin session show it."
+            )
         for row in journal.rows("scenario"):
             values = {**row.payload.get("scenario", row.payload)}
             values["seed"] = row.payload.get("seed", values.get("seed", 0))

@@ -23,7 +23,9 @@ def lattice(shift: tuple[float, float], sharp: float, shape: tuple[int, int] = (
     return image
 
 
-def make_session(folder: Path, count: int = 24, complete: bool = True, distrusted_from: int | None = None, seed: int = 0) -> Path:
+def make_session(
+    folder: Path, count: int = 24, complete: bool = True, distrusted_from: int | None = None, seed: int = 0
+) -> Path:
     """Write a session of ``count`` requests into ``folder``; half-way through if not ``complete``."""
     generator = np.random.default_rng(seed)
     scenario = load_scenario("tune-and-map")
@@ -43,9 +45,13 @@ def make_session(folder: Path, count: int = 24, complete: bool = True, distruste
         for index in range(count if complete else count // 2):
             time = START + int(index * 1800 / count * 1e9)
             if index % 4 == 0:
-                journal.append("command", {"name": "apply", "args": {"changes": {"stage.x": 1e4 * index, "stage.y": 0.0}}}, time)
+                journal.append(
+                    "command", {"name": "apply", "args": {"changes": {"stage.x": 1e4 * index, "stage.y": 0.0}}}, time
+                )
             distrusted = distrusted_from is not None and index >= distrusted_from
-            decision = "distrusted" if distrusted else "measure" if index % 4 == 0 else "audit" if index % 7 == 3 else "answer"
+            decision = (
+                "distrusted" if distrusted else "measure" if index % 4 == 0 else "audit" if index % 7 == 3 else "answer"
+            )
             truth = lattice((0.13 * index % 1, 0.4), 1.5 + generator.uniform())
             std = 0.05 * truth + 0.001
             predicted = truth + std * generator.normal(size=truth.shape) * (3.0 if distrusted else 1.0)
@@ -55,7 +61,9 @@ def make_session(folder: Path, count: int = 24, complete: bool = True, distruste
                 counting = np.sqrt(truth / (scan.dose * scan.pixel**2))
                 noisy = truth + counting * generator.normal(size=truth.shape)
                 exposure = Exposure(152_000.0, 4_700.0, 59_000.0)
-                row = journal.append_frame(Frame(noisy.astype(np.float32), index, time, scan, {"C10": 10.0 * index}, exposure))
+                row = journal.append_frame(
+                    Frame(noisy.astype(np.float32), index, time, scan, {"C10": 10.0 * index}, exposure)
+                )
                 arrays |= {"measured": noisy, "measured_std": counting, "answer": 0.5 * (noisy + predicted)}
                 measured_count += 1
             payload = {
@@ -66,10 +74,20 @@ def make_session(folder: Path, count: int = 24, complete: bool = True, distruste
                 "frame_row": row, "distrusted": distrusted,
             }  # fmt: skip
             journal.append("request", payload, time, arrays)
-            wobble = np.array([30.0, 5.0, -5.0, 2e3, 1.0, 2.0, 80.0, 1e-3]) + 0.5 * STDS * generator.normal(size=len(STDS))
+            wobble = np.array([30.0, 5.0, -5.0, 2e3, 1.0, 2.0, 80.0, 1e-3]) + 0.5 * STDS * generator.normal(
+                size=len(STDS)
+            )
             journal.append("state", {"time_ns": time, "names": NAMES}, time, {"mean": wobble, "std": STDS})
             if distrusted and index == distrusted_from:
-                journal.append("finding", {"kind": "model_distrusted", "text": "images misfit by 8 sigma", "evidence": {"measured": measured_count}}, time)
+                journal.append(
+                    "finding",
+                    {
+                        "kind": "model_distrusted",
+                        "text": "images misfit by 8 sigma",
+                        "evidence": {"measured": measured_count},
+                    },
+                    time,
+                )
             journal.append("checkpoint", {"next": index + 1}, time)
             truths.append(truth)
             errors.append(np.sqrt(((arrays["answer"] - truth) ** 2).mean()) / truth.mean())
