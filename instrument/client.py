@@ -30,6 +30,7 @@ class _Caller:
     def __init__(self, context: zmq.Context, address: str, timeout: float, token: str = ""):
         self._address, self._timeout, self._token = address, timeout, token
         self._number = 0
+        self.session = ""
         self._lock = threading.Lock()
         self._socket = context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -55,7 +56,7 @@ class _Caller:
         with self._lock:
             self._number += 1
             number = self._number
-            self._socket.send_multipart(wire.encode(wire.Request(number, command, self._token)))
+            self._socket.send_multipart(wire.encode(wire.Request(number, command, self._token, self.session)))
             while True:
                 if not self._socket.poll(int(_POLL * 1000)):
                     check()
@@ -65,6 +66,10 @@ class _Caller:
                     raise InstrumentError(reply.result.problem, reply.result.cure)
                 if reply.number != number:
                     continue
+                if isinstance(reply.result, wire.Stranger):
+                    raise InstrumentLost(
+                        f"the instrument at {self._address} was started anew and has forgotten what was done"
+                    )
                 if isinstance(reply.result, wire.Working):
                     if on_work is not None:
                         on_work(reply.result.text)
@@ -237,6 +242,7 @@ class RemoteInstrument:
                     )
 
             welcome, _ = self._caller.ask(wire.Hello(), wire.Welcome, nobody)
+            self._caller.session = welcome.session
             readings = f"{address.rpartition(':')[0]}:{welcome.readings_port}"
             self._listener = _Listener(self._context, readings, welcome.session)
             self._listener.start()

@@ -114,11 +114,10 @@ def _tell(event: str, **more: Any) -> None:
 def _configuration(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
-    origin = "--config"
+    inline = text.lstrip().startswith("{")
+    origin = "--config" if inline else text
     try:
-        if not text.lstrip().startswith("{"):
-            origin, text = text, Path(text).read_text()
-        content = json.loads(text)
+        content = json.loads(text if inline else Path(text).read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read the configuration {origin}: {error}; give a JSON file or object") from None
     if not isinstance(content, dict):

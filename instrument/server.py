@@ -129,11 +129,11 @@ class Server:
                     self._beat()
         finally:
             self.console.stop()
-            self._thread.join(timeout=2.0)
+            self._thread.join(timeout=0.5)
             self._drain()
             if self._ticket is not None:
                 self._ticket.unlink(missing_ok=True)
-            self._beat()
+            self._publish(wire.Heartbeat("closed", self._last))
             for socket in sockets:
                 socket.close()
             if self.working:  # stuck in something that cannot be interrupted: its end of the bell cannot be taken away
@@ -183,6 +183,8 @@ class Server:
             self._reply(
                 key, request.number, wire.Refused("the truth is closed to you: wrong token;", "use the ticket file")
             )
+        elif request.session not in ("", self.session):
+            self._reply(key, request.number, wire.Stranger())
         elif isinstance(request.command, wire.Hello):
             port = int(self.readings_address.rpartition(":")[2])
             self._reply(key, request.number, wire.Welcome(self.session, port))

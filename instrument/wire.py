@@ -195,6 +195,10 @@ class Refused(_Part, frozen=True):
     cure: Text = ""
 
 
+class Stranger(_Part, frozen=True):
+    """The command was for another life of the server, and was not carried out."""
+
+
 class Working(_Part, frozen=True):
     """Not an answer yet: the command is being worked on (sent about once a second)."""
 
@@ -203,7 +207,18 @@ class Working(_Part, frozen=True):
 
 
 Result = (
-    Welcome | Described | Moment | SettingsAre | Framed | Done | ExpectedFrames | States | FactsAre | Refused | Working
+    Welcome
+    | Described
+    | Moment
+    | SettingsAre
+    | Framed
+    | Done
+    | ExpectedFrames
+    | States
+    | FactsAre
+    | Refused
+    | Stranger
+    | Working
 )
 
 # --- published
@@ -230,11 +245,16 @@ class Heartbeat(_Part, frozen=True):
 
 
 class Request(_Part, frozen=True):
-    """``number`` comes back in the reply; ``token`` opens the truth endpoint."""
+    """``number`` comes back in the reply; ``token`` opens the truth endpoint.
+
+    ``session`` is the server's life that is meant (empty: any), so that a command meant for an instrument that has died does not reach
+    the next one on its port.
+    """
 
     number: Count
     command: Command
     token: Text = ""
+    session: Text = ""
 
 
 class Reply(_Part, frozen=True):

@@ -2,11 +2,14 @@
 clock, no physics.
 """
 
+import contextlib
+import threading
 import time
 
 import numpy as np
 
 from instrument.interface import Description, InstrumentError
+from instrument.server import Server
 from twin.channels import Channel, Control
 from twin.records import Exposure, Frame, Readings, Scan
 
@@ -108,3 +111,17 @@ def make(config: dict, seed: int, cache, progress) -> Toy:
         progress("building the toy", step / 10)
         time.sleep(building / 10)
     return Toy(**config)
+
+
+@contextlib.contextmanager
+def serving(instrument, **options):
+    """A server of that instrument (or builder) in a thread of this process."""
+    server = Server(instrument, **options)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        thread.join(10)
+        assert not thread.is_alive()

@@ -1,0 +1,204 @@
+"""Peers that die, lie, babble or keep silent: said clearly, within five seconds."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+import zmq
+
+from instrument import wire
+from instrument.client import RemoteInstrument
+from instrument.interface import InstrumentError, InstrumentLost
+from instrument.launch import launch, serve_main
+from tests.instrument.toy import START, Toy, serving
+from twin.records import Scan
+
+TOY = "tests.instrument.toy:make"
+
+
+@contextlib.contextmanager
+def within(seconds):
+    begin = time.monotonic()
+    yield
+    assert time.monotonic() - begin < seconds
+
+
+def test_killed_in_the_middle_of_a_frame():
+    with launch(TOY, config={"slow_acquire": 60.0}) as launched, launched.connect() as remote:
+        killer = threading.Timer(0.3, launched.process.kill)
+        killer.start()
+        with within(5.3), pytest.raises(InstrumentLost, match="silent for 3 s"):
+            remote.acquire(Scan())
+        with within(0.1), pytest.raises(InstrumentLost):
+            remote.now()
+        killer.join()
+
+
+def test_stopped_in_the_middle_of_a_frame_it_ends_at_once():
+    with launch(TOY, config={"slow_acquire": 60.0}) as launched, launched.connect() as remote:
+        stopper = threading.Timer(0.3, launched.process.terminate)
+        stopper.start()
+        with within(2), pytest.raises(InstrumentLost, match="closed"):
+            remote.acquire(Scan())
+        assert launched.process.wait(5) == 0
+        stopper.join()
+
+
+def test_truth_killed_while_it_is_asked():
+    with launch(TOY) as launched, launched.connect() as remote, launched.truth(timeout=2.0) as truth:
+        remote.seal()
+        truth.facts()
+        launched.process.kill()
+        with within(5), pytest.raises(InstrumentLost, match="truth"):
+            truth.facts()
+
+
+def test_nobody_listens():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with within(5), pytest.raises(InstrumentError, match="nothing that speaks emtwin-wire/1 answers"):
+            RemoteInstrument(f"tcp://127.0.0.1:{free.getsockname()[1]}", timeout=1.0)
+
+
+@pytest.mark.parametrize("babble", [b"", b"\xff" * 1000, b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_peer_that_is_silent_or_speaks_something_else(babble):
+    with socket.socket() as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.listen()
+        done = threading.Event()
+
+        def accept():
+            peer.settimeout(0.1)
+            kept = []
+            while not done.is_set():
+                with contextlib.suppress(TimeoutError, OSError):
+                    connection, _ = peer.accept()
+                    kept.append(connection)
+                    connection.sendall(babble)
+            for connection in kept:
+                connection.close()
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        with within(5), pytest.raises(InstrumentError, match="nothing that speaks emtwin-wire/1 answers"):
+            RemoteInstrument(f"tcp://127.0.0.1:{peer.getsockname()[1]}", timeout=1.0)
+        done.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        ([b"emtwin-wire/2", b"whatever it is"], r"emtwin-wire/2.*emtwin-wire/1"),
+        ([b"\xff" * 100, b"garbage"], "does not speak emtwin-wire/1"),
+        ([b"emtwin-wire/1", b"garbage"], "malformed message"),
+        ([b"emtwin-wire/1"], "malformed message"),
+        (wire.encode(wire.Reply(1, wire.Done())), "answered Hello with Done"),
+        (wire.encode(wire.Published("a", 1, wire.Heartbeat("ready", {}))), "where a reply was due"),
+    ],
+)
+def test_a_peer_of_another_version_or_of_bad_manners(answer, problem):
+    context = zmq.Context()
+    peer = context.socket(zmq.ROUTER)
+    port = peer.bind_to_random_port("tcp://127.0.0.1")
+
+    def reply():
+        origin, *_ = peer.recv_multipart()
+        peer.send_multipart([origin, *answer])
+
+    thread = threading.Thread(target=reply)
+    thread.start()
+    with within(5), pytest.raises(InstrumentError, match=problem):
+        RemoteInstrument(f"tcp://127.0.0.1:{port}")
+    thread.join()
+    peer.close(0)
+    context.term()
+
+
+def test_garbage_sent_to_a_server_is_answered_and_does_no_harm():
+    good = [bytes(part) for part in wire.encode(wire.Request(5, wire.Now()))]
+    with serving(Toy()) as server, RemoteInstrument(server.address) as remote:
+        context = zmq.Context()
+        caller = context.socket(zmq.DEALER)
+        caller.connect(server.address)
+        for garbage, problem in [
+            ([b"emtwin-wire/9", *good[1:]], r"peer speaks emtwin-wire/9, this side emtwin-wire/1"),
+            ([b""], "malformed message"),
+            ([os.urandom(50), os.urandom(50)], "not a message"),
+            ([*good, b"more"], "1 buffers, of which 0"),
+            ([good[0], good[1][:-1]], "malformed message"),
+            (wire.encode(wire.Reply(1, wire.Done())), "not a request"),
+        ]:
+            caller.send_multipart(garbage)
+            assert caller.poll(3000)
+            reply = wire.decode(caller.recv_multipart())
+            assert isinstance(reply, wire.Reply)
+            assert problem in reply.result.problem  # pyright: ignore[reportAttributeAccessIssue]
+        caller.close(0)
+        context.term()
+        with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as raw:
+            raw.sendall(os.urandom(10_000))
+        assert remote.now() == START
+
+
+def test_started_anew_on_the_same_port_is_another_instrument():
+    first = launch(TOY)
+    remote = first.connect()
+    first.kill()
+    with launch(TOY, port=int(first.address.rpartition(":")[2])):
+        with within(5), pytest.raises(InstrumentLost, match="started anew"):
+            remote.now()
+    remote.close()
+
+
+def test_port_in_use_is_bad_input(capfd):
+    with serving(Toy()) as server:
+        port = server.address.rpartition(":")[2]
+        assert serve_main([TOY, "--port", port]) == 2
+        assert f"127.0.0.1:{port}: the port is in use" in capfd.readouterr().err
+        with pytest.raises(ValueError, match="the port is in use"):
+            launch(TOY, port=int(port))
+
+
+def test_no_orphan_is_left_when_the_parent_is_killed():
+    code = (
+        "import time, instrument.launch as l; h = l.launch('tests.instrument.toy:make');"
+        "print(h.process.pid, h.address, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child, address = parent.stdout.readline().split()
+        with RemoteInstrument(address) as remote:
+            parent.kill()
+            with within(5), pytest.raises(InstrumentLost, match="closed"):
+                while True:
+                    remote.now()
+                    time.sleep(0.05)
+        parent.wait()
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline and os.path.exists(f"/proc/{child}"):
+        with open(f"/proc/{child}/stat") as stat:
+            if stat.read().rpartition(")")[2].split()[0] == "Z":
+                break
+        time.sleep(0.05)
+    else:
+        assert not os.path.exists(f"/proc/{child}")
+
+
+def test_ready_line_is_json():
+    with subprocess.Popen(
+        [sys.executable, "-m", "instrument.launch", TOY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        events = []
+        while not events or events[-1]["event"] != "ready":
+            events.append(json.loads(process.stdout.readline()))
+        assert events[0]["event"] == "listening"
+        process.terminate()
+        assert process.wait(5) == 0
