@@ -82,9 +82,8 @@ class FrameStore:
 
             try:
                 # a frame of nothing but zeros is a frame too, and has a chunk
-                self._arrays[name] = zarr.open_array(
-                    self._folder / name, mode=self._mode, config={"write_empty_chunks": True}
-                )
+                with zarr.config.set({"array.write_empty_chunks": True}):
+                    self._arrays[name] = zarr.open_array(self._folder / name, mode=self._mode)
             except Exception as error:  # zarr raises many kinds for a damaged store
                 raise ValueError(f"array {name} of {self._folder.name} cannot be read ({error})") from error
         return self._arrays[name]

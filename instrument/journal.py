@@ -38,6 +38,8 @@ CREATE TABLE rows (
 );
 CREATE INDEX rows_kind ON rows (kind, id);
 CREATE TRIGGER rows_keep BEFORE UPDATE ON rows BEGIN SELECT RAISE(ABORT, 'a session is append-only'); END;
+CREATE TRIGGER rows_follow BEFORE INSERT ON rows WHEN NEW.id IS NOT (SELECT ifnull(max(id), 0) + 1 FROM rows)
+  BEGIN SELECT RAISE(ABORT, 'a session is append-only'); END;
 CREATE TRIGGER rows_stay BEFORE DELETE ON rows BEGIN SELECT RAISE(ABORT, 'a session is append-only'); END;
 PRAGMA application_id = {_APPLICATION};
 PRAGMA user_version = {_VERSION};
