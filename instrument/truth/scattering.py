@@ -10,6 +10,7 @@ import math
 import os
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,9 +62,9 @@ def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progre
     path = None if cache is None else Path(cache) / f"truth-{digest}.npz"
     if path is not None and path.is_file():
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return TruthGram(**{name: stored[name] for name in TruthGram.__dataclass_fields__})
-        except (OSError, KeyError, ValueError, EOFError) as error:
+        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
             progress(f"cached specimen {path.name} is broken ({error}); building it anew", 0.0)
     gram = build(config, seed, progress)
     if path is not None:
