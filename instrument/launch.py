@@ -223,12 +223,14 @@ def launch(
     data: Path | None = None,
     progress: Callable[[str, float | None], None] | None = None,
     timeout: float = 900.0,
+    cancel: threading.Event | None = None,
 ) -> Launched:
     """Start an instrument in a process (and process group) of its own, and wait until it is ready, or ``timeout``
     seconds.
 
     ValueError for what it calls bad input (its message says what and how to cure it), InstrumentLost if it ends in
-    any other way. The child ends when this process does.
+    any other way. Setting ``cancel`` from another thread ends
+    the start with InstrumentLost. The child ends when this process does.
     """
     folder = tempfile.TemporaryDirectory(prefix="emtwin-")
     log = Path(folder.name) / "log"
@@ -247,14 +249,19 @@ def launch(
         )  # fmt: skip
     launched = Launched(process, log, folder)
     try:
-        _await_ready(launched, progress, timeout)
+        _await_ready(launched, progress, timeout, cancel)
     except BaseException:
         launched.kill()
         raise
     return launched
 
 
-def _await_ready(launched: Launched, progress: Callable[[str, float | None], None] | None, timeout: float) -> None:
+def _await_ready(
+    launched: Launched,
+    progress: Callable[[str, float | None], None] | None,
+    timeout: float,
+    cancel: threading.Event | None,
+) -> None:
     lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
     stdout = launched.process.stdout
     assert stdout is not None
@@ -270,11 +277,16 @@ def _await_ready(launched: Launched, progress: Callable[[str, float | None], Non
     deadline = time.monotonic() + timeout
     while True:
         try:
-            line = lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            line = lines.get(timeout=0.1)
         except queue.Empty:
-            raise InstrumentLost(
-                f"the instrument was not ready within {timeout:g} s; its log ends: {_tail(launched.log)}"
-            ) from None
+            if cancel is not None and cancel.is_set():
+                raise InstrumentLost("starting the instrument was given up") from None
+            if time.monotonic() > deadline:
+                tail = _tail(launched.log)
+                raise InstrumentLost(
+                    f"the instrument was not ready within {timeout:g} s; its log ends: {tail}"
+                ) from None
+            continue
         if line is None:
             code = launched.process.wait()
             tail = _tail(launched.log)

@@ -247,8 +247,8 @@ class Heartbeat(_Part, frozen=True):
 class Request(_Part, frozen=True):
     """``number`` comes back in the reply; ``token`` opens the truth endpoint.
 
-    ``session`` is the server's life that is meant (empty: any), so that a command meant for an instrument that has died does not reach
-    the next one on its port.
+    ``session`` is the server's life that is meant (empty: any), so that a command meant for an instrument that has died
+    does not reach the next one on its port.
     """
 
     number: Count

@@ -22,6 +22,12 @@ from twin.records import Scan
 TOY = "tests.instrument.toy:make"
 
 
+def ask_on(remote):
+    while True:
+        remote.now()
+        time.sleep(0.05)
+
+
 @contextlib.contextmanager
 def within(seconds):
     begin = time.monotonic()
@@ -151,9 +157,12 @@ def test_started_anew_on_the_same_port_is_another_instrument():
     first = launch(TOY)
     remote = first.connect()
     first.kill()
-    with launch(TOY, port=int(first.address.rpartition(":")[2])):
-        with within(5), pytest.raises(InstrumentLost, match="started anew"):
-            remote.now()
+    with (
+        launch(TOY, port=int(first.address.rpartition(":")[2])),
+        within(5),
+        pytest.raises(InstrumentLost, match="started anew"),
+    ):
+        remote.now()
     remote.close()
 
 
@@ -177,9 +186,7 @@ def test_no_orphan_is_left_when_the_parent_is_killed():
         with RemoteInstrument(address) as remote:
             parent.kill()
             with within(5), pytest.raises(InstrumentLost, match="closed"):
-                while True:
-                    remote.now()
-                    time.sleep(0.05)
+                ask_on(remote)
         parent.wait()
     deadline = time.monotonic() + 3
     while time.monotonic() < deadline and os.path.exists(f"/proc/{child}"):

@@ -1,6 +1,7 @@
 """Messages survive the wire unchanged, and nothing but a message gets in."""
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -69,10 +70,10 @@ def test_every_message_comes_back_as_it_went(message):
 def test_arrays_of_numbers_travel_in_any_layout(dtype, order):
     array = np.asarray(np.arange(24).reshape(2, 3, 4)[:, ::2], dtype, order=order)
     message = wire.Reply(1, wire.States({"a": array, "big": array.astype(np.dtype(dtype).newbyteorder(">"))}))
-    answer = wire.decode(received(wire.encode(message))).result  # pyright: ignore[reportAttributeAccessIssue]
+    answer: Any = wire.decode(received(wire.encode(message)))
     for name in ("a", "big"):
-        assert answer.arrays[name].dtype == np.dtype(dtype)
-        np.testing.assert_array_equal(answer.arrays[name], array)
+        assert answer.result.arrays[name].dtype == np.dtype(dtype)
+        np.testing.assert_array_equal(answer.result.arrays[name], array)
 
 
 @pytest.mark.parametrize("array", [np.array([object()]), np.array(["text"]), np.zeros((1,) * 9), np.zeros(1, "M8[s]")])
@@ -149,11 +150,10 @@ def test_a_header_nested_without_end_is_refused():
 
 
 def parse(parts):
-    """A message or a WireError; anything else fails the test."""
+    """A message, or None for a WireError; anything else fails the test."""
     try:
         return wire.decode(parts)
-    except wire.WireError as error:
-        assert str(error)
+    except wire.WireError:
         return None
 
 

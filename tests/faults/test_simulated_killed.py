@@ -1,0 +1,86 @@
+"""A simulated microscope behind the wire is the one without it; killed and restored, it goes on as if nothing had been."""
+happened.
+"""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from instrument.interface import InstrumentLost
+from instrument.launch import launch
+from instrument.simulated import SimulatedMicroscope, from_mapping
+from instrument.wire import TruthRequest
+from twin.records import Scan
+
+TINY: dict[str, Any] = {
+    "repeats_xy": 2,
+    "cells": 2,
+    "wedge_swing": 1.0,
+    "gpts": 96,
+    "phonon_configs": 1,
+    "slices_per_cell": 3,
+    "specimen_seed": 0,
+}
+SECOND = 10**9
+SCAN = Scan(shape=(8, 6))
+
+
+def walk(instrument, commands, legs):
+    """A leg is a defocus, a stage move, a wait and a frame. Returns frames and readings; notes the commands as a
+    session does.
+    """
+    frames, readings = [], []
+
+    def give(name, **arguments):
+        commands.append((name, msgspec.to_builtins(arguments), instrument.now()))
+        return getattr(instrument, name)(**arguments)
+
+    for leg in legs:
+        give("apply", changes={"C10": 10.0 * leg, "stage.x": 100.0 * (leg // 2)})
+        give("advance", until=instrument.now() + 7 * SECOND)
+        frames.append(give("acquire", scan=SCAN))
+        readings += instrument.readings()
+    return frames, readings
+
+
+def by_channel(readings):
+    """{(channel, sequence number): (time, value)}"""
+    return {
+        (batch.channel, batch.first + i): (int(batch.times[i]), repr(float(batch.values[i])))
+        for batch in readings
+        for i in range(len(batch.values))
+    }
+
+
+def test_killed_and_restored_it_goes_on_as_if_nothing_had_happened(tmp_path):
+    local = SimulatedMicroscope(from_mapping(TINY), 3, tmp_path)
+    frames, readings = walk(local, [], range(4))
+    commands = []
+    with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched, launched.connect() as remote:
+        assert launched.ready["jax"] is False
+        before, heard = walk(remote, commands, range(2))
+        launched.process.kill()
+        with pytest.raises(InstrumentLost):
+            remote.acquire(SCAN)
+    with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched, launched.connect() as remote:
+        remote.restore(commands)
+        after, more = walk(remote, [], range(2, 4))
+        for got, expected in zip(before + after, frames, strict=True):
+            np.testing.assert_array_equal(got.data, expected.data)
+            assert (got.start, got.sequence, got.settings) == (expected.start, expected.sequence, expected.settings)
+        assert by_channel(heard + more) == by_channel(readings)
+        assert remote.lost_messages == 0
+        remote.seal()
+        with launched.truth() as truth:
+            requests = [TruthRequest(local.now() - SECOND, {"C10": 5.0}, SCAN, True)]
+            for (a, b), (c, d) in zip(truth.expected(requests), local.truth.expected(requests), strict=True):
+                np.testing.assert_array_equal(a, c)
+                assert b is not None
+                assert d is not None
+                np.testing.assert_array_equal(b, d)
+            times = np.array([local.now() - 2 * SECOND, local.now()])
+            state = local.truth.state(times)
+            assert all(np.array_equal(values, state[name]) for name, values in truth.state(times).items())
+            assert truth.facts() == local.truth.facts()
