@@ -1,6 +1,4 @@
-"""A simulated microscope behind the wire is the one without it; killed and restored, it goes on as if nothing had been."""
-happened.
-"""
+"""The wire changes nothing, and a simulated microscope that was killed is brought back to where it was."""
 
 from typing import Any
 
