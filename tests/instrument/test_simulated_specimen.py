@@ -1,6 +1,7 @@
 """The true specimen and its images against abTEM's own probe, and against what must hold whatever the specimen."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,12 +14,18 @@ from instrument.truth.imaging import ABERRATIONS, Imager
 TINY = SimulatedConfig(
     repeats_xy=2, cells=2, wedge_swing=1.0, gpts=96, phonon_configs=1, slices_per_cell=3, tilt=(0.0, 0.0), bend=0.0
 )
-SHARP = {"focal_spread": 0.0, "source_sigma": 0.0, "source_tail": 0.0, "amorphous_entrance": 0.0, "amorphous_exit": 0.0}
+SHARP: dict[str, Any] = {
+    "focal_spread": 0.0,
+    "source_sigma": 0.0,
+    "source_tail": 0.0,
+    "amorphous_entrance": 0.0,
+    "amorphous_exit": 0.0,
+}
 VALUES = np.array([-60.0, 30.0, -20.0, 300.0, -150.0, 100.0, 80.0, 1e4, 500.0, -300.0, 200.0, 400.0, 2e6])
 PLACES = np.array([[0.3, 0.1], [2.0, 1.9], [5.1, 3.3], [7.0, 0.4]])
 
 
-def changed(config: SimulatedConfig = TINY, **changes) -> SimulatedConfig:
+def changed(config: SimulatedConfig = TINY, /, **changes: Any) -> SimulatedConfig:
     return msgspec.structs.replace(config, **changes)
 
 
@@ -27,7 +34,7 @@ def quietly(what: str, share: float) -> None:
 
 
 def direct(config: SimulatedConfig, cells: int, tilt_mrad: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
-    """HAADF fractions at PLACES by abTEM's probe and multislice, for configuration 0 of the crystal cut at ``cells``."""
+    """HAADF fractions at PLACES by abTEM's probe and multislice, for configuration 0 of the crystal, ``cells`` deep."""
     import abtem
 
     value = dict(zip(ABERRATIONS, VALUES, strict=True))
@@ -49,7 +56,8 @@ def direct(config: SimulatedConfig, cells: int, tilt_mrad: tuple[float, float] =
         probe.grid.match(potential)
         scan = abtem.CustomScan(PLACES)
         incident = np.fft.fft2(np.asarray(probe.build(scan).array))
-        leaving = np.fft.fft2(np.asarray(probe.multislice(potential, scan=scan).array))
+        passed: Any = probe.multislice(potential, scan=scan)
+        leaving = np.fft.fft2(np.asarray(passed.array))
     index = np.fft.fftfreq(config.gpts, 1 / config.gpts) / (config.repeats_xy * config.lattice)
     weights = scattering.detector_weights(config, 0, *np.meshgrid(index, index, indexing="ij"))
     return (np.abs(leaving) ** 2 * weights).sum(axis=(1, 2)) / (np.abs(incident) ** 2).sum(axis=(1, 2))
@@ -137,7 +145,12 @@ def test_thickness_is_interpolated_between_depths():
 def test_another_structure_and_another_layer_change_the_image():
     y, x = np.divmod(np.arange(256), 16)
     images = {}
-    for name, extra in (("SrTiO3", {}), ("NiO", {"structure": "NiO"}), ("layer", {"amorphous_entrance": 40.0})):
+    extras: dict[str, dict[str, Any]] = {
+        "SrTiO3": {},
+        "NiO": {"structure": "NiO"},
+        "layer": {"amorphous_entrance": 40.0},
+    }
+    for name, extra in extras.items():
         config = changed(cells=4, **extra)
         imager = Imager(scattering.build(config, 0, quietly), config)
         images[name] = imager.intensity(imager.harmonics(0 * VALUES, 15.6), x * 3.905 / 16, y * 3.905 / 16)
