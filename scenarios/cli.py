@@ -20,7 +20,11 @@ from scenarios.errors import BadInput
 
 DONE, DISAGREES, BAD_INPUT, LOST, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
-_UsageError = typer.BadParameter.__mro__[2]  # click's ClickException, wherever this version of typer keeps it
+Outcome = tuple[int, dict[str, Any]]
+"""A command's exit code, and what it prints under ``--json``."""
+
+# click's ClickException, wherever this version of typer keeps it
+_UsageError: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     name="emtwin",
@@ -78,7 +82,7 @@ def acquire(
     """Answer requests from the twin where it is sure, and measure where it is not."""
     session = resume or out
 
-    def job() -> int:
+    def job() -> Outcome:
         nonlocal session
         plan, where = _plan(scenario, out, seed, resume, dose, data)
         session = where
@@ -98,13 +102,11 @@ def acquire(
                 result = run_acquire(
                     scenario=plan, out=where, seed=plan.seed, resume=resume, progress=progress, instrument=instrument
                 )
-        if as_json:
-            _print_json(result)
-        else:
+        if not as_json:
             from scenarios.show import print_result
 
             print_result(result, where)
-        return DISAGREES if result.get("model_distrusted") else DONE
+        return DISAGREES if result.get("model_distrusted") else DONE, result
 
     raise typer.Exit(_guarded(job, as_json, lambda: session))
 
@@ -118,22 +120,20 @@ def serve(context: typer.Context) -> None:
     """Serve an instrument: ``simulated`` or ``replay``, with its own options (``--help`` lists them)."""
     from instrument.launch import serve_main
 
-    raise typer.Exit(_guarded(lambda: serve_main(list(context.args)) or DONE, "--json" in context.args, lambda: None))
+    raise typer.Exit(_guarded(lambda: (serve_main(list(context.args)), {}), False, lambda: None))
 
 
 @session_app.command("show")
 def show(session: Annotated[Path, typer.Argument(help="A session folder.")], as_json: Json = False) -> None:
     """What a session did, whole or interrupted, and whether its record is intact."""
 
-    def job() -> int:
+    def job() -> Outcome:
         from scenarios.show import print_summary, summarise
 
         summary = summarise(session)
-        if as_json:
-            _print_json(summary)
-        else:
+        if not as_json:
             print_summary(summary)
-        return DISAGREES if summary["problems"] else DONE
+        return DISAGREES if summary["problems"] else DONE, summary
 
     raise typer.Exit(_guarded(job, as_json, lambda: session))
 
@@ -155,11 +155,11 @@ def _plan(
         from scenarios.presets import load_scenario
 
         plan = load_scenario(name or "tune-and-map")
-        for option, change in (("--dose", {"dose": dose}), ("--seed", {"seed": seed})):
-            try:
-                plan = plan.changed(**change)
-            except BadInput as error:
-                raise BadInput(option, error.problem, error.cure) from None
+        try:
+            plan = plan.changed(dose=dose, seed=seed)
+        except BadInput as error:
+            option = "--dose" if "scan.dose" in error.problem else "--seed"
+            raise BadInput(option, error.problem, error.cure) from None
         where = _new_folder(plan.name, out)
     if plan.kind == "replay-titanate":
         if data is None:
@@ -192,7 +192,7 @@ def _new_folder(name: str, out: Path | None) -> Path:
     return out
 
 
-def _guarded(job: Callable[[], int], as_json: bool, session: Callable[[], Path | None]) -> int:
+def _guarded(job: Callable[[], Outcome], as_json: bool, session: Callable[[], Path | None]) -> int:
     """Run a command's work; turn what it raises into a message and an exit code, with a traceback only for our own faults."""
     from instrument.interface import InstrumentError, InstrumentLost
 
@@ -203,7 +203,10 @@ def _guarded(job: Callable[[], int], as_json: bool, session: Callable[[], Path |
     quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     try:
         with quiet:
-            return job()
+            code, found = job()
+        if as_json:
+            _print_json(found)
+        return code
     except KeyboardInterrupt:
         folder = begun()
         cure = (
@@ -243,9 +246,8 @@ def _complain(as_json: bool, code: int, where: str, problem: str, cure: str) -> 
 
 
 def _print_json(value: dict[str, Any]) -> None:
-    """One object on the real stdout; numbers that are not finite become null."""
-    text = json.dumps(_finite(value), allow_nan=False)
-    print(text, file=sys.__stdout__ if sys.stdout is sys.stderr else sys.stdout, flush=True)
+    """One object on stdout; numbers that are not finite become null."""
+    print(json.dumps(_finite(value), allow_nan=False), flush=True)
 
 
 def _finite(value: Any) -> Any:
@@ -267,7 +269,7 @@ def run(arguments: list[str]) -> int:
     try:
         return int(app(args=arguments or ["--help"], prog_name="emtwin", standalone_mode=False) or DONE)
     except _UsageError as error:
-        problem = error.format_message()  # pyright: ignore[reportAttributeAccessIssue]
+        problem = error.format_message()
         return _complain(as_json, BAD_INPUT, "command line", problem, "See emtwin --help.")
     except KeyboardInterrupt:
         return _complain(as_json, INTERRUPTED, "keyboard", "interrupted", "")

@@ -28,7 +28,7 @@ LABELS = {
     "distrusted": "measured, model distrusted",
 }
 _INK, _FAINT, _TRUTH = "#22303c", "#9aa7b2", "#111111"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "font.family": "DejaVu Sans",
     "axes.edgecolor": _FAINT,

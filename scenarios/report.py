@@ -143,7 +143,7 @@ def headline(session: Session) -> list[tuple[str, str, str]]:
             )
         )
     if _finite(result.get("dose_spent")):
-        saved = result.get("dose_saved")
+        saved = result.get("dose_saved", np.nan)
         numbers.append(
             ("dose spent", electrons(result["dose_spent"]), f"{electrons(saved)} saved" if _finite(saved) else "")
         )
@@ -245,7 +245,7 @@ def _dose(session: Session) -> dict[str, Any]:
     parts = {"pixels": 0.0, "flyback": 0.0, "parked beam": 0.0}
     focusing = 0.0
     spent, always, saved = [], [], 0.0
-    sites: set[int] = set()
+    sites: set[int | None] = set()
     for row in session.requests:
         payload = row.payload
         exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")

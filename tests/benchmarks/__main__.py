@@ -1,0 +1,117 @@
+"""``python -m tests.benchmarks NAME [--json] [--short] [--seeds N] [--jobs N]``: run a benchmark and print its numbers.
+
+A benchmark is a module of this folder with ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``; ``holds`` is None
+for what is only told. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not, 2 no such benchmark.
+"""
+
+import argparse
+import importlib
+import inspect
+import json
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+FOLDER = Path(__file__).parent
+
+
+def machine() -> dict[str, Any]:
+    """What the numbers were measured on."""
+    cpu = platform.processor()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        cpu = models[0] if models else cpu
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory, 1),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("jax", "numpy", "abtem")},
+    }
+
+
+def names() -> list[str]:
+    """The benchmarks there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+
+
+def _progress(text: str, fraction: float | None = None) -> None:
+    done = "" if fraction is None else f" {100 * fraction:3.0f} %"
+    print(f"[{time.strftime('%H:%M:%S')}]{done} {text}", file=sys.stderr, flush=True)
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value out of a numpy scalar or array; what is not finite becomes None."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if value - value == 0.0 else None
+    return value
+
+
+def _print_table(found: dict[str, Any]) -> None:
+    table = Table("case", "value", "unit", "bar", "holds", title=found["name"], box=None, title_justify="left")
+    for case in found["cases"]:
+        holds = {True: "[green]yes[/]", False: "[red]NO[/]", None: "-"}[case["holds"]]
+        value = case["value"]
+        table.add_row(
+            case["case"],
+            f"{value:.4g}" if isinstance(value, float) else str(value),
+            case["unit"],
+            str(case["bar"] or ""),
+            holds,
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(", ".join(f"{name} {value}" for name, value in found["machine"].items()), style="dim")
+
+
+def main(arguments: list[str]) -> int:
+    """Run one benchmark; returns the exit code."""
+    parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Run a benchmark and print its numbers.")
+    parser.add_argument("name", help=f"one of: {', '.join(names())}")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--short", action="store_true", help="the part that CI runs")
+    parser.add_argument("--seeds", type=int, help="how many seeds, where the benchmark has seeds")
+    parser.add_argument("--jobs", type=int, help="how many processes at a time, where the benchmark has several")
+    given = parser.parse_args(arguments)
+    if given.name not in names():
+        print(f"no benchmark is called {given.name!r}; there are: {', '.join(names())}", file=sys.stderr)
+        return 2
+    if any(number is not None and number < 1 for number in (given.seeds, given.jobs)):
+        print("--seeds and --jobs take a whole number from 1 on", file=sys.stderr)
+        return 2
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    cases = importlib.import_module(f"tests.benchmarks.{given.name}").cases
+    options = {name: value for name in ("seeds", "jobs") if (value := getattr(given, name)) is not None}
+    unknown = options.keys() - inspect.signature(cases).parameters.keys()
+    if unknown:
+        print(f"benchmark {given.name!r} has no --{', --'.join(sorted(unknown))}; leave it out", file=sys.stderr)
+        return 2
+    found = cases(short=given.short, progress=_progress, **options)
+    plain = [{key: _plain(value) for key, value in case.items()} for case in found]
+    result = {"name": given.name, "machine": machine(), "cases": plain}
+    if given.json:
+        print(json.dumps(result, allow_nan=False))
+    else:
+        _print_table(result)
+    return 1 if any(case["holds"] is False for case in plain) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

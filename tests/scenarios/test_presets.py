@@ -1,0 +1,85 @@
+"""Scenarios from TOML: what is accepted, and what a bad one is told."""
+
+import math
+
+import pytest
+
+from scenarios.errors import BadInput
+from scenarios.presets import load_scenario, preset_names
+from scenarios.scenario import from_dict
+from twin.records import Scan
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_load(name: str):
+    scenario = load_scenario(name)
+    assert scenario.name == name
+    assert from_dict(scenario.as_dict(), name) == scenario
+
+
+def test_default_is_what_was_asked_for():
+    scenario = load_scenario("tune-and-map")
+    assert (scenario.requests.count, scenario.requests.sites, scenario.requests.duration) == (60, 7, 1800.0)
+    assert (scenario.requests.defocus, scenario.requests.shift) == (100.0, 20.0)
+    scan = scenario.make_scan()
+    assert isinstance(scan, Scan)
+    assert scan.shape == (16, 16)
+    assert scan.dose == 1e4
+    assert math.isclose(16 * scan.pixel, 3.905, rel_tol=1e-6)
+
+
+def test_changed_dose_and_seed():
+    scenario = load_scenario("tune-and-map").changed(dose=1e3, seed=7)
+    assert (scenario.scan.dose, scenario.seed) == (1e3, 7)
+    assert scenario.requests == load_scenario("tune-and-map").requests
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name = 3\nkind = 'tune-and-map'", "name"),
+        ("name = 'a'", "kind"),
+        ("name = 'a'\nkind = 'dance'", "dance"),
+        ("name = 'a'\nkind = 'tune-and-map'\ntolerence = 0.1", "tolerence"),
+        ("name = 'a'\nkind = 'tune-and-map'\ntolerance = nan", "tolerance"),
+        ("name = 'a'\nkind = 'tune-and-map'\ntolerance = -0.1", "tolerance"),
+        ("name = 'a'\nkind = 'tune-and-map'\n[scan]\ndose = inf", "scan.dose"),
+        ("name = 'a'\nkind = 'tune-and-map'\n[scan]\nshape = [0, 16]", "scan.shape"),
+        ("name = 'a'\nkind = 'tune-and-map'\n[scan]\nshape = [16, 1000]", "scan.shape"),
+        ("name = 'a'\nkind = 'tune-and-map'\n[requests]\ncount = 2.5", "requests.count"),
+        ("name = 'a'\nkind = 'tune-and-map'\n[requests]\ncount = 3\nsites = 4", "requests.sites"),
+        ("name = 'a'\nkind = 'tune-and-map'\n[twin.priors]\nC10 = [0.0, nan]", "twin.priors.C10"),
+        ("name = 'a'\nkind = 'tune-and-map'\n[twin]\ncif = 'absent.cif'", "absent.cif"),
+        ("name = 'a'\nkind = 'replay-titanate'\n[instrument]\nkind = 'simulated'", "instrument.kind"),
+        ("name = 'a'\nname = 'b'", "TOML"),
+        ("just words", "TOML"),
+    ],
+)
+def test_bad_files_name_themselves_the_key_and_the_cure(tmp_path, text: str, told: str):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as caught:
+        load_scenario(path)
+    assert caught.value.input == str(path)
+    assert told in caught.value.problem + caught.value.cure
+    assert caught.value.cure
+
+
+def test_missing_binary_and_folder(tmp_path):
+    with pytest.raises(BadInput, match="no such file"):
+        load_scenario(tmp_path / "absent.toml")
+    with pytest.raises(BadInput, match="folder"):
+        load_scenario(tmp_path)
+    binary = tmp_path / "b.toml"
+    binary.write_bytes(bytes(range(128, 256)))
+    with pytest.raises(BadInput, match="UTF-8"):
+        load_scenario(binary)
+    with pytest.raises(BadInput, match="tune-and-map"):
+        load_scenario("no-such-preset")
+
+
+def test_cif_is_found_beside_the_file(tmp_path):
+    (tmp_path / "crystal.cif").write_text("data_x\n")
+    path = tmp_path / "mine.toml"
+    path.write_text("name = 'a'\nkind = 'tune-and-map'\n[twin]\ncif = 'crystal.cif'")
+    assert load_scenario(path).cif_path() == tmp_path / "crystal.cif"

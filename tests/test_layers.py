@@ -1,0 +1,71 @@
+"""The house's walls: imports run one way, and what serves an instrument never loads JAX."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Run in a process of its own, since this one has JAX already; prints which forbidden modules got loaded.
+_PROBE = """
+import sys
+{body}
+print("loaded:", sorted(set(sys.modules) & {{"jax", "jaxlib", "equinox", "jaxtyping", "tinygp"}}))
+"""
+
+
+def _loaded_by(body: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE.format(body=body)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip().splitlines()[-1]
+
+
+def test_probe_sees_jax():
+    assert "'jax'" in _loaded_by("import jax")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "twin", "twin.channels", "twin.records", "instrument", "instrument.server", "instrument.client", "instrument.launch",
+        "instrument.journal", "instrument.simulated", "instrument.replay", "scenarios.cli",
+    ],
+)  # fmt: skip
+def test_module_loads_no_jax(module: str):
+    assert _loaded_by(f"import {module}") == "loaded: []"
+
+
+@pytest.mark.parametrize("kind", ["simulated", "replay"])
+def test_serve_command_loads_no_jax(kind: str):
+    body = f"""
+from scenarios.cli import run
+import contextlib, io
+try:
+    with contextlib.redirect_stdout(io.StringIO()) as told:
+        run(["instrument", "serve", "{kind}", "--help"])
+except SystemExit as end:
+    assert end.code in (0, None), end.code
+assert "--port" in told.getvalue(), told.getvalue()
+"""
+    assert _loaded_by(body) == "loaded: []"
+
+
+def test_layers_hold():
+    """import-linter's contracts, as CI checks them; each contract is one that the code could break."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"],
+        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert f"{len(contracts)} kept, 0 broken" in done.stdout
