@@ -1,0 +1,130 @@
+"""Our multislice, potential and probe against abTEM in float64."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.physics.oracle import ENERGY, SEMIANGLE, SPECIMENS, diffraction_by_abtem
+from twin.aberrations import coefficients, from_polar
+from twin.electrons import wavelength
+from twin.multislice import band_limit, intensities, multislice, propagator, transmission
+from twin.potentials import frequencies
+from twin.probe import aperture, probe
+from twin.specimen import Specimen
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+def diffraction(slices, position, polar, dtype=jnp.complex128):
+    shape = slices.array.shape[-2:]
+    cartesian = {}
+    for name in ("C10", "C12", "C21", "C30"):
+        cartesian |= from_polar(name, polar.get(name, 0.0), polar.get(f"phi{name[1:]}", 0.0))
+    amplitude = aperture(shape, slices.extent, ENERGY, SEMIANGLE, soft=False)
+    wave = probe(coefficients(cartesian), np.asarray(position), amplitude, slices.extent, ENERGY, dtype)
+    limit = band_limit(shape, slices.extent)
+    kernel = propagator(shape, slices.extent, ENERGY, slices.spacing, dtype=dtype)
+    return np.asarray(intensities(multislice(wave, transmission(slices.array, ENERGY, limit), kernel)))
+
+
+def rings(pattern, shape, extent, width=10e-3):
+    """Sums of a diffraction pattern over rings ``width`` radian wide, up to the band limit."""
+    kx, ky = frequencies(shape, extent)
+    angle = wavelength(ENERGY) * np.hypot(kx[None, :], ky[:, None])
+    limit = band_limit(shape, extent)
+    number = (angle / width).astype(int)
+    last = number[limit > 0.5].max()
+    return np.bincount(number.ravel(), pattern.ravel())[:last]
+
+
+@pytest.mark.parametrize("name", list(SPECIMENS))
+def test_multislice_agrees_with_abtem(name):
+    specimen, shape, count = SPECIMENS[name]()
+    slices = specimen.slices(shape, count, specimen.displacements(11), dtype=np.float64)
+    position = (0.31 * slices.extent[0], 0.57 * slices.extent[1])
+    polar = {"C10": 40.0, "C12": 25.0, "phi12": 0.4, "C21": 500.0, "phi21": -1.1, "C30": 2e4}
+    ours = diffraction(slices, position, polar)
+    theirs = diffraction_by_abtem(slices, position, polar)
+    assert ours.shape == theirs.shape == shape
+    assert 0.9 < theirs.sum() <= 1.0
+    assert np.abs(ours - theirs).sum() < 1e-4 * theirs.sum()
+    ring, expected = rings(ours, shape, slices.extent), rings(theirs, shape, slices.extent)
+    assert len(ring) >= 9
+    np.testing.assert_allclose(ring, expected, rtol=1e-3)
+
+
+def test_float32_is_good_enough_for_haadf():
+    """The hot path's precision against float64: the same rings to 1e-4."""
+    specimen, shape, count = SPECIMENS["SrTiO3"]()
+    moved = specimen.displacements(3)
+    fine = diffraction(specimen.slices(shape, count, moved, dtype=np.float64), (1.0, 2.0), {"C10": 20.0})
+    fast = diffraction(specimen.slices(shape, count, moved), (1.0, 2.0), {"C10": 20.0}, jnp.complex64)
+    extent = specimen.extent
+    np.testing.assert_allclose(rings(fast, shape, extent), rings(fine, shape, extent), rtol=1e-4)
+
+
+@pytest.mark.parametrize("symbol", ["C", "O", "Si", "Ti", "Sr", "Au", "U"])
+def test_projected_factor_is_lobatos(symbol):
+    """Fourier components of our projected atom against abTEM's Lobato parametrisation."""
+    from abtem.parametrizations import LobatoParametrization
+
+    from twin.potentials import projected_factor
+
+    k_squared = np.linspace(0.0, 36.0, 50).reshape(5, 10)
+    theirs = LobatoParametrization().projected_scattering_factor(symbol)(k_squared)
+    # abTEM computes this one in single precision, with coefficients that nearly cancel
+    np.testing.assert_allclose(projected_factor(symbol, k_squared), theirs, rtol=3e-5)
+
+
+def test_projected_potential_in_real_space():
+    """The potential of a lone atom on the grid against the closed form of the Lobato potential's projection."""
+    from abtem.parametrizations import LobatoParametrization
+    from ase import Atoms
+
+    side, gpts = 12.0, 320
+    atoms = Atoms("Sr", positions=[(4.03, 7.51, 1.0)], cell=[side, side, 2.0], pbc=True)
+    potential = np.asarray(Specimen.from_atoms(atoms).slices(gpts, 1, dtype=np.float64).array)[0]
+    axis = np.arange(gpts) * side / gpts
+    delta_x = (axis - 4.03 + side / 2) % side - side / 2
+    delta_y = (axis - 7.51 + side / 2) % side - side / 2
+    radius = np.hypot(delta_x[None, :], delta_y[:, None])
+    # means over rings: the grid ends at a finite frequency, and rings around the cusp
+    number = (radius / 0.1).astype(int)
+    theirs = LobatoParametrization().projected_potential("Sr")(np.maximum(radius, 1e-3).ravel())
+    mean = np.bincount(number.ravel(), potential.ravel()) / np.bincount(number.ravel())
+    expected = np.bincount(number.ravel(), theirs) / np.bincount(number.ravel())
+    np.testing.assert_allclose(mean[1:15], expected[1:15], rtol=0.01)
+    assert np.unravel_index(np.argmax(potential), potential.shape) == (
+        round(7.51 / side * gpts),
+        round(4.03 / side * gpts),
+    )
+
+
+def test_potential_of_the_crystal_is_abtems():
+    """All slices of displaced SrTiO3 on points of the grid: abTEM's infinite projection differs only by its own pixel correction."""
+    import abtem
+
+    specimen, _, _ = SPECIMENS["SrTiO3"]()
+    few = Specimen(specimen.positions[:45], specimen.u2[:45], specimen.symbols[:45], (11.715, 11.715, 3.905))
+    from ase import Atoms
+
+    gpts, step = 320, 11.715 / 320
+    positions = few.positions % np.array([11.715, 11.715, 3.905])[None, :]
+    positions[:, :2] = np.round(positions[:, :2] / step) * step % 11.715
+    snapped = Specimen(positions, few.u2, few.symbols, few.cell)
+    ours = np.asarray(snapped.slices(gpts, 2, dtype=np.float64).array)
+    with abtem.config.set({"precision": "float64", "device": "cpu"}):
+        potential = abtem.Potential(
+            Atoms(list(few.symbols), positions, cell=few.cell, pbc=True),
+            gpts=gpts,
+            slice_thickness=3.905 / 2,
+            projection="infinite",
+            parametrization="lobato",
+        )
+        theirs = np.asarray(potential.build(lazy=False).array).transpose(0, 2, 1)
+    kx, ky = frequencies((gpts, gpts), few.extent)
+    low = np.hypot(kx[None, :], ky[:, None]) < 4.0
+    spectrum, expected = np.fft.fft2(ours)[:, low], np.fft.fft2(theirs)[:, low]
+    radius = step * np.hypot(kx[None, :], ky[:, None])[low]
+    correction = np.where(radius > 0.0, np.sin(radius) / np.where(radius > 0.0, radius, 1.0), 1.0)
+    assert np.abs(spectrum - expected * correction[None, :]).max() < 1e-4 * np.abs(spectrum).max()
