@@ -23,6 +23,9 @@ LONGEST_ADVANCE = 24 * 3600 * 10**9
 TICK = 0.05
 """Wall seconds between two looks at a running clock."""
 
+LONGEST_CATCH_UP = 0.2
+"""Wall seconds a running clock may catch up before commands are looked at again."""
+
 Stage = Literal["starting", "ready", "sealed", "closed"]
 Builder = Callable[[Callable[[str, float], None]], Instrument]
 
@@ -143,9 +146,12 @@ class Console:
         if self._own_clock:
             self._instrument.advance(target)
             self._publish()
-        elif target > now:
-            self._step_to(min(target, now + STEP))
-        for waiting in [w for w in self._waiting if w.until <= target]:
+        else:
+            latest = time.monotonic() + LONGEST_CATCH_UP
+            while now < target and time.monotonic() < latest:
+                now = self._step_to(min(target, now + STEP))
+        reached = min(target, self._instrument.now())  # behind the wall, if the instrument cannot keep pace
+        for waiting in [w for w in self._waiting if w.until <= reached]:
             self._waiting.remove(waiting)
             result = waiting.result or wire.Moment(self._instrument.now())
             self._emit(Answer(waiting.item.origin, waiting.item.number, result))

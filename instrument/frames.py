@@ -15,14 +15,14 @@ _KINDS = "iuf"
 
 
 class FrameStore:
-    """The group in ``folder``. ValueError if it is none."""
+    """The group in ``folder``, opened for reading, or with ``write`` for both. ValueError if it is none."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, write: bool):
         import zarr  # not at the top: it takes longer to import than the rest of the journal together
 
         self._folder = folder
         try:
-            self._mode = "r+" if os.access(folder, os.W_OK) else "r"
+            self._mode = "r+" if write else "r"
             self._group = zarr.open_group(folder, mode=self._mode)
         except Exception as error:  # zarr raises many kinds for a damaged store
             raise ValueError(f"its {folder.name} cannot be read ({error})") from error

@@ -10,6 +10,7 @@ left, and is written over by the next frame.
 import contextlib
 import fcntl
 import hashlib
+import operator
 import os
 import shutil
 import sqlite3
@@ -142,7 +143,7 @@ class Journal:
                     folder, f"its journal.db is damaged ({'; '.join(problems)})", "restore it from a copy"
                 )
             try:
-                frames = FrameStore(folder / "frames.zarr")
+                frames = FrameStore(folder / "frames.zarr", write)
             except ValueError as error:
                 raise SessionError(folder, str(error), "restore the folder from a copy") from error
             return cls(folder, database, frames, lock)
@@ -165,7 +166,7 @@ class Journal:
         """Write one row; its id. ``payload`` is plain data (numbers, text, lists, dicts, msgspec Structs, numpy
         arrays); PayloadError if not.
         """
-        return self._commit([(kind, time, pack(payload), pack(arrays or {}))])
+        return self._commit([(kind, _moment(time), pack(payload), pack(arrays or {}))])
 
     def append_readings(self, batches: Sequence[Readings]) -> int:
         """Write one row a batch, all in one commit; the id of the last row (of the newest row if there is no batch)."""
@@ -187,12 +188,14 @@ class Journal:
             self._must_write()
             array = self._frames.array_for(frame.data)
             index = self._counts.get(array, 0)
-            digest = self._frames.write(array, index, frame.data)
+            try:
+                digest = self._frames.write(array, index, frame.data)
+            except OSError as error:
+                raise SessionError(self.folder, f"a frame cannot be written ({error})", "see to its disk") from error
+            self._counts[array] = index + 1  # before the row, so that an interruption leaves a hole and no clash
             claims = {name: getattr(frame, name) for name in frame.__struct_fields__ if name != "data"}
             payload = pack({"array": array, "index": index, "sha256": digest, **claims})
-            number = self._commit([("frame", frame.start, payload, pack({}))])
-            self._counts[array] = index + 1
-            return number
+            return self._commit([("frame", _moment(frame.start), payload, pack({}))])
 
     def _commit(self, items: list[tuple[str, int | None, bytes, bytes]]) -> int:
         with self._mutex:
@@ -207,11 +210,14 @@ class Journal:
                     self._database.execute("BEGIN IMMEDIATE")
                     self._database.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", rows)
                     self._database.execute("COMMIT")
-                except BaseException:
+                    self._last, self._hash = last, link
+                except BaseException as error:
                     if self._database.in_transaction:
                         self._database.execute("ROLLBACK")
+                    self._last, self._hash = self._tail()  # an interruption may come right after the commit
+                    if isinstance(error, sqlite3.Error):
+                        raise SessionError(self.folder, f"it cannot be written ({error})", "see to its disk") from error
                     raise
-                self._last, self._hash = last, link
             return last
 
     def _must_write(self) -> None:
@@ -298,7 +304,7 @@ class Journal:
             with self._mutex:
                 where, values = ("", ()) if kind is None else (" AND kind = ?", (kind,))
                 query = (
-                    f"SELECT id, kind, time, payload, arrays, hash FROM rows WHERE id > ?{where} ORDER BY id LIMIT 256"
+                    f"SELECT id, kind, time, payload, arrays, hash FROM rows WHERE id > ?{where} ORDER BY id LIMIT 32"
                 )
                 try:
                     page = self._database.execute(query, (after, *values)).fetchall()
@@ -324,6 +330,15 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _moment(time_ns: Any) -> int | None:
+    """A plain int that fits SQLite's 64 bits. ValueError."""
+    if time_ns is None:
+        return None
+    if not -(2**63) <= (plain := operator.index(time_ns)) < 2**63:
+        raise ValueError(f"time {plain} does not fit 64 bits; give nanoseconds UTC")
+    return plain
 
 
 def _connect(path: Path, write: bool) -> sqlite3.Connection:

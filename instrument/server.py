@@ -82,11 +82,10 @@ class Server:
             raise ValueError(f"cannot serve on {address!r}: callers are not authenticated, so use tcp://127.0.0.1:PORT")
         socket = self._context.socket(kind)
         socket.setsockopt(zmq.LINGER, 500)
+        socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_REQUEST)
         if kind == zmq.XPUB:
             socket.setsockopt(zmq.SNDHWM, HIGH_WATER)
             socket.setsockopt(zmq.XPUB_VERBOSE, 1)
-        else:
-            socket.setsockopt(zmq.MAXMSGSIZE, LONGEST_REQUEST)
         try:
             socket.bind(address)
         except zmq.ZMQError as error:
@@ -250,4 +249,6 @@ def _write_ticket(path: Path, address: str, token: str) -> None:
             file.write(content)
         os.replace(draft, path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise ValueError(f"cannot write the ticket {path}: {error.strerror}; choose a writable folder") from error

@@ -72,6 +72,14 @@ def test_nobody_listens():
             RemoteInstrument(f"tcp://127.0.0.1:{free.getsockname()[1]}", timeout=1.0)
 
 
+@pytest.mark.parametrize(
+    "address", ["teapot", "127.0.0.1:5", "tcp://127.0.0.1:99999", "tcp://127.0.0.1", "tcp://no.such.host.invalid:5"]
+)
+def test_what_is_no_address_is_said_so(address):
+    with within(5), pytest.raises(InstrumentError, match=r"no address of an instrument|nothing that speaks"):
+        RemoteInstrument(address, timeout=1.0)
+
+
 @pytest.mark.parametrize("babble", [b"", b"\xff" * 1000, b"HTTP/1.1 200 OK\r\n\r\n"])
 def test_a_peer_that_is_silent_or_speaks_something_else(babble):
     with socket.socket() as peer:

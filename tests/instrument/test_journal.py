@@ -66,9 +66,8 @@ def test_rows_come_back_in_order_and_by_kind(folder):
         assert [r.kind for r in journal.rows(after=first)] == ["checkpoint"]
         assert np.isnan(next(journal.rows("checkpoint")).payload["nan"])
         assert next(journal.rows("checkpoint")).time is None
-        for number in range(600):
-            journal.append("many", {"n": number})
-        assert [r.payload["n"] for r in journal.rows("many")] == list(range(600))
+        journal.append_readings([Readings("a", n, np.zeros(1, np.int64), np.zeros(1)) for n in range(100)])
+        assert [r.payload["first"] for r in journal.rows("readings")] == list(range(100))
 
 
 def test_readings_come_back_with_their_nans(folder):
@@ -153,6 +152,40 @@ def test_what_cannot_be_written_leaves_no_trace(folder):
             journal.append_frame(frame(np.zeros((2, 2), np.complex64)))
         assert [row.kind for row in journal.rows()] == ["session"]
         assert journal.verify() == []
+
+
+def test_an_interruption_right_after_a_commit_does_no_harm(folder):
+    class Interrupted:
+        def __init__(self, database):
+            self.database, self.armed = database, True
+
+        def __getattr__(self, name):
+            return getattr(self.database, name)
+
+        def execute(self, statement, *values):
+            result = self.database.execute(statement, *values)
+            if statement == "COMMIT" and self.armed:
+                self.armed = False
+                raise KeyboardInterrupt
+            return result
+
+    with Journal.create(folder) as journal:
+        journal._database = Interrupted(journal._database)  # pyright: ignore[reportAttributeAccessIssue]
+        with pytest.raises(KeyboardInterrupt):
+            journal.append_frame(frame(np.full((2, 2), 1.0), 1))
+        second = journal.append_frame(frame(np.full((2, 2), 2.0), 2))
+        assert [row.payload["sequence"] for row in journal.rows("frame")] == [1, 2]
+        assert journal.verify() == []
+        assert (journal.frame(second).data == 2).all()
+
+
+def test_times_must_fit(folder):
+    with Journal.create(folder) as journal:
+        number = journal.append("a", {}, time=np.int64(2**63 - 1))  # pyright: ignore[reportArgumentType]
+        with pytest.raises(ValueError, match="does not fit 64 bits"):
+            journal.append("a", {}, time=2**63)
+        assert [row.time for row in journal.rows("a")] == [2**63 - 1]
+        assert journal.append("a", {}) == number + 1
 
 
 def test_the_log_is_append_only(written):

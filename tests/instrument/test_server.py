@@ -160,6 +160,13 @@ def test_a_running_clock_keeps_pace_and_publishes_by_itself():
         assert remote.gaps == {}
 
 
+def test_a_fast_clock_keeps_pace_too():
+    with serving(Toy(), rate=5000.0) as server, RemoteInstrument(server.address) as remote:
+        start = remote.now()
+        assert remote.advance(start + 3000 * SECOND) >= start + 3000 * SECOND
+        assert values(remote.readings(), "slow").size >= 1499
+
+
 def test_sealing_ends_operation_and_opens_the_truth(tmp_path):
     ticket = tmp_path / "ticket"
     with serving(Toy(), ticket=ticket) as server, RemoteInstrument(server.address) as remote:
@@ -257,6 +264,12 @@ def test_neither_server_nor_simulated_microscope_imports_jax():
     )
     code += "; bad = {'jax', 'equinox', 'abtem'} & set(sys.modules); sys.exit(f'imported {bad}' if bad else 0)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_face_is_lazy_and_whole():
+    code = "import sys, instrument; heavy = {'zmq', 'zarr', 'numpy'} & set(sys.modules); names = dir(instrument)"
+    code += "; [getattr(instrument, name) for name in names]; sys.exit(f'imported {heavy}' if heavy else 0)"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
 @pytest.mark.parametrize(
