@@ -90,10 +90,10 @@ def _depth_terms(thickness: Array, limits: tuple[float, float], count: int) -> A
     return chebyshev((jnp.asarray(thickness, jnp.float64) - middle) / half, count)
 
 
-def _kept(values: Array) -> Array:
+def _kept(values: Array | np.ndarray) -> Array:
     """The values [n] in float32, by a product with the identity: XLA would otherwise fuse what makes them into every gather from them
     and compute it again for each pair, which is ten times slower on a CPU (optimization_barrier does not stop it)."""
-    return values.astype(jnp.float32) @ jnp.eye(values.shape[-1], dtype=jnp.float32)
+    return jnp.asarray(values, jnp.float32) @ jnp.eye(values.shape[-1], dtype=jnp.float32)
 
 
 def _take(table: Array, places: Array | np.ndarray) -> Array:
@@ -156,7 +156,7 @@ def pair_layout(bundle: Beams, periods: tuple[int, int]) -> dict[str, np.ndarray
     span = bundle.indices.max(axis=0) - bundle.indices.min(axis=0)
     candidates = [
         (h * periods[0], k * periods[1])
-        for h in range(0, span[0] // periods[0] + 1)
+        for h in range(span[0] // periods[0] + 1)
         for k in range(-(span[1] // periods[1]), span[1] // periods[1] + 1)
         if h > 0 or k >= 0
     ]

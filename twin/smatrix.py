@@ -9,9 +9,9 @@ import numpy as np
 from twin.beams import Beams, beams, gram, scattered
 from twin.detectors import annular
 from twin.electrons import wavelength
+from twin.gram import GramModel, harmonics, image, model_from_grams
 from twin.multislice import CUTOFF, band_limit, propagator, transmission
 from twin.potentials import frequencies
-from twin.gram import GramModel, harmonics, image, model_from_grams
 from twin.specimen import Specimen, check_probe_fits, grid
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def build_gram(
         )
     unit = centred_in_slices(atoms_unit, slices_per_cell)
     specimen = Specimen.from_atoms(unit * (*repeats_xy, stops[-1]), u2)
-    check_probe_fits(specimen.extent, energy, semiangle)
+    check_probe_fits(specimen.extent, energy, semiangle, thickness=specimen.thickness)
     weights = _detector_weights(shape, specimen.extent, energy, detector)
     pixels = np.flatnonzero(weights)
     response = jnp.asarray(weights.ravel()[pixels], jnp.float32)

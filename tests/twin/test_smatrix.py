@@ -1,0 +1,113 @@
+"""The Gram model as an object: its beams, layout, cache, speed of use, and what its builder refuses; its physics is in tests/physics."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from twin.aberrations import coefficients
+from twin.beams import beams
+from twin.gram import GramModel, harmonics, image
+from twin.smatrix import build_gram, centred_in_slices, operations, tilt_nodes
+from twin.specimen import srtio3_unit
+
+SMALL = {"repeats_xy": (2, 2), "cells_z": 3, "depths": (1, 2, 3), "seeds": (0,), "detector": (30e-3, 55e-3), "gpts": 64}
+
+
+@pytest.fixture(scope="module")
+def model():
+    told = []
+    built = build_gram(srtio3_unit(), **SMALL, progress=lambda text, share: told.append((text, share)))
+    shares = [share for _, share in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    return built
+
+
+def test_beams_of_the_default_cell():
+    bundle = beams((11.715, 11.715), 200e3, 21.4e-3)
+    assert len(bundle.k) == 349
+    assert np.sum(bundle.amplitude**2) == pytest.approx(1.0)
+    assert {tuple(index) for index in (-bundle.indices).tolist()} == {tuple(index) for index in bundle.indices.tolist()}
+
+
+def test_image_is_real_positive_periodic_and_symmetric(model):
+    found = harmonics(model, coefficients({"C10": 20.0}), 10.0, np.zeros(2), 30.0)
+    assert found.dtype == jnp.complex64
+    assert abs(float(found[0].imag)) < 1e-8
+    axis = np.arange(8) * 3.905 / 8
+    spots = np.stack(np.meshgrid(axis, axis), axis=-1)
+    picture = np.asarray(image(model, found, spots, 0.3))
+    assert picture.dtype == np.float32
+    assert picture.min() > 0.0
+    np.testing.assert_allclose(
+        image(model, found, spots + np.array([3.905, -7.81])[None, None, :], 0.3), picture, atol=1e-7
+    )
+    np.testing.assert_allclose(picture, picture.T, atol=1e-7)
+    assert picture[0, 0] == picture.max()
+    np.testing.assert_allclose(picture.mean(), float(found[0].real), rtol=0.01)
+
+
+def test_a_batch_is_its_samples(model):
+    vectors = np.stack([coefficients({"C10": size, "C12b": 7.0}) for size in (-40.0, 0.0, 40.0)])
+    depths, tilts, spreads = (
+        np.array([6.0, 8.0, 11.0]),
+        np.array([[0, 0], [1e-3, 2e-3], [-4e-3, 1e-3]]),
+        np.array([0.0, 20.0, 40.0]),
+    )
+    batch = jax.jit(jax.vmap(harmonics, in_axes=(None, 0, 0, 0, 0)))(model, vectors, depths, tilts, spreads)
+    for row in range(3):
+        one = harmonics(model, vectors[row], depths[row], tilts[row], spreads[row])
+        np.testing.assert_allclose(batch[row], one, atol=2e-7 * float(abs(one[0])) + 1e-9)
+
+
+def test_arrays_carry_the_whole_model(model, tmp_path):
+    np.savez(tmp_path / "model.npz", **model.to_arrays())
+    with np.load(tmp_path / "model.npz") as stored:
+        again = GramModel.from_arrays(dict(stored))
+    arguments = (coefficients({"C10": -30.0, "C21a": 100.0}), 9.0, np.array([1e-3, -2e-3]), 25.0)
+    np.testing.assert_array_equal(harmonics(again, *arguments), harmonics(model, *arguments))
+    assert again.cell == model.cell
+    assert again.detector == (30e-3, 55e-3)
+    arrays = model.to_arrays()
+    del arrays["gram_real"]
+    with pytest.raises(ValueError, match="gram_real"):
+        GramModel.from_arrays(arrays)
+
+
+def test_the_same_seeds_give_the_same_model(model):
+    again = build_gram(srtio3_unit(), **SMALL)
+    np.testing.assert_array_equal(again.gram_real, model.gram_real)
+    other = build_gram(srtio3_unit(), **(SMALL | {"seeds": (1,)}))
+    assert np.abs(other.gram_real - model.gram_real).max() > 0.0
+
+
+@pytest.mark.parametrize(
+    "options,problem",
+    [
+        ({"depths": (3, 2)}, "must rise"),
+        ({"depths": (2, 9)}, "must rise"),
+        ({"seeds": ()}, "seeds is empty"),
+        ({"symmetry": "6mm"}, "symmetry"),
+        ({"symmetry": "4mm", "periodic": False}, "periodic=True"),
+        ({"repeats_xy": (2, 3), "gpts": 96}, "does not have the symmetry"),
+        ({"repeats_xy": (1, 1), "cells_z": 20, "depths": (20,)}, "too small for a probe"),
+        ({"detector": (30e-3, 120e-3)}, "use more gpts"),
+        ({"detector": (55e-3, 30e-3)}, "does not lie within"),
+    ],
+)
+def test_what_cannot_be_built_is_refused(options, problem):
+    with pytest.raises(ValueError, match=problem):
+        build_gram(srtio3_unit(), **(SMALL | options))
+
+
+def test_point_groups_and_stencil():
+    assert [len(operations(kind)) for kind in (None, "2", "2mm", "4", "4mm")] == [1, 2, 4, 4, 8]
+    assert len({operation.tobytes() for operation in operations("4mm")}) == 8
+    assert tilt_nodes(0.0).shape == (1, 2)
+    assert sorted(map(tuple, tilt_nodes(1.0).tolist())) == [(x, y) for x in (-1.0, 0.0, 1.0) for y in (-1.0, 0.0, 1.0)]
+
+
+def test_planes_lie_in_the_middles_of_slices():
+    z = centred_in_slices(srtio3_unit(), 2).get_positions()[:, 2] % (3.905 / 2)
+    np.testing.assert_allclose(z, 3.905 / 4, atol=1e-9)
