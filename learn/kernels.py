@@ -28,9 +28,14 @@ def matern52(squared: Float[Array, "n m"]) -> Float[Array, "n m"]:
 def squared_distance(
     a: Float[Array, "n d"], b: Float[Array, "m d"], log_lengths: Float[Array, " d"]
 ) -> Float[Array, "n m"]:
-    """Squared distance between rows, each column measured in its own length (automatic relevance determination)."""
+    """Squared distance between rows, each column measured in its own length (automatic relevance determination).
+
+    Written as |a|^2 + |b|^2 - 2 a.b so that it and its derivative are matrix products; rounding is clipped at zero.
+    """
     inverse = jnp.exp(-log_lengths)[None, :]
-    return jnp.sum(((a * inverse)[:, None, :] - (b * inverse)[None, :, :]) ** 2, axis=-1)
+    a, b = a * inverse, b * inverse
+    squares = jnp.sum(a**2, axis=1)[:, None] + jnp.sum(b**2, axis=1)[None, :]
+    return jnp.maximum(squares - 2.0 * a @ b.T, 0.0)
 
 
 class Prior(NamedTuple):
@@ -64,7 +69,16 @@ def map_prior(span: float, features: int) -> Prior:
     explains, is a tenth.
     """
     log = np.log
-    mean = [log(0.1), log(0.7), log(span / 6), log(span / 6), log(0.5), log(span / 8), log(span / 8), *[log(3.0)] * features]
+    mean = [
+        log(0.1),
+        log(0.7),
+        log(span / 6),
+        log(span / 6),
+        log(0.5),
+        log(span / 8),
+        log(span / 8),
+        *[log(3.0)] * features,
+    ]
     std = [1.0, *[0.7] * 6, *[1.0] * features]
     return Prior(np.array(mean), np.array(std))
 
@@ -75,15 +89,16 @@ def map_covariance(
     feature_a: Float[Array, "n f"],
     position_b: Float[Array, "m 2"],
     feature_b: Float[Array, "m f"],
+    same: Float[Array, "n m"],
 ) -> Float[Array, "n m"]:
     """Prior covariance of the map between two sets of pixels: a level, a smooth part, a part that follows the image, and grain.
 
     The part that follows the image is a product over position and features, so that what a feature means may change across the map
-    (other columns, other cations). Grain is shared only by a pixel with itself.
+    (other columns, other cations). Grain is shared only by a pixel with itself: ``same`` is 1 there and 0 elsewhere.
     """
     p = unpack(theta)
     smooth = jnp.exp(2.0 * p.smooth) * matern32(squared_distance(position_a, position_b, p.smooth_lengths))
-    near = squared_distance(position_a, position_b, p.local_lengths) + squared_distance(feature_a, feature_b, p.feature_lengths)
-    local = jnp.exp(2.0 * p.local) * matern52(near)
-    same = jnp.all(position_a[:, None, :] == position_b[None, :, :], axis=-1)
+    both_a, both_b = jnp.concatenate([position_a, feature_a], axis=1), jnp.concatenate([position_b, feature_b], axis=1)
+    lengths = jnp.concatenate([p.local_lengths, p.feature_lengths])
+    local = jnp.exp(2.0 * p.local) * matern52(squared_distance(both_a, both_b, lengths))
     return CONSTANT_VARIANCE + smooth + local + jnp.exp(2.0 * p.grain) * same

@@ -5,7 +5,6 @@ is free. Kernel parameters are learnt from the measured pixels alone, by margina
 few dozen spectra they are not well known, and fixing them at their best makes intervals too narrow.
 """
 
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -15,15 +14,19 @@ from jaxtyping import Array, Bool, Float, Int
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import minimize
 from scipy.stats import norm, qmc
+from threadpoolctl import threadpool_limits
 
-from learn.kernels import Prior, map_covariance, map_prior
+from learn.kernels import map_covariance, map_prior
 
-BLOCK = 32
+BLOCK = 64
 DRAWS = 32
 LARGEST_WEIGHT = 4.0
+STEP = 1e-4
 
 
-def image_features(image: Float[np.ndarray, "height width"], finer: int, smoothing: float = 2.0) -> Float[np.ndarray, "n f"]:
+def image_features(
+    image: Float[np.ndarray, "height width"], finer: int, smoothing: float = 2.0
+) -> Float[np.ndarray, "n f"]:
     """What a fine image shows in each pixel of a grid ``finer`` times coarser, standardised; pixels in row order.
 
     The log of the local mean (over ``smoothing`` pixels, about a unit cell: what the columns are made of) and the moments of the
@@ -72,6 +75,10 @@ class MapPrediction(NamedTuple):
         """Largest standard deviation as a share of the range of the predicted map."""
         return float(self.std.max() / max(np.ptp(self.mean), 1e-300))
 
+    def inflated(self, factor: float) -> "MapPrediction":
+        """The same with its variances multiplied by ``factor`` (a discrepancy that the model does not know of)."""
+        return MapPrediction(self.mean, self.covariance * factor)
+
 
 class MapModel:
     """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order."""
@@ -79,7 +86,9 @@ class MapModel:
     def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = DRAWS):
         """``draws`` (a power of two) sets of kernel parameters are averaged over. ValueError if shape and features do not agree."""
         if features.shape[0] != shape[0] * shape[1]:
-            raise ValueError(f"{features.shape[0]} rows of features for {shape[0]} x {shape[1]} pixels; give one a pixel")
+            raise ValueError(
+                f"{features.shape[0]} rows of features for {shape[0]} x {shape[1]} pixels; give one a pixel"
+            )
         self.shape = shape
         rows, columns = np.mgrid[: shape[0], : shape[1]]
         self.positions = np.stack([rows.ravel(), columns.ravel()], axis=1).astype(np.float64)
@@ -100,14 +109,19 @@ class MapModel:
         self._check(measured, values, variances)
         centre, scale = float(np.mean(values)), float(np.std(values))
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
-        given = _padded(self.positions[measured], self.features[measured], (values - centre) / scale, variances / scale**2)
+        given = _padded(
+            self.positions[measured], self.features[measured], (values - centre) / scale, variances / scale**2
+        )
+        # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._predict(given, centre, scale)
+
+    def _predict(self, given: tuple[Array, ...], centre: float, scale: float) -> MapPrediction:
         best = self._best(given)
         thetas, weights = self._posterior(best, given)
         everywhere = jnp.asarray(self.positions), jnp.asarray(self.features)
-        means, covariances = (np.asarray(part) for part in _conditional(jnp.asarray(thetas), *everywhere, *given))
-        mean = weights @ means
-        off = means - mean[None, :]
-        covariance = np.einsum("k,kij->ij", weights, covariances) + (off * weights[:, None]).T @ off
+        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), *everywhere, *given)
+        mean, covariance = np.asarray(mean), np.asarray(covariance)
         return MapPrediction(centre + scale * mean, scale**2 * covariance)
 
     def _best(self, given: tuple[Array, ...]) -> np.ndarray:
@@ -128,7 +142,13 @@ class MapModel:
     def _posterior(self, best: np.ndarray, given: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Parameter sets [draws, p] and weights [draws]: a Laplace approximation, corrected by truncated importance weights (Ionides 2008)."""
         centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
-        curvature = np.asarray(_curvature(jnp.asarray(best), centre, std, *given))
+
+        def gradient(theta: np.ndarray) -> np.ndarray:
+            return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, *given)[1])
+
+        # differences of the exact gradient: as good as a second derivative here, and nothing more to compile
+        steps = STEP * np.eye(best.size)
+        curvature = np.array([gradient(best + step) - gradient(best - step) for step in steps]) / (2 * STEP)
         values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
         values = np.maximum(values, 0.5 / float(self.prior.std.max()) ** 2)  # no direction wider than the prior allows
         thetas = best[None, :] + (self._normals / np.sqrt(values)[None, :]) @ vectors.T
@@ -169,7 +189,8 @@ def _root(
 ) -> Float[Array, "m m"]:
     """Cholesky factor of the covariance of the measured values; absent ones are independent with variance 1."""
     both = present[:, None] & present[None, :]
-    prior = jnp.where(both, map_covariance(theta, positions, features, positions, features), 0.0)
+    same = jnp.eye(variances.size, dtype=variances.dtype)
+    prior = jnp.where(both, map_covariance(theta, positions, features, positions, features, same), 0.0)
     return jnp.linalg.cholesky(prior + jnp.diag(jnp.where(present, variances + 1e-8, 1.0)))
 
 
@@ -190,14 +211,13 @@ def _loss(
 
 
 _loss_and_gradient = jax.jit(jax.value_and_grad(_loss))
-_curvature = jax.jit(jax.hessian(_loss))
 _losses = jax.jit(jax.vmap(_loss, in_axes=(0, *[None] * 7)))
 
 
 @jax.jit
-@partial(jax.vmap, in_axes=(0, *[None] * 7))
-def _conditional(
-    theta: Float[Array, " p"],
+def _mixture(
+    thetas: Float[Array, "k p"],
+    weights: Float[Array, " k"],
     everywhere: Float[Array, "n 2"],
     everywhere_features: Float[Array, "n f"],
     positions: Float[Array, "m 2"],
@@ -206,13 +226,25 @@ def _conditional(
     variances: Float[Array, " m"],
     present: Bool[Array, " m"],
 ) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
-    """Mean and covariance of the map at all pixels given the measured values (Rasmussen & Williams eq. 2.25)."""
-    root = _root(theta, positions, features, variances, present)
-    cross = map_covariance(theta, everywhere, everywhere_features, positions, features) * present[None, :]
-    projected = jax.scipy.linalg.solve_triangular(root, cross.T, lower=True)
-    white = jax.scipy.linalg.solve_triangular(root, values, lower=True)
-    prior = map_covariance(theta, everywhere, everywhere_features, everywhere, everywhere_features)
-    return projected.T @ white, prior - projected.T @ projected
+    """Mean and covariance at all pixels given the measured values (Rasmussen & Williams eq. 2.25), averaged over parameter sets."""
+    itself = jnp.eye(everywhere.shape[0], dtype=values.dtype)
+    shared = jnp.all(everywhere[:, None, :] == positions[None, :, :], axis=-1).astype(values.dtype)
+
+    def add(
+        total: Float[Array, "n n"], one: tuple[Float[Array, " p"], Float[Array, ""]]
+    ) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+        theta, weight = one
+        root = _root(theta, positions, features, variances, present)
+        cross = map_covariance(theta, everywhere, everywhere_features, positions, features, shared) * present[None, :]
+        projected = jax.scipy.linalg.solve_triangular(root, cross.T, lower=True)
+        mean = projected.T @ jax.scipy.linalg.solve_triangular(root, values, lower=True)
+        prior = map_covariance(theta, everywhere, everywhere_features, everywhere, everywhere_features, itself)
+        return total + weight * (prior - projected.T @ projected), mean
+
+    within, means = jax.lax.scan(add, jnp.zeros_like(itself), (thetas, weights))
+    mean = weights @ means
+    off = means - mean[None, :]
+    return mean, within + (off * weights[:, None]).T @ off
 
 
-__all__ = ["MapModel", "MapPrediction", "Prior", "image_features"]
+__all__ = ["MapModel", "MapPrediction", "image_features"]
