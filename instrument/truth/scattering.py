@@ -22,7 +22,7 @@ import numpy as np
 from instrument.truth.config import SimulatedConfig, generator
 from instrument.truth.specimen import amorphous, cell_depth, crystal, depths_in_cells, true_tilt, unit_cell, wavelength
 
-VERSION = "truth-gram/1"
+VERSION = "truth-gram/2"
 _BATCH = 32  # waves carried together: 160^2 x 32 x 8 bytes stays near the processor's cache
 _KEYS = (
     *("structure", "cif", "lattice", "repeats_xy", "cells", "thickness_scale", "gpts", "slices_per_cell"),
@@ -96,19 +96,39 @@ def detector_weights(config: SimulatedConfig, seed: int, kx: np.ndarray, ky: np.
     return edge * (1 + config.response_azimuthal * np.cos(phi - azimuth) + config.response_radial * radial)
 
 
-def _transmissions(atoms: Any, config: SimulatedConfig, slices: int) -> list[Any]:
-    """abTEM transmission functions of ``atoms`` cut into ``slices`` equal slices, Kirkland's potentials, band
-    limited.
+def potential(atoms: Any, config: SimulatedConfig, slices: int) -> Any:
+    """abTEM's PotentialArray of ``atoms`` in equal slices: Kirkland's potentials, each atom projected into its slice.
+
+    The structure factors are summed exactly, atom by atom. abTEM's own projection spreads each atom linearly over the
+    four nearest pixels, which costs an atom between pixels a third of its amplitude at 95 mrad on this grid.
     """
     import abtem
+    from abtem.parametrizations import KirklandParametrization
+
+    lengths, n = np.asarray(atoms.cell.lengths()), config.gpts
+    index = np.fft.fftfreq(n, 1 / n)
+    k2 = (index[:, None] / lengths[0]) ** 2 + (index[None, :] / lengths[1]) ** 2
+    places, symbols = atoms.get_positions() / lengths[None, :], np.array(atoms.get_chemical_symbols())
+    layer = np.clip((places[:, 2] * slices).astype(int), 0, slices - 1)
+    factors = {s: KirklandParametrization().projected_scattering_factor(s)(k2) for s in np.unique(symbols)}
+    across, down = (np.exp(-2j * np.pi * places[:, axis][:, None] * index[None, :]) for axis in (0, 1))
+    array = np.empty((slices, n, n), dtype=np.float32)
+    for number in range(slices):
+        spectrum = np.zeros((n, n), dtype=np.complex128)
+        for symbol, factor in factors.items():
+            here = (layer == number) & (symbols == symbol)
+            spectrum += factor * (across[here].T @ down[here])
+        array[number] = np.fft.ifft2(spectrum).real * (n * n / (lengths[0] * lengths[1]))
+    size = (float(lengths[0]), float(lengths[1]))
+    return abtem.PotentialArray(array, slice_thickness=float(lengths[2]) / slices, extent=size)
+
+
+def _transmissions(atoms: Any, config: SimulatedConfig, slices: int) -> list[Any]:
+    """abTEM transmission functions of ``atoms`` cut into ``slices`` equal slices, band limited."""
     from abtem.antialias import AntialiasAperture
 
-    thickness = float(atoms.cell.lengths()[2]) / slices
-    builder = abtem.Potential(
-        atoms, gpts=config.gpts, slice_thickness=thickness, parametrization="kirkland", projection="infinite"
-    )
-    array: Any = builder.build(lazy=False)
-    functions: Any = AntialiasAperture().bandlimit(array.transmission_function(config.energy), in_place=False)
+    functions = potential(atoms, config, slices).transmission_function(config.energy)
+    functions = AntialiasAperture().bandlimit(functions, in_place=False)
     return list(functions.generate_slices())
 
 

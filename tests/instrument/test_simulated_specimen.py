@@ -47,9 +47,7 @@ def direct(config: SimulatedConfig, cells: int, tilt_mrad: tuple[float, float] =
         depth = cells * config.lattice
         atoms = atoms[atoms.positions[:, 2] < depth]
         atoms.cell[2, 2] = depth
-        potential = abtem.Potential(
-            atoms, gpts=config.gpts, slice_thickness=config.lattice / config.slices_per_cell, parametrization="kirkland"
-        )
+        potential = scattering.potential(atoms, config, cells * config.slices_per_cell)
         probe = abtem.Probe(
             energy=config.energy, semiangle_cutoff=config.semiangle * 1e3, aberrations=aberrations, tilt=tilt_mrad
         )
@@ -70,6 +68,25 @@ def test_gram_gives_what_abtem_gives_directly():
     for cells in (1, 3):
         found = imager.intensity(imager.harmonics(VALUES, cells * config.lattice), PLACES[:, 0], PLACES[:, 1])
         np.testing.assert_allclose(found, direct(config, cells), rtol=1e-4)
+
+
+def test_potential_is_abtems_where_abtems_grid_is_fine_enough():
+    """abTEM's projection on a grid eight times finer, cut back to ours, for atoms between the pixels."""
+    import abtem
+
+    config = changed(gpts=48)
+    atoms = specimen.crystal(config, 0, 0)
+    atoms = atoms[atoms.positions[:, 2] < config.lattice]
+    atoms.cell[2, 2] = config.lattice
+    found = np.asarray(scattering.potential(atoms, config, 3).array)
+    fine = abtem.Potential(atoms, gpts=8 * 48, slice_thickness=config.lattice / 3, parametrization="kirkland")
+    spectrum = np.fft.fft2(np.asarray(fine.build(lazy=False).array)) / 64
+    index = np.fft.fftfreq(48, 1 / 48).astype(int)
+    kept = np.abs(index) <= 20
+    cut = spectrum[:, index[kept][:, None], index[kept][None, :]]
+    ours = np.fft.fft2(found)[:, kept][:, :, kept]
+    assert np.abs(cut - ours).max() < 0.01 * np.abs(ours).max()
+    assert np.linalg.norm(cut - ours) < 0.01 * np.linalg.norm(ours)
 
 
 def test_specimen_tilt_is_minus_the_beam_tilt():
