@@ -84,19 +84,19 @@ def acquire(
 
     def job() -> Outcome:
         nonlocal session
-        plan, where = _plan(scenario, out, seed, resume, dose, data)
+        plan, where = _plan(scenario, out, seed, resume, dose, data, instrument)
         session = where
         from scenarios.progress import open_progress
 
         with open_progress(f"emtwin acquire {plan.name}, seed {plan.seed}") as progress:
+            import jax
+
+            jax.config.update("jax_enable_x64", True)
             if plan.kind == "replay-titanate":
                 from scenarios.replay_session import run_replay
 
                 result = run_replay(plan, where, data, progress, resume=resume is not None, instrument=instrument)
             else:
-                import jax
-
-                jax.config.update("jax_enable_x64", True)
                 from scenarios.acquire import run_acquire
 
                 result = run_acquire(
@@ -139,7 +139,13 @@ def show(session: Annotated[Path, typer.Argument(help="A session folder.")], as_
 
 
 def _plan(
-    name: str | None, out: Path | None, seed: int | None, resume: Path | None, dose: float | None, data: Path | None
+    name: str | None,
+    out: Path | None,
+    seed: int | None,
+    resume: Path | None,
+    dose: float | None,
+    data: Path | None,
+    instrument: str | None,
 ) -> tuple[Any, Path]:
     """The scenario to run and the folder of its session, all input checked before anything is made. BadInput otherwise."""
     if resume is not None:
@@ -166,7 +172,7 @@ def _plan(
             raise BadInput(
                 "--data", f"scenario {plan.name!r} replays recorded data, and no folder is given", "Add --data FOLDER."
             )
-        if not data.is_dir():
+        if data is not None and not data.is_dir():
             raise BadInput(f"--data {data}", "is not a folder", "Name the folder that holds the recorded files.")
     elif data is not None:
         raise BadInput("--data", f"scenario {plan.name!r} does not replay recorded data", "Leave --data out.")

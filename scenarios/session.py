@@ -37,6 +37,11 @@ class Session:
     problems: list[str] = field(default_factory=list)
 
     @property
+    def replay(self) -> bool:
+        """Does it replay a recording? Then what is in its journal is all that going on needs."""
+        return self.scenario.get("kind") == "replay-titanate"
+
+    @property
     def origin(self) -> int:
         """The time (ns UTC) from which this session's minutes count: its stated start, else its first request, state or reading."""
         if self.start is not None:

@@ -35,7 +35,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         "scenario": session.scenario.get("name"),
         "seed": session.seed,
         "complete": session.result is not None,
-        "resumable": session.result is None and session.checkpoints > 0,
+        "resumable": session.result is None and (session.checkpoints > 0 or session.replay),
         "resumed": session.resumed,
         "requests": len(requests),
         "requests_asked": session.scenario.get("requests", {}).get("count"),
@@ -114,13 +114,8 @@ def print_result(result: dict[str, Any], folder: Path | None, console: Console |
     )
     rmse, always = result.get("rmse"), result.get("rmse_always")
     if rmse is not None:
-        unit = "% of the mean" if result.get("r2") is None else ""
-        scale = 100.0 if unit else 1.0
-        table.add_row(
-            "error (RMS)",
-            f"{scale * rmse:.3g} {unit}"
-            + (f"; measuring everything: {scale * always:.3g} {unit}" if always is not None else ""),
-        )
+        beside = f"; measuring everything: {100 * always:.3g} %" if always is not None else ""
+        table.add_row("error (RMS / mean)", f"{100 * rmse:.3g} %{beside}")
     if result.get("r2") is not None:
         table.add_row("R² where not measured", f"{result['r2']:.3f}")
     if result.get("coverage90") is not None:
