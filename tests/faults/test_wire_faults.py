@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -159,6 +160,39 @@ def test_garbage_sent_to_a_server_is_answered_and_does_no_harm():
         with socket.create_connection(("127.0.0.1", int(server.address.rpartition(":")[2]))) as raw:
             raw.sendall(os.urandom(10_000))
         assert remote.now() == START
+
+
+def test_a_flood_of_noise_on_every_socket_leaves_the_server_working(tmp_path):
+    noise = random.Random(0)
+    with serving(Toy(), ticket=tmp_path / "ticket") as server, RemoteInstrument(server.address) as remote:
+        context = zmq.Context()
+        for kind, address in [
+            (zmq.DEALER, server.address),
+            (zmq.DEALER, server.truth_address),
+            (zmq.XSUB, server.readings_address),
+        ]:
+            sender = context.socket(kind)
+            sender.connect(address)
+            for _ in range(200):
+                parts = [noise.randbytes(noise.choice([0, 1, 13, 300])) for _ in range(noise.randint(1, 4))]
+                sender.send_multipart([b"emtwin-wire/1", *parts] if noise.random() < 0.5 else parts)
+            sender.close(100)
+        context.term()
+        assert remote.advance(START + 10**9) == START + 10**9
+        assert remote.acquire(Scan()).sequence == 1
+        assert remote.lost_messages == 0
+
+
+def test_a_caller_that_leaves_before_its_answer_does_no_harm():
+    with serving(Toy(slow_acquire=0.3)) as server, RemoteInstrument(server.address) as remote:
+        context = zmq.Context()
+        caller = context.socket(zmq.DEALER)
+        caller.connect(server.address)
+        caller.send_multipart(wire.encode(wire.Request(1, wire.Acquire(Scan()))))
+        time.sleep(0.1)
+        caller.close(0)
+        context.term()
+        assert remote.acquire(Scan()).sequence == 2
 
 
 def test_started_anew_on_the_same_port_is_another_instrument():

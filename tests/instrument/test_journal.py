@@ -7,6 +7,7 @@ import sqlite3
 import msgspec
 import numpy as np
 import pytest
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -101,6 +102,9 @@ def test_frames_come_back_whole(folder, data):
     with Journal.open(folder, write=True) as journal:
         rows.append(journal.append_frame(frame(data, 3)))
         assert journal.verify() == []
+    name, array = next(iter(zarr.open_group(folder / "frames.zarr", mode="r").arrays()))
+    assert name == f"{data.dtype.name}_{'x'.join(map(str, data.shape))}"
+    np.testing.assert_array_equal(array[1], data + data.dtype.type(1))  # pyright: ignore[reportArgumentType]
     with Journal.open(folder) as journal:
         for n, number in enumerate(rows):
             got = journal.frame(number)

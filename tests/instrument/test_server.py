@@ -12,9 +12,10 @@ import pytest
 import zmq
 
 from instrument import wire
-from instrument.client import RemoteInstrument, TruthClient, _Listener
+from instrument.client import RemoteInstrument, TruthClient
 from instrument.interface import InstrumentError, InstrumentLost
 from instrument.launch import launch, serve_main
+from instrument.listener import Listener
 from tests.instrument.toy import START, Toy, serving
 from twin.records import Readings, Scan
 
@@ -91,7 +92,7 @@ def test_a_second_client_hears_only_what_comes_after_it_and_sees_no_gap():
 
 def test_duplicates_are_dropped_and_lost_messages_counted():
     context = zmq.Context()
-    listener = _Listener(context, "tcp://127.0.0.1:9", "life")
+    listener = Listener(context, "tcp://127.0.0.1:9", "life")
 
     def publish(number, *spans):
         batches = [Readings("a", first, np.arange(n), np.arange(first, first + n) * 1.0) for first, n in spans]
