@@ -19,7 +19,6 @@ from instrument.launch import Launched, launch
 from scenarios.build import build_twin, cache_folder
 from scenarios.errors import BadInput
 from scenarios.progress import Progress
-from scenarios.report import write_report
 from scenarios.requests import plan_requests
 from scenarios.scenario import Scenario
 from scenarios.twinning import Following
@@ -75,6 +74,8 @@ def run_acquire(
             journal.append("result", result, None)
     if report:
         progress.stage("writing the report")
+        from scenarios.report import write_report
+
         write_report(out)
     return result
 

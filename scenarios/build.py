@@ -13,6 +13,7 @@ import numpy as np
 from scenarios.errors import BadInput
 from scenarios.scenario import Scenario
 from twin import smatrix
+from twin.gram import GramModel
 from twin.dynamics import Dynamics, standard_dynamics
 from twin.microscope import Calibration, Microscope
 from twin.sensors import Sensor, standard_sensors
@@ -73,7 +74,7 @@ def _gram(unit, calibration: Calibration, symmetry: str | None, cache: Path | No
     """The Gram model, from the cache if it is there."""
     source = Path(smatrix.__file__).parent
     code = hashlib.sha256()
-    for name in ("smatrix.py", "specimen.py", "multislice.py", "potentials.py", "lobato.py"):
+    for name in ("smatrix.py", "gram.py", "beams.py", "specimen.py", "multislice.py", "potentials.py", "lobato.py"):
         if (source / name).is_file():
             code.update((source / name).read_bytes())
     key = json.dumps(
@@ -83,7 +84,7 @@ def _gram(unit, calibration: Calibration, symmetry: str | None, cache: Path | No
     if path is not None and path.is_file():
         try:
             with np.load(path, allow_pickle=False) as kept:
-                return smatrix.from_arrays(dict(kept))
+                return GramModel.from_arrays(dict(kept))
         except (OSError, ValueError, KeyError) as error:
             progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
     model = smatrix.build_gram(
@@ -92,6 +93,6 @@ def _gram(unit, calibration: Calibration, symmetry: str | None, cache: Path | No
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, **smatrix.to_arrays(model))
+            np.savez(file, **model.to_arrays())
         os.replace(file.name, path)
     return model

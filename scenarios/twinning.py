@@ -11,8 +11,9 @@ from learn.trust import Limits, Trust
 from reconstruct.belief import Belief, prior_belief
 from reconstruct.filter import Filter, Health
 from reconstruct.images import Posterior, absorb, covariance, fit
+from twin.channels import control
 from twin.dynamics import Dynamics, command_focus, move_stage
-from twin.microscope import Microscope, counting_variance, to_fraction
+from twin.microscope import PARAMETERS, Microscope, counting_variance, place, to_fraction
 from twin.prediction import SAMPLES, Prediction, View, apart, drift_of, evaluate, numbers, predict, view
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
@@ -53,6 +54,17 @@ class Following:
         """The focus was told to change by ``step`` angstrom."""
         if step:
             self.belief = self.belief.widened(*command_focus(self.dynamics, step))
+
+    def tuned(self, asked: dict[str, float]) -> dict[str, float]:
+        """The commands that give what was asked for: zeros of defocus and astigmatism as believed now are taken off."""
+        matrix, offset = place(self.microscope.layout, self.microscope.calibration, {})
+        zero = matrix @ self.belief.mean + offset
+        tuned = dict(asked)
+        for parameter, name in (("C10", "C10"), ("C12a", "C12.a"), ("C12b", "C12.b")):
+            value = asked.get(name, 0.0) - zero[PARAMETERS.index(parameter)]
+            known = control(name)
+            tuned[name] = float(np.clip(value, known.lowest, known.highest))
+        return tuned
 
     def ahead(self, until: int, step: float) -> Belief:
         """The belief at a later time if the focus were told to change by ``step`` now; nothing is changed."""

@@ -85,15 +85,16 @@ class Walk:
         self._wait(self.start + int(request.seconds * 1e9))
         following = self.following
         now = following.belief.time
-        step = request.settings["C10"] - self.commanded.get("C10", 0.0)
+        settings = following.tuned(request.settings)
+        step = settings["C10"] - self.commanded.get("C10", 0.0)
         belief = following.ahead(now + int(self.scan.settle * 1e9), step)
-        prediction, view = following.predict(belief, request.settings, self.scan, request.index)
+        prediction, _ = following.predict(belief, settings, self.scan, request.index)
         choice = self._decide(request, prediction)
         arrays = {"predicted": prediction.image, "predicted_std": prediction.std}
         answer, row, at = Answer(prediction.image, prediction.std), None, now
         extra: dict[str, Any] = {}
         if choice.measures:
-            frame, at = self._measure(request, step)
+            frame, at = self._measure(settings, step)
             row = self.journal.append_frame(frame)
             self._account(frame, request, choice)
             fused, posterior, data = following.assimilate(frame, prediction, request.index, learn=self.policy != "blind")
@@ -115,7 +116,7 @@ class Walk:
             self.ledger.simulated += 1
             self.ledger.saved += choice.electrons
         arrays |= {"answer": answer.image, "answer_std": answer.std}
-        self._record(request, choice, prediction, arrays, row, at, extra)
+        self._record(request, settings, choice, prediction, arrays, row, at, extra)
 
     def _decide(self, request: Request, prediction: Prediction) -> Choice:
         following = self.following
@@ -165,9 +166,9 @@ class Walk:
         self._listen(self.instrument.now())
         return at
 
-    def _measure(self, request: Request, step: float) -> tuple[Frame, int]:
+    def _measure(self, settings: dict[str, float], step: float) -> tuple[Frame, int]:
         """The frame, with the belief brought to its first pixel; and when its settings were commanded."""
-        at = self._apply(request.settings)
+        at = self._apply(settings)
         self.following.focused(step)
         frame = self.instrument.acquire(self.scan)
         self._journal_command("acquire", {"scan": plain_scan(self.scan)}, frame.start)
@@ -186,14 +187,15 @@ class Walk:
         ledger.measured += 1
         ledger.audited += choice.decision == "audit"
 
-    def _record(self, request, choice, prediction, arrays, row, at, extra) -> None:
+    def _record(self, request, settings, choice, prediction, arrays, row, at, extra) -> None:
         following, trust = self.following, self.following.trust
         payload = {
             "index": request.index,
             "site": request.site,
             "time_ns": following.belief.time,
             "command_ns": at,
-            "settings": request.settings,
+            "asked": request.settings,
+            "settings": settings,
             "decision": choice.decision,
             "why": choice.why,
             "predicted_error": choice.predicted_error,
