@@ -62,7 +62,9 @@ def edge_signal(
     log_before, log_over = np.log(energies[before] / reference), np.log(energies[over] / reference)
     level, exponent, covariance = _power_law(flat[:, before], log_before, edge, counts_per_electron)
     under = level[:, None] * np.exp(-exponent[:, None] * log_over[None, :])
-    slope = np.stack([under.sum(1), -(under * log_over[None, :]).sum(1)], axis=1)  # d background / d (log level, exponent)
+    slope = np.stack(
+        [under.sum(1), -(under * log_over[None, :]).sum(1)], axis=1
+    )  # d background / d (log level, exponent)
     counted = flat[:, over].sum(1)
     extrapolated = np.einsum("ni,nij,nj->n", slope, covariance, slope)
     variance = counts_per_electron * np.maximum(counted, 0.0) + extrapolated
@@ -77,12 +79,17 @@ def _windows(energies: Float[np.ndarray, " channels"], edge: Edge) -> tuple[np.n
     complete = energies[0] <= edge.background[0] and energies[-1] >= edge.signal[1]
     if not complete or before.sum() < 3 or not over.any():
         span = f"{energies[0]:g} to {energies[-1]:g} eV"
-        raise ValueError(f"the windows of {edge.name} ({edge.background}, {edge.signal} eV) do not lie within {span}; give others")
+        raise ValueError(
+            f"the windows of {edge.name} ({edge.background}, {edge.signal} eV) do not lie within {span}; give others"
+        )
     return before, over
 
 
 def _power_law(
-    counts: Float[np.ndarray, "n channels"], log_energy: Float[np.ndarray, " channels"], edge: Edge, counts_per_electron: float
+    counts: Float[np.ndarray, "n channels"],
+    log_energy: Float[np.ndarray, " channels"],
+    edge: Edge,
+    counts_per_electron: float,
 ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, "n 2 2"]]:
     """Level, exponent and covariance of (log level, exponent) of each row."""
     mean = counts.mean(1)
@@ -103,7 +110,9 @@ def _power_law(
 
 
 def counts_per_electron_of(
-    energies: Float[np.ndarray, " channels"], spectra: Float[np.ndarray, "n channels"], window: tuple[float, float] = (352.0, 450.0)
+    energies: Float[np.ndarray, " channels"],
+    spectra: Float[np.ndarray, "n channels"],
+    window: tuple[float, float] = (352.0, 450.0),
 ) -> tuple[float, float]:
     """The camera's noise variance over mean, in counts, for sums over 16 channels, from the scatter of ``n`` spectra about power laws.
 
@@ -113,7 +122,9 @@ def counts_per_electron_of(
     inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
     bins = inside.size // COARSE_CHANNELS
     if spectra.shape[0] < 8 or bins < 6:
-        raise ValueError(f"{spectra.shape[0]} spectra with {bins} coarse bins say too little of a camera; give at least 8 with 6")
+        raise ValueError(
+            f"{spectra.shape[0]} spectra with {bins} coarse bins say too little of a camera; give at least 8 with 6"
+        )
     inside = inside[: bins * COARSE_CHANNELS]
     edge = Edge("background", window, window)
     counts = np.asarray(spectra[:, inside], dtype=np.float64)

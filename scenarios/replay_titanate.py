@@ -99,7 +99,7 @@ def run(instrument: Instrument, journal: Journal | None = None, **options: Any) 
 
 def acquire_map(
     instrument: Instrument,
-    journal: Journal | None,
+    journal: Journal | None = None,
     tolerance: float = 0.15,
     max_measured: int | None = None,
     seed: int = 0,
@@ -111,7 +111,8 @@ def acquire_map(
     """Measure until the map is known within ``tolerance`` (largest standard deviation over range).
 
     Returns the result that `--json` prints, and arrays over the map [rows, columns]: predicted, predicted_std (without counting noise),
-    measured, order (-1 where not measured), recorded, recorded_std (nan where not known), and the image.
+    measured, order (-1 where not measured), recorded, recorded_std (nan where not known); beside them
+    the image, and history_measured with history_uncertainty, one entry a prediction.
 
     ``instrument`` has controls pixel.x, pixel.y and detectors HAADF and EELS (a `ReplayInstrument`, or one over the wire). ``max_measured``
     stops earlier. With a ``journal`` every step is written down, and spectra it already holds are used instead of measured anew, so that
@@ -185,6 +186,7 @@ class _Session:
         self.taken: list[Taken] = []
         self.spectra: list[np.ndarray] = []
         self.energies = np.zeros(0)
+        self.history: list[tuple[int, float]] = []
         self.misfit, self.freedom = 0.0, 0
         self.distrusted = False
         self.electrons = 0.0
@@ -246,6 +248,7 @@ class _Session:
         """The map from all measurements so far, its variances scaled by the discrepancy."""
         factor = self.discrepancy
         prediction = self.model.predict(self.pixels, self.values, self.variances).inflated(factor)
+        self.history.append((len(self.taken), prediction.uncertainty))
         shape = self.model.shape
         arrays = {"mean": prediction.mean.reshape(shape), "std": prediction.std.reshape(shape)}
         payload: dict[str, Any] = {"measured": len(self.taken), "uncertainty": prediction.uncertainty}
@@ -344,6 +347,8 @@ def _summary(
         "order": order,
         "recorded": truth,
         "recorded_std": np.sqrt(truth_variance),
+        "history_measured": np.array([count for count, _ in session.history], dtype=np.int32),
+        "history_uncertainty": np.array([share for _, share in session.history]),
     }
     return result, arrays
 
