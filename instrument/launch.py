@@ -169,12 +169,26 @@ class Launched:
         self.address, self.ticket = "", Path(folder.name) / "ticket"
         self.ready: dict[str, Any] = {}
         self._folder = folder
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read, name="instrument's stdout", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        """Until the end, so that nothing the process prints can block it."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line)
+        self._lines.put(None)
 
     def connect(self, timeout: float = 5.0) -> RemoteInstrument:
         return RemoteInstrument(self.address, timeout)
 
     def truth(self, timeout: float = 5.0) -> TruthClient:
         return TruthClient(self.ticket, timeout)
+
+    def last_words(self) -> str:
+        """The end of what the process said on stderr; empty once it has been stopped."""
+        return self.log.read_text(errors="replace").strip()[-2000:] if self.log.exists() else ""
 
     def stop(self, timeout: float = 5.0) -> None:
         """End the process and its group, by force if it takes longer than ``timeout`` seconds; harmless when it has
@@ -200,7 +214,8 @@ class Launched:
         os.killpg(self.process.pid, signal.SIGKILL)
 
     def _tidy(self) -> None:
-        if self.process.stdout is not None:
+        self._reader.join(1.0)
+        if self.process.stdout is not None and not self._reader.is_alive():
             self.process.stdout.close()
         self._folder.cleanup()
 
@@ -262,40 +277,28 @@ def _await_ready(
     timeout: float,
     cancel: threading.Event | None,
 ) -> None:
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    stdout = launched.process.stdout
-    assert stdout is not None
-
-    def read() -> None:
-        for line in stdout:
-            lines.put(line)
-            if '"ready"' in line:
-                return
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
     deadline = time.monotonic() + timeout
     while True:
         try:
-            line = lines.get(timeout=0.1)
+            line = launched._lines.get(timeout=0.1)
         except queue.Empty:
             if cancel is not None and cancel.is_set():
                 raise InstrumentLost("starting the instrument was given up") from None
             if time.monotonic() > deadline:
-                tail = _tail(launched.log)
+                tail = launched.last_words()
                 raise InstrumentLost(
                     f"the instrument was not ready within {timeout:g} s; its log ends: {tail}"
                 ) from None
             continue
         if line is None:
             code = launched.process.wait()
-            tail = _tail(launched.log)
+            tail = launched.last_words()
             if code == 2:
                 raise ValueError(tail.removeprefix("error: "))
             raise InstrumentLost(
                 f"the instrument ended with exit code {code} before it was ready; its log ends: {tail}"
             )
-        event = json.loads(line)
+        event = _event(line)
         if event["event"] == "progress" and progress is not None:
             progress(event["text"], event["fraction"])
         elif event["event"] == "ready":
@@ -303,8 +306,13 @@ def _await_ready(
             return
 
 
-def _tail(log: Path) -> str:
-    return log.read_text(errors="replace").strip()[-2000:]
+def _event(line: str) -> dict[str, Any]:
+    """What the process tells in that line; {"event": None} for a line that some library printed."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        content = None
+    return content if isinstance(content, dict) and "event" in content else {"event": None}
 
 
 if __name__ == "__main__":

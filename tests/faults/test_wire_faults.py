@@ -42,7 +42,7 @@ def test_killed_in_the_middle_of_a_frame():
         killer.start()
         with within(5.3), pytest.raises(InstrumentLost, match="silent for 3 s"):
             remote.acquire(Scan())
-        with within(0.1), pytest.raises(InstrumentLost):
+        with within(0.5), pytest.raises(InstrumentLost):
             remote.now()
         killer.join()
 
@@ -51,7 +51,7 @@ def test_stopped_in_the_middle_of_a_frame_it_ends_at_once():
     with launch(TOY, config={"slow_acquire": 60.0}) as launched, launched.connect() as remote:
         stopper = threading.Timer(0.3, launched.process.terminate)
         stopper.start()
-        with within(2), pytest.raises(InstrumentLost, match="closed"):
+        with within(3), pytest.raises(InstrumentLost, match="closed"):
             remote.acquire(Scan())
         assert launched.process.wait(5) == 0
         stopper.join()

@@ -107,6 +107,8 @@ def make(config: dict, seed: int, cache, progress) -> Toy:
     building = config.pop("building", 0.0)
     if config.pop("broken", False):
         raise ValueError("toy.broken is true; make it false")
+    if config.pop("chatty", False):
+        print("a library says hello")
     for step in range(10):
         progress("building the toy", step / 10)
         time.sleep(building / 10)
