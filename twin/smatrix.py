@@ -93,7 +93,7 @@ def build_gram(
     unit = centred_in_slices(atoms_unit, slices_per_cell)
     specimen = Specimen.from_atoms(unit * (*repeats_xy, stops[-1]), u2)
     check_probe_fits(specimen.extent, energy, semiangle, thickness=specimen.thickness)
-    weights = _detector_weights(shape, specimen.extent, energy, detector)
+    weights = detector_weights(shape, specimen.extent, energy, detector)
     pixels = np.flatnonzero(weights)
     response = jnp.asarray(weights.ravel()[pixels], jnp.float32)
 
@@ -132,9 +132,10 @@ def build_gram(
     )
 
 
-def _detector_weights(
+def detector_weights(
     shape: tuple[int, int], extent: tuple[float, float], energy: float, detector: tuple[float, float]
 ) -> np.ndarray:
+    """The ring's response [ny, nx] in FFT order with an edge one grid step wide; ValueError if the grid does not carry its angles."""
     length = wavelength(energy)
     highest = CUTOFF * length * 0.5 * min(shape[1] / extent[0], shape[0] / extent[1])
     if not 0.0 <= detector[0] < detector[1] <= highest:

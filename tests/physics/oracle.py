@@ -1,15 +1,25 @@
 """abTEM as the oracle: the same potential, the same probe, float64, and abTEM's own multislice."""
 
+from typing import Any
+
 import abtem
+import jax.numpy as jnp
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.cluster import Octahedron
 
+from twin.aberrations import coefficients, from_polar
+from twin.electrons import wavelength
+from twin.multislice import band_limit, intensities, multislice, propagator, transmission
+from twin.potentials import frequencies
+from twin.probe import aperture, probe
 from twin.specimen import Slices, Specimen, srtio3
 
 ENERGY = 200e3
 SEMIANGLE = 21.4e-3
+POLAR = {"C10": 40.0, "C12": 25.0, "phi12": 0.4, "C21": 500.0, "phi21": -1.1, "C30": 2e4}
+"""Aberrations of the compared probes, in angstrom and radian, as abTEM names them."""
 
 
 def strontium_titanate() -> tuple[Specimen, tuple[int, int], int]:
@@ -61,6 +71,33 @@ def diffraction_by_abtem(
         )
         scan = abtem.CustomScan([position])
         before = np.asarray(probe.build(scan, lazy=False).array).reshape(array.shape[1:])
-        after = np.asarray(probe.multislice(potential, scan=scan, lazy=False).array).reshape(array.shape[1:])
+        waves = probe.multislice(potential, scan=scan, lazy=False)
+        assert isinstance(waves, abtem.Waves)
+        after = np.asarray(waves.array).reshape(array.shape[1:])
         total = np.sum(np.abs(np.fft.fft2(before)) ** 2)
         return (np.abs(np.fft.fft2(after)) ** 2 / total).T
+
+
+def diffraction(
+    slices: Slices, position: tuple[float, float], polar: dict[str, float], dtype: Any = jnp.complex128
+) -> np.ndarray:
+    """Share of the incident beam in every beam [ny, nx] (FFT order) of our own probe through ``slices``."""
+    shape = (slices.array.shape[-2], slices.array.shape[-1])
+    cartesian = {}
+    for name in ("C10", "C12", "C21", "C30"):
+        cartesian |= from_polar(name, polar.get(name, 0.0), polar.get(f"phi{name[1:]}", 0.0))
+    amplitude = aperture(shape, slices.extent, ENERGY, SEMIANGLE, soft=False)
+    wave = probe(coefficients(cartesian), np.asarray(position), amplitude, slices.extent, ENERGY, dtype)
+    limit = band_limit(shape, slices.extent)
+    kernel = propagator(shape, slices.extent, ENERGY, slices.spacing, dtype=dtype)
+    return np.asarray(intensities(multislice(wave, transmission(slices.array, ENERGY, limit), kernel)))
+
+
+def rings(pattern: np.ndarray, shape: tuple[int, int], extent: tuple[float, float], width: float = 10e-3) -> np.ndarray:
+    """Sums of a diffraction pattern over rings ``width`` radian wide, up to the band limit."""
+    kx, ky = frequencies(shape, extent)
+    angle = wavelength(ENERGY) * np.hypot(kx[None, :], ky[:, None])
+    limit = band_limit(shape, extent)
+    number = (angle / width).astype(int)
+    last = number[limit > 0.5].max()
+    return np.bincount(number.ravel(), pattern.ravel())[:last]

@@ -4,37 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.physics.oracle import ENERGY, SEMIANGLE, SPECIMENS, diffraction_by_abtem
-from twin.aberrations import coefficients, from_polar
-from twin.electrons import wavelength
-from twin.multislice import band_limit, intensities, multislice, propagator, transmission
+from tests.physics.oracle import POLAR, SPECIMENS, diffraction, diffraction_by_abtem, rings
 from twin.potentials import frequencies
-from twin.probe import aperture, probe
 from twin.specimen import Specimen
 
 pytestmark = pytest.mark.filterwarnings("default")
-
-
-def diffraction(slices, position, polar, dtype=jnp.complex128):
-    shape = slices.array.shape[-2:]
-    cartesian = {}
-    for name in ("C10", "C12", "C21", "C30"):
-        cartesian |= from_polar(name, polar.get(name, 0.0), polar.get(f"phi{name[1:]}", 0.0))
-    amplitude = aperture(shape, slices.extent, ENERGY, SEMIANGLE, soft=False)
-    wave = probe(coefficients(cartesian), np.asarray(position), amplitude, slices.extent, ENERGY, dtype)
-    limit = band_limit(shape, slices.extent)
-    kernel = propagator(shape, slices.extent, ENERGY, slices.spacing, dtype=dtype)
-    return np.asarray(intensities(multislice(wave, transmission(slices.array, ENERGY, limit), kernel)))
-
-
-def rings(pattern, shape, extent, width=10e-3):
-    """Sums of a diffraction pattern over rings ``width`` radian wide, up to the band limit."""
-    kx, ky = frequencies(shape, extent)
-    angle = wavelength(ENERGY) * np.hypot(kx[None, :], ky[:, None])
-    limit = band_limit(shape, extent)
-    number = (angle / width).astype(int)
-    last = number[limit > 0.5].max()
-    return np.bincount(number.ravel(), pattern.ravel())[:last]
 
 
 @pytest.mark.parametrize("name", list(SPECIMENS))
@@ -42,9 +16,8 @@ def test_multislice_agrees_with_abtem(name):
     specimen, shape, count = SPECIMENS[name]()
     slices = specimen.slices(shape, count, specimen.displacements(11), dtype=np.float64)
     position = (0.31 * slices.extent[0], 0.57 * slices.extent[1])
-    polar = {"C10": 40.0, "C12": 25.0, "phi12": 0.4, "C21": 500.0, "phi21": -1.1, "C30": 2e4}
-    ours = diffraction(slices, position, polar)
-    theirs = diffraction_by_abtem(slices, position, polar)
+    ours = diffraction(slices, position, POLAR)
+    theirs = diffraction_by_abtem(slices, position, POLAR)
     assert ours.shape == theirs.shape == shape
     assert 0.9 < theirs.sum() <= 1.0
     assert np.abs(ours - theirs).sum() < 1e-4 * theirs.sum()

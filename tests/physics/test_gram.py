@@ -1,5 +1,7 @@
 """The Gram model against exact multislice of the same frozen atoms, and its use of lattice and symmetry."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,13 @@ GPTS, CELLS, SEED = 96, 4, 7
 A = 3.905
 VECTOR = coefficients({"C10": 35.0, "C12a": 20.0, "C12b": -11.0, "C21a": 800.0, "C23b": 400.0, "C30": 3e4})
 SPOTS = np.array([[0.3, 1.1], [4.2, 7.7], [1.95, 1.95], [11.0, 0.2]])
-OPTIONS = {"cells_z": CELLS, "detector": DETECTOR, "gpts": GPTS, "semiangle": SEMIANGLE, "energy": ENERGY}
+OPTIONS: dict[str, Any] = {
+    "cells_z": CELLS,
+    "detector": DETECTOR,
+    "gpts": GPTS,
+    "semiangle": SEMIANGLE,
+    "energy": ENERGY,
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The Gram model as an object: its beams, layout, cache, speed of use, and what its builder refuses; its physics is in tests/physics."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +13,14 @@ from twin.gram import GramModel, harmonics, image
 from twin.smatrix import build_gram, centred_in_slices, operations, tilt_nodes
 from twin.specimen import srtio3_unit
 
-SMALL = {"repeats_xy": (2, 2), "cells_z": 3, "depths": (1, 2, 3), "seeds": (0,), "detector": (30e-3, 55e-3), "gpts": 64}
+SMALL: dict[str, Any] = {
+    "repeats_xy": (2, 2),
+    "cells_z": 3,
+    "depths": (1, 2, 3),
+    "seeds": (0,),
+    "detector": (30e-3, 55e-3),
+    "gpts": 64,
+}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +87,8 @@ def test_arrays_carry_the_whole_model(model, tmp_path):
 def test_the_same_seeds_give_the_same_model(model):
     again = build_gram(srtio3_unit(), **SMALL)
     np.testing.assert_array_equal(again.gram_real, model.gram_real)
-    other = build_gram(srtio3_unit(), **(SMALL | {"seeds": (1,)}))
+    others: dict[str, Any] = {**SMALL, "seeds": (1,)}
+    other = build_gram(srtio3_unit(), **others)
     assert np.abs(other.gram_real - model.gram_real).max() > 0.0
 
 
@@ -96,7 +106,7 @@ def test_the_same_seeds_give_the_same_model(model):
         ({"detector": (55e-3, 30e-3)}, "does not lie within"),
     ],
 )
-def test_what_cannot_be_built_is_refused(options, problem):
+def test_what_cannot_be_built_is_refused(options: dict[str, Any], problem):
     with pytest.raises(ValueError, match=problem):
         build_gram(srtio3_unit(), **(SMALL | options))
 
