@@ -67,7 +67,8 @@ class Column:
         for column, name in enumerate(ABERRATIONS):
             if name == "C10":
                 zero = paths.value("C10.walk", t) + c.c10_per_kelvin * heat + chromatic
-                out[:, column] = self.lens_gain[name] * (log.commanded(name, t) - self._lens_memory(t, log)) + zero
+                arrived = log.commanded(name, t) - self._lens_memory(t, log) + self._lens_play(t, log)
+                out[:, column] = self.lens_gain[name] * arrived + zero
             elif name in ("C12.a", "C12.b"):
                 zero = paths.value(name, t) + self._c12_heat[0 if name.endswith("a") else 1] * heat
                 out[:, column] = self.lens_gain[name] * log.commanded(name, t) + zero
@@ -87,6 +88,15 @@ class Column:
                 since = t - at
                 out += np.where(since >= 0, share * step * np.exp(-np.maximum(since, 0) / tau), 0.0)
         return out
+
+    def _lens_play(self, t: np.ndarray, log: Log) -> np.ndarray:
+        """Hysteresis that stays, in A: a follower that moves only when pushed by `lens_play` or more, minus its command."""
+        width, follower, offsets = self.config.lens_play, 0.0, []
+        for settings in log.settings:
+            command = settings["C10"]
+            follower = min(max(follower, command - width), command + width)
+            offsets.append(follower - command)
+        return np.array(offsets)[np.maximum(np.searchsorted(np.asarray(log.times), t, side="right") - 1, 0)]
 
     def _moves(self, log: Log) -> list[tuple[float, np.ndarray, np.ndarray]]:
         """(time, unit direction, where the specimen really went) of each stage move, the loading of the specimen

@@ -72,6 +72,7 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     lens_gain_error: float = 0.01  # rms miscalibration of commanded C10 and C12
     lens_lag_shares: tuple[float, float] = (0.03, 0.02)  # of a step of C10, decaying with lens_lag_times
     lens_lag_times: tuple[float, float] = (8.0, 40.0)  # s
+    lens_play: float = 2.0  # A, by which C10 stays behind its command for good, on the side it came from
     ht_ppm: float = 0.6  # rms of the high tension's real deviation, parts per million
     ht_time: float = 300.0  # s
     current_ppm: float = 0.2  # rms of the objective current's real deviation

@@ -171,7 +171,7 @@ def test_asking_what_if_needs_no_command_and_changes_nothing(cache):
 
 
 def test_focus_follows_a_step_with_a_lag(cache):
-    microscope = start(cache, 8)
+    microscope = start(cache, 8, lens_play=0.0)
     at = microscope.apply({"C10": 400.0})
     times = at + np.array([0.01, 8.0, 40.0, 300.0]) * 1e9
     step = microscope.truth.state(times.astype(np.int64))["C10"]
@@ -181,6 +181,19 @@ def test_focus_follows_a_step_with_a_lag(cache):
     since = (times - at) / 1e9
     expected = gain * 400.0 * (0.03 * np.exp(-since / 8) + 0.02 * np.exp(-since / 40))
     np.testing.assert_allclose(missing, expected, rtol=1e-6)
+
+
+def test_focus_remembers_the_side_it_came_from(cache):
+    actual = []
+    for side in (-100.0, 100.0):
+        microscope = start(cache, 8)
+        microscope.apply({"C10": side})
+        microscope.advance(microscope.now() + 10 * SECOND)
+        microscope.apply({"C10": 0.0})
+        microscope.advance(microscope.now() + 600 * SECOND)
+        actual.append(microscope.truth.state([microscope.now()])["C10"][0])
+    gain = microscope.truth.facts()["lens_gain.C10"]
+    assert actual[1] - actual[0] == pytest.approx(2 * 2.0 * gain, rel=1e-3)
 
 
 def test_restored_it_goes_on_as_if_it_had_never_stopped(cache):
