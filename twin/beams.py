@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
 from twin.electrons import wavelength
-from twin.multislice import multislice
+from twin.multislice import BATCH, multislice
 from twin.probe import aperture_weight
 
 
@@ -62,7 +62,8 @@ def _advance(waves: Array, transmissions: Array, kernel: Array) -> Array:
 def _amplitudes(waves: Array, pixels: Array) -> Array:
     """Amplitudes [n, pixels] of the beams at flat indices ``pixels``."""
     size = waves.shape[-2] * waves.shape[-1]
-    return jax.lax.map(lambda wave: jnp.fft.fft2(wave).ravel()[pixels], waves) / jnp.asarray(size, waves.real.dtype)
+    found = jax.lax.map(lambda wave: jnp.fft.fft2(wave).ravel()[pixels], waves, batch_size=BATCH)
+    return found / jnp.asarray(size, waves.real.dtype)
 
 
 @jax.jit

@@ -226,8 +226,8 @@ def model_from_grams(
     tilt_terms = np.stack([unit[:, 0] ** p * unit[:, 1] ** q for p, q in powers], axis=1)
     turn = -2.0 * np.pi * (tilts @ pair_g.T)[:, None, :] * (depth_terms @ shifts)[None, :, None]
     values *= np.exp(-1j * turn)
-    fitted = np.einsum("tn,dm,nmp->tdp", np.linalg.pinv(tilt_terms), depth_fit, values)
-    again = np.einsum("nt,md,tdp->nmp", tilt_terms, depth_terms, fitted)
+    fitted = np.einsum("tn,dm,nmp->tdp", np.linalg.pinv(tilt_terms), depth_fit, values, optimize=True)
+    again = np.einsum("nt,md,tdp->nmp", tilt_terms, depth_terms, fitted, optimize=True)
     residual = float(np.linalg.norm(again - values) / np.linalg.norm(values))
     flat = fitted.reshape(-1, values.shape[-1])
 
