@@ -7,7 +7,7 @@ of images are perceptually uniform; differences use a diverging one centred on z
 import base64
 import io
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.cm
@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
-from scipy.special import erf, erfinv
+from scipy.special import erfinv
 
 COLOURS = {"answer": "#1b7f6b", "measure": "#2f67b1", "audit": "#d98200", "distrusted": "#c0322b"}
 MARKERS = {"answer": "o", "measure": "s", "audit": "D", "distrusted": "X"}
@@ -145,24 +145,45 @@ def scale_bar(axes: Axes, width: float, height: float, colour: str = "white") ->
     axes.text(left, low - 0.04 * height, label, color=colour, fontsize=8, va="bottom", path_effects=edge)
 
 
+class Bursts(NamedTuple):
+    """How requests, numbered from 1 along an axis, fall into bursts: the axis' positions of stage moves, and (first request, minute) of each."""
+
+    moves: np.ndarray
+    starts: list[tuple[int, float]]
+
+    def lay(self, axes: Axes, label: bool = True, times: bool = True) -> None:
+        """Draw the moves as thin lines, the minutes along the top, and name the axis."""
+        for place in self.moves:
+            axes.axvline(place, color="#c9d1d8", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        if times:
+            for place, minute in self.starts:
+                axes.text(
+                    place - 0.4,
+                    1.0,
+                    f"{minute:.0f} min",
+                    transform=axes.get_xaxis_transform(),
+                    fontsize=7,
+                    color=_FAINT,
+                    va="bottom",
+                )
+        if label:
+            axes.set_xlabel("request")
+
+
 def decisions(
-    minutes: np.ndarray,
-    kinds: Sequence[str],
-    predicted: np.ndarray,
-    actual: np.ndarray | None,
-    tolerance: float,
-    moves: np.ndarray,
+    kinds: Sequence[str], predicted: np.ndarray, actual: np.ndarray | None, tolerance: float, bursts: Bursts
 ) -> str:
-    """Each request's predicted error (and its answer's true error, where scored) over time, with the tolerance and the stage moves."""
+    """Each request's predicted error, and where it was scored the true error of its answer, against the tolerance."""
+    places = 1 + np.arange(len(kinds))
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        _moves(axes, moves)
+        bursts.lay(axes)
         for kind in LABELS:
             here = np.array([k == kind for k in kinds])
             if here.any():
                 axes.scatter(
-                    minutes[here],
+                    places[here],
                     100 * predicted[here],
                     s=26,
                     color=COLOURS[kind],
@@ -171,38 +192,35 @@ def decisions(
                     zorder=3,
                 )
         if actual is not None:
+            label = "true error of the answer"
             axes.scatter(
-                minutes,
-                100 * actual,
-                s=34,
-                facecolors="none",
-                edgecolors=_TRUTH,
-                linewidths=0.9,
-                label="true error of the answer",
-                zorder=4,
+                places, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label=label, zorder=4
             )
         axes.axhline(100 * tolerance, color=_INK, linewidth=1.1, linestyle="--", label="tolerance")
         _log_axis(axes)
-        axes.set_xlabel("instrument time (min)")
         axes.set_ylabel("RMS error / mean (%)")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=3, fontsize=8)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
 
     return draw(10.3, 3.5, paint)
 
 
 def states(
-    minutes: np.ndarray,
     means: np.ndarray,
     stds: np.ndarray,
     names: Sequence[str],
-    moves: np.ndarray,
-    truth: dict[str, tuple[np.ndarray, np.ndarray]],
-    readings: dict[str, tuple[np.ndarray, np.ndarray, str]],
+    bursts: Bursts,
+    truth: dict[str, np.ndarray],
+    readings: dict[str, tuple[str, np.ndarray]],
 ) -> str:
-    """Small panels of the state over time (mean, bands of one and two sigmas), truth dotted where known, one column a quantity.
+    """Small panels of the state after every request (mean, bands of one and two sigmas); breaks where the stage moved.
 
-    ``means`` and ``stds`` are [time, name]; ``truth`` and ``readings`` map a name to (minutes, values); a reading also says its channel.
+    ``means`` and ``stds`` are [request, name]; ``truth`` maps a name to its true values [request], ``readings`` to a channel and its values.
     """
+    places = 1.0 + np.arange(len(means))
+    breaks = np.searchsorted(places, bursts.moves)
+
+    def broken(values: np.ndarray) -> np.ndarray:
+        return np.insert(values, breaks, np.nan)
 
     def paint(figure: Figure) -> None:
         columns = 3
@@ -212,21 +230,23 @@ def states(
             axes = grid[place // columns, place % columns]
             factor, unit = shown(name)
             mean, std = factor * means[:, place], factor * stds[:, place]
-            _moves(axes, moves)
-            axes.fill_between(minutes, mean - 2 * std, mean + 2 * std, color="#2f67b1", alpha=0.16, linewidth=0)
-            axes.fill_between(minutes, mean - std, mean + std, color="#2f67b1", alpha=0.28, linewidth=0)
-            axes.plot(minutes, mean, color="#2f67b1", linewidth=1.3)
-            low, high = (mean - 3 * std).min(), (mean + 3 * std).max()
+            bursts.lay(axes, label=False, times=False)
+            x, middle, sigma = broken(places), broken(mean), broken(std)
+            axes.fill_between(x, middle - 2 * sigma, middle + 2 * sigma, color="#2f67b1", alpha=0.16, linewidth=0)
+            axes.fill_between(x, middle - sigma, middle + sigma, color="#2f67b1", alpha=0.28, linewidth=0)
+            axes.plot(x, middle, color="#2f67b1", linewidth=1.3, marker=".", markersize=2.5)
+            low, high = (mean - 2.2 * std).min(), (mean + 2.2 * std).max()
             if name in truth:
-                axes.plot(truth[name][0], factor * truth[name][1], color=_TRUTH, linewidth=1.0, linestyle=":")
-                low, high = min(low, (factor * truth[name][1]).min()), max(high, (factor * truth[name][1]).max())
+                true = factor * truth[name]
+                axes.plot(x, broken(true), color=_TRUTH, linewidth=1.2, linestyle=(0, (1, 1)))
+                low, high = min(low, true.min()), max(high, true.max())
             if name in readings:
-                times, values, channel = readings[name]
-                axes.plot(times, factor * values, ".", color="#d98200", markersize=3)
+                channel, values = readings[name]
+                axes.plot(places, factor * values, "x", color="#d98200", markersize=3)
                 axes.text(
                     0.99,
                     0.97,
-                    f"• {channel}",
+                    f"× {channel}",
                     transform=axes.transAxes,
                     ha="right",
                     va="top",
@@ -238,13 +258,12 @@ def states(
             axes.set_title(f"{name}" + (f" ({unit})" if unit else ""))
         for place in range(len(names), rows * columns):
             grid[place // columns, place % columns].set_visible(False)
-        for column in range(columns):
-            below = min(rows - 1, (len(names) - 1 - column) // columns)
-            grid[below, column].set_xlabel("instrument time (min)")
+        for column in range(min(columns, len(names))):
+            below = (len(names) - 1 - column) // columns
+            grid[below, column].set_xlabel("request")
             grid[below, column].tick_params(labelbottom=True)
 
-    rows = -(-len(names) // 3)
-    return draw(10.3, 1.75 * rows + 0.3, paint)
+    return draw(10.3, 1.75 * -(-len(names) // 3) + 0.3, paint)
 
 
 def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: np.ndarray) -> str:
@@ -339,35 +358,30 @@ def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
     return draw(10.3, 3.4, paint)
 
 
-def trust(
-    minutes: np.ndarray, misfit: np.ndarray, spans: Sequence[tuple[float, float]], findings: Sequence[tuple[float, str]]
-) -> str:
-    """Mean squared deviation of each measured image from its prediction, in predicted sigmas, over time; distrusted spans in red."""
+def trust(places: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, bursts: Bursts) -> str:
+    """Mean squared deviation of each measured image (request ``places``) from its prediction, over the stated variance.
+
+    ``distrusted`` [request] says after which requests the model was distrusted: drawn as a red ground.
+    """
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
-        for begin, end in spans:
-            axes.axvspan(begin, end, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
+        bursts.lay(axes)
+        for place in np.flatnonzero(distrusted) + 1:
+            axes.axvspan(place - 0.5, place + 0.5, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
         axes.axhline(1.0, color=_FAINT, linestyle="--", linewidth=1.0)
-        axes.plot(minutes, misfit, "o", color="#2f67b1", markersize=4.5)
+        axes.plot(places, misfit, "o", color="#2f67b1", markersize=4.5)
         axes.set_ylim(min(0.4, 0.8 * misfit.min()), max(2.5, 1.25 * misfit.max()))
-        for time, _ in findings:
-            axes.axvline(time, color=COLOURS["distrusted"], linewidth=1.3)
+        axes.set_xlim(0.0, len(distrusted) + 1.0)
         _log_axis(axes)
-        axes.set_xlabel("instrument time (min)")
         axes.set_ylabel("⟨(measured - predicted)²⟩ / σ²")
 
-    return draw(10.3, 2.3, paint)
+    return draw(10.3, 2.4, paint)
 
 
 def coverage(deviations: np.ndarray, level: float = 0.9) -> float:
     """Share of deviations (in sigmas) inside the central interval of that nominal share."""
     return float((np.abs(deviations) <= np.sqrt(2) * erfinv(level)).mean())
-
-
-def nominal(sigmas: float) -> float:
-    """Share of a normal distribution within +-``sigmas``."""
-    return float(erf(sigmas / np.sqrt(2)))
 
 
 def _log_axis(axes: Axes) -> None:

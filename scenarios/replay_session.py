@@ -9,7 +9,8 @@ from instrument.interface import Description
 from instrument.journal import Journal
 from instrument.launch import launch
 from scenarios.progress import Progress
-from scenarios.replay_titanate import run
+from scenarios.replay_drawings import figures
+from scenarios.replay_titanate import acquire_map
 from scenarios.report import write_report
 from scenarios.scenario import Scenario
 
@@ -40,7 +41,7 @@ def run_replay(
             journal.append("resumed", {})
         else:
             journal.append("scenario", {"scenario": scenario.as_dict(), "seed": scenario.seed, "start": remote.now()})
-        result = run(
+        result, arrays = acquire_map(
             remote,
             journal,
             tolerance=scenario.tolerance,
@@ -50,7 +51,7 @@ def run_replay(
             audit_share=scenario.audit_share,
         )
     progress.stage("writing the report")
-    write_report(out)
+    write_report(out, figures(arrays, scenario.tolerance))
     return result
 
 

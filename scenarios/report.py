@@ -39,6 +39,9 @@ _STATES = (
     "source",
     "gain",
 )
+# What the truth's endpoint calls the same quantity. The twin knows positions only within the lattice's cell, so they are not compared.
+_COMPARABLE = {"C10", "C12a", "C12b", "C21a", "C21b", "C30", "thickness", "tilt.x", "tilt.y", "source"}
+_TRUE = {"C12a": "C12.a", "C12b": "C12.b", "C21a": "C21.a", "C21b": "C21.b", "source": "source_sigma"}
 _READ = {"C12a": "corrector.C12.a", "C12b": "corrector.C12.b", "C30": "corrector.C30"}
 _SENSORS = (
     "objective.temperature", "objective.current", "gun.high_tension", "water.in.temperature", "room.temperature",
@@ -88,9 +91,9 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
         "distrusted": result.get("model_distrusted", bool(session.findings)),
         "headline": headline(session),
         "pictures": [{"title": p.title, "caption": p.caption, "image": _embedded(p.content)} for p in pictures],
-        "decisions": _decisions(session, moves) if requests else None,
+        "decisions": _decisions(session) if requests else None,
         "gallery": _gallery(session),
-        "states": _states(session, moves),
+        "states": _states(session),
         "sensors": _sensors(session, moves),
         "dose": _dose(session) if requests else None,
         "calibration": _calibration(session),
@@ -152,16 +155,23 @@ def headline(session: Session) -> list[tuple[str, str, str]]:
     return numbers
 
 
-def _decisions(session: Session, moves: np.ndarray) -> str:
+def _bursts(session: Session) -> drawings.Bursts:
+    """Requests of one site belong together; between sites the stage moved."""
+    sites = [row.payload.get("site", 0) for row in session.requests]
+    firsts = [place for place in range(len(sites)) if place == 0 or sites[place] != sites[place - 1]]
+    starts = [(place + 1, _minute_value(session, session.requests[place])) for place in firsts]
+    return drawings.Bursts(np.array([place + 0.5 for place in firsts[1:]]), starts)
+
+
+def _decisions(session: Session) -> str:
     rows = session.requests
     errors = session.score.arrays.get("errors") if session.score else None
     return drawings.decisions(
-        session.minutes([row_time(row) for row in rows]),
         [row.payload["decision"] for row in rows],
         np.array([row.payload["predicted_error"] for row in rows]),
         errors if errors is not None and len(errors) == len(rows) else None,
         float(session.scenario.get("tolerance", np.nan)),
-        moves,
+        _bursts(session),
     )
 
 
@@ -195,37 +205,32 @@ def _gallery(session: Session) -> list[dict[str, str]]:
     return shown
 
 
-def _states(session: Session, moves: np.ndarray) -> str | None:
-    if not session.states:
+def _states(session: Session) -> str | None:
+    """The state after every request, beside the truth and the channels that speak of the same quantity."""
+    latest = {row_time(row): row for row in session.states}
+    rows = [latest[row_time(row)] for row in session.requests if row_time(row) in latest]
+    if not rows or len(rows) != len(session.requests):
         return None
-    recorded = list(session.states[0].payload["names"])
+    recorded = list(rows[0].payload["names"])
     names = [name for name in _STATES if name in recorded]
-    places = [recorded.index(name) for name in names]
     if not names:
         return None
-    truth: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    if session.score is not None and "truth_times" in session.score.arrays:
-        when = session.minutes(session.score.arrays["truth_times"])
-        for name in names:
-            values = session.score.arrays.get(f"truth_state.{name}")
-            # positions are known to the twin only within the lattice's cell: no comparison with the specimen's own
-            if values is not None and name not in ("x", "y") and len(values) == len(when):
-                truth[name] = (when, values)
-    readings = {}
-    for name, channel in _READ.items():
-        if name in names and channel in session.readings:
-            minutes, values = _finite_readings(session, channel)
-            if len(values):
-                readings[name] = (minutes, values, channel)
-    return drawings.states(
-        session.minutes([row_time(row) for row in session.states]),
-        np.stack([row.arrays["mean"][places] for row in session.states]),
-        np.stack([row.arrays["std"][places] for row in session.states]),
-        names,
-        moves,
-        truth,
-        readings,
-    )
+    places = [recorded.index(name) for name in names]
+    times = np.array([row_time(row) for row in rows], dtype=np.int64)
+    truth, readings = {}, {}
+    arrays = session.score.arrays if session.score is not None else {}
+    for name in names:
+        true = arrays.get(f"truth_state.{_TRUE.get(name, name)}") if name in _COMPARABLE else None
+        if true is not None and len(true) == len(arrays["truth_times"]):
+            truth[name] = np.interp(times.astype(float), arrays["truth_times"].astype(float), true)
+        when, values = session.readings.get(_READ.get(name, ""), (np.zeros(0, np.int64), np.zeros(0)))
+        good = np.isfinite(values)
+        if good.any():
+            last = np.searchsorted(when[good], times, side="right") - 1
+            readings[name] = (_READ[name], np.where(last >= 0, values[good][last], np.nan))
+    means = np.stack([row.arrays["mean"][places] for row in rows])
+    stds = np.stack([row.arrays["std"][places] for row in rows])
+    return drawings.states(means, stds, names, _bursts(session), truth, readings)
 
 
 def _sensors(session: Session, moves: np.ndarray) -> str | None:
@@ -291,19 +296,13 @@ def _trust(session: Session) -> str | None:
     rows = [(row, misfit) for row in session.requests if (misfit := _misfit(row)) is not None]
     if not rows:
         return None
-    spans, begun = [], None
-    for row in session.requests:
-        minute = _minute_value(session, row)
-        if row.payload.get("distrusted") and begun is None:
-            begun = minute
-        elif not row.payload.get("distrusted") and begun is not None:
-            spans.append((begun, minute))
-            begun = None
-    if begun is not None:
-        spans.append((begun, _minute_value(session, session.requests[-1])))
-    findings = [(_minute_value(session, row), str(row.payload.get("text", ""))) for row in session.findings]
-    minutes = np.array([_minute_value(session, row) for row, _ in rows])
-    return drawings.trust(minutes, np.array([misfit for _, misfit in rows]), spans, findings)
+    order = {row.id: place for place, row in enumerate(session.requests, start=1)}
+    return drawings.trust(
+        np.array([order[row.id] for row, _ in rows]),
+        np.array([misfit for _, misfit in rows]),
+        np.array([bool(row.payload.get("distrusted")) for row in session.requests]),
+        _bursts(session),
+    )
 
 
 def _line(session: Session, row: Row, place: int) -> dict[str, Any]:

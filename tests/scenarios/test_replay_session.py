@@ -37,7 +37,7 @@ def test_interrupted_and_resumed_it_comes_to_the_same_end(data, scenario, tmp_pa
     assert expected["measured"] == MOST
     assert (tmp_path / "whole" / "report.html").stat().st_size > 10_000
 
-    true_run = scenarios.replay_session.run
+    true_run = scenarios.replay_session.acquire_map
 
     def interrupted(remote, journal, **more):
         class Stopping:
@@ -51,7 +51,7 @@ def test_interrupted_and_resumed_it_comes_to_the_same_end(data, scenario, tmp_pa
         return true_run(remote, journal, **{**more, "progress": Stopping()})
 
     with monkeypatch.context() as patch:
-        patch.setattr(scenarios.replay_session, "run", interrupted)
+        patch.setattr(scenarios.replay_session, "acquire_map", interrupted)
         assert run(["acquire", scenario, "--data", str(data), "--out", half, "--json"]) == INTERRUPTED
     assert f"--resume {half}" in json.loads(capsys.readouterr().out)["error"]["cure"]
     assert run(["session", "show", half, "--json"]) == DONE
