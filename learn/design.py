@@ -9,15 +9,19 @@ import numpy as np
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What may still be spent: ``share`` of all ``requests`` may be measured, and ``reserve`` of these are kept for each place to come."""
+    """What may be spent: ``share`` of all ``requests`` may be measured, and at any moment no more than that share and ``ahead`` more.
+
+    The pace keeps measurements for later, when the column has drifted; what is saved by answers within tolerance may be spent at any time.
+    """
 
     requests: int
     share: float
-    reserve: int = 0
+    ahead: float = 1.0
 
-    def allows(self, measured: int, places_to_come: int) -> bool:
-        """May one more be measured after ``measured`` measurements, with ``places_to_come`` new places still ahead?"""
-        return measured < int(np.floor(self.share * self.requests)) - self.reserve * places_to_come
+    def allows(self, index: int, measured: int) -> bool:
+        """May request ``index`` (from 0) be measured after ``measured`` measurements?"""
+        paced = self.share * (index + 1) + self.ahead
+        return measured + 1 <= min(paced, self.share * self.requests)
 
 
 class Choice(msgspec.Struct, frozen=True):

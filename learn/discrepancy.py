@@ -7,6 +7,7 @@ overconfident; where s grows past what a sound model can have, the model is wron
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 from scipy.special import logsumexp
@@ -42,8 +43,7 @@ class Discrepancy:
 
     def correlation(self, positions: np.ndarray) -> np.ndarray:
         """Correlation [pixels, pixels] of the relative field at ``positions`` [pixels, 2]."""
-        square = ((positions[:, None, :] - positions[None, :, :]) ** 2).sum(axis=-1)
-        return np.exp(-0.5 * square / self.length**2)
+        return _correlation(np.ascontiguousarray(positions).tobytes(), len(positions), self.length)
 
     def covariance(self, positions: np.ndarray) -> np.ndarray:
         """Covariance [pixels, pixels] of the relative field."""
@@ -51,10 +51,9 @@ class Discrepancy:
 
     def sample(self, positions: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
         """Relative fields [count, pixels]; s is drawn anew for each, so that its own uncertainty is in the tails."""
-        values, vectors = np.linalg.eigh(self.correlation(positions))
-        root = vectors * np.sqrt(np.maximum(values, 0.0))[None, :]
+        root = _root(np.ascontiguousarray(positions).tobytes(), len(positions), self.length)
         which = generator.choice(len(AMPLITUDES), size=count, p=self.weights)
-        return AMPLITUDES[which][:, None] * (generator.standard_normal((count, len(values))) @ root.T)
+        return AMPLITUDES[which][:, None] * (generator.standard_normal((count, root.shape[1])) @ root.T)
 
     def learnt(self, positions: np.ndarray, expected: np.ndarray, residual: np.ndarray, noise: np.ndarray, parameters: float) -> "Discrepancy":
         """After an image: ``expected``, ``residual`` and counting variance ``noise`` (each [pixels]) at the best parameters.
@@ -74,6 +73,21 @@ class Discrepancy:
             free[np.argsort(-values)[: int(round(parameters))]] = 0.0
             log_likelihood[place] = -0.5 * (free * (along / variance + np.log(variance))).sum()
         return dataclasses.replace(self, log_weights=self.log_weights + log_likelihood - log_likelihood.max(), images=self.images + 1)
+
+
+@functools.lru_cache(maxsize=8)
+def _correlation(content: bytes, count: int, length: float) -> np.ndarray:
+    positions = np.frombuffer(content).reshape(count, 2)
+    square = ((positions[:, None, :] - positions[None, :, :]) ** 2).sum(axis=-1)
+    return np.exp(-0.5 * square / length**2)
+
+
+@functools.lru_cache(maxsize=8)
+def _root(content: bytes, count: int, length: float) -> np.ndarray:
+    """A root of the correlation, without directions that carry less than 1e-6 of the variance."""
+    values, vectors = np.linalg.eigh(_correlation(content, count, length))
+    keep = values > 1e-6 * values.max()
+    return vectors[:, keep] * np.sqrt(values[keep])[None, :]
 
 
 def prior_discrepancy(amplitude: float = 0.04, spread: float = 0.6, length: float = 0.8) -> Discrepancy:

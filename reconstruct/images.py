@@ -27,11 +27,13 @@ ITERATIONS = 12
 MODES = 4
 DRAWS = 2 * BATCH
 DEGREES = 8.0
+WIDER = 1.25
+"""By how much Laplace's factors grow each time the sampler finds that they do not describe the posterior."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Posterior:
-    """A mixture over the image's parameters: ``weights`` [k], ``means`` [k, 16], ``factors`` [k, 16, 16], each from a component ``parents`` [k].
+    """A mixture over the image's parameters: ``weights`` [k], ``means`` [k, p], ``factors`` [k, p, p], each from a component ``parents`` [k].
 
     ``misfit`` is the whitened residual's sum of squares at the best maximum, ``dof`` its expectation; ``tension`` the squared distance
     from the prior in its own sigmas, ``learnt`` the number of parameters that the image determined. ``effective`` is the
@@ -168,7 +170,7 @@ def _checked(microscope: Microscope, request: View, counts: np.ndarray) -> np.nd
 
 
 def _door(belief: Belief, request: View) -> tuple[np.ndarray, np.ndarray]:
-    """Means [k, 16] and lower triangular roots [k, 16, 16] of the belief in the image's parameters."""
+    """Means [k, p] and lower triangular roots [k, p, p] of the belief in the image's parameters."""
     belief = known(belief)
     means = belief.means @ request.matrix.T + request.offset[None, :]
     factors = np.stack([triangular(request.matrix @ factor) for factor in belief.factors])
@@ -176,7 +178,7 @@ def _door(belief: Belief, request: View) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _climb(microscope, request, data, whiten, prior_means, prior_factors, first):
-    """Maxima from all starts at once: parameters [s, 16], cost [s] (minus log posterior, up to a constant) and whitened slopes [s, pixels, 16]."""
+    """Maxima from all starts at once: parameters [s, p], cost [s] (minus log posterior, up to a constant) and whitened slopes [s, pixels, p]."""
     count = len(first)
     size = 4 if count <= 4 else 8 if count <= 8 else 16
 
@@ -199,9 +201,9 @@ def _climb(microscope, request, data, whiten, prior_means, prior_factors, first)
 @functools.partial(jax.jit)
 def _levenberg(
     microscope: Microscope,
-    first: Float[Array, "s 16"],
-    prior_means: Float[Array, "s 16"],
-    prior_factors: Float[Array, "s 16 16"],
+    first: Float[Array, "s p"],
+    prior_means: Float[Array, "s p"],
+    prior_factors: Float[Array, "s p p"],
     data: Float[Array, " pixels"],
     whiten: Float[Array, "pixels pixels"],
     grid: Float[Array, "pixels 2"],
@@ -241,7 +243,7 @@ def _levenberg(
 
 
 def _laplace(found, cost, slopes, prior_factors, parents):
-    """Distinct maxima with weights by Laplace's evidence, heaviest first: weights [k], means [k, 16], factors [k, 16, 16], parents [k]."""
+    """Distinct maxima with weights by Laplace's evidence, heaviest first: weights [k], means [k, p], factors [k, p, p], parents [k]."""
     roots, logs = [], []
     for place_ in range(len(found)):
         normal = slopes[place_].T @ slopes[place_] + np.eye(found.shape[1])
@@ -286,8 +288,9 @@ def _refine(log_target, weights, means, factors, generator):
         importance /= importance.sum()
         round_effective = 1.0 / (importance**2).sum()
         if round_effective < 2.5 * n:
-            # too few samples carry the weight to trust their covariance: keep Laplace's shape, let the weights speak a little wider
-            proposal = (proposal[0], proposal[1], 1.15 * proposal[2])
+            # too few samples carry the weight to trust their covariance: keep Laplace's shape, wider, and look again from there
+            factors = WIDER * factors
+            proposal = (proposal[0], means, WIDER * factors)
             continue
         effective = round_effective
         owner = np.stack([_log_mixture(u, [w], [m], [f], DEGREES) for w, m, f in zip(*proposal, strict=True)])

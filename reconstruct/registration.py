@@ -3,6 +3,7 @@
 import numpy as np
 
 from reconstruct.belief import Belief
+from twin.microscope import PARAMETERS
 
 GRID = 10
 """Places along each edge of the cell at which an image is compared, when its place is not known."""
@@ -12,13 +13,13 @@ STARTS = 8
 
 
 def starts(microscope, request, belief: Belief, prior_means, prior_factors, data, evaluate, generator: np.random.Generator):
-    """Starts [s, 16] and the belief's component each belongs to [s], best first.
+    """Starts [s, p] and the belief's component each belongs to [s], best first.
 
     Candidates are draws of defocus, astigmatism, thickness and gain from the prior, mirrored in defocus, on a grid of places in the cell
     where the place is open; each is scored by its misfit after the best scale and level, and the best ones that differ are kept.
     """
     candidates, owners = [], []
-    ix, iy = 8, 9
+    ix, iy = PARAMETERS.index("x"), PARAMETERS.index("y")
     cell = microscope.cell
     for k, (mean, factor) in enumerate(zip(prior_means, prior_factors, strict=True)):
         if belief.weights[k] < 1e-3:
@@ -63,7 +64,7 @@ def _best_apart(candidates, owners, score, cell):
     kept: list[int] = []
     for i in np.argsort(score):
         apart = candidates[i] - candidates[kept] if kept else np.zeros((0, candidates.shape[1]))
-        dx, dy = ((apart[:, place] + cell / 2) % cell - cell / 2 for place in (8, 9))
+        dx, dy = ((apart[:, place] + cell / 2) % cell - cell / 2 for place in (PARAMETERS.index("x"), PARAMETERS.index("y")))
         near = (np.hypot(dx, dy) < 0.7) & (np.abs(apart[:, 0]) < 12.0)
         if not near.any():
             kept.append(int(i))

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ import msgspec
 import numpy as np
 
 from instrument.client import RemoteInstrument
+from instrument.interface import InstrumentLost
 from instrument.journal import Journal
 from instrument.launch import Launched, launch
 from scenarios.build import build_twin, cache_folder
@@ -108,6 +110,7 @@ def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dic
 def _microscope(scenario: Scenario, seed: int, address: str | None, progress: Progress, pool: ThreadPoolExecutor) -> Iterator[Any]:
     """A function that waits for the instrument and connects to it: (client, launched process or None). Both end with the context."""
     opened: list[Any] = []
+    given_up = threading.Event()
 
     def start() -> Launched:
         return launch(
@@ -116,6 +119,7 @@ def _microscope(scenario: Scenario, seed: int, address: str | None, progress: Pr
             config=scenario.instrument.config or None,
             cache=cache_folder(),
             progress=lambda text, share: progress.stage(f"simulated microscope: {text}", share),
+            cancel=given_up,
         )
 
     future = pool.submit(start) if address is None else None
@@ -133,10 +137,11 @@ def _microscope(scenario: Scenario, seed: int, address: str | None, progress: Pr
     try:
         yield connect
     finally:
+        given_up.set()
         if future is not None and not opened:
             try:
                 future.result().stop()
-            except (ValueError, OSError, RuntimeError) as error:
+            except (ValueError, OSError, RuntimeError, InstrumentLost) as error:
                 progress.stage(f"the simulated microscope had ended: {error}")
         for close in reversed(opened):
             close()

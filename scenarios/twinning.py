@@ -13,7 +13,7 @@ from reconstruct.filter import Filter, Health
 from reconstruct.images import Posterior, absorb, covariance, fit
 from twin.channels import control
 from twin.dynamics import Dynamics, command_focus, move_stage
-from twin.microscope import PARAMETERS, Microscope, counting_variance, place, to_fraction
+from twin.microscope import PARAMETERS, Microscope, counting_variance, place, raster, to_fraction
 from twin.prediction import SAMPLES, Prediction, View, apart, drift_of, evaluate, numbers, predict, view
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
@@ -83,7 +83,7 @@ class Following:
         generator = np.random.default_rng([self.seed, index, 1])
         request = view(self.microscope, settings, scan, drift_of(belief.layout, belief.mean))
         states = belief.sample(SAMPLES, generator)
-        fields = self.discrepancy.sample(request.grid, SAMPLES, generator)
+        fields = self.discrepancy.sample(self._pixels(request.scan), SAMPLES, generator)
         return predict(self.microscope, states, request, fields, self.inflation.factor), request
 
     def assimilate(self, frame: Frame, prediction: Prediction, index: int, learn: bool = True) -> tuple[Answer, Posterior, np.ndarray]:
@@ -94,7 +94,7 @@ class Following:
         generator = np.random.default_rng([self.seed, index, 2])
         belief = self.belief
         request = view(self.microscope, frame.settings, frame.scan, drift_of(belief.layout, belief.mean))
-        relative = self.discrepancy.covariance(request.grid)
+        relative = self.discrepancy.covariance(self._pixels(request.scan))
         posterior = fit(self.microscope, belief, request, frame.data, relative, generator)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
         after = absorb(belief, request, posterior)
@@ -112,8 +112,8 @@ class Following:
         scattered = plain - mean[None, :]
         of_state = scattered.T @ scattered / (len(plain) - 1)
         signal = np.maximum(mean, 0.0)
-        own = signal[:, None] * self.discrepancy.covariance(request.grid) * signal[None, :]
-        total = covariance(self.microscope, mean, self.discrepancy.covariance(request.grid), request.scan)
+        own = signal[:, None] * self.discrepancy.covariance(self._pixels(request.scan)) * signal[None, :]
+        total = covariance(self.microscope, mean, self.discrepancy.covariance(self._pixels(request.scan)), request.scan)
         gain = np.linalg.solve(total, own).T
         left = own - gain @ own
         variance = np.maximum(np.diag(of_state) + np.diag(left), 0.0)
@@ -123,12 +123,12 @@ class Following:
         expected = evaluate(self.microscope, posterior.best[None, :], request)[0]
         noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(expected, 1e-9))
         was_lost = prediction.numbers["phase.plus"].std > 1.0
-        self.discrepancy = self.discrepancy.learnt(request.grid, expected, posterior.residual, noise, posterior.learnt)
+        self.discrepancy = self.discrepancy.learnt(self._pixels(request.scan), expected, posterior.residual, noise, posterior.learnt)
         if not was_lost:
             self.inflation = self.inflation.learnt(self._checked(request, prediction, data, noise))
         root = np.linalg.cholesky(
             np.diag(noise)
-            + self.limits.discrepancy**2 * expected[:, None] * self.discrepancy.correlation(request.grid) * expected[None, :]
+            + self.limits.discrepancy**2 * expected[:, None] * self.discrepancy.correlation(self._pixels(request.scan)) * expected[None, :]
         )
         misfit = float((np.linalg.solve(root, posterior.residual) ** 2).sum())
         self.trust = self.trust.heard(
@@ -148,6 +148,11 @@ class Following:
         variance = np.einsum("kp,pq,kq->k", patterns, prediction.covariance, patterns) / self.inflation.factor**2
         counting = (patterns**2) @ noise
         return difference / np.sqrt(variance + counting)
+
+    @staticmethod
+    def _pixels(scan: Scan) -> np.ndarray:
+        """Pixel positions [pixels, 2] for the discrepancy, which the little shear of drift does not change."""
+        return raster(scan).reshape(-1, 2)
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """All that changes, as plain values and arrays, for a journal."""

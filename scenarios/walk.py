@@ -69,8 +69,7 @@ class Walk:
         self.next = 0
         self.commanded: dict[str, float] = {}
         self.distrusted_after: int | None = None
-        reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
-        self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
+        self.budget = Budget(len(requests), scenario.max_measured_share)
 
     def run(self) -> None:
         """From the next request to the last."""
@@ -129,14 +128,13 @@ class Walk:
         if self.policy in ("always", "random", "sensors"):
             wanted = self.policy == "always" or request.index in self.chosen
             return Choice("measure" if wanted else "answer", f"policy: {self.policy}", before, after, 0.0, electrons)
-        sites = len(self.moves) + 1
         return choose(
             before,
             after,
             electrons,
             tolerance=self.scenario.tolerance,
             followers=request.followers,
-            allowed=self.budget.allows(self.ledger.measured, sites - 1 - request.site),
+            allowed=self.budget.allows(request.index, self.ledger.measured),
             distrusted=distrusted,
             audit=drawn,
         )

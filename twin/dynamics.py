@@ -25,6 +25,7 @@ class Rates(msgspec.Struct, frozen=True):
     current_time: float = 60.0
     temperature: float = 0.012
     lag_time: float = 170.0
+    c10_per_kelvin: float = 80.0
     drift_std: float = 0.16
     drift_time: float = 150.0
     position: float = 0.02
@@ -98,6 +99,8 @@ def standard_dynamics(layout: Layout, rates: Rates | None = None) -> Dynamics:
     walk("T", rates.temperature)
     lagged, driver = layout.index("T.lagged"), layout.index("T")
     drift[lagged, lagged], drift[lagged, driver] = -1.0 / rates.lag_time, 1.0 / rates.lag_time
+    focus = layout.index("C10")
+    drift[focus, driver], drift[focus, lagged] = rates.c10_per_kelvin / rates.lag_time, -rates.c10_per_kelvin / rates.lag_time
     for axis in "xy":
         relax("v" + axis, rates.drift_std, rates.drift_time)
         drift[layout.index(axis), layout.index("v" + axis)] = 1.0

@@ -4,7 +4,6 @@
 function of those parameters) is `images`, so that a belief over the state enters and leaves through a linear door.
 """
 
-import functools
 from collections.abc import Mapping
 
 import equinox as eqx
@@ -15,9 +14,9 @@ from jaxtyping import Array, Float
 
 from twin.aberrations import NAMES, index
 from twin.electrons import kappa
+from twin.gram import GramModel, harmonics, image
 from twin.records import Scan
-from twin.smatrix import GramModel, harmonics, image
-from twin.state import Layout
+from twin.state import FIELD, Layout
 
 PARAMETERS = (
     "C10",
@@ -36,8 +35,9 @@ PARAMETERS = (
     "source",
     "gain",
     "black",
+    *FIELD,
 )
-"""What an image depends on, in this order: aberrations and positions in angstrom, tilts in radian, log gain, black level in counts."""
+"""What an image depends on, in this order: aberrations and positions in angstrom, tilts in radian, log gain, black level in counts, relative field."""
 
 _ABERRATIONS = tuple(name for name in PARAMETERS if name in NAMES)
 
@@ -45,13 +45,12 @@ _ABERRATIONS = tuple(name for name in PARAMETERS if name in NAMES)
 class Calibration(eqx.Module):
     """Constants that turn state and settings into optics; angstrom, eV, kelvin.
 
-    ``cc`` chromatic aberration of the probe-forming lens, ``per_kelvin`` defocus per kelvin of the lagged coil temperature,
+    ``cc`` chromatic aberration of the probe-forming lens,
     ``focal_spread`` rms, ``gain`` counts per electron, ``black`` counts per pixel, ``readout`` rms counts per pixel.
     """
 
     energy: float = 200e3
     cc: float = 1.2e7
-    per_kelvin: float = 80.0
     focal_spread: float = 30.0
     gain: float = 20.0
     black: float = 100.0
@@ -68,7 +67,7 @@ class Microscope(eqx.Module):
 
 
 def place(layout: Layout, calibration: Calibration, settings: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Matrix [16, n] and offset [16] with parameters = matrix @ state + offset, for the order of `PARAMETERS`.
+    """Matrix [p, n] and offset [p] with parameters = matrix @ state + offset, for the order of `PARAMETERS`.
 
     dC10 = Cc (2 dI/I - kappa dV/V), with dI/I and dV/V in 1e-6 in the state.
     """
@@ -86,7 +85,6 @@ def place(layout: Layout, calibration: Calibration, settings: Mapping[str, float
         C10__scale=focus,
         C10__memory=1.0,
         C10__memory__slow=1.0,
-        T__lagged=calibration.per_kelvin,
         HT=-1e-6 * calibration.cc * kappa(calibration.energy),
         current=2e-6 * calibration.cc,
     )
@@ -132,44 +130,74 @@ def counting_variance(calibration: Calibration, scan: Scan, fraction: np.ndarray
     return np.maximum(fraction, 1e-9) / electrons_per_pixel(scan) + readout
 
 
-def _image(
-    microscope: Microscope, parameters: Float[Array, " 16"], grid: Float[Array, "pixels 2"], black: Float[Array, ""]
-) -> Float[Array, " pixels"]:
-    coefficients = jnp.zeros(len(NAMES), dtype=parameters.dtype)
-    coefficients = coefficients.at[np.array([index(name) for name in _ABERRATIONS])].set(
-        parameters[np.array([PARAMETERS.index(name) for name in _ABERRATIONS])]
-    )
-    value = {name: parameters[place_] for place_, name in enumerate(PARAMETERS)}
+_WAVE = tuple(PARAMETERS.index(name) for name in (*_ABERRATIONS, "thickness", "tilt.x", "tilt.y"))
+_REST = tuple(place_ for place_ in range(len(PARAMETERS)) if place_ not in _WAVE)
+_PLACE = {PARAMETERS[place_]: number for number, place_ in enumerate(_REST)}
+
+
+def _harmonics(microscope: Microscope, waves: Float[Array, " w"]) -> Array:
+    """Real and imaginary parts [n_g, 2] of the image's harmonics for the parameters that need waves (aberrations, thickness, tilt)."""
+    coefficients = jnp.zeros(len(NAMES), dtype=waves.dtype)
+    coefficients = coefficients.at[np.array([index(name) for name in _ABERRATIONS])].set(waves[: len(_ABERRATIONS)])
     spread = jnp.asarray(microscope.calibration.focal_spread, dtype=jnp.float64)
-    waves = harmonics(microscope.gram, coefficients, value["thickness"], jnp.stack([value["tilt.x"], value["tilt.y"]]), spread)
-    centre = jnp.stack([value["x"], value["y"]])
-    pixels = image(microscope.gram, waves, grid + centre[None, :], value["source"])
-    return jnp.exp(value["gain"]) * pixels.astype(jnp.float64) + black * value["black"]
+    found = harmonics(microscope.gram, coefficients, waves[-3], waves[-2:], spread)
+    return jnp.stack([found.real, found.imag], axis=-1)
 
 
-@functools.partial(jax.jit)
+def _plain(microscope: Microscope, waves: Array, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]) -> Float[Array, " pixels"]:
+    """The image, linear in the harmonics, before detector and discrepancy."""
+    spots = grid + rest[np.array([_PLACE["x"], _PLACE["y"]])][None, :]
+    return image(microscope.gram, jax.lax.complex(waves[:, 0], waves[:, 1]), spots, rest[_PLACE["source"]]).astype(jnp.float64)
+
+
+def _factor(microscope: Microscope, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]) -> Float[Array, " pixels"]:
+    """Gain times what the model's image gets wrong everywhere alike."""
+    angle = 2.0 * jnp.pi * (grid + rest[np.array([_PLACE["x"], _PLACE["y"]])][None, :]) / jnp.asarray(microscope.gram.cell, dtype=jnp.float64)[None, :]
+    x, y = angle[:, 0], angle[:, 1]
+    patterns = jnp.stack([jnp.cos(x), jnp.cos(y), jnp.sin(x), jnp.sin(y), jnp.cos(x + y), jnp.cos(x - y), jnp.sin(x + y), jnp.sin(x - y)], axis=-1)
+    field = patterns @ rest[np.array([_PLACE[name] for name in FIELD])]
+    return jnp.exp(rest[_PLACE["gain"]]) * (1.0 + field)
+
+
+@jax.jit
 def images(
-    microscope: Microscope, parameters: Float[Array, "samples 16"], grid: Float[Array, "pixels 2"], black: Float[Array, ""]
+    microscope: Microscope, parameters: Float[Array, "samples p"], grid: Float[Array, "pixels 2"], black: Float[Array, ""]
 ) -> Float[Array, "samples pixels"]:
     """Expected images, as fractions of the incident beam by the nominal calibration, for a batch of parameters.
 
     ``grid`` from `raster`; ``black`` from `black_scale`.
     """
-    return jax.vmap(lambda u: _image(microscope, u, grid, black))(parameters)
+
+    def one(u):
+        rest = u[np.array(_REST)]
+        plain = _plain(microscope, _harmonics(microscope, u[np.array(_WAVE)]), rest, grid)
+        return _factor(microscope, rest, grid) * plain + black * rest[_PLACE["black"]]
+
+    return jax.vmap(one)(parameters)
 
 
-@functools.partial(jax.jit)
+@jax.jit
 def images_and_slopes(
-    microscope: Microscope, parameters: Float[Array, "samples 16"], grid: Float[Array, "pixels 2"], black: Float[Array, ""]
-) -> tuple[Float[Array, "samples pixels"], Float[Array, "samples pixels 16"]]:
-    """The same with their derivatives in every parameter."""
+    microscope: Microscope, parameters: Float[Array, "samples p"], grid: Float[Array, "pixels 2"], black: Float[Array, ""]
+) -> tuple[Float[Array, "samples pixels"], Float[Array, "samples pixels p"]]:
+    """The same with their derivatives in every parameter.
 
-    def both(u):
-        def one(v):
-            value = _image(microscope, v, grid, black)
+    Only eleven parameters pass through the scattering; the image is linear in its harmonics, so their slopes are images themselves.
+    """
+
+    def one(u):
+        waves, rest = u[np.array(_WAVE)], u[np.array(_REST)]
+        found = _harmonics(microscope, waves)
+        slopes = jax.jacfwd(lambda v: _harmonics(microscope, v))(waves)
+        factor = _factor(microscope, rest, grid)
+        of_waves = jax.vmap(lambda column: factor * _plain(microscope, column, rest, grid), in_axes=-1, out_axes=-1)(slopes)
+
+        def of(v):
+            value = _factor(microscope, v, grid) * _plain(microscope, found, v, grid) + black * v[_PLACE["black"]]
             return value, value
 
-        slopes, value = jax.jacfwd(one, has_aux=True)(u)
-        return value, slopes
+        of_rest, value = jax.jacfwd(of, has_aux=True)(rest)
+        order = np.argsort(np.array(_WAVE + _REST))
+        return value, jnp.concatenate([of_waves, of_rest], axis=-1)[:, order]
 
-    return jax.vmap(both)(parameters)
+    return jax.vmap(one)(parameters)

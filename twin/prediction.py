@@ -48,13 +48,15 @@ def drift_of(layout: Layout, mean: np.ndarray) -> tuple[float, float]:
 
 
 def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> np.ndarray:
-    """Expected images [samples, pixels] for parameters [samples, 16], in batches of one compiled size."""
+    """Expected images [samples, pixels] for parameters [samples, p], in batches of one compiled size."""
     parameters = np.atleast_2d(parameters)
     out = []
     for first in range(0, len(parameters), BATCH):
         part = parameters[first : first + BATCH]
         full = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
-        pixels = images(microscope, jnp.asarray(full), jnp.asarray(request.grid), jnp.asarray(request.black, dtype=jnp.float64))
+        pixels = images(
+            microscope, jnp.asarray(full), jnp.asarray(request.grid), jnp.asarray(request.black, dtype=jnp.float64)
+        )
         out.append(np.asarray(pixels)[: len(part)])
     return np.concatenate(out)
 
@@ -129,7 +131,9 @@ class Prediction:
         return np.sqrt(np.diag(self.covariance)).reshape(self.shape)
 
 
-def predict(microscope: Microscope, states: np.ndarray, request: View, fields: np.ndarray, inflation: float = 1.0) -> Prediction:
+def predict(
+    microscope: Microscope, states: np.ndarray, request: View, fields: np.ndarray, inflation: float = 1.0
+) -> Prediction:
     """Mean and covariance of an image and of its named numbers.
 
     ``states`` [s, n] are draws from the belief, ``fields`` [s, pixels] draws of the relative discrepancy, ``inflation`` a factor on all
@@ -141,7 +145,13 @@ def predict(microscope: Microscope, states: np.ndarray, request: View, fields: n
     scattered = (samples - mean[None, :]) * inflation
     covariance = scattered.T @ scattered / (len(samples) - 1)
     found = numbers(samples.reshape(-1, *request.scan.shape))
-    return Prediction(request.scan.shape, samples, mean, covariance, {name: _interval(name, found[name]).scaled(inflation**2) for name in NUMBERS})
+    return Prediction(
+        request.scan.shape,
+        samples,
+        mean,
+        covariance,
+        {name: _interval(name, found[name]).scaled(inflation**2) for name in NUMBERS},
+    )
 
 
 def _interval(name: str, values: np.ndarray) -> Interval:

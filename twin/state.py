@@ -33,10 +33,14 @@ class Layout(msgspec.Struct, frozen=True):
         names = [entry.name for entry in self.entries]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
-            raise ValueError(f"state entries named twice: {', '.join(sorted(twice))}; give each entry a name of its own")
+            raise ValueError(
+                f"state entries named twice: {', '.join(sorted(twice))}; give each entry a name of its own"
+            )
         for entry in self.entries:
             if not (np.isfinite(entry.mean) and np.isfinite(entry.std) and entry.std > 0):
-                raise ValueError(f"the prior of {entry.name!r} is {entry.mean} +- {entry.std}; both must be finite and the second positive")
+                raise ValueError(
+                    f"the prior of {entry.name!r} is {entry.mean} +- {entry.std}; both must be finite and the second positive"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -66,10 +70,17 @@ class Layout(msgspec.Struct, frozen=True):
             self.index(name)
         return Layout(
             tuple(
-                msgspec.structs.replace(entry, mean=float(priors[entry.name][0]), std=float(priors[entry.name][1])) if entry.name in priors else entry
+                msgspec.structs.replace(entry, mean=float(priors[entry.name][0]), std=float(priors[entry.name][1]))
+                if entry.name in priors
+                else entry
                 for entry in self.entries
             )
         )
+
+
+FIELD = ("field.cx", "field.cy", "field.sx", "field.sy", "field.cp", "field.cm", "field.sp", "field.sm")
+"""Amplitudes of the lowest lattice harmonics (cosine and sine along x, y and the two diagonals) of what the forward model gets wrong
+in every image alike: potentials, thermal amplitudes, the detector's response. Without them such errors masquerade as tilt and thickness."""
 
 
 def standard_layout(cell: float = 3.905) -> Layout:
@@ -81,7 +92,7 @@ def standard_layout(cell: float = 3.905) -> Layout:
     a, pm = "angstrom", "1e-6"
     return Layout(
         (
-            Entry("C10", a, 0.0, 60.0, "defocus at zero command: the user's zero, and what wandered since"),
+            Entry("C10", a, 0.0, 60.0, "defocus at zero command: the user's zero, what wandered since, and the response to temperature"),
             Entry("C10.scale", "1", 0.0, 0.02, "relative error of the focus calibration"),
             Entry("C10.memory", a, 0.0, 1.0, "what remains of the response to earlier focus commands, fast part"),
             Entry("C10.memory.slow", a, 0.0, 1.0, "the same, slow part"),
@@ -113,5 +124,6 @@ def standard_layout(cell: float = 3.905) -> Layout:
             Entry("source", a, 0.35, 0.06, "rms radius per axis of the source's image on the specimen"),
             Entry("gain", "1", 0.0, 0.03, "logarithm of detector gain times dose over their nominal product"),
             Entry("black", "count", 0.0, 5.0, "detector level without beam, from its nominal value"),
+            *(Entry(name, "1", 0.0, 0.03, "lasting relative error of the model's image, locked to the lattice") for name in FIELD),
         )
     )
