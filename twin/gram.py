@@ -197,11 +197,13 @@ def model_from_grams(
     detector: tuple[float, float],
     periodic: bool = True,
     degree: int = 4,
+    untilted: np.ndarray | None = None,
 ) -> GramModel:
     """Fit Gram matrices ``grams`` [tilts, depths, n, n] at ``tilts`` [m, 2] (a 3 x 3 grid, or only zero; radian) and ``thicknesses`` (angstrom).
 
     Chebyshev polynomials of ``degree`` in thickness, least squares; all products of powers 0 to 2 in the two tilts, through every node.
     The mean sideways shift that tilt gives the image is taken out before and put back after, being linear in tilt but not small.
+    ``untilted`` [depths, n, n], if given, is a better average without tilt: all nodes are moved by its difference from theirs.
     """
     layout = pair_layout(bundle, repeats if periodic else (1, 1))
     j, k, present = layout["pair_j"], layout["pair_k"], layout["present"]
@@ -226,6 +228,9 @@ def model_from_grams(
     tilt_terms = np.stack([unit[:, 0] ** p * unit[:, 1] ** q for p, q in powers], axis=1)
     turn = -2.0 * np.pi * (tilts @ pair_g.T)[:, None, :] * (depth_terms @ shifts)[None, :, None]
     values *= np.exp(-1j * turn)
+    if untilted is not None:
+        level = int(np.argmin(np.abs(tilts).sum(axis=1)))
+        values += (np.where(present, untilted[:, j, k], 0.0) - values[level])[None]
     fitted = np.einsum("tn,dm,nmp->tdp", np.linalg.pinv(tilt_terms), depth_fit, values, optimize=True)
     again = np.einsum("nt,md,tdp->nmp", tilt_terms, depth_terms, fitted, optimize=True)
     residual = float(np.linalg.norm(again - values) / np.linalg.norm(values))

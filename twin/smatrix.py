@@ -60,7 +60,8 @@ def build_gram(
     cells_z: int = 32,
     depths: Sequence[int] | None = None,
     tilt_step: float = 5e-3,
-    seeds: Sequence[int] = (0, 1, 2, 3),
+    seeds: Sequence[int] = (0, 1, 2),
+    untilted_seeds: Sequence[int] = (3, 4, 5, 6, 7, 8, 9, 10, 11),
     energy: float = 200e3,
     semiangle: float = 21.4e-3,
     detector: tuple[float, float] = (60e-3, 95e-3),
@@ -76,9 +77,11 @@ def build_gram(
 
     ``atoms_unit`` is the orthogonal unit cell (ASE), repeated ``repeats_xy`` times sideways and up to ``cells_z`` times in depth; ``depths``
     are the thicknesses in cells to compute (default: every second from 10 on). ``tilt_step`` (radian; 0 leaves tilt out) is the step of a
-    3 x 3 stencil; ``seeds`` one per phonon configuration, the same for all tilts; ``detector`` (inner, outer) in radian with an edge one
-    grid step wide. With ``periodic`` only frequencies of the unit cell are kept (the average over the crystal's translations) and
-    ``symmetry`` spares tilts and beams; without it, all pairs of beams of the one supercell are kept. ValueError for what cannot be.
+    3 x 3 stencil; ``seeds`` one per phonon configuration, the same for all tilts; ``untilted_seeds`` further configurations computed
+    without tilt only, to which tilt adds the differences it makes in the first ones: phonon noise changes little with tilt, and is what
+    limits such a model. ``detector`` (inner, outer) in radian has an edge one grid step wide. With ``periodic`` only frequencies of the
+    unit cell are kept (the average over the crystal's translations) and ``symmetry`` spares tilts and beams; without it, all pairs of
+    beams of the one supercell are kept. ValueError for what cannot be.
     """
     shape = grid(gpts)
     stops = tuple(range(min(10, cells_z), cells_z + 1, 2)) if depths is None else tuple(int(depth) for depth in depths)
@@ -107,28 +110,47 @@ def build_gram(
     limit = band_limit(shape, specimen.extent)
     spacing = specimen.thickness / (stops[-1] * slices_per_cell)
     sums = np.zeros((len(nodes), len(stops), len(bundle.k), len(bundle.k)), dtype=np.complex64)
-    done, total = 0, len(seeds) * len(plan)
-    for seed in seeds:
-        slices = specimen.slices(shape, stops[-1] * slices_per_cell, specimen.displacements(seed))
-        transmissions = transmission(slices.array, energy, limit)
-        for node, chosen in plan:
-            if progress is not None:
-                progress(f"multislice of the crystal: phonon configuration {seed}, tilt {node + 1}", done / total)
-            kernel = propagator(shape, specimen.extent, energy, spacing, nodes[node])
-            subset = np.concatenate([classes[number] for number in chosen])
-            parts = np.split(np.arange(len(subset)), np.cumsum([len(classes[number]) for number in chosen])[:-1])
-            passes = scattered(bundle.indices[subset], transmissions, kernel, pixels, slice_stops)
-            for depth, amplitudes in enumerate(passes):
-                for part in parts:
-                    block = np.asarray(gram(amplitudes[part[0] : part[-1] + 1], response))
-                    sums[node, depth][np.ix_(subset[part], subset[part])] += block / len(seeds)
-            done += 1
+    extra = np.zeros_like(sums[:1])
+    runs = [(seed, sums, len(seeds), step) for seed in seeds for step in plan]
+    runs += [(seed, extra, len(untilted_seeds), plan[0]) for seed in untilted_seeds]
+    done, total = 0, sum(len(classes[number]) for *_, (_, chosen) in runs for number in chosen)
+    transmissions, made = None, None
+    for seed, into, share, (node, chosen) in runs:
+        if progress is not None:
+            progress(f"multislice of the crystal: phonon configuration {seed}, tilt {node + 1}", done / total)
+        if transmissions is None or made != seed:
+            slices = specimen.slices(shape, stops[-1] * slices_per_cell, specimen.displacements(seed))
+            transmissions, made = transmission(slices.array, energy, limit), seed
+        kernel = propagator(shape, specimen.extent, energy, spacing, nodes[node])
+        subset = np.concatenate([classes[number] for number in chosen])
+        parts = np.split(np.arange(len(subset)), np.cumsum([len(classes[number]) for number in chosen])[:-1])
+        passes = scattered(bundle.indices[subset], transmissions, kernel, pixels, slice_stops)
+        for depth, amplitudes in enumerate(passes):
+            for part in parts:
+                block = np.asarray(gram(amplitudes[part[0] : part[-1] + 1], response))
+                into[node, depth][np.ix_(subset[part], subset[part])] += block / share
+        done += len(subset)
     grams = _expand(sums, nodes, group, moves, plan, classes)
+    untilted = None
+    if untilted_seeds:
+        more = _expand(extra, nodes[:1], group, moves, plan[:1], classes)[0]
+        untilted = (len(seeds) * grams[0] + len(untilted_seeds) * more) / (len(seeds) + len(untilted_seeds))
     if progress is not None:
         progress("fitting thickness and tilt", 1.0)
     thicknesses = np.asarray(slice_stops) * spacing
     return model_from_grams(
-        grams, bundle, specimen.extent, repeats_xy, thicknesses, nodes, energy, semiangle, detector, periodic, degree
+        grams,
+        bundle,
+        specimen.extent,
+        repeats_xy,
+        thicknesses,
+        nodes,
+        energy,
+        semiangle,
+        detector,
+        periodic,
+        degree,
+        untilted,
     )
 
 

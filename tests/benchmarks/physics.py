@@ -121,7 +121,14 @@ def _gram_against_exact() -> list[dict[str, Any]]:
 
     energy, ring, cells, seed = 200e3, (60e-3, 95e-3), 6, 3
     model = build_gram(
-        srtio3_unit(), cells_z=cells, depths=(cells,), tilt_step=0.0, seeds=(seed,), symmetry=None, periodic=False
+        srtio3_unit(),
+        cells_z=cells,
+        depths=(cells,),
+        tilt_step=0.0,
+        seeds=(seed,),
+        untilted_seeds=(),
+        symmetry=None,
+        periodic=False,
     )
     specimen = Specimen.from_atoms(centred_in_slices(srtio3_unit(), 2) * (3, 3, cells))
     shape, extent = (160, 160), specimen.extent

@@ -52,6 +52,7 @@ def model() -> GramModel:
         depths=(2, 3, 4),
         tilt_step=5e-3,
         seeds=(0,),
+        untilted_seeds=(),
         detector=(30e-3, 55e-3),
         gpts=64,
         degree=2,

@@ -23,6 +23,7 @@ A = 3.905
 VECTOR = coefficients({"C10": 35.0, "C12a": 20.0, "C12b": -11.0, "C21a": 800.0, "C23b": 400.0, "C30": 3e4})
 SPOTS = np.array([[0.3, 1.1], [4.2, 7.7], [1.95, 1.95], [11.0, 0.2]])
 OPTIONS: dict[str, Any] = {
+    "untilted_seeds": (),
     "cells_z": CELLS,
     "detector": DETECTOR,
     "gpts": GPTS,
@@ -174,3 +175,21 @@ def test_tilt_and_thickness_against_exact_multislice(exact):
     np.testing.assert_allclose(between, exact(SPOTS, VECTOR, 4, (2.5e-3, 1e-3)), rtol=2e-3)
     straight = exact(SPOTS, VECTOR, 4)
     assert np.abs(np.asarray(at_node) / straight - 1.0).max() > 0.02
+
+
+def test_further_configurations_without_tilt():
+    """At zero tilt they count like the others, near it nearly so; the same configuration again changes nothing at any tilt."""
+    options = {**OPTIONS, "gpts": 64, "depths": (2, 3), "degree": 1, "repeats_xy": (2, 2)}
+
+    def pictures(tilt, **seeds):
+        model = build_gram(srtio3_unit(), **{**options, **seeds})
+        return np.asarray(image(model, harmonics(model, VECTOR, 3 * A, np.asarray(tilt)), SPOTS))
+
+    split = pictures((0.0, 0.0), seeds=(0,), untilted_seeds=(1, 2))
+    np.testing.assert_allclose(split, pictures((0.0, 0.0), seeds=(0, 1, 2)), rtol=1e-4)
+    far = pictures((5e-3, 0.0), seeds=(0,))
+    np.testing.assert_allclose(pictures((5e-3, 0.0), seeds=(0,), untilted_seeds=(0, 0)), far, rtol=1e-4)
+    little = (1e-3, 0.0)
+    exact, alone = pictures(little, seeds=(0, 1, 2)), pictures(little, seeds=(0,))
+    moved = pictures(little, seeds=(0,), untilted_seeds=(1, 2))
+    assert np.linalg.norm(moved - exact) < 0.5 * np.linalg.norm(alone - exact)

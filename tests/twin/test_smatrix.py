@@ -18,6 +18,7 @@ SMALL: dict[str, Any] = {
     "cells_z": 3,
     "depths": (1, 2, 3),
     "seeds": (0,),
+    "untilted_seeds": (),
     "detector": (30e-3, 55e-3),
     "gpts": 64,
 }
