@@ -1,0 +1,22 @@
+"""The face of twin: lazy, and complete."""
+
+import subprocess
+import sys
+
+import twin
+
+
+def test_channels_and_records_come_without_jax():
+    code = "import sys, twin, twin.channels, twin.records; sys.exit(bool({'jax', 'equinox', 'ase', 'abtem'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_name_of_the_face_is_there():
+    assert {"build_gram", "harmonics", "image", "multislice", "Specimen"} <= set(twin.__all__)
+    for name in twin.__all__:
+        assert getattr(twin, name) is not None
+
+
+def test_the_model_comes_without_abtem():
+    code = "import sys, twin; [getattr(twin, name) for name in twin.__all__]; sys.exit(bool({'ase', 'abtem'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
