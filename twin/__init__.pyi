@@ -1,7 +1,6 @@
 from .aberrations import NAMES as NAMES
 from .aberrations import phase as phase
 from .beams import Beams as Beams
-from .beams import beams as beams
 from .beams import gram_matrices as gram_matrices
 from .detectors import Annular as Annular
 from .detectors import annular as annular
@@ -16,11 +15,9 @@ from .gram import harmonics as harmonics
 from .gram import image as image
 from .multislice import band_limit as band_limit
 from .multislice import intensities as intensities
-from .multislice import multislice as multislice
 from .multislice import propagator as propagator
 from .multislice import transmission as transmission
 from .probe import aperture as aperture
-from .probe import probe as probe
 from .smatrix import build_gram as build_gram
 from .specimen import Specimen as Specimen
 from .specimen import check_probe_fits as check_probe_fits

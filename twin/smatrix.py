@@ -61,7 +61,7 @@ def build_gram(
     depths: Sequence[int] | None = None,
     tilt_step: float = 5e-3,
     seeds: Sequence[int] = (0, 1, 2),
-    untilted_seeds: Sequence[int] = (3, 4, 5, 6, 7, 8, 9, 10, 11),
+    untilted_seeds: Sequence[int] = (3, 4, 5, 6, 7, 8),
     energy: float = 200e3,
     semiangle: float = 21.4e-3,
     detector: tuple[float, float] = (60e-3, 95e-3),
@@ -122,14 +122,12 @@ def build_gram(
             slices = specimen.slices(shape, stops[-1] * slices_per_cell, specimen.displacements(seed))
             transmissions, made = transmission(slices.array, energy, limit), seed
         kernel = propagator(shape, specimen.extent, energy, spacing, nodes[node])
-        subset = np.concatenate([classes[number] for number in chosen])
-        parts = np.split(np.arange(len(subset)), np.cumsum([len(classes[number]) for number in chosen])[:-1])
-        passes = scattered(bundle.indices[subset], transmissions, kernel, pixels, slice_stops)
-        for depth, amplitudes in enumerate(passes):
-            for part in parts:
-                block = np.asarray(gram(amplitudes[part[0] : part[-1] + 1], response))
-                into[node, depth][np.ix_(subset[part], subset[part])] += block / share
-        done += len(subset)
+        for number in chosen:
+            one = classes[number]
+            passes = scattered(bundle.indices[one], transmissions, kernel, pixels, slice_stops)
+            for depth, amplitudes in enumerate(passes):
+                into[node, depth][np.ix_(one, one)] += np.asarray(gram(amplitudes, response)) / share
+            done += len(one)
     grams = _expand(sums, nodes, group, moves, plan, classes)
     untilted = None
     if untilted_seeds:

@@ -70,7 +70,9 @@ def _probe_times(probes: int = 64) -> list[dict[str, Any]]:
     import abtem
 
     from tests.physics.oracle import ENERGY, SEMIANGLE
-    from twin import aperture, band_limit, multislice, probe, propagator, srtio3, transmission
+    from twin import aperture, band_limit, propagator, srtio3, transmission
+    from twin.multislice import multislice
+    from twin.probe import probe
 
     specimen, shape, count = srtio3(), (160, 160), 40
     slices = specimen.slices(shape, count, specimen.displacements(0))
@@ -113,9 +115,11 @@ def _derivatives(short: bool) -> list[dict[str, Any]]:
 
 def _gram_against_exact() -> list[dict[str, Any]]:
     """The general form for one frozen configuration of 3 x 3 x 6 cells at 160 x 160 against probes one by one."""
-    from twin import aperture, band_limit, intensities, multislice, probe, propagator, srtio3_unit, transmission
+    from twin import aperture, band_limit, intensities, propagator, srtio3_unit, transmission
     from twin.aberrations import coefficients
     from twin.gram import harmonics, image
+    from twin.multislice import multislice
+    from twin.probe import probe
     from twin.smatrix import build_gram, centred_in_slices, detector_weights
     from twin.specimen import Specimen
 
