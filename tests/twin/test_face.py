@@ -6,6 +6,8 @@ from types import ModuleType
 
 import twin
 
+NAMES: list[str] = vars(twin)["__all__"]
+
 
 def test_channels_and_records_come_without_jax():
     code = "import sys, twin, twin.channels, twin.records; sys.exit(bool({'jax', 'equinox', 'ase', 'abtem'} & set(sys.modules)))"
@@ -13,8 +15,8 @@ def test_channels_and_records_come_without_jax():
 
 
 def test_every_name_of_the_face_is_there():
-    assert {"build_gram", "harmonics", "image", "Specimen"} <= set(twin.__all__)
-    for name in twin.__all__:
+    assert {"build_gram", "harmonics", "image", "Specimen"} <= set(NAMES)
+    for name in NAMES:
         assert not isinstance(getattr(twin, name), ModuleType), "a function must not share its name with a module"
 
 
