@@ -29,10 +29,11 @@ def image_features(
 ) -> Float[np.ndarray, "n f"]:
     """What a fine image shows in each pixel of a grid ``finer`` times coarser, standardised; pixels in row order.
 
-    The log of the local mean (over ``smoothing`` pixels, about a unit cell: what the columns are made of) and the moments of the
-    pixel's own block, to second order and divided by the local mean: brightness, two slopes, two curvatures and a twist, which say how
-    the pixel lies to the columns. Only the block's own pixels enter the moments, since the scan may have jumped between blocks.
-    Raises ValueError if the image is not positive on average, not finite, or not a whole number of blocks.
+    Two say what the surroundings are made of: mean level and log contrast over ``smoothing`` pixels, about a unit cell. The others say how
+    the pixel lies to the columns: the moments of its own block to second order (brightness, two slopes, two curvatures, a twist), taken
+    from the local level and in units of the local contrast, so that neither the detector's black level nor its gain matters. Only the
+    block's own pixels enter the moments, since the scan may have jumped between blocks.
+    Raises ValueError if the image is not finite, or not a whole number of blocks.
     """
     height, width = image.shape
     if finer < 2 or height % finer or width % finer:
@@ -40,23 +41,24 @@ def image_features(
     if not np.isfinite(image).all():
         raise ValueError("the image holds values that are not finite; leave them out or fill them in first")
     smooth = gaussian_filter(image, smoothing * finer, mode="nearest")
-    if not (smooth > 0).all():
-        raise ValueError("the image is not positive on average; subtract less of its black level")
+    contrast = np.sqrt(gaussian_filter((image - smooth) ** 2, smoothing * finer, mode="nearest"))
     rows, columns = height // finer, width // finer
 
     def blocks(values: np.ndarray) -> np.ndarray:
         return values.reshape(rows, finer, columns, finer).transpose(0, 2, 1, 3).reshape(-1, finer, finer)
 
-    level = blocks(smooth).mean((1, 2))
-    relative = blocks(image) / level[:, None, None]
+    level, strength = blocks(smooth).mean((1, 2)), blocks(contrast).mean((1, 2))
+    strength = np.maximum(strength, 1e-12 * max(float(np.abs(image).max()), 1e-300))  # a flat image has no contrast
+    relative = (blocks(image) - level[:, None, None]) / strength[:, None, None]
     u = (np.arange(finer) - (finer - 1) / 2) / (finer / 2)
     curve = u**2 - np.mean(u**2)
     along = [(np.ones(finer), np.ones(finer)), (u, np.ones(finer)), (np.ones(finer), u)]
     along += [(curve, np.ones(finer)), (np.ones(finer), curve), (u, u)]
     moments = [np.einsum("nyx,y,x->n", relative, y, x) / finer**2 for y, x in along]
-    features = np.stack([np.log(level), *moments], axis=1)
+    features = np.stack([level, np.log(strength), *moments], axis=1)
     spread = features.std(0)
-    return (features - features.mean(0)) / np.where(spread > 0, spread, 1.0)
+    told = spread > 1e-9 * np.maximum(np.abs(features).max(0), 1e-300)
+    return np.where(told[None, :], (features - features.mean(0)) / np.where(told, spread, 1.0), 0.0)
 
 
 class MapPrediction(NamedTuple):
@@ -106,6 +108,8 @@ class MapModel:
         The search for the best parameters starts from the prior and from the last call's result, and takes the better. Raises ValueError
         for fewer than 3 pixels, repeated ones, values not finite or variances not positive.
         """
+        if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+            raise ValueError("Cholesky factors of such covariances need float64; enable x64 (jax.enable_x64) first")
         self._check(measured, values, variances)
         centre, scale = float(np.mean(values)), float(np.std(values))
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)

@@ -2,7 +2,8 @@
 
 The HAADF of the whole area is free. Spectra are asked for one by one: first spread out over positions and what the image shows, then
 where they lower the uncertainty of the whole map most, and a few at random as audits, until the largest standard deviation of the
-predicted map is within tolerance. Only when the decisions are over are the other spectra read, and only to score them.
+predicted map is within tolerance, and still is after a batch of audits. Only when the decisions are over are the other spectra read,
+and only to score them.
 """
 
 import math
@@ -144,19 +145,25 @@ def acquire_map(
         for pixel in spread_out(points, INITIAL, allowed, rng):
             session.measure(int(pixel), "initial", None)
         prediction = session.predict()
-        while not session.within(prediction) and len(session.taken) < limit:
+        while not session.confirmed and len(session.taken) < limit:
             left = np.setdiff1d(allowed, session.pixels)
-            noise = np.full(count, float(np.mean(session.variances)))
-            batch, _ = most_informative(prediction.covariance, noise, left, min(BATCH, limit - len(session.taken)))
-            audits = rng.random(batch.size) < audit_share
-            chosen: list[int] = []
+            size = min(BATCH, limit - len(session.taken))
+            confirming = session.within(prediction)
+            if confirming:  # a first claim to be sure is checked at random pixels before it is believed
+                batch, audits = rng.choice(left, size, replace=False), np.ones(size, dtype=bool)
+            else:
+                noise = np.full(count, float(np.mean(session.variances)))
+                batch, _ = most_informative(prediction.covariance, noise, left, size)
+                audits = rng.random(batch.size) < audit_share
+                others = np.setdiff1d(left, batch)
+                audits &= others.size >= batch.size
+                if audits.any():
+                    batch[audits] = rng.choice(others, int(audits.sum()), replace=False)
             for pixel, audit in zip(batch, audits, strict=True):
-                others = np.setdiff1d(left, [*batch, *chosen])
-                drawn = int(rng.choice(others)) if audit and others.size else int(pixel)
-                session.measure(drawn, "audit" if drawn != pixel else "measure", prediction)
-                chosen.append(drawn)
-            session.check(chosen, prediction)
+                session.measure(int(pixel), "audit" if audit else "measure", prediction)
+            session.check(batch, prediction)
             prediction = session.predict()
+            session.confirmed = confirming and session.within(prediction)
     recorder.note("sealed", {"measured": len(session.taken), "uncertainty": prediction.uncertainty})
     truth, truth_variance = _score_data(session, recorder, instrument, (rows, columns), progress)
     result, arrays = _summary(session, prediction, image, truth, truth_variance, seed, withheld)
@@ -189,6 +196,7 @@ class _Session:
         self.history: list[tuple[int, float]] = []
         self.misfit, self.freedom = 0.0, 0
         self.distrusted = False
+        self.confirmed = False
         self.electrons = 0.0
 
     @property
@@ -256,9 +264,9 @@ class _Session:
         self.recorder.note("prediction", payload, None, arrays)
         return prediction
 
-    def check(self, chosen: list[int], prediction: MapPrediction) -> None:
+    def check(self, chosen: np.ndarray, prediction: MapPrediction) -> None:
         """Compare a batch with what had been predicted of it, jointly; distrust the model if all batches so far are too unlikely."""
-        new = self.taken[-len(chosen) :]
+        new = self.taken[len(self.taken) - len(chosen) :]
         off = np.array([one.value - one.predicted for one in new])
         own = prediction.covariance[np.ix_(chosen, chosen)] / self.discrepancy  # the model's own, as before the factor
         expected = own + np.diag([one.variance for one in new])
@@ -333,7 +341,7 @@ def _summary(
         "discrepancy": session.discrepancy,
         "uncertainty": prediction.uncertainty,
         "tolerance": session.tolerance,
-        "tolerance_reached": session.within(prediction),
+        "tolerance_reached": session.confirmed,
         "counts_per_electron_assumed": session.camera,
         "counts_per_electron_seen": [camera, camera * camera_error],
     }
