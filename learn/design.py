@@ -9,19 +9,25 @@ import numpy as np
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What may be spent: ``share`` of all ``requests`` may be measured, and at any moment no more than that share and ``ahead`` more.
+    """What may be spent: ``share`` of all ``requests`` may be measured. Spending ahead of that pace makes measuring dearer.
 
-    The pace keeps measurements for later, when the column has drifted; what is saved by answers within tolerance may be spent at any time.
+    The price is on the predicted error: a request is worth measuring if its error exceeds the tolerance times `price`, which grows by the
+    factor ``steepness`` for each measurement that the session is ahead of its share. So the budget goes to the requests that the twin is
+    least sure of, and is spread over the session, as the column drifts.
     """
 
     requests: int
     share: float
-    ahead: float = 1.0
+    reserve: int = 0
+    steepness: float = 1.35
 
-    def allows(self, index: int, measured: int) -> bool:
-        """May request ``index`` (from 0) be measured after ``measured`` measurements?"""
-        paced = self.share * (index + 1) + self.ahead
-        return measured + 1 <= min(paced, self.share * self.requests)
+    def allows(self, measured: int, places_to_come: int = 0) -> bool:
+        """May one more be measured after ``measured`` measurements, with ``places_to_come`` new places ahead, each with its ``reserve``?"""
+        return measured + 1 <= self.share * self.requests - self.reserve * places_to_come
+
+    def price(self, index: int, measured: int) -> float:
+        """Factor (at least 1) on the tolerance for request ``index`` (from 0) after ``measured`` measurements."""
+        return max(1.0, self.steepness ** (measured - self.share * index))
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -60,12 +66,13 @@ def choose(
     allowed: bool,
     distrusted: bool,
     audit: bool,
+    price: float = 1.0,
     fading: float = 0.6,
 ) -> Choice:
     """The decision for one request.
 
     ``followers`` requests at the same place follow; each inherits ``fading`` of the loss reduction of the one before. ``electrons`` is what
-    measuring costs, ``allowed`` what the budget says, ``audit`` whether this one was drawn for an audit.
+    measuring costs, ``allowed`` and ``price`` what the budget says, ``audit`` whether this one was drawn for an audit.
     """
     inherited = sum(fading**k for k in range(followers + 1))
     gain = max(predicted_error**2 - expected_after**2, 0.0) * inherited / electrons
@@ -77,7 +84,9 @@ def choose(
             return Choice("audit", f"predicted error {predicted_error:.1%} is within {tolerance:.1%}; drawn for an audit", *figures)
         return Choice("answer", f"predicted error {predicted_error:.1%} is within {tolerance:.1%}", *figures)
     if not allowed:
-        return Choice("answer", f"predicted error {predicted_error:.1%} exceeds {tolerance:.1%}, but the budget is spent or reserved", *figures)
+        return Choice("answer", f"predicted error {predicted_error:.1%} exceeds {tolerance:.1%}, but the budget is spent", *figures)
+    if predicted_error <= price * tolerance:
+        return Choice("answer", f"predicted error {predicted_error:.1%} exceeds {tolerance:.1%}, but less than the {price:.1f} times that the budget's pace asks", *figures)
     if expected_after > 0.95 * predicted_error and followers == 0:
         return Choice("answer", f"measuring would not help: {predicted_error:.1%} before, {expected_after:.1%} after", *figures)
     return Choice("measure", f"predicted error {predicted_error:.1%} exceeds {tolerance:.1%}; {expected_after:.1%} expected after", *figures)

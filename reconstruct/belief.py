@@ -24,6 +24,13 @@ def triangular(root: np.ndarray) -> np.ndarray:
     return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)[None, :]
 
 
+def root_of(covariance: np.ndarray) -> np.ndarray:
+    """Lower triangular square root of a covariance whose entries span many decades."""
+    scale = np.sqrt(np.diag(covariance))
+    values, vectors = np.linalg.eigh(covariance / scale[:, None] / scale[None, :])
+    return triangular(scale[:, None] * vectors * np.sqrt(np.maximum(values, 1e-15))[None, :])
+
+
 @dataclasses.dataclass(frozen=True)
 class Estimate:
     """Something uncertain that bears on the state: value = rows @ state + error, covariance of the error = factor factor^T + diag(noise^2).

@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from reconstruct.belief import Belief, Estimate, triangular
 from reconstruct.filter import assimilate
 from reconstruct.registration import starts
-from twin.microscope import Microscope, counting_variance, images_and_slopes, to_fraction
+from twin.microscope import PARAMETERS, Microscope, counting_variance, images_and_slopes, to_fraction
 from twin.prediction import BATCH, View, evaluate
 from twin.records import Scan
 
@@ -37,7 +37,9 @@ class Posterior:
 
     ``misfit`` is the whitened residual's sum of squares at the best maximum, ``dof`` its expectation; ``tension`` the squared distance
     from the prior in its own sigmas, ``learnt`` the number of parameters that the image determined. ``effective`` is the
-    importance sampler's effective sample size, ``residual`` [pixels] measured minus the best image.
+    importance sampler's effective sample size, ``residual`` [pixels] measured minus the best image ``image`` [pixels]. ``slopes`` [pixels, p] are
+    its derivatives by parameters scaled to unit prior variance, ``innovation`` [pixels] what the measured image has more than the
+    prior's, linearised there.
     """
 
     weights: np.ndarray
@@ -50,7 +52,9 @@ class Posterior:
     learnt: float
     effective: float
     residual: np.ndarray
-    best: np.ndarray
+    image: np.ndarray
+    slopes: np.ndarray
+    innovation: np.ndarray
 
 
 def covariance(microscope: Microscope, expected: np.ndarray, discrepancy: np.ndarray, scan: Scan) -> np.ndarray:
@@ -74,11 +78,17 @@ def fit(
         whiten = np.linalg.inv(root)
         found, cost, slopes = _climb(microscope, request, data, whiten, prior_means[parents], prior_factors[parents], found)
         best = found[int(np.argmin(cost))]
+    first_parents = parents
     weights, means, factors, parents = _laplace(found, cost - np.log(belief.weights[parents]), slopes, prior_factors, parents)
+    if belief.lost:
+        weights, means, factors, parents = _in_one_cell(weights, means, factors, parents, microscope.cell)
     top = int(np.argmin(cost))
     lam = 1.0 / (1.0 + np.linalg.eigvalsh(slopes[top].T @ slopes[top]))
     expected = evaluate(microscope, found[top][None, :], request)[0]
     residual = data - expected
+    owner = first_parents[top]
+    plain = root @ slopes[top]
+    moved = np.linalg.solve(prior_factors[owner], found[top] - prior_means[owner])
     parent = parents[0]
     apart = np.linalg.solve(prior_factors[parent], means[0] - prior_means[parent])
     learnt = float((1.0 - lam).sum())
@@ -101,7 +111,9 @@ def fit(
         learnt=learnt,
         effective=effective,
         residual=residual,
-        best=found[top],
+        image=expected,
+        slopes=plain,
+        innovation=residual + plain @ moved,
     )
 
 
@@ -261,6 +273,18 @@ def _laplace(found, cost, slopes, prior_factors, parents):
     return weights / weights.sum(), found[kept], np.stack([roots[i] for i in kept]), np.asarray(parents)[kept]
 
 
+def _in_one_cell(weights, means, factors, parents, cell: float):
+    """The same maxima moved by whole cells next to the heaviest; those that turn out to be one and the same are joined."""
+    places = [PARAMETERS.index("x"), PARAMETERS.index("y")]
+    means = means.copy()
+    means[:, places] -= cell * np.round((means[:, places] - means[:1, places]) / cell)
+    kept: list[int] = []
+    for i in range(len(means)):
+        if not any(np.abs(np.linalg.solve(factors[j], means[i] - means[j])).max() < 1.0 for j in kept):
+            kept.append(i)
+    return weights[kept] / weights[kept].sum(), means[kept], factors[kept], parents[kept]
+
+
 def _log_mixture(u, weights, means, factors, degrees):
     """Log density of a mixture of Gaussians (or Student's t with ``degrees`` of freedom) at u [s, n]."""
     terms = []
@@ -284,7 +308,10 @@ def _refine(log_target, weights, means, factors, generator):
         tails = np.sqrt(DEGREES / generator.chisquare(DEGREES, DRAWS))
         u = proposal[1][which] + np.einsum("sij,sj->si", proposal[2][which], normal) * tails[:, None]
         logs = log_target(u) - _log_mixture(u, *proposal, DEGREES)
-        importance = np.exp(logs - logs.max())
+        importance = np.exp(logs - logsumexp(logs))
+        # truncated at the square root of the sample size times the mean (Ionides, J. Comput. Graph. Stat. 17, 295, 2008): one lucky draw
+        # in a thin tail of the proposal must not be the answer
+        importance = np.minimum(importance, 1.0 / np.sqrt(DRAWS))
         importance /= importance.sum()
         round_effective = 1.0 / (importance**2).sum()
         if round_effective < 2.5 * n:

@@ -1,54 +1,66 @@
-"""Where to begin: starts for the image fit, from registering the measured image against the twin's over the cell and over defocus."""
+"""Where to begin: starts for the image fit, from registering the measured image against the twin's over optics and places."""
 
 import numpy as np
 
 from reconstruct.belief import Belief
 from twin.microscope import PARAMETERS
+from twin.prediction import BATCH, View
 
-GRID = 10
-"""Places along each edge of the cell at which an image is compared, when its place is not known."""
-WIDE = 0.12
-"""Standard deviation of the position, as a share of the cell, from which places are searched and not followed."""
 STARTS = 8
+_OPTICS = tuple(PARAMETERS.index(name) for name in ("C10", "C12a", "C12b"))
+_PLACE = (PARAMETERS.index("x"), PARAMETERS.index("y"))
+APART_OPTICS = 15.0
+"""Starts whose C10 and C12 all differ by less (angstrom), and that stand nearer than `APART_PLACE`, count as one."""
+APART_PLACE = 0.7
 
 
-def starts(microscope, request, belief: Belief, prior_means, prior_factors, data, evaluate, generator: np.random.Generator):
+def starts(microscope, request: View, belief: Belief, prior_means, prior_factors, data, evaluate, generator: np.random.Generator):
     """Starts [s, p] and the belief's component each belongs to [s], best first.
 
-    Candidates are draws of defocus, astigmatism, thickness and gain from the prior, mirrored in defocus, on a grid of places in the cell
-    where the place is open; each is scored by its misfit after the best scale and level, and the best ones that differ are kept.
+    Candidates are draws from the prior. Where the place in the cell is open, each is registered: its image is shifted to where it correlates
+    best with the data, by Fourier transform if the scan spans whole cells and by trial otherwise. Each is scored by its misfit
+    after the best scale and level; the means of the belief's components are always among the starts.
     """
-    candidates, owners = [], []
-    ix, iy = PARAMETERS.index("x"), PARAMETERS.index("y")
-    cell = microscope.cell
-    for k, (mean, factor) in enumerate(zip(prior_means, prior_factors, strict=True)):
-        if belief.weights[k] < 1e-3:
-            continue
-        covariance = factor @ factor.T
-        spread = np.sqrt(np.diag(covariance))
-        wide = bool(belief.lost) or max(spread[ix], spread[iy]) > WIDE * cell
-        steps = (0.0, 0.7, -0.7, 1.5, -1.5) if spread[0] > 4.0 else (0.0,)
-        focus = [mean + covariance[:, 0] / spread[0] * step for step in steps]
-        if abs(mean[0]) < 3.0 * spread[0] + 20.0:
-            mirrored = mean.copy()
-            mirrored = mean - covariance[:, 0] / spread[0] ** 2 * 2.0 * mean[0]
-            focus.append(mirrored)
-        focus += [mean + 0.8 * factor @ generator.standard_normal(len(mean)) for _ in range(2)]
-        for start in focus:
-            if wide:
-                reach = cell / 2 if belief.lost else min(cell / 2, 2.5 * max(spread[ix], spread[iy]))
-                offsets = (np.arange(GRID) + 0.5) / GRID * 2 * reach - reach
-                for dy in offsets:
-                    for dx in offsets:
-                        moved = start.copy()
-                        moved[ix], moved[iy] = mean[ix] + dx, mean[iy] + dy
-                        candidates.append(moved)
-                        owners.append(k)
-            candidates.append(start)
-            owners.append(k)
-    candidates, owners = np.stack(candidates), np.array(owners)
-    score = _misfit(evaluate(microscope, candidates, request), data)
-    return _best_apart(candidates, owners, score, cell)
+    spans = _spans_cells(request, microscope.cell)
+    candidates, owners = [prior_means], [np.arange(len(prior_means))]
+    shares = np.maximum(belief.weights, 0.1 / len(belief.weights))
+    counts = np.floor(shares / shares.sum() * (BATCH - len(prior_means))).astype(int)
+    for k, count in enumerate(counts):
+        candidates.append(prior_means[k][None, :] + generator.standard_normal((count, prior_means.shape[1])) @ prior_factors[k].T)
+        owners.append(np.full(count, k))
+    candidates, owners = np.concatenate(candidates), np.concatenate(owners)
+    if belief.lost and not spans:
+        candidates, owners = np.repeat(candidates, 4, axis=0), np.repeat(owners, 4)
+    if belief.lost:
+        candidates[:, _PLACE] = prior_means[owners][:, _PLACE] + microscope.cell * (generator.random((len(candidates), 2)) - 0.5)
+    images = evaluate(microscope, candidates, request)
+    if belief.lost and spans:
+        candidates, images = _registered(candidates, images, data, request, prior_means[owners], microscope.cell)
+    return _best_apart(candidates, owners, _misfit(images, data), microscope.cell)
+
+
+def _spans_cells(request: View, cell: float) -> bool:
+    """Does the scan span a whole number of cells both ways, so that shifting its pixels round is moving the lattice?"""
+    spans = np.array(request.scan.shape) * request.scan.pixel / cell
+    return bool(np.abs(spans - np.round(spans)).max() < 0.01 and spans.min() > 0.5)
+
+
+def _registered(candidates, images, data, request: View, means, cell: float):
+    """Candidates moved to where their image correlates best with the data, and their images moved alike."""
+    shape = request.scan.shape
+    frames = images.reshape(-1, *shape)
+    wanted = np.fft.fft2(data.reshape(shape) - data.mean())
+    correlation = np.fft.ifft2(wanted[None] * np.fft.fft2(frames).conj()).real
+    best = correlation.reshape(len(frames), -1).argmax(axis=1)
+    down, right = np.unravel_index(best, shape)
+    moved = candidates.copy()
+    # pixels rolled to the right show what stood to their left: the scan's centre has moved to smaller x
+    moved[:, _PLACE[0]] -= right * request.scan.pixel
+    moved[:, _PLACE[1]] -= down * request.scan.pixel
+    for place in _PLACE:
+        moved[:, place] -= cell * np.round((moved[:, place] - means[:, place]) / cell)
+    rolled = np.stack([np.roll(frame, (dy, dx), axis=(0, 1)) for frame, dy, dx in zip(frames, down, right, strict=True)])
+    return moved, rolled.reshape(len(frames), -1)
 
 
 def _misfit(images, data):
@@ -61,13 +73,16 @@ def _misfit(images, data):
 
 
 def _best_apart(candidates, owners, score, cell):
+    components = int(owners.max()) + 1
     kept: list[int] = []
     for i in np.argsort(score):
         apart = candidates[i] - candidates[kept] if kept else np.zeros((0, candidates.shape[1]))
-        dx, dy = ((apart[:, place] + cell / 2) % cell - cell / 2 for place in (PARAMETERS.index("x"), PARAMETERS.index("y")))
-        near = (np.hypot(dx, dy) < 0.7) & (np.abs(apart[:, 0]) < 12.0)
+        dx, dy = ((apart[:, place] + cell / 2) % cell - cell / 2 for place in _PLACE)
+        near = (np.hypot(dx, dy) < APART_PLACE) & (np.abs(apart[:, _OPTICS]) < APART_OPTICS).all(axis=1)
         if not near.any():
             kept.append(int(i))
         if len(kept) == STARTS:
             break
+    # the first candidates are the components' means: followed even where a draw came nearer by chance
+    kept += [k for k in range(components) if k not in kept][: max(0, 2 * STARTS - len(kept))]
     return candidates[kept], owners[kept]

@@ -8,7 +8,7 @@ import numpy as np
 
 from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
 from learn.trust import Limits, Trust
-from reconstruct.belief import Belief, prior_belief
+from reconstruct.belief import Belief, prior_belief, root_of
 from reconstruct.filter import Filter, Health
 from reconstruct.images import Posterior, absorb, covariance, fit
 from twin.channels import control
@@ -18,6 +18,10 @@ from twin.prediction import SAMPLES, Prediction, View, apart, drift_of, evaluate
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
+SURPRISE = 3e-3
+"""Weight, before each image, on the optics not being where the belief has them."""
+JUMP = {"C10": 60.0, "C12a": 40.0, "C12b": 40.0, "x": 1.0, "y": 1.0}
+"""How far (angstrom) they may then be off."""
 LOSE_PLACE = 0.33
 """Standard deviation of the position, as a share of the cell, from which the lattice's phase counts as lost."""
 
@@ -92,17 +96,35 @@ class Following:
         Returns the answer, the posterior over the image's parameters, and the measured image as fractions. ``prediction`` was made before.
         """
         generator = np.random.default_rng([self.seed, index, 2])
-        belief = self.belief
+        belief = self._hedged()
         request = view(self.microscope, frame.settings, frame.scan, drift_of(belief.layout, belief.mean))
         relative = self.discrepancy.covariance(self._pixels(request.scan))
         posterior = fit(self.microscope, belief, request, frame.data, relative, generator)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
+        if posterior.parents[0] == len(self.belief.weights):
+            posterior = dataclasses.replace(posterior, tension=posterior.tension - 2.0 * float(np.log(SURPRISE)))
         after = absorb(belief, request, posterior)
         answer = self._fuse(after, request, data, generator)
         if learn:
             self.belief = after
             self._learn(request, posterior, data, prediction)
         return answer, posterior, data.reshape(frame.scan.shape)
+
+    def _hedged(self) -> Belief:
+        """The belief with a little weight on the optics having jumped, or an earlier image having been misread."""
+        belief, layout = self.belief, self.microscope.layout
+        wide = np.zeros(len(layout))
+        for name, size in JUMP.items():
+            wide[layout.index(name)] = size
+        jumped = dataclasses.replace(belief, weights=np.ones(1), means=belief.mean[None, :], factors=root_of(belief.covariance)[None]).widened(
+            np.zeros(len(layout)), wide
+        )
+        return dataclasses.replace(
+            belief,
+            weights=np.append((1.0 - SURPRISE) * belief.weights, SURPRISE),
+            means=np.concatenate([belief.means, jumped.means]),
+            factors=np.concatenate([belief.factors, jumped.factors]),
+        )
 
     def _fuse(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
         """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
@@ -120,10 +142,12 @@ class Following:
         return Answer((mean + gain @ (data - mean)).reshape(request.scan.shape), np.sqrt(variance).reshape(request.scan.shape))
 
     def _learn(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
-        expected = evaluate(self.microscope, posterior.best[None, :], request)[0]
+        expected = posterior.image
         noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(expected, 1e-9))
         was_lost = prediction.numbers["phase.plus"].std > 1.0
-        self.discrepancy = self.discrepancy.learnt(self._pixels(request.scan), expected, posterior.residual, noise, posterior.learnt)
+        self.discrepancy = self.discrepancy.learnt(
+            self._pixels(request.scan), expected, posterior.innovation, posterior.slopes, noise
+        )
         if not was_lost:
             self.inflation = self.inflation.learnt(self._checked(request, prediction, data, noise))
         root = np.linalg.cholesky(

@@ -69,7 +69,8 @@ class Walk:
         self.next = 0
         self.commanded: dict[str, float] = {}
         self.distrusted_after: int | None = None
-        self.budget = Budget(len(requests), scenario.max_measured_share)
+        reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
+        self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
 
     def run(self) -> None:
         """From the next request to the last."""
@@ -134,7 +135,8 @@ class Walk:
             electrons,
             tolerance=self.scenario.tolerance,
             followers=request.followers,
-            allowed=self.budget.allows(request.index, self.ledger.measured),
+            allowed=self.budget.allows(self.ledger.measured, len(self.moves) - request.site),
+            price=self.budget.price(request.index, self.ledger.measured),
             distrusted=distrusted,
             audit=drawn,
         )

@@ -8,17 +8,21 @@ import msgspec
 import numpy as np
 from scipy.linalg import expm
 
-from twin.state import Layout
+from twin.state import FIELD, Layout
 
 
 class Rates(msgspec.Struct, frozen=True):
-    """Assumed rates of drift. Random walks in unit/sqrt(s); ``*_time`` are time constants in seconds."""
+    """Assumed rates of drift. Random walks in unit/sqrt(s); ``*_time`` are time constants in seconds, ``*_per_move`` jumps with the stage.
+
+    What stands still in the instrument (tilt, thickness, the model's lasting error) walks a little here: errors of the model's form act as
+    if it did, and a belief that never forgets would end up sure of their average.
+    """
 
     c10: float = 3.1
     c12: float = 2.1
     c21: float = 6.0
     c23: float = 2.5
-    c30: float = 80.0
+    c30: float = 150.0
     ht_std: float = 0.4
     ht_time: float = 120.0
     current_std: float = 0.15
@@ -36,7 +40,12 @@ class Rates(msgspec.Struct, frozen=True):
     source: float = 2e-4
     gain: float = 4e-4
     black: float = 0.05
+    spread: float = 0.05
+    tilt: float = 3e-5
+    thickness: float = 0.08
+    field: float = 1e-3
     thickness_per_move: float = 6.0
+    tilt_per_move: float = 2e-4
     velocity_per_move: float = 0.06
 
 
@@ -106,6 +115,12 @@ def standard_dynamics(layout: Layout, rates: Rates | None = None) -> Dynamics:
         drift[layout.index(axis), layout.index("v" + axis)] = 1.0
         walk(axis, rates.position)
     walk("source", rates.source)
+    walk("focal_spread", rates.spread)
+    walk("thickness", rates.thickness)
+    for name in ("tilt.x", "tilt.y"):
+        walk(name, rates.tilt)
+    for name in FIELD:
+        walk(name, rates.field)
     walk("gain", rates.gain)
     walk("black", rates.black)
     return Dynamics(layout, rates, drift, diffusion)
@@ -129,5 +144,6 @@ def move_stage(dynamics: Dynamics) -> tuple[np.ndarray, np.ndarray, tuple[str, .
     layout, rates = dynamics.layout, dynamics.rates
     std = np.zeros(len(layout))
     std[layout.index("thickness")] = rates.thickness_per_move
+    std[layout.index("tilt.x")] = std[layout.index("tilt.y")] = rates.tilt_per_move
     std[layout.index("vx")] = std[layout.index("vy")] = rates.velocity_per_move
     return np.zeros(len(layout)), std, ("x", "y")

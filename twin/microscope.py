@@ -33,6 +33,7 @@ PARAMETERS = (
     "tilt.x",
     "tilt.y",
     "source",
+    "focal_spread",
     "gain",
     "black",
     *FIELD,
@@ -45,13 +46,11 @@ _ABERRATIONS = tuple(name for name in PARAMETERS if name in NAMES)
 class Calibration(eqx.Module):
     """Constants that turn state and settings into optics; angstrom, eV, kelvin.
 
-    ``cc`` chromatic aberration of the probe-forming lens,
-    ``focal_spread`` rms, ``gain`` counts per electron, ``black`` counts per pixel, ``readout`` rms counts per pixel.
+    ``cc`` chromatic aberration of the probe-forming lens, ``gain`` counts per electron, ``black`` counts per pixel, ``readout`` rms counts per pixel.
     """
 
     energy: float = 200e3
     cc: float = 1.2e7
-    focal_spread: float = 30.0
     gain: float = 20.0
     black: float = 100.0
     readout: float = 5.0
@@ -130,24 +129,28 @@ def counting_variance(calibration: Calibration, scan: Scan, fraction: np.ndarray
     return np.maximum(fraction, 1e-9) / electrons_per_pixel(scan) + readout
 
 
-_WAVE = tuple(PARAMETERS.index(name) for name in (*_ABERRATIONS, "thickness", "tilt.x", "tilt.y"))
+_WAVE = tuple(PARAMETERS.index(name) for name in (*_ABERRATIONS, "focal_spread", "thickness", "tilt.x", "tilt.y"))
 _REST = tuple(place_ for place_ in range(len(PARAMETERS)) if place_ not in _WAVE)
 _PLACE = {PARAMETERS[place_]: number for number, place_ in enumerate(_REST)}
 
 
 def _harmonics(microscope: Microscope, waves: Float[Array, " w"]) -> Array:
-    """Real and imaginary parts [n_g, 2] of the image's harmonics for the parameters that need waves (aberrations, thickness, tilt)."""
+    """Real and imaginary parts [n_g, 2] of the image's harmonics for the parameters that need waves (aberrations, focal spread, thickness, tilt)."""
     coefficients = jnp.zeros(len(NAMES), dtype=waves.dtype)
     coefficients = coefficients.at[np.array([index(name) for name in _ABERRATIONS])].set(waves[: len(_ABERRATIONS)])
-    spread = jnp.asarray(microscope.calibration.focal_spread, dtype=jnp.float64)
-    found = harmonics(microscope.gram, coefficients, waves[-3], waves[-2:], spread)
+    found = harmonics(microscope.gram, coefficients, waves[-3], waves[-2:], waves[-4])
     return jnp.stack([found.real, found.imag], axis=-1)
 
 
 def _plain(microscope: Microscope, waves: Array, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]) -> Float[Array, " pixels"]:
-    """The image, linear in the harmonics, before detector and discrepancy."""
-    spots = grid + rest[np.array([_PLACE["x"], _PLACE["y"]])][None, :]
-    return image(microscope.gram, jax.lax.complex(waves[:, 0], waves[:, 1]), spots, rest[_PLACE["source"]]).astype(jnp.float64)
+    """The image, linear in the harmonics, before detector and discrepancy.
+
+    The scan's centre turns the phases of the harmonics, so that the pixels' own phases are the same for all samples of a batch.
+    """
+    centre = rest[np.array([_PLACE["x"], _PLACE["y"]])]
+    turn = 2.0 * jnp.pi * (jnp.asarray(microscope.gram.g, dtype=jnp.float64) @ centre)
+    found = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
+    return image(microscope.gram, found, grid, rest[_PLACE["source"]]).astype(jnp.float64)
 
 
 def _factor(microscope: Microscope, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]) -> Float[Array, " pixels"]:
@@ -182,7 +185,7 @@ def images_and_slopes(
 ) -> tuple[Float[Array, "samples pixels"], Float[Array, "samples pixels p"]]:
     """The same with their derivatives in every parameter.
 
-    Only eleven parameters pass through the scattering; the image is linear in its harmonics, so their slopes are images themselves.
+    Only twelve parameters pass through the scattering; the image is linear in its harmonics, so their slopes are images themselves.
     """
 
     def one(u):
