@@ -9,25 +9,15 @@ import numpy as np
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What may be spent: ``share`` of all ``requests`` may be measured. Spending ahead of that pace makes measuring dearer.
-
-    The price is on the predicted error: a request is worth measuring if its error exceeds the tolerance times `price`, which grows by the
-    factor ``steepness`` for each measurement that the session is ahead of its share. So the budget goes to the requests that the twin is
-    least sure of, and is spread over the session, as the column drifts.
-    """
+    """What may be spent: ``share`` of all ``requests`` may be measured, and ``reserve`` of these are kept for each place to come."""
 
     requests: int
     share: float
     reserve: int = 0
-    steepness: float = 1.35
 
-    def allows(self, measured: int, places_to_come: int = 0) -> bool:
-        """May one more be measured after ``measured`` measurements, with ``places_to_come`` new places ahead, each with its ``reserve``?"""
-        return measured + 1 <= self.share * self.requests - self.reserve * places_to_come
-
-    def price(self, index: int, measured: int) -> float:
-        """Factor (at least 1) on the tolerance for request ``index`` (from 0) after ``measured`` measurements."""
-        return max(1.0, self.steepness ** (measured - self.share * index))
+    def left(self, measured: int, places_to_come: int = 0) -> int:
+        """How many more may be measured here after ``measured`` measurements, with ``places_to_come`` new places still ahead."""
+        return max(0, int(np.floor(self.share * self.requests)) - measured - self.reserve * places_to_come)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -57,36 +47,40 @@ def after_measuring(covariance: np.ndarray, noise: np.ndarray, mean: np.ndarray)
     return relative_error(covariance - explained.T @ explained, mean)
 
 
+WORTHWHILE = 0.1
+"""Share of the tolerance that measuring must take off the summed error of the requests at hand."""
+
+
 def choose(
     predicted_error: float,
     expected_after: float,
     electrons: float,
     tolerance: float,
-    followers: int,
-    allowed: bool,
+    left: int,
     distrusted: bool,
     audit: bool,
-    price: float = 1.0,
-    fading: float = 0.6,
+    lost: bool,
+    gain: float | None,
 ) -> Choice:
     """The decision for one request.
 
-    ``followers`` requests at the same place follow; each inherits ``fading`` of the loss reduction of the one before. ``electrons`` is what
-    measuring costs, ``allowed`` and ``price`` what the budget says, ``audit`` whether this one was drawn for an audit.
+    ``electrons`` is what measuring costs, ``left`` how many measurements the budget leaves here, ``audit`` whether this request was drawn for
+    one, ``lost`` whether the lattice's phase is unknown, and ``gain`` the loss that the best plan with measuring it saves against the best
+    plan without (summed relative error of this and the following requests; None where no plan was made: then of this alone).
     """
-    inherited = sum(fading**k for k in range(followers + 1))
-    gain = max(predicted_error**2 - expected_after**2, 0.0) * inherited / electrons
-    figures = (predicted_error, expected_after, gain, electrons)
+    saved = predicted_error - expected_after if gain is None else gain
+    figures = (predicted_error, expected_after, saved / electrons, electrons)
+    error = f"predicted error {predicted_error:.1%}"
     if distrusted:
         return Choice("distrusted", "the model is not trusted: every request is measured", *figures)
     if predicted_error <= tolerance:
-        if audit and allowed:
-            return Choice("audit", f"predicted error {predicted_error:.1%} is within {tolerance:.1%}; drawn for an audit", *figures)
-        return Choice("answer", f"predicted error {predicted_error:.1%} is within {tolerance:.1%}", *figures)
-    if not allowed:
-        return Choice("answer", f"predicted error {predicted_error:.1%} exceeds {tolerance:.1%}, but the budget is spent", *figures)
-    if predicted_error <= price * tolerance:
-        return Choice("answer", f"predicted error {predicted_error:.1%} exceeds {tolerance:.1%}, but less than the {price:.1f} times that the budget's pace asks", *figures)
-    if expected_after > 0.95 * predicted_error and followers == 0:
-        return Choice("answer", f"measuring would not help: {predicted_error:.1%} before, {expected_after:.1%} after", *figures)
-    return Choice("measure", f"predicted error {predicted_error:.1%} exceeds {tolerance:.1%}; {expected_after:.1%} expected after", *figures)
+        if audit and left > 0:
+            return Choice("audit", f"{error} is within {tolerance:.1%}; drawn for an audit", *figures)
+        return Choice("answer", f"{error} is within {tolerance:.1%}", *figures)
+    if left <= 0:
+        return Choice("answer", f"{error} exceeds {tolerance:.1%}, but the budget for this place is spent", *figures)
+    if lost:
+        return Choice("measure", f"{error}: where the lattice is, is unknown", *figures)
+    if saved > WORTHWHILE * tolerance:
+        return Choice("measure", f"{error} exceeds {tolerance:.1%}; measuring saves {saved:.1%} here and in what follows", *figures)
+    return Choice("answer", f"{error} exceeds {tolerance:.1%}, but the budget saves more on later requests here ({-saved:.1%})", *figures)

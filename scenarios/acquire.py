@@ -93,6 +93,7 @@ def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dic
         "measured": ledger.measured,
         "simulated": ledger.simulated,
         "audited": ledger.audited,
+        "focused": ledger.focused,
         "rmse": score.get("rmse"),
         "rmse_always": score.get("rmse_always"),
         "coverage90": score.get("coverage90"),

@@ -70,6 +70,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``tolerance``: the twin answers by itself where it predicts an error below this. For ``tune-and-map`` that is the RMS error of the image
     over its mean; for ``replay-titanate`` the largest standard deviation over the map, as a share of the map's range.
     ``audit_share``: the share of the answered requests that are measured all the same, as a check on the twin.
+    ``focusing``: images near focus at each new place before its first request; their dose counts, but they answer no request.
     ``max_measured_share``: no more than this share of the requests is measured, audits included (unless the model is distrusted).
     """
 
@@ -83,6 +84,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tolerance: Positive = 0.05
     audit_share: Share = 0.1
     max_measured_share: Share = 0.5
+    focusing: Annotated[int, Meta(ge=0, le=10)] = 0
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     folder: str = ""  # where relative paths start: the folder of the file it came from
 

@@ -3,17 +3,19 @@
 import dataclasses
 from typing import Any
 
-import msgspec
+import jax.numpy as jnp
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
+from learn.planning import Step
 from learn.trust import Limits, Trust
 from reconstruct.belief import Belief, prior_belief, root_of
 from reconstruct.filter import Filter, Health
 from reconstruct.images import Posterior, absorb, covariance, fit
 from twin.channels import control
 from twin.dynamics import Dynamics, command_focus, move_stage
-from twin.microscope import PARAMETERS, Microscope, counting_variance, place, raster, to_fraction
+from twin.microscope import PARAMETERS, Microscope, counting_variance, images_and_slopes, place, raster, to_fraction
 from twin.prediction import SAMPLES, Prediction, View, apart, drift_of, evaluate, numbers, predict, view
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
@@ -89,6 +91,26 @@ class Following:
         states = belief.sample(SAMPLES, generator)
         fields = self.discrepancy.sample(self._pixels(request.scan), SAMPLES, generator)
         return predict(self.microscope, states, request, fields, self.inflation.factor), request
+
+    def steps(self, settings: list[dict[str, float]], scan: Scan, times: list[int]) -> list[Step]:
+        """What planning needs to know of requests with these settings at ``times`` (ns from now): linearised at the belief's mean."""
+        belief, layout = self.belief, self.microscope.layout
+        drift = drift_of(layout, belief.mean)
+        views = [view(self.microscope, one, scan, drift) for one in settings]
+        points = np.stack([request.matrix @ belief.mean + request.offset for request in views])
+        size = 1 << (len(points) - 1).bit_length()
+        padded = np.concatenate([points, np.repeat(points[-1:], size - len(points), axis=0)])
+        pixels, slopes = images_and_slopes(
+            self.microscope, jnp.asarray(padded), jnp.asarray(views[0].grid), jnp.asarray(views[0].black, dtype=jnp.float64)
+        )
+        relative = self.discrepancy.covariance(self._pixels(scan))
+        steps = []
+        for number, request in enumerate(views):
+            image, slope = np.asarray(pixels[number]), np.asarray(slopes[number])
+            interval = (times[number] - (times[number - 1] if number else 0)) * 1e-9
+            transition, factor = self.dynamics.discretise(interval)
+            steps.append(_step(self.microscope, request, image, slope, relative, transition, factor))
+        return steps
 
     def assimilate(self, frame: Frame, prediction: Prediction, index: int, learn: bool = True) -> tuple[Answer, Posterior, np.ndarray]:
         """The answer from belief and frame; with ``learn`` the belief, the discrepancy and the trust take it in.
@@ -208,6 +230,27 @@ class Following:
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
         self.filter.health = {name: Health(**health) for name, health in values["health"].items()}
+
+
+def _step(microscope: Microscope, request: View, image: np.ndarray, slope: np.ndarray, relative: np.ndarray, transition, factor) -> Step:
+    """A request for planning, from its ``image`` [pixels], ``slope`` [pixels, p] and relative discrepancy [pixels, pixels]."""
+    signal = np.maximum(image, 0.0)
+    own = signal[:, None] * relative * signal[None, :]
+    noise = counting_variance(microscope.calibration, request.scan, signal)
+    root = np.linalg.cholesky(own + np.diag(noise))
+    scale = len(image) * image.mean() ** 2
+    white = solve_triangular(root, np.concatenate([slope, own], axis=1), lower=True, check_finite=False)
+    seen, explained = white[:, : slope.shape[1]], white[:, slope.shape[1] :]
+    return Step(
+        transition=transition,
+        noise=factor @ factor.T,
+        door=request.matrix,
+        weight=slope.T @ slope / scale,
+        information=seen.T @ seen,
+        floor=float(np.trace(own)) / scale,
+        floor_measured=float(max(np.trace(own) - (explained**2).sum(), 0.0)) / scale,
+        ceiling=2.0 * float(image.var()) / image.mean() ** 2,
+    )
 
 
 def _patterns(shape: tuple[int, int]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from instrument.interface import Instrument
 from instrument.journal import Journal
 from learn.design import Budget, Choice, after_measuring, choose, relative_error
+from learn.planning import best_plan
 from scenarios.progress import Progress
 from scenarios.requests import Move, Request
 from scenarios.scenario import Scenario
@@ -19,6 +20,15 @@ from twin.records import Frame, Scan
 
 Policy = Literal["decide", "always", "random", "sensors", "blind"]
 """Who decides: the twin; always measure; measure at random; never measure; decide, but never learn from images. The last four are controls."""
+
+HORIZON = 9
+"""Requests that are planned for at once: all plans over them are compared, and their number doubles with each."""
+
+
+FOCUS = (-40.0, 10.0, -20.0, 30.0)
+"""Defocus (angstrom) of the images taken for focusing, in turn: near focus, where columns are sharp, and on both sides of it."""
+FOCUS_SPACING = 1.0
+FOCUS_KEY = 1_000_000
 
 
 @dataclasses.dataclass
@@ -33,6 +43,7 @@ class Ledger:
     measured: int = 0
     simulated: int = 0
     audited: int = 0
+    focused: int = 0
 
     @property
     def spent(self) -> float:
@@ -80,8 +91,11 @@ class Walk:
             self._checkpoint()
 
     def _one(self, request: Request) -> None:
-        if request.first and request.site in self.moves:
-            self._move(self.moves[request.site])
+        if request.first:
+            if request.site in self.moves:
+                self._move(self.moves[request.site])
+            if self.policy in ("decide", "always", "blind"):
+                self._focus(request)
         self._wait(self.start + int(request.seconds * 1e9))
         following = self.following
         now = following.belief.time
@@ -96,7 +110,7 @@ class Walk:
         if choice.measures:
             frame, at = self._measure(settings, step)
             row = self.journal.append_frame(frame)
-            self._account(frame, request, choice)
+            self._account(frame, audit=choice.decision == "audit")
             fused, posterior, data = following.assimilate(frame, prediction, request.index, learn=self.policy != "blind")
             if self.policy != "blind":
                 answer = fused
@@ -129,17 +143,49 @@ class Walk:
         if self.policy in ("always", "random", "sensors"):
             wanted = self.policy == "always" or request.index in self.chosen
             return Choice("measure" if wanted else "answer", f"policy: {self.policy}", before, after, 0.0, electrons)
+        left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
+        lost = bool(following.belief.lost)
+        gain = None
+        if left > 0 and not lost and not distrusted and before > self.scenario.tolerance:
+            gain = self._look_ahead(request, left)
         return choose(
             before,
             after,
             electrons,
             tolerance=self.scenario.tolerance,
-            followers=request.followers,
-            allowed=self.budget.allows(self.ledger.measured, len(self.moves) - request.site),
-            price=self.budget.price(request.index, self.ledger.measured),
+            left=left,
             distrusted=distrusted,
             audit=drawn,
+            lost=lost,
+            gain=gain,
         )
+
+    def _look_ahead(self, request: Request, left: int) -> float:
+        """What measuring this request saves, it and those that follow at this place taken together."""
+        ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
+        times = [max(int((one.seconds - request.seconds) * 1e9), 0) for one in ahead]
+        settings = [self.following.tuned(one.settings) for one in ahead]
+        steps = self.following.steps(settings, self.scan, times)
+        return best_plan(self.following.belief.covariance, steps, min(left, len(steps))).gain
+
+    def _focus(self, request: Request) -> None:
+        """Images near focus before the first request at a place: where the lattice is, how it drifts, and the zeros of the optics."""
+        count = self.scenario.focusing
+        for number in range(count):
+            self._wait(self.start + int((request.seconds - FOCUS_SPACING * (count - number)) * 1e9))
+            following = self.following
+            settings = following.tuned({"C10": FOCUS[number % len(FOCUS)], "beam_shift.x": 0.0, "beam_shift.y": 0.0})
+            step = settings["C10"] - self.commanded.get("C10", 0.0)
+            key = FOCUS_KEY + 16 * request.site + number
+            belief = following.ahead(following.belief.time + int(self.scan.settle * 1e9), step)
+            prediction, _ = following.predict(belief, settings, self.scan, key)
+            frame, _ = self._measure(settings, step)
+            row = self.journal.append_frame(frame)
+            self._account(frame, focusing=True)
+            answer, _, data = following.assimilate(frame, prediction, key, learn=self.policy != "blind")
+            payload = {"site": request.site, "number": number, "settings": settings, "frame_row": row, "distrusted": following.trust.distrusted}
+            self.journal.append("focusing", payload, frame.start, {"predicted": prediction.image, "measured": data, "answer": answer.image})
+            self._note_distrust(request.index)
 
     def _move(self, move: Move) -> None:
         self._wait(self.start + int(move.seconds * 1e9))
@@ -178,14 +224,23 @@ class Walk:
     def _journal_command(self, name: str, arguments: dict[str, Any], time: int) -> None:
         self.journal.append("command", {"name": name, "args": arguments}, time)
 
-    def _account(self, frame: Frame, request: Request, choice: Choice) -> None:
+    def _account(self, frame: Frame, audit: bool = False, focusing: bool = False) -> None:
         ledger, exposure = self.ledger, frame.exposure
         ledger.pixels += exposure.pixels
         ledger.flyback += exposure.flyback
         ledger.parked += exposure.parked
-        ledger.focusing += exposure.total if request.first else 0.0
-        ledger.measured += 1
-        ledger.audited += choice.decision == "audit"
+        ledger.focusing += exposure.total if focusing else 0.0
+        ledger.focused += focusing
+        ledger.measured += not focusing
+        ledger.audited += audit
+
+    def _note_distrust(self, index: int) -> None:
+        """Record once that the model is no longer trusted, and after how many images."""
+        trust = self.following.trust
+        if trust.distrusted and self.distrusted_after is None:
+            self.distrusted_after = self.ledger.measured + self.ledger.focused
+            finding = {"kind": "model_distrusted", "text": trust.broken, "evidence": {"measured": self.distrusted_after, "index": index}}
+            self.journal.append("finding", finding, self.following.belief.time)
 
     def _record(self, request, settings, choice, prediction, arrays, row, at, extra) -> None:
         following, trust = self.following, self.following.trust
@@ -213,10 +268,7 @@ class Walk:
         self.journal.append("request", payload, following.belief.time, arrays)
         belief = following.belief
         self.journal.append("state", {"time_ns": belief.time, "names": list(belief.layout.names)}, belief.time, {"mean": belief.mean, "std": belief.std})
-        if trust.distrusted and self.distrusted_after is None:
-            self.distrusted_after = self.ledger.measured
-            finding = {"kind": "model_distrusted", "text": trust.broken, "evidence": {"measured": self.ledger.measured, "index": request.index}}
-            self.journal.append("finding", finding, belief.time)
+        self._note_distrust(request.index)
         self.progress.request(
             {
                 "index": request.index,
