@@ -1,0 +1,80 @@
+"""Which of the requests at hand to measure: the plan with the least expected loss, by looking ahead.
+
+A measurement serves its own request and, through the belief, all that follow. How a covariance evolves under a plan does not depend on
+what will be seen (linear Gaussian), so every plan over the next requests can be valued beforehand: this is open-loop A-optimal
+design on a receding horizon. The loss of an answer is its expected relative RMS error.
+"""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One request to come. ``transition`` [n, n] and ``noise`` [n, n] bring the covariance there; ``door`` [p, n] leads to image parameters.
+
+    The squared relative error of an answer is ``floor`` + trace(``weight`` door P door^T), at most ``ceiling`` (an image with nothing known
+    of its place); ``information`` [p, p] is what measuring tells about the parameters, and ``floor_measured`` the error's floor then.
+    """
+
+    transition: np.ndarray
+    noise: np.ndarray
+    door: np.ndarray
+    weight: np.ndarray
+    information: np.ndarray
+    floor: float
+    floor_measured: float
+    ceiling: float
+
+    def error(self, covariance: np.ndarray, measured: bool) -> float:
+        """Expected relative RMS error with the state's ``covariance`` [n, n]."""
+        spread = float(np.einsum("ij,ji->", self.weight, self.door @ covariance @ self.door.T))
+        return float(np.sqrt(min(spread, self.ceiling) + (self.floor_measured if measured else self.floor)))
+
+    def measured(self, covariance: np.ndarray) -> np.ndarray:
+        """The state's covariance after this request was measured."""
+        seen = covariance @ self.door.T
+        inside = self.door @ seen
+        root = self.information @ np.linalg.inv(np.eye(len(inside)) + inside @ self.information)
+        after = covariance - seen @ root @ seen.T
+        return 0.5 * (after + after.T)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Least expected losses (sums of relative errors over the steps) if the first is answered, and if it is measured; and the latter's plan."""
+
+    answer_first: float
+    measure_first: float
+    measured: tuple[int, ...]
+
+    @property
+    def gain(self) -> float:
+        return self.answer_first - self.measure_first
+
+
+def best_plan(covariance: np.ndarray, steps: list[Step], most: int) -> Plan:
+    """The best plan with at most ``most`` measurements, for the case that the first request is answered and for that it is measured."""
+    answered, _ = _best(covariance, steps, 0, most, first=False)
+    measured, chosen = _best(covariance, steps, 0, most, first=True) if most > 0 else (np.inf, ())
+    return Plan(answered, measured, chosen)
+
+
+def _best(covariance: np.ndarray, steps: list[Step], number: int, most: int, first: bool | None = None) -> tuple[float, tuple[int, ...]]:
+    """Least loss over ``steps[number:]`` and the steps measured for it; ``first`` fixes what happens at this step."""
+    if number == len(steps):
+        return 0.0, ()
+    step = steps[number]
+    here = step.transition @ covariance @ step.transition.T + step.noise
+    best: tuple[float, tuple[int, ...]] = (np.inf, ())
+    if first is not True:
+        loss, later = _best(here, steps, number + 1, most)
+        best = (step.error(here, False) + loss, later)
+    if most > 0 and first is not False:
+        after = step.measured(here)
+        loss, later = _best(after, steps, number + 1, most - 1)
+        loss += step.error(after, True)
+        if loss < best[0]:
+            best = (loss, (number, *later))
+    return best
