@@ -87,11 +87,11 @@ def numbers(frames: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def apart(name: str, value: np.ndarray, origin: np.ndarray | float) -> np.ndarray:
+def apart(name: str, value: np.ndarray | float, origin: np.ndarray | float) -> np.ndarray:
     """Difference of two values of a named number; on the circle for phases, in (-pi, pi]."""
     if name in CIRCULAR:
-        return np.angle(np.exp(1j * (np.asarray(value) - origin)))
-    return np.asarray(value) - origin
+        return np.asarray(np.angle(np.exp(1j * (np.asarray(value) - origin))))
+    return np.asarray(np.asarray(value) - origin)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,5 +158,5 @@ def _interval(name: str, values: np.ndarray) -> Interval:
     count = len(values)
     centre = float(np.angle(np.exp(1j * values).mean())) if name in CIRCULAR else float(np.median(values))
     offset = np.sort(apart(name, values, centre))
-    edge = max(int(round(0.05 * (count + 1))) - 1, 0)
+    edge = max(round(0.05 * (count + 1)) - 1, 0)
     return Interval(centre, float(offset[edge]), float(offset[count - 1 - edge]), float(np.sqrt((offset**2).mean())))
