@@ -1,0 +1,36 @@
+"""A small twin that many tests share: SrTiO3, 3 x 3 cells, four to ten cells deep, one phonon configuration, ten seconds at most."""
+
+import functools
+
+from twin.gram import GramModel
+from twin.microscope import Calibration, Microscope
+from twin.smatrix import build_gram
+from twin.specimen import srtio3_unit
+from twin.state import Layout, standard_layout
+
+CELL = 3.905
+
+
+def small_layout() -> Layout:
+    """The standard state, with a crystal as thin as the model is."""
+    return standard_layout(CELL).replaced({"thickness": (28.0, 3.0)})
+
+
+@functools.cache
+def small_gram() -> GramModel:
+    return build_gram(
+        srtio3_unit(),
+        (3, 3),
+        10,
+        (4, 6, 8, 10),
+        seeds=(0,),
+        untilted_seeds=(),
+        detector=(60e-3, 90e-3),
+        gpts=128,
+        degree=3,
+    )
+
+
+@functools.cache
+def small_microscope() -> Microscope:
+    return Microscope(small_gram(), Calibration(), small_layout(), CELL)
