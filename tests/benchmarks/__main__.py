@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks NAME [--json] [--short] [--seeds N] [--jobs N]``: run a benchmark and print its numbers.
+"""``python -m tests.benchmarks NAME [--json] [--short] [--seeds N] [--jobs N] [--work FOLDER]``: run a benchmark and print its numbers.
 
 A benchmark is a module of this folder with ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``; ``holds`` is None
 for what is only told. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not, 2 no such benchmark.
@@ -87,6 +87,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--short", action="store_true", help="the part that CI runs")
     parser.add_argument("--seeds", type=int, help="how many seeds, where the benchmark has seeds")
     parser.add_argument("--jobs", type=int, help="how many processes at a time, where the benchmark has several")
+    parser.add_argument("--work", type=Path, help="folder that keeps what is finished, where the benchmark can go on")
     given = parser.parse_args(arguments)
     if given.name not in names():
         print(f"no benchmark is called {given.name!r}; there are: {', '.join(names())}", file=sys.stderr)
@@ -98,7 +99,7 @@ def main(arguments: list[str]) -> int:
 
     jax.config.update("jax_enable_x64", True)
     cases = importlib.import_module(f"tests.benchmarks.{given.name}").cases
-    options = {name: value for name in ("seeds", "jobs") if (value := getattr(given, name)) is not None}
+    options = {name: value for name in ("seeds", "jobs", "work") if (value := getattr(given, name)) is not None}
     unknown = options.keys() - inspect.signature(cases).parameters.keys()
     if unknown:
         print(f"benchmark {given.name!r} has no --{', --'.join(sorted(unknown))}; leave it out", file=sys.stderr)
