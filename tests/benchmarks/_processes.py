@@ -113,9 +113,13 @@ def killed_and_resumed(scenario: str, after: int) -> dict[str, Any]:
         shown = emtwin(["session", "show", str(broken), "--json"])
         summary = json.loads(shown.communicate(timeout=120)[0])
         again = emtwin(["acquire", "--resume", str(broken), "--json"])
-        resumed, complaint = again.communicate(timeout=600)
         straight = emtwin(["acquire", str(folder / "scenario.toml"), "--out", str(whole), "--json"])
-        expected, _ = straight.communicate(timeout=600)
+        try:
+            resumed, complaint = again.communicate(timeout=900)
+            expected, _ = straight.communicate(timeout=900)
+        finally:
+            again.kill()
+            straight.kill()
         if again.returncode not in (0, 1) or straight.returncode not in (0, 1):
             raise RuntimeError(f"resuming ended with {again.returncode}: {resumed[-500:]} {complaint[-1500:]}")
         return {
