@@ -2,9 +2,9 @@
 
 The objective is the counting likelihood (Gaussian at these counts, with the model discrepancy in its covariance) times the belief's
 prior. Its maxima are found by Levenberg-Marquardt from several starts (both signs of defocus, every place in the cell where the
-lattice's phase is unknown). Near focus an image is quadratic in defocus and Laplace's approximation fails, so the mixture of
-Laplace approximations only serves as the proposal of an adaptive importance sampler (mixture PMC: Cappe et al., Stat. Comput. 18,
-447, 2008), whose moments are the answer. They reach the belief as Estimates.
+lattice's phase is unknown). Near focus an image is quadratic in defocus and Laplace's approximation fails, so Laplace's
+approximation of each maximum only serves as the proposal of an adaptive importance sampler (Cappe et al., Stat. Comput. 18, 447, 2008),
+along the directions that the image determines. Its moments are the answer. They reach the belief as Estimates.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import logsumexp
+from scipy.special import gammaln, logsumexp
 
 from reconstruct.belief import Belief, Estimate, triangular
 from reconstruct.filter import assimilate
@@ -25,9 +25,9 @@ from twin.records import Scan
 
 ITERATIONS = 12
 MODES = 4
-DRAWS = 2 * BATCH
+DRAWS = 3 * BATCH
 DEGREES = 8.0
-WIDER = 1.25
+WIDER = 1.15
 """By how much Laplace's factors grow each time the sampler finds that they do not describe the posterior."""
 
 
@@ -78,38 +78,34 @@ def fit(
         whiten = np.linalg.inv(root)
         found, cost, slopes = _climb(microscope, request, data, whiten, prior_means[parents], prior_factors[parents], found)
         best = found[int(np.argmin(cost))]
-    first_parents = parents
-    weights, means, factors, parents = _laplace(found, cost - np.log(belief.weights[parents]), slopes, prior_factors, parents)
+    log_weights = np.log(belief.weights)
+    modes = _maxima(found, cost - log_weights[parents], slopes, prior_means, prior_factors, parents, log_weights)
     if belief.lost:
-        weights, means, factors, parents = _in_one_cell(weights, means, factors, parents, microscope.cell)
+        modes = _in_one_cell(modes, prior_means, prior_factors, microscope.cell)
     top = int(np.argmin(cost))
     lam = 1.0 / (1.0 + np.linalg.eigvalsh(slopes[top].T @ slopes[top]))
     expected = evaluate(microscope, found[top][None, :], request)[0]
     residual = data - expected
-    owner = first_parents[top]
+    owner = parents[top]
     plain = root @ slopes[top]
     moved = np.linalg.solve(prior_factors[owner], found[top] - prior_means[owner])
-    parent = parents[0]
-    apart = np.linalg.solve(prior_factors[parent], means[0] - prior_means[parent])
     learnt = float((1.0 - lam).sum())
 
-    def log_target(u):
-        pixels = evaluate(microscope, u, request)
-        misfit = ((data[None, :] - pixels) @ whiten.T) ** 2
-        prior = _log_mixture(u, belief.weights, prior_means, prior_factors, None)
-        return -0.5 * misfit.sum(axis=1) + prior
+    def misfit(u):
+        return (((data[None, :] - evaluate(microscope, u, request)) @ whiten.T) ** 2).sum(axis=1)
 
-    weights, means, factors, effective = _refine(log_target, weights, means, factors, generator)
+    modes = sorted((_refined(mode, misfit, prior_means, prior_factors, generator) for mode in modes), key=lambda mode: -mode.evidence)
+    weights = np.exp(np.array([mode.evidence - modes[0].evidence for mode in modes]))
     return Posterior(
-        weights=weights,
-        means=means,
-        factors=factors,
-        parents=parents,
+        weights=weights / weights.sum(),
+        means=np.stack([mode.mean(prior_means, prior_factors) for mode in modes]),
+        factors=np.stack([mode.factor(prior_factors) for mode in modes]),
+        parents=np.array([mode.parent for mode in modes]),
         misfit=float(((whiten @ residual) ** 2).sum()),
         dof=float(len(data) - learnt),
-        tension=float(apart @ apart),
+        tension=float(modes[0].place @ modes[0].place),
         learnt=learnt,
-        effective=effective,
+        effective=modes[0].effective,
         residual=residual,
         image=expected,
         slopes=plain,
@@ -254,92 +250,116 @@ def _levenberg(
     return prior_means + jnp.einsum("sij,sj->si", prior_factors, z), cost, slopes
 
 
-def _laplace(found, cost, slopes, prior_factors, parents):
-    """Distinct maxima with weights by Laplace's evidence, heaviest first: weights [k], means [k, p], factors [k, p, p], parents [k]."""
-    roots, logs = [], []
-    for place_ in range(len(found)):
-        normal = slopes[place_].T @ slopes[place_] + np.eye(found.shape[1])
-        inverse = np.linalg.cholesky(np.linalg.inv(normal))
-        roots.append(triangular(prior_factors[parents[place_]] @ inverse))
-        logs.append(-cost[place_] + np.log(np.diag(inverse)).sum())
-    order = [int(i) for i in np.argsort(-np.array(logs))]
-    kept: list[int] = []
-    for i in order:
-        near = any(np.abs(np.linalg.solve(roots[j], found[i] - found[j])).max() < 1.0 for j in kept)
-        if not near and len(kept) < MODES and logs[i] > logs[order[0]] - 12.0:
-            kept.append(i)
-    chosen = np.array([logs[i] for i in kept])
-    weights = np.exp(chosen - chosen.max())
-    return weights / weights.sum(), found[kept], np.stack([roots[i] for i in kept]), np.asarray(parents)[kept]
+@dataclasses.dataclass(frozen=True)
+class _Mode:
+    """One maximum, in coordinates where the prior of component ``parent`` is the unit Gaussian: ``place`` [p], and along the orthonormal
+    ``axes`` [p, p] a covariance root: ``root`` [r, r] for the first r axes, which the image determines, ``left`` [p - r] for the others.
+    """
+
+    parent: int
+    place: np.ndarray
+    axes: np.ndarray
+    root: np.ndarray
+    left: np.ndarray
+    evidence: float
+    log_weight: float = 0.0
+    effective: float = 0.0
+
+    @property
+    def seen(self) -> np.ndarray:
+        return self.axes[:, : len(self.root)]
+
+    def mean(self, prior_means, prior_factors) -> np.ndarray:
+        return prior_means[self.parent] + prior_factors[self.parent] @ self.place
+
+    def factor(self, prior_factors) -> np.ndarray:
+        root = np.concatenate([self.seen @ self.root, self.axes[:, len(self.root) :] * self.left[None, :]], axis=1)
+        return triangular(prior_factors[self.parent] @ root)
+
+    def apart(self, place: np.ndarray) -> float:
+        """Largest distance of another place along the axes, in this mode's standard deviations."""
+        along = self.axes.T @ (place - self.place)
+        inside = np.linalg.solve(self.root, along[: len(self.root)])
+        return float(np.abs(np.concatenate([inside, along[len(self.root) :] / self.left])).max())
 
 
-def _in_one_cell(weights, means, factors, parents, cell: float):
-    """The same maxima moved by whole cells next to the heaviest; those that turn out to be one and the same are joined."""
+DETERMINED = 0.8
+"""A direction whose variance the image lowers below this share of the prior's counts as determined by it, and is sampled."""
+
+
+def _maxima(found, cost, slopes, prior_means, prior_factors, parents, log_weights) -> list[_Mode]:
+    """Distinct maxima with their Laplace approximations, the one of most evidence first."""
+    modes = []
+    for point, value, slope, parent in zip(found, cost, slopes, parents, strict=True):
+        inverse, axes = np.linalg.eigh(-slope.T @ slope)
+        variance = 1.0 / (1.0 - inverse)
+        count = max(int((variance < DETERMINED).sum()), 1)
+        place = np.linalg.solve(prior_factors[parent], point - prior_means[parent])
+        modes.append(
+            _Mode(int(parent), place, axes, np.diag(np.sqrt(variance[:count])), np.sqrt(variance[count:]), float(-value + 0.5 * np.log(variance).sum()), float(log_weights[parent]))
+        )
+    modes.sort(key=lambda mode: -mode.evidence)
+    kept: list[_Mode] = []
+    for mode in modes:
+        near = any(one.parent == mode.parent and one.apart(mode.place) < 1.0 for one in kept)
+        if not near and len(kept) < MODES and mode.evidence > modes[0].evidence - 12.0:
+            kept.append(mode)
+    return kept
+
+
+def _in_one_cell(modes: list[_Mode], prior_means, prior_factors, cell: float) -> list[_Mode]:
+    """The same maxima moved by whole cells next to the first; those that turn out to be one and the same are left out."""
     places = [PARAMETERS.index("x"), PARAMETERS.index("y")]
-    means = means.copy()
-    means[:, places] -= cell * np.round((means[:, places] - means[:1, places]) / cell)
-    kept: list[int] = []
-    for i in range(len(means)):
-        if not any(np.abs(np.linalg.solve(factors[j], means[i] - means[j])).max() < 1.0 for j in kept):
-            kept.append(i)
-    return weights[kept] / weights[kept].sum(), means[kept], factors[kept], parents[kept]
+    home = modes[0].mean(prior_means, prior_factors)
+    kept: list[_Mode] = []
+    for mode in modes:
+        point = mode.mean(prior_means, prior_factors)
+        point[places] -= cell * np.round((point[places] - home[places]) / cell)
+        moved = dataclasses.replace(mode, place=np.linalg.solve(prior_factors[mode.parent], point - prior_means[mode.parent]))
+        if not any(one.parent == moved.parent and one.apart(moved.place) < 1.0 for one in kept):
+            kept.append(moved)
+    return kept
 
 
-def _log_mixture(u, weights, means, factors, degrees):
-    """Log density of a mixture of Gaussians (or Student's t with ``degrees`` of freedom) at u [s, n]."""
-    terms = []
-    for weight, mean, factor in zip(weights, means, factors, strict=True):
-        z = np.linalg.solve(factor, (u - mean[None, :]).T)
-        square = (z**2).sum(axis=0)
-        body = -0.5 * square if degrees is None else -0.5 * (degrees + len(mean)) * np.log1p(square / degrees)
-        terms.append(np.log(max(weight, 1e-300)) + body - np.log(np.diag(factor)).sum())
-    return logsumexp(np.stack(terms), axis=0)
+def _refined(mode: _Mode, misfit, prior_means, prior_factors, generator: np.random.Generator) -> _Mode:
+    """The mode with moments and evidence by adaptive importance sampling along the directions that the image determines.
 
-
-def _refine(log_target, weights, means, factors, generator):
-    """Moments of the target by adaptive importance sampling from the mixture; the proposal is widened, Student-tailed, and adapted once."""
-    effective = 0.0
-    n = means.shape[1]
-    proposal = (0.9 * weights + 0.1 / len(weights), means, 1.1 * factors)
+    Only these: along the others posterior and prior agree, and a covariance estimated there from samples would be taken for information.
+    """
+    r = len(mode.root)
+    centre, root = np.zeros(r), WIDER * mode.root
+    base = mode.place - mode.seen @ (mode.seen.T @ mode.place)
+    start = mode.seen.T @ mode.place
+    result = mode
     for _ in range(2):
-        which = np.repeat(np.arange(len(weights)), np.maximum(1, np.round(proposal[0] * DRAWS).astype(int)))[:DRAWS]
-        which = np.concatenate([which, np.zeros(DRAWS - len(which), dtype=int)])
-        normal = generator.standard_normal((DRAWS, n))
+        normal = generator.standard_normal((DRAWS, r))
         tails = np.sqrt(DEGREES / generator.chisquare(DEGREES, DRAWS))
-        u = proposal[1][which] + np.einsum("sij,sj->si", proposal[2][which], normal) * tails[:, None]
-        logs = log_target(u) - _log_mixture(u, *proposal, DEGREES)
-        importance = np.exp(logs - logsumexp(logs))
+        moved = centre[None, :] + (normal @ root.T) * tails[:, None]
+        z = base[None, :] + (start[None, :] + moved) @ mode.seen.T
+        target = -0.5 * misfit(prior_means[mode.parent][None, :] + z @ prior_factors[mode.parent].T) - 0.5 * (z**2).sum(axis=1)
+        square = (normal * tails[:, None]) ** 2
+        proposal = (
+            gammaln(0.5 * (DEGREES + r)) - gammaln(0.5 * DEGREES) - 0.5 * r * np.log(DEGREES * np.pi)
+            - np.log(np.abs(np.diag(root))).sum() - 0.5 * (DEGREES + r) * np.log1p(square.sum(axis=1) / DEGREES)
+        )  # fmt: skip
+        logs = target - proposal
+        total = logsumexp(logs)
         # truncated at the square root of the sample size times the mean (Ionides, J. Comput. Graph. Stat. 17, 295, 2008): one lucky draw
         # in a thin tail of the proposal must not be the answer
-        importance = np.minimum(importance, 1.0 / np.sqrt(DRAWS))
+        importance = np.minimum(np.exp(logs - total), 1.0 / np.sqrt(DRAWS))
         importance /= importance.sum()
-        round_effective = 1.0 / (importance**2).sum()
-        if round_effective < 2.5 * n:
-            # too few samples carry the weight to trust their covariance: keep Laplace's shape, wider, and look again from there
-            factors = WIDER * factors
-            proposal = (proposal[0], means, WIDER * factors)
+        effective = 1.0 / (importance**2).sum()
+        if effective < 4.0 * r:
+            root = WIDER * root
+            result = dataclasses.replace(result, root=WIDER * result.root)
             continue
-        effective = round_effective
-        owner = np.stack([_log_mixture(u, [w], [m], [f], DEGREES) for w, m, f in zip(*proposal, strict=True)])
-        share = np.exp(owner - logsumexp(owner, axis=0)[None, :]) * importance[None, :]
-        new_weights, new_means, new_factors = [], [], []
-        for k in range(len(weights)):
-            total = share[k].sum()
-            members = 1.0 / ((share[k] / total) ** 2).sum() if total > 1e-12 else 0.0
-            if members < 2.5 * n:
-                new_weights.append(max(total, 1e-9))
-                new_means.append(means[k])
-                new_factors.append(factors[k])
-                continue
-            mean = share[k] @ u / total
-            apart = (u - mean[None, :]) * np.sqrt(share[k] / total)[:, None]
-            shrink = n / (members + n)
-            root = np.concatenate([np.sqrt(1 - shrink) * apart.T, np.sqrt(shrink) * factors[k]], axis=1)
-            new_weights.append(total)
-            new_means.append(mean)
-            new_factors.append(triangular(root))
-        weights = np.array(new_weights) / sum(new_weights)
-        means, factors = np.stack(new_means), np.stack(new_factors)
-        proposal = (0.9 * weights + 0.1 / len(weights), means, 1.1 * factors)
-    return weights, means, factors, effective
-
+        mean = importance @ moved
+        apart = (moved - mean[None, :]) * np.sqrt(importance)[:, None]
+        shrink = r / (effective + r)
+        lower = triangular(np.concatenate([np.sqrt(1.0 - shrink) * apart.T, np.sqrt(shrink) * mode.root], axis=1))
+        evidence = float(total - np.log(DRAWS) - 0.5 * r * np.log(2 * np.pi) + np.log(mode.left).sum())
+        result = dataclasses.replace(
+            mode, place=base + mode.seen @ (start + mean), root=lower, evidence=evidence + mode.log_weight, effective=float(effective)
+        )
+        centre, root = mean, WIDER * lower
+    return result

@@ -6,7 +6,8 @@ from reconstruct.belief import Belief
 from twin.microscope import PARAMETERS
 from twin.prediction import BATCH, View
 
-STARTS = 8
+STARTS = 6
+STARTS_LOST = 14
 _OPTICS = tuple(PARAMETERS.index(name) for name in ("C10", "C12a", "C12b"))
 _PLACE = (PARAMETERS.index("x"), PARAMETERS.index("y"))
 APART_OPTICS = 15.0
@@ -36,7 +37,7 @@ def starts(microscope, request: View, belief: Belief, prior_means, prior_factors
     images = evaluate(microscope, candidates, request)
     if belief.lost and spans:
         candidates, images = _registered(candidates, images, data, request, prior_means[owners], microscope.cell)
-    return _best_apart(candidates, owners, _misfit(images, data), microscope.cell)
+    return _best_apart(candidates, owners, _misfit(images, data), microscope.cell, STARTS_LOST if belief.lost else STARTS)
 
 
 def _spans_cells(request: View, cell: float) -> bool:
@@ -72,7 +73,7 @@ def _misfit(images, data):
     return ((wanted[None, :] - scale[:, None] * centred) ** 2).sum(axis=1)
 
 
-def _best_apart(candidates, owners, score, cell):
+def _best_apart(candidates, owners, score, cell, most):
     components = int(owners.max()) + 1
     kept: list[int] = []
     for i in np.argsort(score):
@@ -81,8 +82,8 @@ def _best_apart(candidates, owners, score, cell):
         near = (np.hypot(dx, dy) < APART_PLACE) & (np.abs(apart[:, _OPTICS]) < APART_OPTICS).all(axis=1)
         if not near.any():
             kept.append(int(i))
-        if len(kept) == STARTS:
+        if len(kept) == most:
             break
     # the first candidates are the components' means: followed even where a draw came nearer by chance
-    kept += [k for k in range(components) if k not in kept][: max(0, 2 * STARTS - len(kept))]
+    kept += [k for k in range(components) if k not in kept][: max(0, 16 - len(kept))]
     return candidates[kept], owners[kept]

@@ -15,8 +15,8 @@ from reconstruct.filter import Filter, Health
 from reconstruct.images import Posterior, absorb, covariance, fit
 from twin.channels import control
 from twin.dynamics import Dynamics, command_focus, move_stage
-from twin.microscope import PARAMETERS, Microscope, counting_variance, images_and_slopes, place, raster, to_fraction
-from twin.prediction import SAMPLES, Prediction, View, apart, drift_of, evaluate, numbers, predict, view
+from twin.microscope import PARAMETERS, Microscope, black_scale, counting_variance, images_and_slopes, place, raster, to_fraction
+from twin.prediction import SAMPLES, Prediction, View, apart, drift_of, evaluate, numbers, predict, undetected, view
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
@@ -126,11 +126,17 @@ class Following:
         if posterior.parents[0] == len(self.belief.weights):
             posterior = dataclasses.replace(posterior, tension=posterior.tension - 2.0 * float(np.log(SURPRISE)))
         after = absorb(belief, request, posterior)
-        answer = self._fuse(after, request, data, generator)
+        answer = self._fuse(after, request, self._freed(after, data, frame.scan), generator)
         if learn:
             self.belief = after
             self._learn(request, posterior, data, prediction)
         return answer, posterior, data.reshape(frame.scan.shape)
+
+    def _freed(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
+        """Measured fractions with the detector's gain and level, as believed, taken out."""
+        layout = self.microscope.layout
+        level = belief.mean[layout.index("black")] * black_scale(self.microscope.calibration, scan)
+        return (data - level) * np.exp(-belief.mean[layout.index("gain")])
 
     def _hedged(self) -> Belief:
         """The belief with a little weight on the optics having jumped, or an earlier image having been misread."""
@@ -151,7 +157,7 @@ class Following:
     def _fuse(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
         """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
         states = belief.sample(SAMPLES, generator)
-        plain = evaluate(self.microscope, states @ request.matrix.T + request.offset[None, :], request)
+        plain = evaluate(self.microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
         mean = plain.mean(axis=0)
         scattered = plain - mean[None, :]
         of_state = scattered.T @ scattered / (len(plain) - 1)
@@ -171,7 +177,7 @@ class Following:
             self._pixels(request.scan), expected, posterior.innovation, posterior.slopes, noise
         )
         if not was_lost:
-            self.inflation = self.inflation.learnt(self._checked(request, prediction, data, noise))
+            self.inflation = self.inflation.learnt(self._checked(request, prediction, self._freed(self.belief, data, request.scan), noise))
         root = np.linalg.cholesky(
             np.diag(noise)
             + self.limits.discrepancy**2 * expected[:, None] * self.discrepancy.correlation(self._pixels(request.scan)) * expected[None, :]

@@ -37,7 +37,13 @@ class Channel(msgspec.Struct, frozen=True):
 
 
 CONTROLS: tuple[Control, ...] = (
-    Control("C10", "angstrom", -2000.0, 2000.0, "defocus coefficient asked of the objective lens, relative to the user's zero"),
+    Control(
+        "C10",
+        "angstrom",
+        -2000.0,
+        2000.0,
+        "defocus coefficient asked of the objective lens, relative to the user's zero",
+    ),
     Control("C12.a", "angstrom", -500.0, 500.0, "two-fold astigmatism asked of the stigmator, cosine part"),
     Control("C12.b", "angstrom", -500.0, 500.0, "two-fold astigmatism asked of the stigmator, sine part"),
     Control("beam_shift.x", "angstrom", -500.0, 500.0, "position of the scan's centre asked of the deflectors"),
@@ -58,7 +64,13 @@ CHANNELS: tuple[Channel, ...] = (
     Channel("C12.b.commanded", "angstrom", "echo", 1.0),
     Channel("beam_shift.x.commanded", "angstrom", "echo", 10.0),
     Channel("beam_shift.y.commanded", "angstrom", "echo", 10.0),
-    Channel("gun.high_tension", "volt", "measured", 10.0, "through a divider: biased by up to a few parts in a thousand, and coarse"),
+    Channel(
+        "gun.high_tension",
+        "volt",
+        "measured",
+        10.0,
+        "through a divider: biased by up to a few parts in a thousand, and coarse",
+    ),
     Channel("gun.emission", "ampere", "measured", 1.0, "emission is not beam current"),
     Channel("gun.pressure", "pascal", "measured", 0.1),
     Channel("column.pressure", "pascal", "measured", 0.1),
@@ -70,8 +82,20 @@ CHANNELS: tuple[Channel, ...] = (
     Channel("room.pressure", "pascal", "measured", 0.1),
     Channel("field.x", "tesla", "measured", 100.0, "stray magnetic field, mains included"),
     Channel("field.y", "tesla", "measured", 100.0, "stray magnetic field, mains included"),
-    Channel("stage.x", "angstrom", "measured", 10.0, "encoder: fine steps, but the specimen is elsewhere by tenths of a micron"),
-    Channel("stage.y", "angstrom", "measured", 10.0, "encoder: fine steps, but the specimen is elsewhere by tenths of a micron"),
+    Channel(
+        "stage.x",
+        "angstrom",
+        "measured",
+        10.0,
+        "encoder: fine steps, but the specimen is elsewhere by tenths of a micron",
+    ),
+    Channel(
+        "stage.y",
+        "angstrom",
+        "measured",
+        10.0,
+        "encoder: fine steps, but the specimen is elsewhere by tenths of a micron",
+    ),
     Channel("stage.z", "angstrom", "measured", 1.0),
     Channel("stage.alpha", "radian", "measured", 1.0),
     Channel("stage.beta", "radian", "measured", 1.0),

@@ -33,12 +33,16 @@ PARAMETERS = (
     "tilt.x",
     "tilt.y",
     "source",
+    "tail",
     "focal_spread",
     "gain",
     "black",
     *FIELD,
 )
 """What an image depends on, in this order: aberrations and positions in angstrom, tilts in radian, log gain, black level in counts, relative field."""
+
+TAIL_WIDTH = 3.0
+"""How much wider than its core the source's tails are, rms to rms."""
 
 _ABERRATIONS = tuple(name for name in PARAMETERS if name in NAMES)
 
@@ -150,7 +154,9 @@ def _plain(microscope: Microscope, waves: Array, rest: Float[Array, " r"], grid:
     centre = rest[np.array([_PLACE["x"], _PLACE["y"]])]
     turn = 2.0 * jnp.pi * (jnp.asarray(microscope.gram.g, dtype=jnp.float64) @ centre)
     found = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
-    return image(microscope.gram, found, grid, rest[_PLACE["source"]]).astype(jnp.float64)
+    core = image(microscope.gram, found, grid, rest[_PLACE["source"]]).astype(jnp.float64)
+    wide = image(microscope.gram, found, grid, TAIL_WIDTH * rest[_PLACE["source"]]).astype(jnp.float64)
+    return core + rest[_PLACE["tail"]] * (wide - core)
 
 
 def _factor(microscope: Microscope, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]) -> Float[Array, " pixels"]:

@@ -9,7 +9,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
-from twin.microscope import Microscope, black_scale, images, place, raster
+from twin.microscope import PARAMETERS, Microscope, black_scale, images, place, raster
 from twin.records import Scan
 from twin.state import Layout
 
@@ -59,6 +59,13 @@ def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> n
         )
         out.append(np.asarray(pixels)[: len(part)])
     return np.concatenate(out)
+
+
+def undetected(parameters: np.ndarray) -> np.ndarray:
+    """The same parameters [..., p] with a detector whose gain and level are nominal: answers are fractions of the beam, not readings of them."""
+    parameters = np.array(parameters)
+    parameters[..., [PARAMETERS.index("gain"), PARAMETERS.index("black")]] = 0.0
+    return parameters
 
 
 def numbers(frames: np.ndarray) -> dict[str, np.ndarray]:
@@ -134,12 +141,12 @@ class Prediction:
 def predict(
     microscope: Microscope, states: np.ndarray, request: View, fields: np.ndarray, inflation: float = 1.0
 ) -> Prediction:
-    """Mean and covariance of an image and of its named numbers.
+    """Mean and covariance of an image, as a fraction of the incident beam, and of its named numbers.
 
     ``states`` [s, n] are draws from the belief, ``fields`` [s, pixels] draws of the relative discrepancy, ``inflation`` a factor on all
     standard deviations that checked predictions have taught.
     """
-    plain = evaluate(microscope, states @ request.matrix.T + request.offset[None, :], request)
+    plain = evaluate(microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
     samples = plain * (1.0 + fields)
     mean = samples.mean(axis=0)
     scattered = (samples - mean[None, :]) * inflation

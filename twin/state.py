@@ -122,6 +122,7 @@ def standard_layout(cell: float = 3.905) -> Layout:
             Entry("tilt.x", "radian", 0.0, 2.0e-3),
             Entry("tilt.y", "radian", 0.0, 2.0e-3),
             Entry("source", a, 0.35, 0.06, "rms radius per axis of the source's image on the specimen"),
+            Entry("tail", "1", 0.06, 0.06, "share of the current in the source's tails, taken as a second Gaussian three times as wide"),
             Entry("focal_spread", a, 27.0, 6.0, "rms spread of focus, from the energy spread and the supplies' ripple"),
             Entry("gain", "1", 0.0, 0.03, "logarithm of detector gain times dose over their nominal product"),
             Entry("black", "count", 0.0, 5.0, "detector level without beam, from its nominal value"),
