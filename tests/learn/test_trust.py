@@ -1,0 +1,65 @@
+"""Trust: lost for each reason alone, kept in a healthy stream."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from learn.trust import Limits, Trust
+
+HEALTHY = {"misfit_excess": 0.0, "discrepancy_above": 0.01, "tension": 6.0, "learnt": 6.0, "inflation": 1.0}
+LIMITS = Limits()
+
+
+def test_nothing_wrong_keeps_it():
+    trust = Trust()
+    for _ in range(30):
+        trust = trust.heard(**HEALTHY, limits=LIMITS)
+    assert not trust.distrusted
+    assert (trust.images, trust.tension, trust.learnt) == (30, 180.0, 180.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"misfit_excess": LIMITS.misfit + 0.1}, "sigmas worse than counting"),
+        ({"discrepancy_above": LIMITS.certainty + 0.01}, "discrepancy exceeds"),
+        ({"tension": 80.0}, "an image needs parameters"),
+        ({"inflation": LIMITS.inflation + 0.01}, "times further off"),
+    ],
+)
+def test_each_limit_alone(wrong, reason):
+    trust = Trust().heard(**{**HEALTHY, **wrong}, limits=LIMITS)
+    assert trust.distrusted
+    assert reason in trust.broken
+    # and it stays lost
+    assert trust.heard(**HEALTHY, limits=LIMITS).broken == trust.broken
+
+
+def test_little_tensions_add_up():
+    """Twice the tension that is due, in each of many images: none alone is a reason."""
+    trust, images = Trust(), 0
+    while not trust.distrusted and images < 40:
+        trust, images = trust.heard(**{**HEALTHY, "tension": 14.0}, limits=LIMITS), images + 1
+    assert "images together" in trust.broken
+    assert images > 3
+
+
+def test_a_healthy_stream_is_seldom_distrusted():
+    """2,000 images in 200 sessions whose tension is chi-squared and whose misfit is normal: a stated chance of 1e-8 each must not show."""
+    generator = np.random.default_rng(0)
+    lost = 0
+    for _ in range(200):
+        trust = Trust()
+        for _ in range(10):
+            learnt = generator.uniform(3.0, 12.0)
+            tension = generator.chisquare(learnt)
+            trust = trust.heard(generator.standard_normal(), 0.02, float(tension), float(learnt), 1.0, LIMITS)
+        lost += trust.distrusted
+    assert lost == 0
+    # the same stream with a limit of one in a hundred alarms in about the share that it says, so the statistic is what it claims to be
+    loose = dataclasses.replace(LIMITS, tension=2.0)
+    alarms = sum(
+        Trust().heard(0.0, 0.0, float(generator.chisquare(8.0)), 8.0, 1.0, loose).distrusted for _ in range(4000)
+    )
+    assert 0.005 < alarms / 4000 < 0.016
