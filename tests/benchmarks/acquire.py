@@ -112,6 +112,11 @@ def cases(
     found += _sure_and_wrong(everyday, "default", judge) + _trust(told, everyday, judge)
     failed = [told[run] for run in told if isinstance(told[run], str)]
     found.append(_case(f"sessions that ended in a fault, of {len(told)}", len(failed), "sessions", "0", not failed))
+    for name, group in (("healthy", ["default"]), ("wrong", [preset for preset in presets if preset != "c30"])):
+        used = len({(run.preset, run.specimen) for run in told if run.preset in group})
+        found.append(
+            _case(f"hidden specimens that the {name} microscopes had (crystal, tilt and bend)", used, "specimens")
+        )
     found.append(
         _case("seconds of a session in a warm worker, median", _median(told, lambda one: one.result["seconds"]), "s")
     )
@@ -247,12 +252,11 @@ def _coverage(told: Found, seeds: range, judge: bool, short: bool) -> list[Case]
         drawn = np.random.default_rng(0).integers(0, len(own), (4000, len(own)))
         again = each[drawn].mean(axis=1)
         low, high = np.quantile(again, [0.025, 0.975])
-        cases_of = share * (1.0 - share) / max(float(again.var()), 1e-12)
+        total = sum(one.off.size for one in own)
+        cases_of = min(share * (1.0 - share) / max(float(again.var()), 1e-12), total)
         found.append(_case("95 % interval of that coverage (sessions drawn again), lower end", float(low), "1"))
         found.append(_case("the same, upper end", float(high), "1"))
-        found.append(
-            _case(f"independent cases that equals, of {sum(one.off.size for one in own)}", cases_of, "numbers")
-        )
+        found.append(_case(f"independent cases that equals, of {total}", cases_of, "numbers"))
     for place, name in enumerate(NUMBERS):
         value = float(np.mean([one.covered()[:, place].mean() for one in own]))
         found.append(_case(f"coverage of {name}", value, "1"))
