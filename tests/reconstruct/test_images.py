@@ -1,0 +1,161 @@
+"""The image fit where the model is perfect: errors as large as stated, the place found again, refusals that say what is wrong."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from reconstruct.belief import Belief, prior_belief, triangular
+from reconstruct.filter import assimilate
+from reconstruct.images import _door, absorb, as_estimate, covariance, fit, known
+from tests.small import CELL, small_layout, small_microscope
+from twin.microscope import PARAMETERS, Microscope, counting_variance, electrons_per_pixel
+from twin.prediction import View, evaluate, view
+from twin.records import Scan
+
+SCAN = Scan(shape=(16, 16), pixel=CELL / 16, dose=1e4)
+PIXELS = 256
+NO_DISCREPANCY = np.zeros((PIXELS, PIXELS))
+LAYOUT = small_layout().replaced(
+    {
+        "C10": (0.0, 30.0),
+        "C12a": (0.0, 12.0),
+        "C12b": (0.0, 12.0),
+        "T": (0.0, 0.01),
+        "T.lagged": (0.0, 0.01),
+        "x": (0.0, 0.3),
+        "y": (0.0, 0.3),
+    }
+)
+
+
+def microscope() -> Microscope:
+    small = small_microscope()
+    return Microscope(small.gram, small.calibration, LAYOUT, small.cell)
+
+
+def request_at(defocus: float) -> View:
+    return view(microscope(), {"C10": defocus, "beam_shift.x": 0.0, "beam_shift.y": 0.0}, SCAN, (0.0, 0.0))
+
+
+def counted(request: View, state: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Counts [ny, nx] of the twin's own image of a state: Poisson electrons, gain, level and readout as its calibration has them."""
+    calibration = microscope().calibration
+    expected = evaluate(microscope(), request.matrix @ state + request.offset, request)[0]
+    electrons = generator.poisson(np.maximum(expected, 0.0) * electrons_per_pixel(SCAN))
+    counts = calibration.gain * electrons + calibration.black + calibration.readout * generator.standard_normal(PIXELS)
+    return counts.reshape(SCAN.shape)
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """Twenty states drawn from the prior, each with one image: standardised errors by name, and misfits by degrees of freedom."""
+    generator = np.random.default_rng(11)
+    names = ("C10", "C12a", "C12b", "thickness", "source", "x", "y")
+    errors, misfits, widths = [], [], []
+    for _ in range(20):
+        belief = prior_belief(LAYOUT, 0)
+        truth = belief.sample(1, generator)[0]
+        request = request_at(generator.uniform(-100.0, 100.0))
+        found = fit(microscope(), belief, request, counted(request, truth, generator), NO_DISCREPANCY, generator)
+        after = absorb(belief, request, found)
+        places = [LAYOUT.index(name) for name in names]
+        errors.append((after.mean - truth)[places] / after.std[places])
+        widths.append(after.std[places] / belief.std[places])
+        misfits.append((found.misfit - found.dof) / np.sqrt(2 * found.dof))
+    return names, np.array(errors), np.array(misfits), np.array(widths)
+
+
+def test_errors_are_as_large_as_stated(fits):
+    names, errors, _, _ = fits
+    rms = np.sqrt((errors**2).mean(axis=0))
+    assert 0.7 < np.sqrt((errors**2).mean()) < 1.4
+    for name, value in zip(names, rms, strict=True):
+        assert 0.55 < value < 1.6, name  # 20 draws of a unit normal: 0.69 to 1.31 in nineteen cases of twenty
+    assert (np.abs(errors) < 1.645).mean() > 0.8
+
+
+def test_images_tell_where_and_how_thick_and_fit_as_they_should(fits):
+    names, _, misfits, widths = fits
+    narrowing = dict(zip(names, np.median(widths, axis=0), strict=True))
+    assert narrowing["x"] < 0.5
+    assert narrowing["thickness"] < 0.9
+    assert narrowing["C10"] < 0.8
+    assert np.abs(misfits.mean()) < 1.0
+    assert np.abs(misfits).max() < 4.5
+
+
+def test_the_place_in_the_cell_is_found_again():
+    """Near focus, where columns are sharp; with more defocus an image may suit two places."""
+    generator = np.random.default_rng(3)
+    lost_layout = LAYOUT.replaced({"C10": (0.0, 15.0), "x": (0.0, CELL / np.sqrt(12)), "y": (0.0, CELL / np.sqrt(12))})
+    instrument = dataclasses.replace(microscope(), layout=lost_layout)
+    missed = []
+    for _ in range(8):
+        belief = prior_belief(lost_layout, 0, lost=("x", "y"))
+        truth = belief.sample(1, generator)[0]
+        request = view(instrument, {"C10": float(generator.choice([-30.0, 20.0]))}, SCAN, (0.0, 0.0))
+        found = fit(instrument, belief, request, counted(request, truth, generator), NO_DISCREPANCY, generator)
+        after = absorb(belief, request, found)
+        assert after.lost == ()
+        best = after.means[int(np.argmax(after.weights))]
+        off = np.array([best[lost_layout.index(name)] - truth[lost_layout.index(name)] for name in "xy"])
+        off -= CELL * np.round(off / CELL)
+        missed.append(np.hypot(*off))
+    assert max(missed) < 0.3
+
+
+def test_an_estimate_reproduces_the_posterior():
+    """A Gaussian posterior over the image's parameters reaches the state as if the image itself had been linear."""
+    generator = np.random.default_rng(5)
+    request = request_at(30.0)
+    belief = prior_belief(LAYOUT, 0)
+    means, factors = _door(belief, request)
+    prior = factors[0] @ factors[0].T
+    scale = np.sqrt(np.diag(prior))
+    rows = generator.standard_normal((7, len(PARAMETERS))) / scale[None]
+    gain = np.linalg.solve(rows @ prior @ rows.T + 0.01 * np.eye(7), rows @ prior).T
+    left = prior - gain @ rows @ prior
+    values, vectors = np.linalg.eigh(left / scale[:, None] / scale[None])
+    root = triangular(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))[None])
+    mean = means[0] + gain @ (0.3 * generator.standard_normal(7))
+    after = assimilate(belief, as_estimate(request, means[0], factors[0], mean, root))
+    found_means, found_factors = _door(after, request)
+    np.testing.assert_allclose((found_means[0] - mean) / scale, 0.0, atol=1e-3)
+    found = found_factors[0] @ found_factors[0].T
+    np.testing.assert_allclose(found / scale[:, None] / scale[None], left / scale[:, None] / scale[None], atol=2e-3)
+    # an image says nothing of what does not reach it, and all of its news goes where the door leads
+    for name in ("HT.bias", "T.bias", "vx"):
+        assert after.std[LAYOUT.index(name)] == pytest.approx(belief.std[LAYOUT.index(name)], rel=1e-6)
+    nothing = as_estimate(request, means[0], factors[0], means[0], factors[0])
+    assert len(nothing.value) == 0
+
+
+def test_the_measured_image_scatters_as_the_covariance_says():
+    expected = np.linspace(0.01, 0.2, PIXELS)
+    relative = 0.01 * np.ones((PIXELS, PIXELS))
+    found = covariance(microscope(), expected, relative, SCAN)
+    noise = counting_variance(microscope().calibration, SCAN, expected)
+    np.testing.assert_allclose(found - np.diag(noise), 0.01 * np.outer(expected, expected))
+
+
+def test_what_is_lost_is_flat_over_the_cell():
+    belief = prior_belief(LAYOUT, 0, lost=("x",))
+    wide = known(belief)
+    assert wide.factors[0][LAYOUT.index("x"), LAYOUT.index("x")] > CELL
+    assert wide.factors[0][LAYOUT.index("y"), LAYOUT.index("y")] == pytest.approx(0.3)
+    assert known(prior_belief(LAYOUT, 0)) is not wide
+
+
+@pytest.mark.parametrize(
+    ("counts", "problem"),
+    [
+        (np.full((16, 15), 100.0), r"\(16, 15\) pixels was measured where \(16, 16\)"),
+        (np.where(np.eye(16) > 0, np.nan, 100.0), "16 pixels of the measured image are not finite"),
+        (np.full((16, 16), np.inf), "256 pixels of the measured image are not finite"),
+    ],
+)
+def test_what_is_no_image_is_refused(counts, problem):
+    belief: Belief = prior_belief(LAYOUT, 0)
+    with pytest.raises(ValueError, match=problem):
+        fit(microscope(), belief, request_at(0.0), counts, NO_DISCREPANCY, np.random.default_rng(0))

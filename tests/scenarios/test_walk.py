@@ -1,0 +1,196 @@
+"""A session on a simulated microscope in this process: it ends, its books balance, and it does the same again."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+
+from instrument.journal import Journal
+from instrument.simulated import SimulatedMicroscope, from_mapping
+from scenarios.acquire import summary
+from scenarios.progress import SilentProgress
+from scenarios.requests import plan_requests
+from scenarios.scenario import Scenario, from_dict
+from scenarios.twinning import Following
+from scenarios.walk import Walk, electrons_of
+from tests.small import small_microscope
+from twin.dynamics import standard_dynamics
+from twin.records import Scan
+from twin.sensors import standard_sensors
+
+TINY = {
+    "repeats_xy": 2,
+    "cells": 7,
+    "wedge_swing": 1.0,
+    "gpts": 96,
+    "phonon_configs": 1,
+    "slices_per_cell": 2,
+    "specimen_seed": 0,
+    "haadf_outer": 90e-3,
+}
+SCENARIO: dict[str, Any] = {
+    "name": "small",
+    "kind": "tune-and-map",
+    "tolerance": 0.1,
+    "audit_share": 0.2,
+    "focusing": 1,
+    "requests": {"count": 6, "sites": 2, "duration": 100.0, "spacing": 2.0},
+}
+
+
+FEW = {"count": 2, "sites": 1, "duration": 50.0, "spacing": 2.0}
+
+
+class Recorder(SilentProgress):
+    def __init__(self):
+        self.events = []
+
+    def request(self, event):
+        self.events.append(event)
+
+
+def session(folder, cache, policy="decide", chosen=frozenset(), seed=1, **changed) -> dict[str, Any]:
+    """A session's walk, result, rows and frames."""
+    scenario: Scenario = from_dict({**SCENARIO, **changed}, "test")
+    instrument = SimulatedMicroscope(from_mapping(TINY), seed, cache)
+    requests, moves = plan_requests(scenario.requests, seed)
+    microscope = small_microscope()
+    following = Following(microscope, standard_dynamics(microscope.layout), standard_sensors(), instrument.now(), seed)
+    progress = Recorder()
+    with Journal.create(folder) as journal:
+        walk = Walk(
+            instrument, following, scenario, requests, moves, journal, progress, instrument.now(), policy, chosen
+        )
+        walk.run()
+        rows = list(journal.rows(kind="request"))
+        frames = [journal.frame(row) for row in journal.rows("frame")]
+        checkpoints = list(journal.rows(kind="checkpoint"))
+    return {
+        "walk": walk,
+        "result": summary(walk, {}, seed, 1.0),
+        "rows": rows,
+        "frames": frames,
+        "checkpoints": checkpoints,
+        "events": progress.events,
+        "instrument": instrument,
+    }
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("specimens")
+
+
+@pytest.fixture(scope="module")
+def decided(cache, tmp_path_factory):
+    return session(tmp_path_factory.mktemp("walk") / "session", cache)
+
+
+def test_it_answers_every_request(decided):
+    result, rows = decided["result"], decided["rows"]
+    assert [row.payload["index"] for row in rows] == list(range(6))
+    assert result["measured"] + result["simulated"] == result["requests"] == 6
+    assert sum(row.payload["measured"] for row in rows) == result["measured"]
+    assert sum(row.payload["decision"] == "audit" for row in rows) == result["audited"]
+    assert result["measured"] <= 3 or result["model_distrusted"]
+    assert result["simulated"] > 0
+    assert len(decided["events"]) == 6
+    assert {row.arrays["answer"].shape for row in rows} == {(16, 16)}
+    for row in rows:
+        assert np.isfinite(row.arrays["answer"]).all()
+        assert (row.arrays["answer_std"] > 0).all()
+        for name, (centre, low, high, std) in row.payload["numbers"].items():
+            assert low <= centre <= high, name
+            assert std > 0
+
+
+def test_the_result_has_every_key(decided):
+    keys = {
+        *(
+            "schema",
+            "scenario",
+            "seed",
+            "requests",
+            "measured",
+            "simulated",
+            "audited",
+            "focused",
+            "rmse",
+            "rmse_always",
+        ),
+        *("coverage90", "dose_spent", "dose_by_purpose", "dose_saved", "model_distrusted", "distrusted_because"),
+        *("distrusted_after_measured", "seconds"),
+    }
+    assert keys <= set(decided["result"])
+    assert set(decided["result"]["dose_by_purpose"]) == {"pixels", "flyback", "parked", "focusing"}
+    assert decided["result"]["schema"] == "emtwin.acquire/1"
+
+
+def test_the_books_balance(decided):
+    result, frames = decided["result"], decided["frames"]
+    assert len(frames) == result["measured"] + result["focused"]
+    assert result["focused"] == 2
+    purpose = result["dose_by_purpose"]
+    assert result["dose_spent"] == pytest.approx(sum(frame.exposure.total for frame in frames))
+    assert result["dose_spent"] == pytest.approx(purpose["pixels"] + purpose["flyback"] + purpose["parked"])
+    assert purpose["pixels"] == pytest.approx(len(frames) * 256 * 1e4 * (3.905 / 16) ** 2)
+    assert purpose["focusing"] == pytest.approx(result["dose_spent"] * 2 / len(frames))
+    scan = Scan()
+    assert electrons_of(scan) == pytest.approx(frames[0].exposure.total)
+    assert result["dose_saved"] == pytest.approx(result["simulated"] * electrons_of(scan))
+
+
+def test_the_settings_are_those_asked_for_less_the_zeros(decided):
+    """What was commanded differs from what was asked by the optics as believed, and stays within the controls."""
+    for row in decided["rows"]:
+        asked, settings = row.payload["asked"], row.payload["settings"]
+        assert settings["beam_shift.x"] == asked["beam_shift.x"]
+        assert abs(settings["C10"]) <= 2000
+        assert abs(settings["C12.a"]) <= 500
+    measured = [row for row in decided["rows"] if row.payload["measured"]]
+    assert {row.payload["frame_row"] for row in measured} != {None}
+
+
+def test_the_same_seed_does_the_same_again(decided, cache, tmp_path):
+    again = session(tmp_path / "session", cache)
+    assert {**again["result"], "seconds": 0} == {**decided["result"], "seconds": 0}
+    for first, second in zip(decided["rows"], again["rows"], strict=True):
+        assert first.payload == second.payload
+        for name in first.arrays:
+            np.testing.assert_array_equal(first.arrays[name], second.arrays[name])
+
+
+def test_a_checkpoint_brings_everything_back(decided, cache):
+    walk, last = decided["walk"], decided["checkpoints"][-1]
+    microscope = small_microscope()
+    following = Following(microscope, standard_dynamics(microscope.layout), standard_sensors(), 0, 1)
+    following.restore(last.payload, last.arrays)
+    before, after = walk.following, following
+    assert after.belief.time == before.belief.time
+    np.testing.assert_array_equal(after.belief.means, before.belief.means)
+    np.testing.assert_array_equal(after.belief.factors, before.belief.factors)
+    np.testing.assert_array_equal(after.discrepancy.log_weights, before.discrepancy.log_weights)
+    assert (after.trust, after.inflation) == (before.trust, before.inflation)
+    assert {name: asdict(health) for name, health in after.filter.health.items()}.keys() == before.filter.health.keys()
+    with pytest.raises(ValueError, match="cannot go on from there"):
+        following.restore({**last.payload, "names": ["focus"]}, last.arrays)
+
+
+def test_controls_measure_what_they_are_told(cache, tmp_path):
+    always = session(tmp_path / "always", cache, policy="always", requests=FEW)
+    assert (always["result"]["measured"], always["result"]["simulated"]) == (2, 0)
+    assert always["result"]["dose_saved"] == 0
+    few = session(
+        tmp_path / "few", cache, policy="random", chosen=frozenset({1}), requests={**SCENARIO["requests"], "count": 3}
+    )
+    assert [row.payload["measured"] for row in few["rows"]] == [False, True]
+    assert few["result"]["focused"] == 0
+
+
+def test_it_follows_the_microscope(decided):
+    """After its measurements the twin knows optics and thickness better than its priors do."""
+    layout = decided["walk"].following.microscope.layout
+    belief = decided["walk"].following.belief
+    for name, share in (("C10", 0.9), ("thickness", 0.9)):
+        assert belief.std[layout.index(name)] < share * layout.prior_std()[layout.index(name)], name
