@@ -82,5 +82,13 @@ def choose(
     if lost:
         return Choice("measure", f"{error}: where the lattice is, is unknown", *figures)
     if saved > WORTHWHILE * tolerance:
-        return Choice("measure", f"{error} exceeds {tolerance:.1%}; measuring saves {saved:.1%} here and in what follows", *figures)
-    return Choice("answer", f"{error} exceeds {tolerance:.1%}, but the budget saves more on later requests here ({-saved:.1%})", *figures)
+        return Choice(
+            "measure",
+            f"{error} exceeds {tolerance:.1%}; measuring saves {saved:.1%} here and in what follows",
+            *figures,
+        )
+    return Choice(
+        "answer",
+        f"{error} exceeds {tolerance:.1%}, but the budget saves more on later requests here ({-saved:.1%})",
+        *figures,
+    )

@@ -40,7 +40,7 @@ class Discrepancy:
 
     def above(self, limit: float) -> float:
         """Probability that s exceeds ``limit``."""
-        return float(self.weights[AMPLITUDES > limit].sum())
+        return float(self.weights[limit < AMPLITUDES].sum())
 
     def correlation(self, positions: np.ndarray) -> np.ndarray:
         """Correlation [pixels, pixels] of the relative field at ``positions`` [pixels, 2]."""
@@ -74,7 +74,9 @@ class Discrepancy:
             root = np.linalg.cholesky(known + amplitude**2 * field)
             misfit = solve_triangular(root, scale * innovation, lower=True, check_finite=False)
             log_likelihood[place] = -0.5 * misfit @ misfit - np.log(np.diag(root)).sum()
-        return dataclasses.replace(self, log_weights=self.log_weights + log_likelihood - log_likelihood.max(), images=self.images + 1)
+        return dataclasses.replace(
+            self, log_weights=self.log_weights + log_likelihood - log_likelihood.max(), images=self.images + 1
+        )
 
 
 @functools.lru_cache(maxsize=8)
@@ -92,14 +94,16 @@ def _root(content: bytes, count: int, length: float) -> np.ndarray:
     return vectors[:, keep] * np.sqrt(values[keep])[None, :]
 
 
-def prior_discrepancy(amplitude: float = 0.055, spread: float = 0.35, length: float = 1.1) -> Discrepancy:
+def prior_discrepancy(amplitude: float = 0.06, spread: float = 0.25, length: float = 1.1) -> Discrepancy:
     """Before any image: log s normal around ``amplitude`` with standard deviation ``spread`` (natural logarithm).
 
     The default is that of thermal motion: one frozen-phonon configuration scatters by 10 to 13 % on a column of SrTiO3, a few of them averaged by
     half of that, each column on its own (its image is about an angstrom wide).
     """
     if not (amplitude > 0 and spread > 0 and length > 0):
-        raise ValueError(f"a discrepancy of amplitude {amplitude}, spread {spread} and length {length}: all must be positive")
+        raise ValueError(
+            f"a discrepancy of amplitude {amplitude}, spread {spread} and length {length}: all must be positive"
+        )
     return Discrepancy(-0.5 * (np.log(AMPLITUDES / amplitude) / spread) ** 2, length)
 
 

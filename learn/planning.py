@@ -61,7 +61,9 @@ def best_plan(covariance: np.ndarray, steps: list[Step], most: int) -> Plan:
     return Plan(answered, measured, chosen)
 
 
-def _best(covariance: np.ndarray, steps: list[Step], number: int, most: int, first: bool | None = None) -> tuple[float, tuple[int, ...]]:
+def _best(
+    covariance: np.ndarray, steps: list[Step], number: int, most: int, first: bool | None = None
+) -> tuple[float, tuple[int, ...]]:
     """Least loss over ``steps[number:]`` and the steps measured for it; ``first`` fixes what happens at this step."""
     if number == len(steps):
         return 0.0, ()

@@ -14,13 +14,15 @@ from twin.state import Layout
 
 
 def _require_x64():
-    if not jax.config.jax_enable_x64:
-        raise RuntimeError("a Belief needs double precision: set jax.config.update('jax_enable_x64', True) before building one")
+    if not jax.config.read("jax_enable_x64"):
+        raise RuntimeError(
+            "a Belief needs double precision: set jax.config.update('jax_enable_x64', True) before building one"
+        )
 
 
 def triangular(root: np.ndarray) -> np.ndarray:
     """Lower triangular square root [n, n] of root @ root.T, for root [n, m >= n]."""
-    lower = np.linalg.qr(root.T, mode="r").T
+    lower = np.asarray(np.linalg.qr(root.T, mode="r")).T
     return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)[None, :]
 
 
@@ -63,7 +65,9 @@ class Belief:
         _require_x64()
         k, n = len(self.weights), len(self.layout)
         if self.means.shape != (k, n) or self.factors.shape != (k, n, n):
-            raise ValueError(f"a belief of {k} components over {n} entries has means {self.means.shape} and factors {self.factors.shape}")
+            raise ValueError(
+                f"a belief of {k} components over {n} entries has means {self.means.shape} and factors {self.factors.shape}"
+            )
         if not (np.isfinite(self.means).all() and np.isfinite(self.factors).all() and np.isfinite(self.weights).all()):
             raise ValueError("a belief must be finite: a reading or an estimate that is not a number has reached it")
 
@@ -76,7 +80,9 @@ class Belief:
     def covariance(self) -> np.ndarray:
         """Covariance of the mixture, [n, n]."""
         apart = self.means - self.mean[None, :]
-        return np.einsum("k,kij,klj->il", self.weights, self.factors, self.factors) + np.einsum("k,ki,kj->ij", self.weights, apart, apart)
+        return np.einsum("k,kij,klj->il", self.weights, self.factors, self.factors) + np.einsum(
+            "k,ki,kj->ij", self.weights, apart, apart
+        )
 
     @property
     def std(self) -> np.ndarray:
@@ -102,7 +108,9 @@ class Belief:
     def widened(self, mean: np.ndarray, std: np.ndarray, lost: tuple[str, ...] = ()) -> "Belief":
         """After a jump of the state by ``mean`` +- ``std`` (each [n]); entries in ``lost`` have lost their place on their circle."""
         factors = np.stack([triangular(np.concatenate([factor, np.diag(std)], axis=1)) for factor in self.factors])
-        belief = dataclasses.replace(self, means=self.means + mean[None, :], factors=factors, lost=tuple(dict.fromkeys((*self.lost, *lost))))
+        belief = dataclasses.replace(
+            self, means=self.means + mean[None, :], factors=factors, lost=tuple(dict.fromkeys((*self.lost, *lost)))
+        )
         return belief.forgotten() if lost else belief
 
     def forgotten(self) -> "Belief":
@@ -130,10 +138,14 @@ class Belief:
             distance, i, j = min(_distances(means, factors))
             if distance > nearness and len(weights) <= most:
                 break
-            weights[i], means[i], factors[i] = _joined(weights[i], means[i], factors[i], weights[j], means[j], factors[j])
+            weights[i], means[i], factors[i] = _joined(
+                weights[i], means[i], factors[i], weights[j], means[j], factors[j]
+            )
             del weights[j], means[j], factors[j]
         total = sum(weights)
-        return dataclasses.replace(self, weights=np.array(weights) / total, means=np.stack(means), factors=np.stack(factors))
+        return dataclasses.replace(
+            self, weights=np.array(weights) / total, means=np.stack(means), factors=np.stack(factors)
+        )
 
 
 def prior_belief(layout: Layout, time: int, lost: tuple[str, ...] = ()) -> Belief:
@@ -153,7 +165,9 @@ def _distances(means, factors):
             apart = means[i] - means[j]
             joint = 0.5 * (factors[i] @ factors[i].T + factors[j] @ factors[j].T)
             scale = np.sqrt(np.diag(joint))
-            solved = np.linalg.solve(joint / scale[:, None] / scale[None, :] + 1e-12 * np.eye(len(scale)), apart / scale)
+            solved = np.linalg.solve(
+                joint / scale[:, None] / scale[None, :] + 1e-12 * np.eye(len(scale)), apart / scale
+            )
             yield float(np.sqrt(max(apart / scale @ solved, 0.0))), i, j
 
 

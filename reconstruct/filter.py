@@ -40,7 +40,7 @@ class Health:
 
     @property
     def verdict(self) -> str:
-        """"ok", "no evidence" (not modelled), "stuck", "future clock", "unreliable" or "silent"."""
+        """ "ok", "no evidence" (not modelled), "stuck", "future clock", "unreliable" or "silent"."""
         seen = self.used + self.outlier + self.not_a_number + self.late + self.future
         if self.ignored and not seen:
             return "no evidence"
@@ -65,7 +65,9 @@ class Filter:
         self.health: dict[str, Health] = {}
         self._channels = tuple(sensors)
         layout = dynamics.layout
-        self._rows = np.stack([sensors[name].row(layout) for name in self._channels]) if sensors else np.zeros((0, len(layout)))
+        self._rows = (
+            np.stack([sensors[name].row(layout) for name in self._channels]) if sensors else np.zeros((0, len(layout)))
+        )
         self._slopes = self._rows @ dynamics.drift
         self._step = dynamics.discretise(STEP)
 
@@ -81,12 +83,17 @@ class Filter:
         late = times >= whole * STEP
         transition, noise = self.dynamics.discretise(rest)
         return dataclasses.replace(
-            self._bins(belief, 1, transition, noise, rest, times[late] - whole * STEP, channels[late], values[late]), time=until
+            self._bins(belief, 1, transition, noise, rest, times[late] - whole * STEP, channels[late], values[late]),
+            time=until,
         )
 
     def _run(self, belief, whole, times, channels, values, first):
         early = times < whole * STEP
-        return self._bins(belief, whole, *self._step, STEP, times[early], channels[early], values[early]) if whole else belief
+        return (
+            self._bins(belief, whole, *self._step, STEP, times[early], channels[early], values[early])
+            if whole
+            else belief
+        )
 
     def _bins(self, belief, count, transition, noise, step, times, channels, values):
         """``count`` steps of one length with the readings that fall into them, padded to sizes that repeat (each shape compiles anew)."""
@@ -227,7 +234,7 @@ def _filter_bins(
         live, readings = inputs
         moved = jax.lax.cond(
             live,
-            lambda c: jax.vmap(one_bin, in_axes=(0, 0, 0, 0, None))(*c, readings),
+            lambda c: jax.vmap(one_bin, in_axes=(0, 0, 0, 0, None))(c[0], c[1], c[2], c[3], readings),
             lambda c: c,
             carry,
         )

@@ -60,11 +60,18 @@ class Posterior:
 def covariance(microscope: Microscope, expected: np.ndarray, discrepancy: np.ndarray, scan: Scan) -> np.ndarray:
     """Covariance [pixels, pixels] of measured minus expected: counting, and the relative discrepancy's ``discrepancy`` [pixels, pixels]."""
     signal = np.maximum(expected, 0.0)
-    return signal[:, None] * discrepancy * signal[None, :] + np.diag(counting_variance(microscope.calibration, scan, signal))
+    return signal[:, None] * discrepancy * signal[None, :] + np.diag(
+        counting_variance(microscope.calibration, scan, signal)
+    )
 
 
 def fit(
-    microscope: Microscope, belief: Belief, request: View, counts: np.ndarray, discrepancy: np.ndarray, generator: np.random.Generator
+    microscope: Microscope,
+    belief: Belief,
+    request: View,
+    counts: np.ndarray,
+    discrepancy: np.ndarray,
+    generator: np.random.Generator,
 ) -> Posterior:
     """Posterior over the image's parameters given ``counts`` [ny, nx]; ValueError if the image is not finite or has another shape."""
     data = _checked(microscope, request, counts)
@@ -76,7 +83,9 @@ def fit(
         expected = evaluate(microscope, best[None, :], request)[0]
         root = np.linalg.cholesky(covariance(microscope, expected, discrepancy, request.scan))
         whiten = np.linalg.inv(root)
-        found, cost, slopes = _climb(microscope, request, data, whiten, prior_means[parents], prior_factors[parents], found)
+        found, cost, slopes = _climb(
+            microscope, request, data, whiten, prior_means[parents], prior_factors[parents], found
+        )
         best = found[int(np.argmin(cost))]
     log_weights = np.log(belief.weights)
     modes = _maxima(found, cost - log_weights[parents], slopes, prior_means, prior_factors, parents, log_weights)
@@ -94,7 +103,10 @@ def fit(
     def misfit(u):
         return (((data[None, :] - evaluate(microscope, u, request)) @ whiten.T) ** 2).sum(axis=1)
 
-    modes = sorted((_refined(mode, misfit, prior_means, prior_factors, generator) for mode in modes), key=lambda mode: -mode.evidence)
+    modes = sorted(
+        (_refined(mode, misfit, prior_means, prior_factors, generator) for mode in modes),
+        key=lambda mode: -mode.evidence,
+    )
     weights = np.exp(np.array([mode.evidence - modes[0].evidence for mode in modes]))
     return Posterior(
         weights=weights / weights.sum(),
@@ -120,13 +132,21 @@ def absorb(belief: Belief, request: View, posterior: Posterior) -> Belief:
     means, factors = [], []
     for mode, parent in enumerate(posterior.parents):
         single = dataclasses.replace(
-            start, weights=np.ones(1), means=start.means[parent : parent + 1], factors=start.factors[parent : parent + 1], lost=()
+            start,
+            weights=np.ones(1),
+            means=start.means[parent : parent + 1],
+            factors=start.factors[parent : parent + 1],
+            lost=(),
         )
-        estimate = as_estimate(request, prior_means[parent], prior_factors[parent], posterior.means[mode], posterior.factors[mode])
+        estimate = as_estimate(
+            request, prior_means[parent], prior_factors[parent], posterior.means[mode], posterior.factors[mode]
+        )
         after = assimilate(single, estimate)
         means.append(after.means[0])
         factors.append(after.factors[0])
-    mixed = dataclasses.replace(start, weights=posterior.weights, means=np.stack(means), factors=np.stack(factors), lost=())
+    mixed = dataclasses.replace(
+        start, weights=posterior.weights, means=np.stack(means), factors=np.stack(factors), lost=()
+    )
     return mixed.reduced()
 
 
@@ -146,7 +166,11 @@ FLAT = 1.5
 
 
 def as_estimate(
-    request: View, prior_mean: np.ndarray, prior_factor: np.ndarray, posterior_mean: np.ndarray, posterior_factor: np.ndarray
+    request: View,
+    prior_mean: np.ndarray,
+    prior_factor: np.ndarray,
+    posterior_mean: np.ndarray,
+    posterior_factor: np.ndarray,
 ) -> Estimate:
     """The independent observation of the parameters that turns one Gaussian into the other.
 
@@ -170,10 +194,14 @@ def as_estimate(
 
 def _checked(microscope: Microscope, request: View, counts: np.ndarray) -> np.ndarray:
     if counts.shape != request.scan.shape:
-        raise ValueError(f"an image of {counts.shape} pixels was measured where {request.scan.shape} were asked for; look at the scan's settings")
+        raise ValueError(
+            f"an image of {counts.shape} pixels was measured where {request.scan.shape} were asked for; look at the scan's settings"
+        )
     if not np.isfinite(counts).all():
         bad = int((~np.isfinite(counts)).sum())
-        raise ValueError(f"{bad} pixels of the measured image are not finite numbers; it cannot be assimilated: measure it again")
+        raise ValueError(
+            f"{bad} pixels of the measured image are not finite numbers; it cannot be assimilated: measure it again"
+        )
     return to_fraction(microscope.calibration, request.scan, counts).reshape(-1)
 
 
@@ -294,9 +322,16 @@ def _maxima(found, cost, slopes, prior_means, prior_factors, parents, log_weight
         inverse, axes = np.linalg.eigh(-slope.T @ slope)
         variance = 1.0 / (1.0 - inverse)
         count = max(int((variance < DETERMINED).sum()), 1)
-        place = np.linalg.solve(prior_factors[parent], point - prior_means[parent])
         modes.append(
-            _Mode(int(parent), place, axes, np.diag(np.sqrt(variance[:count])), np.sqrt(variance[count:]), float(-value + 0.5 * np.log(variance).sum()), float(log_weights[parent]))
+            _Mode(
+                parent=int(parent),
+                place=np.linalg.solve(prior_factors[parent], point - prior_means[parent]),
+                axes=axes,
+                root=np.diag(np.sqrt(variance[:count])),
+                left=np.sqrt(variance[count:]),
+                evidence=float(-value + 0.5 * np.log(variance).sum()),
+                log_weight=float(log_weights[parent]),
+            )
         )
     modes.sort(key=lambda mode: -mode.evidence)
     kept: list[_Mode] = []
@@ -315,7 +350,9 @@ def _in_one_cell(modes: list[_Mode], prior_means, prior_factors, cell: float) ->
     for mode in modes:
         point = mode.mean(prior_means, prior_factors)
         point[places] -= cell * np.round((point[places] - home[places]) / cell)
-        moved = dataclasses.replace(mode, place=np.linalg.solve(prior_factors[mode.parent], point - prior_means[mode.parent]))
+        moved = dataclasses.replace(
+            mode, place=np.linalg.solve(prior_factors[mode.parent], point - prior_means[mode.parent])
+        )
         if not any(one.parent == moved.parent and one.apart(moved.place) < 1.0 for one in kept):
             kept.append(moved)
     return kept
@@ -336,7 +373,9 @@ def _refined(mode: _Mode, misfit, prior_means, prior_factors, generator: np.rand
         tails = np.sqrt(DEGREES / generator.chisquare(DEGREES, DRAWS))
         moved = centre[None, :] + (normal @ root.T) * tails[:, None]
         z = base[None, :] + (start[None, :] + moved) @ mode.seen.T
-        target = -0.5 * misfit(prior_means[mode.parent][None, :] + z @ prior_factors[mode.parent].T) - 0.5 * (z**2).sum(axis=1)
+        target = -0.5 * misfit(prior_means[mode.parent][None, :] + z @ prior_factors[mode.parent].T) - 0.5 * (z**2).sum(
+            axis=1
+        )
         square = (normal * tails[:, None]) ** 2
         proposal = (
             gammaln(0.5 * (DEGREES + r)) - gammaln(0.5 * DEGREES) - 0.5 * r * np.log(DEGREES * np.pi)
@@ -359,7 +398,11 @@ def _refined(mode: _Mode, misfit, prior_means, prior_factors, generator: np.rand
         lower = triangular(np.concatenate([np.sqrt(1.0 - shrink) * apart.T, np.sqrt(shrink) * mode.root], axis=1))
         evidence = float(total - np.log(DRAWS) - 0.5 * r * np.log(2 * np.pi) + np.log(mode.left).sum())
         result = dataclasses.replace(
-            mode, place=base + mode.seen @ (start + mean), root=lower, evidence=evidence + mode.log_weight, effective=float(effective)
+            mode,
+            place=base + mode.seen @ (start + mean),
+            root=lower,
+            evidence=evidence + mode.log_weight,
+            effective=float(effective),
         )
         centre, root = mean, WIDER * lower
     return result

@@ -15,7 +15,16 @@ APART_OPTICS = 15.0
 APART_PLACE = 0.7
 
 
-def starts(microscope, request: View, belief: Belief, prior_means, prior_factors, data, evaluate, generator: np.random.Generator):
+def starts(
+    microscope,
+    request: View,
+    belief: Belief,
+    prior_means,
+    prior_factors,
+    data,
+    evaluate,
+    generator: np.random.Generator,
+):
     """Starts [s, p] and the belief's component each belongs to [s], best first.
 
     Candidates are draws from the prior. Where the place in the cell is open, each is registered: its image is shifted to where it correlates
@@ -27,17 +36,23 @@ def starts(microscope, request: View, belief: Belief, prior_means, prior_factors
     shares = np.maximum(belief.weights, 0.1 / len(belief.weights))
     counts = np.floor(shares / shares.sum() * (BATCH - len(prior_means))).astype(int)
     for k, count in enumerate(counts):
-        candidates.append(prior_means[k][None, :] + generator.standard_normal((count, prior_means.shape[1])) @ prior_factors[k].T)
+        candidates.append(
+            prior_means[k][None, :] + generator.standard_normal((count, prior_means.shape[1])) @ prior_factors[k].T
+        )
         owners.append(np.full(count, k))
     candidates, owners = np.concatenate(candidates), np.concatenate(owners)
     if belief.lost and not spans:
         candidates, owners = np.repeat(candidates, 4, axis=0), np.repeat(owners, 4)
     if belief.lost:
-        candidates[:, _PLACE] = prior_means[owners][:, _PLACE] + microscope.cell * (generator.random((len(candidates), 2)) - 0.5)
+        candidates[:, _PLACE] = prior_means[owners][:, _PLACE] + microscope.cell * (
+            generator.random((len(candidates), 2)) - 0.5
+        )
     images = evaluate(microscope, candidates, request)
     if belief.lost and spans:
         candidates, images = _registered(candidates, images, data, request, prior_means[owners], microscope.cell)
-    return _best_apart(candidates, owners, _misfit(images, data), microscope.cell, STARTS_LOST if belief.lost else STARTS)
+    return _best_apart(
+        candidates, owners, _misfit(images, data), microscope.cell, STARTS_LOST if belief.lost else STARTS
+    )
 
 
 def _spans_cells(request: View, cell: float) -> bool:
@@ -60,7 +75,9 @@ def _registered(candidates, images, data, request: View, means, cell: float):
     moved[:, _PLACE[1]] -= down * request.scan.pixel
     for place in _PLACE:
         moved[:, place] -= cell * np.round((moved[:, place] - means[:, place]) / cell)
-    rolled = np.stack([np.roll(frame, (dy, dx), axis=(0, 1)) for frame, dy, dx in zip(frames, down, right, strict=True)])
+    rolled = np.stack(
+        [np.roll(frame, (dy, dx), axis=(0, 1)) for frame, dy, dx in zip(frames, down, right, strict=True)]
+    )
     return moved, rolled.reshape(len(frames), -1)
 
 

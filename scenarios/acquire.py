@@ -98,7 +98,12 @@ def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dic
         "rmse_always": score.get("rmse_always"),
         "coverage90": score.get("coverage90"),
         "dose_spent": ledger.spent,
-        "dose_by_purpose": {"pixels": ledger.pixels, "flyback": ledger.flyback, "parked": ledger.parked, "focusing": ledger.focusing},
+        "dose_by_purpose": {
+            "pixels": ledger.pixels,
+            "flyback": ledger.flyback,
+            "parked": ledger.parked,
+            "focusing": ledger.focusing,
+        },
         "dose_saved": ledger.saved,
         "model_distrusted": walk.following.trust.distrusted,
         "distrusted_because": walk.following.trust.broken or None,
@@ -108,7 +113,9 @@ def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dic
 
 
 @contextmanager
-def _microscope(scenario: Scenario, seed: int, address: str | None, progress: Progress, pool: ThreadPoolExecutor) -> Iterator[Any]:
+def _microscope(
+    scenario: Scenario, seed: int, address: str | None, progress: Progress, pool: ThreadPoolExecutor
+) -> Iterator[Any]:
     """A function that waits for the instrument and connects to it: (client, launched process or None). Both end with the context."""
     opened: list[Any] = []
     given_up = threading.Event()
@@ -156,7 +163,7 @@ def _past(folder: Path, seed: int) -> dict[str, Any]:
         last = None
         for row in journal.rows():
             if row.kind == "command":
-                commands.append((row.id, (row.payload["name"], row.payload["args"], row.time)))
+                commands.append((row.id, (row.payload["name"], row.payload["args"], row.time or 0)))
             elif row.kind == "checkpoint":
                 last = row
             elif row.kind == "resumed":

@@ -13,15 +13,16 @@ import numpy as np
 from scenarios.errors import BadInput
 from scenarios.scenario import Scenario
 from twin import smatrix
-from twin.gram import GramModel
 from twin.dynamics import Dynamics, standard_dynamics
+from twin.gram import GramModel
 from twin.microscope import Calibration, Microscope
 from twin.sensors import Sensor, standard_sensors
 from twin.specimen import srtio3_unit
 from twin.state import standard_layout
 
 DEPTHS = tuple(range(12, 33, 2))
-REPEATS = (3, 3)
+WIDTH = 11.715
+"""Angstrom that the supercell is wide at least about: three cells of SrTiO3, which holds the probe at 10 nm of defocus."""
 
 
 def cache_folder() -> Path:
@@ -44,7 +45,10 @@ def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache
     calibration = Calibration()
     cell = float(unit.cell.lengths()[0])
     symmetry = "4mm" if scenario.twin.cif is None else None
-    gram = _gram(unit, calibration, symmetry, cache, progress)
+    try:
+        gram = _gram(unit, calibration, symmetry, cache, progress)
+    except ValueError as error:
+        raise BadInput(str(scenario.cif_path() or scenario.twin.structure), str(error), "Give a structure that fits.") from None
     try:
         layout = standard_layout(cell).replaced(scenario.twin.priors)
     except ValueError as error:
@@ -60,7 +64,11 @@ def _unit_cell(scenario: Scenario):
     path = scenario.cif_path()
     if path is None:
         if scenario.twin.structure != "SrTiO3":
-            raise BadInput("twin.structure", f"no structure called {scenario.twin.structure!r} is built in", "Use 'SrTiO3', or name a CIF.")
+            raise BadInput(
+                "twin.structure",
+                f"no structure called {scenario.twin.structure!r} is built in",
+                "Use 'SrTiO3', or name a CIF.",
+            )
         return srtio3_unit()
     from twin.specimen import read_structure
 
@@ -70,15 +78,28 @@ def _unit_cell(scenario: Scenario):
         raise BadInput(str(path), str(error), "Give a CIF with an orthogonal cell, the beam along c.") from None
 
 
-def _gram(unit, calibration: Calibration, symmetry: str | None, cache: Path | None, progress: Callable[[str, float], None]):
+def _gram(
+    unit, calibration: Calibration, symmetry: str | None, cache: Path | None, progress: Callable[[str, float], None]
+):
     """The Gram model, from the cache if it is there."""
+    across = unit.cell.lengths()
+    repeats = (max(1, round(WIDTH / across[0])), max(1, round(WIDTH / across[1])))
     source = Path(smatrix.__file__).parent
     code = hashlib.sha256()
     for name in ("smatrix.py", "gram.py", "beams.py", "specimen.py", "multislice.py", "potentials.py", "lobato.py"):
         if (source / name).is_file():
             code.update((source / name).read_bytes())
     key = json.dumps(
-        [unit.get_chemical_symbols(), unit.positions.tolist(), unit.cell.tolist(), REPEATS, DEPTHS, calibration.energy, symmetry, code.hexdigest()]
+        [
+            unit.get_chemical_symbols(),
+            unit.positions.tolist(),
+            unit.cell.tolist(),
+            repeats,
+            DEPTHS,
+            calibration.energy,
+            symmetry,
+            code.hexdigest(),
+        ]
     )
     path = None if cache is None else cache / f"twin-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
     if path is not None and path.is_file():
@@ -88,11 +109,11 @@ def _gram(unit, calibration: Calibration, symmetry: str | None, cache: Path | No
         except (OSError, ValueError, KeyError) as error:
             progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
     model = smatrix.build_gram(
-        unit, REPEATS, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
+        unit, repeats, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
     )
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, **model.to_arrays())
+            np.savez(file, allow_pickle=False, **model.to_arrays())
         os.replace(file.name, path)
     return model

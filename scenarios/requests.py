@@ -54,5 +54,7 @@ def plan_requests(plan: RequestPlan, seed: int) -> tuple[list[Request], list[Mov
                 "beam_shift.x": float(radius * np.cos(angle)),
                 "beam_shift.y": float(radius * np.sin(angle)),
             }
-            requests.append(Request(len(requests), site, number == 0, size - 1 - number, float(moments[number]), settings))
+            requests.append(
+                Request(len(requests), site, number == 0, size - 1 - number, float(moments[number]), settings)
+            )
     return requests, moves

@@ -58,8 +58,17 @@ def score(rows: list[Row], scan: Scan, truth: TruthClient) -> tuple[dict[str, An
         "circular": sorted(CIRCULAR),
         "numbers": list(NUMBERS),
     }
-    arrays = {"truth": frames, "raw": raw, "errors": errors, "raw_errors": raw_errors, "standardised": standardised, "truth_times": times}
-    arrays |= {f"truth_state.{name}": np.asarray(values) for name, values in state.items() if np.asarray(values).ndim == 1}
+    arrays = {
+        "truth": frames,
+        "raw": raw,
+        "errors": errors,
+        "raw_errors": raw_errors,
+        "standardised": standardised,
+        "truth_times": times,
+    }
+    arrays |= {
+        f"truth_state.{name}": np.asarray(values) for name, values in state.items() if np.asarray(values).ndim == 1
+    }
     return summary, arrays
 
 
@@ -71,7 +80,7 @@ def main(folder: str, ticket: str) -> None:
     with TruthClient(ticket, timeout=60.0) as truth:
         summary, arrays = score(rows, Scan(**{**scenario["scan"], "shape": tuple(scenario["scan"]["shape"])}), truth)
     buffer = io.BytesIO()
-    np.savez(buffer, score=np.frombuffer(msgspec.json.encode(summary), dtype=np.uint8), **arrays)
+    np.savez(buffer, allow_pickle=False, score=np.frombuffer(msgspec.json.encode(summary), dtype=np.uint8), **arrays)
     sys.stdout.buffer.write(buffer.getvalue())
 
 

@@ -15,8 +15,17 @@ from reconstruct.filter import Filter, Health
 from reconstruct.images import Posterior, absorb, covariance, fit
 from twin.channels import control
 from twin.dynamics import Dynamics, command_focus, move_stage
-from twin.microscope import PARAMETERS, Microscope, black_scale, counting_variance, images_and_slopes, place, raster, to_fraction
-from twin.prediction import SAMPLES, Prediction, View, apart, drift_of, evaluate, numbers, predict, undetected, view
+from twin.microscope import (
+    PARAMETERS,
+    Microscope,
+    black_scale,
+    counting_variance,
+    images_and_slopes,
+    place,
+    raster,
+    to_fraction,
+)
+from twin.prediction import SAMPLES, Prediction, View, drift_of, evaluate, predict, undetected, view
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
@@ -39,7 +48,15 @@ class Answer:
 class Following:
     """A belief and what was learnt about the model, moved along by readings, commands and frames."""
 
-    def __init__(self, microscope: Microscope, dynamics: Dynamics, sensors: dict[str, Sensor], start: int, seed: int, limits: Limits | None = None):
+    def __init__(
+        self,
+        microscope: Microscope,
+        dynamics: Dynamics,
+        sensors: dict[str, Sensor],
+        start: int,
+        seed: int,
+        limits: Limits | None = None,
+    ):
         self.microscope, self.dynamics, self.seed = microscope, dynamics, seed
         self.limits = limits or Limits()
         self.filter = Filter(dynamics, sensors)
@@ -101,7 +118,10 @@ class Following:
         size = 1 << (len(points) - 1).bit_length()
         padded = np.concatenate([points, np.repeat(points[-1:], size - len(points), axis=0)])
         pixels, slopes = images_and_slopes(
-            self.microscope, jnp.asarray(padded), jnp.asarray(views[0].grid), jnp.asarray(views[0].black, dtype=jnp.float64)
+            self.microscope,
+            jnp.asarray(padded),
+            jnp.asarray(views[0].grid),
+            jnp.asarray(views[0].black, dtype=jnp.float64),
         )
         relative = self.discrepancy.covariance(self._pixels(scan))
         steps = []
@@ -112,7 +132,9 @@ class Following:
             steps.append(_step(self.microscope, request, image, slope, relative, transition, factor))
         return steps
 
-    def assimilate(self, frame: Frame, prediction: Prediction, index: int, learn: bool = True) -> tuple[Answer, Posterior, np.ndarray]:
+    def assimilate(
+        self, frame: Frame, prediction: Prediction, index: int, learn: bool = True
+    ) -> tuple[Answer, Posterior, np.ndarray]:
         """The answer from belief and frame; with ``learn`` the belief, the discrepancy and the trust take it in.
 
         Returns the answer, the posterior over the image's parameters, and the measured image as fractions. ``prediction`` was made before.
@@ -144,9 +166,9 @@ class Following:
         wide = np.zeros(len(layout))
         for name, size in JUMP.items():
             wide[layout.index(name)] = size
-        jumped = dataclasses.replace(belief, weights=np.ones(1), means=belief.mean[None, :], factors=root_of(belief.covariance)[None]).widened(
-            np.zeros(len(layout)), wide
-        )
+        jumped = dataclasses.replace(
+            belief, weights=np.ones(1), means=belief.mean[None, :], factors=root_of(belief.covariance)[None]
+        ).widened(np.zeros(len(layout)), wide)
         return dataclasses.replace(
             belief,
             weights=np.append((1.0 - SURPRISE) * belief.weights, SURPRISE),
@@ -167,7 +189,9 @@ class Following:
         gain = np.linalg.solve(total, own).T
         left = own - gain @ own
         variance = np.maximum(np.diag(of_state) + np.diag(left), 0.0)
-        return Answer((mean + gain @ (data - mean)).reshape(request.scan.shape), np.sqrt(variance).reshape(request.scan.shape))
+        return Answer(
+            (mean + gain @ (data - mean)).reshape(request.scan.shape), np.sqrt(variance).reshape(request.scan.shape)
+        )
 
     def _learn(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
         expected = posterior.image
@@ -177,10 +201,15 @@ class Following:
             self._pixels(request.scan), expected, posterior.innovation, posterior.slopes, noise
         )
         if not was_lost:
-            self.inflation = self.inflation.learnt(self._checked(request, prediction, self._freed(self.belief, data, request.scan), noise))
+            self.inflation = self.inflation.learnt(
+                self._checked(request, prediction, self._freed(self.belief, data, request.scan), noise)
+            )
         root = np.linalg.cholesky(
             np.diag(noise)
-            + self.limits.discrepancy**2 * expected[:, None] * self.discrepancy.correlation(self._pixels(request.scan)) * expected[None, :]
+            + self.limits.discrepancy**2
+            * expected[:, None]
+            * self.discrepancy.correlation(self._pixels(request.scan))
+            * expected[None, :]
         )
         misfit = float((np.linalg.solve(root, posterior.residual) ** 2).sum())
         self.trust = self.trust.heard(
@@ -230,15 +259,29 @@ class Following:
         """Back to a checkpoint; ValueError if it is of another state."""
         layout = self.microscope.layout
         if tuple(values["names"]) != layout.names:
-            raise ValueError(f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot go on from there")
-        self.belief = Belief(layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"]))
-        self.discrepancy = Discrepancy(arrays["discrepancy"], float(values["discrepancy"]["length"]), int(values["discrepancy"]["images"]))
+            raise ValueError(
+                f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot go on from there"
+            )
+        self.belief = Belief(
+            layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
+        )
+        self.discrepancy = Discrepancy(
+            arrays["discrepancy"], float(values["discrepancy"]["length"]), int(values["discrepancy"]["images"])
+        )
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
         self.filter.health = {name: Health(**health) for name, health in values["health"].items()}
 
 
-def _step(microscope: Microscope, request: View, image: np.ndarray, slope: np.ndarray, relative: np.ndarray, transition, factor) -> Step:
+def _step(
+    microscope: Microscope,
+    request: View,
+    image: np.ndarray,
+    slope: np.ndarray,
+    relative: np.ndarray,
+    transition,
+    factor,
+) -> Step:
     """A request for planning, from its ``image`` [pixels], ``slope`` [pixels, p] and relative discrepancy [pixels, pixels]."""
     signal = np.maximum(image, 0.0)
     own = signal[:, None] * relative * signal[None, :]
@@ -274,5 +317,3 @@ def describe_state(belief: Belief) -> dict[str, tuple[float, float]]:
     mean, std = belief.mean, belief.std
     wanted = ("C10", "C12a", "C12b", "x", "y", "thickness")
     return {name: (float(mean[belief.layout.index(name)]), float(std[belief.layout.index(name)])) for name in wanted}
-
-

@@ -73,7 +73,13 @@ class Walk:
         policy: Policy = "decide",
         chosen: frozenset[int] = frozenset(),
     ):
-        self.instrument, self.following, self.scenario, self.journal, self.progress = instrument, following, scenario, journal, progress
+        self.instrument, self.following, self.scenario, self.journal, self.progress = (
+            instrument,
+            following,
+            scenario,
+            journal,
+            progress,
+        )
         self.requests, self.moves = requests, {move.site: move for move in moves}
         self.scan, self.start, self.policy, self.chosen = scenario.make_scan(), start, policy, chosen
         self.ledger = Ledger()
@@ -111,7 +117,9 @@ class Walk:
             frame, at = self._measure(settings, step)
             row = self.journal.append_frame(frame)
             self._account(frame, audit=choice.decision == "audit")
-            fused, posterior, data = following.assimilate(frame, prediction, request.index, learn=self.policy != "blind")
+            fused, posterior, data = following.assimilate(
+                frame, prediction, request.index, learn=self.policy != "blind"
+            )
             if self.policy != "blind":
                 answer = fused
             noise = counting_variance(following.microscope.calibration, self.scan, np.maximum(fused.image, 1e-9))
@@ -183,8 +191,19 @@ class Walk:
             row = self.journal.append_frame(frame)
             self._account(frame, focusing=True)
             answer, _, data = following.assimilate(frame, prediction, key, learn=self.policy != "blind")
-            payload = {"site": request.site, "number": number, "settings": settings, "frame_row": row, "distrusted": following.trust.distrusted}
-            self.journal.append("focusing", payload, frame.start, {"predicted": prediction.image, "measured": data, "answer": answer.image})
+            payload = {
+                "site": request.site,
+                "number": number,
+                "settings": settings,
+                "frame_row": row,
+                "distrusted": following.trust.distrusted,
+            }
+            self.journal.append(
+                "focusing",
+                payload,
+                frame.start,
+                {"predicted": prediction.image, "measured": data, "answer": answer.image},
+            )
             self._note_distrust(request.index)
 
     def _move(self, move: Move) -> None:
@@ -239,7 +258,11 @@ class Walk:
         trust = self.following.trust
         if trust.distrusted and self.distrusted_after is None:
             self.distrusted_after = self.ledger.measured + self.ledger.focused
-            finding = {"kind": "model_distrusted", "text": trust.broken, "evidence": {"measured": self.distrusted_after, "index": index}}
+            finding = {
+                "kind": "model_distrusted",
+                "text": trust.broken,
+                "evidence": {"measured": self.distrusted_after, "index": index},
+            }
             self.journal.append("finding", finding, self.following.belief.time)
 
     def _record(self, request, settings, choice, prediction, arrays, row, at, extra) -> None:
@@ -267,7 +290,12 @@ class Walk:
         }
         self.journal.append("request", payload, following.belief.time, arrays)
         belief = following.belief
-        self.journal.append("state", {"time_ns": belief.time, "names": list(belief.layout.names)}, belief.time, {"mean": belief.mean, "std": belief.std})
+        self.journal.append(
+            "state",
+            {"time_ns": belief.time, "names": list(belief.layout.names)},
+            belief.time,
+            {"mean": belief.mean, "std": belief.std},
+        )
         self._note_distrust(request.index)
         self.progress.request(
             {

@@ -109,7 +109,10 @@ def standard_dynamics(layout: Layout, rates: Rates | None = None) -> Dynamics:
     lagged, driver = layout.index("T.lagged"), layout.index("T")
     drift[lagged, lagged], drift[lagged, driver] = -1.0 / rates.lag_time, 1.0 / rates.lag_time
     focus = layout.index("C10")
-    drift[focus, driver], drift[focus, lagged] = rates.c10_per_kelvin / rates.lag_time, -rates.c10_per_kelvin / rates.lag_time
+    drift[focus, driver], drift[focus, lagged] = (
+        rates.c10_per_kelvin / rates.lag_time,
+        -rates.c10_per_kelvin / rates.lag_time,
+    )
     for axis in "xy":
         relax("v" + axis, rates.drift_std, rates.drift_time)
         drift[layout.index(axis), layout.index("v" + axis)] = 1.0

@@ -146,31 +146,57 @@ def _harmonics(microscope: Microscope, waves: Float[Array, " w"]) -> Array:
     return jnp.stack([found.real, found.imag], axis=-1)
 
 
-def _plain(microscope: Microscope, waves: Array, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]) -> Float[Array, " pixels"]:
+def _plain(
+    microscope: Microscope, waves: Array, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]
+) -> Float[Array, " pixels"]:
     """The image, linear in the harmonics, before detector and discrepancy.
 
     The scan's centre turns the phases of the harmonics, so that the pixels' own phases are the same for all samples of a batch.
     """
     centre = rest[np.array([_PLACE["x"], _PLACE["y"]])]
     turn = 2.0 * jnp.pi * (jnp.asarray(microscope.gram.g, dtype=jnp.float64) @ centre)
-    found = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
+    found = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(
+        jnp.complex64
+    )
     core = image(microscope.gram, found, grid, rest[_PLACE["source"]]).astype(jnp.float64)
     wide = image(microscope.gram, found, grid, TAIL_WIDTH * rest[_PLACE["source"]]).astype(jnp.float64)
     return core + rest[_PLACE["tail"]] * (wide - core)
 
 
-def _factor(microscope: Microscope, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]) -> Float[Array, " pixels"]:
+def _factor(
+    microscope: Microscope, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]
+) -> Float[Array, " pixels"]:
     """Gain times what the model's image gets wrong everywhere alike."""
-    angle = 2.0 * jnp.pi * (grid + rest[np.array([_PLACE["x"], _PLACE["y"]])][None, :]) / jnp.asarray(microscope.gram.cell, dtype=jnp.float64)[None, :]
+    angle = (
+        2.0
+        * jnp.pi
+        * (grid + rest[np.array([_PLACE["x"], _PLACE["y"]])][None, :])
+        / jnp.asarray(microscope.gram.cell, dtype=jnp.float64)[None, :]
+    )
     x, y = angle[:, 0], angle[:, 1]
-    patterns = jnp.stack([jnp.cos(x), jnp.cos(y), jnp.sin(x), jnp.sin(y), jnp.cos(x + y), jnp.cos(x - y), jnp.sin(x + y), jnp.sin(x - y)], axis=-1)
+    patterns = jnp.stack(
+        [
+            jnp.cos(x),
+            jnp.cos(y),
+            jnp.sin(x),
+            jnp.sin(y),
+            jnp.cos(x + y),
+            jnp.cos(x - y),
+            jnp.sin(x + y),
+            jnp.sin(x - y),
+        ],
+        axis=-1,
+    )
     field = patterns @ rest[np.array([_PLACE[name] for name in FIELD])]
     return jnp.exp(rest[_PLACE["gain"]]) * (1.0 + field)
 
 
 @jax.jit
 def images(
-    microscope: Microscope, parameters: Float[Array, "samples p"], grid: Float[Array, "pixels 2"], black: Float[Array, ""]
+    microscope: Microscope,
+    parameters: Float[Array, "samples p"],
+    grid: Float[Array, "pixels 2"],
+    black: Float[Array, ""],
 ) -> Float[Array, "samples pixels"]:
     """Expected images, as fractions of the incident beam by the nominal calibration, for a batch of parameters.
 
@@ -187,7 +213,10 @@ def images(
 
 @jax.jit
 def images_and_slopes(
-    microscope: Microscope, parameters: Float[Array, "samples p"], grid: Float[Array, "pixels 2"], black: Float[Array, ""]
+    microscope: Microscope,
+    parameters: Float[Array, "samples p"],
+    grid: Float[Array, "pixels 2"],
+    black: Float[Array, ""],
 ) -> tuple[Float[Array, "samples pixels"], Float[Array, "samples pixels p"]]:
     """The same with their derivatives in every parameter.
 
@@ -199,7 +228,9 @@ def images_and_slopes(
         found = _harmonics(microscope, waves)
         slopes = jax.jacfwd(lambda v: _harmonics(microscope, v))(waves)
         factor = _factor(microscope, rest, grid)
-        of_waves = jax.vmap(lambda column: factor * _plain(microscope, column, rest, grid), in_axes=-1, out_axes=-1)(slopes)
+        of_waves = jax.vmap(lambda column: factor * _plain(microscope, column, rest, grid), in_axes=-1, out_axes=-1)(
+            slopes
+        )
 
         def of(v):
             value = _factor(microscope, v, grid) * _plain(microscope, found, v, grid) + black * v[_PLACE["black"]]

@@ -1,6 +1,7 @@
 """Specimen: atoms in an orthogonal cell, their thermal motion, and the potential slices they make."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
@@ -121,6 +122,24 @@ class Specimen(eqx.Module):
         )
         table = factors(elements, shape, self.extent).astype(dtype)
         return Slices(project(jnp.asarray(moved), members, table, self.extent), self.cell[2] / slices, self.extent)
+
+
+def read_structure(path: Path) -> "Atoms":
+    """The unit cell in a structure file (CIF and what else ASE reads), beam along c. ValueError for a file that holds no orthogonal cell."""
+    import ase
+    import ase.io
+
+    try:
+        atoms = ase.io.read(path, index=0)
+    except Exception as error:  # ASE's parsers raise whatever they stumble over; the cause is kept
+        raise ValueError(f"cannot be read as a structure: {type(error).__name__}: {error}") from error
+    if not isinstance(atoms, ase.Atoms) or len(atoms) == 0:
+        raise ValueError("holds no atoms")
+    matrix = np.asarray(atoms.cell.array)
+    lengths = np.linalg.norm(matrix, axis=1)
+    if lengths.min() < 1.0 or np.abs(matrix - np.diag(np.diag(matrix))).max() > 1e-3:
+        raise ValueError(f"its cell {matrix.round(3).tolist()} is not orthogonal with axes along x, y, z")
+    return atoms
 
 
 def srtio3_unit(a: float = 3.905) -> "Atoms":

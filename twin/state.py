@@ -92,7 +92,13 @@ def standard_layout(cell: float = 3.905) -> Layout:
     a, pm = "angstrom", "1e-6"
     return Layout(
         (
-            Entry("C10", a, 0.0, 60.0, "defocus at zero command: the user's zero, what wandered since, and the response to temperature"),
+            Entry(
+                "C10",
+                a,
+                0.0,
+                60.0,
+                "defocus at zero command: the user's zero, what wandered since, and the response to temperature",
+            ),
             Entry("C10.scale", "1", 0.0, 0.02, "relative error of the focus calibration"),
             Entry("C10.memory", a, 0.0, 1.0, "what remains of the response to earlier focus commands, fast part"),
             Entry("C10.memory.slow", a, 0.0, 1.0, "the same, slow part"),
@@ -122,10 +128,19 @@ def standard_layout(cell: float = 3.905) -> Layout:
             Entry("tilt.x", "radian", 0.0, 2.0e-3),
             Entry("tilt.y", "radian", 0.0, 2.0e-3),
             Entry("source", a, 0.35, 0.06, "rms radius per axis of the source's image on the specimen"),
-            Entry("tail", "1", 0.06, 0.06, "share of the current in the source's tails, taken as a second Gaussian three times as wide"),
+            Entry(
+                "tail",
+                "1",
+                0.06,
+                0.06,
+                "share of the current in the source's tails, taken as a second Gaussian three times as wide",
+            ),
             Entry("focal_spread", a, 27.0, 6.0, "rms spread of focus, from the energy spread and the supplies' ripple"),
             Entry("gain", "1", 0.0, 0.03, "logarithm of detector gain times dose over their nominal product"),
             Entry("black", "count", 0.0, 5.0, "detector level without beam, from its nominal value"),
-            *(Entry(name, "1", 0.0, 0.04, "lasting relative error of the model's image, locked to the lattice") for name in FIELD),
+            *(
+                Entry(name, "1", 0.0, 0.04, "lasting relative error of the model's image, locked to the lattice")
+                for name in FIELD
+            ),
         )
     )
