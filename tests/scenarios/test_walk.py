@@ -13,7 +13,7 @@ from scenarios.progress import SilentProgress
 from scenarios.requests import plan_requests
 from scenarios.scenario import Scenario, from_dict
 from scenarios.twinning import Following
-from scenarios.walk import Walk, electrons_of
+from scenarios.walk import Policy, Walk, electrons_of
 from tests.small import small_microscope
 from twin.dynamics import standard_dynamics
 from twin.records import Scan
@@ -50,7 +50,9 @@ class Recorder(SilentProgress):
         self.events.append(event)
 
 
-def session(folder, cache, policy="decide", chosen=frozenset(), seed=1, **changed) -> dict[str, Any]:
+def session(
+    folder, cache, policy: Policy = "decide", chosen: frozenset[int] = frozenset(), seed=1, **changed
+) -> dict[str, Any]:
     """A session's walk, result, rows and frames."""
     scenario: Scenario = from_dict({**SCENARIO, **changed}, "test")
     instrument = SimulatedMicroscope(from_mapping(TINY), seed, cache)
