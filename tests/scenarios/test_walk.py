@@ -183,9 +183,7 @@ def test_controls_measure_what_they_are_told(cache, tmp_path):
     always = session(tmp_path / "always", cache, policy="always", requests=FEW)
     assert (always["result"]["measured"], always["result"]["simulated"]) == (2, 0)
     assert always["result"]["dose_saved"] == 0
-    few = session(
-        tmp_path / "few", cache, policy="random", chosen=frozenset({1}), requests={**SCENARIO["requests"], "count": 3}
-    )
+    few = session(tmp_path / "few", cache, policy="random", chosen=frozenset({1}), requests=FEW)
     assert [row.payload["measured"] for row in few["rows"]] == [False, True]
     assert few["result"]["focused"] == 0
 
