@@ -215,8 +215,8 @@ class Walk:
         """Let the instrument's time pass, and the belief follow its sensors."""
         now = self.instrument.now()
         if until > now:
-            now = self.instrument.advance(until)
-            self._journal_command("advance", {"until": until}, now)
+            given, now = now, self.instrument.advance(until)
+            self._journal_command("advance", {"until": until}, given)
         self._listen(now)
 
     def _listen(self, until: int) -> None:
@@ -225,8 +225,9 @@ class Walk:
         self.following.follow(readings, max(until, self.following.belief.time))
 
     def _apply(self, changes: dict[str, float]) -> int:
+        given = self.instrument.now()
         at = self.instrument.apply(changes)
-        self._journal_command("apply", {"changes": changes}, at)
+        self._journal_command("apply", {"changes": changes}, given)
         self.commanded |= changes
         self._listen(self.instrument.now())
         return at
@@ -235,12 +236,14 @@ class Walk:
         """The frame, with the belief brought to its first pixel; and when its settings were commanded."""
         at = self._apply(settings)
         self.following.focused(step)
+        given = self.instrument.now()
         frame = self.instrument.acquire(self.scan)
-        self._journal_command("acquire", {"scan": plain_scan(self.scan)}, frame.start)
+        self._journal_command("acquire", {"scan": plain_scan(self.scan)}, given)
         self._listen(frame.start)
         return frame, at
 
     def _journal_command(self, name: str, arguments: dict[str, Any], time: int) -> None:
+        """Keep a command with the time it was given at: what a simulated microscope needs to come back to the same point."""
         self.journal.append("command", {"name": name, "args": arguments}, time)
 
     def _account(self, frame: Frame, audit: bool = False, focusing: bool = False) -> None:
