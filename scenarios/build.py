@@ -48,7 +48,9 @@ def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache
     try:
         gram = _gram(unit, calibration, symmetry, cache, progress)
     except ValueError as error:
-        raise BadInput(str(scenario.cif_path() or scenario.twin.structure), str(error), "Give a structure that fits.") from None
+        raise BadInput(
+            str(scenario.cif_path() or scenario.twin.structure), str(error), "Give a structure that fits."
+        ) from None
     try:
         layout = standard_layout(cell).replaced(scenario.twin.priors)
     except ValueError as error:
