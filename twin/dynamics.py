@@ -4,6 +4,8 @@ Its constants are assumptions with names; `discretise` is exact for any interval
 transition and the accumulated noise). Commands enter as jumps: `command_focus`, `move_stage`.
 """
 
+import math
+
 import msgspec
 import numpy as np
 from scipy.linalg import expm
@@ -61,14 +63,19 @@ class Dynamics(msgspec.Struct, frozen=True):
         """Transition A [n, n] and factor L [n, n] (L L^T the accumulated noise) over ``interval`` seconds; ValueError if negative or not finite."""
         if not (np.isfinite(interval) and interval >= 0):
             raise ValueError(f"an interval of {interval} s: time must be finite and may not run backwards")
+        # one block exponential holds exp(+t / tau) beside exp(-t / tau): take a short piece of time, then double it
+        halvings = max(0, math.ceil(math.log2(max(float(np.abs(self.drift).sum(axis=0).max()) * interval, 1e-300))))
         n = len(self.layout)
         block = np.zeros((2 * n, 2 * n))
         block[:n, :n] = -self.drift
         block[:n, n:] = np.diag(self.diffusion)
         block[n:, n:] = self.drift.T
-        grown = expm(block * interval)
+        grown = expm(block * (interval / 2**halvings))
         transition = grown[n:, n:].T
         noise = transition @ grown[:n, n:]
+        for _ in range(halvings):
+            noise = transition @ noise @ transition.T + noise
+            transition = transition @ transition
         return transition, _factor(0.5 * (noise + noise.T))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import msgspec
 import numpy as np
@@ -71,10 +72,10 @@ def test_an_interrupted_session_goes_on_to_the_same_end(replay: ReplayInstrument
     whole = run(replay, None, seed=3, max_measured=36)
     journal = Journal.create(tmp_path / "session")
     with journal, pytest.raises(KeyboardInterrupt):
-        run(_Changed(replay, stop_after=25), journal, seed=3, max_measured=36)
+        run(cast(Any, _Changed(replay, stop_after=25)), journal, seed=3, max_measured=36)
     rest = _Changed(replay)
     with Journal.open(tmp_path / "session", write=True) as journal:
-        result = run(rest, journal, seed=3, max_measured=36)
+        result = run(cast(Any, rest), journal, seed=3, max_measured=36)
         assert sum(row.kind == "measurement" for row in journal.rows()) == 36
     assert rest.spectra == 294 - 25
     assert {name: result[name] for name in result if name != "seconds"} == {
@@ -92,7 +93,7 @@ def test_seeds_differ_and_withheld_pixels_are_left_alone(replay: ReplayInstrumen
 
 
 def test_spectra_that_change_on_the_way_are_distrusted(replay: ReplayInstrument) -> None:
-    result = run(_Changed(replay, factor=3.0, after=24), seed=0, max_measured=40)
+    result = run(cast(Any, _Changed(replay, factor=3.0, after=24)), seed=0, max_measured=40)
     assert result["model_distrusted"]
     assert not result["tolerance_reached"]
 
@@ -103,7 +104,7 @@ def test_bad_input_is_refused(replay: ReplayInstrument) -> None:
             return msgspec.structs.replace(replay.describe(), controls=(), detectors=("HAADF",))
 
     with pytest.raises(BadInput, match=r"pixel\.x, pixel\.y, EELS"):
-        run(Other(replay))
+        run(cast(Any, Other(replay)))
     for tolerance in (0.0, -1.0, float("nan")):
         with pytest.raises(BadInput, match="tolerance"):
             run(replay, tolerance=tolerance)
