@@ -87,6 +87,10 @@ def choose(
             f"{error} exceeds {tolerance:.1%}; measuring saves {saved:.1%} here and in what follows",
             *figures,
         )
+    if audit:
+        return Choice(
+            "audit", f"{error} exceeds {tolerance:.1%}, left to the twin by the budget; drawn for an audit", *figures
+        )
     return Choice(
         "answer",
         f"{error} exceeds {tolerance:.1%}, but the budget saves more on later requests here ({-saved:.1%})",
