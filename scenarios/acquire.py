@@ -1,6 +1,7 @@
 """`emtwin acquire`: an instrument, its twin, and a session in which the twin answers what it can."""
 
 import io
+import signal
 import subprocess
 import sys
 import threading
@@ -66,7 +67,8 @@ def run_acquire(
             else:
                 walk.resume(past["values"], past["arrays"])
                 journal.append("resumed", {"checkpoint": past["row"]}, start)
-            walk.run()
+            with _heeding_interrupts(walk.stop):
+                walk.run()
             if launched is not None:
                 remote.seal()
             score = _score(out, launched, progress) if launched is not None else {}
@@ -153,6 +155,25 @@ def _microscope(
                 progress.stage(f"the simulated microscope had ended: {error}")
         for close in reversed(opened):
             close()
+
+
+@contextmanager
+def _heeding_interrupts(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C also sets ``stop``: a KeyboardInterrupt that falls into a callback which cannot raise would else be lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def heed(number: int, frame: Any) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, heed)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _past(folder: Path, seed: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The loop of a session: sensors, belief, prediction, decision, measurement, assimilation, record; one request after the other."""
 
 import dataclasses
+import threading
 from typing import Any, Literal
 
 import msgspec
@@ -86,15 +87,20 @@ class Walk:
         self.next = 0
         self.commanded: dict[str, float] = {}
         self.distrusted_after: int | None = None
+        self.stop = threading.Event()
+        self._event: dict[str, Any] = {}
         reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
         self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
 
     def run(self) -> None:
-        """From the next request to the last."""
+        """From the next request to the last, or until ``stop`` is set: then KeyboardInterrupt, with all that was done on record."""
         while self.next < len(self.requests):
+            if self.stop.is_set():
+                raise KeyboardInterrupt
             self._one(self.requests[self.next])
             self.next += 1
             self._checkpoint()
+            self.progress.request(self._event)
 
     def _one(self, request: Request) -> None:
         if request.first:
@@ -300,20 +306,18 @@ class Walk:
             {"mean": belief.mean, "std": belief.std},
         )
         self._note_distrust(request.index)
-        self.progress.request(
-            {
-                "index": request.index,
-                "count": len(self.requests),
-                "decision": choice.decision,
-                "why": choice.why,
-                "predicted_error": choice.predicted_error,
-                "dose_spent": self.ledger.spent,
-                "dose_saved": self.ledger.saved,
-                "state": describe_state(belief),
-                "distrusted": trust.distrusted,
-                "time": (belief.time - self.start) * 1e-9,
-            }
-        )
+        self._event = {
+            "index": request.index,
+            "count": len(self.requests),
+            "decision": choice.decision,
+            "why": choice.why,
+            "predicted_error": choice.predicted_error,
+            "dose_spent": self.ledger.spent,
+            "dose_saved": self.ledger.saved,
+            "state": describe_state(belief),
+            "distrusted": trust.distrusted,
+            "time": (belief.time - self.start) * 1e-9,
+        }
 
     def _checkpoint(self) -> None:
         values, arrays = self.following.checkpoint()
