@@ -97,8 +97,9 @@ def _root(content: bytes, count: int, length: float) -> np.ndarray:
 def prior_discrepancy(amplitude: float = 0.06, spread: float = 0.25, length: float = 1.1) -> Discrepancy:
     """Before any image: log s normal around ``amplitude`` with standard deviation ``spread`` (natural logarithm).
 
-    The default is that of thermal motion: one frozen-phonon configuration scatters by 10 to 13 % on a column of SrTiO3, a few of them averaged by
-    half of that, each column on its own (its image is about an angstrom wide).
+    The defaults have the size that thermal motion suggests (one frozen-phonon configuration scatters by 10 to 13 % on a column of SrTiO3, four
+    averaged by half of that), but their figures were set on the simulated microscope's own scatter from cell to cell (5 to 6 %, about
+    1.1 angstrom): for another instrument or specimen they are not evidence, and its images have to teach them anew.
     """
     if not (amplitude > 0 and spread > 0 and length > 0):
         raise ValueError(
