@@ -24,6 +24,8 @@ from twin.prediction import BATCH, View, evaluate
 from twin.records import Scan
 
 ITERATIONS = 12
+SETTLED = 1e-2
+"""A climb ends where every start's last step gained less than this in minus log posterior (more where it is far above the best)."""
 MODES = 4
 DRAWS = 3 * BATCH
 DEGREES = 8.0
@@ -255,8 +257,12 @@ def _levenberg(
         cost = 0.5 * (residual**2).sum(axis=1) + 0.5 * (z**2).sum(axis=1)
         return cost, residual, slopes
 
-    def step(_, carry):
-        z, damping, cost, residual, slopes = carry
+    def open_(carry):
+        number, done = carry[0], carry[1]
+        return (number < ITERATIONS) & ~done.all()
+
+    def step(carry):
+        number, _, z, damping, cost, residual, slopes = carry
         normal = jnp.einsum("spi,spj->sij", slopes, slopes) + jnp.eye(z.shape[1])[None, :, :]
         scaled = normal * (1.0 + damping[:, None, None] * jnp.eye(z.shape[1])[None, :, :])
         down = jnp.einsum("spi,sp->si", slopes, residual) - z
@@ -264,17 +270,22 @@ def _levenberg(
         new_cost, new_residual, new_slopes = linearise(trial)
         better = new_cost < cost
         keep = better[:, None]
+        lower = jnp.where(better, new_cost, cost)
+        done = better & (cost - new_cost < SETTLED * jnp.maximum(1.0, lower - lower.min()))
         return (
+            number + 1,
+            done,
             jnp.where(keep, trial, z),
             jnp.clip(jnp.where(better, damping * 0.2, damping * 6.0), 1e-6, 1e4),
-            jnp.where(better, new_cost, cost),
+            lower,
             jnp.where(keep, new_residual, residual),
             jnp.where(keep[:, :, None], new_slopes, slopes),
         )
 
     z = jnp.linalg.solve(prior_factors, (first - prior_means)[:, :, None])[:, :, 0]
-    carry = (z, jnp.full(z.shape[0], 1e-2), *linearise(z))
-    z, _, cost, _, slopes = jax.lax.fori_loop(0, ITERATIONS, step, carry)
+    count = z.shape[0]
+    carry = (0, jnp.zeros(count, dtype=bool), z, jnp.full(count, 1e-2), *linearise(z))
+    _, _, z, _, cost, _, slopes = jax.lax.while_loop(open_, step, carry)
     return prior_means + jnp.einsum("sij,sj->si", prior_factors, z), cost, slopes
 
 
