@@ -128,7 +128,7 @@ class Belief:
             factors[k] = triangular(root)
         return dataclasses.replace(self, means=means, factors=factors)
 
-    def reduced(self, most: int = 4, least_weight: float = 1e-3, nearness: float = 0.5) -> "Belief":
+    def reduced(self, most: int = 6, least_weight: float = 1e-3, nearness: float = 0.5) -> "Belief":
         """At most ``most`` components: near ones (Mahalanobis distance under ``nearness``) joined with their moments kept, light ones dropped."""
         weights, means, factors = list(self.weights), list(self.means), list(self.factors)
         heavy = max(weights)

@@ -9,6 +9,7 @@ along the directions that the image determines. Its moments are the answer. They
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ from twin.records import Scan
 ITERATIONS = 12
 SETTLED = 1e-2
 """A climb ends where every start's last step gained less than this in minus log posterior (more where it is far above the best)."""
-MODES = 4
+MODES = 6
 DRAWS = 3 * BATCH
 DEGREES = 8.0
 WIDER = 1.15
@@ -59,12 +60,14 @@ class Posterior:
     innovation: np.ndarray
 
 
-def covariance(microscope: Microscope, expected: np.ndarray, discrepancy: np.ndarray, scan: Scan) -> np.ndarray:
-    """Covariance [pixels, pixels] of measured minus expected: counting, and the relative discrepancy's ``discrepancy`` [pixels, pixels]."""
+ModelError = Callable[[np.ndarray], np.ndarray]
+"""From an expected image [pixels] to the covariance [pixels, pixels] of what the model gets wrong in it."""
+
+
+def covariance(microscope: Microscope, expected: np.ndarray, error: ModelError, scan: Scan) -> np.ndarray:
+    """Covariance [pixels, pixels] of measured minus expected: counting, and the model's error."""
     signal = np.maximum(expected, 0.0)
-    return signal[:, None] * discrepancy * signal[None, :] + np.diag(
-        counting_variance(microscope.calibration, scan, signal)
-    )
+    return error(expected) + np.diag(counting_variance(microscope.calibration, scan, signal))
 
 
 def fit(
@@ -72,7 +75,7 @@ def fit(
     belief: Belief,
     request: View,
     counts: np.ndarray,
-    discrepancy: np.ndarray,
+    error: ModelError,
     generator: np.random.Generator,
 ) -> Posterior:
     """Posterior over the image's parameters given ``counts`` [ny, nx]; ValueError if the image is not finite or has another shape."""
@@ -83,7 +86,7 @@ def fit(
     found = first
     for _ in range(2):
         expected = evaluate(microscope, best[None, :], request)[0]
-        root = np.linalg.cholesky(covariance(microscope, expected, discrepancy, request.scan))
+        root = np.linalg.cholesky(covariance(microscope, expected, error, request.scan))
         whiten = np.linalg.inv(root)
         found, cost, slopes = _climb(
             microscope, request, data, whiten, prior_means[parents], prior_factors[parents], found

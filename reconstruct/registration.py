@@ -7,7 +7,9 @@ from twin.microscope import PARAMETERS
 from twin.prediction import BATCH, View
 
 STARTS = 6
-STARTS_LOST = 14
+STARTS_LOST = 16
+DRAWS_LOST = 4 * BATCH
+"""Candidates where the place in the cell is open, and the optics with it."""
 _OPTICS = tuple(PARAMETERS.index(name) for name in ("C10", "C12a", "C12b"))
 _PLACE = (PARAMETERS.index("x"), PARAMETERS.index("y"))
 APART_OPTICS = 15.0
@@ -34,15 +36,14 @@ def starts(
     spans = _spans_cells(request, microscope.cell)
     candidates, owners = [prior_means], [np.arange(len(prior_means))]
     shares = np.maximum(belief.weights, 0.1 / len(belief.weights))
-    counts = np.floor(shares / shares.sum() * (BATCH - len(prior_means))).astype(int)
+    draws = DRAWS_LOST if belief.lost else BATCH
+    counts = np.floor(shares / shares.sum() * (draws - len(prior_means))).astype(int)
     for k, count in enumerate(counts):
         candidates.append(
             prior_means[k][None, :] + generator.standard_normal((count, prior_means.shape[1])) @ prior_factors[k].T
         )
         owners.append(np.full(count, k))
     candidates, owners = np.concatenate(candidates), np.concatenate(owners)
-    if belief.lost and not spans:
-        candidates, owners = np.repeat(candidates, 4, axis=0), np.repeat(owners, 4)
     if belief.lost:
         candidates[:, _PLACE] = prior_means[owners][:, _PLACE] + microscope.cell * (
             generator.random((len(candidates), 2)) - 0.5

@@ -12,7 +12,7 @@ from learn.planning import Step
 from learn.trust import Limits, Trust
 from reconstruct.belief import Belief, prior_belief, root_of
 from reconstruct.filter import Filter, Health
-from reconstruct.images import Posterior, absorb, covariance, fit
+from reconstruct.images import ModelError, Posterior, absorb, covariance, fit
 from twin.channels import control
 from twin.dynamics import Dynamics, command_focus, move_stage
 from twin.microscope import (
@@ -22,7 +22,6 @@ from twin.microscope import (
     counting_variance,
     images_and_slopes,
     place,
-    raster,
     to_fraction,
 )
 from twin.prediction import SAMPLES, Prediction, View, drift_of, evaluate, predict, undetected, view
@@ -106,8 +105,11 @@ class Following:
         generator = np.random.default_rng([self.seed, index, 1])
         request = view(self.microscope, settings, scan, drift_of(belief.layout, belief.mean))
         states = belief.sample(SAMPLES, generator)
-        fields = self.discrepancy.sample(self._pixels(request.scan), SAMPLES, generator)
-        return predict(self.microscope, states, request, fields, self.inflation.factor), request
+
+        def error(images: np.ndarray) -> np.ndarray:
+            return self.discrepancy.sample(images, request.scan, generator)
+
+        return predict(self.microscope, states, request, error, self.inflation.factor), request
 
     def steps(self, settings: list[dict[str, float]], scan: Scan, times: list[int]) -> list[Step]:
         """What planning needs to know of requests with these settings at ``times`` (ns from now): linearised at the belief's mean."""
@@ -123,13 +125,13 @@ class Following:
             jnp.asarray(views[0].grid),
             jnp.asarray(views[0].black, dtype=jnp.float64),
         )
-        relative = self.discrepancy.covariance(self._pixels(scan))
         steps = []
         for number, request in enumerate(views):
             image, slope = np.asarray(pixels[number]), np.asarray(slopes[number])
             interval = (times[number] - (times[number - 1] if number else 0)) * 1e-9
             transition, factor = self.dynamics.discretise(interval)
-            steps.append(_step(self.microscope, request, image, slope, relative, transition, factor))
+            own = self.discrepancy.covariance(image, scan)
+            steps.append(_step(self.microscope, request, image, slope, own, transition, factor))
         return steps
 
     def assimilate(
@@ -142,8 +144,7 @@ class Following:
         generator = np.random.default_rng([self.seed, index, 2])
         belief = self._hedged()
         request = view(self.microscope, frame.settings, frame.scan, drift_of(belief.layout, belief.mean))
-        relative = self.discrepancy.covariance(self._pixels(request.scan))
-        posterior = fit(self.microscope, belief, request, frame.data, relative, generator)
+        posterior = fit(self.microscope, belief, request, frame.data, self._error(request.scan), generator)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
         if posterior.parents[0] == len(self.belief.weights):
             posterior = dataclasses.replace(posterior, tension=posterior.tension - 2.0 * float(np.log(SURPRISE)))
@@ -183,9 +184,8 @@ class Following:
         mean = plain.mean(axis=0)
         scattered = plain - mean[None, :]
         of_state = scattered.T @ scattered / (len(plain) - 1)
-        signal = np.maximum(mean, 0.0)
-        own = signal[:, None] * self.discrepancy.covariance(self._pixels(request.scan)) * signal[None, :]
-        total = covariance(self.microscope, mean, self.discrepancy.covariance(self._pixels(request.scan)), request.scan)
+        own = self.discrepancy.covariance(mean, request.scan)
+        total = covariance(self.microscope, mean, lambda _: own, request.scan)
         gain = np.linalg.solve(total, own).T
         left = own - gain @ own
         variance = np.maximum(np.diag(of_state) + np.diag(left), 0.0)
@@ -198,19 +198,14 @@ class Following:
         noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(expected, 1e-9))
         was_lost = prediction.numbers["phase.plus"].std > 1.0
         self.discrepancy = self.discrepancy.learnt(
-            self._pixels(request.scan), expected, posterior.innovation, posterior.slopes, noise
+            request.scan, expected, posterior.innovation, posterior.slopes, noise
         )
         if not was_lost:
             self.inflation = self.inflation.learnt(
                 self._checked(request, prediction, self._freed(self.belief, data, request.scan), noise)
             )
-        root = np.linalg.cholesky(
-            np.diag(noise)
-            + self.limits.discrepancy**2
-            * expected[:, None]
-            * self.discrepancy.correlation(self._pixels(request.scan))
-            * expected[None, :]
-        )
+        allowed = self.discrepancy.covariance(expected, request.scan, amplitude=self.limits.discrepancy)
+        root = np.linalg.cholesky(np.diag(noise) + allowed)
         misfit = float((np.linalg.solve(root, posterior.residual) ** 2).sum())
         self.trust = self.trust.heard(
             misfit_excess=(misfit - posterior.dof) / np.sqrt(2.0 * posterior.dof),
@@ -230,10 +225,8 @@ class Following:
         counting = (patterns**2) @ noise
         return difference / np.sqrt(variance + counting)
 
-    @staticmethod
-    def _pixels(scan: Scan) -> np.ndarray:
-        """Pixel positions [pixels, 2] for the discrepancy, which the little shear of drift does not change."""
-        return raster(scan).reshape(-1, 2)
+    def _error(self, scan: Scan) -> ModelError:
+        return lambda expected: self.discrepancy.covariance(expected, scan)
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """All that changes, as plain values and arrays, for a journal."""
@@ -242,7 +235,7 @@ class Following:
             "time_ns": belief.time,
             "lost": list(belief.lost),
             "names": list(belief.layout.names),
-            "discrepancy": {"length": self.discrepancy.length, "images": self.discrepancy.images},
+            "discrepancy": {"images": self.discrepancy.images},
             "inflation": dataclasses.asdict(self.inflation),
             "trust": dataclasses.asdict(self.trust),
             "health": {name: dataclasses.asdict(health) for name, health in self.filter.health.items()},
@@ -265,9 +258,7 @@ class Following:
         self.belief = Belief(
             layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
         )
-        self.discrepancy = Discrepancy(
-            arrays["discrepancy"], float(values["discrepancy"]["length"]), int(values["discrepancy"]["images"])
-        )
+        self.discrepancy = Discrepancy(arrays["discrepancy"], int(values["discrepancy"]["images"]))
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
         self.filter.health = {name: Health(**health) for name, health in values["health"].items()}
@@ -278,14 +269,12 @@ def _step(
     request: View,
     image: np.ndarray,
     slope: np.ndarray,
-    relative: np.ndarray,
+    own: np.ndarray,
     transition,
     factor,
 ) -> Step:
-    """A request for planning, from its ``image`` [pixels], ``slope`` [pixels, p] and relative discrepancy [pixels, pixels]."""
-    signal = np.maximum(image, 0.0)
-    own = signal[:, None] * relative * signal[None, :]
-    noise = counting_variance(microscope.calibration, request.scan, signal)
+    """A request for planning, from its ``image`` [pixels], ``slope`` [pixels, p] and the model error's covariance ``own`` [pixels, pixels]."""
+    noise = counting_variance(microscope.calibration, request.scan, np.maximum(image, 0.0))
     root = np.linalg.cholesky(own + np.diag(noise))
     scale = len(image) * image.mean() ** 2
     white = solve_triangular(root, np.concatenate([slope, own], axis=1), lower=True, check_finite=False)

@@ -19,7 +19,7 @@ from twin.microscope import counting_variance, electrons_per_pixel
 from twin.prediction import NUMBERS, Prediction
 from twin.records import Frame, Scan
 
-Policy = Literal["decide", "always", "random", "sensors", "blind"]
+Policy = Literal["decide", "always", "thorough", "random", "sensors", "blind"]
 """Who decides: the twin; always measure; measure at random; never measure; decide, but never learn from images. The last four are controls."""
 
 HORIZON = 9
@@ -106,7 +106,7 @@ class Walk:
         if request.first:
             if request.site in self.moves:
                 self._move(self.moves[request.site])
-            if self.policy in ("decide", "always", "blind"):
+            if self.policy in ("decide", "thorough", "blind"):
                 self._focus(request)
         self._wait(self.start + int(request.seconds * 1e9))
         following = self.following
@@ -154,8 +154,8 @@ class Walk:
         electrons = electrons_of(self.scan)
         drawn = np.random.default_rng([following.seed, request.index, 3]).random() < self.scenario.audit_share
         distrusted = following.trust.distrusted
-        if self.policy in ("always", "random", "sensors"):
-            wanted = self.policy == "always" or request.index in self.chosen
+        if self.policy in ("always", "thorough", "random", "sensors"):
+            wanted = self.policy in ("always", "thorough") or request.index in self.chosen
             return Choice("measure" if wanted else "answer", f"policy: {self.policy}", before, after, 0.0, electrons)
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
         lost = bool(following.belief.lost)
@@ -294,6 +294,7 @@ class Walk:
             "frame_row": row,
             "distrusted": trust.distrusted,
             "discrepancy": following.discrepancy.amplitude,
+            "jitter": following.discrepancy.jitter,
             "inflation": following.inflation.factor,
             **extra,
         }

@@ -5,6 +5,7 @@ unknown altogether.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import numpy as np
@@ -139,15 +140,19 @@ class Prediction:
 
 
 def predict(
-    microscope: Microscope, states: np.ndarray, request: View, fields: np.ndarray, inflation: float = 1.0
+    microscope: Microscope,
+    states: np.ndarray,
+    request: View,
+    error: Callable[[np.ndarray], np.ndarray],
+    inflation: float = 1.0,
 ) -> Prediction:
     """Mean and covariance of an image, as a fraction of the incident beam, and of its named numbers.
 
-    ``states`` [s, n] are draws from the belief, ``fields`` [s, pixels] draws of the relative discrepancy, ``inflation`` a factor on all
-    standard deviations that checked predictions have taught.
+    ``states`` [s, n] are draws from the belief, ``error`` draws, for images [s, pixels], what the model gets wrong in each
+    (to add), ``inflation`` is a factor on all standard deviations that checked predictions have taught.
     """
     plain = evaluate(microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
-    samples = plain * (1.0 + fields)
+    samples = plain + error(plain)
     mean = samples.mean(axis=0)
     scattered = (samples - mean[None, :]) * inflation
     covariance = scattered.T @ scattered / (len(samples) - 1)

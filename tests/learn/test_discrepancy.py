@@ -1,31 +1,38 @@
-"""The discrepancy learns the amplitude it was drawn with, also beside parameters; inflation learns from checked numbers."""
+"""The discrepancy learns the amplitude, the length and the jitter it was drawn with, also beside parameters; inflation from checked numbers."""
 
 import numpy as np
 import pytest
 
-from learn.discrepancy import AMPLITUDES, Inflation, prior_discrepancy
+from learn.discrepancy import AMPLITUDES, JITTERS, LENGTHS, Discrepancy, Inflation, prior_discrepancy
+from twin import jitter
 from twin.microscope import raster
 from twin.records import Scan
 
-POSITIONS = raster(Scan(shape=(12, 12), pixel=3.905 / 12)).reshape(-1, 2)
+SCAN = Scan(shape=(12, 12), pixel=3.905 / 12)
+POSITIONS = raster(SCAN).reshape(-1, 2)
 COUNT = len(POSITIONS)
+IMAGE = 1.0 + 0.5 * np.cos(2 * np.pi * POSITIONS[:, 0] / 3.905) + 0.4 * np.cos(4 * np.pi * POSITIONS[:, 1] / 3.905)
 
 
-def taught(true: float, slopes: np.ndarray, images: int, seed: int):
-    """The posterior after ``images`` images with a field of amplitude ``true``, and parameters from the unit normal with ``slopes``."""
+def certain(amplitude: float, length: float, size: float) -> Discrepancy:
+    """All belief on one point of the grid."""
+    weights = np.full((len(AMPLITUDES), len(LENGTHS), len(JITTERS)), -1e3)
+    weights[np.abs(AMPLITUDES - amplitude).argmin(), LENGTHS.tolist().index(length), JITTERS.tolist().index(size)] = 0.0
+    return Discrepancy(weights)
+
+
+def taught(true: Discrepancy, slopes: np.ndarray, images: int, seed: int) -> Discrepancy:
+    """The posterior after ``images`` images with errors drawn from ``true``, and parameters from the unit normal with ``slopes``."""
     generator = np.random.default_rng(seed)
     found = prior_discrepancy()
-    root = np.linalg.cholesky(found.correlation(POSITIONS) + 1e-9 * np.eye(COUNT))
-    expected = 1.0 + 0.5 * np.cos(2 * np.pi * POSITIONS[:, 0] / 3.905)
-    noise = 4e-4 * expected
+    noise = 4e-4 * IMAGE
     for _ in range(images):
-        field = true * expected * (root @ generator.standard_normal(COUNT))
         innovation = (
-            field
+            true.sample(IMAGE[None], SCAN, generator)[0]
             + slopes @ generator.standard_normal(slopes.shape[1])
             + np.sqrt(noise) * generator.standard_normal(COUNT)
         )
-        found = found.learnt(POSITIONS, expected, innovation, slopes, noise)
+        found = found.learnt(SCAN, IMAGE, innovation, slopes, noise)
     return found
 
 
@@ -34,7 +41,7 @@ def taught(true: float, slopes: np.ndarray, images: int, seed: int):
 def test_it_learns_the_amplitude(true, parameters):
     """Beside parameters that explain much more of the image than the field does."""
     slopes = 0.3 * np.random.default_rng(5).standard_normal((COUNT, parameters)) if parameters else np.zeros((COUNT, 1))
-    found = taught(true, slopes, 12, 1)
+    found = taught(certain(true, 1.2, 0.003), slopes, 12, 1)
     assert found.images == 12
     assert found.weights.sum() == pytest.approx(1.0)
     assert true / 1.35 < found.amplitude < true * 1.35
@@ -44,26 +51,44 @@ def test_it_learns_the_amplitude(true, parameters):
     assert found.above(true / 1.6) > 0.9
 
 
+@pytest.mark.parametrize(("length", "size"), [(0.6, 0.003), (1.2, 0.003), (1.2, 0.06), (0.6, 0.06)])
+def test_it_tells_a_wrong_model_from_a_shaking_probe(length, size):
+    """Length and jitter are found, and a probe that shakes is not taken for a wrong model."""
+    found = taught(certain(0.045, length, size), np.zeros((COUNT, 1)), 12, 3)
+    assert found.weights.sum(axis=(0, 2))[LENGTHS.tolist().index(length)] > 0.9
+    assert found.jitter == pytest.approx(size, abs=0.015)
+    assert found.amplitude == pytest.approx(0.045, rel=0.35)
+
+
 def test_a_model_without_discrepancy_teaches_a_small_one():
     slopes = np.random.default_rng(5).standard_normal((COUNT, 4))
-    assert taught(1e-4, slopes, 8, 2).amplitude < 0.015 < prior_discrepancy().amplitude
+    found = taught(certain(0.01, 1.2, 0.003), slopes, 8, 2)
+    assert found.amplitude < 0.018 < prior_discrepancy().amplitude
+    assert found.jitter < 0.02 < prior_discrepancy().jitter
 
 
-def test_fields_have_the_stated_covariance():
+def test_errors_have_the_stated_covariance():
     generator = np.random.default_rng(0)
-    found = prior_discrepancy(amplitude=0.06, spread=0.3, length=0.9)
-    fields = found.sample(POSITIONS, 20_000, generator)
-    variance = found.variance
-    np.testing.assert_allclose(np.cov(fields.T) / variance, found.correlation(POSITIONS), atol=0.06)
-    np.testing.assert_allclose(found.covariance(POSITIONS), variance * found.correlation(POSITIONS))
+    found = certain(0.06, 0.6, 0.03)
+    drawn = found.sample(np.repeat(IMAGE[None], 30_000, axis=0), SCAN, generator)
+    expected = found.covariance(IMAGE, SCAN)
+    assert np.abs(np.cov(drawn.T) - expected).max() < 0.05 * expected.max()
     near = np.hypot(*(POSITIONS - POSITIONS[0]).T)
-    np.testing.assert_allclose(found.correlation(POSITIONS)[0], np.exp(-0.5 * (near / 0.9) ** 2))
-    # the amplitude's own uncertainty is in the tails
-    assert (fields[:, 0] ** 4).mean() / (fields[:, 0] ** 2).mean() ** 2 > 3.15
-    assert found.amplitude == pytest.approx(np.sqrt(found.weights @ AMPLITUDES**2))
+    field = 0.06**2 * IMAGE * np.exp(-0.5 * (near / 0.6) ** 2) * IMAGE[0]
+    np.testing.assert_allclose(expected[0], field + 0.03**2 * jitter.covariance(IMAGE, SCAN)[0], rtol=1e-9)
+    assert found.amplitude == pytest.approx(0.06)
+    assert found.jitter == pytest.approx(0.03)
+    wider = found.covariance(IMAGE, SCAN, amplitude=0.12)
+    np.testing.assert_allclose(wider[0] - expected[0], 3 * field, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("values", [(0.0, 0.3, 1.0), (0.05, -1.0, 1.0), (0.05, 0.3, 0.0)])
+def test_its_own_uncertainty_is_in_the_tails():
+    drawn = prior_discrepancy().sample(np.ones((20_000, COUNT)), SCAN, np.random.default_rng(0))
+    assert (drawn[:, 0] ** 4).mean() / (drawn[:, 0] ** 2).mean() ** 2 > 3.3
+    assert drawn[:, 0].std() == pytest.approx(prior_discrepancy().amplitude, rel=0.05)
+
+
+@pytest.mark.parametrize("values", [(0.0, 0.3, 0.03, 0.7), (0.05, -1.0, 0.03, 0.7), (0.05, 0.3, 0.0, 0.7)])
 def test_what_is_no_prior(values):
     with pytest.raises(ValueError, match="must be positive"):
         prior_discrepancy(*values)

@@ -15,7 +15,6 @@ from twin.records import Scan
 
 SCAN = Scan(shape=(16, 16), pixel=CELL / 16, dose=1e4)
 PIXELS = 256
-NO_DISCREPANCY = np.zeros((PIXELS, PIXELS))
 LAYOUT = small_layout().replaced(
     {
         "C10": (0.0, 30.0),
@@ -27,6 +26,11 @@ LAYOUT = small_layout().replaced(
         "y": (0.0, 0.3),
     }
 )
+
+
+def no_error(expected: np.ndarray) -> np.ndarray:
+    """The error of a perfect model."""
+    return np.zeros((len(expected), len(expected)))
 
 
 def microscope() -> Microscope:
@@ -57,7 +61,7 @@ def fits():
         belief = prior_belief(LAYOUT, 0)
         truth = belief.sample(1, generator)[0]
         request = request_at(generator.uniform(-100.0, 100.0))
-        found = fit(microscope(), belief, request, counted(request, truth, generator), NO_DISCREPANCY, generator)
+        found = fit(microscope(), belief, request, counted(request, truth, generator), no_error, generator)
         after = absorb(belief, request, found)
         places = [LAYOUT.index(name) for name in names]
         errors.append((after.mean - truth)[places] / after.std[places])
@@ -95,7 +99,7 @@ def test_the_place_in_the_cell_is_found_again():
         belief = prior_belief(lost_layout, 0, lost=("x", "y"))
         truth = belief.sample(1, generator)[0]
         request = view(instrument, {"C10": float(generator.choice([-30.0, 20.0]))}, SCAN, (0.0, 0.0))
-        found = fit(instrument, belief, request, counted(request, truth, generator), NO_DISCREPANCY, generator)
+        found = fit(instrument, belief, request, counted(request, truth, generator), no_error, generator)
         after = absorb(belief, request, found)
         assert after.lost == ()
         best = after.means[int(np.argmax(after.weights))]
@@ -133,8 +137,7 @@ def test_an_estimate_reproduces_the_posterior():
 
 def test_the_measured_image_scatters_as_the_covariance_says():
     expected = np.linspace(0.01, 0.2, PIXELS)
-    relative = 0.01 * np.ones((PIXELS, PIXELS))
-    found = covariance(microscope(), expected, relative, SCAN)
+    found = covariance(microscope(), expected, lambda image: 0.01 * np.outer(image, image), SCAN)
     noise = counting_variance(microscope().calibration, SCAN, expected)
     np.testing.assert_allclose(found - np.diag(noise), 0.01 * np.outer(expected, expected))
 
@@ -158,4 +161,4 @@ def test_what_is_lost_is_flat_over_the_cell():
 def test_what_is_no_image_is_refused(counts, problem):
     belief: Belief = prior_belief(LAYOUT, 0)
     with pytest.raises(ValueError, match=problem):
-        fit(microscope(), belief, request_at(0.0), counts, NO_DISCREPANCY, np.random.default_rng(0))
+        fit(microscope(), belief, request_at(0.0), counts, no_error, np.random.default_rng(0))

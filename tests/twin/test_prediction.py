@@ -85,7 +85,7 @@ def test_predictions_are_moments_of_the_images():
     )
     request = view(microscope, {"C10": 40.0}, SCAN, (0.0, 0.0))
     fields = 0.05 * generator.standard_normal((SAMPLES, 256))
-    found = predict(microscope, states, request, fields)
+    found = predict(microscope, states, request, lambda plain: fields * plain)
     points = states @ request.matrix.T + request.offset[None]
     points[:, [PARAMETERS.index("gain"), PARAMETERS.index("black")]] = (
         0.0  # fractions of the beam, not readings of a detector
@@ -94,7 +94,7 @@ def test_predictions_are_moments_of_the_images():
     np.testing.assert_allclose(found.image.reshape(-1), expected.mean(axis=0))
     np.testing.assert_allclose(found.covariance, np.cov(expected.T), atol=1e-12)
     np.testing.assert_allclose(found.std.reshape(-1), expected.std(axis=0, ddof=1))
-    wider = predict(microscope, states, request, fields, inflation=1.5)
+    wider = predict(microscope, states, request, lambda plain: fields * plain, inflation=1.5)
     np.testing.assert_allclose(wider.std, 1.5 * found.std)
     np.testing.assert_array_equal(wider.mean, found.mean)
     assert wider.numbers["peak"].high == pytest.approx(1.5 * found.numbers["peak"].high)
