@@ -1,0 +1,64 @@
+"""The probe is not quite where the scan wants it: mains interference and vibration displace it while an image is recorded.
+
+The displacement is a zero-mean Gaussian process in time, alike and independent along x and y. Half its variance is interference at the
+mains' frequency, half is vibration that is forgotten within milliseconds; lines of a raster, some milliseconds apart, are torn
+against each other (Jones & Nellist, Microsc. Microanal. 19, 1050, 2013). In an image it appears as the gradient times the displacement.
+"""
+
+import functools
+
+import numpy as np
+
+from twin.records import Scan
+
+MAINS = 50.0
+"""Frequency of the mains in hertz."""
+MEMORY = 5e-3
+"""Correlation time of the vibration in seconds: an assumption of ordinary size."""
+
+
+def pixel_times(scan: Scan) -> np.ndarray:
+    """Seconds from the first pixel to each, [pixels]: a line takes nx dwells and a flyback."""
+    ny, nx = scan.shape
+    lines = np.arange(ny)[:, None] * (nx * scan.dwell + scan.flyback)
+    return (lines + np.arange(nx)[None, :] * scan.dwell).reshape(-1)
+
+
+def correlation(scan: Scan) -> np.ndarray:
+    """Correlation [pixels, pixels] of the displacement along one axis between the pixels of a scan."""
+    return _correlation(scan.shape, scan.dwell, scan.flyback)
+
+
+@functools.lru_cache(maxsize=8)
+def _correlation(shape: tuple[int, int], dwell: float, flyback: float) -> np.ndarray:
+    times = pixel_times(Scan(shape=shape, dwell=dwell, flyback=flyback))
+    apart = np.abs(times[:, None] - times[None, :])
+    return 0.5 * np.cos(2.0 * np.pi * MAINS * apart) + 0.5 * np.exp(-apart / MEMORY)
+
+
+@functools.lru_cache(maxsize=8)
+def _root(shape: tuple[int, int], dwell: float, flyback: float) -> np.ndarray:
+    values, vectors = np.linalg.eigh(_correlation(shape, dwell, flyback))
+    keep = values > 1e-6 * values.max()
+    return vectors[:, keep] * np.sqrt(values[keep])[None, :]
+
+
+def gradients(images: np.ndarray, scan: Scan) -> np.ndarray:
+    """Derivatives along x and y of ``images`` [..., pixels] in 1/angstrom, [2, ..., pixels], by differences between pixels."""
+    frames = images.reshape(*images.shape[:-1], *scan.shape)
+    along_x = np.gradient(frames, scan.pixel, axis=-1) if scan.shape[1] > 1 else np.zeros_like(frames)
+    along_y = np.gradient(frames, scan.pixel, axis=-2) if scan.shape[0] > 1 else np.zeros_like(frames)
+    return np.stack([along_x, along_y]).reshape(2, *images.shape)
+
+
+def covariance(image: np.ndarray, scan: Scan) -> np.ndarray:
+    """Covariance [pixels, pixels] that a displacement of 1 angstrom rms per axis gives ``image`` [pixels], to first order."""
+    x, y = gradients(image, scan)
+    return (x[:, None] * x[None, :] + y[:, None] * y[None, :]) * correlation(scan)
+
+
+def sample(images: np.ndarray, scan: Scan, generator: np.random.Generator) -> np.ndarray:
+    """What a random displacement of 1 angstrom rms per axis adds to each of ``images`` [n, pixels], to first order."""
+    root = _root(scan.shape, scan.dwell, scan.flyback)
+    moved = generator.standard_normal((2, len(images), root.shape[1])) @ root.T
+    return (gradients(images, scan) * moved).sum(axis=0)
