@@ -148,6 +148,18 @@ class Belief:
         )
 
 
+def mixed(first: Belief, second: Belief, share: float) -> Belief:
+    """Two beliefs of one moment as alternatives, the ``second`` with probability ``share``; ValueError if one has lost what the other knows."""
+    if first.lost != second.lost or first.time != second.time:
+        raise ValueError(f"beliefs at {first.time} and {second.time} with {first.lost} and {second.lost} lost cannot be alternatives")
+    return dataclasses.replace(
+        first,
+        weights=np.concatenate([(1.0 - share) * first.weights, share * second.weights]),
+        means=np.concatenate([first.means, second.means]),
+        factors=np.concatenate([first.factors, second.factors]),
+    ).reduced()
+
+
 def prior_belief(layout: Layout, time: int, lost: tuple[str, ...] = ()) -> Belief:
     """The layout's priors as a belief: independent Gaussians, with the entries in ``lost`` uniform on their circles."""
     return Belief(layout, time, np.ones(1), layout.prior_mean()[None, :], np.diag(layout.prior_std())[None, :, :], lost)

@@ -42,7 +42,7 @@ class Posterior:
     from the prior in its own sigmas, ``learnt`` the number of parameters that the image determined. ``effective`` is the
     importance sampler's effective sample size, ``residual`` [pixels] measured minus the best image ``image`` [pixels]. ``slopes`` [pixels, p] are
     its derivatives by parameters scaled to unit prior variance, ``innovation`` [pixels] what the measured image has more than the
-    prior's, linearised there.
+    prior's, linearised there. ``evidence`` is the logarithm of the image's marginal likelihood under the belief, up to a constant of the image.
     """
 
     weights: np.ndarray
@@ -58,6 +58,7 @@ class Posterior:
     image: np.ndarray
     slopes: np.ndarray
     innovation: np.ndarray
+    evidence: float
 
 
 ModelError = Callable[[np.ndarray], np.ndarray]
@@ -112,7 +113,8 @@ def fit(
         (_refined(mode, misfit, prior_means, prior_factors, generator) for mode in modes),
         key=lambda mode: -mode.evidence,
     )
-    weights = np.exp(np.array([mode.evidence - modes[0].evidence for mode in modes]))
+    evidences = np.array([mode.evidence for mode in modes])
+    weights = np.exp(evidences - evidences[0])
     return Posterior(
         weights=weights / weights.sum(),
         means=np.stack([mode.mean(prior_means, prior_factors) for mode in modes]),
@@ -127,6 +129,7 @@ def fit(
         image=expected,
         slopes=plain,
         innovation=residual + plain @ moved,
+        evidence=float(logsumexp(evidences) - np.log(np.diag(root)).sum()),
     )
 
 

@@ -10,6 +10,8 @@ STARTS = 6
 STARTS_LOST = 16
 DRAWS_LOST = 4 * BATCH
 """Candidates where the place in the cell is open, and the optics with it."""
+FARTHER = 2.0
+"""Every other of them is drawn so many times farther off: what the prior allows with a chance of one in a thousand does happen."""
 _OPTICS = tuple(PARAMETERS.index(name) for name in ("C10", "C12a", "C12b"))
 _PLACE = (PARAMETERS.index("x"), PARAMETERS.index("y"))
 APART_OPTICS = 15.0
@@ -39,9 +41,10 @@ def starts(
     draws = DRAWS_LOST if belief.lost else BATCH
     counts = np.floor(shares / shares.sum() * (draws - len(prior_means))).astype(int)
     for k, count in enumerate(counts):
-        candidates.append(
-            prior_means[k][None, :] + generator.standard_normal((count, prior_means.shape[1])) @ prior_factors[k].T
-        )
+        normal = generator.standard_normal((count, prior_means.shape[1]))
+        if belief.lost:
+            normal[::2] *= FARTHER
+        candidates.append(prior_means[k][None, :] + normal @ prior_factors[k].T)
         owners.append(np.full(count, k))
     candidates, owners = np.concatenate(candidates), np.concatenate(owners)
     if belief.lost:

@@ -6,11 +6,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.stats import chi2
 
 from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
 from learn.planning import Step
 from learn.trust import Limits, Trust
-from reconstruct.belief import Belief, prior_belief, root_of
+from reconstruct.belief import Belief, mixed, prior_belief
 from reconstruct.filter import Filter, Health
 from reconstruct.images import ModelError, Posterior, absorb, covariance, fit
 from twin.channels import control
@@ -29,9 +30,9 @@ from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
 SURPRISE = 3e-3
-"""Weight, before each image, on the optics not being where the belief has them."""
-JUMP = {"C10": 60.0, "C12a": 40.0, "C12b": 40.0, "x": 1.0, "y": 1.0}
-"""How far (angstrom) they may then be off."""
+"""Probability, at each image, that earlier images at this place were misread, or that the optics have jumped since."""
+DOUBT = 1e-2
+"""An image that the belief allows with a smaller chance is read anew without those before it."""
 LOSE_PLACE = 0.33
 """Standard deviation of the position, as a share of the cell, from which the lattice's phase counts as lost."""
 
@@ -59,7 +60,10 @@ class Following:
         self.microscope, self.dynamics, self.seed = microscope, dynamics, seed
         self.limits = limits or Limits()
         self.filter = Filter(dynamics, sensors)
+        self._aside = Filter(dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
+        self.arrived = self.belief
+        """The belief as it was when the stage came here, moved along without the images taken here: where to begin again."""
         self.discrepancy: Discrepancy = prior_discrepancy()
         self.inflation = Inflation()
         self.trust = Trust()
@@ -67,15 +71,17 @@ class Following:
     def follow(self, readings: list[Readings], until: int) -> None:
         """Readings up to a time."""
         self.belief = self._placed(self.filter.advance(self.belief, until, readings))
+        self.arrived = self._aside.advance(self.arrived, until, readings)
 
     def moved_stage(self) -> None:
         """The stage was told to go elsewhere."""
-        self.belief = self.belief.widened(*move_stage(self.dynamics))
+        self.arrived = self.belief = self.belief.widened(*move_stage(self.dynamics))
 
     def focused(self, step: float) -> None:
         """The focus was told to change by ``step`` angstrom."""
         if step:
             self.belief = self.belief.widened(*command_focus(self.dynamics, step))
+            self.arrived = self.arrived.widened(*command_focus(self.dynamics, step))
 
     def tuned(self, asked: dict[str, float]) -> dict[str, float]:
         """The commands that give what was asked for: zeros of defocus and astigmatism as believed now are taken off."""
@@ -112,11 +118,12 @@ class Following:
         return predict(self.microscope, states, request, error, self.inflation.factor), request
 
     def steps(self, settings: list[dict[str, float]], scan: Scan, times: list[int]) -> list[Step]:
-        """What planning needs to know of requests with these settings at ``times`` (ns from now): linearised at the belief's mean."""
+        """What planning needs to know of requests with these settings at ``times`` (ns from now): linearised at the likeliest reading."""
         belief, layout = self.belief, self.microscope.layout
         drift = drift_of(layout, belief.mean)
         views = [view(self.microscope, one, scan, drift) for one in settings]
-        points = np.stack([request.matrix @ belief.mean + request.offset for request in views])
+        likeliest = belief.means[int(np.argmax(belief.weights))]
+        points = np.stack([request.matrix @ likeliest + request.offset for request in views])
         size = 1 << (len(points) - 1).bit_length()
         padded = np.concatenate([points, np.repeat(points[-1:], size - len(points), axis=0)])
         pixels, slopes = images_and_slopes(
@@ -142,13 +149,18 @@ class Following:
         Returns the answer, the posterior over the image's parameters, and the measured image as fractions. ``prediction`` was made before.
         """
         generator = np.random.default_rng([self.seed, index, 2])
-        belief = self._hedged()
-        request = view(self.microscope, frame.settings, frame.scan, drift_of(belief.layout, belief.mean))
-        posterior = fit(self.microscope, belief, request, frame.data, self._error(request.scan), generator)
+        request = view(self.microscope, frame.settings, frame.scan, drift_of(self.belief.layout, self.belief.mean))
+        error = self._error(request.scan)
+        posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
+        after = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        if posterior.parents[0] == len(self.belief.weights):
-            posterior = dataclasses.replace(posterior, tension=posterior.tension - 2.0 * float(np.log(SURPRISE)))
-        after = absorb(belief, request, posterior)
+        if not self.belief.lost and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
+            again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
+            odds = again.evidence - posterior.evidence + np.log(SURPRISE)
+            share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
+            after = mixed(after, absorb(self.arrived, request, again), share)
+            if share > 0.5:
+                posterior = dataclasses.replace(again, tension=again.tension - 2.0 * float(np.log(SURPRISE)))
         answer = self._fuse(after, request, self._freed(after, data, frame.scan), generator)
         if learn:
             self.belief = after
@@ -160,22 +172,6 @@ class Following:
         layout = self.microscope.layout
         level = belief.mean[layout.index("black")] * black_scale(self.microscope.calibration, scan)
         return (data - level) * np.exp(-belief.mean[layout.index("gain")])
-
-    def _hedged(self) -> Belief:
-        """The belief with a little weight on the optics having jumped, or an earlier image having been misread."""
-        belief, layout = self.belief, self.microscope.layout
-        wide = np.zeros(len(layout))
-        for name, size in JUMP.items():
-            wide[layout.index(name)] = size
-        jumped = dataclasses.replace(
-            belief, weights=np.ones(1), means=belief.mean[None, :], factors=root_of(belief.covariance)[None]
-        ).widened(np.zeros(len(layout)), wide)
-        return dataclasses.replace(
-            belief,
-            weights=np.append((1.0 - SURPRISE) * belief.weights, SURPRISE),
-            means=np.concatenate([belief.means, jumped.means]),
-            factors=np.concatenate([belief.factors, jumped.factors]),
-        )
 
     def _fuse(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
         """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
@@ -234,6 +230,7 @@ class Following:
         values = {
             "time_ns": belief.time,
             "lost": list(belief.lost),
+            "arrived.lost": list(self.arrived.lost),
             "names": list(belief.layout.names),
             "discrepancy": {"images": self.discrepancy.images},
             "inflation": dataclasses.asdict(self.inflation),
@@ -244,6 +241,9 @@ class Following:
             "weights": belief.weights,
             "means": belief.means,
             "factors": belief.factors,
+            "arrived.weights": self.arrived.weights,
+            "arrived.means": self.arrived.means,
+            "arrived.factors": self.arrived.factors,
             "discrepancy": self.discrepancy.log_weights,
         }
         return values, arrays
@@ -258,10 +258,19 @@ class Following:
         self.belief = Belief(
             layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
         )
+        self.arrived = Belief(
+            layout,
+            int(values["time_ns"]),
+            arrays["arrived.weights"],
+            arrays["arrived.means"],
+            arrays["arrived.factors"],
+            tuple(values["arrived.lost"]),
+        )
         self.discrepancy = Discrepancy(arrays["discrepancy"], int(values["discrepancy"]["images"]))
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
-        self.filter.health = {name: Health(**health) for name, health in values["health"].items()}
+        for one in (self.filter, self._aside):
+            one.health = {name: Health(**health) for name, health in values["health"].items()}
 
 
 def _step(

@@ -29,6 +29,12 @@ HORIZON = 9
 FOCUS = (-40.0, 10.0, -20.0, 30.0)
 """Defocus (angstrom) of the images taken for focusing, in turn: near focus, where columns are sharp, and on both sides of it."""
 FOCUS_SPACING = 1.0
+FOCUS_MORE = 2
+"""As many more are taken, one right after the other, while what was seen still has more than one reading."""
+FOCUS_PACE = 0.33
+"""Seconds between those: the settling and one frame."""
+SETTLED = 0.95
+"""Weight of the belief's heaviest component from which on there is but one reading."""
 FOCUS_KEY = 1_000_000
 
 
@@ -183,34 +189,39 @@ class Walk:
         return best_plan(self.following.belief.covariance, steps, min(left, len(steps))).gain
 
     def _focus(self, request: Request) -> None:
-        """Images near focus before the first request at a place: where the lattice is, how it drifts, and the zeros of the optics."""
+        """Images near focus before the first request at a place: where the lattice is, how it drifts, and the zeros of the optics.
+
+        ``focusing`` of the scenario are taken in any case, and up to `FOCUS_MORE` where they leave the belief ambiguous.
+        """
         count = self.scenario.focusing
-        for number in range(count):
-            self._wait(self.start + int((request.seconds - FOCUS_SPACING * (count - number)) * 1e9))
-            following = self.following
-            settings = following.tuned({"C10": FOCUS[number % len(FOCUS)], "beam_shift.x": 0.0, "beam_shift.y": 0.0})
-            step = settings["C10"] - self.commanded.get("C10", 0.0)
-            key = FOCUS_KEY + 16 * request.site + number
-            belief = following.ahead(following.belief.time + int(self.scan.settle * 1e9), step)
-            prediction, _ = following.predict(belief, settings, self.scan, key)
-            frame, _ = self._measure(settings, step)
-            row = self.journal.append_frame(frame)
-            self._account(frame, focusing=True)
-            answer, _, data = following.assimilate(frame, prediction, key, learn=self.policy != "blind")
-            payload = {
-                "site": request.site,
-                "number": number,
-                "settings": settings,
-                "frame_row": row,
-                "distrusted": following.trust.distrusted,
-            }
-            self.journal.append(
-                "focusing",
-                payload,
-                frame.start,
-                {"predicted": prediction.image, "measured": data, "answer": answer.image},
-            )
-            self._note_distrust(request.index)
+        early = [FOCUS_SPACING * (count - number) for number in range(count)]
+        late = [FOCUS_PACE * (FOCUS_MORE - number) for number in range(FOCUS_MORE if count else 0)]
+        for number, before in enumerate(early + late):
+            if number < count or self.following.belief.weights.max() < SETTLED:
+                self._wait(self.start + int((request.seconds - before) * 1e9))
+                self._focus_once(request, number)
+
+    def _focus_once(self, request: Request, number: int) -> None:
+        following = self.following
+        settings = following.tuned({"C10": FOCUS[number % len(FOCUS)], "beam_shift.x": 0.0, "beam_shift.y": 0.0})
+        step = settings["C10"] - self.commanded.get("C10", 0.0)
+        key = FOCUS_KEY + 16 * request.site + number
+        belief = following.ahead(following.belief.time + int(self.scan.settle * 1e9), step)
+        prediction, _ = following.predict(belief, settings, self.scan, key)
+        frame, _ = self._measure(settings, step)
+        row = self.journal.append_frame(frame)
+        self._account(frame, focusing=True)
+        answer, _, data = following.assimilate(frame, prediction, key, learn=self.policy != "blind")
+        payload = {
+            "site": request.site,
+            "number": number,
+            "settings": settings,
+            "frame_row": row,
+            "distrusted": following.trust.distrusted,
+        }
+        arrays = {"predicted": prediction.image, "measured": data, "answer": answer.image}
+        self.journal.append("focusing", payload, frame.start, arrays)
+        self._note_distrust(request.index)
 
     def _move(self, move: Move) -> None:
         self._wait(self.start + int(move.seconds * 1e9))
