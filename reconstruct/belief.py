@@ -151,7 +151,9 @@ class Belief:
 def mixed(first: Belief, second: Belief, share: float) -> Belief:
     """Two beliefs of one moment as alternatives, the ``second`` with probability ``share``; ValueError if one has lost what the other knows."""
     if first.lost != second.lost or first.time != second.time:
-        raise ValueError(f"beliefs at {first.time} and {second.time} with {first.lost} and {second.lost} lost cannot be alternatives")
+        raise ValueError(
+            f"beliefs at {first.time} and {second.time} with {first.lost} and {second.lost} lost cannot be alternatives"
+        )
     return dataclasses.replace(
         first,
         weights=np.concatenate([(1.0 - share) * first.weights, share * second.weights]),

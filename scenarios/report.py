@@ -248,28 +248,29 @@ def _sensors(session: Session, moves: np.ndarray) -> str | None:
 def _dose(session: Session) -> dict[str, Any]:
     """Electrons by purpose and over time. What a frame cost is what its source says of its exposure."""
     parts = {"pixels": 0.0, "flyback": 0.0, "parked beam": 0.0}
-    focusing = 0.0
-    spent, always, saved = [], [], 0.0
-    sites: set[int | None] = set()
-    for row in session.requests:
+    purposes = (("pixels", "pixels"), ("flyback", "flyback"), ("parked beam", "parked"))
+    focusing, avoided = 0.0, 0.0
+    steps: list[tuple[int, float, float]] = []
+    for row in [*session.requests, *session.focusing]:
         payload = row.payload
         exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")
-        cost = 0.0
+        cost, wanted = 0.0, payload.get("electrons", 0.0)
         if exposure:
-            for name, key in (("pixels", "pixels"), ("flyback", "flyback"), ("parked beam", "parked")):
+            for name, key in purposes:
                 parts[name] += exposure[key]
                 cost += exposure[key]
-            if payload.get("site") not in sites:
-                focusing += cost
+            wanted = cost if row.kind == "request" else 0.0
+            focusing += cost - wanted
         elif not payload.get("measured"):
-            saved += payload.get("electrons", 0.0)
-        sites.add(payload.get("site"))
-        spent.append(cost)
-        always.append(cost or payload.get("electrons", 0.0))
-    minutes = session.minutes([row_time(row) for row in session.requests])
-    image = drawings.dose(parts, saved, minutes, np.cumsum(spent), np.cumsum(always))
+            avoided += wanted
+        steps.append((row_time(row), cost, wanted))
+    steps.sort()
+    spent, always = (np.cumsum([step[place] for step in steps]) for place in (1, 2))
+    minutes = session.minutes([step[0] for step in steps])
+    saved = avoided - focusing
+    shown = parts | {"of these: focusing": focusing} if focusing else parts
     return {
-        "image": image,
+        "image": drawings.dose(shown, saved, minutes, spent, always),
         "focusing": electrons(focusing),
         "spent": electrons(sum(parts.values())),
         "saved": electrons(saved),

@@ -40,13 +40,13 @@ FOCUS_KEY = 1_000_000
 
 @dataclasses.dataclass
 class Ledger:
-    """Electrons spent so far, by purpose, and saved against measuring every request; and the decisions, counted."""
+    """Electrons spent so far, by purpose (``focusing`` is part of the other three), and ``avoided`` by not measuring; and the decisions, counted."""
 
     pixels: float = 0.0
     flyback: float = 0.0
     parked: float = 0.0
     focusing: float = 0.0
-    saved: float = 0.0
+    avoided: float = 0.0
     measured: int = 0
     simulated: int = 0
     audited: int = 0
@@ -55,6 +55,11 @@ class Ledger:
     @property
     def spent(self) -> float:
         return self.pixels + self.flyback + self.parked
+
+    @property
+    def saved(self) -> float:
+        """Against measuring every request and nothing besides: what focusing cost is taken off."""
+        return self.avoided - self.focusing
 
 
 def electrons_of(scan: Scan) -> float:
@@ -148,7 +153,7 @@ class Walk:
                 answer = Answer(data, np.sqrt(noise))
         else:
             self.ledger.simulated += 1
-            self.ledger.saved += choice.electrons
+            self.ledger.avoided += choice.electrons
         arrays |= {"answer": answer.image, "answer_std": answer.std}
         self._record(request, settings, choice, prediction, arrays, row, at, extra)
 
@@ -217,6 +222,7 @@ class Walk:
             "number": number,
             "settings": settings,
             "frame_row": row,
+            "certainty": float(following.belief.weights.max()),
             "distrusted": following.trust.distrusted,
         }
         arrays = {"predicted": prediction.image, "measured": data, "answer": answer.image}

@@ -90,11 +90,12 @@ def cases(
     found: list[Case] = [] if short else _cold_start(progress)
     runs = [healthy(seed) for seed in range(count)]
     runs += [healthy(seed, "always") for seed in range(count)]
+    runs += [preset_run(preset, seed, short) for preset in presets for seed in range(count)]
     if not short:
         runs += [healthy(seed, dose=dose) for dose, _ in DOSES for seed in range(count)]
-        runs += [healthy(seed, policy) for policy in ("sensors", "blind") for seed in range(count)]
-    runs += [preset_run(preset, seed, short) for preset in presets for seed in range(count)]
     runs += [healthy(seed) for seed in range(count, many)]
+    if not short:
+        runs += [healthy(seed, policy) for policy in ("sensors", "blind") for seed in range(count)]
     told = run_all(runs, store, jobs, progress)
     if not short:
         told |= run_all(_random_runs(told, count), store, jobs, progress)

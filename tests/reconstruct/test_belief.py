@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from reconstruct.belief import Belief, prior_belief, root_of, triangular
+from reconstruct.belief import Belief, mixed, prior_belief, root_of, triangular
 from twin.state import Entry, Layout
 
 LAYOUT = Layout(
@@ -79,6 +79,17 @@ def test_joining_keeps_mean_and_covariance(most, nearness):
     assert joined.weights.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(joined.mean, belief.mean, rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(scaled(joined.covariance), scaled(belief.covariance), rtol=1e-6, atol=1e-8)
+
+
+def test_two_beliefs_become_alternatives():
+    first, second = mixture(0, 2), mixture(1, 1)
+    apart = dataclasses.replace(second, means=second.means + 50.0)
+    found = mixed(first, apart, 0.25)
+    assert found.weights.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(found.mean, 0.75 * first.mean + 0.25 * apart.mean, atol=1e-9)
+    assert np.abs(mixed(first, apart, 1.0).mean - apart.mean).max() < 1e-9
+    with pytest.raises(ValueError, match="cannot be alternatives"):
+        mixed(first, dataclasses.replace(apart, time=7), 0.5)
 
 
 def test_light_components_are_dropped_and_distant_ones_kept():

@@ -89,12 +89,15 @@ def test_images_tell_where_and_how_thick_and_fit_as_they_should(fits):
     assert np.abs(misfits).max() < 4.5
 
 
-def test_the_place_in_the_cell_is_found_again():
-    """Near focus, where columns are sharp; with more defocus an image may suit two places."""
+@pytest.mark.parametrize("spread", [15.0, 30.0])
+def test_the_place_in_the_cell_is_found_again(spread):
+    """Near focus, where columns are sharp, an image has one reading; with more defocus it may suit two places, and then both are kept."""
     generator = np.random.default_rng(3)
-    lost_layout = LAYOUT.replaced({"C10": (0.0, 15.0), "x": (0.0, CELL / np.sqrt(12)), "y": (0.0, CELL / np.sqrt(12))})
+    lost_layout = LAYOUT.replaced(
+        {"C10": (0.0, spread), "x": (0.0, CELL / np.sqrt(12)), "y": (0.0, CELL / np.sqrt(12))}
+    )
     instrument = dataclasses.replace(microscope(), layout=lost_layout)
-    missed = []
+    missed, nearest = [], []
     for _ in range(8):
         belief = prior_belief(lost_layout, 0, lost=("x", "y"))
         truth = belief.sample(1, generator)[0]
@@ -102,11 +105,14 @@ def test_the_place_in_the_cell_is_found_again():
         found = fit(instrument, belief, request, counted(request, truth, generator), no_error, generator)
         after = absorb(belief, request, found)
         assert after.lost == ()
-        best = after.means[int(np.argmax(after.weights))]
-        off = np.array([best[lost_layout.index(name)] - truth[lost_layout.index(name)] for name in "xy"])
+        places = [lost_layout.index(name) for name in "xy"]
+        off = after.means[:, places] - truth[places]
         off -= CELL * np.round(off / CELL)
-        missed.append(np.hypot(*off))
-    assert max(missed) < 0.3
+        missed.append(np.hypot(*off[int(np.argmax(after.weights))]))
+        nearest.append(np.hypot(*off.T).min())
+    # 110 angstrom from focus (one of the eight), a place 2 angstrom off fits such an image as well as the true one does
+    assert sum(one > 0.3 for one in nearest) <= (0 if spread == 15.0 else 1)
+    assert sum(one > 0.3 for one in missed) <= (0 if spread == 15.0 else 2)
 
 
 def test_an_estimate_reproduces_the_posterior():

@@ -66,6 +66,19 @@ def make_session(
                 )
                 arrays |= {"measured": noisy, "measured_std": counting, "answer": 0.5 * (noisy + predicted)}
                 measured_count += 1
+            if index % 4 == 0:
+                focus = journal.append_frame(
+                    Frame(
+                        truth.astype(np.float32),
+                        100 + index,
+                        time - 10**9,
+                        scan,
+                        {"C10": 0.0},
+                        Exposure(152_000.0, 4_700.0, 59_000.0),
+                    )
+                )
+                seen = {"predicted": predicted, "measured": truth, "answer": truth}
+                journal.append("focusing", {"site": index // 4, "number": 0, "frame_row": focus}, time - 10**9, seen)
             payload = {
                 "index": index, "site": index // 4, "time_ns": time, "settings": {"C10": 40.0 - 5.0 * index, "beam_shift.x": 3.0, "beam_shift.y": -8.0},
                 "decision": decision, "why": "predicted error above the tolerance" if decision == "measure" else "within the tolerance",
@@ -107,7 +120,7 @@ def make_session(
                 {
                     "schema": "emtwin.acquire/1", "scenario": "tune-and-map", "seed": seed, "requests": count, "measured": measured_count,
                     "simulated": count - measured_count, "audited": 3, "rmse": float(np.mean(errors)), "rmse_always": 0.2, "coverage90": 0.9,
-                    "dose_spent": 215_700.0 * measured_count, "dose_saved": 215_700.0 * (count - measured_count),
+                    "dose_spent": 215_700.0 * (measured_count + 6), "dose_saved": 215_700.0 * (count - measured_count - 6), "focused": 6,
                     "model_distrusted": distrusted_from is not None, "seconds": 71.3,
                 },
             )  # fmt: skip

@@ -73,9 +73,10 @@ def test_numbers_of_the_report(whole):
     assert shown["requests"] == ("24", f"{24 - measured} answered by the twin alone")
     assert shown["measured"][0] == str(measured)
     page = context(session)
-    spent = measured * (152_000.0 + 4_700.0 + 59_000.0)
-    assert page["dose"]["spent"] == electrons(spent)
-    assert page["dose"]["focusing"] == electrons(6 * 215_700.0)  # the first request of each of the six sites
+    frame = 152_000.0 + 4_700.0 + 59_000.0
+    assert page["dose"]["spent"] == electrons((measured + 6) * frame)
+    assert page["dose"]["focusing"] == electrons(6 * frame)  # one at each of the six sites
+    assert page["dose"]["saved"] == electrons((24 - measured - 6) * frame)
     assert len(page["gallery"]) <= GALLERY
     assert {item["decision"] for item in page["gallery"]} == {"answer", "measure", "audit"}
     share = float(page["calibration"]["shares"][1][1].removesuffix(" %"))
@@ -102,7 +103,7 @@ def test_summary(whole, half):
     assert done["measured"] + done["simulated"] == done["requests"]
     assert done["state"]["tilt.x"][1] == 5e-4
     assert done["problems"] == []
-    assert broken["dose_spent"] == 215_700.0 * broken["measured"]
+    assert broken["dose_spent"] == 215_700.0 * (broken["measured"] + 3)  # and one focusing image at each of three sites
 
 
 def test_summary_for_people(whole, half):

@@ -13,7 +13,7 @@ from scenarios.progress import SilentProgress
 from scenarios.requests import plan_requests
 from scenarios.scenario import Scenario, from_dict
 from scenarios.twinning import Following
-from scenarios.walk import Policy, Walk, electrons_of
+from scenarios.walk import FOCUS_MORE, SETTLED, Policy, Walk, electrons_of
 from tests.small import small_microscope
 from twin.dynamics import standard_dynamics
 from twin.records import Scan
@@ -66,12 +66,14 @@ def session(
         )
         walk.run()
         rows = list(journal.rows(kind="request"))
+        focusing = list(journal.rows(kind="focusing"))
         frames = [journal.frame(row) for row in journal.rows("frame")]
         checkpoints = list(journal.rows(kind="checkpoint"))
     return {
         "walk": walk,
         "result": summary(walk, {}, seed, 1.0),
         "rows": rows,
+        "focusing": focusing,
         "frames": frames,
         "checkpoints": checkpoints,
         "events": progress.events,
@@ -132,15 +134,24 @@ def test_the_result_has_every_key(decided):
 def test_the_books_balance(decided):
     result, frames = decided["result"], decided["frames"]
     assert len(frames) == result["measured"] + result["focused"]
-    assert result["focused"] == 2
+    assert result["focused"] == len(decided["focusing"])
     purpose = result["dose_by_purpose"]
     assert result["dose_spent"] == pytest.approx(sum(frame.exposure.total for frame in frames))
     assert result["dose_spent"] == pytest.approx(purpose["pixels"] + purpose["flyback"] + purpose["parked"])
     assert purpose["pixels"] == pytest.approx(len(frames) * 256 * 1e4 * (3.905 / 16) ** 2)
-    assert purpose["focusing"] == pytest.approx(result["dose_spent"] * 2 / len(frames))
+    assert purpose["focusing"] == pytest.approx(result["dose_spent"] * result["focused"] / len(frames))
     scan = Scan()
     assert electrons_of(scan) == pytest.approx(frames[0].exposure.total)
-    assert result["dose_saved"] == pytest.approx(result["simulated"] * electrons_of(scan))
+    assert result["dose_saved"] == pytest.approx((result["simulated"] - result["focused"]) * electrons_of(scan))
+
+
+def test_focusing_goes_on_while_there_is_more_than_one_reading(decided):
+    for site in (0, 1):
+        taken = [row.payload for row in decided["focusing"] if row.payload["site"] == site]
+        assert [row["number"] for row in taken] == list(range(len(taken)))
+        assert 1 <= len(taken) <= 1 + FOCUS_MORE
+        assert all(row["certainty"] < SETTLED for row in taken[:-1])
+        assert taken[-1]["certainty"] >= SETTLED or len(taken) == 1 + FOCUS_MORE
 
 
 def test_the_settings_are_those_asked_for_less_the_zeros(decided):
@@ -189,8 +200,10 @@ def test_controls_measure_what_they_are_told(cache, tmp_path):
 
 
 def test_it_follows_the_microscope(decided):
-    """After its measurements the twin knows optics and thickness better than its priors do."""
+    """What its images determine is known better than before them: thickness to the end, and defocus right after every focused place."""
     layout = decided["walk"].following.microscope.layout
-    belief = decided["walk"].following.belief
-    for name, share in (("C10", 0.9), ("thickness", 0.9)):
-        assert belief.std[layout.index(name)] < share * layout.prior_std()[layout.index(name)], name
+    belief, prior = decided["walk"].following.belief, layout.prior_std()
+    assert belief.std[layout.index("thickness")] < 0.9 * prior[layout.index("thickness")]
+    place = layout.index("C10")
+    left = [np.sqrt((row.arrays["factors"] ** 2).sum(axis=2))[:, place] for row in decided["checkpoints"]]
+    assert max(one.max() for one in left) < 0.9 * prior[place]  # of each reading, where there is more than one

@@ -49,7 +49,7 @@ def test_lines_are_torn_by_the_mains_and_pixels_of_a_line_are_not():
     np.testing.assert_allclose(times[16] - times[0], line)
     assert correlation[0, 1] > 0.95
     period = 0.02 / line  # in lines
-    near, half, whole = (int(round(lines)) * 16 for lines in (1, period / 2, period))
+    near, half, whole = (round(lines) * 16 for lines in (1, period / 2, period))
     assert correlation[0, half] < correlation[0, near] < correlation[0, 1]
     assert correlation[0, half] < -0.2 < 0.2 < correlation[0, whole]
 
