@@ -11,15 +11,16 @@ from instrument.interface import Instrument
 from instrument.journal import Journal
 from learn.design import Budget, Choice, after_measuring, choose, relative_error
 from learn.planning import best_plan
+from scenarios.ledger import Ledger, electrons_of
 from scenarios.progress import Progress
 from scenarios.requests import Move, Request
 from scenarios.scenario import Scenario
 from scenarios.twinning import Answer, Following, describe_state
-from twin.microscope import counting_variance, electrons_per_pixel
+from twin.microscope import counting_variance
 from twin.prediction import NUMBERS, Prediction
 from twin.records import Frame, Scan
 
-Policy = Literal["decide", "always", "thorough", "random", "sensors", "blind"]
+Policy = Literal["decide", "always", "random", "sensors", "blind"]
 """Who decides: the twin; always measure; measure at random; never measure; decide, but never learn from images. The last four are controls."""
 
 HORIZON = 9
@@ -36,37 +37,6 @@ FOCUS_PACE = 0.33
 SETTLED = 0.95
 """Weight of the belief's heaviest component from which on there is but one reading."""
 FOCUS_KEY = 1_000_000
-
-
-@dataclasses.dataclass
-class Ledger:
-    """Electrons spent so far, by purpose (``focusing`` is part of the other three), and ``avoided`` by not measuring; and the decisions, counted."""
-
-    pixels: float = 0.0
-    flyback: float = 0.0
-    parked: float = 0.0
-    focusing: float = 0.0
-    avoided: float = 0.0
-    measured: int = 0
-    simulated: int = 0
-    audited: int = 0
-    focused: int = 0
-
-    @property
-    def spent(self) -> float:
-        return self.pixels + self.flyback + self.parked
-
-    @property
-    def saved(self) -> float:
-        """Against measuring every request and nothing besides: what focusing cost is taken off."""
-        return self.avoided - self.focusing
-
-
-def electrons_of(scan: Scan) -> float:
-    """Electrons that one frame is expected to cost, flyback and 20 ms of parked beam included."""
-    ny, nx = scan.shape
-    current = electrons_per_pixel(scan) / scan.dwell
-    return current * (ny * nx * scan.dwell + ny * scan.flyback + 0.02)
 
 
 class Walk:
@@ -117,7 +87,7 @@ class Walk:
         if request.first:
             if request.site in self.moves:
                 self._move(self.moves[request.site])
-            if self.policy in ("decide", "thorough", "blind"):
+            if self.policy != "sensors":
                 self._focus(request)
         self._wait(self.start + int(request.seconds * 1e9))
         following = self.following
@@ -165,8 +135,8 @@ class Walk:
         electrons = electrons_of(self.scan)
         drawn = np.random.default_rng([following.seed, request.index, 3]).random() < self.scenario.audit_share
         distrusted = following.trust.distrusted
-        if self.policy in ("always", "thorough", "random", "sensors"):
-            wanted = self.policy in ("always", "thorough") or request.index in self.chosen
+        if self.policy in ("always", "random", "sensors"):
+            wanted = self.policy == "always" or request.index in self.chosen
             return Choice("measure" if wanted else "answer", f"policy: {self.policy}", before, after, 0.0, electrons)
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
         lost = bool(following.belief.lost)

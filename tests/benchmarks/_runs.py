@@ -30,7 +30,8 @@ class Run:
     """One session of ``tune-and-map``.
 
     ``preset`` of the simulated microscope and its ``specimen`` seed; ``priors`` that the twin is told; ``plan`` changes of the scenario's
-    requests; ``at_random``: so many requests, drawn by the seed, are measured and no others (policy "random").
+    requests; ``at_random``: so many requests, drawn by the seed, are measured and no others (policy "random");
+    ``focusing``: images at each new place before its requests, if not as the scenario has it.
     """
 
     seed: int
@@ -41,6 +42,7 @@ class Run:
     priors: tuple[tuple[str, float, float], ...] = ()
     plan: tuple[tuple[str, float], ...] = ()
     at_random: int = 0
+    focusing: int | None = None
 
     def key(self) -> str:
         """A file name of its own."""
@@ -101,6 +103,8 @@ def scenario_of(run: Run) -> Any:
     values["instrument"]["config"] = {**changed, "specimen_seed": run.specimen}
     values["twin"]["priors"] = {name: [mean, std] for name, mean, std in run.priors}
     values["requests"] |= dict(run.plan)
+    if run.focusing is not None:
+        values["focusing"] = run.focusing
     return from_dict(values, f"benchmark {run.key()}")
 
 

@@ -27,7 +27,7 @@ DOSES = ((1e3, 0.4), (1e4, 0.8), (1e5, 1.2))
 DEFAULT_DOSE = 1e4
 CONTROLS = {
     "sensors": "sensors only",
-    "random": "as many frames at random times",
+    "random": "as many requests measured at random times, focused alike",
     "blind": "belief never updated by images",
 }
 PRIORS = {
@@ -63,9 +63,12 @@ def _case(case: str, value: Any, unit: str, bar: str = "", holds: bool | None = 
     return {"case": case, "value": value, "unit": unit, "bar": bar, "holds": None if holds is None else bool(holds)}
 
 
-def healthy(seed: int, policy: str = "decide", dose: float = DEFAULT_DOSE, at_random: int = 0) -> Run:
-    """A whole session on the healthy microscope."""
-    return Run(seed, policy, dose, specimen=seed % SPECIMENS, at_random=at_random)
+def healthy(
+    seed: int, policy: str = "decide", dose: float = DEFAULT_DOSE, at_random: int = 0, focusing: int | None = None
+) -> Run:
+    """A whole session on the healthy microscope. One that measures every request takes no images besides."""
+    focusing = 0 if policy == "always" else focusing
+    return Run(seed, policy, dose, specimen=seed % SPECIMENS, at_random=at_random, focusing=focusing)
 
 
 def preset_run(preset: str, seed: int, short: bool) -> Run:
@@ -131,12 +134,14 @@ def cases(
 
 
 def _random_runs(told: Found, count: int) -> list[Run]:
-    """For each seed, as many frames as the twin took, focusing included, at random requests."""
+    """For each seed, as many requests as the twin measured, at random and focused alike; and as many as it took frames in all, unfocused."""
     runs = []
     for seed in range(count):
         for own in _of(told, [healthy(seed)]):
-            taken = min(int(own.result["measured"]) + int(own.result.get("focused", 0)), int(own.result["requests"]))
-            runs.append(healthy(seed, "random", at_random=taken))
+            measured, requests = int(own.result["measured"]), int(own.result["requests"])
+            taken = min(measured + int(own.result["focused"]), requests)
+            runs.append(healthy(seed, "random", at_random=measured))
+            runs.append(healthy(seed, "random", at_random=taken, focusing=0))
     return runs
 
 
@@ -202,6 +207,15 @@ def _accuracy(told: Found, seeds: range, judge: bool, short: bool) -> list[Case]
         ratio = _error([own[seed] for seed in both]) / _error([always[seed] for seed in both])
         held = ratio <= 1.25 if judge else None
         found.append(_case(f"ratio to assimilating every request, {len(both)} seeds", ratio, "1", "<= 1.25", held))
+    spread = {
+        run.seed: one
+        for run, one in told.items()
+        if isinstance(one, Told) and (run.policy, run.focusing) == ("random", 0)
+    }
+    if both := sorted(own.keys() & spread.keys()):
+        ratio = _error([spread[seed] for seed in both]) / _error([own[seed] for seed in both])
+        text = f"as many frames as the twin took, focusing included, all on requests at random: error over the twin's, {len(both)} seeds"
+        found.append(_case(text, ratio, "1"))
     return found + ([] if short else _controls(told, own, judge))
 
 
@@ -212,7 +226,7 @@ def _controls(told: Found, own: dict[int, Told], judge: bool) -> list[Case]:
         pairs = [
             (own[run.seed].errors.mean(), one.errors.mean())
             for run, one in told.items()
-            if run.policy == policy and isinstance(one, Told) and run.seed in own
+            if (run.policy, run.focusing) == (policy, None) and isinstance(one, Told) and run.seed in own
         ]
         if not pairs:
             found.append(_case(f"control, {text}", None, "1", "> 1, p < 0.01", False if judge else None))
@@ -265,7 +279,7 @@ def _coverage(told: Found, seeds: range, judge: bool, short: bool) -> list[Case]
         others = {
             f"at dose {dose:.0e}": [healthy(s, dose=dose) for s in seeds] for dose, _ in DOSES if dose != DEFAULT_DOSE
         }
-        others["measuring at random times"] = [run for run in told if run.policy == "random"]
+        others["measuring at random times"] = [run for run in told if (run.policy, run.focusing) == ("random", None)]
         others["measuring every request"] = [healthy(seed, "always") for seed in seeds]
         for text, runs in others.items():
             if sessions := _of(told, runs):

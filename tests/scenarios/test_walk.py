@@ -9,11 +9,12 @@ import pytest
 from instrument.journal import Journal
 from instrument.simulated import SimulatedMicroscope, from_mapping
 from scenarios.acquire import summary
+from scenarios.ledger import electrons_of
 from scenarios.progress import SilentProgress
 from scenarios.requests import plan_requests
 from scenarios.scenario import Scenario, from_dict
 from scenarios.twinning import Following
-from scenarios.walk import FOCUS_MORE, SETTLED, Policy, Walk, electrons_of
+from scenarios.walk import FOCUS_MORE, SETTLED, Policy, Walk
 from tests.small import small_microscope
 from twin.dynamics import standard_dynamics
 from twin.records import Scan
@@ -191,10 +192,10 @@ def test_a_checkpoint_brings_everything_back(decided, cache):
 
 
 def test_controls_measure_what_they_are_told(cache, tmp_path):
-    always = session(tmp_path / "always", cache, policy="always", requests=FEW)
+    always = session(tmp_path / "always", cache, policy="always", requests=FEW, focusing=0)
     assert (always["result"]["measured"], always["result"]["simulated"]) == (2, 0)
     assert always["result"]["dose_saved"] == 0
-    few = session(tmp_path / "few", cache, policy="random", chosen=frozenset({1}), requests=FEW)
+    few = session(tmp_path / "few", cache, policy="random", chosen=frozenset({1}), requests=FEW, focusing=0)
     assert [row.payload["measured"] for row in few["rows"]] == [False, True]
     assert few["result"]["focused"] == 0
 
