@@ -42,7 +42,8 @@ class Posterior:
     from the prior in its own sigmas, ``learnt`` the number of parameters that the image determined. ``effective`` is the
     importance sampler's effective sample size, ``residual`` [pixels] measured minus the best image ``image`` [pixels]. ``slopes`` [pixels, p] are
     its derivatives by parameters scaled to unit prior variance, ``innovation`` [pixels] what the measured image has more than the
-    prior's, linearised there. ``evidence`` is the logarithm of the image's marginal likelihood under the belief, up to a constant of the image.
+    prior's, linearised there. ``evidence`` is the logarithm of the image's marginal likelihood under the belief (entries that are lost
+    uniform on their circles), up to a constant of the image.
     """
 
     weights: np.ndarray
@@ -129,7 +130,7 @@ def fit(
         image=expected,
         slopes=plain,
         innovation=residual + plain @ moved,
-        evidence=float(logsumexp(evidences) - np.log(np.diag(root)).sum()),
+        evidence=float(logsumexp(evidences) - np.log(np.diag(root)).sum() + len(belief.lost) * UNIFORM),
     )
 
 
@@ -171,6 +172,8 @@ def known(belief: Belief) -> Belief:
 
 
 FLAT = 1.5
+UNIFORM = float(np.log(FLAT * np.sqrt(2.0 * np.pi)))
+"""Logarithm of a uniform density on a circle over that of such a Gaussian at its centre."""
 
 
 def as_estimate(

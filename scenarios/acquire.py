@@ -65,8 +65,8 @@ def run_acquire(
             if past is None:
                 journal.append("scenario", {"scenario": scenario.as_dict(), "seed": seed, "start": start}, start)
             else:
-                walk.resume(past["values"], past["arrays"])
-                journal.append("resumed", {"checkpoint": past["row"]}, start)
+                walk.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
+                journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
             with _heeding_interrupts(walk.stop):
                 walk.run()
             if launched is not None:
@@ -177,16 +177,22 @@ def _heeding_interrupts(stop: threading.Event) -> Iterator[None]:
 
 
 def _past(folder: Path, seed: int) -> dict[str, Any]:
-    """The last checkpoint of a session and the commands that led there. BadInput if there is none, or the session is complete."""
+    """The last checkpoint of a session, the commands that led there, and the exposures of frames that came after it.
+
+    BadInput if there is none, or the session is complete.
+    """
     journal = Journal.open(folder)
     with journal:
         commands: list[tuple[int, tuple[str, dict[str, Any], int]]] = []
         last = None
+        abandoned: list[dict[str, float]] = []
         for row in journal.rows():
             if row.kind == "command":
                 commands.append((row.id, (row.payload["name"], row.payload["args"], row.time or 0)))
             elif row.kind == "checkpoint":
-                last = row
+                last, abandoned = row, []
+            elif row.kind == "frame":
+                abandoned.append(row.payload["exposure"])
             elif row.kind == "resumed":
                 commands = [command for command in commands if command[0] <= row.payload["checkpoint"]]
             elif row.kind == "result":
@@ -194,7 +200,13 @@ def _past(folder: Path, seed: int) -> dict[str, Any]:
         if last is None:
             raise BadInput(str(folder), "the session stopped before its first request was done", "Start a new one.")
         kept = [command for row, command in commands if row <= last.id]
-        return {"row": last.id, "values": last.payload, "arrays": last.arrays, "commands": kept}
+        return {
+            "row": last.id,
+            "values": last.payload,
+            "arrays": last.arrays,
+            "commands": kept,
+            "abandoned": abandoned,
+        }
 
 
 def _score(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:

@@ -251,6 +251,12 @@ def _dose(session: Session) -> dict[str, Any]:
     purposes = (("pixels", "pixels"), ("flyback", "flyback"), ("parked beam", "parked"))
     focusing, avoided = 0.0, 0.0
     steps: list[tuple[int, float, float]] = []
+    answered = {row.payload.get("frame_row") for row in [*session.requests, *session.focusing]}
+    for number, frame in session.frames.items():
+        if number not in answered and frame.get("exposure"):  # taken before an interruption, and taken again after it
+            for name, key in purposes:
+                parts[name] += frame["exposure"][key]
+            steps.append((int(frame["start"]), sum(frame["exposure"][key] for _, key in purposes), 0.0))
     for row in [*session.requests, *session.focusing]:
         payload = row.payload
         exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")

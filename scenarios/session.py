@@ -13,7 +13,7 @@ from scenarios.scenario import Scenario, from_dict
 
 @dataclass
 class Session:
-    """What a session recorded, in order; a request that was done again after an interruption appears once, as it was done last.
+    """What a session recorded, in order; what was done again after an interruption appears once, as it was done last.
 
     ``readings`` maps a channel to (times [n] ns int64, values [n]); ``frames`` a row's id to what is known of its frame besides the pixels.
     """
@@ -69,7 +69,7 @@ def load_session(folder: Path, verify: bool = True) -> Session:
     ``verify`` also checks the chain of hashes; what it finds is in ``problems``.
     """
     session = Session(folder)
-    batches: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    batches: dict[str, list[tuple[int, np.ndarray, np.ndarray]]] = {}
     lists = {
         "request": session.requests,
         "state": session.states,
@@ -84,7 +84,9 @@ def load_session(folder: Path, verify: bool = True) -> Session:
             if row.kind in lists:
                 lists[row.kind].append(row)
             elif row.kind == "readings":
-                batches.setdefault(row.payload["channel"], []).append((row.arrays["times"], row.arrays["values"]))
+                batches.setdefault(row.payload["channel"], []).append(
+                    (row.id, row.arrays["times"], row.arrays["values"])
+                )
             elif row.kind == "frame":
                 session.frames[row.id] = row.payload
             elif row.kind == "checkpoint":
@@ -95,6 +97,13 @@ def load_session(folder: Path, verify: bool = True) -> Session:
                 session.start = row.payload.get("start", row.time)
             elif row.kind == "resumed":
                 session.resumed += 1
+                if row.payload.get("rewound"):
+                    last = row.payload["checkpoint"]
+                    for kept in lists.values():
+                        kept[:] = [one for one in kept if one.id <= last]
+                    for name, parts in batches.items():
+                        batches[name] = [part for part in parts if part[0] <= last]
+                    session.frames = {id_: frame for id_, frame in session.frames.items() if id_ <= last}
             elif row.kind == "score":
                 session.score = row
             elif row.kind == "result":
@@ -103,8 +112,9 @@ def load_session(folder: Path, verify: bool = True) -> Session:
             session.problems = [str(problem) for problem in journal.verify()]
     session.requests = list({row.payload["index"]: row for row in session.requests}.values())
     session.readings = {
-        name: (np.concatenate([times for times, _ in parts]), np.concatenate([values for _, values in parts]))
+        name: (np.concatenate([times for _, times, _ in parts]), np.concatenate([values for _, _, values in parts]))
         for name, parts in batches.items()
+        if parts
     }
     return session
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -318,11 +319,17 @@ class Walk:
         }
         self.journal.append("checkpoint", values, self.following.belief.time, arrays)
 
-    def resume(self, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Back to a checkpoint of this scenario."""
+    def resume(
+        self, values: dict[str, Any], arrays: dict[str, np.ndarray], abandoned: Sequence[Mapping[str, float]] = ()
+    ) -> None:
+        """Back to a checkpoint of this scenario. ``abandoned``: exposures since then, whose electrons were spent on an instrument that went on."""
         self.following.restore(values, arrays)
         self.next, self.start = int(values["next"]), int(values["start"])
         self.ledger = Ledger(**values["ledger"])
+        for exposure in abandoned:
+            self.ledger.pixels += exposure["pixels"]
+            self.ledger.flyback += exposure["flyback"]
+            self.ledger.parked += exposure["parked"]
         self.commanded = dict(values["commanded"])
         self.distrusted_after = values["distrusted_after"]
 

@@ -4,12 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
 
 from reconstruct.belief import Belief, prior_belief, triangular
 from reconstruct.filter import assimilate
 from reconstruct.images import _door, absorb, as_estimate, covariance, fit, known
 from tests.small import CELL, small_layout, small_microscope
-from twin.microscope import PARAMETERS, Microscope, counting_variance, electrons_per_pixel
+from twin.microscope import PARAMETERS, Microscope, counting_variance, electrons_per_pixel, to_fraction
 from twin.prediction import View, evaluate, view
 from twin.records import Scan
 
@@ -168,3 +169,28 @@ def test_what_is_no_image_is_refused(counts, problem):
     belief: Belief = prior_belief(LAYOUT, 0)
     with pytest.raises(ValueError, match=problem):
         fit(microscope(), belief, request_at(0.0), counts, no_error, np.random.default_rng(0))
+
+
+def test_evidence_of_a_lost_place_is_that_of_a_uniform_one():
+    """Against the likelihood averaged over a fine grid of places, everything else being known."""
+    layout = LAYOUT.replaced({one.name: (one.mean, 1e-4 * one.std) for one in LAYOUT.entries if one.name not in "xy"})
+    instrument = dataclasses.replace(microscope(), layout=layout)
+    belief = prior_belief(layout, 0, lost=("x", "y"))
+    generator = np.random.default_rng(4)
+    truth = belief.sample(1, generator)[0]
+    request = view(instrument, {"C10": 20.0}, SCAN, (0.0, 0.0))
+    counts = counted(request, truth, generator)
+    found = fit(instrument, belief, request, counts, no_error, generator)
+
+    calibration = instrument.calibration
+    data = to_fraction(calibration, SCAN, counts).reshape(-1)
+    variance = counting_variance(calibration, SCAN, np.maximum(found.image, 0.0))
+    steps = np.arange(128) * CELL / 128
+    states = np.repeat(layout.prior_mean()[None], 128**2, axis=0)
+    states[:, [layout.index("x"), layout.index("y")]] = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    images = np.concatenate(
+        [evaluate(instrument, part @ request.matrix.T + request.offset, request) for part in np.split(states, 64)]
+    )
+    misfit = ((data - images) ** 2 / variance).sum(axis=1)
+    expected = logsumexp(-0.5 * misfit) - np.log(len(misfit)) - 0.5 * np.log(variance).sum()
+    assert found.evidence == pytest.approx(expected, abs=0.3)

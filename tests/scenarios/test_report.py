@@ -11,7 +11,7 @@ from rich.console import Console
 from instrument.journal import Journal, SessionError
 from scenarios import drawings
 from scenarios.progress import LiveProgress, PlainProgress, electrons
-from scenarios.report import GALLERY, Picture, context, headline, write_report
+from scenarios.report import GALLERY, Picture, _dose, context, headline, write_report
 from scenarios.session import load_session, recorded_scenario
 from scenarios.show import print_result, print_summary, summarise
 from tests.scenarios.synthetic import START, make_session
@@ -125,6 +125,35 @@ def test_a_request_done_again_counts_once(tmp_path):
     session = load_session(folder)
     assert len(session.requests) == 12
     assert session.requests[-1].payload["decision"] == "distrusted"
+
+
+@pytest.mark.parametrize("rewound", [True, False])
+def test_what_came_after_the_checkpoint_is_gone_only_if_the_instrument_went_back(tmp_path, rewound):
+    folder = make_session(tmp_path / "s", complete=False)
+    before = context(load_session(folder))["dose"]["spent"]
+    with Journal.open(folder, write=True) as journal:
+        last = list(journal.rows("checkpoint"))[-1].id
+        focusing, state = list(journal.rows("focusing"))[-1], list(journal.rows("state"))[-1]
+        frame = journal.append_frame(journal.frame(list(journal.rows("frame"))[-1]))
+        journal.append("focusing", {**focusing.payload, "frame_row": frame}, focusing.time, focusing.arrays)
+        journal.append("state", state.payload, state.time, state.arrays)
+        journal.append("resumed", {"checkpoint": last, "rewound": rewound}, state.time)
+    session = load_session(folder)
+    assert (len(session.focusing), len(session.states)) == ((3, 12) if rewound else (4, 13))
+    assert (frame in session.frames) is not rewound
+    assert (context(session)["dose"]["spent"] == before) is rewound
+
+
+def test_a_frame_that_no_request_came_of_still_cost_electrons(tmp_path):
+    folder = make_session(tmp_path / "s", complete=False)
+    before = load_session(folder)
+    with Journal.open(folder, write=True) as journal:
+        frame = journal.frame(list(journal.rows("frame"))[-1])
+        journal.append_frame(frame)
+    spent = [_dose(session) for session in (before, load_session(folder))]
+    total = sum(one["exposure"][key] for one in before.frames.values() for key in ("pixels", "flyback", "parked"))
+    assert spent[0]["spent"] == electrons(total)
+    assert spent[1]["spent"] == electrons(total + frame.exposure.total)
 
 
 def test_recorded_scenario(half, whole):

@@ -201,10 +201,11 @@ def test_controls_measure_what_they_are_told(cache, tmp_path):
 
 
 def test_it_follows_the_microscope(decided):
-    """What its images determine is known better than before them: thickness to the end, and defocus right after every focused place."""
+    """What its images determine is known better than its priors say: at the end, and defocus in each reading after every focused place."""
     layout = decided["walk"].following.microscope.layout
     belief, prior = decided["walk"].following.belief, layout.prior_std()
-    assert belief.std[layout.index("thickness")] < 0.9 * prior[layout.index("thickness")]
+    for name in ("C10", "thickness"):
+        assert belief.std[layout.index(name)] < 0.9 * prior[layout.index(name)], name
     place = layout.index("C10")
     left = [np.sqrt((row.arrays["factors"] ** 2).sum(axis=2))[:, place] for row in decided["checkpoints"]]
     assert max(one.max() for one in left) < 0.9 * prior[place]  # of each reading, where there is more than one
