@@ -2,7 +2,7 @@
 
 The model: an expected image is off by a relative field delta(r), a zero-mean Gaussian process over the scan with standard deviation s
 and correlation length l (Kennedy & O'Hagan, J. R. Stat. Soc. B 63, 425, 2001, with a relative field), and torn by a displacement of the
-probe of j angstrom rms per axis (`twin.jitter`). None of the three is known: they carry a posterior on a grid, which every measured
+probe of j angstrom rms per axis (`twin.detection.jitter`). None of the three is known: they carry a posterior on a grid, which every measured
 image (audits above all) sharpens. Without these terms a prediction is overconfident; where s grows past what a sound model can have,
 the model is wrong.
 """
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import logsumexp
 
-from twin import jitter
+from twin.detection import jitter
 from twin.microscope import raster
 from twin.records import Scan
 

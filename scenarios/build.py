@@ -12,12 +12,12 @@ import numpy as np
 
 from scenarios.errors import BadInput
 from scenarios.scenario import Scenario
-from twin import smatrix
+from twin.scattering import gram_crystal
 from twin.dynamics import Dynamics, standard_dynamics
-from twin.gram import GramModel
 from twin.microscope import Calibration, Microscope
+from twin.sample.specimen import srtio3_unit
+from twin.scattering.gram import GramModel
 from twin.sensors import Sensor, standard_sensors
-from twin.specimen import srtio3_unit
 from twin.state import standard_layout
 
 DEPTHS = tuple(range(12, 33, 2))
@@ -72,7 +72,7 @@ def _unit_cell(scenario: Scenario):
                 "Use 'SrTiO3', or name a CIF.",
             )
         return srtio3_unit()
-    from twin.specimen import read_structure
+    from twin.sample.specimen import read_structure
 
     try:
         return read_structure(path)
@@ -86,11 +86,10 @@ def _gram(
     """The Gram model, from the cache if it is there."""
     across = unit.cell.lengths()
     repeats = (max(1, round(WIDTH / across[0])), max(1, round(WIDTH / across[1])))
-    source = Path(smatrix.__file__).parent
-    code = hashlib.sha256()
-    for name in ("smatrix.py", "gram.py", "beams.py", "specimen.py", "multislice.py", "potentials.py", "lobato.py"):
-        if (source / name).is_file():
-            code.update((source / name).read_bytes())
+    house, code = Path(gram_crystal.__file__).parents[1], hashlib.sha256()
+    for name in ("grid.py", "optics", "sample", "scattering"):
+        for module in sorted((house / name).rglob("*.py")) if (house / name).is_dir() else [house / name]:
+            code.update(module.read_bytes())
     key = json.dumps(
         [
             unit.get_chemical_symbols(),
@@ -110,7 +109,7 @@ def _gram(
                 return GramModel.from_arrays(dict(kept))
         except (OSError, ValueError, KeyError) as error:
             progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
-    model = smatrix.build_gram(
+    model = gram_crystal.build_gram(
         unit, repeats, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
     )
     if path is not None:

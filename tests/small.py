@@ -2,10 +2,10 @@
 
 import functools
 
-from twin.gram import GramModel
 from twin.microscope import Calibration, Microscope
-from twin.smatrix import build_gram
-from twin.specimen import srtio3_unit
+from twin.sample.specimen import srtio3_unit
+from twin.scattering.gram import GramModel
+from twin.scattering.gram_crystal import build_gram
 from twin.state import Layout, standard_layout
 
 CELL = 3.905

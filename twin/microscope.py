@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twin.aberrations import NAMES, index
-from twin.electrons import kappa
-from twin.gram import GramModel, harmonics, image
+from twin.optics.aberrations import NAMES, index
+from twin.optics.electrons import kappa
 from twin.records import Scan
+from twin.scattering.gram import GramModel, harmonics, image
 from twin.state import FIELD, Layout
 
 PARAMETERS = (

@@ -70,8 +70,8 @@ def _probe_times(probes: int = 64) -> list[dict[str, Any]]:
 
     from tests.physics.oracle import ENERGY, SEMIANGLE
     from twin import aperture, band_limit, propagator, srtio3, transmission
-    from twin.multislice import multislice
-    from twin.probe import probe
+    from twin.optics.probe import probe
+    from twin.scattering.multislice import multislice
 
     specimen, shape, count = srtio3(), (160, 160), 40
     slices = specimen.slices(shape, count, specimen.displacements(0))
@@ -115,12 +115,12 @@ def _derivatives(short: bool) -> list[dict[str, Any]]:
 def _gram_against_exact() -> list[dict[str, Any]]:
     """The general form for one frozen configuration of 3 x 3 x 6 cells at 160 x 160 against probes one by one."""
     from twin import aperture, band_limit, intensities, propagator, srtio3_unit, transmission
-    from twin.aberrations import coefficients
-    from twin.gram import harmonics, image
-    from twin.multislice import multislice
-    from twin.probe import probe
-    from twin.smatrix import build_gram, centred_in_slices, detector_weights
-    from twin.specimen import Specimen
+    from twin.optics.aberrations import coefficients
+    from twin.optics.probe import probe
+    from twin.sample.specimen import Specimen
+    from twin.scattering.gram import harmonics, image
+    from twin.scattering.gram_crystal import build_gram, centred_in_slices, detector_weights
+    from twin.scattering.multislice import multislice
 
     energy, ring, cells, seed = 200e3, (60e-3, 95e-3), 6, 3
     model = build_gram(

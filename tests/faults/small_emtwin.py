@@ -4,10 +4,10 @@ import functools
 
 import scenarios.build
 from scenarios.cli import main
-from twin.smatrix import build_gram
+from twin.scattering.gram_crystal import build_gram
 
 scenarios.build.DEPTHS = (4, 6, 8)
-scenarios.build.smatrix.build_gram = functools.partial(
+scenarios.build.gram_crystal.build_gram = functools.partial(
     build_gram, seeds=(0,), untilted_seeds=(), detector=(60e-3, 90e-3), gpts=128, degree=2
 )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from learn.discrepancy import AMPLITUDES, JITTERS, LENGTHS, Discrepancy, Inflation, prior_discrepancy
-from twin import jitter
+from twin.detection import jitter
 from twin.microscope import raster
 from twin.records import Scan
 

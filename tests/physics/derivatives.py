@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from twin.aberrations import coefficients, index
-from twin.electrons import wavelength
-from twin.multislice import band_limit, intensities, multislice, propagator, transmission
-from twin.potentials import factors, frequencies, project
-from twin.probe import aperture, probe
-from twin.specimen import srtio3
+from twin.grid import band_limit, frequencies
+from twin.optics.aberrations import coefficients, index
+from twin.optics.electrons import wavelength
+from twin.optics.probe import aperture, probe
+from twin.sample.potentials import factors, project
+from twin.sample.specimen import srtio3
+from twin.scattering.multislice import intensities, multislice, propagator, transmission
 
 ENERGY = 200e3
 SHAPE = (64, 64)

@@ -9,12 +9,12 @@ from ase import Atoms
 from ase.build import bulk
 from ase.cluster import Octahedron
 
-from twin.aberrations import coefficients, from_polar
-from twin.electrons import wavelength
-from twin.multislice import band_limit, intensities, multislice, propagator, transmission
-from twin.potentials import frequencies
-from twin.probe import aperture, probe
-from twin.specimen import Slices, Specimen, srtio3
+from twin.grid import band_limit, frequencies
+from twin.optics.aberrations import coefficients, from_polar
+from twin.optics.electrons import wavelength
+from twin.optics.probe import aperture, probe
+from twin.sample.specimen import Slices, Specimen, srtio3
+from twin.scattering.multislice import intensities, multislice, propagator, transmission
 
 ENERGY = 200e3
 SEMIANGLE = 21.4e-3

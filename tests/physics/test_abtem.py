@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tests.physics.oracle import POLAR, SPECIMENS, diffraction, diffraction_by_abtem, rings
-from twin.potentials import frequencies
-from twin.specimen import Specimen
+from twin.grid import frequencies
+from twin.sample.specimen import Specimen
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -41,7 +41,7 @@ def test_projected_factor_is_lobatos(symbol):
     """Fourier components of our projected atom against abTEM's Lobato parametrisation."""
     from abtem.parametrizations import LobatoParametrization
 
-    from twin.potentials import projected_factor
+    from twin.sample.potentials import projected_factor
 
     k_squared = np.linspace(0.0, 36.0, 50).reshape(5, 10)
     theirs = LobatoParametrization().projected_scattering_factor(symbol)(k_squared)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.physics.derivatives import CASES, detected, slope_and_difference
-from twin.aberrations import coefficients, index
-from twin.gram import GramModel, harmonics, image
-from twin.multislice import multislice
-from twin.smatrix import build_gram
-from twin.specimen import srtio3_unit
+from twin.optics.aberrations import coefficients, index
+from twin.sample.specimen import srtio3_unit
+from twin.scattering.gram import GramModel, harmonics, image
+from twin.scattering.gram_crystal import build_gram
+from twin.scattering.multislice import multislice
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twin.aberrations import coefficients, index
-from twin.beams import beams, gram_matrices
-from twin.electrons import wavelength
-from twin.gram import harmonics, image
-from twin.multislice import band_limit, intensities, multislice, propagator, transmission
-from twin.potentials import frequencies
-from twin.probe import aperture, gauss_hermite, probe, source_offsets
-from twin.smatrix import build_gram, centred_in_slices
-from twin.specimen import Specimen, srtio3_unit
+from twin.grid import band_limit, frequencies
+from twin.optics.aberrations import coefficients, index
+from twin.optics.electrons import wavelength
+from twin.optics.probe import aperture, gauss_hermite, probe, source_offsets
+from twin.sample.specimen import Specimen, srtio3_unit
+from twin.scattering.beams import beams, gram_matrices
+from twin.scattering.gram import harmonics, image
+from twin.scattering.gram_crystal import build_gram, centred_in_slices
+from twin.scattering.multislice import intensities, multislice, propagator, transmission
 
 ENERGY, SEMIANGLE, DETECTOR = 200e3, 21.4e-3, (30e-3, 55e-3)
 GPTS, CELLS, SEED = 96, 4, 7

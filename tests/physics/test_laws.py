@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from twin.aberrations import coefficients, phase
-from twin.electrons import interaction_constant, wavelength
-from twin.multislice import band_limit, intensities, multislice, propagator, transmission
-from twin.potentials import frequencies
-from twin.probe import aperture, gauss_hermite, probe, source_offsets
-from twin.specimen import Specimen, srtio3
+from twin.grid import band_limit, frequencies
+from twin.optics.aberrations import coefficients, phase
+from twin.optics.electrons import interaction_constant, wavelength
+from twin.optics.probe import aperture, gauss_hermite, probe, source_offsets
+from twin.sample.specimen import Specimen, srtio3
+from twin.scattering.multislice import intensities, multislice, propagator, transmission
 
 ENERGY = 200e3
 SHAPE, EXTENT = (96, 128), (16.0, 12.0)

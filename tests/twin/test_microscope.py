@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from tests.small import CELL, small_layout, small_microscope
-from twin.electrons import kappa
 from twin.microscope import (
     PARAMETERS,
     Calibration,
@@ -18,6 +17,7 @@ from twin.microscope import (
     raster,
     to_fraction,
 )
+from twin.optics.electrons import kappa
 from twin.records import Scan
 from twin.state import FIELD
 

@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from twin.aberrations import CEOS, NAMES, coefficients, from_ceos, from_polar, index, phase, to_ceos, to_polar
-from twin.electrons import wavelength
+from twin.optics.aberrations import CEOS, NAMES, coefficients, from_ceos, from_polar, index, phase, to_ceos, to_polar
+from twin.optics.electrons import wavelength
 
 ENERGY = 200e3
 LENGTH = wavelength(ENERGY)

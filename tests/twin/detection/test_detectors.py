@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twin.detectors import Annular, annular, counts_variance, expected_counts, sample_counts
+from twin.detection.detectors import Annular, annular, counts_variance, expected_counts, sample_counts
 
 
 def test_ring_of_true_angles():

@@ -4,11 +4,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twin.aberrations import coefficients
-from twin.electrons import wavelength
-from twin.multislice import intensities
-from twin.potentials import frequencies
-from twin.probe import aperture, probe
+from twin.grid import frequencies
+from twin.optics.aberrations import coefficients
+from twin.optics.electrons import wavelength
+from twin.optics.probe import aperture, probe
+from twin.scattering.multislice import intensities
 
 ENERGY, SHAPE, EXTENT = 200e3, (120, 96), (9.6, 12.0)
 

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Shaped
 
-from twin.aberrations import basis
-from twin.beams import Beams
-from twin.electrons import wavelength
+from twin.optics.aberrations import basis
+from twin.optics.electrons import wavelength
+from twin.scattering.beams import Beams
 
 WIDTH = 64
 """Pairs of one g are laid out in rows of so many, so that their sums are plain reductions."""

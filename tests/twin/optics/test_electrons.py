@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin.electrons import interaction_constant, kappa, wavelength
+from twin.optics.electrons import interaction_constant, kappa, wavelength
 
 
 def test_two_hundred_kilovolts():

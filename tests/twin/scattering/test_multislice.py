@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twin.multislice import CUTOFF, band_limit, multislice, propagator, transmission
+from twin.grid import CUTOFF, band_limit
+from twin.scattering.multislice import multislice, propagator, transmission
 
 ENERGY, SHAPE, EXTENT = 200e3, (32, 48), (6.0, 4.0)
 

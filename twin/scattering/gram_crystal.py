@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
-from twin.beams import Beams, beams, gram, scattered
-from twin.detectors import annular
-from twin.electrons import wavelength
-from twin.gram import GramModel, harmonics, image, model_from_grams
-from twin.multislice import CUTOFF, band_limit, propagator, transmission
-from twin.potentials import frequencies
-from twin.specimen import Specimen, check_probe_fits, grid
+from twin.detection.detectors import annular
+from twin.grid import CUTOFF, band_limit, frequencies, grid
+from twin.optics.electrons import wavelength
+from twin.sample.specimen import Specimen, check_probe_fits
+from twin.scattering.beams import Beams, beams, gram, scattered
+from twin.scattering.gram import GramModel, harmonics, image, model_from_grams
+from twin.scattering.multislice import propagator, transmission
 
 if TYPE_CHECKING:
     from ase import Atoms

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.small import CELL, small_microscope
-from twin import jitter
+from twin.detection import jitter
 from twin.microscope import PARAMETERS, images, raster
 from twin.records import Scan
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twin.electrons import wavelength
-from twin.potentials import factors, project
+from twin.grid import grid
+from twin.optics.electrons import wavelength
+from twin.sample.potentials import factors, project
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -28,14 +29,6 @@ class Slices(NamedTuple):
     array: Float[Array, "slices y x"]
     spacing: float
     extent: tuple[float, float]
-
-
-def grid(gpts: int | tuple[int, int]) -> tuple[int, int]:
-    """``gpts`` as (ny, nx); ValueError unless positive."""
-    shape = (gpts, gpts) if isinstance(gpts, int) else tuple(gpts)
-    if len(shape) != 2 or min(shape) < 4:
-        raise ValueError(f"gpts is {gpts}; give a number of points, or (ny, nx), of at least 4")
-    return shape
 
 
 class Specimen(eqx.Module):

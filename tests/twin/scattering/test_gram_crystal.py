@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twin.aberrations import coefficients
-from twin.beams import beams
-from twin.gram import GramModel, harmonics, image
-from twin.smatrix import build_gram, centred_in_slices, operations, tilt_nodes
-from twin.specimen import srtio3_unit
+from twin.optics.aberrations import coefficients
+from twin.sample.specimen import srtio3_unit
+from twin.scattering.beams import beams
+from twin.scattering.gram import GramModel, harmonics, image
+from twin.scattering.gram_crystal import build_gram, centred_in_slices, operations, tilt_nodes
 
 SMALL: dict[str, Any] = {
     "repeats_xy": (2, 2),

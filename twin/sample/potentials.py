@@ -11,16 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from twin.electrons import LIGHT_ANGSTROM_S, PLANCK_EV_S, REST_ENERGY_EV
-from twin.lobato import LOBATO
+from twin.grid import frequencies
+from twin.optics.electrons import LIGHT_ANGSTROM_S, PLANCK_EV_S, REST_ENERGY_EV
+from twin.sample.lobato import LOBATO
 
 _POTENTIAL_PER_FACTOR = (PLANCK_EV_S * LIGHT_ANGSTROM_S) ** 2 / (2.0 * np.pi * REST_ENERGY_EV)
 """h^2 / (2 pi m e) in V angstrom^2: Fourier transform of a potential per scattering factor in angstrom."""
-
-
-def frequencies(gpts: tuple[int, int], extent: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Spatial frequencies (kx [nx], ky [ny]) in 1/angstrom, in FFT order, of a grid (ny, nx) over ``extent`` (x, y) angstrom."""
-    return np.fft.fftfreq(gpts[1], extent[0] / gpts[1]), np.fft.fftfreq(gpts[0], extent[1] / gpts[0])
 
 
 def projected_factor(symbol: str, k_squared: np.ndarray) -> np.ndarray:

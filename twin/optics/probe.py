@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from twin.aberrations import phase
-from twin.electrons import wavelength
-from twin.potentials import frequencies
+from twin.grid import frequencies
+from twin.optics.aberrations import phase
+from twin.optics.electrons import wavelength
 
 
 def aperture(

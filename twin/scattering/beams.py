@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
-from twin.electrons import wavelength
-from twin.multislice import BATCH, multislice
-from twin.probe import aperture_weight
+from twin.optics.electrons import wavelength
+from twin.optics.probe import aperture_weight
+from twin.scattering.multislice import BATCH, multislice
 
 
 class Beams(NamedTuple):

@@ -5,7 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 
-from twin.specimen import Specimen, check_probe_fits, srtio3, srtio3_unit
+from twin.sample.specimen import Specimen, check_probe_fits, srtio3, srtio3_unit
 
 
 def test_the_default_cell():

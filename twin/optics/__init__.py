@@ -1,0 +1,1 @@
+"""What the beam is: wavelength, aberrations, aperture, source and their coherence."""

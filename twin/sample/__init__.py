@@ -1,0 +1,1 @@
+"""What the beam meets: atoms, their thermal motion, and the potentials they make."""

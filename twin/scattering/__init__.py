@@ -1,0 +1,1 @@
+"""Waves through potentials: multislice, scattering matrices, Gram matrices."""
