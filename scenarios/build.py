@@ -12,10 +12,10 @@ import numpy as np
 
 from scenarios.errors import BadInput
 from scenarios.scenario import Scenario
-from twin.scattering import gram_crystal
 from twin.dynamics import Dynamics, standard_dynamics
 from twin.microscope import Calibration, Microscope
 from twin.sample.specimen import srtio3_unit
+from twin.scattering import gram_crystal
 from twin.scattering.gram import GramModel
 from twin.sensors import Sensor, standard_sensors
 from twin.state import standard_layout
