@@ -15,7 +15,7 @@ from jaxtyping import Array, Complex, Float, Int
 
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture_weight
-from twin.scattering.multislice import BATCH, multislice
+from twin.scattering.multislice import multislice, together
 
 
 class Beams(NamedTuple):
@@ -62,7 +62,7 @@ def _advance(waves: Array, transmissions: Array, kernel: Array) -> Array:
 def _amplitudes(waves: Array, pixels: Array) -> Array:
     """Amplitudes [n, pixels] of the beams at flat indices ``pixels``."""
     size = waves.shape[-2] * waves.shape[-1]
-    found = jax.lax.map(lambda wave: jnp.fft.fft2(wave).ravel()[pixels], waves, batch_size=BATCH)
+    found = jax.lax.map(lambda wave: jnp.fft.fft2(wave).ravel()[pixels], waves, batch_size=together(waves.shape[-2:]))
     return found / jnp.asarray(size, waves.real.dtype)
 
 

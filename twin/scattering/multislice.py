@@ -1,22 +1,38 @@
-"""Multislice: waves through transmission functions and a propagator, differentiable with bounded memory.
+"""Multislice: waves through transmission functions and a propagator, with an adjoint of its own.
 
 A wave is psi(x) = sum_k a_k exp(+2 pi i k.x): amplitudes are fft2(psi) / (ny nx), and a beam's share of the incident intensity is
-|a_k|^2. Each step transmits, then propagates. Specimen tilt = minus beam tilt: with tilt tau columns lean towards +tau with depth.
+|a_k|^2. Each step transmits, then propagates:
+
+    psi_{s+1} = F^-1 [ P F (t_s psi_s) ]
+
+Specimen tilt = minus beam tilt: with tilt tau columns lean towards +tau with depth.
 """
 
-import math
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Complex, Float
 
 from twin.grid import band_limit, frequencies
 from twin.optics.electrons import interaction_constant, wavelength
 
-BATCH = 8
-"""Waves that go through the slices together: a quarter faster than one by one, three times faster than all at once (CPU, 160 x 160)."""
+CACHE_BYTES = 1_600_000
+"""On a CPU, waves go through the slices together while they fit in this: 8 of 160 x 160 are a quarter faster than one by one, and three
+times faster than all at once; of 512 x 512 one by one is fastest."""
+DEVICE_BYTES = 256_000_000
+"""The same on an accelerator."""
+KEPT_BYTES = 64_000_000
+"""The backward pass takes waves together while what it keeps of them stays below this; one is always taken."""
+
+
+def together(gpts: tuple[int, int], dtype: Any = jnp.complex64, most: int = 64) -> int:
+    """How many waves on a grid (ny, nx) to take through the slices at once on the present backend: 1 to ``most``."""
+    room = CACHE_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
+    return max(1, min(most, room // (gpts[0] * gpts[1] * np.dtype(dtype).itemsize)))
 
 
 def propagator(
@@ -48,21 +64,83 @@ def transmission(
     return jax.lax.map(lambda one: jnp.fft.ifft2(jnp.fft.fft2(one) * window), function)
 
 
-def _through(wave: Array, transmissions: Array, kernel: Array) -> Array:
-    """One wave through all slices; the backward pass keeps about 2 sqrt(slices) waves."""
+def _step(psi: Array, slice_: Array, kernel: Array) -> tuple[Array, Array]:
+    """One slice: the wave behind it, and the amplitudes that were propagated."""
+    spectrum = jnp.fft.fft2(psi * slice_)
+    return jnp.fft.ifft2(spectrum * kernel), spectrum
 
-    def step(psi: Array, slice_: Array) -> tuple[Array, None]:
-        return jnp.fft.ifft2(jnp.fft.fft2(psi * slice_) * kernel), None
 
-    def run(psi: Array, some: Array) -> Array:
-        return jax.lax.scan(step, psi, some)[0]
+def _through(psi: Array, transmissions: Array, kernel: Array) -> Array:
+    return jax.lax.scan(lambda wave, slice_: (_step(wave, slice_, kernel)[0], None), psi, transmissions)[0]
 
-    total = transmissions.shape[0]
-    size = max(1, math.isqrt(total))
-    whole = total // size
-    groups = transmissions[: whole * size].reshape(whole, size, *transmissions.shape[1:])
-    wave = jax.lax.scan(lambda psi, group: (jax.checkpoint(run)(psi, group), None), wave, groups)[0]
-    return run(wave, transmissions[whole * size :]) if total % size else wave
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _multislice(waves: Array, transmissions: Array, kernel: Array, size: int) -> Array:
+    """Waves [n, y, x] behind all slices, ``size`` of them at a time."""
+    return jax.lax.map(lambda wave: _through(wave, transmissions, kernel), waves, batch_size=size)
+
+
+def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[Array, Any]:
+    """Of the forward pass only what went in is kept; None stands for what no derivative is wanted in."""
+    found = _multislice(waves.value, transmissions.value, kernel.value, size)
+    wanted = tuple(() if one.perturbed else None for one in (transmissions, kernel))
+    return found, (waves.value, transmissions.value, kernel.value, wanted)
+
+
+def _backward(size: int, kept: Any, cotangent: Any) -> tuple[Array, Array | None, Array | None]:
+    """Every wave once more through the slices, all that it was on its way kept, then its cotangent back through the transposed steps.
+
+    With c the cotangent behind a slice: c' = F^-1 c, and then dP += F(t psi) c', c'' = F(P c'), dt = psi c'', and t c'' goes on. Memory: a
+    few times that of the transmission functions, however many waves there are.
+    """
+    waves, transmissions, kernel, (for_slices, for_kernel) = kept
+    cotangent = jnp.zeros_like(waves) if isinstance(cotangent, SymbolicZero) else cotangent
+    count = max(1, min(size, KEPT_BYTES // (2 * transmissions.size * transmissions.dtype.itemsize)))
+    whole = waves.shape[0] // count * count
+
+    def piece(sums: tuple[Array, Array], some: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
+        psi, behind = some
+
+        def onward(wave: Array, slice_: Array) -> tuple[Array, tuple[Array, Array]]:
+            after, spectrum = _step(wave, slice_[None], kernel[None])
+            return after, (wave, spectrum)
+
+        def back(carry: tuple[Array, Array], past: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
+            c, of_kernel = carry
+            slice_, so_far, wave, spectrum = past
+            c = jnp.fft.ifft2(c)
+            of_kernel = of_kernel + (spectrum * c).sum(axis=0) if for_kernel is not None else of_kernel
+            c = jnp.fft.fft2(c * kernel[None])
+            of_slice = so_far + (wave * c).sum(axis=0) if for_slices is not None else so_far
+            return (slice_[None] * c, of_kernel), of_slice
+
+        _, (on_the_way, spectra) = jax.lax.scan(onward, psi, transmissions)
+        (c, of_kernel), of_slices = jax.lax.scan(
+            back, (behind, sums[1]), (transmissions, sums[0], on_the_way, spectra), reverse=True
+        )
+        return (of_slices, of_kernel), c
+
+    def pieces(sums: tuple[Array, Array], psi: Array, behind: Array) -> tuple[tuple[Array, Array], Array]:
+        shape = psi.shape
+        grouped = (-1, min(count, shape[0]), *shape[1:])
+        sums, found = jax.lax.scan(piece, sums, (psi.reshape(grouped), behind.reshape(grouped)))
+        return sums, found.reshape(shape)
+
+    none = jnp.zeros((transmissions.shape[0], *((1, 1) if for_slices is None else kernel.shape)), transmissions.dtype)
+    sums = (none, jnp.zeros_like(kernel))
+    found = []
+    for part in (slice(None, whole), slice(whole, None)):
+        if waves[part].shape[0]:
+            sums, one = pieces(sums, waves[part], cotangent[part])
+            found.append(one)
+    return (
+        jnp.concatenate(found) if len(found) > 1 else found[0],
+        None if for_slices is None else sums[0],
+        None if for_kernel is None else sums[1],
+    )
+
+
+_multislice.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def multislice(
@@ -70,21 +148,32 @@ def multislice(
     transmissions: Complex[Array, "slices y x"],
     propagator: Complex[Array, "y x"],
     exits: tuple[int, ...] | None = None,
+    size: int | None = None,
+    forward_mode: bool = False,
 ) -> Complex[Array, "..."]:
     """Waves behind the slices: [*batch, y, x], or [len(exits), *batch, y, x] behind the first ``exits`` slices each (rising).
 
-    A pure function, differentiable in all three arrays. Waves of a batch go through BATCH at a time, which keeps them in cache.
+    A pure function, differentiable in all three arrays in reverse mode by its own adjoint, at about twice the cost of the waves themselves
+    and in memory that does not grow with their number; with ``forward_mode`` by JAX itself, which allows `jax.jvp`. ``size`` waves
+    go through together (default: `together`); the result does not depend on it.
     """
     total = transmissions.shape[0]
     stops = (total,) if exits is None else tuple(exits)
     if not stops or list(stops) != sorted(set(stops)) or stops[0] < 1 or stops[-1] > total:
         raise ValueError(f"exits {stops} must rise within 1 and the {total} slices there are")
+    if size is not None and size < 1:
+        raise ValueError(f"size is {size}: at least one wave goes through the slices at a time")
     shape = waves.shape
+    count = size or together((shape[-2], shape[-1]), waves.dtype)
     flat = waves.reshape(-1, *shape[-2:])
     found, start = [], 0
     for stop in stops:
         part = transmissions[start:stop]
-        flat = jax.lax.map(lambda wave, part=part: _through(wave, part, propagator), flat, batch_size=BATCH)
+        if forward_mode:
+            passing = jax.checkpoint(functools.partial(_through, transmissions=part, kernel=propagator))
+            flat = jax.lax.map(passing, flat, batch_size=count)
+        else:
+            flat = _multislice(flat, part, propagator, count)
         found.append(flat.reshape(shape))
         start = stop
     return found[0] if exits is None else jnp.stack(found)

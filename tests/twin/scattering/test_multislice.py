@@ -1,5 +1,6 @@
 """Multislice as a function: exits, batches, what it refuses; its physics is in tests/physics."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -53,3 +54,60 @@ def test_band_limit_keeps_two_thirds():
     assert np.all(limit[radius > CUTOFF] == 0.0)
     assert np.all(limit[radius < CUTOFF - 0.02] == 1.0)
     assert 0.0 < limit[0, 30 - 1] <= 1.0
+
+
+@pytest.fixture(scope="module")
+def losses(stack):
+    """A loss of seven waves as a function of waves, slices and propagator, by our adjoint and by JAX's own reverse mode."""
+    waves = jnp.concatenate([stack[0].reshape(6, *SHAPE), 0.5 * stack[0][0, :1]])
+    weight = jnp.asarray(np.random.default_rng(3).uniform(size=(7, *SHAPE)))
+
+    def loss(waves, functions, kernel, **options):
+        return (weight * jnp.abs(multislice(waves, functions, kernel, **options)) ** 2).sum()
+
+    return loss, (waves, *stack[1:])
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 64])
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 1, 2)])
+def test_the_adjoint_is_that_of_the_steps(losses, size, wanted):
+    loss, arguments = losses
+    found = jax.jit(jax.grad(lambda *a: loss(*a, size=size), wanted))(*arguments)
+    expected = jax.jit(jax.grad(lambda *a: loss(*a, forward_mode=True), wanted))(*arguments)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.abs(np.asarray(other)).max())
+
+
+def test_forward_and_reverse_mode_agree(losses):
+    """A directional derivative by tangents equals the gradient's product with the direction."""
+    loss, arguments = losses
+    rng = np.random.default_rng(4)
+    direction = tuple(jnp.asarray(rng.normal(size=one.shape) + 1j * rng.normal(size=one.shape)) for one in arguments)
+    _, along = jax.jvp(lambda *a: loss(*a, forward_mode=True), arguments, direction)
+    gradient = jax.grad(loss, (0, 1, 2))(*arguments)
+    product = sum(float(jnp.vdot(jnp.conj(g), d).real) for g, d in zip(gradient, direction, strict=True))
+    np.testing.assert_allclose(float(along), product, rtol=1e-9)
+
+
+def test_the_adjoint_maps_and_serves_several_exits(losses, stack):
+    loss, (waves, functions, kernel) = losses
+    scales = jnp.asarray([0.5, 1.0, 2.0])
+    found = jax.vmap(jax.grad(lambda s: loss(s * waves, functions, kernel)))(scales)
+    expected = [jax.grad(lambda s: loss(s * waves, functions, kernel, forward_mode=True))(one) for one in scales]
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+    def middle(functions, **options):
+        return (jnp.abs(multislice(stack[0], functions, kernel, exits=(2, 7), **options)) ** 4).sum()
+
+    np.testing.assert_allclose(
+        jax.grad(middle)(functions), jax.grad(lambda f: middle(f, forward_mode=True))(functions), rtol=1e-9
+    )
+
+
+def test_what_goes_through_together_changes_nothing(stack):
+    waves, functions, kernel = stack
+    expected = multislice(waves, functions, kernel)
+    for size in (1, 4, 6):
+        np.testing.assert_allclose(multislice(waves, functions, kernel, size=size), expected, atol=1e-13)
+    with pytest.raises(ValueError, match="size is 0"):
+        multislice(waves, functions, kernel, size=0)
