@@ -27,6 +27,21 @@ def gauss_hermite(sigma: float, nodes: int) -> Quadrature:
     return sigma * points, weights / weights.sum()
 
 
+def focal_quadrature(sigma: float, nodes: int) -> Quadrature:
+    """Defoci and weights (sum 1) of a Gaussian focal spread of rms ``sigma``: Gauss-Hermite up to 11 nodes, evenly spaced beyond.
+
+    What is averaged turns with a phase per rms, a. Gauss-Hermite is right to 1e-3 up to a of about 1.15 sqrt(nodes) (11: 3.4; 31: 7.7). Even steps h
+    go wrong where a nears 2 pi / h instead: 15 nodes reach 6.6, 31 reach 17. They span 1.1 sqrt(nodes) rms at most 4.5, scaled to have the rms.
+    """
+    if nodes < 12:
+        return gauss_hermite(sigma, nodes)
+    checks.not_negative("sigma", sigma, "give the rms width of the spread, 0 for none")
+    half = min(4.5, 1.1 * math.sqrt(checks.nodes("nodes", nodes)))
+    points = np.linspace(-half, half, nodes)
+    weights = np.exp(-0.5 * points**2) / np.sum(np.exp(-0.5 * points**2))
+    return sigma * points / math.sqrt(float(weights @ points**2)), weights
+
+
 def source_offsets(sigma: float, nodes: int) -> Quadrature:
     """Positions [nodes^2, 2] in angstrom and weights of a round Gaussian source of rms ``sigma`` angstrom (or tilts, in radian)."""
     return vibration_offsets(sigma, sigma, 0.0, nodes)

@@ -19,7 +19,7 @@ from twin.optics import checks
 from twin.optics.aberrations import phase, phase_gradient
 from twin.optics.coherence import defocus_phase, spatial_envelope, temporal_envelope
 from twin.optics.electrons import wavelength
-from twin.optics.source import blur, gauss_hermite, plane, source_offsets, vibration_spectrum
+from twin.optics.source import blur, focal_quadrature, gauss_hermite, plane, source_offsets, vibration_spectrum
 
 QUADRATURE_TOLERANCE = 0.05
 """Share of the scattered wave's linear contrast that an explicit average may get wrong by having too few nodes."""
@@ -148,7 +148,7 @@ def _averaged(
     shape = wave.shape[1:] if per_tilt else wave.shape
     kx, ky = plane(shape[-2:], extent)
     spectra = jnp.fft.fft2(wave.reshape(-1 if per_tilt else 1, int(np.prod(shape[:-2])), *shape[-2:]))
-    defocus, focal_weights = gauss_hermite(1.0, focal_nodes)
+    defocus, focal_weights = focal_quadrature(1.0, focal_nodes)
     tilts, tilt_weights = source_offsets(1.0, tilt_nodes)
 
     def of_tilt(total: Array, given: tuple[Array, Array, Array | None]) -> tuple[Array, None]:
@@ -179,7 +179,7 @@ def averaged_image(
     tilt_nodes: int = 7,
     per_tilt: bool = False,
 ) -> Float[Array, "..."]:
-    """Image averaged explicitly over focal spread (Gauss-Hermite) and illumination tilts (a product of two), then blurred by the vibration.
+    """Image averaged explicitly over focal spread (`focal_quadrature`) and illumination tilts (`source_offsets`), then blurred by the vibration.
 
     Exact for strong specimens, at the cost of ``focal_nodes`` x ``tilt_nodes``^2 transforms; one image at a time is in memory. Spreads of 0 take one
     node. With ``per_tilt`` the wave's first axis holds the exit wave for each of ``source_offsets(convergence, tilt_nodes)``; otherwise they are
@@ -228,13 +228,16 @@ def quadrature_error(
     slope = np.asarray(phase_gradient(imaging.coefficients, kx + start[0], ky + start[1], imaging.wavelength))
     slope = (slope - slope[:, :1, :1]) * (float(imaging.convergence) / imaging.wavelength)
     focal = float(imaging.focal_spread) * np.asarray(defocus_phase(kx, ky, imaging.wavelength, imaging.tilt))
-    error = np.zeros_like(focal)
-    for angle, count in ((focal, focal_nodes), (slope[0], tilt_nodes), (slope[1], tilt_nodes)):
-        offsets, weights = gauss_hermite(1.0, count)
+    total, error = float(np.sum(power)), np.zeros_like(focal)
+    tilts = gauss_hermite(1.0, tilt_nodes)
+    for angle, (offsets, weights) in (
+        (focal, focal_quadrature(1.0, focal_nodes)),
+        (slope[0], tilts),
+        (slope[1], tilts),
+    ):
         for offset, weight in zip(offsets, weights, strict=True):
             error += weight * np.cos(angle * offset)
         error -= np.exp(-0.5 * angle**2)
-    total = float(np.sum(power))
     return float(np.sqrt(np.sum(power * error**2) / total)) if total > 0.0 else 0.0
 
 
