@@ -18,7 +18,7 @@ from twin.optics.contrast import (
     scherzer_defocus,
 )
 from twin.optics.electrons import interaction_constant, wavelength
-from twin.optics.source import plane, source_offsets
+from twin.optics.source import plane, tilt_offsets
 from twin.optics.transfer import (
     Imaging,
     averaged_image,
@@ -128,7 +128,7 @@ def test_temporal_envelope_has_a_half_with_an_rms():
 def test_spatial_envelope_is_the_average_over_tilts():
     """Directly: the phase between the direct and a scattered beam, averaged over tilts; with every kind of aberration, on and off the axis."""
     vector, spread = coefficients(GENERAL | {"C10": -4000.0}), 7e-5
-    tilts, weights = source_offsets(spread, 25)
+    tilts, weights = tilt_offsets(spread, 25)
     for start in ((0.0, 0.0), (2e-3, -1e-3)):
         kx, ky = np.array([0.3, -0.2, 0.1, 0.55]), np.array([0.1, 0.4, -0.5, 0.2])
         k0 = (np.asarray(start)[None] + tilts) / LENGTH
@@ -194,7 +194,7 @@ def test_average_is_the_sum_of_tilted_and_defocused_images():
         coefficients=coefficients(GENERAL), semiangle=12e-3, focal_spread=40.0, convergence=3e-4, tilt=(1e-3, 5e-4)
     )
     found = averaged_image(waves, EXTENT, imaging, 2, 2, per_tilt=True)
-    tilts, _ = source_offsets(3e-4, 2)
+    tilts, _ = tilt_offsets(3e-4, 2)
     expected = np.zeros(SHAPE)
     for wave, tilt in zip(waves, tilts, strict=True):
         for c10 in (-40.0, 40.0):

@@ -27,8 +27,8 @@ def gauss_hermite(sigma: float, nodes: int) -> Quadrature:
     return sigma * points, weights / weights.sum()
 
 
-def focal_quadrature(sigma: float, nodes: int) -> Quadrature:
-    """Defoci and weights (sum 1) of a Gaussian focal spread of rms ``sigma``: Gauss-Hermite up to 11 nodes, evenly spaced beyond.
+def phase_quadrature(sigma: float, nodes: int) -> Quadrature:
+    """Offsets and weights (sum 1) of a Gaussian spread of rms ``sigma`` in focus or tilt: Gauss-Hermite up to 11 nodes, evenly spaced beyond.
 
     What is averaged turns with a phase per rms, a. Gauss-Hermite is right to 1e-3 up to a of about 1.15 sqrt(nodes) (11: 3.4; 31: 7.7). Even steps h
     go wrong where a nears 2 pi / h instead: 15 nodes reach 6.6, 31 reach 17. They span 1.1 sqrt(nodes) rms at most 4.5, scaled to have the rms.
@@ -43,8 +43,15 @@ def focal_quadrature(sigma: float, nodes: int) -> Quadrature:
 
 
 def source_offsets(sigma: float, nodes: int) -> Quadrature:
-    """Positions [nodes^2, 2] in angstrom and weights of a round Gaussian source of rms ``sigma`` angstrom (or tilts, in radian)."""
+    """Positions [nodes^2, 2] in angstrom and weights of a round Gaussian source of rms ``sigma`` angstrom."""
     return vibration_offsets(sigma, sigma, 0.0, nodes)
+
+
+def tilt_offsets(sigma: float, nodes: int) -> Quadrature:
+    """Tilts [nodes^2, 2] in radian and weights of an illumination whose convergence is Gaussian, rms ``sigma`` along each axis (`phase_quadrature`)."""
+    offsets, weights = phase_quadrature(sigma, nodes)
+    x, y = np.meshgrid(offsets, offsets)
+    return np.stack([x.ravel(), y.ravel()], axis=-1), np.outer(weights, weights).ravel()
 
 
 def vibration_offsets(major: float, minor: float, direction: float, nodes: int) -> Quadrature:

@@ -19,7 +19,7 @@ from twin.optics import checks
 from twin.optics.aberrations import phase, phase_gradient
 from twin.optics.coherence import defocus_phase, spatial_envelope, temporal_envelope
 from twin.optics.electrons import wavelength
-from twin.optics.source import blur, focal_quadrature, gauss_hermite, plane, source_offsets, vibration_spectrum
+from twin.optics.source import blur, phase_quadrature, plane, tilt_offsets, vibration_spectrum
 
 QUADRATURE_TOLERANCE = 0.05
 """Share of the scattered wave's linear contrast that an explicit average may get wrong by having too few nodes."""
@@ -148,8 +148,8 @@ def _averaged(
     shape = wave.shape[1:] if per_tilt else wave.shape
     kx, ky = plane(shape[-2:], extent)
     spectra = jnp.fft.fft2(wave.reshape(-1 if per_tilt else 1, int(np.prod(shape[:-2])), *shape[-2:]))
-    defocus, focal_weights = focal_quadrature(1.0, focal_nodes)
-    tilts, tilt_weights = source_offsets(1.0, tilt_nodes)
+    defocus, focal_weights = phase_quadrature(1.0, focal_nodes)
+    tilts, tilt_weights = tilt_offsets(1.0, tilt_nodes)
 
     def of_tilt(total: Array, given: tuple[Array, Array, Array | None]) -> tuple[Array, None]:
         offset, weight, own = given
@@ -179,10 +179,10 @@ def averaged_image(
     tilt_nodes: int = 7,
     per_tilt: bool = False,
 ) -> Float[Array, "..."]:
-    """Image averaged explicitly over focal spread (`focal_quadrature`) and illumination tilts (`source_offsets`), then blurred by the vibration.
+    """Image averaged explicitly over focal spread (`phase_quadrature`) and illumination tilts (`tilt_offsets`), then blurred by the vibration.
 
     Exact for strong specimens, at the cost of ``focal_nodes`` x ``tilt_nodes``^2 transforms; one image at a time is in memory. Spreads of 0 take one
-    node. With ``per_tilt`` the wave's first axis holds the exit wave for each of ``source_offsets(convergence, tilt_nodes)``; otherwise they are
+    node. With ``per_tilt`` the wave's first axis holds the exit wave for each of ``tilt_offsets(convergence, tilt_nodes)``; otherwise they are
     taken to be alike, as they are for a thin specimen. ValueError if the nodes are too few for the phases at hand.
     """
     _check_wave(wave, extent)
@@ -194,8 +194,11 @@ def averaged_image(
     if checks.concrete(wave, imaging):
         error = quadrature_error(wave, extent, imaging, focal_nodes, tilt_nodes)
         if error > QUADRATURE_TOLERANCE:
+            passed, phases = _rms_phases(np.shape(wave)[-2:], extent, imaging)
+            focal, *tilts = (float(np.abs(angle[passed > 0.01]).max()) for angle in phases)
             raise ValueError(
-                f"{focal_nodes} nodes in focus and {tilt_nodes} in tilt get {error:.0%} of the scattered wave's contrast wrong; "
+                f"{focal_nodes} nodes in focus and {tilt_nodes} in tilt get {error:.0%} of the scattered wave's contrast wrong: behind the aperture the rms "
+                f"phases reach {focal:.1f} rad by focal spread and {max(tilts):.1f} rad by tilts, and 7 nodes follow 2.2, 15 follow 6.6, 31 follow 17; "
                 "give more nodes, a smaller objective aperture or smaller spreads"
             )
     return _averaged(jnp.asarray(wave), extent, imaging, focal_nodes, tilt_nodes, per_tilt)
@@ -220,25 +223,28 @@ def quadrature_error(
 ) -> float:
     """What share of the scattered wave's linear contrast a quadrature gets wrong, rms: sum_n w_n cos(a x_n) against exp(-a^2 / 2), a the rms
     phase that each spread gives a beam, weighted with the beams' intensities behind the aperture."""
-    kx, ky = plane(np.shape(wave)[-2:], extent)
-    start = np.asarray(imaging.tilt) / imaging.wavelength
-    passed = np.asarray(objective_aperture(imaging, kx + start[0], ky + start[1]))
-    power = np.mean(np.abs(np.fft.fft2(np.asarray(wave)).reshape(-1, *kx.shape)) ** 2, axis=0) * passed**2
+    passed, phases = _rms_phases(np.shape(wave)[-2:], extent, imaging)
+    power = np.mean(np.abs(np.fft.fft2(np.asarray(wave)).reshape(-1, *passed.shape)) ** 2, axis=0) * passed**2
     power[0, 0] = 0.0
-    slope = np.asarray(phase_gradient(imaging.coefficients, kx + start[0], ky + start[1], imaging.wavelength))
-    slope = (slope - slope[:, :1, :1]) * (float(imaging.convergence) / imaging.wavelength)
-    focal = float(imaging.focal_spread) * np.asarray(defocus_phase(kx, ky, imaging.wavelength, imaging.tilt))
-    total, error = float(np.sum(power)), np.zeros_like(focal)
-    tilts = gauss_hermite(1.0, tilt_nodes)
-    for angle, (offsets, weights) in (
-        (focal, focal_quadrature(1.0, focal_nodes)),
-        (slope[0], tilts),
-        (slope[1], tilts),
-    ):
-        for offset, weight in zip(offsets, weights, strict=True):
+    total, error = float(np.sum(power)), np.zeros_like(passed)
+    for angle, count in zip(phases, (focal_nodes, tilt_nodes, tilt_nodes), strict=True):
+        for offset, weight in zip(*phase_quadrature(1.0, count), strict=True):
             error += weight * np.cos(angle * offset)
         error -= np.exp(-0.5 * angle**2)
     return float(np.sqrt(np.sum(power * error**2) / total)) if total > 0.0 else 0.0
+
+
+def _rms_phases(
+    gpts: tuple[int, int], extent: tuple[float, float], imaging: Imaging
+) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Amplitude that the aperture passes, and the rms phase in radian that focal spread and tilts along x and y give every beam; each [ny, nx]."""
+    kx, ky = plane(gpts, extent)
+    start = np.asarray(imaging.tilt) / imaging.wavelength
+    passed = np.array(objective_aperture(imaging, kx + start[0], ky + start[1]))
+    slope = np.asarray(phase_gradient(imaging.coefficients, kx + start[0], ky + start[1], imaging.wavelength))
+    slope = (slope - slope[:, :1, :1]) * (float(imaging.convergence) / imaging.wavelength)
+    focal = float(imaging.focal_spread) * np.asarray(defocus_phase(kx, ky, imaging.wavelength, imaging.tilt))
+    return passed, (focal, slope[0], slope[1])
 
 
 def focal_series(

@@ -11,10 +11,10 @@ from twin.optics.electrons import kappa
 from twin.optics.source import (
     blur,
     chromatic_c10,
-    focal_quadrature,
     focal_spread,
     gauss_hermite,
     joint,
+    phase_quadrature,
     plane,
     source_offsets,
     source_spectrum,
@@ -41,9 +41,9 @@ def test_round_source():
 
 
 @pytest.mark.parametrize("nodes,phase", [(1, 0.0), (5, 1.4), (11, 3.3), (15, 6.5), (31, 17.0)])
-def test_focal_quadrature_follows_phases(nodes, phase):
+def test_phase_quadrature_follows_phases(nodes, phase):
     """It averages exp(i a x) as a Gaussian does, to 1e-3, up to the phase stated; rms and symmetry are exact."""
-    offsets, weights = focal_quadrature(2.0, nodes)
+    offsets, weights = phase_quadrature(2.0, nodes)
     a = np.linspace(0.0, phase / 2.0, 50)
     np.testing.assert_allclose(np.exp(1j * a[:, None] * offsets[None]) @ weights, np.exp(-2.0 * a**2), atol=1e-3)
     np.testing.assert_allclose(weights @ offsets**2, 4.0 if nodes > 1 else 0.0, rtol=1e-12)
