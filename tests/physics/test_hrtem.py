@@ -18,6 +18,7 @@ from twin.optics.contrast import (
     scherzer_defocus,
 )
 from twin.optics.electrons import interaction_constant, wavelength
+from twin.optics.probe import nearest_tilt, plane_wave
 from twin.optics.source import plane, tilt_offsets
 from twin.optics.transfer import (
     Imaging,
@@ -28,6 +29,7 @@ from twin.optics.transfer import (
     quasi_coherent_image,
     refocused,
 )
+from twin.scattering.multislice import multislice, propagator
 
 ENERGY = 200e3
 LENGTH = wavelength(ENERGY)
@@ -234,6 +236,35 @@ def test_tilt_in_the_column_frame_is_the_tilted_plane_wave():
     np.testing.assert_allclose(tilted, moved, atol=1e-9)
 
 
+def test_focus_refers_to_the_exit_face():
+    """Vacuum of thickness z behind the specimen is C10 raised by z: the lens is set to a plane further up."""
+    wave = np.exp(0.4j * (fringe((2, 3))[0] + fringe((4, 0))[0]))
+    kernel = propagator(SHAPE, EXTENT, ENERGY, 150.0, dtype=jnp.complex128)
+    behind = multislice(jnp.asarray(wave), jnp.ones((1, *SHAPE), jnp.complex128), kernel)
+    found = quasi_coherent_image(behind, EXTENT, lens(semiangle=20e-3, focal_spread=10.0))
+    expected = quasi_coherent_image(
+        wave, EXTENT, lens(coefficients=coefficients({"C10": -450.0, "C30": 1.2e7}), semiangle=20e-3, focal_spread=10.0)
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+def test_tilt_is_that_of_multislice():
+    """A tilted plane wave through a thick specimen, imaged on the axis, against a straight one through it tilted the other way, imaged with the beam's tilt."""
+    tilt = nearest_tilt(EXTENT, ENERGY, (4e-3, -3e-3))
+    height = np.stack([fringe((2, 1))[0], fringe((1, -2))[0], fringe((0, 2))[0]])
+    slices = jnp.asarray(np.exp(0.05j * height))
+    start = plane_wave(SHAPE, EXTENT, ENERGY, tilt, jnp.complex128)
+    carried = multislice(start, slices, propagator(SHAPE, EXTENT, ENERGY, 60.0, dtype=jnp.complex128))
+    leaning = propagator(SHAPE, EXTENT, ENERGY, 60.0, (-tilt[0], -tilt[1]), jnp.complex128)
+    columns = multislice(jnp.ones(SHAPE, jnp.complex128), slices, leaning)
+    vector = coefficients(GENERAL)
+    found = np.asarray(quasi_coherent_image(columns, EXTENT, lens(coefficients=vector, semiangle=16e-3, tilt=tilt)))
+    expected = np.asarray(quasi_coherent_image(carried, EXTENT, lens(coefficients=vector, semiangle=16e-3)))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    other = quasi_coherent_image(columns, EXTENT, lens(coefficients=vector, semiangle=16e-3, tilt=(-tilt[0], -tilt[1])))
+    assert np.abs(np.asarray(other) - expected).max() > 0.02
+
+
 def test_focal_series_is_its_images():
     wave = np.exp(0.5j * (fringe((2, 3))[0] + fringe((4, 0))[0])).astype(np.complex64)
     imaging = lens(semiangle=14e-3, focal_spread=30.0, convergence=2e-4, vibration=(0.3, 0.3, 0.0))
@@ -301,7 +332,7 @@ def test_scherzer_and_resolutions():
     assert abs(lowest + 0.75 * np.pi) < 1e-4
     curve = np.asarray(phase_contrast(lens(coefficients=imaging.coefficients), k, np.zeros_like(k))).real
     assert curve[1:-2].max() < 0.0
-    assert abs(float(phase_contrast(imaging, np.asarray(1.0 / point_resolution(imaging)), np.asarray(0.0)).real)) < 1e-9
+    assert abs(complex(phase_contrast(imaging, np.asarray(1.0 / point_resolution(imaging)), np.asarray(0.0)))) < 1e-9
     limit = information_limit(imaging)
     assert abs(float(temporal_envelope(np.asarray(1.0 / limit), np.asarray(0.0), LENGTH, 40.0)) - np.exp(-2.0)) < 1e-12
     assert scherzer_defocus(-1e5, ENERGY) > 0.0

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 LOWEST, HIGHEST = 1e3, 1e7
 """Electron energies in eV that an electron microscope may have; less is most often a number of kilovolts."""
@@ -12,7 +13,7 @@ LOWEST, HIGHEST = 1e3, 1e7
 
 def concrete(*values: Any) -> bool:
     """Whether none of ``values`` (scalars, arrays, pytrees of them) is under a JAX trace."""
-    return not any(isinstance(leaf, jax.core.Tracer) for value in values for leaf in jax.tree.leaves(value))
+    return not any(isinstance(leaf, Tracer) for value in values for leaf in jax.tree.leaves(value))
 
 
 def finite(name: str, value: Any, cure: str) -> None:

@@ -130,7 +130,10 @@ def focal_spread(
             2.0 * jnp.asarray(lens_ripple, jnp.float64),
         ]
     )
-    return jnp.abs(jnp.asarray(cc, jnp.float64)) * jnp.sqrt(jnp.sum(parts**2))
+    square = jnp.sum(parts**2)
+    # where all are 0 the root has no derivative: 0 is taken, not NaN
+    root = jnp.where(square > 0.0, jnp.sqrt(jnp.where(square > 0.0, square, 1.0)), 0.0)
+    return jnp.abs(jnp.asarray(cc, jnp.float64)) * root
 
 
 def source_spectrum(

@@ -120,6 +120,10 @@ def envelope(
     return spread * angles * vibration_spectrum(kx, ky, *imaging.vibration)
 
 
+def _gpts(shape: tuple[int, ...]) -> tuple[int, int]:
+    return shape[-2], shape[-1]
+
+
 def _filtered(spectra: Array, window: Array) -> Array:
     """Intensities of waves [b, y, x], given their spectra, after multiplication by ``window`` [y, x]."""
     waves = jnp.fft.ifft2(spectra * window.astype(spectra.dtype)[None])
@@ -128,7 +132,7 @@ def _filtered(spectra: Array, window: Array) -> Array:
 
 @partial(jax.jit, static_argnames="extent")
 def _quasi_coherent(wave: Array, extent: tuple[float, float], imaging: Imaging) -> Array:
-    kx, ky = plane(wave.shape[-2:], extent)
+    kx, ky = plane(_gpts(wave.shape), extent)
     window = transfer(imaging, kx, ky) * envelope(imaging, kx, ky)
     return _filtered(jnp.fft.fft2(wave.reshape(-1, *wave.shape[-2:])), window).reshape(wave.shape)
 
@@ -146,7 +150,7 @@ def _averaged(
     wave: Array, extent: tuple[float, float], imaging: Imaging, focal_nodes: int, tilt_nodes: int, per_tilt: bool
 ) -> Array:
     shape = wave.shape[1:] if per_tilt else wave.shape
-    kx, ky = plane(shape[-2:], extent)
+    kx, ky = plane(_gpts(shape), extent)
     spectra = jnp.fft.fft2(wave.reshape(-1 if per_tilt else 1, int(np.prod(shape[:-2])), *shape[-2:]))
     defocus, focal_weights = phase_quadrature(1.0, focal_nodes)
     tilts, tilt_weights = tilt_offsets(1.0, tilt_nodes)
@@ -194,7 +198,7 @@ def averaged_image(
     if checks.concrete(wave, imaging):
         error = quadrature_error(wave, extent, imaging, focal_nodes, tilt_nodes)
         if error > QUADRATURE_TOLERANCE:
-            passed, phases = _rms_phases(np.shape(wave)[-2:], extent, imaging)
+            passed, phases = _rms_phases(_gpts(np.shape(wave)), extent, imaging)
             focal, *tilts = (float(np.abs(angle[passed > 0.01]).max()) for angle in phases)
             raise ValueError(
                 f"{focal_nodes} nodes in focus and {tilt_nodes} in tilt get {error:.0%} of the scattered wave's contrast wrong: behind the aperture the rms "
@@ -223,7 +227,7 @@ def quadrature_error(
 ) -> float:
     """What share of the scattered wave's linear contrast a quadrature gets wrong, rms: sum_n w_n cos(a x_n) against exp(-a^2 / 2), a the rms
     phase that each spread gives a beam, weighted with the beams' intensities behind the aperture."""
-    passed, phases = _rms_phases(np.shape(wave)[-2:], extent, imaging)
+    passed, phases = _rms_phases(_gpts(np.shape(wave)), extent, imaging)
     power = np.mean(np.abs(np.fft.fft2(np.asarray(wave)).reshape(-1, *passed.shape)) ** 2, axis=0) * passed**2
     power[0, 0] = 0.0
     total, error = float(np.sum(power)), np.zeros_like(passed)

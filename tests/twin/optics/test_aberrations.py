@@ -113,7 +113,12 @@ def by_abtem_probe(polar):
 
     with abtem.config.set({"precision": "float64", "device": "cpu", "fft": "numpy"}):
         made = abtem.Probe(
-            energy=ENERGY, semiangle_cutoff=25.0, extent=EXTENT, gpts=SHAPE[::-1], aberrations=polar, soft=False
+            energy=ENERGY,
+            semiangle_cutoff=25.0,
+            extent=EXTENT,
+            gpts=(SHAPE[1], SHAPE[0]),
+            aberrations=polar,
+            soft=False,
         )
         wave = np.asarray(made.build(abtem.CustomScan([(1.3, 2.1)]), lazy=False).array).reshape(SHAPE[::-1]).T
     return wave / np.sqrt(np.mean(np.abs(wave) ** 2))

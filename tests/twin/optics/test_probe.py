@@ -1,5 +1,6 @@
 """The incident wave."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -80,6 +81,24 @@ def test_tilted_cone_is_the_probe_times_a_plane_wave(soft):
     np.testing.assert_allclose(found, expected * turn, atol=1e-9)
     off = np.asarray(probe(vector, spot, moved, EXTENT, ENERGY, jnp.complex128))
     assert np.abs(np.abs(off) ** 2 - np.abs(found) ** 2).max() > 0.05 * np.abs(found).max() ** 2
+
+
+def test_derivatives_in_the_axis_and_the_coefficients_are_differences():
+    shape = (32, 32)
+    window = aperture(shape, (8.0, 8.0), ENERGY, 18e-3, centre=(4e-3, 2e-3))
+
+    @jax.jit
+    def loss(p):
+        wave = probe(p[2:], jnp.asarray([4.0, 3.0]), window, (8.0, 8.0), ENERGY, jnp.complex128, axis=p[:2])
+        return jnp.sum((wave.real**2 + wave.imag**2) ** 2)
+
+    start = jnp.asarray([3e-3, -1e-3, *coefficients({"C10": 60.0, "C12a": 20.0, "C21b": 300.0, "C30": 1e5})])
+    slopes = jax.grad(loss)(start)
+    for place, step in ((0, 1e-7), (1, 1e-7), (2, 1e-3), (3, 1e-3), (6, 1e-2), (9, 1.0)):
+        ends = [float(loss(start.at[place].add(sign * step))) for sign in (1, -1)]
+        difference = (ends[0] - ends[1]) / (2 * step)
+        np.testing.assert_allclose(slopes[place], difference, rtol=1e-5)
+        assert abs(difference) * step > 1e-9 * float(loss(start))
 
 
 def test_aperture_off_the_axis_moves_a_defocused_probe():

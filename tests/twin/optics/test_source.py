@@ -146,6 +146,11 @@ def test_gradients_in_the_source_are_differences():
         np.testing.assert_allclose(slope[place], (ends[0] - ends[1]) / (2 * step), rtol=1e-5, atol=1e-6)
 
 
+def test_no_spread_has_a_slope_of_zero():
+    slopes = jax.grad(lambda p: focal_spread(1e7, ENERGY, p[0], p[1], p[2]))(jnp.zeros(3))
+    np.testing.assert_array_equal(slopes, 0.0)
+
+
 @pytest.mark.parametrize(
     "call,match",
     [
