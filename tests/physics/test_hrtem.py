@@ -330,7 +330,7 @@ def test_scherzer_and_resolutions():
     k = np.linspace(0.0, 10.37e-3 / LENGTH, 4001)
     lowest = np.asarray(phase(imaging.coefficients, k, np.zeros_like(k), LENGTH)).min()
     assert abs(lowest + 0.75 * np.pi) < 1e-4
-    curve = np.asarray(phase_contrast(lens(coefficients=imaging.coefficients), k, np.zeros_like(k))).real
+    curve = np.real(phase_contrast(lens(coefficients=imaging.coefficients), k, np.zeros_like(k)))
     assert curve[1:-2].max() < 0.0
     assert abs(complex(phase_contrast(imaging, np.asarray(1.0 / point_resolution(imaging)), np.asarray(0.0)))) < 1e-9
     limit = information_limit(imaging)

@@ -1,9 +1,9 @@
 """Images by the objective lens (HRTEM): from an exit wave to intensities, with aperture, aberrations and partial coherence.
 
 An exit wave is psi(r) with |psi|^2 = 1 in vacuum, so images are fractions of the incident beam per pixel, 1 in vacuum. C10 refers to
-the exit face. With tilted illumination the wave is given in the frame in which the incident plane wave is 1: as multislice returns it for
-specimen tilt minus beam tilt.
-Beams q of the wave then pass the lens at q + tilt / lambda.
+the exit face. With tilted illumination the wave is given in the frame in which the incident plane wave is 1, as multislice returns it for
+specimen tilt minus beam tilt; its beams q then pass the lens at q + tilt / lambda. Images have twice the band of the waves that the aperture
+passes: sample so that they fit.
 """
 
 from functools import partial
@@ -36,10 +36,10 @@ def _optional(value) -> Array | None:
 class Imaging(eqx.Module):
     """The objective lens and the coherence of its illumination; every number but the energy can be differentiated in.
 
-    ``coefficients`` [25] of the aberrations in angstrom; ``energy`` in eV; ``semiangle`` of the objective aperture in radian about the axis (None: no
-    aperture); ``edge`` the width in radian of its smooth edge (None: cut); ``tilt`` [2] (x, y) of the illumination in radian;
-    ``focal_spread`` rms in angstrom; ``convergence`` of the illumination, rms along one axis in radian; ``vibration`` [3]: rms in angstrom along and across a
-    direction, and that direction in radian from x towards y.
+    ``coefficients`` [25] of the aberrations in angstrom; ``energy`` in eV; ``semiangle`` of the objective aperture in radian about the axis
+    (None: no aperture); ``edge`` the width in radian of its smooth edge (None: cut); ``tilt`` [2] (x, y) of the illumination in radian;
+    ``focal_spread`` rms in angstrom; ``convergence`` of the illumination, rms along one axis in radian (half the semi-angle of an evenly filled
+    disc); ``vibration`` [3]: rms in angstrom along and across a direction, and that direction in radian from x towards y.
     """
 
     coefficients: Float[Array, " 25"] = eqx.field(converter=_real)
@@ -140,7 +140,10 @@ def _quasi_coherent(wave: Array, extent: tuple[float, float], imaging: Imaging) 
 def quasi_coherent_image(
     wave: Complex[Array | np.ndarray, "*batch y x"], extent: tuple[float, float], imaging: Imaging
 ) -> Float[Array, "*batch y x"]:
-    """Image of exit waves over ``extent`` (x, y) angstrom, partial coherence as envelopes on the wave: one transform, right for weak specimens."""
+    """Image of exit waves over ``extent`` (x, y) angstrom, partial coherence as envelopes on the wave: one transform, right for weak specimens.
+
+    The envelopes are those of interference with the direct beam: in dark field, with that beam stopped, take `averaged_image`.
+    """
     _check_wave(wave, extent)
     return _quasi_coherent(jnp.asarray(wave), extent, imaging)
 
@@ -185,9 +188,10 @@ def averaged_image(
 ) -> Float[Array, "..."]:
     """Image averaged explicitly over focal spread (`phase_quadrature`) and illumination tilts (`tilt_offsets`), then blurred by the vibration.
 
-    Exact for strong specimens, at the cost of ``focal_nodes`` x ``tilt_nodes``^2 transforms; one image at a time is in memory. Spreads of 0 take one
-    node. With ``per_tilt`` the wave's first axis holds the exit wave for each of ``tilt_offsets(convergence, tilt_nodes)``; otherwise they are
-    taken to be alike, as they are for a thin specimen. ValueError if the nodes are too few for the phases at hand.
+    Right for strong specimens too, at the cost of ``focal_nodes`` x ``tilt_nodes``^2 transforms; one image at a time is in memory. Spreads of 0
+    take one node (under a trace the spread is not known: give 1). With ``per_tilt`` the wave's first axis holds the exit wave for each of
+    ``tilt_offsets(convergence, tilt_nodes)``; otherwise they are taken to be alike, as they are for a thin specimen. ValueError if the nodes are
+    too few for the phases at hand.
     """
     _check_wave(wave, extent)
     focal_nodes, tilt_nodes = _nodes(imaging, focal_nodes, tilt_nodes)
