@@ -1,4 +1,4 @@
-"""Aberrations after Krivanek, to fifth order, held Cartesian: chi and its basis, the polar form and the CEOS names.
+"""Aberrations after Krivanek, to fifth order, held Cartesian: chi, its basis and gradient, the polar form and the CEOS names.
 
 chi(k) = (2 pi / lambda) sum_nm theta^(n+1) / (n+1) (C_nma cos m phi + C_nmb sin m phi), theta = lambda |k|, phi = atan2(ky, kx);
 the wave in the aperture is multiplied by exp(-i chi). Coefficients are in angstrom. Defocus is -C10.
@@ -52,29 +52,39 @@ def coefficients(values: Mapping[str, float]) -> np.ndarray:
     """Vector [25] float64 (angstrom) with the named Cartesian ``values`` and zero elsewhere."""
     vector = np.zeros(len(NAMES))
     for name, value in values.items():
+        if not math.isfinite(value):
+            raise ValueError(f"aberration {name} is {value}; give a finite number of angstrom, 0 for none")
         vector[index(name)] = value
     return vector
 
 
-def basis(
-    kx: Shaped[Array | np.ndarray, " *n"], ky: Shaped[Array | np.ndarray, " *n"], wavelength: float
-) -> Float[Array, "25 *n"]:
-    """Phase in radian per angstrom of every coefficient at spatial frequencies (``kx``, ``ky``) in 1/angstrom; float64."""
-    x = wavelength * jnp.asarray(kx, jnp.float64)
-    y = wavelength * jnp.asarray(ky, jnp.float64)
-    square = x * x + y * y
-    # powers of theta exp(i phi) without square roots or angles, so that derivatives exist at k = 0
+def _powers(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
+    """Real and imaginary parts of (x + i y)^m for m up to 6, without roots or angles, so that derivatives exist at the axis."""
     cosines, sines = [jnp.ones_like(x)], [jnp.zeros_like(x)]
     for _ in range(6):
         cosines, sines = (
             [*cosines, cosines[-1] * x - sines[-1] * y],
             [*sines, sines[-1] * x + cosines[-1] * y],
         )
-    rows = []
-    for _, n, m, part in _TERMS:
-        angular = cosines[m] if part == "a" else sines[m]
-        rows.append(angular * square ** ((n + 1 - m) // 2) / (n + 1))
-    return jnp.stack(rows) * (2.0 * math.pi / wavelength)
+    return cosines, sines
+
+
+def _rows(kx: Array | np.ndarray, ky: Array | np.ndarray, wavelength: float) -> list[Array]:
+    """Every term of chi for a coefficient of 1, short of 2 pi / lambda."""
+    x = wavelength * jnp.asarray(kx, jnp.float64)
+    y = wavelength * jnp.asarray(ky, jnp.float64)
+    square = x * x + y * y
+    cosines, sines = _powers(x, y)
+    return [
+        (cosines[m] if part == "a" else sines[m]) * square ** ((n + 1 - m) // 2) / (n + 1) for _, n, m, part in _TERMS
+    ]
+
+
+def basis(
+    kx: Shaped[Array | np.ndarray, " *n"], ky: Shaped[Array | np.ndarray, " *n"], wavelength: float
+) -> Float[Array, "25 *n"]:
+    """Phase in radian per angstrom of every coefficient at spatial frequencies (``kx``, ``ky``) in 1/angstrom; float64."""
+    return jnp.stack(_rows(kx, ky, wavelength)) * (2.0 * math.pi / wavelength)
 
 
 def phase(
@@ -84,7 +94,42 @@ def phase(
     wavelength: float,
 ) -> Float[Array, " *n"]:
     """chi in radian at spatial frequencies (``kx``, ``ky``) in 1/angstrom for ``coefficients`` in angstrom; float64 inside."""
-    return jnp.tensordot(jnp.asarray(coefficients, jnp.float64), basis(kx, ky, wavelength), axes=1)
+    given = jnp.asarray(coefficients, jnp.float64)
+    # summed term by term, so that a compiled phase never holds 25 arrays at once
+    total = sum(given[place] * row for place, row in enumerate(_rows(kx, ky, wavelength)))
+    return jnp.asarray(total) * (2.0 * math.pi / wavelength)
+
+
+def phase_gradient(
+    coefficients: Float[Array | np.ndarray, " 25"],
+    kx: Shaped[Array | np.ndarray, " *n"],
+    ky: Shaped[Array | np.ndarray, " *n"],
+    wavelength: float,
+) -> Float[Array, "2 *n"]:
+    """(d chi / d kx, d chi / d ky) in radian angstrom at (``kx``, ``ky``) in 1/angstrom; float64, in closed form.
+
+    Over 2 pi it is where the ray through (kx, ky) meets the focal plane, in angstrom: the ray's geometric displacement.
+    """
+    given = jnp.asarray(coefficients, jnp.float64)
+    x = wavelength * jnp.asarray(kx, jnp.float64)
+    y = wavelength * jnp.asarray(ky, jnp.float64)
+    square = x * x + y * y
+    cosines, sines = _powers(x, y)
+    along_x, along_y = jnp.zeros_like(x), jnp.zeros_like(x)
+    for place, (_, n, m, part) in enumerate(_TERMS):
+        angular = cosines[m] if part == "a" else sines[m]
+        power = (n + 1 - m) // 2
+        weight = given[place] * (2.0 * math.pi / (n + 1))
+        if power:
+            radial = weight * 2.0 * power * square ** (power - 1) * angular
+            along_x, along_y = along_x + radial * x, along_y + radial * y
+        if m:
+            # d (x + i y)^m is m (x + i y)^(m - 1) (dx + i dy)
+            turn = weight * m * square**power
+            real, imaginary = turn * cosines[m - 1], turn * sines[m - 1]
+            along_x = along_x + (real if part == "a" else imaginary)
+            along_y = along_y + (-imaginary if part == "a" else real)
+    return jnp.stack([along_x, along_y])
 
 
 def from_polar(name: str, magnitude: float, angle: float = 0.0) -> dict[str, float]:

@@ -4,11 +4,26 @@ import jax
 import numpy as np
 import pytest
 
-from twin.optics.aberrations import CEOS, NAMES, coefficients, from_ceos, from_polar, index, phase, to_ceos, to_polar
+from twin.optics.aberrations import (
+    CEOS,
+    NAMES,
+    basis,
+    coefficients,
+    from_ceos,
+    from_polar,
+    index,
+    phase,
+    phase_gradient,
+    to_ceos,
+    to_polar,
+)
 from twin.optics.electrons import wavelength
+from twin.optics.probe import aperture, probe
 
 ENERGY = 200e3
 LENGTH = wavelength(ENERGY)
+SHAPE, EXTENT = (80, 64), (10.0, 12.0)
+WINDOW = aperture(SHAPE, EXTENT, ENERGY, 25e-3, soft=False)
 SIZES = {1: 100.0, 2: 1e3, 3: 1e4, 4: 1e5, 5: 1e6}
 
 
@@ -90,3 +105,57 @@ def test_polar_goes_there_and_back():
 def test_derivative_is_finite_at_the_axis():
     slope = jax.grad(lambda k: phase(np.ones(25), k, k, LENGTH))(0.0)
     assert np.isfinite(slope)
+
+
+def by_abtem_probe(polar):
+    """abTEM's probe off the corner of an oblong cell, of mean intensity 1, as [y, x]."""
+    import abtem
+
+    with abtem.config.set({"precision": "float64", "device": "cpu", "fft": "numpy"}):
+        made = abtem.Probe(
+            energy=ENERGY,
+            semiangle_cutoff=25.0,
+            extent=EXTENT,
+            gpts=(SHAPE[1], SHAPE[0]),
+            aberrations=polar,
+            soft=False,
+        )
+        wave = np.asarray(made.build(abtem.CustomScan([(1.3, 2.1)]), lazy=False).array).reshape(SHAPE[::-1]).T
+    return wave / np.sqrt(np.mean(np.abs(wave) ** 2))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.filterwarnings("default")
+def test_every_cartesian_number_alone_makes_abtems_probe(name):
+    """a is the part along x, b the one turned by pi / 2m; wave by wave, so signs, azimuths and the order of the axes are held."""
+    size = SIZES[int(name[1])]
+    polar = {name[:3]: size}
+    if name.endswith(("a", "b")):
+        polar[f"phi{name[1:3]}"] = 0.0 if name.endswith("a") else np.pi / (2 * int(name[2]))
+    found = np.asarray(probe(coefficients({name: size}), np.array([1.3, 2.1]), WINDOW, EXTENT, ENERGY, np.complex128))
+    np.testing.assert_allclose(found / np.sqrt(np.mean(np.abs(found) ** 2)), by_abtem_probe(polar), atol=1e-6)
+
+
+def test_gradient_is_that_of_the_phase():
+    """In closed form against JAX's own derivative, every coefficient alone, on the axis too; and the phase against its basis."""
+    kx, ky = np.array([0.0, 0.4, -0.7, 0.2, 0.0]), np.array([0.0, -0.3, 0.5, 0.9, 0.6])
+    closed = jax.jit(lambda vector: phase_gradient(vector, kx, ky, LENGTH))
+    by_jax = jax.jit(jax.vmap(jax.grad(lambda k, vector: phase(vector, k[0], k[1], LENGTH)), in_axes=(0, None)))
+    rows, points = np.asarray(basis(kx, ky, LENGTH)), np.stack([kx, ky], axis=-1)
+    for name in NAMES:
+        vector = coefficients({name: SIZES[int(name[1])]})
+        found = np.asarray(closed(vector))
+        np.testing.assert_allclose(found, np.asarray(by_jax(points, vector)).T, rtol=1e-12, atol=1e-12)
+        assert np.abs(found).max() > 1e-2
+        np.testing.assert_allclose(phase(vector, kx, ky, LENGTH), rows[index(name)] * vector[index(name)], rtol=1e-13)
+
+
+def test_gradient_displaces_by_defocus_times_angle():
+    """A ray at angle theta through a lens defocused by C10 meets the plane at C10 theta."""
+    found = np.asarray(phase_gradient(coefficients({"C10": 300.0}), np.array([0.5]), np.array([-0.2]), LENGTH))
+    np.testing.assert_allclose(found[:, 0] / (2 * np.pi), [300.0 * 0.5 * LENGTH, -300.0 * 0.2 * LENGTH], rtol=1e-12)
+
+
+def test_an_aberration_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="C30"):
+        coefficients({"C30": float("nan")})
