@@ -152,6 +152,8 @@ class Inflation:
     """A factor on predicted standard deviations, learnt from predictions that were checked: an inverse-gamma posterior on its square.
 
     It starts at one with the weight of ``prior`` checked numbers; numbers of one image are not independent and count as ``share`` each.
+    It is never below one: only what was measured is checked, mostly within counting noise, and that is no licence to say of the rest that
+    it is surer than the model says.
     """
 
     prior: float = 40.0
@@ -161,7 +163,7 @@ class Inflation:
 
     @property
     def factor(self) -> float:
-        return float(np.sqrt((self.prior + self.squares) / (self.prior + self.count)))
+        return max(1.0, float(np.sqrt((self.prior + self.squares) / (self.prior + self.count))))
 
     def learnt(self, standardised: np.ndarray) -> "Inflation":
         """After checked numbers with these standardised errors [n]; a single one counts at most as 4 sigmas."""

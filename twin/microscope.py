@@ -176,6 +176,7 @@ def _factor(
     x, y = angle[:, 0], angle[:, 1]
     patterns = jnp.stack(
         [
+            jnp.ones_like(x),
             jnp.cos(x),
             jnp.cos(y),
             jnp.sin(x),

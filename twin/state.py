@@ -78,9 +78,10 @@ class Layout(msgspec.Struct, frozen=True):
         )
 
 
-FIELD = ("field.cx", "field.cy", "field.sx", "field.sy", "field.cp", "field.cm", "field.sp", "field.sm")
-"""Amplitudes of the lowest lattice harmonics (cosine and sine along x, y and the two diagonals) of what the forward model gets wrong
-in every image alike: potentials, thermal amplitudes, the detector's response. Without them such errors masquerade as tilt and thickness."""
+FIELD = ("field.level", "field.cx", "field.cy", "field.sx", "field.sy", "field.cp", "field.cm", "field.sp", "field.sm")
+"""Level, and amplitudes of the lowest lattice harmonics (cosine and sine along x, y and the two diagonals), of what the forward model gets
+wrong in every image alike: potentials, thermal amplitudes, amorphous layers, the detector's angles and response. Without them such errors
+masquerade as tilt, thickness and the detector's gain."""
 
 
 def standard_layout(cell: float = 3.905) -> Layout:

@@ -105,3 +105,4 @@ def test_inflation_follows_the_standardised_errors():
     assert 1.7 < wrong.factor < 2.0  # a single number counts for four sigmas at most
     assert Inflation().learnt(np.array([1e9])).factor == pytest.approx(np.sqrt((40 + 8.0) / 40.5))
     assert Inflation().learnt(np.zeros(0)).factor == 1.0
+    assert Inflation().learnt(np.zeros(100)).factor == 1.0  # no licence to be surer than the model says

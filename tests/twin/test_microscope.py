@@ -115,17 +115,19 @@ def test_an_image_shows_the_lattice():
 
 def test_gain_black_and_field_act_on_the_whole_image():
     zero = dict.fromkeys((name.replace(".", "__") for name in FIELD), 0.0)
-    plain, louder, level, field = pictures(
+    plain, louder, level, field, brighter = pictures(
         np.stack(
             [
                 parameters(gain=0.0, black=0.0, **zero),
                 parameters(gain=0.1, black=0.0, **zero),
                 parameters(gain=0.0, black=40.0, **zero),
                 parameters(gain=0.0, black=0.0, **{**zero, "field__sx": 0.1}),
+                parameters(gain=0.0, black=0.0, **{**zero, "field__level": 0.1}),
             ]
         )
     )
     np.testing.assert_allclose(louder, np.exp(0.1) * plain, rtol=1e-6)
+    np.testing.assert_allclose(brighter, 1.1 * plain, rtol=1e-6)
     np.testing.assert_allclose(level - plain, 40.0 / (20.0 * electrons_per_pixel(SCAN)), rtol=1e-9)
     angle = 2 * np.pi * (raster(SCAN)[..., 0].reshape(-1) + POINT["x"]) / CELL
     np.testing.assert_allclose(field / plain, 1 + 0.1 * np.sin(angle), rtol=1e-6)
