@@ -78,9 +78,7 @@ def absorptive_factor(
 def _spline(symbol: str, highest: float, u2: float, energy: float, parametrization: Parametrization) -> CubicSpline:
     q = highest * np.linspace(0.0, 1.0, FREQUENCIES) ** 1.5
     # v' is even in q: its slope at 0 is none
-    return CubicSpline(
-        q, absorptive_factor(symbol, q, u2, energy, parametrization), bc_type=((1, 0.0), "not-a-knot")
-    )
+    return CubicSpline(q, absorptive_factor(symbol, q, u2, energy, parametrization), bc_type=((1, 0.0), "not-a-knot"))
 
 
 def absorption(
