@@ -121,7 +121,9 @@ def _on_grid(
     parts = [above[:last]]
     if ny % 2 == 0:
         # the highest frequency stands for both its signs: their mean keeps the potential real
-        parts.append(jax.lax.complex(even_re[last:], even_im[last:]))
+        row = even_re[last:]
+        row = row if nx % 2 else row.at[0, -1].add(-odd_im[last, -1])
+        parts.append(jax.lax.complex(row, even_im[last:]))
     spectrum = jnp.concatenate([*parts, below[1:last][::-1]], axis=0)
     return jnp.fft.irfft2(spectrum, s=gpts) * jnp.asarray(ny * nx / (extent[0] * extent[1]), even_re.dtype)
 

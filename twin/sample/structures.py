@@ -1,7 +1,8 @@
 """Structures as ASE holds them: reading them, and cells made orthogonal. The only module of the twin that touches ASE."""
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -33,3 +34,158 @@ def srtio3_unit(a: float = 3.905) -> "Atoms":
 
     scaled = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
     return Atoms("SrTiO3", scaled_positions=scaled, cell=[a, a, a], pbc=True)
+
+
+class Cell(NamedTuple):
+    """An orthogonal cell made from another: ``atoms``, the integer ``matrix`` whose rows are its axes in those of the given cell, and the largest
+    relative change of length in any direction, ``strain``, that made it orthogonal (0.01 is 1 %); its volume per atom is unchanged."""
+
+    atoms: "Atoms"
+    matrix: np.ndarray
+    strain: float
+
+
+def orthogonal(atoms: "Atoms", bound: int = 4, strain: float = 1e-3, limit: float = 0.05) -> Cell:
+    """The smallest orthogonal supercell strained no more than ``strain``, else the one strained least, with all three axes free to choose.
+
+    Integer combinations of the cell vectors up to ``bound`` are tried. Of equal cells the one is taken whose z is nearest to c and x nearest
+    to a. ValueError if the best is strained more than ``limit``, or the cell has no volume.
+    """
+    cell = _vectors(atoms)
+    axes = _combinations(bound)
+    lengths = np.linalg.norm(axes @ cell, axis=1)
+    shortest = axes[np.argsort(lengths, kind="stable")][:80]
+    lean = np.abs((shortest @ cell) @ cell[2]) / np.linalg.norm(shortest @ cell, axis=1) / np.linalg.norm(cell[2])
+    best, chosen = (math.inf, math.inf, math.inf), None
+    for axis, along in zip(shortest, lean, strict=True):
+        found = _across(cell, axis if (axis @ cell) @ cell[2] >= -1e-9 else -axis, axes, strain, cell[0])
+        if found is None:
+            continue
+        score = (*_merit(found[1], _volume(found[0], cell), strain), -round(float(along), 6))
+        if score < best:
+            best, chosen = score, found
+    return _made(atoms, cell, chosen, limit, bound)
+
+
+def zone_axis(
+    atoms: "Atoms",
+    uvw: tuple[int, int, int],
+    x: tuple[int, int, int] = (1, 0, 0),
+    bound: int = 6,
+    strain: float = 1e-3,
+    limit: float = 0.05,
+) -> Cell:
+    """An orthogonal supercell seen along the lattice direction [``uvw``], which becomes z, with an axis as nearly along [``x``] as can be.
+
+    Of the cells strained no more than ``strain`` the smallest is taken, else the one strained least; in-plane axes are integer combinations
+    of the cell vectors up to ``bound``. ValueError if it is strained more than ``limit``, or [uvw] is [000].
+    """
+    cell = _vectors(atoms)
+    if not any(uvw) or not any(x):
+        raise ValueError(f"direction [{uvw}] with x along [{x}]: [0 0 0] is no direction; give integers u, v, w")
+    axis = np.asarray(uvw, dtype=np.int64) // math.gcd(*(int(one) for one in uvw))
+    towards = np.asarray(x, dtype=np.float64) @ cell
+    found = _across(cell, axis, _combinations(bound), strain, towards)
+    return _made(atoms, cell, found, limit, bound)
+
+
+def _vectors(atoms: "Atoms") -> np.ndarray:
+    """Cell vectors as rows; ValueError unless they span a volume."""
+    cell = np.asarray(atoms.cell.array, dtype=np.float64)
+    if len(atoms) == 0 or not np.all(np.isfinite(cell)) or abs(np.linalg.det(cell)) < 1e-3:
+        raise ValueError(
+            f"{len(atoms)} atoms in a cell {cell.round(3).tolist()}: an orthogonal cell needs atoms and three vectors that span a volume; "
+            "set the cell (for a sheet or a particle: atoms.center(vacuum=5))"
+        )
+    return cell
+
+
+def _combinations(bound: int) -> np.ndarray:
+    """Integer vectors [n, 3] up to ``bound`` without a common divisor, one of each pair of opposites."""
+    if bound < 1:
+        raise ValueError(f"bound is {bound}; give at least 1")
+    side = np.arange(-bound, bound + 1)
+    every = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    first = np.where(every[:, 0] != 0, every[:, 0], np.where(every[:, 1] != 0, every[:, 1], every[:, 2]))
+    return every[(first > 0) & (np.gcd.reduce(every, axis=1) == 1)]
+
+
+def _volume(matrix: np.ndarray, cell: np.ndarray) -> float:
+    return abs(float(np.linalg.det(matrix @ cell)))
+
+
+def _merit(strain: float, volume: float, enough: float) -> tuple[float, float]:
+    """Smaller is better: first the strain where it exceeds what is enough, then the volume."""
+    return (0.0 if strain <= enough else round(strain, 7), round(volume, 4))
+
+
+def _across(
+    cell: np.ndarray, axis: np.ndarray, axes: np.ndarray, enough: float, towards: np.ndarray
+) -> tuple[np.ndarray, float] | None:
+    """The best two of ``axes`` to go with ``axis`` as z: rows of a right-handed integer matrix [3, 3], and its strain; None if there are none."""
+    beam = axis @ cell
+    length = np.linalg.norm(beam)
+    lattice = axes @ cell
+    sizes = np.linalg.norm(lattice, axis=1)
+    lean = np.abs(lattice @ beam) / (sizes * length)
+    # the straightest, and of these the shortest: among them the best pair will be
+    order = np.lexsort((sizes, np.maximum(lean, enough).round(6)))[:120]
+    order = order[lean[order] < 0.3]
+    if len(order) < 2:
+        return None
+    i, j = (one.ravel() for one in np.meshgrid(order, order, indexing="ij"))
+    keep = (i < j) & (np.abs(np.sum(lattice[i] * lattice[j], axis=1)) < 0.3 * sizes[i] * sizes[j])
+    i, j = i[keep], j[keep]
+    if len(i) == 0:
+        return None
+    basis = np.stack([lattice[i], lattice[j], np.broadcast_to(beam, (len(i), 3))], axis=1)
+    basis[np.linalg.det(basis) < 0.0, 0] *= -1.0
+    strains = _strains(basis)
+    volumes = np.abs(np.linalg.det(basis))
+    excess = np.where(strains <= enough, 0.0, strains.round(7))
+    best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), excess))[0])
+    pair = [axes[i[best]], axes[j[best]]]
+    # x is the axis, of either sign, that points most nearly the wanted way
+    wanted = towards - (towards @ beam) / length**2 * beam
+    aligned = [float(one @ cell @ wanted) / float(np.linalg.norm(one @ cell)) for one in pair]
+    if abs(aligned[1]) > abs(aligned[0]) + 1e-9:
+        pair, aligned = pair[::-1], aligned[::-1]
+    first = pair[0] if aligned[0] >= -1e-9 else -pair[0]
+    matrix = np.stack([first, pair[1], axis])
+    if np.linalg.det(matrix @ cell) < 0.0:
+        matrix[1] *= -1
+    return matrix, float(strains[best])
+
+
+def _strains(basis: np.ndarray) -> np.ndarray:
+    """Largest principal strain that takes each set of rows [n, 3, 3] to an orthogonal set of the same volume and ratios of lengths."""
+    target = _targets(basis)
+    stretch = np.linalg.svd(np.linalg.solve(basis, target[:, :, None] * np.eye(3)[None]), compute_uv=False)
+    return np.abs(stretch - 1.0).max(axis=1)
+
+
+def _targets(basis: np.ndarray) -> np.ndarray:
+    """Lengths [n, 3] of the orthogonal axes: those of the rows, scaled alike to keep the volume."""
+    lengths = np.linalg.norm(basis, axis=2)
+    scale = (np.abs(np.linalg.det(basis)) / np.prod(lengths, axis=1)) ** (1.0 / 3.0)
+    return lengths * scale[:, None]
+
+
+def _made(atoms: "Atoms", cell: np.ndarray, found: tuple[np.ndarray, float] | None, limit: float, bound: int) -> Cell:
+    from ase.build import make_supercell
+
+    if found is None or found[1] > limit:
+        least = "none was found" if found is None else f"the best is strained by {found[1] * 100:.1f} %"
+        raise ValueError(
+            f"no orthogonal cell of the structure with axes up to {bound} cell vectors: {least}; raise bound (longer axes fit better) or limit"
+        )
+    matrix, strain = found
+    sign = 1 if np.linalg.det(matrix) > 0.0 else -1
+    made = make_supercell(atoms, sign * matrix)
+    if sign < 0:
+        # a left-handed cell: the same lattice, with its axes turned back
+        made.set_cell(matrix @ cell, scale_atoms=False)
+    made.set_cell(np.diag(_targets((matrix @ cell)[None])[0]), scale_atoms=True)
+    made.set_pbc(True)
+    made.wrap(eps=1e-6)
+    return Cell(made, matrix, strain)
