@@ -116,7 +116,12 @@ def _volume(matrix: np.ndarray, cell: np.ndarray) -> float:
 
 def _merit(strain: float, volume: float, enough: float) -> tuple[float, float]:
     """Smaller is better: first the strain where it exceeds what is enough, then the volume."""
-    return (0.0 if strain <= enough else round(strain, 7), round(volume, 4))
+    return (float(_excess(np.array(strain), enough)), round(volume, 4))
+
+
+def _excess(strain: np.ndarray, enough: float) -> np.ndarray:
+    """Strain in whole steps of what is enough: differences below one step are not worth a larger cell."""
+    return np.floor(np.maximum(strain - enough, 0.0) / max(enough, 1e-7) + 1.0 - 1e-9)
 
 
 def _across(
@@ -142,8 +147,7 @@ def _across(
     basis[np.linalg.det(basis) < 0.0, 0] *= -1.0
     strains = _strains(basis)
     volumes = np.abs(np.linalg.det(basis))
-    excess = np.where(strains <= enough, 0.0, strains.round(7))
-    best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), excess))[0])
+    best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), _excess(strains, enough)))[0])
     pair = [axes[i[best]], axes[j[best]]]
     # x is the axis, of either sign, that points most nearly the wanted way
     wanted = towards - (towards @ beam) / length**2 * beam
