@@ -34,7 +34,9 @@ def test_kirklands_factor_is_abtems(symbol):
 
     k_squared = np.linspace(0.0, 36.0, 50).reshape(5, 10)
     theirs = by_abtem("kirkland").scattering_factor(symbol)(k_squared.ravel()).reshape(5, 10)
-    np.testing.assert_allclose(scattering_factor(symbol, k_squared, "kirkland"), theirs, rtol=1e-12)
+    np.testing.assert_allclose(
+        scattering_factor(symbol, k_squared, "kirkland"), theirs, rtol=1e-6
+    )  # abTEM reckons k in single precision
     projected = by_abtem("kirkland").projected_scattering_factor(symbol)(k_squared.ravel()).reshape(5, 10)
     np.testing.assert_allclose(projected_factor(symbol, k_squared, "kirkland"), projected, rtol=3e-5)
 
@@ -87,7 +89,7 @@ def test_expansion_in_distance(table):
 
 
 def crystal(seed=3):
-    specimen = srtio3((2, 2, 2))
+    specimen = srtio3((1, 1, 2))
     return specimen, specimen.displacements(seed)
 
 
@@ -97,7 +99,7 @@ def test_finite_slices_add_up_to_the_infinite_projection(table, periodic):
     specimen, moved = crystal()
     options = {"dtype": np.float64, "parametrization": table}
     whole = np.asarray(specimen.slices(48, 1, moved, **options).array)[0]
-    for count in (3, 16):
+    for count in (7,):
         made = specimen.slices(48, count, moved, projection="finite", periodic=periodic, **options)
         assert np.abs(np.asarray(made.array).sum(axis=0) - whole).max() < 1e-9 * np.abs(whole).max()
 
@@ -225,7 +227,7 @@ def test_debye_waller_is_the_mean_over_frozen_phonons():
 
 def test_absorptive_factor_by_brute_force():
     """The integral on a plain Cartesian lattice of k instead of polar pieces."""
-    step, reach, u2 = 0.06, 18.0, 0.007
+    step, reach, u2 = 0.1, 60.0, 0.007
     axis = np.arange(-reach, reach + step / 2, step)
     ky = axis[:, None]
     for q in (0.0, 1.2, 4.0):
@@ -236,7 +238,7 @@ def test_absorptive_factor_by_brute_force():
         expected = 0.5 * interaction_constant(ENERGY) * np.sum(product * lost) * step**2
         found = absorptive_factor("Ti", np.array([q]), u2, ENERGY)[0]
         scale = absorptive_factor("Ti", np.zeros(1), u2, ENERGY)[0]
-        assert abs(found - expected) < 4e-3 * scale
+        assert abs(found - expected) < 1e-3 * scale
 
 
 @pytest.mark.parametrize("symbol,tolerance", [("O", 0.02), ("Si", 0.02), ("Ti", 0.04)])
@@ -286,7 +288,7 @@ def test_gradients_in_positions_and_occupancy(projection, table):
 
     of_positions, of_occupancy = jax.grad(value, argnums=(0, 1))(jnp.asarray(start), jnp.asarray(filled))
     scale = float(jnp.abs(of_positions).max())
-    for atom, axis in [(0, 0), (1, 1), (7, 2), (12, 2), (20, 2)]:
+    for atom, axis in [(0, 0), (1, 1), (7, 2), (4, 2), (9, 2)]:
         step = np.zeros_like(start)
         step[atom, axis] = 1e-5
         change = (value(start + step, filled) - value(start - step, filled)) / 2e-5
@@ -296,9 +298,9 @@ def test_gradients_in_positions_and_occupancy(projection, table):
     else:
         assert float(jnp.abs(of_positions[:, 2]).max()) > 0.05 * scale
     step = np.zeros_like(filled)
-    step[9] = 1e-4
+    step[8] = 1e-4
     change = (value(start, filled + step) - value(start, filled - step)) / 2e-4
-    np.testing.assert_allclose(float(of_occupancy[9]), float(change), rtol=1e-7)
+    np.testing.assert_allclose(float(of_occupancy[8]), float(change), rtol=1e-7)
 
 
 @pytest.mark.parametrize("thermal", ["debye-waller", "absorptive"])
@@ -368,7 +370,7 @@ def test_absorbed_flux_of_a_crystal_is_what_frozen_phonons_scatter():
 
     made = specimen.slices(shape, count, dtype=np.float64, thermal="absorptive", energy=ENERGY)
     absorbed = 1.0 - np.mean(np.abs(through(made.array)) ** 2)
-    configurations = 60
+    configurations = 40
     waves = [
         through(specimen.slices(shape, count, specimen.displacements(seed), np.float64).array)
         for seed in range(configurations)

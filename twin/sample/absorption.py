@@ -21,17 +21,20 @@ from scipy.interpolate import CubicSpline
 from twin.grid import frequencies
 from twin.optics.electrons import interaction_constant
 from twin.sample.factors import Parametrization, projected_factor
+from twin.sample.tails import chebyshev
 
 NODES = 6
-"""Chebyshev nodes in u2 over each element's own range, widened by WIDER on both sides."""
+"""Chebyshev nodes in log(u2 + SMALL) over each element's own range, widened by WIDER on both sides."""
+SMALL = 1e-4
+"""angstrom^2: far below any thermal motion, so that atoms at rest have a place on the same axis."""
 WIDER = 1.5
 RADIAL, ANGULAR, FREQUENCIES = 64, 32, 97
 """Gauss-Legendre nodes along each of two radial pieces and over the angle, and frequencies of the spline."""
 
 
 class Absorption(NamedTuple):
-    """v'(q) of every element: sum_n ``tables`` [elements, n, y, x] (V angstrom^3) times Lagrange's polynomials in u2 through n nodes between
-    ``middle`` - ``half`` and ``middle`` + ``half`` [elements] in angstrom^2."""
+    """v'(q) of every element: sum_n ``tables`` [elements, n, y, x] (V angstrom^3) times Lagrange's polynomials in log(u2 + SMALL) through n nodes
+    between ``middle`` - ``half`` and ``middle`` + ``half`` [elements]."""
 
     tables: Float[np.ndarray, "elements n y x"]
     middle: Float[np.ndarray, " elements"]
@@ -95,10 +98,10 @@ def absorption(
     x = np.cos(np.pi * np.arange(NODES) / (NODES - 1))
     tables, middle, half = [], [], []
     for symbol, (lowest, highest) in zip(symbols, u2_ranges, strict=True):
-        ends = lowest / WIDER, max(highest * WIDER, 1e-6)
+        ends = np.log(lowest / WIDER + SMALL), np.log(max(highest * WIDER, SMALL) + SMALL)
         middle.append(0.5 * (ends[0] + ends[1]))
         half.append(0.5 * (ends[1] - ends[0]))
-        values = [float(middle[-1] + half[-1] * one) for one in x]
+        values = [max(0.0, float(np.exp(middle[-1] + half[-1] * one) - SMALL)) for one in x]
         tables.append(
             np.stack([_spline(symbol, float(radius.max()), u2, energy, parametrization)(radius) for u2 in values])
         )
@@ -109,10 +112,6 @@ def shares(
     u2: Float[Array, " atoms"], middle: Float[Array | np.ndarray, " atoms"], half: Float[Array | np.ndarray, " atoms"]
 ) -> Float[Array, "atoms n"]:
     """Lagrange's polynomials [atoms, NODES] at every atom's u2 within its element's range: exact at the nodes, differentiable."""
-    x = jnp.cos(jnp.pi * jnp.arange(NODES) / (NODES - 1))
-    vander = np.polynomial.chebyshev.chebvander(np.cos(np.pi * np.arange(NODES) / (NODES - 1)), NODES - 1)
-    at = (u2 - middle) / half
-    rows = [jnp.ones_like(at), at]
-    for _ in range(x.shape[0] - 2):
-        rows.append(2.0 * at * rows[-1] - rows[-2])
-    return jnp.stack(rows, axis=-1) @ jnp.asarray(np.linalg.inv(vander))
+    at = (jnp.log(u2 + SMALL) - middle) / half
+    nodes = np.cos(np.pi * np.arange(NODES) / (NODES - 1))
+    return chebyshev(at, NODES) @ jnp.asarray(np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, NODES - 1)))

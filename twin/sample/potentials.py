@@ -209,9 +209,11 @@ def _finite(plan: Plan, positions: Array, occupancy: Array) -> Array:
         inside = _inside(positions, occupancy[:, None], indices, whole, plan.extent, None)
         return after, _on_grid(inside + after - before, gpts, plan.extent)
 
-    first = crossing([(i[0], o[0], s[0]) for i, o, s in every])
-    rest = [(i[1:], o[1:], s[1:]) for i, o, s in every]
-    return jax.lax.scan(step, first, (jnp.asarray(plan.members), rest))[1]
+    # the slice before the first has no atoms; only its last plane counts
+    nothing = -jnp.ones_like(jnp.asarray(plan.members)[:1])
+    indices = jnp.concatenate([nothing, jnp.asarray(plan.members)])
+    start = jnp.zeros((2, gpts[0] // 2 + 1, 2, gpts[1] // 2 + 1), tables.dtype)
+    return jax.lax.scan(step, start, (indices, every))[1][1:]
 
 
 @jax.jit

@@ -13,6 +13,7 @@ potential stays a matrix product and differentiable in z.
 import functools
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
@@ -47,11 +48,16 @@ def _position(distance):
 
 def shares(distance: Float[Array, " atoms"], basis: Float[Array | np.ndarray, "nodes n"]) -> Float[Array, "atoms n"]:
     """The functions of distance (angstrom, from 0 to FARTHEST) that the tables of one element are summed with."""
-    x = _position(distance)
-    rows = [jnp.ones_like(x), x]
-    for _ in range(basis.shape[0] - 2):
-        rows.append(2.0 * x * rows[-1] - rows[-2])
-    return jnp.stack(rows, axis=-1) @ jnp.asarray(basis)
+    return chebyshev(_position(distance), basis.shape[0]) @ jnp.asarray(basis)
+
+
+def chebyshev(x: Float[Array, " atoms"], count: int) -> Float[Array, "atoms count"]:
+    """Chebyshev polynomials T_0 ... T_(count - 1) at ``x``, by their recurrence, which has derivatives at the ends too."""
+
+    def step(pair: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
+        return (pair[1], 2.0 * x * pair[1] - pair[0]), pair[0]
+
+    return jax.lax.scan(step, (jnp.ones_like(x), x), None, length=count)[1].T
 
 
 @functools.lru_cache(maxsize=64)
