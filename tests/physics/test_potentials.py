@@ -272,8 +272,7 @@ def test_absorbed_is_what_one_vibrating_atom_scatters(symbol, tolerance):
     assert np.mean(np.abs(coherent - mean) ** 2) < 0.02 * scattered + scattered / count * 2
 
 
-@pytest.mark.parametrize("projection", ["infinite", "finite"])
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("projection,table", [("infinite", "lobato"), ("finite", "kirkland")])
 def test_gradients_in_positions_and_occupancy(projection, table):
     """Against central differences, of a random linear functional of all slices; z where it matters."""
     specimen, moved = crystal()
@@ -358,28 +357,31 @@ def test_absorbed_flux_of_a_crystal_is_what_frozen_phonons_scatter():
     """A plane wave through 11 angstrom of silicon [001]: elastic flux with the absorptive potential against the mean wave of frozen phonons."""
     from ase.build import bulk
 
-    specimen = Specimen.from_atoms(bulk("Si", cubic=True) * (1, 1, 2))
-    shape, count = (64, 64), 8
+    atoms = bulk("Si", cubic=True) * (1, 1, 2)
+    atoms.translate((0.0, 0.0, 5.43 / 8.0))
+    specimen = Specimen.from_atoms(atoms)
+    shape, count = (90, 90), 8
     kernel = propagator(shape, specimen.extent, ENERGY, specimen.thickness / count, dtype=jnp.complex128)
     limit = band_limit(shape, specimen.extent)
     sigma = interaction_constant(ENERGY)
 
+    @jax.jit
     def through(array):
         wave = jnp.fft.ifft2(jnp.fft.fft2(jnp.exp(1j * sigma * array)) * limit[None])
-        return np.asarray(multislice(jnp.ones(shape, jnp.complex128), wave, kernel))
+        return multislice(jnp.ones(shape, jnp.complex128), wave, kernel)
 
     made = specimen.slices(shape, count, dtype=np.float64, thermal="absorptive", energy=ENERGY)
-    absorbed = 1.0 - np.mean(np.abs(through(made.array)) ** 2)
+    absorbed = 1.0 - np.mean(np.abs(np.asarray(through(made.array))) ** 2)
     configurations = 40
     waves = [
-        through(specimen.slices(shape, count, specimen.displacements(seed), np.float64).array)
+        np.asarray(through(specimen.slices(shape, count, specimen.displacements(seed), np.float64).array))
         for seed in range(configurations)
     ]
     coherent = np.mean(np.abs(np.mean(waves, axis=0)) ** 2)
     flux = np.mean(np.abs(waves) ** 2)
     diffuse = (flux - coherent) * configurations / (configurations - 1)
     print("crystal", absorbed, diffuse, 1 - flux)
-    assert abs(absorbed / (diffuse + 1.0 - flux) - 1.0) < 0.1
+    assert abs(absorbed / (diffuse + 1.0 - flux) - 1.0) < 0.06
 
 
 def test_default_path_in_single_precision():

@@ -20,7 +20,7 @@ from scipy.interpolate import CubicSpline
 
 from twin.grid import frequencies
 from twin.optics.electrons import interaction_constant
-from twin.sample.factors import Parametrization, projected_factor
+from twin.sample.factors import projected_factor
 from twin.sample.tails import chebyshev
 
 NODES = 6
@@ -46,18 +46,28 @@ def absorptive_factor(
     q: Float[np.ndarray, " frequencies"],
     u2: float,
     energy: float,
-    parametrization: Parametrization = "lobato",
+    parametrization: str = "lobato",
 ) -> Float[np.ndarray, " frequencies"]:
-    """v'(q) in V angstrom^3 of one atom at |q| in 1/angstrom, ``u2`` in angstrom^2, ``energy`` in eV, scattering at any angle included.
+    """v'(q) in V angstrom^3 of one atom at |q| in 1/angstrom, ``u2`` in angstrom^2, ``energy`` in eV, scattering at any angle included."""
+    return _integrated(_integrand(symbol, np.asarray(q, dtype=np.float64), parametrization), u2, energy)
 
-    The integrand is symmetric in k and q - k: the half plane nearer to k = 0 counts twice, in polar coordinates about k = 0. Substitutions
-    take the square root where the half plane's edge begins, and infinity, out of the radial integral.
-    """
+
+class _Integrand(NamedTuple):
+    """Products F(k) F(q - k) with the weights of the quadrature [q, k, angle], k^2 + |q - k|^2, and q^2."""
+
+    product: np.ndarray
+    squares: np.ndarray
+    q_squared: np.ndarray
+
+
+def _integrand(symbol: str, q: np.ndarray, parametrization: str) -> _Integrand:
+    """The integrand is symmetric in k and q - k: the half plane nearer to k = 0 counts twice, in polar coordinates about k = 0. Substitutions
+    take the square root where the half plane's edge begins, and infinity, out of the radial integral."""
     nodes, weights = np.polynomial.legendre.leggauss(RADIAL)
     t, weight_t = 0.5 * (nodes + 1.0), 0.5 * weights
     nodes, weights = np.polynomial.legendre.leggauss(ANGULAR)
     a, weight_a = 0.5 * (nodes + 1.0), 0.5 * weights
-    edge = 0.5 * np.asarray(q, dtype=np.float64)[:, None]
+    edge = 0.5 * q[:, None]
     unit = 1.0 + edge
     inner, weight_inner = edge * t[None, :] ** 2, edge * 2.0 * (t * weight_t)[None, :]
     outer = edge + unit * (t**2 / (1.0 - t))[None, :]
@@ -66,22 +76,30 @@ def absorptive_factor(
     weight_k = np.concatenate([weight_inner, weight_outer], axis=1)
     start = np.concatenate([np.zeros_like(inner), np.arccos(np.minimum(edge / outer, 1.0))], axis=1)
     angle = start[:, :, None] + (np.pi - start)[:, :, None] * a[None, None, :]
-    weight = (weight_k * k * (np.pi - start))[:, :, None] * weight_a[None, None, :]
-    k_squared = (k**2)[:, :, None]
-    q_squared = (4.0 * edge**2)[:, :, None]
-    other = np.maximum(k_squared + q_squared - 4.0 * (edge * k)[:, :, None] * np.cos(angle), 0.0)
-    product = projected_factor(symbol, k_squared, parametrization) * projected_factor(symbol, other, parametrization)
+    # twice for the other half plane, twice for angles beyond pi
+    weight = 4.0 * (weight_k * k * (np.pi - start))[:, :, None] * weight_a[None, None, :]
+    k_squared, q_squared = (k**2)[:, :, None], (q**2)[:, None, None]
+    other = np.maximum(k_squared + q_squared - 2.0 * (q[:, None] * k)[:, :, None] * np.cos(angle), 0.0)
+    near = projected_factor(symbol, k_squared, parametrization)
+    return _Integrand(weight * near * projected_factor(symbol, other, parametrization), k_squared + other, q_squared)
+
+
+def _integrated(integrand: _Integrand, u2: float, energy: float) -> np.ndarray:
     motion = 2.0 * np.pi**2 * u2
-    lost = np.exp(-motion * q_squared) - np.exp(-motion * (k_squared + other))
-    # twice for the other half plane, twice for angles beyond pi, and sigma / 2
-    return 2.0 * interaction_constant(energy) * np.sum(weight * product * lost, axis=(1, 2))
+    lost = np.exp(-motion * integrand.q_squared) - np.exp(-motion * integrand.squares)
+    return 0.5 * interaction_constant(energy) * np.sum(integrand.product * lost, axis=(1, 2))
 
 
-@functools.lru_cache(maxsize=64)
-def _spline(symbol: str, highest: float, u2: float, energy: float, parametrization: Parametrization) -> CubicSpline:
+@functools.lru_cache(maxsize=8)
+def _over_frequencies(symbol: str, highest: float, parametrization: str) -> tuple[np.ndarray, _Integrand]:
     q = highest * np.linspace(0.0, 1.0, FREQUENCIES) ** 1.5
+    return q, _integrand(symbol, q, parametrization)
+
+
+def _spline(symbol: str, highest: float, u2: float, energy: float, parametrization: str) -> CubicSpline:
+    q, integrand = _over_frequencies(symbol, highest, parametrization)
     # v' is even in q: its slope at 0 is none
-    return CubicSpline(q, absorptive_factor(symbol, q, u2, energy, parametrization), bc_type=((1, 0.0), "not-a-knot"))
+    return CubicSpline(q, _integrated(integrand, u2, energy), bc_type=((1, 0.0), "not-a-knot"))
 
 
 def absorption(
@@ -90,7 +108,7 @@ def absorption(
     gpts: tuple[int, int],
     extent: tuple[float, float],
     energy: float,
-    parametrization: Parametrization = "lobato",
+    parametrization: str = "lobato",
 ) -> Absorption:
     """v'(q) on the grid in FFT order for every symbol, over its range (lowest, highest) of u2 in angstrom^2 widened by WIDER."""
     kx, ky = frequencies(gpts, extent)

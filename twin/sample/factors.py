@@ -6,8 +6,6 @@ Both have closed forms for what an atom's potential becomes when it is integrate
 - Kirkland: a / (q^2 + b), whose transform is an exponential in |z|, and c exp(-d q^2), whose transform is a Gaussian.
 """
 
-from typing import Literal, get_args
-
 import numpy as np
 from jaxtyping import Float
 from scipy.special import erfc
@@ -17,14 +15,15 @@ from twin.optics.electrons import LIGHT_ANGSTROM_S, PLANCK_EV_S, REST_ENERGY_EV
 from twin.sample.kirkland import KIRKLAND
 from twin.sample.lobato import LOBATO
 
-Parametrization = Literal["lobato", "kirkland"]
+PARAMETRIZATIONS = ("lobato", "kirkland")
+"""Names of the tables of scattering factors."""
 POTENTIAL_PER_FACTOR = (PLANCK_EV_S * LIGHT_ANGSTROM_S) ** 2 / (2.0 * np.pi * REST_ENERGY_EV)
 """h^2 / (2 pi m e) in V angstrom^2: Fourier transform of a potential per scattering factor in angstrom."""
 
 
 def check_element(symbol: str, parametrization: str) -> None:
     """ValueError if the parametrisation is unknown, or its table lacks the element."""
-    if parametrization not in get_args(Parametrization):
+    if parametrization not in PARAMETRIZATIONS:
         raise ValueError(f"parametrization is {parametrization!r}; give 'lobato' or 'kirkland'")
     if symbol not in (LOBATO if parametrization == "lobato" else KIRKLAND):
         raise ValueError(
@@ -33,7 +32,7 @@ def check_element(symbol: str, parametrization: str) -> None:
 
 
 def scattering_factor(
-    symbol: str, q_squared: Float[np.ndarray, "*shape"], parametrization: Parametrization = "lobato"
+    symbol: str, q_squared: Float[np.ndarray, "*shape"], parametrization: str = "lobato"
 ) -> Float[np.ndarray, "*shape"]:
     """Electron scattering factor f_e in angstrom at |q|^2 in 1/angstrom^2 in three dimensions. ValueError if not in the table.
 
@@ -51,7 +50,7 @@ def scattering_factor(
 
 
 def projected_factor(
-    symbol: str, k_squared: Float[np.ndarray, "*shape"], parametrization: Parametrization = "lobato"
+    symbol: str, k_squared: Float[np.ndarray, "*shape"], parametrization: str = "lobato"
 ) -> Float[np.ndarray, "*shape"]:
     """Fourier transform in V angstrom^3 of the projected potential of an atom at |k|^2 in 1/angstrom^2. ValueError if not in the table."""
     return POTENTIAL_PER_FACTOR * scattering_factor(symbol, k_squared, parametrization)
@@ -61,7 +60,7 @@ def projected_beyond(
     symbol: str,
     k_squared: Float[np.ndarray, "*#shape"],
     distance: Float[np.ndarray, "*#shape"],
-    parametrization: Parametrization = "lobato",
+    parametrization: str = "lobato",
 ) -> Float[np.ndarray, "*shape"]:
     """What of `projected_factor` lies beyond a plane ``distance`` >= 0 angstrom away from the atom along z, in V angstrom^3.
 
@@ -88,7 +87,7 @@ def factors(
     symbols: tuple[str, ...],
     gpts: tuple[int, int],
     extent: tuple[float, float],
-    parametrization: Parametrization = "lobato",
+    parametrization: str = "lobato",
 ) -> Float[np.ndarray, "elements y x"]:
     """`projected_factor` of every symbol on the grid in FFT order: [elements, ny, nx] float64."""
     kx, ky = frequencies(gpts, extent)

@@ -132,19 +132,19 @@ def _inside(
     positions: Array, weights: Array, indices: Array, tables: Array, extent: tuple[float, float], u2: Array | None
 ) -> Array:
     """Sum over the elements of one slice; ``weights`` [atoms, n], ``indices`` [elements, most], ``tables`` [elements, n, y, x]."""
-    shape = (2, tables.shape[-2] // 2 + 1, 2, tables.shape[-1] // 2 + 1)
-    total = jnp.zeros(shape, tables.dtype)
 
-    for element in range(tables.shape[0]):
-        some = indices[element]
+    def element(so_far: Array, one: tuple[Array, Array]) -> tuple[Array, None]:
+        some, table = one
 
-        def add(so_far: Array, some: Array = some, table: Array = tables[element]) -> Array:
+        def add(total: Array) -> Array:
             here = jnp.where((some >= 0)[:, None], weights[some], 0.0)
             x, y = positions[some, 0], positions[some, 1]
-            return so_far + _summed(x, y, here, table, extent, None if u2 is None else u2[some])
+            return total + _summed(x, y, here, table, extent, None if u2 is None else u2[some])
 
-        total = jax.lax.cond(jnp.any(some >= 0), add, lambda so_far: so_far, total)
-    return total
+        return jax.lax.cond(jnp.any(some >= 0), add, lambda total: total, so_far), None
+
+    shape = (2, tables.shape[-2] // 2 + 1, 2, tables.shape[-1] // 2 + 1)
+    return jax.lax.scan(element, jnp.zeros(shape, tables.dtype), (indices, tables))[0]
 
 
 @partial(jax.jit, static_argnames=("extent",))

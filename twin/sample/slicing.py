@@ -5,6 +5,13 @@ from jaxtyping import Float, Int
 
 from twin.sample.potentials import Neighbours
 
+WIDTH = 8
+"""Tables are as wide as a multiple of this, so that configurations of one crystal share their compiled code."""
+
+
+def _width(most: int) -> int:
+    return -(-max(1, most) // WIDTH) * WIDTH
+
 
 def slice_of(
     z: Float[np.ndarray, " atoms"], depth: float, slices: int, periodic: bool = True
@@ -23,7 +30,7 @@ def members(
     order = np.argsort(group, kind="stable")
     counts = np.bincount(group, minlength=slices * elements)
     column = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    table = np.full((slices * elements, max(1, counts.max())), -1, dtype=np.int32)
+    table = np.full((slices * elements, _width(int(counts.max()))), -1, dtype=np.int32)
     table[group[order], column] = order
     return table.reshape(slices, elements, -1)
 
@@ -62,7 +69,7 @@ def neighbours(
         rows.append([(index[own], offset[own], sign[own]) for own in (kind[index] == e for e in range(elements))])
     tables = []
     for element in range(elements):
-        most = max(1, *(len(row[element][0]) for row in rows))
+        most = _width(max(len(row[element][0]) for row in rows))
         indices = np.full((slices + 1, most), -1, dtype=np.int32)
         offsets, signs = np.zeros((slices + 1, most)), np.ones((slices + 1, most))
         for plane, row in enumerate(rows):

@@ -1,7 +1,7 @@
 """Specimen: atoms in an orthogonal cell, their thermal motion and occupancy, and the potential slices they make."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -11,7 +11,7 @@ from twin.grid import grid
 from twin.optics.electrons import wavelength
 from twin.sample import checks, slicing
 from twin.sample.absorption import absorption
-from twin.sample.factors import Parametrization, factors
+from twin.sample.factors import factors
 from twin.sample.potentials import Plan, potential
 from twin.sample.structures import read_structure, srtio3_unit
 from twin.sample.tails import tails
@@ -32,8 +32,8 @@ __all__ = [
     "srtio3_unit",
 ]
 
-Projection = Literal["infinite", "finite"]
-Thermal = Literal["none", "debye-waller", "absorptive"]
+PROJECTIONS = ("infinite", "finite")
+THERMAL = ("none", "debye-waller", "absorptive")
 
 
 class Slices(NamedTuple):
@@ -146,10 +146,10 @@ class Specimen(eqx.Module):
         displacements: np.ndarray | None = None,
         dtype: Any = np.float32,
         *,
-        parametrization: Parametrization = "lobato",
-        projection: Projection = "infinite",
+        parametrization: str = "lobato",
+        projection: str = "infinite",
         periodic: bool = True,
-        thermal: Thermal = "none",
+        thermal: str = "none",
         energy: float | None = None,
     ) -> Plan:
         """What `twin.sample.potentials.potential` needs to make slices as a differentiable function of positions, occupancy and u2.
@@ -166,7 +166,7 @@ class Specimen(eqx.Module):
             raise ValueError(
                 f"displacements have shape {np.shape(displacements)}, but the specimen needs {self.positions.shape}"
             )
-        if projection not in get_args(Projection) or thermal not in get_args(Thermal):
+        if projection not in PROJECTIONS or thermal not in THERMAL:
             raise ValueError(
                 f"projection is {projection!r} and thermal {thermal!r}; give 'infinite' or 'finite', and 'none', 'debye-waller' or 'absorptive'"
             )
@@ -210,10 +210,10 @@ class Specimen(eqx.Module):
         displacements: np.ndarray | None = None,
         dtype: Any = np.float32,
         *,
-        parametrization: Parametrization = "lobato",
-        projection: Projection = "infinite",
+        parametrization: str = "lobato",
+        projection: str = "infinite",
         periodic: bool = True,
-        thermal: Thermal = "none",
+        thermal: str = "none",
         energy: float | None = None,
     ) -> Slices:
         """Potential slices on a grid ``gpts`` (ny, nx), ``slices`` of them, with optional ``displacements`` [n, 3] in angstrom; see `plan`."""

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from twin.grid import frequencies
-from twin.sample.factors import Parametrization, projected_beyond, projected_factor
+from twin.sample.factors import projected_beyond, projected_factor
 
 NODES = 32
 """Chebyshev nodes: the error is below 4e-6 of the atom for all elements of both tables up to 14 / angstrom."""
@@ -61,9 +61,7 @@ def chebyshev(x: Float[Array, " atoms"], count: int) -> Float[Array, "atoms coun
 
 
 @functools.lru_cache(maxsize=64)
-def _expansion(
-    symbol: str, highest: float, parametrization: Parametrization
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _expansion(symbol: str, highest: float, parametrization: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Basis [nodes, n] and its mixture of ratios at the nodes [n, nodes] for one element up to ``highest`` / angstrom, and distances of the nodes."""
     x = np.cos(np.pi * np.arange(NODES) / (NODES - 1))
     nodes = SCALE * np.expm1(0.5 * (x + 1.0) * np.log1p(FARTHEST / SCALE))
@@ -83,7 +81,7 @@ def tails(
     symbols: tuple[str, ...],
     gpts: tuple[int, int],
     extent: tuple[float, float],
-    parametrization: Parametrization = "lobato",
+    parametrization: str = "lobato",
 ) -> Tails:
     """The expansion for every symbol on the grid in FFT order. ValueError for elements that are not in the table."""
     kx, ky = frequencies(gpts, extent)
