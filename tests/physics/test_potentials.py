@@ -225,6 +225,42 @@ def test_debye_waller_is_the_mean_over_frozen_phonons():
     np.testing.assert_allclose(ratio, np.exp(-b * k_squared[low] / 4.0), atol=0.06)
 
 
+def test_debye_waller_smears_finite_slices_along_z_too():
+    """One atom near a plane: the mean over displacements along z (trapezoids, since V has a kink at its atom) of still finite slices, times the factor in the plane; and
+    derivatives in z and u2 against differences."""
+    u2, z = 0.009, 2.05
+    atoms = Atoms("Ti", positions=[(2.1, 3.3, z)], cell=[6.0, 6.0, 6.0], pbc=True)
+    specimen = Specimen.from_atoms(atoms, {"Ti": u2})
+    made = specimen.slices(40, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
+    assert made.damped
+    nodes = np.linspace(-5.0, 5.0, 101)
+    weights = np.exp(-0.5 * nodes**2)
+    mean = np.zeros((6, 40, 40))
+    for node, weight in zip(nodes, weights / weights.sum(), strict=True):
+        moved = np.array([[0.0, 0.0, node * np.sqrt(u2)]])
+        mean += weight * np.asarray(specimen.slices(40, 6, moved, np.float64, projection="finite").array)
+    kx, ky = frequencies((40, 40), specimen.extent)
+    damping = np.exp(-2.0 * np.pi**2 * u2 * (kx[None, :] ** 2 + ky[:, None] ** 2))
+    expected = np.fft.ifft2(np.fft.fft2(mean) * damping[None]).real
+    assert np.abs(np.asarray(made.array) - expected).max() < 1e-4 * np.abs(expected).max()
+    plan = specimen.plan(40, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
+    functional = np.random.default_rng(2).normal(size=(6, 40, 40))
+
+    @jax.jit
+    def value(height, motion):
+        positions = jnp.stack([jnp.asarray(2.1), jnp.asarray(3.3), height])[None]
+        return jnp.sum(potential(plan, positions, jnp.ones(1), motion[None]) * functional)
+
+    at = (jnp.asarray(z), jnp.asarray(u2))
+    of_z, of_u2 = jax.grad(value, argnums=(0, 1))(*at)
+    np.testing.assert_allclose(
+        float(of_z), float(value(at[0] + 1e-5, at[1]) - value(at[0] - 1e-5, at[1])) / 2e-5, rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        float(of_u2), float(value(at[0], at[1] + 1e-6) - value(at[0], at[1] - 1e-6)) / 2e-6, rtol=1e-5
+    )
+
+
 def test_absorptive_factor_by_brute_force():
     """The integral on a plain Cartesian lattice of k instead of polar pieces."""
     step, reach, u2 = 0.1, 60.0, 0.007
@@ -372,7 +408,7 @@ def test_absorbed_flux_of_a_crystal_is_what_frozen_phonons_scatter():
 
     made = specimen.slices(shape, count, dtype=np.float64, thermal="absorptive", energy=ENERGY)
     absorbed = 1.0 - np.mean(np.abs(np.asarray(through(made.array))) ** 2)
-    configurations = 40
+    configurations = 160
     waves = [
         np.asarray(through(specimen.slices(shape, count, specimen.displacements(seed), np.float64).array))
         for seed in range(configurations)

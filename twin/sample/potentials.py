@@ -37,8 +37,9 @@ class Neighbours(eqx.Module):
 class Plan(eqx.Module):
     """All of a potential that its atoms' positions, occupancy and u2 do not change: tables on the grid, and which atom is in which slice.
 
-    ``members`` as in `project`; ``factors`` [elements, ny, nx] V angstrom^3; ``tails`` and ``neighbours`` (one for each element) for finite
-    projection; ``absorbed`` tables with ``middle`` and ``half`` [atoms] of each atom's range of u2. ``damped``: Debye-Waller factors.
+    ``members`` as in `project`; ``factors`` [elements, ny, nx] V angstrom^3; for finite projection ``beyond`` and ``basis`` as in `Tails` (``beyond`` led by
+    ``factors`` if damped) and ``neighbours`` of each element; ``absorbed`` tables with ``middle`` and ``half`` [atoms] of each atom's range of u2.
+    ``damped``: Debye-Waller factors.
     """
 
     members: Int[np.ndarray, "slices elements most"]
@@ -46,7 +47,7 @@ class Plan(eqx.Module):
     extent: tuple[float, float] = eqx.field(static=True)
     spacing: float = eqx.field(static=True)
     damped: bool = eqx.field(static=True, default=False)
-    beyond: Float[np.ndarray, "elements rank y x"] | None = None
+    beyond: Float[np.ndarray, "elements terms y x"] | None = None
     basis: Float[np.ndarray, "elements nodes rank"] | None = None
     neighbours: tuple[Neighbours, ...] | None = None
     absorbed: Float[np.ndarray, "elements nodes y x"] | None = None
@@ -180,7 +181,7 @@ def _project(
     return jax.lax.map(one_slice, members)
 
 
-def _finite(plan: Plan, positions: Array, occupancy: Array) -> Array:
+def _finite(plan: Plan, positions: Array, occupancy: Array, u2: Array | None) -> Array:
     """Slices of a finite projection: atoms whole in their slice, and what of them lies beyond its planes moved across."""
     assert plan.beyond is not None
     assert plan.basis is not None
@@ -195,9 +196,15 @@ def _finite(plan: Plan, positions: Array, occupancy: Array) -> Array:
         for element, (some, offset, sign) in enumerate(near):
             distance = sign * (positions[some, 2] + offset)
             weight = jnp.where(some >= 0, sign * occupancy[some], 0.0)
-            share = tails.shares(jnp.where(some >= 0, distance, 0.0), basis[element])
+            distance = jnp.where(some >= 0, distance, 0.0)
+            own = None if u2 is None else u2[some]
+            share = (
+                tails.shares(distance, basis[element])
+                if own is None
+                else tails.damped_shares(distance, own, basis[element])
+            )
             x, y = positions[some, 0], positions[some, 1]
-            total = total + _summed(x, y, weight[:, None] * share, tables[element], plan.extent, None)
+            total = total + _summed(x, y, weight[:, None] * share, tables[element], plan.extent, own)
         return total
 
     every = [(jnp.asarray(n.indices), jnp.asarray(n.offset), jnp.asarray(n.sign)) for n in plan.neighbours]
@@ -206,7 +213,7 @@ def _finite(plan: Plan, positions: Array, occupancy: Array) -> Array:
     def step(before: Array, slice_: tuple[Array, list[tuple[Array, Array, Array]]]) -> tuple[Array, Array]:
         indices, near = slice_
         after = crossing(near)
-        inside = _inside(positions, occupancy[:, None], indices, whole, plan.extent, None)
+        inside = _inside(positions, occupancy[:, None], indices, whole, plan.extent, u2)
         return after, _on_grid(inside + after - before, gpts, plan.extent)
 
     # the slice before the first has no atoms; only its last plane counts
@@ -229,9 +236,11 @@ def potential(
     Atoms keep the slices that the plan was made for: derivatives are exact, and a step in z that crosses a plane needs a new plan.
     """
     where, weight, motion = jnp.asarray(positions), jnp.asarray(occupancy), jnp.asarray(u2)
+    damping = motion if plan.damped else None
     if plan.neighbours is not None:
-        return _finite(plan, where, weight)
-    real = project(where, plan.members, plan.factors, plan.extent, weight, motion if plan.damped else None)
+        real = _finite(plan, where, weight, damping)
+    else:
+        real = project(where, plan.members, plan.factors, plan.extent, weight, damping)
     if plan.absorbed is None:
         return real
     assert plan.middle is not None

@@ -1,6 +1,7 @@
 """Specimen: atoms in an orthogonal cell, their thermal motion and occupancy, and the potential slices they make."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
@@ -157,7 +158,7 @@ class Specimen(eqx.Module):
         ``slices`` of them on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
         atom whole into one slice, "finite" integrates over each slice; ``periodic`` says whether the cell repeats along z (if not, what
         an atom has beyond the faces stays in the outer slices). ``thermal`` "debye-waller" damps factors by u2, "absorptive" adds the
-        imaginary potential of diffuse scattering for electrons of ``energy`` eV. ValueError for what cannot be.
+        imaginary potential of diffuse scattering for electrons of ``energy`` eV, whole in each atom's slice. ValueError for what cannot be.
         """
         shape = grid(gpts)
         if slices < 1:
@@ -172,10 +173,6 @@ class Specimen(eqx.Module):
             )
         if thermal != "none" and displacements is not None:
             raise ValueError(f"displacements and thermal={thermal!r} count thermal motion twice; leave one of them out")
-        if thermal != "none" and projection == "finite":
-            raise ValueError(
-                f"thermal={thermal!r} goes with projection='infinite'; with finite projection use displacements (frozen phonons)"
-            )
         if thermal == "absorptive" and energy is None:
             raise ValueError("thermal='absorptive' depends on the beam; give energy in eV")
         moved = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
@@ -185,23 +182,20 @@ class Specimen(eqx.Module):
         place = slicing.slice_of(moved[:, 2], self.cell[2], slices, periodic)
         members = slicing.members(place, kind, slices, count)
         table = factors(self.elements, shape, self.extent, parametrization).astype(dtype)
-        common = (self.extent, self.cell[2] / slices, thermal != "none")
+        plan = Plan(members, table, self.extent, self.cell[2] / slices, thermal != "none")
         if projection == "finite":
-            beyond = tails(self.elements, shape, self.extent, parametrization)
-            near = slicing.neighbours(moved[:, 2], place, kind, self.cell[2], slices, count, beyond.reach, periodic)
-            return Plan(members, table, *common, beyond.tables.astype(dtype), beyond.basis, near)
+            made = tails(self.elements, shape, self.extent, parametrization)
+            beyond = made.tables.astype(dtype)
+            if thermal != "none":
+                beyond = np.concatenate([table[:, None], beyond], axis=1)
+            near = slicing.neighbours(moved[:, 2], place, kind, self.cell[2], slices, count, made.reach, periodic)
+            plan = replace(plan, beyond=beyond, basis=made.basis, neighbours=near)
         if thermal == "absorptive" and energy is not None:
             ranges = tuple((float(own.min()), float(own.max())) for own in (self.u2[kind == e] for e in range(count)))
             lost = absorption(self.elements, ranges, shape, self.extent, energy, parametrization)
-            return Plan(
-                members,
-                table,
-                *common,
-                absorbed=lost.tables.astype(dtype),
-                middle=lost.middle[kind],
-                half=lost.half[kind],
-            )
-        return Plan(members, table, *common)
+            absorbed = lost.tables.astype(dtype)
+            plan = replace(plan, absorbed=absorbed, middle=lost.middle[kind], half=lost.half[kind])
+        return plan
 
     def slices(
         self,

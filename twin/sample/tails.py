@@ -29,6 +29,8 @@ FARTHEST = 12.0
 """Distance in angstrom that the nodes reach; less than 1e-6 of any atom lies beyond."""
 NEGLIGIBLE = 1e-6
 """Share of an atom that is left out: products of the expansion, and atoms too far from a plane."""
+SMEARING = 24
+"""Gauss-Legendre nodes over six standard deviations of a displacement along z to both sides."""
 
 
 class Tails(NamedTuple):
@@ -49,6 +51,28 @@ def _position(distance):
 def shares(distance: Float[Array, " atoms"], basis: Float[Array | np.ndarray, "nodes n"]) -> Float[Array, "atoms n"]:
     """The functions of distance (angstrom, from 0 to FARTHEST) that the tables of one element are summed with."""
     return chebyshev(_position(distance), basis.shape[0]) @ jnp.asarray(basis)
+
+
+def damped_shares(
+    distance: Float[Array, " atoms"], u2: Float[Array, " atoms"], basis: Float[Array | np.ndarray, "nodes n"]
+) -> Float[Array, "atoms 1+n"]:
+    """The same for atoms smeared along z by a Gaussian of variance ``u2`` (angstrom^2), with the share of the whole atom put first.
+
+    On the far side of its plane R is the whole less what is beyond on that side, so the mean over displacements t of R(s - t) is the whole times
+    erfc(s / sqrt(2 u2)) / 2, and the integral over r >= 0 of R(r) [N(s - r) - N(s + r)]. Displacements below 0.001 angstrom count as that.
+    """
+    sigma = jnp.sqrt(jnp.maximum(u2, 1e-6))
+    nodes, weights = np.polynomial.legendre.leggauss(SMEARING)
+    start = jnp.maximum(0.0, distance - 6.0 * sigma)
+    width = distance + 6.0 * sigma - start
+    r = start[:, None] + width[:, None] * jnp.asarray(0.5 * (nodes + 1.0))[None, :]
+    gap = (r - distance[:, None]) / sigma[:, None]
+    mirrored = (r + distance[:, None]) / sigma[:, None]
+    density = (jnp.exp(-0.5 * gap**2) - jnp.exp(-0.5 * mirrored**2)) / (sigma[:, None] * np.sqrt(2.0 * np.pi))
+    weight = density * width[:, None] * jnp.asarray(0.5 * weights)[None, :]
+    at = shares(jnp.minimum(r, FARTHEST).ravel(), basis).reshape(*r.shape, basis.shape[1])
+    whole = 0.5 * jax.scipy.special.erfc(distance / (np.sqrt(2.0) * sigma))
+    return jnp.concatenate([whole[:, None], jnp.sum(weight[:, :, None] * at, axis=1)], axis=1)
 
 
 def chebyshev(x: Float[Array, " atoms"], count: int) -> Float[Array, "atoms count"]:
