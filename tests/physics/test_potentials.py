@@ -167,7 +167,6 @@ def test_slices_are_abtems(table, projection):
     # abTEM divides its infinite projection by its pixel's sinc
     correction = np.sin(radius) / radius if projection == "infinite" else np.ones_like(radius)
     error = np.abs(spectrum - expected * correction[None, :]).max() / np.abs(spectrum).max()
-    print(table, projection, error)
     assert error < (1e-4 if projection == "infinite" else 2e-2)
 
 
@@ -226,8 +225,8 @@ def test_debye_waller_is_the_mean_over_frozen_phonons():
 
 
 def test_debye_waller_smears_finite_slices_along_z_too():
-    """One atom near a plane: the mean over displacements along z (trapezoids, since V has a kink at its atom) of still finite slices, times the factor in the plane; and
-    derivatives in z and u2 against differences."""
+    """One atom near a plane: the mean over displacements along z (trapezoids, since V has a kink at its atom) of still finite slices, times
+    the factor in the plane; and derivatives in z and u2 against differences."""
     u2, z = 0.009, 2.05
     atoms = Atoms("Ti", positions=[(2.1, 3.3, z)], cell=[6.0, 6.0, 6.0], pbc=True)
     specimen = Specimen.from_atoms(atoms, {"Ti": u2})
@@ -303,7 +302,6 @@ def test_absorbed_is_what_one_vibrating_atom_scatters(symbol, tolerance):
     ]
     mean = np.mean(waves, axis=0)
     scattered = (1.0 - np.mean(np.abs(mean) ** 2)) * count / (count - 1)
-    print(symbol, absorbed, scattered)
     assert abs(absorbed / scattered - 1.0) < tolerance + 0.03
     assert np.mean(np.abs(coherent - mean) ** 2) < 0.02 * scattered + scattered / count * 2
 
@@ -390,34 +388,45 @@ def test_gradient_in_the_amplitude_of_frozen_phonons():
 
 
 def test_absorbed_flux_of_a_crystal_is_what_frozen_phonons_scatter():
-    """A plane wave through 11 angstrom of silicon [001]: elastic flux with the absorptive potential against the mean wave of frozen phonons."""
+    """A plane wave through 11 angstrom of silicon [001]: what the absorptive potential takes out against what frozen phonons scatter out of
+    the mean wave. The grid carries a known share of single diffuse scattering, sum F^2 (1 - exp(-4 pi^2 u2 k^2)); the absorptive potential all."""
     from ase.build import bulk
 
     atoms = bulk("Si", cubic=True) * (1, 1, 2)
     atoms.translate((0.0, 0.0, 5.43 / 8.0))
     specimen = Specimen.from_atoms(atoms)
-    shape, count = (90, 90), 8
+    shape, count, configurations = (90, 90), 8, 300
     kernel = propagator(shape, specimen.extent, ENERGY, specimen.thickness / count, dtype=jnp.complex128)
     limit = band_limit(shape, specimen.extent)
     sigma = interaction_constant(ENERGY)
 
-    @jax.jit
     def through(array):
         wave = jnp.fft.ifft2(jnp.fft.fft2(jnp.exp(1j * sigma * array)) * limit[None])
         return multislice(jnp.ones(shape, jnp.complex128), wave, kernel)
 
     made = specimen.slices(shape, count, dtype=np.float64, thermal="absorptive", energy=ENERGY)
     absorbed = 1.0 - np.mean(np.abs(np.asarray(through(made.array))) ** 2)
-    configurations = 160
-    waves = [
-        np.asarray(through(specimen.slices(shape, count, specimen.displacements(seed), np.float64).array))
-        for seed in range(configurations)
-    ]
+    damped = specimen.slices(shape, count, dtype=np.float64, thermal="debye-waller")
+    assert 1.0 - np.mean(np.abs(np.asarray(through(damped.array))) ** 2) < 1e-4 * absorbed
+    plan = specimen.plan(shape, count, dtype=np.float64)
+
+    @jax.jit
+    def frozen(unit):
+        where = displaced(specimen.positions, specimen.u2, unit)
+        return through(potential(plan, where, specimen.occupancy, specimen.u2))
+
+    waves = [np.asarray(frozen(normals(seed, len(specimen.symbols)))) for seed in range(configurations)]
     coherent = np.mean(np.abs(np.mean(waves, axis=0)) ** 2)
     flux = np.mean(np.abs(waves) ** 2)
-    diffuse = (flux - coherent) * configurations / (configurations - 1)
-    print("crystal", absorbed, diffuse, 1 - flux)
-    assert abs(absorbed / (diffuse + 1.0 - flux) - 1.0) < 0.06
+    scattered = (flux - coherent) * configurations / (configurations - 1) + 1.0 - flux
+    kx, ky = frequencies(shape, specimen.extent)
+    k_squared = kx[None, :] ** 2 + ky[:, None] ** 2
+    u2 = float(specimen.u2[0])
+    single = projected_factor("Si", k_squared) ** 2 * (1.0 - np.exp(-4.0 * np.pi**2 * u2 * k_squared))
+    everywhere = absorptive_factor("Si", np.zeros(1), u2, ENERGY)[0] * 2.0 / sigma
+    carried = np.sum(single) / (specimen.extent[0] * specimen.extent[1]) / everywhere
+    assert 0.95 < carried < 1.0
+    assert abs(carried * absorbed / scattered - 1.0) < 0.05
 
 
 def test_default_path_in_single_precision():
