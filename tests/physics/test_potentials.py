@@ -93,8 +93,7 @@ def crystal(seed=3):
     return specimen, specimen.displacements(seed)
 
 
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("table,periodic", [("lobato", True), ("kirkland", False)])
 def test_finite_slices_add_up_to_the_infinite_projection(table, periodic):
     specimen, moved = crystal()
     options = {"dtype": np.float64, "parametrization": table}
@@ -230,20 +229,20 @@ def test_debye_waller_smears_finite_slices_along_z_too():
     u2, z = 0.009, 2.05
     atoms = Atoms("Ti", positions=[(2.1, 3.3, z)], cell=[6.0, 6.0, 6.0], pbc=True)
     specimen = Specimen.from_atoms(atoms, {"Ti": u2})
-    made = specimen.slices(40, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
+    made = specimen.slices(24, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
     assert made.damped
-    nodes = np.linspace(-5.0, 5.0, 101)
+    nodes = np.linspace(-5.0, 5.0, 51)
     weights = np.exp(-0.5 * nodes**2)
-    mean = np.zeros((6, 40, 40))
+    mean = np.zeros((6, 24, 24))
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
         moved = np.array([[0.0, 0.0, node * np.sqrt(u2)]])
-        mean += weight * np.asarray(specimen.slices(40, 6, moved, np.float64, projection="finite").array)
-    kx, ky = frequencies((40, 40), specimen.extent)
+        mean += weight * np.asarray(specimen.slices(24, 6, moved, np.float64, projection="finite").array)
+    kx, ky = frequencies((24, 24), specimen.extent)
     damping = np.exp(-2.0 * np.pi**2 * u2 * (kx[None, :] ** 2 + ky[:, None] ** 2))
     expected = np.fft.ifft2(np.fft.fft2(mean) * damping[None]).real
     assert np.abs(np.asarray(made.array) - expected).max() < 1e-4 * np.abs(expected).max()
-    plan = specimen.plan(40, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
-    functional = np.random.default_rng(2).normal(size=(6, 40, 40))
+    plan = specimen.plan(24, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
+    functional = np.random.default_rng(2).normal(size=(6, 24, 24))
 
     @jax.jit
     def value(height, motion):

@@ -98,8 +98,7 @@ def _over_frequencies(symbol: str, highest: float, parametrization: str) -> tupl
 
 def _spline(symbol: str, highest: float, u2: float, energy: float, parametrization: str) -> CubicSpline:
     q, integrand = _over_frequencies(symbol, highest, parametrization)
-    # v' is even in q: its slope at 0 is none
-    return CubicSpline(q, _integrated(integrand, u2, energy), bc_type=((1, 0.0), "not-a-knot"))
+    return CubicSpline(q, _integrated(integrand, u2, energy))
 
 
 def absorption(

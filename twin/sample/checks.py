@@ -2,7 +2,7 @@
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 CLOSEST = 0.5
 """Distance in angstrom below which two atoms are taken for a mistake unless they share a site: no bond is shorter than 0.74."""
@@ -48,7 +48,7 @@ def check_distances(
     wrapped = positions % size[None, :]
     wrapped = np.where(wrapped >= size[None, :], 0.0, wrapped)
     reach = min(CLOSEST, 0.49 * float(size.min()))
-    pairs = cKDTree(wrapped, boxsize=size).query_pairs(reach, output_type="ndarray")
+    pairs = KDTree(wrapped, boxsize=size).query_pairs(reach, output_type="ndarray")
     if len(pairs) == 0:
         return
     load = occupancy.copy()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -133,7 +133,7 @@ def primitive(atoms: "Atoms", tolerance: float = 0.01) -> tuple[np.ndarray, "Ato
     kinds, kind, counts = np.unique(identity, axis=0, return_inverse=True, return_counts=True)
     same = np.flatnonzero(kind.ravel() == int(np.argmin(counts)))
     near = tolerance / float(np.linalg.svd(cell, compute_uv=False)[-1])
-    trees = [cKDTree(scaled[kind.ravel() == number], boxsize=1.0) for number in range(len(kinds))]
+    trees = [KDTree(scaled[kind.ravel() == number], boxsize=1.0) for number in range(len(kinds))]
     shifts = []
     for shift in scaled[same] - scaled[same[0]][None, :]:
         moved = (scaled + shift[None, :]) % 1.0
@@ -160,7 +160,7 @@ def primitive(atoms: "Atoms", tolerance: float = 0.01) -> tuple[np.ndarray, "Ato
     unit.set_cell(basis @ cell, scale_atoms=False)
     places = unit.get_scaled_positions(wrap=True) % 1.0
     # one atom of each set that the translations make one
-    pairs = cKDTree(np.where(places >= 1.0, 0.0, places), boxsize=1.0).query_pairs(
+    pairs = KDTree(np.where(places >= 1.0, 0.0, places), boxsize=1.0).query_pairs(
         tolerance / float(np.linalg.svd(basis @ cell, compute_uv=False)[-1]), output_type="ndarray"
     )
     alike = kind.ravel()[pairs[:, 0]] == kind.ravel()[pairs[:, 1]]

@@ -101,6 +101,21 @@ def _expansion(symbol: str, highest: float, parametrization: str) -> tuple[np.nd
     return inverse @ left[:, :kept], left[:, :kept].T, nodes
 
 
+@functools.lru_cache(maxsize=32)
+def _on_grid(
+    symbol: str, gpts: tuple[int, int], extent: tuple[float, float], parametrization: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tables [n, different |k|] of one element on the grid, by rising |k|, and its basis [nodes, n]."""
+    unique = np.unique(_k_squared(gpts, extent))
+    basis, mixture, nodes = _expansion(symbol, float(np.sqrt(unique[-1])), parametrization)
+    return mixture @ projected_beyond(symbol, unique[None, :], nodes[:, None], parametrization), basis
+
+
+def _k_squared(gpts: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
+    kx, ky = frequencies(gpts, extent)
+    return (kx[None, :] ** 2 + ky[:, None] ** 2).round(12)
+
+
 def tails(
     symbols: tuple[str, ...],
     gpts: tuple[int, int],
@@ -108,13 +123,11 @@ def tails(
     parametrization: str = "lobato",
 ) -> Tails:
     """The expansion for every symbol on the grid in FFT order. ValueError for elements that are not in the table."""
-    kx, ky = frequencies(gpts, extent)
-    k_squared = kx[None, :] ** 2 + ky[:, None] ** 2
-    unique, place = np.unique(k_squared.round(12), return_inverse=True)
+    place = np.unique(_k_squared(gpts, extent), return_inverse=True)[1].reshape(gpts)
     found, bases, reach = [], [], 0.0
     for symbol in symbols:
-        basis, mixture, nodes = _expansion(symbol, float(np.sqrt(k_squared.max())), parametrization)
-        found.append(mixture @ projected_beyond(symbol, unique[None, :], nodes[:, None], parametrization))
+        table, basis = _on_grid(symbol, gpts, extent, parametrization)
+        found.append(table)
         bases.append(basis)
         whole = projected_factor(symbol, np.zeros(1), parametrization)
         far = np.linspace(0.0, FARTHEST, 241)
@@ -124,6 +137,6 @@ def tails(
     tables = np.zeros((len(symbols), most, *gpts))
     basis = np.zeros((len(symbols), NODES, most))
     for number, (one, functions) in enumerate(zip(found, bases, strict=True)):
-        tables[number, : len(one)] = one[:, place.reshape(gpts)]
+        tables[number, : len(one)] = one[:, place]
         basis[number, :, : len(one)] = functions
     return Tails(tables, basis, reach)
