@@ -22,7 +22,7 @@ from twin.grid import frequencies
 from twin.sample.factors import projected_beyond, projected_factor
 
 NODES = 32
-"""Chebyshev nodes: the error is below 4e-6 of the atom for all elements of both tables up to 14 / angstrom."""
+"""Chebyshev nodes: the error is below 1e-5 of the atom for all elements of both tables up to 14 / angstrom."""
 SCALE = 0.06
 """Distance in angstrom below which nodes are evenly spaced: decay lengths 1 / (2 pi K) go down to 0.01 angstrom."""
 FARTHEST = 12.0
