@@ -6,7 +6,7 @@ Finite projection integrates V(k, z) over a slice. For atoms at z_a with total T
 
 with R what of the atom lies beyond the plane (`projected_beyond`). R is smooth for distances from 0 on: R / T = sum_n c_n(k) T_n(x(s)),
 Chebyshev polynomials in x that rises with log(1 + s / SCALE), the finer the nearer to the atom; a singular value decomposition leaves about
-ten products. The sums over slices telescope, so all slices together are the infinite projection whatever the error of R, and a
+fifteen products. The sums over slices telescope, so all slices together are the infinite projection whatever the error of R, and a
 potential stays a matrix product and differentiable in z.
 """
 
