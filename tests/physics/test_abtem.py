@@ -6,7 +6,7 @@ import pytest
 
 from tests.physics.oracle import POLAR, SPECIMENS, diffraction, diffraction_by_abtem, rings
 from twin.grid import frequencies
-from twin.sample.specimen import Specimen
+from twin.sample.specimen import Specimen, srtio3
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -77,8 +77,7 @@ def test_potential_of_the_crystal_is_abtems():
     """All slices of displaced SrTiO3 on points of the grid: abTEM's infinite projection differs only by its own pixel correction."""
     import abtem
 
-    specimen, _, _ = SPECIMENS["SrTiO3"]()
-    few = Specimen(specimen.positions[:45], specimen.u2[:45], specimen.symbols[:45], (11.715, 11.715, 3.905))
+    few = srtio3((3, 3, 1))
     from ase import Atoms
 
     gpts, step = 320, 11.715 / 320

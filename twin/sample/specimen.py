@@ -1,70 +1,112 @@
-"""Specimen: atoms in an orthogonal cell, their thermal motion, and the potential slices they make."""
+"""Specimen: atoms in an orthogonal cell, their thermal motion and occupancy, and the potential slices they make."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Complex, Float
 
 from twin.grid import grid
 from twin.optics.electrons import wavelength
-from twin.sample.potentials import factors, project
+from twin.sample import checks, slicing
+from twin.sample.absorption import absorption
+from twin.sample.factors import factors
+from twin.sample.potentials import Plan, potential
+from twin.sample.structures import read_structure, srtio3_unit
+from twin.sample.tails import tails
+from twin.sample.thermal import U2, U2_OTHER, normals, u2_of
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-U2: dict[str, float] = {"Sr": 0.00787, "Ti": 0.00556, "O": 0.00927, "Si": 0.00587, "Au": 0.0079, "C": 0.0063}
-"""Mean square displacement <u^2> along one axis in angstrom^2 near room temperature (B = 8 pi^2 <u^2>): customary values for
-SrTiO3 (B = 0.62, 0.44, 0.73), Si (0.46) and Au (0.62); carbon is an assumption."""
-U2_OTHER = 0.0063
-"""Assumed for every other element (B = 0.5 angstrom^2)."""
+__all__ = [
+    "U2",
+    "U2_OTHER",
+    "Slices",
+    "Specimen",
+    "check_probe_fits",
+    "probe_diameter",
+    "read_structure",
+    "srtio3",
+    "srtio3_unit",
+]
+
+PROJECTIONS = ("infinite", "finite")
+THERMAL = ("none", "debye-waller", "absorptive")
 
 
 class Slices(NamedTuple):
-    """Projected potential: ``array`` [slices, ny, nx] V angstrom, ``spacing`` of slices and ``extent`` (x, y) in angstrom."""
+    """Projected potential: ``array`` [slices, ny, nx] V angstrom, ``spacing`` of slices and ``extent`` (x, y) in angstrom.
 
-    array: Float[Array, "slices y x"]
+    ``damped``: thermal motion is in it as Debye-Waller factors, so that diffuse scattering is missing and signals at high angles are
+    not to be taken from it. ``absorptive``: ``array`` is complex, its imaginary part what diffuse scattering takes out of the wave.
+    """
+
+    array: Float[Array, "slices y x"] | Complex[Array, "slices y x"]
     spacing: float
     extent: tuple[float, float]
+    damped: bool = False
+    absorptive: bool = False
 
 
 class Specimen(eqx.Module):
-    """Atoms in an orthogonal periodic cell. ``positions`` [n, 3] and ``cell`` (x, y, z) in angstrom, ``u2`` [n] in angstrom^2."""
+    """Atoms in an orthogonal periodic cell. ``positions`` [n, 3] and ``cell`` (x, y, z) in angstrom, ``u2`` [n] in angstrom^2, ``occupancy`` [n]
+    from 0 (a vacancy) to 1; atoms on one site share it with occupancies that add up to at most 1."""
 
     positions: np.ndarray
     u2: np.ndarray
     symbols: tuple[str, ...] = eqx.field(static=True)
     cell: tuple[float, float, float] = eqx.field(static=True)
+    occupancy: np.ndarray
+
+    def __init__(
+        self,
+        positions: np.ndarray,
+        u2: np.ndarray,
+        symbols: tuple[str, ...],
+        cell: tuple[float, float, float],
+        occupancy: np.ndarray | None = None,
+    ):
+        """ValueError for no atoms, what is not a number, an occupancy outside 0 to 1, a negative u2, and atoms that overlap."""
+        self.positions = np.asarray(positions, dtype=np.float64)
+        self.symbols = tuple(symbols)
+        self.cell = (float(cell[0]), float(cell[1]), float(cell[2]))
+        checks.check_cell(self.cell)
+        checks.check_positions(self.positions)
+        if len(self.symbols) != len(self.positions):
+            raise ValueError(
+                f"{len(self.symbols)} symbols for {len(self.positions)} positions; give one for every atom"
+            )
+        self.u2 = u2_of(self.symbols, np.asarray(u2, dtype=np.float64))
+        filled = np.ones(len(self.symbols)) if occupancy is None else np.asarray(occupancy, dtype=np.float64)
+        checks.check_occupancy(filled, len(self.symbols))
+        self.occupancy = filled
+        checks.check_distances(self.positions, self.cell, self.occupancy, self.symbols)
 
     @classmethod
-    def from_atoms(cls, atoms: "Atoms", u2: Mapping[str, float] | None = None) -> "Specimen":
-        """From ASE atoms. ``u2`` gives <u^2> along one axis per element in angstrom^2 (default: U2). ValueError for a cell that will not do."""
+    def from_atoms(
+        cls,
+        atoms: "Atoms",
+        u2: Mapping[str, float] | np.ndarray | None = None,
+        occupancy: np.ndarray | None = None,
+    ) -> "Specimen":
+        """From ASE atoms. ``u2`` gives <u^2> along one axis per element or per atom in angstrom^2 (default: U2); ``occupancy`` per atom (default: the
+        atoms' array "occupancy" if they have one, else 1). ValueError for a cell that will not do."""
         matrix = np.asarray(atoms.cell.array, dtype=np.float64)
         lengths = np.linalg.norm(matrix, axis=1)
-        if len(atoms) == 0:
-            raise ValueError("the specimen has no atoms; check the structure file")
+        checks.check_positions(np.asarray(atoms.get_positions(), dtype=np.float64))
         if not np.all(lengths > 0.0) or not np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-6 * lengths.max()):
             raise ValueError(
                 f"the specimen's cell {matrix.round(3).tolist()} is not orthogonal with axes along x, y, z; "
-                "choose an orthogonal supercell, e.g. with ase.build.make_supercell or ase.build.surface"
+                "make it so with twin.sample.structures.orthogonal or zone_axis"
             )
-        positions = np.asarray(atoms.get_positions(), dtype=np.float64)
-        if not np.all(np.isfinite(positions)):
-            raise ValueError("the specimen has atoms at positions that are not numbers; check the structure file")
         symbols = tuple(atoms.get_chemical_symbols())
-        table = U2 if u2 is None else dict(u2)
-        missing = sorted(set(symbols) - set(table))
-        if u2 is not None and missing:
-            raise ValueError(
-                f"u2 lacks {', '.join(missing)}; give <u^2> in angstrom^2 for every element of the specimen"
-            )
-        thermal = np.array([table.get(symbol, U2_OTHER) for symbol in symbols])
-        if not np.all(np.isfinite(thermal)) or thermal.min() < 0.0:
-            raise ValueError(f"u2 is {table}; mean square displacements are finite and not negative")
-        return cls(positions, thermal, symbols, (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[2, 2])))
+        if occupancy is None and "occupancy" in atoms.arrays:
+            occupancy = np.asarray(atoms.arrays["occupancy"], dtype=np.float64)
+        cell = (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[2, 2]))
+        return cls(atoms.get_positions(), u2_of(symbols, u2), symbols, cell, occupancy)
 
     @property
     def extent(self) -> tuple[float, float]:
@@ -76,32 +118,48 @@ class Specimen(eqx.Module):
         """Depth of the cell in angstrom."""
         return self.cell[2]
 
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Symbols of the elements there are, sorted."""
+        return tuple(sorted(set(self.symbols)))
+
+    def kinds(self) -> np.ndarray:
+        """Number of every atom's element among `elements`, [n]."""
+        return np.searchsorted(np.array(self.elements), np.array(self.symbols))
+
     def displacements(self, seed: int) -> np.ndarray:
-        """One frozen configuration of independent thermal displacements [n, 3] in angstrom, fixed by ``seed``."""
-        return np.random.default_rng(seed).normal(size=self.positions.shape) * np.sqrt(self.u2)[:, None]
+        """One frozen configuration of independent thermal displacements [n, 3] in angstrom, fixed by ``seed``.
+
+        For derivatives in u2 see `twin.sample.thermal.displaced`.
+        """
+        return normals(seed, len(self.symbols)) * np.sqrt(self.u2)[:, None]
 
     def members(self, slices: int, displacements: np.ndarray | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
         """Indices of atoms [slices, elements, most] (padded with -1) in each slice, by displaced z, and the elements' symbols."""
         z = self.positions[:, 2] + (0.0 if displacements is None else displacements[:, 2])
-        place = np.floor((z / self.cell[2]) % 1.0 * slices).astype(np.int64) % slices
-        elements = tuple(sorted(set(self.symbols)))
-        kind = np.array([elements.index(symbol) for symbol in self.symbols])
-        group = place * len(elements) + kind
-        order = np.argsort(group, kind="stable")
-        counts = np.bincount(group, minlength=slices * len(elements))
-        column = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-        table = np.full((slices * len(elements), max(1, counts.max())), -1, dtype=np.int32)
-        table[group[order], column] = order
-        return table.reshape(slices, len(elements), -1), elements
+        place = slicing.slice_of(z, self.cell[2], slices)
+        return slicing.members(place, self.kinds(), slices, len(self.elements)), self.elements
 
-    def slices(
+    def plan(
         self,
         gpts: int | tuple[int, int],
         slices: int,
         displacements: np.ndarray | None = None,
         dtype: Any = np.float32,
-    ) -> Slices:
-        """Potential slices on a grid ``gpts`` (ny, nx), ``slices`` of them, with optional ``displacements`` [n, 3] in angstrom."""
+        *,
+        parametrization: str = "lobato",
+        projection: str = "infinite",
+        periodic: bool = True,
+        thermal: str = "none",
+        energy: float | None = None,
+    ) -> Plan:
+        """What `twin.sample.potentials.potential` needs to make slices as a differentiable function of positions, occupancy and u2.
+
+        ``slices`` of them on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
+        atom whole into one slice, "finite" integrates over each slice; ``periodic`` says whether the cell repeats along z (if not, what
+        an atom has beyond the faces stays in the outer slices). ``thermal`` "debye-waller" damps factors by u2, "absorptive" adds the
+        imaginary potential of diffuse scattering for electrons of ``energy`` eV, whole in each atom's slice. ValueError for what cannot be.
+        """
         shape = grid(gpts)
         if slices < 1:
             raise ValueError(f"{slices} slices; give at least one")
@@ -109,38 +167,64 @@ class Specimen(eqx.Module):
             raise ValueError(
                 f"displacements have shape {np.shape(displacements)}, but the specimen needs {self.positions.shape}"
             )
-        members, elements = self.members(slices, displacements)
-        moved = (
-            self.positions if displacements is None else self.positions + np.asarray(displacements, dtype=np.float64)
+        if projection not in PROJECTIONS or thermal not in THERMAL:
+            raise ValueError(
+                f"projection is {projection!r} and thermal {thermal!r}; give 'infinite' or 'finite', and 'none', 'debye-waller' or 'absorptive'"
+            )
+        if thermal != "none" and displacements is not None:
+            raise ValueError(f"displacements and thermal={thermal!r} count thermal motion twice; leave one of them out")
+        if thermal == "absorptive" and energy is None:
+            raise ValueError("thermal='absorptive' depends on the beam; give energy in eV")
+        moved = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
+        if not np.all(np.isfinite(moved)):
+            raise ValueError("displacements hold values that are not numbers; give angstroms")
+        kind, count = self.kinds(), len(self.elements)
+        place = slicing.slice_of(moved[:, 2], self.cell[2], slices, periodic)
+        members = slicing.members(place, kind, slices, count)
+        table = factors(self.elements, shape, self.extent, parametrization).astype(dtype)
+        plan = Plan(members, table, self.extent, self.cell[2] / slices, thermal != "none")
+        if projection == "finite":
+            made = tails(self.elements, shape, self.extent, parametrization)
+            beyond = made.tables.astype(dtype)
+            if thermal != "none":
+                beyond = np.concatenate([table[:, None], beyond], axis=1)
+            near = slicing.neighbours(moved[:, 2], place, kind, self.cell[2], slices, count, made.reach, periodic)
+            plan = replace(plan, beyond=beyond, basis=made.basis, neighbours=near)
+        if thermal == "absorptive" and energy is not None:
+            ranges = tuple((float(own.min()), float(own.max())) for own in (self.u2[kind == e] for e in range(count)))
+            lost = absorption(self.elements, ranges, shape, self.extent, energy, parametrization)
+            absorbed = lost.tables.astype(dtype)
+            plan = replace(plan, absorbed=absorbed, middle=lost.middle[kind], half=lost.half[kind])
+        return plan
+
+    def slices(
+        self,
+        gpts: int | tuple[int, int],
+        slices: int,
+        displacements: np.ndarray | None = None,
+        dtype: Any = np.float32,
+        *,
+        parametrization: str = "lobato",
+        projection: str = "infinite",
+        periodic: bool = True,
+        thermal: str = "none",
+        energy: float | None = None,
+    ) -> Slices:
+        """Potential slices on a grid ``gpts`` (ny, nx), ``slices`` of them, with optional ``displacements`` [n, 3] in angstrom; see `plan`."""
+        plan = self.plan(
+            gpts,
+            slices,
+            displacements,
+            dtype,
+            parametrization=parametrization,
+            projection=projection,
+            periodic=periodic,
+            thermal=thermal,
+            energy=energy,
         )
-        table = factors(elements, shape, self.extent).astype(dtype)
-        return Slices(project(jnp.asarray(moved), members, table, self.extent), self.cell[2] / slices, self.extent)
-
-
-def read_structure(path: Path) -> "Atoms":
-    """The unit cell in a structure file (CIF and what else ASE reads), beam along c. ValueError for a file that holds no orthogonal cell."""
-    import ase
-    import ase.io
-
-    try:
-        atoms = ase.io.read(path, index=0)
-    except Exception as error:  # ASE's parsers raise whatever they stumble over; the cause is kept
-        raise ValueError(f"cannot be read as a structure: {type(error).__name__}: {error}") from error
-    if not isinstance(atoms, ase.Atoms) or len(atoms) == 0:
-        raise ValueError("holds no atoms")
-    matrix = np.asarray(atoms.cell.array)
-    lengths = np.linalg.norm(matrix, axis=1)
-    if lengths.min() < 1.0 or np.abs(matrix - np.diag(np.diag(matrix))).max() > 1e-3:
-        raise ValueError(f"its cell {matrix.round(3).tolist()} is not orthogonal with axes along x, y, z")
-    return atoms
-
-
-def srtio3_unit(a: float = 3.905) -> "Atoms":
-    """Unit cell of SrTiO3 as ASE atoms: Sr at (0, 0), Ti-O at (a/2, a/2); ``a`` in angstrom."""
-    from ase import Atoms
-
-    scaled = [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
-    return Atoms("SrTiO3", scaled_positions=scaled, cell=[a, a, a], pbc=True)
+        moved = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
+        array = potential(plan, moved, self.occupancy, self.u2)
+        return Slices(array, plan.spacing, plan.extent, plan.damped, plan.absorbed is not None)
 
 
 def srtio3(repeats: tuple[int, int, int] = (3, 3, 20), a: float = 3.905) -> Specimen:

@@ -100,3 +100,76 @@ def test_probe_must_fit_in_the_cell():
         check_probe_fits((3.905, 3.905), 200e3, 21.4e-3, C10=100.0)
     with pytest.raises(ValueError, match="too small"):
         check_probe_fits((11.715, 11.715), 200e3, 21.4e-3, C10=-1000.0)
+
+
+def test_atoms_that_overlap_are_refused():
+    atoms = Atoms("SiSi", positions=[(1.0, 1.0, 0.1), (1.0, 1.2, 3.9)], cell=[4, 4, 4], pbc=True)
+    with pytest.raises(ValueError, match=r"atoms 0 \(Si\) and 1 \(Si\) are 0\.283 angstrom apart.*remove duplicates"):
+        Specimen.from_atoms(atoms)
+    shared = Specimen.from_atoms(atoms, occupancy=np.array([0.25, 0.75]))
+    np.testing.assert_array_equal(shared.occupancy, [0.25, 0.75])
+    with pytest.raises(ValueError, match="add up to at most 1"):
+        Specimen.from_atoms(atoms, occupancy=np.array([0.5, 0.75]))
+    Specimen.from_atoms(atoms, occupancy=np.array([0.0, 1.0]))
+
+
+def test_many_atoms_are_checked_quickly_and_one_duplicate_is_found():
+    unit = srtio3_unit() * (26, 26, 26)
+    many = Specimen.from_atoms(unit)
+    assert len(many.symbols) == 87880
+    doubled = unit + unit[[41]]
+    with pytest.raises(ValueError, match=r"atoms 41 .* and 87880 .* are 0\.000 angstrom apart"):
+        Specimen.from_atoms(doubled)
+
+
+@pytest.mark.parametrize(
+    "changes,problem",
+    [
+        ({"occupancy": np.array([1.2])}, "from 0"),
+        ({"occupancy": np.array([float("nan")])}, "from 0"),
+        ({"occupancy": np.ones(3)}, "one value for each of the 1 atoms"),
+        ({"u2": np.array([-0.01])}, "not negative"),
+        ({"u2": np.array([float("nan")])}, "not negative"),
+        ({"u2": np.ones(2)}, "one value for each"),
+        ({"cell": (4.0, 4.0, float("nan"))}, "three positive lengths"),
+        ({"cell": (4.0, 0.0, 4.0)}, "three positive lengths"),
+        ({"positions": np.array([[0.0, float("inf"), 0.0]])}, "not numbers"),
+        ({"positions": np.zeros((0, 3)), "symbols": ()}, "no atoms"),
+        ({"symbols": ("Si", "Si")}, "one for every atom"),
+    ],
+)
+def test_a_specimen_that_will_not_do(changes, problem):
+    good = {"positions": np.ones((1, 3)), "u2": np.full(1, 0.01), "symbols": ("Si",), "cell": (4.0, 4.0, 4.0)}
+    Specimen(**good)
+    with pytest.raises(ValueError, match=problem):
+        Specimen(**{**good, **changes})
+
+
+@pytest.mark.parametrize(
+    "options,problem",
+    [
+        ({"parametrization": "peng"}, "lobato' or 'kirkland"),
+        ({"projection": "half"}, "'infinite' or 'finite'"),
+        ({"thermal": "hot"}, "debye-waller"),
+        ({"thermal": "absorptive"}, "give energy"),
+        ({"thermal": "debye-waller", "displacements": np.zeros((5, 3))}, "twice"),
+        ({"displacements": np.full((5, 3), np.nan)}, "not numbers"),
+        ({"slices": 0}, "at least one"),
+    ],
+)
+def test_slices_that_cannot_be_made(options, problem):
+    with pytest.raises(ValueError, match=problem):
+        srtio3((1, 1, 1)).slices(**{"gpts": 16, "slices": 2, **options})
+
+
+def test_thermal_motion_per_atom():
+    specimen = Specimen.from_atoms(srtio3_unit(), np.array([0.01, 0.02, 0.0, 0.03, 0.04]))
+    np.testing.assert_array_equal(specimen.u2, [0.01, 0.02, 0.0, 0.03, 0.04])
+    moved = specimen.displacements(3)
+    assert np.all(moved[2] == 0.0)
+    np.testing.assert_allclose(
+        moved / np.sqrt(specimen.u2 + 1e-30)[:, None],
+        np.random.default_rng(3).normal(size=(5, 3)) * (specimen.u2 > 0)[:, None],
+    )
+    assert specimen.slices(16, 2).damped is False
+    assert specimen.slices(16, 2, thermal="debye-waller").damped is True

@@ -1,0 +1,194 @@
+"""Orthogonal cells and zone axes: density, distances, orientation, strain, and what is refused."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, mx2
+
+from twin.sample.specimen import Specimen, read_structure
+from twin.sample.structures import orthogonal, primitive, with_occupancies, zone_axis
+
+
+def graphite():
+    scaled = [(0, 0, 0.25), (1 / 3, 2 / 3, 0.25), (0, 0, 0.75), (2 / 3, 1 / 3, 0.75)]
+    return Atoms("C4", scaled_positions=scaled, cell=[2.46, 2.46, 6.71, 90, 90, 120], pbc=True)
+
+
+def zirconia():
+    """Baddeleyite: monoclinic, P2_1/c, all twelve atoms."""
+    sites = {"Zr": [(0.2754, 0.0395, 0.2083)], "O": [(0.07, 0.3317, 0.3447), (0.4496, 0.7569, 0.4792)]}
+    symbols, scaled = [], []
+    for symbol, places in sites.items():
+        for x, y, z in places:
+            images = [(x, y, z), (-x, y + 0.5, 0.5 - z), (-x, -y, -z), (x, 0.5 - y, z + 0.5)]
+            symbols += [symbol] * 4
+            scaled += images
+    return Atoms(symbols, scaled_positions=scaled, cell=[5.15, 5.21, 5.32, 90, 99.2, 90], pbc=True)
+
+
+STRUCTURES = {
+    "Si": lambda: bulk("Si"),
+    "Si, cubic": lambda: bulk("Si", cubic=True),
+    "graphite": graphite,
+    "MoS2": lambda: mx2("MoS2", vacuum=5.0),
+    "wurtzite": lambda: bulk("ZnO", "wurtzite", a=3.25, c=5.2),
+    "monoclinic": zirconia,
+    "gold": lambda: bulk("Au"),
+}
+
+
+def neighbourhood(atoms, cutoff=3.2):
+    """Sorted distances to all neighbours, by element, padded: one row per atom, sorted."""
+    from ase.neighborlist import neighbor_list
+
+    made = atoms.copy()
+    made.pbc = True
+    first, distance = neighbor_list("id", made, cutoff)
+    return [(made.symbols[atom], np.sort(distance[first == atom])) for atom in range(len(made))]
+
+
+def same_neighbours(before, after, strain):
+    """Every atom of ``after`` has the neighbours of some atom of ``before``, to the strain."""
+    known = neighbourhood(before)
+    for symbol, distances in neighbourhood(after):
+        short = distances[distances < 3.0]
+        assert any(
+            own == symbol
+            and len(other) >= len(short)
+            and np.all(np.abs(other[: len(short)] - short) < 3.2 * strain + 1e-3)
+            for own, other in known
+        )
+
+
+@pytest.mark.parametrize("name", list(STRUCTURES))
+def test_orthogonal_cells_keep_density_and_distances(name):
+    atoms = STRUCTURES[name]()
+    made = orthogonal(atoms)
+    assert np.allclose(made.atoms.cell.array, np.diag(made.atoms.cell.lengths()), atol=1e-9)
+    density = len(atoms) / abs(np.linalg.det(atoms.cell.array))
+    np.testing.assert_allclose(len(made.atoms) / made.atoms.get_volume(), density, rtol=1e-9)
+    assert made.strain < (5e-3 if name == "monoclinic" else 1e-9)
+    same_neighbours(atoms, made.atoms, made.strain)
+    assert len(Specimen.from_atoms(made.atoms).symbols) == len(made.atoms)
+    assert len(made.atoms) <= {"Si": 4, "graphite": 8, "MoS2": 6, "wurtzite": 8, "gold": 2}.get(name, 100)
+
+
+def test_an_orthogonal_cell_stays_as_it_is():
+    atoms = bulk("Si", cubic=True)
+    made = orthogonal(atoms)
+    np.testing.assert_array_equal(np.abs(made.matrix), np.eye(3))
+    assert made.strain < 1e-12
+
+
+@pytest.mark.parametrize(
+    "uvw,lengths",
+    [
+        ((0, 0, 1), (3.840, 3.840, 5.430)),
+        ((1, 1, 0), (5.430, 3.840, 3.840)),
+        ((1, 1, 1), (6.651, 3.840, 9.405)),
+        ((1, 1, 2), (3.840, 9.405, 6.651)),
+    ],
+)
+def test_zone_axes_of_silicon(uvw, lengths):
+    """Known rectangular cells of diamond: sides a / sqrt(2), a, a sqrt(3), a sqrt(3/2), the same from both cells of it."""
+    made = zone_axis(bulk("Si", cubic=True), uvw)
+    np.testing.assert_allclose(np.sort(made.atoms.cell.lengths()[:2]), np.sort(lengths[:2]), atol=2e-3)
+    np.testing.assert_allclose(made.atoms.cell.lengths()[2], lengths[2], atol=2e-3)
+    assert made.strain < 1e-9
+    np.testing.assert_allclose(len(made.atoms) / made.atoms.get_volume(), 8 / 5.43**3)
+    same_neighbours(bulk("Si"), made.atoms, 0.0)
+
+
+def test_silicon_110_shows_dumbbells():
+    """Two columns a / 4 apart along [001], the sign of the right projection."""
+    made = zone_axis(bulk("Si", cubic=True), (1, 1, 0), x=(0, 0, 1))
+    np.testing.assert_allclose(made.atoms.cell.lengths(), (5.43, 3.840, 3.840), atol=1e-3)
+    plane = made.atoms.get_positions()[:, :2]
+    apart = plane[:, None] - plane[None]
+    apart -= np.round(apart / made.atoms.cell.lengths()[:2]) * made.atoms.cell.lengths()[:2]
+    distance = np.sort(np.hypot(apart[..., 0], apart[..., 1]), axis=1)[:, 1]
+    np.testing.assert_allclose(distance, 5.43 / 4, atol=1e-3)
+
+
+def test_wanted_direction_becomes_x():
+    atoms = bulk("Si", cubic=True)
+    made = zone_axis(atoms, (0, 0, 1), x=(1, 0, 0))
+    np.testing.assert_allclose(made.atoms.cell.lengths(), (5.43, 5.43, 5.43), atol=1e-6)
+    turned = zone_axis(atoms, (0, 0, 1), x=(1, 1, 0))
+    np.testing.assert_allclose(turned.matrix[0], (0.5, 0.5, 0.0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name,uvw", [("graphite", (1, 1, 0)), ("wurtzite", (1, 0, 0)), ("monoclinic", (0, 1, 0)), ("monoclinic", (0, 0, 1))]
+)
+def test_zone_axes_of_other_systems(name, uvw):
+    atoms = STRUCTURES[name]()
+    made = zone_axis(atoms, uvw)
+    direction = np.asarray(uvw) @ atoms.cell.array
+    np.testing.assert_allclose(made.atoms.cell.lengths()[2], np.linalg.norm(direction), rtol=made.strain + 1e-9)
+    np.testing.assert_allclose(made.matrix[2], uvw, atol=1e-9)
+    density = len(atoms) / abs(np.linalg.det(atoms.cell.array))
+    np.testing.assert_allclose(len(made.atoms) / made.atoms.get_volume(), density, rtol=1e-9)
+    assert made.strain < 0.01
+    same_neighbours(atoms, made.atoms, made.strain)
+
+
+def test_strain_is_the_largest_change_of_length():
+    """A cell 2 degrees off: the shear strains lengths along its diagonals by half its angle."""
+    atoms = Atoms("Cu", cell=[3.0, 3.0, 3.0, 90, 90, 88], pbc=True)
+    made = orthogonal(atoms, bound=1, strain=0.05)
+    assert len(made.atoms) == 1
+    assert abs(made.strain - np.radians(1.0)) < 1e-3
+
+
+def test_a_left_handed_cell_keeps_its_handedness():
+    """A chiral molecule in a cell whose vectors are a left-handed set: the triple product of its bonds keeps its sign."""
+    places = [(3.0, 3.0, 3.0), (4.5, 3.2, 3.1), (3.1, 4.6, 3.3), (3.2, 2.7, 4.7)]
+    right = Atoms("SiGeSnC", positions=places, cell=np.diag([8.0, 8.5, 9.0]), pbc=True)
+    left = Atoms(right.symbols, right.get_positions(), cell=right.cell.array[[1, 0, 2]], pbc=True)
+    assert np.linalg.det(left.cell.array) < 0.0
+
+    def bonds(atoms):
+        order = [list(atoms.symbols).index(symbol) for symbol in ("Si", "Ge", "Sn", "C")]
+        return np.linalg.det(atoms.get_distances(order[0], order[1:], mic=True, vector=True))
+
+    for made in (orthogonal(left), zone_axis(left, (0, 0, 1)), zone_axis(left, (1, 0, 0))):
+        assert np.linalg.det(made.atoms.cell.array) > 0.0
+        np.testing.assert_allclose(bonds(made.atoms), bonds(right), rtol=1e-6)
+
+
+def test_primitive_cells():
+    basis, unit = primitive(bulk("Si", cubic=True) * (2, 1, 1))
+    assert len(unit) == 2
+    np.testing.assert_allclose(abs(np.linalg.det(basis)), 1 / 8)
+    basis, unit = primitive(zirconia())
+    assert len(unit) == 12
+    dented = bulk("Si", cubic=True)
+    dented.positions[3, 0] += 0.2
+    assert len(primitive(dented)[1]) == 8
+
+
+def test_what_has_no_orthogonal_cell():
+    with pytest.raises(ValueError, match="set the cell"):
+        orthogonal(Atoms("Si", positions=[(0, 0, 0)]))
+    with pytest.raises(ValueError, match="no direction"):
+        zone_axis(bulk("Si"), (0, 0, 0))
+    with pytest.raises(ValueError, match="raise bound"):
+        orthogonal(Atoms("Cu", cell=[3.0, 3.1, 3.3, 80, 75, 70], pbc=True), bound=1)
+
+
+def test_a_shared_site_of_a_file_is_two_atoms(tmp_path):
+    path = tmp_path / "mixed.cif"
+    path.write_text(
+        "data_x\n_cell_length_a 3.95\n_cell_length_b 3.95\n_cell_length_c 3.95\n_cell_angle_alpha 90\n_cell_angle_beta 90\n_cell_angle_gamma 90\n"
+        "_symmetry_space_group_name_H-M 'P m -3 m'\n_symmetry_Int_Tables_number 221\nloop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n"
+        "_atom_site_fract_y\n_atom_site_fract_z\n_atom_site_occupancy\nSr1 Sr 0 0 0 0.6\nBa1 Ba 0 0 0 0.4\nTi1 Ti 0.5 0.5 0.5 1\nO1 O 0.5 0.5 0 0.9\n"
+    )
+    atoms = read_structure(path)
+    specimen = Specimen.from_atoms(atoms * (2, 1, 1))
+    shares = {symbol: specimen.occupancy[np.array(specimen.symbols) == symbol] for symbol in ("Sr", "Ba", "Ti", "O")}
+    np.testing.assert_allclose(shares["Sr"], [0.6, 0.6])
+    np.testing.assert_allclose(shares["Ba"], [0.4, 0.4])
+    np.testing.assert_allclose(shares["Ti"], [1.0, 1.0])
+    np.testing.assert_allclose(shares["O"], [0.9] * 6)
+    assert with_occupancies(bulk("Si")) == bulk("Si")

@@ -1,0 +1,66 @@
+"""What a specimen must be before anything is computed from it."""
+
+import numpy as np
+from jaxtyping import Float
+from scipy.spatial import KDTree
+
+CLOSEST = 0.5
+"""Distance in angstrom below which two atoms are taken for a mistake unless they share a site: no bond is shorter than 0.74."""
+
+
+def check_cell(cell: tuple[float, float, float]) -> None:
+    """ValueError unless all three lengths are positive and finite."""
+    if not np.all(np.isfinite(cell)) or min(cell) <= 0.0:
+        raise ValueError(f"the specimen's cell is {cell}; give three positive lengths in angstrom")
+
+
+def check_positions(positions: np.ndarray) -> None:
+    """ValueError for no atoms, or atoms that are nowhere."""
+    if len(positions) == 0:
+        raise ValueError("the specimen has no atoms; check the structure file")
+    if positions.ndim != 2 or positions.shape[1] != 3:
+        raise ValueError(f"positions have shape {positions.shape}; give x, y, z for every atom")
+    if not np.all(np.isfinite(positions)):
+        raise ValueError("the specimen has atoms at positions that are not numbers; check the structure file")
+
+
+def check_occupancy(occupancy: Float[np.ndarray, " n"], atoms: int) -> None:
+    """ValueError unless there is one number from 0 to 1 for every atom."""
+    if occupancy.shape != (atoms,):
+        raise ValueError(f"occupancy has shape {occupancy.shape}; give one value for each of the {atoms} atoms")
+    if not np.all((occupancy >= 0.0) & (occupancy <= 1.0)):
+        wrong = occupancy[~((occupancy >= 0.0) & (occupancy <= 1.0))][0]
+        raise ValueError(f"occupancy has {wrong}; a site is filled from 0 (a vacancy) to 1")
+
+
+def check_distances(
+    positions: Float[np.ndarray, "atoms 3"],
+    cell: tuple[float, float, float],
+    occupancy: Float[np.ndarray, " atoms"],
+    symbols: tuple[str, ...],
+) -> None:
+    """ValueError for atoms closer than CLOSEST in the periodic cell, unless their occupancies say that they share one site.
+
+    A neighbour search in a tree: a tenth of a second for 1e5 atoms.
+    """
+    size = np.asarray(cell)
+    # the tree wants 0 <= position < size, which rounding may break
+    wrapped = positions % size[None, :]
+    wrapped = np.where(wrapped >= size[None, :], 0.0, wrapped)
+    reach = min(CLOSEST, 0.49 * float(size.min()))
+    pairs = KDTree(wrapped, boxsize=size).query_pairs(reach, output_type="ndarray")
+    if len(pairs) == 0:
+        return
+    load = occupancy.copy()
+    np.add.at(load, pairs[:, 0], occupancy[pairs[:, 1]])
+    np.add.at(load, pairs[:, 1], occupancy[pairs[:, 0]])
+    both = (occupancy[pairs] > 0.0).all(axis=1)
+    worst = pairs[both & (load[pairs].max(axis=1) > 1.0 + 1e-6)]
+    if len(worst):
+        i, j = (int(number) for number in worst[0])
+        apart = wrapped[i] - wrapped[j]
+        distance = float(np.linalg.norm(apart - np.round(apart / size) * size))
+        raise ValueError(
+            f"atoms {i} ({symbols[i]}) and {j} ({symbols[j]}) are {distance:.3f} angstrom apart ({len(worst)} pairs closer than {CLOSEST}); "
+            "remove duplicates, or give atoms that share a site occupancies that add up to at most 1"
+        )
