@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from twin.detection.pixelated import Pixelated, binned, crop, resample
+from twin.detection.pixelated import Pattern, Pixelated, binned, crop, resample
 from twin.grid import band_limit, frequencies
 
 LENGTH = 0.0250793
@@ -45,18 +45,24 @@ def test_the_crop_keeps_the_band_and_nothing_else():
         crop(PATTERNS, EXTENT, LENGTH, reach=50e-3)
 
 
-@pytest.mark.parametrize("factor", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("factor", [1, 2, 3, 4])
 def test_binning_conserves_intensity_and_place(factor):
-    pattern = crop(PATTERNS[:1], EXTENT, LENGTH)
+    pattern = crop(PATTERNS, EXTENT, LENGTH)
     found = binned(pattern, factor)
-    np.testing.assert_allclose(moments(found)[:3], moments(pattern)[:3], rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(found.values.sum((-2, -1)), pattern.values.sum((-2, -1)), rtol=1e-12)
+    for row, column in ((0, 0), (7, 30), (33, 2)):
+        one = Pattern(jnp.zeros(pattern.values.shape[1:]).at[row, column].set(1.0), pattern.y, pattern.x)
+        there = binned(one, factor)
+        block = np.unravel_index(int(np.argmax(there.values)), there.values.shape)
+        half = 0.5 * (factor - 1) + 1e-9
+        assert abs(there.y[block[0]] - pattern.y[row]) <= half * LENGTH / EXTENT[1]
+        assert abs(there.x[block[1]] - pattern.x[column]) <= half * LENGTH / EXTENT[0]
     if factor % 2:
         assert np.abs(found.x).min() < 1e-15
         assert np.abs(found.y).min() < 1e-15
 
 
-@pytest.mark.parametrize("rotation", [0.0, 0.3, -1.9])
-@pytest.mark.parametrize("pixel", [0.4e-3, 1.7e-3])
+@pytest.mark.parametrize("rotation,pixel", [(0.0, 0.4e-3), (0.3, 1.7e-3), (-1.9, 0.7e-3)])
 def test_a_camera_that_sees_all_conserves_intensity_and_place(rotation, pixel):
     side = round(80e-3 / pixel)
     camera = Pixelated((side, side + 3), pixel, offset=(1.1e-3, -0.6e-3), rotation=rotation)
@@ -103,6 +109,7 @@ def test_what_falls_beside_the_camera_is_lost():
 def test_derivatives_in_offset_and_rotation(turned):
     goal = jnp.asarray(np.random.default_rng(1).random((24, 24)))
 
+    @jax.jit
     def loss(u):
         camera = Pixelated((24, 24), 1.3e-3, offset=u[:2], rotation=u[2] if turned else 0.0)
         return jnp.sum(goal * camera.record(PATTERNS[0], EXTENT, LENGTH).values)
