@@ -142,7 +142,7 @@ def test_no_dose_is_refused(dose):
         lambda: counts_variance(jnp.ones(3), dose, 1.0),
         lambda: sample_counts(jax.random.key(0), jnp.ones(3), dose, 1.0, 0.0),
     ):
-        with pytest.raises(ValueError, match="dose .* above zero"):
+        with pytest.raises(ValueError, match=r"dose .* above zero"):
             make()
 
 
