@@ -4,15 +4,16 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
-Number = float | int | Float[Array | np.ndarray, ""]
+Number = float | int | Float[Array, ""]
 """A number that may be differentiated in: a Python number or an array without axes."""
 
 
 def known(*values: Any) -> bool:
     """Whether none of ``values`` is traced, so that they can be looked at."""
-    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(values))
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
 
 
 def require(holds: Any, message: str) -> None:

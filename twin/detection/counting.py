@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from twin.detection.checks import Number, known, require, require_finite, require_not_negative, require_positive
 
-Dose = Number | Float[Array | np.ndarray, "..."]
+Dose = Number | Float[Array, "..."]
 
 ROUNDING = 1e-6
 """Negative fractions down to here are rounding of a transform, and count as zero."""

@@ -120,7 +120,8 @@ def test_a_grid_too_coarse_is_refused_with_gpts_that_do():
     extent, length = (20.0, 24.0), 0.025
     with pytest.raises(ValueError, match="too coarse for the detector's outer angle") as refusal:
         check_angles(80e-3, (128, 128), extent, length)
-    need = tuple(int(part) for part in str(refusal.value).split("(ny, nx) = (")[1].split(")")[0].split(","))
+    rows, columns = str(refusal.value).split("(ny, nx) = (")[1].split(")")[0].split(",")
+    need = (int(rows), int(columns))
     check_angles(80e-3, need, extent, length)
     assert need == (smooth(need[0]), smooth(need[1]))
     # All beams of the detector are kept whole on that grid, and not on the refused one.
