@@ -58,7 +58,7 @@ def test_annular(waves, patterns):
 def test_annular_off_centre(waves, patterns):
     """abTEM moves its mask by whole pixels: an offset that is one."""
     offset = (3 * LENGTH / EXTENT[0], -2 * LENGTH / EXTENT[1])
-    expected = by_abtem(waves, abtem.AnnularDetector(8.0, 25.3, offset=tuple(1e3 * each for each in offset)))
+    expected = by_abtem(waves, abtem.AnnularDetector(8.0, 25.3, offset=(1e3 * offset[0], 1e3 * offset[1])))
     found = detect(patterns, Annular(8e-3, 25.3e-3, offset=offset).weights(KX, KY, LENGTH))
     np.testing.assert_allclose(found, expected / scale(waves), rtol=1e-9)
 

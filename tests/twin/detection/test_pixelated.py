@@ -62,7 +62,7 @@ def test_binning_conserves_intensity_and_place(factor):
         assert np.abs(found.y).min() < 1e-15
 
 
-@pytest.mark.parametrize("rotation,pixel", [(0.0, 0.4e-3), (0.3, 1.7e-3), (-1.9, 0.7e-3)])
+@pytest.mark.parametrize("rotation,pixel", [(0.0, 0.4e-3), (-1.9, 1.7e-3)])
 def test_a_camera_that_sees_all_conserves_intensity_and_place(rotation, pixel):
     side = round(80e-3 / pixel)
     camera = Pixelated((side, side + 3), pixel, offset=(1.1e-3, -0.6e-3), rotation=rotation)
