@@ -55,7 +55,7 @@ def sample_electrons(key: PRNGKeyArray | Array, fraction: Float[Array, "*n"], do
     """Electrons counted where ``dose`` electrons come and ``fraction`` of them arrives: Poisson numbers, shape and dtype of ``fraction``.
 
     ``key`` is explicit. ValueError for a dose that is not above zero or a fraction that is negative or not finite; where they are
-    traced, the same is raised when the values come.
+    traced, Equinox's runtime error says so when the values come.
     """
     check_dose(dose)
     check_fraction(fraction)

@@ -154,6 +154,15 @@ def test_fractions_that_cannot_be_are_refused():
     assert float(sample_electrons(jax.random.key(0), jnp.asarray([-1e-12]), 10.0)[0]) == 0.0
 
 
+def test_counting_within_jit_and_vmap_refuses_no_dose_when_it_comes():
+    draw = jax.jit(jax.vmap(lambda key, dose: sample_electrons(key, jnp.full(3, 0.5), dose)))
+    keys = jax.random.split(jax.random.key(0), 2)
+    drawn = np.asarray(draw(keys, jnp.asarray([1e3, 1e5])))
+    np.testing.assert_allclose(drawn, [[500.0] * 3, [5e4] * 3], rtol=0.2)
+    with pytest.raises(Exception, match="dose must be above zero"):
+        draw(keys, jnp.asarray([1e3, 0.0]))
+
+
 def test_impossible_maps_are_refused():
     with pytest.raises(ValueError, match="nowhere negative"):
         PolarMap(np.array([[1.0, 1.0], [1.0, -1.0]]))
