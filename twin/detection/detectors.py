@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 from twin.detection.checks import Number, known, require
 from twin.detection.counting import counts_variance, expected_counts, sample_counts
-from twin.detection.regions import Frequency, Offset, check_edge, plane, ring, segments
+from twin.detection.regions import Frequency, Offset, check_edge, check_segments, plane, ring, segments
 from twin.detection.response import Response, respond
 from twin.grid import CUTOFF, TAPER
 
@@ -63,6 +63,9 @@ class Segmented(eqx.Module):
     gap: Number = 0.0
     response: Response = (1.0,)
     offset: Offset = (0.0, 0.0)
+
+    def __check_init__(self) -> None:
+        check_segments(self.radii, self.sectors, self.edge, self.gap)
 
     def weights(self, kx: Frequency, ky: Frequency, wavelength: float) -> Array:
         """Response [rings, sectors, *shape] at spatial frequencies in 1/angstrom (broadcast together), float64."""

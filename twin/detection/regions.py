@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from twin.detection.checks import Number, known, require
+from twin.detection.checks import Number, known, require, require_finite
 
 Frequency = Shaped[Array | np.ndarray, "..."]
 Offset = tuple[Number, Number] | Float[Array | np.ndarray, " 2"]
@@ -24,6 +24,9 @@ def plane(
 
     Its centre lies at ``offset`` (x, y) radian, and its x axis is turned by ``rotation`` radian from +x towards +y.
     """
+    if known(offset, rotation):
+        place = np.asarray([float(offset[0]), float(offset[1]), float(rotation)])
+        require_finite(place, "offset and rotation", "give radian")
     x, y = jnp.broadcast_arrays(
         wavelength * jnp.asarray(kx, jnp.float64) - offset[0], wavelength * jnp.asarray(ky, jnp.float64) - offset[1]
     )
@@ -103,6 +106,24 @@ def segments(
     neighbours, in both directions; without one all segments add up to the `ring` from radii[0] to radii[-1]. Differentiable in radii,
     rotation, gap and offset for ``edge`` above zero.
     """
+    check_segments(radii, sectors, edge, gap)
+    count = len(radii) - 1
+    x, y = plane(kx, ky, wavelength, offset)
+    angle = radius(x, y)
+    spin = jnp.asarray(rotation, jnp.float64)
+    rings = []
+    for number in range(count):
+        low = radii[number] + (0.5 * gap if number > 0 else 0.0)
+        high = radii[number + 1] - (0.5 * gap if number < count - 1 else 0.0)
+        rings.append(_between(angle, low, high, edge))
+    around = _sectors(angle, azimuth(x, y), sectors, spin, edge, gap)
+    return jnp.stack(rings)[:, None] * around[None]
+
+
+def check_segments(
+    radii: tuple[Number, ...] | Float[Array | np.ndarray, " rings_and_1"], sectors: int, edge: float, gap: Number
+) -> None:
+    """ValueError unless a detector can be cut like that; traced radii and gaps are not looked at."""
     check_edge(edge)
     count = len(radii) - 1
     require(count >= 1 and sectors >= 1, f"{count} rings of {sectors} sectors; give at least two radii and one sector")
@@ -117,16 +138,6 @@ def segments(
         require(
             0.0 <= float(gap) < steps.min(), f"gap is {gap} rad; give 0 or more, and less than a ring's {steps.min()}"
         )
-    x, y = plane(kx, ky, wavelength, offset)
-    angle = radius(x, y)
-    spin = jnp.asarray(rotation, jnp.float64)
-    rings = []
-    for number in range(count):
-        low = radii[number] + (0.5 * gap if number > 0 else 0.0)
-        high = radii[number + 1] - (0.5 * gap if number < count - 1 else 0.0)
-        rings.append(_between(angle, low, high, edge))
-    around = _sectors(angle, azimuth(x, y), sectors, spin, edge, gap)
-    return jnp.stack(rings)[:, None] * around[None]
 
 
 def _sectors(angle: Array, direction: Array, sectors: int, rotation: Array, edge: float, gap: Number) -> Array:

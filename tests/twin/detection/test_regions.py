@@ -114,5 +114,7 @@ def test_impossible_segments_are_refused():
         segments(KX, KY, LENGTH, (0.0, 10e-3, 11e-3), 4, gap=2e-3)
     with pytest.raises(ValueError, match="sector"):
         segments(KX, KY, LENGTH, (0.0, 10e-3), 0)
+    with pytest.raises(ValueError, match="finite"):
+        ring(KX, KY, LENGTH, 0.0, 10e-3, offset=(float("nan"), 0.0))
     with pytest.raises(ValueError, match="edge"):
         ring(KX, KY, LENGTH, 0.0, 10e-3, -1e-3)
