@@ -1,84 +1,124 @@
-"""Detectors: which angles they see, how strongly, and the counts they give with black level, gain and counting noise."""
+"""STEM detectors: which angles they see and how strongly, as weights on the beams of a diffraction pattern.
+
+The signal is the sum of pattern times weights (`detect`): a fraction of the incident beam, which `counting` turns into counts.
+"""
 
 import math
-from dataclasses import dataclass
 
+import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
+
+from twin.detection.checks import Number, known, require
+from twin.detection.counting import counts_variance, expected_counts, sample_counts
+from twin.detection.regions import Frequency, Offset, check_edge, check_segments, plane, ring, segments
+from twin.detection.response import Response, respond
+from twin.grid import CUTOFF, TAPER
+
+__all__ = [
+    "Annular", "Segmented", "annular", "check_angles", "counts_variance", "detect", "expected_counts", "sample_counts",
+]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Annular:
+class Annular(eqx.Module):
     """An annular detector: ``inner`` and ``outer`` scattering angle in radian, ``edge`` width of a linear soft edge in radian.
 
-    ``response`` is its polynomial efficiency in (angle - middle) / half-width, constant term first; (1.0,) is uniform.
+    ``response`` is its polynomial efficiency in (angle - middle) / half-width, constant term first ((1.0,) is uniform), or a map. ``offset``
+    is where its centre lies (x, y) and ``rotation`` how far its map is turned, in radian. All but ``edge`` can be differentiated in.
     """
 
-    inner: float
-    outer: float
-    edge: float = 0.0
-    response: tuple[float, ...] = (1.0,)
+    inner: Number
+    outer: Number
+    edge: float = eqx.field(default=0.0, static=True)
+    response: Response = (1.0,)
+    offset: Offset = (0.0, 0.0)
+    rotation: Number = 0.0
 
-    def __post_init__(self) -> None:
-        if not (0.0 <= self.inner < self.outer and math.isfinite(self.outer) and self.edge >= 0.0):
-            raise ValueError(
-                f"an annular detector from {self.inner} to {self.outer} rad with an edge of {self.edge} rad is not possible; "
-                "give 0 <= inner < outer in radian"
+    def __check_init__(self) -> None:
+        check_edge(self.edge)
+        if known(self.inner, self.outer):
+            require(
+                0.0 <= self.inner < self.outer < math.inf,
+                f"an annular detector from {self.inner} to {self.outer} rad is not possible; give 0 <= inner < outer in radian",
             )
 
-    def weights(self, kx: np.ndarray, ky: np.ndarray, wavelength: float) -> np.ndarray:
-        """Response at spatial frequencies in 1/angstrom (broadcast together): see `annular`."""
-        weight = annular(kx, ky, wavelength, self.inner, self.outer, self.edge)
-        place = (2.0 * wavelength * np.hypot(kx, ky) - self.inner - self.outer) / (self.outer - self.inner)
-        return weight * np.polynomial.polynomial.polyval(np.clip(place, -1.0, 1.0), np.asarray(self.response))
+    def weights(self, kx: Frequency, ky: Frequency, wavelength: float) -> Array:
+        """Response at spatial frequencies in 1/angstrom (broadcast together), float64; differentiable if ``edge`` is above zero."""
+        x, y = plane(kx, ky, wavelength, self.offset, self.rotation)
+        weight = ring(kx, ky, wavelength, self.inner, self.outer, self.edge, self.offset)
+        return weight * respond(self.response, x, y, self.inner, self.outer)
+
+
+class Segmented(eqx.Module):
+    """A detector of rings between ``radii`` (rising, radian), each cut into ``sectors``; see `regions.segments`.
+
+    ``rotation``, ``gap`` and ``offset`` in radian; ``response`` as for `Annular`, over the whole face.
+    """
+
+    radii: tuple[Number, ...] | Float[Array, " rings_and_1"]
+    sectors: int = eqx.field(static=True)
+    rotation: Number = 0.0
+    edge: float = eqx.field(default=0.0, static=True)
+    gap: Number = 0.0
+    response: Response = (1.0,)
+    offset: Offset = (0.0, 0.0)
+
+    def __check_init__(self) -> None:
+        check_segments(self.radii, self.sectors, self.edge, self.gap)
+
+    def weights(self, kx: Frequency, ky: Frequency, wavelength: float) -> Array:
+        """Response [rings, sectors, *shape] at spatial frequencies in 1/angstrom (broadcast together), float64."""
+        weight = segments(kx, ky, wavelength, self.radii, self.sectors, self.rotation, self.edge, self.gap, self.offset)
+        x, y = plane(kx, ky, wavelength, self.offset, self.rotation)
+        return weight * respond(self.response, x, y, self.radii[0], self.radii[-1])[None, None]
 
 
 def annular(
     kx: np.ndarray, ky: np.ndarray, wavelength: float, inner: float, outer: float, edge: float = 0.0
 ) -> np.ndarray:
-    """Share of electrons seen at (kx, ky) in 1/angstrom by a ring from ``inner`` to ``outer`` radian, edges ``edge`` radian wide.
+    """`regions.ring` as a NumPy array, whatever is being traced: for weights that are built once."""
+    with jax.ensure_compile_time_eval():
+        return np.asarray(ring(kx, ky, wavelength, inner, outer, edge))
 
-    The angle is lambda |k|, the paraxial one in which the propagator and the aberrations are written.
+
+def detect(patterns: Float[Array, "*batch y x"], weights: Float[Array, "*detectors y x"]) -> Array:
+    """Signals [*batch, *detectors] of diffraction ``patterns`` (share of the beam in every beam) in the precision of the patterns."""
+    lead = weights.shape[:-2]
+    flat = weights.reshape(math.prod(lead), -1).astype(patterns.dtype)
+    signals = patterns.reshape(*patterns.shape[:-2], -1) @ flat.T
+    return signals.reshape(*patterns.shape[:-2], *lead)
+
+
+def check_angles(
+    outer: float, gpts: tuple[int, int], extent: tuple[float, float], wavelength: float, offset: Offset = (0.0, 0.0)
+) -> None:
+    """ValueError, saying which gpts would do, if a grid (ny, nx) over ``extent`` (x, y) angstrom does not carry angles up to ``outer`` radian.
+
+    What counts is the band that multislice keeps whole, CUTOFF - TAPER of Nyquist: beyond it a detector would see too little. An
+    ``offset`` (x, y) radian of the detector's centre adds to its outer angle.
     """
-    angle = wavelength * np.hypot(kx, ky)
-    if edge <= 0.0:
-        return ((angle >= inner) & (angle < outer)).astype(np.float64)
-    rise = 1.0 if inner <= 0.0 else np.clip((angle - inner) / edge + 0.5, 0.0, 1.0)
-    return rise * np.clip((outer - angle) / edge + 0.5, 0.0, 1.0)
+    reach = outer + math.hypot(float(offset[0]), float(offset[1]))
+    require(0.0 < reach < math.inf, f"an outer angle of {reach} rad is not possible; give it in radian, above zero")
+    kept = (CUTOFF - TAPER) * 0.5 * wavelength
+    if reach <= kept * min(gpts[1] / extent[0], gpts[0] / extent[1]):
+        return
+    need_y, need_x = (smooth(math.ceil(side * reach / kept - 1e-9)) for side in (extent[1], extent[0]))
+    raise ValueError(
+        f"a grid too coarse for the detector's outer angle: {gpts[1]} x {gpts[0]} points (x, y) over {extent[0]:.2f} x {extent[1]:.2f} angstrom carry "
+        f"{1e3 * kept * min(gpts[1] / extent[0], gpts[0] / extent[1]):.1f} mrad, the detector reaches {1e3 * reach:.1f} mrad; "
+        f"use gpts (ny, nx) = ({need_y}, {need_x}) or more, or smaller angles"
+    )
 
 
-def expected_counts(
-    fraction: Float[Array, "*n"],
-    dose_per_pixel: float | Float[Array, ""],
-    gain: float | Float[Array, ""],
-    black: float | Float[Array, ""],
-) -> Float[Array, "*n"]:
-    """Mean counts: ``gain`` (counts per electron) * ``dose_per_pixel`` (electrons) * ``fraction`` of the beam + ``black`` (counts)."""
-    return gain * dose_per_pixel * fraction + black
-
-
-def counts_variance(
-    fraction: Float[Array, "*n"],
-    dose_per_pixel: float | Float[Array, ""],
-    gain: float | Float[Array, ""],
-    readout: float | Float[Array, ""] = 0.0,
-    excess: float = 1.0,
-) -> Float[Array, "*n"]:
-    """Variance in counts^2: counting (times ``excess``, 1 for an ideal detector) and ``readout`` noise (counts rms)."""
-    return excess * gain**2 * dose_per_pixel * jnp.maximum(fraction, 0.0) + readout**2
-
-
-def sample_counts(
-    key: PRNGKeyArray | Array,
-    fraction: Float[Array, "*n"],
-    dose_per_pixel: float | Float[Array, ""],
-    gain: float | Float[Array, ""],
-    black: float | Float[Array, ""],
-    readout: float | Float[Array, ""] = 0.0,
-) -> Float[Array, "*n"]:
-    """One noisy recording in counts: Poisson electrons through ``gain``, plus ``black`` and Gaussian ``readout`` noise. ``key`` is explicit."""
-    shots, hum = jax.random.split(key)
-    electrons = jax.random.poisson(shots, dose_per_pixel * jnp.maximum(fraction, 0.0)).astype(fraction.dtype)
-    return gain * electrons + black + readout * jax.random.normal(hum, fraction.shape, fraction.dtype)
+def smooth(least: int) -> int:
+    """The smallest number of points from ``least`` on with no prime factor above 7, for which transforms are fast."""
+    number = max(int(least), 1)
+    while True:
+        rest = number
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return number
+        number += 1
