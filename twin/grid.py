@@ -1,5 +1,8 @@
 """Grids: points (ny, nx) over a periodic extent (x, y) in angstrom, their frequencies, and the band that multislice keeps of them."""
 
+from typing import Any
+
+import jax.numpy as jnp
 import numpy as np
 
 CUTOFF = 2.0 / 3.0
@@ -21,9 +24,42 @@ def frequencies(gpts: tuple[int, int], extent: tuple[float, float]) -> tuple[np.
     return np.fft.fftfreq(gpts[1], extent[0] / gpts[1]), np.fft.fftfreq(gpts[0], extent[1] / gpts[0])
 
 
-def band_limit(gpts: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
-    """Antialiasing aperture [ny, nx] in FFT order: 1 inside, a cosine edge TAPER wide, 0 beyond CUTOFF of the Nyquist frequency."""
+def nyquist(gpts: tuple[int, int], extent: tuple[float, float]) -> float:
+    """Largest frequency in 1/angstrom that the grid carries in every direction."""
+    return 0.5 * min(gpts[1] / extent[0], gpts[0] / extent[1])
+
+
+def window(k: Any, cutoff: float) -> Any:
+    """What multislice keeps of the frequency ``k`` (1/angstrom; array of NumPy or JAX): 1 inside, a cosine edge below ``cutoff``, 0 beyond."""
+    library = np if isinstance(k, np.ndarray) else jnp
+    inside = (cutoff - k) / (TAPER / CUTOFF * cutoff)
+    return 0.5 - 0.5 * library.cos(np.pi * library.clip(inside, 0.0, 1.0))
+
+
+def band_limit(gpts: tuple[int, int], extent: tuple[float, float], cutoff: float | None = None) -> np.ndarray:
+    """Antialiasing aperture [ny, nx] in FFT order up to ``cutoff`` in 1/angstrom (default: CUTOFF of the Nyquist frequency).
+
+    A lower cutoff makes one grid keep the band of another, so that their waves can be compared. ValueError for a higher one.
+    """
     kx, ky = frequencies(gpts, extent)
-    nyquist = 0.5 * min(gpts[1] / extent[0], gpts[0] / extent[1])
-    inside = (CUTOFF * nyquist - np.hypot(kx[None, :], ky[:, None])) / (TAPER * nyquist)
-    return 0.5 - 0.5 * np.cos(np.pi * np.clip(inside, 0.0, 1.0))
+    highest = CUTOFF * nyquist(gpts, extent)
+    if cutoff is not None and not 0.0 < cutoff <= highest * (1.0 + 1e-9):
+        raise ValueError(
+            f"a band of {cutoff} 1/angstrom does not lie within the {highest:.3f} that the grid keeps; give less, or use more gpts"
+        )
+    return window(np.hypot(kx[None, :], ky[:, None]), cutoff or highest)
+
+
+def smooth(least: int) -> int:
+    """The smallest number of at least ``least`` with no prime factor above 7: grids of such sizes are transformed quickly."""
+    if least < 1:
+        raise ValueError(f"a grid needs at least one point, not {least}")
+    number = least
+    while True:
+        rest = number
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return number
+        number += 1

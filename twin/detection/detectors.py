@@ -14,7 +14,7 @@ from twin.detection.checks import Number, known, require
 from twin.detection.counting import counts_variance, expected_counts, sample_counts
 from twin.detection.regions import Frequency, Offset, check_edge, check_segments, plane, ring, segments
 from twin.detection.response import Response, respond
-from twin.grid import CUTOFF, TAPER
+from twin.grid import CUTOFF, TAPER, smooth
 
 __all__ = [
     "Annular", "Segmented", "annular", "check_angles", "counts_variance", "detect", "expected_counts", "sample_counts",
@@ -109,16 +109,3 @@ def check_angles(
         f"{1e3 * kept * min(gpts[1] / extent[0], gpts[0] / extent[1]):.1f} mrad, the detector reaches {1e3 * reach:.1f} mrad; "
         f"use gpts (ny, nx) = ({need_y}, {need_x}) or more, or smaller angles"
     )
-
-
-def smooth(least: int) -> int:
-    """The smallest number of points from ``least`` on with no prime factor above 7, for which transforms are fast."""
-    number = max(int(least), 1)
-    while True:
-        rest = number
-        for prime in (2, 3, 5, 7):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return number
-        number += 1

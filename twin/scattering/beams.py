@@ -62,7 +62,9 @@ def _advance(waves: Array, transmissions: Array, kernel: Array) -> Array:
 def _amplitudes(waves: Array, pixels: Array) -> Array:
     """Amplitudes [n, pixels] of the beams at flat indices ``pixels``."""
     size = waves.shape[-2] * waves.shape[-1]
-    found = jax.lax.map(lambda wave: jnp.fft.fft2(wave).ravel()[pixels], waves, batch_size=together(waves.shape[-2:]))
+    found = jax.lax.map(
+        lambda wave: jnp.fft.fft2(wave).ravel()[pixels], waves, batch_size=together((waves.shape[-2], waves.shape[-1]))
+    )
     return found / jnp.asarray(size, waves.real.dtype)
 
 

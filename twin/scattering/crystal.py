@@ -7,17 +7,15 @@ holds all the q, with 1 / (number of cells) of its points for every wave.
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array
 
-from twin.grid import CUTOFF, TAPER, band_limit, frequencies
-from twin.optics.electrons import wavelength
+from twin.grid import band_limit, frequencies
 from twin.sample.specimen import Slices
 from twin.scattering.beams import beams, gram, plane_waves
 from twin.scattering.grams import Grams
-from twin.scattering.multislice import multislice, transmission
+from twin.scattering.multislice import multislice, propagator, transmission
 from twin.scattering.pieces import compiled, in_pieces
 
 
@@ -34,27 +32,6 @@ def zones(indices: np.ndarray, repeats: tuple[int, int]) -> tuple[np.ndarray, np
     return members, unique
 
 
-def shifted_propagator(
-    gpts: tuple[int, int],
-    extent: tuple[float, float],
-    energy: float,
-    spacing: float | Float[Array, ""],
-    q: Float[Array | np.ndarray, " 2"],
-    tilt: Float[Array | np.ndarray, " 2"] | tuple[float, float] = (0.0, 0.0),
-) -> Complex[Array, "y x"]:
-    """`multislice.propagator` at q + g instead of g, with the band limit at |q + g|; ``q`` in 1/angstrom. complex64."""
-    kx, ky = frequencies(gpts, extent)
-    along_x, along_y = jnp.asarray(kx)[None, :] + q[0], jnp.asarray(ky)[:, None] + q[1]
-    square = along_x**2 + along_y**2
-    slope = jnp.tan(jnp.asarray(tilt, jnp.float64))
-    lean = slope[0] * along_x + slope[1] * along_y
-    angle = jnp.asarray(spacing, jnp.float64) * jnp.pi * (2.0 * lean - wavelength(energy) * square)
-    nyquist = 0.5 * min(gpts[1] / extent[0], gpts[0] / extent[1])
-    inside = (CUTOFF * nyquist - jnp.sqrt(square)) / (TAPER * nyquist)
-    limit = 0.5 - 0.5 * jnp.cos(jnp.pi * jnp.clip(inside, 0.0, 1.0))
-    return (jax.lax.complex(jnp.cos(angle), jnp.sin(angle)) * limit).astype(jnp.complex64)
-
-
 def crystal_grams(
     cell: Slices,
     cells: int,
@@ -64,18 +41,20 @@ def crystal_grams(
     response: Callable[[np.ndarray, np.ndarray], np.ndarray],
     tilt: tuple[float, float] = (0.0, 0.0),
     soft: bool = True,
+    cutoff: float | None = None,
     workers: int | None = None,
 ) -> Grams:
     """Gram matrices of a perfect crystal, ``cells`` unit cells deep, from the slices of one ``cell``.
 
     ``repeats`` (x, y) cells make the periodic extent in which a probe lives and so say which incident beams there are; ``response(kx, ky)`` is the
-    detector's weight at frequencies in 1/angstrom, broadcast together. ``semiangle`` and specimen ``tilt`` (x, y) in radian.
+    detector's weight at frequencies in 1/angstrom, broadcast together. ``semiangle`` and specimen ``tilt`` (x, y) in radian. ``cutoff`` of the
+    band as in `grid.band_limit`: a supercell's, to have its waves.
     """
     gpts = (cell.array.shape[-2], cell.array.shape[-1])
     extent = (cell.extent[0] * repeats[0], cell.extent[1] * repeats[1])
     bundle = beams(extent, energy, semiangle, soft)
     members, reduced = zones(bundle.indices, repeats)
-    functions = jnp.tile(transmission(cell.array, energy, band_limit(gpts, cell.extent)), (cells, 1, 1))
+    functions = jnp.tile(transmission(cell.array, energy, band_limit(gpts, cell.extent, cutoff)), (cells, 1, 1))
     kx, ky = frequencies(gpts, cell.extent)
     q = reduced / np.asarray(extent)[None, :]
     weights = np.stack([response(kx[None, :] + one[0], ky[:, None] + one[1]) for one in q])
@@ -84,7 +63,7 @@ def crystal_grams(
     inner = np.where(members[..., None] >= 0, (bundle.indices[members] - reduced[:, None, :]) // np.asarray(repeats), 0)
 
     def block(lattice: Array, offset: Array, weight: Array) -> Array:
-        kernel = shifted_propagator(gpts, cell.extent, energy, cell.spacing, offset, tilt)
+        kernel = propagator(gpts, cell.extent, energy, cell.spacing, tilt, cutoff=cutoff, q=offset)
         waves = multislice(plane_waves(lattice, gpts), functions, kernel)
         amplitudes = jnp.fft.fft2(waves).reshape(waves.shape[0], -1)[:, kept] / (gpts[0] * gpts[1])
         return gram(amplitudes.astype(jnp.complex64), weight)

@@ -71,7 +71,7 @@ def image_spectrum(
     k = grams.k
     length = wavelength(grams.energy)
     chi = phase(coefficients, k[:, 0], k[:, 1], length)
-    real = grams.matrices.real.dtype
+    real = jnp.asarray(grams.matrices).real.dtype
     amplitude = jnp.asarray(grams.amplitude)
     wave = jax.lax.complex((amplitude * jnp.cos(chi)).astype(real), (-amplitude * jnp.sin(chi)).astype(real))
     member = np.maximum(grams.members, 0)

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.custom_derivatives import SymbolicZero
-from jaxtyping import Array, Complex, Float
+from jaxtyping import Array, Complex, Float, Inexact
 
-from twin.grid import band_limit, frequencies
+from twin.grid import CUTOFF, frequencies, nyquist, window
 from twin.optics.electrons import interaction_constant, wavelength
 
 CACHE_BYTES = 1_600_000
@@ -42,26 +42,42 @@ def propagator(
     spacing: float | Float[Array, ""],
     tilt: tuple[float, float] | Float[Array | np.ndarray, " 2"] = (0.0, 0.0),
     dtype: Any = jnp.complex64,
+    cutoff: float | None = None,
+    q: tuple[float, float] | Float[Array | np.ndarray, " 2"] = (0.0, 0.0),
 ) -> Complex[Array, "y x"]:
-    """Fresnel propagator over ``spacing`` angstrom, band limited, for specimen ``tilt`` (x, y) in radian. Phases are float64."""
-    kx, ky = frequencies(gpts, extent)
-    k_squared = jnp.asarray(kx[None, :] ** 2 + ky[:, None] ** 2)
+    """Fresnel propagator over ``spacing`` angstrom, band limited, for specimen ``tilt`` (x, y) in radian. Phases are float64.
+
+    ``cutoff`` of the band as in `band_limit`. ``q`` (x, y) in 1/angstrom is for waves exp(2 pi i q.x) times what is on the grid: all is
+    taken at q + k.
+    """
+    along_x, along_y = frequencies(gpts, extent)
+    kx, ky = jnp.asarray(along_x)[None, :] + q[0], jnp.asarray(along_y)[:, None] + q[1]
+    square = kx**2 + ky**2
     slope = jnp.tan(jnp.asarray(tilt, jnp.float64))
-    lean = slope[0] * jnp.asarray(kx)[None, :] + slope[1] * jnp.asarray(ky)[:, None]
-    angle = jnp.asarray(spacing, jnp.float64) * jnp.pi * (2.0 * lean - wavelength(energy) * k_squared)
-    return (jax.lax.complex(jnp.cos(angle), jnp.sin(angle)) * band_limit(gpts, extent)).astype(dtype)
+    angle = (
+        jnp.asarray(spacing, jnp.float64)
+        * jnp.pi
+        * (2.0 * (slope[0] * kx + slope[1] * ky) - wavelength(energy) * square)
+    )
+    band = cutoff or CUTOFF * nyquist(gpts, extent)
+    return (jax.lax.complex(jnp.cos(angle), jnp.sin(angle)) * window(jnp.sqrt(square), band)).astype(dtype)
 
 
 def transmission(
-    slices: Float[Array, "slices y x"], energy: float, limit: Float[np.ndarray, "y x"] | None = None
+    slices: Inexact[Array, "slices y x"], energy: float, limit: Float[np.ndarray, "y x"] | None = None
 ) -> Complex[Array, "slices y x"]:
-    """exp(+i sigma V) of projected potentials in V angstrom, band limited by ``limit`` (as `band_limit` gives it) if given."""
-    angle = slices * jnp.asarray(interaction_constant(energy), slices.dtype)
+    """exp(+i sigma V) of projected potentials in V angstrom, band limited by ``limit`` (as `band_limit` gives it) if given.
+
+    An absorptive potential is complex: what its imaginary part takes from the wave is not followed further.
+    """
+    angle = slices.real * jnp.asarray(interaction_constant(energy), slices.real.dtype)
     function = jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
+    if jnp.iscomplexobj(slices):
+        function = function * jnp.exp(-slices.imag * jnp.asarray(interaction_constant(energy), slices.real.dtype))
     if limit is None:
         return function
-    window = jnp.asarray(limit, slices.dtype)
-    return jax.lax.map(lambda one: jnp.fft.ifft2(jnp.fft.fft2(one) * window), function)
+    band = jnp.asarray(limit, slices.real.dtype)
+    return jax.lax.map(lambda one: jnp.fft.ifft2(jnp.fft.fft2(one) * band), function)
 
 
 def _step(psi: Array, slice_: Array, kernel: Array) -> tuple[Array, Array]:
@@ -80,7 +96,7 @@ def _multislice(waves: Array, transmissions: Array, kernel: Array, size: int) ->
     return jax.lax.map(lambda wave: _through(wave, transmissions, kernel), waves, batch_size=size)
 
 
-def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[Array, Any]:
+def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[Any, Any]:
     """Of the forward pass only what went in is kept; None stands for what no derivative is wanted in."""
     found = _multislice(waves.value, transmissions.value, kernel.value, size)
     wanted = tuple(() if one.perturbed else None for one in (transmissions, kernel))
@@ -173,7 +189,7 @@ def multislice(
             passing = jax.checkpoint(functools.partial(_through, transmissions=part, kernel=propagator))
             flat = jax.lax.map(passing, flat, batch_size=count)
         else:
-            flat = _multislice(flat, part, propagator, count)
+            flat = jnp.asarray(_multislice(flat, part, propagator, count))
         found.append(flat.reshape(shape))
         start = stop
     return found[0] if exits is None else jnp.stack(found)

@@ -62,7 +62,7 @@ def scattering_matrix(
     interpolation, or the matrix does not fit.
     """
     ny, nx = transmissions.shape[-2:]
-    factors = (interpolation, interpolation) if isinstance(interpolation, int) else tuple(interpolation)
+    factors = (interpolation, interpolation) if isinstance(interpolation, int) else interpolation
     if min(factors) < 1 or nx % factors[0] or ny % factors[1]:
         raise ValueError(
             f"an interpolation of {factors} does not divide the grid of {nx} x {ny} points; choose gpts that are multiples of it"

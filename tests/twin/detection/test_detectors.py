@@ -15,10 +15,9 @@ from twin.detection.detectors import (
     detect,
     expected_counts,
     sample_counts,
-    smooth,
 )
 from twin.detection.response import CartesianMap, PolarMap
-from twin.grid import CUTOFF, TAPER, band_limit, frequencies
+from twin.grid import CUTOFF, TAPER, band_limit, frequencies, smooth
 
 
 def test_ring_of_true_angles():

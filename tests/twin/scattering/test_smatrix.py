@@ -26,6 +26,11 @@ def setting():
     return functions, propagator(SHAPE, slices.extent, ENERGY, slices.spacing, (5e-3, 2e-3)), slices.extent
 
 
+def built(setting, interpolation=1, **options):
+    functions, kernel, extent = setting
+    return scattering_matrix(functions, kernel, extent, ENERGY, SEMIANGLE, interpolation, **options)
+
+
 @pytest.fixture(scope="module")
 def exact(setting):
     functions, kernel, extent = setting
@@ -35,7 +40,7 @@ def exact(setting):
 
 @pytest.fixture(scope="module")
 def matrix(setting):
-    return scattering_matrix(*setting, ENERGY, SEMIANGLE)
+    return built(setting)
 
 
 def test_without_interpolation_it_is_multislice(matrix, exact):
@@ -44,7 +49,7 @@ def test_without_interpolation_it_is_multislice(matrix, exact):
 
 
 def test_with_interpolation_the_exit_wave_is_near_in_its_window(setting, exact):
-    interpolated = scattering_matrix(*setting, ENERGY, SEMIANGLE, 2)
+    interpolated = built(setting, 2)
     assert len(interpolated.indices) < 0.3 * len(beams(setting[2], ENERGY, SEMIANGLE).indices)
     found = np.asarray(intensities(exit_waves(interpolated, ABERRATIONS, SPOTS)))
     assert found.shape == (3, 48, 48)
@@ -65,17 +70,17 @@ def test_with_interpolation_the_exit_wave_is_near_in_its_window(setting, exact):
 
 @pytest.mark.parametrize("interpolation", [1, 2])
 def test_whatever_the_memory_and_the_workers_the_result_is_the_same(setting, interpolation, matrix):
-    expected = matrix if interpolation == 1 else scattering_matrix(*setting, ENERGY, SEMIANGLE, interpolation)
+    expected = matrix if interpolation == 1 else built(setting, interpolation)
     least = expected.waves.nbytes + 2 * 4 * SHAPE[0] * SHAPE[1] * 8
-    found = scattering_matrix(*setting, ENERGY, SEMIANGLE, interpolation, memory=least, workers=2)
+    found = built(setting, interpolation, memory=least, workers=2)
     np.testing.assert_allclose(found.waves, expected.waves, atol=1e-6 * np.abs(expected.waves).max())
     with pytest.raises(ValueError, match="memory bound"):
-        scattering_matrix(*setting, ENERGY, SEMIANGLE, interpolation, memory=least - 1, workers=2)
+        built(setting, interpolation, memory=least - 1, workers=2)
 
 
 def test_a_grid_that_is_no_multiple_is_refused(setting):
     with pytest.raises(ValueError, match="does not divide the grid"):
-        scattering_matrix(*setting, ENERGY, SEMIANGLE, 5)
+        built(setting, 5)
 
 
 def test_derivatives_against_differences(matrix):

@@ -1,0 +1,173 @@
+"""Signals, probe by probe and wave by wave: exit waves, HRTEM images, diffraction patterns and all that is made of them.
+
+Everything here is exact multislice, averaged over frozen phonon configurations. A specimen is given as ``stacks``: one function for each
+configuration that makes its slices, so that they need not all be in memory. What is quicker than one wave for each probe is in `stem`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from twin.grid import band_limit
+from twin.optics.illumination import Illumination
+from twin.optics.probe import aperture, check_sampling, plane_wave, probe
+from twin.optics.transfer import Imaging, focal_series
+from twin.sample.specimen import Slices
+from twin.scattering.multislice import intensities, multislice, propagator, transmission
+from twin.scattering.pieces import compiled, cut, fitting, in_pieces
+
+Stacks = Sequence[Callable[[], Slices]]
+Progress = Callable[[str, float], None]
+
+
+class Prepared(eqx.Module):
+    """Slices as waves meet them: ``transmissions`` [slices, y, x], ``kernel`` [y, x] between them, and the ``extent`` (x, y) in angstrom."""
+
+    transmissions: Complex[Array, "slices y x"]
+    kernel: Complex[Array, "y x"]
+    extent: tuple[float, float] = eqx.field(static=True)
+
+    @property
+    def gpts(self) -> tuple[int, int]:
+        """Points (ny, nx)."""
+        return self.kernel.shape[0], self.kernel.shape[1]
+
+
+def prepared(
+    slices: Slices,
+    energy: float,
+    tilt: tuple[float, float] | Float[Array, " 2"] = (0.0, 0.0),
+    dtype: Any = jnp.complex64,
+) -> Prepared:
+    """Transmission functions and propagator for electrons of ``energy`` eV and specimen ``tilt`` (x, y) in radian."""
+    gpts = (slices.array.shape[-2], slices.array.shape[-1])
+    limit = band_limit(gpts, slices.extent)
+    functions = transmission(slices.array, energy, limit).astype(dtype)
+    return Prepared(functions, propagator(gpts, slices.extent, energy, slices.spacing, tilt, dtype), slices.extent)
+
+
+@jax.jit
+def _through(wave: Array, functions: Array, kernel: Array) -> Array:
+    return multislice(wave, functions, kernel)
+
+
+def exit_waves(
+    stacks: Stacks,
+    energy: float,
+    tilt: tuple[float, float] = (0.0, 0.0),
+    exits: tuple[int, ...] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Complex[np.ndarray, "depths y x"]]:
+    """For each configuration the plane wave behind the first ``exits`` slices (default: behind all), 1 in vacuum.
+
+    ``tilt`` of the specimen (x, y) in radian; the wave is given in the frame of the incident beam.
+    """
+    for number, make in enumerate(stacks):
+        if progress is not None:
+            progress(f"plane wave, configuration {number + 1} of {len(stacks)}", number / len(stacks))
+        ready = prepared(make(), energy, tilt)
+        total = ready.transmissions.shape[0]
+        stops = exits or (total,)
+        wave, start, found = plane_wave(ready.gpts, ready.extent, energy), 0, []
+        for stop in stops:
+            if not start < stop <= total:
+                raise ValueError(f"exits {stops} must rise within 1 and the {total} slices there are")
+            wave = _through(wave, ready.transmissions[start:stop], ready.kernel)
+            found.append(np.asarray(wave))
+            start = stop
+        yield np.stack(found)
+
+
+def hrtem(
+    stacks: Stacks,
+    imaging: Imaging,
+    c10: Float[np.ndarray, " n"],
+    tilt: tuple[float, float] = (0.0, 0.0),
+    progress: Progress | None = None,
+) -> Float[np.ndarray, "n y x"]:
+    """Images at ``c10`` (angstrom, added to the lens's own, at the exit face), averaged over configurations; 1 in vacuum."""
+    total, extent = 0.0, (0.0, 0.0)
+    for make, waves in zip(stacks, exit_waves(stacks, imaging.energy, tilt, None, progress), strict=True):
+        extent = make().extent if extent == (0.0, 0.0) else extent
+        total = total + np.asarray(focal_series(jnp.asarray(waves[-1]), extent, imaging, jnp.asarray(c10)))
+    return np.asarray(total) / len(stacks)
+
+
+def patterns(
+    positions: Float[Array | np.ndarray, "p 2"],
+    illumination: Illumination,
+    amplitude: Float[Array | np.ndarray, "y x"],
+    ready: Prepared,
+) -> Float[Array, "p y x"]:
+    """Diffraction patterns in FFT order, shares of the incident beam, of probes at ``positions`` (x, y) in angstrom. Pure and differentiable.
+
+    Coherent: source, vibration and focal spread are for who averages. ``amplitude`` as `aperture` gives it.
+    """
+    waves = probe(
+        illumination.coefficients, positions, amplitude, ready.extent, illumination.energy, ready.kernel.dtype
+    )
+    return intensities(multislice(waves, ready.transmissions, ready.kernel))
+
+
+def scanned(
+    stacks: Stacks,
+    illumination: Illumination,
+    positions: Float[np.ndarray, "p 2"],
+    reduce: Callable[[Array], Array] = lambda found: found,
+    tilt: tuple[float, float] = (0.0, 0.0),
+    focal_nodes: int = 7,
+    size: int | None = None,
+    memory: int | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    start: int = 0,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``
+    ([n, y, x] to [n, ...], linear), in pieces of ``size`` positions: where they belong, and what they are.
+
+    ``memory`` bounds the bytes taken (default `pieces.MEMORY`); configurations are kept while they fit and made again for every piece
+    otherwise. ``start`` leaves out positions that are done. ValueError if the grid cannot hold the probe.
+    """
+    first = stacks[0]()
+    gpts = (first.array.shape[-2], first.array.shape[-1])
+    check_sampling(
+        np.asarray(illumination.coefficients), gpts, first.extent, illumination.energy, illumination.semiangle
+    )
+    amplitude = aperture(gpts, first.extent, illumination.energy, illumination.semiangle, illumination.soft)
+    one = first.array.size * 8 + 8 * gpts[0] * gpts[1]
+    wave = 6 * 8 * gpts[0] * gpts[1]
+    bound = fitting(1, memory, 0, 1)
+    keep = [first_ for first_ in range(len(stacks)) if (first_ + 1) * one <= bound // 2]
+    kept: dict[int, Prepared] = {}
+    fixed = max(len(keep), 1) * one
+    count = size or min(fitting(wave, memory, fixed, workers), 64)
+    foci = illumination.foci(focal_nodes)
+    run = compiled(lambda spots, beam, ready: reduce(patterns(spots, beam, amplitude, ready)))
+
+    def configuration(number: int) -> Prepared:
+        if number in kept:
+            return kept[number]
+        ready = prepared(first if number == 0 else stacks[number](), illumination.energy, tilt)
+        if number in keep:
+            kept[number] = ready
+        return ready
+
+    total = len(positions)
+    parts = [slice(start + one.start, start + one.stop) for one in cut(total - start, count)] if start < total else []
+    groups = [parts[i : i + 4] for i in range(0, len(parts), 4)]
+    for group in groups:
+        sums: list[Any] = [0.0] * len(group)
+        for number in range(len(stacks)):
+            ready = configuration(number)
+            work = ((jnp.asarray(positions[part]), beam, ready) for part in group for beam, _ in foci)
+            for place, found in enumerate(in_pieces(run, work, workers)):
+                sums[place // len(foci)] = sums[place // len(foci)] + foci[place % len(foci)][1] * np.asarray(found)
+        for part, found in zip(group, sums, strict=True):
+            if progress is not None:
+                progress(f"{part.stop} of {total} probes", part.stop / total)
+            yield part, found / len(stacks)
