@@ -8,7 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from twin.grid import grid
+from twin.grid import frequencies, grid
 from twin.optics.electrons import wavelength
 from twin.sample import checks, slicing
 from twin.sample.absorption import absorption
@@ -152,13 +152,16 @@ class Specimen(eqx.Module):
         periodic: bool = True,
         thermal: str = "none",
         energy: float | None = None,
+        highest: tuple[float, float] | None = None,
     ) -> Plan:
         """What `twin.sample.potentials.potential` needs to make slices as a differentiable function of positions, occupancy and u2.
 
         ``slices`` of them on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
         atom whole into one slice, "finite" integrates over each slice; ``periodic`` says whether the cell repeats along z (if not, what
         an atom has beyond the faces stays in the outer slices). ``thermal`` "debye-waller" damps factors by u2, "absorptive" adds the
-        imaginary potential of diffuse scattering for electrons of ``energy`` eV, whole in each atom's slice. ValueError for what cannot be.
+        imaginary potential of diffuse scattering for electrons of ``energy`` eV, whole in each atom's slice. ``highest`` frequencies (x, y) in
+        1/angstrom: what the potential has beyond them is left out, as on a grid that ends there (infinite projection only). ValueError for
+        what cannot be.
         """
         shape = grid(gpts)
         if slices < 1:
@@ -182,6 +185,12 @@ class Specimen(eqx.Module):
         place = slicing.slice_of(moved[:, 2], self.cell[2], slices, periodic)
         members = slicing.members(place, kind, slices, count)
         table = factors(self.elements, shape, self.extent, parametrization).astype(dtype)
+        if highest is not None:
+            if projection != "infinite" or thermal == "absorptive":
+                raise ValueError("highest is for infinite projection without absorption; leave it out, or change them")
+            kx, ky = frequencies(shape, self.extent)
+            inside = [np.abs(k) <= most * (1.0 + 1e-9) for k, most in zip((kx, ky), highest, strict=True)]
+            table = table * (inside[0][None, :] & inside[1][:, None])[None]
         plan = Plan(members, table, self.extent, self.cell[2] / slices, thermal != "none")
         if projection == "finite":
             made = tails(self.elements, shape, self.extent, parametrization)
@@ -209,6 +218,7 @@ class Specimen(eqx.Module):
         periodic: bool = True,
         thermal: str = "none",
         energy: float | None = None,
+        highest: tuple[float, float] | None = None,
     ) -> Slices:
         """Potential slices on a grid ``gpts`` (ny, nx), ``slices`` of them, with optional ``displacements`` [n, 3] in angstrom; see `plan`."""
         plan = self.plan(
@@ -221,6 +231,7 @@ class Specimen(eqx.Module):
             periodic=periodic,
             thermal=thermal,
             energy=energy,
+            highest=highest,
         )
         moved = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
         array = potential(plan, moved, self.occupancy, self.u2)

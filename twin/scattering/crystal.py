@@ -42,19 +42,20 @@ def crystal_grams(
     tilt: tuple[float, float] = (0.0, 0.0),
     soft: bool = True,
     cutoff: float | None = None,
+    finer: int = 2,
     workers: int | None = None,
 ) -> Grams:
     """Gram matrices of a perfect crystal, ``cells`` unit cells deep, from the slices of one ``cell``.
 
     ``repeats`` (x, y) cells make the periodic extent in which a probe lives and so say which incident beams there are; ``response(kx, ky)`` is the
     detector's weight at frequencies in 1/angstrom, broadcast together. ``semiangle`` and specimen ``tilt`` (x, y) in radian. ``cutoff`` of the
-    band as in `grid.band_limit`: a supercell's, to have its waves.
+    band as in `grid.band_limit`: a supercell's, to have its waves; ``finer`` as in `transmission`.
     """
     gpts = (cell.array.shape[-2], cell.array.shape[-1])
     extent = (cell.extent[0] * repeats[0], cell.extent[1] * repeats[1])
     bundle = beams(extent, energy, semiangle, soft)
     members, reduced = zones(bundle.indices, repeats)
-    functions = jnp.tile(transmission(cell.array, energy, band_limit(gpts, cell.extent, cutoff)), (cells, 1, 1))
+    functions = jnp.tile(transmission(cell.array, energy, band_limit(gpts, cell.extent, cutoff), finer), (cells, 1, 1))
     kx, ky = frequencies(gpts, cell.extent)
     q = reduced / np.asarray(extent)[None, :]
     weights = np.stack([response(kx[None, :] + one[0], ky[:, None] + one[1]) for one in q])

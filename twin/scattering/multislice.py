@@ -64,20 +64,54 @@ def propagator(
 
 
 def transmission(
-    slices: Inexact[Array, "slices y x"], energy: float, limit: Float[np.ndarray, "y x"] | None = None
+    slices: Inexact[Array, "slices y x"],
+    energy: float,
+    limit: Float[np.ndarray, "y x"] | None = None,
+    finer: int = 1,
 ) -> Complex[Array, "slices y x"]:
     """exp(+i sigma V) of projected potentials in V angstrom, band limited by ``limit`` (as `band_limit` gives it) if given.
 
-    An absorptive potential is complex: what its imaginary part takes from the wave is not followed further.
+    An absorptive potential is complex: what its imaginary part takes from the wave is not followed further. The exponential has frequencies
+    that the grid does not carry, and on the grid they fall back into its band: ``finer`` > 1 takes it on a grid so many times finer
+    (the potential interpolated by its Fourier series) before the limit, which then must be given.
     """
-    angle = slices.real * jnp.asarray(interaction_constant(energy), slices.real.dtype)
-    function = jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
-    if jnp.iscomplexobj(slices):
-        function = function * jnp.exp(-slices.imag * jnp.asarray(interaction_constant(energy), slices.real.dtype))
+    sigma = jnp.asarray(interaction_constant(energy), slices.real.dtype)
+
+    def exponential(one: Array) -> Array:
+        angle = one.real * sigma
+        function = jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
+        return function * jnp.exp(-one.imag * sigma) if jnp.iscomplexobj(one) else function
+
     if limit is None:
-        return function
+        if finer != 1:
+            raise ValueError("finer without limit: a finer grid is only a way to the band, so give what limits it")
+        return exponential(slices)
     band = jnp.asarray(limit, slices.real.dtype)
-    return jax.lax.map(lambda one: jnp.fft.ifft2(jnp.fft.fft2(one) * band), function)
+    ny, nx = slices.shape[-2:]
+
+    def limited(one: Array) -> Array:
+        if finer == 1:
+            return jnp.fft.ifft2(jnp.fft.fft2(exponential(one)) * band)
+        wide = _resized(jnp.fft.fft2(one), (finer * ny, finer * nx))
+        potential = jnp.fft.ifft2(wide) * jnp.asarray(finer**2, band.dtype)
+        function = exponential(potential if jnp.iscomplexobj(one) else potential.real)
+        spectrum = _resized(jnp.fft.fft2(function), (ny, nx)) * (band / finer**2)
+        return jnp.fft.ifft2(spectrum)
+
+    return jax.lax.map(limited, slices)
+
+
+def _resized(spectrum: Array, gpts: tuple[int, int]) -> Array:
+    """A spectrum [y, x] in FFT order on a grid of other size: frequencies that both have, but the smaller one's Nyquist."""
+    shifted = jnp.fft.fftshift(spectrum)
+    for axis, new in enumerate(gpts):
+        old = shifted.shape[axis]
+        reach = (min(old, new) - 1) // 2
+        shifted = jax.lax.slice_in_dim(shifted, old // 2 - reach, old // 2 + reach + 1, axis=axis)
+        padding = [(0, 0), (0, 0)]
+        padding[axis] = (new // 2 - reach, new - new // 2 - reach - 1)
+        shifted = jnp.pad(shifted, padding)
+    return jnp.fft.ifftshift(shifted)
 
 
 def _step(psi: Array, slice_: Array, kernel: Array) -> tuple[Array, Array]:

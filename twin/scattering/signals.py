@@ -43,11 +43,12 @@ def prepared(
     energy: float,
     tilt: tuple[float, float] | Float[Array, " 2"] = (0.0, 0.0),
     dtype: Any = jnp.complex64,
+    finer: int = 1,
 ) -> Prepared:
-    """Transmission functions and propagator for electrons of ``energy`` eV and specimen ``tilt`` (x, y) in radian."""
+    """Transmission functions and propagator for electrons of ``energy`` eV and specimen ``tilt`` (x, y) in radian; ``finer`` as in `transmission`."""
     gpts = (slices.array.shape[-2], slices.array.shape[-1])
     limit = band_limit(gpts, slices.extent)
-    functions = transmission(slices.array, energy, limit).astype(dtype)
+    functions = transmission(slices.array, energy, limit, finer).astype(dtype)
     return Prepared(functions, propagator(gpts, slices.extent, energy, slices.spacing, tilt, dtype), slices.extent)
 
 
@@ -126,12 +127,13 @@ def scanned(
     workers: int | None = None,
     progress: Progress | None = None,
     start: int = 0,
+    finer: int = 1,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``
     ([n, y, x] to [n, ...], linear), in pieces of ``size`` positions: where they belong, and what they are.
 
     ``memory`` bounds the bytes taken (default `pieces.MEMORY`); configurations are kept while they fit and made again for every piece
-    otherwise. ``start`` leaves out positions that are done. ValueError if the grid cannot hold the probe.
+    otherwise. ``start`` leaves out positions that are done; ``finer`` as in `transmission`. ValueError if the grid cannot hold the probe.
     """
     first = stacks[0]()
     gpts = (first.array.shape[-2], first.array.shape[-1])
@@ -152,7 +154,7 @@ def scanned(
     def configuration(number: int) -> Prepared:
         if number in kept:
             return kept[number]
-        ready = prepared(first if number == 0 else stacks[number](), illumination.energy, tilt)
+        ready = prepared(first if number == 0 else stacks[number](), illumination.energy, tilt, finer=finer)
         if number in keep:
             kept[number] = ready
         return ready

@@ -41,7 +41,7 @@ def supercell():
     slices = specimen.slices(shape, 2 * CELLS)
     limit = band_limit(shape, slices.extent)
     kernel = propagator(shape, slices.extent, ENERGY, slices.spacing, TILT)
-    return transmission(slices.array, ENERGY, limit), kernel, slices.extent
+    return transmission(slices.array, ENERGY, limit, finer=2), kernel, slices.extent
 
 
 @pytest.fixture(scope="module")

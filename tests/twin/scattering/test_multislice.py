@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from twin.grid import CUTOFF, band_limit
+from twin.optics.electrons import interaction_constant
 from twin.scattering.multislice import multislice, propagator, transmission
 
 ENERGY, SHAPE, EXTENT = 200e3, (32, 48), (6.0, 4.0)
@@ -111,3 +112,29 @@ def test_what_goes_through_together_changes_nothing(stack):
         np.testing.assert_allclose(multislice(waves, functions, kernel, size=size), expected, atol=1e-13)
     with pytest.raises(ValueError, match="size is 0"):
         multislice(waves, functions, kernel, size=0)
+
+
+def test_a_finer_grid_keeps_the_exponential_from_falling_back_into_the_band():
+    """Against the same function sampled on a grid so fine that nothing is left to fall back; and exactly as before where nothing does."""
+    kx, ky = np.fft.fftfreq(48) * 48, np.fft.fftfreq(32) * 32
+    rng = np.random.default_rng(6)
+    few = (np.abs(kx)[None, :] < 14) & (np.abs(ky)[:, None] < 10)
+    spectrum = np.fft.fft2(rng.normal(size=(2, *SHAPE))) * few
+    slices = np.fft.ifft2(spectrum).real * 3e3
+    limit = band_limit(SHAPE, EXTENT)
+    wide = np.zeros((2, 256, 384), complex)
+    places_y, places_x = np.rint(ky).astype(int) % 256, np.rint(kx).astype(int) % 384
+    wide[:, places_y[:, None], places_x[None, :]] = spectrum * 3e3 * 64
+    exact = np.fft.fft2(np.exp(1j * interaction_constant(ENERGY) * np.fft.ifft2(wide).real))
+    exact = np.fft.ifft2(exact[:, places_y[:, None], places_x[None, :]] / 64 * limit)
+    errors = [np.abs(np.asarray(transmission(jnp.asarray(slices), ENERGY, limit, n)) - exact).max() for n in (1, 2, 4)]
+    assert errors[0] > 1e-2
+    assert errors[1] < 0.1 * errors[0]
+    assert errors[2] < 1e-8
+    complex_slices = jnp.asarray(slices + 0.1j * np.abs(slices))
+    absorbed = np.asarray(transmission(complex_slices, ENERGY))
+    np.testing.assert_allclose(
+        np.abs(absorbed), np.exp(-interaction_constant(ENERGY) * 0.1 * np.abs(slices)), rtol=1e-12
+    )
+    with pytest.raises(ValueError, match="finer without limit"):
+        transmission(jnp.asarray(slices), ENERGY, finer=2)
