@@ -32,6 +32,34 @@ def zones(indices: np.ndarray, repeats: tuple[int, int]) -> tuple[np.ndarray, np
     return members, unique
 
 
+def symmetries(
+    functions: np.ndarray, weights: Callable[[np.ndarray], bool], tolerance: float = 1e-4
+) -> list[np.ndarray]:
+    """Integer matrices [2, 2] (x, y) of the plane point operations about the origin that leave all slices ``functions`` [slices, ny, nx] and,
+    as ``weights`` says, the detector as they are; the identity first. Diagonals only where the cell is square on its grid."""
+    ny, nx = functions.shape[-2:]
+    y, x = np.meshgrid(np.arange(ny), np.arange(nx), indexing="ij")
+    scale = np.abs(functions).max()
+    found = []
+    for a, b, c, d in (
+        (1, 0, 0, 1),
+        (-1, 0, 0, -1),
+        (-1, 0, 0, 1),
+        (1, 0, 0, -1),
+        (0, 1, 1, 0),
+        (0, -1, -1, 0),
+        (0, -1, 1, 0),
+        (0, 1, -1, 0),
+    ):
+        operation = np.array([[a, b], [c, d]])
+        if b != 0 and nx != ny:
+            continue
+        moved = functions[:, (c * x + d * y) % ny, (a * x + b * y) % nx]
+        if np.abs(moved - functions).max() <= tolerance * scale and weights(operation):
+            found.append(operation)
+    return found
+
+
 def crystal_grams(
     cell: Slices,
     cells: int,
@@ -69,6 +97,67 @@ def crystal_grams(
         amplitudes = jnp.fft.fft2(waves).reshape(waves.shape[0], -1)[:, kept] / (gpts[0] * gpts[1])
         return gram(amplitudes.astype(jnp.complex64), weight)
 
-    work = [(jnp.asarray(inner[n]), jnp.asarray(q[n]), jnp.asarray(weights[n])) for n in range(len(q))]
-    matrices = np.stack([np.asarray(one) for one in in_pieces(compiled(block), work, workers)])
+    group = _group(cell, functions, bundle.indices, extent, response, tilt)
+    plan = _plan(bundle.indices, members, group)
+    work = [(jnp.asarray(inner[n]), jnp.asarray(q[n]), jnp.asarray(weights[n])) for n in plan]
+    matrices = np.zeros((len(members), members.shape[1], members.shape[1]), np.complex64)
+    for one, found in zip(plan, in_pieces(compiled(block), work, workers), strict=True):
+        for target, order in plan[one]:
+            matrices[target] = np.asarray(found)[np.ix_(order, order)]
     return Grams(matrices, members, bundle.indices, bundle.amplitude, extent, energy)
+
+
+def _group(
+    cell: Slices,
+    functions: Array,
+    indices: np.ndarray,
+    extent: tuple[float, float],
+    response: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    tilt: tuple[float, float],
+) -> list[np.ndarray]:
+    """Operations under which crystal, beam and detector are as they were; the identity alone for a tilted crystal."""
+    known = {tuple(one) for one in indices.tolist()}
+    gpts = (cell.array.shape[-2], cell.array.shape[-1])
+    kx, ky = np.meshgrid(*frequencies(gpts, cell.extent))
+    seen = response(kx, ky)
+
+    def same(operation: np.ndarray) -> bool:
+        if np.any(operation[0, 1]) and not np.isclose(extent[0], extent[1], rtol=1e-9):
+            return False
+        if not all(tuple(one) in known for one in (indices @ operation.T).tolist()):
+            return False
+        turned = response(*(np.tensordot(operation, np.stack([kx, ky]), axes=1)))
+        return bool(np.abs(turned - seen).max() <= 1e-6 * np.abs(seen).max())
+
+    upright = not np.any(np.asarray(tilt))
+    once = np.asarray(functions[: cell.array.shape[0]])
+    return symmetries(once, same) if upright else [np.eye(2, dtype=int)]
+
+
+def _plan(indices: np.ndarray, members: np.ndarray, group: list[np.ndarray]) -> dict[int, list[tuple[int, list[int]]]]:
+    """Blocks to compute, and for each the blocks that follow from it by G[R j, R k] = G[j, k]: their numbers, and for each of their beams
+    which of the computed block's it is the image of."""
+    owner = {}
+    for block, some in enumerate(members):
+        for place, number in enumerate(some):
+            if number >= 0:
+                owner[tuple(indices[number].tolist())] = (block, place)
+    plan: dict[int, list[tuple[int, list[int]]]] = {}
+    done: set[int] = set()
+    width = members.shape[1]
+    for block, some in enumerate(members):
+        if block in done:
+            continue
+        plan[block] = []
+        present = [number for number in some if number >= 0]
+        for operation in group:
+            images = [owner[tuple((operation @ indices[number]).tolist())] for number in present]
+            target = images[0][0]
+            if target in done:
+                continue
+            order = list(range(width))
+            for place, (_, there) in enumerate(images):
+                order[there] = place
+            plan[block].append((target, order))
+            done.add(target)
+    return plan

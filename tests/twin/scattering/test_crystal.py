@@ -127,3 +127,27 @@ def test_derivatives_against_differences(crystal, name):
     for place, step in ((1, 0.01), (2, 1e-4)):
         ends = [seen(*(one + sign * step * (n == place) for n, one in enumerate(start))) for sign in (1, -1)]
         np.testing.assert_allclose(gradient[place], (ends[0] - ends[1]) / (2 * step), rtol=1e-5)
+
+
+def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
+    """The same Gram matrices whether blocks are computed or follow from others; and nothing follows where the detector breaks the symmetry."""
+    import twin.scattering.crystal as crystal
+
+    cell = srtio3((1, 1, 1)).slices(POINTS, 2)
+    arguments = (cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE)
+    spared = crystal_grams(*arguments, response)
+    members = spared.members
+    group = crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, response, (0.0, 0.0))
+    assert len(group) == 8
+    assert len(crystal._plan(spared.indices, members, group)) == 3  # (0, 0), (1, 0) and (1, 1) of 3 x 3
+
+    def half(kx, ky):
+        return response(kx, ky) * (kx > 0)
+
+    assert len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, half, (0.0, 0.0))) == 2
+    assert len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, response, TILT)) == 1
+    monkeypatch.setattr(crystal, "symmetries", lambda *_: [np.eye(2, dtype=int)])
+    computed = crystal_grams(*arguments, response)
+    pairs = (members[:, :, None] >= 0) & (members[:, None, :] >= 0)
+    difference = np.abs(spared.matrices - computed.matrices)[pairs]
+    assert difference.max() < 1e-5 * np.abs(computed.matrices).max()
