@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from twin.detection.detectors import Annular
 from twin.grid import frequencies
@@ -72,7 +73,7 @@ def _detected(ready: Prepared, spots: np.ndarray) -> np.ndarray:
     return np.asarray(run(spots))
 
 
-def _worst(found: np.ndarray, expected: np.ndarray) -> float:
+def _worst(found: Array | np.ndarray, expected: Array | np.ndarray) -> float:
     """Largest difference, of the largest value expected."""
     return float(np.abs(np.asarray(found) - np.asarray(expected)).max() / np.abs(np.asarray(expected)).max())
 
@@ -188,12 +189,13 @@ def ways_of_batching(cells: tuple[int, int, int] = (2, 2, 2), points: int = 32, 
             expected += 0.5 * weight * np.stack([np.asarray(single(place, one, ready)) for place in places])
     little = 3 * 8 * stacks[0]().array.size
     found = {}
-    for options in (
+    ways: tuple[dict[str, Any], ...] = (
         {},
         {"size": 1, "workers": 1},
         {"size": 2, "workers": 2},
         {"memory": little, "workers": 1},
-    ):
+    )
+    for options in ways:
         made = np.zeros_like(expected)
         for part, values in scanned(stacks, beam, places, tilt=TILT, focal_nodes=3, **options):
             made[part] = values

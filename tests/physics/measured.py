@@ -34,8 +34,8 @@ def everything(short: bool, progress: Callable[[str], None] = lambda what: None)
 
 def _constants(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
     progress("constants and Kirkland's row of atoms")
-    for name, deviation in evidence.constants().items():
-        yield Measured(name, deviation, "of the figure, absolute", {"w": 5e-8, "s": 5e-9}.get(name[0], 1e-6))
+    for name, (deviation, bar) in evidence.constants().items():
+        yield Measured(name, deviation, "angstrom" if name.startswith("wavelength") else "1/(V angstrom)", bar)
     lowest, highest, _ = evidence.kirkland_row()
     yield Measured("Kirkland's Fig. 5.12, minimum against 0.72", abs(lowest - 0.72), "of vacuum", 0.005)
     yield Measured("Kirkland's Fig. 5.12, maximum against 1.03", abs(highest - 1.03), "of vacuum", 0.005)

@@ -1,5 +1,7 @@
 """Our multislice, potential and probe against abTEM in float64."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,14 +33,16 @@ def test_what_is_compared_matters():
     slices = specimen.slices(shape, count, specimen.displacements(11), dtype=np.float64)
     spot = (0.31 * slices.extent[0], 0.57 * slices.extent[1])
     theirs = diffraction_by_abtem(slices, spot, EVERY, tilt=TILT)
-    for change in (
+    changes: list[dict[str, Any]] = [
         {"tilt": (-TILT[0], -TILT[1])},
         {"tilt": TILT[::-1]},
         {"energy": 201e3},
         {"polar": EVERY | {"C56": 0.0}},
         {"polar": EVERY | {"phi34": -EVERY["phi34"]}},
-    ):
-        ours = diffraction(slices, spot, **({"polar": EVERY, "tilt": TILT} | change))
+    ]
+    for change in changes:
+        options: dict[str, Any] = {"polar": EVERY, "tilt": TILT} | change
+        ours = diffraction(slices, spot, **options)
         assert np.abs(ours - theirs).sum() > 1e-3
 
 
