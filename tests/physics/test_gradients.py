@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.physics.derivatives import CASES, detected, slope_and_difference
+from tests.physics.derivatives import BY_THERMAL, along, compiled, detected, slope_and_difference
 from twin.optics.aberrations import coefficients, index
 from twin.sample.specimen import srtio3_unit
 from twin.scattering.gram import GramModel, harmonics, image
@@ -13,17 +13,34 @@ from twin.scattering.gram_crystal import build_gram
 from twin.scattering.multislice import multislice
 
 
-@pytest.fixture(scope="module")
-def made():
-    return detected()
+@pytest.fixture(scope="module", params=["frozen", "absorptive", pytest.param("debye-waller", marks=pytest.mark.slow)])
+def made(request):
+    """The name of a way in which u2 gets in, its loss, where to differ, and the gradient there."""
+    loss, start = detected(request.param)
+    return request.param, loss, start, compiled(jax.grad(loss))(start)
 
 
-@pytest.mark.parametrize("name,place,step", CASES)
-def test_multislice_gradient(made, name, place, step):
-    share, start = made
-    gradient, difference = slope_and_difference(share, start, name, place, step)
-    assert abs(difference) > 1e-10
-    np.testing.assert_allclose(gradient, difference, rtol=1e-3)
+def test_every_gradient_is_its_difference(made):
+    """Aberrations, tilt, thickness, positions of probe and atoms, occupancies, thermal amplitudes, detector and objective angles, source, coherence."""
+    thermal, loss, start, gradient = made
+    for name, place, step in BY_THERMAL[thermal]:
+        slope, difference = slope_and_difference(loss, start, name, place, step, gradient)
+        # a difference is no better than the rounding of what it is made of
+        assert abs(slope - difference) < 1e-6 * abs(difference) + 1e-14 / step, (thermal, name, place)
+        assert abs(slope) * step > 1e-10, (thermal, name, place)
+
+
+def test_the_gradient_as_a_whole_is_its_difference(made):
+    """Along a random direction of all parameters at once."""
+    _, loss, start, gradient = made
+    slope, difference = along(loss, start, gradient)
+    np.testing.assert_allclose(slope, difference, rtol=1e-6)
+
+
+def test_infinite_projection_does_not_depend_on_depth(made):
+    thermal, _, _, gradient = made
+    depth = float(jnp.abs(gradient["positions"][:, 2]).max())
+    assert (depth > 1e-7) if thermal == "frozen" else (depth == 0.0)
 
 
 def test_gradient_memory_does_not_grow_with_slices_times_waves():

@@ -1,0 +1,100 @@
+"""Reciprocity, reversal, flux and published figures: see `tests.physics.evidence`."""
+
+import numpy as np
+import pytest
+
+from tests.physics.evidence import (
+    beyond_the_band,
+    constants,
+    crystal,
+    flux,
+    gratings,
+    nothing,
+    reciprocity,
+    there_and_back,
+)
+
+ABSORPTIVE = {"thermal": "absorptive", "energy": 200e3}
+
+
+@pytest.fixture(scope="module")
+def displaced():
+    return crystal()
+
+
+@pytest.fixture(scope="module")
+def absorptive():
+    return crystal(**ABSORPTIVE)
+
+
+def test_published_constants():
+    found = constants()
+    assert len(found) == 8
+    for name, (deviation, bound) in found.items():
+        assert deviation < bound, name
+
+
+@pytest.mark.parametrize("tilt,beam", [((0.0, 0.0), (0, 0)), ((5e-3, -8e-3), (0, 0)), ((-4e-3, 2e-3), (3, -2))])
+def test_reciprocity_of_stem_and_tem(displaced, tilt, beam):
+    assert reciprocity(displaced, tilt, beam) < 1e-10
+
+
+def test_reciprocity_holds_with_absorption(absorptive):
+    assert reciprocity(absorptive, (2e-3, 1e-3), (1, 1)) < 1e-10
+
+
+def test_reciprocity_needs_the_reversed_specimen(displaced):
+    assert reciprocity(displaced, reversed_in_z=False) > 0.01
+
+
+def test_backward_undoes_forward():
+    """What sends nothing past the band limit comes back to rounding."""
+    empty, weak = there_and_back(nothing()), there_and_back(gratings())
+    assert empty.changed == 0.0
+    assert weak.changed > 0.03
+    for one in (empty, weak):
+        assert one.residual < 1e-12
+        assert abs(one.lost) < 1e-12
+
+
+def test_what_does_not_come_back_is_what_was_lost(displaced):
+    found = there_and_back(displaced)
+    assert found.changed > 0.1
+    assert found.overlap < 1e-12
+    assert 1e-5 < found.residual**2 < found.lost
+
+
+@pytest.mark.parametrize("tilt", [(0.0, 0.0), (6e-3, 4e-3)])
+def test_real_potentials_lose_flux_only_past_the_band_limit(displaced, tilt):
+    found = flux(displaced, False, tilt)
+    assert found.unaccounted < 1e-12
+    assert found.unexplained < 1e-12
+    assert found.absorbed == 0.0
+    assert 1e-4 < found.past < 0.05
+    np.testing.assert_allclose(found.kept + found.past, 1.0, atol=1e-12)
+
+
+def test_absorptive_potentials_lose_what_they_absorb(absorptive):
+    found = flux(absorptive, False)
+    assert found.unaccounted < 1e-12
+    assert found.unexplained < 1e-12
+    assert found.absorbed > 0.001
+    np.testing.assert_allclose(found.kept + found.past + found.absorbed, 1.0, atol=1e-12)
+
+
+def test_the_default_path_accounts_for_all_flux(displaced, absorptive):
+    """Band-limited transmissions: what they filter is a part of its own, small, and all parts sum to the incident beam."""
+    for slices in (displaced, absorptive):
+        found = flux(slices, True)
+        assert found.unaccounted < 1e-12
+        assert abs(found.filtered) < 0.02
+        np.testing.assert_allclose(found.kept + found.past + found.filtered + found.absorbed, 1.0, atol=1e-12)
+
+
+def test_vacuum_keeps_the_whole_beam():
+    found = flux(nothing(), True)
+    np.testing.assert_allclose(found.kept, 1.0, atol=1e-12)
+
+
+def test_nothing_comes_round_the_grid(displaced):
+    assert beyond_the_band(displaced) < 1e-14
