@@ -30,6 +30,8 @@ from twin.scattering.multislice import intensities
 from twin.scattering.signals import exit_waves, scanned
 
 SCHEMA = "emtwin.simulate/1"
+NOTED_LOSS = 0.03
+"""Share of the beam lost to the grid from which on the user is told."""
 Tell = Callable[[str, float | None], None]
 
 
@@ -95,7 +97,7 @@ def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
     found = scanned(
         stacks(ready.plan, ready.made, ready.gpts, tell), ready.illumination, ready.positions,
         lambda patterns: _with_flux(reduce(patterns), patterns), ready.tilt, FOCI, ready.size,
-        int(compute.memory_MB * 1e6), compute.workers, tell, start,
+        int(compute.memory_MB * 1e6), compute.workers, lambda _, share: tell("probes through the specimen", share), start,
     )  # fmt: skip
     for place, piece in found:
         yield place.start, piece
@@ -131,7 +133,7 @@ def _waves(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarr
         flux = float(np.mean(np.abs(wave) ** 2))
         columns = _of_wave(ready, wave).reshape(1, -1)
         yield number, np.append(columns, np.full((1, 1), flux, columns.dtype), axis=1)
-        tell(f"configuration {number + 1} of {len(makers)}", (number + 1) / len(makers))
+        tell("waves through the specimen", (number + 1) / len(makers))
 
 
 def _of_wave(ready: Ready, wave: np.ndarray) -> np.ndarray:
@@ -307,7 +309,10 @@ def _of_pattern(ready: Ready) -> tuple[Axis, Axis]:
 
 def _provenance(ready: Ready, flux: float, seconds: float) -> dict[str, Any]:
     """Where a recording comes from: all that is needed to make it again, and what became of the beam."""
-    plan, made = ready.plan, ready.made
+    plan, made, notes = ready.plan, ready.made, list(ready.notes)
+    if 1.0 - flux > NOTED_LOSS:
+        cause = "is absorbed or scattered" if plan.specimen.thermal == "absorptive" else "is scattered"
+        notes.append(f"{100 * (1.0 - flux):.1f} % of the beam {cause} beyond the angles that the grid carries")
     form = "multislice, one wave for each probe" if plan.signal in PROBES else "multislice of a plane wave"
     count = 1 if plan.specimen.phonons is None else plan.specimen.phonons.configurations
     return {
@@ -316,5 +321,5 @@ def _provenance(ready: Ready, flux: float, seconds: float) -> dict[str, Any]:
         "cell_matrix": np.asarray(made.cell.matrix).tolist(), "extent": list(ready.extent), "thickness": made.specimen.thickness,
         "gpts": list(ready.gpts), "slices": made.slices, "slice_thickness": made.spacing, "atoms": len(made.specimen.symbols),
         "form": f"{form}, complex64, {count} {'configuration' if count == 1 else 'configurations'}",
-        "flux": {"through": flux, "lost": 1.0 - flux}, "seconds": round(seconds, 3), "notes": list(ready.notes),
+        "flux": {"through": flux, "lost": 1.0 - flux}, "seconds": round(seconds, 3), "notes": notes,
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """Pictures of simulated signals, in the house style of `drawings`: images with a scale bar in length, patterns with angles as axes.
 
-Patterns span orders of magnitude: they are drawn by the cube root of their intensity, and the colour bar says so.
+Patterns span orders of magnitude: they are drawn by the fourth root of their intensity, and the colour bar says so.
 """
 
 import base64
@@ -138,18 +138,18 @@ def _image(
 
 
 def _pattern(figure: Figure, axes: Axes, values: np.ndarray, angles: tuple[Axis, ...], title: str, unit: str) -> None:
-    """A diffraction pattern with angles in mrad, by the cube root of its intensity."""
+    """A diffraction pattern with angles in mrad, by the fourth root of its intensity."""
     rows, columns = angles
     x, y = columns.values(), rows.values()
     half_x, half_y = 0.5 * columns.scale, 0.5 * rows.scale
-    norm = matplotlib.colors.PowerNorm(1.0 / 3.0, vmin=0.0, vmax=max(float(values.max()), 1e-30))
+    norm = matplotlib.colors.PowerNorm(0.25, vmin=0.0, vmax=max(float(values.max()), 1e-30))
     axes.grid(False)
     drawn = axes.imshow(
         np.maximum(values, 0.0), extent=(x[0] - half_x, x[-1] + half_x, y[-1] + half_y, y[0] - half_y),
         interpolation="nearest", cmap="inferno", norm=norm,
     )  # fmt: skip
     axes.set(title=title, xlabel=r"$\theta_x$ (mrad)", ylabel=r"$\theta_y$ (mrad)")
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, label=f"{unit} per pixel (cube-root scale)")
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, label=f"{unit} per pixel (fourth-root scale)")
     bar.ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
 
 

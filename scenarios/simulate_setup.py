@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scenarios.errors import BadInput
+from scenarios.errors import BadInput, from_twin
 from scenarios.simulate_specimen import Made, make_specimen
 from scenarios.simulation import PROBES, AnnularPlan, BeamPlan, PixelatedPlan, SegmentedPlan, Simulation
 from twin.detection.camera import Camera
@@ -110,7 +110,7 @@ def vector(beam: BeamPlan) -> np.ndarray:
             total += coefficients(parts)
         except ValueError as error:
             cure = f"Or one of {', '.join(CEOS)}; those with an azimuth as [magnitude, azimuth], also C12, C21, C23 ..."
-            raise BadInput(f"beam.aberrations.{name}", str(error), cure) from None
+            raise from_twin(f"beam.aberrations.{name}", error, cure) from None
     return total
 
 
@@ -143,7 +143,7 @@ def _illumination(plan: Simulation, made: Made, gpts: tuple[int, int]) -> Illumi
             at[0] += sign * 2.5 * spread
             check_sampling(at, gpts, extent, energy, semiangle)
     except ValueError as error:
-        raise BadInput("beam", str(error), "Change the beam, or specimen.size and grid.gpts.") from None
+        raise from_twin("beam", error, "Change the beam, or specimen.size and grid.gpts.") from None
     return made_of
 
 
@@ -151,10 +151,11 @@ def _imaging(plan: Simulation, gpts: tuple[int, int], extent: tuple[float, float
     beam, lens = plan.beam, plan.lens
     band = CUTOFF * 0.5 * wavelength(beam.energy_keV * 1e3) * min(gpts[1] / extent[0], gpts[0] / extent[1])
     semiangle = None if lens is None or lens.aperture_mrad is None else 1e-3 * lens.aperture_mrad
-    if semiangle is not None and semiangle > band:
+    # an image has twice the band of its wave: half the grid's own is what the aperture may pass
+    if semiangle is not None and semiangle > 0.75 * band:
         raise BadInput(
             "lens.aperture_mrad",
-            f"the grid carries {1e3 * band:.1f} mrad, the aperture {1e3 * semiangle:.1f}",
+            f"images have twice the band of their waves: the grid samples those up to {0.75e3 * band:.1f} mrad, the aperture passes {1e3 * semiangle:.1f}",
             "Sample more finely ([grid] gpts or sampling), or close the aperture.",
         )
     try:
@@ -166,7 +167,7 @@ def _imaging(plan: Simulation, gpts: tuple[int, int], extent: tuple[float, float
             vibration=(0.0, 0.0, 0.0) if lens is None else (lens.vibration, lens.vibration, 0.0),
         )  # fmt: skip
     except ValueError as error:
-        raise BadInput("lens", str(error), "Change [lens] or [beam].") from None
+        raise from_twin("lens", error, "Change [lens] or [beam].") from None
 
 
 def _masks(
@@ -197,7 +198,7 @@ def _masks(
                 rings = len(one.radii_mrad) - 1
                 names += [f"{name} {ring + 1}.{sector + 1}" for ring in range(rings) for sector in range(one.sectors)]
         except ValueError as error:
-            raise BadInput(f"detectors.{name}", str(error), "Change its angles.") from None
+            raise from_twin(f"detectors.{name}", error, "Change its angles.") from None
     return tuple(names), np.concatenate(masks)
 
 
@@ -236,7 +237,7 @@ def _check_angles_of(
         try:
             check_angles(1e-3 * outer, gpts, extent, length, (1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1]))
         except ValueError as error:
-            raise BadInput(f"detectors.{name}", str(error), "Give [grid] gpts as said, or smaller angles.") from None
+            raise from_twin(f"detectors.{name}", error, "Points are [grid] gpts.") from None
     if pixels is not None:
         carried = (CUTOFF - TAPER) * 0.5 * length * min(gpts[1] / extent[0], gpts[0] / extent[1])
         side = 0.5 * max(pixels.shape) * pixels.pixel
@@ -293,7 +294,7 @@ def _piece(plan: Simulation, made: Made, gpts: tuple[int, int], probes: int) -> 
         fitting(1, memory, fixed, 1)
         most = fitting(6 * 8 * ny * nx, memory, fixed, plan.compute.workers)
     except ValueError as error:
-        raise BadInput("compute.memory_MB", str(error), "Raise it, or use fewer points or slices.") from None
+        raise from_twin("compute.memory_MB", error, "Raise it, or use fewer points or slices.") from None
     return max(1, min(most, 64, math.ceil(probes / 16)))
 
 
@@ -310,7 +311,7 @@ def camera_of(plan: Simulation) -> Camera | None:
             math.inf if one.saturation is None else one.saturation,
         )  # fmt: skip
     except ValueError as error:
-        raise BadInput("camera", str(error), "Change [camera].") from None
+        raise from_twin("camera", error, "Change [camera].") from None
 
 
 def _notes(plan: Simulation, made: Made) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scenarios.errors import BadInput
+from scenarios.errors import BadInput, from_twin
 from scenarios.simulation import Simulation, SpecimenPlan
 from twin.sample.specimen import Slices, Specimen, srtio3_unit
 from twin.sample.structures import Cell, read_atoms, zone_axis
@@ -61,7 +61,7 @@ def make_specimen(plan: Simulation) -> Made:
         _check_atoms(unit)
         cell = zone_axis(unit, wanted.zone, wanted.x)
     except ValueError as error:
-        raise BadInput(origin, str(error), "Mend the structure, or choose another zone.") from None
+        raise from_twin(origin, error, "Mend the structure, or choose another zone.") from None
     lengths = tuple(float(side) for side in np.diag(np.asarray(cell.atoms.cell.array)))
     across = wanted.repeats or tuple(
         max(1, math.ceil(size / side - 1e-6)) for size, side in zip(wanted.size or SIZE, lengths, strict=False)
@@ -77,14 +77,14 @@ def make_specimen(plan: Simulation) -> Made:
     except ValueError as error:
         if isinstance(error, BadInput):
             raise
-        raise BadInput(origin, str(error), "Mend the structure or its thermal motion and occupancies.") from None
+        raise from_twin(origin, error, "Mend the structure or its thermal motion and occupancies.") from None
     return Made(filled, cell, (lengths[0], lengths[1], lengths[2]), slices)
 
 
 def stacks(
     plan: Simulation, made: Made, gpts: tuple[int, int], tell: Callable[[str, float | None], None]
 ) -> Sequence[Callable[[], Slices]]:
-    """One function for each frozen configuration (or for the one static crystal) that makes its slices; ``tell`` hears of each."""
+    """One function for each frozen configuration (or for the one static crystal) that makes its slices; ``tell`` hears of each when it is first made."""
     wanted, specimen = plan.specimen, made.specimen
     options: dict[str, Any] = {"parametrization": wanted.parametrization, "projection": wanted.projection}
     if wanted.thermal == "absorptive":
@@ -96,12 +96,14 @@ def stacks(
             return specimen.slices(gpts, made.slices, thermal=wanted.thermal, **options)
 
         return [static]
-    count = wanted.phonons.configurations
+    count, told = wanted.phonons.configurations, set()
     seed = plan.seed if wanted.phonons.seed is None else wanted.phonons.seed
 
     def configuration(number: int) -> Callable[[], Slices]:
         def make() -> Slices:
-            tell(f"potential of configuration {number + 1} of {count}", None)
+            if number not in told:
+                told.add(number)
+                tell("potentials of frozen configurations", (number + 1) / count)
             own = int(np.random.SeedSequence((seed, _PHONONS, number)).generate_state(1, np.uint64)[0])
             return specimen.slices(gpts, made.slices, specimen.displacements(own), **options)
 
