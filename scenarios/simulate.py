@@ -194,7 +194,7 @@ def _check_size(ready: Ready, shape: tuple[int, ...]) -> None:
 
 def _averaged(ready: Ready, kept: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
     """The noise-free signal out of all pieces [items, columns], and the share of the beam that came through."""
-    plan, flux = ready.plan, float(np.mean(kept[:, -1].real))
+    plan, flux = ready.plan, float(np.mean(np.real(kept[:, -1])))
     columns = kept[:, :-1]
     if plan.signal == "exit-wave":
         return columns.reshape(-1, *shape), flux
@@ -215,8 +215,8 @@ def _blurred(ready: Ready, image: np.ndarray) -> np.ndarray:
     ny, nx = image.shape[:2]
     steps = (ready.fov[0] / nx, ready.fov[1] / ny)
     whole = not any("source blurs" in note for note in ready.notes)
-    pads = (0, 0) if whole else tuple(int(np.ceil(4.5 * ready.plan.beam.source / step)) for step in steps[::-1])
-    wide = np.pad(image, ((pads[0],) * 2, (pads[1],) * 2, (0, 0)), mode="edge")
+    pads = [0 if whole else int(np.ceil(4.5 * ready.plan.beam.source / step)) for step in steps[::-1]]
+    wide = np.pad(image, ((pads[0], pads[0]), (pads[1], pads[1]), (0, 0)), mode="edge")
     shape = (wide.shape[0], wide.shape[1])
     window = ready.illumination.spectrum(*plane(shape, (steps[0] * shape[1], steps[1] * shape[0])))
     found = np.empty_like(image)

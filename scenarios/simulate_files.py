@@ -86,8 +86,9 @@ def check_out(out: Path, resume: bool) -> None:
 
 
 def _zspy_writes() -> bool:
-    import zarr
+    import zarr.storage
 
+    # the store that RosettaSciIO's writer asks for; Zarr 3 has none of that name
     return hasattr(zarr.storage, "NestedDirectoryStore")
 
 

@@ -15,7 +15,10 @@ def print_simulated(result: dict[str, Any], console: Console | None = None) -> N
     axes = " x ".join(
         f"{one['size']} {one['name']}" + (f" ({one['unit']})" if one["unit"] else "") for one in result["axes"]
     )
-    table.add_row("signal", f"{result['signal']}: {result['quantity']}, in {result['unit']}")
+    table.add_row(
+        "signal",
+        f"{result['signal']}: {result['quantity']}" + (f", in {result['unit']}" if result["unit"] != "1" else ""),
+    )
     table.add_row("axes", axes)
     table.add_row("specimen", f"{result['thickness']:.2f} Å thick")
     table.add_row("computed as", result["form"])

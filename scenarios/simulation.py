@@ -31,14 +31,14 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """What every table is: read-only, and without keys it does not know."""
 
 
-class PhononPlan(Plan):
+class PhononPlan(Plan, frozen=True):
     """Frozen configurations of independent thermal displacements; ``seed`` (default: the scenario's) fixes them all."""
 
     configurations: Annotated[int, Meta(ge=1, le=1000)]
     seed: Seed | None = None
 
 
-class SpecimenPlan(Plan):
+class SpecimenPlan(Plan, frozen=True):
     """The crystal: a built-in ``structure`` or a structure file (path relative to the scenario), seen along ``zone`` with ``x`` nearest to the right.
 
     Across it is ``repeats`` (x, y) of the orthogonal cell made for that zone, or as many as ``size`` (x, y) angstrom need; along the beam ``cells``, or
@@ -65,7 +65,7 @@ class SpecimenPlan(Plan):
     projection: Literal["infinite", "finite"] = "infinite"
 
 
-class BeamPlan(Plan):
+class BeamPlan(Plan, frozen=True):
     """Electrons and the lens that forms the probe or the image.
 
     ``aberrations`` in angstrom: Cartesian Krivanek coefficients (C12a = 20), or polar Krivanek or CEOS ones as [magnitude, azimuth in radian]
@@ -86,7 +86,7 @@ class BeamPlan(Plan):
     tilt_mrad: Pair = (0.0, 0.0)
 
 
-class LensPlan(Plan):
+class LensPlan(Plan, frozen=True):
     """What images and patterns of a plane wave need besides: objective aperture and its smooth ``edge_mrad``, ``convergence_mrad`` of the illumination (rms
     along one axis), ``vibration`` (rms angstrom), ``defoci`` of a focal series (angstrom, beside the beam's own), whether partial coherence is
     taken as ``envelopes`` or ``averaged`` explicitly, and the diameter of a ``selected_area`` in angstrom."""
@@ -100,7 +100,7 @@ class LensPlan(Plan):
     selected_area: Positive | None = None
 
 
-class ScanPlan(Plan):
+class ScanPlan(Plan, frozen=True):
     """A raster of ``shape`` (ny, nx) probes over a field of view ``fov`` (x, y) angstrom (default: one cell) from ``start`` (x, y) angstrom on."""
 
     shape: tuple[Annotated[int, Meta(ge=1, le=4096)], Annotated[int, Meta(ge=1, le=4096)]]
@@ -108,7 +108,7 @@ class ScanPlan(Plan):
     start: Pair = (0.0, 0.0)
 
 
-class AnnularPlan(Plan, tag="annular", tag_field="kind"):
+class AnnularPlan(Plan, tag="annular", tag_field="kind", frozen=True):
     """A ring of scattering angles."""
 
     inner_mrad: NotNegative
@@ -116,7 +116,7 @@ class AnnularPlan(Plan, tag="annular", tag_field="kind"):
     offset_mrad: Pair = (0.0, 0.0)
 
 
-class SegmentedPlan(Plan, tag="segmented", tag_field="kind"):
+class SegmentedPlan(Plan, tag="segmented", tag_field="kind", frozen=True):
     """Rings between ``radii_mrad`` (rising), each cut into ``sectors``; ``rotation`` radian."""
 
     radii_mrad: Annotated[list[NotNegative], Meta(min_length=2, max_length=33)]
@@ -126,7 +126,7 @@ class SegmentedPlan(Plan, tag="segmented", tag_field="kind"):
     offset_mrad: Pair = (0.0, 0.0)
 
 
-class PixelatedPlan(Plan, tag="pixelated", tag_field="kind"):
+class PixelatedPlan(Plan, tag="pixelated", tag_field="kind", frozen=True):
     """A camera: either ``shape`` (ny, nx) pixels of ``pixel_mrad``, or the beams of the computation up to ``reach_mrad``, ``bin`` x ``bin`` summed."""
 
     shape: tuple[Count, Count] | None = None
@@ -140,7 +140,7 @@ class PixelatedPlan(Plan, tag="pixelated", tag_field="kind"):
 DetectorPlan = AnnularPlan | SegmentedPlan | PixelatedPlan
 
 
-class CameraPlan(Plan):
+class CameraPlan(Plan, frozen=True):
     """How a camera makes counts: an MTF of (weight, width in shares of Nyquist) terms and a floor; see `twin.detection.camera.Camera`."""
 
     gaussians: list[Pair] = []
@@ -154,28 +154,28 @@ class CameraPlan(Plan):
     saturation: Positive | None = None
 
 
-class DosePlan(Plan):
+class DosePlan(Plan, frozen=True):
     """Electrons: ``per_area`` for each square angstrom of an image, or ``electrons`` for each probe (of a pattern: in all)."""
 
     per_area: Positive | None = None
     electrons: Positive | None = None
 
 
-class GridPlan(Plan):
+class GridPlan(Plan, frozen=True):
     """Points of the waves: ``gpts`` (ny, nx), or a ``sampling`` in angstrom that is not exceeded."""
 
     gpts: tuple[Points, Points] | None = None
     sampling: Annotated[float, Meta(gt=0, le=2)] | None = None
 
 
-class ComputePlan(Plan):
+class ComputePlan(Plan, frozen=True):
     """``memory_MB`` bounds what the computation takes, its result included; ``workers`` streams at once on a CPU (default: its cores)."""
 
     memory_MB: Annotated[float, Meta(ge=1)] = 2000.0
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
 
 
-class Simulation(Plan):
+class Simulation(Plan, frozen=True):
     """One simulation, complete: a specimen, a beam, and the signal that is wanted."""
 
     name: Annotated[str, Meta(min_length=1)]

@@ -180,7 +180,7 @@ def test_zarr_says_what_it_is(scan):
     assert json.loads((out / "data" / "zarr.json").read_text())["dimension_names"] == ["channel", "y", "x"]
     assert group["data"].attrs["units"] == "fraction of the beam"
     np.testing.assert_allclose(np.asarray(zarr.open_array(out / "x", mode="r")[...]), A / 4 * np.arange(4))
-    kept = dict(group.attrs)
+    kept: dict[str, Any] = dict(group.attrs)
     assert from_dict(kept["scenario"], "kept") == from_dict(values("stem", detectors=DETECTORS), "test")
     assert len(kept["structure_hash"]) == 64
     assert kept["versions"]["zarr"] == zarr.__version__

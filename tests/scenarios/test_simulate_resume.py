@@ -20,7 +20,7 @@ kind = "simulate"
 signal = "stem"
 [specimen]
 repeats = [3, 3]
-cells = 12
+cells = 6
 phonons = { configurations = 2 }
 [beam]
 energy_keV = 200
