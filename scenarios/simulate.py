@@ -216,7 +216,7 @@ def _blurred(ready: Ready, image: np.ndarray) -> np.ndarray:
     steps = (ready.fov[0] / nx, ready.fov[1] / ny)
     whole = not any("source blurs" in note for note in ready.notes)
     pads = [0 if whole else int(np.ceil(4.5 * ready.plan.beam.source / step)) for step in steps[::-1]]
-    wide = np.pad(image, ((pads[0], pads[0]), (pads[1], pads[1]), (0, 0)), mode="edge")
+    wide = np.pad(image, np.array([[pads[0]] * 2, [pads[1]] * 2, [0, 0]]), mode="edge")
     shape = (wide.shape[0], wide.shape[1])
     window = ready.illumination.spectrum(*plane(shape, (steps[0] * shape[1], steps[1] * shape[0])))
     found = np.empty_like(image)

@@ -127,8 +127,9 @@ def _image(
     x, y = columns.values(), rows.values()
     extent = (x[0] - half_x, x[-1] + half_x, y[-1] + half_y, y[0] - half_y)
     axes.grid(False)
-    limits = {"vmin": -np.pi, "vmax": np.pi} if unit == "rad" else {}
-    drawn = axes.imshow(factor * image, extent=extent, interpolation="nearest", cmap=colours, **limits)
+    drawn = axes.imshow(factor * image, extent=extent, interpolation="nearest", cmap=colours)
+    if unit == "rad":
+        drawn.set_clim(-np.pi, np.pi)  # the colours close a circle
     bar = axes.inset_axes((0.0, 0.0, 1.0, 1.0))
     width, height = columns.size * columns.scale, rows.size * rows.scale
     bar.set(xlim=(0.0, width), ylim=(height, 0.0))
