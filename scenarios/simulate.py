@@ -58,10 +58,16 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
             plan.specimen.structure, "has changed since the simulation began", "Begin anew, without --resume."
         )
     part = simulate_files.part_of(out) if resume else simulate_files.begin(out, plan.as_dict(), ready.made.hash())
-    for first, piece in _pieces(ready, _done(part), progress.stage):
-        simulate_files.save_piece(part, first, first + len(piece), piece)
+    try:
+        for first, piece in _pieces(ready, _done(part), progress.stage):
+            simulate_files.save_piece(part, first, first + len(piece), piece)
+    except Exception:
+        simulate_files.drop_if_empty(part)
+        raise
     progress.stage("recording")
     clean, flux = _averaged(ready, simulate_files.gathered(part), shape)
+    if not (np.all(np.isfinite(clean)) and np.isfinite(flux)):
+        raise ArithmeticError(f"the signal has values that are not finite; {part} keeps its pieces")
     recording = _record(ready, clean, sink)
     seconds = time.monotonic() - start
     provenance = _provenance(ready, flux, seconds)

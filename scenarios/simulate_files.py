@@ -149,6 +149,12 @@ def pieces(part: Path) -> list[tuple[int, int, Path]]:
     return chain
 
 
+def drop_if_empty(part: Path) -> None:
+    """Remove the folder of a simulation that failed before its first piece was done: there is nothing to go on from."""
+    if not pieces(part):
+        shutil.rmtree(part)
+
+
 def gathered(part: Path) -> np.ndarray:
     """All pieces as one array."""
     return np.concatenate([np.load(path, allow_pickle=False) for _, _, path in pieces(part)])

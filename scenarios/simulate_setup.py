@@ -18,7 +18,7 @@ from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.optics.probe import check_sampling
 from twin.optics.source import focal_spread, source_offsets
-from twin.optics.transfer import Imaging
+from twin.optics.transfer import Imaging, envelope
 from twin.sample.specimen import check_probe_fits
 from twin.scattering.pieces import fitting
 
@@ -80,6 +80,12 @@ def make_ready(plan: Simulation) -> Ready:
         illumination = _illumination(plan, made, gpts)
     elif plan.signal == "hrtem":
         imaging = _imaging(plan, gpts, extent)
+        half = 0.25 * min(gpts[1] / extent[0], gpts[0] / extent[1])
+        passed = float(envelope(imaging, np.array([half]), np.zeros(1))[0])
+        if imaging.semiangle is None and passed > 0.05:
+            notes.append(
+                f"without an aperture, beams beyond {1e3 * half * wavelength(energy):.0f} mrad fold back: an image has twice the band of its wave"
+            )
     channels, masks = _masks(plan, gpts, extent)
     pixels, reach = _camera_pixels(plan, gpts, extent)
     _check_angles_of(plan, masks is not None, pixels, gpts, extent)
