@@ -230,7 +230,7 @@ def write_hyperspy(path: Path, recording: Recording, provenance: dict[str, Any],
     }
     signal = {
         "data": recording.data, "axes": axes, "metadata": metadata, "original_metadata": {"emtwin": json.dumps(provenance)},
-        "tmp_parameters": {}, "package_info": {"package": "emtwin", "package_version": provenance["versions"]["emtwin"]},
+        "tmp_parameters": {}, "package_info": {"package": "", "package_version": ""},
         "learning_results": {}, "attributes": {"_lazy": False, "ragged": False}, "models": {},
     }  # fmt: skip
     writer.file_writer(str(path), signal)
