@@ -111,6 +111,43 @@ def acquire(
     raise typer.Exit(_guarded(job, as_json, lambda: session))
 
 
+@app.command()
+def simulate(
+    scenario: Annotated[
+        str | None, typer.Argument(help="A preset's name or a TOML file (kind = simulate).", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to make, .zarr or .hspy; its picture goes beside it.", show_default=False)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all chance; the scenario's own where not given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted simulation.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Compute what a microscope would record: images, diffraction patterns, scans, 4D-STEM."""
+
+    def job() -> Outcome:
+        plan, where = _simulation(scenario, out, seed, resume)
+        from scenarios.progress import open_progress
+
+        with open_progress(f"emtwin simulate {plan.name if plan else where}") as progress:
+            import jax
+
+            jax.config.update("jax_enable_x64", True)
+            from scenarios.simulate import run_simulate
+
+            result = run_simulate(plan, where, resume, progress)
+        if not as_json:
+            from scenarios.simulate_show import print_simulated
+
+            print_simulated(result)
+        return DONE, result
+
+    def unfinished() -> Path | None:
+        return None if out is None else out.with_name(out.name + ".part")
+
+    raise typer.Exit(_guarded(job, as_json, unfinished, f"emtwin simulate --out {out} --resume"))
+
+
 @instrument_app.command(
     "serve",
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
@@ -179,6 +216,25 @@ def _plan(
     return plan, where
 
 
+def _simulation(name: str | None, out: Path | None, seed: int | None, resume: bool) -> tuple[Any, Path]:
+    """The simulation to run (None: the one to resume, as it was begun) and its file. BadInput otherwise."""
+    if out is None:
+        raise BadInput("--out", "is missing", "Add --out FILE.zarr or --out FILE.hspy.")
+    if resume and seed is not None:
+        raise BadInput("--seed", "cannot be changed when a simulation is resumed", "Leave --seed out.")
+    from scenarios.presets import load_simulation, simulation_names
+
+    if name is None and not resume:
+        raise BadInput("SCENARIO", "is missing", f"Name a TOML file, or a preset: {', '.join(simulation_names())}.")
+    plan = None if name is None else load_simulation(name)
+    if plan is not None and seed is not None:
+        try:
+            plan = plan.changed(seed)
+        except BadInput as error:
+            raise BadInput("--seed", error.problem, error.cure) from None
+    return plan, out
+
+
 def _new_folder(name: str, out: Path | None) -> Path:
     """Where a new session goes: ``out``, or a name of its own under sessions/. Nothing is made yet."""
     if out is None:
@@ -198,8 +254,13 @@ def _new_folder(name: str, out: Path | None) -> Path:
     return out
 
 
-def _guarded(job: Callable[[], Outcome], as_json: bool, session: Callable[[], Path | None]) -> int:
-    """Run a command's work; turn what it raises into a message and an exit code, with a traceback only for our own faults."""
+def _guarded(
+    job: Callable[[], Outcome], as_json: bool, session: Callable[[], Path | None], again: str | None = None
+) -> int:
+    """Run a command's work; turn what it raises into a message and an exit code, with a traceback only for our own faults.
+
+    ``session`` says which folder keeps what was done, ``again`` with which command it goes on (default: that of a session).
+    """
     from instrument.interface import InstrumentError, InstrumentLost
 
     def begun() -> Path | None:
@@ -215,9 +276,8 @@ def _guarded(job: Callable[[], Outcome], as_json: bool, session: Callable[[], Pa
         return code
     except KeyboardInterrupt:
         folder = begun()
-        cure = (
-            f"What was done is kept: go on with: emtwin acquire --resume {folder}" if folder else "Nothing was written."
-        )
+        command = again or f"emtwin acquire --resume {folder}"
+        cure = f"What was done is kept: go on with: {command}" if folder else "Nothing was written."
         return _complain(as_json, INTERRUPTED, "keyboard", "interrupted", cure)
     except InstrumentLost as error:
         folder = begun()

@@ -9,3 +9,11 @@ class BadInput(ValueError):
         self.input = input
         self.problem = problem
         self.cure = cure
+
+
+def from_twin(input: str, error: ValueError, cure: str) -> BadInput:
+    """A refusal of the twin's ("problem; cure") as bad input named ``input``; ``cure`` where it does not say one."""
+    problem, _, own = str(error).rpartition("; ")
+    if not problem:
+        return BadInput(input, own, cure)
+    return BadInput(input, problem, f"{own[0].upper()}{own[1:].rstrip('.')}. {cure}")

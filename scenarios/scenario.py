@@ -112,7 +112,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def from_dict(values: dict[str, Any], origin: str) -> Scenario:
     """A Scenario out of plain values; ``origin`` names where they come from. BadInput naming it, the key, the problem and the cure."""
-    _refuse_nonfinite(values, origin, "")
+    refuse_nonfinite(values, origin, "")
     try:
         scenario = msgspec.convert(values, Scenario, strict=True)
     except msgspec.ValidationError as error:
@@ -134,14 +134,14 @@ def from_dict(values: dict[str, Any], origin: str) -> Scenario:
     return scenario
 
 
-def read_scenario(path: Path) -> Scenario:
-    """The scenario in a TOML file; BadInput if there is none, or it cannot be used (a missing CIF included)."""
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values in a TOML file; BadInput if there is none, or it cannot be read."""
     origin = str(path)
     if path.is_dir():
         raise BadInput(origin, "is a folder, not a scenario", "Name the TOML file in it.")
     try:
         text = path.read_bytes().decode("utf-8")
-        values = tomllib.loads(text)
+        return tomllib.loads(text)
     except FileNotFoundError:
         raise BadInput(origin, "there is no such file", "Check the path, or name one of the presets.") from None
     except OSError as error:
@@ -150,6 +150,11 @@ def read_scenario(path: Path) -> Scenario:
         raise BadInput(origin, "is not a text file in UTF-8", "Write the scenario as TOML.") from None
     except tomllib.TOMLDecodeError as error:
         raise BadInput(origin, f"is not valid TOML: {error}", "Mend the line it names.") from None
+
+
+def read_scenario(path: Path) -> Scenario:
+    """The scenario in a TOML file; BadInput if there is none, or it cannot be used (a missing CIF included)."""
+    origin, values = str(path), read_toml(path)
     values.setdefault("folder", str(path.resolve().parent))
     scenario = from_dict(values, origin)
     cif = scenario.cif_path()
@@ -160,13 +165,13 @@ def read_scenario(path: Path) -> Scenario:
     return scenario
 
 
-def _refuse_nonfinite(value: Any, origin: str, key: str) -> None:
+def refuse_nonfinite(value: Any, origin: str, key: str) -> None:
     """BadInput for the first NaN or infinity anywhere in nested plain values (range checks let NaN pass)."""
     if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(origin, f"key {key}: {value} is not a finite number", "Give a finite number.")
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
     for name, item in items:
-        _refuse_nonfinite(item, origin, f"{key}.{name}" if key else str(name))
+        refuse_nonfinite(item, origin, f"{key}.{name}" if key else str(name))
 
 
 def _cure(problem: str, key: str) -> str:

@@ -14,8 +14,8 @@ ALIGNED = math.radians(0.5)
 """An axis within this angle of a wanted direction lies along it."""
 
 
-def read_structure(path: Path) -> "Atoms":
-    """The unit cell in a structure file (CIF and what else ASE reads), beam along c. ValueError for a file that holds no orthogonal cell."""
+def read_atoms(path: Path) -> "Atoms":
+    """The unit cell in a structure file (CIF and what else ASE reads), of any shape, with occupancies. ValueError for a file that holds no atoms."""
     import ase
     import ase.io
 
@@ -25,7 +25,12 @@ def read_structure(path: Path) -> "Atoms":
         raise ValueError(f"cannot be read as a structure: {type(error).__name__}: {error}") from error
     if not isinstance(atoms, ase.Atoms) or len(atoms) == 0:
         raise ValueError("holds no atoms")
-    atoms = with_occupancies(atoms)
+    return with_occupancies(atoms)
+
+
+def read_structure(path: Path) -> "Atoms":
+    """The unit cell in a structure file, beam along c. ValueError for a file that holds no orthogonal cell."""
+    atoms = read_atoms(path)
     matrix = np.asarray(atoms.cell.array)
     lengths = np.linalg.norm(matrix, axis=1)
     if lengths.min() < 1.0 or np.abs(matrix - np.diag(np.diag(matrix))).max() > 1e-3:

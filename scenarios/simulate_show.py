@@ -1,0 +1,31 @@
+"""What ``emtwin simulate`` prints for people when it is done."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def print_simulated(result: dict[str, Any], console: Console | None = None) -> None:
+    """A simulation's result, on stdout."""
+    console = console or Console(highlight=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    axes = " x ".join(
+        f"{one['size']} {one['name']}" + (f" ({one['unit']})" if one["unit"] else "") for one in result["axes"]
+    )
+    table.add_row(
+        "signal",
+        f"{result['signal']}: {result['quantity']}" + (f", in {result['unit']}" if result["unit"] != "1" else ""),
+    )
+    table.add_row("axes", axes)
+    table.add_row("specimen", f"{result['thickness']:.2f} Å thick")
+    table.add_row("computed as", result["form"])
+    table.add_row("beam lost", f"{100 * result['flux']['lost']:.3g} %")
+    for note in result["notes"]:
+        table.add_row("note", note)
+    table.add_row("took", f"{result['seconds']:.1f} s")
+    table.add_row("file", result["file"])
+    table.add_row("picture", result["picture"])
+    console.print(table, soft_wrap=True, markup=False)
