@@ -5,7 +5,9 @@ function goes through the slices of one cell with the propagator taken at q + g.
 holds all the q, with 1 / (number of cells) of its points for every wave.
 """
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -91,20 +93,37 @@ def crystal_grams(
     weights = weights.reshape(len(q), -1)[:, kept].astype(np.float32)
     inner = np.where(members[..., None] >= 0, (bundle.indices[members] - reduced[:, None, :]) // np.asarray(repeats), 0)
 
-    def block(lattice: Array, offset: Array, weight: Array) -> Array:
-        kernel = propagator(gpts, cell.extent, energy, cell.spacing, tilt, cutoff=cutoff, q=offset)
-        waves = multislice(plane_waves(lattice, gpts), functions, kernel)
-        amplitudes = jnp.fft.fft2(waves).reshape(waves.shape[0], -1)[:, kept] / (gpts[0] * gpts[1])
-        return gram(amplitudes.astype(jnp.complex64), weight)
-
+    run, where = _block_run(), jnp.asarray(kept)
+    fixed = (functions, where)
     group = _group(cell, functions, bundle.indices, extent, response, tilt)
     plan = _plan(bundle.indices, members, group)
-    work = [(jnp.asarray(inner[n]), jnp.asarray(q[n]), jnp.asarray(weights[n])) for n in plan]
+    work = (
+        (
+            jnp.asarray(inner[n]),
+            propagator(gpts, cell.extent, energy, cell.spacing, tilt, cutoff=cutoff, q=q[n]),
+            jnp.asarray(weights[n]),
+            *fixed,
+        )
+        for n in plan
+    )
     matrices = np.zeros((len(members), members.shape[1], members.shape[1]), np.complex64)
-    for one, found in zip(plan, in_pieces(compiled(block), work, workers), strict=True):
+    for one, found in zip(plan, in_pieces(run, work, workers), strict=True):
         for target, order in plan[one]:
             matrices[target] = np.asarray(found)[np.ix_(order, order)]
     return Grams(matrices, members, bundle.indices, bundle.amplitude, extent, energy)
+
+
+def _block(lattice: Array, kernel: Array, weight: Array, functions: Array, pixels: Array) -> Array:
+    """Gram matrix [m, m] of the beams g_j = ``lattice`` [m, 2] of one block."""
+    gpts = (kernel.shape[0], kernel.shape[1])
+    waves = multislice(plane_waves(lattice, gpts), functions, kernel)
+    amplitudes = jnp.fft.fft2(waves).reshape(waves.shape[0], -1)[:, pixels] / (gpts[0] * gpts[1])
+    return gram(amplitudes.astype(jnp.complex64), weight)
+
+
+@functools.cache
+def _block_run() -> Any:
+    return compiled(_block)
 
 
 def _group(

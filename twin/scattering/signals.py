@@ -4,6 +4,7 @@ Everything here is exact multislice, averaged over frozen phonon configurations.
 configuration that makes its slices, so that they need not all be in memory. What is quicker than one wave for each probe is in `stem`.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -115,11 +116,30 @@ def patterns(
     return intensities(multislice(waves, ready.transmissions, ready.kernel))
 
 
+def _whole(found: Array) -> Array:
+    return found
+
+
+class _Plain(eqx.Module):
+    """A function as a tree without leaves, so that what is compiled for it is found again."""
+
+    function: Callable[[Array], Array] = eqx.field(static=True)
+
+    def __call__(self, found: Array) -> Array:
+        return self.function(found)
+
+
+@functools.cache
+def _reduced_run() -> Any:
+    """Compiled once for each shape, kept between calls."""
+    return compiled(lambda spots, beam, amplitude, ready, reduce: reduce(patterns(spots, beam, amplitude, ready)))
+
+
 def scanned(
     stacks: Stacks,
     illumination: Illumination,
     positions: Float[np.ndarray, "p 2"],
-    reduce: Callable[[Array], Array] = lambda found: found,
+    reduce: Callable[[Array], Array] = _whole,
     tilt: tuple[float, float] = (0.0, 0.0),
     focal_nodes: int = 7,
     size: int | None = None,
@@ -129,9 +149,10 @@ def scanned(
     start: int = 0,
     finer: int = 1,
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``
-    ([n, y, x] to [n, ...], linear), in pieces of ``size`` positions: where they belong, and what they are.
+    """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``,
+    in pieces of ``size`` positions: where they belong, and what they are.
 
+    ``reduce`` is linear, from [n, y, x] to [n, ...]; as an equinox Module, what it holds may change without compiling anew.
     ``memory`` bounds the bytes taken (default `pieces.MEMORY`); configurations are kept while they fit and made again for every piece
     otherwise. ``start`` leaves out positions that are done; ``finer`` as in `transmission`. ValueError if the grid cannot hold the probe.
     """
@@ -149,7 +170,8 @@ def scanned(
     fixed = max(len(keep), 1) * one
     count = size or min(fitting(wave, memory, fixed, workers), 64)
     foci = illumination.foci(focal_nodes)
-    run = compiled(lambda spots, beam, ready: reduce(patterns(spots, beam, amplitude, ready)))
+    passing = reduce if isinstance(reduce, eqx.Module) else _Plain(reduce)
+    run = _reduced_run()
 
     def configuration(number: int) -> Prepared:
         if number in kept:
@@ -166,7 +188,9 @@ def scanned(
         sums: list[Any] = [0.0] * len(group)
         for number in range(len(stacks)):
             ready = configuration(number)
-            work = ((jnp.asarray(positions[part]), beam, ready) for part in group for beam, _ in foci)
+            work = (
+                (jnp.asarray(positions[part]), beam, amplitude, ready, passing) for part in group for beam, _ in foci
+            )
             for place, found in enumerate(in_pieces(run, work, workers)):
                 sums[place // len(foci)] = sums[place // len(foci)] + foci[place % len(foci)][1] * np.asarray(found)
         for part, found in zip(group, sums, strict=True):

@@ -5,6 +5,7 @@ interpolation f only every f-th plane wave along each axis is taken: their sum r
 is cut out of one period around the probe. What a probe sends beyond that period is lost, which is the error of the method.
 """
 
+import functools
 from typing import Any
 
 import equinox as eqx
@@ -72,7 +73,7 @@ def scattering_matrix(
     indices, amplitude = bundle.indices[chosen], bundle.amplitude[chosen]
     one = ny * nx * transmissions.dtype.itemsize
     size = min(fitting(4 * one, memory, len(indices) * one, workers), 64)
-    run = compiled(lambda some, slices, kernel: multislice(plane_waves(some, (ny, nx), slices.dtype), slices, kernel))
+    run = _through_run()
     work = ((jnp.asarray(indices[part]), transmissions, kernel) for part in cut(len(indices), size))
     waves = np.empty((len(indices), ny, nx), transmissions.dtype)
     for part, found in zip(cut(len(indices), size), in_pieces(run, work, workers), strict=True):
@@ -80,6 +81,16 @@ def scattering_matrix(
     return ScatteringMatrix(
         jnp.asarray(waves), indices, amplitude / np.linalg.norm(amplitude), factors, extent, float(energy)
     )
+
+
+@functools.cache
+def _through_run() -> Any:
+    """Compiled once for each shape, kept between calls."""
+
+    def through(some: Array, slices: Array, kernel: Array) -> Array:
+        return multislice(plane_waves(some, (kernel.shape[0], kernel.shape[1]), slices.dtype), slices, kernel)
+
+    return compiled(through)
 
 
 def exit_waves(

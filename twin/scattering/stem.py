@@ -9,6 +9,7 @@ Costs are counted in floating-point operations: 20 log2 n + 12 for each of n poi
 which a matrix product does `DENSE` times as many in the same time.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -282,18 +283,13 @@ def grams_of(
     spacing = scene.specimen.thickness / scene.slices
     kernel = propagator(gpts, extent, beam.energy, spacing, scene.tilt, cutoff=scene.cutoff)
     size = min(fitting(4 * 8 * gpts[0] * gpts[1], memory, scene.slices * gpts[0] * gpts[1] * 16, workers), 32)
-
-    def passed(some: Array, functions: Array) -> Array:
-        waves = multislice(plane_waves(some, gpts), functions, kernel)
-        return jnp.fft.fft2(waves).reshape(waves.shape[0], -1)[:, pixels] / (gpts[0] * gpts[1])
-
-    run = compiled(passed)
+    run, where = _passed_run(), jnp.asarray(pixels)
     parts = cut(len(bundle.indices), size)
     for number in range(scene.configurations):
         slices = scene.stack(number) if window is None else _inside(scene, number, extent, gpts, origin)
         functions = transmission(slices.array, beam.energy, limit, FINER)
         amplitudes = np.empty((len(bundle.indices), len(pixels)), np.complex64)
-        work = ((jnp.asarray(bundle.indices[part]), functions) for part in parts)
+        work = ((jnp.asarray(bundle.indices[part]), functions, kernel, where) for part in parts)
         for part, one in zip(parts, in_pieces(run, work, workers), strict=True):
             amplitudes[part] = one
             if progress is not None:
@@ -302,6 +298,27 @@ def grams_of(
         for place, weight in enumerate(weights):
             sums[place] += np.asarray(gram(jnp.asarray(amplitudes), jnp.asarray(weight))) / scene.configurations
     return [(whole(bundle, extent, beam.energy, one), origin) for one in sums]
+
+
+def _passed(some: Array, functions: Array, kernel: Array, pixels: Array) -> Array:
+    """Amplitudes [n, pixels] behind the slices of the plane waves ``some`` [n, 2]."""
+    gpts = (kernel.shape[0], kernel.shape[1])
+    waves = multislice(plane_waves(some, gpts), functions, kernel)
+    return jnp.fft.fft2(waves).reshape(waves.shape[0], -1)[:, pixels] / (gpts[0] * gpts[1])
+
+
+@functools.cache
+def _passed_run() -> Any:
+    return compiled(_passed)
+
+
+class _Seen(eqx.Module):
+    """Detectors ``maps`` [d, y, x] over patterns."""
+
+    maps: Float[Array, "d y x"]
+
+    def __call__(self, found: Array) -> Array:
+        return jnp.einsum("pyx,dyx->pd", found, self.maps)
 
 
 def _cell_points(scene: Scene) -> tuple[int, int]:
@@ -361,9 +378,6 @@ def _direct(
         np.stack([np.broadcast_to(one(kx[None, :], ky[:, None]), gpts) for one in detectors]), jnp.float32
     )
 
-    def reduce(found: Any) -> Any:
-        return jnp.einsum("pyx,dyx->pd", found, maps)
-
     grid_x, grid_y = np.meshgrid(x, y)
     spots = np.stack([grid_x.ravel(), grid_y.ravel()], axis=-1)
     stacks = [lambda number=number: scene.stack(number) for number in range(scene.configurations)]
@@ -371,7 +385,7 @@ def _direct(
         stacks,
         beam,
         spots,
-        reduce,
+        _Seen(maps),
         scene.tilt,
         focal_nodes,
         memory=memory,
