@@ -100,9 +100,13 @@ class Following:
         return self._placed(Filter(self.dynamics, self.filter.sensors).advance(belief, until))
 
     def _placed(self, belief: Belief) -> Belief:
-        """The belief, with the lattice's phase given up where it has become too wide to be a Gaussian on its cell."""
-        place = belief.layout.index("x"), belief.layout.index("y")
-        if belief.lost or belief.std[list(place)].max() < LOSE_PLACE * self.microscope.cell:
+        """The belief, with the lattice's phase given up where it has become too wide to be a Gaussian on its cell.
+
+        Each reading counts by its own width: several places that are each well known, with optics of their own, are not a lost place.
+        """
+        place = [belief.layout.index("x"), belief.layout.index("y")]
+        own = (belief.factors[:, place, :] ** 2).sum(axis=2)
+        if belief.lost or np.sqrt(belief.weights @ own).max() < LOSE_PLACE * self.microscope.cell:
             return belief
         return dataclasses.replace(belief, lost=("x", "y")).forgotten()
 
@@ -154,7 +158,8 @@ class Following:
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         after = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        if not self.belief.lost and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
+        taught = self.belief.lost != self.arrived.lost or not np.array_equal(self.belief.means, self.arrived.means)
+        if taught and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
             again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
             odds = again.evidence - posterior.evidence + np.log(SURPRISE)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))

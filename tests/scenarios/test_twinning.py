@@ -89,3 +89,27 @@ def test_a_stage_move_begins_anew(settled):
     following.moved_stage()
     assert following.belief.lost == following.arrived.lost == ("x", "y")
     np.testing.assert_array_equal(following.belief.means, following.arrived.means)
+
+
+def test_two_well_known_places_are_not_a_lost_one(settled):
+    """A mixture that is wide only because its readings lie apart keeps them; a single wide one is given up."""
+    following, _, _ = settled
+    belief = following.belief
+    narrow = root_of(np.diag(np.full(len(LAYOUT), 1e-4)))
+    apart = np.zeros((2, len(LAYOUT)))
+    apart[1, LAYOUT.index("x")] = 0.9 * CELL
+    two = dataclasses.replace(
+        belief, weights=np.array([0.5, 0.5]), means=belief.mean[None] + apart, factors=np.stack([narrow, narrow])
+    )
+    assert two.std[LAYOUT.index("x")] > 0.33 * CELL
+    following.belief = two
+    following.follow([], belief.time + 1_000_000)
+    assert following.belief.lost == ()
+    assert len(following.belief.weights) == 2
+    spread = np.full(len(LAYOUT), 1e-2)
+    spread[LAYOUT.index("x")] = 0.5 * CELL
+    following.belief = dataclasses.replace(
+        belief, weights=np.ones(1), means=belief.mean[None], factors=np.diag(spread)[None]
+    )
+    following.follow([], belief.time + 2_000_000)
+    assert following.belief.lost == ("x", "y")
