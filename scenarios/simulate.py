@@ -4,6 +4,7 @@ A piece is some probes of a scan, or one frozen configuration of a plane wave. W
 the beam came through; the noise is drawn at the end from the seed, so that an interrupted run ends as an uninterrupted one.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,14 +25,22 @@ from twin.detection import camera as cameras
 from twin.detection.counting import sample_electrons
 from twin.detection.detectors import detect
 from twin.detection.pixelated import Pattern, binned, crop, resample
+from twin.grid import frequencies
 from twin.optics.source import blur, plane
 from twin.optics.transfer import averaged_image, focal_series, refocused
 from twin.scattering.multislice import intensities
 from twin.scattering.signals import exit_waves, scanned
+from twin.scattering.stem import FINER, stem_images
 
 SCHEMA = "emtwin.simulate/1"
 NOTED_LOSS = 0.03
 """Share of the beam lost to the grid from which on the user is told."""
+FORMS = {
+    "prism": "PRISM, every plane wave of the aperture that its interpolation leaves",
+    "gram": "Gram matrices of all plane waves of the aperture",
+    "window": "Gram matrices of the plane waves in a window of the specimen",
+    "crystal": "Gram matrices of one unit cell of a perfect crystal",
+}
 Tell = Callable[[str, float | None], None]
 
 
@@ -96,7 +105,10 @@ def _pieces(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
 
 
 def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
-    """Signals of convergent beams, probe by probe. What computes scans faster takes this one's place."""
+    """Signals of convergent beams: probe by probe, or a STEM image by configuration in a form that is quicker."""
+    if not ready.direct:
+        yield from _images(ready, start, tell)
+        return
     reduce = _reduce(ready)
     compute = ready.plan.compute
     assert ready.illumination is not None
@@ -104,15 +116,36 @@ def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
         stacks(ready.plan, ready.made, ready.gpts, tell), ready.illumination, ready.positions,
         lambda patterns: _with_flux(reduce(patterns), patterns), ready.tilt, FOCI, ready.size,
         int(compute.memory_MB * 1e6), compute.workers, lambda _, share: tell("probes through the specimen", share), start,
+        FINER,
     )  # fmt: skip
     for place, piece in found:
         yield place.start, piece
 
 
+def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
+    """Images [pixels, channels] of one frozen configuration after the other, by plane waves; the flux beside every pixel is their mean."""
+    scene, compute = ready.scene, ready.plan.compute
+    assert scene is not None and ready.form is not None and ready.illumination is not None
+    pixels, count = len(ready.positions), scene.configurations
+    for number in range(start // pixels, count):
+        one = dataclasses.replace(scene, seeds=scene.seeds[number : number + 1])
+
+        def told(_: str, share: float, number: int = number) -> None:
+            tell("plane waves through the specimen", (number + share) / count)
+
+        made = stem_images(
+            one, ready.illumination, *ready.axes, ready.responses, ready.form.error, ready.form.name, FOCI,
+            int(compute.memory_MB * 1e6), compute.workers, told,
+        )  # fmt: skip
+        columns = made.array.reshape(len(ready.channels), pixels).T
+        yield number * pixels, np.append(columns, np.full((pixels, 1), made.through, columns.dtype), axis=1)
+
+
 def _reduce(ready: Ready) -> Callable[[jax.Array], jax.Array]:
     """Patterns [n, y, x] in FFT order to the columns [n, columns] that are kept."""
-    if ready.masks is not None:
-        masks = jnp.asarray(ready.masks)
+    if ready.responses:
+        kx, ky = frequencies(ready.gpts, ready.extent)
+        masks = jnp.asarray(np.stack([one(kx[None, :], ky[:, None]) for one in ready.responses]))
         return lambda patterns: detect(patterns, masks)
     return lambda patterns: _pattern(ready, patterns).values.reshape(patterns.shape[0], -1)
 
@@ -188,7 +221,8 @@ def _shape(ready: Ready) -> tuple[int, ...]:
 def _check_size(ready: Ready, shape: tuple[int, ...]) -> None:
     """BadInput if what is kept until the end exceeds the bound of memory."""
     phonons = ready.plan.specimen.phonons
-    count = len(ready.positions) or (1 if phonons is None else phonons.configurations)
+    configurations = 1 if phonons is None else phonons.configurations
+    count = len(ready.positions) * (1 if ready.direct else configurations) or configurations
     needed = count * int(np.prod(shape)) * (16 if ready.plan.signal == "exit-wave" else 8) / 1e6
     if needed > ready.plan.compute.memory_MB:
         raise BadInput(
@@ -209,6 +243,8 @@ def _averaged(ready: Ready, kept: np.ndarray, shape: tuple[int, ...]) -> tuple[n
     if plan.scan is None:
         return (ready.weights @ columns.astype(np.float64)).astype(np.float32).reshape(shape), flux
     ny, nx = plan.scan.shape
+    if not ready.direct:
+        return columns.reshape(-1, ny, nx, *shape).mean(axis=0, dtype=np.float64).astype(np.float32), flux
     image = columns.reshape(ny, nx, -1)
     if plan.beam.source > 0.0:
         image = _blurred(ready, image)
@@ -320,6 +356,8 @@ def _provenance(ready: Ready, flux: float, seconds: float) -> dict[str, Any]:
         cause = "is absorbed or scattered" if plan.specimen.thermal == "absorptive" else "is scattered"
         notes.append(f"{100 * (1.0 - flux):.1f} % of the beam {cause} beyond the angles that the grid carries")
     form = "multislice, one wave for each probe" if plan.signal in PROBES else "multislice of a plane wave"
+    if ready.form is not None and not ready.direct:
+        form = f"{FORMS[ready.form.name]}, within {ready.form.error:.1e}"
     count = 1 if plan.specimen.phonons is None else plan.specimen.phonons.configurations
     return {
         "schema": SCHEMA, "origin": "simulated", "scenario": {**plan.as_dict(), "folder": ""}, "seed": plan.seed,

@@ -1,18 +1,20 @@
 """A simulation made ready: specimen, grid, beam, detectors and positions, all checked before anything is computed."""
 
+import functools
+import itertools
 import math
 from typing import NamedTuple
 
 import numpy as np
 
 from scenarios.errors import BadInput, from_twin
-from scenarios.simulate_specimen import Made, make_specimen
+from scenarios.simulate_specimen import Made, make_specimen, phonon_seeds, potential_options
 from scenarios.simulation import PROBES, AnnularPlan, BeamPlan, PixelatedPlan, SegmentedPlan, Simulation
 from twin.detection.camera import Camera
 from twin.detection.detectors import Annular, Segmented, check_angles
 from twin.detection.pixelated import Pixelated
 from twin.detection.transfer import Mixture
-from twin.grid import CUTOFF, TAPER, frequencies, smooth
+from twin.grid import CUTOFF, TAPER, smooth
 from twin.optics.aberrations import CEOS, NAMES, coefficients, from_ceos, from_polar
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
@@ -20,7 +22,10 @@ from twin.optics.probe import check_sampling
 from twin.optics.source import focal_spread, source_offsets
 from twin.optics.transfer import Imaging, envelope
 from twin.sample.specimen import check_probe_fits
+from twin.scattering.beams import Response
+from twin.scattering.forms import Form, choose, forms
 from twin.scattering.pieces import fitting
+from twin.scattering.scene import Scene
 
 SAMPLING = 0.1
 """Angstrom between points of the waves unless the scenario says otherwise."""
@@ -33,8 +38,8 @@ SOURCE_NODES = 5
 class Ready(NamedTuple):
     """All that a simulation needs. ``tilt`` (x, y) radian is the specimen's, less the beam's.
 
-    For probes: ``positions`` [p, 2] in angstrom and their ``weights`` [p] (1 each in a scan). ``masks`` [channels, y, x] weigh the beams for each of
-    ``channels``; ``pixels`` is the camera of a pattern (None: the beams themselves, up to ``reach`` radian). ``fov`` (x, y) of the scan.
+    For probes: ``positions`` [p, 2] in angstrom and their ``weights`` [p] (1 each in a scan). ``responses`` weigh the beams for each of
+    ``channels``, whose image is made in the ``form`` that suits the ``scene`` best; ``pixels`` is the camera of a pattern (None: the beams themselves, up to ``reach`` radian). ``fov`` (x, y) of the scan.
     """
 
     plan: Simulation
@@ -47,7 +52,9 @@ class Ready(NamedTuple):
     weights: np.ndarray
     fov: tuple[float, float]
     channels: tuple[str, ...]
-    masks: np.ndarray | None
+    responses: tuple[Response, ...]
+    scene: Scene | None
+    form: Form | None
     pixels: Pixelated | None
     reach: float | None
     size: int
@@ -57,6 +64,16 @@ class Ready(NamedTuple):
     def energy(self) -> float:
         """Electron energy in eV."""
         return self.plan.beam.energy_keV * 1e3
+
+    @property
+    def direct(self) -> bool:
+        """Whether every probe is a wave of its own."""
+        return self.form is None or self.form.name == "direct"
+
+    @property
+    def axes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions x and y of a scan in angstrom."""
+        return _axes(self.plan, self.fov)
 
     @property
     def wavelength(self) -> float:
@@ -86,18 +103,52 @@ def make_ready(plan: Simulation) -> Ready:
             notes.append(
                 f"without an aperture, beams beyond {1e3 * half * wavelength(energy):.0f} mrad fold back: an image has twice the band of its wave"
             )
-    channels, masks = _masks(plan, gpts, extent)
+    channels, responses = _responses(plan, extent)
     pixels, reach = _camera_pixels(plan, gpts, extent)
-    _check_angles_of(plan, masks is not None, pixels, gpts, extent)
+    _check_angles_of(plan, pixels, gpts, extent)
     _check_damped(plan, reach or CUTOFF * 0.5 * wavelength(energy) * min(gpts[1] / extent[0], gpts[0] / extent[1]))
     positions, weights, fov = _positions(plan, made)
     if plan.beam.source > 0.0 and plan.scan is not None and not _periodic(fov, made):
         notes.append("the source blurs beyond a field of view that is not whole cells: its border is repeated outwards")
     size = _piece(plan, made, gpts, len(positions))
+    scene = form = None
+    if plan.signal == "stem" and illumination is not None:
+        scene = Scene(
+            made.specimen, gpts, made.slices, phonon_seeds(plan), (tilt[0], tilt[1]), made.one, made.repeats,
+            tuple(potential_options(plan).items()),
+        )  # fmt: skip
+        form = _form(plan, scene, illumination, _axes(plan, fov), responses)
+        if form.error > 1e-4:
+            notes.append(
+                f"the image is made in a part of the specimen around each probe: exact to {100 * form.error:.2f} %"
+            )
     return Ready(
         plan, made, gpts, (tilt[0], tilt[1]), illumination, imaging, positions, weights, fov,
-        channels, masks, pixels, reach, size, tuple(notes),
+        channels, responses, scene, form, pixels, reach, size, tuple(notes),
     )  # fmt: skip
+
+
+def _form(
+    plan: Simulation,
+    scene: Scene,
+    beam: Illumination,
+    axes: tuple[np.ndarray, np.ndarray],
+    responses: tuple[Response, ...],
+) -> Form:
+    """The quickest form of a STEM image within the tolerance, or the one that is named; BadInput if there is none."""
+    wanted = plan.compute
+    found = forms(scene, beam, *axes, responses, FOCI, int(wanted.memory_MB * 1e6))
+    named = [one for one in found if wanted.form in ("auto", one.name)]
+    if not named:
+        raise BadInput(
+            "compute.form",
+            f"{wanted.form!r} is not possible here; possible are {', '.join(sorted({one.name for one in found}))}",
+            'Leave it "auto", or raise compute.memory_MB; "crystal" is for atoms at rest without vacancies.',
+        )
+    try:
+        return choose(named, wanted.tolerance)
+    except ValueError as error:
+        raise from_twin("compute.tolerance", error, "Raise it, or choose another form.") from None
 
 
 def vector(beam: BeamPlan) -> np.ndarray:
@@ -176,15 +227,14 @@ def _imaging(plan: Simulation, gpts: tuple[int, int], extent: tuple[float, float
         raise from_twin("lens", error, "Change [lens] or [beam].") from None
 
 
-def _masks(
-    plan: Simulation, gpts: tuple[int, int], extent: tuple[float, float]
-) -> tuple[tuple[str, ...], np.ndarray | None]:
-    """Names of a STEM image's channels, and the weights [channels, y, x] of the beams in each."""
+def _responses(plan: Simulation, extent: tuple[float, float]) -> tuple[tuple[str, ...], tuple[Response, ...]]:
+    """Names of a STEM image's channels, and the weights of the beams in each as functions of (kx, ky) in 1/angstrom."""
     if plan.signal != "stem":
-        return (), None
-    length, names, masks = wavelength(plan.beam.energy_keV * 1e3), [], []
-    kx, ky = frequencies(gpts, extent)
+        return (), ()
+    length = wavelength(plan.beam.energy_keV * 1e3)
     step = length * 0.5 * (1.0 / extent[0] + 1.0 / extent[1])
+    names: list[str] = []
+    found: list[Response] = []
     for name, one in plan.detectors.items():
         try:
             if isinstance(one, AnnularPlan):
@@ -193,19 +243,26 @@ def _masks(
                 ring = Annular(
                     1e-3 * one.inner_mrad, 1e-3 * one.outer_mrad, step if one.inner_mrad > 0.0 else 0.0, offset=offset
                 )
-                masks.append(np.asarray(ring.weights(kx[None, :], ky[:, None], length))[None])
+                found.append(functools.partial(_weight, ring, length, None))
                 names.append(name)
             elif isinstance(one, SegmentedPlan):
                 cut = Segmented(
                     tuple(1e-3 * radius for radius in one.radii_mrad), one.sectors, one.rotation, step,
                     1e-3 * one.gap_mrad, offset=(1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1]),
                 )  # fmt: skip
-                masks.append(np.asarray(cut.weights(kx[None, :], ky[:, None], length)).reshape(-1, *gpts))
-                rings = len(one.radii_mrad) - 1
-                names += [f"{name} {ring + 1}.{sector + 1}" for ring in range(rings) for sector in range(one.sectors)]
+                for ring_, sector in itertools.product(range(len(one.radii_mrad) - 1), range(one.sectors)):
+                    found.append(functools.partial(_weight, cut, length, ring_ * one.sectors + sector))
+                    names.append(f"{name} {ring_ + 1}.{sector + 1}")
         except ValueError as error:
             raise from_twin(f"detectors.{name}", error, "Change its angles.") from None
-    return tuple(names), np.concatenate(masks)
+    return tuple(names), tuple(found)
+
+
+def _weight(
+    detector: Annular | Segmented, length: float, segment: int | None, kx: np.ndarray, ky: np.ndarray
+) -> np.ndarray:
+    weights = np.asarray(detector.weights(kx, ky, length))
+    return weights if segment is None else weights.reshape(-1, *weights.shape[-2:])[segment]
 
 
 def _camera_pixels(
@@ -232,7 +289,7 @@ def _camera_pixels(
 
 
 def _check_angles_of(
-    plan: Simulation, scanned: bool, pixels: Pixelated | None, gpts: tuple[int, int], extent: tuple[float, float]
+    plan: Simulation, pixels: Pixelated | None, gpts: tuple[int, int], extent: tuple[float, float]
 ) -> None:
     """BadInput for a detector that reaches beyond what the grid carries."""
     length = wavelength(plan.beam.energy_keV * 1e3)
@@ -274,14 +331,19 @@ def _periodic(fov: tuple[float, float], made: Made) -> bool:
     return all(abs(side / cell - round(side / cell)) < 1e-6 for side, cell in zip(fov, made.unit[:2], strict=True))
 
 
+def _axes(plan: Simulation, fov: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+    """Positions x and y of a scan in angstrom."""
+    assert plan.scan is not None
+    (ny, nx), start = plan.scan.shape, plan.scan.start
+    return start[0] + np.arange(nx) * fov[0] / nx, start[1] + np.arange(ny) * fov[1] / ny
+
+
 def _positions(plan: Simulation, made: Made) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Positions [p, 2] (x, y) in angstrom, their weights [p], and the field of view."""
     if plan.scan is not None:
         ny, nx = plan.scan.shape
         fov = plan.scan.fov or (made.unit[0], made.unit[1])
-        x = plan.scan.start[0] + np.arange(nx) * fov[0] / nx
-        y = plan.scan.start[1] + np.arange(ny) * fov[1] / ny
-        along_x, along_y = np.meshgrid(x, y)
+        along_x, along_y = np.meshgrid(*_axes(plan, fov))
         return np.stack([along_x.ravel(), along_y.ravel()], axis=1), np.ones(ny * nx), fov
     if plan.signal not in PROBES:
         return np.zeros((0, 2)), np.zeros(0), made.specimen.extent

@@ -22,13 +22,15 @@ _VACANCIES, _PHONONS = 1, 2
 
 
 class Made(NamedTuple):
-    """A specimen with what is worth knowing of how it was made: the orthogonal ``cell`` of the zone, its lengths ``unit`` (x, y, z) in angstrom, and
-    the number of ``slices``."""
+    """A specimen with what is worth knowing of how it was made: the orthogonal ``cell`` of the zone, its lengths ``unit`` (x, y, z) in angstrom,
+    the number of ``slices``, and the ``one`` cell of which it is ``repeats`` (x, y, z), unless vacancies or slices make its cells unlike."""
 
     specimen: Specimen
     cell: Cell
     unit: tuple[float, float, float]
     slices: int
+    one: Specimen | None
+    repeats: tuple[int, int, int]
 
     @property
     def spacing(self) -> float:
@@ -68,44 +70,64 @@ def make_specimen(plan: Simulation) -> Made:
     )
     deep = wanted.cells or max(1, round((wanted.thickness or 0.0) / lengths[2]))
     slices = max(1, round(deep * lengths[2] / wanted.slice))
-    atoms = cell.atoms * (across[0], across[1], deep)
-    atoms.positions[:, 2] += _shift(atoms.positions[:, 2], deep * lengths[2] / slices)
+    repeats = (across[0], across[1], deep)
+    atoms = cell.atoms * repeats
+    shift = _shift(atoms.positions[:, 2], deep * lengths[2] / slices)
+    atoms.positions[:, 2] += shift
     atoms.wrap()
     try:
         specimen = Specimen.from_atoms(_emptied(atoms, wanted, plan.seed), wanted.u2, None)
         filled = _thinned(specimen, wanted)
+        one = None
+        if not any(wanted.vacancies.values()) and slices % deep == 0:
+            single = cell.atoms.copy()
+            single.positions[:, 2] += shift
+            single.wrap()
+            one = _thinned(Specimen.from_atoms(single, wanted.u2, None), wanted)
     except ValueError as error:
         if isinstance(error, BadInput):
             raise
         raise from_twin(origin, error, "Mend the structure or its thermal motion and occupancies.") from None
-    return Made(filled, cell, (lengths[0], lengths[1], lengths[2]), slices)
+    return Made(filled, cell, (lengths[0], lengths[1], lengths[2]), slices, one, repeats)
+
+
+def potential_options(plan: Simulation) -> dict[str, Any]:
+    """What `Specimen.slices` is told of the potential."""
+    wanted = plan.specimen
+    options = {"parametrization": wanted.parametrization, "projection": wanted.projection, "thermal": wanted.thermal}
+    return options | ({"energy": plan.beam.energy_keV * 1e3} if wanted.thermal == "absorptive" else {})
+
+
+def phonon_seeds(plan: Simulation) -> tuple[int, ...]:
+    """One for each frozen configuration; none for atoms at rest."""
+    phonons = plan.specimen.phonons
+    if phonons is None:
+        return ()
+    seed = plan.seed if phonons.seed is None else phonons.seed
+    sequences = (np.random.SeedSequence((seed, _PHONONS, number)) for number in range(phonons.configurations))
+    return tuple(int(one.generate_state(1, np.uint64)[0]) for one in sequences)
 
 
 def stacks(
     plan: Simulation, made: Made, gpts: tuple[int, int], tell: Callable[[str, float | None], None]
 ) -> Sequence[Callable[[], Slices]]:
     """One function for each frozen configuration (or for the one static crystal) that makes its slices; ``tell`` hears of each when it is first made."""
-    wanted, specimen = plan.specimen, made.specimen
-    options: dict[str, Any] = {"parametrization": wanted.parametrization, "projection": wanted.projection}
-    if wanted.thermal == "absorptive":
-        options["energy"] = plan.beam.energy_keV * 1e3
-    if wanted.phonons is None:
+    specimen, options, seeds = made.specimen, potential_options(plan), phonon_seeds(plan)
+    if not seeds:
 
         def static() -> Slices:
             tell("potential", None)
-            return specimen.slices(gpts, made.slices, thermal=wanted.thermal, **options)
+            return specimen.slices(gpts, made.slices, **options)
 
         return [static]
-    count, told = wanted.phonons.configurations, set()
-    seed = plan.seed if wanted.phonons.seed is None else wanted.phonons.seed
+    count, told = len(seeds), set()
 
     def configuration(number: int) -> Callable[[], Slices]:
         def make() -> Slices:
             if number not in told:
                 told.add(number)
                 tell("potentials of frozen configurations", (number + 1) / count)
-            own = int(np.random.SeedSequence((seed, _PHONONS, number)).generate_state(1, np.uint64)[0])
-            return specimen.slices(gpts, made.slices, specimen.displacements(own), **options)
+            return specimen.slices(gpts, made.slices, specimen.displacements(seeds[number]), **options)
 
         return make
 

@@ -169,10 +169,15 @@ class GridPlan(Plan, frozen=True):
 
 
 class ComputePlan(Plan, frozen=True):
-    """``memory_MB`` bounds what the computation takes, its result included; ``workers`` streams at once on a CPU (default: its cores)."""
+    """``memory_MB`` bounds what the computation takes, its result included; ``workers`` streams at once on a CPU (default: its cores).
+
+    STEM images are made in the quickest ``form`` whose stated error is within ``tolerance`` (share of the signal), or in the one named.
+    """
 
     memory_MB: Annotated[float, Meta(ge=1)] = 2000.0
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
+    form: Literal["auto", "direct", "prism", "gram", "window", "crystal"] = "auto"
+    tolerance: Annotated[float, Meta(ge=1e-4, le=0.1)] = 1e-3
 
 
 class Simulation(Plan, frozen=True):
@@ -370,5 +375,7 @@ def _check_together(plan: Simulation, origin: str) -> None:
             else f"signal {signal!r} has none",
             "Add [dose], or leave [camera] out.",
         )
+    if plan.compute.form != "auto" and signal != "stem":
+        refuse("compute.form", f"signal {signal!r} has one form only", "Leave it out; it is for stem.")
     if plan.grid.gpts is not None and plan.grid.sampling is not None:
         refuse("grid.gpts", "is given together with sampling", "Leave one of them out.")

@@ -5,6 +5,7 @@ best; the result itself goes to RESULT (.npz), for the accuracy. Both sides get 
 """
 
 import argparse
+import functools
 import json
 import os
 import time
@@ -80,7 +81,7 @@ def haadf(kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
 
 def scene(size: Size, seeds: tuple[int, ...] = ()) -> Any:
     from twin.sample.specimen import srtio3
-    from twin.scattering.stem import Scene
+    from twin.scattering.scene import Scene
 
     points = (size.points, size.points)
     return Scene(specimen(size), points, size.slices, seeds, (0.0, 0.0), srtio3((1, 1, 1)), size.cells)
@@ -248,10 +249,15 @@ def image_theirs(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
 
 
 def series_settings() -> np.ndarray:
-    """[100, 4]: C10, C12a, C30, source size in angstrom."""
+    """[`SERIES`, 4]: C10, C12a, C30, source size in angstrom."""
     drawn = np.random.default_rng(1)
     return np.stack(
-        [drawn.normal(0, 30, 100), drawn.normal(0, 20, 100), drawn.normal(0, 1e4, 100), drawn.uniform(0, 0.5, 100)],
+        [
+            drawn.normal(0, 30, SERIES),
+            drawn.normal(0, 20, SERIES),
+            drawn.normal(0, 1e4, SERIES),
+            drawn.uniform(0, 0.5, SERIES),
+        ],
         axis=-1,
     )
 
@@ -262,7 +268,8 @@ def series_ours(short: bool) -> Runs:
     import jax.numpy as jnp
 
     from twin.optics.aberrations import index
-    from twin.scattering.stem import choose, forms, grams_of, image_of
+    from twin.scattering.forms import choose, forms
+    from twin.scattering.stem import grams_of, image_of
 
     size = size_of(short)
     place, one = raster(size, 64), scene(size, (0,))
@@ -273,7 +280,7 @@ def series_ours(short: bool) -> Runs:
         return image_of(grams, origin, light, place, place)
 
     def go() -> np.ndarray:
-        grams, origin = grams_of(one, beam(soft=False), place, place, [haadf], form)[0]
+        made = grams_of(one, beam(soft=False), place, place, [haadf], form)
         found = []
         for c10, c12, c30, source in series_settings():
             values = np.zeros(25)
@@ -281,25 +288,24 @@ def series_ours(short: bool) -> Runs:
             light = eqx.tree_at(
                 lambda b: (b.coefficients, b.source), beam(soft=False), (jnp.asarray(values), jnp.asarray(source))
             )
-            found.append(draw(grams, light, origin))
+            found.append(draw(made.grams[0], light, made.origin))
         return np.asarray(jax.block_until_ready(jnp.stack(found)))
 
     return {"": go}
 
 
 def series_theirs(short: bool) -> Runs:
-    """Images of the series one after the other; as many as are needed to know the time of one, and times 100 where it is said."""
+    """Images of the series one after the other, as many as are needed to know the time of one."""
     import abtem
 
     size = size_of(short)
     potential = _potential(size, None, 0)
     detector = abtem.AnnularDetector(inner=HAADF[0] * 1e3, outer=HAADF[1] * 1e3)
     low, margin = raster(size, 64)[0], A / 2.0
-    count = 3
 
     def go() -> np.ndarray:
         found = []
-        for c10, c12, c30, source in series_settings()[:count]:
+        for c10, c12, c30, source in series_settings()[:SERIES_BY_ABTEM]:
             probe = abtem.Probe(
                 energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, extent=size.extent, gpts=(size.points, size.points), soft=False,
                 aberrations={"C10": float(c10), "C12": float(c12), "C30": float(c30)},
@@ -416,7 +422,53 @@ def potentials_theirs(short: bool) -> Runs:
     return _each_way(go)
 
 
+def growth_ours(what: str, short: bool) -> Runs:
+    """Seconds [sizes] of patterns of probes as the number of ``what`` grows, of `SIZES`; the others are kept."""
+    import jax
+    import jax.numpy as jnp
+
+    from twin.optics.probe import aperture
+    from twin.sample.specimen import srtio3
+    from twin.scattering.crystal import crystal_grams
+    from twin.scattering.signals import patterns, prepared
+
+    light = beam(soft=False)
+
+    def job(number: int) -> Callable[[], Any]:
+        if what == "beams":
+            slices = srtio3((1, 1, 1)).slices(64, 2)
+            return lambda: crystal_grams(slices, 8, (4, 4), ENERGY, number * 1e-3, [haadf])[0][0].matrices
+        points = number if what == "grid points along an axis" else 256
+        made = srtio3((4, 4, number // 2 if what == "slices" else 8))
+        ready = prepared(made.slices(points, number if what == "slices" else 16), ENERGY)
+        window = aperture(ready.gpts, ready.extent, ENERGY, SEMIANGLE, soft=False)
+        places = jnp.asarray(spots(Size((4, 4, 8), points), number if what == "probes" else 4))
+        run = jax.jit(lambda some, ready: patterns(some, light, window, ready))
+        return lambda: run(places, ready)
+
+    jobs = [job(number) for number in SIZES[what]]
+
+    def go() -> np.ndarray:
+        found = []
+        for one in jobs:
+            jax.block_until_ready(one())
+            start = time.perf_counter()
+            jax.block_until_ready(one())
+            found.append(time.perf_counter() - start)
+        return np.array(found)
+
+    return {"": go}
+
+
 SEEDS = (0, 1, 2, 3)
+SERIES, SERIES_BY_ABTEM = 100, 3
+SIZES = {
+    "probes": (2, 4, 8, 16, 32),
+    "slices": (4, 8, 16, 32),
+    "grid points along an axis": (128, 256, 512),
+    "beams": (10, 15, 20, 25),
+}
+"""What time is measured against, and how many: probes, slices, points, and for beams the semi-angle in mrad (their number is as its square)."""
 CASES: dict[str, dict[str, Callable[[bool], Runs]]] = {
     "probes": {"ours": probes_ours, "abtem": probes_theirs},
     "exit": {"ours": exit_ours, "abtem": exit_theirs},
@@ -430,6 +482,7 @@ CASES: dict[str, dict[str, Callable[[bool], Runs]]] = {
     "gradient": {"ours": gradient_ours, "forward": forward_ours},
     "ronchigram": {"ours": ronchigram_ours},
     "potentials": {"ours": potentials_ours, "abtem": potentials_theirs},
+    "growth": {what: functools.partial(growth_ours, what) for what in SIZES},
 }
 
 
@@ -446,6 +499,7 @@ def main() -> None:
     parser.add_argument("result", type=Path)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--only", default="", help="only settings whose name has this in it")
     given = parser.parse_args()
     import jax
 
@@ -455,6 +509,8 @@ def main() -> None:
     before = _memory("VmRSS")
     best: dict[str, Any] = {"seconds": float("inf")}
     for label, run in runs.items():
+        if given.only not in label:
+            continue
         start = time.perf_counter()
         value = run()
         first = time.perf_counter() - start

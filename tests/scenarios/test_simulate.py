@@ -62,8 +62,8 @@ def simulated(
 
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory) -> tuple[np.ndarray, dict[str, Any], Path]:
-    """STEM images with three detectors, noise-free."""
-    return simulated(tmp_path_factory.mktemp("scan"), "stem", detectors=DETECTORS)
+    """STEM images with three detectors, noise-free, one wave for each probe."""
+    return simulated(tmp_path_factory.mktemp("scan"), "stem", detectors=DETECTORS, compute__form="direct")
 
 
 @pytest.mark.parametrize("name", simulation_names())
@@ -86,6 +86,29 @@ def test_quarters_make_the_ring_and_the_crystal_has_its_symmetry(scan):
     np.testing.assert_allclose(images[1:5, 0, 0], images[1, 0, 0], rtol=1e-4)
     assert images[1, 0, 1] < images[3, 0, 1]
     np.testing.assert_allclose(images[1, 0, 1], images[2, 1, 0], rtol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["gram", "crystal"])
+def test_every_form_makes_the_same_images_and_says_so(form, scan, tmp_path):
+    images, result, _ = simulated(tmp_path, "stem", detectors=DETECTORS, compute__form=form)
+    np.testing.assert_allclose(images, scan[0], rtol=2e-4)
+    assert ("one unit cell" in result["form"]) == (form == "crystal")
+    assert "one wave for each probe" in scan[1]["form"]
+    assert result["flux"]["through"] == pytest.approx(scan[1]["flux"]["through"], abs=1e-3)
+
+
+def test_forms_average_frozen_phonons_alike(tmp_path):
+    tables: dict[str, Any] = {
+        "detectors": DETECTORS,
+        "specimen__phonons": {"configurations": 2},
+        "beam__aberrations": {"C10": -20.0},
+        "beam__focal_spread": 15.0,
+    }
+    one, told, _ = simulated(tmp_path, "stem", **tables, compute__form="direct")
+    other, said, _ = simulated(tmp_path, "stem", **tables, compute__form="gram")
+    np.testing.assert_allclose(other, one, rtol=2e-3)
+    assert said["flux"]["through"] == pytest.approx(told["flux"]["through"], abs=2e-3)
+    assert "2 configurations" in said["form"]
 
 
 def test_patterns_sum_to_images(scan, tmp_path):
@@ -132,9 +155,11 @@ def test_focal_series_is_of_single_images_and_counts_are_of_the_dose(tmp_path):
     assert abs(excess.var() - 1.0) < 5.0 * math.sqrt(2.0) / 90
 
 
-def test_source_takes_from_harmonics_what_its_transform_says(scan, tmp_path):
-    blurred, _, _ = simulated(tmp_path, "stem", detectors=DETECTORS, beam__source=0.5)
-    for sharp, soft in zip(scan[0], blurred, strict=True):
+@pytest.mark.parametrize("form", ["direct", "crystal"])
+def test_source_takes_from_harmonics_what_its_transform_says(form, scan, tmp_path):
+    sharps = scan[0] if form == "direct" else simulated(tmp_path, "stem", detectors=DETECTORS, compute__form=form)[0]
+    blurred, _, _ = simulated(tmp_path, "stem", detectors=DETECTORS, beam__source=0.5, compute__form=form)
+    for sharp, soft in zip(sharps, blurred, strict=True):
         before, after = np.fft.fft2(sharp), np.fft.fft2(soft)
         assert math.isclose(after[0, 0].real, before[0, 0].real, rel_tol=1e-6)
         left = math.exp(-2.0 * math.pi**2 * 0.5**2 / A**2)

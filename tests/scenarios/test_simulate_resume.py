@@ -21,7 +21,7 @@ signal = "stem"
 [specimen]
 repeats = [3, 3]
 cells = 6
-phonons = { configurations = 2 }
+phonons = { configurations = CONFIGURATIONS }
 [beam]
 energy_keV = 200
 semiangle_mrad = 20
@@ -38,6 +38,7 @@ per_area = 1e5
 gpts = [96, 96]
 [compute]
 workers = 1
+form = "FORM"
 """
 
 
@@ -52,8 +53,11 @@ def emtwin(folder: Path, *arguments: str) -> subprocess.Popen:
     )  # fmt: skip
 
 
-def test_interrupted_and_resumed_is_as_if_it_never_was(tmp_path, monkeypatch, capsys):
-    (tmp_path / "long.toml").write_text(SCENARIO)
+@pytest.mark.parametrize(("form", "configurations", "total"), [("direct", 2, 256), ("gram", 8, 8 * 256)])
+def test_interrupted_and_resumed_is_as_if_it_never_was(form, configurations, total, tmp_path, monkeypatch, capsys):
+    """``total``: the rows of all pieces, one for each probe, and in the Gram form for each configuration as well."""
+    scenario = SCENARIO.replace("CONFIGURATIONS", str(configurations)).replace("FORM", form)
+    (tmp_path / "long.toml").write_text(scenario)
     running, part = emtwin(tmp_path, "long.toml", "--out", "cut.zarr"), tmp_path / "cut.zarr.part"
     try:
         limit = time.monotonic() + 120.0
@@ -70,11 +74,11 @@ def test_interrupted_and_resumed_is_as_if_it_never_was(tmp_path, monkeypatch, ca
     assert not (tmp_path / "cut.zarr").exists()
     assert not (tmp_path / "cut.png").exists()
     kept = {path.name: path.stat().st_mtime_ns for path in part.glob("piece-*.npy")}
-    assert 0 < max(int(name[16:25]) for name in kept) < 256
+    assert 0 < max(int(name[16:25]) for name in kept) < total
 
     # another scenario is not what was begun
     monkeypatch.chdir(tmp_path)
-    Path("other.toml").write_text(SCENARIO.replace("per_area = 1e5", "per_area = 2e5"))
+    Path("other.toml").write_text(scenario.replace("per_area = 1e5", "per_area = 2e5"))
     assert run(["simulate", "other.toml", "--out", "cut.zarr", "--resume", "--json"]) == BAD_INPUT
     assert "begun with" in json.loads(capsys.readouterr().out)["error"]["problem"]
     assert {path.name: path.stat().st_mtime_ns for path in part.glob("piece-*.npy")} == kept

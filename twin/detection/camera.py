@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from twin.detection.checks import Number, known, require, require_not_negative, require_positive
+from twin.checks import Number, known, not_negative, positive, require
 from twin.detection.counting import check_dose, check_fraction, sample_electrons
 from twin.detection.transfer import Mixture, Transfer, apply, kernel, nyquist_shares
 
@@ -43,14 +43,12 @@ class Camera(eqx.Module):
     saturation: float = eqx.field(default=float("inf"), static=True)
 
     def __check_init__(self) -> None:
-        require_positive(
-            self.gain, "gain", "counts per electron", "give the counts that one electron makes, above zero"
-        )
-        require_positive(self.efficiency, "efficiency", "", "give the DQE at zero frequency, above 0 and at most 1")
-        require_not_negative(self.dark_noise, "dark_noise", "counts rms", "give zero or more")
-        require_not_negative(self.readout, "readout", "counts rms", "give zero or more")
+        positive("gain", self.gain, "give the counts that one electron makes, above zero", "counts per electron")
+        positive("efficiency", self.efficiency, "give the DQE at zero frequency, above 0 and at most 1")
+        not_negative("dark_noise", self.dark_noise, "give zero or more", "counts rms")
+        not_negative("readout", self.readout, "give zero or more", "counts rms")
         if self.gain_map is not None:
-            require_not_negative(self.gain_map, "gain_map", "", "give the gain of each pixel relative to the mean")
+            not_negative("gain_map", self.gain_map, "give the gain of each pixel relative to the mean")
         if known(self.efficiency):
             require(
                 self.efficiency <= 1.0,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from twin.detection.checks import Number, known, require, require_finite, require_not_negative, require_positive
+from twin.checks import Number, finite, known, not_negative, positive, require
 
 Dose = Number | Float[Array, "..."]
 
@@ -20,14 +20,14 @@ ROUNDING = 1e-6
 
 def check_dose(dose: Dose) -> None:
     """ValueError unless every ``dose`` is finite and above zero; a traced one is not looked at."""
-    require_positive(
-        dose, "dose", "electrons", "without electrons there are no counts: give the electrons per pixel, above zero"
+    positive(
+        "dose", dose, "without electrons there are no counts: give the electrons per pixel, above zero", "electrons"
     )
 
 
 def check_fraction(fraction: Float[Array | np.ndarray, "*n"]) -> None:
     """ValueError if a fraction of the beam is NaN, infinite or negative beyond rounding; a traced one is not looked at."""
-    require_finite(fraction, "fraction", "look for a grid, potential or aberration that is not finite before counting")
+    finite("fraction", fraction, "look for a grid, potential or aberration that is not finite before counting")
     if known(fraction) and np.size(fraction):
         least = float(np.min(np.asarray(fraction)))
         require(least >= -ROUNDING, f"fraction goes down to {least}; give shares of the incident beam, zero or more")
@@ -75,7 +75,7 @@ def sample_counts(
     readout: Number = 0.0,
 ) -> Array:
     """One noisy recording [*n] in counts: Poisson electrons through ``gain``, plus ``black`` and Gaussian ``readout`` noise. ``key`` is explicit."""
-    require_not_negative(readout, "readout", "counts rms", "give zero or more")
+    not_negative("readout", readout, "give zero or more", "counts rms")
     shots, hum = jax.random.split(key)
     electrons = sample_electrons(shots, fraction, dose_per_pixel)
     return gain * electrons + black + readout * jax.random.normal(hum, fraction.shape, fraction.dtype)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from twin.detection.checks import Number, known, require
+from twin.checks import Number, known, require
 from twin.detection.counting import counts_variance, expected_counts, sample_counts
 from twin.detection.regions import Frequency, Offset, check_edge, check_segments, plane, ring, segments
 from twin.detection.response import Response, respond

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twin.detection.checks import Number, known, require
+from twin.checks import Number, known, require
 from twin.detection.regions import Offset, plane
 from twin.grid import CUTOFF
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twin.detection.checks import Number, known, require
+from twin.checks import Number, known, require
 from twin.detection.regions import Frequency, Offset, check_edge, plane, radius
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from twin.detection.checks import Number, known, require, require_finite
+from twin.checks import Number, finite, known, require
 
 Frequency = Shaped[Array | np.ndarray, "..."]
 Offset = tuple[Number, Number] | Float[Array | np.ndarray, " 2"]
@@ -26,7 +26,7 @@ def plane(
     """
     if known(offset, rotation):
         place = np.asarray([float(offset[0]), float(offset[1]), float(rotation)])
-        require_finite(place, "offset and rotation", "give radian")
+        finite("offset and rotation", place, "give radian")
     x, y = jnp.broadcast_arrays(
         wavelength * jnp.asarray(kx, jnp.float64) - offset[0], wavelength * jnp.asarray(ky, jnp.float64) - offset[1]
     )

@@ -10,7 +10,7 @@ from jax import Array
 from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Float
 
-from twin.detection.checks import Number, known, require
+from twin.checks import Number, known, require
 from twin.detection.regions import azimuth, radius
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
-from twin.detection.checks import Number, require, require_finite, require_not_negative, require_positive
+from twin.checks import Number, finite, not_negative, positive, require
 from twin.detection.jitter import pixel_times
 from twin.records import Scan
 
@@ -27,10 +27,10 @@ def check_scan(scan: Scan) -> None:
         len(scan.shape) == 2 and min(scan.shape) >= 1,
         f"a scan of {scan.shape} pixels; give (ny, nx), at least one each",
     )
-    require_positive(scan.pixel, "pixel", "angstrom", "give the distance between pixels, above zero")
-    require_positive(scan.dwell, "dwell", "s", "give the time on a pixel, above zero")
-    require_not_negative(scan.flyback, "flyback", "s", "give the time from the end of a line to the next, zero or more")
-    require_positive(scan.dose, "dose", "electrons per square angstrom", "give a dose above zero")
+    positive("pixel", scan.pixel, "give the distance between pixels, above zero", "angstrom")
+    positive("dwell", scan.dwell, "give the time on a pixel, above zero", "s")
+    not_negative("flyback", scan.flyback, "give the time from the end of a line to the next, zero or more", "s")
+    positive("dose", scan.dose, "give a dose above zero", "electrons per square angstrom")
 
 
 def times(scan: Scan) -> np.ndarray:
@@ -62,10 +62,10 @@ class Distortion(eqx.Module):
 
     def __check_init__(self) -> None:
         for name in ("rotation", "scale", "shear", "centre", "drift"):
-            require_finite(getattr(self, name), name, "give finite numbers")
+            finite(name, getattr(self, name), "give finite numbers")
         if self.field is not None:
             require(min(self.field.shape[:2]) >= 2, f"a field of {self.field.shape[:2]} nodes; give at least 2 x 2")
-            require_finite(self.field, "field", "give finite displacements in angstrom")
+            finite("field", self.field, "give finite displacements in angstrom")
 
     @property
     def matrix(self) -> Float[Array, "2 2"]:
@@ -119,18 +119,14 @@ def current(dose: Number, pixel: Number, dwell: Number) -> Number:
 
 def dose_of_current(amperes: Number, pixel: Number, dwell: Number) -> Number:
     """Electrons per square angstrom on the pixels from a beam of ``amperes``."""
-    require_positive(
-        amperes, "current", "A", "without a beam there is no image: give the current in ampere, above zero"
-    )
+    positive("current", amperes, "without a beam there is no image: give the current in ampere, above zero", "A")
     _check_geometry(pixel, dwell)
     return amperes / ELEMENTARY_CHARGE * dwell / pixel**2
 
 
 def dwell_of(dose: Number, amperes: Number, pixel: Number) -> Number:
     """Seconds on a pixel of ``pixel`` angstrom that give ``dose`` electrons per square angstrom with a beam of ``amperes``."""
-    require_positive(
-        amperes, "current", "A", "without a beam there is no image: give the current in ampere, above zero"
-    )
+    positive("current", amperes, "without a beam there is no image: give the current in ampere, above zero", "A")
     _check_dose(dose, pixel, 1.0)
     return dose * pixel**2 * ELEMENTARY_CHARGE / amperes
 
@@ -148,10 +144,10 @@ def dose_per_area(scan: Scan, flyback: bool = True) -> float:
 
 
 def _check_geometry(pixel: Number, dwell: Number) -> None:
-    require_positive(pixel, "pixel", "angstrom", "give the distance between pixels, above zero")
-    require_positive(dwell, "dwell", "s", "give the time on a pixel, above zero")
+    positive("pixel", pixel, "give the distance between pixels, above zero", "angstrom")
+    positive("dwell", dwell, "give the time on a pixel, above zero", "s")
 
 
 def _check_dose(dose: Number, pixel: Number, dwell: Number) -> None:
-    require_positive(dose, "dose", "electrons per square angstrom", "give a dose above zero")
+    positive("dose", dose, "give a dose above zero", "electrons per square angstrom")
     _check_geometry(pixel, dwell)

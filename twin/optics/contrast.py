@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Shaped
 
-from twin.optics import checks
+from twin import checks
 from twin.optics.aberrations import index
 from twin.optics.electrons import wavelength
 from twin.optics.transfer import Imaging, envelope, transfer

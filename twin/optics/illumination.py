@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
-from twin.optics import checks
+from twin import checks
 from twin.optics.source import phase_quadrature, source_spectrum, vibration_spectrum
 
 

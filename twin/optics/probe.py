@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from twin import checks
 from twin.grid import CUTOFF, frequencies, grid
-from twin.optics import checks
 from twin.optics.aberrations import phase, phase_gradient
 from twin.optics.electrons import wavelength
 from twin.optics.source import gauss_hermite as gauss_hermite

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from twin import checks
 from twin.grid import frequencies
-from twin.optics import checks
 from twin.optics.electrons import kappa
 
 Scalar = float | int | Float[Array | np.ndarray, ""]
@@ -187,5 +187,5 @@ def plane(gpts: tuple[int, int], extent: tuple[float, float]) -> tuple[np.ndarra
 
 def _check_share(tail: Scalar) -> None:
     checks.not_negative("tail", tail, "give the share of the source that is in its tails, from 0 to 1")
-    if checks.concrete(tail) and float(tail) > 1.0:
+    if checks.known(tail) and float(tail) > 1.0:
         raise ValueError(f"tail is {tail}; give the share of the source that is in its tails, from 0 to 1")

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Shaped
 
-from twin.optics import checks
+from twin import checks
 from twin.optics.aberrations import phase, phase_gradient
 from twin.optics.coherence import defocus_phase, spatial_envelope, temporal_envelope
 from twin.optics.electrons import wavelength
@@ -69,7 +69,7 @@ class Imaging(eqx.Module):
             checks.positive(
                 "semiangle", self.semiangle, "give the aperture's semi-angle in radian, or None for no aperture"
             )
-            if checks.concrete(self.semiangle) and float(self.semiangle) > 0.2:
+            if checks.known(self.semiangle) and float(self.semiangle) > 0.2:
                 raise ValueError(
                     f"semiangle is {self.semiangle} rad; give the aperture's semi-angle in radian, at most 0.2"
                 )
@@ -199,7 +199,7 @@ def averaged_image(
         raise ValueError(
             f"per_tilt needs one exit wave for each of {tilt_nodes**2} tilts first; the wave has shape {np.shape(wave)}"
         )
-    if checks.concrete(wave, imaging):
+    if checks.known(wave, imaging):
         error = quadrature_error(wave, extent, imaging, focal_nodes, tilt_nodes)
         if error > QUADRATURE_TOLERANCE:
             passed, phases = _rms_phases(_gpts(np.shape(wave)), extent, imaging)
@@ -215,9 +215,9 @@ def averaged_image(
 def _nodes(imaging: Imaging, focal_nodes: int, tilt_nodes: int) -> tuple[int, int]:
     """The numbers of nodes, 1 where there is nothing to average over."""
     focal_nodes, tilt_nodes = checks.nodes("focal_nodes", focal_nodes), checks.nodes("tilt_nodes", tilt_nodes)
-    if checks.concrete(imaging.focal_spread) and float(imaging.focal_spread) == 0.0:
+    if checks.known(imaging.focal_spread) and float(imaging.focal_spread) == 0.0:
         focal_nodes = 1
-    if checks.concrete(imaging.convergence) and float(imaging.convergence) == 0.0:
+    if checks.known(imaging.convergence) and float(imaging.convergence) == 0.0:
         tilt_nodes = 1
     return focal_nodes, tilt_nodes
 

@@ -10,7 +10,7 @@ from jaxtyping import Array, Complex, Float
 
 from twin.grid import frequencies, grid
 from twin.optics.electrons import wavelength
-from twin.sample import checks, slicing
+from twin.sample import consistency, slicing
 from twin.sample.absorption import absorption
 from twin.sample.factors import factors
 from twin.sample.potentials import Plan, potential
@@ -73,17 +73,17 @@ class Specimen(eqx.Module):
         self.positions = np.asarray(positions, dtype=np.float64)
         self.symbols = tuple(symbols)
         self.cell = (float(cell[0]), float(cell[1]), float(cell[2]))
-        checks.check_cell(self.cell)
-        checks.check_positions(self.positions)
+        consistency.check_cell(self.cell)
+        consistency.check_positions(self.positions)
         if len(self.symbols) != len(self.positions):
             raise ValueError(
                 f"{len(self.symbols)} symbols for {len(self.positions)} positions; give one for every atom"
             )
         self.u2 = u2_of(self.symbols, np.asarray(u2, dtype=np.float64))
         filled = np.ones(len(self.symbols)) if occupancy is None else np.asarray(occupancy, dtype=np.float64)
-        checks.check_occupancy(filled, len(self.symbols))
+        consistency.check_occupancy(filled, len(self.symbols))
         self.occupancy = filled
-        checks.check_distances(self.positions, self.cell, self.occupancy, self.symbols)
+        consistency.check_distances(self.positions, self.cell, self.occupancy, self.symbols)
 
     @classmethod
     def from_atoms(
@@ -96,7 +96,7 @@ class Specimen(eqx.Module):
         atoms' array "occupancy" if they have one, else 1). ValueError for a cell that will not do."""
         matrix = np.asarray(atoms.cell.array, dtype=np.float64)
         lengths = np.linalg.norm(matrix, axis=1)
-        checks.check_positions(np.asarray(atoms.get_positions(), dtype=np.float64))
+        consistency.check_positions(np.asarray(atoms.get_positions(), dtype=np.float64))
         if not np.all(lengths > 0.0) or not np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-6 * lengths.max()):
             raise ValueError(
                 f"the specimen's cell {matrix.round(3).tolist()} is not orthogonal with axes along x, y, z; "

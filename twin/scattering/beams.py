@@ -4,7 +4,7 @@ S[q, j] is the amplitude in beam q behind the specimen for the incident plane wa
 that a detector can record with any aberrations at any probe position: the fraction of the beam is a^H G a for a probe sum_j a_j |k_j>.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,6 +16,9 @@ from jaxtyping import Array, Complex, Float, Int
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture_weight
 from twin.scattering.multislice import multislice, together
+
+Response = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""A detector: weights at frequencies (kx, ky) in 1/angstrom, broadcast together."""
 
 
 class Beams(NamedTuple):

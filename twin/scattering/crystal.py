@@ -6,16 +6,17 @@ holds all the q, with 1 / (number of cells) of its points for every wave.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
 from twin.grid import band_limit, frequencies
 from twin.sample.specimen import Slices
-from twin.scattering.beams import beams, gram, plane_waves
+from twin.scattering.beams import Response, beams, gram, plane_waves
 from twin.scattering.grams import Grams
 from twin.scattering.multislice import multislice, propagator, transmission
 from twin.scattering.pieces import compiled, in_pieces
@@ -68,18 +69,20 @@ def crystal_grams(
     repeats: tuple[int, int],
     energy: float,
     semiangle: float,
-    response: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    detectors: Sequence[Response],
     tilt: tuple[float, float] = (0.0, 0.0),
     soft: bool = True,
     cutoff: float | None = None,
     finer: int = 2,
     workers: int | None = None,
-) -> Grams:
-    """Gram matrices of a perfect crystal, ``cells`` unit cells deep, from the slices of one ``cell``.
+    progress: Callable[[float], None] | None = None,
+) -> tuple[list[Grams], float]:
+    """Gram matrices for each of ``detectors`` of a perfect crystal, ``cells`` unit cells deep, from the slices of one ``cell``; and the share of
+    the beam that comes through, averaged over all probe positions.
 
-    ``repeats`` (x, y) cells make the periodic extent in which a probe lives and so say which incident beams there are; ``response(kx, ky)`` is the
-    detector's weight at frequencies in 1/angstrom, broadcast together. ``semiangle`` and specimen ``tilt`` (x, y) in radian. ``cutoff`` of the
-    band as in `grid.band_limit`: a supercell's, to have its waves; ``finer`` as in `transmission`.
+    ``repeats`` (x, y) cells make the periodic extent in which a probe lives and so say which incident beams there are. ``semiangle`` and specimen
+    ``tilt`` (x, y) in radian. ``cutoff`` of the band as in `grid.band_limit`: a supercell's, to have its waves; ``finer`` as in `transmission`.
+    ``progress`` hears the share that is done.
     """
     gpts = (cell.array.shape[-2], cell.array.shape[-1])
     extent = (cell.extent[0] * repeats[0], cell.extent[1] * repeats[1])
@@ -88,14 +91,14 @@ def crystal_grams(
     functions = jnp.tile(transmission(cell.array, energy, band_limit(gpts, cell.extent, cutoff), finer), (cells, 1, 1))
     kx, ky = frequencies(gpts, cell.extent)
     q = reduced / np.asarray(extent)[None, :]
-    weights = np.stack([response(kx[None, :] + one[0], ky[:, None] + one[1]) for one in q])
-    kept = np.flatnonzero(np.any(weights.reshape(len(q), -1) > 0.0, axis=0))
-    weights = weights.reshape(len(q), -1)[:, kept].astype(np.float32)
+    weights = np.stack([[one(kx[None, :] + k[0], ky[:, None] + k[1]).ravel() for one in detectors] for k in q])
+    kept = np.flatnonzero(np.any(weights != 0.0, axis=(0, 1)))
+    weights = weights[:, :, kept].astype(np.float32)
     inner = np.where(members[..., None] >= 0, (bundle.indices[members] - reduced[:, None, :]) // np.asarray(repeats), 0)
 
     run, where = _block_run(), jnp.asarray(kept)
     fixed = (functions, where)
-    group = _group(cell, functions, bundle.indices, extent, response, tilt)
+    group = _group(cell, functions, bundle.indices, extent, detectors, tilt)
     plan = _plan(bundle.indices, members, group)
     work = (
         (
@@ -106,19 +109,27 @@ def crystal_grams(
         )
         for n in plan
     )
-    matrices = np.zeros((len(members), members.shape[1], members.shape[1]), np.complex64)
-    for one, found in zip(plan, in_pieces(run, work, workers), strict=True):
+    matrices = np.zeros((len(detectors), len(members), members.shape[1], members.shape[1]), np.complex64)
+    through = 0.0
+    for number, (one, found) in enumerate(zip(plan, in_pieces(run, work, workers), strict=True)):
+        made, shares = (np.asarray(part) for part in found)
         for target, order in plan[one]:
-            matrices[target] = np.asarray(found)[np.ix_(order, order)]
-    return Grams(matrices, members, bundle.indices, bundle.amplitude, extent, energy)
+            matrices[:, target] = made[:, order][:, :, order]
+            some = members[target]
+            through += float((bundle.amplitude[some] ** 2 * shares[order])[some >= 0].sum())
+        if progress is not None:
+            progress((number + 1) / len(plan))
+    return [Grams(one, members, bundle.indices, bundle.amplitude, extent, energy) for one in matrices], through
 
 
-def _block(lattice: Array, kernel: Array, weight: Array, functions: Array, pixels: Array) -> Array:
-    """Gram matrix [m, m] of the beams g_j = ``lattice`` [m, 2] of one block."""
+def _block(lattice: Array, kernel: Array, weights: Array, functions: Array, pixels: Array) -> tuple[Array, Array]:
+    """Gram matrices [d, m, m] of the beams g_j = ``lattice`` [m, 2] of one block for ``weights`` [d, pixels], and the share of each beam [m] that
+    comes through."""
     gpts = (kernel.shape[0], kernel.shape[1])
     waves = multislice(plane_waves(lattice, gpts), functions, kernel)
     amplitudes = jnp.fft.fft2(waves).reshape(waves.shape[0], -1)[:, pixels] / (gpts[0] * gpts[1])
-    return gram(amplitudes.astype(jnp.complex64), weight)
+    found = jax.lax.map(lambda one: gram(amplitudes.astype(jnp.complex64), one), weights)
+    return found, (waves.real**2 + waves.imag**2).mean(axis=(1, 2))
 
 
 @functools.cache
@@ -131,22 +142,22 @@ def _group(
     functions: Array,
     indices: np.ndarray,
     extent: tuple[float, float],
-    response: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    detectors: Sequence[Response],
     tilt: tuple[float, float],
 ) -> list[np.ndarray]:
-    """Operations under which crystal, beam and detector are as they were; the identity alone for a tilted crystal."""
+    """Operations under which crystal, beam and every detector are as they were; the identity alone for a tilted crystal."""
     known = {tuple(one) for one in indices.tolist()}
     gpts = (cell.array.shape[-2], cell.array.shape[-1])
     kx, ky = np.meshgrid(*frequencies(gpts, cell.extent))
-    seen = response(kx, ky)
+    seen = [one(kx, ky) for one in detectors]
 
     def same(operation: np.ndarray) -> bool:
         if np.any(operation[0, 1]) and not np.isclose(extent[0], extent[1], rtol=1e-9):
             return False
         if not all(tuple(one) in known for one in (indices @ operation.T).tolist()):
             return False
-        turned = response(*(np.tensordot(operation, np.stack([kx, ky]), axes=1)))
-        return bool(np.abs(turned - seen).max() <= 1e-6 * np.abs(seen).max())
+        turned = [one(*(np.tensordot(operation, np.stack([kx, ky]), axes=1))) for one in detectors]
+        return all(np.abs(a - b).max() <= 1e-6 * np.abs(b).max() for a, b in zip(turned, seen, strict=True))
 
     upright = not np.any(np.asarray(tilt))
     once = np.asarray(functions[: cell.array.shape[0]])

@@ -72,17 +72,20 @@ def exit_waves(
     for number, make in enumerate(stacks):
         if progress is not None:
             progress(f"plane wave, configuration {number + 1} of {len(stacks)}", number / len(stacks))
-        ready = prepared(make(), energy, tilt)
-        total = ready.transmissions.shape[0]
-        stops = exits or (total,)
-        wave, start, found = plane_wave(ready.gpts, ready.extent, energy), 0, []
-        for stop in stops:
-            if not start < stop <= total:
-                raise ValueError(f"exits {stops} must rise within 1 and the {total} slices there are")
-            wave = _through(wave, ready.transmissions[start:stop], ready.kernel)
-            found.append(np.asarray(wave))
-            start = stop
-        yield np.stack(found)
+        yield _exit_waves(prepared(make(), energy, tilt), energy, exits)
+
+
+def _exit_waves(ready: Prepared, energy: float, exits: tuple[int, ...] | None) -> Complex[np.ndarray, "depths y x"]:
+    total = ready.transmissions.shape[0]
+    stops = exits or (total,)
+    wave, start, found = plane_wave(ready.gpts, ready.extent, energy), 0, []
+    for stop in stops:
+        if not start < stop <= total:
+            raise ValueError(f"exits {stops} must rise within 1 and the {total} slices there are")
+        wave = _through(wave, ready.transmissions[start:stop], ready.kernel)
+        found.append(np.asarray(wave))
+        start = stop
+    return np.stack(found)
 
 
 def hrtem(
@@ -93,10 +96,13 @@ def hrtem(
     progress: Progress | None = None,
 ) -> Float[np.ndarray, "n y x"]:
     """Images at ``c10`` (angstrom, added to the lens's own, at the exit face), averaged over configurations; 1 in vacuum."""
-    total, extent = 0.0, (0.0, 0.0)
-    for make, waves in zip(stacks, exit_waves(stacks, imaging.energy, tilt, None, progress), strict=True):
-        extent = make().extent if extent == (0.0, 0.0) else extent
-        total = total + np.asarray(focal_series(jnp.asarray(waves[-1]), extent, imaging, jnp.asarray(c10)))
+    total = 0.0
+    for number, make in enumerate(stacks):
+        if progress is not None:
+            progress(f"plane wave, configuration {number + 1} of {len(stacks)}", number / len(stacks))
+        ready = prepared(make(), imaging.energy, tilt)
+        (wave,) = _exit_waves(ready, imaging.energy, None)
+        total = total + np.asarray(focal_series(jnp.asarray(wave), ready.extent, imaging, jnp.asarray(c10)))
     return np.asarray(total) / len(stacks)
 
 

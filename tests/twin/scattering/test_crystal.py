@@ -30,7 +30,8 @@ def response(kx, ky):
 @pytest.fixture(scope="module")
 def crystal() -> Grams:
     cell = srtio3((1, 1, 1)).slices(POINTS, 2)
-    return crystal_grams(cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE, response, TILT)
+    (made,), _ = crystal_grams(cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE, [response], TILT)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -129,25 +130,44 @@ def test_derivatives_against_differences(crystal, name):
         np.testing.assert_allclose(gradient[place], (ends[0] - ends[1]) / (2 * step), rtol=1e-5)
 
 
+def total(kx, ky):
+    """All that there is."""
+    return np.ones(np.broadcast_shapes(kx.shape, ky.shape))
+
+
+def _diagonal(grams: Grams) -> np.ndarray:
+    """What the detector has of each incident beam alone."""
+    found = np.zeros(len(grams.indices))
+    for some, matrix in zip(grams.members, np.asarray(grams.matrices), strict=True):
+        found[some[some >= 0]] = np.diag(matrix).real[some >= 0]
+    return found
+
+
 def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
     """The same Gram matrices whether blocks are computed or follow from others; and nothing follows where the detector breaks the symmetry."""
     import twin.scattering.crystal as crystal
 
     cell = srtio3((1, 1, 1)).slices(POINTS, 2)
     arguments = (cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE)
-    spared = crystal_grams(*arguments, response)
+    (spared, _), through = crystal_grams(*arguments, [response, total])
     members = spared.members
-    group = crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, response, (0.0, 0.0))
+    group = crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], (0.0, 0.0))
     assert len(group) == 8
     assert len(crystal._plan(spared.indices, members, group)) == 3  # (0, 0), (1, 0) and (1, 1) of 3 x 3
 
     def half(kx, ky):
         return response(kx, ky) * (kx > 0)
 
-    assert len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, half, (0.0, 0.0))) == 2
-    assert len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, response, TILT)) == 1
+    assert (
+        len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response, half], (0.0, 0.0)))
+        == 2
+    )
+    assert len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], TILT)) == 1
     monkeypatch.setattr(crystal, "symmetries", lambda *_: [np.eye(2, dtype=int)])
-    computed = crystal_grams(*arguments, response)
+    (computed, everything), all_through = crystal_grams(*arguments, [response, total])
+    assert through == pytest.approx(all_through, rel=1e-5)
+    seen = everything.amplitude**2 @ _diagonal(everything)
+    assert through == pytest.approx(float(seen), rel=1e-4)
     pairs = (members[:, :, None] >= 0) & (members[:, None, :] >= 0)
     difference = np.abs(spared.matrices - computed.matrices)[pairs]
     assert difference.max() < 1e-5 * np.abs(computed.matrices).max()

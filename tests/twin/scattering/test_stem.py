@@ -1,5 +1,6 @@
 """STEM images: all forms make the same, and the one taken is the cheapest that is exact enough."""
 
+import dataclasses
 import itertools
 
 import equinox as eqx
@@ -12,7 +13,9 @@ from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.sample.specimen import srtio3
-from twin.scattering.stem import Form, Scene, choose, forms, grams_of, image_of, outside, stem_images
+from twin.scattering.forms import Form, choose, forms, outside
+from twin.scattering.scene import Scene
+from twin.scattering.stem import grams_of, image_of, stem_images
 
 A = 3.905
 BEAM = Illumination(coefficients({"C10": -20.0, "C12b": 10.0}), 200e3, 21.4e-3, focal_spread=20.0, source=0.3)
@@ -44,6 +47,8 @@ def test_exact_forms_agree(perfect, form):
     assert found.array.shape == (2, 5, 6)
     np.testing.assert_allclose(found.array, direct.array, rtol=2e-3)
     assert np.ptp(direct.array[0]) > 0.3 * direct.array[0].mean()
+    assert found.through == pytest.approx(direct.through, abs=3e-3)
+    assert 0.5 < found.through < 0.999
 
 
 def test_frozen_phonons_by_one_wave_for_each_probe(perfect):
@@ -69,12 +74,39 @@ def test_a_window_is_as_exact_as_it_states():
     errors = []
     for margin in (3.0, 5.0):
         form = next(one for one in weighed if (one.name, one.margin) == ("window", margin))
-        parts = grams_of(wide, BEAM, X, Y, DETECTORS, form)
-        array = np.stack([np.asarray(image_of(grams, origin, BEAM, X, Y)) for grams, origin in parts])
+        made = grams_of(wide, BEAM, X, Y, DETECTORS, form)
+        array = np.stack([np.asarray(image_of(grams, made.origin, BEAM, X, Y)) for grams in made.grams])
         error = np.sqrt(((array - exact) ** 2).mean(axis=(1, 2))) / exact.mean(axis=(1, 2))
         assert error.max() < form.error
         errors.append(error.max())
     assert errors[1] < 0.5 * errors[0]
+
+
+def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfect):
+    """Two configurations, a focal spread, on a specimen whose half is wider than the beam."""
+    wide = scene((1, 2), (6, 6, 2), 168)
+    sharp, _ = perfect
+    exact = stem_images(wide, sharp, X, Y, DETECTORS, form="gram")
+    offered = [one for one in forms(wide, sharp, X, Y, DETECTORS) if one.name == "prism"]
+    errors = []
+    for factor in (3, 2):
+        form = next(one for one in offered if one.interpolation == factor)
+        found = stem_images(wide, sharp, X, Y, DETECTORS, tolerance=1.001 * form.error, form="prism")
+        assert found.form.error <= 1.001 * form.error
+        error = np.sqrt(((found.array - exact.array) ** 2).mean(axis=(1, 2))) / exact.array.mean(axis=(1, 2))
+        assert error.max() < found.form.error
+        errors.append(error.max())
+        assert found.through == pytest.approx(exact.through, abs=0.02)
+    assert errors[1] < errors[0]
+    assert "prism" not in {one.name for one in forms(wide, sharp, X, Y, DETECTORS, memory=10**6)}
+
+
+def test_diffuse_scattering_is_not_asked_of_a_damped_potential(perfect):
+    sharp, _ = perfect
+    damped = dataclasses.replace(scene(), options=(("thermal", "debye-waller"),))
+    with pytest.raises(ValueError, match="detector 0 reaches beyond 42.8 mrad"):
+        stem_images(damped, sharp, X, Y, DETECTORS)
+    assert stem_images(damped, sharp, X, Y, DETECTORS[1:], form="crystal").array.shape == (1, 5, 6)
 
 
 def test_the_cheapest_exact_enough_is_taken():

@@ -1,0 +1,71 @@
+"""What a number must be before anything is computed with it. Values under a JAX trace have no number yet and pass."""
+
+import math
+from typing import Any
+
+import jax
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, Float
+
+Number = float | int | Float[Array, ""]
+"""A number that may be differentiated in: a Python number or an array without axes."""
+LOWEST, HIGHEST = 1e3, 1e7
+"""Electron energies in eV that an electron microscope may have; less is most often a number of kilovolts."""
+
+
+def known(*values: Any) -> bool:
+    """Whether none of ``values`` (scalars, arrays, pytrees of them) is under a JAX trace, so that they can be looked at."""
+    return not any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+
+
+def require(holds: Any, message: str) -> None:
+    """ValueError with ``message`` unless ``holds`` everywhere, which NaN does not."""
+    if not bool(np.all(holds)):
+        raise ValueError(message)
+
+
+def finite(name: str, value: Any, cure: str) -> None:
+    """ValueError that names ``name`` and the ``cure`` unless every number in ``value`` is finite."""
+    if known(value):
+        number = np.asarray(value)
+        wrong = int(number.size - np.count_nonzero(np.isfinite(number)))
+        what = "is not finite" if number.ndim == 0 else f"has {wrong} values of {number.size} that are not finite"
+        require(wrong == 0, f"{name} {what}; {cure}")
+
+
+def not_negative(name: str, value: Any, cure: str, unit: str = "") -> None:
+    """ValueError unless every number in ``value`` is finite and at least 0."""
+    if known(value):
+        number = np.asarray(value)
+        require(
+            np.isfinite(number) & (number >= 0.0), f"{name} is {_brief(number, unit)}, and must not be negative; {cure}"
+        )
+
+
+def positive(name: str, value: Any, cure: str, unit: str = "") -> None:
+    """ValueError unless every number in ``value`` is finite and above 0."""
+    if known(value):
+        number = np.asarray(value)
+        require(np.isfinite(number) & (number > 0.0), f"{name} is {_brief(number, unit)}, and must be above 0; {cure}")
+
+
+def electron_energy(energy: float) -> float:
+    """``energy`` in eV; ValueError outside what a microscope may have."""
+    if not (math.isfinite(energy) and LOWEST <= energy <= HIGHEST):
+        raise ValueError(
+            f"electron energy is {energy} eV; give it in electronvolts between {LOWEST:g} and {HIGHEST:g}, e.g. 200e3 for 200 kV"
+        )
+    return float(energy)
+
+
+def nodes(name: str, count: int) -> int:
+    """A number of quadrature points; ValueError unless it is between 1 and 150, beyond which weights underflow."""
+    if not 1 <= count <= 150:
+        raise ValueError(f"{name} is {count}; give a number of quadrature points between 1 and 150")
+    return count
+
+
+def _brief(number: np.ndarray, unit: str) -> str:
+    shown = str(number) if number.ndim == 0 else f"{number.min()} to {number.max()}"
+    return f"{shown} {unit}".rstrip()

@@ -1,0 +1,157 @@
+"""Which ways there are to a STEM image, what each costs, how exact it is, and which to take.
+
+direct    one wave for every probe position: exact, and the only form whose cost grows with positions and not with the aperture;
+prism     every f-th plane wave of the aperture, probes cut out of one period of their sum (`smatrix`): for wide fields of view;
+gram      all plane waves of the aperture through the whole specimen, then images from the detectors' Gram matrices (`grams`): exact;
+window    the same through a window of the specimen around the scan, as wide as the beam needs: the rest is cut off, repeated periodically;
+crystal   a perfect crystal in one unit cell (`crystal`): exact.
+
+Costs are counted in floating-point operations: 20 log2 n + 12 for each of n points of a wave and slice, and 8 for each complex product, of
+which a matrix product does `DENSE` times as many in the same time.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from twin.grid import frequencies
+from twin.optics.illumination import Illumination
+from twin.optics.probe import aperture, probe
+from twin.scattering.beams import Response, beams
+from twin.scattering.crystal import zones
+from twin.scattering.multislice import propagator
+from twin.scattering.pieces import MEMORY
+from twin.scattering.scene import Scene, window
+
+DENSE = 8.0
+FLOAT32 = 1e-4
+"""Relative error of what is exact but for single precision."""
+MARGINS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 13.0)
+"""Angstrom around the scan that windows are tried with."""
+INTERPOLATIONS = (2, 3, 4, 5, 6, 8)
+
+
+class Form(NamedTuple):
+    """A way to an image: its ``name``, predicted ``cost`` (operations), stated relative ``error``, for a window its ``margin`` in angstrom,
+    and for PRISM its ``interpolation``."""
+
+    name: str
+    cost: float
+    error: float
+    margin: float = 0.0
+    interpolation: int = 1
+
+
+def wave_cost(gpts: tuple[int, int]) -> float:
+    """Operations for one wave and slice."""
+    points = gpts[0] * gpts[1]
+    return points * (20.0 * math.log2(points) + 12.0)
+
+
+def forms(
+    scene: Scene,
+    beam: Illumination,
+    x: Float[np.ndarray, " nx"],
+    y: Float[np.ndarray, " ny"],
+    detectors: Sequence[Response],
+    focal_nodes: int = 7,
+    memory: int | None = None,
+) -> tuple[Form, ...]:
+    """All forms that can make the image at all pairs of ``x`` and ``y`` (angstrom) within ``memory`` bytes, the cheapest first."""
+    extent, each, gpts = scene.specimen.extent, scene.slices * scene.configurations, scene.gpts
+    foci = 1 if float(beam.focal_spread) == 0.0 else focal_nodes
+    probes = len(x) * len(y) * foci
+    room = 0.5 * (MEMORY if memory is None else memory)
+    bundle = beams(extent, beam.energy, beam.semiangle, beam.soft)
+    count, seen = len(bundle.indices), _seen(gpts, extent, detectors)
+    found = [Form("direct", probes * each * wave_cost(gpts), FLOAT32)]
+    for factor in INTERPOLATIONS:
+        some = count / factor**2
+        if gpts[0] % factor or gpts[1] % factor or 8.0 * some * gpts[0] * gpts[1] > room:
+            continue
+        cut = (gpts[0] // factor, gpts[1] // factor)
+        one = 8.0 * some * cut[0] * cut[1] + wave_cost(cut)
+        cost = some * each * wave_cost(gpts) + probes * scene.configurations * one
+        sides = (extent[0] / factor, extent[1] / factor)
+        error = 2.0 * outside(scene, beam, 0.5 * min(sides)) + _sampled(scene, sides, cut, detectors) + FLOAT32
+        found.append(Form("prism", cost, error, interpolation=factor))
+    if _gram_bytes(count, seen, len(detectors)) <= room:
+        found.append(Form("gram", _gram_cost(float(count), each, gpts, float(seen), scene.configurations), FLOAT32))
+    for margin in MARGINS:
+        part = window(scene, x, y, margin)
+        if part is None:
+            break
+        share = part.extent[0] * part.extent[1] / (extent[0] * extent[1])
+        if _gram_bytes(count * share, seen * share, len(detectors)) > room:
+            break
+        cost = _gram_cost(count * share, each, part.gpts, seen * share, scene.configurations)
+        error = 2.0 * outside(scene, beam, margin) + _sampled(scene, part.extent, part.gpts, detectors) + FLOAT32
+        found.append(Form("window", cost, error, margin))
+    if scene.cell is not None and not scene.seeds:
+        members, _ = zones(bundle.indices, scene.repeats[:2])
+        cost = count * (scene.slices * wave_cost(scene.cell_points()) + 8.0 * members.shape[1] * seen / DENSE)
+        found.append(Form("crystal", cost, FLOAT32))
+    return tuple(sorted(found, key=lambda form: form.cost))
+
+
+def _gram_cost(count: float, each: int, gpts: tuple[int, int], seen: float, configurations: int) -> float:
+    return count * each * wave_cost(gpts) + configurations * 8.0 * count**2 * seen / DENSE
+
+
+def _gram_bytes(count: float, seen: float, detectors: int) -> float:
+    """What amplitudes behind the specimen and Gram matrices take."""
+    return 8.0 * count * (seen + (detectors + 1) * count)
+
+
+def _seen(gpts: tuple[int, int], extent: tuple[float, float], detectors: Sequence[Response]) -> int:
+    """Beams of the grid that any detector sees, summed over detectors."""
+    kx, ky = frequencies(gpts, extent)
+    return sum(int(np.count_nonzero(one(kx[None, :], ky[:, None]))) for one in detectors)
+
+
+def _sampled(scene: Scene, extent: tuple[float, float], gpts: tuple[int, int], detectors: Sequence[Response]) -> float:
+    """Largest relative difference between the area of a detector on the beams of a part ``extent`` of a scene and on those of the whole."""
+    worst = 0.0
+    for one in detectors:
+        areas = []
+        for sides, points in ((extent, gpts), (scene.specimen.extent, scene.gpts)):
+            kx, ky = frequencies(points, sides)
+            weights = np.broadcast_to(one(kx[None, :], ky[:, None]), points)
+            areas.append(float(np.abs(weights).sum()) / (sides[0] * sides[1]))
+        worst = max(worst, abs(areas[0] / areas[1] - 1.0) if areas[1] else 0.0)
+    return worst
+
+
+def outside(scene: Scene, beam: Illumination, margin: float) -> float:
+    """Largest share of the beam, at any depth of the specimen without its atoms, that is farther than ``margin`` angstrom from its axis along x or y.
+
+    What a window does not hold meets the wrong atoms; it scatters all the same, so that this is a bound in practice and not an estimate.
+    """
+    gpts, extent = scene.gpts, scene.specimen.extent
+    light = aperture(gpts, extent, beam.energy, beam.semiangle, beam.soft)
+    centre = np.array([extent[0] / 2.0, extent[1] / 2.0])
+    wave = np.asarray(probe(beam.coefficients, centre, light, extent, beam.energy))
+    far_x = np.abs(np.arange(gpts[1]) * extent[0] / gpts[1] - centre[0]) > margin
+    far_y = np.abs(np.arange(gpts[0]) * extent[1] / gpts[0] - centre[1]) > margin
+    far = far_x[None, :] | far_y[:, None]
+    spectrum = np.fft.fft2(wave)
+    worst = 0.0
+    for depth in np.linspace(0.0, scene.specimen.thickness, 5):
+        kernel = np.asarray(propagator(gpts, extent, beam.energy, float(depth)))
+        intensity = np.abs(np.fft.ifft2(spectrum * kernel)) ** 2
+        worst = max(worst, float(intensity[far].sum() / intensity.sum()))
+    return worst
+
+
+def choose(found: Sequence[Form], tolerance: float) -> Form:
+    """The cheapest form whose stated error is within ``tolerance``; ValueError if there is none."""
+    good = [form for form in found if form.error <= tolerance]
+    if not good:
+        best = min(found, key=lambda form: form.error)
+        raise ValueError(
+            f"no form is exact to {tolerance:.1e}; the best, {best.name}, is to {best.error:.1e}: ask for that"
+        )
+    return min(good, key=lambda form: form.cost)
