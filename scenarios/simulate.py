@@ -125,7 +125,9 @@ def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
 def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
     """Images [pixels, channels] of one frozen configuration after the other, by plane waves; the flux beside every pixel is their mean."""
     scene, compute = ready.scene, ready.plan.compute
-    assert scene is not None and ready.form is not None and ready.illumination is not None
+    assert scene is not None
+    assert ready.form is not None
+    assert ready.illumination is not None
     pixels, count = len(ready.positions), scene.configurations
     for number in range(start // pixels, count):
         one = dataclasses.replace(scene, seeds=scene.seeds[number : number + 1])

@@ -39,7 +39,8 @@ class Ready(NamedTuple):
     """All that a simulation needs. ``tilt`` (x, y) radian is the specimen's, less the beam's.
 
     For probes: ``positions`` [p, 2] in angstrom and their ``weights`` [p] (1 each in a scan). ``responses`` weigh the beams for each of
-    ``channels``, whose image is made in the ``form`` that suits the ``scene`` best; ``pixels`` is the camera of a pattern (None: the beams themselves, up to ``reach`` radian). ``fov`` (x, y) of the scan.
+    ``channels``, whose image is made in the ``form`` that suits the ``scene`` best; ``pixels`` is the camera of a pattern (None: the beams
+    themselves, up to ``reach`` radian). ``fov`` (x, y) of the scan.
     """
 
     plan: Simulation

@@ -76,29 +76,33 @@ def transmission(
     (the potential interpolated by its Fourier series) before the limit, which then must be given.
     """
     sigma = jnp.asarray(interaction_constant(energy), slices.real.dtype)
+    if limit is not None:
+        return _limited(slices, sigma, jnp.asarray(limit, slices.real.dtype), finer)
+    if finer != 1:
+        raise ValueError("finer without limit: a finer grid is only a way to the band, so give what limits it")
+    return _exponential(slices, sigma)
 
-    def exponential(one: Array) -> Array:
-        angle = one.real * sigma
-        function = jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
-        return function * jnp.exp(-one.imag * sigma) if jnp.iscomplexobj(one) else function
 
-    if limit is None:
-        if finer != 1:
-            raise ValueError("finer without limit: a finer grid is only a way to the band, so give what limits it")
-        return exponential(slices)
-    band = jnp.asarray(limit, slices.real.dtype)
+def _exponential(potential: Array, sigma: Array) -> Array:
+    angle = potential.real * sigma
+    function = jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
+    return function * jnp.exp(-potential.imag * sigma) if jnp.iscomplexobj(potential) else function
+
+
+@functools.partial(jax.jit, static_argnames=("finer",))
+def _limited(slices: Array, sigma: Array, band: Array, finer: int) -> Array:
     ny, nx = slices.shape[-2:]
 
-    def limited(one: Array) -> Array:
+    def one_slice(one: Array) -> Array:
         if finer == 1:
-            return jnp.fft.ifft2(jnp.fft.fft2(exponential(one)) * band)
+            return jnp.fft.ifft2(jnp.fft.fft2(_exponential(one, sigma)) * band)
         wide = _resized(jnp.fft.fft2(one), (finer * ny, finer * nx))
         potential = jnp.fft.ifft2(wide) * jnp.asarray(finer**2, band.dtype)
-        function = exponential(potential if jnp.iscomplexobj(one) else potential.real)
+        function = _exponential(potential if jnp.iscomplexobj(one) else potential.real, sigma)
         spectrum = _resized(jnp.fft.fft2(function), (ny, nx)) * (band / finer**2)
         return jnp.fft.ifft2(spectrum)
 
-    return jax.lax.map(limited, slices)
+    return jax.lax.map(one_slice, slices)
 
 
 def _resized(spectrum: Array, gpts: tuple[int, int]) -> Array:
@@ -128,6 +132,14 @@ def _through(psi: Array, transmissions: Array, kernel: Array) -> Array:
 def _multislice(waves: Array, transmissions: Array, kernel: Array, size: int) -> Array:
     """Waves [n, y, x] behind all slices, ``size`` of them at a time."""
     return jax.lax.map(lambda wave: _through(wave, transmissions, kernel), waves, batch_size=size)
+
+
+@functools.partial(jax.jit, static_argnames=("size", "forward_mode"))  # what is compiled is kept between calls
+def _passed(waves: Array, transmissions: Array, kernel: Array, size: int, forward_mode: bool) -> Array:
+    if not forward_mode:
+        return jnp.asarray(_multislice(waves, transmissions, kernel, size))
+    passing = jax.checkpoint(functools.partial(_through, transmissions=transmissions, kernel=kernel))
+    return jax.lax.map(passing, waves, batch_size=size)
 
 
 def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[Any, Any]:
@@ -218,12 +230,7 @@ def multislice(
     flat = waves.reshape(-1, *shape[-2:])
     found, start = [], 0
     for stop in stops:
-        part = transmissions[start:stop]
-        if forward_mode:
-            passing = jax.checkpoint(functools.partial(_through, transmissions=part, kernel=propagator))
-            flat = jax.lax.map(passing, flat, batch_size=count)
-        else:
-            flat = jnp.asarray(_multislice(flat, part, propagator, count))
+        flat = _passed(flat, transmissions[start:stop], propagator, count, forward_mode)
         found.append(flat.reshape(shape))
         start = stop
     return found[0] if exits is None else jnp.stack(found)
