@@ -69,7 +69,7 @@ def cases(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
         found = probes + _exit(run)
         found += _crystal(run) + _phonons(run, best) + _series(run, best)
         found += _gradient(run) + _ronchigram(run) + _potentials(run)
-        return found + _growth(run)
+        return found + _growth(run) + _evidence(short, progress)
 
 
 def _against(name: str, ours: Side, theirs: Side, bar: str, least: float) -> list[dict[str, Any]]:
@@ -189,3 +189,10 @@ def _growth(run: _Runner) -> list[dict[str, Any]]:
         slope = math.log(times[-1] / times[0]) / math.log(sizes[-1] / sizes[0])
         rows.append(_case(f"time grows with {what} ({sizes[0]} to {sizes[-1]}) to the power", slope, ""))
     return rows
+
+
+def _evidence(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
+    """abTEM in float64, constants, laws, forms and derivatives."""
+    from tests.physics.measured import everything
+
+    return [_case(one.case, one.value, one.unit, f"<= {one.bar:g}", one.holds) for one in everything(short, progress)]
