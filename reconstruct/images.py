@@ -172,6 +172,7 @@ def known(belief: Belief) -> Belief:
 
 
 FLAT = 1.5
+"""Standard deviation, in periods, of the Gaussian that stands for a lost position: wide enough to be even over a cell."""
 UNIFORM = float(np.log(FLAT * np.sqrt(2.0 * np.pi)))
 """Logarithm of a uniform density on a circle over that of such a Gaussian at its centre."""
 

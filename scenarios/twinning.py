@@ -158,8 +158,7 @@ class Following:
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         after = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        taught = self.belief.lost != self.arrived.lost or not np.array_equal(self.belief.means, self.arrived.means)
-        if taught and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
+        if self._taught and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
             again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
             odds = again.evidence - posterior.evidence + np.log(SURPRISE)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
@@ -171,6 +170,11 @@ class Following:
             self.belief = after
             self._learn(request, posterior, data, prediction)
         return answer, posterior, data.reshape(frame.scan.shape)
+
+    @property
+    def _taught(self) -> bool:
+        """Whether an image taken here is in the belief: it has then parted from the one that is moved along without them."""
+        return self.belief.lost != self.arrived.lost or not np.array_equal(self.belief.means, self.arrived.means)
 
     def _freed(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
         """Measured fractions with the detector's gain and level, as believed, taken out."""
