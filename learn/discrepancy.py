@@ -58,7 +58,10 @@ class Discrepancy:
         return sum(w * matrix for w, matrix in zip(share / share.sum(), matrices, strict=True))  # type: ignore[return-value]
 
     def covariance(self, image: np.ndarray, scan: Scan, amplitude: float | None = None) -> np.ndarray:
-        """Covariance [pixels, pixels] of the instrument's expected image minus the twin's ``image`` [pixels]; with s set to ``amplitude`` if given."""
+        """Covariance [pixels, pixels] of the instrument's expected image minus the twin's ``image`` [pixels], both without the detector's level.
+
+        ``amplitude`` is used for s if given.
+        """
         signal = np.maximum(image, 0.0)
         s = self.amplitude if amplitude is None else amplitude
         field = s**2 * signal[:, None] * self.correlation(scan) * signal[None, :]
@@ -82,9 +85,9 @@ class Discrepancy:
     ) -> "Discrepancy":
         """After an image, by the marginal likelihood of each s, l and j.
 
-        ``expected`` [pixels] is the best image, ``innovation`` [pixels] the measured image minus the one that the belief predicted (linearised
-        at the best), ``slopes`` [pixels, p] the image's derivatives by parameters scaled to unit prior variance, ``noise`` [pixels] the
-        counting variance. What the parameters could have done is in the covariance: a good fit alone is no evidence of a good model.
+        ``expected`` [pixels] is the best image less the detector's level, ``innovation`` [pixels] the measured image minus the one that the
+        belief predicted (linearised at the best), ``slopes`` [pixels, p] the image's derivatives by parameters scaled to unit prior variance,
+        ``noise`` [pixels] the counting variance. What the parameters could have done is in the covariance: a good fit alone is no evidence of a good model.
         """
         scale = 1.0 / np.sqrt(noise)
         known = scale[:, None] * (slopes @ slopes.T) * scale[None, :] + np.eye(len(noise))

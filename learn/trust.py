@@ -8,7 +8,25 @@ chance in a healthy session; evidence adds up over images.
 import dataclasses
 
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import chi2
+
+
+def misfit_excess(
+    residual: Float[np.ndarray, " n"],
+    covariance: Float[np.ndarray, "n n"],
+    fourth: Float[np.ndarray, " n"],
+    dof: float,
+) -> float:
+    """How many standard deviations the whitened misfit r^T C^-1 r of a ``residual`` with ``covariance`` C lies above its expectation ``dof``.
+
+    ``fourth`` are the fourth cumulants of the residual's independent part: counting few electrons scatters a misfit far more than a Gaussian of
+    the same variance. Var(r^T C^-1 r) = 2 dof + sum_i fourth_i (C^-1)_ii^2 (Seber & Lee, Linear Regression Analysis, 2nd ed., theorem 1.6).
+    """
+    inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+    misfit = float(((inverse @ residual) ** 2).sum())
+    weight = (inverse**2).sum(axis=0)
+    return (misfit - dof) / float(np.sqrt(2.0 * dof + fourth @ weight**2))
 
 
 @dataclasses.dataclass(frozen=True)

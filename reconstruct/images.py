@@ -21,7 +21,7 @@ from reconstruct.belief import Belief, Estimate, triangular
 from reconstruct.filter import assimilate
 from reconstruct.registration import starts
 from twin.microscope import PARAMETERS, Microscope, counting_variance, images_and_slopes, to_fraction
-from twin.prediction import BATCH, View, evaluate
+from twin.prediction import BATCH, View, evaluate, level
 from twin.records import Scan
 
 ITERATIONS = 12
@@ -40,10 +40,10 @@ class Posterior:
 
     ``misfit`` is the whitened residual's sum of squares at the best maximum, ``dof`` its expectation; ``tension`` the squared distance
     from the prior in its own sigmas, ``learnt`` the number of parameters that the image determined. ``effective`` is the
-    importance sampler's effective sample size, ``residual`` [pixels] measured minus the best image ``image`` [pixels]. ``slopes`` [pixels, p] are
-    its derivatives by parameters scaled to unit prior variance, ``innovation`` [pixels] what the measured image has more than the
-    prior's, linearised there. ``evidence`` is the logarithm of the image's marginal likelihood under the belief (entries that are lost
-    uniform on their circles), up to a constant of the image.
+    importance sampler's effective sample size, ``residual`` [pixels] measured minus the best image, ``signal`` [pixels] that image less the
+    detector's level: what electrons make. ``slopes`` [pixels, p] are its derivatives by parameters scaled to unit prior variance,
+    ``innovation`` [pixels] what the measured image has more than the prior's, linearised there. ``evidence`` is the logarithm of the
+    image's marginal likelihood under the belief (entries that are lost uniform on their circles), up to a constant of the image.
     """
 
     weights: np.ndarray
@@ -56,20 +56,22 @@ class Posterior:
     learnt: float
     effective: float
     residual: np.ndarray
-    image: np.ndarray
+    signal: np.ndarray
     slopes: np.ndarray
     innovation: np.ndarray
     evidence: float
 
 
 ModelError = Callable[[np.ndarray], np.ndarray]
-"""From an expected image [pixels] to the covariance [pixels, pixels] of what the model gets wrong in it."""
+"""From what electrons make of an image [pixels] to the covariance [pixels, pixels] of what the model gets wrong in it."""
 
 
-def covariance(microscope: Microscope, expected: np.ndarray, error: ModelError, scan: Scan) -> np.ndarray:
-    """Covariance [pixels, pixels] of measured minus expected: counting, and the model's error."""
-    signal = np.maximum(expected, 0.0)
-    return error(expected) + np.diag(counting_variance(microscope.calibration, scan, signal))
+def covariance(microscope: Microscope, signal: np.ndarray, error: ModelError, scan: Scan) -> np.ndarray:
+    """Covariance [pixels, pixels] of measured minus expected: counting of the ``signal`` [pixels] that electrons make, and the model's error in it.
+
+    The detector's level is no part of the signal: at few electrons a pixel it is a good part of the image, and scatters none of it.
+    """
+    return error(signal) + np.diag(counting_variance(microscope.calibration, scan, np.maximum(signal, 0.0)))
 
 
 def fit(
@@ -87,8 +89,8 @@ def fit(
     best = first[0]
     found = first
     for _ in range(2):
-        expected = evaluate(microscope, best[None, :], request)[0]
-        root = np.linalg.cholesky(covariance(microscope, expected, error, request.scan))
+        signal = evaluate(microscope, best[None, :], request)[0] - level(request, best)
+        root = np.linalg.cholesky(covariance(microscope, signal, error, request.scan))
         whiten = np.linalg.inv(root)
         found, cost, slopes = _climb(
             microscope, request, data, whiten, prior_means[parents], prior_factors[parents], found
@@ -127,7 +129,7 @@ def fit(
         learnt=learnt,
         effective=modes[0].effective,
         residual=residual,
-        image=expected,
+        signal=expected - level(request, found[top]),
         slopes=plain,
         innovation=residual + plain @ moved,
         evidence=float(logsumexp(evidences) - np.log(np.diag(root)).sum() + len(belief.lost) * UNIFORM),
@@ -172,6 +174,7 @@ def known(belief: Belief) -> Belief:
 
 
 FLAT = 1.5
+"""Standard deviation, in periods, of the Gaussian that stands for a lost position: wide enough to be even over a cell."""
 UNIFORM = float(np.log(FLAT * np.sqrt(2.0 * np.pi)))
 """Logarithm of a uniform density on a circle over that of such a Gaussian at its centre."""
 

@@ -177,7 +177,7 @@ def _heeding_interrupts(stop: threading.Event) -> Iterator[None]:
 
 
 def _past(folder: Path, seed: int) -> dict[str, Any]:
-    """The last checkpoint of a session, the commands that led there, and the exposures of frames that came after it.
+    """The last checkpoint of a session, the commands that led there, and the exposures of frames that came after it and were not undone.
 
     BadInput if there is none, or the session is complete.
     """
@@ -195,6 +195,8 @@ def _past(folder: Path, seed: int) -> dict[str, Any]:
                 abandoned.append(row.payload["exposure"])
             elif row.kind == "resumed":
                 commands = [command for command in commands if command[0] <= row.payload["checkpoint"]]
+                if row.payload["rewound"]:
+                    abandoned = []
             elif row.kind == "result":
                 raise BadInput(str(folder), "this session is complete; there is nothing to resume", "Start a new one.")
         if last is None:

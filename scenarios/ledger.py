@@ -20,6 +20,12 @@ class Ledger:
     audited: int = 0
     focused: int = 0
 
+    def add(self, pixels: float, flyback: float, parked: float) -> None:
+        """Electrons of one more exposure."""
+        self.pixels += pixels
+        self.flyback += flyback
+        self.parked += parked
+
     @property
     def spent(self) -> float:
         return self.pixels + self.flyback + self.parked

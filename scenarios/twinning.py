@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
 from learn.planning import Step
-from learn.trust import Limits, Trust
+from learn.trust import Limits, Trust, misfit_excess
 from reconstruct.belief import Belief, mixed, prior_belief
 from reconstruct.filter import Filter, Health
 from reconstruct.images import ModelError, Posterior, absorb, covariance, fit
@@ -20,12 +20,13 @@ from twin.microscope import (
     PARAMETERS,
     Microscope,
     black_scale,
+    counting_cumulant,
     counting_variance,
     images_and_slopes,
     place,
     to_fraction,
 )
-from twin.prediction import SAMPLES, Prediction, View, drift_of, evaluate, predict, undetected, view
+from twin.prediction import SAMPLES, Prediction, View, drift_of, evaluate, level, predict, undetected, view
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
@@ -141,8 +142,9 @@ class Following:
             image, slope = np.asarray(pixels[number]), np.asarray(slopes[number])
             interval = (times[number] - (times[number - 1] if number else 0)) * 1e-9
             transition, factor = self.dynamics.discretise(interval)
-            own = self.discrepancy.covariance(image, scan)
-            steps.append(_step(self.microscope, request, image, slope, own, transition, factor))
+            signal = image - level(request, points[number])
+            own = self.discrepancy.covariance(signal, scan)
+            steps.append(_step(self.microscope, request, signal, slope, own, transition, factor))
         return steps
 
     def assimilate(
@@ -158,8 +160,7 @@ class Following:
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         after = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        taught = self.belief.lost != self.arrived.lost or not np.array_equal(self.belief.means, self.arrived.means)
-        if taught and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
+        if self._taught and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
             again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
             odds = again.evidence - posterior.evidence + np.log(SURPRISE)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
@@ -172,11 +173,16 @@ class Following:
             self._learn(request, posterior, data, prediction)
         return answer, posterior, data.reshape(frame.scan.shape)
 
+    @property
+    def _taught(self) -> bool:
+        """Whether an image taken here is in the belief: it has then parted from the one that is moved along without them."""
+        return self.belief.lost != self.arrived.lost or not np.array_equal(self.belief.means, self.arrived.means)
+
     def _freed(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
         """Measured fractions with the detector's gain and level, as believed, taken out."""
         layout = self.microscope.layout
-        level = belief.mean[layout.index("black")] * black_scale(self.microscope.calibration, scan)
-        return (data - level) * np.exp(-belief.mean[layout.index("gain")])
+        dark = belief.mean[layout.index("black")] * black_scale(self.microscope.calibration, scan)
+        return (data - dark) * np.exp(-belief.mean[layout.index("gain")])
 
     def _fuse(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
         """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
@@ -195,21 +201,18 @@ class Following:
         )
 
     def _learn(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
-        expected = posterior.image
-        noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(expected, 1e-9))
+        signal = posterior.signal
+        noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(signal, 1e-9))
         was_lost = prediction.numbers["phase.plus"].std > 1.0
-        self.discrepancy = self.discrepancy.learnt(
-            request.scan, expected, posterior.innovation, posterior.slopes, noise
-        )
+        self.discrepancy = self.discrepancy.learnt(request.scan, signal, posterior.innovation, posterior.slopes, noise)
         if not was_lost:
             self.inflation = self.inflation.learnt(
                 self._checked(request, prediction, self._freed(self.belief, data, request.scan), noise)
             )
-        allowed = self.discrepancy.covariance(expected, request.scan, amplitude=self.limits.discrepancy)
-        root = np.linalg.cholesky(np.diag(noise) + allowed)
-        misfit = float((np.linalg.solve(root, posterior.residual) ** 2).sum())
+        allowed = self.discrepancy.covariance(signal, request.scan, amplitude=self.limits.discrepancy)
+        fourth = counting_cumulant(request.scan, signal)
         self.trust = self.trust.heard(
-            misfit_excess=(misfit - posterior.dof) / np.sqrt(2.0 * posterior.dof),
+            misfit_excess=misfit_excess(posterior.residual, np.diag(noise) + allowed, fourth, posterior.dof),
             discrepancy_above=self.discrepancy.above(self.limits.discrepancy),
             tension=posterior.tension,
             learnt=posterior.learnt,
@@ -281,16 +284,16 @@ class Following:
 def _step(
     microscope: Microscope,
     request: View,
-    image: np.ndarray,
+    signal: np.ndarray,
     slope: np.ndarray,
     own: np.ndarray,
     transition,
     factor,
 ) -> Step:
-    """A request for planning, from its ``image`` [pixels], ``slope`` [pixels, p] and the model error's covariance ``own`` [pixels, pixels]."""
-    noise = counting_variance(microscope.calibration, request.scan, np.maximum(image, 0.0))
+    """A request for planning, from its ``signal`` [pixels], ``slope`` [pixels, p] and the model error's covariance ``own`` [pixels, pixels]."""
+    noise = counting_variance(microscope.calibration, request.scan, np.maximum(signal, 0.0))
     root = np.linalg.cholesky(own + np.diag(noise))
-    scale = len(image) * image.mean() ** 2
+    scale = len(signal) * signal.mean() ** 2
     white = solve_triangular(root, np.concatenate([slope, own], axis=1), lower=True, check_finite=False)
     seen, explained = white[:, : slope.shape[1]], white[:, slope.shape[1] :]
     return Step(
@@ -301,7 +304,7 @@ def _step(
         information=seen.T @ seen,
         floor=float(np.trace(own)) / scale,
         floor_measured=float(max(np.trace(own) - (explained**2).sum(), 0.0)) / scale,
-        ceiling=2.0 * float(image.var()) / image.mean() ** 2,
+        ceiling=2.0 * float(signal.var()) / signal.mean() ** 2,
     )
 
 

@@ -27,7 +27,6 @@ Policy = Literal["decide", "always", "random", "sensors", "blind"]
 HORIZON = 9
 """Requests that are planned for at once: all plans over them are compared, and their number doubles with each."""
 
-
 FOCUS = (-40.0, 10.0, -20.0, 30.0)
 """Defocus (angstrom) of the images taken for focusing, in turn: near focus, where columns are sharp, and on both sides of it."""
 FOCUS_SPACING = 1.0
@@ -242,9 +241,7 @@ class Walk:
 
     def _account(self, frame: Frame, audit: bool = False, focusing: bool = False) -> None:
         ledger, exposure = self.ledger, frame.exposure
-        ledger.pixels += exposure.pixels
-        ledger.flyback += exposure.flyback
-        ledger.parked += exposure.parked
+        ledger.add(exposure.pixels, exposure.flyback, exposure.parked)
         ledger.focusing += exposure.total if focusing else 0.0
         ledger.focused += focusing
         ledger.measured += not focusing
@@ -327,9 +324,7 @@ class Walk:
         self.next, self.start = int(values["next"]), int(values["start"])
         self.ledger = Ledger(**values["ledger"])
         for exposure in abandoned:
-            self.ledger.pixels += exposure["pixels"]
-            self.ledger.flyback += exposure["flyback"]
-            self.ledger.parked += exposure["parked"]
+            self.ledger.add(exposure["pixels"], exposure["flyback"], exposure["parked"])
         self.commanded = dict(values["commanded"])
         self.distrusted_after = values["distrusted_after"]
 

@@ -133,6 +133,11 @@ def counting_variance(calibration: Calibration, scan: Scan, fraction: np.ndarray
     return np.maximum(fraction, 1e-9) / electrons_per_pixel(scan) + readout
 
 
+def counting_cumulant(scan: Scan, fraction: np.ndarray) -> np.ndarray:
+    """Fourth cumulant of a measured fraction whose expectation is ``fraction``: that of Poisson electrons (their mean); a Gaussian readout has none."""
+    return np.maximum(fraction, 1e-9) / electrons_per_pixel(scan) ** 3
+
+
 _WAVE = tuple(PARAMETERS.index(name) for name in (*_ABERRATIONS, "focal_spread", "thickness", "tilt.x", "tilt.y"))
 _REST = tuple(place_ for place_ in range(len(PARAMETERS)) if place_ not in _WAVE)
 _PLACE = {PARAMETERS[place_]: number for number, place_ in enumerate(_REST)}

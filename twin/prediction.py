@@ -62,6 +62,11 @@ def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> n
     return np.concatenate(out)
 
 
+def level(request: View, parameters: np.ndarray) -> float:
+    """What parameters [p] say that the detector reads without electrons, beside its nominal level: a fraction of the beam, in every pixel of an image."""
+    return request.black * float(parameters[PARAMETERS.index("black")])
+
+
 def undetected(parameters: np.ndarray) -> np.ndarray:
     """The same parameters [..., p] with a detector whose gain and level are nominal: answers are fractions of the beam, not readings of them."""
     parameters = np.array(parameters)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from learn.trust import Limits, Trust
+from learn.trust import Limits, Trust, misfit_excess
 
 HEALTHY = {"misfit_excess": 0.0, "discrepancy_above": 0.01, "tension": 6.0, "learnt": 6.0, "inflation": 1.0}
 LIMITS = Limits()
@@ -43,6 +43,25 @@ def test_little_tensions_add_up():
         trust, images = trust.heard(**{**HEALTHY, "tension": 14.0}, limits=LIMITS), images + 1
     assert "images together" in trust.broken
     assert images > 3
+
+
+@pytest.mark.parametrize("electrons", [0.5, 5.0])
+def test_the_misfit_of_few_electrons_scatters_as_it_says(electrons):
+    """3,000 images of a lattice counted with so many electrons a pixel, the model off by a smooth tenth: as many sigmas as a sigma should be."""
+    generator = np.random.default_rng(1)
+    place = np.arange(64) / 64.0
+    image = electrons * (1.0 + 0.8 * np.cos(2.0 * np.pi * place))
+    smooth = np.exp(-0.5 * ((place[:, None] - place[None, :]) / 0.1) ** 2) + 1e-9 * np.eye(64)
+    model = 0.01 * image[:, None] * image[None, :] * smooth
+    covariance, root = model + np.diag(image), np.linalg.cholesky(model + 1e-12 * np.eye(64))
+    # what a model is off by changes what is counted only in the second order here
+    counted = generator.poisson(image, (3000, 64)) - image + generator.standard_normal((3000, 64)) @ root.T
+    excess = np.array([misfit_excess(one, covariance, image, 64.0) for one in counted])
+    normal = np.array([misfit_excess(one, covariance, np.zeros(64), 64.0) for one in counted])
+    assert abs(excess.mean()) < 4.0 / np.sqrt(3000)
+    assert excess.std() == pytest.approx(1.0, abs=0.06)
+    # the spread that Gaussian noise would have is too small
+    assert normal.std() > (1.5 if electrons < 1.0 else 1.05)
 
 
 def test_a_healthy_stream_is_seldom_distrusted():

@@ -1,5 +1,6 @@
 """A session on a simulated microscope in this process: it ends, its books balance, and it does the same again."""
 
+import copy
 from dataclasses import asdict
 from typing import Any
 
@@ -8,8 +9,8 @@ import pytest
 
 from instrument.journal import Journal
 from instrument.simulated import SimulatedMicroscope, from_mapping
-from scenarios.acquire import summary
-from scenarios.ledger import electrons_of
+from scenarios.acquire import _past, summary
+from scenarios.ledger import Ledger, electrons_of
 from scenarios.progress import SilentProgress
 from scenarios.requests import plan_requests
 from scenarios.scenario import Scenario, from_dict
@@ -189,6 +190,26 @@ def test_a_checkpoint_brings_everything_back(decided, cache):
     assert {name: asdict(health) for name, health in after.filter.health.items()}.keys() == before.filter.health.keys()
     with pytest.raises(ValueError, match="cannot go on from there"):
         following.restore({**last.payload, "names": ["focus"]}, last.arrays)
+
+
+@pytest.mark.parametrize("rewound", [True, False])
+def test_frames_after_the_checkpoint_are_charged_unless_they_were_undone(decided, tmp_path, rewound):
+    walk, last = decided["walk"], decided["checkpoints"][-1]
+    frame = decided["frames"][-1]
+    with Journal.create(tmp_path / "s") as journal:
+        journal.append_frame(frame)
+        row = journal.append("checkpoint", last.payload, last.time, last.arrays)
+        journal.append_frame(frame)
+        journal.append("resumed", {"checkpoint": row, "rewound": rewound}, last.time)
+        journal.append_frame(frame)
+    past = _past(tmp_path / "s", 1)
+    assert len(past["abandoned"]) == (1 if rewound else 2)
+    walk = copy.copy(walk)
+    walk.following = copy.copy(walk.following)
+    walk.resume(past["values"], past["arrays"], past["abandoned"])
+    before = Ledger(**last.payload["ledger"])
+    assert walk.ledger.spent == pytest.approx(before.spent + len(past["abandoned"]) * frame.exposure.total)
+    assert (walk.ledger.measured, walk.ledger.focused) == (before.measured, before.focused)
 
 
 def test_controls_measure_what_they_are_told(cache, tmp_path):

@@ -3,12 +3,14 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import kstat
 
 from tests.small import CELL, small_layout, small_microscope
 from twin.microscope import (
     PARAMETERS,
     Calibration,
     black_scale,
+    counting_cumulant,
     counting_variance,
     electrons_per_pixel,
     images,
@@ -155,3 +157,5 @@ def test_counts_have_the_fraction_and_the_variance_that_are_stated():
         stated = float(counting_variance(calibration, scan, np.array([fraction]))[0])
         assert seen.mean() == pytest.approx(fraction, abs=5 * np.sqrt(stated / 200_000))
         assert seen.var() == pytest.approx(stated, rel=0.02)
+        fourth = float(counting_cumulant(scan, np.array([fraction]))[0])
+        assert kstat(seen, 4) == pytest.approx(fourth, abs=0.08 * stated**2)
