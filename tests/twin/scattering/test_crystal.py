@@ -139,7 +139,7 @@ def _diagonal(grams: Grams) -> np.ndarray:
     """What the detector has of each incident beam alone."""
     found = np.zeros(len(grams.indices))
     for some, matrix in zip(grams.members, np.asarray(grams.matrices), strict=True):
-        found[some[some >= 0]] = np.diag(matrix).real[some >= 0]
+        found[some[some >= 0]] = np.real(np.diag(matrix))[some >= 0]
     return found
 
 
