@@ -133,11 +133,11 @@ def simulate(
             import jax
 
             jax.config.update("jax_enable_x64", True)
-            from scenarios.simulate import run_simulate
+            from scenarios.simulate.job import run_simulate
 
             result = run_simulate(plan, where, resume, progress)
         if not as_json:
-            from scenarios.simulate_show import print_simulated
+            from scenarios.simulate.show import print_simulated
 
             print_simulated(result)
         return DONE, result
@@ -223,13 +223,14 @@ def _simulation(name: str | None, out: Path | None, seed: int | None, resume: bo
     if resume and seed is not None:
         raise BadInput("--seed", "cannot be changed when a simulation is resumed", "Leave --seed out.")
     from scenarios.presets import load_simulation, simulation_names
+    from scenarios.simulate.reading import reseeded
 
     if name is None and not resume:
         raise BadInput("SCENARIO", "is missing", f"Name a TOML file, or a preset: {', '.join(simulation_names())}.")
     plan = None if name is None else load_simulation(name)
     if plan is not None and seed is not None:
         try:
-            plan = plan.changed(seed)
+            plan = reseeded(plan, seed)
         except BadInput as error:
             raise BadInput("--seed", error.problem, error.cure) from None
     return plan, out

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from scenarios.errors import BadInput
 from scenarios.scenario import Scenario, read_scenario
-from scenarios.simulation import Simulation, read_simulation
+from scenarios.simulate.plan import Simulation
+from scenarios.simulate.reading import read_simulation
 
 _FOLDER = Path(__file__).parent
 _SIMULATIONS = _FOLDER / "simulate"

@@ -14,8 +14,8 @@ from twin.grid import band_limit, frequencies
 from twin.optics.aberrations import NAMES, coefficients, from_polar
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture, probe
+from twin.sample.orthogonal import orthogonal, zone_axis
 from twin.sample.specimen import Slices, Specimen, srtio3
-from twin.sample.structures import orthogonal, zone_axis
 from twin.scattering.multislice import intensities, multislice, propagator, transmission
 
 ENERGY = 200e3

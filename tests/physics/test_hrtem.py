@@ -10,6 +10,7 @@ import pytest
 from tests.physics.evidence import kirkland_row
 from twin.grid import band_limit
 from twin.optics.aberrations import NAMES, coefficients, from_polar, index, phase
+from twin.optics.averaging import averaged_image, coherence_difference
 from twin.optics.coherence import spatial_envelope, temporal_envelope
 from twin.optics.contrast import (
     amplitude_contrast,
@@ -23,8 +24,6 @@ from twin.optics.probe import nearest_tilt, plane_wave
 from twin.optics.source import plane, tilt_offsets
 from twin.optics.transfer import (
     Imaging,
-    averaged_image,
-    coherence_difference,
     focal_series,
     objective_aperture,
     quasi_coherent_image,

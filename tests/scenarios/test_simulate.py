@@ -12,10 +12,11 @@ import zarr
 from scenarios.cli import DONE, run
 from scenarios.presets import load_simulation, simulation_names
 from scenarios.progress import SilentProgress
-from scenarios.simulate import run_simulate
-from scenarios.simulate_setup import make_ready, vector
-from scenarios.simulate_specimen import make_specimen
-from scenarios.simulation import from_dict
+from scenarios.simulate.beam import vector
+from scenarios.simulate.job import run_simulate
+from scenarios.simulate.reading import from_dict, reseeded
+from scenarios.simulate.ready import make_ready
+from scenarios.simulate.specimen import make_specimen
 
 LAMBDA = 0.0250793
 """Wavelength at 200 kV in angstrom, as tables have it."""
@@ -237,7 +238,7 @@ def test_zone_axis_size_vacancies_and_occupancy():
     share = made.specimen.occupancy
     assert set(share[np.array(symbols) == "Sr"]) == {0.9}
     assert set(share[np.array(symbols) == "Ti"]) == {1.0}
-    assert make_specimen(plan).hash() == made.hash() != make_specimen(plan.changed(3)).hash()
+    assert make_specimen(plan).hash() == made.hash() != make_specimen(reseeded(plan, 3)).hash()
 
 
 def test_structure_file_of_any_cell(tmp_path):

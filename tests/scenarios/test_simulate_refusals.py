@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from scenarios import simulate
 from scenarios.cli import BAD_INPUT, run
 from scenarios.errors import BadInput
 from scenarios.progress import SilentProgress
-from scenarios.simulate import run_simulate
-from scenarios.simulation import from_dict
+from scenarios.simulate import job
+from scenarios.simulate.job import run_simulate
+from scenarios.simulate.reading import from_dict
 from tests.scenarios.test_simulate import values
 
 ADF = {"kind": "annular", "inner_mrad": 30, "outer_mrad": 50}
@@ -77,7 +77,7 @@ NAN = float("nan")
 def test_refused_before_anything_is_computed(
     signal: str, tables: dict[str, Any], told: list[str], tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(simulate, "_pieces", lambda *_: pytest.fail("it computes"))
+    monkeypatch.setattr(job, "pieces", lambda *_: pytest.fail("it computes"))
     with pytest.raises(BadInput) as caught:
         run_simulate(from_dict(values(signal, **tables), "mine.toml"), tmp_path / "out.zarr", False, SilentProgress())
     error = caught.value

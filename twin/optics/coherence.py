@@ -3,7 +3,7 @@
 A linear image is made by the direct beam k0 (the illumination's tilt) and a beam at k0 + q. When a defocus or a tilt is spread with a
 Gaussian, the phase between them is spread too, and its average is exp(-variance / 2), the phase taken to first order in the spread.
 Amplitudes at q are multiplied by it. It holds for weak specimens, where beams interfere with the direct one alone (Frank, Optik 38, 519,
-1973; Ishizuka, Ultramicroscopy 5, 55, 1980); explicit averaging is `twin.optics.transfer.averaged_image`.
+1973; Ishizuka, Ultramicroscopy 5, 55, 1980); explicit averaging is `twin.optics.averaging.averaged_image`.
 """
 
 import jax.numpy as jnp

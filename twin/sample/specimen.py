@@ -100,7 +100,7 @@ class Specimen(eqx.Module):
         if not np.all(lengths > 0.0) or not np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-6 * lengths.max()):
             raise ValueError(
                 f"the specimen's cell {matrix.round(3).tolist()} is not orthogonal with axes along x, y, z; "
-                "make it so with twin.sample.structures.orthogonal or zone_axis"
+                "make it so with twin.sample.orthogonal (orthogonal, or zone_axis)"
             )
         symbols = tuple(atoms.get_chemical_symbols())
         if occupancy is None and "occupancy" in atoms.arrays:

@@ -5,8 +5,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, mx2
 
+from twin.sample.orthogonal import orthogonal, primitive, zone_axis
 from twin.sample.specimen import Specimen, read_structure
-from twin.sample.structures import orthogonal, primitive, with_occupancies, zone_axis
+from twin.sample.structures import with_occupancies
 
 
 def graphite():

@@ -12,14 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scenarios.drawings import draw, scale_bar
-from scenarios.simulate_files import Axis, Recording
+from scenarios.simulate.files import Axis, Recording
 
 MOST = 6
 """Images of a series, channels of a detector, or configurations that are drawn at most."""
 
 
 def picture(recording: Recording, signal: str, name: str) -> bytes:
-    """A PNG of ``recording``, one of the signals of `scenarios.simulation.SIGNALS`."""
+    """A PNG of ``recording``, one of the signals of `scenarios.simulate.plan.SIGNALS`."""
     painted = {"exit-wave": _exit_wave, "hrtem": _images, "stem": _images, "4d-stem": _scan_of_patterns}
     return painted.get(signal, _one_pattern)(recording, name)
 

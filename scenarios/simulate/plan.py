@@ -1,17 +1,12 @@
-"""What ``emtwin simulate`` is asked for: the Simulation, read strictly from TOML.
+"""What ``emtwin simulate`` is asked for: the tables of a scenario.
 
 Units are the ones used inside emtwin (angstrom, radian, second, electron), except where a key's name says otherwise (``_keV``, ``_mrad``, ``_MB``).
 """
 
-import difflib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
-
-from scenarios.errors import BadInput
-from scenarios.scenario import read_toml, refuse_nonfinite
 
 Positive = Annotated[float, Meta(gt=0)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -21,7 +16,6 @@ Points = Annotated[int, Meta(ge=8, le=16384)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Indices = tuple[int, int, int]
 Pair = tuple[float, float]
-
 SIGNALS = ("hrtem", "exit-wave", "diffraction", "cbed", "stem", "4d-stem", "ronchigram")
 PROBES = ("cbed", "stem", "4d-stem", "ronchigram")
 """Signals of a convergent beam."""
@@ -203,10 +197,6 @@ class Simulation(Plan, frozen=True):
         """Plain values, as they were read."""
         return msgspec.to_builtins(self)
 
-    def changed(self, seed: int) -> "Simulation":
-        """A copy with another seed; BadInput if it is out of range."""
-        return from_dict({**self.as_dict(), "seed": seed}, self.name)
-
 
 TABLES: dict[str, tuple[type[Plan], ...]] = {
     "": (Simulation,),
@@ -222,160 +212,3 @@ TABLES: dict[str, tuple[type[Plan], ...]] = {
     "compute": (ComputePlan,),
 }
 """Every table of a scenario, and what may be in it."""
-
-
-def from_dict(values: dict[str, Any], origin: str) -> Simulation:
-    """A Simulation out of plain values; ``origin`` names where they come from. BadInput naming it, the key, the problem and the cure."""
-    refuse_nonfinite(values, origin, "")
-    try:
-        plan = msgspec.convert(values, Simulation, strict=True)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at ")
-        key = path.strip("`").removeprefix("$").lstrip(".")
-        raise BadInput(origin, f"{f'key {key}: ' if key else ''}{problem}", _cure(problem, key)) from None
-    _check_together(plan, origin)
-    return plan
-
-
-def read_simulation(path: Path) -> Simulation:
-    """The simulation in a TOML file; BadInput if there is none, or it cannot be used."""
-    values = read_toml(path)
-    if values.get("kind") != "simulate":
-        raise BadInput(
-            str(path), f"key kind: {values.get('kind')!r} is no simulation", 'Give kind = "simulate" and a signal.'
-        )
-    values.setdefault("folder", str(path.resolve().parent))
-    return from_dict(values, str(path))
-
-
-def _cure(problem: str, key: str) -> str:
-    """What to do about a message of msgspec's: the nearest name there is, or a value of the right kind."""
-    wrong = problem.partition("`")[2].rstrip("`")
-    if "unknown field" in problem:
-        place = key.partition("[")[0]
-        names = [name for table in TABLES.get(place, ()) for name in table.__struct_fields__ if name != "folder"]
-        near = difflib.get_close_matches(wrong, names, 1, 0.6)
-        if near:
-            return f"Did you mean {near[0]}?"
-        elsewhere = [
-            table or "the top" for table, kinds in TABLES.items() for kind in kinds if wrong in kind.__struct_fields__
-        ]
-        return (
-            f"It belongs to {elsewhere[0]}." if elsewhere else f"The keys here are {', '.join(dict.fromkeys(names))}."
-        )
-    if "missing required field" in problem:
-        return f"Add {wrong}{f' to [{key}]' if key else ''}."
-    if "nvalid value" in problem or "nvalid enum" in problem:
-        kinds = {
-            "signal": SIGNALS,
-            "kind": ("annular", "segmented", "pixelated") if "detectors" in key else ("simulate",),
-        }
-        return (
-            f"Give one of {', '.join(kinds[key.rpartition('.')[2]])}."
-            if key.rpartition(".")[2] in kinds
-            else "Give one of its values."
-        )
-    return "Give a value of that type and range."
-
-
-def _check_together(plan: Simulation, origin: str) -> None:
-    """BadInput for tables and keys that contradict each other, or that the signal has no use for."""
-
-    def refuse(key: str, problem: str, cure: str) -> None:
-        raise BadInput(origin, f"key {key}: {problem}", cure)
-
-    signal, beam, specimen = plan.signal, plan.beam, plan.specimen
-    if specimen.repeats is not None and specimen.size is not None:
-        refuse("specimen.repeats", "is given together with size", "Leave one of them out.")
-    if (specimen.cells is None) == (specimen.thickness is None):
-        which = "both thickness and cells are given" if specimen.cells else "neither thickness nor cells is given"
-        refuse("specimen.thickness", which, "Give exactly one: thickness in angstrom, or cells along the beam.")
-    if specimen.phonons is not None and specimen.thermal != "none":
-        refuse(
-            "specimen.thermal", f"{specimen.thermal!r} and phonons count thermal motion twice", "Leave one of them out."
-        )
-    if (signal in PROBES) != (beam.semiangle_mrad is not None):
-        if signal in PROBES:
-            refuse(
-                "beam.semiangle_mrad",
-                f"is missing, and {signal} needs a probe",
-                "Add the convergence semi-angle in mrad.",
-            )
-        refuse(
-            "beam.semiangle_mrad",
-            f"a plane wave makes signal {signal!r}",
-            "Leave it out, or ask for cbed, stem or 4d-stem.",
-        )
-    if beam.defocus is not None and any(name in beam.aberrations for name in ("C10", "C1")):
-        refuse("beam.defocus", "defocus and C10 are the same aberration", "Leave one of them out (defocus = -C10).")
-    if beam.focal_spread is not None and (beam.cc is not None or beam.energy_spread is not None):
-        refuse("beam.focal_spread", "is given beside cc and energy_spread", "Give it, or the two that it follows from.")
-    if (beam.cc is None) != (beam.energy_spread is None):
-        refuse("beam.cc", "focal spread follows from cc and energy_spread together", "Give both, or focal_spread.")
-    for table, used in (("scan", ("stem", "4d-stem")), ("lens", ("hrtem", "diffraction"))):
-        if getattr(plan, table) is not None and signal not in used:
-            refuse(table, f"signal {signal!r} has no use for it", f"Leave [{table}] out; it is for {', '.join(used)}.")
-    if signal in ("stem", "4d-stem") and plan.scan is None:
-        refuse("scan", f"is missing, and {signal} needs it", "Add [scan] with shape = [ny, nx].")
-    kinds = {name: type(one) for name, one in plan.detectors.items()}
-    if signal == "stem":
-        if not kinds:
-            refuse(
-                "detectors",
-                "is missing: a STEM image needs a detector",
-                "Add [detectors.NAME] with kind, inner_mrad and outer_mrad.",
-            )
-        for name, kind in kinds.items():
-            if kind is PixelatedPlan:
-                refuse(
-                    f"detectors.{name}",
-                    "a pixelated detector makes no image",
-                    'Use signal = "4d-stem", or another kind.',
-                )
-    elif kinds and (signal in ("hrtem", "exit-wave") or len(kinds) > 1 or PixelatedPlan not in kinds.values()):
-        refuse(
-            "detectors",
-            f"signal {signal!r} takes {'none' if signal in ('hrtem', 'exit-wave') else 'one pixelated detector'}",
-            "Leave the others out.",
-        )
-    for name, one in plan.detectors.items():
-        if isinstance(one, PixelatedPlan):
-            if (one.shape is None) != (one.pixel_mrad is None):
-                refuse(f"detectors.{name}", "shape and pixel_mrad belong together", "Give both, or reach_mrad and bin.")
-            if one.shape is not None and (one.reach_mrad is not None or one.bin != 1):
-                refuse(
-                    f"detectors.{name}",
-                    "shape is given beside reach_mrad or bin",
-                    "Give shape and pixel_mrad, or reach_mrad and bin.",
-                )
-            if one.shape is None and (one.rotation != 0.0 or one.offset_mrad != (0.0, 0.0)):
-                refuse(
-                    f"detectors.{name}",
-                    "only a camera with pixels of its own is turned or shifted",
-                    "Give shape and pixel_mrad.",
-                )
-    if plan.dose is not None:
-        if signal == "exit-wave":
-            refuse("dose", "a wave is not counted", 'Leave [dose] out, or ask for signal = "hrtem".')
-        if (plan.dose.per_area is None) == (plan.dose.electrons is None):
-            refuse("dose", "one number is needed", "Give exactly one of per_area and electrons.")
-        if plan.dose.per_area is not None and signal in ("diffraction", "cbed", "ronchigram"):
-            refuse("dose.per_area", "one pattern covers no area of a scan", "Give electrons, of the whole pattern.")
-        if plan.dose.electrons is not None and signal == "hrtem":
-            refuse(
-                "dose.electrons",
-                "an image is taken at a dose per area",
-                "Give per_area in electrons per square angstrom.",
-            )
-    if plan.camera is not None and (plan.dose is None or signal in ("stem", "exit-wave")):
-        refuse(
-            "camera",
-            "makes counts of electrons, of which there are none"
-            if plan.dose is None
-            else f"signal {signal!r} has none",
-            "Add [dose], or leave [camera] out.",
-        )
-    if plan.compute.form != "auto" and signal != "stem":
-        refuse("compute.form", f"signal {signal!r} has one form only", "Leave it out; it is for stem.")
-    if plan.grid.gpts is not None and plan.grid.sampling is not None:
-        refuse("grid.gpts", "is given together with sampling", "Leave one of them out.")

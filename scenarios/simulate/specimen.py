@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scenarios.errors import BadInput, from_twin
-from scenarios.simulation import Simulation, SpecimenPlan
+from scenarios.simulate.plan import Simulation, SpecimenPlan
+from twin.sample.orthogonal import Cell, zone_axis
 from twin.sample.specimen import Slices, Specimen, srtio3_unit
-from twin.sample.structures import Cell, read_atoms, zone_axis
+from twin.sample.structures import read_atoms
 
 BUILT_IN = {"SrTiO3": srtio3_unit}
 SIZE = (20.0, 20.0)

@@ -1,0 +1,132 @@
+"""Detectors and camera of a simulation, made and checked against what the grid carries."""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+
+from scenarios.errors import BadInput, from_twin
+from scenarios.simulate.plan import AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
+from twin.detection.camera import Camera
+from twin.detection.detectors import Annular, Segmented, check_angles
+from twin.detection.pixelated import Pixelated
+from twin.detection.transfer import Mixture
+from twin.grid import CUTOFF, TAPER
+from twin.optics.electrons import wavelength
+from twin.scattering.beams import Response
+
+
+def responses_of(plan: Simulation, extent: tuple[float, float]) -> tuple[tuple[str, ...], tuple[Response, ...]]:
+    """Names of a STEM image's channels, and the weights of the beams in each as functions of (kx, ky) in 1/angstrom."""
+    if plan.signal != "stem":
+        return (), ()
+    length = wavelength(plan.beam.energy_keV * 1e3)
+    step = length * 0.5 * (1.0 / extent[0] + 1.0 / extent[1])
+    names: list[str] = []
+    found: list[Response] = []
+    for name, one in plan.detectors.items():
+        try:
+            if isinstance(one, AnnularPlan):
+                offset = (1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1])
+                # a hole narrower than a step would be no hole
+                ring = Annular(
+                    1e-3 * one.inner_mrad, 1e-3 * one.outer_mrad, step if one.inner_mrad > 0.0 else 0.0, offset=offset
+                )
+                found.append(functools.partial(_weight, ring, length, None))
+                names.append(name)
+            elif isinstance(one, SegmentedPlan):
+                cut = Segmented(
+                    tuple(1e-3 * radius for radius in one.radii_mrad), one.sectors, one.rotation, step,
+                    1e-3 * one.gap_mrad, offset=(1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1]),
+                )  # fmt: skip
+                for ring_, sector in itertools.product(range(len(one.radii_mrad) - 1), range(one.sectors)):
+                    found.append(functools.partial(_weight, cut, length, ring_ * one.sectors + sector))
+                    names.append(f"{name} {ring_ + 1}.{sector + 1}")
+        except ValueError as error:
+            raise from_twin(f"detectors.{name}", error, "Change its angles.") from None
+    return tuple(names), tuple(found)
+
+
+def _weight(
+    detector: Annular | Segmented, length: float, segment: int | None, kx: np.ndarray, ky: np.ndarray
+) -> np.ndarray:
+    weights = np.asarray(detector.weights(kx, ky, length))
+    return weights if segment is None else weights.reshape(-1, *weights.shape[-2:])[segment]
+
+
+def camera_pixels(
+    plan: Simulation, gpts: tuple[int, int], extent: tuple[float, float]
+) -> tuple[Pixelated | None, float | None]:
+    """The camera of a pattern, or the angle up to which the beams themselves are kept."""
+    for name, one in plan.detectors.items():
+        if not isinstance(one, PixelatedPlan):
+            continue
+        if one.reach_mrad is not None:
+            band = CUTOFF * 0.5 * wavelength(plan.beam.energy_keV * 1e3) * min(gpts[1] / extent[0], gpts[0] / extent[1])
+            if 1e-3 * one.reach_mrad > band:
+                raise BadInput(
+                    f"detectors.{name}.reach_mrad",
+                    f"the grid carries {1e3 * band:.1f} mrad",
+                    "Ask for less, or sample more finely.",
+                )
+            return None, 1e-3 * one.reach_mrad
+        if one.shape is not None and one.pixel_mrad is not None:
+            offset = (1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1])
+            spread = (1e-6, 1e-6) if plan.signal == "diffraction" and plan.lens is None else None
+            return Pixelated(one.shape, 1e-3 * one.pixel_mrad, offset, one.rotation, spread), None
+    return None, None
+
+
+def check_angles_of(
+    plan: Simulation, pixels: Pixelated | None, gpts: tuple[int, int], extent: tuple[float, float]
+) -> None:
+    """BadInput for a detector that reaches beyond what the grid carries."""
+    length = wavelength(plan.beam.energy_keV * 1e3)
+    for name, one in plan.detectors.items():
+        if isinstance(one, PixelatedPlan):
+            continue
+        outer = one.outer_mrad if isinstance(one, AnnularPlan) else max(one.radii_mrad)
+        try:
+            check_angles(1e-3 * outer, gpts, extent, length, (1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1]))
+        except ValueError as error:
+            raise from_twin(f"detectors.{name}", error, "Points are [grid] gpts.") from None
+    if pixels is not None:
+        carried = (CUTOFF - TAPER) * 0.5 * length * min(gpts[1] / extent[0], gpts[0] / extent[1])
+        side = 0.5 * max(pixels.shape) * pixels.pixel
+        if side + max(abs(float(one)) for one in pixels.offset) > 2.0 * carried:
+            raise BadInput(
+                "detectors", f"the camera reaches {1e3 * side:.0f} mrad, the grid carries {1e3 * carried:.0f}",
+                "Use smaller pixels or fewer, or sample more finely.",
+            )  # fmt: skip
+
+
+def check_damped(plan: Simulation, reach: float) -> None:
+    """BadInput for signals at high angles from a potential that thermal motion only damps: the diffuse scattering they consist of is not in it."""
+    if plan.specimen.thermal == "none" or plan.beam.semiangle_mrad is None or plan.signal != "stem":
+        return
+    limit = 2.0 * plan.beam.semiangle_mrad
+    for name, one in plan.detectors.items():
+        outer = one.outer_mrad if isinstance(one, AnnularPlan) else max(getattr(one, "radii_mrad", [0.0]))
+        if outer > limit:
+            raise BadInput(
+                f"detectors.{name}",
+                f"reaches {outer:g} mrad, where signals are diffuse scattering, and thermal = {plan.specimen.thermal!r} leaves that out",
+                f"Give [specimen.phonons] instead of thermal, or stay within {limit:g} mrad (twice the convergence).",
+            )
+
+
+def camera_of(plan: Simulation) -> Camera | None:
+    """The camera that makes counts, or None where electrons themselves are counted."""
+    one = plan.camera
+    if one is None:
+        return None
+    terms = tuple(one.gaussians), tuple(one.lorentzians)
+    mtf = Mixture(*terms, one.floor) if any(terms) or one.floor > 0.0 else Mixture(floor=1.0)
+    try:
+        return Camera(
+            mtf, None, one.efficiency, one.gain, None, one.dark, one.dark_noise, one.readout,
+            math.inf if one.saturation is None else one.saturation,
+        )  # fmt: skip
+    except ValueError as error:
+        raise from_twin("camera", error, "Change [camera].") from None

@@ -1,0 +1,147 @@
+"""The signals of a simulation, piece by piece: columns for each probe, or for each frozen configuration of a plane wave."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scenarios.simulate.plan import PROBES
+from scenarios.simulate.ready import FOCI, Ready
+from scenarios.simulate.specimen import stacks
+from twin.detection.detectors import detect
+from twin.detection.pixelated import Pattern, binned, crop, resample
+from twin.grid import frequencies
+from twin.optics.averaging import averaged_image
+from twin.optics.transfer import focal_series, refocused
+from twin.scattering.by_probes import FINER
+from twin.scattering.multislice import intensities
+from twin.scattering.signals import exit_waves, scanned
+from twin.scattering.stem import stem_images
+
+Tell = Callable[[str, float | None], None]
+
+
+def pieces(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
+    """What is still to compute: where a piece begins, and the piece [n, columns]."""
+    if ready.plan.signal in PROBES:
+        yield from _probes(ready, start, tell)
+    else:
+        yield from _waves(ready, start, tell)
+
+
+def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
+    """Signals of convergent beams: probe by probe, or a STEM image by configuration in a form that is quicker."""
+    if not ready.direct:
+        yield from _images(ready, start, tell)
+        return
+    reduce = _reduce(ready)
+    compute = ready.plan.compute
+    assert ready.illumination is not None
+    found = scanned(
+        stacks(ready.plan, ready.made, ready.gpts, tell), ready.illumination, ready.positions,
+        lambda patterns: _with_flux(reduce(patterns), patterns), ready.tilt, FOCI, ready.size,
+        int(compute.memory_MB * 1e6), compute.workers, lambda _, share: tell("probes through the specimen", share), start,
+        FINER,
+    )  # fmt: skip
+    for place, piece in found:
+        yield place.start, piece
+
+
+def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
+    """Images [pixels, channels] of one frozen configuration after the other, by plane waves; the flux beside every pixel is their mean."""
+    scene, compute = ready.scene, ready.plan.compute
+    assert scene is not None
+    assert ready.form is not None
+    assert ready.illumination is not None
+    pixels, count = len(ready.positions), scene.configurations
+    for number in range(start // pixels, count):
+        one = dataclasses.replace(scene, seeds=scene.seeds[number : number + 1])
+
+        def told(_: str, share: float, number: int = number) -> None:
+            tell("plane waves through the specimen", (number + share) / count)
+
+        made = stem_images(
+            one, ready.illumination, *ready.axes, ready.responses, ready.form.error, ready.form.name, FOCI,
+            int(compute.memory_MB * 1e6), compute.workers, told,
+        )  # fmt: skip
+        columns = made.array.reshape(len(ready.channels), pixels).T
+        yield number * pixels, np.append(columns, np.full((pixels, 1), made.through, columns.dtype), axis=1)
+
+
+def _reduce(ready: Ready) -> Callable[[jax.Array], jax.Array]:
+    """Patterns [n, y, x] in FFT order to the columns [n, columns] that are kept."""
+    if ready.responses:
+        kx, ky = frequencies(ready.gpts, ready.extent)
+        masks = jnp.asarray(np.stack([one(kx[None, :], ky[:, None]) for one in ready.responses]))
+        return lambda patterns: detect(patterns, masks)
+    return lambda patterns: pattern_of(ready, patterns).values.reshape(patterns.shape[0], -1)
+
+
+def pattern_of(ready: Ready, patterns: jax.Array) -> Pattern:
+    """Patterns in FFT order as the camera has them, or the beams themselves."""
+    if ready.pixels is not None:
+        return resample(crop(patterns, ready.extent, ready.wavelength), ready.pixels)
+    kept = crop(patterns, ready.extent, ready.wavelength, ready.reach)
+    factor = max((getattr(one, "bin", 1) for one in ready.plan.detectors.values()), default=1)
+    return binned(kept, factor) if factor > 1 else kept
+
+
+def _with_flux(columns: jax.Array, patterns: jax.Array) -> jax.Array:
+    """``columns`` and, as the last, the sum of the whole pattern."""
+    return jnp.concatenate([columns, patterns.sum(axis=(-2, -1))[:, None].astype(columns.dtype)], axis=1)
+
+
+def _waves(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
+    """Signals of a plane wave, one frozen configuration after the other."""
+    makers = stacks(ready.plan, ready.made, ready.gpts, tell)
+    for number in range(start, len(makers)):
+        wave = next(iter(exit_waves([makers[number]], ready.energy, ready.tilt)))[-1]
+        flux = float(np.mean(np.abs(wave) ** 2))
+        columns = _of_wave(ready, wave).reshape(1, -1)
+        yield number, np.append(columns, np.full((1, 1), flux, columns.dtype), axis=1)
+        tell("waves through the specimen", (number + 1) / len(makers))
+
+
+def _of_wave(ready: Ready, wave: np.ndarray) -> np.ndarray:
+    """The signal of one exit wave [y, x]."""
+    plan = ready.plan
+    if plan.signal == "exit-wave":
+        return wave
+    if plan.signal == "diffraction":
+        window = _selected_area(ready)
+        return np.asarray(pattern_of(ready, intensities(jnp.asarray(wave * window))[None]).values[0])
+    assert ready.imaging is not None
+    defoci = plan.lens.defoci if plan.lens is not None and plan.lens.defoci is not None else [0.0]
+    steps = -np.asarray(defoci, dtype=np.float64)
+    if plan.lens is not None and plan.lens.coherence == "averaged":
+        images = [averaged_image(wave, ready.extent, refocused(ready.imaging, jnp.asarray(one))) for one in steps]
+        return np.stack([np.asarray(image) for image in images])
+    return np.asarray(focal_series(wave, ready.extent, ready.imaging, steps))
+
+
+def _selected_area(ready: Ready) -> np.ndarray:
+    """Amplitude [y, x] of the selected-area aperture in the middle of the cell, mean square 1; its edge is one point wide. 1 without one."""
+    (ny, nx), lens = ready.gpts, ready.plan.lens
+    if lens is None or lens.selected_area is None:
+        return np.ones((1, 1), dtype=np.float32)
+    x, y = (np.arange(nx) / nx - 0.5) * ready.extent[0], (np.arange(ny) / ny - 0.5) * ready.extent[1]
+    step = max(ready.extent[0] / nx, ready.extent[1] / ny)
+    disc = np.clip((0.5 * lens.selected_area - np.hypot(x[None, :], y[:, None])) / step + 0.5, 0.0, 1.0)
+    return (disc / np.sqrt(np.mean(disc**2))).astype(np.float32)
+
+
+def columns_shape(ready: Ready) -> tuple[int, ...]:
+    """Shape of the columns of a piece, without the last."""
+    plan = ready.plan
+    if plan.signal == "stem":
+        return (len(ready.channels),)
+    if plan.signal == "hrtem":
+        return (1 if plan.lens is None or plan.lens.defoci is None else len(plan.lens.defoci), *ready.gpts)
+    if plan.signal == "exit-wave":
+        return ready.gpts
+    one = jax.eval_shape(
+        lambda patterns: pattern_of(ready, patterns).values, jax.ShapeDtypeStruct((1, *ready.gpts), "float32")
+    )
+    return one.shape[1:]

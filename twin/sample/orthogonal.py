@@ -1,0 +1,227 @@
+"""Orthogonal cells of structures held by ASE: for any cell the least strained, and for any zone axis the smallest."""
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy.spatial import KDTree
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+ALIGNED = math.radians(0.5)
+"""An axis within this angle of a wanted direction lies along it."""
+
+
+class Cell(NamedTuple):
+    """An orthogonal cell made from another: ``atoms``, the ``matrix`` whose rows are its axes in those of the given cell (integers, or their parts
+    where that cell is centred), and the largest relative change of length in any direction, ``strain``, that made it orthogonal (0.01 is
+    1 %); its volume per atom is unchanged."""
+
+    atoms: "Atoms"
+    matrix: np.ndarray
+    strain: float
+
+
+def orthogonal(atoms: "Atoms", bound: int = 4, strain: float = 1e-3, limit: float = 0.05) -> Cell:
+    """The smallest orthogonal supercell strained no more than ``strain``, else the one strained least, with all three axes free to choose.
+
+    Integer combinations of the cell vectors up to ``bound`` are tried. Of equal cells the one is taken whose z is nearest to c and x nearest
+    to a. ValueError if the best is strained more than ``limit``, or the cell has no volume.
+    """
+    cell = _vectors(atoms)
+    axes = _combinations(bound)
+    lengths = np.linalg.norm(axes @ cell, axis=1)
+    shortest = axes[np.argsort(lengths, kind="stable")][:80]
+    lean = np.abs((shortest @ cell) @ cell[2]) / np.linalg.norm(shortest @ cell, axis=1) / np.linalg.norm(cell[2])
+    best, chosen = (math.inf, math.inf, math.inf), None
+    for axis, along in zip(shortest, lean, strict=True):
+        found = _across(cell, axis if (axis @ cell) @ cell[2] >= -1e-9 else -axis, axes, strain, cell[0])
+        if found is None:
+            continue
+        score = (*_merit(found[1], _volume(found[0], cell), strain), -round(float(along), 6))
+        if score < best:
+            best, chosen = score, found
+    return _made(atoms, cell, chosen, limit, bound)
+
+
+def zone_axis(
+    atoms: "Atoms",
+    uvw: tuple[int, int, int],
+    x: tuple[int, int, int] | None = None,
+    bound: int = 6,
+    strain: float = 1e-3,
+    limit: float = 0.05,
+) -> Cell:
+    """An orthogonal supercell seen along the lattice direction [``uvw``] of the given cell, which becomes z.
+
+    Of the cells strained no more than ``strain`` the smallest is taken, else the one strained least; with ``x`` = [u, v, w], of these one with an
+    axis along the projection of that direction, where there is one. Of the in-plane axes (integer combinations of the primitive cell's
+    vectors up to ``bound``) the one nearest to ``x``, or else to a, becomes x. ValueError if it is strained more than ``limit``, or [uvw] is
+    [000].
+    """
+    cell = _vectors(atoms)
+    if not any(uvw) or (x is not None and not any(x)):
+        raise ValueError(f"zone axis {uvw} with x along {x}: [0 0 0] is no direction; give integers u, v, w")
+    basis, unit = primitive(atoms)
+    along = np.rint(np.asarray(uvw, dtype=np.float64) @ np.linalg.inv(basis)).astype(np.int64)
+    axis = along // math.gcd(*(int(one) for one in along))
+    towards = np.asarray((1, 0, 0) if x is None else x, dtype=np.float64) @ cell
+    lattice = basis @ cell
+    found = _across(lattice, axis, _combinations(bound), strain, towards, x is not None)
+    made = _made(unit, lattice, found, limit, bound)
+    return made._replace(matrix=(made.matrix @ basis).round(9))
+
+
+def primitive(atoms: "Atoms", tolerance: float = 0.01) -> tuple[np.ndarray, "Atoms"]:
+    """The smallest cell that repeats, for atoms that agree within ``tolerance`` angstrom: its vectors [3, 3] in those of the given cell, and its atoms.
+
+    Translations are sought among the differences of atoms of the rarest element; the shortest three independent ones are a basis.
+    """
+    cell = _vectors(atoms)
+    scaled = atoms.get_scaled_positions(wrap=True) % 1.0
+    identity = np.round(np.stack([atoms.numbers, atoms.arrays.get("occupancy", np.ones(len(atoms)))], axis=1), 6)
+    kinds, kind, counts = np.unique(identity, axis=0, return_inverse=True, return_counts=True)
+    same = np.flatnonzero(kind.ravel() == int(np.argmin(counts)))
+    near = tolerance / float(np.linalg.svd(cell, compute_uv=False)[-1])
+    trees = [KDTree(scaled[kind.ravel() == number], boxsize=1.0) for number in range(len(kinds))]
+    shifts = []
+    for shift in scaled[same] - scaled[same[0]][None, :]:
+        moved = (scaled + shift[None, :]) % 1.0
+        moved = np.where(moved >= 1.0, 0.0, moved)
+        gaps = [tree.query(moved[kind.ravel() == number])[0].max() for number, tree in enumerate(trees)]
+        if max(gaps) <= near:
+            shifts.append(shift)
+    if len(shifts) == 1:
+        return np.eye(3), atoms
+    side = np.arange(-1, 2)
+    whole = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    every = (np.stack(shifts)[:, None, :] + whole[None, :, :]).reshape(-1, 3)
+    every = every[np.argsort(np.linalg.norm(every @ cell, axis=1).round(6), kind="stable")]
+    chosen: list[np.ndarray] = []
+    for one in every:
+        if np.linalg.matrix_rank(np.stack([*chosen, one]) @ cell, tol=1e-3) == len(chosen) + 1:
+            chosen.append(one)
+        if len(chosen) == 3:
+            break
+    basis = np.stack(chosen)
+    if abs(abs(float(np.linalg.det(basis))) * len(shifts) - 1.0) > 1e-3:
+        return np.eye(3), atoms
+    unit = atoms.copy()
+    unit.set_cell(basis @ cell, scale_atoms=False)
+    places = unit.get_scaled_positions(wrap=True) % 1.0
+    # one atom of each set that the translations make one
+    pairs = KDTree(np.where(places >= 1.0, 0.0, places), boxsize=1.0).query_pairs(
+        tolerance / float(np.linalg.svd(basis @ cell, compute_uv=False)[-1]), output_type="ndarray"
+    )
+    alike = kind.ravel()[pairs[:, 0]] == kind.ravel()[pairs[:, 1]]
+    keep = np.setdiff1d(np.arange(len(atoms)), pairs[alike].max(axis=1))
+    return (basis, unit[keep]) if len(keep) * len(shifts) == len(atoms) else (np.eye(3), atoms)
+
+
+def _vectors(atoms: "Atoms") -> np.ndarray:
+    """Cell vectors as rows; ValueError unless they span a volume."""
+    cell = np.asarray(atoms.cell.array, dtype=np.float64)
+    if len(atoms) == 0 or not np.all(np.isfinite(cell)) or abs(np.linalg.det(cell)) < 1e-3:
+        raise ValueError(
+            f"{len(atoms)} atoms in a cell {cell.round(3).tolist()}: an orthogonal cell needs atoms and three vectors that span a volume; "
+            "set the cell (for a sheet or a particle: atoms.center(vacuum=5))"
+        )
+    return cell
+
+
+def _combinations(bound: int) -> np.ndarray:
+    """Integer vectors [n, 3] up to ``bound`` without a common divisor, one of each pair of opposites."""
+    if bound < 1:
+        raise ValueError(f"bound is {bound}; give at least 1")
+    side = np.arange(-bound, bound + 1)
+    every = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    first = np.where(every[:, 0] != 0, every[:, 0], np.where(every[:, 1] != 0, every[:, 1], every[:, 2]))
+    return every[(first > 0) & (np.gcd.reduce(every, axis=1) == 1)]
+
+
+def _volume(matrix: np.ndarray, cell: np.ndarray) -> float:
+    return abs(float(np.linalg.det(matrix @ cell)))
+
+
+def _merit(strain: float, volume: float, enough: float) -> tuple[float, float]:
+    """Smaller is better: first the strain where it exceeds what is enough, then the volume."""
+    return (float(_excess(np.array([strain]), enough)[0]), round(volume, 4))
+
+
+def _excess(strain: np.ndarray, enough: float) -> np.ndarray:
+    """Strain in whole steps of what is enough: differences below one step are not worth a larger cell."""
+    return np.floor(np.maximum(strain - enough, 0.0) / max(enough, 1e-7) + 1.0 - 1e-9)
+
+
+def _across(
+    cell: np.ndarray, axis: np.ndarray, axes: np.ndarray, enough: float, towards: np.ndarray, aligned: bool = False
+) -> tuple[np.ndarray, float] | None:
+    """The best two of ``axes`` to go with ``axis`` as z: rows of a right-handed integer matrix [3, 3], and its strain; None if there are none."""
+    beam = axis @ cell
+    length = np.linalg.norm(beam)
+    lattice = axes @ cell
+    sizes = np.linalg.norm(lattice, axis=1)
+    lean = np.abs(lattice @ beam) / (sizes * length)
+    # the straightest, and of these the shortest: among them the best pair will be
+    order = np.lexsort((sizes, np.maximum(lean, enough).round(6)))[:120]
+    order = order[lean[order] < 0.3]
+    if len(order) < 2:
+        return None
+    i, j = (one.ravel() for one in np.meshgrid(order, order, indexing="ij"))
+    keep = (i < j) & (np.abs(np.sum(lattice[i] * lattice[j], axis=1)) < 0.3 * sizes[i] * sizes[j])
+    i, j = i[keep], j[keep]
+    if len(i) == 0:
+        return None
+    basis = np.stack([lattice[i], lattice[j], np.broadcast_to(beam, (len(i), 3))], axis=1)
+    basis[np.linalg.det(basis) < 0.0, 0] *= -1.0
+    strains = _strains(basis)
+    volumes = np.abs(np.linalg.det(basis))
+    wanted = towards - (towards @ beam) / length**2 * beam
+    wanted = wanted / max(float(np.linalg.norm(wanted)), 1e-9)
+    along = (lattice @ wanted) / sizes
+    astray = np.maximum(np.abs(along[i]), np.abs(along[j])) < math.cos(ALIGNED) if aligned else np.zeros(len(i))
+    best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), astray, _excess(strains, enough)))[0])
+    pair = [int(i[best]), int(j[best])]
+    # x is the axis, of either sign, that points most nearly the wanted way
+    if abs(along[pair[1]]) > abs(along[pair[0]]) + 1e-9:
+        pair = pair[::-1]
+    first = axes[pair[0]] if along[pair[0]] >= -1e-9 else -axes[pair[0]]
+    matrix = np.stack([first, axes[pair[1]], axis])
+    if np.linalg.det(matrix @ cell) < 0.0:
+        matrix[1] *= -1
+    return matrix, float(strains[best])
+
+
+def _strains(basis: np.ndarray) -> np.ndarray:
+    """Largest principal strain that takes each set of rows [n, 3, 3] to an orthogonal set of the same volume and ratios of lengths."""
+    target = _targets(basis)
+    stretch = np.linalg.svd(np.linalg.solve(basis, target[:, :, None] * np.eye(3)[None]), compute_uv=False)
+    return np.abs(stretch - 1.0).max(axis=1)
+
+
+def _targets(basis: np.ndarray) -> np.ndarray:
+    """Lengths [n, 3] of the orthogonal axes: those of the rows, scaled alike to keep the volume."""
+    lengths = np.linalg.norm(basis, axis=2)
+    scale = (np.abs(np.linalg.det(basis)) / np.prod(lengths, axis=1)) ** (1.0 / 3.0)
+    return lengths * scale[:, None]
+
+
+def _made(atoms: "Atoms", cell: np.ndarray, found: tuple[np.ndarray, float] | None, limit: float, bound: int) -> Cell:
+    from ase.build import make_supercell
+
+    if found is None or found[1] > limit:
+        least = "none was found" if found is None else f"the best is strained by {found[1] * 100:.1f} %"
+        raise ValueError(
+            f"no orthogonal cell of the structure with axes up to {bound} cell vectors: {least}; raise bound (longer axes fit better) or limit"
+        )
+    matrix, strain = found
+    sign = 1 if np.linalg.det(matrix) > 0.0 else -1
+    made = make_supercell(atoms, sign * matrix)
+    if sign < 0:
+        # a left-handed cell: the same lattice, with its axes turned back
+        made.set_cell(matrix @ cell, scale_atoms=False)
+    made.set_cell(np.diag(_targets((matrix @ cell)[None])[0]), scale_atoms=True)
+    made.set_pbc(True)
+    made.wrap(eps=1e-6)
+    return Cell(made, matrix, strain)
