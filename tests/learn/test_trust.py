@@ -65,17 +65,17 @@ def test_the_misfit_of_few_electrons_scatters_as_it_says(electrons):
 
 
 def test_a_healthy_stream_is_seldom_distrusted():
-    """2,000 images in 200 sessions whose tension is chi-squared and whose misfit is normal: a stated chance of 1e-8 each must not show."""
+    """20,000 images in 2,000 sessions whose tension is chi-squared and whose misfit is normal: a few in 1,000, as the limits say."""
     generator = np.random.default_rng(0)
     lost = 0
-    for _ in range(200):
+    for _ in range(2000):
         trust = Trust()
         for _ in range(10):
             learnt = generator.uniform(3.0, 12.0)
             tension = generator.chisquare(learnt)
             trust = trust.heard(generator.standard_normal(), 0.02, float(tension), float(learnt), 1.0, LIMITS)
         lost += trust.distrusted
-    assert lost == 0
+    assert lost / 2000 < 0.005
     # the same stream with a limit of one in a hundred alarms in about the share that it says, so the statistic is what it claims to be
     loose = dataclasses.replace(LIMITS, tension=2.0)
     alarms = sum(
