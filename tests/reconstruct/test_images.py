@@ -104,7 +104,13 @@ def test_the_place_in_the_cell_is_found_again(spread):
     """Within 80 angstrom of focus an image has one reading. Farther from it a place an angstrom or two off may fit as well as the true one."""
     generator = np.random.default_rng(3)
     lost_layout = LAYOUT.replaced(
-        {"C10": (0.0, spread), "x": (0.0, CELL / np.sqrt(12)), "y": (0.0, CELL / np.sqrt(12))}
+        # the level is known to a count, as a few readings of its channel tell it
+        {
+            "C10": (0.0, spread),
+            "x": (0.0, CELL / np.sqrt(12)),
+            "y": (0.0, CELL / np.sqrt(12)),
+            "black": (0.0, 1.0),
+        }
     )
     instrument = dataclasses.replace(microscope(), layout=lost_layout)
     missed, sigmas, defocus = [], [], []
@@ -125,7 +131,7 @@ def test_the_place_in_the_cell_is_found_again(spread):
         defocus.append(abs(command + truth[lost_layout.index("C10")]))
     near = np.array(defocus) < 80.0
     assert near.sum() >= 9
-    assert np.array(missed)[near].max() < 0.5
+    assert np.array(missed)[near].max() < 0.3
     assert np.array(sigmas)[near].max() < 4.0
 
 
