@@ -17,9 +17,10 @@ from twin.scattering.beams import Response
 from twin.scattering.forms import Form
 from twin.scattering.multislice import intensities, propagator, transmission
 from twin.scattering.pieces import compiled, cut, fitting, in_pieces
-from twin.scattering.scene import Scene
+from twin.scattering.scene import Scene, Window, inside
 from twin.scattering.signals import Progress, scanned
 from twin.scattering.smatrix import ScatteringMatrix, exit_waves, scattering_matrix
+from twin.scattering.sparse import Raster
 
 FINER = 2
 """Transmission functions are made on a grid so many times finer: see `transmission`."""
@@ -38,6 +39,27 @@ Columns = tuple[slice, np.ndarray]
 """Where probes belong [p], and what detectors have of them [p, detectors + 1], the last column being all that came through."""
 
 
+def _columns(
+    passing: Callable[..., Iterator[Columns]], scene: Scene, beam: Illumination, spots: np.ndarray,
+    detectors: Sequence[Response], *rest: Any,
+) -> np.ndarray:  # fmt: skip
+    """What detectors have of the probes at ``spots``, and all that came through, [p, detectors + 1]."""
+    columns = np.zeros((len(spots), len(detectors) + 1), np.float32)
+    for piece, found in passing(scene, beam, spots, detectors, *rest):
+        columns[piece] += found
+    return columns
+
+
+def sparsely(
+    probes: Raster, part: Window | None, scene: Scene, beam: Illumination, detectors: Sequence[Response], focal_nodes: int,
+    memory: int | None, workers: int | None, progress: Progress | None,
+) -> tuple[np.ndarray, float]:  # fmt: skip
+    """Images [detectors, my, mx] from sparse ``probes``, through ``part`` of the scene if given, and the share of the beam that came through."""
+    passing = functools.partial(of_waves, part=part)
+    columns = _columns(passing, scene, beam, probes.spots(), detectors, focal_nodes, memory, workers, progress)
+    return probes.image(columns[:, :-1].T).astype(np.float32), float(columns[:, -1].mean())
+
+
 def by_probes(
     passing: Callable[..., Iterator[Columns]], scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray,
     detectors: Sequence[Response], focal_nodes: int, memory: int | None, workers: int | None, progress: Progress | None,
@@ -45,9 +67,7 @@ def by_probes(
     """Images [detectors, ny, nx] of probes one by one, and the share of the beam that came through, averaged over their positions."""
     grid_x, grid_y = np.meshgrid(x, y)
     spots = np.stack([grid_x.ravel(), grid_y.ravel()], axis=-1)
-    columns = np.zeros((len(spots), len(detectors) + 1), np.float32)
-    for piece, found in passing(scene, beam, spots, detectors, focal_nodes, memory, workers, progress):
-        columns[piece] += found
+    columns = _columns(passing, scene, beam, spots, detectors, focal_nodes, memory, workers, progress)
     through = float(columns[:, -1].mean())
     values = columns[:, :-1].reshape(len(y), len(x), -1).transpose(2, 0, 1)
     if float(beam.source) == 0.0 and float(beam.tail) == 0.0 and not np.any(np.asarray(beam.vibration[:2])):
@@ -66,23 +86,21 @@ def _maps(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[fl
 
 def of_waves(
     scene: Scene, beam: Illumination, spots: np.ndarray, detectors: Sequence[Response], focal_nodes: int,
-    memory: int | None, workers: int | None, progress: Progress | None,
+    memory: int | None, workers: int | None, progress: Progress | None, part: Window | None = None,
 ) -> Iterator[Columns]:  # fmt: skip
-    """A wave for every probe."""
-    stacks = [lambda number=number: scene.stack(number) for number in range(scene.configurations)]
-    seen = _maps(detectors, scene.gpts, scene.specimen.extent)
+    """A wave for every probe, through the whole specimen or ``part`` of it."""
+    numbers = range(scene.configurations)
+    if part is None:
+        stacks = [functools.partial(scene.stack, number) for number in numbers]
+        place = Window(scene.specimen.extent, scene.gpts, (0.0, 0.0))
+    else:
+        stacks = [functools.partial(inside, scene, number, part) for number in numbers]
+        place = part
+    seen = _maps(detectors, place.gpts, place.extent)
     yield from scanned(
-        stacks,
-        beam,
-        spots,
-        seen,
-        scene.tilt,
-        focal_nodes,
-        memory=memory,
-        workers=workers,
-        progress=progress,
-        finer=FINER,
-    )
+        stacks, beam, spots - np.asarray(place.corner)[None, :], seen, scene.tilt, focal_nodes,
+        memory=memory, workers=workers, progress=progress, finer=FINER, cutoff=scene.cutoff,
+    )  # fmt: skip
 
 
 def of_matrix(

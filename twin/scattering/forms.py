@@ -1,6 +1,7 @@
 """Which ways there are to a STEM image, what each costs, how exact it is, and which to take.
 
 direct    one wave for every probe position: exact, and the only form whose cost grows with positions and not with the aperture;
+sparse    a wave for as few probes as the image's band needs, the rest follows (`sparse`); through the whole specimen or a window of it;
 prism     every f-th plane wave of the aperture, probes cut out of one period of their sum (`smatrix`): for wide fields of view;
 gram      all plane waves of the aperture through the whole specimen, then images from the detectors' Gram matrices (`grams`): exact;
 window    the same through a window of the specimen around the scan, as wide as the beam needs: the rest is cut off, repeated periodically;
@@ -20,11 +21,12 @@ from jaxtyping import Float
 from twin.grid import frequencies
 from twin.optics.illumination import Illumination
 from twin.optics.probe import aperture, probe
-from twin.scattering.beams import Response, beams
+from twin.scattering.beams import Beams, Response, beams
 from twin.scattering.crystal import zones
 from twin.scattering.multislice import propagator
 from twin.scattering.pieces import MEMORY
 from twin.scattering.scene import Scene, window
+from twin.scattering.sparse import Raster, raster
 
 DENSE = 8.0
 FLOAT32 = 1e-4
@@ -34,15 +36,22 @@ MARGINS = (3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 13.0)
 INTERPOLATIONS = (2, 3, 4, 5, 6, 8)
 
 
+SPREADS = (3e-3, 1e-3, 3e-4)
+"""How well sparse probes are to tell what lies between them, as shares of the image's rms contrast."""
+CONTRAST = 2.0
+"""Rms contrast over mean of an image of sharp columns, for the error stated before there is one."""
+
+
 class Form(NamedTuple):
-    """A way to an image: its ``name``, predicted ``cost`` (operations), stated relative ``error``, for a window its ``margin`` in angstrom,
-    and for PRISM its ``interpolation``."""
+    """A way to an image: its ``name``, predicted ``cost`` (operations), stated relative ``error``, for a window its ``margin`` in angstrom (0: none),
+    for PRISM its ``interpolation``, and for sparse probes the ``spread`` between them."""
 
     name: str
     cost: float
     error: float
     margin: float = 0.0
     interpolation: int = 1
+    spread: float = 0.0
 
 
 def wave_cost(gpts: tuple[int, int]) -> float:
@@ -76,9 +85,10 @@ def forms(
         one = 8.0 * some * cut[0] * cut[1] + wave_cost(cut)
         cost = some * each * wave_cost(gpts) + probes * scene.configurations * one
         sides = (extent[0] / factor, extent[1] / factor)
-        error = 2.0 * outside(scene, beam, 0.5 * min(sides)) + _sampled(scene, sides, cut, detectors) + FLOAT32
+        # what is outside is cut off, what its neighbours have there comes in instead, and both interfere near the edges
+        error = 4.0 * outside(scene, beam, 0.5 * min(sides)) + _sampled(scene, sides, cut, detectors) + FLOAT32
         found.append(Form("prism", cost, error, interpolation=factor))
-    if _gram_bytes(count, seen, len(detectors)) <= room:
+    if _gram_bytes(float(count), float(seen), len(detectors)) <= room:
         found.append(Form("gram", _gram_cost(float(count), each, gpts, float(seen), scene.configurations), FLOAT32))
     for margin in MARGINS:
         part = window(scene, x, y, margin)
@@ -90,11 +100,40 @@ def forms(
         cost = _gram_cost(count * share, each, part.gpts, seen * share, scene.configurations)
         error = 2.0 * outside(scene, beam, margin) + _sampled(scene, part.extent, part.gpts, detectors) + FLOAT32
         found.append(Form("window", cost, error, margin))
+    found += _sparse(scene, beam, x, y, detectors, foci, probes, bundle)
     if scene.cell is not None and not scene.seeds:
         members, _ = zones(bundle.indices, scene.repeats[:2])
         cost = count * (scene.slices * wave_cost(scene.cell_points()) + 8.0 * members.shape[1] * seen / DENSE)
         found.append(Form("crystal", cost, FLOAT32))
     return tuple(sorted(found, key=lambda form: form.cost))
+
+
+def sparse_raster(bundle: Beams, beam: Illumination, x: np.ndarray, y: np.ndarray, spread: float) -> Raster | None:
+    """The probes of the sparse form; None for a source that is not a round Gaussian, or if none suffice."""
+    if float(beam.tail) != 0.0 or np.any(np.asarray(beam.vibration[:2])):
+        return None
+    return raster(x, y, 2.0 * float(np.hypot(bundle.k[:, 0], bundle.k[:, 1]).max()), float(beam.source), spread)
+
+
+def _sparse(
+    scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray, detectors: Sequence[Response], foci: int,
+    probes: int, bundle: Beams,
+) -> list[Form]:  # fmt: skip
+    """Sparse probes, through the specimen and through windows of it, wherever they are fewer than those that are wanted."""
+    found, each = [], scene.slices * scene.configurations
+    for spread in SPREADS:
+        some = sparse_raster(bundle, beam, x, y, spread)
+        if some is None or some.probes * foci >= probes:
+            continue
+        error, cost = CONTRAST * spread + FLOAT32, some.probes * foci * each
+        found.append(Form("sparse", cost * wave_cost(scene.gpts), error, spread=spread))
+        for margin in MARGINS:
+            part = window(scene, some.x.at, some.y.at, margin)
+            if part is None:
+                break
+            cut_off = 2.0 * outside(scene, beam, margin) + _sampled(scene, part.extent, part.gpts, detectors)
+            found.append(Form("sparse", cost * wave_cost(part.gpts), error + cut_off, margin, spread=spread))
+    return found
 
 
 def _gram_cost(count: float, each: int, gpts: tuple[int, int], seen: float, configurations: int) -> float:
@@ -144,6 +183,16 @@ def outside(scene: Scene, beam: Illumination, margin: float) -> float:
         intensity = np.abs(np.fft.ifft2(spectrum * kernel)) ** 2
         worst = max(worst, float(intensity[far].sum() / intensity.sum()))
     return worst
+
+
+def restated(form: Form, images: np.ndarray) -> Form:
+    """``form`` with the error that it has for the contrast of ``images`` [..., y, x], now that they are known."""
+    if form.name != "sparse":
+        return form
+    contrast = max(
+        float(one.std()) / max(abs(float(one.mean())), 1e-12) for one in images.reshape(-1, *images.shape[-2:])
+    )
+    return form._replace(error=form.error + (contrast - CONTRAST) * form.spread)
 
 
 def choose(found: Sequence[Form], tolerance: float) -> Form:

@@ -13,9 +13,9 @@ from twin.grid import band_limit, frequencies
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.scattering.beams import Response, beams, gram, plane_waves
-from twin.scattering.by_probes import FINER, by_probes, of_matrix, of_waves
+from twin.scattering.by_probes import FINER, by_probes, of_matrix, of_waves, sparsely
 from twin.scattering.crystal import crystal_grams
-from twin.scattering.forms import Form, choose, forms
+from twin.scattering.forms import Form, choose, forms, restated, sparse_raster
 from twin.scattering.grams import Grams, image_spectrum, raster, whole
 from twin.scattering.multislice import multislice, propagator, transmission
 from twin.scattering.pieces import compiled, cut, fitting, in_pieces
@@ -57,7 +57,8 @@ def stem_images(
 ) -> Images:
     """Images at all pairs of ``x`` and ``y`` (angstrom), by the cheapest form within ``tolerance``, or by the one named ``form``.
 
-    Source size and vibration are exact but in the forms "direct" and "prism", whose images are blurred as if they were periodic.
+    Source size and vibration are exact but in the forms "direct" and "prism", whose images are blurred as if they were periodic. The error of the
+    form "sparse" is stated anew when the contrast of the images is known.
     """
     _check_damped(scene, beam, detectors)
     found = forms(scene, beam, x, y, detectors, focal_nodes, memory)
@@ -66,15 +67,22 @@ def stem_images(
         raise ValueError(
             f"there is no form {form!r} for this scene; there are {', '.join(sorted({one.name for one in found}))}"
         )
-    taken = choose(named, tolerance if form in (None, "window", "prism") else math.inf)
+    taken = choose(named, tolerance if form in (None, "window", "prism", "sparse") else math.inf)
     if taken.name in ("direct", "prism"):
         passing = of_waves if taken.name == "direct" else functools.partial(of_matrix, form=taken)
         array, through = by_probes(passing, scene, beam, x, y, detectors, focal_nodes, memory, workers, progress)
+    elif taken.name == "sparse":
+        probes = sparse_raster(
+            beams(scene.specimen.extent, beam.energy, beam.semiangle, beam.soft), beam, x, y, taken.spread
+        )
+        assert probes is not None
+        part = window(scene, probes.x.at, probes.y.at, taken.margin) if taken.margin else None
+        array, through = sparsely(probes, part, scene, beam, detectors, focal_nodes, memory, workers, progress)
     else:
         made = grams_of(scene, beam, x, y, detectors, taken, memory, workers, progress)
         array = np.stack([np.asarray(image_of(one, made.origin, beam, x, y)) for one in made.grams])
         through = made.through
-    return Images(array, taken, found, through)
+    return Images(array, restated(taken, array), found, through)
 
 
 def _check_damped(scene: Scene, beam: Illumination, detectors: Sequence[Response]) -> None:

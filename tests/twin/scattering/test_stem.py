@@ -82,6 +82,24 @@ def test_a_window_is_as_exact_as_it_states():
     assert errors[1] < 0.5 * errors[0]
 
 
+def test_sparse_probes_are_as_exact_as_they_state():
+    """An image four times as fine as its band asks, with a source of 0.3 angstrom, of phonons: no field of view that repeats."""
+    wide, still = scene((1, 2), (5, 5, 2), 140), eqx.tree_at(lambda one: one.focal_spread, BEAM, jnp.zeros(()))
+    x, y = np.linspace(0.0, A, 48) + 2 * A, np.linspace(0.0, 0.6 * A, 30) + 2 * A
+    exact = stem_images(wide, still, x, y, DETECTORS, form="gram").array
+    offered = [one for one in forms(wide, still, x, y, DETECTORS) if one.name == "sparse"]
+    errors = []
+    for spread, margin in ((3e-3, 0.0), (3e-4, 0.0), (3e-4, 3.0)):
+        form = next(one for one in offered if (one.spread, one.margin) == (spread, margin))
+        found = stem_images(wide, still, x, y, DETECTORS, tolerance=1.001 * form.error, form="sparse")
+        error = np.abs(found.array - exact).max(axis=(1, 2)) / exact.mean(axis=(1, 2))
+        assert error.max() < 3.0 * found.form.error
+        errors.append(error.max())
+    assert errors[1] < 0.3 * errors[0]
+    tailed = eqx.tree_at(lambda one: one.tail, still, jnp.asarray(0.1))
+    assert "sparse" not in {one.name for one in forms(wide, tailed, x, y, DETECTORS)}
+
+
 def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfect):
     """Two configurations, a focal spread, on a specimen whose half is wider than the beam."""
     wide = scene((1, 2), (6, 6, 2), 168)
