@@ -1,14 +1,11 @@
 """abTEM's side of the wave engine's cases, in each of its ways that may be quickest."""
 
-import math
 import os
 import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
-from scipy.ndimage import gaussian_filter
 
 from tests.benchmarks._waves_cases import (
     ENERGY,
@@ -26,8 +23,10 @@ from tests.benchmarks._waves_cases import (
     spots,
 )
 
-PER_CELL, PADDING = 14, 3
-"""Probes along a cell's side, and how many more around it, with which splines are within 1 % of the image: the fewest of those tried."""
+PER_CELL = 14
+"""Probes along a cell's side: the fewest that the image's band allows."""
+SPREAD = 3e-3
+"""How well probes at our places are to tell the rest, as a share of the image's rms contrast."""
 
 
 def _potential(size: Size, points: int | None = None, seed: int | None = None) -> Any:
@@ -85,32 +84,36 @@ def exit(short: bool) -> Runs:
     return _each_way(go)
 
 
-def _places(size: Size, padding: int) -> Any:
-    """A raster over the cell in the middle at `PER_CELL` probes along its side, and ``padding`` more on either side."""
+def _places(size: Size, wide: bool) -> Any:
+    """A raster over the cell in the middle at `PER_CELL` probes along its side, or, ``wide``, with half a cell more around it."""
     import abtem
 
-    low, step = raster(size, 64)[0], A / PER_CELL
-    ends = low - padding * step, low + (PER_CELL + padding) * step
-    count = PER_CELL + 2 * padding
-    return abtem.GridScan(start=(ends[0],) * 2, end=(ends[1],) * 2, gpts=(count, count), endpoint=False)
+    low, cells = raster(size, 64)[0] - (A / 2 if wide else 0.0), 2 if wide else 1
+    count = cells * PER_CELL
+    return abtem.GridScan(start=(low, low), end=(low + cells * A, low + cells * A), gpts=(count, count), endpoint=False)
 
 
-def _fine(size: Size, found: np.ndarray, padding: int, source: float = 0.0) -> np.ndarray:
-    """The 64 x 64 image [y, x] of the cell from a scan [x, y] with ``padding`` probes around it; ``source`` in angstrom. Quintic splines."""
-    low, step = raster(size, 64)[0], A / PER_CELL
-    at = low + (np.arange(len(found)) - padding) * step
-    around = math.ceil(3.0 * source / (A / 64))
-    places = low + np.arange(-around, 64 + around) * A / 64
-    drawn = gaussian_filter(RectBivariateSpline(at, at, found, kx=5, ky=5)(places, places), source / (A / 64))
-    return drawn[around : around + 64, around : around + 64].T
+def _fine(image: Any, wide: bool, source: float = 0.0) -> np.ndarray:
+    """The 64 x 64 image [y, x] of the cell from a scan over `_places`, by abTEM's own Fourier interpolation and filter; ``source`` in angstrom."""
+    soft = image.gaussian_filter(source) if source else image
+    if not wide:
+        return np.asarray(soft.interpolate(gpts=(64, 64)).array).T
+    return np.asarray(soft.interpolate(gpts=(128, 128)).array).T[32:96, 32:96]
 
 
-def _periodic(found: np.ndarray) -> np.ndarray:
-    """The 64 x 64 image [y, x] of a cell that repeats from a scan [x, y] of it: Fourier interpolation."""
-    spectrum = np.fft.fftshift(np.fft.fft2(found))
-    before = 32 - len(found) // 2
-    wide = np.pad(spectrum, (before, 64 - len(found) - before))
-    return np.fft.ifft2(np.fft.ifftshift(wide)).real.T * (64 / len(found)) ** 2
+def _sparse(size: Size, source: float = 0.0) -> tuple[Any, Callable[[Any], np.ndarray]]:
+    """Our own sparse places as abTEM's scan, and what makes the 64 x 64 image [y, x] of its result: better than it has by itself."""
+    import abtem
+
+    from twin.optics.electrons import wavelength
+    from twin.scattering.sparse import raster as sparse
+
+    along = raster(size, 64)
+    probes = sparse(along, along, 2.0 * SEMIANGLE / wavelength(ENERGY), source, SPREAD)
+    assert probes is not None
+    low, high, count = probes.x.at[0], probes.x.at[-1], len(probes.x.at)
+    scan = abtem.GridScan(start=(low, low), end=(high, high), gpts=(count, count), endpoint=True)
+    return scan, lambda found: probes.image(np.asarray(found.array).T.ravel()[None])[0]
 
 
 def _detector() -> Any:
@@ -138,65 +141,68 @@ def _scattering_matrix(potential: Any, interpolation: int = 1) -> Any:
 
 
 def image(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
-    """Scanned as sparsely as the image's band allows and interpolated, or the same by PRISM at interpolation 2; at 1 its plane waves alone are three
-    times as many as these probes. With phonons the cell does not repeat, and a few probes around it are needed.
+    """Scanned as sparsely as the image's band allows and interpolated; with our own sparse places and kriging; and the same by PRISM at interpolation 2
+    (at 1 its plane waves alone are three times as many as these probes). With phonons the cell does not repeat: half a cell more around it.
     """
     size = size_of(short)
     potentials = [_potential(size, None, seed) for seed in seeds or (None,)]
-    padding = PADDING if seeds else 0
-    scan, probe, detector = _places(size, padding), _probe(size), _detector()
+    probe, detector, wide = _probe(size), _detector(), bool(seeds)
+    plain, (ours, krige) = _places(size, wide), _sparse(size)
 
-    def drawn(found: list[np.ndarray]) -> np.ndarray:
-        mean = np.mean(found, axis=0)
-        return _fine(size, mean, padding) if seeds else _periodic(mean)
+    def averaged(images: list[Any]) -> Any:
+        mean = images[0].copy()
+        mean.array[...] = np.mean([np.asarray(one.array) for one in images], axis=0)
+        return mean
 
-    def direct(lazy: bool) -> np.ndarray:
+    def direct(lazy: bool, scan: Any) -> Any:
         found = []
         for potential in potentials:
             one: Any = probe.scan(potential, scan=scan, detectors=detector, lazy=lazy)
-            found.append(np.asarray((one.compute(progress_bar=False) if lazy else one).array))
-        return drawn(found)
+            found.append(one.compute(progress_bar=False) if lazy else one)
+        return averaged(found)
 
-    def matrix() -> np.ndarray:
-        found = []
-        for potential in potentials:
-            one: Any = _scattering_matrix(potential, 2).reduce(scan=scan, detectors=detector)
-            found.append(np.asarray(one.array))
-        return drawn(found)
+    def matrix(scan: Any) -> Any:
+        return averaged([_scattering_matrix(one, 2).reduce(scan=scan, detectors=detector) for one in potentials])
 
-    return {
-        **_each_way(lambda: direct(False), "scan, eager, "),
-        **_each_way(lambda: direct(True), "scan, dask, "),
-        **_each_way(matrix, "PRISM, "),
+    ways = {
+        **_each_way(lambda: _fine(direct(False, plain), wide), "scan, eager, "),
+        **_each_way(lambda: _fine(direct(True, plain), wide), "scan, dask, "),
+        **_each_way(lambda: _fine(matrix(plain), wide), "PRISM, "),
     }
+    kriged = {
+        **_each_way(lambda: krige(direct(False, ours)), "our places, eager, "),
+        **_each_way(lambda: krige(direct(True, ours)), "our places, dask, "),
+    }
+    return ways | (kriged if seeds else {})
 
 
 def series(short: bool) -> Runs:
-    """Images of the series one after the other, as many as are needed to know the time of one: each scanned, or all from one scattering matrix.
-
-    What the matrix itself takes is ``fixed``: it does not grow with the number of images.
+    """Images of the series one after the other, as many as are needed to know the time of one: each scanned, or all from one scattering matrix, at
+    our own sparse places as well. What the matrix itself takes is ``fixed``: it does not grow with the number of images.
     """
     import abtem
 
     size = size_of(short)
     potential, detector = _potential(size, None, 0), _detector()
+    wide = _places(size, True)
 
-    def each(draw: Callable[[dict[str, float], Any], Any]) -> np.ndarray:
+    def each(draw: Callable[[dict[str, float], Any], Any], kriged: bool) -> np.ndarray:
         found = []
         for c10, c12, c30, source in series_settings()[:SERIES_BY_ABTEM]:
-            padding = PADDING + math.ceil(3.0 * source / (A / PER_CELL))
-            made = draw({"C10": float(c10), "C12": float(c12), "C30": float(c30)}, _places(size, padding))
-            found.append(_fine(size, np.asarray(made.array), padding, float(source)))
+            scan, krige = _sparse(size, float(source)) if kriged else (wide, None)
+            made = draw({"C10": float(c10), "C12": float(c12), "C30": float(c30)}, scan)
+            found.append(_fine(made, True, float(source)) if krige is None else krige(made))
         return np.stack(found)
 
     def scans() -> np.ndarray:
         return each(
             lambda aberrations, scan: _probe(size, **aberrations).scan(
                 potential, scan=scan, detectors=detector, lazy=False
-            )
+            ),
+            False,
         )
 
-    def matrix() -> np.ndarray:
+    def matrix(kriged: bool) -> np.ndarray:
         start = time.perf_counter()
         kept = _scattering_matrix(potential)
         for way in found.values():
@@ -205,10 +211,12 @@ def series(short: bool) -> Runs:
             lambda aberrations, scan: kept.reduce(
                 scan=scan, detectors=detector,
                 ctf=abtem.CTF(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, aberrations=aberrations, soft=False),
-            )
+            ),
+            kriged,
         )  # fmt: skip
 
-    found = _each_way(matrix, "scattering matrix, ")
+    found = _each_way(lambda: matrix(False), "scattering matrix, ")
+    found |= _each_way(lambda: matrix(True), "scattering matrix at our places, ")
     return found | _each_way(scans, "scans, ")
 
 

@@ -91,27 +91,31 @@ def series(short: bool) -> Runs:
     import jax.numpy as jnp
 
     from twin.optics.aberrations import index
-    from twin.scattering.forms import choose, forms
+    from twin.scattering.pilot import best
     from twin.scattering.stem import grams_of, image_of
 
     size = size_of(short)
     place, one = raster(size, 64), scene(size, (0,))
-    form = choose(forms(one, beam(soft=False), place, place, [haadf]), 1e-2)
+    settings = series_settings()
+
+    def shone(c10: float, c12: float, c30: float, source: float) -> Any:
+        values = np.zeros(25)
+        values[[index("C10"), index("C12a"), index("C30")]] = c10, c12, c30
+        return eqx.tree_at(
+            lambda b: (b.coefficients, b.source), beam(soft=False), (jnp.asarray(values), jnp.asarray(source))
+        )
+
+    widest = settings[np.argmax(np.abs(settings[:, 0]) + np.abs(settings[:, 1]))]
 
     @eqx.filter_jit
     def draw(grams: Any, light: Any, origin: tuple[float, float]) -> Any:
         return image_of(grams, origin, light, place, place)
 
     def go() -> np.ndarray:
+        form, _ = best(one, shone(*widest), place, place, [haadf], 1e-2, ("gram", "window"))
+        go.form = form.name + (f" {form.margin:g} A" if form.margin else "")  # type: ignore[attr-defined]
         made = grams_of(one, beam(soft=False), place, place, [haadf], form)
-        found = []
-        for c10, c12, c30, source in series_settings():
-            values = np.zeros(25)
-            values[[index("C10"), index("C12a"), index("C30")]] = c10, c12, c30
-            light = eqx.tree_at(
-                lambda b: (b.coefficients, b.source), beam(soft=False), (jnp.asarray(values), jnp.asarray(source))
-            )
-            found.append(draw(made.grams[0], light, made.origin))
+        found = [draw(made.grams[0], shone(*each), made.origin) for each in settings]
         return np.asarray(jax.block_until_ready(jnp.stack(found)))
 
     return {"": go}

@@ -47,10 +47,15 @@ def emtwin(folder: Path, *arguments: str) -> subprocess.Popen:
         **os.environ, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1", "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
     }  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-m", "scenarios.cli", "simulate", *arguments, "--json"],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    # what a shell started in the background ignores the signal, and would hand that down
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "scenarios.cli", "simulate", *arguments, "--json"],
+            cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize(("form", "configurations", "total"), [("direct", 2, 256), ("gram", 8, 8 * 256)])

@@ -39,15 +39,15 @@ Columns = tuple[slice, np.ndarray]
 """Where probes belong [p], and what detectors have of them [p, detectors + 1], the last column being all that came through."""
 
 
-def _columns(
+def columns(
     passing: Callable[..., Iterator[Columns]], scene: Scene, beam: Illumination, spots: np.ndarray,
     detectors: Sequence[Response], *rest: Any,
 ) -> np.ndarray:  # fmt: skip
     """What detectors have of the probes at ``spots``, and all that came through, [p, detectors + 1]."""
-    columns = np.zeros((len(spots), len(detectors) + 1), np.float32)
+    sums = np.zeros((len(spots), len(detectors) + 1), np.float32)
     for piece, found in passing(scene, beam, spots, detectors, *rest):
-        columns[piece] += found
-    return columns
+        sums[piece] += found
+    return sums
 
 
 def sparsely(
@@ -56,8 +56,8 @@ def sparsely(
 ) -> tuple[np.ndarray, float]:  # fmt: skip
     """Images [detectors, my, mx] from sparse ``probes``, through ``part`` of the scene if given, and the share of the beam that came through."""
     passing = functools.partial(of_waves, part=part)
-    columns = _columns(passing, scene, beam, probes.spots(), detectors, focal_nodes, memory, workers, progress)
-    return probes.image(columns[:, :-1].T).astype(np.float32), float(columns[:, -1].mean())
+    found = columns(passing, scene, beam, probes.spots(), detectors, focal_nodes, memory, workers, progress)
+    return probes.image(found[:, :-1].T).astype(np.float32), float(found[:, -1].mean())
 
 
 def by_probes(
@@ -67,9 +67,9 @@ def by_probes(
     """Images [detectors, ny, nx] of probes one by one, and the share of the beam that came through, averaged over their positions."""
     grid_x, grid_y = np.meshgrid(x, y)
     spots = np.stack([grid_x.ravel(), grid_y.ravel()], axis=-1)
-    columns = _columns(passing, scene, beam, spots, detectors, focal_nodes, memory, workers, progress)
-    through = float(columns[:, -1].mean())
-    values = columns[:, :-1].reshape(len(y), len(x), -1).transpose(2, 0, 1)
+    found = columns(passing, scene, beam, spots, detectors, focal_nodes, memory, workers, progress)
+    through = float(found[:, -1].mean())
+    values = found[:, :-1].reshape(len(y), len(x), -1).transpose(2, 0, 1)
     if float(beam.source) == 0.0 and float(beam.tail) == 0.0 and not np.any(np.asarray(beam.vibration[:2])):
         return values, through
     steps = [float(np.diff(along).mean()) if len(along) > 1 else 1.0 for along in (x, y)]
@@ -86,7 +86,7 @@ def _maps(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[fl
 
 def of_waves(
     scene: Scene, beam: Illumination, spots: np.ndarray, detectors: Sequence[Response], focal_nodes: int,
-    memory: int | None, workers: int | None, progress: Progress | None, part: Window | None = None,
+    memory: int | None, workers: int | None, progress: Progress | None, part: Window | None = None, finer: int = FINER,
 ) -> Iterator[Columns]:  # fmt: skip
     """A wave for every probe, through the whole specimen or ``part`` of it."""
     numbers = range(scene.configurations)
@@ -99,7 +99,7 @@ def of_waves(
     seen = _maps(detectors, place.gpts, place.extent)
     yield from scanned(
         stacks, beam, spots - np.asarray(place.corner)[None, :], seen, scene.tilt, focal_nodes,
-        memory=memory, workers=workers, progress=progress, finer=FINER, cutoff=scene.cutoff,
+        memory=memory, workers=workers, progress=progress, finer=finer, cutoff=scene.cutoff,
     )  # fmt: skip
 
 

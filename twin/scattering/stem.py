@@ -19,6 +19,7 @@ from twin.scattering.forms import Form, choose, forms, restated, sparse_raster
 from twin.scattering.grams import Grams, image_spectrum, raster, whole
 from twin.scattering.multislice import multislice, propagator, transmission
 from twin.scattering.pieces import compiled, cut, fitting, in_pieces
+from twin.scattering.pilot import best
 from twin.scattering.scene import Scene, Window, inside, window
 from twin.scattering.signals import Progress
 
@@ -55,19 +56,22 @@ def stem_images(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Images:
-    """Images at all pairs of ``x`` and ``y`` (angstrom), by the cheapest form within ``tolerance``, or by the one named ``form``.
+    """Images at all pairs of ``x`` and ``y`` (angstrom), by the cheapest form within ``tolerance`` (`pilot.best`), or by the one named ``form``.
 
     Source size and vibration are exact but in the forms "direct" and "prism", whose images are blurred as if they were periodic. The error of the
     form "sparse" is stated anew when the contrast of the images is known.
     """
     _check_damped(scene, beam, detectors)
-    found = forms(scene, beam, x, y, detectors, focal_nodes, memory)
-    named = [one for one in found if form in (None, one.name)]
-    if not named:
-        raise ValueError(
-            f"there is no form {form!r} for this scene; there are {', '.join(sorted({one.name for one in found}))}"
-        )
-    taken = choose(named, tolerance if form in (None, "window", "prism", "sparse") else math.inf)
+    if form is None:
+        taken, found = best(scene, beam, x, y, detectors, tolerance, None, focal_nodes, memory, workers)
+    else:
+        found = forms(scene, beam, x, y, detectors, focal_nodes, memory)
+        named = [one for one in found if one.name == form]
+        if not named:
+            raise ValueError(
+                f"there is no form {form!r} for this scene; there are {', '.join(sorted({one.name for one in found}))}"
+            )
+        taken = choose(named, tolerance if form in ("window", "prism", "sparse") else math.inf)
     if taken.name in ("direct", "prism"):
         passing = of_waves if taken.name == "direct" else functools.partial(of_matrix, form=taken)
         array, through = by_probes(passing, scene, beam, x, y, detectors, focal_nodes, memory, workers, progress)

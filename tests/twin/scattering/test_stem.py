@@ -14,6 +14,7 @@ from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.sample.specimen import srtio3
 from twin.scattering.forms import Form, choose, forms, outside
+from twin.scattering.pilot import best
 from twin.scattering.scene import Scene
 from twin.scattering.stem import grams_of, image_of, stem_images
 
@@ -80,6 +81,25 @@ def test_a_window_is_as_exact_as_it_states():
         assert error.max() < form.error
         errors.append(error.max())
     assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_window_is_measured_where_that_pays():
+    """Its bound is too large for the tolerance, what it changes is not: told by a few probes, and no less than the image's own difference."""
+    wide, still = scene((1, 2), (6, 6, 3), 168), eqx.tree_at(lambda one: one.focal_spread, BEAM, jnp.zeros(()))
+    fine = np.linspace(0.0, A, 40) + 2 * A
+    tolerance = 2e-3 + 0.6 * max(one.error for one in forms(wide, still, fine, fine, DETECTORS) if one.margin == 5.0)
+    names = ("gram", "window")
+    bound = next(one for one in forms(wide, still, fine, fine, DETECTORS) if (one.name, one.margin) == ("window", 5.0))
+    taken, weighed = best(wide, still, fine, fine, DETECTORS, tolerance, names)
+    assert bound.error > tolerance
+    assert (taken.name, taken.error < bound.error) == ("window", True)
+    assert taken in weighed
+    exact = stem_images(wide, still, fine, fine, DETECTORS, form="gram").array
+    made = grams_of(wide, still, fine, fine, DETECTORS, taken)
+    array = np.stack([np.asarray(image_of(grams, made.origin, still, fine, fine)) for grams in made.grams])
+    error = np.sqrt(((array - exact) ** 2).mean(axis=(1, 2))) / exact.mean(axis=(1, 2))
+    assert error.max() < taken.error
+    assert error.max() > 0.05 * taken.error
 
 
 def test_sparse_probes_are_as_exact_as_they_state():
