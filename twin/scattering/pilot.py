@@ -84,7 +84,7 @@ def _measured(
         scene.specimen, scene.gpts, scene.slices, scene.seeds[:1], scene.tilt, scene.cell, scene.repeats, scene.options
     )
     low, span = np.array([x.min(), y.min()]), np.array([np.ptp(x), np.ptp(y)])
-    spots = low[None, :] + qmc.Halton(2, seed=0).random(PROBES) * span[None, :]
+    spots = low[None, :] + qmc.Halton(2, scramble=False).random(PROBES + 1)[1:] * span[None, :]
     nominal = beam.foci(1)[0][0]
 
     def seen(part: Window | None) -> np.ndarray:
