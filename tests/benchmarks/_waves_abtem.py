@@ -210,7 +210,7 @@ def series(short: bool) -> Runs:
         return each(
             lambda aberrations, scan: kept.reduce(
                 scan=scan, detectors=detector,
-                ctf=abtem.CTF(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, aberrations=aberrations, soft=False),
+                ctf=abtem.CTF(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, soft=False, **aberrations),
             ),
             kriged,
         )  # fmt: skip

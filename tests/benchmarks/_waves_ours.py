@@ -107,15 +107,28 @@ def series(short: bool) -> Runs:
 
     widest = settings[np.argmax(np.abs(settings[:, 0]) + np.abs(settings[:, 1]))]
 
-    @eqx.filter_jit
-    def draw(grams: Any, light: Any, origin: tuple[float, float]) -> Any:
-        return image_of(grams, origin, light, place, place)
+    compiled: dict[str, Any] = {}
+
+    def draw(made: Any) -> Any:
+        """What makes an image from matrices and a beam; compiled in the first call, whose beams and places all later ones have."""
+        grams = made.grams[0]
+        if "run" not in compiled:
+
+            def run(matrices: Any, light: Any) -> Any:
+                return image_of(
+                    eqx.tree_at(lambda one: one.matrices, grams, matrices), made.origin, light, place, place
+                )
+
+            compiled["run"] = jax.jit(run)
+        matrices = jnp.asarray(grams.matrices)
+        return lambda light: compiled["run"](matrices, light)
 
     def go() -> np.ndarray:
         form, _ = best(one, shone(*widest), place, place, [haadf], 1e-2, ("gram", "window"))
         go.form = form.name + (f" {form.margin:g} A" if form.margin else "")  # type: ignore[attr-defined]
         made = grams_of(one, beam(soft=False), place, place, [haadf], form)
-        found = [draw(made.grams[0], shone(*each), made.origin) for each in settings]
+        image = draw(made)
+        found = [image(shone(*each)) for each in settings]
         return np.asarray(jax.block_until_ready(jnp.stack(found)))
 
     return {"": go}
