@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twin.grid import band_limit, frequencies
+from twin.grid import band_limit
 from twin.optics.illumination import Illumination
 from twin.optics.source import blur
-from twin.scattering.beams import Response
+from twin.scattering.beams import Response, beams, cropped, weights
 from twin.scattering.forms import Form
 from twin.scattering.multislice import intensities, propagator, transmission
 from twin.scattering.pieces import compiled, cut, fitting, in_pieces
@@ -78,28 +78,32 @@ def by_probes(
     return np.asarray(blur(jnp.asarray(values), left)), through
 
 
-def _maps(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float]) -> _Seen:
-    kx, ky = frequencies(gpts, extent)
-    maps = np.stack([np.broadcast_to(one(kx[None, :], ky[:, None]), gpts) for one in detectors])
-    return _Seen(jnp.asarray(maps, jnp.float32))
+def _maps(
+    detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float],
+    finer: tuple[float, float] | None = None,
+) -> _Seen:  # fmt: skip
+    return _Seen(jnp.asarray(weights(detectors, gpts, extent, finer), jnp.float32))
 
 
 def of_waves(
     scene: Scene, beam: Illumination, spots: np.ndarray, detectors: Sequence[Response], focal_nodes: int,
-    memory: int | None, workers: int | None, progress: Progress | None, part: Window | None = None, finer: int = FINER,
+    memory: int | None, workers: int | None, progress: Progress | None, part: Window | None = None,
 ) -> Iterator[Columns]:  # fmt: skip
     """A wave for every probe, through the whole specimen or ``part`` of it."""
-    numbers = range(scene.configurations)
+    numbers, amplitude = range(scene.configurations), None
     if part is None:
         stacks = [functools.partial(scene.stack, number) for number in numbers]
         place = Window(scene.specimen.extent, scene.gpts, (0.0, 0.0))
     else:
         stacks = [functools.partial(inside, scene, number, part) for number in numbers]
         place = part
-    seen = _maps(detectors, place.gpts, place.extent)
+        bundle = cropped(beams(scene.specimen.extent, beam.energy, beam.semiangle, beam.soft), part.extent)
+        amplitude = np.zeros(part.gpts)
+        amplitude[bundle.indices[:, 1] % part.gpts[0], bundle.indices[:, 0] % part.gpts[1]] = bundle.amplitude
+    seen = _maps(detectors, place.gpts, place.extent, None if part is None else scene.specimen.extent)
     yield from scanned(
         stacks, beam, spots - np.asarray(place.corner)[None, :], seen, scene.tilt, focal_nodes,
-        memory=memory, workers=workers, progress=progress, finer=finer, cutoff=scene.cutoff,
+        memory=memory, workers=workers, progress=progress, finer=FINER, cutoff=scene.cutoff, amplitude=amplitude,
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from twin.grid import frequencies
 from twin.optics.illumination import Illumination
 from twin.optics.probe import aperture, probe
-from twin.scattering.beams import Beams, Response, beams
+from twin.scattering.beams import Beams, Response, beams, cropped
 from twin.scattering.crystal import zones
 from twin.scattering.multislice import propagator
 from twin.scattering.pieces import MEMORY
@@ -77,6 +77,8 @@ def forms(
     bundle = beams(extent, beam.energy, beam.semiangle, beam.soft)
     count, seen = len(bundle.indices), _seen(gpts, extent, detectors)
     found = [Form("direct", probes * each * wave_cost(gpts), FLOAT32)]
+    halves = {factor: 0.5 * min(extent) / factor for factor in INTERPOLATIONS}
+    beyond = outside(scene, beam, (*MARGINS, *halves.values()))
     for factor in INTERPOLATIONS:
         some = count / factor**2
         if gpts[0] % factor or gpts[1] % factor or 8.0 * some * gpts[0] * gpts[1] > room:
@@ -86,7 +88,7 @@ def forms(
         cost = some * each * wave_cost(gpts) + probes * scene.configurations * one
         sides = (extent[0] / factor, extent[1] / factor)
         # what is outside is cut off, what its neighbours have there comes in instead, and both interfere near the edges
-        error = 4.0 * outside(scene, beam, 0.5 * min(sides)) + _sampled(scene, sides, cut, detectors) + FLOAT32
+        error = 4.0 * beyond[halves[factor]] + _sampled(scene, sides, cut, detectors) + FLOAT32
         found.append(Form("prism", cost, error, interpolation=factor))
     if _gram_bytes(float(count), float(seen), len(detectors)) <= room:
         found.append(Form("gram", _gram_cost(float(count), each, gpts, float(seen), scene.configurations), FLOAT32))
@@ -95,12 +97,13 @@ def forms(
         if part is None:
             break
         share = part.extent[0] * part.extent[1] / (extent[0] * extent[1])
-        if _gram_bytes(count * share, seen * share, len(detectors)) > room:
+        some = float(len(cropped(bundle, part.extent).indices))
+        if _gram_bytes(some, seen * share, len(detectors)) > room:
             break
-        cost = _gram_cost(count * share, each, part.gpts, seen * share, scene.configurations)
-        error = 2.0 * outside(scene, beam, margin) + _sampled(scene, part.extent, part.gpts, detectors) + FLOAT32
+        cost = _gram_cost(some, each, part.gpts, seen * share, scene.configurations)
+        error = 2.0 * beyond[margin] + FLOAT32
         found.append(Form("window", cost, error, margin))
-    found += _sparse(scene, beam, x, y, detectors, foci, probes, bundle)
+    found += _sparse(scene, beam, x, y, foci, probes, bundle, beyond)
     if scene.cell is not None and not scene.seeds:
         members, _ = zones(bundle.indices, scene.repeats[:2])
         cost = count * (scene.slices * wave_cost(scene.cell_points()) + 8.0 * members.shape[1] * seen / DENSE)
@@ -116,8 +119,8 @@ def sparse_raster(bundle: Beams, beam: Illumination, x: np.ndarray, y: np.ndarra
 
 
 def _sparse(
-    scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray, detectors: Sequence[Response], foci: int,
-    probes: int, bundle: Beams,
+    scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray, foci: int, probes: int, bundle: Beams,
+    beyond: dict[float, float],
 ) -> list[Form]:  # fmt: skip
     """Sparse probes, through the specimen and through windows of it, wherever they are fewer than those that are wanted."""
     found, each = [], scene.slices * scene.configurations
@@ -131,8 +134,9 @@ def _sparse(
             part = window(scene, some.x.at, some.y.at, margin)
             if part is None:
                 break
-            cut_off = 2.0 * outside(scene, beam, margin) + _sampled(scene, part.extent, part.gpts, detectors)
-            found.append(Form("sparse", cost * wave_cost(part.gpts), error + cut_off, margin, spread=spread))
+            found.append(
+                Form("sparse", cost * wave_cost(part.gpts), error + 2.0 * beyond[margin], margin, spread=spread)
+            )
     return found
 
 
@@ -164,25 +168,28 @@ def _sampled(scene: Scene, extent: tuple[float, float], gpts: tuple[int, int], d
     return worst
 
 
-def outside(scene: Scene, beam: Illumination, margin: float) -> float:
-    """Largest share of the beam, at any depth of the specimen without its atoms, that is farther than ``margin`` angstrom from its axis along x or y.
+def outside(scene: Scene, beam: Illumination, margins: Sequence[float]) -> dict[float, float]:
+    """For each of ``margins`` (angstrom) the largest share of the beam, at any depth of the specimen without its atoms, that is farther than that from its
+    axis along x or y.
 
     What a window does not hold meets the wrong atoms; it scatters all the same, so that this is a bound in practice and not an estimate.
     """
     gpts, extent = scene.gpts, scene.specimen.extent
     light = aperture(gpts, extent, beam.energy, beam.semiangle, beam.soft)
     centre = np.array([extent[0] / 2.0, extent[1] / 2.0])
-    wave = np.asarray(probe(beam.coefficients, centre, light, extent, beam.energy))
-    far_x = np.abs(np.arange(gpts[1]) * extent[0] / gpts[1] - centre[0]) > margin
-    far_y = np.abs(np.arange(gpts[0]) * extent[1] / gpts[0] - centre[1]) > margin
-    far = far_x[None, :] | far_y[:, None]
-    spectrum = np.fft.fft2(wave)
-    worst = 0.0
+    spectrum = np.fft.fft2(np.asarray(probe(beam.coefficients, centre, light, extent, beam.energy)))
+    far = np.maximum(
+        np.abs(np.arange(gpts[1]) * extent[0] / gpts[1] - centre[0])[None, :],
+        np.abs(np.arange(gpts[0]) * extent[1] / gpts[0] - centre[1])[:, None],
+    )
+    order = np.argsort(far, axis=None)
+    first = np.searchsorted(far.ravel()[order], margins, side="right")
+    found = np.zeros(len(margins))
     for depth in np.linspace(0.0, scene.specimen.thickness, 5):
         kernel = np.asarray(propagator(gpts, extent, beam.energy, float(depth)))
-        intensity = np.abs(np.fft.ifft2(spectrum * kernel)) ** 2
-        worst = max(worst, float(intensity[far].sum() / intensity.sum()))
-    return worst
+        within = np.cumsum((np.abs(np.fft.ifft2(spectrum * kernel)) ** 2).ravel()[order], dtype=np.float64)
+        found = np.maximum(found, [1.0 - (within[n - 1] / within[-1] if n else 0.0) for n in first])
+    return dict(zip(margins, found.tolist(), strict=True))
 
 
 def restated(form: Form, images: np.ndarray) -> Form:

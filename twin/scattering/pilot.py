@@ -12,7 +12,7 @@ from scipy.stats import qmc
 from twin.optics.illumination import Illumination
 from twin.scattering.beams import Response, beams
 from twin.scattering.by_probes import columns, of_waves
-from twin.scattering.forms import FLOAT32, Form, choose, forms, outside, sparse_raster, wave_cost
+from twin.scattering.forms import FLOAT32, MARGINS, Form, choose, forms, outside, sparse_raster, wave_cost
 from twin.scattering.scene import Scene, Window, window
 
 PROBES = 8
@@ -48,19 +48,18 @@ def best(
     most = np.inf if taken is None else taken.cost - (PROBES + _POTENTIALS) * probe
     parts = {one: _part(scene, beam, x, y, one) for one in allowed if one.margin and one.cost < most}
     wanted = {
-        part: form.margin
-        for form, part in parts.items()
-        if part is not None and tolerance < form.error <= HOPELESS * tolerance
+        part for form, part in parts.items() if part is not None and tolerance < form.error <= HOPELESS * tolerance
     }
     if not wanted:
         return choose(allowed, tolerance), found
     errors = _measured(scene, beam, x, y, detectors, wanted, memory, workers)
+    beyond = outside(scene, beam, MARGINS)
 
     def told(form: Form) -> Form:
-        part = parts.get(form)
-        if part not in errors:
+        measured = errors.get(parts.get(form))
+        if measured is None:
             return form
-        bound, measured = errors[part]
+        bound = 2.0 * beyond[form.margin]
         return form._replace(error=form.error - bound + min(bound, measured))
 
     known = tuple(told(one) for one in found)
@@ -77,9 +76,9 @@ def _part(scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray, form: 
 
 def _measured(
     scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray, detectors: Sequence[Response],
-    parts: dict[Window, float], memory: int | None, workers: int | None,
-) -> dict[Window | None, tuple[float, float]]:  # fmt: skip
-    """For each of ``parts`` (with its margin) what `forms` bounds what leaves it by, and what that changes of the signals, as stated after measuring."""
+    parts: set[Window], memory: int | None, workers: int | None,
+) -> dict[Window | None, float]:  # fmt: skip
+    """For each of ``parts`` how much the signals are changed in it, as stated after measuring."""
     one = Scene(
         scene.specimen, scene.gpts, scene.slices, scene.seeds[:1], scene.tilt, scene.cell, scene.repeats, scene.options
     )
@@ -89,12 +88,12 @@ def _measured(
 
     def seen(part: Window | None) -> np.ndarray:
         def passing(*given):
-            return of_waves(*given, part=part, finer=1)
+            return of_waves(*given, part=part)
 
         return columns(passing, one, nominal, spots, detectors, 1, memory, workers, None)[:, :-1]
 
     whole, found = seen(None), {}
-    for part, margin in parts.items():
+    for part in sorted(parts):
         off = np.sqrt(np.mean((seen(part) - whole) ** 2, axis=0)) / np.maximum(whole.mean(axis=0), 1e-12)
-        found[part] = (2.0 * outside(scene, beam, margin), SAFETY * float(off.max()) + FLOAT32)
+        found[part] = SAFETY * float(off.max()) + FLOAT32
     return found

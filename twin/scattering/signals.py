@@ -158,20 +158,23 @@ def scanned(
     start: int = 0,
     finer: int = 1,
     cutoff: float | None = None,
+    amplitude: np.ndarray | None = None,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``,
     in pieces of ``size`` positions: where they belong, and what they are.
 
     ``reduce`` is linear, from [n, y, x] to [n, ...]; as an equinox Module, what it holds may change without compiling anew.
     ``memory`` bounds the bytes taken (default `pieces.MEMORY`); configurations are kept while they fit and made again for every piece
-    otherwise. ``start`` leaves out positions that are done; ``finer`` and ``cutoff`` as in `prepared`. ValueError if the grid cannot hold the probe.
+    otherwise. ``start`` leaves out positions that are done; ``finer`` and ``cutoff`` as in `prepared`; ``amplitude`` [y, x] of the
+    aperture, if it is not that of ``illumination`` on this grid. ValueError if the grid cannot hold the probe.
     """
     first = stacks[0]()
     gpts = (first.array.shape[-2], first.array.shape[-1])
     check_sampling(
         np.asarray(illumination.coefficients), gpts, first.extent, illumination.energy, illumination.semiangle
     )
-    amplitude = aperture(gpts, first.extent, illumination.energy, illumination.semiangle, illumination.soft)
+    if amplitude is None:
+        amplitude = aperture(gpts, first.extent, illumination.energy, illumination.semiangle, illumination.soft)
     one = first.array.size * 8 + 8 * gpts[0] * gpts[1]
     wave = 6 * 8 * gpts[0] * gpts[1]
     bound = fitting(1, memory, 0, 1)

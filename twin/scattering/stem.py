@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from twin.grid import band_limit, frequencies
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
-from twin.scattering.beams import Response, beams, gram, plane_waves
+from twin.scattering.beams import Response, beams, cropped, gram, plane_waves, weights
 from twin.scattering.by_probes import FINER, by_probes, of_matrix, of_waves, sparsely
 from twin.scattering.crystal import crystal_grams
 from twin.scattering.forms import Form, choose, forms, restated, sparse_raster
@@ -150,11 +150,13 @@ def grams_of(
                 f"a window {form.margin} angstrom around the scan is wider than the specimen; give less, or another form"
             )
     extent, gpts, origin = part
-    bundle = beams(extent, beam.energy, beam.semiangle, beam.soft)
-    kx, ky = frequencies(gpts, extent)
-    maps = np.stack([np.broadcast_to(one(kx[None, :], ky[:, None]), gpts).ravel() for one in detectors])
+    bundle = beams(scene.specimen.extent, beam.energy, beam.semiangle, beam.soft)
+    if form.name == "window":
+        bundle = cropped(bundle, extent)
+    finer = scene.specimen.extent if form.name == "window" else None
+    maps = weights(detectors, gpts, extent, finer).reshape(len(detectors), -1)
     pixels = np.flatnonzero(np.any(maps != 0.0, axis=0))
-    weights = maps[:, pixels].astype(np.float32)
+    seen = maps[:, pixels].astype(np.float32)
     limit = band_limit(gpts, extent, scene.cutoff)
     sums = np.zeros((len(detectors), len(bundle.indices), len(bundle.indices)), np.complex64)
     spacing = scene.specimen.thickness / scene.slices
@@ -174,7 +176,7 @@ def grams_of(
             if progress is not None:
                 done = (number + piece.stop / len(bundle.indices)) / scene.configurations
                 progress(f"plane waves, configuration {number + 1} of {scene.configurations}", done)
-        for place, weight in enumerate(weights):
+        for place, weight in enumerate(seen):
             sums[place] += np.asarray(gram(jnp.asarray(amplitudes), jnp.asarray(weight))) / scene.configurations
     return Scattered([whole(bundle, extent, beam.energy, one) for one in sums], origin, through)
 

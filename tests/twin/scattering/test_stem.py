@@ -175,10 +175,10 @@ def test_what_may_be_chosen_follows_from_the_scene():
 
 
 def test_what_lies_outside_a_window_shrinks_with_it_and_grows_with_defocus():
-    shares = [outside(scene(), BEAM, margin) for margin in (1.0, 2.0, 4.0, 6.0)]
+    shares = list(outside(scene(), BEAM, (1.0, 2.0, 4.0, 6.0)).values())
     assert all(a > b for a, b in itertools.pairwise(shares))
     far = eqx.tree_at(lambda one: one.coefficients, BEAM, coefficients({"C10": -120.0}))
-    assert outside(scene(), far, 3.0) > 2 * outside(scene(), BEAM, 3.0)
+    assert outside(scene(), far, (3.0,))[3.0] > 2 * outside(scene(), BEAM, (3.0,))[3.0]
 
 
 def test_a_cell_that_is_not_the_specimens_is_refused():
