@@ -54,7 +54,7 @@ def weights(
 
 class Beams(NamedTuple):
     """Plane waves within an aperture: integer ``indices`` [n, 2] (x, y) on the cell's reciprocal lattice, ``k`` [n, 2] in 1/angstrom,
-    and ``amplitude`` [n] of an unaberrated probe at the origin, sum of squares 1."""
+    and ``amplitude`` [n] of an unaberrated probe at the origin, sum of squares 1 (but for `cropped`)."""
 
     indices: np.ndarray
     k: np.ndarray
@@ -76,11 +76,12 @@ MORE = 1.0
 """Steps of a window's lattice beyond the aperture that its beams reach."""
 
 
-def cropped(bundle: Beams, part: tuple[float, float]) -> Beams:
-    """Plane waves of a window ``part`` (x, y) angstrom wide whose probe is that of ``bundle``, on a wider cell, cut off at the window's edges.
+def cropped(bundle: Beams, whole: tuple[float, float], part: tuple[float, float]) -> Beams:
+    """Plane waves of a window ``part`` (x, y) angstrom wide whose probe is that of ``bundle``, on a cell ``whole``, cut off at the window's edges.
 
     On another lattice a hard aperture is another aperture: for 20 angstrom by up to a per cent of its area. The Fourier series of the cut-off
-    probe has sinc((k - k_j) L) of each beam k_j, here up to `MORE` steps beyond the aperture; what it lacks it is scaled to have.
+    probe has sinc((k - k_j) L) of each beam k_j, here up to `MORE` steps beyond the aperture. The sum of squares is what the window holds of the
+    beam; the rest, spread over the crystal, is for who makes an image to add: as much as an average place gives.
     """
     reach = float(np.hypot(bundle.k[:, 0], bundle.k[:, 1]).max()) + MORE / min(part)
     most = [int(np.ceil(reach * side)) for side in part]
@@ -93,8 +94,8 @@ def cropped(bundle: Beams, part: tuple[float, float]) -> Beams:
     indices = np.stack([h.ravel(), k.ravel()], axis=-1)
     vectors = indices / np.asarray(part)[None, :]
     inside = np.hypot(vectors[:, 0], vectors[:, 1]) <= reach
-    chosen = amplitude.ravel()[inside]
-    return Beams(indices[inside], vectors[inside], chosen / np.sqrt(np.sum(chosen**2)))
+    scale = np.sqrt(part[0] * part[1] / (whole[0] * whole[1]))
+    return Beams(indices[inside], vectors[inside], scale * amplitude.ravel()[inside])
 
 
 @partial(jax.jit, static_argnames=("gpts", "dtype"))

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from twin.grid import band_limit
 from twin.optics.illumination import Illumination
 from twin.optics.source import blur
-from twin.scattering.beams import Response, beams, cropped, weights
+from twin.scattering.beams import Beams, Response, beams, cropped, weights
 from twin.scattering.forms import Form
 from twin.scattering.multislice import intensities, propagator, transmission
 from twin.scattering.pieces import compiled, cut, fitting, in_pieces
@@ -57,6 +57,7 @@ def sparsely(
     """Images [detectors, my, mx] from sparse ``probes``, through ``part`` of the scene if given, and the share of the beam that came through."""
     passing = functools.partial(of_waves, part=part)
     found = columns(passing, scene, beam, probes.spots(), detectors, focal_nodes, memory, workers, progress)
+    found = completed(found, found.mean(axis=0), scene, beam, part)
     return probes.image(found[:, :-1].T).astype(np.float32), float(found[:, -1].mean())
 
 
@@ -85,6 +86,19 @@ def _maps(
     return _Seen(jnp.asarray(weights(detectors, gpts, extent, finer), jnp.float32))
 
 
+def _cut_off(scene: Scene, beam: Illumination, part: Window) -> Beams:
+    whole = scene.specimen.extent
+    return cropped(beams(whole, beam.energy, beam.semiangle, beam.soft), whole, part.extent)
+
+
+def completed(found: np.ndarray, mean: np.ndarray, scene: Scene, beam: Illumination, part: Window | None) -> np.ndarray:
+    """What probes have [p, n] through ``part`` of a scene, with what the beam outside of it adds: as much as an average place, whose values are ``mean``."""
+    if part is None:
+        return found
+    held = float(np.sum(_cut_off(scene, beam, part).amplitude ** 2))
+    return found + ((1.0 / held - 1.0) * mean)[None, :].astype(found.dtype)
+
+
 def of_waves(
     scene: Scene, beam: Illumination, spots: np.ndarray, detectors: Sequence[Response], focal_nodes: int,
     memory: int | None, workers: int | None, progress: Progress | None, part: Window | None = None,
@@ -97,7 +111,7 @@ def of_waves(
     else:
         stacks = [functools.partial(inside, scene, number, part) for number in numbers]
         place = part
-        bundle = cropped(beams(scene.specimen.extent, beam.energy, beam.semiangle, beam.soft), part.extent)
+        bundle = _cut_off(scene, beam, part)
         amplitude = np.zeros(part.gpts)
         amplitude[bundle.indices[:, 1] % part.gpts[0], bundle.indices[:, 0] % part.gpts[1]] = bundle.amplitude
     seen = _maps(detectors, place.gpts, place.extent, None if part is None else scene.specimen.extent)

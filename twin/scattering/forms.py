@@ -97,7 +97,7 @@ def forms(
         if part is None:
             break
         share = part.extent[0] * part.extent[1] / (extent[0] * extent[1])
-        some = float(len(cropped(bundle, part.extent).indices))
+        some = float(len(cropped(bundle, extent, part.extent).indices))
         if _gram_bytes(some, seen * share, len(detectors)) > room:
             break
         cost = _gram_cost(some, each, part.gpts, seen * share, scene.configurations)

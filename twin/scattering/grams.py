@@ -88,7 +88,9 @@ def image_spectrum(
     sums = jax.ops.segment_sum(
         pairs.reshape(-1)[order], place.reshape(-1)[order], shape[0] * shape[1], indices_are_sorted=True
     )
-    return sums.reshape(shape)
+    # a window holds less than all of the beam; the rest gives what an average place does
+    held = jnp.asarray(np.sum(np.asarray(grams.amplitude) ** 2), real)
+    return sums.reshape(shape).at[along[1], along[0]].divide(held)
 
 
 def raster(

@@ -152,7 +152,7 @@ def grams_of(
     extent, gpts, origin = part
     bundle = beams(scene.specimen.extent, beam.energy, beam.semiangle, beam.soft)
     if form.name == "window":
-        bundle = cropped(bundle, extent)
+        bundle = cropped(bundle, scene.specimen.extent, extent)
     finer = scene.specimen.extent if form.name == "window" else None
     maps = weights(detectors, gpts, extent, finer).reshape(len(detectors), -1)
     pixels = np.flatnonzero(np.any(maps != 0.0, axis=0))
@@ -163,7 +163,7 @@ def grams_of(
     kernel = propagator(gpts, extent, beam.energy, spacing, scene.tilt, cutoff=scene.cutoff)
     size = min(fitting(4 * 8 * gpts[0] * gpts[1], memory, scene.slices * gpts[0] * gpts[1] * 16, workers), 32)
     run, where, through = _passed_run(), jnp.asarray(pixels), 0.0
-    share = bundle.amplitude**2 / scene.configurations
+    share = bundle.amplitude**2 / (np.sum(bundle.amplitude**2) * scene.configurations)
     pieces = cut(len(bundle.indices), size)
     for number in range(scene.configurations):
         slices = inside(scene, number, part) if form.name == "window" else scene.stack(number)
