@@ -80,7 +80,8 @@ def test_a_window_is_as_exact_as_it_states():
         error = np.sqrt(((array - exact) ** 2).mean(axis=(1, 2))) / exact.mean(axis=(1, 2))
         assert error.max() < form.error
         errors.append(error.max())
-    assert errors[1] < 0.5 * errors[0]
+    # the window's probe is the specimen's own: even two cells of margin cost less than a per cent
+    assert errors[1] < 0.7 * errors[0] < 0.7e-2
 
 
 def test_a_window_is_measured_where_that_pays():
