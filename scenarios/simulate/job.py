@@ -56,7 +56,7 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
         raise ArithmeticError(f"the signal has values that are not finite; {part} keeps its pieces")
     recording = record(ready, clean, sink)
     seconds = time.monotonic() - start
-    provenance = provenance_of(ready, clean, flux, seconds)
+    provenance = provenance_of(ready, flux, seconds)
     picture = drawings.picture(recording, plan.signal, plan.name)
     files.publish(out, part, recording, provenance, picture)
     return {

@@ -170,7 +170,7 @@ class ComputePlan(Plan, frozen=True):
 
     memory_MB: Annotated[float, Meta(ge=1)] = 2000.0
     workers: Annotated[int, Meta(ge=1, le=256)] | None = None
-    form: Literal["auto", "direct", "sparse", "prism", "gram", "window", "crystal"] = "auto"
+    form: Literal["auto", "direct", "prism", "gram", "crystal"] = "auto"
     tolerance: Annotated[float, Meta(ge=1e-4, le=0.1)] = 1e-3
 
 

@@ -17,7 +17,7 @@ from twin.optics.illumination import Illumination
 from twin.optics.source import source_offsets
 from twin.optics.transfer import Imaging, envelope
 from twin.scattering.beams import Response
-from twin.scattering.forms import Form, choose, forms
+from twin.scattering.forms import FLOAT32, Form, choose, forms
 from twin.scattering.pieces import fitting
 from twin.scattering.scene import Scene
 
@@ -111,10 +111,8 @@ def make_ready(plan: Simulation) -> Ready:
             tuple(potential_options(plan).items()),
         )  # fmt: skip
         form = _form(plan, scene, illumination, _axes(plan, fov), responses)
-        if form.error > 1e-4:
-            notes.append(
-                f"the image is made in a part of the specimen around each probe: exact to {100 * form.error:.2f} %"
-            )
+        if form.error > FLOAT32:
+            notes.append(f"the image is made in a quicker form ({form}): exact to {100 * form.error:.2f} %")
     return Ready(
         plan, made, gpts, (tilt[0], tilt[1]), illumination, imaging, positions, weights, fov,
         channels, responses, scene, form, pixels, reach, size, tuple(notes),
@@ -139,7 +137,7 @@ def _form(
             'Leave it "auto", or raise compute.memory_MB; "crystal" is for atoms at rest without vacancies.',
         )
     try:
-        return choose(named, wanted.tolerance)
+        return choose(named, wanted.tolerance, None if wanted.form == "auto" else wanted.form)
     except ValueError as error:
         raise from_twin("compute.tolerance", error, "Raise it, or choose another form.") from None
 

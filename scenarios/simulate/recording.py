@@ -14,16 +14,13 @@ from scenarios.simulate.signals import pattern_of
 from twin.detection import camera as cameras
 from twin.detection.counting import sample_electrons
 from twin.optics.source import blur, plane
-from twin.scattering.forms import restated
 
 SCHEMA = "emtwin.simulate/1"
 NOTED_LOSS = 0.03
 """Share of the beam lost to the grid from which on the user is told."""
 FORMS = {
-    "sparse": "multislice of as few probes as the image's band needs, those between them by kriging",
     "prism": "PRISM, every plane wave of the aperture that its interpolation leaves",
-    "gram": "Gram matrices of all plane waves of the aperture",
-    "window": "Gram matrices of the plane waves in a window of the specimen",
+    "gram": "Gram matrices of {of}",
     "crystal": "Gram matrices of one unit cell of a perfect crystal",
 }
 
@@ -145,7 +142,7 @@ def _of_pattern(ready: Ready) -> tuple[Axis, Axis]:
     return found[0], found[1]
 
 
-def provenance_of(ready: Ready, clean: np.ndarray, flux: float, seconds: float) -> dict[str, Any]:
+def provenance_of(ready: Ready, flux: float, seconds: float) -> dict[str, Any]:
     """Where a recording comes from: all that is needed to make it again, and what became of the beam."""
     plan, made, notes = ready.plan, ready.made, list(ready.notes)
     if 1.0 - flux > NOTED_LOSS:
@@ -153,8 +150,9 @@ def provenance_of(ready: Ready, clean: np.ndarray, flux: float, seconds: float) 
         notes.append(f"{100 * (1.0 - flux):.1f} % of the beam {cause} beyond the angles that the grid carries")
     form = "multislice, one wave for each probe" if plan.signal in PROBES else "multislice of a plane wave"
     if ready.form is not None and not ready.direct:
-        stated = restated(ready.form, np.moveaxis(clean, -1, 0))
-        form = f"{FORMS[stated.name]}, within {stated.error:.1e}"
+        some = ready.form.modes
+        of = "all plane waves of the aperture" if some is None else f"{len(some.waves)} modes that span the probes"
+        form = f"{FORMS[ready.form.name].format(of=of)}, within {ready.form.error:.1e}"
     count = 1 if plan.specimen.phonons is None else plan.specimen.phonons.configurations
     return {
         "schema": SCHEMA, "origin": "simulated", "scenario": {**plan.as_dict(), "folder": ""}, "seed": plan.seed,

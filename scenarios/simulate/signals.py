@@ -63,7 +63,7 @@ def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
             tell("plane waves through the specimen", (number + share) / count)
 
         made = stem_images(
-            one, ready.illumination, *ready.axes, ready.responses, ready.form.error, ready.form.name, FOCI,
+            one, ready.illumination, *ready.axes, ready.responses, compute.tolerance, ready.form, FOCI,
             int(compute.memory_MB * 1e6), compute.workers, told,
         )  # fmt: skip
         columns = made.array.reshape(len(ready.channels), pixels).T

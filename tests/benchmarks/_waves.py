@@ -29,6 +29,10 @@ CASES: dict[str, dict[str, Callable[[bool], Runs]]] = {
         "exact": lambda short: ours.image_exact(short, SEEDS),
     },
     "series": {"ours": ours.series, "abtem": abtem.series},
+    "phonon-series": {
+        "ours": lambda short: ours.series(short, SEEDS[:1]),
+        "abtem": lambda short: abtem.series(short, SEEDS[:1]),
+    },
     "gradient": {"ours": ours.gradient, "forward": ours.forward},
     "ronchigram": {"ours": ours.ronchigram},
     "potentials": {"ours": ours.potentials, "abtem": abtem.potentials},

@@ -25,8 +25,6 @@ from tests.benchmarks._waves_cases import (
 
 PER_CELL = 14
 """Probes along a cell's side: the fewest that the image's band allows."""
-SPREAD = 3e-3
-"""How well probes at our places are to tell the rest, as a share of the image's rms contrast."""
 
 
 def _potential(size: Size, points: int | None = None, seed: int | None = None) -> Any:
@@ -101,21 +99,6 @@ def _fine(image: Any, wide: bool, source: float = 0.0) -> np.ndarray:
     return np.asarray(soft.interpolate(gpts=(128, 128)).array).T[32:96, 32:96]
 
 
-def _sparse(size: Size, source: float = 0.0) -> tuple[Any, Callable[[Any], np.ndarray]]:
-    """Our own sparse places as abTEM's scan, and what makes the 64 x 64 image [y, x] of its result: better than it has by itself."""
-    import abtem
-
-    from twin.optics.electrons import wavelength
-    from twin.scattering.sparse import raster as sparse
-
-    along = raster(size, 64)
-    probes = sparse(along, along, 2.0 * SEMIANGLE / wavelength(ENERGY), source, SPREAD)
-    assert probes is not None
-    low, high, count = probes.x.at[0], probes.x.at[-1], len(probes.x.at)
-    scan = abtem.GridScan(start=(low, low), end=(high, high), gpts=(count, count), endpoint=True)
-    return scan, lambda found: probes.image(np.asarray(found.array).T.ravel()[None])[0]
-
-
 def _detector() -> Any:
     import abtem
 
@@ -141,82 +124,68 @@ def _scattering_matrix(potential: Any, interpolation: int = 1) -> Any:
 
 
 def image(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
-    """Scanned as sparsely as the image's band allows and interpolated; with our own sparse places and kriging; and the same by PRISM at interpolation 2
-    (at 1 its plane waves alone are three times as many as these probes). With phonons the cell does not repeat: half a cell more around it.
+    """Scanned as sparsely as the image's band allows and interpolated, and the same by PRISM at interpolation 2 (at 1 its plane waves alone are three
+    times as many as these probes). With phonons the cell does not repeat: half a cell more around it.
     """
     size = size_of(short)
     potentials = [_potential(size, None, seed) for seed in seeds or (None,)]
     probe, detector, wide = _probe(size), _detector(), bool(seeds)
-    plain, (ours, krige) = _places(size, wide), _sparse(size)
+    places = _places(size, wide)
 
     def averaged(images: list[Any]) -> Any:
         mean = images[0].copy()
         mean.array[...] = np.mean([np.asarray(one.array) for one in images], axis=0)
         return mean
 
-    def direct(lazy: bool, scan: Any) -> Any:
+    def direct(lazy: bool) -> Any:
         found = []
         for potential in potentials:
-            one: Any = probe.scan(potential, scan=scan, detectors=detector, lazy=lazy)
+            one: Any = probe.scan(potential, scan=places, detectors=detector, lazy=lazy)
             found.append(one.compute(progress_bar=False) if lazy else one)
         return averaged(found)
 
-    def matrix(scan: Any) -> Any:
-        return averaged([_scattering_matrix(one, 2).reduce(scan=scan, detectors=detector) for one in potentials])
+    def matrix() -> Any:
+        return averaged([_scattering_matrix(one, 2).reduce(scan=places, detectors=detector) for one in potentials])
 
-    ways = {
-        **_each_way(lambda: _fine(direct(False, plain), wide), "scan, eager, "),
-        **_each_way(lambda: _fine(direct(True, plain), wide), "scan, dask, "),
-        **_each_way(lambda: _fine(matrix(plain), wide), "PRISM, "),
+    return {
+        **_each_way(lambda: _fine(direct(False), wide), "scan, eager, "),
+        **_each_way(lambda: _fine(direct(True), wide), "scan, dask, "),
+        **_each_way(lambda: _fine(matrix(), wide), "PRISM, "),
     }
-    kriged = {
-        **_each_way(lambda: krige(direct(False, ours)), "our places, eager, "),
-        **_each_way(lambda: krige(direct(True, ours)), "our places, dask, "),
-    }
-    return ways | (kriged if seeds else {})
 
 
-def series(short: bool) -> Runs:
-    """Images of the series one after the other, as many as are needed to know the time of one: each scanned, or all from one scattering matrix, at
-    our own sparse places as well. What the matrix itself takes is ``fixed``: it does not grow with the number of images.
+def series(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
+    """Images of the series one after the other, as many as are needed to know the time of one: each scanned, or all from one scattering matrix, whole
+    or at interpolation 2. What the matrix itself takes is ``fixed``: it does not grow with the number of images.
     """
     import abtem
 
-    size = size_of(short)
-    potential, detector = _potential(size, None, 0), _detector()
-    wide = _places(size, True)
+    size, wide = size_of(short), bool(seeds)
+    potential, detector, places = _potential(size, None, *seeds), _detector(), _places(size, wide)
 
-    def each(draw: Callable[[dict[str, float], Any], Any], kriged: bool) -> np.ndarray:
+    def each(draw: Callable[[dict[str, Any]], Any]) -> np.ndarray:
         found = []
         for c10, c12, c30, source in series_settings()[:SERIES_BY_ABTEM]:
-            scan, krige = _sparse(size, float(source)) if kriged else (wide, None)
-            made = draw({"C10": float(c10), "C12": float(c12), "C30": float(c30)}, scan)
-            found.append(_fine(made, True, float(source)) if krige is None else krige(made))
+            made = draw({"C10": float(c10), "C12": float(c12), "C30": float(c30)})
+            found.append(_fine(made, wide, float(source)))
         return np.stack(found)
 
     def scans() -> np.ndarray:
-        return each(
-            lambda aberrations, scan: _probe(size, **aberrations).scan(
-                potential, scan=scan, detectors=detector, lazy=False
-            ),
-            False,
-        )
+        return each(lambda some: _probe(size, **some).scan(potential, scan=places, detectors=detector, lazy=False))
 
-    def matrix(kriged: bool) -> np.ndarray:
+    def matrix(interpolation: int) -> np.ndarray:
         start = time.perf_counter()
-        kept = _scattering_matrix(potential)
+        kept = _scattering_matrix(potential, interpolation)
         for way in found.values():
             way.fixed = time.perf_counter() - start  # type: ignore[attr-defined]
         return each(
-            lambda aberrations, scan: kept.reduce(
-                scan=scan, detectors=detector,
-                ctf=abtem.CTF(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, soft=False, **aberrations),
-            ),
-            kriged,
+            lambda some: kept.reduce(
+                scan=places, detectors=detector,
+                ctf=abtem.CTF(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, soft=False, **some),
+            )
         )  # fmt: skip
 
-    found = _each_way(lambda: matrix(False), "scattering matrix, ")
-    found |= _each_way(lambda: matrix(True), "scattering matrix at our places, ")
+    found = _each_way(lambda: matrix(1), "scattering matrix, ") | _each_way(lambda: matrix(2), "PRISM, ")
     return found | _each_way(scans, "scans, ")
 
 

@@ -70,7 +70,7 @@ def image(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
 
     def go() -> np.ndarray:
         found = stem_images(one, beam(soft=False), place, place, [haadf], tolerance=1e-2)
-        go.form = found.form.name + (f" {found.form.margin:g} A" if found.form.margin else "")  # type: ignore[attr-defined]
+        go.form = str(found.form)  # type: ignore[attr-defined]
         return found.array[0]
 
     return {"": go}
@@ -85,18 +85,17 @@ def image_exact(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
     return {"": lambda: stem_images(one, beam(soft=False), place, place, [haadf], form="direct").array[0]}
 
 
-def series(short: bool) -> Runs:
+def series(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
     import equinox as eqx
     import jax
     import jax.numpy as jnp
 
     from twin.optics.aberrations import index
-    from twin.scattering.pilot import best
+    from twin.scattering.forms import choose, forms
     from twin.scattering.stem import grams_of, image_of
 
     size = size_of(short)
-    place, one = raster(size, 64), scene(size, (0,))
-    settings = series_settings()
+    place, one = raster(size, 64), scene(size, seeds)
 
     def shone(c10: float, c12: float, c30: float, source: float) -> Any:
         values = np.zeros(25)
@@ -105,31 +104,26 @@ def series(short: bool) -> Runs:
             lambda b: (b.coefficients, b.source), beam(soft=False), (jnp.asarray(values), jnp.asarray(source))
         )
 
-    widest = settings[np.argmax(np.abs(settings[:, 0]) + np.abs(settings[:, 1]))]
+    lights = [shone(*each) for each in series_settings()]
+    kept: dict[str, Any] = {}
 
-    compiled: dict[str, Any] = {}
+    def drawn(matrices: Any, grams: Any) -> np.ndarray:
+        """All images; what makes one is compiled in the first call, whose beams and places all later ones have."""
+        if "run" not in kept:
 
-    def draw(made: Any) -> Any:
-        """What makes an image from matrices and a beam; compiled in the first call, whose beams and places all later ones have."""
-        grams = made.grams[0]
-        if "run" not in compiled:
+            def run(matrices: Any, aberrations: Any, source: Any) -> Any:
+                light = eqx.tree_at(lambda one: (one.coefficients, one.source), lights[0], (aberrations, source))
+                return image_of(eqx.tree_at(lambda one: one.matrices, grams, matrices), light, place, place)
 
-            def run(matrices: Any, light: Any) -> Any:
-                return image_of(
-                    eqx.tree_at(lambda one: one.matrices, grams, matrices), made.origin, light, place, place
-                )
-
-            compiled["run"] = jax.jit(run)
-        matrices = jnp.asarray(grams.matrices)
-        return lambda light: compiled["run"](matrices, light)
+            kept["run"] = jax.jit(run)
+        images = [kept["run"](matrices, light.coefficients, light.source) for light in lights]
+        return np.asarray(jax.block_until_ready(jnp.stack(images)))
 
     def go() -> np.ndarray:
-        form, _ = best(one, shone(*widest), place, place, [haadf], 1e-2, ("gram", "window"))
-        go.form = form.name + (f" {form.margin:g} A" if form.margin else "")  # type: ignore[attr-defined]
-        made = grams_of(one, beam(soft=False), place, place, [haadf], form)
-        image = draw(made)
-        found = [image(shone(*each)) for each in settings]
-        return np.asarray(jax.block_until_ready(jnp.stack(found)))
+        form = choose(forms(one, lights, place, place, [haadf]), 1e-2)
+        go.form = str(form)  # type: ignore[attr-defined]
+        made = grams_of(one, lights[0], [haadf], form)
+        return drawn(jnp.asarray(made.grams[0].matrices), made.grams[0])
 
     return {"": go}
 

@@ -108,7 +108,7 @@ def crystal_gram(cells: tuple[int, int, int] = CELLS, points: int = POINTS, spot
     """The Gram matrices of one unit cell of a perfect, tilted crystal: the same against direct multislice of the supercell in float32."""
     _, ready = _ready(cells, points, jnp.complex64, None)
     cell = srtio3((1, 1, 1)).slices(points, 2)
-    (made,), _ = crystal_grams(cell, cells[2], cells[:2], ENERGY, SEMIANGLE, [_response], TILT, BEAM.soft)
+    (made,), _ = crystal_grams(cell, cells[2], cells[:2], ENERGY, SEMIANGLE, [_response], TILT, BEAM.soft, finer=1)
     return _image_error(made, ready, spots)
 
 

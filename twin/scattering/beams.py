@@ -22,39 +22,15 @@ Response = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A detector: weights at frequencies (kx, ky) in 1/angstrom, broadcast together."""
 
 
-WITHIN = 8
-"""Points along each side of a beam's own area at which a detector is looked at, on a coarser lattice than it was made for."""
-
-
-def weights(
-    detectors: Sequence[Response],
-    gpts: tuple[int, int],
-    extent: tuple[float, float],
-    finer: tuple[float, float] | None = None,
-) -> np.ndarray:
-    """Weights [detectors, y, x] of detectors on the beams of a grid, in FFT order.
-
-    ``finer``, the extent (x, y) of a wider specimen whose beams lie denser: each beam stands for all of those around it, and is weighed with the
-    detector's mean over them. A detector keeps its area, however few beams there are.
-    """
+def weights(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
+    """Weights [detectors, y, x] of detectors on the beams of a grid, in FFT order."""
     kx, ky = frequencies(gpts, extent)
-    if finer is None:
-        return np.stack([np.broadcast_to(one(kx[None, :], ky[:, None]), gpts) for one in detectors])
-    offsets = (np.arange(WITHIN) + 0.5) / WITHIN - 0.5
-    fine_x = (kx[:, None] + offsets[None, :] / extent[0]).ravel()
-    fine_y = (ky[:, None] + offsets[None, :] / extent[1]).ravel()
-    # what the wider specimen's own beams have: the detector at the nearest of them
-    near_x, near_y = (np.round(fine * side) / side for fine, side in zip((fine_x, fine_y), finer, strict=True))
-    found = []
-    for one in detectors:
-        seen = np.broadcast_to(one(near_x[None, :], near_y[:, None]), (len(near_y), len(near_x)))
-        found.append(seen.reshape(gpts[0], WITHIN, gpts[1], WITHIN).mean(axis=(1, 3)))
-    return np.stack(found)
+    return np.stack([np.broadcast_to(one(kx[None, :], ky[:, None]), gpts) for one in detectors])
 
 
 class Beams(NamedTuple):
     """Plane waves within an aperture: integer ``indices`` [n, 2] (x, y) on the cell's reciprocal lattice, ``k`` [n, 2] in 1/angstrom,
-    and ``amplitude`` [n] of an unaberrated probe at the origin, sum of squares 1 (but for `cropped`)."""
+    and ``amplitude`` [n] of an unaberrated probe at the origin, sum of squares 1."""
 
     indices: np.ndarray
     k: np.ndarray
@@ -70,32 +46,6 @@ def beams(extent: tuple[float, float], energy: float, semiangle: float, soft: bo
     weight = aperture_weight(vectors[:, 0], vectors[:, 1], extent, energy, semiangle, soft)
     inside = weight > 0.0
     return Beams(indices[inside], vectors[inside], weight[inside] / np.sqrt(np.sum(weight[inside] ** 2)))
-
-
-MORE = 1.0
-"""Steps of a window's lattice beyond the aperture that its beams reach."""
-
-
-def cropped(bundle: Beams, whole: tuple[float, float], part: tuple[float, float]) -> Beams:
-    """Plane waves of a window ``part`` (x, y) angstrom wide whose probe is that of ``bundle``, on a cell ``whole``, cut off at the window's edges.
-
-    On another lattice a hard aperture is another aperture: for 20 angstrom by up to a per cent of its area. The Fourier series of the cut-off
-    probe has sinc((k - k_j) L) of each beam k_j, here up to `MORE` steps beyond the aperture. The sum of squares is what the window holds of the
-    beam; the rest, spread over the crystal, is for who makes an image to add: as much as an average place gives.
-    """
-    reach = float(np.hypot(bundle.k[:, 0], bundle.k[:, 1]).max()) + MORE / min(part)
-    most = [int(np.ceil(reach * side)) for side in part]
-    along = [np.arange(-one, one + 1) for one in most]
-    sinc_x, sinc_y = (
-        np.sinc(place[:, None] - bundle.k[None, :, axis] * part[axis]) for axis, place in enumerate(along)
-    )
-    amplitude = (sinc_x * bundle.amplitude[None, :]) @ sinc_y.T
-    h, k = np.meshgrid(*along, indexing="ij")
-    indices = np.stack([h.ravel(), k.ravel()], axis=-1)
-    vectors = indices / np.asarray(part)[None, :]
-    inside = np.hypot(vectors[:, 0], vectors[:, 1]) <= reach
-    scale = np.sqrt(part[0] * part[1] / (whole[0] * whole[1]))
-    return Beams(indices[inside], vectors[inside], scale * amplitude.ravel()[inside])
 
 
 @partial(jax.jit, static_argnames=("gpts", "dtype"))

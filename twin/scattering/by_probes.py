@@ -13,14 +13,13 @@ from jaxtyping import Array, Float
 from twin.grid import band_limit
 from twin.optics.illumination import Illumination
 from twin.optics.source import blur
-from twin.scattering.beams import Beams, Response, beams, cropped, weights
+from twin.scattering.beams import Response, weights
 from twin.scattering.forms import Form
 from twin.scattering.multislice import intensities, propagator, transmission
 from twin.scattering.pieces import compiled, cut, fitting, in_pieces
-from twin.scattering.scene import Scene, Window, inside
+from twin.scattering.scene import Scene
 from twin.scattering.signals import Progress, scanned
 from twin.scattering.smatrix import ScatteringMatrix, exit_waves, scattering_matrix
-from twin.scattering.sparse import Raster
 
 FINER = 2
 """Transmission functions are made on a grid so many times finer: see `transmission`."""
@@ -39,28 +38,6 @@ Columns = tuple[slice, np.ndarray]
 """Where probes belong [p], and what detectors have of them [p, detectors + 1], the last column being all that came through."""
 
 
-def columns(
-    passing: Callable[..., Iterator[Columns]], scene: Scene, beam: Illumination, spots: np.ndarray,
-    detectors: Sequence[Response], *rest: Any,
-) -> np.ndarray:  # fmt: skip
-    """What detectors have of the probes at ``spots``, and all that came through, [p, detectors + 1]."""
-    sums = np.zeros((len(spots), len(detectors) + 1), np.float32)
-    for piece, found in passing(scene, beam, spots, detectors, *rest):
-        sums[piece] += found
-    return sums
-
-
-def sparsely(
-    probes: Raster, part: Window | None, scene: Scene, beam: Illumination, detectors: Sequence[Response], focal_nodes: int,
-    memory: int | None, workers: int | None, progress: Progress | None,
-) -> tuple[np.ndarray, float]:  # fmt: skip
-    """Images [detectors, my, mx] from sparse ``probes``, through ``part`` of the scene if given, and the share of the beam that came through."""
-    passing = functools.partial(of_waves, part=part)
-    found = columns(passing, scene, beam, probes.spots(), detectors, focal_nodes, memory, workers, progress)
-    found = completed(found, found.mean(axis=0), scene, beam, part)
-    return probes.image(found[:, :-1].T).astype(np.float32), float(found[:, -1].mean())
-
-
 def by_probes(
     passing: Callable[..., Iterator[Columns]], scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray,
     detectors: Sequence[Response], focal_nodes: int, memory: int | None, workers: int | None, progress: Progress | None,
@@ -68,7 +45,9 @@ def by_probes(
     """Images [detectors, ny, nx] of probes one by one, and the share of the beam that came through, averaged over their positions."""
     grid_x, grid_y = np.meshgrid(x, y)
     spots = np.stack([grid_x.ravel(), grid_y.ravel()], axis=-1)
-    found = columns(passing, scene, beam, spots, detectors, focal_nodes, memory, workers, progress)
+    found = np.zeros((len(spots), len(detectors) + 1), np.float32)
+    for piece, part in passing(scene, beam, spots, detectors, focal_nodes, memory, workers, progress):
+        found[piece] += part
     through = float(found[:, -1].mean())
     values = found[:, :-1].reshape(len(y), len(x), -1).transpose(2, 0, 1)
     if float(beam.source) == 0.0 and float(beam.tail) == 0.0 and not np.any(np.asarray(beam.vibration[:2])):
@@ -79,45 +58,19 @@ def by_probes(
     return np.asarray(blur(jnp.asarray(values), left)), through
 
 
-def _maps(
-    detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float],
-    finer: tuple[float, float] | None = None,
-) -> _Seen:  # fmt: skip
-    return _Seen(jnp.asarray(weights(detectors, gpts, extent, finer), jnp.float32))
-
-
-def _cut_off(scene: Scene, beam: Illumination, part: Window) -> Beams:
-    whole = scene.specimen.extent
-    return cropped(beams(whole, beam.energy, beam.semiangle, beam.soft), whole, part.extent)
-
-
-def completed(found: np.ndarray, mean: np.ndarray, scene: Scene, beam: Illumination, part: Window | None) -> np.ndarray:
-    """What probes have [p, n] through ``part`` of a scene, with what the beam outside of it adds: as much as an average place, whose values are ``mean``."""
-    if part is None:
-        return found
-    held = float(np.sum(_cut_off(scene, beam, part).amplitude ** 2))
-    return found + ((1.0 / held - 1.0) * mean)[None, :].astype(found.dtype)
+def _maps(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float]) -> _Seen:
+    return _Seen(jnp.asarray(weights(detectors, gpts, extent), jnp.float32))
 
 
 def of_waves(
     scene: Scene, beam: Illumination, spots: np.ndarray, detectors: Sequence[Response], focal_nodes: int,
-    memory: int | None, workers: int | None, progress: Progress | None, part: Window | None = None,
+    memory: int | None, workers: int | None, progress: Progress | None,
 ) -> Iterator[Columns]:  # fmt: skip
-    """A wave for every probe, through the whole specimen or ``part`` of it."""
-    numbers, amplitude = range(scene.configurations), None
-    if part is None:
-        stacks = [functools.partial(scene.stack, number) for number in numbers]
-        place = Window(scene.specimen.extent, scene.gpts, (0.0, 0.0))
-    else:
-        stacks = [functools.partial(inside, scene, number, part) for number in numbers]
-        place = part
-        bundle = _cut_off(scene, beam, part)
-        amplitude = np.zeros(part.gpts)
-        amplitude[bundle.indices[:, 1] % part.gpts[0], bundle.indices[:, 0] % part.gpts[1]] = bundle.amplitude
-    seen = _maps(detectors, place.gpts, place.extent, None if part is None else scene.specimen.extent)
+    """A wave for every probe."""
+    stacks = [functools.partial(scene.stack, number) for number in range(scene.configurations)]
     yield from scanned(
-        stacks, beam, spots - np.asarray(place.corner)[None, :], seen, scene.tilt, focal_nodes,
-        memory=memory, workers=workers, progress=progress, finer=FINER, cutoff=scene.cutoff, amplitude=amplitude,
+        stacks, beam, spots, _maps(detectors, scene.gpts, scene.specimen.extent), scene.tilt, focal_nodes,
+        memory=memory, workers=workers, progress=progress, finer=FINER,
     )  # fmt: skip
 
 
@@ -127,8 +80,8 @@ def of_matrix(
 ) -> Iterator[Columns]:  # fmt: skip
     """Probes out of the interpolated scattering matrix, one configuration after the other."""
     extent, gpts = scene.specimen.extent, scene.gpts
-    limit, spacing = band_limit(gpts, extent, scene.cutoff), scene.specimen.thickness / scene.slices
-    kernel = propagator(gpts, extent, beam.energy, spacing, scene.tilt, cutoff=scene.cutoff)
+    limit, spacing = band_limit(gpts, extent), scene.specimen.thickness / scene.slices
+    kernel = propagator(gpts, extent, beam.energy, spacing, scene.tilt)
     foci, run = beam.foci(focal_nodes), _cut_run()
     for number in range(scene.configurations):
         functions = transmission(scene.stack(number).array, beam.energy, limit, FINER)

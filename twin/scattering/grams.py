@@ -77,10 +77,11 @@ def image_spectrum(
     member = np.maximum(grams.members, 0)
     place, present = grams.pairs()
     a = wave[member]
-    square = np.sum(k**2, axis=1)[member]
-    blur = math.pi * length * jnp.asarray(focal_spread, jnp.float64)
-    damping = jnp.exp(-0.5 * (blur * (square[:, :, None] - square[:, None, :])) ** 2)
-    weight = jnp.where(present, damping, 0.0).astype(real)
+    weight = present.astype(real)
+    if isinstance(focal_spread, jax.core.Tracer) or float(focal_spread) != 0.0:
+        square = np.sum(k**2, axis=1)[member]
+        blur = math.pi * length * jnp.asarray(focal_spread, jnp.float64)
+        weight = weight * jnp.exp(-0.5 * (blur * (square[:, :, None] - square[:, None, :])) ** 2).astype(real)
     pairs = jnp.conj(a)[:, :, None] * a[:, None, :] * grams.matrices * weight
     along = grams.reach
     shape = (2 * along[1] + 1, 2 * along[0] + 1)
@@ -88,9 +89,7 @@ def image_spectrum(
     sums = jax.ops.segment_sum(
         pairs.reshape(-1)[order], place.reshape(-1)[order], shape[0] * shape[1], indices_are_sorted=True
     )
-    # a window holds less than all of the beam; the rest gives what an average place does
-    held = jnp.asarray(np.sum(np.asarray(grams.amplitude) ** 2), real)
-    return sums.reshape(shape).at[along[1], along[0]].divide(held)
+    return sums.reshape(shape)
 
 
 def raster(

@@ -1,7 +1,7 @@
-"""What a probe is scanned over, and the parts of it that quicker forms of an image are made in."""
+"""What a probe is scanned over."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import numpy as np
@@ -68,48 +68,3 @@ class Scene(eqx.Module):
             smooth(math.ceil(points / count)) for points, count in zip(self.gpts, self.repeats[1::-1], strict=True)
         )
         return ny, nx
-
-
-class Window(NamedTuple):
-    """A periodic part of a scene: ``extent`` (x, y), points ``gpts`` (ny, nx) and ``corner`` (x, y) in angstrom."""
-
-    extent: tuple[float, float]
-    gpts: tuple[int, int]
-    corner: tuple[float, float]
-
-
-def window(scene: Scene, x: np.ndarray, y: np.ndarray, margin: float) -> Window | None:
-    """Extent (x, y), points (ny, nx) and corner (x, y) of a window ``margin`` angstrom around the scan; None if the specimen is no larger.
-
-    In a crystal it is a whole number of cells, so that its edges fit together.
-    """
-    extent, points, corner = [], [], []
-    for axis, along in enumerate((x, y)):
-        side, count = scene.specimen.extent[axis], scene.gpts[1 - axis]
-        wanted = float(np.ptp(along)) + 2.0 * margin
-        if scene.cell is not None:
-            wanted = math.ceil(wanted / scene.cell.cell[axis] - 1e-9) * scene.cell.cell[axis]
-        if wanted > 0.95 * side:
-            return None
-        extent.append(wanted)
-        points.append(smooth(math.ceil(count * wanted / side - 1e-9)))
-        corner.append(0.5 * float(along.min() + along.max()) - 0.5 * wanted)
-    return Window((extent[0], extent[1]), (points[1], points[0]), (corner[0], corner[1]))
-
-
-def inside(scene: Scene, number: int, part: Window) -> Slices:
-    """Of configuration ``number`` the slices of a window: atoms whose places at rest lie in it, each moved as in the whole specimen."""
-    whole_, moved = scene.specimen, scene.displacements(number)
-    sides = np.array(whole_.extent)
-    along = (whole_.positions[:, :2] - np.array(part.corner) + 1e-6) % sides[None, :]
-    chosen = np.all(along < np.array(part.extent)[None, :], axis=1)
-    places = np.concatenate([along - 1e-6, whole_.positions[:, 2:]], axis=1)[chosen]
-    cut = Specimen(
-        places,
-        whole_.u2[chosen],
-        tuple(symbol for symbol, inside in zip(whole_.symbols, chosen, strict=True) if inside),
-        (*part.extent, whole_.cell[2]),
-        whole_.occupancy[chosen],
-    )
-    own = None if moved is None else moved[chosen]
-    return cut.slices(part.gpts, scene.slices, own, highest=scene.highest, **dict(scene.options))

@@ -45,14 +45,12 @@ def prepared(
     tilt: tuple[float, float] | Float[Array, " 2"] = (0.0, 0.0),
     dtype: Any = jnp.complex64,
     finer: int = 1,
-    cutoff: float | None = None,
 ) -> Prepared:
-    """Transmission functions and propagator for electrons of ``energy`` eV and specimen ``tilt`` (x, y) in radian; ``finer`` as in `transmission`,
-    ``cutoff`` as in `band_limit`."""
+    """Transmission functions and propagator for electrons of ``energy`` eV and specimen ``tilt`` (x, y) in radian; ``finer`` as in `transmission`."""
     gpts = (slices.array.shape[-2], slices.array.shape[-1])
-    limit = band_limit(gpts, slices.extent, cutoff)
+    limit = band_limit(gpts, slices.extent)
     functions = transmission(slices.array, energy, limit, finer).astype(dtype)
-    kernel = propagator(gpts, slices.extent, energy, slices.spacing, tilt, dtype, cutoff)
+    kernel = propagator(gpts, slices.extent, energy, slices.spacing, tilt, dtype)
     return Prepared(functions, kernel, slices.extent)
 
 
@@ -157,24 +155,20 @@ def scanned(
     progress: Progress | None = None,
     start: int = 0,
     finer: int = 1,
-    cutoff: float | None = None,
-    amplitude: np.ndarray | None = None,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``,
     in pieces of ``size`` positions: where they belong, and what they are.
 
     ``reduce`` is linear, from [n, y, x] to [n, ...]; as an equinox Module, what it holds may change without compiling anew.
     ``memory`` bounds the bytes taken (default `pieces.MEMORY`); configurations are kept while they fit and made again for every piece
-    otherwise. ``start`` leaves out positions that are done; ``finer`` and ``cutoff`` as in `prepared`; ``amplitude`` [y, x] of the
-    aperture, if it is not that of ``illumination`` on this grid. ValueError if the grid cannot hold the probe.
+    otherwise. ``start`` leaves out positions that are done; ``finer`` as in `prepared`. ValueError if the grid cannot hold the probe.
     """
     first = stacks[0]()
     gpts = (first.array.shape[-2], first.array.shape[-1])
     check_sampling(
         np.asarray(illumination.coefficients), gpts, first.extent, illumination.energy, illumination.semiangle
     )
-    if amplitude is None:
-        amplitude = aperture(gpts, first.extent, illumination.energy, illumination.semiangle, illumination.soft)
+    amplitude = aperture(gpts, first.extent, illumination.energy, illumination.semiangle, illumination.soft)
     one = first.array.size * 8 + 8 * gpts[0] * gpts[1]
     wave = 6 * 8 * gpts[0] * gpts[1]
     bound = fitting(1, memory, 0, 1)
@@ -189,9 +183,7 @@ def scanned(
     def configuration(number: int) -> Prepared:
         if number in kept:
             return kept[number]
-        ready = prepared(
-            first if number == 0 else stacks[number](), illumination.energy, tilt, finer=finer, cutoff=cutoff
-        )
+        ready = prepared(first if number == 0 else stacks[number](), illumination.energy, tilt, finer=finer)
         if number in keep:
             kept[number] = ready
         return ready
