@@ -14,6 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Complex, Float, Shaped
 
 from twin.optics.aberrations import phase
@@ -78,7 +79,7 @@ def image_spectrum(
     place, present = grams.pairs()
     a = wave[member]
     weight = present.astype(real)
-    if isinstance(focal_spread, jax.core.Tracer) or float(focal_spread) != 0.0:
+    if isinstance(focal_spread, Tracer) or float(focal_spread) != 0.0:
         square = np.sum(k**2, axis=1)[member]
         blur = math.pi * length * jnp.asarray(focal_spread, jnp.float64)
         weight = weight * jnp.exp(-0.5 * (blur * (square[:, :, None] - square[:, None, :])) ** 2).astype(real)

@@ -82,7 +82,7 @@ def modes(
     field = inside_x[:, first] * inside_y[:, second] * size[first, second]
     foci = [(number, *one) for number, light in enumerate(lights) for one in light.foci(focal_nodes)]
     waves = _probes(bundle, [one for _, one, _ in foci], middle)
-    owner, share = np.array([number for number, *_ in foci]), np.array([weight for *_, weight in foci])
+    share = np.array([weight for *_, weight in foci])
     if len(waves) == 1:
         span = waves[0][:, None] * field
     else:
@@ -97,8 +97,8 @@ def modes(
     kept = np.flatnonzero(power > (LEAST**2) * power[-1])[::-1]
     found = (span @ (mixed[:, kept] / np.sqrt(power[kept]))).T
     short = _short(found, waves, bundle, (x - middle[0], y - middle[1]), spread)
-    error = np.zeros((short.shape[0], len(lights), short.shape[2]))
-    np.add.at(error, (slice(None), owner), share[None, :, None] * short)
+    of = np.array([number for number, *_ in foci])[None, :] == np.arange(len(lights))[:, None]
+    error = (of * share[None, :]) @ short
     return Modes(found, power[kept] / power[kept].sum(), SAFETY * error.max(axis=(0, 1)))
 
 

@@ -6,8 +6,8 @@ import pytest
 from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
+from twin.scattering import modes as made
 from twin.scattering.beams import beams
-from twin.scattering.modes import modes
 
 ENERGY, SEMIANGLE = 200e3, 21.4e-3
 EXTENT = (24.0, 27.0)
@@ -29,13 +29,25 @@ def short(found, wave):
     return 1.0 - np.sum(np.abs(found.conj() @ wave) ** 2)
 
 
+def modes(lights, x, y):
+    found = made.modes(BUNDLE, lights, x, y)
+    assert found is not None
+    return found
+
+
+def within(found, error):
+    some = found.within(error)
+    assert some is not None
+    return some.waves
+
+
 def number(found, error):
-    return len(found.within(error).waves)
+    return len(within(found, error))
 
 
 def test_modes_are_orthonormal_and_their_shares_are_those_of_probes():
     x, y = np.linspace(3.0, 7.0, 30), np.linspace(10.0, 13.0, 30)
-    found = modes(BUNDLE, [light(-30.0)], x, y)
+    found = modes([light(-30.0)], x, y)
     np.testing.assert_allclose(found.waves @ found.waves.conj().T, np.eye(len(found.waves)), atol=1e-5)
     assert found.share.sum() == pytest.approx(1.0)
     probes = np.stack([probe(-30.0, a, b) for a in x for b in y])
@@ -47,11 +59,11 @@ def test_modes_are_orthonormal_and_their_shares_are_those_of_probes():
 def test_no_probe_lacks_more_than_is_stated(c10):
     """Anywhere in the field of view, its corners and sides included; and a probe outside of it does."""
     x, y = np.array([3.0, 4.1, 7.0]), np.linspace(10.0, 13.0, 50)
-    found = modes(BUNDLE, [light(c10)], x, y)
+    found = modes([light(c10)], x, y)
     draw = np.random.default_rng(3)
     places = np.stack([draw.choice(x, 60), draw.uniform(10.0, 13.0, 60)], axis=-1)
     for wanted in (1e-1, 1e-2, 1e-3):
-        some = found.within(wanted).waves
+        some = within(found, wanted)
         stated = found.error[len(some)]
         assert stated <= wanted
         lacks = [short(some, probe(c10, *place)) for place in places]
@@ -65,36 +77,36 @@ def test_their_number_is_field_times_aperture_and_accuracy_costs_few_more():
     """Slepian's count F K, and beyond it a fall that is faster than exponential."""
     side = 6.0
     along = np.linspace(9.0, 9.0 + side, 60)
-    found = modes(BUNDLE, [light()], along, along)
+    found = modes([light()], along, along)
     count = side**2 * np.pi * (SEMIANGLE / wavelength(ENERGY)) ** 2
     half = np.searchsorted(np.cumsum(found.share), 0.5)
     assert half < count < number(found, 1e-1)
     steps = [number(found, 10.0**-power) for power in (1, 2, 3)]
     assert steps[2] < 1.5 * steps[0]
     # the number does not grow with that of places
-    more = modes(BUNDLE, [light()], np.linspace(9.0, 9.0 + side, 500), along)
+    more = modes([light()], np.linspace(9.0, 9.0 + side, 500), along)
     assert abs(number(more, 1e-2) - steps[1]) <= 3
 
 
 def test_beams_of_one_kind_share_modes_and_a_source_widens_the_field():
     along = np.linspace(9.0, 12.9, 40)
-    alone = modes(BUNDLE, [light(-50.0)], along, along)
-    both = modes(BUNDLE, [light(-50.0), light(50.0)], along, along)
+    alone = modes([light(-50.0)], along, along)
+    both = modes([light(-50.0), light(50.0)], along, along)
     for c10 in (-50.0, 50.0):
-        assert 2.0 * np.sqrt(short(both.within(1e-2).waves, probe(c10, 9.0, 12.9))) < 1.2e-2
+        assert 2.0 * np.sqrt(short(within(both, 1e-2), probe(c10, 9.0, 12.9))) < 1.2e-2
     assert number(alone, 1e-2) < number(both, 1e-2) < 2 * number(alone, 1e-2)
-    assert short(alone.within(1e-2).waves, probe(50.0, 9.0, 12.9)) > 1e-2
-    blurred = modes(BUNDLE, [light(-50.0, source=0.4)], along, along)
-    turned = modes(BUNDLE, [light(-50.0, vibration=(0.4, 0.0, np.pi / 2))], along, along)
+    assert short(within(alone, 1e-2), probe(50.0, 9.0, 12.9)) > 1e-2
+    blurred = modes([light(-50.0, source=0.4)], along, along)
+    turned = modes([light(-50.0, vibration=(0.4, 0.0, np.pi / 2))], along, along)
     assert number(alone, 1e-2) < number(turned, 1e-2) < number(blurred, 1e-2)
-    spread = modes(BUNDLE, [light(-50.0, focal_spread=30.0)], along, along)
+    spread = modes([light(-50.0, focal_spread=30.0)], along, along)
     assert number(spread, 1e-2) > number(alone, 1e-2)
 
 
 def test_where_they_would_spare_little_there_are_none():
     wide = np.linspace(0.0, 22.0, 60)
-    assert modes(BUNDLE, [light()], wide, wide) is None
-    assert modes(BUNDLE, [light(tail=0.1, tail_width=1.0)], wide[:9], wide[:9]) is None
-    one = modes(BUNDLE, [light()], np.array([5.0]), np.array([6.0]))
+    assert made.modes(BUNDLE, [light()], wide, wide) is None
+    assert made.modes(BUNDLE, [light(tail=0.1, tail_width=1.0)], wide[:9], wide[:9]) is None
+    one = modes([light()], np.array([5.0]), np.array([6.0]))
     assert number(one, 1e-3) == 1
     np.testing.assert_allclose(abs(one.waves[0].conj() @ probe(0.0, 5.0, 6.0)), 1.0, rtol=1e-9)
