@@ -128,8 +128,9 @@ def _form(
 ) -> Form:
     """The quickest form of a STEM image within the tolerance, or the one that is named; BadInput if there is none."""
     wanted = plan.compute
-    found = forms(scene, beam, *axes, responses, FOCI, int(wanted.memory_MB * 1e6))
-    named = [one for one in found if wanted.form in ("auto", one.name)]
+    name = None if wanted.form == "auto" else wanted.form
+    found = forms(scene, beam, *axes, responses, FOCI, int(wanted.memory_MB * 1e6), name)
+    named = [one for one in found if name in (None, one.name)]
     if not named:
         raise BadInput(
             "compute.form",
@@ -137,7 +138,7 @@ def _form(
             'Leave it "auto", or raise compute.memory_MB; "crystal" is for atoms at rest without vacancies.',
         )
     try:
-        return choose(named, wanted.tolerance, None if wanted.form == "auto" else wanted.form)
+        return choose(named, wanted.tolerance, name)
     except ValueError as error:
         raise from_twin("compute.tolerance", error, "Raise it, or choose another form.") from None
 

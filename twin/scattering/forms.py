@@ -24,7 +24,7 @@ from twin.optics.aberrations import phase_gradient
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.optics.probe import aperture, probe
-from twin.scattering.beams import Response, beams
+from twin.scattering.beams import Beams, Response, beams
 from twin.scattering.crystal import zones
 from twin.scattering.modes import Modes, modes
 from twin.scattering.multislice import propagator
@@ -68,8 +68,10 @@ def forms(
     detectors: Sequence[Response],
     focal_nodes: int = 7,
     memory: int | None = None,
+    name: str | None = None,
 ) -> tuple[Form, ...]:
-    """All forms that can make the image at all pairs of ``x`` and ``y`` (angstrom) within ``memory`` bytes, the cheapest first.
+    """Forms that can make the image at all pairs of ``x`` and ``y`` (angstrom) within ``memory`` bytes, the cheapest first: all that are exact, and of
+    the others those that are cheaper than these, or are called ``name``.
 
     Of several beams, which have one aperture: an image for each.
     """
@@ -81,19 +83,6 @@ def forms(
     bundle = beams(extent, first.energy, first.semiangle, first.soft)
     count, seen = len(bundle.indices), _seen(gpts, extent, detectors)
     found = [Form("direct", probes * each * wave_cost(gpts), FLOAT32)]
-    halves = {factor: 0.5 * min(extent) / factor for factor in INTERPOLATIONS}
-    beyond = outside(scene, _widest(lights, bundle.k), tuple(halves.values()))
-    for factor in INTERPOLATIONS:
-        some = count / factor**2
-        if gpts[0] % factor or gpts[1] % factor or 8.0 * some * gpts[0] * gpts[1] > room:
-            continue
-        cut = (gpts[0] // factor, gpts[1] // factor)
-        one = 8.0 * some * cut[0] * cut[1] + wave_cost(cut)
-        cost = some * each * wave_cost(gpts) + probes * scene.configurations * one
-        sides = (extent[0] / factor, extent[1] / factor)
-        # what is outside is cut off, what its neighbours have there comes in instead, and both interfere near the edges
-        error = 4.0 * beyond[halves[factor]] + _sampled(scene, sides, cut, detectors) + FLOAT32
-        found.append(Form("prism", cost, error, interpolation=factor))
     if _gram_bytes(count, count, seen, len(detectors)) <= room:
         cost = _gram_cost(count, count, each, gpts, seen, scene.configurations)
         found.append(Form("gram", cost, FLOAT32))
@@ -101,11 +90,11 @@ def forms(
         members, _ = zones(bundle.indices, scene.repeats[:2])
         cost = count * (scene.slices * wave_cost(scene.cell_points()) + 8.0 * members.shape[1] * seen / DENSE)
         found.append(Form("crystal", cost, FLOAT32))
-    # a field F has at least F K modes in an aperture K: not worth looking for where they cost more than what is exact
+    dearest = min(form.cost for form in found)
+    found += _prisms(scene, lights, bundle, probes, detectors, room, math.inf if name == "prism" else dearest)
+    # a field F has at least F K modes in an aperture K
     least = int(count * float(np.ptp(x) * np.ptp(y)) / (extent[0] * extent[1]))
-    if _gram_cost(least, count, each, gpts, seen, scene.configurations) < min(
-        form.cost for form in found if form.error <= FLOAT32
-    ):
+    if name == "gram" or _gram_cost(least, count, each, gpts, seen, scene.configurations) < dearest:
         few = modes(bundle, lights, x, y, focal_nodes)
         for error in SHORT:
             some = None if few is None else few.within(error - FLOAT32)
@@ -115,8 +104,38 @@ def forms(
     return tuple(sorted(found, key=lambda form: form.cost))
 
 
+def _prisms(
+    scene: Scene, lights: Sequence[Illumination], bundle: Beams, probes: int, detectors: Sequence[Response], room: float,
+    dearest: float,
+) -> list[Form]:  # fmt: skip
+    """PRISM at every interpolation that divides the grid, fits into ``room`` and costs less than ``dearest``."""
+    extent, gpts, configurations = scene.specimen.extent, scene.gpts, scene.configurations
+    costs = {}
+    for factor in INTERPOLATIONS:
+        some = len(bundle.indices) / factor**2
+        if gpts[0] % factor or gpts[1] % factor or 8.0 * some * gpts[0] * gpts[1] > room:
+            continue
+        cut = (gpts[0] // factor, gpts[1] // factor)
+        one = 8.0 * some * cut[0] * cut[1] + wave_cost(cut)
+        cost = configurations * (some * scene.slices * wave_cost(gpts) + probes * one)
+        if cost < dearest:
+            costs[factor] = cost
+    if not costs:
+        return []
+    beyond = outside(scene, _widest(lights, bundle.k), [0.5 * min(extent) / factor for factor in costs])
+    found = []
+    for factor, lost in zip(costs, beyond.values(), strict=True):
+        sides, cut = (extent[0] / factor, extent[1] / factor), (gpts[0] // factor, gpts[1] // factor)
+        # what is outside is cut off, what its neighbours have there comes in instead, and both interfere near the edges
+        error = 4.0 * lost + _sampled(scene, sides, cut, detectors) + FLOAT32
+        found.append(Form("prism", costs[factor], error, interpolation=factor))
+    return found
+
+
 def _widest(lights: Sequence[Illumination], k: np.ndarray) -> Illumination:
     """The beam whose rays, through the frequencies ``k`` [n, 2], meet the plane of no defocus farthest from its axis."""
+    if len(lights) == 1:
+        return lights[0]
     length, given = wavelength(lights[0].energy), jnp.stack([one.coefficients for one in lights])
     bent = jax.vmap(lambda one: phase_gradient(one, k[:, 0], k[:, 1], length))(given)
     return lights[int(jnp.argmax(jnp.max(jnp.hypot(bent[:, 0], bent[:, 1]), axis=1)))]

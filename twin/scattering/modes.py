@@ -93,9 +93,9 @@ def modes(
             mixed = single @ draw.standard_normal((field.shape[1], count), np.float32)
             span += (np.sqrt(weight) * wave).astype(np.complex64)[:, None] * mixed
         span = span.astype(complex)
-    power, mixed = np.linalg.eigh(span.conj().T @ span)
+    power, turned = np.linalg.eigh(span.conj().T @ span)
     kept = np.flatnonzero(power > (LEAST**2) * power[-1])[::-1]
-    found = (span @ (mixed[:, kept] / np.sqrt(power[kept]))).T
+    found = (span @ (turned[:, kept] / np.sqrt(power[kept]))).T
     short = _short(found, waves, bundle, (x - middle[0], y - middle[1]), spread)
     of = np.array([number for number, *_ in foci])[None, :] == np.arange(len(lights))[:, None]
     error = (of * share[None, :]) @ short

@@ -102,7 +102,8 @@ def _limited(slices: Array, sigma: Array, band: Array, finer: int) -> Array:
         spectrum = _resized(jnp.fft.fft2(function), (ny, nx)) * (band / finer**2)
         return jnp.fft.ifft2(spectrum)
 
-    return jax.lax.map(one_slice, slices)
+    # only the potential is kept for derivatives
+    return jax.lax.map(jax.checkpoint(one_slice), slices)
 
 
 def _resized(spectrum: Array, gpts: tuple[int, int]) -> Array:
@@ -118,14 +119,13 @@ def _resized(spectrum: Array, gpts: tuple[int, int]) -> Array:
     return jnp.fft.ifftshift(shifted)
 
 
-def _step(psi: Array, slice_: Array, kernel: Array) -> tuple[Array, Array]:
-    """One slice: the wave behind it, and the amplitudes that were propagated."""
-    spectrum = jnp.fft.fft2(psi * slice_)
-    return jnp.fft.ifft2(spectrum * kernel), spectrum
+def _step(psi: Array, slice_: Array, kernel: Array) -> Array:
+    """The wave behind one slice and the way to the next."""
+    return jnp.fft.ifft2(jnp.fft.fft2(psi * slice_) * kernel)
 
 
 def _through(psi: Array, transmissions: Array, kernel: Array) -> Array:
-    return jax.lax.scan(lambda wave, slice_: (_step(wave, slice_, kernel)[0], None), psi, transmissions)[0]
+    return jax.lax.scan(lambda wave, slice_: (_step(wave, slice_, kernel), None), psi, transmissions)[0]
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -150,37 +150,36 @@ def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[An
 
 
 def _backward(size: int, kept: Any, cotangent: Any) -> tuple[Array, Array | None, Array | None]:
-    """Every wave once more through the slices, all that it was on its way kept, then its cotangent back through the transposed steps.
+    """Every wave once more through the slices, what it was before each kept, then its cotangent back through the transposed steps.
 
     With c the cotangent behind a slice: c' = F^-1 c, and then dP += F(t psi) c', c'' = F(P c'), dt = psi c'', and t c'' goes on. Memory: a
-    few times that of the transmission functions, however many waves there are.
+    few times that of the transmission functions, however many waves there are; so F(t psi) is computed again.
     """
     waves, transmissions, kernel, (for_slices, for_kernel) = kept
     cotangent = jnp.zeros_like(waves) if isinstance(cotangent, SymbolicZero) else cotangent
-    count = max(1, min(size, KEPT_BYTES // (2 * transmissions.size * transmissions.dtype.itemsize)))
+    count = max(1, min(size, KEPT_BYTES // (transmissions.size * transmissions.dtype.itemsize)))
     whole = waves.shape[0] // count * count
 
     def piece(sums: tuple[Array, Array], some: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
         psi, behind = some
-
-        def onward(wave: Array, slice_: Array) -> tuple[Array, tuple[Array, Array]]:
-            after, spectrum = _step(wave, slice_[None], kernel[None])
-            return after, (wave, spectrum)
-
-        def back(carry: tuple[Array, Array], past: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
-            c, of_kernel = carry
-            slice_, so_far, wave, spectrum = past
-            c = jnp.fft.ifft2(c)
-            of_kernel = of_kernel + (spectrum * c).sum(axis=0) if for_kernel is not None else of_kernel
-            c = jnp.fft.fft2(c * kernel[None])
-            of_slice = so_far + (wave * c).sum(axis=0) if for_slices is not None else so_far
-            return (slice_[None] * c, of_kernel), of_slice
-
-        _, (on_the_way, spectra) = jax.lax.scan(onward, psi, transmissions)
-        (c, of_kernel), of_slices = jax.lax.scan(
-            back, (behind, sums[1]), (transmissions, sums[0], on_the_way, spectra), reverse=True
+        _, on_the_way = jax.lax.scan(
+            lambda wave, slice_: (_step(wave, slice_[None], kernel[None]), wave), psi, transmissions
         )
-        return (of_slices, of_kernel), c
+
+        def back(carry: tuple[Array, ...], past: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
+            c, of_slices, of_kernel = carry
+            number, slice_, wave = past
+            c = jnp.fft.ifft2(c)
+            if for_kernel is not None:
+                of_kernel = of_kernel + (jnp.fft.fft2(wave * slice_[None]) * c).sum(axis=0)
+            c = jnp.fft.fft2(c * kernel[None])
+            if for_slices is not None:
+                of_slices = of_slices.at[number].add((wave * c).sum(axis=0))
+            return (slice_[None] * c, of_slices, of_kernel), None
+
+        numbers = jnp.arange(transmissions.shape[0])
+        (c, *sums_), _ = jax.lax.scan(back, (behind, *sums), (numbers, transmissions, on_the_way), reverse=True)
+        return (sums_[0], sums_[1]), c
 
     def pieces(sums: tuple[Array, Array], psi: Array, behind: Array) -> tuple[tuple[Array, Array], Array]:
         shape = psi.shape

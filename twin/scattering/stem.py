@@ -62,7 +62,7 @@ def stem_images(
     if isinstance(form, Form):
         taken, found = form, (form,)
     else:
-        found = forms(scene, beam, x, y, detectors, focal_nodes, memory)
+        found = forms(scene, beam, x, y, detectors, focal_nodes, memory, form)
         taken = choose(found, tolerance, form)
     if taken.name in ("direct", "prism"):
         passing = of_waves if taken.name == "direct" else functools.partial(of_matrix, form=taken)
