@@ -108,7 +108,7 @@ def _worst(image: np.ndarray, exact: np.ndarray) -> float:
 
 
 def _probes(run: _Runner) -> tuple[list[dict[str, Any]], str]:
-    ours, theirs = run("probes", "ours", 3), run("probes", "abtem")
+    ours, theirs = run("probes", "ours", 5), run("probes", "abtem", 3)
     # abTEM keeps a beam more at each edge, beyond the band; both have the direct beam in the middle
     more = (theirs.value.shape[-1] - ours.value.shape[-1]) // 2
     apart = _apart(ours.value, theirs.value[:, more : more + ours.value.shape[-2], more : more + ours.value.shape[-1]])
@@ -120,7 +120,7 @@ def _probes(run: _Runner) -> tuple[list[dict[str, Any]], str]:
 
 
 def _exit(run: _Runner) -> list[dict[str, Any]]:
-    ours, theirs = run("exit", "ours", 3), run("exit", "abtem", 3)
+    ours, theirs = run("exit", "ours", 5), run("exit", "abtem", 5)
     apart = _apart(ours.value, theirs.value)
     rows = _against("exit wave", ours, theirs, ">= 1.5", 1.5)
     return [*rows, _case("exit wave: apart from abTEM", apart, "of the total", "<= 1e-4", apart <= 1e-4)]
@@ -129,7 +129,7 @@ def _exit(run: _Runner) -> list[dict[str, Any]]:
 def _image(
     run: _Runner, case: str, name: str, bound: float, bar: str, least: float, theirs: list[Side]
 ) -> list[dict[str, Any]]:
-    ours, (exact, plain) = run(case, "ours"), run(case, "exact", 1).value
+    ours, (exact, plain) = run(case, "ours", 3), run(case, "exact", 1).value
     off = _worst(ours.value, exact)
     good = {side.settings: _worst(side.value, plain) for side in theirs}
     fair = [side for side in theirs if good[side.settings] <= 0.01] or theirs
@@ -186,7 +186,7 @@ def _threads(settings: str) -> str:
 
 
 def _gradient(run: _Runner) -> list[dict[str, Any]]:
-    forward, gradient = run("gradient", "forward"), run("gradient", "ours")
+    forward, gradient = run("gradient", "forward", 4), run("gradient", "ours", 4)
     times, peaks = gradient.seconds / forward.seconds, gradient.peak / forward.peak
     return [
         _case("gradient: time over the forward pass", times, "x", "<= 4", times <= 4.0),
