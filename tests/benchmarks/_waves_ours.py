@@ -81,6 +81,8 @@ def image_exact(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
     they are on the grid, as abTEM's are."""
     import functools
 
+    import jax.numpy as jnp
+
     from twin.detection.detectors import detect
     from twin.grid import frequencies
     from twin.scattering.signals import scanned
@@ -92,7 +94,7 @@ def image_exact(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
     def go() -> np.ndarray:
         finer = stem_images(one, beam(soft=False), place, place, [haadf], form="direct").array[0]
         kx, ky = frequencies(one.gpts, one.specimen.extent)
-        mask = haadf(kx[None, :], ky[:, None])
+        mask = jnp.asarray(haadf(kx[None, :], ky[:, None]))
         spots = np.stack([each.ravel() for each in np.meshgrid(place, place)], axis=-1)
         stacks = [functools.partial(one.stack, number) for number in range(one.configurations)]
         plain = np.concatenate(
