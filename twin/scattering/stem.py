@@ -24,7 +24,8 @@ from twin.scattering.signals import Progress
 
 
 class Scattered(NamedTuple):
-    """Gram matrices ``grams`` of each detector, and the share of the beam that comes ``through``, averaged over places."""
+    """Gram matrices ``grams`` of each detector, and the share of the beam that comes ``through``, averaged over the cell, or with modes over the field
+    of view."""
 
     grams: list[Grams]
     through: float
@@ -32,7 +33,7 @@ class Scattered(NamedTuple):
 
 class Images(NamedTuple):
     """``array`` [detectors, ny, nx] as fractions of the incident beam, by ``form``, with all ``forms`` that were weighed; ``through`` is the share of
-    the beam that came through, averaged over probe positions."""
+    the beam that came through, averaged over probe positions (with Gram matrices over all places between them)."""
 
     array: np.ndarray
     form: Form
