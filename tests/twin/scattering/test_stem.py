@@ -98,6 +98,16 @@ def test_few_modes_are_as_exact_as_they_state(source):
     assert errors[2].max() < 0.3 * errors[0].max()
 
 
+def test_modes_tell_what_comes_through_on_average_over_the_field_of_view():
+    """Which four places along each axis leave out the last quarter of; the whole cell's average is another."""
+    upright, light = Scene(srtio3((4, 4, 3)), (112, 112), 6), Illumination(np.zeros(25), 200e3, 21.4e-3)
+    four, field = A + np.arange(4) / 4 * A, A + np.linspace(0.0, 0.75, 25) * A
+    found = stem_images(upright, light, four, four, DETECTORS, form="gram", tolerance=1e-3)
+    assert found.form.modes is not None
+    average = stem_images(upright, light, field, field, DETECTORS, form="direct").through
+    assert found.through == pytest.approx(average, abs=5e-5)
+
+
 def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfect):
     """Two configurations, a focal spread, on a specimen whose half is wider than the beam."""
     wide = scene((1, 2), (6, 6, 2), 168)
