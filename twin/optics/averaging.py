@@ -14,6 +14,7 @@ from twin.optics.aberrations import phase_gradient
 from twin.optics.coherence import defocus_phase
 from twin.optics.source import blur, phase_quadrature, plane, tilt_offsets, vibration_spectrum
 from twin.optics.transfer import Imaging, check_wave, filtered, objective_aperture, quasi_coherent_image, real, transfer
+from twin.phases import cis
 
 QUADRATURE_TOLERANCE = 0.05
 """Share of the scattered wave's linear contrast that an explicit average may get wrong by having too few nodes."""
@@ -37,8 +38,7 @@ def _averaged(
         spectrum = spectra[0] if own is None else own
 
         def of_focus(image: Array, item: tuple[Array, Array]) -> tuple[Array, None]:
-            angle = item[0] * per_c10
-            turn = window * jax.lax.complex(jnp.cos(angle), -jnp.sin(angle))
+            turn = window * cis(-item[0] * per_c10)
             return image + (weight * item[1]).astype(image.dtype) * filtered(spectrum, turn), None
 
         return jax.lax.scan(jax.checkpoint(of_focus), total, (real(defocus), real(focal_weights)))[0], None

@@ -7,7 +7,6 @@ spread and vibration are in `twin.optics.source`.
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
@@ -18,6 +17,7 @@ from twin.optics.aberrations import phase, phase_gradient
 from twin.optics.electrons import wavelength
 from twin.optics.source import gauss_hermite as gauss_hermite
 from twin.optics.source import source_offsets as source_offsets
+from twin.phases import cis
 
 Tilt = tuple[float, float] | Float[Array | np.ndarray, " 2"]
 """A beam tilt (x, y) in radian: the direction k = tilt / lambda."""
@@ -95,7 +95,7 @@ def probe(
     shift = spots[..., 0, None, None] * along_x + spots[..., 1, None, None] * along_y
     angle = -chi.reshape(*lead, ny, nx) - 2.0 * jnp.pi * shift
     window = jnp.asarray(amplitude).reshape(*lead, ny, nx)
-    spectrum = (jax.lax.complex(jnp.cos(angle), jnp.sin(angle)) * window).astype(dtype)
+    spectrum = (cis(angle) * window).astype(dtype)
     return jnp.fft.ifft2(spectrum) * jnp.asarray(ny * nx, spectrum.real.dtype)
 
 

@@ -19,6 +19,7 @@ from twin.optics.aberrations import phase
 from twin.optics.coherence import spatial_envelope, temporal_envelope
 from twin.optics.electrons import wavelength
 from twin.optics.source import plane, vibration_spectrum
+from twin.phases import cis
 
 
 def real(value) -> Array:
@@ -104,7 +105,7 @@ def transfer(
     start = imaging.tilt / imaging.wavelength
     x, y = jnp.asarray(kx, jnp.float64) + start[0], jnp.asarray(ky, jnp.float64) + start[1]
     chi = phase(imaging.coefficients, x, y, imaging.wavelength)
-    return objective_aperture(imaging, x, y) * jax.lax.complex(jnp.cos(chi), -jnp.sin(chi))
+    return objective_aperture(imaging, x, y) * cis(-chi)
 
 
 def envelope(

@@ -17,12 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
+from twin.phases import cos_sin
 from twin.sample import absorption, tails
 from twin.sample.factors import factors, projected_factor
 
 __all__ = ["Neighbours", "Plan", "factors", "potential", "project", "projected_factor"]
-
-_BLOCK = 32
 
 
 class Neighbours(eqx.Module):
@@ -56,22 +55,10 @@ class Plan(eqx.Module):
 
 
 def _cosines(coordinate: Float[Array, " atoms"], period: float, points: int, dtype: Any) -> tuple[Array, Array]:
-    """cos and sin [atoms, points // 2 + 1] of 2 pi m x / period: products of coarse and fine steps, a tenth of the trigonometry."""
-    turns = coordinate / period
-    turns = turns - jax.lax.stop_gradient(jnp.round(turns))
-    count = points // 2 + 1
-    coarse = jnp.arange(0, count, _BLOCK, dtype=turns.dtype)
-    fine = jnp.arange(_BLOCK, dtype=turns.dtype)
-
-    def both(steps: Array) -> tuple[Array, Array]:
-        angle = 2.0 * jnp.pi * turns[:, None] * steps[None, :]
-        return jnp.cos(angle).astype(dtype), jnp.sin(angle).astype(dtype)
-
-    (c1, s1), (c2, s2) = both(coarse), both(fine)
-    cosine = c1[:, :, None] * c2[:, None, :] - s1[:, :, None] * s2[:, None, :]
-    sine = s1[:, :, None] * c2[:, None, :] + c1[:, :, None] * s2[:, None, :]
-    shape = (turns.shape[0], coarse.shape[0] * _BLOCK)
-    return cosine.reshape(shape)[:, :count], sine.reshape(shape)[:, :count]
+    """cos and sin [atoms, points // 2 + 1] of 2 pi m x / period."""
+    turns = (coordinate / period)[:, None] * jnp.arange(points // 2 + 1)[None, :]
+    # reduced as they are given, and only then of the grid's precision
+    return cos_sin((turns - jnp.round(turns)).astype(dtype))
 
 
 def _summed(

@@ -16,6 +16,7 @@ from jaxtyping import Array, Complex, Float, Int
 from twin.grid import frequencies
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture_weight
+from twin.phases import cos_sin
 from twin.scattering.multislice import multislice, together
 
 Response = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -56,8 +57,8 @@ def plane_waves(
     ny, nx = gpts
 
     def rows(index: Array, count: int) -> Array:
-        angle = (2.0 * jnp.pi / count) * ((index[:, None] * jnp.arange(count)[None, :]) % count).astype(jnp.float64)
-        return jax.lax.complex(jnp.cos(angle), jnp.sin(angle)).astype(dtype)
+        turns = ((index[:, None] * jnp.arange(count)[None, :]) % count).astype(jnp.float64) / count
+        return jax.lax.complex(*cos_sin(turns)).astype(dtype)
 
     pairs = jnp.asarray(indices)
     return rows(pairs[:, 1], ny)[:, :, None] * rows(pairs[:, 0], nx)[:, None, :]

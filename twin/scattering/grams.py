@@ -19,6 +19,7 @@ from jaxtyping import Array, Complex, Float, Shaped
 
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
+from twin.phases import cis, cos_sin
 from twin.scattering.beams import Beams
 
 
@@ -72,9 +73,10 @@ def image_spectrum(
     k = grams.k
     length = wavelength(grams.energy)
     chi = phase(coefficients, k[:, 0], k[:, 1], length)
-    real = jnp.asarray(grams.matrices).real.dtype
+    matrices = jnp.asarray(grams.matrices)
+    real = matrices.real.dtype
     amplitude = jnp.asarray(grams.amplitude)
-    wave = jax.lax.complex((amplitude * jnp.cos(chi)).astype(real), (-amplitude * jnp.sin(chi)).astype(real))
+    wave = (amplitude * cis(-chi)).astype(matrices.dtype)
     member = np.maximum(grams.members, 0)
     place, present = grams.pairs()
     a = wave[member]
@@ -83,7 +85,7 @@ def image_spectrum(
         square = np.sum(k**2, axis=1)[member]
         blur = math.pi * length * jnp.asarray(focal_spread, jnp.float64)
         weight = weight * jnp.exp(-0.5 * (blur * (square[:, :, None] - square[:, None, :])) ** 2).astype(real)
-    pairs = jnp.conj(a)[:, :, None] * a[:, None, :] * grams.matrices * weight
+    pairs = jnp.conj(a)[:, :, None] * a[:, None, :] * matrices * weight
     along = grams.reach
     shape = (2 * along[1] + 1, 2 * along[0] + 1)
     order = np.argsort(place, axis=None, kind="stable")
@@ -101,13 +103,12 @@ def raster(
     source: float | Float[Array, ""] = 0.0,
 ) -> Float[Array, "ny nx"]:
     """The image at all pairs of ``x`` and ``y`` in angstrom, as fractions of the beam, for a round Gaussian source of rms ``source`` angstrom."""
-    real = spectrum.real.dtype
 
     def along(count: int, side: float, points: Shaped[Array | np.ndarray, " n"]) -> Array:
         g = (np.arange(count) - count // 2) / side
-        angle = 2.0 * math.pi * jnp.asarray(points, jnp.float64)[:, None] * jnp.asarray(g)[None, :]
+        turns = jnp.asarray(points, jnp.float64)[:, None] * jnp.asarray(g)[None, :]
         blur = jnp.exp(-2.0 * math.pi**2 * jnp.asarray(source, jnp.float64) ** 2 * g**2)[None, :]
-        return jax.lax.complex((blur * jnp.cos(angle)).astype(real), (blur * jnp.sin(angle)).astype(real))
+        return (blur * jax.lax.complex(*cos_sin(turns))).astype(spectrum.dtype)
 
     over_y, over_x = along(spectrum.shape[0], extent[1], y), along(spectrum.shape[1], extent[0], x)
     return (over_y @ spectrum @ over_x.T).real

@@ -19,6 +19,7 @@ from jaxtyping import Array, Complex, Float, Inexact
 
 from twin.grid import CUTOFF, frequencies, nyquist, window
 from twin.optics.electrons import interaction_constant, wavelength
+from twin.phases import cis, cos_sin
 
 CACHE_BYTES = 1_600_000
 """On a CPU, waves go through the slices together while they fit in this: 8 of 160 x 160 are a quarter faster than one by one, and three
@@ -54,13 +55,9 @@ def propagator(
     kx, ky = jnp.asarray(along_x)[None, :] + q[0], jnp.asarray(along_y)[:, None] + q[1]
     square = kx**2 + ky**2
     slope = jnp.tan(jnp.asarray(tilt, jnp.float64))
-    angle = (
-        jnp.asarray(spacing, jnp.float64)
-        * jnp.pi
-        * (2.0 * (slope[0] * kx + slope[1] * ky) - wavelength(energy) * square)
-    )
+    turns = jnp.asarray(spacing, jnp.float64) * (slope[0] * kx + slope[1] * ky - 0.5 * wavelength(energy) * square)
     band = cutoff or CUTOFF * nyquist(gpts, extent)
-    return (jax.lax.complex(jnp.cos(angle), jnp.sin(angle)) * window(jnp.sqrt(square), band)).astype(dtype)
+    return (jax.lax.complex(*cos_sin(turns)) * window(jnp.sqrt(square), band)).astype(dtype)
 
 
 def transmission(
@@ -84,8 +81,7 @@ def transmission(
 
 
 def _exponential(potential: Array, sigma: Array) -> Array:
-    angle = potential.real * sigma
-    function = jax.lax.complex(jnp.cos(angle), jnp.sin(angle))
+    function = cis(potential.real * sigma)
     return function * jnp.exp(-potential.imag * sigma) if jnp.iscomplexobj(potential) else function
 
 

@@ -16,6 +16,7 @@ from jaxtyping import Array, Complex, Float, Shaped
 
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
+from twin.phases import cis
 from twin.scattering.beams import beams, plane_waves
 from twin.scattering.multislice import multislice
 from twin.scattering.pieces import compiled, cut, fitting, in_pieces
@@ -111,7 +112,7 @@ def exit_waves(
 
     def one(position: Array) -> Array:
         angle = -chi - 2.0 * jnp.pi * (jnp.asarray(k) @ position)
-        sum_of = (jax.lax.complex(jnp.cos(angle), jnp.sin(angle)) * matrix.amplitude).astype(dtype)
+        sum_of = (cis(angle) * matrix.amplitude).astype(dtype)
         corner = jnp.round(jax.lax.stop_gradient(position) / step).astype(jnp.int32) - np.array([wx // 2, wy // 2])
         rows = (corner[1] + np.arange(wy)) % ny
         columns = (corner[0] + np.arange(wx)) % nx
