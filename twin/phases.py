@@ -27,6 +27,7 @@ def _series(variable: Array, first: int) -> Array:
 
 
 @jax.custom_jvp
+@jax.jit
 def cos_sin(turns: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
     """cos(2 pi t) and sin(2 pi t) of ``turns`` t in the same dtype, float32 or float64, to a few units in the last place of 1.
 

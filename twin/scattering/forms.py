@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from twin.grid import frequencies
+from twin.grid import frequencies, smooth
 from twin.optics.aberrations import phase_gradient
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
@@ -177,7 +177,10 @@ def outside(scene: Scene, beam: Illumination, margins: Sequence[float]) -> dict[
 
     What is cut off would have met atoms of the same specimen, and something else comes in instead: a bound in practice and not an estimate.
     """
-    gpts, extent = scene.gpts, scene.specimen.extent
+    extent = scene.specimen.extent
+    # four points to the finest detail that the intensity of such a probe has
+    reach = (beam.semiangle / wavelength(beam.energy) * side for side in extent[::-1])
+    gpts = tuple(min(n, smooth(math.ceil(8.0 * (r + 2.0)))) for n, r in zip(scene.gpts, reach, strict=True))
     light = aperture(gpts, extent, beam.energy, beam.semiangle, beam.soft)
     centre = np.array([extent[0] / 2.0, extent[1] / 2.0])
     spectrum = np.fft.fft2(np.asarray(probe(beam.coefficients, centre, light, extent, beam.energy)))

@@ -52,11 +52,18 @@ def propagator(
     taken at q + k.
     """
     along_x, along_y = frequencies(gpts, extent)
-    kx, ky = jnp.asarray(along_x)[None, :] + q[0], jnp.asarray(along_y)[:, None] + q[1]
+    band = cutoff or CUTOFF * nyquist(gpts, extent)
+    return _kernel(along_x, along_y, wavelength(energy), band, spacing, tilt, q, dtype)
+
+
+@functools.partial(jax.jit, static_argnames="dtype")
+def _kernel(
+    along_x: Array, along_y: Array, length: Array, band: Array, spacing: Array, tilt: Any, q: Any, dtype: Any
+) -> Array:
+    kx, ky = along_x[None, :] + q[0], along_y[:, None] + q[1]
     square = kx**2 + ky**2
     slope = jnp.tan(jnp.asarray(tilt, jnp.float64))
-    turns = jnp.asarray(spacing, jnp.float64) * (slope[0] * kx + slope[1] * ky - 0.5 * wavelength(energy) * square)
-    band = cutoff or CUTOFF * nyquist(gpts, extent)
+    turns = jnp.asarray(spacing, jnp.float64) * (slope[0] * kx + slope[1] * ky - 0.5 * length * square)
     return (jax.lax.complex(*cos_sin(turns)) * window(jnp.sqrt(square), band)).astype(dtype)
 
 
