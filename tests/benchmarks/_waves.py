@@ -35,7 +35,7 @@ CASES: dict[str, dict[str, Callable[[bool], Runs]]] = {
     },
     "gradient": {"ours": ours.gradient, "forward": ours.forward},
     "ronchigram": {"ours": ours.ronchigram},
-    "potentials": {"ours": ours.potentials, "abtem": abtem.potentials},
+    "potentials": {"ours": ours.potentials, "abtem": abtem.potentials, "exact": ours.potentials_exact},
     "growth": {what: functools.partial(ours.growth, what) for what in SIZES},
 }
 

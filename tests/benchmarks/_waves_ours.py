@@ -141,8 +141,8 @@ def series(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
 
     def go() -> np.ndarray:
         form = choose(forms(one, lights, place, place, [haadf]), 1e-2)
-        go.form = str(form)  # type: ignore[attr-defined]
         made = grams_of(one, lights[0], [haadf], form)
+        go.form = str(made.form)  # type: ignore[attr-defined]
         return drawn(jnp.asarray(made.grams[0].matrices), made.grams[0])
 
     return {"": go}
@@ -226,6 +226,28 @@ def potentials(short: bool) -> Runs:
     made = specimen(size)
     moved = made.displacements(0)
     return {"": lambda: np.asarray(made.slices(size.points, size.slices, moved).array)}
+
+
+def potentials_exact(short: bool) -> Runs:
+    """The same in float64, every structure factor summed as it is written."""
+    from twin.grid import frequencies
+
+    size = size_of(short)
+    made = specimen(size)
+    moved = made.displacements(0)
+    plan = made.plan(size.points, size.slices, moved, np.float64)
+    (kx, ky), place = frequencies((size.points, size.points), made.extent), made.positions + moved
+    area = made.extent[0] * made.extent[1]
+
+    def one(slice_: np.ndarray) -> np.ndarray:
+        spectrum = np.zeros((size.points, size.points), complex)
+        for members, factor in zip(slice_, plan.factors, strict=True):
+            x, y, _ = place[members[members >= 0]].T
+            sums = np.exp(-2j * np.pi * np.outer(ky, y)) @ np.exp(-2j * np.pi * np.outer(kx, x)).T
+            spectrum += factor * sums
+        return np.fft.ifft2(spectrum).real * size.points**2 / area
+
+    return {"": lambda: np.stack([one(slice_) for slice_ in plan.members])}
 
 
 def growth(what: str, short: bool) -> Runs:

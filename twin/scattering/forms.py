@@ -41,7 +41,7 @@ SHORT = (3e-2, 1e-2, 1e-3)
 
 class Form(NamedTuple):
     """A way to an image: its ``name``, predicted ``cost`` (operations), stated relative ``error``, for PRISM its ``interpolation``, and the ``modes`` that
-    Gram matrices are made of (None: all plane waves)."""
+    Gram matrices are made of (None: all plane waves): at most these, for it ends earlier where images show that the error is reached (`Settling`)."""
 
     name: str
     cost: float

@@ -32,7 +32,7 @@ REACH = 4.0
 NODES = 3
 """Of the average over the source along each axis, for what probes are short of."""
 CHECKED = 5_000
-"""Probes, at most, of which it is computed what they are short of; five at least for each beam."""
+"""Probes, at most, of which it is computed what they are short of; nine at least for each beam."""
 SAFETY = 1.5
 """For those between them."""
 LEAST = 1e-5
@@ -43,11 +43,14 @@ MOST = 0.7
 
 class Modes(eqx.Module):
     """Orthonormal ``waves`` [m, n] in the plane waves of an aperture, the most needed first; the ``share`` [m] that an average probe has of each, and
-    the largest ``error`` [m + 1] of an image by none, one, ... all of them."""
+    the largest ``error`` [m + 1] of an image by none, one, ... all of them. It was found for ``probes`` [m, spots, beams, nodes], so much of each
+    mode; ``nodes`` [nodes] are the weights of the average over the source."""
 
     waves: np.ndarray
     share: np.ndarray
     error: np.ndarray
+    probes: np.ndarray
+    nodes: np.ndarray
 
     def within(self, error: float) -> "Modes | None":
         """The fewest that are exact to ``error``; None if all are too few."""
@@ -55,8 +58,12 @@ class Modes(eqx.Module):
         if not len(enough):
             return None
         count = int(enough[0])
+        return self.first(count)
+
+    def first(self, count: int) -> "Modes":
+        """The first ``count`` of them."""
         share = self.share[:count] / self.share[:count].sum()
-        return Modes(self.waves[:count], share, self.error[: count + 1])
+        return Modes(self.waves[:count], share, self.error[: count + 1], self.probes[:count], self.nodes)
 
 
 def modes(
@@ -64,8 +71,9 @@ def modes(
 ) -> Modes | None:
     """Modes for all of ``lights``, of one aperture, anywhere between all ``x`` and ``y`` (angstrom); None where they would spare little.
 
-    ``error`` is a bound as a share of the brightest signal that a beam so wide can give: of a probe that lacks a share m, 2 sqrt(m) + m (Cauchy and
-    Schwarz), averaged over the source. A source with tails reaches too far.
+    ``error`` is a bound as a share of the brightest signal that a beam so wide can give, averaged over the source: of a probe a that lacks a share m,
+    its projection p, the positive eigenvalue m / 2 + sqrt(m - 3 m^2 / 4) of a a^H - p p^H, for a detector's Gram matrix is positive and at most that
+    signal. A source with tails reaches too far.
     """
     if any(float(one.tail) != 0.0 for one in lights):
         return None
@@ -96,10 +104,10 @@ def modes(
     power, turned = np.linalg.eigh(span.conj().T @ span)
     kept = np.flatnonzero(power > (LEAST**2) * power[-1])[::-1]
     found = (span @ (turned[:, kept] / np.sqrt(power[kept]))).T
-    short = _short(found, waves, bundle, (x - middle[0], y - middle[1]), spread)
+    short, probes, nodes = _short(found, waves, bundle, (x - middle[0], y - middle[1]), spread)
     of = np.array([number for number, *_ in foci])[None, :] == np.arange(len(lights))[:, None]
     error = (of * share[None, :]) @ short
-    return Modes(found, power[kept] / power[kept].sum(), SAFETY * error.max(axis=(0, 1)))
+    return Modes(found, power[kept] / power[kept].sum(), SAFETY * error.max(axis=(0, 1)), probes, nodes)
 
 
 def _spread(light: Illumination) -> np.ndarray:
@@ -136,21 +144,25 @@ def _probes(bundle: Beams, lights: Sequence[Illumination], place: np.ndarray) ->
 
 def _short(
     found: np.ndarray, waves: np.ndarray, bundle: Beams, scan: tuple[np.ndarray, np.ndarray], spread: np.ndarray
-) -> np.ndarray:
-    """Error bounds [spots, waves, m + 1] at the corners of ``scan``, in its middle, and between them."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Error bounds [spots, waves, m + 1] at the corners of ``scan`` and between them; what the probes have of each mode [m, spots,
+    waves, nodes], and the weights [nodes] of those."""
     nodes = [gauss_hermite(one, NODES if one > 0.0 else 1) for one in spread]
-    side = int(np.clip(math.sqrt(CHECKED / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 2, 9))
+    side = int(np.clip(math.sqrt(CHECKED / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 3, 9))
     # denser near the edges, where the last modes swing
     steps = -np.cos(np.pi * np.arange(side) / (side - 1))
     sides = [np.unique(0.5 * np.ptp(along) * steps) for along in scan]
-    spots = [np.array([x, y]) for x in sides[0] for y in sides[1]] + [np.zeros(2)]
+    spots = [np.array([x, y]) for x in sides[0] for y in sides[1]]
+    shifts = [np.array([x, y]) for x in nodes[0][0] for y in nodes[1][0]]
+    own = np.outer(nodes[0][1], nodes[1][1]).ravel()
     total = np.zeros((len(spots), len(waves), len(found) + 1))
+    probes = np.empty((len(found), len(spots), len(waves), len(shifts)), np.complex64)
     for place, spot in enumerate(spots):
-        for shift_x, weight_x in zip(*nodes[0], strict=True):
-            for shift_y, weight_y in zip(*nodes[1], strict=True):
-                turn = np.exp(-2j * np.pi * (bundle.k @ (spot + np.array([shift_x, shift_y]))))
-                held = np.abs((waves * turn[None, :]) @ found.conj().T) ** 2
-                without = np.concatenate([np.zeros((len(waves), 1)), np.cumsum(held, axis=1)], axis=1)
-                share = np.maximum(1.0 - without, 0.0)
-                total[place] += weight_x * weight_y * (2.0 * np.sqrt(share) + share)
-    return total
+        for node, shift in enumerate(shifts):
+            turn = np.exp(-2j * np.pi * (bundle.k @ (spot + shift)))
+            has = (waves * turn[None, :]) @ found.conj().T
+            probes[:, place, :, node] = has.T
+            without = np.concatenate([np.zeros((len(waves), 1)), np.cumsum(np.abs(has) ** 2, axis=1)], axis=1)
+            lacks = np.clip(1.0 - without, 0.0, 1.0)
+            total[place] += own[node] * (0.5 * lacks + np.sqrt(lacks - 0.75 * lacks**2))
+    return total, probes, own

@@ -1,5 +1,6 @@
 """STEM images by the quickest form that is exact enough (`forms`), and which that was."""
 
+import contextlib
 import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,20 +16,22 @@ from twin.optics.illumination import Illumination
 from twin.scattering.beams import Beams, Response, beams, gram, weights
 from twin.scattering.by_probes import FINER, by_probes, of_matrix, of_waves
 from twin.scattering.crystal import crystal_grams
-from twin.scattering.forms import Form, choose, forms
+from twin.scattering.forms import FLOAT32, Form, choose, forms
 from twin.scattering.grams import Grams, image_spectrum, raster, whole
 from twin.scattering.multislice import multislice, propagator, together, transmission
 from twin.scattering.pieces import compiled, cut, fitting, in_pieces
 from twin.scattering.scene import Scene
+from twin.scattering.settling import STEP, Settling
 from twin.scattering.signals import Progress
 
 
 class Scattered(NamedTuple):
     """Gram matrices ``grams`` of each detector, and the share of the beam that comes ``through``, averaged over the cell, or with modes over the field
-    of view."""
+    of view; by ``form``, with the modes that were needed."""
 
     grams: list[Grams]
     through: float
+    form: Form
 
 
 class Images(NamedTuple):
@@ -71,7 +74,7 @@ def stem_images(
     else:
         made = grams_of(scene, beam, detectors, taken, memory, workers, progress)
         array = np.stack([np.asarray(image_of(one, beam, x, y)) for one in made.grams])
-        through = made.through
+        taken, through = made.form, made.through
     return Images(array, taken, found, through)
 
 
@@ -122,23 +125,24 @@ def grams_of(
             slices, scene.repeats[2], scene.repeats[:2], beam.energy, beam.semiangle, detectors, scene.tilt,
             beam.soft, scene.cutoff, FINER, workers, told,
         )  # fmt: skip
-        return Scattered(grams, through)
+        return Scattered(grams, through, form)
     bundle = beams(extent, beam.energy, beam.semiangle, beam.soft)
-    some = form.modes
-    waves, share = (np.eye(len(bundle.k)), bundle.amplitude**2) if some is None else (some.waves, some.share)
-    waves = waves.astype(np.complex64)
-    sums, through = _through(scene, beam, bundle, waves, share, detectors, memory, workers, progress)
-    if some is not None:
+    sums, passed = _through(scene, beam, bundle, form, detectors, memory, workers, progress)
+    share = bundle.amplitude**2
+    if form.modes is not None:
+        some = form.modes.first(len(passed))
+        form, waves, share = form._replace(modes=some), some.waves.astype(np.complex64), some.share
         sums = waves.T @ sums @ waves.conj()
-    return Scattered([whole(bundle, extent, beam.energy, one) for one in sums], through)
+    return Scattered([whole(bundle, extent, beam.energy, one) for one in sums], float(share @ passed), form)
 
 
 def _through(
-    scene: Scene, beam: Illumination, bundle: Beams, waves: np.ndarray, share: np.ndarray, detectors: Sequence[Response],
+    scene: Scene, beam: Illumination, bundle: Beams, form: Form, detectors: Sequence[Response],
     memory: int | None, workers: int | None, progress: Progress | None,
-) -> tuple[np.ndarray, float]:  # fmt: skip
-    """Gram matrices [detectors, m, m] of ``waves`` [m, n] made of plane waves, averaged over configurations, and what comes through of a beam that has
-    so much ``share`` [m] in each."""
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Gram matrices [detectors, m, m] of a form's modes, as many as the first configuration shows to be enough, or of all plane waves, averaged over
+    configurations, and the share [m] of each that comes through."""
+    waves = (np.eye(len(bundle.k)) if form.modes is None else form.modes.waves).astype(np.complex64)
     extent, gpts = scene.specimen.extent, scene.gpts
     maps = weights(detectors, gpts, extent).reshape(len(detectors), -1)
     pixels = np.flatnonzero(np.any(maps != 0.0, axis=0))
@@ -147,22 +151,38 @@ def _through(
     kernel = propagator(gpts, extent, beam.energy, scene.specimen.thickness / scene.slices, scene.tilt)
     size = min(fitting(4 * 8 * gpts[0] * gpts[1], memory, scene.slices * gpts[0] * gpts[1] * 16, workers), 32)
     places = (bundle.indices[:, 1] % gpts[0]) * gpts[1] + bundle.indices[:, 0] % gpts[1]
-    run, fixed, through = _passed_run(), (jnp.asarray(places), jnp.asarray(pixels)), 0.0
-    sums = np.zeros((len(detectors), len(waves), len(waves)), np.complex64)
-    pieces = cut(len(waves), size)
+    run, fixed = _passed_run(), (jnp.asarray(places), jnp.asarray(pixels))
+    sums, through = np.zeros((len(detectors), len(waves), len(waves)), np.complex64), np.zeros(len(waves))
+    settling = None if form.modes is None else Settling(form.modes, seen, form.error - FLOAT32)
     for number in range(scene.configurations):
         functions = transmission(scene.stack(number).array, beam.energy, limit, FINER)
         amplitudes = np.empty((len(waves), len(pixels)), np.complex64)
-        work = ((jnp.asarray(waves[piece], jnp.complex64), functions, kernel, *fixed) for piece in pieces)
-        for piece, one in zip(pieces, in_pieces(run, work, workers), strict=True):
-            amplitudes[piece], passed = (np.asarray(array) for array in one)
-            through += float(share[piece] @ passed)
-            if progress is not None:
-                done = (number + piece.stop / len(waves)) / scene.configurations
-                progress(f"{len(waves)} waves, configuration {number + 1} of {scene.configurations}", done)
-        for place, weight in enumerate(seen):
-            sums[place] += np.asarray(gram(jnp.asarray(amplitudes), jnp.asarray(weight)))
+        pieces = _pieces(len(waves), size, settling if number == 0 else None)
+        work = ((jnp.asarray(waves[piece]), functions, kernel, *fixed) for piece in pieces)
+        with contextlib.closing(in_pieces(run, work, workers)) as found:
+            for piece, one in zip(pieces, found, strict=True):
+                amplitudes[piece], passed = (np.asarray(array) for array in one)
+                through[piece] += passed
+                if progress is not None:
+                    done = (number + piece.stop / len(waves)) / scene.configurations
+                    progress(f"{len(waves)} waves, configuration {number + 1} of {scene.configurations}", done)
+                if number == 0 and settling is not None and settling.enough(amplitudes[: piece.stop]):
+                    waves, amplitudes, through = (part[: piece.stop] for part in (waves, amplitudes, through))
+                    sums = settling.matrices[:, : piece.stop, : piece.stop]
+                    break
+            else:
+                for place, weight in enumerate(seen):
+                    sums[place] += np.asarray(gram(jnp.asarray(amplitudes), jnp.asarray(weight)))
     return sums / scene.configurations, through / scene.configurations
+
+
+def _pieces(count: int, size: int, settling: Settling | None) -> list[slice]:
+    """Of at most ``size``; within the steps between which it is decided whether there are enough."""
+    step = count if settling is None else STEP
+    starts, size = range(0, count, step), size if settling is None else min(size, STEP // 4)
+    return [
+        slice(start + part.start, start + part.stop) for start in starts for part in cut(min(step, count - start), size)
+    ]
 
 
 def _passed(some: Array, functions: Array, kernel: Array, places: Array, pixels: Array) -> tuple[Array, Array]:

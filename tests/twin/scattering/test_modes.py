@@ -29,6 +29,13 @@ def short(found, wave):
     return 1.0 - np.sum(np.abs(found.conj() @ wave) ** 2)
 
 
+def bound(lacks):
+    """The most that any detector may make of it, from the difference of the two density matrices written out."""
+    inside, beyond = np.sqrt(1.0 - lacks), np.sqrt(lacks)
+    whole, part = np.array([inside, beyond]), np.array([inside, 0.0])
+    return np.linalg.eigvalsh(np.outer(whole, whole) - np.outer(part, part)).max()
+
+
 def modes(lights, x, y):
     found = made.modes(BUNDLE, lights, x, y)
     assert found is not None
@@ -67,9 +74,9 @@ def test_no_probe_lacks_more_than_is_stated(c10):
         stated = found.error[len(some)]
         assert stated <= wanted
         lacks = [short(some, probe(c10, *place)) for place in places]
-        assert 2.0 * np.sqrt(max(lacks)) <= stated
+        assert bound(max(lacks)) <= stated
         corner = short(some, probe(c10, 3.0, 13.0))
-        assert 0.2 * stated < 2.0 * np.sqrt(corner) + corner < stated
+        assert 0.2 * stated < bound(corner) < stated
     assert short(some, probe(c10, 8.5, 14.5)) > 1e-2
 
 
@@ -82,7 +89,7 @@ def test_their_number_is_field_times_aperture_and_accuracy_costs_few_more():
     half = np.searchsorted(np.cumsum(found.share), 0.5)
     assert half < count < number(found, 1e-1)
     steps = [number(found, 10.0**-power) for power in (1, 2, 3)]
-    assert steps[2] < 1.5 * steps[0]
+    assert steps[2] < 1.6 * steps[0]
     # the number does not grow with that of places
     more = modes([light()], np.linspace(9.0, 9.0 + side, 500), along)
     assert abs(number(more, 1e-2) - steps[1]) <= 3
@@ -93,7 +100,7 @@ def test_beams_of_one_kind_share_modes_and_a_source_widens_the_field():
     alone = modes([light(-50.0)], along, along)
     both = modes([light(-50.0), light(50.0)], along, along)
     for c10 in (-50.0, 50.0):
-        assert 2.0 * np.sqrt(short(within(both, 1e-2), probe(c10, 9.0, 12.9))) < 1.2e-2
+        assert bound(short(within(both, 1e-2), probe(c10, 9.0, 12.9))) < 1e-2
     assert number(alone, 1e-2) < number(both, 1e-2) < 2 * number(alone, 1e-2)
     assert short(within(alone, 1e-2), probe(50.0, 9.0, 12.9)) > 1e-2
     blurred = modes([light(-50.0, source=0.4)], along, along)

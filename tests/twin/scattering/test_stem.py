@@ -42,7 +42,7 @@ def perfect():
 @pytest.mark.parametrize("form", ["gram", "crystal"])
 def test_exact_forms_agree(perfect, form):
     sharp, direct = perfect
-    found = stem_images(scene(), sharp, X, Y, DETECTORS, form=form)
+    found = stem_images(scene(), sharp, X, Y, DETECTORS, tolerance=1e-3, form=form)
     assert found.form.name == form
     assert found.array.shape == (2, 5, 6)
     np.testing.assert_allclose(found.array, direct.array, rtol=2e-3)
@@ -54,7 +54,7 @@ def test_exact_forms_agree(perfect, form):
 def test_frozen_phonons_by_one_wave_for_each_probe(perfect):
     sharp, _ = perfect
     direct = stem_images(scene((1, 2)), sharp, X, Y, DETECTORS, form="direct", focal_nodes=5)
-    found = stem_images(scene((1, 2)), sharp, X, Y, DETECTORS, form="gram")
+    found = stem_images(scene((1, 2)), sharp, X, Y, DETECTORS, tolerance=1e-3, form="gram")
     np.testing.assert_allclose(found.array, direct.array, rtol=3e-3)
 
 
@@ -90,7 +90,7 @@ def test_few_modes_are_as_exact_as_they_state(source):
         errors.append(np.abs(found - exact).max(axis=(0, 2, 3)) / exact.max(axis=(0, 2, 3)))
         assert errors[-1].max() < form.error
         assert made.through == pytest.approx(whole.through, abs=2e-3)
-        numbers.append(len(form.modes.waves))
+        numbers.append(len(made.form.modes.waves))
     assert numbers == sorted(numbers)
     assert len(numbers) == 3
     assert numbers[1] < 0.6 * whole.grams[0].indices.shape[0]
