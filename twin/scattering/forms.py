@@ -180,7 +180,8 @@ def outside(scene: Scene, beam: Illumination, margins: Sequence[float]) -> dict[
     extent = scene.specimen.extent
     # four points to the finest detail that the intensity of such a probe has
     reach = (beam.semiangle / wavelength(beam.energy) * side for side in extent[::-1])
-    gpts = tuple(min(n, smooth(math.ceil(8.0 * (r + 2.0)))) for n, r in zip(scene.gpts, reach, strict=True))
+    ny, nx = (min(n, smooth(math.ceil(8.0 * (r + 2.0)))) for n, r in zip(scene.gpts, reach, strict=True))
+    gpts = (ny, nx)
     light = aperture(gpts, extent, beam.energy, beam.semiangle, beam.soft)
     centre = np.array([extent[0] / 2.0, extent[1] / 2.0])
     spectrum = np.fft.fft2(np.asarray(probe(beam.coefficients, centre, light, extent, beam.energy)))

@@ -7,7 +7,7 @@ thread, while a second stream doubles the pace. On an accelerator one piece at a
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -55,7 +55,7 @@ def cut(total: int, size: int) -> list[slice]:
 
 def in_pieces(
     function: Callable[..., Any], pieces: Iterable[tuple[Any, ...]], workers: int | None = None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """``function(*piece)`` for every piece, in order, ``workers`` at once (default: `streams`); closing the iterator drops the rest.
 
     ``pieces`` may be endless: at most twice as many as there are workers are taken ahead.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.twin.scattering.test_modes import BUNDLE, light, modes
+from tests.twin.scattering.test_modes import BUNDLE, light, modes, number
 from twin.scattering.settling import FAR, STEP, Settling
 
 ALONG = np.linspace(9.0, 13.0, 40)
@@ -38,7 +38,7 @@ def test_an_incoherent_signal_needs_fewer_than_the_bound_asks_for():
         return (found.waves @ np.exp(2j * np.pi * (BUNDLE.k @ places.T))).astype(np.complex64)
 
     found, count, off, settling = followed(at, lambda amplitudes: np.ones((1, amplitudes.shape[1]), np.float32))
-    rigorous = len(found.within(ALLOWED).waves)
+    rigorous = number(found, ALLOWED)
     assert count % STEP == 0
     assert count < rigorous
     assert off < ALLOWED

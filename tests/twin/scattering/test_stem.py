@@ -90,6 +90,7 @@ def test_few_modes_are_as_exact_as_they_state(source):
         errors.append(np.abs(found - exact).max(axis=(0, 2, 3)) / exact.max(axis=(0, 2, 3)))
         assert errors[-1].max() < form.error
         assert made.through == pytest.approx(whole.through, abs=2e-3)
+        assert made.form.modes is not None
         numbers.append(len(made.form.modes.waves))
     assert numbers == sorted(numbers)
     assert len(numbers) == 3
