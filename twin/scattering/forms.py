@@ -24,7 +24,7 @@ from twin.optics.aberrations import phase_gradient
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.optics.probe import aperture, probe
-from twin.scattering.beams import Beams, Response, beams
+from twin.scattering.beams import Beams, Response, beams, weights
 from twin.scattering.crystal import zones
 from twin.scattering.modes import Modes, modes
 from twin.scattering.multislice import propagator
@@ -96,8 +96,10 @@ def forms(
     least = int(count * float(np.ptp(x) * np.ptp(y)) / (extent[0] * extent[1]))
     if name == "gram" or _gram_cost(least, count, each, gpts, seen, scene.configurations) < dearest:
         few = modes(bundle, lights, x, y, focal_nodes)
+        # the bound of modes is for detectors that only add; one that subtracts may gain what it bounds on either side
+        both = 2.0 if np.any(weights(detectors, gpts, extent) < 0.0) else 1.0
         for error in SHORT:
-            some = None if few is None else few.within(error - FLOAT32)
+            some = None if few is None else few.within((error - FLOAT32) / both)
             if some is not None and _gram_bytes(len(some.waves), count, seen, len(detectors)) <= room:
                 cost = _gram_cost(len(some.waves), count, each, gpts, seen, scene.configurations)
                 found.append(Form("gram", cost, error, modes=some))

@@ -145,14 +145,14 @@ def _probes(bundle: Beams, lights: Sequence[Illumination], place: np.ndarray) ->
 def _short(
     found: np.ndarray, waves: np.ndarray, bundle: Beams, scan: tuple[np.ndarray, np.ndarray], spread: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Error bounds [spots, waves, m + 1] at the corners of ``scan`` and between them; what the probes have of each mode [m, spots,
+    """Error bounds [spots, waves, m + 1] at the corners of ``scan``, in its middle, and between them; what the probes have of each mode [m, spots,
     waves, nodes], and the weights [nodes] of those."""
     nodes = [gauss_hermite(one, NODES if one > 0.0 else 1) for one in spread]
     side = int(np.clip(math.sqrt(CHECKED / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 3, 9))
     # denser near the edges, where the last modes swing
     steps = -np.cos(np.pi * np.arange(side) / (side - 1))
     sides = [np.unique(0.5 * np.ptp(along) * steps) for along in scan]
-    spots = [np.array([x, y]) for x in sides[0] for y in sides[1]]
+    spots = [np.array([x, y]) for x in sides[0] for y in sides[1]] + ([] if side % 2 else [np.zeros(2)])
     shifts = [np.array([x, y]) for x in nodes[0][0] for y in nodes[1][0]]
     own = np.outer(nodes[0][1], nodes[1][1]).ravel()
     total = np.zeros((len(spots), len(waves), len(found) + 1))

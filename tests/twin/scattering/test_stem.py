@@ -99,6 +99,18 @@ def test_few_modes_are_as_exact_as_they_state(source):
     assert errors[2].max() < 0.3 * errors[0].max()
 
 
+def test_a_detector_that_subtracts_asks_for_more_modes():
+    """What modes lack is bounded by what a detector adds, and one of two signs can be off by as much both ways."""
+    place = np.linspace(0.0, A, 5)
+    one = DETECTORS[0]
+    pair = ([one], [lambda kx, ky: np.sign(kx + 0.0 * ky) * one(kx, ky)])
+    light = Illumination(np.zeros(25), 200e3, 21.4e-3)
+    adding, signed = (forms(scene((1,), (5, 5, 2), 140), light, place, place, d, name="gram") for d in pair)
+    counts = [[len(form.modes.waves) for form in found if form.modes is not None] for found in (adding, signed)]
+    assert len(counts[0]) == len(counts[1]) == 3
+    assert all(more > less for less, more in zip(sorted(counts[0]), sorted(counts[1]), strict=True))
+
+
 def test_modes_tell_what_comes_through_on_average_over_the_field_of_view():
     """Which four places along each axis leave out the last quarter of; the whole cell's average is another."""
     upright, light = Scene(srtio3((4, 4, 3)), (112, 112), 6), Illumination(np.zeros(25), 200e3, 21.4e-3)
