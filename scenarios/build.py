@@ -12,7 +12,7 @@ import numpy as np
 
 from scenarios.errors import BadInput
 from scenarios.scenario import Scenario
-from twin.dynamics import Dynamics, standard_dynamics
+from twin.dynamics import ColumnDynamics, standard_dynamics
 from twin.microscope import Calibration, Microscope
 from twin.sample.specimen import srtio3_unit
 from twin.scattering import gram_crystal
@@ -35,7 +35,7 @@ class TwinModel(msgspec.Struct):
     """All that a session needs of the forward model."""
 
     microscope: Microscope
-    dynamics: Dynamics
+    dynamics: ColumnDynamics
     sensors: dict[str, Sensor]
 
 

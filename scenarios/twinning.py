@@ -15,7 +15,7 @@ from reconstruct.belief import Belief, mixed, prior_belief
 from reconstruct.filter import Filter, Health
 from reconstruct.images import ModelError, Posterior, absorb, covariance, fit
 from twin.channels import control
-from twin.dynamics import Dynamics, command_focus, move_stage
+from twin.dynamics import ColumnDynamics, command_focus, move_stage
 from twin.microscope import (
     PARAMETERS,
     Microscope,
@@ -52,7 +52,7 @@ class Following:
     def __init__(
         self,
         microscope: Microscope,
-        dynamics: Dynamics,
+        dynamics: ColumnDynamics,
         sensors: dict[str, Sensor],
         start: int,
         seed: int,

@@ -105,7 +105,7 @@ def test_time_does_not_run_backwards(interval):
 def test_an_equation_of_ones_own():
     """A constant velocity under white acceleration: q t^3 / 3 and q t^2 / 2."""
     layout = Layout((Entry("p", "1", 0.0, 1.0), Entry("v", "1", 0.0, 1.0)))
-    found = Dynamics(layout, Rates(), np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([0.0, 0.3]))
+    found = Dynamics(layout, np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([0.0, 0.3]))
     transition, factor = found.discretise(2.0)
     np.testing.assert_allclose(transition, [[1.0, 2.0], [0.0, 1.0]])
     np.testing.assert_allclose(factor @ factor.T, 0.3 * np.array([[8 / 3, 2.0], [2.0, 2.0]]))

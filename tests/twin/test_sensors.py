@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from twin import sensors
+from twin.sensors import column as sensors
 from twin.channels import CHANNELS, channel
 from twin.sensors import Sensor, standard_sensors
 from twin.state import standard_layout

@@ -1,15 +1,12 @@
-"""How the state moves in time: a linear stochastic differential equation dx = F x dt + dw, E[dw dw^T] = Q dt.
+"""How the state of a probe-forming column above a crystal moves (`twin.state.standard_layout`), with named assumed rates.
 
-Its constants are assumptions with names; `discretise` is exact for any interval (Van Loan 1978: one matrix exponential gives the
-transition and the accumulated noise). Commands enter as jumps: `command_focus`, `move_stage`.
+Commands enter as jumps: `command_focus`, `move_stage`.
 """
-
-import math
 
 import msgspec
 import numpy as np
-from scipy.linalg import expm
 
+from twin.dynamics.linear import Dynamics
 from twin.state import FIELD, Layout
 
 
@@ -51,42 +48,13 @@ class Rates(msgspec.Struct, frozen=True):
     velocity_per_move: float = 0.06
 
 
-class Dynamics(msgspec.Struct, frozen=True):
-    """Drift matrix ``drift`` [n, n] in 1/s and diffusion ``diffusion`` [n] (diagonal of Q) for a layout."""
+class ColumnDynamics(Dynamics, frozen=True):
+    """The dynamics of `standard_layout`, with the ``rates`` they were made from."""
 
-    layout: Layout
     rates: Rates
-    drift: np.ndarray
-    diffusion: np.ndarray
-
-    def discretise(self, interval: float) -> tuple[np.ndarray, np.ndarray]:
-        """Transition A [n, n] and factor L [n, n] (L L^T the accumulated noise) over ``interval`` seconds; ValueError if negative or not finite."""
-        if not (np.isfinite(interval) and interval >= 0):
-            raise ValueError(f"an interval of {interval} s: time must be finite and may not run backwards")
-        # one block exponential holds exp(+t / tau) beside exp(-t / tau): take a short piece of time, then double it
-        halvings = max(0, math.ceil(math.log2(max(float(np.abs(self.drift).sum(axis=0).max()) * interval, 1e-300))))
-        n = len(self.layout)
-        block = np.zeros((2 * n, 2 * n))
-        block[:n, :n] = -self.drift
-        block[:n, n:] = np.diag(self.diffusion)
-        block[n:, n:] = self.drift.T
-        grown = expm(block * (interval / 2**halvings))
-        transition = grown[n:, n:].T
-        noise = transition @ grown[:n, n:]
-        for _ in range(halvings):
-            noise = transition @ noise @ transition.T + noise
-            transition = transition @ transition
-        return transition, _factor(0.5 * (noise + noise.T))
 
 
-def _factor(covariance: np.ndarray) -> np.ndarray:
-    """A square root of a positive semidefinite matrix, by eigenvalues after scaling (the entries span ten decades)."""
-    scale = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
-    values, vectors = np.linalg.eigh(covariance / scale[:, None] / scale[None, :])
-    return scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))[None, :]
-
-
-def standard_dynamics(layout: Layout, rates: Rates | None = None) -> Dynamics:
+def standard_dynamics(layout: Layout, rates: Rates | None = None) -> ColumnDynamics:
     """Random walks, Ornstein-Uhlenbeck processes, lags and decaying memories for the entries of `standard_layout`."""
     rates = rates or Rates()
     n = len(layout)
@@ -133,10 +101,10 @@ def standard_dynamics(layout: Layout, rates: Rates | None = None) -> Dynamics:
         walk(name, rates.field)
     walk("gain", rates.gain)
     walk("black", rates.black)
-    return Dynamics(layout, rates, drift, diffusion)
+    return ColumnDynamics(layout, drift, diffusion, rates)
 
 
-def command_focus(dynamics: Dynamics, step: float) -> tuple[np.ndarray, np.ndarray]:
+def command_focus(dynamics: ColumnDynamics, step: float) -> tuple[np.ndarray, np.ndarray]:
     """What a focus command of ``step`` angstrom adds to the state: mean [n] and standard deviation [n] of the jump.
 
     A share of the step is not there at once and comes with two time constants. How large the share is, is known to its half.
@@ -149,7 +117,7 @@ def command_focus(dynamics: Dynamics, step: float) -> tuple[np.ndarray, np.ndarr
     return mean, std
 
 
-def move_stage(dynamics: Dynamics) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+def move_stage(dynamics: ColumnDynamics) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """What a stage move does: mean [n] and standard deviation [n] of the jump, and the entries whose place on their circle is lost."""
     layout, rates = dynamics.layout, dynamics.rates
     std = np.zeros(len(layout))

@@ -1,30 +1,11 @@
-"""What each channel should read in a given state, and how far its readings scatter.
+"""The sensors of a probe-forming column above a crystal, for the entries of `twin.state.standard_layout`.
 
 Only channels that are evidence appear: an echo says what was commanded, a last-measured value how things were when somebody looked.
 A channel that is not reported is absent; nothing is assumed about it.
 """
 
-import msgspec
-import numpy as np
-
 from twin.channels import channel
-from twin.state import Layout
-
-
-class Sensor(msgspec.Struct, frozen=True):
-    """A channel's reading = offset + sum of coefficient * state entry + white noise of rms ``noise`` (the channel's unit)."""
-
-    channel: str
-    coefficients: dict[str, float]
-    offset: float
-    noise: float
-
-    def row(self, layout: Layout) -> np.ndarray:
-        """The coefficients as a row vector [n] over a layout."""
-        row = np.zeros(len(layout))
-        for name, value in self.coefficients.items():
-            row[layout.index(name)] = value
-        return row
+from twin.sensors.sensor import Sensor
 
 
 def standard_sensors(energy: float = 200e3, black: float = 100.0) -> dict[str, Sensor]:

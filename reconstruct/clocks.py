@@ -1,0 +1,117 @@
+"""The clock of a source, from when its readings say they were taken and when they arrived.
+
+A reading taken at t by our clock is stamped t + offset and arrives at t + delay, so arrival - stamp = delay - offset. Delays have a least
+value and a tail; the least difference of an epoch is therefore the sharpest thing there is to know about the offset (as in network time,
+Mills, IEEE Trans. Commun. 39, 1482, 1991). A Kalman filter over (offset, rate, latency) takes one such minimum an epoch; the latency's own
+uncertainty is an entry because no number of readings averages it away.
+
+An epoch is closed `LATE` seconds after its end, and a reading is aligned by the epochs that were closed when it arrived: so what is known
+does not depend on the order in which readings are handed over, as long as they are handed over within `LATE` seconds.
+"""
+
+import bisect
+from typing import Any
+
+import numpy as np
+
+from twin.sensors.model import Clock
+
+EPOCH = 10.0
+FIRST = 2.5
+"""Seconds of an epoch; the first four are shorter, so that a clock that is off is found at once."""
+LATE = 2.0
+JUMP = 30.0
+"""Seconds by which an epoch's minimum may leave what was expected and still be a clock that drifts: beyond it the clock was set anew."""
+RESOLUTION = 2e-3
+"""Seconds to which stamps are taken to be exact."""
+KEPT = 4
+
+
+class SourceClock:
+    """Offset (s, the source's clock minus ours) and rate (s/s) of one source, with covariance. Times are seconds from a common start."""
+
+    def __init__(self, clock: Clock):
+        self.clock = clock
+        self.open: dict[int, tuple[float, int]] = {}
+        """Least difference and number of readings of each epoch that is not closed."""
+        self.mean = np.array([0.0, 0.0, clock.latency])
+        self.covariance = np.diag([clock.offset_std, clock.rate_std, clock.latency_std]) ** 2
+        self.at, self.closed, self.jumps = 0.0, -1, 0
+        self._lines: list[tuple[float, float, float, float]] = [(-np.inf, 0.0, 0.0, 0.0)]
+
+    def hear(self, arrival: float, stamps: np.ndarray) -> None:
+        """Readings stamped ``stamps`` (s) arrived at ``arrival`` (s)."""
+        number = _epoch(arrival)
+        for done in sorted(epoch for epoch in self.open if _end(epoch) + LATE <= arrival):
+            self._close(done)
+        if number > self.closed:
+            least, count = self.open.get(number, (np.inf, 0))
+            self.open[number] = (min(least, float((arrival - stamps).min())), count + len(stamps))
+
+    def aligned(self, stamps: np.ndarray, arrival: float) -> np.ndarray:
+        """When readings stamped ``stamps`` (s) and arrived at ``arrival`` were taken, by our clock."""
+        _, at, offset, rate = self._lines[max(bisect.bisect_right(self._lines, (arrival, np.inf)) - 1, 0)]
+        return stamps - (offset + rate * (stamps - at))
+
+    def offset(self, time: float) -> tuple[float, float]:
+        """Offset at ``time`` (s) and its standard deviation."""
+        row = np.array([1.0, time - self.at if self.closed >= 0 else 0.0, 0.0])
+        return float(row @ self.mean), float(np.sqrt(row @ self.covariance @ row))
+
+    @property
+    def rate(self) -> tuple[float, float]:
+        """Rate (s/s) and its standard deviation."""
+        return float(self.mean[1]), float(np.sqrt(self.covariance[1, 1]))
+
+    def _close(self, epoch: int) -> None:
+        least, count = self.open.pop(epoch)
+        middle = 0.5 * (_end(epoch - 1) + _end(epoch))
+        step = np.eye(3)
+        step[0, 1] = middle - self.at if self.closed >= 0 else 0.0
+        self.mean, self.covariance = step @ self.mean, step @ self.covariance @ step.T
+        self.at, self.closed = middle, epoch
+        row = np.array([-1.0, 0.0, 1.0])
+        # the least of n delays stands above the least possible one by about the tail's mean over n
+        tail = self.clock.latest / 6.0 / count
+        noise = tail**2 + RESOLUTION**2
+        away = least - tail - row @ self.mean
+        total = row @ self.covariance @ row + noise
+        if abs(away) > JUMP + 5.0 * np.sqrt(total):
+            self.jumps += 1
+            self.mean[0] -= away
+            self.covariance[0, :] = self.covariance[:, 0] = 0.0
+            self.covariance[0, 0] = self.clock.offset_std**2
+        else:
+            gain = self.covariance @ row / total
+            self.mean = self.mean + gain * away
+            left = np.eye(3) - np.outer(gain, row)
+            self.covariance = left @ self.covariance @ left.T + noise * np.outer(gain, gain)
+        self._lines.append((_end(epoch) + LATE, self.at, float(self.mean[0]), float(self.mean[1])))
+        del self._lines[:-KEPT]
+
+    def state(self) -> dict[str, Any]:
+        """All that changes, as plain values."""
+        return {
+            "open": [[epoch, least, count] for epoch, (least, count) in self.open.items()],
+            "mean": self.mean.tolist(),
+            "covariance": self.covariance.tolist(),
+            "at": self.at,
+            "closed": self.closed,
+            "jumps": self.jumps,
+            "lines": [list(line) for line in self._lines[1 if self._lines[0][0] == -np.inf else 0 :]],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Back to a `state`."""
+        self.open = {int(epoch): (float(least), int(count)) for epoch, least, count in state["open"]}
+        self.mean, self.covariance = np.array(state["mean"]), np.array(state["covariance"])
+        self.at, self.closed, self.jumps = float(state["at"]), int(state["closed"]), int(state["jumps"])
+        self._lines = [(-np.inf, 0.0, 0.0, 0.0), *(tuple(map(float, line)) for line in state["lines"])][-KEPT:]  # type: ignore[misc]
+
+
+def _epoch(arrival: float) -> int:
+    return int(arrival // FIRST) if arrival < EPOCH else int(arrival // EPOCH) + 3
+
+
+def _end(epoch: int) -> float:
+    return (epoch + 1) * FIRST if epoch < 4 else (epoch - 2) * EPOCH

@@ -1,0 +1,173 @@
+"""Readings of one span of time made ready for the filter: stuck ones out, crowds of one sensor into one number, late ones in their place.
+
+A sensor that reads a hundred times while the state hardly moves says what its mean says. More than `CROWD` readings of one sensor in one
+span become their robust mean, at their mean time, with the variance of that mean: noise falls with their number, rounding that noise
+does not dither away does not.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import erf
+
+from twin.sensors.model import Model
+
+CROWD = 3
+"""Readings of one sensor in one span that are still taken one by one."""
+REJECT = 5.0
+"""Distance from a crowd's median, in robust standard deviations, beyond which a reading is no part of it."""
+HAZARD = 1e-5
+"""Probability, at each reading, that a sensor sticks from here on (assumed)."""
+STUCK = 1e-9
+"""Probability of a run of equal readings from a healthy sensor below which the sensor is called stuck."""
+FINEST = 1e-3
+"""The least chance of two equal readings in a row that a sensor is granted, however fine its steps: logs are printed with few digits."""
+
+
+class Traits(NamedTuple):
+    """What the digest needs to know of each sensor that is evidence, [c] each: variances, rounding, chance of a repeat, diffusion of what it reads."""
+
+    variance: np.ndarray
+    rounding: np.ndarray
+    repeat: np.ndarray
+    wander: np.ndarray
+    coarse: np.ndarray
+
+
+class Runs(NamedTuple):
+    """Last value and number of repeats of it so far, [c] each."""
+
+    last: np.ndarray
+    count: np.ndarray
+
+
+class Digest(NamedTuple):
+    """Scalar readings in order of time: ``sensor``, ``time`` (ns), ``value``, ``variance``, ``floor`` [r]; per sensor [c]: how many were
+    ``taken``, dropped as ``stuck``, dropped as ``odd`` ones in a crowd, sent twice (``repeated``); and the runs after them."""
+
+    sensor: np.ndarray
+    time: np.ndarray
+    value: np.ndarray
+    variance: np.ndarray
+    floor: np.ndarray
+    taken: np.ndarray
+    stuck: np.ndarray
+    odd: np.ndarray
+    repeated: np.ndarray
+    runs: Runs
+
+
+def traits(model: Model) -> Traits:
+    """The traits of a model's sensors that are evidence."""
+    noise = np.array([one.noise for one in model.evidence])
+    step = np.array([one.quantisation for one in model.evidence])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(noise > 0, step / (2 * noise), np.inf)
+        # two normal numbers apart by d fall into one step with chance max(0, 1 - |d|/step), averaged over d
+        repeat = np.where(
+            np.isinf(ratio),
+            1.0,
+            erf(ratio) - np.where(ratio > 0, (1 - np.exp(-(ratio**2))) / (ratio * np.sqrt(np.pi)), 0),
+        )
+    periodic = np.array([one.reports == "periodic" for one in model.evidence], dtype=bool)
+    repeat = np.where(periodic, np.clip(repeat, FINEST, 1.0), 1.0)
+    wander = (model.rows**2) @ model.dynamics.diffusion
+    return Traits(noise**2, step**2 / 12.0, repeat, wander, noise < 0.5 * step)
+
+
+def no_runs(count: int) -> Runs:
+    """Nothing heard yet from ``count`` sensors."""
+    return Runs(np.full(count, np.nan), np.zeros(count))
+
+
+def digest(
+    traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, value: np.ndarray, end: int, runs: Runs
+) -> Digest:
+    """Readings [r] of one span that ends at ``end`` (ns), in any order; ``raw`` as they were sent, ``value`` without offset and inputs."""
+    count = len(traits.variance)
+    order = np.lexsort((raw, time, sensor))
+    sensor, time, raw, value = sensor[order], time[order], raw[order], value[order]
+    again = np.zeros(len(sensor), dtype=bool)
+    again[1:] = (sensor[1:] == sensor[:-1]) & (time[1:] == time[:-1]) & (raw[1:] == raw[:-1])
+    repeated = np.bincount(sensor[again], minlength=count)
+    sensor, time, raw, value = sensor[~again], time[~again], raw[~again], value[~again]
+    weight, runs = _unstuck(traits, sensor, raw, runs)
+    stuck = np.bincount(sensor[weight == 0], minlength=count)
+    keep = weight > 0
+    sensor, time, value, weight = sensor[keep], time[keep], value[keep], weight[keep]
+    size = np.bincount(sensor, minlength=count)
+    crowded = size[sensor] > CROWD
+    odd = np.zeros(count, dtype=int)
+    lone = int((~crowded).sum())
+    parts = [(sensor[~crowded], time[~crowded], value[~crowded], np.ones(lone), weight[~crowded], np.zeros(lone))]
+    if crowded.any():
+        mean, odd = _crowds(traits, sensor[crowded], time[crowded], value[crowded], weight[crowded], end)
+        parts.append(mean)
+    who, when, what, number, sure, width = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.lexsort((what, who, when))
+    who, when, what, number, sure, width = (column[order] for column in (who, when, what, number, sure, width))
+    rounding = np.where(traits.coarse[who], traits.rounding[who], traits.rounding[who] / number)
+    variance = (traits.variance[who] / number + rounding) / sure + traits.wander[who] * ((end - when) * 1e-9 + width)
+    floor = np.where(traits.coarse[who], traits.rounding[who], 0.0)
+    return Digest(who, when, what, variance, floor, size - odd, stuck, odd, repeated, runs)
+
+
+def _unstuck(traits: Traits, sensor: np.ndarray, raw: np.ndarray, runs: Runs) -> tuple[np.ndarray, Runs]:
+    """Probability [r] that each reading's sensor is not stuck, 0 where it surely is; readings sorted by sensor and time."""
+    if not len(sensor):
+        return np.ones(0), runs
+    first = np.concatenate([[True], sensor[1:] != sensor[:-1]])
+    before = np.concatenate([[np.nan], raw[:-1]])
+    before[first] = runs.last[sensor[first]]
+    same = raw == before
+    # repeats so far: count since the last reading that differed, plus the run that was under way
+    place = np.arange(len(raw))
+    broken = np.maximum.accumulate(np.where(~same, place, -1))
+    start = np.maximum.accumulate(np.where(first, place, -1))
+    inside = broken >= start
+    count = np.where(inside, place - broken, place - start + 1 + runs.count[sensor])
+    last = np.concatenate([sensor[1:] != sensor[:-1], [True]])
+    value, number = runs.last.copy(), runs.count.copy()
+    value[sensor[last]], number[sensor[last]] = raw[last], count[last]
+    log_chance = count * np.log(traits.repeat[sensor])
+    weight = 1.0 / (1.0 + HAZARD * np.exp(np.minimum(-log_chance, 100.0)))
+    weight = np.where((weight > 0.99) | (traits.repeat[sensor] >= 1.0), 1.0, weight)
+    return np.where(weight < 0.01, 0.0, weight), Runs(value, number)
+
+
+def is_stuck(traits: Traits, runs: Runs) -> np.ndarray:
+    """Which sensors are called stuck, [c]."""
+    return runs.count * np.log(traits.repeat) < np.log(STUCK)
+
+
+def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndarray, weight: np.ndarray, end: int):
+    """Robust means of crowds (readings sorted by sensor): sensor, time, value, number, weight, and a sixth of the time they span (s),
+    each [crowds]; and odd ones per sensor [c]."""
+    count = len(traits.variance)
+    first = np.flatnonzero(np.concatenate([[True], sensor[1:] != sensor[:-1]]))
+    size = np.diff(np.concatenate([first, [len(sensor)]]))
+    group = np.repeat(np.arange(len(first)), size)
+    who = sensor[first]
+
+    def median(of: np.ndarray) -> np.ndarray:
+        ranked = of[np.lexsort((of, group))]
+        return 0.5 * (ranked[first + (size - 1) // 2] + ranked[first + size // 2])
+
+    centre = median(value)
+    away = np.abs(value - centre[group])
+    own = np.sqrt(traits.variance[who] + traits.rounding[who])
+    spread = np.maximum(own, 1.4826 * median(away))
+    good = away <= REJECT * spread[group]
+    number = np.bincount(group[good], minlength=len(first))
+    start = time[first]
+    share = good / number[group]
+    mean = np.bincount(group, weights=share * (value - centre[group]), minlength=len(first)) + centre
+    when = start + np.round(np.bincount(group, weights=share * (time - start[group]), minlength=len(first))).astype(
+        np.int64
+    )
+    sure = np.minimum.reduceat(weight, first)
+    odd = np.zeros(count, dtype=int)
+    odd[who] = size - number
+    # what a mean of readings spread over a time leaves out of a random walk (of the walk's variance over it, a sixth)
+    width = (time[first + size - 1] - start) * 1e-9 / 6.0
+    return (who, np.minimum(when, end), mean, number.astype(float), sure, width), odd

@@ -1,0 +1,81 @@
+"""What became of a sensor's readings, and what that says of the sensor."""
+
+import dataclasses
+
+VERDICTS = ("ok", "no evidence", "silent", "stuck", "clock off", "late", "spiking", "noisy")
+"""From best to worst; "no evidence" is an echo or a channel that is not modelled, "late" one whose readings come too late to count."""
+
+SPIKING = 0.2
+"""Share of readings far off, of those heard lately, from which a sensor is spiking."""
+NOISY = 3.0
+"""Mean square of normalised innovations, lately, from which a sensor is noisier than its table says."""
+PATIENCE = 5.0
+"""Periods without a reading after which a periodic sensor is silent."""
+ENOUGH = 30
+"""Readings that a verdict on scatter needs."""
+
+
+@dataclasses.dataclass
+class Health:
+    """Counts by what became of readings; ``far`` and ``square`` are running means over the last hundred or so."""
+
+    used: int = 0
+    ignored: int = 0
+    outlier: int = 0
+    stuck: int = 0
+    not_a_number: int = 0
+    invalid: int = 0
+    late: int = 0
+    future: int = 0
+    repeated: int = 0
+    heard: int | None = None
+    """Time (ns) of the newest reading."""
+    far: float = 0.0
+    square: float = 1.0
+    weighed: int = 0
+    sticking: bool = False
+
+    @property
+    def seen(self) -> int:
+        """Readings that came, of whatever fate, without those sent twice."""
+        return (
+            self.used
+            + self.ignored
+            + self.outlier
+            + self.stuck
+            + self.not_a_number
+            + self.invalid
+            + self.late
+            + self.future
+        )
+
+    def weigh(self, square: float, far: float, count: int) -> None:
+        """``count`` readings more, with mean square ``square`` of their normalised innovations (outliers apart) and a share ``far`` of outliers."""
+        keep = 0.99**count
+        self.square = keep * self.square + (1 - keep) * square
+        self.far = keep * self.far + (1 - keep) * far
+        self.weighed += count
+
+    def verdict(self, now: int | None = None, rate: float = 0.0) -> str:
+        """One of `VERDICTS`, at time ``now`` (ns) for a sensor that reports ``rate`` times a second (0: not periodically)."""
+        heard = self.seen
+        if heard and self.ignored == heard:
+            return "no evidence"
+        if not heard or (
+            now is not None
+            and rate > 0
+            and self.heard is not None
+            and (now - self.heard) * 1e-9 * rate > PATIENCE + 2 * rate
+        ):
+            return "silent"
+        if self.sticking:
+            return "stuck"
+        if self.future > 0.5 * heard:
+            return "clock off"
+        if self.late > 0.5 * heard:
+            return "late"
+        if self.not_a_number > SPIKING * heard or (self.weighed >= ENOUGH and self.far > SPIKING):
+            return "spiking"
+        if self.weighed >= ENOUGH and self.square > NOISY:
+            return "noisy"
+        return "ok"

@@ -1,0 +1,169 @@
+"""The inner loop of estimation: time and measurement updates of square-root Gaussians, compiled.
+
+A run is a sequence of steps; a step moves the state (mean' = A mean + shift, root' = triangle of [A root, L]) and then takes the scalar
+readings that belong to it, each by Potter's update (Bierman, Factorization Methods for Discrete Sequential Estimation, 1977, ch. II).
+The covariance is root root^T throughout, so it cannot lose its positivity.
+
+A reading is good with probability 1 - ``share``, else its error is `WIDE` times as large. It counts with the probability that it is
+good: its variance is divided by that weight (a step of expectation maximisation for contaminated normal errors), and below `LEAST` it
+does not count. A reading rounded to coarse steps counts only while more is unknown than its ``floor``: what says the same again and
+again must not be averaged into certainty.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+WIDE = 30.0
+LEAST = 1e-2
+"""Weight below which a reading is left out altogether."""
+SURPRISING = 2.0
+"""Normalised innovation from which on a coarse reading counts whatever is known."""
+
+
+class Steps(NamedTuple):
+    """Steps of a run: ``which`` [t] of the distinct transitions ``move`` [u, n, n] and roots of the noise ``noise`` [u, n, n];
+    ``shift`` [t, n]; ``stop`` [t], the number of readings up to the end of each step."""
+
+    which: Array
+    move: Array
+    noise: Array
+    shift: Array
+    stop: Array
+
+
+class Scalars(NamedTuple):
+    """Scalar readings of a run, in the order of steps, [r] each: row's place, seconds from the step's end (<= 0), value without offset,
+    variance, variance below which a coarse reading says nothing, and the prior probability of an outlier."""
+
+    row: Array
+    when: Array
+    value: Array
+    variance: Array
+    floor: Array
+    share: Array
+
+
+class Ran(NamedTuple):
+    """Means [k, n], roots [k, n, n], log evidence [k]; per reading the first component's normalised innovation and weight [r];
+    with ``keep`` the means and roots after every step ([t, k, n], [t, k, n, n]), else those of no step."""
+
+    means: Array
+    roots: Array
+    evidence: Array
+    innovation: Array
+    weight: Array
+    kept: tuple[Array, Array]
+
+
+def _take(mean, root, evidence, row, value, variance, floor, share):
+    """One scalar reading into one Gaussian."""
+    phi = row @ root
+    spread = phi @ phi
+    away = value - row @ mean
+    total = spread + variance
+    wide = spread + WIDE**2 * variance
+    square = away * away
+    log_odds = (
+        jnp.log(share) - jnp.log1p(-share) + 0.5 * jnp.log(total / wide) + 0.5 * square * (1.0 / total - 1.0 / wide)
+    )
+    weight = 1.0 / (1.0 + jnp.exp(jnp.minimum(log_odds, 500.0)))
+    counts = (weight >= LEAST) & ((spread > floor) | (square > SURPRISING**2 * total))
+    variance = variance / jnp.maximum(weight, LEAST)
+    whole = spread + variance
+    alpha = jnp.where(counts, 1.0 / whole, 0.0)
+    gamma = alpha / (1.0 + jnp.sqrt(variance / whole))
+    gain = root @ phi
+    mean = mean + (alpha * away) * gain
+    root = root - (gamma * gain)[:, None] * phi[None, :]
+    good = jnp.log1p(-share) - 0.5 * (square / total + jnp.log(total))
+    bad = jnp.log(share) - 0.5 * (square / wide + jnp.log(wide))
+    evidence = evidence + jnp.logaddexp(good, bad)
+    return mean, root, evidence, away / jnp.sqrt(total), jnp.where(weight >= LEAST, weight, 0.0)
+
+
+@jax.jit(static_argnames="keep")
+def run(
+    means: Float[Array, "k n"],
+    roots: Float[Array, "k n n"],
+    steps: Steps,
+    readings: Scalars,
+    rows: Float[Array, "c n"],
+    slopes: Float[Array, "c n"],
+    count: Int[Array, ""],
+    keep: bool = False,
+) -> Ran:
+    """The first ``count`` steps, and their readings. ``rows`` are those of sensors, ``slopes`` the same times the drift matrix (1/s)."""
+    k, n = means.shape
+    take = jax.vmap(_take, in_axes=(0, 0, 0, None, None, None, None, None))
+
+    def read(place, carry):
+        means, roots, evidence, innovation, weight = carry
+        source = readings.row[place]
+        row = rows[source] + readings.when[place] * slopes[source]
+        means, roots, evidence, z, w = take(
+            means,
+            roots,
+            evidence,
+            row,
+            readings.value[place],
+            readings.variance[place],
+            readings.floor[place],
+            readings.share[place],
+        )
+        return means, roots, evidence, innovation.at[place].set(z[0]), weight.at[place].set(w[0])
+
+    def step(number, carry):
+        (means, roots, *rest), kept = carry
+        which = steps.which[number]
+        move = steps.move[which]
+        means = means @ move.T + steps.shift[number][None, :]
+        noise = jnp.broadcast_to(steps.noise[which], (k, n, n))
+        grown = jnp.concatenate([move @ roots, noise], axis=2)
+        roots = jnp.swapaxes(jnp.linalg.qr(jnp.swapaxes(grown, 1, 2), mode="r"), 1, 2)
+        first = jnp.where(number == 0, 0, steps.stop[jnp.maximum(number - 1, 0)])
+        carry = jax.lax.fori_loop(first, steps.stop[number], read, (means, roots, *rest))
+        if keep:
+            kept = (kept[0].at[number].set(carry[0]), kept[1].at[number].set(carry[1]))
+        return carry, kept
+
+    size = len(steps.which) if keep else 0
+    start = (means, roots, jnp.zeros(k), jnp.zeros_like(readings.value), jnp.zeros_like(readings.value))
+    kept = (jnp.zeros((size, k, n)), jnp.zeros((size, k, n, n)))
+    (means, roots, evidence, innovation, weight), kept = jax.lax.fori_loop(0, count, step, (start, kept))
+    return Ran(means, roots, evidence, innovation, weight, kept)
+
+
+@jax.jit
+def retrace(
+    mean: Float[Array, " n"],
+    root: Float[Array, "n n"],
+    before: tuple[Float[Array, "t n"], Float[Array, "t n n"]],
+    steps: Steps,
+    count: Int[Array, ""],
+) -> tuple[Float[Array, "t n"], Float[Array, "t n n"]]:
+    """Smoothed means and roots at the start of each of the first ``count`` steps, from those at the end of the last.
+
+    ``before`` are the filtered ones at the start of each step. Rauch, Tung and Striebel's recursion in square-root form (AIAA J. 3, 1445,
+    1965; Park and Kailath, Int. J. Control 62, 1049, 1995): the triangle of [[A S, L], [S, 0]] holds the root of the prediction, the gain
+    and the root of what the future cannot tell.
+    """
+    size, n = before[0].shape
+
+    def back(reverse, carry):
+        mean, root, means, roots = carry
+        number = count - 1 - reverse
+        which = steps.which[number]
+        move, noise = steps.move[which], steps.noise[which]
+        filtered, own = before[0][number], before[1][number]
+        stacked = jnp.block([[move @ own, noise], [own, jnp.zeros((n, n))]])
+        lower = jnp.linalg.qr(stacked.T, mode="r").T
+        gain = jax.scipy.linalg.solve_triangular(lower[:n, :n], lower[n:, :n].T, lower=True, trans=1).T
+        mean = filtered + gain @ (mean - move @ filtered - steps.shift[number])
+        root = jnp.linalg.qr(jnp.concatenate([lower[n:, n:], gain @ root], axis=1).T, mode="r").T
+        return mean, root, means.at[number].set(mean), roots.at[number].set(root)
+
+    start = (mean, root, jnp.zeros((size, n)), jnp.zeros((size, n, n)))
+    return jax.lax.fori_loop(0, count, back, start)[2:]

@@ -1,0 +1,107 @@
+"""Does the model still fit? Normalised innovations by part of the model, over a short and a long memory.
+
+A filter whose model holds finds squares of normalised innovations of mean one (Bar-Shalom, Li and Kirubarajan, Estimation with
+Applications to Tracking and Navigation, 2001, ch. 5). A part whose squares stay above that is not what the model says it is.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from twin.sensors.model import Model
+
+MEMORY = {"fast": 20.0, "slow": 600.0}
+"""Time constants (s) of the two memories."""
+EXCESS = 1.5
+"""Mean square from which on a part is worth distrusting, however many readings say so."""
+SCORE = 6.0
+"""Standard deviations above one from which on that is no chance."""
+
+
+@dataclasses.dataclass
+class Tally:
+    """Sums over a fading memory: squares, readings, and the squares of the weights of both."""
+
+    squares: float = 0.0
+    count: float = 0.0
+    weight: float = 0.0
+
+    def add(self, fade: float, squares: float, count: float) -> None:
+        self.squares, self.count = self.squares * fade + squares, self.count * fade + count
+        self.weight = self.weight * fade**2 + count
+
+    @property
+    def ratio(self) -> float:
+        """Mean square; NaN before there is a reading."""
+        return self.squares / self.count if self.count > 0 else math.nan
+
+    @property
+    def score(self) -> float:
+        """Standard deviations of the mean square above one."""
+        return (self.squares - self.count) / math.sqrt(2.0 * self.weight) if self.weight > 0 else 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Distrust:
+    """The ``part`` of the model that fits worst: mean square ``ratio`` of its normalised innovations over the ``memory``, ``score`` sigma above one."""
+
+    part: str
+    memory: str
+    ratio: float
+    score: float
+
+
+class Monitors:
+    """Tallies for every part that a sensor or a quantity of the model speaks of."""
+
+    def __init__(self, model: Model):
+        self._of_sensor = [one.part or "unnamed" for one in model.evidence]
+        self._of_quantity = {one.name: one.part or "images" for one in model.quantities}
+        parts = sorted({*self._of_sensor, *self._of_quantity.values()})
+        self.tallies = {part: {memory: Tally() for memory in MEMORY} for part in parts}
+
+    def hear(self, span: float, place: np.ndarray, innovation: np.ndarray, weight: np.ndarray) -> None:
+        """``span`` seconds with readings of sensors ``place`` [r]: normalised innovations and weights [r]."""
+        squares = np.bincount(place, weights=weight * innovation**2, minlength=len(self._of_sensor))
+        counts = np.bincount(place, weights=weight, minlength=len(self._of_sensor))
+        sums: dict[str, list[float]] = {part: [0.0, 0.0] for part in self.tallies}
+        for part, square, count in zip(self._of_sensor, squares.tolist(), counts.tolist(), strict=True):
+            sums[part][0] += square
+            sums[part][1] += count
+        for part, (square, count) in sums.items():
+            for memory, tally in self.tallies[part].items():
+                tally.add(math.exp(-span / MEMORY[memory]), square, count)
+
+    def see(self, names: tuple[str, ...], square: float) -> None:
+        """An estimate of quantities, with the square of its whole normalised innovation; each part takes its share."""
+        for name in names:
+            part = self._of_quantity.get(name)
+            if part is not None:
+                for tally in self.tallies[part].values():
+                    tally.add(1.0, square / len(names), 1.0)
+
+    @property
+    def distrust(self) -> Distrust | None:
+        """The part that fits worst, if any fits so badly that it is no chance."""
+        worst = [
+            Distrust(part, memory, tally.ratio, tally.score)
+            for part, tallies in self.tallies.items()
+            for memory, tally in tallies.items()
+            if tally.count > 1 and tally.ratio > EXCESS and tally.score > SCORE
+        ]
+        return max(worst, key=lambda one: one.score, default=None)
+
+    def state(self) -> dict[str, Any]:
+        """All that changes, as plain values."""
+        return {
+            part: {name: dataclasses.astuple(tally) for name, tally in both.items()}
+            for part, both in self.tallies.items()
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Back to a `state`."""
+        for part, both in state.items():
+            for name, values in both.items():
+                self.tallies[part][name] = Tally(*map(float, values))

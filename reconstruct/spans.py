@@ -1,0 +1,82 @@
+"""One span of time run through the filter: its readings, what was commanded in it, and what images said in it."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from reconstruct.digest import Digest, Runs, Traits, digest
+from reconstruct.observation import Observation, Surprise, as_step
+from reconstruct.runs import Jump, Runner, Step
+from twin.dynamics.inputs import Inputs
+from twin.sensors.model import Model
+
+Readings = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Sensor's place, time (ns), value as sent, value without offset and inputs; each [r]."""
+
+
+@dataclasses.dataclass
+class Mark:
+    """What is known at ``time`` (ns), the end of a span: mean [n], root [n, n], the sensors' runs; how it came to that from the mark before
+    (``steps``), and how well what was read agreed with what was expected (per scalar reading of ``digest``: innovation and weight [r])."""
+
+    time: int
+    mean: np.ndarray
+    root: np.ndarray
+    runs: Runs
+    steps: list[Step] = dataclasses.field(default_factory=list)
+    digest: Digest | None = None
+    innovation: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    weight: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
+    evidence: float = 0.0
+    surprises: list[Surprise] = dataclasses.field(default_factory=list)
+    squares: list[tuple[tuple[str, ...], float]] = dataclasses.field(default_factory=list)
+
+
+def run_span(
+    model: Model, runner: Runner, traits: Traits, before: Mark, end: int, readings: Readings,
+    jumps: Sequence[tuple[int, Jump]], seen: Sequence[Observation], inputs: Inputs, exact: int, grid: Sequence[int] = (),
+) -> Mark:  # fmt: skip
+    """From the mark ``before`` to ``end`` (ns). It is cut at ``grid``, and with at most ``exact`` distinct
+    times of readings at each of those."""
+    found = digest(traits, *readings, end, before.runs)
+    cuts = {end, *(time for time, _ in jumps), *(one.time for one in seen), *grid}
+    distinct = np.unique(found.time)
+    if len(distinct) <= exact:
+        cuts |= set(distinct.tolist())
+    mark = Mark(before.time, before.mean, before.root, found.runs, digest=found)
+    pending: list[Step] = []
+    innovations, weights, first = [], [], 0
+    for cut in sorted(cuts):
+        last = int(np.searchsorted(found.time, cut, side="right"))
+        part, first = slice(first, last), last
+        # only what the process noise did between a reading and the cut makes the reading less sure, not what it did after
+        late = traits.wander[found.sensor[part]] * (end - cut) * 1e-9
+        place, time, value = found.sensor[part], found.time[part], found.value[part]
+        pending.append(Step(cut, None, place, time, value, found.variance[part] - late, found.floor[part]))
+        pending.extend(Step(cut, jump) for time, jump in jumps if time == cut)
+        images = [one for one in seen if one.time == cut]
+        if images or cut == end:
+            ran = runner.run(mark.time, mark.mean[None], mark.root[None], pending)
+            total = sum(len(one.value) for one in pending)
+            innovations.append(ran.innovation[:total])
+            weights.append(ran.weight[:total])
+            _to(mark, cut, ran, pending)
+            pending = []
+        for one in images:
+            steps, square, surprise = as_step(model, one, mark.mean, mark.root, inputs.at(cut))
+            if steps:
+                _to(mark, cut, runner.run(cut, mark.mean[None], mark.root[None], steps), steps)
+                mark.squares.append((one.names, square))
+            if surprise is not None:
+                mark.surprises.append(surprise)
+    mark.innovation, mark.weight = np.concatenate(innovations), np.concatenate(weights)
+    return mark
+
+
+def _to(mark: Mark, time: int, ran, steps: list[Step]) -> None:
+    if not (np.isfinite(ran.means).all() and np.isfinite(ran.roots).all()):
+        raise FloatingPointError(f"the belief at {time} ns is not finite: a fault of the filter, not of its input")
+    mark.time, mark.mean, mark.root = time, ran.means[0], ran.roots[0]
+    mark.evidence += float(ran.evidence[0])
+    mark.steps.extend(steps)

@@ -1,0 +1,6 @@
+"""How the state moves in time."""
+
+from twin.dynamics.column import ColumnDynamics, Rates, command_focus, move_stage, standard_dynamics
+from twin.dynamics.linear import Dynamics
+
+__all__ = ["ColumnDynamics", "Dynamics", "Rates", "command_focus", "move_stage", "standard_dynamics"]

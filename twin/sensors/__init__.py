@@ -1,0 +1,10 @@
+"""What each channel should read in a given state, and tables that say so for one instrument."""
+
+from twin.sensors.column import standard_sensors
+from twin.sensors.model import Clock, Input, Jump, Model, Quantity, Term
+from twin.sensors.sensor import Sensor
+from twin.sensors.table import SCHEMA, Parameter, Table, read_table
+
+__all__ = [
+    "SCHEMA", "Clock", "Input", "Jump", "Model", "Parameter", "Quantity", "Sensor", "Table", "Term", "read_table", "standard_sensors",
+]  # fmt: skip

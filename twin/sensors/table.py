@@ -1,0 +1,237 @@
+"""An instrument as a table: its state's entries and how they move, its sensors and clocks, what is wanted of it. A new instrument is a file.
+
+`read_table` turns the text of a TOML file into a `Table`, strictly; `Table.model` into the matrices that a filter needs, with the named
+constants at their values or at others (so they can be fitted). Keys, units and an example: the tables beside this package.
+"""
+
+import tomllib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from twin.channels import Kind
+from twin.dynamics.moves import Constant as Still
+from twin.dynamics.moves import Follow, Integrate, Move, Value, equation
+from twin.sensors.model import Clock, Input, Jump, Model, Quantity, Reset, Term
+from twin.sensors.sensor import Reports, Sensor
+from twin.state import Entry, Layout
+from twin.units import require
+
+SCHEMA = "emtwin.sensors/1"
+
+
+class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A named constant of the model: assumed ``value``, known to a ``factor`` (one sigma, multiplicative) or to +- ``std``; ``doc`` says whence."""
+
+    name: str
+    unit: str
+    value: float
+    factor: float | None = None
+    std: float | None = None
+    doc: str = ""
+
+
+class EntryRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An entry of the state: prior ``mean`` +- ``std``, the ``part`` of the model it belongs to, and how it ``moves``."""
+
+    name: str
+    unit: str
+    mean: Value
+    std: Value
+    part: str = ""
+    moves: Move | list[Move] = Still()
+    doc: str = ""
+
+
+class SensorRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A channel. ``expects`` maps entries (and "input:NAME") to coefficients; ``lag`` is the time in s by which it follows them."""
+
+    channel: str
+    unit: str
+    kind: Kind
+    source: str = ""
+    reports: Reports = "periodic"
+    rate: float = 0.0
+    expects: dict[str, Value] = {}
+    offset: Value = 0.0
+    noise: Value = 0.0
+    quantisation: float = 0.0
+    lag: Value = 0.0
+    valid: str = ""
+    part: str = ""
+    doc: str = ""
+
+
+class TermRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """coefficient * entry * times * input; what is left out is one."""
+
+    entry: str = ""
+    times: str = ""
+    input: str = ""
+    coefficient: Value = 1.0
+
+
+class QuantityRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Something wanted of the state: a sum of terms."""
+
+    name: str
+    unit: str
+    terms: list[TermRow]
+    part: str = ""
+    doc: str = ""
+
+
+class JumpRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """When an input changes by a step larger than ``least``: ``entry`` jumps by mean * step +- (std * |step| + fixed), or is ``set`` anew."""
+
+    on: str
+    entry: str
+    least: float = 0.0
+    mean: Value = 0.0
+    std: Value = 0.0
+    fixed: Value = 0.0
+    set: Literal["", "prior"] = ""
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a file says. ``sources`` are the clocks by which channels are stamped."""
+
+    schema: str
+    name: str
+    doc: str = ""
+    sources: dict[str, Clock] = {}
+    constant: list[Parameter] = []
+    entry: list[EntryRow] = []
+    input: list[Input] = []
+    jump: list[JumpRow] = []
+    reset: list[Reset] = []
+    sensor: list[SensorRow] = []
+    quantity: list[QuantityRow] = []
+
+    def constants(self) -> dict[str, float]:
+        """The named constants at the values the file assumes."""
+        return {one.name: one.value for one in self.constant}
+
+    def model(self, values: Mapping[str, float] | None = None) -> Model:
+        """The model with these values of named constants (those left out as assumed); ValueError for a name that is not there."""
+        constants = self.constants()
+        for name in values or {}:
+            if name not in constants:
+                raise ValueError(
+                    f"{self.name}: there is no constant {name!r}; the constants are {', '.join(constants)}"
+                )
+        constants |= dict(values or {})
+
+        def number(value: Value) -> float:
+            if isinstance(value, str):
+                if value not in constants:
+                    raise ValueError(f"{self.name}: {value!r} is no constant; the constants are {', '.join(constants)}")
+                return float(constants[value])
+            return float(value)
+
+        moves: dict[str, list[Move]] = {
+            row.name: row.moves if isinstance(row.moves, list) else [row.moves] for row in self.entry
+        }
+        entries = [Entry(row.name, row.unit, number(row.mean), number(row.std), row.doc) for row in self.entry]
+        parts = [row.part for row in self.entry]
+        priors = {entry.name: entry for entry in entries}
+        sensors = []
+        for row in self.sensor:
+            states, inputs = {}, {}
+            for name, value in row.expects.items():
+                target = inputs if name.startswith("input:") else states
+                target[name.removeprefix("input:")] = number(value)
+            lag = number(row.lag)
+            if lag > 0 and row.kind != "echo":
+                states, lagged, behind = _lagged(row, states, lag, priors)
+                entries.append(lagged)
+                parts.append(row.part)
+                moves[lagged.name] = behind
+            sensors.append(
+                Sensor(
+                    row.channel, states, number(row.offset), number(row.noise), row.unit, row.kind, inputs,
+                    row.quantisation, row.rate, row.reports, row.source or row.channel.split(".")[0], row.valid, row.part, row.doc,
+                )
+            )  # fmt: skip
+        layout = Layout(tuple(entries))
+        quantities = tuple(
+            Quantity(
+                row.name,
+                row.unit,
+                tuple(Term(t.entry, t.times, t.input, number(t.coefficient)) for t in row.terms),
+                row.part,
+                row.doc,
+            )
+            for row in self.quantity
+        )
+        jumps = tuple(
+            Jump(row.on, row.entry, row.least, number(row.mean), number(row.std), number(row.fixed), row.set)
+            for row in self.jump
+        )
+        sources = dict(self.sources)
+        for sensor in sensors:
+            sources.setdefault(sensor.source, Clock())
+        return Model(
+            self.name, layout, tuple(parts), equation(layout, moves, number), tuple(sensors), sources,
+            tuple(self.input), jumps, quantities, tuple(self.reset),
+        )  # fmt: skip
+
+
+def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mapping[str, Entry]):
+    """What a slow sensor has come to so far: an entry of its own behind the entries that it is to show."""
+    name = f"{row.channel}.lagged"
+    for one in states:
+        if one not in priors:
+            raise ValueError(
+                f"sensor {row.channel!r} expects {one!r}, and there is no such entry; name one of the file's entries"
+            )
+    mean = sum(value * priors[one].mean for one, value in states.items())
+    std = sum((value * priors[one].std) ** 2 for one, value in states.items()) ** 0.5
+    first, *rest = states.items()
+    behind: list[Move] = [Follow(first[0], lag, first[1]), *(Integrate(one, value / lag) for one, value in rest)]
+    return {name: 1.0}, Entry(name, row.unit, mean, std, f"what {row.channel} shows, {lag:g} s behind"), behind
+
+
+def read_table(text: str, where: str) -> Table:
+    """The table of a TOML file's text; ValueError naming ``where``, the row and the cure for anything that cannot be used."""
+    try:
+        table = msgspec.convert(tomllib.loads(text), Table, strict=True)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{where}: not TOML ({error}); mend that line") from error
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{where}: {error}; see the tables that come with emtwin") from error
+    if table.schema != SCHEMA:
+        raise ValueError(f"{where}: schema {table.schema!r} is not known; this emtwin reads {SCHEMA!r}")
+    for what, names in (
+        ("constants", [row.name for row in table.constant]),
+        ("entries", [row.name for row in table.entry]),
+        ("sensors", [row.channel for row in table.sensor]),
+        ("inputs", [row.name for row in table.input]),
+        ("quantities", [row.name for row in table.quantity]),
+    ):
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        if twice:
+            raise ValueError(f"{where}: two {what} of one name ({', '.join(twice)}); give each a name of its own")
+    for row in (*table.constant, *table.entry, *table.quantity):
+        require(row.unit, f"{where}: {row.name!r}")
+    for row in table.sensor:
+        require(row.unit, f"{where}: sensor {row.channel!r}")
+        for what, value in (("rate", row.rate), ("quantisation", row.quantisation)):
+            if not (0 <= value < float("inf")):
+                raise ValueError(f"{where}: sensor {row.channel!r}: {what} = {value}; give zero or more")
+        if row.kind == "echo" and any(not name.startswith("input:") for name in row.expects):
+            raise ValueError(
+                f"{where}: sensor {row.channel!r} is an echo, which is no evidence; let it expect no entry"
+            )
+    try:
+        model = table.model()
+        for sensor in model.sensors:
+            sensor.row(model.layout)
+            if sensor.evidence and not (0 < sensor.variance < float("inf")):
+                raise ValueError(f"sensor {sensor.channel!r} has no noise; give noise or quantisation above zero")
+        model.check()
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+    return table
