@@ -20,9 +20,8 @@ from twin.records import Readings
 _BLOCK = 1024
 _SOURCES = ("gun", "objective", "water", "room", "field", "stage", "holder", "column", "haadf")
 _UNIFORM = ("lost", "odd", "delay")
-_COMMON = (
-    34  # channels whose phase and bias come from one stream; each later one has its own, so that none moves another
-)
+# channels whose phase and bias come from one stream; each later one has its own, so that none moves another
+_COMMON = 34
 _MEAN_DELAY = 1 / 6  # of the longest, before it is cut off there
 
 
