@@ -81,6 +81,8 @@ def check(config: SimulatedConfig) -> SimulatedConfig:
         raise refuse("lens_lag_times", config.lens_lag_times, "give two times above zero")
     if sum(weight for _, weight in config.lens_plays) >= 1:
         raise refuse("lens_plays", config.lens_plays, "give weights that sum to less than one")
+    if config.emission_power < 0.01:
+        raise refuse("emission_power", config.emission_power, "give at least 0.01")
     if config.haadf_inner >= config.haadf_outer:
         raise refuse("haadf_inner", config.haadf_inner, f"give an angle below haadf_outer = {config.haadf_outer}")
     if config.wedge_swing >= config.cells * config.thickness_scale:

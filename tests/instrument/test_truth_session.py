@@ -170,6 +170,7 @@ def test_commands_are_given_in_order_and_refused_as_the_microscope_does():
         ({"lens_plays": [[-60.0, 0.1]]}, ["lens_plays", "zero or more"]),
         ({"lens_plays": [[60.0, float("nan")]]}, ["lens_plays", "finite"]),
         ({"emission_decay": 0.95}, ["emission_decay", "at most"]),
+        ({"emission_power": 1e-3}, ["emission_power", "at least"]),
         ({"beam_follows": 1.5}, ["beam_follows", "at most"]),
         ({"stuck_count": 99}, ["stuck_count", "at most"]),
         ({"holder_lag": 0.0}, ["holder_lag", "above zero"]),
