@@ -8,18 +8,18 @@ above zero ties it to the wall's.
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 
 from instrument.interface import Description, InstrumentError
-from instrument.truth.column import Column, Log
-from instrument.truth.config import SimulatedConfig, check, default_config, from_mapping, generator, presets
+from instrument.truth.checks import check, from_mapping
+from instrument.truth.config import SimulatedConfig, default_config, generator, presets
 from instrument.truth.imaging import Imager
+from instrument.truth.log import Log
 from instrument.truth.oracle import ExpectedRequest, Truth, expected_frame, frame_seconds, noisy_frame
 from instrument.truth.scattering import load_or_build
-from instrument.truth.sensors import Sensors
+from instrument.truth.session import TruthSession
 from twin.channels import CHANNELS, CONTROLS
 from twin.records import Exposure, Frame, Readings, Scan
 
@@ -28,6 +28,7 @@ __all__ = [
     "SimulatedConfig",
     "SimulatedMicroscope",
     "Truth",
+    "TruthSession",
     "default_config",
     "from_mapping",
     "presets",
@@ -59,13 +60,11 @@ class SimulatedMicroscope:
             raise ValueError(f"clock rate {rate!r} cannot be used; give 0 for a stepped clock, or a number above zero")
         self._config = check(config or default_config())
         self._seed, self._rate = int(seed), float(rate)
-        self._epoch = epoch(self._seed)
-        specimen_seed = self._seed if self._config.specimen_seed is None else self._config.specimen_seed
-        gram = load_or_build(self._config, specimen_seed, cache, progress or (lambda what, share: None))
-        self._column = Column(self._config, self._seed, specimen_seed)
+        session = TruthSession(self._config, self._seed)
+        gram = load_or_build(self._config, session.specimen_seed, cache, progress or (lambda what, share: None))
         self._imager = Imager(gram, self._config)
-        self._sensors = Sensors(self._column, self._seed, self._epoch)
-        self._log = Log([0.0], [{control.name: 0.0 for control in CONTROLS}])
+        self._column, self._sensors, self._log = session.column, session.sensors, session.log
+        self._epoch = session.epoch
         self._now = self._epoch
         self._frames = 0
         self._wall = time.monotonic()
@@ -94,24 +93,10 @@ class SimulatedMicroscope:
         """Command some controls; returns the time (ns UTC) from which they hold, for a stage move the time of its
         arrival.
         """
-        known = {control.name: control for control in CONTROLS}
-        for name, value in changes.items():
-            if name not in known:
-                raise InstrumentError(f"there is no control {name!r}.", f"The controls are {', '.join(known)}.")
-            control = known[name]
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                raise InstrumentError(
-                    f"{name} = {value!r} is not a finite number.", f"Give a number in {control.unit}."
-                )
-            if not control.lowest <= value <= control.highest:
-                range_text = f"{control.lowest:g} to {control.highest:g} {control.unit}"
-                raise InstrumentError(f"{name} = {value:g} is out of range.", f"Give {range_text}.")
-        now = self.now()
-        current = self._log.settings[-1]
-        wanted = current | {name: float(value) for name, value in changes.items()}
-        if any(wanted[name] != current[name] for name in ("stage.x", "stage.y")):
+        now, wanted = self.now(), self._log.wanted(changes)
+        if self._log.moves_stage(wanted):
             now = self._pass(now + round(self._config.stage_seconds * 1e9))
-        if wanted != current:
+        if wanted != self._log.settings[-1]:
             self._log.add((now - self._epoch) / 1e9, wanted)
         return now
 
@@ -223,9 +208,3 @@ class SimulatedMicroscope:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def epoch(seed: int) -> int:
-    """The fixed time (ns UTC) at which the session of ``seed`` begins."""
-    start = datetime(2026, 1, 5, 8, tzinfo=UTC) + timedelta(days=seed % 300, seconds=(seed * 977) % 3600)
-    return int(start.timestamp()) * 1_000_000_000

@@ -50,6 +50,16 @@ CONTROLS: tuple[Control, ...] = (
     Control("beam_shift.y", "angstrom", -500.0, 500.0, "position of the scan's centre asked of the deflectors"),
     Control("stage.x", "angstrom", -1e7, 1e7, "stage position asked for"),
     Control("stage.y", "angstrom", -1e7, 1e7, "stage position asked for"),
+    Control(
+        "C10.zero",
+        "angstrom",
+        -1e5,
+        1e5,
+        "where the user's zero of defocus stands: what C10 says is relative to it; the lens is asked for C10 + C10.zero",
+    ),
+    Control("normalise", "1", 0.0, 1e9, "a counter; raising it takes the objective lens to its remanence"),
+    Control("holder.temperature", "kelvin", 0.0, 1600.0, "asked of the holder's heater; 0 is off"),
+    Control("flash", "1", 0.0, 1e9, "a counter; raising it flashes the emitter"),
 )
 
 CHANNELS: tuple[Channel, ...] = (
@@ -105,6 +115,19 @@ CHANNELS: tuple[Channel, ...] = (
     Channel("corrector.C12.b", "angstrom", "last-measured", 0.1, "from the last tableau; stale from then on"),
     Channel("corrector.C30", "angstrom", "last-measured", 0.1, "from the last tableau; stale from then on"),
     Channel("haadf.black", "count", "measured", 1.0, "detector level per pixel with the beam blanked"),
+    Channel("stage.x.commanded", "angstrom", "echo", 1.0),
+    Channel("stage.y.commanded", "angstrom", "echo", 1.0),
+    Channel("holder.temperature.commanded", "kelvin", "echo", 1.0, "0 is off"),
+    Channel("gun.high_tension.commanded", "volt", "echo", 1.0),
+    Channel("extraction.voltage.commanded", "volt", "echo", 1.0),
+    Channel("lens.intermediate", "1", "echo", 0.5),
+    Channel("lens.adl", "1", "echo", 0.5),
+    Channel("stigmator.objective.x", "1", "echo", 1.0),
+    Channel("stigmator.objective.y", "1", "echo", 1.0),
+    Channel("scan.rotation", "radian", "echo", 1.0),
+    Channel("magnification", "1", "echo", 1.0),
+    Channel("camera_length", "angstrom", "echo", 0.5),
+    Channel("spot_size", "1", "echo", 0.5),
 )
 
 

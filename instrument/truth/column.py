@@ -1,44 +1,29 @@
 """What the column and the specimen stage really do at a time, given what was commanded until then."""
 
-import bisect
-
 import numpy as np
 
 from instrument.truth.config import SimulatedConfig, generator
+from instrument.truth.gun import Gun
+from instrument.truth.heat import Heat
+from instrument.truth.holder import Holder
+from instrument.truth.hysteresis import Plays
 from instrument.truth.imaging import ABERRATIONS
+from instrument.truth.log import Log
 from instrument.truth.paths import Paths
 from instrument.truth.specimen import cell_depth
-
-
-class Log:
-    """Commands in order of time: (session time in s, all settings from then on). The first entry is the session's
-    start.
-    """
-
-    def __init__(self, times: list[float], settings: list[dict[str, float]]):
-        self.times, self.settings = times, settings
-
-    def before(self, t: float) -> "Log":
-        """The commands strictly before ``t`` (the session's start always)."""
-        count = max(1, bisect.bisect_left(self.times, t))
-        return Log(self.times[:count], self.settings[:count])
-
-    def add(self, t: float, settings: dict[str, float]) -> None:
-        self.times.append(t)
-        self.settings.append(dict(settings))
-
-    def commanded(self, name: str, t: np.ndarray) -> np.ndarray:
-        """What ``name`` was commanded to be at times ``t``."""
-        values = np.array([s[name] for s in self.settings])
-        return values[np.maximum(np.searchsorted(np.asarray(self.times), t, side="right") - 1, 0)]
+from instrument.truth.stage import Stage
 
 
 class Column:
     """The hidden state of one session. Everything is a function of the seed, the time and the log of commands."""
 
     def __init__(self, config: SimulatedConfig, seed: int, specimen_seed: int):
-        self.config, self._seed = config, seed
+        self.config = config
         self.paths = Paths(config, seed)
+        self.heat = Heat(config, self.paths, seed)
+        self.gun = Gun(config, self.paths)
+        self.holder = Holder(config, self.paths, seed)
+        self._plays, self._stage = Plays(config, seed), Stage(config, seed)
         rng, c = generator(seed, "column"), config
         z = rng.standard_normal
         self.lens_gain = {name: 1 + c.lens_gain_error * z() for name in ("C10", "C12.a", "C12.b")}
@@ -60,14 +45,14 @@ class Column:
     def aberrations(self, t: np.ndarray, log: Log) -> np.ndarray:
         """Actual coefficients [n, 13] in A at times ``t`` [n]."""
         c, paths = self.config, self.paths
-        heat = paths.warmed(t)
+        heat = self.heat.warmed(t)
         kappa = (1 + c.energy / 510998.95) / (1 + c.energy / (2 * 510998.95))
         chromatic = c.cc * 1e-6 * (2 * paths.value("current", t) - kappa * paths.value("ht", t))
         out = np.zeros((len(t), len(ABERRATIONS)))
         for column, name in enumerate(ABERRATIONS):
             if name == "C10":
-                zero = paths.value("C10.walk", t) + c.c10_per_kelvin * heat + chromatic
-                arrived = log.commanded(name, t) - self._lens_memory(t, log) + self._lens_play(t, log)
+                zero = paths.value("C10.walk", t) + self.heat.c10_per_kelvin * heat + chromatic
+                arrived = log.lens()[log.entry(t)] - self._lens_memory(t, log) + self._plays.offset(t, log)
                 out[:, column] = self.lens_gain[name] * arrived + zero
             elif name in ("C12.a", "C12.b"):
                 zero = paths.value(name, t) + self._c12_heat[0 if name.endswith("a") else 1] * heat
@@ -80,7 +65,7 @@ class Column:
 
     def _lens_memory(self, t: np.ndarray, log: Log) -> np.ndarray:
         """What of the past steps of C10 has not arrived yet, in A."""
-        steps = np.diff([s["C10"] for s in log.settings])
+        steps = np.diff(log.lens())
         times = np.asarray(log.times[1:])
         out = np.zeros(len(t))
         for share, tau in zip(self.config.lens_lag_shares, self.config.lens_lag_times, strict=True):
@@ -89,46 +74,14 @@ class Column:
                 out += np.where(since >= 0, share * step * np.exp(-np.maximum(since, 0) / tau), 0.0)
         return out
 
-    def _lens_play(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """Hysteresis that stays, in A: a follower that moves only when pushed by `lens_play` or more, minus its command."""
-        width, follower, offsets = self.config.lens_play, 0.0, []
-        for settings in log.settings:
-            command = settings["C10"]
-            follower = min(max(follower, command - width), command + width)
-            offsets.append(follower - command)
-        return np.array(offsets)[np.maximum(np.searchsorted(np.asarray(log.times), t, side="right") - 1, 0)]
-
-    def _moves(self, log: Log) -> list[tuple[float, np.ndarray, np.ndarray]]:
-        """(time, unit direction, where the specimen really went) of each stage move, the loading of the specimen
-        first.
-        """
-        c = self.config
-        place = np.array([log.settings[0]["stage.x"], log.settings[0]["stage.y"]])
-        out = []
-        for number, (at, settings) in enumerate(zip(log.times, log.settings, strict=True)):
-            target = np.array([settings["stage.x"], settings["stage.y"]])
-            if number > 0 and np.array_equal(target, place):
-                continue
-            rng = generator(self._seed, "stage", len(out))
-            way = target - place if number > 0 else rng.standard_normal(2)
-            way = way / np.hypot(*way)
-            error = c.stage_error * rng.standard_normal(2) - c.stage_backlash * np.sign(way) * rng.uniform(0.5, 1.5)
-            out.append((at if number > 0 else -900.0, way * rng.lognormal(0.0, 0.4), target + error))
-            place = target
-        return out
-
-    def specimen(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """How far the specimen has moved from where its origin was on the axis, [n, 2] in A, drift and vibration
-        included.
+    def specimen(self, t: np.ndarray, log: Log, vibration: bool = True) -> np.ndarray:
+        """How far the specimen has moved from where its origin was on the axis, [n, 2] in A, drift included and, if
+        asked, vibration.
         """
         c, paths = self.config, self.paths
-        moves = self._moves(log)
-        index = np.maximum(np.searchsorted([m[0] for m in moves], t, side="right") - 1, 0)
-        since = t - np.array([m[0] for m in moves])[index]
-        creep = c.creep * np.log1p(since / c.creep_time)
-        out = np.array([m[2] for m in moves])[index] + np.array([m[1] for m in moves])[index] * creep[:, None]
+        out = self._stage.place(t, log) + self.holder.drift(t, log)
         for axis, name in enumerate(("drift.x", "drift.y")):
-            out[:, axis] += paths.value(name, t) + c.vibration * paths.tremble(t, axis)
+            out[:, axis] += paths.value(name, t) + (c.vibration * paths.tremble(t, axis) if vibration else 0.0)
         return out
 
     def beam(self, t: np.ndarray, scan_x: np.ndarray, scan_y: np.ndarray, log: Log) -> np.ndarray:
@@ -151,9 +104,9 @@ class Column:
         along = places @ np.array([np.cos(self._wedge_azimuth), np.sin(self._wedge_azimuth)])
         return nominal + swing * np.sin(self._wedge_phase + c.wedge * along / swing)
 
-    def dose_factor(self, t: np.ndarray) -> np.ndarray:
+    def dose_factor(self, t: np.ndarray, log: Log) -> np.ndarray:
         """True beam current over the nominal one."""
-        return 1 + self.paths.value("beam", t)
+        return self.gun.beam(t, log)
 
     def black(self, t: np.ndarray) -> np.ndarray:
         """True black level in counts."""
@@ -168,7 +121,11 @@ class Column:
                 for i, row in enumerate("xy")
                 for j, column in enumerate("xy")
             }
-        return {name: float(value) for name, value in facts.items()} | {"gain": float(self.gain)}
+        facts |= {"c10_per_kelvin": self.heat.c10_per_kelvin, "gain": self.gain}
+        facts |= {f"c12_per_kelvin.{part}": self._c12_heat[i] for i, part in enumerate("ab")}
+        facts |= {f"holder_drift.{axis}": self.holder.drift_per_kelvin[i] for i, axis in enumerate("xy")}
+        facts["holder_gain_error"] = self.holder.gain_error
+        return {name: float(value) for name, value in facts.items()}
 
 
 def _slightly_off(scales: np.ndarray, angle: float) -> np.ndarray:

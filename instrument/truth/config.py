@@ -5,7 +5,6 @@ Units: angstrom, radian, eV, second, kelvin, electron, volt unless a field says 
 beliefs elsewhere.
 """
 
-import math
 import zlib
 
 import msgspec
@@ -16,7 +15,7 @@ STRUCTURES = ("SrTiO3", "NiO", "BaTiO3")
 
 
 class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The constants and statistics of one simulated microscope; `from_mapping` is the strict way in."""
+    """The constants and statistics of one simulated microscope; `checks.from_mapping` is the strict way in."""
 
     # Specimen
     specimen_seed: int | None = None  # None: the session's seed. Equal specimen seeds share one cached specimen
@@ -67,12 +66,18 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     c12_per_kelvin: float = 8.0
     thermal_lag: float = 170.0  # s
     coil_lag: float = 200.0  # s, coil behind room and water
+    mode_heat: float = 0.0  # K by which a change of mode moves the coil in the end, signed
+    mode_change_at: float = 0.0  # s from the session's start; may be before it
+    heat_spread: float = 0.0  # relative rms, from session to session, of c10_per_kelvin
     room_swing: float = 0.2  # K, air conditioning
     room_flicker: float = 0.1  # K rms, 1/f
     lens_gain_error: float = 0.01  # rms miscalibration of commanded C10 and C12
     lens_lag_shares: tuple[float, float] = (0.03, 0.02)  # of a step of C10, decaying with lens_lag_times
     lens_lag_times: tuple[float, float] = (8.0, 40.0)  # s
     lens_play: float = 2.0  # A, by which C10 stays behind its command for good, on the side it came from
+    # (width in A, weight) of each play that C10 is made of, instead of lens_play; the rest of its weight has none
+    lens_plays: tuple[tuple[float, float], ...] = ()
+    play_rate: float = 0.0  # s that a play takes to follow; 0: at once
     ht_ppm: float = 0.6  # rms of the high tension's real deviation, parts per million
     ht_time: float = 300.0  # s
     current_ppm: float = 0.2  # rms of the objective current's real deviation
@@ -88,6 +93,11 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     stage_seconds: float = 4.0  # a move, beam blanked
     creep: float = 0.3  # A per e-fold of time
     creep_time: float = 2.0  # s
+    creep_share: float = 0.0  # A of creep per A of a move and e-fold of time, besides `creep`
+    holder_lag: float = 6.0  # s, holder behind its set point
+    holder_drift: tuple[float, float] = (0.0, 0.0)  # A/K, x and y, of the holder's temperature since the start
+    holder_drift_lag: float = 90.0  # s, specimen behind the holder's temperature
+    holder_drift_spread: float = 0.0  # relative rms, from session to session, of holder_drift
     vibration: float = 0.03  # A rms
     mains_jitter: float = 0.035  # A rms
 
@@ -98,6 +108,10 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     black_drift: float = 2.0  # counts rms
     readout: float = 5.0  # counts rms
     beam_drift: float = 0.01  # rms of the beam current's slow relative drift
+    emission_decay: float = 0.0  # share of the emission lost in the first hour after a flash
+    emission_power: float = 0.1  # p of its fall as 1 / (1 + t / tau)^p
+    flash_age: float = 1800.0  # s before the session at which the emitter was last flashed
+    beam_follows: float = 0.0  # relative change of the beam current per relative change of that emission
     haadf_inner: float = 60e-3  # nominal
     haadf_outer: float = 95e-3
     haadf_inner_error: float = 0.5e-3  # rad, truth minus nominal
@@ -114,85 +128,16 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     ht_step: float = 0.05  # V
     temperature_noise: float = 0.015  # K
     temperature_step: float = 0.01
+    holder_gain_error: float = 0.0  # relative rms of the holder's thermometer
     dropout: float = 0.02  # share of readings lost
     outlier: float = 0.005  # share of measured readings far off
     late_clock: float = -0.5  # s, one source's clock
     latency: float = 0.06  # s between taking a reading and publishing it
+    delay_max: float = 0.0  # s that a reading may be under way besides; most take a sixth of it or less
+    stuck_count: int | None = None  # sensors that freeze; None: one at most, by chance, and its noise goes on
+    stuck_seconds: float = 400.0  # s that they stay so
+    session_seconds: float = 1800.0  # s; they freeze between 20 and 70 % of it
     tableau_age: float | None = 1200.0  # s before the session; None: no tableau was ever made
-
-
-_POSITIVE = {
-    *("lattice", "repeats_xy", "cells", "thickness_scale", "gpts", "slices_per_cell", "phonon_configs", "energy"),
-    *("semiangle", "haadf_inner", "haadf_outer", "detector_scale", "cc", "thermal_lag", "coil_lag", "ht_time"),
-    *("current_time", "creep_time", "gain", "dose_limit", "amorphous_density", "stage_seconds", "ht_step"),
-    *("temperature_step", "source_tail_length"),
-}
-_SIGNED = {
-    *("c30_offset", "bend", "haadf_inner_error", "haadf_outer_error", "response_azimuthal", "response_radial"),
-    *("ht_divider", "late_clock", "specimen_seed", "tilt", "lens_lag_shares"),
-}
-_HIGHEST = {
-    "gpts": 1024,
-    "cells": 500,
-    "repeats_xy": 12,
-    "phonon_configs": 64,
-    "slices_per_cell": 16,
-    "semiangle": 0.2,
-    "haadf_inner": 0.5,
-    "haadf_outer": 0.5,
-    "source_tail": 0.9,
-    "dropout": 0.5,
-    "outlier": 0.5,
-    "wedge": 0.2,
-    "amorphous_density": 0.17,
-    "energy": 3e6,
-}
-
-
-def from_mapping(values: dict[str, object] | None) -> SimulatedConfig:
-    """The configuration of a JSON or TOML table. ValueError naming key, value and cure when one is wrong."""
-    try:
-        config = msgspec.convert(values or {}, SimulatedConfig, strict=True)
-    except msgspec.ValidationError as error:
-        raise ValueError(
-            f"simulated microscope: {error}; the keys are {', '.join(SimulatedConfig.__struct_fields__)}"
-        ) from error
-    return check(config)
-
-
-def check(config: SimulatedConfig) -> SimulatedConfig:
-    """The same configuration, if every value can be worked with; else ValueError naming key, value and cure."""
-
-    def refuse(key: str, value: object, cure: str) -> ValueError:
-        return ValueError(f"simulated microscope: {key} = {value!r} cannot be used; {cure}")
-
-    for key, value in msgspec.structs.asdict(config).items():
-        if isinstance(value, dict):
-            numbers = list(value.values())
-        elif isinstance(value, tuple):
-            numbers = list(value)
-        else:
-            numbers = [value] if isinstance(value, int | float) else []
-        for number in numbers:
-            if not math.isfinite(number):
-                raise refuse(key, value, "give a finite number")
-            if key in _POSITIVE and number <= 0:
-                raise refuse(key, value, "give a number above zero")
-            if key not in _SIGNED and number < 0:
-                raise refuse(key, value, "give zero or more")
-            if key in _HIGHEST and number > _HIGHEST[key]:
-                raise refuse(key, value, f"give at most {_HIGHEST[key]}")
-    if config.structure not in STRUCTURES:
-        raise refuse("structure", config.structure, f"give one of {', '.join(STRUCTURES)}, or a cif")
-    if config.tilt is not None and max(abs(t) for t in config.tilt) > 0.05:
-        raise refuse("tilt", config.tilt, "give two angles in rad within 0.05")
-    if min(config.lens_lag_times) <= 0:
-        raise refuse("lens_lag_times", config.lens_lag_times, "give two times above zero")
-    if config.haadf_inner >= config.haadf_outer:
-        raise refuse("haadf_inner", config.haadf_inner, f"give an angle below haadf_outer = {config.haadf_outer}")
-    if config.wedge_swing >= config.cells * config.thickness_scale:
-        raise refuse("wedge_swing", config.wedge_swing, "give fewer cells than the specimen is deep")
-    return config
 
 
 def default_config() -> SimulatedConfig:
@@ -210,7 +155,33 @@ def presets() -> dict[str, SimulatedConfig]:
         "amorphous": SimulatedConfig(amorphous_entrance=80.0),
         "angles": SimulatedConfig(detector_scale=1.15),
         "other-structure": SimulatedConfig(structure="NiO"),
+        "session": _session(),
     }
+
+
+def _session() -> SimulatedConfig:
+    """Half an hour in which known causes (heat, hysteresis, holder, emitter, stage) carry most of what changes."""
+    return SimulatedConfig(
+        mode_heat=3.0,
+        mode_change_at=300.0,
+        heat_spread=0.2,
+        lens_plays=((60.0, 0.03), (250.0, 0.03), (900.0, 0.04)),
+        play_rate=2.0,
+        holder_drift=(0.35, -0.2),
+        holder_drift_spread=0.3,
+        holder_gain_error=0.002,
+        emission_decay=0.2,
+        beam_follows=0.5,
+        creep_share=6e-4,
+        delay_max=2.0,
+        stuck_count=2,
+        dropout=0.05,
+        outlier=0.01,
+        late_clock=3.0,
+        c10_walk=0.5,
+        c12_walk=0.3,
+        drift_speed=0.03,
+    )
 
 
 def generator(seed: int, *labels: str | int) -> np.random.Generator:

@@ -6,9 +6,10 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from instrument.truth.column import Column, Log
+from instrument.truth.column import Column
 from instrument.truth.config import SimulatedConfig, generator
 from instrument.truth.imaging import ABERRATIONS, Imager
+from instrument.truth.log import Log
 from instrument.truth.specimen import wavelength
 from twin.channels import CONTROLS
 from twin.records import Scan
@@ -63,7 +64,7 @@ def expected_frame(column: Column, imager: Imager, log: Log, start: float, scan:
         thickness = float(column.thickness(places.mean(axis=0, keepdims=True))[0])
         harmonics = imager.harmonics(column.aberrations(middle, log)[0], thickness)
         fraction[first : first + group] = imager.intensity(harmonics, places[:, 0], places[:, 1]).reshape(len(rows), nx)
-    electrons = scan.dose * scan.pixel**2 * column.dose_factor(start + (row + 0.5) * line)
+    electrons = scan.dose * scan.pixel**2 * column.dose_factor(start + (row + 0.5) * line, log)
     return np.maximum(fraction, 0.0), electrons
 
 
@@ -121,7 +122,7 @@ class Truth:
 
     def state(self, times: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
         """The hidden state at ``times`` [n] ns: named float64 arrays [n]. Controls' coefficients are actual minus
-        commanded.
+        commanded, C10's minus what the display says.
 
         ``x``, ``y``: how far the specimen stands from where its corner column was on the axis; ``thickness`` at the
         beam without scan.
@@ -138,10 +139,13 @@ class Truth:
         out |= {"x": place[:, 0], "y": place[:, 1], "thickness": column.thickness(beam - place)}
         out |= {"tilt.x": np.full_like(t, tilt[0]), "tilt.y": np.full_like(t, tilt[1])}
         out |= {"beam.x": beam[:, 0], "beam.y": beam[:, 1], "source_sigma": np.full_like(t, c.source_sigma)}
-        out |= {"gain": np.full_like(t, column.gain), "black": column.black(t), "dose_factor": column.dose_factor(t)}
-        for name, path in (("coil", "coil"), ("room", "room"), ("water", "water")):
-            out[f"temperature.{name}"] = column.paths.value(path, t)
-        out["temperature.lagged"] = column.paths.warmed(t)
+        out |= {
+            "gain": np.full_like(t, column.gain),
+            "black": column.black(t),
+            "dose_factor": column.dose_factor(t, log),
+        }
+        out |= {f"temperature.{name}": column.paths.value(name, t) for name in ("room", "water")}
+        out |= {"temperature.coil": column.heat.coil(t), "temperature.lagged": column.heat.warmed(t)}
         out["high_tension.ppm"] = column.paths.value("ht", t)
         return out
 

@@ -3,13 +3,14 @@
 import subprocess
 import sys
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from instrument.interface import InstrumentError
-from instrument.simulated import ExpectedRequest, SimulatedConfig, SimulatedMicroscope
+from instrument.simulated import ExpectedRequest, SimulatedConfig, SimulatedMicroscope, TruthSession
 from instrument.truth.column import Column
 from instrument.truth.oracle import expected_frame
 from twin.channels import CHANNELS
@@ -320,6 +321,43 @@ def test_after_a_stage_move_the_specimen_is_tenths_of_a_micron_away(cache):
         assert np.all((state["thickness"] >= 3.9) & (state["thickness"] <= 11.8))
     assert 500 < np.mean(errors) < 6000
     assert np.std(phases) > 0.8  # uniform on the cell would be 1.13
+
+
+def test_a_truth_session_hides_what_the_microscope_hides(cache):
+    options: dict[str, Any] = {
+        "mode_heat": 2.0,
+        "lens_plays": ((100.0, 0.1),),
+        "holder_drift": (0.3, 0.1),
+        "emission_decay": 0.2,
+    }
+    options |= {"beam_follows": 0.5, "delay_max": 1.0, "stuck_count": 1, "creep_share": 1e-3}
+    microscope, session = start(cache, 3, **options), TruthSession(replace(TINY, specimen_seed=0, **options), 3)
+    changes = [
+        {"C10": 70.0, "stage.x": 3e4},
+        {"C10": 0.0, "C10.zero": 70.0},
+        {"holder.temperature": 350.0, "flash": 1.0},
+    ]
+    for each in changes:
+        microscope.advance(microscope.now() + 9 * SECOND)
+        at = (microscope.now() - microscope._epoch) / 1e9
+        effect = microscope.apply(each)
+        assert session.apply(at, each) == pytest.approx((effect - microscope._epoch) / 1e9)
+    microscope.advance(microscope.now() + 30 * SECOND)
+    t = np.linspace(0.0, (microscope.now() - microscope._epoch) / 1e9, 40)
+    hidden = microscope.truth.state(np.round(t * 1e9).astype(np.int64) + microscope._epoch)
+    state = session.state(session.names(), t, vibration=True)
+    told = session.log.commanded("C10", t)
+    for name, value in (
+        ("C10", hidden["C10"] + told), ("C30", hidden["C30"]), ("specimen.x", hidden["x"]), ("specimen.y", hidden["y"]),
+        ("lagged", hidden["temperature.lagged"]), ("beam", hidden["dose_factor"]), ("black", hidden["black"]),
+        ("coil", hidden["temperature.coil"] - hidden["temperature.coil"][0]), ("HT", hidden["high_tension.ppm"]),
+    ):  # fmt: skip
+        np.testing.assert_allclose(state[name], value, rtol=1e-6, atol=1e-6)
+    read, same = joined(microscope.readings()), joined(session.published(t[-1]))
+    assert read.keys() == same.keys()
+    for name in read:
+        np.testing.assert_array_equal(read[name][0], same[name][0])
+        np.testing.assert_allclose(read[name][2], same[name][2], rtol=1e-9)
 
 
 def test_times_before_the_session_are_refused(cache):
