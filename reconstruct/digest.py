@@ -81,9 +81,9 @@ def no_runs(count: int) -> Runs:
 
 
 def digest(
-    traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, value: np.ndarray, end: int, runs: Runs
+    traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, value: np.ndarray, runs: Runs
 ) -> Digest:
-    """Readings [r] of one span that ends at ``end`` (ns), in any order; ``raw`` as they were sent, ``value`` without offset and inputs."""
+    """Readings [r] of one cell of time, in any order; ``raw`` as they were sent, ``value`` without offset and inputs."""
     count = len(traits.variance)
     order = np.lexsort((raw, time, sensor))
     sensor, time, raw, value = sensor[order], time[order], raw[order], value[order]
@@ -101,13 +101,13 @@ def digest(
     lone = int((~crowded).sum())
     parts = [(sensor[~crowded], time[~crowded], value[~crowded], np.ones(lone), weight[~crowded], np.zeros(lone))]
     if crowded.any():
-        mean, odd = _crowds(traits, sensor[crowded], time[crowded], value[crowded], weight[crowded], end)
+        mean, odd = _crowds(traits, sensor[crowded], time[crowded], value[crowded], weight[crowded])
         parts.append(mean)
     who, when, what, number, sure, width = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.lexsort((what, who, when))
     who, when, what, number, sure, width = (column[order] for column in (who, when, what, number, sure, width))
     rounding = np.where(traits.coarse[who], traits.rounding[who], traits.rounding[who] / number)
-    variance = (traits.variance[who] / number + rounding) / sure + traits.wander[who] * ((end - when) * 1e-9 + width)
+    variance = (traits.variance[who] / number + rounding) / sure + traits.wander[who] * width
     floor = np.where(traits.coarse[who], traits.rounding[who], 0.0)
     return Digest(who, when, what, variance, floor, size - odd, stuck, odd, repeated, runs)
 
@@ -140,7 +140,7 @@ def is_stuck(traits: Traits, runs: Runs) -> np.ndarray:
     return runs.count * np.log(traits.repeat) < np.log(STUCK)
 
 
-def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndarray, weight: np.ndarray, end: int):
+def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndarray, weight: np.ndarray):
     """Robust means of crowds (readings sorted by sensor): sensor, time, value, number, weight, and a sixth of the time they span (s),
     each [crowds]; and odd ones per sensor [c]."""
     count = len(traits.variance)
@@ -170,4 +170,4 @@ def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndar
     odd[who] = size - number
     # what a mean of readings spread over a time leaves out of a random walk (of the walk's variance over it, a sixth)
     width = (time[first + size - 1] - start) * 1e-9 / 6.0
-    return (who, np.minimum(when, end), mean, number.astype(float), sure, width), odd
+    return (who, when, mean, number.astype(float), sure, width), odd

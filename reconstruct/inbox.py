@@ -1,39 +1,36 @@
-"""Readings as they come in: checked, aligned by their source's clock, counted, and put where their time says."""
+"""Readings as they come in: checked, aligned by their source's clock, counted, and put into the cell that their time says."""
 
 from collections.abc import Iterable
 
 import numpy as np
 
+from reconstruct.cells import Cells
 from reconstruct.clocks import SourceClock
+from reconstruct.digest import Traits
 from reconstruct.health import Health
-from twin.dynamics.inputs import Inputs, Path
+from twin.dynamics.inputs import Inputs
 from twin.records import Readings
 from twin.sensors.model import Model
+from twin.sensors.sensor import Sensor
 
 AHEAD = 0.1
 """Seconds by which an aligned reading may be ahead of its arrival, beside what is not known of its clock."""
 GAP = 3600.0
 """Seconds by which one of several sources may be ahead of the others in a log without arrival times."""
 
-_Open = list[tuple[np.ndarray, np.ndarray, np.ndarray]]
-
 
 class Inbox:
-    """Open readings of a stream, by span. Times are int64 ns; ``inputs`` hears what channels tell of commands."""
+    """The way in to the open ``cells`` of a stream. Times are int64 ns; ``inputs`` hears what channels tell of commands."""
 
-    def __init__(self, model: Model, start: int, span: int, inputs: Inputs):
+    def __init__(self, model: Model, traits: Traits, start: int, span: int, inputs: Inputs):
         self.model, self.start, self.span, self.inputs = model, start, span, inputs
         self.health: dict[str, Health] = {}
         self.now = start
+        self.cells = Cells(model, traits, start, span, inputs)
         self.settled = -1
         self._sensors = {one.channel: one for one in model.sensors}
-        self._places = {one.channel: place for place, one in enumerate(model.evidence)}
         self._clocks = {name: SourceClock(clock) for name, clock in model.sources.items()}
-        self._open: dict[int, _Open] = {}
-        self._valid = {one.valid: Path() for one in model.sensors if one.valid}
-        self._lasting = {one.channel: Path() for one in model.evidence if one.kind == "last-measured"}
-        self._offsets = np.array([one.offset for one in model.evidence])
-        self._special = [place for place, one in enumerate(model.evidence) if one.valid or one.inputs]
+        self._places = {one.channel: place for place, one in enumerate(model.evidence)}
         self._heard: set[str] = set()
 
     def clock(self, source: str) -> SourceClock:
@@ -48,44 +45,78 @@ class Inbox:
 
     def take(self, batches: Iterable[Readings], arrival: int | None) -> int | None:
         """Sort batches in; the earliest time from which something has changed, or None."""
-        touched: list[int] = []
+        by_source: dict[str, list[tuple[Sensor, np.ndarray, np.ndarray]]] = {}
         if arrival is not None:
             self.now = max(self.now, arrival)
         for batch in batches:
-            sensor, health = self._sensors.get(batch.channel), self.of(batch.channel)
-            if sensor is None or len(batch.times) != len(batch.values):
-                health.ignored += len(batch.values)
-                continue
-            times, values = np.asarray(batch.times, dtype=np.int64), np.asarray(batch.values, dtype=float)
-            finite = np.isfinite(values)
-            if not finite.all():
-                health.not_a_number += int((~finite).sum())
-                times, values = times[finite], values[finite]
-            if not len(times):
-                continue
-            times = self._aligned(sensor.source, times, arrival)
-            keep = self._in_time(sensor.source, times, arrival, health)
-            if not keep.all():
-                times, values = times[keep], values[keep]
-            if not len(times):
-                continue
-            newest = int(times.max())
-            health.heard = newest if health.heard is None else max(health.heard, newest)
-            if arrival is None:
-                self.now = max(self.now, newest)
-            touched += self._sort_in(sensor.channel, times, values, health)
+            sensor = self._sensors.get(batch.channel)
+            times, values = np.asarray(batch.times), np.asarray(batch.values)
+            if sensor is None or times.shape != values.shape or times.dtype != np.int64 or values.dtype != np.float64:
+                self.of(batch.channel).ignored += values.size
+            elif len(values):
+                by_source.setdefault(sensor.source, []).append((sensor, times, values))
+        touched: list[int] = []
+        for source, heard in by_source.items():
+            touched += self._sort_in(source, heard, arrival)
         return min(touched) if touched else None
 
-    def _aligned(self, source: str, times: np.ndarray, arrival: int | None) -> np.ndarray:
+    def _sort_in(
+        self, source: str, heard: list[tuple[Sensor, np.ndarray, np.ndarray]], arrival: int | None
+    ) -> list[int]:
+        """All that one source says at once: checked together, then told to whom it concerns."""
+        sizes = [len(values) for *_, values in heard]
+        who = np.repeat(np.arange(len(heard)), sizes)
+        times, values = np.concatenate([one[1] for one in heard]), np.concatenate([one[2] for one in heard])
+        finite = np.isfinite(values)
+        if arrival is not None:
+            times = self._aligned(source, times, arrival)
+        late, future = self._out_of_time(source, times, arrival)
+        good = finite & ~late & ~future
+        if not good.all():
+            for counter, out in (("not_a_number", ~finite), ("late", finite & late), ("future", finite & future)):
+                for one in np.flatnonzero(np.bincount(who[out], minlength=len(heard))):
+                    health = self.of(heard[one][0].channel)
+                    setattr(health, counter, getattr(health, counter) + int((who[out] == one).sum()))
+            who, times, values = who[good], times[good], values[good]
+        if not len(times):
+            return []
         if arrival is None:
-            return times
+            self.now = max(self.now, int(times.max()))
+        touched, place = [], np.full(len(heard), -1)
+        edges = np.searchsorted(who, np.arange(len(heard) + 1))
+        for one, (sensor, *_) in enumerate(heard):
+            mine = slice(edges[one], edges[one + 1])
+            if edges[one] == edges[one + 1]:
+                continue
+            health, channel = self.of(sensor.channel), sensor.channel
+            newest = int(times[mine][-1])
+            health.heard = newest if health.heard is None else max(health.heard, newest)
+            if channel in self.inputs.sources:
+                pairs = zip(times[mine].tolist(), values[mine].tolist(), strict=True)
+                told = [time for time, value in pairs if self.inputs.tell(channel, time, value)]
+                if told:
+                    self.cells.change(min(told))
+                    touched += told
+            if channel in self.cells.tellers:
+                touched += self.cells.told(channel, times[mine], values[mine])
+            if not sensor.evidence:
+                health.ignored += int(edges[one + 1] - edges[one])
+            elif sensor.kind != "last-measured":
+                place[one] = self._places[channel]
+        here = place[who] >= 0
+        if here.any():
+            self.cells.add(place[who][here], times[here], values[here])
+            touched.append(int(times[here].min()))
+        return touched
+
+    def _aligned(self, source: str, times: np.ndarray, arrival: int) -> np.ndarray:
         clock, stamps, at = self._clocks[source], (times - self.start) * 1e-9, (arrival - self.start) * 1e-9
         clock.hear(at, stamps)
-        shift = stamps - clock.aligned(stamps, at)
-        return times - np.round(shift * 1e9).astype(np.int64) if shift.any() else times
+        shift = np.round((stamps - clock.aligned(stamps, at)) * 1e9)
+        return times - shift.astype(np.int64) if shift.any() else times
 
-    def _in_time(self, source: str, times: np.ndarray, arrival: int | None, health: Health) -> np.ndarray:
-        """Which readings are neither too late nor ahead of what can be; the others are counted."""
+    def _out_of_time(self, source: str, times: np.ndarray, arrival: int | None) -> tuple[np.ndarray, np.ndarray]:
+        """Which readings are too late, and which are ahead of what can be."""
         own = self.model.sources[source]
         oldest = self.start + (self.settled + 1) * self.span
         if arrival is not None:
@@ -98,80 +129,10 @@ class Inbox:
         else:
             ahead = np.iinfo(np.int64).max
         self._heard.add(source)
-        late, future = times < oldest, times > ahead
-        health.late += int(late.sum())
-        health.future += int(future.sum())
-        return ~(late | future)
-
-    def _sort_in(self, channel: str, times: np.ndarray, values: np.ndarray, health: Health) -> list[int]:
-        touched = []
-        if channel in self.inputs.sources:
-            for time, value in zip(times.tolist(), values.tolist(), strict=True):
-                if self.inputs.tell(channel, time, value):
-                    touched.append(time)
-        if channel in self._valid:
-            for time, value in zip(times.tolist(), values.tolist(), strict=True):
-                if self._valid[channel].add(time, value):
-                    touched.append(time)
-        place = self._places.get(channel)
-        if place is None:
-            health.ignored += len(times)
-            return touched
-        sensor = self._sensors[channel]
-        if sensor.kind == "last-measured":
-            path = self._lasting[channel]
-            for time, value in zip(times.tolist(), values.tolist(), strict=True):
-                if path.add(time, value):
-                    touched.append(time)
-            return touched
-        numbers = np.maximum((times - self.start) // self.span, 0)
-        low, high = int(numbers.min()), int(numbers.max())
-        for number in [low] if low == high else np.unique(numbers).tolist():
-            here = slice(None) if low == high else numbers == number
-            when, what = times[here], values[here]
-            self._open.setdefault(number, []).append((np.full(len(when), place), when, what))
-        return [*touched, int(times.min())]
-
-    def spans(self, first: int, last: int) -> set[int]:
-        """Spans from ``first`` to ``last`` that have readings."""
-        found = {number for number in self._open if first <= number <= last}
-        after, until = self.start + first * self.span - 1, self.start + (last + 1) * self.span - 1
-        for path in self._lasting.values():
-            found |= {max((time - self.start) // self.span, 0) for time, _ in path.measured(after, until)}
-        return found
-
-    def readings(self, number: int, end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Readings of a span up to ``end``: sensor's place, time, value as sent, value without offset and inputs; each [r]. Invalid ones are out."""
-        parts = list(self._open.get(number, []))
-        begin = self.start + number * self.span if number > 0 else -(2**62)
-        for channel, path in self._lasting.items():
-            fresh = path.measured(begin - 1, end)
-            if fresh:
-                times, values = zip(*fresh, strict=True)
-                parts.append((np.full(len(fresh), self._places[channel]), np.array(times), np.array(values)))
-        if not parts:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0), np.zeros(0)
-        place, time, raw = (np.concatenate(column) for column in zip(*parts, strict=True))
-        keep = time <= end
-        place, time, raw = place[keep], time[keep], raw[keep]
-        value = raw - self._offsets[place]
-        good = np.ones(len(place), dtype=bool)
-        for one in self._special:
-            here = np.flatnonzero(place == one)
-            sensor = self.model.evidence[one]
-            if sensor.valid:
-                good[here] = [bool(self._valid[sensor.valid].at(at)) for at in time[here].tolist()]
-            for name, size in sensor.inputs.items():
-                value[here] -= size * self.inputs.series(name, time[here])
-        good &= np.isfinite(value)
-        return place[good], time[good], raw[good], value[good]
+        return times < oldest, times > ahead
 
     def settle(self, number: int) -> None:
         """Spans up to ``number`` are settled: readings of theirs come too late from now on."""
         self.settled = number
-        for old in [one for one in self._open if one <= number]:
-            del self._open[old]
-        before = self.start + (number + 1) * self.span
-        self.inputs.settle(before)
-        for path in (*self._valid.values(), *self._lasting.values()):
-            path.settle(before)
+        self.cells.settle(number)
+        self.inputs.settle(self.start + (number + 1) * self.span)

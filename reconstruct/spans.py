@@ -5,14 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from reconstruct.digest import Digest, Runs, Traits, digest
+from reconstruct.digest import Digest, Runs, Traits
 from reconstruct.observation import Observation, Surprise, as_step
 from reconstruct.runs import Jump, Runner, Step
 from twin.dynamics.inputs import Inputs
 from twin.sensors.model import Model
-
-Readings = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
-"""Sensor's place, time (ns), value as sent, value without offset and inputs; each [r]."""
 
 
 @dataclasses.dataclass
@@ -34,12 +31,11 @@ class Mark:
 
 
 def run_span(
-    model: Model, runner: Runner, traits: Traits, before: Mark, end: int, readings: Readings,
+    model: Model, runner: Runner, traits: Traits, before: Mark, end: int, found: Digest,
     jumps: Sequence[tuple[int, Jump]], seen: Sequence[Observation], inputs: Inputs, exact: int, grid: Sequence[int] = (),
 ) -> Mark:  # fmt: skip
     """From the mark ``before`` to ``end`` (ns). It is cut at ``grid``, and with at most ``exact`` distinct
     times of readings at each of those."""
-    found = digest(traits, *readings, end, before.runs)
     cuts = {end, *(time for time, _ in jumps), *(one.time for one in seen), *grid}
     distinct = np.unique(found.time)
     if len(distinct) <= exact:
@@ -50,10 +46,10 @@ def run_span(
     for cut in sorted(cuts):
         last = int(np.searchsorted(found.time, cut, side="right"))
         part, first = slice(first, last), last
-        # only what the process noise did between a reading and the cut makes the reading less sure, not what it did after
-        late = traits.wander[found.sensor[part]] * (end - cut) * 1e-9
         place, time, value = found.sensor[part], found.time[part], found.value[part]
-        pending.append(Step(cut, None, place, time, value, found.variance[part] - late, found.floor[part]))
+        # what the process noise did between a reading and the cut makes the reading less sure
+        variance = found.variance[part] + traits.wander[place] * (cut - time) * 1e-9
+        pending.append(Step(cut, None, place, time, value, variance, found.floor[part]))
         pending.extend(Step(cut, jump) for time, jump in jumps if time == cut)
         images = [one for one in seen if one.time == cut]
         if images or cut == end:

@@ -68,7 +68,7 @@ class Stream:
         self._settled = -1
         self._marks = {-1: Mark(start, prior.means[0], prior.factors[0], no_runs(len(model.evidence)))}
         self.inputs = Inputs(model.inputs)
-        self._inbox = Inbox(model, start, self.span, self.inputs)
+        self._inbox = Inbox(model, self._traits, start, self.span, self.inputs)
         self._seen: list[Observation] = []
         self.chapters = [Chapter.begin(start, prior.means[0], prior.factors[0])]
         self._chapter_end = (prior.means[0], prior.factors[0])
@@ -112,6 +112,7 @@ class Stream:
         """Controls were told to change at ``time`` (ns)."""
         for name, value in changes.items():
             if f"control:{name}" in self.inputs.sources and self.inputs.tell(f"control:{name}", time, float(value)):
+                self._inbox.cells.change(time)
                 self._touch(time)
         self._inbox.now = max(self._inbox.now, time)
 
@@ -184,7 +185,7 @@ class Stream:
     def _up_to(self, number: int) -> Mark:
         """The mark at the end of span ``number``, or of the last one before it in which something happened."""
         known = max(one for one in self._marks if one <= number)
-        for one in sorted(self._inbox.spans(known + 1, number) | self._eventful(known + 1, number)):
+        for one in sorted(self._inbox.cells.spans(known + 1, number) | self._eventful(known + 1, number)):
             self._marks[one] = self._span(self._marks[known], one, self.start + (one + 1) * self.span)
             known = one
         return self._marks[known]
@@ -201,11 +202,11 @@ class Stream:
     def _span(self, before: Mark, number: int, end: int) -> Mark:
         begin = self.start + number * self.span
         seen = [one for one in self._seen if begin <= one.time < begin + self.span and one.time <= end]
-        readings = self._inbox.readings(number, end)
+        found = self._inbox.cells.digest(number, end, before.runs)
         jumps = self._jumps(begin - 1, min(end, begin + self.span - 1))
         grid = [at for i in range(1, self._cuts) if before.time < (at := begin + i * self.span // self._cuts) < end]
         return run_span(
-            self.model, self._runner, self._traits, before, end, readings, jumps, seen, self.inputs, self.exact, grid
+            self.model, self._runner, self._traits, before, end, found, jumps, seen, self.inputs, self.exact, grid
         )
 
     def _jumps(self, after: int, until: int) -> list[tuple[int, Jump]]:

@@ -51,7 +51,8 @@ def test_spans_of_half_a_second_are_as_good():
     middle = START + 20 * SECOND + 123_456_789
     one, other = found.smoother().belief(middle), exact.smoother().belief(middle)
     assert np.abs((one.mean - other.mean) / other.std).max() < 0.2
-    np.testing.assert_allclose(one.std, other.std, rtol=0.02)
+    assert (one.std > 0.99 * other.std).all()  # what it does not use makes it less sure, never surer
+    assert (one.std < 1.15 * other.std).all()
 
 
 def pieces(batches, generator, lag: float):
