@@ -17,7 +17,8 @@ import numpy as np
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A number that follows from what was commanded: see `Inputs`.
 
-    ``kind`` "told": what ``of`` (a channel, or "control:NAME") says, times ``scale`` plus ``offset``; "play": the lag of a play operator of
+    ``kind`` "told": what ``of`` (a channel, or "control:NAME") says, times ``scale`` plus ``offset``, but not below ``least``;
+    "play": the lag of a play operator of
     ``width`` behind the input ``of``, forgotten when the input ``reset`` changes; "creep": the last step of the input ``of`` times
     ln(1 + t/``time``).
     """
@@ -27,10 +28,17 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     of: str
     scale: float = 1.0
     offset: float = 0.0
+    least: float | None = None
     width: float = 0.0
     reset: str = ""
     time: float = 1.0
     doc: str = ""
+
+
+    def read(self, value: float) -> float:
+        """The input, where ``of`` says ``value``."""
+        number = self.scale * value + self.offset
+        return number if self.least is None else max(number, self.least)
 
 
 class Inputs:
@@ -77,7 +85,8 @@ class Inputs:
         """Changes of a told input in (after, until]: times and sizes."""
         one = self._inputs[name]
         found = self._paths[one.of].steps(after, until)
-        return [(time, one.scale * (value - before)) for time, before, value in found]
+        steps = [(time, one.read(value) - one.read(before)) for time, before, value in found]
+        return [(time, step) for time, step in steps if step != 0.0]
 
     def _value(self, one: Input, time: int) -> float:
         if one.kind == "told":
@@ -85,7 +94,7 @@ class Inputs:
             value = path.at(time)
             if value is None:
                 return 0.0 if one.of.startswith("control:") else float("nan")
-            return one.scale * value + one.offset
+            return one.read(value)
         if one.kind == "play":
             return self._play(one, time)
         return self._creep(one, time)
@@ -109,7 +118,7 @@ class Inputs:
         start, path = self._paths[one.of].between(since, until)
         if start is None:
             return None, []
-        return one.scale * start + one.offset, [one.scale * value + one.offset for value in path]
+        return one.read(start), [one.read(value) for value in path]
 
     def _creep(self, one: Input, time: int) -> float:
         moves = self.steps(one.of, -(2**62), time)

@@ -12,7 +12,7 @@ from twin.dynamics.linear import Dynamics
 from twin.state import Layout
 
 Value = float | str
-"""A number, or the name of a constant."""
+"""A number, or the name of a constant (with a minus sign before it: its negative)."""
 
 
 class Walk(msgspec.Struct, frozen=True, tag_field="kind", tag="walk", forbid_unknown_fields=True):

@@ -93,6 +93,7 @@ class JumpRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     std: Value = 0.0
     fixed: Value = 0.0
     set: Literal["", "prior"] = ""
+    doc: str = ""
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,9 +127,10 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         def number(value: Value) -> float:
             if isinstance(value, str):
-                if value not in constants:
-                    raise ValueError(f"{self.name}: {value!r} is no constant; the constants are {', '.join(constants)}")
-                return float(constants[value])
+                name, sign = value.removeprefix("-"), -1.0 if value.startswith("-") else 1.0
+                if name not in constants:
+                    raise ValueError(f"{self.name}: {name!r} is no constant; the constants are {', '.join(constants)}")
+                return sign * float(constants[name])
             return float(value)
 
         moves: dict[str, list[Move]] = {
