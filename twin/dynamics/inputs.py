@@ -14,6 +14,10 @@ import msgspec
 import numpy as np
 
 
+NEVER = -(2**62)
+"""A time before all others (ns)."""
+
+
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A number that follows from what was commanded: see `Inputs`.
 
@@ -34,7 +38,6 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time: float = 1.0
     doc: str = ""
 
-
     def read(self, value: float) -> float:
         """The input, where ``of`` says ``value``."""
         number = self.scale * value + self.offset
@@ -46,7 +49,11 @@ class Inputs:
 
     def __init__(self, inputs: Sequence[Input]):
         self._inputs = {one.name: one for one in inputs}
-        self._paths: dict[str, Path] = {one.of: Path() for one in inputs if one.kind == "told"}
+        self._paths: dict[str, Path] = {}
+        for one in inputs:
+            if one.kind == "told":
+                # a control stands at nought until it is told otherwise
+                self._paths[one.of] = Path([NEVER], [0.0]) if one.of.startswith("control:") else Path()
 
     @property
     def sources(self) -> frozenset[str]:
@@ -92,17 +99,15 @@ class Inputs:
         if one.kind == "told":
             path = self._paths[one.of]
             value = path.at(time)
-            if value is None:
-                return 0.0 if one.of.startswith("control:") else float("nan")
-            return one.read(value)
+            return float("nan") if value is None else one.read(value)
         if one.kind == "play":
             return self._play(one, time)
         return self._creep(one, time)
 
     def _play(self, one: Input, time: int) -> float:
-        since = -(2**62)
+        since = NEVER
         if one.reset:
-            resets = self.steps(one.reset, -(2**62), time)
+            resets = self.steps(one.reset, NEVER, time)
             since = resets[-1][0] if resets else since
         start, path = self._walk(one.of, since, time)
         if start is None:
@@ -121,7 +126,7 @@ class Inputs:
         return one.read(start), [one.read(value) for value in path]
 
     def _creep(self, one: Input, time: int) -> float:
-        moves = self.steps(one.of, -(2**62), time)
+        moves = self.steps(one.of, NEVER, time)
         if not moves:
             return 0.0
         at, step = moves[-1]
