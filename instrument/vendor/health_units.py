@@ -47,7 +47,7 @@ def evident_unit(
         return Unit("volt", 1.0), f"voltage labelled kV, but {volts}: volts"
     if unit is KELVIN and also and (kelvin := _in_kelvin(seen, span)):
         return (
-            *KELVIN,
+            KELVIN,
             f"unit stated (stored as K{also}); {kelvin} agree{'s' if 'limits' not in kelvin else ''} with kelvin",
         )
     if unit.unit == "volt" and shown == "kV" and (volts := _in_volts(seen, span)):
