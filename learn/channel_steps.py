@@ -1,0 +1,47 @@
+"""In which steps a channel reports: the grid that its values lie on, if they lie on one."""
+
+import numpy as np
+from jaxtyping import Float
+
+TOLERANCE = 0.05
+"""How far from the grid a value may lie, in steps. By chance a value lies this near in one case of ten."""
+
+LEAST = 5
+"""Different distances between values that must agree before a grid is believed: by chance, once in 10^5."""
+
+
+def reporting_step(values: Float[np.ndarray, " n"]) -> float:
+    """The step (the channel's unit) of the coarsest grid that 97 % of the ``values`` lie on; 0 where there is none.
+
+    Few values that come again and again are a grid too, even an uneven one (a converter's codes through a nonlinear sensor): then the
+    step is the least distance between two of them.
+    """
+    finite = values[np.isfinite(values)]
+    levels = np.unique(finite)
+    if levels.size < 2:
+        return 0.0
+    gaps = np.diff(levels)
+    apart = 1e-9 * max(float(np.ptp(levels)), float(np.abs(levels).max()))
+    gaps = gaps[gaps > apart]
+    if gaps.size and gaps.size + 1 <= 8 and finite.size >= 5 * (gaps.size + 1):
+        return float(gaps.min())
+    distances = np.unique(np.concatenate([gaps, np.abs(finite - finite[0])]))
+    distances = distances[distances > apart]
+    if distances.size < LEAST:
+        return 0.0
+    for part in range(1, 11):
+        step = _refined(distances, float(distances.min()) / part)
+        near = distances[distances < 2000.0 * step] / step
+        if near.size >= LEAST and (np.abs(near - np.round(near)) < TOLERANCE).mean() > 0.97:
+            return step
+    return 0.0
+
+
+def _refined(distances: Float[np.ndarray, " d"], step: float) -> float:
+    """The step that fits best, from the short distances on to the long ones, so that none is counted one step off."""
+    for reach in (20.0, 200.0, 2000.0):
+        near = distances[distances < reach * step]
+        count = np.round(near / step)
+        if (count**2).sum() > 0:
+            step = float((count * near).sum() / (count**2).sum())
+    return step
