@@ -10,11 +10,15 @@ LEAST = 5
 """Different distances between values that must agree before a grid is believed: by chance, once in 10^5."""
 
 
+FINEST = 2e-3
+"""A grid finer than this, in median changes, is no step of a converter."""
+
+
 def reporting_step(values: Float[np.ndarray, " n"]) -> float:
     """The step (the channel's unit) of the coarsest grid that 97 % of the ``values`` lie on; 0 where there is none.
 
     Few values that come again and again are a grid too, even an uneven one (a converter's codes through a nonlinear sensor): then the
-    step is the least distance between two of them.
+    step is the median change. A grid much finer than the median change is how numbers were printed, and no step.
     """
     finite = values[np.isfinite(values)]
     levels = np.unique(finite)
@@ -23,8 +27,13 @@ def reporting_step(values: Float[np.ndarray, " n"]) -> float:
     gaps = np.diff(levels)
     apart = 1e-9 * max(float(np.ptp(levels)), float(np.abs(levels).max()))
     gaps = gaps[gaps > apart]
-    if gaps.size and gaps.size + 1 <= 8 and finite.size >= 5 * (gaps.size + 1):
-        return float(gaps.min())
+    changes = np.abs(np.diff(finite))
+    if not gaps.size or not (changes > apart).any():
+        return 0.0
+    typical = float(np.median(changes[changes > apart]))
+    if few_levels(finite):
+        counted = gaps / gaps.min()
+        return float(gaps.min()) if (np.abs(counted - np.round(counted)) < TOLERANCE).all() else typical
     distances = np.unique(np.concatenate([gaps, np.abs(finite - finite[0])]))
     distances = distances[distances > apart]
     if distances.size < LEAST:
@@ -33,8 +42,14 @@ def reporting_step(values: Float[np.ndarray, " n"]) -> float:
         step = _refined(distances, float(distances.min()) / part)
         near = distances[distances < 2000.0 * step] / step
         if near.size >= LEAST and (np.abs(near - np.round(near)) < TOLERANCE).mean() > 0.97:
-            return step
+            return step if step >= FINEST * typical else 0.0
     return 0.0
+
+
+def few_levels(values: Float[np.ndarray, " n"]) -> bool:
+    """Does a channel take no more than eight values, each five times on average?"""
+    levels = np.unique(values).size
+    return 2 <= levels <= 8 and len(values) >= 5 * levels
 
 
 def _refined(distances: Float[np.ndarray, " d"], step: float) -> float:
