@@ -101,7 +101,8 @@ def _polled(gaps: Float[np.ndarray, " g"]) -> tuple[float, Float[np.ndarray, " g
     multiples = np.round(gaps / poll)
     if multiples.min() < 1:
         return poll, None
-    poll = float((gaps * multiples).sum() / (multiples**2).sum())
+    poll = float(np.median(gaps / multiples))
+    multiples = np.round(gaps / poll)
     return poll, multiples if (np.abs(gaps / poll - multiples) < 0.05).mean() >= 0.9 else None
 
 
