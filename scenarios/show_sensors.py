@@ -1,14 +1,21 @@
 """What a log tells of its channels, on a terminal: a table of those it tells something of, why each is what it is, and how many are left."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 QUIET = ({"silent"}, {"too few"})
+_SHORT = {"event-triggered": "events"}
+_SYMBOLS = {
+    "1": "", "angstrom": "Å", "radian": "rad", "second": "s", "ampere": "A", "kelvin": "K", "pascal": "Pa", "volt": "V", "watt": "W",
+    "ohm": "Ω", "1/second": "1/s", "angstrom/second": "Å/s",
+}  # fmt: skip
 _STYLES = {
     "silent": "dim",
     "too few": "dim",
@@ -37,7 +44,7 @@ def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console:
         for names, why in _grouped((item["name"], _arguments(item)) for item in shown):
             console.print(f"[cyan]{escape(_listed(names, every))}[/]")
             for line in why:
-                console.print(f"  {line}")
+                console.print(Padding(line, (0, 0, 0, 2)))
         console.print()
     _print_counts(learnt, len(channels) - len(shown), console)
     if out is not None:
@@ -73,24 +80,25 @@ def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None
 
 def _table(shown: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("channel", overflow="fold", max_width=34)
+    table.add_column("channel", overflow="fold", min_width=min(27, max(len(item["name"]) for item in shown)))
     table.add_column("n", justify="right", no_wrap=True)
-    table.add_column("class", overflow="fold", max_width=16)
+    table.add_column("class")
     table.add_column("unit", no_wrap=True)
     table.add_column("step", justify="right", no_wrap=True)
-    table.add_column("noise", justify="right", no_wrap=True)
+    table.add_column("noise", no_wrap=True)
     table.add_column("drift", no_wrap=True)
     lagged = any(item["lag"] for item in shown)
     if lagged:
         table.add_column("lag", no_wrap=True)
     for item in shown:
-        kinds = "\n".join(f"[{_STYLES.get(v['kind'], 'default')}]{v['kind']}[/]" for v in item["classes"])
-        unit = item["unit"] if item["unit"] is not None else "[red]unknown[/]"
-        cells = [
-            escape(item["name"]), str(item["count"]), kinds, "" if unit == "1" else unit,
-            _number(item["step"], item["unit"]), _number(item["noise"], item["unit"]), _number(item["drift"], item["unit"]),
-        ]  # fmt: skip
-        table.add_row(*cells, *([_number(item["lag"], None)] if lagged else []))
+        kinds = " ".join(
+            f"[{_STYLES.get(v['kind'], 'default')}]{_SHORT.get(v['kind'], v['kind'])}[/]" for v in item["classes"]
+        )
+        unit = "[red]?[/]" if item["unit"] is None else _SYMBOLS.get(item["unit"], item["unit"])
+        cells = (_number(item[key], item["unit"]) for key in ("step", "noise", "drift"))
+        table.add_row(
+            escape(item["name"]), str(item["count"]), kinds, unit, *cells, *([_number(item["lag"], None)] if lagged else [])
+        )  # fmt: skip
     return table
 
 
@@ -112,7 +120,16 @@ def _number(found: dict[str, Any] | None, unit: str | None) -> str:
         return f"< {found['value']:.2g}{tail}"
     if found["error"] is None:
         return f"{found['value']:.3g}{tail}"
-    return f"{found['value']:.3g} ± {found['error']:.1g}{tail}"
+    return _rounded(found["value"], found["error"]) + tail
+
+
+def _rounded(value: float, error: float) -> str:
+    """value ± error with as many digits as the error leaves."""
+    power = 0 if 1e-3 <= abs(value) < 1e5 or value == 0 else math.floor(math.log10(abs(value)))
+    value, error = value / 10.0**power, error / 10.0**power
+    places = max(0, -math.floor(math.log10(error))) if error > 0 else 3
+    text = f"{value:.{places}f} ± {error:.{places}f}"
+    return f"({text})e{power}" if power else text
 
 
 def _arguments(item: dict[str, Any]) -> tuple[str, ...]:
