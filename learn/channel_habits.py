@@ -96,8 +96,7 @@ def _habit(t: Float[np.ndarray, " n"], gaps: Float[np.ndarray, " g"], same: int)
 
 def _polled(gaps: Float[np.ndarray, " g"]) -> tuple[float, Float[np.ndarray, " g"] | None]:
     """The period that all intervals are whole multiples of, and the multiples; None where there is none."""
-    shortest = np.sort(gaps)[: max(3, gaps.size // 10)]
-    poll = float(np.median(shortest))
+    poll = float(np.median(gaps[gaps < 1.3 * gaps.min()]))
     multiples = np.round(gaps / poll)
     if multiples.min() < 1:
         return poll, None

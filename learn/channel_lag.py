@@ -34,9 +34,10 @@ def learn_lag(
     x, t = np.asarray(values, dtype=np.float64), np.asarray(times, dtype=np.float64)
     moves = np.flatnonzero(np.diff(set_values) != 0) + 1
     scatter = 1.4826 * float(np.median(np.abs(np.diff(x) - np.median(np.diff(x))))) if len(x) > 2 else 0.0
+    ends = np.append(set_times[moves], np.inf)
     after = [
-        int(((t >= set_times[at]) & (t < (set_times[following] if following is not None else np.inf))).sum())
-        for at, following in zip(moves, [*moves[1:], None], strict=True)
+        int(((t >= ends[number]) & (t < ends[number + 1])).sum())
+        for number, at in enumerate(moves)
         if abs(set_values[at] - set_values[at - 1]) > STEPS_NOISE * scatter
     ]
     most = max(after, default=0)
