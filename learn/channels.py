@@ -69,7 +69,7 @@ def describe_channel(
     grid = 0.0 if codes else reporting_step(x)
     if grid:
         step = Estimate(grid, None, unit)
-        verdicts.append(Verdict("quantised", _grid(x, grid, "" if unit == "1" else f" {unit}")))
+        verdicts.append(Verdict("quantised", _grid(x, grid, f" {unit}" if unit not in ("", "1") else "")))
     if codes:
         drift = None
     elif any(verdict.kind == "event-triggered" for verdict in verdicts):

@@ -65,9 +65,7 @@ def in_order(
 
     Of several values at one time the last counts: that is what a reader of the log's own display would have seen.
     """
-    t, x = np.array(times, dtype=np.int64), np.array(numbers, dtype=np.float64)
-    notes: list[str] = []
-    early, late = (int(t.min()), int(t.max())) if t.size else (EARLIEST * 10**9, EARLIEST * 10**9)
+    early, late = min(times, default=EARLIEST * 10**9), max(times, default=EARLIEST * 10**9)
     if early < EARLIEST * 10**9 or late > LATEST * 10**9:
         wrong = early if early < EARLIEST * 10**9 else late
         year = 1970 + wrong / 1e9 / 31_556_952
@@ -76,6 +74,8 @@ def in_order(
             f"{name} has a time in the year {year:.0f}, which is none of a microscope's",
             "Set the instrument's clock, or take the line out.",
         )
+    t, x = np.array(times, dtype=np.int64), np.array(numbers, dtype=np.float64)
+    notes: list[str] = []
     if t.size > 1 and (np.diff(t) < 0).any():
         place = int(np.argmax(np.diff(t) < 0))
         back = (t[place] - t[place + 1]) / 1e9
