@@ -137,12 +137,12 @@ class Forecaster:
         cell = self.step or 1e-4 * min(self._narrow, float(self.bank.std.min()))
         edges = value + 0.5 * cell * np.array([-1.0, 1.0])
         ends = self._parts(edges)
-        parts = np.maximum(ends[:, 1] - ends[:, 0], 1e-300) / cell
+        parts = np.maximum((ends[:, 1] - ends[:, 0]) / cell, 1e-300)
         share = self.shares / self.shares.sum()
         low, high = np.clip(share @ ends, 0.0, 1.0)
         sharp = betainc(SHARPNESS, SHARPNESS, high) - betainc(SHARPNESS, SHARPNESS, low)
         factors = np.clip(sharp / max(high - low, 1e-300), 1e-6, None)
-        return float(np.log(share @ parts) + np.log(self._weights() @ factors)), parts, factors
+        return float(np.log(max(share @ parts, 1e-300)) + np.log(self._weights() @ factors)), parts, factors
 
     def _outline(self) -> tuple[float, float]:
         """A centre and a width that most of the forecast lies in."""

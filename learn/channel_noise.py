@@ -159,14 +159,14 @@ class _Problem:
             else:
                 p00 += rate * gap
                 expected, h0, h1 = level, p00, p01
-            variance = (h0 + h1 if process == "wander" else h0) + noise
+            variance = max((h0 + h1 if process == "wander" else h0) + noise, 1e-12)
             error = value - expected
             total -= 0.5 * (error * error / variance + math.log(variance))
             if errors is not None:
                 errors.append(error / math.sqrt(variance))
             level, other = level + h0 / variance * error, other + h1 / variance * error
             p00, p01, p11 = p00 - h0 * h0 / variance, p01 - h0 * h1 / variance, p11 - h1 * h1 / variance
-        return total
+        return total if math.isfinite(total) else -1e12
 
     def errors(self, process: Process, logs: list[float]) -> list[float]:
         """Standard deviations of the logs from the likelihood's curvature; infinite where it has none."""

@@ -38,7 +38,7 @@ def table_text(learnt: dict[str, Any]) -> str:
     left = [item for item in learnt["channels"] if not _usable(item)]
     if left:
         lines += ["", f"# {len(left)} channels of the log are not in this table:"]
-        lines += [f"# {json.dumps(item['name'], ensure_ascii=False)}: {_missing(item)}" for item in left]
+        lines += [f"# {_text(item['name'])}: {_missing(item)}" for item in left]
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape as escaped
 from rich.padding import Padding
 from rich.table import Table
 
@@ -35,20 +35,25 @@ def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console:
     minutes = learnt["seconds"] / 60
     span = f"{minutes:.0f} min" if minutes >= 2 else f"{learnt['seconds']:.3g} s"
     console.print(
-        f"[bold]{escape(learnt['format'])}[/]{escape(name)}: {len(channels)} channels, {learnt['values']} values in {span}"
+        f"[bold]{_safe(learnt['format'])}[/]{_safe(name)}: {len(channels)} channels, {learnt['values']} values in {span}"
     )
-    console.print(f"[dim]{escape(learnt['clock'])}[/]\n")
+    console.print(f"[dim]{_safe(learnt['clock'])}[/]\n")
     if shown:
         console.print(_table(shown))
         console.print("\n[bold]Why[/]")
         for names, why in _grouped((item["name"], _arguments(item)) for item in shown):
-            console.print(f"[cyan]{escape(_listed(names, every))}[/]")
+            console.print(f"[cyan]{_safe(_listed(names, every))}[/]")
             for line in why:
                 console.print(Padding(line, (0, 0, 0, 2)))
         console.print()
     _print_counts(learnt, len(channels) - len(shown), console)
     if out is not None:
         console.print(f"\nsensor table: {out}", soft_wrap=True)
+
+
+def _safe(text: str) -> str:
+    """Text of a file, fit for a terminal: no markup, no control characters."""
+    return escaped("".join(character if character.isprintable() else "?" for character in text))
 
 
 def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None:
@@ -71,7 +76,7 @@ def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None
     console.print(table)
     unknown = [item["name"] for item in learnt["channels"] if item["unit"] is None]
     if unknown:
-        console.print(f"\n{len(unknown)} with an unknown unit: [dim]{escape(', '.join(unknown))}[/]")
+        console.print(f"\n{len(unknown)} with an unknown unit: [dim]{_safe(', '.join(unknown))}[/]")
     if hidden:
         console.print(
             f"[dim]{hidden} channels with fewer than 5 values are not shown; --all shows them, --json tells everything.[/]"
@@ -97,7 +102,7 @@ def _table(shown: list[dict[str, Any]]) -> Table:
         unit = "[red]?[/]" if item["unit"] is None else _SYMBOLS.get(item["unit"], item["unit"])
         cells = (_number(item[key], item["unit"]) for key in ("step", "noise", "drift"))
         table.add_row(
-            escape(item["name"]), str(item["count"]), kinds, unit, *cells, *([_number(item["lag"], None)] if lagged else [])
+            _safe(item["name"]), str(item["count"]), kinds, unit, *cells, *([_number(item["lag"], None)] if lagged else [])
         )  # fmt: skip
     return table
 
@@ -115,7 +120,7 @@ def _number(found: dict[str, Any] | None, unit: str | None) -> str:
     text = found["unit"]
     if unit and text.startswith(unit):
         text = text.removeprefix(unit)
-    tail = f" {text}" if text else ""
+    tail = f" {_safe(text)}" if text else ""
     if found["at_most"]:
         return f"< {found['value']:.2g}{tail}"
     if found["error"] is None:
@@ -133,12 +138,12 @@ def _rounded(value: float, error: float) -> str:
 
 
 def _arguments(item: dict[str, Any]) -> tuple[str, ...]:
-    lines = [f"{verdict['kind']}: {escape(verdict['why'])}" for verdict in item["classes"]]
+    lines = [f"{verdict['kind']}: {_safe(verdict['why'])}" for verdict in item["classes"]]
     for key in ("noise", "lag"):
         few = item[key] or {}
         if "needed" in few and item["count"]:
             lines.append(f"[dim]{key}: too few: {few['present']} of {few['needed']} {few['what']}[/]")
-    lines += [f"[dim]note: {escape(note)}[/]" for note in item["notes"]]
+    lines += [f"[dim]note: {_safe(note)}[/]" for note in item["notes"]]
     return tuple(lines)
 
 

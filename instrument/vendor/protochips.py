@@ -33,6 +33,8 @@ def read_protochips(path: str, max_bytes: int) -> SensorLog:
     columns = rows[0]
     if not 3 <= len(columns) <= MAX_COLUMNS or len(set(columns)) != len(columns):
         raise VendorError(path, f"names {len(columns)} columns, some twice or none to read", _CURE)
+    if not all(column.isprintable() for column in columns):
+        raise VendorError(path, "names columns in characters that are none", _CURE)
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(columns):
             raise VendorError(path, f"has {len(row)} cells in line {number} for {len(columns)} columns", _CURE)
