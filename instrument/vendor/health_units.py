@@ -84,7 +84,7 @@ def _by_label(name: str, label: str, span: tuple[float | None, float | None]) ->
     if label.lower().startswith("percentage"):
         return SHARE, "no unit stated; the label says percentage"
     if "[pe/px]" in label:
-        return Unit("electron/pixel", 1.0), "no unit stated; the label says primary electrons a pixel [pe/px]"
+        return Unit("electron", 1.0), "no unit stated; the label says primary electrons, of each pixel [pe/px]"
     if label == "Power-On Hours":
         return Unit("second", 3600.0), "no unit stated; the label says hours"
     if _COUNT.search(label) or _COUNT.search(name):

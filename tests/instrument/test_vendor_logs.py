@@ -65,7 +65,7 @@ def test_every_parameter_of_a_krios_has_a_unit_or_says_why_not(krios: SensorLog)
     assert all(channel.why.endswith("unknown") for channel in unknown)
     assert {"Defocus", "ObjectiveAstigmatism", "CPULoadAvg"} <= {channel.name for channel in unknown}
     assert {channel.unit for channel in krios.channels} - {None} == {
-        "1", "1/second", "ampere", "angstrom", "angstrom/second", "byte", "electron/pixel", "kelvin", "pascal", "pascal/second", "radian",
+        "1", "1/second", "ampere", "angstrom", "angstrom/second", "byte", "electron", "kelvin", "pascal", "pascal/second", "radian",
         "second", "volt",
     }  # fmt: skip
 
