@@ -1,4 +1,4 @@
-"""The command line: ``emtwin acquire``, ``emtwin instrument serve``, ``emtwin session show``.
+"""The command line: ``emtwin acquire``, ``emtwin instrument serve``, ``emtwin instrument learn-sensors``, ``emtwin session show``.
 
 Exit codes: 0 done; 1 done, and something disagrees (the model is distrusted, a check fails); 2 bad input; 3 instrument lost; 130 interrupted.
 Under ``--json`` stdout holds one object, also for an error: {"error": {"input", "problem", "cure"}}. All else goes to stderr.
@@ -33,7 +33,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-instrument_app = typer.Typer(help="Serve an instrument over the wire.", rich_markup_mode=None)
+instrument_app = typer.Typer(
+    help="Serve an instrument over the wire; learn its sensors from a log.", rich_markup_mode=None
+)
 session_app = typer.Typer(help="Look at what was recorded.", rich_markup_mode=None)
 app.add_typer(instrument_app, name="instrument")
 app.add_typer(session_app, name="session")
@@ -158,6 +160,38 @@ def serve(context: typer.Context) -> None:
     from instrument.launch import serve_main
 
     raise typer.Exit(_guarded(lambda: (serve_main(list(context.args)), {}), False, lambda: None))
+
+
+@instrument_app.command("learn-sensors")
+def learn_sensors(
+    log: Annotated[Path, typer.Argument(help="A log: HealthMonitor .xml(.gz), Protochips .csv, DENS .dens.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Sensor table to make, TOML; must not exist.", show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show channels of which too little is known, too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What a log tells of each channel: how it reports, its unit, step, noise, drift and lag, or that it tells too little."""
+
+    def job() -> Outcome:
+        from scenarios.learn_sensors import learn_log, new_table
+        from scenarios.progress import open_progress
+
+        if out is not None:
+            new_table(out)
+        with open_progress(f"emtwin instrument learn-sensors {log}") as progress:
+            learnt = learn_log(log, progress)
+        if out is not None:
+            from scenarios.sensor_table import write_table
+
+            write_table(learnt, out)
+        if not as_json:
+            from scenarios.show_sensors import print_learnt
+
+            print_learnt(learnt, every, out)
+        return DONE, learnt
+
+    raise typer.Exit(_guarded(job, as_json, lambda: None))
 
 
 @session_app.command("show")

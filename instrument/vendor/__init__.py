@@ -5,7 +5,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "reader": ["close_reader", "read_vendor"],
+        "logs": ["LoggedChannel", "SensorLog"],
+        "reader": ["close_reader", "read_log", "read_vendor"],
         "signals": ["Axis", "Claim", "VendorError", "VendorSignal", "coordinates"],
     },
 )

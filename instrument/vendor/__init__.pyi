@@ -1,4 +1,7 @@
+from instrument.vendor.logs import LoggedChannel as LoggedChannel
+from instrument.vendor.logs import SensorLog as SensorLog
 from instrument.vendor.reader import close_reader as close_reader
+from instrument.vendor.reader import read_log as read_log
 from instrument.vendor.reader import read_vendor as read_vendor
 from instrument.vendor.signals import Axis as Axis
 from instrument.vendor.signals import Claim as Claim

@@ -4,17 +4,22 @@ import atexit
 import multiprocessing
 import os
 import threading
+from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from instrument.vendor import rosetta
+from instrument.vendor import rosetta, sensor_logs
+from instrument.vendor.logs import SensorLog
 from instrument.vendor.signals import VendorError, VendorSignal
 
 MAX_BYTES = 2 * 1024**3
 WORKER_BYTES = 12 * 1024**3  # address space, not memory in use: libraries map a few GiB of it
+
+Parsed = TypeVar("Parsed")
 
 _lock = threading.Lock()
 _pool: ProcessPool | None = None
@@ -28,6 +33,24 @@ def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: 
     next call finds a fresh worker. In a script, call it under ``if __name__ == "__main__":`` since the worker is spawned.
     """
     file = Path(path)
+    known = file.suffix.lower() in rosetta.FORMATS
+    name = _checked(file, timeout, max_bytes, known, file.suffix, rosetta.FORMATS)
+    return _in_worker(rosetta.parse, name, max_bytes, timeout)
+
+
+def read_log(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> SensorLog:
+    """A log of sensors: HealthMonitor (.xml, .xml.gz), Protochips (.csv), DENS (.dens), every channel with its unit inside and why.
+
+    ``timeout`` (s), ``max_bytes`` and VendorError as for read_vendor, and the same worker.
+    """
+    file = Path(path)
+    known = sensor_logs.log_format(file.name) is not None
+    name = _checked(file, timeout, max_bytes, known, "".join(file.suffixes[-2:]), sensor_logs.FORMATS)
+    return _in_worker(sensor_logs.parse_log, name, max_bytes, timeout)
+
+
+def _checked(file: Path, timeout: float, max_bytes: int, known: bool, suffix: str, formats: tuple[str, ...]) -> str:
+    """The name of a file that may go to the worker: it is there, of a known format, neither empty nor too large."""
     name = str(file)
     if not timeout > 0:
         raise ValueError(f"timeout {timeout!r} is not a positive number of seconds; give one, such as 30")
@@ -38,17 +61,20 @@ def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: 
         raise VendorError(name, f"cannot be opened ({reason})", "Check the path.") from error
     if not file.is_file():
         raise VendorError(name, "is not a file", "Give the path of one file.")
-    if file.suffix.lower() not in rosetta.FORMATS:
-        known = ", ".join(rosetta.FORMATS)
-        raise VendorError(
-            name, f"has the extension {file.suffix!r}, which is none of {known}", "Give a file of one of these formats."
-        )
+    if not known:
+        problem = f"has the extension {suffix!r}, which is none of {', '.join(formats)}"
+        raise VendorError(name, problem, "Give a file of one of these formats.")
     if size == 0:
         raise VendorError(name, "is empty", "Copy or record it again.")
     if size > max_bytes:
         raise VendorError(name, f"has {size} bytes, more than {max_bytes}", "Raise max_bytes, or read it in parts.")
+    return name
+
+
+def _in_worker(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, timeout: float) -> Parsed:
+    """What ``parse`` makes of a file in the worker, or a VendorError that says how that failed."""
     try:
-        return _in_worker(name, max_bytes, timeout)
+        return _scheduled(parse, name, max_bytes, timeout)
     except FutureTimeout as error:
         raise VendorError(
             name, f"kept its reader busy for more than {timeout:g} s", "The file is damaged, or raise the timeout."
@@ -65,13 +91,13 @@ def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: 
         raise VendorError(name, "could not be read since no reader process would start", cure) from error
 
 
-def _in_worker(name: str, max_bytes: int, timeout: float) -> list[VendorSignal]:
+def _scheduled(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, timeout: float) -> Parsed:
     """Parse in the worker; a worker found dead between two files is replaced, once."""
     try:
-        return _worker().schedule(rosetta.parse, args=[name, max_bytes], timeout=timeout).result()
+        return _worker().schedule(parse, args=[name, max_bytes], timeout=timeout).result()
     except BrokenProcessPool:
         close_reader()
-        return _worker().schedule(rosetta.parse, args=[name, max_bytes], timeout=timeout).result()
+        return _worker().schedule(parse, args=[name, max_bytes], timeout=timeout).result()
 
 
 def _worker() -> ProcessPool:

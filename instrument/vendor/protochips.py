@@ -1,0 +1,125 @@
+"""Protochips' logs (CSV): thermal, gas cell and electrical holders. Columns named in the first line, units in the notes of the next ones.
+
+A header's note stands in a line of its own with a copy of the first reading; of lines at one time the last counts. The time of day has no zone.
+"""
+
+import csv
+import re
+from datetime import UTC, datetime
+
+from instrument.vendor.logs import LoggedChannel, SensorLog, in_order
+from instrument.vendor.signals import VendorError
+from instrument.vendor.units import Unit, stated
+
+QUANTITIES = ("Temperature", "Pressure", "Current", "Voltage", "Resistance")
+MAX_COLUMNS, MAX_HEADER = 200, 40
+CLOCK = "local time of a zone that the file does not tell, taken for UTC"
+_CURE = "Export it again from the holder's software."
+
+
+def read_protochips(path: str, max_bytes: int) -> SensorLog:
+    """A Protochips log; VendorError naming what is wrong with it, by line and column. ``max_bytes`` was checked when the file was opened."""
+    with open(path, encoding="utf-8", errors="strict", newline="") as file:
+        try:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(file) if any(cell.strip() for cell in row)]
+        except UnicodeDecodeError as error:
+            raise VendorError(path, "is not text", "Give a CSV log of a Protochips holder.") from error
+        except csv.Error as error:
+            raise VendorError(path, f"is not CSV ({error})", "Give a CSV log of a Protochips holder.") from error
+    if not rows or rows[0][:2] != ["Time", "Notes"]:
+        begins = ",".join(rows[0])[:40] if rows else ""
+        problem = f"is no log of a Protochips holder: its columns begin with {begins!r}, not with Time, Notes"
+        raise VendorError(path, problem, "Give a CSV log of a Protochips holder.")
+    columns = rows[0]
+    if not 3 <= len(columns) <= MAX_COLUMNS or len(set(columns)) != len(columns):
+        raise VendorError(path, f"names {len(columns)} columns, some twice or none to read", _CURE)
+    if not all(column.isprintable() for column in columns):
+        raise VendorError(path, "names columns in characters that are none", _CURE)
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(columns):
+            raise VendorError(path, f"has {len(row)} cells in line {number} for {len(columns)} columns", _CURE)
+    if len(rows) == 1:
+        raise VendorError(path, "names columns, but holds no reading", "Record it again.")
+    said = _header(rows)
+    for key in ("Date (yyyy.mm.dd)", "Time (hh:mm:ss.ms)", "Time units"):
+        if key not in said:
+            raise VendorError(path, f"does not say its {key!r} among the notes", _CURE)
+    clock = stated(said["Time units"])
+    if clock is None or clock.unit != "second":
+        raise VendorError(path, f"counts its time in {said['Time units']!r}, which is no unit of time", _CURE)
+    begin = _begin(path, said)
+    times = [begin + _elapsed(path, row[0], number, clock) for number, row in enumerate(rows[1:], 2)]
+    channels = tuple(_channel(path, columns[place], place, rows[1:], times, said) for place in range(2, len(columns)))
+    name = said.get("Calibration file", "").replace("\\", "/").rpartition("/")[2]
+    return SensorLog(path, f"Protochips {_kind(columns)}", name, CLOCK, times[0], times[-1], channels)
+
+
+def _header(rows: list[list[str]]) -> dict[str, str]:
+    """What the notes of the first lines say: key = value."""
+    said: dict[str, str] = {}
+    for row in rows[1:MAX_HEADER]:
+        key, equals, value = row[1].partition("=")
+        if equals:
+            said.setdefault(key.strip(), value.strip())
+    return said
+
+
+def _kind(columns: list[str]) -> str:
+    text = " ".join(columns)
+    return "gas cell" if "Pressure" in text else "electrical" if "Current" in text else "thermal"
+
+
+def _begin(path: str, said: dict[str, str]) -> int:
+    text = f"{said['Date (yyyy.mm.dd)']} {said['Time (hh:mm:ss.ms)']}"
+    try:
+        when = datetime.strptime(text, "%Y.%m.%d %H:%M:%S.%f").replace(tzinfo=UTC)
+    except ValueError:
+        raise VendorError(path, f"begins at {text!r}, which is no date and time", _CURE) from None
+    return (int(when.timestamp()) * 1000 + when.microsecond // 1000) * 10**6
+
+
+def _elapsed(path: str, text: str, number: int, clock: Unit) -> int:
+    """Nanoseconds since the beginning."""
+    try:
+        seconds = float(text) * clock.factor
+        if not 0.0 <= seconds < 1e9:
+            raise ValueError
+    except ValueError:
+        problem = f"has the time {text[:40]!r} in line {number}, which is none since the beginning"
+        raise VendorError(path, problem, "Take the line out, or export the log again.") from None
+    return round(seconds * 1e9)
+
+
+def _channel(
+    path: str, column: str, place: int, rows: list[list[str]], times: list[int], said: dict[str, str]
+) -> LoggedChannel:
+    numbers: list[float] = []
+    for number, row in enumerate(rows, 2):
+        try:
+            numbers.append(float(row[place]))
+        except ValueError:
+            problem = f"has {row[place][:40]!r} in line {number} of column {column!r}, which is no number"
+            raise VendorError(path, problem, "Take the line out, or export the log again.") from None
+    t, x, notes = in_order(path, column, times, numbers)
+    quantity = next((item for item in QUANTITIES if re.search(rf"\b{item}\b", column)), "")
+    text = said.get(f"{quantity} units", "") if quantity else ""
+    unit = stated(text) if text else None
+    if unit is None:
+        reason = f"states it as {text!r}, which is none that is known" if text else "does not tell"
+        return LoggedChannel(
+            column,
+            column,
+            text,
+            None,
+            1.0,
+            0.0,
+            t,
+            x,
+            column.rpartition(" ")[0],
+            f"the file {reason}: unknown",
+            notes=notes,
+        )
+    why = f"unit stated in the notes ({text} for every {quantity.lower()})"
+    return LoggedChannel(
+        column, column, text, unit.unit, unit.factor, unit.offset, t, x * unit.factor + unit.offset, column.rpartition(" ")[0], why, notes=notes
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""How a channel reports: at fixed times, when its value has changed, at events. Each verdict with its argument in words and numbers."""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+NEEDED = 5
+"""Values that a habit of reporting can be told from."""
+
+REGULAR, ALIKE = 0.9, 0.1
+"""A channel is periodic if this share of its intervals is within this of the median one."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """One class that holds of a channel, and why."""
+
+    kind: str
+    why: str
+
+
+def reporting_habits(
+    t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], gaps: Float[np.ndarray, " g"], span: tuple[float, float], longest: float | None
+) -> list[Verdict]:  # fmt: skip
+    """All classes but quantised, in the order in which they are told."""
+    found: list[Verdict] = []
+    count, same = t.size, int((np.diff(x) == 0).sum())
+    if count >= 3 and same == count - 1:
+        found.append(Verdict("constant", f"all {count} values are {x[0]:.6g}"))
+    declared, events = _declared(gaps, longest), _events(t, span, longest)
+    if events:
+        found.append(events)
+    if declared and count < NEEDED:
+        found.append(declared)
+    elif count >= NEEDED and not (events and longest == 0):
+        found.append(_habit(t, gaps, same))
+    if not found:
+        found.append(Verdict("too few", f"{count} of the {NEEDED} values that a habit can be told from"))
+    return found
+
+
+def _declared(gaps: Float[np.ndarray, " g"], longest: float | None) -> Verdict | None:
+    """Few records, but as far apart as the log says that records may at most be."""
+    if longest and gaps.size and (np.abs(gaps / longest - 1) < 0.01).all():
+        return Verdict(
+            "periodic", f"{gaps.size + 1} records {longest:.6g} s apart, the longest interval that the log declares"
+        )
+    return None
+
+
+def _events(t: Float[np.ndarray, " n"], span: tuple[float, float], longest: float | None) -> Verdict | None:
+    """A burst within a long silence, or a log that says it records at events only."""
+    begin, end = min(span[0], float(t[0])), max(span[1], float(t[-1]))
+    if longest == 0:
+        return Verdict(
+            "event-triggered", f"the log declares no longest interval: {_records(t.size)} when something happened"
+        )
+    whole, window = end - begin, float(t[-1] - t[0])
+    edges = np.concatenate([[begin], t, [end]])
+    silence = float(np.diff(edges).max())
+    if t.size >= NEEDED and whole > 0 and window <= 0.25 * whole and silence >= 0.5 * whole:
+        told = f"{t.size} records within {in_minutes(window)}, none in {in_minutes(whole - window)}: events"
+        return Verdict("event-triggered", told)
+    return None
+
+
+def _habit(t: Float[np.ndarray, " n"], gaps: Float[np.ndarray, " g"], same: int) -> Verdict:
+    """Fixed times, or only when the value has changed: told apart by repeated values and by how the intervals scatter."""
+    middle, count = float(np.median(gaps)), gaps.size
+    alike = np.abs(gaps / middle - 1) < ALIKE
+    poll, multiples = _polled(gaps)
+    skipped = multiples is not None and (multiples > 1).mean() > 0.03
+    told = f"{same} of {count} repeat the one before" if same else f"all {count} differ from the one before"
+    told += ": whether it changed or not" if same else ", as a value that always changes would"
+    if alike.mean() >= REGULAR and not (same == 0 and skipped):
+        scatter, missed = float(np.std(gaps[alike])), int((~alike).sum())
+        holes = f" ({missed} of {count} intervals apart)" if missed else ""
+        return Verdict("periodic", f"reported every {_digits(middle, scatter)} s{holes}; {told}")
+    index = np.arange(t.size)
+    period, first = np.polyfit(index, t - t[0], 1)
+    late = float(np.std(t - t[0] - first - period * index))
+    if count >= 20 and late < 0.35 * period:
+        return Verdict(
+            "periodic",
+            f"report k comes at k x {_digits(float(period), late)} s, though single intervals scatter; {told}",
+        )
+    differ = f"{count - same} of {count} reports differ from the one before"
+    scatter = f"intervals scatter by a factor {float(gaps.max() / gaps.min()):.3g}"
+    if same <= 0.02 * count:
+        if multiples is not None and skipped:
+            scatter = f"intervals are 1 to {int(multiples.max())} times {poll:.4g} s"
+        return Verdict("on-change", f"{differ}; {scatter}: on change")
+    return Verdict("irregular", f"{differ}; {scatter}: neither periodic nor on change")
+
+
+def _polled(gaps: Float[np.ndarray, " g"]) -> tuple[float, Float[np.ndarray, " g"] | None]:
+    """The period that all intervals are whole multiples of, and the multiples; None where there is none."""
+    poll = float(np.median(gaps[gaps < 1.3 * gaps.min()]))
+    multiples = np.round(gaps / poll)
+    if multiples.min() < 1:
+        return poll, None
+    poll = float(np.median(gaps / multiples))
+    multiples = np.round(gaps / poll)
+    return poll, multiples if (np.abs(gaps / poll - multiples) < 0.05).mean() >= 0.9 else None
+
+
+def _records(count: int) -> str:
+    return f"{count} record{'s' if count > 1 else ''}"
+
+
+def in_minutes(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _digits(value: float, scatter: float) -> str:
+    """value ± scatter with the digits that the scatter leaves."""
+    if scatter < 1e-9 * value:
+        return f"{value:.6g}"
+    places = max(0, min(6, int(np.ceil(-np.log10(scatter)))))
+    return f"{value:.{places}f} ± {max(scatter, 1e-6):.1g}"
