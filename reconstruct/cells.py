@@ -48,6 +48,7 @@ class Cells:
         self._lasting = {one.channel: Path() for one in model.evidence if one.kind == "last-measured"}
         self._places = {one.channel: place for place, one in enumerate(model.evidence)}
         self.tellers = frozenset({*self._valid, *self._lasting})
+        self._frozen: list[tuple[int, int, int]] = []
         self._offsets = np.array([one.offset for one in model.evidence])
         self._special = [place for place, one in enumerate(model.evidence) if one.valid or one.inputs]
 
@@ -82,6 +83,11 @@ class Cells:
             if (number // self.per_span + 1) * self._span + self.start > time:
                 cell.found = None
 
+    def freeze(self, place: int, since: int, until: int) -> None:
+        """A sensor has turned out to be stuck: what it repeated after ``since`` and up to ``until`` (ns) is no reading."""
+        self._frozen.append((place, since, until))
+        self.change(since)
+
     def spans(self, first: int, last: int) -> set[int]:
         """Spans from ``first`` to ``last`` that have readings."""
         found = {number // self.per_span for number in self._open}
@@ -107,6 +113,7 @@ class Cells:
         last = (span + 1) * self.per_span
         for old in [number for number in self._open if number < last]:
             del self._open[old]
+        self._frozen = [one for one in self._frozen if one[2] >= self.start + (span + 1) * self._span]
         for path in (*self._valid.values(), *self._lasting.values()):
             path.settle(self.start + (span + 1) * self._span)
 
@@ -145,8 +152,8 @@ class Cells:
         assert found is not None
         assert cell.first is not None
         silent = np.isnan(cell.first)
-        kept = Runs(np.where(silent, runs.last, found.runs.last), np.where(silent, runs.count, found.runs.count))
-        return found._replace(runs=kept)
+        kept = (np.where(silent, old, new) for old, new in zip(runs, found.runs, strict=True))
+        return found._replace(runs=Runs(*kept))
 
     def _measured(self, number: int, end: int) -> list[_Part]:
         """New values of last-measured channels in a cell."""
@@ -172,6 +179,8 @@ class Cells:
             place, time, raw = place[early], time[early], raw[early]
         value = raw - self._offsets[place]
         good = np.isfinite(value)
+        for one, since, until in self._frozen:
+            good &= (place != one) | (time <= since) | (time > until)
         for one in self._special:
             here = np.flatnonzero(place == one)
             sensor = self.model.evidence[one]

@@ -30,7 +30,6 @@ class Chapter:
     stops: np.ndarray
     columns: dict[str, np.ndarray]
     special: dict[int, Step]
-    spans: int = 0
     _new: list[Step] = dataclasses.field(default_factory=list)
 
     @classmethod
@@ -40,7 +39,7 @@ class Chapter:
         return cls(start, mean, root, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), columns, {})
 
     def __len__(self) -> int:
-        return self.spans
+        return len(self.ends) + len(self._new)
 
     @property
     def end(self) -> int:
@@ -51,7 +50,6 @@ class Chapter:
     def add(self, steps: Sequence[Step]) -> None:
         """Append the steps of one span."""
         self._new.extend(steps)
-        self.spans += 1
         if len(self._new) >= 128:
             self.pack()
 

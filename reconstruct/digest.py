@@ -35,10 +35,11 @@ class Traits(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Last value and number of repeats of it so far, [c] each."""
+    """Last value, number of repeats of it so far, and when (ns) it was first said, [c] each."""
 
     last: np.ndarray
     count: np.ndarray
+    since: np.ndarray
 
 
 class Digest(NamedTuple):
@@ -77,7 +78,7 @@ def traits(model: Model) -> Traits:
 
 def no_runs(count: int) -> Runs:
     """Nothing heard yet from ``count`` sensors."""
-    return Runs(np.full(count, np.nan), np.zeros(count))
+    return Runs(np.full(count, np.nan), np.zeros(count), np.zeros(count, dtype=np.int64))
 
 
 def digest(
@@ -91,7 +92,7 @@ def digest(
     again[1:] = (sensor[1:] == sensor[:-1]) & (time[1:] == time[:-1]) & (raw[1:] == raw[:-1])
     repeated = np.bincount(sensor[again], minlength=count)
     sensor, time, raw, value = sensor[~again], time[~again], raw[~again], value[~again]
-    weight, runs = _unstuck(traits, sensor, raw, runs)
+    weight, runs = _unstuck(traits, sensor, time, raw, runs)
     stuck = np.bincount(sensor[weight == 0], minlength=count)
     keep = weight > 0
     sensor, time, value, weight = sensor[keep], time[keep], value[keep], weight[keep]
@@ -112,7 +113,9 @@ def digest(
     return Digest(who, when, what, variance, floor, size - odd, stuck, odd, repeated, runs)
 
 
-def _unstuck(traits: Traits, sensor: np.ndarray, raw: np.ndarray, runs: Runs) -> tuple[np.ndarray, Runs]:
+def _unstuck(
+    traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, runs: Runs
+) -> tuple[np.ndarray, Runs]:
     """Probability [r] that each reading's sensor is not stuck, 0 where it surely is; readings sorted by sensor and time."""
     if not len(sensor):
         return np.ones(0), runs
@@ -127,12 +130,14 @@ def _unstuck(traits: Traits, sensor: np.ndarray, raw: np.ndarray, runs: Runs) ->
     inside = broken >= start
     count = np.where(inside, place - broken, place - start + 1 + runs.count[sensor])
     last = np.concatenate([sensor[1:] != sensor[:-1], [True]])
-    value, number = runs.last.copy(), runs.count.copy()
+    value, number, since = runs.last.copy(), runs.count.copy(), runs.since.copy()
     value[sensor[last]], number[sensor[last]] = raw[last], count[last]
+    begun = np.where(inside, time[np.maximum(broken, 0)], runs.since[sensor])
+    since[sensor[last]] = begun[last]
     log_chance = count * np.log(traits.repeat[sensor])
     weight = 1.0 / (1.0 + HAZARD * np.exp(np.minimum(-log_chance, 100.0)))
     weight = np.where((weight > 0.99) | (traits.repeat[sensor] >= 1.0), 1.0, weight)
-    return np.where(weight < 0.01, 0.0, weight), Runs(value, number)
+    return np.where(weight < 0.01, 0.0, weight), Runs(value, number, since)
 
 
 def is_stuck(traits: Traits, runs: Runs) -> np.ndarray:

@@ -56,18 +56,17 @@ class Health:
         self.far = keep * self.far + (1 - keep) * far
         self.weighed += count
 
-    def verdict(self, now: int | None = None, rate: float = 0.0) -> str:
-        """One of `VERDICTS`, at time ``now`` (ns) for a sensor that reports ``rate`` times a second (0: not periodically)."""
+    def verdict(self, now: int | None = None, rate: float = 0.0, begun: int | None = None) -> str:
+        """One of `VERDICTS`, at time ``now`` (ns) for a sensor that reports ``rate`` times a second (0: not periodically), followed since ``begun``."""
         heard = self.seen
         if heard and self.ignored == heard:
             return "no evidence"
-        if not heard or (
-            now is not None
-            and rate > 0
-            and self.heard is not None
-            and (now - self.heard) * 1e-9 * rate > PATIENCE + 2 * rate
-        ):
+        last = begun if self.heard is None else self.heard
+        overdue = now is not None and last is not None and rate > 0 and (now - last) * 1e-9 * rate > PATIENCE + 2 * rate
+        if overdue or (not heard and (now is None or begun is None or rate == 0)):
             return "silent"
+        if not heard:
+            return "ok"
         if self.sticking:
             return "stuck"
         if self.future > 0.5 * heard:

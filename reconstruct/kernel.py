@@ -10,7 +10,7 @@ does not count. A reading rounded to coarse steps counts only while more is unkn
 again must not be averaged into certainty.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,35 +27,43 @@ class Steps(NamedTuple):
     """Steps of a run: ``which`` [t] of the distinct transitions ``move`` [u, n, n] and roots of the noise ``noise`` [u, n, n];
     ``shift`` [t, n]; ``stop`` [t], the number of readings up to the end of each step."""
 
-    which: Array
-    move: Array
-    noise: Array
-    shift: Array
-    stop: Array
+    which: Any
+    move: Any
+    noise: Any
+    shift: Any
+    stop: Any
 
 
 class Scalars(NamedTuple):
     """Scalar readings of a run, in the order of steps, [r] each: row's place, seconds from the step's end (<= 0), value without offset,
     variance, variance below which a coarse reading says nothing, and the prior probability of an outlier."""
 
-    row: Array
-    when: Array
-    value: Array
-    variance: Array
-    floor: Array
-    share: Array
+    row: Any
+    when: Any
+    value: Any
+    variance: Any
+    floor: Any
+    share: Any
 
 
 class Ran(NamedTuple):
     """Means [k, n], roots [k, n, n], log evidence [k]; per reading the first component's normalised innovation and weight [r];
     with ``keep`` the means and roots after every step ([t, k, n], [t, k, n, n]), else those of no step."""
 
-    means: Array
-    roots: Array
-    evidence: Array
-    innovation: Array
-    weight: Array
-    kept: tuple[Array, Array]
+    means: Any
+    roots: Any
+    evidence: Any
+    innovation: Any
+    weight: Any
+    kept: tuple[Any, Any]
+
+
+NOTHING = 1e-100
+"""What decays for hours becomes subnormal, and arithmetic with such numbers is a hundred times slower: below this it is nought."""
+
+
+def _flushed(root):
+    return jnp.where(jnp.abs(root) < NOTHING, 0.0, root)
 
 
 def _take(mean, root, evidence, row, value, variance, floor, share):
@@ -122,7 +130,7 @@ def run(
         means = means @ move.T + steps.shift[number][None, :]
         noise = jnp.broadcast_to(steps.noise[which], (k, n, n))
         grown = jnp.concatenate([move @ roots, noise], axis=2)
-        roots = jnp.swapaxes(jnp.linalg.qr(jnp.swapaxes(grown, 1, 2), mode="r"), 1, 2)
+        roots = _flushed(jnp.swapaxes(jnp.linalg.qr(jnp.swapaxes(grown, 1, 2), mode="r"), 1, 2))
         first = jnp.where(number == 0, 0, steps.stop[jnp.maximum(number - 1, 0)])
         carry = jax.lax.fori_loop(first, steps.stop[number], read, (means, roots, *rest))
         if keep:
@@ -159,10 +167,12 @@ def retrace(
         move, noise = steps.move[which], steps.noise[which]
         filtered, own = before[0][number], before[1][number]
         stacked = jnp.block([[move @ own, noise], [own, jnp.zeros((n, n))]])
-        lower = jnp.linalg.qr(stacked.T, mode="r").T
-        gain = jax.scipy.linalg.solve_triangular(lower[:n, :n], lower[n:, :n].T, lower=True, trans=1).T
+        lower = _flushed(jnp.linalg.qr(stacked.T, mode="r").T)
+        # an entry that is known exactly has nothing to learn: its row and column are nought
+        ahead = lower[:n, :n] + jnp.diag(jnp.where(jnp.diag(lower[:n, :n]) == 0.0, 1.0, 0.0))
+        gain = _flushed(jax.scipy.linalg.solve_triangular(ahead, lower[n:, :n].T, lower=True, trans=1).T)
         mean = filtered + gain @ (mean - move @ filtered - steps.shift[number])
-        root = jnp.linalg.qr(jnp.concatenate([lower[n:, n:], gain @ root], axis=1).T, mode="r").T
+        root = _flushed(jnp.linalg.qr(jnp.concatenate([lower[n:, n:], gain @ root], axis=1).T, mode="r").T)
         return mean, root, means.at[number].set(mean), roots.at[number].set(root)
 
     start = (mean, root, jnp.zeros((size, n)), jnp.zeros((size, n, n)))

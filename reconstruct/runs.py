@@ -108,7 +108,7 @@ class Runner:
                 share = np.where(step.row >= 0, self.share, 0.0)
                 columns.append((row, (step.time - step.end) * 1e-9, step.value, step.variance, step.floor, share))
             extra += 0 if step.own is None else len(step.own)
-        size = bucket(total)
+        size = bucket(total, 32)
         padded = []
         for column in range(6):
             values = np.zeros(size, dtype=np.int64 if column == 0 else np.float64)
@@ -120,15 +120,15 @@ class Runner:
             rows = np.zeros((1, n))
         if own:
             rows = np.concatenate([rows, np.zeros((bucket(extra) - extra, n))])
-        distinct = bucket(len(moves), 1)
+        distinct = bucket(len(moves), 4)
         empty = [np.zeros((n, n))] * (distinct - len(moves))
         built = Steps(which, np.stack(moves + empty), np.stack(noises + empty), shift, stop)
         return built, Scalars(*padded), rows, len(steps)
 
 
 def bucket(count: int, least: int = 8) -> int:
-    """The next of a few sizes, each twice the one before."""
+    """The next of a few sizes, each four times the one before."""
     size = least
     while size < count:
-        size *= 2
+        size *= 4
     return size

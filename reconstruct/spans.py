@@ -11,6 +11,9 @@ from reconstruct.runs import Jump, Runner, Step
 from twin.dynamics.inputs import Inputs
 from twin.sensors.model import Model
 
+PERSISTENT = 8
+"""Readings of one sensor in a row, all too far off to count, after which it is the belief that is wrong."""
+
 
 @dataclasses.dataclass
 class Mark:
@@ -26,6 +29,10 @@ class Mark:
     innovation: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     weight: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     evidence: float = 0.0
+    lost: dict[int, int] = dataclasses.field(default_factory=dict)
+    """Sensors whose last readings were all left out as too far off, with how many."""
+    reopened: list[int] = dataclasses.field(default_factory=list)
+    """Sensors that were believed anew at the beginning of the span, since they went on saying something else."""
     surprises: list[Surprise] = dataclasses.field(default_factory=list)
     squares: list[tuple[tuple[str, ...], float]] = dataclasses.field(default_factory=list)
 
@@ -42,6 +49,10 @@ def run_span(
         cuts |= set(distinct.tolist())
     mark = Mark(before.time, before.mean, before.root, found.runs, digest=found)
     pending: list[Step] = []
+    for place, count in before.lost.items():
+        if count >= PERSISTENT:
+            mark.reopened.append(place)
+            pending.append(Step(before.time, _reopening(model, place, before)))
     innovations, weights, first = [], [], 0
     for cut in sorted(cuts):
         last = int(np.searchsorted(found.time, cut, side="right"))
@@ -67,7 +78,24 @@ def run_span(
             if surprise is not None:
                 mark.surprises.append(surprise)
     mark.innovation, mark.weight = np.concatenate(innovations), np.concatenate(weights)
+    mark.lost = {place: count for place, count in before.lost.items() if place not in mark.reopened}
+    for place, weight in zip(found.sensor.tolist(), mark.weight.tolist(), strict=True):
+        if weight > 0:
+            mark.lost.pop(place, None)
+        else:
+            mark.lost[place] = mark.lost.get(place, 0) + 1
     return mark
+
+
+def _reopening(model: Model, place: int, before: Mark) -> Jump:
+    """The entries that a sensor reads widened to their priors, each in proportion to its own part in the reading.
+
+    What was believed of them rests on a reading that was wrong and the first to come, or something has jumped that nobody told of.
+    """
+    n, prior = len(model.layout), model.layout.prior_std()
+    share = np.abs(model.rows[place] * prior)
+    std = np.where(share > 0.03 * share.max(), prior, 0.0)
+    return Jump(np.eye(n), np.zeros(n), np.diag(std))
 
 
 def _to(mark: Mark, time: int, ran, steps: list[Step]) -> None:

@@ -32,12 +32,12 @@ EXACT = 4
 """Distinct times in a span up to which the span is cut at each of them."""
 QUIET = 0.1
 """Share of a reading's variance that the process noise may reach between two cuts of a span; above it a span is cut more often."""
-MOST = 8
+MOST = 4
 """Cuts of a span at most, for that reason."""
 OUTLIERS = 0.01
 """Assumed share of readings that are far off."""
-CHAPTER = 128
-"""Spans of a chapter."""
+CHAPTER = 448
+"""Steps of a chapter: with those that questions to the smoother add, no more than fit into one size of the kernel."""
 
 
 class Stream:
@@ -70,6 +70,7 @@ class Stream:
         self.inputs = Inputs(model.inputs)
         self._inbox = Inbox(model, self._traits, start, self.span, self.inputs)
         self._seen: list[Observation] = []
+        self._frozen: set[tuple[int, int]] = set()
         self.chapters = [Chapter.begin(start, prior.means[0], prior.factors[0])]
         self._chapter_end = (prior.means[0], prior.factors[0])
         self.monitors, self.resets = Monitors(model), Resets(model, start)
@@ -97,7 +98,10 @@ class Stream:
     def verdicts(self) -> dict[str, str]:
         """A verdict on every channel that the model knows or that has spoken."""
         rates = {one.channel: one.rate if one.reports == "periodic" else 0.0 for one in self.model.sensors}
-        return {name: self._inbox.of(name).verdict(self.now, rates.get(name, 0.0)) for name in {**rates, **self.health}}
+        return {
+            name: self._inbox.of(name).verdict(self.now, rates.get(name, 0.0), self.start)
+            for name in {**rates, **self.health}
+        }
 
     def clock(self, source: str) -> SourceClock:
         """The clock of a source; ValueError if the model has no such source."""
@@ -184,11 +188,28 @@ class Stream:
 
     def _up_to(self, number: int) -> Mark:
         """The mark at the end of span ``number``, or of the last one before it in which something happened."""
-        known = max(one for one in self._marks if one <= number)
-        for one in sorted(self._inbox.cells.spans(known + 1, number) | self._eventful(known + 1, number)):
-            self._marks[one] = self._span(self._marks[known], one, self.start + (one + 1) * self.span)
-            known = one
-        return self._marks[known]
+        while True:
+            known = max(one for one in self._marks if one <= number)
+            for one in sorted(self._inbox.cells.spans(known + 1, number) | self._eventful(known + 1, number)):
+                self._marks[one] = self._span(self._marks[known], one, self.start + (one + 1) * self.span)
+                frozen = self._freeze(self._marks[known], self._marks[one])
+                known = one
+                if frozen is not None:
+                    self._touch(frozen)
+                    break
+            else:
+                return self._marks[known]
+
+    def _freeze(self, before: Mark, mark: Mark) -> int | None:
+        """Take back what sensors that have just turned out to be stuck repeated until then; the time (ns) from which that changes things."""
+        changed = None
+        for place in np.flatnonzero(is_stuck(self._traits, mark.runs) & ~is_stuck(self._traits, before.runs)).tolist():
+            since = max(int(mark.runs.since[place]), self.settled)
+            if (place, int(mark.runs.since[place])) not in self._frozen and since < mark.time:
+                self._frozen.add((place, int(mark.runs.since[place])))
+                self._inbox.cells.freeze(place, since, mark.time)
+                changed = since if changed is None else min(changed, since)
+        return changed
 
     def _eventful(self, first: int, last: int) -> set[int]:
         """Spans from ``first`` to ``last`` in which an image was seen or a command makes the state jump."""
@@ -241,6 +262,8 @@ class Stream:
         self.monitors.hear(self.span * 1e-9, found.sensor, mark.innovation, mark.weight)
         for names, square in mark.squares:
             self.monitors.see(names, square)
+        for place in mark.reopened:
+            self.events.append(Event("believed anew", self.model.evidence[place].channel, mark.time, float("nan")))
         for one in mark.surprises:
             worst = one.names[int(np.argmax(np.abs(one.away)))]
             self.events.append(
@@ -265,7 +288,10 @@ class Stream:
             health.outlier += odd
             health.used += int(found.taken[place]) - int(out[place])
             health.repeated += int(found.repeated[place])
-            health.sticking = bool(sticking[place])
+            if bool(sticking[place]) != health.sticking:
+                health.sticking = bool(sticking[place])
+                kind = "sensor stuck" if health.sticking else "sensor moves again"
+                self.events.append(Event(kind, sensor.channel, mark.time, float(mark.runs.last[place])))
             total = int(found.taken[place]) + int(found.odd[place])
             if total:
                 square = squares[place] / heavy[place] if heavy[place] > 0 else 0.0

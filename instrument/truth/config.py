@@ -162,7 +162,7 @@ def presets() -> dict[str, SimulatedConfig]:
 def _session() -> SimulatedConfig:
     """Half an hour in which known causes (heat, hysteresis, holder, emitter, stage) carry most of what changes."""
     return SimulatedConfig(
-        mode_heat=3.0,
+        mode_heat=5.0,
         mode_change_at=300.0,
         heat_spread=0.2,
         lens_plays=((60.0, 0.03), (250.0, 0.03), (900.0, 0.04)),
@@ -179,7 +179,7 @@ def _session() -> SimulatedConfig:
         outlier=0.01,
         late_clock=3.0,
         c10_walk=0.5,
-        c12_walk=0.3,
+        c12_walk=0.15,
         drift_speed=0.03,
     )
 
