@@ -67,17 +67,21 @@ class Inbox:
         sizes = [len(values) for *_, values in heard]
         who = np.repeat(np.arange(len(heard)), sizes)
         times, values = np.concatenate([one[1] for one in heard]), np.concatenate([one[2] for one in heard])
-        finite = np.isfinite(values)
-        if arrival is not None:
+
+        def leave_out(bad: np.ndarray, counter: str) -> None:
+            nonlocal who, times, values
+            if bad.any():
+                for one, count in enumerate(np.bincount(who[bad], minlength=len(heard)).tolist()):
+                    health = self.of(heard[one][0].channel)
+                    setattr(health, counter, getattr(health, counter) + count)
+                who, times, values = who[~bad], times[~bad], values[~bad]
+
+        leave_out(~np.isfinite(values), "not_a_number")
+        if arrival is not None and len(times):
             times = self._aligned(source, times, arrival)
         late, future = self._out_of_time(source, times, arrival)
-        good = finite & ~late & ~future
-        if not good.all():
-            for counter, out in (("not_a_number", ~finite), ("late", finite & late), ("future", finite & future)):
-                for one in np.flatnonzero(np.bincount(who[out], minlength=len(heard))):
-                    health = self.of(heard[one][0].channel)
-                    setattr(health, counter, getattr(health, counter) + int((who[out] == one).sum()))
-            who, times, values = who[good], times[good], values[good]
+        leave_out(late, "late")
+        leave_out(future[~late], "future")
         if not len(times):
             return []
         if arrival is None:

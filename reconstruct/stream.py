@@ -60,7 +60,7 @@ class Stream:
             )
         self.model, self.start, self.span, self.exact = model, start, round(span * 1e9), exact
         latest = max((clock.latest for clock in model.sources.values()), default=0.0)
-        self.window = round(max(window, latest) * 1e9)
+        self.window, self._latest = round(max(window, latest) * 1e9), round(latest * 1e9)
         self._traits = traits(model)
         ratio = self._traits.wander * span / np.maximum(self._traits.variance + self._traits.rounding, 1e-300)
         self._cuts = int(np.clip(np.ceil(ratio.max(initial=0.0) / QUIET), 1, MOST))
@@ -158,7 +158,8 @@ class Stream:
         last = (until - self.start) // self.span - 1
         if last <= self._settled:
             return
-        self._up_to(last)
+        # look ahead as far as nothing is likely to come any more: a sensor that sticks shows only after a while
+        self._up_to(max(last, (self.now - self._latest - self.start) // self.span - 1))
         for number in [one for one in sorted(self._marks) if self._settled < one <= last]:
             self._close(self._marks[number], number)
         newest = max(one for one in self._marks if one <= last)
@@ -274,7 +275,6 @@ class Stream:
     def _judge(self, mark: Mark) -> None:
         found, count = mark.digest, len(self.model.evidence)
         assert found is not None
-        heavy = np.bincount(found.sensor, weights=mark.weight, minlength=count)
         squares = np.bincount(found.sensor, weights=mark.weight * mark.innovation**2, minlength=count)
         number = np.bincount(found.sensor, minlength=count)
         out = np.bincount(found.sensor, weights=mark.weight == 0, minlength=count).astype(int)
@@ -294,5 +294,5 @@ class Stream:
                 self.events.append(Event(kind, sensor.channel, mark.time, float(mark.runs.last[place])))
             total = int(found.taken[place]) + int(found.odd[place])
             if total:
-                square = squares[place] / heavy[place] if heavy[place] > 0 else 0.0
+                square = squares[place] / number[place] if number[place] else 1.0
                 health.weigh(float(square), odd / total, total)

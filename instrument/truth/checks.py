@@ -18,6 +18,7 @@ _SIGNED = {
     *("c30_offset", "bend", "haadf_inner_error", "haadf_outer_error", "response_azimuthal", "response_radial"),
     *("ht_divider", "late_clock", "specimen_seed", "tilt", "lens_lag_shares", "mode_heat", "mode_change_at"),
     "holder_drift",
+    "c12_heat",
 }
 _HIGHEST = {
     "gpts": 1024,

@@ -35,6 +35,9 @@ class Column:
         }
         self._fixed["C50"] = c.c50_sigma * z()
         self._c12_heat = c.c12_per_kelvin * z(2)
+        if c.c12_heat is not None:
+            spread = c.heat_spread * generator(seed, "heat of C12").standard_normal(2)
+            self._c12_heat = np.asarray(c.c12_heat) * (1 + spread)
         self.deflector = _slightly_off(1 + c.deflector_error * z(2), 0.5 * c.deflector_error * z())
         self.scan = _slightly_off(1 + c.scan_error * z(2), c.scan_error * z())
         self.gain = c.gain * (1 + c.gain_error * z())

@@ -64,6 +64,9 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     c30_walk: float = 80.0
     c10_per_kelvin: float = 80.0  # A/K of the lagged coil temperature
     c12_per_kelvin: float = 8.0
+    c12_heat: tuple[float, float] | None = (
+        None  # A/K of C12.a and C12.b, to heat_spread; None: drawn with c12_per_kelvin
+    )
     thermal_lag: float = 170.0  # s
     coil_lag: float = 200.0  # s, coil behind room and water
     mode_heat: float = 0.0  # K by which a change of mode moves the coil in the end, signed
@@ -165,6 +168,7 @@ def _session() -> SimulatedConfig:
         mode_heat=5.0,
         mode_change_at=300.0,
         heat_spread=0.2,
+        c12_heat=(9.0, -6.0),
         lens_plays=((60.0, 0.03), (250.0, 0.03), (900.0, 0.04)),
         play_rate=2.0,
         holder_drift=(0.35, -0.2),

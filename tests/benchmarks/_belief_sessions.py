@@ -21,15 +21,17 @@ def follow(seed: int, images: bool = True) -> dict[str, Any]:
     found["seconds"] = time.perf_counter() - begun
     found |= {"seed": seed, "truth": np.stack([session.truth[name] for name in STATES], axis=1)}
     found["simple"] = _simple(session) if images else {}
-    found["events"] = [
-        (one.kind, one.name, (one.time - session.epoch) * 1e-9, one.size) for one in stream.events
-    ]
+    found["events"] = [(one.kind, one.name, (one.time - session.epoch) * 1e-9, one.size) for one in stream.events]
     found["reset"], found["stuck"], found["clocks"] = session.reset, session.stuck, session.clocks
-    found["told"] = {source: stream.clock(source).offset(SCORED[-1]) for source in session.clocks if source in stream.model.sources}
+    found["told"] = {
+        source: stream.clock(source).offset(SCORED[-1]) for source in session.clocks if source in stream.model.sources
+    }
     found["distrust"] = stream.monitors.distrust
     if images:
         stream.settle(session.epoch + round(SCORED[-1] * 1e9))
-        smooth, covariances = stream.smoother().quantities(STATES, [session.epoch + round(at * 1e9) for at in SCORED[:-1]])
+        smooth, covariances = stream.smoother().quantities(
+            STATES, [session.epoch + round(at * 1e9) for at in SCORED[:-1]]
+        )
         found["smooth"], found["smooth_std"] = smooth, np.sqrt(np.einsum("tii->ti", covariances))
     return found
 
@@ -70,7 +72,9 @@ def _followed(session: Recorded, images: bool) -> tuple[Stream, dict[str, Any]]:
 def _simple(session: Recorded) -> dict[str, dict[str, np.ndarray]]:
     """What simpler ways give for defocus, astigmatism and position at `SCORED`: {way: {state: values [times]}}."""
     times, count = np.array(SCORED), len(SCORED)
-    ways: dict[str, dict[str, np.ndarray]] = {way: {} for way in ("commanded", "last image", "constant velocity", "single sensor")}
+    ways: dict[str, dict[str, np.ndarray]] = {
+        way: {} for way in ("commanded", "last image", "constant velocity", "single sensor")
+    }
     for name, commanded in session.commanded.items():
         asked, at_images = commanded[:count], commanded[count:]
         seen = np.array([image.value[image.names.index(name)] for _, image in session.images])
@@ -79,8 +83,14 @@ def _simple(session: Recorded) -> dict[str, dict[str, np.ndarray]]:
         ways["commanded"][name] = asked
         ways["last image"][name] = asked + np.where(last >= 0, own[np.maximum(last, 0)], 0.0)
         before = np.maximum(last - 1, 0)
-        slope = np.where(last > 0, (own[last] - own[before]) / np.maximum(np.array(IMAGES)[last] - np.array(IMAGES)[before], 1.0), 0.0)
-        ways["constant velocity"][name] = ways["last image"][name] + slope * (times - np.array(IMAGES)[np.maximum(last, 0)])
+        slope = np.where(
+            last > 0,
+            (own[last] - own[before]) / np.maximum(np.array(IMAGES)[last] - np.array(IMAGES)[before], 1.0),
+            0.0,
+        )
+        ways["constant velocity"][name] = ways["last image"][name] + slope * (
+            times - np.array(IMAGES)[np.maximum(last, 0)]
+        )
         ways["single sensor"][name] = asked
     ways["single sensor"] |= _by_sensor(session, times)
     return ways
@@ -94,7 +104,11 @@ def _by_sensor(session: Recorded, times: np.ndarray) -> dict[str, np.ndarray]:
             if batch.channel in ("objective.temperature", "stage.x", "stage.y"):
                 heard.setdefault(batch.channel, []).append((batch.times, batch.values))
     found = {}
-    for channel, name in (("stage.x", "specimen.x"), ("stage.y", "specimen.y"), ("objective.temperature", "defocus.C10")):
+    for channel, name in (
+        ("stage.x", "specimen.x"),
+        ("stage.y", "specimen.y"),
+        ("objective.temperature", "defocus.C10"),
+    ):
         at, values = (np.concatenate(column) for column in zip(*heard[channel], strict=True))
         order = np.argsort(at)
         at, values = (at[order] - session.epoch) * 1e-9, values[order]

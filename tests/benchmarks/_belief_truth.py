@@ -148,7 +148,7 @@ def _plan(generator: np.random.Generator) -> tuple[list[tuple[float, dict[str, f
 
 
 def _mail(session: TruthSession) -> list[list[Readings]]:
-    polls = int(round(LENGTH / POLL))
+    polls = round(LENGTH / POLL)
     mail: list[list[Readings]] = [[] for _ in range(polls)]
     for one in session.arrivals(LENGTH, channels()):
         order = np.argsort(one.arrival, kind="stable")
