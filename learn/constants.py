@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from learn.laplace import LIMIT, Peak, peak
 from twin.sensors.model import Model
@@ -159,7 +160,8 @@ def fit_constants(
         if progress is not None:
             progress(Progress(stage, runs, height - start, values(best)))
 
-    found = peak(log_evidence, len(rows), told)
+    with threadpool_limits(1):  # matrices of a few entries: threads only wait for one another
+        found = peak(log_evidence, len(rows), told)
     std = np.sqrt(np.diag(found.covariance))
     correlations = found.covariance / std[:, None] / std
     correlations = np.where(found.beyond[:, None] | found.beyond, np.eye(len(rows)), correlations)

@@ -50,18 +50,18 @@ class _Slope:
     """Minus the log posterior, every value kept; ``told`` hears of the best point so far after each new one."""
 
     def __init__(self, log_likelihood: Callable[[np.ndarray], float], told: Callable[[str, np.ndarray, float], None]):
-        self._log_likelihood, self._told, self._kept = log_likelihood, told, {}
+        self._log_likelihood, self._told, self.kept = log_likelihood, told, {}
         self.stage, self.best, self.lowest = "start", np.zeros(0), np.inf
 
     def likelihood(self, where: np.ndarray) -> float:
         key = np.asarray(where, dtype=float).tobytes()
-        if key not in self._kept:
-            self._kept[key] = float(self._log_likelihood(where))
+        if key not in self.kept:
+            self.kept[key] = float(self._log_likelihood(where))
             value = self(where)
             if value < self.lowest:
                 self.best, self.lowest = where.copy(), value
-            self._told(self.stage, self.best, self._kept[self.best.tobytes()])
-        return self._kept[key]
+            self._told(self.stage, self.best, self.kept[self.best.tobytes()])
+        return self.kept[key]
 
     def __call__(self, where: np.ndarray) -> float:
         found = self.likelihood(where)
@@ -119,9 +119,9 @@ def peak(
         return Peak(where, covariance, silent, open_ | silent, beyond, slope.likelihood(zero), height, without, True)
     except KeyboardInterrupt:
         best = slope.best if len(slope.best) else zero
-        known = [slope._kept.get(one.tobytes(), np.nan) for one in (zero, best)]
+        start, height = (slope.kept.get(one.tobytes(), np.nan) for one in (zero, best))
         nan = np.full((count, count), np.nan)
-        return Peak(best, nan, silent, ~silent, beyond, *known, nan[0], False)
+        return Peak(best, nan, silent, ~silent, beyond, start, height, nan[0], False)
 
 
 def _silent(slope: _Slope, count: int) -> np.ndarray:
@@ -157,8 +157,9 @@ def _climb(slope: _Slope, start: np.ndarray, open_: np.ndarray) -> np.ndarray:
         options = {"gtol": NEAR, "ftol": 1e-7, "maxiter": 30, "maxls": 10}
         found = minimize(value, np.zeros(len(scale)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         where = at(np.asarray(found.x))
-        if slope.lowest < slope(where) - 0.5 * NEAR**2 and not slope.best[~open_].any():
-            where = slope.best.copy()
+        best = slope.best
+        if slope.lowest < slope(where) - 0.5 * NEAR**2 and not best[~open_].any() and np.abs(best).max() <= LIMIT:
+            where = best.copy()
         width = _widths(slope, where, open_, width)
         change = np.abs(np.log(width[open_] / scale)).max()
         if change < np.log(2.0) and found.success:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from scipy.linalg import solve_triangular
+from threadpoolctl import threadpool_limits
 
 from learn.constants import fit_constants
 from learn.laplace import peak
@@ -82,7 +83,13 @@ TABLE = read_table(TEXT, "small.toml")
 FACTORS = {row.name: row.factor for row in TABLE.constant if row.factor}
 
 
-def session(seed: int, length: int = 60, **constants: float) -> list[Readings]:
+@pytest.fixture(autouse=True)
+def one_thread():
+    with threadpool_limits(1):  # of small matrices: threads only wait for one another
+        yield
+
+
+def session(seed: int, length: int = 40, **constants: float) -> list[Readings]:
     """Readings drawn from the model at these constants, once a second."""
     model, seconds = TABLE.model(constants), np.arange(1.0, length + 1)
     return heard(model, seconds, drawn(model, seconds, seed), seed)
@@ -139,7 +146,7 @@ def test_the_evidence_of_a_stream_is_that_of_a_dense_filter(constants):
 
 def test_a_fit_through_a_stream():
     """Walk and lag away from what is assumed are found; a constant that no sensor feels comes back as it was, and says so."""
-    batches, heard_of = session(4, walk=0.22, lag=6.0), []
+    batches, heard_of = session(4, length=30, walk=0.22, lag=6.0), []
     found = fit_constants(TABLE, lambda model: streamed(batches, model), ["walk", "lag", "unheard"], heard_of.append)
     assert found.complete
     assert found.gain > 3.0
@@ -154,13 +161,14 @@ def test_a_fit_through_a_stream():
     dark = found["unheard"]
     assert (dark.value, dark.low, dark.high) == pytest.approx((20.0, 10.0, 40.0))
     assert (dark.told, dark.gain, dark.note) == (0.0, 0.0, "these data say nothing of it: prior stands")
-    assert found.correlation("walk", "lag") == found.correlation("lag", "walk") != 0.0
+    assert found.correlation("walk", "lag") == pytest.approx(found.correlation("lag", "walk"))
+    assert found.correlation("walk", "lag") != 0.0
     assert found.correlation("walk", "unheard") == 0.0
     assert len(found.lines()) == 4
     table = found.applied(TABLE)
     assert table.constants()["lag"] == found["lag"].value
     assert table.constants()["noise"] == 0.1
-    narrower = {row.name: row.factor for row in table.constant}
+    narrower = {row.name: row.factor for row in table.constant if row.factor}
     assert narrower["lag"] < FACTORS["lag"]
     assert narrower["unheard"] == FACTORS["unheard"]
     assert streamed(batches, table.model()).evidence == streamed(batches, TABLE.model(found.values())).evidence
@@ -180,8 +188,8 @@ def fits(seeds: int, names: list[str], generate=lambda model: model) -> np.ndarr
 
 
 def test_errors_cover_the_truth_as_often_as_they_say():
-    away = np.abs(fits(24, ["walk", "lag"])).ravel()
-    assert 0.55 < (away < 1.0).mean() < 0.81  # two standard deviations of 48 about 0.68
+    away = np.abs(fits(16, ["walk", "lag"])).ravel()
+    assert 0.5 < (away < 1.0).mean() < 0.86  # about two standard deviations of 32 about 0.68
     assert (away < 1.96).mean() > 0.88
     assert away.max() < 4.5
 
@@ -195,7 +203,7 @@ def test_noise_that_the_table_does_not_know_of_makes_errors_too_small_and_is_not
             for size in [0.5 * generator.standard_normal(len(one.values))]
         ]
 
-    away = np.abs(fits(6, ["walk", "lag"], noisier))
+    away = np.abs(fits(4, ["walk", "lag"], noisier))
     assert (away[:, 0] < 1.96).mean() < 0.5
     stream = streamed(noisier(session(0)), TABLE.model())
     stream.settle(stream.now + 10 * SECOND)
