@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from twin.sensors import column as sensors
 from twin.channels import CHANNELS, channel
 from twin.sensors import Sensor, standard_sensors
+from twin.sensors import column as sensors
 from twin.state import standard_layout
 
 
