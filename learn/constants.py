@@ -1,8 +1,9 @@
 """The constants of an instrument's table, fitted to what was recorded: maximum of log evidence plus log prior, with errors.
 
 The evidence is that of a `reconstruct.stream.Stream` run over a session, so images, echoes and bad readings are treated as they are live.
-It compares values of constants only as far as they decide what is expected: where a stream averages a crowd of readings, their scatter
-within it is not weighed, and a constant that is a sensor's own noise is told of by the means alone. Give such a feed shorter spans.
+A stream takes more than a few readings of a sensor in a span by their mean, and what the process does within the span for noise. That is
+good for the state and bad for its constants: rates come out too low, and a sensor's own noise is told of by the means alone. Let a feed
+make its stream of spans of `exact_span`, cut at every reading (``exact`` large); channels too quick for that can be left out of it.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from learn.laplace import LIMIT, Peak, peak
+from reconstruct.digest import CROWD
 from twin.sensors.model import Model
 from twin.sensors.table import Parameter, Table
 
@@ -120,6 +122,15 @@ class Progress:
     evaluations: int
     gain: float
     values: dict[str, float]
+
+
+def exact_span(model: Model, channels: Iterable[str] | None = None) -> float:
+    """The longest span (s) in which none of ``channels`` (default: all that are evidence) is a crowd by its rate; ValueError if none has one."""
+    asked = None if channels is None else set(channels)
+    rates = [one.rate for one in model.evidence if one.rate > 0 and (asked is None or one.channel in asked)]
+    if not rates:
+        raise ValueError(f"{model.name}: none of these channels has a rate; choose the span by how often they are read")
+    return CROWD / max(rates)
 
 
 def fit_constants(

@@ -7,7 +7,7 @@ import pytest
 from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
-from learn.constants import fit_constants
+from learn.constants import exact_span, fit_constants
 from learn.laplace import peak
 from reconstruct.stream import Stream
 from tests.reconstruct.instruments import SECOND, START, batch, drawn, heard
@@ -96,8 +96,7 @@ def session(seed: int, length: int = 40, **constants: float) -> list[Readings]:
 
 
 def streamed(batches: list[Readings], model: Model) -> Stream:
-    # three readings of a sensor in a span are still taken one by one, each at its own time
-    stream = Stream(model, START, span=3.0, window=600.0, exact=100, outliers=0.0)
+    stream = Stream(model, START, span=exact_span(model), window=600.0, exact=100, outliers=0.0)
     stream.push(batches)
     return stream
 
@@ -142,6 +141,12 @@ def test_the_evidence_of_a_stream_is_that_of_a_dense_filter(constants):
     other.settle(stream.now)
     assert stream.settled > stream.now
     assert stream.evidence == pytest.approx(other.evidence, abs=1e-6)
+
+
+def test_spans_without_crowds():
+    assert exact_span(TABLE.model()) == 3.0
+    with pytest.raises(ValueError, match="small: none of these channels has a rate"):
+        exact_span(TABLE.model(), ["echo"])
 
 
 def test_a_fit_through_a_stream():

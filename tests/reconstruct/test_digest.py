@@ -171,15 +171,30 @@ def test_odd_ones_are_no_part_of_the_mean():
     assert found.variance[0] == pytest.approx(0.01 / 18)
 
 
-def test_a_crowd_over_a_walk_leaves_out_what_the_walk_did_meanwhile():
+def test_a_crowd_over_a_walk_is_less_sure_by_what_the_walk_did_meanwhile():
     of = traits(made((0.1, 0.0), walk=0.3))
     assert of.wander.tolist() == pytest.approx([0.09])
     found = fed(np.zeros(11) + 0.1 * np.arange(11), 0, every=0.1, of=of)
-    assert found.variance[0] == pytest.approx(0.01 / 11 + 0.09 * 1.0 / 6)
-    generator = np.random.default_rng(0)
-    walks = np.cumsum(0.3 * np.sqrt(0.001) * generator.standard_normal((2000, 1000)), axis=1)
-    # no more than a mean of the walk differs from it where the mean is said to be
-    assert np.var(walks.mean(axis=1) - walks[:, 500]) < 0.09 * 1.0 / 6
+    assert found.variance[0] - 0.01 / 11 >= WALKED
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="_crowds: a mean over a time T differs from a walk at its middle by a twelfth of its variance over T, not a sixth",
+)
+def test_and_no_less():
+    found = fed(np.zeros(11) + 0.1 * np.arange(11), 0, every=0.1, of=traits(made((0.1, 0.0), walk=0.3)))
+    assert found.variance[0] - 0.01 / 11 == pytest.approx(WALKED, rel=0.15)
+
+
+def _walked() -> float:
+    """Variance of the mean of a walk of 0.3/sqrt(s) over a second about where it is in the middle."""
+    steps = 0.3 * np.sqrt(0.01) * np.random.default_rng(0).standard_normal((5000, 101))
+    walks = np.cumsum(steps, axis=1)
+    return float(np.var(walks.mean(axis=1) - walks[:, 50]))
+
+
+WALKED = _walked()
 
 
 def test_rounding_is_averaged_only_where_noise_dithers_it():
