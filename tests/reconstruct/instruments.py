@@ -204,7 +204,7 @@ def dense(model: Model, batches: list[Readings], until: int, outliers: bool = Fa
         for time, value in zip(one.times, one.values, strict=True)
     )
     mean, covariance, now = model.layout.prior_mean(), np.diag(model.layout.prior_std() ** 2), START
-    path = [(now, mean, covariance, None, mean, covariance)]
+    path: list[tuple] = [(now, mean, covariance, None, mean, covariance)]
     for time, name, value in [*readings, (until, "", 0.0)]:
         move, noise = model.dynamics.discretise((time - now) * 1e-9)
         ahead, spread = move @ mean, move @ covariance @ move.T + noise @ noise.T
