@@ -58,7 +58,7 @@ class Cells:
         for path in (self._valid.get(channel), self._lasting.get(channel)):
             if path is not None:
                 pairs = zip(times.tolist(), values.tolist(), strict=True)
-                touched += [time for time, value in pairs if path.add(time, value)]
+                touched += [since for time, value in pairs if (since := path.add(time, value)) is not None]
         if touched:
             self.change(min(touched))
         return touched

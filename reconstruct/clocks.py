@@ -20,8 +20,9 @@ EPOCH = 10.0
 FIRST = 2.5
 """Seconds of an epoch; the first four are shorter, so that a clock that is off is found at once."""
 LATE = 2.0
-JUMP = 30.0
-"""Seconds by which an epoch's minimum may leave what was expected and still be a clock that drifts: beyond it the clock was set anew."""
+JUMP = 1.0
+"""Seconds by which readings may come before what was expected of their clock and still be a clock that drifts: beyond it the clock was set
+anew. A slow mailbox looks like a clock set back, so that way it takes as much as readings of the source may be late."""
 RESOLUTION = 2e-3
 """Seconds to which stamps are taken to be exact."""
 KEPT = 4
@@ -51,7 +52,7 @@ class SourceClock:
     def aligned(self, stamps: np.ndarray, arrival: float) -> np.ndarray:
         """When readings stamped ``stamps`` (s) and arrived at ``arrival`` were taken, by our clock."""
         _, at, offset, rate = self._lines[max(bisect.bisect_right(self._lines, (arrival, np.inf)) - 1, 0)]
-        return stamps - (offset + rate * (stamps - at))
+        return stamps - (offset + rate * (stamps - offset - at))
 
     def offset(self, time: float) -> tuple[float, float]:
         """Offset at ``time`` (s) and its standard deviation."""
@@ -69,14 +70,15 @@ class SourceClock:
         step = np.eye(3)
         step[0, 1] = middle - self.at if self.closed >= 0 else 0.0
         self.mean, self.covariance = step @ self.mean, step @ self.covariance @ step.T
-        self.at, self.closed = middle, epoch
+        first, self.at, self.closed = self.closed < 0, middle, epoch
         row = np.array([-1.0, 0.0, 1.0])
         # the least of n delays stands above the least possible one by about the tail's mean over n
         tail = self.clock.latest / 6.0 / count
         noise = tail**2 + RESOLUTION**2
         away = least - tail - row @ self.mean
         total = row @ self.covariance @ row + noise
-        if abs(away) > JUMP + 5.0 * np.sqrt(total):
+        limit = JUMP if away < 0 else max(JUMP, self.clock.latest)
+        if not first and abs(away) > limit + 5.0 * np.sqrt(total):
             self.jumps += 1
             self.mean[0] -= away
             self.covariance[0, :] = self.covariance[:, 0] = 0.0

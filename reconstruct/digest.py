@@ -63,13 +63,8 @@ def traits(model: Model) -> Traits:
     noise = np.array([one.noise for one in model.evidence])
     step = np.array([one.quantisation for one in model.evidence])
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(noise > 0, step / (2 * noise), np.inf)
-        # two normal numbers apart by d fall into one step with chance max(0, 1 - |d|/step), averaged over d
-        repeat = np.where(
-            np.isinf(ratio),
-            1.0,
-            erf(ratio) - np.where(ratio > 0, (1 - np.exp(-(ratio**2))) / (ratio * np.sqrt(np.pi)), 0),
-        )
+        # the chance that noise stays within the step it is in, where that is greatest: with the level in the middle of the step
+        repeat = np.where(noise > 0, erf(step / (2.0 * np.sqrt(2.0) * noise)), 1.0)
     periodic = np.array([one.reports == "periodic" for one in model.evidence], dtype=bool)
     repeat = np.where(periodic, np.clip(repeat, FINEST, 1.0), 1.0)
     wander = (model.rows**2) @ model.dynamics.diffusion
@@ -146,7 +141,7 @@ def is_stuck(traits: Traits, runs: Runs) -> np.ndarray:
 
 
 def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndarray, weight: np.ndarray):
-    """Robust means of crowds (readings sorted by sensor): sensor, time, value, number, weight, and a sixth of the time they span (s),
+    """Robust means of crowds (readings sorted by sensor): sensor, time, value, number, weight, and a twelfth of the time they span (s),
     each [crowds]; and odd ones per sensor [c]."""
     count = len(traits.variance)
     first = np.flatnonzero(np.concatenate([[True], sensor[1:] != sensor[:-1]]))
@@ -173,6 +168,6 @@ def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndar
     sure = np.minimum.reduceat(weight, first)
     odd = np.zeros(count, dtype=int)
     odd[who] = size - number
-    # what a mean of readings spread over a time leaves out of a random walk (of the walk's variance over it, a sixth)
-    width = (time[first + size - 1] - start) * 1e-9 / 6.0
+    # a mean over a time differs from a random walk at the middle of it by a twelfth of the walk's variance over it
+    width = (time[first + size - 1] - start) * 1e-9 / 12.0
     return (who, when, mean, number.astype(float), sure, width), odd

@@ -97,7 +97,7 @@ class Inbox:
             health.heard = newest if health.heard is None else max(health.heard, newest)
             if channel in self.inputs.sources:
                 pairs = zip(times[mine].tolist(), values[mine].tolist(), strict=True)
-                told = [time for time, value in pairs if self.inputs.tell(channel, time, value)]
+                told = [at for time, value in pairs if (at := self.inputs.tell(channel, time, value)) is not None]
                 if told:
                     self.cells.change(min(told))
                     touched += told

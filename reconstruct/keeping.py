@@ -41,7 +41,7 @@ def put_away(stream: Stream) -> Kept:
         "frozen": sorted(map(list, stream._frozen)),
         "inputs": stream.inputs.state(),
         "monitors": stream.monitors.state(),
-        "resets": stream.resets.until,
+        "resets": stream.resets.judged,
         "events": [dataclasses.asdict(one) for one in stream.events],
         "evidence": stream.evidence,
         "health": {name: dataclasses.asdict(one) for name, one in stream.health.items()},
@@ -81,7 +81,7 @@ def take_up(model: Model, values: dict[str, Any], arrays: dict[str, np.ndarray])
     stream._frozen = {(int(place), int(since)) for place, since in values["frozen"]}
     stream.inputs.restore(values["inputs"])
     stream.monitors.restore(values["monitors"])
-    stream.resets.until = values["resets"]
+    stream.resets.judged = {name: int(time) for name, time in values["resets"].items()}
     stream.events = [Event(**one) for one in values["events"]]
     stream.evidence = values["evidence"]
     stream.health.update({name: Health(**one) for name, one in values["health"].items()})

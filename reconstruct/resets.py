@@ -25,29 +25,41 @@ class Event:
 
 
 class Resets:
-    """Finds resets in what inputs tell, up to a time at which nothing more can be told late."""
+    """Finds resets in what inputs tell, up to a time at which nothing more can be told late.
+
+    Steps of both that lie within `TOGETHER` of each other are one doing, judged once its last step is that long ago.
+    """
 
     def __init__(self, model: Model, since: int):
-        self._rules, self.until = model.resets, since
+        self._rules = model.resets
+        self.judged = {rule.name: since for rule in model.resets}
+        """The last step (ns) that has been judged, by rule."""
 
     def look(self, inputs: Inputs, settled: int) -> list[Event]:
         """Resets in the time that has become settled since the last look."""
-        until = settled - TOGETHER
-        if until <= self.until:
-            return []
         found = []
         for rule in self._rules:
-            last = None
-            for time, _ in inputs.steps(rule.shown, self.until, until):
-                if last is not None and time - last <= TOGETHER:
-                    continue
-                last = time
-                window = (time - TOGETHER, time + TOGETHER)
-                shown = sum(step for _, step in inputs.steps(rule.shown, time - 1, time + TOGETHER))
-                actual = sum(step for _, step in inputs.steps(rule.actual, *window))
-                size = shown - actual
-                if abs(size) > rule.tolerance:
+            after = self.judged[rule.name]
+            steps = [(time, step, 0.0) for time, step in inputs.steps(rule.shown, after, settled)]
+            steps += [(time, 0.0, step) for time, step in inputs.steps(rule.actual, after, settled)]
+            for doing in _doings(sorted(steps)):
+                if doing[-1][0] > settled - TOGETHER:
+                    break
+                self.judged[rule.name] = doing[-1][0]
+                shown, actual = sum(one[1] for one in doing), sum(one[2] for one in doing)
+                at = next((time for time, step, _ in doing if step), None)
+                if at is not None and abs(shown - actual) > rule.tolerance:
                     note = "with a command" if abs(actual) > rule.tolerance else ""
-                    found.append(Event("zero reset", rule.name, time, size, note))
-        self.until = until
+                    found.append(Event("zero reset", rule.name, at, shown - actual, note))
         return found
+
+
+def _doings(steps: list[tuple[int, float, float]]) -> list[list[tuple[int, float, float]]]:
+    """Steps in order of time, cut where nothing happened for longer than `TOGETHER`."""
+    found: list[list[tuple[int, float, float]]] = []
+    for one in steps:
+        if found and one[0] - found[-1][-1][0] <= TOGETHER:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reconstruct.digest import Digest, Runs, Traits
-from reconstruct.observation import Observation, Surprise, as_step
+from reconstruct.observation import SURPRISE, Observation, Surprise, as_step
 from reconstruct.runs import Jump, Runner, Step
 from twin.dynamics.inputs import Inputs
 from twin.sensors.model import Model
@@ -77,6 +77,7 @@ def run_span(
                 mark.squares.append((one.names, square))
             if surprise is not None:
                 mark.surprises.append(surprise)
+                mark.evidence += float(np.log(SURPRISE))
     mark.innovation, mark.weight = np.concatenate(innovations), np.concatenate(weights)
     mark.lost = {place: count for place, count in before.lost.items() if place not in mark.reopened}
     for place, weight in zip(found.sensor.tolist(), mark.weight.tolist(), strict=True):

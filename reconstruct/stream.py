@@ -62,7 +62,11 @@ class Stream:
         latest = max((clock.latest for clock in model.sources.values()), default=0.0)
         self.window, self._latest = round(max(window, latest) * 1e9), round(latest * 1e9)
         self._traits = traits(model)
-        ratio = self._traits.wander * span / np.maximum(self._traits.variance + self._traits.rounding, 1e-300)
+        crowd = np.array([max(one.rate * span, 1.0) for one in model.evidence])
+        own = np.where(
+            self._traits.coarse, self._traits.rounding, (self._traits.variance + self._traits.rounding) / crowd
+        )
+        ratio = self._traits.wander * span / np.maximum(own, 1e-300)
         self._cuts = int(np.clip(np.ceil(ratio.max(initial=0.0) / QUIET), 1, MOST))
         self._runner = Runner(model.dynamics, model.rows, outliers)
         self._settled = -1
@@ -115,9 +119,11 @@ class Stream:
     def command(self, time: int, changes: Mapping[str, float]) -> None:
         """Controls were told to change at ``time`` (ns)."""
         for name, value in changes.items():
-            if f"control:{name}" in self.inputs.sources and self.inputs.tell(f"control:{name}", time, float(value)):
-                self._inbox.cells.change(time)
-                self._touch(time)
+            if f"control:{name}" in self.inputs.sources:
+                since = self.inputs.tell(f"control:{name}", time, float(value))
+                if since is not None:
+                    self._inbox.cells.change(since)
+                    self._touch(since)
         self._inbox.now = max(self._inbox.now, time)
 
     def observe(self, observation: Observation) -> bool:

@@ -122,9 +122,6 @@ def test_a_clock_set_anew_is_noticed_and_found_again(size):
     assert abs(clock.rate[0]) < 3 * clock.rate[1]
 
 
-@pytest.mark.xfail(
-    strict=True, reason="clocks.JUMP: a step of less than 30 s is averaged in, and taken for a rate, for minutes"
-)
 @pytest.mark.parametrize("size", [-5.0, 5.0, 20.0])
 def test_a_clock_corrected_by_seconds_is_found_again(size):
     clock, taken, away = stepped(size)

@@ -92,10 +92,6 @@ def test_a_sound_sensor_is_not_called_stuck(place):
     assert lost == 0
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="traits.repeat is averaged over where in a step the level lies; in its middle a coarse sensor repeats itself",
-)
 def test_a_coarse_sensor_of_a_steady_level_is_not_called_stuck():
     model = made((0.1, 1.0))
     of = traits(model)
@@ -178,10 +174,6 @@ def test_a_crowd_over_a_walk_is_less_sure_by_what_the_walk_did_meanwhile():
     assert found.variance[0] - 0.01 / 11 >= WALKED
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="_crowds: a mean over a time T differs from a walk at its middle by a twelfth of its variance over T, not a sixth",
-)
 def test_and_no_less():
     found = fed(np.zeros(11) + 0.1 * np.arange(11), 0, every=0.1, of=traits(made((0.1, 0.0), walk=0.3)))
     assert found.variance[0] - 0.01 / 11 == pytest.approx(WALKED, rel=0.15)
@@ -326,9 +318,6 @@ def test_bit_by_bit_is_as_good_as_all_at_once(seed, looks):
         same(one, other)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Cells.change and Stream._touch forget that what is told first holds for all times before it"
-)
 @pytest.mark.parametrize("known", [[], [(1.2, 4.0)]])
 def test_what_is_told_first_holds_before_it_whenever_it_comes(known):
     cells = Fed()

@@ -26,9 +26,6 @@ def test_an_image_adds_what_a_gaussian_does(far):
     assert jumps == 0
 
 
-@pytest.mark.xfail(
-    strict=True, reason="run_span adds nothing for an untold jump, which has a probability too: log(SURPRISE)"
-)
 def test_a_surprise_costs_more_than_what_is_no_surprise():
     """Else a fit makes the column quieter than it is and takes its wandering for jumps."""
     below, above = evidence(130.0), evidence(140.0)

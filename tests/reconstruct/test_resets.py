@@ -89,9 +89,6 @@ def test_looked_at_often_or_once_is_the_same():
         assert [one.size for one in once] == pytest.approx([size for size in sizes.values() if abs(size) > 1.0])
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Resets.look forgets between two looks which step it has just counted as part of the one before"
-)
 def test_a_command_shown_in_two_steps_is_no_reset_wherever_one_looks():
     shown, actual = [(10.0, 20.0), (10.4, 50.0)], [(10.0, 50.0)]
     assert echoes(shown, actual) == []
@@ -99,10 +96,6 @@ def test_a_command_shown_in_two_steps_is_no_reset_wherever_one_looks():
         assert echoes(shown, actual, looks=(look, look + 5.0)) == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Resets.look: what the lens did 0.7 s before a step counts to it, though it belonged to the step before",
-)
 @pytest.mark.parametrize(("every", "late"), [(0.5, 0.1), (0.9, 0.3), (1.2, 0.6)])
 def test_focusing_through_in_quick_steps_is_no_reset(every, late):
     times = 10.0 + every * np.arange(15)

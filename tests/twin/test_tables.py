@@ -132,7 +132,6 @@ def test_every_shipped_table_makes_a_model_that_can_be_moved_in_time(path):
     assert set(model.sources) == {sensor.source for sensor in model.sensors} | set(table.sources)
 
 
-@pytest.mark.xfail(strict=True, reason="simulated.toml: nothing uses emission.fall; emission.rate repeats its number")
 def test_every_constant_of_a_shipped_table_matters_and_has_a_prior():
     """A constant that nothing in the file uses is a slip of the pen."""
     for path in SHIPPED:
@@ -203,44 +202,33 @@ def refused(old: str, new: str, *parts: str) -> None:
         assert part in str(caught.value), str(caught.value)
 
 
-@pytest.mark.xfail(strict=True, reason="Table.model: Layout.index does not know whose entry it looks for")
 def test_an_unknown_entry_is_named_with_the_sensor_that_expects_it():
     refused("expects = { T = 1.0", "expects = { Temp = 1.0", "'coil'", "'Temp'")
 
 
-@pytest.mark.xfail(strict=True, reason="equation: Layout.index does not know whose entry it looks for")
 def test_an_unknown_entry_is_named_with_the_entry_that_follows_it():
     refused('of = "T", time', 'of = "Temp", time', "'U'", "'Temp'")
 
 
-@pytest.mark.xfail(strict=True, reason="read_table looks at the variance only")
 def test_a_negative_noise_is_refused():
     refused("noise = 0.02", "noise = -0.02", "'coil'", "noise")
 
 
-@pytest.mark.xfail(strict=True, reason="Table.model takes a lag that is not above zero for none")
 @pytest.mark.parametrize("lag", ["-3.0", "nan"])
 def test_a_lag_that_is_no_time_is_refused(lag):
     refused("noise = 0.02", f"noise = 0.02\nlag = {lag}", "'coil'", "lag")
 
 
-@pytest.mark.xfail(strict=True, reason="read_table does not look at offset and coefficients")
 @pytest.mark.parametrize(("old", "new"), [("rate = 2.0", "rate = 2.0\noffset = nan"), ("T = 1.0", "T = nan")])
 def test_a_sensor_that_expects_not_a_number_is_refused(old, new):
     refused(old, new, "'coil'")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Model.check asks for an input, not for a told one; Inputs.steps raises KeyError later"
-)
 def test_a_play_of_a_play_is_refused():
     """Only what is told has steps: a play or creep of anything else would fail at the first question."""
     refused("[[reset]]", '[[input]]\nname = "again"\nkind = "play"\nof = "play"\nwidth = 1.0\n[[reset]]', "'again'")
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Model.check asks for an input, not for a told one; Inputs.steps raises KeyError later"
-)
 def test_a_jump_on_an_input_that_is_not_told_is_refused():
     refused('on = "lens"', 'on = "play"', "'T'", "'play'")
 

@@ -13,7 +13,6 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-
 NEVER = -(2**62)
 """A time before all others (ns)."""
 
@@ -64,8 +63,8 @@ class Inputs:
     def names(self) -> tuple[str, ...]:
         return tuple(self._inputs)
 
-    def tell(self, of: str, time: int, value: float) -> bool:
-        """``of`` said ``value`` at ``time``, in any order of times; returns whether that changes what is known of its path."""
+    def tell(self, of: str, time: int, value: float) -> int | None:
+        """``of`` said ``value`` at ``time``, in any order of times; the time from which that changes what is known of its path, if it does."""
         return self._paths[of].add(time, value)
 
     def settle(self, before: int) -> None:
@@ -148,18 +147,20 @@ class Path:
     def __init__(self, times: list[int] | None = None, values: list[float] | None = None):
         self.times, self.values = times or [], values or []
 
-    def add(self, time: int, value: float) -> bool:
+    def add(self, time: int, value: float) -> int | None:
+        """``value`` was said at ``time``; the time from which that changes things (what is said first holds before it, too), or None."""
         place = bisect.bisect_left(self.times, time)
         if place < len(self.times) and self.times[place] == time:
             # of two that claim one moment the larger stands, whichever came first
             value = max(value, self.values[place])
             changed = value != self.values[place]
             self.values[place] = value
-            return changed
+            return (NEVER if place == 0 else time) if changed else None
         self.times.insert(place, time)
         self.values.insert(place, value)
-        before = place > 0 and self.values[place - 1] == value
-        return not before
+        if place == 0:
+            return NEVER
+        return None if self.values[place - 1] == value else time
 
     def settle(self, before: int) -> None:
         stop = bisect.bisect_left(self.times, before)

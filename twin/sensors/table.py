@@ -7,6 +7,7 @@ constants at their values or at others (so they can be fitted). Keys, units and 
 import tomllib
 from collections import Counter
 from collections.abc import Mapping
+from math import isfinite
 from typing import Literal
 
 import msgspec
@@ -196,6 +197,11 @@ def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mappin
     return {name: 1.0}, Entry(name, row.unit, mean, std, f"what {row.channel} shows, {lag:g} s behind"), behind
 
 
+def _number(value: Value, constants: Mapping[str, float]) -> float | None:
+    """A number, or what a constant of that name is; None where there is none (the model says so)."""
+    return constants.get(value.removeprefix("-")) if isinstance(value, str) else float(value)
+
+
 def read_table(text: str, where: str) -> Table:
     """The table of a TOML file's text; ValueError naming ``where``, the row and the cure for anything that cannot be used."""
     try:
@@ -218,11 +224,33 @@ def read_table(text: str, where: str) -> Table:
             raise ValueError(f"{where}: two {what} of one name ({', '.join(twice)}); give each a name of its own")
     for row in (*table.constant, *table.entry, *table.quantity):
         require(row.unit, f"{where}: {row.name!r}")
+    entries = {row.name for row in table.entry}
+    for row in table.entry:
+        for move in row.moves if isinstance(row.moves, list) else [row.moves]:
+            of = getattr(move, "of", None)
+            if of is not None and of not in entries:
+                raise ValueError(
+                    f"{where}: entry {row.name!r} moves with {of!r}, and there is no such entry; name one of the file's entries"
+                )
     for row in table.sensor:
         require(row.unit, f"{where}: sensor {row.channel!r}")
-        for what, value in (("rate", row.rate), ("quantisation", row.quantisation)):
-            if not (0 <= value < float("inf")):
-                raise ValueError(f"{where}: sensor {row.channel!r}: {what} = {value}; give zero or more")
+        constants = table.constants()
+        for what in ("rate", "quantisation", "noise", "lag", "offset"):
+            value = _number(getattr(row, what), constants)
+            if value is not None and not (isfinite(value) and (value >= 0 or what == "offset")):
+                raise ValueError(
+                    f"{where}: sensor {row.channel!r}: {what} = {value}; give a finite number, zero or more"
+                )
+        for name, coefficient in row.expects.items():
+            value = _number(coefficient, constants)
+            if value is not None and not isfinite(value):
+                raise ValueError(
+                    f"{where}: sensor {row.channel!r}: coefficient of {name!r} is {value}; give a finite number"
+                )
+            if not name.startswith("input:") and name not in entries:
+                raise ValueError(
+                    f"{where}: sensor {row.channel!r} expects {name!r}, and there is no such entry; name one of the file's entries"
+                )
         if row.kind == "echo" and any(not name.startswith("input:") for name in row.expects):
             raise ValueError(
                 f"{where}: sensor {row.channel!r} is an echo, which is no evidence; let it expect no entry"
