@@ -179,7 +179,7 @@ def watch(
 
         jax.config.update("jax_enable_x64", True)
         from scenarios.watch import run_watch
-        from scenarios.watch_screen import print_watched
+        from scenarios.watch_show import print_watched
 
         found = run_watch(wish)
         if not as_json:

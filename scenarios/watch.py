@@ -19,7 +19,7 @@ from scenarios.watch_figure import draw_watch
 from scenarios.watch_follow import Follower
 from scenarios.watch_past import smoothed
 from scenarios.watch_screen import Screen, line
-from scenarios.watch_sources import POLL, SECOND, Live, Piece, Source, open_source
+from scenarios.watch_sources import POLL, SECOND, Piece, Recorded, Source, open_source
 from scenarios.watch_told import SCHEMA, told
 from scenarios.watch_wish import Wish
 from twin.sensors.model import Model
@@ -159,10 +159,12 @@ def _follow(
             report(piece, wall)
             left = math.inf if wish.seconds is None else wish.seconds - wall
             if left <= 0:
+                for late in source.rest():
+                    follower.hear(late)
                 return "time", None
             if speed is not None and not source.live:
                 stop.wait(min((piece.until - source.start) * 1e-9 / speed - wall, left))
-            elif (source.live and not piece.batches) or isinstance(source, Live):
+            elif isinstance(source, Recorded) and source.live and not piece.batches:
                 stop.wait(min(POLL, left))
             if stop.count:
                 return "interrupted", None

@@ -12,9 +12,9 @@ from matplotlib.patches import Patch
 
 from scenarios.watch_follow import Channel, Follower
 from scenarios.watch_past import Past
-from scenarios.watch_screen import event_words
 from scenarios.watch_told import size_unit
 from scenarios.watch_units import scale
+from scenarios.watch_words import event_words
 
 BAND = 1.645
 """Standard deviations on either side that hold 90 %."""
@@ -37,8 +37,8 @@ _STYLE: dict[Any, Any] = {
 def draw_watch(follower: Follower, past: Past, title: str, form: str) -> bytes:
     """The figure as a "png" or "svg"."""
     sensors = _sensors(follower)
-    panels = math.ceil(len(past.names) / 2)
-    lower = 0.5 + 0.2 * len(sensors)
+    panels = math.ceil(len(past.names) / _columns(past))
+    lower = 0.75 + 0.2 * max(len(sensors), 3)
     events = follower.events
     words = 0.25 + 0.18 * min(math.ceil(len(events) / 2), MOST_EVENTS // 2) if events else 0.1
     heights = [1.55 * panels if panels else 0.4, lower if sensors else 0.3, words]
@@ -87,10 +87,11 @@ def _quantities(figure: Any, follower: Follower, past: Past, clock: _Axis) -> No
     if not past.names:
         figure.text(0.01, 0.5, "no sensor of this table was heard: nothing is known of its state", color=FAINT)
         return
-    rows = math.ceil(len(past.names) / 2)
-    grid = figure.subplots(rows, 2, sharex=True, squeeze=False)
+    columns = _columns(past)
+    rows = math.ceil(len(past.names) / columns)
+    grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
     for place, name in enumerate(past.names):
-        axes = grid[place // 2][place % 2]
+        axes = grid[place // columns][place % columns]
         mean, half = past.mean[:, place], BAND * past.std[:, place]
         known = np.isfinite(mean)
         axes.set_title(name)
@@ -119,13 +120,17 @@ def _quantities(figure: Any, follower: Follower, past: Past, clock: _Axis) -> No
         axes.ticklabel_format(
             useOffset=False, axis="y", style="plain" if factor * (high - low) > 1e-3 else "sci", scilimits=(-3, 4)
         )
-        _mark(axes, follower, clock, place < 2)
+        _mark(axes, follower, clock, place < columns)
         clock.fit(axes)
-    for place in range(len(past.names), 2 * rows):
-        grid[place // 2][place % 2].set_visible(False)
-        grid[place // 2 - 1][place % 2].tick_params(labelbottom=True)
+    for place in range(len(past.names), columns * rows):
+        grid[place // columns][place % columns].set_visible(False)
+        grid[place // columns - 1][place % columns].tick_params(labelbottom=True)
     for axes in grid[-1]:
         axes.set_xlabel(f"time ({clock.unit})")
+
+
+def _columns(past: Past) -> int:
+    return 1 if len(past.names) < 3 else 2
 
 
 def _limits(mean: np.ndarray, half: np.ndarray) -> tuple[float, float]:
@@ -172,8 +177,7 @@ def _sensor_rows(figure: Any, follower: Follower, sensors: list[Channel], clock:
     left.set_title("innovations (largest of each bin)")
     left.set_yticks(range(len(sensors)), [sensor.name for sensor in sensors], fontsize=8)
     left.set_ylim(len(sensors) - 0.5, -0.5)
-    figure.colorbar(drawn, ax=left, label="σ", pad=0.01, extend="both", aspect=max(8, 1.2 * len(sensors)))
-    right.set_title("verdicts")
+    figure.colorbar(drawn, ax=left, label="σ", pad=0.01, extend="both", aspect=max(4, 1.2 * len(sensors)))
     used = set()
     for row, sensor in enumerate(sensors):
         ends = [at for at, _ in sensor.verdicts[1:]] + [clock.stop]
@@ -191,8 +195,8 @@ def _sensor_rows(figure: Any, follower: Follower, sensors: list[Channel], clock:
     handles = [Patch(color=colour, label=verdict) for verdict, colour in COLOURS.items() if verdict in used]
     right.legend(
         handles=handles,
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
+        loc="lower left",
+        bbox_to_anchor=(-0.02, 1.0),
         ncols=len(handles),
         fontsize=8,
         borderaxespad=0.2,
@@ -212,7 +216,7 @@ def _list_events(figure: Any, follower: Follower, clock: _Axis) -> None:
             "unit": size_unit(follower.model, event),
             "note": event.note,
         }
-        lines.append(f"{number}  {float(clock.of(event.time)):.4g} {clock.unit}: {event_words(item)}")
+        lines.append(f"{number}  {float(clock.of(event.time)):.2f} {clock.unit}: {event_words(item)}")
     if len(events) > MOST_EVENTS:
         lines[-1] += f"; and {len(events) - MOST_EVENTS} more"
     half = math.ceil(len(lines) / 2)

@@ -1,14 +1,11 @@
 """The live screen of ``emtwin watch``: state, sensors, clocks, parts of the model and events, cut to the terminal's size; and the same at the end, whole."""
 
-import datetime
 import math
 from typing import Any
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -18,13 +15,10 @@ from scenarios.watch_follow import FINE, Channel, Follower
 from scenarios.watch_sources import Source
 from scenarios.watch_told import size_unit
 from scenarios.watch_units import age, one, scale, shown
+from scenarios.watch_words import BAD, STYLES, clock, event_words, headed, plain, spark
 
 RECENT = 60.0
 """Seconds of the past that a sparkline shows."""
-BARS = "▁▂▃▄▅▆▇█"
-# blue, yellow and magenta stay apart for every kind of colour vision; the words say it too
-STYLES = {"ok": "bright_blue", "waiting": "dim", "no evidence": "dim", "silent": "yellow"}
-BAD = "bold bright_magenta"
 WIDE = 100
 """Columns from which two tables stand side by side."""
 
@@ -78,65 +72,11 @@ def line(follower: Follower) -> str:
     """What is believed in one line, where there is no screen."""
     state = [f"{name} {shown(*values)}" for name, values in list(follower.now().items())[:3]]
     odd = [f"{one.name} {one.verdict}" for one in follower.channels.values() if one.verdict not in FINE]
-    said = f"{_clock(follower.stream.now)}  {follower.readings} readings, {len(odd)} sensors off"
+    said = f"{clock(follower.stream.now)}  {follower.readings} readings, {len(odd)} sensors off"
     more = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
     worst = follower.stream.monitors.distrust
     trust = [f"MODEL DISTRUSTED: {worst.part}"] if worst else []
     return "  ".join([said + (f" ({', '.join(more)})" if more else ""), *state, *trust])
-
-
-def print_watched(follower_told: dict[str, Any], console: Console | None = None) -> None:
-    """What a watch came to, for people, on stdout. ``follower_told``: as under ``--json``."""
-    console = console or Console(highlight=False)
-    told = follower_told
-    minutes = (told["end_ns"] - told["start_ns"]) / 60e9
-    console.print(
-        f"[bold]{_safe(told['title'])}[/], table {_safe(told['table'])}: {told['readings']} readings in {minutes:.3g} min"
-    )
-    table = _table("quantity", ">value")
-    entries = told["quantities"] or told["entries"]
-    for name, item in entries.items():
-        table.add_row(_safe(name), shown(item["mean"], item["std"], item["unit"]))
-    console.print(table)
-    sensors = [item for item in told["sensors"] if item["kind"] not in ("echo", "not modelled")]
-    table = _table("sensor", "verdict", ">last", ">used", ">off", ">late")
-    for item in sensors:
-        counts = item["counts"]
-        off = counts["outlier"] + counts["stuck"] + counts["not_a_number"] + counts["invalid"]
-        verdict = Text(item["verdict"], style=STYLES.get(item["verdict"], BAD))
-        late = counts["late"] + counts["future"]
-        last = one(item["last"], item["unit"] or "1")
-        table.add_row(_safe(item["channel"]), verdict, last, str(counts["used"]), str(off or ""), str(late or ""))
-    console.print(Padding(table, (1, 0, 0, 0)))
-    others = len(told["sensors"]) - len(sensors) - len(told["not_modelled"])
-    if others:
-        console.print(f"[dim]{others} channels are echoes: no evidence of the column[/]")
-    if told["not_modelled"]:
-        names = ", ".join(told["not_modelled"][:6]) + (", ..." if len(told["not_modelled"]) > 6 else "")
-        console.print(f"[dim]{len(told['not_modelled'])} channels are not modelled by this table: {_safe(names)}[/]")
-    known = {name: item for name, item in told["clocks"].items() if item}
-    for name, item in known.items():
-        console.print(f"clock {_safe(name)}: {shown(item['offset'], item['std'], 'second')}")
-    for item in told["events"]:
-        console.print(f"[yellow]{_clock(item['time_ns'])}[/] {_safe(event_words(item))}")
-    worst = told["monitors"]["distrust"]
-    if worst:
-        console.print(
-            f"[{BAD}]model distrusted[/]: {_safe(worst['part'])}, mean square of innovations {worst['ratio']:.3g} (1 if the model held)"
-        )
-    else:
-        console.print("[bright_blue]model trusted[/]")
-    console.print(f"figure: {told['figure']}", soft_wrap=True, markup=False)
-
-
-def event_words(item: dict[str, Any]) -> str:
-    """An event in a few words; ``item`` as under ``--json``."""
-    size = ""
-    if item["unit"] == "sigma":
-        size = f", {item['size']:.1f} σ"
-    elif item["unit"]:
-        size = f", {one(item['size'], item['unit'])}"
-    return f"{item['kind']}: {item['name']}{size}" + (f", {item['note']}" if item["note"] else "")
 
 
 # --- parts of the screen
@@ -149,10 +89,13 @@ def _head(follower: Follower, source: Source, wall: float, width: int) -> Text:
     share = ""
     if source.end is not None and source.end > source.start:
         share = f" {100 * min((follower.stream.now - source.start) / (source.end - source.start), 1.0):.0f} %"
+    counted = f"  {follower.readings} readings" + (f", {wall:.0f} s here" if width >= WIDE else "")
     text = Text.assemble(
-        (source.title, "bold"), "  ", trust, f"  {_clock(follower.stream.now)} UTC, {age((follower.stream.now - begun) * 1e-9)}{share}",
-        (f"  {follower.readings} readings, {wall:.0f} s here", "dim"), no_wrap=True,
+        (source.title, "bold"), "  ", trust, f"  {clock(follower.stream.now)}, {age((follower.stream.now - begun) * 1e-9)}{share}",
+        (counted, "dim"), no_wrap=True,
     )  # fmt: skip
+    if len(text) > width:
+        text = text[: len(text) - len(counted)]
     text.truncate(width, overflow="ellipsis")
     return text
 
@@ -160,11 +103,11 @@ def _head(follower: Follower, source: Source, wall: float, width: int) -> Text:
 def _state(follower: Follower, rows: int, width: int) -> Table:
     names = follower.names
     longest = min(max((len(name) for name in names[:rows]), default=8), 22)
-    room = width - longest - 26 - 16 - 6
-    table = _table("state", ">value ± std", *([f"last {RECENT:.0f} s"] if room >= 6 else []), ">per minute")
+    room = width - longest - 24 - 12 - 6
+    table = headed("state", ">value ± std", *([f"last {RECENT:.0f} s"] if room >= 6 else []), ">per minute")
     table.columns[0].width = longest
-    table.columns[1].width = 26
-    table.columns[-1].width = 16
+    table.columns[1].width = 24
+    table.columns[-1].width = 12
     now = follower.now()
     recent = _recent(follower)
     for name in names[:rows]:
@@ -188,18 +131,6 @@ def _recent(follower: Follower) -> range:
     return range(max(min(first, len(times) - 2), 0), len(times))
 
 
-def spark(values: np.ndarray, band: float, width: int) -> str:
-    """A row of bars; full height is what the values span, or their 90 % ``band`` where that is wider, so that what is in doubt looks flat."""
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return ""
-    chosen = values[np.linspace(0, len(values) - 1, min(width, len(values))).round().astype(int)]
-    middle = 0.5 * (chosen.min() + chosen.max())
-    size = max(float(np.ptp(chosen)), 2 * band if math.isfinite(band) else 0.0, 1e-300)
-    level = np.clip(np.round((chosen - middle) / size * (len(BARS) - 1) + (len(BARS) - 1) / 2), 0, len(BARS) - 1)
-    return "".join(BARS[int(one)] for one in level)
-
-
 def _trend(follower: Follower, recent: range, means: np.ndarray, std: float, unit: str) -> str:
     """The mean's change a minute over the recent past, where it is more than the doubt about it."""
     if len(means) < 2 or not np.isfinite(means[[0, -1]]).all():
@@ -216,7 +147,7 @@ def _trend(follower: Follower, recent: range, means: np.ndarray, std: float, uni
 
 def _aside(follower: Follower, rows: int) -> Group:
     """Parts of the model, clocks and events, in a column of ``rows``."""
-    parts = _table("part of the model", ">fast", ">slow")
+    parts = headed("part of the model", ">fast", ">slow")
     tallies = list(follower.stream.monitors.tallies.items())
     clocks = [(name, follower.clock(name)) for name in follower.model.sources]
     known = [(name, value) for name, value in clocks if value is not None]
@@ -227,7 +158,7 @@ def _aside(follower: Follower, rows: int) -> Group:
     for name, both in tallies[:count]:
         parts.add_row(Text(name), *(_ratio(both[memory].ratio) for memory in ("fast", "slow")))
     if known:
-        table = _table("clock", ">ahead of ours by")
+        table = headed("clock", ">ahead of ours by")
         for name, (offset, std) in sorted(known, key=lambda item: -abs(item[1][0]))[: max(room - count, 1)]:
             table.add_row(name, shown(offset, std, "second"))
         below: RenderableType = table
@@ -251,25 +182,33 @@ def _event(follower: Follower, event: Any) -> str:
         "unit": size_unit(follower.model, event),
         "note": event.note,
     }
-    return f"{_clock(event.time)} {event_words(item)}"
+    return f"{clock(event.time)} {event_words(item)}"
 
 
 def _lines(follower: Follower, width: int) -> list[Text]:
     """Parts, clocks and the last event, a line each, for a narrow terminal."""
     tallies = sorted(follower.stream.monitors.tallies.items(), key=lambda item: -_worst(item[1]))
-    parts = Text("innovations² ", style="bold")
-    for name, both in tallies:
-        parts.append(f"{name} ").append(_ratio(both["fast"].ratio)).append("  ")
+    ratios = [Text.assemble(f"{name} ", _ratio(both["fast"].ratio)) for name, both in tallies if _worst(both) >= 0]
     known = [(name, value) for name in follower.model.sources if (value := follower.clock(name)) is not None]
     known.sort(key=lambda item: -abs(item[1][0]))
-    clocks = ", ".join(f"{name} {shown(*value, 'second')}" for name, value in known) or "no arrival times"
-    last = _event(follower, follower.events[-1]) if follower.events else "none"
-    parts.truncate(width, overflow="ellipsis")
-    return [
-        parts,
-        _fit(f"clocks {clocks}", width),
-        _fit(f"events {len(follower.events)}: {last}", width, "yellow" if follower.events else "dim"),
+    clocks = [Text(f"{name} {shown(*value, 'second')}") for name, value in known] or [
+        Text("no arrival times", style="dim")
     ]
+    last = _event(follower, follower.events[-1]) if follower.events else "none"
+    style = "yellow" if follower.events else "dim"
+    return [
+        _as_fits("innovations²", ratios, width), _as_fits("clocks ahead", clocks, width), _fit(f"events {len(follower.events)}: {last}", width, style),
+    ]  # fmt: skip
+
+
+def _as_fits(head: str, items: list[Text], width: int) -> Text:
+    """As many items as there is room for, and how many are left."""
+    text = Text.assemble((head, "bold"), no_wrap=True)
+    for number, item in enumerate(items):
+        if len(text) + len(item) + 2 > width - (9 if number < len(items) - 1 else 0):
+            return text.append(f"  +{len(items) - number} more", style="dim")
+        text = Text.assemble(text, "  ", item, no_wrap=True)
+    return text
 
 
 def _sensors(follower: Follower, rows: int, width: int) -> Table:
@@ -285,7 +224,7 @@ def _sensors(follower: Follower, rows: int, width: int) -> Table:
         ">off",
         "verdict",
     )
-    table = _table(*heads)
+    table = headed(*heads)
     channels = sorted(follower.channels.values(), key=_rank)
     for channel in channels[:rows]:
         health = follower.health(channel.name)
@@ -344,28 +283,7 @@ def _worst(both: dict[str, Any]) -> float:
     return max((tally.ratio for tally in both.values() if math.isfinite(tally.ratio)), default=-1.0)
 
 
-def _table(*heads: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(
-            head.lstrip(">"), justify="right" if head.startswith(">") else "left", no_wrap=True, overflow="ellipsis"
-        )
-    return table
-
-
 def _fit(text: str, width: int, style: str = "") -> Text:
-    found = Text(_plain(text), style=style, no_wrap=True)
+    found = Text(plain(text), style=style, no_wrap=True)
     found.truncate(width, overflow="ellipsis")
     return found
-
-
-def _plain(text: str) -> str:
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def _safe(text: str) -> str:
-    return escape(_plain(text))
-
-
-def _clock(time: int) -> str:
-    return datetime.datetime.fromtimestamp(time / 1e9, datetime.UTC).strftime("%H:%M:%S")

@@ -1,5 +1,7 @@
 """What can be watched: a live instrument, a recorded session (whole or still being written), or a log of sensors, each as pieces in order of time."""
 
+import queue
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +51,10 @@ class Source(Protocol):
         """What happened, ``step`` ns at a time where it is recorded; an empty piece where nothing is new yet. Ends with the source."""
         ...
 
+    def rest(self) -> list[Piece]:
+        """What was heard of a live source and is not yet told."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -84,6 +90,9 @@ class Logged:
 
     def pieces(self, step: int) -> Iterator[Piece]:
         return _cut(self._batches, [], self.start, step)
+
+    def rest(self) -> list[Piece]:
+        return []
 
     def close(self) -> None:
         pass
@@ -148,6 +157,9 @@ class Recorded:
             if not self._batches:
                 yield Piece(until, None, [], [])
 
+    def rest(self) -> list[Piece]:
+        return []
+
     def close(self) -> None:
         self._journal.close()
 
@@ -173,21 +185,52 @@ class Live:
         self.units: dict[str, str | None] = {one.name: one.unit for one in described.channels}
         self._running = described.clock == "running"
         self._prompt = self._running and described.rate * POLL <= PROMPT
+        self._heard: queue.SimpleQueue[Piece | Exception] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._ear = threading.Thread(target=self._listen, name="watch", daemon=True)
         clock = f"running at {described.rate:g} times" if self._running else "stepped: time moves with its commands"
         self.note = f"clock {clock}" + ("" if self._prompt else "; arrivals say nothing of the sources' clocks")
 
     def pieces(self, step: int) -> Iterator[Piece]:
         del step
+        self._ear.start()
+        now = self.start
         while True:
-            before = self._remote.now()
-            batches = self._remote.readings()
-            settings, now = self._remote.settings(), self._remote.now()
-            changes = {name: value for name, value in settings.items() if value != self._settings.get(name)}
-            self._settings = settings
-            arrival = now if self._prompt and now - before < PROMPT * SECOND else None
-            yield Piece(now, arrival, batches, [(before, changes)] if changes else [])
+            try:
+                piece = self._heard.get(timeout=POLL)
+            except queue.Empty:
+                piece = Piece(now, None, [], [])
+            if isinstance(piece, Exception):
+                raise piece
+            now = piece.until
+            yield piece
+
+    def _listen(self) -> None:
+        """Look again and again, in a thread of its own: when readings arrived must not hang on how busy a filter is."""
+        try:
+            while not self._closing.wait(POLL):
+                before = self._remote.now()
+                batches = self._remote.readings()
+                settings, now = self._remote.settings(), self._remote.now()
+                changes = {name: value for name, value in settings.items() if value != self._settings.get(name)}
+                self._settings = settings
+                arrival = now if self._prompt and now - before < PROMPT * SECOND else None
+                self._heard.put(Piece(now, arrival, batches, [(before, changes)] if changes else []))
+        except Exception as error:
+            self._heard.put(error)
+
+    def rest(self) -> list[Piece]:
+        found: list[Piece] = []
+        while not self._heard.empty():
+            piece = self._heard.get()
+            if isinstance(piece, Piece):
+                found.append(piece)
+        return found
 
     def close(self) -> None:
+        self._closing.set()
+        if self._ear.is_alive():
+            self._ear.join(timeout=5.0)
         self._remote.close()
 
 

@@ -60,7 +60,13 @@ def shown(mean: float, std: float, unit: str) -> str:
         digits = places(std / 10.0**power)
         return f"({mean / 10.0**power:.{digits}f} ± {std / 10.0**power:.{digits}f})e{power} {symbol}".rstrip()
     digits = places(std)
-    return f"{mean:.{digits}f} ± {std:.{digits}f} {symbol}".rstrip()
+    return f"{_fixed(mean, digits)} ± {std:.{digits}f} {symbol}".rstrip()
+
+
+def _fixed(value: float, digits: int) -> str:
+    """So many decimals, and no sign before a nought."""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.") else text
 
 
 def one(value: float | None, unit: str, error: float | None = None) -> str:
@@ -72,7 +78,7 @@ def one(value: float | None, unit: str, error: float | None = None) -> str:
     if error:
         digits = min(places(error * factor), 6)
         small = 0 < abs(value) < 1e-3
-        return f"{value:.3g} {symbol}".rstrip() if small else f"{value:.{digits}f} {symbol}".rstrip()
+        return f"{value:.3g} {symbol}".rstrip() if small else f"{_fixed(value, digits)} {symbol}".rstrip()
     return f"{value:.5g} {symbol}".rstrip()
 
 
