@@ -155,7 +155,7 @@ class Follower:
         if channel.innovation is not None:
             channel.innovations.append((self.stream.now, channel.innovation))
             if len(channel.innovations) > KEPT:
-                del channel.innovations[:-KEPT:2]
+                del channel.innovations[:-2:2]
 
     def _look(self, until: int) -> None:
         stream = self.stream

@@ -232,6 +232,7 @@ def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: py
     assert json.loads(out)["sensors"][0]["counts"]["used"] == 60
 
 
+@pytest.mark.slow
 def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=tmp_path, rate=1.0) as launched:
         code = run(["watch", launched.address, "--for", "15", "--json", "--out", "live.png"])
@@ -310,5 +311,5 @@ def test_small_words() -> None:
     assert scale(3905.0, "angstrom") == (pytest.approx(0.1), "nm")
     assert one(199_398.7, "volt", 0.1) == "199.39870 kV"
     assert (one(None, "volt"), age(None), age(-0.2), age(7200.0)) == ("–", "–", "0.0 s", "2.0 h")
-    assert spark(np.array([0.0, 1.0, 2.0]), 0.1, 8) == "▁▄█"
+    assert spark(np.array([0.0, 1.0, 2.0]), 0.1, 8) == "▁▅█"
     assert set(spark(np.array([0.0, 1.0, 2.0]), 100.0, 8)) <= {"▄", "▅"}
