@@ -1,4 +1,4 @@
-"""The command line: ``emtwin acquire``, ``emtwin instrument serve``, ``emtwin instrument learn-sensors``, ``emtwin session show``.
+"""The command line: ``emtwin acquire``, ``simulate``, ``watch``, ``instrument serve``, ``instrument learn-sensors``, ``session show``.
 
 Exit codes: 0 done; 1 done, and something disagrees (the model is distrusted, a check fails); 2 bad input; 3 instrument lost; 130 interrupted.
 Under ``--json`` stdout holds one object, also for an error: {"error": {"input", "problem", "cure"}}. All else goes to stderr.
@@ -148,6 +148,50 @@ def simulate(
         return None if out is None else out.with_name(out.name + ".part")
 
     raise typer.Exit(_guarded(job, as_json, unfinished, f"emtwin simulate --out {out} --resume"))
+
+
+@app.command()
+def watch(
+    source: Annotated[
+        str,
+        typer.Argument(help="tcp://HOST:PORT, a session folder, or a log: .xml(.gz), .csv, .dens.", show_default=False),
+    ],
+    table: Annotated[
+        str | None, typer.Option(help="Sensor table: a name or a TOML file. Default: by what SOURCE is.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Figure to make, .png or .svg; must not exist. Default: watch.png, or the next.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option("--for", help="Stop after so many seconds.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Replay a recording so many times as fast as it happened. Default: at once.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Follow an instrument, a session or a log by its sensors: what state it is in, and which sensors to trust."""
+
+    def job() -> Outcome:
+        from scenarios.watch_wish import Wish
+
+        wish = Wish(source, table, seconds, speed, out)
+        wish.check()
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        from scenarios.watch import run_watch
+        from scenarios.watch_show import print_watched
+
+        found = run_watch(wish)
+        if not as_json:
+            print_watched(found)
+            if "error" in found:
+                _complain(
+                    False, LOST, **{"where" if key == "input" else key: text for key, text in found["error"].items()}
+                )
+        ended = {"lost": LOST, "interrupted": INTERRUPTED}.get(found["ended"])
+        return (DISAGREES if found["disagrees"] else DONE) if ended is None else ended, found
+
+    raise typer.Exit(_guarded(job, as_json, lambda: None))
 
 
 @instrument_app.command(

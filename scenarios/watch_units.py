@@ -1,0 +1,92 @@
+"""Numbers of the inside units as people read them: a prefix that fits, as many digits as the uncertainty leaves, and the unit."""
+
+import math
+
+_SYMBOLS = {
+    "angstrom": "m", "radian": "rad", "electronvolt": "eV", "second": "s", "ampere": "A", "kelvin": "K", "electron": "e", "volt": "V",
+    "ohm": "Ω", "watt": "W", "pascal": "Pa", "tesla": "T", "count": "counts", "hertz": "Hz", "byte": "B", "1": "", "1e-6": "ppm",
+}  # fmt: skip
+_SIZES = {"angstrom": 1e-10}
+_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+_PLAIN = {"count", "electron", "1", "1e-6", "byte"}
+"""Units that take no prefix."""
+
+
+def scale(size: float, unit: str) -> tuple[float, str]:
+    """Factor and symbol in which numbers of about ``size`` in an inside ``unit`` are shown: (0.1, "nm") for 30 angstrom.
+
+    A quotient of units takes its prefix at the first one; a unit that is not known is shown as it is.
+    """
+    first, slash, rest = unit.partition("/")
+    if first not in _SYMBOLS:
+        return 1.0, unit
+    under = "/" + "/".join(_divisor(part) for part in rest.split("/")) if slash else ""
+    if first in _PLAIN:
+        return 1.0, (_SYMBOLS[first] + under) if _SYMBOLS[first] or not under else "1" + under
+    base = _SIZES.get(first, 1.0)
+    number = abs(size) * base
+    power = 3 * math.floor(math.log10(number) / 3 + 1e-9) if 0 < number < math.inf else 0
+    if first == "kelvin" and power in (-3, 3) and number > 0.05:
+        power = 0
+    power = min(max(power, -15), 12)
+    if first == "angstrom" and number == 0:
+        power = -9
+    return base / 10.0**power, _PREFIXES[power] + _SYMBOLS[first] + under
+
+
+def _divisor(part: str) -> str:
+    if part.startswith("sqrt(") and part.endswith(")"):
+        return f"√{_divisor(part[5:-1])}"
+    return {"angstrom": "Å"}.get(part, _SYMBOLS.get(part, part))
+
+
+def places(std: float) -> int:
+    """Decimals that leave two digits of an uncertainty."""
+    if not (0 < std < math.inf):
+        return 1
+    return min(max(0, 1 - math.floor(math.log10(std))), 9)
+
+
+def shown(mean: float, std: float, unit: str) -> str:
+    """ "-30.84 ± 0.12 nm"; "not known" where the mean is not a number."""
+    if not math.isfinite(mean):
+        return "not known"
+    if not math.isfinite(std):
+        return one(mean, unit)
+    factor, symbol = scale(max(abs(mean), std), unit)
+    mean, std = mean * factor, std * factor
+    if 0 < max(abs(mean), std) < 1e-3:
+        power = math.floor(math.log10(max(abs(mean), std)))
+        digits = places(std / 10.0**power)
+        return f"({mean / 10.0**power:.{digits}f} ± {std / 10.0**power:.{digits}f})e{power} {symbol}".rstrip()
+    digits = places(std)
+    return f"{_fixed(mean, digits)} ± {std:.{digits}f} {symbol}".rstrip()
+
+
+def _fixed(value: float, digits: int) -> str:
+    """So many decimals, and no sign before a nought."""
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if not text.strip("-0.") else text
+
+
+def one(value: float | None, unit: str, error: float | None = None) -> str:
+    """A single number, to five digits or to what ``error`` (its unit) leaves: "199.3987 kV"."""
+    if value is None or not math.isfinite(value):
+        return "–" if value is None else "NaN"
+    factor, symbol = scale(max(abs(value), error or 0.0), unit)
+    value *= factor
+    if error:
+        digits = min(places(error * factor), 6)
+        small = 0 < abs(value) < 1e-3
+        return f"{value:.3g} {symbol}".rstrip() if small else f"{_fixed(value, digits)} {symbol}".rstrip()
+    return f"{value:.5g} {symbol}".rstrip()
+
+
+def age(seconds: float | None) -> str:
+    """A time since: "0.3 s", "4.2 min", "1.5 h"; a little below nought (a clock that is not yet known) is nought."""
+    if seconds is None:
+        return "–"
+    seconds = max(seconds, 0.0)
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,59 @@
+"""Words, colours and small tables that the screen of ``emtwin watch`` and its last words share."""
+
+import datetime
+import math
+from typing import Any
+
+import numpy as np
+from rich.markup import escape
+from rich.table import Table
+
+from scenarios.watch_units import one
+
+BARS = "▁▂▃▄▅▆▇█"
+# blue, yellow and magenta stay apart for every kind of colour vision; the words say it too
+STYLES = {"ok": "bright_blue", "waiting": "dim", "no evidence": "dim", "silent": "yellow"}
+BAD = "bold bright_magenta"
+
+
+def event_words(item: dict[str, Any]) -> str:
+    """An event in a few words; ``item`` as under ``--json``."""
+    size = ""
+    if item["unit"] == "sigma":
+        size = f", {item['size']:.1f} σ"
+    elif item["unit"]:
+        size = f", {one(item['size'], item['unit'])}"
+    return f"{item['kind']}: {item['name']}{size}" + (f", {item['note']}" if item["note"] else "")
+
+
+def spark(values: np.ndarray, band: float, width: int) -> str:
+    """A row of bars; full height is what the values span, or their 90 % ``band`` where that is wider, so that what is in doubt looks flat."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return ""
+    chosen = values[np.linspace(0, len(values) - 1, min(width, len(values))).round().astype(int)]
+    middle = 0.5 * (chosen.min() + chosen.max())
+    size = max(float(np.ptp(chosen)), 2 * band if math.isfinite(band) else 0.0, 1e-300)
+    level = np.clip(np.round((chosen - middle) / size * (len(BARS) - 1) + (len(BARS) - 1) / 2), 0, len(BARS) - 1)
+    return "".join(BARS[int(one)] for one in level)
+
+
+def headed(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for head in heads:
+        table.add_column(
+            head.lstrip(">"), justify="right" if head.startswith(">") else "left", no_wrap=True, overflow="ellipsis"
+        )
+    return table
+
+
+def plain(text: str) -> str:
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def safe(text: str) -> str:
+    return escape(plain(text))
+
+
+def clock(time: int) -> str:
+    return datetime.datetime.fromtimestamp(time / 1e9, datetime.UTC).strftime("%H:%M:%S")

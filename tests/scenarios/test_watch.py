@@ -1,0 +1,315 @@
+"""``emtwin watch``: logs, sessions and live instruments followed to the end; refusals; what is left when it is cut short."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from instrument.journal import Journal
+from instrument.launch import launch
+from scenarios.cli import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
+from scenarios.tables import load_table, table_names
+from scenarios.watch_units import age, one, scale, shown
+from scenarios.watch_words import spark
+from twin.records import Readings
+from twin.sensors import SCHEMA
+
+ROOT = Path(__file__).resolve().parents[2]
+START = 1_700_000_000 * 10**9
+TABLE = f"""
+schema = "{SCHEMA}"
+name = "small"
+[[entry]]
+name = "coil"
+unit = "kelvin"
+mean = 300
+std = 5
+part = "heat"
+moves = {{ kind = "walk", rate = 0.02 }}
+[[sensor]]
+channel = "coil.temperature"
+unit = "kelvin"
+kind = "measured"
+rate = 1
+expects = {{ coil = 1 }}
+noise = 0.05
+part = "heat"
+[[sensor]]
+channel = "coil.commanded"
+unit = "kelvin"
+kind = "echo"
+rate = 1
+[[quantity]]
+name = "coil.above.room"
+unit = "kelvin"
+part = "heat"
+terms = [{{ entry = "coil" }}, {{ coefficient = -295.0 }}]
+"""
+TINY = {
+    "repeats_xy": 2, "cells": 2, "wedge_swing": 1.0, "gpts": 96, "phonon_configs": 1, "slices_per_cell": 3, "specimen_seed": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(TABLE)
+    return path
+
+
+def holder_log(path: Path, noise: float = 0.05) -> Path:
+    """A Protochips log of a minute: a heater that warms by a kelvin, a pressure of the gas in the cell."""
+    rng = np.random.default_rng(0)
+    heat = 25 + np.linspace(0, 1, 240) + noise * rng.normal(size=240)
+    notes = (
+        "Date (yyyy.mm.dd) = 2014.12.15", "Time (hh:mm:ss.ms) = 19:07:04.165", "Time units = Milliseconds",
+        "Temperature units = Degrees C", "Pressure units = Torr",
+    )  # fmt: skip
+    rows = [f"0,{note},{heat[0]},733,12" for note in notes]
+    rows += [f"{250 * n},,{t:.5f},{733 + rng.normal():.5f},12" for n, t in enumerate(heat)]
+    path.write_text("Time, Notes,Holder Temperature,Holder Pressure,Tank9 Pressure\n" + "\n".join(rows) + "\n")
+    return path
+
+
+def session(folder: Path, count: int = 60, complete: bool = True, begin: int = START) -> Path:
+    rng = np.random.default_rng(1)
+    with Journal.create(folder) as journal:
+        journal.append("scenario", {"scenario": {"kind": "tune-and-map"}, "seed": 0, "start": begin}, begin)
+        for first in range(0, count, 20):
+            times = begin + np.arange(first, first + 20) * 10**9
+            journal.append("command", {"name": "apply", "args": {"changes": {"C10": 1.0 * first}}}, int(times[0]))
+            journal.append_readings(
+                [
+                    Readings("coil.temperature", first, times, 300 + 0.05 * rng.normal(size=20)),
+                    Readings("coil.commanded", first, times, np.full(20, 300.0)),
+                    Readings("elsewhere", first, times, np.zeros(20)),
+                ]
+            )
+        if complete:
+            journal.append("result", {}, None)
+    return folder
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    return json.loads(capsys.readouterr().out)
+
+
+def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session(tmp_path / "s")
+    assert run(["watch", "s", "--table", str(table), "--json"]) == DONE
+    found = told(capsys)
+    assert found["schema"] == "emtwin.watch/1"
+    assert (found["ended"], found["table"], found["readings"]) == ("end", "small", 180)
+    quantity = found["quantities"]["coil.above.room"]
+    assert quantity["mean"] == pytest.approx(5.0, abs=0.1)
+    assert 0.01 < quantity["std"] < 0.1
+    assert quantity["unit"] == "kelvin"
+    assert found["verdicts"] == {"coil.temperature": "ok", "coil.commanded": "no evidence", "elsewhere": "no evidence"}
+    assert found["not_modelled"] == ["elsewhere"]
+    assert found["clocks"] == {"coil": None}
+    assert found["monitors"]["distrust"] is None
+    assert found["monitors"]["parts"]["heat"]["slow"]["ratio"] == pytest.approx(1.0, abs=0.5)
+    sensor = found["sensors"][0]
+    assert abs(sensor["last"] - sensor["expected"]) == pytest.approx(abs(sensor["innovation"]) * sensor["expected_std"])
+    assert sensor["counts"]["used"] == 60
+    assert Path(found["figure"]).read_bytes().startswith(b"\x89PNG")
+    assert run(["watch", "s", "--table", str(table)]) == DONE
+    assert "figure: watch-2.png" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.glob("watch*")) == ["watch-2.png", "watch.png"]
+
+
+def test_a_log_with_its_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    holder_log(tmp_path / "cell.csv")
+    code = run(["watch", "cell.csv", "--json", "--out", "cell.svg", "--speed", "60"])
+    found = told(capsys)
+    assert found["table"] == "protochips"
+    assert code == (DISAGREES if found["disagrees"] else DONE)
+    assert found["entries"]["holder.T"]["mean"] == pytest.approx(299.15, abs=2.0)
+    assert found["not_modelled"] == ["Tank9 Pressure"]
+    assert found["wall_seconds"] > 0.9
+    assert b"<svg" in Path("cell.svg").read_bytes()[:500]
+
+
+def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table.write_text(TABLE.replace("noise = 0.05", "noise = 0.002").replace("rate = 0.02", "rate = 1e-5"))
+    session(tmp_path / "s")
+    assert run(["watch", "s", "--table", str(table), "--json"]) == DISAGREES
+    assert told(capsys)["disagrees"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["absent.csv"], "absent.csv"),
+        (["wrong.csv"], "no log of a Protochips holder"),
+        (
+            ["s", "--table", "nothing"],
+            "Name a TOML file, or a table: dens, protochips, simulated, thermo-healthmonitor",
+        ),
+        (["s", "--table", "broken.toml"], "broken.toml"),
+        (["s", "--table", "unit.toml"], "furlong"),
+        (["cell.csv", "--table", "volts.toml"], "'Holder Temperature' is in kelvin"),
+        (["s", "--out", "there.png"], "exists already"),
+        (["s", "--out", "figure.txt"], ".png or .svg"),
+        (["s", "--out", "none/figure.png"], "not a folder"),
+        (["s", "--for", "0"], "--for"),
+        (["s", "--speed", "nan"], "--speed"),
+        (["empty"], "journal.db"),
+        (["tcp://127.0.0.1:1", "--for", "1"], "answers"),
+    ],
+)
+def test_refusals(arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session(tmp_path / "s")
+    holder_log(tmp_path / "cell.csv")
+    Path("empty").mkdir()
+    Path("wrong.csv").write_text("a,b,c\n1,2,3\n")
+    Path("there.png").write_bytes(b"mine")
+    Path("broken.toml").write_text("[[entry")
+    Path("unit.toml").write_text(TABLE.replace('unit = "kelvin"', 'unit = "furlong"'))
+    Path("volts.toml").write_text(
+        TABLE.replace("coil.temperature", "Holder Temperature").replace('unit = "kelvin"', 'unit = "volt"')
+    )
+    before = sorted(tmp_path.iterdir())
+    assert run(["watch", *arguments, "--json"]) == BAD_INPUT
+    error = told(capsys)["error"]
+    assert said in " ".join(error.values())
+    assert error["cure"]
+    assert sorted(tmp_path.iterdir()) == before
+    assert Path("there.png").read_bytes() == b"mine"
+
+
+def start(*arguments: str, folder: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "scenarios.cli", "watch", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_interrupted_it_leaves_a_figure(tmp_path: Path, table: Path) -> None:
+    session(tmp_path / "s", 200)
+    process = start("s", "--table", str(table), "--speed", "1", "--json", folder=tmp_path)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "readings" in line:
+            break
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == INTERRUPTED, err
+    found = json.loads(out)
+    assert found["ended"] == "interrupted"
+    assert found["readings"] < 600
+    assert (tmp_path / found["figure"]).stat().st_size > 1000
+    assert "Traceback" not in err
+
+
+def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = session(tmp_path / "s", 40, complete=False)
+    with Journal.open(folder, write=True) as journal:
+        process = start("s", "--table", str(table), "--json", folder=tmp_path)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "readings" in line:
+                break
+        times = START + np.arange(40, 60) * 10**9
+        journal.append_readings([Readings("coil.temperature", 40, times, np.full(20, 300.0) + 0.05 * np.sin(times))])
+        journal.append("result", {}, None)
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == DONE, err
+    assert json.loads(out)["sensors"][0]["counts"]["used"] == 60
+
+
+@pytest.mark.slow
+def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with launch("simulated", seed=3, config=TINY, cache=tmp_path, rate=1.0) as launched:
+        code = run(["watch", launched.address, "--for", "15", "--json", "--out", "live.png"])
+        found = told(capsys)
+        assert found["ended"] == "time"
+        assert code == (DISAGREES if found["disagrees"] else DONE)
+        assert found["table"] == "simulated"
+        assert found["readings"] > 500
+        assert found["clocks"]["gun"]["std"] < 1.0
+        assert found["quantities"]["defocus.C10"]["unit"] == "angstrom"
+        assert Path("live.png").is_file()
+        process = start(launched.address, "--json", folder=tmp_path)
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "readings" in line:
+                break
+        launched.kill()
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == LOST, err
+    lost = json.loads(out)
+    assert lost["ended"] == "lost"
+    assert "silent" in lost["error"]["problem"]
+    assert (tmp_path / lost["figure"]).is_file()
+
+
+def test_a_stepped_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched:
+        assert run(["watch", launched.address, "--for", "2", "--json"]) == DONE
+        found = told(capsys)
+    assert found["readings"] == 0
+    assert set(found["clocks"].values()) == {None}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "name_of_table", "heard"),
+    [
+        ("sensors/krios-health-2025-07-28.xml.gz", "thermo-healthmonitor", "Tcartridge"),
+        ("holders/protochips_thermal.csv", "protochips", "Channel A Temperature"),
+        ("holders/heating-1.dens", "dens", "Tmeas"),
+    ],
+)
+def test_real_logs(data: Path, name: str, name_of_table: str, heard: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["watch", str(data / name), "--json"])
+    found = told(capsys)
+    assert code == (DISAGREES if found["disagrees"] else DONE)
+    assert found["table"] == name_of_table
+    assert found["ended"] == "end"
+    assert found["verdicts"][heard] == "ok"
+    assert Path(found["figure"]).is_file()
+
+
+def test_tables_that_ship_can_be_loaded() -> None:
+    assert [load_table(name).name for name in table_names()] == table_names()
+
+
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ((-308.4, 1.2, "angstrom"), "-30.84 ± 0.12 nm"),
+        ((-27172.0, 4.3, "angstrom"), "-2.71720 ± 0.00043 µm"),
+        ((373.221, 0.012, "kelvin"), "373.221 ± 0.012 K"),
+        ((0.02, 0.03, "angstrom/second"), "2.0 ± 3.0 pm/s"),
+        ((0.6, 0.1, "1e-6"), "0.60 ± 0.10 ppm"),
+        ((-1e-9, 2e-8, "tesla"), "-1 ± 20 nT"),
+        ((-1e-12, 2e-8, "tesla"), "0 ± 20 nT"),
+        ((2e-7, 3e-8, "1"), "(2.00 ± 0.30)e-7"),
+        ((float("nan"), 1.0, "volt"), "not known"),
+    ],
+)
+def test_numbers_as_people_read_them(numbers: tuple[float, float, str], text: str) -> None:
+    assert shown(*numbers) == text
+
+
+def test_small_words() -> None:
+    assert scale(3905.0, "angstrom") == (pytest.approx(0.1), "nm")
+    assert one(199_398.7, "volt", 0.1) == "199.39870 kV"
+    assert (one(None, "volt"), age(None), age(-0.2), age(7200.0)) == ("–", "–", "0.0 s", "2.0 h")
+    assert spark(np.array([0.0, 1.0, 2.0]), 0.1, 8) == "▁▅█"
+    assert set(spark(np.array([0.0, 1.0, 2.0]), 100.0, 8)) <= {"▄", "▅"}
