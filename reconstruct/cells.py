@@ -129,7 +129,7 @@ class Cells:
             return None
         if cell is None or lasting or cell.newest > end:
             parts = [*(cell.parts if cell is not None else []), *lasting]
-            return digest(self._traits, *self._values(parts, end), runs)
+            return digest(self._traits, *self._values(parts, end), runs, self._frozen)
         linked = None if cell.first is None else cell.first == runs.last
         again = cell.stale
         if cell.found is None or cell.linked is None or linked is None:
@@ -142,7 +142,7 @@ class Cells:
             who, when, what = cell.parts[0]
             here = again[who]
             place, time, raw, value = self._values([(who[here], when[here], what[here])], end)
-            fresh = digest(self._traits, place, time, raw, value, runs)
+            fresh = digest(self._traits, place, time, raw, value, runs, self._frozen)
             cell.found = fresh if cell.found is None or again.all() else _replaced(cell.found, fresh, again)
             first = np.full(len(again), np.nan) if cell.first is None else np.where(again, np.nan, cell.first)
             order = np.lexsort((raw, time))[::-1]
@@ -179,8 +179,6 @@ class Cells:
             place, time, raw = place[early], time[early], raw[early]
         value = raw - self._offsets[place]
         good = np.isfinite(value)
-        for one, since, until in self._frozen:
-            good &= (place != one) | (time <= since) | (time > until)
         for one in self._special:
             here = np.flatnonzero(place == one)
             sensor = self.model.evidence[one]

@@ -5,6 +5,7 @@ span become their robust mean, at their mean time, with the variance of that mea
 does not dither away does not.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ def traits(model: Model) -> Traits:
     with np.errstate(divide="ignore", invalid="ignore"):
         # the chance that noise stays within the step it is in, where that is greatest: with the level in the middle of the step
         repeat = np.where(noise > 0, erf(step / (2.0 * np.sqrt(2.0) * noise)), 1.0)
-    periodic = np.array([one.reports == "periodic" for one in model.evidence], dtype=bool)
+    periodic = np.array([one.reports == "periodic" and one.kind == "measured" for one in model.evidence], dtype=bool)
     repeat = np.where(periodic, np.clip(repeat, FINEST, 1.0), 1.0)
     wander = (model.rows**2) @ model.dynamics.diffusion
     return Traits(noise**2, step**2 / 12.0, repeat, wander, noise < 0.5 * step)
@@ -77,9 +78,13 @@ def no_runs(count: int) -> Runs:
 
 
 def digest(
-    traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, value: np.ndarray, runs: Runs
-) -> Digest:
-    """Readings [r] of one cell of time, in any order; ``raw`` as they were sent, ``value`` without offset and inputs."""
+    traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, value: np.ndarray, runs: Runs,
+    frozen: Sequence[tuple[int, int, int]] = (),
+) -> Digest:  # fmt: skip
+    """Readings [r] of one cell of time, in any order; ``raw`` as they were sent, ``value`` without offset and inputs.
+
+    ``frozen`` are sensors' places with times (ns) after which and up to which they have since turned out to be stuck.
+    """
     count = len(traits.variance)
     order = np.lexsort((raw, time, sensor))
     sensor, time, raw, value = sensor[order], time[order], raw[order], value[order]
@@ -88,6 +93,8 @@ def digest(
     repeated = np.bincount(sensor[again], minlength=count)
     sensor, time, raw, value = sensor[~again], time[~again], raw[~again], value[~again]
     weight, runs = _unstuck(traits, sensor, time, raw, runs)
+    for place, since, until in frozen:
+        weight[(sensor == place) & (time > since) & (time <= until)] = 0.0
     stuck = np.bincount(sensor[weight == 0], minlength=count)
     keep = weight > 0
     sensor, time, value, weight = sensor[keep], time[keep], value[keep], weight[keep]

@@ -59,14 +59,14 @@ class Health:
     def verdict(self, now: int | None = None, rate: float = 0.0, begun: int | None = None) -> str:
         """One of `VERDICTS`, at time ``now`` (ns) for a sensor that reports ``rate`` times a second (0: not periodically), followed since ``begun``."""
         heard = self.seen
-        if heard and self.ignored == heard:
+        if self.ignored and not (self.used or self.outlier or self.stuck):
             return "no evidence"
         last = begun if self.heard is None else self.heard
         overdue = now is not None and last is not None and rate > 0 and (now - last) * 1e-9 * rate > PATIENCE + 2 * rate
-        if overdue or (not heard and (now is None or begun is None or rate == 0)):
-            return "silent"
+        if overdue or (self.heard is None and not heard):
+            return "silent" if overdue or now is None or begun is None or rate == 0 else "ok"
         if not heard:
-            return "ok"
+            return "ok"  # what it said is not settled yet
         if self.sticking:
             return "stuck"
         if self.future > 0.5 * heard:

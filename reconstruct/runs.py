@@ -41,14 +41,16 @@ class Runner:
 
     def __init__(self, dynamics: Dynamics, rows: np.ndarray, share: float):
         self.dynamics, self.rows, self.share = dynamics, rows, share
-        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        push = dynamics.push if dynamics.push is not None else np.zeros(rows.shape[1])
+        self._pushed = rows @ push
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
-    def transition(self, span: int) -> tuple[np.ndarray, np.ndarray]:
-        """Transition and noise root over ``span`` ns."""
+    def transition(self, span: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Transition, noise root and shift over ``span`` ns."""
         if span not in self._kept:
             if len(self._kept) >= 256:
                 self._kept.clear()
-            self._kept[span] = self.dynamics.discretise(span * 1e-9)
+            self._kept[span] = (*self.dynamics.discretise(span * 1e-9), self.dynamics.shift(span * 1e-9))
         return self._kept[span]
 
     def run(self, start: int, means: np.ndarray, roots: np.ndarray, steps: Sequence[Step], keep: bool = False) -> Ran:
@@ -96,17 +98,21 @@ class Runner:
                 span = step.end - now
                 if span not in places:
                     places[span] = len(moves)
-                    move, noise = self.transition(span)
+                    move, noise, _ = self.transition(span)
                     moves.append(move)
                     noises.append(noise)
                 which[number] = places[span]
+                shift[number] = self.transition(span)[2]
             now = step.end
             total += len(step.value)
             stop[number] = total
             if len(step.value):
                 row = np.where(step.row >= 0, step.row, c + extra - 1 - step.row)
                 share = np.where(step.row >= 0, self.share, 0.0)
-                columns.append((row, (step.time - step.end) * 1e-9, step.value, step.variance, step.floor, share))
+                when = (step.time - step.end) * 1e-9
+                # what the push did between the reading and the step's end
+                pushed = np.where(step.row >= 0, self._pushed[np.maximum(step.row, 0)] if c else 0.0, 0.0)
+                columns.append((row, when, step.value - when * pushed, step.variance, step.floor, share))
             extra += 0 if step.own is None else len(step.own)
         size = bucket(total, 32)
         padded = []

@@ -51,7 +51,7 @@ class Rates(msgspec.Struct, frozen=True):
 class ColumnDynamics(Dynamics, frozen=True):
     """The dynamics of `standard_layout`, with the ``rates`` they were made from."""
 
-    rates: Rates
+    rates: Rates = Rates()
 
 
 def standard_dynamics(layout: Layout, rates: Rates | None = None) -> ColumnDynamics:
@@ -101,7 +101,7 @@ def standard_dynamics(layout: Layout, rates: Rates | None = None) -> ColumnDynam
         walk(name, rates.field)
     walk("gain", rates.gain)
     walk("black", rates.black)
-    return ColumnDynamics(layout, drift, diffusion, rates)
+    return ColumnDynamics(layout, drift, diffusion, rates=rates)
 
 
 def command_focus(dynamics: ColumnDynamics, step: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,25 +1,27 @@
-"""A linear stochastic differential equation dx = F x dt + dw, E[dw dw^T] = Q dt, made exact for any interval of time.
+"""A linear stochastic differential equation dx = (F x + b) dt + dw, E[dw dw^T] = Q dt, made exact for any interval of time.
 
 Most entries of a state move by themselves; few are coupled. So the state falls into blocks that never touch, and each is discretised
 on its own: a lone entry by its closed form, a coupled block by one matrix exponential (Van Loan, IEEE Trans. Autom. Control 23, 395, 1978).
 """
 
 import functools
+import math
 
 import msgspec
 import numpy as np
-from scipy.linalg import expm
 from scipy.sparse.csgraph import connected_components
 
 from twin.state import Layout
 
 
 class Dynamics(msgspec.Struct, frozen=True, dict=True):
-    """Drift matrix ``drift`` [n, n] in 1/s and diffusion ``diffusion`` [n] (diagonal of Q, unit^2/s) for a layout."""
+    """Drift matrix ``drift`` F [n, n] in 1/s, diffusion ``diffusion`` [n] (diagonal of Q, unit^2/s) and constant push ``push`` b [n] (unit/s;
+    None: none) for a layout."""
 
     layout: Layout
     drift: np.ndarray
     diffusion: np.ndarray
+    push: np.ndarray | None = None
 
     def __post_init__(self):
         n = len(self.layout)
@@ -61,6 +63,21 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
             factor[here] = root_of_noise(noise)
         return transition, factor
 
+    def shift(self, interval: float) -> np.ndarray:
+        """What the constant push adds to the state over ``interval`` seconds, [n]."""
+        n, push = len(self.layout), self.push
+        shift = np.zeros(n)
+        if push is None or not push.any():
+            return shift
+        lone = self.lone
+        shift[lone] = push[lone] * _grown(self.drift[lone, lone], interval)
+        for block in self.coupled:
+            size = len(block)
+            whole = np.zeros((size + 1, size + 1))
+            whole[:size, :size], whole[:size, size] = self.drift[np.ix_(block, block)], push[block]
+            shift[block] = expm(whole * interval)[:size, size]
+        return shift
+
 
 def _grown(rate: np.ndarray, interval: float) -> np.ndarray:
     """Integral of exp(rate t) from 0 to ``interval``, also where the rate is zero."""
@@ -74,7 +91,7 @@ def _van_loan(drift: np.ndarray, diffusion: np.ndarray, interval: float) -> tupl
     One block exponential holds exp(+t/tau) beside exp(-t/tau), which cancels badly over long times: a short piece of time first, then doubled.
     """
     n = len(drift)
-    halvings = max(0, int(np.ceil(np.log2(max(float(np.abs(drift).sum(axis=0).max()) * interval, 1e-300)))))
+    halvings = max(0, math.ceil(math.log2(max(float(np.abs(drift).sum(axis=0).max()) * interval, 1e-300))))
     block = np.zeros((2 * n, 2 * n))
     block[:n, :n] = -drift
     block[:n, n:] = np.diag(diffusion)
@@ -86,6 +103,20 @@ def _van_loan(drift: np.ndarray, diffusion: np.ndarray, interval: float) -> tupl
         noise = transition @ noise @ transition.T + noise
         transition = transition @ transition
     return transition, 0.5 * (noise + noise.T)
+
+
+def expm(matrix: np.ndarray) -> np.ndarray:
+    """The exponential of a small matrix: Taylor's series of a piece of norm below a quarter (its rest is below 1e-16), then squared."""
+    norm = float(np.abs(matrix).sum(axis=0).max(initial=0.0))
+    halvings = max(0, math.ceil(math.log2(max(4.0 * norm, 1e-300))))
+    piece = matrix / 2**halvings
+    term = total = np.eye(len(matrix))
+    for order in range(1, 13):
+        term = term @ piece / order
+        total = total + term
+    for _ in range(halvings):
+        total = total @ total
+    return total
 
 
 def root_of_noise(covariance: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ class Walk(msgspec.Struct, frozen=True, tag_field="kind", tag="walk", forbid_unk
 
 
 class Relax(msgspec.Struct, frozen=True, tag_field="kind", tag="relax", forbid_unknown_fields=True):
-    """An Ornstein-Uhlenbeck process about zero: dx = -x/time dt + std sqrt(2/time) dW. ``std`` 0 is a plain decay."""
+    """An Ornstein-Uhlenbeck process about the entry's prior mean: dx = (mean - x)/time dt + std sqrt(2/time) dW. ``std`` 0 is a plain decay."""
 
     std: Value
     time: Value
@@ -57,7 +57,7 @@ def equation(layout: Layout, moves: Mapping[str, Sequence[Move]], value: Callabl
     a rate below zero.
     """
     n = len(layout)
-    drift, diffusion = np.zeros((n, n)), np.zeros(n)
+    drift, diffusion, push = np.zeros((n, n)), np.zeros(n), np.zeros(n)
 
     def positive(name: str, what: str, given: Value, zero: bool = False) -> float:
         number = value(given)
@@ -74,6 +74,7 @@ def equation(layout: Layout, moves: Mapping[str, Sequence[Move]], value: Callabl
                 case Relax(std, time):
                     seconds = positive(name, "time", time)
                     drift[here, here] -= 1.0 / seconds
+                    push[here] += layout.entries[here].mean / seconds
                     diffusion[here] += 2.0 * positive(name, "std", std, zero=True) ** 2 / seconds
                 case Follow(of, time, gain):
                     seconds = positive(name, "time", time)
@@ -83,4 +84,4 @@ def equation(layout: Layout, moves: Mapping[str, Sequence[Move]], value: Callabl
                     drift[here, layout.index(of)] += value(gain)
                 case Constant():
                     pass
-    return Dynamics(layout, drift, diffusion)
+    return Dynamics(layout, drift, diffusion, push)
