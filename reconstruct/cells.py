@@ -5,6 +5,7 @@ batch. What a cell comes to depends on the cell before it only through a sensor 
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -190,14 +191,23 @@ class Cells:
         return (place, time, raw, value) if good.all() else (place[good], time[good], raw[good], value[good])
 
 
+def _made(columns: Sequence[np.ndarray], counts: Sequence[np.ndarray], runs: Runs) -> Digest:
+    """A digest of readings in any order."""
+    sensor, time, value, variance, floor = columns
+    order = np.lexsort((value, sensor, time))
+    taken, stuck, odd, repeated = counts
+    return Digest(
+        sensor[order], time[order], value[order], variance[order], floor[order], taken, stuck, odd, repeated, runs
+    )
+
+
 def _replaced(old: Digest, new: Digest, again: np.ndarray) -> Digest:
     """``old`` with what it says of the sensors ``again`` [c] taken from ``new``."""
     keep = ~again[old.sensor]
-    columns = [np.concatenate([old[i][keep], new[i]]) for i in range(5)]
-    order = np.lexsort((columns[2], columns[0], columns[1]))
-    counts = [np.where(again, new[i], old[i]) for i in range(5, 9)]
+    columns = [np.concatenate([one[keep], other]) for one, other in zip(old.columns, new.columns, strict=True)]
+    counts = [np.where(again, one, other) for one, other in zip(new.counts, old.counts, strict=True)]
     runs = Runs(*(np.where(again, one, other) for one, other in zip(new.runs, old.runs, strict=True)))
-    return Digest(*(column[order] for column in columns), *counts, runs)
+    return _made(columns, counts, runs)
 
 
 def _pooled(traits: Traits, found: list[Digest], runs: Runs) -> Digest:
@@ -207,8 +217,9 @@ def _pooled(traits: Traits, found: list[Digest], runs: Runs) -> Digest:
         empty, none = np.zeros(0), np.zeros(count, dtype=int)
         places = np.zeros(0, dtype=np.int64)
         return Digest(places, places, empty, empty, empty, none, none, none, none, runs)
-    sensor, time, value, variance, floor = (np.concatenate([one[i] for one in found]) for i in range(5))
-    taken, stuck, odd, repeated = (np.sum([one[i] for one in found], axis=0) for i in range(5, 9))
+    columns = [np.concatenate(column) for column in zip(*(one.columns for one in found), strict=True)]
+    counts = [np.sum(column, axis=0) for column in zip(*(one.counts for one in found), strict=True)]
+    sensor, time, value, variance, _ = columns
     many = np.bincount(sensor, minlength=count) > CROWD
     if many.any():
         here = many[sensor]
@@ -226,11 +237,6 @@ def _pooled(traits: Traits, found: list[Digest], runs: Runs) -> Digest:
         means = mean(value[here] - base[sensor[here]]) + base[who]
         when = first[who] + np.round(mean((time[here] - first[sensor[here]]).astype(float))).astype(np.int64)
         rounding = np.where(traits.coarse[who], traits.rounding[who], 0.0)
-        columns = (who, when, means, 1.0 / total + rounding, rounding)
-        sensor, time, value, variance, floor = (
-            np.concatenate([old[~here], new])
-            for old, new in zip((sensor, time, value, variance, floor), columns, strict=True)
-        )
-    order = np.lexsort((value, sensor, time))
-    ordered = (column[order] for column in (sensor, time, value, variance, floor))
-    return Digest(*ordered, taken, stuck, odd, repeated, runs)
+        pooled = (who, when, means, 1.0 / total + rounding, rounding)
+        columns = [np.concatenate([old[~here], new]) for old, new in zip(columns, pooled, strict=True)]
+    return _made(columns, counts, runs)

@@ -58,6 +58,16 @@ class Digest(NamedTuple):
     repeated: np.ndarray
     runs: Runs
 
+    @property
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What each scalar reading has."""
+        return self.sensor, self.time, self.value, self.variance, self.floor
+
+    @property
+    def counts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """What each sensor has."""
+        return self.taken, self.stuck, self.odd, self.repeated
+
 
 def traits(model: Model) -> Traits:
     """The traits of a model's sensors that are evidence."""

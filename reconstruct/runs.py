@@ -57,7 +57,11 @@ class Runner:
         """``steps`` one after the other from ``means`` [k, n] and ``roots`` [k, n, n] at ``start`` (ns)."""
         built, readings, rows, count = self._build(start, steps)
         ran = run(means, roots, built, readings, rows, rows @ self.dynamics.drift, np.int64(count), keep=keep)
-        return Ran(*(np.asarray(part) if not isinstance(part, tuple) else tuple(map(np.asarray, part)) for part in ran))
+        kept = (np.asarray(ran.kept[0]), np.asarray(ran.kept[1]))
+        return Ran(
+            np.asarray(ran.means), np.asarray(ran.roots), np.asarray(ran.evidence),
+            np.asarray(ran.innovation), np.asarray(ran.weight), kept,
+        )  # fmt: skip
 
     def smooth(
         self,

@@ -193,8 +193,8 @@ def _cuthbert(model, batches, until: int) -> tuple[np.ndarray, np.ndarray] | Non
     one = kalman.build_filter(
         layout.prior_mean(),
         np.diag(layout.prior_std()),
-        lambda step: (step[0], jnp.zeros(len(layout)), step[1]),
-        lambda step: (step[2], jnp.zeros(1), step[3], step[4]),
+        lambda model_inputs: (model_inputs[0], jnp.zeros(len(layout)), model_inputs[1]),
+        lambda model_inputs: (model_inputs[2], jnp.zeros(1), model_inputs[3], model_inputs[4]),
     )
     states = cuthbert.filter(one, given, one.init_prepare())
     root = np.asarray(states.chol_cov)[-1]
