@@ -9,6 +9,11 @@ from reconstruct.kernel import Ran, Scalars, Steps, retrace, run
 from twin.dynamics.linear import Dynamics
 
 
+SPAN_SIZES = (8, 4, 8, 32)
+CHAPTER_SIZES = (512, 16, 32, 4096)
+"""Least sizes of a run's arrays: steps, distinct transitions, rows of its own, readings. Chapters are given room, so that all are of one size."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Jump:
     """A change of the state in no time: x' = move x + shift, with noise of root ``noise``."""
@@ -55,7 +60,7 @@ class Runner:
 
     def run(self, start: int, means: np.ndarray, roots: np.ndarray, steps: Sequence[Step], keep: bool = False) -> Ran:
         """``steps`` one after the other from ``means`` [k, n] and ``roots`` [k, n, n] at ``start`` (ns)."""
-        built, readings, rows, count = self._build(start, steps)
+        built, readings, rows, count = self._build(start, steps, SPAN_SIZES)
         ran = run(means, roots, built, readings, rows, rows @ self.dynamics.drift, np.int64(count), keep=keep)
         kept = (np.asarray(ran.kept[0]), np.asarray(ran.kept[1]))
         return Ran(
@@ -73,7 +78,7 @@ class Runner:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Smoothed means [t + 1, n] and roots [t + 1, n, n] at ``start`` and after each step, from the filtered ``mean`` and ``root`` at
         ``start`` and the smoothed ones ``after`` the last step (None: the filtered ones there, no future being known)."""
-        built, readings, rows, count = self._build(start, steps)
+        built, readings, rows, count = self._build(start, steps, CHAPTER_SIZES)
         ran = run(mean[None], root[None], built, readings, rows, rows @ self.dynamics.drift, np.int64(count), keep=True)
         means, roots = np.asarray(ran.kept[0])[:, 0], np.asarray(ran.kept[1])[:, 0]
         last = (means[count - 1], roots[count - 1]) if after is None else after
@@ -84,10 +89,10 @@ class Runner:
             np.concatenate([np.asarray(smooth_roots)[:count], last[1][None]]),
         )
 
-    def _build(self, start: int, steps: Sequence[Step]):
+    def _build(self, start: int, steps: Sequence[Step], least: tuple[int, int, int, int]):
         n, c = self.rows.shape[1], len(self.rows)
         moves, noises, places = [], [], {}
-        which, stop = np.zeros(bucket(len(steps)), dtype=np.int64), np.zeros(bucket(len(steps)), dtype=np.int64)
+        which, stop = (np.zeros(bucket(len(steps), least[0]), dtype=np.int64) for _ in range(2))
         shift = np.zeros((len(which), n))
         own = [step.own for step in steps if step.own is not None]
         total, extra, now = 0, 0, start
@@ -118,7 +123,7 @@ class Runner:
                 pushed = np.where(step.row >= 0, self._pushed[np.maximum(step.row, 0)] if c else 0.0, 0.0)
                 columns.append((row, when, step.value - when * pushed, step.variance, step.floor, share))
             extra += 0 if step.own is None else len(step.own)
-        size = bucket(total, 32)
+        size = bucket(total, least[3])
         padded = []
         for column in range(6):
             values = np.zeros(size, dtype=np.int64 if column == 0 else np.float64)
@@ -126,11 +131,10 @@ class Runner:
                 values[:total] = np.concatenate([columns[i][column] for i in range(len(columns))])
             padded.append(values)
         rows = np.concatenate([self.rows, *own]) if own else self.rows
-        if len(rows) == 0:
-            rows = np.zeros((1, n))
-        if own:
-            rows = np.concatenate([rows, np.zeros((bucket(extra) - extra, n))])
-        distinct = bucket(len(moves), 4)
+        room = bucket(extra, least[2]) if own or least[2] > 8 or len(rows) == 0 else 0
+        if room > extra:
+            rows = np.concatenate([rows, np.zeros((room - extra, n))])
+        distinct = bucket(len(moves), least[1])
         empty = [np.zeros((n, n))] * (distinct - len(moves))
         built = Steps(which, np.stack(moves + empty), np.stack(noises + empty), shift, stop)
         return built, Scalars(*padded), rows, len(steps)
