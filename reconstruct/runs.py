@@ -8,7 +8,6 @@ import numpy as np
 from reconstruct.kernel import Ran, Scalars, Steps, retrace, run
 from twin.dynamics.linear import Dynamics
 
-
 SPAN_SIZES = (8, 4, 8, 32)
 CHAPTER_SIZES = (512, 16, 32, 4096)
 """Least sizes of a run's arrays: steps, distinct transitions, rows of its own, readings. Chapters are given room, so that all are of one size."""
