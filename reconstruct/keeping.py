@@ -44,6 +44,7 @@ def put_away(stream: Stream) -> Kept:
         "resets": stream.resets.judged,
         "events": [dataclasses.asdict(one) for one in stream.events],
         "evidence": stream.evidence,
+        "heard": stream._heard,
         "health": {name: dataclasses.asdict(one) for name, one in stream.health.items()},
         "seen": [{"name": one.name, "time": one.time, "names": list(one.names)} for one in stream._seen],
     }
@@ -83,7 +84,7 @@ def take_up(model: Model, values: dict[str, Any], arrays: dict[str, np.ndarray])
     stream.monitors.restore(values["monitors"])
     stream.resets.judged = {name: int(time) for name, time in values["resets"].items()}
     stream.events = [Event(**one) for one in values["events"]]
-    stream.evidence = values["evidence"]
+    stream.evidence, stream._heard = values["evidence"], values["heard"]
     stream.health.update({name: Health(**one) for name, one in values["health"].items()})
     stream._seen = [
         Observation(

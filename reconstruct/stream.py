@@ -78,6 +78,7 @@ class Stream:
         self.chapters = [Chapter.begin(start, prior.means[0], prior.factors[0])]
         self._chapter_end = (prior.means[0], prior.factors[0])
         self.monitors, self.resets = Monitors(model), Resets(model, start)
+        self._heard = start
         self.events: list[Event] = []
         self.evidence = 0.0
         """Log evidence of all that is settled."""
@@ -127,7 +128,12 @@ class Stream:
         self._inbox.now = max(self._inbox.now, time)
 
     def observe(self, observation: Observation) -> bool:
-        """An estimate from an image, at its own time; False, and counted under its name, if it cannot be used or its time is settled."""
+        """An estimate from an image, at its own time; False, and counted under its name, if it cannot be used or its time is settled.
+
+        ValueError for a quantity that the model does not have.
+        """
+        for name in observation.names:
+            self.model.quantity(name)
         health = self._inbox.of(observation.name)
         if not observation.usable:
             health.not_a_number += 1
@@ -266,7 +272,8 @@ class Stream:
         found = mark.digest
         if found is None:
             return
-        self.monitors.hear(self.span * 1e-9, found.sensor, mark.innovation, mark.weight)
+        self.monitors.hear((mark.time - self._heard) * 1e-9, found.sensor, mark.innovation, mark.weight)
+        self._heard = mark.time
         for names, square in mark.squares:
             self.monitors.see(names, square)
         for place in mark.reopened:

@@ -121,6 +121,13 @@ def test_estimates_without_a_covariance_are_refused_and_counted(value, noise, fa
     same(stream, followed(GOOD))
 
 
+def test_a_quantity_nobody_knows_is_refused_at_once():
+    stream = Stream(MODEL, START)
+    with pytest.raises(ValueError, match="no entry 'focus'"):
+        stream.observe(Observation("image", START + SECOND, ("focus",), np.zeros(1), np.ones(1)))
+    stream.belief(START + 2 * SECOND)
+
+
 def test_a_prior_that_is_not_one_is_refused():
     n = len(MODEL.layout)
     with pytest.raises(ValueError, match="finite"):
