@@ -33,9 +33,9 @@ def cases(
     jobs: int | None = None,
     work: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """All numbers; if ``short`` three sessions, one of them without images, an hour for the smoother, and no bars that need many sessions."""
+    """All numbers; if ``short`` one session with images and one without, an hour for the smoother, and no bars that need many sessions."""
     begun = time.monotonic()
-    count = seeds or (2 if short else SESSIONS)
+    count = seeds or (1 if short else SESSIONS)
     blind = min(count, 1 if short else BLIND)
     wanted = [(FIRST + i, True) for i in range(count)] + [(FIRST + i, False) for i in range(blind)]
     found = _engine(short, progress)
@@ -116,8 +116,9 @@ def _sessions(
     left = [key for key in wanted if key not in done]
     if not left:
         return done
-    with ProcessPoolExecutor(min(jobs, len(left)), mp_context=get_context("spawn"), initializer=_alone) as pool:
-        running = {pool.submit(_follow, *key): key for key in left}
+    pools = _pools(min(jobs, len(left)))
+    try:
+        running = {pools[number % len(pools)].submit(_follow, *key): key for number, key in enumerate(left)}
         for ended in as_completed(running):
             key = running[ended]
             done[key] = ended.result()
@@ -127,16 +128,26 @@ def _sessions(
                 draft.write_bytes(pickle.dumps(done[key]))
                 draft.replace(path)
             progress(f"session {key[0]}{'' if key[1] else ' without images'}", len(done) / len(wanted))
+    finally:
+        for pool in pools:
+            pool.shutdown(cancel_futures=True)
     return done
 
 
-def _alone() -> None:
-    """A worker keeps to one core: two that share cores wait for each other's threads."""
-    from multiprocessing import current_process
+def _pools(count: int) -> list[ProcessPoolExecutor]:
+    """Workers that keep to one core each, from before they import anything: two whose threads share cores wait for each other."""
+    cores, pools = sorted(os.sched_getaffinity(0)), []
+    try:
+        for number in range(count):
+            os.sched_setaffinity(0, {cores[number % len(cores)]})
+            pools.append(ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_precise))
+            pools[-1].submit(os.getpid).result()
+    finally:
+        os.sched_setaffinity(0, cores)
+    return pools
 
-    cores = sorted(os.sched_getaffinity(0))
-    number = int(current_process().name.rpartition("-")[2] or 0)
-    os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+def _precise() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
