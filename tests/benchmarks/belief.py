@@ -33,10 +33,10 @@ def cases(
     jobs: int | None = None,
     work: Path | None = None,
 ) -> list[dict[str, Any]]:
-    """All numbers; if ``short`` one session with images and one without, an hour for the smoother, and no bars that need many sessions."""
+    """All numbers; if ``short`` one session, an hour for the smoother, and no bars that need many sessions."""
     begun = time.monotonic()
     count = seeds or (1 if short else SESSIONS)
-    blind = min(count, 1 if short else BLIND)
+    blind = 0 if short else min(count, BLIND)
     wanted = [(FIRST + i, True) for i in range(count)] + [(FIRST + i, False) for i in range(blind)]
     found = _engine(short, progress)
     found += _logs(progress)
