@@ -7,19 +7,14 @@ import jax
 import pytest
 from jaxtyping import install_import_hook
 
+from tests.recorded import data_folder
+
 # Before anything imports them: every annotated function of these packages checks its arguments' shapes, dtypes and types.
 _hook = install_import_hook(["twin", "reconstruct", "learn"], "beartype.beartype")
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
-
-
-def data_folder() -> Path | None:
-    """The folder of real files to run against: EMTWIN_DATA, else ../shared/data beside the project; None where there is none."""
-    named = os.environ.get("EMTWIN_DATA")
-    folder = Path(named) if named else Path(__file__).resolve().parent.parent / "shared" / "data"
-    return folder if folder.is_dir() else None
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from conftest import data_folder
 from tests.benchmarks import _belief_judge as judge
 from tests.benchmarks._belief_logs import log_cases
+from tests.recorded import data_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST = 1000

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from conftest import data_folder
 from instrument.replay import ReplayInstrument
 from scenarios.replay_titanate import acquire_map
+from tests.recorded import data_folder
 
 Z90 = float(norm.ppf(0.95))
 
