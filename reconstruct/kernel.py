@@ -4,10 +4,11 @@ A run is a sequence of steps; a step moves the state (mean' = A mean + shift, ro
 readings that belong to it, each by Potter's update (Bierman, Factorization Methods for Discrete Sequential Estimation, 1977, ch. II).
 The covariance is root root^T throughout, so it cannot lose its positivity.
 
-A reading is good with probability 1 - ``share``, else its error is `WIDE` times as large. It counts with the probability that it is
-good: its variance is divided by that weight (a step of expectation maximisation for contaminated normal errors), and below `LEAST` it
-does not count. A reading rounded to coarse steps counts only while more is unknown than its ``floor``: what says the same again and
-again must not be averaged into certainty.
+A reading is good with probability 1 - ``share``, else it may be anywhere: `WIDE` times as far off as a good one may be, given what is
+known of the state by then (so that a first reading can be refused too). It counts with the probability that it is good: its variance
+is divided by that weight (a step of expectation maximisation for contaminated normal errors), and below `LEAST` it does not count. A
+reading rounded to coarse steps counts only while more is unknown than its ``floor``: what says the same again and again must not be
+averaged into certainty.
 """
 
 from typing import Any, NamedTuple
@@ -72,13 +73,10 @@ def _take(mean, root, evidence, row, value, variance, floor, share):
     spread = phi @ phi
     away = value - row @ mean
     total = spread + variance
-    wide = spread + WIDE**2 * variance
-    square = away * away
-    log_odds = (
-        jnp.log(share) - jnp.log1p(-share) + 0.5 * jnp.log(total / wide) + 0.5 * square * (1.0 / total - 1.0 / wide)
-    )
+    square = away * away / total
+    log_odds = jnp.log(share) - jnp.log1p(-share) - jnp.log(WIDE) + 0.5 * square * (1.0 - WIDE**-2)
     weight = 1.0 / (1.0 + jnp.exp(jnp.minimum(log_odds, 500.0)))
-    counts = (weight >= LEAST) & ((spread > floor) | (square > SURPRISING**2 * total))
+    counts = (weight >= LEAST) & ((spread > floor) | (square > SURPRISING**2))
     variance = variance / jnp.maximum(weight, LEAST)
     whole = spread + variance
     alpha = jnp.where(counts, 1.0 / whole, 0.0)
@@ -86,8 +84,8 @@ def _take(mean, root, evidence, row, value, variance, floor, share):
     gain = root @ phi
     mean = mean + (alpha * away) * gain
     root = root - (gamma * gain)[:, None] * phi[None, :]
-    good = jnp.log1p(-share) - 0.5 * (square / total + jnp.log(total))
-    bad = jnp.log(share) - 0.5 * (square / wide + jnp.log(wide))
+    good = jnp.log1p(-share) - 0.5 * (square + jnp.log(total))
+    bad = jnp.log(share) - jnp.log(WIDE) - 0.5 * (square / WIDE**2 + jnp.log(total))
     evidence = evidence + jnp.logaddexp(good, bad)
     return mean, root, evidence, away / jnp.sqrt(total), jnp.where(weight >= LEAST, weight, 0.0)
 

@@ -12,7 +12,7 @@ from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
 from learn.planning import Step
 from learn.trust import Limits, Trust, misfit_excess
 from reconstruct.belief import Belief, mixed, prior_belief
-from reconstruct.filter import Filter, Health
+from reconstruct.filter import Filter
 from reconstruct.images import ModelError, Posterior, absorb, covariance, fit
 from twin.channels import control
 from twin.dynamics import ColumnDynamics, command_focus, move_stage
@@ -243,7 +243,7 @@ class Following:
             "discrepancy": {"images": self.discrepancy.images},
             "inflation": dataclasses.asdict(self.inflation),
             "trust": dataclasses.asdict(self.trust),
-            "health": {name: dataclasses.asdict(health) for name, health in self.filter.health.items()},
+            "filter": self.filter.kept(),
         }
         arrays = {
             "weights": belief.weights,
@@ -263,6 +263,10 @@ class Following:
             raise ValueError(
                 f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot go on from there"
             )
+        if "filter" not in values:
+            raise ValueError(
+                "the checkpoint is of an earlier version, which kept its filter otherwise; begin a new session"
+            )
         self.belief = Belief(
             layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
         )
@@ -278,7 +282,7 @@ class Following:
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
         for one in (self.filter, self._aside):
-            one.health = {name: Health(**health) for name, health in values["health"].items()}
+            one.take_up(values["filter"])
 
 
 def _step(
