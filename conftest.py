@@ -1,6 +1,8 @@
 """What every test runs under: shapes, dtypes and types checked at every call of our numerical code, float64, no silent broadcasting of ranks."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import jax
@@ -26,9 +28,23 @@ def _with_shapes() -> list[str]:
 # Before anything imports them: every annotated function of these modules checks its arguments' shapes, dtypes and types.
 _hook = install_import_hook(_with_shapes(), "beartype.beartype")
 
+# What one test compiles no other compiles again, in whatever process: workers and the commands under test take this from the environment.
+_kept = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+CACHE = _kept or tempfile.mkdtemp(prefix="emtwin-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+jax.config.update("jax_compilation_cache_dir", CACHE)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
+
+
+def pytest_unconfigure() -> None:
+    """Take the compiled code away again, where this process made room for it."""
+    if _kept is None:
+        shutil.rmtree(CACHE, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

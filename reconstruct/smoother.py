@@ -81,7 +81,7 @@ class Smoother:
             start, mean, root, chapter = self._chapters[later]
             steps = chapter.steps()
             means, roots = self._runner.smooth(start, mean, root, steps, self._after[later])
-            self._after[later - 1] = (means[0], roots[0])
+            self._after[later - 1] = (means[0].copy(), roots[0].copy())  # a view would keep the whole chapter
             if progress is not None:
                 progress((last - later + 1) / max(last, 1))
 
