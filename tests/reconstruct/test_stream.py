@@ -1,5 +1,7 @@
 """A stream of readings into a belief: exact where it claims to be, the same in any order, firm against bad readings."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -116,3 +118,24 @@ def test_with_arrival_times_too():
         assert abs(offset) < 3 * std
         assert std < 0.05
     np.testing.assert_allclose(found[0].mean / found[1].std, found[1].mean / found[1].std, rtol=1e-9, atol=1e-9)
+
+
+def test_the_past_is_kept_in_few_states_a_chapter(monkeypatch):
+    """Going back runs whole chapters again; of each no more may stay than the states at its ends."""
+    monkeypatch.setattr("reconstruct.stream.CHAPTER", 32)
+    model, seconds = toy(), np.arange(0.25, 400.0, 0.5)
+    stream = Stream(model, START)
+    stream.push(heard(model, seconds, drawn(model, seconds, 3), 3))
+    stream.settle(START + 400 * SECOND)
+    n, smoother = len(model.layout), stream.smoother()
+    chapters = len(stream.chapters)
+    assert chapters > 20
+    smoother.belief(START + 399 * SECOND)  # compiled
+    for one in stream.chapters:
+        one.pack()
+    tracemalloc.start()
+    smoother.all()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    # a chapter's 32 steps would be four times as much
+    assert held < 8 * chapters * 8 * (n * n + n)

@@ -156,6 +156,20 @@ def test_a_wrong_first_reading_is_not_believed_for_good():
     assert abs(belief.mean[place] - STATES[-1, place]) < 4 * belief.std[place]
 
 
+@pytest.mark.parametrize("away", [300.0, -1e4, 1e12])
+def test_an_absurd_first_reading_is_refused(away):
+    """What lies outside of all that was thought possible before anything was read changes nothing, though nothing contradicts it yet."""
+    bad = batch("encoder", [0.05], [away])
+    stream, plain = Stream(MODEL, START), Stream(MODEL, START)
+    stream.push([bad])
+    until = START + SECOND
+    found, other = stream.belief(until), plain.belief(until)
+    np.testing.assert_allclose(found.mean, other.mean, atol=1e-9)
+    np.testing.assert_allclose(found.std, other.std, rtol=1e-9)
+    stream.settle(START + 10 * SECOND)
+    assert stream.health["encoder"].outlier == 1
+
+
 def test_a_stuck_sensor_is_found_and_what_it_said_is_taken_back():
     values = {one.channel: one.values.copy() for one in GOOD}
     values["encoder"][80:] = values["encoder"][80]
