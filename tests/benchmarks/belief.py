@@ -21,7 +21,7 @@ from tests.benchmarks._belief_logs import log_cases
 from tests.recorded import data_folder
 
 ROOT = Path(__file__).resolve().parents[2]
-FIRST = 2000
+FIRST = 3000
 """Seed of the first session; the twin's table was written with others in view."""
 SESSIONS, BLIND = 100, 40
 
