@@ -7,6 +7,8 @@ from pathlib import Path
 
 import jax
 import pytest
+from beartype import BeartypeConf
+from beartype.claw import beartype_packages
 from jaxtyping import install_import_hook
 
 from tests.recorded import data_folder
@@ -15,18 +17,23 @@ ROOT = Path(__file__).resolve().parent
 PACKAGES = ("twin", "reconstruct", "learn")
 
 
-def _with_shapes() -> list[str]:
-    """The modules whose annotations say shapes: pyright cannot check those, and checking every call of all others costs the streams' tests sixfold."""
+def _modules(line: str) -> list[str]:
+    """The modules of our packages that have such a ``line``."""
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     return [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for path in paths
-        if "from jaxtyping import" in path.read_text(encoding="utf-8")
+        if line in path.read_text(encoding="utf-8")
     ]
 
 
-# Before anything imports them: every annotated function of these modules checks its arguments' shapes, dtypes and types.
-_hook = install_import_hook(_with_shapes(), "beartype.beartype")
+# Before anything imports them: every annotated function of these packages checks its arguments' types, dtypes and shapes. Where no
+# annotation says a shape beartype alone does it: looking after shapes there made the streams six times slower. Annotations by names that
+# only a type checker imports (ASE's) cannot be checked here.
+_SHAPED = _modules("from jaxtyping import")
+_NEITHER = (*_SHAPED, *_modules("if TYPE_CHECKING:"))
+beartype_packages(PACKAGES, conf=BeartypeConf(claw_is_pep526=False, claw_skip_package_names=_NEITHER))
+_hook = install_import_hook(_SHAPED, "beartype.beartype")
 
 # What one test compiles no other compiles again, in whatever process: workers and the commands under test take this from the environment.
 _kept = os.environ.get("JAX_COMPILATION_CACHE_DIR")

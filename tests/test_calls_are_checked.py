@@ -1,0 +1,35 @@
+"""What `conftest.py` promises of every other test: a call with a wrong type or a wrong shape does not go through unseen."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from beartype.roar import BeartypeCallHintViolation
+from jaxtyping import TypeCheckError
+
+from reconstruct.kernel import Scalars, Steps, run
+from reconstruct.runs import bucket
+from twin.dynamics.linear import expm
+
+
+def _any(wrong: Any) -> Any:
+    """What pyright would not let through."""
+    return wrong
+
+
+def test_types_where_no_annotation_says_a_shape():
+    with pytest.raises(BeartypeCallHintViolation):
+        bucket(_any("many"))
+    with pytest.raises(BeartypeCallHintViolation):
+        expm(_any([[0.0]]))
+
+
+def test_shapes_where_annotations_say_them():
+    steps = Steps(
+        jnp.zeros(1, dtype=int), jnp.eye(2)[None], jnp.eye(2)[None], jnp.zeros((1, 2)), jnp.zeros(1, dtype=int)
+    )
+    none = jnp.zeros(1)
+    readings = Scalars(jnp.zeros(1, dtype=int), none, none, none, none, none)
+    with pytest.raises(TypeCheckError):
+        run(jnp.zeros((1, 2)), jnp.eye(3)[None], steps, readings, np.zeros((1, 2)), np.zeros((1, 2)), np.int64(1))
