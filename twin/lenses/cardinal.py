@@ -1,0 +1,157 @@
+"""Cardinal elements and axial aberrations of a round lens, by rays: real (the object stands in the field) and asymptotic (object and image outside).
+
+Aberrations are referred to the object: rays that leave it at slope alpha miss the image by Cs alpha^3 and Cc alpha (kappa dV/V - 2 dI/I), both over
+the magnification. Integrals: Hawkes & Kasper, Principles of Electron Optics 1, sections 24.3 and 26.1, with second derivatives of the field integrated
+away: Cs = 1/2 int (3 b^4 h^4 + b'^2 h^4 - b^2 h^2 h'^2) dz, Cc = int b^2 h^2 dz, h(object) = 0, h'(object) = 1.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from twin.lenses.fields import AxialField, Scalar
+from twin.lenses.paraxial import GAUSS, STEPS, WEIGHTS, Sweep, compact_rate, from_plane, larmor, magnus, phi_of, sweep
+from twin.optics.electrons import REST_ENERGY_EV
+
+NEWTON = 4
+
+
+class Asymptotic(NamedTuple):
+    """What the lens does to rays that come from and go to field-free space; angstrom and radian.
+
+    ``focal_length`` is positive for a lens that converges rays without a crossover inside; ``object_focus``, ``image_focus``, ``object_plane`` and
+    ``image_plane`` (the principal ones) are places on the z axis; ``rotation`` is that of the image.
+    """
+
+    focal_length: Float[Array, ""]
+    object_focus: Float[Array, ""]
+    image_focus: Float[Array, ""]
+    object_plane: Float[Array, ""]
+    image_plane: Float[Array, ""]
+    rotation: Float[Array, ""]
+
+
+class Real(NamedTuple):
+    """An object at ``place`` whose image is at infinity behind the lens; angstrom and radian.
+
+    ``focal_length``: a ray that leaves the axis there at slope alpha ends parallel at height focal_length alpha (negative after an odd number of images
+    in between). ``spherical`` is Cs, ``chromatic`` Cc, ``rotation`` that from the object to far behind.
+    """
+
+    place: Float[Array, ""]
+    focal_length: Float[Array, ""]
+    spherical: Float[Array, ""]
+    chromatic: Float[Array, ""]
+    rotation: Float[Array, ""]
+
+
+class Imaging(NamedTuple):
+    """An object at a given place, imaged at ``image`` (angstrom; infinite for none before far behind); ``magnification`` is signed, the rest as in `Real`."""
+
+    image: Float[Array, ""]
+    magnification: Float[Array, ""]
+    spherical: Float[Array, ""]
+    chromatic: Float[Array, ""]
+    rotation: Float[Array, ""]
+
+
+def asymptotic(field: AxialField, energy: Scalar, steps: int = STEPS) -> Asymptotic:
+    """Asymptotic cardinal elements: the whole field, from far before to far behind, whatever crossovers lie inside."""
+    run = sweep(field, jnp.pi, 0.0, energy, steps)
+    a, end = jnp.asarray(field.half_width, jnp.float64), run.partial[-1]
+    # near phi = pi, x = -(y' + y z/a); near 0, x = y' + y z / a (z from the centre): slopes and heights of the asymptotes
+    before = jnp.stack([jnp.stack([jnp.zeros(()), -a]), jnp.stack([-jnp.ones(()), jnp.zeros(())])])
+    after = jnp.stack([jnp.stack([jnp.zeros(()), jnp.ones(())]), jnp.stack([1 / a, jnp.zeros(())])])
+    (m11, _), (m21, m22) = after @ end @ before  # both taken to the plane of the centre
+    focal = -1 / m21
+    image, object_ = field.centre + m11 * focal, field.centre - m22 * focal
+    return Asymptotic(focal, object_, image, object_ + focal, image - focal, run.turned)
+
+
+def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = STEPS) -> Real:
+    """The ``crossover``-th place from behind whose image is at infinity; not a number where the field is too weak to have it."""
+    back = sweep(field, 0.0, jnp.pi, energy, steps)
+    start = jnp.array([0.0, 1.0])  # x = 1, x' = 0 far behind
+    found, phi = _crossing(field, energy, back, start, crossover)
+    phi = jnp.where(found, phi, jnp.pi / 2)
+    spherical, chromatic, height, turned = _aberrations(field, energy, phi, 0.0, steps)
+    place = field.centre + field.half_width / jnp.tan(phi)
+    # far behind the ray is y'(0) high; at the object its slope was 1
+    values = (place, height[1], spherical, chromatic, turned)
+    return Real(*(jnp.where(found, value, jnp.nan) for value in values))
+
+
+def imaging(field: AxialField, place: Scalar, energy: Scalar, crossover: int = 1, steps: int = STEPS) -> Imaging:
+    """Where the object at ``place`` (in the field or before it) is imaged for the ``crossover``-th time behind it, and how well."""
+    first = phi_of(field, place)
+    run = sweep(field, first, 0.0, energy, steps)
+    found, phi = _crossing(field, energy, run, jnp.array([0.0, -1.0]), crossover)
+    last = jnp.where(found, phi, 0.0)
+    spherical, chromatic, end, turned = _aberrations(field, energy, first, last, steps)
+    # slope at the image over slope at the object is 1 / magnification
+    slope = -jnp.sin(last) * end[1] / field.half_width
+    image = jnp.where(found, field.centre + field.half_width / jnp.tan(jnp.where(found, phi, 1.0)), jnp.inf)
+    magnification = jnp.where(found, 1 / jnp.where(found, slope, 1.0), jnp.inf)
+    return Imaging(image, magnification, spherical, chromatic, turned)
+
+
+def _crossing(
+    field: AxialField, energy: Scalar, run: Sweep, start: Float[Array, " 2"], number: int
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Whether, and at which phi, the ray ``start`` (y, y') crosses the axis for the ``number``-th time after its start; differentiable."""
+    rays = run.partial @ start
+    y = rays[:, 0]
+    # the start itself may be on the axis: it does not count
+    crossed = ((jnp.sign(y[1:]) * jnp.sign(y[:-1]) < 0) | (y[1:] == 0)).at[0].set(False)
+    count = jnp.cumsum(crossed)
+    found = count[-1] >= number
+    at = jnp.argmax(count >= number)
+    before, origin = rays[at], run.phi[at]
+    share = y[at] / jnp.where(y[at] == y[at + 1], 1.0, y[at] - y[at + 1])
+    phi = origin + jax.lax.stop_gradient(share) * (run.phi[at + 1] - origin)
+    for _ in range(NEWTON):  # the last step carries the derivative
+        phi = jax.lax.stop_gradient(phi)
+        width = phi - origin
+        nodes = origin + width * GAUSS
+        step = magnus(width[None], 1.0 + compact_rate(field, nodes, energy)[None] ** 2)[0]
+        here = step @ before
+        phi = phi - here[0] / jnp.where(here[1] == 0, 1.0, here[1])
+    return found, phi
+
+
+def _aberrations(
+    field: AxialField, energy: Scalar, first: Float[Array, ""], last: Scalar | Float[Array, ""], steps: int
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " 2"], Float[Array, ""]]:
+    """Cs, Cc, (y, dy/dphi) at the end of the ray that leaves the axis at slope 1, and the rotation, between two phi."""
+    run = sweep(field, first, last, energy, steps)
+    a = jnp.asarray(field.half_width, jnp.float64)
+    start = from_plane(field, first) @ jnp.array([0.0, 1.0])
+    rays = run.partial @ start
+    # at Gauss points within each step, from its beginning
+    width = run.phi[1:] - run.phi[:-1]
+    inner = []
+    for share in GAUSS:
+        part = width * share
+        nodes = run.phi[:-1, None] + part[:, None] * GAUSS
+        steps_in = magnus(part, 1.0 + compact_rate(field, nodes, energy) ** 2)
+        inner.append(jnp.einsum("nij,nj->ni", steps_in, rays[:-1]))
+    y, slope = jnp.moveaxis(jnp.stack(inner, axis=1), -1, 0)
+    phi = run.phi[:-1, None] + width[:, None] * GAUSS
+    sine, cosine = jnp.sin(phi), jnp.cos(phi)
+    z = field.centre + a / jnp.tan(phi)
+    b, falling = larmor(field(z), energy), larmor(field.slope(z), energy)
+    h, h_slope = y / sine, (y * cosine - slope * sine) / a
+    weight = (width[:, None] * WEIGHTS) * (-a / sine**2)
+    spherical = 0.5 * jnp.sum(weight * (3 * b**4 * h**4 + falling**2 * h**4 - b**2 * h**2 * h_slope**2))
+    chromatic = jnp.sum(weight * b**2 * h**2)
+    return spherical, chromatic, rays[-1], run.turned
+
+
+def focus_change(
+    chromatic: Scalar, energy: Scalar, current: Scalar = 0.0, tension: Scalar = 0.0
+) -> Scalar | Float[Array, ""]:
+    """dC10 = Cc (2 dI/I - kappa dV/V) in angstrom, for relative changes ``current`` of the lens current and ``tension`` of the high tension."""
+    kappa = (1.0 + energy / REST_ENERGY_EV) / (1.0 + energy / (2.0 * REST_ENERGY_EV))
+    return chromatic * (2.0 * current - kappa * tension)

@@ -1,0 +1,154 @@
+"""Axial flux density of round magnetic lenses, B(z) in tesla over z in angstrom: Glaser's bell, other shapes, sums and tables.
+
+A field is a module that is called with places and can be differentiated by its parameters. Every field has a ``centre`` and a ``half_width``,
+the scale on which it falls off; both say where to look, and for Glaser's bell they are its own.
+"""
+
+import abc
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Inexact
+from scipy.interpolate import CubicSpline
+
+from twin import checks
+
+Scalar = float | Float[Array | np.ndarray, ""]
+VACUUM_PERMEABILITY = 1.25663706127e-6
+"""mu_0 in tesla metre / ampere (CODATA 2022)."""
+
+
+class AxialField(eqx.Module):
+    """B(z) on the axis of a round lens."""
+
+    centre: eqx.AbstractVar[Scalar]
+    half_width: eqx.AbstractVar[Scalar]
+
+    @abc.abstractmethod
+    def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
+        """B in tesla at ``z`` angstrom; complex ``z`` continue it analytically where the field is analytic."""
+
+    def slope(self, z: Float[Array | np.ndarray, " *n"]) -> Float[Array, " *n"]:
+        """dB/dz in tesla / angstrom."""
+        z = jnp.asarray(z, jnp.float64)
+        return jax.jvp(self, (z,), (jnp.ones_like(z),))[1]
+
+
+class GlaserBell(AxialField):
+    """Glaser's bell, B = peak / (1 + ((z - centre) / half_width)^2): ``peak`` tesla, the rest angstrom.
+
+    W. Glaser, Z. Phys. 117, 285 (1941). Every first-order property and both axial aberrations have closed forms (`twin.lenses.glaser`).
+    """
+
+    peak: Scalar
+    half_width: Scalar
+    centre: Scalar = 0.0
+
+    def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
+        return self.peak / (1.0 + ((jnp.asarray(z) - self.centre) / self.half_width) ** 2)
+
+
+class GrivetLenz(AxialField):
+    """B = peak / cosh((z - centre) / half_width): falls off exponentially, as fields between close pole pieces do.
+
+    P. Grivet, C. R. Acad. Sci. 233, 921 (1951).
+    """
+
+    peak: Scalar
+    half_width: Scalar
+    centre: Scalar = 0.0
+
+    def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
+        u = (jnp.asarray(z) - self.centre) / self.half_width
+        decay = jnp.exp(-jnp.where(u.real < 0, -u, u))  # written so that nothing overflows far from the lens
+        return self.peak * 2.0 * decay / (1.0 + decay**2)
+
+
+class Tabulated(AxialField):
+    """A measured or computed field: a cubic spline through values at places, clamped to no slope at its ends, zero beyond them."""
+
+    places: Float[np.ndarray, " n"] = eqx.field(converter=lambda x: np.asarray(x, np.float64))
+    values: Float[np.ndarray, " n"] = eqx.field(converter=lambda x: np.asarray(x, np.float64))
+    centre: float = eqx.field(init=False)
+    half_width: float = eqx.field(init=False)
+    _pieces: Float[np.ndarray, "4 m"] = eqx.field(init=False)
+
+    def __post_init__(self):
+        checks.finite("the places of a field", self.places, "give where B was measured, in angstrom")
+        checks.finite("the values of a field", self.values, "give B in tesla at each place")
+        if self.places.ndim != 1 or self.places.shape != self.values.shape or len(self.places) < 5:
+            raise ValueError(
+                f"a tabulated field has places {self.places.shape} and values {self.values.shape}; give both as 1-D arrays of one length, 5 or more"
+            )
+        if not (np.diff(self.places) > 0).all():
+            raise ValueError("the places of a tabulated field do not rise throughout; sort them and drop repeats")
+        weight = np.trapezoid(np.abs(self.values), self.places)
+        if not weight > 0:
+            raise ValueError("a tabulated field is zero everywhere; a lens without field is a drift, leave it out")
+        self._pieces = CubicSpline(self.places, self.values, bc_type="clamped").c
+        self.centre = float(np.trapezoid(np.abs(self.values) * self.places, self.places) / weight)
+        self.half_width = float(weight / (math.pi * np.abs(self.values).max()))  # as a bell of that peak and integral
+
+    def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
+        z = jnp.asarray(z)
+        if jnp.iscomplexobj(z):
+            raise ValueError("a tabulated field has no values off the axis; fit a sum of bells to it and trace that")
+        places = jnp.asarray(self.places)
+        piece = jnp.clip(jnp.searchsorted(places, z, side="right") - 1, 0, len(self.places) - 2)
+        u = z - places[piece]
+        c = jnp.asarray(self._pieces)
+        inside = (z >= places[0]) & (z <= places[-1])
+        return jnp.where(inside, ((c[0][piece] * u + c[1][piece]) * u + c[2][piece]) * u + c[3][piece], 0.0)
+
+
+class Superposition(AxialField):
+    """Several fields at once: lenses whose fields reach into each other, or one lens as a sum of bells."""
+
+    parts: tuple[AxialField, ...] = eqx.field(converter=tuple)
+
+    def __check_init__(self):
+        if not self.parts:
+            raise ValueError("a superposition of no fields; give at least one")
+
+    @property
+    def centre(self) -> Scalar:
+        return sum(part.centre for part in self.parts) / len(self.parts)
+
+    @property
+    def half_width(self) -> Scalar:
+        spread = [jnp.abs(part.centre - self.centre) + part.half_width for part in self.parts]
+        return jnp.stack([jnp.asarray(one, jnp.float64) for one in spread]).max()
+
+    def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
+        total = self.parts[0](z)
+        for part in self.parts[1:]:
+            total = total + part(z)
+        return total
+
+
+def off_axis(
+    field: AxialField, r: Float[Array | np.ndarray, " *n"], z: Float[Array | np.ndarray, " *n"], nodes: int = 12
+) -> tuple[Float[Array, " *n"], Float[Array, " *n"]]:
+    """(B_r, B_z) in tesla at distance ``r`` from the axis and height ``z``, angstrom: the harmonic continuation of the axial field.
+
+    B_z = mean of B(z + i r cos u) over u, B_r = mean of i cos u B(z + i r cos u) (Whittaker & Watson, 18.3): exact up to
+    r^(2 nodes - 1), for analytic fields and r below their nearest singularity (a bell's half width).
+    """
+    cosines = np.cos((np.arange(nodes) + 0.5) * math.pi / nodes)
+    along, across = 0.0, 0.0
+    for cosine in cosines:
+        value = field(jnp.asarray(z) + 1j * cosine * jnp.asarray(r))
+        along = along + value.real / nodes
+        across = across - (cosine * value.imag) / nodes
+    return jnp.asarray(across), jnp.asarray(along)
+
+
+def bells(peaks: Sequence[float], half_widths: Sequence[float], centres: Sequence[float]) -> Superposition:
+    """A sum of Glaser bells: ``peaks`` tesla, ``half_widths`` and ``centres`` angstrom, all of one length."""
+    return Superposition(
+        tuple(GlaserBell(peak, width, place) for peak, width, place in zip(peaks, half_widths, centres, strict=True))
+    )
