@@ -4,7 +4,6 @@ Every quantity is a differentiable function of the column's constants and of its
 at (x0, u) is M (x0, u), M from `twin.lenses.glaser.transfer`; at the specimen the frame is that in which the image does not turn.
 """
 
-import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -13,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twin.column.elements import Aperture, Deflector, Detector, Element, Gun, Lens, Specimen, Stigmator
+from twin.column.beamline import Beamline, nominal
+from twin.column.elements import Aperture, Deflector, Detector, Element, Gun, Stigmator
 from twin.column.settings import Settings
 from twin.column.table import ColumnTable, Constant
-from twin.lenses import glaser, immersed
+from twin.lenses import immersed
 from twin.lenses.fields import GlaserBell
-from twin.lenses.paraxial import Transfer, joined, transfer_of_drift
-from twin.lenses.round_lens import RoundLens
+from twin.lenses.paraxial import Transfer
 from twin.optics.electrons import REST_ENERGY_EV
 
 _HC = 12398.419843320026
@@ -72,6 +71,7 @@ class Column:
         self.controls = table.controls()
         self._places = {one.name: i for i, one in enumerate(self.constants)}
         self._told = {name: i for i, name in enumerate(self.controls)}
+        self.beamline = Beamline(table, self._places, self._told)
         self._compiled = jax.jit(self._optics)
 
     def nominal(self) -> np.ndarray:
@@ -99,62 +99,28 @@ class Column:
         return self._compiled(constants, told, jnp.asarray(energy, jnp.float64))
 
     def between(
-        self,
-        start: str,
-        end: str,
-        constants: Float[Array, " n"],
-        told: Float[Array, " m"],
-        energy: Float[Array, ""],
+        self, start: str, end: str, constants: Float[Array, " n"], told: Float[Array, " m"], energy: Float[Array, ""]
     ) -> Transfer:
-        """Rays from the plane of the element ``start`` to that of ``end``, by the elements' names."""
-        return self._between(self.table.named(start), self.table.named(end), constants, told, energy)
+        """Rays from the plane of the element ``start`` to that of ``end`` behind it, by the elements' names."""
+        for name in (start, end):
+            self.table.named(name)
+        return self.beamline.reached(start, (end,), constants, told, energy)[end]
 
     def lens(self, name: str, constants: Float[Array, " n"], told: Float[Array, " m"]) -> GlaserBell:
-        """The field of a lens as it is driven."""
-        lens = self.table.named(name)
-        if not isinstance(lens, Lens):
-            raise ValueError(
-                f"{name!r} is no lens; the lenses are {', '.join(one.name for one in self.table.of(Lens))}"
-            )
-        get = functools.partial(self._constant, lens, constants)
-        saturation = get("saturation") if f"{name}.saturation" in self._places else np.inf
-        coil = RoundLens(get("place"), get("half_width"), get("ampere_turns"), saturation, get("remanence"))
-        return coil.field(told[self._told[lens.control]] if lens.control else lens.fixed)
+        """The field of a lens as it is driven; ValueError for what is no lens."""
+        return self.beamline.bell(name, constants, told)
 
     def _constant(self, element: Element, constants: Float[Array, " n"], field: str) -> Float[Array, ""]:
         return constants[self._places[f"{element.name}.{field}"]]
 
-    def _between(
-        self,
-        start: Element,
-        end: Element,
-        constants: Float[Array, " n"],
-        told: Float[Array, " m"],
-        energy: Float[Array, ""],
-    ) -> Transfer:
-        here, there = self._constant(start, constants, "place"), self._constant(end, constants, "place")
-        parts: list[Transfer] = []
-        for lens in self.table.of(Lens):
-            if not _meets(lens, start, end):
-                continue
-            bell = self.lens(lens.name, constants, told)
-            # clipped, so that a plane that calibration moves across the field's end is followed without a jump
-            first = jnp.clip(bell.centre - lens.reach_mm * 1e7, here, there)
-            last = jnp.clip(bell.centre + lens.reach_mm * 1e7, here, there)
-            parts += [transfer_of_drift(first - here), glaser.transfer(bell, first, last, energy)]
-            here = last
-        return joined(*parts, transfer_of_drift(there - here))
-
     def _optics(self, constants: Float[Array, " n"], told: Float[Array, " m"], energy: Float[Array, ""]) -> Optics:
         table = self.table
-        gun, specimen, detector = table.of(Gun)[0], table.of(Specimen)[0], table.named(self.detector)
+        gun, specimen = table.of(Gun)[0], table.of_specimen()
         planes = [
-            one for one in table.element if isinstance(one, Aperture | Deflector) and _middle(one) < _middle(specimen)
+            one for one in table.element if isinstance(one, Aperture | Deflector) and nominal(one) < nominal(specimen)
         ]
-        reached, so_far, last = {}, Transfer(jnp.eye(2), jnp.zeros(())), gun
-        for plane in [*planes, specimen]:
-            so_far = joined(so_far, self._between(last, plane, constants, told, energy))
-            reached[plane.name], last = so_far, plane
+        names = (*(one.name for one in planes), specimen.name)
+        reached = self.beamline.reached(gun.name, names, constants, told, energy)
         down = reached[specimen.name]
         (_, b), (_, d) = down.matrix
         # the narrowest aperture, as a half angle at the source
@@ -170,7 +136,7 @@ class Column:
         potential = energy * (1 + energy / (2 * REST_ENERGY_EV))
         current = self._constant(gun, constants, "brightness") * potential * (jnp.pi * source * half) ** 2 / 4
         turns, gains = self._scan(planes, reached, down, constants)
-        image = self._between(specimen, detector, constants, told, energy)
+        image = self.beamline.reached(specimen.name, (self.detector,), constants, told, energy)[self.detector]
         (p, q), _ = image.matrix
         bell = self.lens(specimen.objective, constants, told)
         place = self._constant(specimen, constants, "place")
@@ -228,19 +194,6 @@ class Column:
             cos, sin = jnp.cos(2 * azimuth), jnp.sin(2 * azimuth)
             total = total + strength * jnp.stack([cos * first - sin * second, sin * first + cos * second])
         return total
-
-
-def _middle(element: Element) -> float:
-    place = element.place_mm
-    return place[0] if isinstance(place, list) else place
-
-
-def _meets(lens: Lens, start: Element, end: Element) -> bool:
-    """Whether a lens's field may reach between two planes: what their places may be is at most a few standard deviations off."""
-    slack = sum(5 * one.place_mm[1] for one in (lens, start, end) if isinstance(one.place_mm, list))
-    return (
-        _middle(lens) - lens.reach_mm < _middle(end) + slack and _middle(lens) + lens.reach_mm > _middle(start) - slack
-    )
 
 
 def _probe_size(source_image: Array, semi_angle: Array, upper: immersed.Axial, spread: Array, energy: Array) -> Array:

@@ -3,6 +3,7 @@
 import itertools
 import tomllib
 from math import isfinite
+from typing import Literal
 
 import msgspec
 
@@ -47,6 +48,18 @@ class Constant(msgspec.Struct, frozen=True):
     positive: bool
 
 
+class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How an instrument of this kind was once set, in focus of known modes, and what it then showed; inside units, [value, error]. ``doc`` says whence."""
+
+    name: str
+    high_tension: float
+    illumination: Literal["", "probe", "parallel"] = ""
+    projection: Literal["", "imaging", "diffraction"] = ""
+    told: dict[str, float] = {}
+    measured: dict[str, tuple[float, float]] = {}
+    doc: str = ""
+
+
 class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that a file says of a column. ``zeros`` are standard deviations of what the user's zeros and the instrument's own offsets may be, by quantity."""
 
@@ -55,10 +68,15 @@ class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     doc: str = ""
     element: list[AnyElement] = []
     zeros: dict[str, float] = {}
+    reference: list[Reference] = []
 
     def of(self, kind: type[Element]) -> list:
         """The elements of one kind, from the gun down."""
         return [one for one in self.element if isinstance(one, kind)]
+
+    def of_specimen(self) -> Specimen:
+        """The specimen's plane."""
+        return self.of(Specimen)[0]
 
     def named(self, name: str) -> AnyElement:
         """The element of that name; ValueError if there is none."""
@@ -132,6 +150,9 @@ def _check(table: ColumnTable, source: str) -> None:
         "sort them by place_mm, the gun first at 0",
     )
     _check_lenses(table, require)
+    for one in table.reference:
+        strange = sorted(set(one.told) - set(table.controls()))
+        require(not strange, f"the reference {one.name!r} tells {', '.join(strange)}", "name controls of the elements")
 
 
 def _check_lenses(table: ColumnTable, require) -> None:
