@@ -7,6 +7,7 @@ brightness are set with it; of imaging it is only asked that the detector sees m
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -56,13 +57,19 @@ class Modes:
         return f"TEM {likely.difference({'spread'}).pop()}" if len(likely) == 2 else "unknown"
 
 
-def modes(column: Column, settings: Settings, draws: np.ndarray) -> Modes:
-    """What ``settings`` say of the mode under ``draws`` [k, n] of the column's constants (prior or calibrated)."""
+def modes(column: Column, settings: Settings, draws: np.ndarray, weights: np.ndarray | None = None) -> Modes:
+    """What ``settings`` say of the mode under ``draws`` [k, n] of the column's constants, of equal weight unless ``weights`` [k] are given."""
+    share = np.full(len(draws), 1.0) if weights is None else weights
+    share = share / share.sum()
     table = column.table
     height = nominal(table.of_specimen())
     lenses = [one for one in table.of(Lens) if one.control]
     objective = table.of_specimen().objective
     above = [one for one in lenses if nominal(one) < height and one.name != objective]
+    if not any(one.turned for one in above):
+        raise ValueError(
+            f"no lens above the specimen of {table.name!r} is turned to focus the probe; say turned = true of one"
+        )
     below = [one for one in lenses if nominal(one) > height and one.name != objective]
     told = settings.vector(column.controls)
     energy = settings.high_tension
@@ -79,16 +86,35 @@ def modes(column: Column, settings: Settings, draws: np.ndarray) -> Modes:
         conditions.append(_condition("diffraction", below[0].control, off))
         mixed = image[:, len(_TURNS) // 2]
         weight = {
-            "imaging": float(np.exp(-0.5 * (mixed / MIXED) ** 2).mean()) / SPAN,
-            "diffraction": float(_density(off).mean()),
+            "imaging": float(share @ np.exp(-0.5 * (mixed / MIXED) ** 2)) / SPAN,
+            "diffraction": float(share @ _density(off)),
         }
         projection = _normal(weight)
     if not set(missing) & {one.control for one in (*above, table.named(objective)) if isinstance(one, Lens)} and above:
-        turned = _strongest(column, draws, plain, energy, [one.control for one in above])
-        off = _off(_sines(column, draws, plain, energy, turned, False)[0])
+        turned, off = _probe_off(column, above, draws, plain, energy)
         conditions.append(_condition("probe", turned, off))
-        illumination = _normal({"probe": float(_density(off).mean()), "spread": 1.0 / SPAN})
+        illumination = _normal({"probe": float(share @ _density(off)), "spread": 1.0 / SPAN})
     return Modes(projection, illumination, tuple(conditions), missing)
+
+
+def spread_weights(column: Column, spread: Sequence[Settings], draws: np.ndarray) -> np.ndarray:
+    """How well draws [k, n] agree that the beams of these settings were spread, not focused to a probe; [k], 1 for certainty."""
+    table = column.table
+    height, objective = nominal(table.of_specimen()), table.of_specimen().objective
+    above = [one for one in table.of(Lens) if one.control and nominal(one) < height and one.name != objective]
+    weights = np.ones(len(draws))
+    for one in spread:
+        told = np.nan_to_num(one.vector(column.controls))
+        _, off = _probe_off(column, above, draws, told, one.high_tension)
+        weights *= 1.0 - np.exp(-0.5 * (off / NEAR) ** 2)
+    return weights
+
+
+def _probe_off(
+    column: Column, above: list[Lens], draws: np.ndarray, told: np.ndarray, energy: float
+) -> tuple[str, np.ndarray]:
+    turned = max(above, key=lambda one: abs(told[column.controls.index(one.control)]) * one.turned).control
+    return turned, _off(_sines(column, draws, told, energy, turned, False)[0])
 
 
 def _sines(
@@ -121,19 +147,6 @@ def _off(sine: np.ndarray) -> np.ndarray:
     share = sine[:, :-1] / np.where(changes, sine[:, :-1] - sine[:, 1:], 1.0)
     at = np.where(changes, logs[:-1] + share * np.diff(logs), 2 * logs[-1])
     return at[np.arange(len(at)), np.argmin(np.abs(at), axis=1)]
-
-
-def _strongest(column: Column, draws: np.ndarray, told: np.ndarray, energy: float, controls: list[str]) -> str:
-    """The lens above the specimen whose turning moves the probe's focus most, by the middle draw."""
-    middle = draws[:1]
-    away = {
-        name: float(np.abs(np.gradient(_sines(column, middle, told, energy, name, False)[0][0]))[len(_TURNS) // 2])
-        for name in controls
-        if told[column.controls.index(name)] != 0.0
-    }
-    if not away:
-        raise ValueError("every lens above the specimen is off; a column without condensers has no probe to focus")
-    return max(away, key=lambda name: away[name])
 
 
 def _density(off: np.ndarray) -> np.ndarray:

@@ -87,19 +87,24 @@ def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = N
         raise ValueError(
             "every row of the calibration table contradicts another; measure again, or drop the wrong ones"
         )
-    while True:
+    limit = norm.isf(0.5 * CHANCE / len(table))
+    fit.run(trusted)
+    while trusted.sum() > max(3, len(table) // 2):
         if progress is not None:
-            progress(f"fitting {int(trusted.sum())} of {len(table)} rows", 0.0 if not outliers else 0.5)
-        fit.run(trusted)
+            progress(f"fitting {int(trusted.sum())} of {len(table)} rows", len(outliers) / len(table))
         away, sigma = fit.left_out(trusted)
-        limit = norm.isf(0.5 * CHANCE / len(table))
         worst = int(np.argmax(np.where(trusted, np.abs(away / sigma), 0.0)))
-        if abs(away[worst] / sigma[worst]) < limit or trusted.sum() <= max(3, len(table) // 2):
+        # judged by a fit that it had no part in: one row far off makes all rows look noisy
+        kept, without = fit.known(), trusted.copy()
+        without[worst] = False
+        fit.run(without)
+        away, sigma = fit.left_out(without)
+        off = abs(away[worst] / sigma[worst])
+        if off < limit:
+            fit.back_to(kept)
             break
-        trusted[worst] = False
-        outliers[table.labels[worst]] = (
-            f"is {abs(away[worst] / sigma[worst]):.1f} standard deviations off what the other rows say"
-        )
+        trusted = without
+        outliers[table.labels[worst]] = f"is {off:.1f} standard deviations off what the other rows say"
     return fit.result(trusted, outliers)
 
 
@@ -152,9 +157,7 @@ class _Fit:
         return values, np.asarray(self._slopes(jnp.asarray(u), told, energy))[rows, table.kind]
 
     def _away(self, values: np.ndarray) -> np.ndarray:
-        return np.array(
-            [float(apart(NAMES[k], v, e)) for k, v, e in zip(self.table.kind, self.table.value, values, strict=True)]
-        )
+        return apart(self.table.kind, self.table.value, values)
 
     def noise(self) -> np.ndarray:
         """Variance [n] of each row's own error."""
@@ -200,6 +203,14 @@ class _Fit:
                 damping *= 4
                 if damping > 1e8:
                     break
+
+    def known(self) -> tuple[np.ndarray, Hyper]:
+        """Where the fit stands."""
+        return self.u, self.hyper
+
+    def back_to(self, known: tuple[np.ndarray, Hyper]) -> None:
+        """To where it stood."""
+        self.u, self.hyper = known
 
     def _joint(self, trusted: np.ndarray):
         values, slopes = self.at(self.u, self.table)

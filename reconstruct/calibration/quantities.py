@@ -101,7 +101,8 @@ def off_scale(name: str, value: np.ndarray) -> np.ndarray:
     return ratio / FOCAL if name == "pattern_defocus" else ratio * FOCAL
 
 
-def apart(name: str, measured: np.ndarray, expected: np.ndarray) -> np.ndarray:
-    """measured - expected on the quantity's scale, angles brought to within half a turn."""
+def apart(kind: np.ndarray, measured: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    """measured - expected [n] on the scales of quantities number ``kind`` [n] of QUANTITIES, angles brought to within half a turn."""
     away = measured - expected
-    return (away + math.pi) % (2 * math.pi) - math.pi if quantity(name).scale == "angle" else away
+    circular = np.array([one.scale == "angle" for one in QUANTITIES])[kind]
+    return np.where(circular, (away + math.pi) % (2 * math.pi) - math.pi, away)

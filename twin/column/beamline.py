@@ -31,6 +31,14 @@ class _Stop(NamedTuple):
     offset: float  # angstrom
 
 
+class Bells(NamedTuple):
+    """Bell-shaped fields as arrays of their numbers: tesla, angstrom, angstrom."""
+
+    peak: Float[Array, " *k"]
+    half_width: Float[Array, " *k"]
+    centre: Float[Array, " *k"]
+
+
 class Beamline:
     """The pieces of a column's table; ``places`` are the indices of its constants by name, ``told`` those of its controls."""
 
@@ -68,20 +76,23 @@ class Beamline:
             ]
         )
 
-    def bells(self, constants: Float[Array, " n"], told: Float[Array, " m"]) -> GlaserBell:
-        """The fields of all lenses as they are driven, each number an array [lenses]."""
+    def bells(self, constants: Float[Array, " n"], told: Float[Array, " m"]) -> Bells:
+        """The fields of all lenses as they are driven."""
         place, half_width, turns, remanence = (constants[rows] for rows in self._fields.values())
         saturation = jnp.where(self._saturation >= 0, constants[self._saturation], _NEVER)
         driven = jnp.where(self._control >= 0, told[self._control], self._fixed)
-        return jax.vmap(lambda *numbers: RoundLens(*numbers[:-1]).field(numbers[-1]))(
-            place, half_width, turns, saturation, remanence, driven
-        )
+
+        def field(*numbers: Float[Array, ""]) -> Bells:
+            bell = RoundLens(*numbers[:-1]).field(numbers[-1])
+            return Bells(bell.peak, bell.half_width, bell.centre)
+
+        return jax.vmap(field)(place, half_width, turns, saturation, remanence, driven)
 
     def bell(self, lens: str, constants: Float[Array, " n"], told: Float[Array, " m"]) -> GlaserBell:
         """The field of one lens as it is driven."""
         if lens not in self._lens:
             raise ValueError(f"{lens!r} is no lens; the lenses are {', '.join(self._lens)}")
-        return jax.tree.map(lambda numbers: numbers[self._lens[lens]], self.bells(constants, told))
+        return GlaserBell(*(numbers[self._lens[lens]] for numbers in self.bells(constants, told)))
 
     def reached(
         self,
@@ -100,13 +111,16 @@ class Beamline:
         owner = self._owner[first:last]
         drift = owner < 0
         middle = 0.5 * (heights[first + 1 : last + 1] + heights[first:last])
-        mine = GlaserBell(
+        mine = Bells(
             jnp.where(drift, 0.0, bells.peak[owner]),
             jnp.where(drift, 1e7, bells.half_width[owner]),
             jnp.where(drift, middle, bells.centre[owner]),
         )
-        through = jax.vmap(glaser.transfer, (0, 0, 0, None))
-        parts = through(mine, heights[first:last], heights[first + 1 : last + 1], energy)
+
+        def through(bell: Bells, start: Float[Array, ""], end: Float[Array, ""]) -> Transfer:
+            return glaser.transfer(GlaserBell(*bell), start, end, energy)
+
+        parts = jax.vmap(through)(mine, heights[first:last], heights[first + 1 : last + 1])
 
         def further(so_far: Array, part: Array) -> tuple[Array, Array]:
             here = part @ so_far
