@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from reconstruct.calibration.rows import Row
+from twin.column.elements import Lens
 from twin.column.settings import Key, Settings
 from twin.column.table import ColumnTable
 
@@ -37,7 +38,7 @@ class Other:
             return mean + std * float(np.clip(z(), -2, 2))
 
         for one in table.element:
-            if hasattr(one, "ampere_turns"):
+            if isinstance(one, Lens):
                 lenses[one.control] = {
                     "place": about(one.place_mm) * 1e-3,
                     "width": about(one.half_width_mm) * 1e-3,
@@ -48,7 +49,7 @@ class Other:
             else:
                 planes[one.name] = about(one.place_mm) * 1e-3
         objective = table.of_specimen().objective
-        middle = lenses[next(one.control for one in table.element if one.name == objective)]
+        middle = lenses[next(one.control for one in table.of(Lens) if one.name == objective)]
         planes["specimen"] = middle["place"] + (planes["specimen"] - middle["place"]) * 0.5
         return cls(lenses, planes, 0.004 * float(z()), 1 + 0.02 * float(z()))
 

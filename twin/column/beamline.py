@@ -84,7 +84,7 @@ class Beamline:
 
         def field(*numbers: Float[Array, ""]) -> Bells:
             bell = RoundLens(*numbers[:-1]).field(numbers[-1])
-            return Bells(bell.peak, bell.half_width, bell.centre)
+            return Bells(*(jnp.asarray(number) for number in (bell.peak, bell.half_width, bell.centre)))
 
         return jax.vmap(field)(place, half_width, turns, saturation, remanence, driven)
 
