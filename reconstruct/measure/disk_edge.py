@@ -87,7 +87,7 @@ def _scored(
     far = np.abs(off) > 0.3 * half
     levels = [summed(counts * side) / np.maximum(summed(side * 1.0), 1.0) for side in (far & (off > 0), far & (off < 0))]
     values = np.stack([levels[0] + 0.01, levels[1] + 0.02, *np.zeros((3, sectors))], axis=1)
-    least = 0.02 + 0.02 * float(counts.mean())
+    least = 0.02 + 0.002 * float(counts.mean())
     variance, model = np.full(sectors, np.inf), counts
     for _ in range(STEPS):
         outside, inside, slope, place, beyond = values[member].T
