@@ -14,7 +14,11 @@ class Pattern:
 
 
 def pattern(
-    seed: int, pixels: int = 128, crystal: float = 1.0, electrons: float | None = None, centre: tuple[float, float] | None = None
+    seed: int,
+    pixels: int = 128,
+    crystal: float = 1.0,
+    electrons: float | None = None,
+    centre: tuple[float, float] | None = None,
 ) -> Pattern:
     """A disk of random radius, place, ellipticity and edge, with the disks and lines of a ``crystal`` (0 is vacuum, 1 strong) and Poisson counts."""
     generator = np.random.default_rng(seed)
@@ -39,8 +43,12 @@ def pattern(
             direction = angle + 0.5 * np.pi * k
             strength = crystal * generator.uniform(0.03, 0.25)
             other = disk(x0 + spacing * np.cos(direction), y0 + spacing * np.sin(direction))
-            fringes = 2.0 * np.sqrt(strength) * np.cos(generator.uniform(2, 12) * (x - x0) / radius + generator.uniform(0, 6))
-            signal = signal * (1.0 - 0.3 * strength) + strength * other + 0.5 * fringes * np.sqrt(np.abs(signal * other))
+            fringes = (
+                2.0 * np.sqrt(strength) * np.cos(generator.uniform(2, 12) * (x - x0) / radius + generator.uniform(0, 6))
+            )
+            signal = (
+                signal * (1.0 - 0.3 * strength) + strength * other + 0.5 * fringes * np.sqrt(np.abs(signal * other))
+            )
         for _ in range(4):
             normal = generator.uniform(0, np.pi)
             across = (x - x0) * np.cos(normal) + (y - y0) * np.sin(normal) - generator.uniform(-0.8, 0.8) * radius

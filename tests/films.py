@@ -39,8 +39,11 @@ def film(seed: int, pixels: int = 256, c30: float | None = None, dose: float | N
     c10 = float(generator.choice([-1.0, 1.0]) * generator.uniform(500.0, 4000.0))
     c12 = 150.0 * generator.standard_normal(2)
     theta2, azimuth = WAVELENGTH**2 * square, np.arctan2(ky, kx)
-    chi = 2.0 * np.pi / WAVELENGTH * (
-        0.5 * theta2 * (c10 + c12[0] * np.cos(2 * azimuth) + c12[1] * np.sin(2 * azimuth)) + 0.25 * c30 * theta2**2
+    chi = (
+        2.0
+        * np.pi
+        / WAVELENGTH
+        * (0.5 * theta2 * (c10 + c12[0] * np.cos(2 * azimuth) + c12[1] * np.sin(2 * azimuth)) + 0.25 * c30 * theta2**2)
     )
     spread = np.exp(-0.5 * (np.pi * WAVELENGTH * 30.0 * square) ** 2)
     wave = np.fft.ifft2(np.fft.fft2(np.exp(1j * (phase - phase.mean()))) * np.exp(-1j * chi) * spread)

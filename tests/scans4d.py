@@ -49,4 +49,9 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
             bright[i, j] = ((np.abs(probe) ** 2) * heavy).sum()
             wave = np.fft.fftshift(np.abs(np.fft.fft2(probe * transmission)) ** 2) / fine**2
             patterns[i, j] = generator.poisson(electrons * wave[keep, keep])
-    return Scanned(patterns, generator.poisson(2.0 * electrons * bright / heavy.max()).astype(float), rotation, flip)
+    return Scanned(
+        patterns,
+        generator.poisson(2.0 * electrons * bright / max(float(heavy.max()), 1e-9)).astype(float),
+        rotation,
+        flip,
+    )

@@ -101,12 +101,14 @@ def _coarse(filled: np.ndarray, known: np.ndarray) -> tuple[float, float, float]
     """
     step = max(1, -(-max(filled.shape) // COARSE))
     ny, nx = (size // step for size in filled.shape)
-    parts = [array[: ny * step, : nx * step].reshape(ny, step, nx, step).sum(axis=(1, 3)) for array in (filled, 1.0 * known)]
+    parts = [
+        array[: ny * step, : nx * step].reshape(ny, step, nx, step).sum(axis=(1, 3)) for array in (filled, 1.0 * known)
+    ]
     share = gaussian_filter(parts[1], 1.0) / step**2
     root = np.sqrt(np.maximum(gaussian_filter(parts[0], 1.0) / np.maximum(share, 1e-2), 0.0))
     clear = share > 0.95
     fall = [np.where(clear, one, 0.0) for one in np.gradient(-root)]
-    size = (next_fast_len(2 * ny), next_fast_len(2 * nx))
+    size = tuple(int(next_fast_len(2 * count) or 2 * count) for count in (ny, nx))
     spectra = [np.fft.rfft2(one, size) for one in (*fall, 1.0 * clear)]
     y, x = np.meshgrid(*(np.fft.fftfreq(count) * count for count in size), indexing="ij")
     distance = np.maximum(np.hypot(x, y), 1e-9)
@@ -130,8 +132,10 @@ def _coarse(filled: np.ndarray, known: np.ndarray) -> tuple[float, float, float]
     share = np.hypot(x - x0, y - y0) / radius
     within, without = filled[known & (share < 0.95) & (share > 0.7)], filled[known & (share > 1.05) & (share < 1.3)]
     if within.size < 30 or without.size < 30:
-        return "the disk's edge is not in the frame"
-    apart = (within.mean() - without.mean()) / np.sqrt(within.var() / within.size + without.var() / without.size + 1e-300)
+        return "no disk's edge is in the frame"
+    apart = (within.mean() - without.mean()) / np.sqrt(
+        within.var() / within.size + without.var() / without.size + 1e-300
+    )
     if apart < 8.0 or within.mean() < 1.3 * without.mean():
         return "no disk stands out of what is around it: it is empty, or there are too few electrons"
     return float(x0), float(y0), float(radius)
@@ -147,7 +151,9 @@ def _saturated(filled: np.ndarray, known: np.ndarray, found: tuple[float, float,
 def _ellipse(edges: Edges, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(R, x, y, a, b) and covariance from where edges are, their scatter beyond counting learnt."""
     phi, radius = edges.azimuth, shape[0]
-    columns = np.column_stack([np.ones_like(phi), np.cos(phi), np.sin(phi), radius * np.cos(2 * phi), radius * np.sin(2 * phi)])
+    columns = np.column_stack(
+        [np.ones_like(phi), np.cos(phi), np.sin(phi), radius * np.cos(2 * phi), radius * np.sin(2 * phi)]
+    )
     wanted = edges.place
     prior = np.diag([0.0, 0.0, 0.0, OVAL**-2, OVAL**-2])
 
@@ -165,7 +171,7 @@ def _ellipse(edges: Edges, shape: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sizes = np.exp(np.linspace(np.log(1e-3), np.log(0.1 * radius), 40))
     for _ in range(4):
         # sectors that a line or another disk's edge crosses are outliers: weights of a t distribution
-        likeliest = max((solved(float(size)) + (float(size),) for size in sizes), key=lambda one: one[0])
+        likeliest = max(((*solved(float(size)), float(size)) for size in sizes), key=lambda one: one[0])
         square = (wanted - columns @ likeliest[1]) ** 2 / (edges.variance + likeliest[3] ** 2)
         doubt = (TAILS + square) / (TAILS + 1.0)
     tried = [solved(float(size)) for size in sizes]
@@ -205,11 +211,8 @@ def _angles(
     joint[1:, 1:] = covariance
     joint[0, 0] = noise**2
     joint[0, 1:] = joint[1:, 0] = gain * noise**2
-    undetermined = {}
     why = "one disk tells only semi-angle times camera length: give one of them"
-    for name, place, given in (("semiangle", 0, semiangle), ("camera_length", 1, camera_length)):
-        if given is None and np.sqrt(covariance[place, place]) > 0.5 * spread[place]:
-            undetermined[name] = why
+    undetermined: dict[str, str] = dict.fromkeys(NAMES[6:], why) if camera_length is None and semiangle is None else {}
     return np.exp(mean), joint, undetermined
 
 
@@ -238,10 +241,17 @@ def _measured(
     notes = []
     if edges.arc < 0.95:
         notes.append(f"only {100 * edges.arc:.0f} % of the edge is in the frame")
-    residual = np.where(known, (filled - edges.model) / np.sqrt(np.maximum(edges.model, 1.0) * edges.dispersion), np.nan)
+    residual = np.where(
+        known, (filled - edges.model) / np.sqrt(np.maximum(edges.model, 1.0) * edges.dispersion), np.nan
+    )
     size = filled.shape
     shown = Shown(
-        "disk", np.where(known, filled, np.nan), edges.model, residual, (-0.5, size[1] - 0.5, size[0] - 0.5, -0.5), "pixel"
+        "disk",
+        np.where(known, filled, np.nan),
+        edges.model,
+        residual,
+        (-0.5, size[1] - 0.5, size[0] - 0.5, -0.5),
+        "pixel",
     )
     component = Component(1.0, mean, whole)
     return Measurement(KIND, NAMES, UNITS, (component,), undetermined, edges.dispersion, total, (shown,), tuple(notes))
@@ -265,5 +275,7 @@ def _open(
     mean = np.array([radius, x, y, 0.0, 0.0, 1.0, angle[0], length[0]])
     std = np.array([spread, spread, spread, OVAL, OVAL, 0.2 * radius, angle[1], length[1]])
     undetermined = dict.fromkeys(NAMES[:6], why)
-    undetermined |= {name: why for name, given in (("semiangle", semiangle), ("camera_length", camera_length)) if given is None}
+    undetermined |= {
+        name: why for name, given in (("semiangle", semiangle), ("camera_length", camera_length)) if given is None
+    }
     return Measurement(KIND, NAMES, UNITS, (Component(1.0, mean, np.diag(std**2)),), undetermined, electrons=total)

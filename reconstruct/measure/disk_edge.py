@@ -79,13 +79,16 @@ def fit_edges(filled: np.ndarray, known: np.ndarray, shape: np.ndarray, width: f
 def _scored(
     off: np.ndarray, counts: np.ndarray, member: np.ndarray, sectors: int, width: float, half: float, whole: np.ndarray
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, float]:
-    """Minus log likelihood, (outside, inside, slope inside, place, slope outside) [s, 5], variance of the place [s], model [n] and mean square in sigmas, at ``width``."""
+    """Minus log likelihood at ``width``, (outside, inside, slope inside, place, slope outside) [s, 5], variance of the place [s], model [n] and the
+    mean square in sigmas."""
 
     def summed(of: np.ndarray) -> np.ndarray:
         return np.bincount(member, of, sectors)
 
     far = np.abs(off) > 0.3 * half
-    levels = [summed(counts * side) / np.maximum(summed(side * 1.0), 1.0) for side in (far & (off > 0), far & (off < 0))]
+    levels = [
+        summed(counts * side) / np.maximum(summed(side * 1.0), 1.0) for side in (far & (off > 0), far & (off < 0))
+    ]
     values = np.stack([levels[0] + 0.01, levels[1] + 0.02, *np.zeros((3, sectors))], axis=1)
     least = 0.02 + 0.002 * float(counts.mean())
     variance, model = np.full(sectors, np.inf), counts
@@ -103,7 +106,8 @@ def _scored(
                 (1.0 + beyond * rest) * (1.0 - step),
                 (1.0 + slope * depth) * step,
                 inside * depth * step,
-                lift * bell - (inside * slope * step * (off < place) + outside * beyond * (1.0 - step) * (off > place)) / half,
+                lift * bell
+                - (inside * slope * step * (off < place) + outside * beyond * (1.0 - step) * (off > place)) / half,
                 outside * rest * (1.0 - step),
             ]
         )

@@ -8,6 +8,7 @@ one image cannot tell it from the map, and the map told here is that of the scan
 import numpy as np
 
 from reconstruct.measure.lattice_fit import Fit, fit_lattice
+from reconstruct.measure.lattice_row import measure_row
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from reconstruct.measure.projection import Projection
 from reconstruct.measure.spots import (
@@ -16,7 +17,6 @@ from reconstruct.measure.spots import (
     Spots,
     find_spots,
     indexings,
-    refined,
     second_row,
     small_reflections,
     spectrum,
@@ -27,7 +27,7 @@ from reconstruct.measure.spots import (
 NAMES = ("pixel_x", "pixel_y", "shear", "rotation")
 UNITS = ("angstrom", "angstrom", "1", "radian")
 KIND = "lattice"
-EXPLAINED, LIKENESS = 0.8, 0.5
+EXPLAINED, LIKENESS = 0.8, 0.75
 """Share of the spots' power that a structure must explain, and how alike amplitudes must be, for it to fit."""
 MOST_REFLECTIONS = 40
 DRIFT = (
@@ -62,9 +62,7 @@ def measure_lattice(
     if len(spots.powers) == 0:
         return _prior(crystal, claimed, spread, skew, "no lattice spot stands out of the noise")
     if second_row(spots, image.shape) is None:
-        from reconstruct.measure.lattice_row import measure_row
-
-        return measure_row(_prior(crystal, claimed, spread, skew, ""), relative.shape, spots, primitive)
+        return measure_row(_prior(crystal, claimed, spread, skew, ""), relative.shape, spots, primitive, spread)
     readings = indexings(relative, spots, primitive, claimed, spread, skew)
     fitting = [one for one in readings if one.explained > EXPLAINED and one.likeness > LIKENESS]
     if not fitting:
@@ -180,13 +178,14 @@ def _measured(
     noise, walk, rms, time, across, memory = np.exp(fit.path.sizes).T
     notes.append(
         f"wander along x and y in pixels: {noise[0]:.3g} and {noise[1]:.3g} within pieces of lines, {rms[0]:.3g} and {rms[1]:.3g} over "
-        f"{time[0]:.3g} and {time[1]:.3g} lines, steps of {walk[0]:.3g} and {walk[1]:.3g} a line with a memory of {memory[0]:.3g} and {memory[1]:.3g} lines; {across[0]:.3g} and {across[1]:.3g} between parts of lines, shared by all"
+        f"{time[0]:.3g} and {time[1]:.3g} lines, steps of {walk[0]:.3g} and {walk[1]:.3g} a line with a memory of {memory[0]:.3g} and "
+        f"{memory[1]:.3g} lines; {across[0]:.3g} and {across[1]:.3g} between parts of lines, shared by all"
     )
     if fit.correlated > 1.05:
         notes.append(
             f"noise of neighbouring pixels goes together: {fit.correlated:.2f} times the variance of white noise"
         )
-    pixel = found[0].mean
+    pixel = components[int(kept[0])][0]
     extent = (0.0, float(shape[1] * pixel[0]), float(shape[0] * pixel[1]), 0.0)
     residual = (fit.data - fit.model) / np.sqrt(fit.variance)
     shown = Shown("lattice", fit.data, fit.model, residual, extent, "angstrom")
@@ -213,6 +212,3 @@ def quantities(map_: np.ndarray, covariance: np.ndarray, fold: int) -> tuple[np.
         jacobian[:, place] = apart / (2.0 * step[place])
     mean[3] = (mean[3] + period / 2.0) % period - period / 2.0
     return mean, jacobian @ covariance @ jacobian.T
-
-
-__all__ = ["DRIFT", "NAMES", "UNITS", "checked", "matrix", "measure_lattice", "quantities", "refined"]

@@ -139,8 +139,7 @@ def _series(
 
     def basis(part: slice) -> np.ndarray:
         slow = np.einsum("ay,bx->yxab", cosines[0][:, part], cosines[1]).reshape(-1, nx, SMOOTH**2)
-        waves = _waves(positions[part] @ lattice.T, reflections)
-        return np.concatenate([slow, waves.real, waves.imag], axis=2).reshape(-1, count)
+        return np.concatenate([slow, *_waves(positions[part] @ lattice.T, reflections)], axis=2).reshape(-1, count)
 
     for part in rows:
         columns = basis(part)
@@ -154,14 +153,14 @@ def _series(
     slope = np.zeros((ny, nx, 2))
     frequencies = 2.0 * np.pi * reflections @ lattice
     for part in rows:
-        waves = _waves(positions[part] @ lattice.T, reflections)
-        model[part] += waves.real @ even + waves.imag @ odd
-        slope[part] = waves.real @ (odd[:, None] * frequencies) - waves.imag @ (even[:, None] * frequencies)
+        cosine, sine = _waves(positions[part] @ lattice.T, reflections)
+        model[part] += cosine @ even + sine @ odd
+        slope[part] = cosine @ (odd[:, None] * frequencies) - sine @ (even[:, None] * frequencies)
     return model, slope
 
 
-def _waves(places: np.ndarray, reflections: np.ndarray) -> np.ndarray:
-    """exp(2 pi i h . n) [..., m] at ``places`` n [..., 2], by powers of the two first."""
+def _waves(places: np.ndarray, reflections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines of 2 pi h . n, each [..., m], at ``places`` n [..., 2], by powers of the two first."""
     first, second = (np.exp(2j * np.pi * places[..., axis]) for axis in (0, 1))
     most = int(np.abs(reflections).max())
     powers = []
@@ -174,7 +173,8 @@ def _waves(places: np.ndarray, reflections: np.ndarray) -> np.ndarray:
     def power(axis: int, index: int) -> np.ndarray:
         return powers[axis][index] if index >= 0 else powers[axis][-index].conj()
 
-    return np.stack([power(0, int(h)) * power(1, int(k)) for h, k in reflections], axis=-1)
+    waves = np.stack([power(0, int(h)) * power(1, int(k)) for h, k in reflections], axis=-1)
+    return np.real(waves), np.imag(waves)
 
 
 def _variance(residual: np.ndarray, model: np.ndarray, weight: np.ndarray) -> np.ndarray:

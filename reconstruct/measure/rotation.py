@@ -2,9 +2,9 @@
 
 In a phase object the centre of mass of a pattern is the gradient of the phase, smeared by the probe's intensity whatever its aberrations (Lazic et al.,
 Ultramicroscopy 160, 265, 2016), so it has no curl: a vector g of the scan's axes is seen on the camera as R(rotation) diag(1, -1)^flip g, rotation from +x
-towards +y (down), and at each spatial frequency q the part along q is signal and noise, the part across it noise alone. The signal's power is unknown in each
-ring of |q|, that of the noise in each of a few bands, where it is at least that of counting. The likelihood has the period pi: that atoms attract electrons, so that the field points to
-them, tells one end from the other, by an image that is bright at atoms or by the phase's own peaks.
+towards +y (down), and at each spatial frequency q the part along q is signal and noise, the part across it noise alone. The signal's power is unknown
+in each ring of |q|, that of the noise in each of a few bands, where it is at least that of counting. The likelihood has the period pi: that atoms
+attract electrons, so that the field points to them, tells one end from the other, by an image that is bright at atoms or by the phase's own peaks.
 """
 
 from typing import NamedTuple
@@ -59,7 +59,9 @@ class Spectrum(NamedTuple):
 def centres_of_mass(patterns: np.ndarray) -> Centres:
     """First moments of ``patterns`` [ny, nx, ky, kx] in counts; NaN pixels of the camera (dead) are left out."""
     if patterns.ndim != 4 or min(patterns.shape[:2]) < 6 or min(patterns.shape[2:]) < 4:
-        raise ValueError(f"patterns have shape {patterns.shape}; give [ny, nx, ky, kx], at least 6 x 6 patterns of 4 x 4 pixels")
+        raise ValueError(
+            f"patterns have shape {patterns.shape}; give [ny, nx, ky, kx], at least 6 x 6 patterns of 4 x 4 pixels"
+        )
     counts = np.where(np.isfinite(patterns), patterns, 0.0)
     y = np.arange(counts.shape[2]) - 0.5 * (counts.shape[2] - 1)
     x = np.arange(counts.shape[3]) - 0.5 * (counts.shape[3] - 1)
@@ -79,9 +81,11 @@ def measure_rotation(patterns: np.ndarray, bright: np.ndarray | None = None) -> 
     """
     centres = centres_of_mass(patterns)
     if bright is not None and bright.shape != centres.electrons.shape:
-        raise ValueError(f"bright has shape {bright.shape} but the scan {centres.electrons.shape}; give one value a pattern")
+        raise ValueError(
+            f"bright has shape {bright.shape} but the scan {centres.electrons.shape}; give one value a pattern"
+        )
     electrons = float(centres.electrons.sum())
-    known = np.isfinite(centres.field).all(axis=0)
+    known = np.asarray(np.isfinite(centres.field).all(axis=0))
     if known.mean() < 0.5 or electrons <= 0.0:
         return _open("most patterns hold no electrons", electrons)
     spectrum = _spectrum(centres, known)
@@ -114,15 +118,19 @@ def _told(
     best = max(readings, key=lambda one: one.weight)
     flipped = sum(one.weight for one in readings if one.mean[1] > 0.5)
     turns = [(one.mean[0] - best.mean[0] + 0.5 * np.pi) % np.pi - 0.5 * np.pi for one in readings]
-    same = [abs(turn) < 0.1 and abs(one.mean[1] - best.mean[1]) < 0.5 for turn, one in zip(turns, readings, strict=True)]
+    same = [
+        abs(turn) < 0.1 and abs(one.mean[1] - best.mean[1]) < 0.5 for turn, one in zip(turns, readings, strict=True)
+    ]
     direction = sum(one.weight for one, here in zip(readings, same, strict=True) if here)
     if np.sqrt(best.covariance[0, 0]) > LOOSE or direction < SURE:
         undetermined["rotation"] = "the field's curl hardly depends on the rotation: no specimen, or too few electrons"
     elif best.weight < SURE * direction:
-        notes.append("rotation and rotation + 180 degrees are both possible: an image that is bright at atoms would tell")
+        notes.append(
+            "rotation and rotation + 180 degrees are both possible: an image that is bright at atoms would tell"
+        )
     if 0.05 < flipped < 0.95:
         undetermined["flip"] = f"the field has as little curl either way: flipped with a probability of {flipped:.2f}"
-    forward = _camera(best.mean[0], int(round(best.mean[1])))
+    forward = _camera(best.mean[0], round(float(best.mean[1])))
     along = forward @ spectrum.towards
     model = _field((spectrum.field * along).sum(axis=0), along, spectrum.wave)
     data = np.where(known, centres.field, np.nan)
@@ -130,8 +138,12 @@ def _told(
     residual = data[0] - model[0]
     scale = float(np.nanstd(residual)) or 1.0
     ny, nx = known.shape
-    shown = Shown("centre of mass along x", data[0], model[0], residual / scale, (-0.5, nx - 0.5, ny - 0.5, -0.5), "pixel")
-    return Measurement(KIND, NAMES, UNITS, readings, undetermined, electrons=electrons, shown=(shown,), notes=tuple(notes))
+    shown = Shown(
+        "centre of mass along x", data[0], model[0], residual / scale, (-0.5, nx - 0.5, ny - 0.5, -0.5), "pixel"
+    )
+    return Measurement(
+        KIND, NAMES, UNITS, readings, undetermined, electrons=electrons, shown=(shown,), notes=tuple(notes)
+    )
 
 
 def _camera(angle: float, flip: int) -> np.ndarray:
@@ -160,7 +172,9 @@ def _spectrum(centres: Centres, known: np.ndarray) -> Spectrum:
     ring[order] = np.minimum(np.arange(use.sum()) // RING, max(use.sum() // RING - 1, 0))
     spectra = np.stack([np.fft.fft2(part)[use] for part in flat])
     towards = np.stack([kx[use], ky[use]]) / size[use]
-    tied = np.prod([len(w) * (w**4).sum() / (w**2).sum() ** 2 for w in (tukey(ny + 2, TAPER)[1:-1], tukey(nx + 2, TAPER)[1:-1])])
+    tied = np.prod(
+        [len(w) * (w**4).sum() / (w**2).sum() ** 2 for w in (tukey(ny + 2, TAPER)[1:-1], tukey(nx + 2, TAPER)[1:-1])]
+    )
     wave = np.stack([kx[use], ky[use], np.full(use.sum(), nx), np.full(use.sum(), ny)])
     counting = float((np.where(known, centres.variance, 0.0) * window**2).sum())
     band = ring * BANDS // (ring.max() + 1)
@@ -172,7 +186,9 @@ def _log_likelihood(spectrum: Spectrum, flip: int, angle: float) -> float:
     along = _camera(angle, flip) @ spectrum.towards
     across = np.stack([-along[1], along[0]])
     part = [np.abs((spectrum.field * one).sum(axis=0)) ** 2 for one in (along, across)]
-    noise = np.maximum(np.bincount(spectrum.band, part[1]) / np.bincount(spectrum.band), spectrum.counting)[spectrum.band]
+    noise = np.maximum(np.bincount(spectrum.band, part[1]) / np.bincount(spectrum.band), spectrum.counting)[
+        spectrum.band
+    ]
     count = np.bincount(spectrum.ring)
     power = np.maximum((np.bincount(spectrum.ring, part[0]) / count)[spectrum.ring], noise)
     return -float((np.log(noise) + part[1] / noise + np.log(power) + part[0] / power).sum()) / spectrum.tied
@@ -255,5 +271,7 @@ def _field(signal: np.ndarray, along: np.ndarray, wave: np.ndarray) -> np.ndarra
 
 
 def _open(why: str, electrons: float) -> Measurement:
-    both = tuple(Component(0.5, np.array([0.0, float(flip)]), np.diag([np.pi**2 / 3.0, FLIP_SPREAD**2])) for flip in (0, 1))
+    both = tuple(
+        Component(0.5, np.array([0.0, float(flip)]), np.diag([np.pi**2 / 3.0, FLIP_SPREAD**2])) for flip in (0, 1)
+    )
     return Measurement(KIND, NAMES, UNITS, both, dict.fromkeys(NAMES, why), electrons=electrons)

@@ -4,6 +4,7 @@ Spatial frequencies k = (kx, ky) are in cycles per pixel. With the map M from pi
 pixel p is the lattice vector n = B p, B = L^-1 M, and the reflection h stands at k = B^T h.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ def spectrum(image: np.ndarray) -> np.ndarray:
     order = np.argsort(ring, axis=None, kind="stable")
     edges = np.searchsorted(ring.ravel()[order], np.arange(ring.max() + 2))
     sorted_power = power.ravel()[order]
-    medians = np.array([np.median(sorted_power[i:j]) if j > i else 0.0 for i, j in zip(edges[:-1], edges[1:], strict=True)])  # fmt: skip
+    medians = np.array([np.median(sorted_power[i:j]) if j > i else 0.0 for i, j in itertools.pairwise(edges)])  # fmt: skip
     return power / np.maximum(medians[ring] / np.log(2.0), 1e-300)
 
 
@@ -100,7 +101,7 @@ def indexings(
 ) -> list[Indexing]:
     """Ways to read the spots as the reflections of ``crystal`` (primitive), best first, one for each map that its symmetry does not make another.
 
-    Only maps within three ``spread`` of the ``claimed`` angstrom per pixel, and within three ``skew`` of square, are considered; the crystal may
+    Only maps within three ``spread`` of the ``claimed`` angstrom per pixel and 3.5 ``skew`` of square are considered; the crystal may
     be seen from behind (det B below 0) only where nothing else fits.
     """
     second = second_row(spots, relative.shape)
@@ -116,7 +117,7 @@ def indexings(
     lattices = np.swapaxes(pair @ np.linalg.inv(indices), 1, 2)
     stretch = np.linalg.svd(crystal.vectors @ lattices, compute_uv=False)
     size = np.log(stretch.prod(axis=1)) / 2.0 - np.log(claimed)
-    fits = (np.abs(size) < 3.0 * spread) & (np.log(stretch[:, 0] / stretch[:, 1]) < 6.0 * skew)
+    fits = (np.abs(size) < 3.0 * spread) & (np.log(stretch[:, 0] / stretch[:, 1]) < 3.5 * skew)
     ahead = np.linalg.det(crystal.vectors @ lattices) > 0
     fits &= ahead if (fits & ahead).any() else True
     found: list[Indexing] = []

@@ -34,7 +34,7 @@ FILM, REST = 6, 4
 """Coefficients of the logarithms of film and rest."""
 WIDE = 5.0
 """Prior spread of those coefficients."""
-SIGNIFICANT = 20.0
+SIGNIFICANT = 15.0
 """Gain in log likelihood over a spectrum without rings from which there are rings."""
 STEPS = 40
 LAGS = 256
@@ -92,7 +92,11 @@ def measure_thon(
     top = max(evidence for evidence, _, _, _ in fits)
     gain = max(log for _, _, _, log in fits) - _without(power)
     if gain < SIGNIFICANT:
-        return _open(span, astigmatism, f"no Thon rings: they explain the power spectrum by {gain:.1f} nat better than a smooth one")
+        return _open(
+            span,
+            astigmatism,
+            f"no Thon rings: they explain the power spectrum by {gain:.1f} nat better than a smooth one",
+        )
     chosen: list[tuple[float, np.ndarray, np.ndarray]] = []
     for evidence, mean, covariance, _ in sorted(fits, key=lambda one: -one[0]):
         weight = float(np.exp(evidence - top))
@@ -103,9 +107,10 @@ def measure_thon(
     total = sum(weight for weight, _, _ in chosen)
     components = tuple(Component(weight / total, mean[:3], covariance[:3, :3]) for weight, mean, covariance in chosen)
     signs = {bool(one.mean[0] > 0.0) for one in components}
-    notes = ["both signs of defocus are possible: one image tells them apart by spherical aberration and amplitude contrast alone"] if len(signs) > 1 else []  # fmt: skip
+    both = "both signs of defocus are possible: one image tells them apart by spherical aberration and amplitude contrast alone"
+    notes = (both,) if len(signs) > 1 else ()
     shown, misfit = _shown(filled, pixel, power, imaging, chosen[0][1])
-    return Measurement(KIND, NAMES, UNITS, components, {}, misfit, float(filled.sum()), (shown,), tuple(notes))
+    return Measurement(KIND, NAMES, UNITS, components, {}, misfit, float(filled.sum()), (shown,), notes)
 
 
 def _checked(image: np.ndarray, pixel: float, span: float, astigmatism: float) -> np.ndarray:
@@ -189,10 +194,17 @@ def _fitted(
     arrays, seen = power.arrays, jnp.asarray(power.power)
 
     def at(tried: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
-        cost, gradient, information = (np.asarray(one) for one in _information(jnp.asarray(tried), imaging, arrays, seen, size))
+        cost, gradient, information = (
+            np.asarray(one) for one in _information(jnp.asarray(tried), imaging, arrays, seen, size)
+        )
         away = (tried - centre) / spread
         whole = float(cost) / power.tied + 0.5 * float(away @ away)
-        return whole, gradient / power.tied + away / spread, information / power.tied + np.diag(spread**-2.0), float(cost) / power.tied
+        return (
+            whole,
+            gradient / power.tied + away / spread,
+            information / power.tied + np.diag(spread**-2.0),
+            float(cost) / power.tied,
+        )
 
     cost, gradient, information, own = at(values)
     damping = 1e-2
@@ -248,7 +260,9 @@ def _shown(filled: np.ndarray, pixel: float, power: Power, imaging: Imaging, val
     residual = (mean(ratio) - 1.0) * 5.0 / np.sqrt(power.tied)
     highest = 0.5 / pixel
     extent = (0.0, highest, highest, -highest)
-    return Shown("power spectrum", mean(power.power), mean(np.exp(log)), residual, extent, "1/angstrom"), float(ratio.mean())
+    return Shown("power spectrum", mean(power.power), mean(np.exp(log)), residual, extent, "1/angstrom"), float(
+        ratio.mean()
+    )
 
 
 def _open(span: float, astigmatism: float, why: str) -> Measurement:

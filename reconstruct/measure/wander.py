@@ -2,8 +2,8 @@
 
 Displacements u(t) in pixels along x and y are the sum of two Ornstein-Uhlenbeck processes, a quick one (vibration) and a slow one (wandering drift,
 between a small share of a frame and a random walk), and noise of every piece on its own (jitter quicker than a piece). Their sizes are learnt, and
-the answer averaged over what one frame leaves open of them. Beside them what all lines share: a random walk across the line (its scan coils), and hum at the mains' frequency if lines begin at the same phase of it; and the slow scan's settling at the
-start of a frame. The trend is D p for pixel p.
+the answer averaged over what one frame leaves open of them. Beside them what all lines share: a random walk across the line (its scan coils), and hum at
+the mains' frequency if lines begin at the same phase of it; and the slow scan's settling at the start of a frame. The trend is D p for pixel p.
 
 Pieces give information matrices and scores; states in time make a banded matrix, and the trend and what lines share its border.
 """
@@ -88,7 +88,9 @@ def fit_path(pieces: Pieces, period: float, begin: np.ndarray, spread: bool = Fa
         )
         variances = np.diagonal(covariances, axis1=1, axis2=2)[:, own]
         spans = [_span(weights, apart[:, k], variances[:, k]) for k in range(2)]
-        covariance[np.ix_(own, own)] = wider * np.outer(spans, spans) / np.sqrt(np.outer(np.diag(wider), np.diag(wider)))
+        covariance[np.ix_(own, own)] = (
+            wider * np.outer(spans, spans) / np.sqrt(np.outer(np.diag(wider), np.diag(wider)))
+        )
     ratio = np.sqrt(np.diag(covariance) / np.diag(path.covariance))
     for i, j in ((0, 1), (0, 3), (2, 1), (2, 3)):
         covariance[i, j] = covariance[j, i] = path.covariance[i, j] * ratio[i] * ratio[j]
@@ -100,15 +102,12 @@ def fit_path(pieces: Pieces, period: float, begin: np.ndarray, spread: bool = Fa
 def _span(weights: np.ndarray, means: np.ndarray, variances: np.ndarray) -> float:
     """Standard deviation of the Gaussian whose central 90 % interval is as wide as that of a mixture: of long tails the rms would tell too much."""
     std = np.sqrt(variances)
+    ends = float((means - 9.0 * std).min()), float((means + 9.0 * std).max())
 
     def quantile(level: float) -> float:
-        return brentq(
-            lambda at: float(weights @ norm.cdf((at - means) / std)) - level,
-            float((means - 9.0 * std).min()),
-            float((means + 9.0 * std).max()),
-        )
+        return float(np.asarray(brentq(lambda at: float(weights @ norm.cdf((at - means) / std)) - level, *ends)))
 
-    return (quantile(0.95) - quantile(0.05)) / (2.0 * norm.ppf(0.95))
+    return (quantile(0.95) - quantile(0.05)) / (2.0 * float(norm.ppf(0.95)))
 
 
 def _likeliest(cost: Callable[[np.ndarray], float], begin: np.ndarray, prior: np.ndarray, most: int) -> np.ndarray:
@@ -120,12 +119,12 @@ def _likeliest(cost: Callable[[np.ndarray], float], begin: np.ndarray, prior: np
 def _cost(pieces: Pieces, sizes: np.ndarray, period: float) -> float:
     """Minus the logarithm of the posterior of ``sizes`` [2, 6]."""
     away = (sizes - typical(period, float(pieces.times[-1]))) / SPREADS
-    return 0.5 * float((away**2).sum()) - _solve(pieces, sizes, HUM * period)[0]
+    return 0.5 * float((away**2).sum()) - _solve(pieces, sizes, HUM * period).evidence
 
 
 def _path(pieces: Pieces, sizes: np.ndarray, period: float) -> Path:
-    _, trend, covariance, displacement = _solve(pieces, sizes, HUM * period, whole=True)
-    return Path(trend, covariance, displacement, sizes)
+    solved = _solve(pieces, sizes, HUM * period)
+    return Path(solved.trend, solved.covariance, _displacement(pieces, sizes, solved), sizes)
 
 
 def _draws(pieces: Pieces, sizes: np.ndarray, period: float, axis: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -153,17 +152,39 @@ def _draws(pieces: Pieces, sizes: np.ndarray, period: float, axis: int) -> tuple
     logs, trends, covariances = [], [], []
     for row in normal:
         tried = moved(root @ row)
-        evidence, trend, covariance, _ = _solve(pieces, tried, HUM * period, whole=True)
+        solved = _solve(pieces, tried, HUM * period)
         away = (tried - typical(period, float(pieces.times[-1]))) / SPREADS
-        logs.append(evidence - 0.5 * float((away**2).sum()) + 0.5 * (FREEDOM + 6) * np.log1p(row @ row / FREEDOM))
-        trends.append(trend.T.ravel())
-        covariances.append(covariance)
+        logs.append(
+            solved.evidence - 0.5 * float((away**2).sum()) + 0.5 * (FREEDOM + 6) * np.log1p(row @ row / FREEDOM)
+        )
+        trends.append(solved.trend.T.ravel())
+        covariances.append(solved.covariance)
     weights = np.exp(np.array(logs) - max(logs))
     return weights / weights.sum(), np.array(trends), np.array(covariances)
 
 
-def _solve(pieces: Pieces, sizes: np.ndarray, hum: float, whole: bool = False):
-    """Log evidence of ``sizes``; if ``whole`` also trend, covariance, displacements."""
+class Solved(NamedTuple):
+    """Log ``evidence`` of sizes, trend and its covariance given them, and what displacements are made of (see `_displacement`)."""
+
+    evidence: float
+    trend: np.ndarray
+    covariance: np.ndarray
+    beta: np.ndarray
+    state: np.ndarray
+    border: np.ndarray
+    data: np.ndarray
+    score: np.ndarray
+
+
+def _displacement(pieces: Pieces, sizes: np.ndarray, solved: Solved) -> np.ndarray:
+    """Displacement [n, 2] of pieces: state, what the border gives, and each piece's own part of what is left."""
+    smooth = solved.state + solved.border @ solved.beta
+    left = solved.score - np.einsum("nij,nj->ni", solved.data, smooth)
+    return smooth + left * np.exp(2.0 * sizes[:, 0])
+
+
+def _solve(pieces: Pieces, sizes: np.ndarray, hum: float) -> Solved:
+    """The posterior of path and trend given ``sizes`` [2, 6], by a banded Cholesky factor and the Schur complement of the border."""
     n = len(pieces.times)
     white, walk, rms, time, across, memory = np.exp(sizes).T
     noise = np.diag(white**2)
@@ -201,15 +222,10 @@ def _solve(pieces: Pieces, sizes: np.ndarray, hum: float, whole: bool = False):
     evidence -= np.log(np.diag(lower)).sum() + np.log(scale).sum()
     beta = np.linalg.solve(lower.T, np.linalg.solve(lower, right / scale)) / scale
     evidence += 0.5 * float(given @ solved[:, -1] + right @ beta)
-    if not whole:
-        return evidence, None, None, None
     spread = np.linalg.solve(lower, np.diag(1.0 / scale))
-    covariance = (spread.T @ spread)[:4, :4]
     state = (solved[:, -1] - solved[:, :-1] @ beta).reshape(n, 2, 2).sum(axis=2)
-    smooth = state + border @ beta
-    own = noise @ (score - (data @ smooth[..., None])[..., 0])[..., None]
     trend = np.array([[beta[0], beta[2]], [beta[1], beta[3]]])
-    return evidence, trend, covariance, smooth + own[..., 0]
+    return Solved(float(evidence), trend, (spread.T @ spread)[:4, :4], beta, state, border, data, score)
 
 
 def _memory(band: np.ndarray, place: int, steps: np.ndarray, rms: float, time: float) -> float:
