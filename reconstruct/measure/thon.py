@@ -1,26 +1,21 @@
 """Thon rings of an amorphous film's image -> defocus (C10) and twofold astigmatism (C12.a, C12.b).
 
 The power at each spatial frequency q is exponentially distributed about S(q) = film(|q|) |H(q)|^2 + rest(|q|), as the film's atoms stand at random
-(Whittle's likelihood). H is the twin's contrast transfer of a specimen of phase and a little amplitude contrast; film and rest are exponentials of
+(Whittle's likelihood). H is the twin's contrast transfer (`twin.optics.contrast`) of phase and a little amplitude contrast; film and rest are exponentials of
 polynomials, which take in scattering factors, envelopes, the camera's transfer and noise. S is the same for both signs of chi but for spherical aberration
 and amplitude contrast: both signs of defocus are fitted, and kept as components with the weight of their evidence.
 """
 
-from functools import partial
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 from scipy.signal.windows import tukey
 
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from reconstruct.measure.thon_search import starts
 from twin.checks import electron_energy
-from twin.optics.aberrations import index, phase_gradient
-from twin.optics.contrast import amplitude_contrast, phase_contrast
-from twin.optics.transfer import Imaging
+from twin.optics.aberrations import basis, index, phase_gradient
+from twin.optics.transfer import Imaging, envelope
 
 KIND = "thon rings"
 NAMES = ("C10", "C12a", "C12b")
@@ -37,6 +32,8 @@ WIDE = 5.0
 SIGNIFICANT = 15.0
 """Gain in log likelihood over a spectrum without rings from which there are rings."""
 STEPS = 40
+BLOCKS = (18, 24)
+"""Sectors and shells in which the scatter of the score is looked at."""
 LAGS = 256
 """Points at which the taper's autocorrelation is held."""
 WEAK = 1e-3
@@ -54,11 +51,6 @@ class Power(NamedTuple):
     tied: float
     lags: np.ndarray
     kept: np.ndarray
-
-    @property
-    def arrays(self) -> tuple[Array, ...]:
-        """What the model of the spectrum needs, for JAX."""
-        return tuple(jnp.asarray(one) for one in (self.kx, self.ky, self.share, self.lags, self.kept))
 
 
 def measure_thon(
@@ -84,9 +76,9 @@ def measure_thon(
     lens = np.zeros(25)
     lens[index("C30")] = c30
     imaging = Imaging(lens, energy, focal_spread=focal_spread)
-    fits = []
-    for start in starts(power, imaging.wavelength, c30, span, astigmatism):
-        fits.append(_fitted(power, imaging, start, astigmatism))
+    model = Model(power, imaging)
+    begun = starts(power, imaging.wavelength, c30, span, astigmatism)
+    fits = [_fitted(power, model, start, astigmatism) for start in begun]
     if not fits:
         return _open(span, astigmatism, "no rings: the image has too few pixels for any defocus")
     top = max(evidence for evidence, _, _, _ in fits)
@@ -109,7 +101,7 @@ def measure_thon(
     signs = {bool(one.mean[0] > 0.0) for one in components}
     both = "both signs of defocus are possible: one image tells them apart by spherical aberration and amplitude contrast alone"
     notes = (both,) if len(signs) > 1 else ()
-    shown, misfit = _shown(filled, pixel, power, imaging, chosen[0][1])
+    shown, misfit = _shown(filled, pixel, power, model, chosen[0][1])
     return Measurement(KIND, NAMES, UNITS, components, {}, misfit, float(filled.sum()), (shown,), notes)
 
 
@@ -144,44 +136,57 @@ def power_spectrum(image: np.ndarray, pixel: float) -> Power:
     return Power(kx[use] / pixel, ky[use] / pixel, power, size[use] / 0.45, tied, lags, np.array(kept))
 
 
-def _log_spectrum(
-    values: Array, imaging: Imaging, kx: Array, ky: Array, share: Array, lags: Array, kept: Array
-) -> Array:
-    """log S at the frequencies: ``values`` are C10, C12 (angstrom), amplitude contrast, and the coefficients of film and rest.
+class Model:
+    """log S and its derivatives at the frequencies of a `Power`, for values C10, C12 (angstrom), amplitude contrast, coefficients of film and rest.
 
-    Rings at q come from what is grad chi / pi apart in the image (twice where the rays go): of a finite image the taper's autocorrelation is left of them.
+    chi and its gradient are linear in the aberrations: their parts are the twin's, made once. Rings at q come from what is grad chi / pi apart in the image
+    (twice where the rays go): of a finite image the taper's autocorrelation is left of them.
     """
-    lens = imaging.coefficients.at[jnp.array(PLACES)].set(values[:3])
-    here = Imaging(lens, imaging.energy, focal_spread=imaging.focal_spread)
-    phase, amplitude = phase_contrast(here, kx, ky), amplitude_contrast(here, kx, ky)
-    square = jnp.abs(phase - values[3] * amplitude) ** 2
-    level = 0.5 * (1.0 + values[3] ** 2) * (jnp.abs(phase) ** 2 + jnp.abs(amplitude) ** 2)
-    apart = jnp.abs(phase_gradient(lens, kx, ky, imaging.wavelength)) / jnp.pi
-    left = jnp.interp(apart[0], lags[0], kept[0]) * jnp.interp(apart[1], lags[1], kept[1])
-    rings = level + left * (square - level)
-    powers = share[:, None] ** jnp.arange(max(FILM, REST))
-    film = powers[:, :FILM] @ values[4 : 4 + FILM]
-    rest = powers[:, :REST] @ values[4 + FILM :]
-    return jnp.logaddexp(film + jnp.log(rings + 1e-6), rest)
 
+    def __init__(self, power: Power, imaging: Imaging):
+        self.power = power
+        kx, ky = power.kx, power.ky
+        units = np.zeros((3, 25))
+        units[range(3), PLACES] = 1.0
+        chi = np.asarray(basis(kx, ky, imaging.wavelength))
+        self.chi, self.parts = np.asarray(imaging.coefficients) @ chi, chi[list(PLACES)]
+        self.gradient = np.asarray(phase_gradient(imaging.coefficients, kx, ky, imaging.wavelength)) / np.pi
+        self.gradients = (
+            np.stack([np.asarray(phase_gradient(one, kx, ky, imaging.wavelength)) for one in units]) / np.pi
+        )
+        self.envelope = np.asarray(envelope(imaging, kx, ky)) ** 2
+        self.powers = power.share[:, None] ** np.arange(max(FILM, REST))
+        self.slopes = [np.gradient(kept, lag) for kept, lag in zip(power.kept, power.lags, strict=True)]
 
-@partial(jax.jit, static_argnames="size")
-def _information(
-    values: Float[Array, " p"], imaging: Imaging, arrays: tuple[Array, ...], power: Array, size: int
-) -> tuple[Array, Array, Array]:
-    """Minus log likelihood, its gradient [p] and Fisher's information [p, p], not yet divided by what tapering ties."""
-
-    def log_spectrum(at: Array) -> Array:
-        return _log_spectrum(at, imaging, *arrays)
-
-    log = log_spectrum(values)
-    rows = jax.vmap(lambda one: jax.jvp(log_spectrum, (values,), (one,))[1])(jnp.eye(size))
-    ratio = power * jnp.exp(-log)
-    return jnp.sum(log + ratio), rows @ (1.0 - ratio), rows @ rows.T
+    def __call__(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """log S [m] and its derivatives [p, m]."""
+        twice = 2.0 * (self.chi + values[:3] @ self.parts)
+        cos, sin, w = np.cos(twice), np.sin(twice), values[3]
+        apart = self.gradient + np.einsum("k,kim->im", values[:3], self.gradients)
+        lags, kept = self.power.lags, self.power.kept
+        left = [np.interp(np.abs(apart[i]), lags[i], kept[i]) for i in range(2)]
+        slope = [np.interp(np.abs(apart[i]), lags[i], self.slopes[i]) * np.sign(apart[i]) for i in range(2)]
+        # of a specimen of phase and amplitude (sin chi - w cos chi)^2, its mean over rings and what oscillates
+        swing = -0.5 * (1.0 - w**2) * cos - w * sin
+        both = left[0] * left[1]
+        rings = self.envelope * (0.5 * (1.0 + w**2) + both * swing) + 1e-6
+        by_chi = both * ((1.0 - w**2) * sin - 2.0 * w * cos)
+        by_left = self.gradients[:, 0] * slope[0] * left[1] + self.gradients[:, 1] * slope[1] * left[0]
+        film = self.powers[:, :FILM] @ values[4 : 4 + FILM]
+        rest = self.powers[:, :REST] @ values[4 + FILM :]
+        log = np.logaddexp(film + np.log(rings), rest)
+        share = np.exp(film + np.log(rings) - log)
+        rows = np.empty((len(values), len(log)))
+        rows[:3] = self.envelope * (by_chi * self.parts + swing * by_left)
+        rows[3] = self.envelope * (w + both * (w * cos - sin))
+        rows[:4] *= share / rings
+        rows[4 : 4 + FILM] = share * self.powers[:, :FILM].T
+        rows[4 + FILM :] = (1.0 - share) * self.powers[:, :REST].T
+        return log, rows
 
 
 def _fitted(
-    power: Power, imaging: Imaging, start: np.ndarray, astigmatism: float
+    power: Power, model: Model, start: np.ndarray, astigmatism: float
 ) -> tuple[float, np.ndarray, np.ndarray, float]:
     """Log evidence (Laplace), values, covariance and log likelihood from ``start`` = (C10, C12a, C12b), by damped Fisher scoring."""
     size = 4 + FILM + REST
@@ -191,19 +196,18 @@ def _fitted(
     centre = np.zeros(size)
     centre[3] = AMPLITUDE[0]
     spread = np.array([1e5, astigmatism, astigmatism, AMPLITUDE[1], *[WIDE] * (FILM + REST)])
-    arrays, seen = power.arrays, jnp.asarray(power.power)
 
     def at(tried: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
-        cost, gradient, information = (
-            np.asarray(one) for one in _information(jnp.asarray(tried), imaging, arrays, seen, size)
-        )
+        log, rows = model(tried)
+        ratio = power.power * np.exp(-log)
+        cost, gradient, information = float((log + ratio).sum()), rows @ (1.0 - ratio), rows @ rows.T
         away = (tried - centre) / spread
-        whole = float(cost) / power.tied + 0.5 * float(away @ away)
+        whole = cost / power.tied + 0.5 * float(away @ away)
         return (
             whole,
             gradient / power.tied + away / spread,
             information / power.tied + np.diag(spread**-2.0),
-            float(cost) / power.tied,
+            cost / power.tied,
         )
 
     cost, gradient, information, own = at(values)
@@ -226,8 +230,25 @@ def _fitted(
     scale = np.sqrt(np.diag(information))
     inverse = np.linalg.inv(information / np.outer(scale, scale))
     covariance = inverse / np.outer(scale, scale)
+    covariance = covariance * np.sqrt(np.outer(*[_misjudged(power, model, values, covariance)] * 2))
     evidence = -cost - 0.5 * float(np.linalg.slogdet(information)[1])
     return evidence, values, covariance, -own
+
+
+def _misjudged(power: Power, model: Model, values: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """By how much the variances [p] are larger for the score's own scatter between `BLOCKS` of neighbouring frequencies; at least 1.
+
+    Where film and rest are not quite polynomials, or frequencies more tied than the taper ties them, it is more than information says (White,
+    Econometrica 50, 1, 1982).
+    """
+    log, rows = model(values)
+    azimuth = np.arctan2(power.ky, power.kx) % np.pi
+    sector = np.minimum((azimuth / np.pi * BLOCKS[0]).astype(int), BLOCKS[0] - 1)
+    block = sector * BLOCKS[1] + np.minimum((power.share**2 * BLOCKS[1]).astype(int), BLOCKS[1] - 1)
+    scores = rows * (1.0 - power.power * np.exp(-log)) / power.tied
+    total = np.stack([np.bincount(block, row, BLOCKS[0] * BLOCKS[1]) for row in scores])
+    wider = covariance @ (total @ total.T) @ covariance
+    return np.maximum(np.diag(wider) / np.diag(covariance), 1.0)
 
 
 def _without(power: Power) -> float:
@@ -242,9 +263,9 @@ def _without(power: Power) -> float:
     return -float((np.log(smooth) + power.power / smooth).sum()) / power.tied
 
 
-def _shown(filled: np.ndarray, pixel: float, power: Power, imaging: Imaging, values: np.ndarray) -> tuple[Shown, float]:
+def _shown(filled: np.ndarray, pixel: float, power: Power, model: Model, values: np.ndarray) -> tuple[Shown, float]:
     """Power, model and residual (of the mean of 5 x 5 frequencies, in sigmas) in the half plane kx >= 0, and the misfit."""
-    log = np.asarray(_log_spectrum(jnp.asarray(values), imaging, *power.arrays))
+    log = model(values)[0]
     ratio = power.power * np.exp(-log)
     ny, nx = filled.shape
     row = (np.round(power.ky * pixel * ny).astype(int) + ny // 2) // 5

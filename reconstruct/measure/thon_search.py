@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 SECTORS, SHELLS = 24, 240
-COARSE = 6
+COARSE = 12
 """Values of each part of C12 that are tried, each way from zero."""
-KEPT = 3
+KEPT = 5
 """Starts of each sign of defocus."""
 
 
@@ -51,6 +51,7 @@ def starts(power: Any, wavelength: float, c30: float, span: float, astigmatism: 
                 score += table[one, np.clip(inside + moved[one], 0, len(defocus) - 1)]
             tried.append((a, b, score))
     scores = np.array([score for _, _, score in tried])
+    every = np.array([(a, b) for a, b, _ in tried])
     found = []
     for sign in (-1.0, 1.0):
         side = np.where(np.sign(defocus[inside]) == sign, scores, -np.inf)
@@ -59,7 +60,16 @@ def starts(power: Any, wavelength: float, c30: float, span: float, astigmatism: 
             if not np.isfinite(side[which, place]):
                 break
             found.append(np.array([defocus[inside][place], tried[which][0], tried[which][1]]))
-            side = np.where(np.abs(defocus[inside] - defocus[inside][place]) < 8.0 * step, -np.inf, side)
+            # the next differs by several rings' phase in C10 or either part of C12
+            apart = [
+                np.abs(one - at)
+                for one, at in (
+                    (defocus[inside][None], defocus[inside][place]),
+                    (every[:, :1], tried[which][0]),
+                    (every[:, 1:], tried[which][1]),
+                )
+            ]
+            side = np.where(np.maximum(np.maximum(*apart[:2]), apart[2]) < 6.0 * step, -np.inf, side)
     return found
 
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from reconstruct.measure.thon import measure_thon
+from reconstruct.measure.thon import Model, measure_thon, power_spectrum
 from tests.films import ENERGY, film
+from twin.optics.aberrations import index
+from twin.optics.contrast import amplitude_contrast, phase_contrast
+from twin.optics.transfer import Imaging
 
 SPAN = 5000.0
 
@@ -45,3 +48,25 @@ def test_bad_numbers_are_named(name, value):
         measure_thon(np.ones((64, 64)), **arguments)
     with pytest.raises(ValueError, match="shape"):
         measure_thon(np.ones((8, 8)), 1.0, ENERGY)
+
+
+def test_the_model_is_the_twins_transfer_and_its_derivatives_are_right():
+    power = power_spectrum(np.random.default_rng(0).standard_normal((64, 64)), 1.0)
+    lens = np.zeros(25)
+    lens[index("C30")] = 1e7
+    model = Model(power, Imaging(lens, ENERGY, focal_spread=20.0))
+    values = np.array([-900.0, 80.0, -40.0, 0.07, *np.linspace(0.5, -0.5, len(model(np.zeros(14))[1]) - 4)])
+    rows = model(values)[1]
+    for place in range(len(values)):
+        step = np.zeros(len(values))
+        step[place] = 1e-3 if place < 3 else 1e-5
+        slope = (model(values + step)[0] - model(values - step)[0]) / (2.0 * step[place])
+        # the taper's autocorrelation is interpolated: its slope jumps where lags are held
+        assert np.median(np.abs(slope - rows[place])) < 1e-4 * np.abs(rows[place]).max()
+    model.slopes, model.power = model.slopes, power._replace(kept=np.ones_like(power.kept))
+    values[4:] = 0.0
+    values[-4] = -60.0
+    lens[[index("C10"), index("C12a"), index("C12b")]] = values[:3]
+    imaging = Imaging(lens, ENERGY, focal_spread=20.0)
+    wanted = phase_contrast(imaging, power.kx, power.ky) - 0.07 * amplitude_contrast(imaging, power.kx, power.ky)
+    np.testing.assert_allclose(np.exp(model(values)[0]), np.abs(np.asarray(wanted)) ** 2 + 1e-6, rtol=1e-6, atol=1e-9)
