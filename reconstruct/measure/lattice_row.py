@@ -11,7 +11,7 @@ BINS = 0.1
 ROUNDS = 4
 WEAK = 1e-3
 """Readings of the fringes of less weight are left out."""
-TIGHT = 0.5
+TIGHT = 0.3
 """A quantity is determined if its spread has shrunk to this share of what it was."""
 
 
