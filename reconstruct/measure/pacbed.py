@@ -1,0 +1,347 @@
+"""Thickness and tilt from a position-averaged convergent-beam pattern: the twin's forward model, counting, and what the model may get wrong.
+
+All thicknesses and tilts of a library are looked at coarsely, the likeliest are climbed by Gauss-Newton over all of `pacbed_model.NAMES` with the relative
+error of `pacbed_error` marginalised, and every maximum that the image allows is kept as a component with Laplace's weight and covariance.
+After J. M. LeBeau, S. D. Findlay, L. J. Allen and S. Stemmer, Ultramicroscopy 110 (2010) 118, who compare by eye or by least squares.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from jaxtyping import Shaped
+
+from reconstruct.measure.measurement import Component, Measurement, Shown
+from reconstruct.measure.pacbed_error import ModelError, Whitened, cosines
+from reconstruct.measure.pacbed_model import NAMES, Frame, Geometry
+from reconstruct.measure.pacbed_search import candidates, centres
+from twin.checks import finite, positive, require
+from twin.detection.camera import Camera
+from twin.scattering.pacbed import Library
+
+__all__ = ["Geometry", "ModelError", "pacbed"]
+
+TOLD = {
+    "thickness": "angstrom", "tilt.x": "rad", "tilt.y": "rad", "semiangle": "rad", "centre.x": "px", "centre.y": "px",
+    "scale": "1", "rotation": "rad", "thermal": "1",
+}  # fmt: skip
+"""What is told, with units; scale is the camera length over the nominal one, thermal <u^2> over the library's."""
+STARTS, TRIED, KEPT = 3, 9, 2
+"""Places of the coarse look for each possible centre, how many of all are climbed from, and how many of these to the top."""
+LEAST = 2000.0
+"""Electrons without which nothing is tried."""
+REFUSED = 6.0
+"""A pattern that is wrong by so many times what was expected of the model is of another structure."""
+SIZES = np.exp(np.linspace(np.log(0.003), np.log(0.6), 41))
+"""Sizes of the relative error that an image may ask for."""
+
+
+def pacbed(
+    image: Shaped[np.ndarray, "y x"],
+    made: Library,
+    geometry: Geometry,
+    camera: Camera | None = None,
+    *,
+    thickness: tuple[float, float] | None = None,
+    tilt: tuple[float, float] = (0.0, 0.0),
+    tilt_error: float = 5e-3,
+    semiangle_error: float = 0.02,
+    error: ModelError | None = None,
+    precision: float = 0.03,
+) -> Measurement:
+    """Thickness and tilt of the crystal of ``made`` from a position-averaged pattern: ``image`` [y, x] in counts of ``camera`` (default: perfect), NaN where
+    a pixel is not to be used.
+
+    ``thickness`` (mean, standard error in angstrom; default: anything the library holds), ``tilt`` (x, y) with ``tilt_error`` in radian, and the
+    semi-angle of the library with its relative ``semiangle_error`` are what was known before. A thickness known to no better than the share ``precision``
+    of itself is undetermined, and as wide as it was before. A pattern without electrons, a saturated one, or one of another structure determines nothing.
+    ValueError for an image or a camera that cannot be. A pattern of a probe at rest may be given where its disks do not overlap.
+    """
+    camera, error = camera or Camera(), error or ModelError()
+    data = np.asarray(image, dtype=np.float64)
+    require(
+        data.ndim == 2 and min(data.shape) >= 24,
+        f"the image has shape {data.shape}; give one pattern [y, x] of at least 24 x 24 pixels",
+    )
+    disk = made.semiangle / geometry.pixel
+    require(
+        2.0 <= disk <= 0.45 * min(data.shape),
+        f"a semi-angle of {made.semiangle} rad is {disk:.1f} pixels of {geometry.pixel} rad on a camera of {data.shape}; "
+        "give the pixel in radian, or a camera that shows the whole disk with at least 2 pixels for its radius",
+    )
+    for name, value in (("tilt_error", tilt_error), ("semiangle_error", semiangle_error), ("precision", precision)):
+        positive(name, value, "give what is known before, above zero")
+    finite("tilt", tilt, "give the specimen tilt (x, y) in radian")
+    require(
+        math.hypot(*tilt) <= made.tilted,
+        f"tilt is {tilt} rad, and the library goes up to {made.tilted}; build one for more",
+    )
+    if thickness is not None:
+        positive("thickness", thickness, "give (mean, standard error) in angstrom", "angstrom")
+    frame = Frame(made, geometry, camera, data.shape)
+    electrons = (data - float(camera.dark)) / np.where(frame.gains > 0.0, frame.gains, np.nan)
+    usable = np.isfinite(electrons) & (data < camera.saturation)
+    whole = float(electrons[usable].sum()) if usable.any() else 0.0
+    span = (made.thinnest, made.thickest)
+    known = thickness or (0.5 * sum(span), (span[1] - span[0]) / math.sqrt(12.0))
+    scale = math.log(max(1.05 * whole, 1.0))
+    start = geometry.centre or (0.0, 0.0)
+    mean = np.array([
+        known[0], *tilt, made.semiangle, *start, 1.0, *geometry.ellipticity, geometry.rotation, 0.0, scale, 0.01, 1.0, 0.02, 1.0,
+    ])  # fmt: skip
+    sd = np.array([
+        known[1], tilt_error, tilt_error, semiangle_error * made.semiangle, geometry.centre_error, geometry.centre_error,
+        geometry.scale_error, geometry.ellipticity_error, geometry.ellipticity_error, geometry.rotation_error,
+        0.2, 0.2, 0.03, 0.2, 0.03, 0.25,
+    ])  # fmt: skip
+    poor = _poor(data, camera, usable, whole)
+    if poor is not None:
+        return _unknown(mean, sd, poor, whole)
+    found = _begun(frame, electrons, usable, mean, sd, disk)
+    if found is None:
+        return _unknown(mean, sd, "the camera shows too little of the pattern", whole)
+    kept, starts = found
+    fit = _Fit(frame, data, kept, mean, sd, error)
+    rough = dataclasses.replace(error, length=3.0 * error.length, relative=4.0 * error.relative)
+    tops = _fit(fit, _Fit(frame, data, kept, mean, sd, rough), starts)
+    return _told(fit, tops, whole, precision)
+
+
+def _poor(data: np.ndarray, camera: Camera, usable: np.ndarray, electrons: float) -> str | None:
+    """Why an image says nothing, if it does."""
+    if usable.mean() < 0.5:
+        full = float((data >= camera.saturation).mean())
+        return f"{1.0 - usable.mean():.0%} of the pixels are not numbers or saturated ({full:.0%}); half of them are needed"
+    if electrons < LEAST:
+        return f"{max(electrons, 0.0):.0f} electrons in all; a pattern has at least {LEAST:.0f}"
+    bright = data >= np.quantile(data[np.isfinite(data)], 0.98)
+    if (data[bright] >= camera.saturation).mean() > 0.2:
+        return "the brightest part of the pattern is saturated; record it with fewer electrons"
+    return None
+
+
+def _begun(
+    frame: Frame, electrons: np.ndarray, usable: np.ndarray, mean: np.ndarray, sd: np.ndarray, disk: float
+) -> tuple[np.ndarray, list[np.ndarray]] | None:
+    """The pixels to use, and parameters to climb from: likely thicknesses and tilts about every place where the beam may be."""
+    made = frame.made
+    radius = made.reach - made.tilted - sd[4] * frame.geometry.pixel
+    x, y = frame.directions(mean, fine=False)
+    kept = usable & (np.hypot(x, y) < radius)
+    if kept.sum() < 4 * len(mean):
+        return None
+    filled = np.where(usable, electrons, np.median(electrons[usable]))
+    places = [place for place in centres(filled, disk) if np.abs(place - mean[4:6]).max() < 3.0 * sd[4]][:3]
+    found = []
+    for place in (*places, tuple(mean[4:6])):
+        one = mean.copy()
+        one[4:6] = place
+        for likeness, deep, (x, y) in candidates(frame, one, filled, kept, radius, STARTS):
+            one = one.copy()
+            one[:3] = deep, x, y
+            found.append((likeness, one))
+    found.sort(key=lambda item: -item[0])
+    return kept, [one for _, one in found[:TRIED]]
+
+
+def _unknown(mean: np.ndarray, sd: np.ndarray, why: str, electrons: float) -> Measurement:
+    """Only what was known before."""
+    places = [NAMES.index(name) for name in TOLD]
+    only = Component(1.0, mean[places], np.diag(sd[places] ** 2))
+    return Measurement(
+        "PACBED", tuple(TOLD), tuple(TOLD.values()), (only,), dict.fromkeys(TOLD, why), electrons=electrons
+    )
+
+
+def _told(fit: "_Fit", tops: list["_Top"], electrons: float, precision: float) -> Measurement:
+    best, error = tops[0], fit.error
+    shown = _pictures(fit, best)
+    if best.relative > REFUSED * error.relative or best.misfit > REFUSED:
+        why = f"the structure does not fit: patterns are {best.relative:.0%} off (misfit {best.misfit:.1f}) at best, {error.relative:.0%} is expected"
+        return dataclasses.replace(
+            _unknown(fit.mean, fit.sd, why, electrons), misfit=best.misfit, shown=shown, notes=(why,)
+        )
+    places = [NAMES.index(name) for name in TOLD]
+    shares = np.exp([best.cost - one.cost for one in tops])
+    components = []
+    for share, one in zip(shares / shares.sum(), tops, strict=True):
+        covariance = one.covariance + np.diag(_beyond(error, one.theta) ** 2)
+        components.append(Component(float(share), one.theta[places], covariance[np.ix_(places, places)]))
+    names = tuple(TOLD)
+    whole = Measurement("PACBED", names, tuple(TOLD.values()), tuple(components), {}, best.misfit, electrons, shown)
+    undetermined = {}
+    deep, wide = whole.value("thickness")
+    if wide > precision * deep:
+        undetermined["thickness"] = (
+            f"{deep / 10:.1f} nm with a standard error of {wide / 10:.2f} nm, {wide / deep:.0%} of it: the pattern of so thin a crystal, or so poor a pattern, "
+            f"says no more, with faces that may hide {error.surface / 10:.2f} nm"
+        )
+    for name in ("tilt.x", "tilt.y"):
+        if whole.value(name)[1] > 0.5 * fit.sd[NAMES.index(name)]:
+            undetermined[name] = "the pattern narrows the tilt by less than half"
+    notes = (
+        f"errors of the pattern of {best.relative:.1%} over {error.length * 1e3:.0f} mrad, learnt from this image",
+    )
+    return dataclasses.replace(_widened(whole, fit, undetermined), notes=notes)
+
+
+def _beyond(error: ModelError, theta: np.ndarray) -> np.ndarray:
+    """Standard errors [16] that no misfit shows."""
+    found = np.zeros(len(NAMES))
+    found[0] = math.hypot(error.surface, error.deep * theta[0])
+    found[1:3] = error.tilt
+    return found
+
+
+def _widened(whole: Measurement, fit: "_Fit", undetermined: dict[str, str]) -> Measurement:
+    """With what is not determined as wide as before, and by itself."""
+    if not undetermined:
+        return whole
+    loose = [whole.index(name) for name in undetermined]
+    before = [NAMES.index(name) for name in undetermined]
+    components = []
+    for one in whole.components:
+        mean, covariance = one.mean.copy(), one.covariance.copy()
+        mean[loose] = fit.mean[before]
+        covariance[loose, :], covariance[:, loose] = 0.0, 0.0
+        covariance[loose, loose] = fit.sd[before] ** 2
+        components.append(Component(one.weight, mean, covariance))
+    return dataclasses.replace(whole, components=tuple(components), undetermined=undetermined)
+
+
+def _pictures(fit: "_Fit", best: "_Top") -> tuple[Shown, ...]:
+    y, x = fit.data.shape
+    half = 0.5e3 * fit.frame.geometry.pixel
+    data = np.where(fit.kept, fit.data, np.nan)
+    model = np.where(fit.kept, best.expected, np.nan)
+    return (Shown("pattern", data, model, best.residual, (-x * half, x * half, y * half, -y * half), "mrad"),)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Top:
+    """A maximum: parameters [16], their covariance, minus log posterior, what was expected, and the size of the model's error."""
+
+    theta: np.ndarray
+    covariance: np.ndarray
+    cost: float
+    misfit: float
+    relative: float
+    expected: np.ndarray
+    residual: np.ndarray
+
+
+class _Fit:
+    """One image and what is known before: see `pacbed`."""
+
+    def __init__(
+        self, frame: Frame, data: np.ndarray, kept: np.ndarray, mean: np.ndarray, sd: np.ndarray, error: ModelError
+    ):
+        self.frame, self.data, self.kept, self.mean, self.sd, self.error = frame, data, kept, mean, sd, error
+        x, y = frame.directions(mean, fine=False)
+        self.field = cosines(x[kept], y[kept], error.length)
+        self.low = mean - 6.0 * sd
+        self.high = mean + 6.0 * sd
+        made = frame.made
+        self.low[0], self.high[0] = made.thinnest, made.thickest
+        for place in (1, 2):
+            self.low[place], self.high[place] = -made.tilted, made.tilted
+        self.low[[12, 14]], self.high[[12, 14]] = -0.05, 0.6
+        self.low[[13, 15]] = 0.0, 0.3
+
+    def variance(self, counts: np.ndarray, signal: np.ndarray) -> np.ndarray:
+        """Of single pixels, counts^2, from images [y, x], the rate being no lower than a thousandth of the brightest."""
+        camera = self.frame.camera
+        steep = np.hypot(*np.gradient(signal))[self.kept] * self.error.edge
+        counts, signal = counts[self.kept], signal[self.kept]
+        arrived = np.maximum(counts - float(camera.dark), 1e-3 * signal.max())
+        own = float(camera.readout) ** 2 + float(camera.dark_noise) ** 2
+        gains = self.frame.gains[self.kept]
+        return gains * arrived / float(camera.efficiency) + own + (self.error.grain * signal) ** 2 + steep**2
+
+    def _system(self, theta: np.ndarray, white: Whitened, relative: float):
+        counts, signal, slopes = self.frame.linearised(theta)
+        kept = self.kept
+        columns = np.concatenate([(self.data - counts)[kept][:, None], (slopes[:, kept] * self.sd[:, None]).T], axis=1)
+        made = white.project(columns)
+        everything = white.quadratic(made, made, relative)
+        z = (theta - self.mean) / self.sd
+        cost = 0.5 * everything[0, 0] + 0.5 * z @ z
+        return cost, everything[1:, 0] - z, everything[1:, 1:] + np.eye(len(z)), made, counts, signal
+
+    def whitened(self, theta: np.ndarray) -> Whitened:
+        counts, signal, _ = self.frame.linearised(theta)
+        signal = np.maximum(signal, 0.0)
+        return Whitened(self.field, signal[self.kept], self.variance(counts, signal))
+
+    def climb(self, theta: np.ndarray, relative: float, steps: int) -> tuple[np.ndarray, float]:
+        """Gauss-Newton with damping under an error fixed where it begins."""
+        white = self.whitened(theta)
+        cost, down, curvature, *_ = self._system(theta, white, relative)
+        damping = 1e-3
+        for _ in range(steps):
+            lifted = curvature + damping * np.diag(np.diag(curvature))
+            trial = np.clip(theta + self.sd * np.linalg.solve(lifted, down), self.low, self.high)
+            new, *rest = self._system(trial, white, relative)
+            if new < cost:
+                gained, theta, cost, (down, curvature, *_) = cost - new, trial, new, rest
+                damping = max(0.1 * damping, 1e-6)
+                if gained < 0.02:
+                    break
+            else:
+                damping *= 10.0
+                if damping > 1e4:
+                    break
+        return theta, cost
+
+    def size(self, theta: np.ndarray) -> float:
+        """The size of the model's error with most evidence, linearised here, under its prior."""
+        white = self.whitened(theta)
+        _, _, _, made, *_ = self._system(theta, white, self.error.relative)
+        z = (theta - self.mean) / self.sd
+        best, chosen = math.inf, self.error.relative
+        for relative in SIZES:
+            all_ = white.quadratic(made, made, relative)
+            down, curvature = all_[1:, 0] - z, all_[1:, 1:] + np.eye(len(z))
+            step = np.linalg.solve(curvature, down)
+            cost = 0.5 * all_[0, 0] + 0.5 * z @ z - 0.5 * down @ step + 0.5 * white.volume(relative)
+            cost += 0.5 * np.linalg.slogdet(curvature)[1]
+            cost += 0.5 * (math.log(relative / self.error.relative) / self.error.spread) ** 2
+            if cost < best:
+                best, chosen = cost, float(relative)
+        return chosen
+
+    def top(self, theta: np.ndarray, relative: float) -> _Top:
+        """The maximum with all that is told of it; counting that is more uneven than it should be widens it."""
+        white = self.whitened(theta)
+        cost, _, curvature, made, counts, _ = self._system(theta, white, relative)
+        residual = (made[0][:, :1], made[1][:, :1])
+        whole = float(white.quadratic(residual, residual, relative)[0, 0])
+        misfit = whole / max(int(self.kept.sum()) - len(theta), 1)
+        covariance = np.linalg.inv(curvature) * max(1.0, misfit)
+        shown = np.full(self.data.shape, np.nan)
+        shown[self.kept] = residual[0][:, 0]
+        evidence = cost / max(1.0, misfit) + 0.5 * white.volume(relative) + 0.5 * float(np.linalg.slogdet(curvature)[1])
+        return _Top(theta, covariance * np.outer(self.sd, self.sd), evidence, misfit, relative, counts, shown)
+
+
+def _fit(fit: _Fit, rough: _Fit, starts: list[np.ndarray]) -> list[_Top]:
+    """Maxima, the likeliest first: all ``starts`` climbed a little under a ``rough`` error, the best of them to the top."""
+    tried = sorted((rough.climb(one, rough.error.relative, 4) for one in starts), key=lambda item: item[1])
+    found, relative = [], 2.0 * fit.error.relative
+    for number, (theta, cost) in enumerate(tried[:KEPT]):
+        if number and cost > tried[0][1] + 200.0:
+            continue
+        for _ in range(3):
+            theta, _ = fit.climb(theta, relative, 8)
+            if number == 0:
+                relative = fit.size(theta)
+        found.append(theta)
+    tops = sorted((fit.top(theta, relative) for theta in found), key=lambda one: one.cost)
+    kept: list[_Top] = []
+    for one in tops:
+        near = any(
+            np.all(np.abs(one.theta - other.theta)[:3] < 2.0 * np.sqrt(np.diag(other.covariance))[:3]) for other in kept
+        )
+        if not near and one.cost < tops[0].cost + 10.0:
+            kept.append(one)
+    return kept
