@@ -6,6 +6,7 @@ ellipticity and R the turn of the crystal's x axis from the camera's towards +y.
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -115,17 +116,17 @@ class Frame:
         stretch = self._stretch(at)
         turned = stretch[0, 0] * x + stretch[0, 1] * y, stretch[1, 0] * x + stretch[1, 1] * y
 
-        def moved(along: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-            return to_x * along[0] + to_y * along[1]
+        def moved(along_x: Any, along_y: Any) -> np.ndarray:
+            return to_x * along_x + to_y * along_y
 
         def squeezed(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return back[0, 0] * a + back[0, 1] * b, back[1, 0] * a + back[1, 1] * b
 
         columns = np.stack([
             value, deeper, tilt_x - to_x, tilt_y - to_y, opened,
-            -moved((unit[0, 0], unit[1, 0])), -moved((unit[0, 1], unit[1, 1])),
-            -(moved((x, y)) + 2.0 * value) / at["scale"],
-            -moved(squeezed(x, -y)), -moved(squeezed(y, x)), moved(squeezed(turned[1], -turned[0])),
+            -moved(*unit[:, 0]), -moved(*unit[:, 1]),
+            -(moved(x, y) + 2.0 * value) / at["scale"],
+            -moved(*squeezed(x, -y)), -moved(*squeezed(y, x)), moved(*squeezed(turned[1], -turned[0])),
             thermal, amorphous, warming,
         ])  # fmt: skip
         spread = self.mtf * np.exp(-2.0 * np.pi**2 * at["spread"] * self.q_squared)

@@ -1,7 +1,7 @@
 """Thickness and tilt from position-averaged patterns: abTEM's crystals (Kirkland, frozen phonons of other amplitudes, amorphous carbon on the entrance
 face, a camera with errors of its own) read by the twin (Lobato, mean transmission, frozen phonons between the Bragg beams).
 
-200 keV, 12 mrad, 96 x 96 pixels of 0.7 mrad, 1e6 electrons, tilts up to 5 mrad; the judged trials' seeds are JUDGED, the model's error was learnt on LEARNT.
+200 keV, 10 mrad, 96 x 96 pixels of 0.7 mrad, 1e6 electrons, tilts up to 4 mrad; the judged trials' seeds are JUDGED, the model's error was learnt on LEARNT.
 """
 
 import os
@@ -106,7 +106,7 @@ def library(name: str, thickness: float, progress: Callable[[str, float], None] 
     symbols = tuple(symbol for symbol, *_ in crystal.sites)
     cell = Specimen(positions, u2_of(symbols, None), symbols, crystal.cell)
     return build(
-        cell, crystal.slices, crystal.gpts, truth.ENERGY, truth.SEMIANGLE, 41e-3, 6e-3, thickness, workers=1, progress=progress
+        cell, crystal.slices, crystal.gpts, truth.ENERGY, truth.SEMIANGLE, 40e-3, 5e-3, thickness, workers=1, progress=progress
     )  # fmt: skip
 
 

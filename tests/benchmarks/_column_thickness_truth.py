@@ -15,15 +15,15 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 ENERGY = 200e3
-SEMIANGLE = 12e-3
-TILTED = 5e-3
+SEMIANGLE = 10e-3
+TILTED = 4e-3
 """Specimens are tilted by up to so much, evenly over the disc."""
 CAMERA, PIXEL = (96, 96), 0.7e-3
 DOSE = 1e6
 VERSION = 3
 SUB = 4
 """Points along either axis of a step of directions, where a circle or a pixel cuts it."""
-BATCH = 16
+BATCH = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _made(
 
     rng = np.random.default_rng([seed, 77])
     step, half = lattice(crystal)
-    reach = SEMIANGLE * 1.05 + TILTED
+    reach = SEMIANGLE * 1.04 + TILTED
     across, down = (np.arange(-int(reach / one) - 1, int(reach / one) + 2) for one in step)
     grid = np.stack(np.meshgrid(across, down), -1).reshape(-1, 2)
     # the specimen's tilt is minus the beam's: the aperture stands at -tilt
@@ -165,7 +165,7 @@ def _made(
             with np.load(begun) as stored:
                 first, sums = int(stored["first"]), list(stored["sums"])
         for start in range(first, len(grid), BATCH):
-            if start % (8 * BATCH) == 0 and start > first:
+            if start % (4 * BATCH) == 0 and start > first:
                 draft = begun.with_suffix(".part.npz")
                 np.savez(draft, first=start, sums=np.stack(sums))
                 draft.replace(begun)
