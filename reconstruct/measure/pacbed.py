@@ -29,6 +29,8 @@ TOLD = {
 """What is told, with units; scale is the camera length over the nominal one, thermal <u^2> over the library's."""
 STARTS, TRIED = 3, 9
 """Places of the coarse look for each possible centre, and how many of all are climbed from."""
+WITHIN = 1.645
+"""Standard errors to either side of a 90 % interval."""
 LEAST = 2000.0
 """Electrons without which nothing is tried."""
 REFUSED = 6.0
@@ -52,8 +54,8 @@ def pacbed(
     a pixel is not to be used.
 
     ``thickness`` (mean, standard error in angstrom; default: anything the library holds), ``tilt`` (x, y) with ``tilt_error`` in radian, and the
-    semi-angle of the library with its relative ``semiangle_error`` are what was known before. A thickness known to no better than the share ``precision``
-    of itself is undetermined, and as wide as it was before. A pattern without electrons, a saturated one, or one of another structure determines nothing.
+    semi-angle of the library with its relative ``semiangle_error`` are what was known before. A thickness whose 90 % interval is wider than the share
+    ``precision`` of itself to either side is undetermined, and as wide as it was before. A pattern without electrons, a saturated one, or one of another structure determines nothing.
     ValueError for an image or a camera that cannot be. A pattern of a probe at rest may be given where its disks do not overlap.
     """
     camera, error = camera or Camera(), error or ModelError()
@@ -170,7 +172,7 @@ def _told(fit: Fit, tops: list[Top], electrons: float, precision: float) -> Meas
     whole = Measurement("PACBED", names, tuple(TOLD.values()), tuple(components), {}, best.misfit, electrons, shown)
     undetermined = {}
     deep, wide = whole.value("thickness")
-    if wide > precision * deep:
+    if WITHIN * wide > precision * deep:
         undetermined["thickness"] = (
             f"{deep / 10:.1f} nm with a standard error of {wide / 10:.2f} nm, {wide / deep:.0%} of it: the pattern of so thin a crystal, or so poor a pattern, "
             f"says no more, with faces that may hide {error.surface / 10:.2f} nm"
@@ -188,7 +190,7 @@ def _beyond(error: ModelError, theta: np.ndarray) -> np.ndarray:
     """Standard errors [16] that no misfit shows."""
     found = np.zeros(len(NAMES))
     found[0] = math.hypot(error.surface, error.deep * theta[0])
-    found[1:3] = error.tilt
+    found[1:3] = error.lean / theta[0]
     return found
 
 

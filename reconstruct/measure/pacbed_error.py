@@ -19,7 +19,7 @@ class ModelError:
     ``grain`` the relative error of single pixels, and ``edge`` (pixels) how far an edge of a disk may be from where it should be: apertures are not round.
 
     What no misfit shows: ``surface`` (angstrom), by how much amorphous or damaged faces make a crystal seem thicker or thinner; ``deep``, the relative error of
-    scattering that thickness makes up for; ``tilt`` (radian).
+    scattering that thickness makes up for; and ``lean`` (angstrom), by how much atoms at one face may stand beside where a tilt alone would put them.
     """
 
     relative: float = 0.02
@@ -29,10 +29,10 @@ class ModelError:
     spread: float = 0.5
     surface: float = 2.0
     deep: float = 0.005
-    tilt: float = 2e-5
+    lean: float = 0.007
 
     def __post_init__(self):
-        for name in ("relative", "length", "grain", "edge", "spread", "surface", "deep", "tilt"):
+        for name in ("relative", "length", "grain", "edge", "spread", "surface", "deep", "lean"):
             positive(name, getattr(self, name), "give the error of the model, above zero")
 
 

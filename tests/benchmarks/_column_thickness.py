@@ -34,7 +34,7 @@ def cases(short: bool, progress: Callable[[str, float], None], work: Path | None
     with tempfile.TemporaryDirectory() as spare:
         folder = work or Path(spare)
         if short:
-            done = [followed(structures[0], JUDGED, folder, 3, 1, 140.0, progress)]
+            done = [followed(structures[0], JUDGED, folder, 1, 1, 125.0, progress)]
         else:
             with ProcessPoolExecutor(min(2, len(os.sched_getaffinity(0))), get_context("spawn"), _precise) as pool:
                 jobs = [pool.submit(followed, one, JUDGED, folder, TRIALS, THIN) for one in structures]
@@ -82,7 +82,7 @@ def followed(
     other = library("Si [110]" if name != "Si [110]" else "SrTiO3 [001]", 250.0, tell)
     alien = [
         pacbed(truth.recorded(crystal, one, pattern), other, geometry, camera)
-        for one, pattern in list(zip(wanted, patterns, strict=True))[:3]
+        for one, pattern in list(zip(wanted, patterns, strict=True))[: min(3, count)]
     ]
     return {
         "name": name,
