@@ -55,7 +55,8 @@ def pacbed(
 
     ``thickness`` (mean, standard error in angstrom; default: anything the library holds), ``tilt`` (x, y) with ``tilt_error`` in radian, and the
     semi-angle of the library with its relative ``semiangle_error`` are what was known before. A thickness whose 90 % interval is wider than the share
-    ``precision`` of itself to either side is undetermined, and as wide as it was before. A pattern without electrons, a saturated one, or one of another structure determines nothing.
+    ``precision`` of itself to either side is undetermined, and as wide as it was before. A pattern without electrons, a saturated one, or one of
+    another structure determines nothing.
     ValueError for an image or a camera that cannot be. A pattern of a probe at rest may be given where its disks do not overlap.
     """
     camera, error = camera or Camera(), error or ModelError()
