@@ -27,9 +27,9 @@ class ModelError:
     grain: float = 0.01
     edge: float = 0.15
     spread: float = 0.5
-    surface: float = 2.0
-    deep: float = 0.005
-    lean: float = 0.007
+    surface: float = 1.7
+    deep: float = 0.004
+    lean: float = 0.0075
 
     def __post_init__(self):
         for name in ("relative", "length", "grain", "edge", "spread", "surface", "deep", "lean"):
