@@ -2,7 +2,8 @@
 the entrance face, every direction of the aperture by a tilted plane wave of its own through a supercell of its own; and a camera with its own errors.
 
 One run carries all directions that any trial's aperture holds and notes the patterns at all trials' depths: trials of one run share a crystal, and differ
-in thickness, tilt and everything of the camera.
+in thickness, tilt and everything of the camera. abTEM lays atoms between its grid points linearly, which at this sampling blurs them as
+0.0025 angstrom^2 more of thermal motion would: one more thing that the fit does not know.
 """
 
 import dataclasses
