@@ -154,7 +154,11 @@ def judged(done: list[dict[str, Any]], enough: bool) -> list[dict[str, Any]]:
         case("PACBED: peak memory", max(some["peak"] for some in done), "GiB", "", None),
     ]
     for some in done:
-        own = [(a, b) for a, b in zip(some["trials"], some["readings"], strict=True) if (a, b) in told]
+        own = [
+            (a, b)
+            for a, b in zip(some["trials"], some["readings"], strict=True)
+            if a.thickness >= 100.0 and "thickness" not in b.undetermined
+        ]
         error = _rms([b.value("thickness")[0] / a.thickness - 1.0 for a, b in own])
         found.append(case(f"PACBED of {some['name']}: thickness, rms relative error", error, "", "", None))
         found.append(case(f"PACBED of {some['name']}: coverage", covered(own, 1.0), "", "", None))
