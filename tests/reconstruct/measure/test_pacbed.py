@@ -174,6 +174,6 @@ def test_the_field_of_the_model_s_error():
 
 
 def test_the_centre_among_overlapping_disks():
-    image = mean_image(60.0, (0.5e-3, -0.5e-3), **{"centre.x": 2.3, "centre.y": -1.6})
+    image = mean_image(60.0, (0.5e-3, -0.5e-3), None, **{"centre.x": 2.3, "centre.y": -1.6})
     found = centres(image, ALPHA / GEOMETRY.pixel)
     assert min(np.hypot(x - 2.3, y + 1.6) for x, y in found) < 1.0
