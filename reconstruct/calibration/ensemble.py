@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.stats import chi2
 
+from reconstruct.calibration.constants import scaled
 from reconstruct.calibration.quantities import QUANTITIES, all_of
 from reconstruct.calibration.rows import Row, prepared
 from twin.column.column import Column
@@ -21,23 +22,6 @@ ERROR = {"log": 0.03, "angle": 0.05, "focus": 0.05}
 """Rms error of a column's form on each scale, beside what a row states: an assumption."""
 KEPT = 1e-3
 """Probability of a misfit as large as a draw's, below which the draw is no agreement."""
-
-
-def scaled(column: Column, u: Float[Array, " p"]) -> Float[Array, " n"]:
-    """Constants [n] from unit normals ``u`` [p], one for each that is not exact."""
-    free = np.array([i for i, one in enumerate(column.constants) if one.std > 0])
-    positive = np.array([column.constants[i].positive for i in free])
-    mean, std = (np.array([getattr(column.constants[i], name) for i in free]) for name in ("mean", "std"))
-    logs = np.where(positive, std / np.where(positive, mean, 1.0), 0.0)
-    values = jnp.where(positive, mean * jnp.exp(logs * u), mean + std * u)
-    return jnp.asarray(column.nominal()).at[free].set(values)
-
-
-def prior_draws(column: Column, count: int, generator: np.random.Generator) -> np.ndarray:
-    """``count`` constants [count, n] of the prior."""
-    free = sum(one.std > 0 for one in column.constants)
-    u = generator.standard_normal((count, free))
-    return np.asarray(jax.vmap(lambda one: scaled(column, one))(jnp.asarray(u)))
 
 
 def agreeing_draws(column: Column, rows: Sequence[Row], count: int, generator: np.random.Generator) -> np.ndarray:

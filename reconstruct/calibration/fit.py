@@ -13,6 +13,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.stats import norm
 
+from reconstruct.calibration.constants import scaled
 from reconstruct.calibration.discrepancy import Hyper, Places, kernel, learnt, start
 from reconstruct.calibration.quantities import NAMES, all_of, apart, off_scale
 from reconstruct.calibration.rows import Row, Table, contradictions, prepared
@@ -114,19 +115,7 @@ class _Fit:
     def __init__(self, column: Column, table: Table):
         self.column, self.table = column, table
         self.free = [i for i, one in enumerate(column.constants) if one.std > 0]
-        nominal = column.nominal()
-        positive = np.array([column.constants[i].positive for i in self.free], bool)
-        std = np.array([column.constants[i].std for i in self.free])
-        mean = nominal[self.free]
-        free = jnp.asarray(self.free)
-
-        def constants(u):
-            logs = jnp.asarray(np.where(positive, std / np.where(positive, mean, 1.0), 0.0))
-            values = jnp.where(positive, mean * jnp.exp(logs * u), mean + std * u)
-            return jnp.asarray(nominal).at[free].set(values)
-
-        self.constants = constants
-        one = lambda u, told, energy: all_of(column.of(constants(u), told, energy))  # noqa: E731
+        one = lambda u, told, energy: all_of(column.of(scaled(column, u), told, energy))  # noqa: E731
         self._values = jax.jit(jax.vmap(one, (None, 0, 0)))
         self._slopes = jax.jit(jax.vmap(jax.jacfwd(one), (None, 0, 0)))
         self.kinds, kind = np.unique(table.kind, return_inverse=True)
@@ -240,7 +229,7 @@ class _Fit:
         j = slopes[chosen]
         mean = j.T @ cho_solve(factor, away[chosen])
         left = np.eye(len(self.u)) - j.T @ cho_solve(factor, j)
-        scale = np.asarray(jax.jacfwd(self.constants)(jnp.asarray(mean)))
+        scale = np.asarray(jax.jacfwd(lambda u: scaled(self.column, u))(jnp.asarray(mean)))
         undetermined = tuple(
             self.column.constants[place].name
             for place, share in zip(self.free, np.sqrt(np.maximum(np.diag(left), 0.0)), strict=True)
@@ -251,7 +240,7 @@ class _Fit:
         return Calibration(
             self.column,
             tuple(one.name for one in self.column.constants),
-            np.asarray(self.constants(jnp.asarray(mean))),
+            np.asarray(scaled(self.column, jnp.asarray(mean))),
             scale @ left @ scale.T,
             undetermined,
             self.table.labels,

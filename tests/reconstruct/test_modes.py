@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from reconstruct.calibration.ensemble import agreeing_draws, prior_draws
+from reconstruct.calibration.constants import prior_draws
+from reconstruct.calibration.ensemble import agreeing_draws
 from reconstruct.calibration.rows import Row
 from reconstruct.modes import modes, spread_weights
 from tests.twin.column.columns import generic, settings
