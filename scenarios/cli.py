@@ -218,11 +218,11 @@ def learn_sensors(
     """What a log tells of each channel: how it reports, its unit, step, noise, drift and lag, or that it tells too little."""
 
     def job() -> Outcome:
-        from scenarios.learn_sensors import learn_log, new_table
+        from scenarios.learn_sensors import learn_log, new_file
         from scenarios.progress import open_progress
 
         if out is not None:
-            new_table(out)
+            new_file(out)
         with open_progress(f"emtwin instrument learn-sensors {log}") as progress:
             learnt = learn_log(log, progress)
         if out is not None:
@@ -253,16 +253,15 @@ def calibrate(
     """What a table of settings and measurements says of a column's constants, which rows do not fit, and what stays unknown."""
 
     def job() -> Outcome:
-        from scenarios.learn_sensors import new_table
+        from scenarios.learn_sensors import new_file
         from scenarios.progress import open_progress
 
         if out is not None:
-            new_table(out)
+            new_file(out)
         if figure is not None:
             if figure.suffix not in (".png", ".svg"):
                 raise BadInput(f"--figure {figure}", "is neither .png nor .svg", "Name a file of one of them.")
-            if figure.exists() or figure.is_symlink():
-                raise BadInput(f"--figure {figure}", "exists already", "Name a file that does not exist.")
+            new_file(figure, "--figure")
         import jax
 
         jax.config.update("jax_enable_x64", True)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve, cholesky
 from scipy.stats import norm
 
 from reconstruct.calibration.constants import scaled
@@ -159,26 +159,26 @@ class _Fit:
         places = Places(*(field[chosen] for field in self.places))
         for _ in range(ROUNDS):
             error = kernel(self.hyper, places, places) + np.diag(self.noise()[chosen])
-            self._climb(chosen, cho_factor(error, lower=True))
+            self._climb(chosen, cholesky(error, lower=True))
             values, slopes = self.at(self.u, self.table)
             away = self._away(values) + slopes @ self.u
             stated = self.table.std[chosen] ** 2
             self.hyper = learnt(away[chosen], slopes[chosen], stated, places, self.hyper)
 
-    def _climb(self, chosen: np.ndarray, factor: tuple[np.ndarray, bool]) -> None:
+    def _climb(self, chosen: np.ndarray, factor: np.ndarray) -> None:
         """Levenberg-Marquardt on the constants: minus log posterior at fixed hyperparameters."""
 
         def cost(u: np.ndarray, values: np.ndarray) -> float:
             away = self._away(values)[chosen]
-            return float(away @ cho_solve(factor, away) + u @ u)
+            return float(away @ cho_solve((factor, True), away) + u @ u)
 
         damping = 1e-3
         values, slopes = self.at(self.u, self.table)
         now = cost(self.u, values)
         for _ in range(CLIMBS):
             j = slopes[chosen]
-            gradient = j.T @ cho_solve(factor, self._away(values)[chosen]) - self.u
-            curvature = j.T @ cho_solve(factor, j) + np.eye(len(self.u))
+            gradient = j.T @ cho_solve((factor, True), self._away(values)[chosen]) - self.u
+            curvature = j.T @ cho_solve((factor, True), j) + np.eye(len(self.u))
             step = np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), gradient)
             trial = self.u + step
             trial_values, trial_slopes = self.at(trial, self.table)
@@ -207,12 +207,12 @@ class _Fit:
         places = Places(*(field[chosen] for field in self.places))
         total = slopes[chosen] @ slopes[chosen].T + kernel(self.hyper, places, places) + np.diag(self.noise()[chosen])
         away = self._away(values) + slopes @ self.u
-        return chosen, places, cho_factor(total, lower=True), away, slopes, values
+        return chosen, places, cholesky(total, lower=True), away, slopes, values
 
     def left_out(self, trusted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each row less what the other trusted rows predict of it [n], and that prediction's standard deviation, the row's own noise included."""
         chosen, places, factor, away, slopes, _ = self._joint(trusted)
-        inverse = cho_solve(factor, np.eye(len(chosen)))
+        inverse = cho_solve((factor, True), np.eye(len(chosen)))
         gap, sigma = np.zeros(len(away)), np.ones(len(away))
         gap[chosen] = (inverse @ away[chosen]) / np.diag(inverse)
         sigma[chosen] = 1 / np.sqrt(np.diag(inverse))
@@ -220,15 +220,15 @@ class _Fit:
             here = Places(*(field[[row]] for field in self.places))
             cross = slopes[chosen] @ slopes[row] + kernel(self.hyper, places, here)[:, 0]
             own = slopes[row] @ slopes[row] + kernel(self.hyper, here, here)[0, 0] + self.noise()[row]
-            gap[row] = away[row] - cross @ cho_solve(factor, away[chosen])
-            sigma[row] = np.sqrt(max(own - cross @ cho_solve(factor, cross), 0.0))
+            gap[row] = away[row] - cross @ cho_solve((factor, True), away[chosen])
+            sigma[row] = np.sqrt(max(own - cross @ cho_solve((factor, True), cross), 0.0))
         return gap, sigma
 
     def result(self, trusted: np.ndarray, outliers: dict[str, str]) -> Calibration:
         chosen, _, factor, away, slopes, values = self._joint(trusted)
         j = slopes[chosen]
-        mean = j.T @ cho_solve(factor, away[chosen])
-        left = np.eye(len(self.u)) - j.T @ cho_solve(factor, j)
+        mean = j.T @ cho_solve((factor, True), away[chosen])
+        left = np.eye(len(self.u)) - j.T @ cho_solve((factor, True), j)
         scale = np.asarray(jax.jacfwd(lambda u: scaled(self.column, u))(jnp.asarray(mean)))
         undetermined = tuple(
             self.column.constants[place].name
@@ -266,8 +266,8 @@ class _Fit:
         wanted = self._places(asked, np.array([kinds.index(k) for k in asked.kind]))
         cross = there @ slopes[chosen].T + kernel(hyper, wanted, places)
         own = np.einsum("np,np->n", there, there) + np.diag(kernel(hyper, wanted, wanted))
-        mean = values - there @ self.u + cross @ cho_solve(factor, away[chosen])
-        std = np.sqrt(np.maximum(own - np.einsum("nk,kn->n", cross, cho_solve(factor, cross.T)), 0.0))
+        mean = values - there @ self.u + cross @ cho_solve((factor, True), away[chosen])
+        std = np.sqrt(np.maximum(own - np.einsum("nk,kn->n", cross, cho_solve((factor, True), cross.T)), 0.0))
         wide = norm.isf(0.05)
         found = []
         for row, m, s in zip(rows, mean, std, strict=True):

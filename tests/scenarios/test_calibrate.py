@@ -91,6 +91,15 @@ def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys,
     assert not out.exists()
 
 
+@pytest.mark.parametrize("option", ["--out", "--figure"])
+def test_a_place_where_nothing_can_be_made_is_refused_before_any_work(table: Path, capsys, option: str):
+    place = table.parent / "nowhere" / "calibration.svg"
+    assert run(["instrument", "calibrate", str(table), option, str(place)]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert f"{option} {place}" in said
+    assert "is not a folder" in said
+
+
 def test_a_column_that_is_none_is_refused(table: Path, capsys: pytest.CaptureFixture[str]):
     assert run(["instrument", "calibrate", str(table), "--column", "nowhere", "--json"]) == BAD_INPUT
     error = json.loads(capsys.readouterr().out)["error"]

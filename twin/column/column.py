@@ -19,9 +19,9 @@ from twin.column.table import ColumnTable, Constant
 from twin.lenses import immersed
 from twin.lenses.fields import GlaserBell
 from twin.lenses.paraxial import Transfer
-from twin.optics.electrons import REST_ENERGY_EV
+from twin.optics.electrons import LIGHT_ANGSTROM_S, PLANCK_EV_S, REST_ENERGY_EV
 
-_HC = 12398.419843320026
+_HC = PLANCK_EV_S * LIGHT_ANGSTROM_S
 """h c in eV angstrom."""
 
 

@@ -5,7 +5,6 @@ the scale on which it falls off; both say where to look, and for Glaser's bell t
 """
 
 import math
-from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import equinox as eqx
@@ -151,10 +150,3 @@ def off_axis(
         along = along + value.real / nodes
         across = across - (cosine * value.imag) / nodes
     return jnp.asarray(across), jnp.asarray(along)
-
-
-def bells(peaks: Sequence[float], half_widths: Sequence[float], centres: Sequence[float]) -> Superposition:
-    """A sum of Glaser bells: ``peaks`` tesla, ``half_widths`` and ``centres`` angstrom, all of one length."""
-    return Superposition(
-        tuple(GlaserBell(peak, width, place) for peak, width, place in zip(peaks, half_widths, centres, strict=True))
-    )
