@@ -15,12 +15,13 @@ from scipy.stats import norm
 
 from reconstruct.calibration.constants import scaled
 from reconstruct.calibration.discrepancy import Hyper, Places, kernel, learnt, start
-from reconstruct.calibration.quantities import NAMES, all_of, apart, off_scale
+from reconstruct.calibration.evaluation import Evaluation
+from reconstruct.calibration.quantities import NAMES, off_scale, on_scale
 from reconstruct.calibration.rows import Row, Table, contradictions, prepared
+from reconstruct.calibration.search import sought
 from twin.column.column import Column
+from twin.column.elements import Lens
 
-ROUNDS = 4
-CLIMBS = 30
 DETERMINED = 0.8
 """A constant counts as determined where the table leaves less than this of its prior standard deviation."""
 CHANCE = 0.01
@@ -59,8 +60,8 @@ class Calibration:
     residuals: np.ndarray
     sigmas: np.ndarray
     outliers: dict[str, str]
-    hyper: dict[str, tuple[float, float]]
-    length: float
+    hyper: Hyper
+    noise: dict[str, float]
     _state: "_Fit"
 
     @property
@@ -96,13 +97,13 @@ def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = N
         away, sigma = fit.left_out(trusted)
         worst = int(np.argmax(np.where(trusted, np.abs(away / sigma), 0.0)))
         # judged by a fit that it had no part in: one row far off makes all rows look noisy
-        kept, without = fit.known(), trusted.copy()
+        kept, without = fit.hyper, trusted.copy()
         without[worst] = False
         fit.run(without)
         away, sigma = fit.left_out(without)
         off = abs(away[worst] / sigma[worst])
         if off < limit:
-            fit.back_to(kept)
+            fit.hyper = kept
             break
         trusted = without
         outliers[table.labels[worst]] = f"is {off:.1f} standard deviations off what the other rows say"
@@ -115,117 +116,76 @@ class _Fit:
     def __init__(self, column: Column, table: Table):
         self.column, self.table = column, table
         self.free = [i for i, one in enumerate(column.constants) if one.std > 0]
-        one = lambda u, told, energy: all_of(column.of(scaled(column, u), told, energy))  # noqa: E731
-        self._values = jax.jit(jax.vmap(one, (None, 0, 0)))
-        self._slopes = jax.jit(jax.vmap(jax.jacfwd(one), (None, 0, 0)))
-        self.kinds, kind = np.unique(table.kind, return_inverse=True)
-        self.places = self._places(table, kind)
+        self.rows = Evaluation(column, table)
+        self.kinds, self.kind = np.unique(table.kind, return_inverse=True)
+        self._groups: dict[tuple, int] = {}
         self.hyper: Hyper = start(len(self.kinds))
-        self.u = np.zeros(len(self.free))
+        self.u = sought(column, table, np.random.default_rng(0))
+        values, self.slopes = self.rows.values(self.u[None])[0], self.rows.slopes(self.u[None])[0]
+        self.away = self.rows.away(values) + self.slopes @ self.u
+        self.places = self._places(self.rows, self.kind, self.slopes)
 
-    def _places(self, table: Table, kind: np.ndarray) -> Places:
-        lenses = [i for i, name in enumerate(self.column.controls) if name.startswith("lens.")]
-        groups: dict[tuple, int] = getattr(self, "_groups", {})
+    def _places(self, rows: Evaluation, kind: np.ndarray, slopes: np.ndarray) -> Places:
+        column, table = self.column, rows.table
+        lenses = [one for one in column.table.of(Lens) if one.control]
         zero, zero_std = np.full(len(table), -1), np.zeros(len(table))
         for row in range(len(table)):
             name = NAMES[table.kind[row]]
-            if name in self.column.table.zeros:
+            if name in column.table.zeros:
                 key = (name, float(table.energy[row]), table.keys[row])
-                zero[row] = groups.setdefault(key, len(groups))
-                zero_std[row] = self.column.table.zeros[name]
-        self._groups = groups
-        # HT far away is another column for the error's purposes: 100 % in tension counts as one full-scale excitation
-        told = np.column_stack([table.told[:, lenses], np.log(table.energy)])
-        return Places(kind, told, zero, zero_std)
+                zero[row] = self._groups.setdefault(key, len(self._groups))
+                zero_std[row] = on_scale(name, 1.0, column.table.zeros[name])[1]
+        told = table.told[:, [column.controls.index(one.control) for one in lenses]]
+        return Places(kind, told, np.log(table.energy), self._levers(lenses, slopes), zero, zero_std)
 
-    def at(self, u: np.ndarray, table: Table) -> tuple[np.ndarray, np.ndarray]:
-        """Expected values [n] and their slopes [n, p] by unit-normal constants, on each row's scale."""
-        told, energy = jnp.asarray(table.told), jnp.asarray(table.energy)
-        rows = np.arange(len(table))
-        values = np.asarray(self._values(jnp.asarray(u), told, energy))[rows, table.kind]
-        return values, np.asarray(self._slopes(jnp.asarray(u), told, energy))[rows, table.kind]
-
-    def _away(self, values: np.ndarray) -> np.ndarray:
-        return apart(self.table.kind, self.table.value, values)
+    def _levers(self, lenses: Sequence[Lens], slopes: np.ndarray) -> np.ndarray:
+        """Derivatives [n, m, 3] by relative errors of strength and width, and of place in half widths; 0 for what is known exactly."""
+        names = [self.column.constants[i].name for i in self.free]
+        found = np.zeros((len(slopes), len(lenses), 3))
+        for number, lens in enumerate(lenses):
+            for part, field in enumerate(("ampere_turns", "half_width", "place")):
+                name = f"{lens.name}.{field}"
+                if name in names:
+                    constant = self.column.constants[self.free[names.index(name)]]
+                    unit = constant.mean if constant.positive else self.column.nominal_of(f"{lens.name}.half_width")
+                    found[:, number, part] = slopes[:, names.index(name)] * unit / constant.std
+        return found
 
     def noise(self) -> np.ndarray:
         """Variance [n] of each row's own error."""
         stated = self.table.std**2
-        return np.where(stated > 0, stated, self.hyper.noise[self.places.kind] ** 2)
+        return np.where(stated > 0, stated, self.hyper.noise[self.kind] ** 2)
 
     def run(self, trusted: np.ndarray) -> None:
-        """Constants and hyperparameters in turn, from where they are."""
+        """Hyperparameters from the trusted rows."""
         chosen = np.flatnonzero(trusted)
-        places = Places(*(field[chosen] for field in self.places))
-        for _ in range(ROUNDS):
-            error = kernel(self.hyper, places, places) + np.diag(self.noise()[chosen])
-            self._climb(chosen, cholesky(error, lower=True))
-            values, slopes = self.at(self.u, self.table)
-            away = self._away(values) + slopes @ self.u
-            stated = self.table.std[chosen] ** 2
-            self.hyper = learnt(away[chosen], slopes[chosen], stated, places, self.hyper)
+        stated = self.table.std[chosen] ** 2
+        self.hyper = learnt(self.away[chosen], self.slopes[chosen], stated, self.places.at(chosen), self.hyper)
 
-    def _climb(self, chosen: np.ndarray, factor: np.ndarray) -> None:
-        """Levenberg-Marquardt on the constants: minus log posterior at fixed hyperparameters."""
-
-        def cost(u: np.ndarray, values: np.ndarray) -> float:
-            away = self._away(values)[chosen]
-            return float(away @ cho_solve((factor, True), away) + u @ u)
-
-        damping = 1e-3
-        values, slopes = self.at(self.u, self.table)
-        now = cost(self.u, values)
-        for _ in range(CLIMBS):
-            j = slopes[chosen]
-            gradient = j.T @ cho_solve((factor, True), self._away(values)[chosen]) - self.u
-            curvature = j.T @ cho_solve((factor, True), j) + np.eye(len(self.u))
-            step = np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), gradient)
-            trial = self.u + step
-            trial_values, trial_slopes = self.at(trial, self.table)
-            then = cost(trial, trial_values)
-            if np.isfinite(then) and then < now:
-                done = now - then < 1e-6 * (1 + now)
-                self.u, values, slopes, now, damping = trial, trial_values, trial_slopes, then, damping / 5
-                if done:
-                    break
-            else:
-                damping *= 4
-                if damping > 1e8:
-                    break
-
-    def known(self) -> tuple[np.ndarray, Hyper]:
-        """Where the fit stands."""
-        return self.u, self.hyper
-
-    def back_to(self, known: tuple[np.ndarray, Hyper]) -> None:
-        """To where it stood."""
-        self.u, self.hyper = known
-
-    def _joint(self, trusted: np.ndarray):
-        values, slopes = self.at(self.u, self.table)
+    def _joint(self, trusted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Places of the trusted rows, and the Cholesky factor of what they should scatter by."""
         chosen = np.flatnonzero(trusted)
-        places = Places(*(field[chosen] for field in self.places))
-        total = slopes[chosen] @ slopes[chosen].T + kernel(self.hyper, places, places) + np.diag(self.noise()[chosen])
-        away = self._away(values) + slopes @ self.u
-        return chosen, places, cholesky(total, lower=True), away, slopes, values
+        places, slopes = self.places.at(chosen), self.slopes[chosen]
+        total = slopes @ slopes.T + kernel(self.hyper, places, places) + np.diag(self.noise()[chosen])
+        return chosen, cholesky(total, lower=True)
 
     def left_out(self, trusted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Each row less what the other trusted rows predict of it [n], and that prediction's standard deviation, the row's own noise included."""
-        chosen, places, factor, away, slopes, _ = self._joint(trusted)
+        (chosen, factor), away, slopes, places = self._joint(trusted), self.away, self.slopes, self.places
         inverse = cho_solve((factor, True), np.eye(len(chosen)))
         gap, sigma = np.zeros(len(away)), np.ones(len(away))
         gap[chosen] = (inverse @ away[chosen]) / np.diag(inverse)
         sigma[chosen] = 1 / np.sqrt(np.diag(inverse))
         for row in np.flatnonzero(~trusted):
-            here = Places(*(field[[row]] for field in self.places))
-            cross = slopes[chosen] @ slopes[row] + kernel(self.hyper, places, here)[:, 0]
+            here = places.at(np.array([row]))
+            cross = slopes[chosen] @ slopes[row] + kernel(self.hyper, places.at(chosen), here)[:, 0]
             own = slopes[row] @ slopes[row] + kernel(self.hyper, here, here)[0, 0] + self.noise()[row]
             gap[row] = away[row] - cross @ cho_solve((factor, True), away[chosen])
             sigma[row] = np.sqrt(max(own - cross @ cho_solve((factor, True), cross), 0.0))
         return gap, sigma
 
     def result(self, trusted: np.ndarray, outliers: dict[str, str]) -> Calibration:
-        chosen, _, factor, away, slopes, values = self._joint(trusted)
+        (chosen, factor), away, slopes = self._joint(trusted), self.away, self.slopes
         j = slopes[chosen]
         mean = j.T @ cho_solve((factor, True), away[chosen])
         left = np.eye(len(self.u)) - j.T @ cho_solve((factor, True), j)
@@ -244,11 +204,11 @@ class _Fit:
             scale @ left @ scale.T,
             undetermined,
             self.table.labels,
-            self._away(values),
+            away - slopes @ mean,
             gap / sigma,
             outliers,
-            {NAMES[k]: (float(self.hyper.size[i]), float(self.hyper.noise[i])) for i, k in enumerate(self.kinds)},
-            self.hyper.length,
+            self.hyper,
+            {NAMES[k]: float(self.hyper.noise[i]) for i, k in enumerate(self.kinds)},
             self,
         )
 
@@ -260,11 +220,12 @@ class _Fit:
         if strange:  # what the table has no row of has the prior's error
             kinds += [NAMES.index(name) for name in strange]
             more = start(len(strange))
-            hyper = Hyper(np.r_[hyper.size, more.size], np.r_[hyper.noise, more.noise], hyper.length)
-        chosen, places, factor, away, slopes, _ = self._joint(self.trusted)
-        values, there = self.at(self.u, asked)
-        wanted = self._places(asked, np.array([kinds.index(k) for k in asked.kind]))
-        cross = there @ slopes[chosen].T + kernel(hyper, wanted, places)
+            hyper = hyper._replace(noise=np.r_[hyper.noise, more.noise])
+        (chosen, factor), away, slopes, places = self._joint(self.trusted), self.away, self.slopes, self.places
+        rows_asked = Evaluation(self.column, asked)
+        values, there = rows_asked.values(self.u[None])[0], rows_asked.slopes(self.u[None])[0]
+        wanted = self._places(rows_asked, np.array([kinds.index(k) for k in asked.kind]), there)
+        cross = there @ slopes[chosen].T + kernel(hyper, wanted, places.at(chosen))
         own = np.einsum("np,np->n", there, there) + np.diag(kernel(hyper, wanted, wanted))
         mean = values - there @ self.u + cross @ cho_solve((factor, True), away[chosen])
         std = np.sqrt(np.maximum(own - np.einsum("nk,kn->n", cross, cho_solve((factor, True), cross.T)), 0.0))

@@ -1,7 +1,7 @@
 """What a calibration table may say of a column, each on the scale on which models err by an even amount.
 
 Lengths and angles that are ratios (camera length, magnification, semi-angle ...) are compared by their logarithms, rotations as angles on the circle, and
-distances from focus as the sine of the angle by which image and pattern mix in the detector's plane: 0 in focus, +-1 in the other mode, smooth in between.
+distances from focus as the tangent of the angle by which image and pattern mix in the detector's plane: 0 in focus, infinite in the other mode.
 """
 
 import math
@@ -66,10 +66,17 @@ def all_of(optics: Optics) -> Float[Array, " q"]:
         value = plain[one.name]
         if one.scale == "log":
             value = jnp.log(value)
-        elif one.scale == "focus":
-            value = value / jnp.sqrt(1.0 + value**2)
         found.append(value)
     return jnp.stack(found)
+
+
+def bounded(
+    kind: np.ndarray, values: np.ndarray, slopes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Tangents among ``values`` [..., n] of quantities number ``kind`` [n] as sines, which no distance from focus takes beyond 1; ``slopes`` [..., n, p] likewise."""
+    focus = np.array([one.scale == "focus" for one in QUANTITIES])[kind]
+    root = np.where(focus, np.sqrt(1.0 + values**2), 1.0)
+    return values / root, None if slopes is None else slopes / root[..., None] ** 3
 
 
 def on_scale(name: str, value: float, std: float) -> tuple[float, float]:
@@ -83,22 +90,18 @@ def on_scale(name: str, value: float, std: float) -> tuple[float, float]:
         return math.log(value), std / value
     if one.scale == "angle":
         return value, std
-    ratio = value * FOCAL if name == "pattern_defocus" else value / FOCAL
-    slope = (FOCAL if name == "pattern_defocus" else 1 / FOCAL) / (1 + ratio**2) ** 1.5
-    return ratio / math.sqrt(1 + ratio**2), std * slope
+    factor = FOCAL if name == "pattern_defocus" else 1 / FOCAL
+    return value * factor, std * factor
 
 
 def off_scale(name: str, value: np.ndarray) -> np.ndarray:
-    """The inverse of `on_scale` for values [n]; a focus beyond what any distance gives is infinite."""
+    """The inverse of `on_scale` for values [n]."""
     one = quantity(name)
     if one.scale == "log":
         return np.exp(value)
     if one.scale == "angle":
         return value
-    sine = np.clip(value, -1.0, 1.0)
-    with np.errstate(divide="ignore"):
-        ratio = sine / np.sqrt(1 - sine**2)
-    return ratio / FOCAL if name == "pattern_defocus" else ratio * FOCAL
+    return value / FOCAL if name == "pattern_defocus" else value * FOCAL
 
 
 def apart(kind: np.ndarray, measured: np.ndarray, expected: np.ndarray) -> np.ndarray:

@@ -11,6 +11,9 @@ from twin.column.column import Column
 from twin.column.elements import Aperture, Deflector, Lens, Stigmator
 from twin.column.settings import Key, Settings
 
+BEAM = ("semi_angle", "current", "probe_size", "probe_defocus")
+"""Quantities of the illumination, which lenses above the specimen make; the others are of the image."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Row:
@@ -38,11 +41,17 @@ class Table:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def rows(self, chosen: np.ndarray) -> "Table":
+        """Those of the rows whose places are ``chosen`` [k]."""
+        arrays = (self.told, self.energy, self.kind, self.value, self.std)
+        pick = lambda each: tuple(each[i] for i in chosen)  # noqa: E731
+        return Table(pick(self.labels), *(one[chosen] for one in arrays), pick(self.keys))
+
 
 def needed(column: Column, quantity: str) -> tuple[str, ...]:
     """The controls that a quantity hangs on: lenses above the specimen for the beam, from the objective on for images, apertures for angles."""
     table = column.table
-    beam = quantity in ("semi_angle", "current", "probe_size", "probe_defocus")
+    beam = quantity in BEAM
     specimen = [one.name for one in table.element].index(table.of_specimen().name)
     names: dict[str, None] = {}
     for number, one in enumerate(table.element):

@@ -5,6 +5,7 @@ import dataclasses
 import math
 
 import numpy as np
+from scipy.optimize import brentq
 
 from reconstruct.calibration.rows import Row
 from twin.column.elements import Lens
@@ -13,9 +14,22 @@ from twin.column.table import ColumnTable
 
 STEP = 0.5e-3
 """Metre."""
+STANDARD = 0.88
+"""Excitation at which the objective is meant to image its middle to a plane FAR (metre) below, as the twin's does at about this."""
+FAR = 0.08
 _E, _M, _MU0, _REST = 1.602176634e-19, 9.1093837139e-31, 1.25663706127e-6, 510998.95
-NOISE = {"camera_length": 0.005, "magnification": 0.005, "semi_angle": 0.01, "rotation": 0.01}
+NOISE = {"camera_length": 0.005, "magnification": 0.005, "semi_angle": 0.005, "rotation": 0.01}
 """Rms errors with which the tables are measured: relative, rotations in radian."""
+EVEN = 4 / math.pi
+"""Width of a sech over the half width of Glaser's bell of equal ampere-turns and equal strength as a weak lens (integral of B^2)."""
+WITHIN = 0.5
+"""Spread of columns' proportions, as a share of what the table is unsure of."""
+ATTEMPTS = 10
+"""How often an operator tries settings before giving a column up."""
+
+
+class Unusable(Exception):
+    """A column that does not come into focus in one of its modes: nobody would have built it."""
 
 
 @dataclasses.dataclass
@@ -29,28 +43,32 @@ class Other:
 
     @classmethod
     def drawn(cls, table: ColumnTable, generator: np.random.Generator) -> "Other":
-        """One such column, of the proportions that the twin's table believes in, within its own uncertainty."""
+        """One such column, of the proportions that the twin's table believes in, within part of its uncertainty: another form wants the rest."""
         lenses, planes = {}, {}
+        objective = table.named(table.of_specimen().objective)
+        assert isinstance(objective, Lens)
+        width, turns, knee = (_mean(x) for x in (objective.half_width_mm, objective.ampere_turns, objective.saturation))
+        design = _as_designed(EVEN * width * 1e-3, 1.3 * knee, turns)
         z = generator.standard_normal
 
         def about(given) -> float:
             mean, std = given if isinstance(given, list) else (given, 0.0)
-            return mean + std * float(np.clip(z(), -2, 2))
+            return mean + WITHIN * std * float(np.clip(z(), -2, 2))
 
         for one in table.element:
             if isinstance(one, Lens):
                 lenses[one.control] = {
                     "place": about(one.place_mm) * 1e-3,
-                    "width": about(one.half_width_mm) * 1e-3,
+                    "width": EVEN * about(one.half_width_mm) * 1e-3,
                     "turns": about(one.ampere_turns),
                     "knee": 1.3 * (about(one.saturation) if one.saturation else 3 * about(one.ampere_turns)),
                     "remanence": 15.0 * float(z()),
                 }
             else:
                 planes[one.name] = about(one.place_mm) * 1e-3
-        objective = table.of_specimen().objective
-        middle = lenses[next(one.control for one in table.of(Lens) if one.name == objective)]
+        middle = lenses[objective.control]
         planes["specimen"] = middle["place"] + (planes["specimen"] - middle["place"]) * 0.5
+        middle["turns"] *= design
         return cls(lenses, planes, 0.004 * float(z()), 1 + 0.02 * float(z()))
 
     def matrix(self, start: str, end: str, told: dict[str, np.ndarray], energy: float) -> tuple[np.ndarray, np.ndarray]:
@@ -112,6 +130,22 @@ class Other:
         return found
 
 
+def _mean(number: float | list[float]) -> float:
+    """The mean of what a table gives."""
+    return number[0] if isinstance(number, list) else number
+
+
+def _as_designed(width: float, knee: float, turns: float) -> float:
+    """By what to multiply the objective's ampere-turns so that at STANDARD it images its middle to a plane far below."""
+    lens = {"place": 0.0, "width": width, "turns": turns, "knee": knee, "remanence": 0.0}
+    one = Other({"only": lens}, {"middle": 0.0, "far": FAR}, 0.0, 1.0)
+
+    def off(factor: float) -> float:
+        return float(one.matrix("middle", "far", {"only": np.array([factor * STANDARD])}, 300e3)[0][0, 0, 1])
+
+    return float(brentq(off, 0.6, 1.2))
+
+
 def table_of(other: Other, generator: np.random.Generator, energy: float, each: int, noisy: bool = True) -> list[Row]:
     """``each`` settings in focus of each of three modes, with what is measured there; without noise and focus where they are to be judged by."""
     rows: list[Row] = []
@@ -122,61 +156,49 @@ def table_of(other: Other, generator: np.random.Generator, energy: float, each: 
 
 
 def _projector(other, generator, energy, each, noisy, mode) -> list[Row]:
+    """A pattern is focused with the diffraction lens, an image with the objective, at excitations of the others that an operator might choose."""
     kept: list[Row] = []
     count = 0
-    while count < each:
+    pattern = mode == "diffraction"
+    for _ in range(ATTEMPTS):
         n = 3 * each
         told = {
             "lens.objective": np.full(n, 0.88),
+            "lens.diffraction": generator.uniform(0.5, 0.9, n),
             "lens.intermediate": generator.uniform(0.35, 0.75, n),
             "lens.projector1": generator.uniform(0.3, 0.6, n),
             "lens.projector2": np.full(n, 0.9),
         }
-        entry = (0, 0) if mode == "diffraction" else (0, 1)
-        told["lens.diffraction"] = other.focused(
-            "specimen",
-            "camera",
-            entry,
-            told,
-            "lens.diffraction",
-            *((0.25, 0.6) if mode == "diffraction" else (0.35, 0.75)),
-            energy,
-        )
-        good = np.isfinite(told["lens.diffraction"])
+        turned, low, high = ("lens.diffraction", 0.2, 0.7) if pattern else ("lens.objective", 0.7, 1.06)
+        entry = (0, 0) if pattern else (0, 1)
+        told[turned] = other.focused("specimen", "camera", entry, told, turned, low, high, energy)
+        good = np.isfinite(told[turned])
         matrix, turn = other.matrix("specimen", "camera", {k: np.where(good, v, 0.4) for k, v in told.items()}, energy)
-        value = np.abs(matrix[:, 0, 1]) * 1e10 if mode == "diffraction" else np.abs(matrix[:, 0, 0])
-        least = 0.05e10 if mode == "diffraction" else 1e3
-        name = "camera_length" if mode == "diffraction" else "magnification"
-        focus = "pattern_defocus" if mode == "diffraction" else "defocus"
-        rotation = "pattern_rotation" if mode == "diffraction" else "image_rotation"
-        sign = matrix[:, 0, 1] if mode == "diffraction" else matrix[:, 0, 0]
-        for i in np.flatnonzero(good & (value > least)):
-            if count == each:
-                break
+        sign = matrix[:, 0, 1] if pattern else matrix[:, 0, 0]
+        value = np.abs(sign) * (1e10 if pattern else 1.0)
+        name = "camera_length" if pattern else "magnification"
+        focus = "pattern_defocus" if pattern else "defocus"
+        rotation = "pattern_rotation" if pattern else "image_rotation"
+        for i in np.flatnonzero(good & (value > (0.05e10 if pattern else 1e3))):
             settings = Settings(energy, {k: float(v[i]) for k, v in told.items()}, key=Key(mode=mode))
             label = f"{mode} {count + 1}"
             error = generator.standard_normal(2) * noisy
-            kept.append(
-                Row(
-                    f"{label}, {name}",
-                    settings,
-                    name,
-                    float(value[i] * math.exp(NOISE[name] * error[0])),
-                    NOISE[name] * float(value[i]),
-                )
-            )
+            measured = float(value[i] * math.exp(NOISE[name] * error[0]))
+            kept.append(Row(f"{label}, {name}", settings, name, measured, NOISE[name] * float(value[i])))
             if noisy:
                 angle = float(turn[i]) + (math.pi if sign[i] < 0 else 0.0) + NOISE["rotation"] * error[1]
                 kept.append(Row(f"{label}, rotation", settings, rotation, angle, NOISE["rotation"]))
                 kept.append(Row(f"{label}, in focus", settings, focus, 0.0))
             count += 1
-    return kept
+            if count == each:
+                return kept
+    raise Unusable(f"no {mode} comes into focus")
 
 
 def _probe(other, generator, energy, each, noisy) -> list[Row]:
     kept: list[Row] = []
     count = 0
-    while count < each:
+    for _ in range(ATTEMPTS):
         n = 3 * each
         told = {
             "lens.condenser1": generator.uniform(0.3, 0.9, n),
@@ -193,8 +215,6 @@ def _probe(other, generator, energy, each, noisy) -> list[Row]:
         diameter = generator.choice([30e-6, 50e-6, 70e-6, 100e-6, 150e-6], n)
         value = np.abs(down[:, 1, 1]) * 0.5 * diameter * other.aperture_scale / np.abs(hole[:, 0, 1])
         for i in np.flatnonzero(good & (value > 1e-3) & (value < 60e-3)):
-            if count == each:
-                break
             controls = {k: float(v[i]) for k, v in told.items()} | {"aperture.C2": float(diameter[i]) * 1e10}
             settings = Settings(energy, controls, key=Key(mode="probe"))
             measured = float(value[i] * math.exp(NOISE["semi_angle"] * generator.standard_normal() * noisy))
@@ -204,4 +224,6 @@ def _probe(other, generator, energy, each, noisy) -> list[Row]:
             if noisy:
                 kept.append(Row(f"{label}, in focus", settings, "probe_defocus", 0.0))
             count += 1
-    return kept
+            if count == each:
+                return kept
+    raise Unusable("no probe comes into focus")

@@ -78,6 +78,12 @@ class Column:
         """The constants' prior means, [n]."""
         return np.array([one.mean for one in self.constants])
 
+    def nominal_of(self, name: str) -> float:
+        """The prior mean of one constant; ValueError for a name that is not there."""
+        if name not in self._places:
+            raise ValueError(f"the column {self.table.name!r} has no constant {name!r}")
+        return self.constants[self._places[name]].mean
+
     def vector(self, values: Mapping[str, float]) -> np.ndarray:
         """Constants [n] with the named ``values`` and prior means elsewhere; ValueError for a name that is not there."""
         found = self.nominal()
