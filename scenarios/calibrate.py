@@ -55,9 +55,9 @@ def calibrate_table(path: Path, column_name: str, progress: Progress) -> dict[st
             {"row": label, "quantity": row.quantity, "residual": float(away), "sigmas": float(sigmas)}
             for label, row, away, sigmas in zip(found.labels, rows, found.residuals, found.sigmas, strict=True)
         ],
-        "errors": [
-            {"quantity": name, "scale": quantity(name).scale, "model": model, "noise": noise}
-            for name, (model, noise) in found.hyper.items()
+        "lenses_err_by": {"own": found.hyper.own, "all": found.hyper.all, "length": found.hyper.length},
+        "noise": [
+            {"quantity": name, "scale": quantity(name).scale, "noise": noise} for name, noise in found.noise.items()
         ],
     }
 

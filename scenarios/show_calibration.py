@@ -45,14 +45,13 @@ def print_calibration(told: dict[str, Any], console: Console | None = None) -> N
                 unit,
             )
         console.print(table)
-    errors = Table(box=None, pad_edge=False, header_style="dim")
-    for heading in ("quantity", "the column's form is wrong by", "rows scatter by"):
-        errors.add_column(heading, justify="left" if heading == "quantity" else "right")
-    for one in told["errors"]:
+    wrong = told["lenses_err_by"]
+    console.print(
+        f"\nLenses err by {wrong['own']:.1%} with their own excitation, {wrong['all']:.1%} with all, over {wrong['length']:.2g} of full scale."
+    )
+    for one in told["noise"]:
         unit, factor = _SCALES[one["scale"]]
-        errors.add_row(one["quantity"], f"{one['model'] * factor:.2g} {unit}", f"{one['noise'] * factor:.2g} {unit}")
-    console.print()
-    console.print(errors)
+        console.print(f"[dim]Rows of {one['quantity']} scatter by {one['noise'] * factor:.2g} {unit}.[/]")
     if told["outliers"]:
         console.print("\n[bold yellow]Rows left out[/]")
         for one in told["outliers"]:

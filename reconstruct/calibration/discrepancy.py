@@ -14,11 +14,13 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.optimize import minimize
 
-OWN, ALL, LENGTH, NOISE = (0.01, 3.0), (0.002, 3.0), (0.3, 1.5), (0.01, 3.0)
+OWN, ALL, LENGTH, NOISE = (0.03, 1.5), (0.004, 1.7), (0.3, 1.5), (0.01, 3.0)
 """Priors (median, factor of one sigma): relative errors of lenses by their own and by all excitations, the length in full-scale excitations on which they
 change, and noise that a table does not state, on a quantity's scale."""
 FREE = 5.0
 """By how much wider than believed constants are taken where hyperparameters are learnt."""
+LEAST = 0.5
+"""Least curvature of the posterior of hyperparameters that draws are made with, in units of the prior's: where it is flatter, they are no wider than this."""
 
 
 class Hyper(NamedTuple):
@@ -31,8 +33,8 @@ class Hyper(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where rows stand: the quantity ``kind`` [n], excitations of lenses ``told`` [n, m], logarithm of the tension ``tension`` [n]; ``levers`` [n, m, 3], derivatives
-    of the row's quantity by relative errors of each lens's strength, width and place; the ``zero`` [n] they share (-1: none) and its ``zero_std`` [n].
+    """Where rows stand: the quantity ``kind`` [n], excitations of lenses ``told`` [n, m], logarithm of the tension ``tension`` [n]; ``levers`` [n, m, 3],
+    derivatives of the row's quantity by relative errors of each lens's strength, width and place; the ``zero`` [n] they share (-1: none) and its ``zero_std``.
     """
 
     kind: np.ndarray
@@ -66,25 +68,55 @@ def kernel(hyper: Hyper, a: Places, b: Places) -> np.ndarray:
     return np.asarray(_kernel(hyper.own, hyper.all, hyper.length, _pairs(a, b)))
 
 
-def learnt(away: np.ndarray, linear: np.ndarray, stated: np.ndarray, places: Places, first: Hyper) -> Hyper:
-    """The hyperparameters under which ``away`` [n] = ``linear`` [n, p] (unit normals) + the model's error + noise is most probable.
+def errors(hyper: Hyper, told: np.ndarray, tension: np.ndarray, rows: Places, weights: np.ndarray) -> np.ndarray:
+    """Expected errors of lenses [s, m, 3] at excitations ``told`` [s, m] and logarithms of tensions [s], given the rows' ``weights`` [n]: K^-1 (data)."""
+    apart = ((told[:, None, :] - rows.told[None]) ** 2).transpose(2, 0, 1)
+    shared = np.asarray(
+        _shared(hyper.own, hyper.all, hyper.length, apart, (tension[:, None] - rows.tension[None]) ** 2)
+    )
+    return np.einsum("msn,nmc,n->smc", shared, rows.levers, weights)
 
-    Constants are left free here, so that a prior that is off is not taken for lenses of another form. ``stated`` [n] are variances that the table itself gives; rows without (0) have their quantity's noise. Priors keep what few rows say nothing about.
+
+class Learning:
+    """What rows say of the hyperparameters: ``away`` [n] = ``linear`` [n, p] (unit normals) + the model's error + noise.
+
+    Constants are left free here, so that a prior that is off is not taken for lenses of another form. ``stated`` [n] are variances that the table itself
+    gives; rows without (0) have their quantity's noise. Priors keep what few rows say nothing about.
     """
-    count = len(first.noise)
-    plain = FREE**2 * linear @ linear.T + np.diag(stated)
-    unstated = (stated == 0).astype(float)
-    middle = np.log(np.r_[OWN[0], ALL[0], LENGTH[0], np.full(count, NOISE[0])])
-    width = np.log(np.r_[OWN[1], ALL[1], LENGTH[1], np.full(count, NOISE[1])])
-    given = (away, plain, _pairs(places, places), places.kind, unstated, middle, width)
-    begin = np.log(np.r_[first.own, first.all, first.length, first.noise])
-    bounds = [(m - 4 * w, m + 4 * w) for m, w in zip(middle, width, strict=True)]
 
-    def cost(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slope = _COST(jnp.asarray(x), *given)
+    def __init__(self, away: np.ndarray, linear: np.ndarray, stated: np.ndarray, places: Places, first: Hyper):
+        count = len(first.noise)
+        plain = FREE**2 * linear @ linear.T + np.diag(stated)
+        self._middle = np.log(np.r_[OWN[0], ALL[0], LENGTH[0], np.full(count, NOISE[0])])
+        self._width = np.log(np.r_[OWN[1], ALL[1], LENGTH[1], np.full(count, NOISE[1])])
+        unstated = (stated == 0).astype(float)
+        self._given = (away, plain, _pairs(places, places), places.kind, unstated, self._middle, self._width)
+        begin = np.log(np.r_[first.own, first.all, first.length, first.noise])
+        bounds = [(m - 4 * w, m + 4 * w) for m, w in zip(self._middle, self._width, strict=True)]
+        self._best = minimize(self._cost, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}).x
+
+    def _cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, slope = _COST(jnp.asarray(x), *self._given)
         return float(value), np.asarray(slope)
 
-    x = np.exp(minimize(cost, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}).x)
+    def best(self) -> Hyper:
+        """The most probable ones."""
+        return _hyper(self._best)
+
+    def draws(self, count: int, generator: np.random.Generator) -> tuple[list[Hyper], np.ndarray]:
+        """``count`` of their posterior with weights [count] that sum to 1: draws of a Gaussian about the best, weighed by what they are really worth."""
+        curvature = np.asarray(_CURVATURE(jnp.asarray(self._best), *self._given)) * np.outer(self._width, self._width)
+        values, vectors = np.linalg.eigh(curvature)  # 1 where the rows say nothing
+        spread = self._width[:, None] * vectors / np.sqrt(np.maximum(values, LEAST))
+        normal = generator.standard_normal((count, len(self._best)))
+        x = self._best + normal @ spread.T
+        logs = np.array([0.5 * one @ one - self._cost(place)[0] for one, place in zip(normal, x, strict=True)])
+        weights = np.exp(logs - logs.max())
+        return [_hyper(place) for place in x], weights / weights.sum()
+
+
+def _hyper(x: np.ndarray) -> Hyper:
+    x = np.exp(x)
     return Hyper(float(x[0]), float(x[1]), float(x[2]), x[3:])
 
 
@@ -99,9 +131,19 @@ def _pairs(a: Places, b: Places) -> _Pairs:
 
 
 def _kernel(own, every, length, pairs: _Pairs) -> Float[Array, "n k"]:
-    near = jnp.exp(-0.5 * (pairs.apart + pairs.tension) / length**2)
-    together = jnp.exp(-0.5 * (pairs.apart.sum(axis=0) + pairs.tension) / length**2)
-    return (pairs.levers * (own**2 * near + every**2 * together)).sum(axis=0) + pairs.zeros
+    return (pairs.levers * _shared(own, every, length, pairs.apart, pairs.tension)).sum(axis=0) + pairs.zeros
+
+
+def _shared(own, every, length, apart, tension) -> Float[Array, "m n k"]:
+    """Covariance between the errors of one lens at two settings."""
+    apart, tension = jnp.asarray(apart), jnp.asarray(tension)
+    together = _near((apart.sum(axis=0) + tension) / length**2)[None]
+    return own**2 * _near((apart + tension[None]) / length**2) + every**2 * together
+
+
+def _near(square: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Correlation by squared distances in lengths: iron's magnetisation is smooth."""
+    return jnp.exp(-0.5 * square)
 
 
 def _cost(
@@ -123,3 +165,4 @@ def _cost(
 
 
 _COST = jax.jit(jax.value_and_grad(_cost))
+_CURVATURE = jax.jit(jax.hessian(_cost))

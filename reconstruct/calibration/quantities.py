@@ -73,7 +73,7 @@ def all_of(optics: Optics) -> Float[Array, " q"]:
 def bounded(
     kind: np.ndarray, values: np.ndarray, slopes: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Tangents among ``values`` [..., n] of quantities number ``kind`` [n] as sines, which no distance from focus takes beyond 1; ``slopes`` [..., n, p] likewise."""
+    """Tangents among ``values`` [..., n] of quantities number ``kind`` [n] as sines, which nothing takes beyond 1; their ``slopes`` [..., n, p] likewise."""
     focus = np.array([one.scale == "focus" for one in QUANTITIES])[kind]
     root = np.where(focus, np.sqrt(1.0 + values**2), 1.0)
     return values / root, None if slopes is None else slopes / root[..., None] ** 3

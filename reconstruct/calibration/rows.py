@@ -43,9 +43,15 @@ class Table:
 
     def rows(self, chosen: np.ndarray) -> "Table":
         """Those of the rows whose places are ``chosen`` [k]."""
-        arrays = (self.told, self.energy, self.kind, self.value, self.std)
-        pick = lambda each: tuple(each[i] for i in chosen)  # noqa: E731
-        return Table(pick(self.labels), *(one[chosen] for one in arrays), pick(self.keys))
+        return Table(
+            tuple(self.labels[i] for i in chosen),
+            self.told[chosen],
+            self.energy[chosen],
+            self.kind[chosen],
+            self.value[chosen],
+            self.std[chosen],
+            tuple(self.keys[i] for i in chosen),
+        )
 
 
 def needed(column: Column, quantity: str) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from reconstruct.calibration.climb import Climb
 from reconstruct.calibration.evaluation import BLOCK, Evaluation
-from reconstruct.calibration.quantities import NAMES, apart, bounded
+from reconstruct.calibration.quantities import NAMES
 from reconstruct.calibration.rows import BEAM, Table
 from twin.column.column import Column
 
@@ -62,51 +63,10 @@ def climbed(evaluation: Evaluation, generator: np.random.Generator) -> tuple[np.
 
 def climbed_from(evaluation: Evaluation, u: np.ndarray, stages: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """The same from ``u`` [k, p], with the errors of ``stages`` in turn."""
-    stated = evaluation.table.std
-    damping = np.full(len(u), 1e-2)
-    cost = np.zeros(len(u))
+    climb = Climb(evaluation, u, freedom=FREEDOM)
     for number, forgiven in enumerate(stages):
-        sigma = np.hypot(stated, forgiven)
-        gap = _gap(evaluation, u) / sigma
-        cost = _cost(gap, u)
-        for _ in range(STEPS):
-            weight = (FREEDOM + 1) / (FREEDOM + gap**2)
-            slopes = _slopes(evaluation, u) / sigma[:, None]
-            slopes = np.where(np.isfinite(slopes), slopes, 0.0)
-            normal = np.einsum("kn,knp,knq->kpq", weight, slopes, slopes, optimize=True)
-            right = np.einsum("kn,knp,kn->kp", weight, slopes, gap, optimize=True) - u
-            diagonal = 1.0 + np.einsum("kpp->kp", normal)
-            lifted = (
-                normal
-                + np.eye(evaluation.size)
-                + damping[:, None, None] * diagonal[:, :, None] * np.eye(evaluation.size)
-            )
-            trial = u + np.clip(np.linalg.solve(lifted, right[..., None])[..., 0], -1.0, 1.0)
-            there = _gap(evaluation, trial) / sigma
-            then = _cost(there, trial)
-            better = np.isfinite(then) & (then < cost)
-            u, gap = np.where(better[:, None], trial, u), np.where(better[:, None], there, gap)
-            cost = np.where(better, then, cost)
-            damping = np.clip(np.where(better, damping / 4, damping * 5), 1e-6, 1e6)
-        order = np.argsort(cost)
-        if number in HALVED and len(u) > BLOCK:
-            order = order[: len(u) // 2]
-        u, cost, damping = u[order], cost[order], damping[order]
-    return u, cost
-
-
-def _gap(evaluation: Evaluation, u: np.ndarray) -> np.ndarray:
-    """Measured less expected [k, n], distances from focus as sines."""
-    kind = evaluation.table.kind
-    return apart(kind, bounded(kind, evaluation.table.value)[0], bounded(kind, evaluation.values(u))[0])
-
-
-def _slopes(evaluation: Evaluation, u: np.ndarray) -> np.ndarray:
-    found = bounded(evaluation.table.kind, evaluation.values(u), evaluation.slopes(u))[1]
-    assert found is not None
-    return found
-
-
-def _cost(gap: np.ndarray, u: np.ndarray) -> np.ndarray:
-    found = (FREEDOM + 1) * np.log1p(gap**2 / FREEDOM).sum(axis=-1) + (u**2).sum(axis=-1)
-    return np.where(np.isfinite(found), found, np.inf)
+        climb.steps(np.hypot(evaluation.table.std, forgiven), STEPS)
+        order = np.argsort(climb.cost)
+        halved = number in HALVED and len(order) > BLOCK
+        climb.keep(order[: len(order) // 2] if halved else order)
+    return climb.u, climb.cost

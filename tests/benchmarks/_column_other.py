@@ -5,7 +5,7 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from reconstruct.calibration.rows import Row
 from twin.column.elements import Lens
@@ -143,7 +143,7 @@ def _as_designed(width: float, knee: float, turns: float) -> float:
     def off(factor: float) -> float:
         return float(one.matrix("middle", "far", {"only": np.array([factor * STANDARD])}, 300e3)[0][0, 0, 1])
 
-    return float(brentq(off, 0.6, 1.2))
+    return float(root_scalar(off, bracket=(0.6, 1.2)).root)
 
 
 def table_of(other: Other, generator: np.random.Generator, energy: float, each: int, noisy: bool = True) -> list[Row]:

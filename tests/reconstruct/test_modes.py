@@ -29,7 +29,7 @@ def narrow(share: float) -> Column:
     return Column(msgspec.structs.replace(generic(), element=elements))
 
 
-COLUMN = narrow(0.05)
+COLUMN = narrow(0.03)
 DRAWS = prior_draws(COLUMN, 24, np.random.default_rng(0))
 
 

@@ -61,14 +61,14 @@ def test_what_the_table_predicts_is_what_the_column_does(fitted):
     for row, found in zip(asked, fitted.predict(asked), strict=True):
         truth = math.log(float(getattr(COLUMN.optics(row.settings, TRUE), row.quantity)))
         assert abs(found.mean - truth) < 4 * found.std, row
-        assert abs(found.mean - truth) < 0.1
+        assert abs(found.mean - truth) < 0.25
         assert found.low < found.value < found.high
 
 
 def test_constants_come_back_within_their_errors(fitted):
     place = fitted.names.index("diffraction.ampere_turns")
     assert abs(fitted.constants[place] - 8700.0) < 3 * fitted.std[place]
-    assert fitted.std[place] < 0.6 * 900.0
+    assert fitted.std[place] < 0.8 * 900.0
     assert "diffraction.ampere_turns" not in fitted.undetermined
 
 

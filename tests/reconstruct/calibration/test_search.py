@@ -1,0 +1,132 @@
+"""Where a fit begins: columns far from the prior's mean are found, and lenses that err are told from constants that are off."""
+
+import itertools
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from reconstruct.calibration.climb import Climb
+from reconstruct.calibration.discrepancy import Hyper, Learning, Places, kernel, start
+from reconstruct.calibration.evaluation import Evaluation, bent, driven
+from reconstruct.calibration.rows import Row, prepared
+from reconstruct.calibration.search import sought
+from tests.twin.column.columns import column, settings
+
+COLUMN = column()
+SIZE = sum(one.std > 0 for one in COLUMN.constants)
+
+
+def rows_of(constants: np.ndarray, count: int = 6) -> list[Row]:
+    """Camera lengths with rotations and magnifications, exact, at settings nobody focused."""
+    generator = np.random.default_rng(2)
+    found = []
+    for number in range(count):
+        given = settings(
+            diffraction=float(generator.uniform(0.28, 0.6)), intermediate=float(generator.uniform(0.35, 0.7))
+        )
+        optics = COLUMN.optics(given, constants)
+        for name in ("camera_length", "pattern_rotation", "magnification"):
+            value = float(getattr(optics, name))
+            found.append(Row(f"{number}: {name}", given, name, value, 0.01 * value if "rotation" not in name else 0.01))
+    return found
+
+
+def test_the_search_finds_a_column_far_from_the_priors_mean():
+    far = COLUMN.vector(
+        {"diffraction.ampere_turns": 9800.0, "intermediate.ampere_turns": 7900.0, "projector1.ampere_turns": 11500.0}
+    )
+    table = prepared(COLUMN, rows_of(far))
+    evaluation = Evaluation(COLUMN, table)
+    before = np.abs(evaluation.away(evaluation.values(np.zeros((1, SIZE)))[0]))
+    found = sought(COLUMN, table, np.random.default_rng(0))
+    after = np.abs(evaluation.away(evaluation.values(found[None])[0]))
+    assert before.max() > 0.5
+    assert after.max() < 0.05
+    assert found @ found < 60  # no further from the prior than such a column is
+
+
+def test_steps_lead_downhill_and_a_row_that_lies_does_not_steer():
+    rows = rows_of(COLUMN.vector({"diffraction.ampere_turns": 8300.0}))
+    lying = [Row(rows[0].label, rows[0].settings, rows[0].quantity, 20 * rows[0].value, rows[0].std), *rows[1:]]
+    table = prepared(COLUMN, lying)
+    climb = Climb(Evaluation(COLUMN, table), np.zeros((1, SIZE)), freedom=4.0)
+    sigma = np.full(len(table), 0.05)
+    costs = []
+    for _ in range(6):
+        climb.steps(sigma, 3)
+        costs.append(climb.cost[0])
+    assert all(b <= a for a, b in itertools.pairwise(costs))
+    away = np.abs(climb.gap()[0])
+    assert away[0] > 2.0
+    assert np.median(away[1:]) < 0.05
+
+
+def test_slopes_are_those_of_finite_differences():
+    table = prepared(COLUMN, rows_of(COLUMN.nominal(), 2))
+    evaluation = Evaluation(COLUMN, table)
+    u = 0.3 * np.random.default_rng(1).standard_normal(SIZE)
+    wrong = 0.01 * np.random.default_rng(2).standard_normal((evaluation.settings, len(driven(COLUMN)), 3))
+    linear = evaluation.near(u, wrong)
+    step, way = 1e-6, np.random.default_rng(3).standard_normal(SIZE)
+    difference = (evaluation.near(u + step * way, wrong).values - evaluation.near(u - step * way, wrong).values) / (
+        2 * step
+    )
+    np.testing.assert_allclose(linear.by_constants @ way, difference, rtol=1e-4, atol=1e-6)
+    err = np.random.default_rng(4).standard_normal(wrong.shape)
+    difference = (evaluation.near(u, wrong + step * err).values - evaluation.near(u, wrong - step * err).values) / (
+        2 * step
+    )
+    along = np.einsum("nmc,nmc->n", linear.by_lenses, err[evaluation.which])
+    np.testing.assert_allclose(along, difference, rtol=1e-4, atol=1e-5)
+
+
+def test_errors_of_lenses_change_what_they_say():
+    errors = np.zeros((len(driven(COLUMN)), 3))
+    names = [lens.name for lens in driven(COLUMN)]
+    errors[names.index("diffraction")] = 0.01, 0.02, 0.5
+    nominal = COLUMN.nominal()
+    found = np.asarray(bent(COLUMN, jnp.asarray(nominal), jnp.asarray(errors)))
+    by_name = {one.name: (a, b) for one, a, b in zip(COLUMN.constants, nominal, found, strict=True)}
+    before, after = by_name["diffraction.ampere_turns"]
+    assert after == pytest.approx(before * math.exp(0.01), rel=1e-12)
+    width, wider = by_name["diffraction.half_width"]
+    assert wider == pytest.approx(width * math.exp(0.02), rel=1e-12)
+    before, after = by_name["diffraction.place"]
+    assert after == pytest.approx(before + 0.5 * width, rel=1e-12)
+    others = [a == b for name, (a, b) in by_name.items() if not name.startswith("diffraction.")]
+    assert all(others)
+
+
+def places(count: int, generator: np.random.Generator) -> Places:
+    told = generator.uniform(0.2, 0.9, (count, 2))
+    levers = generator.standard_normal((count, 2, 3))
+    none = np.full(count, -1)
+    return Places(np.zeros(count, int), told, np.full(count, 12.6), levers, none, np.zeros(count))
+
+
+def learnt(own: float, seed: int) -> Learning:
+    """What 60 rows drawn from the process itself, with noise that is stated, say of it."""
+    generator = np.random.default_rng(seed)
+    at = places(60, generator)
+    covariance = kernel(Hyper(own, 0.004, 0.35, np.array([0.01])), at, at)
+    away = np.linalg.cholesky(covariance + 1e-4 * np.eye(60)) @ generator.standard_normal(60)
+    return Learning(away, np.zeros((60, 1)), np.full(60, 1e-4), at, start(1))
+
+
+def test_the_size_of_lens_errors_is_learnt_from_rows():
+    # the prior's median is 0.03: rows move it both ways
+    large, small = ([math.log(learnt(own, seed).best().own) for seed in range(5, 9)] for own in (0.06, 0.012))
+    assert 0.035 < math.exp(np.mean(large)) < 0.07
+    assert 0.008 < math.exp(np.mean(small)) < 0.02
+
+
+def test_draws_of_the_sizes_scatter_about_the_truth():
+    draws, weights = learnt(0.06, 7).draws(64, np.random.default_rng(0))
+    assert weights.sum() == pytest.approx(1.0)
+    logs = np.log([one.own for one in draws])
+    middle = weights @ logs
+    spread = math.sqrt(weights @ (logs - middle) ** 2)
+    assert 0.02 < spread < 0.4
+    assert abs(middle - math.log(0.06)) < 3 * spread
