@@ -1,0 +1,57 @@
+"""What the twin's unit cell gets wrong: a smooth relative field with the cell's own period, marginalised out of every fit, its size learnt from the image.
+
+Atomic scattering factors, thermal motion, frozen phonons, faces and angles of the detector are all wrong by some per cent, differently on different columns:
+I (1 + f), f with covariance a^2 K, K a squared exponential in distance, periodic (`learn.discrepancy` learns such a field over many images).
+"""
+
+import dataclasses
+
+import numpy as np
+from jaxtyping import Float
+
+from reconstruct.measure.haadf_model import waves
+from twin.checks import positive
+
+POINTS = 48
+"""Points along either side of the cell at which the field is multiplied."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelError:
+    """``relative`` rms error of the signal (dimensionless), known within a factor exp(``spread``), over ``length`` angstrom."""
+
+    relative: float = 0.03
+    length: float = 0.7
+    spread: float = 0.5
+
+    def __post_init__(self):
+        for name in ("relative", "length", "spread"):
+            positive(name, getattr(self, name), "give the error of the model, above zero")
+
+
+def field(
+    mean: Float[np.ndarray, " c"], g: Float[np.ndarray, "n 2"], cell: tuple[float, float], length: float
+) -> Float[np.ndarray, "c m"]:
+    """What independent fields of unit size altogether (sum of squares 1 anywhere) do to the harmonics ``mean`` of a signal, as columns."""
+    side = (np.arange(POINTS) + 0.5) / POINTS
+    x, y = np.meshgrid(side * cell[0], side * cell[1])
+    functions = waves(g, np.stack([x.ravel(), y.ravel()], axis=-1), cell)
+    signal = np.maximum(functions @ mean, 0.0)
+    strength = np.exp(-2.0 * np.pi**2 * length**2 * (g**2).sum(axis=1))
+    # an even part and an odd one for all but the constant
+    share = np.concatenate([strength, strength[1:]])
+    share = np.where(np.arange(len(share)) == 0, share, 2.0 * share)
+    share = share / (share[0] + 0.5 * share[1:].sum())
+    kept = share > 1e-4 * share.max()
+    products = signal[:, None] * functions[:, kept] * np.sqrt(share[kept])[None, :]
+    size = np.where(np.arange(functions.shape[1]) == 0, 1.0, 0.5) * len(signal)
+    return (functions.T @ products) / size[:, None]
+
+
+def lowered(information: np.ndarray, columns: np.ndarray, relative: float) -> tuple[np.ndarray, float]:
+    """Inverse of (information^-1 + relative^2 columns columns^T), and by how much the logarithm of the covariance's determinant has grown."""
+    pulled = information @ columns
+    inner = np.eye(columns.shape[1]) / relative**2 + columns.T @ pulled
+    size = np.linalg.slogdet(inner * relative**2)[1]
+    found = information - pulled @ np.linalg.solve(inner, pulled.T)
+    return 0.5 * (found + found.T), float(size)
