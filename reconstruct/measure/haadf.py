@@ -71,7 +71,9 @@ def measure_haadf(
             why = next(iter(seen.undetermined.values()), "the lattice cannot be followed in two directions")
             return unknown(mean, sd, followed, why, black, electrons)
         sure = before.gain < SURE
-        data.append(mean_cell(image, known, placed.places, model.g, model.cell, calibration.gain, calibration.readout, sure))
+        data.append(
+            mean_cell(image, known, placed.places, model.g, model.cell, calibration.gain, calibration.readout, sure)
+        )
         angles.append(placed.angle)
     nominal = nominal_counts(calibration, electrons_per_pixel(scan))
     problem = Problem(model, data, offsets, angles, mean, sd, before.fixed(), nominal, error)
@@ -80,5 +82,5 @@ def measure_haadf(
         problem.cost, np.array([one.place for one in tops]), np.array([one.covariance for one in tops]),
         np.array([one.evidence for one in tops]), np.random.default_rng(seed),
     )  # fmt: skip
-    shown = pictures(problem, stack, good.known, tops[0].place, drawn, black, scan.pixel)
-    return dataclasses.replace(told(problem, tops[0].place, drawn, followed, black, electrons), shown=shown)
+    shown = pictures(problem, stack, good.known, tops[0].place[:-1], drawn, black, scan.pixel)
+    return dataclasses.replace(told(problem, tops[0].place[:-1], drawn, followed, black, electrons), shown=shown)

@@ -55,7 +55,9 @@ class Before:
             )
         fixed = [name for name, (_, error) in self.aberrations.items() if name not in OPTICS and error != 0.0]
         if fixed:
-            raise ValueError(f"{', '.join(fixed)} cannot be fitted; give them an error of 0, or fit {', '.join(OPTICS)}")
+            raise ValueError(
+                f"{', '.join(fixed)} cannot be fitted; give them an error of 0, or fit {', '.join(OPTICS)}"
+            )
         pairs = {**self.aberrations, "source": self.source, "tail": self.tail, "focal_spread": self.focal_spread}
         if self.thickness is not None:
             pairs["thickness"] = self.thickness

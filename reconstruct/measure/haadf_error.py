@@ -48,10 +48,29 @@ def field(
     return (functions.T @ products) / size[:, None]
 
 
-def lowered(information: np.ndarray, columns: np.ndarray, relative: float) -> tuple[np.ndarray, float]:
-    """Inverse of (information^-1 + relative^2 columns columns^T), and by how much the logarithm of the covariance's determinant has grown."""
-    pulled = information @ columns
-    inner = np.eye(columns.shape[1]) / relative**2 + columns.T @ pulled
-    size = np.linalg.slogdet(inner * relative**2)[1]
-    found = information - pulled @ np.linalg.solve(inner, pulled.T)
-    return 0.5 * (found + found.T), float(size)
+class Lowered:
+    """What is left of an ``information`` [c, c] (inverse covariance) when a field's ``columns`` [c, m] may be in the data, for any size of it."""
+
+    def __init__(self, information: np.ndarray, columns: np.ndarray):
+        self.information = information
+        pulled = information @ columns
+        values, vectors = np.linalg.eigh(columns.T @ pulled)
+        self.values = np.maximum(values, 0.0)
+        self.axes = (pulled @ vectors).T
+
+    def weight(self, relative: float) -> np.ndarray:
+        """Inverse [c, c] of information^-1 + relative^2 columns columns^T (Woodbury)."""
+        kept = relative**2 / (1.0 + relative**2 * self.values)
+        found = self.information - (self.axes.T * kept) @ self.axes
+        return 0.5 * (found + found.T)
+
+    def squares(self, away: Float[np.ndarray, "s c"], relative: Float[np.ndarray, " s"]) -> Float[np.ndarray, " s"]:
+        """Chi squares of residuals, each for its own size, and the logarithm of the determinant by which the covariance has grown."""
+        size = relative[:, None] ** 2
+        kept = size / (1.0 + size * self.values[None])
+        whole = np.einsum("si,ij,sj->s", away, self.information, away)
+        return whole - (kept * (away @ self.axes.T) ** 2).sum(axis=1) + self.volume(relative)
+
+    def volume(self, relative: Float[np.ndarray, " s"]) -> Float[np.ndarray, " s"]:
+        """Logarithm of the determinant by which the covariance has grown."""
+        return np.log1p(relative[:, None] ** 2 * self.values[None]).sum(axis=1)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from reconstruct.measure.haadf_cell import Cell
-from reconstruct.measure.haadf_error import ModelError, field, lowered
+from reconstruct.measure.haadf_error import Lowered, ModelError, field
 from reconstruct.measure.haadf_model import POSITION, SHARED, cells, slopes, waves
 from twin.scattering.gram import GramModel
 
@@ -32,11 +32,13 @@ KEPT = 12.0
 
 @dataclasses.dataclass(frozen=True)
 class Top:
-    """A maximum in units of the prior, ``place`` [p], with Laplace's ``covariance`` [p, p] and logarithm of ``evidence``."""
+    """A maximum in units of the prior, ``place`` [p + 1] with the size of the model's error last, Laplace's ``covariance`` [p + 1, p + 1] and the logarithm
+    of ``evidence``; ``relative`` is that size."""
 
     place: np.ndarray
     covariance: np.ndarray
     evidence: float
+    relative: float
 
 
 class Problem:
@@ -60,9 +62,8 @@ class Problem:
         self.free = np.flatnonzero(sd > 0.0)
         self.inverted = np.zeros(len(data))
         self.columns: list[np.ndarray] = []
+        self.lowered: list[Lowered] = []
         self.relative = 2.0 * error.relative
-        self.weights = [one.information for one in data]
-        self.volume = 0.0
 
     def names(self) -> list[str]:
         """Of the entries of theta."""
@@ -91,12 +92,17 @@ class Problem:
         return np.concatenate(found)[: len(theta)]
 
     def cost(self, z: np.ndarray) -> np.ndarray:
-        """Minus the logarithm of the posterior [s] at z [s, p], up to a constant."""
-        theta, total = self.theta(z), 0.5 * (z**2).sum(axis=1)
-        for image, (one, weight) in enumerate(zip(self.data, self.weights, strict=True)):
+        """Minus the logarithm of the posterior [s], up to a constant, at z [s, p + 1]: the last is the logarithm of the model's error in units of its prior."""
+        theta, total = self.theta(z[:, :-1]), 0.5 * (z**2).sum(axis=1)
+        relative = self.error.relative * np.exp(self.error.spread * z[:, -1])
+        for image, (one, lowered) in enumerate(zip(self.data, self.lowered, strict=True)):
             away = one.mean[None] - self.harmonics(theta, image)
-            total = total + 0.5 * np.einsum("si,ij,sj->s", away, weight, away)
+            total = total + 0.5 * lowered.squares(away, relative)
         return total
+
+    def weights(self, relative: float) -> list[np.ndarray]:
+        """Inverse covariances [c, c] of the images' harmonics."""
+        return [one.weight(relative) for one in self.lowered]
 
     def linear(self, z: np.ndarray, weights: list[np.ndarray]) -> tuple[float, np.ndarray, np.ndarray]:
         """Cost, downhill gradient [p] and Gauss-Newton curvature [p, p] at z [p]."""
@@ -121,7 +127,7 @@ class Problem:
         return cost, down, curvature
 
     def weigh(self, z: np.ndarray) -> None:
-        """Make the model's error what the signal at z makes it, and as large as the residual there asks for."""
+        """Make the model's error what the signal at z makes it."""
         theta = self.theta(z[None])
         black = SHARED.index("black")
         self.columns = []
@@ -129,24 +135,32 @@ class Problem:
             signal = self.harmonics(theta, image)[0]
             signal[0] -= theta[0, black]
             self.columns.append(field(signal, one.g, self.model.cell, self.error.length))
-        best = np.inf
-        for relative in SIZES:
-            pairs = [lowered(one.information, c, relative) for one, c in zip(self.data, self.columns, strict=True)]
-            cost, down, curvature = self.linear(z, [weight for weight, _ in pairs])
-            value = cost - 0.5 * down @ np.linalg.solve(curvature, down) + 0.5 * np.linalg.slogdet(curvature)[1]
-            value += 0.5 * sum(size for _, size in pairs)
-            value += 0.5 * (np.log(relative / self.error.relative) / self.error.spread) ** 2
-            if value < best:
-                best, self.relative = value, float(relative)
-                self.weights = [weight for weight, _ in pairs]
+        self.lowered = [Lowered(one.information, c) for one, c in zip(self.data, self.columns, strict=True)]
+
+    def size(self, z: np.ndarray) -> Top:
+        """The maximum at z [p] with the size of the model's error that has most evidence there, and how well that is known."""
+        linear = [self.linear(z, self.weights(relative)) for relative in SIZES]
+        unit = np.log(SIZES / self.error.relative) / self.error.spread
+        logs = np.array([-cost - 0.5 * np.linalg.slogdet(curvature)[1] for cost, _, curvature in linear])
+        logs = logs - 0.5 * sum(one.volume(SIZES) for one in self.lowered) - 0.5 * unit**2
+        shares = np.exp(logs - logs.max())
+        step = float(unit[1] - unit[0])
+        evidence = float(logs.max() + np.log(shares.sum() * step) - 0.5 * np.log(2.0 * np.pi))
+        shares = shares / shares.sum()
+        best = int(shares.argmax())
+        covariance = np.zeros((len(z) + 1,) * 2)
+        covariance[:-1, :-1] = np.linalg.inv(linear[best][2])
+        covariance[-1, -1] = float(shares @ (unit - shares @ unit) ** 2) + step**2 / 12.0
+        return Top(np.append(z, unit[best]), 0.5 * (covariance + covariance.T), evidence, float(SIZES[best]))
 
     def climb(self, z: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-        """Levenberg-Marquardt: place, cost and curvature."""
-        cost, down, curvature = self.linear(z, self.weights)
+        """Levenberg-Marquardt with the model's error as large as it was last found: place, cost and curvature."""
+        weights = self.weights(self.relative)
+        cost, down, curvature = self.linear(z, weights)
         damping = 1e-2
         for _ in range(STEPS):
             step = np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), down)
-            new, *rest = self.linear(z + step, self.weights)
+            new, *rest = self.linear(z + step, weights)
             if new < cost:
                 gained, z, cost, (down, curvature) = cost - new, z + step, new, rest
                 damping = max(0.2 * damping, 1e-6)
@@ -160,7 +174,7 @@ class Problem:
 
     def misfit(self, z: np.ndarray) -> float:
         """Chi square of the harmonics at z, the model's error taken out, over their number."""
-        cost, *_ = self.linear(z, self.weights)
+        cost, *_ = self.linear(z, self.weights(self.relative))
         count = sum(len(one.mean) for one in self.data)
         return (2.0 * cost - float(z @ z)) / count
 
@@ -180,7 +194,7 @@ class Problem:
         way = int(score[1].max() > score[0].max() + 2.0)
         self.inverted = np.full(len(self.data), float(way))
         likely, found = score[way] - 0.5 * (grid[:, :] ** 2).sum(axis=1), []
-        optics = [self._place(name) for name in ("C10", "C12a", "C12b")]
+        optics = [self.place(name) for name in ("C10", "C12a", "C12b")]
         optics = [place for place in optics if place is not None]
         for number in np.argsort(-likely):
             z = grid[number].copy()
@@ -196,7 +210,8 @@ class Problem:
                 break
         return found
 
-    def _place(self, name: str) -> int | None:
+    def place(self, name: str) -> int | None:
+        """Of an entry of `SHARED` among the free parameters; None if it is fixed."""
         where = np.flatnonzero(self.free == SHARED.index(name))
         return int(where[0]) if len(where) else None
 
@@ -205,16 +220,18 @@ class Problem:
         rings = [(0.0, 0.0)]
         for ring in range(1, RINGS + 1):
             turn = 2.0 * np.pi * (np.arange(8) + 0.5 * (ring % 2)) / 8.0
-            rings += [(ring * REACH / (RINGS + 0.5) * np.cos(a), ring * REACH / (RINGS + 0.5) * np.sin(a)) for a in turn]
+            rings += [
+                (ring * REACH / (RINGS + 0.5) * np.cos(a), ring * REACH / (RINGS + 0.5) * np.sin(a)) for a in turn
+            ]
         rows = []
         source = SHARED.index("source")
         for c10, (a, b), size in itertools.product(focus, rings, SOURCES):
             z = np.zeros(len(self.free))
             for name, value in zip(("C10", "C12a", "C12b"), (c10, a, b), strict=True):
-                place = self._place(name)
+                place = self.place(name)
                 if place is not None:
                     z[place] = value
-            place = self._place("source")
+            place = self.place("source")
             if place is not None:
                 z[place] = np.clip(self.mean[source] * (size - 1.0) / self.sd[source], -2.5, 2.5)
             rows.append(z)
@@ -249,30 +266,36 @@ class Problem:
 def climbed(problem: Problem) -> list[Top]:
     """Distinct maxima, that of most evidence first."""
     places = problem.starts()
-    first = [problem.climb(z) for z in places[:3]]
-    best = min(first, key=lambda one: one[1])[0]
+    problem.weigh(places[0])
+    best = min((problem.climb(z) for z in places[:3]), key=lambda one: one[1])[0]
     for _ in range(2):
         problem.weigh(best)
+        problem.relative = problem.size(best).relative
         best = problem.climb(best)[0]
-    optics = [place for place in map(problem._place, ("C10", "C12a", "C12b")) if place is not None]
+    optics = [place for place in map(problem.place, ("C10", "C12a", "C12b")) if place is not None]
     mirrored = best.copy()
     mirrored[optics] = -mirrored[optics]
-    found = [problem.climb(z) for z in [best, mirrored, *places]]
-    tops = []
-    for place, cost, curvature in found:
-        covariance = np.linalg.inv(curvature)
-        evidence = -cost - 0.5 * float(np.linalg.slogdet(curvature)[1])
-        tops.append(Top(place, 0.5 * (covariance + covariance.T), evidence))
+    climbs = sorted((problem.climb(z) for z in [best, mirrored, *places]), key=lambda one: one[1])
+    own, tops = problem.relative, []
+    for place, *_ in climbs:
+        if any(_near(place, one, optics) for one in tops):
+            continue
+        # a maximum that fits less well is given the error that it asks for, or it would be thought too unlikely
+        problem.relative = problem.size(place).relative
+        tops.append(problem.size(problem.climb(place)[0]))
     tops.sort(key=lambda one: -one.evidence)
+    problem.relative = tops[0].relative if tops else own
     kept: list[Top] = []
     for one in tops:
-        near = any(
-            np.all(np.abs((one.place - other.place)[optics]) < APART * np.sqrt(np.diag(other.covariance))[optics])
-            for other in kept
-        )
-        if not near and one.evidence > tops[0].evidence - KEPT:
+        if not any(_near(one.place, other, optics) for other in kept) and one.evidence > tops[0].evidence - KEPT:
             kept.append(one)
     return kept
+
+
+def _near(place: np.ndarray, other: Top, optics: list[int]) -> bool:
+    """Whether defocus and astigmatism at a place are those of another maximum."""
+    away = np.abs(place[optics] - other.place[optics])
+    return bool(np.all(away < APART * np.sqrt(np.diag(other.covariance)[optics])))
 
 
 def unit_cell(cell: Cell, values: np.ndarray, size: tuple[float, float], points: int = 48) -> np.ndarray:

@@ -18,7 +18,19 @@ from twin.scattering.gram import GramModel, harmonics
 
 OPTICS = ("C10", "C12a", "C12b", "C21a", "C21b", "C23a", "C23b", "C30")
 """Aberrations in angstrom that are fitted, in the axes of the scan."""
-SHARED = (*OPTICS, "thickness", "tilt.x", "tilt.y", "focal_spread", "source", "tail", "blur.x", "blur.xy", "scale", "black")
+SHARED = (
+    *OPTICS,
+    "thickness",
+    "tilt.x",
+    "tilt.y",
+    "focal_spread",
+    "source",
+    "tail",
+    "blur.x",
+    "blur.xy",
+    "scale",
+    "black",
+)
 """Of all images: lengths in angstrom and tilts (crystal's axes) in radian; ``tail`` the share of the source in tails `TAIL_WIDTH` times as wide; ``blur.x``
 and ``blur.xy`` (angstrom^2, crystal's axes) by how much jitter and tilt blur more along x than along y, and along the diagonal; ``scale`` the logarithm
 of the signal over its nominal size; ``black`` in counts."""

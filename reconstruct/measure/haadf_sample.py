@@ -44,7 +44,7 @@ def sampled(
     weights = np.exp(logs - logsumexp(logs))
     draws, shares, owners = np.zeros((0, p)), np.zeros(0), np.zeros((0, k))
     effective = 0.0
-    for turn in range(ROUNDS):
+    for _ in range(ROUNDS):
         proposal = np.maximum(weights, LEAST_SHARE / k)
         proposal = proposal / proposal.sum()
         roots = np.array([np.linalg.cholesky(_sound(WIDER**2 * one)) for one in spreads])

@@ -26,6 +26,8 @@ CELLS = 2.0
 """Periods that a field of view must hold, either way."""
 FULL = 1e-3
 """Share of saturated pixels that an image may have."""
+LIKENESS = 0.4
+"""How alike amplitudes must be to those of a probe in focus: defocus and astigmatism change them, and the forward model judges."""
 NARROWED = 0.5
 """What is not narrowed to this share of what was known is undetermined."""
 
@@ -113,7 +115,9 @@ def as_seen(
     image: np.ndarray, known: np.ndarray, crystal: Projection, scan: Scan, before: Before, hum: float | None
 ) -> tuple[Measurement, Placed | None]:
     """The lattice of one image, and its pixels' places if it was followed in two directions."""
-    seen, places = follow_lattice(np.where(known, image, np.nan), crystal, scan.pixel, before.pixel, before.skew, hum)
+    seen, places = follow_lattice(
+        np.where(known, image, np.nan), crystal, scan.pixel, before.pixel, before.skew, hum, LIKENESS
+    )
     if places is None:
         return seen, None
     right = (places[:, 1:] - places[:, :-1]).mean(axis=(0, 1))

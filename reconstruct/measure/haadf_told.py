@@ -45,6 +45,7 @@ def told(
     prior_mean, prior_sd = _known(problem.mean, problem.sd, black)
     parts = []
     for weight, mean, covariance in zip(drawn.weights, drawn.means, drawn.covariances, strict=True):
+        mean, covariance = mean[:-1], covariance[:-1, :-1]  # the last is the model's error
         theta = problem.theta(mean[None])[0]
         whole = np.diag(np.full(len(theta), 1e-18))
         whole[np.ix_(problem.free, problem.free)] += covariance * np.outer(
@@ -57,7 +58,9 @@ def told(
     undetermined = dict(geometry.undetermined)
     for place, name in enumerate(OPTICAL):
         if within[place] > NARROWED * prior_sd[place]:
-            undetermined[name] = f"the image leaves {within[place]:.3g} {OPTICAL[name]} open, and {prior_sd[place]:.3g} was known before"
+            undetermined[name] = (
+                f"the image leaves {within[place]:.3g} {OPTICAL[name]} open, and {prior_sd[place]:.3g} was known before"
+            )
     loose = [place for place, name in enumerate(OPTICAL) if name in undetermined]
     components = []
     for weight, values, covariance in parts:
@@ -73,7 +76,9 @@ def told(
     signs = [one.mean[0] > 0.0 for one in components]
     if any(signs) and not all(signs):
         share = sum(one.weight for one, sign in zip(components, signs, strict=True) if sign)
-        notes.insert(0, f"both signs of C10 are possible ({share:.0%} for C10 above 0): an image at another, known defocus tells")
+        notes.insert(
+            0, f"both signs of C10 are possible ({share:.0%} for C10 above 0): an image at another, known defocus tells"
+        )
     return Measurement(
         KIND, (*OPTICAL, *GEOMETRY), (*OPTICAL.values(), *GEOMETRY.values()), tuple(components), undetermined, misfit,
         electrons, notes=tuple(notes),

@@ -62,9 +62,13 @@ def follow_lattice(
     spread: float = 0.1,
     skew: float = 0.05,
     hum: float | None = None,
+    likeness: float = LIKENESS,
 ) -> tuple[Measurement, np.ndarray | None]:
     """What `measure_lattice` tells, and where its likeliest reading puts the pixels: [ny, nx, 2] (x, y) in angstrom in the crystal's frame from a point
-    in the middle of the image, or None if no lattice was followed in both directions."""
+    in the middle of the image, or None if no lattice was followed in both directions.
+
+    ``likeness`` is how alike the amplitudes must be to those of the columns: less where another model will judge.
+    """
     known = checked(image, claimed, spread, skew)
     primitive = crystal.primitive()
     filled = np.where(known, image, image[known].mean()).astype(float)
@@ -78,7 +82,7 @@ def follow_lattice(
     if second_row(spots, image.shape) is None:
         return measure_row(_prior(crystal, claimed, spread, skew, ""), relative.shape, spots, primitive, spread), None
     readings = indexings(relative, spots, primitive, claimed, spread, skew)
-    fitting = [one for one in readings if one.explained > EXPLAINED and one.likeness > LIKENESS]
+    fitting = [one for one in readings if one.explained > EXPLAINED and one.likeness > likeness]
     if not fitting:
         return _prior(crystal, claimed, spread, skew, _why_not(readings, claimed, spread)), None
     best = fitting[0]

@@ -89,9 +89,7 @@ def fit_lattice(
     )
 
 
-def _places(
-    shape: tuple[int, ...], lattice: np.ndarray, path: Path, pieces: Pieces, piece: np.ndarray
-) -> np.ndarray:
+def _places(shape: tuple[int, ...], lattice: np.ndarray, path: Path, pieces: Pieces, piece: np.ndarray) -> np.ndarray:
     """B (p + u) of all pixels p [ny, nx, 2]: the trend of u pixel by pixel, the rest of it piece by piece (``piece`` [ny, nx / binned])."""
     ny, nx = shape
     x, y = np.meshgrid(np.arange(nx) + 0.5 - 0.5 * nx, np.arange(ny) - 0.5 * (ny - 1))

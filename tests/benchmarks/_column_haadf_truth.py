@@ -22,8 +22,9 @@ from twin.detection.scan import line_time, times
 from twin.records import Scan
 
 ENERGY, SEMIANGLE, DETECTOR = 200e3, 21.4e-3, (60e-3, 95e-3)
-SOURCE, SPREAD, GAIN, BLACK, READOUT = 0.34, 22.0, 20.0, 100.0, 5.0
-"""Source (rms, angstrom), focal spread (rms, angstrom), counts per electron, counts without electrons and their rms, as believed."""
+SOURCE, SPREAD, GAIN, BLACK, READOUT, DRIFT = 0.34, 22.0, 20.0, 100.0, 5.0, 1.0
+"""Source (rms, angstrom), focal spread (rms, angstrom), counts per electron, counts without electrons and their rms, as believed; and
+the spread of the drift, angstrom per second and axis."""
 C10, C12 = 80.0, 25.0
 """Spread of defocus and astigmatism from image to image, angstrom."""
 NUISANCE = {"C21.a": 200.0, "C21.b": 200.0, "C23.a": 100.0, "C23.b": 100.0, "C30": 1e4}
@@ -43,7 +44,9 @@ class Crystal:
     symmetry: str | None
 
     def atoms(self) -> Atoms:
-        return Atoms([s for s, *_ in self.sites], scaled_positions=[p for _, *p in self.sites], cell=self.cell, pbc=True)
+        return Atoms(
+            [s for s, *_ in self.sites], scaled_positions=[p for _, *p in self.sites], cell=self.cell, pbc=True
+        )
 
 
 def _dumbbells(a: float, one: str, other: str) -> tuple[tuple[float, float, float], tuple]:
@@ -166,16 +169,14 @@ def _turned(values: dict[str, float], angle: float) -> dict[str, float]:
     return found
 
 
-def _scanned(
-    scan: Scan, turn: np.ndarray, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _scanned(scan: Scan, turn: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Places (x, y) of pixels [ny, nx, 2] in the crystal's axes, the map with the drift in it, and the drift (angstrom per second, scan's axes)."""
     ny, nx = scan.shape
     own = scan.pixel * (
         np.eye(2) * (1.0 + 0.01 * generator.standard_normal())
         + np.array([[0.003 * generator.standard_normal(), 0.003 * generator.standard_normal()], [0.0, 0.0]])
     )
-    velocity = 0.15 * generator.standard_normal(2)
+    velocity = DRIFT * generator.standard_normal(2)
     at = times(scan)
     x, y = np.meshgrid(np.arange(nx) - 0.5 * nx, np.arange(ny) - 0.5 * ny)
     places = np.stack([x, y], axis=-1) @ own.T + velocity * at[..., None]
@@ -196,4 +197,4 @@ def known() -> dict[str, Any]:
     """What is known beforehand of trials, as `reconstruct.measure.haadf.Before` takes it."""
     nuisance = {name.replace(".", ""): (0.0, sigma) for name, sigma in NUISANCE.items()}
     spreads = {"C10": (0.0, C10), "C12a": (0.0, C12), "C12b": (0.0, C12)}
-    return {"aberrations": spreads | nuisance, "scanner": 0.003, "drift": 0.15, "gain": 0.1, "black": 4.0}
+    return {"aberrations": spreads | nuisance, "scanner": 0.003, "drift": DRIFT, "gain": 0.1, "black": 4.0}
