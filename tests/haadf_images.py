@@ -62,7 +62,7 @@ def cell(optics: tuple[tuple[str, float], ...], cells: int = CELLS) -> np.ndarra
     def share(functions, places):
         waves = probe(vector, places, window, extent, ENERGY)
         return jnp.sum(
-            intensities(multislice(waves, functions, kernel)) * jnp.asarray(ring, jnp.float32), axis=(-1, -2)
+            intensities(multislice(waves, functions, kernel)) * jnp.asarray(ring, jnp.float32)[None], axis=(-1, -2)
         )
 
     total = np.zeros(len(spots))

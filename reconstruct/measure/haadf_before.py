@@ -8,7 +8,7 @@ import numpy as np
 
 from reconstruct.measure.haadf_model import OPTICS, POSITION, SHARED
 from twin.checks import finite, not_negative, positive
-from twin.microscope import Calibration
+from twin.microscope import TAIL_WIDTH, Calibration
 from twin.optics.aberrations import NAMES, index
 from twin.scattering.gram import GramModel
 
@@ -24,7 +24,8 @@ ABERRATIONS: dict[str, Known] = {
 @dataclasses.dataclass(frozen=True)
 class Before:
     """(mean, standard error) of ``aberrations`` (angstrom, axes of the scan; those left out are as in `ABERRATIONS`, others 0), ``thickness`` (angstrom; None:
-    anywhere in the model), ``source`` (rms angstrom, jitter quicker than a line included), its ``tail`` (share in tails) and ``focal_spread`` (rms angstrom);
+    anywhere in the model), ``source`` (rms angstrom, jitter quicker than a line included), its ``tail`` (share in tails), ``tail_width`` (their rms over the core's) and
+    ``focal_spread`` (rms angstrom);
     specimen ``tilt`` (x, y; radian, crystal's axes) with ``tilt_error``.
 
     Standard errors: ``blur`` (angstrom^2) of how unevenly jitter and tilt blur; ``gain`` (relative) and ``black`` (counts) of the calibration; ``pixel``
@@ -36,6 +37,7 @@ class Before:
     thickness: Known | None = None
     source: Known = (0.35, 0.1)
     tail: Known = (0.1, 0.05)
+    tail_width: Known = (TAIL_WIDTH, 1.0)
     focal_spread: Known = (22.0, 5.0)
     tilt: tuple[float, float] = (0.0, 0.0)
     tilt_error: float = 2e-3
@@ -59,6 +61,7 @@ class Before:
                 f"{', '.join(fixed)} cannot be fitted; give them an error of 0, or fit {', '.join(OPTICS)}"
             )
         pairs = {**self.aberrations, "source": self.source, "tail": self.tail, "focal_spread": self.focal_spread}
+        pairs["tail_width"] = self.tail_width
         if self.thickness is not None:
             pairs["thickness"] = self.thickness
         for name, (mean, error) in pairs.items():
@@ -99,7 +102,8 @@ class Before:
         tilting = self.tilt_error if model.tilt_range > 0.0 else 0.0
         one |= {
             "thickness": self.depth(model), "tilt.x": (self.tilt[0], tilting), "tilt.y": (self.tilt[1], tilting),
-            "focal_spread": self.focal_spread, "source": self.source, "tail": self.tail, "blur.x": (0.0, self.blur),
+            "focal_spread": self.focal_spread, "source": self.source, "tail": self.tail,
+            "tail_width": self.tail_width, "blur.x": (0.0, self.blur),
             "blur.xy": (0.0, self.blur), "scale": (0.0, self.gain), "black": (0.0, self.black),
         }  # fmt: skip
         pairs = [one[name] for name in SHARED]

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from twin.microscope import TAIL_WIDTH
 from twin.optics.aberrations import NAMES as ABERRATIONS
 from twin.optics.aberrations import index
 from twin.scattering.gram import GramModel, harmonics
@@ -20,20 +19,23 @@ OPTICS = ("C10", "C12a", "C12b", "C21a", "C21b", "C23a", "C23b", "C30")
 """Aberrations in angstrom that are fitted, in the axes of the scan."""
 SHARED = (
     *OPTICS,
-    "thickness",
-    "tilt.x",
-    "tilt.y",
-    "focal_spread",
-    "source",
-    "tail",
-    "blur.x",
-    "blur.xy",
-    "scale",
-    "black",
+    *(
+        "thickness",
+        "tilt.x",
+        "tilt.y",
+        "focal_spread",
+        "source",
+        "tail",
+        "tail_width",
+        "blur.x",
+        "blur.xy",
+        "scale",
+        "black",
+    ),
 )
-"""Of all images: lengths in angstrom and tilts (crystal's axes) in radian; ``tail`` the share of the source in tails `TAIL_WIDTH` times as wide; ``blur.x``
-and ``blur.xy`` (angstrom^2, crystal's axes) by how much jitter and tilt blur more along x than along y, and along the diagonal; ``scale`` the logarithm
-of the signal over its nominal size; ``black`` in counts."""
+"""Of all images: lengths in angstrom and tilts (crystal's axes) in radian; ``tail`` is the share of the source in tails ``tail_width`` times as wide as its core;
+``blur.x`` and ``blur.xy`` (angstrom^2, crystal's axes) by how much jitter and tilt blur more along x than along y, and along the diagonal; ``scale`` the
+logarithm of the signal over its nominal size; ``black`` in counts."""
 POSITION = ("x", "y")
 """Of each image: where in the crystal its middle is, angstrom."""
 
@@ -89,7 +91,7 @@ def _cell(
     def soft(variance: Float[Array, ""]) -> Array:
         return jnp.exp(-2.0 * jnp.pi**2 * variance * square)
 
-    core, wide = soft(at["source"] ** 2), soft((TAIL_WIDTH * at["source"]) ** 2)
+    core, wide = soft(at["source"] ** 2), soft((at["tail_width"] * at["source"]) ** 2)
     uneven = jnp.exp(-2.0 * jnp.pi**2 * (at["blur.x"] * (gx**2 - gy**2) + 2.0 * at["blur.xy"] * gx * gy))
     left = ((1.0 - at["tail"]) * core + at["tail"] * wide) * uneven
     sign = jnp.where(inverted > 0.0, -1.0, 1.0)

@@ -15,14 +15,13 @@ from reconstruct.measure.lattice import NAMES, UNITS
 from reconstruct.measure.measurement import Component, Measurement
 from tests.haadf_images import DEPTH, A, crystal, gram, scan
 from twin.detection.scan import line_time
-from twin.microscope import TAIL_WIDTH
 from twin.optics.aberrations import coefficients, phase
 from twin.optics.electrons import wavelength
 from twin.scattering.gram import harmonics, image
 
 VALUES = {
     "C10": -40.0, "C12a": 12.0, "C12b": -7.0, "C21a": 150.0, "C21b": -80.0, "C23a": 60.0, "C23b": 90.0, "C30": 5e3, "thickness": 0.9 * DEPTH,
-    "focal_spread": 20.0, "source": 0.3, "tail": 0.1, "blur.x": 0.004, "blur.xy": -0.003, "scale": 0.05, "black": 2.0, "x": 0.7, "y": 1.9,
+    "focal_spread": 20.0, "source": 0.3, "tail": 0.1, "tail_width": 2.5, "blur.x": 0.004, "blur.xy": -0.003, "scale": 0.05, "black": 2.0, "x": 0.7, "y": 1.9,
 }  # fmt: skip
 THETA = np.array([VALUES.get(name, 0.0) for name in (*SHARED, *POSITION)])
 NOMINAL = jnp.asarray(3000.0)
@@ -41,7 +40,7 @@ def test_the_unit_cell_is_the_grams_image():
     made = harmonics(model, vector, VALUES["thickness"], np.zeros(2), VALUES["focal_spread"])
     spots = np.random.default_rng(0).uniform(-9.0, 9.0, (40, 2))
     at = spots + np.array([VALUES["x"], VALUES["y"]])
-    core, wide = (np.asarray(image(model, made, at, size * VALUES["source"])) for size in (1.0, TAIL_WIDTH))
+    core, wide = (np.asarray(image(model, made, at, size * VALUES["source"])) for size in (1.0, 2.5))
     expected = 3000.0 * np.exp(0.05) * (0.9 * core + 0.1 * wide) + 2.0
     np.testing.assert_allclose(waves(model.g, spots, model.cell) @ values, expected, rtol=1e-4)
 
@@ -69,6 +68,7 @@ def test_slopes_are_differences():
         "focal": 0.5,
         "blur": 1e-3,
         "tail": 1e-2,
+        "tail_width": 1e-2,
         "source": 5e-3,
         "scale": 1e-2,
         "black": 1.0,
