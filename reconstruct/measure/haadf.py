@@ -14,9 +14,10 @@ from jaxtyping import Shaped
 from reconstruct.measure.haadf_before import Before, nominal_counts
 from reconstruct.measure.haadf_cell import mean_cell
 from reconstruct.measure.haadf_error import ModelError
-from reconstruct.measure.haadf_fit import Problem, climbed
+from reconstruct.measure.haadf_fit import Problem
 from reconstruct.measure.haadf_sample import sampled
 from reconstruct.measure.haadf_scan import as_seen, geometry, usable
+from reconstruct.measure.haadf_search import climbed
 from reconstruct.measure.haadf_told import pictures, told, unknown
 from reconstruct.measure.measurement import Measurement
 from reconstruct.measure.projection import Projection

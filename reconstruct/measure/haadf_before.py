@@ -24,9 +24,8 @@ ABERRATIONS: dict[str, Known] = {
 @dataclasses.dataclass(frozen=True)
 class Before:
     """(mean, standard error) of ``aberrations`` (angstrom, axes of the scan; those left out are as in `ABERRATIONS`, others 0), ``thickness`` (angstrom; None:
-    anywhere in the model), ``source`` (rms angstrom, jitter quicker than a line included), its ``tail`` (share in tails), ``tail_width`` (their rms over the core's) and
-    ``focal_spread`` (rms angstrom);
-    specimen ``tilt`` (x, y; radian, crystal's axes) with ``tilt_error``.
+    anywhere in the model), ``source`` (rms angstrom, jitter quicker than a line included), its ``tail`` (share in tails), ``tail_width`` (rms of the
+    tails over that of the core) and ``focal_spread`` (rms angstrom); specimen ``tilt`` (x, y; radian, crystal's axes) with ``tilt_error``.
 
     Standard errors: ``blur`` (angstrom^2) of how unevenly jitter and tilt blur; ``gain`` (relative) and ``black`` (counts) of the calibration; ``pixel``
     (relative) of the nominal pixel; ``skew`` of the shear and of the ratio of the pixel's sides, drift included, ``scanner`` of both without drift;

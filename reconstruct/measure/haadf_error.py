@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from reconstruct.measure.haadf_model import waves
+from reconstruct.measure.haadf_model import cell_points, waves
 from twin.checks import positive
 
 POINTS = 48
@@ -18,14 +18,16 @@ POINTS = 48
 
 @dataclasses.dataclass(frozen=True)
 class ModelError:
-    """``relative`` rms error of the signal (dimensionless), known within a factor exp(``spread``), over ``length`` angstrom."""
+    """``relative`` rms error of the signal (dimensionless), known within a factor exp(``spread``), over ``length`` angstrom. What no misfit shows: ``face``
+    (angstrom), by how much the entrance face that C10 refers to may lie elsewhere, under amorphous or damaged layers."""
 
     relative: float = 0.03
     length: float = 0.7
     spread: float = 0.5
+    face: float = 2.5
 
     def __post_init__(self):
-        for name in ("relative", "length", "spread"):
+        for name in ("relative", "length", "spread", "face"):
             positive(name, getattr(self, name), "give the error of the model, above zero")
 
 
@@ -33,9 +35,7 @@ def field(
     mean: Float[np.ndarray, " c"], g: Float[np.ndarray, "n 2"], cell: tuple[float, float], length: float
 ) -> Float[np.ndarray, "c m"]:
     """What independent fields of unit size altogether (sum of squares 1 anywhere) do to the harmonics ``mean`` of a signal, as columns."""
-    side = (np.arange(POINTS) + 0.5) / POINTS
-    x, y = np.meshgrid(side * cell[0], side * cell[1])
-    functions = waves(g, np.stack([x.ravel(), y.ravel()], axis=-1), cell)
+    functions = waves(g, cell_points(cell, POINTS), cell)
     signal = np.maximum(functions @ mean, 0.0)
     strength = np.exp(-2.0 * np.pi**2 * length**2 * (g**2).sum(axis=1))
     # an even part and an odd one for all but the constant

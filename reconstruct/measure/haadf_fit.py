@@ -1,33 +1,21 @@
-"""Maxima of the posterior of optics and specimen given the mean unit cells of one or more images of it, the model's error marginalised.
-
-A coarse look over defocus, astigmatism and source, each registered to the data by a Fourier transform of the cell; Levenberg-Marquardt from the likeliest.
-"""
+"""The posterior of optics and specimen given the mean unit cells of one or more images of it: its value, slopes and curvature, the model's error
+marginalised."""
 
 import dataclasses
-import itertools
 
 import jax.numpy as jnp
 import numpy as np
 
 from reconstruct.measure.haadf_cell import Cell
 from reconstruct.measure.haadf_error import Lowered, ModelError, field
-from reconstruct.measure.haadf_model import POSITION, SHARED, cells, slopes, waves
+from reconstruct.measure.haadf_model import POSITION, SHARED, cells, slopes
 from twin.scattering.gram import GramModel
 
-STARTS, STEPS = 8, 25
-"""Places to climb from, and steps of a climb."""
-FOCI, RINGS = 13, 2
-"""Defoci and radii of astigmatism (with 8 azimuths each) within `REACH` of their prior standard deviations that are looked at."""
-REACH = 2.5
-SOURCES = (0.7, 1.0, 1.4)
-REGISTERED = 64
-"""Points along either side of the cell for finding the position."""
+STEPS = 25
+"""Of a climb."""
 SIZES = np.exp(np.linspace(np.log(0.002), np.log(0.5), 34))
+"""Sizes of the model's relative error that an image may ask for."""
 BATCH = 64
-APART = 1.0
-"""Maxima that are nearer than so many standard deviations in all of defocus and astigmatism are one."""
-KEPT = 12.0
-"""Maxima whose evidence is lower by more than this (logarithm) are left out."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,128 +166,7 @@ class Problem:
         count = sum(len(one.mean) for one in self.data)
         return (2.0 * cost - float(z @ z)) / count
 
-    def starts(self) -> list[np.ndarray]:
-        """Likely places z [p], registered, the likeliest first, none near another."""
-        grid = self._grid()
-        theta = self.theta(grid)
-        score = np.zeros((2, len(grid)))
-        spots = np.zeros((2, len(grid), len(self.data), 2))
-        for image in range(len(self.data)):
-            made = self.harmonics(theta, image)
-            for way in (0, 1):
-                gain, spot = self._registered(made, image, way == 1)
-                score[way] += gain
-                spots[way, :, image] = spot
-        # what a turn by pi tells apart; a crystal with a centre looks the same
-        way = int(score[1].max() > score[0].max() + 2.0)
-        self.inverted = np.full(len(self.data), float(way))
-        likely, found = score[way] - 0.5 * (grid[:, :] ** 2).sum(axis=1), []
-        optics = [self.place(name) for name in ("C10", "C12a", "C12b")]
-        optics = [place for place in optics if place is not None]
-        for number in np.argsort(-likely):
-            z = grid[number].copy()
-            if any(np.abs(z[optics] - one[optics]).max() < 0.5 for one in found):
-                continue
-            for image, axis in itertools.product(range(len(self.data)), (0, 1)):
-                entry = len(SHARED) + len(POSITION) * image + axis
-                z[np.flatnonzero(self.free == entry)[0]] = (
-                    spots[way, number, image, axis] - self.mean[entry]
-                ) / self.sd[entry]
-            found.append(z)
-            if len(found) == STARTS:
-                break
-        return found
-
     def place(self, name: str) -> int | None:
         """Of an entry of `SHARED` among the free parameters; None if it is fixed."""
         where = np.flatnonzero(self.free == SHARED.index(name))
         return int(where[0]) if len(where) else None
-
-    def _grid(self) -> np.ndarray:
-        focus = np.linspace(-REACH, REACH, FOCI)
-        rings = [(0.0, 0.0)]
-        for ring in range(1, RINGS + 1):
-            turn = 2.0 * np.pi * (np.arange(8) + 0.5 * (ring % 2)) / 8.0
-            rings += [
-                (ring * REACH / (RINGS + 0.5) * np.cos(a), ring * REACH / (RINGS + 0.5) * np.sin(a)) for a in turn
-            ]
-        rows = []
-        source = SHARED.index("source")
-        for c10, (a, b), size in itertools.product(focus, rings, SOURCES):
-            z = np.zeros(len(self.free))
-            for name, value in zip(("C10", "C12a", "C12b"), (c10, a, b), strict=True):
-                place = self.place(name)
-                if place is not None:
-                    z[place] = value
-            place = self.place("source")
-            if place is not None:
-                z[place] = np.clip(self.mean[source] * (size - 1.0) / self.sd[source], -2.5, 2.5)
-            rows.append(z)
-        return np.unique(np.array(rows), axis=0)
-
-    def _registered(self, made: np.ndarray, image: int, inverted: bool) -> tuple[np.ndarray, np.ndarray]:
-        """By how much each of ``made`` [s, c] at the best position, scale and level explains the data (half a chi square, roughly weighed), and where."""
-        one, g = self.data[image], self.data[image].g
-        n = len(g)
-        level = float(np.trace(one.information)) / len(one.mean)
-        # the model may be off by some per cent: more than counting where there are many electrons
-        noise = 1.0 / level + (self.error.relative * one.mean[0]) ** 2 / n
-        data = 0.5 * (one.mean[1:n] - 1j * one.mean[n:])
-        some = 0.5 * (made[:, 1:n] - 1j * made[:, n:])
-        some = some.conj() if inverted else some
-        whole = np.rint(g[1:] * np.asarray(self.model.cell)).astype(int)
-        count = REGISTERED
-        # sum over g of conj(data) made exp(2 pi i g.s), for all shifts s
-        table = np.zeros((len(made), count, count), complex)
-        table[:, whole[:, 1] % count, whole[:, 0] % count] = data.conj()[None] * some
-        likeness = np.fft.ifft2(table).real * count**2
-        flat = likeness.reshape(len(made), -1)
-        best = flat.argmax(axis=1)
-        top = np.maximum(flat[np.arange(len(made)), best], 0.0)
-        size = (np.abs(some) ** 2).sum(axis=1)
-        scale = np.clip(top / np.maximum(size, 1e-300), 0.5, 2.0)
-        gain = (2.0 * scale * top - scale**2 * size) * 2.0 / (2.0 * noise)
-        spot = np.stack([best % count, best // count], axis=1) * np.asarray(self.model.cell)[None] / count
-        return gain, spot
-
-
-def climbed(problem: Problem) -> list[Top]:
-    """Distinct maxima, that of most evidence first."""
-    places = problem.starts()
-    problem.weigh(places[0])
-    best = min((problem.climb(z) for z in places[:3]), key=lambda one: one[1])[0]
-    for _ in range(2):
-        problem.weigh(best)
-        problem.relative = problem.size(best).relative
-        best = problem.climb(best)[0]
-    optics = [place for place in map(problem.place, ("C10", "C12a", "C12b")) if place is not None]
-    mirrored = best.copy()
-    mirrored[optics] = -mirrored[optics]
-    climbs = sorted((problem.climb(z) for z in [best, mirrored, *places]), key=lambda one: one[1])
-    own, tops = problem.relative, []
-    for place, *_ in climbs:
-        if any(_near(place, one, optics) for one in tops):
-            continue
-        # a maximum that fits less well is given the error that it asks for, or it would be thought too unlikely
-        problem.relative = problem.size(place).relative
-        tops.append(problem.size(problem.climb(place)[0]))
-    tops.sort(key=lambda one: -one.evidence)
-    problem.relative = tops[0].relative if tops else own
-    kept: list[Top] = []
-    for one in tops:
-        if not any(_near(one.place, other, optics) for other in kept) and one.evidence > tops[0].evidence - KEPT:
-            kept.append(one)
-    return kept
-
-
-def _near(place: np.ndarray, other: Top, optics: list[int]) -> bool:
-    """Whether defocus and astigmatism at a place are those of another maximum."""
-    away = np.abs(place[optics] - other.place[optics])
-    return bool(np.all(away < APART * np.sqrt(np.diag(other.covariance)[optics])))
-
-
-def unit_cell(cell: Cell, values: np.ndarray, size: tuple[float, float], points: int = 48) -> np.ndarray:
-    """An image [points, points] of the unit cell from harmonics [c]."""
-    side = (np.arange(points) + 0.5) / points
-    x, y = np.meshgrid(side * size[0], side * size[1])
-    return (waves(cell.g, np.stack([x.ravel(), y.ravel()], axis=-1), size) @ values).reshape(points, points)

@@ -33,9 +33,9 @@ SHARED = (
         "black",
     ),
 )
-"""Of all images: lengths in angstrom and tilts (crystal's axes) in radian; ``tail`` is the share of the source in tails ``tail_width`` times as wide as its core;
-``blur.x`` and ``blur.xy`` (angstrom^2, crystal's axes) by how much jitter and tilt blur more along x than along y, and along the diagonal; ``scale`` the
-logarithm of the signal over its nominal size; ``black`` in counts."""
+"""Of all images: lengths in angstrom and tilts (crystal's axes) in radian; ``tail`` is the share of the source in tails ``tail_width`` times as wide as
+its core; ``blur.x`` and ``blur.xy`` (angstrom^2, crystal's axes) by how much jitter and tilt blur more along x than along y, and along the diagonal;
+``scale`` the logarithm of the signal over its nominal size; ``black`` in counts."""
 POSITION = ("x", "y")
 """Of each image: where in the crystal its middle is, angstrom."""
 
@@ -57,6 +57,20 @@ def waves(g: np.ndarray, places: np.ndarray, cell: tuple[float, float]) -> Float
         both = (across if h >= 0 else across.conj()) * (down if k >= 0 else down.conj())
         found[1 + number], found[1 + len(whole) + number] = both.real, both.imag
     return found.T
+
+
+def unit_cell(
+    g: np.ndarray, values: np.ndarray, cell: tuple[float, float], points: int = 48
+) -> Float[np.ndarray, "points points"]:
+    """An image of the unit ``cell`` (x, y; angstrom) from its harmonics [c]."""
+    return (waves(g, cell_points(cell, points), cell) @ values).reshape(points, points)
+
+
+def cell_points(cell: tuple[float, float], points: int) -> Float[np.ndarray, "pixels 2"]:
+    """Middles (x, y) of points x points pixels of the unit cell, row by row."""
+    side = (np.arange(points) + 0.5) / points
+    x, y = np.meshgrid(side * cell[0], side * cell[1])
+    return np.stack([x.ravel(), y.ravel()], axis=-1)
 
 
 def turned(values: Float[Array, " 25"], angle: Float[Array, ""]) -> Float[Array, " 25"]:

@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.stats import norm
 
-from reconstruct.measure.haadf_fit import Problem, unit_cell
-from reconstruct.measure.haadf_model import SHARED, waves
+from reconstruct.measure.haadf_fit import Problem
+from reconstruct.measure.haadf_model import SHARED, cell_points, unit_cell, waves
 from reconstruct.measure.haadf_sample import Sampled
 from reconstruct.measure.haadf_scan import GEOMETRY, NARROWED, Geometry
 from reconstruct.measure.measurement import Component, Measurement, Shown
@@ -51,6 +51,7 @@ def told(
         whole[np.ix_(problem.free, problem.free)] += covariance * np.outer(
             problem.sd[problem.free], problem.sd[problem.free]
         )
+        whole[0, 0] += problem.error.face**2
         values, slope = _in_units(theta, black)
         places = [SHARED.index(name) for name in OPTICAL]
         parts.append((weight, values, whole[np.ix_(places, places)] * np.outer(slope, slope)))
@@ -130,7 +131,7 @@ def pictures(
         name = "image" if len(stack) == 1 else f"image {number + 1}"
         shown.append(Shown(name, data, model, (data - model) / np.sqrt(cell.variance), extent, "angstrom"))
         size = problem.model.cell
-        seen, fitted = (unit_cell(cell, one, size) for one in (cell.mean, values))
+        seen, fitted = (unit_cell(cell.g, one, size) for one in (cell.mean, values))
         sigma = _sigmas(problem, number, size, seen.shape)
         extent = (0.0, size[0], size[1], 0.0)
         name = name.replace("image", "mean unit cell")
@@ -149,9 +150,7 @@ def _sigmas(problem: Problem, number: int, size: tuple[float, float], shape: tup
     whole = np.linalg.inv(one.information + ridge)
     if problem.columns:
         whole = whole + problem.relative**2 * problem.columns[number] @ problem.columns[number].T
-    side = (np.arange(shape[0]) + 0.5) / shape[0]
-    x, y = np.meshgrid(side * size[0], side * size[1])
-    functions = waves(one.g, np.stack([x.ravel(), y.ravel()], axis=-1), size)
+    functions = waves(one.g, cell_points(size, shape[0]), size)
     return np.sqrt(np.einsum("pi,ij,pj->p", functions, whole, functions)).reshape(shape)
 
 

@@ -45,11 +45,11 @@ def test_optics_scan_and_detector_are_told_within_their_errors():
 
 
 THIN = {"C10": 60.0, "C12a": 20.0, "C12b": 0.0}
-FOUR = {"aberrations": dict.fromkeys(("C21a", "C21b", "C23a", "C23b", "C30"), (0.0, 0.0))}
+SPHERICAL = dict.fromkeys(("C21a", "C21b", "C23a", "C23b", "C30"), (0.0, 0.0))
 
 
 def test_both_signs_of_defocus_are_kept_until_a_second_image_tells():
-    before = Before(thickness=(A, 0.2), gain=0.1, **FOUR)
+    before = Before(thickness=(A, 0.2), gain=0.1, aberrations=SPHERICAL)
     asked = scan(dose=1e5)
     one = drawn(2, THIN, asked, cells=1)
     single = read(one, scan=asked, before=before)
