@@ -31,6 +31,8 @@ __all__ = ["Before", "ModelError", "measure_haadf"]
 SURE = 0.3
 """Relative error of the gain from which the noise itself says what it is."""
 
+BEHIND = "the crystal is seen from behind, or the image is mirrored: give model and structure as the beam meets them"
+
 
 def measure_haadf(
     images: Shaped[np.ndarray, "..."],
@@ -69,7 +71,7 @@ def measure_haadf(
     data, angles = [], []
     for image, known, (seen, placed) in zip(above, good.known, pairs, strict=True):
         if placed is None:
-            why = next(iter(seen.undetermined.values()), "the lattice cannot be followed in two directions")
+            why = next(iter(seen.undetermined.values()), BEHIND)
             return unknown(mean, sd, followed, why, black, electrons)
         sure = before.gain < SURE
         data.append(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from reconstruct.measure.haadf_model import OPTICS, POSITION, SHARED
-from twin.checks import finite, not_negative, positive
+from twin.checks import finite, not_negative, positive, require
 from twin.microscope import TAIL_WIDTH, Calibration
 from twin.optics.aberrations import NAMES, index
 from twin.scattering.gram import GramModel
@@ -66,6 +66,7 @@ class Before:
         for name, (mean, error) in pairs.items():
             finite(name, mean, "give (mean, standard error)")
             not_negative(name, error, "give (mean, standard error), 0 for what is known")
+        require(self.of("C10")[1] > 0.0, "C10 has no error; it is what images tell: give (mean, standard error)")
         for name in ("source", "focal_spread"):
             not_negative(name, pairs[name][0], "give the rms in angstrom")
         finite("tilt", self.tilt, "give the specimen tilt (x, y) in radian")

@@ -53,28 +53,26 @@ class Problem:
         self.lowered: list[Lowered] = []
         self.relative = 2.0 * error.relative
 
-    def names(self) -> list[str]:
-        """Of the entries of theta."""
-        return [*SHARED, *(f"{name}.{k}" for k in range(len(self.data)) for name in POSITION)]
-
     def theta(self, z: np.ndarray) -> np.ndarray:
         """Parameters [s, q] of all images for free ones z [s, p]."""
         found = np.repeat(self.mean[None], len(z), axis=0)
         found[:, self.free] += z * self.sd[self.free][None]
         return found
 
-    def _inputs(self, theta: np.ndarray, image: int) -> tuple:
+    def _inputs(self, theta: np.ndarray, image: int) -> tuple[np.ndarray, np.ndarray, tuple]:
+        """What `cells` takes for one image: parameters [s, ...], fixed aberrations [s, 25], and numbers."""
         own = len(SHARED) + len(POSITION) * image
         at = np.concatenate([theta[:, : len(SHARED)], theta[:, own : own + len(POSITION)]], axis=1)
         fixed = np.repeat(self.fixed[None], len(at), axis=0)
         fixed[:, 0] += self.offsets[image]
-        at, fixed = (np.concatenate([one, np.repeat(one[-1:], -len(one) % BATCH, axis=0)]) for one in (at, fixed))
         numbers = (self.angles[image], self.inverted[image], self.nominal)
         return at, fixed, tuple(jnp.asarray(one, jnp.float64) for one in numbers)
 
     def harmonics(self, theta: np.ndarray, image: int) -> np.ndarray:
         """Of one image, [s, c], for parameters [s, q]."""
         at, fixed, numbers = self._inputs(theta, image)
+        # one compiled size
+        at, fixed = (np.concatenate([one, np.repeat(one[-1:], -len(one) % BATCH, axis=0)]) for one in (at, fixed))
         parts = [slice(start, start + BATCH) for start in range(0, len(at), BATCH)]
         found = [np.asarray(cells(self.model, jnp.asarray(at[p]), jnp.asarray(fixed[p]), *numbers)) for p in parts]
         return np.concatenate(found)[: len(theta)]
@@ -92,26 +90,28 @@ class Problem:
         """Inverse covariances [c, c] of the images' harmonics."""
         return [one.weight(relative) for one in self.lowered]
 
-    def linear(self, z: np.ndarray, weights: list[np.ndarray]) -> tuple[float, np.ndarray, np.ndarray]:
-        """Cost, downhill gradient [p] and Gauss-Newton curvature [p, p] at z [p]."""
-        cost, down, curvature = 0.5 * float(z @ z), -z, np.eye(len(z))
-        for image, (one, weight) in enumerate(zip(self.data, weights, strict=True)):
+    def sloped(self, z: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of every image at z [p]: data less model [c], and the model's slopes [c, p]."""
+        found, theta = [], self.theta(z[None])
+        for image, one in enumerate(self.data):
+            at, fixed, numbers = self._inputs(theta, image)
+            value, slope = (np.asarray(a)[0] for a in slopes(self.model, jnp.asarray(at), jnp.asarray(fixed), *numbers))
             own = len(SHARED) + len(POSITION) * image
-            theta = self.theta(z[None])
-            at = np.concatenate([theta[:, : len(SHARED)], theta[:, own : own + len(POSITION)]], axis=1)
-            fixed = self.fixed.copy()[None]
-            fixed[:, 0] += self.offsets[image]
-            numbers = (self.angles[image], self.inverted[image], self.nominal)
-            given = tuple(jnp.asarray(part, jnp.float64) for part in numbers)
-            value, slope = (np.asarray(a)[0] for a in slopes(self.model, jnp.asarray(at), jnp.asarray(fixed), *given))
             whole = np.zeros((len(value), len(self.mean)))
             whole[:, : len(SHARED)] = slope[:, : len(SHARED)]
             whole[:, own : own + len(POSITION)] = slope[:, len(SHARED) :]
-            whole = whole[:, self.free] * self.sd[self.free][None]
-            away = one.mean - value
+            found.append((one.mean - value, whole[:, self.free] * self.sd[self.free][None]))
+        return found
+
+    def linear(
+        self, z: np.ndarray, weights: list[np.ndarray], sloped: list[tuple[np.ndarray, np.ndarray]] | None = None
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """Cost, downhill gradient [p] and Gauss-Newton curvature [p, p] at z [p], from what `sloped` gave there."""
+        cost, down, curvature = 0.5 * float(z @ z), -z, np.eye(len(z))
+        for (away, slope), weight in zip(sloped or self.sloped(z), weights, strict=True):
             cost += 0.5 * float(away @ weight @ away)
-            down = down + whole.T @ weight @ away
-            curvature = curvature + whole.T @ weight @ whole
+            down = down + slope.T @ weight @ away
+            curvature = curvature + slope.T @ weight @ slope
         return cost, down, curvature
 
     def weigh(self, z: np.ndarray) -> None:
@@ -127,7 +127,8 @@ class Problem:
 
     def size(self, z: np.ndarray) -> Top:
         """The maximum at z [p] with the size of the model's error that has most evidence there, and how well that is known."""
-        linear = [self.linear(z, self.weights(relative)) for relative in SIZES]
+        sloped = self.sloped(z)
+        linear = [self.linear(z, self.weights(relative), sloped) for relative in SIZES]
         unit = np.log(SIZES / self.error.relative) / self.error.spread
         logs = np.array([-cost - 0.5 * np.linalg.slogdet(curvature)[1] for cost, _, curvature in linear])
         logs = logs - 0.5 * sum(one.volume(SIZES) for one in self.lowered) - 0.5 * unit**2

@@ -114,13 +114,15 @@ def _poor(image: np.ndarray, known: np.ndarray, saturation: float) -> str | None
 def as_seen(
     image: np.ndarray, known: np.ndarray, crystal: Projection, scan: Scan, before: Before, hum: float | None
 ) -> tuple[Measurement, Placed | None]:
-    """The lattice of one image, and its pixels' places if it was followed in two directions."""
+    """The lattice of one image, and its pixels' places if it was followed in two directions and the crystal is not seen from behind."""
     seen, places = follow_lattice(
         np.where(known, image, np.nan), crystal, scan.pixel, before.pixel, before.skew, hum, LIKENESS
     )
     if places is None:
         return seen, None
-    right = (places[:, 1:] - places[:, :-1]).mean(axis=(0, 1))
+    right, down = ((np.diff(places, axis=axis)).mean(axis=(0, 1)) for axis in (1, 0))
+    if right[0] * down[1] < right[1] * down[0]:
+        return seen, None
     return seen, Placed(places, float(-np.arctan2(right[1], right[0])))
 
 

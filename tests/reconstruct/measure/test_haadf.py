@@ -141,6 +141,7 @@ def test_bad_input(change, message):
         ({"aberrations": {"C99": (0.0, 1.0)}}, "C99"),
         ({"aberrations": {"C50": (0.0, 1.0)}}, "C50"),
         ({"aberrations": {"C10": (0.0, -1.0)}}, "C10"),
+        ({"aberrations": {"C10": (0.0, 0.0)}}, "C10"),
         ({"source": (-0.1, 0.1)}, "source"),
         ({"gain": 0.0}, "gain"),
         ({"tilt": (float("nan"), 0.0)}, "tilt"),
