@@ -57,7 +57,7 @@ def _dumbbells(a: float, one: str, other: str) -> tuple[tuple[float, float, floa
 
 CRYSTALS = {
     "SrTiO3 [001]": Crystal(
-        "SrTiO3 [001]", (_TITANATE,) * 3,
+        "SrTiO3 [001]", (_TITANATE, _TITANATE, _TITANATE),
         (("Sr", 0, 0, 0), ("Ti", 0.5, 0.5, 0.5), ("O", 0.5, 0.5, 0), ("O", 0.5, 0, 0.5), ("O", 0, 0.5, 0.5)),
         {"Sr": 0.66, "Ti": 0.42, "O": 0.78}, 20, "4mm",
     ),

@@ -39,13 +39,12 @@ def test_optics_scan_and_detector_are_told_within_their_errors():
     assert image.residual.shape == scan().shape
     assert np.nanstd(image.residual) == pytest.approx(1.0, abs=0.1)
     assert np.abs(cell.residual).max() < 6.0
-    assert np.trapezoid(posterior.data, np.linspace(*posterior.extent, len(posterior.data))) == pytest.approx(
-        1.0, abs=0.1
-    )
+    axis = np.linspace(posterior.extent[0], posterior.extent[1], len(posterior.data))
+    assert np.trapezoid(posterior.data, axis) == pytest.approx(1.0, abs=0.1)
 
 
 THIN = {"C10": 60.0, "C12a": 20.0, "C12b": 0.0}
-SPHERICAL = dict.fromkeys(("C21a", "C21b", "C23a", "C23b", "C30"), (0.0, 0.0))
+SPHERICAL: dict[str, tuple[float, float]] = dict.fromkeys(("C21a", "C21b", "C23a", "C23b", "C30"), (0.0, 0.0))
 
 
 def test_both_signs_of_defocus_are_kept_until_a_second_image_tells():
