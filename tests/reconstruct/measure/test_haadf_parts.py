@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import norm
 
 from reconstruct.measure.haadf_before import Before
-from reconstruct.measure.haadf_cell import mean_cell
-from reconstruct.measure.haadf_error import Lowered, field
+from reconstruct.measure.haadf_cell import Cell, mean_cell
+from reconstruct.measure.haadf_error import Lowered, ModelError, field
+from reconstruct.measure.haadf_fit import Problem
 from reconstruct.measure.haadf_model import POSITION, SHARED, cells, slopes, turned, waves
 from reconstruct.measure.haadf_sample import sampled
 from reconstruct.measure.haadf_scan import geometry
@@ -19,7 +20,9 @@ from tests.haadf_images import DEPTH, A, crystal, gram, scan
 from twin.detection.scan import line_time
 from twin.optics.aberrations import coefficients, phase
 from twin.optics.electrons import wavelength
+from twin.sample.specimen import srtio3_unit
 from twin.scattering.gram import harmonics, image
+from twin.scattering.gram_crystal import build_gram
 
 VALUES = {
     "C10": -40.0, "C12a": 12.0, "C12b": -7.0, "C21a": 150.0, "C21b": -80.0, "C23a": 60.0, "C23b": 90.0, "C30": 5e3, "thickness": 0.9 * DEPTH,
@@ -88,6 +91,47 @@ def test_slopes_are_differences():
         assert np.abs(slope[:, place] - difference).max() < 0.01 * size + 1e-6 * np.abs(value).max() / steps[place], (
             name
         )
+
+
+def test_slopes_by_tilt_are_differences():
+    model = build_gram(
+        srtio3_unit(), (2, 2), 3, (1, 2, 3), seeds=(0,), untilted_seeds=(), detector=(30e-3, 55e-3), gpts=64
+    )
+    theta, step = np.where(np.array([*SHARED, *POSITION]) == "thickness", 10.0, THETA), 1e-3
+    places = [SHARED.index("tilt.x"), SHARED.index("tilt.y")]
+    theta[places] = 1e-3, -2e-3
+    fixed = jnp.zeros((1, 25))
+    slope = np.asarray(slopes(model, jnp.asarray(theta[None]), fixed, *numbers(0.3))[1])[0]
+    for place in places:
+        ends = []
+        for sign in (1.0, -1.0):
+            moved = theta.copy()
+            moved[place] += sign * step
+            ends.append(np.asarray(cells(model, jnp.asarray(moved[None]), fixed, *numbers(0.3)))[0])
+        difference = (ends[0] - ends[1]) / (2.0 * step)
+        assert np.abs(slope[:, place] - difference).max() < 0.02 * np.abs(difference).max()
+
+
+def test_the_posterior_goes_down_where_it_says():
+    model, generator = gram(), np.random.default_rng(6)
+    before = Before(thickness=(0.95 * DEPTH, 2.0))
+    mean, sd = before.prior(model, 2)
+    values, data = np.asarray(cells(model, jnp.asarray(THETA[None]), jnp.zeros((1, 25)), *numbers(0.0)))[0], []
+    for _ in range(2):
+        information = np.diag(generator.uniform(0.5, 1.5, len(values)))
+        nothing = np.zeros((4, 4))
+        noisy = values + generator.standard_normal(len(values))
+        data.append(Cell(noisy, information, 1.0, nothing, nothing + 1.0, model.g, np.zeros((4, 4, 2))))
+    problem = Problem(model, data, (0.0, 30.0), [0.0, 0.5], mean, sd, np.zeros(25), 3000.0, ModelError())
+    z = 0.3 * generator.standard_normal(len(problem.free))
+    problem.weigh(z)
+    _, down, curvature = problem.linear(z, problem.weights(problem.error.relative))
+    assert np.linalg.eigvalsh(curvature).min() >= 1.0 - 1e-6
+    step = 2e-3 * np.eye(len(z))
+    ends = np.concatenate([z + step, z - step])
+    costs = problem.cost(np.concatenate([ends, np.zeros((len(ends), 1))], axis=1))
+    difference = -(costs[: len(z)] - costs[len(z) :]) / 4e-3
+    np.testing.assert_allclose(down, difference, rtol=0.02, atol=0.01 * np.abs(down).max())
 
 
 def test_aberrations_in_turned_axes_are_the_same_phase():
