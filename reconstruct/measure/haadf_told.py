@@ -74,16 +74,21 @@ def told(
         f"{drawn.effective:.0f} effective draws",
         *geometry.notes,
     ]
-    signs = [one.mean[0] > 0.0 for one in components]
-    if any(signs) and not all(signs):
-        share = sum(one.weight for one, sign in zip(components, signs, strict=True) if sign)
-        notes.insert(
-            0, f"both signs of C10 are possible ({share:.0%} for C10 above 0): an image at another, known defocus tells"
-        )
+    if len(components) > 1 and "C10" not in undetermined:
+        notes.insert(0, _foci(components))
     return Measurement(
         KIND, (*OPTICAL, *GEOMETRY), (*OPTICAL.values(), *GEOMETRY.values()), tuple(components), undetermined, misfit,
         electrons, notes=tuple(notes),
     )  # fmt: skip
+
+
+def _foci(components: list[Component]) -> str:
+    """The readings there are, in words."""
+    ordered = sorted(components, key=lambda one: -one.weight)
+    told_ = ", ".join(f"{one.mean[0]:.0f} ({one.weight:.1%})" for one in ordered)
+    signs = {bool(one.mean[0] > 0.0) for one in ordered}
+    which = "both signs of C10 are possible" if len(signs) > 1 else "there is more than one reading of the focus"
+    return f"{which}: C10 of {told_} angstrom, over- and underfocus about the crystal's best; an image at another, known defocus tells"
 
 
 def _refused(

@@ -44,6 +44,24 @@ def test_optics_scan_and_detector_are_told_within_their_errors():
 
 
 THIN = {"C10": 60.0, "C12a": 20.0, "C12b": 0.0}
+
+
+def test_a_turned_crystal_and_a_gain_that_is_not_known():
+    angle = 0.5
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    image = drawn(7, OPTICS, own=0.3 * turn, scale=1.6)
+    found = read(image, before=dataclasses.replace(BEFORE, gain=0.5))
+    # the crystal's axes lie at the angle from the scan's, in which astigmatism is told
+    seen = complex(OPTICS["C12a"], OPTICS["C12b"]) * np.exp(2j * angle)
+    truth = {"C10": OPTICS["C10"], "C12a": seen.real, "C12b": seen.imag, "scale": 1.6, "rotation": angle}
+    best = max(found.components, key=lambda one: one.weight)
+    for name, wanted in truth.items():
+        place = found.index(name)
+        assert name not in found.undetermined
+        assert abs(best.mean[place] - wanted) < 4.0 * np.sqrt(best.covariance[place, place]), name
+    assert found.value("scale")[1] < 0.2
+
+
 SPHERICAL: dict[str, tuple[float, float]] = dict.fromkeys(("C21a", "C21b", "C23a", "C23b", "C30"), (0.0, 0.0))
 
 
