@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import norm
 
 from reconstruct.measure.haadf_fit import Problem
-from reconstruct.measure.haadf_model import SHARED, cell_points, unit_cell, waves
+from reconstruct.measure.haadf_model import POSITION, SHARED, cell_points, unit_cell, waves
 from reconstruct.measure.haadf_sample import Sampled
 from reconstruct.measure.haadf_scan import GEOMETRY, NARROWED, Geometry
 from reconstruct.measure.measurement import Component, Measurement, Shown
@@ -16,6 +16,8 @@ OPTICAL = {
 REFUSED = 6.0
 """A signal that is off by so many times what was expected of the model is of another structure."""
 MISFIT = 3.0
+FAR = 6.0
+"""Standard errors from what was known at which a parameter is no longer the one that was meant."""
 BINS = 60
 
 
@@ -40,6 +42,14 @@ def told(
         why = (
             f"the structure does not fit: the unit cell is {problem.relative:.0%} off (misfit {misfit:.1f}) at best, {expected:.0%} is expected; check "
             "structure, thickness and detector angles"
+        )
+        return _refused(problem, geometry, why, black, electrons, misfit)
+    if np.abs(best).max() > FAR:
+        entry = int(problem.free[np.abs(best).argmax()])
+        name = (*SHARED, *POSITION * len(problem.data))[entry]
+        why = (
+            f"the structure does not fit unless {name} is {np.abs(best).max():.0f} standard errors from what was known of it; check structure, calibration "
+            "and what was known"
         )
         return _refused(problem, geometry, why, black, electrons, misfit)
     prior_mean, prior_sd = _known(problem.mean, problem.sd, black)
