@@ -133,7 +133,7 @@ def test_another_signal_of_the_same_lattice_does_not_fit():
 
 
 def test_a_signal_of_another_size_than_the_structure_could_give_is_refused():
-    found = read(drawn(8, OPTICS, scale=1.6), before=dataclasses.replace(BEFORE, gain=0.02))
+    found = read(drawn(8, OPTICS, scale=3.0))
     assert "does not fit" in found.undetermined["C10"]
     assert "scale" in found.undetermined["C10"]
     assert found.value("C10") == pytest.approx((0.0, 100.0))
