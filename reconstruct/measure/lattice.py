@@ -52,24 +52,43 @@ def measure_lattice(
     what it displaces is then the same in all lines, and would otherwise widen pixel_x.
     The source of the error is the scan's wander and counting; see `wander` and `lattice_fit`. ValueError for images that are no images.
     """
+    return follow_lattice(image, crystal, claimed, spread, skew, hum)[0]
+
+
+def follow_lattice(
+    image: np.ndarray,
+    crystal: Projection,
+    claimed: float,
+    spread: float = 0.1,
+    skew: float = 0.05,
+    hum: float | None = None,
+    likeness: float = LIKENESS,
+) -> tuple[Measurement, np.ndarray | None]:
+    """What `measure_lattice` tells, and where its likeliest reading puts the pixels: [ny, nx, 2] (x, y) in angstrom in the crystal's frame from a point
+    in the middle of the image, or None if no lattice was followed in both directions.
+
+    ``likeness`` is how alike the amplitudes must be to those of the columns: less where another model will judge.
+    """
     known = checked(image, claimed, spread, skew)
     primitive = crystal.primitive()
     filled = np.where(known, image, image[known].mean()).astype(float)
     if np.ptp(filled) == 0.0:
-        return _prior(crystal, claimed, spread, skew, "the image is flat: no electrons, or none that tell of a crystal")
+        why = "the image is flat: no electrons, or none that tell of a crystal"
+        return _prior(crystal, claimed, spread, skew, why), None
     relative = spectrum(filled)
     spots = find_spots(relative)
     if len(spots.powers) == 0:
-        return _prior(crystal, claimed, spread, skew, "no lattice spot stands out of the noise")
+        return _prior(crystal, claimed, spread, skew, "no lattice spot stands out of the noise"), None
     if second_row(spots, image.shape) is None:
-        return measure_row(_prior(crystal, claimed, spread, skew, ""), relative.shape, spots, primitive, spread)
+        return measure_row(_prior(crystal, claimed, spread, skew, ""), relative.shape, spots, primitive, spread), None
     readings = indexings(relative, spots, primitive, claimed, spread, skew)
-    fitting = [one for one in readings if one.explained > EXPLAINED and one.likeness > LIKENESS]
+    fitting = [one for one in readings if one.explained > EXPLAINED and one.likeness > likeness]
     if not fitting:
-        return _prior(crystal, claimed, spread, skew, _why_not(readings, claimed, spread))
+        return _prior(crystal, claimed, spread, skew, _why_not(readings, claimed, spread)), None
     best = fitting[0]
     fit = fit_lattice(filled, known, best.lattice, *_reflections(spots, best, relative.shape), hum)
-    return _measured(fit, best, fitting, primitive, crystal, claimed, spread, skew, image.shape)
+    found = _measured(fit, best, fitting, primitive, crystal, claimed, spread, skew, image.shape)
+    return found, fit.places @ primitive.vectors.T
 
 
 def checked(image: np.ndarray, claimed: float, spread: float, skew: float) -> np.ndarray:

@@ -24,7 +24,8 @@ SMOOTH = 4
 
 class Fit(NamedTuple):
     """``lattice`` B [2, 2] in cycles per pixel, covariance [4, 4] of (B_11, B_21, B_12, B_22); ``data``, ``model`` and ``variance`` [ny, nx / binned];
-    the ``path``, how many times wider pixel noise is than if it were white (``correlated``), and ``misfit`` per pixel."""
+    the ``path``, how many times wider pixel noise is than if it were white (``correlated``), and ``misfit`` per pixel; ``places`` [ny, nx, 2] of all
+    pixels of the image, wander included, in lattice vectors from its middle."""
 
     lattice: np.ndarray
     covariance: np.ndarray
@@ -34,6 +35,7 @@ class Fit(NamedTuple):
     path: Path
     correlated: float
     misfit: float
+    places: np.ndarray
 
 
 def fit_lattice(
@@ -83,7 +85,18 @@ def fit_lattice(
         path,
         correlated,
         misfit,
+        _places(image.shape, lattice, path, pieces, piece),
     )
+
+
+def _places(shape: tuple[int, ...], lattice: np.ndarray, path: Path, pieces: Pieces, piece: np.ndarray) -> np.ndarray:
+    """B (p + u) of all pixels p [ny, nx, 2]: the trend of u pixel by pixel, the rest of it piece by piece (``piece`` [ny, nx / binned])."""
+    ny, nx = shape
+    x, y = np.meshgrid(np.arange(nx) + 0.5 - 0.5 * nx, np.arange(ny) - 0.5 * (ny - 1))
+    points = np.stack([x, y], axis=-1)
+    rest = path.displacement - pieces.places @ path.trend.T
+    moved = points + points @ path.trend.T + rest[piece.repeat(nx // piece.shape[1], axis=1)]
+    return moved @ lattice.T
 
 
 def _binned(image: np.ndarray, known: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
