@@ -23,6 +23,8 @@ from twin.optics.weak import THIRD, Sidebands, sidebands, smear
 COEFFICIENTS: tuple[str, ...] = tuple(n if len(n) == 3 else f"{n[:3]}.{n[3]}" for n in NAMES[:THIRD])
 """Names of the coefficients to third order as controls and channels have them: C10, C12.a, C12.b, C21.a ..."""
 KNOTS = 10
+COARSE = 0.3
+"""Gain in log posterior below which a climb on few frequencies ends."""
 ROUGH = 1.5
 """Prior standard deviation of the second difference of log power from knot to knot."""
 STAGES = (0.25, 0.5)
@@ -64,8 +66,8 @@ class Prior:
     @classmethod
     def independent(
         cls,
-        std: Sequence[float] | np.ndarray,
-        mean: Sequence[float] | np.ndarray | None = None,
+        std: Sequence[float | int] | np.ndarray,
+        mean: Sequence[float | int] | np.ndarray | None = None,
         thickness: tuple[float, float] = (50.0, 20.0),
     ) -> "Prior":
         """With standard deviations ``std`` [12] in angstrom about ``mean`` [12] (default 0)."""
@@ -80,19 +82,52 @@ def splines(q: np.ndarray, optics: Optics) -> np.ndarray:
     return np.maximum(0.0, 1.0 - np.abs(length[:, None] - at[None]) / at[1])
 
 
-def block(one: Spectra, optics: Optics, coefficients: np.ndarray, highest: float | None = None) -> Block:
-    """A likelihood's part of scan frequencies up to ``highest`` (1/angstrom), with pixels smeared as at ``coefficients`` [12] (which include no c10)."""
-    count = len(one.q) if highest is None else max(8, int(np.searchsorted(np.hypot(*one.q.T), highest)))
-    q, setting = one.q[:count], one.setting
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An exposure's `Spectra` with what of its model no coefficient changes: ``bands`` (float32, the pixels' strength in their weights) and ``splines``."""
+
+    spectra: Spectra
+    bands: Sidebands
+    splines: np.ndarray
+    optics: Optics
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """|q| of its scan frequencies, rising, [q] in 1/angstrom."""
+        return np.hypot(*self.spectra.q.T)
+
+
+def prepared(one: Spectra, optics: Optics) -> Prepared:
+    """The overlaps of an exposure, made once."""
+    setting = one.setting
+    bands = sidebands(
+        one.q, one.angles, setting.tilt, optics.energy, optics.semiangle, setting.width, optics.focal_spread
+    )
+    weights = [weight * one.strength[None] for weight in (bands.lower, bands.upper)]
+    made = Sidebands(*(jnp.asarray(part, jnp.float32) for part in (bands.less, bands.more, *weights)))
+    return Prepared(one, made, splines(one.q, optics), optics)
+
+
+def block(one: Prepared, coefficients: np.ndarray, highest: float | None = None) -> Block:
+    """A likelihood's part of scan frequencies up to ``highest`` (1/angstrom), with pixels smeared as at ``coefficients`` [12] (without the exposure's c10)."""
+    count = len(one.splines) if highest is None else max(8, int(np.searchsorted(one.lengths, highest)))
+    seen, setting, optics = one.spectra, one.spectra.setting, one.optics
     full = np.concatenate([coefficients, np.zeros(len(NAMES) - THIRD)])
     full[0] += setting.c10
-    bands = sidebands(q, one.angles, setting.tilt, optics.energy, optics.semiangle, setting.width, optics.focal_spread)
-    lower, upper = smear(full, q, one.angles, setting.tilt, optics.energy, setting.width)
-    weights = [bands.lower * lower * one.strength, bands.upper * upper * one.strength]
-    made = Sidebands(*(jnp.asarray(part, jnp.float32) for part in (bands.less, bands.more, *weights)))
-    return Block(
-        jnp.asarray(one.z[:count]), made, jnp.asarray(splines(q, optics)), jnp.asarray(setting.c10, jnp.float64)
-    )
+    lower, upper = smear(full, seen.q[:count], seen.angles, setting.tilt, optics.energy, setting.width)
+    bands = Sidebands(*(part[:count] for part in one.bands))
+    bands = bands._replace(lower=bands.lower * lower.astype(jnp.float32), upper=bands.upper * upper.astype(jnp.float32))
+    return Block(jnp.asarray(seen.z[:count]), bands, jnp.asarray(one.splines[:count]), jnp.asarray(setting.c10, float))
+
+
+def penalty(thickness: tuple[float, float]) -> np.ndarray:
+    """Prior precision [1 + KNOTS + 1] of what is fitted along: thickness (mean, standard deviation), log power and log noise."""
+    found = np.zeros((KNOTS + 2, KNOTS + 2))
+    found[0, 0] = thickness[1] ** -2
+    bend = np.diff(np.eye(KNOTS), 2, axis=0) / ROUGH
+    found[1:-1, 1:-1] = bend.T @ bend + 1e-4 * np.eye(KNOTS)
+    found[-1, -1] = 1.0
+    return found
 
 
 def _penalty(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
@@ -100,11 +135,8 @@ def _penalty(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     n = THIRD + 1 + KNOTS + 1
     precision, centre = np.zeros((n, n)), np.zeros(n)
     precision[:THIRD, :THIRD] = np.linalg.inv(prior.covariance)
+    precision[THIRD:, THIRD:] = penalty(prior.thickness)
     centre[:THIRD], centre[THIRD] = prior.mean, prior.thickness[0]
-    precision[THIRD, THIRD] = prior.thickness[1] ** -2
-    bend = np.diff(np.eye(KNOTS), 2, axis=0) / ROUGH
-    precision[THIRD + 1 : -1, THIRD + 1 : -1] = bend.T @ bend + 1e-4 * np.eye(KNOTS)
-    precision[-1, -1] = 1.0
     return precision, centre
 
 
@@ -167,16 +199,15 @@ def climb(
     return here
 
 
-def _first_power(exposures: list[Spectra], blocks: list[Block], optics: Optics) -> np.ndarray:
+def _first_power(blocks: list[Block]) -> np.ndarray:
     """Log power [KNOTS] from how much the data have above their noise."""
     have, could, basis = [], [], []
-    for one, part in zip(exposures, blocks, strict=True):
-        count = len(part.z)
+    for part in blocks:
         seen = np.abs(np.asarray(part.z)) ** 2 - 1.0
         have.append(seen.sum(axis=1))
         both = np.asarray(part.bands.lower) ** 2 + np.asarray(part.bands.upper) ** 2
         could.append(both.sum(axis=1))
-        basis.append(splines(one.q[:count], optics))
+        basis.append(np.asarray(part.splines))
     have, could, basis = np.concatenate(have), np.concatenate(could), np.concatenate(basis)
     top, bottom = basis.T @ have, basis.T @ could
     value = np.where(bottom > 0, np.maximum(top, 0.02 * np.abs(top).max()) / np.maximum(bottom, 1e-30), np.nan)
@@ -184,51 +215,49 @@ def _first_power(exposures: list[Spectra], blocks: list[Block], optics: Optics) 
     return np.log(np.maximum(value, 1e-12))
 
 
-def _start(data: list[Spectra], optics: Optics, prior: Prior, first: np.ndarray, highest: float) -> np.ndarray:
+def _start(data: list[Prepared], prior: Prior, first: np.ndarray, highest: float) -> np.ndarray:
     """All parameters where C10 and C12 are ``first`` [3], the rest as believed, and the film as strong as it looks."""
     c = np.concatenate([first, prior.mean[3:]])
-    blocks = [block(one, optics, c, highest) for one in data]
-    return np.concatenate([c, prior.thickness[:1], _first_power(data, blocks, optics), [0.0]])
+    blocks = [block(one, c, highest) for one in data]
+    return np.concatenate([c, prior.thickness[:1], _first_power(blocks), [0.0]])
 
 
 def _few_pixels(
-    data: list[Spectra], optics: Optics, prior: Prior, precision: np.ndarray, centre: np.ndarray, highest: float
+    data: list[Prepared], prior: Prior, precision: np.ndarray, centre: np.ndarray, highest: float
 ) -> np.ndarray:
     """Starts [n, 3] for too few pixels to be shifted against one another: draws from the prior that the lowest frequencies like best."""
     generator = np.random.default_rng(0)
     drawn = generator.multivariate_normal(prior.mean[:3], prior.covariance[:3, :3], 150)
     drawn = np.concatenate([prior.mean[None, :3], drawn])
-    blocks = [block(one, optics, prior.mean, highest) for one in data]
-    base = _start(data, optics, prior, prior.mean[:3], highest)
+    blocks = [block(one, prior.mean, highest) for one in data]
+    base = _start(data, prior, prior.mean[:3], highest)
     heights = [_at(blocks, np.concatenate([one, base[3:]]), precision, centre).height for one in drawn]
     return drawn[np.argsort(heights)[::-1][: CANDIDATES[0]]]
 
 
-def _searched(
-    data: list[Spectra], optics: Optics, prior: Prior, precision: np.ndarray, centre: np.ndarray
-) -> list[_Climb]:
+def _searched(data: list[Prepared], prior: Prior, precision: np.ndarray, centre: np.ndarray) -> list[_Climb]:
     """The highest maximum, and its mirror image chi -> -chi where the data hardly tell them apart."""
-    top = max(float(np.hypot(*one.q.T).max()) for one in data)
+    top = max(float(one.lengths[-1]) for one in data)
     low, middle = STAGES[0] * top, STAGES[1] * top
     half = 2.0 * np.sqrt(np.diag(prior.covariance))[:3]
-    if min(len(one.angles) for one in data) < FEW:
-        found = _few_pixels(data, optics, prior, precision, centre, low)
+    if min(len(one.spectra.angles) for one in data) < FEW:
+        found = _few_pixels(data, prior, precision, centre, low)
     else:
-        found = starts(data, optics, prior.mean[:3], half, CANDIDATES[0])
+        found = starts([one.spectra for one in data], data[0].optics, prior.mean[:3], half, CANDIDATES[0])
     climbs: list[_Climb] = []
     for first in found:
-        start = _start(data, optics, prior, first, low)
-        climbs.append(climb([block(one, optics, start[:THIRD], low) for one in data], start, precision, centre, 15))
+        start = _start(data, prior, first, low)
+        climbs.append(climb([block(one, start[:THIRD], low) for one in data], start, precision, centre, 15, COARSE))
     climbs.sort(key=lambda one: -one.height)
     second = []
     for one in climbs[: CANDIDATES[1]]:
-        blocks = [block(each, optics, one.parameters[:THIRD], middle) for each in data]
-        second.append(climb(blocks, one.parameters, precision, centre, 15))
+        blocks = [block(each, one.parameters[:THIRD], middle) for each in data]
+        second.append(climb(blocks, one.parameters, precision, centre, 15, COARSE))
     best = max(second, key=lambda one: one.height)
     mirror = best.parameters.copy()
     mirror[:THIRD] *= -1.0
     mirror[0] -= best.parameters[THIRD]
-    blocks = [block(each, optics, mirror[:THIRD], middle) for each in data]
+    blocks = [block(each, mirror[:THIRD], middle) for each in data]
     other = _at(blocks, mirror, precision, centre)
     if other.height > best.height - 0.2 * abs(best.height):
         other = climb(blocks, mirror, precision, centre, 10)
@@ -237,7 +266,7 @@ def _searched(
     for one in kept:
         # where pixels smear is settled once the coefficients nearly are
         for rounds in (30, 10):
-            blocks = [block(each, optics, one.parameters[:THIRD]) for each in data]
+            blocks = [block(each, one.parameters[:THIRD]) for each in data]
             one = climb(blocks, one.parameters, precision, centre, rounds)
         ended.append(one)
     ended.sort(key=lambda one: -one.height)
@@ -258,12 +287,12 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
     """
     if not exposures:
         raise ValueError("no exposures: give at least one scan of Ronchigrams")
-    data = [spectra(one, optics) for one in exposures]
+    data = [prepared(spectra(one, optics), optics) for one in exposures]
     precision, centre = _penalty(prior)
-    found = _searched(data, optics, prior, precision, centre)
+    found = _searched(data, prior, precision, centre)
     parts = []
     for one in found:
-        blocks = [block(each, optics, one.parameters[:THIRD]) for each in data]
+        blocks = [block(each, one.parameters[:THIRD]) for each in data]
         covariance, volume = _covariance(blocks, one, precision)
         parts.append((one.height + volume, one.parameters[: THIRD + 1].copy(), covariance))
     weights = np.exp([height - parts[0][0] for height, _, _ in parts])
@@ -271,7 +300,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         Component(float(weight), mean, covariance)
         for weight, (_, mean, covariance) in zip(weights / weights.sum(), parts, strict=True)
     )
-    notes = [note for one in data for note in one.notes]
+    notes = [note for one in data for note in one.spectra.notes]
     if len(components) > 1:
         notes.append("these exposures do not tell chi from -chi: both are kept")
     names = (*COEFFICIENTS, "thickness")
@@ -290,7 +319,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         misfit=float(np.exp(found[0].parameters[-1])),
         electrons=float(sum(one.setting.electrons for one in exposures)),
         shown=tuple(
-            _shown(f"exposure {number + 1}", one, block(one, optics, found[0].parameters[:THIRD]), found[0].parameters)
+            _shown(f"exposure {number + 1}", one.spectra, block(one, found[0].parameters[:THIRD]), found[0].parameters)
             for number, one in enumerate(data)
         ),
         notes=tuple(dict.fromkeys(notes)),

@@ -113,31 +113,42 @@ def within(setting: Setting, optics: Optics) -> np.ndarray:
     return np.hypot(*np.asarray(setting.angles).T) + 0.5 * setting.width <= optics.semiangle
 
 
-def spectra(exposure: Exposure, optics: Optics) -> Spectra:
-    """What the likelihood takes in. Pixels outside the disk, saturated, empty or mostly missing are left out; ValueError if none is left."""
+def lit(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str]]:
+    """Which pixels [pixels] can be used, and notes on the others: those in the disk that are saturated, empty or mostly missing.
+
+    ValueError if none is left.
+    """
     setting, notes = exposure.setting, []
     counts = np.asarray(exposure.counts, np.float64)
     finite = np.isfinite(counts)
     inside = within(setting, optics)
-    saturated = (np.where(finite, counts, 0.0) >= exposure.full_scale).any(axis=(0, 1))
-    missing = 1.0 - finite.mean(axis=(0, 1)) > MISSING
-    total = np.where(finite, counts, 0.0).sum(axis=(0, 1))
-    # next to the mean of all, a pixel with hardly a count is not lit
-    lit = (
-        total > 0.05 * np.median(total[inside & ~missing]) if np.any(inside & ~missing) else np.zeros(len(total), bool)
-    )
-    empty = ~lit & ~missing
+    seen = np.where(finite, counts, 0.0)
+    saturated = (seen >= exposure.full_scale).any(axis=(0, 1)) | np.isinf(counts).any(axis=(0, 1))
+    missing = (1.0 - finite.mean(axis=(0, 1)) > MISSING) & ~saturated
+    total = seen.sum(axis=(0, 1))
+    # next to the median of all, a pixel with hardly a count is not lit
+    known = inside & ~missing & ~saturated
+    empty = known & (total <= max(0.0, 0.05 * float(np.median(total[known])) if known.any() else 0.0))
     for what, which in (("saturated", saturated), ("missing", missing), ("empty", empty)):
         if np.any(which & inside):
             notes.append(
                 f"{int((which & inside).sum())} of {int(inside.sum())} pixels in the disk are {what} and left out"
             )
-    use = inside & ~saturated & ~missing & ~empty & (total > 0)
+    use = known & ~empty
     if not use.any():
         raise ValueError(
             f"no pixel of the bright-field disk can be used ({'; '.join(notes) or 'none lies within the semi-angle'}); "
             "look at the beam, the exposure time and the detector's angles"
         )
+    return use, notes
+
+
+def spectra(exposure: Exposure, optics: Optics) -> Spectra:
+    """What the likelihood takes in, of the pixels that are `lit`; ValueError if none is."""
+    setting = exposure.setting
+    use, notes = lit(exposure, optics)
+    counts = np.asarray(exposure.counts, np.float64)
+    finite = np.isfinite(counts)
     seen = np.where(finite, counts, 0.0)[..., use]
     number = finite[..., use].sum(axis=(0, 1))
     mean = seen.sum(axis=(0, 1)) / number

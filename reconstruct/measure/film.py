@@ -10,7 +10,6 @@ matrices, and the score and Fisher's information tr(K^-1 dK K^-1 dK) are exact i
 have moved between exposures.
 """
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -104,12 +103,12 @@ def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: A
     first = jnp.einsum("aij,bji->ab", y, y).real
     # tr(X_b^+ X_a towards): real weights of the overlaps with themselves and with one another
     low_t, up_t = lower @ towards, upper @ towards
-    weight = lambda one, other: (one.conj() * other).sum(axis=-1).real
-    crossed = less.T @ (0.5 * (weight(lower, up_t) + weight(up_t, lower)) * more.T).T
-    square = less.T @ (weight(lower, low_t) * less.T).T + more.T @ (weight(upper, up_t) * more.T).T
-    square = square + crossed + crossed.T
+    of_low, of_up = (lower.conj() * low_t).sum(axis=-1).real, (upper.conj() * up_t).sum(axis=-1).real
+    of_both = (lower.conj() * up_t).sum(axis=-1).real
+    crossed = (less.T * of_both[None]) @ more
+    square = (less.T * of_low[None]) @ less + (more.T * of_up[None]) @ more + crossed + crossed.T
     other_t = others @ towards
-    mixed = jnp.stack([(1j * one.conj() * other_t).sum(axis=-1).real for one in (lower, upper)])
+    mixed = [(1j * one.conj()[None] * other_t).sum(axis=-1).real for one in (lower, upper)]
     mixed = -(mixed[0] @ less + mixed[1] @ more)
     own = jnp.einsum("ski,tki->st", others.conj(), other_t).real
     second = power**2 * jnp.block([[square, mixed.T], [mixed, own]])

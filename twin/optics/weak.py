@@ -8,6 +8,7 @@ scan frequency q is, over its mean, T phi_q with
 where A(kappa) = 1 (Rodenburg, McCallum & Nellist, Ultramicroscopy 48, 304, 1993). What lies z below the entrance face sees C10 + z.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -51,11 +52,11 @@ def sidebands(
     )
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames=("length",))
 def _sidebands(
-    q: Array, angles: Array, tilt: Array, length: float, semiangle: float, edge: float, focal_spread: float
+    q: Array, angles: Array, tilt: Array, length: float, semiangle: Array, edge: Array, focal_spread: Array
 ) -> Sidebands:
-    where = (angles + tilt) / length
+    where = (angles + tilt[None]) / length
 
     def terms(k: Array) -> Array:
         return jnp.moveaxis(basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD], 0, -1).reshape(
@@ -63,7 +64,7 @@ def _sidebands(
         )
 
     def inside(k: Array) -> Array:
-        off = length * k - tilt
+        off = length * k - tilt.reshape((1,) * (k.ndim - 1) + (2,))
         return jnp.clip((semiangle - jnp.hypot(off[..., 0], off[..., 1])) / edge + 0.5, 0.0, 1.0)
 
     below, above = where[None] - q[:, None], where[None] + q[:, None]
@@ -86,11 +87,11 @@ def smear(
     return _smear(*given, wavelength(energy), width)
 
 
-@jax.jit
+@functools.partial(jax.jit, static_argnames=("length",))
 def _smear(
-    coefficients: Array, q: Array, angles: Array, tilt: Array, length: float, width: float
+    coefficients: Array, q: Array, angles: Array, tilt: Array, length: float, width: Array
 ) -> tuple[Array, Array]:
-    where = (angles + tilt) / length
+    where = (angles + tilt[None]) / length
 
     def slope(k: Array) -> Array:
         return phase_gradient(coefficients, k[..., 0].ravel(), k[..., 1].ravel(), length).reshape(2, *k.shape[:-1])
@@ -101,9 +102,11 @@ def _smear(
     return lower, upper
 
 
-def response(bands: Sidebands, coefficients: Float[Array, " n"], depth: Float[Array, ""]) -> Complex[Array, "q pixels"]:
+def response(
+    bands: Sidebands, coefficients: Float[Array | np.ndarray, " n"], depth: float | Float[Array, ""]
+) -> Complex[Array, "q pixels"]:
     """T [q, pixels] of what lies ``depth`` angstrom below the entrance face, for the first n ``coefficients`` in angstrom."""
-    seen = coefficients.at[0].add(depth)
+    seen = jnp.asarray(coefficients, bands.less.dtype).at[0].add(jnp.asarray(depth, bands.less.dtype))
     return 1j * (
         bands.lower * cis(jnp.einsum("qpn,n->qp", bands.less, seen))
         - bands.upper * cis(jnp.einsum("qpn,n->qp", bands.more, seen))

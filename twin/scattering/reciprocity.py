@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, Shaped
 
-from twin.grid import frequencies
+from twin.grid import band_limit, frequencies
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
 from twin.phases import cis
+from twin.sample.specimen import Slices
 from twin.scattering.beams import plane_waves
-from twin.scattering.multislice import multislice
+from twin.scattering.multislice import multislice, propagator, transmission
 
 
 def rows(
@@ -40,7 +41,7 @@ def _rows(indices: Array, transmissions: Array, kernel: Array) -> Array:
     start = plane_waves(-indices, (kernel.shape[0], kernel.shape[1]), transmissions.dtype)
     start = start * kernel[indices[:, 1], indices[:, 0]][:, None, None]
     waves = multislice(start, transmissions[:0:-1], turned) if transmissions.shape[0] > 1 else start
-    return jnp.fft.ifft2(waves * transmissions[0])
+    return jnp.fft.ifft2(waves * transmissions[:1])
 
 
 def scan_images(
@@ -57,22 +58,19 @@ def scan_images(
 
     ``amplitude`` as `aperture` gives it, ``coefficients`` in angstrom about ``axis`` (x, y) in radian. Exact at any number of points.
     """
-    gpts = (amplitude.shape[0], amplitude.shape[1])
-    found = _images(rows, jnp.asarray(coefficients), jnp.asarray(amplitude), extent, wavelength(energy), points, axis)
-    if found.shape[-2:] != tuple(points):
-        raise ValueError(f"a scan of {points} points does not divide or extend a grid of {gpts}")
-    return found
+    given = (jnp.asarray(one) for one in (coefficients, amplitude, axis))
+    return _images(rows, *given, wavelength(energy), extent, points)
 
 
-@functools.partial(jax.jit, static_argnames=("extent", "points"))
+@functools.partial(jax.jit, static_argnames=("length", "extent", "points"))
 def _images(
     rows: Array,
     coefficients: Array,
     amplitude: Array,
-    extent: tuple[float, float],
+    axis: Array,
     length: float,
+    extent: tuple[float, float],
     points: tuple[int, int],
-    axis: tuple[float, float],
 ) -> Array:
     ny, nx = amplitude.shape
     py, px = points
@@ -93,8 +91,24 @@ def _images(
     return jax.lax.map(image, rows, batch_size=8)
 
 
-def pixel_beams(
-    angles: Shaped[np.ndarray, "pixels 2"], extent: tuple[float, float], energy: float
-) -> Int[np.ndarray, "pixels 2"]:
-    """Beams of the cell's reciprocal lattice nearest to ``angles`` (x, y) in radian, as integer indices."""
-    return np.rint(angles / wavelength(energy) * np.asarray(extent)[None, :]).astype(int)
+def crystal_rows(
+    cell: Slices,
+    cells: int,
+    kappa: Shaped[np.ndarray, "n 2"],
+    energy: float,
+    tilt: tuple[float, float] = (0.0, 0.0),
+    finer: int = 2,
+) -> Complex[Array, "n y x"]:
+    """Rows S[kappa, kappa + g] of a perfect crystal ``cells`` unit cells deep, g in FFT order of the ``cell``'s grid, for detector points ``kappa``
+    (x, y) in 1/angstrom anywhere: what kappa couples to fits on one cell's grid. ``tilt`` of the specimen (x, y) in radian."""
+    gpts = (cell.array.shape[-2], cell.array.shape[-1])
+    functions = transmission(cell.array, energy, band_limit(gpts, cell.extent), finer).astype(jnp.complex64)
+    functions = jnp.tile(functions, (cells, 1, 1))
+    kernels = (propagator(gpts, cell.extent, energy, cell.spacing, tilt, q=(float(k[0]), float(k[1]))) for k in kappa)
+    return _crystal_rows(functions, jnp.stack(list(kernels)))
+
+
+@jax.jit
+def _crystal_rows(functions: Array, kernels: Array) -> Array:
+    middle = jnp.zeros((1, 2), int)
+    return jax.lax.map(lambda kernel: _rows(middle, functions, kernel)[0], kernels)
