@@ -115,8 +115,8 @@ def next_exposure(
 ) -> Choice:
     """The candidate that lowers the loss most per electron, when COEFFICIENTS are believed to be ``mean`` [12] with ``covariance`` [12, 12] (angstrom).
 
-    ``weights`` default to `aperture_weights`. With ``draws`` > 1 the loss is averaged over so many values of the coefficients that the belief allows. ``known``:
-    the candidates' `expected_information` at the mean, when it is at hand. ValueError for no candidates or a belief that is none.
+    ``weights`` default to `aperture_weights`. With ``draws`` > 1 the loss is averaged over so many values of the coefficients that the belief allows.
+    ``known``: the candidates' `expected_information` at the mean, when it is at hand. ValueError for no candidates or a belief that is none.
     """
     if not candidates:
         raise ValueError("no candidates to choose from; give at least one exposure that could be taken")
@@ -128,7 +128,9 @@ def next_exposure(
     precision = inverse(covariance)
     before = loss(covariance, matter, criterion)
     generator = np.random.default_rng(0)
-    places = [mean, *generator.multivariate_normal(mean, covariance, draws - 1)]
+    scale = np.sqrt(np.diag(covariance))
+    root = scale[:, None] * np.linalg.cholesky(covariance / np.outer(scale, scale))
+    places = [mean, *(mean + generator.normal(size=(draws - 1, THIRD)) @ root.T)]
     gains, after = np.zeros(len(candidates)), []
     for number, setting in enumerate(candidates):
         told = (

@@ -18,10 +18,12 @@ from reconstruct.measure.measurement import Component, Measurement, Shown
 from reconstruct.measure.parallax import starts
 from twin.optics.aberrations import NAMES
 from twin.optics.electrons import wavelength
+from twin.optics.probe import reach
 from twin.optics.weak import THIRD, Sidebands, sidebands, smear
 
 COEFFICIENTS: tuple[str, ...] = tuple(n if len(n) == 3 else f"{n[:3]}.{n[3]}" for n in NAMES[:THIRD])
 """Names of the coefficients to third order as controls and channels have them: C10, C12.a, C12.b, C21.a ..."""
+KIND = "amorphous film"
 KNOTS = 10
 COARSE = 0.3
 """Gain in log posterior below which a climb on few frequencies ends."""
@@ -33,6 +35,8 @@ CANDIDATES = (6, 3)
 """Starts, and how many of them go on to the second stage."""
 FEW = 9
 """Pixels below which nothing can be said of how they are shifted against one another."""
+SEEN = 50.0
+"""Log likelihood by which a film must be likelier than none: twice what all that is fitted takes from noise alone."""
 AMBIGUOUS = 12.0
 """A second maximum within so much log posterior of the first is kept."""
 LEARNT = 0.7
@@ -290,6 +294,27 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
     data = [prepared(spectra(one, optics), optics) for one in exposures]
     precision, centre = _penalty(prior)
     found = _searched(data, prior, precision, centre)
+    names = (*COEFFICIENTS, "thickness")
+    before = np.concatenate([np.sqrt(np.diag(prior.covariance)), [prior.thickness[1]]])
+    notes = [note for one in data for note in one.spectra.notes]
+    seen = _seen(data, found[0], precision, centre)
+    if seen < SEEN:
+        whole = np.diag(before**2)
+        whole[:THIRD, :THIRD] = prior.covariance
+        unseen = Component(1.0, np.concatenate([prior.mean, prior.thickness[:1]]), whole)
+        why = "no film can be told from counting noise in these exposures"
+        electrons = float(sum(one.setting.electrons for one in exposures))
+        return Measurement(
+            KIND,
+            names,
+            ("angstrom",) * len(names),
+            (unseen,),
+            dict.fromkeys(names, why),
+            1.0,
+            electrons,
+            (),
+            tuple(notes),
+        )
     parts = []
     for one in found:
         blocks = [block(each, one.parameters[:THIRD]) for each in data]
@@ -300,18 +325,16 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         Component(float(weight), mean, covariance)
         for weight, (_, mean, covariance) in zip(weights / weights.sum(), parts, strict=True)
     )
-    notes = [note for one in data for note in one.spectra.notes]
+    notes += _too_wide(data, found[0].parameters)
     if len(components) > 1:
         notes.append("these exposures do not tell chi from -chi: both are kept")
-    names = (*COEFFICIENTS, "thickness")
-    before = np.concatenate([np.sqrt(np.diag(prior.covariance)), [prior.thickness[1]]])
     wide = {
         name: f"these exposures leave it within {std:.3g} angstrom, and it was known to {was:.3g} before"
         for name, std, was in zip(names, np.sqrt(np.diag(components[0].covariance)), before, strict=True)
         if std > LEARNT * was
     }
     return Measurement(
-        kind="amorphous film",
+        kind=KIND,
         names=names,
         units=("angstrom",) * len(names),
         components=components,
@@ -324,6 +347,31 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         ),
         notes=tuple(dict.fromkeys(notes)),
     )
+
+
+def _seen(data: list[Prepared], at: _Climb, precision: np.ndarray, centre: np.ndarray) -> float:
+    """Log posterior of a maximum over that of no film at all, with the noise that is then the likeliest."""
+    blocks = [block(each, at.parameters[:THIRD]) for each in data]
+    without = at.parameters.copy()
+    without[:THIRD], without[THIRD], without[THIRD + 1 : -1] = centre[:THIRD], centre[THIRD], -40.0
+    power = sum(float((np.abs(each.spectra.z) ** 2).sum()) for each in data)
+    without[-1] = np.log(power / sum(each.spectra.z.size for each in data))
+    return at.height - _at(blocks, without, precision, centre).height
+
+
+def _too_wide(data: list[Prepared], parameters: np.ndarray) -> list[str]:
+    """A note where a film that does not repeat was seen by probes about as wide as the scan."""
+    for one in data:
+        setting, optics = one.spectra.setting, one.optics
+        full = np.concatenate([parameters[:THIRD], np.zeros(len(NAMES) - THIRD)])
+        full[0] += setting.c10
+        wide = 2.0 * max(reach(full, optics.energy, optics.semiangle, setting.tilt, setting.tilt))
+        side = setting.step * min(setting.points)
+        if not setting.periodic and wide > 0.5 * side:
+            return [
+                f"the probe is {wide:.0f} angstrom wide and the scan {side:.0f}: errors may be larger than told; scan a wider field, or go nearer to focus"
+            ]
+    return []
 
 
 def _covariance(blocks: list[Block], at: _Climb, precision: np.ndarray) -> tuple[np.ndarray, float]:

@@ -47,8 +47,8 @@ class Crystal:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """What pixels record over a crystal, up to aberrations: ``rows`` [pixels, points, beams] within the aperture, phases per angstrom ``terms`` [12, pixels, points,
-    beams], the grid's shape and ``extent``, scan ``positions`` [p, 2] in angstrom and the ``counts`` that a share of 1 would be."""
+    """What pixels record over a crystal, up to aberrations: ``rows`` [pixels, points, y, x] within the aperture, phases per angstrom ``terms``
+    [12, pixels, points, y, x], the cell's ``extent``, scan ``positions`` [p, 2] in angstrom, ``counts`` that a share of 1 would be, the change ``c10``."""
 
     rows: Complex[Array, "pixels points y x"]
     terms: Float[Array, "12 pixels points y x"]
@@ -123,8 +123,8 @@ def _spectrum(rows: Array, terms: Array, c: Array, slopes: bool) -> tuple[Array,
 
 
 def expected(made: Model, parameters: np.ndarray, slopes: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Mean counts [positions, pixels] at ``parameters`` [15]: COEFFICIENTS, where the scan began (x, y) in angstrom, log of the electrons over those stated; and their
-    derivatives [15, positions, pixels]."""
+    """Mean counts [positions, pixels] at ``parameters`` [15]: COEFFICIENTS, where the scan began (x, y) in angstrom, log of the electrons over
+    those stated; and their derivatives [15, positions, pixels]."""
     c = np.array(parameters[:THIRD])
     c[0] += made.c10
     first, derived = (np.asarray(one) for one in _spectrum(made.rows, made.terms, jnp.asarray(c), slopes))
@@ -179,8 +179,9 @@ def fit_crystal(
 ) -> Measurement:
     """COEFFICIENTS (angstrom), "scan.x", "scan.y" (where the scan began in the cell, angstrom) and "electrons" (log of those that came over those stated).
 
-    The prior says where to look: C10 over twice its width, the others near their means. ``made`` is a `model` of the same setting to be used again, of all
-    its pixels. ValueError if no pixel of the bright-field disk is lit. If the residual is larger than counting allows, errors are widened by it, and it is said.
+    The prior says where to look: C10 over twice its width, the others near their means. ``made`` is a `model` of the same setting to be used
+    again, of all its pixels. ValueError if no pixel of the bright-field disk is lit. If the residual is larger than counting allows, errors are
+    widened by it, and it is said.
     """
     use_pixels, notes = lit(exposure, optics)
     whole = made if made is not None else model(crystal, exposure.setting, optics, inner=inner)
@@ -194,7 +195,7 @@ def fit_crystal(
     precision[-1, -1] = DOSE**-2
     centre = np.concatenate([prior.mean, np.zeros(3)])
     climbs = [_climb(part, counts, use, start, precision, centre) for start in _starting(part, counts, use, prior)]
-    best, height = max(climbs, key=lambda one: one[1])
+    best, _ = max(climbs, key=lambda one: one[1])
     mean, slopes = expected(part, best)
     bread = np.linalg.inv(_weighed(mean, slopes, use) + precision)
     chi2 = use * (counts - mean) ** 2 / mean

@@ -46,14 +46,23 @@ def test_names_are_those_of_controls():
 
 
 def test_a_part_of_the_film_through_a_window_says_the_same_with_wider_errors():
+    near = TRUE.copy()
+    near[:3] = 60.0, 30.0, -40.0
+    made = films.film(13, indices=films.camera(7))
     parts = []
-    for one in series():
-        setting = dataclasses.replace(one.setting, points=(40, 36), periodic=False, electrons=6e6)
-        parts.append(Exposure(one.counts[:40, 3:39], setting))
+    for c10 in (-90.0, 60.0):
+        one = films.exposure(made, near, 3e7, np.random.default_rng(6), 48, c10=c10, source=0.4)
+        setting = dataclasses.replace(one.setting, points=(44, 40), periodic=False, electrons=2.3e7)
+        parts.append(Exposure(one.counts[:44, 4:44], setting))
     found = fit_amorphous(parts, OPTICS, PRIOR)
-    off = (found.mean[:12] - TRUE[:12]) / found.std[:12]
+    off = (found.mean[:12] - near[:12]) / found.std[:12]
     assert np.abs(off).max() < 4.5
     assert found.value("C10")[1] < 40.0
+    wide = [
+        Exposure(one.counts[:40, :40], dataclasses.replace(one.setting, points=(40, 40), periodic=False))
+        for one in series()
+    ]
+    assert any("scan a wider field" in note for note in fit_amorphous(wide, OPTICS, PRIOR).notes)
 
 
 def test_pixels_that_say_nothing_are_left_out_and_named():
@@ -92,7 +101,8 @@ def test_a_film_that_scatters_nothing_leaves_everything_as_wide_as_it_was():
     one = series()[0]
     vacuum = np.random.default_rng(0).poisson(one.counts.mean(), one.counts.shape).astype(float)
     found = fit_amorphous([Exposure(vacuum, one.setting)], OPTICS, PRIOR)
-    assert set(COEFFICIENTS[3:]) <= set(found.undetermined)
+    assert set(found.undetermined) == {*COEFFICIENTS, "thickness"}
+    np.testing.assert_array_equal(found.std[:12], np.sqrt(np.diag(PRIOR.covariance)))
 
 
 def test_one_detector_point_on_the_axis_keeps_both_signs():

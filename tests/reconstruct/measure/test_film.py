@@ -57,14 +57,14 @@ def test_scores_are_the_slopes_of_the_value():
 
 def test_information_is_the_spread_of_scores_and_their_mean_is_zero():
     generator = np.random.default_rng(1)
-    drawn = [np.asarray(scores(made(generator), jnp.asarray(AT))[1]) for _ in range(30)]
+    drawn = [np.asarray(scores(made(generator), jnp.asarray(AT))[1]) for _ in range(60)]
     expected = np.asarray(information(made(), jnp.asarray(AT)))
     outer = np.mean([one.T @ one for one in drawn], axis=0)
     # knots beyond the scan's frequencies have neither
     scale = np.sqrt(np.maximum(np.diag(expected), 1e-6))
-    assert (np.diag(outer) > 0).sum() >= 20
-    np.testing.assert_allclose(outer / np.outer(scale, scale), expected / np.outer(scale, scale), atol=0.12)
-    mean = np.mean([one.sum(axis=0) for one in drawn], axis=0) / scale * np.sqrt(30)
+    assert (np.diag(outer) > 0).sum() >= 18
+    np.testing.assert_allclose(outer / np.outer(scale, scale), expected / np.outer(scale, scale), atol=0.15)
+    mean = np.mean([one.sum(axis=0) for one in drawn], axis=0) / scale * np.sqrt(60)
     assert np.abs(mean).max() < 4.0
 
 
