@@ -9,7 +9,7 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from reconstruct.measure.exposure import Exposure, Setting
 from twin.grid import frequencies
@@ -32,7 +32,7 @@ def random_atoms(
     kept = np.zeros((0, 3))
     while len(kept) < count:
         more = np.concatenate([kept, generator.uniform(0.0, cell, (count, 3))])
-        pairs = cKDTree(more, boxsize=cell).query_pairs(closest, output_type="ndarray")
+        pairs = KDTree(more, boxsize=cell).query_pairs(closest, output_type="ndarray")
         # of two too near the later goes, unless its partner is gone already
         gone = np.zeros(len(more), dtype=bool)
         for first, second in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))]:
@@ -105,12 +105,10 @@ def exposure(
     kx, ky = frequencies((GPTS, GPTS), extent)
     blur = np.exp(-2.0 * (np.pi * source) ** 2 * (kx[None, :] ** 2 + ky[:, None] ** 2))
     spectrum = np.fft.fft2(fine) * blur
-    to = np.rint(kx * SIDE).astype(int) % points
-    folded = np.zeros((len(fine), points, GPTS), complex)
-    np.add.at(folded, (slice(None), to), spectrum)
-    both = np.zeros((len(fine), points, points), complex)
-    np.add.at(both, (slice(None), slice(None), to), folded)
-    share = np.fft.ifft2(both).real * (points / GPTS) ** 2
+    # at so few points, frequencies that differ by the scan's own are one
+    fold = np.zeros((points, GPTS))
+    fold[np.rint(kx * SIDE).astype(int) % points, np.arange(GPTS)] = 1.0
+    share = np.fft.ifft2(fold @ spectrum @ fold.T).real * (points / GPTS) ** 2
     mean = np.maximum(share, 0.0) * electrons / points**2
     counts = generator.poisson(mean).astype(np.float64)
     setting = Setting(

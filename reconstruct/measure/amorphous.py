@@ -33,6 +33,9 @@ STAGES = (0.25, 0.5)
 """Shares of the highest scan frequency up to which the likelihood is climbed before all of them are used."""
 CANDIDATES = (6, 3)
 """Starts, and how many of them go on to the second stage."""
+LEAST = 48
+"""Scan frequencies that a climb takes at least."""
+SETTLING = 6
 FEW = 9
 """Pixels below which nothing can be said of how they are shifted against one another."""
 SEEN = 50.0
@@ -114,7 +117,7 @@ def prepared(one: Spectra, optics: Optics) -> Prepared:
 
 def block(one: Prepared, coefficients: np.ndarray, highest: float | None = None) -> Block:
     """A likelihood's part of scan frequencies up to ``highest`` (1/angstrom), with pixels smeared as at ``coefficients`` [12] (without the exposure's c10)."""
-    count = len(one.splines) if highest is None else max(8, int(np.searchsorted(one.lengths, highest)))
+    count = len(one.splines) if highest is None else max(LEAST, int(np.searchsorted(one.lengths, highest)))
     seen, setting, optics = one.spectra, one.spectra.setting, one.optics
     full = np.concatenate([coefficients, np.zeros(len(NAMES) - THIRD)])
     full[0] += setting.c10
@@ -239,7 +242,9 @@ def _few_pixels(
     return drawn[np.argsort(heights)[::-1][: CANDIDATES[0]]]
 
 
-def _searched(data: list[Prepared], prior: Prior, precision: np.ndarray, centre: np.ndarray) -> list[_Climb]:
+def _searched(
+    data: list[Prepared], whole: list[Spectra], prior: Prior, precision: np.ndarray, centre: np.ndarray
+) -> list[_Climb]:
     """The highest maximum, and its mirror image chi -> -chi where the data hardly tell them apart."""
     top = max(float(one.lengths[-1]) for one in data)
     low, middle = STAGES[0] * top, STAGES[1] * top
@@ -247,7 +252,7 @@ def _searched(data: list[Prepared], prior: Prior, precision: np.ndarray, centre:
     if min(len(one.spectra.angles) for one in data) < FEW:
         found = _few_pixels(data, prior, precision, centre, low)
     else:
-        found = starts([one.spectra for one in data], data[0].optics, prior.mean[:3], half, CANDIDATES[0])
+        found = starts(whole, data[0].optics, prior.mean[:3], half, CANDIDATES[0])
     climbs: list[_Climb] = []
     for first in found:
         start = _start(data, prior, first, low)
@@ -268,10 +273,13 @@ def _searched(data: list[Prepared], prior: Prior, precision: np.ndarray, centre:
     kept = [best] + ([other] if other.height > best.height - AMBIGUOUS and _distinct(best, other) else [])
     ended = []
     for one in kept:
-        # where pixels smear is settled once the coefficients nearly are
-        for rounds in (30, 10):
+        # where pixels smear is settled once the coefficients are
+        for _ in range(SETTLING):
             blocks = [block(each, one.parameters[:THIRD]) for each in data]
-            one = climb(blocks, one.parameters, precision, centre, rounds)
+            before, one = one, climb(blocks, one.parameters, precision, centre, 30)
+            spread = np.sqrt(np.diag(np.linalg.inv(one.outer + precision)))
+            if np.abs((one.parameters - before.parameters) / spread)[:THIRD].max() < 0.05:
+                break
         ended.append(one)
     ended.sort(key=lambda one: -one.height)
     return [one for one in ended if one.height > ended[0].height - AMBIGUOUS][
@@ -293,15 +301,19 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         raise ValueError("no exposures: give at least one scan of Ronchigrams")
     data = [prepared(spectra(one, optics), optics) for one in exposures]
     precision, centre = _penalty(prior)
-    found = _searched(data, prior, precision, centre)
+    whole = [
+        one.spectra if one.spectra.setting.periodic else spectra(each, optics, dense=True)
+        for one, each in zip(data, exposures, strict=True)
+    ]
+    found = _searched(data, whole, prior, precision, centre)
     names = (*COEFFICIENTS, "thickness")
     before = np.concatenate([np.sqrt(np.diag(prior.covariance)), [prior.thickness[1]]])
     notes = [note for one in data for note in one.spectra.notes]
     seen = _seen(data, found[0], precision, centre)
     if seen < SEEN:
-        whole = np.diag(before**2)
-        whole[:THIRD, :THIRD] = prior.covariance
-        unseen = Component(1.0, np.concatenate([prior.mean, prior.thickness[:1]]), whole)
+        wide = np.diag(before**2)
+        wide[:THIRD, :THIRD] = prior.covariance
+        unseen = Component(1.0, np.concatenate([prior.mean, prior.thickness[:1]]), wide)
         why = "no film can be told from counting noise in these exposures"
         electrons = float(sum(one.setting.electrons for one in exposures))
         return Measurement(
@@ -315,7 +327,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
             (),
             tuple(notes),
         )
-    parts = []
+    parts: list[tuple[float, np.ndarray, np.ndarray]] = []
     for one in found:
         blocks = [block(each, one.parameters[:THIRD]) for each in data]
         covariance, volume = _covariance(blocks, one, precision)
@@ -330,7 +342,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         notes.append("these exposures do not tell chi from -chi: both are kept")
     wide = {
         name: f"these exposures leave it within {std:.3g} angstrom, and it was known to {was:.3g} before"
-        for name, std, was in zip(names, np.sqrt(np.diag(components[0].covariance)), before, strict=True)
+        for name, std, was in zip(names, np.sqrt(np.diag(parts[0][2])), before, strict=True)
         if std > LEARNT * was
     }
     return Measurement(

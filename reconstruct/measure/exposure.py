@@ -90,10 +90,11 @@ class Spectra:
     notes: tuple[str, ...] = ()
 
 
-def scan_frequencies(setting: Setting, optics: Optics) -> tuple[np.ndarray, np.ndarray]:
+def scan_frequencies(setting: Setting, optics: Optics, dense: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Independent scan frequencies [q, 2] (x, y) in 1/angstrom by rising length, and their places [q] in the flattened spectrum.
 
-    One of q and -q, none at the edge of the band. Of a film that does not repeat, seen through a Hann window, only every other.
+    One of q and -q, none at the edge of the band. Of a film that does not repeat, seen through a Hann window, only every other unless
+    ``dense``.
     """
     ny, nx = setting.points
     ky, kx = np.meshgrid(np.fft.fftfreq(ny, setting.step), np.fft.fftfreq(nx, setting.step), indexing="ij")
@@ -101,7 +102,7 @@ def scan_frequencies(setting: Setting, optics: Optics) -> tuple[np.ndarray, np.n
     length = np.hypot(kx, ky)
     top = min(HIGHEST * optics.semiangle / wavelength(optics.energy), 0.49 / setting.step)
     use = (length > 0) & (length <= top) & ((iy > 0) | ((iy == 0) & (ix > 0)))
-    if not setting.periodic:
+    if not (setting.periodic or dense):
         use &= (iy % 2 == 0) & (ix % 2 == 0)
     places = np.flatnonzero(use)
     places = places[np.argsort(length.ravel()[places], kind="stable")]
@@ -143,8 +144,8 @@ def lit(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str]]:
     return use, notes
 
 
-def spectra(exposure: Exposure, optics: Optics) -> Spectra:
-    """What the likelihood takes in, of the pixels that are `lit`; ValueError if none is."""
+def spectra(exposure: Exposure, optics: Optics, dense: bool = False) -> Spectra:
+    """What the likelihood takes in, of the pixels that are `lit`, at `scan_frequencies`; ValueError if no pixel is lit."""
     setting = exposure.setting
     use, notes = lit(exposure, optics)
     counts = np.asarray(exposure.counts, np.float64)
@@ -159,7 +160,7 @@ def spectra(exposure: Exposure, optics: Optics) -> Spectra:
     if not setting.periodic:
         window = np.outer(np.hanning(ny + 1)[:-1], np.hanning(nx + 1)[:-1])
     power = float((window**2).sum())
-    q, places = scan_frequencies(setting, optics)
+    q, places = scan_frequencies(setting, optics, dense)
     found = np.fft.fft2(changes * window[..., None], axes=(0, 1)).reshape(ny * nx, -1)[places]
     return Spectra(
         z=(found / np.sqrt(mean * power)).astype(np.complex64),

@@ -32,7 +32,7 @@ Case = dict[str, Any]
 Progress = Callable[..., None]
 
 
-def case(name: str, value: Any, unit: str = "", bar: str = "", holds: bool | None = None) -> Case:
+def case(name: str, value: Any, unit: str = "", bar: str = "", holds: Any = None) -> Case:
     return {"case": name, "value": value, "unit": unit, "bar": bar, "holds": None if holds is None else bool(holds)}
 
 
@@ -47,7 +47,7 @@ def off(seed: int) -> np.ndarray:
 
 
 def trial(seed: int) -> dict[str, Any]:
-    """One film, three exposures, one fit: errors and standard deviations [12] and the seconds it took."""
+    """One film, three exposures, one fit: errors and standard deviations [12] and the seconds of its core that it took."""
     from reconstruct.measure.amorphous import Prior, fit_amorphous
     from reconstruct.measure.exposure import Optics
     from tests import films
@@ -55,9 +55,9 @@ def trial(seed: int) -> dict[str, Any]:
     true, generator = off(seed), np.random.default_rng([2, seed])
     made = films.film(seed, indices=films.camera(5))
     taken = [films.exposure(made, true, ELECTRONS / len(DEFOCI), generator, c10=c10) for c10 in DEFOCI]
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = fit_amorphous(taken, Optics(films.ENERGY, films.SEMIANGLE), Prior.independent(WIDTHS))
-    spent = time.perf_counter() - begun
+    spent = time.process_time() - begun
     return {
         "error": found.mean[:12] - true[:12],
         "std": found.std[:12],
@@ -181,7 +181,7 @@ def _films(short: bool, jobs: int, progress: Progress) -> list[Case]:
         case(
             "share of the beam that the camera records", float(np.mean([one["recorded"] for one in done])), "", "", None
         ),
-        case("a fit, warm, one core", warm, "s", "< 5", warm < 5.0),
+        case("a fit, warm, seconds of one core", warm, "s", "< 5", warm < 5.0),
         case("compiling", float(alone[0]["seconds"] - warm), "s", "", None),
         case(
             "memory peak of fits",
@@ -285,9 +285,9 @@ def _crystals(short: bool, progress: Progress) -> list[Case]:
         generator = np.random.default_rng([FIRST, number])
         counts = generator.poisson(mean).reshape(points, points, -1).astype(float)
         start = true[:12] + widths * np.clip(generator.normal(size=12), -1.5, 1.5)
-        begun = time.perf_counter()
+        begun = time.process_time()
         found = fit_crystal(Exposure(counts, setting), crystal, optics, Prior.independent(widths, start), made=made)
-        spent.append(time.perf_counter() - begun)
+        spent.append(time.process_time() - begun)
         off_by.append((found.mean[:12] - true[:12]) / bound)
         covered.append(np.abs(found.mean[:12] - true[:12]) <= 1.6449 * found.std[:12])
         progress("a known crystal", (number + 1) / count)
@@ -319,7 +319,13 @@ def _crystals(short: bool, progress: Progress) -> list[Case]:
             "<= 0.01",
             np.abs(ratios).max() <= 0.01,
         ),
-        case("a fit of a crystal, warm", float(np.median(spent[1:])), "s", "< 5", np.median(spent[1:]) < 5.0),
+        case(
+            "a fit of a crystal, warm, seconds of one core",
+            float(np.median(spent[1:])),
+            "s",
+            "< 5",
+            np.median(spent[1:]) < 5.0,
+        ),
     ]
 
 

@@ -25,6 +25,7 @@ def series(points: int = 48) -> tuple[Exposure, ...]:
     return tuple(films.exposure(made, TRUE, 1e7, generator, points, c10=c10, source=0.4) for c10 in (-150.0, 150.0))
 
 
+@pytest.mark.slow
 def test_a_film_far_out_of_focus_is_found_and_the_truth_lies_within_the_errors():
     found = fit_amorphous(series(), OPTICS, PRIOR)
     assert not found.undetermined
@@ -45,13 +46,14 @@ def test_names_are_those_of_controls():
     assert [control(name).name for name in COEFFICIENTS[:3]] == ["C10", "C12.a", "C12.b"]
 
 
+@pytest.mark.slow
 def test_a_part_of_the_film_through_a_window_says_the_same_with_wider_errors():
     near = TRUE.copy()
     near[:3] = 60.0, 30.0, -40.0
     made = films.film(13, indices=films.camera(7))
-    parts = []
+    parts, generator = [], np.random.default_rng(6)
     for c10 in (-90.0, 60.0):
-        one = films.exposure(made, near, 3e7, np.random.default_rng(6), 48, c10=c10, source=0.4)
+        one = films.exposure(made, near, 3e7, generator, 48, c10=c10, source=0.4)
         setting = dataclasses.replace(one.setting, points=(44, 40), periodic=False, electrons=2.3e7)
         parts.append(Exposure(one.counts[:44, 4:44], setting))
     found = fit_amorphous(parts, OPTICS, PRIOR)
@@ -59,7 +61,7 @@ def test_a_part_of_the_film_through_a_window_says_the_same_with_wider_errors():
     assert np.abs(off).max() < 4.5
     assert found.value("C10")[1] < 40.0
     wide = [
-        Exposure(one.counts[:40, :40], dataclasses.replace(one.setting, points=(40, 40), periodic=False))
+        Exposure(one.counts[:44, :40], dataclasses.replace(one.setting, points=(44, 40), periodic=False))
         for one in series()
     ]
     assert any("scan a wider field" in note for note in fit_amorphous(wide, OPTICS, PRIOR).notes)
@@ -105,6 +107,7 @@ def test_a_film_that_scatters_nothing_leaves_everything_as_wide_as_it_was():
     np.testing.assert_array_equal(found.std[:12], np.sqrt(np.diag(PRIOR.covariance)))
 
 
+@pytest.mark.slow
 def test_one_detector_point_on_the_axis_keeps_both_signs():
     made = films.film(12, indices=np.array([[0, 0]]))
     true = coefficients({"C10": 250.0})
