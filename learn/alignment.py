@@ -13,9 +13,9 @@ from typing import Literal
 import jax.numpy as jnp
 import numpy as np
 
-from reconstruct.measure.amorphous import KNOTS, block, penalty, prepared
 from reconstruct.measure.exposure import Optics, Setting, Spectra, scan_frequencies, within
 from reconstruct.measure.film import information
+from reconstruct.measure.film_blocks import KNOTS, block, penalty, prepared
 from twin.optics.aberrations import basis
 from twin.optics.electrons import interaction_constant, wavelength
 from twin.optics.weak import THIRD

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from reconstruct.measure.amorphous import COEFFICIENTS, LEARNT, Prior
 from reconstruct.measure.exposure import Exposure, Optics, Setting, lit
 from reconstruct.measure.measurement import Component, Measurement, Shown
+from reconstruct.measure.prior import COEFFICIENTS, LEARNT, Prior
 from twin.grid import frequencies
 from twin.optics.aberrations import basis
 from twin.optics.electrons import wavelength

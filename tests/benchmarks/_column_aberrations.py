@@ -48,8 +48,9 @@ def off(seed: int) -> np.ndarray:
 
 def trial(seed: int) -> dict[str, Any]:
     """One film, three exposures, one fit: errors and standard deviations [12] and the seconds of its core that it took."""
-    from reconstruct.measure.amorphous import Prior, fit_amorphous
+    from reconstruct.measure.amorphous import fit_amorphous
     from reconstruct.measure.exposure import Optics
+    from reconstruct.measure.prior import Prior
     from tests import films
 
     true, generator = off(seed), np.random.default_rng([2, seed])
@@ -74,8 +75,9 @@ def _peak() -> float:
 def design(seed: int) -> dict[str, Any]:
     """A chosen and a random series of three exposures of equal dose on one film: losses that fits report, squared errors, losses expected at the truth."""
     from learn.alignment import Film, aperture_weights, expected_information, inverse, loss, series
-    from reconstruct.measure.amorphous import Prior, fit_amorphous
+    from reconstruct.measure.amorphous import fit_amorphous
     from reconstruct.measure.exposure import Optics, Setting
+    from reconstruct.measure.prior import Prior
     from tests import films
     from twin.optics.electrons import wavelength
 
@@ -227,9 +229,9 @@ def _crystals(short: bool, progress: Progress) -> list[Case]:
     """SrTiO3 [001], five cells deep: data by one multislice for each probe through a supercell."""
     import jax.numpy as jnp
 
-    from reconstruct.measure.amorphous import Prior
     from reconstruct.measure.crystal import Crystal, crystal_information, fit_crystal, model
     from reconstruct.measure.exposure import Exposure, Optics, Setting
+    from reconstruct.measure.prior import Prior
     from twin.optics.electrons import wavelength
     from twin.optics.illumination import Illumination
     from twin.optics.probe import aperture

@@ -6,8 +6,9 @@ import functools
 import numpy as np
 import pytest
 
-from reconstruct.measure.amorphous import COEFFICIENTS, Prior, fit_amorphous
+from reconstruct.measure.amorphous import fit_amorphous
 from reconstruct.measure.exposure import Exposure, Optics, Setting, lit, spectra
+from reconstruct.measure.prior import COEFFICIENTS, Prior
 from tests import films
 from twin.channels import control
 from twin.optics.aberrations import coefficients

@@ -6,9 +6,9 @@ import functools
 import numpy as np
 import pytest
 
-from reconstruct.measure.amorphous import Prior
 from reconstruct.measure.crystal import Crystal, Model, crystal_information, expected, fit_crystal, model
 from reconstruct.measure.exposure import Exposure, Optics, Setting
+from reconstruct.measure.prior import Prior
 from twin.sample.specimen import Specimen, srtio3_unit
 
 OPTICS = Optics(200e3, 30e-3)

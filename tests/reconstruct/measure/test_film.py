@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reconstruct.measure.amorphous import block, prepared
 from reconstruct.measure.exposure import Optics, Setting, Spectra, scan_frequencies
 from reconstruct.measure.film import expected_power, information, scores, value
+from reconstruct.measure.film_blocks import block, prepared
 from twin.optics.weak import THIRD, response
 
 OPTICS = Optics(200e3, 30e-3, 20.0)
