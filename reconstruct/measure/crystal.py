@@ -26,11 +26,15 @@ from twin.scattering.reciprocity import crystal_rows
 
 DOSE = 0.05
 """Prior standard deviation of the relative number of electrons."""
-STARTS = 15
-"""Values of C10 tried over twice its prior width each way."""
-CLIMBED = 4
-"""Of these the likeliest are climbed ``FIRST`` steps, and the two highest of them to the top."""
-FIRST, ROUNDS = 5, 40
+STARTS, DRAWN = 15, 30
+"""Values of C10 tried over twice its prior width each way, and draws of all coefficients from the prior."""
+CLIMBED = 6
+"""The likeliest of them, climbed until one fits."""
+ROUNDS = 40
+GOOD = 0.03
+"""Excess of the residual over counting that is no reason to look for another maximum."""
+HOPELESS = 2.0
+"""Above this misfit nothing is claimed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,15 +199,20 @@ def fit_crystal(
     precision[:THIRD, :THIRD] = np.linalg.inv(prior.covariance)
     precision[-1, -1] = DOSE**-2
     centre = np.concatenate([prior.mean, np.zeros(3)])
-    climbs = [_climb(part, counts, use, one, precision, centre, FIRST) for one in _starting(part, counts, use, prior)]
-    climbs.sort(key=lambda one: -one[1])
-    ended = [_climb(part, counts, use, one, precision, centre, ROUNDS) for one, _ in climbs[:2]]
-    best, _ = max(ended, key=lambda one: one[1])
+    best, height = prior.mean, -np.inf
+    slack = float(np.sqrt(2.0 / use.sum()))
+    for start in _starting(part, counts, use, prior):
+        at, reached = _climb(part, counts, use, start, precision, centre)
+        if reached > height:
+            best, height = at, reached
+            mean = expected(part, at, slopes=False)[0]
+            # what the counts allow is the right maximum; what they do not may be another
+            if (use * (counts - mean) ** 2 / mean).sum() < use.sum() * (1.0 + GOOD + 4.0 * slack):
+                break
     mean, slopes = expected(part, best)
     bread = np.linalg.inv(_weighed(mean, slopes, use) + precision)
     chi2 = use * (counts - mean) ** 2 / mean
     misfit = float(chi2.sum() / (use.sum() - len(best)))
-    slack = np.sqrt(2.0 / use.sum())
     if misfit > 1.0 + 4.0 * slack:
         bread = bread * misfit
         notes.append(
@@ -211,6 +220,10 @@ def fit_crystal(
         )
     names = (*COEFFICIENTS, "scan.x", "scan.y", "electrons")
     before = np.sqrt(np.diag(prior.covariance))
+    if misfit > HOPELESS:
+        bread[:THIRD] = bread[:, :THIRD] = 0.0
+        bread[:THIRD, :THIRD] = prior.covariance
+        best = np.concatenate([prior.mean, best[THIRD:]])
     wide = {
         name: f"this exposure leaves it within {std:.3g} angstrom, and it was known to {was:.3g} before"
         for name, std, was in zip(names, np.sqrt(np.diag(bread)), before, strict=False)
@@ -230,11 +243,14 @@ def fit_crystal(
 
 
 def _starting(part: Model, counts: np.ndarray, use: np.ndarray, prior: Prior) -> list[np.ndarray]:
-    """The likeliest C10 over the prior, each with where the scan began."""
+    """The likeliest coefficients over the prior, each with where the scan began."""
     width = 2.0 * float(np.sqrt(prior.covariance[0, 0]))
+    scale = np.sqrt(np.diag(prior.covariance))
+    root = scale[:, None] * np.linalg.cholesky(prior.covariance / np.outer(scale, scale))
+    along = prior.mean + np.linspace(-width, width, STARTS)[:, None] * np.eye(THIRD)[:1]
+    drawn = prior.mean + np.random.default_rng(0).normal(size=(DRAWN, THIRD)) @ root.T
     tried = []
-    for offset in np.linspace(-width, width, STARTS):
-        c = prior.mean + np.eye(THIRD)[0] * offset
+    for c in (*along, *drawn):
         value, where = _begun(part, counts, use, c)
         tried.append((value, np.concatenate([c, where, [0.0]])))
     tried.sort(key=lambda one: -one[0])
@@ -248,7 +264,6 @@ def _climb(
     start: np.ndarray,
     precision: np.ndarray,
     centre: np.ndarray,
-    rounds: int,
 ) -> tuple[np.ndarray, float]:
     """Up the log posterior by Fisher's scoring, damped after Marquardt."""
 
@@ -258,7 +273,7 @@ def _climb(
     here, damping = start, 1e-2
     mean, slopes = expected(part, here)
     height = _height(counts, mean, use) + prior_height(here)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         slope = (slopes * (use * (counts / mean - 1.0))).reshape(len(slopes), -1).sum(axis=1) - precision @ (
             here - centre
         )
