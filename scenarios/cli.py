@@ -1,4 +1,4 @@
-"""The command line: ``emtwin acquire``, ``simulate``, ``watch``, ``instrument serve``, ``instrument learn-sensors``, ``session show``.
+"""The command line: ``emtwin acquire``, ``simulate``, ``watch``, ``instrument serve|learn-sensors|calibrate``, ``session show``.
 
 Exit codes: 0 done; 1 done, and something disagrees (the model is distrusted, a check fails); 2 bad input; 3 instrument lost; 130 interrupted.
 Under ``--json`` stdout holds one object, also for an error: {"error": {"input", "problem", "cure"}}. All else goes to stderr.
@@ -34,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 instrument_app = typer.Typer(
-    help="Serve an instrument over the wire; learn its sensors from a log.", rich_markup_mode=None
+    help="Serve an instrument over the wire; learn its sensors from a log; calibrate its column.", rich_markup_mode=None
 )
 session_app = typer.Typer(help="Look at what was recorded.", rich_markup_mode=None)
 app.add_typer(instrument_app, name="instrument")
@@ -218,11 +218,11 @@ def learn_sensors(
     """What a log tells of each channel: how it reports, its unit, step, noise, drift and lag, or that it tells too little."""
 
     def job() -> Outcome:
-        from scenarios.learn_sensors import learn_log, new_table
+        from scenarios.learn_sensors import learn_log, new_file
         from scenarios.progress import open_progress
 
         if out is not None:
-            new_table(out)
+            new_file(out)
         with open_progress(f"emtwin instrument learn-sensors {log}") as progress:
             learnt = learn_log(log, progress)
         if out is not None:
@@ -234,6 +234,50 @@ def learn_sensors(
 
             print_learnt(learnt, every, out)
         return DONE, learnt
+
+    raise typer.Exit(_guarded(job, as_json, lambda: None))
+
+
+@instrument_app.command("calibrate")
+def calibrate(
+    table: Annotated[Path, typer.Argument(help="CSV: settings, and what was measured at them.")],
+    column: Annotated[str, typer.Option(help="Column: a name or a TOML file.")] = "generic-300",
+    out: Annotated[
+        Path | None, typer.Option(help="Calibration to make, JSON; must not exist.", show_default=False)
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option(help="Figure to make, .png or .svg; must not exist.", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What a table of settings and measurements says of a column's constants, which rows do not fit, and what stays unknown."""
+
+    def job() -> Outcome:
+        from scenarios.learn_sensors import new_file
+        from scenarios.progress import open_progress
+
+        if out is not None:
+            new_file(out)
+        if figure is not None:
+            if figure.suffix not in (".png", ".svg"):
+                raise BadInput(f"--figure {figure}", "is neither .png nor .svg", "Name a file of one of them.")
+            new_file(figure, "--figure")
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        from scenarios.calibrate import calibrate_table, write_calibration
+
+        with open_progress(f"emtwin instrument calibrate {table}") as progress:
+            told = calibrate_table(table, column, progress)
+        if out is not None:
+            write_calibration(told, out)
+        from scenarios.show_calibration import draw_calibration, print_calibration
+
+        if figure is not None:
+            figure.write_bytes(draw_calibration(told, figure.suffix[1:]))
+        if not as_json:
+            print_calibration(told)
+        return DISAGREES if told["outliers"] else DONE, told
 
     raise typer.Exit(_guarded(job, as_json, lambda: None))
 

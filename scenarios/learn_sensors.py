@@ -15,12 +15,12 @@ from scenarios.progress import Progress
 SCHEMA = "emtwin.learn-sensors/1"
 
 
-def new_table(out: Path) -> None:
-    """BadInput unless a table can be made at ``out``: it does not exist, and its folder does."""
+def new_file(out: Path, option: str = "--out") -> None:
+    """BadInput unless a file can be made at ``out``, which the user gave by ``option``: it does not exist, and its folder does."""
     if out.exists() or out.is_symlink():
-        raise BadInput(f"--out {out}", "exists already", "Name a file that does not exist.")
+        raise BadInput(f"{option} {out}", "exists already", "Name a file that does not exist.")
     if not out.resolve().parent.is_dir():
-        raise BadInput(f"--out {out}", f"{out.parent} is not a folder", "Name a file in a folder that exists.")
+        raise BadInput(f"{option} {out}", f"{out.parent} is not a folder", "Name a file in a folder that exists.")
 
 
 def learn_log(path: Path, progress: Progress) -> dict[str, Any]:

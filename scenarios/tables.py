@@ -3,36 +3,17 @@
 from pathlib import Path
 
 import twin
-from scenarios.errors import BadInput
+from scenarios.shipped import load_shipped, shipped_names
 from twin.sensors import Table, read_table
 
 _FOLDER = Path(twin.__file__).parent / "tables"
-LARGEST = 8 * 2**20
-"""Bytes of a table at most."""
 
 
 def table_names() -> list[str]:
     """The names of the tables that come with emtwin, in order."""
-    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+    return shipped_names(_FOLDER)
 
 
 def load_table(name_or_path: str | Path) -> Table:
     """A table that comes with emtwin by its name, or one by the path of its TOML file; BadInput, naming the file, where it cannot be used."""
-    text, names = str(name_or_path), ", ".join(table_names())
-    path = _FOLDER / f"{text}.toml" if text in table_names() else Path(name_or_path)
-    if not path.is_file():
-        raise BadInput(text, "is neither a table nor a file", f"Name a TOML file, or a table: {names}.")
-    try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(text, f"is larger than {LARGEST // 2**20} MiB", "Name a sensor table.")
-        content = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(text, f"cannot be read ({error.strerror})", "Check its permissions.") from None
-    except UnicodeDecodeError:
-        raise BadInput(text, "is not text in UTF-8", "Name a sensor table, TOML.") from None
-    try:
-        return read_table(content, text)
-    except ValueError as error:
-        problem, _, cure = str(error).removeprefix(f"{text}: ").rpartition("; ")
-        example = f"The tables that come with emtwin are examples: {names}."
-        raise BadInput(text, problem or cure, f"{cure[0].upper()}{cure[1:]}." if problem else example) from error
+    return load_shipped(name_or_path, _FOLDER, "sensor table", "table", read_table)

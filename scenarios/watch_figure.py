@@ -27,7 +27,7 @@ COLOURS = {
     "ok": "#a6cbe3", "waiting": "#f2f4f5", "no evidence": "#e3e7ea", "silent": "#9aa7b2", "stuck": "#d55e00", "clock off": "#cc79a7",
     "late": "#e69f00", "spiking": "#f0e442", "noisy": "#009e73",
 }  # fmt: skip
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.0, "font.family": "DejaVu Sans", "axes.edgecolor": FAINT, "axes.labelcolor": INK, "axes.titlesize": 9.5,
     "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.spines.top": False, "axes.spines.right": False,
     "text.color": INK, "xtick.color": INK, "ytick.color": INK, "legend.frameon": False, "svg.hashsalt": "emtwin",
@@ -42,7 +42,7 @@ def draw_watch(follower: Follower, past: Past, title: str, form: str) -> bytes:
     events = follower.events
     words = 0.25 + 0.18 * min(math.ceil(len(events) / 2), MOST_EVENTS // 2) if events else 0.1
     heights = [1.55 * panels if panels else 0.4, lower if sensors else 0.3, words]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(11.0, sum(heights) + 1.0), layout="constrained")
         figure.suptitle(_title(follower, past, title), x=0.01, ha="left", fontsize=10)
         parts: Any = figure.subfigures(3, 1, height_ratios=heights)

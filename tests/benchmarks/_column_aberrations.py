@@ -51,7 +51,7 @@ def trial(seed: int) -> dict[str, Any]:
     from reconstruct.measure.amorphous import fit_amorphous
     from reconstruct.measure.exposure import Optics
     from reconstruct.measure.prior import Prior
-    from tests import films
+    from tests import amorphous_films as films
 
     true, generator = off(seed), np.random.default_rng([2, seed])
     made = films.film(seed, indices=films.camera(5))
@@ -78,7 +78,7 @@ def design(seed: int) -> dict[str, Any]:
     from reconstruct.measure.amorphous import fit_amorphous
     from reconstruct.measure.exposure import Optics, Setting
     from reconstruct.measure.prior import Prior
-    from tests import films
+    from tests import amorphous_films as films
     from twin.optics.electrons import wavelength
 
     optics = Optics(films.ENERGY, films.SEMIANGLE)

@@ -5,17 +5,19 @@ the magnification. Integrals: Hawkes & Kasper, Principles of Electron Optics 1, 
 away: Cs = 1/2 int (3 b^4 h^4 + b'^2 h^4 - b^2 h^2 h'^2) dz, Cc = int b^2 h^2 dz, h(object) = 0, h'(object) = 1.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from twin.lenses.fields import AxialField, Scalar
+from twin.lenses.fields import slope as slope_of
 from twin.lenses.paraxial import GAUSS, STEPS, WEIGHTS, Sweep, compact_rate, from_plane, larmor, magnus, phi_of, sweep
 from twin.optics.electrons import REST_ENERGY_EV
 
-NEWTON = 4
+NEWTON = 3
 
 
 class Asymptotic(NamedTuple):
@@ -57,6 +59,7 @@ class Imaging(NamedTuple):
     rotation: Float[Array, ""]
 
 
+@functools.partial(jax.jit, static_argnames=("steps",))
 def asymptotic(field: AxialField, energy: Scalar, steps: int = STEPS) -> Asymptotic:
     """Asymptotic cardinal elements: the whole field, from far before to far behind, whatever crossovers lie inside."""
     run = sweep(field, jnp.pi, 0.0, energy, steps)
@@ -70,6 +73,7 @@ def asymptotic(field: AxialField, energy: Scalar, steps: int = STEPS) -> Asympto
     return Asymptotic(focal, object_, image, object_ + focal, image - focal, run.turned)
 
 
+@functools.partial(jax.jit, static_argnames=("crossover", "steps"))
 def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = STEPS) -> Real:
     """The ``crossover``-th place from behind whose image is at infinity; not a number where the field is too weak to have it."""
     back = sweep(field, 0.0, jnp.pi, energy, steps)
@@ -83,6 +87,7 @@ def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = STE
     return Real(*(jnp.where(found, value, jnp.nan) for value in values))
 
 
+@functools.partial(jax.jit, static_argnames=("crossover", "steps"))
 def imaging(field: AxialField, place: Scalar, energy: Scalar, crossover: int = 1, steps: int = STEPS) -> Imaging:
     """Where the object at ``place`` (in the field or before it) is imaged for the ``crossover``-th time behind it, and how well."""
     first = phi_of(field, place)
@@ -99,7 +104,7 @@ def imaging(field: AxialField, place: Scalar, energy: Scalar, crossover: int = 1
 
 def _crossing(
     field: AxialField, energy: Scalar, run: Sweep, start: Float[Array, " 2"], number: int
-) -> tuple[Float[Array, ""], Float[Array, ""]]:
+) -> tuple[Bool[Array, ""], Float[Array, ""]]:
     """Whether, and at which phi, the ray ``start`` (y, y') crosses the axis for the ``number``-th time after its start; differentiable."""
     rays = run.partial @ start
     y = rays[:, 0]
@@ -110,14 +115,16 @@ def _crossing(
     at = jnp.argmax(count >= number)
     before, origin = rays[at], run.phi[at]
     share = y[at] / jnp.where(y[at] == y[at + 1], 1.0, y[at] - y[at + 1])
-    phi = origin + jax.lax.stop_gradient(share) * (run.phi[at + 1] - origin)
-    for _ in range(NEWTON):  # the last step carries the derivative
-        phi = jax.lax.stop_gradient(phi)
-        width = phi - origin
-        nodes = origin + width * GAUSS
-        step = magnus(width[None], 1.0 + compact_rate(field, nodes, energy)[None] ** 2)[0]
+    guess = jax.lax.stop_gradient(origin + share * (run.phi[at + 1] - origin))
+
+    def better(_, phi: Float[Array, ""]) -> Float[Array, ""]:
+        width = (phi - origin).reshape(1)
+        step = magnus(width, 1.0 + compact_rate(field, origin + width[:, None] * GAUSS, energy) ** 2)[0]
         here = step @ before
-        phi = phi - here[0] / jnp.where(here[1] == 0, 1.0, here[1])
+        return phi - here[0] / jnp.where(here[1] == 0, 1.0, here[1])
+
+    # the last step carries the derivative
+    phi = better(0, jax.lax.stop_gradient(jax.lax.fori_loop(0, NEWTON, better, guess)))
     return found, phi
 
 
@@ -131,17 +138,14 @@ def _aberrations(
     rays = run.partial @ start
     # at Gauss points within each step, from its beginning
     width = run.phi[1:] - run.phi[:-1]
-    inner = []
-    for share in GAUSS:
-        part = width * share
-        nodes = run.phi[:-1, None] + part[:, None] * GAUSS
-        steps_in = magnus(part, 1.0 + compact_rate(field, nodes, energy) ** 2)
-        inner.append(jnp.einsum("nij,nj->ni", steps_in, rays[:-1]))
-    y, slope = jnp.moveaxis(jnp.stack(inner, axis=1), -1, 0)
+    part = (width[:, None] * GAUSS).reshape(-1)
+    nodes = jnp.repeat(run.phi[:-1], 3)[:, None] + part[:, None] * GAUSS
+    inner = magnus(part, 1.0 + compact_rate(field, nodes, energy) ** 2).reshape(steps, 3, 2, 2)
+    y, slope = jnp.moveaxis(jnp.einsum("nkij,nj->nki", inner, rays[:-1]), -1, 0)
     phi = run.phi[:-1, None] + width[:, None] * GAUSS
     sine, cosine = jnp.sin(phi), jnp.cos(phi)
     z = field.centre + a / jnp.tan(phi)
-    b, falling = larmor(field(z), energy), larmor(field.slope(z), energy)
+    b, falling = larmor(field(z), energy), larmor(slope_of(field, z), energy)
     h, h_slope = y / sine, (y * cosine - slope * sine) / a
     weight = (width[:, None] * WEIGHTS) * (-a / sine**2)
     spherical = 0.5 * jnp.sum(weight * (3 * b**4 * h**4 + falling**2 * h**4 - b**2 * h**2 * h_slope**2))

@@ -4,9 +4,8 @@ A field is a module that is called with places and can be differentiated by its 
 the scale on which it falls off; both say where to look, and for Glaser's bell they are its own.
 """
 
-import abc
 import math
-from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -22,23 +21,22 @@ VACUUM_PERMEABILITY = 1.25663706127e-6
 """mu_0 in tesla metre / ampere (CODATA 2022)."""
 
 
-class AxialField(eqx.Module):
+@runtime_checkable
+class AxialField(Protocol):
     """B(z) on the axis of a round lens."""
 
-    centre: eqx.AbstractVar[Scalar]
-    half_width: eqx.AbstractVar[Scalar]
+    @property
+    def centre(self) -> Scalar: ...
 
-    @abc.abstractmethod
+    @property
+    def half_width(self) -> Scalar: ...
+
     def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
         """B in tesla at ``z`` angstrom; complex ``z`` continue it analytically where the field is analytic."""
-
-    def slope(self, z: Float[Array | np.ndarray, " *n"]) -> Float[Array, " *n"]:
-        """dB/dz in tesla / angstrom."""
-        z = jnp.asarray(z, jnp.float64)
-        return jax.jvp(self, (z,), (jnp.ones_like(z),))[1]
+        ...
 
 
-class GlaserBell(AxialField):
+class GlaserBell(eqx.Module):
     """Glaser's bell, B = peak / (1 + ((z - centre) / half_width)^2): ``peak`` tesla, the rest angstrom.
 
     W. Glaser, Z. Phys. 117, 285 (1941). Every first-order property and both axial aberrations have closed forms (`twin.lenses.glaser`).
@@ -49,10 +47,10 @@ class GlaserBell(AxialField):
     centre: Scalar = 0.0
 
     def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
-        return self.peak / (1.0 + ((jnp.asarray(z) - self.centre) / self.half_width) ** 2)
+        return jnp.asarray(self.peak / (1.0 + ((jnp.asarray(z) - self.centre) / self.half_width) ** 2))
 
 
-class GrivetLenz(AxialField):
+class GrivetLenz(eqx.Module):
     """B = peak / cosh((z - centre) / half_width): falls off exponentially, as fields between close pole pieces do.
 
     P. Grivet, C. R. Acad. Sci. 233, 921 (1951).
@@ -65,33 +63,16 @@ class GrivetLenz(AxialField):
     def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
         u = (jnp.asarray(z) - self.centre) / self.half_width
         decay = jnp.exp(-jnp.where(u.real < 0, -u, u))  # written so that nothing overflows far from the lens
-        return self.peak * 2.0 * decay / (1.0 + decay**2)
+        return jnp.asarray(self.peak * 2.0 * decay / (1.0 + decay**2))
 
 
-class Tabulated(AxialField):
-    """A measured or computed field: a cubic spline through values at places, clamped to no slope at its ends, zero beyond them."""
+class Tabulated(eqx.Module):
+    """A field as a cubic spline, zero beyond its ends; made by `tabulated`. ``pieces`` [4, n - 1] are polynomials from each of ``places`` [n] on."""
 
-    places: Float[np.ndarray, " n"] = eqx.field(converter=lambda x: np.asarray(x, np.float64))
-    values: Float[np.ndarray, " n"] = eqx.field(converter=lambda x: np.asarray(x, np.float64))
-    centre: float = eqx.field(init=False)
-    half_width: float = eqx.field(init=False)
-    _pieces: Float[np.ndarray, "4 m"] = eqx.field(init=False)
-
-    def __post_init__(self):
-        checks.finite("the places of a field", self.places, "give where B was measured, in angstrom")
-        checks.finite("the values of a field", self.values, "give B in tesla at each place")
-        if self.places.ndim != 1 or self.places.shape != self.values.shape or len(self.places) < 5:
-            raise ValueError(
-                f"a tabulated field has places {self.places.shape} and values {self.values.shape}; give both as 1-D arrays of one length, 5 or more"
-            )
-        if not (np.diff(self.places) > 0).all():
-            raise ValueError("the places of a tabulated field do not rise throughout; sort them and drop repeats")
-        weight = np.trapezoid(np.abs(self.values), self.places)
-        if not weight > 0:
-            raise ValueError("a tabulated field is zero everywhere; a lens without field is a drift, leave it out")
-        self._pieces = CubicSpline(self.places, self.values, bc_type="clamped").c
-        self.centre = float(np.trapezoid(np.abs(self.values) * self.places, self.places) / weight)
-        self.half_width = float(weight / (math.pi * np.abs(self.values).max()))  # as a bell of that peak and integral
+    places: Float[np.ndarray, " n"]
+    pieces: Float[np.ndarray, "4 m"]
+    centre: Scalar
+    half_width: Scalar
 
     def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
         z = jnp.asarray(z)
@@ -100,12 +81,30 @@ class Tabulated(AxialField):
         places = jnp.asarray(self.places)
         piece = jnp.clip(jnp.searchsorted(places, z, side="right") - 1, 0, len(self.places) - 2)
         u = z - places[piece]
-        c = jnp.asarray(self._pieces)
+        c = jnp.asarray(self.pieces)
         inside = (z >= places[0]) & (z <= places[-1])
         return jnp.where(inside, ((c[0][piece] * u + c[1][piece]) * u + c[2][piece]) * u + c[3][piece], 0.0)
 
 
-class Superposition(AxialField):
+def tabulated(places: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Tabulated:
+    """A measured or computed field: ``values`` in tesla at rising ``places`` in angstrom, joined by a cubic spline that is level at its ends."""
+    checks.finite("the places of a field", places, "give where B was measured, in angstrom")
+    checks.finite("the values of a field", values, "give B in tesla at each place")
+    if places.shape != values.shape or len(places) < 5:
+        raise ValueError(
+            f"a tabulated field has {len(places)} places and {len(values)} values; give as many of one as of the other, 5 or more"
+        )
+    if not (np.diff(places) > 0).all():
+        raise ValueError("the places of a tabulated field do not rise throughout; sort them and drop repeats")
+    weight = float(np.trapezoid(np.abs(values), places))
+    if not weight > 0:
+        raise ValueError("a tabulated field is zero everywhere; a lens without field is a drift, leave it out")
+    centre = float(np.trapezoid(np.abs(values) * places, places)) / weight
+    half_width = weight / (math.pi * float(np.abs(values).max()))  # that of a bell of this peak and integral
+    return Tabulated(np.asarray(places, float), CubicSpline(places, values, bc_type="clamped").c, centre, half_width)
+
+
+class Superposition(eqx.Module):
     """Several fields at once: lenses whose fields reach into each other, or one lens as a sum of bells."""
 
     parts: tuple[AxialField, ...] = eqx.field(converter=tuple)
@@ -116,7 +115,7 @@ class Superposition(AxialField):
 
     @property
     def centre(self) -> Scalar:
-        return sum(part.centre for part in self.parts) / len(self.parts)
+        return jnp.stack([jnp.asarray(part.centre, jnp.float64) for part in self.parts]).mean()
 
     @property
     def half_width(self) -> Scalar:
@@ -128,6 +127,12 @@ class Superposition(AxialField):
         for part in self.parts[1:]:
             total = total + part(z)
         return total
+
+
+def slope(field: AxialField, z: Float[Array | np.ndarray, " *n"]) -> Float[Array, " *n"]:
+    """dB/dz in tesla / angstrom."""
+    z = jnp.asarray(z, jnp.float64)
+    return jax.jvp(field, (z,), (jnp.ones_like(z),))[1]
 
 
 def off_axis(
@@ -145,10 +150,3 @@ def off_axis(
         along = along + value.real / nodes
         across = across - (cosine * value.imag) / nodes
     return jnp.asarray(across), jnp.asarray(along)
-
-
-def bells(peaks: Sequence[float], half_widths: Sequence[float], centres: Sequence[float]) -> Superposition:
-    """A sum of Glaser bells: ``peaks`` tesla, ``half_widths`` and ``centres`` angstrom, all of one length."""
-    return Superposition(
-        tuple(GlaserBell(peak, width, place) for peak, width, place in zip(peaks, half_widths, centres, strict=True))
-    )

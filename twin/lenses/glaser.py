@@ -7,8 +7,10 @@ With z = centre + a cot phi, k = a b_0 and omega^2 = 1 + k^2 every paraxial ray 
 import math
 from typing import NamedTuple
 
-from twin.lenses.fields import GlaserBell
-from twin.lenses.paraxial import larmor
+import jax.numpy as jnp
+
+from twin.lenses.fields import GlaserBell, Scalar
+from twin.lenses.paraxial import Transfer, from_plane, larmor, phi_of, to_plane
 
 
 class Excitation(NamedTuple):
@@ -24,20 +26,17 @@ def excitation(bell: GlaserBell, energy: float) -> Excitation:
     return Excitation(k, math.hypot(1.0, k))
 
 
-def matrix(bell: GlaserBell, start: float, end: float, energy: float) -> tuple[list[list[float]], float]:
-    """The 2 x 2 matrix of (x, x') from plane ``start`` to ``end`` in the rotating frame, and the rotation on the way."""
-    k, omega = excitation(bell, energy)
-    a, centre = float(bell.half_width), float(bell.centre)
-    before, after = math.atan2(a, start - centre), math.atan2(a, end - centre)
-    turn = omega * (before - after)
-    c, s = math.cos(turn), math.sin(turn) / omega
-    sin1, cos1, sin2, cos2 = math.sin(before), math.cos(before), math.sin(after), math.cos(after)
-    # y = x sin phi and u = -dy/dphi = (x' a - x sin cos) / sin turn into each other at rate omega
-    y = (sin1 * c - cos1 * s, a * s / sin1)
-    u = (-cos1 * c - omega**2 * sin1 * s, a * c / sin1)
-    top = [y[0] / sin2, y[1] / sin2]
-    bottom = [(y[i] * cos2 + u[i] * sin2) / a for i in range(2)]
-    return [top, bottom], k * (before - after)
+def transfer(bell: GlaserBell, start: Scalar, end: Scalar, energy: Scalar) -> Transfer:
+    """From the plane z = ``start`` to ``end`` (angstrom) in closed form; differentiable by everything."""
+    a = jnp.asarray(bell.half_width, jnp.float64)
+    rate = larmor(jnp.asarray(bell.peak, jnp.float64), energy) * a  # k, with the field's sign
+    omega = jnp.sqrt(1.0 + rate**2)
+    before, after = phi_of(bell, start), phi_of(bell, end)
+    # in (y, dy/dphi) a ray turns at rate omega
+    angle = omega * (after - before)
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    turn = jnp.stack([jnp.stack([c, s / omega]), jnp.stack([-omega * s, c])])
+    return Transfer(to_plane(bell, after) @ turn @ from_plane(bell, before), rate * (before - after))
 
 
 def real_focus(bell: GlaserBell, energy: float, crossover: int = 1) -> tuple[float, float]:

@@ -8,6 +8,7 @@ Between infinities the variable is phi, z = centre + half_width cot phi, and y =
 phi = pi (far before the lens) to 0 (far behind it). For Glaser's bell its coefficient is the constant omega^2 = 1 + k^2.
 """
 
+import functools
 import math
 from typing import NamedTuple
 
@@ -22,9 +23,9 @@ from twin.optics.electrons import REST_ENERGY_EV
 _CHARGE_OVER_MASS = 1.602176634e-19 / 9.1093837139e-31
 """e / m in coulomb / kilogram (CODATA 2022)."""
 STEPS = 384
-GAUSS = np.array([0.5 - math.sqrt(15) / 10, 0.5, 0.5 + math.sqrt(15) / 10])
-WEIGHTS = np.array([5.0, 8.0, 5.0]) / 18.0
-"""Gauss's three points in a step of length 1, and their weights."""
+GAUSS = np.array([[0.5 - math.sqrt(15) / 10, 0.5, 0.5 + math.sqrt(15) / 10]])
+WEIGHTS = np.array([[5.0, 8.0, 5.0]]) / 18.0
+"""Gauss's three points in a step of length 1, and their weights; [1, 3]."""
 
 
 class Transfer(NamedTuple):
@@ -39,11 +40,16 @@ def relativistic_potential(energy: Scalar) -> Scalar:
     return energy * (1.0 + energy / (2.0 * REST_ENERGY_EV))
 
 
-def larmor(field_strength: Float[Array, " *n"], energy: Scalar) -> Float[Array, " *n"]:
+def larmor(field_strength: float | Float[Array | np.ndarray, " *n"], energy: Scalar) -> Float[Array, " *n"]:
     """Rate b at which rays turn, in radian / angstrom, in ``field_strength`` tesla."""
-    return field_strength * jnp.sqrt(_CHARGE_OVER_MASS / 8.0 / relativistic_potential(energy)) * 1e-10
+    return (
+        jnp.asarray(field_strength, jnp.float64)
+        * jnp.sqrt(_CHARGE_OVER_MASS / 8.0 / relativistic_potential(energy))
+        * 1e-10
+    )
 
 
+@functools.partial(jax.jit, static_argnames=("steps",))
 def transfer(field: AxialField, start: Scalar, end: Scalar, energy: Scalar, steps: int = STEPS) -> Transfer:
     """From the plane z = ``start`` to ``end`` (angstrom; ``end`` before ``start`` goes back), by rays in equal steps of z.
 
@@ -55,7 +61,7 @@ def transfer(field: AxialField, start: Scalar, end: Scalar, energy: Scalar, step
     nodes = edges[:-1, None] + (edges[1:] - edges[:-1])[:, None] * GAUSS
     rate = larmor(field(nodes), energy)
     parts = magnus(edges[1:] - edges[:-1], rate**2)
-    return Transfer(_product(parts), _gauss_sum(rate, edges))
+    return Transfer(_products(parts)[-1], _gauss_sum(rate, edges))
 
 
 def transfer_of_drift(length: Scalar) -> Transfer:
@@ -102,11 +108,18 @@ def _exponential(omega: Float[Array, "n 2 2"]) -> Float[Array, "n 2 2"]:
     sinc = jnp.where(square > 0, jnp.sin(s), jnp.sinh(s)) / s
     cosine = jnp.where(small, 1 - square / 2 + square**2 / 24 - square**3 / 720, cosine)
     sinc = jnp.where(small, 1 - square / 6 + square**2 / 120 - square**3 / 5040, sinc)
-    return cosine[:, None, None] * jnp.eye(2) + sinc[:, None, None] * omega
+    return cosine[:, None, None] * jnp.eye(2)[None] + sinc[:, None, None] * omega
 
 
-def _product(parts: Float[Array, "n 2 2"]) -> Float[Array, "2 2"]:
-    return jax.lax.associative_scan(lambda a, b: b @ a, parts)[-1]
+def _products(parts: Float[Array, "n 2 2"]) -> Float[Array, "m 2 2"]:
+    """1, parts[0], parts[1] parts[0], ...: what leads from the first edge to every edge."""
+    start = jnp.eye(2)
+
+    def further(so_far: Array, part: Array) -> tuple[Array, Array]:
+        reached = part @ so_far
+        return reached, reached
+
+    return jnp.concatenate([start[None], jax.lax.scan(further, start, parts)[1]])
 
 
 def _gauss_sum(values: Float[Array, "n 3"], edges: Float[Array, " m"]) -> Float[Array, ""]:
@@ -128,8 +141,7 @@ def sweep(field: AxialField, first: Scalar, last: Scalar, energy: Scalar, steps:
     width = phi[1:] - phi[:-1]
     nodes = phi[:-1, None] + width[:, None] * GAUSS
     rate = compact_rate(field, nodes, energy)
-    partial = jax.lax.associative_scan(lambda a, b: b @ a, magnus(width, 1.0 + rate**2))
-    return Sweep(phi, jnp.concatenate([jnp.eye(2)[None], partial]), -_gauss_sum(rate, phi))
+    return Sweep(phi, _products(magnus(width, 1.0 + rate**2)), -_gauss_sum(rate, phi))
 
 
 def compact_rate(field: AxialField, phi: Float[Array, " *n"], energy: Scalar) -> Float[Array, " *n"]:

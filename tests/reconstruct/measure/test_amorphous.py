@@ -9,7 +9,7 @@ import pytest
 from reconstruct.measure.amorphous import fit_amorphous
 from reconstruct.measure.exposure import Exposure, Optics, Setting, lit, spectra
 from reconstruct.measure.prior import COEFFICIENTS, Prior
-from tests import films
+from tests import amorphous_films as films
 from twin.channels import control
 from twin.optics.aberrations import coefficients
 

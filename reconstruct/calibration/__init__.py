@@ -1,0 +1,1 @@
+"""A column's constants from a table of settings and what was measured at them."""

@@ -1,0 +1,207 @@
+"""A column of another form than the twin's: fields that fall off exponentially and reach into each other, iron that saturates by another law, remanence,
+neighbours that leak. Rays by steps of half a millimetre, in numpy. Its tables are what the twin's column is calibrated with."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from reconstruct.calibration.rows import Row
+from twin.column.elements import Lens
+from twin.column.settings import Key, Settings
+from twin.column.table import ColumnTable
+
+STEP = 0.5e-3
+"""Metre."""
+_E, _M, _MU0, _REST = 1.602176634e-19, 9.1093837139e-31, 1.25663706127e-6, 510998.95
+NOISE = {"camera_length": 0.005, "magnification": 0.005, "semi_angle": 0.01, "rotation": 0.01}
+"""Rms errors with which the tables are measured: relative, rotations in radian."""
+
+
+@dataclasses.dataclass
+class Other:
+    """Lenses by name: ``place``, ``width`` (metre), ``turns`` at excitation 1, ``knee`` (ampere-turns), ``remanence``; planes by name (metre)."""
+
+    lenses: dict[str, dict[str, float]]
+    planes: dict[str, float]
+    leak: float
+    aperture_scale: float
+
+    @classmethod
+    def drawn(cls, table: ColumnTable, generator: np.random.Generator) -> "Other":
+        """One such column, of the proportions that the twin's table believes in, within its own uncertainty."""
+        lenses, planes = {}, {}
+        z = generator.standard_normal
+
+        def about(given) -> float:
+            mean, std = given if isinstance(given, list) else (given, 0.0)
+            return mean + std * float(np.clip(z(), -2, 2))
+
+        for one in table.element:
+            if isinstance(one, Lens):
+                lenses[one.control] = {
+                    "place": about(one.place_mm) * 1e-3,
+                    "width": about(one.half_width_mm) * 1e-3,
+                    "turns": about(one.ampere_turns),
+                    "knee": 1.3 * (about(one.saturation) if one.saturation else 3 * about(one.ampere_turns)),
+                    "remanence": 15.0 * float(z()),
+                }
+            else:
+                planes[one.name] = about(one.place_mm) * 1e-3
+        objective = table.of_specimen().objective
+        middle = lenses[next(one.control for one in table.of(Lens) if one.name == objective)]
+        planes["specimen"] = middle["place"] + (planes["specimen"] - middle["place"]) * 0.5
+        return cls(lenses, planes, 0.004 * float(z()), 1 + 0.02 * float(z()))
+
+    def matrix(self, start: str, end: str, told: dict[str, np.ndarray], energy: float) -> tuple[np.ndarray, np.ndarray]:
+        """Matrices [n, 2, 2] in metre and rotations [n] for settings ``told`` (control -> [n])."""
+        count = max(np.size(value) for value in told.values())
+        edges = np.linspace(
+            self.planes[start], self.planes[end], 2 + int(abs(self.planes[end] - self.planes[start]) / STEP)
+        )
+        middle, step = 0.5 * (edges[1:] + edges[:-1]), edges[1] - edges[0]
+        potential = energy * (1 + energy / (2 * _REST))
+        field = np.zeros((count, len(middle)))
+        names = list(self.lenses)
+        for number, name in enumerate(names):
+            lens = self.lenses[name]
+            drive = np.broadcast_to(told.get(name, 0.0), count).astype(float)
+            near = sum(
+                np.broadcast_to(told.get(names[i], 0.0), count) for i in (number - 1, number + 1) if 0 <= i < len(names)
+            )
+            turns = (drive + self.leak * near) * lens["turns"] + lens["remanence"]
+            width = lens["width"] * (
+                1 + 0.6 * (turns / lens["knee"]) ** 2
+            )  # spreads before its knee, unlike the twin's
+            field += (_MU0 * turns / (math.pi * width))[:, None] / np.cosh(
+                (middle[None] - lens["place"]) / width[:, None]
+            )
+        b = math.sqrt(_E / (8 * _M * potential)) * field
+        out = np.broadcast_to(np.eye(2), (count, 2, 2)).copy()
+        for i in range(len(middle)):
+            c, s = np.cos(b[:, i] * step), np.sin(b[:, i] * step)
+            over = np.where(np.abs(b[:, i]) > 1e-9, s / np.where(b[:, i] == 0, 1, b[:, i]), step)
+            top = c[:, None] * out[:, 0] + over[:, None] * out[:, 1]
+            out[:, 1] = -(b[:, i] * s)[:, None] * out[:, 0] + c[:, None] * out[:, 1]
+            out[:, 0] = top
+        return out, b.sum(axis=1) * step
+
+    def focused(self, start, end, entry, told, control, low, high, energy, points: int = 61):
+        """``control`` [n] at which matrix entry ``entry`` is zero: the first such place between ``low`` and ``high``; not a number where there is none."""
+        count = max(np.size(value) for value in told.values())
+        grid = np.linspace(low, high, points)
+        wide = {k: np.repeat(np.broadcast_to(v, count), points) for k, v in told.items()}
+        values = self.matrix(start, end, {**wide, control: np.tile(grid, count)}, energy)[0][:, *entry].reshape(
+            count, points
+        )
+        found = np.full(count, np.nan)
+        for n in range(count):
+            changes = np.flatnonzero(np.diff(np.sign(values[n])) != 0)
+            if len(changes):
+                i = changes[0]
+                found[n] = grid[i] - values[n, i] * (grid[i + 1] - grid[i]) / (values[n, i + 1] - values[n, i])
+        for _ in range(3):  # by secants
+            good = np.isfinite(found)
+            if not good.any():
+                break
+            here = {**{k: np.broadcast_to(v, count) for k, v in told.items()}}
+            x = np.where(good, found, low)
+            f0 = self.matrix(start, end, {**here, control: x}, energy)[0][:, *entry]
+            f1 = self.matrix(start, end, {**here, control: x + 1e-5}, energy)[0][:, *entry]
+            found = np.where(good, x - f0 * 1e-5 / (f1 - f0), np.nan)
+        return found
+
+
+def table_of(other: Other, generator: np.random.Generator, energy: float, each: int, noisy: bool = True) -> list[Row]:
+    """``each`` settings in focus of each of three modes, with what is measured there; without noise and focus where they are to be judged by."""
+    rows: list[Row] = []
+    rows += _projector(other, generator, energy, each, noisy, "diffraction")
+    rows += _projector(other, generator, energy, each, noisy, "imaging")
+    rows += _probe(other, generator, energy, each, noisy)
+    return rows
+
+
+def _projector(other, generator, energy, each, noisy, mode) -> list[Row]:
+    kept: list[Row] = []
+    count = 0
+    while count < each:
+        n = 3 * each
+        told = {
+            "lens.objective": np.full(n, 0.88),
+            "lens.intermediate": generator.uniform(0.35, 0.75, n),
+            "lens.projector1": generator.uniform(0.3, 0.6, n),
+            "lens.projector2": np.full(n, 0.9),
+        }
+        entry = (0, 0) if mode == "diffraction" else (0, 1)
+        told["lens.diffraction"] = other.focused(
+            "specimen",
+            "camera",
+            entry,
+            told,
+            "lens.diffraction",
+            *((0.25, 0.6) if mode == "diffraction" else (0.35, 0.75)),
+            energy,
+        )
+        good = np.isfinite(told["lens.diffraction"])
+        matrix, turn = other.matrix("specimen", "camera", {k: np.where(good, v, 0.4) for k, v in told.items()}, energy)
+        value = np.abs(matrix[:, 0, 1]) * 1e10 if mode == "diffraction" else np.abs(matrix[:, 0, 0])
+        least = 0.05e10 if mode == "diffraction" else 1e3
+        name = "camera_length" if mode == "diffraction" else "magnification"
+        focus = "pattern_defocus" if mode == "diffraction" else "defocus"
+        rotation = "pattern_rotation" if mode == "diffraction" else "image_rotation"
+        sign = matrix[:, 0, 1] if mode == "diffraction" else matrix[:, 0, 0]
+        for i in np.flatnonzero(good & (value > least)):
+            if count == each:
+                break
+            settings = Settings(energy, {k: float(v[i]) for k, v in told.items()}, key=Key(mode=mode))
+            label = f"{mode} {count + 1}"
+            error = generator.standard_normal(2) * noisy
+            kept.append(
+                Row(
+                    f"{label}, {name}",
+                    settings,
+                    name,
+                    float(value[i] * math.exp(NOISE[name] * error[0])),
+                    NOISE[name] * float(value[i]),
+                )
+            )
+            if noisy:
+                angle = float(turn[i]) + (math.pi if sign[i] < 0 else 0.0) + NOISE["rotation"] * error[1]
+                kept.append(Row(f"{label}, rotation", settings, rotation, angle, NOISE["rotation"]))
+                kept.append(Row(f"{label}, in focus", settings, focus, 0.0))
+            count += 1
+    return kept
+
+
+def _probe(other, generator, energy, each, noisy) -> list[Row]:
+    kept: list[Row] = []
+    count = 0
+    while count < each:
+        n = 3 * each
+        told = {
+            "lens.condenser1": generator.uniform(0.3, 0.9, n),
+            "lens.minicondenser": generator.uniform(0.9, 1.0, n),
+            "lens.objective": np.full(n, 0.88),
+        }
+        told["lens.condenser2"] = other.focused("gun", "specimen", (0, 1), told, "lens.condenser2", 0.15, 0.65, energy)
+        good = np.isfinite(told["lens.condenser2"])
+        told = {k: np.where(good, v, 0.4) for k, v in told.items()}
+        down, hole = (
+            other.matrix("gun", "specimen", told, energy)[0],
+            other.matrix("gun", "C2 aperture", told, energy)[0],
+        )
+        diameter = generator.choice([30e-6, 50e-6, 70e-6, 100e-6, 150e-6], n)
+        value = np.abs(down[:, 1, 1]) * 0.5 * diameter * other.aperture_scale / np.abs(hole[:, 0, 1])
+        for i in np.flatnonzero(good & (value > 1e-3) & (value < 60e-3)):
+            if count == each:
+                break
+            controls = {k: float(v[i]) for k, v in told.items()} | {"aperture.C2": float(diameter[i]) * 1e10}
+            settings = Settings(energy, controls, key=Key(mode="probe"))
+            measured = float(value[i] * math.exp(NOISE["semi_angle"] * generator.standard_normal() * noisy))
+            error = NOISE["semi_angle"] * float(value[i])
+            label = f"probe {count + 1}"
+            kept.append(Row(f"{label}, semi-angle", settings, "semi_angle", measured, error))
+            if noisy:
+                kept.append(Row(f"{label}, in focus", settings, "probe_defocus", 0.0))
+            count += 1
+    return kept

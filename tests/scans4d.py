@@ -1,0 +1,57 @@
+"""4D-STEM of a thin phase object with atoms at random places, scanned at an angle to the camera and perhaps mirrored; plain NumPy."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Scanned:
+    """Counts [ny, nx, ky, kx], a dark-field image [ny, nx], and the rotation (radian) and flip of the camera."""
+
+    patterns: np.ndarray
+    bright: np.ndarray
+    rotation: float
+    flip: int
+
+
+def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24, pixels: int = 32) -> Scanned:
+    """``electrons`` on each of ``scan`` ** 2 patterns of ``pixels`` ** 2, defocused a little; 0.4 angstrom steps, phases up to a radian."""
+    generator = np.random.default_rng(seed)
+    box, fine = 16.0, 64
+    x = (np.arange(fine) - fine / 2) * box / fine
+    places = generator.uniform(-0.5 * box, 0.5 * box, (atoms, 2))
+    heights = generator.uniform(0.1, 0.5, atoms)
+    phase, heavy = np.zeros((fine, fine)), np.zeros((fine, fine))
+    for place, height in zip(places, heights, strict=True):
+        apart = [(x - one + 0.5 * box) % box - 0.5 * box for one in place]
+        square = apart[0][None, :] ** 2 + apart[1][:, None] ** 2
+        phase += height * np.exp(-square / (2.0 * 0.35**2))
+        heavy += height**2 * np.exp(-square / (2.0 * 0.3**2))
+    k = np.fft.fftfreq(fine, box / fine)
+    kx, ky = np.meshgrid(k, k)
+    aperture = (np.hypot(kx, ky) < 0.8) * np.exp(-1j * np.pi * 0.025 * generator.uniform(-60, 60) * (kx**2 + ky**2))
+    rotation, flip = float(generator.uniform(-np.pi, np.pi)), int(generator.integers(2))
+    # a vector g of the scan is seen as C g: so a step s of the scan is the step C s in the camera's axes
+    cos, sin = np.cos(rotation), np.sin(rotation)
+    turn = np.array([[cos, -sin], [sin, cos]]) @ np.diag([1.0, -1.0 if flip else 1.0])
+    steps = (np.arange(scan) - 0.5 * (scan - 1)) * 0.4
+    grid = np.stack(np.meshgrid(steps, steps), axis=-1) @ turn.T
+    transmission = np.exp(1j * phase)
+    patterns, bright = np.zeros((scan, scan, pixels, pixels)), np.zeros((scan, scan))
+    keep = slice(fine // 2 - pixels // 2, fine // 2 + pixels // 2)
+    origin = -0.5 * box
+    for i in range(scan):
+        for j in range(scan):
+            px, py = grid[i, j]
+            probe = np.fft.ifft2(aperture * np.exp(-2j * np.pi * (kx * (px - origin) + ky * (py - origin))))
+            probe /= np.sqrt((np.abs(probe) ** 2).sum())
+            bright[i, j] = ((np.abs(probe) ** 2) * heavy).sum()
+            wave = np.fft.fftshift(np.abs(np.fft.fft2(probe * transmission)) ** 2) / fine**2
+            patterns[i, j] = generator.poisson(electrons * wave[keep, keep])
+    return Scanned(
+        patterns,
+        generator.poisson(2.0 * electrons * bright / max(float(heavy.max()), 1e-9)).astype(float),
+        rotation,
+        flip,
+    )

@@ -1,0 +1,107 @@
+"""``emtwin instrument calibrate``: exit codes, JSON, the files it makes, and that a bad table gets a message and leaves nothing behind."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scenarios.cli import BAD_INPUT, DISAGREES, DONE, run
+from tests.twin.column.columns import EXCITATIONS, column, settings
+
+HEADER = "label,high_tension [kV],mode," + ",".join(EXCITATIONS) + ",aperture.C2 [um],camera_length [mm],magnification"
+DIFFRACTION = (0.3, 0.34, 0.38, 0.5, 0.54, 0.58)
+
+
+MORE = (*DIFFRACTION, 0.32, 0.36, 0.4, 0.52, 0.56, 0.6)
+
+
+def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> list[str]:
+    """A table of a column with stronger lenses than its own table believes, in no focus in particular."""
+    twin = column()
+    true = twin.vector({"diffraction.ampere_turns": 8500.0, "projector1.ampere_turns": 9400.0})
+    found = [HEADER]
+    for number, excitation in enumerate(excitations):
+        given = settings(diffraction=excitation, projector1=0.35 + 0.04 * (number % 6))
+        optics = twin.optics(given, true)
+        told = ",".join(f"{given.controls[name]:.6g}" for name in EXCITATIONS)
+        length = float(optics.camera_length) * 1e-7 * (lie if number == 2 else 1.0)
+        found.append(f"row {number},300,,{told},50,{length:.6g},{float(optics.magnification):.6g}")
+    return found
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["# by the service engineer", *lines()]) + "\n")
+    return path
+
+
+def test_a_table_becomes_constants_a_file_and_a_figure(table: Path, capsys: pytest.CaptureFixture[str]):
+    out, figure = table.with_name("calibration.json"), table.with_name("calibration.svg")
+    code = run(["instrument", "calibrate", str(table), "--out", str(out), "--figure", str(figure), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert code == DONE
+    assert told["schema"] == "emtwin.calibrate/1"
+    assert json.loads(out.read_text()) == told
+    assert figure.read_text().lstrip().startswith("<?xml")
+    by_name = {one["name"]: one for one in told["constants"]}
+    one = by_name["diffraction.ampere_turns"]
+    assert abs(one["value"] - 8500.0) < 3 * one["error"] < 3 * one["prior_error"]
+    assert one["determined"]
+    assert "gun.brightness" in told["undetermined"]
+    assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_lie_is_told_of_and_the_exit_code_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(lines(2.5, MORE)) + "\n")
+    assert run(["instrument", "calibrate", str(path)]) == DISAGREES
+    said = capsys.readouterr().out
+    assert "row 2: camera_length" in said
+    assert "The table cannot determine" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace("camera_length [mm]", "camera_length [parsec]"), ["parsec", "brackets"]),
+        (lambda text: text.replace("camera_length [mm]", "camera_length"), ["no unit", "mm"]),
+        (lambda text: text.replace("lens.projector1", "lens.projektor"), ["lens.projektor", "Name a control"]),
+        (lambda text: text.replace("row 1,300,,", "row 1,300,holography,"), ["line 4", "holography", "imaging"]),
+        (lambda text: text.replace("row 1,300,", "row 1,three hundred,"), ["line 4", "three hundred"]),
+        (lambda text: text.replace("row 1,300,", "row 1,,"), ["line 4", "has no high_tension"]),
+        (lambda text: text.replace("row 1,300,", "row 1,0.3,"), ["line 4", "high_tension is 300"]),
+        (lambda text: text.splitlines()[1], ["0 rows"]),
+        (lambda text: text.replace("magnification", "camera_length [m]"), ["two columns"]),
+        (lambda text: text + "1,2,3\n", ["line 9", "3 cells"]),
+        (lambda text: text.replace(",lens.projector1", ",label", 1), ["two columns"]),
+        (lambda text: text.replace("row 1", '"row 1'), ["CSV"]),
+    ],
+)
+def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys, change, words):
+    table.write_text(change(table.read_text()))
+    out = table.with_name("out.json")
+    assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
+    said = capsys.readouterr().err
+    for word in words:
+        assert word in said
+    assert "Traceback" not in said
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--figure"])
+def test_a_place_where_nothing_can_be_made_is_refused_before_any_work(table: Path, capsys, option: str):
+    place = table.parent / "nowhere" / "calibration.svg"
+    assert run(["instrument", "calibrate", str(table), option, str(place)]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert f"{option} {place}" in said
+    assert "is not a folder" in said
+
+
+def test_a_column_that_is_none_is_refused(table: Path, capsys: pytest.CaptureFixture[str]):
+    assert run(["instrument", "calibrate", str(table), "--column", "nowhere", "--json"]) == BAD_INPUT
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["input"] == "nowhere"
+    assert "generic-300" in error["cure"]

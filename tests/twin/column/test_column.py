@@ -1,0 +1,170 @@
+"""A column by matrices against integrated rays and traced derivatives, against what optics conserves, and against the laws of focus."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import msgspec
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+from tests.twin.column.columns import column, generic, settings
+from twin.column.column import Column
+from twin.column.elements import Lens
+from twin.column.settings import Settings
+from twin.lenses.cardinal import focus_change
+from twin.lenses.paraxial import larmor
+
+COLUMN = column()
+NOMINAL = jnp.asarray(COLUMN.nominal())
+
+
+def told(given: Settings):
+    return jnp.asarray(given.vector(COLUMN.controls))
+
+
+def rays(start: str, end: str, given: Settings) -> tuple[np.ndarray, float]:
+    """Matrix and rotation by integrating the ray equation lens by lens with a general-purpose integrator (DOP853)."""
+    table = COLUMN.table
+    here, there = (_place(table.named(name)) for name in (start, end))
+    state = np.array([1.0, 0.0, 0.0, 1.0, 0.0])  # two rays (x, 1e7 x') and the rotation
+    edges = [here]
+    for lens in table.of(Lens):
+        edges += [_place(lens) - lens.reach_mm * 1e7, _place(lens) + lens.reach_mm * 1e7]
+    edges = sorted({min(max(edge, here), there) for edge in edges} | {there})
+    for low, high in itertools.pairwise(edges):
+        inside = [one for one in table.of(Lens) if abs(0.5 * (low + high) - _place(one)) < one.reach_mm * 1e7]
+        bell = COLUMN.lens(inside[0].name, NOMINAL, told(given)) if inside else None
+
+        def slope(z, y, bell=bell):
+            b = (
+                0.0
+                if bell is None
+                else float(larmor(float(bell.peak), given.high_tension))
+                / (1 + ((z * 1e7 - float(bell.centre)) / float(bell.half_width)) ** 2)
+            )
+            b = b * 1e7  # per mm
+            return [y[1], -(b**2) * y[0], y[3], -(b**2) * y[2], b]
+
+        state = solve_ivp(slope, (low / 1e7, high / 1e7), state, "DOP853", rtol=1e-11, atol=1e-13, max_step=2.0).y[
+            :, -1
+        ]
+    return np.array([[state[0], state[2] * 1e7], [state[1] / 1e7, state[3]]]), float(state[4])
+
+
+def _place(element) -> float:
+    place = element.place_mm
+    return (place[0] if isinstance(place, list) else place) * 1e7
+
+
+@pytest.mark.parametrize(("start", "end"), [("gun", "specimen"), ("scan", "specimen"), ("specimen", "camera")])
+def test_matrices_are_what_integrated_rays_say(start: str, end: str):
+    given = settings()
+    matrix, rotation = rays(start, end, given)
+    found = COLUMN.between(start, end, NOMINAL, told(given), jnp.asarray(given.high_tension))
+    # an entry that crosses zero has only the scale of its row and column
+    scale = np.sqrt(np.abs(matrix).max(axis=1, keepdims=True) * np.abs(matrix).max(axis=0, keepdims=True))
+    np.testing.assert_array_less(np.abs(found.matrix - matrix), 1e-6 * np.maximum(np.abs(matrix), 1e-3 * scale))
+    assert float(found.rotation) == pytest.approx(rotation, rel=1e-8)
+    assert float(jnp.linalg.det(found.matrix)) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_brightness_is_the_same_at_the_specimen():
+    optics = COLUMN.optics(settings())
+    constants = {one.name: one.mean for one in COLUMN.constants}
+    potential = 300e3 * (1 + 300e3 / (2 * 510998.95))
+    area, angle = math.pi * float(optics.source_image) ** 2 / 4, math.pi * float(optics.semi_angle) ** 2
+    assert float(optics.current) == pytest.approx(constants["gun.brightness"] * potential * area * angle, rel=1e-9)
+
+
+def test_a_stronger_condenser_overfocuses_the_probe_and_a_stronger_objective_the_image():
+    change = 1e-5
+    for name, quantity in (("condenser2", "crossover"), ("diffraction", "focus")):
+        exact = settings()
+        value = exact.controls[f"lens.{name}"]
+        before, after = (
+            float(getattr(COLUMN.optics(settings(**{name: value * factor})), quantity))
+            for factor in (1.0 - change, 1.0 + change)
+        )
+        assert after > before
+
+
+def test_image_focus_follows_the_objective_current_and_the_tension_as_its_chromatic_aberration_says():
+    # with the image far away compared with the focal length, and nothing else changed
+    d = _diffraction_for_focus()
+    at_rest = COLUMN.optics(settings(diffraction=d))
+    cc = float(at_rest.chromatic[1])
+    step = 1e-5
+    more, less = (float(COLUMN.optics(settings(diffraction=d, objective=0.88 * (1 + s))).focus) for s in (step, -step))
+    assert (more - less) / (2 * step) == pytest.approx(float(focus_change(cc, 300e3, current=1.0)), rel=0.03)
+
+
+def test_one_step_of_a_coarse_objective_word_is_what_jeol_columns_show():
+    # 73 nm near mid-scale, for a Cc of 1.2 mm: 2 Cc / 32768
+    assert float(focus_change(1.2e7, 200e3, current=1 / 32768)) == pytest.approx(730.0, rel=0.02)
+
+
+def _diffraction_for_focus() -> float:
+    low, high = 0.45, 0.55
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if float(COLUMN.optics(settings(diffraction=middle)).focus) < 0 else (low, middle)
+    return 0.5 * (low + high)
+
+
+def test_in_focus_the_magnification_is_that_of_the_matrix_and_the_far_field_is_mixed_out():
+    given = settings(diffraction=_diffraction_for_focus())
+    matrix = COLUMN.between("specimen", "camera", NOMINAL, told(given), jnp.asarray(given.high_tension)).matrix
+    optics = COLUMN.optics(given)
+    assert float(optics.magnification) == pytest.approx(abs(float(matrix[0, 0])), rel=1e-12)
+    assert abs(float(matrix[0, 1])) < 1e-6 * 1e10
+    assert abs(float(optics.focus)) < 1.0
+
+
+def test_the_semi_angle_follows_the_aperture_and_nothing_else_of_the_beam_does_but_the_current():
+    small, large = COLUMN.optics(settings(C2=50e4)), COLUMN.optics(settings(C2=100e4))
+    assert float(large.semi_angle) == pytest.approx(2 * float(small.semi_angle), rel=1e-12)
+    assert float(large.current) == pytest.approx(4 * float(small.current), rel=1e-12)
+    assert float(large.source_image) == pytest.approx(float(small.source_image), rel=1e-12)
+
+
+def test_derivatives_are_those_of_finite_differences():
+    vector = told(settings(diffraction=0.6))
+
+    def all_of(constants):
+        o = COLUMN.of(constants, vector, 300e3)
+        positive = [o.semi_angle, o.camera_length, o.magnification, o.current, o.probe_size]
+        return jnp.stack([*(jnp.log(one) for one in positive), o.image_rotation, o.crossover / 1e4])
+
+    along = jax.jit(lambda direction: jax.jvp(all_of, (NOMINAL,), (direction,))[1])
+    generator = np.random.default_rng(0)
+    spread = np.array([one.std for one in COLUMN.constants])
+    for _ in range(6):
+        direction = jnp.asarray(spread * generator.standard_normal(len(spread)))
+        step = 1e-5
+        differences = (all_of(NOMINAL + step * direction) - all_of(NOMINAL - step * direction)) / (2 * step)
+        np.testing.assert_allclose(along(direction), differences, rtol=1e-5, atol=1e-5)
+
+
+def test_what_was_not_reported_makes_unknown_what_hangs_on_it_and_nothing_else():
+    controls = dict(settings().controls)
+    del controls["aperture.C2"]
+    optics = COLUMN.optics(Settings(300e3, controls))
+    assert math.isnan(float(optics.semi_angle))
+    assert math.isnan(float(optics.current))
+    assert math.isfinite(float(optics.camera_length))
+    assert math.isfinite(float(optics.crossover))
+    del controls["lens.projector1"]
+    assert math.isnan(float(COLUMN.optics(Settings(300e3, controls)).camera_length))
+
+
+def test_a_stigmator_turned_by_45_degrees_swaps_its_parts():
+    table = generic()
+    turned = [
+        msgspec.structs.replace(one, azimuth_deg=45.0) if one.name == "condenser stigmator" else one
+        for one in table.element
+    ]
+    optics = Column(msgspec.structs.replace(table, element=turned)).optics(settings(a=0.2, b=0.0))
+    np.testing.assert_allclose(optics.twofold, [0.0, 0.2 * 500 * 10], atol=1e-9)

@@ -1,0 +1,1 @@
+"""A column from gun to camera: from what its lenses carry to what its optics are."""

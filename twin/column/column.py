@@ -1,0 +1,206 @@
+"""From settings to optics: rays through every element in closed form, and what a microscopist calls them.
+
+Every quantity is a differentiable function of the column's constants and of its settings. In a plane, (x, slope) of a ray that leaves the virtual source
+at (x0, u) is M (x0, u), M from `twin.lenses.glaser.transfer`; at the specimen the frame is that in which the image does not turn.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from twin.column.beamline import Beamline, nominal
+from twin.column.elements import Aperture, Deflector, Detector, Element, Gun, Stigmator
+from twin.column.settings import Settings
+from twin.column.table import ColumnTable, Constant
+from twin.lenses import immersed
+from twin.lenses.fields import GlaserBell
+from twin.lenses.paraxial import Transfer
+from twin.optics.electrons import LIGHT_ANGSTROM_S, PLANCK_EV_S, REST_ENERGY_EV
+
+_HC = PLANCK_EV_S * LIGHT_ANGSTROM_S
+"""h c in eV angstrom."""
+
+
+class Optics(NamedTuple):
+    """What the optics are: angstrom, radian, ampere. Not a number where it hangs on a setting that was not reported.
+
+    Illumination, at the specimen: ``crossover`` is C10 of the probe (positive: the crossover lies above the specimen), ``semi_angle`` the slope of the
+    limiting aperture's edge, ``beam_diameter`` the geometrical disc that a point source makes, ``source_image`` the full width of the source's image,
+    ``probe_size`` the width that holds half of the current in focus (J. E. Barth & P. Kruit, Optik 101, 101, 1996), ``current`` that of the beam,
+    ``scan_rotation`` [deflectors] and ``scan_gain`` [deflectors] the azimuth and size in angstrom of what one unit of each deflector does.
+    Imaging, at the detector: ``magnification`` and ``camera_length`` (both positive), ``image_rotation`` and ``pattern_rotation`` (a crossover's 180 degrees
+    included), ``focus`` = C10 of the plane that the detector shows (positive: it lies below the specimen), ``pattern_focus`` the distance in the
+    diffraction plane's terms, 1 / (angle per length that is mixed in).
+    ``spherical`` and ``chromatic`` of the field before and behind the specimen, ``twofold`` (C12.a, C12.b) of the stigmators.
+    """
+
+    crossover: Float[Array, ""]
+    semi_angle: Float[Array, ""]
+    beam_diameter: Float[Array, ""]
+    source_image: Float[Array, ""]
+    probe_size: Float[Array, ""]
+    current: Float[Array, ""]
+    scan_rotation: Float[Array, " d"]
+    scan_gain: Float[Array, " d"]
+    magnification: Float[Array, ""]
+    camera_length: Float[Array, ""]
+    image_rotation: Float[Array, ""]
+    pattern_rotation: Float[Array, ""]
+    focus: Float[Array, ""]
+    pattern_focus: Float[Array, ""]
+    spherical: Float[Array, " 2"]
+    chromatic: Float[Array, " 2"]
+    twofold: Float[Array, " 2"]
+
+
+class Column:
+    """A column by its table. ``constants`` are its numbers with their priors, ``controls`` what it must be told."""
+
+    def __init__(self, table: ColumnTable, detector: str | None = None):
+        """``detector`` names the one at which images are meant, the last if None; ValueError if there is none of that name."""
+        self.table = table
+        detectors = [one.name for one in table.of(Detector)]
+        if detector is not None and detector not in detectors:
+            raise ValueError(f"the column {table.name!r} has no detector {detector!r}; it has {', '.join(detectors)}")
+        self.detector = detector or detectors[-1]
+        self.constants: tuple[Constant, ...] = table.constants()
+        self.controls = table.controls()
+        self._places = {one.name: i for i, one in enumerate(self.constants)}
+        self._told = {name: i for i, name in enumerate(self.controls)}
+        self.beamline = Beamline(table, self._places, self._told)
+        self._compiled = jax.jit(self._optics)
+
+    def nominal(self) -> np.ndarray:
+        """The constants' prior means, [n]."""
+        return np.array([one.mean for one in self.constants])
+
+    def vector(self, values: Mapping[str, float]) -> np.ndarray:
+        """Constants [n] with the named ``values`` and prior means elsewhere; ValueError for a name that is not there."""
+        found = self.nominal()
+        for name, value in values.items():
+            if name not in self._places:
+                raise ValueError(f"the column {self.table.name!r} has no constant {name!r}")
+            found[self._places[name]] = value
+        return found
+
+    def optics(self, settings: Settings, constants: np.ndarray | None = None) -> Optics:
+        """What the optics are at ``settings`` with ``constants`` [n] (prior means if None)."""
+        told = settings.vector(self.controls)
+        return self.of(
+            jnp.asarray(self.nominal() if constants is None else constants), jnp.asarray(told), settings.high_tension
+        )
+
+    def of(self, constants: Float[Array, " n"], told: Float[Array, " m"], energy: float | Float[Array, ""]) -> Optics:
+        """The same for a vector ``told`` of the ``controls``; differentiable."""
+        return self._compiled(constants, told, jnp.asarray(energy, jnp.float64))
+
+    def between(
+        self, start: str, end: str, constants: Float[Array, " n"], told: Float[Array, " m"], energy: Float[Array, ""]
+    ) -> Transfer:
+        """Rays from the plane of the element ``start`` to that of ``end`` behind it, by the elements' names."""
+        for name in (start, end):
+            self.table.named(name)
+        return self.beamline.reached(start, (end,), constants, told, energy)[end]
+
+    def lens(self, name: str, constants: Float[Array, " n"], told: Float[Array, " m"]) -> GlaserBell:
+        """The field of a lens as it is driven; ValueError for what is no lens."""
+        return self.beamline.bell(name, constants, told)
+
+    def _constant(self, element: Element, constants: Float[Array, " n"], field: str) -> Float[Array, ""]:
+        return constants[self._places[f"{element.name}.{field}"]]
+
+    def _optics(self, constants: Float[Array, " n"], told: Float[Array, " m"], energy: Float[Array, ""]) -> Optics:
+        table = self.table
+        gun, specimen = table.of(Gun)[0], table.of_specimen()
+        planes = [
+            one for one in table.element if isinstance(one, Aperture | Deflector) and nominal(one) < nominal(specimen)
+        ]
+        names = (*(one.name for one in planes), specimen.name)
+        reached = self.beamline.reached(gun.name, names, constants, told, energy)
+        down = reached[specimen.name]
+        (_, b), (_, d) = down.matrix
+        # the narrowest aperture, as a half angle at the source
+        half = jnp.stack(
+            [
+                self._radius(one, constants, told) / jnp.abs(reached[one.name].matrix[0, 1])
+                for one in planes
+                if isinstance(one, Aperture)
+            ]
+            or [jnp.asarray(jnp.inf)]
+        ).min()
+        source = self._constant(gun, constants, "source")
+        potential = energy * (1 + energy / (2 * REST_ENERGY_EV))
+        current = self._constant(gun, constants, "brightness") * potential * (jnp.pi * source * half) ** 2 / 4
+        turns, gains = self._scan(planes, reached, down, constants)
+        image = self.beamline.reached(specimen.name, (self.detector,), constants, told, energy)[self.detector]
+        (p, q), _ = image.matrix
+        bell = self.lens(specimen.objective, constants, told)
+        place = self._constant(specimen, constants, "place")
+        upper, lower = immersed.before(bell, place, energy), immersed.behind(bell, place, energy)
+        semi_angle = jnp.abs(d) * half
+        source_image = source / jnp.abs(d)  # wherever it lies: the determinant is 1
+        return Optics(
+            crossover=b / d,
+            semi_angle=semi_angle,
+            beam_diameter=2 * jnp.abs(b) * half,
+            source_image=source_image,
+            probe_size=_probe_size(
+                source_image, semi_angle, upper, self._constant(gun, constants, "energy_spread"), energy
+            ),
+            current=current,
+            scan_rotation=turns,
+            scan_gain=gains,
+            magnification=jnp.abs(p),
+            camera_length=jnp.abs(q),
+            image_rotation=image.rotation + jnp.where(p < 0, jnp.pi, 0.0),
+            pattern_rotation=image.rotation + jnp.where(q < 0, jnp.pi, 0.0),
+            focus=q / p,
+            pattern_focus=p / q,
+            spherical=jnp.stack([upper.spherical, lower.spherical]),
+            chromatic=jnp.stack([upper.chromatic, lower.chromatic]),
+            twofold=self._twofold(constants, told),
+        )
+
+    def _radius(self, aperture: Aperture, constants: Float[Array, " n"], told: Float[Array, " m"]) -> Float[Array, ""]:
+        diameter = told[self._told[aperture.control]]
+        return jnp.where(diameter == 0, jnp.inf, 0.5 * diameter * self._constant(aperture, constants, "scale"))
+
+    def _scan(self, planes, reached, down: Transfer, constants: Float[Array, " n"]) -> tuple[Array, Array]:
+        turns, gains = [], []
+        for one in planes:
+            if isinstance(one, Deflector):
+                above = reached[one.name]
+                rest = down.matrix @ jnp.linalg.inv(above.matrix)
+                shift = rest[0, 1] * self._constant(one, constants, "deflection")
+                turns.append(
+                    down.rotation
+                    - above.rotation
+                    + self._constant(one, constants, "azimuth")
+                    + jnp.where(shift < 0, jnp.pi, 0.0)
+                )
+                gains.append(jnp.abs(shift))
+        empty = jnp.zeros(0)
+        return (jnp.stack(turns), jnp.stack(gains)) if turns else (empty, empty)
+
+    def _twofold(self, constants: Float[Array, " n"], told: Float[Array, " m"]) -> Float[Array, " 2"]:
+        total = jnp.zeros(2)
+        for one in self.table.of(Stigmator):
+            strength, azimuth = (self._constant(one, constants, name) for name in ("strength", "azimuth"))
+            first, second = (told[self._told[name]] for name in one.controls)
+            cos, sin = jnp.cos(2 * azimuth), jnp.sin(2 * azimuth)
+            total = total + strength * jnp.stack([cos * first - sin * second, sin * first + cos * second])
+        return total
+
+
+def _probe_size(source_image: Array, semi_angle: Array, upper: immersed.Axial, spread: Array, energy: Array) -> Array:
+    wavelength = _HC / jnp.sqrt(energy * (energy + 2 * REST_ENERGY_EV))
+    kappa = (1 + energy / REST_ENERGY_EV) / (1 + energy / (2 * REST_ENERGY_EV))
+    diffraction = 0.54 * wavelength / semi_angle
+    spherical = 0.18 * upper.spherical * semi_angle**3
+    chromatic = 0.34 * upper.chromatic * semi_angle * kappa * spread / energy
+    waves = (diffraction**4 + spherical**4) ** (1.3 / 4)
+    return jnp.sqrt((source_image**1.3 + waves) ** (2 / 1.3) + chromatic**2)

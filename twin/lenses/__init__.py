@@ -1,0 +1,1 @@
+"""Round magnetic lenses: from the field on the axis to what they do to electrons."""
