@@ -40,13 +40,36 @@ class Film:
         thickness: tuple[float, float],
         optics: Optics,
         source: float = 0.3,
+        closest: float = 0.0,
     ) -> "Film":
-        """Of ``density`` atoms per cubic angstrom placed without regard of one another, seen with a ``source`` of so many angstrom rms:
-        power = density thickness (sigma f(q))^2 exp(-(2 pi source q)^2)."""
+        """Of ``density`` atoms per cubic angstrom, none nearer to another than ``closest`` angstrom, seen with a ``source`` of so many angstrom rms:
+        power = density thickness S(q) (sigma f(q))^2 exp(-(2 pi source q)^2), S as `hard_spheres` have it."""
         at = np.linspace(0.0, 2.0, KNOTS) * optics.semiangle / wavelength(optics.energy)
         f = float(interaction_constant(optics.energy)) * np.asarray(projected_factor(symbol, at**2))
-        power = density * thickness[0] * f**2 * np.exp(-((2.0 * np.pi * source * at) ** 2))
+        order = hard_spheres(at, density, closest)
+        power = density * thickness[0] * order * f**2 * np.exp(-((2.0 * np.pi * source * at) ** 2))
         return cls(thickness, np.log(power))
+
+
+def hard_spheres(q: np.ndarray, density: float, diameter: float) -> np.ndarray:
+    """Structure factor S(q) [n] of spheres ``diameter`` angstrom wide, ``density`` of them per cubic angstrom, at ``q`` [n] in 1/angstrom, by the equation of
+    Percus & Yevick as Wertheim solved it (Phys. Rev. Lett. 10, 321, 1963; Ashcroft & Lekner, Phys. Rev. 145, 83, 1966). ValueError where they do not fit."""
+    filled = np.pi / 6.0 * density * diameter**3
+    if not 0.0 <= filled < 0.5:
+        raise ValueError(
+            f"spheres {diameter} angstrom wide would fill {filled:.2f} of the film; give less than 0.5 of it"
+        )
+    if filled == 0.0:
+        return np.ones(np.shape(q))
+    # towards 0 the terms cancel; S is flat there
+    x = np.maximum(2.0 * np.pi * np.asarray(q, np.float64) * diameter, 0.05)
+    sin, cos = np.sin(x), np.cos(x)
+    a = (1.0 + 2.0 * filled) ** 2 / (1.0 - filled) ** 4
+    b = -6.0 * filled * (1.0 + 0.5 * filled) ** 2 / (1.0 - filled) ** 4
+    first = a * (sin - x * cos) / x**3
+    second = b * (2.0 * x * sin - (x**2 - 2.0) * cos - 2.0) / x**4
+    third = -(x**4) * cos + 4.0 * ((3.0 * x**2 - 6.0) * cos + (x**3 - 6.0 * x) * sin + 6.0)
+    return 1.0 / (1.0 + 24.0 * filled * (first + second + 0.5 * filled * a * third / x**6))
 
 
 @dataclasses.dataclass(frozen=True)

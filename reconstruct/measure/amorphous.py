@@ -2,8 +2,8 @@
 
 The likelihood is that of `film`: linear in the film, which is integrated out; thickness, power spectrum and noise are fitted along. Starts come
 from `parallax`; from each of them the likelihood is climbed by scoring with more and more scan frequencies, since it is the low ones that
-tell far from near. Errors are White's (Econometrica 50, 1, 1982): curvature by Fisher's information, spread of the score from frequency to frequency
-as the data have it, so what the weak linear model lacks (plural scattering, mostly) widens them.
+tell far from near. Errors are those of `sandwich`: curvature by Fisher's information, spread of the score from frequency to frequency as the data have it,
+so what the weak linear model lacks (plural scattering, mostly) widens them.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from reconstruct.measure.exposure import Exposure, Optics, Spectra, spectra
-from reconstruct.measure.film import Block, expected_power, information
+from reconstruct.measure.film import Block, expected_power, informations, scores
 from reconstruct.measure.film_blocks import Prepared, block, prepared
-from reconstruct.measure.film_search import Climb, penalised, searched, standing
+from reconstruct.measure.film_search import Climb, penalised, searched, standing, together
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from reconstruct.measure.prior import COEFFICIENTS, LEARNT, Prior
+from reconstruct.measure.sandwich import covariance
 from twin.optics.aberrations import NAMES
 from twin.optics.probe import reach
 from twin.optics.weak import THIRD
@@ -65,12 +66,12 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
     parts: list[tuple[float, np.ndarray, np.ndarray]] = []
     for one in found:
         blocks = [block(each, one.parameters[:THIRD]) for each in data]
-        covariance, volume = _covariance(blocks, one, precision)
-        parts.append((one.height + volume, one.parameters[: THIRD + 1].copy(), covariance))
+        told, volume = _covariance(blocks, one, precision)
+        parts.append((one.height + volume, one.parameters[: THIRD + 1].copy(), told))
     weights = np.exp([height - parts[0][0] for height, _, _ in parts])
     components = tuple(
-        Component(float(weight), mean, covariance)
-        for weight, (_, mean, covariance) in zip(weights / weights.sum(), parts, strict=True)
+        Component(float(weight), mean, told)
+        for weight, (_, mean, told) in zip(weights / weights.sum(), parts, strict=True)
     )
     notes += _too_wide(data, found[0].parameters)
     if len(components) > 1:
@@ -122,12 +123,15 @@ def _too_wide(data: list[Prepared], parameters: np.ndarray) -> list[str]:
 
 
 def _covariance(blocks: list[Block], at: Climb, precision: np.ndarray) -> tuple[np.ndarray, float]:
-    """White's covariance of coefficients and thickness, and half the log determinant of that of all parameters."""
-    expected = np.sum([np.asarray(information(one, jnp.asarray(at.parameters))) for one in blocks], axis=0)
-    bread = np.linalg.inv(expected + precision)
-    whole = bread @ (at.outer + precision) @ bread
-    kept = whole[: THIRD + 1, : THIRD + 1]
-    return 0.5 * (kept + kept.T), 0.5 * float(np.linalg.slogdet(bread)[1])
+    """Covariance of coefficients and thickness, and half the log determinant of that of all parameters."""
+    where = jnp.asarray(at.parameters)
+    rows, parts = (
+        np.concatenate(together([np.asarray(made(one)) for one in blocks]))
+        for made in (lambda one: scores(one, where)[1], lambda one: informations(one, where))
+    )
+    whole, _ = covariance(rows, parts, precision)
+    volume = 0.5 * float(np.linalg.slogdet(np.linalg.inv(parts.sum(axis=0) + precision))[1])
+    return whole[: THIRD + 1, : THIRD + 1], volume
 
 
 def _shown(name: str, one: Spectra, part: Block, parameters: np.ndarray) -> Shown:

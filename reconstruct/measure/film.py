@@ -10,6 +10,7 @@ matrices, and the score and Fisher's information tr(K^-1 dK K^-1 dK) are exact i
 have moved between exposures.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -159,9 +160,8 @@ def scores(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, "
     return values.astype(jnp.float64).sum(), _onto(block.splines, found.astype(jnp.float64))
 
 
-@jax.jit
-def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n n"]:
-    """Fisher's expected information [n, n] of an exposure; of the block's ``z`` only the shape counts."""
+def _informing(block: Block, parameters: Array) -> tuple[Callable[[tuple], Array], tuple]:
+    """A function from what is given of one frequency to its information [n, n] on all parameters, and what is given of all."""
     c, thickness, power, noise = _spread(block, parameters)
     pixels = block.z.shape[1]
 
@@ -173,12 +173,26 @@ def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n
         left, right = rows[:, : THIRD + 1], rows[:, -1:]
         return jnp.concatenate([left, rows[:, THIRD + 1 : THIRD + 2] * splines[None, :], right], axis=1)
 
+    return one, (*block.bands, power, block.splines)
+
+
+@jax.jit
+def informations(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "q n n"]:
+    """Fisher's expected information [q, n, n] of each frequency of an exposure; of the block's ``z`` only the shape counts."""
+    one, given = _informing(block, parameters)
+    return jax.lax.map(one, given, batch_size=TOGETHER)
+
+
+@jax.jit
+def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n n"]:
+    """Fisher's expected information [n, n] of an exposure, the sum of `informations` without holding them all."""
+    one, given = _informing(block, parameters)
+
     def group(total: Array, given: tuple) -> tuple[Array, None]:
         return total + jax.vmap(one)(given).sum(axis=0), None
 
     size = parameters.shape[0]
     count = block.z.shape[0]
-    given = (*block.bands, power, block.splines)
     whole = count // TOGETHER * TOGETHER
     grouped = jax.tree.map(lambda v: v[:whole].reshape(-1, TOGETHER, *v.shape[1:]), given)
     total = jax.lax.scan(group, jnp.zeros((size, size)), grouped)[0]

@@ -10,12 +10,14 @@ from reconstruct.measure.film import Block, scores
 from reconstruct.measure.film_blocks import KNOTS, Prepared, block, penalty
 from reconstruct.measure.parallax import starts
 from reconstruct.measure.prior import Prior
+from twin.optics.electrons import wavelength
 from twin.optics.weak import THIRD
 
 COARSE = 0.3
 """Gain in log posterior below which a climb on few frequencies ends."""
-STAGES = (0.25, 0.5)
-"""Shares of the highest scan frequency up to which the likelihood is climbed before all of them are used."""
+STAGES = (0.25, 0.4)
+"""Scan frequencies, in aperture radii, up to which the likelihood is climbed before all of them are used: far fewer know C10 and C12 alone, and leave
+the others to chance."""
 CANDIDATES = (6, 3)
 """Starts, and how many of them go on to the second stage."""
 SETTLING = 6
@@ -47,18 +49,22 @@ class Climb:
     outer: np.ndarray
 
 
+def together(exposures: list[np.ndarray]) -> list[np.ndarray]:
+    """Scores or informations [q, ...] by frequency, summed over exposures that scan alike: they share the film's errors."""
+    found: dict[int, np.ndarray] = {}
+    for one in exposures:
+        found[len(one)] = found[len(one)] + one if len(one) in found else one
+    return list(found.values())
+
+
 def standing(blocks: list[Block], parameters: np.ndarray, precision: np.ndarray, centre: np.ndarray) -> Climb:
     where = jnp.asarray(parameters)
     found = [scores(one, where) for one in blocks]
-    by_frequency: dict[int, np.ndarray] = {}
-    for _, each in found:
-        # exposures that scan alike share frequencies, and with them the film's errors
-        rows = np.asarray(each)
-        by_frequency[len(rows)] = by_frequency.get(len(rows), 0.0) + rows
+    by_frequency = together([np.asarray(each) for _, each in found])
     off = parameters - centre
     height = sum(float(v) for v, _ in found) - 0.5 * float(off @ precision @ off)
-    slope = np.sum([rows.sum(axis=0) for rows in by_frequency.values()], axis=0) - precision @ off
-    outer = np.sum([rows.T @ rows for rows in by_frequency.values()], axis=0)
+    slope = np.sum([rows.sum(axis=0) for rows in by_frequency], axis=0) - precision @ off
+    outer = np.sum([rows.T @ rows for rows in by_frequency], axis=0)
     return Climb(parameters, height, slope, outer)
 
 
@@ -136,8 +142,8 @@ def searched(
     data: list[Prepared], whole: list[Spectra], prior: Prior, precision: np.ndarray, centre: np.ndarray
 ) -> list[Climb]:
     """The highest maximum, and its mirror image chi -> -chi where the data hardly tell them apart."""
-    top = max(float(one.lengths[-1]) for one in data)
-    low, middle = STAGES[0] * top, STAGES[1] * top
+    radius = data[0].optics.semiangle / wavelength(data[0].optics.energy)
+    low, middle = STAGES[0] * radius, STAGES[1] * radius
     half = 2.0 * np.sqrt(np.diag(prior.covariance))[:3]
     if min(len(one.spectra.angles) for one in data) < FEW:
         found = _few_pixels(data, prior, precision, centre, low)

@@ -5,8 +5,18 @@ import dataclasses
 import numpy as np
 import pytest
 
-from learn.alignment import Film, aperture_weights, expected_information, inverse, loss, next_exposure, series
+from learn.alignment import (
+    Film,
+    aperture_weights,
+    expected_information,
+    hard_spheres,
+    inverse,
+    loss,
+    next_exposure,
+    series,
+)
 from reconstruct.measure.exposure import Optics, Setting
+from tests.amorphous_films import random_atoms
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
 
@@ -39,6 +49,30 @@ def test_weights_are_the_mean_square_of_the_phase():
     flat = np.stack([np.ones_like(kx), kx, ky], axis=1)
     rest = chi - flat @ np.linalg.lstsq(flat, chi, rcond=None)[0]
     assert c[:12] @ aperture_weights(OPTICS) @ c[:12] == pytest.approx(float((rest**2).mean()), rel=0.05)
+
+
+def test_structure_factor_is_that_of_atoms_that_keep_apart():
+    side, density, closest = 20.0, 0.1, 1.35
+    found, at = [], np.arange(1, 41)
+    for seed in range(4):
+        atoms = random_atoms(np.random.default_rng(seed), round(density * side**3), (side, side, side), closest)
+        for axis in range(3):
+            waves = np.exp(2j * np.pi * np.outer(at / side, atoms[:, axis])).sum(axis=1)
+            found.append(np.abs(waves) ** 2 / len(atoms))
+    mean = np.mean(found, axis=0).reshape(8, 5).mean(axis=1)
+    expected = hard_spheres(at / side, density, closest).reshape(8, 5).mean(axis=1)
+    # each mean of 60 exponentially distributed values; spheres laid down one by one are no liquid in equilibrium
+    assert mean == pytest.approx(expected, rel=0.4)
+    assert (mean / expected).mean() == pytest.approx(1.0, abs=0.12)
+    assert hard_spheres(np.zeros(1), density, closest)[0] == pytest.approx(
+        (1 - 0.1288) ** 4 / (1 + 0.2576) ** 2, rel=1e-3
+    )
+    apart, together = (Film.of("C", density, (50.0, 20.0), OPTICS, closest=d).power for d in (closest, 0.0))
+    assert together - apart == pytest.approx(
+        -np.log(hard_spheres(np.linspace(0, 2, 10) * 0.03 / 0.0250793, density, closest)), abs=1e-3
+    )
+    with pytest.raises(ValueError, match="fill"):
+        hard_spheres(np.zeros(1), 1.0, 1.35)
 
 
 def test_information_grows_with_electrons_and_less_than_they_where_the_film_limits():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from reconstruct.measure.exposure import Optics, Setting, Spectra, scan_frequencies
-from reconstruct.measure.film import expected_power, information, scores, value
+from reconstruct.measure.film import expected_power, information, informations, scores, value
 from reconstruct.measure.film_blocks import block, prepared
 from twin.optics.weak import THIRD, response
 
@@ -64,6 +64,8 @@ def test_information_is_the_spread_of_scores_and_their_mean_is_zero():
     scale = np.sqrt(np.maximum(np.diag(expected), 1e-6))
     assert (np.diag(outer) > 0).sum() >= 18
     np.testing.assert_allclose(outer / np.outer(scale, scale), expected / np.outer(scale, scale), atol=0.15)
+    each = np.asarray(informations(made(), jnp.asarray(AT)))
+    np.testing.assert_allclose(each.sum(axis=0), expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
     mean = np.mean([one.sum(axis=0) for one in drawn], axis=0) / scale * np.sqrt(60)
     assert np.abs(mean).max() < 4.0
 
