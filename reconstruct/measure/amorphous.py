@@ -51,6 +51,10 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         wide[:THIRD, :THIRD] = prior.covariance
         unseen = Component(1.0, np.concatenate([prior.mean, prior.thickness[:1]]), wide)
         why = "no film can be told from counting noise in these exposures"
+        # as wide as the probe may have been
+        widest = prior.mean.copy()
+        widest[0] += np.copysign(2.0 * before[0], prior.mean[0])
+        notes += _too_wide(data, widest)
         electrons = float(sum(one.setting.electrons for one in exposures))
         return Measurement(
             KIND,
@@ -117,7 +121,10 @@ def _too_wide(data: list[Prepared], parameters: np.ndarray) -> list[str]:
         side = setting.step * min(setting.points)
         if not setting.periodic and wide > 0.5 * side:
             return [
-                f"the probe is {wide:.0f} angstrom wide and the scan {side:.0f}: errors may be larger than told; scan a wider field, or go nearer to focus"
+                (
+                    f"the probe is up to {wide:.0f} angstrom wide and the scan {side:.0f}: errors may be larger than told; "
+                    "scan a wider field, or go nearer to focus"
+                )
             ]
     return []
 

@@ -61,11 +61,14 @@ def test_a_part_of_the_film_through_a_window_says_the_same_with_wider_errors():
     off = (found.mean[:12] - near[:12]) / found.std[:12]
     assert np.abs(off).max() < 4.5
     assert found.value("C10")[1] < 40.0
+    # 90 nm from focus the probe is wider than the scan, and its window leaves nothing to tell a film by
     wide = [
         Exposure(one.counts[:44, :40], dataclasses.replace(one.setting, points=(44, 40), periodic=False))
         for one in series()
     ]
-    assert any("scan a wider field" in note for note in fit_amorphous(wide, OPTICS, PRIOR).notes)
+    lost = fit_amorphous(wide, OPTICS, PRIOR)
+    assert any("scan a wider field" in note for note in lost.notes)
+    assert set(lost.undetermined) == set(lost.names)
 
 
 def test_pixels_that_say_nothing_are_left_out_and_named():

@@ -71,6 +71,7 @@ def test_errors_are_near_the_bound_and_truth_within_them():
     assert np.sqrt(np.mean(np.square(off))) < 1.35
 
 
+@pytest.mark.slow
 def test_another_thickness_than_stated_widens_the_errors_and_is_said():
     found = fit_crystal(taken(0), crystal(7), OPTICS, PRIOR)
     assert found.misfit > 1.2
