@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-FIRST = 9200
+FIRST = 9300
 TRIALS, SHORT_TRIALS = 100, 4
 DRAWS, SHORT_DRAWS = 48, 4
 SERIES, SHORT_SERIES = 20, 1
@@ -82,8 +82,8 @@ CHANGES = (-600.0, -300.0, -100.0, 0.0, 100.0, 300.0, 600.0)
 
 @functools.cache
 def _offered() -> tuple[Any, ...]:
-    """(tilt, change of C10), settings, film and the three that `series` chooses before anything is measured: the same for every film of a kind."""
-    from learn.alignment import Film, series
+    """(tilt, change of C10), settings, film, and which to take first, before anything is measured: the same for every film of a kind."""
+    from learn.alignment import Film, next_exposure
     from reconstruct.measure.exposure import Optics, Setting
     from reconstruct.measure.prior import Prior
     from tests import amorphous_films as films
@@ -101,16 +101,17 @@ def _offered() -> tuple[Any, ...]:
     ]
     film = Film.of("C", 0.1, (50.0, 20.0), optics, closest=1.35)
     prior = Prior.independent(ALIGNED)
-    return wanted, settings, film, series(settings, 3, optics, film, prior.mean, prior.covariance)
+    return wanted, settings, film, next_exposure(settings, optics, film, prior.mean, prior.covariance, draws=4).index
 
 
 def design(seed: int) -> dict[str, Any]:
-    """A chosen and a random series of three exposures of equal dose on one film.
+    """A chosen and a random series of three exposures of equal dose on one film. What goes well with the first of the chosen ones is chosen where that
+    one's fit puts the coefficients.
 
     "posterior": trace(W covariance) of the covariance that the information at the true coefficients leaves, W the weights of the mean square aberration
     over the aperture; "loss": the same of the covariance that the fit tells; "squared": the aberration that the fit leaves, radian^2.
     """
-    from learn.alignment import aperture_weights, expected_information, inverse, loss
+    from learn.alignment import aperture_weights, expected_information, inverse, loss, series
     from reconstruct.measure.amorphous import fit_amorphous
     from reconstruct.measure.exposure import Optics
     from reconstruct.measure.prior import Prior
@@ -120,19 +121,25 @@ def design(seed: int) -> dict[str, Any]:
     generator = np.random.default_rng([3, seed])
     true = np.zeros(25)
     true[:12] = ALIGNED * generator.normal(size=12)
-    wanted, settings, film, chosen = _offered()
+    wanted, settings, film, first = _offered()
     prior = Prior.independent(ALIGNED)
     drawn = [int(one) for one in generator.choice(len(settings), 3)]
     weights = aperture_weights(optics)
     told: dict[str, Any] = {}
     rows: dict[tuple[int, int], Any] = {}
-    for name, places in (("chosen", chosen), ("random", drawn)):
-        taken = []
-        for tilt, c10 in (wanted[place] for place in places):
-            if tilt not in rows:
-                rows[tilt] = films.film(seed, indices=films.tilted(films.camera(5), tilt))
-            taken.append(films.exposure(rows[tilt], true, ELECTRONS / 3, generator, POINTS, tilt=tilt, c10=c10))
-        found = fit_amorphous(taken, optics, prior)
+
+    def taken(place: int) -> Any:
+        tilt, c10 = wanted[place]
+        if tilt not in rows:
+            rows[tilt] = films.film(seed, indices=films.tilted(films.camera(5), tilt))
+        return films.exposure(rows[tilt], true, ELECTRONS / 3, generator, POINTS, tilt=tilt, c10=c10)
+
+    begun = taken(first)
+    known = fit_amorphous([begun], optics, prior)
+    rest = series(settings, 2, optics, film, known.mean[:12], known.covariance[:12, :12])
+    chosen = ([first, *rest], [begun, *map(taken, rest)])
+    for name, (places, exposures) in (("chosen", chosen), ("random", (drawn, [taken(one) for one in drawn]))):
+        found = fit_amorphous(exposures, optics, prior)
         error = found.mean[:12] - true[:12]
         expected = np.sum([expected_information(settings[i], optics, film, true[:12]) for i in places], axis=0)
         told[name] = {
@@ -140,6 +147,7 @@ def design(seed: int) -> dict[str, Any]:
             "loss": loss(found.covariance[:12, :12], weights),
             "squared": float(error @ weights @ error),
             "z": error / found.std[:12],
+            "places": places,
         }
     return told
 
