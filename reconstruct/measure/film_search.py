@@ -8,7 +8,7 @@ import numpy as np
 from reconstruct.measure.exposure import Spectra
 from reconstruct.measure.film import Block, scores
 from reconstruct.measure.film_blocks import KNOTS, Prepared, block, penalty
-from reconstruct.measure.parallax import starts
+from reconstruct.measure.parallax import apart, starts
 from reconstruct.measure.prior import Prior
 from twin.optics.electrons import wavelength
 from twin.optics.weak import THIRD
@@ -128,14 +128,16 @@ def _start(data: list[Prepared], prior: Prior, first: np.ndarray, highest: float
 def _few_pixels(
     data: list[Prepared], prior: Prior, precision: np.ndarray, centre: np.ndarray, highest: float
 ) -> np.ndarray:
-    """Starts [n, 3] for too few pixels to be shifted against one another: draws from the prior that the lowest frequencies like best."""
+    """Starts [n, 3] for too few pixels to be shifted against one another: draws from the prior that the lower frequencies like best, apart in C10."""
     generator = np.random.default_rng(0)
     drawn = generator.multivariate_normal(prior.mean[:3], prior.covariance[:3, :3], 150)
     drawn = np.concatenate([prior.mean[None, :3], drawn])
     blocks = [block(one, prior.mean, highest) for one in data]
     base = _start(data, prior, prior.mean[:3], highest)
     heights = [standing(blocks, np.concatenate([one, base[3:]]), precision, centre).height for one in drawn]
-    return drawn[np.argsort(heights)[::-1][: CANDIDATES[0]]]
+    # a point's image is a Thon ring's: its maxima lie side by side in C10
+    spacing = np.array([0.25 * np.sqrt(prior.covariance[0, 0]), np.inf, np.inf])
+    return apart(drawn, np.array(heights), spacing, CANDIDATES[0])
 
 
 def searched(
@@ -145,7 +147,10 @@ def searched(
     radius = data[0].optics.semiangle / wavelength(data[0].optics.energy)
     low, middle = STAGES[0] * radius, STAGES[1] * radius
     half = 2.0 * np.sqrt(np.diag(prior.covariance))[:3]
+    second_stage = CANDIDATES[1]
     if min(len(one.spectra.angles) for one in data) < FEW:
+        # few pixels' low frequencies hardly tell one start from another
+        low, second_stage = middle, CANDIDATES[0]
         found = _few_pixels(data, prior, precision, centre, low)
     else:
         found = starts(whole, data[0].optics, prior.mean[:3], half, CANDIDATES[0])
@@ -155,7 +160,7 @@ def searched(
         climbs.append(climb([block(one, start[:THIRD], low) for one in data], start, precision, centre, 15, COARSE))
     climbs.sort(key=lambda one: -one.height)
     second = []
-    for one in climbs[: CANDIDATES[1]]:
+    for one in climbs[:second_stage]:
         blocks = [block(each, one.parameters[:THIRD], middle) for each in data]
         second.append(climb(blocks, one.parameters, precision, centre, 15, COARSE))
     best = max(second, key=lambda one: one.height)

@@ -88,10 +88,10 @@ def starts(exposures: list[Spectra], optics: Optics, centre: np.ndarray, half: n
         kept = points[np.argsort(-values)[: 20 * count]]
         points = np.unique(kept.round(3), axis=0) if width is not None else kept
         spacing = np.array([s[1] - s[0] if len(s) > 1 else 1.0 for s in sides])
-    return _apart(points, evaluated(points, 5), spacing, count)
+    return apart(points, evaluated(points, 5), spacing, count)
 
 
-def _apart(points: np.ndarray, values: np.ndarray, spacing: np.ndarray, count: int) -> np.ndarray:
+def apart(points: np.ndarray, values: np.ndarray, spacing: np.ndarray, count: int) -> np.ndarray:
     """The best of ``points``, none within ``spacing`` of a better one."""
     kept: list[np.ndarray] = []
     for point in points[np.argsort(-values)]:
