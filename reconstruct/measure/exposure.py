@@ -1,0 +1,172 @@
+"""One exposure of an alignment: a scan of Ronchigrams over an amorphous film, and its spectra as the likelihood takes them in."""
+
+import dataclasses
+
+import numpy as np
+
+from twin import checks
+from twin.optics.electrons import wavelength
+
+HIGHEST = 1.9
+"""Scan frequencies are used up to this many aperture radii; there the two overlaps have all but gone."""
+MISSING = 0.1
+"""A pixel that lacks more than this share of its positions is left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Optics:
+    """What is known of the probe besides its aberrations: ``energy`` eV, ``semiangle`` radian, ``focal_spread`` angstrom rms."""
+
+    energy: float
+    semiangle: float
+    focal_spread: float = 0.0
+
+    def __post_init__(self):
+        checks.electron_energy(self.energy)
+        checks.positive("semiangle", self.semiangle, "give the convergence semi-angle in radian")
+        checks.not_negative("focal_spread", self.focal_spread, "give the rms in angstrom, 0 for none")
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """How an exposure is, or would be, taken: everything but its counts.
+
+    Probe positions (ny, nx) = ``points`` ``step`` angstrom apart; pixels at ``angles`` [pixels, 2] (x, y) radian from the disk's centre, ``width`` radian
+    wide; ``electrons`` incident in all; the probe tilted by ``tilt`` (x, y) radian, so that its cone passes the lens there; C10 changed by
+    ``c10`` angstrom from what is to be measured. ``periodic``: the film repeats with the scan (simulated ones do).
+    """
+
+    points: tuple[int, int]
+    step: float
+    angles: np.ndarray
+    width: float
+    electrons: float
+    tilt: tuple[float, float] = (0.0, 0.0)
+    c10: float = 0.0
+    periodic: bool = False
+
+    def __post_init__(self):
+        if len(self.points) != 2 or min(self.points) < 8:
+            raise ValueError(f"a scan of {self.points} positions is too small to have frequencies; give at least 8 x 8")
+        angles = np.asarray(self.angles)
+        if angles.ndim != 2 or angles.shape[1] != 2 or len(angles) == 0:
+            raise ValueError(f"angles have shape {angles.shape}; give [pixels, 2], (x, y) in radian for every pixel")
+        checks.finite("angles", angles, "give (x, y) in radian from the disk's centre for every pixel")
+        checks.positive("step", self.step, "give the distance of probe positions in angstrom")
+        checks.positive("width", self.width, "give the side of a pixel in radian")
+        checks.positive("electrons", self.electrons, "without electrons there is nothing to fit")
+        checks.finite("tilt", self.tilt, "give the probe's tilt (x, y) in radian")
+        checks.finite("c10", self.c10, "give the change of C10 in angstrom, 0 for none")
+
+
+@dataclasses.dataclass(frozen=True)
+class Exposure:
+    """``counts`` [y, x, pixels] of a `Setting`, which has the meaning of the rest. NaN is a reading that is missing; ``full_scale`` (counts) is where the
+    detector saturates. ValueError for shapes that do not fit."""
+
+    counts: np.ndarray
+    setting: Setting
+    full_scale: float = np.inf
+
+    def __post_init__(self):
+        wanted = (*self.setting.points, len(self.setting.angles))
+        if np.shape(self.counts) != wanted:
+            raise ValueError(
+                f"counts have shape {np.shape(self.counts)}, but the exposure's positions and pixels make {wanted}; give [y, x, pixels]"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Spectra:
+    """An exposure over its noise: ``z`` [q, pixels] with counting noise of variance 1, frequencies ``q`` [q, 2] (x, y) in 1/angstrom, ``strength`` [pixels]
+    (square roots of counts per angstrom^2: times T and the root of the film's power, in angstrom^2, it is the signal in ``z``), the ``angles`` [pixels, 2]
+    used, and ``notes`` on what was left out."""
+
+    z: np.ndarray
+    q: np.ndarray
+    strength: np.ndarray
+    angles: np.ndarray
+    setting: Setting
+    notes: tuple[str, ...] = ()
+
+
+def scan_frequencies(setting: Setting, optics: Optics, dense: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Independent scan frequencies [q, 2] (x, y) in 1/angstrom by rising length, and their places [q] in the flattened spectrum.
+
+    One of q and -q, none at the edge of the band. Of a film that does not repeat, seen through a Hann window, only every other unless
+    ``dense``.
+    """
+    ny, nx = setting.points
+    ky, kx = np.meshgrid(np.fft.fftfreq(ny, setting.step), np.fft.fftfreq(nx, setting.step), indexing="ij")
+    iy, ix = np.meshgrid(np.fft.fftfreq(ny, 1 / ny), np.fft.fftfreq(nx, 1 / nx), indexing="ij")
+    length = np.hypot(kx, ky)
+    top = min(HIGHEST * optics.semiangle / wavelength(optics.energy), 0.49 / setting.step)
+    use = (length > 0) & (length <= top) & ((iy > 0) | ((iy == 0) & (ix > 0)))
+    if not (setting.periodic or dense):
+        use &= (iy % 2 == 0) & (ix % 2 == 0)
+    places = np.flatnonzero(use)
+    places = places[np.argsort(length.ravel()[places], kind="stable")]
+    return np.stack([kx.ravel()[places], ky.ravel()[places]], axis=-1), places
+
+
+def within(setting: Setting, optics: Optics) -> np.ndarray:
+    """Which pixels [pixels] lie in the bright-field disk as a whole."""
+    return np.hypot(*np.asarray(setting.angles).T) + 0.5 * setting.width <= optics.semiangle
+
+
+def lit(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str]]:
+    """Which pixels [pixels] can be used, and notes on the others: those in the disk that are saturated, empty or mostly missing.
+
+    ValueError if none is left.
+    """
+    setting, notes = exposure.setting, []
+    counts = np.asarray(exposure.counts, np.float64)
+    finite = np.isfinite(counts)
+    inside = within(setting, optics)
+    seen = np.where(finite, counts, 0.0)
+    saturated = (seen >= exposure.full_scale).any(axis=(0, 1)) | np.isinf(counts).any(axis=(0, 1))
+    missing = (1.0 - finite.mean(axis=(0, 1)) > MISSING) & ~saturated
+    total = seen.sum(axis=(0, 1))
+    # next to the median of all, a pixel with hardly a count is not lit
+    known = inside & ~missing & ~saturated
+    empty = known & (total <= max(0.0, 0.05 * float(np.median(total[known])) if known.any() else 0.0))
+    for what, which in (("saturated", saturated), ("missing", missing), ("empty", empty)):
+        if np.any(which & inside):
+            notes.append(
+                f"{int((which & inside).sum())} of {int(inside.sum())} pixels in the disk are {what} and left out"
+            )
+    use = known & ~empty
+    if not use.any():
+        raise ValueError(
+            f"no pixel of the bright-field disk can be used ({'; '.join(notes) or 'none lies within the semi-angle'}); "
+            "look at the beam, the exposure time and the detector's angles"
+        )
+    return use, notes
+
+
+def spectra(exposure: Exposure, optics: Optics, dense: bool = False) -> Spectra:
+    """What the likelihood takes in, of the pixels that are `lit`, at `scan_frequencies`; ValueError if no pixel is lit."""
+    setting = exposure.setting
+    use, notes = lit(exposure, optics)
+    counts = np.asarray(exposure.counts, np.float64)
+    finite = np.isfinite(counts)
+    seen = np.where(finite, counts, 0.0)[..., use]
+    number = finite[..., use].sum(axis=(0, 1))
+    mean = seen.sum(axis=(0, 1)) / number
+    # a missing reading is set to the mean: it says nothing
+    changes = np.where(finite[..., use], seen - mean, 0.0)
+    ny, nx = setting.points
+    window = np.ones((ny, nx))
+    if not setting.periodic:
+        window = np.outer(np.hanning(ny + 1)[:-1], np.hanning(nx + 1)[:-1])
+    power = float((window**2).sum())
+    q, places = scan_frequencies(setting, optics, dense)
+    found = np.fft.fft2(changes * window[..., None], axes=(0, 1)).reshape(ny * nx, -1)[places]
+    return Spectra(
+        z=(found / np.sqrt(mean * power)).astype(np.complex64),
+        q=q,
+        strength=np.sqrt(mean) / setting.step,
+        angles=np.asarray(setting.angles, np.float64)[use],
+        setting=setting,
+        notes=tuple(notes),
+    )

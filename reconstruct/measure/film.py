@@ -1,0 +1,217 @@
+"""The likelihood of scans over an amorphous film whose atoms are not known, with the film integrated out.
+
+The film's Fourier components are independent complex Gaussians of power P(|q|) (angstrom^2), and independent from depth to depth. So what
+all pixels have at one scan frequency is a Gaussian vector of covariance
+
+    K = P M M^dagger + nu 1,    M[pixel, node] = strength T(C10 + z_node) sqrt(weight)
+
+with nodes of Gauss and Legendre through the thickness, and of rank ``NODES`` but for the noise: determinant and inverse are those of small
+matrices, and the score and Fisher's information tr(K^-1 dK K^-1 dK) are exact in closed form. Nothing is said of where the film was, so it may
+have moved between exposures.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float
+
+from twin.optics.weak import THIRD, Sidebands
+from twin.phases import cis
+
+NODES = 4
+LOCAL = THIRD + 3
+"""Parameters at one frequency: coefficients (angstrom), thickness (angstrom), log power, log noise."""
+TOGETHER = 16
+
+
+class Block(NamedTuple):
+    """One exposure's part of the data: ``z`` [q, pixels] with noise of variance 1, its `Sidebands` with everything but the film's power in their
+    weights, ``splines`` [q, knots] in which log P is linear, and the exposure's change of C10."""
+
+    z: Complex[Array, "q pixels"]
+    bands: Sidebands
+    splines: Float[Array, "q knots"]
+    c10: Float[Array, ""]
+
+
+def depths() -> tuple[np.ndarray, np.ndarray]:
+    """Nodes, as shares of the thickness, and weights, [NODES] each."""
+    x, w = np.polynomial.legendre.leggauss(NODES)
+    return 0.5 + 0.5 * x, 0.5 * w
+
+
+def _modes(bands: Sidebands, c: Array, thickness: Array) -> tuple[Array, Array, Array]:
+    """Both overlaps of one frequency in M, [pixels, nodes] each, and where the nodes are."""
+    where, weights = depths()
+    x, root = jnp.asarray(where), jnp.asarray(np.sqrt(weights), jnp.float32)
+
+    def one(less: Array, lower: Array) -> Array:
+        turns = (less @ c)[:, None] + less[:, :1] * (thickness * x)[None, :]
+        return cis(turns).astype(jnp.complex64) * (lower[:, None] * root[None, :])
+
+    return 1j * one(bands.less, bands.lower), -1j * one(bands.more, bands.upper), x
+
+
+def _parts(z: Array, bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array):
+    lower, upper, x = _modes(bands, c, thickness)
+    m = lower + upper
+    gram = m.conj().T @ m
+    inverse = jnp.linalg.inv(jnp.eye(NODES) + power / noise * gram)
+    y = m.conj().T @ z
+    return lower, upper, x, m, gram, inverse, y
+
+
+def _value(z: Array, gram: Array, y: Array, power: Array, noise: Array) -> Array:
+    inner = jnp.eye(NODES) + power / noise * gram
+    quadratic = (jnp.vdot(z, z) - power / noise * jnp.vdot(y, jnp.linalg.solve(inner, y))).real / noise
+    return -(z.shape[0] * jnp.log(noise) + jnp.linalg.slogdet(inner)[1] + quadratic)
+
+
+def _one(z: Array, bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array) -> tuple[Array, Array]:
+    """Log likelihood of one frequency and its score [LOCAL]."""
+    lower, upper, x, m, gram, inverse, y = _parts(z, bands, c, thickness, power, noise)
+    value = _value(z, gram, y, power, noise)
+    b = power / noise * (inverse @ y)
+    alpha = (z - m @ b) / noise
+    e = inverse @ y / noise
+    towards = inverse @ gram / noise
+    r = power * (alpha.conj()[:, None] * e[None, :] - m.conj() @ inverse.T / noise)
+    # d lower / dc = i less lower, and the same of the upper overlap
+    low, up = -2.0 * (r * lower).imag, -2.0 * (r * upper).imag
+    of_c = low.sum(axis=1) @ bands.less + up.sum(axis=1) @ bands.more
+    of_t = ((low @ x.astype(low.dtype)) * bands.less[:, 0] + (up @ x.astype(up.dtype)) * bands.more[:, 0]).sum()
+    trace = jnp.trace(towards).real
+    of_p = power * (jnp.vdot(e, e).real - trace)
+    of_n = noise * jnp.vdot(alpha, alpha).real - (z.shape[0] - power * trace)
+    return value, jnp.concatenate([of_c, jnp.stack([of_t, of_p, of_n])])
+
+
+def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array, pixels: int) -> Array:
+    """Expected information [LOCAL, LOCAL] of one frequency."""
+    lower, upper, x, m, gram, inverse, _ = _parts(jnp.zeros(pixels, jnp.complex64), bands, c, thickness, power, noise)
+    towards = inverse @ gram / noise
+    # thickness moves each node by its share of C10's slope; half of M is the slope in log power
+    less, more = bands.less, bands.more
+    deeper = 1j * (less[:, :1] * lower + more[:, :1] * upper) * x.astype(jnp.float32)[None, :]
+    others = jnp.stack([deeper, 0.5 * m])
+    low, up = m.conj().T[:, :, None] * lower[None], m.conj().T[:, :, None] * upper[None]
+    along = 1j * (jnp.einsum("ikj,ka->aij", low, less) + jnp.einsum("ikj,ka->aij", up, more))
+    inside = power * jnp.concatenate([along, jnp.einsum("ik,skj->sij", m.conj().T, others)])
+    y = jnp.einsum("ij,ajk->aik", inverse, inside) / noise
+    first = jnp.einsum("aij,bji->ab", y, y).real
+    # tr(X_b^+ X_a towards): real weights of the overlaps with themselves and with one another
+    low_t, up_t = lower @ towards, upper @ towards
+    of_low, of_up = (lower.conj() * low_t).sum(axis=-1).real, (upper.conj() * up_t).sum(axis=-1).real
+    of_both = (lower.conj() * up_t).sum(axis=-1).real
+    crossed = (less.T * of_both[None]) @ more
+    square = (less.T * of_low[None]) @ less + (more.T * of_up[None]) @ more + crossed + crossed.T
+    other_t = others @ towards
+    mixed = [(1j * one.conj()[None] * other_t).sum(axis=-1).real for one in (lower, upper)]
+    mixed = -(mixed[0] @ less + mixed[1] @ more)
+    own = jnp.einsum("ski,tki->st", others.conj(), other_t).real
+    second = power**2 * jnp.block([[square, mixed.T], [mixed, own]])
+    turned = jnp.einsum("ij,ajk,kl->ail", inverse, inside, towards)
+    second = second - power / noise * jnp.einsum("aij,bij->ab", inside.conj(), turned).real
+    both = 2.0 * (first + second / noise)
+    both = 0.5 * (both + both.T)
+    cross = 2.0 * jnp.einsum("ij,aji->a", inverse @ inverse, inside).real / noise
+    counted = pixels - NODES + jnp.trace(inverse @ inverse).real
+    top = jnp.concatenate([both, cross[:, None]], axis=1)
+    return jnp.concatenate([top, jnp.concatenate([cross, counted[None]])[None]])
+
+
+def _spread(block: Block, parameters: Array) -> tuple[Array, Array, Array, Array]:
+    """(c, thickness, power [q], noise) from all parameters [THIRD + 1 + knots + 1]."""
+    c = parameters[:THIRD].at[0].add(block.c10)
+    return c, parameters[THIRD], jnp.exp(block.splines @ parameters[THIRD + 1 : -1]), jnp.exp(parameters[-1])
+
+
+def _onto(splines: Array, values: Array) -> Array:
+    """Local scores [q, LOCAL] as scores [q, THIRD + 1 + knots + 1] of all parameters."""
+    return jnp.concatenate([values[:, : THIRD + 1], values[:, THIRD + 1 : -1] * splines, values[:, -1:]], axis=1)
+
+
+@jax.jit
+def value(block: Block, parameters: Float[Array, " n"]) -> Float[Array, ""]:
+    """Log likelihood of an exposure."""
+    c, thickness, power, noise = _spread(block, parameters)
+
+    def one(given: tuple) -> Array:
+        z, less, more, lower, upper, p = given
+        _, _, _, _, gram, _, y = _parts(z, Sidebands(less, more, lower, upper), c, thickness, p, noise)
+        return _value(z, gram, y, p, noise)
+
+    return jax.lax.map(one, (block.z, *block.bands, power), batch_size=TOGETHER).astype(jnp.float64).sum()
+
+
+@jax.jit
+def scores(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, "q n"]]:
+    """Log likelihood of an exposure and the score [q, n] of each of its frequencies."""
+    c, thickness, power, noise = _spread(block, parameters)
+
+    def one(given: tuple) -> tuple[Array, Array]:
+        z, less, more, lower, upper, p = given
+        return _one(z, Sidebands(less, more, lower, upper), c, thickness, p, noise)
+
+    values, found = jax.lax.map(one, (block.z, *block.bands, power), batch_size=TOGETHER)
+    return values.astype(jnp.float64).sum(), _onto(block.splines, found.astype(jnp.float64))
+
+
+def _informing(block: Block, parameters: Array) -> tuple[Callable[[tuple], Array], tuple]:
+    """A function from what is given of one frequency to its information [n, n] on all parameters, and what is given of all."""
+    c, thickness, power, noise = _spread(block, parameters)
+    pixels = block.z.shape[1]
+
+    def one(given: tuple) -> Array:
+        less, more, lower, upper, p, splines = given
+        local = _fisher(Sidebands(less, more, lower, upper), c, thickness, p, noise, pixels).astype(jnp.float64)
+        head, tail = local[: THIRD + 2], local[-1:]
+        rows = jnp.concatenate([head[: THIRD + 1], splines[:, None] * head[THIRD + 1 :], tail])
+        left, right = rows[:, : THIRD + 1], rows[:, -1:]
+        return jnp.concatenate([left, rows[:, THIRD + 1 : THIRD + 2] * splines[None, :], right], axis=1)
+
+    return one, (*block.bands, power, block.splines)
+
+
+@jax.jit
+def informations(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "q n n"]:
+    """Fisher's expected information [q, n, n] of each frequency of an exposure; of the block's ``z`` only the shape counts."""
+    one, given = _informing(block, parameters)
+    return jax.lax.map(one, given, batch_size=TOGETHER)
+
+
+@jax.jit
+def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n n"]:
+    """Fisher's expected information [n, n] of an exposure, the sum of `informations` without holding them all."""
+    one, given = _informing(block, parameters)
+
+    def group(total: Array, given: tuple) -> tuple[Array, None]:
+        return total + jax.vmap(one)(given).sum(axis=0), None
+
+    size = parameters.shape[0]
+    count = block.z.shape[0]
+    whole = count // TOGETHER * TOGETHER
+    grouped = jax.tree.map(lambda v: v[:whole].reshape(-1, TOGETHER, *v.shape[1:]), given)
+    total = jax.lax.scan(group, jnp.zeros((size, size)), grouped)[0]
+    if whole < count:
+        total = group(total, jax.tree.map(lambda v: v[whole:], given))[0]
+    return total
+
+
+@jax.jit
+def expected_power(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, " q"], Float[Array, " q"]]:
+    """Mean over pixels of |z|^2, expected, and its standard deviation, for each frequency."""
+    c, thickness, power, noise = _spread(block, parameters)
+
+    def one(given: tuple) -> tuple[Array, Array]:
+        less, more, lower, upper, p = given
+        lower, upper, _ = _modes(Sidebands(less, more, lower, upper), c, thickness)
+        gram = (lower + upper).conj().T @ (lower + upper)
+        pixels = less.shape[0]
+        first, second = jnp.trace(gram).real, jnp.trace(gram @ gram).real
+        return noise + p * first / pixels, jnp.sqrt(noise**2 * pixels + 2 * noise * p * first + p**2 * second) / pixels
+
+    return jax.lax.map(one, (*block.bands, power), batch_size=TOGETHER)

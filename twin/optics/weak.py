@@ -1,0 +1,113 @@
+"""A scan over a weak phase object: what each point of the detector has of each of the object's Fourier components.
+
+A probe sum_k A(k) exp(-i chi(k)) over an object 1 + i phi(x) gives a point kappa of the bright-field disk an image whose component at the
+scan frequency q is, over its mean, T phi_q with
+
+    T = i [A(kappa - q) exp(i (chi(kappa) - chi(kappa - q))) - A(kappa + q) exp(i (chi(kappa + q) - chi(kappa)))]
+
+where A(kappa) = 1 (Rodenburg, McCallum & Nellist, Ultramicroscopy 48, 304, 1993). What lies z below the entrance face sees C10 + z.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Complex, Float, Shaped
+
+from twin.optics.aberrations import basis, phase_gradient
+from twin.optics.electrons import wavelength
+from twin.phases import cis
+
+THIRD = 12
+"""The first so many of `aberrations.NAMES` are all coefficients to third order."""
+
+
+class Sidebands(NamedTuple):
+    """The two overlaps of a scan frequency at each detector point: phases are ``less`` @ c and ``more`` @ c for coefficients c in angstrom, weights ``lower``
+    (kappa - q) and ``upper`` (kappa + q) are how far these lie within the aperture; [q, pixels, 12] and [q, pixels]."""
+
+    less: Float[Array, "q pixels n"]
+    more: Float[Array, "q pixels n"]
+    lower: Float[Array, "q pixels"]
+    upper: Float[Array, "q pixels"]
+
+
+def sidebands(
+    q: Shaped[np.ndarray, "q 2"],
+    angles: Shaped[np.ndarray, "pixels 2"],
+    tilt: tuple[float, float],
+    energy: float,
+    semiangle: float,
+    edge: float,
+    focal_spread: float = 0.0,
+) -> Sidebands:
+    """Overlaps at scan frequencies ``q`` (x, y) in 1/angstrom for pixels at ``angles`` (x, y) in radian from the disk's centre, which is at ``tilt``.
+
+    The aperture's rim at ``semiangle`` is ``edge`` radian wide; ``focal_spread`` (angstrom rms) damps each overlap by its own spread of phase.
+    """
+    return _sidebands(
+        jnp.asarray(q), jnp.asarray(angles), jnp.asarray(tilt), wavelength(energy), semiangle, edge, focal_spread
+    )
+
+
+@functools.partial(jax.jit, static_argnames=("length",))
+def _sidebands(
+    q: Array, angles: Array, tilt: Array, length: float, semiangle: Array, edge: Array, focal_spread: Array
+) -> Sidebands:
+    where = (angles + tilt[None]) / length
+
+    def terms(k: Array) -> Array:
+        return jnp.moveaxis(basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD], 0, -1).reshape(
+            *k.shape[:-1], THIRD
+        )
+
+    def inside(k: Array) -> Array:
+        off = length * k - tilt.reshape((1,) * (k.ndim - 1) + (2,))
+        return jnp.clip((semiangle - jnp.hypot(off[..., 0], off[..., 1])) / edge + 0.5, 0.0, 1.0)
+
+    below, above = where[None] - q[:, None], where[None] + q[:, None]
+    here = terms(where)[None]
+    less, more = here - terms(below), terms(above) - here
+    blur = [jnp.exp(-0.5 * (focal_spread * one[..., 0]) ** 2) for one in (less, more)]
+    return Sidebands(less, more, inside(below) * blur[0], inside(above) * blur[1])
+
+
+def smear(
+    coefficients: Float[Array | np.ndarray, " 25"],
+    q: Shaped[np.ndarray, "q 2"],
+    angles: Shaped[np.ndarray, "pixels 2"],
+    tilt: tuple[float, float],
+    energy: float,
+    width: float,
+) -> tuple[Float[Array, "q pixels"], Float[Array, "q pixels"]]:
+    """What square pixels ``width`` radian wide leave of the lower and upper overlap, whose phases run across them: to first order a sinc each way."""
+    given = (jnp.asarray(one) for one in (coefficients, q, angles, tilt))
+    return _smear(*given, wavelength(energy), width)
+
+
+@functools.partial(jax.jit, static_argnames=("length",))
+def _smear(
+    coefficients: Array, q: Array, angles: Array, tilt: Array, length: float, width: Array
+) -> tuple[Array, Array]:
+    where = (angles + tilt[None]) / length
+
+    def slope(k: Array) -> Array:
+        return phase_gradient(coefficients, k[..., 0].ravel(), k[..., 1].ravel(), length).reshape(2, *k.shape[:-1])
+
+    here = slope(where)[:, None]
+    turns = [here - slope(where[None] - q[:, None]), slope(where[None] + q[:, None]) - here]
+    lower, upper = (jnp.prod(jnp.sinc(width / length * one / (2.0 * jnp.pi)), axis=0) for one in turns)
+    return lower, upper
+
+
+def response(
+    bands: Sidebands, coefficients: Float[Array | np.ndarray, " n"], depth: float | Float[Array, ""]
+) -> Complex[Array, "q pixels"]:
+    """T [q, pixels] of what lies ``depth`` angstrom below the entrance face, for the first n ``coefficients`` in angstrom."""
+    seen = jnp.asarray(coefficients, bands.less.dtype).at[0].add(jnp.asarray(depth, bands.less.dtype))
+    return 1j * (
+        bands.lower * cis(jnp.einsum("qpn,n->qp", bands.less, seen))
+        - bands.upper * cis(jnp.einsum("qpn,n->qp", bands.more, seen))
+    )
