@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.optimize import minimize
 
-OWN, ALL, LENGTH, NOISE = (0.03, 1.5), (0.004, 1.7), (0.3, 1.5), (0.01, 3.0)
+OWN, ALL, LENGTH, NOISE = (0.04, 1.5), (0.005, 1.7), (0.3, 1.5), (0.01, 3.0)
 """Priors (median, factor of one sigma): relative errors of lenses by their own and by all excitations, the length in full-scale excitations on which they
 change, and noise that a table does not state, on a quantity's scale."""
 FREE = 5.0
