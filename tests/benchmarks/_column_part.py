@@ -1,0 +1,23 @@
+"""``python -m tests.benchmarks._column_part NAME [--short]``: one part of the benchmark `column` in a process of its own; its cases as one JSON line."""
+
+import importlib
+import inspect
+import json
+import sys
+
+import jax
+
+from tests.benchmarks.__main__ import _plain, _progress
+
+if __name__ == "__main__":
+    name, short = sys.argv[1], "--short" in sys.argv[2:]
+    jax.config.update("jax_enable_x64", True)
+    cases = importlib.import_module(f"tests.benchmarks._column_{name}").cases
+    alone = {"jobs": 1} if "jobs" in inspect.signature(cases).parameters else {}
+
+    def progress(text: str, fraction: float | None = None) -> None:
+        """On stderr, with the part's name."""
+        _progress(f"{name}: {text}", fraction)
+
+    found = cases(short=short, progress=progress, **alone)
+    print(json.dumps([{key: _plain(value) for key, value in case.items()} for case in found], allow_nan=False))
