@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from reconstruct.calibration.evaluation import driven
-from reconstruct.modes import Modes, modes
+from reconstruct.modes import Modes, of_session
 from twin.column.column import Column
 from twin.column.settings import Settings
 from twin.lenses.cardinal import focus_change
@@ -55,7 +55,7 @@ def judged(
     column: Column, records: Sequence[Record], draws: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[list[Modes], list[Judgement]]:
     """The modes of ``records`` (in the order of their times) and what is to be said of each of their claims, under ``draws`` [k, n] of the constants."""
-    found = [modes(column, one.settings, draws, weights) for one in records]
+    found = of_session(column, [one.settings for one in records], draws, weights)
     judgements = [
         _camera_length(column, record, mode, draws, weights)
         for record, mode in zip(records, found, strict=True)

@@ -26,6 +26,10 @@ SPAN = math.log(3.0)
 """The range, as a logarithm, over which that lens is used in modes that leave it free; an assumption."""
 MIXED = 0.1
 """How much of a pattern (as a sine) an image may be mixed with."""
+PROBE_IMAGES = 0.02
+"""How often an image is made with a probe, against a spread beam: no console has such a mode; an assumption."""
+SAME = 1e-6
+"""Excitations this close were not changed."""
 _TURNS = np.exp(np.linspace(-math.log(2.5), math.log(2.5), 181))
 
 
@@ -95,6 +99,51 @@ def modes(column: Column, settings: Settings, draws: np.ndarray, weights: np.nda
         conditions.append(_condition("probe", turned, off))
         illumination = _normal({"probe": float(share @ _density(off)), "spread": 1.0 / SPAN})
     return Modes(projection, illumination, tuple(conditions), missing)
+
+
+def of_session(
+    column: Column, records: Sequence[Settings], draws: np.ndarray, weights: np.ndarray | None = None
+) -> list[Modes]:
+    """`modes` of several ``records`` of one session, which speak for each other: where no lens above the specimen was changed, the beam is the same; and images
+    are made with a spread beam. What one record alone leaves open, an image among its neighbours settles.
+    """
+    found = [modes(column, one, draws, weights) for one in records]
+    table = column.table
+    height = nominal(table.of_specimen())
+    above = [one.control for one in table.of(Lens) if one.control and nominal(one) <= height]
+    beams = [np.array([one.high_tension, *(one.controls.get(name, math.nan) for name in above)]) for one in records]
+    told = []
+    for mode, beam in zip(found, beams, strict=True):
+        if not mode.illumination:
+            told.append(mode)
+            continue
+        group = [other for other, its in zip(found, beams, strict=True) if np.allclose(beam, its, rtol=SAME, atol=SAME)]
+        odds = {
+            name: share * math.prod(_fits(other, name) for other in group) for name, share in mode.illumination.items()
+        }
+        illumination = _normal(odds)
+        projection = mode.projection
+        if projection:
+            projection = _normal(
+                {
+                    name: share
+                    * sum(illumination[beam] / _fits(mode, beam) * _joint(name, beam) for beam in illumination)
+                    for name, share in projection.items()
+                }
+            )
+        told.append(dataclasses.replace(mode, illumination=illumination, projection=projection))
+    return told
+
+
+def _joint(projection: str, illumination: str) -> float:
+    return PROBE_IMAGES if (projection, illumination) == ("imaging", "probe") else 1.0
+
+
+def _fits(mode: Modes, illumination: str) -> float:
+    """Probability of a record's lenses below the specimen, were its beam so."""
+    return (
+        sum(share * _joint(name, illumination) for name, share in mode.projection.items()) if mode.projection else 1.0
+    )
 
 
 def spread_weights(column: Column, spread: Sequence[Settings], draws: np.ndarray) -> np.ndarray:

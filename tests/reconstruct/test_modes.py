@@ -10,7 +10,7 @@ import pytest
 from reconstruct.calibration.constants import prior_draws
 from reconstruct.calibration.ensemble import agreeing_draws
 from reconstruct.calibration.rows import Row
-from reconstruct.modes import modes, spread_weights
+from reconstruct.modes import modes, of_session, spread_weights
 from tests.twin.column.columns import generic, settings
 from twin.column.column import Column
 from twin.column.settings import Settings
@@ -79,6 +79,27 @@ def test_a_lens_that_was_not_reported_leaves_its_half_open():
     assert set(found.missing) == {"lens.projector1", "lens.projector2"}
     assert found.illumination
     assert found.name == "unknown"
+
+
+def test_an_image_tells_of_the_beam_of_its_neighbours():
+    # between a probe and a spread beam: the condenser is some per cent off the focus
+    between = 1.045 * PROBE
+    pattern, image = (
+        settings(diffraction=PATTERN, condenser2=between),
+        settings(diffraction=0.75 * PATTERN, condenser2=between),
+    )
+    elsewhere = settings(diffraction=PATTERN, condenser2=PROBE)
+    alone = modes(COLUMN, pattern, DRAWS)
+    assert 0.3 < alone.illumination["probe"] < 0.97
+    found = of_session(COLUMN, [image, pattern, elsewhere], DRAWS)
+    assert found[0].name == "TEM imaging"
+    assert found[1].illumination["spread"] > 0.9
+    assert found[1].projection["diffraction"] > 0.9
+    # another condenser, another beam
+    assert found[2].illumination == modes(COLUMN, elsewhere, DRAWS).illumination or found[2].name == "STEM"
+    # two patterns say nothing of it
+    two = of_session(COLUMN, [pattern, pattern], DRAWS)
+    assert two[0].illumination["probe"] == pytest.approx(alone.illumination["probe"], abs=0.05)
 
 
 def test_a_beam_known_to_be_spread_speaks_against_columns_that_focus_it():
