@@ -96,7 +96,8 @@ def test_an_image_tells_of_the_beam_of_its_neighbours():
     assert found[1].illumination["spread"] > 0.9
     assert found[1].projection["diffraction"] > 0.9
     # another condenser, another beam
-    assert found[2].illumination == modes(COLUMN, elsewhere, DRAWS).illumination or found[2].name == "STEM"
+    assert found[2].name == "STEM"
+    assert found[2].illumination["probe"] > 0.75
     # two patterns say nothing of it
     two = of_session(COLUMN, [pattern, pattern], DRAWS)
     assert two[0].illumination["probe"] == pytest.approx(alone.illumination["probe"], abs=0.05)
