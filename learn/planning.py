@@ -6,6 +6,7 @@ design on a receding horizon. The loss of an answer is its expected relative RMS
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -29,16 +30,25 @@ class Step:
 
     def error(self, covariance: np.ndarray, measured: bool) -> float:
         """Expected relative RMS error with the state's ``covariance`` [n, n]."""
-        spread = float(np.einsum("ij,ji->", self.weight, self.door @ covariance @ self.door.T))
+        spread = float(np.vdot(self._sensitivity, covariance))
         return float(np.sqrt(min(spread, self.ceiling) + (self.floor_measured if measured else self.floor)))
+
+    @functools.cached_property
+    def _sensitivity(self) -> np.ndarray:
+        return self.door.T @ self.weight @ self.door
 
     def measured(self, covariance: np.ndarray) -> np.ndarray:
         """The state's covariance after this request was measured."""
-        seen = covariance @ self.door.T
-        inside = self.door @ seen
-        root = self.information @ np.linalg.inv(np.eye(len(inside)) + inside @ self.information)
-        after = covariance - seen @ root @ seen.T
-        return 0.5 * (after + after.T)
+        return conditioned(covariance, self.door, self.information)
+
+
+def conditioned(covariance: np.ndarray, door: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """``covariance`` [n, n] of a state after something brought ``information`` [p, p] on ``door`` [p, n] times the state."""
+    seen = covariance @ door.T
+    inside = door @ seen
+    root = information @ np.linalg.inv(np.eye(len(inside)) + inside @ information)
+    after = covariance - seen @ root @ seen.T
+    return 0.5 * (after + after.T)
 
 
 @dataclasses.dataclass(frozen=True)

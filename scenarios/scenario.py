@@ -71,6 +71,8 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     over its mean; for ``replay-titanate`` the largest standard deviation over the map, as a share of the map's range.
     ``audit_share``: the share of the answered requests that are measured all the same, as a check on the twin.
     ``focusing``: images near focus at each new place before its first request; their dose counts, but they answer no request.
+    ``max_dose_share``: electrons of all images, as a share of what measuring every request would cost. With it, alignment images are chosen (defocus,
+    exposure, when) by what they save per electron; without it, ``focusing`` ones of the requests' exposure are taken at each place.
     ``max_measured_share``: no more than this share of the requests is measured, audits included (unless the model is distrusted).
     """
 
@@ -85,6 +87,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     audit_share: Share = 0.1
     max_measured_share: Share = 0.5
     focusing: Annotated[int, Meta(ge=0, le=10)] = 0
+    max_dose_share: Annotated[float, Meta(gt=0, le=100)] | None = None
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
     folder: str = ""  # where relative paths start: the folder of the file it came from
 

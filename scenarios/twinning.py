@@ -3,13 +3,10 @@
 import dataclasses
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.stats import chi2
 
 from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
-from learn.planning import Step
 from learn.trust import Limits, Trust, misfit_excess
 from reconstruct.belief import Belief, mixed, prior_belief
 from reconstruct.filter import Filter
@@ -22,11 +19,10 @@ from twin.microscope import (
     black_scale,
     counting_cumulant,
     counting_variance,
-    images_and_slopes,
     place,
     to_fraction,
 )
-from twin.prediction import SAMPLES, Prediction, View, drift_of, evaluate, level, predict, undetected, view
+from twin.prediction import SAMPLES, Prediction, View, drift_of, evaluate, predict, undetected, view
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
@@ -122,31 +118,6 @@ class Following:
 
         return predict(self.microscope, states, request, error, self.inflation.factor), request
 
-    def steps(self, settings: list[dict[str, float]], scan: Scan, times: list[int]) -> list[Step]:
-        """What planning needs to know of requests with these settings at ``times`` (ns from now): linearised at the likeliest reading."""
-        belief, layout = self.belief, self.microscope.layout
-        drift = drift_of(layout, belief.mean)
-        views = [view(self.microscope, one, scan, drift) for one in settings]
-        likeliest = belief.means[int(np.argmax(belief.weights))]
-        points = np.stack([request.matrix @ likeliest + request.offset for request in views])
-        size = 1 << (len(points) - 1).bit_length()
-        padded = np.concatenate([points, np.repeat(points[-1:], size - len(points), axis=0)])
-        pixels, slopes = images_and_slopes(
-            self.microscope,
-            jnp.asarray(padded),
-            jnp.asarray(views[0].grid),
-            jnp.asarray(views[0].black, dtype=jnp.float64),
-        )
-        steps = []
-        for number, request in enumerate(views):
-            image, slope = np.asarray(pixels[number]), np.asarray(slopes[number])
-            interval = (times[number] - (times[number - 1] if number else 0)) * 1e-9
-            transition, factor = self.dynamics.discretise(interval)
-            signal = image - level(request, points[number])
-            own = self.discrepancy.covariance(signal, scan)
-            steps.append(_step(self.microscope, request, signal, slope, own, transition, factor))
-        return steps
-
     def assimilate(
         self, frame: Frame, prediction: Prediction, index: int, learn: bool = True
     ) -> tuple[Answer, Posterior, np.ndarray]:
@@ -156,7 +127,7 @@ class Following:
         """
         generator = np.random.default_rng([self.seed, index, 2])
         request = view(self.microscope, frame.settings, frame.scan, drift_of(self.belief.layout, self.belief.mean))
-        error = self._error(request.scan)
+        error = self.error(request.scan)
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         after = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
@@ -229,7 +200,8 @@ class Following:
         counting = (patterns**2) @ noise
         return difference / np.sqrt(variance + counting)
 
-    def _error(self, scan: Scan) -> ModelError:
+    def error(self, scan: Scan) -> ModelError:
+        """The model's error in an image of this scan, as learnt so far."""
         return lambda expected: self.discrepancy.covariance(expected, scan)
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -283,33 +255,6 @@ class Following:
         self.trust = Trust(**values["trust"])
         for one in (self.filter, self._aside):
             one.take_up(values["filter"])
-
-
-def _step(
-    microscope: Microscope,
-    request: View,
-    signal: np.ndarray,
-    slope: np.ndarray,
-    own: np.ndarray,
-    transition,
-    factor,
-) -> Step:
-    """A request for planning, from its ``signal`` [pixels], ``slope`` [pixels, p] and the model error's covariance ``own`` [pixels, pixels]."""
-    noise = counting_variance(microscope.calibration, request.scan, np.maximum(signal, 0.0))
-    root = np.linalg.cholesky(own + np.diag(noise))
-    scale = len(signal) * signal.mean() ** 2
-    white = solve_triangular(root, np.concatenate([slope, own], axis=1), lower=True, check_finite=False)
-    seen, explained = white[:, : slope.shape[1]], white[:, slope.shape[1] :]
-    return Step(
-        transition=transition,
-        noise=factor @ factor.T,
-        door=request.matrix,
-        weight=slope.T @ slope / scale,
-        information=seen.T @ seen,
-        floor=float(np.trace(own)) / scale,
-        floor_measured=float(max(np.trace(own) - (explained**2).sum(), 0.0)) / scale,
-        ceiling=2.0 * float(signal.var()) / signal.mean() ** 2,
-    )
 
 
 def _patterns(shape: tuple[int, int]) -> np.ndarray:

@@ -12,6 +12,8 @@ from instrument.interface import Instrument
 from instrument.journal import Journal
 from learn.design import Budget, Choice, after_measuring, choose, relative_error
 from learn.planning import best_plan
+from scenarios.aligning import Aligning
+from scenarios.foresight import Foresight
 from scenarios.ledger import Ledger, electrons_of
 from scenarios.progress import Progress
 from scenarios.requests import Move, Request
@@ -24,6 +26,8 @@ from twin.records import Frame, Scan
 Policy = Literal["decide", "always", "random", "sensors", "blind"]
 """Who decides: the twin; always measure; measure at random; never measure; decide, but never learn from images. The last four are controls."""
 
+ALIGNED: tuple[Policy, ...] = ("decide", "random", "blind")
+"""Policies that choose alignment images in front of requests."""
 HORIZON = 9
 """Requests that are planned for at once: all plans over them are compared, and their number doubles with each."""
 
@@ -36,7 +40,7 @@ FOCUS_PACE = 0.33
 """Seconds between those: the settling and one frame."""
 SETTLED = 0.95
 """Weight of the belief's heaviest component from which on there is but one reading."""
-FOCUS_KEY = 1_000_000
+FOCUS_KEY, ALIGN_KEY = 1_000_000, 2_000_000
 
 
 class Walk:
@@ -70,6 +74,7 @@ class Walk:
         self.distrusted_after: int | None = None
         self.stop = threading.Event()
         self._event: dict[str, Any] = {}
+        self.aligning = Aligning(following, scenario, requests, len(moves) + 1)
         reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
         self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
 
@@ -89,6 +94,8 @@ class Walk:
                 self._move(self.moves[request.site])
             if self.policy != "sensors":
                 self._focus(request)
+        if self.policy in ALIGNED and self.aligning.wanted and not self.following.trust.distrusted:
+            self._align(request)
         self._wait(self.start + int(request.seconds * 1e9))
         following = self.following
         now = following.belief.time
@@ -101,7 +108,7 @@ class Walk:
         answer, row, at = Answer(prediction.image, prediction.std), None, now
         extra: dict[str, Any] = {}
         if choice.measures:
-            frame, at = self._measure(settings, step)
+            frame, at = self._measure(settings, step, self.scan)
             row = self.journal.append_frame(frame)
             self._account(frame, audit=choice.decision == "audit")
             fused, posterior, data = following.assimilate(
@@ -157,33 +164,52 @@ class Walk:
 
     def _look_ahead(self, request: Request, left: int) -> float:
         """What measuring this request saves, it and those that follow at this place taken together."""
+        if self.aligning.wanted:
+            return self.aligning.gain(request, self.start, self.following.belief.time, left, self.ledger)
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
         times = [max(int((one.seconds - request.seconds) * 1e9), 0) for one in ahead]
         settings = [self.following.tuned(one.settings) for one in ahead]
-        steps = self.following.steps(settings, self.scan, times)
+        steps, _ = Foresight(self.following).steps(settings, self.scan, times)
         return best_plan(self.following.belief.covariance, steps, min(left, len(steps))).gain
 
     def _focus(self, request: Request) -> None:
-        """Images near focus before the first request at a place: where the lattice is, how it drifts, and the zeros of the optics.
+        """Images before the first request at a place: where the lattice is, how it drifts, and the zeros of the optics.
 
-        ``focusing`` of the scenario are taken in any case, and up to `FOCUS_MORE` where they leave the belief ambiguous.
+        ``focusing`` of the scenario are taken in any case (one, where alignment images are chosen), and up to `FOCUS_MORE` where they leave the belief
+        ambiguous.
         """
-        count = self.scenario.focusing
+        count = min(self.scenario.focusing, 1) if self.aligning.wanted else self.scenario.focusing
         early = [FOCUS_SPACING * (count - number) for number in range(count)]
         late = [FOCUS_PACE * (FOCUS_MORE - number) for number in range(FOCUS_MORE if count else 0)]
+        if self.aligning.wanted:
+            early, late = [one + self.aligning.lead for one in early], []
         for number, before in enumerate(early + late):
             if number < count or self.following.belief.weights.max() < SETTLED:
                 self._wait(self.start + int((request.seconds - before) * 1e9))
-                self._focus_once(request, number)
+                asked, scan = {"C10": FOCUS[number % len(FOCUS)], "beam_shift.x": 0.0, "beam_shift.y": 0.0}, self.scan
+                if self.aligning.wanted:
+                    asked, scan = self._chosen(request, forced=True) or (asked, scan)
+                self._focus_once(request, number, FOCUS_KEY + 16 * request.site + number, asked, scan)
 
-    def _focus_once(self, request: Request, number: int) -> None:
+    def _align(self, request: Request) -> None:
+        """An alignment image in front of a request, where it saves most per electron of all that could be done here."""
+        self._wait(self.start + int((request.seconds - self.aligning.lead) * 1e9))
+        chosen = self._chosen(request)
+        if chosen is not None:
+            self._focus_once(request, FOCUS_MORE + 1 + request.index, ALIGN_KEY + request.index, *chosen)
+
+    def _chosen(self, request: Request, forced: bool = False) -> tuple[dict[str, float], Scan] | None:
+        left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
+        now = self.following.belief.time
+        return self.aligning.before(request, self.start, now, left, self.ledger, forced)
+
+    def _focus_once(self, request: Request, number: int, key: int, asked: dict[str, float], scan: Scan) -> None:
         following = self.following
-        settings = following.tuned({"C10": FOCUS[number % len(FOCUS)], "beam_shift.x": 0.0, "beam_shift.y": 0.0})
+        settings = following.tuned(asked)
         step = settings["C10"] - self.commanded.get("C10", 0.0)
-        key = FOCUS_KEY + 16 * request.site + number
-        belief = following.ahead(following.belief.time + int(self.scan.settle * 1e9), step)
-        prediction, _ = following.predict(belief, settings, self.scan, key)
-        frame, _ = self._measure(settings, step)
+        belief = following.ahead(following.belief.time + int(scan.settle * 1e9), step)
+        prediction, _ = following.predict(belief, settings, scan, key)
+        frame, _ = self._measure(settings, step, scan)
         row = self.journal.append_frame(frame)
         self._account(frame, focusing=True)
         answer, _, data = following.assimilate(frame, prediction, key, learn=self.policy != "blind")
@@ -191,6 +217,7 @@ class Walk:
             "site": request.site,
             "number": number,
             "settings": settings,
+            "dwell": scan.dwell,
             "frame_row": row,
             "certainty": float(following.belief.weights.max()),
             "distrusted": following.trust.distrusted,
@@ -225,13 +252,13 @@ class Walk:
         self._listen(self.instrument.now())
         return at
 
-    def _measure(self, settings: dict[str, float], step: float) -> tuple[Frame, int]:
+    def _measure(self, settings: dict[str, float], step: float, scan: Scan) -> tuple[Frame, int]:
         """The frame, with the belief brought to its first pixel; and when its settings were commanded."""
         at = self._apply(settings)
         self.following.focused(step)
         given = self.instrument.now()
-        frame = self.instrument.acquire(self.scan)
-        self._journal_command("acquire", {"scan": plain_scan(self.scan)}, given)
+        frame = self.instrument.acquire(scan)
+        self._journal_command("acquire", {"scan": plain_scan(scan)}, given)
         self._listen(frame.start)
         return frame, at
 

@@ -21,7 +21,7 @@ Session = dict[str, Any]
 Case = dict[str, Any]
 
 
-def case(name: str, value: Any, unit: str, bar: str, holds: bool | None) -> Case:
+def case(name: str, value: Any, unit: str, bar: str = "", holds: bool | None = None) -> Case:
     """One row of a benchmark."""
     return {"case": name, "value": value, "unit": unit, "bar": bar, "holds": holds}
 

@@ -31,7 +31,8 @@ class Run:
 
     ``preset`` of the simulated microscope and its ``specimen`` seed; ``priors`` that the twin is told; ``plan`` changes of the scenario's
     requests; ``at_random``: so many requests, drawn by the seed, are measured and no others (policy "random");
-    ``focusing``: images at each new place before its requests, if not as the scenario has it.
+    ``focusing``: images at each new place before its requests, if not as the scenario has it; ``fixed``: alignment images are not chosen, two of the
+    requests' own exposure at each place, and half of the requests may be measured.
     """
 
     seed: int
@@ -43,6 +44,7 @@ class Run:
     plan: tuple[tuple[str, float], ...] = ()
     at_random: int = 0
     focusing: int | None = None
+    fixed: bool = False
 
     def key(self) -> str:
         """A file name of its own."""
@@ -103,6 +105,8 @@ def scenario_of(run: Run) -> Any:
     values["instrument"]["config"] = {**changed, "specimen_seed": run.specimen}
     values["twin"]["priors"] = {name: [mean, std] for name, mean, std in run.priors}
     values["requests"] |= dict(run.plan)
+    if run.fixed:
+        values |= {"focusing": 2, "max_dose_share": None, "max_measured_share": 0.5}
     if run.focusing is not None:
         values["focusing"] = run.focusing
     return from_dict(values, f"benchmark {run.key()}")

@@ -10,6 +10,7 @@ import pytest
 from instrument.journal import Journal
 from instrument.simulated import SimulatedMicroscope, from_mapping
 from scenarios.acquire import _past, summary
+from scenarios.aligning import DWELLS, exposed
 from scenarios.ledger import Ledger, electrons_of
 from scenarios.progress import SilentProgress
 from scenarios.requests import plan_requests
@@ -219,6 +220,42 @@ def test_controls_measure_what_they_are_told(cache, tmp_path):
     few = session(tmp_path / "few", cache, policy="random", chosen=frozenset({1}), requests=FEW, focusing=0)
     assert [row.payload["measured"] for row in few["rows"]] == [False, True]
     assert few["result"]["focused"] == 0
+
+
+@pytest.fixture(scope="module")
+def aligned(cache, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("aligned") / "session"
+    return session(folder, cache, max_dose_share=0.8, max_measured_share=0.34)
+
+
+def test_alignment_images_are_chosen_within_their_electrons_at_the_requests_beam_shift(aligned):
+    result, rows, focusing = aligned["result"], aligned["rows"], [row.payload for row in aligned["focusing"]]
+    cost = electrons_of(Scan())
+    assert result["measured"] <= 2 or result["model_distrusted"]
+    # no more than allowed, but for one image that finds the lattice at each place
+    assert result["dose_spent"] <= 0.8 * 6 * cost + 2 * electrons_of(exposed(Scan(), max(DWELLS)))
+    assert [one["site"] for one in focusing].count(0) >= 1
+    assert [one["site"] for one in focusing].count(1) >= 1
+    shifts = [[row.payload["asked"][f"beam_shift.{axis}"] for axis in "xy"] for row in rows]
+    assert all([one["settings"][f"beam_shift.{axis}"] for axis in "xy"] in shifts for one in focusing)
+    assert {round(one["dwell"] / Scan().dwell) for one in focusing} <= set(DWELLS)
+
+
+def test_the_books_balance_with_exposures_of_several_lengths(aligned):
+    result, frames = aligned["result"], aligned["frames"]
+    assert result["dose_spent"] == pytest.approx(sum(frame.exposure.total for frame in frames))
+    taken = {row.payload["frame_row"] for row in aligned["focusing"]}
+    assert len(taken) == result["focused"] > 0
+    for frame in frames:
+        assert frame.exposure.total == pytest.approx(electrons_of(frame.scan))
+    assert result["dose_by_purpose"]["focusing"] == pytest.approx(
+        result["dose_spent"] - result["measured"] * electrons_of(Scan())
+    )
+
+
+def test_without_focusing_no_image_is_taken_that_answers_nothing(cache, tmp_path):
+    alone = session(tmp_path / "alone", cache, requests=FEW, focusing=0, max_dose_share=1.0)
+    assert alone["result"]["focused"] == 0
 
 
 def test_it_follows_the_microscope(decided):
