@@ -53,7 +53,13 @@ class _Runner:
         self.progress(f"{case}, {side}{f' ({only})' if only else ''}")
         result = self.folder / f"{case}-{side}.npz"
         command = [sys.executable, "-m", "tests.benchmarks._waves", case, side, str(result)]
-        command += ["--repeats", str(repeats), "--only", only, *(["--short"] if self.short else [])]
+        command += [
+            "--repeats",
+            str(min(repeats, 2) if self.short else repeats),
+            "--only",
+            only,
+            *(["--short"] if self.short else []),
+        ]
         done = subprocess.run(
             command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
         )

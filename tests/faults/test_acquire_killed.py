@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCENARIO = """
 name = "small"
 kind = "tune-and-map"
 tolerance = 0.1
 audit_share = 0.2
 focusing = 1
+max_dose_share = 0.9
 
 [instrument.config]
 repeats_xy = 2

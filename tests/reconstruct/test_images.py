@@ -80,6 +80,7 @@ def fits():
     return names, np.array(errors), np.array(misfits), np.array(widths)
 
 
+@pytest.mark.slow
 def test_errors_are_as_large_as_stated(fits):
     names, errors, _, _ = fits
     rms = np.sqrt((errors**2).mean(axis=0))
@@ -99,6 +100,7 @@ def test_images_tell_where_and_how_thick_and_fit_as_they_should(fits):
     assert np.abs(misfits).max() < 4.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [15.0, 30.0])
 def test_the_place_in_the_cell_is_found_again(spread):
     """Within 80 angstrom of focus an image has one reading. Farther from it a place an angstrom or two off may fit as well as the true one."""

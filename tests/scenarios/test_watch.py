@@ -216,6 +216,7 @@ def test_interrupted_it_leaves_a_figure(tmp_path: Path, table: Path) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = session(tmp_path / "s", 40, complete=False)
     with Journal.open(folder, write=True) as journal:

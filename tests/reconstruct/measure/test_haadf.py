@@ -65,6 +65,7 @@ def test_a_turned_crystal_and_a_gain_that_is_not_known():
 SPHERICAL: dict[str, tuple[float, float]] = dict.fromkeys(("C21a", "C21b", "C23a", "C23b", "C30"), (0.0, 0.0))
 
 
+@pytest.mark.slow
 def test_both_signs_of_defocus_are_kept_until_a_second_image_tells():
     before = Before(thickness=(A, 0.2), gain=0.1, aberrations=SPHERICAL)
     asked = scan(dose=1e5)

@@ -65,6 +65,7 @@ def test_slopes_of_the_image():
         ), name
 
 
+@pytest.mark.slow
 def test_thickness_and_tilt_come_back_within_their_errors():
     generator, away = np.random.default_rng(5), []
     for _ in range(5):

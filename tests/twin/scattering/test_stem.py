@@ -67,6 +67,7 @@ def test_the_direct_form_blurs_a_periodic_image():
     np.testing.assert_allclose(found.array, direct.array, rtol=2e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [0.0, 0.4])
 def test_few_modes_are_as_exact_as_they_state(source):
     """Frozen phonons, two beams in one field of view, of which one is far out of focus and the other has a wide source."""
@@ -121,6 +122,7 @@ def test_modes_tell_what_comes_through_on_average_over_the_field_of_view():
     assert found.through == pytest.approx(average, abs=5e-5)
 
 
+@pytest.mark.slow
 def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfect):
     """Two configurations, a focal spread, on a specimen whose half is wider than the beam."""
     wide = scene((1, 2), (6, 6, 2), 168)
@@ -164,6 +166,7 @@ def test_the_cheapest_exact_enough_is_taken():
         choose(weighed, 1e-5)
 
 
+@pytest.mark.slow
 def test_what_may_be_chosen_follows_from_the_scene():
     names = {one.name for one in forms(scene(), BEAM, X, Y, DETECTORS)}
     assert {"direct", "gram", "crystal"} <= names
