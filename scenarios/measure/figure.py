@@ -149,13 +149,14 @@ def _histogram(axes: Any, residual: np.ndarray) -> None:
 
 
 def _curve(room: Any, one: Shown) -> None:
-    """A curve with its model, and beside it the residual."""
+    """A curve with its model, and beside it the residual; of a posterior, the draws and what is told of them."""
+    told = ("draws", "as told") if one.name.startswith("posterior") else ("data", "model")
     left, right = room.subplots(1, 2, width_ratios=(1.6, 1.0))
     first, last = one.extent[:2]
     factor, unit = _axis(max(abs(first), abs(last)), one.unit)
     x = factor * np.linspace(first, last, len(one.data))
-    left.step(x, one.data, where="mid", color=LINE, linewidth=1.0, label="data")
-    left.plot(x, one.model, color=ORANGE, linewidth=1.2, label="model")
+    left.step(x, one.data, where="mid", color=LINE, linewidth=1.0, label=told[0])
+    left.plot(x, one.model, color=ORANGE, linewidth=1.2, label=told[1])
     left.legend(loc="upper right", fontsize=8)
     left.set_title(one.name)
     right.axhspan(-2, 2, color="#eef1f3", zorder=0)
@@ -164,7 +165,7 @@ def _curve(room: Any, one: Shown) -> None:
     right.set_ylim(-6.3, 6.3)
     right.set_ylabel("σ")
     rms = float(np.sqrt(np.nanmean(one.residual**2)))
-    right.set_title(f"data − model: rms {rms:.2f} σ")
+    right.set_title(f"{told[0]} − {told[1]}: rms {rms:.2f} σ")
     for axes in (left, right):
         axes.set_xlabel(unit)
 

@@ -27,6 +27,8 @@ DEPTHS = 7
 """Thicknesses at which a model is made, at most."""
 ACROSS = 11.5
 """Side in angstrom that the crystal of the model has at least, so that probes of some nanometres of defocus fit."""
+SAMPLING = 0.12
+"""Angstrom between points of the model's waves, at most."""
 NO_TIME = 1e-5
 """Dwell in seconds taken for a simulated scan, which took none."""
 
@@ -186,7 +188,8 @@ def _model(
     depths = tuple(sorted({round(one) for one in np.linspace(low, high, min(DEPTHS, high - low + 1))}))
     repeats = (max(2, math.ceil(ACROSS / width)), max(2, math.ceil(ACROSS / height)))
     longest = max(repeats[0] * width, repeats[1] * height)
-    points = 2 * math.ceil(1.55 * max(detector[1], semiangle) * longest / wavelength(energy) + 2.0)
+    carried = 3.1 * max(detector[1], semiangle) * longest / wavelength(energy)
+    points = 2 * math.ceil(0.5 * max(carried, longest / SAMPLING) + 2.0)
     try:
         return build_gram(
             atoms, repeats, high, depths, tilt_step=0.0, seeds=(0, 1, 2, 3), untilted_seeds=(), energy=energy, semiangle=semiangle,

@@ -1,5 +1,6 @@
 """Images to quantities: a crystal's lattice, the Thon rings of an amorphous film. The estimators are `reconstruct.measure`'s; here are their inputs."""
 
+import dataclasses
 import math
 
 from reconstruct.measure.lattice import measure_lattice
@@ -8,10 +9,13 @@ from reconstruct.measure.thon import measure_thon
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.crystals import oriented
 from scenarios.measure.found import Claim, Found
-from scenarios.measure.inputs import Given, above, claimed_sides, finite, image, sides, square
+from scenarios.measure.inputs import Given, above, claimed_sides, counted, finite, image, sides, square
 from scenarios.progress import Progress
+from twin.optics.electrons import wavelength
 
 MILLIMETRE, NANOMETRE = 1e7, 10.0
+HIGHEST = 0.45
+"""Cycles a pixel up to which Thon rings are looked at."""
 
 
 def lattice(
@@ -37,7 +41,9 @@ def lattice(
         if dwell is None:
             raise BadInput("--mains-hz", f"{given.path} does not say its dwell time", "Leave --mains-hz out.")
         hum = given.settle("cycles of the mains in a pixel", dwell * mains, "1", "--mains-hz")
-    spread = given.settle("error of the pixel", above("--pixel-error-percent", pixel_error) / 100, "1", "--pixel-error-percent")
+    spread = given.settle(
+        "error of the pixel", above("--pixel-error-percent", pixel_error) / 100, "1", "--pixel-error-percent"
+    )
     askew = above("--skew-percent", skew) / 100
     progress.stage("following the lattice")
     try:
@@ -77,6 +83,10 @@ def thon(
     above("--span-nm", span)
     above("--astigmatism-nm", astigmatism)
     above("--focal-spread-angstrom", focal_spread, zero=True)
+    # the first ring of the largest defocus must lie within the frequencies that are used
+    if wavelength(volts) * (HIGHEST / side) ** 2 * span * NANOMETRE < 1.0:
+        problem = f"has pixels of {side:.3g} angstrom, too large for rings of {span:g} nm defocus"
+        raise BadInput(str(given.path), problem, "Record it at a higher magnification, or raise --span-nm.")
     progress.stage("fitting rings")
     try:
         found = measure_thon(
@@ -84,4 +94,6 @@ def thon(
         )
     except ValueError as error:
         raise from_twin(str(given.path), error, "") from error
+    if not counted(given, None):
+        found = dataclasses.replace(found, electrons=math.nan)
     return Found("thon", (given,), found)

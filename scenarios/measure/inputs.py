@@ -180,7 +180,7 @@ def _place(given: Given, leading: int) -> tuple[int, ...]:
     along = ", ".join(
         f"{one.name} ({', '.join(one.labels)})" if one.labels else f"{one.name} (0 to {one.size - 1})" for one in axes
     )
-    cure = f"Choose one with --frame, {','.join('N' for _ in axes)}" + (" or its name." if axes[0].labels else ".")
+    cure = f"Choose one with --frame {','.join('N' for _ in axes)}" + (" or its name." if axes[0].labels else ".")
     if given.frame is None:
         raise BadInput(str(given.path), f"is a stack of {_size(given.signal)}, numbered by {along}", cure)
     words = given.frame.split(",")
@@ -258,6 +258,11 @@ def electrons(given: Given, data: np.ndarray, gain: float | None, black: float =
     if black:
         given.settle("counts without a beam", black, "count", "--black")
     return (data - black) / used
+
+
+def counted(given: Given, gain: float | None) -> bool:
+    """Whether electrons are known of what is measured: the file holds them, or --gain was given."""
+    return gain is not None or given.signal.raw.get("unit") == "electrons"
 
 
 def triple(option: str, text: str) -> tuple[int, int, int]:

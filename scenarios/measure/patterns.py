@@ -1,5 +1,6 @@
 """Diffraction patterns to quantities: the bright-field disk, the scan's rotation, a crystal's thickness and tilt."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -10,15 +11,18 @@ from reconstruct.measure.rotation import measure_rotation
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.crystals import oriented
 from scenarios.measure.found import Claim, Found, chosen
-from scenarios.measure.inputs import Given, above, electrons, finite, pair, pattern, pixel_angle, scan
+from scenarios.measure.inputs import Given, above, counted, electrons, finite, pair, pattern, pixel_angle, scan
 from scenarios.progress import Progress
 from twin.detection.camera import Camera
 from twin.optics.electrons import wavelength
 from twin.sample.specimen import Specimen
+from twin.scattering.gram_crystal import centred_in_slices
 from twin.scattering.pacbed import library
 
 FINEST, COARSEST = 0.45e-3, 0.9e-3
 """Steps in radian between the directions of a library."""
+SAMPLING = 0.12
+"""Angstrom between points of a library's waves, at most."""
 CONFIGURATIONS = 4
 """Frozen phonon configurations of a library's diffuse scattering."""
 DISK = {
@@ -76,6 +80,8 @@ def disk(
         names["camera_length"] = ("camera_length", "1/radian", 1.0)
     claimed = given.claim("convergence_semiangle")
     claims = () if claimed is None else (Claim("semiangle", claimed, "a semi-angle"),)
+    if not counted(given, gain):
+        found = dataclasses.replace(found, electrons=math.nan)
     # how much more counts scatter about the edge than counting is learnt, and in the errors
     return Found("disk", (given,), chosen(found, names), claims, judged=False)
 
@@ -158,19 +164,22 @@ def thickness(
     if reach <= 1.1 * alpha + tilted:
         problem = f"shows {1e3 * span:.3g} mrad from its middle, the disk's radius is {1e3 * alpha:.3g}"
         raise BadInput(str(given.path), problem, "Give a pattern that shows the whole disk.")
-    cell = Specimen.from_atoms(atoms)
+    slices = max(1, round(float(np.asarray(atoms.cell.array)[2, 2]) / 2.0))
+    cell = Specimen.from_atoms(centred_in_slices(atoms, slices))
     geometry = Geometry(
         angle,
         rotation=math.radians(finite("--rotation-deg", rotation_deg)),
         rotation_error=math.radians(above("--rotation-error-deg", rotation_error)),
     )
-    # a grid carries two thirds of its highest frequency
-    grid = [2 * math.ceil(1.55 * reach * side / wavelength(volts) + 1.0) for side in cell.extent]
+    # a grid carries two thirds of its highest frequency, and atoms must be sampled well besides
+    grid = [
+        2 * math.ceil(0.5 * max(3.1 * reach * side / wavelength(volts), side / SAMPLING) + 1.0) for side in cell.extent
+    ]
     step = min(max(0.5 * angle, FINEST), COARSEST)
     share = above("--precision-percent", precision) / 100.0
     try:
         made = library(
-            cell, max(1, round(cell.thickness / 2.0)), (max(grid[1], 16), max(grid[0], 16)), volts, alpha, reach, tilted, most,
+            cell, slices, (grid[1], grid[0]), volts, alpha, reach, tilted, most,
             step, CONFIGURATIONS, progress=progress.stage,
         )  # fmt: skip
         progress.stage("fitting the pattern")
