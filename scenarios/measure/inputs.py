@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from instrument.vendor import VendorSignal, close_reader, read_vendor
+from instrument.vendor import VendorSignal, read_vendor
 from scenarios.errors import BadInput
 from twin.optics.electrons import wavelength
 
@@ -94,10 +94,7 @@ def finite(option: str, value: float) -> float:
 
 def open_file(path: Path, signal: str | None = None, frame: str | None = None) -> Given:
     """The image or stack of images in a file; BadInput if there is none, or several and ``signal`` (a title or a number) does not say which."""
-    try:
-        found = read_vendor(path)
-    finally:
-        close_reader()
+    found = read_vendor(path)
     images = [one for one in found if one.kind in ("image", "image-stack") and one.data.ndim >= 2]
     if not images:
         kinds = ", ".join(dict.fromkeys(one.kind for one in found))
