@@ -39,11 +39,10 @@ def draw_measured(found: Found, form: str) -> bytes:
     parts = _known(measured)
     pairs = _pairs(measured, parts)
     heights = [_height(one) for one in shown]
-    rows = math.ceil(len(parts) / ACROSS)
+    rows = math.ceil((len(parts) + len(pairs)) / ACROSS)
     heights += [2.0 * rows] if rows else [0.6]
-    heights += [2.3] if pairs else []
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, sum(heights) + 0.55 + 0.2 * len(disagreements(found))), layout="constrained")
+        figure = Figure(figsize=(WIDTH, sum(heights) + 0.3 + 0.2 * len(disagreements(found))), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.09, h_pad=0.05)  # type: ignore[union-attr]
         _title(figure, found)
         below: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -53,12 +52,10 @@ def draw_measured(found: Found, form: str) -> bytes:
             else:
                 _curve(room, one)
         if rows:
-            _densities(below[len(shown)], measured, parts, rows)
+            _posterior(below[-1], measured, parts, pairs, rows)
         else:
             why = next(iter(measured.undetermined.values()), "")
             below[-1].text(0.01, 0.5, _short(f"nothing is determined: {why}"), color=FAINT, va="center")
-        if pairs:
-            _ellipses(below[-1], measured, pairs)
         buffer = io.BytesIO()
         figure.savefig(buffer, format=form, dpi=110, metadata={"Date": None} if form == "svg" else {"Software": None})
     return buffer.getvalue()
@@ -184,29 +181,22 @@ def _known(measured: Measurement) -> list[int]:
 
 
 def _pairs(measured: Measurement, parts: list[int]) -> list[tuple[int, int]]:
-    """The pairs that are correlated most in the likeliest reading, at most a row of them."""
+    """The pairs that are correlated most in the likeliest reading: as many as fill the last row, or one of their own."""
     covariance = readings(measured)[0].covariance
     scale = np.sqrt(np.diag(covariance))
     sizes = np.abs(covariance / np.outer(scale, scale))
     every = [(a, b) for k, a in enumerate(parts) for b in parts[k + 1 :] if sizes[a, b] > TOGETHER]
-    return sorted(every, key=lambda one: -sizes[one])[:ACROSS]
+    return sorted(every, key=lambda one: -sizes[one])[: -len(parts) % ACROSS or ACROSS]
 
 
-def _densities(room: Any, measured: Measurement, parts: list[int], rows: int) -> None:
+def _posterior(room: Any, measured: Measurement, parts: list[int], pairs: list[tuple[int, int]], rows: int) -> None:
     panels = np.ravel(room.subplots(rows, ACROSS, squeeze=False))
     told = readings(measured)
     for axes, place in zip(panels, parts, strict=False):
         _density(axes, measured, told, place)
-    for axes in panels[len(parts) :]:
-        axes.set_visible(False)
-
-
-def _ellipses(room: Any, measured: Measurement, pairs: list[tuple[int, int]]) -> None:
-    panels = np.ravel(room.subplots(1, ACROSS, squeeze=False))
-    likeliest = readings(measured)[0]
-    for axes, (a, b) in zip(panels, pairs, strict=False):
-        _ellipse(axes, measured, likeliest, a, b)
-    for axes in panels[len(pairs) :]:
+    for axes, (a, b) in zip(panels[len(parts) :], pairs, strict=False):
+        _ellipse(axes, measured, told[0], a, b)
+    for axes in panels[len(parts) + len(pairs) :]:
         axes.set_visible(False)
 
 
@@ -234,14 +224,17 @@ def _density(axes: Any, measured: Measurement, told: list[Component], place: int
     axes.set_xlim(low, high)
     top = float(density.max())
     axes.set_ylim(0.0, 1.12 * top)
-    for one in told if len(told) > 1 else ():
+    centres = np.array([one.mean[place] for one in told])
+    gaps = np.diff(np.sort(centres))
+    several = len(told) > 1 and float(gaps.min()) > 4.0 * math.sqrt(told[0].covariance[place, place])
+    for one in told if several else ():
         if one.weight > 0.03 and low < factor * one.mean[place] < high:
             at = factor * float(one.mean[place])
             axes.text(at, float(np.interp(at, x, density)), f" {one.weight:.0%}", fontsize=8, va="bottom", ha="center")
     value, error = rounded(factor * float(told[0].mean[place]), factor * math.sqrt(told[0].covariance[place, place]))
-    several = f" ({told[0].weight:.0%})" if len(told) > 1 else ""
+    share = f" ({told[0].weight:.0%})" if several else ""
     name = measured.names[place].replace("_", " ")
-    axes.set_title(f"{name}  {value} ± {error} {unit}{several}".rstrip().replace("-", "−"), fontsize=8.5)
+    axes.set_title(f"{name}  {value} ± {error} {unit}{share}".rstrip().replace("-", "−"), fontsize=8.5)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(unit or "1")
@@ -263,11 +256,18 @@ def _ellipse(axes: Any, measured: Measurement, part: Component, a: int, b: int) 
     axes.plot(x, y, "+", color=INK)
     name_a, name_b = (measured.names[one].replace("_", " ") for one in (a, b))
     correlation = covariance[0, 1] / math.sqrt(covariance[0, 0] * covariance[1, 1])
-    axes.set_title(f"together, ρ = {correlation:.2f}".replace("-", "−"), fontsize=8.5)
+    axes.set_title(
+        f"up: {name_b}{f' ({unit_b})' if unit_b else ''}, ρ = {correlation:.2f}".replace("-", "−"), fontsize=8.5
+    )
     axes.set_xlabel(f"{name_a} ({unit_a})" if unit_a else name_a)
-    axes.set_ylabel(f"{name_b} ({unit_b})" if unit_b else name_b)
     _ticks(axes.xaxis, 4)
     _ticks(axes.yaxis, 4)
+    # labels within, so that panels of densities and pairs are as wide
+    low, high = axes.get_xlim()
+    axes.set_xlim(low - 0.3 * (high - low), high)
+    axes.tick_params(axis="y", direction="in", pad=-6, labelsize=8)
+    for label in axes.get_yticklabels():
+        label.set_horizontalalignment("left")
 
 
 def _ticks(axis: Any, count: int) -> None:

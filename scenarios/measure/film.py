@@ -10,7 +10,8 @@ from reconstruct.measure.exposure import Exposure, Optics, Setting
 from reconstruct.measure.prior import COEFFICIENTS, Prior
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.found import Found
-from scenarios.measure.inputs import Given, above, electrons, finite, pixel_angle, scan
+from scenarios.measure.frames import scan
+from scenarios.measure.inputs import Given, above, electrons, finite, pixel_angle
 from scenarios.progress import Progress
 
 ERRORS = dict(

@@ -11,7 +11,8 @@ from reconstruct.measure.projection import projected
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.crystals import oriented, symmetry
 from scenarios.measure.found import Claim, Found
-from scenarios.measure.inputs import Given, above, claimed_sides, electrons, finite, image, pair, square
+from scenarios.measure.frames import image
+from scenarios.measure.inputs import Given, above, claimed_sides, electrons, finite, pair, square
 from scenarios.progress import Progress
 from twin.detection.scan import ELEMENTARY_CHARGE
 from twin.microscope import Calibration

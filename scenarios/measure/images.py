@@ -9,7 +9,8 @@ from reconstruct.measure.thon import measure_thon
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.crystals import oriented
 from scenarios.measure.found import Claim, Found
-from scenarios.measure.inputs import Given, above, claimed_sides, counted, finite, image, sides, square
+from scenarios.measure.frames import image
+from scenarios.measure.inputs import Given, above, claimed_sides, counted, finite, sides, square
 from scenarios.progress import Progress
 from twin.optics.electrons import wavelength
 

@@ -11,7 +11,8 @@ from reconstruct.measure.rotation import measure_rotation
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.crystals import oriented
 from scenarios.measure.found import Claim, Found, chosen
-from scenarios.measure.inputs import Given, above, counted, electrons, finite, pair, pattern, pixel_angle, scan
+from scenarios.measure.frames import pattern, scan
+from scenarios.measure.inputs import Given, above, counted, electrons, finite, pair, pixel_angle
 from scenarios.progress import Progress
 from twin.detection.camera import Camera
 from twin.optics.electrons import wavelength

@@ -19,7 +19,7 @@ from tests.scans4d import scanned
 from tests.scenarios.measured import stored
 from twin.optics.aberrations import coefficients
 
-TITANATE_SPECIMEN = {"specimen": {"structure": "SrTiO3", "zone": [0, 0, 1]}}
+TITANATE_SPECIMEN: dict[str, Any] = {"specimen": {"structure": "SrTiO3", "zone": [0, 0, 1]}}
 KEYS = {
     "schema", "kind", "files", "signal", "settings", "quantities", "covariance", "components", "readings", "undetermined", "misfit",
     "misfit_judged", "electrons", "claims", "disagreements", "notes",
