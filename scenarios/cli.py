@@ -1,4 +1,4 @@
-"""The command line: ``emtwin acquire``, ``simulate``, ``watch``, ``instrument serve|learn-sensors|calibrate``, ``session show``.
+"""The command line: ``emtwin acquire``, ``simulate``, ``watch``, ``measure KIND``, ``instrument serve|learn-sensors|calibrate``, ``session show``.
 
 Exit codes: 0 done; 1 done, and something disagrees (the model is distrusted, a check fails); 2 bad input; 3 instrument lost; 130 interrupted.
 Under ``--json`` stdout holds one object, also for an error: {"error": {"input", "problem", "cure"}}. All else goes to stderr.
@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from scenarios.errors import BadInput
+from scenarios.measure.commands import measure_commands
 
 DONE, DISAGREES, BAD_INPUT, LOST, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
@@ -450,6 +451,9 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if value - value == 0.0 else None
     return value if value is None or isinstance(value, (str, int, bool)) else str(value)
+
+
+app.add_typer(measure_commands(_guarded), name="measure")
 
 
 def run(arguments: list[str]) -> int:

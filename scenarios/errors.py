@@ -16,4 +16,4 @@ def from_twin(input: str, error: ValueError, cure: str) -> BadInput:
     problem, _, own = str(error).rpartition("; ")
     if not problem:
         return BadInput(input, own, cure)
-    return BadInput(input, problem, f"{own[0].upper()}{own[1:].rstrip('.')}. {cure}")
+    return BadInput(input, problem, f"{own[0].upper()}{own[1:].rstrip('.')}. {cure}".strip())

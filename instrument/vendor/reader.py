@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-from instrument.vendor import rosetta, sensor_logs
+from instrument.vendor import rosetta, sensor_logs, store
 from instrument.vendor.logs import SensorLog
 from instrument.vendor.signals import VendorError, VendorSignal
 
@@ -26,15 +26,20 @@ _pool: ProcessPool | None = None
 
 
 def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> list[VendorSignal]:
-    """All images and spectra of a vendor's file (DM3, DM4, EMD, EMI, SER), units as inside emtwin, metadata as claims.
+    """All images and spectra of a file (DM3, DM4, EMD, EMI, SER, HSPY, TIFF, emtwin's own Zarr stores), units as inside emtwin, metadata as claims.
 
     ``timeout`` (s) bounds the parsing; ``max_bytes`` the file and what it unpacks to. Raises VendorError (a ValueError) naming file,
     problem and cure for a missing, empty, truncated, damaged, oversized or foreign file, and when the parser hangs or crashes; the
     next call finds a fresh worker. In a script, call it under ``if __name__ == "__main__":`` since the worker is spawned.
     """
     file = Path(path)
+    if file.suffix == store.SUFFIX and file.is_dir():
+        name, size = str(file), store.stored_bytes(str(file))
+        if size > max_bytes:
+            raise VendorError(name, f"has {size} bytes, more than {max_bytes}", "Raise max_bytes, or read it in parts.")
+        return _in_worker(store.parse_store, name, max_bytes, timeout)
     known = file.suffix.lower() in rosetta.FORMATS
-    name = _checked(file, timeout, max_bytes, known, file.suffix, rosetta.FORMATS)
+    name = _checked(file, timeout, max_bytes, known, file.suffix, (*rosetta.FORMATS, store.SUFFIX))
     return _in_worker(rosetta.parse, name, max_bytes, timeout)
 
 

@@ -1,6 +1,8 @@
 """RosettaSciIO's view of a file turned into VendorSignals. Runs only inside the worker process; the library is imported where used."""
 
+import contextlib
 import importlib
+import json
 import math
 import os
 from pathlib import Path
@@ -10,15 +12,20 @@ import numpy as np
 
 from instrument.vendor.claims import claims_of, flatten, inside_unit
 from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal
+from instrument.vendor.store import numbered
 
 # Magic numbers where a format has one, so that a file is never offered to a parser of another format.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _PLUGINS: dict[str, tuple[str, str, tuple[bytes, ...]]] = {
     ".dm3": ("DigitalMicrograph 3", "rsciio.digitalmicrograph", (b"\x00\x00\x00\x03",)),
     ".dm4": ("DigitalMicrograph 4", "rsciio.digitalmicrograph", (b"\x00\x00\x00\x04",)),
     ".emd": ("EMD", "rsciio.emd", (_HDF5,)),
     ".emi": ("TIA", "rsciio.tia", (b"JK",)),
     ".ser": ("TIA series", "rsciio.tia", (b"II",)),
+    ".hspy": ("HyperSpy", "rsciio.hspy", (_HDF5,)),
+    ".tif": ("TIFF", "rsciio.tiff", _TIFF),
+    ".tiff": ("TIFF", "rsciio.tiff", _TIFF),
 }
 FORMATS = tuple(_PLUGINS)
 MAX_SIGNALS = 4096
@@ -27,7 +34,9 @@ MAX_SIGNALS = 4096
 def warm() -> None:
     """Import the parsers once, so that the first file does not pay for it. Called when the worker starts."""
     for _, module, _ in _PLUGINS.values():
-        importlib.import_module(module)
+        # one that needs a library of its own says so when a file of it is read
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module(module)
 
 
 def limit_memory(max_bytes: int) -> None:
@@ -103,9 +112,23 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
     if energy and energy[0] != data.ndim - 1:  # channels last, whatever order the file had
         data = np.ascontiguousarray(np.moveaxis(data, energy[0], -1))
         axes = (*axes[: energy[0]], *axes[energy[0] + 1 :], axes[energy[0]])
-    raw = flatten(item.get("original_metadata", {}))
-    title = flatten(item.get("metadata", {})).get("General.title", "")
+    described = flatten(item.get("metadata", {}))
+    raw = flatten(_own(item.get("original_metadata", {}), str(described.get("Signal.quantity", ""))))
+    title = described.get("General.title", "")
     return VendorSignal(data, axes, _kind(data.ndim, bool(energy)), str(title), path, format_name, claims_of(raw), raw)
+
+
+def _own(original: Any, quantity: str) -> Any:
+    """Original metadata; those of emtwin's own HyperSpy files, which are one text, with quantity and unit as in its Zarr stores."""
+    text = original.get("emtwin") if isinstance(original, dict) else None
+    if not isinstance(text, str):
+        return original
+    try:
+        own = numbered(json.loads(text))
+    except (ValueError, RecursionError):
+        return original
+    words, _, unit = quantity.rpartition(" (")
+    return {"emtwin": own, "quantity": words, "unit": unit.removesuffix(")")}
 
 
 def _kind(dimensions: int, energy: bool) -> Kind:

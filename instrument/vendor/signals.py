@@ -26,7 +26,7 @@ class Axis(msgspec.Struct, frozen=True):
     """One axis of the data: coordinate = offset + scale * index, in ``unit``.
 
     ``unit`` is angstrom, radian, 1/angstrom, eV, second, or None where the file gives no unit (then scale and offset are bare numbers);
-    ``claimed_unit`` is the unit as the file wrote it.
+    ``claimed_unit`` is the unit as the file wrote it. ``labels`` name the places along an axis that is no scale (detectors of a scan).
     """
 
     name: str
@@ -35,6 +35,7 @@ class Axis(msgspec.Struct, frozen=True):
     offset: float
     unit: str | None
     claimed_unit: str = ""
+    labels: tuple[str, ...] = ()
 
 
 class Claim(msgspec.Struct, frozen=True):

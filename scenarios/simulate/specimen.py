@@ -61,7 +61,7 @@ def make_specimen(plan: Simulation) -> Made:
     try:
         unit = BUILT_IN[wanted.structure]() if path is None else read_atoms(path)
         # before a cell is sought for them, which takes long and would not say what is wrong
-        _check_atoms(unit)
+        check_atoms(unit)
         cell = zone_axis(unit, wanted.zone, wanted.x)
     except ValueError as error:
         raise from_twin(origin, error, "Mend the structure, or choose another zone.") from None
@@ -135,7 +135,7 @@ def stacks(
     return [configuration(number) for number in range(count)]
 
 
-def _check_atoms(unit: Any) -> None:
+def check_atoms(unit: Any) -> None:
     """ValueError for a cell without atoms or volume, and for atoms nowhere or on top of each other, in a cell of any shape."""
     if len(unit) == 0:
         raise ValueError("the structure has no atoms")

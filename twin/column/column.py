@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from twin.column.beamline import Beamline, nominal
+from twin.column.corrected import Aberrations, corrector_of, set_values, together
 from twin.column.elements import Aperture, Deflector, Detector, Element, Gun, Stigmator
 from twin.column.settings import Settings
 from twin.column.table import ColumnTable, Constant
@@ -35,7 +36,8 @@ class Optics(NamedTuple):
     Imaging, at the detector: ``magnification`` and ``camera_length`` (both positive), ``image_rotation`` and ``pattern_rotation`` (a crossover's 180 degrees
     included), ``focus`` = C10 of the plane that the detector shows (positive: it lies below the specimen), ``pattern_focus`` the distance in the
     diffraction plane's terms, 1 / (angle per length that is mixed in).
-    ``spherical`` and ``chromatic`` of the field before and behind the specimen, ``twofold`` (C12.a, C12.b) of the stigmators.
+    ``spherical`` and ``chromatic`` of the field before and behind the specimen, ``twofold`` (C12.a, C12.b) of the stigmators; a corrector's set values are in
+    ``probe_size`` and in `Column.aberrations`.
     """
 
     crossover: Float[Array, ""]
@@ -95,10 +97,39 @@ class Column:
 
     def optics(self, settings: Settings, constants: np.ndarray | None = None) -> Optics:
         """What the optics are at ``settings`` with ``constants`` [n] (prior means if None)."""
-        told = settings.vector(self.controls)
+        told = self._vector(settings)
         return self.of(
             jnp.asarray(self.nominal() if constants is None else constants), jnp.asarray(told), settings.high_tension
         )
+
+    def aberrations(self, settings: Settings, side: str, constants: np.ndarray | None = None) -> Aberrations:
+        """What aberrations are believed at ``settings``, of the half of the objective before ("probe") or behind ("image") the specimen.
+
+        C10 is that of lens settings (of the plane that the detector shows, behind the specimen), C12 that of the stigmators on that side and C30 the lens's, or
+        what a corrector was set to leave; with the variance that its last tableau's age gives. See `corrected` for what is unknown.
+        """
+        corrector = corrector_of(self.table, side)
+        numbers = jnp.asarray(self.nominal() if constants is None else constants)
+        told = jnp.asarray(self._vector(settings))
+        optics = self.of(numbers, told, settings.high_tension)
+        here = nominal(self.table.of_specimen())
+        own = [one for one in self.table.of(Stigmator) if (nominal(one) < here) == (side == "probe")]
+        first, second = (float(one) for one in self._twofold(numbers, told, own))
+        lenses = {
+            "C10": float(optics.crossover if side == "probe" else optics.focus),
+            "C12a": first,
+            "C12b": second,
+            "C30": float(optics.spherical[0 if side == "probe" else 1]),
+        }
+        return together(lenses, corrector, settings)
+
+    def _vector(self, settings: Settings) -> np.ndarray:
+        """Values of the controls [m]: a corrector's are not a number without a tableau."""
+        told = settings.vector(self.controls)
+        for side in ("probe", "image"):
+            for name, value in set_values(corrector_of(self.table, side), settings).items():
+                told[self._told[name]] = value
+        return told
 
     def of(self, constants: Float[Array, " n"], told: Float[Array, " m"], energy: float | Float[Array, ""]) -> Optics:
         """The same for a vector ``told`` of the ``controls``; differentiable."""
@@ -148,6 +179,8 @@ class Column:
         place = self._constant(specimen, constants, "place")
         upper, lower = immersed.before(bell, place, energy), immersed.behind(bell, place, energy)
         semi_angle = jnp.abs(d) * half
+        corrector = corrector_of(table, "probe")
+        c30 = upper.spherical if corrector is None else told[self._told[corrector.controls["C30"]]]
         source_image = source / jnp.abs(d)  # wherever it lies: the determinant is 1
         return Optics(
             crossover=b / d,
@@ -155,7 +188,7 @@ class Column:
             beam_diameter=2 * jnp.abs(b) * half,
             source_image=source_image,
             probe_size=_probe_size(
-                source_image, semi_angle, upper, self._constant(gun, constants, "energy_spread"), energy
+                source_image, semi_angle, c30, upper.chromatic, self._constant(gun, constants, "energy_spread"), energy
             ),
             current=current,
             scan_rotation=turns,
@@ -168,7 +201,7 @@ class Column:
             pattern_focus=p / q,
             spherical=jnp.stack([upper.spherical, lower.spherical]),
             chromatic=jnp.stack([upper.chromatic, lower.chromatic]),
-            twofold=self._twofold(constants, told),
+            twofold=self._twofold(constants, told, table.of(Stigmator)),
         )
 
     def _radius(self, aperture: Aperture, constants: Float[Array, " n"], told: Float[Array, " m"]) -> Float[Array, ""]:
@@ -192,9 +225,11 @@ class Column:
         empty = jnp.zeros(0)
         return (jnp.stack(turns), jnp.stack(gains)) if turns else (empty, empty)
 
-    def _twofold(self, constants: Float[Array, " n"], told: Float[Array, " m"]) -> Float[Array, " 2"]:
+    def _twofold(
+        self, constants: Float[Array, " n"], told: Float[Array, " m"], stigmators: list[Stigmator]
+    ) -> Float[Array, " 2"]:
         total = jnp.zeros(2)
-        for one in self.table.of(Stigmator):
+        for one in stigmators:
             strength, azimuth = (self._constant(one, constants, name) for name in ("strength", "azimuth"))
             first, second = (told[self._told[name]] for name in one.controls)
             cos, sin = jnp.cos(2 * azimuth), jnp.sin(2 * azimuth)
@@ -202,11 +237,11 @@ class Column:
         return total
 
 
-def _probe_size(source_image: Array, semi_angle: Array, upper: immersed.Axial, spread: Array, energy: Array) -> Array:
+def _probe_size(source_image: Array, semi_angle: Array, c30: Array, cc: Array, spread: Array, energy: Array) -> Array:
     wavelength = _HC / jnp.sqrt(energy * (energy + 2 * REST_ENERGY_EV))
     kappa = (1 + energy / REST_ENERGY_EV) / (1 + energy / (2 * REST_ENERGY_EV))
     diffraction = 0.54 * wavelength / semi_angle
-    spherical = 0.18 * upper.spherical * semi_angle**3
-    chromatic = 0.34 * upper.chromatic * semi_angle * kappa * spread / energy
+    spherical = 0.18 * jnp.abs(c30) * semi_angle**3
+    chromatic = 0.34 * cc * semi_angle * kappa * spread / energy
     waves = (diffraction**4 + spherical**4) ** (1.3 / 4)
     return jnp.sqrt((source_image**1.3 + waves) ** (2 / 1.3) + chromatic**2)

@@ -74,15 +74,17 @@ class Stigmator(Element, frozen=True, forbid_unknown_fields=True, tag="stigmator
 
 
 class Corrector(Element, frozen=True, forbid_unknown_fields=True, tag="corrector", kw_only=True):
-    """An aberration corrector as what it was set to leave, at the time of its last tableau.
+    """An aberration corrector as what it was set to leave, at the time of its last tableau; rays pass it as if it were not there.
 
-    Residual aberrations (nm, rms) right after a tableau and their random walk (nm / sqrt(s)) from then on, by Krivanek name (`C30`, `C12`, ...).
-    Without a tableau nothing is known of what it leaves but what the lenses alone would do. ``side`` is the half of the objective that it corrects.
+    Errors of a tableau (nm, rms) and the random walk (nm / sqrt(s)) from then on, by Krivanek name: `C12a` is one part, `C12` each of both. ``controls``
+    name, by coefficient (`C12a`, `C30` ...), the settings in angstrom that say what it was set to leave; a coefficient without one was set to leave 0.
+    Without a tableau nothing is known of what it leaves (`twin.column.corrected`). ``side`` is the half of the objective that it corrects.
     """
 
     side: str
     after_tableau_nm: dict[str, float] = {}
     walk_nm: dict[str, float] = {}
+    controls: dict[str, str] = {}
 
 
 class Specimen(Element, frozen=True, forbid_unknown_fields=True, tag="specimen", kw_only=True):

@@ -63,7 +63,7 @@ class Key:
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """``high_tension`` in volts; ``controls`` by name: lens excitations as shares of full scale, apertures as diameters in angstrom, the rest in the
-    units of the column's table; ``tableau_age`` in seconds since the corrector's last tableau, None if there was none."""
+    units of the column's table; ``tableau_age`` in seconds since the corrector's last tableau, None if there was none or nobody reported it."""
 
     high_tension: float
     controls: Mapping[str, float]
@@ -74,6 +74,10 @@ class Settings:
         if not (math.isfinite(self.high_tension) and 1e3 <= self.high_tension <= 1e7):
             raise ValueError(
                 f"high_tension is {self.high_tension}; give volts between 1000 and 10000000, e.g. 200e3 for 200 kV"
+            )
+        if self.tableau_age is not None and not (math.isfinite(self.tableau_age) and self.tableau_age >= 0.0):
+            raise ValueError(
+                f"tableau_age is {self.tableau_age}; give seconds since the last tableau, 0 or more, or None if there was none"
             )
         for name, value in self.controls.items():
             if not math.isfinite(value):

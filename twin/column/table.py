@@ -19,6 +19,7 @@ from twin.column.elements import (
     Specimen,
     Stigmator,
 )
+from twin.optics.aberrations import NAMES
 
 SCHEMA = "emtwin.column/1"
 _INSIDE: dict[str, tuple[str, float, str]] = {
@@ -100,13 +101,15 @@ class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(found)
 
     def controls(self) -> tuple[str, ...]:
-        """What the column must be told, without repeats: lens excitations, apertures, deflectors, stigmators."""
+        """What the column must be told, without repeats: lens excitations, apertures, deflectors, stigmators, what correctors leave."""
         names: dict[str, None] = {}
         for one in self.element:
             if isinstance(one, Lens | Aperture) and one.control:
                 names[one.control] = None
             elif isinstance(one, Deflector | Stigmator):
                 names |= dict.fromkeys(one.controls)
+            elif isinstance(one, Corrector):
+                names |= dict.fromkeys(one.controls.values())
         return tuple(names)
 
 
@@ -150,6 +153,7 @@ def _check(table: ColumnTable, source: str) -> None:
         "sort them by place_mm, the gun first at 0",
     )
     _check_lenses(table, require)
+    _check_correctors(table, require)
     for one in table.reference:
         strange = sorted(set(one.told) - set(table.controls()))
         require(not strange, f"the reference {one.name!r} tells {', '.join(strange)}", "name controls of the elements")
@@ -182,8 +186,32 @@ def _check_lenses(table: ColumnTable, require) -> None:
         f"the specimen is {off:g} mm from the middle of {owner[0].name}, outside its field",
         "check place_mm",
     )
-    for one in table.of(Corrector):
+
+
+def _check_correctors(table: ColumnTable, require) -> None:
+    correctors = table.of(Corrector)
+    sides = [one.side for one in correctors]
+    require(len(set(sides)) == len(sides), "has two correctors of one side", "join them to one")
+    both = {name[:3] for name in NAMES}
+    for one in correctors:
         require(one.side in ("probe", "image"), f"the corrector {one.name} has side {one.side!r}", "probe or image")
+        for what, given in (("after_tableau_nm", one.after_tableau_nm), ("walk_nm", one.walk_nm)):
+            for name, value in given.items():
+                require(
+                    name in NAMES or name in both,
+                    f"{what} of {one.name} speaks of {name}",
+                    f"the coefficients are {', '.join(NAMES)}, or C12 for both parts",
+                )
+                require(
+                    isfinite(value) and value >= 0.0, f"{what} of {one.name} is {value} for {name}", "give 0 or more"
+                )
+        strange = sorted(set(one.controls) - set(NAMES))
+        require(not strange, f"controls of {one.name} speak of {', '.join(strange)}", f"they are of {', '.join(NAMES)}")
+        require(
+            "C30" in one.controls,
+            f"the corrector {one.name} has no control of C30",
+            'add controls = { C30 = "corrector.C30" }, what it was set to leave',
+        )
 
 
 def _value(number: float | list[float]) -> float:

@@ -1,0 +1,96 @@
+"""Aberrations of a column as they are believed: what settings make of them, what a corrector was set to leave, and how sure that is by now.
+
+A corrector's coefficients are set values of its last tableau. What a tableau leaves is known within its own errors, and from then on each coefficient walks
+at random: its variance is after^2 + walk^2 age, linear in the time since. Without a tableau nothing is known of what a corrector governs: its value is not a
+number.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from twin.column.elements import Corrector
+from twin.column.settings import Settings
+from twin.column.table import ColumnTable
+from twin.optics.aberrations import NAMES, index
+
+SIDES = ("probe", "image")
+ANGSTROM_PER_NM = 10.0
+
+
+class Aberrations(NamedTuple):
+    """``mean`` [25] and ``variance`` [25] (angstrom, angstrom^2) in the order of `twin.optics.aberrations.NAMES`, independent of each other; what is
+    ``unknown`` has not a number for a mean and an infinite variance. Errors of the column's constants are not in it."""
+
+    mean: np.ndarray
+    variance: np.ndarray
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def std(self) -> np.ndarray:
+        """[25] in angstrom."""
+        return np.sqrt(self.variance)
+
+    def value(self, name: str) -> tuple[float, float]:
+        """(mean, standard deviation) of one coefficient in angstrom; ValueError for a name that is none."""
+        place = index(name)
+        return float(self.mean[place]), math.sqrt(float(self.variance[place]))
+
+
+def corrector_of(table: ColumnTable, side: str) -> Corrector | None:
+    """The corrector of one half of the objective, or None; ValueError for a side that is none."""
+    if side not in SIDES:
+        raise ValueError(f"the side is {side!r}; give {' or '.join(SIDES)}")
+    return next((one for one in table.of(Corrector) if one.side == side), None)
+
+
+def left(corrector: Corrector, settings: Settings) -> Aberrations:
+    """What a corrector leaves at ``settings``: its set values, with variances by the age of its tableau; 0 and exact for what it does not govern."""
+    mean, variance = np.zeros(len(NAMES)), np.zeros(len(NAMES))
+    age = settings.tableau_age
+    for name in governed(corrector):
+        place = index(name)
+        control = corrector.controls.get(name)
+        # set to leave nothing, unless a control says what
+        mean[place] = 0.0 if control is None else settings.controls.get(control, math.nan)
+        after, walk = (ANGSTROM_PER_NM * _of(given, name) for given in (corrector.after_tableau_nm, corrector.walk_nm))
+        variance[place] = math.inf if age is None else after**2 + walk**2 * age
+    return _known(mean, variance)
+
+
+def governed(corrector: Corrector) -> tuple[str, ...]:
+    """The coefficients that a corrector says something of."""
+    given = {*corrector.after_tableau_nm, *corrector.walk_nm, *corrector.controls}
+    return tuple(name for name in NAMES if name in given or name[:3] in given)
+
+
+def together(lenses: dict[str, float], corrector: Corrector | None, settings: Settings) -> Aberrations:
+    """Aberrations of one side: C10 and C12 of the ``lenses`` and stigmators on top of what the corrector leaves, C30 of the lenses unless it governs it."""
+    if corrector is None:
+        mean, variance = np.zeros(len(NAMES)), np.zeros(len(NAMES))
+    else:
+        mean, variance, _ = left(corrector, settings)
+        mean, variance = mean.copy(), variance.copy()
+    for name, value in lenses.items():
+        if not (name == "C30" and corrector is not None and "C30" in governed(corrector)):
+            mean[index(name)] += value
+    return _known(mean, variance)
+
+
+def set_values(corrector: Corrector | None, settings: Settings) -> dict[str, float]:
+    """Controls of a corrector with what they count for: not a number where no tableau stands behind them."""
+    if corrector is None or settings.tableau_age is not None:
+        return {}
+    return dict.fromkeys(corrector.controls.values(), math.nan)
+
+
+def _known(mean: np.ndarray, variance: np.ndarray) -> Aberrations:
+    lost = ~(np.isfinite(mean) & np.isfinite(variance))
+    unknown = tuple(name for name, gone in zip(NAMES, lost, strict=True) if gone)
+    return Aberrations(np.where(lost, np.nan, mean), np.where(lost, np.inf, variance), unknown)
+
+
+def _of(given: dict[str, float], name: str) -> float:
+    """What is given of a coefficient, by its name or that of both its parts."""
+    return given.get(name, given.get(name[:3], 0.0))
