@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from instrument.vendor import close_reader
-from scenarios.cli import DISAGREES, DONE, run
+from scenarios.cli import BAD_INPUT, DISAGREES, DONE, run
 from tests import amorphous_films, haadf_images
 from tests.disks import pattern
 from tests.films import film
@@ -55,6 +55,19 @@ def away(told: dict[str, Any], name: str, truth: float) -> float:
     place = [one["name"] for one in told["quantities"]].index(name)
     best = told["readings"][0]
     return (best["mean"][place] - truth) / math.sqrt(best["covariance"][place][place])
+
+
+def test_a_tiff_says_nothing_of_its_pixel_and_is_told(tmp_path, capsys):
+    import tifffile
+
+    scan = recorded(41, TITANATE, pixels=128, quiet=True, electrons=100.0)
+    file = tmp_path / "lattice.tif"
+    tifffile.imwrite(file, scan.image.astype(np.uint16))
+    assert run(["measure", "lattice", str(file), "--structure", "SrTiO3", "--json"]) == BAD_INPUT
+    assert "--pixel-angstrom" in json.loads(capsys.readouterr().out)["error"]["cure"]
+    told = measured(capsys, DONE, "lattice", file, "--structure", "SrTiO3", "--pixel-angstrom", scan.nominal)
+    for name, truth in zip(("pixel_x", "pixel_y"), scan.truth, strict=False):
+        assert abs(away(told, name, truth)) < 4.0
 
 
 def test_a_lattice_contradicts_the_pixel_that_its_file_claims(tmp_path, capsys):
