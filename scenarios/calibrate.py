@@ -55,7 +55,11 @@ def calibrate_table(path: Path, column_name: str, progress: Progress) -> dict[st
             {"row": label, "quantity": row.quantity, "residual": float(away), "sigmas": float(sigmas)}
             for label, row, away, sigmas in zip(found.labels, rows, found.residuals, found.sigmas, strict=True)
         ],
-        "lenses_err_by": {"own": found.hyper.own, "all": found.hyper.all, "length": found.hyper.length},
+        "lenses_err_by": {
+            **dict(zip(("strength", "width", "place"), found.hyper.own.tolist(), strict=True)),
+            "all": found.hyper.all,
+            "length": found.hyper.length,
+        },
         "noise": [
             {"quantity": name, "scale": quantity(name).scale, "noise": noise} for name, noise in found.noise.items()
         ],

@@ -47,7 +47,8 @@ def print_calibration(told: dict[str, Any], console: Console | None = None) -> N
         console.print(table)
     wrong = told["lenses_err_by"]
     console.print(
-        f"\nLenses err by {wrong['own']:.1%} with their own excitation, {wrong['all']:.1%} with all, over {wrong['length']:.2g} of full scale."
+        f"\nWidths of lenses err by {wrong['width']:.1%} with their own excitation, strengths by {wrong['strength']:.1%}, places by {wrong['place']:.1%} "
+        f"of a half width; widths by {wrong['all']:.1%} with all excitations. These errors change over {wrong['length']:.2g} of full scale."
     )
     for one in told["noise"]:
         unit, factor = _SCALES[one["scale"]]

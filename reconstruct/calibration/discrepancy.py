@@ -1,9 +1,10 @@
 """What a column's form gets wrong: lenses that are not quite the lenses of the model, by an error that changes with what they carry.
 
 Every lens's strength, width and place may err by a function of its own excitation (other iron saturates by another law) and, less, of all excitations (fields
-leak, iron remembers). Both are Gaussian processes, and reach a measured quantity by its derivative: near a magnification of zero a small error of a lens is a
-large one of the quantity. M. Kennedy & A. O'Hagan, J. R. Stat. Soc. B 63, 425 (2001), with the error inside the model and not behind it. A constant error for
-each key, where the column's table says that zeros differ, and white noise come on top.
+leak, iron remembers). The width errs most: Ampere's law holds the strength whatever the iron does, and a gap stays where it is. Both functions are Gaussian
+processes, and reach a measured quantity by its derivative: near a magnification of zero a small error of a lens is a large one of the quantity. M. Kennedy &
+A. O'Hagan, J. R. Stat. Soc. B 63, 425 (2001), with the error inside the model and not behind it. A constant error for each key, where the column's table says
+that zeros differ, and white noise come on top.
 """
 
 from typing import NamedTuple
@@ -14,9 +15,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.optimize import minimize
 
-OWN, ALL, LENGTH, NOISE = (0.04, 1.5), (0.005, 1.7), (0.3, 1.5), (0.01, 3.0)
-"""Priors (median, factor of one sigma): relative errors of lenses by their own and by all excitations, the length in full-scale excitations on which they
-change, and noise that a table does not state, on a quantity's scale."""
+OWN = ((0.01, 2.0), (0.04, 1.5), (0.01, 2.0))
+ALL, LENGTH, NOISE = (0.005, 1.7), (0.3, 1.5), (0.01, 3.0)
+"""Priors (median, factor of one sigma): relative errors of lenses (strength, width, place) by their own and by all excitations, the length in full-scale
+excitations on which they change, and noise that a table does not state, on a quantity's scale."""
 FREE = 5.0
 """By how much wider than believed constants are taken where hyperparameters are learnt."""
 LEAST = 0.5
@@ -24,9 +26,10 @@ LEAST = 0.5
 
 
 class Hyper(NamedTuple):
-    """Rms errors ``own`` and ``all`` of lenses (relative; of places in half widths), the ``length`` on which they change, ``noise`` [q] of each quantity."""
+    """Rms errors of lenses: ``own`` [3] of strengths and widths (relative) and places (in half widths), ``all`` of widths, of the others in the proportions
+    of ``own``; the ``length`` on which they change, ``noise`` [q] of each quantity."""
 
-    own: float
+    own: np.ndarray
     all: float
     length: float
     noise: np.ndarray
@@ -50,7 +53,7 @@ class Places(NamedTuple):
 
 
 class _Pairs(NamedTuple):
-    """Of all pairs of two sets of places: products of levers [m, n, k], squared distances of each lens [m, n, k], shared zeros [n, k]."""
+    """Of all pairs of two sets of places: products of levers [m, 3, n, k], squared distances of each lens [m, n, k], shared zeros [n, k]."""
 
     levers: np.ndarray
     apart: np.ndarray
@@ -60,7 +63,7 @@ class _Pairs(NamedTuple):
 
 def start(count: int) -> Hyper:
     """The priors' medians for ``count`` quantities."""
-    return Hyper(OWN[0], ALL[0], LENGTH[0], np.full(count, NOISE[0]))
+    return Hyper(np.array([median for median, _ in OWN]), ALL[0], LENGTH[0], np.full(count, NOISE[0]))
 
 
 def kernel(hyper: Hyper, a: Places, b: Places) -> np.ndarray:
@@ -72,9 +75,9 @@ def errors(hyper: Hyper, told: np.ndarray, tension: np.ndarray, rows: Places, we
     """Expected errors of lenses [s, m, 3] at excitations ``told`` [s, m] and logarithms of tensions [s], given the rows' ``weights`` [n]: K^-1 (data)."""
     apart = ((told[:, None, :] - rows.told[None]) ** 2).transpose(2, 0, 1)
     shared = np.asarray(
-        _shared(hyper.own, hyper.all, hyper.length, apart, (tension[:, None] - rows.tension[None]) ** 2)
+        _shared(hyper.own[1], hyper.all, hyper.length, apart, (tension[:, None] - rows.tension[None]) ** 2)
     )
-    return np.einsum("msn,nmc,n->smc", shared, rows.levers, weights)
+    return np.einsum("msn,nmc,n->smc", shared, rows.levers, weights) * hyper.own**2
 
 
 class Learning:
@@ -87,8 +90,7 @@ class Learning:
     def __init__(self, away: np.ndarray, linear: np.ndarray, stated: np.ndarray, places: Places, first: Hyper):
         count = len(first.noise)
         plain = FREE**2 * linear @ linear.T + np.diag(stated)
-        self._middle = np.log(np.r_[OWN[0], ALL[0], LENGTH[0], np.full(count, NOISE[0])])
-        self._width = np.log(np.r_[OWN[1], ALL[1], LENGTH[1], np.full(count, NOISE[1])])
+        self._middle, self._width = np.log([*OWN, ALL, LENGTH, *[NOISE] * count]).T
         unstated = (stated == 0).astype(float)
         self._given = (away, plain, _pairs(places, places), places.kind, unstated, self._middle, self._width)
         begin = np.log(np.r_[first.own, first.all, first.length, first.noise])
@@ -117,13 +119,13 @@ class Learning:
 
 def _hyper(x: np.ndarray) -> Hyper:
     x = np.exp(x)
-    return Hyper(float(x[0]), float(x[1]), float(x[2]), x[3:])
+    return Hyper(x[:3], float(x[3]), float(x[4]), x[5:])
 
 
 def _pairs(a: Places, b: Places) -> _Pairs:
     shared = (a.zero[:, None] == b.zero[None, :]) & (a.zero[:, None] >= 0)
     return _Pairs(
-        np.einsum("nmc,kmc->mnk", a.levers, b.levers),
+        np.einsum("nmc,kmc->mcnk", a.levers, b.levers),
         ((a.told[:, None, :] - b.told[None, :, :]) ** 2).transpose(2, 0, 1),
         (a.tension[:, None] - b.tension[None, :]) ** 2,
         np.where(shared, a.zero_std[:, None] * b.zero_std[None, :], 0.0),
@@ -131,14 +133,15 @@ def _pairs(a: Places, b: Places) -> _Pairs:
 
 
 def _kernel(own, every, length, pairs: _Pairs) -> Float[Array, "n k"]:
-    return (pairs.levers * _shared(own, every, length, pairs.apart, pairs.tension)).sum(axis=0) + pairs.zeros
+    by_lens = jnp.einsum("c,mcnk->mnk", jnp.asarray(own) ** 2, jnp.asarray(pairs.levers))
+    return (by_lens * _shared(own[1], every, length, pairs.apart, pairs.tension)).sum(axis=0) + pairs.zeros
 
 
-def _shared(own, every, length, apart, tension) -> Float[Array, "m n k"]:
-    """Covariance between the errors of one lens at two settings."""
+def _shared(width, every, length, apart, tension) -> Float[Array, "m n k"]:
+    """Covariance between the errors of one lens at two settings, over the variance of those by its own excitation."""
     apart, tension = jnp.asarray(apart), jnp.asarray(tension)
     together = _near((apart.sum(axis=0) + tension) / length**2)[None]
-    return own**2 * _near((apart + tension[None]) / length**2) + every**2 * together
+    return _near((apart + tension[None]) / length**2) + (every / width) ** 2 * together
 
 
 def _near(square: Float[Array, "*n"]) -> Float[Array, "*n"]:
@@ -156,9 +159,9 @@ def _cost(
     middle: Float[Array, " h"],
     width: Float[Array, " h"],
 ) -> Float[Array, ""]:
-    """Minus the log posterior of the hyperparameters' logarithms ``x``: own, all, length, noises."""
-    noise = unstated * jnp.exp(x[3:])[kind] ** 2
-    total = plain + _kernel(jnp.exp(x[0]), jnp.exp(x[1]), jnp.exp(x[2]), pairs) + jnp.diag(noise)
+    """Minus the log posterior of the hyperparameters' logarithms ``x``: three of own, all, length, noises."""
+    noise = unstated * jnp.exp(x[5:])[kind] ** 2
+    total = plain + _kernel(jnp.exp(x[:3]), jnp.exp(x[3]), jnp.exp(x[4]), pairs) + jnp.diag(noise)
     factor = jnp.linalg.cholesky(total)
     white = jax.scipy.linalg.solve_triangular(factor, away, lower=True)
     return 0.5 * white @ white + jnp.log(jnp.diag(factor)).sum() + 0.5 * (((x - middle) / width) ** 2).sum()

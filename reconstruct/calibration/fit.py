@@ -95,7 +95,19 @@ def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = N
             "every row of the calibration table contradicts another; measure again, or drop the wrong ones"
         )
     limit = norm.isf(0.5 * CHANCE / len(table))
-    fit.settle(trusted)
+    near = fit.approach(trusted)
+    while (near != trusted).any():
+        # a row beyond a wall is judged by the others, one by one, the likeliest first
+        away, sigma = fit.left_out(near)
+        off = np.where(trusted & ~near, np.abs(away / sigma), np.inf)
+        nearest = int(np.argmin(off))
+        if off[nearest] > limit:
+            for row in np.flatnonzero(trusted & ~near):
+                outliers[table.labels[row]] = f"is {off[row]:.1f} standard deviations off what the other rows say"
+            trusted = near
+            break
+        near[nearest] = True
+        fit.settle(near)
     while trusted.sum() > max(3, len(table) // 2):
         if progress is not None:
             progress(f"fitting {int(trusted.sum())} of {len(table)} rows", len(outliers) / len(table))

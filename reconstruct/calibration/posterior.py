@@ -12,7 +12,7 @@ from scipy.linalg import cho_solve, cholesky
 
 from reconstruct.calibration.discrepancy import Hyper, Learning, Places, errors, kernel, start
 from reconstruct.calibration.evaluation import Evaluation, Linear, driven
-from reconstruct.calibration.quantities import NAMES, on_scale
+from reconstruct.calibration.quantities import NAMES, apart, bounded, on_scale
 from reconstruct.calibration.rows import Row, Table, prepared
 from reconstruct.calibration.search import sought
 from twin.column.column import Column
@@ -23,6 +23,10 @@ SETTLED = 1e-3
 FORGIVEN = 2e-3
 """By what a row may be off, beside its noise, when it is asked whether a step helped."""
 HALVINGS = 5
+WALL = 0.5
+"""How far off a row may be, on its quantity's scale, for slopes to lead to it: half a unit of sines and logarithms, where walls part signs of one magnitude."""
+APPROACHES = 4
+"""So often rows beyond a wall are asked again whether the fit has come to their side."""
 HYPERS = 32
 """Draws of the hyperparameters over which predictions are averaged."""
 
@@ -51,6 +55,34 @@ class Posterior:
         for _ in range(2):
             self.hyper = self.learning(trusted).best()
             self._climb(trusted)
+
+    def approach(self, trusted: np.ndarray) -> np.ndarray:
+        """`settle` on the settings that lie on the column's own side of all walls, then on those whose side it comes to by what the first ones teach of lenses.
+
+        Where a magnification passes zero its sign is not seen from the other side: slopes lead away from the row, and one such setting spoils the errors of all
+        lenses. Returned are the trusted rows [n] that were settled on, those not beyond a wall at the end.
+        """
+        near = trusted & ~self._beyond(whole=True)
+        if near.sum() <= trusted.sum() // 2:  # nothing to stand on
+            near = trusted
+        for _ in range(APPROACHES):
+            self.settle(near)
+            now = trusted & ~self._beyond(whole=True)
+            if (now == near).all() or now.sum() <= trusted.sum() // 2:
+                break
+            near = now
+        last = trusted & ~self._beyond(whole=False)
+        if (last != near).any() and last.sum() > trusted.sum() // 2:
+            self.settle(last)
+            near = last
+        return near
+
+    def _beyond(self, whole: bool) -> np.ndarray:
+        """Rows [n] further than WALL from what is expected, or all rows of their settings if ``whole``."""
+        kind, which = self.table.kind, self.evaluation.which
+        gap = np.abs(apart(kind, bounded(kind, self.table.value)[0], bounded(kind, self.linear.values)[0]))
+        far = ~(gap <= WALL)
+        return np.isin(which, which[far]) if whole else far
 
     def state(self) -> tuple[np.ndarray, np.ndarray, Hyper]:
         """Where the fit stands."""
