@@ -19,7 +19,7 @@ from scenarios.columns import load_column
 from tests.benchmarks._column_other import Other, Unusable, table_of
 from twin.column.column import Column
 
-FIRST, COUNT = 3000, (50, 2)
+FIRST, COUNT = 4000, (50, 2)
 """Seed of the first table, and tables in the whole form and in the short one."""
 EACH, HELD = 10, 5
 """Settings of each mode in a table, and held out of it."""
