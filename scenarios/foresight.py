@@ -14,6 +14,9 @@ from twin.microscope import Microscope, counting_variance, images_and_slopes, pl
 from twin.prediction import View, drift_of, level, view
 from twin.records import Scan
 
+BATCH = 12
+"""Images computed at once: as many as plans look ahead for, and a few more."""
+
 
 class Foresight:
     """Plans' figures for images that the twin of ``following`` could take now or later."""
@@ -81,9 +84,8 @@ class Foresight:
         return views, np.stack([request.matrix @ likeliest + request.offset for request in views])
 
     def _slopes(self, views: list[View], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images [k, pixels] and their derivatives [k, pixels, p], computed for a number that is a power of two."""
-        size = 1 << (len(points) - 1).bit_length()
-        padded = np.concatenate([points, np.repeat(points[-1:], size - len(points), axis=0)])
+        """Images [k, pixels] and their derivatives [k, pixels, p], computed for multiples of BATCH: what is compiled is compiled once."""
+        padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % BATCH, axis=0)])
         pixels, slopes = images_and_slopes(
             self.following.microscope,
             jnp.asarray(padded),
