@@ -11,6 +11,7 @@ from reconstruct.calibration.quantities import quantity
 from scenarios.calibration_table import read_table
 from scenarios.columns import load_column
 from scenarios.errors import BadInput
+from scenarios.new_files import write_whole
 from scenarios.progress import Progress
 from twin.column.column import Column
 
@@ -68,6 +69,4 @@ def calibrate_table(path: Path, column_name: str, progress: Progress) -> dict[st
 
 def write_calibration(told: dict[str, Any], out: Path) -> None:
     """The result as a JSON file, whole or not at all."""
-    draft = out.with_name(f".{out.name}.draft")
-    draft.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    draft.replace(out)
+    write_whole((json.dumps(told, indent=1) + "\n").encode(), out)

@@ -219,7 +219,8 @@ def learn_sensors(
     """What a log tells of each channel: how it reports, its unit, step, noise, drift and lag, or that it tells too little."""
 
     def job() -> Outcome:
-        from scenarios.learn_sensors import learn_log, new_file
+        from scenarios.learn_sensors import learn_log
+        from scenarios.new_files import new_file
         from scenarios.progress import open_progress
 
         if out is not None:
@@ -254,15 +255,10 @@ def calibrate(
     """What a table of settings and measurements says of a column's constants, which rows do not fit, and what stays unknown."""
 
     def job() -> Outcome:
-        from scenarios.learn_sensors import new_file
+        from scenarios.new_files import new_files, write_whole
         from scenarios.progress import open_progress
 
-        if out is not None:
-            new_file(out)
-        if figure is not None:
-            if figure.suffix not in (".png", ".svg"):
-                raise BadInput(f"--figure {figure}", "is neither .png nor .svg", "Name a file of one of them.")
-            new_file(figure, "--figure")
+        new_files(out, figure)
         import jax
 
         jax.config.update("jax_enable_x64", True)
@@ -275,7 +271,7 @@ def calibrate(
         from scenarios.show_calibration import draw_calibration, print_calibration
 
         if figure is not None:
-            figure.write_bytes(draw_calibration(told, figure.suffix[1:]))
+            write_whole(draw_calibration(told, figure.suffix[1:]), figure)
         if not as_json:
             print_calibration(told)
         return DISAGREES if told["outliers"] else DONE, told

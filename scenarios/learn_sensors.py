@@ -9,18 +9,9 @@ from instrument.vendor.logs import LoggedChannel, SensorLog
 from learn.channel_lag import Lag, learn_lag
 from learn.channel_noise import Drift, Estimate, TooFew
 from learn.channels import CLASSES, describe_channel
-from scenarios.errors import BadInput
 from scenarios.progress import Progress
 
 SCHEMA = "emtwin.learn-sensors/1"
-
-
-def new_file(out: Path, option: str = "--out") -> None:
-    """BadInput unless a file can be made at ``out``, which the user gave by ``option``: it does not exist, and its folder does."""
-    if out.exists() or out.is_symlink():
-        raise BadInput(f"{option} {out}", "exists already", "Name a file that does not exist.")
-    if not out.resolve().parent.is_dir():
-        raise BadInput(f"{option} {out}", f"{out.parent} is not a folder", "Name a file in a folder that exists.")
 
 
 def learn_log(path: Path, progress: Progress) -> dict[str, Any]:

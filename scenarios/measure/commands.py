@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from scenarios.errors import BadInput
 from scenarios.measure.image_commands import add_images
 from scenarios.measure.pattern_commands import add_patterns
 
@@ -41,20 +40,15 @@ def _run(
     kind: str, path: Path, work: Callable[["Progress"], "Found"], out: Path | None, figure: Path | None, as_json: bool
 ) -> tuple[int, dict[str, Any]]:
     """Measure, draw, and only then write; refuse files that are in the way before anything is computed."""
-    from scenarios.learn_sensors import new_file
+    from scenarios.new_files import new_files, write_whole
     from scenarios.progress import open_progress
 
-    if out is not None:
-        new_file(out)
-    if figure is not None:
-        if figure.suffix not in (".png", ".svg"):
-            raise BadInput(f"--figure {figure}", "is neither .png nor .svg", "Name a file of one of them.")
-        new_file(figure, "--figure")
+    new_files(out, figure)
     import jax
 
     jax.config.update("jax_enable_x64", True)
     from scenarios.measure.told import as_json as strict
-    from scenarios.measure.told import tell, write
+    from scenarios.measure.told import tell
 
     with open_progress(f"emtwin measure {kind} {path}") as progress:
         found = work(progress)
@@ -63,9 +57,9 @@ def _run(
     if figure is not None:
         from scenarios.measure.figure import draw_measured
 
-        write(draw_measured(found, figure.suffix[1:]), figure)
+        write_whole(draw_measured(found, figure.suffix[1:]), figure)
     if out is not None:
-        write(content, out)
+        write_whole(content, out)
     if not as_json:
         from scenarios.measure.show import print_measured
 

@@ -1,7 +1,6 @@
 """A measurement of a file as plain values, schema emtwin.measure/1: inside units, the whole mixture with its covariances, what is open and what disagrees."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,13 +58,6 @@ def _parts(components: Any) -> list[dict[str, Any]]:
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
-
-
-def write(content: bytes, out: Path) -> None:
-    """A new file, whole or not at all."""
-    draft = out.with_name(f".{out.name}.draft")
-    draft.write_bytes(content)
-    draft.replace(out)
 
 
 def as_json(told: dict[str, Any]) -> bytes:
