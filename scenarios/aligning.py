@@ -9,6 +9,7 @@ import dataclasses
 import msgspec
 import numpy as np
 
+from learn.design import WORTHWHILE
 from learn.exposing import Question, best_series, gain, gains
 from scenarios.foresight import Foresight
 from scenarios.ledger import Ledger, electrons_of
@@ -26,11 +27,9 @@ KEPT = 5
 FIRST_PLACE = 1.5
 """The first place may cost so many times as much as a later one: there the zeros and scales of optics and deflectors are found besides."""
 HORIZON = 9
-"""Requests that are planned for at once."""
+"""Requests that are planned for at once; where all plans over them are compared, their number doubles with each."""
 SLACK = 0.05
 """Seconds between an alignment image's last line and the request's command."""
-WORTHWHILE = 0.1
-"""Share of the tolerance that an image of a request's electrons must take off the summed error of the requests at hand."""
 
 
 class Aligning:

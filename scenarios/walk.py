@@ -12,7 +12,7 @@ from instrument.interface import Instrument
 from instrument.journal import Journal
 from learn.design import Budget, Choice, after_measuring, choose, relative_error
 from learn.planning import best_plan
-from scenarios.aligning import Aligning
+from scenarios.aligning import HORIZON, Aligning
 from scenarios.foresight import Foresight
 from scenarios.ledger import Ledger, electrons_of
 from scenarios.progress import Progress
@@ -28,8 +28,6 @@ Policy = Literal["decide", "always", "random", "sensors", "blind"]
 
 ALIGNED: tuple[Policy, ...] = ("decide", "random", "blind")
 """Policies that choose alignment images in front of requests."""
-HORIZON = 9
-"""Requests that are planned for at once: all plans over them are compared, and their number doubles with each."""
 
 FOCUS = (-40.0, 10.0, -20.0, 30.0)
 """Defocus (angstrom) of the images taken for focusing, in turn: near focus, where columns are sharp, and on both sides of it."""
