@@ -14,7 +14,7 @@ import numpy as np
 from reconstruct.measure.exposure import Exposure, Optics, Spectra, spectra
 from reconstruct.measure.film import Block, expected_power, informations, scores
 from reconstruct.measure.film_blocks import Prepared, block, prepared
-from reconstruct.measure.film_search import Climb, penalised, searched, standing, together
+from reconstruct.measure.film_search import Climb, penalised, searched, together, without_film
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from reconstruct.measure.prior import COEFFICIENTS, LEARNT, Prior
 from reconstruct.measure.sandwich import covariance
@@ -45,8 +45,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
     names = (*COEFFICIENTS, "thickness")
     before = np.concatenate([np.sqrt(np.diag(prior.covariance)), [prior.thickness[1]]])
     notes = [note for one in data for note in one.spectra.notes]
-    seen = _seen(data, found[0], precision, centre)
-    if seen < SEEN:
+    if found[0].height - without_film(data, precision, centre) < SEEN:
         wide = np.diag(before**2)
         wide[:THIRD, :THIRD] = prior.covariance
         unseen = Component(1.0, np.concatenate([prior.mean, prior.thickness[:1]]), wide)
@@ -68,8 +67,8 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
             tuple(notes),
         )
     parts: list[tuple[float, np.ndarray, np.ndarray]] = []
-    for one in found:
-        blocks = [block(each, one.parameters[:THIRD]) for each in data]
+    smeared = [[block(each, one.parameters[:THIRD]) for each in data] for one in found]
+    for one, blocks in zip(found, smeared, strict=True):
         told, volume = _covariance(blocks, one, precision)
         parts.append((one.height + volume, one.parameters[: THIRD + 1].copy(), told))
     weights = np.exp([height - parts[0][0] for height, _, _ in parts])
@@ -94,21 +93,11 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         misfit=float(np.exp(found[0].parameters[-1])),
         electrons=float(sum(one.setting.electrons for one in exposures)),
         shown=tuple(
-            _shown(f"exposure {number + 1}", one.spectra, block(one, found[0].parameters[:THIRD]), found[0].parameters)
-            for number, one in enumerate(data)
+            _shown(f"exposure {number + 1}", one.spectra, part, found[0].parameters)
+            for number, (one, part) in enumerate(zip(data, smeared[0], strict=True))
         ),
         notes=tuple(dict.fromkeys(notes)),
     )
-
-
-def _seen(data: list[Prepared], at: Climb, precision: np.ndarray, centre: np.ndarray) -> float:
-    """Log posterior of a maximum over that of no film at all, with the noise that is then the likeliest."""
-    blocks = [block(each, at.parameters[:THIRD]) for each in data]
-    without = at.parameters.copy()
-    without[:THIRD], without[THIRD], without[THIRD + 1 : -1] = centre[:THIRD], centre[THIRD], -40.0
-    power = sum(float((np.abs(each.spectra.z) ** 2).sum()) for each in data)
-    without[-1] = np.log(power / sum(each.spectra.z.size for each in data))
-    return at.height - standing(blocks, without, precision, centre).height
 
 
 def _too_wide(data: list[Prepared], parameters: np.ndarray) -> list[str]:

@@ -7,7 +7,6 @@ import numpy as np
 
 from reconstruct.measure.exposure import Optics, Spectra
 from reconstruct.measure.film import Block
-from twin.optics.aberrations import NAMES
 from twin.optics.electrons import wavelength
 from twin.optics.weak import THIRD, Sidebands, sidebands, smear
 
@@ -55,9 +54,9 @@ def block(one: Prepared, coefficients: np.ndarray, highest: float | None = None)
     """A likelihood's part of scan frequencies up to ``highest`` (1/angstrom), with pixels smeared as at ``coefficients`` [12] (without the exposure's c10)."""
     count = len(one.splines) if highest is None else max(LEAST, int(np.searchsorted(one.lengths, highest)))
     seen, setting, optics = one.spectra, one.spectra.setting, one.optics
-    full = np.concatenate([coefficients, np.zeros(len(NAMES) - THIRD)])
-    full[0] += setting.c10
-    lower, upper = smear(full, seen.q[:count], seen.angles, setting.tilt, optics.energy, setting.width)
+    changed = np.array(coefficients[:THIRD], float)
+    changed[0] += setting.c10
+    lower, upper = smear(changed, seen.q[:count], seen.angles, setting.tilt, optics.energy, setting.width)
     bands = Sidebands(*(part[:count] for part in one.bands))
     bands = bands._replace(lower=bands.lower * lower.astype(jnp.float32), upper=bands.upper * upper.astype(jnp.float32))
     return Block(jnp.asarray(seen.z[:count]), bands, jnp.asarray(one.splines[:count]), jnp.asarray(setting.c10, float))

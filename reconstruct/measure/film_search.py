@@ -25,6 +25,8 @@ FEW = 9
 """Pixels below which nothing can be said of how they are shifted against one another."""
 AMBIGUOUS = 12.0
 """A second maximum within so much log posterior of the first is kept."""
+NOTHING = -40.0
+"""Log power of a film that is not there."""
 NEAR = 50.0
 """What a mirror image may still gain on being climbed."""
 
@@ -186,6 +188,16 @@ def searched(
     return [one for one in ended if one.height > ended[0].height - AMBIGUOUS][
         : len(ended) if _distinct(*ended[:2]) else 1
     ]
+
+
+def without_film(data: list[Prepared], precision: np.ndarray, centre: np.ndarray) -> float:
+    """Log posterior of no film at all, with the noise that is then the likeliest."""
+    power, count = (
+        sum(float(made(one.spectra.z)) for one in data) for made in (lambda z: (np.abs(z) ** 2).sum(), np.size)
+    )
+    off = np.zeros(len(centre))
+    off[THIRD + 1 : -1], off[-1] = NOTHING - centre[THIRD + 1 : -1], np.log(power / count) - centre[-1]
+    return -count * (np.log(power / count) + 1.0) - 0.5 * float(off @ precision @ off)
 
 
 def _distinct(one: Climb, other: Climb | None = None) -> bool:

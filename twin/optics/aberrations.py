@@ -101,14 +101,15 @@ def phase(
 
 
 def phase_gradient(
-    coefficients: Float[Array | np.ndarray, " 25"],
+    coefficients: Float[Array | np.ndarray, " terms"],
     kx: Shaped[Array | np.ndarray, " *n"],
     ky: Shaped[Array | np.ndarray, " *n"],
     wavelength: float,
 ) -> Float[Array, "2 *n"]:
     """(d chi / d kx, d chi / d ky) in radian angstrom at (``kx``, ``ky``) in 1/angstrom; float64, in closed form.
 
-    Over 2 pi it is where the ray through (kx, ky) meets the focal plane, in angstrom: the ray's geometric displacement.
+    ``coefficients`` (angstrom) are the first so many of NAMES: 12 are all to third order. Over 2 pi it is where the ray through (kx, ky)
+    meets the focal plane, in angstrom: the ray's geometric displacement.
     """
     given = jnp.asarray(coefficients, jnp.float64)
     x = wavelength * jnp.asarray(kx, jnp.float64)
@@ -116,7 +117,7 @@ def phase_gradient(
     square = x * x + y * y
     cosines, sines = _powers(x, y)
     along_x, along_y = jnp.zeros_like(x), jnp.zeros_like(x)
-    for place, (_, n, m, part) in enumerate(_TERMS):
+    for place, (_, n, m, part) in enumerate(_TERMS[: given.shape[0]]):
         angular = cosines[m] if part == "a" else sines[m]
         power = (n + 1 - m) // 2
         weight = given[place] * (2.0 * math.pi / (n + 1))

@@ -75,14 +75,17 @@ def _sidebands(
 
 
 def smear(
-    coefficients: Float[Array | np.ndarray, " 25"],
+    coefficients: Float[Array | np.ndarray, " n"],
     q: Shaped[np.ndarray, "q 2"],
     angles: Shaped[np.ndarray, "pixels 2"],
     tilt: tuple[float, float],
     energy: float,
     width: float,
 ) -> tuple[Float[Array, "q pixels"], Float[Array, "q pixels"]]:
-    """What square pixels ``width`` radian wide leave of the lower and upper overlap, whose phases run across them: to first order a sinc each way."""
+    """What square pixels ``width`` radian wide leave of the lower and upper overlap, whose phases run across them: to first order a sinc each way.
+
+    ``coefficients``: the first n of `aberrations.NAMES`, angstrom.
+    """
     given = (jnp.asarray(one) for one in (coefficients, q, angles, tilt))
     return _smear(*given, wavelength(energy), width)
 
