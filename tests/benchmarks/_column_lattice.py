@@ -30,7 +30,7 @@ DWELL, MAINS = 29e-6, 50.0
 """Seconds on a pixel of the titanate file, by its header, and hertz where it was taken."""
 FIRST = {"lattice": 10_000, "disk": 20_000, "rotation": 30_000, "thon": 40_000}
 """Seeds of the first images."""
-COUNT = {"lattice": (110, 6), "disk": (120, 12), "rotation": (100, 10), "thon": (60, 3)}
+COUNT = {"lattice": (110, 6), "disk": (120, 12), "rotation": (100, 10), "thon": (150, 3)}
 """Images in the whole form and in the short one."""
 LOW, HIGH = 0.87, 0.93
 

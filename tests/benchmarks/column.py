@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any
 
 from tests.benchmarks._belief_judge import case
@@ -21,25 +22,42 @@ PARTS = ("aberrations", "walk", "thickness", "haadf", "lattice", "calibration", 
 """The longest first."""
 
 
-def cases(short: bool, progress: Callable[..., None], jobs: int | None = None) -> list[dict[str, Any]]:
-    """All numbers; if ``short`` a few trials of each part, and no bars that need many. ``jobs`` parts at a time, as many as cores if None."""
+def cases(
+    short: bool, progress: Callable[..., None], jobs: int | None = None, work: Path | None = None
+) -> list[dict[str, Any]]:
+    """All numbers; if ``short`` a few trials of each part, and no bars that need many. ``jobs`` parts at a time, as many as cores if None. ``work`` keeps what
+    each part found, and parts kept there by an interrupted run are not run again."""
     begun = time.monotonic()
     together = jobs or min(2, len(os.sched_getaffinity(0)))
+    kept = [name for name in PARTS if work is not None and (work / f"{name}.json").is_file()]
     found: dict[str, list[dict[str, Any]]] = {}
     with ThreadPoolExecutor(together) as pool:
-        running = {name: pool.submit(_part, name, short) for name in PARTS}
-        for number, (name, part) in enumerate(running.items()):
-            found[name] = part.result()
-            progress(f"{name} is done", (number + 1) / len(PARTS))
+        running = {pool.submit(_part, name, short, work): name for name in PARTS}
+        for number, done in enumerate(as_completed(running)):
+            name = running[done]
+            found[name] = done.result()
+            missed = [one["case"] for one in found[name] if one["holds"] is False]
+            progress(f"{name} is done{', missed: ' if missed else ''}{'; '.join(missed)}", (number + 1) / len(PARTS))
     spent, bar = time.monotonic() - begun, 300.0 if short else 3600.0
     told = [one for name in reversed(PARTS) for one in found[name]]
-    return [*told, case("time of the whole", spent, "s", f"<= {bar:g}", spent <= bar)]
+    whole = case("time of the whole", spent, "s", f"<= {bar:g}", spent <= bar)
+    if kept:
+        whole = case("time of the whole", None, "s", f"not measured: kept from before: {', '.join(kept)}", None)
+    return [*told, whole]
 
 
-def _part(name: str, short: bool) -> list[dict[str, Any]]:
+def _part(name: str, short: bool, work: Path | None) -> list[dict[str, Any]]:
+    file = None if work is None else work / f"{name}.json"
+    if file is not None and file.is_file():
+        return json.loads(file.read_text())
     command = [sys.executable, "-m", "tests.benchmarks._column_part", name, *(["--short"] if short else [])]
     environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
     if ended.returncode:
         raise RuntimeError(f"the part {name!r} ended with {ended.returncode}; its own words are above")
-    return json.loads(ended.stdout.splitlines()[-1])
+    told = ended.stdout.splitlines()[-1]
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_suffix(".part").write_text(told)
+        file.with_suffix(".part").replace(file)
+    return json.loads(told)
