@@ -164,7 +164,7 @@ def _follow(
                 return "time", None
             if speed is not None and not source.live:
                 stop.wait(min((piece.until - source.start) * 1e-9 / speed - wall, left))
-            elif isinstance(source, Recorded) and source.live and not piece.batches:
+            elif isinstance(source, Recorded) and source.idle:
                 stop.wait(min(POLL, left))
             if stop.count:
                 return "interrupted", None

@@ -99,7 +99,7 @@ class Logged:
 
 
 class Recorded:
-    """A session's folder. What is there is read first; while somebody writes to it, what comes is followed."""
+    """A session's folder. What is there is read first; while somebody writes to it, what comes is followed. ``idle``: all that is written has been told."""
 
     def __init__(self, folder: Path, progress: Progress):
         progress.stage(f"reading {folder}")
@@ -111,6 +111,7 @@ class Recorded:
             begun = row.payload.get("start", row.time) if row.kind == "scenario" else begun
             self._take(row)
         self.live = not self._ended and _written(folder)
+        self.idle = False
         if not self._batches and not self.live:
             self._journal.close()
             raise BadInput(str(folder), "holds no readings", "Name a session that got as far as its first ones.")
@@ -151,11 +152,15 @@ class Recorded:
                 yield piece
             if not self.live:
                 return
-            self.live = not self._ended and _written(self._folder)
+            # asked first: what is written until its writer lets go is read below
+            written = _written(self._folder)
             for row in self._journal.rows(after=self._last):
                 self._take(row)
-            if not self._batches:
+            self.live = written and not self._ended
+            if self.live and not self._batches:
+                self.idle = True
                 yield Piece(until, None, [], [])
+                self.idle = False
 
     def rest(self) -> list[Piece]:
         return []

@@ -15,7 +15,9 @@ import pytest
 from instrument.journal import Journal
 from instrument.launch import launch
 from scenarios.cli import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
+from scenarios.progress import SilentProgress
 from scenarios.tables import load_table, table_names
+from scenarios.watch_sources import Recorded
 from scenarios.watch_units import age, one, scale, shown
 from scenarios.watch_words import spark
 from twin.records import Readings
@@ -216,7 +218,25 @@ def test_interrupted_it_leaves_a_figure(tmp_path: Path, table: Path) -> None:
     assert "Traceback" not in err
 
 
-@pytest.mark.slow
+def test_what_is_written_already_is_not_waited_for(tmp_path: Path) -> None:
+    folder = session(tmp_path / "s", 40, complete=False)
+    with Journal.open(folder, write=True) as journal:
+        source = Recorded(folder, SilentProgress())
+        pieces = source.pieces(10**8)
+        told = []
+        while not source.idle:
+            told.append(next(pieces))
+        # tenths of a second between readings are empty, and nobody waits there
+        assert sum(len(one.values) for piece in told for one in piece.batches) == 120
+        assert sum(not piece.batches for piece in told) > 200
+        assert next(pieces).batches == []
+        assert source.idle
+        journal.append("result", {}, None)
+        assert list(pieces) == []
+        assert not source.live
+        source.close()
+
+
 def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = session(tmp_path / "s", 40, complete=False)
     with Journal.open(folder, write=True) as journal:
