@@ -1,7 +1,8 @@
 """Thickness and tilt from position-averaged patterns: abTEM's crystals (Kirkland, frozen phonons of other amplitudes, amorphous carbon on the entrance
 face, a camera with errors of its own) read by the twin (Lobato, mean transmission, frozen phonons between the Bragg beams).
 
-200 keV, 10 mrad, 96 x 96 pixels of 0.7 mrad, 1e6 electrons, tilts up to 4 mrad; the judged trials' seeds are JUDGED, the model's error was learnt on LEARNT.
+200 keV, 10 mrad, 96 x 96 pixels of 0.7 mrad, 1e6 electrons, tilts up to 4 mrad. A seed is a specimen: its trials share the carbon, the thermal motion and
+the atoms' places, and err alike. Those of JUDGED are judged, the model's error was learnt on those of LEARNT.
 """
 
 import os
@@ -20,9 +21,9 @@ from scipy.stats import norm
 from tests.benchmarks import _column_thickness_truth as truth
 from tests.benchmarks._belief_judge import case
 
-LEARNT, JUDGED = 11, 101
-TRIALS, THIN = 60, 12
-"""Trials of 10 to 60 nm and below 8 nm for each structure."""
+LEARNT, JUDGED = (11, 12, 13), (201, 202, 203, 204, 205)
+TRIALS, THIN = 12, 3
+"""Trials of 10 to 60 nm and below 8 nm for each specimen."""
 NAMES = ("thickness", "tilt.x", "tilt.y")
 BAND = (0.87, 0.93)
 
@@ -34,7 +35,7 @@ def cases(short: bool, progress: Callable[[str, float], None], work: Path | None
     with tempfile.TemporaryDirectory() as spare:
         folder = work or Path(spare)
         if short:
-            done = [followed(structures[0], JUDGED, folder, 1, 1, 125.0, progress)]
+            done = [followed(structures[0], JUDGED[:1], folder, 1, 1, 125.0, progress)]
         else:
             with ProcessPoolExecutor(min(2, len(os.sched_getaffinity(0))), get_context("spawn"), _precise) as pool:
                 jobs = [pool.submit(followed, one, JUDGED, folder, TRIALS, THIN) for one in structures]
@@ -54,9 +55,15 @@ def _precise() -> None:
 
 
 def followed(
-    name: str, seed: int, folder: Path, count: int, thin: int, deepest: float = 599.0, progress: Any = None
+    name: str,
+    seeds: tuple[int, ...],
+    folder: Path,
+    count: int,
+    thin: int,
+    deepest: float = 599.0,
+    progress: Any = None,
 ) -> dict[str, Any]:
-    """All trials of one structure fitted: truths and measurements, how long it took, and what another structure's pattern gives."""
+    """All trials of a structure's specimens fitted: truths and measurements, how long it took, and what another structure's pattern gives."""
     from reconstruct.measure.pacbed import Geometry, pacbed
     from reconstruct.measure.pacbed_search import prepare
     from twin.detection.camera import Camera
@@ -64,8 +71,11 @@ def followed(
 
     tell = progress or (lambda text, share: None)
     crystal = truth.CRYSTALS[name]
-    wanted = truth.trials(crystal, seed, count, thin, deepest)
-    patterns = truth.patterns(crystal, seed, wanted, folder, tell)
+    wanted, patterns = [], []
+    for seed in seeds:
+        some = truth.trials(crystal, seed, count, thin, deepest)
+        patterns += truth.patterns(crystal, seed, some, folder, tell)
+        wanted += some
     started = time.monotonic()
     made = library(name, deepest + 100.0, tell)
     built = time.monotonic() - started
