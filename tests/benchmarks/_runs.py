@@ -180,16 +180,21 @@ def read_session(folder: Path, result: dict[str, Any]) -> Told:
     return Told(result | {"frames_at_distrust": at}, arrays)
 
 
+def code_key(*others: Path) -> str:
+    """A name for the code that makes numbers: all packages and ``others``."""
+    code = hashlib.sha256()
+    packaged = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*"))]
+    for path in (*others, *packaged):
+        if path.suffix in (".py", ".toml"):
+            code.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
+    return code.hexdigest()[:16]
+
+
 class Store:
     """Numbers of finished runs in a folder, by run and by the code that made them."""
 
     def __init__(self, folder: Path):
-        code = hashlib.sha256(Path(__file__).read_bytes())
-        for package in PACKAGES:
-            for path in sorted((ROOT / package).rglob("*")):
-                if path.suffix in (".py", ".toml"):
-                    code.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
-        self.folder = folder / code.hexdigest()[:16]
+        self.folder = folder / code_key(Path(__file__))
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, run: Run) -> Told | None:

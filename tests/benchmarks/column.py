@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks._belief_judge import case
-from tests.benchmarks._runs import ONE_THREAD, ROOT
+from tests.benchmarks._runs import ONE_THREAD, ROOT, code_key
 
-PARTS = ("aberrations", "walk", "thickness", "haadf", "lattice", "calibration", "themis", "lenses")
+HERE = Path(__file__).resolve().parent
+PARTS = ("walk", "aberrations", "thickness", "haadf", "lattice", "calibration", "themis", "lenses")
 """The longest first."""
 
 
@@ -26,8 +27,10 @@ def cases(
     short: bool, progress: Callable[..., None], jobs: int | None = None, work: Path | None = None
 ) -> list[dict[str, Any]]:
     """All numbers; if ``short`` a few trials of each part, and no bars that need many. ``jobs`` parts at a time, as many as cores if None. ``work`` keeps what
-    each part found, and parts kept there by an interrupted run are not run again."""
+    each part found, and parts that an interrupted run of the same form and code kept there are not run again."""
     begun = time.monotonic()
+    if work is not None:
+        work = work / f"{code_key(*sorted(HERE.glob('*.py')))}-{'short' if short else 'whole'}"
     together = jobs or min(2, len(os.sched_getaffinity(0)))
     kept = [name for name in PARTS if work is not None and (work / f"{name}.json").is_file()]
     found: dict[str, list[dict[str, Any]]] = {}
