@@ -192,9 +192,8 @@ def searched(
 
 def without_film(data: list[Prepared], precision: np.ndarray, centre: np.ndarray) -> float:
     """Log posterior of no film at all, with the noise that is then the likeliest."""
-    power, count = (
-        sum(float(made(one.spectra.z)) for one in data) for made in (lambda z: (np.abs(z) ** 2).sum(), np.size)
-    )
+    power = sum(float((np.abs(one.spectra.z) ** 2).sum()) for one in data)
+    count = sum(one.spectra.z.size for one in data)
     off = np.zeros(len(centre))
     off[THIRD + 1 : -1], off[-1] = NOTHING - centre[THIRD + 1 : -1], np.log(power / count) - centre[-1]
     return -count * (np.log(power / count) + 1.0) - 0.5 * float(off @ precision @ off)

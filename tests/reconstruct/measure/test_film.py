@@ -7,6 +7,8 @@ import pytest
 from reconstruct.measure.exposure import Optics, Setting, Spectra, scan_frequencies
 from reconstruct.measure.film import expected_power, information, informations, scores, value
 from reconstruct.measure.film_blocks import block, prepared
+from reconstruct.measure.film_search import penalised, standing, without_film
+from reconstruct.measure.prior import Prior
 from twin.optics.weak import THIRD, response
 
 OPTICS = Optics(200e3, 30e-3, 20.0)
@@ -77,3 +79,19 @@ def test_expected_power_is_that_of_draws():
     off = (seen - model) / std
     assert abs(off.mean()) < 0.05
     assert off.std() == pytest.approx(1.0, abs=0.05)
+
+
+def test_without_a_film_the_posterior_is_that_of_a_vanishing_one_in_the_likeliest_noise():
+    seen, prior = made(np.random.default_rng(3)), Prior.independent(np.full(THIRD, 100.0))
+    precision, centre = penalised(prior)
+    q, _ = scan_frequencies(SETTING, OPTICS)
+    data = [prepared(Spectra(np.asarray(seen.z), q, np.full(len(ANGLES), 4.0), ANGLES, SETTING), OPTICS)] * 2
+
+    def height(noise: float) -> float:
+        none = np.concatenate([centre[: THIRD + 1], np.full(10, -40.0), [noise]])
+        return standing([seen, seen], none, precision, centre).height
+
+    likeliest = np.log((np.abs(np.asarray(seen.z)) ** 2).mean())
+    found = without_film(data, precision, centre)
+    assert found == pytest.approx(height(likeliest), abs=0.05)
+    assert found > max(height(likeliest - 0.1), height(likeliest + 0.1)) + 1.0

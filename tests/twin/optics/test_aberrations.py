@@ -150,6 +150,13 @@ def test_gradient_is_that_of_the_phase():
         np.testing.assert_allclose(phase(vector, kx, ky, LENGTH), rows[index(name)] * vector[index(name)], rtol=1e-13)
 
 
+def test_the_first_coefficients_alone_are_the_others_at_zero():
+    given = np.random.default_rng(4).normal(size=25) * 1e3
+    given[12:] = 0.0
+    k = np.array([0.4, -0.7]), np.array([0.3, 0.5])
+    np.testing.assert_array_equal(phase_gradient(given[:12], *k, LENGTH), phase_gradient(given, *k, LENGTH))
+
+
 def test_gradient_displaces_by_defocus_times_angle():
     """A ray at angle theta through a lens defocused by C10 meets the plane at C10 theta."""
     found = np.asarray(phase_gradient(coefficients({"C10": 300.0}), np.array([0.5]), np.array([-0.2]), LENGTH))
