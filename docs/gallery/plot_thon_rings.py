@@ -58,11 +58,9 @@ panels[0].imshow(image, cmap="gray", extent=(0, size * pixel, size * pixel, 0))
 panels[0].set(title="image", xlabel="x (angstrom)", ylabel="y (angstrom)")
 for panel, name in zip(panels[1:], ("data", "model", "residual"), strict=True):
     values = getattr(shown, name)
-    if values.ndim == 2:
-        limits = (-4, 4) if name == "residual" else tuple(np.nanpercentile(shown.data, (1, 99)))
-        panel.imshow(values, extent=shown.extent, vmin=limits[0], vmax=limits[1])
-    else:
-        panel.plot(np.linspace(*shown.extent, len(values)), values)
+    residual = name == "residual"
+    low, high = (-4.0, 4.0) if residual else np.nanpercentile(shown.data, (1, 99))
+    panel.imshow(values, cmap="RdBu" if residual else "viridis", extent=shown.extent, vmin=low, vmax=high)
     panel.set(title=f"power spectrum: {name}", xlabel=shown.unit)
 figure.tight_layout()
 plt.show()
