@@ -4,6 +4,7 @@
 ```
 """
 
+import argparse
 from typing import Any
 
 import typer
@@ -14,8 +15,8 @@ from sphinx.util.docutils import SphinxDirective
 from instrument.launch import parser as serve_parser
 from scenarios.cli import app as emtwin
 
-Row = tuple[str, str, str]
-"""Name, kind of value, meaning."""
+Row = tuple[str, str]
+"""Name, meaning."""
 
 
 def table(header: tuple[str, ...], widths: tuple[int, ...], rows: list[list[nodes.Node]]) -> nodes.table:
@@ -35,13 +36,10 @@ def code(text: str) -> nodes.Node:
 
 
 def options_of(path: str) -> list[Row]:
-    """The arguments, then the options of the command at ``path`` ("measure thon"), in the program's order; ValueError if there is no such command."""
+    """Arguments, then options, of the command at ``path`` ("measure thon"); ValueError if there is no such command."""
     if path == "instrument serve":
-        return [
-            (", ".join(one.option_strings) or one.dest.upper(), "", one.help or "")
-            for one in serve_parser()._actions
-            if one.dest != "help"
-        ]
+        shown = [one for one in serve_parser()._actions if one.dest != "help" and one.help != argparse.SUPPRESS]
+        return [(", ".join(one.option_strings) or one.dest.upper(), one.help or "") for one in shown]
     command = typer.main.get_command(emtwin)
     for name in path.split():
         inner = getattr(command, "commands", {})
@@ -51,16 +49,10 @@ def options_of(path: str) -> list[Row]:
     found: list[Row] = []
     for one in command.params:
         option = one.param_type_name == "option"
-        name = one.opts[0] if option else (one.name or "").upper()
-        kind = "" if getattr(one, "is_flag", False) else str(getattr(one.type, "name", "")).replace("path", "file")
-        meaning = getattr(one, "help", None) or ""
-        shown = getattr(one, "show_default", False) and one.default not in (None, False, ())
+        default = f"{one.default:g}" if isinstance(one.default, float) else str(one.default)
+        told = getattr(one, "show_default", False) and one.default is not None and one.default is not False
         found.append(
-            (
-                name,
-                kind,
-                f"{meaning} Default: {one.default:g}." if shown and isinstance(one.default, float) else meaning,
-            )
+            (one.opts[0] if option else one.name.upper(), f"{one.help} Default: {default}." if told else one.help)
         )
     return sorted(found, key=lambda row: row[0].startswith("-"))
 
