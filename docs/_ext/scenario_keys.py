@@ -4,6 +4,7 @@
 ```
 """
 
+from importlib.util import find_spec
 from typing import Any
 
 from command_options import code, table
@@ -48,6 +49,8 @@ class ScenarioKeys(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The sections' nodes."""
         command, found = self.arguments[0], []
+        if find_spec("scenarios.keys") is None:
+            return [nodes.paragraph("", f"In this version emtwin {command} does not list its keys.")]
         for one in tables_for(command):
             title = f"[{one.path}]" if one.path else "At the top"
             needed = " Required." if one.required and one.path else ""
