@@ -8,13 +8,13 @@ import typer
 import scenarios.cli as cli
 from instrument.launch import parser as serve_parser
 
-FENCED = re.compile(r"^([ ]*)```(\w*)\n(.*?)^[ ]*```$", re.M | re.S)
+FENCED = re.compile(r"^[ ]*```([^\n`]*)\n(.*?)^[ ]*```$", re.M | re.S)
 HERE = re.compile(r"^cat > (\S+) <<'END'\n(.*?)^END$", re.M | re.S)
 
 
 def blocks(text: str, language: str) -> list[str]:
     """The fenced blocks of a language."""
-    return [inside for _, named, inside in FENCED.findall(text) if named == language]
+    return [inside for named, inside in FENCED.findall(text) if named == language]
 
 
 def spans(text: str) -> list[str]:
@@ -27,11 +27,12 @@ def files(text: str) -> dict[str, str]:
     return {name: content for block in blocks(text, "bash") for name, content in HERE.findall(block)}
 
 
-def commands(text: str, program: str = "emtwin") -> list[list[str]]:
-    """The arguments of every call of a program, in bash blocks and in the text."""
+def commands(text: str, program: str = "emtwin", mentions: bool = True) -> list[list[str]]:
+    """The arguments of every call of a program in bash blocks, and of those in the text where ``mentions``."""
     scripts = [HERE.sub("", block) for block in blocks(text, "bash")]
     lines = [part.partition(" > ")[0].strip(" &") for script in scripts for part in re.split(r"\n|&&|\|", script)]
-    words = [shlex.split(line, comments=True) for line in [*lines, *spans(text)] if program in line]
+    lines += spans(text) if mentions else []
+    words = [shlex.split(line, comments=True) for line in lines if program in line]
     starts = [
         (one, at)
         for one in words
@@ -45,12 +46,14 @@ def parsed(arguments: list[str]) -> tuple[list[str], dict]:
     """The path of subcommands that ``arguments`` lead to, and their parameters; a usage error of Click where there are none such."""
     command, path = typer.main.get_command(cli.app), []
     while True:
-        context = command.make_context(
-            path[-1] if path else "emtwin", list(arguments), resilient_parsing="--help" in arguments
-        )
+        eager = not {"--help", "--version"}.isdisjoint(arguments)
+        context = command.make_context(path[-1] if path else "emtwin", list(arguments), resilient_parsing=eager)
         if not hasattr(command, "resolve_command"):
             return path, {**context.params, "args": context.args}
-        name, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        rest = [*context._protected_args, *context.args]
+        if not rest:
+            return path, context.params
+        name, command, arguments = command.resolve_command(context, rest)
         path.append(name)
 
 

@@ -33,12 +33,7 @@ PAGES = {
     for path in sorted(DOCS.rglob("*.md"))
     if not (name := path.relative_to(DOCS).as_posix()).startswith(MADE) or name == "reference/api.md"
 }
-CALLS = [(page, arguments) for page, text in PAGES.items() for arguments in commands(text)]
-
-
-def outside_code(text: str) -> str:
-    """The text without its fenced blocks."""
-    return re.sub(r"^[ ]*(`{3,}|:{3,})\{?\w*.*?^[ ]*\1$", "", text, flags=re.M | re.S)
+CALLS = [(page, arguments) for page, text in PAGES.items() for arguments in commands(text, mentions=False)]
 
 
 def test_every_page_is_in_a_table_of_contents():
@@ -70,6 +65,17 @@ def test_a_command_has_what_a_page_gives_it(page, arguments):
         assert name in files(PAGES[page]) or name in preset_names()
     if path == ["simulate"] and given["scenario"] is not None:
         assert given["scenario"] in files(PAGES[page]) or given["scenario"] in simulation_names()
+
+
+def test_commands_mentioned_in_the_text_exist():
+    for page, text in PAGES.items():
+        for one in spans(text):
+            words = [word for word in one.split() if not word.startswith("-")]
+            if words[:1] == ["emtwin"] and len(words) > 1:
+                known = {path[:size] for path in leaves() for size in (1, 2)}
+                assert any(tuple(words[1:size]) in known for size in (2, 3)), f"{page}: {one}"
+                if (words[1],) not in leaves() and len(words) > 2 and words[2] != "KIND":
+                    assert tuple(words[1:3]) in known, f"{page}: {one}"
 
 
 def test_every_command_has_a_page_with_its_options():
