@@ -36,14 +36,22 @@ def modules_of(package: ModuleType) -> tuple[list[str], list[str]]:
     return [one.name for one in public if not one.ispkg], [one.name for one in public if one.ispkg]
 
 
+def link(name: str, thing: Any) -> str:
+    """A name of a package's face, linked to where the object itself is documented."""
+    home, own = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
+    return f"`{name} <{home}.{own}>`" if isinstance(home, str) and isinstance(own, str) else f"``{name}``"
+
+
 def page(package: ModuleType, modules: list[str], inner: list[str]) -> str:
     """The page of one package in reStructuredText."""
     title = f"``{package.__name__}``"
     parts = [f"{title}\n{'=' * len(title)}\n", f".. automodule:: {package.__name__}\n   :no-members:\n"]
-    names = sorted(getattr(package, "__all__", []))
+    names = sorted(
+        name for name in getattr(package, "__all__", []) if not isinstance(getattr(package, name), ModuleType)
+    )
     if names:
-        listed = ", ".join(f"`{package.__name__}.{name}`" for name in names)
-        parts.append(f"``from {package.__name__} import`` {listed}.\n")
+        listed = ", ".join(link(name, getattr(package, name)) for name in names)
+        parts.append(f"``from {package.__name__} import`` {listed}\n")
     if inner:
         parts.append(".. toctree::\n   :maxdepth: 1\n\n" + "".join(f"   {name}\n" for name in inner))
     for name in modules:
