@@ -20,8 +20,10 @@ from scenarios.columns import load_column
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
 from scenarios.tables import table_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
+from twin.column import settings
 from twin.column.column import Column
 from twin.dynamics import inputs, moves
+from twin.optics import aberrations
 from twin.records import Scan
 from twin.sensors import model, read_table, table
 
@@ -188,6 +190,29 @@ def test_every_key_of_a_sensor_table_is_documented_with_its_default():
         one.__struct_config__.tag for one in (moves.Walk, moves.Relax, moves.Follow, moves.Integrate, moves.Constant)
     }
     assert named <= set(spans(sections["`[[entry]]`"]))
+
+
+def table_of(page: str, heading: str) -> list[list[str]]:
+    """The rows, as cells without code marks, of the first table under a heading."""
+    body = PAGES[page].partition(f"{heading}\n")[2]
+    lines = re.search(r"^\|.*?(?=\n\n|\Z)", body, re.M | re.S)
+    assert lines is not None, f"{page} has no table under {heading}"
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[0].splitlines()[2:]]
+
+
+def test_names_of_aberrations_are_those_of_the_twin():
+    rows = table_of("reference/conventions.md", "### Aberrations")
+    assert {ceos: (own, float(factor)) for own, _, ceos, factor in rows} == aberrations.CEOS
+
+
+def test_names_of_lenses_are_those_that_files_are_read_by():
+    rows = table_of("reference/conventions.md", "### Names of lenses")
+    thermo, tia = ({row[place]: row[0] for row in rows if row[place]} for place in (1, 2))
+    assert thermo.items() <= settings.THERMO_LENSES.items()
+    assert tia == settings.TIA_LENSES
+    jeol = {row[3]: row[0] for row in rows if row[3] in settings.JEOL_LENSES}
+    assert jeol.items() <= settings.JEOL_LENSES.items()
+    assert len(jeol) == 6
 
 
 def test_the_example_of_a_sensor_table_is_read():
