@@ -74,5 +74,5 @@ def options() -> set[str]:
     while todo:
         command = todo.pop()
         todo += getattr(command, "commands", {}).values()
-        known |= {option for parameter in command.params for option in parameter.opts}
+        known |= {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
     return known | {option for action in serve_parser()._actions for option in action.option_strings}

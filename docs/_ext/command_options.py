@@ -65,10 +65,8 @@ class CommandOptions(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The table's node."""
-        rows = [
-            [code(name), nodes.Text(kind), nodes.Text(meaning)] for name, kind, meaning in options_of(self.arguments[0])
-        ]
-        return [table(("option", "value", "meaning"), (25, 10, 65), rows)]
+        rows = [[code(name), nodes.Text(meaning)] for name, meaning in options_of(self.arguments[0])]
+        return [table(("option", "meaning"), (25, 75), rows)]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
