@@ -253,7 +253,7 @@ def test_the_example_of_an_instrument_is_one():
 
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory) -> str:
-    """The pages that are made from the program, as Sphinx renders them, in plain text."""
+    """The pages that are made from the program, as Sphinx renders them, in XML."""
     pytest.importorskip("sphinx", reason="needs the extra docs")
     pytest.importorskip("myst_parser", reason="needs the extra docs")
     folder = tmp_path_factory.mktemp("made")
@@ -274,7 +274,7 @@ def rendered(tmp_path_factory) -> str:
         "-W",
         "-C",
         "-b",
-        "text",
+        "xml",
         "-D",
         extensions,
         str(folder),
@@ -283,12 +283,12 @@ def rendered(tmp_path_factory) -> str:
     path = os.pathsep.join([str(DOCS / "_ext"), str(ROOT)])
     ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr[-3000:]
-    return (folder / "out" / "index.txt").read_text(encoding="utf-8")
+    return (folder / "out" / "index.xml").read_text(encoding="utf-8")
 
 
 def test_every_option_of_every_command_is_rendered(rendered):
     for option in options() - {"--help", "--version", "-h", "--parent"}:
-        assert f'"{option}"' in rendered, option
+        assert f">{option}</literal>" in rendered, option
 
 
 def test_every_scenario_key_is_rendered(rendered):
@@ -299,7 +299,7 @@ def test_every_scenario_key_is_rendered(rendered):
     assert "[beam]" in rendered
     for one in (*simulating(), *acquiring()):
         for key in one.keys:
-            assert f'"{key.name}"' in rendered, key.path
+            assert f">{key.name}</literal>" in rendered, key.path
             assert key.meaning, f"{key.path} has no meaning"
         if one.path:
             assert f"[{one.path}]" in rendered
