@@ -25,7 +25,7 @@ extensions = [
     "command_options",
     "scenario_keys",
 ]
-exclude_patterns = ["_build", "_ext", "gallery/*.py", "gallery/README.rst"]
+exclude_patterns = ["_build", "_ext", "gallery"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 default_role = "py:obj"
@@ -39,7 +39,7 @@ api_packages = ["twin", "reconstruct", "learn", "instrument"]
 
 sphinx_gallery_conf = {
     "examples_dirs": ["gallery"],
-    "gallery_dirs": ["gallery/generated"],
+    "gallery_dirs": ["examples"],
     "filename_pattern": r"\.py$",
     "abort_on_example_error": True,
     "download_all_examples": False,

@@ -29,7 +29,7 @@ from twin.sensors import model, read_table, table
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-MADE = ("_build", "gallery/generated", "reference/api")
+MADE = ("_build", "examples", "reference/api")
 PAGES = {
     name: path.read_text(encoding="utf-8")
     for path in sorted(DOCS.rglob("*.md"))

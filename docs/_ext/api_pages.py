@@ -4,7 +4,10 @@ No module is named by hand, so a module that is added or moved is documented whe
 `reference`; whatever else reStructuredText would read as markup is escaped.
 """
 
+import ast
 import importlib
+import importlib.util
+import itertools
 import pkgutil
 import re
 from pathlib import Path
@@ -13,6 +16,8 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+SHORT = 80
+"""Characters of a value that is shown."""
 _CODE = re.compile(r"(``.+?``|`[^`]+`)", re.S)
 _MARKS = re.compile(r"([*|\\]|(?<=\w)_(?!\w))")
 
@@ -36,6 +41,24 @@ def modules_of(package: ModuleType) -> tuple[list[str], list[str]]:
     return [one.name for one in public if not one.ispkg], [one.name for one in public if one.ispkg]
 
 
+def plain_data(module: str) -> list[tuple[str, str]]:
+    """Public names that a module assigns without a docstring, which autodoc leaves out, with their values where these are short."""
+    spec = importlib.util.find_spec(module)
+    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    found = []
+    for statement, following in itertools.pairwise([*body, ast.Pass()]):
+        if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
+            continue
+        described = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
+        targets = [statement.target] if isinstance(statement, ast.AnnAssign) else statement.targets
+        names = [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+        value = ast.unparse(statement.value)
+        if not described:
+            short = value if len(names) == 1 and len(value) <= SHORT else ""
+            found += [(name, short) for name in names if not name.startswith("_")]
+    return found
+
+
 def link(name: str, thing: Any) -> str:
     """A name of a package's face, linked to where the object itself is documented."""
     home, own = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
@@ -57,6 +80,9 @@ def page(package: ModuleType, modules: list[str], inner: list[str]) -> str:
     for name in modules:
         heading = f"``{name}``"
         parts.append(f"{heading}\n{'-' * len(heading)}\n\n.. automodule:: {name}\n")
+        for data, value in plain_data(name):
+            shown = f"   :value: {value}\n" if value else ""
+            parts.append(f".. py:data:: {data}\n   :module: {name}\n{shown}")
     return "\n".join(parts)
 
 
