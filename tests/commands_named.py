@@ -4,6 +4,7 @@ import re
 import shlex
 
 import typer
+from typer.core import TyperGroup
 
 import scenarios.cli as cli
 from instrument.launch import parser as serve_parser
@@ -48,7 +49,7 @@ def parsed(arguments: list[str]) -> tuple[list[str], dict]:
     while True:
         eager = not {"--help", "--version"}.isdisjoint(arguments)
         context = command.make_context(path[-1] if path else "emtwin", list(arguments), resilient_parsing=eager)
-        if not hasattr(command, "resolve_command"):
+        if not isinstance(command, TyperGroup):
             return path, {**context.params, "args": context.args}
         rest = [*context._protected_args, *context.args]
         if not rest:

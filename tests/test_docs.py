@@ -1,6 +1,7 @@
 """The documentation checked against the program: every page is reachable, every command, option, name and key on it exists, and what it shows runs."""
 
 import importlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -53,7 +54,7 @@ def test_every_job_page_begins_with_a_command_or_a_file():
         if page.startswith("jobs/") and page != "jobs/index.md":
             first = re.search(r"^```(\{?\w+\}?)", text, re.M)
             assert first is not None, page
-            assert first[1] in ("bash", "csv"), f"{page} begins with a block of {first[1]}"
+            assert first[1] in ("bash", "text"), f"{page} begins with a block of {first[1]}"
             assert text[: first.start()].count("\n") < 8, f"{page}: its first command comes late"
 
 
@@ -222,7 +223,7 @@ def test_the_example_of_a_sensor_table_is_read():
 
 
 def test_the_example_of_a_calibration_table_is_read(tmp_path):
-    (example,) = blocks(PAGES["jobs/calibrate.md"], "csv")
+    (example,) = blocks(PAGES["jobs/calibrate.md"], "text")
     path = tmp_path / "table.csv"
     path.write_text(example, encoding="utf-8")
     rows = read_calibration(path, Column(load_column("generic-300")))

@@ -6,7 +6,7 @@ No module is named by hand, so a module that is added or moved is documented whe
 
 import ast
 import importlib
-import importlib.util
+import inspect
 import itertools
 import pkgutil
 import re
@@ -43,8 +43,7 @@ def modules_of(package: ModuleType) -> tuple[list[str], list[str]]:
 
 def plain_data(module: str) -> list[tuple[str, str]]:
     """Public names that a module assigns without a docstring, which autodoc leaves out, with their values where these are short."""
-    spec = importlib.util.find_spec(module)
-    body = ast.parse(Path(spec.origin).read_text(encoding="utf-8")).body
+    body = ast.parse(inspect.getsource(importlib.import_module(module))).body
     found = []
     for statement, following in itertools.pairwise([*body, ast.Pass()]):
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:

@@ -48,12 +48,12 @@ def options_of(path: str) -> list[Row]:
         command = inner[name]
     found: list[Row] = []
     for one in command.params:
-        option = one.param_type_name == "option"
-        default = f"{one.default:g}" if isinstance(one.default, float) else str(one.default)
-        told = getattr(one, "show_default", False) and one.default is not None and one.default is not False
-        found.append(
-            (one.opts[0] if option else one.name.upper(), f"{one.help} Default: {default}." if told else one.help)
-        )
+        name = one.opts[0] if one.param_type_name == "option" else str(one.name).upper()
+        meaning = getattr(one, "help", None) or ""
+        if getattr(one, "show_default", False) and one.default is not None and one.default is not False:
+            default = f"{one.default:g}" if isinstance(one.default, float) else str(one.default)
+            meaning = f"{meaning} Default: {default}."
+        found.append((name, meaning))
     return sorted(found, key=lambda row: row[0].startswith("-"))
 
 
