@@ -304,3 +304,18 @@ def test_every_scenario_key_is_rendered(rendered):
             assert key.meaning, f"{key.path} has no meaning"
         if one.path:
             assert f"[{one.path}]" in rendered
+
+
+def test_every_public_module_is_in_the_api(monkeypatch):
+    pytest.importorskip("sphinx", reason="needs the extra docs")
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    modules_of = importlib.import_module("api_pages").modules_of
+    (named,) = re.findall(r"^```\{toctree\}\n(.*?)^```$", PAGES["reference/api.md"], re.M | re.S)
+    todo, found = [line.removeprefix("api/") for line in named.splitlines() if not line.startswith(":")], set()
+    assert todo == ["twin", "reconstruct", "learn", "instrument"]
+    files = {path.relative_to(ROOT).with_suffix("") for name in todo for path in (ROOT / name).rglob("*.py")}
+    while todo:
+        modules, inner = modules_of(importlib.import_module(todo.pop()))
+        found |= set(modules)
+        todo += inner
+    assert found == {".".join(path.parts) for path in files if not path.name.startswith("_")}
