@@ -29,6 +29,7 @@ exclude_patterns = ["_build", "_ext", "gallery"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 default_role = "py:obj"
+smartquotes = False  # keys and values are copied from these pages
 # A name in backticks may fit several objects (`check`, `mean`); it is then shown without a link.
 suppress_warnings = ["ref.python", "config.cache"]
 
