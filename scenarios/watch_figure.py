@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from scenarios.watch_follow import Channel, Follower
 from scenarios.watch_past import Past
 from scenarios.watch_told import size_unit
-from scenarios.watch_units import scale
+from twin.units import scale
 from scenarios.watch_words import event_words
 
 BAND = 1.645

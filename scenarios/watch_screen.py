@@ -14,7 +14,7 @@ from reconstruct.monitors import EXCESS
 from scenarios.watch_follow import FINE, Channel, Follower
 from scenarios.watch_sources import Source
 from scenarios.watch_told import size_unit
-from scenarios.watch_units import age, one, scale, shown
+from twin.units import age, one, scale, shown
 from scenarios.watch_words import BAD, STYLES, clock, event_words, headed, plain, spark
 
 RECENT = 60.0

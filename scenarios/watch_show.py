@@ -5,7 +5,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from scenarios.watch_units import one, shown
+from twin.units import one, shown
 from scenarios.watch_words import BAD, STYLES, clock, event_words, headed, safe
 
 

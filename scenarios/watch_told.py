@@ -5,7 +5,7 @@ from typing import Any
 
 from reconstruct.resets import Event
 from scenarios.watch_follow import Follower
-from scenarios.watch_units import shown
+from twin.units import shown
 from twin.sensors.model import Model
 
 SCHEMA = "emtwin.watch/1"

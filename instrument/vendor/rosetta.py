@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from instrument.vendor.claims import claims_of, flatten, inside_unit
-from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal
+from instrument.vendor.claims import claims_of, flatten
+from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal, axis_scale
 from instrument.vendor.store import numbered
 
 # Magic numbers where a format has one, so that a file is never offered to a parser of another format.
@@ -108,7 +108,7 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
     if data.ndim == 0 or data.size == 0:
         raise VendorError(path, f"holds an empty array of shape {data.shape}", "Record or export it again.")
     axes = _axes(path, item.get("axes", []), data.shape)
-    energy = [index for index, axis in enumerate(axes) if axis.unit == "eV"]
+    energy = [index for index, axis in enumerate(axes) if axis.unit == "electronvolt"]
     if energy and energy[0] != data.ndim - 1:  # channels last, whatever order the file had
         data = np.ascontiguousarray(np.moveaxis(data, energy[0], -1))
         axes = (*axes[: energy[0]], *axes[energy[0] + 1 :], axes[energy[0]])
@@ -146,7 +146,7 @@ def _axes(path: str, described: list[dict[str, Any]], shape: tuple[int, ...]) ->
     for axis, size in zip(described, shape, strict=True):
         claimed = axis.get("units")
         text = claimed if isinstance(claimed, str) else ""
-        factor, unit = inside_unit(text[:40])
+        factor, unit = axis_scale(text)
         scale, offset = float(axis.get("scale", 1.0)) * factor, float(axis.get("offset", 0.0)) * factor
         if not (math.isfinite(scale) and math.isfinite(offset)) or int(axis.get("size", size)) != size:
             raise VendorError(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from instrument.vendor.claims import claims_of, flatten, inside_unit
-from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal
+from instrument.vendor.claims import claims_of, flatten
+from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal, axis_scale
 
 SUFFIX = ".zarr"
 NAME = "emtwin's Zarr store"
@@ -78,7 +78,7 @@ def _axes(path: str, described: Any, shape: tuple[int, ...]) -> tuple[Axis, ...]
     axes = []
     for one, size in zip(described, shape, strict=True):
         try:
-            factor, unit = inside_unit(str(one["unit"])[:40])
+            factor, unit = axis_scale(str(one["unit"]))
             scale, offset = float(one["scale"]) * factor, float(one["offset"]) * factor
             labels = tuple(str(label)[:100] for label in one.get("labels", ()))
             name, claimed = str(one["name"])[:100], str(one["unit"])[:40]

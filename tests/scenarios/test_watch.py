@@ -18,7 +18,7 @@ from scenarios.cli import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
 from scenarios.progress import SilentProgress
 from scenarios.tables import load_table, table_names
 from scenarios.watch_sources import Recorded
-from scenarios.watch_units import age, one, scale, shown
+from twin.units import age, one, scale, shown
 from scenarios.watch_words import spark
 from twin.records import Readings
 from twin.sensors import SCHEMA
