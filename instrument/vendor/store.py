@@ -45,7 +45,9 @@ def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
     if dtype.kind not in "iufcb" or dtype.itemsize > 16:
         raise VendorError(path, f"holds data of type {dtype}", _CURE)
     if not shape or 0 in shape:
-        raise VendorError(path, f"holds an empty array of shape {shape}", "Simulate it again.")
+        raise VendorError(
+            path, f"holds an empty array ({' x '.join(str(size) for size in shape) or 'no axes'})", "Simulate it again."
+        )
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
         raise VendorError(path, f"unpacks to {size} bytes, more than {max_bytes}", "Simulate fewer recordings.")

@@ -17,8 +17,8 @@ from scipy.stats import norm
 
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from scenarios.measure.found import Found, disagreements, readings
-from twin.units import rounded, scale
 from scenarios.watch_figure import FAINT, INK, LINE, STYLE
+from twin.units import rounded, scale
 
 MOST_SHOWN, MOST_QUANTITIES, ACROSS = 4, 12, 4
 WIDTH = 11.0

@@ -1,12 +1,10 @@
-"""Units: the names used inside emtwin, units as files and users write them, and numbers as people read them. Without JAX; pint is loaded when a file is read."""
+"""Units: the names used inside emtwin, units as files write them, and numbers as people read them. Without JAX; pint is loaded with the first file."""
 
-import lazy_loader
+from twin.units.foreign import CELSIUS, KELVIN, NUMBER, SHARE, Unit, axis_unit, read_unit
+from twin.units.inside import BASE, known, require
+from twin.units.text import age, one, places, rounded, scale, shown, symbol
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__,
-    submod_attrs={
-        "inside": ["BASE", "known", "require"],
-        "foreign": ["CELSIUS", "KELVIN", "NUMBER", "SHARE", "Unit", "axis_unit", "read_unit"],
-        "shown": ["age", "one", "places", "rounded", "scale", "shown", "symbol"],
-    },
-)
+__all__ = [
+    "BASE", "CELSIUS", "KELVIN", "NUMBER", "SHARE", "Unit", "age", "axis_unit", "known", "one", "places", "read_unit", "require", "rounded",
+    "scale", "shown", "symbol",
+]  # fmt: skip

@@ -114,7 +114,9 @@ def _single(name: str, any_case: bool) -> Unit | None:
         return _PLAIN[name]
     spelled = _SPELLED.get(name, name)
     found = _asked(spelled, True)
-    if found is None and (any_case or len(name) > 3):  # a word may begin with a capital, a symbol is what its capitals say
+    if found is None and (
+        any_case or len(name) > 3
+    ):  # a word may begin with a capital, a symbol is what its capitals say
         found = _asked(spelled.lower(), True)
     return _asked(spelled, False) if found is None and any_case else found
 
@@ -136,7 +138,9 @@ def _asked(name: str, case: bool) -> Unit | None:
         if word == "degree_Celsius":
             found.add(CELSIUS)
             continue
-        found.add(Unit(inside, float(registry.Quantity(Fraction(1), prefix + word).to(_PINT.get(inside, inside)).magnitude)))
+        found.add(
+            Unit(inside, float(registry.Quantity(Fraction(1), prefix + word).to(_PINT.get(inside, inside)).magnitude))
+        )
     return found.pop() if len(found) == 1 else None
 
 
@@ -145,4 +149,4 @@ def _registry() -> "UnitRegistry":
     """pint's own table of units, in exact fractions: a micrometre is 10,000 angstrom and not 9999.999999999998."""
     from pint import UnitRegistry
 
-    return UnitRegistry(non_int_type=Fraction)
+    return UnitRegistry(non_int_type=Fraction)  # type: ignore[arg-type]  # pint says float, and takes any number
