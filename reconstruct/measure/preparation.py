@@ -24,8 +24,8 @@ class Preparation:
     """How recorded values become what is measured.
 
     ``axes``: the recorded axes in the order (stack axes, rows, columns); empty for as recorded. ``frame``: for each axis before the last two a place or a
-    slice; empty for all. ``rows``, ``columns``: the part (from, to) of each image or pattern that is used, None for all. ``black``: counts of a recorded pixel without a beam;
-    ``gain``: counts that an electron makes, None to leave counts as they are. ``bin``: recorded pixels along each side of one that is used.
+    slice; empty for all. ``rows``, ``columns``: the part (from, to) of each image or pattern that is used; None for all. ``black``: counts of a recorded
+    pixel without a beam. ``gain``: counts that an electron makes; None to leave counts as they are. ``bin``: recorded pixels along each side of one.
     """
 
     axes: tuple[int, ...] = ()

@@ -88,17 +88,6 @@ def inside(option: str) -> tuple[str, float]:
     return UNITS.get(option.rpartition("-")[2], ("1", 1.0))
 
 
-def triple(option: str, text: str) -> tuple[int, int, int]:
-    """Three whole numbers, "0,0,1"; BadInput otherwise."""
-    try:
-        numbers = tuple(int(word) for word in text.replace(" ", ",").split(",") if word)
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 3 or not any(numbers):
-        raise BadInput(f"{option} {text}", "is no direction u,v,w of a crystal", f"Give {option} 0,0,1 or the like.")
-    return numbers[0], numbers[1], numbers[2]
-
-
 def pair(option: str, text: str) -> tuple[float, float]:
     """Two numbers, "70,140"; BadInput otherwise."""
     try:

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from scenarios.measure.kinds import KINDS, Kind
-from scenarios.measure.options import Data, Output, with_options
+from scenarios.measure.options import Data, Output, numbers_of, with_options
 
 DONE, DISAGREES = 0, 1
 
@@ -35,9 +35,12 @@ def _ended(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, ...
 
 def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: Output) -> tuple[int, dict[str, Any]]:
     """Measure, draw, and only then write; refuse files that are in the way before anything is computed."""
+    from scenarios.measure.checks import finite
     from scenarios.new_files import new_files, write_whole
     from scenarios.progress import open_progress
 
+    for option, value in numbers_of(options):
+        finite(option, value)
     new_files(output.out, output.figure)
     import jax
 

@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from scenarios.errors import BadInput, from_twin
-from scenarios.measure.checks import triple
-from scenarios.measure.inputs import Given
-from scenarios.measure.options import Crystal
+from scenarios.measure.inputs import Given, triple
 from scenarios.simulate.specimen import BUILT_IN, check_atoms
 from twin.sample.orthogonal import zone_axis
 from twin.sample.structures import read_atoms
@@ -21,9 +19,8 @@ ALIKE = 1e-3
 """Shares of a period by which columns may stand off a symmetric place."""
 
 
-def oriented(given: Given, options: Crystal) -> "Atoms":
+def oriented(given: Given, structure: str | None, zone: str | None, x: str | None) -> "Atoms":
     """The orthogonal unit cell with the beam along z; BadInput where neither options nor the file say which."""
-    structure, zone, x = options.structure, options.zone, options.x
     own = given.own("scenario.specimen.structure")
     name = structure or (own if isinstance(own, str) else None)
     if name is None:

@@ -45,7 +45,7 @@ def haadf(given: tuple[Given, ...], wish: HaadfOptions, progress: Progress) -> F
         _one_scan(one)
     stack = np.stack([_alike(image(one, 32, levels=False), one, first) for one in given])
     offsets = c10_changes(given, wish)
-    atoms = oriented(first, wish)
+    atoms = oriented(first, wish.structure, wish.zone, wish.x)
     side = square(first, wish.pixel, 0.03)
     volts, alpha = first.volts(wish.energy), first.semiangle(wish.semiangle)
     detector = _detector(first, wish.detector)

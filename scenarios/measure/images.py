@@ -26,7 +26,7 @@ def lattice(given: Given, options: LatticeOptions, progress: Progress) -> Found:
     data = image(given, 32)
     about = math.sqrt(math.prod(sides(given, options.pixel)))
     claimed = claimed_sides(given)
-    atoms = oriented(given, options)
+    atoms = oriented(given, options.structure, options.zone, options.x)
     hum = None
     if options.mains is not None:
         mains = above("--mains-hz", options.mains)

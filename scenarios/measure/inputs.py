@@ -222,3 +222,14 @@ def check_square(given: Given) -> None:
 def counted(given: Given) -> bool:
     """Whether electrons are known of what is measured: the file holds them, or --gain was given."""
     return given.data.gain is not None or given.signal.raw.get("unit") == "electrons"
+
+
+def triple(option: str, text: str) -> tuple[int, int, int]:
+    """Three whole numbers, "0,0,1"; BadInput otherwise."""
+    try:
+        numbers = tuple(int(word) for word in text.replace(" ", ",").split(",") if word)
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 3 or not any(numbers):
+        raise BadInput(f"{option} {text}", "is no direction u,v,w of a crystal", f"Give {option} 0,0,1 or the like.")
+    return numbers[0], numbers[1], numbers[2]

@@ -6,7 +6,7 @@ Every kind takes `Data` and `Output`; an option has one name, unit and meaning w
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,6 +155,26 @@ def with_options(
     command.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
     command.__annotations__ = {one.name: one.annotation for one in taken}
     return command
+
+
+def numbers_of(options: Data) -> Iterator[tuple[str, float]]:
+    """The numbers that were given or are defaults, each with its option's name."""
+    for name, one in named(type(options)).items():
+        value = getattr(options, one.name)
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, float):
+                yield name, each
+
+
+def named(options: type) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a class of options by the names that a user types."""
+    hints = typing.get_type_hints(options, include_extras=True)
+    found = {}
+    for one in fields_of(options):
+        told = typing.get_args(hints[one.name])[-1]
+        # typer keeps a name that is given first as the default
+        found[told.default if isinstance(told.default, str) else f"--{one.name}"] = one
+    return found
 
 
 def fields_of(options: type) -> list[dataclasses.Field[Any]]:

@@ -89,7 +89,7 @@ def _check_dark(given: Given, counts: np.ndarray) -> None:
         ) / given.how.bin**2
         problem = f"has counts down to {low:.4g} where its largest are {float(known.max()):.4g}"
         summed = "" if counts.ndim == given.signal.data.ndim else ", over the patterns that are summed"
-        cure = f"Add --black with the counts of a pixel without a beam (about {level:.3g} here{summed})."
+        cure = f"Give --black, the counts of a pixel without a beam (about {level:.3g} here{summed})."
         raise BadInput(str(given.path), problem, cure)
 
 
@@ -137,7 +137,7 @@ def thickness(given: Given, options: PacbedOptions, progress: Progress) -> Found
     volts = given.volts(options.energy)
     alpha = given.semiangle(options.semiangle)
     angle = pattern_pixel(given, options.pixel_mrad, volts)
-    atoms = oriented(given, options)
+    atoms = oriented(given, options.structure, options.zone, options.x)
     need_electrons(given)
     lean = [1e-3 * one for one in pair("--tilt-mrad", options.tilt)]
     wide = 1e-3 * above("--tilt-error-mrad", options.tilt_error)
