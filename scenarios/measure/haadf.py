@@ -55,12 +55,11 @@ def haadf(given: tuple[Given, ...], wish: HaadfOptions, progress: Progress) -> F
     # the fit has dark level and gain of its own
     need_electrons(first)
     gain, black = wish.gain or 1.0, wish.black or 0.0
-    calibration = Calibration(
-        energy=volts,
-        gain=first.settle("counts per electron", gain, "1", "--gain" if wish.gain else "the file"),
-        black=black,
-        readout=above("--readout", wish.readout, zero=True),
-    )
+    if wish.gain is not None:
+        first.settle("counts per electron", gain, "1", "--gain")
+    if black:
+        first.settle("counts without a beam", black, "count", "--black")
+    calibration = Calibration(energy=volts, gain=gain, black=black, readout=above("--readout", wish.readout, zero=True))
     before = Before(
         aberrations=_aberrations(wish),
         thickness=(depth, wide),
