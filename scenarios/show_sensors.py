@@ -10,12 +10,10 @@ from rich.markup import escape as escaped
 from rich.padding import Padding
 from rich.table import Table
 
+from twin.units import symbol
+
 QUIET = ({"silent"}, {"too few"})
 _SHORT = {"event-triggered": "events"}
-_SYMBOLS = {
-    "1": "", "angstrom": "Å", "radian": "rad", "second": "s", "ampere": "A", "kelvin": "K", "pascal": "Pa", "volt": "V", "watt": "W",
-    "ohm": "Ω", "1/second": "1/s", "angstrom/second": "Å/s",
-}  # fmt: skip
 _STYLES = {
     "silent": "dim",
     "too few": "dim",
@@ -99,7 +97,7 @@ def _table(shown: list[dict[str, Any]]) -> Table:
         kinds = " ".join(
             f"[{_STYLES.get(v['kind'], 'default')}]{_SHORT.get(v['kind'], v['kind'])}[/]" for v in item["classes"]
         )
-        unit = "[red]?[/]" if item["unit"] is None else _SYMBOLS.get(item["unit"], item["unit"])
+        unit = "[red]?[/]" if item["unit"] is None else symbol(item["unit"])
         cells = (_number(item[key], item["unit"]) for key in ("step", "noise", "drift"))
         table.add_row(
             _safe(item["name"]), str(item["count"]), kinds, unit, *cells, *([_number(item["lag"], None)] if lagged else [])

@@ -13,8 +13,8 @@ from matplotlib.patches import Patch
 from scenarios.watch_follow import Channel, Follower
 from scenarios.watch_past import Past
 from scenarios.watch_told import size_unit
-from scenarios.watch_units import scale
 from scenarios.watch_words import event_words
+from twin.units import scale
 
 BAND = 1.645
 """Standard deviations on either side that hold 90 %."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from reconstruct.resets import Event
 from scenarios.watch_follow import Follower
-from scenarios.watch_units import shown
 from twin.sensors.model import Model
+from twin.units import shown
 
 SCHEMA = "emtwin.watch/1"
 COUNTS = ("used", "ignored", "outlier", "stuck", "not_a_number", "invalid", "late", "future", "repeated")

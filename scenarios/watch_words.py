@@ -8,7 +8,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from scenarios.watch_units import one
+from twin.units import one
 
 BARS = "▁▂▃▄▅▆▇█"
 # blue, yellow and magenta stay apart for every kind of colour vision; the words say it too

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from instrument.vendor.logs import LoggedChannel, SensorLog, in_order
 from instrument.vendor.signals import VendorError
-from instrument.vendor.units import Unit, stated
+from twin.units import Unit, read_unit
 
 DAY = 86_400 * 10**9
 _HEAD = re.compile(r"^(\d{1,2})/(\d{1,2})/'(\d{2})\s+(\d{1,2}):(\d{2})\s+(Digiheater\s+\S+)")
@@ -112,11 +112,11 @@ def _channel(
         why = "states in words: codes, not a quantity"
         return LoggedChannel(column, _LABELS[column], "", "1", 1.0, 0.0, t, x, "heater", why, meanings, notes=notes)
     text = _UNITS.get(column, "")
-    unit: Unit | None = stated(text)
+    unit: Unit | None = read_unit(text)
     why = f"unit stated in the column's name ([{text}])"
     if column == "c":
         fits = {"Tmeas", "Rheat"} <= set(columns) and _is_resistance(given, numbers("Tmeas"), numbers("Rheat"))
-        unit = stated("ohm") if fits else None
+        unit = read_unit("ohm") if fits else None
         why = (
             "no unit stated; a T^2 + b T + c gives the Rheat of each line, in ohm"
             if fits

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from instrument.vendor.logs import LoggedChannel, SensorLog, in_order
 from instrument.vendor.signals import VendorError
-from instrument.vendor.units import Unit, stated
+from twin.units import Unit, read_unit
 
 QUANTITIES = ("Temperature", "Pressure", "Current", "Voltage", "Resistance")
 MAX_COLUMNS, MAX_HEADER = 200, 40
@@ -44,7 +44,7 @@ def read_protochips(path: str, max_bytes: int) -> SensorLog:
     for key in ("Date (yyyy.mm.dd)", "Time (hh:mm:ss.ms)", "Time units"):
         if key not in said:
             raise VendorError(path, f"does not say its {key!r} among the notes", _CURE)
-    clock = stated(said["Time units"])
+    clock = read_unit(said["Time units"])
     if clock is None or clock.unit != "second":
         raise VendorError(path, f"counts its time in {said['Time units']!r}, which is no unit of time", _CURE)
     begin = _begin(path, said)
@@ -103,7 +103,7 @@ def _channel(
     t, x, notes = in_order(path, column, times, numbers)
     quantity = next((item for item in QUANTITIES if re.search(rf"\b{item}\b", column)), "")
     text = said.get(f"{quantity} units", "") if quantity else ""
-    unit = stated(text) if text else None
+    unit = read_unit(text) if text else None
     if unit is None:
         reason = f"states it as {text!r}, which is none that is known" if text else "does not tell"
         return LoggedChannel(

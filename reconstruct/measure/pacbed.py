@@ -23,8 +23,8 @@ from twin.scattering.pacbed import Library
 __all__ = ["Geometry", "ModelError", "pacbed"]
 
 TOLD = {
-    "thickness": "angstrom", "tilt.x": "rad", "tilt.y": "rad", "semiangle": "rad", "centre.x": "px", "centre.y": "px",
-    "scale": "1", "rotation": "rad", "thermal": "1",
+    "thickness": "angstrom", "tilt.x": "radian", "tilt.y": "radian", "semiangle": "radian", "centre.x": "pixel", "centre.y": "pixel",
+    "scale": "1", "rotation": "radian", "thermal": "1",
 }  # fmt: skip
 """What is told, with units; scale is the camera length over the nominal one, thermal <u^2> over the library's."""
 STARTS, TRIED = 3, 9

@@ -18,10 +18,10 @@ from scenarios.cli import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
 from scenarios.progress import SilentProgress
 from scenarios.tables import load_table, table_names
 from scenarios.watch_sources import Recorded
-from scenarios.watch_units import age, one, scale, shown
 from scenarios.watch_words import spark
 from twin.records import Readings
 from twin.sensors import SCHEMA
+from twin.units import age, one, scale, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 START = 1_700_000_000 * 10**9
