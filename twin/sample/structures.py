@@ -29,9 +29,9 @@ GAP = 7.0
 class Structure:
     """A unit cell as it was read from a file.
 
-    ``cell`` [3, 3] vectors as rows in angstrom; for each of n atoms its symbol, ``fractions`` [n, 3] of the cell, occupancy, ``u2`` <u^2> along one axis in
-    angstrom^2 (nan: not stated) and label in the file. ``space_group`` as understood, ``shortest`` distance in angstrom, ``notes`` on what was done to read it, and
-    ``contradictions`` within the file.
+    ``cell`` [3, 3] vectors as rows in angstrom; for each of n atoms its symbol, ``fractions`` [n, 3] of the cell, occupancy, ``u2`` <u^2> along one
+    axis in angstrom^2 (nan: not stated) and label in the file. ``space_group`` as understood, ``shortest`` distance in angstrom, ``notes`` on what was
+    done to read it, and ``contradictions`` within the file.
     """
 
     name: str
@@ -91,8 +91,8 @@ class Structure:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and metadata; lengths in angstrom, density in g/cm^3."""
         return {
-            "name": self.name, "formula": self.formula, "formula_units": self.units, "atoms": round(sum(self.content.values()), 6),
-            "entries": len(self.symbols), "density": round(self.density, 4), "volume": round(self.volume, 4), "space_group": self.space_group,
+            "name": self.name, "described": self.describe(), "formula": self.formula, "formula_units": self.units,
+            "atoms": round(sum(self.content.values()), 6), "entries": len(self.symbols), "density": round(self.density, 4), "volume": round(self.volume, 4), "space_group": self.space_group,
             "shortest_distance": round(self.shortest, 4), "cell": self.cell.tolist(), "notes": list(self.notes), "contradictions": list(self.contradictions),
         }  # fmt: skip
 
@@ -166,7 +166,16 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
     labels = tuple(f"{symbol}{number + 1}" for number, symbol in enumerate(symbols))
     least = shortest(cell, fractions, occupancies)[0]
     return Structure(
-        name, cell, symbols, fractions, occupancies, u2, labels, "no symmetry stated, all atoms listed", least, tuple(notes)
+        name,
+        cell,
+        symbols,
+        fractions,
+        occupancies,
+        u2,
+        labels,
+        "no symmetry stated, all atoms listed",
+        least,
+        tuple(notes),
     )
 
 

@@ -97,7 +97,9 @@ def read_block(text: str, name: str | None) -> tuple[Block, list[str]]:
     try:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:
-        hint = " (it is CIF 2, whose lists, tables and triple quotes are not read)" if text.startswith("#\\#CIF_2") else ""
+        hint = (
+            " (it is CIF 2, whose lists, tables and triple quotes are not read)" if text.startswith("#\\#CIF_2") else ""
+        )
         problem = str(error).splitlines()[0]
         raise ValueError(f"cannot be read as a CIF{hint}: {problem}; mend that line") from None
     blocks = [_plain(one) for one in document]
@@ -105,13 +107,17 @@ def read_block(text: str, name: str | None) -> tuple[Block, list[str]]:
         tags = {*block.pairs, *(tag for loop in block.loops for tag in loop)}
         for tag, kind in FOREIGN.items():
             if tag in tags:
-                raise ValueError(f"block {block.name!r} is {kind} (it has {tag}), which is not read; give a CIF of the average crystal structure")
+                raise ValueError(
+                    f"block {block.name!r} is {kind} (it has {tag}), which is not read; give a CIF of the average crystal structure"
+                )
     holding = [block for block in blocks if block.column("_atom_site_fract_x")]
     named = [block for block in holding if name in (None, block.name)]
     if not named:
         there = ", ".join(block.name or "(no name)" for block in holding) or "none"
         wanted = "holds no atoms" if name is None else f"has no block {name!r} with atoms"
-        raise ValueError(f"{wanted}: blocks with _atom_site_fract_x are {there}; give a CIF with atoms in fractions of the cell")
+        raise ValueError(
+            f"{wanted}: blocks with _atom_site_fract_x are {there}; give a CIF with atoms in fractions of the cell"
+        )
     rest = [block.name for block in holding if block is not named[0]]
     return named[0], [f"block {named[0].name!r} is read; {', '.join(rest)} left out"] if rest else []
 
@@ -121,7 +127,9 @@ def _plain(block: gemmi.cif.Block) -> Block:
     loops: list[dict[str, tuple[str, ...]]] = []
     for item in block:
         if item.pair is not None:
-            pairs[_tag(item.pair[0])] = gemmi.cif.as_string(item.pair[1]) if item.pair[1] not in ("?", ".") else item.pair[1]
+            pairs[_tag(item.pair[0])] = (
+                gemmi.cif.as_string(item.pair[1]) if item.pair[1] not in ("?", ".") else item.pair[1]
+            )
         elif item.loop is not None:
             rows, tags = item.loop.values, item.loop.tags
             shown = [one if one in ("?", ".") else gemmi.cif.as_string(one) for one in rows]
@@ -139,19 +147,29 @@ def read_cell(block: Block) -> np.ndarray:
     for axis in "abc":
         found = number(block.get(f"_cell_length_{axis}"), f"_cell_length_{axis}")
         if found is None or found.value <= 0.0:
-            raise ValueError(f"_cell_length_{axis} is {'missing' if found is None else found.value}; give the cell's lengths in angstrom")
+            raise ValueError(
+                f"_cell_length_{axis} is {'missing' if found is None else found.value}; give the cell's lengths in angstrom"
+            )
         lengths.append(found.value)
     angles = []
     for name in ("alpha", "beta", "gamma"):
         found = number(block.get(f"_cell_angle_{name}"), f"_cell_angle_{name}")
         angles.append(90.0 if found is None else found.value)
     # exact where angles are, so that no cosine of 90 degrees is 6e-17
-    alpha, beta, gamma = (0.0 if one == 90.0 else -0.5 if one == 120.0 else math.cos(math.radians(one)) for one in angles)
+    alpha, beta, gamma = (
+        0.0 if one == 90.0 else -0.5 if one == 120.0 else math.cos(math.radians(one)) for one in angles
+    )
     sine = math.sqrt(max(1.0 - gamma**2, 0.0))
     height = 1.0 - alpha**2 - beta**2 - gamma**2 + 2.0 * alpha * beta * gamma
     if not all(0.0 < one < 180.0 for one in angles) or height <= 1e-6:
-        raise ValueError(f"the cell's angles {', '.join(f'{one:g}' for one in angles)} degrees close no cell; mend _cell_angle_*")
+        raise ValueError(
+            f"the cell's angles {', '.join(f'{one:g}' for one in angles)} degrees close no cell; mend _cell_angle_*"
+        )
     a, b, c = lengths
     return np.array(
-        [[a, 0.0, 0.0], [b * gamma, b * sine, 0.0], [c * beta, c * (alpha - beta * gamma) / sine, c * math.sqrt(height) / sine]]
+        [
+            [a, 0.0, 0.0],
+            [b * gamma, b * sine, 0.0],
+            [c * beta, c * (alpha - beta * gamma) / sine, c * math.sqrt(height) / sine],
+        ]
     )

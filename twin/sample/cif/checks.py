@@ -73,7 +73,7 @@ def formula_of(text: str) -> dict[str, float]:
                 return {}
             found[symbol] = found.get(symbol, 0.0) + (float(match[2]) if match[2] else 1.0)
             rest = rest[match.end() :]
-    return found if all(0.0 < share for share in found.values()) else {}
+    return found if all(share > 0.0 for share in found.values()) else {}
 
 
 def density_of(content: dict[str, float], volume: float) -> float:
@@ -96,7 +96,9 @@ def judge(cell: np.ndarray, contents: Contents, stated: Stated) -> Verdict:
     radii = covalent_radius(contents.symbols[one]) + covalent_radius(contents.symbols[other])
     names = (contents.labels[one], contents.labels[other])
     if distance < BOND * radii:
-        contradictions.append(f"{names[0]} and {names[1]} are {distance:.2f} angstrom apart, too near for a bond (radii sum to {radii:.2f})")
+        contradictions.append(
+            f"{names[0]} and {names[1]} are {distance:.2f} angstrom apart, too near for a bond (radii sum to {radii:.2f})"
+        )
     return Verdict(tuple(contradictions), tuple(notes), distance, distance / radii, names)
 
 
@@ -110,15 +112,24 @@ def _composition(found: dict[str, float], stated: Stated, notes: list[str]) -> l
     absent = sorted(set(heavy) - set(made))
     formula = formula_text(stated.formula)
     if extra or absent:
-        parts = [f"{', '.join(extra)} is not in it" if extra else "", f"{', '.join(absent)} is missing among the atoms" if absent else ""]
+        parts = [
+            f"{', '.join(extra)} is not in it" if extra else "",
+            f"{', '.join(absent)} is missing among the atoms" if absent else "",
+        ]
         return [f"the file's formula is {formula}: {'; '.join(one for one in parts if one)}"]
     units = stated.units or sum(made.values()) / sum(heavy.values())
-    wrong = [symbol for symbol in heavy if abs(made[symbol] - units * heavy[symbol]) > COMPOSITION * units * heavy[symbol] + 1e-6]
+    wrong = [
+        symbol
+        for symbol in heavy
+        if abs(made[symbol] - units * heavy[symbol]) > COMPOSITION * units * heavy[symbol] + 1e-6
+    ]
     if wrong:
         expected = formula_text({symbol: units * share for symbol, share in heavy.items()})
         times = f"{units:g} formula units of " if stated.units else "the proportions of "
         return [f"{times}{formula} are {expected}, but the atoms in the cell are {formula_text(found)}"]
     hydrogen = units * stated.formula.get("H", 0.0) - found.get("H", 0.0)
     if "H" in stated.formula and heavy is not stated.formula and hydrogen > 0.05 * units * stated.formula["H"]:
-        notes.append(f"hydrogen is missing: the formula has {units * stated.formula['H']:g} in the cell, the atoms {found.get('H', 0.0):g}")
+        notes.append(
+            f"hydrogen is missing: the formula has {units * stated.formula['H']:g} in the cell, the atoms {found.get('H', 0.0):g}"
+        )
     return []

@@ -66,7 +66,9 @@ def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
         names = ", ".join(label for label, _ in merged[:6]) + (" ..." if len(merged) > 6 else "")
         notes.append(f"rounded special positions are set right: {names}, by up to {furthest:.4f} angstrom")
     if split:
-        notes.append(f"split sites, whose images are nearer than {CLOSEST} angstrom to each other: {', '.join(split[:6])}")
+        notes.append(
+            f"split sites, whose images are nearer than {CLOSEST} angstrom to each other: {', '.join(split[:6])}"
+        )
     counts = [len(one) for one in orbits]
     owner = np.repeat(np.arange(len(sites)), counts)
     atoms = _Atoms(
@@ -138,12 +140,19 @@ def _unite(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str])
     for one, other, apart in sorted(zip(i.tolist(), j.tolist(), distance.tolist(), strict=True)):
         first, second = sites[atoms.owner[one]], sites[atoms.owner[other]]
         reach = 2.0 * float(np.linalg.norm(np.maximum(first.error, second.error) @ np.abs(cell))) + 1e-3
-        if first is second or first.element != second.element or apart > reach or not (atoms.kept[one] and atoms.kept[other]):
+        if (
+            first is second
+            or first.element != second.element
+            or apart > reach
+            or not (atoms.kept[one] and atoms.kept[other])
+        ):
             continue
         allowed = _allowed(np.array([first.occupancy_error, second.occupancy_error]))
         there = first.place - second.place
         in_place = float(np.linalg.norm((there - np.round(there)) @ cell)) <= reach
-        shares = atoms.occupancy[one] + second.occupancy <= 1.0 + allowed and (in_place or first.charge != second.charge or first.occupancy != second.occupancy)
+        shares = atoms.occupancy[one] + second.occupancy <= 1.0 + allowed and (
+            in_place or first.charge != second.charge or first.occupancy != second.occupancy
+        )
         if not shares and abs(first.occupancy - second.occupancy) > 1e-6:
             continue
         if shares:
@@ -155,9 +164,13 @@ def _unite(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str])
         first, second = sites[one], sites[other]
         if kind == "shared":
             total = first.occupancy + second.occupancy
-            notes.append(f"{first.label} and {second.label} are {first.element} on one site: occupancies added to {total:g}")
+            notes.append(
+                f"{first.label} and {second.label} are {first.element} on one site: occupancies added to {total:g}"
+            )
         else:
-            notes.append(f"{second.label} repeats {first.label} at {count} {'place' if count == 1 else 'places'}: counted once")
+            notes.append(
+                f"{second.label} repeats {first.label} at {count} {'place' if count == 1 else 'places'}: counted once"
+            )
     if len(united) > 6:
         notes.append(f"{len(united) - 6} more entries that repeat others are counted once")
 
@@ -181,7 +194,11 @@ def _check_shares(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: lis
             break
         members = [int(number), *near[number]]
         if load[number] > 1.0 + _allowed(np.array(error[number])):
-            _refuse([sites[atoms.owner[index[one]]] for one in members], [float(occupancy[one]) for one in members], float(apart[number]))
+            _refuse(
+                [sites[atoms.owner[index[one]]] for one in members],
+                [float(occupancy[one]) for one in members],
+                float(apart[number]),
+            )
     over = load > 1.0 + 1e-9
     if over.any():
         scale = np.array([max(load[[number, *near[number]]]) for number in range(len(index))])
@@ -200,13 +217,17 @@ def _refuse(members: list[Site], shares: list[float], apart: float) -> None:
     parts = " + ".join(f"{site.element} {share:g} ({site.label})" for site, share in zip(members, shares, strict=True))
     where = _place(members[0].place)
     if len(members) == 1:
-        raise ValueError(f"the occupancy of site {members[0].label} ({members[0].element}) at {where} is {total:g}; give a share from 0 to 1")
+        raise ValueError(
+            f"the occupancy of site {members[0].label} ({members[0].element}) at {where} is {total:g}; give a share from 0 to 1"
+        )
     if apart > 1e-3:
         raise ValueError(
             f"atoms at site {members[0].label}, {where}, overlap: within {apart:.3f} angstrom of each other are {parts}, whose occupancies sum to {total:g}; "
             "mend places or symmetry, or give occupancies that sum to at most 1"
         )
-    raise ValueError(f"site {members[0].label} at {where} is overfull: the occupancies {parts} sum to {total:g}; they may sum to 1 at most")
+    raise ValueError(
+        f"site {members[0].label} at {where} is overfull: the occupancies {parts} sum to {total:g}; they may sum to 1 at most"
+    )
 
 
 def _place(place: np.ndarray) -> str:

@@ -63,12 +63,18 @@ def of_label(label: str, stated: set[str]) -> str:
     if len(possible) == 1:
         return possible[0]
     if not possible:
-        raise ValueError(f"the atom {label!r} has no type symbol, and its label begins with no element; give _atom_site_type_symbol")
-    raise ValueError(f"the atom {label!r} has no type symbol, and may be {' or '.join(possible)}; give _atom_site_type_symbol")
+        raise ValueError(
+            f"the atom {label!r} has no type symbol, and its label begins with no element; give _atom_site_type_symbol"
+        )
+    raise ValueError(
+        f"the atom {label!r} has no type symbol, and may be {' or '.join(possible)}; give _atom_site_type_symbol"
+    )
 
 
 def formula_text(content: dict[str, float]) -> str:
     """A formula with carbon and hydrogen first, then by the alphabet: ``{"Ti": 1, "O": 2}`` -> ``O2 Ti``; shares to three decimals."""
     first = [one for one in ("C", "H") if one in content] if "C" in content else []
     order = first + sorted(set(content) - set(first))
-    return " ".join(symbol + ("" if abs(content[symbol] - 1.0) < 5e-4 else f"{round(content[symbol], 3):g}") for symbol in order)
+    return " ".join(
+        symbol + ("" if abs(content[symbol] - 1.0) < 5e-4 else f"{round(content[symbol], 3):g}") for symbol in order
+    )

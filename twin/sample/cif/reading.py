@@ -140,7 +140,13 @@ def _candidate(cell: np.ndarray, sites: list[Site], setting: Setting, stated: St
     if change > METRIC:
         a, b, c = np.linalg.norm(cell, axis=1)
         directions = cell / np.array([a, b, c])[:, None]
-        angles = np.degrees(np.arccos(np.clip([directions[1] @ directions[2], directions[0] @ directions[2], directions[0] @ directions[1]], -1, 1)))
+        angles = np.degrees(
+            np.arccos(
+                np.clip(
+                    [directions[1] @ directions[2], directions[0] @ directions[2], directions[0] @ directions[1]], -1, 1
+                )
+            )
+        )
         shown = f"{a:.3f}, {b:.3f}, {c:.3f} angstrom, {', '.join(f'{one:.2f}' for one in angles)} degrees"
         raise ValueError(
             f"the cell ({shown}) contradicts {setting.described}, which {setting.source} states: its operations change lengths by {100 * change:.0f} %; "
@@ -165,10 +171,18 @@ def _deduced(best: Candidate, ranks: list[list[Setting]], every: list[Candidate]
     rank = next(settings for settings in ranks if best.setting in settings)
     notes = []
     if len(rank) > 1:
-        others = [one for one in every if one.setting in rank and one.setting is not best.setting and not one.same(best)]
-        why = f"in place of {others[0].described} in {others[0].setting.described}" if others else "the only one that fits the cell and its atoms"
+        others = [
+            one for one in every if one.setting in rank and one.setting is not best.setting and not one.same(best)
+        ]
+        why = (
+            f"in place of {others[0].described} in {others[0].setting.described}"
+            if others
+            else "the only one that fits the cell and its atoms"
+        )
         if others or len([one for one in every if one.setting in rank]) == 1:
-            notes.append(f"{rank[0].source} does not say which setting: {best.setting.described} is taken ({best.described}), {why}")
+            notes.append(
+                f"{rank[0].source} does not say which setting: {best.setting.described} is taken ({best.described}), {why}"
+            )
     if rank is not ranks[0]:
         notes.append(f"the space group is taken from {best.setting.source}: {ranks[0][0].source} does not fit the file")
     return notes

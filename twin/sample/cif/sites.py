@@ -1,5 +1,6 @@
 """The atom sites of a CIF: element, place, occupancy, thermal motion and disorder group."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -75,19 +76,18 @@ def read_sites(block: Block, cell: np.ndarray, stated: set[str]) -> tuple[list[S
         if u2 < 0.0:
             tell("thermal displacement below zero, left out", label)
             u2 = math.nan
-        sites.append(
-            Site(
-                label, element, charge, np.array([one.value for one in values if one]), np.array([one.error for one in values if one]),
-                1.0 if share is None else share.value, 0.0 if share is None else share.error, u2,
-                groups[row] if groups[row] not in ("?", ".", "") else "",
-            )  # fmt: skip
-        )
+        place, error = (np.array([getattr(one, name) for one in values]) for name in ("value", "error"))
+        filled, unsure = (1.0, 0.0) if share is None else (share.value, share.error)
+        group = groups[row] if groups[row] not in ("?", ".", "") else ""
+        sites.append(Site(label, element, charge, place, error, filled, unsure, u2, group))
     if not sites:
         raise ValueError(f"none of its {rows} atoms can be used: {_listed(told)}; give atoms with places")
     if any(one.group for one in sites):
         for name in sorted({one.group for one in sites if one.group}):
             tell(f"disorder group {name}, kept with its occupancies (an average of the alternatives)", "")
-    return _same_for_all(sites, told), [f"{what}: {_some(names)}" if any(names) else what for what, names in told.items()]
+    return _same_for_all(sites, told), [
+        f"{what}: {_some(names)}" if any(names) else what for what, names in told.items()
+    ]
 
 
 def _element(label: str, kind: str, stated: set[str]) -> tuple[str, str]:
@@ -143,11 +143,11 @@ def _anisotropic(block: Block, cell: np.ndarray) -> dict[str, float]:
 
 def _same_for_all(sites: list[Site], told: dict[str, list[str]]) -> list[Site]:
     """``sites`` without thermal motion where every element has the very same: programs write such a value where none was measured."""
-    import dataclasses
-
     values = {one.u2 for one in sites}
     if len(sites) > 1 and len({one.element for one in sites}) > 1 and len(values) == 1 and not math.isnan(sites[0].u2):
-        told[f"one thermal displacement for all elements (u2 = {sites[0].u2:.4g} angstrom^2), a placeholder that is left out"] = []
+        told[
+            f"one thermal displacement for all elements (u2 = {sites[0].u2:.4g} angstrom^2), a placeholder that is left out"
+        ] = []
         return [dataclasses.replace(one, u2=math.nan) for one in sites]
     return sites
 

@@ -16,7 +16,13 @@ METRIC = 0.02
 """Relative change of a length by an operation from which on cell and operations contradict each other."""
 OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
-NAMES = ("_space_group_name_h-m_alt", "_symmetry_space_group_name_h-m", "_space_group_name_h-m_full", "_space_group_name_h-m_ref", "_space_group_name_h-m")
+NAMES = (
+    "_space_group_name_h-m_alt",
+    "_symmetry_space_group_name_h-m",
+    "_space_group_name_h-m_full",
+    "_space_group_name_h-m_ref",
+    "_space_group_name_h-m",
+)
 NUMBERS = ("_space_group_it_number", "_symmetry_int_tables_number")
 
 
@@ -42,7 +48,12 @@ class Setting:
     def described(self) -> str:
         """``F d -3 m, origin choice 2 (227)``."""
         base, _, setting = self.name.partition(":")
-        words = {"1": ", origin choice 1", "2": ", origin choice 2", "H": ", hexagonal axes", "R": ", rhombohedral axes"}
+        words = {
+            "1": ", origin choice 1",
+            "2": ", origin choice 2",
+            "H": ", hexagonal axes",
+            "R": ", rhombohedral axes",
+        }
         number = f" ({self.number})" if self.number else ""
         return f"{base.strip()}{words.get(setting, f':{setting}' if setting else '')}{number}"
 
@@ -72,7 +83,9 @@ def read_settings(block: Block) -> tuple[list[list[Setting]], list[str]]:
         ranks.append(_numbered(number))
     if not ranks:
         if name:
-            raise ValueError(f"the space group {name!r} is not known, and neither operations nor a number are given; list the operations")
+            raise ValueError(
+                f"the space group {name!r} is not known, and neither operations nor a number are given; list the operations"
+            )
         notes.append("no symmetry is stated: taken as P 1, the atoms that are listed and no others")
         ranks.append([_of_group(gemmi.find_spacegroup_by_number(1), "nothing")])
     return ranks, notes
@@ -94,7 +107,9 @@ def _listed(texts: list[str]) -> Setting:
         try:
             operations.append(gemmi.Op(text.strip().strip("'\"")).wrap())
         except (ValueError, RuntimeError):
-            raise ValueError(f"the symmetry operation {text!r} cannot be read; write it as x,y,z or -y,x-y,z+1/3") from None
+            raise ValueError(
+                f"the symmetry operation {text!r} cannot be read; write it as x,y,z or -y,x-y,z+1/3"
+            ) from None
     unique = {one.triplet(): one for one in [gemmi.Op("x,y,z"), *operations]}
     for one in unique.values():
         for other in unique.values():
@@ -130,7 +145,9 @@ def _named(text: str, notes: list[str]) -> list[Setting] | None:
     exact = [one for one in family if one.ext == suffix] if suffix else family
     if suffix and not exact:
         # a suffix of a group with one setting only, such as F m -3 m Z: nothing to choose
-        notes.append(f"the setting {match[2] if match else suffix!r} of {text!r} means nothing for this space group and is left out")
+        notes.append(
+            f"the setting {match[2] if match else suffix!r} of {text!r} means nothing for this space group and is left out"
+        )
         exact = family
     elif match and match[2] in ("S", "Z"):
         notes.append(f"{match[2]} in {text!r} is read as origin choice {suffix}")
