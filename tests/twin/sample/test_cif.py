@@ -285,7 +285,9 @@ def test_thermal_motion_of_a_file():
     """U, B, U_ij in an oblique cell and beta_ij of the same isotropic motion, 0.01 angstrom^2, and a site without."""
     cell = hexagon(4.0, 6.0)
     columns = "_atom_site_U_iso_or_equiv _atom_site_B_iso_or_equiv"
-    sites = f"Fe1 Fe 0 0 0 0.0100(3) ?\nCo1 Co 0.3 0.1 0.4 ? {8 * math.pi**2 * 0.01:.6f}\nNi1 Ni 0.6 0.2 0.7 ? ?\nCu1 Cu 0.2 0.7 0.2 ? ?\nAl1 Al 0.5 0.6 0.9 . ."
+    b_factor = f"{8 * math.pi**2 * 0.01:.6f}"
+    sites = f"Fe1 Fe 0 0 0 0.0100(3) ?\nCo1 Co 0.3 0.1 0.4 ? {b_factor}\nNi1 Ni 0.6 0.2 0.7 ? ?\n"
+    sites += "Cu1 Cu 0.2 0.7 0.2 ? ?\nAl1 Al 0.5 0.6 0.9 . ."
     tags = ("11", "22", "33", "12", "13", "23")
     names = [f"_atom_site_aniso_{kind}_{ij}" for kind in ("U", "beta") for ij in tags]
     beta = 2 * math.pi**2 * 0.01 / np.array([(4.0 * math.cos(math.pi / 6)) ** 2, 36.0])
@@ -346,7 +348,7 @@ def test_blocks_encodings_and_paths(tmp_path):
     assert (found.name, found.formula) == ("first", "W")
     assert "block 'first' is read; second left out" in told(found)
     assert read_cif(text, "second").formula == "Fe"
-    with pytest.raises(ValueError, match="no block 'third' with atoms: .* first, second"):
+    with pytest.raises(ValueError, match=r"no block 'third' with atoms: .* first, second"):
         read_cif(text, "third")
     for name, content in (
         ("mark", b"\xef\xbb\xbf" + text.encode()),
