@@ -22,7 +22,9 @@ def read_cell(path: Path) -> Any:
     except (ValueError, RuntimeError) as error:
         raise ValueError(f"CIF {path}: cannot be read ({error}); give a valid CIF with one structure") from error
     cell = found.cell
-    if not all(np.isfinite(one) and one > 0.0 for one in cell.parameters) or not len(block.find_values("_cell_length_a")):
+    if not all(np.isfinite(one) and one > 0.0 for one in cell.parameters) or not len(
+        block.find_values("_cell_length_a")
+    ):
         raise ValueError(f"CIF {path}: cannot be read (it has no cell); give a valid CIF with one structure")
     if not found.sites:
         raise ValueError(f"CIF {path}: holds no atoms; give a CIF with one structure")
@@ -30,13 +32,19 @@ def read_cell(path: Path) -> Any:
         raise ValueError(f"CIF {path}: its space group {found.spacegroup_hm!r} is not known; {CURE}")
     stated = any(len(block.find_values(tag)) for tag in SYMMETRY + HALL) or ":" in found.spacegroup_hm
     if found.spacegroup is not None and found.spacegroup.ext in ("1", "2") and not stated:
-        raise ValueError(f"CIF {path}: {found.spacegroup_hm!r} does not say which origin; write it as '... :2', or {CURE}")
+        raise ValueError(
+            f"CIF {path}: {found.spacegroup_hm!r} does not say which origin; write it as '... :2', or {CURE}"
+        )
     sites = found.get_all_unit_cell_sites()
     partly = sorted({site.label for site in sites if not abs(site.occ - 1.0) < 1e-3})
     if partly:
-        raise ValueError(f"CIF {path}: sites {', '.join(partly)} are not filled, and a simulated specimen has whole atoms; give occupancies of 1")
+        raise ValueError(
+            f"CIF {path}: sites {', '.join(partly)} are not filled, and a simulated specimen has whole atoms; give occupancies of 1"
+        )
     scaled = np.array([site.fract.tolist() for site in sites]) % 1.0
-    atoms = ase.Atoms([site.element.name for site in sites], scaled_positions=scaled, cell=list(cell.parameters), pbc=True)
+    atoms = ase.Atoms(
+        [site.element.name for site in sites], scaled_positions=scaled, cell=list(cell.parameters), pbc=True
+    )
     apart = atoms.get_all_distances(mic=True) + 9.0 * np.eye(len(atoms))
     if apart.min() < 0.5:
         i, j = (int(one) for one in np.unravel_index(int(np.argmin(apart)), apart.shape))
