@@ -360,6 +360,34 @@ def test_blocks_encodings_and_paths(tmp_path):
         assert read_cif(path).formula == read_cif(str(path)).formula == "W"
 
 
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("F 4/m -3 2/m", "F m -3 m"),
+        ("F m -3 m #225", "F m -3 m"),
+        ("FM-3M", "F m -3 m"),
+        ("P 4/m 2/m 2/m", "P 4/m m m"),
+        ("P 2/m 2/m 2/m", "P m m m"),
+        ("P a 3", "P a -3"),
+        ("P m -3 m Z", "P m -3 m"),
+    ],
+)
+def test_ways_to_write_a_name(name, short):
+    text = cif(cube(4), {"_space_group_name_H-M_alt": f"'{name}'"}, "Fe1 Fe 0 0 0")
+    assert read_cif(text).space_group.startswith(f"{short} (")
+
+
+@pytest.mark.parametrize("share", ["1", "0.3"])
+@pytest.mark.parametrize("x", ["0.333", "0.33", "0.334"])
+def test_special_positions_of_few_decimals(x, share):
+    """Molybdenite's metal, whole or partly there, beside a sulphur of five decimals: one atom on its axis, not three about it."""
+    sites = f"Mo1 Mo {x} 0.667 0.25 {share}\nS1 S 0.33333 0.66667 0.62100 1"
+    found = read_cif(cif(hexagon(3.16, 12.29), named("P 63/m m c"), sites, "_atom_site_occupancy"))
+    assert found.content == pytest.approx({"Mo": 2 * float(share), "S": 4.0})
+    assert len(found.atoms) == 6
+    assert "rounded special positions" in told(found)
+
+
 def test_new_tags_and_cif_2():
     """Tags with dots, as the newest dictionaries write them, in a file that calls itself CIF 2."""
     text = cif(tetragon(4.5937, 2.9587), named("P 42/m n m"), "Ti1 Ti 0 0 0\nO1 O 0.3053 0.3053 0")

@@ -12,6 +12,8 @@ CLOSEST = 0.5
 """Distance in angstrom below which atoms share one place: no bond is shorter than 0.74."""
 ROUNDED = 0.3
 """Distance in angstrom beyond which images are no longer one atom, however few decimals a place is written with."""
+TOGETHER = 0.05
+"""Distance in angstrom up to which images within the rounding are one atom also where occupancies would allow two: none is resolved so finely."""
 WRITTEN = 0.01
 """What a fraction is off by at most: 0 and 0.5 are written in short, and exact."""
 OVERFULL = 0.05
@@ -94,7 +96,9 @@ def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -
     """
     place = site.place
     wide = _stabiliser(cell, place, setting, site.error)
-    narrow = _stabiliser(cell, place, setting, np.minimum(site.error, finest))
+    narrow = _stabiliser(cell, place, setting, np.minimum(site.error, finest)) | (
+        wide & _near(cell, place, setting, TOGETHER)
+    )
     can_split = site.occupancy * wide.sum() / narrow.sum() <= 1.0 + OVERFULL
     same = narrow if can_split else wide
     images = place @ setting.rotations.transpose(0, 2, 1) + setting.translations
@@ -114,12 +118,18 @@ def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -
     return unique, moved, bool(len(near) and site.occupancy < 1.0)
 
 
+def _near(cell: np.ndarray, place: np.ndarray, setting: Setting, reach: float) -> np.ndarray:
+    """Which operations [n] move a place by no more than ``reach`` angstrom."""
+    shift = place @ setting.rotations.transpose(0, 2, 1) + setting.translations - place[None]
+    return np.linalg.norm((shift - np.round(shift)) @ cell, axis=1) <= reach
+
+
 def _stabiliser(cell: np.ndarray, place: np.ndarray, setting: Setting, error: np.ndarray) -> np.ndarray:
     """Which operations [n] leave a place where it is, when its fractions may be off by ``error`` [3]."""
     shift = place @ setting.rotations.transpose(0, 2, 1) + setting.translations - place[None]
     shift -= np.round(shift)
     reach = np.abs(setting.rotations - np.eye(3)[None]) @ error + 1e-5
-    return np.all(np.abs(shift) <= reach, axis=1) & (np.linalg.norm(shift @ cell, axis=1) <= ROUNDED)
+    return np.all(np.abs(shift) <= reach, axis=1) & _near(cell, place, setting, ROUNDED)
 
 
 def _without_repeats(cell: np.ndarray, images: np.ndarray) -> np.ndarray:
