@@ -28,8 +28,9 @@ def read_cell(path: Path) -> Any:
         raise ValueError(f"CIF {path}: cannot be read (it has no cell); give a valid CIF with one structure")
     if not found.sites:
         raise ValueError(f"CIF {path}: holds no atoms; give a CIF with one structure")
-    if found.spacegroup_hm and found.spacegroup is None and not found.symops:
-        raise ValueError(f"CIF {path}: its space group {found.spacegroup_hm!r} is not known; {CURE}")
+    named = found.spacegroup_hm or (f"number {found.spacegroup_number}" if found.spacegroup_number > 1 else "")
+    if named and found.spacegroup is None and not found.symops:
+        raise ValueError(f"CIF {path}: its space group {named!r} is not known by a name; {CURE}")
     stated = any(len(block.find_values(tag)) for tag in SYMMETRY + HALL) or ":" in found.spacegroup_hm
     if found.spacegroup is not None and found.spacegroup.ext in ("1", "2") and not stated:
         raise ValueError(

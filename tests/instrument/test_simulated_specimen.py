@@ -258,7 +258,8 @@ SITES = "loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_a
     ("group", "site", "told"),
     [
         ("F d -3 m", "Si1 Si 0.125 0.125 0.125 1", "does not say which origin"),
-        ("F d -3 m Z", "Si1 Si 0.125 0.125 0.125 1", "'F d -3 m Z' is not known"),
+        ("F d -3 m Z", "Si1 Si 0.125 0.125 0.125 1", "'F d -3 m Z' is not known by a name"),
+        ("?'\n_space_group_IT_number '225", "Si1 Si 0 0 0 1", "'number 225' is not known"),
         ("F m -3 m", "Si1 Si 0 0 0 0.5", "Si1 are not filled"),
         ("P 1", "Si1 Si 0 0 0 1\nSi2 Si 0 0 0.05 1", "Si1 and Si2 are 0.200 A apart"),
         ("P 1", "", "cannot be read|holds no atoms"),
