@@ -218,6 +218,27 @@ def test_occupancies_that_sum_to_one_by_rounding():
         assert found.occupancies.max() < 1.0
 
 
+def test_occupancies_that_sum_to_one_within_their_uncertainty():
+    text = cif(cube(3.6), named("F m -3 m"), "Fe1 Fe 0 0 0 0.7(1)\nCo1 Co 0 0 0 0.35(2)", "_atom_site_occupancy")
+    assert sum(read_cif(text).content.values()) == pytest.approx(4.0)
+    for wrong in (text.replace("0.7(1)", "0.7"), text.replace("0.7(1)", "0.8(1)")):
+        with pytest.raises(ValueError, match=r"Fe 0\.[78] \(Fe1\) \+ Co 0\.35"):
+            read_cif(wrong)
+
+
+def test_all_atoms_of_a_cell_listed_under_its_own_name_are_counted_once():
+    """As programs write them that keep the name and list the cell: the same structure as by P 1."""
+    for name in ("spinel, origin 2 unnamed", "calcite, rhombohedral unnamed", "zircon, by number", "quartz"):
+        crystal = CRYSTALS[name]
+        found = read_cif(cif(crystal.cell, crystal.symmetry, crystal.sites))
+        places = zip(found.symbols, found.fractions, strict=True)
+        rows = "\n".join(f"{one}{n} {one} {x:.6f} {y:.6f} {z:.6f}" for n, (one, (x, y, z)) in enumerate(places))
+        for symmetry in (crystal.symmetry, named("P 1")):
+            again = read_cif(cif(crystal.cell, symmetry, rows))
+            assert again.content == found.content
+            assert again.shortest == pytest.approx(found.shortest, abs=1e-3)
+
+
 def test_mixed_valence_on_one_site_is_one_atom():
     """Magnetite: Fe2+ and Fe3+ share the octahedral site, 24 iron and 32 oxygen in the cell."""
     sites = "Fe1 Fe3+ 0.125 0.125 0.125 1\nFe2 Fe3+ 0.5 0.5 0.5 0.5\nFe3 Fe2+ 0.5 0.5 0.5 0.5\nO1 O2- 0.2549 0.2549 0.2549 1"

@@ -222,7 +222,7 @@ def _check_shares(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: lis
 
 def _allowed(errors: np.ndarray) -> float:
     """What occupancies may sum to beyond 1 by their last digits or uncertainties."""
-    return min(float(errors.sum()), OVERFULL if (errors < 0.02).all() else 0.0) + 1e-9
+    return min(float(errors.sum()), OVERFULL) + 1e-9
 
 
 def _refuse(members: list[Site], shares: list[float], apart: float) -> None:
