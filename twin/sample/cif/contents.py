@@ -22,8 +22,8 @@ OVERFULL = 0.05
 
 @dataclass(frozen=True)
 class Contents:
-    """Atoms of one cell: element, ``fractions`` [n, 3] from 0 to below 1, occupancies [n], ``u2`` [n] (nan: not stated), the entry ``owner`` [n] that each
-    comes from, its label, and ``notes`` on what was merged."""
+    """Atoms of one cell: element, ``fractions`` [n, 3] from 0 to below 1, occupancies [n], ``u2`` [n] (nan: not stated), the label of
+    the entry that each comes from, and ``notes`` on what was merged."""
 
     symbols: tuple[str, ...]
     fractions: np.ndarray
