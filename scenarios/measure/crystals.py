@@ -50,7 +50,9 @@ def symmetry(atoms: "Atoms") -> str | None:
     """The largest of the plane groups of `operations` that the cell's projection has about its origin."""
     sides = np.diag(np.asarray(atoms.cell.array))[:2]
     places = np.asarray(atoms.get_scaled_positions())[:, :2]
-    numbers = np.asarray(atoms.numbers)
+    # atoms of one element with other occupancies are not alike
+    shares = np.asarray(atoms.arrays.get("occupancy", np.ones(len(atoms)))).round(6)
+    numbers = np.unique(np.stack([atoms.numbers, shares], axis=1), axis=0, return_inverse=True)[1].ravel()
     for name in ("4mm", "4", "2mm", "2"):
         if name[0] == "4" and abs(sides[0] - sides[1]) > ALIKE * sides[0]:
             continue
