@@ -92,6 +92,14 @@ def make_specimen(plan: Simulation) -> Made:
     return Made(filled, cell, (lengths[0], lengths[1], lengths[2]), slices, one, repeats)
 
 
+def column(plan: Simulation, made: Made) -> Specimen:
+    """One cell across of the specimen that was ``made``, as deep and cut into the same slices; without its vacancies."""
+    atoms = made.cell.atoms * (1, 1, made.repeats[2])
+    atoms.positions[:, 2] += _shift(atoms.positions[:, 2], made.spacing)
+    atoms.wrap()
+    return _thinned(Specimen.from_atoms(atoms, plan.specimen.u2, None), plan.specimen)
+
+
 def potential_options(plan: Simulation) -> dict[str, Any]:
     """What `Specimen.slices` is told of the potential."""
     wanted = plan.specimen
