@@ -1,15 +1,13 @@
 """The crystal that an image is of: a built-in structure or a CIF, seen along a zone axis, by options or as emtwin's own file has it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.inputs import Given, triple
-from scenarios.simulate.specimen import BUILT_IN, check_atoms
-from twin.sample.orthogonal import zone_axis
-from twin.sample.structures import read_atoms
+from scenarios.simulate.specimen import structure_named
+from twin.sample.orthogonal import oriented as oriented_cell
 from twin.scattering.gram_crystal import operations
 
 if TYPE_CHECKING:
@@ -26,19 +24,14 @@ def oriented(given: Given, structure: str | None, zone: str | None, x: str | Non
     if name is None:
         problem = "does not say which crystal it is of"
         raise BadInput(str(given.path), problem, "Add --structure, SrTiO3 or a CIF file, and --zone.")
-    path = None if name in BUILT_IN else Path(name)
-    if path is not None and not path.is_file():
-        problem = f"{name!r} is neither built in nor a file"
-        raise BadInput("--structure", problem, f"Give {', '.join(BUILT_IN)}, or the path of a CIF.")
+    made = structure_named("--structure", name)
     given.settle("structure", name, "", "--structure" if structure else "the file")
     along = triple("--zone", zone) if zone else _own_triple(given, "zone") or (0, 0, 1)
     right = triple("--x", x) if x else _own_triple(given, "x")
     from_ = "--zone" if zone else "the file" if _own_triple(given, "zone") else "default"
     given.settle("zone axis", "[" + " ".join(str(one) for one in along) + "]", "", from_)
     try:
-        unit = BUILT_IN[name]() if path is None else read_atoms(path)
-        check_atoms(unit)
-        return zone_axis(unit, along, right).atoms
+        return oriented_cell(made.atoms, along, right).atoms
     except ValueError as error:
         raise from_twin(name, error, "Mend the structure, or choose another zone.") from None
 

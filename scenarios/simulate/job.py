@@ -17,7 +17,7 @@ from scenarios.simulate.detection import camera_of
 from scenarios.simulate.plan import Simulation
 from scenarios.simulate.reading import from_dict
 from scenarios.simulate.ready import Ready, make_ready
-from scenarios.simulate.recording import SCHEMA, averaged, provenance_of, record
+from scenarios.simulate.recording import SCHEMA, averaged, caption_of, provenance_of, record
 from scenarios.simulate.signals import columns_shape, pieces
 
 
@@ -57,13 +57,13 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
     recording = record(ready, clean, sink)
     seconds = time.monotonic() - start
     provenance = provenance_of(ready, flux, seconds)
-    picture = drawings.picture(recording, plan.signal, plan.name)
+    picture = drawings.picture(recording, plan.signal, plan.name, caption_of(ready))
     files.publish(out, part, recording, provenance, picture)
     return {
         "schema": SCHEMA, "scenario": plan.name, "signal": plan.signal, "seed": plan.seed, "shape": list(recording.data.shape),
         "axes": [one.as_dict() for one in recording.axes], "quantity": recording.quantity, "unit": recording.unit,
         "file": str(out), "picture": str(files.picture_of(out)), "seconds": round(seconds, 3),
-        **{key: provenance[key] for key in ("form", "flux", "thickness", "notes")},
+        **{key: provenance[key] for key in ("form", "flux", "thickness", "structure", "cell", "notes")},
     }  # fmt: skip
 
 

@@ -185,7 +185,10 @@ def _piece(plan: Simulation, made: Made, gpts: tuple[int, int], probes: int) -> 
 
 def _notes(plan: Simulation, made: Made) -> list[str]:
     """What the user should know of the specimen that was made."""
-    notes, wanted = [], plan.specimen
+    wanted, structure = plan.specimen, made.structure
+    notes = [f"structure: {one}" for one in structure.notes]
+    notes += [f"the structure file contradicts itself: {one}" for one in structure.contradictions]
+    notes += made.notes
     thick = made.specimen.thickness
     if wanted.thickness is not None and abs(thick - wanted.thickness) > 0.05:
         notes.append(f"the specimen is {thick:.2f} angstrom thick: {round(thick / made.unit[2])} whole cells")

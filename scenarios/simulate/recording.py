@@ -14,6 +14,7 @@ from scenarios.simulate.signals import pattern_of
 from twin.detection import camera as cameras
 from twin.detection.counting import sample_electrons
 from twin.optics.source import blur, plane
+from twin.sample.orthogonal import bracket
 
 SCHEMA = "emtwin.simulate/1"
 NOTED_LOSS = 0.03
@@ -142,6 +143,24 @@ def _of_pattern(ready: Ready) -> tuple[Axis, Axis]:
     return found[0], found[1]
 
 
+def cell_of(ready: Ready) -> dict[str, Any]:
+    """The orthogonal cell that the specimen repeats: its lengths in angstrom, the crystal directions [u v w] of x, y and z, and how often."""
+    made = ready.made
+    directions = dict(zip("xyz", [list(one) for one in made.cell.directions], strict=True))
+    return {
+        "lengths": list(made.unit),
+        "directions": directions,
+        "repeats": list(made.repeats),
+        "described": made.cell.described,
+    }
+
+
+def caption_of(ready: Ready) -> str:
+    """One line under a picture: the formula, and the crystal directions of its axes."""
+    x, y, z = (bracket(one) for one in ready.made.cell.directions)
+    return f"{ready.made.structure.formula}, x along {x}, y along {y}, beam along {z}, {ready.made.specimen.thickness:.1f} Å thick"
+
+
 def provenance_of(ready: Ready, flux: float, seconds: float) -> dict[str, Any]:
     """Where a recording comes from: all that is needed to make it again, and what became of the beam."""
     plan, made, notes = ready.plan, ready.made, list(ready.notes)
@@ -157,6 +176,7 @@ def provenance_of(ready: Ready, flux: float, seconds: float) -> dict[str, Any]:
     return {
         "schema": SCHEMA, "origin": "simulated", "scenario": {**plan.as_dict(), "folder": ""}, "seed": plan.seed,
         "versions": files.versions(), "structure_hash": made.hash(), "strain": made.cell.strain,
+        "structure": made.structure.as_dict(), "cell": cell_of(ready),
         "cell_matrix": np.asarray(made.cell.matrix).tolist(), "extent": list(ready.extent), "thickness": made.specimen.thickness,
         "gpts": list(ready.gpts), "slices": made.slices, "slice_thickness": made.spacing, "atoms": len(made.specimen.symbols),
         "form": f"{form}, complex64, {count} {'configuration' if count == 1 else 'configurations'}",

@@ -17,9 +17,9 @@ def _specimen(plan: Simulation) -> Iterator[Contradiction]:
     specimen = plan.specimen
     if specimen.repeats is not None and specimen.size is not None:
         yield "specimen.repeats", "is given together with size", "Leave one of them out."
-    if (specimen.cells is None) == (specimen.thickness is None):
-        which = "both thickness and cells are given" if specimen.cells else "neither thickness nor cells is given"
-        yield "specimen.thickness", which, "Give exactly one: thickness in angstrom, or cells along the beam."
+    if specimen.cells is not None and specimen.thickness is not None:
+        cure = "Give exactly one: thickness in angstrom, or cells along the beam."
+        yield "specimen.thickness", "both thickness and cells are given", cure
     if specimen.phonons is not None and specimen.thermal != "none":
         problem = f"{specimen.thermal!r} and phonons count thermal motion twice"
         yield "specimen.thermal", problem, "Leave one of them out."
