@@ -137,7 +137,7 @@ def from_dict(values: dict[str, Any], origin: str) -> Scenario:
     if scenario.requests.sites > scenario.requests.count:
         raise BadInput(
             origin,
-            f"key requests.sites: {scenario.requests.sites} sites for {scenario.requests.count} requests",
+            f"key requests.sites: {scenario.requests.sites} sites are more than requests.count = {scenario.requests.count}",
             "Ask for at least one request at each site.",
         )
     if (scenario.kind == "replay-titanate") != (scenario.instrument.kind == "replay"):

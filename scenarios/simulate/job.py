@@ -18,6 +18,7 @@ from scenarios.simulate.plan import Simulation
 from scenarios.simulate.reading import from_dict
 from scenarios.simulate.ready import Ready, make_ready
 from scenarios.simulate.recording import SCHEMA, averaged, caption_of, provenance_of, record
+from scenarios.simulate.sampling import sampling_of
 from scenarios.simulate.signals import columns_shape, pieces
 
 
@@ -45,6 +46,8 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
         )
     part = files.part_of(out) if resume else files.begin(out, plan.as_dict(), ready.made.hash())
     try:
+        progress.stage("estimating what the grid leaves out")
+        sampling = sampling_of(ready)
         for first, piece in pieces(ready, _done(part), progress.stage):
             files.save_piece(part, first, first + len(piece), piece)
     except Exception:
@@ -56,14 +59,14 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
         raise ArithmeticError(f"the signal has values that are not finite; {part} keeps its pieces")
     recording = record(ready, clean, sink)
     seconds = time.monotonic() - start
-    provenance = provenance_of(ready, flux, seconds)
+    provenance = provenance_of(ready, flux, seconds, sampling)
     picture = drawings.picture(recording, plan.signal, plan.name, caption_of(ready))
     files.publish(out, part, recording, provenance, picture)
     return {
         "schema": SCHEMA, "scenario": plan.name, "signal": plan.signal, "seed": plan.seed, "shape": list(recording.data.shape),
         "axes": [one.as_dict() for one in recording.axes], "quantity": recording.quantity, "unit": recording.unit,
         "file": str(out), "picture": str(files.picture_of(out)), "seconds": round(seconds, 3),
-        **{key: provenance[key] for key in ("form", "flux", "thickness", "structure", "cell", "notes")},
+        **{key: provenance[key] for key in ("form", "flux", "thickness", "structure", "cell", "scan", "sampling", "notes", "warnings")},
     }  # fmt: skip
 
 

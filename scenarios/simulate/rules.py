@@ -1,15 +1,17 @@
 """What tables and keys of a simulation must not contradict, or be of no use for its signal: each rule tells (key, problem, cure)."""
 
+import itertools
 from collections.abc import Iterator
 
-from scenarios.simulate.plan import PROBES, PixelatedPlan, Simulation
+from scenarios.keys import RADIUS
+from scenarios.simulate.plan import PROBES, AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
 
 Contradiction = tuple[str, str, str]
 
 
 def contradictions(plan: Simulation) -> Iterator[Contradiction]:
     """All that there are, the key, what is wrong with it, and the cure."""
-    for rule in (_specimen, _beam, _tables, _detectors, _cameras, _dose, _compute):
+    for rule in (_specimen, _beam, _tables, _detectors, _angles, _cameras, _dose, _compute):
         yield from rule(plan)
 
 
@@ -40,7 +42,7 @@ def _beam(plan: Simulation) -> Iterator[Contradiction]:
         yield "beam.defocus", "defocus and C10 are the same aberration", "Leave one of them out (defocus = -C10)."
     if beam.focal_spread is not None and (beam.cc is not None or beam.energy_spread is not None):
         yield "beam.focal_spread", "is given beside cc and energy_spread", "Give it, or the two that it follows from."
-    if (beam.cc is None) != (beam.energy_spread is None):
+    if (beam.cc is None) != (beam.energy_spread is None) and beam.focal_spread is None:
         yield "beam.cc", "focal spread follows from cc and energy_spread together", "Give both, or focal_spread."
 
 
@@ -75,6 +77,23 @@ def _detectors(plan: Simulation) -> Iterator[Contradiction]:
         )
 
 
+def _angles(plan: Simulation) -> Iterator[Contradiction]:
+    for name, one in plan.detectors.items():
+        if isinstance(one, AnnularPlan) and one.inner_mrad >= one.outer_mrad:
+            problem = f"{one.inner_mrad:g} mrad is not below outer_mrad = {one.outer_mrad:g}"
+            yield f"detectors.{name}.inner_mrad", problem, "Give 0 <= inner_mrad < outer_mrad."
+        if isinstance(one, SegmentedPlan):
+            rings = [outer - inner for inner, outer in itertools.pairwise(one.radii_mrad)]
+            key = f"detectors.{name}.radii_mrad"
+            if min(rings) <= 0.0:
+                yield key, f"{list(one.radii_mrad)} mrad do not rise", "Give radii that rise, the innermost first."
+            elif (right := RADIUS.right(max(one.radii_mrad))) is not None:
+                yield key, f"{max(one.radii_mrad):g} mrad is the outermost", f"Is that in rad? Write {right:g}."
+            elif one.gap_mrad >= min(rings):
+                problem = f"{one.gap_mrad:g} mrad is as wide as the narrowest ring, {min(rings):.4g} mrad"
+                yield f"detectors.{name}.gap_mrad", problem, "Give a narrower gap, or wider rings."
+
+
 def _cameras(plan: Simulation) -> Iterator[Contradiction]:
     for name, one in plan.detectors.items():
         if not isinstance(one, PixelatedPlan):
@@ -90,6 +109,9 @@ def _cameras(plan: Simulation) -> Iterator[Contradiction]:
 
 def _dose(plan: Simulation) -> Iterator[Contradiction]:
     signal, dose = plan.signal, plan.dose
+    if plan.camera is not None and plan.camera.saturation is not None and plan.camera.saturation <= plan.camera.dark:
+        problem = f"{plan.camera.saturation:g} counts are not above the dark level, camera.dark = {plan.camera.dark:g}"
+        yield "camera.saturation", problem, "Give more, or leave it out."
     if plan.camera is not None and dose is None:
         yield "camera", "makes counts of electrons, of which there are none", "Add [dose], or leave [camera] out."
     elif plan.camera is not None and signal in ("stem", "exit-wave"):
@@ -100,9 +122,9 @@ def _dose(plan: Simulation) -> Iterator[Contradiction]:
         yield "dose", "a wave is not counted", 'Leave [dose] out, or ask for signal = "hrtem".'
     if (dose.per_area is None) == (dose.electrons is None):
         yield "dose", "one number is needed", "Give exactly one of per_area and electrons."
-    if dose.per_area is not None and signal in ("diffraction", "cbed", "ronchigram"):
+    elif dose.per_area is not None and signal in ("diffraction", "cbed", "ronchigram"):
         yield "dose.per_area", "one pattern covers no area of a scan", "Give electrons, of the whole pattern."
-    if dose.electrons is not None and signal == "hrtem":
+    elif dose.electrons is not None and signal == "hrtem":
         cure = "Give per_area in electrons per square angstrom."
         yield "dose.electrons", "an image is taken at a dose per area", cure
 

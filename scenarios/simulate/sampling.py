@@ -30,9 +30,14 @@ class Sampling(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for files and ``--json``."""
+        x, y = self.points
+        points = f"{x:.3f} Å" if abs(x - y) < 5e-4 else f"{x:.3f} x {y:.3f} Å"
+        name, error = self.worst
+        weak = f", of beams of {WEAK[0]:g} to {WEAK[1]:g} up to {percent(self.weak)}" if self.weak else ""
+        band = f"up to {1e3 * self.band:.0f} mrad"
         return {
-            "points": list(self.points), "band_mrad": 1e3 * self.band, "beyond_band": self.beyond,
-            "errors": self.errors, "weak_beams": self.weak,
+            "points": [x, y], "band_mrad": 1e3 * self.band, "beyond_band": self.beyond, "errors": self.errors, "weak_beams": self.weak,
+            "described": f"{points}, {band}; estimated error of the {name} {percent(error)}{weak}",
         }  # fmt: skip
 
 
@@ -73,15 +78,6 @@ def _passed(ready: Ready, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
     x, y = np.ravel(kx), np.ravel(ky)
     share = objective_aperture(ready.imaging, x, y) * envelope(ready.imaging, x, y)
     return np.asarray(share).reshape(np.shape(kx))
-
-
-def described(sampling: Sampling) -> str:
-    """One line on sampling, band and error."""
-    x, y = sampling.points
-    points = f"{x:.3f} Å" if abs(x - y) < 5e-4 else f"{x:.3f} x {y:.3f} Å"
-    name, error = sampling.worst
-    weak = f", of beams of {WEAK[0]:g} to {WEAK[1]:g} up to {percent(sampling.weak)}" if sampling.weak else ""
-    return f"{points}, up to {1e3 * sampling.band:.0f} mrad; estimated error of the {name} {percent(error)}{weak}"
 
 
 def warning(sampling: Sampling, tolerance: float) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -38,7 +39,9 @@ CALLS: dict[str, Callable[[], object]] = {
     "propagator": lambda: propagator(GPTS, EXTENT, 200e3, 2.0),
     "slices": lambda: SPECIMEN.slices(GPTS, 2),
     "exit waves": lambda: next(iter(exit_waves([lambda: SPECIMEN.slices(GPTS, 2)], 200e3))),
-    "scattering matrix": lambda: scattering_matrix(SPECIMEN.slices(GPTS, 2), 200e3, 0.02),
+    "scattering matrix": lambda: scattering_matrix(
+        jnp.ones((2, *GPTS), "complex64"), jnp.ones(GPTS, "complex64"), EXTENT, 200e3, 0.02
+    ),
     "lens": lambda: transfer(GlaserBell(1.0, 1e7), -1e7, 1e7, 200e3),
     "column": lambda: Column(read_column(COLUMN)),
     "stream": lambda: Stream(read_table(SENSORS, "toy.toml").model({}), 0),
