@@ -41,11 +41,12 @@ def key(
     mistaken: Mistaken | None = None,
     series: str | None = None,
     default: str | None = None,
+    zero: str | None = None,
     **bounds: Any,
 ) -> Meta:
     """Unit and meaning of a field, with msgspec's ``bounds`` of its value. ``series``: the key that takes several such values; ``default``: in words,
-    where none is fixed."""
-    extra = {"unit": unit, "mistaken": mistaken, "series": series, "default": default}
+    where none is fixed; ``zero``: what to do instead of giving 0."""
+    extra = {"unit": unit, "mistaken": mistaken, "series": series, "default": default, "zero": zero}
     return Meta(description=meaning, extra=extra, **bounds)
 
 
@@ -64,6 +65,7 @@ class Key(NamedTuple):
     part: str = ""
     mistaken: Mistaken | None = None
     series: str | None = None
+    zero: str | None = None
 
     @property
     def name(self) -> str:
@@ -136,7 +138,7 @@ def _key(path: str, where: str, annotation: Any, field: Any) -> Key:
     return Key(
         path, where, extra.get("unit", ""), kind_of(annotation), range_of(annotation),
         extra.get("default") if default is None else default, field.required, description,
-        "" if element(annotation) is annotation else kind_of(element(annotation)), extra.get("mistaken"), extra.get("series"),
+        "" if element(annotation) is annotation else kind_of(element(annotation)), extra.get("mistaken"), extra.get("series"), extra.get("zero"),
     )  # fmt: skip
 
 

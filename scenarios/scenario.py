@@ -15,7 +15,7 @@ from scenarios.keys import Mistaken, Table, key, tables_of
 from scenarios.strict import convert
 from twin.records import Scan
 
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e7)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(ge=1, le=512)]
 MICROSECONDS = Mistaken("microseconds", 1e-6, 1e-7, 0.1)

@@ -205,6 +205,8 @@ def _cure(place: _Place) -> str:
         right = key.mistaken.right(float(value))
         if right is not None:
             return f"Is that in {key.mistaken.unit}? Write {right:.6g}."
+    if number and value == 0 and (key.zero or isinstance(key.default, str)) and not place.part:
+        return key.zero or f"Leave it out: {key.default}."
     if isinstance(value, list) and key.series is not None:
         return f"A series goes into {key.series}; {key.path} is one number."
     if number and kind.startswith("a list"):

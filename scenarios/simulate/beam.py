@@ -16,6 +16,10 @@ from twin.optics.source import focal_spread
 from twin.optics.transfer import Imaging
 from twin.sample.specimen import probe_diameter
 
+HUGE = 1e12
+"""Angstrom of an aberration at most."""
+LARGEST = 16384
+"""Points along an axis."""
 SAMPLING = 0.1
 """Angstrom between points of the waves unless the scenario says otherwise."""
 
@@ -26,6 +30,9 @@ def vector(beam: BeamPlan) -> np.ndarray:
     if beam.defocus is not None:
         total += coefficients({"C10": -beam.defocus})
     for name, value in beam.aberrations.items():
+        size = value[0] if isinstance(value, tuple | list) else value
+        if abs(size) > HUGE:
+            raise BadInput(f"beam.aberrations.{name}", f"is {size:g} angstrom", f"Give at most {HUGE:g} angstrom.")
         if isinstance(value, tuple | list) and abs(value[1]) > 2.0 * math.pi:
             right = math.radians(value[1])
             cure = f"Is that in degrees? Write {name} = [{value[0]:g}, {right:.4g}]."
@@ -56,13 +63,13 @@ def grid_of(plan: Simulation, extent: tuple[float, float]) -> tuple[int, int]:
     if plan.grid.gpts is not None:
         return plan.grid.gpts
     sampling = plan.grid.sampling or SAMPLING
-    ny, nx = (max(8, smooth(math.ceil(side / sampling - 1e-9))) for side in (extent[1], extent[0]))
-    if max(ny, nx) > 16384:
+    if max(extent) / sampling > LARGEST:
         raise BadInput(
             "grid.sampling",
-            f"{sampling:g} angstrom makes {ny} x {nx} points over {extent[1]:.4g} x {extent[0]:.4g} angstrom (y, x), and 16384 are the most",
+            f"{sampling:g} angstrom over {extent[0]:.4g} x {extent[1]:.4g} angstrom (x, y) makes more than {LARGEST} points",
             "Sample less finely, or give a smaller specimen.size or specimen.repeats.",
         )
+    ny, nx = (max(8, smooth(math.ceil(side / sampling - 1e-9))) for side in (extent[1], extent[0]))
     return ny, nx
 
 

@@ -14,6 +14,7 @@ from scenarios.errors import BadInput
 from scenarios.progress import Progress
 from scenarios.simulate import drawings, files
 from scenarios.simulate.detection import camera_of
+from scenarios.simulate.form import with_form
 from scenarios.simulate.plan import Simulation
 from scenarios.simulate.reading import from_dict
 from scenarios.simulate.ready import Ready, make_ready
@@ -44,6 +45,9 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
         raise BadInput(
             plan.specimen.structure, "has changed since the simulation began", "Begin anew, without --resume."
         )
+    progress.stage("choosing the form of the computation")
+    ready = with_form(ready)
+    _check_size(ready, shape)
     part = files.part_of(out) if resume else files.begin(out, plan.as_dict(), ready.made.hash())
     try:
         progress.stage("estimating what the grid leaves out")
@@ -77,7 +81,7 @@ def _done(part: Path) -> int:
 
 
 def _check_size(ready: Ready, shape: tuple[int, ...]) -> None:
-    """BadInput if what is kept until the end exceeds the bound of memory."""
+    """BadInput if what is kept until the end exceeds the bound of memory: the least that it can take, while the form is not chosen."""
     phonons = ready.plan.specimen.phonons
     configurations = 1 if phonons is None else phonons.configurations
     count = len(ready.positions) * (1 if ready.direct else configurations) or configurations

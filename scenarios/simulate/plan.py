@@ -11,22 +11,34 @@ from msgspec import Meta
 
 from scenarios.keys import DEGREES, RAD, RADIUS, Mistaken, Table, key, tables_of
 
-Positive = Annotated[float, Meta(gt=0)]
-NotNegative = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e12)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e12)]
+Level = Annotated[float, Meta(ge=-1e12, le=1e12)]
+Width = Annotated[float, Meta(gt=0, le=1e5)]
+"""Of a specimen or a field of view, in angstrom."""
+Spread = Annotated[float, Meta(ge=0, le=1e4)]
+"""An rms width in angstrom."""
+Focus = Annotated[float, Meta(ge=-1e7, le=1e7)]
+Place = Annotated[float, Meta(ge=-1e5, le=1e5)]
+Angle = Annotated[float, Meta(ge=0, le=1500)]
+Lean = Annotated[float, Meta(ge=-300, le=300)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=100_000)]
 Points = Annotated[int, Meta(ge=8, le=16384)]
 Probes = Annotated[int, Meta(ge=1, le=4096)]
 Seed = Annotated[int, Meta(ge=0, le=2**32 - 1)]
 Turn = Annotated[float, Meta(ge=-2.0 * math.pi, le=2.0 * math.pi)]
-Reach = Annotated[float, Meta(ge=0.3)]
+Reach = Annotated[float, Meta(ge=0.3, le=1500)]
 """An angle in mrad that a detector or aperture reaches: less is below what a grid of any size resolves, and most often radians."""
 Indices = tuple[int, int, int]
 Pair = tuple[float, float]
+Places = tuple[Place, Place]
+Leans = tuple[Lean, Lean]
 SIGNALS = ("hrtem", "exit-wave", "diffraction", "cbed", "stem", "4d-stem", "ronchigram")
 PROBES = ("cbed", "stem", "4d-stem", "ronchigram")
 """Signals of a convergent beam."""
 
+NO_DOSE = "Leave [dose] out for a signal without counting noise."
 EV = Mistaken("eV", 1e-3, 10.0, 5000.0)
 MILLIMETRE = Mistaken("mm", 1e7, 1e4, 1e9)
 B_FACTOR = Mistaken("B = 8 pi^2 u2", 1.0 / (8.0 * math.pi**2), 0.0, 0.1)
@@ -39,7 +51,16 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 class PhononPlan(Plan, frozen=True):
     """Frozen phonons: configurations of independent thermal displacements, over which the signal is averaged."""
 
-    configurations: Annotated[int, key("", "how many configurations are averaged", ge=1, le=1000)]
+    configurations: Annotated[
+        int,
+        key(
+            "",
+            "how many configurations are averaged",
+            ge=1,
+            le=1000,
+            zero="Leave [specimen.phonons] out for atoms at rest.",
+        ),
+    ]
     seed: Annotated[Seed | None, key("", "seed of the displacements", default="the scenario's seed")] = None
 
 
@@ -63,22 +84,25 @@ class SpecimenPlan(Plan, frozen=True):
         key("", "orthogonal cells across the beam (x, y); instead of size", default="as many as size needs"),
     ] = None
     size: Annotated[
-        tuple[Positive, Positive] | None,
+        tuple[Width, Width] | None,
         key("angstrom", "least width (x, y), filled with whole cells; instead of repeats", default="[20, 20]"),
     ] = None
     thickness: Annotated[
-        Positive | None,
+        Width | None,
         key(
             "angstrom",
-            "thickness along the beam, to the nearest whole cell; this or cells is needed",
+            "thickness along the beam, to the nearest whole cell; needed, or cells, unless the structure is a sheet",
             default="from cells",
         ),
     ] = None
     cells: Annotated[
-        Count | None, key("", "cells along the beam; this or thickness is needed", default="from thickness")
+        Count | None,
+        key(
+            "", "cells along the beam; needed, or thickness, unless the structure is a sheet", default="from thickness"
+        ),
     ] = None
     slice: Annotated[float, key("angstrom", "thickness of a multislice slice, about", ge=0.1, le=20)] = 2.0
-    tilt_mrad: Annotated[Pair, key("mrad", "tilt (x, y) of the specimen away from the zone axis", mistaken=RAD)] = (
+    tilt_mrad: Annotated[Leans, key("mrad", "tilt (x, y) of the specimen away from the zone axis", mistaken=RAD)] = (
         0.0,
         0.0,
     )
@@ -127,8 +151,9 @@ class BeamPlan(Plan, frozen=True):
         ),
     ] = None
     defocus: Annotated[
-        float | None, key("angstrom", "defocus = -C10: positive is underfocus", series="lens.defoci", default="0")
+        Focus | None, key("angstrom", "defocus = -C10: positive is underfocus", series="lens.defoci", default="0")
     ] = None
+    # without bounds: msgspec 0.22 crashes at exit where a bounded number stands beside a tuple in a union
     aberrations: Annotated[
         dict[str, float | Pair],
         key(
@@ -137,19 +162,17 @@ class BeamPlan(Plan, frozen=True):
         ),
     ] = {}
     focal_spread: Annotated[
-        NotNegative | None,
+        Annotated[float, Meta(ge=0, le=1e6)] | None,
         key("angstrom", "focal spread, rms; or cc and energy_spread", default="0, or from cc and energy_spread"),
     ] = None
-    cc: Annotated[float | None, key("angstrom", "chromatic aberration; with energy_spread", mistaken=MILLIMETRE)] = None
+    cc: Annotated[Level | None, key("angstrom", "chromatic aberration; with energy_spread", mistaken=MILLIMETRE)] = None
     energy_spread: Annotated[
         NotNegative | None,
         key("eV", "energy spread, rms (FWHM / 2.355); with cc", mistaken=Mistaken("meV", 1e-3, 1e-3, 20.0)),
     ] = None
-    source: Annotated[
-        NotNegative, key("angstrom", "size of the source's image at the specimen, rms along one axis")
-    ] = 0.0
-    position: Annotated[Pair, key("angstrom", "position (x, y) of a probe that is not scanned")] = (0.0, 0.0)
-    tilt_mrad: Annotated[Pair, key("mrad", "tilt (x, y) of the beam before the specimen", mistaken=RAD)] = (0.0, 0.0)
+    source: Annotated[Spread, key("angstrom", "size of the source's image at the specimen, rms along one axis")] = 0.0
+    position: Annotated[Places, key("angstrom", "position (x, y) of a probe that is not scanned")] = (0.0, 0.0)
+    tilt_mrad: Annotated[Leans, key("mrad", "tilt (x, y) of the beam before the specimen", mistaken=RAD)] = (0.0, 0.0)
 
 
 class LensPlan(Plan, frozen=True):
@@ -159,15 +182,16 @@ class LensPlan(Plan, frozen=True):
         Reach | None, key("mrad", "semi-angle of the objective aperture", mistaken=RADIUS, default="no aperture")
     ] = None
     edge_mrad: Annotated[
-        Positive | None, key("mrad", "width of the aperture's smooth edge", mistaken=RAD, default="a sharp edge")
+        Annotated[float, Meta(gt=0, le=1500)] | None,
+        key("mrad", "width of the aperture's smooth edge", mistaken=RAD, default="a sharp edge"),
     ] = None
     convergence_mrad: Annotated[
-        NotNegative,
+        Angle,
         key("mrad", "convergence of the illumination, rms along one axis", mistaken=Mistaken("rad", 1e3, 1e-3, 20.0)),
     ] = 0.0
-    vibration: Annotated[NotNegative, key("angstrom", "image vibration, rms along one axis")] = 0.0
+    vibration: Annotated[Spread, key("angstrom", "image vibration, rms along one axis")] = 0.0
     defoci: Annotated[
-        Annotated[list[float], Meta(min_length=1, max_length=1000)] | None,
+        Annotated[list[Focus], Meta(min_length=1, max_length=1000)] | None,
         key(
             "angstrom",
             "focal series: one image for each, added to beam.defocus; positive is underfocus",
@@ -179,7 +203,7 @@ class LensPlan(Plan, frozen=True):
         key("", "partial coherence by envelopes, or by averaging images over focus and tilt"),
     ] = "envelopes"
     selected_area: Annotated[
-        Positive | None,
+        Width | None,
         key("angstrom", "diameter of the selected area of a diffraction pattern", default="all of the specimen"),
     ] = None
 
@@ -189,33 +213,33 @@ class ScanPlan(Plan, frozen=True):
 
     shape: Annotated[tuple[Probes, Probes], key("", "probes (ny, nx): rows and columns")]
     fov: Annotated[
-        tuple[Positive, Positive] | None,
+        tuple[Width, Width] | None,
         key("angstrom", "field of view (x, y)", default="square pixels that cover at least one cell each way"),
     ] = None
-    start: Annotated[Pair, key("angstrom", "position (x, y) of the first probe")] = (0.0, 0.0)
+    start: Annotated[Places, key("angstrom", "position (x, y) of the first probe")] = (0.0, 0.0)
 
 
 class AnnularPlan(Plan, tag="annular", tag_field="kind", frozen=True):
     """A detector that is a ring of scattering angles; inner_mrad = 0 makes a disk."""
 
-    inner_mrad: Annotated[NotNegative, key("mrad", "inner angle", mistaken=RADIUS)]
+    inner_mrad: Annotated[Angle, key("mrad", "inner angle", mistaken=RADIUS)]
     outer_mrad: Annotated[Reach, key("mrad", "outer angle", mistaken=RADIUS)]
-    offset_mrad: Annotated[Pair, key("mrad", "centre (x, y) from the optic axis", mistaken=RAD)] = (0.0, 0.0)
+    offset_mrad: Annotated[Leans, key("mrad", "centre (x, y) from the optic axis", mistaken=RAD)] = (0.0, 0.0)
 
 
 class SegmentedPlan(Plan, tag="segmented", tag_field="kind", frozen=True):
     """A detector of rings, each cut into sectors."""
 
     radii_mrad: Annotated[
-        list[NotNegative],
+        list[Angle],
         key("mrad", "radii that bound the rings, rising", min_length=2, max_length=33, mistaken=RADIUS),
     ]
     sectors: Annotated[int, key("", "sectors of each ring", ge=1, le=64)] = 4
     rotation: Annotated[
         Turn, key("radian", "angle from x towards y at which the first sector begins", mistaken=DEGREES)
     ] = 0.0
-    gap_mrad: Annotated[NotNegative, key("mrad", "insensitive gap between segments", mistaken=RAD)] = 0.0
-    offset_mrad: Annotated[Pair, key("mrad", "centre (x, y) from the optic axis", mistaken=RAD)] = (0.0, 0.0)
+    gap_mrad: Annotated[Angle, key("mrad", "insensitive gap between segments", mistaken=RAD)] = 0.0
+    offset_mrad: Annotated[Leans, key("mrad", "centre (x, y) from the optic axis", mistaken=RAD)] = (0.0, 0.0)
 
 
 class PixelatedPlan(Plan, tag="pixelated", tag_field="kind", frozen=True):
@@ -225,11 +249,11 @@ class PixelatedPlan(Plan, tag="pixelated", tag_field="kind", frozen=True):
         tuple[Count, Count] | None, key("", "pixels (ny, nx); with pixel_mrad", default="the beams themselves")
     ] = None
     pixel_mrad: Annotated[
-        Annotated[float, Meta(ge=2e-3)] | None,
+        Annotated[float, Meta(ge=2e-3, le=1500)] | None,
         key("mrad", "side of a pixel; with shape", mistaken=Mistaken("rad", 1e3, 2e-3, 50.0)),
     ] = None
     rotation: Annotated[Turn, key("radian", "rotation of the camera from x towards y", mistaken=DEGREES)] = 0.0
-    offset_mrad: Annotated[Pair, key("mrad", "centre (x, y) from the optic axis", mistaken=RAD)] = (0.0, 0.0)
+    offset_mrad: Annotated[Leans, key("mrad", "centre (x, y) from the optic axis", mistaken=RAD)] = (0.0, 0.0)
     reach_mrad: Annotated[
         Reach | None,
         key(
@@ -255,7 +279,7 @@ class CameraPlan(Plan, frozen=True):
     floor: Annotated[NotNegative, key("", "constant term of the MTF")] = 0.0
     efficiency: Annotated[float, key("", "share of the electrons that is detected", gt=0, le=1)] = 1.0
     gain: Annotated[Positive, key("counts/electron", "counts for each detected electron")] = 1.0
-    dark: Annotated[float, key("counts", "mean dark level of a pixel")] = 0.0
+    dark: Annotated[Level, key("counts", "mean dark level of a pixel")] = 0.0
     dark_noise: Annotated[NotNegative, key("counts", "dark noise of a pixel, rms")] = 0.0
     readout: Annotated[NotNegative, key("counts", "readout noise of a pixel, rms")] = 0.0
     saturation: Annotated[Positive | None, key("counts", "most counts of a pixel", default="unlimited")] = None
@@ -264,8 +288,12 @@ class CameraPlan(Plan, frozen=True):
 class DosePlan(Plan, frozen=True):
     """Electrons, for counting noise; without this table a signal is noise-free. One of its keys is given."""
 
-    per_area: Annotated[Positive | None, key("electrons/angstrom^2", "for hrtem, stem and 4d-stem")] = None
-    electrons: Annotated[Positive | None, key("electrons", "for each probe of a scan, or for a pattern in all")] = None
+    per_area: Annotated[Positive | None, key("electrons/angstrom^2", "for hrtem, stem and 4d-stem", zero=NO_DOSE)] = (
+        None
+    )
+    electrons: Annotated[
+        Positive | None, key("electrons", "for each probe of a scan, or for a pattern in all", zero=NO_DOSE)
+    ] = None
 
 
 class GridPlan(Plan, frozen=True):
@@ -280,14 +308,14 @@ class GridPlan(Plan, frozen=True):
     ] = None
     tolerance: Annotated[
         float, key("", "warn where the estimated error by sampling exceeds this share of the signal", gt=0, le=1)
-    ] = 0.01
+    ] = 0.02
 
 
 class ComputePlan(Plan, frozen=True):
     """How it is computed."""
 
     memory_MB: Annotated[
-        float, key("MB", "bound of the memory that the computation takes, its result included", ge=1)
+        float, key("MB", "bound of the memory that the computation takes, its result included", ge=1, le=1e9)
     ] = 2000.0
     workers: Annotated[
         Annotated[int, Meta(ge=1, le=256)] | None, key("", "pieces of work at once on a CPU", default="its cores")

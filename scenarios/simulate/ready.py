@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scenarios.doubts import doubts
-from scenarios.errors import BadInput, from_twin
+from scenarios.errors import from_twin
 from scenarios.simulate.beam import grid_of, illumination_of, imaging_of
 from scenarios.simulate.detection import camera_pixels, check_angles_of, check_damped, responses_of
 from scenarios.simulate.plan import PROBES, ScanPlan, Simulation, tables
@@ -18,7 +18,7 @@ from twin.optics.illumination import Illumination
 from twin.optics.source import source_offsets
 from twin.optics.transfer import Imaging, envelope
 from twin.scattering.beams import Response
-from twin.scattering.forms import FLOAT32, Form, choose, forms
+from twin.scattering.forms import Form
 from twin.scattering.pieces import fitting
 from twin.scattering.scene import Scene
 
@@ -81,7 +81,7 @@ class Ready(NamedTuple):
 
 
 def make_ready(plan: Simulation) -> Ready:
-    """Everything made and checked; BadInput that names the table at fault, the problem and the cure."""
+    """Everything made and checked but the ``form`` of a STEM image (`with_form`); BadInput that names the key at fault, the problem and the cure."""
     made = make_specimen(plan)
     extent, energy = made.specimen.extent, plan.beam.energy_keV * 1e3
     gpts, notes = grid_of(plan, extent), list(_notes(plan, made))
@@ -107,43 +107,16 @@ def make_ready(plan: Simulation) -> Ready:
     if plan.scan is not None:
         notes += _scan_notes(plan.scan, fov, made)
     size = _piece(plan, made, gpts, len(positions))
-    scene = form = None
-    if plan.signal == "stem" and illumination is not None:
+    scene = None
+    if plan.signal == "stem":
         scene = Scene(
             made.specimen, gpts, made.slices, phonon_seeds(plan), (tilt[0], tilt[1]), made.one, made.repeats,
             tuple(potential_options(plan).items()),
         )  # fmt: skip
-        form = _form(plan, scene, illumination, _axes(plan, fov), responses)
-        if form.error > FLOAT32:
-            notes.append(f"the image is made in a quicker form ({form}): exact to {100 * form.error:.2f} %")
     return Ready(
         plan, made, gpts, (tilt[0], tilt[1]), illumination, imaging, positions, weights, fov,
-        channels, responses, scene, form, pixels, reach, size, tuple(notes),
+        channels, responses, scene, None, pixels, reach, size, tuple(notes),
     )  # fmt: skip
-
-
-def _form(
-    plan: Simulation,
-    scene: Scene,
-    beam: Illumination,
-    axes: tuple[np.ndarray, np.ndarray],
-    responses: tuple[Response, ...],
-) -> Form:
-    """The quickest form of a STEM image within the tolerance, or the one that is named; BadInput if there is none."""
-    wanted = plan.compute
-    name = None if wanted.form == "auto" else wanted.form
-    found = forms(scene, beam, *axes, responses, FOCI, int(wanted.memory_MB * 1e6), name)
-    named = [one for one in found if name in (None, one.name)]
-    if not named:
-        raise BadInput(
-            "compute.form",
-            f"{wanted.form!r} is not possible here; possible are {', '.join(sorted({one.name for one in found}))}",
-            'Leave it "auto", or raise compute.memory_MB; "crystal" is for atoms at rest without vacancies.',
-        )
-    try:
-        return choose(named, wanted.tolerance, name)
-    except ValueError as error:
-        raise from_twin("compute.tolerance", error, "Raise it, or choose another form.") from None
 
 
 def _periodic(fov: tuple[float, float], made: Made) -> bool:

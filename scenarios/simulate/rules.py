@@ -11,7 +11,7 @@ Contradiction = tuple[str, str, str]
 
 def contradictions(plan: Simulation) -> Iterator[Contradiction]:
     """All that there are, the key, what is wrong with it, and the cure."""
-    for rule in (_specimen, _beam, _tables, _detectors, _angles, _cameras, _dose, _compute):
+    for rule in (_specimen, _beam, _tables, _unused, _detectors, _angles, _cameras, _dose, _compute):
         yield from rule(plan)
 
 
@@ -55,6 +55,24 @@ def _tables(plan: Simulation) -> Iterator[Contradiction]:
         yield "scan", f"is missing, and {signal} needs it", "Add [scan] with shape = [ny, nx]."
     if plan.grid.gpts is not None and plan.grid.sampling is not None:
         yield "grid.gpts", "is given together with sampling", "Leave one of them out."
+
+
+def _unused(plan: Simulation) -> Iterator[Contradiction]:
+    """Keys given in a table that the signal uses, of which it does not use these."""
+    signal, lens, beam = plan.signal, plan.lens, plan.beam
+    if lens is not None:
+        idle = ("selected_area",) if signal == "hrtem" else ("aperture_mrad", "edge_mrad", "vibration", "defoci")
+        other = "diffraction" if signal == "hrtem" else "hrtem"
+        for name in idle:
+            if getattr(lens, name):
+                yield f"lens.{name}", f"signal {signal!r} has no use for it", f"Leave it out; it is for {other}."
+        if lens.edge_mrad is not None and lens.aperture_mrad is None:
+            yield "lens.edge_mrad", "is the edge of an aperture, and none is given", "Give aperture_mrad, too."
+    if any(beam.position) and signal not in ("cbed", "ronchigram"):
+        cure = "Leave it out; it is for cbed and ronchigram" + (" (scan.start places a scan)." if plan.scan else ".")
+        yield "beam.position", f"signal {signal!r} has no use for it", cure
+    if beam.source and signal not in PROBES:
+        yield "beam.source", f"signal {signal!r} has no use for it", "Give lens.convergence_mrad, or leave it out."
 
 
 def _detectors(plan: Simulation) -> Iterator[Contradiction]:

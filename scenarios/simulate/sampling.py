@@ -15,7 +15,7 @@ from twin.scattering.grid_error import WEAK, Compared, compared, cone
 
 class Sampling(NamedTuple):
     """``points``: distance (x, y) of grid points in angstrom; ``band``: largest angle that the grid carries, in radian; ``beyond``: share of the beam
-    scattered beyond it; ``errors``: by what is recorded, as a share of it; ``weak``: the largest relative error of a weak beam, or None."""
+    scattered beyond it; ``errors``: by what is recorded, as a share of it; ``weak``: the error of weak beams, or None."""
 
     points: tuple[float, float]
     band: float
@@ -33,7 +33,7 @@ class Sampling(NamedTuple):
         x, y = self.points
         points = f"{x:.3f} Å" if abs(x - y) < 5e-4 else f"{x:.3f} x {y:.3f} Å"
         name, error = self.worst
-        weak = f", of beams of {WEAK[0]:g} to {WEAK[1]:g} up to {percent(self.weak)}" if self.weak else ""
+        weak = f", {percent(self.weak)} in weak beams ({WEAK[0]:g} to {WEAK[1]:g} of the beam)" if self.weak else ""
         band = f"up to {1e3 * self.band:.0f} mrad"
         return {
             "points": [x, y], "band_mrad": 1e3 * self.band, "beyond_band": self.beyond, "errors": self.errors, "weak_beams": self.weak,

@@ -20,6 +20,8 @@ BUILT_IN = {"SrTiO3": (srtio3_unit, "P m -3 m (221)")}
 """Structures that need no file: their unit cells and space groups."""
 SIZE = (20.0, 20.0)
 """Angstrom (x, y) that a specimen has at least unless its size or repeats are given."""
+MOST_ATOMS = 5_000_000
+"""Atoms of a specimen."""
 _VACANCIES, _PHONONS = 1, 2
 """Streams of chance that grow from one seed."""
 
@@ -69,6 +71,7 @@ def make_specimen(plan: Simulation) -> Made:
     deep = wanted.cells or max(1, round((wanted.thickness or 0.0) / lengths[2]))
     slices = max(1, round(deep * lengths[2] / wanted.slice))
     repeats = (across[0], across[1], deep)
+    _check_count(len(cell.atoms), repeats, wanted)
     atoms = cell.atoms * repeats
     shift = _shift(atoms.positions[:, 2], deep * lengths[2] / slices)
     atoms.positions[:, 2] += shift
@@ -87,6 +90,18 @@ def make_specimen(plan: Simulation) -> Made:
             raise
         raise from_twin(origin, error, "Mend the structure or its thermal motion and occupancies.") from None
     return Made(filled, structure, cell, (lengths[0], lengths[1], lengths[2]), slices, one, repeats, notes)
+
+
+def _check_count(atoms: int, repeats: tuple[int, int, int], wanted: SpecimenPlan) -> None:
+    """BadInput for more atoms than a specimen can have, before any is made."""
+    total = atoms * math.prod(repeats)
+    if total <= MOST_ATOMS:
+        return
+    deep = "specimen.cells" if wanted.cells is not None else "specimen.thickness"
+    wide = "specimen.repeats" if wanted.repeats is not None else "specimen.size"
+    key = deep if repeats[2] > repeats[0] * repeats[1] else wide
+    problem = f"{repeats[0]} x {repeats[1]} x {repeats[2]} cells of {atoms} atoms are more than {MOST_ATOMS:g} atoms"
+    raise BadInput(key, problem, f"Make the specimen smaller ({wide}, {deep}).")
 
 
 def structure_named(key: str, name: str, folder: str = "") -> Structure:

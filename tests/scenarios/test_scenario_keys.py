@@ -2,18 +2,22 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scenarios import scenario
-from scenarios.cli import BAD_INPUT, run
+from scenarios.cli import BAD_INPUT, DONE, run
 from scenarios.errors import BadInput
 from scenarios.keys import Key
 from scenarios.simulate import job, plan
 from tests.scenarios.test_simulate import values
 
+ROOT = Path(__file__).resolve().parents[2]
 ACCEPTED = "accepted"
 TABLES = {"annular": "stem", "segmented": "stem", "pixelated": "cbed"}
 WRONG: tuple[Any, ...] = (
@@ -131,3 +135,72 @@ def refusal(made: dict[str, Any]) -> dict[str, str] | None:
     except BadInput as found:
         return {"input": found.input, "problem": found.problem, "cure": found.cure}
     return None
+
+
+@pytest.mark.parametrize("command", ["simulate", "acquire"])
+def test_keys_are_listed_with_unit_default_and_meaning(command: str, capsys):
+    assert run([command, "--keys", "--json"]) == DONE
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "emtwin.keys/1"
+    keys = [key for table in found["tables"] for key in table["keys"]]
+    assert all(key["meaning"] and key["kind"] for key in keys)
+    assert all(table["meaning"] for table in found["tables"])
+    for key in keys:
+        for ending in ("keV", "mrad", "MB"):
+            assert not key["key"].endswith(f"_{ending}") or key["unit"] == ending
+    assert run([command, "--keys"]) == DONE
+    printed = capsys.readouterr().out
+    for key in keys:
+        assert key["key"].rpartition(".")[2] in printed
+    for preset in found["presets"]:
+        assert f"{preset}: " in printed
+    assert run([command, "--help"]) == DONE
+    told = " ".join(capsys.readouterr().out.split())
+    assert all(preset in told for preset in found["presets"])
+
+
+def test_every_field_is_a_key():
+    """The list is of all that is read: no field of any struct is missing from it."""
+    for tables in (plan.tables(), scenario.tables()):
+        inner = {table.path.rpartition(".")[2] for table in tables} | {"detectors", "folder"}
+        for table in tables:
+            assert set(table.struct.__struct_fields__) - {key.name for key in table.keys} <= inner
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        ("beam.energy_keV", 200000, "Is that in eV? Write 200."),
+        ("beam.semiangle_mrad", 0.0214, "Is that in rad? Write 21.4."),
+        ("beam.defocus", [-80, 0], "A series goes into lens.defoci"),
+        ("beam.defoci", [-80, 0], "Did you mean lens.defoci?"),
+        ("fov", [8, 8], "Did you mean scan.fov?"),
+        ("scan.fov", 8, "fov = [8, 8]"),
+        ("beam.energy", 200, "Did you mean beam.energy_keV (keV)?"),
+        ("detectors.NAME.outer_mrad", 0.14, "Is that in rad? Write 140."),
+        ("signal", "STEM", 'Did you mean "stem"?'),
+        ("specimen.phonons", 8, "[specimen.phonons]"),
+        ("specimen.phonons.configurations", 0, "Leave [specimen.phonons] out"),
+        ("dose.electrons", 0, "Leave [dose] out"),
+        ("beam.semiangle_mrad", "20", "Write semiangle_mrad = 20, without quotes."),
+        ("beam.aberrations", {"A1": [20.0, 45.0]}, "Is that in degrees? Write A1 = [20, 0.7854]."),
+    ],
+)
+def test_cure_is_the_nearest(path: str, value: Any, told: str, tmp_path, capsys):
+    made = with_value(simulation(next(key for table in plan.tables() for key in table.keys)), path, value)
+    assert run(["simulate", str(write(tmp_path, made)), "--out", str(tmp_path / "a.zarr"), "--json"]) == BAD_INPUT
+    assert told in json.loads(capsys.readouterr().out)["error"]["cure"]
+
+
+@pytest.mark.parametrize("command", ["simulate", "acquire"])
+def test_empty_file_and_exit_of_the_process(command: str, tmp_path):
+    """In a process of its own: a fault of a library at the end of one would change its exit code."""
+    (tmp_path / "empty.toml").write_text("")
+    (tmp_path / "mine.toml").write_text('name = "a"\nkind = "KIND"\nsignal = "hrtem"\n[beam]\nenergy_keV = 2e5\n')
+    for name, told in (("empty.toml", "is empty"), ("mine.toml", "must be")):
+        done = subprocess.run(
+            [sys.executable, "-m", "scenarios.cli", command, name, "--out", "out.zarr"], cwd=tmp_path, capture_output=True,
+            text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (BAD_INPUT, "")
+        assert told in done.stderr

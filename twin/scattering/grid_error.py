@@ -56,11 +56,11 @@ class Compared(NamedTuple):
         return self.scaled(float(np.abs(found - right).sum() / max(right.sum(), 1e-30)))
 
     def of_weak_beams(self, reach: float = math.inf) -> float:
-        """Largest relative error of the intensity of a weak beam (`WEAK`) within ``reach`` (1/angstrom); 0 where there is none."""
+        """The same of weak beams (`WEAK`) alone; 0 where there is none."""
         right, found = np.abs(self.fine) ** 2, np.abs(self.coarse) ** 2
         weak = self._scattered() & (np.hypot(self.k[..., 0], self.k[..., 1]) <= reach)
         weak &= (right >= WEAK[0]) & (right <= WEAK[1])
-        return self.scaled(float((np.abs(found - right) / np.maximum(right, WEAK[0]))[weak].max(initial=0.0)))
+        return self.scaled(float(np.abs(found - right)[weak].sum() / max(right[weak].sum(), 1e-30)))
 
     def of_wave(self, passed: Response | None = None) -> float:
         """Rms error of the scattered wave as a share of its rms, with the share of each amplitude that is ``passed`` by a lens (default: all)."""
