@@ -17,6 +17,9 @@ def contradictions(plan: Simulation) -> Iterator[Contradiction]:
 
 def _specimen(plan: Simulation) -> Iterator[Contradiction]:
     specimen = plan.specimen
+    for name, direction in (("zone", specimen.zone), ("x", specimen.x)):
+        if direction is not None and not any(direction):
+            yield f"specimen.{name}", "[0, 0, 0] is no direction", "Give integers [u, v, w] that are not all 0."
     if specimen.repeats is not None and specimen.size is not None:
         yield "specimen.repeats", "is given together with size", "Leave one of them out."
     if specimen.cells is not None and specimen.thickness is not None:

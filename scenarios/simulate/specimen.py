@@ -64,6 +64,7 @@ def make_specimen(plan: Simulation) -> Made:
     except ValueError as error:
         raise from_twin(origin, error, "Mend the structure, or choose another zone.") from None
     cell, notes = _placed_sheet(cell, wanted)
+    _check_contents(cell.atoms, wanted)
     lengths = tuple(float(side) for side in np.diag(np.asarray(cell.atoms.cell.array)))
     across = wanted.repeats or tuple(
         max(1, math.ceil(size / side - 1e-6)) for size, side in zip(wanted.size or SIZE, lengths, strict=False)
@@ -90,6 +91,16 @@ def make_specimen(plan: Simulation) -> Made:
             raise
         raise from_twin(origin, error, "Mend the structure or its thermal motion and occupancies.") from None
     return Made(filled, structure, cell, (lengths[0], lengths[1], lengths[2]), slices, one, repeats, notes)
+
+
+def _check_contents(atoms: Any, wanted: SpecimenPlan) -> None:
+    """BadInput for a table by element that lacks some, or that leaves no atoms."""
+    elements = sorted(set(atoms.get_chemical_symbols()))
+    if wanted.u2 is not None and (lacking := [one for one in elements if one not in wanted.u2]):
+        problem = f"u2 lacks {', '.join(lacking)}"
+        raise BadInput("specimen.u2", problem, "Give <u^2> in angstrom^2 for every element, or leave u2 out.")
+    if all(wanted.vacancies.get(one, 0.0) == 1.0 for one in elements):
+        raise BadInput("specimen.vacancies", "leaves no atoms", "Give shares below 1.")
 
 
 def _check_count(atoms: int, repeats: tuple[int, int, int], wanted: SpecimenPlan) -> None:

@@ -44,10 +44,16 @@ class Compared(NamedTuple):
         return min(error * self.depth, 1.0)
 
     def of_detector(self, detector: Response) -> float:
-        """Relative error of the mean signal over a scan."""
+        """Relative error of a scan's signal: of its mean, or of its brightest pixels, whichever is larger.
+
+        The mean is the sum of intensities. In a pixel beams interfere, and there an error of the amplitudes counts twice: of a share e, 2 e of the
+        intensity.
+        """
         weights = np.broadcast_to(detector(self.k[..., 0], self.k[..., 1]), self.coarse.shape)
-        right, found = (float((weights * np.abs(one) ** 2).sum()) for one in (self.fine, self.coarse))
-        return self.scaled(abs(found - right) / right) if right > 0.0 else 0.0
+        right, found, wrong = (
+            float((weights * np.abs(one) ** 2).sum()) for one in (self.fine, self.coarse, self.coarse - self.fine)
+        )
+        return self.scaled(max(abs(found - right) / right, 2.0 * math.sqrt(wrong / right))) if right > 0.0 else 0.0
 
     def of_pattern(self, reach: float = math.inf) -> float:
         """Sum of the errors of all diffracted intensities within ``reach`` (1/angstrom), as a share of their sum."""

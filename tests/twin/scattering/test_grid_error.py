@@ -13,7 +13,7 @@ from twin.scattering.scene import Scene
 from twin.scattering.signals import exit_waves
 from twin.scattering.stem import stem_images
 
-CELLS, ENERGY, SEMIANGLE = 8, 200e3, 0.02
+CELLS, ENERGY, SEMIANGLE = 6, 200e3, 0.02
 WHOLE, ONE = srtio3((3, 3, CELLS)), srtio3((1, 1, CELLS))
 
 
@@ -22,7 +22,7 @@ def between(inner: float, outer: float):
     return lambda kx, ky: ((k := 0.0250793 * np.hypot(kx, ky)) >= inner).astype(float) * (k < outer)
 
 
-DETECTORS = [between(0.0, 0.01), between(0.03, 0.05), between(0.05, 0.08)]
+DETECTORS = [between(0.0, 0.01), between(0.03, 0.05)]
 
 
 def images(gpts: int) -> np.ndarray:
@@ -33,35 +33,34 @@ def images(gpts: int) -> np.ndarray:
     return stem_images(scene, beam, along, along, DETECTORS, form="crystal").array
 
 
-def test_error_of_a_detector_is_that_of_a_scan_on_a_grid_four_times_as_fine():
+def test_error_of_a_detector_is_that_of_the_brightest_pixels_on_a_grid_three_times_as_fine():
     found = compared(ONE, (36, 36), 2 * CELLS, ENERGY, cone(SEMIANGLE, ENERGY), finer=2)
-    coarse, fine = images(108), images(432)
-    actual = np.abs(coarse.mean(axis=(1, 2)) / fine.mean(axis=(1, 2)) - 1.0)
+    coarse, fine = images(108), images(324)
+    actual = np.abs(coarse - fine).max(axis=(1, 2)) / fine.max(axis=(1, 2))
+    mean = np.abs(coarse.mean(axis=(1, 2)) / fine.mean(axis=(1, 2)) - 1.0)
     estimated = np.array([found.of_detector(one) for one in DETECTORS])
-    assert actual.max() > 3e-3
-    # of errors that matter, within a factor of two either way
-    for right, told in zip(actual, estimated, strict=True):
-        assert told == pytest.approx(right, rel=1.0, abs=1e-3)
-        assert right < 2.0 * told + 1e-3
+    # an error that matters, far above what the forms of computation differ by
+    assert actual[1] > 0.05
+    assert np.all(estimated > mean)
+    assert np.all((estimated > actual / 3.0) & (estimated < actual * 3.0))
 
 
 def test_error_of_beams_is_that_of_the_whole_specimen_on_a_finer_grid():
     found = compared(ONE, (36, 36), 2 * CELLS, ENERGY, cone(0.0, ENERGY))
-    waves = {n: next(iter(exit_waves([lambda n=n: WHOLE.slices((n, n), 2 * CELLS)], ENERGY)))[-1] for n in (108, 432)}
+    waves = {n: next(iter(exit_waves([lambda n=n: WHOLE.slices((n, n), 2 * CELLS)], ENERGY)))[-1] for n in (108, 324)}
     beams = {n: np.fft.fft2(wave)[::3, ::3] / n**2 for n, wave in waves.items()}
-    inside = np.abs(np.fft.fftfreq(36, 1 / 36)) < 8
+    inside = np.abs(np.fft.fftfreq(36, 1 / 36)) <= 11  # within the band, which ends at 11.6
     rows = np.flatnonzero(inside)
-    coarse, fine = (np.abs(beams[n][np.ix_(at, at)]) ** 2 for n, at in ((108, rows), (432, _same(rows))))
-    wrong = np.abs(coarse - fine) / fine
+    coarse, fine = (np.abs(beams[n][np.ix_(at, at)]) ** 2 for n, at in ((108, rows), (324, _same(rows))))
     weak = (fine > 1e-4) & (fine < 1e-2)
-    assert wrong[weak].max() > 0.01
-    reach = 8.0 / 3.905
-    assert found.of_weak_beams(reach) == pytest.approx(wrong[weak].max(), rel=0.5)
+    wrong = np.abs(coarse - fine)[weak].sum() / fine[weak].sum()
+    assert wrong > 0.01
+    assert found.of_weak_beams() == pytest.approx(wrong, rel=0.5)
 
 
 def _same(rows: np.ndarray) -> np.ndarray:
-    """Places on 144 points of the frequencies at ``rows`` of 36."""
-    return np.fft.fftfreq(36, 1 / 36).astype(int)[rows] % 144
+    """Places on 108 points of the frequencies at ``rows`` of 36."""
+    return np.fft.fftfreq(36, 1 / 36).astype(int)[rows] % 108
 
 
 def test_thick_and_large_cells_are_estimated_from_their_first_slices(monkeypatch):
