@@ -10,7 +10,7 @@ from scenarios.simulate.specimen import column, phonon_seeds, potential_options
 from twin.grid import CUTOFF, TAPER, nyquist
 from twin.optics.transfer import envelope, objective_aperture
 from twin.scattering.by_probes import FINER
-from twin.scattering.grid_error import WEAK, Compared, compared, cone
+from twin.scattering.grid_error import WEAK, Compared, compared
 
 
 class Sampling(NamedTuple):
@@ -48,7 +48,7 @@ def sampling_of(ready: Ready) -> Sampling:
     semiangle = 0.0 if ready.illumination is None else float(ready.illumination.semiangle)
     found = compared(
         column(plan, ready.made), (max(8, ny // repeats[1]), max(8, nx // repeats[0])), ready.made.slices, ready.energy,
-        cone(semiangle, ready.energy), ready.tilt, seeds[0] if seeds else None, FINER if plan.signal in PROBES else 1,
+        semiangle, ready.tilt, seeds[0] if seeds else None, FINER if plan.signal in PROBES else 1,
         tuple(potential_options(plan).items()),
     )  # fmt: skip
     band = (CUTOFF - TAPER) * nyquist(ready.gpts, ready.extent) * ready.wavelength

@@ -1,8 +1,9 @@
 """What a grid leaves out: beams of a crystal's unit cell on the grid, compared with those on one twice as fine.
 
 Multislice on a grid loses what is scattered beyond its band, and with it what would have come back from there. One cell of the crystal carries
-the same band as the whole specimen at a small part of its cost, so the comparison is made on that, over the whole thickness, for a few directions
-of the incident beam. The finer grid has an error of its own, several times smaller: scattering falls off steeply with angle.
+the same band as the whole specimen at a small part of its cost, so the comparison is made on that, over the whole thickness: for a plane wave,
+or for probes at a few places, each a mean over two sets of beams that differ by reciprocal lattice vectors (only those interfere). The finer grid
+has an error of its own, several times smaller: scattering falls off steeply with angle.
 """
 
 import math
@@ -16,6 +17,7 @@ from jaxtyping import Complex, Float
 from twin import checks
 from twin.grid import CUTOFF, TAPER, band_limit, frequencies, nyquist
 from twin.optics.electrons import wavelength
+from twin.sample.factors import scattering_factor
 from twin.sample.specimen import Specimen
 from twin.scattering.beams import Response
 from twin.scattering.multislice import multislice, propagator, transmission
@@ -24,18 +26,20 @@ MOST = 50_000_000
 """Points of the finer grid times slices times directions: a few seconds."""
 WEAK = (1e-4, 1e-2)
 """Weak beams, as shares of the incident beam; those below are left out."""
-DIRECTIONS = 4
-"""Of the incident beam within a cone, besides the axis."""
+OFFSETS = ((0.3, 0.1), (-0.2, 0.35))
+"""Of the beams of a probe from the reciprocal lattice, as shares of the smaller of its cell's half and the aperture's radius."""
 
 
 class Compared(NamedTuple):
-    """Amplitudes of the beams ``k`` [directions, beams, 2] (1/angstrom, from the axis) that the grid carries, ``coarse`` [directions, beams] on it and
-    ``fine`` on the finer one; the share of the beam that is scattered ``beyond`` its band; ``depth``: how many times as thick the specimen is as what
-    was compared."""
+    """Amplitudes of the beams ``k`` [waves, beams, 2] (1/angstrom, from the axis) that the grid carries, ``coarse`` [waves, beams] on it and ``fine`` on
+    the finer one. ``places`` [waves]: at which place the probe stands; ``cone``: radius of the illumination (1/angstrom); ``beyond``: share of the
+    beam scattered beyond the band; ``depth``: how many times as thick the specimen is as what was compared."""
 
-    k: Float[np.ndarray, "d n 2"]
-    coarse: Complex[np.ndarray, "d n"]
-    fine: Complex[np.ndarray, "d n"]
+    k: Float[np.ndarray, "w n 2"]
+    coarse: Complex[np.ndarray, "w n"]
+    fine: Complex[np.ndarray, "w n"]
+    places: np.ndarray
+    cone: float
     beyond: float
     depth: float = 1.0
 
@@ -44,16 +48,11 @@ class Compared(NamedTuple):
         return min(error * self.depth, 1.0)
 
     def of_detector(self, detector: Response) -> float:
-        """Relative error of a scan's signal: of its mean, or of its brightest pixels, whichever is larger.
-
-        The mean is the sum of intensities. In a pixel beams interfere, and there an error of the amplitudes counts twice: of a share e, 2 e of the
-        intensity.
-        """
+        """Largest error of the signal at any place of the probe, as a share of the signal at the brightest."""
         weights = np.broadcast_to(detector(self.k[..., 0], self.k[..., 1]), self.coarse.shape)
-        right, found, wrong = (
-            float((weights * np.abs(one) ** 2).sum()) for one in (self.fine, self.coarse, self.coarse - self.fine)
-        )
-        return self.scaled(max(abs(found - right) / right, 2.0 * math.sqrt(wrong / right))) if right > 0.0 else 0.0
+        signals = [(weights * np.abs(one) ** 2).sum(axis=1) for one in (self.coarse, self.fine)]
+        found, right = (np.bincount(self.places, one) for one in signals)
+        return self.scaled(float(np.abs(found - right).max() / right.max())) if right.max() > 0.0 else 0.0
 
     def of_pattern(self, reach: float = math.inf) -> float:
         """Sum of the errors of all diffracted intensities within ``reach`` (1/angstrom), as a share of their sum."""
@@ -76,19 +75,8 @@ class Compared(NamedTuple):
         return self.scaled(math.sqrt(float(wrong.sum() / max(whole.sum(), 1e-30))))
 
     def _scattered(self) -> np.ndarray:
-        """Which beams [directions, beams] are not the incident one (the first)."""
-        others = np.ones(self.coarse.shape, bool)
-        others[:, 0] = False
-        return others
-
-
-def cone(semiangle: float, energy: float) -> Float[np.ndarray, "d 2"]:
-    """Directions k (1/angstrom) that stand for a cone of ``semiangle`` radian: the axis, and `DIRECTIONS` at its rms angle."""
-    if semiangle == 0.0:
-        return np.zeros((1, 2))
-    azimuth = 0.3 + 2.0 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
-    rim = semiangle / math.sqrt(2.0) / wavelength(energy)
-    return np.concatenate([np.zeros((1, 2)), rim * np.stack([np.cos(azimuth), np.sin(azimuth)], axis=1)])
+        """Which beams [waves, beams] lie outside the illumination."""
+        return np.hypot(self.k[..., 0], self.k[..., 1]) > self.cone + 1e-9
 
 
 def compared(
@@ -96,7 +84,7 @@ def compared(
     gpts: tuple[int, int],
     slices: int,
     energy: float,
-    directions: Float[np.ndarray, "d 2"],
+    semiangle: float = 0.0,
     tilt: tuple[float, float] = (0.0, 0.0),
     seed: int | None = None,
     finer: int = 1,
@@ -104,31 +92,52 @@ def compared(
 ) -> Compared:
     """Beams of a ``cell`` on ``gpts`` (ny, nx) points in ``slices`` slices, and on a grid twice as fine.
 
-    For electrons of ``energy`` eV from ``directions`` (1/angstrom), a specimen tilted by ``tilt`` (x, y) radian, one frozen configuration of ``seed``
-    (None: atoms at rest), and transmission functions made ``finer`` (`transmission`). ``options`` as `Specimen.slices` takes them. Of a cell that
-    takes long only the first slices are compared, along the axis.
+    For electrons of ``energy`` eV, a probe in focus of ``semiangle`` radian (0: a plane wave), a specimen tilted by ``tilt`` (x, y) radian, one frozen
+    configuration of ``seed`` (None: atoms at rest), and transmission functions made ``finer`` (`transmission`). ``options`` as `Specimen.slices`
+    takes them. Of a cell that takes long only the first slices are compared.
     """
     checks.require_float64()
-    few = max(1, MOST // (4 * gpts[0] * gpts[1] * len(directions)))
+    radius = semiangle / wavelength(energy)
+    spots = _spots(cell) if semiangle else np.zeros((1, 2))
+    offsets = _offsets(cell.extent, radius)
+    few = max(1, MOST // (4 * gpts[0] * gpts[1] * len(spots) * len(offsets)))
     depth = max(1.0, slices / few)
     if few < slices:
-        directions = directions[:1]
-        few = min(slices, max(1, MOST // (4 * gpts[0] * gpts[1])))
-        depth, cell, slices = slices / few, _first(cell, few, slices), few
+        cell, slices = _first(cell, few, slices), few
     moved = None if seed is None else cell.displacements(seed)
-    double = (2 * gpts[0], 2 * gpts[1])
-    rough = _beams(cell, gpts, slices, energy, directions, tilt, moved, finer, options)
-    exact = _beams(cell, double, slices, energy, directions, tilt, moved, 1, options)
+    sizes = (gpts, (2 * gpts[0], 2 * gpts[1]))
+    rough, exact = (
+        _beams(cell, size, slices, energy, offsets, spots, radius, tilt, moved, made, options)
+        for size, made in zip(sizes, (finer, 1), strict=True)
+    )
     rows, columns = (np.fft.fftfreq(count, 1.0 / count).astype(int) for count in gpts)
     kx, ky = frequencies(gpts, cell.extent)
     grid = np.stack(np.broadcast_arrays(kx[None, :], ky[:, None]), axis=-1).reshape(-1, 2)
-    exact_there = exact[:, rows % double[0]][:, :, columns % double[1]].reshape(len(directions), -1)
-    k = directions[:, None, :] + grid[None]
-    limit = (CUTOFF - TAPER) * nyquist(gpts, cell.extent)
-    carried = np.hypot(k[..., 0], k[..., 1]) <= limit
-    beyond = float(np.mean((np.abs(exact) ** 2).sum(axis=(1, 2)) - (np.abs(exact_there) ** 2 * carried).sum(axis=1)))
-    coarse, fine = rough.reshape(len(directions), -1) * carried, exact_there * carried
-    return Compared(k, coarse.astype(np.complex64), fine.astype(np.complex64), max(beyond, 0.0), depth)
+    there = exact[:, rows % sizes[1][0]][:, :, columns % sizes[1][1]].reshape(len(exact), -1)
+    k = np.repeat(offsets, len(spots), axis=0)[:, None, :] + grid[None]
+    carried = np.hypot(k[..., 0], k[..., 1]) <= (CUTOFF - TAPER) * nyquist(gpts, cell.extent)
+    beyond = float(np.mean((np.abs(exact) ** 2).sum(axis=(1, 2)) - (np.abs(there) ** 2 * carried).sum(axis=1)))
+    coarse, fine = rough.reshape(len(rough), -1) * carried, there * carried
+    places = np.tile(np.arange(len(spots)), len(offsets))
+    return Compared(k, coarse, fine, places, radius, max(beyond, 0.0), depth)
+
+
+def _spots(cell: Specimen) -> np.ndarray:
+    """Places (x, y) [4, 2] of a probe in angstrom: on the heaviest column, and moved from it by half a cell along x, y and both."""
+    strength = {symbol: float(scattering_factor(symbol, np.full(1, 2.0))[0]) for symbol in cell.elements}
+    numbers = np.array([strength[symbol] for symbol in cell.symbols]) * cell.occupancy
+    _, column = np.unique(np.round(cell.positions[:, :2], 1), axis=0, return_inverse=True)
+    weight = np.bincount(column.ravel(), numbers)
+    first = cell.positions[int(np.flatnonzero(column.ravel() == int(np.argmax(weight)))[0]), :2]
+    return first[None] + 0.5 * np.array([[0, 0], [1, 0], [0, 1], [1, 1]]) * np.array(cell.extent)[None]
+
+
+def _offsets(extent: tuple[float, float], radius: float) -> np.ndarray:
+    """Offsets (x, y) [n, 2] of a probe's beams from the reciprocal lattice in 1/angstrom; none for a plane wave."""
+    if radius == 0.0:
+        return np.zeros((1, 2))
+    most = np.array([min(0.5 / side, radius) for side in extent])
+    return 2.0 * np.array(OFFSETS) * most[None]
 
 
 def _first(cell: Specimen, few: int, slices: int) -> Specimen:
@@ -143,15 +152,20 @@ def _first(cell: Specimen, few: int, slices: int) -> Specimen:
 
 
 def _beams(
-    cell: Specimen, gpts: tuple[int, int], slices: int, energy: float, directions: np.ndarray, tilt: tuple[float, float],
-    moved: np.ndarray | None, finer: int, options: Sequence[tuple[str, Any]],
+    cell: Specimen, gpts: tuple[int, int], slices: int, energy: float, offsets: np.ndarray, spots: np.ndarray, radius: float,
+    tilt: tuple[float, float], moved: np.ndarray | None, finer: int, options: Sequence[tuple[str, Any]],
 ) -> np.ndarray:  # fmt: skip
-    """Amplitudes [directions, ny, nx] in FFT order behind the cell, for a plane wave from each direction."""
+    """Amplitudes [offsets * spots, ny, nx] in FFT order behind the cell; the incident ones have a sum of squares of 1."""
     stack = cell.slices(gpts, slices, moved, **dict(options))
     functions = transmission(stack.array, energy, band_limit(gpts, cell.extent), finer)
-    wave = jnp.ones((1, *gpts), jnp.complex64)
-    found = []
-    for x, y in directions:
+    kx, ky = frequencies(gpts, cell.extent)
+    total, found = gpts[0] * gpts[1], []
+    for x, y in offsets:
+        inside = np.hypot(kx[None, :] + x, ky[:, None] + y) <= max(radius, 1e-9)
+        amplitude = inside / np.sqrt(inside.sum())
+        turns = spots[:, 0, None, None] * kx[None, None, :] + spots[:, 1, None, None] * ky[None, :, None]
+        waves = total * np.fft.ifft2(amplitude[None] * np.exp(-2j * np.pi * turns))
         kernel = propagator(gpts, cell.extent, energy, stack.spacing, tilt, q=(float(x), float(y)))
-        found.append(np.fft.fft2(np.asarray(multislice(wave, functions, kernel)[0])) / (gpts[0] * gpts[1]))
-    return np.stack(found)
+        behind = multislice(jnp.asarray(waves, jnp.complex64), functions, kernel)
+        found.append(np.fft.fft2(np.asarray(behind)).astype(np.complex64) / np.float32(total))
+    return np.concatenate(found)
