@@ -308,7 +308,7 @@ class GridPlan(Plan, frozen=True):
     ] = None
     tolerance: Annotated[
         float, key("", "warn where the estimated error by sampling exceeds this share of the signal", gt=0, le=1)
-    ] = 0.02
+    ] = 0.05
 
 
 class ComputePlan(Plan, frozen=True):
