@@ -104,7 +104,7 @@ def _check_room(beam: BeamPlan, extent: tuple[float, float], c10: float, thickne
     needed = probe_diameter(beam.energy_keV * 1e3, 1e-3 * beam.semiangle_mrad, c10, thickness)
     if min(extent) >= needed:
         return
-    wide = f"{beam.semiangle_mrad:g} mrad" + (f", C10 = {c10:g} angstrom" if c10 else "")
+    wide = f"beam.semiangle_mrad = {beam.semiangle_mrad:g}" + (f", C10 = {c10:g} angstrom" if c10 else "")
     problem = f"the probe needs {needed:.4g} angstrom ({wide}), and the specimen is {extent[0]:.4g} x {extent[1]:.4g} angstrom (x, y)"
     cure = f"Give specimen.size = [{math.ceil(needed)}, {math.ceil(needed)}]" + (
         ", or bring the defocus nearer to zero." if abs(c10) > thickness else "."

@@ -173,7 +173,7 @@ def _scan_notes(scan: ScanPlan, fov: tuple[float, float], made: Made) -> list[st
     if scan.fov is None:
         cells = [side / cell for side, cell in zip(fov, made.unit[:2], strict=True)]
         notes.append(
-            f"scan.fov is not given: square pixels cover {fov[0]:.2f} x {fov[1]:.2f} angstrom (x, y), {cells[0]:.3g} x {cells[1]:.3g} cells"
+            f"scan.fov is not given: square pixels cover {fov[0]:.4g} x {fov[1]:.4g} angstrom (x, y), {cells[0]:.3g} x {cells[1]:.3g} cells"
         )
     elif min(nx, ny) > 1 and abs(pixel[0] / pixel[1] - 1.0) > 1e-3:
         notes.append(

@@ -174,7 +174,7 @@ def scan_of(ready: Ready) -> dict[str, Any] | None:
     across, down = x / nx, y / ny
     cells = [side / cell for side, cell in zip(ready.fov, ready.made.unit[:2], strict=True)]
     apart = f"{across:.3g} Å" if abs(across / down - 1.0) < 1e-3 else f"{across:.3g} x {down:.3g} Å"
-    described = f"{nx} x {ny} probes {apart} apart over {x:.2f} x {y:.2f} Å ({cells[0]:.3g} x {cells[1]:.3g} cells)"
+    described = f"{nx} x {ny} probes {apart} apart over {x:.4g} x {y:.4g} Å ({cells[0]:.3g} x {cells[1]:.3g} cells)"
     return {"shape": [ny, nx], "fov": [x, y], "pixel": [across, down], "cells": cells, "described": described}
 
 
