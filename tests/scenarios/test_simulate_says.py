@@ -9,7 +9,8 @@ import zarr
 from scenarios.simulate.reading import from_dict
 from scenarios.simulate.ready import make_ready, square_fov
 from scenarios.simulate.recording import caption_of
-from scenarios.simulate.sampling import sampling_of
+from scenarios.simulate.sampling import Sampling, sampling_of, warning
+from scenarios.simulate.show import print_simulated
 from tests.scenarios.test_simulate import DETECTORS, A, simulated, values
 
 
@@ -58,29 +59,25 @@ def test_pixels_that_are_not_square_are_noted(hexagonal):
     assert any("not square" in note for note in ready.notes)
 
 
-def test_scan_and_sampling_stand_in_result_and_file(tmp_path, capsys):
-    from scenarios.simulate.show import print_simulated
-
-    _, result, out = simulated(tmp_path, "stem", detectors=DETECTORS, compute__form="crystal", grid__tolerance=1e-6)
+def test_sampling_stands_in_result_and_file_and_above_the_tolerance_as_a_warning(tmp_path, capsys):
+    _, result, out = simulated(tmp_path, "exit-wave", grid__tolerance=1e-6)
     kept: dict[str, Any] = dict(zarr.open_group(out, mode="r", zarr_format=3).attrs)
     for key in ("scan", "sampling", "warnings"):
         assert result[key] == kept[key]
-    np.testing.assert_allclose(result["scan"]["fov"], [A, A])
-    np.testing.assert_allclose(result["scan"]["cells"], [1.0, 1.0])
+    assert result["scan"] is None
     np.testing.assert_allclose(result["sampling"]["points"], [3 * A / 90, 3 * A / 90])
-    assert set(result["sampling"]["errors"]) == set(result["axes"][0]["labels"])
+    assert set(result["sampling"]["errors"]) == {"scattered wave"}
     assert "above grid.tolerance = 1e-06" in result["warnings"][0]
     print_simulated(result)
     printed = " ".join(capsys.readouterr().out.split())
-    assert "4 x 4 probes 0.976 Å apart over 3.905 x 3.905 Å (1 x 1 cells)" in printed
-    assert "estimated error of the" in printed
+    assert "estimated error of the scattered wave" in printed
     assert "above grid.tolerance" in printed
 
 
-def test_no_warning_within_the_tolerance(tmp_path):
-    _, result, _ = simulated(tmp_path, "exit-wave", grid__tolerance=0.9)
-    assert result["warnings"] == []
-    assert result["scan"] is None
+def test_no_warning_within_the_tolerance():
+    sampling = Sampling((0.05, 0.05), 0.1, 0.01, {"HAADF": 0.03, "ABF": 0.01}, None)
+    assert warning(sampling, 0.03) is None
+    assert "estimated error of the HAADF is 3 %" in str(warning(sampling, 0.02))
 
 
 @pytest.mark.parametrize(
