@@ -95,6 +95,7 @@ def _gram(
             unit.get_chemical_symbols(),
             unit.positions.tolist(),
             unit.cell.tolist(),
+            {name: unit.arrays[name].tolist() for name in ("occupancy", "u2") if name in unit.arrays},
             repeats,
             DEPTHS,
             calibration.energy,

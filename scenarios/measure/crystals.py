@@ -7,6 +7,7 @@ import numpy as np
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.inputs import Given, triple
 from scenarios.simulate.specimen import structure_named
+from twin.sample.orthogonal import bracket, zone_axis
 from twin.sample.orthogonal import oriented as oriented_cell
 from twin.scattering.gram_crystal import operations
 
@@ -18,7 +19,7 @@ ALIKE = 1e-3
 
 
 def oriented(given: Given, structure: str | None, zone: str | None, x: str | None) -> "Atoms":
-    """The orthogonal unit cell with the beam along z; BadInput where neither options nor the file say which."""
+    """The smallest orthogonal cell with the beam along z, x as `emtwin simulate` would have it; BadInput where neither options nor the file say which."""
     own = given.own("scenario.specimen.structure")
     name = structure or (own if isinstance(own, str) else None)
     if name is None:
@@ -31,7 +32,11 @@ def oriented(given: Given, structure: str | None, zone: str | None, x: str | Non
     from_ = "--zone" if zone else "the file" if _own_triple(given, "zone") else "default"
     given.settle("zone axis", "[" + " ".join(str(one) for one in along) + "]", "", from_)
     try:
-        return oriented_cell(made.atoms, along, right).atoms
+        cell = oriented_cell(made.atoms, along, right)
+        given.settle("crystal", made.describe(), "", "the structure")
+        given.settle("x axis of the crystal", bracket(cell.directions[0]), "", "--x" if x else from_)
+        # the same orientation in the smallest cell: a larger one repeats, and its positions would be told apart
+        return zone_axis(made.atoms, along, right or cell.directions[0]).atoms
     except ValueError as error:
         raise from_twin(name, error, "Mend the structure, or choose another zone.") from None
 
@@ -45,7 +50,9 @@ def symmetry(atoms: "Atoms") -> str | None:
     """The largest of the plane groups of `operations` that the cell's projection has about its origin."""
     sides = np.diag(np.asarray(atoms.cell.array))[:2]
     places = np.asarray(atoms.get_scaled_positions())[:, :2]
-    numbers = np.asarray(atoms.numbers)
+    # atoms of one element with other occupancies are not alike
+    shares = np.asarray(atoms.arrays.get("occupancy", np.ones(len(atoms)))).round(6)
+    numbers = np.unique(np.stack([atoms.numbers, shares], axis=1), axis=0, return_inverse=True)[1].ravel()
     for name in ("4mm", "4", "2mm", "2"):
         if name[0] == "4" and abs(sides[0] - sides[1]) > ALIKE * sides[0]:
             continue

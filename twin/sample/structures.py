@@ -91,10 +91,20 @@ class Structure:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and metadata; lengths in angstrom, density in g/cm^3."""
         return {
-            "name": self.name, "described": self.describe(), "formula": self.formula, "formula_units": self.units,
-            "atoms": round(sum(self.content.values()), 6), "entries": len(self.symbols), "density": round(self.density, 4), "volume": round(self.volume, 4), "space_group": self.space_group,
-            "shortest_distance": round(self.shortest, 4), "cell": self.cell.tolist(), "notes": list(self.notes), "contradictions": list(self.contradictions),
-        }  # fmt: skip
+            "name": self.name,
+            "described": self.describe(),
+            "formula": self.formula,
+            "formula_units": self.units,
+            "atoms": round(sum(self.content.values()), 6),
+            "entries": len(self.symbols),
+            "density": round(self.density, 4),
+            "volume": round(self.volume, 4),
+            "space_group": self.space_group,
+            "shortest_distance": round(self.shortest, 4),
+            "cell": self.cell.tolist(),
+            "notes": list(self.notes),
+            "contradictions": list(self.contradictions),
+        }
 
     def describe(self) -> str:
         """One line: ``Ni3 S2: 5 atoms in the cell, R 3 2, rhombohedral axes (155), 5.87 g/cm³, shortest distance 2.26 Å``."""

@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gemmi
 import numpy as np
@@ -126,10 +126,9 @@ def _plain(block: gemmi.cif.Block) -> Block:
     pairs: dict[str, str] = {}
     loops: list[dict[str, tuple[str, ...]]] = []
     for item in block:
-        if item.pair is not None:
-            pairs[_tag(item.pair[0])] = (
-                gemmi.cif.as_string(item.pair[1]) if item.pair[1] not in ("?", ".") else item.pair[1]
-            )
+        pair: Any = item.pair
+        if pair is not None:
+            pairs[_tag(pair[0])] = pair[1] if pair[1] in ("?", ".") else gemmi.cif.as_string(pair[1])
         elif item.loop is not None:
             rows, tags = item.loop.values, item.loop.tags
             shown = [one if one in ("?", ".") else gemmi.cif.as_string(one) for one in rows]

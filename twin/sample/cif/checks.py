@@ -35,7 +35,6 @@ class Verdict(NamedTuple):
     notes: tuple[str, ...]
     distance: float
     tightness: float
-    nearest: tuple[str, str]
 
 
 def read_stated(block: Block) -> tuple[Stated, list[str]]:
@@ -56,7 +55,7 @@ def read_stated(block: Block) -> tuple[Stated, list[str]]:
     if text is not None and not formula:
         notes.append(f"the formula {text!r} cannot be read and is left out")
     return Stated(
-        formula, value("_cell_formula_units_z", "_cell_formula_units_z'"), value("_exptl_crystal_density_diffrn", "_exptl_crystal_density_meas"),
+        formula, value("_cell_formula_units_z"), value("_exptl_crystal_density_diffrn"),
         value("_cell_volume"),
     ), notes  # fmt: skip
 
@@ -99,7 +98,7 @@ def judge(cell: np.ndarray, contents: Contents, stated: Stated) -> Verdict:
         contradictions.append(
             f"{names[0]} and {names[1]} are {distance:.2f} angstrom apart, too near for a bond (radii sum to {radii:.2f})"
         )
-    return Verdict(tuple(contradictions), tuple(notes), distance, distance / radii, names)
+    return Verdict(tuple(contradictions), tuple(notes), distance, distance / radii)
 
 
 def _composition(found: dict[str, float], stated: Stated, notes: list[str]) -> list[str]:

@@ -12,14 +12,18 @@ CLOSEST = 0.5
 """Distance in angstrom below which atoms share one place: no bond is shorter than 0.74."""
 ROUNDED = 0.3
 """Distance in angstrom beyond which images are no longer one atom, however few decimals a place is written with."""
+TOGETHER = 0.05
+"""Distance in angstrom up to which images within the rounding are one atom also where occupancies would allow two: none is resolved so finely."""
+WRITTEN = 0.01
+"""What a fraction is off by at most: 0 and 0.5 are written in short, and exact."""
 OVERFULL = 0.05
 """What occupancies may sum to beyond 1 at most, where rounding or uncertainty explains it."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Atoms of one cell: element, ``fractions`` [n, 3] from 0 to below 1, occupancies [n], ``u2`` [n] (nan: not stated), the entry ``owner`` [n] that each
-    comes from, its label, and ``notes`` on what was merged."""
+    """Atoms of one cell: element, ``fractions`` [n, 3] from 0 to below 1, occupancies [n], ``u2`` [n] (nan: not stated), the label of
+    the entry that each comes from, and ``notes`` on what was merged."""
 
     symbols: tuple[str, ...]
     fractions: np.ndarray
@@ -57,7 +61,7 @@ def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
     for site in sites:
         images, moved, apart = _orbit(cell, site, setting, finest)
         orbits.append(images)
-        if moved > 1e-6:
+        if moved > 1e-4:
             merged.append((site.label, moved))
         if apart:
             split.append(site.label)
@@ -91,9 +95,10 @@ def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -
     of the file is off by; a partly filled site may be split as far as that can tell.
     """
     place = site.place
-    own = min(2.0 * float(np.linalg.norm(np.abs(site.error) @ np.abs(cell))) + 1e-3, ROUNDED)
-    sure = min(2.0 * float(np.linalg.norm(finest @ np.abs(cell))) + 1e-3, own)
-    wide, narrow = _stabiliser(cell, place, setting, own), _stabiliser(cell, place, setting, sure)
+    wide = _stabiliser(cell, place, setting, site.error)
+    narrow = _stabiliser(cell, place, setting, np.minimum(site.error, finest)) | (
+        wide & _near(cell, place, setting, TOGETHER)
+    )
     can_split = site.occupancy * wide.sum() / narrow.sum() <= 1.0 + OVERFULL
     same = narrow if can_split else wide
     images = place @ setting.rotations.transpose(0, 2, 1) + setting.translations
@@ -104,7 +109,7 @@ def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -
     images = np.where(np.abs(images) < 1e-9, 0.0, images)
     unique = _without_repeats(cell, images)
     if len(unique) * same.sum() != len(images):
-        apart = _nearest(cell, images, float(own))
+        apart = _nearest(cell, images, ROUNDED)
         raise ValueError(
             f"images of atom {site.label} ({site.element}) at {_place(place)} lie {apart:.3f} angstrom apart in {setting.described}, too near for "
             "two atoms and too far for rounding; give its place with more decimals"
@@ -113,11 +118,18 @@ def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -
     return unique, moved, bool(len(near) and site.occupancy < 1.0)
 
 
-def _stabiliser(cell: np.ndarray, place: np.ndarray, setting: Setting, reach: float) -> np.ndarray:
-    """Which operations [n] leave a place where it is, within ``reach`` angstrom."""
+def _near(cell: np.ndarray, place: np.ndarray, setting: Setting, reach: float) -> np.ndarray:
+    """Which operations [n] move a place by no more than ``reach`` angstrom."""
+    shift = place @ setting.rotations.transpose(0, 2, 1) + setting.translations - place[None]
+    return np.linalg.norm((shift - np.round(shift)) @ cell, axis=1) <= reach
+
+
+def _stabiliser(cell: np.ndarray, place: np.ndarray, setting: Setting, error: np.ndarray) -> np.ndarray:
+    """Which operations [n] leave a place where it is, when its fractions may be off by ``error`` [3]."""
     shift = place @ setting.rotations.transpose(0, 2, 1) + setting.translations - place[None]
     shift -= np.round(shift)
-    return np.linalg.norm(shift @ cell, axis=1) <= reach
+    reach = np.abs(setting.rotations - np.eye(3)[None]) @ error + 1e-5
+    return np.all(np.abs(shift) <= reach, axis=1) & _near(cell, place, setting, ROUNDED)
 
 
 def _without_repeats(cell: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -139,7 +151,8 @@ def _unite(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str])
     united: dict[tuple[int, int, str], int] = {}
     for one, other, apart in sorted(zip(i.tolist(), j.tolist(), distance.tolist(), strict=True)):
         first, second = sites[atoms.owner[one]], sites[atoms.owner[other]]
-        reach = 2.0 * float(np.linalg.norm(np.maximum(first.error, second.error) @ np.abs(cell))) + 1e-3
+        error = np.minimum(np.minimum(first.error, second.error), WRITTEN)
+        reach = min(2.0 * float(np.linalg.norm(error @ np.abs(cell))) + 1e-3, ROUNDED)
         if (
             first is second
             or first.element != second.element
@@ -209,7 +222,7 @@ def _check_shares(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: lis
 
 def _allowed(errors: np.ndarray) -> float:
     """What occupancies may sum to beyond 1 by their last digits or uncertainties."""
-    return min(float(errors.sum()), OVERFULL if (errors < 0.02).all() else 0.0) + 1e-9
+    return min(float(errors.sum()), OVERFULL) + 1e-9
 
 
 def _refuse(members: list[Site], shares: list[float], apart: float) -> None:

@@ -58,8 +58,8 @@ def of_label(label: str, stated: set[str]) -> str:
     possible = [found for found in (two, one) if found]
     if stated:
         possible = [found for found in possible if found in stated] or possible
-    elif two and one and letters[1].islower():
-        possible = [two]
+    if len(possible) > 1 and letters[1].islower():
+        possible = possible[:1]
     if len(possible) == 1:
         return possible[0]
     if not possible:

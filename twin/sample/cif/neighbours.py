@@ -38,8 +38,9 @@ def shortest(cell: np.ndarray, fractions: np.ndarray, occupancies: np.ndarray) -
         if together.any():
             best = int(np.argmin(np.where(together, distance, np.inf)))
             return float(distance[best]), int(i[best]), int(j[best])
-        if len(distance) and reach > 12.0:  # all atoms are alternatives of others
-            best = int(np.argmin(distance))
+        apart = distance > 0.5
+        if apart.any() and reach > 12.0:  # no two atoms are sure to be there together: those that do not share a place
+            best = int(np.argmin(np.where(apart, distance, np.inf)))
             return float(distance[best]), int(i[best]), int(j[best])
         reach *= 2.0
     return float("inf"), 0, 0

@@ -7,6 +7,7 @@ import numpy as np
 from twin.sample.cif.block import Block, read_block, read_cell
 from twin.sample.cif.checks import Stated, Verdict, judge, read_stated
 from twin.sample.cif.contents import Contents, fill
+from twin.sample.cif.elements import formula_text
 from twin.sample.cif.sites import Site, read_sites
 from twin.sample.cif.symmetry import METRIC, OPERATIONS, Incomplete, Setting, read_settings
 
@@ -34,8 +35,8 @@ class Candidate(NamedTuple):
 
     @property
     def described(self) -> str:
-        """``8 atoms in the cell, 2.35 angstrom apart at least``."""
-        return f"{sum(self.contents.content.values()):g} atoms in the cell, {self.verdict.distance:.2f} angstrom apart at least"
+        """``Si8 in the cell, 2.35 angstrom apart at least``."""
+        return f"{formula_text(self.contents.content)} in the cell, {self.verdict.distance:.2f} angstrom apart at least"
 
 
 class Read(NamedTuple):
@@ -157,12 +158,14 @@ def _candidate(cell: np.ndarray, sites: list[Site], setting: Setting, stated: St
 
 
 def _roomiest(sound: list[Candidate]) -> Candidate:
-    """Of settings that nothing contradicts the one with the most room for its atoms, if that is clear, else the one with fewer atoms, else the first."""
-    best = sound[0]
-    for one in sound[1:]:
-        ratio = one.verdict.tightness / best.verdict.tightness
-        if ratio > DECIDES or (ratio > 1.0 / DECIDES and len(one.contents.symbols) < len(best.contents.symbols)):
-            best = one
+    """Of settings that nothing contradicts the one with clearly the most room for its atoms. ValueError if another has as much for other atoms."""
+    best = max(sound, key=lambda one: one.verdict.tightness)
+    for one in sound:
+        if one.verdict.tightness * DECIDES > best.verdict.tightness and not one.same(best):
+            raise ValueError(
+                f"{best.setting.source} does not say which setting, and nothing in the file decides between {best.setting.described} ({best.described}) and "
+                f"{one.setting.described} ({one.described}); name the space group with its setting (as in 'F d -3 m:2'), or add _chemical_formula_sum"
+            )
     return best
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from twin.sample.cif.block import Block, number
+from twin.sample.cif.block import Block, Number, number
 from twin.sample.cif.elements import DUMMIES, of_label, of_type
 
 TWO_PI2 = 2.0 * math.pi**2
@@ -77,7 +77,7 @@ def read_sites(block: Block, cell: np.ndarray, stated: set[str]) -> tuple[list[S
             tell("thermal displacement below zero, left out", label)
             u2 = math.nan
         place, error = (np.array([getattr(one, name) for one in values]) for name in ("value", "error"))
-        filled, unsure = (1.0, 0.0) if share is None else (share.value, share.error)
+        filled, unsure = (1.0, 0.0) if share is None else (share.value, _unsure(share))
         group = groups[row] if groups[row] not in ("?", ".", "") else ""
         sites.append(Site(label, element, charge, place, error, filled, unsure, u2, group))
     if not sites:
@@ -88,6 +88,11 @@ def read_sites(block: Block, cell: np.ndarray, stated: set[str]) -> tuple[list[S
     return _same_for_all(sites, told), [
         f"{what}: {_some(names)}" if any(names) else what for what, names in told.items()
     ]
+
+
+def _unsure(share: Number) -> float:
+    """What an occupancy may be off by: two standard uncertainties, or a unit of the last of two digits or more; 0.5 and 1 are exact."""
+    return 2.0 * share.su if share.su > 0.0 else share.step if share.step < 0.02 else 0.0
 
 
 def _element(label: str, kind: str, stated: set[str]) -> tuple[str, str]:

@@ -127,7 +127,7 @@ class Incomplete(ValueError):
 
 def _named(text: str, notes: list[str]) -> list[Setting] | None:
     """Settings that a Hermann-Mauguin name stands for: one where it says which, else all origins or both axes; None for a name that is not known."""
-    plain = re.sub(r"[()_*]", "", text).strip()
+    plain = re.sub(r"[()_*]|#\s*\d+$", "", text).strip()
     plain = re.sub(r"(?i)\s*origin\s*(choice)?\s*([12])$", r":\2", plain)
     direct = gemmi.find_spacegroup_by_name(plain)
     suffix = ""
@@ -138,6 +138,7 @@ def _named(text: str, notes: list[str]) -> list[Setting] | None:
             suffix, direct = {"S": "1", "Z": "2", "H": "H", "R": "R", "HR": "H", "RS": "R", "RZ": "R"}[match[2]], base
     elif ":" in plain and direct is not None:
         suffix = direct.ext
+    direct = direct or _full(plain)
     if direct is None:
         return None
     source = f"its name {text!r}"
@@ -152,6 +153,17 @@ def _named(text: str, notes: list[str]) -> list[Setting] | None:
     elif match and match[2] in ("S", "Z"):
         notes.append(f"{match[2]} in {text!r} is read as origin choice {suffix}")
     return [_of_group(one, source) for one in exact]
+
+
+def _full(name: str) -> gemmi.SpaceGroup | None:
+    """The space group of a full symbol such as ``P 63/m 2/m 2/c`` or ``F 4/m -3 2/m``, whose axes of order 2 the short one leaves out."""
+    head, *axes = name.split()
+    for kept in (1, 0):
+        short = [axis if place < kept else axis.rpartition("/")[2] for place, axis in enumerate(axes)]
+        found = gemmi.find_spacegroup_by_name(" ".join([head, *short]))
+        if found is not None:
+            return found
+    return None
 
 
 def _numbered(number: int) -> list[Setting]:
