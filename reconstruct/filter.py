@@ -15,6 +15,7 @@ import numpy as np
 from reconstruct.belief import Belief, Estimate, triangular
 from reconstruct.health import Health
 from reconstruct.runs import Runner, Step
+from twin import checks
 from twin.dynamics import Dynamics
 from twin.records import Readings
 from twin.sensors import Sensor
@@ -32,6 +33,7 @@ class Filter:
     """Follows readings for one layout: `advance` moves a belief in time, `assimilate` takes an Estimate."""
 
     def __init__(self, dynamics: Dynamics, sensors: dict[str, Sensor], outliers: float = OUTLIERS):
+        checks.require_float64()
         self.dynamics, self.sensors = dynamics, sensors
         self.health: dict[str, Health] = {}
         self._repeats: dict[str, tuple[float, int]] = {}

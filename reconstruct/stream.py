@@ -22,6 +22,7 @@ from reconstruct.resets import Event, Resets
 from reconstruct.runs import Jump, Runner
 from reconstruct.smoother import Smoother
 from reconstruct.spans import Mark, run_span
+from twin import checks
 from twin.dynamics.inputs import Inputs
 from twin.records import Readings
 from twin.sensors.model import Model
@@ -47,6 +48,7 @@ class Stream:
         self, model: Model, start: int, prior: Belief | None = None, span: float = SPAN, window: float = WINDOW,
         exact: int = EXACT, outliers: float = OUTLIERS,
     ):  # fmt: skip
+        checks.require_float64()
         if prior is None:
             mean, root = model.layout.prior_mean(), np.diag(model.layout.prior_std())
             prior = Belief(model.layout, start, np.ones(1), mean[None], root[None])

@@ -20,6 +20,8 @@ BUILT_IN = {"SrTiO3": (srtio3_unit, "P m -3 m (221)")}
 """Structures that need no file: their unit cells and space groups."""
 SIZE = (20.0, 20.0)
 """Angstrom (x, y) that a specimen has at least unless its size or repeats are given."""
+MOST_ATOMS = 5_000_000
+"""Atoms of a specimen."""
 _VACANCIES, _PHONONS = 1, 2
 """Streams of chance that grow from one seed."""
 
@@ -62,6 +64,7 @@ def make_specimen(plan: Simulation) -> Made:
     except ValueError as error:
         raise from_twin(origin, error, "Mend the structure, or choose another zone.") from None
     cell, notes = _placed_sheet(cell, wanted)
+    _check_contents(cell.atoms, wanted)
     lengths = tuple(float(side) for side in np.diag(np.asarray(cell.atoms.cell.array)))
     across = wanted.repeats or tuple(
         max(1, math.ceil(size / side - 1e-6)) for size, side in zip(wanted.size or SIZE, lengths, strict=False)
@@ -69,6 +72,7 @@ def make_specimen(plan: Simulation) -> Made:
     deep = wanted.cells or max(1, round((wanted.thickness or 0.0) / lengths[2]))
     slices = max(1, round(deep * lengths[2] / wanted.slice))
     repeats = (across[0], across[1], deep)
+    _check_count(len(cell.atoms), repeats, wanted)
     atoms = cell.atoms * repeats
     shift = _shift(atoms.positions[:, 2], deep * lengths[2] / slices)
     atoms.positions[:, 2] += shift
@@ -87,6 +91,28 @@ def make_specimen(plan: Simulation) -> Made:
             raise
         raise from_twin(origin, error, "Mend the structure or its thermal motion and occupancies.") from None
     return Made(filled, structure, cell, (lengths[0], lengths[1], lengths[2]), slices, one, repeats, notes)
+
+
+def _check_contents(atoms: Any, wanted: SpecimenPlan) -> None:
+    """BadInput for a table by element that lacks some, or that leaves no atoms."""
+    elements = sorted(set(atoms.get_chemical_symbols()))
+    if wanted.u2 is not None and (lacking := [one for one in elements if one not in wanted.u2]):
+        problem = f"u2 lacks {', '.join(lacking)}"
+        raise BadInput("specimen.u2", problem, "Give <u^2> in angstrom^2 for every element, or leave u2 out.")
+    if all(wanted.vacancies.get(one, 0.0) == 1.0 for one in elements):
+        raise BadInput("specimen.vacancies", "leaves no atoms", "Give shares below 1.")
+
+
+def _check_count(atoms: int, repeats: tuple[int, int, int], wanted: SpecimenPlan) -> None:
+    """BadInput for more atoms than a specimen can have, before any is made."""
+    total = atoms * math.prod(repeats)
+    if total <= MOST_ATOMS:
+        return
+    deep = "specimen.cells" if wanted.cells is not None else "specimen.thickness"
+    wide = "specimen.repeats" if wanted.repeats is not None else "specimen.size"
+    key = deep if repeats[2] > repeats[0] * repeats[1] else wide
+    problem = f"{repeats[0]} x {repeats[1]} x {repeats[2]} cells of {atoms} atoms are more than {MOST_ATOMS:g} atoms"
+    raise BadInput(key, problem, f"Make the specimen smaller ({wide}, {deep}).")
 
 
 def structure_named(key: str, name: str, folder: str = "") -> Structure:
@@ -127,6 +153,14 @@ def _placed_sheet(cell: Cell, wanted: SpecimenPlan) -> tuple[Cell, tuple[str, ..
         (f"{several} sheets are stacked with their vacuum between them: give cells = 1 for one",) if several > 1 else ()
     )
     return cell._replace(atoms=atoms), (note, *stack)
+
+
+def column(plan: Simulation, made: Made) -> Specimen:
+    """One cell across of the specimen that was ``made``, as deep and cut into the same slices; without its vacancies."""
+    atoms = made.cell.atoms * (1, 1, made.repeats[2])
+    atoms.positions[:, 2] += _shift(atoms.positions[:, 2], made.spacing)
+    atoms.wrap()
+    return _thinned(Specimen.from_atoms(atoms, plan.specimen.u2, None), plan.specimen)
 
 
 def potential_options(plan: Simulation) -> dict[str, Any]:

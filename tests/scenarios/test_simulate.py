@@ -230,6 +230,15 @@ def test_zarr_says_what_it_is(scan):
     assert 0.0 <= kept["flux"]["lost"] < 0.05
 
 
+def test_what_a_scan_covers_stands_in_result_and_file(scan):
+    _, result, out = scan
+    assert dict(zarr.open_group(out, mode="r", zarr_format=3).attrs)["scan"] == result["scan"]
+    np.testing.assert_allclose(result["scan"]["fov"], [A, A])
+    np.testing.assert_allclose(result["scan"]["cells"], [1.0, 1.0])
+    assert result["scan"]["described"] == "4 x 4 probes 0.976 Å apart over 3.905 x 3.905 Å (1 x 1 cells)"
+    assert set(result["sampling"]["errors"]) == set(result["axes"][0]["labels"])
+
+
 def test_slices_are_cut_between_the_planes():
     made = make_specimen(from_dict(values("exit-wave"), "test"))
     place = (made.specimen.positions[:, 2] / made.spacing) % 1.0

@@ -264,6 +264,6 @@ def check_probe_fits(
     if min(extent) < needed:
         raise ValueError(
             f"the specimen cell of {extent[0]:.2f} x {extent[1]:.2f} angstrom is too small for a probe {needed:.2f} angstrom wide "
-            f"({semiangle * 1e3:.1f} mrad, C10 up to {abs(C10):.0f} angstrom): it would wrap around; "
+            f"({semiangle * 1e3:.3g} mrad, C10 up to {abs(C10):.0f} angstrom): it would wrap around; "
             f"repeat the cell to at least {needed:.2f} angstrom, or bring the defocus nearer to zero"
         )
