@@ -206,6 +206,14 @@ def quick() -> dict[str, float]:
     return live(30.0, 0.1)
 
 
+SMOKE: dict[str, Callable[[], dict[str, float]]] = {
+    "live": lambda: live(1.0),
+    "quick": lambda: live(2.0, 0.1),
+    "hour": lambda: day(0.05),
+    "exact": exact,
+}
+"""The same by name, of a moment each."""
+
 MEASUREMENTS: dict[str, Callable[[], dict[str, float]]] = {
     "live": live,
     "quick": quick,

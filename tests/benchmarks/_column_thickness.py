@@ -20,6 +20,7 @@ from scipy.stats import norm
 
 from tests.benchmarks import _column_thickness_truth as truth
 from tests.benchmarks._belief_judge import case
+from tests.benchmarks._form import Form
 
 LEARNT, JUDGED = (11, 12, 13), (201, 202, 203, 204, 205)
 TRIALS, THIN = 12, 3
@@ -28,7 +29,7 @@ NAMES = ("thickness", "tilt.x", "tilt.y")
 BAND = (0.87, 0.93)
 
 
-def cases(short: bool, progress: Callable[[str, float], None], work: Path | None = None) -> list[dict[str, Any]]:
+def cases(short: Form, progress: Callable[[str, float], None], work: Path | None = None) -> list[dict[str, Any]]:
     """All numbers; if ``short`` a few trials of one thin crystal and no bars that need many. ``work`` keeps abTEM's patterns."""
     begun = time.monotonic()
     structures = ["SrTiO3 [001]"] if short else list(truth.CRYSTALS)
