@@ -106,9 +106,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Run a benchmark and print its numbers.")
     parser.add_argument("name", nargs="?", help=f"one of: {', '.join(names())}; with --smoke, all of them if left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--short", action="store_true", help="a part of it, judged in minutes")
-    form.add_argument("--smoke", action="store_true", help="every part at its smallest, not judged: shows that it runs")
+    reduced = parser.add_mutually_exclusive_group()
+    reduced.add_argument("--short", action="store_true", help="a part of it, judged in minutes")
+    reduced.add_argument(
+        "--smoke", action="store_true", help="every part at its smallest, not judged: shows that it runs"
+    )
     parser.add_argument("--seeds", type=int, help="how many seeds, where the benchmark has seeds")
     parser.add_argument("--jobs", type=int, help="how many processes at a time, where the benchmark has several")
     parser.add_argument("--work", type=Path, help="folder that keeps what is finished, where the benchmark can go on")

@@ -199,7 +199,7 @@ def main(small: bool) -> None:
         "gpts": 96,
         "degree": 2,
     }
-    model = build_gram(srtio3_unit(), **(options | {"detector": (60e-3, 90e-3)} if small else {}))
+    model = build_gram(srtio3_unit(), **(options if small else {}))
     seconds = time.perf_counter() - start
     peak = _peak_mib()
     rng, samples = np.random.default_rng(0), 128

@@ -30,7 +30,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
         return [_case("replay of the titanate", None, "", "needs the recorded data (EMTWIN_DATA)", None)]
     progress("reading the recording")
     instrument = ReplayInstrument(folder)
-    count, most = (10, 5, 2)[short], 12 if short is Form.SMOKE else 60
+    count, most = (10, 5, 2)[short], 16 if short is Form.SMOKE else 60
     r2, sigmas, withheld_sigmas, times = [], [], [], []
     stops, reached, stop_r2, distrusted, stop_sigmas = [], [], [], [], []
     for seed in range(count):

@@ -61,7 +61,7 @@ def detected(thermal: str = "frozen") -> tuple[Loss, dict[str, Array]]:
     random = np.random.default_rng(0)
     of_stem, of_image = random.uniform(0.5, 1.0, (3, 2)), random.uniform(0.0, 2.0, SHAPE) / (SHAPE[0] * SHAPE[1])
 
-    @jax.jit
+    @compiled
     def loss(given):
         where = displaced(specimen.positions, given["u2"], unit) + given["positions"]
         functions = transmission(potential(plan, where, given["occupancy"], given["u2"]), ENERGY, limit)
