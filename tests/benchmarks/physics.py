@@ -105,7 +105,7 @@ def _derivatives(short: Form) -> list[dict[str, Any]]:
     from tests.physics.derivatives import CASES, compiled, detected, slope_and_difference
 
     share, start = detected()
-    slopes = compiled(jax.grad(share))(start)
+    share, slopes = compiled(share), compiled(jax.grad(share))(start)
     found = []
     for name, place, step in CASES[:: (1, 2, 8)[short]]:
         gradient, difference = slope_and_difference(share, start, name, place, step, slopes)

@@ -18,7 +18,7 @@ def made(request):
     """The name of a way in which u2 gets in, its loss, where to differ, and the gradient there. What is absorptive is damped too: Debye-Waller factors
     alone are for the benchmark, and for the potential's own derivative."""
     loss, start = detected(request.param)
-    return request.param, loss, start, compiled(jax.grad(loss))(start)
+    return request.param, compiled(loss), start, compiled(jax.grad(loss))(start)
 
 
 def test_every_gradient_is_its_difference(made):
@@ -80,7 +80,6 @@ def gram():
         degree=2,
     )
 
-    @compiled
     def share(parameters):
         found = harmonics(
             model, parameters["aberrations"], parameters["thickness"], parameters["tilt"], parameters["focal_spread"]
@@ -96,7 +95,7 @@ def gram():
         "position": [0.7, 0.5],
     }
     start = {name: jnp.asarray(value, jnp.float64) for name, value in start.items()}
-    return share, start, compiled(jax.grad(share))(start)
+    return compiled(share), start, compiled(jax.grad(share))(start)
 
 
 @pytest.mark.parametrize(
