@@ -97,7 +97,7 @@ def day(hours: float = 24.0, sensors: int = 40, rate: float = 10.0) -> dict[str,
     filtered = time.perf_counter() - begun
     begun = time.perf_counter()
     smoother = stream.smoother()
-    early = smoother.belief(START + 1234 * SECOND + 567)
+    early = smoother.belief(START + min(1234, round(1800 * hours)) * SECOND + 567)
     smoothed = time.perf_counter() - begun
     assert np.isfinite(early.std).all()
     begun = time.perf_counter()

@@ -26,7 +26,7 @@ class Size(NamedTuple):
         return self.cells[0] * A, self.cells[1] * A
 
 
-FULL, SHORT, SMOKE = Size((6, 6, 26), 512), Size((4, 4, 8), 256), Size((4, 4, 2), 128)
+FULL, SHORT, SMOKE = Size((6, 6, 26), 512), Size((4, 4, 8), 256), Size((3, 3, 2), 144)
 Runs = dict[str, Callable[[], Any]]
 """Settings and what to time; each call returns the result as NumPy arrays."""
 

@@ -198,6 +198,7 @@ def main(small: bool) -> None:
         "untilted_seeds": (),
         "gpts": 96,
         "degree": 2,
+        "detector": (30e-3, 55e-3),
     }
     model = build_gram(srtio3_unit(), **(options if small else {}))
     seconds = time.perf_counter() - start
@@ -207,7 +208,7 @@ def main(small: bool) -> None:
     vectors[:, :8] = rng.normal(size=(samples, 8)) * [50, 20, 20, 200, 200, 200, 200, 1e4]
     arguments = (
         vectors,
-        rng.normal(12 if small else 80, 5, samples),
+        rng.normal(*((12, 1) if small else (80, 5)), samples),
         rng.normal(0, 2e-3, (samples, 2)),
         np.full(samples, 30.0),
     )
