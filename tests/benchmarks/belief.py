@@ -41,7 +41,7 @@ def cases(
     blind = 0 if short else min(count, BLIND)
     wanted = [(FIRST + i, True) for i in range(count)] + [(FIRST + i, False) for i in range(blind)]
     found = _engine(short, progress)
-    found += _logs(progress)
+    found += _logs(short, progress)
     done = _sessions(wanted, jobs or len(os.sched_getaffinity(0)), work, progress)
     seen = [done[key] for key in wanted if key[1]]
     found += judge.judged(seen, [done[key] for key in wanted if not key[1]], enough=count >= 50)
@@ -98,12 +98,12 @@ def _measured(name: str, short: Form) -> dict[str, float]:
     return json.loads(ended.stdout)
 
 
-def _logs(progress: Callable[..., None]) -> list[dict[str, Any]]:
+def _logs(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     folder = data_folder()
     if folder is None:
         return [judge.case("real logs", None, "", "needs the recorded data (EMTWIN_DATA)", None)]
     progress("real logs")
-    return log_cases(folder)
+    return log_cases(folder, few=short is Form.SMOKE)
 
 
 def _sessions(
