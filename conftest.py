@@ -54,6 +54,17 @@ def pytest_unconfigure() -> None:
         shutil.rmtree(CACHE, ignore_errors=True)
 
 
+# Benchmarks are run, not collected: `python -m tests.benchmarks`.
+collect_ignore = ["tests/benchmarks"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Doctests are smoke tests."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker("smoke")
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real files; the test is skipped, saying so, where it is absent."""

@@ -30,6 +30,7 @@ def _loaded_by(body: str) -> str:
     return done.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.smoke
 def test_probe_sees_jax():
     assert "'jax'" in _loaded_by("import jax")
 

@@ -32,6 +32,7 @@ def values(batches, channel):
     return np.concatenate([b.values for b in batches if b.channel == channel] or [np.zeros(0)])
 
 
+@pytest.mark.smoke
 def test_commands_and_readings_pass_through():
     with serving(Toy()) as server, RemoteInstrument(server.address) as remote:
         assert remote.describe() == Toy().describe()

@@ -117,6 +117,7 @@ def test_flattening_is_bounded() -> None:
     assert len(flatten({str(n): n for n in range(100)}, limit=10)) == 10
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [

@@ -174,6 +174,7 @@ def test_help_and_version(capsys):
     assert "emtwin " in told.splitlines()[-1]
 
 
+@pytest.mark.smoke
 def test_as_a_process_of_its_own(tmp_path):
     """The installed command's path: python -m, real stdout and stderr, no traceback."""
     done = subprocess.run(

@@ -76,6 +76,7 @@ def test_presets_are_ready_and_named(name: str):
     assert (plan.signal in ("cbed", "stem", "4d-stem", "ronchigram")) == (ready.illumination is not None)
 
 
+@pytest.mark.smoke
 def test_quarters_make_the_ring_and_the_crystal_has_its_symmetry(scan):
     images, result, _ = scan
     assert result["axes"][0]["labels"] == ["ring", *(f"quarters 1.{n}" for n in (1, 2, 3, 4)), "bright"]

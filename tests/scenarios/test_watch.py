@@ -132,6 +132,7 @@ def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[st
     assert sorted(path.name for path in tmp_path.glob("watch*")) == ["watch-2.png", "watch.png"]
 
 
+@pytest.mark.smoke
 def test_a_log_with_its_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     holder_log(tmp_path / "cell.csv")
     code = run(["watch", "cell.csv", "--json", "--out", "cell.svg", "--speed", "60"])

@@ -81,6 +81,7 @@ def test_an_orthogonal_cell_stays_as_it_is():
     assert made.strain < 1e-12
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     "uvw,lengths",
     [
