@@ -68,7 +68,7 @@ def take_up(model: Model, values: dict[str, Any], arrays: dict[str, np.ndarray])
     """The stream that was put away; ValueError if it was of another model or format."""
     if values.get("format") != FORMAT:
         found = values.get("format")
-        old = "a stream saved by emtwin 0.1" if found == "emtwin-stream/1" else "no stream that was saved"
+        old = "a stream saved by emtwin 0.1" if found == "emtwin-stream/1" else "not a stream that was saved"
         raise ValueError(f"this is {old} ({found!r}); this emtwin reads {FORMAT!r}: follow the readings again")
     channels = [one.channel for one in model.evidence]
     if values["names"] != list(model.layout.names) or values["channels"] != channels:

@@ -11,7 +11,7 @@ from learn.channel_noise import Drift, Estimate, TooFew
 from learn.channels import CLASSES, describe_channel
 from scenarios.progress import Progress
 
-SCHEMA = "emtwin.learn-sensors/1"
+SCHEMA = "emtwin.learn-sensors/2"
 
 
 def learn_log(path: Path, progress: Progress) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def learn_log(path: Path, progress: Progress) -> dict[str, Any]:
         "format": log.kind,
         "name": log.name,
         "clock": log.clock,
+        "notes": list(log.notes),
         "start_ns": log.start,
         "end_ns": log.end,
         "seconds": (log.end - log.start) / 1e9,

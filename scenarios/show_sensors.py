@@ -37,7 +37,10 @@ def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console:
     console.print(
         f"[bold]{_safe(learnt['format'])}[/]{_safe(name)}: {len(channels)} channels, {learnt['values']} values in {span}"
     )
-    console.print(f"[dim]{_safe(learnt['clock'])}[/]\n")
+    console.print(f"[dim]{_safe(learnt['clock'])}[/]")
+    for note in learnt["notes"]:
+        console.print(f"[yellow]{_safe(note)}[/]")
+    console.print()
     if shown:
         console.print(_table(shown))
         console.print("\n[bold]Why[/]")
