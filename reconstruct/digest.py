@@ -11,14 +11,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import erf
 
+from reconstruct.equal_readings import HAZARD
 from twin.sensors.model import Model
 
 CROWD = 3
 """Readings of one sensor in one span that are still taken one by one."""
 REJECT = 5.0
 """Distance from a crowd's median, in robust standard deviations, beyond which a reading is no part of it."""
-HAZARD = 1e-5
-"""Probability, at each reading, that a sensor sticks from here on (assumed)."""
 STUCK = 1e-9
 """Probability of a run of equal readings, by the noise of the table, below which a sensor may be called stuck."""
 FINEST = 1e-3

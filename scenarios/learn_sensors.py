@@ -79,6 +79,11 @@ def _channel(log: SensorLog, item: LoggedChannel) -> dict[str, Any]:
         "drift": _estimate(drift.drift if drift else few),
         "time_constant": _estimate(drift.time_constant if drift else None),
         "lag": _estimate(lag.time_constant if isinstance(lag, Lag) else lag),
+        "noise_at_rest": _estimate(report.rest),
+        "plateaus": [
+            {"kind": one.kind, "start": float(times[one.first]), "seconds": one.seconds, "value": one.value, "count": one.count}
+            for one in report.plateaus
+        ],
         "follows": item.follows or None,
         "codes": {str(code): text for code, text in item.meanings.items()},
         "notes": [*item.notes, *([drift.note] if drift and drift.note else [])],

@@ -23,6 +23,9 @@ _STYLES = {
     "periodic": "green",
     "on-change": "cyan",
     "event-triggered": "yellow",
+    "held": "blue",
+    "stuck": "magenta",
+    "saturated": "magenta",
 }
 
 
@@ -71,6 +74,9 @@ def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None
         "on-change": "a record when the value has changed enough",
         "periodic": "a record at fixed times",
         "irregular": "none of these habits",
+        "held": "a run of equal values, as of a quantity at rest",
+        "stuck": "a run of equal values of a sensor with noise of its own",
+        "saturated": "the same, at the end of the sensor's range",
         "silent": "no record in this log",
         "too few": "not enough records to tell",
     }
