@@ -97,6 +97,10 @@ class Cells:
         self._held.append((place, since))
         self.change(since)
 
+    def release(self, place: int, since: int) -> None:
+        """A run that was taken for held is not."""
+        self._held = [one for one in self._held if one != (place, since)]
+
     def before(self, place: int, time: int) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Times (ns) and values, as sent, of a sensor's last `RECENT` readings before ``time``, and the least and largest of all before."""
         parts = [(when[mine], what[mine]) for cell in self._open.values() for who, when, what in cell.parts if (mine := who == place).any()]

@@ -35,7 +35,8 @@ LEAST = 5
 class Run(NamedTuple):
     """``count`` repeats of ``value``, each with probability ``repeat`` by the table's noise; ``excess`` is the log likelihood ratio for noise
     that stays at rest (`scatter_excess`); ``low`` and ``high`` bound all readings before; the model's prediction is ``away`` from the value by so
-    many standard deviations, and the readings before lead ``beyond`` it by so many (both signed); ``refused`` readings of the run were not believed while those of other sensors were."""
+    many standard deviations, and the readings before lead ``beyond`` it by so many (both signed); by ``refused`` readings in a row the run
+    and other sensors of the same quantity contradict each other."""
 
     count: float
     repeat: float
@@ -49,14 +50,15 @@ class Run(NamedTuple):
 
 
 def explanation(run: Run) -> str:
-    """The likeliest of "held", "stuck", "saturated"."""
-    log_quiet = -np.logaddexp(0.0, run.excess + math.log1p(-QUIET) - math.log(QUIET))
-    log_noisy = -np.logaddexp(0.0, -run.excess - math.log1p(-QUIET) + math.log(QUIET))
-    repeats = np.logaddexp(log_noisy + run.count * math.log(run.repeat), log_quiet)
+    """The likeliest of "held", "stuck", "saturated" and "", which is chance: noise that happened to repeat itself."""
+    odds = math.log(QUIET) - math.log1p(-QUIET) - run.excess
+    chance = -float(np.logaddexp(0.0, odds)) + run.count * math.log(run.repeat)
     rest = max(-0.5 * run.away**2, math.log(UNCOMMANDED))
-    held = repeats + rest + run.refused * math.log(REFUSED)
-    if held > math.log(HAZARD):
-        return "held"
+    # readings that are far off by chance, in a row somewhere in the run
+    contradicted = min(run.refused * math.log(REFUSED) + math.log(max(run.count, 1.0)), 0.0) if run.refused else 0.0
+    held = -float(np.logaddexp(0.0, -odds)) + rest + contradicted
+    if max(chance, held) > math.log(HAZARD):
+        return "held" if held > chance else ""
     above = run.value >= run.high and run.beyond > BEYOND
     below = run.value <= run.low and run.beyond < -BEYOND
     return "saturated" if above or below else "stuck"

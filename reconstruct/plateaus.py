@@ -52,11 +52,12 @@ class Plateaus:
             if known in ("stuck", "saturated") or (known == "held" and not refused):
                 continue
             now = explanation(self._run(place, since, mark, refused, earlier))
-            if now == known or (now != "held" and not surely[place]):
+            if now in ("", known) or (now != "held" and not surely[place]):
                 continue
             self.standing[place, since] = now
             begin = max(since, settled)
             if now != "held":
+                self._cells.release(place, since)
                 if begin < mark.time:
                     self._cells.freeze(place, begin, mark.time)
                     found.append(begin)
@@ -108,11 +109,16 @@ class Plateaus:
         self.reopened.setdefault(number, set()).add(place)
 
     def _refused(self, place: int, mark: Mark) -> int:
-        """Readings in a row that were not believed, if in the same span another sensor of the same quantities was."""
+        """Readings in a row by which a run and the other sensors of the same quantities contradict each other: its own that were not believed
+        while those of others were, or another's that were not believed while it went on."""
         if mark.digest is None:
             return 0
-        others = np.unique(mark.digest.sensor[mark.weight > 0])
-        return mark.lost.get(place, 0) if self._shared[place][others[others != place]].any() else 0
+        believed = np.zeros(len(self._shared), dtype=bool)
+        believed[mark.digest.sensor[mark.weight > 0]] = True
+        others = self._shared[place] & (np.arange(len(believed)) != place)
+        own = mark.lost.get(place, 0) if (believed & others).any() else 0
+        theirs = (count for other, count in mark.lost.items() if others[other] and not self.of(other, mark))
+        return max(own, *theirs, 0)
 
     def _run(self, place: int, since: int, mark: Mark, refused: int, earlier: Any) -> Run:
         sensor = self._model.evidence[place]

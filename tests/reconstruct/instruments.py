@@ -9,7 +9,7 @@ SECOND = 10**9
 START = 1_700_000_000 * SECOND
 
 TABLE = """
-schema = "emtwin.sensors/1"
+schema = "emtwin.sensors/2"
 name = "toy"
 [sources.lens]
 latency = 0.02
@@ -78,11 +78,11 @@ part = "optics"
 moves = { kind = "walk", rate = 0.5 }
 [[input]]
 name = "focus"
-kind = "told"
+kind = "commanded"
 of = "focus.commanded"
 [[input]]
 name = "lens"
-kind = "told"
+kind = "commanded"
 of = "lens.echo"
 [[reset]]
 name = "focus"

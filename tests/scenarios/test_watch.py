@@ -112,7 +112,7 @@ def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[st
     session(tmp_path / "s")
     assert run(["watch", "s", "--table", str(table), "--json"]) == DONE
     found = told(capsys)
-    assert found["schema"] == "emtwin.watch/1"
+    assert found["schema"] == "emtwin.watch/2"
     assert (found["ended"], found["table"], found["readings"]) == ("end", "small", 180)
     quantity = found["quantities"]["coil.above.room"]
     assert quantity["mean"] == pytest.approx(5.0, abs=0.1)
@@ -166,10 +166,10 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
         (["s", "--out", "there.png"], "exists already"),
         (["s", "--out", "figure.txt"], ".png or .svg"),
         (["s", "--out", "none/figure.png"], "not a folder"),
-        (["s", "--for", "0"], "--for"),
+        (["s", "--duration", "0"], "--duration"),
         (["s", "--speed", "nan"], "--speed"),
         (["empty"], "journal.db"),
-        (["tcp://127.0.0.1:1", "--for", "1"], "answers"),
+        (["tcp://127.0.0.1:1", "--duration", "1"], "answers"),
     ],
 )
 def test_refusals(arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,7 +256,7 @@ def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: py
 @pytest.mark.slow
 def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=tmp_path, rate=1.0) as launched:
-        code = run(["watch", launched.address, "--for", "15", "--json", "--out", "live.png"])
+        code = run(["watch", launched.address, "--duration", "15", "--json", "--out", "live.png"])
         found = told(capsys)
         assert found["ended"] == "time"
         assert code == (DISAGREES if found["disagrees"] else DONE)
@@ -281,7 +281,7 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_stepped_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched:
-        assert run(["watch", launched.address, "--for", "2", "--json"]) == DONE
+        assert run(["watch", launched.address, "--duration", "2", "--json"]) == DONE
         found = told(capsys)
     assert found["readings"] == 0
     assert set(found["clocks"].values()) == {None}
