@@ -66,7 +66,9 @@ def _run(
     rest = np.delete(x, np.s_[first : last + 1])
     excess = scatter_excess(times[before], values, step)
     beyond = led_beyond(times[before], values, int(times[last]), float(x[first]))
-    return Run(last - first, chance, float(x[first]), excess, float(rest.min()), float(rest.max()), 0.0, beyond, 0)
+    return Run(
+        float(last - first), chance, float(x[first]), excess, float(rest.min()), float(rest.max()), 0.0, beyond, 0
+    )
 
 
 def telling(count: int, plateaus: tuple[Plateau, ...]) -> Bool[np.ndarray, " n"]:

@@ -24,7 +24,19 @@ from learn.channel_noise import Drift, Estimate, TooFew, learn_drift
 from learn.channel_plateaus import Plateau, find_plateaus, noise_at_rest, plateau_words, telling
 from learn.channel_steps import few_levels, reporting_step
 
-CLASSES = ("constant", "quantised", "event-triggered", "on-change", "periodic", "irregular", "held", "stuck", "saturated", "silent", "too few")
+CLASSES = (
+    "constant",
+    "quantised",
+    "event-triggered",
+    "on-change",
+    "periodic",
+    "irregular",
+    "held",
+    "stuck",
+    "saturated",
+    "silent",
+    "too few",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +104,17 @@ def describe_channel(
     else:
         drift = learn_drift(t[used], x[used], grid, "" if unit == "1" else unit)
     middle = float(np.median(gaps)) if gaps.size else None
-    return ChannelReport(t.size, tuple(verdicts), middle, float(x.min()), float(x.max()), step, drift, plateaus, noise_at_rest(plateaus, grid, unit))
+    return ChannelReport(
+        t.size,
+        tuple(verdicts),
+        middle,
+        float(x.min()),
+        float(x.max()),
+        step,
+        drift,
+        plateaus,
+        noise_at_rest(plateaus, grid, unit),
+    )
 
 
 def _grid(x: Float[np.ndarray, " n"], step: float, unit: str) -> str:

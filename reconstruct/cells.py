@@ -103,7 +103,12 @@ class Cells:
 
     def before(self, place: int, time: int) -> tuple[np.ndarray, np.ndarray, float, float]:
         """Times (ns) and values, as sent, of a sensor's last `RECENT` readings before ``time``, and the least and largest of all before."""
-        parts = [(when[mine], what[mine]) for cell in self._open.values() for who, when, what in cell.parts if (mine := who == place).any()]
+        parts = [
+            (when[mine], what[mine])
+            for cell in self._open.values()
+            for who, when, what in cell.parts
+            if (mine := who == place).any()
+        ]
         return self.memory.before(place, time, parts)
 
     def span_of(self, time: int) -> int:

@@ -115,7 +115,9 @@ def _put_inbox(stream: Stream, values: dict[str, Any], arrays: dict[str, np.ndar
         "lasting": {name: [path.times, path.values] for name, path in cells._lasting.items()},
     }
     memory = cells.memory
-    arrays |= {f"memory.{what}": column for what, column in zip(("place", "time", "value"), memory.packed(), strict=True)}
+    arrays |= {
+        f"memory.{what}": column for what, column in zip(("place", "time", "value"), memory.packed(), strict=True)
+    }
     arrays |= {"memory.low": memory.low, "memory.high": memory.high}
     for number, cell in cells._open.items():
         place, time, value = (np.concatenate(column) for column in zip(*cell.parts, strict=True))

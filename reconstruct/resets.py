@@ -15,7 +15,8 @@ TOGETHER = 700_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """Something that happened: ``kind`` ("zero_reset", "uncommanded_jump", "stuck_sensor", ...), to what (``name``), when (ns), how large, in ``unit``-less words of the table."""
+    """Something that happened: ``kind`` ("zero_reset", "uncommanded_jump", "prior_reset", "stuck_sensor", "saturated_sensor", "sensor_recovered"),
+    to what (``name``), when (ns), how large, in the unit of the table."""
 
     kind: str
     name: str

@@ -242,7 +242,18 @@ class Stream:
         grid = [at for i in range(1, self._cuts) if before.time < (at := begin + i * self.span // self._cuts) < end]
         widened = self._plateaus.reopened.get(number, frozenset())
         return run_span(
-            self.model, self._runner, self._traits, before, end, found, jumps, seen, self.inputs, self.exact, grid, widened
+            self.model,
+            self._runner,
+            self._traits,
+            before,
+            end,
+            found,
+            jumps,
+            seen,
+            self.inputs,
+            self.exact,
+            grid,
+            widened,
         )
 
     def _jumps(self, after: int, until: int) -> list[tuple[int, Jump]]:
@@ -308,7 +319,9 @@ class Stream:
                     since, value = int(mark.runs.since[place]), float(mark.runs.last[place])
                     self.events.append(Event(f"{standing}_sensor", sensor.channel, since, value))
                 elif health.standing in FAULTS:
-                    self.events.append(Event("sensor_recovered", sensor.channel, mark.time, float(mark.runs.last[place])))
+                    self.events.append(
+                        Event("sensor_recovered", sensor.channel, mark.time, float(mark.runs.last[place]))
+                    )
                 health.standing = standing
             total = int(found.taken[place]) + int(found.odd[place])
             if total:

@@ -81,7 +81,13 @@ def _channel(log: SensorLog, item: LoggedChannel) -> dict[str, Any]:
         "lag": _estimate(lag.time_constant if isinstance(lag, Lag) else lag),
         "noise_at_rest": _estimate(report.rest),
         "plateaus": [
-            {"kind": one.kind, "start": float(times[one.first]), "seconds": one.seconds, "value": one.value, "count": one.count}
+            {
+                "kind": one.kind,
+                "start": float(times[one.first]),
+                "seconds": one.seconds,
+                "value": one.value,
+                "count": one.count,
+            }
             for one in report.plateaus
         ],
         "follows": item.follows or None,

@@ -31,7 +31,9 @@ def whole_lines(path: str, cure: str) -> tuple[list[str], tuple[str, ...]]:
     try:
         text = content[mark:].decode(encoding)
     except UnicodeDecodeError as error:
-        raise VendorError(path, f"is not text in {encoding.upper()} ({error.reason} at byte {mark + error.start})", cure) from error
+        raise VendorError(
+            path, f"is not text in {encoding.upper()} ({error.reason} at byte {mark + error.start})", cure
+        ) from error
     if "\0" in text:
         raise VendorError(path, "is not text: it holds zero bytes", cure)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -148,7 +148,6 @@ def test_a_hold_is_followed_and_not_called_stuck():
     regular = np.arange(0.0, 60.0, 0.1)
     stream, found = followed(holder(0.0055), {"s0": (regular, values)}, 60.0)
     at, mean, std = found.T
-    assert "held" in {stream.verdicts()["s0"], "held"}
     assert kinds(stream) == []
     assert stream.health["s0"].stuck == 0
     off = np.abs(mean - ramp_and_hold(at))
@@ -206,7 +205,7 @@ def test_a_hold_that_another_sensor_contradicts_is_none():
     assert stream.verdicts()["s0"] == "stuck"
     assert stream.verdicts()["s1"] == "ok"
     assert [event.name for event in stream.events if event.kind == "stuck_sensor"] == ["s0"]
-    at, mean, std = found.T
+    at, mean, _ = found.T
     late = at > 25.0
     assert np.abs(mean - np.interp(at, times, truth))[late].max() < 0.1
 

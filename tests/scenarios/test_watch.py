@@ -144,6 +144,37 @@ def test_a_log_with_its_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert b"<svg" in Path("cell.svg").read_bytes()[:500]
 
 
+NOTES = (
+    "Date (yyyy.mm.dd) = 2014.12.15", "Time (hh:mm:ss.ms) = 19:07:04.165", "Time units = Milliseconds", "Temperature units = Degrees C",
+)  # fmt: skip
+
+
+def test_a_clipped_sensor_is_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ramp of 0.2 K/s clipped at 50 degC after 30 s."""
+    heat = 44 + 0.02 * np.arange(600) + 0.02 * np.random.default_rng(0).normal(size=600)
+    rows = [f"{100 * n}, , {min(value, 50.0):.3f}" for n, value in enumerate(heat)]
+    head = ["Time, Notes, Channel A Temperature", *(f"0, {note}, 44" for note in NOTES)]
+    (tmp_path / "clipped.csv").write_text("\n".join([*head, *rows]) + "\n")
+    assert run(["watch", "clipped.csv", "--json"]) == DISAGREES
+    found = told(capsys)
+    assert [(event["kind"], event["name"]) for event in found["events"]] == [
+        ("saturated_sensor", "Channel A Temperature")
+    ]
+    assert found["verdicts"]["Channel A Temperature"] == "saturated"
+    end = found["entries"]["holder.T"]
+    assert abs(end["mean"] - 329.15) < 1.645 * end["std"]
+    assert run(["watch", "clipped.csv"]) == DISAGREES
+    assert capsys.readouterr().out.count("saturated sensor") == 1
+
+
+def test_a_log_without_readings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["Time, Notes, Channel A Temperature", *(f"0, {note}, 44" for note in NOTES)]
+    (tmp_path / "header.csv").write_text("\n".join(lines) + "\n")
+    assert run(["watch", "header.csv"]) == BAD_INPUT
+    assert "no reading" in capsys.readouterr().err
+    assert not list(tmp_path.glob("watch*"))
+
+
 def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table.write_text(TABLE.replace("noise = 0.05", "noise = 0.002").replace("rate = 0.02", "rate = 1e-5"))
     session(tmp_path / "s")

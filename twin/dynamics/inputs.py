@@ -21,8 +21,8 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A number that follows from what was commanded: see `Inputs`.
 
     ``kind`` "commanded": what ``of`` (a channel, or "control:NAME") says, times ``scale`` plus ``offset``, but not below
-    ``least``; "play": the lag of a play operator of ``width`` behind the input ``of``, forgotten when the input ``reset`` changes; "creep": the last step of the input ``of`` times
-    ln(1 + t/``time``).
+    ``least``; "play": the lag of a play operator of ``width`` behind the input ``of``, forgotten when the input ``reset`` changes; "creep": the
+    last step of the input ``of`` times ln(1 + t/``time``).
     """
 
     name: str

@@ -209,7 +209,7 @@ def read_table(text: str, where: str) -> Table:
         plain = tomllib.loads(text)
         if plain.get("schema") == BEFORE:
             raise ValueError(
-                f"{where}: schema {BEFORE!r} is of emtwin 0.1; write {SCHEMA!r}, and for inputs kind = \"commanded\" instead of \"told\""
+                f'{where}: schema {BEFORE!r} is of emtwin 0.1; write {SCHEMA!r}, and for inputs kind = "commanded" instead of "told"'
             )
         table = msgspec.convert(plain, Table, strict=True)
     except tomllib.TOMLDecodeError as error:
