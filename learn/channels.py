@@ -88,14 +88,9 @@ def describe_channel(
     if grid:
         step = Estimate(grid, None, unit)
         verdicts.append(Verdict("quantised", _grid(x, grid, f" {unit}" if unit not in ("", "1") else "")))
-    symbol = f" {unit}" if unit not in ("", "1") else ""
     periodic = any(verdict.kind == "periodic" for verdict in verdicts)
     plateaus = find_plateaus(t, x, grid) if periodic and not codes else ()
-    for kind in ("held", "stuck", "saturated"):
-        runs = sorted((one for one in plateaus if one.kind == kind), key=lambda one: -one.count)
-        if runs:
-            more = f" (and {len(runs) - 1} more)" if len(runs) > 1 else ""
-            verdicts.append(Verdict(kind, plateau_words(runs[0], x, symbol) + more))
+    verdicts += _runs(plateaus, x, f" {unit}" if unit not in ("", "1") else "")
     used = telling(t.size, plateaus)
     if codes:
         drift = None
@@ -115,6 +110,17 @@ def describe_channel(
         plateaus,
         noise_at_rest(plateaus, grid, unit),
     )
+
+
+def _runs(plateaus: tuple[Plateau, ...], x: Float[np.ndarray, " n"], unit: str) -> list[Verdict]:
+    """A verdict for each kind of plateau, with the longest one's argument."""
+    found = []
+    for kind in ("held", "stuck", "saturated"):
+        runs = sorted((one for one in plateaus if one.kind == kind), key=lambda one: -one.count)
+        if runs:
+            more = f" (and {len(runs) - 1} more)" if len(runs) > 1 else ""
+            found.append(Verdict(kind, plateau_words(runs[0], x, unit) + more))
+    return found
 
 
 def _grid(x: Float[np.ndarray, " n"], step: float, unit: str) -> str:

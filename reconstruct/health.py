@@ -21,7 +21,8 @@ ENOUGH = 30
 
 @dataclasses.dataclass
 class Health:
-    """Counts by what became of readings; ``far`` and ``square`` are running means over the last hundred or so."""
+    """Counts by what became of readings (``stuck``: those of a stuck or saturated sensor); ``far`` and
+    ``square`` are running means over the last hundred or so."""
 
     used: int = 0
     ignored: int = 0

@@ -4,6 +4,7 @@ A quantity that comes to rest, or leaves it, in a way that the model did not pre
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ NOTICED = 1e-3
 """Probability of a run, by the table's noise, below which it is asked what it is."""
 SOON = 1_000_000_000
 """Nanoseconds after a hold within which a refused reading says that the quantity was set moving."""
+
+Foreseen = Callable[[int, int, int], tuple[float, float]]
+"""Mean and standard deviation of what a sensor (its place) should read at a time, by what was believed before another: place, before, at (ns)."""
 
 
 class Plateaus:
@@ -38,11 +42,8 @@ class Plateaus:
         """What the run at a mark is: "held", "stuck", "saturated", or "" where it is none of them."""
         return self.standing.get((place, int(mark.runs.since[place])), "") if mark.runs.count[place] > 0 else ""
 
-    def look(self, before: Mark, mark: Mark, number: int, settled: int, earlier: Any) -> int | None:
-        """Judge the runs at ``mark``, the end of span ``number``; the time (ns) from which that changes what is believed, or None.
-
-        ``earlier`` gives the last mark that is not after a time (ns), and of it the prediction [mean, std] of a sensor's place at another.
-        """
+    def look(self, before: Mark, mark: Mark, number: int, settled: int, foreseen: Foreseen) -> int | None:
+        """Judge the runs at ``mark``, the end of span ``number``; the time (ns) from which that changes what is believed, or None."""
         found = self._moving_again(before, mark, number)
         surely = is_stuck(self._traits, mark.runs)
         for place in np.flatnonzero(log_chance(self._traits, mark.runs) < math.log(NOTICED)).tolist():
@@ -51,7 +52,7 @@ class Plateaus:
             refused = self._refused(place, mark) if known == "held" else 0
             if known in ("stuck", "saturated") or (known == "held" and not refused):
                 continue
-            now = explanation(self._run(place, since, mark, refused, earlier))
+            now = explanation(self._run(place, since, mark, refused, foreseen))
             if now in ("", known) or (now != "held" and not surely[place]):
                 continue
             self.standing[place, since] = now
@@ -120,13 +121,13 @@ class Plateaus:
         theirs = (count for other, count in mark.lost.items() if others[other] and not self.of(other, mark))
         return max(own, *theirs, 0)
 
-    def _run(self, place: int, since: int, mark: Mark, refused: int, earlier: Any) -> Run:
+    def _run(self, place: int, since: int, mark: Mark, refused: int, foreseen: Foreseen) -> Run:
         sensor = self._model.evidence[place]
         times, values, low, high = self._cells.before(place, since)
         value, count = float(mark.runs.last[place]), float(mark.runs.count[place])
         away = 0.0
         if len(values):
-            mean, std = earlier(place, since, mark.time)
+            mean, std = foreseen(place, since, mark.time)
             driven = sum(share * self._inputs.value(name, mark.time) for name, share in sensor.inputs.items())
             away = (mean + sensor.offset + driven - value) / math.hypot(std, math.sqrt(sensor.variance))
             away = away if math.isfinite(away) else 0.0  # a command that was never told
