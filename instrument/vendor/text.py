@@ -28,16 +28,17 @@ def whole_lines(path: str, cure: str) -> tuple[list[str], tuple[str, ...]]:
     with open(path, "rb") as file:
         content = file.read()
     encoding, mark = encoding_of(content[:64])
+    decoder = codecs.getincrementaldecoder(encoding)()
     try:
-        text = content[mark:].decode(encoding)
+        text = decoder.decode(content[mark:])
     except UnicodeDecodeError as error:
-        raise VendorError(
-            path, f"is not text in {encoding.upper()} ({error.reason} at byte {mark + error.start})", cure
-        ) from error
+        problem = f"is not text in {encoding.upper()} ({error.reason} at byte {mark + error.start})"
+        raise VendorError(path, problem, cure) from error
     if "\0" in text:
         raise VendorError(path, "is not text: it holds zero bytes", cure)
+    half, _ = decoder.getstate()  # of a character that is broken off itself
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    return lines[:-1], (BROKEN,) if lines[-1].strip() else ()
+    return lines[:-1], (BROKEN,) if lines[-1].strip() or half else ()
 
 
 class Numbers:

@@ -278,6 +278,10 @@ def test_a_last_line_without_its_end_is_left_out_and_said(tmp_path: Path) -> Non
     log = read_log(path)
     assert log.channels[0].values.tolist() == [299.15, 333.65]
     assert log.notes == ("its last line has no end: broken off, left out",)
+    for encoding, cut in (("utf-16", 5), ("utf-16", 8), ("utf-16-be", 3)):  # in the middle of a character, too
+        path.write_bytes(whole.encode(encoding)[:-cut])
+        assert read_log(path).channels[0].values.tolist() == [299.15, 333.65]
+        assert read_log(path).notes == log.notes
     path.write_text(whole)
     assert read_log(path).notes == ()
     path.write_text(_protochips([]) + "0, , 26")  # the only reading is broken off
