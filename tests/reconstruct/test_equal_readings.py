@@ -10,44 +10,11 @@ import twin
 from instrument.vendor import close_reader, read_log
 from reconstruct.equal_readings import Run, explanation, led_beyond, scatter_excess
 from reconstruct.stream import Stream
-from tests.reconstruct.instruments import SECOND, START
+from tests.reconstruct.instruments import SECOND, START, holder
 from twin.records import Readings
 from twin.sensors import Model, read_table
 
 STEP, LIMIT = 0.001, 323.15
-SENSOR = """
-[[sensor]]
-channel = "{}"
-source = "holder"
-unit = "kelvin"
-kind = "measured"
-rate = 10.0
-expects = {{ T = 1.0 }}
-noise = {}
-quantisation = 0.001
-"""
-HEAD = """
-schema = "emtwin.sensors/2"
-name = "holder"
-[[entry]]
-name = "T"
-unit = "kelvin"
-mean = 298.0
-std = 300.0
-moves = { kind = "integrate", of = "rate" }
-[[entry]]
-name = "rate"
-unit = "kelvin/second"
-mean = 0.0
-std = 1.0
-moves = { kind = "walk", rate = 0.12 }
-"""
-
-
-@functools.cache
-def holder(*noises: float) -> Model:
-    """One temperature and its rate, read by sensors of these noises."""
-    return read_table(HEAD + "".join(SENSOR.format(f"s{i}", noise) for i, noise in enumerate(noises)), "holder").model()
 
 
 def rounded(values: np.ndarray) -> np.ndarray:
