@@ -273,5 +273,5 @@ def test_what_it_remembers_of_its_sensors_can_be_kept():
     assert second.health[HT].verdict() == "stuck"
     kept = first.kept()
     kept["health"][HT]["sticking"] = True  # as 0.1 kept it
-    with pytest.raises(ValueError, match="of emtwin 0.1 .*new session"):
+    with pytest.raises(ValueError, match=r"of emtwin 0\.1 .*new session"):
         second.take_up(kept)

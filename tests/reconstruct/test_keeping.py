@@ -74,7 +74,7 @@ def test_another_model_is_refused():
         take_up(MODEL, values | {"names": ["x"]}, arrays)
     with pytest.raises(ValueError, match="not a stream"):
         take_up(MODEL, {"format": "x"}, arrays)
-    with pytest.raises(ValueError, match="saved by emtwin 0.1"):
+    with pytest.raises(ValueError, match=r"saved by emtwin 0\.1"):
         take_up(MODEL, values | {"format": "emtwin-stream/1"}, arrays)
 
 
