@@ -22,12 +22,12 @@ class Memory:
         self._size = 0
 
     def add(self, parts: Sequence[Part]) -> None:
-        """Readings later than all before."""
-        for place, time, value in parts:
-            np.minimum.at(self.low, place, value)
-            np.maximum.at(self.high, place, value)
-            self.parts.append((place, time, value))
-            self._size += len(value)
+        """Readings [r] in parts, one at least, later than all before."""
+        place, time, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+        np.minimum.at(self.low, place, value)
+        np.maximum.at(self.high, place, value)
+        self.parts.append((place, time, value))
+        self._size += len(value)
         if self._size > ROOM * RECENT * len(self.low):
             self.parts = [self.packed()]
             self._size = len(self.parts[0][0])
