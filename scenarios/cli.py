@@ -175,7 +175,7 @@ def watch(
     out: Annotated[
         Path | None, typer.Option(help="Figure to make, .png or .svg; must not exist. Default: watch.png, or the next.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--for", help="Stop after so many seconds.")] = None,
+    seconds: Annotated[float | None, typer.Option("--duration", help="Stop after so many seconds.")] = None,
     speed: Annotated[
         float | None, typer.Option(help="Replay a recording so many times as fast as it happened. Default: at once.")
     ] = None,

@@ -21,6 +21,9 @@ _STYLES = {
     "periodic": "green",
     "on-change": "cyan",
     "event-triggered": "yellow",
+    "held": "blue",
+    "stuck": "magenta",
+    "saturated": "magenta",
 }
 
 
@@ -35,7 +38,10 @@ def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console:
     console.print(
         f"[bold]{_safe(learnt['format'])}[/]{_safe(name)}: {len(channels)} channels, {learnt['values']} values in {span}"
     )
-    console.print(f"[dim]{_safe(learnt['clock'])}[/]\n")
+    console.print(f"[dim]{_safe(learnt['clock'])}[/]")
+    for note in learnt["notes"]:
+        console.print(f"[yellow]{_safe(note)}[/]")
+    console.print()
     if shown:
         console.print(_table(shown))
         console.print("\n[bold]Why[/]")
@@ -66,6 +72,9 @@ def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None
         "on-change": "a record when the value has changed enough",
         "periodic": "a record at fixed times",
         "irregular": "none of these habits",
+        "held": "a run of equal values, as of a quantity at rest",
+        "stuck": "a run of equal values of a sensor with noise of its own",
+        "saturated": "the same, at the end of the sensor's range",
         "silent": "no record in this log",
         "too few": "not enough records to tell",
     }

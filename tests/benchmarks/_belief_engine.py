@@ -17,7 +17,7 @@ START = 1_700_000_000 * SECOND
 
 def instrument(entries: int, sensors: int, rate: float) -> str:
     """A table of many entries and sensors, each sensor reading two entries."""
-    rows = ['schema = "emtwin.sensors/1"', 'name = "many"', "[sources.a]", "latency = 0.005", "latency_std = 0.002"]
+    rows = ['schema = "emtwin.sensors/2"', 'name = "many"', "[sources.a]", "latency = 0.005", "latency_std = 0.002"]
     for i in range(entries):
         moves = '{ kind = "walk", rate = 0.01 }' if i % 2 else '{ kind = "relax", std = 0.3, time = 100 }'
         rows += [

@@ -112,7 +112,7 @@ def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[st
     session(tmp_path / "s")
     assert run(["watch", "s", "--table", str(table), "--json"]) == DONE
     found = told(capsys)
-    assert found["schema"] == "emtwin.watch/1"
+    assert found["schema"] == "emtwin.watch/2"
     assert (found["ended"], found["table"], found["readings"]) == ("end", "small", 180)
     quantity = found["quantities"]["coil.above.room"]
     assert quantity["mean"] == pytest.approx(5.0, abs=0.1)
@@ -145,6 +145,37 @@ def test_a_log_with_its_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert b"<svg" in Path("cell.svg").read_bytes()[:500]
 
 
+NOTES = (
+    "Date (yyyy.mm.dd) = 2014.12.15", "Time (hh:mm:ss.ms) = 19:07:04.165", "Time units = Milliseconds", "Temperature units = Degrees C",
+)  # fmt: skip
+
+
+def test_a_clipped_sensor_is_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ramp of 0.2 K/s clipped at 50 degC after 30 s."""
+    heat = 44 + 0.02 * np.arange(600) + 0.02 * np.random.default_rng(0).normal(size=600)
+    rows = [f"{100 * n}, , {min(value, 50.0):.3f}" for n, value in enumerate(heat)]
+    head = ["Time, Notes, Channel A Temperature", *(f"0, {note}, 44" for note in NOTES)]
+    (tmp_path / "clipped.csv").write_text("\n".join([*head, *rows]) + "\n")
+    assert run(["watch", "clipped.csv", "--json"]) == DISAGREES
+    found = told(capsys)
+    assert [(event["kind"], event["name"]) for event in found["events"]] == [
+        ("saturated_sensor", "Channel A Temperature")
+    ]
+    assert found["verdicts"]["Channel A Temperature"] == "saturated"
+    end = found["entries"]["holder.T"]
+    assert abs(end["mean"] - 329.15) < 1.645 * end["std"]
+    assert run(["watch", "clipped.csv"]) == DISAGREES
+    assert capsys.readouterr().out.count("saturated sensor") == 1
+
+
+def test_a_log_without_readings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["Time, Notes, Channel A Temperature", *(f"0, {note}, 44" for note in NOTES)]
+    (tmp_path / "header.csv").write_text("\n".join(lines) + "\n")
+    assert run(["watch", "header.csv"]) == BAD_INPUT
+    assert "no reading" in capsys.readouterr().err
+    assert not list(tmp_path.glob("watch*"))
+
+
 def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table.write_text(TABLE.replace("noise = 0.05", "noise = 0.002").replace("rate = 0.02", "rate = 1e-5"))
     session(tmp_path / "s")
@@ -167,10 +198,10 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
         (["s", "--out", "there.png"], "exists already"),
         (["s", "--out", "figure.txt"], ".png or .svg"),
         (["s", "--out", "none/figure.png"], "not a folder"),
-        (["s", "--for", "0"], "--for"),
+        (["s", "--duration", "0"], "--duration"),
         (["s", "--speed", "nan"], "--speed"),
         (["empty"], "journal.db"),
-        (["tcp://127.0.0.1:1", "--for", "1"], "answers"),
+        (["tcp://127.0.0.1:1", "--duration", "1"], "answers"),
     ],
 )
 def test_refusals(arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -257,7 +288,7 @@ def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: py
 @pytest.mark.slow
 def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=tmp_path, rate=1.0) as launched:
-        code = run(["watch", launched.address, "--for", "15", "--json", "--out", "live.png"])
+        code = run(["watch", launched.address, "--duration", "15", "--json", "--out", "live.png"])
         found = told(capsys)
         assert found["ended"] == "time"
         assert code == (DISAGREES if found["disagrees"] else DONE)
@@ -282,7 +313,7 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 def test_a_stepped_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched:
-        assert run(["watch", launched.address, "--for", "2", "--json"]) == DONE
+        assert run(["watch", launched.address, "--duration", "2", "--json"]) == DONE
         found = told(capsys)
     assert found["readings"] == 0
     assert set(found["clocks"].values()) == {None}
