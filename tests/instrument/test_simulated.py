@@ -370,5 +370,5 @@ def test_times_before_the_session_are_refused(cache):
 
 def test_the_process_needs_neither_jax_nor_abtem_until_it_builds():
     code = "import sys, instrument.simulated; print(sorted({'jax', 'abtem', 'ase', 'equinox'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
