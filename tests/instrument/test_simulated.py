@@ -13,6 +13,7 @@ from instrument.interface import InstrumentError
 from instrument.simulated import ExpectedRequest, SimulatedConfig, SimulatedMicroscope, TruthSession
 from instrument.truth.column import Column
 from instrument.truth.oracle import expected_frame
+from tests.once import run_folder
 from twin.channels import CHANNELS
 from twin.records import Readings, Scan
 
@@ -22,8 +23,8 @@ SCAN = Scan(shape=(12, 10))
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("specimens")
+def cache():
+    return run_folder("specimens")
 
 
 def start(cache, seed: int = 0, **options) -> SimulatedMicroscope:
