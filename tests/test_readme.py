@@ -11,6 +11,7 @@ import typer
 
 import scenarios.cli as cli
 from instrument.launch import parser as serve_parser
+from instrument.simulated import presets
 from scenarios.presets import load_scenario, load_simulation, simulation_names
 from scenarios.tables import table_names
 from tests.benchmarks.__main__ import names as benchmark_names
@@ -91,7 +92,8 @@ def test_a_command_has_what_the_readme_gives_it(arguments):
         arguments = ["pacbed" if one == "KIND" else one for one in arguments]
     path, given = parsed(arguments)
     if path == ["instrument", "serve"]:
-        serve_parser().parse_args(given["args"])
+        served = serve_parser().parse_args(given["args"])
+        assert served.preset is None or served.preset in presets()
     if path == ["acquire"] and given["resume"] is None:
         name = given["scenario"] or "tune-and-map"
         assert name in FILES or load_scenario(name).name == name
