@@ -66,9 +66,10 @@ def parsed(arguments: list[str]) -> tuple[list[str], dict]:
         context = command.make_context(
             path[-1] if path else "emtwin", list(arguments), resilient_parsing="--help" in arguments
         )
-        if not hasattr(command, "resolve_command"):
+        resolve = getattr(command, "resolve_command", None)
+        if resolve is None:
             return path, {**context.params, "args": context.args}
-        name, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        name, command, arguments = resolve(context, [*context._protected_args, *context.args])
         path.append(name)
 
 
