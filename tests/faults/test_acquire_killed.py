@@ -129,6 +129,13 @@ def answers(session: Path) -> dict[int, Row]:
         return {row.payload["index"]: row for row in journal.rows("request")}
 
 
+def test_a_session_that_nothing_happens_to_is_complete(folder, undisturbed):
+    assert undisturbed["requests"] == undisturbed["measured"] + undisturbed["simulated"] == 4
+    assert 0.0 < undisturbed["rmse"] < 1.0
+    assert (folder / "whole" / "report.html").stat().st_size > 10_000
+    assert set(answers(folder / "whole")) == set(range(4))
+
+
 def test_a_killed_microscope_is_said_and_what_was_done_is_kept(folder, killed, capsys):
     code, words = killed
     assert code == LOST
