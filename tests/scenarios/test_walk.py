@@ -181,13 +181,22 @@ def test_the_settings_are_those_asked_for_less_the_zeros(decided):
 
 
 @pytest.mark.parametrize(("name", "most"), [("decided", 3), ("aligned", 2)])
-def test_no_more_is_measured_than_allowed_and_the_model_is_trusted(name, most, request):
-    """The twin is a model of this microscope: nothing it measures may be for want of trust, which no share bounds."""
+def test_no_more_is_measured_than_allowed_while_the_model_is_trusted(name, most, request):
+    """What is measured for want of trust is bounded by no share: it is counted apart, comes only after a finding, and from there on is everything."""
     found = request.getfixturevalue(name)
-    assert not found["result"]["model_distrusted"], found["result"]["distrusted_because"]
-    assert set(decisions(found)) <= {"answer", "measure", "audit"}
-    assert 1 <= found["result"]["measured"] <= most
-    assert found["findings"] == []
+    taken = decisions(found)
+    assert sum(one in ("measure", "audit") for one in taken) <= most
+    distrusted = [row.payload["distrusted"] for row in found["rows"]]
+    for number, one in enumerate(taken):
+        assert distrusted[number] or one != "distrusted"
+        assert number == 0 or one == "distrusted" or not distrusted[number - 1]
+    assert len(found["findings"]) == found["result"]["model_distrusted"] == distrusted[-1]
+
+
+def test_a_session_whose_model_fits_is_trusted(aligned):
+    assert not aligned["result"]["model_distrusted"], aligned["result"]["distrusted_because"]
+    assert set(decisions(aligned)) <= {"answer", "measure", "audit"}
+    assert 1 <= aligned["result"]["measured"] <= 2
 
 
 def test_once_distrusted_everything_is_measured_and_no_alignment_image_is_taken(tmp_path):
