@@ -13,6 +13,7 @@ from instrument.vendor import VendorError, close_reader, coordinates, read_vendo
 from instrument.vendor import reader as reading
 from instrument.vendor.claims import claims_of, flatten
 from instrument.vendor.signals import axis_scale
+from tests.waiting import PATIENCE
 
 READABLE = (
     "images/dm-diffraction-pattern.dm3",
@@ -181,7 +182,7 @@ def test_damaged_copies(data: Path, tmp_path: Path, name: str) -> None:
 
 
 def _hangs(path: str, max_bytes: int) -> list:
-    time.sleep(60)
+    time.sleep(1e6)
     return []
 
 
@@ -189,17 +190,17 @@ def _dies(path: str, max_bytes: int) -> list:
     os._exit(7)
 
 
-@pytest.mark.parametrize(("parser", "expected"), [(_hangs, "more than 1 s"), (_dies, "exit code 7")])
+@pytest.mark.parametrize(
+    ("parser", "timeout", "expected"), [(_hangs, 1.0, "more than 1 s"), (_dies, PATIENCE, "exit code 7")]
+)
 def test_a_hung_or_dead_reader_is_replaced(
-    data: Path, monkeypatch: pytest.MonkeyPatch, parser: object, expected: str
+    data: Path, monkeypatch: pytest.MonkeyPatch, parser: object, timeout: float, expected: str
 ) -> None:
     path = data / "images/dm-stem-image.dm3"
     read_vendor(path)  # the worker is up
-    begun = time.monotonic()
     with monkeypatch.context() as patched:
         patched.setattr(reading.rosetta, "parse", parser)
         with pytest.raises(VendorError, match=expected):
-            read_vendor(path, timeout=1.0)
-    assert time.monotonic() - begun < 15.0
+            read_vendor(path, timeout=timeout)
     assert reading.rosetta.parse is rosetta.parse
     assert read_vendor(path)[0].data.shape == (68, 68)

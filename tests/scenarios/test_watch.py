@@ -1,17 +1,18 @@
 """``emtwin watch``: logs, sessions and live instruments followed to the end; refusals; what is left when it is cut short."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from instrument.client import RemoteInstrument
 from instrument.journal import Journal
 from instrument.launch import launch
 from scenarios.cli import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
@@ -19,6 +20,8 @@ from scenarios.progress import SilentProgress
 from scenarios.tables import load_table, table_names
 from scenarios.watch_sources import Recorded
 from scenarios.watch_words import spark
+from tests.once import run_folder
+from tests.waiting import ended, said
 from twin.records import Readings
 from twin.sensors import SCHEMA
 from twin.units import age, one, scale, shown
@@ -184,7 +187,7 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["absent.csv"], "absent.csv"),
         (["wrong.csv"], "no log of a Protochips holder"),
@@ -204,7 +207,14 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
         (["tcp://127.0.0.1:1", "--duration", "1"], "answers"),
     ],
 )
-def test_refusals(arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scenarios.watch_sources.RemoteInstrument", functools.partial(RemoteInstrument, timeout=0.3))
     session(tmp_path / "s")
     holder_log(tmp_path / "cell.csv")
     Path("empty").mkdir()
@@ -218,7 +228,7 @@ def test_refusals(arguments: list[str], said: str, tmp_path: Path, capsys: pytes
     before = sorted(tmp_path.iterdir())
     assert run(["watch", *arguments, "--json"]) == BAD_INPUT
     error = told(capsys)["error"]
-    assert said in " ".join(error.values())
+    assert words in " ".join(error.values())
     assert error["cure"]
     assert sorted(tmp_path.iterdir()) == before
     assert Path("there.png").read_bytes() == b"mine"
@@ -235,14 +245,10 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen:
 def test_interrupted_it_leaves_a_figure(tmp_path: Path, table: Path) -> None:
     session(tmp_path / "s", 200)
     process = start("s", "--table", str(table), "--speed", "1", "--json", folder=tmp_path)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "readings" in line:
-            break
-    time.sleep(1.0)
+    said(process, "readings")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == INTERRUPTED, err
+    code, out, err = ended(process)
+    assert code == INTERRUPTED, err
     found = json.loads(out)
     assert found["ended"] == "interrupted"
     assert found["readings"] < 600
@@ -273,22 +279,19 @@ def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: py
     folder = session(tmp_path / "s", 40, complete=False)
     with Journal.open(folder, write=True) as journal:
         process = start("s", "--table", str(table), "--json", folder=tmp_path)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "readings" in line:
-                break
+        said(process, "readings")
         times = START + np.arange(40, 60) * 10**9
         journal.append_readings([Readings("coil.temperature", 40, times, np.full(20, 300.0) + 0.05 * np.sin(times))])
         journal.append("result", {}, None)
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == DONE, err
+        code, out, err = ended(process)
+    assert code == DONE, err
     assert json.loads(out)["sensors"][0]["counts"]["used"] == 60
 
 
 @pytest.mark.slow
 def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with launch("simulated", seed=3, config=TINY, cache=tmp_path, rate=1.0) as launched:
-        code = run(["watch", launched.address, "--duration", "15", "--json", "--out", "live.png"])
+    with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens"), rate=1.0) as launched:
+        code = run(["watch", launched.address, "--duration", "5", "--json", "--out", "live.png"])
         found = told(capsys)
         assert found["ended"] == "time"
         assert code == (DISAGREES if found["disagrees"] else DONE)
@@ -298,13 +301,10 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert found["quantities"]["defocus.C10"]["unit"] == "angstrom"
         assert Path("live.png").is_file()
         process = start(launched.address, "--json", folder=tmp_path)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "readings" in line:
-                break
+        said(process, "readings")
         launched.kill()
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == LOST, err
+        code, out, err = ended(process)
+    assert code == LOST, err
     lost = json.loads(out)
     assert lost["ended"] == "lost"
     assert "silent" in lost["error"]["problem"]
@@ -312,8 +312,8 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_stepped_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched:
-        assert run(["watch", launched.address, "--duration", "2", "--json"]) == DONE
+    with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens")) as launched:
+        assert run(["watch", launched.address, "--duration", "0.5", "--json"]) == DONE
         found = told(capsys)
     assert found["readings"] == 0
     assert set(found["clocks"].values()) == {None}
