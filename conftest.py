@@ -11,6 +11,7 @@ from beartype import BeartypeConf
 from beartype.claw import beartype_packages
 from jaxtyping import install_import_hook
 
+from tests.once import FOLDER
 from tests.recorded import data_folder
 
 ROOT = Path(__file__).resolve().parent
@@ -35,13 +36,15 @@ _NEITHER = (*_SHAPED, *_modules("if TYPE_CHECKING:"))
 beartype_packages(PACKAGES, conf=BeartypeConf(claw_is_pep526=False, claw_skip_package_names=_NEITHER))
 _hook = install_import_hook(_SHAPED, "beartype.beartype")
 
+# A folder that all processes of this run share, workers and the commands under test: see tests/once.py.
+_OWN = FOLDER not in os.environ
+_RUN = Path(os.environ.setdefault(FOLDER, tempfile.mkdtemp(prefix="emtwin-tests-") if _OWN else ""))
 # What one test compiles no other compiles again, in whatever process: workers and the commands under test take this from the environment.
-_kept = os.environ.get("JAX_COMPILATION_CACHE_DIR")
-CACHE = _kept or tempfile.mkdtemp(prefix="emtwin-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# Small programs too: there are hundreds of them, and reading one back takes a quarter of the time.
+CACHE = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_RUN / "jax"))
+_LEAST = os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 jax.config.update("jax_compilation_cache_dir", CACHE)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", float(_LEAST))
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -49,9 +52,20 @@ jax.config.update("jax_platforms", os.environ.get("JAX_PLATFORMS", "cpu"))
 
 
 def pytest_unconfigure() -> None:
-    """Take the compiled code away again, where this process made room for it."""
-    if _kept is None:
-        shutil.rmtree(CACHE, ignore_errors=True)
+    """Take the run's folder away again, where this process made it."""
+    if _OWN:
+        shutil.rmtree(_RUN, ignore_errors=True)
+
+
+# Benchmarks are run, not collected: `python -m tests.benchmarks`.
+collect_ignore = ["tests/benchmarks"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Doctests are smoke tests."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker("smoke")
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ class ReplayInstrument:
         place = find_recording(folder)
         haadf = _only(place / HAADF_FILE, "image", timeout)
         eels = _only(place / EELS_FILE, "spectrum-image", timeout)
-        if eels.data.ndim != 3 or eels.axes[-1].unit != "eV":
+        if eels.data.ndim != 3 or eels.axes[-1].unit != "electronvolt":
             raise VendorError(
                 eels.path, f"is no spectrum image with an energy axis but {eels.data.shape}", "Give the recorded data."
             )

@@ -66,10 +66,10 @@ def learn_drift(
     times: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], step: float = 0.0, unit: str = ""
 ) -> Drift | TooFew:
     """Noise and drift of ``values`` (``unit``) at ``times`` (s) that are reported in steps of ``step`` (0: none)."""
-    changes = int((np.diff(values) != 0).sum()) + 1 if len(values) > 1 else len(values)
+    t, x = np.asarray(times[-USED:], dtype=np.float64), np.asarray(values[-USED:], dtype=np.float64)
+    changes = int((np.diff(x) != 0).sum()) + 1 if len(x) > 1 else len(x)
     if changes < NEEDED:
         return TooFew(NEEDED, changes if changes > 1 else 0)
-    t, x = np.asarray(times[-USED:], dtype=np.float64), np.asarray(values[-USED:], dtype=np.float64)
     gaps = np.diff(t)
     second, scale = float(np.median(gaps)), float(np.std(np.diff(x))) or float(np.std(x))
     problem = _Problem((gaps / second).tolist(), ((x - x[0]) / scale).tolist(), max((step / scale) ** 2 / 12, 1e-10))

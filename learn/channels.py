@@ -6,6 +6,9 @@
 - ``on-change``        a record when the value has changed enough;
 - ``periodic``         a record at fixed times, whether the value has changed or not;
 - ``irregular``        none of these habits;
+- ``held``           a run of equal values, as of a quantity at rest;
+- ``stuck``          a run of equal values of a sensor with noise of its own;
+- ``saturated``      the same at the largest or least value of all, to which the values before led;
 - ``silent``, ``too few``: no record, or not enough to tell.
 
 Several may hold of one channel. Numbers (step, noise, drift, lag) come with errors, or with how many values they would need.
@@ -18,14 +21,27 @@ from jaxtyping import Float
 
 from learn.channel_habits import NEEDED, Verdict, in_minutes, reporting_habits
 from learn.channel_noise import Drift, Estimate, TooFew, learn_drift
+from learn.channel_plateaus import Plateau, find_plateaus, noise_at_rest, plateau_words, telling
 from learn.channel_steps import few_levels, reporting_step
 
-CLASSES = ("constant", "quantised", "event-triggered", "on-change", "periodic", "irregular", "silent", "too few")
+CLASSES = (
+    "constant",
+    "quantised",
+    "event-triggered",
+    "on-change",
+    "periodic",
+    "irregular",
+    "held",
+    "stuck",
+    "saturated",
+    "silent",
+    "too few",
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class ChannelReport:
-    """What a log tells of one channel. ``interval`` is the median time between records (s)."""
+    """What a log tells of one channel. ``interval`` is the median time between records (s), ``rest`` the noise while it is held."""
 
     count: int
     verdicts: tuple[Verdict, ...]
@@ -34,6 +50,8 @@ class ChannelReport:
     highest: float | None
     step: Estimate | TooFew | None
     drift: Drift | TooFew | None
+    plateaus: tuple[Plateau, ...] = ()
+    rest: Estimate | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -70,14 +88,39 @@ def describe_channel(
     if grid:
         step = Estimate(grid, None, unit)
         verdicts.append(Verdict("quantised", _grid(x, grid, f" {unit}" if unit not in ("", "1") else "")))
+    periodic = any(verdict.kind == "periodic" for verdict in verdicts)
+    plateaus = find_plateaus(t, x, grid) if periodic and not codes else ()
+    verdicts += _runs(plateaus, x, f" {unit}" if unit not in ("", "1") else "")
+    used = telling(t.size, plateaus)
     if codes:
         drift = None
     elif any(verdict.kind == "event-triggered" for verdict in verdicts):
         drift = TooFew(NEEDED, 0, "values between events")
     else:
-        drift = learn_drift(t, x, grid, "" if unit == "1" else unit)
+        drift = learn_drift(t[used], x[used], grid, "" if unit == "1" else unit)
     middle = float(np.median(gaps)) if gaps.size else None
-    return ChannelReport(t.size, tuple(verdicts), middle, float(x.min()), float(x.max()), step, drift)
+    return ChannelReport(
+        t.size,
+        tuple(verdicts),
+        middle,
+        float(x.min()),
+        float(x.max()),
+        step,
+        drift,
+        plateaus,
+        noise_at_rest(plateaus, grid, unit),
+    )
+
+
+def _runs(plateaus: tuple[Plateau, ...], x: Float[np.ndarray, " n"], unit: str) -> list[Verdict]:
+    """A verdict for each kind of plateau, with the longest one's argument."""
+    found = []
+    for kind in ("held", "stuck", "saturated"):
+        runs = sorted((one for one in plateaus if one.kind == kind), key=lambda one: -one.count)
+        if runs:
+            more = f" (and {len(runs) - 1} more)" if len(runs) > 1 else ""
+            found.append(Verdict(kind, plateau_words(runs[0], x, unit) + more))
+    return found
 
 
 def _grid(x: Float[np.ndarray, " n"], step: float, unit: str) -> str:

@@ -17,6 +17,7 @@ from scipy.stats import norm, qmc
 from threadpoolctl import threadpool_limits
 
 from learn.kernels import map_covariance, map_prior
+from twin import checks
 
 BLOCK = 64
 DRAWS = 32
@@ -108,8 +109,7 @@ class MapModel:
         The search for the best parameters starts from the prior and from the last call's result, and takes the better. Raises ValueError
         for fewer than 3 pixels, repeated ones, values not finite or variances not positive.
         """
-        if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-            raise ValueError("Cholesky factors of such covariances need float64; enable x64 (jax.enable_x64) first")
+        checks.require_float64()
         self._check(measured, values, variances)
         centre, scale = float(np.mean(values)), float(np.std(values))
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)

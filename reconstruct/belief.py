@@ -7,17 +7,10 @@ components of the mixture hold such alternatives until an image decides. Entries
 
 import dataclasses
 
-import jax
 import numpy as np
 
+from twin import checks
 from twin.state import Layout
-
-
-def _require_x64():
-    if not jax.config.read("jax_enable_x64"):
-        raise RuntimeError(
-            "a Belief needs double precision: set jax.config.update('jax_enable_x64', True) before building one"
-        )
 
 
 def triangular(root: np.ndarray) -> np.ndarray:
@@ -62,7 +55,7 @@ class Belief:
     lost: tuple[str, ...] = ()
 
     def __post_init__(self):
-        _require_x64()
+        checks.require_float64()
         k, n = len(self.weights), len(self.layout)
         if self.means.shape != (k, n) or self.factors.shape != (k, n, n):
             raise ValueError(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reconstruct.digest import CROWD, Digest, Runs, Traits, digest
+from reconstruct.recent import Memory
 from twin.dynamics.inputs import Inputs, Path
 from twin.sensors.model import Model
 
@@ -50,6 +51,8 @@ class Cells:
         self._places = {one.channel: place for place, one in enumerate(model.evidence)}
         self.tellers = frozenset({*self._valid, *self._lasting})
         self._frozen: list[tuple[int, int, int]] = []
+        self._held: list[tuple[int, int]] = []
+        self.memory = Memory(len(model.evidence))
         self._offsets = np.array([one.offset for one in model.evidence])
         self._special = [place for place, one in enumerate(model.evidence) if one.valid or one.inputs]
 
@@ -89,6 +92,29 @@ class Cells:
         self._frozen.append((place, since, until))
         self.change(since)
 
+    def hold(self, place: int, since: int) -> None:
+        """What a sensor has repeated since ``since`` (ns) is held: each repeat is a reading."""
+        self._held.append((place, since))
+        self.change(since)
+
+    def release(self, place: int, since: int) -> None:
+        """A run that was taken for held is not."""
+        self._held = [one for one in self._held if one != (place, since)]
+
+    def before(self, place: int, time: int) -> tuple[np.ndarray, np.ndarray, float, float]:
+        """Times (ns) and values, as sent, of a sensor's last `RECENT` readings before ``time``, and the least and largest of all before."""
+        parts = [
+            (when[mine], what[mine])
+            for cell in self._open.values()
+            for who, when, what in cell.parts
+            if (mine := who == place).any()
+        ]
+        return self.memory.before(place, time, parts)
+
+    def span_of(self, time: int) -> int:
+        """The number of the span in which ``time`` (ns) lies."""
+        return max((time - self.start) // self._span, 0)
+
     def spans(self, first: int, last: int) -> set[int]:
         """Spans from ``first`` to ``last`` that have readings."""
         found = {number // self.per_span for number in self._open}
@@ -112,9 +138,12 @@ class Cells:
     def settle(self, span: int) -> None:
         """Spans up to ``span`` are settled."""
         last = (span + 1) * self.per_span
-        for old in [number for number in self._open if number < last]:
-            del self._open[old]
+        for old in sorted(number for number in self._open if number < last):
+            self.memory.add(self._open.pop(old).parts)
         self._frozen = [one for one in self._frozen if one[2] >= self.start + (span + 1) * self._span]
+        newest = dict(sorted(self._held, key=lambda one: one[1]))
+        edge = self.start + (span + 1) * self._span
+        self._held = [one for one in self._held if one[1] >= min(edge, newest[one[0]])]
         for path in (*self._valid.values(), *self._lasting.values()):
             path.settle(self.start + (span + 1) * self._span)
 
@@ -130,7 +159,7 @@ class Cells:
             return None
         if cell is None or lasting or cell.newest > end:
             parts = [*(cell.parts if cell is not None else []), *lasting]
-            return digest(self._traits, *self._values(parts, end), runs, self._frozen)
+            return digest(self._traits, *self._values(parts, end), runs, self._frozen, self._held)
         linked = None if cell.first is None else cell.first == runs.last
         again = cell.stale
         if cell.found is None or cell.linked is None or linked is None:
@@ -143,7 +172,7 @@ class Cells:
             who, when, what = cell.parts[0]
             here = again[who]
             place, time, raw, value = self._values([(who[here], when[here], what[here])], end)
-            fresh = digest(self._traits, place, time, raw, value, runs, self._frozen)
+            fresh = digest(self._traits, place, time, raw, value, runs, self._frozen, self._held)
             cell.found = fresh if cell.found is None or again.all() else _replaced(cell.found, fresh, again)
             first = np.full(len(again), np.nan) if cell.first is None else np.where(again, np.nan, cell.first)
             order = np.lexsort((raw, time))[::-1]

@@ -11,16 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import erf
 
+from reconstruct.equal_readings import HAZARD
 from twin.sensors.model import Model
 
 CROWD = 3
 """Readings of one sensor in one span that are still taken one by one."""
 REJECT = 5.0
 """Distance from a crowd's median, in robust standard deviations, beyond which a reading is no part of it."""
-HAZARD = 1e-5
-"""Probability, at each reading, that a sensor sticks from here on (assumed)."""
 STUCK = 1e-9
-"""Probability of a run of equal readings from a healthy sensor below which the sensor is called stuck."""
+"""Probability of a run of equal readings, by the noise of the table, below which a sensor may be called stuck."""
 FINEST = 1e-3
 """The least chance of two equal readings in a row that a sensor is granted, however fine its steps: logs are printed with few digits."""
 
@@ -76,7 +75,9 @@ def traits(model: Model) -> Traits:
     with np.errstate(divide="ignore", invalid="ignore"):
         # the chance that noise stays within the step it is in, where that is greatest: with the level in the middle of the step
         repeat = np.where(noise > 0, erf(step / (2.0 * np.sqrt(2.0) * noise)), 1.0)
-    periodic = np.array([one.reports == "periodic" and one.kind == "measured" for one in model.evidence], dtype=bool)
+    periodic = np.array(
+        [one.reports == "periodic" and one.kind in ("measured", "derived") for one in model.evidence], dtype=bool
+    )
     repeat = np.where(periodic, np.clip(repeat, FINEST, 1.0), 1.0)
     wander = (model.rows**2) @ model.dynamics.diffusion
     return Traits(noise**2, step**2 / 12.0, repeat, wander, noise < 0.5 * step)
@@ -89,11 +90,12 @@ def no_runs(count: int) -> Runs:
 
 def digest(
     traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, value: np.ndarray, runs: Runs,
-    frozen: Sequence[tuple[int, int, int]] = (),
+    frozen: Sequence[tuple[int, int, int]] = (), held: Sequence[tuple[int, int]] = (),
 ) -> Digest:  # fmt: skip
     """Readings [r] of one cell of time, in any order; ``raw`` as they were sent, ``value`` without offset and inputs.
 
-    ``frozen`` are sensors' places with times (ns) after which and up to which they have since turned out to be stuck.
+    ``frozen`` are sensors' places with times (ns) after which and up to which they have since turned out to be stuck or saturated; ``held``
+    are sensors' places with the begins (ns) of runs in which the quantity was held, so that each repeat is a reading.
     """
     count = len(traits.variance)
     order = np.lexsort((raw, time, sensor))
@@ -102,7 +104,9 @@ def digest(
     again[1:] = (sensor[1:] == sensor[:-1]) & (time[1:] == time[:-1]) & (raw[1:] == raw[:-1])
     repeated = np.bincount(sensor[again], minlength=count)
     sensor, time, raw, value = sensor[~again], time[~again], raw[~again], value[~again]
-    weight, runs = _unstuck(traits, sensor, time, raw, runs)
+    weight, begun, runs = _unstuck(traits, sensor, time, raw, runs)
+    for place, since in held:
+        weight[(sensor == place) & (begun == since)] = 1.0
     for place, since, until in frozen:
         weight[(sensor == place) & (time > since) & (time <= until)] = 0.0
     stuck = np.bincount(sensor[weight == 0], minlength=count)
@@ -127,10 +131,11 @@ def digest(
 
 def _unstuck(
     traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, runs: Runs
-) -> tuple[np.ndarray, Runs]:
-    """Probability [r] that each reading's sensor is not stuck, 0 where it surely is; readings sorted by sensor and time."""
+) -> tuple[np.ndarray, np.ndarray, Runs]:
+    """Probability [r] that each reading's sensor is not stuck, 0 where it surely is, and the begin [r] (ns) of the run that it belongs to;
+    readings sorted by sensor and time."""
     if not len(sensor):
-        return np.ones(0), runs
+        return np.ones(0), np.zeros(0, dtype=np.int64), runs
     first = np.concatenate([[True], sensor[1:] != sensor[:-1]])
     before = np.concatenate([[np.nan], raw[:-1]])
     before[first] = runs.last[sensor[first]]
@@ -146,15 +151,20 @@ def _unstuck(
     value[sensor[last]], number[sensor[last]] = raw[last], count[last]
     begun = np.where(inside, time[np.maximum(broken, 0)], runs.since[sensor])
     since[sensor[last]] = begun[last]
-    log_chance = count * np.log(traits.repeat[sensor])
-    weight = 1.0 / (1.0 + HAZARD * np.exp(np.minimum(-log_chance, 100.0)))
+    likely = count * np.log(traits.repeat[sensor])
+    weight = 1.0 / (1.0 + HAZARD * np.exp(np.minimum(-likely, 100.0)))
     weight = np.where((weight > 0.99) | (traits.repeat[sensor] >= 1.0), 1.0, weight)
-    return np.where(weight < 0.01, 0.0, weight), Runs(value, number, since)
+    return np.where(weight < 0.01, 0.0, weight), begun, Runs(value, number, since)
+
+
+def log_chance(traits: Traits, runs: Runs) -> np.ndarray:
+    """Log probabilities [c] of the runs, if the sensors' noise is what their table says."""
+    return runs.count * np.log(traits.repeat)
 
 
 def is_stuck(traits: Traits, runs: Runs) -> np.ndarray:
-    """Which sensors are called stuck, [c]."""
-    return runs.count * np.log(traits.repeat) < np.log(STUCK)
+    """Which sensors' runs are too long for their noise, [c]: they are stuck or saturated, unless what they read is held."""
+    return log_chance(traits, runs) < np.log(STUCK)
 
 
 def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndarray, weight: np.ndarray):

@@ -15,6 +15,7 @@ import numpy as np
 from reconstruct.belief import Belief, Estimate, triangular
 from reconstruct.health import Health
 from reconstruct.runs import Runner, Step
+from twin import checks
 from twin.dynamics import Dynamics
 from twin.records import Readings
 from twin.sensors import Sensor
@@ -32,6 +33,7 @@ class Filter:
     """Follows readings for one layout: `advance` moves a belief in time, `assimilate` takes an Estimate."""
 
     def __init__(self, dynamics: Dynamics, sensors: dict[str, Sensor], outliers: float = OUTLIERS):
+        checks.require_float64()
         self.dynamics, self.sensors = dynamics, sensors
         self.health: dict[str, Health] = {}
         self._repeats: dict[str, tuple[float, int]] = {}
@@ -101,8 +103,8 @@ class Filter:
                     last, repeats = self._repeats.get(batch.channel, (value, -1))
                     repeats = repeats + 1 if value == last else 0
                     self._repeats[batch.channel] = value, repeats
-                    health.sticking = repeats >= STUCK_AFTER
-                    if health.sticking:
+                    health.standing = "stuck" if repeats >= STUCK_AFTER else ""
+                    if health.standing:
                         health.stuck += 1
                     else:
                         health.used += 1
@@ -124,7 +126,10 @@ class Filter:
         }
 
     def take_up(self, kept: dict[str, Any]) -> None:
-        """Go on from what `kept` gave."""
+        """Go on from what `kept` gave; ValueError if another version gave it."""
+        fields = {one.name for one in dataclasses.fields(Health)}
+        if any(set(health) != fields for health in kept["health"].values()):
+            raise ValueError("the checkpoint's filter is of emtwin 0.1 or another version; begin a new session")
         self.health = {name: Health(**health) for name, health in kept["health"].items()}
         self._repeats = {name: (float(value), int(count)) for name, (value, count) in kept["repeats"].items()}
 

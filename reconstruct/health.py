@@ -2,8 +2,12 @@
 
 import dataclasses
 
-VERDICTS = ("ok", "no evidence", "silent", "stuck", "clock off", "late", "spiking", "noisy")
-"""From best to worst; "no evidence" is an echo or a channel that is not modelled, "late" one whose readings come too late to count."""
+VERDICTS = ("ok", "held", "no evidence", "silent", "stuck", "saturated", "clock off", "late", "spiking", "noisy")
+"""From best to worst; "held" is a sensor that repeats a quantity at rest, "no evidence" an echo or a channel that is not modelled,
+"saturated" one at the end of its range, "late" one whose readings come too late to count."""
+
+FAULTS = ("stuck", "saturated")
+"""Runs of equal readings that say nothing of the quantity."""
 
 SPIKING = 0.2
 """Share of readings far off, of those heard lately, from which a sensor is spiking."""
@@ -17,7 +21,8 @@ ENOUGH = 30
 
 @dataclasses.dataclass
 class Health:
-    """Counts by what became of readings; ``far`` and ``square`` are running means over the last hundred or so."""
+    """Counts by what became of readings (``stuck``: those of a stuck or saturated sensor); ``far`` and
+    ``square`` are running means over the last hundred or so."""
 
     used: int = 0
     ignored: int = 0
@@ -33,7 +38,8 @@ class Health:
     far: float = 0.0
     square: float = 1.0
     weighed: int = 0
-    sticking: bool = False
+    standing: str = ""
+    """What its last readings are, where they are all equal: "held", or one of `FAULTS`."""
 
     @property
     def seen(self) -> int:
@@ -67,8 +73,8 @@ class Health:
             return "silent" if overdue or now is None or begun is None or rate == 0 else "ok"
         if not heard:
             return "ok"  # what it said is not settled yet
-        if self.sticking:
-            return "stuck"
+        if self.standing in FAULTS:
+            return self.standing
         if self.future > 0.5 * heard:
             return "clock off"
         if self.late > 0.5 * heard:
@@ -77,4 +83,4 @@ class Health:
             return "spiking"
         if self.weighed >= ENOUGH and self.square > NOISY:
             return "noisy"
-        return "ok"
+        return self.standing or "ok"

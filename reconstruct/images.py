@@ -20,6 +20,7 @@ from scipy.special import gammaln, logsumexp
 from reconstruct.belief import Belief, Estimate, triangular
 from reconstruct.filter import assimilate
 from reconstruct.registration import starts
+from twin import checks
 from twin.microscope import PARAMETERS, Microscope, counting_variance, images_and_slopes, to_fraction
 from twin.prediction import BATCH, View, evaluate, level
 from twin.records import Scan
@@ -83,6 +84,7 @@ def fit(
     generator: np.random.Generator,
 ) -> Posterior:
     """Posterior over the image's parameters given ``counts`` [ny, nx]; ValueError if the image is not finite or has another shape."""
+    checks.require_float64()
     data = _checked(microscope, request, counts)
     prior_means, prior_factors = _door(belief, request)
     first, parents = starts(microscope, request, belief, prior_means, prior_factors, data, evaluate, generator)
@@ -191,6 +193,7 @@ def as_estimate(
     In coordinates where the prior is the unit Gaussian, each eigenvector of the posterior covariance with eigenvalue l < 1 has been
     observed with variance l / (1 - l); directions in which the posterior is no narrower carry no observation.
     """
+    checks.require_float64()
     root = np.linalg.solve(prior_factor, posterior_factor)
     shift = np.linalg.solve(prior_factor, posterior_mean - prior_mean)
     values, vectors = np.linalg.eigh(root @ root.T)
@@ -243,7 +246,7 @@ def _climb(microscope, request, data, whiten, prior_means, prior_factors, first)
         jnp.asarray(data),
         jnp.asarray(whiten),
         jnp.asarray(request.grid),
-        jnp.asarray(request.black, dtype=jnp.float64),
+        checks.float64(request.black),
     )
     return np.asarray(found)[:count], np.asarray(cost)[:count], np.asarray(slopes)[:count]
 

@@ -20,7 +20,7 @@ from reconstruct.stream import Stream
 from twin.dynamics.inputs import Path
 from twin.sensors.model import Model
 
-FORMAT = "emtwin-stream/1"
+FORMAT = "emtwin-stream/2"
 
 Kept = tuple[dict[str, Any], dict[str, np.ndarray]]
 
@@ -38,7 +38,7 @@ def put_away(stream: Stream) -> Kept:
         "exact": stream.exact,
         "outliers": stream._runner.share,
         "settled": stream._settled,
-        "frozen": sorted(map(list, stream._frozen)),
+        "plateaus": stream._plateaus.state(),
         "inputs": stream.inputs.state(),
         "monitors": stream.monitors.state(),
         "resets": stream.resets.judged,
@@ -67,9 +67,9 @@ def put_away(stream: Stream) -> Kept:
 def take_up(model: Model, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Stream:
     """The stream that was put away; ValueError if it was of another model or format."""
     if values.get("format") != FORMAT:
-        raise ValueError(
-            f"this is not a stream that was put away ({values.get('format')!r}); this emtwin reads {FORMAT!r}"
-        )
+        found = values.get("format")
+        old = "a stream saved by emtwin 0.1" if found == "emtwin-stream/1" else "not a stream that was saved"
+        raise ValueError(f"this is {old} ({found!r}); this emtwin reads {FORMAT!r}: follow the readings again")
     channels = [one.channel for one in model.evidence]
     if values["names"] != list(model.layout.names) or values["channels"] != channels:
         raise ValueError(
@@ -79,7 +79,7 @@ def take_up(model: Model, values: dict[str, Any], arrays: dict[str, np.ndarray])
         model, values["start"], span=values["span"] * 1e-9, window=values["window"] * 1e-9, exact=values["exact"], outliers=values["outliers"]
     )  # fmt: skip
     stream._settled = values["settled"]
-    stream._frozen = {(int(place), int(since)) for place, since in values["frozen"]}
+    stream._plateaus.restore(values["plateaus"])
     stream.inputs.restore(values["inputs"])
     stream.monitors.restore(values["monitors"])
     stream.resets.judged = {name: int(time) for name, time in values["resets"].items()}
@@ -109,10 +109,16 @@ def _put_inbox(stream: Stream, values: dict[str, Any], arrays: dict[str, np.ndar
         "heard": sorted(inbox._heard),
         "clocks": {name: clock.state() for name, clock in inbox._clocks.items()},
         "frozen": [list(one) for one in cells._frozen],
+        "held": [list(one) for one in cells._held],
         "open": sorted(cells._open),
         "valid": {name: [path.times, path.values] for name, path in cells._valid.items()},
         "lasting": {name: [path.times, path.values] for name, path in cells._lasting.items()},
     }
+    memory = cells.memory
+    arrays |= {
+        f"memory.{what}": column for what, column in zip(("place", "time", "value"), memory.packed(), strict=True)
+    }
+    arrays |= {"memory.low": memory.low, "memory.high": memory.high}
     for number, cell in cells._open.items():
         place, time, value = (np.concatenate(column) for column in zip(*cell.parts, strict=True))
         arrays |= {f"cell.{number}.place": place, f"cell.{number}.time": time, f"cell.{number}.value": value}
@@ -125,6 +131,9 @@ def _take_inbox(stream: Stream, values: dict[str, Any], arrays: dict[str, np.nda
     for name, state in kept["clocks"].items():
         inbox._clocks[name].restore(state)
     cells._frozen = [(int(place), int(since), int(until)) for place, since, until in kept["frozen"]]
+    cells._held = [(int(place), int(since)) for place, since in kept["held"]]
+    place, time, value = (arrays[f"memory.{what}"] for what in ("place", "time", "value"))
+    cells.memory.restore((place, time, value), arrays["memory.low"], arrays["memory.high"])
     for paths, name in ((cells._valid, "valid"), (cells._lasting, "lasting")):
         for channel, (times, told) in kept[name].items():
             paths[channel] = Path(list(times), list(told))

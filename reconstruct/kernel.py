@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from twin import checks
+
 WIDE = 30.0
 LEAST = 1e-2
 """Weight below which a reading is left out altogether."""
@@ -102,6 +104,7 @@ def run(
     keep: bool = False,
 ) -> Ran:
     """The first ``count`` steps, and their readings. ``rows`` are those of sensors, ``slopes`` the same times the drift matrix (1/s)."""
+    checks.require_float64()
     k, n = means.shape
     take = jax.vmap(_take, in_axes=(0, 0, 0, None, None, None, None, None))
 
@@ -156,6 +159,7 @@ def retrace(
     1965; Park and Kailath, Int. J. Control 62, 1049, 1995): the triangle of [[A S, L], [S, 0]] holds the root of the prediction, the gain
     and the root of what the future cannot tell.
     """
+    checks.require_float64()
     size, n = before[0].shape
 
     def back(reverse, carry):

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from reconstruct.calibration.quantities import FOCAL
+from twin import checks
 from twin.column.beamline import nominal
 from twin.column.column import Column
 from twin.column.elements import Gun, Lens
@@ -63,6 +64,7 @@ class Modes:
 
 def modes(column: Column, settings: Settings, draws: np.ndarray, weights: np.ndarray | None = None) -> Modes:
     """What ``settings`` say of the mode under ``draws`` [k, n] of the column's constants, of equal weight unless ``weights`` [k] are given."""
+    checks.require_float64()
     share = np.full(len(draws), 1.0) if weights is None else weights
     share = share / share.sum()
     table = column.table

@@ -15,7 +15,8 @@ TOGETHER = 700_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """Something that happened: ``kind`` ("zero reset", "untold jump"), to what (``name``), when (ns), how large, in ``unit``-less words of the table."""
+    """Something that happened: ``kind`` ("zero_reset", "uncommanded_jump", "prior_reset", "stuck_sensor", "saturated_sensor", "sensor_recovered"),
+    to what (``name``), when (ns), how large, in the unit of the table."""
 
     kind: str
     name: str
@@ -50,7 +51,7 @@ class Resets:
                 at = next((time for time, step, _ in doing if step), None)
                 if at is not None and abs(shown - actual) > rule.tolerance:
                     note = "with a command" if abs(actual) > rule.tolerance else ""
-                    found.append(Event("zero reset", rule.name, at, shown - actual, note))
+                    found.append(Event("zero_reset", rule.name, at, shown - actual, note))
         return found
 
 

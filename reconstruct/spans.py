@@ -1,7 +1,7 @@
 """One span of time run through the filter: its readings, what was commanded in it, and what images said in it."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class Mark:
     lost: dict[int, int] = dataclasses.field(default_factory=dict)
     """Sensors whose last readings were all left out as too far off, with how many."""
     reopened: list[int] = dataclasses.field(default_factory=list)
-    """Sensors that were believed anew at the beginning of the span, since they went on saying something else."""
+    """Sensors whose quantities were widened to their priors at the beginning of the span, since the sensors went on saying something else."""
     surprises: list[Surprise] = dataclasses.field(default_factory=list)
     squares: list[tuple[tuple[str, ...], float]] = dataclasses.field(default_factory=list)
 
@@ -40,19 +40,19 @@ class Mark:
 def run_span(
     model: Model, runner: Runner, traits: Traits, before: Mark, end: int, found: Digest,
     jumps: Sequence[tuple[int, Jump]], seen: Sequence[Observation], inputs: Inputs, exact: int, grid: Sequence[int] = (),
+    widened: Collection[int] = (),
 ) -> Mark:  # fmt: skip
     """From the mark ``before`` to ``end`` (ns). It is cut at ``grid``, and with at most ``exact`` distinct
-    times of readings at each of those."""
+    times of readings at each of those. What the sensors ``widened`` read, and how it moves, is widened to its prior first."""
     cuts = {end, *(time for time, _ in jumps), *(one.time for one in seen), *grid}
     distinct = np.unique(found.time)
     if len(distinct) <= exact:
         cuts |= set(distinct.tolist())
     mark = Mark(before.time, before.mean, before.root, found.runs, digest=found)
     pending: list[Step] = []
-    for place, count in before.lost.items():
-        if count >= PERSISTENT:
-            mark.reopened.append(place)
-            pending.append(Step(before.time, _reopening(model, place, before)))
+    for place in sorted({*widened, *(place for place, count in before.lost.items() if count >= PERSISTENT)}):
+        mark.reopened.append(place)
+        pending.append(Step(before.time, _reopening(model, place, before, place in widened)))
     innovations, weights, first = [], [], 0
     for cut in sorted(cuts):
         last = int(np.searchsorted(found.time, cut, side="right"))
@@ -88,14 +88,17 @@ def run_span(
     return mark
 
 
-def _reopening(model: Model, place: int, before: Mark) -> Jump:
-    """The entries that a sensor reads widened to their priors, each in proportion to its own part in the reading.
+def _reopening(model: Model, place: int, before: Mark, moving: bool) -> Jump:
+    """The entries that a sensor reads widened to their priors, each in proportion to its own part in the reading; if ``moving``, those that
+    set them moving too.
 
-    What was believed of them rests on a reading that was wrong and the first to come, or something has jumped that nobody told of.
+    What was believed of them rests on a reading that was wrong and the first to come, or something has changed without a command.
     """
     n, prior = len(model.layout), model.layout.prior_std()
-    share = np.abs(model.rows[place] * prior)
-    std = np.where(share > 0.03 * share.max(), prior, 0.0)
+    std = np.zeros(n)
+    for row in (model.rows[place], model.rows[place] @ model.dynamics.drift)[: 2 if moving else 1]:
+        share = np.abs(row * prior)
+        std = np.where((share > 0.03 * share.max()) & (share > 0), prior, std)
     return Jump(np.eye(n), np.zeros(n), np.diag(std))
 
 

@@ -13,15 +13,17 @@ import numpy as np
 from reconstruct.belief import Belief
 from reconstruct.chapters import Chapter
 from reconstruct.clocks import SourceClock
-from reconstruct.digest import is_stuck, no_runs, traits
-from reconstruct.health import Health
+from reconstruct.digest import no_runs, traits
+from reconstruct.health import FAULTS, Health
 from reconstruct.inbox import Inbox
 from reconstruct.monitors import Monitors
 from reconstruct.observation import Observation, seen_through
+from reconstruct.plateaus import Plateaus
 from reconstruct.resets import Event, Resets
 from reconstruct.runs import Jump, Runner
 from reconstruct.smoother import Smoother
 from reconstruct.spans import Mark, run_span
+from twin import checks
 from twin.dynamics.inputs import Inputs
 from twin.records import Readings
 from twin.sensors.model import Model
@@ -47,6 +49,7 @@ class Stream:
         self, model: Model, start: int, prior: Belief | None = None, span: float = SPAN, window: float = WINDOW,
         exact: int = EXACT, outliers: float = OUTLIERS,
     ):  # fmt: skip
+        checks.require_float64()
         if prior is None:
             mean, root = model.layout.prior_mean(), np.diag(model.layout.prior_std())
             prior = Belief(model.layout, start, np.ones(1), mean[None], root[None])
@@ -73,8 +76,8 @@ class Stream:
         self._marks = {-1: Mark(start, prior.means[0], prior.factors[0], no_runs(len(model.evidence)))}
         self.inputs = Inputs(model.inputs)
         self._inbox = Inbox(model, self._traits, start, self.span, self.inputs)
+        self._plateaus = Plateaus(model, self._traits, self._inbox.cells, self.inputs)
         self._seen: list[Observation] = []
-        self._frozen: set[tuple[int, int]] = set()
         self.chapters = [Chapter.begin(start, prior.means[0], prior.factors[0])]
         self._chapter_end = (prior.means[0], prior.factors[0])
         self.monitors, self.resets = Monitors(model), Resets(model, start)
@@ -179,6 +182,7 @@ class Stream:
         self._marks = {newest: kept} | {one: mark for one, mark in self._marks.items() if one > last}
         self._settled = last
         self._inbox.settle(last)
+        self._plateaus.settle(last, self.settled)
         self.events += self.resets.look(self.inputs, self.settled)
         self._seen = [one for one in self._seen if one.time >= self.settled]
 
@@ -205,24 +209,23 @@ class Stream:
             known = max(one for one in self._marks if one <= number)
             for one in sorted(self._inbox.cells.spans(known + 1, number) | self._eventful(known + 1, number)):
                 self._marks[one] = self._span(self._marks[known], one, self.start + (one + 1) * self.span)
-                frozen = self._freeze(self._marks[known], self._marks[one])
+                changed = self._plateaus.look(self._marks[known], self._marks[one], one, self.settled, self._foreseen)
                 known = one
-                if frozen is not None:
-                    self._touch(frozen)
+                if changed is not None:
+                    self._touch(changed)
                     break
             else:
                 return self._marks[known]
 
-    def _freeze(self, before: Mark, mark: Mark) -> int | None:
-        """Take back what sensors that have just turned out to be stuck repeated until then; the time (ns) from which that changes things."""
-        changed = None
-        for place in np.flatnonzero(is_stuck(self._traits, mark.runs) & ~is_stuck(self._traits, before.runs)).tolist():
-            since = max(int(mark.runs.since[place]), self.settled)
-            if (place, int(mark.runs.since[place])) not in self._frozen and since < mark.time:
-                self._frozen.add((place, int(mark.runs.since[place])))
-                self._inbox.cells.freeze(place, since, mark.time)
-                changed = since if changed is None else min(changed, since)
-        return changed
+    def _foreseen(self, place: int, since: int, time: int) -> tuple[float, float]:
+        """Mean and standard deviation of what the sensor at ``place`` should read at ``time`` (ns), by what was believed before ``since``;
+        without its offset and inputs."""
+        earlier = [one for one in self._marks.values() if one.time <= since] or [self._marks[min(self._marks)]]
+        mark = max(earlier, key=lambda one: one.time)
+        move, noise, shift = self._runner.transition(max(time - mark.time, 0))
+        row = self.model.rows[place]
+        spread = np.concatenate([row @ move @ mark.root, row @ noise])
+        return float(row @ (move @ mark.mean + shift)), float(np.sqrt(spread @ spread))
 
     def _eventful(self, first: int, last: int) -> set[int]:
         """Spans from ``first`` to ``last`` in which an image was seen or a command makes the state jump."""
@@ -239,8 +242,20 @@ class Stream:
         found = self._inbox.cells.digest(number, end, before.runs)
         jumps = self._jumps(begin - 1, min(end, begin + self.span - 1))
         grid = [at for i in range(1, self._cuts) if before.time < (at := begin + i * self.span // self._cuts) < end]
+        widened = self._plateaus.reopened.get(number, frozenset())
         return run_span(
-            self.model, self._runner, self._traits, before, end, found, jumps, seen, self.inputs, self.exact, grid
+            self.model,
+            self._runner,
+            self._traits,
+            before,
+            end,
+            found,
+            jumps,
+            seen,
+            self.inputs,
+            self.exact,
+            grid,
+            widened,
         )
 
     def _jumps(self, after: int, until: int) -> list[tuple[int, Jump]]:
@@ -277,11 +292,11 @@ class Stream:
         for names, square in mark.squares:
             self.monitors.see(names, square)
         for place in mark.reopened:
-            self.events.append(Event("believed anew", self.model.evidence[place].channel, mark.time, float("nan")))
+            self.events.append(Event("prior_reset", self.model.evidence[place].channel, mark.time, float("nan")))
         for one in mark.surprises:
             worst = one.names[int(np.argmax(np.abs(one.away)))]
             self.events.append(
-                Event("untold jump", worst, one.time, float(np.abs(one.away).max()), f"chance {one.chance:.1g}")
+                Event("uncommanded_jump", worst, one.time, float(np.abs(one.away).max()), f"chance {one.chance:.1g}")
             )
         self._judge(mark)
 
@@ -291,7 +306,6 @@ class Stream:
         squares = np.bincount(found.sensor, weights=mark.weight * mark.innovation**2, minlength=count)
         number = np.bincount(found.sensor, minlength=count)
         out = np.bincount(found.sensor, weights=mark.weight == 0, minlength=count).astype(int)
-        sticking = is_stuck(self._traits, mark.runs)
         for place, sensor in enumerate(self.model.evidence):
             if not (number[place] or found.stuck[place] or found.taken[place]):
                 continue
@@ -301,10 +315,16 @@ class Stream:
             health.outlier += odd
             health.used += int(found.taken[place]) - int(out[place])
             health.repeated += int(found.repeated[place])
-            if bool(sticking[place]) != health.sticking:
-                health.sticking = bool(sticking[place])
-                kind = "sensor stuck" if health.sticking else "sensor moves again"
-                self.events.append(Event(kind, sensor.channel, mark.time, float(mark.runs.last[place])))
+            standing = self._plateaus.of(place, mark)
+            if standing != health.standing:
+                if standing in FAULTS:
+                    since, value = int(mark.runs.since[place]), float(mark.runs.last[place])
+                    self.events.append(Event(f"{standing}_sensor", sensor.channel, since, value))
+                elif health.standing in FAULTS:
+                    self.events.append(
+                        Event("sensor_recovered", sensor.channel, mark.time, float(mark.runs.last[place]))
+                    )
+                health.standing = standing
             total = int(found.taken[place]) + int(found.odd[place])
             if total:
                 square = squares[place] / number[place] if number[place] else 1.0

@@ -19,6 +19,7 @@ from instrument.client import RemoteInstrument
 from instrument.interface import InstrumentLost
 from instrument.journal import Journal
 from instrument.launch import Launched, launch
+from instrument.simulated import from_mapping
 from scenarios.build import build_twin, cache_folder
 from scenarios.errors import BadInput
 from scenarios.progress import Progress
@@ -47,6 +48,8 @@ def run_acquire(
     """
     begun = time.monotonic()
     past = _past(resume, seed) if resume else None
+    if instrument is None:
+        _check_config(scenario)
     with ThreadPoolExecutor(1) as pool, _microscope(scenario, seed, instrument, progress, pool) as pending:
         model = build_twin(scenario, lambda text, share: progress.stage(f"twin: {text}", share), cache_folder())
         remote, launched = pending()
@@ -82,6 +85,14 @@ def run_acquire(
 
         write_report(out)
     return result
+
+
+def _check_config(scenario: Scenario) -> None:
+    """BadInput for a configuration that the simulated microscope would refuse: before anything is computed, since it starts while the twin is built."""
+    try:
+        from_mapping(scenario.instrument.config)
+    except ValueError as error:
+        raise BadInput("instrument.config", str(error), "Use the keys and units of the simulated microscope.") from None
 
 
 def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,15 +47,15 @@ def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache
     cell = float(unit.cell.lengths()[0])
     symmetry = "4mm" if scenario.twin.cif is None else None
     try:
+        layout = standard_layout(cell).replaced(scenario.twin.priors)
+    except ValueError as error:
+        raise BadInput("twin.priors", str(error), "Use the names and units of the state.") from None
+    try:
         gram = _gram(unit, calibration, symmetry, cache, progress)
     except ValueError as error:
         raise BadInput(
             str(scenario.cif_path() or scenario.twin.structure), str(error), "Give a structure that fits."
         ) from None
-    try:
-        layout = standard_layout(cell).replaced(scenario.twin.priors)
-    except ValueError as error:
-        raise BadInput("twin.priors", str(error), "Use the names and units of the state.") from None
     return TwinModel(
         Microscope(gram, calibration, layout, cell),
         standard_dynamics(layout),
@@ -95,6 +96,7 @@ def _gram(
             unit.get_chemical_symbols(),
             unit.positions.tolist(),
             unit.cell.tolist(),
+            {name: unit.arrays[name].tolist() for name in ("occupancy", "u2") if name in unit.arrays},
             repeats,
             DEPTHS,
             calibration.energy,
@@ -105,9 +107,9 @@ def _gram(
     path = None if cache is None else cache / f"twin-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
     if path is not None and path.is_file():
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 return GramModel.from_arrays(dict(kept))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
     model = gram_crystal.build_gram(
         unit, repeats, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress

@@ -10,13 +10,13 @@ import math
 import re
 from pathlib import Path
 
-from instrument.vendor.claims import ANGLE, LENGTH
 from reconstruct.calibration.quantities import NAMES, quantity
 from reconstruct.calibration.rows import Row
 from scenarios.errors import BadInput
 from twin.column.column import Column
 from twin.column.elements import Aperture
 from twin.column.settings import Key, Settings
+from twin.units import axis_unit, read_unit
 
 LARGEST = 8 * 2**20
 """Bytes of a table at most."""
@@ -24,10 +24,11 @@ ROWS = 5000
 _HEADER = re.compile(r"^\s*([A-Za-z0-9_. ]+?)\s*(?:\[(.*?)\])?\s*$")
 _KEYS = ("mode", "range", "spot", "normalisation")
 _MODES = {"imaging": "defocus", "diffraction": "pattern_defocus", "probe": "probe_defocus"}
-_VOLTS = {"v": 1.0, "kv": 1e3, "mv": 1e6}
-_CURRENT = {"a": 1.0, "na": 1e-9, "pa": 1e-12, "ua": 1e-6, "µa": 1e-6}
-_SHARE = {"": 1.0, "1": 1.0, "%": 0.01}
-_INVERSE = {f"1/{name}": 1.0 / factor for name, factor in LENGTH.items()}
+_WRITTEN = {
+    "volt": "V, kV, MV", "ampere": "A, uA, nA, pA", "1": "% (or nothing)", "angstrom": "m, mm, um, nm, pm, angstrom",
+    "radian": "rad, mrad, deg", "1/angstrom": "1/nm, 1/angstrom",
+}  # fmt: skip
+"""How units of each kind are written."""
 
 
 def read_table(path: Path, column: Column) -> list[Row]:
@@ -87,27 +88,20 @@ def _column(path: Path, text: str, column: Column) -> tuple[str, float, bool]:
     match = _HEADER.match(text)
     if match is None:
         raise BadInput(str(path), f"has a column headed {text!r}", "Write 'name' or 'name [unit]'.")
-    name, unit = match.group(1), (match.group(2) or "").strip().lower()
+    name, unit = match.group(1), (match.group(2) or "").strip()
     error = name.endswith(" error")
     name = name.removesuffix(" error")
     if name in _KEYS or name == "label":
         return name, 0.0, False
     apertures = {one.control for one in column.table.of(Aperture)}
     if name == "high_tension":
-        known = _VOLTS
+        inside = "volt"
     elif name in apertures:
-        known = LENGTH
+        inside = "angstrom"
     elif name in column.controls:
-        known = _SHARE
+        inside = "1"
     elif name in NAMES:
         inside = quantity(name).unit
-        known = {
-            "angstrom": LENGTH,
-            "radian": ANGLE,
-            "ampere": _CURRENT,
-            "1": _SHARE,
-            "1/angstrom": _INVERSE,
-        }[inside]
     else:
         raise BadInput(
             str(path),
@@ -115,12 +109,19 @@ def _column(path: Path, text: str, column: Column) -> tuple[str, float, bool]:
             f"Name a control ({', '.join(column.controls)}), a quantity ({', '.join(NAMES)}), {', '.join(_KEYS)} or label; "
             "start a line with # to leave it out.",
         )
-    if unit not in known:
+    factor = _factor(unit, inside)
+    if factor is None:
         shown = f"unit {unit!r}" if unit else "no unit"
-        raise BadInput(
-            f"{path}, column {name}", f"has {shown}", f"Write it in brackets: {', '.join(key for key in known if key)}."
-        )
-    return name, known[unit], error
+        raise BadInput(f"{path}, column {name}", f"has {shown}", f"Write it in brackets: {_WRITTEN[inside]}.")
+    return name, factor, error
+
+
+def _factor(unit: str, inside: str) -> float | None:
+    """What a number in ``unit`` is times in the unit ``inside``; None where it is of another kind. "A" is angstrom of lengths and ampere of currents."""
+    if inside == "1" and unit in ("", "1"):
+        return 1.0
+    read = axis_unit(unit) if inside in ("angstrom", "1/angstrom", "radian") else read_unit(unit, any_case=True)
+    return read.factor if read is not None and read.unit == inside and not read.offset else None
 
 
 def _row(path: Path, number: int, cells: list[str], columns: list[tuple[str, float, bool]]) -> list[Row]:

@@ -18,6 +18,7 @@ import typer
 
 from scenarios.errors import BadInput
 from scenarios.measure.commands import measure_commands
+from scenarios.shipped import shipped_names
 
 DONE, DISAGREES, BAD_INPUT, LOST, FAULT, INTERRUPTED = 0, 1, 2, 3, 70, 130
 
@@ -42,6 +43,9 @@ app.add_typer(instrument_app, name="instrument")
 app.add_typer(session_app, name="session")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Keys = Annotated[bool, typer.Option("--keys", help="List every key of a scenario: unit, default, meaning.")]
+_PRESETS = Path(__file__).parent / "presets"
+_ACQUIRE, _SIMULATE = (", ".join(shipped_names(folder)) for folder in (_PRESETS, _PRESETS / "simulate"))
 
 
 def _show_version(wanted: bool) -> None:
@@ -68,7 +72,8 @@ def _root(
 @app.command()
 def acquire(
     scenario: Annotated[
-        str | None, typer.Argument(help="A preset's name or a TOML file. Default: tune-and-map.", show_default=False)
+        str | None,
+        typer.Argument(help=f"A TOML file, or a preset: {_ACQUIRE}. Default: tune-and-map.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Session folder to make; must not exist. Default: under sessions/.")
@@ -80,9 +85,12 @@ def acquire(
         str | None, typer.Option(help="Address of a running instrument, tcp://HOST:PORT. Default: start one.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of recorded data, for replay scenarios.")] = None,
+    keys: Keys = False,
     as_json: Json = False,
 ) -> None:
     """Answer requests from the twin where it is sure, and measure where it is not."""
+    if keys:
+        raise typer.Exit(_guarded(lambda: _list_keys("acquire", as_json), as_json, lambda: None))
     session = resume or out
 
     def job() -> Outcome:
@@ -117,16 +125,20 @@ def acquire(
 @app.command()
 def simulate(
     scenario: Annotated[
-        str | None, typer.Argument(help="A preset's name or a TOML file (kind = simulate).", show_default=False)
+        str | None,
+        typer.Argument(help=f"A TOML file (kind = simulate), or a preset: {_SIMULATE}.", show_default=False),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="File to make, .zarr or .hspy; its picture goes beside it.", show_default=False)
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all chance; the scenario's own where not given.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted simulation.")] = False,
+    keys: Keys = False,
     as_json: Json = False,
 ) -> None:
     """Compute what a microscope would record: images, diffraction patterns, scans, 4D-STEM."""
+    if keys:
+        raise typer.Exit(_guarded(lambda: _list_keys("simulate", as_json), as_json, lambda: None))
 
     def job() -> Outcome:
         plan, where = _simulation(scenario, out, seed, resume)
@@ -163,7 +175,7 @@ def watch(
     out: Annotated[
         Path | None, typer.Option(help="Figure to make, .png or .svg; must not exist. Default: watch.png, or the next.")
     ] = None,
-    seconds: Annotated[float | None, typer.Option("--for", help="Stop after so many seconds.")] = None,
+    seconds: Annotated[float | None, typer.Option("--duration", help="Stop after so many seconds.")] = None,
     speed: Annotated[
         float | None, typer.Option(help="Replay a recording so many times as fast as it happened. Default: at once.")
     ] = None,
@@ -292,6 +304,20 @@ def show(session: Annotated[Path, typer.Argument(help="A session folder.")], as_
         return DISAGREES if summary["problems"] else DONE, summary
 
     raise typer.Exit(_guarded(job, as_json, lambda: session))
+
+
+def _list_keys(command: str, as_json: bool) -> Outcome:
+    """Every key of the scenarios that ``command`` runs, printed or as plain values."""
+    from scenarios import presets, scenario
+    from scenarios.show_keys import keys_as_dict, print_keys
+    from scenarios.simulate import plan
+
+    simulating = command == "simulate"
+    tables = plan.tables() if simulating else scenario.tables()
+    named = presets.described(presets.simulation_names() if simulating else presets.preset_names())
+    if not as_json:
+        print_keys(command, tables, named)
+    return DONE, keys_as_dict(command, tables, named)
 
 
 def _plan(

@@ -12,8 +12,20 @@ class BadInput(ValueError):
 
 
 def from_twin(input: str, error: ValueError, cure: str) -> BadInput:
-    """A refusal of the twin's ("problem; cure") as bad input named ``input``; ``cure`` where it does not say one."""
-    problem, _, own = str(error).rpartition("; ")
-    if not problem:
-        return BadInput(input, own, cure)
-    return BadInput(input, problem, f"{own[0].upper()}{own[1:].rstrip('.')}. {cure}".strip())
+    """A refusal of the twin's ("problem; cure") as bad input named ``input``; ``cure`` only where it does not say one."""
+    text = str(error)
+    at = _last_semicolon(text)
+    if at < 0:
+        return BadInput(input, text, cure)
+    own = text[at + 2 :].rstrip(".")
+    return BadInput(input, text[:at], f"{own[:1].upper()}{own[1:]}.")
+
+
+def _last_semicolon(text: str) -> int:
+    """Where the last "; " stands that lies in no brackets; -1 if there is none."""
+    depth, found = 0, -1
+    for place, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if depth == 0 and text.startswith("; ", place):
+            found = place
+    return found

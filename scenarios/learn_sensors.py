@@ -11,7 +11,7 @@ from learn.channel_noise import Drift, Estimate, TooFew
 from learn.channels import CLASSES, describe_channel
 from scenarios.progress import Progress
 
-SCHEMA = "emtwin.learn-sensors/1"
+SCHEMA = "emtwin.learn-sensors/2"
 
 
 def learn_log(path: Path, progress: Progress) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def learn_log(path: Path, progress: Progress) -> dict[str, Any]:
         "format": log.kind,
         "name": log.name,
         "clock": log.clock,
+        "notes": list(log.notes),
         "start_ns": log.start,
         "end_ns": log.end,
         "seconds": (log.end - log.start) / 1e9,
@@ -78,6 +79,17 @@ def _channel(log: SensorLog, item: LoggedChannel) -> dict[str, Any]:
         "drift": _estimate(drift.drift if drift else few),
         "time_constant": _estimate(drift.time_constant if drift else None),
         "lag": _estimate(lag.time_constant if isinstance(lag, Lag) else lag),
+        "noise_at_rest": _estimate(report.rest),
+        "plateaus": [
+            {
+                "kind": one.kind,
+                "start": float(times[one.first]),
+                "seconds": one.seconds,
+                "value": one.value,
+                "count": one.count,
+            }
+            for one in report.plateaus
+        ],
         "follows": item.follows or None,
         "codes": {str(code): text for code, text in item.meanings.items()},
         "notes": [*item.notes, *([drift.note] if drift and drift.note else [])],

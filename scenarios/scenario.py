@@ -3,7 +3,6 @@
 Units are the ones used inside emtwin (angstrom, radian, second, electron), except where a key's name says otherwise.
 """
 
-import math
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,83 +11,100 @@ import msgspec
 from msgspec import Meta
 
 from scenarios.errors import BadInput
+from scenarios.keys import Mistaken, Table, key, tables_of
+from scenarios.strict import convert
 from twin.records import Scan
 
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=1e7)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Side = Annotated[int, Meta(ge=1, le=512)]
+MICROSECONDS = Mistaken("microseconds", 1e-6, 1e-7, 0.1)
 
 
 class InstrumentPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which instrument answers, and what it is told at its start (``config``: keys of the simulated microscope's own configuration)."""
+    """Which instrument answers."""
 
-    kind: Literal["simulated", "replay"] = "simulated"
-    config: dict[str, Any] = {}
+    kind: Annotated[Literal["simulated", "replay"], key("", "a simulated microscope, or recorded data")] = "simulated"
+    config: Annotated[dict[str, Any], key("", "keys of the simulated microscope's own configuration")] = {}
 
 
 class TwinPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the twin is told beforehand: the structure by name, or a CIF (path relative to the scenario's file), and changed priors.
+    """What the twin is told beforehand."""
 
-    ``priors`` maps a name of the state to its prior (mean, standard deviation), in the state's unit.
-    """
-
-    structure: str = "SrTiO3"
-    cif: str | None = None
-    priors: dict[str, tuple[float, Annotated[float, Meta(ge=0)]]] = {}
+    structure: Annotated[str, key("", "a built-in structure, where cif is not given")] = "SrTiO3"
+    cif: Annotated[
+        str | None, key("", "a CIF, its path relative to the scenario's", default="the built-in structure")
+    ] = None
+    priors: Annotated[
+        dict[str, tuple[float, Annotated[float, Meta(ge=0)]]],
+        key("", "changed priors by name of the state: [mean, standard deviation] in the state's unit"),
+    ] = {}
 
 
 class RequestPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The questions: ``count`` images over ``duration`` seconds at ``sites`` places (so sites - 1 stage moves), in bursts.
+    """The questions: images at changing defocus and beam shift, in bursts at several places of the specimen."""
 
-    Within a burst requests follow each other by ``spacing`` seconds. Each asks for a defocus within +-``defocus`` angstrom and a beam shift
-    within a circle of ``shift`` angstrom.
-    """
-
-    count: Annotated[int, Meta(ge=1, le=10000)] = 60
-    sites: Annotated[int, Meta(ge=1, le=1000)] = 7
-    spacing: Positive = 4.0
-    duration: Positive = 1800.0
-    defocus: Annotated[float, Meta(ge=0, le=2000)] = 100.0
-    shift: Annotated[float, Meta(ge=0, le=500)] = 20.0
+    count: Annotated[int, key("", "images that are asked for", ge=1, le=10000)] = 60
+    sites: Annotated[int, key("", "places of the specimen: sites - 1 stage moves", ge=1, le=1000)] = 7
+    spacing: Annotated[Positive, key("second", "time between requests of a burst")] = 4.0
+    duration: Annotated[Positive, key("second", "time over which the requests are spread")] = 1800.0
+    defocus: Annotated[float, key("angstrom", "requests ask for a defocus within +- this", ge=0, le=2000)] = 100.0
+    shift: Annotated[
+        float, key("angstrom", "requests ask for a beam shift within a circle of this radius", ge=0, le=500)
+    ] = 20.0
 
 
 class ScanPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an image is recorded: see `twin.records.Scan`, whose fields these are."""
+    """How an image is recorded; see `twin.records.Scan`."""
 
-    detector: str = "HAADF"
-    shape: tuple[Side, Side] = (16, 16)
-    pixel: Annotated[float, Meta(gt=0, le=1000)] = 3.905 / 16
-    dwell: Annotated[float, Meta(gt=0, le=10)] = 2e-4
-    flyback: Annotated[float, Meta(ge=0, le=10)] = 1e-3
-    settle: Annotated[float, Meta(ge=0, le=600)] = 0.2
-    dose: Annotated[float, Meta(gt=0, le=1e9)] = 1e4
+    detector: Annotated[str, key("", "name of the detector")] = "HAADF"
+    shape: Annotated[tuple[Side, Side], key("", "pixels (ny, nx)")] = (16, 16)
+    pixel: Annotated[float, key("angstrom", "side of a pixel", gt=0, le=1000)] = 3.905 / 16
+    dwell: Annotated[float, key("second", "time at each pixel", gt=0, le=1, mistaken=MICROSECONDS)] = 2e-4
+    flyback: Annotated[float, key("second", "time from the end of a line to the next", ge=0, le=10)] = 1e-3
+    settle: Annotated[float, key("second", "wait after a move before the scan", ge=0, le=600)] = 0.2
+    dose: Annotated[float, key("electrons/angstrom^2", "dose of an image", gt=0, le=1e9)] = 1e4
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One job, complete: what is asked, of which instrument, within which tolerance.
+    """One job, complete: what is asked, of which instrument, within which tolerance."""
 
-    ``tolerance``: the twin answers by itself where it predicts an error below this. For ``tune-and-map`` that is the RMS error of the image
-    over its mean; for ``replay-titanate`` the largest standard deviation over the map, as a share of the map's range.
-    ``audit_share``: the share of the answered requests that are measured all the same, as a check on the twin.
-    ``focusing``: images near focus at each new place before its first request; their dose counts, but they answer no request.
-    ``max_dose_share``: electrons of all images, as a share of what measuring every request would cost. With it, alignment images are chosen (defocus,
-    exposure, when) by what they save per electron; without it, ``focusing`` ones of the requests' exposure are taken at each place.
-    ``max_measured_share``: no more than this share of the requests is measured, audits included (unless the model is distrusted).
-    """
-
-    name: Annotated[str, Meta(min_length=1)]
-    kind: Literal["tune-and-map", "replay-titanate"]
-    description: str = ""
+    name: Annotated[str, key("", "name of the scenario, and of its session's folder", min_length=1)]
+    kind: Annotated[Literal["tune-and-map", "replay-titanate"], key("", "which job this is")]
+    description: Annotated[str, key("", "one sentence on what this is")] = ""
     instrument: InstrumentPlan = InstrumentPlan()
     twin: TwinPlan = TwinPlan()
     requests: RequestPlan = RequestPlan()
     scan: ScanPlan = ScanPlan()
-    tolerance: Positive = 0.05
-    audit_share: Share = 0.1
-    max_measured_share: Share = 0.5
-    focusing: Annotated[int, Meta(ge=0, le=10)] = 0
-    max_dose_share: Annotated[float, Meta(gt=0, le=100)] | None = None
-    seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    tolerance: Annotated[
+        Positive,
+        key(
+            "",
+            "the twin answers by itself where it predicts an error below this: tune-and-map, RMS error of an image over its mean; "
+            "replay-titanate, largest standard deviation over the map as a share of its range",
+        ),
+    ] = 0.05
+    audit_share: Annotated[
+        Share, key("", "share of the answered requests that is measured all the same, as a check")
+    ] = 0.1
+    max_measured_share: Annotated[
+        Share, key("", "most requests that are measured, as a share, audits included, unless the model is distrusted")
+    ] = 0.5
+    focusing: Annotated[
+        int,
+        key(
+            "", "alignment images near focus at each new place; their dose counts, they answer no request", ge=0, le=10
+        ),
+    ] = 0
+    max_dose_share: Annotated[
+        Annotated[float, Meta(gt=0, le=100)] | None,
+        key(
+            "",
+            "most electrons as a share of what measuring every request would cost; alignment images (defocus, exposure, when) are chosen within it",
+            default="no bound, and the alignment images are those of focusing",
+        ),
+    ] = None
+    seed: Annotated[int, key("", "seed of all chance", ge=0, le=2**32 - 1)] = 0
     folder: str = ""  # where relative paths start: the folder of the file it came from
 
     def make_scan(self) -> Scan:
@@ -115,17 +131,13 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def from_dict(values: dict[str, Any], origin: str) -> Scenario:
     """A Scenario out of plain values; ``origin`` names where they come from. BadInput naming it, the key, the problem and the cure."""
-    refuse_nonfinite(values, origin, "")
-    try:
-        scenario = msgspec.convert(values, Scenario, strict=True)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at ")
-        key = path.strip("`").removeprefix("$").lstrip(".")
-        raise BadInput(origin, f"{f'key {key}: ' if key else ''}{problem}", _cure(problem, key)) from None
+    if values.get("kind") == "simulate":
+        raise BadInput(origin, 'key kind: "simulate" is a simulation', "Run it with emtwin simulate.")
+    scenario = convert(values, Scenario, origin)
     if scenario.requests.sites > scenario.requests.count:
         raise BadInput(
             origin,
-            f"key requests.sites: {scenario.requests.sites} sites for {scenario.requests.count} requests",
+            f"key requests.sites: {scenario.requests.sites} sites are more than requests.count = {scenario.requests.count}",
             "Ask for at least one request at each site.",
         )
     if (scenario.kind == "replay-titanate") != (scenario.instrument.kind == "replay"):
@@ -168,19 +180,6 @@ def read_scenario(path: Path) -> Scenario:
     return scenario
 
 
-def refuse_nonfinite(value: Any, origin: str, key: str) -> None:
-    """BadInput for the first NaN or infinity anywhere in nested plain values (range checks let NaN pass)."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadInput(origin, f"key {key}: {value} is not a finite number", "Give a finite number.")
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
-    for name, item in items:
-        refuse_nonfinite(item, origin, f"{key}.{name}" if key else str(name))
-
-
-def _cure(problem: str, key: str) -> str:
-    """What to do about a message of msgspec's."""
-    if "unknown field" in problem:
-        return f"Remove that key or correct its name{' in ' + key if key else ''}."
-    if "missing required field" in problem:
-        return "Add that key."
-    return "Give a value of that type and range."
+def tables() -> tuple[Table, ...]:
+    """Every table of a scenario, with its keys."""
+    return tables_of(Scenario)

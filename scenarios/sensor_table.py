@@ -1,4 +1,4 @@
-"""A table of sensors (TOML, schema emtwin.sensors/1) out of what a log tells: an entry of the state for each channel, and how it is read.
+"""A table of sensors (TOML, schema emtwin.sensors/2) out of what a log tells: an entry of the state for each channel, and how it is read.
 
 Only channels with a known unit and a learnt noise are in it: of the others a comment at the end says what was missing.
 """
@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-SCHEMA = "emtwin.sensors/1"
+from twin.sensors.table import SCHEMA
 
 
 def write_table(learnt: dict[str, Any], out: Path) -> None:

@@ -10,12 +10,10 @@ from rich.markup import escape as escaped
 from rich.padding import Padding
 from rich.table import Table
 
+from twin.units import symbol
+
 QUIET = ({"silent"}, {"too few"})
 _SHORT = {"event-triggered": "events"}
-_SYMBOLS = {
-    "1": "", "angstrom": "Å", "radian": "rad", "second": "s", "ampere": "A", "kelvin": "K", "pascal": "Pa", "volt": "V", "watt": "W",
-    "ohm": "Ω", "1/second": "1/s", "angstrom/second": "Å/s",
-}  # fmt: skip
 _STYLES = {
     "silent": "dim",
     "too few": "dim",
@@ -23,6 +21,9 @@ _STYLES = {
     "periodic": "green",
     "on-change": "cyan",
     "event-triggered": "yellow",
+    "held": "blue",
+    "stuck": "magenta",
+    "saturated": "magenta",
 }
 
 
@@ -37,7 +38,10 @@ def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console:
     console.print(
         f"[bold]{_safe(learnt['format'])}[/]{_safe(name)}: {len(channels)} channels, {learnt['values']} values in {span}"
     )
-    console.print(f"[dim]{_safe(learnt['clock'])}[/]\n")
+    console.print(f"[dim]{_safe(learnt['clock'])}[/]")
+    for note in learnt["notes"]:
+        console.print(f"[yellow]{_safe(note)}[/]")
+    console.print()
     if shown:
         console.print(_table(shown))
         console.print("\n[bold]Why[/]")
@@ -68,6 +72,9 @@ def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None
         "on-change": "a record when the value has changed enough",
         "periodic": "a record at fixed times",
         "irregular": "none of these habits",
+        "held": "a run of equal values, as of a quantity at rest",
+        "stuck": "a run of equal values of a sensor with noise of its own",
+        "saturated": "the same, at the end of the sensor's range",
         "silent": "no record in this log",
         "too few": "not enough records to tell",
     }
@@ -99,7 +106,7 @@ def _table(shown: list[dict[str, Any]]) -> Table:
         kinds = " ".join(
             f"[{_STYLES.get(v['kind'], 'default')}]{_SHORT.get(v['kind'], v['kind'])}[/]" for v in item["classes"]
         )
-        unit = "[red]?[/]" if item["unit"] is None else _SYMBOLS.get(item["unit"], item["unit"])
+        unit = "[red]?[/]" if item["unit"] is None else symbol(item["unit"])
         cells = (_number(item[key], item["unit"]) for key in ("step", "noise", "drift"))
         table.add_row(
             _safe(item["name"]), str(item["count"]), kinds, unit, *cells, *([_number(item["lag"], None)] if lagged else [])

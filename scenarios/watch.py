@@ -66,7 +66,7 @@ def run_watch(wish: Wish, console: Console | None = None) -> dict[str, Any]:
         "note": source.note,
         "ended": ended,
         "start_ns": follower.times[0] if follower.times else source.start,
-        "end_ns": follower.stream.now,
+        "end_ns": max(follower.stream.now, *follower.times[-1:]),
         "wall_seconds": seconds,
         "readings": follower.readings,
         **told(follower),

@@ -13,8 +13,8 @@ from matplotlib.patches import Patch
 from scenarios.watch_follow import Channel, Follower
 from scenarios.watch_past import Past
 from scenarios.watch_told import size_unit
-from scenarios.watch_units import scale
 from scenarios.watch_words import event_words
+from twin.units import scale
 
 BAND = 1.645
 """Standard deviations on either side that hold 90 %."""
@@ -24,8 +24,8 @@ MOST_EVENTS = 12
 INK, FAINT, LINE, EVENT = "#22303c", "#9aa7b2", "#0072b2", "#b0389a"
 # Okabe and Ito's colours, which stay apart for every kind of colour vision
 COLOURS = {
-    "ok": "#a6cbe3", "waiting": "#f2f4f5", "no evidence": "#e3e7ea", "silent": "#9aa7b2", "stuck": "#d55e00", "clock off": "#cc79a7",
-    "late": "#e69f00", "spiking": "#f0e442", "noisy": "#009e73",
+    "ok": "#a6cbe3", "held": "#56b4e9", "waiting": "#f2f4f5", "no evidence": "#e3e7ea", "silent": "#9aa7b2", "stuck": "#d55e00",
+    "saturated": "#7a3e00", "clock off": "#cc79a7", "late": "#e69f00", "spiking": "#f0e442", "noisy": "#009e73",
 }  # fmt: skip
 STYLE: dict[Any, Any] = {
     "font.size": 9.0, "font.family": "DejaVu Sans", "axes.edgecolor": FAINT, "axes.labelcolor": INK, "axes.titlesize": 9.5,

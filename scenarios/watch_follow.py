@@ -15,7 +15,7 @@ KEPT = 4000
 """Points of history at most; beyond it every other one is dropped."""
 FORESEEN = 3600 * 10**9
 """How far (ns) a belief is taken ahead for a reading that claims a later time."""
-FINE = ("ok", "no evidence", "silent", "waiting")
+FINE = ("ok", "held", "no evidence", "silent", "waiting")
 """Verdicts that are no disagreement. "waiting": heard, but too lately to be judged."""
 
 
@@ -106,7 +106,7 @@ class Follower:
 
     @property
     def events(self) -> list[Event]:
-        """Zero resets, jumps that nobody told, sensors that stuck or came free, clocks that were set anew; in order of time."""
+        """Zero resets, uncommanded jumps, sensors that are stuck, saturated or recovered, clocks that were reset; in order of time."""
         return sorted([*self.stream.events, *self._events], key=lambda one: one.time)
 
     @property
@@ -186,11 +186,8 @@ class Follower:
             before = channel.verdict
             if verdict != before or not channel.verdicts:
                 channel.verdicts.append((now, verdict))
-                if "stuck" in (verdict, before):
-                    what = "stuck sensor" if verdict == "stuck" else "sensor came free"
-                    self._events.append(Event(what, name, now, 0.0))
         for source in self.model.sources:
             jumps = self.stream.clock(source).jumps
             if jumps > self._jumps[source]:
                 self._jumps[source] = jumps
-                self._events.append(Event("clock set anew", source, now, 0.0))
+                self._events.append(Event("clock_reset", source, now, 0.0))

@@ -14,8 +14,8 @@ from reconstruct.monitors import EXCESS
 from scenarios.watch_follow import FINE, Channel, Follower
 from scenarios.watch_sources import Source
 from scenarios.watch_told import size_unit
-from scenarios.watch_units import age, one, scale, shown
 from scenarios.watch_words import BAD, STYLES, clock, event_words, headed, plain, spark
+from twin.units import age, one, scale, shown
 
 RECENT = 60.0
 """Seconds of the past that a sparkline shows."""

@@ -5,8 +5,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from scenarios.watch_units import one, shown
 from scenarios.watch_words import BAD, STYLES, clock, event_words, headed, safe
+from twin.units import one, shown
 
 
 def print_watched(follower_told: dict[str, Any], console: Console | None = None) -> None:

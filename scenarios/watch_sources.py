@@ -81,7 +81,7 @@ class Logged:
         if not any(len(one.times) for one in log.channels):
             raise BadInput(log.path, "holds no values", "Export a longer time.")
         self.title = ", ".join(filter(None, (log.kind, log.name)))
-        self.note = f"times: {log.clock}"
+        self.note = "; ".join([f"times: {log.clock}", *log.notes])
         self.table = next((table for word, table in _TABLES.items() if word in log.kind.lower()), None)
         self.units = {one.name: one.unit for one in log.channels if len(one.times)}
         self._batches = [Readings(one.name, 0, one.times, one.values) for one in log.channels if len(one.times)]

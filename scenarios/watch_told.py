@@ -5,10 +5,10 @@ from typing import Any
 
 from reconstruct.resets import Event
 from scenarios.watch_follow import Follower
-from scenarios.watch_units import shown
 from twin.sensors.model import Model
+from twin.units import shown
 
-SCHEMA = "emtwin.watch/1"
+SCHEMA = "emtwin.watch/2"
 COUNTS = ("used", "ignored", "outlier", "stuck", "not_a_number", "invalid", "late", "future", "repeated")
 """Fates of readings that are counted."""
 
@@ -66,8 +66,8 @@ def told(follower: Follower) -> dict[str, Any]:
 
 def size_unit(model: Model, event: Event) -> str:
     """The unit of an event's size: that of the console's display for a zero, standard deviations for a jump."""
-    if event.kind != "zero reset":
-        return "sigma" if event.kind == "untold jump" else ""
+    if event.kind != "zero_reset":
+        return "sigma" if event.kind == "uncommanded_jump" else ""
     shown = next((one.shown for one in model.resets if one.name == event.name), "")
     of = next((one.of for one in model.inputs if one.name == shown), "")
     return next((one.unit for one in model.sensors if one.channel == of), "1")

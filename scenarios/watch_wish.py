@@ -21,7 +21,7 @@ class Wish:
 
     def check(self) -> None:
         """BadInput for what cannot be done."""
-        for option, value in (("--for", self.seconds), ("--speed", self.speed)):
+        for option, value in (("--duration", self.seconds), ("--speed", self.speed)):
             if value is not None and not 0 < value < math.inf:
                 raise BadInput(f"{option} {value}", "is not a number above zero", "Give one, or leave it out.")
         out = self.out

@@ -8,11 +8,11 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from scenarios.watch_units import one
+from twin.units import one
 
 BARS = "▁▂▃▄▅▆▇█"
 # blue, yellow and magenta stay apart for every kind of colour vision; the words say it too
-STYLES = {"ok": "bright_blue", "waiting": "dim", "no evidence": "dim", "silent": "yellow"}
+STYLES = {"ok": "bright_blue", "held": "bright_blue", "waiting": "dim", "no evidence": "dim", "silent": "yellow"}
 BAD = "bold bright_magenta"
 
 
@@ -23,7 +23,7 @@ def event_words(item: dict[str, Any]) -> str:
         size = f", {item['size']:.1f} σ"
     elif item["unit"]:
         size = f", {one(item['size'], item['unit'])}"
-    return f"{item['kind']}: {item['name']}{size}" + (f", {item['note']}" if item["note"] else "")
+    return f"{item['kind'].replace('_', ' ')}: {item['name']}{size}" + (f", {item['note']}" if item["note"] else "")
 
 
 def spark(values: np.ndarray, band: float, width: int) -> str:

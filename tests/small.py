@@ -1,7 +1,11 @@
-"""A small twin that many tests share: SrTiO3, 3 x 3 cells, four to ten cells deep, one phonon configuration, ten seconds at most."""
+"""A small twin that many tests share: SrTiO3, 3 x 3 cells, four to ten cells deep, one phonon configuration. Computed once in a test run."""
 
 import functools
+from pathlib import Path
 
+import numpy as np
+
+from tests.once import made_once
 from twin.microscope import Calibration, Microscope
 from twin.sample.specimen import srtio3_unit
 from twin.scattering.gram import GramModel
@@ -18,7 +22,12 @@ def small_layout() -> Layout:
 
 @functools.cache
 def small_gram() -> GramModel:
-    return build_gram(
+    with np.load(made_once("gram.npz", _write_gram), allow_pickle=False) as kept:
+        return GramModel.from_arrays(dict(kept))
+
+
+def _write_gram(path: Path) -> None:
+    model = build_gram(
         srtio3_unit(),
         (3, 3),
         10,
@@ -29,6 +38,8 @@ def small_gram() -> GramModel:
         gpts=128,
         degree=3,
     )
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **model.to_arrays())
 
 
 @functools.cache

@@ -1,7 +1,6 @@
 """The documentation checked against the program: every page is reachable, every command, option, name and key on it exists, and what it shows runs."""
 
 import importlib
-import importlib.util
 import os
 import re
 import subprocess
@@ -19,6 +18,8 @@ from instrument.launch import parser as serve_parser
 from scenarios.calibration_table import read_table as read_calibration
 from scenarios.columns import load_column
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
+from scenarios.scenario import tables as acquisition_keys
+from scenarios.simulate.plan import tables as simulation_keys
 from scenarios.tables import table_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 from twin.column import settings
@@ -258,12 +259,7 @@ def rendered(tmp_path_factory) -> str:
     pytest.importorskip("sphinx", reason="needs the extra docs")
     pytest.importorskip("myst_parser", reason="needs the extra docs")
     folder = tmp_path_factory.mktemp("made")
-    has_keys = importlib.util.find_spec("scenarios.keys") is not None
-    keys = (
-        "\n".join(f"## {one}\n\n```{{scenario-keys}} {one}\n```\n" for one in ("simulate", "acquire"))
-        if has_keys
-        else ""
-    )
+    keys = "\n".join(f"## {one}\n\n```{{scenario-keys}} {one}\n```\n" for one in ("simulate", "acquire"))
     listed = "\n".join(f"```{{command-options}} {' '.join(path)}\n```\n" for path in sorted(leaves()))
     (folder / "index.md").write_text(f"# Made\n\n{keys}\n\n# Options\n\n{listed}\n", encoding="utf-8")
     extensions = "extensions=myst_parser,command_options,scenario_keys"
@@ -293,12 +289,8 @@ def test_every_option_of_every_command_is_rendered(rendered):
 
 
 def test_every_scenario_key_is_rendered(rendered):
-    pytest.importorskip("scenarios.keys", reason="scenario keys do not describe themselves yet")
-    from scenarios.scenario import tables as acquiring
-    from scenarios.simulate.plan import tables as simulating
-
     assert "[beam]" in rendered
-    for one in (*simulating(), *acquiring()):
+    for one in (*simulation_keys(), *acquisition_keys()):
         for key in one.keys:
             assert f">{key.name}</literal>" in rendered, key.path
             assert key.meaning, f"{key.path} has no meaning"

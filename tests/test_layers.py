@@ -23,13 +23,13 @@ def _loaded_by(body: str) -> str:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=120,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]
 
 
+@pytest.mark.smoke
 def test_probe_sees_jax():
     assert "'jax'" in _loaded_by("import jax")
 
@@ -64,7 +64,7 @@ def test_layers_hold():
     """import-linter's contracts, as CI checks them; each contract is one that the code could break."""
     done = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"],
-        capture_output=True, text=True, cwd=ROOT, timeout=300, check=False,
+        capture_output=True, text=True, cwd=ROOT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]

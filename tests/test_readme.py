@@ -9,6 +9,7 @@ import pytest
 
 import scenarios.cli as cli
 from instrument.launch import parser as serve_parser
+from instrument.simulated import presets
 from scenarios.presets import load_scenario, load_simulation, simulation_names
 from scenarios.tables import table_names
 from tests.benchmarks.__main__ import names as benchmark_names
@@ -37,7 +38,8 @@ def test_a_command_has_what_the_readme_gives_it(arguments):
         arguments = ["pacbed" if one == "KIND" else one for one in arguments]
     path, given = parsed(arguments)
     if path == ["instrument", "serve"]:
-        serve_parser().parse_args(given["args"])
+        served = serve_parser().parse_args(given["args"])
+        assert served.preset is None or served.preset in presets()
     if path == ["acquire"] and given["resume"] is None:
         name = given["scenario"] or "tune-and-map"
         assert name in FILES or load_scenario(name).name == name
@@ -56,7 +58,7 @@ def test_a_scenario_of_the_readme_is_accepted(name, tmp_path):
 
 def test_options_named_in_the_text_exist():
     named = {word for span in spans(TEXT) for word in span.split() if word.startswith("--")}
-    assert named - {"--help", "--short"} <= options()
+    assert named - {"--help", "--short", "--smoke"} <= options()
     assert named, "the README names no option"
 
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
@@ -12,6 +13,20 @@ Number = float | int | Float[Array, ""]
 """A number that may be differentiated in: a Python number or an array without axes."""
 LOWEST, HIGHEST = 1e3, 1e7
 """Electron energies in eV that an electron microscope may have; less is most often a number of kilovolts."""
+
+
+def require_float64() -> None:
+    """ValueError unless JAX has float64: without it what is asked for in float64 is computed in float32, in silence."""
+    if not jax.config.read("jax_enable_x64"):
+        raise ValueError(
+            'JAX is in single precision, and this needs float64; call jax.config.update("jax_enable_x64", True) before anything is computed'
+        )
+
+
+def float64(value: Any) -> Array:
+    """``value`` as an array of float64; ValueError where JAX has none (`require_float64`)."""
+    require_float64()
+    return jnp.asarray(value, jnp.float64)
 
 
 def known(*values: Any) -> bool:

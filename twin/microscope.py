@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.optics.aberrations import NAMES, index
 from twin.optics.electrons import kappa
 from twin.records import Scan
@@ -159,7 +160,7 @@ def _plain(
     The scan's centre turns the phases of the harmonics, so that the pixels' own phases are the same for all samples of a batch.
     """
     centre = rest[np.array([_PLACE["x"], _PLACE["y"]])]
-    turn = 2.0 * jnp.pi * (jnp.asarray(microscope.gram.g, dtype=jnp.float64) @ centre)
+    turn = 2.0 * jnp.pi * (checks.float64(microscope.gram.g) @ centre)
     found = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(
         jnp.complex64
     )
@@ -176,7 +177,7 @@ def _factor(
         2.0
         * jnp.pi
         * (grid + rest[np.array([_PLACE["x"], _PLACE["y"]])][None, :])
-        / jnp.asarray(microscope.gram.cell, dtype=jnp.float64)[None, :]
+        / checks.float64(microscope.gram.cell)[None, :]
     )
     x, y = angle[:, 0], angle[:, 1]
     patterns = jnp.stack(
@@ -208,6 +209,7 @@ def images(
 
     ``grid`` from `raster`; ``black`` from `black_scale`.
     """
+    checks.require_float64()
 
     def one(u):
         rest = u[np.array(_REST)]
@@ -228,6 +230,7 @@ def images_and_slopes(
 
     Only twelve parameters pass through the scattering; the image is linear in its harmonics, so their slopes are images themselves.
     """
+    checks.require_float64()
 
     def one(u):
         waves, rest = u[np.array(_WAVE)], u[np.array(_REST)]

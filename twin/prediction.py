@@ -10,6 +10,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
+from twin import checks
 from twin.microscope import PARAMETERS, Microscope, black_scale, images, place, raster
 from twin.records import Scan
 from twin.state import Layout
@@ -50,14 +51,13 @@ def drift_of(layout: Layout, mean: np.ndarray) -> tuple[float, float]:
 
 def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> np.ndarray:
     """Expected images [samples, pixels] for parameters [samples, p], in batches of one compiled size."""
+    checks.require_float64()
     parameters = np.atleast_2d(parameters)
     out = []
     for first in range(0, len(parameters), BATCH):
         part = parameters[first : first + BATCH]
         full = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
-        pixels = images(
-            microscope, jnp.asarray(full), jnp.asarray(request.grid), jnp.asarray(request.black, dtype=jnp.float64)
-        )
+        pixels = images(microscope, jnp.asarray(full), jnp.asarray(request.grid), checks.float64(request.black))
         out.append(np.asarray(pixels)[: len(part)])
     return np.concatenate(out)
 
@@ -156,6 +156,7 @@ def predict(
     ``states`` [s, n] are draws from the belief, ``error`` draws, for images [s, pixels], what the model gets wrong in each
     (to add), ``inflation`` is a factor on all standard deviations that checked predictions have taught.
     """
+    checks.require_float64()
     plain = evaluate(microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
     samples = plain + error(plain)
     mean = samples.mean(axis=0)

@@ -4,7 +4,6 @@
 ```
 """
 
-from importlib.util import find_spec
 from typing import Any
 
 from command_options import code, table
@@ -12,25 +11,25 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from scenarios.keys import Key, Table
+from scenarios.scenario import tables as acquisition
+from scenarios.show_keys import default_of
+from scenarios.simulate.plan import tables as simulation
+
 HEADER = ("key", "unit", "default", "value", "meaning")
 WIDTHS = (20, 12, 15, 18, 35)
 
 
-def tables_for(command: str) -> tuple[Any, ...]:
-    """The tables (`scenarios.keys.Table`) of a scenario for ``emtwin`` ``command``."""
-    if command == "simulate":
-        from scenarios.simulate.plan import tables
-    elif command == "acquire":
-        from scenarios.scenario import tables
-    else:
-        raise ValueError(f"emtwin {command} runs no scenario; name simulate or acquire")
-    return tables()
+def tables_for(command: str) -> tuple[Table, ...]:
+    """The tables of a scenario for ``emtwin`` ``command``."""
+    found = {"simulate": simulation, "acquire": acquisition}
+    if command not in found:
+        raise ValueError(f"emtwin {command} runs no scenario; name one of {', '.join(found)}")
+    return found[command]()
 
 
-def row_of(key: Any) -> list[nodes.Node]:
+def row_of(key: Key) -> list[nodes.Node]:
     """One key as cells."""
-    from scenarios.show_keys import default_of
-
     must = key._replace(unit="").takes()
     return [
         code(key.name),
@@ -49,8 +48,6 @@ class ScenarioKeys(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """The sections' nodes."""
         command, found = self.arguments[0], []
-        if find_spec("scenarios.keys") is None:
-            return [nodes.paragraph("", f"In this version emtwin {command} does not list its keys.")]
         for one in tables_for(command):
             title = f"[{one.path}]" if one.path else "At the top"
             needed = " Required." if one.required and one.path else ""

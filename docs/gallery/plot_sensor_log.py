@@ -36,7 +36,7 @@ seconds, true, logged = seconds[kept], true[kept], logged[kept]
 # nanoseconds.
 
 TABLE = """
-schema = "emtwin.sensors/1"
+schema = "emtwin.sensors/2"
 name = "holder"
 
 [[entry]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from instrument.truth.cif import read_cell
 from instrument.truth.config import SimulatedConfig, generator
 
 
@@ -28,7 +29,6 @@ def true_tilt(config: SimulatedConfig, seed: int) -> np.ndarray:
 def unit_cell(config: SimulatedConfig) -> Any:
     """ASE atoms of one cell. ValueError naming the file, the problem and the cure for a CIF that cannot be used."""
     import ase
-    import ase.io
 
     a = config.lattice
     if config.cif is None:
@@ -48,12 +48,7 @@ def unit_cell(config: SimulatedConfig) -> Any:
         return ase.Atoms(config.structure, scaled_positions=sites, cell=[a, a, a], pbc=True)
     if not Path(config.cif).is_file():
         raise ValueError(f"CIF {config.cif}: no such file; give the path of a CIF, or a structure")
-    try:
-        atoms = ase.io.read(config.cif, format="cif", index=0)
-    except Exception as error:  # ASE raises whatever its parser stumbles over; the file is named and the cause kept
-        raise ValueError(f"CIF {config.cif}: cannot be read ({error}); give a valid CIF with one structure") from error
-    if not isinstance(atoms, ase.Atoms) or len(atoms) == 0:
-        raise ValueError(f"CIF {config.cif}: holds no atoms; give a CIF with one structure")
+    atoms = read_cell(Path(config.cif))
     if (
         np.abs(atoms.cell.array - np.diag(np.diag(atoms.cell.array))).max() > 1e-3
         or np.diag(atoms.cell.array).min() <= 1.0

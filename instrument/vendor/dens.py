@@ -8,13 +8,14 @@ from datetime import UTC, datetime
 
 from instrument.vendor.logs import LoggedChannel, SensorLog, in_order
 from instrument.vendor.signals import VendorError
-from instrument.vendor.units import Unit, stated
+from instrument.vendor.text import Numbers, whole_lines
+from twin.units import Unit, read_unit
 
 DAY = 86_400 * 10**9
 _HEAD = re.compile(r"^(\d{1,2})/(\d{1,2})/'(\d{2})\s+(\d{1,2}):(\d{2})\s+(Digiheater\s+\S+)")
-_CALIBRATION = re.compile(r"\b(R0|a|b|c)\s*=\s*([-+0-9.eE]+)")
+_CALIBRATION = re.compile(r"\b(R0|a|b|c)\s*=\s*([-+0-9.,eE]+)")
 _COLUMN = re.compile(r"(\w+)\s*(?:\[(\w+)\])?")
-_OF_DAY = re.compile(r"^(\d{1,2}):(\d{2}):(\d{2}(?:\.\d+)?)$")
+_OF_DAY = re.compile(r"^(\d{1,2}):(\d{2}):(\d{2}(?:[.,]\d+)?)$")
 _CURE = "Export it again from the holder's software."
 _LABELS = {
     "Tset": "temperature asked for", "Tmeas": "temperature by the heater's resistance", "Rheat": "resistance of the heater",
@@ -25,11 +26,10 @@ _LABELS = {
 
 def read_dens(path: str, max_bytes: int) -> SensorLog:
     """A DENS heating log; VendorError naming what is wrong with it, by line. ``max_bytes`` was checked when the file was opened."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = [(number, line.rstrip("\r\n")) for number, line in enumerate(file, 1) if line.strip()]
-    except UnicodeDecodeError as error:
-        raise VendorError(path, "is not text", "Give a log of a DENSsolutions Digiheater.") from error
+    whole, notes = whole_lines(path, "Give a log of a DENSsolutions Digiheater.")
+    if not any("\t" in line for line in whole):
+        whole = [line.replace(";", "\t") for line in whole]
+    lines = [(number, line) for number, line in enumerate(whole, 1) if line.strip()]
     head = _HEAD.match(lines[0][1]) if lines else None
     if not head:
         problem = "does not begin with a date and Digiheater's version, such as 16/04/'15 13:53 Digiheater 3.1"
@@ -43,7 +43,8 @@ def read_dens(path: str, max_bytes: int) -> SensorLog:
         begin = int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 10**9
     except ValueError:
         raise VendorError(path, f"is of {day}/{month}/{year}, which is no date", _CURE) from None
-    given = {key: value for _, line in lines[:place] for key, value in _CALIBRATION.findall(line)}
+    given = {key: value.replace(",", ".") for _, line in lines[:place] for key, value in _CALIBRATION.findall(line)}
+    numbers = Numbers()
     times: list[int] = []
     cells: list[list[str]] = []
     modes: dict[str, int] = {}
@@ -51,7 +52,7 @@ def read_dens(path: str, max_bytes: int) -> SensorLog:
         row = [cell.strip() for cell in line.rstrip("\t").split("\t")]
         if len(row) != len(columns):
             raise VendorError(path, f"has {len(row)} cells in line {number} for {len(columns)} columns", _CURE)
-        moment = begin + _time_of_day(path, row[1], number)
+        moment = begin + _time_of_day(path, row[1], number, numbers)
         if times and moment < times[-1] - DAY // 2:
             begin, moment = begin + DAY, moment + DAY  # past midnight
         times.append(moment)
@@ -61,10 +62,10 @@ def read_dens(path: str, max_bytes: int) -> SensorLog:
         cells.append(row)
     if not times:
         raise VendorError(path, "names columns, but holds no reading", "Record it again.")
-    parts = (path, columns, cells, times, given)
+    parts = (path, columns, cells, times, given, numbers)
     channels = tuple(_channel(*parts, column, modes) for column in columns if column not in ("sample", "time"))
     clock = "local time of a zone that the file does not tell, taken for UTC; year 20yy"
-    return SensorLog(path, "DENS heating", re.sub(r"\s+", " ", head[6]), clock, times[0], times[-1], channels)
+    return SensorLog(path, "DENS heating", re.sub(r"\s+", " ", head[6]), clock, times[0], times[-1], channels, notes)
 
 
 _UNITS = {"Tset": "C", "Tmeas": "C", "Rheat": "ohm", "Vheat": "V", "Iheat": "mA", "Pheat": "mW"}
@@ -84,23 +85,25 @@ def _columns(path: str, line: str) -> list[str]:
     return found
 
 
-def _time_of_day(path: str, text: str, number: int) -> int:
+def _time_of_day(path: str, text: str, number: int, numbers: Numbers) -> int:
     found = _OF_DAY.match(text)
-    if not found or int(found[1]) > 23 or int(found[2]) > 59 or float(found[3]) >= 60.0:
+    seconds = numbers.read(found[3]) if found else 60.0
+    if not found or int(found[1]) > 23 or int(found[2]) > 59 or seconds >= 60.0:
         problem = f"has the time {text[:40]!r} in line {number}, which is none of a day"
         raise VendorError(path, problem, "Take the line out, or export the log again.")
-    return (int(found[1]) * 3600 + int(found[2]) * 60) * 10**9 + round(float(found[3]) * 1e9)
+    return (int(found[1]) * 3600 + int(found[2]) * 60) * 10**9 + round(seconds * 1e9)
 
 
 def _channel(
-    path: str, columns: list[str], cells: list[list[str]], times: list[int], given: dict[str, str], column: str, modes: dict[str, int]
+    path: str, columns: list[str], cells: list[list[str]], times: list[int], given: dict[str, str], read: Numbers, column: str,
+    modes: dict[str, int],
 ) -> LoggedChannel:  # fmt: skip
     def numbers(name: str) -> list[float]:
         at = columns.index(name)
         found: list[float] = []
         for number, row in enumerate(cells, 1):
             try:
-                found.append(float(row[at]))
+                found.append(read.read(row[at]))
             except ValueError:
                 problem = f"has {row[at][:40]!r} for {name} in its reading {number}, which is no number"
                 raise VendorError(path, problem, "Take the line out, or export the log again.") from None
@@ -112,11 +115,11 @@ def _channel(
         why = "states in words: codes, not a quantity"
         return LoggedChannel(column, _LABELS[column], "", "1", 1.0, 0.0, t, x, "heater", why, meanings, notes=notes)
     text = _UNITS.get(column, "")
-    unit: Unit | None = stated(text)
+    unit: Unit | None = read_unit(text)
     why = f"unit stated in the column's name ([{text}])"
     if column == "c":
         fits = {"Tmeas", "Rheat"} <= set(columns) and _is_resistance(given, numbers("Tmeas"), numbers("Rheat"))
-        unit = stated("ohm") if fits else None
+        unit = read_unit("ohm") if fits else None
         why = (
             "no unit stated; a T^2 + b T + c gives the Rheat of each line, in ohm"
             if fits

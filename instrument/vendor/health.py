@@ -1,6 +1,7 @@
 """Thermo's HealthMonitor export (XML, plain or gzipped): parameters, their declared units and limits, and timed values.
 
-Read as a stream by expat with document types refused, so that no entity can expand; what a gzip unpacks to is bounded. Runs inside the worker.
+Read as a stream by expat with document types refused, so that no entity can expand; what a gzip unpacks to is bounded. An export that ends in
+the middle is refused, since nothing tells how many parameters and values are missing. Runs inside the worker.
 """
 
 import gzip
@@ -13,6 +14,7 @@ from xml.parsers import expat
 from instrument.vendor.health_units import evident_unit
 from instrument.vendor.logs import LoggedChannel, SensorLog, bound, in_order
 from instrument.vendor.signals import VendorError
+from instrument.vendor.text import Numbers, encoding_of
 
 CHUNK = 1 << 20
 MAX_VALUES = 20_000_000
@@ -33,10 +35,14 @@ def read_health(path: str, max_bytes: int) -> SensorLog:
                 raise VendorError(path, "is named .gz, but is not gzipped", "Copy it anew, or take .gz off its name.")
             file = gzip.GzipFile(fileobj=raw) if zipped else raw
             while chunk := file.read(CHUNK):
+                if not total:
+                    reading.begin(*encoding_of(chunk[:64]))
                 total += len(chunk)
                 if total > max_bytes:
                     raise VendorError(path, f"unpacks to more than {max_bytes} bytes", "Export a shorter time.")
                 reading.parser.Parse(chunk, False)
+        if not total:
+            raise VendorError(path, "unpacks to nothing", "Export it again.")
         reading.parser.Parse(b"", True)
     except EOFError as error:
         raise VendorError(path, "ends in the middle: the gzip is truncated", "Copy it anew.") from error
@@ -66,9 +72,14 @@ class _Reading:
         self.order: dict[str, str] = {}
         self.bounds: dict[str, str] = {}
         self.count = 0
+        self.numbers = Numbers()
         self.enumeration = self.literal = self.parameter = self.stamp = ""
         self.text: list[str] = []
-        self.parser = expat.ParserCreate()
+
+    def begin(self, encoding: str, mark: int) -> None:
+        """Make the parser. Where the bytes tell the encoding, that counts: a file that was saved anew may declare the one that it had before."""
+        told = mark or encoding != "utf-8"
+        self.parser = expat.ParserCreate(encoding.upper().replace("16-", "16") if told else None)
         self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = self._refuse
         self.parser.StartElementHandler = self._start
@@ -129,7 +140,7 @@ class _Reading:
             raise VendorError(self.path, f"holds more than {MAX_VALUES} values", "Export a shorter time.")
         name = self.order.get(self.parameter, self.parameter)
         try:
-            number = float(text)
+            number = self.numbers.read(text)
         except ValueError:
             problem = f"{name} has the value {text[:40]!r} at {self.stamp}, which is no number"
             raise VendorError(self.path, problem, "Export it again, or take the value out.") from None

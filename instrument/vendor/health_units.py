@@ -8,7 +8,7 @@ label tells stays unknown.
 import re
 from collections.abc import Mapping, Sequence
 
-from instrument.vendor.units import CELSIUS, KELVIN, NUMBER, SHARE, Unit, stated
+from twin.units import CELSIUS, KELVIN, NUMBER, SHARE, Unit, read_unit
 
 _COUNT = re.compile(r"\b(number of|count(er)?|inserts? counter|cycles)\b|^nr[A-Z]|TotalNumber", re.IGNORECASE)
 _PER = re.compile(r"\((?:%|Pa) per (?:(\d+) )?(hour|minutes?)\)", re.IGNORECASE)
@@ -30,22 +30,22 @@ def evident_unit(
     text = stored or shown
     if not text:
         return _by_label(name, label, span)
-    unit = stated(text)
+    unit = read_unit(text)
     if unit is None:
         return None, f"unit stated as {text!r}, which is none that is known: unknown"
     also = f", shown as {shown}" if stored and shown and shown != stored else ""
-    if unit is CELSIUS and _DIFFERENCE.search(label):
+    if unit == CELSIUS and _DIFFERENCE.search(label):
         return KELVIN, f"unit stated ({text}), but of a difference: kelvin without the offset"
     if (period := _PER.search(label)) and unit.unit in ("1", "pascal"):
         seconds = float(period.group(1) or 1) * _PERIODS[period.group(2).lower()]
         told = f"unit stated ({text}), and the label adds {period.group(0).strip('()')}"
         return Unit(f"{unit.unit}/second", unit.factor / seconds), told
     seen = [value for value in (*values[:1], *values[-1:]) if value == value]
-    if unit is CELSIUS and (kelvin := _in_kelvin(seen, span)):
+    if unit == CELSIUS and (kelvin := _in_kelvin(seen, span)):
         return KELVIN, f"temperature labelled {text}, but {kelvin}: kelvin"
     if text == "kV" and (volts := _in_volts(seen, span)):
         return Unit("volt", 1.0), f"voltage labelled kV, but {volts}: volts"
-    if unit is KELVIN and also and (kelvin := _in_kelvin(seen, span)):
+    if unit == KELVIN and also and (kelvin := _in_kelvin(seen, span)):
         return (
             KELVIN,
             f"unit stated (stored as K{also}); {kelvin} agree{'s' if 'limits' not in kelvin else ''} with kelvin",

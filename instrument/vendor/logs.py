@@ -38,7 +38,8 @@ class LoggedChannel(msgspec.Struct, frozen=True):
 
 
 class SensorLog(msgspec.Struct, frozen=True):
-    """A file of logged channels. ``clock`` says what its times are worth; ``start`` and ``end`` (ns UTC) bound what it covers."""
+    """A file of logged channels. ``clock`` says what its times are worth; ``start`` and ``end`` (ns UTC) bound what it covers;
+    ``notes`` say what of the file was left out."""
 
     path: str
     kind: str
@@ -47,6 +48,7 @@ class SensorLog(msgspec.Struct, frozen=True):
     start: int
     end: int
     channels: tuple[LoggedChannel, ...]
+    notes: tuple[str, ...] = ()
 
     def channel(self, name: str) -> LoggedChannel:
         """The channel of that name; ValueError if there is none."""

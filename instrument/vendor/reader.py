@@ -19,6 +19,8 @@ from instrument.vendor.signals import VendorError, VendorSignal
 MAX_BYTES = 2 * 1024**3
 WORKER_BYTES = 12 * 1024**3  # address space, not memory in use: libraries map a few GiB of it
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+
 Parsed = TypeVar("Parsed")
 
 _lock = threading.Lock()
@@ -67,6 +69,9 @@ def _checked(file: Path, timeout: float, max_bytes: int, known: bool, suffix: st
     if not file.is_file():
         raise VendorError(name, "is not a file", "Give the path of one file.")
     if not known:
+        if suffix.lower() in _PICTURES:
+            cure = f"Export what was recorded as TIFF; convert a colour picture to grey. Read are {', '.join(formats)}."
+            raise VendorError(name, f"is a picture for the screen ({suffix})", cure)
         problem = f"has the extension {suffix!r}, which is none of {', '.join(formats)}"
         raise VendorError(name, problem, "Give a file of one of these formats.")
     if size == 0:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from instrument.vendor.claims import claims_of, flatten, inside_unit
-from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal
+from instrument.vendor.claims import claims_of, flatten
+from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal, axis_scale
 from instrument.vendor.store import numbered
 
 # Magic numbers where a format has one, so that a file is never offered to a parser of another format.
@@ -62,6 +62,8 @@ def parse(path: str, max_bytes: int) -> list[VendorSignal]:
         raise VendorError(
             path, f"does not begin as a {name} file does", "Check that the file is complete and its extension right."
         )
+    if name == "TIFF" and (channels := _coloured_tiff(path)):
+        raise _coloured(path, channels)
     try:
         items = importlib.import_module(module).file_reader(path)
     except ModuleNotFoundError as error:
@@ -100,15 +102,20 @@ def parse(path: str, max_bytes: int) -> list[VendorSignal]:
 
 def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
     data = np.asarray(item["data"])
+    if data.dtype.names and set(data.dtype.names) <= set("RGBA"):
+        raise _coloured(path, len(data.dtype.names))
     if data.dtype.kind not in "iufcb" or data.dtype.itemsize > 16:
         raise VendorError(
-            path, f"holds data of type {data.dtype}", "Only images and spectra of plain numbers can be used."
+            path,
+            f"holds values that are no plain numbers (type {data.dtype})",
+            "Export it as an image of whole or decimal numbers.",
         )
     data = np.ascontiguousarray(data).astype(data.dtype.newbyteorder("="), copy=False)
     if data.ndim == 0 or data.size == 0:
-        raise VendorError(path, f"holds an empty array of shape {data.shape}", "Record or export it again.")
+        size = " x ".join(str(one) for one in data.shape) or "no axes"
+        raise VendorError(path, f"holds an empty array ({size})", "Record or export it again.")
     axes = _axes(path, item.get("axes", []), data.shape)
-    energy = [index for index, axis in enumerate(axes) if axis.unit == "eV"]
+    energy = [index for index, axis in enumerate(axes) if axis.unit == "electronvolt"]
     if energy and energy[0] != data.ndim - 1:  # channels last, whatever order the file had
         data = np.ascontiguousarray(np.moveaxis(data, energy[0], -1))
         axes = (*axes[: energy[0]], *axes[energy[0] + 1 :], axes[energy[0]])
@@ -116,6 +123,25 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
     raw = flatten(_own(item.get("original_metadata", {}), str(described.get("Signal.quantity", ""))))
     title = described.get("General.title", "")
     return VendorSignal(data, axes, _kind(data.ndim, bool(energy)), str(title), path, format_name, claims_of(raw), raw)
+
+
+def _coloured(path: str, channels: int) -> VendorError:
+    """A picture for the screen: its values are colours, and no counts."""
+    cure = "Convert to grey, or export the recorded counts themselves (as TIFF of 16 or 32 bits)."
+    return VendorError(path, f"is a colour picture of {channels} channels (RGB), and no counts", cure)
+
+
+def _coloured_tiff(path: str) -> int:
+    """Channels of a TIFF whose pages are colours; 0 for others, and for what the parser may say itself."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            page = file.pages[0]
+            coloured = page.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.PALETTE)  # type: ignore[union-attr]
+            return max(int(page.samplesperpixel), 3) if coloured else 0  # type: ignore[union-attr]
+    except (tifffile.TiffFileError, ValueError, IndexError, AttributeError):
+        return 0
 
 
 def _own(original: Any, quantity: str) -> Any:
@@ -146,7 +172,7 @@ def _axes(path: str, described: list[dict[str, Any]], shape: tuple[int, ...]) ->
     for axis, size in zip(described, shape, strict=True):
         claimed = axis.get("units")
         text = claimed if isinstance(claimed, str) else ""
-        factor, unit = inside_unit(text[:40])
+        factor, unit = axis_scale(text)
         scale, offset = float(axis.get("scale", 1.0)) * factor, float(axis.get("offset", 0.0)) * factor
         if not (math.isfinite(scale) and math.isfinite(offset)) or int(axis.get("size", size)) != size:
             raise VendorError(

@@ -5,6 +5,8 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from twin.units import axis_unit
+
 Kind = Literal["image", "image-stack", "spectrum", "spectrum-image"]
 Value = str | float | int | bool
 
@@ -25,7 +27,7 @@ class VendorError(ValueError):
 class Axis(msgspec.Struct, frozen=True):
     """One axis of the data: coordinate = offset + scale * index, in ``unit``.
 
-    ``unit`` is angstrom, radian, 1/angstrom, eV, second, or None where the file gives no unit (then scale and offset are bare numbers);
+    ``unit`` is angstrom, radian, 1/angstrom, electronvolt, second, or None where the file gives no unit (then scale and offset are bare numbers);
     ``claimed_unit`` is the unit as the file wrote it. ``labels`` name the places along an axis that is no scale (detectors of a scan).
     """
 
@@ -68,6 +70,12 @@ class VendorSignal(msgspec.Struct, frozen=True):
             if item.name == name:
                 return item
         raise ValueError(f"{self.path}: no axis {name!r}; it has {', '.join(a.name for a in self.axes)}")
+
+
+def axis_scale(text: str) -> tuple[float, str | None]:
+    """Factor and inside unit of an axis whose unit a file writes as ``text``; (1, None) where it writes none, or one that is not known."""
+    unit = axis_unit(text)
+    return (1.0, None) if unit is None else (unit.factor, unit.unit)
 
 
 def coordinates(axis: Axis) -> np.ndarray:

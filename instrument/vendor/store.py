@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from instrument.vendor.claims import claims_of, flatten, inside_unit
-from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal
+from instrument.vendor.claims import claims_of, flatten
+from instrument.vendor.signals import Axis, Kind, VendorError, VendorSignal, axis_scale
 
 SUFFIX = ".zarr"
 NAME = "emtwin's Zarr store"
@@ -45,7 +45,9 @@ def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
     if dtype.kind not in "iufcb" or dtype.itemsize > 16:
         raise VendorError(path, f"holds data of type {dtype}", _CURE)
     if not shape or 0 in shape:
-        raise VendorError(path, f"holds an empty array of shape {shape}", "Simulate it again.")
+        raise VendorError(
+            path, f"holds an empty array ({' x '.join(str(size) for size in shape) or 'no axes'})", "Simulate it again."
+        )
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
         raise VendorError(path, f"unpacks to {size} bytes, more than {max_bytes}", "Simulate fewer recordings.")
@@ -78,7 +80,7 @@ def _axes(path: str, described: Any, shape: tuple[int, ...]) -> tuple[Axis, ...]
     axes = []
     for one, size in zip(described, shape, strict=True):
         try:
-            factor, unit = inside_unit(str(one["unit"])[:40])
+            factor, unit = axis_scale(str(one["unit"]))
             scale, offset = float(one["scale"]) * factor, float(one["offset"]) * factor
             labels = tuple(str(label)[:100] for label in one.get("labels", ()))
             name, claimed = str(one["name"])[:100], str(one["unit"])[:40]

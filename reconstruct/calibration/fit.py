@@ -17,6 +17,7 @@ from reconstruct.calibration.discrepancy import Hyper
 from reconstruct.calibration.posterior import Posterior
 from reconstruct.calibration.quantities import NAMES, off_scale
 from reconstruct.calibration.rows import Row, contradictions, prepared
+from twin import checks
 from twin.column.column import Column
 
 DETERMINED = 0.8
@@ -81,6 +82,7 @@ class Calibration:
 
 def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = None) -> Calibration:
     """Fit a column's constants to ``rows``; ValueError for rows that cannot be read or lack a setting that their quantity hangs on."""
+    checks.require_float64()
     table = prepared(column, rows)
     fit = Posterior(column, table)
     trusted = np.ones(len(table), bool)

@@ -18,6 +18,7 @@ from reconstruct.measure.film_search import Climb, penalised, searched, together
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from reconstruct.measure.prior import COEFFICIENTS, LEARNT, Prior
 from reconstruct.measure.sandwich import covariance
+from twin import checks
 from twin.optics.aberrations import NAMES
 from twin.optics.probe import reach
 from twin.optics.weak import THIRD
@@ -33,6 +34,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
     The prior's widths say how far off a start may be: C10 and C12 are searched over twice of them. ValueError for no exposures, or exposures
     without a lit pixel; what they do not determine keeps its prior and is named.
     """
+    checks.require_float64()
     if not exposures:
         raise ValueError("no exposures: give at least one scan of Ronchigrams")
     data = [prepared(spectra(one, optics), optics) for one in exposures]

@@ -16,6 +16,7 @@ from jaxtyping import Array, Complex, Float
 from reconstruct.measure.exposure import Exposure, Optics, Setting, lit
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from reconstruct.measure.prior import COEFFICIENTS, LEARNT, Prior
+from twin import checks
 from twin.grid import frequencies
 from twin.optics.aberrations import basis
 from twin.optics.electrons import wavelength
@@ -70,6 +71,7 @@ def model(
 
     The crystal's rows are made here: the slow part, once for every setting of the detector.
     """
+    checks.require_float64()
     length = wavelength(optics.energy)
     angles = (
         np.asarray(setting.angles, np.float64) if pixels is None else np.asarray(setting.angles, np.float64)[pixels]
@@ -149,6 +151,7 @@ def expected(made: Model, parameters: np.ndarray, slopes: bool = True) -> tuple[
 
 def crystal_information(made: Model, parameters: np.ndarray) -> np.ndarray:
     """Fisher's information [15, 15] of counts: sum (d mean)(d mean) / mean, whose inverse is the Cramer-Rao bound."""
+    checks.require_float64()
     mean, slopes = expected(made, parameters)
     return _weighed(mean, slopes, np.ones_like(mean))
 
@@ -188,6 +191,7 @@ def fit_crystal(
     again, of all its pixels. ValueError if no pixel of the bright-field disk is lit. If the residual is larger than counting allows, errors are
     widened by it, and it is said.
     """
+    checks.require_float64()
     use_pixels, notes = lit(exposure, optics)
     whole = made if made is not None else model(crystal, exposure.setting, optics, inner=inner)
     chosen = np.flatnonzero(use_pixels)

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from twin import checks
 from twin.optics.weak import THIRD, Sidebands
 from twin.phases import cis
 
@@ -137,6 +138,7 @@ def _onto(splines: Array, values: Array) -> Array:
 @jax.jit
 def value(block: Block, parameters: Float[Array, " n"]) -> Float[Array, ""]:
     """Log likelihood of an exposure."""
+    checks.require_float64()
     c, thickness, power, noise = _spread(block, parameters)
 
     def one(given: tuple) -> Array:
@@ -150,6 +152,7 @@ def value(block: Block, parameters: Float[Array, " n"]) -> Float[Array, ""]:
 @jax.jit
 def scores(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, "q n"]]:
     """Log likelihood of an exposure and the score [q, n] of each of its frequencies."""
+    checks.require_float64()
     c, thickness, power, noise = _spread(block, parameters)
 
     def one(given: tuple) -> tuple[Array, Array]:
@@ -179,6 +182,7 @@ def _informing(block: Block, parameters: Array) -> tuple[Callable[[tuple], Array
 @jax.jit
 def informations(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "q n n"]:
     """Fisher's expected information [q, n, n] of each frequency of an exposure; of the block's ``z`` only the shape counts."""
+    checks.require_float64()
     one, given = _informing(block, parameters)
     return jax.lax.map(one, given, batch_size=TOGETHER)
 
@@ -186,6 +190,7 @@ def informations(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "
 @jax.jit
 def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n n"]:
     """Fisher's expected information [n, n] of an exposure, the sum of `informations` without holding them all."""
+    checks.require_float64()
     one, given = _informing(block, parameters)
 
     def group(total: Array, given: tuple) -> tuple[Array, None]:
@@ -204,6 +209,7 @@ def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n
 @jax.jit
 def expected_power(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, " q"], Float[Array, " q"]]:
     """Mean over pixels of |z|^2, expected, and its standard deviation, for each frequency."""
+    checks.require_float64()
     c, thickness, power, noise = _spread(block, parameters)
 
     def one(given: tuple) -> tuple[Array, Array]:

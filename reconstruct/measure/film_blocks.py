@@ -7,6 +7,7 @@ import numpy as np
 
 from reconstruct.measure.exposure import Optics, Spectra
 from reconstruct.measure.film import Block
+from twin import checks
 from twin.optics.electrons import wavelength
 from twin.optics.weak import THIRD, Sidebands, sidebands, smear
 
@@ -41,6 +42,7 @@ class Prepared:
 
 def prepared(one: Spectra, optics: Optics) -> Prepared:
     """The overlaps of an exposure, made once."""
+    checks.require_float64()
     setting = one.setting
     bands = sidebands(
         one.q, one.angles, setting.tilt, optics.energy, optics.semiangle, setting.width, optics.focal_spread

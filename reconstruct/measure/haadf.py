@@ -21,6 +21,7 @@ from reconstruct.measure.haadf_search import climbed
 from reconstruct.measure.haadf_told import pictures, told, unknown
 from reconstruct.measure.measurement import Measurement
 from reconstruct.measure.projection import Projection
+from twin import checks
 from twin.detection.scan import electrons_per_pixel
 from twin.microscope import Calibration
 from twin.records import Scan
@@ -57,6 +58,7 @@ def measure_haadf(
     ``hum`` the mains' frequency in cycles per pixel (see `measure_lattice`), ``seed`` that of the sampler.
     What the images do not narrow to half of what was known is undetermined, and as wide as before. ValueError for images, priors and cells that cannot be.
     """
+    checks.require_float64()
     before, error = before or Before(), error or ModelError()
     stack, good = usable(images, model, crystal, scan, offsets, saturation)
     mean, sd = before.prior(model, len(stack))

@@ -9,6 +9,7 @@ import numpy as np
 from reconstruct.measure.haadf_cell import Cell
 from reconstruct.measure.haadf_error import Lowered, ModelError, field
 from reconstruct.measure.haadf_model import POSITION, SHARED, cells, slopes
+from twin import checks
 from twin.scattering.gram import GramModel
 
 STEPS = 25
@@ -66,7 +67,7 @@ class Problem:
         fixed = np.repeat(self.fixed[None], len(at), axis=0)
         fixed[:, 0] += self.offsets[image]
         numbers = (self.angles[image], self.inverted[image], self.nominal)
-        return at, fixed, tuple(jnp.asarray(one, jnp.float64) for one in numbers)
+        return at, fixed, tuple(checks.float64(one) for one in numbers)
 
     def harmonics(self, theta: np.ndarray, image: int) -> np.ndarray:
         """Of one image, [s, c], for parameters [s, q]."""

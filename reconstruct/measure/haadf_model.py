@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.optics.aberrations import NAMES as ABERRATIONS
 from twin.optics.aberrations import index
 from twin.scattering.gram import GramModel, harmonics
@@ -99,7 +100,7 @@ def _cell(
     thickness = jnp.clip(at["thickness"], *model.thickness_range)
     tilt = jnp.stack([at["tilt.x"], at["tilt.y"]]) * (1.0 if model.tilt_range > 0.0 else 0.0)
     found = harmonics(model, coefficients, thickness, tilt, at["focal_spread"])
-    gx, gy = jnp.asarray(model.g, jnp.float64).T
+    gx, gy = checks.float64(model.g).T
     square = gx**2 + gy**2
 
     def soft(variance: Float[Array, ""]) -> Array:

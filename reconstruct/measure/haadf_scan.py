@@ -19,7 +19,7 @@ from twin.scattering.gram import GramModel
 
 MAP = ("pixel_x", "pixel_y", "shear", "rotation")
 GEOMETRY = {
-    "pixel_x": "angstrom", "pixel_y": "angstrom", "shear": "1", "rotation": "radian", "drift.x": "angstrom/s", "drift.y": "angstrom/s",
+    "pixel_x": "angstrom", "pixel_y": "angstrom", "shear": "1", "rotation": "radian", "drift.x": "angstrom/second", "drift.y": "angstrom/second",
 }  # fmt: skip
 """Names and units of what is told of the scan."""
 CELLS = 2.0

@@ -33,6 +33,8 @@ MOST_REFLECTIONS = 40
 DRIFT = (
     "a constant drift (velocity times line time) shears and stretches the raster as the map does: it is part of the map"
 )
+HIGHEST = 0.45
+"""Cycles a pixel up to which reflections are fitted: beyond, an alias of each is as near."""
 
 
 def measure_lattice(
@@ -86,7 +88,14 @@ def follow_lattice(
     if not fitting:
         return _prior(crystal, claimed, spread, skew, _why_not(readings, claimed, spread)), None
     best = fitting[0]
-    fit = fit_lattice(filled, known, best.lattice, *_reflections(spots, best, relative.shape), hum)
+    strong, series = _reflections(spots, best, relative.shape)
+    if np.linalg.matrix_rank(series) < 2:
+        why = (
+            f"its spots lie within {0.5 - HIGHEST:g} cycles a pixel of the highest frequency that the pixels carry: undersampled; "
+            "give an image with smaller pixels"
+        )
+        return _prior(crystal, claimed, spread, skew, why), None
+    fit = fit_lattice(filled, known, best.lattice, strong, series, hum)
     found = _measured(fit, best, fitting, primitive, crystal, claimed, spread, skew, image.shape)
     return found, fit.places @ primitive.vectors.T
 
@@ -144,7 +153,7 @@ def _reflections(spots: Spots, best: Indexing, shape: tuple[int, int]) -> tuple[
     every = small_reflections(12)
     every = every[(every[:, 0] > 0) | ((every[:, 0] == 0) & (every[:, 1] > 0))]
     places = every @ best.lattice
-    inside = (np.hypot(*places.T) <= farthest) & (np.abs(places).max(axis=1) < 0.45)
+    inside = (np.hypot(*places.T) <= farthest) & (np.abs(places).max(axis=1) < HIGHEST)
     order = np.argsort(np.hypot(*places[inside].T))
     return whole[[0, second]], every[inside][order][:MOST_REFLECTIONS]
 

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from reconstruct.observation import Observation
+from twin.units import require
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Measurement:
         p = len(self.names)
         if len(self.units) != p or len(set(self.names)) != p:
             raise ValueError(f"a measurement of {', '.join(self.names)} has units {', '.join(self.units)}; one each")
+        for name, unit in zip(self.names, self.units, strict=True):
+            require(unit, name)
         if not self.components or abs(sum(one.weight for one in self.components) - 1.0) > 1e-9:
             raise ValueError("the weights of a measurement's components must sum to 1")
         for one in self.components:

@@ -16,6 +16,7 @@ from reconstruct.measure.pacbed_error import ModelError
 from reconstruct.measure.pacbed_fit import Fit, Top, climbed
 from reconstruct.measure.pacbed_model import NAMES, Frame, Geometry
 from reconstruct.measure.pacbed_search import candidates, centres
+from twin import checks
 from twin.checks import finite, positive, require
 from twin.detection.camera import Camera
 from twin.scattering.pacbed import Library
@@ -23,8 +24,8 @@ from twin.scattering.pacbed import Library
 __all__ = ["Geometry", "ModelError", "pacbed"]
 
 TOLD = {
-    "thickness": "angstrom", "tilt.x": "rad", "tilt.y": "rad", "semiangle": "rad", "centre.x": "px", "centre.y": "px",
-    "scale": "1", "rotation": "rad", "thermal": "1",
+    "thickness": "angstrom", "tilt.x": "radian", "tilt.y": "radian", "semiangle": "radian", "centre.x": "pixel", "centre.y": "pixel",
+    "scale": "1", "rotation": "radian", "thermal": "1",
 }  # fmt: skip
 """What is told, with units; scale is the camera length over the nominal one, thermal <u^2> over the library's."""
 STARTS, TRIED = 3, 9
@@ -59,6 +60,7 @@ def pacbed(
     another structure determines nothing.
     ValueError for an image or a camera that cannot be. A pattern of a probe at rest may be given where its disks do not overlap.
     """
+    checks.require_float64()
     camera, error = camera or Camera(), error or ModelError()
     data = np.asarray(image, dtype=np.float64)
     require(

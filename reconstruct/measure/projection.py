@@ -85,7 +85,8 @@ class Projection:
 
 
 def projected(atoms: Any, tolerance: float = 0.05) -> Projection:
-    """The projection along c of a unit cell (ASE's Atoms, or anything with ``cell``, ``numbers`` and scaled positions); columns are worth Z^1.7.
+    """The projection along c of a unit cell (ASE's Atoms, or anything with ``cell``, ``numbers`` and scaled positions); columns are worth Z^1.7 times
+    the occupancy where atoms have such an array.
 
     c must be along z and a, b across it. Atoms within ``tolerance`` angstrom of one another across the beam are one column.
     """
@@ -95,13 +96,14 @@ def projected(atoms: Any, tolerance: float = 0.05) -> Projection:
     across = cell[:2, :2]
     places: list[np.ndarray] = []
     weights: list[float] = []
-    for number, place in zip(atoms.numbers, atoms.get_scaled_positions()[:, :2], strict=True):
+    shares = getattr(atoms, "arrays", {}).get("occupancy", np.ones(len(atoms.numbers)))
+    for number, share, place in zip(atoms.numbers, shares, atoms.get_scaled_positions()[:, :2], strict=True):
         apart = [np.linalg.norm(((place - other + 0.5) % 1.0 - 0.5) @ across) for other in places]
         if apart and min(apart) < tolerance:
-            weights[int(np.argmin(apart))] += float(number) ** CONTRAST
+            weights[int(np.argmin(apart))] += float(share) * float(number) ** CONTRAST
         else:
             places.append(place)
-            weights.append(float(number) ** CONTRAST)
+            weights.append(float(share) * float(number) ** CONTRAST)
     return Projection(
         (float(across[0, 0]), float(across[0, 1])),
         (float(across[1, 0]), float(across[1, 1])),

@@ -1,17 +1,13 @@
-"""The commands ``emtwin measure KIND FILE``: one for each kind, with its own options. Everything heavy is imported by the command that needs it."""
+"""The commands ``emtwin measure KIND FILE``: one for each of `scenarios.measure.kinds`. Everything heavy is imported by the command that needs it."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from scenarios.measure.image_commands import add_images
-from scenarios.measure.pattern_commands import add_patterns
-
-if TYPE_CHECKING:
-    from scenarios.measure.found import Found
-    from scenarios.progress import Progress
+from scenarios.measure.kinds import KINDS, Kind
+from scenarios.measure.options import Data, Output, numbers_of, with_options
 
 DONE, DISAGREES = 0, 1
 
@@ -25,42 +21,45 @@ def measure_commands(guarded: Guarded) -> typer.Typer:
         help="Images as sensors: quantities with errors out of a file, what it leaves open, and what it contradicts.",
         rich_markup_mode=None,
     )
-
-    def finish(
-        kind: str, path: Path, work: Callable[["Progress"], "Found"], out: Path | None, figure: Path | None, js: bool
-    ) -> None:
-        raise typer.Exit(guarded(lambda: _run(kind, path, work, out, figure, js), js, lambda: None))
-
-    add_images(app, finish)
-    add_patterns(app, finish)
+    for name, kind in KINDS.items():
+        app.command(name, help=kind.words)(with_options(kind.options, kind.several, _ended(name, kind, guarded)))
     return app
 
 
-def _run(
-    kind: str, path: Path, work: Callable[["Progress"], "Found"], out: Path | None, figure: Path | None, as_json: bool
-) -> tuple[int, dict[str, Any]]:
+def _ended(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, ...], Data, Output], None]:
+    def run(files: tuple[Path, ...], options: Data, output: Output) -> None:
+        raise typer.Exit(guarded(lambda: _run(name, kind, files, options, output), output.as_json, lambda: None))
+
+    return run
+
+
+def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: Output) -> tuple[int, dict[str, Any]]:
     """Measure, draw, and only then write; refuse files that are in the way before anything is computed."""
+    from scenarios.measure.checks import finite
     from scenarios.new_files import new_files, write_whole
     from scenarios.progress import open_progress
 
-    new_files(out, figure)
+    for option, value in numbers_of(options):
+        finite(option, value)
+    new_files(output.out, output.figure)
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    from scenarios.measure.told import as_json as strict
-    from scenarios.measure.told import tell
+    from scenarios.measure.inputs import open_file
+    from scenarios.measure.told import as_json, tell
 
-    with open_progress(f"emtwin measure {kind} {path}") as progress:
-        found = work(progress)
+    with open_progress(f"emtwin measure {name} {files[0]}") as progress:
+        given = tuple(open_file(one, options, kind.scan) for one in files)
+        found = kind.function(given if kind.several else given[0], options, progress)
     told = tell(found)
-    content = strict(told)
-    if figure is not None:
+    content = as_json(told)
+    if output.figure is not None:
         from scenarios.measure.figure import draw_measured
 
-        write_whole(draw_measured(found, figure.suffix[1:]), figure)
-    if out is not None:
-        write_whole(content, out)
-    if not as_json:
+        write_whole(draw_measured(found, output.figure.suffix[1:]), output.figure)
+    if output.out is not None:
+        write_whole(content, output.out)
+    if not output.as_json:
         from scenarios.measure.show import print_measured
 
         print_measured(told)

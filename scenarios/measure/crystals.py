@@ -1,15 +1,14 @@
 """The crystal that an image is of: a built-in structure or a CIF, seen along a zone axis, by options or as emtwin's own file has it."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from scenarios.errors import BadInput, from_twin
 from scenarios.measure.inputs import Given, triple
-from scenarios.simulate.specimen import BUILT_IN, check_atoms
-from twin.sample.orthogonal import zone_axis
-from twin.sample.structures import read_atoms
+from scenarios.simulate.specimen import structure_named
+from twin.sample.orthogonal import bracket, zone_axis
+from twin.sample.orthogonal import oriented as oriented_cell
 from twin.scattering.gram_crystal import operations
 
 if TYPE_CHECKING:
@@ -20,25 +19,24 @@ ALIKE = 1e-3
 
 
 def oriented(given: Given, structure: str | None, zone: str | None, x: str | None) -> "Atoms":
-    """The orthogonal unit cell with the beam along z; BadInput where neither options nor the file say which."""
+    """The smallest orthogonal cell with the beam along z, x as `emtwin simulate` would have it; BadInput where neither options nor the file say which."""
     own = given.own("scenario.specimen.structure")
     name = structure or (own if isinstance(own, str) else None)
     if name is None:
         problem = "does not say which crystal it is of"
         raise BadInput(str(given.path), problem, "Add --structure, SrTiO3 or a CIF file, and --zone.")
-    path = None if name in BUILT_IN else Path(name)
-    if path is not None and not path.is_file():
-        problem = f"{name!r} is neither built in nor a file"
-        raise BadInput("--structure", problem, f"Give {', '.join(BUILT_IN)}, or the path of a CIF.")
+    made = structure_named("--structure", name)
     given.settle("structure", name, "", "--structure" if structure else "the file")
     along = triple("--zone", zone) if zone else _own_triple(given, "zone") or (0, 0, 1)
     right = triple("--x", x) if x else _own_triple(given, "x")
     from_ = "--zone" if zone else "the file" if _own_triple(given, "zone") else "default"
     given.settle("zone axis", "[" + " ".join(str(one) for one in along) + "]", "", from_)
     try:
-        unit = BUILT_IN[name]() if path is None else read_atoms(path)
-        check_atoms(unit)
-        return zone_axis(unit, along, right).atoms
+        cell = oriented_cell(made.atoms, along, right)
+        given.settle("crystal", made.describe(), "", "the structure")
+        given.settle("x axis of the crystal", bracket(cell.directions[0]), "", "--x" if x else from_)
+        # the same orientation in the smallest cell: a larger one repeats, and its positions would be told apart
+        return zone_axis(made.atoms, along, right or cell.directions[0]).atoms
     except ValueError as error:
         raise from_twin(name, error, "Mend the structure, or choose another zone.") from None
 
@@ -52,7 +50,9 @@ def symmetry(atoms: "Atoms") -> str | None:
     """The largest of the plane groups of `operations` that the cell's projection has about its origin."""
     sides = np.diag(np.asarray(atoms.cell.array))[:2]
     places = np.asarray(atoms.get_scaled_positions())[:, :2]
-    numbers = np.asarray(atoms.numbers)
+    # atoms of one element with other occupancies are not alike
+    shares = np.asarray(atoms.arrays.get("occupancy", np.ones(len(atoms)))).round(6)
+    numbers = np.unique(np.stack([atoms.numbers, shares], axis=1), axis=0, return_inverse=True)[1].ravel()
     for name in ("4mm", "4", "2mm", "2"):
         if name[0] == "4" and abs(sides[0] - sides[1]) > ALIKE * sides[0]:
             continue

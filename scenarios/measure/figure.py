@@ -17,8 +17,8 @@ from scipy.stats import norm
 
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from scenarios.measure.found import Found, disagreements, readings
-from scenarios.measure.units import plain, rounded
 from scenarios.watch_figure import FAINT, INK, LINE, STYLE
+from twin.units import rounded, scale
 
 MOST_SHOWN, MOST_QUANTITIES, ACROSS = 4, 12, 4
 WIDTH = 11.0
@@ -28,7 +28,6 @@ NINETY = math.sqrt(-2.0 * math.log(0.1))
 TOGETHER = 0.3
 """Correlation from which a pair is drawn."""
 ORANGE = "#d55e00"
-_AXES = {"angstrom": "Å", "radian": "rad", "pixel": "px", "1/angstrom": "1/Å"}
 _WIDE = {"power spectrum", "exposure"}
 
 
@@ -169,9 +168,7 @@ def _curve(room: Any, one: Shown) -> None:
 
 def _axis(size: float, unit: str) -> tuple[float, str]:
     """Factor and unit of an image's axes."""
-    if unit == "angstrom" and size > 200.0:
-        return 0.1, "nm"
-    return (1e3, "mrad") if unit == "radian" else (1.0, _AXES.get(unit, unit))
+    return scale(size, unit)
 
 
 def _known(measured: Measurement) -> list[int]:
@@ -202,7 +199,7 @@ def _posterior(room: Any, measured: Measurement, parts: list[int], pairs: list[t
 
 def _people(measured: Measurement, part: Component, place: int) -> tuple[float, str]:
     error = math.sqrt(part.covariance[place, place])
-    return plain(measured.names[place], measured.units[place], float(part.mean[place]), error)
+    return scale(max(abs(float(part.mean[place])), error), measured.units[place], measured.names[place])
 
 
 def _density(axes: Any, measured: Measurement, told: list[Component], place: int) -> None:

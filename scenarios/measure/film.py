@@ -1,6 +1,7 @@
 """Scans of Ronchigrams over an amorphous film, each a 4D-STEM file, to aberrations of third order: inputs of `reconstruct.measure.amorphous`."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -9,9 +10,12 @@ from reconstruct.measure.disk import measure_disk
 from reconstruct.measure.exposure import Exposure, Optics, Setting
 from reconstruct.measure.prior import COEFFICIENTS, Prior
 from scenarios.errors import BadInput, from_twin
+from scenarios.measure.checks import above
 from scenarios.measure.found import Found
-from scenarios.measure.frames import scan
-from scenarios.measure.inputs import Given, above, electrons, finite, pixel_angle
+from scenarios.measure.inputs import Given, pattern_pixel, probe_step
+from scenarios.measure.kinds import FilmOptions
+from scenarios.measure.prepared import need_electrons, scan
+from scenarios.measure.several import c10_changes
 from scenarios.progress import Progress
 
 ERRORS = dict(
@@ -20,44 +24,27 @@ ERRORS = dict(
 """How far off a corrected probe may be before it is measured, rms in angstrom."""
 
 
-def film(
-    given: tuple[Given, ...],
-    changes: tuple[float, ...],
-    progress: Progress,
-    energy: float | None,
-    semiangle: float | None,
-    focal_spread: float,
-    step: float | None,
-    pixel_mrad: float | None,
-    each: float | None,
-    gain: float | None,
-    expected: tuple[str, ...],
-    errors: tuple[str, ...],
-    thickness: float,
-    thickness_error: float,
-    repeats: bool,
-) -> Found:
-    """Aberrations and thickness; ``changes`` of C10 (nm) of each file, ``each`` electrons on a probe, ``expected`` and ``errors`` as NAME=ANGSTROM."""
-    if len(changes) != len(given):
-        problem = f"{len(changes)} are given for {len(given)} files"
-        raise BadInput("--c10-change-nm", problem, "Give it once for each file, in their order.")
+def film(given: tuple[Given, ...], options: FilmOptions, progress: Progress) -> Found:
+    """Aberrations and thickness; all files are scans of one film."""
+    changes = c10_changes(given, options)
     first = given[0]
-    volts = first.need("energy of the electrons", "--energy-keV", energy, first.energy, "eV", 1e3)
-    alpha = first.need(
-        "convergence semi-angle", "--semiangle-mrad", semiangle, first.claim("convergence_semiangle"), "radian", 1e-3
-    )  # fmt: skip
-    optics = Optics(volts, alpha, above("--focal-spread-angstrom", focal_spread, zero=True))
-    mean, std = _named("--expected", expected, dict.fromkeys(COEFFICIENTS, 0.0)), _named("--error", errors, ERRORS)
+    volts, alpha = first.volts(options.energy), first.semiangle(options.semiangle)
+    optics = Optics(volts, alpha, above("--focal-spread-angstrom", options.focal_spread, zero=True))
+    mean, std = (
+        _named("--expected", options.expected or (), dict.fromkeys(COEFFICIENTS, 0.0)),
+        _named("--error", options.error or (), ERRORS),
+    )
     for name, value in std.items():
         above(f"--error {name}=", value)
-    depth = (10.0 * above("--thickness-nm", thickness), 10.0 * above("--thickness-error-nm", thickness_error))
+    depth = (
+        10.0 * above("--thickness-nm", options.thickness),
+        10.0 * above("--thickness-error-nm", options.thickness_error),
+    )
     prior = Prior.independent(list(std.values()), list(mean.values()), depth)
     taken = []
     for one, change in zip(given, changes, strict=True):
         progress.stage(f"reading {one.path.name}")
-        taken.append(
-            _exposure(one, 10.0 * finite("--c10-change-nm", change), optics, step, pixel_mrad, each, gain, repeats)
-        )
+        taken.append(_exposure(one, change, optics, options))
     progress.stage("fitting the film")
     try:
         return Found("film", given, fit_amorphous(taken, optics, prior))
@@ -65,30 +52,14 @@ def film(
         raise from_twin(", ".join(str(one.path) for one in given), error, "") from error
 
 
-def _exposure(
-    given: Given,
-    c10: float,
-    optics: Optics,
-    step: float | None,
-    pixel_mrad: float | None,
-    each: float | None,
-    gain: float | None,
-    repeats: bool,
-) -> Exposure:
-    counts = electrons(given, scan(given), gain)
-    rows, columns = given.signal.axes[:2]
-    file = None
-    if rows.unit == columns.unit == "angstrom" and rows.scale > 0 and columns.scale > 0:
-        file = math.sqrt(rows.scale * columns.scale)
-        if step is None and abs(rows.scale - columns.scale) > 0.01 * file:
-            problem = f"is scanned with steps of {columns.scale:g} x {rows.scale:g} angstrom, which are not square"
-            raise BadInput(str(given.path), problem, "Give a scan with steps alike.")
-    used = given.need("distance of the probes", "--step-angstrom", step, file, "angstrom", 1.0)
-    width = pixel_angle(given, pixel_mrad, optics.energy, True)
-    assert width is not None
+def _exposure(given: Given, c10: float, optics: Optics, options: FilmOptions) -> Exposure:
+    need_electrons(given)
+    counts = scan(given)
+    used = probe_step(given, options.step)
+    width = pattern_pixel(given, options.pixel_mrad, optics.energy)
     own = given.own("scenario.dose.electrons")
     dose = float(own) if isinstance(own, (int, float)) else None
-    beam = given.maybe("electrons on a probe", "--electrons", each, dose, "1", 1.0)
+    beam = given.maybe("electrons on a probe", "--electrons", options.each, dose)
     ny, nx, rows_, columns_ = counts.shape
     if beam is None:
         # what the camera sees of the beam: all of it, but for what is scattered beyond
@@ -98,7 +69,7 @@ def _exposure(
     inside = (np.hypot(x, y) <= optics.semiangle).ravel()
     angles = np.stack([x.ravel()[inside], y.ravel()[inside]], axis=-1)
     try:
-        setting = Setting((ny, nx), used, angles, width, beam * ny * nx, c10=c10, periodic=repeats)
+        setting = Setting((ny, nx), used, angles, width, beam * ny * nx, c10=c10, periodic=options.repeats)
         return Exposure(counts.reshape(ny, nx, -1)[..., inside], setting)
     except ValueError as error:
         raise from_twin(str(given.path), error, "") from error
@@ -106,7 +77,7 @@ def _exposure(
 
 def _centre(given: Given, counts: np.ndarray, width: float) -> tuple[float, float]:
     """The direct beam's place (x, y) in pixels: where the file's angles are 0, or the middle of the mean pattern's disk."""
-    rows, columns = given.signal.axes[-2:]
+    rows, columns = given.axes
     if given.own("scenario.name") is not None and rows.unit == columns.unit == "radian":
         return -columns.offset / columns.scale, -rows.offset / rows.scale
     try:
@@ -122,7 +93,7 @@ def _centre(given: Given, counts: np.ndarray, width: float) -> tuple[float, floa
     return x, y
 
 
-def _named(option: str, words: tuple[str, ...], values: dict[str, float]) -> dict[str, float]:
+def _named(option: str, words: Iterable[str], values: dict[str, float]) -> dict[str, float]:
     """``values`` with those of NAME=NUMBER in their place; C12 without a part is both of its parts. BadInput for names and numbers that are none."""
     known = dict(values)
     for word in words:

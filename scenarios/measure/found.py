@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from reconstruct.measure.measurement import Component, Measurement
 from scenarios.measure.inputs import Given
-from scenarios.measure.units import plain, rounded
+from twin.units import rounded, scale
 
 CONTRADICTED = 0.997
 """Central interval of a quantity in which a file's claim must lie not to be contradicted."""
@@ -58,7 +58,7 @@ def contradictions(found: Found) -> list[dict[str, object]]:
         likeliest = readings(measured)[0]
         mean, std, unit = float(likeliest.mean[at]), math.sqrt(likeliest.covariance[at, at]), measured.units[at]
         agrees = abs(place(measured, one.quantity, one.value) - 0.5) <= 0.5 * CONTRADICTED
-        factor, word = plain(one.quantity, unit, mean, std)
+        factor, word = scale(max(abs(mean), std), unit, one.quantity)
         number, error = rounded(mean * factor, std * factor)
         claimed = f"{one.value * factor:.5g} {word}".rstrip()
         told.append({

@@ -1,84 +1,98 @@
-"""Which of a file's values are measured: one image of a stack, one pattern or the sum of a scan's, a whole scan of patterns."""
+"""Options that choose data, as the user writes them, to places and slices: ``--frame``, ``--part``, ``--axes``."""
 
-import math
+import re
 
-import numpy as np
-
+from instrument.vendor import VendorSignal
+from reconstruct.measure.preparation import Preparation, by
 from scenarios.errors import BadInput
-from scenarios.measure.inputs import Given, by
+from scenarios.measure.checks import above, finite
+from scenarios.measure.options import Data
 
-MOST_PIXELS = 2**24
-"""Pixels of an image that is measured (4096 x 4096)."""
-MOST_VALUES = 150_000_000
-"""Values of a scan of patterns that is held in memory."""
+_RANGE = re.compile(r"\s*(\d*)\s*:\s*(\d*)\s*")
 
 
-def image(given: Given) -> np.ndarray:
-    """The one image [ny, nx] to be measured, as it is in the file; BadInput if a stack is given without saying which of it."""
-    data, axes = given.signal.data, given.signal.axes
-    if data.ndim > 2:
-        data = data[_place(given, len(axes) - 2)]
-        given.settle("image", str(given.frame), "", "--frame")
-    elif given.frame is not None:
-        raise BadInput(f"--frame {given.frame}", f"{given.path} holds one image", "Leave --frame out.")
-    return _small(given, data)
+def order(asked: str | None, signal: VendorSignal) -> tuple[int, ...]:
+    """The order of a signal's axes that ``--axes`` asks for; empty for as they are. BadInput where it is none."""
+    if asked is None:
+        return ()
+    words = [word for word in re.split(r"[\s,]+", asked.strip()) if word]
+    numbers = tuple(int(word) for word in words if word.isdecimal())
+    count = signal.data.ndim
+    if sorted(numbers) != list(range(count)) or len(words) != count:
+        has = ", ".join(f"{place} {one.name} ({one.size})" for place, one in enumerate(signal.axes))
+        cure = f"Give the numbers of all {count} axes, rows and columns of an image or pattern last: {has}."
+        raise BadInput(f"--axes {asked}", f"is no order of the axes of {signal.path}", cure)
+    return numbers
 
 
-def pattern(given: Given) -> np.ndarray:
-    """One pattern [ky, kx]: the one that --frame says, or the sum over a scan; BadInput for what holds none."""
-    data, axes = given.signal.data, given.signal.axes
-    if data.ndim > 2 and given.frame is None:
-        count = math.prod(data.shape[:-2])
-        given.settle("pattern", f"sum of all {count}", "", "default")
-        data = np.asarray(data, np.float64).sum(axis=tuple(range(data.ndim - 2)))
-    elif data.ndim > 2:
-        data = data[_place(given, len(axes) - 2)]
-        given.settle("pattern", str(given.frame), "", "--frame")
-    elif given.frame is not None:
-        raise BadInput(f"--frame {given.frame}", f"{given.path} holds one pattern", "Leave --frame out.")
-    if axes[-1].unit == "angstrom" and axes[-2].unit == "angstrom":
-        raise BadInput(
-            str(given.path), "is an image, with axes in lengths", "Give a diffraction pattern, or a scan of them."
-        )
-    return _small(given, data)
-
-
-def scan(given: Given) -> np.ndarray:
-    """Patterns [ny, nx, ky, kx] of a scan; BadInput for what is none."""
-    data = given.signal.data
-    if data.ndim != 4:
-        raise BadInput(
-            str(given.path), f"holds {by(given.signal.data.shape)} values", "Give a 4D-STEM scan, [y, x, ky, kx]."
-        )
-    if data.size > MOST_VALUES:
-        raise BadInput(
-            str(given.path), f"holds {data.size} values, more than {MOST_VALUES}", "Bin its patterns, or cut the scan."
-        )
-    return np.asarray(data, np.float64)
-
-
-def _small(given: Given, data: np.ndarray) -> np.ndarray:
-    if data.size > MOST_PIXELS:
-        raise BadInput(str(given.path), f"is {by(data.shape)} pixels", f"Bin it to at most {MOST_PIXELS} pixels.")
-    return np.asarray(data, np.float64)
-
-
-def _place(given: Given, leading: int) -> tuple[int, ...]:
-    """The place of a frame along the axes before the last two, from its numbers or labels."""
-    axes = given.signal.axes[:leading]
-    along = ", ".join(
-        f"{one.name} ({', '.join(one.labels)})" if one.labels else f"{one.name} (0 to {one.size - 1})" for one in axes
+def preparation(signal: VendorSignal, data: Data, scan: bool) -> Preparation:
+    """What the options say of a ``signal`` whose axes are in order; ``scan``: ranges of frames stay beside each other, and single ones may be left out."""
+    height, width = signal.data.shape[-2:]
+    rows = columns = None
+    if data.part is not None:
+        words = data.part.split(",")
+        parts = [_range(word, size) for word, size in zip(words, (height, width), strict=False)]
+        if len(words) != 2 or None in parts:
+            cure = f"Give rows and columns from 0, FROM:TO,FROM:TO, within {height} x {width} pixels."
+            raise BadInput(f"--part {data.part}", f"is no part of {signal.path}", cure)
+        rows, columns = parts
+    if data.bin < 1:
+        raise BadInput(f"--bin {data.bin}", "is no number of pixels", "Give how many pixels along each side make one.")
+    black = finite("--black", data.black) if data.black is not None else 0.0
+    gain = None if data.gain is None else above("--gain", data.gain)
+    return Preparation(
+        frame=_frame(signal, data.frame, scan), rows=rows, columns=columns, black=black, gain=gain, bin=data.bin
     )
-    cure = f"Choose one with --frame {','.join('N' for _ in axes)}" + (" or its name." if axes[0].labels else ".")
-    if given.frame is None:
-        raise BadInput(str(given.path), f"is a stack of {by(given.signal.data.shape)}, numbered by {along}", cure)
-    words = given.frame.split(",")
-    place = []
+
+
+def _range(word: str, size: int) -> tuple[int, int] | None:
+    """ "3:7", ":7" or "3:" within ``size``; None for what is no range, or an empty one."""
+    match = _RANGE.fullmatch(word)
+    if match is None:
+        return None
+    start, stop = int(match[1] or 0), int(match[2] or size)
+    return (start, stop) if start < stop <= size else None
+
+
+def _frame(signal: VendorSignal, asked: str | None, scan: bool) -> tuple[int | slice, ...]:
+    """A place or range for each axis before the last two; empty where none is asked for."""
+    axes = signal.axes[:-2]
+    if asked is None:
+        return ()
+    if not axes:
+        raise BadInput(f"--frame {asked}", f"{signal.path} holds one image", "Leave --frame out.")
+    words = asked.split(",")
+    found: list[int | slice] = []
     for axis, word in zip(axes, words, strict=False):
+        word = word.strip()
+        place = _range(word, axis.size)
         if word in axis.labels:
-            place.append(axis.labels.index(word))
-        elif word.strip().isdecimal() and int(word) < axis.size:
-            place.append(int(word))
-    if len(place) != len(axes) or len(words) != len(axes):
-        raise BadInput(f"--frame {given.frame}", f"is none of {given.path}, numbered by {along}", cure)
-    return tuple(place)
+            found.append(axis.labels.index(word))
+        elif word.isdecimal() and int(word) < axis.size:
+            found.append(int(word))
+        elif place is not None:
+            found.append(slice(*place))
+    enough = len(words) == len(axes) or (scan and len(words) <= len(axes))
+    if len(found) != len(words) or not enough:
+        raise BadInput(f"--frame {asked}", f"is none of {signal.path}, numbered by {numbered(signal)}", choose(signal))
+    return tuple(found)
+
+
+def numbered(signal: VendorSignal) -> str:
+    """What a stack's frames are numbered by, in words."""
+    return ", ".join(
+        f"{one.name} ({', '.join(one.labels)})" if one.labels else f"{one.name} (0 to {one.size - 1})"
+        for one in signal.axes[:-2]
+    )
+
+
+def choose(signal: VendorSignal) -> str:
+    """How one frame of a stack is chosen."""
+    axes = signal.axes[:-2]
+    named = " or its name" if axes and axes[0].labels else ""
+    return f"Choose one with --frame {','.join('N' for _ in axes)}{named}; a range FROM:TO is summed."
+
+
+def stack(signal: VendorSignal) -> str:
+    """A stack in words: its shape, and what its frames are numbered by."""
+    return f"is a stack of {by(signal.data.shape)}, numbered by {numbered(signal)}"

@@ -1,18 +1,22 @@
 """HAADF images of a known crystal to optics, scan and detector: the crystal's Gram model for the detector, then `reconstruct.measure.haadf`."""
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from reconstruct.measure.haadf import Before, measure_haadf
 from reconstruct.measure.haadf_before import ABERRATIONS
+from reconstruct.measure.preparation import by
 from reconstruct.measure.projection import projected
 from scenarios.errors import BadInput, from_twin
+from scenarios.measure.checks import above, finite, pair, within
 from scenarios.measure.crystals import oriented, symmetry
 from scenarios.measure.found import Claim, Found
-from scenarios.measure.frames import image
-from scenarios.measure.inputs import Given, above, claimed_sides, electrons, finite, pair, square
+from scenarios.measure.inputs import Given, claimed_sides, square
+from scenarios.measure.kinds import HaadfOptions
+from scenarios.measure.prepared import image, need_electrons
+from scenarios.measure.several import c10_changes
 from scenarios.progress import Progress
 from twin.detection.scan import ELEMENTARY_CHARGE
 from twin.microscope import Calibration
@@ -34,58 +38,28 @@ NO_TIME = 1e-5
 """Dwell in seconds taken for a simulated scan, which took none."""
 
 
-class Wish(NamedTuple):
-    """What the user said of a HAADF image, in the options' units; None where the file is to say."""
-
-    structure: str | None
-    zone: str | None
-    x: str | None
-    pixel: float | None
-    energy: float | None
-    semiangle: float | None
-    detector: str | None
-    thickness: float | None
-    thickness_error: float
-    dose: float | None
-    current: float | None
-    dwell: float | None
-    flyback: float
-    gain: float | None
-    gain_error: float
-    black: float
-    black_error: float
-    readout: float
-    c10: float
-    c10_error: float
-    spherical: float | None
-    source: float | None
-    seed: int
-
-
-def haadf(given: tuple[Given, ...], changes: tuple[float, ...], wish: Wish, progress: Progress) -> Found:
-    """C10, astigmatism, source, detector, thickness, map and drift; ``changes`` of C10 (nm) of each file, which are of one scan and detector."""
+def haadf(given: tuple[Given, ...], wish: HaadfOptions, progress: Progress) -> Found:
+    """C10, astigmatism, source, detector, thickness, map and drift; several files are of one scan and detector."""
     first = given[0]
-    stack = np.stack([_alike(image(one), one, first) for one in given])
-    if len(changes) != len(given):
-        problem = f"{len(changes)} are given for {len(given)} files"
-        raise BadInput("--c10-change-nm", problem, "Give it once for each file, in their order.")
-    offsets = tuple(10.0 * finite("--c10-change-nm", one) for one in changes)
+    for one in given:
+        _one_scan(one)
+    stack = np.stack([_alike(image(one, 32, levels=False), one, first) for one in given])
+    offsets = c10_changes(given, wish)
     atoms = oriented(first, wish.structure, wish.zone, wish.x)
-    side = square(first, "--pixel-angstrom", wish.pixel, 0.03)
-    volts = first.need("energy of the electrons", "--energy-keV", wish.energy, first.energy, "eV", 1e3)
-    alpha = first.need(
-        "convergence semi-angle", "--semiangle-mrad", wish.semiangle, first.claim("convergence_semiangle"), "radian", 1e-3
-    )  # fmt: skip
+    side = square(first, wish.pixel, 0.03)
+    volts, alpha = first.volts(wish.energy), first.semiangle(wish.semiangle)
     detector = _detector(first, wish.detector)
-    depth = first.need("thickness", "--thickness-nm", wish.thickness, first.claim("thickness"), "angstrom", 10.0)
+    depth = first.need("thickness", "--thickness-nm", wish.thickness, first.claim("thickness"))
     wide = 10.0 * above("--thickness-error-nm", wish.thickness_error)
     scan = _scan(first, wish, stack.shape[1:], side)
-    # what the file holds as electrons is checked, and the fit has counts of its own
-    electrons(first, stack, wish.gain, wish.black)
-    gain = 1.0 if wish.gain is None else wish.gain
-    calibration = Calibration(
-        energy=volts, gain=gain, black=wish.black, readout=above("--readout", wish.readout, zero=True)
-    )
+    # the fit has dark level and gain of its own
+    need_electrons(first)
+    gain, black = wish.gain or 1.0, wish.black or 0.0
+    if wish.gain is not None:
+        first.settle("counts per electron", gain, "1", "--gain")
+    if black:
+        first.settle("counts without a beam", black, "count", "--black")
+    calibration = Calibration(energy=volts, gain=gain, black=black, readout=above("--readout", wish.readout, zero=True))
     before = Before(
         aberrations=_aberrations(wish),
         thickness=(depth, wide),
@@ -108,16 +82,28 @@ def haadf(given: tuple[Given, ...], changes: tuple[float, ...], wish: Wish, prog
     return Found("haadf", given, found, claims)
 
 
+def _one_scan(given: Given) -> None:
+    """BadInput for sums of frames or pixels: the fit follows the probe along the lines of one scan."""
+    if given.how.bin > 1:
+        raise BadInput(
+            f"--bin {given.how.bin}", "the fit follows each pixel of a scan as it was recorded", "Leave --bin out."
+        )
+    if any(isinstance(one, slice) for one in given.how.frame):
+        problem = "is a sum, and the fit follows the drift of one scan"
+        raise BadInput(f"--frame {given.data.frame}", problem, "Choose one frame, or give several files.")
+
+
 def _alike(data: np.ndarray, one: Given, first: Given) -> np.ndarray:
-    if data.shape != first.signal.data.shape[-2:]:
-        problem = f"has {data.shape} pixels, {first.path} {first.signal.data.shape[-2:]}"
+    shape = tuple(axis.size for axis in first.axes)
+    if data.shape != shape:
+        problem = f"has {by(data.shape)} pixels, {first.path} {by(shape)}"
         raise BadInput(str(one.path), problem, "Give images of one scan.")
     return data
 
 
 def _detector(given: Given, asked: str | None) -> tuple[float, float]:
     """Inner and outer angle in radian."""
-    label = given.frame
+    label = given.data.frame
     if label is not None and label.isdecimal():
         labels = given.signal.axes[0].labels
         label = labels[int(label)] if int(label) < len(labels) else None
@@ -129,15 +115,16 @@ def _detector(given: Given, asked: str | None) -> tuple[float, float]:
     else:
         problem = "does not say which angles its detector takes in"
         raise BadInput(str(given.path), problem, "Add --detector-mrad INNER,OUTER.")
+    within("--detector-mrad", outer)
     if not 0.0 < inner < outer:
         raise BadInput(f"--detector-mrad {inner:g},{outer:g}", "is no ring", "Give inner and outer angle, in mrad.")
     given.settle("detector", f"{inner:g} to {outer:g} mrad", "", "the file" if asked is None else "--detector-mrad")
     return 1e-3 * inner, 1e-3 * outer
 
 
-def _scan(given: Given, wish: Wish, shape: tuple[int, ...], side: float) -> Scan:
+def _scan(given: Given, wish: HaadfOptions, shape: tuple[int, ...], side: float) -> Scan:
     simulated = given.own("scenario.name") is not None
-    dwell = given.maybe("dwell", "--dwell-us", wish.dwell, given.claim("dwell"), "second", 1e-6)
+    dwell = given.maybe("dwell", "--dwell-us", wish.dwell, given.claim("dwell"))
     if dwell is None and not simulated:
         raise BadInput(str(given.path), "does not say its dwell time", "Add --dwell-us.")
     if dwell is None:
@@ -151,14 +138,16 @@ def _scan(given: Given, wish: Wish, shape: tuple[int, ...], side: float) -> Scan
         raise BadInput("--current-pA", "says the dose that --dose says, too", "Give one of them.")
     if wish.current is not None:
         dose = 1e-12 * above("--current-pA", wish.current) * dwell / ELEMENTARY_CHARGE / side**2
-    used = given.maybe("electrons per square angstrom", "--dose", wish.dose, dose, "1", 1.0)
+    used = given.maybe("electrons per square angstrom", "--dose", wish.dose, dose)
     if used is None:
         raise BadInput(str(given.path), "does not say its dose", "Add --dose (electrons per Å²) or --current-pA.")
-    flyback = 1e-6 * above("--flyback-us", wish.flyback, zero=True)
+    # between two lines of a part the probe scans what is left of the whole lines, too
+    outside = given.signal.axes[-1].size - shape[1]
+    flyback = 1e-6 * above("--flyback-us", wish.flyback, zero=True) + outside * dwell
     return Scan(shape=(shape[0], shape[1]), pixel=side, dwell=dwell, flyback=flyback, dose=used)
 
 
-def _aberrations(wish: Wish) -> dict[str, tuple[float, float]]:
+def _aberrations(wish: HaadfOptions) -> dict[str, tuple[float, float]]:
     c10 = (10.0 * finite("--c10-nm", wish.c10), 10.0 * above("--c10-error-nm", wish.c10_error))
     known = {"C10": c10}
     if wish.spherical is not None:
@@ -166,10 +155,10 @@ def _aberrations(wish: Wish) -> dict[str, tuple[float, float]]:
     return known
 
 
-def _source(given: Given, wish: Wish) -> tuple[float, float]:
+def _source(given: Given, wish: HaadfOptions) -> tuple[float, float]:
     own = given.own("scenario.beam.source")
     known = float(own) if isinstance(own, (int, float)) and own > 0 else None
-    used = given.maybe("source", "--source-angstrom", wish.source, known, "angstrom", 1.0)
+    used = given.maybe("source", "--source-angstrom", wish.source, known)
     return Before().source if used is None else (used, 0.3 * used)
 
 

@@ -7,10 +7,12 @@ from reconstruct.measure.lattice import measure_lattice
 from reconstruct.measure.projection import projected
 from reconstruct.measure.thon import measure_thon
 from scenarios.errors import BadInput, from_twin
+from scenarios.measure.checks import above, finite
 from scenarios.measure.crystals import oriented
 from scenarios.measure.found import Claim, Found
-from scenarios.measure.frames import image
-from scenarios.measure.inputs import Given, above, claimed_sides, counted, finite, sides, square
+from scenarios.measure.inputs import Given, claimed_sides, counted, sides, square
+from scenarios.measure.kinds import LatticeOptions, ThonOptions
+from scenarios.measure.prepared import image
 from scenarios.progress import Progress
 from twin.optics.electrons import wavelength
 
@@ -19,33 +21,23 @@ HIGHEST = 0.45
 """Cycles a pixel up to which Thon rings are looked at."""
 
 
-def lattice(
-    given: Given,
-    progress: Progress,
-    structure: str | None,
-    zone: str | None,
-    x: str | None,
-    pixel: float | None,
-    pixel_error: float,
-    skew: float,
-    mains: float | None,
-) -> Found:
-    """Pixel sizes, shear and rotation of an image of a known crystal; ``pixel`` in angstrom, ``pixel_error`` and ``skew`` in per cent, ``mains`` in Hz."""
-    data = image(given)
-    about = math.sqrt(math.prod(sides(given, "--pixel-angstrom", pixel)))
+def lattice(given: Given, options: LatticeOptions, progress: Progress) -> Found:
+    """Pixel sizes, shear and rotation of an image of a known crystal."""
+    data = image(given, 32)
+    about = math.sqrt(math.prod(sides(given, options.pixel)))
     claimed = claimed_sides(given)
-    atoms = oriented(given, structure, zone, x)
+    atoms = oriented(given, options.structure, options.zone, options.x)
     hum = None
-    if mains is not None:
-        above("--mains-hz", mains)
+    if options.mains is not None:
+        mains = above("--mains-hz", options.mains)
         dwell = given.claim("dwell")
         if dwell is None:
             raise BadInput("--mains-hz", f"{given.path} does not say its dwell time", "Leave --mains-hz out.")
-        hum = given.settle("cycles of the mains in a pixel", dwell * mains, "1", "--mains-hz")
+        hum = given.settle("cycles of the mains in a pixel", given.how.bin * dwell * mains, "1", "--mains-hz")
     spread = given.settle(
-        "error of the pixel", above("--pixel-error-percent", pixel_error) / 100, "1", "--pixel-error-percent"
+        "error of the pixel", above("--pixel-error-percent", options.pixel_error) / 100, "1", "--pixel-error-percent"
     )
-    askew = above("--skew-percent", skew) / 100
+    askew = above("--skew-percent", options.skew) / 100
     progress.stage("following the lattice")
     try:
         found = measure_lattice(data, projected(atoms), about, spread, askew, hum)
@@ -58,20 +50,12 @@ def lattice(
     return Found("lattice", (given,), found, claims)
 
 
-def thon(
-    given: Given,
-    progress: Progress,
-    pixel: float | None,
-    energy: float | None,
-    spherical: float | None,
-    span: float,
-    astigmatism: float,
-    focal_spread: float,
-) -> Found:
-    """Defocus and astigmatism by a film's rings; ``pixel`` and ``focal_spread`` in angstrom, ``energy`` in keV, ``spherical`` in mm, others in nm."""
-    data = image(given)
-    side = square(given, "--pixel-angstrom", pixel, 0.01)
-    volts = given.need("energy of the electrons", "--energy-keV", energy, given.energy, "eV", 1e3)
+def thon(given: Given, options: ThonOptions, progress: Progress) -> Found:
+    """Defocus and astigmatism of an image of an amorphous film, by its rings."""
+    data = image(given, 64)
+    side = square(given, options.pixel, 0.01)
+    volts = given.volts(options.energy)
+    spherical = options.spherical
     names = (f"scenario.beam.aberrations.{name}" for name in ("C30", "C3"))
     own = next((value for value in map(given.own, names) if value is not None), None)
     if spherical is None and not isinstance(own, (int, float)) and given.own("scenario.name") is None:
@@ -81,9 +65,9 @@ def thon(
         c30 = given.settle("C30", finite("--cs-mm", spherical) * MILLIMETRE, "angstrom", "--cs-mm")
     else:
         c30 = given.settle("C30", float(own) if isinstance(own, (int, float)) else 0.0, "angstrom", "the file")
-    above("--span-nm", span)
-    above("--astigmatism-nm", astigmatism)
-    above("--focal-spread-angstrom", focal_spread, zero=True)
+    span = above("--span-nm", options.span)
+    astigmatism = above("--astigmatism-nm", options.astigmatism)
+    focal_spread = above("--focal-spread-angstrom", options.focal_spread, zero=True)
     # the first ring of the largest defocus must lie within the frequencies that are used
     if wavelength(volts) * (HIGHEST / side) ** 2 * span * NANOMETRE < 1.0:
         problem = f"has pixels of {side:.3g} angstrom, too large for rings of {span:g} nm defocus"
@@ -95,6 +79,6 @@ def thon(
         )
     except ValueError as error:
         raise from_twin(str(given.path), error, "") from error
-    if not counted(given, None):
+    if not counted(given):
         found = dataclasses.replace(found, electrons=math.nan)
     return Found("thon", (given,), found)

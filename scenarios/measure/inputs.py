@@ -9,11 +9,17 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
-from instrument.vendor import VendorSignal, read_vendor
+from instrument.vendor import Axis, VendorSignal, read_vendor
+from reconstruct.measure.preparation import Preparation, by, ordered
 from scenarios.errors import BadInput
+from scenarios.measure.checks import above, inside, within
+from scenarios.measure.frames import order, preparation
+from scenarios.measure.options import Data
 from twin.optics.electrons import wavelength
+from twin.units import symbol
 
 
 class Setting(NamedTuple):
@@ -27,17 +33,35 @@ class Setting(NamedTuple):
 
 @dataclasses.dataclass
 class Given:
-    """A ``signal`` of the file ``path``, what was ``settled`` about it so far, and which of its recordings is used (``frame``, as the user gave it)."""
+    """A ``signal`` of the file ``path``, ``how`` it is prepared as the ``data`` options say, and what was ``settled`` about it so far."""
 
     path: Path
     signal: VendorSignal
-    frame: str | None = None
+    data: Data = dataclasses.field(default_factory=Data)
+    how: Preparation = dataclasses.field(default_factory=Preparation)
     settled: list[Setting] = dataclasses.field(default_factory=list)
 
     def settle(self, name: str, value: float | str, unit: str, from_: str) -> Any:
         """Keep a number that is used, and return it."""
         self.settled.append(Setting(name, value, unit, from_))
         return value
+
+    @property
+    def axes(self) -> tuple[Axis, Axis]:
+        """Rows and columns of what is measured: of the part that is used, in binned pixels."""
+        found = []
+        for columns, axis in enumerate(self.signal.axes[-2:]):
+            size, scale, offset = self.how.axis(axis.size, axis.scale, axis.offset, bool(columns))
+            found.append(msgspec.structs.replace(axis, size=size, scale=scale, offset=offset))
+        return found[0], found[1]
+
+    @property
+    def steps(self) -> tuple[Axis, Axis]:
+        """The scan's own axes (y, x): of those before the patterns' that --frame does not fix, the last two."""
+        leading = self.signal.axes[:-2]
+        places = (*self.how.frame, *[slice(None)] * (len(leading) - len(self.how.frame)))
+        left = [axis for axis, place in zip(leading, places, strict=True) if isinstance(place, slice)]
+        return left[-2], left[-1]
 
     def own(self, key: str) -> Any:
         """What emtwin's own file says under a dotted key of its provenance, or None."""
@@ -50,20 +74,18 @@ class Given:
         usable = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
         return float(value) if usable else None  # type: ignore[arg-type]
 
-    def need(self, name: str, option: str, given: float | None, file: float | None, unit: str, factor: float) -> float:
-        """``given`` (in the option's own unit, ``factor`` inside units), or what the ``file`` says (inside units); BadInput where neither does."""
-        found = self.maybe(name, option, given, file, unit, factor)
+    def need(self, name: str, option: str, given: float | None, file: float | None) -> float:
+        """``given`` (in the unit at the end of the option's name), or what the ``file`` says (inside units), in inside units; BadInput where neither does."""
+        found = self.maybe(name, option, given, file)
         if found is None:
             raise BadInput(str(self.path), f"does not say its {name}", f"Add {option}.")
         return found
 
-    def maybe(
-        self, name: str, option: str, given: float | None, file: float | None, unit: str, factor: float
-    ) -> float | None:
-        """As `need`, but None where neither says; a number of zero or below is refused."""
+    def maybe(self, name: str, option: str, given: float | None, file: float | None) -> float | None:
+        """As `need`, but None where neither says; a number of zero or below, or of another unit by its size, is refused."""
+        unit, factor = inside(option)
         if given is not None:
-            above(option, given)
-            return self.settle(name, given * factor, unit, option)
+            return self.settle(name, above(option, given) * factor, unit, option)
         return None if file is None else self.settle(name, file, unit, "the file")
 
     @property
@@ -72,84 +94,84 @@ class Given:
         found = self.claim("high_tension")
         return found if found is not None and 1e3 <= found <= 2e6 else None
 
+    def volts(self, asked: float | None) -> float:
+        """The energy of the electrons in eV, by --energy-keV (``asked``) or the file; BadInput where neither says."""
+        return self.need("energy of the electrons", "--energy-keV", asked, self.energy)
 
-def above(option: str, value: float, zero: bool = False) -> float:
-    """BadInput unless an option's number is finite and above zero (or zero, where that makes sense)."""
-    if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
-        raise BadInput(f"{option} {value:g}", "is no number above zero", f"Give {option} a number above 0.")
-    return value
-
-
-def finite(option: str, value: float) -> float:
-    """BadInput unless an option's number is finite."""
-    if not math.isfinite(value):
-        raise BadInput(f"{option} {value:g}", "is not a finite number", f"Give {option} a finite number.")
-    return value
+    def semiangle(self, asked: float | None) -> float:
+        """The convergence semi-angle in radian, by --semiangle-mrad (``asked``) or the file; BadInput where neither says."""
+        return self.need("convergence semi-angle", "--semiangle-mrad", asked, self.claim("convergence_semiangle"))
 
 
-def by(shape: tuple[int, ...]) -> str:
-    """A shape in words."""
-    return " x ".join(str(one) for one in shape)
+def open_file(path: Path, data: Data = Data(), scan: bool = False) -> Given:
+    """The image or stack of images in a file, as the options say; BadInput if there is none, or several and --signal does not say which.
 
-
-def open_file(path: Path, signal: str | None = None, frame: str | None = None) -> Given:
-    """The image or stack of images in a file; BadInput if there is none, or several and ``signal`` (a title or a number) does not say which."""
+    ``scan``: all patterns of a scan are measured, and ranges of --frame cut it.
+    """
     found = read_vendor(path)
     images = [one for one in found if one.kind in ("image", "image-stack") and one.data.ndim >= 2]
     if not images:
-        kinds = ", ".join(dict.fromkeys(one.kind for one in found))
+        kinds = ", ".join(dict.fromkeys(f"{one.kind} of {by(one.data.shape)} values" for one in found))
         raise BadInput(str(path), f"holds no image ({kinds})", "Give a file of images or diffraction patterns.")
     titles = ", ".join(f"{number} {one.title!r} {by(one.data.shape)}" for number, one in enumerate(images[:12]))
-    if signal is None and len(images) > 1:
+    if data.signal is None and len(images) > 1:
         raise BadInput(str(path), f"holds {len(images)} signals: {titles}", "Choose one with --signal NUMBER or TITLE.")
     chosen = images[0]
-    if signal is not None:
-        named = [one for number, one in enumerate(images) if signal in (one.title, str(number))]
+    if data.signal is not None:
+        named = [one for number, one in enumerate(images) if data.signal in (one.title, str(number))]
         if not named:
-            raise BadInput(f"--signal {signal}", f"is none of {path}, which has {titles}", "Choose one of them.")
+            raise BadInput(f"--signal {data.signal}", f"is none of {path}, which has {titles}", "Choose one of them.")
         chosen = named[0]
     if np.iscomplexobj(chosen.data):
-        raise BadInput(str(path), "holds complex numbers, a wave", "Give intensities, in counts or electrons.")
+        cure = "Give intensities, in counts or electrons: of a wave, its squared modulus."
+        raise BadInput(str(path), "holds complex numbers, a wave", cure)
     if chosen.data.dtype.kind == "b":
         raise BadInput(str(path), "holds a mask of true and false", "Give intensities, in counts or electrons.")
-    return Given(path, chosen, frame)
+    axes = order(data.axes, chosen)
+    if axes:
+        values, numbered = ordered(chosen.data, axes), tuple(chosen.axes[place] for place in axes)
+        chosen = msgspec.structs.replace(chosen, data=values, axes=numbered)
+    return Given(path, chosen, data, preparation(chosen, data, scan))
 
 
-def sides(given: Given, option: str, asked: float | None) -> tuple[float, float]:
-    """Sides (x, y) of an image's pixels in angstrom; BadInput if neither the file nor the ``option`` says, or the file is of a pattern."""
-    y, x = given.signal.axes[-2:]
+def sides(given: Given, asked: float | None) -> tuple[float, float]:
+    """Sides (x, y) in angstrom of the pixels of what is measured; BadInput if neither the file nor --pixel-angstrom says, or the file is of a pattern."""
+    y, x = given.axes
     if x.unit in ("radian", "1/angstrom"):
-        raise BadInput(str(given.path), f"is a diffraction pattern, with axes in {x.unit}", "Give an image.")
-    known = x.unit == y.unit == "angstrom" and x.scale > 0 and y.scale > 0
+        raise BadInput(str(given.path), f"is a diffraction pattern, with axes in {symbol(x.unit)}", "Give an image.")
+    known = claimed_sides(given)
     if asked is not None:
-        above(option, asked)
-        given.settle("pixel", asked, "angstrom", option)
-        return asked, asked
-    if not known:
-        raise BadInput(str(given.path), "does not say how large its pixels are", f"Add {option}.")
+        side = above("--pixel-angstrom", asked) * given.how.bin
+        given.settle("pixel", side, "angstrom", "--pixel-angstrom")
+        return side, side
+    if known is None:
+        wrote = ", ".join(dict.fromkeys(one.claimed_unit for one in (y, x) if one.claimed_unit))
+        why = f" (its axes are in {wrote!r}, which is no length)" if wrote else ""
+        raise BadInput(str(given.path), f"does not say how large its pixels are{why}", "Add --pixel-angstrom.")
+    within("--pixel-angstrom", math.sqrt(known[0] * known[1]))
     given.settle("pixel", math.sqrt(x.scale * y.scale), "angstrom", "the file")
-    return x.scale, y.scale
+    return known
 
 
-def square(given: Given, option: str, asked: float | None, within: float) -> float:
+def square(given: Given, asked: float | None, within: float) -> float:
     """Side of an image's square pixels in angstrom; BadInput as `sides`, and where the sides differ by more than the share ``within``."""
-    x, y = sides(given, option, asked)
+    x, y = sides(given, asked)
     if abs(x - y) > within * min(x, y):
         problem = f"has pixels of {x:g} x {y:g} angstrom, which are not square"
-        raise BadInput(str(given.path), problem, f"Resample it, or add {option} if the file is wrong.")
+        raise BadInput(str(given.path), problem, "Resample it, or add --pixel-angstrom if the file is wrong.")
     return math.sqrt(x * y)
 
 
 def claimed_sides(given: Given) -> tuple[float, float] | None:
     """Sides (x, y) of an image's pixels as the file claims them, in angstrom, or None."""
-    y, x = given.signal.axes[-2:]
+    y, x = given.axes
     known = x.unit == y.unit == "angstrom" and x.scale > 0 and y.scale > 0
     return (x.scale, y.scale) if known else None
 
 
-def pixel_angle(given: Given, asked: float | None, energy: float | None, required: bool) -> float | None:
-    """Angle that a pixel of a pattern spans, in radian: --pixel-mrad or the file's axes (angles, or 1/length with an energy)."""
-    y, x = given.signal.axes[-2:]
+def pixel_angle(given: Given, asked: float | None, energy: float | None) -> float | None:
+    """Angle that a pixel of a pattern spans, in radian, by --pixel-mrad or the file's axes (angles, or 1/length with an energy); None where neither says."""
+    y, x = given.axes
     file = None
     if x.unit == y.unit and x.scale > 0 and y.scale > 0:
         if x.unit == "radian":
@@ -158,31 +180,48 @@ def pixel_angle(given: Given, asked: float | None, energy: float | None, require
             file = math.sqrt(x.scale * y.scale) * wavelength(energy)
         if file is not None and asked is None and abs(x.scale - y.scale) > 0.01 * min(x.scale, y.scale):
             raise BadInput(str(given.path), "has pixels that are not square", "Resample it, or add --pixel-mrad.")
-    find = given.need if required else given.maybe
-    return find("angle of a pixel", "--pixel-mrad", asked, file, "radian", 1e-3)
+    if asked is not None:
+        return given.settle(
+            "angle of a pixel", above("--pixel-mrad", asked) * 1e-3 * given.how.bin, "radian", "--pixel-mrad"
+        )
+    return given.maybe("angle of a pixel", "--pixel-mrad", None, file)
 
 
-def electrons(given: Given, data: np.ndarray, gain: float | None, black: float = 0.0) -> np.ndarray:
-    """Counts as electrons; BadInput if the file does not say that it holds electrons, and --gain does not say how many counts one makes."""
-    finite("--black", black)
-    unit = given.signal.raw.get("unit")
-    if gain is None and unit != "electrons":
-        share = unit in ("fraction of the beam", "1")
-        problem = (
-            "holds shares of the beam without counting noise" if share else "does not say how many counts an electron makes"
-        )  # fmt: skip
-        cure = "Simulate it with a [dose]." if share else "Add --gain, counts per electron (1 for a counting camera)."
-        raise BadInput(str(given.path), problem, cure)
-    used = 1.0 if gain is None else above("--gain", gain)
-    given.settle("counts per electron", used, "1", "the file" if gain is None else "--gain")
-    if black:
-        given.settle("counts without a beam", black, "count", "--black")
-    return (data - black) / used
+def pattern_pixel(given: Given, asked: float | None, energy: float | None) -> float:
+    """As `pixel_angle`; BadInput where neither says."""
+    found = pixel_angle(given, asked, energy)
+    if found is None:
+        lengths = given.axes[1].unit == "1/angstrom"
+        cure = "Add --energy-keV, since its axes are in 1/length, or --pixel-mrad." if lengths else "Add --pixel-mrad."
+        raise BadInput(str(given.path), "does not say its angle of a pixel", cure)
+    return found
 
 
-def counted(given: Given, gain: float | None) -> bool:
+def probe_step(given: Given, asked: float | None) -> float:
+    """Distance of a scan's probes in angstrom, by --step-angstrom or the file; BadInput where neither says, or the file's steps are not square."""
+    file = None
+    if asked is None:
+        y, x = given.steps
+        if x.unit == y.unit == "angstrom" and x.scale > 0 and y.scale > 0:
+            file = math.sqrt(y.scale * x.scale)
+        check_square(given)
+    return given.need("distance of the probes", "--step-angstrom", asked, file)
+
+
+def check_square(given: Given) -> None:
+    """BadInput where a scan's steps along y and x differ by more than a hundredth."""
+    y, x = given.steps
+    if abs(abs(y.scale) - abs(x.scale)) > 0.01 * abs(x.scale):
+        unit = f" {symbol(x.unit)}" if x.unit else ""
+        problem = f"is scanned with steps of {x.scale:g} x {y.scale:g}{unit}, which are not square"
+        raise BadInput(
+            str(given.path), problem, "Add --step-angstrom if the file is wrong, or give a scan with steps alike."
+        )
+
+
+def counted(given: Given) -> bool:
     """Whether electrons are known of what is measured: the file holds them, or --gain was given."""
-    return gain is not None or given.signal.raw.get("unit") == "electrons"
+    return given.data.gain is not None or given.signal.raw.get("unit") == "electrons"
 
 
 def triple(option: str, text: str) -> tuple[int, int, int]:
@@ -194,14 +233,3 @@ def triple(option: str, text: str) -> tuple[int, int, int]:
     if len(numbers) != 3 or not any(numbers):
         raise BadInput(f"{option} {text}", "is no direction u,v,w of a crystal", f"Give {option} 0,0,1 or the like.")
     return numbers[0], numbers[1], numbers[2]
-
-
-def pair(option: str, text: str) -> tuple[float, float]:
-    """Two numbers, "70,140"; BadInput otherwise."""
-    try:
-        numbers = tuple(float(word) for word in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != 2 or not all(math.isfinite(one) for one in numbers):
-        raise BadInput(f"{option} {text}", "is no pair of numbers", f"Give {option} two numbers with a comma between.")
-    return numbers[0], numbers[1]

@@ -1,54 +1,184 @@
-"""Arguments and options that commands of ``emtwin measure`` share."""
+"""Options of ``emtwin measure`` that kinds share, in groups: a kind's options are a class that inherits the groups it takes (`scenarios.measure.kinds`).
 
-from collections.abc import Callable
+Every kind takes `Data` and `Output`; an option has one name, unit and meaning wherever it is.
+"""
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    from scenarios.measure.found import Found
-    from scenarios.progress import Progress
-
-Finish = Callable[[str, Path, Callable[["Progress"], "Found"], Path | None, Path | None, bool], None]
-"""Measures a kind (named, with the file and the work), makes --out and --figure, prints, and ends with the exit code."""
 FILES = "DM3, DM4, EMD, EMI, SER, HSPY, TIFF, or a .zarr of emtwin simulate."
 File = Annotated[Path, typer.Argument(help=FILES, show_default=False)]
 Files = Annotated[list[Path], typer.Argument(help=f"One or several: {FILES}", show_default=False)]
-Out = Annotated[Path | None, typer.Option("--out", help="JSON file to make; must not exist.", show_default=False)]
-Picture = Annotated[
-    Path | None, typer.Option("--figure", help="Figure to make, .png or .svg; must not exist.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Signal = Annotated[
-    str | None, typer.Option(help="Which signal of a file with several: number or title.", show_default=False)
-]
-Frame = Annotated[
-    str | None, typer.Option(help="Which of a stack: N, or N,N for two axes, or a detector's name.", show_default=False)
-]
-Structure = Annotated[
-    str | None, typer.Option(help="SrTiO3 or a CIF file. Default: the file's own.", show_default=False)
-]
-Zone = Annotated[str | None, typer.Option(help="Zone axis, u,v,w. Default: the file's, or 0,0,1.", show_default=False)]
-Right = Annotated[
-    str | None, typer.Option("--x", help="Direction u,v,w that points along x of the cell.", show_default=False)
-]
-Pixel = Annotated[
-    float | None, typer.Option("--pixel-angstrom", help="Side of a pixel. Default: the file's.", show_default=False)
-]
-Energy = Annotated[float | None, typer.Option("--energy-keV", help="Default: the file's.", show_default=False)]
-Semiangle = Annotated[
-    float | None,
-    typer.Option("--semiangle-mrad", help="Convergence semi-angle. Default: the file's.", show_default=False),
-]
-PixelAngle = Annotated[
-    float | None,
-    typer.Option("--pixel-mrad", help="Angle that a pixel spans. Default: the file's.", show_default=False),
-]
-Gain = Annotated[float | None, typer.Option(help="Counts per electron. Default: the file's.", show_default=False)]
-Changes = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--c10-change-nm", help="Known change of C10 of each file, in their order. Default: 0.", show_default=False
-    ),
-]
+
+
+def option(*words: str) -> Any:
+    """An option by its name, if it is not that of its field, and its help; the default is not printed beside it."""
+    *names, words_ = words
+    return typer.Option(*names, help=words_, show_default=False)
+
+
+def number(*words: str) -> Any:
+    """As `option`, with the default printed."""
+    *names, words_ = words
+    return typer.Option(*names, help=words_)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Which recording of a file is measured, which part of it, and what its counts are. None where the file is to say."""
+
+    signal: Annotated[str | None, option("Which signal of a file with several: number or title.")] = None
+    frame: Annotated[
+        str | None,
+        option(
+            "Which of a stack, from 0: N, or N,N for two axes, or a detector's name; FROM:TO is summed, or of a scan the part."
+        ),
+    ] = None
+    axes: Annotated[
+        str | None,
+        option("Order of the file's axes, by number, rows and columns of an image or pattern last: 2,3,0,1."),
+    ] = None
+    part: Annotated[str | None, option("Rows and columns that are used, from 0: FROM:TO,FROM:TO. Default: all.")] = None
+    bin: Annotated[int, number("Pixels along each side that are summed to one; sizes of pixels stay the file's.")] = 1
+    black: Annotated[float | None, option("Counts of a pixel without a beam. Default: 0.")] = None
+    gain: Annotated[float | None, option("Counts per electron. Default: the file's.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Where a measurement goes."""
+
+    out: Annotated[Path | None, option("--out", "JSON file to make; must not exist.")] = None
+    figure: Annotated[Path | None, option("--figure", "Figure to make, .png or .svg; must not exist.")] = None
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Crystal:
+    """The crystal that is seen."""
+
+    structure: Annotated[str | None, option("SrTiO3 or a CIF file. Default: the file's own.")] = None
+    zone: Annotated[str | None, option("Zone axis, u,v,w. Default: the file's, or 0,0,1.")] = None
+    x: Annotated[str | None, option("--x", "Direction u,v,w that points along x of the cell.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Energy:
+    """The beam's energy."""
+
+    energy: Annotated[float | None, option("--energy-keV", "Energy of the electrons. Default: the file's.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Semiangle:
+    """The probe's convergence."""
+
+    semiangle: Annotated[float | None, option("--semiangle-mrad", "Convergence semi-angle. Default: the file's.")] = (
+        None
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagePixel:
+    """How large a pixel of an image is."""
+
+    pixel: Annotated[float | None, option("--pixel-angstrom", "Side of a recorded pixel. Default: the file's.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class PatternPixel:
+    """Which angle a pixel of a pattern spans."""
+
+    pixel_mrad: Annotated[
+        float | None, option("--pixel-mrad", "Angle that a recorded pixel spans. Default: the file's.")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """How far probes of a scan are apart."""
+
+    step: Annotated[float | None, option("--step-angstrom", "Distance of the probes. Default: the file's.")] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FocalSpread:
+    """Partial temporal coherence."""
+
+    focal_spread: Annotated[float, number("--focal-spread-angstrom", "Focal spread, rms.")] = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Spherical:
+    """The lens."""
+
+    spherical: Annotated[
+        float | None, option("--cs-mm", "Spherical aberration C30; 0 for a corrected lens. Default: the file's.")
+    ] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Changes:
+    """What was changed between files."""
+
+    changes: Annotated[
+        list[float] | None, option("--c10-change-nm", "Known change of C10 of each file, in their order. Default: 0.")
+    ] = None
+
+
+def with_options(
+    options: type, several: bool, run: Callable[[tuple[Path, ...], Any, Output], None]
+) -> Callable[..., None]:
+    """A command that takes files, the options of the class ``options`` and `Output`, and gives them to ``run`` as objects."""
+    own, output = fields_of(options), fields_of(Output)
+
+    def command(**given: Any) -> None:
+        files = given["files"] if several else [given["file"]]
+        chosen = options(**{one.name: given[one.name] for one in own})
+        run(tuple(files), chosen, Output(**{one.name: given[one.name] for one in output}))
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    name, hint = ("files", Files) if several else ("file", File)
+    taken = [inspect.Parameter(name, keyword, annotation=hint)]
+    for group in (options, Output):
+        hints = typing.get_type_hints(group, include_extras=True)
+        taken += [
+            inspect.Parameter(one.name, keyword, default=one.default, annotation=hints[one.name])
+            for one in fields_of(group)
+        ]
+    command.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
+    command.__annotations__ = {one.name: one.annotation for one in taken}
+    return command
+
+
+def numbers_of(options: Data) -> Iterator[tuple[str, float]]:
+    """The numbers that were given or are defaults, each with its option's name."""
+    for name, one in named(type(options)).items():
+        value = getattr(options, one.name)
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, float):
+                yield name, each
+
+
+def named(options: type) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a class of options by the names that a user types."""
+    hints = typing.get_type_hints(options, include_extras=True)
+    found = {}
+    for one in fields_of(options):
+        told = typing.get_args(hints[one.name])[-1]
+        # typer keeps a name that is given first as the default
+        found[told.default if isinstance(told.default, str) else f"--{one.name}"] = one
+    return found
+
+
+def fields_of(options: type) -> list[dataclasses.Field[Any]]:
+    """Fields of a class of options: its own first, then those of each group in the order in which it names them, `Data` last."""
+    fields = {one.name: one for one in dataclasses.fields(options)}
+    order = [name for group in options.__mro__ for name in vars(group).get("__annotations__", {}) if name in fields]
+    return [fields[name] for name in dict.fromkeys(order)]

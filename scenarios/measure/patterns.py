@@ -9,10 +9,12 @@ from reconstruct.measure.disk import measure_disk
 from reconstruct.measure.pacbed import Geometry, pacbed
 from reconstruct.measure.rotation import measure_rotation
 from scenarios.errors import BadInput, from_twin
+from scenarios.measure.checks import above, finite, pair
 from scenarios.measure.crystals import oriented
 from scenarios.measure.found import Claim, Found, chosen
-from scenarios.measure.frames import pattern, scan
-from scenarios.measure.inputs import Given, above, counted, electrons, finite, pair, pixel_angle
+from scenarios.measure.inputs import Given, check_square, counted, pattern_pixel, pixel_angle, probe_step
+from scenarios.measure.kinds import DiskOptions, PacbedOptions, RotationOptions
+from scenarios.measure.prepared import need_electrons, pattern, scan
 from scenarios.progress import Progress
 from twin.detection.camera import Camera
 from twin.optics.electrons import wavelength
@@ -36,34 +38,24 @@ DISK = {
 }
 
 
-def disk(
-    given: Given,
-    progress: Progress,
-    pixel_mrad: float | None,
-    pixel_error: float,
-    energy: float | None,
-    semiangle: float | None,
-    semiangle_error: float,
-    detector_pixel: float | None,
-    camera_length: float | None,
-    gain: float | None,
-) -> Found:
-    """Radius, centre, ellipse and edge of the bright-field disk; semi-angle or camera length with it. Errors in per cent, others as the options say."""
-    data = pattern(given)
-    volts = given.maybe("energy of the electrons", "--energy-keV", energy, given.energy, "eV", 1e3)
-    angle = pixel_angle(given, pixel_mrad, volts, False)
-    side = given.maybe("detector pixel", "--detector-pixel-um", detector_pixel, None, "angstrom", 1e4)
-    length = given.maybe("camera length", "--camera-length-mm", camera_length, None, "angstrom", 1e7)
+def disk(given: Given, options: DiskOptions, progress: Progress) -> Found:
+    """Radius, centre, ellipse and edge of the bright-field disk; semi-angle or camera length with it."""
+    counts = pattern(given, 16)
+    _check_dark(given, counts)
+    volts = given.maybe("energy of the electrons", "--energy-keV", options.energy, given.energy)
+    angle = pixel_angle(given, options.pixel_mrad, volts)
+    side = given.maybe("detector pixel", "--detector-pixel-um", options.detector_pixel, None)
+    side = None if side is None else side * given.how.bin
+    length = given.maybe("camera length", "--camera-length-mm", options.camera_length, None)
     if length is not None and side is None:
         raise BadInput("--camera-length-mm", "says nothing without the detector's pixel", "Add --detector-pixel-um.")
-    known = given.maybe("convergence semi-angle", "--semiangle-mrad", semiangle, None, "radian", 1e-3)
-    share = above("--pixel-error-percent", pixel_error) / 100.0
-    apart = above("--semiangle-error-percent", semiangle_error) / 100.0
+    known = given.maybe("convergence semi-angle", "--semiangle-mrad", options.semiangle, None)
+    share = above("--pixel-error-percent", options.pixel_error) / 100.0
+    apart = above("--semiangle-error-percent", options.semiangle_error) / 100.0
     # without a pixel of its own the camera's length is told in pixels
     pixel = 1.0 if side is None else side
     if length is None and angle is not None:
         length = pixel / angle
-    counts = data if gain is None else electrons(given, data, gain)
     progress.stage("looking for the disk")
     try:
         found = measure_disk(
@@ -78,27 +70,42 @@ def disk(
     if side is not None:
         names["camera_length"] = ("camera_length", "angstrom", 1.0)
     elif angle is None:
-        names["camera_length"] = ("camera_length", "1/radian", 1.0)
+        names["camera_length"] = ("camera_length", "pixel/radian", 1.0)
     claimed = given.claim("convergence_semiangle")
     claims = () if claimed is None else (Claim("semiangle", claimed, "a semi-angle"),)
-    if not counted(given, gain):
+    if not counted(given):
         found = dataclasses.replace(found, electrons=math.nan)
     # how much more counts scatter about the edge than counting is learnt, and in the errors
     return Found("disk", (given,), chosen(found, names), claims, judged=False)
 
 
-def rotation(given: Given, progress: Progress, dark: float | None, gain: float | None) -> Found:
-    """Rotation and flip of a camera against its scan; ``dark``: angle in mrad beyond which patterns make an image that is bright at atoms."""
-    patterns = scan(given)
-    rows, columns = given.signal.axes[:2]
-    if abs(abs(rows.scale) - abs(columns.scale)) > 0.01 * abs(columns.scale):
-        problem = f"is scanned with pixels of {columns.scale:g} x {rows.scale:g}, which are not square"
-        raise BadInput(str(given.path), problem, "Give a scan with pixels as wide as high.")
-    counts = electrons(given, patterns, gain)
+def _check_dark(given: Given, counts: np.ndarray) -> None:
+    """BadInput for counts that lie far below zero: the dark level is not what --black says."""
+    known = counts[np.isfinite(counts)]
+    low = float(known.min())
+    if low < -0.1 * float(known.max()):
+        level = (given.data.black or 0.0) + float(np.quantile(known, 0.01)) * (
+            given.data.gain or 1.0
+        ) / given.how.bin**2
+        problem = f"has counts down to {low:.4g} where its largest are {float(known.max()):.4g}"
+        summed = "" if counts.ndim == given.signal.data.ndim else ", over the patterns that are summed"
+        cure = f"Give --black, the counts of a pixel without a beam (about {level:.3g} here{summed})."
+        raise BadInput(str(given.path), problem, cure)
+
+
+def rotation(given: Given, options: RotationOptions, progress: Progress) -> Found:
+    """Rotation and flip of a camera against its scan."""
+    need_electrons(given)
+    counts = scan(given)
+    if options.step is None:
+        check_square(given)
+    else:
+        probe_step(given, options.step)
+    dark = options.dark
     bright = None
     if dark is not None:
         given.settle("dark field beyond", above("--dark-field-mrad", dark) * 1e-3, "radian", "--dark-field-mrad")
-        x, y = _angles(given)
+        x, y = _angles(given, options)
         beyond = np.hypot(x[None, :], y[:, None]) > 1e-3 * dark
         if not beyond.any():
             raise BadInput(f"--dark-field-mrad {dark:g}", "is beyond all of the camera", "Give a smaller angle.")
@@ -113,51 +120,33 @@ def rotation(given: Given, progress: Progress, dark: float | None, gain: float |
     return Found("rotation", (given,), found, (Claim("rotation", 0.0, "a rotation"),) if own else ())
 
 
-def _angles(given: Given) -> tuple[np.ndarray, np.ndarray]:
-    """Angles (x, y) in radian of a pattern's columns and rows from the direct beam, as the file has them; BadInput if it does not."""
-    rows, columns = given.signal.axes[-2:]
-    if rows.unit != "radian" or columns.unit != "radian":
-        problem = "does not say the angles of its pixels from the beam"
-        raise BadInput(str(given.path), problem, "Leave --dark-field-mrad out.")
-    return tuple(one.offset + one.scale * np.arange(one.size) for one in (columns, rows))  # type: ignore[return-value]
+def _angles(given: Given, options: RotationOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Angles (x, y) in radian of a pattern's columns and rows from the direct beam: the file's, or of pixels as large as the options say about the
+    middle of the frame; BadInput where neither says."""
+    rows, columns = given.axes
+    if options.pixel_mrad is None and rows.unit == columns.unit == "radian":
+        return tuple(one.offset + one.scale * np.arange(one.size) for one in (columns, rows))  # type: ignore[return-value]
+    volts = given.maybe("energy of the electrons", "--energy-keV", options.energy, given.energy)
+    width = pattern_pixel(given, options.pixel_mrad, volts)
+    return tuple(width * (np.arange(one.size) - 0.5 * (one.size - 1)) for one in (columns, rows))  # type: ignore[return-value]
 
 
-def thickness(
-    given: Given,
-    progress: Progress,
-    structure: str | None,
-    zone: str | None,
-    x: str | None,
-    energy: float | None,
-    semiangle: float | None,
-    pixel_mrad: float | None,
-    rotation_deg: float,
-    rotation_error: float,
-    known: str | None,
-    thickest: float,
-    tilt: str,
-    tilt_error: float,
-    precision: float,
-    gain: float | None,
-    black: float,
-) -> Found:
-    """Thickness and tilt from a position-averaged pattern; thicknesses in nm, tilts in mrad, rotations in degrees, ``precision`` in per cent."""
-    data = pattern(given)
-    volts = given.need("energy of the electrons", "--energy-keV", energy, given.energy, "eV", 1e3)
-    alpha = given.need(
-        "convergence semi-angle", "--semiangle-mrad", semiangle, given.claim("convergence_semiangle"), "radian", 1e-3
-    )  # fmt: skip
-    angle = pixel_angle(given, pixel_mrad, volts, True)
-    assert angle is not None
-    atoms = oriented(given, structure, zone, x)
-    counts = electrons(given, data, gain, finite("--black", black))
-    lean = [1e-3 * one for one in pair("--tilt-mrad", tilt)]
-    wide = 1e-3 * above("--tilt-error-mrad", tilt_error)
+def thickness(given: Given, options: PacbedOptions, progress: Progress) -> Found:
+    """Thickness and tilt from a position-averaged pattern."""
+    data = pattern(given, 16)
+    volts = given.volts(options.energy)
+    alpha = given.semiangle(options.semiangle)
+    angle = pattern_pixel(given, options.pixel_mrad, volts)
+    atoms = oriented(given, options.structure, options.zone, options.x)
+    need_electrons(given)
+    lean = [1e-3 * one for one in pair("--tilt-mrad", options.tilt)]
+    wide = 1e-3 * above("--tilt-error-mrad", options.tilt_error)
     tilted = math.hypot(*lean) + 1.6 * wide
-    most = 10.0 * above("--thickest-nm", thickest)
+    most = 10.0 * above("--thickest-nm", options.thickest)
     before = None
-    if known is not None:
-        middle, error = (10.0 * above("--thickness-nm", one) for one in pair("--thickness-nm", known))
+    if options.thickness is not None:
+        depth, depth_error = pair("--thickness-nm", options.thickness)
+        middle, error = 10.0 * above("--thickness-nm", depth), 10.0 * above("--thickness-error-nm", depth_error)
         before = (middle, error)
         most = max(most, middle + 3.0 * error)
     span = 0.5 * angle * min(data.shape)
@@ -169,15 +158,15 @@ def thickness(
     cell = Specimen.from_atoms(centred_in_slices(atoms, slices))
     geometry = Geometry(
         angle,
-        rotation=math.radians(finite("--rotation-deg", rotation_deg)),
-        rotation_error=math.radians(above("--rotation-error-deg", rotation_error)),
+        rotation=math.radians(finite("--rotation-deg", options.rotation)),
+        rotation_error=math.radians(above("--rotation-error-deg", options.rotation_error)),
     )
     # a grid carries two thirds of its highest frequency, and atoms must be sampled well besides
     grid = [
         2 * math.ceil(0.5 * max(3.1 * reach * side / wavelength(volts), side / SAMPLING) + 1.0) for side in cell.extent
     ]
     step = min(max(0.5 * angle, FINEST), COARSEST)
-    share = above("--precision-percent", precision) / 100.0
+    share = above("--precision-percent", options.precision) / 100.0
     try:
         made = library(
             cell, slices, (grid[1], grid[0]), volts, alpha, reach, tilted, most,
@@ -185,7 +174,7 @@ def thickness(
         )  # fmt: skip
         progress.stage("fitting the pattern")
         found = pacbed(
-            counts, made, geometry, Camera(), thickness=before, tilt=(lean[0], lean[1]), tilt_error=wide, precision=share
+            data, made, geometry, Camera(), thickness=before, tilt=(lean[0], lean[1]), tilt_error=wide, precision=share
         )  # fmt: skip
     except ValueError as error:
         raise from_twin(str(given.path), error, "") from error

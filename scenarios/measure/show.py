@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scenarios.measure.units import plain, rounded
+from twin.units import rounded, scale
 
 MOST_READINGS = 4
 
@@ -60,7 +60,7 @@ def _table(told: dict[str, Any], known: list[int], shown: list[dict[str, Any]]) 
         one = told["quantities"][i]
         sizes = [abs(reading["mean"][i]) for reading in shown]
         errors = [math.sqrt(max(reading["covariance"][i][i], 0.0)) for reading in shown]
-        factor, unit = plain(one["name"], one["unit"], max(sizes), max(errors))
+        factor, unit = scale(max(*sizes, *errors), one["unit"], one["name"])
         cells = []
         for reading, error in zip(shown, errors, strict=True):
             either = one["name"] == "flip"
@@ -83,5 +83,5 @@ def _plainly(setting: dict[str, Any]) -> str:
     value = setting["value"]
     if isinstance(value, str):
         return escape(value)
-    factor, unit = plain(setting["name"], setting["unit"], value)
+    factor, unit = scale(value, setting["unit"], setting["name"])
     return f"{value * factor:.6g} {unit}".rstrip() if np.isfinite(value) else str(value)

@@ -1,5 +1,6 @@
 """Scenarios that come with emtwin, as TOML files beside this one."""
 
+import tomllib
 from pathlib import Path
 
 from scenarios.errors import BadInput
@@ -22,10 +23,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
     if text in preset_names():
         return read_scenario(_FOLDER / f"{text}.toml")
     path = Path(name_or_path)
-    if not path.exists() and path.suffix != ".toml" and path.name == text:
-        raise BadInput(
-            text, "is neither a preset nor a file", f"Name a TOML file, or a preset: {', '.join(preset_names())}."
-        )
+    _refuse_unknown(path, text, preset_names(), "simulate", simulation_names())
     return read_scenario(path)
 
 
@@ -40,8 +38,22 @@ def load_simulation(name_or_path: str | Path) -> Simulation:
     if text in simulation_names():
         return read_simulation(_SIMULATIONS / f"{text}.toml")
     path = Path(name_or_path)
-    if not path.exists() and path.suffix != ".toml" and path.name == text:
-        raise BadInput(
-            text, "is neither a preset nor a file", f"Name a TOML file, or a preset: {', '.join(simulation_names())}."
-        )
+    _refuse_unknown(path, text, simulation_names(), "acquire", preset_names())
     return read_simulation(path)
+
+
+def described(names: list[str]) -> dict[str, str]:
+    """The description of each of these presets."""
+    paths = {path.stem: path for folder in (_FOLDER, _SIMULATIONS) for path in folder.glob("*.toml")}
+    return {name: str(tomllib.loads(paths[name].read_text("utf-8"))["description"]) for name in names}
+
+
+def _refuse_unknown(path: Path, text: str, presets: list[str], other: str, theirs: list[str]) -> None:
+    """BadInput for what looks like a preset's name and is neither one nor a file; ``theirs`` are those of the ``other`` command."""
+    if path.exists() or path.suffix == ".toml" or path.name != text:
+        return
+    if text in theirs:
+        raise BadInput(
+            text, f"is a preset of emtwin {other}", f"Run emtwin {other} {text}, or name one of {', '.join(presets)}."
+        )
+    raise BadInput(text, "is neither a preset nor a file", f"Name a TOML file, or a preset: {', '.join(presets)}.")

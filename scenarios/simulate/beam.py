@@ -14,8 +14,12 @@ from twin.optics.illumination import Illumination
 from twin.optics.probe import check_sampling
 from twin.optics.source import focal_spread
 from twin.optics.transfer import Imaging
-from twin.sample.specimen import check_probe_fits
+from twin.sample.specimen import probe_diameter
 
+HUGE = 1e12
+"""Angstrom of an aberration at most."""
+LARGEST = 16384
+"""Points along an axis."""
 SAMPLING = 0.1
 """Angstrom between points of the waves unless the scenario says otherwise."""
 
@@ -26,6 +30,13 @@ def vector(beam: BeamPlan) -> np.ndarray:
     if beam.defocus is not None:
         total += coefficients({"C10": -beam.defocus})
     for name, value in beam.aberrations.items():
+        size = value[0] if isinstance(value, tuple | list) else value
+        if abs(size) > HUGE:
+            raise BadInput(f"beam.aberrations.{name}", f"is {size:g} angstrom", f"Give at most {HUGE:g} angstrom.")
+        if isinstance(value, tuple | list) and abs(value[1]) > 2.0 * math.pi:
+            right = math.radians(value[1])
+            cure = f"Is that in degrees? Write {name} = [{value[0]:g}, {right:.4g}]."
+            raise BadInput(f"beam.aberrations.{name}", f"its azimuth is {value[1]:g} radian, more than a turn", cure)
         try:
             if isinstance(value, tuple | list):
                 parts = from_ceos(name, *value) if name in CEOS else from_polar(name, *value)
@@ -35,8 +46,9 @@ def vector(beam: BeamPlan) -> np.ndarray:
                 parts = {name: value}
             total += coefficients(parts)
         except ValueError as error:
-            cure = f"Or one of {', '.join(CEOS)}; those with an azimuth as [magnitude, azimuth], also C12, C21, C23 ..."
-            raise from_twin(f"beam.aberrations.{name}", error, cure) from None
+            cure = f"Give one of {', '.join(NAMES)}; or, those with an azimuth as [magnitude, azimuth in radian], C12, C21, C23 ... or {', '.join(CEOS)}."
+            problem = str(error).partition(";")[0]
+            raise BadInput(f"beam.aberrations.{name}", problem, cure) from None
     return total
 
 
@@ -51,9 +63,13 @@ def grid_of(plan: Simulation, extent: tuple[float, float]) -> tuple[int, int]:
     if plan.grid.gpts is not None:
         return plan.grid.gpts
     sampling = plan.grid.sampling or SAMPLING
+    if max(extent) / sampling > LARGEST:
+        raise BadInput(
+            "grid.sampling",
+            f"{sampling:g} angstrom over {extent[0]:.4g} x {extent[1]:.4g} angstrom (x, y) makes more than {LARGEST} points",
+            "Sample less finely, or give a smaller specimen.size or specimen.repeats.",
+        )
     ny, nx = (max(8, smooth(math.ceil(side / sampling - 1e-9))) for side in (extent[1], extent[0]))
-    if max(ny, nx) > 16384:
-        raise BadInput("grid.sampling", f"{sampling} angstrom makes {ny} x {nx} points", "Sample less finely.")
     return ny, nx
 
 
@@ -61,16 +77,39 @@ def illumination_of(plan: Simulation, made: Made, gpts: tuple[int, int]) -> Illu
     beam, extent = plan.beam, made.specimen.extent
     given, spread = vector(beam), _spread(beam)
     energy, semiangle = beam.energy_keV * 1e3, 1e-3 * (beam.semiangle_mrad or 0.0)
+    band = CUTOFF * 0.5 * wavelength(energy) * min(gpts[1] / extent[0], gpts[0] / extent[1])
+    if semiangle > band:
+        finest = 0.5 * CUTOFF * wavelength(energy) / semiangle
+        raise BadInput(
+            "beam.semiangle_mrad",
+            f"the aperture reaches {1e3 * semiangle:.3g} mrad, and the grid carries {1e3 * band:.3g} mrad",
+            f"Give grid.sampling = {finest:.2g} or less, or a smaller angle.",
+        )
+    _check_room(beam, extent, float(given[0]), made.specimen.thickness)
     try:
         made_of = Illumination(given, energy, semiangle, focal_spread=spread, source=beam.source)
-        check_probe_fits(extent, energy, semiangle, float(given[0]), made.specimen.thickness)
         for sign in (-1.0, 1.0):
             at = given.copy()
             at[0] += sign * 2.5 * spread
             check_sampling(at, gpts, extent, energy, semiangle)
     except ValueError as error:
-        raise from_twin("beam", error, "Change the beam, or specimen.size and grid.gpts.") from None
+        key = "beam.aberrations" if beam.aberrations else "beam.focal_spread" if spread else "beam.defocus"
+        raise from_twin(key, error, "Give smaller aberrations, or a larger specimen.size.") from None
     return made_of
+
+
+def _check_room(beam: BeamPlan, extent: tuple[float, float], c10: float, thickness: float) -> None:
+    """BadInput for a probe wider than the specimen's periodic cell ``extent`` (x, y) angstrom, in which it would meet its own images."""
+    assert beam.semiangle_mrad is not None
+    needed = probe_diameter(beam.energy_keV * 1e3, 1e-3 * beam.semiangle_mrad, c10, thickness)
+    if min(extent) >= needed:
+        return
+    wide = f"beam.semiangle_mrad = {beam.semiangle_mrad:g}" + (f", C10 = {c10:g} angstrom" if c10 else "")
+    problem = f"the probe needs {needed:.4g} angstrom ({wide}), and the specimen is {extent[0]:.4g} x {extent[1]:.4g} angstrom (x, y)"
+    cure = f"Give specimen.size = [{math.ceil(needed)}, {math.ceil(needed)}]" + (
+        ", or bring the defocus nearer to zero." if abs(c10) > thickness else "."
+    )
+    raise BadInput("beam.defocus" if abs(c10) > thickness else "specimen.size", problem, cure)
 
 
 def imaging_of(plan: Simulation, gpts: tuple[int, int], extent: tuple[float, float]) -> Imaging:
@@ -93,4 +132,4 @@ def imaging_of(plan: Simulation, gpts: tuple[int, int], extent: tuple[float, flo
             vibration=(0.0, 0.0, 0.0) if lens is None else (lens.vibration, lens.vibration, 0.0),
         )  # fmt: skip
     except ValueError as error:
-        raise from_twin("lens", error, "Change [lens] or [beam].") from None
+        raise from_twin("lens", error, "Change [lens].") from None

@@ -63,7 +63,14 @@ def camera_pixels(
         if not isinstance(one, PixelatedPlan):
             continue
         if one.reach_mrad is not None:
-            band = CUTOFF * 0.5 * wavelength(plan.beam.energy_keV * 1e3) * min(gpts[1] / extent[0], gpts[0] / extent[1])
+            length = wavelength(plan.beam.energy_keV * 1e3)
+            band, step = CUTOFF * 0.5 * length * min(gpts[1] / extent[0], gpts[0] / extent[1]), length / min(extent)
+            if 1e-3 * one.reach_mrad < step:
+                raise BadInput(
+                    f"detectors.{name}.reach_mrad",
+                    f"{one.reach_mrad:g} mrad holds the direct beam alone: beams are {1e3 * step:.3g} mrad apart",
+                    "Ask for more.",
+                )
             if 1e-3 * one.reach_mrad > band:
                 raise BadInput(
                     f"detectors.{name}.reach_mrad",
@@ -90,14 +97,16 @@ def check_angles_of(
         try:
             check_angles(1e-3 * outer, gpts, extent, length, (1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1]))
         except ValueError as error:
-            raise from_twin(f"detectors.{name}", error, "Points are [grid] gpts.") from None
+            key = "outer_mrad" if isinstance(one, AnnularPlan) else "radii_mrad"
+            raise from_twin(f"detectors.{name}.{key}", error, "Sample more finely.") from None
     if pixels is not None:
         carried = (CUTOFF - TAPER) * 0.5 * length * min(gpts[1] / extent[0], gpts[0] / extent[1])
         side = 0.5 * max(pixels.shape) * pixels.pixel
         if side + max(abs(float(one)) for one in pixels.offset) > 2.0 * carried:
             raise BadInput(
-                "detectors", f"the camera reaches {1e3 * side:.0f} mrad, the grid carries {1e3 * carried:.0f}",
-                "Use smaller pixels or fewer, or sample more finely.",
+                f"detectors.{next(iter(plan.detectors))}.pixel_mrad",
+                f"{max(pixels.shape)} pixels of {1e3 * pixels.pixel:g} mrad reach {1e3 * side:.3g} mrad, and the grid carries {1e3 * carried:.3g}",
+                "Use smaller pixels or fewer, or sample more finely ([grid] sampling).",
             )  # fmt: skip
 
 

@@ -4,7 +4,8 @@ Patterns span orders of magnitude: they are drawn by the fourth root of their in
 """
 
 import base64
-from typing import Any
+import textwrap
+from collections.abc import Callable
 
 import matplotlib.colors
 import numpy as np
@@ -14,21 +15,30 @@ from matplotlib.figure import Figure
 from scenarios.drawings import draw, scale_bar
 from scenarios.simulate.files import Axis, Recording
 
+Picture = tuple[float, float, Callable[[Figure], None]]
+"""Width and height in inches, and what paints it."""
+CHARACTERS = 14
+"""Characters of a caption in an inch."""
 MOST = 6
 """Images of a series, channels of a detector, or configurations that are drawn at most."""
 
 
-def picture(recording: Recording, signal: str, name: str) -> bytes:
-    """A PNG of ``recording``, one of the signals of `scenarios.simulate.plan.SIGNALS`."""
+def picture(recording: Recording, signal: str, name: str, caption: str = "") -> bytes:
+    """A PNG of ``recording``, one of the signals of `scenarios.simulate.plan.SIGNALS`, with a line of text under it."""
     painted = {"exit-wave": _exit_wave, "hrtem": _images, "stem": _images, "4d-stem": _scan_of_patterns}
-    return painted.get(signal, _one_pattern)(recording, name)
+    width, height, paint = painted.get(signal, _one_pattern)(recording, name)
+
+    def with_caption(figure: Figure) -> None:
+        paint(figure)
+        if caption:
+            words = textwrap.fill(caption, int(width * CHARACTERS))
+            figure.supxlabel(words, fontsize="small", color="0.3")
+
+    lines = len(textwrap.wrap(caption, int(width * CHARACTERS)))
+    return base64.b64decode(draw(width, height + 0.2 * lines, with_caption, "png").partition(",")[2])
 
 
-def _png(width: float, height: float, paint: Any) -> bytes:
-    return base64.b64decode(draw(width, height, paint, "png").partition(",")[2])
-
-
-def _images(recording: Recording, name: str) -> bytes:
+def _images(recording: Recording, name: str) -> Picture:
     """Images side by side, each with a colour bar of its own."""
     rows, columns = recording.axes[-2:]
     stack = recording.data.reshape(-1, rows.size, columns.size)[:MOST]
@@ -43,7 +53,7 @@ def _images(recording: Recording, name: str) -> bytes:
 
     down, across = _rows_of(len(stack))
     tall = rows.size * rows.scale / (columns.size * columns.scale)
-    return _png(3.6 * across, (2.9 * min(max(tall, 0.4), 2.0) + 0.5) * down, paint)
+    return 3.6 * across, (2.9 * min(max(tall, 0.4), 2.0) + 0.5) * down, paint
 
 
 def _titles(recording: Recording, name: str, count: int) -> list[str]:
@@ -56,7 +66,7 @@ def _titles(recording: Recording, name: str, count: int) -> list[str]:
     return [named[place] for place in range(count)]
 
 
-def _exit_wave(recording: Recording, name: str) -> bytes:
+def _exit_wave(recording: Recording, name: str) -> Picture:
     """Amplitude and phase of the first configuration's wave."""
     rows, columns = recording.axes[-2:]
     wave = recording.data[0]
@@ -75,17 +85,17 @@ def _exit_wave(recording: Recording, name: str) -> bytes:
             "twilight",
         )
 
-    return _png(7.2, 3.4, paint)
+    return 7.2, 3.4, paint
 
 
-def _one_pattern(recording: Recording, name: str) -> bytes:
+def _one_pattern(recording: Recording, name: str) -> Picture:
     def paint(figure: Figure) -> None:
         _pattern(figure, figure.subplots(), recording.data, recording.axes[-2:], name, recording.unit)
 
-    return _png(4.6, 3.9, paint)
+    return 4.6, 3.9, paint
 
 
-def _scan_of_patterns(recording: Recording, name: str) -> bytes:
+def _scan_of_patterns(recording: Recording, name: str) -> Picture:
     """The mean pattern, the pattern at the brightest place of the dark field, and the images of both halves of the angles."""
     data, angles = recording.data, recording.axes[-2:]
     rows, columns = recording.axes[:2]
@@ -106,7 +116,7 @@ def _scan_of_patterns(recording: Recording, name: str) -> bytes:
         _image(figure, panels[2], inner, rows, columns, f"within {edge:.1f} mrad", recording.unit)
         _image(figure, panels[3], outer, rows, columns, f"beyond {edge:.1f} mrad", recording.unit)
 
-    return _png(8.4, 7.0, paint)
+    return 8.4, 7.0, paint
 
 
 def _image(

@@ -95,7 +95,7 @@ def _zspy_writes() -> bool:
 def versions() -> dict[str, str]:
     """What computed: emtwin and the libraries that numbers go through."""
     found = {"python": platform.python_version()}
-    for name in ("emtwin", "jax", "jaxlib", "numpy", "scipy", "zarr", "rosettasciio"):
+    for name in ("emtwin", "jax", "jaxlib", "numpy", "scipy", "gemmi", "zarr", "rosettasciio"):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -14,10 +14,12 @@ from scenarios.errors import BadInput
 from scenarios.progress import Progress
 from scenarios.simulate import drawings, files
 from scenarios.simulate.detection import camera_of
+from scenarios.simulate.form import with_form
 from scenarios.simulate.plan import Simulation
 from scenarios.simulate.reading import from_dict
 from scenarios.simulate.ready import Ready, make_ready
-from scenarios.simulate.recording import SCHEMA, averaged, provenance_of, record
+from scenarios.simulate.recording import SCHEMA, averaged, caption_of, provenance_of, record
+from scenarios.simulate.sampling import sampling_of
 from scenarios.simulate.signals import columns_shape, pieces
 
 
@@ -43,8 +45,13 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
         raise BadInput(
             plan.specimen.structure, "has changed since the simulation began", "Begin anew, without --resume."
         )
+    progress.stage("choosing the form of the computation")
+    ready = with_form(ready)
+    _check_size(ready, shape)
     part = files.part_of(out) if resume else files.begin(out, plan.as_dict(), ready.made.hash())
     try:
+        progress.stage("estimating what the grid leaves out")
+        sampling = sampling_of(ready)
         for first, piece in pieces(ready, _done(part), progress.stage):
             files.save_piece(part, first, first + len(piece), piece)
     except Exception:
@@ -56,14 +63,14 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
         raise ArithmeticError(f"the signal has values that are not finite; {part} keeps its pieces")
     recording = record(ready, clean, sink)
     seconds = time.monotonic() - start
-    provenance = provenance_of(ready, flux, seconds)
-    picture = drawings.picture(recording, plan.signal, plan.name)
+    provenance = provenance_of(ready, flux, seconds, sampling)
+    picture = drawings.picture(recording, plan.signal, plan.name, caption_of(ready))
     files.publish(out, part, recording, provenance, picture)
     return {
         "schema": SCHEMA, "scenario": plan.name, "signal": plan.signal, "seed": plan.seed, "shape": list(recording.data.shape),
         "axes": [one.as_dict() for one in recording.axes], "quantity": recording.quantity, "unit": recording.unit,
         "file": str(out), "picture": str(files.picture_of(out)), "seconds": round(seconds, 3),
-        **{key: provenance[key] for key in ("form", "flux", "thickness", "notes")},
+        **{key: provenance[key] for key in ("form", "flux", "thickness", "structure", "cell", "scan", "sampling", "notes", "warnings")},
     }  # fmt: skip
 
 
@@ -74,7 +81,7 @@ def _done(part: Path) -> int:
 
 
 def _check_size(ready: Ready, shape: tuple[int, ...]) -> None:
-    """BadInput if what is kept until the end exceeds the bound of memory."""
+    """BadInput if what is kept until the end exceeds the bound of memory: the least that it can take, while the form is not chosen."""
     phonons = ready.plan.specimen.phonons
     configurations = 1 if phonons is None else phonons.configurations
     count = len(ready.positions) * (1 if ready.direct else configurations) or configurations

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scenarios.errors import BadInput, from_twin
+from scenarios.doubts import doubts
+from scenarios.errors import from_twin
 from scenarios.simulate.beam import grid_of, illumination_of, imaging_of
 from scenarios.simulate.detection import camera_pixels, check_angles_of, check_damped, responses_of
-from scenarios.simulate.plan import PROBES, Simulation
+from scenarios.simulate.plan import PROBES, ScanPlan, Simulation, tables
 from scenarios.simulate.specimen import Made, make_specimen, phonon_seeds, potential_options
 from twin.detection.pixelated import Pixelated
 from twin.grid import CUTOFF
@@ -17,7 +18,7 @@ from twin.optics.illumination import Illumination
 from twin.optics.source import source_offsets
 from twin.optics.transfer import Imaging, envelope
 from twin.scattering.beams import Response
-from twin.scattering.forms import FLOAT32, Form, choose, forms
+from twin.scattering.forms import Form
 from twin.scattering.pieces import fitting
 from twin.scattering.scene import Scene
 
@@ -80,7 +81,7 @@ class Ready(NamedTuple):
 
 
 def make_ready(plan: Simulation) -> Ready:
-    """Everything made and checked; BadInput that names the table at fault, the problem and the cure."""
+    """Everything made and checked but the ``form`` of a STEM image (`with_form`); BadInput that names the key at fault, the problem and the cure."""
     made = make_specimen(plan)
     extent, energy = made.specimen.extent, plan.beam.energy_keV * 1e3
     gpts, notes = grid_of(plan, extent), list(_notes(plan, made))
@@ -103,44 +104,19 @@ def make_ready(plan: Simulation) -> Ready:
     positions, weights, fov = _positions(plan, made)
     if plan.beam.source > 0.0 and plan.scan is not None and not _periodic(fov, made):
         notes.append("the source blurs beyond a field of view that is not whole cells: its border is repeated outwards")
+    if plan.scan is not None:
+        notes += _scan_notes(plan.scan, fov, made)
     size = _piece(plan, made, gpts, len(positions))
-    scene = form = None
-    if plan.signal == "stem" and illumination is not None:
+    scene = None
+    if plan.signal == "stem":
         scene = Scene(
             made.specimen, gpts, made.slices, phonon_seeds(plan), (tilt[0], tilt[1]), made.one, made.repeats,
             tuple(potential_options(plan).items()),
         )  # fmt: skip
-        form = _form(plan, scene, illumination, _axes(plan, fov), responses)
-        if form.error > FLOAT32:
-            notes.append(f"the image is made in a quicker form ({form}): exact to {100 * form.error:.2f} %")
     return Ready(
         plan, made, gpts, (tilt[0], tilt[1]), illumination, imaging, positions, weights, fov,
-        channels, responses, scene, form, pixels, reach, size, tuple(notes),
+        channels, responses, scene, None, pixels, reach, size, tuple(notes),
     )  # fmt: skip
-
-
-def _form(
-    plan: Simulation,
-    scene: Scene,
-    beam: Illumination,
-    axes: tuple[np.ndarray, np.ndarray],
-    responses: tuple[Response, ...],
-) -> Form:
-    """The quickest form of a STEM image within the tolerance, or the one that is named; BadInput if there is none."""
-    wanted = plan.compute
-    name = None if wanted.form == "auto" else wanted.form
-    found = forms(scene, beam, *axes, responses, FOCI, int(wanted.memory_MB * 1e6), name)
-    named = [one for one in found if name in (None, one.name)]
-    if not named:
-        raise BadInput(
-            "compute.form",
-            f"{wanted.form!r} is not possible here; possible are {', '.join(sorted({one.name for one in found}))}",
-            'Leave it "auto", or raise compute.memory_MB; "crystal" is for atoms at rest without vacancies.',
-        )
-    try:
-        return choose(named, wanted.tolerance, name)
-    except ValueError as error:
-        raise from_twin("compute.tolerance", error, "Raise it, or choose another form.") from None
 
 
 def _periodic(fov: tuple[float, float], made: Made) -> bool:
@@ -155,11 +131,18 @@ def _axes(plan: Simulation, fov: tuple[float, float]) -> tuple[np.ndarray, np.nd
     return start[0] + np.arange(nx) * fov[0] / nx, start[1] + np.arange(ny) * fov[1] / ny
 
 
+def square_fov(shape: tuple[int, int], unit: tuple[float, float, float]) -> tuple[float, float]:
+    """The field of view (x, y) of ``shape`` (ny, nx) square pixels, the smallest that covers the cell ``unit`` both ways; a line covers it along itself."""
+    sides = [(side, count) for side, count in zip(unit[:2], shape[::-1], strict=True) if count > 1]
+    pixel = max(side / count for side, count in sides or [(max(unit[:2]), 1)])
+    return pixel * shape[1], pixel * shape[0]
+
+
 def _positions(plan: Simulation, made: Made) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
     """Positions [p, 2] (x, y) in angstrom, their weights [p], and the field of view."""
     if plan.scan is not None:
         ny, nx = plan.scan.shape
-        fov = plan.scan.fov or (made.unit[0], made.unit[1])
+        fov = plan.scan.fov or square_fov(plan.scan.shape, made.unit)
         along_x, along_y = np.meshgrid(*_axes(plan, fov))
         return np.stack([along_x.ravel(), along_y.ravel()], axis=1), np.ones(ny * nx), fov
     if plan.signal not in PROBES:
@@ -183,9 +166,31 @@ def _piece(plan: Simulation, made: Made, gpts: tuple[int, int], probes: int) -> 
     return max(1, min(most, 64, math.ceil(probes / 16)))
 
 
+def _scan_notes(scan: ScanPlan, fov: tuple[float, float], made: Made) -> list[str]:
+    """What the user should know of the field of view."""
+    notes, (ny, nx) = [], scan.shape
+    pixel = (fov[0] / nx, fov[1] / ny)
+    if scan.fov is None:
+        cells = [side / cell for side, cell in zip(fov, made.unit[:2], strict=True)]
+        notes.append(
+            f"scan.fov is not given: square pixels cover {fov[0]:.4g} x {fov[1]:.4g} angstrom (x, y), {cells[0]:.3g} x {cells[1]:.3g} cells"
+        )
+    elif min(nx, ny) > 1 and abs(pixel[0] / pixel[1] - 1.0) > 1e-3:
+        notes.append(
+            f"scan.fov and scan.shape make pixels of {pixel[0]:.3g} x {pixel[1]:.3g} angstrom (x, y): not square"
+        )
+    if any(side > whole * (1.0 + 1e-6) for side, whole in zip(fov, made.specimen.extent, strict=True)):
+        notes.append("the field of view is larger than the specimen, which repeats periodically")
+    return notes
+
+
 def _notes(plan: Simulation, made: Made) -> list[str]:
     """What the user should know of the specimen that was made."""
-    notes, wanted = [], plan.specimen
+    wanted, structure = plan.specimen, made.structure
+    notes = list(doubts(plan.as_dict(), tables()))
+    notes += [f"structure: {one}" for one in structure.notes]
+    notes += [f"the structure file contradicts itself: {one}" for one in structure.contradictions]
+    notes += made.notes
     thick = made.specimen.thickness
     if wanted.thickness is not None and abs(thick - wanted.thickness) > 0.05:
         notes.append(f"the specimen is {thick:.2f} angstrom thick: {round(thick / made.unit[2])} whole cells")

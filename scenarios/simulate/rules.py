@@ -1,25 +1,30 @@
 """What tables and keys of a simulation must not contradict, or be of no use for its signal: each rule tells (key, problem, cure)."""
 
+import itertools
 from collections.abc import Iterator
 
-from scenarios.simulate.plan import PROBES, PixelatedPlan, Simulation
+from scenarios.keys import RADIUS
+from scenarios.simulate.plan import PROBES, AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
 
 Contradiction = tuple[str, str, str]
 
 
 def contradictions(plan: Simulation) -> Iterator[Contradiction]:
     """All that there are, the key, what is wrong with it, and the cure."""
-    for rule in (_specimen, _beam, _tables, _detectors, _cameras, _dose, _compute):
+    for rule in (_specimen, _beam, _tables, _unused, _detectors, _angles, _cameras, _dose, _compute):
         yield from rule(plan)
 
 
 def _specimen(plan: Simulation) -> Iterator[Contradiction]:
     specimen = plan.specimen
+    for name, direction in (("zone", specimen.zone), ("x", specimen.x)):
+        if direction is not None and not any(direction):
+            yield f"specimen.{name}", "[0, 0, 0] is no direction", "Give integers [u, v, w] that are not all 0."
     if specimen.repeats is not None and specimen.size is not None:
         yield "specimen.repeats", "is given together with size", "Leave one of them out."
-    if (specimen.cells is None) == (specimen.thickness is None):
-        which = "both thickness and cells are given" if specimen.cells else "neither thickness nor cells is given"
-        yield "specimen.thickness", which, "Give exactly one: thickness in angstrom, or cells along the beam."
+    if specimen.cells is not None and specimen.thickness is not None:
+        cure = "Give exactly one: thickness in angstrom, or cells along the beam."
+        yield "specimen.thickness", "both thickness and cells are given", cure
     if specimen.phonons is not None and specimen.thermal != "none":
         problem = f"{specimen.thermal!r} and phonons count thermal motion twice"
         yield "specimen.thermal", problem, "Leave one of them out."
@@ -40,7 +45,7 @@ def _beam(plan: Simulation) -> Iterator[Contradiction]:
         yield "beam.defocus", "defocus and C10 are the same aberration", "Leave one of them out (defocus = -C10)."
     if beam.focal_spread is not None and (beam.cc is not None or beam.energy_spread is not None):
         yield "beam.focal_spread", "is given beside cc and energy_spread", "Give it, or the two that it follows from."
-    if (beam.cc is None) != (beam.energy_spread is None):
+    if (beam.cc is None) != (beam.energy_spread is None) and beam.focal_spread is None:
         yield "beam.cc", "focal spread follows from cc and energy_spread together", "Give both, or focal_spread."
 
 
@@ -53,6 +58,24 @@ def _tables(plan: Simulation) -> Iterator[Contradiction]:
         yield "scan", f"is missing, and {signal} needs it", "Add [scan] with shape = [ny, nx]."
     if plan.grid.gpts is not None and plan.grid.sampling is not None:
         yield "grid.gpts", "is given together with sampling", "Leave one of them out."
+
+
+def _unused(plan: Simulation) -> Iterator[Contradiction]:
+    """Keys given in a table that the signal uses, of which it does not use these."""
+    signal, lens, beam = plan.signal, plan.lens, plan.beam
+    if lens is not None:
+        idle = ("selected_area",) if signal == "hrtem" else ("aperture_mrad", "edge_mrad", "vibration", "defoci")
+        other = "diffraction" if signal == "hrtem" else "hrtem"
+        for name in idle:
+            if getattr(lens, name):
+                yield f"lens.{name}", f"signal {signal!r} has no use for it", f"Leave it out; it is for {other}."
+        if lens.edge_mrad is not None and lens.aperture_mrad is None:
+            yield "lens.edge_mrad", "is the edge of an aperture, and none is given", "Give aperture_mrad, too."
+    if any(beam.position) and signal not in ("cbed", "ronchigram"):
+        cure = "Leave it out; it is for cbed and ronchigram" + (" (scan.start places a scan)." if plan.scan else ".")
+        yield "beam.position", f"signal {signal!r} has no use for it", cure
+    if beam.source and signal not in PROBES:
+        yield "beam.source", f"signal {signal!r} has no use for it", "Give lens.convergence_mrad, or leave it out."
 
 
 def _detectors(plan: Simulation) -> Iterator[Contradiction]:
@@ -75,6 +98,23 @@ def _detectors(plan: Simulation) -> Iterator[Contradiction]:
         )
 
 
+def _angles(plan: Simulation) -> Iterator[Contradiction]:
+    for name, one in plan.detectors.items():
+        if isinstance(one, AnnularPlan) and one.inner_mrad >= one.outer_mrad:
+            problem = f"{one.inner_mrad:g} mrad is not below outer_mrad = {one.outer_mrad:g}"
+            yield f"detectors.{name}.inner_mrad", problem, "Give 0 <= inner_mrad < outer_mrad."
+        if isinstance(one, SegmentedPlan):
+            rings = [outer - inner for inner, outer in itertools.pairwise(one.radii_mrad)]
+            key = f"detectors.{name}.radii_mrad"
+            if min(rings) <= 0.0:
+                yield key, f"{list(one.radii_mrad)} mrad do not rise", "Give radii that rise, the innermost first."
+            elif (right := RADIUS.right(max(one.radii_mrad))) is not None:
+                yield key, f"{max(one.radii_mrad):g} mrad is the outermost", f"Is that in rad? Write {right:g}."
+            elif one.gap_mrad >= min(rings):
+                problem = f"{one.gap_mrad:g} mrad is as wide as the narrowest ring, {min(rings):.4g} mrad"
+                yield f"detectors.{name}.gap_mrad", problem, "Give a narrower gap, or wider rings."
+
+
 def _cameras(plan: Simulation) -> Iterator[Contradiction]:
     for name, one in plan.detectors.items():
         if not isinstance(one, PixelatedPlan):
@@ -90,6 +130,9 @@ def _cameras(plan: Simulation) -> Iterator[Contradiction]:
 
 def _dose(plan: Simulation) -> Iterator[Contradiction]:
     signal, dose = plan.signal, plan.dose
+    if plan.camera is not None and plan.camera.saturation is not None and plan.camera.saturation <= plan.camera.dark:
+        problem = f"{plan.camera.saturation:g} counts are not above the dark level, camera.dark = {plan.camera.dark:g}"
+        yield "camera.saturation", problem, "Give more, or leave it out."
     if plan.camera is not None and dose is None:
         yield "camera", "makes counts of electrons, of which there are none", "Add [dose], or leave [camera] out."
     elif plan.camera is not None and signal in ("stem", "exit-wave"):
@@ -100,9 +143,9 @@ def _dose(plan: Simulation) -> Iterator[Contradiction]:
         yield "dose", "a wave is not counted", 'Leave [dose] out, or ask for signal = "hrtem".'
     if (dose.per_area is None) == (dose.electrons is None):
         yield "dose", "one number is needed", "Give exactly one of per_area and electrons."
-    if dose.per_area is not None and signal in ("diffraction", "cbed", "ronchigram"):
+    elif dose.per_area is not None and signal in ("diffraction", "cbed", "ronchigram"):
         yield "dose.per_area", "one pattern covers no area of a scan", "Give electrons, of the whole pattern."
-    if dose.electrons is not None and signal == "hrtem":
+    elif dose.electrons is not None and signal == "hrtem":
         cure = "Give per_area in electrons per square angstrom."
         yield "dose.electrons", "an image is taken at a dose per area", cure
 

@@ -20,9 +20,18 @@ def print_simulated(result: dict[str, Any], console: Console | None = None) -> N
         f"{result['signal']}: {result['quantity']}" + (f", in {result['unit']}" if result["unit"] != "1" else ""),
     )
     table.add_row("axes", axes)
-    table.add_row("specimen", f"{result['thickness']:.2f} Å thick")
+    structure, cell = result["structure"], result["cell"]
+    table.add_row("structure", structure["described"])
+    table.add_row("cell", cell["described"])
+    repeats = " x ".join(str(one) for one in cell["repeats"])
+    table.add_row("specimen", f"{repeats} of this cell, {result['thickness']:.2f} Å thick")
+    if result["scan"] is not None:
+        table.add_row("scan", result["scan"]["described"])
     table.add_row("computed as", result["form"])
+    table.add_row("sampling", result["sampling"]["described"])
     table.add_row("beam lost", f"{100 * result['flux']['lost']:.3g} %")
+    for warning in result["warnings"]:
+        table.add_row("warning", warning, style="bold")
     for note in result["notes"]:
         table.add_row("note", note)
     table.add_row("took", f"{result['seconds']:.1f} s")

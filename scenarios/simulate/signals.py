@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scenarios.errors import BadInput
 from scenarios.simulate.plan import PROBES
 from scenarios.simulate.ready import FOCI, Ready
 from scenarios.simulate.specimen import stacks
@@ -116,7 +117,12 @@ def _of_wave(ready: Ready, wave: np.ndarray) -> np.ndarray:
     defoci = plan.lens.defoci if plan.lens is not None and plan.lens.defoci is not None else [0.0]
     steps = -np.asarray(defoci, dtype=np.float64)
     if plan.lens is not None and plan.lens.coherence == "averaged":
-        images = [averaged_image(wave, ready.extent, refocused(ready.imaging, jnp.asarray(one))) for one in steps]
+        try:
+            images = [averaged_image(wave, ready.extent, refocused(ready.imaging, jnp.asarray(one))) for one in steps]
+        except ValueError as error:
+            problem = str(error).partition(";")[0]
+            cure = 'Use coherence = "envelopes", a smaller lens.aperture_mrad, or smaller spreads.'
+            raise BadInput("lens.coherence", problem, cure) from None
         return np.stack([np.asarray(image) for image in images])
     return np.asarray(focal_series(wave, ready.extent, ready.imaging, steps))
 

@@ -1,5 +1,6 @@
 """The specimen of a simulation: structure, zone axis, size, vacancies, slices, and its frozen configurations."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -11,27 +12,33 @@ import numpy as np
 
 from scenarios.errors import BadInput, from_twin
 from scenarios.simulate.plan import Simulation, SpecimenPlan
-from twin.sample.orthogonal import Cell, zone_axis
+from twin.sample.orthogonal import Cell, oriented
 from twin.sample.specimen import Slices, Specimen, srtio3_unit
-from twin.sample.structures import read_atoms
+from twin.sample.structures import GAP, Structure, gap_along_z, load_structure, structure_of
 
-BUILT_IN = {"SrTiO3": srtio3_unit}
+BUILT_IN = {"SrTiO3": (srtio3_unit, "P m -3 m (221)")}
+"""Structures that need no file: their unit cells and space groups."""
 SIZE = (20.0, 20.0)
 """Angstrom (x, y) that a specimen has at least unless its size or repeats are given."""
+MOST_ATOMS = 5_000_000
+"""Atoms of a specimen."""
 _VACANCIES, _PHONONS = 1, 2
 """Streams of chance that grow from one seed."""
 
 
 class Made(NamedTuple):
-    """A specimen with what is worth knowing of how it was made: the orthogonal ``cell`` of the zone, its lengths ``unit`` (x, y, z) in angstrom,
-    the number of ``slices``, and the ``one`` cell of which it is ``repeats`` (x, y, z), unless vacancies or slices make its cells unlike."""
+    """A specimen with what is worth knowing of how it was made: the ``structure`` it is of, the orthogonal ``cell`` of the zone, its lengths ``unit`` (x, y, z)
+    in angstrom, the number of ``slices``, the ``one`` cell of which it is ``repeats`` (x, y, z), unless vacancies or slices make its cells unlike, and
+    ``notes`` on how a sheet was placed."""
 
     specimen: Specimen
+    structure: Structure
     cell: Cell
     unit: tuple[float, float, float]
     slices: int
     one: Specimen | None
     repeats: tuple[int, int, int]
+    notes: tuple[str, ...] = ()
 
     @property
     def spacing(self) -> float:
@@ -50,21 +57,14 @@ class Made(NamedTuple):
 def make_specimen(plan: Simulation) -> Made:
     """The specimen of ``plan``; BadInput for what cannot be one (no atoms, atoms that overlap, no orthogonal cell ...)."""
     wanted = plan.specimen
-    path = None if wanted.structure in BUILT_IN else Path(plan.folder) / wanted.structure
-    if path is not None and not path.is_file():
-        raise BadInput(
-            "specimen.structure",
-            f"{wanted.structure!r} is neither built in nor a file ({path})",
-            f"Use {', '.join(BUILT_IN)}, or give the structure file's path relative to the scenario's.",
-        )
-    origin = "specimen" if path is None else str(path)
+    origin = "specimen" if wanted.structure in BUILT_IN else str(Path(plan.folder) / wanted.structure)
+    structure = structure_named("specimen.structure", wanted.structure, plan.folder)
     try:
-        unit = BUILT_IN[wanted.structure]() if path is None else read_atoms(path)
-        # before a cell is sought for them, which takes long and would not say what is wrong
-        check_atoms(unit)
-        cell = zone_axis(unit, wanted.zone, wanted.x)
+        cell = oriented(structure.atoms, wanted.zone, wanted.x)
     except ValueError as error:
         raise from_twin(origin, error, "Mend the structure, or choose another zone.") from None
+    cell, notes = _placed_sheet(cell, wanted)
+    _check_contents(cell.atoms, wanted)
     lengths = tuple(float(side) for side in np.diag(np.asarray(cell.atoms.cell.array)))
     across = wanted.repeats or tuple(
         max(1, math.ceil(size / side - 1e-6)) for size, side in zip(wanted.size or SIZE, lengths, strict=False)
@@ -72,6 +72,7 @@ def make_specimen(plan: Simulation) -> Made:
     deep = wanted.cells or max(1, round((wanted.thickness or 0.0) / lengths[2]))
     slices = max(1, round(deep * lengths[2] / wanted.slice))
     repeats = (across[0], across[1], deep)
+    _check_count(len(cell.atoms), repeats, wanted)
     atoms = cell.atoms * repeats
     shift = _shift(atoms.positions[:, 2], deep * lengths[2] / slices)
     atoms.positions[:, 2] += shift
@@ -89,7 +90,77 @@ def make_specimen(plan: Simulation) -> Made:
         if isinstance(error, BadInput):
             raise
         raise from_twin(origin, error, "Mend the structure or its thermal motion and occupancies.") from None
-    return Made(filled, cell, (lengths[0], lengths[1], lengths[2]), slices, one, repeats)
+    return Made(filled, structure, cell, (lengths[0], lengths[1], lengths[2]), slices, one, repeats, notes)
+
+
+def _check_contents(atoms: Any, wanted: SpecimenPlan) -> None:
+    """BadInput for a table by element that lacks some, or that leaves no atoms."""
+    elements = sorted(set(atoms.get_chemical_symbols()))
+    if wanted.u2 is not None and (lacking := [one for one in elements if one not in wanted.u2]):
+        problem = f"u2 lacks {', '.join(lacking)}"
+        raise BadInput("specimen.u2", problem, "Give <u^2> in angstrom^2 for every element, or leave u2 out.")
+    if all(wanted.vacancies.get(one, 0.0) == 1.0 for one in elements):
+        raise BadInput("specimen.vacancies", "leaves no atoms", "Give shares below 1.")
+
+
+def _check_count(atoms: int, repeats: tuple[int, int, int], wanted: SpecimenPlan) -> None:
+    """BadInput for more atoms than a specimen can have, before any is made."""
+    total = atoms * math.prod(repeats)
+    if total <= MOST_ATOMS:
+        return
+    deep = "specimen.cells" if wanted.cells is not None else "specimen.thickness"
+    wide = "specimen.repeats" if wanted.repeats is not None else "specimen.size"
+    key = deep if repeats[2] > repeats[0] * repeats[1] else wide
+    problem = f"{repeats[0]} x {repeats[1]} x {repeats[2]} cells of {atoms} atoms are more than {MOST_ATOMS:g} atoms"
+    raise BadInput(key, problem, f"Make the specimen smaller ({wide}, {deep}).")
+
+
+def structure_named(key: str, name: str, folder: str = "") -> Structure:
+    """The structure that is built in or in a file, its path relative to ``folder``; BadInput, naming ``key`` or the file, for what cannot be one."""
+    if name in BUILT_IN:
+        unit, group = BUILT_IN[name]
+        return dataclasses.replace(structure_of(unit(), name), space_group=group)
+    path = Path(folder) / name
+    if not path.is_file():
+        raise BadInput(
+            key,
+            f"{name!r} is neither built in nor a file ({path})",
+            f"Use {', '.join(BUILT_IN)}, or give the path of a structure file{', relative to the scenario' if folder else ''}.",
+        )
+    try:
+        return load_structure(path)
+    except ValueError as error:
+        raise from_twin(str(path), error, "Mend the structure.") from None
+
+
+def _placed_sheet(cell: Cell, wanted: SpecimenPlan) -> tuple[Cell, tuple[str, ...]]:
+    """A sheet (a cell with `GAP` or more without atoms along the beam) in the middle of its vacuum, and notes on it; any other cell as it is.
+
+    A sheet that lies across the cell's border would be cut in two, with its vacuum between the halves. BadInput where a crystal has no thickness.
+    """
+    gap, end = gap_along_z(cell.atoms)
+    depth = float(np.asarray(cell.atoms.cell.array)[2, 2])
+    if gap < GAP:
+        if wanted.cells is None and wanted.thickness is None:
+            cure = "Give exactly one: thickness in angstrom, or cells along the beam (only a sheet has a thickness of its own)."
+            raise BadInput("specimen.thickness", "neither thickness nor cells is given", cure)
+        return cell, ()
+    atoms = cell.atoms.copy()
+    atoms.positions[:, 2] = (atoms.positions[:, 2] - end + 1e-9) % depth + 0.5 * gap
+    note = f"a sheet, {depth - gap:.2f} angstrom from first to last atom, in {gap:.2f} angstrom of vacuum: it is put in the middle of the cell"
+    several = wanted.cells or round((wanted.thickness or 0.0) / depth)
+    stack = (
+        (f"{several} sheets are stacked with their vacuum between them: give cells = 1 for one",) if several > 1 else ()
+    )
+    return cell._replace(atoms=atoms), (note, *stack)
+
+
+def column(plan: Simulation, made: Made) -> Specimen:
+    """One cell across of the specimen that was ``made``, as deep and cut into the same slices; without its vacancies."""
+    atoms = made.cell.atoms * (1, 1, made.repeats[2])
+    atoms.positions[:, 2] += _shift(atoms.positions[:, 2], made.spacing)
+    atoms.wrap()
+    return _thinned(Specimen.from_atoms(atoms, plan.specimen.u2, None), plan.specimen)
 
 
 def potential_options(plan: Simulation) -> dict[str, Any]:
@@ -133,27 +204,6 @@ def stacks(
         return make
 
     return [configuration(number) for number in range(count)]
-
-
-def check_atoms(unit: Any) -> None:
-    """ValueError for a cell without atoms or volume, and for atoms nowhere or on top of each other, in a cell of any shape."""
-    if len(unit) == 0:
-        raise ValueError("the structure has no atoms")
-    if not np.all(np.isfinite(unit.positions)):
-        raise ValueError("the structure has atoms at positions that are not numbers")
-    if abs(float(np.linalg.det(np.asarray(unit.cell.array)))) < 1e-3:
-        raise ValueError(f"the structure's cell {np.asarray(unit.cell.array).round(3).tolist()} has no volume")
-    apart = unit.get_all_distances(mic=True) if len(unit) <= 2000 else None
-    if apart is None:
-        return  # large cells are checked when the specimen is made, by a neighbour search
-    filled = unit.arrays.get("occupancy", np.ones(len(unit)))
-    close = (apart < 0.5) & (filled[:, None] + filled[None, :] > 1.0 + 1e-6)
-    np.fill_diagonal(close, False)
-    if close.any():
-        i, j = (int(one) for one in np.argwhere(close)[0])
-        raise ValueError(
-            f"atoms {i} ({unit.symbols[i]}) and {j} ({unit.symbols[j]}) overlap: they are {apart[i, j]:.3f} angstrom apart"
-        )
 
 
 def _shift(z: np.ndarray, spacing: float) -> float:

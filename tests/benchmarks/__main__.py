@@ -1,7 +1,8 @@
-"""``python -m tests.benchmarks NAME [--json] [--short] [--seeds N] [--jobs N] [--work FOLDER]``: run a benchmark and print its numbers.
+"""``python -m tests.benchmarks NAME [--json] [--short | --smoke] [--seeds N] [--jobs N] [--work FOLDER]``: run a benchmark and print its numbers.
 
-A benchmark is a module of this folder with ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``; ``holds`` is None
-for what is only told. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not, 2 no such benchmark.
+A benchmark is a module of this folder with ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``; ``short`` is a `Form`,
+``holds`` is None for what is only told. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not or
+the benchmark broke, 2 no such benchmark. The smoke form judges no bar, so that 1 says that it broke; without NAME it runs every benchmark.
 """
 
 import argparse
@@ -10,14 +11,18 @@ import inspect
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from tests.benchmarks._form import Form
 
 FOLDER = Path(__file__).parent
 
@@ -79,16 +84,39 @@ def _print_table(found: dict[str, Any]) -> None:
     console.print(", ".join(f"{name} {value}" for name, value in found["machine"].items()), style="dim")
 
 
+def _smoke_all() -> int:
+    """The smoke form of every benchmark, each in a process of its own, two at a time; 0 if none broke."""
+
+    def run(name: str) -> tuple[str, int, float]:
+        begun = time.monotonic()
+        code = subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks", name, "--smoke"], cwd=FOLDER.parents[1]
+        ).returncode
+        return name, code, time.monotonic() - begun
+
+    with ThreadPoolExecutor(min(2, len(os.sched_getaffinity(0)))) as pool:
+        ended = list(pool.map(run, names()))
+    for name, code, seconds in ended:
+        print(f"{name}: {'runs' if code == 0 else f'BROKE, exit code {code}'}, {seconds:.0f} s", flush=True)
+    return int(any(code for _, code, _ in ended))
+
+
 def main(arguments: list[str]) -> int:
     """Run one benchmark; returns the exit code."""
     parser = argparse.ArgumentParser("python -m tests.benchmarks", description="Run a benchmark and print its numbers.")
-    parser.add_argument("name", help=f"one of: {', '.join(names())}")
+    parser.add_argument("name", nargs="?", help=f"one of: {', '.join(names())}; with --smoke, all of them if left out")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--short", action="store_true", help="the part that CI runs")
+    reduced = parser.add_mutually_exclusive_group()
+    reduced.add_argument("--short", action="store_true", help="a part of it, judged in minutes")
+    reduced.add_argument(
+        "--smoke", action="store_true", help="every part at its smallest, not judged: shows that it runs"
+    )
     parser.add_argument("--seeds", type=int, help="how many seeds, where the benchmark has seeds")
     parser.add_argument("--jobs", type=int, help="how many processes at a time, where the benchmark has several")
     parser.add_argument("--work", type=Path, help="folder that keeps what is finished, where the benchmark can go on")
     given = parser.parse_args(arguments)
+    if given.name is None and given.smoke:
+        return _smoke_all()
     if given.name not in names():
         print(f"no benchmark is called {given.name!r}; there are: {', '.join(names())}", file=sys.stderr)
         return 2
@@ -104,8 +132,11 @@ def main(arguments: list[str]) -> int:
     if unknown:
         print(f"benchmark {given.name!r} has no --{', --'.join(sorted(unknown))}; leave it out", file=sys.stderr)
         return 2
-    found = cases(short=given.short, progress=_progress, **options)
+    form = Form.SMOKE if given.smoke else Form.SHORT if given.short else Form.WHOLE
+    found = cases(short=form, progress=_progress, **options)
     plain = [{key: _plain(value) for key, value in case.items()} for case in found]
+    if form is Form.SMOKE:
+        plain = [{**case, "holds": None} for case in plain]
     result = {"name": given.name, "machine": machine(), "cases": plain}
     if given.json:
         print(json.dumps(result, allow_nan=False))

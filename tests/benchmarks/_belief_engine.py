@@ -17,7 +17,7 @@ START = 1_700_000_000 * SECOND
 
 def instrument(entries: int, sensors: int, rate: float) -> str:
     """A table of many entries and sensors, each sensor reading two entries."""
-    rows = ['schema = "emtwin.sensors/1"', 'name = "many"', "[sources.a]", "latency = 0.005", "latency_std = 0.002"]
+    rows = ['schema = "emtwin.sensors/2"', 'name = "many"', "[sources.a]", "latency = 0.005", "latency_std = 0.002"]
     for i in range(entries):
         moves = '{ kind = "walk", rate = 0.01 }' if i % 2 else '{ kind = "relax", std = 0.3, time = 100 }'
         rows += [
@@ -97,7 +97,7 @@ def day(hours: float = 24.0, sensors: int = 40, rate: float = 10.0) -> dict[str,
     filtered = time.perf_counter() - begun
     begun = time.perf_counter()
     smoother = stream.smoother()
-    early = smoother.belief(START + 1234 * SECOND + 567)
+    early = smoother.belief(START + min(1234, round(1800 * hours)) * SECOND + 567)
     smoothed = time.perf_counter() - begun
     assert np.isfinite(early.std).all()
     begun = time.perf_counter()
@@ -205,6 +205,14 @@ def quick() -> dict[str, float]:
     """As `live`, handed over every tenth of a second: for how many readings a second there are."""
     return live(30.0, 0.1)
 
+
+SMOKE: dict[str, Callable[[], dict[str, float]]] = {
+    "live": lambda: live(1.0),
+    "quick": lambda: live(2.0, 0.1),
+    "hour": lambda: day(0.05),
+    "exact": exact,
+}
+"""The same by name, of a moment each."""
 
 MEASUREMENTS: dict[str, Callable[[], dict[str, float]]] = {
     "live": live,

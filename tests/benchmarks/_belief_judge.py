@@ -154,10 +154,10 @@ def _sensors(seen: list[Session], held) -> list[Case]:
 def _events(seen: list[Session], held) -> list[Case]:
     right, other = 0, Counter()
     for one in seen:
-        resets = [event for event in one["events"] if event[0] == "zero reset"]
+        resets = [event for event in one["events"] if event[0] == "zero_reset"]
         at, size = one["reset"]
         right += len(resets) == 1 and abs(resets[0][2] - at) < 2.0 and abs(resets[0][3] - size) < 2.0
-        other.update(event[0] for event in one["events"] if event[0] in ("untold jump", "believed anew"))
+        other.update(event[0] for event in one["events"] if event[0] in ("uncommanded_jump", "prior_reset"))
     return [
         case(
             "zero resets told from drift, with time and size",
@@ -166,7 +166,7 @@ def _events(seen: list[Session], held) -> list[Case]:
             ">= 0.95",
             held(right >= 0.95 * len(seen)),
         ),
-        case("untold jumps and sensors believed anew", sum(other.values()), "", "", None),
+        case("uncommanded jumps and prior resets", sum(other.values()), "", "", None),
         case("sessions distrusted", sum(one["distrust"] is not None for one in seen), "", "", None),
     ]
 

@@ -49,11 +49,14 @@ def halves(folder: Path) -> dict[str, list[tuple[str, np.ndarray, np.ndarray]]]:
     return found
 
 
-def log_cases(data_folder: Path) -> list[dict[str, Any]]:
-    """One-step forecasts of the second half of each channel: coverage of 90 % intervals, and log score against the last value's Gaussian."""
+def log_cases(data_folder: Path, few: bool = False) -> list[dict[str, Any]]:
+    """One-step forecasts of the second half of each channel: coverage of 90 % intervals, and log score against the last value's Gaussian. If ``few`` of
+    the beginning of one channel of each group."""
     cases: list[dict[str, Any]] = []
     for group, channels in halves(data_folder).items():
         inside, centre, ours, baseline, narrow = [], [], [], [], []
+        if few:
+            channels = [(name, times[:LEAST], values[:LEAST]) for name, times, values in channels[:1]]
         for name, times, values in channels:
             begin = len(values) // 2
             walked = walk(times, values, begin)

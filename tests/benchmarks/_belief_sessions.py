@@ -8,7 +8,7 @@ import numpy as np
 from reconstruct.stream import Stream
 from tests.benchmarks._belief_truth import IMAGES, POLL, SCORED, STATES, Recorded, channels, record, table
 
-FAULTY = ("stuck", "spiking", "noisy", "silent", "clock off", "late")
+FAULTY = ("stuck", "saturated", "spiking", "noisy", "silent", "clock off", "late")
 BEFORE = 30.0
 """Session time (s) before which nothing is held against a verdict."""
 

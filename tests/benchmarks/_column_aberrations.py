@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks._form import Form
+
 FIRST = 9300
-TRIALS, SHORT_TRIALS = 100, 4
-DRAWS, SHORT_DRAWS = 48, 4
-SERIES, SHORT_SERIES = 20, 1
+TRIALS, DRAWS, SERIES = (100, 4, 1), (48, 4, 2), (20, 1, 1)
+"""Films, draws of a known crystal and series of exposures in each form."""
 ELECTRONS = 1e7
 DEFOCI = (-200.0, 0.0, 200.0)
 POINTS = 48
@@ -183,10 +184,12 @@ def _map(work: Callable[[int], Any], seeds: list[int], jobs: int, name: str, pro
                 os.environ[key] = value
 
 
-def _films(short: bool, jobs: int, progress: Progress) -> list[Case]:
-    count = SHORT_TRIALS if short else TRIALS
+def _films(short: Form, jobs: int, progress: Progress) -> list[Case]:
+    count = TRIALS[short]
     # alone in its process first, so that nothing shares the cores with what is timed
-    alone = _map(timed, [FIRST - 3, FIRST - 2, FIRST - 1], 1, "time of a fit", progress)
+    alone = _map(
+        timed, [FIRST - 1 - i for i in reversed(range(2 if short is Form.SMOKE else 3))], 1, "time of a fit", progress
+    )
     done = _map(trial, [FIRST + i for i in range(count)], jobs, "films", progress)
     errors, std = np.array([one["error"] for one in done]), np.array([one["std"] for one in done])
     warm = float(np.median([one["seconds"] for one in alone[1:]]))
@@ -234,8 +237,8 @@ def _films(short: bool, jobs: int, progress: Progress) -> list[Case]:
     return found
 
 
-def _designs(short: bool, jobs: int, progress: Progress) -> list[Case]:
-    count = SHORT_SERIES if short else SERIES
+def _designs(short: Form, jobs: int, progress: Progress) -> list[Case]:
+    count = SERIES[short]
     done = _map(design, [FIRST + 500 + i for i in range(count)], jobs, "series of exposures", progress)
     wins = {key: int(sum(one["chosen"][key] < one["random"][key] for one in done)) for key in ("posterior", "loss")}
     left = {
@@ -255,7 +258,7 @@ def _designs(short: bool, jobs: int, progress: Progress) -> list[Case]:
     ]  # fmt: skip
 
 
-def _crystals(short: bool, progress: Progress) -> list[Case]:
+def _crystals(short: Form, progress: Progress) -> list[Case]:
     """SrTiO3 [001], five cells deep: data by one multislice for each probe through a supercell."""
     import jax.numpy as jnp
 
@@ -312,7 +315,7 @@ def _crystals(short: bool, progress: Progress) -> list[Case]:
     bound = np.sqrt(np.diag(np.linalg.inv(information)))[:12]
     # three times and more of what a film leaves: a crystal is for what comes after
     widths = np.array([40, 15, 15, 400, 400, 200, 200, 2e4, 2e4, 2e4, 5e3, 5e3])
-    count = SHORT_DRAWS if short else DRAWS
+    count = DRAWS[short]
     off_by, covered, spent = [], [], []
     for number in range(count):
         generator = np.random.default_rng([FIRST + 1, number])
@@ -362,7 +365,7 @@ def _crystals(short: bool, progress: Progress) -> list[Case]:
     ]
 
 
-def cases(short: bool, progress: Progress, jobs: int | None = None) -> list[Case]:
+def cases(short: Form, progress: Progress, jobs: int | None = None) -> list[Case]:
     """All numbers of the part; if ``short`` few trials, and no bars that need many."""
     begun = time.monotonic()
     workers = jobs or min(2, len(os.sched_getaffinity(0)))

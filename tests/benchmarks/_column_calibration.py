@@ -17,10 +17,11 @@ from reconstruct.calibration.fit import calibrate
 from reconstruct.calibration.rows import Row
 from scenarios.columns import load_column
 from tests.benchmarks._column_other import Other, Unusable, table_of
+from tests.benchmarks._form import Form
 from twin.column.column import Column
 
-FIRST, COUNT = 4000, (50, 2)
-"""Seed of the first table, and tables in the whole form and in the short one."""
+FIRST, COUNT = 4000, (50, 2, 1)
+"""Seed of the first table, and tables in each form."""
 EACH, HELD = 10, 5
 """Settings of each mode in a table, and held out of it."""
 FREE = {
@@ -42,7 +43,7 @@ UNKNOWABLE = (
 LOW, HIGH = 0.87, 0.93
 
 
-def cases(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
+def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     """All numbers of this part; if ``short`` a few tables, and no bars that need many."""
     table = load_column("generic-300")
     column = Column(table)

@@ -19,6 +19,7 @@ from reconstruct.measure.measurement import Measurement
 from reconstruct.measure.projection import Projection
 from reconstruct.measure.rotation import measure_rotation
 from reconstruct.measure.thon import measure_thon
+from tests.benchmarks._form import Form
 from tests.disks import pattern
 from tests.films import ENERGY, film
 from tests.lattices import GRAPHENE, TITANATE, recorded
@@ -30,8 +31,8 @@ DWELL, MAINS = 29e-6, 50.0
 """Seconds on a pixel of the titanate file, by its header, and hertz where it was taken."""
 FIRST = {"lattice": 10_000, "disk": 20_000, "rotation": 30_000, "thon": 40_000}
 """Seeds of the first images."""
-COUNT = {"lattice": (110, 6), "disk": (120, 12), "rotation": (100, 10), "thon": (150, 3)}
-"""Images in the whole form and in the short one."""
+COUNT = {"lattice": (110, 6, 1), "disk": (120, 12, 2), "rotation": (100, 10, 1), "thon": (150, 3, 1)}
+"""Images in each form."""
 LOW, HIGH = 0.87, 0.93
 
 
@@ -39,12 +40,12 @@ def _case(case: str, value: Any, unit: str, bar: str, holds: bool | None) -> dic
     return {"case": case, "value": value, "unit": unit, "bar": bar, "holds": holds}
 
 
-def cases(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
+def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     """All numbers of this part; if ``short`` a few images each, and no bars that need many."""
     found = []
     for name, part in (("lattice", _lattices), ("disk", _disks), ("rotation", _rotations), ("thon", _thon)):
         progress(f"{name}: images by other code")
-        count = COUNT[name][1 if short else 0]
+        count = COUNT[name][short]
         found += part(range(FIRST[name], FIRST[name] + count), short, lambda share, name=name: progress(name, share))
     progress("real file")
     found += _titanate()
@@ -54,7 +55,7 @@ def cases(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
     return found
 
 
-def _coverage(what: str, normal: np.ndarray, short: bool, judged: bool = True) -> list[dict[str, Any]]:
+def _coverage(what: str, normal: np.ndarray, short: Form, judged: bool = True) -> list[dict[str, Any]]:
     """Shares of ``normal`` errors (in sigmas, any shape) within the 90 % interval, as told and with other variances."""
 
     def share(scale: float) -> float:
@@ -80,7 +81,7 @@ def _best(found: Measurement) -> tuple[np.ndarray, np.ndarray]:
     return best.mean.copy(), np.sqrt(np.diag(best.covariance))
 
 
-def _lattices(seeds: range, short: bool, progress: Callable[[float], None]) -> list[dict[str, Any]]:
+def _lattices(seeds: range, short: Form, progress: Callable[[float], None]) -> list[dict[str, Any]]:
     normal, spreads, took, lost = [], [], [], 0
     for done, seed in enumerate(seeds):
         scan = recorded(seed)
@@ -117,7 +118,7 @@ def _lattices(seeds: range, short: bool, progress: Callable[[float], None]) -> l
     ]
 
 
-def _disks(seeds: range, short: bool, progress: Callable[[float], None]) -> list[dict[str, Any]]:
+def _disks(seeds: range, short: Form, progress: Callable[[float], None]) -> list[dict[str, Any]]:
     normal, errors, took = {0.0: [], 0.5: []}, {0.0: [], 0.5: []}, []
     for done, seed in enumerate(seeds):
         crystal = 0.5 * (seed % 2)
@@ -139,7 +140,7 @@ def _disks(seeds: range, short: bool, progress: Callable[[float], None]) -> list
     return [*told, _case("disk: time of a pattern of 128 pixels", float(np.median(took)), "s", "", None)]
 
 
-def _rotations(seeds: range, short: bool, progress: Callable[[float], None]) -> list[dict[str, Any]]:
+def _rotations(seeds: range, short: Form, progress: Callable[[float], None]) -> list[dict[str, Any]]:
     normal, flips, ends, took, open_ = [], [], [], [], 0
     for done, seed in enumerate(seeds):
         scan = scanned(seed, electrons=float(10.0 ** np.random.default_rng(seed).uniform(2.3, 4.0)))
@@ -164,7 +165,7 @@ def _rotations(seeds: range, short: bool, progress: Callable[[float], None]) -> 
     ]
 
 
-def _thon(seeds: range, short: bool, progress: Callable[[float], None]) -> list[dict[str, Any]]:
+def _thon(seeds: range, short: Form, progress: Callable[[float], None]) -> list[dict[str, Any]]:
     normal, weights, took, open_, lost, spreads = [], [], [], 0, 0, []
     for done, seed in enumerate(seeds):
         seen = film(seed)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.benchmarks._belief_judge import case
+from tests.benchmarks._form import Form
 from tests.twin.column.columns import column, settings
 from tests.twin.column.integrated import rays
 from twin.lenses import glaser
@@ -23,7 +24,7 @@ KAPPA = {200e3: 1.164, 300e3: 1.227}
 """(1 + eV/mc^2) / (1 + eV/2mc^2), to three decimals."""
 
 
-def cases(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
+def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     """All numbers of this part; if ``short`` fewer strengths and steps."""
     progress("lenses against closed forms")
     worst = {"focal lengths": 0.0, "rotation": 0.0, "Cs": 0.0, "Cc": 0.0}
@@ -47,7 +48,7 @@ def cases(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
         for name, value in worst.items()
     ]
     progress("electrons by the Lorentz force")
-    off = _traced(1200 if short else 8000)
+    off = _traced((8000, 1200, 200)[short])
     told.append(case("Cs of traced electrons, off the integral", off, "1", "<= 0.01", off <= 0.01))
     progress("a column by matrices and by integrated rays")
     off = _column()

@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks._column_part NAME [--short]``: one part of the benchmark `column` in a process of its own; its cases as one JSON line."""
+"""``python -m tests.benchmarks._column_part NAME [--short | --smoke]``: one part of the benchmark `column`; its cases as one JSON line."""
 
 import importlib
 import inspect
@@ -8,9 +8,11 @@ import sys
 import jax
 
 from tests.benchmarks.__main__ import _plain, _progress
+from tests.benchmarks._form import Form
 
 if __name__ == "__main__":
-    name, short = sys.argv[1], "--short" in sys.argv[2:]
+    name = sys.argv[1]
+    form = next((one for one in Form if f"--{one.name.lower()}" in sys.argv[2:]), Form.WHOLE)
     jax.config.update("jax_enable_x64", True)
     cases = importlib.import_module(f"tests.benchmarks._column_{name}").cases
     alone = {"jobs": 1} if "jobs" in inspect.signature(cases).parameters else {}
@@ -19,5 +21,5 @@ if __name__ == "__main__":
         """On stderr, with the part's name."""
         _progress(f"{name}: {text}", fraction)
 
-    found = cases(short=short, progress=progress, **alone)
+    found = cases(short=form, progress=progress, **alone)
     print(json.dumps([{key: _plain(value) for key, value in case.items()} for case in found], allow_nan=False))

@@ -18,6 +18,7 @@ from reconstruct.claims import Record, judged
 from reconstruct.modes import spread_weights
 from scenarios.columns import load_column
 from tests.benchmarks._belief_judge import case
+from tests.benchmarks._form import Form
 from tests.recorded import data_folder
 from twin.column.column import Column
 from twin.column.settings import THERMO_LENSES, Settings, from_thermo
@@ -28,10 +29,10 @@ FILES = {
     "images/themis-haadf.emd": ("diffraction", "probe"),
 }
 """In the order of their times, with what they were: Ceta images are made with a spread beam, HAADF ones with a probe."""
-DRAWS = (320, 96)
+DRAWS = (320, 96, 16)
 
 
-def cases(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
+def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     """All numbers of this part; if ``short`` fewer draws of the column."""
     folder = data_folder()
     if folder is None:

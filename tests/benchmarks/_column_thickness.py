@@ -5,6 +5,7 @@ face, a camera with errors of its own) read by the twin (Lobato, mean transmissi
 the atoms' places, and err alike. Those of JUDGED are judged, the model's error was learnt on those of LEARNT.
 """
 
+import dataclasses
 import os
 import resource
 import tempfile
@@ -20,6 +21,7 @@ from scipy.stats import norm
 
 from tests.benchmarks import _column_thickness_truth as truth
 from tests.benchmarks._belief_judge import case
+from tests.benchmarks._form import Form
 
 LEARNT, JUDGED = (11, 12, 13), (201, 202, 203, 204, 205)
 TRIALS, THIN = 12, 3
@@ -28,14 +30,15 @@ NAMES = ("thickness", "tilt.x", "tilt.y")
 BAND = (0.87, 0.93)
 
 
-def cases(short: bool, progress: Callable[[str, float], None], work: Path | None = None) -> list[dict[str, Any]]:
+def cases(short: Form, progress: Callable[[str, float], None], work: Path | None = None) -> list[dict[str, Any]]:
     """All numbers; if ``short`` a few trials of one thin crystal and no bars that need many. ``work`` keeps abTEM's patterns."""
     begun = time.monotonic()
     structures = ["SrTiO3 [001]"] if short else list(truth.CRYSTALS)
     with tempfile.TemporaryDirectory() as spare:
         folder = work or Path(spare)
         if short:
-            done = [followed(structures[0], JUDGED[:1], folder, 1, 1, 125.0, progress)]
+            fine = (1, 1) if short is Form.SMOKE else None
+            done = [followed(structures[0], JUDGED[:1], folder, 1, 1, 125.0, progress, fine)]
         else:
             with ProcessPoolExecutor(min(2, len(os.sched_getaffinity(0))), get_context("spawn"), _precise) as pool:
                 jobs = [pool.submit(followed, one, JUDGED, folder, TRIALS, THIN) for one in structures]
@@ -62,8 +65,10 @@ def followed(
     thin: int,
     deepest: float = 599.0,
     progress: Any = None,
+    fine: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """All trials of a structure's specimens fitted: truths and measurements, how long it took, and what another structure's pattern gives."""
+    """All trials of a structure's specimens fitted: truths and measurements, how long it took, and what another structure's pattern gives. ``fine``: directions
+    between beams, if not the crystal's."""
     from reconstruct.measure.pacbed import Geometry, pacbed
     from reconstruct.measure.pacbed_search import prepare
     from twin.detection.camera import Camera
@@ -71,6 +76,7 @@ def followed(
 
     tell = progress or (lambda text, share: None)
     crystal = truth.CRYSTALS[name]
+    crystal = dataclasses.replace(crystal, fine=fine or crystal.fine)
     wanted, patterns = [], []
     for seed in seeds:
         some = truth.trials(crystal, seed, count, thin, deepest)

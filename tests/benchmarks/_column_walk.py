@@ -14,17 +14,18 @@ import numpy as np
 
 from scenarios.build import cache_folder
 from tests.benchmarks._belief_judge import case
-from tests.benchmarks._runs import Run, Store, Told, run_all
+from tests.benchmarks._form import Form
+from tests.benchmarks._runs import SHORT_PLAN, SMOKE_PLAN, Run, Store, Told, run_all
 
-FIRST, COUNT = 400, (12, 1)
-"""Seed of the first pair, and pairs in the whole form and in the short one."""
+FIRST, COUNT = 400, (12, 1, 1)
+"""Seed of the first pair, and pairs in each form."""
 SPECIMENS = 4
-SHORT_PLAN = (("count", 16), ("sites", 2), ("duration", 1800.0 * 2 / 7))
+PLANS = ((), SHORT_PLAN, SMOKE_PLAN)
 EQUAL = 1.02
 """Errors within this ratio are equal: what a dozen sessions can tell apart."""
 
 
-def cases(short: bool, progress: Callable[..., None], jobs: int | None = None) -> list[dict[str, Any]]:
+def cases(short: Form, progress: Callable[..., None], jobs: int | None = None) -> list[dict[str, Any]]:
     """All numbers of this part; if ``short`` one pair of sessions of 16 requests, and no bars."""
     begun = time.monotonic()
     workers = jobs or min(2, len(os.sched_getaffinity(0)))
@@ -63,7 +64,7 @@ def cases(short: bool, progress: Callable[..., None], jobs: int | None = None) -
     ]
 
 
-def _pair(seed: int, short: bool) -> tuple[Run, Run]:
-    plan = SHORT_PLAN if short else ()
+def _pair(seed: int, short: Form) -> tuple[Run, Run]:
+    plan = PLANS[short]
     specimen = 0 if short else seed % SPECIMENS
     return Run(seed, specimen=specimen, plan=plan), Run(seed, specimen=specimen, plan=plan, fixed=True)

@@ -24,6 +24,10 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
 
+SHORT_PLAN = (("count", 16), ("sites", 2), ("duration", 1800.0 * 2 / 7))
+SMOKE_PLAN = (("count", 3), ("sites", 1), ("duration", 1800.0 / 7))
+"""Changes of the scenario's requests for sessions that are shorter than it: 16 requests at two places, 3 at one."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:

@@ -17,9 +17,10 @@ import numpy as np
 
 from tests.benchmarks import _waves_abtem as abtem
 from tests.benchmarks import _waves_ours as ours
+from tests.benchmarks._form import Form
 from tests.benchmarks._waves_cases import SEEDS, SIZES, Runs
 
-CASES: dict[str, dict[str, Callable[[bool], Runs]]] = {
+CASES: dict[str, dict[str, Callable[[Form], Runs]]] = {
     "probes": {"ours": ours.probes, "abtem": abtem.probes},
     "exit": {"ours": ours.exit, "abtem": abtem.exit},
     "crystal": {"ours": ours.image, "abtem": abtem.image, "exact": ours.image_exact},
@@ -59,18 +60,31 @@ def main() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    warnings.simplefilter("ignore")
-    runs = CASES[given.case][given.side](given.short)
+    form = Form.SHORT if given.short else Form.WHOLE
+    best, value = measured(given.case, given.side, form, given.repeats, given.only)
+    np.savez(given.result, value=value)
+    print(json.dumps(best))
+
+
+def measured(case: str, side: str, form: Form, repeats: int, only: str) -> tuple[dict[str, Any], np.ndarray]:
+    """What is said of the quickest of the settings whose name has ``only`` in it, and the value that it made."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _measured(CASES[case][side](form), repeats, only)
+
+
+def _measured(runs: Runs, repeats: int, only: str) -> tuple[dict[str, Any], np.ndarray]:
     best: dict[str, Any] = {"seconds": float("inf")}
+    kept = np.zeros(0)
     for label, run in runs.items():
-        if given.only not in label:
+        if only not in label:
             continue
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
         before, start = _memory("VmRSS"), time.perf_counter()
         value = run()
         first = time.perf_counter() - start
-        seconds = first if given.repeats < 2 else float("inf")
-        for _ in range(given.repeats - 1):
+        seconds = first if repeats < 2 else float("inf")
+        for _ in range(repeats - 1):
             start = time.perf_counter()
             value = run()
             seconds = min(seconds, time.perf_counter() - start)
@@ -82,8 +96,8 @@ def main() -> None:
                 "settings": getattr(run, "form", label),
                 "peak_mib": _memory("VmHWM") - before,
             }
-            np.savez(given.result, value=value)
-    print(json.dumps(best))
+            kept = value
+    return best, kept
 
 
 if __name__ == "__main__":

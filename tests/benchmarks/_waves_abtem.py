@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks._form import Form
 from tests.benchmarks._waves_cases import (
     ENERGY,
     HAADF,
@@ -50,7 +51,7 @@ def _each_way(run: Callable[[], Any], label: str = "") -> Runs:
     return {f"{label}fftw, {count} threads": with_threads(count) for count in counts}
 
 
-def probes(short: bool, count: int = 64) -> Runs:
+def probes(short: Form, count: int = 64) -> Runs:
     import abtem
 
     size = size_of(short)
@@ -68,7 +69,7 @@ def probes(short: bool, count: int = 64) -> Runs:
     return _each_way(lambda: go(False), "eager, ") | _each_way(lambda: go(True), "dask, ")
 
 
-def exit(short: bool) -> Runs:
+def exit(short: Form) -> Runs:
     import abtem
 
     size = size_of(short)
@@ -123,7 +124,7 @@ def _scattering_matrix(potential: Any, interpolation: int = 1) -> Any:
     return made.build(lazy=False)
 
 
-def image(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
+def image(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     """Scanned as sparsely as the image's band allows and interpolated, and the same by PRISM at interpolation 2 (at 1 its plane waves alone are three
     times as many as these probes). With phonons the cell does not repeat: half a cell more around it.
     """
@@ -154,7 +155,7 @@ def image(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
     }
 
 
-def series(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
+def series(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     """Images of the series one after the other, as many as are needed to know the time of one: each scanned, or all from one scattering matrix, whole
     or at interpolation 2. What the matrix itself takes is ``fixed``: it does not grow with the number of images.
     """
@@ -189,7 +190,7 @@ def series(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
     return found | _each_way(scans, "scans, ")
 
 
-def potentials(short: bool) -> Runs:
+def potentials(short: Form) -> Runs:
     import abtem
     from ase import Atoms
 

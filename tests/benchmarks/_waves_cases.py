@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tests.benchmarks._form import Form
+
 ENERGY, SEMIANGLE, A = 200e3, 21.4e-3, 3.905
 HAADF = (60e-3, 95e-3)
 
@@ -24,13 +26,18 @@ class Size(NamedTuple):
         return self.cells[0] * A, self.cells[1] * A
 
 
-FULL, SHORT = Size((6, 6, 26), 512), Size((4, 4, 8), 256)
+FULL, SHORT, SMOKE = Size((6, 6, 26), 512), Size((4, 4, 8), 256), Size((3, 3, 2), 144)
 Runs = dict[str, Callable[[], Any]]
 """Settings and what to time; each call returns the result as NumPy arrays."""
 
 
-def size_of(short: bool) -> Size:
-    return SHORT if short else FULL
+def sizes(what: str, short: Form) -> tuple[int, ...]:
+    """What `growth` is measured at: the two least in the smoke form."""
+    return SIZES[what][:2] if short is Form.SMOKE else SIZES[what]
+
+
+def size_of(short: Form) -> Size:
+    return (FULL, SHORT, SMOKE)[short]
 
 
 def specimen(size: Size) -> Any:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks._form import Form
 from tests.benchmarks._waves_cases import (
     ENERGY,
     SEMIANGLE,
-    SIZES,
     Runs,
     Size,
     beam,
@@ -18,13 +18,14 @@ from tests.benchmarks._waves_cases import (
     scene,
     series_settings,
     size_of,
+    sizes,
     slices_of,
     specimen,
     spots,
 )
 
 
-def probes(short: bool, count: int = 64) -> Runs:
+def probes(short: Form, count: int = 64) -> Runs:
     import jax.numpy as jnp
 
     from twin.detection.pixelated import crop
@@ -48,7 +49,7 @@ def probes(short: bool, count: int = 64) -> Runs:
     return {"": go}
 
 
-def exit(short: bool) -> Runs:
+def exit(short: Form) -> Runs:
     import jax
 
     from twin.optics.probe import plane_wave
@@ -62,7 +63,7 @@ def exit(short: bool) -> Runs:
     return {"": lambda: np.asarray(run(wave, ready))}
 
 
-def image(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
+def image(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     from twin.scattering.stem import stem_images
 
     size = size_of(short)
@@ -76,7 +77,7 @@ def image(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
     return {"": go}
 
 
-def image_exact(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
+def image_exact(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     """Multislice probe by probe at 8 x 8 places, for the accuracy of both [2, 8, 8]: with transmission functions without aliasing, as ours are, and as
     they are on the grid, as abTEM's are."""
     import functools
@@ -105,7 +106,7 @@ def image_exact(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
     return {"": go}
 
 
-def series(short: bool, seeds: tuple[int, ...] = ()) -> Runs:
+def series(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     import equinox as eqx
     import jax
     import jax.numpy as jnp
@@ -181,7 +182,7 @@ def _loss(size: Size) -> tuple[Callable[..., Any], tuple[Any, ...], Callable[...
     return loss, start, patterns
 
 
-def forward(short: bool) -> Runs:
+def forward(short: Form) -> Runs:
     import jax
 
     loss, start, _ = _loss(size_of(short))
@@ -189,7 +190,7 @@ def forward(short: bool) -> Runs:
     return {"": lambda: np.asarray(run(*start))}
 
 
-def gradient(short: bool) -> Runs:
+def gradient(short: Form) -> Runs:
     import jax
 
     loss, start, _ = _loss(size_of(short))
@@ -197,7 +198,7 @@ def gradient(short: bool) -> Runs:
     return {"": lambda: np.asarray(jax.block_until_ready(run(*start))[0])}
 
 
-def ronchigram(short: bool) -> Runs:
+def ronchigram(short: Form) -> Runs:
     """Thirty of a sample four slices thick, defocus moving on."""
     import equinox as eqx
     import jax
@@ -221,14 +222,14 @@ def ronchigram(short: bool) -> Runs:
     return {"": lambda: np.stack([np.asarray(run(jnp.asarray(c10), ready)) for c10 in np.linspace(-100.0, 100.0, 30)])}
 
 
-def potentials(short: bool) -> Runs:
+def potentials(short: Form) -> Runs:
     size = size_of(short)
     made = specimen(size)
     moved = made.displacements(0)
     return {"": lambda: np.asarray(made.slices(size.points, size.slices, moved).array)}
 
 
-def potentials_exact(short: bool) -> Runs:
+def potentials_exact(short: Form) -> Runs:
     """The same in float64, every structure factor summed as it is written."""
     from twin.grid import frequencies
 
@@ -250,7 +251,7 @@ def potentials_exact(short: bool) -> Runs:
     return {"": lambda: np.stack([one(slice_) for slice_ in plan.members])}
 
 
-def growth(what: str, short: bool) -> Runs:
+def growth(what: str, short: Form) -> Runs:
     """Seconds [sizes] of patterns of probes as the number of ``what`` grows, of `SIZES`; the others are kept."""
     import jax
     import jax.numpy as jnp
@@ -274,7 +275,7 @@ def growth(what: str, short: bool) -> Runs:
         run = jax.jit(lambda some, ready: patterns(some, light, window, ready))
         return lambda: run(places, ready)
 
-    jobs = [job(number) for number in SIZES[what]]
+    jobs = [job(number) for number in sizes(what, short)]
 
     def go() -> np.ndarray:
         found = []

@@ -17,8 +17,9 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from tests.benchmarks import physics, replay
+from tests.benchmarks._form import Form
 from tests.benchmarks._processes import killed_and_resumed, timed
-from tests.benchmarks._runs import Run, Store, Told, run_all
+from tests.benchmarks._runs import SHORT_PLAN, SMOKE_PLAN, Run, Store, Told, run_all
 
 SEEDS = 20
 SPECIMENS, PRESET_SPECIMENS = 20, 10
@@ -37,7 +38,6 @@ PRIORS = {
 }
 """What the twin is told of the parameter in question, for the presets that are inside the model: (name, mean, standard deviation)."""
 LONG_OUTSIDE = ("amorphous", "angles")
-SHORT_PLAN = (("count", 16), ("sites", 2), ("duration", 1800.0 * 2 / 7))
 SHORTENED = "16 requests at 2 places"
 KILLED = """
 name = "killed"
@@ -71,14 +71,14 @@ def healthy(
     return Run(seed, policy, dose, specimen=seed % SPECIMENS, at_random=at_random, focusing=focusing)
 
 
-def preset_run(preset: str, seed: int, short: bool) -> Run:
+def preset_run(preset: str, seed: int, short: Form) -> Run:
     """A session on a microscope that differs from what the twin believes."""
     plan = () if preset in LONG_OUTSIDE and not short else SHORT_PLAN
     return Run(seed, preset=preset, specimen=seed % PRESET_SPECIMENS, priors=PRIORS.get(preset, ()), plan=plan)
 
 
 def cases(
-    short: bool, progress: Callable[..., None], seeds: int | None = None, jobs: int = 2, work: Path | None = None
+    short: Form, progress: Callable[..., None], seeds: int | None = None, jobs: int = 2, work: Path | None = None
 ) -> list[Case]:
     """All numbers. ``short``: one seed, three presets, no cold start, nothing killed (a test does that), no physics and no replay (they have short forms
     of their own).
@@ -90,7 +90,7 @@ def cases(
     store = Store(work or cache_folder() / "benchmark-acquire")
     count = seeds or (1 if short else SEEDS)
     many = count if short else max(count, count * 5 // 2)
-    presets = ("thick", "other-structure") if short else (*PRIORS, *LONG_OUTSIDE, "other-structure")
+    presets = ((*PRIORS, *LONG_OUTSIDE, "other-structure"), ("thick", "other-structure"), ("c30",))[short]
     found: list[Case] = [] if short else _cold_start(progress)
     runs = [healthy(seed) for seed in range(count)]
     runs += [healthy(seed, "always") for seed in range(count)]
@@ -100,7 +100,7 @@ def cases(
     runs += [healthy(seed) for seed in range(count, many)]
     if not short:
         runs += [healthy(seed, policy) for policy in ("sensors", "blind") for seed in range(count)]
-    told = run_all(runs, store, jobs, progress)
+    told = _smoke(runs, store, jobs, progress) if short is Form.SMOKE else run_all(runs, store, jobs, progress)
     if not short:
         told |= run_all(_random_runs(told, count), store, jobs, progress)
     judge = count >= SEEDS
@@ -132,6 +132,16 @@ def cases(
             parts = module.cases(short, lambda text, share=None, name=name: progress(f"{name}: {text}", share))
             found += [{**case, "case": f"{name}: {case['case']}"} for case in parts]
     return found
+
+
+def _smoke(runs: list[Run], store: Store, jobs: int, progress: Callable[..., None]) -> Found:
+    """The runs with `SMOKE_PLAN`. RuntimeError with its traceback if one of them ended in a fault."""
+    small = {run: dataclasses.replace(run, plan=SMOKE_PLAN) for run in runs}
+    told = run_all(list(small.values()), store, jobs, progress)
+    for one in told.values():
+        if not isinstance(one, Told):
+            raise RuntimeError(one)
+    return {run: told[one] for run, one in small.items()}
 
 
 def _random_runs(told: Found, count: int) -> list[Run]:
@@ -186,7 +196,7 @@ def _raw_error(sessions: Sequence[Told]) -> float:
     return float(np.mean([one.raw.mean() for one in sessions])) if sessions else math.nan
 
 
-def _accuracy(told: Found, seeds: range, judge: bool, short: bool) -> list[Case]:
+def _accuracy(told: Found, seeds: range, judge: bool, short: Form) -> list[Case]:
     found: list[Case] = []
     for dose, bar in DOSES:
         own = _of(told, [healthy(seed, dose=dose) for seed in seeds])
@@ -246,7 +256,7 @@ def _controls(told: Found, own: dict[int, Told], judge: bool) -> list[Case]:
     return found
 
 
-def _coverage(told: Found, seeds: range, judge: bool, short: bool) -> list[Case]:
+def _coverage(told: Found, seeds: range, judge: bool, short: Form) -> list[Case]:
     from twin.prediction import NUMBERS
 
     own = _of(told, [healthy(seed) for seed in seeds])

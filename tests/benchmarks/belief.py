@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import _belief_judge as judge
+from tests.benchmarks._belief_engine import SMOKE
 from tests.benchmarks._belief_logs import log_cases
+from tests.benchmarks._form import Form
 from tests.recorded import data_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,7 +29,7 @@ SESSIONS, BLIND = 100, 40
 
 
 def cases(
-    short: bool,
+    short: Form,
     progress: Callable[..., None],
     seeds: int | None = None,
     jobs: int | None = None,
@@ -39,7 +41,7 @@ def cases(
     blind = 0 if short else min(count, BLIND)
     wanted = [(FIRST + i, True) for i in range(count)] + [(FIRST + i, False) for i in range(blind)]
     found = _engine(short, progress)
-    found += _logs(progress)
+    found += _logs(short, progress)
     done = _sessions(wanted, jobs or len(os.sched_getaffinity(0)), work, progress)
     seen = [done[key] for key in wanted if key[1]]
     found += judge.judged(seen, [done[key] for key in wanted if not key[1]], enough=count >= 50)
@@ -49,10 +51,10 @@ def cases(
     return found
 
 
-def _engine(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
+def _engine(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     found = []
     progress("exactness")
-    exact = _measured("exact")
+    exact = _measured("exact", short)
     for name, value in exact.items():
         bar = 1e-9 if name in ("shuffled", "kept") else 1e-7
         bar = 0.0 if name == "kept" else bar
@@ -60,7 +62,7 @@ def _engine(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
     if "cuthbert" not in exact:
         found.append(judge.case("difference: cuthbert", None, "sigma", "needs the bench extra", None))
     progress("speed")
-    quick, live = _measured("quick"), _measured("live")
+    quick, live = _measured("quick", short), _measured("live", short)
     found += [
         judge.case("readings a second, 40 states, one core", quick["rate"], "1/s", ">= 150000", quick["rate"] >= 1.5e5),
         judge.case("compile time of the live filter", quick["first"], "s", "", None),
@@ -70,7 +72,7 @@ def _engine(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
         ),
     ]
     progress("smoother over an hour" if short else "smoother over a day")
-    day = _measured("hour" if short else "day")
+    day = _measured("hour" if short else "day", short)
     name = "an hour" if short else "a day"
     both = day["filter"] + day["smoother"]
     gib = day["peak"] / 2**30
@@ -84,7 +86,10 @@ def _engine(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
     return found
 
 
-def _measured(name: str) -> dict[str, float]:
+def _measured(name: str, short: Form) -> dict[str, float]:
+    """A measurement in a process of its own, but in this one in the smoke form."""
+    if short is Form.SMOKE:
+        return SMOKE[name]()
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tests.benchmarks._belief_engine", name]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
@@ -93,12 +98,12 @@ def _measured(name: str) -> dict[str, float]:
     return json.loads(ended.stdout)
 
 
-def _logs(progress: Callable[..., None]) -> list[dict[str, Any]]:
+def _logs(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     folder = data_folder()
     if folder is None:
         return [judge.case("real logs", None, "", "needs the recorded data (EMTWIN_DATA)", None)]
     progress("real logs")
-    return log_cases(folder)
+    return log_cases(folder, few=short is Form.SMOKE)
 
 
 def _sessions(

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks._belief_judge import case
+from tests.benchmarks._form import Form
 from tests.benchmarks._runs import ONE_THREAD, ROOT, code_key
 
 HERE = Path(__file__).resolve().parent
@@ -24,13 +25,13 @@ PARTS = ("walk", "aberrations", "thickness", "haadf", "lattice", "calibration", 
 
 
 def cases(
-    short: bool, progress: Callable[..., None], jobs: int | None = None, work: Path | None = None
+    short: Form, progress: Callable[..., None], jobs: int | None = None, work: Path | None = None
 ) -> list[dict[str, Any]]:
     """All numbers; if ``short`` a few trials of each part, and no bars that need many. ``jobs`` parts at a time, as many as cores if None. ``work`` keeps what
     each part found, and parts that an interrupted run of the same form and code kept there are not run again."""
     begun = time.monotonic()
     if work is not None:
-        work = work / f"{code_key(*sorted(HERE.glob('*.py')))}-{'short' if short else 'whole'}"
+        work = work / f"{code_key(*sorted(HERE.glob('*.py')))}-{short.name.lower()}"
     together = jobs or min(2, len(os.sched_getaffinity(0)))
     kept = [name for name in PARTS if work is not None and (work / f"{name}.json").is_file()]
     found: dict[str, list[dict[str, Any]]] = {}
@@ -49,11 +50,11 @@ def cases(
     return [*told, whole]
 
 
-def _part(name: str, short: bool, work: Path | None) -> list[dict[str, Any]]:
+def _part(name: str, short: Form, work: Path | None) -> list[dict[str, Any]]:
     file = None if work is None else work / f"{name}.json"
     if file is not None and file.is_file():
         return json.loads(file.read_text())
-    command = [sys.executable, "-m", "tests.benchmarks._column_part", name, *(["--short"] if short else [])]
+    command = [sys.executable, "-m", "tests.benchmarks._column_part", name, f"--{short.name.lower()}"]
     environment = os.environ | ONE_THREAD | {"PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
     if ended.returncode:

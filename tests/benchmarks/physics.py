@@ -17,6 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.benchmarks._form import Form
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,26 +32,26 @@ def _case(name: str, value: float, unit: str, bar: str | None = None, holds: boo
     }
 
 
-def cases(short: bool, progress: Callable[..., None]) -> list[dict[str, Any]]:
-    """All numbers; ``short`` leaves out Si [110] and gold, and every second derivative."""
+def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
+    """All numbers; ``short`` leaves out Si [110] and gold, and every second derivative; the smoke form has small crystals and few derivatives."""
     found = []
     for name in ("SrTiO3",) if short else ("SrTiO3", "Si [110]", "Au particle"):
         progress(f"multislice against abTEM: {name}")
-        found += _against_abtem(name)
+        found += _against_abtem(name, short is Form.SMOKE)
     progress("time per probe and slice, and abTEM's")
-    found += _probe_times()
+    found += _probe_times(4 if short is Form.SMOKE else 64)
     progress("derivatives against differences")
     found += _derivatives(short)
     progress("Gram model against exact multislice")
-    found += _gram_against_exact()
+    found += _gram_against_exact(2 if short is Form.SMOKE else 6)
     progress("building the default Gram model in a process of its own")
-    return found + _default_build()
+    return found + _default_build(short is Form.SMOKE)
 
 
-def _against_abtem(name: str) -> list[dict[str, Any]]:
-    from tests.physics.oracle import POLAR, SPECIMENS, diffraction, diffraction_by_abtem, rings
+def _against_abtem(name: str, small: bool) -> list[dict[str, Any]]:
+    from tests.physics.oracle import POLAR, SHORT, SPECIMENS, diffraction, diffraction_by_abtem, rings
 
-    specimen, shape, count = SPECIMENS[name]()
+    specimen, shape, count = SPECIMENS[name](SHORT[name]) if small else SPECIMENS[name]()
     slices = specimen.slices(shape, count, specimen.displacements(11), dtype=np.float64)
     spot = (0.31 * slices.extent[0], 0.57 * slices.extent[1])
     with warnings.catch_warnings():
@@ -65,7 +67,7 @@ def _against_abtem(name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _probe_times(probes: int = 64) -> list[dict[str, Any]]:
+def _probe_times(probes: int) -> list[dict[str, Any]]:
     import abtem
 
     from tests.physics.oracle import ENERGY, SEMIANGLE
@@ -99,13 +101,13 @@ def _probe_times(probes: int = 64) -> list[dict[str, Any]]:
     ]
 
 
-def _derivatives(short: bool) -> list[dict[str, Any]]:
+def _derivatives(short: Form) -> list[dict[str, Any]]:
     from tests.physics.derivatives import CASES, compiled, detected, slope_and_difference
 
     share, start = detected()
-    slopes = compiled(jax.grad(share))(start)
+    share, slopes = compiled(share), compiled(jax.grad(share))(start)
     found = []
-    for name, place, step in CASES[::2] if short else CASES:
+    for name, place, step in CASES[:: (1, 2, 8)[short]]:
         gradient, difference = slope_and_difference(share, start, name, place, step, slopes)
         error = abs(gradient / difference - 1.0)
         label = f"derivative in {name}{list(place) if place else ''}"
@@ -113,8 +115,8 @@ def _derivatives(short: bool) -> list[dict[str, Any]]:
     return found
 
 
-def _gram_against_exact() -> list[dict[str, Any]]:
-    """The general form for one frozen configuration of 3 x 3 x 6 cells at 160 x 160 against probes one by one."""
+def _gram_against_exact(cells: int) -> list[dict[str, Any]]:
+    """The general form for one frozen configuration of 3 x 3 x ``cells`` cells at 160 x 160 against probes one by one."""
     from twin import aperture, band_limit, intensities, propagator, srtio3_unit, transmission
     from twin.optics.aberrations import coefficients
     from twin.optics.probe import probe
@@ -123,7 +125,7 @@ def _gram_against_exact() -> list[dict[str, Any]]:
     from twin.scattering.gram_crystal import build_gram, centred_in_slices, detector_weights
     from twin.scattering.multislice import multislice
 
-    energy, ring, cells, seed = 200e3, (60e-3, 95e-3), 6, 3
+    energy, ring, seed = 200e3, (60e-3, 95e-3), 3
     model = build_gram(
         srtio3_unit(),
         cells_z=cells,
@@ -149,10 +151,11 @@ def _gram_against_exact() -> list[dict[str, Any]]:
     return [_case("Gram model, general form, against exact multislice", worst, "relative", "<= 1e-4", worst <= 1e-4)]
 
 
-def _default_build() -> list[dict[str, Any]]:
+def _default_build(small: bool) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.physics"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+        [sys.executable, "-m", "tests.benchmarks.physics", *(["--small"] if small else [])],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
     told = json.loads(done.stdout.splitlines()[-1])
     return [
         _case("building the default Gram model", told["seconds"], "s", "< 35", told["seconds"] < 35),
@@ -182,19 +185,33 @@ def _peak_mib() -> float:
     return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def main() -> None:
-    """Build the default model and print what it took."""
+def main(small: bool) -> None:
+    """Build the default model, or one of a thin crystal, and print what it took."""
     jax.config.update("jax_enable_x64", True)
     from twin import build_gram, harmonics, image, srtio3_unit
 
     start = time.perf_counter()
-    model = build_gram(srtio3_unit())
+    options: dict[str, Any] = {
+        "cells_z": 4,
+        "depths": (2, 3, 4),
+        "seeds": (0,),
+        "untilted_seeds": (),
+        "gpts": 96,
+        "degree": 2,
+        "detector": (30e-3, 55e-3),
+    }
+    model = build_gram(srtio3_unit(), **(options if small else {}))
     seconds = time.perf_counter() - start
     peak = _peak_mib()
     rng, samples = np.random.default_rng(0), 128
     vectors = np.zeros((samples, 25))
     vectors[:, :8] = rng.normal(size=(samples, 8)) * [50, 20, 20, 200, 200, 200, 200, 1e4]
-    arguments = (vectors, rng.normal(80, 5, samples), rng.normal(0, 2e-3, (samples, 2)), np.full(samples, 30.0))
+    arguments = (
+        vectors,
+        rng.normal(*((12, 1) if small else (80, 5)), samples),
+        rng.normal(0, 2e-3, (samples, 2)),
+        np.full(samples, 30.0),
+    )
     many = jax.jit(jax.vmap(harmonics, in_axes=(None, 0, 0, 0, 0)))
     compiling = _seconds(lambda: many(model, *arguments))
     spent = min(_cpu_seconds(lambda: many(model, *arguments)) for _ in range(5))
@@ -216,4 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main("--small" in sys.argv[1:])

@@ -1,16 +1,23 @@
-"""A session whose microscope is killed, and whose user interrupts it: told at once, readable, and resumed to the very same end."""
+"""A session whose microscope is killed, and whose user interrupts it: said, readable, and resumed to the very same end.
+
+Each step is a command in a process of its own, as users run it, and goes on from what the step before it left.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
-pytestmark = pytest.mark.slow
+from instrument.journal import Journal, Row
+from scenarios.cli import BAD_INPUT, DONE, INTERRUPTED, LOST, run
+from tests.once import run_folder
+from tests.waiting import ended, said
 
 SCENARIO = """
 name = "small"
@@ -22,73 +29,33 @@ max_dose_share = 0.9
 
 [instrument.config]
 repeats_xy = 2
-cells = 6
+cells = 7
 wedge_swing = 1.0
 gpts = 96
 phonon_configs = 1
 slices_per_cell = 2
 specimen_seed = 0
+haadf_outer = 90e-3
 
 [twin.priors]
-thickness = [23.4, 4.0]
+thickness = [28.0, 3.0]
 
 [requests]
-count = 5
+count = 4
 sites = 2
-duration = 120.0
+duration = 100.0
 spacing = 2.0
 """
 
 
-class Emtwin:
-    """Runs the command in a folder, with caches of its own that all runs share."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-        (folder / "small.toml").write_text(SCENARIO)
-        cache = folder / "cache"
-        self.environment = {
-            **os.environ,
-            "EMTWIN_CACHE": str(cache),
-            "JAX_PLATFORMS": "cpu",
-            "JAX_COMPILATION_CACHE_DIR": str(cache / "jax"),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1",
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
-        }
-
-    def start(self, *arguments: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "tests.faults.small_emtwin", *arguments]
-        return subprocess.Popen(
-            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        with self.start(*arguments) as process:
-            out, err = process.communicate(timeout=240)
-        return process.returncode, out, err
-
-
-@pytest.fixture(scope="module")
-def emtwin(tmp_path_factory):
-    return Emtwin(tmp_path_factory.mktemp("acquire"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(emtwin):
-    code, out, err = emtwin.run("acquire", "small.toml", "--seed", "1", "--out", "whole", "--json")
-    assert code in (0, 1), err
-    return json.loads(out)
-
-
-def until(process: subprocess.Popen, text: str) -> str:
-    """Read its stderr up to a line with ``text``; returns what was read."""
-    assert process.stderr is not None
-    heard = ""
-    for line in process.stderr:
-        heard += line
-        if text in line:
-            return heard
-    raise AssertionError(f"{text!r} never came:\n{heard}")
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    """The command line in a folder, with the caches of this test run."""
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "EMTWIN_CACHE": str(run_folder("emtwin")), "JAX_PLATFORMS": "cpu", "PYTHONPATH": root}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.small_emtwin", *arguments],
+        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
 
 
 def microscope_of(process: subprocess.Popen) -> int:
@@ -105,56 +72,115 @@ def microscope_of(process: subprocess.Popen) -> int:
     raise AssertionError("no simulated microscope among its children")
 
 
-def test_killed_interrupted_and_resumed_it_ends_as_if_nothing_had_been(emtwin, undisturbed):
-    with emtwin.start("acquire", "small.toml", "--seed", "1", "--out", "broken") as process:
-        until(process, "request   2 of 5")
-        os.kill(microscope_of(process), signal.SIGKILL)
-        killed = time.monotonic()
-        until(process, "emtwin: instrument")
-        assert time.monotonic() - killed < 5.0
-        said = process.stderr.read()
-        assert process.wait(timeout=30) == 3
-    assert "problem:" in said
-    assert "emtwin acquire --resume broken" in said
-
-    code, out, _ = emtwin.run("session", "show", "broken", "--json")
-    shown = json.loads(out)
-    assert code == (1 if shown["problems"] else 0)
-    assert shown["problems"] == []
-    assert shown["resumable"]
-    assert not shown["complete"]
-    assert 2 <= shown["requests"] < 5
-
-    with emtwin.start("acquire", "--resume", "broken") as process:
-        until(process, "request   4 of 5")
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 130
-    assert "emtwin acquire --resume broken" in said
-    assert "Traceback" not in said
-
-    code, out, err = emtwin.run("acquire", "--resume", "broken", "--json")
-    assert code == int(undisturbed["model_distrusted"]), err
-    found = json.loads(out)
-    assert {**found, "seconds": 0.0} == {**undisturbed, "seconds": 0.0}
-
-    code, out, _ = emtwin.run("session", "show", "broken", "--json")
-    shown = json.loads(out)
-    assert (code, shown["problems"], shown["complete"]) == (0, [], True)
-    assert shown["requests"] == 5
-    assert shown["measured"] == undisturbed["measured"]
-    assert shown["result"]["rmse"] == undisturbed["rmse"]
-
-    code, _, err = emtwin.run("acquire", "--resume", "broken")
-    assert code == 2
-    assert "complete" in err
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("acquire")
+    (folder / "small.toml").write_text(SCENARIO)
+    return folder
 
 
-def test_killed_before_its_first_request_it_can_only_start_anew(emtwin, undisturbed):
-    with emtwin.start("acquire", "small.toml", "--seed", "1", "--out", "early") as process:
-        until(process, "simulated microscope")
-        os.kill(microscope_of(process), signal.SIGKILL)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode in (2, 3)
-    assert "Traceback" not in said
-    assert "problem:" in said
+@pytest.fixture(scope="module")
+def undisturbed(folder: Path) -> dict[str, Any]:
+    """The result of a session that nothing happened to."""
+    code, out, err = ended(start(folder, "acquire", "small.toml", "--seed", "1", "--out", "whole", "--json"))
+    assert code in (0, 1), err
+    return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def killed(folder: Path) -> tuple[int, str]:
+    """Exit code and last words of the same session, ``broken``, whose microscope was killed."""
+    process = start(folder, "acquire", "small.toml", "--seed", "1", "--out", "broken")
+    said(process, "request   2 of 4")
+    os.kill(microscope_of(process), signal.SIGKILL)
+    code, _, words = ended(process)
+    return code, words
+
+
+@pytest.fixture(scope="module")
+def interrupted(folder: Path, killed) -> tuple[int, str]:
+    """Exit code and last words of ``broken``, gone on with and interrupted."""
+    process = start(folder, "acquire", "--resume", "broken")
+    said(process, "request   3 of 4")
+    process.send_signal(signal.SIGINT)
+    code, _, words = ended(process)
+    return code, words
+
+
+@pytest.fixture(scope="module")
+def resumed(folder: Path, interrupted) -> tuple[int, dict[str, Any]]:
+    """Exit code and result of ``broken``, gone on with to its end."""
+    code, out, err = ended(start(folder, "acquire", "--resume", "broken", "--json"))
+    assert code in (0, 1), err
+    return code, json.loads(out)
+
+
+def shown(folder: Path, capsys) -> dict[str, Any]:
+    """What ``emtwin session show`` says of ``broken``, its record being intact."""
+    assert run(["session", "show", str(folder / "broken"), "--json"]) == DONE
+    found = json.loads(capsys.readouterr().out)
+    assert found["problems"] == []
+    return found
+
+
+def answers(session: Path) -> dict[int, Row]:
+    """Each request's row as it stands at the end of a session."""
+    with Journal.open(session) as journal:
+        return {row.payload["index"]: row for row in journal.rows("request")}
+
+
+def test_a_session_that_nothing_happens_to_is_complete(folder, undisturbed):
+    assert undisturbed["requests"] == undisturbed["measured"] + undisturbed["simulated"] == 4
+    assert 0.0 < undisturbed["rmse"] < 1.0
+    assert (folder / "whole" / "report.html").stat().st_size > 10_000
+    assert set(answers(folder / "whole")) == set(range(4))
+
+
+def test_a_killed_microscope_is_said_and_what_was_done_is_kept(folder, killed, capsys):
+    code, words = killed
+    assert code == LOST
+    assert "emtwin: instrument" in words
+    assert "problem:" in words
+    assert "emtwin acquire --resume broken" in words
+    found = shown(folder, capsys)
+    assert found["resumable"]
+    assert not found["complete"]
+    assert 2 <= found["requests"] < 4
+
+
+def test_an_interruption_is_said_without_a_traceback(interrupted):
+    code, words = interrupted
+    assert code == INTERRUPTED
+    assert "emtwin acquire --resume broken" in words
+    assert "Traceback" not in words
+
+
+def test_resumed_it_ends_as_if_nothing_had_been(folder, undisturbed, resumed, capsys):
+    code, result = resumed
+    assert code == int(undisturbed["model_distrusted"])
+    assert {**result, "seconds": 0.0} == {**undisturbed, "seconds": 0.0}
+    found = shown(folder, capsys)
+    assert found["complete"]
+    assert found["requests"] == 4
+    assert found["measured"] == undisturbed["measured"]
+    assert found["result"]["rmse"] == undisturbed["rmse"]
+    whole, broken = answers(folder / "whole"), answers(folder / "broken")
+    assert whole.keys() == broken.keys() == set(range(4))
+    for index, row in whole.items():
+        same = broken[index]
+        assert {**same.payload, "frame_row": None} == {**row.payload, "frame_row": None}
+        assert same.arrays.keys() == row.arrays.keys()
+        for name, values in row.arrays.items():
+            np.testing.assert_array_equal(same.arrays[name], values)
+    assert run(["acquire", "--resume", str(folder / "broken")]) == BAD_INPUT
+    assert "complete" in capsys.readouterr().err
+
+
+def test_killed_before_its_first_request_it_can_only_start_anew(folder):
+    process = start(folder, "acquire", "small.toml", "--seed", "1", "--out", "early")
+    said(process, "simulated microscope")
+    os.kill(microscope_of(process), signal.SIGKILL)
+    code, _, words = ended(process)
+    assert code in (BAD_INPUT, LOST)
+    assert "Traceback" not in words
+    assert "problem:" in words

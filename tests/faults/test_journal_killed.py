@@ -4,7 +4,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -36,8 +35,7 @@ def test_nothing_acknowledged_is_lost(tmp_path, seed):
     Journal.create(folder).close()
     process = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    acknowledged = [process.stdout.readline()]
-    time.sleep(random.Random(seed).uniform(0.0, 0.3))
+    acknowledged = [process.stdout.readline() for _ in range(random.Random(seed).randint(1, 60))]
     process.send_signal(signal.SIGKILL)
     acknowledged += process.stdout.read().splitlines(keepends=True)
     process.stdout.close()

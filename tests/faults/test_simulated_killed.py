@@ -10,6 +10,7 @@ from instrument.interface import InstrumentLost
 from instrument.launch import launch
 from instrument.simulated import SimulatedMicroscope, from_mapping
 from instrument.wire import TruthRequest
+from tests.once import run_folder
 from twin.records import Scan
 
 TINY: dict[str, Any] = {
@@ -52,17 +53,18 @@ def by_channel(readings):
     }
 
 
-def test_killed_and_restored_it_goes_on_as_if_nothing_had_happened(tmp_path):
-    local = SimulatedMicroscope(from_mapping(TINY), 3, tmp_path)
+def test_killed_and_restored_it_goes_on_as_if_nothing_had_happened():
+    cache = run_folder("specimens")
+    local = SimulatedMicroscope(from_mapping(TINY), 3, cache)
     frames, readings = walk(local, [], range(4))
     commands = []
-    with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched, launched.connect() as remote:
+    with launch("simulated", seed=3, config=TINY, cache=cache) as launched, launched.connect() as remote:
         assert launched.ready["jax"] is False
         before, heard = walk(remote, commands, range(2))
         launched.process.kill()
         with pytest.raises(InstrumentLost):
             remote.acquire(SCAN)
-    with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched, launched.connect() as remote:
+    with launch("simulated", seed=3, config=TINY, cache=cache) as launched, launched.connect() as remote:
         remote.restore(commands)
         after, more = walk(remote, [], range(2, 4))
         for got, expected in zip(before + after, frames, strict=True):

@@ -248,6 +248,7 @@ def test_damaged_and_missing_pixels_are_found(written):
                 journal.frame(row)
 
 
+@pytest.mark.smoke
 def test_one_process_writes_and_others_read_meanwhile(folder):
     with Journal.create(folder) as journal:
         with pytest.raises(SessionError, match=r"process \d+ is writing to it; wait for its end"):

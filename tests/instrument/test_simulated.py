@@ -13,6 +13,7 @@ from instrument.interface import InstrumentError
 from instrument.simulated import ExpectedRequest, SimulatedConfig, SimulatedMicroscope, TruthSession
 from instrument.truth.column import Column
 from instrument.truth.oracle import expected_frame
+from tests.once import run_folder
 from twin.channels import CHANNELS
 from twin.records import Readings, Scan
 
@@ -22,8 +23,8 @@ SCAN = Scan(shape=(12, 10))
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("specimens")
+def cache():
+    return run_folder("specimens")
 
 
 def start(cache, seed: int = 0, **options) -> SimulatedMicroscope:
@@ -370,5 +371,5 @@ def test_times_before_the_session_are_refused(cache):
 
 def test_the_process_needs_neither_jax_nor_abtem_until_it_builds():
     code = "import sys, instrument.simulated; print(sorted({'jax', 'abtem', 'ase', 'equinox'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -239,7 +239,7 @@ def test_a_cif_is_the_specimen_or_the_reason_why_not(tmp_path: Path):
     assert specimen.unit_cell(config).get_chemical_formula() == "O3SrTi"
     assert len(specimen.crystal(config, 0, 0)) == 5 * 2 * 2 * 3
     bad.write_text("data_x\n_cell_length_a nonsense\n")
-    for path, problem in ((bad, "cannot be read"), (tmp_path / "none.cif", "no such file")):
+    for path, problem in ((bad, "holds no atoms"), (tmp_path / "none.cif", "no such file")):
         with pytest.raises(ValueError, match=problem) as caught:
             specimen.unit_cell(changed(cif=str(path)))
         assert path.name in str(caught.value)
@@ -248,3 +248,27 @@ def test_a_cif_is_the_specimen_or_the_reason_why_not(tmp_path: Path):
     atoms.write(bad)
     with pytest.raises(ValueError, match="not orthogonal"):
         specimen.unit_cell(changed(cif=str(bad)))
+
+
+CUBE = "data_x\n_cell_length_a 4\n_cell_length_b 4\n_cell_length_c 4\n_cell_angle_alpha 90\n_cell_angle_beta 90\n_cell_angle_gamma 90\n"
+SITES = "loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_atom_site_fract_y\n_atom_site_fract_z\n_atom_site_occupancy\n"
+
+
+@pytest.mark.parametrize(
+    ("group", "site", "told"),
+    [
+        ("'F d -3 m'", "Si1 Si 0.125 0.125 0.125 1", "does not say which origin"),
+        ("'F d -3 m Z'", "Si1 Si 0.125 0.125 0.125 1", "'F d -3 m Z' is not known by a name"),
+        ("?\n_space_group_IT_number 225", "Si1 Si 0 0 0 1", "'number 225' is not known"),
+        ("'F m -3 m'", "Si1 Si 0 0 0 0.5", "Si1 are not filled"),
+        ("'P 1'", "Si1 Si 0 0 0 1\nSi2 Si 0 0 0.05 1", "Si1 and Si2 are 0.200 A apart"),
+        ("'P 1'", "", "cannot be read|holds no atoms"),
+    ],
+)
+def test_a_cif_that_leaves_something_to_be_guessed_is_no_truth(group: str, site: str, told: str, tmp_path: Path):
+    path = tmp_path / "cell.cif"
+    path.write_text(f"{CUBE}_space_group_name_H-M_alt {group}\n{SITES}{site}\n")
+    with pytest.raises(ValueError, match=told):
+        specimen.unit_cell(changed(cif=str(path)))
+    path.write_text(f"{CUBE}_space_group_name_H-M_alt 'F d -3 m:2'\n{SITES}Si1 Si 0.125 0.125 0.125 1\n")
+    assert len(specimen.unit_cell(changed(cif=str(path)))) == 8

@@ -216,7 +216,7 @@ def test_protochips(tmp_path: Path) -> None:
     assert channel.times[1] - channel.times[0] == 200_000_000
     assert np.datetime64(int(channel.times[0]), "ns") == np.datetime64("2014-12-15T19:07:04.165")
     assert "zone" in log.clock
-    assert len(channel.notes) == 2
+    assert channel.notes == ("1 of 3 values are not numbers: left out",)
     path.write_text(_protochips(["0, , 26"], _NOTES[:3]))
     assert read_log(path).channels[0].unit is None  # stated nowhere: not taken for degrees
 
@@ -230,21 +230,62 @@ def test_protochips(tmp_path: Path) -> None:
         (_protochips(["1e300, , 1"]), "time '1e300'"),
         (_protochips(["soon, , 1"]), "time 'soon'"),
         (_protochips(["5, 1"]), "2 cells in line 6 for 3 columns"),
-        (_protochips([], _NOTES[:2]), "Time units"),
-        (_protochips([], (*_NOTES[:2], "Time units = Moons")), "no unit of time"),
-        (_protochips([], ("Date (yyyy.mm.dd) = 2014.13.45", *_NOTES[1:])), "no date"),
-        ("Time, Notes, A\n", "no reading"),
+        (_protochips(["5, , 1"], _NOTES[:2]), "Time units"),
+        (_protochips(["5, , 1"], (*_NOTES[:2], "Time units = Moons")), "no unit of time"),
+        (_protochips(["5, , 1"], ("Date (yyyy.mm.dd) = 2014.13.45", *_NOTES[1:])), "no date"),
+        (_protochips([]), "holds its header, but no reading"),
+        (_protochips(["5, , 25,5"]), "4 cells in line 6 .*semicolons"),
+        (_protochips(['5, ,"25,5"']), "'25,5' in line 6 .*no number"),
+        (_protochips(["5; ; 25,5", "6; ; 25.5"]).replace(",", ";", 2).replace("0, ", "0; ").replace(", 25\n", "; 25\n"), "'25.5' in line 7"),
         ("a,b,c\n1,2,3\n", "no log of a Protochips holder"),
-        ("\x00\x01\x02", "no log of a Protochips holder|not CSV"),
+        ("\x00\x01\x02", "no log of a Protochips holder|not CSV|zero bytes"),
     ],
 )  # fmt: skip
 def test_bad_protochips_are_refused(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(text)
-    with pytest.raises(VendorError, match=expected):
-        read_log(path)
-    path.write_bytes(b"\xff\xfe" + text.encode("utf-16-le"))
-    with pytest.raises(VendorError):
+    for encoding in ("utf-8", "utf-16"):
+        path.write_text(text, encoding=encoding)
+        with pytest.raises(VendorError, match=expected):
+            read_log(path)
+
+
+def _semicolons(text: str) -> str:
+    """As a program of a country with decimal commas saves it: the numbers, not the notes' dates."""
+    rows = [line.split(", ") for line in text.splitlines()]
+    return "".join(
+        "; ".join([row[0].replace(".", ","), row[1], *(x.replace(".", ",") for x in row[2:])]) + "\n" for row in rows
+    )
+
+
+_SAVED = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be")
+
+
+@pytest.mark.parametrize("encoding", _SAVED)
+@pytest.mark.parametrize("commas", [False, True])
+def test_protochips_as_other_programs_save_it(tmp_path: Path, encoding: str, commas: bool) -> None:
+    text = _protochips(["0, , 26.5", "100.5, , 27.25", "200, , 30"])
+    path = tmp_path / "a.csv"
+    path.write_bytes((_semicolons(text) if commas else text).replace("\n", "\r\n").encode(encoding))
+    (channel,) = read_log(path).channels
+    assert channel.values.tolist() == [299.65, 300.4, 303.15]
+    assert np.diff(channel.times).tolist() == [100_500_000, 99_500_000]
+
+
+def test_a_last_line_without_its_end_is_left_out_and_said(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    whole = _protochips(["0, , 26", "100, , 60.5", "200, , 60.6"])
+    path.write_text(whole[:-4])
+    log = read_log(path)
+    assert log.channels[0].values.tolist() == [299.15, 333.65]
+    assert log.notes == ("its last line has no end: broken off, left out",)
+    for encoding, cut in (("utf-16", 5), ("utf-16", 8), ("utf-16-be", 3)):  # in the middle of a character, too
+        path.write_bytes(whole.encode(encoding)[:-cut])
+        assert read_log(path).channels[0].values.tolist() == [299.15, 333.65]
+        assert read_log(path).notes == log.notes
+    path.write_text(whole)
+    assert read_log(path).notes == ()
+    path.write_text(_protochips([]) + "0, , 26")  # the only reading is broken off
+    with pytest.raises(VendorError, match="no reading"):
         read_log(path)
 
 
@@ -275,6 +316,34 @@ def test_dens_past_midnight(tmp_path: Path) -> None:
     assert log.channel("c").unit == "ohm"  # the calibration says so
     assert log.channel("mode").meanings == {0: "norm"}
     assert "20yy" in log.clock
+
+
+@pytest.mark.parametrize("encoding", _SAVED)
+@pytest.mark.parametrize("commas", [False, True])
+def test_dens_as_other_programs_save_it(tmp_path: Path, encoding: str, commas: bool) -> None:
+    text = _dens("13:00:00.25", "13:00:00.50", "13:00:00.75")
+    changed = text.replace(".", ",").replace("3,1", "3.1").replace("\t", ";") if commas else text
+    path = tmp_path / "a.dens"
+    path.write_bytes(changed[:-7].encode(encoding))
+    log = read_log(path)
+    assert np.diff(log.channel("Tmeas").times).tolist() == [250_000_000]
+    assert log.channel("Tmeas").values[0] == pytest.approx(288.241)
+    assert log.channel("c").unit == "ohm"
+    assert log.notes == ("its last line has no end: broken off, left out",)
+
+
+@pytest.mark.parametrize("encoding", _SAVED)
+@pytest.mark.parametrize("declared", ["utf-8", "utf-16"])
+def test_health_in_the_encoding_that_it_is_in(tmp_path: Path, encoding: str, declared: str) -> None:
+    path = tmp_path / "log.xml"
+    text = _health(_parameter("Coil", stored="°C"), _data([("2025-07-28T11:30:00Z", "20.5")]))
+    plain = encoding == "utf-8" and declared == "utf-16"  # nothing but the declaration, which is wrong
+    path.write_bytes(text.replace("utf-8", "utf-8" if plain else declared, 1).encode(encoding))
+    (channel,) = read_log(path).channels
+    assert channel.values.tolist() == [293.65]
+    path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(VendorError, match="ends in the middle"):
+        read_log(path)
 
 
 @pytest.mark.parametrize(
@@ -313,6 +382,17 @@ def test_real_holders(data: Path) -> None:
     assert read_log(data / "holders/protochips_thermal.csv").channels[0].times.size == 2578
     with pytest.raises(VendorError, match="Time units"):
         read_log(data / "holders/protochips_invalid.csv")
+
+
+def test_spoiled_logs(data: Path) -> None:
+    whole = read_log(data / "spoiled/protochips-bom.csv").channels[0]
+    cut = read_log(data / "spoiled/protochips-cut-last-value.csv")
+    assert whole.values.size == 401
+    assert whole.values[-1] == pytest.approx(333.75)
+    np.testing.assert_array_equal(cut.channels[0].values, whole.values[:-1])
+    assert cut.notes == ("its last line has no end: broken off, left out",)
+    with pytest.raises(VendorError, match="no reading"):
+        read_log(data / "spoiled/protochips-header-only.csv")
 
 
 def test_damaged_copies_are_refused_or_hold_together(data: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from instrument.interface import Description, InstrumentError
 from instrument.server import Server
+from tests.waiting import PATIENCE
 from twin.channels import Channel, Control
 from twin.records import Exposure, Frame, Readings, Scan
 
@@ -125,5 +126,5 @@ def serving(instrument, **options):
         yield server
     finally:
         server.stop()
-        thread.join(10)
+        thread.join(PATIENCE)
         assert not thread.is_alive()

@@ -15,7 +15,7 @@ from twin.records import Readings
 from twin.sensors import Model, read_table
 
 TEXT = """
-schema = "emtwin.sensors/1"
+schema = "emtwin.sensors/2"
 name = "small"
 [[constant]]
 name = "walk"

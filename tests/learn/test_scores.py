@@ -7,6 +7,7 @@ from scipy.stats import norm
 from learn.scores import coverage, crps, nees
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("truth", [0.0, 1.3, -4.0])
 def test_crps_of_a_gaussian(truth):
     """sigma [z (2 Phi(z) - 1) + 2 phi(z) - 1/sqrt(pi)], Gneiting & Raftery (2007)."""

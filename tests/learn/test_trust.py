@@ -11,6 +11,7 @@ HEALTHY = {"misfit_excess": 0.0, "discrepancy_above": 0.01, "tension": 6.0, "lea
 LIMITS = Limits()
 
 
+@pytest.mark.smoke
 def test_nothing_wrong_keeps_it():
     trust = Trust()
     for _ in range(30):

@@ -46,7 +46,7 @@ compiled = functools.partial(
 
 
 def detected(thermal: str = "frozen") -> tuple[Loss, dict[str, Array]]:
-    """The number as a function of all there is to differ in, and where to differ; ``thermal`` a key of THERMAL."""
+    """The number as a function of all there is to differ in, to be `compiled`, and where to differ; ``thermal`` a key of THERMAL."""
     specimen = srtio3((2, 2, 2))
     extent, atoms = specimen.extent, len(specimen.symbols)
     unit = normals(1, atoms) if thermal == "frozen" else np.zeros((atoms, 3))
@@ -61,7 +61,6 @@ def detected(thermal: str = "frozen") -> tuple[Loss, dict[str, Array]]:
     random = np.random.default_rng(0)
     of_stem, of_image = random.uniform(0.5, 1.0, (3, 2)), random.uniform(0.0, 2.0, SHAPE) / (SHAPE[0] * SHAPE[1])
 
-    @jax.jit
     def loss(given):
         where = displaced(specimen.positions, given["u2"], unit) + given["positions"]
         functions = transmission(potential(plan, where, given["occupancy"], given["u2"]), ENERGY, limit)
@@ -144,10 +143,10 @@ def slope_and_difference(
     name: str,
     place: tuple[int, ...],
     step: float,
-    gradient: dict[str, Array] | None = None,
+    gradient: dict[str, Array],
 ) -> tuple[float, float]:
-    """The derivative of ``loss`` (of ``gradient``, if that is known) and its five-point difference, whose error is of fourth order in ``step``."""
-    slope = (compiled(jax.grad(loss))(start) if gradient is None else gradient)[name][place]
+    """The derivative of ``loss`` in its ``gradient`` and its five-point difference, whose error is of fourth order in ``step``."""
+    slope = gradient[name][place]
     at = {n: float(loss({**start, name: start[name].at[place].add(n * step)})) for n in (-2, -1, 1, 2)}
     return float(slope), (8.0 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12.0 * step)
 

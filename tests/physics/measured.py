@@ -101,7 +101,7 @@ def _derivatives(short: bool, progress: Callable[[str], None]) -> Iterator[Measu
     for thermal in ("frozen",) if short else THERMAL:
         progress(f"derivatives against differences, {thermal}")
         loss, start = detected(thermal)
-        gradient = compiled(jax.grad(loss))(start)
+        loss, gradient = compiled(loss), compiled(jax.grad(loss))(start)
         for name, place, step in BY_THERMAL[thermal]:
             slope, difference = slope_and_difference(loss, start, name, place, step, gradient)
             label = f"derivative, {thermal}, in {name}{list(place) if place else ''}"

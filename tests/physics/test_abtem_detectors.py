@@ -48,6 +48,7 @@ def scale(waves: np.ndarray) -> float:
     return float(by_abtem(waves[:1], abtem.PixelatedDetector(max_angle="full")).sum())
 
 
+@pytest.mark.smoke
 def test_annular(waves, patterns):
     for inner, outer in ((0.0, 20.0), (13.7, 31.2), (30.0, 41.0)):
         expected = by_abtem(waves, abtem.AnnularDetector(inner, outer)) / scale(waves)

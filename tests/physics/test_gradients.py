@@ -8,16 +8,17 @@ import pytest
 from tests.physics.derivatives import BY_THERMAL, along, compiled, detected, slope_and_difference
 from twin.optics.aberrations import coefficients, index
 from twin.sample.specimen import srtio3_unit
-from twin.scattering.gram import GramModel, harmonics, image
+from twin.scattering.gram import harmonics, image
 from twin.scattering.gram_crystal import build_gram
 from twin.scattering.multislice import multislice
 
 
-@pytest.fixture(scope="module", params=["frozen", "absorptive", pytest.param("debye-waller", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["frozen", "absorptive"])
 def made(request):
-    """The name of a way in which u2 gets in, its loss, where to differ, and the gradient there."""
+    """The name of a way in which u2 gets in, its loss, where to differ, and the gradient there. What is absorptive is damped too: Debye-Waller factors
+    alone are for the benchmark, and for the potential's own derivative."""
     loss, start = detected(request.param)
-    return request.param, loss, start, compiled(jax.grad(loss))(start)
+    return request.param, compiled(loss), start, compiled(jax.grad(loss))(start)
 
 
 def test_every_gradient_is_its_difference(made):
@@ -64,8 +65,9 @@ def test_gradient_memory_does_not_grow_with_slices_times_waves():
 
 
 @pytest.fixture(scope="module")
-def model() -> GramModel:
-    return build_gram(
+def gram():
+    """A detector's share by a Gram model, where to differ, and the gradient there; each compiled once."""
+    model = build_gram(
         srtio3_unit(),
         (2, 2),
         cells_z=4,
@@ -77,6 +79,23 @@ def model() -> GramModel:
         gpts=64,
         degree=2,
     )
+
+    def share(parameters):
+        found = harmonics(
+            model, parameters["aberrations"], parameters["thickness"], parameters["tilt"], parameters["focal_spread"]
+        )
+        return image(model, found, parameters["position"], parameters["source"])
+
+    start = {
+        "aberrations": coefficients({"C10": 25.0, "C12a": 12.0, "C12b": 5.0, "C21b": 200.0, "C30": 1e4}),
+        "thickness": 12.6,
+        "tilt": [2e-3, -1e-3],
+        "focal_spread": 30.0,
+        "source": 0.4,
+        "position": [0.7, 0.5],
+    }
+    start = {name: jnp.asarray(value, jnp.float64) for name, value in start.items()}
+    return compiled(share), start, compiled(jax.grad(share))(start)
 
 
 @pytest.mark.parametrize(
@@ -95,25 +114,11 @@ def model() -> GramModel:
         ("position", (1,), 0.02),
     ],
 )
-def test_gram_gradient(model, name, place, step):
+def test_gram_gradient(gram, name, place, step):
     """The Gram model's derivatives against five-point differences; it is complex64 inside, so steps are not small."""
-
-    def share(parameters):
-        found = harmonics(
-            model, parameters["aberrations"], parameters["thickness"], parameters["tilt"], parameters["focal_spread"]
-        )
-        return image(model, found, parameters["position"], parameters["source"])
-
-    start = {
-        "aberrations": jnp.asarray(coefficients({"C10": 25.0, "C12a": 12.0, "C12b": 5.0, "C21b": 200.0, "C30": 1e4})),
-        "thickness": jnp.asarray(12.6),
-        "tilt": jnp.asarray([2e-3, -1e-3]),
-        "focal_spread": jnp.asarray(30.0),
-        "source": jnp.asarray(0.4),
-        "position": jnp.asarray([0.7, 0.5]),
-    }
+    share, start, slopes = gram
     at = {shift: share({**start, name: start[name].at[place].add(shift * step)}) for shift in (-2, -1, 1, 2)}
     difference = float(8.0 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12.0 * step)
-    gradient = float(jax.grad(share)(start)[name][place])
+    gradient = float(slopes[name][place])
     np.testing.assert_allclose(gradient, difference, rtol=1e-3, atol=2e-7 * float(share(start)) / step)
     assert abs(gradient) * step > 1e-5 * float(share(start))

@@ -22,6 +22,7 @@ def grid_points():
     return x[None, :], y[:, None]
 
 
+@pytest.mark.smoke
 def test_fresnel_propagation_of_a_gaussian():
     """exp(-r^2 / w^2) spreads as 1 / (1 + i z / z0) exp(-r^2 / (w^2 (1 + i z / z0))), z0 = pi w^2 / lambda."""
     width, depth = 0.9, 60.0

@@ -1,5 +1,7 @@
 """Potentials against abTEM in float64, numerical integrals of the potential in real space, sum rules, and frozen phonons."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -245,12 +247,16 @@ def test_debye_waller_smears_finite_slices_along_z_too():
     functional = np.random.default_rng(2).normal(size=(6, 24, 24))
 
     @jax.jit
-    def value(height, motion):
+    @functools.partial(jax.value_and_grad, argnums=(0, 1))
+    def both(height, motion):
         positions = jnp.stack([jnp.asarray(2.1), jnp.asarray(3.3), height])[None]
         return jnp.sum(potential(plan, positions, jnp.ones(1), motion[None]) * functional)
 
+    def value(height, motion):
+        return both(height, motion)[0]
+
     at = (jnp.asarray(z), jnp.asarray(u2))
-    of_z, of_u2 = jax.grad(value, argnums=(0, 1))(*at)
+    of_z, of_u2 = both(*at)[1]
     np.testing.assert_allclose(
         float(of_z), float(value(at[0] + 1e-5, at[1]) - value(at[0] - 1e-5, at[1])) / 2e-5, rtol=1e-5
     )
@@ -315,10 +321,14 @@ def test_gradients_in_positions_and_occupancy(projection, table):
     filled = np.linspace(0.5, 1.0, len(start))
 
     @jax.jit
-    def value(positions, occupancy):
+    @functools.partial(jax.value_and_grad, argnums=(0, 1))
+    def both(positions, occupancy):
         return jnp.sum(potential(plan, positions, occupancy, specimen.u2) * weights)
 
-    of_positions, of_occupancy = jax.grad(value, argnums=(0, 1))(jnp.asarray(start), jnp.asarray(filled))
+    def value(positions, occupancy):
+        return both(positions, occupancy)[0]
+
+    of_positions, of_occupancy = both(start, filled)[1]
     scale = float(jnp.abs(of_positions).max())
     for atom, axis in [(0, 0), (1, 1), (7, 2), (4, 2), (9, 2)]:
         step = np.zeros_like(start)
@@ -347,7 +357,12 @@ def test_gradient_in_u2(thermal):
     def reduced(array):
         return jnp.sum(jnp.real(array) * weights) + 3.0 * jnp.sum(jnp.imag(array) * weights[::-1])
 
-    gradient = jax.grad(lambda v: reduced(potential(plan, specimen.positions, specimen.occupancy, v)))(jnp.asarray(u2))
+    @jax.jit
+    @jax.grad
+    def slope(motion):
+        return reduced(potential(plan, specimen.positions, specimen.occupancy, motion))
+
+    gradient = slope(jnp.asarray(u2))
     for atom in range(3):
         ends = []
         for sign in (1.0, -1.0):
@@ -374,16 +389,18 @@ def test_gradient_in_the_amplitude_of_frozen_phonons():
     plan = specimen.plan(24, 2, specimen.displacements(4), np.float64)
     weights = np.random.default_rng(0).normal(size=(2, 24, 24))
 
-    def value(u2):
+    @jax.jit
+    @jax.value_and_grad
+    def both(u2):
         moved = displaced(specimen.positions, u2, unit)
         return jnp.sum(potential(plan, moved, specimen.occupancy, u2) * weights)
 
-    gradient = jax.grad(value)(jnp.asarray(specimen.u2))
+    gradient = both(jnp.asarray(specimen.u2))[1]
     step = np.zeros(len(specimen.u2))
     step[2] = 1e-6
-    change = (value(jnp.asarray(specimen.u2 + step)) - value(jnp.asarray(specimen.u2 - step))) / 2e-6
+    change = (both(jnp.asarray(specimen.u2 + step))[0] - both(jnp.asarray(specimen.u2 - step))[0]) / 2e-6
     np.testing.assert_allclose(float(gradient[2]), float(change), rtol=1e-5)
-    assert np.all(np.isfinite(np.asarray(jax.grad(value)(jnp.zeros(len(specimen.u2))))))
+    assert np.all(np.isfinite(np.asarray(both(jnp.zeros(len(specimen.u2)))[1])))
 
 
 def test_absorbed_flux_of_a_crystal_is_what_frozen_phonons_scatter():

@@ -1,5 +1,7 @@
 """A small instrument as a table, states drawn from its own equation, and the dense Kalman filter and smoother to hold others against."""
 
+import functools
+
 import numpy as np
 
 from twin.records import Readings
@@ -9,7 +11,7 @@ SECOND = 10**9
 START = 1_700_000_000 * SECOND
 
 TABLE = """
-schema = "emtwin.sensors/1"
+schema = "emtwin.sensors/2"
 name = "toy"
 [sources.lens]
 latency = 0.02
@@ -78,11 +80,11 @@ part = "optics"
 moves = { kind = "walk", rate = 0.5 }
 [[input]]
 name = "focus"
-kind = "told"
+kind = "commanded"
 of = "focus.commanded"
 [[input]]
 name = "lens"
-kind = "told"
+kind = "commanded"
 of = "lens.echo"
 [[reset]]
 name = "focus"
@@ -225,3 +227,40 @@ def dense(model: Model, batches: list[Readings], until: int, outliers: bool = Fa
             (time, mean_k + gain @ (smooth[-1][1] - ahead), covariance_k + gain @ (smooth[-1][2] - spread) @ gain.T)
         )
     return [(p[0], p[1], p[2], s[1], s[2]) for p, s in zip(path, reversed(smooth), strict=True)]
+
+
+THERMOMETER = """
+[[sensor]]
+channel = "{}"
+source = "holder"
+unit = "kelvin"
+kind = "measured"
+rate = 10.0
+expects = {{ T = 1.0 }}
+noise = {}
+quantisation = 0.001
+"""
+HOLDER = """
+schema = "emtwin.sensors/2"
+name = "holder"
+[[entry]]
+name = "T"
+unit = "kelvin"
+mean = 298.0
+std = 300.0
+moves = { kind = "integrate", of = "rate" }
+[[entry]]
+name = "rate"
+unit = "kelvin/second"
+mean = 0.0
+std = 1.0
+moves = { kind = "walk", rate = 0.12 }
+"""
+
+
+@functools.cache
+def holder(*noises: float) -> Model:
+    """One temperature and its rate, read by sensors of these noises."""
+    return read_table(
+        HOLDER + "".join(THERMOMETER.format(f"s{i}", noise) for i, noise in enumerate(noises)), "holder"
+    ).model()

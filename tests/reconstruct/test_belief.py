@@ -143,7 +143,7 @@ def test_what_is_no_belief_is_refused():
 def test_single_precision_is_refused():
     jax.config.update("jax_enable_x64", False)
     try:
-        with pytest.raises(RuntimeError, match="jax_enable_x64"):
+        with pytest.raises(ValueError, match="jax_enable_x64"):
             prior_belief(LAYOUT, 0)
     finally:
         jax.config.update("jax_enable_x64", True)

@@ -24,7 +24,7 @@ quantisation = {}
 valid = "{}"
 """
 HEAD = """
-schema = "emtwin.sensors/1"
+schema = "emtwin.sensors/2"
 name = "levels"
 [[entry]]
 name = "level"
@@ -243,7 +243,7 @@ DRIVEN = made(
     more="""
 [[input]]
 name = "lens"
-kind = "told"
+kind = "commanded"
 of = "echo"
 [[sensor]]
 channel = "echo"

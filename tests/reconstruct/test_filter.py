@@ -271,3 +271,7 @@ def test_what_it_remembers_of_its_sensors_can_be_kept():
     second.advance(prior_belief(LAYOUT, START), START + 40 * SECOND, [readings(HT, seconds[half:], heard[half:])])
     assert second.health[HT].stuck == whole.health[HT].stuck > 0
     assert second.health[HT].verdict() == "stuck"
+    kept = first.kept()
+    kept["health"][HT]["sticking"] = True  # as 0.1 kept it
+    with pytest.raises(ValueError, match=r"of emtwin 0\.1 .*new session"):
+        second.take_up(kept)

@@ -16,7 +16,7 @@ SECOND = 10**9
         (Health(used=100), "ok"),
         (Health(ignored=50), "no evidence"),
         (Health(used=1, ignored=50), "ok"),
-        (Health(used=10, sticking=True), "stuck"),
+        (Health(used=10, standing="stuck"), "stuck"),
         (Health(used=10, future=11), "clock off"),
         (Health(used=11, future=10), "ok"),
         (Health(used=10, late=11), "late"),
@@ -29,7 +29,7 @@ SECOND = 10**9
         (Health(used=50, square=2.5, weighed=50), "ok"),
         (Health(used=20, square=9.0, weighed=ENOUGH - 1), "ok"),
         (Health(used=50, square=9.0, far=0.5, weighed=50), "spiking"),
-        (Health(used=50, square=9.0, far=0.5, weighed=50, sticking=True), "stuck"),
+        (Health(used=50, square=9.0, far=0.5, weighed=50, standing="stuck"), "stuck"),
     ],
 )
 def test_verdicts(health, verdict):
@@ -38,7 +38,7 @@ def test_verdicts(health, verdict):
 
 
 def test_a_periodic_sensor_that_has_not_been_heard_of_is_silent():
-    one = Health(used=10, heard=100 * SECOND, sticking=True)
+    one = Health(used=10, heard=100 * SECOND, standing="stuck")
     assert one.verdict(100 * SECOND, rate=2.0) == "stuck"
     assert one.verdict(104 * SECOND, rate=2.0) == "stuck"
     assert one.verdict(105 * SECOND, rate=2.0) == "silent"

@@ -9,7 +9,7 @@ import pytest
 from reconstruct.keeping import put_away, take_up
 from reconstruct.observation import Observation
 from reconstruct.stream import Stream
-from tests.reconstruct.instruments import SECOND, START, batch, drawn, heard, toy
+from tests.reconstruct.instruments import SECOND, START, batch, drawn, heard, holder, toy
 
 MODEL = toy()
 
@@ -74,3 +74,33 @@ def test_another_model_is_refused():
         take_up(MODEL, values | {"names": ["x"]}, arrays)
     with pytest.raises(ValueError, match="not a stream"):
         take_up(MODEL, {"format": "x"}, arrays)
+    with pytest.raises(ValueError, match=r"saved by emtwin 0\.1"):
+        take_up(MODEL, values | {"format": "emtwin-stream/1"}, arrays)
+
+
+@pytest.mark.parametrize("middle", [14, 30, 52, 60])
+def test_runs_of_equal_readings_are_taken_up_too(middle):
+    """A hold and its end, and a sensor that sticks, cut anywhere."""
+    seconds = np.arange(0.05, 40.0, 0.1)
+    still = np.round(np.interp(seconds, [0.0, 5.0, 10.0, 25.0, 40.0], [300.0, 300.0, 305.0, 305.0, 290.0]), 3)
+    noisy = np.round(still + 0.02 * np.random.default_rng(0).standard_normal(len(seconds)), 3)
+    noisy[140:200] = noisy[140]
+    model = holder(0.0055, 0.02)
+
+    def fed(stream, first, last):
+        for number in range(first, last):
+            here = (seconds >= 0.5 * number) & (seconds < 0.5 * number + 0.5)
+            stream.push([batch(name, seconds[here], values[here]) for name, values in (("s0", still), ("s1", noisy))])
+        return stream
+
+    whole = fed(Stream(model, START), 0, 80)
+    first = fed(Stream(model, START), 0, middle)
+    again = fed(take_up(model, *through_a_file(*put_away(first))), middle, 80)
+    at = START + 40 * SECOND
+    np.testing.assert_array_equal(again.belief(at).means, whole.belief(at).means)
+    np.testing.assert_array_equal(again.belief(at).factors, whole.belief(at).factors)
+    assert [(e.kind, e.name, e.time) for e in again.events] == [(e.kind, e.name, e.time) for e in whole.events]
+    assert [e.kind for e in whole.events if e.name == "s1" and e.kind != "prior_reset"] == [
+        "stuck_sensor",
+        "sensor_recovered",
+    ]

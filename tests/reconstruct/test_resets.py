@@ -25,7 +25,7 @@ def test_a_command_moves_both_and_is_no_reset():
 
 def test_a_reset_moves_only_what_is_shown():
     (event,) = echoes([(10.0, 50.0), (40.0, 0.0)], [(10.0, 50.0)])
-    assert event == Event("zero reset", "focus", START + 40 * SECOND, -50.0)
+    assert event == Event("zero_reset", "focus", START + 40 * SECOND, -50.0)
 
 
 def test_drift_moves_neither_and_the_lens_alone_is_no_reset():

@@ -100,6 +100,7 @@ def test_any_order_within_the_lag_gives_the_same_state(seed):
     assert twice.health["encoder"].repeated > 0
 
 
+@pytest.mark.smoke
 def test_with_arrival_times_too():
     """Clocks are learnt from arrivals; handing the same arrivals over in another order changes nothing."""
     seconds = np.arange(0.1, 40.0, 0.21)

@@ -184,7 +184,7 @@ def test_a_stuck_sensor_is_found_and_what_it_said_is_taken_back():
     np.testing.assert_allclose(one.std, two.std, rtol=0.03)
     found.settle(START + 30 * SECOND)
     assert found.verdicts()["encoder"] == "stuck"
-    assert [event.name for event in found.events if event.kind == "sensor stuck"] == ["encoder"]
+    assert [event.name for event in found.events if event.kind == "stuck_sensor"] == ["encoder"]
 
 
 def test_a_jump_nobody_told_of_is_found_by_an_image():
@@ -196,7 +196,7 @@ def test_a_jump_nobody_told_of_is_found_by_an_image():
     place = MODEL.layout.index("x")
     assert after.mean[place] == pytest.approx(before + 400.0, abs=1.0)
     stream.settle(START + 30 * SECOND)
-    assert [event.kind for event in stream.events] == ["untold jump"]
+    assert [event.kind for event in stream.events] == ["uncommanded_jump"]
 
 
 def test_the_part_that_does_not_fit_is_named():

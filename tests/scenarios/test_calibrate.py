@@ -1,5 +1,6 @@
 """``emtwin instrument calibrate``: exit codes, JSON, the files it makes, and that a bad table gets a message and leaves nothing behind."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -15,7 +16,8 @@ DIFFRACTION = (0.3, 0.34, 0.38, 0.5, 0.54, 0.58)
 MORE = (*DIFFRACTION, 0.32, 0.36, 0.4, 0.52, 0.56, 0.6)
 
 
-def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> list[str]:
+@functools.cache
+def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> tuple[str, ...]:
     """A table of a column with stronger lenses than its own table believes, in no focus in particular."""
     twin = column()
     true = twin.vector({"diffraction.ampere_turns": 8500.0, "projector1.ampere_turns": 9400.0})
@@ -26,7 +28,7 @@ def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> lis
         told = ",".join(f"{given.controls[name]:.6g}" for name in EXCITATIONS)
         length = float(optics.camera_length) * 1e-7 * (lie if number == 2 else 1.0)
         found.append(f"row {number},300,,{told},50,{length:.6g},{float(optics.magnification):.6g}")
-    return found
+    return tuple(found)
 
 
 @pytest.fixture

@@ -174,11 +174,12 @@ def test_help_and_version(capsys):
     assert "emtwin " in told.splitlines()[-1]
 
 
+@pytest.mark.smoke
 def test_as_a_process_of_its_own(tmp_path):
     """The installed command's path: python -m, real stdout and stderr, no traceback."""
     done = subprocess.run(
         [sys.executable, "-m", "scenarios.cli", "acquire", "absent.toml", "--json"],
-        capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path,
+        capture_output=True, text=True, check=False, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )  # fmt: skip
     assert done.returncode == BAD_INPUT

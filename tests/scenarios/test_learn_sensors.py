@@ -32,7 +32,7 @@ def log(tmp_path: Path) -> Path:
 def test_json(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["instrument", "learn-sensors", str(log), "--json"]) == DONE
     learnt = json.loads(capsys.readouterr().out)
-    assert learnt["schema"] == "emtwin.learn-sensors/1"
+    assert learnt["schema"] == "emtwin.learn-sensors/2"
     assert learnt["classes"] == {"constant": 1, "quantised": 1, "periodic": 3}
     heat, gas, tank = learnt["channels"]
     assert [verdict["kind"] for verdict in heat["classes"]] == ["periodic", "quantised"]
@@ -60,7 +60,7 @@ def test_the_table_is_written_once(log: Path, tmp_path: Path, capsys: pytest.Cap
     assert run(["instrument", "learn-sensors", str(log), "--out", str(out)]) == DONE
     before = out.read_bytes()
     table = tomllib.loads(before.decode())
-    assert table["schema"] == "emtwin.sensors/1"
+    assert table["schema"] == "emtwin.sensors/2"
     assert [sensor["channel"] for sensor in table["sensor"]] == ["Holder Temperature", "Holder Pressure"]
     assert table["sensor"][0]["quantisation"] == pytest.approx(0.1)
     assert table["sensor"][1]["reports"] == "periodic"
@@ -130,7 +130,7 @@ def test_a_krios_hour(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("name", ["thermo-healthmonitor", "protochips", "dens"])
 def test_shipped_tables_hold_together(name: str) -> None:
     table = tomllib.loads((ROOT / "twin" / "tables" / f"{name}.toml").read_text(encoding="utf-8"))
-    assert (table["schema"], table["name"]) == ("emtwin.sensors/1", name)
+    assert (table["schema"], table["name"]) == ("emtwin.sensors/2", name)
     entries = {entry["name"]: entry for entry in table["entry"]}
     assert len(entries) == len(table["entry"])
     for entry in entries.values():

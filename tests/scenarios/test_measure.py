@@ -57,6 +57,7 @@ def away(told: dict[str, Any], name: str, truth: float) -> float:
     return (best["mean"][place] - truth) / math.sqrt(best["covariance"][place][place])
 
 
+@pytest.mark.smoke
 def test_a_tiff_says_nothing_of_its_pixel_and_is_told(tmp_path, capsys):
     import tifffile
 

@@ -62,7 +62,7 @@ STO = ("--structure", "SrTiO3")
         ("lattice", "image", (), ["which crystal", "--structure", "--zone"]),
         ("lattice", "image", ("--structure", "no.cif"), ["no.cif", "neither built in nor a file", "CIF"]),
         ("lattice", "image", (*STO, "--zone", "0,0"), ["--zone 0,0", "0,0,1"]),
-        ("lattice", "image", (*STO, "--pixel-angstrom", "nan"), ["--pixel-angstrom nan", "above 0"]),
+        ("lattice", "image", (*STO, "--pixel-angstrom", "nan"), ["--pixel-angstrom nan", "finite number"]),
         ("lattice", "image", (*STO, "--mains-hz", "50"), ["--mains-hz", "dwell time"]),
         ("lattice", "pattern", STO, ["diffraction pattern", "Give an image"]),
         ("lattice", "stack", STO, ["stack of 2 x 64 x 64", "--frame N"]),
@@ -162,3 +162,13 @@ def test_errors_are_one_object_under_json(files, capsys):
     }  # fmt: skip
     assert run(["measure", "no-such-kind", "--json"]) == BAD_INPUT
     assert "error" in json.loads(capsys.readouterr().out)
+
+
+def test_a_lattice_at_the_highest_frequency_is_undetermined_and_told_so(tmp_path, capsys):
+    y, x = np.mgrid[:64, :64]
+    counts = np.random.default_rng(4).poisson(
+        200.0 * (1.0 + 0.4 * np.cos(2.0 * np.pi * 0.46 * x) + 0.4 * np.cos(2.0 * np.pi * 0.46 * y))
+    )
+    file = stored(tmp_path / "coarse.zarr", counts.astype(float), (("angstrom", 1.8), ("angstrom", 1.8)))
+    assert run(["measure", "lattice", str(file), *STO]) == DONE
+    assert "undersampled" in capsys.readouterr().out

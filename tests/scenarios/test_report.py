@@ -31,6 +31,7 @@ def half(tmp_path_factory):
     return make_session(tmp_path_factory.mktemp("half") / "session", complete=False)
 
 
+@pytest.mark.smoke
 def test_report_is_one_file_with_nothing_outside_it(whole):
     page = write_report(whole, [Picture("A map", "of titanium", PNG)]).read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!data:)""", page)

@@ -76,6 +76,7 @@ def test_presets_are_ready_and_named(name: str):
     assert (plan.signal in ("cbed", "stem", "4d-stem", "ronchigram")) == (ready.illumination is not None)
 
 
+@pytest.mark.smoke
 def test_quarters_make_the_ring_and_the_crystal_has_its_symmetry(scan):
     images, result, _ = scan
     assert result["axes"][0]["labels"] == ["ring", *(f"quarters 1.{n}" for n in (1, 2, 3, 4)), "bright"]
@@ -228,6 +229,15 @@ def test_zarr_says_what_it_is(scan):
     assert math.isclose(kept["thickness"], 2 * A)
     assert kept["flux"] == result["flux"]
     assert 0.0 <= kept["flux"]["lost"] < 0.05
+
+
+def test_what_a_scan_covers_stands_in_result_and_file(scan):
+    _, result, out = scan
+    assert dict(zarr.open_group(out, mode="r", zarr_format=3).attrs)["scan"] == result["scan"]
+    np.testing.assert_allclose(result["scan"]["fov"], [A, A])
+    np.testing.assert_allclose(result["scan"]["cells"], [1.0, 1.0])
+    assert result["scan"]["described"] == "4 x 4 probes 0.976 Å apart over 3.905 x 3.905 Å (1 x 1 cells)"
+    assert set(result["sampling"]["errors"]) == set(result["axes"][0]["labels"])
 
 
 def test_slices_are_cut_between_the_planes():

@@ -47,16 +47,25 @@ def wrong_by(following: Following, truth: np.ndarray) -> float:
     return float(np.linalg.norm((following.belief.mean - truth)[places]))
 
 
-@pytest.fixture
-def settled():
-    """A following after three images of a state drawn from the prior, and that state."""
+@pytest.fixture(scope="module")
+def kept():
+    """A following after three images of a state drawn from the prior, as it is kept in a journal, and that state."""
     generator = np.random.default_rng(8)
     truth = LAYOUT.prior_mean() + 0.5 * LAYOUT.prior_std() * generator.standard_normal(len(LAYOUT))
     truth[[LAYOUT.index(name) for name in ("vx", "vy")]] = 0.0
     following = Following(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
     for number, defocus in enumerate((-40.0, 30.0, -60.0)):
         take(following, truth, defocus, number, generator)
-    return following, truth, generator
+    return following.checkpoint(), truth
+
+
+@pytest.fixture
+def settled(kept):
+    """A following of its own in that state, the true state, and chance for what comes next."""
+    checkpoint, truth = kept
+    following = Following(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
+    following.restore(*checkpoint)
+    return following, truth, np.random.default_rng(9)
 
 
 def test_it_stays_where_it_is_right(settled):

@@ -1,27 +1,30 @@
 """``emtwin watch``: logs, sessions and live instruments followed to the end; refusals; what is left when it is cut short."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from instrument.client import RemoteInstrument
 from instrument.journal import Journal
 from instrument.launch import launch
 from scenarios.cli import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
 from scenarios.progress import SilentProgress
 from scenarios.tables import load_table, table_names
 from scenarios.watch_sources import Recorded
-from scenarios.watch_units import age, one, scale, shown
 from scenarios.watch_words import spark
+from tests.once import run_folder
+from tests.waiting import ended, said
 from twin.records import Readings
 from twin.sensors import SCHEMA
+from twin.units import age, one, scale, shown
 
 ROOT = Path(__file__).resolve().parents[2]
 START = 1_700_000_000 * 10**9
@@ -112,7 +115,7 @@ def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[st
     session(tmp_path / "s")
     assert run(["watch", "s", "--table", str(table), "--json"]) == DONE
     found = told(capsys)
-    assert found["schema"] == "emtwin.watch/1"
+    assert found["schema"] == "emtwin.watch/2"
     assert (found["ended"], found["table"], found["readings"]) == ("end", "small", 180)
     quantity = found["quantities"]["coil.above.room"]
     assert quantity["mean"] == pytest.approx(5.0, abs=0.1)
@@ -132,6 +135,7 @@ def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[st
     assert sorted(path.name for path in tmp_path.glob("watch*")) == ["watch-2.png", "watch.png"]
 
 
+@pytest.mark.smoke
 def test_a_log_with_its_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     holder_log(tmp_path / "cell.csv")
     code = run(["watch", "cell.csv", "--json", "--out", "cell.svg", "--speed", "60"])
@@ -144,6 +148,37 @@ def test_a_log_with_its_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert b"<svg" in Path("cell.svg").read_bytes()[:500]
 
 
+NOTES = (
+    "Date (yyyy.mm.dd) = 2014.12.15", "Time (hh:mm:ss.ms) = 19:07:04.165", "Time units = Milliseconds", "Temperature units = Degrees C",
+)  # fmt: skip
+
+
+def test_a_clipped_sensor_is_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A ramp of 0.2 K/s clipped at 50 degC after 30 s."""
+    heat = 44 + 0.02 * np.arange(600) + 0.02 * np.random.default_rng(0).normal(size=600)
+    rows = [f"{100 * n}, , {min(value, 50.0):.3f}" for n, value in enumerate(heat)]
+    head = ["Time, Notes, Channel A Temperature", *(f"0, {note}, 44" for note in NOTES)]
+    (tmp_path / "clipped.csv").write_text("\n".join([*head, *rows]) + "\n")
+    assert run(["watch", "clipped.csv", "--json"]) == DISAGREES
+    found = told(capsys)
+    assert [(event["kind"], event["name"]) for event in found["events"]] == [
+        ("saturated_sensor", "Channel A Temperature")
+    ]
+    assert found["verdicts"]["Channel A Temperature"] == "saturated"
+    end = found["entries"]["holder.T"]
+    assert abs(end["mean"] - 329.15) < 1.645 * end["std"]
+    assert run(["watch", "clipped.csv"]) == DISAGREES
+    assert capsys.readouterr().out.count("saturated sensor") == 1
+
+
+def test_a_log_without_readings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = ["Time, Notes, Channel A Temperature", *(f"0, {note}, 44" for note in NOTES)]
+    (tmp_path / "header.csv").write_text("\n".join(lines) + "\n")
+    assert run(["watch", "header.csv"]) == BAD_INPUT
+    assert "no reading" in capsys.readouterr().err
+    assert not list(tmp_path.glob("watch*"))
+
+
 def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table.write_text(TABLE.replace("noise = 0.05", "noise = 0.002").replace("rate = 0.02", "rate = 1e-5"))
     session(tmp_path / "s")
@@ -152,7 +187,7 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words"),
     [
         (["absent.csv"], "absent.csv"),
         (["wrong.csv"], "no log of a Protochips holder"),
@@ -166,13 +201,20 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
         (["s", "--out", "there.png"], "exists already"),
         (["s", "--out", "figure.txt"], ".png or .svg"),
         (["s", "--out", "none/figure.png"], "not a folder"),
-        (["s", "--for", "0"], "--for"),
+        (["s", "--duration", "0"], "--duration"),
         (["s", "--speed", "nan"], "--speed"),
         (["empty"], "journal.db"),
-        (["tcp://127.0.0.1:1", "--for", "1"], "answers"),
+        (["tcp://127.0.0.1:1", "--duration", "1"], "answers"),
     ],
 )
-def test_refusals(arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_refusals(
+    arguments: list[str],
+    words: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("scenarios.watch_sources.RemoteInstrument", functools.partial(RemoteInstrument, timeout=0.3))
     session(tmp_path / "s")
     holder_log(tmp_path / "cell.csv")
     Path("empty").mkdir()
@@ -186,7 +228,7 @@ def test_refusals(arguments: list[str], said: str, tmp_path: Path, capsys: pytes
     before = sorted(tmp_path.iterdir())
     assert run(["watch", *arguments, "--json"]) == BAD_INPUT
     error = told(capsys)["error"]
-    assert said in " ".join(error.values())
+    assert words in " ".join(error.values())
     assert error["cure"]
     assert sorted(tmp_path.iterdir()) == before
     assert Path("there.png").read_bytes() == b"mine"
@@ -203,14 +245,10 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen:
 def test_interrupted_it_leaves_a_figure(tmp_path: Path, table: Path) -> None:
     session(tmp_path / "s", 200)
     process = start("s", "--table", str(table), "--speed", "1", "--json", folder=tmp_path)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "readings" in line:
-            break
-    time.sleep(1.0)
+    said(process, "readings")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
-    assert process.returncode == INTERRUPTED, err
+    code, out, err = ended(process)
+    assert code == INTERRUPTED, err
     found = json.loads(out)
     assert found["ended"] == "interrupted"
     assert found["readings"] < 600
@@ -241,22 +279,19 @@ def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: py
     folder = session(tmp_path / "s", 40, complete=False)
     with Journal.open(folder, write=True) as journal:
         process = start("s", "--table", str(table), "--json", folder=tmp_path)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "readings" in line:
-                break
+        said(process, "readings")
         times = START + np.arange(40, 60) * 10**9
         journal.append_readings([Readings("coil.temperature", 40, times, np.full(20, 300.0) + 0.05 * np.sin(times))])
         journal.append("result", {}, None)
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == DONE, err
+        code, out, err = ended(process)
+    assert code == DONE, err
     assert json.loads(out)["sensors"][0]["counts"]["used"] == 60
 
 
 @pytest.mark.slow
 def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with launch("simulated", seed=3, config=TINY, cache=tmp_path, rate=1.0) as launched:
-        code = run(["watch", launched.address, "--for", "15", "--json", "--out", "live.png"])
+    with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens"), rate=1.0) as launched:
+        code = run(["watch", launched.address, "--duration", "5", "--json", "--out", "live.png"])
         found = told(capsys)
         assert found["ended"] == "time"
         assert code == (DISAGREES if found["disagrees"] else DONE)
@@ -266,13 +301,10 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert found["quantities"]["defocus.C10"]["unit"] == "angstrom"
         assert Path("live.png").is_file()
         process = start(launched.address, "--json", folder=tmp_path)
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "readings" in line:
-                break
+        said(process, "readings")
         launched.kill()
-        out, err = process.communicate(timeout=120)
-    assert process.returncode == LOST, err
+        code, out, err = ended(process)
+    assert code == LOST, err
     lost = json.loads(out)
     assert lost["ended"] == "lost"
     assert "silent" in lost["error"]["problem"]
@@ -280,8 +312,8 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_a_stepped_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with launch("simulated", seed=3, config=TINY, cache=tmp_path) as launched:
-        assert run(["watch", launched.address, "--for", "2", "--json"]) == DONE
+    with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens")) as launched:
+        assert run(["watch", launched.address, "--duration", "0.5", "--json"]) == DONE
         found = told(capsys)
     assert found["readings"] == 0
     assert set(found["clocks"].values()) == {None}

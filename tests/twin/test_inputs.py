@@ -11,10 +11,10 @@ from twin.dynamics.inputs import Input, Inputs
 
 SECOND = 10**9
 SPECS = (
-    Input("lens", "told", "echo", scale=2.0, offset=1.0),
-    Input("stage", "told", "stage.echo"),
-    Input("heater", "told", "heater.echo", offset=-300.0, least=0.0),
-    Input("normalised", "told", "control:normalise"),
+    Input("lens", "commanded", "echo", scale=2.0, offset=1.0),
+    Input("stage", "commanded", "stage.echo"),
+    Input("heater", "commanded", "heater.echo", offset=-300.0, least=0.0),
+    Input("normalised", "commanded", "control:normalise"),
     Input("play", "play", "lens", width=10.0, reset="normalised"),
     Input("wide", "play", "lens", width=40.0),
     Input("creep", "creep", "stage", time=2.5),

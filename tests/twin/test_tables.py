@@ -12,7 +12,7 @@ from twin.sensors import Model, read_table
 SHIPPED = sorted((Path(twin.__file__).parent / "tables").glob("*.toml"))
 
 TEXT = """
-schema = "emtwin.sensors/1"
+schema = "emtwin.sensors/2"
 name = "toy"
 [[constant]]
 name = "lag"
@@ -42,7 +42,7 @@ mean = 20.0
 std = 5.0
 [[input]]
 name = "lens"
-kind = "told"
+kind = "commanded"
 of = "lens.echo"
 [[input]]
 name = "play"
@@ -182,7 +182,8 @@ def test_every_constant_of_a_shipped_table_matters_and_has_a_prior():
         ("mean = 0.5", "mean = nan", ["'T'", "nan", "finite"]),
         ("std = 2.0", "std = 0.0", ["'T'", "0.0", "positive"]),
         ("std = 2.0", "std = inf", ["'T'", "inf"]),
-        ('schema = "emtwin.sensors/1"', 'schema = "emtwin.sensors/9"', ["'emtwin.sensors/9' is not known", "reads 'emtwin.sensors/1'"]),
+        ('schema = "emtwin.sensors/2"', 'schema = "emtwin.sensors/9"', ["'emtwin.sensors/9' is not known", "reads 'emtwin.sensors/2'"]),
+        ('schema = "emtwin.sensors/2"', 'schema = "emtwin.sensors/1"', ["of emtwin 0.1", "emtwin.sensors/2", 'kind = "commanded"']),
         ('name = "toy"', "name = toy", ["not TOML", "line", "mend"]),
     ],
 )  # fmt: skip

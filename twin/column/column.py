@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.column.beamline import Beamline, nominal
 from twin.column.corrected import Aberrations, corrector_of, set_values, together
 from twin.column.elements import Aperture, Deflector, Detector, Element, Gun, Stigmator
@@ -64,6 +65,7 @@ class Column:
 
     def __init__(self, table: ColumnTable, detector: str | None = None):
         """``detector`` names the one at which images are meant, the last if None; ValueError if there is none of that name."""
+        checks.require_float64()
         self.table = table
         detectors = [one.name for one in table.of(Detector)]
         if detector is not None and detector not in detectors:
@@ -133,7 +135,7 @@ class Column:
 
     def of(self, constants: Float[Array, " n"], told: Float[Array, " m"], energy: float | Float[Array, ""]) -> Optics:
         """The same for a vector ``told`` of the ``controls``; differentiable."""
-        return self._compiled(constants, told, jnp.asarray(energy, jnp.float64))
+        return self._compiled(constants, told, checks.float64(energy))
 
     def between(
         self, start: str, end: str, constants: Float[Array, " n"], told: Float[Array, " m"], energy: Float[Array, ""]

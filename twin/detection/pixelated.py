@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.checks import Number, known, require
 from twin.detection.regions import Offset, plane
 from twin.grid import CUTOFF
@@ -130,7 +131,7 @@ def _overlap(left: Array, place: Array, width: float | Array) -> Array:
 
 def _shares(places: Float[Array, " n"], width: float, count: int) -> Float[Array, "count n"]:
     """Share of an interval ``width`` wide around each of ``places`` (in pixels; pixel i is from i to i + 1) that lies in each pixel."""
-    return _overlap(jnp.arange(count, dtype=jnp.float64)[:, None], places[None], width)
+    return _overlap(checks.float64(jnp.arange(count))[:, None], places[None], width)
 
 
 def _scatter(pattern: Pattern, camera: Pixelated, widths: tuple[float, float]) -> Array:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.checks import Number, known, require
 from twin.detection.regions import Frequency, Offset, check_edge, plane, radius
 
@@ -105,7 +106,7 @@ def _check_limits(bins: RadialBins, inner: Number, outer: Number) -> None:
 def _up_to(bins: RadialBins, limit: Number) -> tuple[Array, Array]:
     """Sum from the first edge to ``limit``, and the error bound of the bin it cuts."""
     edges = jnp.asarray(bins.edges)
-    angle = jnp.asarray(limit, jnp.float64)
+    angle = checks.float64(limit)
     count = bins.values.shape[-1]
     place = jnp.clip(jnp.searchsorted(edges, angle, side="right") - 1, 0, count - 1)
     share = (angle**2 - edges[place] ** 2) / (edges[place + 1] ** 2 - edges[place] ** 2)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from twin import checks
 from twin.checks import Number, finite, known, require
 
 Frequency = Shaped[Array | np.ndarray, "..."]
@@ -28,7 +29,7 @@ def plane(
         place = np.asarray([float(offset[0]), float(offset[1]), float(rotation)])
         finite("offset and rotation", place, "give radian")
     x, y = jnp.broadcast_arrays(
-        wavelength * jnp.asarray(kx, jnp.float64) - offset[0], wavelength * jnp.asarray(ky, jnp.float64) - offset[1]
+        wavelength * checks.float64(kx) - offset[0], wavelength * checks.float64(ky) - offset[1]
     )
     if known(rotation) and float(rotation) == 0.0:
         return x, y
@@ -55,7 +56,7 @@ def _share(distance: Array, half: Array, edge: float | Array) -> Array:
 
 
 def _between(angle: Array, inner: Number, outer: Number, edge: float) -> Array:
-    low, high = jnp.asarray(inner, jnp.float64), jnp.asarray(outer, jnp.float64)
+    low, high = checks.float64(inner), checks.float64(outer)
     if edge == 0.0:
         return ((angle >= low) & (angle < high)).astype(jnp.float64)
     return _share(angle, high, edge) - _share(angle, low, edge)
@@ -110,7 +111,7 @@ def segments(
     count = len(radii) - 1
     x, y = plane(kx, ky, wavelength, offset)
     angle = radius(x, y)
-    spin = jnp.asarray(rotation, jnp.float64)
+    spin = checks.float64(rotation)
     rings = []
     for number in range(count):
         low = radii[number] + (0.5 * gap if number > 0 else 0.0)
@@ -147,7 +148,7 @@ def _sectors(angle: Array, direction: Array, sectors: int, rotation: Array, edge
     place = jnp.mod(direction - rotation, turn)
     number = np.arange(sectors).reshape(sectors, *(1,) * angle.ndim)
     # Where the arc is shorter than the edge or the gap, an interval goes all the way round. One sector has no neighbour.
-    strip = jnp.asarray(gap if sectors > 1 else 0.0, jnp.float64)
+    strip = checks.float64(gap if sectors > 1 else 0.0)
     central = jnp.where(strip > 0.0, jnp.inf, 0.0)
     dead = jnp.where(angle > 0.0, 0.5 * strip / jnp.where(angle > 0.0, angle, 1.0), central)
     lively = jnp.clip(half - dead, 0.0, half)[None]

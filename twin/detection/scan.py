@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.interpolate import CubicSpline
 
+from twin import checks
 from twin.checks import Number, finite, not_negative, positive, require
 from twin.detection.jitter import pixel_times
 from twin.records import Scan
@@ -72,7 +73,7 @@ class Distortion(eqx.Module):
         """Rotation times shear and scale: raster positions (x, y) to real ones."""
         cos, sin = jnp.cos(self.rotation), jnp.sin(self.rotation)
         turn = jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])
-        sx, sy, tilt = (jnp.asarray(each, jnp.float64) for each in (*self.scale, self.shear))
+        sx, sy, tilt = (checks.float64(each) for each in (*self.scale, self.shear))
         return turn @ jnp.stack([jnp.stack([sx, tilt]), jnp.stack([jnp.zeros_like(sx), sy])])
 
 
@@ -103,7 +104,7 @@ def _spline(nodes: int, pixels: int) -> np.ndarray:
 
 
 def _pair(pair: Pair) -> Array:
-    return jnp.stack([jnp.asarray(pair[0], jnp.float64), jnp.asarray(pair[1], jnp.float64)])[None, None]
+    return jnp.stack([checks.float64(pair[0]), checks.float64(pair[1])])[None, None]
 
 
 def electron_rate(dose: Number, pixel: Number, dwell: Number) -> Number:

@@ -20,14 +20,13 @@ NEVER = -(2**62)
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A number that follows from what was commanded: see `Inputs`.
 
-    ``kind`` "told": what ``of`` (a channel, or "control:NAME") says, times ``scale`` plus ``offset``, but not below ``least``;
-    "play": the lag of a play operator of
-    ``width`` behind the input ``of``, forgotten when the input ``reset`` changes; "creep": the last step of the input ``of`` times
-    ln(1 + t/``time``).
+    ``kind`` "commanded": what ``of`` (a channel, or "control:NAME") says, times ``scale`` plus ``offset``, but not below
+    ``least``; "play": the lag of a play operator of ``width`` behind the input ``of``, forgotten when the input ``reset`` changes; "creep": the
+    last step of the input ``of`` times ln(1 + t/``time``).
     """
 
     name: str
-    kind: Literal["told", "play", "creep"]
+    kind: Literal["commanded", "play", "creep"]
     of: str
     scale: float = 1.0
     offset: float = 0.0
@@ -50,7 +49,7 @@ class Inputs:
         self._inputs = {one.name: one for one in inputs}
         self._paths: dict[str, Path] = {}
         for one in inputs:
-            if one.kind == "told":
+            if one.kind == "commanded":
                 # a control stands at nought until it is told otherwise
                 self._paths[one.of] = Path([NEVER], [0.0]) if one.of.startswith("control:") else Path()
 
@@ -83,19 +82,19 @@ class Inputs:
     def series(self, name: str, times: np.ndarray) -> np.ndarray:
         """One input at each of ``times`` [n] (int64 ns)."""
         one = self._inputs[name]
-        if len(times) and one.kind == "told" and not self.steps(name, int(times.min()) - 1, int(times.max())):
+        if len(times) and one.kind == "commanded" and not self.steps(name, int(times.min()) - 1, int(times.max())):
             return np.full(len(times), self._value(one, int(times[0])))
         return np.array([self._value(one, time) for time in times.tolist()])
 
     def steps(self, name: str, after: int, until: int) -> list[tuple[int, float]]:
-        """Changes of a told input in (after, until]: times and sizes."""
+        """Changes of a commanded input in (after, until]: times and sizes."""
         one = self._inputs[name]
         found = self._paths[one.of].steps(after, until)
         steps = [(time, one.read(value) - one.read(before)) for time, before, value in found]
         return [(time, step) for time, step in steps if step != 0.0]
 
     def _value(self, one: Input, time: int) -> float:
-        if one.kind == "told":
+        if one.kind == "commanded":
             path = self._paths[one.of]
             value = path.at(time)
             return float("nan") if value is None else one.read(value)
@@ -117,7 +116,7 @@ class Inputs:
         return follower - now
 
     def _walk(self, name: str, since: int, until: int) -> tuple[float | None, list[float]]:
-        """Where a told input stood at ``since`` (or where it was first told), and where it went until ``until``."""
+        """Where a commanded input stood at ``since`` (or where it was first told), and where it went until ``until``."""
         one = self._inputs[name]
         start, path = self._paths[one.of].between(since, until)
         if start is None:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from twin import checks
 from twin.lenses.fields import AxialField, Scalar
 from twin.lenses.fields import slope as slope_of
 from twin.lenses.paraxial import GAUSS, STEPS, WEIGHTS, Sweep, compact_rate, from_plane, larmor, magnus, phi_of, sweep
@@ -63,7 +64,7 @@ class Imaging(NamedTuple):
 def asymptotic(field: AxialField, energy: Scalar, steps: int = STEPS) -> Asymptotic:
     """Asymptotic cardinal elements: the whole field, from far before to far behind, whatever crossovers lie inside."""
     run = sweep(field, jnp.pi, 0.0, energy, steps)
-    a, end = jnp.asarray(field.half_width, jnp.float64), run.partial[-1]
+    a, end = checks.float64(field.half_width), run.partial[-1]
     # near phi = pi, x = -(y' + y z/a); near 0, x = y' + y z / a (z from the centre): slopes and heights of the asymptotes
     before = jnp.stack([jnp.stack([jnp.zeros(()), -a]), jnp.stack([-jnp.ones(()), jnp.zeros(())])])
     after = jnp.stack([jnp.stack([jnp.zeros(()), jnp.ones(())]), jnp.stack([1 / a, jnp.zeros(())])])
@@ -133,7 +134,7 @@ def _aberrations(
 ) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, " 2"], Float[Array, ""]]:
     """Cs, Cc, (y, dy/dphi) at the end of the ray that leaves the axis at slope 1, and the rotation, between two phi."""
     run = sweep(field, first, last, energy, steps)
-    a = jnp.asarray(field.half_width, jnp.float64)
+    a = checks.float64(field.half_width)
     start = from_plane(field, first) @ jnp.array([0.0, 1.0])
     rays = run.partial @ start
     # at Gauss points within each step, from its beginning

@@ -115,12 +115,12 @@ class Superposition(eqx.Module):
 
     @property
     def centre(self) -> Scalar:
-        return jnp.stack([jnp.asarray(part.centre, jnp.float64) for part in self.parts]).mean()
+        return jnp.stack([checks.float64(part.centre) for part in self.parts]).mean()
 
     @property
     def half_width(self) -> Scalar:
         spread = [jnp.abs(part.centre - self.centre) + part.half_width for part in self.parts]
-        return jnp.stack([jnp.asarray(one, jnp.float64) for one in spread]).max()
+        return jnp.stack([checks.float64(one) for one in spread]).max()
 
     def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
         total = self.parts[0](z)
@@ -131,7 +131,7 @@ class Superposition(eqx.Module):
 
 def slope(field: AxialField, z: Float[Array | np.ndarray, " *n"]) -> Float[Array, " *n"]:
     """dB/dz in tesla / angstrom."""
-    z = jnp.asarray(z, jnp.float64)
+    z = checks.float64(z)
     return jax.jvp(field, (z,), (jnp.ones_like(z),))[1]
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
+from twin import checks
 from twin.lenses.fields import GlaserBell, Scalar
 from twin.lenses.paraxial import Transfer, from_plane, larmor, phi_of, to_plane
 
@@ -28,8 +29,8 @@ def excitation(bell: GlaserBell, energy: float) -> Excitation:
 
 def transfer(bell: GlaserBell, start: Scalar, end: Scalar, energy: Scalar) -> Transfer:
     """From the plane z = ``start`` to ``end`` (angstrom) in closed form; differentiable by everything."""
-    a = jnp.asarray(bell.half_width, jnp.float64)
-    rate = larmor(jnp.asarray(bell.peak, jnp.float64), energy) * a  # k, with the field's sign
+    a = checks.float64(bell.half_width)
+    rate = larmor(checks.float64(bell.peak), energy) * a  # k, with the field's sign
     omega = jnp.sqrt(1.0 + rate**2)
     before, after = phi_of(bell, start), phi_of(bell, end)
     # in (y, dy/dphi) a ray turns at rate omega

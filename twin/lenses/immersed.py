@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.lenses.fields import GlaserBell, Scalar
 from twin.lenses.paraxial import larmor, phi_of
 
@@ -33,8 +34,8 @@ def before(bell: GlaserBell, place: Scalar, energy: Scalar) -> Axial:
 
 
 def _between(bell: GlaserBell, first: Float[Array, ""], energy: Scalar) -> Axial:
-    a = jnp.asarray(bell.half_width, jnp.float64)
-    k = larmor(jnp.asarray(bell.peak, jnp.float64), energy) * a
+    a = checks.float64(bell.half_width)
+    k = larmor(checks.float64(bell.peak), energy) * a
     omega = jnp.sqrt(1.0 + k**2)
     phi = 0.5 * first * (1.0 + _NODES)
     weight = 0.5 * first * _WEIGHTS

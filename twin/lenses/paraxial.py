@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.lenses.fields import AxialField, Scalar
 from twin.optics.electrons import REST_ENERGY_EV
 
@@ -42,11 +43,7 @@ def relativistic_potential(energy: Scalar) -> Scalar:
 
 def larmor(field_strength: float | Float[Array | np.ndarray, " *n"], energy: Scalar) -> Float[Array, " *n"]:
     """Rate b at which rays turn, in radian / angstrom, in ``field_strength`` tesla."""
-    return (
-        jnp.asarray(field_strength, jnp.float64)
-        * jnp.sqrt(_CHARGE_OVER_MASS / 8.0 / relativistic_potential(energy))
-        * 1e-10
-    )
+    return checks.float64(field_strength) * jnp.sqrt(_CHARGE_OVER_MASS / 8.0 / relativistic_potential(energy)) * 1e-10
 
 
 @functools.partial(jax.jit, static_argnames=("steps",))
@@ -55,9 +52,7 @@ def transfer(field: AxialField, start: Scalar, end: Scalar, energy: Scalar, step
 
     The error falls with the sixth power of the step, which is small where a step is a tenth of the field's half width or less.
     """
-    edges = jnp.asarray(start, jnp.float64) + (jnp.asarray(end, jnp.float64) - start) * jnp.linspace(
-        0.0, 1.0, steps + 1
-    )
+    edges = checks.float64(start) + (checks.float64(end) - start) * jnp.linspace(0.0, 1.0, steps + 1)
     nodes = edges[:-1, None] + (edges[1:] - edges[:-1])[:, None] * GAUSS
     rate = larmor(field(nodes), energy)
     parts = magnus(edges[1:] - edges[:-1], rate**2)
@@ -66,7 +61,7 @@ def transfer(field: AxialField, start: Scalar, end: Scalar, energy: Scalar, step
 
 def transfer_of_drift(length: Scalar) -> Transfer:
     """Free space of ``length`` angstrom."""
-    length = jnp.asarray(length, jnp.float64)
+    length = checks.float64(length)
     one, zero = jnp.ones_like(length), jnp.zeros_like(length)
     return Transfer(jnp.stack([jnp.stack([one, length]), jnp.stack([zero, one])]), zero)
 
@@ -137,7 +132,7 @@ class Sweep(NamedTuple):
 
 def sweep(field: AxialField, first: Scalar, last: Scalar, energy: Scalar, steps: int = STEPS) -> Sweep:
     """(y, dy/dphi) from ``first`` to ``last`` in phi (pi is far before the lens, 0 far behind), in equal steps, with the rotation on the way."""
-    phi = jnp.asarray(first, jnp.float64) + (jnp.asarray(last, jnp.float64) - first) * jnp.linspace(0.0, 1.0, steps + 1)
+    phi = checks.float64(first) + (checks.float64(last) - first) * jnp.linspace(0.0, 1.0, steps + 1)
     width = phi[1:] - phi[:-1]
     nodes = phi[:-1, None] + width[:, None] * GAUSS
     rate = compact_rate(field, nodes, energy)
@@ -152,7 +147,7 @@ def compact_rate(field: AxialField, phi: Float[Array, " *n"], energy: Scalar) ->
 
 def phi_of(field: AxialField, z: Scalar) -> Float[Array, ""]:
     """phi of the plane ``z``, between 0 and pi."""
-    return jnp.arctan2(jnp.asarray(field.half_width, jnp.float64), jnp.asarray(z, jnp.float64) - field.centre)
+    return jnp.arctan2(checks.float64(field.half_width), checks.float64(z) - field.centre)
 
 
 def from_plane(field: AxialField, phi: Float[Array, ""]) -> Float[Array, "2 2"]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.lenses.fields import VACUUM_PERMEABILITY, GlaserBell, Scalar
 
 KNEE = 4
@@ -31,7 +32,7 @@ class RoundLens(eqx.Module):
 
     def turns(self, excitation: Scalar) -> Float[Array, ""]:
         """Ampere-turns that act, remanence included."""
-        return jnp.asarray(self.ampere_turns * excitation + self.remanence, jnp.float64)
+        return checks.float64(self.ampere_turns * excitation + self.remanence)
 
     def field(self, excitation: Scalar) -> GlaserBell:
         """The axial field at an ``excitation``; differentiable, through 0 too."""
@@ -42,4 +43,4 @@ class RoundLens(eqx.Module):
 
 def peak_of(ampere_turns: Scalar, half_width: Scalar) -> Float[Array, ""]:
     """Peak in tesla of a bell of ``half_width`` angstrom whose integral is mu_0 ``ampere_turns``: B = mu_0 NI / (pi a)."""
-    return jnp.asarray(VACUUM_PERMEABILITY * ampere_turns / (jnp.pi * half_width * 1e-10), jnp.float64)
+    return checks.float64(VACUUM_PERMEABILITY * ampere_turns / (jnp.pi * half_width * 1e-10))

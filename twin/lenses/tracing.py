@@ -25,6 +25,7 @@ def trace(
 
     They start at ``positions`` (angstrom) with ``slopes``. Fourth-order Runge-Kutta in equal steps of z. ValueError for a backward or empty way.
     """
+    checks.require_float64()
     checks.positive("steps", steps, "give the number of steps, 4000 for aberrations to a few parts in a thousand")
     # Larmor's rate for 1 T is e / 2 p for slow electrons and, with V*, for fast ones
     bend = 2.0 * larmor(jnp.ones(()), energy)

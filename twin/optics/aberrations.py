@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from twin import checks
+
 _ORDERS: tuple[tuple[int, int], ...] = (
     *((1, 0), (1, 2), (2, 1), (2, 3), (3, 0), (3, 2), (3, 4)),
     *((4, 1), (4, 3), (4, 5), (5, 0), (5, 2), (5, 4), (5, 6)),
@@ -71,8 +73,8 @@ def _powers(x: Array, y: Array) -> tuple[list[Array], list[Array]]:
 
 def _rows(kx: Array | np.ndarray, ky: Array | np.ndarray, wavelength: float) -> list[Array]:
     """Every term of chi for a coefficient of 1, short of 2 pi / lambda."""
-    x = wavelength * jnp.asarray(kx, jnp.float64)
-    y = wavelength * jnp.asarray(ky, jnp.float64)
+    x = wavelength * checks.float64(kx)
+    y = wavelength * checks.float64(ky)
     square = x * x + y * y
     cosines, sines = _powers(x, y)
     return [
@@ -94,7 +96,7 @@ def phase(
     wavelength: float,
 ) -> Float[Array, " *n"]:
     """chi in radian at spatial frequencies (``kx``, ``ky``) in 1/angstrom for ``coefficients`` in angstrom; float64 inside."""
-    given = jnp.asarray(coefficients, jnp.float64)
+    given = checks.float64(coefficients)
     # summed term by term, so that a compiled phase never holds 25 arrays at once
     total = sum(given[place] * row for place, row in enumerate(_rows(kx, ky, wavelength)))
     return jnp.asarray(total) * (2.0 * math.pi / wavelength)
@@ -111,9 +113,9 @@ def phase_gradient(
     ``coefficients`` (angstrom) are the first so many of NAMES: 12 are all to third order. Over 2 pi it is where the ray through (kx, ky)
     meets the focal plane, in angstrom: the ray's geometric displacement.
     """
-    given = jnp.asarray(coefficients, jnp.float64)
-    x = wavelength * jnp.asarray(kx, jnp.float64)
-    y = wavelength * jnp.asarray(ky, jnp.float64)
+    given = checks.float64(coefficients)
+    x = wavelength * checks.float64(kx)
+    y = wavelength * checks.float64(ky)
     square = x * x + y * y
     cosines, sines = _powers(x, y)
     along_x, along_y = jnp.zeros_like(x), jnp.zeros_like(x)

@@ -64,6 +64,7 @@ def averaged_image(
     ``tilt_offsets(convergence, tilt_nodes)``; otherwise they are taken to be alike, as they are for a thin specimen. ValueError if the nodes are
     too few for the phases at hand.
     """
+    checks.require_float64()
     check_wave(wave, extent)
     focal_nodes, tilt_nodes = _nodes(imaging, focal_nodes, tilt_nodes)
     if per_tilt and (np.ndim(wave) < 3 or np.shape(wave)[0] != tilt_nodes**2):

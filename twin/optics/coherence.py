@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from twin import checks
 from twin.optics.aberrations import phase_gradient
 from twin.optics.probe import Tilt
 from twin.optics.source import Scalar
@@ -22,8 +23,8 @@ def defocus_phase(
     tilt: Tilt = (0.0, 0.0),
 ) -> Float[Array, " *n"]:
     """Phase in radian per angstrom of C10, pi lambda (|k0 + q|^2 - |k0|^2), between the beams k0 + q and k0 = ``tilt`` / lambda."""
-    x, y = jnp.asarray(kx, jnp.float64), jnp.asarray(ky, jnp.float64)
-    towards = jnp.asarray(tilt, jnp.float64)
+    x, y = checks.float64(kx), checks.float64(ky)
+    towards = checks.float64(tilt)
     return jnp.pi * (wavelength * (x**2 + y**2) + 2.0 * (towards[0] * x + towards[1] * y))
 
 
@@ -55,8 +56,8 @@ def spatial_envelope(
     Tilting the illumination by t turns the phase between the beams by (t / lambda) . (grad chi(k0 + q) - grad chi(k0)) to first order in t, and
     t is Gaussian with covariance s^2 along both axes. With all aberrations, through `phase_gradient`.
     """
-    start = jnp.asarray(tilt, jnp.float64) / wavelength
-    x, y = jnp.asarray(kx, jnp.float64) + start[0], jnp.asarray(ky, jnp.float64) + start[1]
+    start = checks.float64(tilt) / wavelength
+    x, y = checks.float64(kx) + start[0], checks.float64(ky) + start[1]
     scattered = phase_gradient(coefficients, x, y, wavelength)
     direct = phase_gradient(coefficients, start[0], start[1], wavelength).reshape(2, *(1,) * x.ndim)
     return jnp.exp(-0.5 * (convergence / wavelength) ** 2 * jnp.sum((scattered - direct) ** 2, axis=0))

@@ -18,7 +18,7 @@ from twin.optics.transfer import Imaging, envelope, transfer
 
 def _both(imaging: Imaging, kx: Array | np.ndarray, ky: Array | np.ndarray) -> tuple[Array, Array]:
     """What beams at q and at -q leave in the image's spectrum at q, by interference with the direct beam."""
-    x, y = jnp.asarray(kx, jnp.float64), jnp.asarray(ky, jnp.float64)
+    x, y = checks.float64(kx), checks.float64(ky)
     direct = transfer(imaging, jnp.zeros(()), jnp.zeros(()))
     plus = transfer(imaging, x, y) * envelope(imaging, x, y) * jnp.conj(direct)
     minus = jnp.conj(transfer(imaging, -x, -y) * envelope(imaging, -x, -y)) * direct

@@ -10,7 +10,7 @@ from twin.optics.source import phase_quadrature, source_spectrum, vibration_spec
 
 
 def _real(value) -> Array:
-    return jnp.asarray(value, jnp.float64)
+    return checks.float64(value)
 
 
 class Illumination(eqx.Module):

@@ -87,9 +87,9 @@ def probe(
     kx, ky = frequencies((ny, nx), extent)
     grid_x, grid_y = jnp.broadcast_arrays(jnp.asarray(kx)[None, :], jnp.asarray(ky)[:, None])
     length = wavelength(energy)
-    about = jnp.asarray(axis, jnp.float64) / length
+    about = checks.float64(axis) / length
     chi = phase(jnp.asarray(coefficients), grid_x - about[0], grid_y - about[1], length)
-    spots = jnp.asarray(positions, jnp.float64)
+    spots = checks.float64(positions)
     lead = (1,) * (spots.ndim - 1)
     along_x, along_y = jnp.asarray(kx).reshape(*lead, 1, nx), jnp.asarray(ky).reshape(*lead, ny, 1)
     shift = spots[..., 0, None, None] * along_x + spots[..., 1, None, None] * along_y

@@ -125,15 +125,15 @@ def focal_spread(
         checks.not_negative(name, value, "give the rms spread, 0 for none")
     parts = jnp.stack(
         [
-            kappa(energy) / energy * jnp.asarray(energy_spread, jnp.float64),
-            kappa(energy) * jnp.asarray(tension_ripple, jnp.float64),
-            2.0 * jnp.asarray(lens_ripple, jnp.float64),
+            kappa(energy) / energy * checks.float64(energy_spread),
+            kappa(energy) * checks.float64(tension_ripple),
+            2.0 * checks.float64(lens_ripple),
         ]
     )
     square = jnp.sum(parts**2)
     # where all are 0 the root has no derivative: 0 is taken, not NaN
     root = jnp.where(square > 0.0, jnp.sqrt(jnp.where(square > 0.0, square, 1.0)), 0.0)
-    return jnp.abs(jnp.asarray(cc, jnp.float64)) * root
+    return jnp.abs(checks.float64(cc)) * root
 
 
 def source_spectrum(
@@ -150,7 +150,7 @@ def source_spectrum(
     for name, value in (("sigma", sigma), ("width", width)):
         checks.not_negative(name, value, "give the size of the source in angstrom, 0 for a point")
     _check_share(tail)
-    square = jnp.asarray(kx, jnp.float64) ** 2 + jnp.asarray(ky, jnp.float64) ** 2
+    square = checks.float64(kx) ** 2 + checks.float64(ky) ** 2
     core = jnp.exp(-2.0 * jnp.pi**2 * sigma**2 * square)
     return core + tail * (jnp.exp(-2.0 * jnp.pi * width * jnp.sqrt(square)) - core)
 
@@ -165,7 +165,7 @@ def vibration_spectrum(
     """exp(-2 pi^2 (major^2 k_u^2 + minor^2 k_v^2)), u along ``direction`` (radian from x towards y): of a Gaussian vibration in angstrom rms."""
     for name, value in (("major", major), ("minor", minor)):
         checks.not_negative(name, value, "give the rms vibration along its axis in angstrom, 0 for none")
-    x, y, turn = jnp.asarray(kx, jnp.float64), jnp.asarray(ky, jnp.float64), jnp.asarray(direction, jnp.float64)
+    x, y, turn = checks.float64(kx), checks.float64(ky), checks.float64(direction)
     u, v = x * jnp.cos(turn) + y * jnp.sin(turn), y * jnp.cos(turn) - x * jnp.sin(turn)
     return jnp.exp(-2.0 * jnp.pi**2 * ((major * u) ** 2 + (minor * v) ** 2))
 

@@ -23,7 +23,7 @@ from twin.phases import cis
 
 
 def real(value) -> Array:
-    return jnp.asarray(value, jnp.float64)
+    return checks.float64(value)
 
 
 def _optional(value) -> Array | None:
@@ -89,7 +89,7 @@ def objective_aperture(
 
     With an edge w it is 1 / (1 + exp(-2 (a^2 - theta^2) / (a w))): half at theta = a, where its slope is that of a linear edge w wide.
     """
-    x, y = imaging.wavelength * jnp.asarray(kx, jnp.float64), imaging.wavelength * jnp.asarray(ky, jnp.float64)
+    x, y = imaging.wavelength * checks.float64(kx), imaging.wavelength * checks.float64(ky)
     square = x**2 + y**2
     if imaging.semiangle is None:
         return jnp.ones_like(square)
@@ -103,7 +103,7 @@ def transfer(
 ) -> Complex[Array, " *n"]:
     """Aperture times exp(-i chi) for beams q = (``kx``, ``ky``) in 1/angstrom from the direct one, without envelopes; complex128."""
     start = imaging.tilt / imaging.wavelength
-    x, y = jnp.asarray(kx, jnp.float64) + start[0], jnp.asarray(ky, jnp.float64) + start[1]
+    x, y = checks.float64(kx) + start[0], checks.float64(ky) + start[1]
     chi = phase(imaging.coefficients, x, y, imaging.wavelength)
     return objective_aperture(imaging, x, y) * cis(-chi)
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Shaped
 
+from twin import checks
 from twin.optics.aberrations import basis, phase_gradient
 from twin.optics.electrons import wavelength
 from twin.phases import cis
@@ -47,6 +48,7 @@ def sidebands(
 
     The aperture's rim at ``semiangle`` is ``edge`` radian wide; ``focal_spread`` (angstrom rms) damps each overlap by its own spread of phase.
     """
+    checks.require_float64()
     return _sidebands(
         jnp.asarray(q), jnp.asarray(angles), jnp.asarray(tilt), wavelength(energy), semiangle, edge, focal_spread
     )
@@ -109,6 +111,7 @@ def response(
     bands: Sidebands, coefficients: Float[Array | np.ndarray, " n"], depth: float | Float[Array, ""]
 ) -> Complex[Array, "q pixels"]:
     """T [q, pixels] of what lies ``depth`` angstrom below the entrance face, for the first n ``coefficients`` in angstrom."""
+    checks.require_float64()
     seen = jnp.asarray(coefficients, bands.less.dtype).at[0].add(jnp.asarray(depth, bands.less.dtype))
     return 1j * (
         bands.lower * cis(jnp.einsum("qpn,n->qp", bands.less, seen))

@@ -51,16 +51,23 @@ def check_distances(
     pairs = KDTree(wrapped, boxsize=size).query_pairs(reach, output_type="ndarray")
     if len(pairs) == 0:
         return
+    apart = wrapped[pairs[:, 0]] - wrapped[pairs[:, 1]]
+    distance = np.linalg.norm(apart - np.round(apart / size) * size, axis=1)
+    check_pairs(pairs[:, 0], pairs[:, 1], distance, occupancy, symbols)
+
+
+def check_pairs(
+    i: np.ndarray, j: np.ndarray, distance: np.ndarray, occupancy: Float[np.ndarray, " atoms"], symbols: tuple[str, ...]
+) -> None:
+    """ValueError for pairs ``i``, ``j`` of atoms at a ``distance`` (angstrom) below CLOSEST, unless their occupancies say that they share one site."""
     load = occupancy.copy()
-    np.add.at(load, pairs[:, 0], occupancy[pairs[:, 1]])
-    np.add.at(load, pairs[:, 1], occupancy[pairs[:, 0]])
-    both = (occupancy[pairs] > 0.0).all(axis=1)
-    worst = pairs[both & (load[pairs].max(axis=1) > 1.0 + 1e-6)]
-    if len(worst):
-        i, j = (int(number) for number in worst[0])
-        apart = wrapped[i] - wrapped[j]
-        distance = float(np.linalg.norm(apart - np.round(apart / size) * size))
+    np.add.at(load, i, occupancy[j])
+    np.add.at(load, j, occupancy[i])
+    wrong = np.flatnonzero((occupancy[i] > 0.0) & (occupancy[j] > 0.0) & (np.maximum(load[i], load[j]) > 1.0 + 1e-6))
+    if len(wrong):
+        one, other, apart = int(i[wrong[0]]), int(j[wrong[0]]), float(distance[wrong[0]])
+        total = float(max(load[one], load[other]))
         raise ValueError(
-            f"atoms {i} ({symbols[i]}) and {j} ({symbols[j]}) are {distance:.3f} angstrom apart ({len(worst)} pairs closer than {CLOSEST}); "
-            "remove duplicates, or give atoms that share a site occupancies that add up to at most 1"
+            f"atoms {one} ({symbols[one]}) and {other} ({symbols[other]}) are {apart:.3f} angstrom apart and overlap: the occupancies there sum to "
+            f"{total:g} ({len(wrong)} pairs closer than {CLOSEST}); remove duplicates, or give atoms that share a site occupancies that add up to at most 1"
         )

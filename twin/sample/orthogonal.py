@@ -22,6 +22,75 @@ class Cell(NamedTuple):
     matrix: np.ndarray
     strain: float
 
+    @property
+    def directions(self) -> tuple[tuple[int, int, int], ...]:
+        """Crystal directions [u v w] of x, y and z in the given cell, as the smallest integers."""
+        return tuple(_whole(row) for row in self.matrix)
+
+    @property
+    def described(self) -> str:
+        """``4.080 x 4.080 x 4.080 Å, x along [1 0 0], y along [0 1 0], z along [0 0 1]``."""
+        lengths = " x ".join(f"{one:.3f}" for one in np.diag(np.asarray(self.atoms.cell.array)))
+        axes = ", ".join(f"{axis} along {bracket(one)}" for axis, one in zip("xyz", self.directions, strict=True))
+        return f"{lengths} Å, {axes}"
+
+
+def bracket(uvw: tuple[int, int, int]) -> str:
+    """``[1 -1 0]``."""
+    return "[" + " ".join(str(one) for one in uvw) + "]"
+
+
+def oriented(atoms: "Atoms", uvw: tuple[int, int, int], x: tuple[int, int, int] | None = None) -> Cell:
+    """The cell of a structure seen along [``uvw``]: its own axes where they are orthogonal and z is one of them, else the smallest of `zone_axis`.
+
+    So a face-centred cube along [0 0 1] stays the cube, x along a, and is not the half as large cell with x along [1 1 0]. ``x`` asks for another direction
+    to the right; one that is an axis of the given cell keeps it. Of equally small cells the one with x along a is taken. ValueError as `zone_axis`.
+    """
+    cell = _vectors(atoms)
+    kept = _own_axes(cell, uvw, x)
+    if kept is not None:
+        return _made(atoms, cell, (kept, float(_strains((kept @ cell)[None])[0])), 0.05, 1)
+    made = zone_axis(atoms, uvw, x)
+    if x is not None or not (uvw[1] or uvw[2]) or made.directions[0] == (1, 0, 0):
+        return made
+    turned = zone_axis(atoms, uvw, (1, 0, 0))
+    small = turned.atoms.get_volume() < 1.001 * made.atoms.get_volume() and turned.strain < made.strain + 1e-6
+    return turned if small else made
+
+
+def _own_axes(cell: np.ndarray, uvw: tuple[int, int, int], x: tuple[int, int, int] | None) -> np.ndarray | None:
+    """The rows that put axes of the cell along x, y, z; None if they are not orthogonal to 1e-3, or another direction is asked for."""
+    lengths = np.linalg.norm(cell, axis=1)
+    cosines = np.abs((cell @ cell.T) / np.outer(lengths, lengths) - np.eye(3))
+    z, right = _axis_of(uvw), None if x is None else _axis_of(x)
+    if cosines.max() > 1e-3 or z is None or (x is not None and (right is None or right[0] == z[0])):
+        return None
+    if right is None:
+        right = (0 if z[0] != 0 else 1, 1)
+    matrix = np.zeros((3, 3))
+    matrix[2, z[0]], matrix[0, right[0]] = z[1], right[1]
+    # y completes a right-handed set in space, whichever hand the given cell has
+    matrix[1, 3 - z[0] - right[0]] = 1.0
+    if np.linalg.det(matrix @ cell) < 0.0:
+        matrix[1] *= -1.0
+    return matrix + 0.0  # no -0
+
+
+def _axis_of(uvw: tuple[int, int, int]) -> tuple[int, int] | None:
+    """(axis, sign) of a direction along one of the cell's axes; None for any other."""
+    along = np.flatnonzero(uvw)
+    return (int(along[0]), 1 if uvw[int(along[0])] > 0 else -1) if len(along) == 1 else None
+
+
+def _whole(row: np.ndarray) -> tuple[int, int, int]:
+    """A vector with rational components as the smallest integers along it."""
+    scaled = next(
+        (row * times for times in range(1, 49) if np.abs(row * times - np.round(row * times)).max() < 1e-4 * times), row
+    )
+    whole = [round(float(one)) for one in scaled]
+    common = math.gcd(*whole) or 1
+    return (whole[0] // common, whole[1] // common, whole[2] // common)
+
 
 def orthogonal(atoms: "Atoms", bound: int = 4, strain: float = 1e-3, limit: float = 0.05) -> Cell:
     """The smallest orthogonal supercell strained no more than ``strain``, else the one strained least, with all three axes free to choose.

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
+from twin import checks
 from twin.phases import cos_sin
 from twin.sample import absorption, tails
 from twin.sample.factors import factors, projected_factor
@@ -150,6 +151,7 @@ def project(
     `factors` gives them; ``extent`` (x, y) of the periodic cell in angstrom; ``occupancy`` weights the atoms (default 1); ``u2`` in angstrom^2
     multiplies their factors by exp(-2 pi^2 u2 k^2).
     """
+    checks.require_float64()
     where = jnp.asarray(positions)
     weights = jnp.ones((where.shape[0], 1)) if occupancy is None else jnp.asarray(occupancy)[:, None]
     return _project(where, jnp.asarray(members), jnp.asarray(factors)[:, None], extent, weights, u2)
@@ -222,6 +224,7 @@ def potential(
     ``positions`` in angstrom (z matters in finite projection only), ``occupancy`` 0 to 1, ``u2`` in angstrom^2 (used if the plan is damped).
     Atoms keep the slices that the plan was made for: derivatives are exact, and a step in z that crosses a plane needs a new plan.
     """
+    checks.require_float64()
     where, weight, motion = jnp.asarray(positions), jnp.asarray(occupancy), jnp.asarray(u2)
     damping = motion if plan.damped else None
     if plan.neighbours is not None:

@@ -92,8 +92,8 @@ class Specimen(eqx.Module):
         u2: Mapping[str, float] | np.ndarray | None = None,
         occupancy: np.ndarray | None = None,
     ) -> "Specimen":
-        """From ASE atoms. ``u2`` gives <u^2> along one axis per element or per atom in angstrom^2 (default: U2); ``occupancy`` per atom (default: the
-        atoms' array "occupancy" if they have one, else 1). ValueError for a cell that will not do."""
+        """From ASE atoms. ``u2`` gives <u^2> along one axis per element or per atom in angstrom^2 (default: the atoms' array "u2" where it has numbers,
+        else U2); ``occupancy`` per atom (default: the atoms' array "occupancy" if they have one, else 1). ValueError for a cell that will not do."""
         matrix = np.asarray(atoms.cell.array, dtype=np.float64)
         lengths = np.linalg.norm(matrix, axis=1)
         consistency.check_positions(np.asarray(atoms.get_positions(), dtype=np.float64))
@@ -105,6 +105,9 @@ class Specimen(eqx.Module):
         symbols = tuple(atoms.get_chemical_symbols())
         if occupancy is None and "occupancy" in atoms.arrays:
             occupancy = np.asarray(atoms.arrays["occupancy"], dtype=np.float64)
+        if u2 is None and "u2" in atoms.arrays:
+            own = np.asarray(atoms.arrays["u2"], dtype=np.float64)
+            u2 = np.where(np.isnan(own), u2_of(symbols, None), own)
         cell = (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[2, 2]))
         return cls(atoms.get_positions(), u2_of(symbols, u2), symbols, cell, occupancy)
 
@@ -261,6 +264,6 @@ def check_probe_fits(
     if min(extent) < needed:
         raise ValueError(
             f"the specimen cell of {extent[0]:.2f} x {extent[1]:.2f} angstrom is too small for a probe {needed:.2f} angstrom wide "
-            f"({semiangle * 1e3:.1f} mrad, C10 up to {abs(C10):.0f} angstrom): it would wrap around; "
+            f"({semiangle * 1e3:.3g} mrad, C10 up to {abs(C10):.0f} angstrom): it would wrap around; "
             f"repeat the cell to at least {needed:.2f} angstrom, or bring the defocus nearer to zero"
         )

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
+
 U2: dict[str, float] = {"Sr": 0.00787, "Ti": 0.00556, "O": 0.00927, "Si": 0.00587, "Au": 0.0079, "C": 0.0063}
 """Mean square displacement <u^2> along one axis in angstrom^2 near room temperature (B = 8 pi^2 <u^2>): customary values for
 SrTiO3 (B = 0.62, 0.44, 0.73), Si (0.46) and Au (0.62); carbon is an assumption."""
@@ -53,6 +55,7 @@ def displaced(
     unit: Float[Array | np.ndarray, "atoms 3"],
 ) -> Float[Array, "atoms 3"]:
     """Positions moved by sqrt(u2) ``unit`` in angstrom, differentiable in u2 wherever it is positive (0 where an atom is at rest)."""
+    checks.require_float64()
     moving = jnp.asarray(u2) > 0.0
     amplitude = jnp.where(moving, jnp.sqrt(jnp.where(moving, u2, 1.0)), 0.0)
     return jnp.asarray(positions) + amplitude[:, None] * unit

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int
 
+from twin import checks
 from twin.grid import frequencies
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture_weight
@@ -57,7 +58,7 @@ def plane_waves(
     ny, nx = gpts
 
     def rows(index: Array, count: int) -> Array:
-        turns = ((index[:, None] * jnp.arange(count)[None, :]) % count).astype(jnp.float64) / count
+        turns = checks.float64((index[:, None] * jnp.arange(count)[None, :]) % count) / count
         return jax.lax.complex(*cos_sin(turns)).astype(dtype)
 
     pairs = jnp.asarray(indices)

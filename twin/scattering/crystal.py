@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
+from twin import checks
 from twin.grid import band_limit, frequencies
 from twin.sample.specimen import Slices
 from twin.scattering.beams import Response, beams, gram, plane_waves
@@ -84,6 +85,7 @@ def crystal_grams(
     ``tilt`` (x, y) in radian. ``cutoff`` of the band as in `grid.band_limit`: a supercell's, to have its waves; ``finer`` as in `transmission`.
     ``progress`` hears the share that is done.
     """
+    checks.require_float64()
     gpts = (cell.array.shape[-2], cell.array.shape[-1])
     extent = (cell.extent[0] * repeats[0], cell.extent[1] * repeats[1])
     bundle = beams(extent, energy, semiangle, soft)

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.ndimage import gaussian_filter
 
+from twin import checks
 from twin.grid import band_limit
 from twin.optics.electrons import wavelength
 from twin.sample.specimen import Specimen
@@ -66,6 +67,7 @@ def diffuse(
     The supercell is ``repeats`` (x, y) cells wide, ``seed`` fixes the displacements, each direction meets ``configurations`` of them (more where symmetry
     lets directions share). Angles in radian and depths in angstrom.
     """
+    checks.require_float64()
     length = wavelength(energy)
     wide = (gpts[0] * repeats[1], gpts[1] * repeats[0])
     extent = (cell.extent[0] * repeats[0], cell.extent[1] * repeats[1])

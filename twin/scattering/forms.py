@@ -23,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from twin import checks
 from twin.grid import frequencies, smooth
 from twin.optics.aberrations import phase_gradient
 from twin.optics.electrons import wavelength
@@ -79,6 +80,7 @@ def forms(
 
     Of several beams, which have one aperture: an image for each.
     """
+    checks.require_float64()
     lights = [beam] if isinstance(beam, Illumination) else list(beam)
     first = lights[0]
     extent, each, gpts = scene.specimen.extent, scene.slices * scene.configurations, scene.gpts

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Shaped
 
+from twin import checks
 from twin.optics.aberrations import basis
 from twin.optics.electrons import wavelength
 from twin.scattering.beams import Beams
@@ -87,7 +88,7 @@ def chebyshev(x: Shaped[Array | np.ndarray, "*n"], count: int) -> Float[Array, "
 
 def _depth_terms(thickness: Array, limits: tuple[float, float], count: int) -> Array:
     middle, half = 0.5 * (limits[0] + limits[1]), max(0.5 * (limits[1] - limits[0]), 1e-9)
-    return chebyshev((jnp.asarray(thickness, jnp.float64) - middle) / half, count)
+    return chebyshev((checks.float64(thickness) - middle) / half, count)
 
 
 def _kept(values: Array | np.ndarray) -> Array:
@@ -113,15 +114,15 @@ def harmonics(
     exactly) in angstrom. Pure, differentiable, for jit and vmap; parameters are float64.
     """
     depth = _depth_terms(jnp.asarray(thickness), model.thickness_range, model.shift_depth.shape[0])
-    lean = jnp.asarray(tilt, jnp.float64)
+    lean = checks.float64(tilt)
     unit = lean / model.tilt_range if model.tilt_range > 0.0 else lean
     tilted = unit[0] ** model.powers[:, 0] * unit[1] ** model.powers[:, 1]
     mix = _kept((tilted[:, None] * depth[None, :]).ravel())
     gram = jax.lax.complex(mix @ model.gram_real, mix @ model.gram_imag)
 
-    chi = jnp.asarray(coefficients, jnp.float64) @ model.phase_basis
+    chi = checks.float64(coefficients) @ model.phase_basis
     wave = jax.lax.complex(_kept(model.amplitude * jnp.cos(chi)), _kept(-model.amplitude * jnp.sin(chi)))
-    blur = math.pi * wavelength(model.energy) * jnp.asarray(focal_spread, jnp.float64)
+    blur = math.pi * wavelength(model.energy) * checks.float64(focal_spread)
     damping = _kept(jnp.exp(-0.5 * (blur * model.steps) ** 2))
     pairs = jnp.conj(_take(wave, model.pair_j)) * _take(wave, model.pair_k) * _take(damping, model.pair_step) * gram
     rows = jnp.sum(pairs.reshape(-1, WIDTH), axis=1)
@@ -137,12 +138,12 @@ def image(
     source_sigma: float | Float[Array, ""] = 0.0,
 ) -> Float[Array, "*n"]:
     """Fraction of the incident beam at probe ``positions`` (x, y) in angstrom, for a round Gaussian source of rms ``source_sigma`` angstrom."""
-    spots = jnp.asarray(positions, jnp.float64)
+    spots = checks.float64(positions)
     cycles = spots @ model.g.T
     angle = (2.0 * math.pi * (cycles - jax.lax.stop_gradient(jnp.round(cycles)))).astype(jnp.float32)
     square = jnp.sum(jnp.asarray(model.g) ** 2, axis=1)
     twice = jnp.where(square > 0.0, 2.0, 1.0)
-    envelope = twice * jnp.exp(-2.0 * math.pi**2 * jnp.asarray(source_sigma, jnp.float64) ** 2 * square)
+    envelope = twice * jnp.exp(-2.0 * math.pi**2 * checks.float64(source_sigma) ** 2 * square)
     kept = harmonics * envelope.astype(jnp.float32)
     return jnp.cos(angle) @ kept.real - jnp.sin(angle) @ kept.imag
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
+from twin import checks
 from twin.detection.detectors import annular
 from twin.grid import CUTOFF, band_limit, frequencies, grid
 from twin.optics.electrons import wavelength
@@ -83,6 +84,7 @@ def build_gram(
     unit cell are kept (the average over the crystal's translations) and ``symmetry`` spares tilts and beams; without it, all pairs of
     beams of the one supercell are kept. ValueError for what cannot be.
     """
+    checks.require_float64()
     shape = grid(gpts)
     stops = tuple(range(min(10, cells_z), cells_z + 1, 2)) if depths is None else tuple(int(depth) for depth in depths)
     if not stops or list(stops) != sorted(set(stops)) or stops[0] < 1 or stops[-1] > cells_z:

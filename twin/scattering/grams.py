@@ -17,6 +17,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Complex, Float, Shaped
 
+from twin import checks
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
 from twin.phases import cis, cos_sin
@@ -83,7 +84,7 @@ def image_spectrum(
     weight = present.astype(real)
     if isinstance(focal_spread, Tracer) or float(focal_spread) != 0.0:
         square = np.sum(k**2, axis=1)[member]
-        blur = math.pi * length * jnp.asarray(focal_spread, jnp.float64)
+        blur = math.pi * length * checks.float64(focal_spread)
         weight = weight * jnp.exp(-0.5 * (blur * (square[:, :, None] - square[:, None, :])) ** 2).astype(real)
     pairs = jnp.conj(a)[:, :, None] * a[:, None, :] * matrices * weight
     along = grams.reach
@@ -106,8 +107,8 @@ def raster(
 
     def along(count: int, side: float, points: Shaped[Array | np.ndarray, " n"]) -> Array:
         g = (np.arange(count) - count // 2) / side
-        turns = jnp.asarray(points, jnp.float64)[:, None] * jnp.asarray(g)[None, :]
-        blur = jnp.exp(-2.0 * math.pi**2 * jnp.asarray(source, jnp.float64) ** 2 * g**2)[None, :]
+        turns = checks.float64(points)[:, None] * jnp.asarray(g)[None, :]
+        blur = jnp.exp(-2.0 * math.pi**2 * checks.float64(source) ** 2 * g**2)[None, :]
         return (blur * jax.lax.complex(*cos_sin(turns))).astype(spectrum.dtype)
 
     over_y, over_x = along(spectrum.shape[0], extent[1], y), along(spectrum.shape[1], extent[0], x)

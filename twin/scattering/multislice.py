@@ -17,6 +17,7 @@ import numpy as np
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array, Complex, Float, Inexact
 
+from twin import checks
 from twin.grid import CUTOFF, frequencies, nyquist, window
 from twin.optics.electrons import interaction_constant, wavelength
 from twin.phases import cis, cos_sin
@@ -62,8 +63,8 @@ def _kernel(
 ) -> Array:
     kx, ky = along_x[None, :] + q[0], along_y[:, None] + q[1]
     square = kx**2 + ky**2
-    slope = jnp.tan(jnp.asarray(tilt, jnp.float64))
-    turns = jnp.asarray(spacing, jnp.float64) * (slope[0] * kx + slope[1] * ky - 0.5 * length * square)
+    slope = jnp.tan(checks.float64(tilt))
+    turns = checks.float64(spacing) * (slope[0] * kx + slope[1] * ky - 0.5 * length * square)
     return (jax.lax.complex(*cos_sin(turns)) * window(jnp.sqrt(square), band)).astype(dtype)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.sparse import csr_array
 
+from twin import checks
 from twin.checks import finite, positive, require
 from twin.sample.specimen import Specimen
 from twin.scattering.diffuse import Diffuse, diffuse
@@ -79,6 +80,7 @@ def library(
     For electrons of ``energy`` eV, apertures of about ``semiangle`` radian, specimen tilts up to ``tilted``, thicknesses up to ``thickness`` angstrom and
     outgoing directions up to ``reach`` radian from the zone axis (what a camera shows plus ``tilted``), ``step`` apart. ValueError for what cannot be.
     """
+    checks.require_float64()
     for name, value in (("semiangle", semiangle), ("reach", reach), ("tilted", tilted), ("step", step)):
         positive(name, value, "give it in radian, above zero", "rad")
     finite("thickness", thickness, "give the largest thickness in angstrom")

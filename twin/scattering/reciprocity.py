@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Int, Shaped
 
+from twin import checks
 from twin.grid import band_limit, frequencies
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
@@ -58,6 +59,7 @@ def scan_images(
 
     ``amplitude`` as `aperture` gives it, ``coefficients`` in angstrom about ``axis`` (x, y) in radian. Exact at any number of points.
     """
+    checks.require_float64()
     given = (jnp.asarray(one) for one in (coefficients, amplitude, axis))
     return _images(rows, *given, wavelength(energy), extent, points)
 
@@ -101,6 +103,7 @@ def crystal_rows(
 ) -> Complex[Array, "n y x"]:
     """Rows S[kappa, kappa + g] of a perfect crystal ``cells`` unit cells deep, g in FFT order of the ``cell``'s grid, for detector points ``kappa``
     (x, y) in 1/angstrom anywhere: what kappa couples to fits on one cell's grid. ``tilt`` of the specimen (x, y) in radian."""
+    checks.require_float64()
     gpts = (cell.array.shape[-2], cell.array.shape[-1])
     functions = transmission(cell.array, energy, band_limit(gpts, cell.extent), finer).astype(jnp.complex64)
     functions = jnp.tile(functions, (cells, 1, 1))

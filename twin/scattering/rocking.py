@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from twin import checks
 from twin.checks import require
 from twin.grid import CUTOFF, nyquist
 from twin.optics.electrons import wavelength
@@ -77,6 +78,7 @@ def rocking(
     apart. Thermal motion is in the mean transmission functions (`coherent`), so that diffuse scattering is missing, as it is from Bragg beams.
     ``progress`` hears the share that is done. ValueError for angles that the grid does not carry.
     """
+    checks.require_float64()
     length = wavelength(energy)
     band = CUTOFF * nyquist(gpts, cell.extent) * length
     require(

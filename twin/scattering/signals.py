@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from twin import checks
 from twin.grid import band_limit
 from twin.optics.illumination import Illumination
 from twin.optics.probe import aperture, check_sampling, plane_wave, probe
@@ -47,6 +48,7 @@ def prepared(
     finer: int = 1,
 ) -> Prepared:
     """Transmission functions and propagator for electrons of ``energy`` eV and specimen ``tilt`` (x, y) in radian; ``finer`` as in `transmission`."""
+    checks.require_float64()
     gpts = (slices.array.shape[-2], slices.array.shape[-1])
     limit = band_limit(gpts, slices.extent)
     functions = transmission(slices.array, energy, limit, finer).astype(dtype)
@@ -163,6 +165,7 @@ def scanned(
     ``memory`` bounds the bytes taken (default `pieces.MEMORY`); configurations are kept while they fit and made again for every piece
     otherwise. ``start`` leaves out positions that are done; ``finer`` as in `prepared`. ValueError if the grid cannot hold the probe.
     """
+    checks.require_float64()
     first = stacks[0]()
     gpts = (first.array.shape[-2], first.array.shape[-1])
     check_sampling(

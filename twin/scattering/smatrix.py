@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Shaped
 
+from twin import checks
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
 from twin.phases import cis
@@ -63,6 +64,7 @@ def scattering_matrix(
     ``memory`` bounds the bytes of the result and the work (default `pieces.MEMORY`). ValueError if the grid is not a multiple of the
     interpolation, or the matrix does not fit.
     """
+    checks.require_float64()
     ny, nx = transmissions.shape[-2:]
     factors = (interpolation, interpolation) if isinstance(interpolation, int) else interpolation
     if min(factors) < 1 or nx % factors[0] or ny % factors[1]:
@@ -120,4 +122,4 @@ def exit_waves(
             return jnp.tensordot(sum_of, matrix.waves, axes=1)
         return jnp.tensordot(sum_of, matrix.waves[:, rows[:, None], columns[None, :]], axes=1)
 
-    return jax.lax.map(one, jnp.asarray(positions, jnp.float64))
+    return jax.lax.map(one, checks.float64(positions))

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from twin import checks
 from twin.grid import band_limit, frequencies
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
@@ -62,6 +63,7 @@ def stem_images(
 
     Source size and vibration are exact but in the forms "direct" and "prism", whose images are blurred as if they were periodic.
     """
+    checks.require_float64()
     _check_damped(scene, beam, detectors)
     if isinstance(form, Form):
         taken, found = form, (form,)
@@ -115,6 +117,7 @@ def grams_of(
 ) -> Scattered:
     """Gram matrices of the detectors: images for any aberrations, focal spread and source of a ``beam`` like this without more multislice; of a form
     with modes for those beams and places that they were made for."""
+    checks.require_float64()
     extent = scene.specimen.extent
     if form.name == "crystal" and scene.cell is not None:
         slices = scene.cell.slices(

@@ -159,18 +159,18 @@ class Model(msgspec.Struct, frozen=True, dict=True):
                 need(term.input, known, f"quantity {quantity.name!r}", "input")
                 for name in (term.entry, term.times):
                     need(name, set(self.layout.names), f"quantity {quantity.name!r}", "entry")
-        told = {one.name for one in self.inputs if one.kind == "told"}
+        commanded = {one.name for one in self.inputs if one.kind == "commanded"}
         for jump in self.jumps:
-            need(jump.on, told, f"the jump of {jump.entry!r}", "told input")
+            need(jump.on, commanded, f"the jump of {jump.entry!r}", "commanded input")
             self.layout.index(jump.entry)
         for reset in self.resets:
-            need(reset.shown, told, f"reset {reset.name!r}", "told input")
-            need(reset.actual, told, f"reset {reset.name!r}", "told input")
+            need(reset.shown, commanded, f"reset {reset.name!r}", "commanded input")
+            need(reset.actual, commanded, f"reset {reset.name!r}", "commanded input")
         earlier: set[str] = set()
         for one in self.inputs:
-            if one.kind != "told":
-                need(one.of, earlier & told, f"input {one.name!r}", "told input above it")
-                need(one.reset, earlier & told, f"input {one.name!r}", "told input above it")
+            if one.kind != "commanded":
+                need(one.of, earlier & commanded, f"input {one.name!r}", "commanded input above it")
+                need(one.reset, earlier & commanded, f"input {one.name!r}", "commanded input above it")
                 if (one.kind == "play" and not one.width > 0) or (one.kind == "creep" and not one.time > 0):
                     raise ValueError(f"input {one.name!r} needs a width (play) or time (creep) above zero")
             elif not one.of.startswith("control:"):

@@ -20,7 +20,8 @@ from twin.sensors.sensor import Reports, Sensor
 from twin.state import Entry, Layout
 from twin.units import require
 
-SCHEMA = "emtwin.sensors/1"
+SCHEMA, BEFORE = "emtwin.sensors/2", "emtwin.sensors/1"
+"""The format of a table, and that of emtwin 0.1, in which commanded inputs had another name."""
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,7 +206,12 @@ def _number(value: Value, constants: Mapping[str, float]) -> float | None:
 def read_table(text: str, where: str) -> Table:
     """The table of a TOML file's text; ValueError naming ``where``, the row and the cure for anything that cannot be used."""
     try:
-        table = msgspec.convert(tomllib.loads(text), Table, strict=True)
+        plain = tomllib.loads(text)
+        if plain.get("schema") == BEFORE:
+            raise ValueError(
+                f'{where}: schema {BEFORE!r} is of emtwin 0.1; write {SCHEMA!r}, and for inputs kind = "commanded" instead of "told"'
+            )
+        table = msgspec.convert(plain, Table, strict=True)
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{where}: not TOML ({error}); mend that line") from error
     except msgspec.ValidationError as error:

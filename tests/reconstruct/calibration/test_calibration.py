@@ -112,6 +112,7 @@ def test_a_row_without_a_lens_that_it_hangs_on_is_refused(rows):
     assert "lens.condenser1" not in needed(COLUMN, "camera_length")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("change", "message"),
     [({"value": math.nan}, "finite"), ({"value": -1.0}, "above 0"), ({"quantity": "colour"}, "nothing that")],

@@ -12,6 +12,7 @@ PIXEL = 5.5e5
 """55 micrometres."""
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("seed, crystal", [(0, 0.0), (1, 0.5), (6, 0.0), (7, 0.5)])
 def test_a_disk_is_found_to_half_a_percent(seed, crystal):
     drawn = pattern(seed, crystal=crystal)

@@ -34,6 +34,7 @@ def test_matrices_are_what_integrated_rays_say(start: str, end: str):
     assert float(jnp.linalg.det(found.matrix)) == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.smoke
 def test_brightness_is_the_same_at_the_specimen():
     optics = COLUMN.optics(settings())
     constants = {one.name: one.mean for one in COLUMN.constants}

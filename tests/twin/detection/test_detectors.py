@@ -42,6 +42,7 @@ def test_an_impossible_ring_is_refused(inner, outer):
         Annular(inner, outer)
 
 
+@pytest.mark.smoke
 def test_counts_have_the_mean_and_variance_of_the_model():
     fraction = jnp.full((40000,), 0.03)
     counts = np.asarray(sample_counts(jax.random.key(1), fraction, 600.0, 20.0, 100.0, 5.0))

@@ -35,6 +35,7 @@ def test_a_bell_by_rays_is_as_in_closed_form(peak: float):
         np.testing.assert_allclose(seen.chromatic, glaser.chromatic(bell, ENERGY, crossover), rtol=1e-8)
 
 
+@pytest.mark.smoke
 def test_a_weak_lens_has_the_focal_length_of_a_thin_one():
     # 1 / f = int b^2 dz (Busch)
     bell = GlaserBell(0.02, 2 * MM)

@@ -48,6 +48,7 @@ def ours(cartesian):
     return np.exp(-1j * np.asarray(phase(coefficients(cartesian), kx, ky, LENGTH)))
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", sorted({name[:3] for name in NAMES}))
 @pytest.mark.filterwarnings("default")
 def test_every_coefficient_with_azimuth_is_abtems(name):

@@ -14,6 +14,7 @@ from twin.scattering.multislice import intensities
 ENERGY, SHAPE, EXTENT = 200e3, (120, 96), (9.6, 12.0)
 
 
+@pytest.mark.smoke
 def test_intensity_is_one_and_lies_within_the_aperture():
     window = aperture(SHAPE, EXTENT, ENERGY, 21.4e-3, soft=False)
     pattern = np.asarray(intensities(probe(np.zeros(25), np.array([1.0, 2.0]), window, EXTENT, ENERGY)))

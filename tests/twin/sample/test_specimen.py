@@ -8,6 +8,7 @@ from ase.build import bulk
 from twin.sample.specimen import Specimen, check_probe_fits, srtio3, srtio3_unit
 
 
+@pytest.mark.smoke
 def test_the_default_cell():
     specimen = srtio3()
     assert len(specimen.symbols) == 5 * 3 * 3 * 20

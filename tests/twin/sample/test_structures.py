@@ -5,9 +5,9 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, mx2
 
-from twin.sample.orthogonal import orthogonal, primitive, zone_axis
+from twin.sample.orthogonal import oriented, orthogonal, primitive, zone_axis
 from twin.sample.specimen import Specimen, read_structure
-from twin.sample.structures import with_occupancies
+from twin.sample.structures import VACUUM, gap_along_z, load_structure, structure_of, with_occupancies
 
 
 def graphite():
@@ -81,6 +81,7 @@ def test_an_orthogonal_cell_stays_as_it_is():
     assert made.strain < 1e-12
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     "uvw,lengths",
     [
@@ -117,6 +118,71 @@ def test_wanted_direction_becomes_x():
     np.testing.assert_allclose(made.atoms.cell.lengths(), (5.43, 5.43, 5.43), atol=1e-6)
     turned = zone_axis(atoms, (0, 0, 1), x=(1, 1, 0))
     np.testing.assert_allclose(turned.matrix[0], (0.5, 0.5, 0.0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("uvw", "x", "directions"),
+    [
+        ((0, 0, 1), None, ((1, 0, 0), (0, 1, 0), (0, 0, 1))),
+        ((1, 0, 0), None, ((0, 1, 0), (0, 0, 1), (1, 0, 0))),
+        ((0, 1, 0), None, ((1, 0, 0), (0, 0, -1), (0, 1, 0))),
+        ((0, 0, -2), (0, 1, 0), ((0, 1, 0), (1, 0, 0), (0, 0, -1))),
+    ],
+)
+def test_own_axes_are_kept_where_they_are_orthogonal(uvw, x, directions):
+    """Gold's cube stays its cube along every axis of it: 4.08 angstrom, not 2.88, and right-handed."""
+    made = oriented(bulk("Au", cubic=True), uvw, x)
+    assert made.directions == directions
+    np.testing.assert_allclose(made.atoms.cell.lengths(), 4.08, atol=1e-9)
+    assert len(made.atoms) == 4
+    np.testing.assert_allclose(np.linalg.det(made.matrix), 1.0)
+    same_neighbours(bulk("Au"), made.atoms, 0.0)
+
+
+def test_other_directions_take_the_smallest_cell():
+    gold = bulk("Au", cubic=True)
+    for uvw, x in (((1, 1, 0), None), ((0, 0, 1), (1, 1, 0)), ((1, 1, 1), None)):
+        made, small = oriented(gold, uvw, x), zone_axis(gold, uvw, x)
+        np.testing.assert_allclose(made.atoms.get_volume(), small.atoms.get_volume())
+    turned = oriented(gold, (0, 0, 1), (1, 1, 0))
+    assert turned.directions == ((1, 1, 0), (-1, 1, 0), (0, 0, 1))
+    assert turned.described.startswith("2.885 x 2.885 x 4.080 Å, x along [1 1 0]")
+    # hexagonal: of equally small cells the one with x along a
+    assert oriented(mx2("MoS2", vacuum=5.0), (0, 0, 1)).directions == ((1, 0, 0), (1, 2, 0), (0, 0, 1))
+
+
+def test_a_cell_that_is_orthogonal_by_its_decimals_keeps_its_axes():
+    nearly = Atoms(
+        "Au4", scaled_positions=bulk("Au", cubic=True).get_scaled_positions(), cell=[4.08, 4.08, 4.08, 90.01, 90, 90]
+    )
+    made = oriented(nearly, (0, 0, 1))
+    np.testing.assert_array_equal(made.matrix, np.eye(3))
+    assert 1e-5 < made.strain < 1e-3
+
+
+def test_sheets_and_their_vacuum():
+    """A sheet without a cell across gets vacuum; its gap is what it is, also where the sheet lies across the cell's border."""
+    sheet = mx2("MoS2")
+    assert not sheet.cell.array[2].any()
+    made = structure_of(sheet)
+    assert "vacuum" in made.notes[0]
+    np.testing.assert_allclose(gap_along_z(oriented(made.atoms, (0, 0, 1)).atoms)[0], 2 * VACUUM, atol=1e-6)
+    wrapped = mx2("MoS2", vacuum=8.0)
+    wrapped.positions[:, 2] -= wrapped.positions[0, 2]
+    wrapped.wrap()
+    gap, end = gap_along_z(oriented(wrapped, (0, 0, 1)).atoms)
+    np.testing.assert_allclose((gap, end), (16.0, 16.0 + 1.595), atol=1e-2)
+    assert gap_along_z(bulk("Si", cubic=True))[0] < 2.0
+
+
+def test_files_that_ase_reads(tmp_path):
+    bulk("Cu", cubic=True).write(tmp_path / "POSCAR.vasp")
+    found = load_structure(tmp_path / "POSCAR.vasp")
+    assert (found.formula, found.units, len(found.symbols)) == ("Cu", 4, 4)
+    assert found.density == pytest.approx(8.98, rel=0.01)
+    (tmp_path / "broken.vasp").write_text("nonsense")
+    with pytest.raises(ValueError, match="cannot be read as a structure"):
+        load_structure(tmp_path / "broken.vasp")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ def step_by_step(wave, functions, kernel):
     return wave
 
 
+@pytest.mark.smoke
 def test_slice_by_slice(stack):
     waves, functions, kernel = stack
     expected = step_by_step(np.asarray(waves), functions, kernel)

@@ -71,12 +71,12 @@ def test_the_direct_form_blurs_a_periodic_image():
 @pytest.mark.parametrize("source", [0.0, 0.4])
 def test_few_modes_are_as_exact_as_they_state(source):
     """Frozen phonons, two beams in one field of view, of which one is far out of focus and the other has a wide source."""
-    wide = scene((1, 2), (5, 5, 2), 140)
+    wide = scene((1, 2), (4, 4, 1))
     lights = [
         Illumination(coefficients({"C10": c10, "C30": 2e4}), 200e3, 21.4e-3, source=rms)
         for c10, rms in ((-40.0, 0.0), (10.0, source))
     ]
-    x, y = np.linspace(0.0, A, 9) + 2 * A, np.linspace(0.0, 0.6 * A, 7) + 2 * A
+    x, y = np.linspace(0.0, 0.5 * A, 9) + 2 * A, np.linspace(0.0, 0.3 * A, 7) + 2 * A
     offered = forms(wide, lights, x, y, DETECTORS, name="gram")
     whole = grams_of(
         wide, lights[0], DETECTORS, next(one for one in offered if one.name == "gram" and one.modes is None)
@@ -125,21 +125,22 @@ def test_modes_tell_what_comes_through_on_average_over_the_field_of_view():
 @pytest.mark.slow
 def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfect):
     """Two configurations, a focal spread, on a specimen whose half is wider than the beam."""
-    wide = scene((1, 2), (6, 6, 2), 168)
+    wide = scene((1, 2), (6, 6, 1), 168)
     sharp, _ = perfect
-    exact = stem_images(wide, sharp, X, Y, DETECTORS, form="gram")
-    offered = [one for one in forms(wide, sharp, X, Y, DETECTORS, name="prism") if one.name == "prism"]
+    x, y = X[::2], Y[::2]
+    exact = stem_images(wide, sharp, x, y, DETECTORS, form="gram")
+    offered = [one for one in forms(wide, sharp, x, y, DETECTORS, name="prism") if one.name == "prism"]
     errors = []
     for factor in (3, 2):
         form = next(one for one in offered if one.interpolation == factor)
-        found = stem_images(wide, sharp, X, Y, DETECTORS, tolerance=1.001 * form.error, form="prism")
-        assert found.form.error <= 1.001 * form.error
+        found = stem_images(wide, sharp, x, y, DETECTORS, form=form, focal_nodes=5)
         error = np.sqrt(((found.array - exact.array) ** 2).mean(axis=(1, 2))) / exact.array.mean(axis=(1, 2))
         assert error.max() < found.form.error
         errors.append(error.max())
         assert found.through == pytest.approx(exact.through, abs=0.02)
     assert errors[1] < errors[0]
-    assert "prism" not in {one.name for one in forms(wide, sharp, X, Y, DETECTORS, memory=10**6, name="prism")}
+    assert choose(offered, 1.001 * offered[-1].error, "prism") is offered[-1]
+    assert "prism" not in {one.name for one in forms(wide, sharp, x, y, DETECTORS, memory=10**6, name="prism")}
 
 
 def test_diffuse_scattering_is_not_asked_of_a_damped_potential(perfect):

@@ -2,7 +2,7 @@
 
 BASE = (
     *("angstrom", "radian", "electronvolt", "second", "ampere", "kelvin", "electron", "volt", "ohm", "watt", "pascal"),
-    *("tesla", "count", "hertz", "byte", "1"),
+    *("tesla", "count", "hertz", "byte", "pixel", "1"),
 )
 """Names of units; "1" is dimensionless, and a power of ten such as "1e-6" a share of that size."""
 

@@ -4,34 +4,71 @@ import math
 
 _SYMBOLS = {
     "angstrom": "m", "radian": "rad", "electronvolt": "eV", "second": "s", "ampere": "A", "kelvin": "K", "electron": "e", "volt": "V",
-    "ohm": "Ω", "watt": "W", "pascal": "Pa", "tesla": "T", "count": "counts", "hertz": "Hz", "byte": "B", "1": "", "1e-6": "ppm",
+    "ohm": "Ω", "watt": "W", "pascal": "Pa", "tesla": "T", "count": "counts", "hertz": "Hz", "byte": "B", "pixel": "px", "1": "", "1e-6": "ppm",
 }  # fmt: skip
-_SIZES = {"angstrom": 1e-10}
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
-_PLAIN = {"count", "electron", "1", "1e-6", "byte"}
+_PLAIN = {"count", "electron", "1", "1e-6", "byte", "pixel"}
 """Units that take no prefix."""
+_ANGSTROM = (0.1, 10.0)
+"""Lengths in angstrom that are shown so, as distances of atoms are, and not in pm or nm."""
+_MILLIRADIAN = 1e-5
+"""Angles in radian from which on they are shown in mrad: tilts and semi-angles of an image stand beside each other."""
+SHARES = ("shear", "ellipse_a", "ellipse_b", "error of the pixel")
+"""Dimensionless quantities that are shown in per cent."""
 
 
-def scale(size: float, unit: str) -> tuple[float, str]:
+def scale(size: float, unit: str, quantity: str = "") -> tuple[float, str]:
     """Factor and symbol in which numbers of about ``size`` in an inside ``unit`` are shown: (0.1, "nm") for 30 angstrom.
 
+    A ``quantity`` with a custom of its own has that: pixels of images in pm below 1 angstrom, thicknesses in nm, rotations in degrees, `SHARES` in per cent.
     A quotient of units takes its prefix at the first one; a unit that is not known is shown as it is.
     """
+    custom = _custom(abs(size), unit, quantity)
+    if custom is not None:
+        return custom
     first, slash, rest = unit.partition("/")
     if first not in _SYMBOLS:
         return 1.0, unit
     under = "/" + "/".join(_divisor(part) for part in rest.split("/")) if slash else ""
     if first in _PLAIN:
         return 1.0, (_SYMBOLS[first] + under) if _SYMBOLS[first] or not under else "1" + under
-    base = _SIZES.get(first, 1.0)
-    number = abs(size) * base
-    power = 3 * math.floor(math.log10(number) / 3 + 1e-9) if 0 < number < math.inf else 0
+    number = abs(size) if math.isfinite(size) else 0.0
+    if first == "angstrom":
+        if _ANGSTROM[0] <= number < _ANGSTROM[1]:
+            return 1.0, "Å" + under
+        base = 1e-10
+    else:
+        base = 1.0
+    if first == "radian" and number >= _MILLIRADIAN:
+        return 1e3, "mrad" + under
+    number *= base
+    power = 3 * math.floor(math.log10(number) / 3 + 1e-9) if number > 0 else 0
     if first == "kelvin" and power in (-3, 3) and number > 0.05:
         power = 0
     power = min(max(power, -15), 12)
     if first == "angstrom" and number == 0:
         power = -9
     return base / 10.0**power, _PREFIXES[power] + _SYMBOLS[first] + under
+
+
+def _custom(size: float, unit: str, quantity: str) -> tuple[float, str] | None:
+    if unit == "angstrom" and quantity.startswith("pixel") and size < 1.0:
+        return 100.0, "pm"
+    if unit == "angstrom" and quantity.startswith("thickness"):
+        return 0.1, "nm"
+    if unit == "radian" and quantity == "rotation":
+        return 180.0 / math.pi, "°"
+    if unit == "1" and quantity in SHARES:
+        return 100.0, "%"
+    return (1e-3, "px/mrad") if unit == "pixel/radian" else None
+
+
+def symbol(unit: str) -> str:
+    """The symbol of an inside unit as it is, without a prefix: "Å/s" for "angstrom/second"."""
+    first, slash, rest = unit.partition("/")
+    under = "/" + "/".join(_divisor(part) for part in rest.split("/")) if slash else ""
+    over = _divisor(first) if first != "1" else ""
+    return (over or ("1" if under else "")) + under
 
 
 def _divisor(part: str) -> str:
@@ -80,6 +117,16 @@ def one(value: float | None, unit: str, error: float | None = None) -> str:
         small = 0 < abs(value) < 1e-3
         return f"{value:.3g} {symbol}".rstrip() if small else f"{_fixed(value, digits)} {symbol}".rstrip()
     return f"{value:.5g} {symbol}".rstrip()
+
+
+def rounded(value: float, error: float) -> tuple[str, str]:
+    """Value and error in one unit, with two figures of the error, for the columns of a table; "?" for an error that is none."""
+    if not (math.isfinite(value) and math.isfinite(error) and error > 0):
+        return f"{value:.4g}", "?"
+    digits = 1 - math.floor(math.log10(error))
+    if digits > 7 or (digits < 0 and abs(value) >= 1e7):
+        return f"{value:.4g}", f"{error:.2g}"
+    return f"{value:.{max(digits, 0)}f}", f"{error:.{max(digits, 0)}f}"
 
 
 def age(seconds: float | None) -> str:

@@ -1,0 +1,139 @@
+"""One preparation of data for all kinds of measurement: order of axes, frame or part of a stack, part of an image, dark level, gain, binning, sizes.
+
+The order is fixed: axes, frames, part; what is left of a stack is summed for an image or a pattern; then the dark level is subtracted, counts become
+electrons, and pixels are binned (summed). NaN marks pixels that are not known, and a binned pixel of which any is not known is not known.
+"""
+
+import dataclasses
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+Wanted = Literal["image", "pattern", "scan"]
+"""One image [ny, nx]; one diffraction pattern [ky, kx]; patterns of a scan [ny, nx, ky, kx]."""
+
+MOST_PIXELS = 2**24
+"""Pixels of an image or pattern that is measured (4096 x 4096)."""
+MOST_VALUES = 150_000_000
+"""Values of a scan of patterns that is held in memory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """How recorded values become what is measured.
+
+    ``axes``: the recorded axes in the order (stack axes, rows, columns); empty for as recorded. ``frame``: for each axis before the last two a place or a
+    slice; empty for all. ``rows``, ``columns``: the part (from, to) of each image or pattern that is used; None for all. ``black``: counts of a recorded
+    pixel without a beam. ``gain``: counts that an electron makes; None to leave counts as they are. ``bin``: recorded pixels along each side of one.
+    """
+
+    axes: tuple[int, ...] = ()
+    frame: tuple[int | slice, ...] = ()
+    rows: tuple[int, int] | None = None
+    columns: tuple[int, int] | None = None
+    black: float = 0.0
+    gain: float | None = None
+    bin: int = 1
+
+    def __post_init__(self):
+        if self.axes and sorted(self.axes) != list(range(len(self.axes))):
+            raise ValueError(f"axes {self.axes} are no order of axes; give each of 0 to {len(self.axes) - 1} once")
+        if self.bin < 1:
+            raise ValueError(f"bin is {self.bin}; give how many pixels make one, 1 or more")
+        if not math.isfinite(self.black):
+            raise ValueError(f"black is {self.black}; give the counts of a pixel without a beam")
+        if self.gain is not None and not (math.isfinite(self.gain) and self.gain > 0.0):
+            raise ValueError(f"gain is {self.gain}; give the counts that an electron makes, above 0")
+
+    def axis(self, size: int, scale: float, offset: float, columns: bool) -> tuple[int, float, float]:
+        """Size, step and first coordinate that an axis of rows or ``columns`` has afterwards."""
+        start, stop = (self.columns if columns else self.rows) or (0, size)
+        return (stop - start) // self.bin, scale * self.bin, offset + scale * (start + 0.5 * (self.bin - 1))
+
+
+class Prepared(NamedTuple):
+    """``values`` [..., rows, columns], float64; ``summed``: how many recorded values are in each (of frames and of binned pixels)."""
+
+    values: np.ndarray
+    summed: int
+
+
+def ordered(data: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """``data`` with its axes in the order ``axes``; ValueError where there are not as many."""
+    if axes and len(axes) != data.ndim:
+        raise ValueError(f"{len(axes)} axes are ordered, but the data have {data.ndim}; give each of them once")
+    return np.transpose(data, axes) if axes else data
+
+
+def prepare(data: np.ndarray, wanted: Wanted, how: Preparation = Preparation(), least: int = 1) -> Prepared:
+    """The values of a recording that are measured, at least ``least`` pixels each way.
+
+    ValueError, with the cure behind a semicolon, for what is no intensity, a stack of which one image is wanted, parts that are empty, and sizes
+    that cannot be measured. ``data`` may be of any real type and is not changed.
+    """
+    if np.iscomplexobj(data) or data.dtype.kind not in "iuf":
+        raise ValueError(f"data are of type {data.dtype}; give intensities, in counts or electrons")
+    chosen = ordered(data, how.axes)
+    if chosen.ndim < 2:
+        raise ValueError(f"data have {chosen.ndim} axes; give an image [rows, columns], or a stack of them")
+    chosen = chosen[(*how.frame, ..., _slice(how.rows), _slice(how.columns))]
+    leading = chosen.shape[:-2]
+    if wanted == "image" and leading and not any(isinstance(one, slice) for one in how.frame):
+        raise ValueError(f"data are a stack of {by(chosen.shape)}; choose one image by its place, or a range to sum")
+    if wanted == "scan" and len(leading) != 2:
+        raise ValueError(f"data hold {by(chosen.shape)} values; give a 4D-STEM scan, patterns [ny, nx, ky, kx]")
+    if 0 in chosen.shape:
+        raise ValueError(f"nothing is left of {by(data.shape)} values; give a frame and a part within them")
+    values, frames = _summed(chosen, wanted)
+    if how.black:
+        values = values - how.black * frames
+    if how.gain is not None and how.gain != 1.0:
+        values = values / how.gain
+    values = binned(values, how.bin)
+    _sizes(values, wanted, least)
+    if not np.isfinite(values).any():
+        raise ValueError("data hold no number: all values are NaN or infinite; give a recording with intensities")
+    return Prepared(values, frames * how.bin**2)
+
+
+def _slice(part: tuple[int, int] | None) -> slice:
+    return slice(None) if part is None else slice(*part)
+
+
+def _summed(chosen: np.ndarray, wanted: Wanted) -> tuple[np.ndarray, int]:
+    leading = chosen.shape[:-2]
+    if wanted == "scan":
+        if chosen.size > MOST_VALUES:
+            raise ValueError(f"data hold {chosen.size} values, more than {MOST_VALUES}; cut the scan, or its patterns")
+        return np.asarray(chosen, np.float64), 1
+    if not leading:
+        return np.asarray(chosen, np.float64), 1
+    return chosen.sum(axis=tuple(range(len(leading))), dtype=np.float64), math.prod(leading)
+
+
+def binned(values: np.ndarray, size: int) -> np.ndarray:
+    """Sums of ``size`` x ``size`` pixels; rows and columns that are left over at the far edges are dropped."""
+    if size == 1:
+        return values
+    rows, columns = (count // size for count in values.shape[-2:])
+    if rows == 0 or columns == 0:
+        raise ValueError(f"pixels of {size} x {size} do not fit into {by(values.shape[-2:])}; bin fewer")
+    whole = values[..., : rows * size, : columns * size]
+    return whole.reshape(*values.shape[:-2], rows, size, columns, size).sum(axis=(-3, -1))
+
+
+def _sizes(values: np.ndarray, wanted: Wanted, least: int) -> None:
+    rows, columns = values.shape[-2:]
+    if rows * columns > MOST_PIXELS:
+        raise ValueError(
+            f"data are {by((rows, columns))} pixels; bin them, or use a part of at most {MOST_PIXELS} pixels"
+        )
+    if min(rows, columns) < least:
+        what = "images" if wanted == "image" else "patterns"
+        raise ValueError(f"data are {what} of {by((rows, columns))} pixels; give at least {least} pixels each way")
+
+
+def by(shape: tuple[int, ...]) -> str:
+    """A shape in words: "2 x 64 x 64"."""
+    return " x ".join(str(one) for one in shape)

@@ -1,0 +1,44 @@
+"""Which form a STEM image is made in: chosen after everything else was checked, since weighing them takes seconds."""
+
+import numpy as np
+
+from scenarios.errors import BadInput, from_twin
+from scenarios.simulate.plan import Simulation
+from scenarios.simulate.ready import FOCI, Ready
+from twin.optics.illumination import Illumination
+from twin.scattering.beams import Response
+from twin.scattering.forms import FLOAT32, Form, choose, forms
+from twin.scattering.scene import Scene
+
+
+def with_form(ready: Ready) -> Ready:
+    """``ready`` with the form of its STEM image, and a note where that is not exact; of other signals as it is."""
+    if ready.scene is None or ready.illumination is None:
+        return ready
+    form = _form(ready.plan, ready.scene, ready.illumination, ready.axes, ready.responses)
+    note = f"the image is made in a quicker form ({form}): exact to {100 * form.error:.2f} %"
+    return ready._replace(form=form, notes=(*ready.notes, note) if form.error > FLOAT32 else ready.notes)
+
+
+def _form(
+    plan: Simulation,
+    scene: Scene,
+    beam: Illumination,
+    axes: tuple[np.ndarray, np.ndarray],
+    responses: tuple[Response, ...],
+) -> Form:
+    """The quickest form of a STEM image within the tolerance, or the one that is named; BadInput if there is none."""
+    wanted = plan.compute
+    name = None if wanted.form == "auto" else wanted.form
+    found = forms(scene, beam, *axes, responses, FOCI, int(wanted.memory_MB * 1e6), name)
+    named = [one for one in found if name in (None, one.name)]
+    if not named:
+        raise BadInput(
+            "compute.form",
+            f"{wanted.form!r} is not possible here; possible are {', '.join(sorted({one.name for one in found}))}",
+            'Leave it "auto", or raise compute.memory_MB; "crystal" is for atoms at rest without vacancies.',
+        )
+    try:
+        return choose(named, wanted.tolerance, name)
+    except ValueError as error:
+        raise from_twin("compute.tolerance", error, "Raise it, or choose another form.") from None

@@ -1,0 +1,47 @@
+"""Waiting for what another process or thread does. No time here judges a program: only one that hangs reaches the limit."""
+
+import subprocess
+import time
+from collections.abc import Callable
+
+PATIENCE = 1800.0
+"""Seconds after which something counts as hung, on however slow a machine."""
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait until ``condition`` holds; AssertionError, saying ``what`` never came, if that takes longer than `PATIENCE`."""
+    limit = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < limit, f"{what} never came"
+        time.sleep(0.01)
+
+
+def said(process: subprocess.Popen, text: str) -> str:
+    """What a process says on stderr up to a line with ``text``; AssertionError if it ends before."""
+    assert process.stderr is not None
+    heard = ""
+    for line in process.stderr:
+        heard += line
+        if text in line:
+            return heard
+    raise AssertionError(f"{text!r} never came:\n{heard}")
+
+
+def ended(process: subprocess.Popen) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr (what of it is not read yet) of a process, once it has ended."""
+    with process:
+        try:
+            out, err = process.communicate(timeout=PATIENCE)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, out, err
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, one that has ended and waits for its parent left out."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
