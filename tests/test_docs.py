@@ -15,6 +15,7 @@ import pytest
 import scenarios.cli as cli
 from instrument.interface import Instrument, InstrumentError
 from instrument.launch import parser as serve_parser
+from reconstruct.health import VERDICTS
 from scenarios.calibration_table import read_table as read_calibration
 from scenarios.columns import load_column
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
@@ -108,6 +109,10 @@ def test_presets_tables_and_extras_are_all_named():
     assert set(table_names()) <= set(spans(PAGES["jobs/watch.md"]))
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     assert set(extras) <= set(spans(PAGES["install.md"]))
+
+
+def test_verdicts_on_sensors_are_explained():
+    assert [name for name, _ in table_of("jobs/watch.md", "## What a verdict means")] == list(VERDICTS)
 
 
 def test_exit_codes_are_those_of_the_command_line():
