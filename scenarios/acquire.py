@@ -19,12 +19,15 @@ from instrument.client import RemoteInstrument
 from instrument.interface import InstrumentLost
 from instrument.journal import Journal
 from instrument.launch import Launched, launch
-from scenarios.build import build_twin, cache_folder
+from scenarios.build import build_twin
+from scenarios.cache import usable_cache
 from scenarios.errors import BadInput
 from scenarios.progress import Progress
 from scenarios.requests import plan_requests
 from scenarios.scenario import Scenario
+from scenarios.session import request_rows
 from scenarios.twinning import Following
+from scenarios.verdict import Verdict, judge
 from scenarios.walk import Policy, Walk
 
 SCHEMA = "emtwin.acquire/1"
@@ -48,7 +51,7 @@ def run_acquire(
     begun = time.monotonic()
     past = _past(resume, seed) if resume else None
     with ThreadPoolExecutor(1) as pool, _microscope(scenario, seed, instrument, progress, pool) as pending:
-        model = build_twin(scenario, lambda text, share: progress.stage(f"twin: {text}", share), cache_folder())
+        model = build_twin(scenario, lambda text, share: progress.stage(f"twin: {text}", share), usable_cache())
         remote, launched = pending()
         if past is not None and launched is None:
             progress.stage("going on with the instrument as it is")
@@ -72,7 +75,8 @@ def run_acquire(
             if launched is not None:
                 remote.seal()
             score = _score(out, launched, progress) if launched is not None else {}
-            result = summary(walk, score, seed, time.monotonic() - begun)
+            verdict = judge([row.payload for row in request_rows(journal)], scenario.tolerance, score.get("rmse"))
+            result = summary(walk, score, verdict, seed, time.monotonic() - begun)
             arrays = score.pop("arrays", {})
             journal.append("score", score, None, arrays)
             journal.append("result", result, None)
@@ -84,7 +88,7 @@ def run_acquire(
     return result
 
 
-def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
+def summary(walk: Walk, score: dict[str, Any], verdict: Verdict, seed: int, seconds: float) -> dict[str, Any]:
     """The session in numbers. What only the truth can tell is None where no truth was to be had."""
     ledger = walk.ledger
     return {
@@ -96,6 +100,7 @@ def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dic
         "simulated": ledger.simulated,
         "audited": ledger.audited,
         "focused": ledger.focused,
+        **verdict.as_dict(),
         "rmse": score.get("rmse"),
         "rmse_always": score.get("rmse_always"),
         "coverage90": score.get("coverage90"),
@@ -127,7 +132,7 @@ def _microscope(
             "simulated",
             seed=seed,
             config=scenario.instrument.config or None,
-            cache=cache_folder(),
+            cache=usable_cache(),
             progress=lambda text, share: progress.stage(f"simulated microscope: {text}", share),
             cancel=given_up,
         )

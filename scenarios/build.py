@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,12 +24,6 @@ from twin.state import standard_layout
 DEPTHS = tuple(range(12, 33, 2))
 WIDTH = 11.715
 """Angstrom that the supercell is wide at least about: three cells of SrTiO3, which holds the probe at 10 nm of defocus."""
-
-
-def cache_folder() -> Path:
-    """Where costly results are kept: EMTWIN_CACHE, or emtwin under the user's cache folder."""
-    named = os.environ.get("EMTWIN_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "emtwin"
 
 
 class TwinModel(msgspec.Struct):
@@ -107,14 +102,27 @@ def _gram(
         try:
             with np.load(path, allow_pickle=False) as kept:
                 return GramModel.from_arrays(dict(kept))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
     model = gram_crystal.build_gram(
         unit, repeats, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
     )
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, allow_pickle=False, **model.to_arrays())
-        os.replace(file.name, path)
+        try:
+            _keep(model, path)
+        except OSError as error:
+            progress(f"the model cannot be kept for the next run ({error.strerror})", 1.0)
     return model
+
+
+def _keep(model: GramModel, path: Path) -> None:
+    """Write the model whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **model.to_arrays())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -92,9 +92,9 @@ def acquire(
         from scenarios.progress import open_progress
 
         with open_progress(f"emtwin acquire {plan.name}, seed {plan.seed}") as progress:
-            import jax
+            from scenarios.numerics import start_jax
 
-            jax.config.update("jax_enable_x64", True)
+            start_jax()
             if plan.kind == "replay-titanate":
                 from scenarios.replay_session import run_replay
 
@@ -133,9 +133,9 @@ def simulate(
         from scenarios.progress import open_progress
 
         with open_progress(f"emtwin simulate {plan.name if plan else where}") as progress:
-            import jax
+            from scenarios.numerics import start_jax
 
-            jax.config.update("jax_enable_x64", True)
+            start_jax()
             from scenarios.simulate.job import run_simulate
 
             result = run_simulate(plan, where, resume, progress)
@@ -176,9 +176,9 @@ def watch(
 
         wish = Wish(source, table, seconds, speed, out)
         wish.check()
-        import jax
+        from scenarios.numerics import start_jax
 
-        jax.config.update("jax_enable_x64", True)
+        start_jax()
         from scenarios.watch import run_watch
         from scenarios.watch_show import print_watched
 
@@ -259,9 +259,9 @@ def calibrate(
         from scenarios.progress import open_progress
 
         new_files(out, figure)
-        import jax
+        from scenarios.numerics import start_jax
 
-        jax.config.update("jax_enable_x64", True)
+        start_jax()
         from scenarios.calibrate import calibrate_table, write_calibration
 
         with open_progress(f"emtwin instrument calibrate {table}") as progress:

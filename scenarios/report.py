@@ -18,6 +18,7 @@ from instrument.journal import Row
 from scenarios import drawings
 from scenarios.progress import electrons
 from scenarios.session import Session, load_session, row_time
+from scenarios.verdict import Verdict, banner, verdict_of
 from twin.channels import CHANNELS
 
 GALLERY = 8
@@ -81,17 +82,17 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
     """Everything the page's template shows."""
     requests = session.requests
     moves = _moves(session)
-    result = session.result or {}
+    verdict = verdict_of(session)
     return {
         "name": session.scenario.get("name", "session"),
         "description": session.scenario.get("description", ""),
         "seed": session.seed,
         "started": _utc(session.origin) if session.origin else "",
-        "complete": session.result is not None,
-        "distrusted": result.get("model_distrusted", bool(session.findings)),
-        "headline": headline(session),
+        "banner": banner(session, verdict),
+        "headline": headline(session, verdict),
         "pictures": [{"title": p.title, "caption": p.caption, "image": _embedded(p.content)} for p in pictures],
         "decisions": _decisions(session) if requests else None,
+        "verdict": verdict,
         "gallery": _gallery(session),
         "states": _states(session),
         "sensors": _sensors(session, moves),
@@ -117,7 +118,7 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
     }
 
 
-def headline(session: Session) -> list[tuple[str, str, str]]:
+def headline(session: Session, verdict: Verdict | None) -> list[tuple[str, str, str]]:
     """The numbers at the top: (what, value, note)."""
     result = session.result or {}
     count = len(session.requests)
@@ -129,6 +130,9 @@ def headline(session: Session) -> list[tuple[str, str, str]]:
         numbers.append(
             ("measured", str(measured), f"{100 * measured / count:.0f} % of the requests, {audited} of them audits")
         )
+        if verdict is not None:
+            note = f"of {verdict.answers} answers, tolerance {100 * verdict.tolerance:.3g} %"
+            numbers.append(("answers above tolerance", str(verdict.above_total), note))
     elif "measured" in result:
         numbers.append(("measured", str(result["measured"]), f"of {result.get('requests', '?')}"))
     rmse, always = result.get("rmse"), result.get("rmse_always")

@@ -44,9 +44,9 @@ def _run(
     from scenarios.progress import open_progress
 
     new_files(out, figure)
-    import jax
+    from scenarios.numerics import start_jax
 
-    jax.config.update("jax_enable_x64", True)
+    start_jax()
     from scenarios.measure.told import as_json as strict
     from scenarios.measure.told import tell
 
