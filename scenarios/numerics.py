@@ -74,7 +74,9 @@ def _heal(folder: Path) -> None:
     """
     show = warnings.showwarning
 
-    def heed(message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:
+    def heed(
+        message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
+    ) -> None:
         trouble = _TROUBLE.match(str(message))
         if trouble is None:
             show(message, category, filename, lineno, file, line)

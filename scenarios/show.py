@@ -150,7 +150,9 @@ def _tolerance(result: dict[str, Any]) -> str | None:
     reached, tolerance = result.get("tolerance_reached"), result.get("tolerance")
     if reached is None or tolerance is None:
         return None
-    text = f"{100 * tolerance:.3g} %: [green]reached[/]" if reached else f"{100 * tolerance:.3g} %: [yellow]not reached[/]"
+    text = (
+        f"{100 * tolerance:.3g} %: [green]reached[/]" if reached else f"{100 * tolerance:.3g} %: [yellow]not reached[/]"
+    )
     above = result.get("answers_above_tolerance")
     return text + (f"; {above} answers above it ({because(result['answers_above_because'])})" if above else "")
 
