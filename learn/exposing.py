@@ -7,12 +7,11 @@ while that helps (Fedorov, Theory of Optimal Experiments, 1972; as a series of e
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import numpy as np
 
-from learn.planning import Step
+from learn.planning import Step, conditioned
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,26 +73,7 @@ Addition = tuple[int, int | None]
 
 def best_series(question: Question, first: bool | None = None) -> Series:
     """The best plan found; ``first`` says whether the first step is measured (None: as is best)."""
-    return _best(_Losses(question), first)
-
-
-def gains(question: Question) -> np.ndarray:
-    """What each alignment image alone, before the first step, saves per electron, [exposures]: the next one of an A-optimal series is the greatest."""
-    losses = _Losses(question)
-    without, alone = losses.with_each([], [(0, number) for number in range(len(question.exposures[0]))])
-    return (without - alone) / np.array([one.electrons for one in question.exposures[0]])
-
-
-def gain(question: Question) -> float:
-    """Loss of the best plan that answers the first step, less that of the best that measures it; minus infinity where nothing may be measured."""
-    if question.most < 1 or question.cost > question.electrons:
-        return -np.inf
-    losses = _Losses(question)
-    return _best(losses, False).loss - _best(losses, True).loss
-
-
-def _best(losses: "_Losses", first: bool | None) -> Series:
-    search = _Search(losses, first)
+    search = _Search(question, first)
     taken: list[Addition] = [(0, None)] if first else []
     while (better := search.added(taken)) is not None:
         taken = better
@@ -102,14 +82,33 @@ def _best(losses: "_Losses", first: bool | None) -> Series:
     return search.series(taken)
 
 
+def gains(question: Question) -> np.ndarray:
+    """What each alignment image alone, before the first step, saves per electron, [exposures]: the next one of an A-optimal series is the greatest."""
+    search = _Search(dataclasses.replace(question, passed=False), None)
+    without = sum(search.along([])[1])
+    return np.array(
+        [
+            (without - search.onward(question.covariance, 0, [(0, number)])) / one.electrons
+            for number, one in enumerate(question.exposures[0])
+        ]
+    )
+
+
+def gain(question: Question) -> float:
+    """Loss of the best plan that answers the first step, less that of the best that measures it; minus infinity where nothing may be measured."""
+    if question.most < 1 or question.cost > question.electrons:
+        return -np.inf
+    return best_series(question, False).loss - best_series(question, True).loss
+
+
 class _Search:
-    def __init__(self, losses: "_Losses", first: bool | None):
-        self.losses, self.question, self.fixed = losses, losses.question, first
-        count = len(self.question.steps)
+    def __init__(self, question: Question, first: bool | None):
+        self.question, self.fixed = question, first
+        count = len(question.steps)
         self.possible: list[Addition] = [(step, None) for step in range(count) if step or first is None]
-        begin = 1 if self.question.passed else 0
+        begin = 1 if question.passed else 0
         self.possible += [
-            (step, number) for step in range(begin, count) for number in range(len(self.question.exposures[step]))
+            (step, number) for step in range(begin, count) for number in range(len(question.exposures[step]))
         ]
 
     def cost(self, addition: Addition) -> float:
@@ -130,103 +129,67 @@ class _Search:
 
     def added(self, taken: list[Addition]) -> list[Addition] | None:
         """With what saves most per electron besides; None if nothing is worth its price."""
-        trials = [one for one in self.possible if self.allowed([*taken, one])]
-        without, losses = self.losses.with_each(taken, trials)
+        starts, losses = self.along(taken)
         best, found = self.question.price, None
-        for one, loss in zip(trials, losses, strict=True):
-            if without - loss > best * self.cost(one):
-                best, found = (without - loss) / self.cost(one), [*taken, one]
+        for addition in self.possible:
+            trial = [*taken, addition]
+            if not self.allowed(trial):
+                continue
+            saved = sum(losses[addition[0] :]) - self.onward(starts[addition[0]], addition[0], trial)
+            if saved > best * self.cost(addition):
+                best, found = saved / self.cost(addition), trial
         return found
 
     def exchanged(self, taken: list[Addition]) -> list[Addition] | None:
         """With one thing in another's place, where loss and price together fall by that; None if they do not."""
-        least = self.losses.with_each(taken, [])[0] + self.price(taken)
+        least = self.value(taken)
         for place, old in enumerate(taken):
             if self.fixed and old == (0, None):
                 continue
-            others = [*taken[:place], *taken[place + 1 :]]
-            near = [new for new in self.possible if abs(new[0] - old[0]) <= 1 and new != old]
-            trials = [new for new in near if self.allowed([*others, new])]
-            _, losses = self.losses.with_each(others, trials)
-            for new, loss in zip(trials, losses, strict=True):
+            for new in self.possible:
+                if abs(new[0] - old[0]) > 1 or new == old:
+                    continue
                 trial = [*taken[:place], new, *taken[place + 1 :]]
-                if loss + self.price(trial) < least - 1e-4 * abs(least):
+                if self.allowed(trial) and self.value(trial) < least - 1e-4 * abs(least):
                     return trial
         return None
 
     def series(self, taken: list[Addition]) -> Series:
         return Series(
-            loss=self.losses.with_each(taken, [])[0],
+            loss=sum(self.along(taken)[1]),
             electrons=float(sum(map(self.cost, taken))),
             measured=tuple(sorted(step for step, number in taken if number is None)),
             exposed=tuple(sorted((step, number) for step, number in taken if number is not None)),
         )
 
-    def price(self, taken: list[Addition]) -> float:
-        return self.question.price * sum(map(self.cost, taken))
+    def value(self, taken: list[Addition]) -> float:
+        return sum(self.along(taken)[1]) + self.question.price * sum(map(self.cost, taken))
 
+    def along(self, taken: list[Addition]) -> tuple[list[np.ndarray], list[float]]:
+        """The covariance before each step, and each step's error."""
+        covariance, starts, losses = self.question.covariance, [], []
+        for number in range(len(self.question.steps)):
+            starts.append(covariance)
+            covariance, loss = self.one(covariance, number, taken)
+            losses.append(loss)
+        return starts, losses
 
-class _Losses:
-    """Losses of plans. Plans that differ from one by a single addition are followed through the steps together, as a stack of covariances."""
+    def onward(self, covariance: np.ndarray, begin: int, taken: list[Addition]) -> float:
+        total = 0.0
+        for number in range(begin, len(self.question.steps)):
+            covariance, loss = self.one(covariance, number, taken)
+            total += loss
+        return total
 
-    def __init__(self, question: Question):
-        self.question = question
-        self._observed: dict[tuple[int, int], np.ndarray] = {}
-
-    @functools.cached_property
-    def _through(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """For each step without an alignment image, transition and noise [n, n] from the request before it to its own."""
-        pairs = zip(self.question.steps, self.question.ways, strict=True)
-        return [
-            (way.transition @ step.transition, way.transition @ step.noise @ way.transition.T + way.noise)
-            for step, way in pairs
-        ]
-
-    def with_each(self, taken: list[Addition], additions: Sequence[Addition]) -> tuple[float, np.ndarray]:
-        """Loss of the plan ``taken``, and its losses [a] with each of ``additions`` besides."""
-        exposed = {step: number for step, number in taken if number is not None}
-        measured = {step for step, number in taken if number is None}
-        stack, members = self.question.covariance[None], [-1]
-        losses = np.zeros(len(additions) + 1)  # the last one is the plan's own
-        for step in range(len(self.question.steps)):
-            before = stack[:1]
-            stack, loss = self._passed(stack, step, exposed.get(step), step in measured)
-            losses[members] += loss
-            base = losses[-1] - loss[0]
-            for place, (_, number) in enumerate(additions):
-                if additions[place][0] != step:
-                    continue
-                image, seen = (exposed.get(step), True) if number is None else (number, step in measured)
-                one, loss = self._passed(before, step, image, seen)
-                stack, members = np.concatenate([stack, one]), [*members, place]
-                losses[place] = base + loss[0]
-        return float(losses[-1]), losses[:-1]
-
-    def _passed(
-        self, stack: np.ndarray, number: int, exposure: int | None, measured: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Covariances [c, n, n] after a step, from those before it, and the step's expected errors [c]."""
+    def one(self, covariance: np.ndarray, number: int, taken: list[Addition]) -> tuple[np.ndarray, float]:
         step, way = self.question.steps[number], self.question.ways[number]
-        if exposure is None:
-            transition, noise = self._through[number]
-            stack = transition @ stack @ transition.T + noise
-        else:
-            stack = step.transition @ stack @ step.transition.T + step.noise
-            chosen = self.question.exposures[number][exposure]
-            stack = self._conditioned(stack, chosen.door, chosen.information)
-            stack = way.transition @ stack @ way.transition.T + way.noise
+        here = step.transition @ covariance @ step.transition.T + step.noise
+        for at, exposure in taken:
+            if at == number and exposure is not None:
+                chosen = self.question.exposures[number][exposure]
+                here = conditioned(here, chosen.door, chosen.information)
+        here = way.transition @ here @ way.transition.T + way.noise
+        measured = (number, None) in taken
         if measured:
-            stack = self._conditioned(stack, step.door, step.information)
-        return stack, step.errors(stack, measured)
-
-    def _conditioned(self, stack: np.ndarray, door: np.ndarray, information: np.ndarray) -> np.ndarray:
-        """As `learn.planning.conditioned`, for a stack [c, n, n]: information L L^T observes ``rows`` = L^T door with unit noise."""
-        key = (id(door), id(information))
-        if key not in self._observed:
-            values, vectors = np.linalg.eigh(information)
-            kept = values > 1e-14 * values[-1]
-            self._observed[key] = (np.sqrt(values[kept])[:, None] * vectors[:, kept].T) @ door
-        rows = self._observed[key]
-        seen = rows @ stack
-        inside = seen @ rows.T + np.eye(len(rows))
-        return stack - seen.transpose(0, 2, 1) @ np.linalg.solve(inside, seen)
+            here = conditioned(here, step.door, step.information)
+        return here, step.error(here, measured)

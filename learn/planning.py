@@ -33,11 +33,6 @@ class Step:
         spread = float(np.vdot(self._sensitivity, covariance))
         return float(np.sqrt(min(spread, self.ceiling) + (self.floor_measured if measured else self.floor)))
 
-    def errors(self, covariances: np.ndarray, measured: bool) -> np.ndarray:
-        """The same for a stack of covariances [c, n, n], each [c]."""
-        spread = np.einsum("ij,cij->c", self._sensitivity, covariances)
-        return np.sqrt(np.minimum(spread, self.ceiling) + (self.floor_measured if measured else self.floor))
-
     @functools.cached_property
     def _sensitivity(self) -> np.ndarray:
         return self.door.T @ self.weight @ self.door

@@ -92,10 +92,10 @@ def acquire(
         from scenarios.progress import open_progress
 
         with open_progress(f"emtwin acquire {plan.name}, seed {plan.seed}") as progress:
-            from scenarios.numerics import start_jax
-
-            start_jax()
             if plan.kind == "replay-titanate":
+                from scenarios.numerics import start_jax
+
+                start_jax()
                 from scenarios.replay_session import run_replay
 
                 result = run_replay(plan, where, data, progress, resume=resume is not None, instrument=instrument)

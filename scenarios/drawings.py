@@ -16,6 +16,7 @@ import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from scipy.special import erfinv
 
@@ -168,6 +169,30 @@ class Bursts(NamedTuple):
                 )
         if label:
             axes.set_xlabel("request")
+
+
+def plan(
+    minutes: np.ndarray, defocus: np.ndarray, shifts: np.ndarray, moves: np.ndarray, window: tuple[float, float]
+) -> str:
+    """What is asked for: ``defocus`` [request] in angstrom over ``minutes``, and beam ``shifts`` [request, 2] (angstrom) with the scanned ``window``."""
+
+    def paint(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2, width_ratios=[2.2, 1])
+        _moves(left, moves)
+        left.plot(minutes, defocus / 10, "o", color=COLOURS["measure"], markersize=4)
+        left.set_xlabel("instrument time (min)")
+        left.set_ylabel("C10 asked for (nm)")
+        right.plot(*(shifts.T / 10), ".", color=COLOURS["measure"])
+        width, height = window[0] / 10, window[1] / 10
+        corner = (-width / 2, -height / 2)
+        right.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=_INK, label="field of view at no shift"))
+        right.set_aspect("equal", adjustable="datalim")
+        right.invert_yaxis()
+        right.set_xlabel("beam shift x (nm)")
+        right.set_ylabel("y (nm)")
+        right.legend(loc="upper right", fontsize=8)
+
+    return draw(10.3, 2.9, paint)
 
 
 def decisions(

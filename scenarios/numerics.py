@@ -17,7 +17,7 @@ from scenarios.cache import limit_size, usable_cache, writable
 
 LARGEST = 2**30
 """Bytes of compiled programs to keep, all versions together; what was used least recently goes first."""
-SHORTEST = 0.05
+SHORTEST = 0.01
 """Seconds of compiling from which on a program is kept: reading one back takes some milliseconds."""
 _TROUBLE = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']*)'")
 

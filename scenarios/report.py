@@ -7,6 +7,7 @@ import base64
 import datetime
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,8 @@ import numpy as np
 from instrument.journal import Row
 from scenarios import drawings
 from scenarios.progress import electrons
+from scenarios.requests import plan_requests
+from scenarios.scenario import from_dict
 from scenarios.session import Session, load_session, row_time
 from scenarios.verdict import Verdict, banner, verdict_of
 from twin.channels import CHANNELS
@@ -91,6 +94,7 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
         "banner": banner(session, verdict),
         "headline": headline(session, verdict),
         "pictures": [{"title": p.title, "caption": p.caption, "image": _embedded(p.content)} for p in pictures],
+        "plan": _plan(session),
         "decisions": _decisions(session) if requests else None,
         "verdict": verdict,
         "gallery": _gallery(session),
@@ -165,6 +169,21 @@ def _bursts(session: Session) -> drawings.Bursts:
     firsts = [place for place in range(len(sites)) if place == 0 or sites[place] != sites[place - 1]]
     starts = [(place + 1, _minute_value(session, session.requests[place])) for place in firsts]
     return drawings.Bursts(np.array([place + 0.5 for place in firsts[1:]]), starts)
+
+
+def _plan(session: Session) -> str | None:
+    """What will be asked, of a session that has not answered anything yet."""
+    if session.requests or session.replay or "requests" not in session.scenario:
+        return None
+    scenario = from_dict(session.scenario, str(session.folder))
+    requests, moves = plan_requests(scenario.requests, session.seed)
+    return drawings.plan(
+        np.array([request.seconds / 60 for request in requests]),
+        np.array([request.settings["C10"] for request in requests]),
+        np.array([[request.settings["beam_shift.x"], request.settings["beam_shift.y"]] for request in requests]),
+        np.array([move.seconds / 60 for move in moves]),
+        (scenario.scan.shape[1] * scenario.scan.pixel, scenario.scan.shape[0] * scenario.scan.pixel),
+    )
 
 
 def _decisions(session: Session) -> str:
@@ -404,3 +423,7 @@ def _plain(evidence: Any) -> str:
 def _embedded(content: bytes) -> str:
     kind = "png" if content.startswith(b"\x89PNG") else "svg+xml"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+if __name__ == "__main__":
+    write_report(Path(sys.argv[1]))

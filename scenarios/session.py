@@ -97,6 +97,8 @@ def load_session(folder: Path, verify: bool = True) -> Session:
                 session.frames[row.id] = row.payload
             elif row.kind == "checkpoint":
                 session.checkpoints += 1
+            elif row.kind == "plan":
+                session.scenario, session.seed = row.payload["scenario"], int(row.payload["seed"])
             elif row.kind == "scenario":
                 session.scenario = row.payload.get("scenario", row.payload)
                 session.seed = int(row.payload.get("seed", 0))

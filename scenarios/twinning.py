@@ -56,6 +56,7 @@ class Following:
     ):
         self.microscope, self.dynamics, self.seed = microscope, dynamics, seed
         self.limits = limits or Limits()
+        self._untuned = place(microscope.layout, microscope.calibration, {})
         self.filter = Filter(dynamics, sensors)
         self._aside = Filter(dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
@@ -82,7 +83,7 @@ class Following:
 
     def tuned(self, asked: dict[str, float]) -> dict[str, float]:
         """The commands that give what was asked for: zeros of defocus and astigmatism as believed now are taken off."""
-        matrix, offset = place(self.microscope.layout, self.microscope.calibration, {})
+        matrix, offset = self._untuned
         zero = matrix @ self.belief.mean + offset
         tuned = dict(asked)
         for parameter, name in (("C10", "C10"), ("C12a", "C12.a"), ("C12b", "C12.b")):

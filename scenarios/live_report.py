@@ -1,0 +1,43 @@
+"""The report of a session while it runs: drawn by a process of its own beside it, so that there is something to look at soon."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+EVERY = 20.0
+"""Seconds between two drawings: each takes some seconds of a core."""
+
+
+class LiveReport:
+    """Keeps ``folder/report.html`` up to date from the session's journal. Use as a context manager; at its end no drawing is under way.
+
+    A drawing that fails leaves the last one in place: the report at the end of the session says what is wrong.
+    """
+
+    def __init__(self, folder: Path, every: float = EVERY):
+        self.folder, self.every = folder, every
+        self._process: subprocess.Popen[bytes] | None = None
+        self._begun = -float("inf")
+
+    def refresh(self, now: bool = False) -> None:
+        """Draw it anew, unless that is being done, or was begun within the last ``every`` seconds (``now``: even then)."""
+        drawing = self._process is not None and self._process.poll() is None
+        if drawing or (not now and time.monotonic() - self._begun < self.every):
+            return
+        self._begun = time.monotonic()
+        command = [sys.executable, "-m", "scenarios.report", str(self.folder)]
+        quiet = subprocess.DEVNULL
+        self._process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, process_group=0)
+
+    def close(self) -> None:
+        """End a drawing that is under way."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> "LiveReport":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
