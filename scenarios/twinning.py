@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
 from learn.trust import Limits, Trust, misfit_excess
@@ -132,7 +132,7 @@ class Following:
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         after = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        if self._taught and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
+        if self._taught and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < DOUBT:
             again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
             odds = again.evidence - posterior.evidence + np.log(SURPRISE)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))

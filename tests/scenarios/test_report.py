@@ -11,6 +11,7 @@ from rich.console import Console
 
 from instrument.journal import Journal, SessionError
 from scenarios import drawings
+from scenarios.presets import load_scenario
 from scenarios.progress import LiveProgress, PlainProgress, electrons
 from scenarios.report import GALLERY, Picture, _dose, context, headline, write_report
 from scenarios.session import load_session, recorded_scenario
@@ -248,3 +249,12 @@ def test_live_progress():
     assert "MODEL DISTRUSTED" in text
     assert "spent 1.50 Me, saved 4.00 Me" in text
     console.file.close()
+
+
+def test_before_the_first_request_the_plan_is_shown(tmp_path):
+    with Journal.create(tmp_path / "s") as journal:
+        journal.append("plan", {"scenario": load_scenario("tune-and-map").as_dict(), "seed": 3})
+    page = write_report(tmp_path / "s").read_text()
+    assert "<h2>Plan</h2>" in page
+    assert "not come to its end" in page
+    assert len(re.findall(r'src="data:image/svg', page)) == 1
