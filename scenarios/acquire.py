@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -73,8 +73,8 @@ def run_acquire(
         if live is not None and planned is not None:
             live.refresh()
             pace.note(f"report so far, drawn anew every {live.every:.0f} s: {out / 'report.html'}")
-        following = _twin(scenario, seed, pace)
-        remote, launched = pending()
+        following = _twin(scenario, seed, pace, pending.check)
+        remote, launched = pending.connect()
         if past is not None and launched is None:
             pace.stage("going on with the instrument as it is")
         elif past is not None:
@@ -141,8 +141,13 @@ def summary(walk: "Walk", score: dict[str, Any], seed: int, seconds: float) -> d
     }
 
 
-def _twin(scenario: Scenario, seed: int, pace: PacedProgress) -> Callable[[int], "Following"]:
-    """The scenario's twin, all that it computes with compiled: a function of the time (ns) at which its session starts."""
+def _twin(
+    scenario: Scenario, seed: int, pace: PacedProgress, check: Callable[[], None]
+) -> Callable[[int], "Following"]:
+    """The scenario's twin, all that it computes with compiled: a function of the time (ns) at which its session starts.
+
+    ``check`` is called now and then, and ends this by what it raises.
+    """
     from scenarios.numerics import start_jax
 
     start_jax()
@@ -150,7 +155,11 @@ def _twin(scenario: Scenario, seed: int, pace: PacedProgress) -> Callable[[int],
     from scenarios.rehearsal import rehearse
     from scenarios.twinning import Following
 
-    model = build_twin(scenario, lambda text, share: pace.part("twin", f"twin: {text}", share), usable_cache())
+    def heed(text: str, share: float) -> None:
+        check()
+        pace.part("twin", f"twin: {text}", share)
+
+    model = build_twin(scenario, heed, usable_cache())
 
     def following(start: int) -> Following:
         return Following(model.microscope, model.dynamics, model.sensors, start, seed)
@@ -163,6 +172,7 @@ def _twin(scenario: Scenario, seed: int, pace: PacedProgress) -> Callable[[int],
 @contextmanager
 def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
     """The journal of a new session with its plan, before its instrument is there. The folder is removed again if the session does not begin."""
+    made = [parent for parent in out.absolute().parents if not parent.exists()]
     journal = Journal.create(out)
     try:
         with journal:
@@ -173,14 +183,24 @@ def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
             begun = any(True for _ in left.rows("scenario"))
         if not begun:
             shutil.rmtree(out)
+            for parent in made:
+                with contextlib.suppress(OSError):  # not empty
+                    parent.rmdir()
         raise
+
+
+class _Pending(NamedTuple):
+    """An instrument that starts: ``connect`` waits for it (client, launched process or None), ``check`` raises what has ended its start, if anything."""
+
+    connect: Callable[[], tuple[RemoteInstrument, Launched | None]]
+    check: Callable[[], None]
 
 
 @contextmanager
 def _microscope(
     scenario: Scenario, seed: int, address: str | None, progress: PacedProgress, pool: ThreadPoolExecutor
-) -> Iterator[Any]:
-    """A function that waits for the instrument and connects to it: (client, launched process or None). Both end with the context."""
+) -> Iterator[_Pending]:
+    """The instrument, started or at its address; process and connection end with the context."""
     opened: list[Any] = []
     given_up = threading.Event()
 
@@ -206,8 +226,12 @@ def _microscope(
         opened.append(remote.close)
         return remote, launched
 
+    def check() -> None:
+        if future is not None and future.done():
+            future.result()
+
     try:
-        yield connect
+        yield _Pending(connect, check)
     finally:
         given_up.set()
         if future is not None and not opened:
