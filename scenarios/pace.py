@@ -7,10 +7,10 @@ import numpy as np
 
 from scenarios.progress import Event, Progress
 
-SPECIMEN, TWIN, REQUEST, ENDING = 25.0, 35.0, 0.35, 12.0
+SPECIMEN, TWIN, REQUEST, ENDING = 37.0, 35.0, 0.6, 9.0
 """Seconds of the parts on an idle machine where `probe` takes `PROBE`: the microscope's specimen and the twin's model (at the same time; none where
 they are in the cache), one request, and scoring with the report."""
-PROBE = 0.02
+PROBE = 0.017
 """Seconds of `probe` on that machine."""
 SLOW = 2.0
 """From this many times the known seconds on, the user is told that the machine is slow."""
