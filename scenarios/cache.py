@@ -33,6 +33,11 @@ def writable(folder: Path) -> bool:
     return True
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def limit_size(folder: Path, largest: int, suffix: str = "") -> int:
     """Remove the files below ``folder`` used least recently until the rest take at most ``largest`` bytes; returns how many were removed.
 

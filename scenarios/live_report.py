@@ -5,8 +5,10 @@ import sys
 import time
 from pathlib import Path
 
-EVERY = 20.0
-"""Seconds between two drawings: each takes some seconds of a core."""
+from scenarios.cache import cores
+
+EVERY, EVERY_ALONE = 20.0, 60.0
+"""Seconds between two drawings, each of which takes some seconds of a core; and where the session has but one."""
 
 
 class LiveReport:
@@ -15,8 +17,9 @@ class LiveReport:
     A drawing that fails leaves the last one in place: the report at the end of the session says what is wrong.
     """
 
-    def __init__(self, folder: Path, every: float = EVERY):
-        self.folder, self.every = folder, every
+    def __init__(self, folder: Path, every: float | None = None):
+        self.folder = folder
+        self.every = (EVERY if cores() > 1 else EVERY_ALONE) if every is None else every
         self._process: subprocess.Popen[bytes] | None = None
         self._begun = -float("inf")
 

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from scenarios.cache import limit_size, usable_cache, writable
+from scenarios.cache import cores, limit_size, usable_cache, writable
 
 LARGEST = 2**30
 """Bytes of compiled programs to keep, all versions together; what was used least recently goes first."""
@@ -50,10 +50,9 @@ def machine_key() -> str:
     """A folder name for what a compiled program depends on beside its source: Python, JAX, the processor's instructions, and the cores it may use."""
     from importlib.metadata import version
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     digest = hashlib.sha256(f"{platform.machine()} {_processor()}".encode()).hexdigest()[:12]
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return f"python{python}-jax{version('jax')}-jaxlib{version('jaxlib')}-{digest}-{cores}"
+    return f"python{python}-jax{version('jax')}-jaxlib{version('jaxlib')}-{digest}-{cores()}"
 
 
 def _processor() -> str:
