@@ -12,6 +12,8 @@ SPECIMEN, TWIN, REQUEST, ENDING = 37.0, 35.0, 0.6, 9.0
 they are in the cache), one request, and scoring with the report."""
 PROBE = 0.017
 """Seconds of `probe` on that machine."""
+AHEAD = 5
+"""As many requests are taken to have lasted as long as is known."""
 SLOW = 2.0
 """From this many times the known seconds on, the user is told that the machine is slow."""
 
@@ -61,9 +63,10 @@ class Pace:
     def left(self) -> float:
         """Seconds still to go."""
         ending = ENDING * self.slowness
-        if self._first is not None and self._done > 2:
-            each = (self.clock() - self._first) / (self._done - 1)
-            return each * (self.requests - self._done) + ending
+        if self._first is not None:
+            # requests differ a lot (those that are measured take longest, and come first at a place): the known seconds count as some of them
+            seen = self.clock() - self._first + AHEAD * REQUEST * self.slowness
+            return seen / (self._done - 1 + AHEAD) * (self.requests - self._done) + ending
         elapsed = self.clock() - self._begun
         preparing = max((expected - elapsed for expected, share in self._parts.values() if share < 1.0), default=0.0)
         return max(preparing, 0.0) + REQUEST * self.slowness * (self.requests - self._done) + ending

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from scenarios.live_report import LiveReport
-from scenarios.pace import ENDING, REQUEST, SPECIMEN, TWIN, Pace, PacedProgress
+from scenarios.pace import AHEAD, ENDING, REQUEST, SPECIMEN, TWIN, Pace, PacedProgress
 from scenarios.progress import LiveProgress, PlainProgress, time_left
 from tests.scenarios.synthetic import make_session
 
@@ -34,7 +34,11 @@ def test_time_left_goes_by_the_known_seconds_then_by_the_session_s_own():
     for _ in range(5):
         clock.now += 2.0
         pace.request()
-    assert pace.left == pytest.approx(15 * 2.0 + ENDING)
+    assert 15 * REQUEST + ENDING < pace.left < 15 * 2.0 + ENDING
+    for _ in range(14):
+        clock.now += 100.0
+        pace.request()
+    assert pace.left == pytest.approx((1408.0 + AHEAD * REQUEST) / (18 + AHEAD) + ENDING)
 
 
 def test_a_slow_machine_is_told_so():
