@@ -72,7 +72,7 @@ def run_acquire(
             stack.enter_context(live)
         if live is not None and planned is not None:
             live.refresh()
-            pace.note(f"report so far, drawn anew every {live.every:.0f} s: {out / 'report.html'}")
+            pace.note(f"report so far, drawn anew while the session runs: {out / 'report.html'}")
         following = _twin(scenario, seed, pace, pending.check)
         remote, launched = pending.connect()
         if past is not None and launched is None:

@@ -9,6 +9,8 @@ from scenarios.cache import cores
 
 EVERY, EVERY_ALONE = 20.0, 60.0
 """Seconds between two drawings, each of which takes some seconds of a core; and where the session has but one."""
+SHARE = 0.2
+"""At most this share of the time is spent drawing: on a slow or busy machine drawings are further apart."""
 
 
 class LiveReport:
@@ -21,14 +23,18 @@ class LiveReport:
         self.folder = folder
         self.every = (EVERY if cores() > 1 else EVERY_ALONE) if every is None else every
         self._process: subprocess.Popen[bytes] | None = None
-        self._begun = -float("inf")
+        self._begun, self._next = 0.0, -float("inf")
 
-    def refresh(self, now: bool = False) -> None:
-        """Draw it anew, unless that is being done, or was begun within the last ``every`` seconds (``now``: even then)."""
-        drawing = self._process is not None and self._process.poll() is None
-        if drawing or (not now and time.monotonic() - self._begun < self.every):
-            return
-        self._begun = time.monotonic()
+    def refresh(self) -> None:
+        """Draw it anew, unless that is being done, or was done a short while ago."""
+        now = time.monotonic()
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._next = self._begun + max(self.every, (now - self._begun) / SHARE)
+                return
+            if now < self._next:
+                return
+        self._begun, self._next = now, now + self.every
         command = [sys.executable, "-m", "scenarios.report", str(self.folder)]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, process_group=0)
