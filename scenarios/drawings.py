@@ -185,12 +185,12 @@ def plan(
         right.plot(*(shifts.T / 10), ".", color=COLOURS["measure"])
         width, height = window[0] / 10, window[1] / 10
         corner = (-width / 2, -height / 2)
-        right.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=_INK, label="field of view at no shift"))
+        right.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=_INK))
         right.set_aspect("equal", adjustable="datalim")
         right.invert_yaxis()
-        right.set_xlabel("beam shift x (nm)")
+        right.set_title("beam shifts; square: the field of view")
+        right.set_xlabel("x (nm)")
         right.set_ylabel("y (nm)")
-        right.legend(loc="upper right", fontsize=8)
 
     return draw(10.3, 2.9, paint)
 

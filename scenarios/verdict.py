@@ -11,9 +11,10 @@ from typing import Any
 from scenarios.session import Session
 
 REASONS = {
-    "budget spent": "the budget for their place was spent",
-    "budget kept": "the budget saves more on other requests",
-    "policy": "the policy did not measure them",
+    "budget spent": "since the budget for their place was spent",
+    "budget kept": "since the budget saves more on other requests",
+    "policy": "since the policy did not measure them",
+    "not recorded": "for a reason that was not recorded",
 }
 """Why an answer above the tolerance was not measured: as recorded with a request, and in words."""
 
@@ -80,16 +81,14 @@ class Verdict:
 
 def because(above: Mapping[str, int]) -> str:
     """Answers above the tolerance, counted by reason, in words."""
-    return ", ".join(f"{count} since {REASONS.get(reason, reason)}" for reason, count in above.items())
+    return ", ".join(f"{count} {REASONS.get(reason, reason)}" for reason, count in above.items())
 
 
 def judge(requests: Sequence[Mapping[str, Any]], tolerance: float, rmse: float | None) -> Verdict:
     """The verdict on ``requests`` (payloads of their rows); ``rmse`` is the session's error against the truth, None where that is not known."""
     answered = [one for one in requests if not one.get("measured")]
     measured = [one for one in requests if one.get("measured")]
-    above = Counter(
-        str(one.get("reason") or "reason not recorded") for one in answered if one["predicted_error"] > tolerance
-    )
+    above = Counter(str(one.get("reason") or "not recorded") for one in answered if one["predicted_error"] > tolerance)
     expected = [one["predicted_error"] for one in answered] + [one["expected_after"] for one in measured]
     error = rmse if rmse is not None else sum(expected) / len(expected) if expected else None
     return Verdict(
