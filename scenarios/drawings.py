@@ -16,7 +16,6 @@ import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from scipy.special import erfinv
 
@@ -28,12 +27,12 @@ LABELS = {
     "audit": "answered, then audited",
     "distrusted": "measured, model distrusted",
 }
-_INK, _FAINT, _TRUTH = "#22303c", "#9aa7b2", "#111111"
+INK, _FAINT, _TRUTH = "#22303c", "#9aa7b2", "#111111"
 _STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "font.family": "DejaVu Sans",
     "axes.edgecolor": _FAINT,
-    "axes.labelcolor": _INK,
+    "axes.labelcolor": INK,
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
@@ -42,9 +41,9 @@ _STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.color": "#e8ecef",
     "grid.linewidth": 0.7,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "legend.frameon": False,
     "svg.hashsalt": "emtwin",
 }
@@ -171,30 +170,6 @@ class Bursts(NamedTuple):
             axes.set_xlabel("request")
 
 
-def plan(
-    minutes: np.ndarray, defocus: np.ndarray, shifts: np.ndarray, moves: np.ndarray, window: tuple[float, float]
-) -> str:
-    """What is asked for: ``defocus`` [request] in angstrom over ``minutes``, and beam ``shifts`` [request, 2] (angstrom) with the scanned ``window``."""
-
-    def paint(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2, width_ratios=[2.2, 1])
-        _moves(left, moves)
-        left.plot(minutes, defocus / 10, "o", color=COLOURS["measure"], markersize=4)
-        left.set_xlabel("instrument time (min)")
-        left.set_ylabel("C10 asked for (nm)")
-        right.plot(*(shifts.T / 10), ".", color=COLOURS["measure"])
-        width, height = window[0] / 10, window[1] / 10
-        corner = (-width / 2, -height / 2)
-        right.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=_INK))
-        right.set_aspect("equal", adjustable="datalim")
-        right.invert_yaxis()
-        right.set_title("beam shifts; square: the field of view")
-        right.set_xlabel("x (nm)")
-        right.set_ylabel("y (nm)")
-
-    return draw(10.3, 2.9, paint)
-
-
 def decisions(
     kinds: Sequence[str], predicted: np.ndarray, actual: np.ndarray | None, tolerance: float, bursts: Bursts
 ) -> str:
@@ -221,7 +196,7 @@ def decisions(
             axes.scatter(
                 places, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label=label, zorder=4
             )
-        axes.axhline(100 * tolerance, color=_INK, linewidth=1.1, linestyle="--", label="tolerance")
+        axes.axhline(100 * tolerance, color=INK, linewidth=1.1, linestyle="--", label="tolerance")
         _log_axis(axes)
         axes.set_ylabel("RMS error / mean (%)")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
@@ -299,7 +274,7 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
         grid = figure.subplots(rows, 3, sharex=True, squeeze=False)
         for place, (name, unit, minutes, values) in enumerate(channels):
             axes = grid[place // 3, place % 3]
-            _moves(axes, moves)
+            draw_moves(axes, moves)
             middle = np.median(values)
             axes.plot(minutes, values, ".", color="#7a5a9e", markersize=2.0, rasterized=len(values) > 400)
             low, high = np.quantile(values, [0.01, 0.99])
@@ -417,7 +392,7 @@ def _log_axis(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
-def _moves(axes: Any, moves: np.ndarray) -> None:
+def draw_moves(axes: Any, moves: np.ndarray) -> None:
     """Thin lines where the stage moved."""
     for time in moves:
         axes.axvline(time, color="#c9d1d8", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)

@@ -18,10 +18,10 @@ import numpy as np
 from instrument.journal import Row
 from scenarios import drawings
 from scenarios.progress import electrons
-from scenarios.requests import plan_requests
-from scenarios.scenario import from_dict
+from scenarios.report_headline import figures, finite, headline
+from scenarios.report_plan import draw_plan
 from scenarios.session import Session, load_session, row_time
-from scenarios.verdict import Verdict, banner, verdict_of
+from scenarios.verdict import banner, verdict_of
 from twin.channels import CHANNELS
 
 GALLERY = 8
@@ -94,7 +94,7 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
         "banner": banner(session, verdict),
         "headline": headline(session, verdict),
         "pictures": [{"title": p.title, "caption": p.caption, "image": _embedded(p.content)} for p in pictures],
-        "plan": _plan(session),
+        "plan": draw_plan(session),
         "decisions": _decisions(session) if requests else None,
         "verdict": verdict,
         "gallery": _gallery(session),
@@ -122,68 +122,12 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
     }
 
 
-def headline(session: Session, verdict: Verdict | None) -> list[tuple[str, str, str]]:
-    """The numbers at the top: (what, value, note)."""
-    result = session.result or {}
-    count = len(session.requests)
-    measured = sum(bool(row.payload.get("measured")) for row in session.requests)
-    audited = sum(row.payload.get("decision") == "audit" for row in session.requests)
-    numbers: list[tuple[str, str, str]] = []
-    if count:
-        numbers.append(("requests", str(count), f"{count - measured} answered by the twin alone"))
-        numbers.append(
-            ("measured", str(measured), f"{100 * measured / count:.0f} % of the requests, {audited} of them audits")
-        )
-        if verdict is not None:
-            note = f"of {verdict.answers} answers, tolerance {100 * verdict.tolerance:.3g} %"
-            numbers.append(("answers above tolerance", str(verdict.above_total), note))
-    elif "measured" in result:
-        numbers.append(("measured", str(result["measured"]), f"of {result.get('requests', '?')}"))
-    rmse, always = result.get("rmse"), result.get("rmse_always")
-    if rmse is not None:
-        note = f"against {_figures(100 * always)} % measuring every request" if always is not None else ""
-        numbers.append(("RMS error / mean", f"{_figures(100 * rmse)} %", note))
-    if result.get("r2") is not None:
-        numbers.append(("R² on unmeasured pixels", f"{result['r2']:.3f}", ""))
-    if result.get("coverage90") is not None:
-        numbers.append(
-            (
-                "coverage of 90 % intervals",
-                f"{100 * result['coverage90']:.1f} %",
-                "of the named numbers of all requests",
-            )
-        )
-    if _finite(result.get("dose_spent")):
-        saved = result.get("dose_saved", np.nan)
-        numbers.append(
-            ("dose spent", electrons(result["dose_spent"]), f"{electrons(saved)} saved" if _finite(saved) else "")
-        )
-    if result.get("seconds") is not None:
-        numbers.append(("took", f"{result['seconds']:.0f} s", "wall clock"))
-    return numbers
-
-
 def _bursts(session: Session) -> drawings.Bursts:
     """Requests of one site belong together; between sites the stage moved."""
     sites = [row.payload.get("site", 0) for row in session.requests]
     firsts = [place for place in range(len(sites)) if place == 0 or sites[place] != sites[place - 1]]
     starts = [(place + 1, _minute_value(session, session.requests[place])) for place in firsts]
     return drawings.Bursts(np.array([place + 0.5 for place in firsts[1:]]), starts)
-
-
-def _plan(session: Session) -> str | None:
-    """What will be asked, of a session that has not answered anything yet."""
-    if session.requests or session.replay or "requests" not in session.scenario:
-        return None
-    scenario = from_dict(session.scenario, str(session.folder))
-    requests, moves = plan_requests(scenario.requests, session.seed)
-    return drawings.plan(
-        np.array([request.seconds / 60 for request in requests]),
-        np.array([request.settings["C10"] for request in requests]),
-        np.array([[request.settings["beam_shift.x"], request.settings["beam_shift.y"]] for request in requests]),
-        np.array([move.seconds / 60 for move in moves]),
-        (scenario.scan.shape[1] * scenario.scan.pixel, scenario.scan.shape[0] * scenario.scan.pixel),
-    )
 
 
 def _decisions(session: Session) -> str:
@@ -352,11 +296,11 @@ def _line(session: Session, row: Row, place: int) -> dict[str, Any]:
         "settings": ", ".join(parts),
         "decision": payload["decision"],
         "why": payload.get("why", ""),
-        "predicted": f"{_figures(100 * payload['predicted_error'])}",
-        "after": f"{_figures(100 * payload['expected_after'])}" if _finite(payload.get("expected_after")) else "",
-        "true": f"{_figures(100 * float(errors[place]))}" if errors is not None and place < len(errors) else "",
+        "predicted": f"{figures(100 * payload['predicted_error'])}",
+        "after": f"{figures(100 * payload['expected_after'])}" if finite(payload.get("expected_after")) else "",
+        "true": f"{figures(100 * float(errors[place]))}" if errors is not None and place < len(errors) else "",
         "electrons": electrons(payload["electrons"])
-        if payload.get("measured") and _finite(payload.get("electrons"))
+        if payload.get("measured") and finite(payload.get("electrons"))
         else "",
     }
 
@@ -401,15 +345,6 @@ def _minute(session: Session, row: Row) -> str:
 
 def _utc(time: int) -> str:
     return datetime.datetime.fromtimestamp(time / 1e9, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _figures(value: float) -> str:
-    """Three figures, never in powers of ten."""
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and bool(np.isfinite(value))
 
 
 def _plain(evidence: Any) -> str:

@@ -13,7 +13,8 @@ from instrument.journal import Journal, SessionError
 from scenarios import drawings
 from scenarios.presets import load_scenario
 from scenarios.progress import LiveProgress, PlainProgress, electrons
-from scenarios.report import GALLERY, Picture, _dose, context, headline, write_report
+from scenarios.report import GALLERY, Picture, _dose, context, write_report
+from scenarios.report_headline import headline
 from scenarios.session import load_session, recorded_scenario
 from scenarios.show import print_result, print_summary, summarise
 from scenarios.verdict import judge, verdict_of
