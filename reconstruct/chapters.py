@@ -18,7 +18,7 @@ _COLUMNS = (
 
 @dataclasses.dataclass
 class Chapter:
-    """A stretch of time: where it ``start``s (ns), the filtered mean [n] and root [n, n] there, and its steps.
+    """A stretch of time: its ``start`` (ns), the filtered mean [n] and root [n, n] there, and its steps.
 
     Steps without a jump and without rows of their own are the rule; all their readings lie in a few arrays.
     """

@@ -1,10 +1,14 @@
 """Which ways there are to a STEM image, what each costs, how exact it is, and which to take.
 
-direct    one wave for every probe position: exact, and the only form whose cost grows with positions and not with the aperture;
-prism     every f-th plane wave of the aperture, probes cut out of one period of their sum (`smatrix`): for wide fields of view;
-gram      as many waves as the probes of the scan are made of (`modes`), at most all plane waves of the aperture, then images from the detectors'
-          Gram matrices (`grams`): exact with all of them, and with few as exact as is asked;
-crystal   a perfect crystal in one unit cell (`crystal`): exact.
+direct
+    one wave for every probe position: exact, and the only form whose cost grows with positions and not with the aperture;
+prism
+    every f-th plane wave of the aperture, probes cut out of one period of their sum (`smatrix`): for wide fields of view;
+gram
+    as many waves as the probes of the scan are made of (`modes`), at most all plane waves of the aperture, then images from the detectors'
+    Gram matrices (`grams`): exact with all of them, and with few as exact as is asked;
+crystal
+    a perfect crystal in one unit cell (`crystal`): exact.
 
 Costs are counted in floating-point operations: 20 log2 n + 12 for each of n points of a wave and slice, and 8 for each complex product, of
 which a matrix product does `DENSE` times as many in the same time.

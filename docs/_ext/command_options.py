@@ -1,0 +1,75 @@
+"""Directive ``command-options``: the arguments and options of a command of ``emtwin``, taken from the program.
+
+```{command-options} measure thon
+```
+"""
+
+import argparse
+from typing import Any
+
+import typer
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from instrument.launch import parser as serve_parser
+from scenarios.cli import app as emtwin
+
+Row = tuple[str, str]
+"""Name, meaning."""
+
+
+def table(header: tuple[str, ...], widths: tuple[int, ...], rows: list[list[nodes.Node]]) -> nodes.table:
+    """A table of docutils nodes, one list of cells a row."""
+    group = nodes.tgroup(cols=len(header))
+    group += [nodes.colspec(colwidth=width) for width in widths]
+    group += nodes.thead("", nodes.row("", *(nodes.entry("", nodes.paragraph("", text)) for text in header)))
+    group += nodes.tbody(
+        "", *(nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in row)) for row in rows)
+    )
+    return nodes.table("", group)
+
+
+def code(text: str) -> nodes.Node:
+    """``text`` as code; nothing where it is empty."""
+    return nodes.literal("", text) if text else nodes.Text("")
+
+
+def options_of(path: str) -> list[Row]:
+    """Arguments, then options, of the command at ``path`` ("measure thon"); ValueError if there is no such command."""
+    if path == "instrument serve":
+        shown = [one for one in serve_parser()._actions if one.dest != "help" and one.help != argparse.SUPPRESS]
+        return [(", ".join(one.option_strings) or one.dest.upper(), one.help or "") for one in shown]
+    command = typer.main.get_command(emtwin)
+    for name in path.split():
+        inner = getattr(command, "commands", {})
+        if name not in inner:
+            raise ValueError(f"emtwin has no command {path!r}; at {name!r} it has {', '.join(inner) or 'no more'}")
+        command = inner[name]
+    found: list[Row] = []
+    for one in command.params:
+        name = one.opts[0] if one.param_type_name == "option" else str(one.name).upper()
+        meaning = getattr(one, "help", None) or ""
+        if getattr(one, "show_default", False) and one.default is not None and one.default is not False:
+            default = f"{one.default:g}" if isinstance(one.default, float) else str(one.default)
+            meaning = f"{meaning} Default: {default}."
+        found.append((name, meaning))
+    return sorted(found, key=lambda row: row[0].startswith("-"))
+
+
+class CommandOptions(SphinxDirective):
+    """The options of one command as a table."""
+
+    required_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """The table's node."""
+        rows = [[code(name), nodes.Text(meaning)] for name, meaning in options_of(self.arguments[0])]
+        return [table(("option", "meaning"), (25, 75), rows)]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Sphinx's entry point."""
+    app.add_directive("command-options", CommandOptions)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,66 @@
+"""Directive ``scenario-keys``: every key of the scenarios that a command runs, with unit, default and meaning, taken from the program.
+
+```{scenario-keys} simulate
+```
+"""
+
+from typing import Any
+
+from command_options import code, table
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from scenarios.keys import Key, Table
+from scenarios.scenario import tables as acquisition
+from scenarios.show_keys import default_of
+from scenarios.simulate.plan import tables as simulation
+
+HEADER = ("key", "unit", "default", "value", "meaning")
+WIDTHS = (20, 12, 15, 18, 35)
+
+
+def tables_for(command: str) -> tuple[Table, ...]:
+    """The tables of a scenario for ``emtwin`` ``command``."""
+    found = {"simulate": simulation, "acquire": acquisition}
+    if command not in found:
+        raise ValueError(f"emtwin {command} runs no scenario; name one of {', '.join(found)}")
+    return found[command]()
+
+
+def row_of(key: Key) -> list[nodes.Node]:
+    """One key as cells."""
+    must = key._replace(unit="").takes()
+    return [
+        code(key.name),
+        nodes.Text(key.unit),
+        nodes.Text(default_of(key)),
+        nodes.Text(must),
+        nodes.Text(key.meaning),
+    ]
+
+
+class ScenarioKeys(SphinxDirective):
+    """A section for each table of a scenario."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """The sections' nodes."""
+        command, found = self.arguments[0], []
+        for one in tables_for(command):
+            title = f"[{one.path}]" if one.path else "At the top"
+            needed = " Required." if one.required and one.path else ""
+            where = f" with {one.where}" if one.where else ""
+            section = nodes.section(ids=[nodes.make_id(f"keys {command} {one.path} {one.where}")], names=[])
+            section += nodes.title("", title + where)
+            section += nodes.paragraph("", one.meaning + needed)
+            section += table(HEADER, WIDTHS, [row_of(key) for key in one.keys])
+            found.append(section)
+        return found
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Sphinx's entry point."""
+    app.add_directive("scenario-keys", ScenarioKeys)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

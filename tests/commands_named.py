@@ -1,0 +1,79 @@
+"""What a Markdown text says of the program: its fenced blocks, the commands in them, the scenarios they write, and the parameters that a command takes."""
+
+import re
+import shlex
+
+import typer
+from typer.core import TyperGroup
+
+import scenarios.cli as cli
+from instrument.launch import parser as serve_parser
+
+FENCED = re.compile(r"^[ ]*```([^\n`]*)\n(.*?)^[ ]*```$", re.M | re.S)
+HERE = re.compile(r"^cat > (\S+) <<'END'\n(.*?)^END$", re.M | re.S)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language."""
+    return [inside for named, inside in FENCED.findall(text) if named == language]
+
+
+def spans(text: str) -> list[str]:
+    """Code within the text, where a line may end inside it."""
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCED.sub("", text))]
+
+
+def files(text: str) -> dict[str, str]:
+    """Contents of the files that bash blocks write by here-documents, by their names."""
+    return {name: content for block in blocks(text, "bash") for name, content in HERE.findall(block)}
+
+
+def commands(text: str, program: str = "emtwin", mentions: bool = True) -> list[list[str]]:
+    """The arguments of every call of a program in bash blocks, and of those in the text where ``mentions``."""
+    scripts = [HERE.sub("", block) for block in blocks(text, "bash")]
+    lines = [part.partition(" > ")[0].strip(" &") for script in scripts for part in re.split(r"\n|&&|\|", script)]
+    lines += spans(text) if mentions else []
+    words = [shlex.split(line, comments=True) for line in lines if program in line]
+    starts = [
+        (one, at)
+        for one in words
+        for at in range(len(one))
+        if " ".join(one[at:]).removeprefix(".venv/bin/").startswith(f"{program} ")
+    ]
+    return [one[at + program.count(" ") + 1 :] for one, at in starts]
+
+
+def parsed(arguments: list[str]) -> tuple[list[str], dict]:
+    """The path of subcommands that ``arguments`` lead to, and their parameters; a usage error of Click where there are none such."""
+    command, path = typer.main.get_command(cli.app), []
+    while True:
+        eager = not {"--help", "--version"}.isdisjoint(arguments)
+        context = command.make_context(path[-1] if path else "emtwin", list(arguments), resilient_parsing=eager)
+        if not isinstance(command, TyperGroup):
+            return path, {**context.params, "args": context.args}
+        rest = [*context._protected_args, *context.args]
+        if not rest:
+            return path, context.params
+        name, command, arguments = command.resolve_command(context, rest)
+        path.append(name)
+
+
+def leaves() -> set[tuple[str, ...]]:
+    """The paths of all commands that do something."""
+    found, todo = set(), [((), typer.main.get_command(cli.app))]
+    while todo:
+        path, command = todo.pop()
+        inner = getattr(command, "commands", {})
+        todo += [((*path, name), one) for name, one in inner.items()]
+        found |= set() if inner else {path}
+    return found
+
+
+def options() -> set[str]:
+    """Every option of every command."""
+    known, todo = set(), [typer.main.get_command(cli.app)]
+    while todo:
+        command = todo.pop()
+        todo += getattr(command, "commands", {}).values()
+        known |= {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+    return known | {option for action in serve_parser()._actions for option in action.option_strings}
