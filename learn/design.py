@@ -21,7 +21,10 @@ class Budget(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """A decision ("answer", "measure", "audit" or "distrusted"), why, and the figures behind it."""
+    """A decision ("answer", "measure", "audit" or "distrusted"), why, and the figures behind it.
+
+    ``reason``, of an answer above the tolerance: "budget spent", "budget kept" (for other requests) or "policy"; else empty.
+    """
 
     decision: str
     why: str
@@ -29,6 +32,7 @@ class Choice(msgspec.Struct, frozen=True):
     expected_after: float
     gain_per_electron: float
     electrons: float
+    reason: str = ""
 
     @property
     def measures(self) -> bool:
@@ -78,7 +82,8 @@ def choose(
             return Choice("audit", f"{error} is within {tolerance:.1%}; drawn for an audit", *figures)
         return Choice("answer", f"{error} is within {tolerance:.1%}", *figures)
     if left <= 0:
-        return Choice("answer", f"{error} exceeds {tolerance:.1%}, but the budget for this place is spent", *figures)
+        why = f"{error} exceeds {tolerance:.1%}, but the budget for this place is spent"
+        return Choice("answer", why, *figures, reason="budget spent")
     if lost:
         return Choice("measure", f"{error}: where the lattice is, is unknown", *figures)
     if saved > WORTHWHILE * tolerance:
@@ -95,4 +100,5 @@ def choose(
         "answer",
         f"{error} exceeds {tolerance:.1%}, but the budget saves more on later requests here ({-saved:.1%})",
         *figures,
+        reason="budget kept",
     )

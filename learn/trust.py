@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 
 def misfit_excess(
@@ -60,8 +60,8 @@ class Trust:
         if self.broken:
             return dataclasses.replace(self, images=self.images + 1)
         total, dof = self.tension + tension, self.learnt + learnt
-        single = chi2.logsf(tension, max(learnt, 1.0)) / np.log(10)
-        summed = chi2.logsf(total, max(dof, 1.0)) / np.log(10)
+        single = _log10_chance(tension, max(learnt, 1.0))
+        summed = _log10_chance(total, max(dof, 1.0))
         reason = ""
         if misfit_excess > limits.misfit:
             reason = f"the best image is {misfit_excess:.1f} sigmas worse than counting and a discrepancy of {limits.discrepancy:.0%} allow"
@@ -90,3 +90,9 @@ class Limits:
     tension: float = 8.0
     together: float = 3.5
     inflation: float = 1.8
+
+
+def _log10_chance(square: float, dof: float) -> float:
+    """Logarithm to base 10 of the chance of a larger chi squared."""
+    with np.errstate(divide="ignore"):
+        return float(np.log(chdtrc(dof, square)) / np.log(10))

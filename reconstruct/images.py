@@ -28,6 +28,8 @@ from twin.records import Scan
 ITERATIONS = 12
 SETTLED = 1e-2
 """A climb ends where every start's last step gained less than this in minus log posterior (more where it is far above the best)."""
+SIZES = (4, 8, 16)
+"""Climbs from several starts are compiled for so many: the next larger number serves."""
 MODES = 6
 DRAWS = 3 * BATCH
 DEGREES = 8.0
@@ -138,6 +140,14 @@ def fit(
     )
 
 
+def rehearse_fit(microscope: Microscope, belief: Belief, request: View, size: int) -> None:
+    """Compile the climb of ``size`` starts (one of `SIZES`) before an image is there, by climbing once on the image that the belief expects."""
+    means, factors = _door(belief, request)
+    first = np.repeat(means[:1], size, axis=0)
+    data = evaluate(microscope, means[:1], request)[0]
+    _climb(microscope, request, data, np.eye(len(data)), first, np.repeat(factors[:1], size, axis=0), first)
+
+
 def absorb(belief: Belief, request: View, posterior: Posterior) -> Belief:
     """The belief after an image's posterior: for every mode, the Estimate that turns its parent's prior into it, assimilated."""
     start = known(belief)
@@ -233,7 +243,7 @@ def _door(belief: Belief, request: View) -> tuple[np.ndarray, np.ndarray]:
 def _climb(microscope, request, data, whiten, prior_means, prior_factors, first):
     """Maxima from all starts at once: parameters [s, p], cost [s] (minus log posterior, up to a constant) and whitened slopes [s, pixels, p]."""
     count = len(first)
-    size = 4 if count <= 4 else 8 if count <= 8 else 16
+    size = next(size for size in SIZES if count <= size)
 
     def pad(array):
         return jnp.asarray(np.concatenate([array, np.repeat(array[-1:], size - count, axis=0)]))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 from scipy.linalg import solve_triangular
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from reconstruct.runs import Jump, Step
 from twin.sensors.model import Model
@@ -104,7 +104,7 @@ def as_step(
     away = value - offset - rows @ mean
     total = spread @ spread.T + noise
     square = float(away @ np.linalg.solve(total, away))
-    chance = float(chi2.sf(square, len(away)))
+    chance = float(chdtrc(len(away), square))
     steps: list[Step] = []
     surprise = None
     if chance < SURPRISE:

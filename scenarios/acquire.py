@@ -1,16 +1,21 @@
-"""`emtwin acquire`: an instrument, its twin, and a session in which the twin answers what it can."""
+"""`emtwin acquire`: an instrument, its twin, and a session in which the twin answers what it can.
 
+The instrument starts first, in a process of its own; what needs JAX is imported, built and compiled while it does.
+"""
+
+import contextlib
 import io
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -19,14 +24,19 @@ from instrument.client import RemoteInstrument
 from instrument.interface import InstrumentLost
 from instrument.journal import Journal
 from instrument.launch import Launched, launch
-from instrument.simulated import from_mapping
-from scenarios.build import build_twin, cache_folder
+from scenarios.cache import usable_cache
 from scenarios.errors import BadInput
+from scenarios.live_report import LiveReport
+from scenarios.pace import Pace, PacedProgress, slowness
 from scenarios.progress import Progress
 from scenarios.requests import plan_requests
 from scenarios.scenario import Scenario
-from scenarios.twinning import Following
-from scenarios.walk import Policy, Walk
+from scenarios.session import request_rows
+from scenarios.verdict import judge
+
+if TYPE_CHECKING:
+    from scenarios.twinning import Following
+    from scenarios.walk import Policy, Walk
 
 SCHEMA = "emtwin.acquire/1"
 
@@ -38,7 +48,7 @@ def run_acquire(
     resume: Path | None,
     progress: Progress,
     instrument: str | None = None,
-    policy: Policy = "decide",
+    policy: "Policy" = "decide",
     chosen: frozenset[int] = frozenset(),
     report: bool = True,
 ) -> dict[str, Any]:
@@ -50,37 +60,53 @@ def run_acquire(
     past = _past(resume, seed) if resume else None
     if instrument is None:
         _check_config(scenario)
-    with ThreadPoolExecutor(1) as pool, _microscope(scenario, seed, instrument, progress, pool) as pending:
-        model = build_twin(scenario, lambda text, share: progress.stage(f"twin: {text}", share), cache_folder())
-        remote, launched = pending()
+    requests, moves = plan_requests(scenario.requests, seed)
+    live = LiveReport(out) if report else None
+    left = len(requests) - (int(past["values"]["next"]) if past is not None else 0)
+    pace = PacedProgress(progress, Pace(left, slowness()), live.refresh if live else lambda: None)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        pending = stack.enter_context(_microscope(scenario, seed, instrument, pace, pool))
+        planned = None
+        if instrument is None and resume is None:
+            planned = stack.enter_context(_planned(out, scenario, seed))
+        if live is not None:
+            stack.enter_context(live)
+        if live is not None and planned is not None:
+            live.refresh()
+            pace.note(f"report so far, drawn anew while the session runs: {out / 'report.html'}")
+        following = _twin(scenario, seed, pace, pending.check)
+        remote, launched = pending.connect()
         if past is not None and launched is None:
-            progress.stage("going on with the instrument as it is")
+            pace.stage("going on with the instrument as it is")
         elif past is not None:
-            progress.stage("bringing the simulated microscope back to where it was")
+            pace.stage("bringing the simulated microscope back to where it was")
             remote.restore(past["commands"])
             remote.readings()
-        requests, moves = plan_requests(scenario.requests, seed)
         start = remote.now()
-        following = Following(model.microscope, model.dynamics, model.sensors, start, seed)
-        journal = Journal.open(resume, write=True) if resume else Journal.create(out)
-        with journal:
-            walk = Walk(remote, following, scenario, requests, moves, journal, progress, start, policy, chosen)
-            if past is None:
-                journal.append("scenario", {"scenario": scenario.as_dict(), "seed": seed, "start": start}, start)
-            else:
-                walk.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
-                journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
-            with _heeding_interrupts(walk.stop):
-                walk.run()
-            if launched is not None:
-                remote.seal()
-            score = _score(out, launched, progress) if launched is not None else {}
-            result = summary(walk, score, seed, time.monotonic() - begun)
-            arrays = score.pop("arrays", {})
-            journal.append("score", score, None, arrays)
-            journal.append("result", result, None)
+        journal = planned
+        if journal is None:
+            journal = stack.enter_context(Journal.open(resume, write=True) if resume else Journal.create(out))
+        from scenarios.walk import Walk
+
+        walk = Walk(remote, following(start), scenario, requests, moves, journal, pace, start, policy, chosen)
+        if past is None:
+            journal.append("scenario", {"scenario": scenario.as_dict(), "seed": seed, "start": start}, start)
+        else:
+            walk.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
+            journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
+        with _heeding_interrupts(walk.stop):
+            walk.run()
+        if launched is not None:
+            remote.seal()
+        score = _score(out, launched, pace) if launched is not None else {}
+        verdict = judge([row.payload for row in request_rows(journal)], scenario.tolerance, score.get("rmse"))
+        result = summary(walk, score, seed, time.monotonic() - begun) | verdict.as_dict()
+        arrays = score.pop("arrays", {})
+        journal.append("score", score, None, arrays)
+        journal.append("result", result, None)
+        pace.stage("writing the report")
     if report:
-        progress.stage("writing the report")
         from scenarios.report import write_report
 
         write_report(out)
@@ -89,13 +115,15 @@ def run_acquire(
 
 def _check_config(scenario: Scenario) -> None:
     """BadInput for a configuration that the simulated microscope would refuse: before anything is computed, since it starts while the twin is built."""
+    from instrument.simulated import from_mapping
+
     try:
         from_mapping(scenario.instrument.config)
     except ValueError as error:
         raise BadInput("instrument.config", str(error), "Use the keys and units of the simulated microscope.") from None
 
 
-def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
+def summary(walk: "Walk", score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
     """The session in numbers. What only the truth can tell is None where no truth was to be had."""
     ledger = walk.ledger
     return {
@@ -125,11 +153,66 @@ def summary(walk: Walk, score: dict[str, Any], seed: int, seconds: float) -> dic
     }
 
 
+def _twin(
+    scenario: Scenario, seed: int, pace: PacedProgress, check: Callable[[], None]
+) -> Callable[[int], "Following"]:
+    """The scenario's twin, all that it computes with compiled: a function of the time (ns) at which its session starts.
+
+    ``check`` is called now and then, and ends this by what it raises.
+    """
+    from scenarios.numerics import start_jax
+
+    start_jax()
+    from scenarios.build import build_twin
+    from scenarios.rehearsal import rehearse
+    from scenarios.twinning import Following
+
+    def heed(text: str, share: float) -> None:
+        check()
+        pace.part("twin", f"twin: {text}", share)
+
+    model = build_twin(scenario, heed, usable_cache())
+
+    def following(start: int) -> Following:
+        return Following(model.microscope, model.dynamics, model.sensors, start, seed)
+
+    pace.stage("compiling")
+    rehearse(following(0), scenario)
+    return following
+
+
+@contextmanager
+def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
+    """The journal of a new session with its plan, before its instrument is there. The folder is removed again if the session does not begin."""
+    made = [parent for parent in out.absolute().parents if not parent.exists()]
+    journal = Journal.create(out)
+    try:
+        with journal:
+            journal.append("plan", {"scenario": scenario.as_dict(), "seed": seed})
+            yield journal
+    except BaseException:
+        with Journal.open(out) as left:
+            begun = any(True for _ in left.rows("scenario"))
+        if not begun:
+            shutil.rmtree(out)
+            for parent in made:
+                with contextlib.suppress(OSError):  # not empty
+                    parent.rmdir()
+        raise
+
+
+class _Pending(NamedTuple):
+    """An instrument that starts: ``connect`` waits for it (client, launched process or None), ``check`` raises what has ended its start, if anything."""
+
+    connect: Callable[[], tuple[RemoteInstrument, Launched | None]]
+    check: Callable[[], None]
+
+
 @contextmanager
 def _microscope(
-    scenario: Scenario, seed: int, address: str | None, progress: Progress, pool: ThreadPoolExecutor
-) -> Iterator[Any]:
-    """A function that waits for the instrument and connects to it: (client, launched process or None). Both end with the context."""
+    scenario: Scenario, seed: int, address: str | None, progress: PacedProgress, pool: ThreadPoolExecutor
+) -> Iterator[_Pending]:
+    """The instrument, started or at its address; process and connection end with the context."""
     opened: list[Any] = []
     given_up = threading.Event()
 
@@ -138,8 +221,8 @@ def _microscope(
             "simulated",
             seed=seed,
             config=scenario.instrument.config or None,
-            cache=cache_folder(),
-            progress=lambda text, share: progress.stage(f"simulated microscope: {text}", share),
+            cache=usable_cache(),
+            progress=lambda text, share: progress.part("specimen", f"simulated microscope: {text}", share),
             cancel=given_up,
         )
 
@@ -155,8 +238,12 @@ def _microscope(
         opened.append(remote.close)
         return remote, launched
 
+    def check() -> None:
+        if future is not None and future.done():
+            future.result()
+
     try:
-        yield connect
+        yield _Pending(connect, check)
     finally:
         given_up.set()
         if future is not None and not opened:

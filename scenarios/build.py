@@ -26,12 +26,6 @@ WIDTH = 11.715
 """Angstrom that the supercell is wide at least about: three cells of SrTiO3, which holds the probe at 10 nm of defocus."""
 
 
-def cache_folder() -> Path:
-    """Where costly results are kept: EMTWIN_CACHE, or emtwin under the user's cache folder."""
-    named = os.environ.get("EMTWIN_CACHE")
-    return Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "emtwin"
-
-
 class TwinModel(msgspec.Struct):
     """All that a session needs of the forward model."""
 
@@ -115,8 +109,21 @@ def _gram(
         unit, repeats, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
     )
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez(file, allow_pickle=False, **model.to_arrays())
-        os.replace(file.name, path)
+        try:
+            _keep(model, path)
+        except OSError as error:
+            progress(f"the model cannot be kept for the next run ({error.strerror})", 1.0)
     return model
+
+
+def _keep(model: GramModel, path: Path) -> None:
+    """Write the model whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **model.to_arrays())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

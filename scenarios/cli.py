@@ -100,10 +100,10 @@ def acquire(
         from scenarios.progress import open_progress
 
         with open_progress(f"emtwin acquire {plan.name}, seed {plan.seed}") as progress:
-            import jax
-
-            jax.config.update("jax_enable_x64", True)
             if plan.kind == "replay-titanate":
+                from scenarios.numerics import start_jax
+
+                start_jax()
                 from scenarios.replay_session import run_replay
 
                 result = run_replay(plan, where, data, progress, resume=resume is not None, instrument=instrument)
@@ -145,9 +145,9 @@ def simulate(
         from scenarios.progress import open_progress
 
         with open_progress(f"emtwin simulate {plan.name if plan else where}") as progress:
-            import jax
+            from scenarios.numerics import start_jax
 
-            jax.config.update("jax_enable_x64", True)
+            start_jax()
             from scenarios.simulate.job import run_simulate
 
             result = run_simulate(plan, where, resume, progress)
@@ -188,9 +188,9 @@ def watch(
 
         wish = Wish(source, table, seconds, speed, out)
         wish.check()
-        import jax
+        from scenarios.numerics import start_jax
 
-        jax.config.update("jax_enable_x64", True)
+        start_jax()
         from scenarios.watch import run_watch
         from scenarios.watch_show import print_watched
 
@@ -271,9 +271,9 @@ def calibrate(
         from scenarios.progress import open_progress
 
         new_files(out, figure)
-        import jax
+        from scenarios.numerics import start_jax
 
-        jax.config.update("jax_enable_x64", True)
+        start_jax()
         from scenarios.calibrate import calibrate_table, write_calibration
 
         with open_progress(f"emtwin instrument calibrate {table}") as progress:

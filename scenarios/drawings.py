@@ -27,12 +27,12 @@ LABELS = {
     "audit": "answered, then audited",
     "distrusted": "measured, model distrusted",
 }
-_INK, _FAINT, _TRUTH = "#22303c", "#9aa7b2", "#111111"
+INK, _FAINT, _TRUTH = "#22303c", "#9aa7b2", "#111111"
 _STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "font.family": "DejaVu Sans",
     "axes.edgecolor": _FAINT,
-    "axes.labelcolor": _INK,
+    "axes.labelcolor": INK,
     "axes.titlesize": 9.5,
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
@@ -41,9 +41,9 @@ _STYLE: dict[Any, Any] = {
     "axes.grid": True,
     "grid.color": "#e8ecef",
     "grid.linewidth": 0.7,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "legend.frameon": False,
     "svg.hashsalt": "emtwin",
 }
@@ -196,7 +196,7 @@ def decisions(
             axes.scatter(
                 places, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label=label, zorder=4
             )
-        axes.axhline(100 * tolerance, color=_INK, linewidth=1.1, linestyle="--", label="tolerance")
+        axes.axhline(100 * tolerance, color=INK, linewidth=1.1, linestyle="--", label="tolerance")
         _log_axis(axes)
         axes.set_ylabel("RMS error / mean (%)")
         figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
@@ -274,7 +274,7 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
         grid = figure.subplots(rows, 3, sharex=True, squeeze=False)
         for place, (name, unit, minutes, values) in enumerate(channels):
             axes = grid[place // 3, place % 3]
-            _moves(axes, moves)
+            draw_moves(axes, moves)
             middle = np.median(values)
             axes.plot(minutes, values, ".", color="#7a5a9e", markersize=2.0, rasterized=len(values) > 400)
             low, high = np.quantile(values, [0.01, 0.99])
@@ -392,7 +392,7 @@ def _log_axis(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
-def _moves(axes: Any, moves: np.ndarray) -> None:
+def draw_moves(axes: Any, moves: np.ndarray) -> None:
     """Thin lines where the stage moved."""
     for time in moves:
         axes.axvline(time, color="#c9d1d8", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)

@@ -14,8 +14,8 @@ from twin.microscope import Microscope, counting_variance, images_and_slopes, pl
 from twin.prediction import View, drift_of, level, view
 from twin.records import Scan
 
-BATCH = 12
-"""Images computed at once: as many as plans look ahead for, and a few more."""
+BATCH = 6
+"""Images computed at once: as many as there are defoci to choose from, or half of what plans look ahead for and a few more."""
 
 
 class Foresight:
@@ -86,13 +86,11 @@ class Foresight:
     def _slopes(self, views: list[View], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Images [k, pixels] and their derivatives [k, pixels, p], computed for multiples of BATCH: what is compiled is compiled once."""
         padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % BATCH, axis=0)])
-        pixels, slopes = images_and_slopes(
-            self.following.microscope,
-            jnp.asarray(padded),
-            jnp.asarray(views[0].grid),
-            jnp.asarray(views[0].black, dtype=jnp.float64),
-        )
-        return np.asarray(pixels)[: len(points)], np.asarray(slopes)[: len(points)]
+        grid, black = jnp.asarray(views[0].grid), jnp.asarray(views[0].black, dtype=jnp.float64)
+        parts = np.split(padded, len(padded) // BATCH)
+        begun = [images_and_slopes(self.following.microscope, jnp.asarray(part), grid, black) for part in parts]
+        pixels, slopes = (np.concatenate([np.asarray(part) for part in found]) for found in zip(*begun, strict=True))
+        return pixels[: len(points)], slopes[: len(points)]
 
     def _scatter(self, signal: np.ndarray, scan: Scan) -> np.ndarray:
         """Covariance [pixels, pixels] of an image about its expected ``signal`` [pixels]: the model's error and counting."""

@@ -22,12 +22,17 @@ class Progress(Protocol):
     ``stage`` names a step and how far it is (0 to 1, None where it cannot be known). ``request`` reports one request that is done; every key may
     be absent: ``index`` (from 0), ``count`` (of how many), ``decision`` ("answer", "measure", "audit", "distrusted"), ``why``, ``predicted_error``
     (relative), ``dose_spent`` and ``dose_saved`` (electrons so far), ``state`` ({name: (mean, standard deviation)}, angstrom and
-    radian), ``distrusted`` (the model, now), ``time`` (seconds of instrument time since the start).
+    radian), ``distrusted`` (the model, now), ``time`` (seconds of instrument time since the start). ``note`` says something to remember, ``left``
+    about how many seconds the job still takes.
     """
 
     def stage(self, text: str, fraction: float | None = None) -> None: ...
 
     def request(self, event: Event) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+    def left(self, seconds: float) -> None: ...
 
 
 class SilentProgress:
@@ -39,6 +44,12 @@ class SilentProgress:
     def request(self, event: Event) -> None:
         pass
 
+    def note(self, text: str) -> None:
+        pass
+
+    def left(self, seconds: float) -> None:
+        pass
+
 
 class PlainProgress:
     """A line a request, and a line a stage (again at every quarter), for logs and pipes."""
@@ -47,13 +58,24 @@ class PlainProgress:
         self.console = console or Console(stderr=True, highlight=False, soft_wrap=True)
         self._stage = ""
         self._quarter = -1
+        self._left: float | None = None
+
+    def note(self, text: str) -> None:
+        self.console.print(text, markup=False)
+
+    def left(self, seconds: float) -> None:
+        self._left = seconds
+
+    def _still(self) -> list[str]:
+        return [] if self._left is None else [f"({time_left(self._left)})"]
 
     def stage(self, text: str, fraction: float | None = None) -> None:
         quarter = -1 if fraction is None else int(4 * min(max(fraction, 0.0), 1.0))
         if text == self._stage and quarter <= self._quarter:
             return
         self._stage, self._quarter = text, quarter
-        self.console.print(text if fraction is None else f"{text}: {100 * fraction:.0f} %", markup=False)
+        said = text if fraction is None else f"{text}: {100 * fraction:.0f} %"
+        self.console.print(" ".join([said, *self._still()]), markup=False)
 
     def request(self, event: Event) -> None:
         self._stage = ""
@@ -65,6 +87,7 @@ class PlainProgress:
         parts += [f"{name} {value}" for name, value, _ in _state_rows(event.get("state", {}))]
         if event.get("distrusted"):
             parts.append("MODEL DISTRUSTED")
+        parts += self._still()
         self.console.print("  ".join(parts), markup=False)
 
 
@@ -79,6 +102,7 @@ class LiveProgress:
         self._counts: dict[str, int] = {}
         self._last: list[Event] = []
         self._start = time.monotonic()
+        self._end: float | None = None
         self._live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> "LiveProgress":
@@ -87,6 +111,12 @@ class LiveProgress:
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+
+    def note(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def left(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
 
     def stage(self, text: str, fraction: float | None = None) -> None:
         self._stage = (text, fraction)
@@ -103,6 +133,8 @@ class LiveProgress:
         head = Text.assemble((self._title, "bold"), f"   {time.monotonic() - self._start:.0f} s")
         if "time" in event:
             head.append(f" (instrument {event['time'] / 60:.1f} min)")
+        if self._end is not None:
+            head.append(f", {time_left(self._end - time.monotonic())}")
         parts: list[Any] = [head]
         text, fraction = self._stage
         if text:
@@ -147,6 +179,13 @@ def open_progress(title: str, console: Console | None = None) -> Iterator[Progre
             yield live
     else:
         yield PlainProgress(Console(stderr=True, highlight=False, soft_wrap=True))
+
+
+def time_left(seconds: float) -> str:
+    """Rounded as its uncertainty deserves: to 5 s, from two minutes on to half a minute."""
+    if seconds < 120.0:
+        return f"about {max(5 * round(seconds / 5), 5)} s left"
+    return f"about {round(seconds / 30) / 2:g} min left"
 
 
 def electrons(number: float) -> str:

@@ -7,6 +7,7 @@ import base64
 import datetime
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,10 @@ import numpy as np
 from instrument.journal import Row
 from scenarios import drawings
 from scenarios.progress import electrons
+from scenarios.report_headline import figures, finite, headline
+from scenarios.report_plan import draw_plan
 from scenarios.session import Session, load_session, row_time
+from scenarios.verdict import banner, verdict_of
 from twin.channels import CHANNELS
 
 GALLERY = 8
@@ -81,17 +85,18 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
     """Everything the page's template shows."""
     requests = session.requests
     moves = _moves(session)
-    result = session.result or {}
+    verdict = verdict_of(session)
     return {
         "name": session.scenario.get("name", "session"),
         "description": session.scenario.get("description", ""),
         "seed": session.seed,
         "started": _utc(session.origin) if session.origin else "",
-        "complete": session.result is not None,
-        "distrusted": result.get("model_distrusted", bool(session.findings)),
-        "headline": headline(session),
+        "banner": banner(session, verdict),
+        "headline": headline(session, verdict),
         "pictures": [{"title": p.title, "caption": p.caption, "image": _embedded(p.content)} for p in pictures],
+        "plan": draw_plan(session),
         "decisions": _decisions(session) if requests else None,
+        "verdict": verdict,
         "gallery": _gallery(session),
         "states": _states(session),
         "sensors": _sensors(session, moves),
@@ -115,44 +120,6 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
         "labels": drawings.LABELS,
         "colours": drawings.COLOURS,
     }
-
-
-def headline(session: Session) -> list[tuple[str, str, str]]:
-    """The numbers at the top: (what, value, note)."""
-    result = session.result or {}
-    count = len(session.requests)
-    measured = sum(bool(row.payload.get("measured")) for row in session.requests)
-    audited = sum(row.payload.get("decision") == "audit" for row in session.requests)
-    numbers: list[tuple[str, str, str]] = []
-    if count:
-        numbers.append(("requests", str(count), f"{count - measured} answered by the twin alone"))
-        numbers.append(
-            ("measured", str(measured), f"{100 * measured / count:.0f} % of the requests, {audited} of them audits")
-        )
-    elif "measured" in result:
-        numbers.append(("measured", str(result["measured"]), f"of {result.get('requests', '?')}"))
-    rmse, always = result.get("rmse"), result.get("rmse_always")
-    if rmse is not None:
-        note = f"against {_figures(100 * always)} % measuring every request" if always is not None else ""
-        numbers.append(("RMS error / mean", f"{_figures(100 * rmse)} %", note))
-    if result.get("r2") is not None:
-        numbers.append(("R² on unmeasured pixels", f"{result['r2']:.3f}", ""))
-    if result.get("coverage90") is not None:
-        numbers.append(
-            (
-                "coverage of 90 % intervals",
-                f"{100 * result['coverage90']:.1f} %",
-                "of the named numbers of all requests",
-            )
-        )
-    if _finite(result.get("dose_spent")):
-        saved = result.get("dose_saved", np.nan)
-        numbers.append(
-            ("dose spent", electrons(result["dose_spent"]), f"{electrons(saved)} saved" if _finite(saved) else "")
-        )
-    if result.get("seconds") is not None:
-        numbers.append(("took", f"{result['seconds']:.0f} s", "wall clock"))
-    return numbers
 
 
 def _bursts(session: Session) -> drawings.Bursts:
@@ -329,11 +296,11 @@ def _line(session: Session, row: Row, place: int) -> dict[str, Any]:
         "settings": ", ".join(parts),
         "decision": payload["decision"],
         "why": payload.get("why", ""),
-        "predicted": f"{_figures(100 * payload['predicted_error'])}",
-        "after": f"{_figures(100 * payload['expected_after'])}" if _finite(payload.get("expected_after")) else "",
-        "true": f"{_figures(100 * float(errors[place]))}" if errors is not None and place < len(errors) else "",
+        "predicted": f"{figures(100 * payload['predicted_error'])}",
+        "after": f"{figures(100 * payload['expected_after'])}" if finite(payload.get("expected_after")) else "",
+        "true": f"{figures(100 * float(errors[place]))}" if errors is not None and place < len(errors) else "",
         "electrons": electrons(payload["electrons"])
-        if payload.get("measured") and _finite(payload.get("electrons"))
+        if payload.get("measured") and finite(payload.get("electrons"))
         else "",
     }
 
@@ -380,15 +347,6 @@ def _utc(time: int) -> str:
     return datetime.datetime.fromtimestamp(time / 1e9, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _figures(value: float) -> str:
-    """Three figures, never in powers of ten."""
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and bool(np.isfinite(value))
-
-
 def _plain(evidence: Any) -> str:
     if isinstance(evidence, dict):
         return ", ".join(
@@ -400,3 +358,7 @@ def _plain(evidence: Any) -> str:
 def _embedded(content: bytes) -> str:
     kind = "png" if content.startswith(b"\x89PNG") else "svg+xml"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+if __name__ == "__main__":
+    write_report(Path(sys.argv[1]))

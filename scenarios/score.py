@@ -16,15 +16,10 @@ from instrument.client import TruthClient
 from instrument.journal import Journal, Row
 from instrument.wire import TruthRequest
 from learn.scores import coverage
+from scenarios.session import request_rows
 from twin.microscope import Calibration, to_fraction
 from twin.prediction import CIRCULAR, NUMBERS, apart, numbers
 from twin.records import Scan
-
-
-def request_rows(journal: Journal) -> list[Row]:
-    """The rows of all requests, the last one where a request was done again after an interruption, in order."""
-    rows = {row.payload["index"]: row for row in journal.rows(kind="request")}
-    return [rows[index] for index in sorted(rows)]
 
 
 def score(rows: list[Row], scan: Scan, truth: TruthClient) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

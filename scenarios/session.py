@@ -63,6 +63,12 @@ def row_time(row: Row) -> int:
     return int(stated if stated is not None else row.time or 0)
 
 
+def request_rows(journal: Journal) -> list[Row]:
+    """The rows of all requests, the last one where a request was done again after an interruption, in order."""
+    rows = {row.payload["index"]: row for row in journal.rows(kind="request")}
+    return [rows[index] for index in sorted(rows)]
+
+
 def load_session(folder: Path, verify: bool = True) -> Session:
     """Read a session folder; raises instrument.journal.SessionError (a ValueError) where it is not one, or is broken.
 
@@ -91,6 +97,8 @@ def load_session(folder: Path, verify: bool = True) -> Session:
                 session.frames[row.id] = row.payload
             elif row.kind == "checkpoint":
                 session.checkpoints += 1
+            elif row.kind == "plan":
+                session.scenario, session.seed = row.payload["scenario"], int(row.payload["seed"])
             elif row.kind == "scenario":
                 session.scenario = row.payload.get("scenario", row.payload)
                 session.seed = int(row.payload.get("seed", 0))

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from scenarios.progress import electrons
 from scenarios.session import load_session, recorded_scenario, row_time
+from scenarios.verdict import because, verdict_of
 
 SCHEMA = "emtwin.session/1"
 
@@ -29,6 +30,7 @@ def summarise(folder: Path) -> dict[str, Any]:
     last = session.states[-1] if session.states else None
     seconds = (row_time(requests[-1]) - session.origin) / 1e9 if requests else 0.0
     report = folder / "report.html"
+    verdict = verdict_of(session)
     return {
         "schema": SCHEMA,
         "session": str(folder),
@@ -42,6 +44,7 @@ def summarise(folder: Path) -> dict[str, Any]:
         "measured": len(measured),
         "simulated": len(requests) - len(measured),
         "audited": sum(row.payload.get("decision") == "audit" for row in requests),
+        **(verdict.as_dict() if verdict is not None else {}),
         "dose_spent": spent,
         "instrument_seconds": seconds,
         "state": {
@@ -79,6 +82,8 @@ def print_summary(summary: dict[str, Any], console: Console | None = None) -> No
             "decisions",
             f"{summary['simulated']} answered, {summary['measured']} measured, {summary['audited']} of them audits",
         )
+    if summary["result"] is None and (tolerance := _tolerance(summary)) is not None:
+        table.add_row("tolerance", tolerance)
     if summary["dose_spent"] == summary["dose_spent"] and summary["dose_spent"]:
         table.add_row("dose spent", electrons(summary["dose_spent"]))
     if summary["requests"]:
@@ -112,6 +117,8 @@ def print_result(result: dict[str, Any], folder: Path | None, console: Console |
         "measured",
         f"{result.get('measured')} of {count}, {result.get('audited')} as audits; {result.get('simulated')} answered by the twin",
     )
+    if (tolerance := _tolerance(result)) is not None:
+        table.add_row("tolerance", tolerance)
     rmse, always = result.get("rmse"), result.get("rmse_always")
     if rmse is not None:
         beside = f"; measuring everything: {100 * always:.3g} %" if always is not None else ""
@@ -136,6 +143,18 @@ def print_result(result: dict[str, Any], folder: Path | None, console: Console |
         if (folder / "report.html").is_file():
             table.add_row("report", str(folder / "report.html"))
     console.print(table, soft_wrap=True)
+
+
+def _tolerance(result: dict[str, Any]) -> str | None:
+    """How the answers lie to the tolerance, marked up; None where a result says nothing of it."""
+    reached, tolerance = result.get("tolerance_reached"), result.get("tolerance")
+    if reached is None or tolerance is None:
+        return None
+    text = (
+        f"{100 * tolerance:.3g} %: [green]reached[/]" if reached else f"{100 * tolerance:.3g} %: [yellow]not reached[/]"
+    )
+    above = result.get("answers_above_tolerance")
+    return text + (f"; {above} answers above it ({because(result['answers_above_because'])})" if above else "")
 
 
 def _table() -> Table:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from learn.discrepancy import Discrepancy, Inflation, prior_discrepancy
 from learn.trust import Limits, Trust, misfit_excess
@@ -56,6 +56,7 @@ class Following:
     ):
         self.microscope, self.dynamics, self.seed = microscope, dynamics, seed
         self.limits = limits or Limits()
+        self._untuned = place(microscope.layout, microscope.calibration, {})
         self.filter = Filter(dynamics, sensors)
         self._aside = Filter(dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
@@ -82,7 +83,7 @@ class Following:
 
     def tuned(self, asked: dict[str, float]) -> dict[str, float]:
         """The commands that give what was asked for: zeros of defocus and astigmatism as believed now are taken off."""
-        matrix, offset = place(self.microscope.layout, self.microscope.calibration, {})
+        matrix, offset = self._untuned
         zero = matrix @ self.belief.mean + offset
         tuned = dict(asked)
         for parameter, name in (("C10", "C10"), ("C12a", "C12.a"), ("C12b", "C12.b")):
@@ -131,7 +132,7 @@ class Following:
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         after = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        if self._taught and chi2.sf(posterior.tension, max(posterior.learnt, 1.0)) < DOUBT:
+        if self._taught and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < DOUBT:
             again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
             odds = again.evidence - posterior.evidence + np.log(SURPRISE)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))

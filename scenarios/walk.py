@@ -142,7 +142,8 @@ class Walk:
         distrusted = following.trust.distrusted
         if self.policy in ("always", "random", "sensors"):
             wanted = self.policy == "always" or request.index in self.chosen
-            return Choice("measure" if wanted else "answer", f"policy: {self.policy}", before, after, 0.0, electrons)
+            decision, reason = ("measure", "") if wanted else ("answer", "policy")
+            return Choice(decision, f"policy: {self.policy}", before, after, 0.0, electrons, reason)
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
         lost = bool(following.belief.lost)
         gain = None
@@ -295,6 +296,7 @@ class Walk:
             "settings": settings,
             "decision": choice.decision,
             "why": choice.why,
+            "reason": choice.reason,
             "predicted_error": choice.predicted_error,
             "expected_after": choice.expected_after,
             "gain_per_electron": choice.gain_per_electron,

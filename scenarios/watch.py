@@ -15,7 +15,6 @@ from instrument.interface import InstrumentLost
 from scenarios.errors import BadInput
 from scenarios.progress import Progress, open_progress
 from scenarios.tables import load_table, table_names
-from scenarios.watch_figure import draw_watch
 from scenarios.watch_follow import Follower
 from scenarios.watch_past import smoothed
 from scenarios.watch_screen import Screen, line
@@ -57,6 +56,8 @@ def run_watch(wish: Wish, console: Console | None = None) -> dict[str, Any]:
         with open_progress(title, console) as progress:
             past = smoothed(follower, progress, stop)
             progress.stage("drawing")
+            from scenarios.watch_figure import draw_watch
+
             figure = _save(wish.out, lambda form: draw_watch(follower, past, source.title, form))
     found = {
         "schema": SCHEMA,

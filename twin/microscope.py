@@ -4,6 +4,7 @@
 function of those parameters) is `images`, so that a belief over the state enters and leaves through a linear door.
 """
 
+import functools
 from collections.abc import Mapping
 
 import equinox as eqx
@@ -76,30 +77,37 @@ def place(layout: Layout, calibration: Calibration, settings: Mapping[str, float
     dC10 = Cc (2 dI/I - kappa dV/V), with dI/I and dV/V in 1e-6 in the state.
     """
     matrix, offset = np.zeros((len(PARAMETERS), len(layout))), np.zeros(len(PARAMETERS))
-
-    def put(parameter: str, **weights: float):
-        for name, weight in weights.items():
-            matrix[PARAMETERS.index(parameter), layout.index(name.replace("__", "."))] = weight
-
-    for name in PARAMETERS:
-        put(name, **{name.replace(".", "__"): 1.0})
+    entry = _indices(layout)
+    matrix[np.arange(len(PARAMETERS)), [entry[name] for name in PARAMETERS]] = 1.0
     focus = float(settings.get("C10", 0.0))
-    put(
-        "C10",
-        C10__scale=focus,
-        C10__memory=1.0,
-        C10__memory__slow=1.0,
-        HT=-1e-6 * calibration.cc * kappa(calibration.energy),
-        current=2e-6 * calibration.cc,
-    )
-    offset[PARAMETERS.index("C10")] = focus
+    lens = {
+        "C10.scale": focus,
+        "C10.memory": 1.0,
+        "C10.memory.slow": 1.0,
+        "HT": -1e-6 * calibration.cc * kappa(calibration.energy),
+        "current": 2e-6 * calibration.cc,
+    }
+    for name, weight in lens.items():
+        matrix[_C10, entry[name]] = weight
+    offset[_C10] = focus
     for name, control in (("C12a", "C12.a"), ("C12b", "C12.b")):
         offset[PARAMETERS.index(name)] = float(settings.get(control, 0.0))
     shift = (float(settings.get("beam_shift.x", 0.0)), float(settings.get("beam_shift.y", 0.0)))
-    put("x", shift__xx=shift[0], shift__xy=shift[1])
-    put("y", shift__yx=shift[0], shift__yy=shift[1])
-    offset[PARAMETERS.index("x")], offset[PARAMETERS.index("y")] = shift
+    for place_, axis in ((_X, "x"), (_Y, "y")):
+        matrix[place_, entry[f"shift.{axis}x"]], matrix[place_, entry[f"shift.{axis}y"]] = shift
+    offset[_X], offset[_Y] = shift
     return matrix, offset
+
+
+_C10, _X, _Y = (PARAMETERS.index(name) for name in ("C10", "x", "y"))
+
+
+@functools.lru_cache(maxsize=8)
+def _indices(layout: Layout) -> dict[str, int]:
+    """Where each of the layout's entries stands; ValueError if one that `place` needs is missing."""
+    for name in (*PARAMETERS, "C10.scale", "C10.memory", "C10.memory.slow", "HT", "current"):
+        layout.index(name)
+    return {name: number for number, name in enumerate(layout.names)}
 
 
 def raster(scan: Scan, drift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:

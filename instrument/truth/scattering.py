@@ -68,18 +68,26 @@ def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progre
             progress(f"cached specimen {path.name} is broken ({error}); building it anew", 0.0)
     gram = build(config, seed, progress)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
         try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **{name: getattr(gram, name) for name in TruthGram.__dataclass_fields__})
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            _keep(gram, path)
+        except OSError as error:
+            progress(f"the specimen cannot be kept for the next run ({error.strerror})", 1.0)
     return gram
+
+
+def _keep(gram: TruthGram, path: Path) -> None:
+    """Write the Grams whole, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, **{field: getattr(gram, field) for field in TruthGram.__dataclass_fields__})
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def detector_weights(config: SimulatedConfig, seed: int, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from reconstruct.calibration.climb import Climb
 from reconstruct.calibration.constants import scaled
@@ -40,7 +40,7 @@ def agreeing_draws(column: Column, rows: Sequence[Row], count: int, generator: n
         climb.steps(np.hypot(error, forgiven), STEPS)
     climb.steps(error, LAST)
     misfit = ((climb.gap() / error) ** 2).sum(axis=1)
-    good = misfit < chi2.isf(KEPT, len(table))
+    good = misfit < chdtri(len(table), KEPT)
     if not good.any():
         raise ValueError(
             f"no column of {column.table.name!r}'s kind agrees with these rows (least misfit {np.nanmin(misfit):.3g} for {len(table)}); check the rows"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from reconstruct.calibration.constants import scaled
 from reconstruct.calibration.discrepancy import Hyper
@@ -72,7 +72,7 @@ class Calibration:
         """What the column gives at the settings of ``rows`` (their values are not looked at), with the model's error and not the measurement's noise."""
         asked = [dataclasses.replace(row, value=1.0, std=0.0) for row in rows]
         mean, std = self._posterior.predict(asked, self._trusted)
-        wide = norm.isf(0.05)
+        wide = -ndtri(0.05)
         found = []
         for row, m, s in zip(rows, mean, std, strict=True):
             low, value, high = off_scale(row.quantity, np.array([m - wide * s, m, m + wide * s]))
@@ -96,7 +96,7 @@ def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = N
         raise ValueError(
             "every row of the calibration table contradicts another; measure again, or drop the wrong ones"
         )
-    limit = norm.isf(0.5 * CHANCE / len(table))
+    limit = -ndtri(0.5 * CHANCE / len(table))
     near = fit.approach(trusted)
     while (near != trusted).any():
         # a row beyond a wall is judged by the others, one by one, the likeliest first

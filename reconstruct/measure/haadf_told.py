@@ -1,7 +1,7 @@
 """What is told of a fit of HAADF images, and its pictures."""
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from reconstruct.measure.haadf_fit import Problem
 from reconstruct.measure.haadf_model import POSITION, SHARED, cell_points, unit_cell, waves
@@ -180,7 +180,7 @@ def _posterior(problem: Problem, drawn: Sampled) -> Shown:
     width = edges[1] - edges[0]
     seen = np.histogram(values, edges, weights=drawn.shares)[0]
     error = np.sqrt(np.histogram(values, edges, weights=drawn.shares**2)[0] + (1.0 / len(values)) ** 2)
-    below = np.array([drawn.weights @ norm.cdf((edge - mean) / sd, drawn.means[:, place], spread) for edge in edges])
+    below = np.array([drawn.weights @ ndtr(((edge - mean) / sd - drawn.means[:, place]) / spread) for edge in edges])
     expected = np.diff(below)
     centres = 0.5 * (edges[1:] + edges[:-1])
     return Shown(

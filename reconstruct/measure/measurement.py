@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from reconstruct.observation import Observation
 from twin.units import require
@@ -110,7 +110,7 @@ class Measurement:
         """Whether ``truth`` lies in the central interval of probability ``level`` of one quantity: its place in the mixture's distribution."""
         place = self.index(name)
         chance = sum(
-            one.weight * norm.cdf(truth, one.mean[place], math.sqrt(one.covariance[place, place]))
+            one.weight * ndtr((truth - one.mean[place]) / math.sqrt(one.covariance[place, place]))
             for one in self.components
         )
         return bool(abs(chance - 0.5) <= 0.5 * level)

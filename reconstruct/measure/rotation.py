@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.signal.windows import tukey
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 from reconstruct.measure.measurement import Component, Measurement, Shown
 
@@ -250,7 +250,7 @@ def _ends(
         scatter = picture.std()
         skewness = float((picture**3).mean() / scatter**3) if scatter > 0.0 else 0.0
         evidence = skewness / np.sqrt(6.0 / max(independent, 1.0))
-    up = norm.logcdf(evidence), norm.logcdf(-evidence)
+    up = log_ndtr(evidence), log_ndtr(-evidence)
     first = float(1.0 / (1.0 + np.exp(np.clip(up[1] - up[0], -500.0, 500.0))))
     return [(angle, first), (angle + np.pi, 1.0 - first)]
 

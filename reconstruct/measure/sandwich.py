@@ -8,7 +8,7 @@ wide as Student's.
 """
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 LEVEL = 0.95
 """Quantile at which the Gaussian that is told and Student's distribution agree."""
@@ -32,5 +32,5 @@ def covariance(scores: np.ndarray, informations: np.ndarray, precision: np.ndarr
     scatter = (mended**4 - expected**2).sum(axis=0)
     variance = np.diag(whole)
     freedom = np.where(scatter > 0.0, 2.0 * variance**2 / np.where(scatter > 0.0, scatter, 1.0), np.inf)
-    wider = t.ppf(LEVEL, freedom) / norm.ppf(LEVEL)
+    wider = stdtrit(freedom, LEVEL) / ndtri(LEVEL)
     return 0.5 * (whole + whole.T) * np.outer(wider, wider), freedom

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import cho_solve_banded, cholesky_banded
 from scipy.optimize import brentq, minimize
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 SPREADS = np.array([1.5, 1.5, 1.5, 1.2, 1.5, 1.2])
 """Prior spread of the logarithms of the sizes of a `Path`: each is known to within a factor of five or so."""
@@ -105,9 +105,9 @@ def _span(weights: np.ndarray, means: np.ndarray, variances: np.ndarray) -> floa
     ends = float((means - 9.0 * std).min()), float((means + 9.0 * std).max())
 
     def quantile(level: float) -> float:
-        return float(np.asarray(brentq(lambda at: float(weights @ norm.cdf((at - means) / std)) - level, *ends)))
+        return float(np.asarray(brentq(lambda at: float(weights @ ndtr((at - means) / std)) - level, *ends)))
 
-    return (quantile(0.95) - quantile(0.05)) / (2.0 * float(norm.ppf(0.95)))
+    return (quantile(0.95) - quantile(0.05)) / (2.0 * float(ndtri(0.95)))
 
 
 def _likeliest(cost: Callable[[np.ndarray], float], begin: np.ndarray, prior: np.ndarray, most: int) -> np.ndarray:

@@ -42,9 +42,9 @@ def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: 
     for option, value in numbers_of(options):
         finite(option, value)
     new_files(output.out, output.figure)
-    import jax
+    from scenarios.numerics import start_jax
 
-    jax.config.update("jax_enable_x64", True)
+    start_jax()
     from scenarios.measure.inputs import open_file
     from scenarios.measure.told import as_json, tell
 

@@ -5,7 +5,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from reconstruct.measure.measurement import Component, Measurement
 from scenarios.measure.inputs import Given
@@ -42,7 +42,7 @@ def place(measurement: Measurement, name: str, value: float) -> float:
     at = measurement.index(name)
     return float(
         sum(
-            one.weight * norm.cdf(value, one.mean[at], math.sqrt(one.covariance[at, at]))
+            one.weight * ndtr((value - one.mean[at]) / math.sqrt(one.covariance[at, at]))
             for one in measurement.components
         )
     )

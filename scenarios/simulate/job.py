@@ -12,7 +12,7 @@ import numpy as np
 
 from scenarios.errors import BadInput
 from scenarios.progress import Progress
-from scenarios.simulate import drawings, files
+from scenarios.simulate import files
 from scenarios.simulate.detection import camera_of
 from scenarios.simulate.form import with_form
 from scenarios.simulate.plan import Simulation
@@ -64,6 +64,8 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
     recording = record(ready, clean, sink)
     seconds = time.monotonic() - start
     provenance = provenance_of(ready, flux, seconds, sampling)
+    from scenarios.simulate import drawings
+
     picture = drawings.picture(recording, plan.signal, plan.name, caption_of(ready))
     files.publish(out, part, recording, provenance, picture)
     return {

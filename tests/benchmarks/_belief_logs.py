@@ -76,13 +76,13 @@ def log_cases(data_folder: Path, few: bool = False) -> list[dict[str, Any]]:
             continue
         pooled = float(np.concatenate(inside).mean())
         plain = float(np.concatenate(centre).mean())
-        few = float(np.concatenate(narrow).mean())
+        scaled = float(np.concatenate(narrow).mean())
         better = float((np.concatenate(ours) - np.concatenate(baseline)).mean())
         count = sum(part.size for part in inside)
         cases += [
             _case(f"{group}: coverage of 90 % intervals, {count} values pooled", pooled, "1", "0.85 to 0.95", LOW <= pooled <= HIGH),
             _case(f"{group}: the same, values themselves within", plain, "1", "0.85 to 0.95", LOW <= plain <= HIGH),
-            _case(f"{group}: short channels, intervals x 0.6 (must fail)", few, "1", "outside 0.85 to 0.95", not LOW <= few <= HIGH),
+            _case(f"{group}: short channels, intervals x 0.6 (must fail)", scaled, "1", "outside 0.85 to 0.95", not LOW <= scaled <= HIGH),
             _case(f"{group}: log score less the baseline's, pooled", better, "nat", "> 0", better > 0),
         ]  # fmt: skip
     return cases

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.build import cache_folder
+from scenarios.cache import cache_folder
 from tests.benchmarks._belief_judge import case
 from tests.benchmarks._form import Form
 from tests.benchmarks._runs import SHORT_PLAN, SMOKE_PLAN, Run, Store, Told, run_all

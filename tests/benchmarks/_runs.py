@@ -150,7 +150,7 @@ def perform(run: Run) -> Told:
 def read_session(folder: Path, result: dict[str, Any]) -> Told:
     """The numbers of a finished session."""
     from instrument.journal import Journal
-    from scenarios.score import request_rows
+    from scenarios.session import request_rows
     from twin.prediction import NUMBERS, apart, numbers
 
     with Journal.open(folder) as journal:

@@ -47,7 +47,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
             instrument, tolerance=1e-9, max_measured=most, seed=seed, withheld=frozenset(int(pixel) for pixel in held)
         )
         withheld_sigmas.append(_sigmas(other[1], chosen))
-        result, arrays = acquire_map(instrument, seed=seed, **({"max_measured": most} if short is Form.SMOKE else {}))
+        result, arrays = acquire_map(instrument, seed=seed, max_measured=most if short is Form.SMOKE else None)
         stops.append(result["measured"])
         reached.append(result["tolerance_reached"])
         stop_r2.append(result["r2"])

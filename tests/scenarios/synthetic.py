@@ -6,6 +6,8 @@ import numpy as np
 
 from instrument.journal import Journal
 from scenarios.presets import load_scenario
+from scenarios.session import request_rows
+from scenarios.verdict import judge
 from twin.records import Exposure, Frame, Readings
 
 START = 1_780_000_000_000_000_000
@@ -24,9 +26,18 @@ def lattice(shift: tuple[float, float], sharp: float, shape: tuple[int, int] = (
 
 
 def make_session(
-    folder: Path, count: int = 24, complete: bool = True, distrusted_from: int | None = None, seed: int = 0
+    folder: Path,
+    count: int = 24,
+    complete: bool = True,
+    distrusted_from: int | None = None,
+    seed: int = 0,
+    above: frozenset[int] = frozenset(),
+    rmse: float | None = None,
 ) -> Path:
-    """Write a session of ``count`` requests into ``folder``; half-way through if not ``complete``."""
+    """Write a session of ``count`` requests into ``folder``; half-way through if not ``complete``.
+
+    The answers of the requests ``above`` are predicted to be above the tolerance, the budget being spent; ``rmse`` replaces the error of the session.
+    """
     generator = np.random.default_rng(seed)
     scenario = load_scenario("tune-and-map")
     scan = scenario.make_scan()
@@ -82,7 +93,8 @@ def make_session(
             payload = {
                 "index": index, "site": index // 4, "time_ns": time, "settings": {"C10": 40.0 - 5.0 * index, "beam_shift.x": 3.0, "beam_shift.y": -8.0},
                 "decision": decision, "why": "predicted error above the tolerance" if decision == "measure" else "within the tolerance",
-                "predicted_error": 0.12 if decision == "measure" else 0.04, "expected_after": 0.03, "gain_per_electron": 1e-7,
+                "reason": "budget spent" if index in above else "",
+                "predicted_error": 0.12 if decision == "measure" or index in above else 0.04, "expected_after": 0.03, "gain_per_electron": 1e-7,
                 "electrons": 215_700.0, "measured": decision != "answer", "numbers": {"total": [0.05, 0.045, 0.055, 0.003]},
                 "frame_row": row, "distrusted": distrusted,
             }  # fmt: skip
@@ -106,6 +118,8 @@ def make_session(
             errors.append(np.sqrt(((arrays["answer"] - truth) ** 2).mean()) / truth.mean())
             standardised.append(generator.normal(size=8))
         if complete:
+            error = float(np.mean(errors)) if rmse is None else rmse
+            verdict = judge([row.payload for row in request_rows(journal)], scenario.tolerance, error).as_dict()
             journal.append(
                 "score",
                 {"rmse": float(np.mean(errors)), "rmse_always": 0.2, "coverage90": 0.9},
@@ -119,9 +133,9 @@ def make_session(
                 "result",
                 {
                     "schema": "emtwin.acquire/1", "scenario": "tune-and-map", "seed": seed, "requests": count, "measured": measured_count,
-                    "simulated": count - measured_count, "audited": 3, "rmse": float(np.mean(errors)), "rmse_always": 0.2, "coverage90": 0.9,
+                    "simulated": count - measured_count, "audited": 3, "rmse": error, "rmse_always": 0.2, "coverage90": 0.9,
                     "dose_spent": 215_700.0 * (measured_count + 6), "dose_saved": 215_700.0 * (count - measured_count - 6), "focused": 6,
-                    "model_distrusted": distrusted_from is not None, "seconds": 71.3,
+                    "model_distrusted": distrusted_from is not None, "seconds": 71.3, **verdict,
                 },
             )  # fmt: skip
     return folder

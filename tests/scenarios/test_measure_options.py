@@ -200,6 +200,6 @@ def test_part_of_a_stack_axes_and_part_of_a_pattern(tmp_path, capsys) -> None:
     assert told(capsys, "disk", stack, "--frame", "1:3") == wanted
     turned = stored(tmp_path / "turned.zarr", np.moveaxis(frames, 0, 2), (ANGLE, ANGLE, ("", 1.0)))
     assert told(capsys, "disk", turned, "--axes", "2,0,1", "--frame", "1:3") == wanted
-    framed = stored(tmp_path / "framed.zarr", np.pad(counts, [(3, 5), (7, 0)]), (ANGLE, ANGLE))
+    framed = stored(tmp_path / "framed.zarr", np.pad(counts, ((3, 5), (7, 0))), (ANGLE, ANGLE))
     height, width = counts.shape
     assert told(capsys, "disk", framed, "--part", f"3:{3 + height},7:{7 + width}") == wanted

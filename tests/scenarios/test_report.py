@@ -2,6 +2,7 @@
 
 import base64
 import html
+import io
 import re
 
 import numpy as np
@@ -10,10 +11,13 @@ from rich.console import Console
 
 from instrument.journal import Journal, SessionError
 from scenarios import drawings
+from scenarios.presets import load_scenario
 from scenarios.progress import LiveProgress, PlainProgress, electrons
-from scenarios.report import GALLERY, Picture, _dose, context, headline, write_report
+from scenarios.report import GALLERY, Picture, _dose, context, write_report
+from scenarios.report_headline import headline
 from scenarios.session import load_session, recorded_scenario
 from scenarios.show import print_result, print_summary, summarise
+from scenarios.verdict import judge, verdict_of
 from tests.scenarios.synthetic import START, make_session
 
 PNG = base64.b64decode(
@@ -52,11 +56,56 @@ def test_report_is_the_same_when_written_again(whole):
 
 
 def test_report_says_what_happened(whole, half, tmp_path):
-    assert "agree within what the twin expected" in write_report(whole).read_text()
+    assert '<div class="banner good">Twin and instrument agree.' in write_report(whole).read_text()
     assert "not come to its end" in write_report(half).read_text()
     page = write_report(make_session(tmp_path / "c", count=8, distrusted_from=5)).read_text()
     assert "The model is distrusted" in page
     assert "images misfit by 8 sigma" in page
+
+
+def test_a_report_says_how_many_answers_are_above_the_tolerance_and_why(tmp_path):
+    folder = make_session(tmp_path / "s", above=frozenset({1, 2, 5}))
+    page = " ".join(write_report(folder).read_text().split())
+    assert '<div class="banner hold">' in page
+    assert "banner good" not in page
+    assert "3 of 15 answers are above the tolerance of 10 %" in page
+    assert "3 since the budget for their place was spent" in page
+    assert "Below the tolerance it answers by itself" not in page
+
+
+def test_a_session_whose_error_is_above_its_tolerance_is_not_green(tmp_path):
+    page = write_report(make_session(tmp_path / "s", rmse=0.15)).read_text()
+    assert '<div class="banner hold">' in page
+    assert "The mean error of all requests is 15 %, above the tolerance of 10 %." in page
+
+
+def test_distrust_goes_before_the_tolerance(tmp_path):
+    page = write_report(make_session(tmp_path / "s", distrusted_from=20, above=frozenset({1}))).read_text()
+    assert '<div class="banner bad">The model is distrusted' in page
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_summary_counts_answers_above_the_tolerance(tmp_path, complete):
+    folder = make_session(tmp_path / "s", complete=complete, above=frozenset({1, 2, 5}))
+    summary = summarise(folder)
+    assert summary["tolerance_reached"] is False
+    assert summary["answers_above_tolerance"] == 3
+    assert summary["answers_above_because"] == {"budget spent": 3}
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_summary(summary, console)
+    assert (
+        "10 %: not reached; 3 answers above it (3 since the budget for their place was spent)" in console.export_text()
+    )
+
+
+def test_without_a_truth_the_expected_error_counts():
+    answered = {"measured": False, "predicted_error": 0.08, "expected_after": 0.02, "reason": ""}
+    measured = {"measured": True, "predicted_error": 0.3, "expected_after": 0.14, "reason": ""}
+    verdict = judge([answered, measured], 0.1, None)
+    assert verdict.error == pytest.approx(0.11)
+    assert (verdict.reached, verdict.answers, verdict.above_total, verdict.measured_above) == (False, 1, 0, 1)
+    assert "expected mean error of all requests is 11 %, above" in verdict.sentence
+    assert judge([answered, measured], 0.1, 0.09).reached
 
 
 def test_names_from_a_journal_cannot_break_the_page(tmp_path):
@@ -69,7 +118,7 @@ def test_names_from_a_journal_cannot_break_the_page(tmp_path):
 
 def test_numbers_of_the_report(whole):
     session = load_session(whole)
-    shown = {what: (value, note) for what, value, note in headline(session)}
+    shown = {what: (value, note) for what, value, note in headline(session, verdict_of(session))}
     measured = sum(row.payload["measured"] for row in session.requests)
     assert shown["requests"] == ("24", f"{24 - measured} answered by the twin alone")
     assert shown["measured"][0] == str(measured)
@@ -202,3 +251,12 @@ def test_live_progress():
     assert "MODEL DISTRUSTED" in text
     assert "spent 1.50 Me, saved 4.00 Me" in text
     console.file.close()
+
+
+def test_before_the_first_request_the_plan_is_shown(tmp_path):
+    with Journal.create(tmp_path / "s") as journal:
+        journal.append("plan", {"scenario": load_scenario("tune-and-map").as_dict(), "seed": 3})
+    page = write_report(tmp_path / "s").read_text()
+    assert "<h2>Plan</h2>" in page
+    assert "not come to its end" in page
+    assert len(re.findall(r'src="data:image/svg', page)) == 1
