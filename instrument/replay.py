@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from instrument.interface import Description, InstrumentError
-from instrument.vendor import VendorError, VendorSignal, coordinates, read_vendor
+from instrument.core.interface import Description, InstrumentError
+from instrument.readers import VendorError, VendorSignal, coordinates, read_vendor
 from twin.channels import Control
 from twin.records import Exposure, Frame, Readings, Scan
 

@@ -6,8 +6,8 @@ import shlex
 import typer
 from typer.core import TyperGroup
 
-import scenarios.cli as cli
-from instrument.launch import parser as serve_parser
+import scenarios.cli.main as cli
+from instrument.remote.launch import parser as serve_parser
 
 FENCED = re.compile(r"^[ ]*```([^\n`]*)\n(.*?)^[ ]*```$", re.M | re.S)
 HERE = re.compile(r"^cat > (\S+) <<'END'\n(.*?)^END$", re.M | re.S)

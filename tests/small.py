@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from tests.once import made_once
-from twin.microscope import Calibration, Microscope
+from twin.image.microscope import Calibration, Microscope
 from twin.sample.specimen import srtio3_unit
-from twin.scattering.gram import GramModel
-from twin.scattering.gram_crystal import build_gram
+from twin.scattering.gram.crystal import build_gram
+from twin.scattering.gram.model import GramModel
 from twin.state import Layout, standard_layout
 
 CELL = 3.905

@@ -8,8 +8,8 @@ import pytest
 from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import TypeCheckError
 
-from reconstruct.kernel import Scalars, Steps, run
-from reconstruct.runs import bucket
+from reconstruct.stream.batching import bucket
+from reconstruct.stream.sqrt_kernel import Scalars, Steps, run
 from twin.dynamics.linear import expm
 
 

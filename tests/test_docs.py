@@ -12,16 +12,16 @@ import msgspec
 import numpy as np
 import pytest
 
-import scenarios.cli as cli
-from instrument.interface import Instrument, InstrumentError
-from instrument.launch import parser as serve_parser
-from reconstruct.health import VERDICTS
-from scenarios.calibration_table import read_table as read_calibration
-from scenarios.columns import load_column
+import scenarios.cli.main as cli
+from instrument.core.interface import Instrument, InstrumentError
+from instrument.remote.launch import parser as serve_parser
+from reconstruct.stream.readings.health import VERDICTS
+from scenarios.acquire.scenario import tables as acquisition_keys
+from scenarios.calibrate.table import read_table as read_calibration
+from scenarios.io.columns import load_column
+from scenarios.io.tables import table_names
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
-from scenarios.scenario import tables as acquisition_keys
-from scenarios.simulate.plan import tables as simulation_keys
-from scenarios.tables import table_names
+from scenarios.simulate.scenario.plan import tables as simulation_keys
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 from twin.column import settings
 from twin.column.column import Column

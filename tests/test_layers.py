@@ -37,8 +37,8 @@ def test_probe_sees_jax():
 @pytest.mark.parametrize(
     "module",
     [
-        "twin", "twin.channels", "twin.records", "instrument", "instrument.server", "instrument.client", "instrument.launch",
-        "instrument.journal", "instrument.simulated", "instrument.replay", "scenarios.cli",
+        "twin", "twin.channels", "twin.records", "instrument", "instrument.remote.server", "instrument.remote.client", "instrument.remote.launch",
+        "instrument.core.journal", "instrument.simulated.instrument", "instrument.replay", "scenarios.cli.main",
     ],
 )  # fmt: skip
 def test_module_loads_no_jax(module: str):
@@ -48,7 +48,7 @@ def test_module_loads_no_jax(module: str):
 @pytest.mark.parametrize("kind", ["simulated", "replay"])
 def test_serve_command_loads_no_jax(kind: str):
     body = f"""
-from scenarios.cli import run
+from scenarios.cli.main import run
 import contextlib, io
 try:
     with contextlib.redirect_stdout(io.StringIO()) as told:

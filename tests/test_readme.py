@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import scenarios.cli as cli
-from instrument.launch import parser as serve_parser
-from instrument.simulated import presets
+import scenarios.cli.main as cli
+from instrument.remote.launch import parser as serve_parser
+from instrument.simulated.instrument import presets
+from scenarios.io.tables import table_names
 from scenarios.presets import load_scenario, load_simulation, simulation_names
-from scenarios.tables import table_names
 from tests.benchmarks.__main__ import names as benchmark_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 
@@ -75,10 +75,10 @@ def test_extras_benchmarks_and_their_parts_exist():
     called = [one[0] for one in commands(TEXT, "python -m tests.benchmarks") if not one[0].startswith("-")]
     assert called
     assert set(called) <= set(benchmark_names())
-    parts = re.search(r"_column_part` and\n((?:`\w+`(?:, | or )?)+)", TEXT)
+    parts = re.search(r"column.part` and\n((?:`\w+`(?:, | or )?)+)", TEXT)
     assert parts is not None
     for part in re.findall(r"`(\w+)`", parts[1]):
-        assert importlib.util.find_spec(f"tests.benchmarks._column_{part}") is not None, part
+        assert importlib.util.find_spec(f"tests.benchmarks.column.{part}") is not None, part
 
 
 def test_links_lead_to_files():

@@ -12,8 +12,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from instrument.launch import parser as serve_parser
-from scenarios.cli import app as emtwin
+from instrument.remote.launch import parser as serve_parser
+from scenarios.cli.main import app as emtwin
 
 Row = tuple[str, str]
 """Name, meaning."""

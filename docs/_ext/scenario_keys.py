@@ -11,10 +11,10 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from scenarios.keys import Key, Table
-from scenarios.scenario import tables as acquisition
-from scenarios.show_keys import default_of
-from scenarios.simulate.plan import tables as simulation
+from scenarios.acquire.scenario import tables as acquisition
+from scenarios.keys.definitions import Key, Table
+from scenarios.keys.show import default_of
+from scenarios.simulate.scenario.plan import tables as simulation
 
 HEADER = ("key", "unit", "default", "value", "meaning")
 WIDTHS = (20, 12, 15, 18, 35)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from reconstruct.measure.exposure import Exposure, Optics, Setting, lit
+from reconstruct.measure.film.exposure import Exposure, Optics, Setting, lit
 from reconstruct.measure.measurement import Component, Measurement, Shown
 from reconstruct.measure.prior import COEFFICIENTS, LEARNT, Prior
 from twin import checks

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reconstruct.measure.lattice import quantities
+from reconstruct.measure.lattice.estimator import quantities
 from reconstruct.measure.measurement import Measurement
 
 

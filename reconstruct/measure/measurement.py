@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.special import ndtr
 
-from reconstruct.observation import Observation
+from reconstruct.stream.observation import Observation
 from twin.units import require
 
 

@@ -1,22 +1,22 @@
-"""Scans of Ronchigrams over an amorphous film, each a 4D-STEM file, to aberrations of third order: inputs of `reconstruct.measure.amorphous`."""
+"""Scans of Ronchigrams over an amorphous film, each a 4D-STEM file, to aberrations of third order: inputs of `reconstruct.measure.film.estimator`."""
 
 import math
 from collections.abc import Iterable
 
 import numpy as np
 
-from reconstruct.measure.amorphous import fit_amorphous
-from reconstruct.measure.disk import measure_disk
-from reconstruct.measure.exposure import Exposure, Optics, Setting
+from reconstruct.measure.disk.estimator import measure_disk
+from reconstruct.measure.film.estimator import fit_amorphous
+from reconstruct.measure.film.exposure import Exposure, Optics, Setting
 from reconstruct.measure.prior import COEFFICIENTS, Prior
-from scenarios.errors import BadInput, from_twin
-from scenarios.measure.checks import above
-from scenarios.measure.found import Found
-from scenarios.measure.inputs import Given, pattern_pixel, probe_step
+from scenarios.io.errors import BadInput, from_twin
+from scenarios.io.progress import Progress
+from scenarios.measure.data.checks import above
+from scenarios.measure.data.inputs import Given, pattern_pixel, probe_step
+from scenarios.measure.data.prepared import need_electrons, scan
+from scenarios.measure.data.several import c10_changes
 from scenarios.measure.kinds import FilmOptions
-from scenarios.measure.prepared import need_electrons, scan
-from scenarios.measure.several import c10_changes
-from scenarios.progress import Progress
+from scenarios.measure.output.comparison import Found
 
 ERRORS = dict(
     zip(COEFFICIENTS, (600.0, 300.0, 300.0, 3e3, 3e3, 3e3, 3e3, 1e5, 3e4, 3e4, 3e4, 3e4), strict=True)

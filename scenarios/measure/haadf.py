@@ -1,29 +1,29 @@
-"""HAADF images of a known crystal to optics, scan and detector: the crystal's Gram model for the detector, then `reconstruct.measure.haadf`."""
+"""HAADF images of a known crystal to optics, scan and detector: the crystal's Gram model for the detector, then `reconstruct.measure.haadf.estimator`."""
 
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from reconstruct.measure.haadf import Before, measure_haadf
-from reconstruct.measure.haadf_before import ABERRATIONS
+from reconstruct.measure.haadf.estimator import Before, measure_haadf
+from reconstruct.measure.haadf.prior import ABERRATIONS
 from reconstruct.measure.preparation import by
 from reconstruct.measure.projection import projected
-from scenarios.errors import BadInput, from_twin
-from scenarios.measure.checks import above, finite, pair, within
-from scenarios.measure.crystals import oriented, symmetry
-from scenarios.measure.found import Claim, Found
-from scenarios.measure.inputs import Given, claimed_sides, square
+from scenarios.io.errors import BadInput, from_twin
+from scenarios.io.progress import Progress
+from scenarios.measure.data.checks import above, finite, pair, within
+from scenarios.measure.data.crystals import oriented, symmetry
+from scenarios.measure.data.inputs import Given, claimed_sides, square
+from scenarios.measure.data.prepared import image, need_electrons
+from scenarios.measure.data.several import c10_changes
 from scenarios.measure.kinds import HaadfOptions
-from scenarios.measure.prepared import image, need_electrons
-from scenarios.measure.several import c10_changes
-from scenarios.progress import Progress
+from scenarios.measure.output.comparison import Claim, Found
 from twin.detection.scan import ELEMENTARY_CHARGE
-from twin.microscope import Calibration
+from twin.image.microscope import Calibration
 from twin.optics.electrons import wavelength
 from twin.records import Scan
-from twin.scattering.gram import GramModel
-from twin.scattering.gram_crystal import build_gram
+from twin.scattering.gram.crystal import build_gram
+from twin.scattering.gram.model import GramModel
 
 if TYPE_CHECKING:
     from ase import Atoms

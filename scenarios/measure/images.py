@@ -3,17 +3,17 @@
 import dataclasses
 import math
 
-from reconstruct.measure.lattice import measure_lattice
+from reconstruct.measure.lattice.estimator import measure_lattice
 from reconstruct.measure.projection import projected
-from reconstruct.measure.thon import measure_thon
-from scenarios.errors import BadInput, from_twin
-from scenarios.measure.checks import above, finite
-from scenarios.measure.crystals import oriented
-from scenarios.measure.found import Claim, Found
-from scenarios.measure.inputs import Given, claimed_sides, counted, sides, square
+from reconstruct.measure.thon.estimator import measure_thon
+from scenarios.io.errors import BadInput, from_twin
+from scenarios.io.progress import Progress
+from scenarios.measure.data.checks import above, finite
+from scenarios.measure.data.crystals import oriented
+from scenarios.measure.data.inputs import Given, claimed_sides, counted, sides, square
+from scenarios.measure.data.prepared import image
 from scenarios.measure.kinds import LatticeOptions, ThonOptions
-from scenarios.measure.prepared import image
-from scenarios.progress import Progress
+from scenarios.measure.output.comparison import Claim, Found
 from twin.optics.electrons import wavelength
 
 MILLIMETRE, NANOMETRE = 1e7, 10.0

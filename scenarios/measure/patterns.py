@@ -5,22 +5,22 @@ import math
 
 import numpy as np
 
-from reconstruct.measure.disk import measure_disk
-from reconstruct.measure.pacbed import Geometry, pacbed
+from reconstruct.measure.disk.estimator import measure_disk
+from reconstruct.measure.pacbed.estimator import Geometry, pacbed
 from reconstruct.measure.rotation import measure_rotation
-from scenarios.errors import BadInput, from_twin
-from scenarios.measure.checks import above, finite, pair
-from scenarios.measure.crystals import oriented
-from scenarios.measure.found import Claim, Found, chosen
-from scenarios.measure.inputs import Given, check_square, counted, pattern_pixel, pixel_angle, probe_step
+from scenarios.io.errors import BadInput, from_twin
+from scenarios.io.progress import Progress
+from scenarios.measure.data.checks import above, finite, pair
+from scenarios.measure.data.crystals import oriented
+from scenarios.measure.data.inputs import Given, check_square, counted, pattern_pixel, pixel_angle, probe_step
+from scenarios.measure.data.prepared import need_electrons, pattern, scan
 from scenarios.measure.kinds import DiskOptions, PacbedOptions, RotationOptions
-from scenarios.measure.prepared import need_electrons, pattern, scan
-from scenarios.progress import Progress
+from scenarios.measure.output.comparison import Claim, Found, chosen
 from twin.detection.camera import Camera
 from twin.optics.electrons import wavelength
 from twin.sample.specimen import Specimen
-from twin.scattering.gram_crystal import centred_in_slices
-from twin.scattering.pacbed import library
+from twin.scattering.gram.crystal import centred_in_slices
+from twin.scattering.pacbed.patterns import library
 
 FINEST, COARSEST = 0.45e-3, 0.9e-3
 """Steps in radian between the directions of a library."""

@@ -3,10 +3,10 @@
 import tomllib
 from pathlib import Path
 
-from scenarios.errors import BadInput
-from scenarios.scenario import Scenario, read_scenario
-from scenarios.simulate.plan import Simulation
-from scenarios.simulate.reading import read_simulation
+from scenarios.acquire.scenario import Scenario, read_scenario
+from scenarios.io.errors import BadInput
+from scenarios.simulate.scenario.plan import Simulation
+from scenarios.simulate.scenario.reading import read_simulation
 
 _FOLDER = Path(__file__).parent
 _SIMULATIONS = _FOLDER / "simulate"

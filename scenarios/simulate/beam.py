@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from scenarios.errors import BadInput, from_twin
-from scenarios.simulate.plan import BeamPlan, Simulation
+from scenarios.io.errors import BadInput, from_twin
+from scenarios.simulate.scenario.plan import BeamPlan, Simulation
 from scenarios.simulate.specimen import Made
 from twin.grid import CUTOFF, smooth
 from twin.optics.aberrations import CEOS, NAMES, coefficients, from_ceos, from_polar

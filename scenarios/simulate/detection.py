@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 
-from scenarios.errors import BadInput, from_twin
-from scenarios.simulate.plan import AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
+from scenarios.io.errors import BadInput, from_twin
+from scenarios.simulate.scenario.plan import AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
 from twin.detection.camera import Camera
 from twin.detection.detectors import Annular, Segmented, check_angles
 from twin.detection.pixelated import Pixelated
 from twin.detection.transfer import Mixture
 from twin.grid import CUTOFF, TAPER
 from twin.optics.electrons import wavelength
-from twin.scattering.beams import Response
+from twin.scattering.stem.beams import Response
 
 
 def responses_of(plan: Simulation, extent: tuple[float, float]) -> tuple[tuple[str, ...], tuple[Response, ...]]:

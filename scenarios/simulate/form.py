@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from scenarios.errors import BadInput, from_twin
-from scenarios.simulate.plan import Simulation
+from scenarios.io.errors import BadInput, from_twin
 from scenarios.simulate.ready import FOCI, Ready
+from scenarios.simulate.scenario.plan import Simulation
 from twin.optics.illumination import Illumination
-from twin.scattering.beams import Response
-from twin.scattering.forms import FLOAT32, Form, choose, forms
-from twin.scattering.scene import Scene
+from twin.scattering.stem.algorithms import FLOAT32, Form, choose, forms
+from twin.scattering.stem.beams import Response
+from twin.scattering.stem.scene import Scene
 
 
 def with_form(ready: Ready) -> Ready:

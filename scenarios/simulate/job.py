@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.errors import BadInput
-from scenarios.progress import Progress
-from scenarios.simulate import files
+from scenarios.io.errors import BadInput
+from scenarios.io.progress import Progress
 from scenarios.simulate.detection import camera_of
 from scenarios.simulate.form import with_form
-from scenarios.simulate.plan import Simulation
-from scenarios.simulate.reading import from_dict
+from scenarios.simulate.output import files
+from scenarios.simulate.output.recording import SCHEMA, averaged, caption_of, provenance_of, record
 from scenarios.simulate.ready import Ready, make_ready
-from scenarios.simulate.recording import SCHEMA, averaged, caption_of, provenance_of, record
 from scenarios.simulate.sampling import sampling_of
+from scenarios.simulate.scenario.plan import Simulation
+from scenarios.simulate.scenario.reading import from_dict
 from scenarios.simulate.signals import columns_shape, pieces
 
 
@@ -64,7 +64,7 @@ def run_simulate(plan: Simulation | None, out: Path, resume: bool, progress: Pro
     recording = record(ready, clean, sink)
     seconds = time.monotonic() - start
     provenance = provenance_of(ready, flux, seconds, sampling)
-    from scenarios.simulate import drawings
+    from scenarios.simulate.output import drawings
 
     picture = drawings.picture(recording, plan.signal, plan.name, caption_of(ready))
     files.publish(out, part, recording, provenance, picture)

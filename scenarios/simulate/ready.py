@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scenarios.doubts import doubts
-from scenarios.errors import from_twin
+from scenarios.io.errors import from_twin
+from scenarios.keys.unit_hints import doubts
 from scenarios.simulate.beam import grid_of, illumination_of, imaging_of
 from scenarios.simulate.detection import camera_pixels, check_angles_of, check_damped, responses_of
-from scenarios.simulate.plan import PROBES, ScanPlan, Simulation, tables
+from scenarios.simulate.scenario.plan import PROBES, ScanPlan, Simulation, tables
 from scenarios.simulate.specimen import Made, make_specimen, phonon_seeds, potential_options
 from twin.detection.pixelated import Pixelated
 from twin.grid import CUTOFF
@@ -17,10 +17,10 @@ from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.optics.source import source_offsets
 from twin.optics.transfer import Imaging, envelope
-from twin.scattering.beams import Response
-from twin.scattering.forms import Form
-from twin.scattering.pieces import fitting
-from twin.scattering.scene import Scene
+from twin.scattering.batching import fitting
+from twin.scattering.stem.algorithms import Form
+from twin.scattering.stem.beams import Response
+from twin.scattering.stem.scene import Scene
 
 FOCI = 7
 """Values of C10 over which a focal spread of a probe is averaged."""

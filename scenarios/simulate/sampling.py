@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scenarios.simulate.plan import PROBES
 from scenarios.simulate.ready import Ready
+from scenarios.simulate.scenario.plan import PROBES
 from scenarios.simulate.specimen import column, phonon_seeds, potential_options
 from twin.grid import CUTOFF, TAPER, nyquist
 from twin.optics.transfer import envelope, objective_aperture
-from twin.scattering.by_probes import FINER
 from twin.scattering.grid_error import WEAK, Compared, compared
+from twin.scattering.stem.by_probes import FINER
 
 
 class Sampling(NamedTuple):

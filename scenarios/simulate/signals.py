@@ -7,19 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scenarios.errors import BadInput
-from scenarios.simulate.plan import PROBES
+from scenarios.io.errors import BadInput
 from scenarios.simulate.ready import FOCI, Ready
+from scenarios.simulate.scenario.plan import PROBES
 from scenarios.simulate.specimen import stacks
 from twin.detection.detectors import detect
 from twin.detection.pixelated import Pattern, binned, crop, resample
 from twin.grid import frequencies
 from twin.optics.averaging import averaged_image
 from twin.optics.transfer import focal_series, refocused
-from twin.scattering.by_probes import FINER
 from twin.scattering.multislice import intensities
 from twin.scattering.signals import exit_waves, scanned
-from twin.scattering.stem import stem_images
+from twin.scattering.stem.by_probes import FINER
+from twin.scattering.stem.images import stem_images
 
 Tell = Callable[[str, float | None], None]
 

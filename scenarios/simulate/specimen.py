@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scenarios.errors import BadInput, from_twin
-from scenarios.simulate.plan import Simulation, SpecimenPlan
+from scenarios.io.errors import BadInput, from_twin
+from scenarios.simulate.scenario.plan import Simulation, SpecimenPlan
 from twin.sample.orthogonal import Cell, oriented
 from twin.sample.specimen import Slices, Specimen, srtio3_unit
 from twin.sample.structures import GAP, Structure, gap_along_z, load_structure, structure_of

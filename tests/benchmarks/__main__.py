@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks NAME [--json] [--short | --smoke] [--seeds N] [--jobs N] [--work FOLDER]``: run a benchmark and print its numbers.
 
-A benchmark is a module of this folder with ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``; ``short`` is a `Form`,
+A benchmark is a folder beside this file whose module ``bench`` has ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``; ``short`` is a `Form`,
 ``holds`` is None for what is only told. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not or
 the benchmark broke, 2 no such benchmark. The smoke form judges no bar, so that 1 says that it broke; without NAME it runs every benchmark.
 """
@@ -48,7 +48,7 @@ def machine() -> dict[str, Any]:
 
 def names() -> list[str]:
     """The benchmarks there are."""
-    return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
+    return sorted(path.parent.name for path in FOLDER.glob("*/bench.py"))
 
 
 def _progress(text: str, fraction: float | None = None) -> None:
@@ -126,7 +126,7 @@ def main(arguments: list[str]) -> int:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    cases = importlib.import_module(f"tests.benchmarks.{given.name}").cases
+    cases = importlib.import_module(f"tests.benchmarks.{given.name}.bench").cases
     options = {name: value for name in ("seeds", "jobs", "work") if (value := getattr(given, name)) is not None}
     unknown = options.keys() - inspect.signature(cases).parameters.keys()
     if unknown:

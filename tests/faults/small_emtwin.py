@@ -1,10 +1,10 @@
 """The command line with the small twin that tests share: ``python -m tests.faults.small_emtwin ARGUMENTS``."""
 
-import scenarios.build
-from scenarios.cli import main
+import scenarios.acquire.build
+from scenarios.cli.main import main
 from tests.small import small_gram
 
-scenarios.build.gram_crystal.build_gram = lambda *_, **__: small_gram()
+scenarios.acquire.build.crystal.build_gram = lambda *_, **__: small_gram()
 
 if __name__ == "__main__":
     main()

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instrument.journal import Journal, Row
-from scenarios.cli import BAD_INPUT, DONE, INTERRUPTED, LOST, run
+from instrument.core.journal import Journal, Row
+from scenarios.cli.main import BAD_INPUT, DONE, INTERRUPTED, LOST, run
 from tests.once import run_folder
 from tests.waiting import ended, said
 

@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 
-from instrument.journal import Journal
+from instrument.core.journal import Journal
 from twin.records import Exposure, Frame, Scan
 
 WRITER = """
 import sys
 import numpy as np
-from instrument.journal import Journal
+from instrument.core.journal import Journal
 from twin.records import Exposure, Frame, Readings, Scan
 
 with Journal.open(sys.argv[1], write=True) as journal:

@@ -6,10 +6,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from instrument.interface import InstrumentLost
-from instrument.launch import launch
-from instrument.simulated import SimulatedMicroscope, from_mapping
-from instrument.wire import TruthRequest
+from instrument.core.interface import InstrumentLost
+from instrument.remote.launch import launch
+from instrument.remote.wire import TruthRequest
+from instrument.simulated.instrument import SimulatedMicroscope, from_mapping
 from tests.once import run_folder
 from twin.records import Scan
 

@@ -13,15 +13,15 @@ import time
 import pytest
 import zmq
 
-from instrument import wire
-from instrument.client import RemoteInstrument
-from instrument.interface import InstrumentError, InstrumentLost
-from instrument.launch import launch, serve_main
-from tests.instrument.toy import START, Toy, serving
+from instrument.core.interface import InstrumentError, InstrumentLost
+from instrument.remote import wire
+from instrument.remote.client import RemoteInstrument
+from instrument.remote.launch import launch, serve_main
+from tests.instrument.remote.toy import START, Toy, serving
 from tests.waiting import PATIENCE, is_running, until
 from twin.records import Scan
 
-TOY = "tests.instrument.toy:make"
+TOY = "tests.instrument.remote.toy:make"
 FOREVER = 1e6
 """Seconds that a frame takes which no test waits for: who does not notice that its peer has gone would hang."""
 
@@ -213,7 +213,7 @@ def test_port_in_use_is_bad_input(capfd):
 
 def test_no_orphan_is_left_when_the_parent_is_killed():
     code = (
-        "import time, instrument.launch as l; h = l.launch('tests.instrument.toy:make');"
+        "import time, instrument.remote.launch as l; h = l.launch('tests.instrument.remote.toy:make');"
         "print(h.process.pid, h.address, flush=True); time.sleep(1e6)"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
@@ -229,7 +229,10 @@ def test_no_orphan_is_left_when_the_parent_is_killed():
 
 def test_ready_line_is_json():
     with subprocess.Popen(
-        [sys.executable, "-m", "instrument.launch", TOY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "instrument.remote.launch", TOY],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stdout is not None
         events = []

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from instrument.interface import InstrumentError
-from instrument.launch import launch
+from instrument.core.interface import InstrumentError
+from instrument.readers import VendorError, close_reader, read_vendor
+from instrument.remote.launch import launch
 from instrument.replay import EELS_FILE, HAADF_FILE, ReplayInstrument
-from instrument.vendor import VendorError, close_reader, read_vendor
 from twin.records import Scan
 
 

@@ -7,10 +7,10 @@ import pytest
 from scipy.linalg import solve_triangular
 from threadpoolctl import threadpool_limits
 
-from learn.constants import exact_span, fit_constants
-from learn.laplace import peak
-from reconstruct.stream import Stream
-from tests.reconstruct.instruments import SECOND, START, batch, drawn, heard
+from learn.fitting.constants import exact_span, fit_constants
+from learn.fitting.laplace import peak
+from reconstruct.stream.stream import Stream
+from tests.reconstruct.stream.instruments import SECOND, START, batch, drawn, heard
 from twin.records import Readings
 from twin.sensors import Model, read_table
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from learn.discrepancy import AMPLITUDES, JITTERS, LENGTHS, Discrepancy, Inflation, prior_discrepancy
+from learn.discrepancy.field import AMPLITUDES, JITTERS, LENGTHS, Discrepancy, Inflation, prior_discrepancy
 from twin.detection import jitter
-from twin.microscope import raster
+from twin.image.microscope import raster
 from twin.records import Scan
 
 SCAN = Scan(shape=(12, 12), pixel=3.905 / 12)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from learn import spectra
-from learn.kernels import CONSTANT_VARIANCE, map_covariance, map_prior, squared_distance
-from learn.sampling import most_informative, spread_out
-from learn.spectra import MapModel, MapPrediction, image_features
+from learn.design.sampling import most_informative, spread_out
+from learn.gp import spectra
+from learn.gp.kernels import CONSTANT_VARIANCE, map_covariance, map_prior, squared_distance
+from learn.gp.spectra import MapModel, MapPrediction, image_features
 
 SHAPE = (14, 5)
 COUNT = SHAPE[0] * SHAPE[1]

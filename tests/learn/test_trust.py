@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from learn.trust import Limits, Trust, misfit_excess
+from learn.discrepancy.trust import Limits, Trust, misfit_excess
 
 HEALTHY = {"misfit_excess": 0.0, "discrepancy_above": 0.01, "tension": 6.0, "learnt": 6.0, "inflation": 1.0}
 LIMITS = Limits()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.physics.oracle import EVERY, SPECIMENS, TILT, against_abtem, diffraction, diffraction_by_abtem
+from tests.physics.checks.oracle import EVERY, SPECIMENS, TILT, against_abtem, diffraction, diffraction_by_abtem
 from twin.grid import frequencies
 from twin.sample.specimen import Specimen, srtio3
 
@@ -51,7 +51,7 @@ def test_projected_factor_is_lobatos(symbol):
     """Fourier components of our projected atom against abTEM's Lobato parametrisation."""
     from abtem.parametrizations import LobatoParametrization
 
-    from twin.sample.potentials import projected_factor
+    from twin.sample.potential.projected import projected_factor
 
     k_squared = np.linspace(0.0, 36.0, 50).reshape(5, 10)
     theirs = LobatoParametrization().projected_scattering_factor(symbol)(k_squared)

@@ -1,9 +1,9 @@
-"""Reciprocity, reversal, flux and published figures: see `tests.physics.evidence`."""
+"""Reciprocity, reversal, flux and published figures: see `tests.physics.checks.evidence`."""
 
 import numpy as np
 import pytest
 
-from tests.physics.evidence import (
+from tests.physics.checks.evidence import (
     beyond_the_band,
     constants,
     crystal,

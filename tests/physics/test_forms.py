@@ -1,8 +1,8 @@
-"""Every form and every way of batching gives the waves of direct multislice: see `tests.physics.forms`."""
+"""Every form and every way of batching gives the waves of direct multislice: see `tests.physics.checks.forms`."""
 
 import jax.numpy as jnp
 
-from tests.physics.forms import crystal_gram, general_gram, prism, ways_of_batching, ways_of_mapping
+from tests.physics.checks.forms import crystal_gram, general_gram, prism, ways_of_batching, ways_of_mapping
 
 SMALL = {"cells": (2, 3, 3), "points": 32}
 

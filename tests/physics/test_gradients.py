@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.physics.derivatives import BY_THERMAL, along, compiled, detected, slope_and_difference
+from tests.physics.checks.derivatives import BY_THERMAL, along, compiled, detected, slope_and_difference
 from twin.optics.aberrations import coefficients, index
 from twin.sample.specimen import srtio3_unit
-from twin.scattering.gram import harmonics, image
-from twin.scattering.gram_crystal import build_gram
+from twin.scattering.gram.crystal import build_gram
+from twin.scattering.gram.model import harmonics, image
 from twin.scattering.multislice import multislice
 
 

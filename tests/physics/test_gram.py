@@ -12,10 +12,10 @@ from twin.optics.aberrations import coefficients, index
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture, gauss_hermite, probe, source_offsets
 from twin.sample.specimen import Specimen, srtio3_unit
-from twin.scattering.beams import beams, gram_matrices
-from twin.scattering.gram import harmonics, image
-from twin.scattering.gram_crystal import build_gram, centred_in_slices
+from twin.scattering.gram.crystal import build_gram, centred_in_slices
+from twin.scattering.gram.model import harmonics, image
 from twin.scattering.multislice import intensities, multislice, propagator, transmission
+from twin.scattering.stem.beams import beams, gram_matrices
 
 ENERGY, SEMIANGLE, DETECTOR = 200e3, 21.4e-3, (30e-3, 55e-3)
 GPTS, CELLS, SEED = 96, 4, 7

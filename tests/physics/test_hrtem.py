@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.physics.evidence import kirkland_row
+from tests.physics.checks.evidence import kirkland_row
 from twin.grid import band_limit
 from twin.optics.aberrations import NAMES, coefficients, from_polar, index, phase
 from twin.optics.averaging import averaged_image, coherence_difference

@@ -10,9 +10,9 @@ from ase import Atoms
 
 from twin.grid import band_limit, frequencies
 from twin.optics.electrons import interaction_constant
-from twin.sample.absorption import absorptive_factor
-from twin.sample.factors import factors, projected_beyond, projected_factor
-from twin.sample.potentials import potential
+from twin.sample.potential.absorption import absorptive_factor
+from twin.sample.potential.factors import factors, projected_beyond, projected_factor
+from twin.sample.potential.projected import potential
 from twin.sample.specimen import Specimen, srtio3
 from twin.sample.thermal import displaced, normals
 from twin.scattering.multislice import multislice, propagator
@@ -32,7 +32,7 @@ def by_abtem(name):
 @pytest.mark.parametrize("symbol", ["H", "O", "Ti", "Sr", "Au", "U"])
 def test_kirklands_factor_is_abtems(symbol):
     """In three dimensions, where abTEM has the plain formula, and projected."""
-    from twin.sample.factors import scattering_factor
+    from twin.sample.potential.factors import scattering_factor
 
     k_squared = np.linspace(0.0, 36.0, 50).reshape(5, 10)
     theirs = by_abtem("kirkland").scattering_factor(symbol)(k_squared.ravel()).reshape(5, 10)
@@ -77,7 +77,7 @@ def test_half_of_an_atom_lies_beyond_its_middle(table):
 @pytest.mark.parametrize("table", TABLES)
 def test_expansion_in_distance(table):
     """The error of the separable form, over distances, frequencies up to 12 / angstrom, and elements."""
-    from twin.sample.tails import shares, tails
+    from twin.sample.potential.finite_projection import shares, tails
 
     symbols = ("H", "C", "O", "Ti", "Sr", "Ac", "Lr")
     made = tails(symbols, (4, 96), (4.0, 4.0), table)

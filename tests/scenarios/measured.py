@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.simulate.files import Axis, Recording, write_hyperspy, write_zarr
+from scenarios.simulate.output.files import Axis, Recording, write_hyperspy, write_zarr
 
 Side = tuple[str, float]
 """Unit and step of an axis."""

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from instrument.journal import Journal
+from instrument.core.journal import Journal
 from scenarios.presets import load_scenario
-from scenarios.session import request_rows
-from scenarios.verdict import judge
+from scenarios.report.session import request_rows
+from scenarios.report.verdict import judge
 from twin.records import Exposure, Frame, Readings
 
 START = 1_780_000_000_000_000_000

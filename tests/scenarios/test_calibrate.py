@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.cli import BAD_INPUT, DISAGREES, DONE, run
+from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from tests.twin.column.columns import EXCITATIONS, column, settings
 
 HEADER = "label,high_tension [kV],mode," + ",".join(EXCITATIONS) + ",aperture.C2 [um],camera_length [mm],magnification"

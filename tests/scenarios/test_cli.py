@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import scenarios.acquire
-from instrument.interface import InstrumentError, InstrumentLost
-from scenarios.cli import BAD_INPUT, DISAGREES, DONE, FAULT, INTERRUPTED, LOST, run
+import scenarios.acquire.job
+from instrument.core.interface import InstrumentError, InstrumentLost
+from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, FAULT, INTERRUPTED, LOST, run
 from tests.scenarios.synthetic import make_session
 
 RESULT = {
@@ -39,7 +39,7 @@ def job(monkeypatch, tmp_path):
                 raise outcome
             return outcome
 
-        monkeypatch.setattr(scenarios.acquire, "run_acquire", run_acquire)
+        monkeypatch.setattr(scenarios.acquire.job, "run_acquire", run_acquire)
         return given
 
     return stand_in
@@ -178,7 +178,7 @@ def test_help_and_version(capsys):
 def test_as_a_process_of_its_own(tmp_path):
     """The installed command's path: python -m, real stdout and stderr, no traceback."""
     done = subprocess.run(
-        [sys.executable, "-m", "scenarios.cli", "acquire", "absent.toml", "--json"],
+        [sys.executable, "-m", "scenarios.cli.main", "acquire", "absent.toml", "--json"],
         capture_output=True, text=True, check=False, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
     )  # fmt: skip

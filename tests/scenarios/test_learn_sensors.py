@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scenarios.cli import BAD_INPUT, DONE, run
+from scenarios.cli.main import BAD_INPUT, DONE, run
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -149,7 +149,7 @@ def test_shipped_tables_hold_together(name: str) -> None:
 
 
 def test_shipped_tables_name_channels_that_the_readers_give(data: Path) -> None:
-    from instrument.vendor import close_reader, read_log
+    from instrument.readers import close_reader, read_log
 
     files = {
         "thermo-healthmonitor": ("sensors/krios-health-2025-07-28.xml.gz",),

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from scenarios import numerics
-from scenarios.cache import limit_size, usable_cache, writable
+from scenarios.io import numerics
+from scenarios.io.cache import limit_size, usable_cache, writable
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import json, sys
-from scenarios.numerics import start_jax
+from scenarios.io.numerics import start_jax
 start_jax()
 import jax, jax.monitoring
 import jax.numpy as jnp

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from scenarios.live_report import LiveReport
-from scenarios.pace import AHEAD, ENDING, REQUEST, SPECIMEN, TWIN, Pace, PacedProgress
-from scenarios.progress import LiveProgress, PlainProgress, time_left
+from scenarios.io.pace import AHEAD, ENDING, REQUEST, SPECIMEN, TWIN, Pace, PacedProgress
+from scenarios.io.progress import LiveProgress, PlainProgress, time_left
+from scenarios.report.live import LiveReport
 from tests.scenarios.synthetic import make_session
 
 

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from scenarios.errors import BadInput
+from scenarios.acquire.scenario import from_dict
+from scenarios.io.errors import BadInput
 from scenarios.presets import load_scenario, preset_names
-from scenarios.scenario import from_dict
 from twin.records import Scan
 
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from instrument.journal import Journal, SessionError
-from scenarios import drawings
+from instrument.core.journal import Journal, SessionError
+from scenarios.io.progress import LiveProgress, PlainProgress, electrons
 from scenarios.presets import load_scenario
-from scenarios.progress import LiveProgress, PlainProgress, electrons
-from scenarios.report import GALLERY, Picture, _dose, context, write_report
-from scenarios.report_headline import headline
-from scenarios.session import load_session, recorded_scenario
-from scenarios.show import print_result, print_summary, summarise
-from scenarios.verdict import judge, verdict_of
+from scenarios.report import drawings
+from scenarios.report.headline import headline
+from scenarios.report.page import GALLERY, Picture, _dose, context, write_report
+from scenarios.report.session import load_session, recorded_scenario
+from scenarios.report.show import print_result, print_summary, summarise
+from scenarios.report.verdict import judge, verdict_of
 from tests.scenarios.synthetic import START, make_session
 
 PNG = base64.b64decode(

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from scenarios import scenario
-from scenarios.cli import BAD_INPUT, DONE, run
-from scenarios.errors import BadInput
-from scenarios.keys import Key
-from scenarios.simulate import job, plan
-from tests.scenarios.test_simulate import values
+from scenarios.acquire import scenario
+from scenarios.cli.main import BAD_INPUT, DONE, run
+from scenarios.io.errors import BadInput
+from scenarios.keys.definitions import Key
+from scenarios.simulate import job
+from scenarios.simulate.scenario import plan
+from tests.scenarios.simulate.test_simulate import values
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCEPTED = "accepted"
@@ -199,7 +200,7 @@ def test_empty_file_and_exit_of_the_process(command: str, tmp_path):
     (tmp_path / "mine.toml").write_text('name = "a"\nkind = "KIND"\nsignal = "hrtem"\n[beam]\nenergy_keV = 2e5\n')
     for name, told in (("empty.toml", "is empty"), ("mine.toml", "must be")):
         done = subprocess.run(
-            [sys.executable, "-m", "scenarios.cli", command, name, "--out", "out.zarr"], cwd=tmp_path, capture_output=True,
+            [sys.executable, "-m", "scenarios.cli.main", command, name, "--out", "out.zarr"], cwd=tmp_path, capture_output=True,
             text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert (done.returncode, done.stdout) == (BAD_INPUT, "")

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from instrument.client import RemoteInstrument
-from instrument.journal import Journal
-from instrument.launch import launch
-from scenarios.cli import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
-from scenarios.progress import SilentProgress
-from scenarios.tables import load_table, table_names
-from scenarios.watch_sources import Recorded
-from scenarios.watch_words import spark
+from instrument.core.journal import Journal
+from instrument.remote.client import RemoteInstrument
+from instrument.remote.launch import launch
+from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
+from scenarios.io.progress import SilentProgress
+from scenarios.io.tables import load_table, table_names
+from scenarios.watch.sources import Recorded
+from scenarios.watch.text import spark
 from tests.once import run_folder
 from tests.waiting import ended, said
 from twin.records import Readings
@@ -214,7 +214,7 @@ def test_refusals(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("scenarios.watch_sources.RemoteInstrument", functools.partial(RemoteInstrument, timeout=0.3))
+    monkeypatch.setattr("scenarios.watch.sources.RemoteInstrument", functools.partial(RemoteInstrument, timeout=0.3))
     session(tmp_path / "s")
     holder_log(tmp_path / "cell.csv")
     Path("empty").mkdir()
@@ -235,7 +235,7 @@ def test_refusals(
 
 
 def start(*arguments: str, folder: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "scenarios.cli", "watch", *arguments]
+    command = [sys.executable, "-m", "scenarios.cli.main", "watch", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

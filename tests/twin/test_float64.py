@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reconstruct.stream import Stream
-from tests.reconstruct.instruments import TABLE as SENSORS
+from reconstruct.stream.stream import Stream
+from tests.reconstruct.stream.instruments import TABLE as SENSORS
 from twin import checks
 from twin.column.column import Column
 from twin.column.table import read_column
@@ -23,7 +23,7 @@ from twin.optics.transfer import Imaging
 from twin.sample.specimen import srtio3
 from twin.scattering.multislice import propagator
 from twin.scattering.signals import exit_waves
-from twin.scattering.smatrix import scattering_matrix
+from twin.scattering.stem.smatrix import scattering_matrix
 from twin.sensors.table import read_table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from twin.sample.potentials import Neighbours
+from twin.sample.potential.projected import Neighbours
 
 WIDTH = 8
 """Tables are as wide as a multiple of this, so that configurations of one crystal share their compiled code."""

@@ -11,11 +11,11 @@ from jaxtyping import Array, Complex, Float
 from twin.grid import frequencies, grid
 from twin.optics.electrons import wavelength
 from twin.sample import consistency, slicing
-from twin.sample.absorption import absorption
-from twin.sample.factors import factors
-from twin.sample.potentials import Plan, potential
+from twin.sample.potential.absorption import absorption
+from twin.sample.potential.factors import factors
+from twin.sample.potential.finite_projection import tails
+from twin.sample.potential.projected import Plan, potential
 from twin.sample.structures import read_structure, srtio3_unit
-from twin.sample.tails import tails
 from twin.sample.thermal import U2, U2_OTHER, normals, u2_of
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Specimen(eqx.Module):
         energy: float | None = None,
         highest: tuple[float, float] | None = None,
     ) -> Plan:
-        """What `twin.sample.potentials.potential` needs to make slices as a differentiable function of positions, occupancy and u2.
+        """What `twin.sample.potential.projected.potential` needs to make slices as a differentiable function of positions, occupancy and u2.
 
         ``slices`` of them on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
         atom whole into one slice, "finite" integrates over each slice; ``periodic`` says whether the cell repeats along z (if not, what

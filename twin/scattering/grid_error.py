@@ -17,10 +17,10 @@ from jaxtyping import Complex, Float
 from twin import checks
 from twin.grid import CUTOFF, TAPER, band_limit, frequencies, nyquist
 from twin.optics.electrons import wavelength
-from twin.sample.factors import scattering_factor
+from twin.sample.potential.factors import scattering_factor
 from twin.sample.specimen import Specimen
-from twin.scattering.beams import Response
 from twin.scattering.multislice import multislice, propagator, transmission
+from twin.scattering.stem.beams import Response
 
 MOST = 50_000_000
 """Points of the finer grid times slices times directions: a few seconds."""

@@ -18,8 +18,8 @@ from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
 from twin.phases import cis
 from twin.sample.specimen import Slices
-from twin.scattering.beams import plane_waves
 from twin.scattering.multislice import multislice, propagator, transmission
+from twin.scattering.stem.beams import plane_waves
 
 
 def rows(

@@ -20,8 +20,8 @@ from twin.optics.illumination import Illumination
 from twin.optics.probe import aperture, check_sampling, plane_wave, probe
 from twin.optics.transfer import Imaging, focal_series
 from twin.sample.specimen import Slices
+from twin.scattering.batching import compiled, cut, fitting, in_pieces
 from twin.scattering.multislice import intensities, multislice, propagator, transmission
-from twin.scattering.pieces import compiled, cut, fitting, in_pieces
 
 Stacks = Sequence[Callable[[], Slices]]
 Progress = Callable[[str, float], None]

@@ -6,10 +6,10 @@ import functools
 import numpy as np
 import pytest
 
-from reconstruct.measure.amorphous import fit_amorphous
-from reconstruct.measure.exposure import Exposure, Optics, Setting, lit, spectra
+from reconstruct.measure.film.estimator import fit_amorphous
+from reconstruct.measure.film.exposure import Exposure, Optics, Setting, lit, spectra
 from reconstruct.measure.prior import COEFFICIENTS, Prior
-from tests import amorphous_films as films
+from tests.synthetic import amorphous_films as films
 from twin.channels import control
 from twin.optics.aberrations import coefficients
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reconstruct.measure.crystal import Crystal, Model, crystal_information, expected, fit_crystal, model
-from reconstruct.measure.exposure import Exposure, Optics, Setting
+from reconstruct.measure.film.exposure import Exposure, Optics, Setting
 from reconstruct.measure.prior import Prior
 from twin.sample.specimen import Specimen, srtio3_unit
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from reconstruct.measure.disk import ellipticity, measure_disk
-from tests.disks import pattern
+from reconstruct.measure.disk.estimator import ellipticity, measure_disk
+from tests.synthetic.disks import pattern
 
 PIXEL = 5.5e5
 """55 micrometres."""

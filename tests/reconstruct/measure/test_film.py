@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reconstruct.measure.exposure import Optics, Setting, Spectra, scan_frequencies
-from reconstruct.measure.film import expected_power, information, informations, scores, value
-from reconstruct.measure.film_blocks import block, prepared
-from reconstruct.measure.film_search import penalised, standing, without_film
+from reconstruct.measure.film.blocks import block, prepared
+from reconstruct.measure.film.exposure import Optics, Setting, Spectra, scan_frequencies
+from reconstruct.measure.film.likelihood import expected_power, information, informations, scores, value
+from reconstruct.measure.film.search import penalised, standing, without_film
 from reconstruct.measure.prior import Prior
 from twin.optics.weak import THIRD, response
 

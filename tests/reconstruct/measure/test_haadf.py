@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reconstruct.measure.haadf import Before, measure_haadf
+from reconstruct.measure.haadf.estimator import Before, measure_haadf
 from reconstruct.measure.measurement import Measurement
 from reconstruct.measure.projection import Projection
-from tests.haadf_images import CALIBRATION, DEPTH, SOURCE, A, crystal, drawn, drifted, gram, scan
+from tests.synthetic.haadf_images import CALIBRATION, DEPTH, SOURCE, A, crystal, drawn, drifted, gram, scan
 
 OPTICS = {"C10": -45.0, "C12a": 18.0, "C12b": -9.0}
 BEFORE = Before(thickness=(DEPTH, 2.0), gain=0.1, drift=1.0, scanner=2e-3)

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from reconstruct.measure.haadf_before import Before
-from reconstruct.measure.haadf_cell import Cell, mean_cell
-from reconstruct.measure.haadf_error import Lowered, ModelError, field
-from reconstruct.measure.haadf_fit import Problem
-from reconstruct.measure.haadf_model import POSITION, SHARED, cells, slopes, turned, waves
-from reconstruct.measure.haadf_sample import sampled
-from reconstruct.measure.haadf_scan import geometry
-from reconstruct.measure.lattice import NAMES, UNITS
+from reconstruct.measure.haadf.cell import Cell, mean_cell
+from reconstruct.measure.haadf.fit import Problem
+from reconstruct.measure.haadf.model import POSITION, SHARED, cells, slopes, turned, waves
+from reconstruct.measure.haadf.model_error import Lowered, ModelError, field
+from reconstruct.measure.haadf.prior import Before
+from reconstruct.measure.haadf.sampling import sampled
+from reconstruct.measure.haadf.scan import geometry
+from reconstruct.measure.lattice.estimator import NAMES, UNITS
 from reconstruct.measure.measurement import Component, Measurement
-from tests.haadf_images import DEPTH, A, crystal, gram, scan
+from tests.synthetic.haadf_images import DEPTH, A, crystal, gram, scan
 from twin.detection.scan import line_time
 from twin.optics.aberrations import coefficients, phase
 from twin.optics.electrons import wavelength
 from twin.sample.specimen import srtio3_unit
-from twin.scattering.gram import harmonics, image
-from twin.scattering.gram_crystal import build_gram
+from twin.scattering.gram.crystal import build_gram
+from twin.scattering.gram.model import harmonics, image
 
 VALUES = {
     "C10": -40.0, "C12a": 12.0, "C12b": -7.0, "C21a": 150.0, "C21b": -80.0, "C23a": 60.0, "C23b": 90.0, "C30": 5e3, "thickness": 0.9 * DEPTH,

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from instrument.vendor import read_vendor
+from instrument.readers import read_vendor
 from reconstruct.measure.drift import separated, without_drift
-from reconstruct.measure.lattice import NAMES, UNITS, matrix, measure_lattice
+from reconstruct.measure.lattice.estimator import NAMES, UNITS, matrix, measure_lattice
 from reconstruct.measure.measurement import Component, Measurement
 from reconstruct.measure.projection import Projection, projected
-from tests.lattices import CENTRED, GRAPHENE, RECTANGLE, TITANATE, Recorded, recorded
+from tests.synthetic.lattices import CENTRED, GRAPHENE, RECTANGLE, TITANATE, Recorded, recorded
 from twin.sample.structures import srtio3_unit
 
 

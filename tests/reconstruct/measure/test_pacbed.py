@@ -6,14 +6,14 @@ import functools
 import numpy as np
 import pytest
 
-from reconstruct.measure.pacbed import Geometry, ModelError, pacbed
-from reconstruct.measure.pacbed_error import Whitened, cosines
-from reconstruct.measure.pacbed_model import NAMES, Frame
-from reconstruct.measure.pacbed_search import centres
+from reconstruct.measure.pacbed.estimator import Geometry, ModelError, pacbed
+from reconstruct.measure.pacbed.model import NAMES, Frame
+from reconstruct.measure.pacbed.model_error import Whitened, cosines
+from reconstruct.measure.pacbed.search import centres
 from twin.detection.camera import Camera
 from twin.detection.transfer import Mixture
 from twin.sample.specimen import Specimen, srtio3
-from twin.scattering.pacbed import Library, library
+from twin.scattering.pacbed.patterns import Library, library
 
 ENERGY, ALPHA, SHAPE = 200e3, 10e-3, (56, 60)
 GEOMETRY = Geometry(1.1e-3, rotation=0.1, rotation_error=0.01)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from reconstruct.measure.rotation import centres_of_mass, measure_rotation
-from tests.scans4d import scanned
+from tests.synthetic.scans4d import scanned
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3, 6])

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from reconstruct.measure.thon import Model, measure_thon, power_spectrum
-from tests.films import ENERGY, film
+from reconstruct.measure.thon.estimator import Model, measure_thon, power_spectrum
+from tests.synthetic.films import ENERGY, film
 from twin.optics.aberrations import index
 from twin.optics.contrast import amplitude_contrast, phase_contrast
 from twin.optics.transfer import Imaging

@@ -5,7 +5,7 @@ import numpy as np
 
 from tests.small import CELL, small_microscope
 from twin.detection import jitter
-from twin.microscope import PARAMETERS, images, raster
+from twin.image.microscope import PARAMETERS, images, raster
 from twin.records import Scan
 
 SCAN = Scan(shape=(16, 16), pixel=CELL / 16)

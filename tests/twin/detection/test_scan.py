@@ -7,7 +7,7 @@ import pytest
 
 from twin.detection import scan as scans
 from twin.detection.scan import Distortion, positions
-from twin.microscope import raster
+from twin.image.microscope import raster
 from twin.records import Scan
 
 SCAN = Scan(shape=(6, 8), pixel=0.25, dwell=1e-3, flyback=5e-3, dose=2e4)

@@ -13,10 +13,10 @@ from twin.optics.aberrations import coefficients, index
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture, probe
 from twin.sample.specimen import srtio3
-from twin.scattering.beams import beams, gram_matrices
-from twin.scattering.crystal import crystal_grams
-from twin.scattering.grams import Grams, image_spectrum, raster, whole
 from twin.scattering.multislice import intensities, multislice, propagator, transmission
+from twin.scattering.stem.beams import beams, gram_matrices
+from twin.scattering.stem.crystal import crystal_grams
+from twin.scattering.stem.grams import Grams, image_spectrum, raster, whole
 
 ENERGY, SEMIANGLE, CELLS, REPEATS, POINTS = 200e3, 21.4e-3, 3, 3, 36
 TILT = (4e-3, -2e-3)
@@ -145,7 +145,7 @@ def _diagonal(grams: Grams) -> np.ndarray:
 
 def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
     """The same Gram matrices whether blocks are computed or follow from others; and nothing follows where the detector breaks the symmetry."""
-    import twin.scattering.crystal as crystal
+    import twin.scattering.stem.crystal as crystal
 
     cell = srtio3((1, 1, 1)).slices(POINTS, 2)
     arguments = (cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE)

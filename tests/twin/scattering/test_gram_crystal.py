@@ -9,9 +9,9 @@ import pytest
 
 from twin.optics.aberrations import coefficients
 from twin.sample.specimen import srtio3_unit
-from twin.scattering.beams import beams
-from twin.scattering.gram import GramModel, harmonics, image
-from twin.scattering.gram_crystal import build_gram, centred_in_slices, operations, tilt_nodes
+from twin.scattering.gram.crystal import build_gram, centred_in_slices, operations, tilt_nodes
+from twin.scattering.gram.model import GramModel, harmonics, image
+from twin.scattering.stem.beams import beams
 
 SMALL: dict[str, Any] = {
     "repeats_xy": (2, 2),

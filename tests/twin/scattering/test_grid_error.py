@@ -9,9 +9,9 @@ from twin.optics.illumination import Illumination
 from twin.sample.specimen import srtio3
 from twin.scattering import grid_error
 from twin.scattering.grid_error import compared
-from twin.scattering.scene import Scene
 from twin.scattering.signals import exit_waves
-from twin.scattering.stem import stem_images
+from twin.scattering.stem.images import stem_images
+from twin.scattering.stem.scene import Scene
 
 CELLS, ENERGY, SEMIANGLE = 6, 200e3, 0.02
 WHOLE, ONE = srtio3((3, 3, CELLS)), srtio3((1, 1, CELLS))

@@ -6,8 +6,8 @@ import pytest
 from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
-from twin.scattering import modes as made
-from twin.scattering.beams import beams
+from twin.scattering.stem import modes as made
+from twin.scattering.stem.beams import beams
 
 ENERGY, SEMIANGLE = 200e3, 21.4e-3
 EXTENT = (24.0, 27.0)

@@ -10,19 +10,19 @@ from twin.grid import band_limit
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture
 from twin.sample.specimen import Specimen, srtio3
-from twin.scattering import pacbed
-from twin.scattering.beams import plane_waves
-from twin.scattering.coherent import mean_transmission
-from twin.scattering.diffuse import diffuse
 from twin.scattering.multislice import intensities, multislice, propagator, transmission
-from twin.scattering.rocking import rocking
+from twin.scattering.pacbed import patterns
+from twin.scattering.pacbed.coherent import mean_transmission
+from twin.scattering.pacbed.diffuse import diffuse
+from twin.scattering.pacbed.rocking import rocking
+from twin.scattering.stem.beams import plane_waves
 
 ENERGY = 200e3
 
 
 @functools.cache
-def small() -> pacbed.Library:
-    return pacbed.library(
+def small() -> patterns.Library:
+    return patterns.library(
         srtio3((1, 1, 1)), 2, (32, 32), ENERGY, 8e-3, 30e-3, 3e-3, 60.0, step=0.9e-3, configurations=2, workers=1
     )
 
@@ -110,7 +110,7 @@ def test_what_bragg_beams_lose_is_diffuse():
 def test_slopes_are_the_pattern_s_own():
     made = small()
     at = (41.0, (0.8e-3, -1.3e-3), 8e-3, 1.05)
-    found = pacbed.pattern(made, *at)
+    found = patterns.pattern(made, *at)
 
     def moved(place: int, step: float) -> tuple[np.ndarray, np.ndarray]:
         numbers = [at[0], *at[1], at[2], at[3]]
@@ -118,7 +118,7 @@ def test_slopes_are_the_pattern_s_own():
         for sign in (1.0, -1.0):
             some = list(numbers)
             some[place] += sign * step
-            both.append(pacbed.pattern(made, some[0], (some[1], some[2]), some[3], some[4]))
+            both.append(patterns.pattern(made, some[0], (some[1], some[2]), some[3], some[4]))
         return tuple((getattr(both[0], n) - getattr(both[1], n)) / (2.0 * step) for n in ("bragg", "diffuse"))
 
     for place, step in enumerate((0.05, 1e-6, 1e-6, 1e-6)):
@@ -131,8 +131,8 @@ def test_slopes_are_the_pattern_s_own():
 def test_the_coarse_look_is_the_pattern_in_larger_pixels():
     made, tilt = small(), (1e-3, 2e-3)
     row = 8
-    look = pacbed.coarse(made, tilt, np.array([row]), 2e-3, 12)[0]
-    whole = pacbed.pattern(made, float(made.rocking.depths[row]), tilt, made.semiangle).bragg
+    look = patterns.coarse(made, tilt, np.array([row]), 2e-3, 12)[0]
+    whole = patterns.pattern(made, float(made.rocking.depths[row]), tilt, made.semiangle).bragg
     assert look.sum() == pytest.approx(whole.sum(), rel=0.02)
 
 
@@ -148,4 +148,4 @@ def test_the_coarse_look_is_the_pattern_in_larger_pixels():
 def test_a_library_that_cannot_be(change, message):
     wanted = {"semiangle": 8e-3, "reach": 30e-3, "tilted": 3e-3, "thickness": 60.0} | change
     with pytest.raises(ValueError, match=message):
-        pacbed.library(srtio3((1, 1, 1)), 2, (32, 32), ENERGY, **wanted)
+        patterns.library(srtio3((1, 1, 1)), 2, (32, 32), ENERGY, **wanted)

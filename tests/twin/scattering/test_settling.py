@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.twin.scattering.test_modes import BUNDLE, light, modes, number
-from twin.scattering.settling import FAR, STEP, Settling
+from twin.scattering.stem.mode_convergence import FAR, STEP, Settling
 
 ALONG = np.linspace(9.0, 13.0, 40)
 ALLOWED = 1e-2

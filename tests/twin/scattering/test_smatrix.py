@@ -9,9 +9,9 @@ from twin.grid import band_limit
 from twin.optics.aberrations import coefficients, index
 from twin.optics.probe import aperture, probe
 from twin.sample.specimen import srtio3
-from twin.scattering.beams import beams
 from twin.scattering.multislice import intensities, multislice, propagator, transmission
-from twin.scattering.smatrix import exit_waves, scattering_matrix
+from twin.scattering.stem.beams import beams
+from twin.scattering.stem.smatrix import exit_waves, scattering_matrix
 
 ENERGY, SEMIANGLE, SHAPE, CELLS = 200e3, 21.4e-3, (96, 96), (4, 4, 3)
 ABERRATIONS = coefficients({"C10": 20.0, "C12b": 10.0, "C21a": 200.0})

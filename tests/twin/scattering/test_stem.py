@@ -13,9 +13,9 @@ from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.sample.specimen import srtio3
-from twin.scattering.forms import Form, choose, forms, outside
-from twin.scattering.scene import Scene
-from twin.scattering.stem import grams_of, image_of, stem_images
+from twin.scattering.stem.algorithms import Form, choose, forms, outside
+from twin.scattering.stem.images import grams_of, image_of, stem_images
+from twin.scattering.stem.scene import Scene
 
 A = 3.905
 BEAM = Illumination(coefficients({"C10": -20.0, "C12b": 10.0}), 200e3, 21.4e-3, focal_spread=20.0, source=0.3)

@@ -1,0 +1,1 @@
+"""What every instrument can do, and what a session is on disk."""

@@ -1,0 +1,389 @@
+"""The session on disk: one folder with an append-only, hash-chained SQLite log and the frames in Zarr. One process
+writes, any may read.
+
+A row's hash is SHA-256 over the previous row's hash and its own kind, time, payload and arrays. A frame's chunk is
+written and synced first, then its row with the chunk's hash is committed; only then does `Journal.append_frame`
+return. So killing the process at any moment loses nothing that was acknowledged: at worst a chunk without a row is
+left, and is written over by the next frame.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import operator
+import os
+import shutil
+import sqlite3
+import struct
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from instrument.core.frames import FrameStore
+from instrument.core.payload import PayloadError, pack, unpack
+from twin.records import Frame, Readings
+
+FORMAT = "emtwin-session/1"
+_APPLICATION = 0x656D7477  # "emtw"
+_VERSION = 1
+_GENESIS = hashlib.sha256(FORMAT.encode()).digest()
+_SCHEMA = f"""
+CREATE TABLE rows (
+  id INTEGER PRIMARY KEY, kind TEXT NOT NULL, time INTEGER,
+  payload BLOB NOT NULL, arrays BLOB NOT NULL, hash BLOB NOT NULL
+);
+CREATE INDEX rows_kind ON rows (kind, id);
+CREATE TRIGGER rows_keep BEFORE UPDATE ON rows BEGIN SELECT RAISE(ABORT, 'a session is append-only'); END;
+CREATE TRIGGER rows_follow BEFORE INSERT ON rows WHEN NEW.id IS NOT (SELECT ifnull(max(id), 0) + 1 FROM rows)
+  BEGIN SELECT RAISE(ABORT, 'a session is append-only'); END;
+CREATE TRIGGER rows_stay BEFORE DELETE ON rows BEGIN SELECT RAISE(ABORT, 'a session is append-only'); END;
+PRAGMA application_id = {_APPLICATION};
+PRAGMA user_version = {_VERSION};
+"""
+
+
+class SessionError(ValueError):
+    """A session folder that cannot be used; the message names it, what is wrong, and what to do."""
+
+    def __init__(self, path: Path, problem: str, cure: str):
+        super().__init__(f"session {path}: {problem}; {cure}")
+        self.path, self.problem, self.cure = path, problem, cure
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One entry. ``time`` is int64 ns UTC of whatever clock its writer means, or None; ``payload`` plain data,
+    ``arrays`` by name.
+    """
+
+    id: int
+    kind: str
+    time: int | None
+    payload: dict[str, Any]
+    arrays: dict[str, np.ndarray]
+
+
+class Journal:
+    """A session folder; make one with `create` or `open`. Its methods may be called from any thread of the process."""
+
+    def __init__(self, folder: Path, database: sqlite3.Connection, frames: FrameStore, lock: int | None):
+        self.folder = folder
+        self._database, self._frames, self._lock_file = database, frames, lock
+        self._mutex = threading.RLock()
+        self._last, self._hash = self._tail()
+        self._counts: dict[str, int] = {}  # frames of each array that have a row
+        if lock is not None:
+            for row in self.rows("frame"):
+                self._counts[row.payload["array"]] = row.payload["index"] + 1
+
+    @classmethod
+    def create(cls, folder: str | Path) -> "Journal":
+        """A new session. SessionError (a ValueError) if the folder exists or cannot be made; then nothing is left
+        behind.
+        """
+        folder = Path(folder).absolute()
+        if folder.exists() or folder.is_symlink():
+            raise SessionError(folder, "it exists already", "choose another folder for the new session")
+        draft = folder.with_name(f".{folder.name}.{os.getpid()}.draft")
+        made = [parent for parent in folder.parents if not parent.exists()]
+        try:
+            draft.mkdir(parents=True)
+            FrameStore.create(draft / "frames.zarr")
+            with contextlib.closing(sqlite3.connect(draft / "journal.db", isolation_level=None)) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                database.executescript(_SCHEMA)
+            (draft / "writer.lock").touch()
+            _sync(draft)
+            os.rename(draft, folder)
+            _sync(folder.parent)
+        except (OSError, sqlite3.Error) as error:
+            shutil.rmtree(draft, ignore_errors=True)
+            for parent in made:
+                with contextlib.suppress(OSError):
+                    parent.rmdir()
+            raise SessionError(
+                folder, f"it cannot be made ({error})", "choose a folder that you may write to"
+            ) from error
+        journal = cls.open(folder, write=True)
+        journal.append("session", {"format": FORMAT, "created_ns": time.time_ns()})
+        return journal
+
+    @classmethod
+    def open(cls, folder: str | Path, write: bool = False) -> "Journal":
+        """An existing session. SessionError if it is missing, not a session, damaged, or (with ``write``) being
+        written by another process.
+        """
+        folder = Path(folder).absolute()
+        path = folder / "journal.db"
+        if not folder.is_dir():
+            raise SessionError(folder, "there is no such folder", "check the path")
+        if not path.is_file():
+            raise SessionError(folder, "it has no journal.db", "name a folder made by `emtwin acquire`")
+        lock = _lock(folder) if write else None
+        database = None
+        try:
+            database = _connect(path, write)
+            application = database.execute("PRAGMA application_id").fetchone()[0]
+            version = database.execute("PRAGMA user_version").fetchone()[0]
+            if application != _APPLICATION:
+                raise SessionError(
+                    folder, "its journal.db is not an emtwin journal", "name a folder made by `emtwin acquire`"
+                )
+            if version != _VERSION:
+                raise SessionError(
+                    folder, f"it is of format {version}, this emtwin reads {_VERSION}", "use the emtwin that wrote it"
+                )
+            problems = [row[0] for row in database.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
+            if problems:
+                raise SessionError(
+                    folder, f"its journal.db is damaged ({'; '.join(problems)})", "restore it from a copy"
+                )
+            try:
+                frames = FrameStore(folder / "frames.zarr", write)
+            except ValueError as error:
+                raise SessionError(folder, str(error), "restore the folder from a copy") from error
+            return cls(folder, database, frames, lock)
+        except BaseException as error:
+            if database is not None:
+                database.close()
+            if lock is not None:
+                os.close(lock)
+            if isinstance(error, sqlite3.Error):
+                raise SessionError(
+                    folder, f"its journal.db cannot be read ({error})", "restore it from a copy"
+                ) from error
+            raise
+
+    # --- writing
+
+    def append(
+        self, kind: str, payload: dict[str, Any], time: int | None = None, arrays: dict[str, np.ndarray] | None = None
+    ) -> int:
+        """Write one row; its id. ``payload`` is plain data (numbers, text, lists, dicts, msgspec Structs, numpy
+        arrays); PayloadError if not.
+        """
+        return self._commit([(kind, _moment(time), pack(payload), pack(arrays or {}))])
+
+    def append_readings(self, batches: Sequence[Readings]) -> int:
+        """Write one row a batch, all in one commit; the id of the last row (of the newest row if there is no batch)."""
+        return self._commit(
+            [
+                (
+                    "readings",
+                    int(batch.times[0]) if len(batch.times) else None,
+                    pack({"channel": batch.channel, "first": batch.first}),
+                    pack({"times": batch.times, "values": batch.values}),
+                )
+                for batch in batches
+            ]
+        )
+
+    def append_frame(self, frame: Frame) -> int:
+        """Write a frame's pixels, then its row of kind "frame"; the row's id. The pixels come back with `frame`."""
+        with self._mutex:
+            self._must_write()
+            array = self._frames.array_for(frame.data)
+            index = self._counts.get(array, 0)
+            try:
+                digest = self._frames.write(array, index, frame.data)
+            except OSError as error:
+                raise SessionError(self.folder, f"a frame cannot be written ({error})", "see to its disk") from error
+            self._counts[array] = index + 1  # before the row, so that an interruption leaves a hole and no clash
+            claims = {name: getattr(frame, name) for name in frame.__struct_fields__ if name != "data"}
+            payload = pack({"array": array, "index": index, "sha256": digest, **claims})
+            return self._commit([("frame", _moment(frame.start), payload, pack({}))])
+
+    def _commit(self, items: list[tuple[str, int | None, bytes, bytes]]) -> int:
+        with self._mutex:
+            self._must_write()
+            last, link = self._last, self._hash
+            rows = []
+            for kind, time_ns, payload, arrays in items:
+                last, link = last + 1, _link(link, kind, time_ns, payload, arrays)
+                rows.append((last, kind, time_ns, payload, arrays, link))
+            if rows:
+                try:
+                    self._database.execute("BEGIN IMMEDIATE")
+                    self._database.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", rows)
+                    self._database.execute("COMMIT")
+                    self._last, self._hash = last, link
+                except BaseException as error:
+                    if self._database.in_transaction:
+                        self._database.execute("ROLLBACK")
+                    self._last, self._hash = self._tail()  # an interruption may come right after the commit
+                    if isinstance(error, sqlite3.Error):
+                        raise SessionError(self.folder, f"it cannot be written ({error})", "see to its disk") from error
+                    raise
+            return last
+
+    def _must_write(self) -> None:
+        if self._lock_file is None:
+            raise SessionError(self.folder, "it was opened for reading", "open it with write=True")
+
+    def _tail(self) -> tuple[int, bytes]:
+        found = self._database.execute("SELECT id, hash FROM rows ORDER BY id DESC LIMIT 1").fetchone()
+        return found or (0, _GENESIS)
+
+    # --- reading
+
+    def rows(self, kind: str | None = None, after: int = 0) -> Iterator[Row]:
+        """Rows in order, of one kind or all, with ids above ``after``. SessionError at one that cannot be read."""
+        for number, name, time_ns, payload, arrays, _ in self._raw(kind, after):
+            try:
+                plain, named = unpack(payload), unpack(arrays)
+                if not isinstance(plain, dict) or not isinstance(named, dict):
+                    raise PayloadError("not a table")
+            except PayloadError as error:
+                raise SessionError(
+                    self.folder, f"row {number} is damaged ({error})", "restore it from a copy"
+                ) from error
+            yield Row(number, name, time_ns, plain, named)
+
+    def readings(self, after: int = 0) -> Iterator[tuple[int, Readings]]:
+        """Batches of readings as they were appended, each with its row's id."""
+        for row in self.rows("readings", after):
+            yield (
+                row.id,
+                Readings(row.payload["channel"], row.payload["first"], row.arrays["times"], row.arrays["values"]),
+            )
+
+    def frame(self, row: Row | int) -> Frame:
+        """The frame of a row of kind "frame" (or of the row of that id), its pixels checked. SessionError if they are
+        damaged or missing.
+        """
+        if isinstance(row, int):
+            found = next(iter(self.rows("frame", row - 1)), None)
+            if found is None or found.id != row:
+                raise SessionError(self.folder, f"row {row} is no frame", "ask for a row of kind frame")
+            row = found
+        claims = dict(row.payload)
+        try:
+            array, index, digest = claims.pop("array"), claims.pop("index"), claims.pop("sha256")
+            data = self._frames.read(array, index, digest)
+            return cast(Frame, msgspec.convert({**claims, "data": data}, Frame, dec_hook=lambda kind, item: item))
+        except (KeyError, ValueError) as error:
+            raise SessionError(
+                self.folder, f"the frame of row {row.id} cannot be read: {error}", "restore the folder from a copy"
+            ) from error
+
+    def verify(self) -> list[str]:
+        """Everything wrong with the session, as sentences: broken links of the chain, damaged or missing chunks. Empty
+        if all is well.
+        """
+        problems = []
+        link, due = _GENESIS, 1
+        try:
+            for number, kind, time_ns, payload, arrays, stored in self._raw(None, 0):
+                if number != due:
+                    problems.append(f"rows {due} to {number - 1} are missing")
+                link, due = _link(link, kind, time_ns, payload, arrays), number + 1
+                if link != stored:
+                    problems.append(f"row {number} ({kind}) does not fit the chain: it or a row before it was changed")
+                    link = stored
+                if kind == "frame":
+                    problems.extend(self._verify_frame(number, payload))
+        except (SessionError, sqlite3.Error) as error:
+            problems.append(f"the log cannot be read beyond row {due - 1} ({error})")
+        return problems
+
+    def _verify_frame(self, number: int, payload: bytes) -> list[str]:
+        try:
+            claims = unpack(payload)
+            self._frames.check(claims["array"], claims["index"], claims["sha256"])
+        except (KeyError, TypeError, ValueError) as error:
+            return [f"the frame of row {number} is damaged: {error}"]
+        return []
+
+    def _raw(self, kind: str | None, after: int) -> Iterator[tuple[int, str, int | None, bytes, bytes, bytes]]:
+        """Pages of rows, so that other calls may come in between."""
+        while True:
+            with self._mutex:
+                where, values = ("", ()) if kind is None else (" AND kind = ?", (kind,))
+                query = (
+                    f"SELECT id, kind, time, payload, arrays, hash FROM rows WHERE id > ?{where} ORDER BY id LIMIT 32"
+                )
+                try:
+                    page = self._database.execute(query, (after, *values)).fetchall()
+                except sqlite3.Error as error:
+                    raise SessionError(
+                        self.folder, f"its journal.db cannot be read ({error})", "restore it from a copy"
+                    ) from error
+            if not page:
+                return
+            yield from page
+            after = page[-1][0]
+
+    def close(self) -> None:
+        """Let go of the files; harmless when done twice."""
+        with self._mutex:
+            self._database.close()
+            if self._lock_file is not None:
+                os.close(self._lock_file)
+                self._lock_file = None
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _moment(time_ns: Any) -> int | None:
+    """A plain int that fits SQLite's 64 bits. ValueError."""
+    if time_ns is None:
+        return None
+    if not -(2**63) <= (plain := operator.index(time_ns)) < 2**63:
+        raise ValueError(f"time {plain} does not fit 64 bits; give nanoseconds UTC")
+    return plain
+
+
+def _connect(path: Path, write: bool) -> sqlite3.Connection:
+    mode = "rw" if write else "ro"
+    if not write and not os.access(path.parent, os.W_OK) and not path.with_name("journal.db-wal").exists():
+        mode = "ro&immutable=1"  # SQLite would make its shared-memory file, and may not; without a log nobody writes
+    database = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
+    )
+    database.execute("PRAGMA synchronous = FULL")
+    return database
+
+
+def _lock(folder: Path) -> int:
+    """Hold the writer's lock for as long as the descriptor is open; it falls with the process, however that ends."""
+    try:
+        descriptor = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise SessionError(folder, f"it cannot be written ({error.strerror})", "check who may write to it") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise SessionError(
+            folder, f"process {holder or '(unknown)'} is writing to it", "wait for its end, or open it for reading"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor
+
+
+def _link(previous: bytes, kind: str, time_ns: int | None, payload: bytes, arrays: bytes) -> bytes:
+    name = kind.encode()
+    moment = b"" if time_ns is None else struct.pack("<q", time_ns)
+    digest = hashlib.sha256(previous)
+    for part in (name, moment, payload, arrays):
+        digest.update(struct.pack("<Q", len(part)))
+        digest.update(part)
+    return digest.digest()
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

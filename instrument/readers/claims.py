@@ -1,0 +1,128 @@
+"""Which entries of a vendor's metadata claim what, and in which units.
+
+Signs stay the vendor's own (Thermo's defocus is minus ours); a claim is material to be checked, not knowledge.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+from instrument.readers.signals import Claim, Value
+from twin.units import NUMBER, read_unit
+
+_DM = r"^ImageList\.TagGroup\d+\.ImageTags\."
+_TIA = r"^ObjectInfo\.ExperimentalDescription\."
+
+# (claim, pattern of the vendor's dotted key, unit of the number there ("": a bare number) or None for text)
+_TABLE: tuple[tuple[str, str, str | None], ...] = (
+    ("high_tension", _DM + r"Microscope Info\.Voltage$", "V"),
+    ("high_tension", r"^Optics\.AccelerationVoltage$", "V"),
+    ("high_tension", _TIA + r"High tension_kV$", "kV"),
+    ("convergence_semiangle", _DM + r"EELS\.Experimental Conditions\.Convergence semi-angle \(mrad\)$", "mrad"),
+    ("convergence_semiangle", r"^Optics\.BeamConvergence$", "rad"),
+    ("collection_semiangle", _DM + r"EELS\.Experimental Conditions\.Collection semi-angle \(mrad\)$", "mrad"),
+    ("camera_length", _DM + r"Microscope Info\.STEM Camera Length$", "mm"),
+    ("camera_length", r"^Optics\.CameraLength$", "m"),
+    ("camera_length", _TIA + r"Camera length_m$", "m"),
+    ("defocus", r"^Optics\.Defocus$", "m"),
+    ("defocus", _TIA + r"Defocus_um$", "um"),
+    ("magnification", _DM + r"Microscope Info\.Indicated Magnification$", ""),
+    ("magnification", _TIA + r"Magnification_x$", ""),
+    ("emission", _DM + r"Microscope Info\.Emission Current \(µA\)$", "uA"),
+    ("emission", _TIA + r"Emission_uA$", "uA"),
+    ("probe_current", _DM + r"Microscope Info\.Probe Current \(nA\)$", "nA"),
+    ("screen_current", r"^Optics\.LastMeasuredScreenCurrent$", "A"),
+    ("objective_lens", r"^Optics\.ObjectiveLensIntensity$", ""),
+    ("objective_lens", _TIA + r"Objective lens_%$", "%"),
+    ("stage.x", r"^Stage\.Position\.x$", "m"),
+    ("stage.x", _TIA + r"Stage X_um$", "um"),
+    ("stage.y", r"^Stage\.Position\.y$", "m"),
+    ("stage.y", _TIA + r"Stage Y_um$", "um"),
+    ("stage.z", r"^Stage\.Position\.z$", "m"),
+    ("stage.z", _TIA + r"Stage Z_um$", "um"),
+    ("stage.alpha", r"^Stage\.AlphaTilt$", "rad"),
+    ("stage.alpha", _TIA + r"Stage A_deg$", "deg"),
+    ("stage.beta", r"^Stage\.BetaTilt$", "rad"),
+    ("stage.beta", _TIA + r"Stage B_deg$", "deg"),
+    ("dwell", r"^Scan\.DwellTime$", "s"),
+    ("dwell", r"^ObjectInfo\.AcquireInfo\.DwellTimePath$", "s"),
+    ("dwell", _DM + r"SI\.Acquisition\.Pixel time \(s\)$", "s"),
+    ("exposure", _DM + r"EELS\.Acquisition\.Exposure \(s\)$", "s"),
+    ("scan_rotation", r"^Scan\.ScanRotation$", "rad"),
+    ("drift_tube", _DM + r"EELS Spectrometer\.Drift tube voltage \(V\)$", "V"),
+    ("dispersion", _DM + r"EELS Spectrometer\.Dispersion \(eV/ch\)$", "eV"),
+    ("high_tension", r"^emtwin\.scenario\.beam\.energy_keV$", "kV"),
+    ("convergence_semiangle", r"^emtwin\.scenario\.beam\.semiangle_mrad$", "mrad"),
+    ("thickness", r"^emtwin\.thickness$", "Å"),
+    ("date", _DM + r"SI\.Acquisition\.Date$", None),
+    ("start_time", _DM + r"SI\.Acquisition\.Start time$", None),
+    ("date", r"^ObjectInfo\.AcquireDate$", None),
+    ("start_time", r"^Acquisition\.AcquisitionStartDatetime\.DateTime$", None),
+    ("instrument", _DM + r"EELS Spectrometer\.Instrument name$", None),
+    ("instrument", r"^Instrument\.ComputerName$", None),
+    ("instrument", _TIA + r"Microscope$", None),
+)
+_RULES = tuple((name, re.compile(pattern), unit) for name, pattern, unit in _TABLE)
+
+MAX_ENTRIES = 20_000
+MAX_TEXT = 400
+
+
+def flatten(tree: object, limit: int = MAX_ENTRIES) -> dict[str, Value]:
+    """Nested metadata as dotted keys; only numbers, booleans and text up to MAX_TEXT characters, at most ``limit`` entries."""
+    flat: dict[str, Value] = {}
+    pending: list[tuple[str, object, int]] = [("", tree, 0)]
+    while pending and len(flat) < limit:
+        prefix, item, depth = pending.pop()
+        if isinstance(item, Mapping):
+            if depth < 64:
+                pending.extend(
+                    (f"{prefix}.{key}" if prefix else str(key), value, depth + 1) for key, value in item.items()
+                )
+            continue
+        value = _scalar(item)
+        if value is not None and len(prefix) <= MAX_TEXT:
+            flat[prefix] = value
+    return dict(sorted(flat.items()))
+
+
+def _scalar(item: object) -> Value | None:
+    """Plain Python value of a metadata entry; None for what is not a short scalar or is not a number (NaN)."""
+    if hasattr(item, "item") and getattr(item, "ndim", None) == 0:
+        item = item.item()  # type: ignore[union-attr]  # numpy scalars and 0-d arrays
+    if isinstance(item, bool):
+        return item
+    if isinstance(item, int):
+        return item if abs(item) < 2**63 else None
+    if isinstance(item, float):
+        return None if math.isnan(item) else item
+    if isinstance(item, bytes):
+        item = item.decode("utf-8", errors="replace")
+    if isinstance(item, str) and item and len(item) <= MAX_TEXT:
+        return item
+    return None
+
+
+def claims_of(raw: Mapping[str, Value]) -> dict[str, Claim]:
+    """The claims among flattened vendor metadata. What is absent, not finite or not a number where one is due makes no claim."""
+    found: dict[str, Claim] = {}
+    for key, value in raw.items():
+        for name, pattern, text in _RULES:
+            if name in found or not pattern.match(key):
+                continue
+            if text is None:
+                found[name] = Claim(value, None, key)
+                continue
+            number = _number(value)
+            if number is not None:
+                unit = read_unit(text) or NUMBER
+                found[name] = Claim(number * unit.factor, unit.unit, key)
+    return found
+
+
+def _number(value: Value) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

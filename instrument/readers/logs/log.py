@@ -1,0 +1,107 @@
+"""What a log of sensors holds: channels of timed values in this project's units, and why each unit is believed. msgspec over numpy; no JAX."""
+
+import math
+
+import msgspec
+import numpy as np
+
+from instrument.readers.signals import VendorError
+
+EARLIEST, LATEST = 631_152_000, 4_102_444_800
+"""Seconds since 1970 of 1990-01-01 and 2100-01-01: a time outside is no time of a microscope."""
+
+
+class LoggedChannel(msgspec.Struct, frozen=True):
+    """One parameter of a log: values [n] in ``unit`` at ``times`` [n] (int64 ns UTC, strictly increasing).
+
+    value = number in the file * ``factor`` + ``offset``. ``unit`` is angstrom, radian, kelvin, volt, ..., "1" (dimensionless), or None: unknown,
+    and then the values are bare numbers. ``why`` says in words what the unit rests on. ``meanings`` names the codes of an enumeration.
+    ``limits`` are the least and largest value that the log itself declares (None: not stated), ``max_interval`` (s) the longest time
+    between two records that it declares. ``follows`` is the channel this one is set by, where the format says so.
+    """
+
+    name: str
+    label: str
+    stated_unit: str
+    unit: str | None
+    factor: float
+    offset: float
+    times: np.ndarray
+    values: np.ndarray
+    source: str
+    why: str
+    meanings: dict[int, str] = {}
+    limits: tuple[float | None, float | None] = (None, None)
+    max_interval: float | None = None
+    follows: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class SensorLog(msgspec.Struct, frozen=True):
+    """A file of logged channels. ``clock`` says what its times are worth; ``start`` and ``end`` (ns UTC) bound what it covers;
+    ``notes`` say what of the file was left out."""
+
+    path: str
+    kind: str
+    name: str
+    clock: str
+    start: int
+    end: int
+    channels: tuple[LoggedChannel, ...]
+    notes: tuple[str, ...] = ()
+
+    def channel(self, name: str) -> LoggedChannel:
+        """The channel of that name; ValueError if there is none."""
+        for item in self.channels:
+            if item.name == name:
+                return item
+        near = [item.name for item in self.channels if name.lower() in item.name.lower()][:5]
+        like = f"; like it are {', '.join(near)}" if near else ""
+        raise ValueError(f"{self.path}: no channel {name!r} among {len(self.channels)}{like}")
+
+
+def in_order(
+    path: str, name: str, times: list[int], numbers: list[float]
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Times and values with NaN and repeats left out, and what was left out in words. VendorError where times run backwards or are absurd.
+
+    Of several values at one time the last counts: that is what a reader of the log's own display would have seen.
+    """
+    early, late = min(times, default=EARLIEST * 10**9), max(times, default=EARLIEST * 10**9)
+    if early < EARLIEST * 10**9 or late > LATEST * 10**9:
+        wrong = early if early < EARLIEST * 10**9 else late
+        year = 1970 + wrong / 1e9 / 31_556_952
+        raise VendorError(
+            path,
+            f"{name} has a time in the year {year:.0f}, which is none of a microscope's",
+            "Set the instrument's clock, or take the line out.",
+        )
+    t, x = np.array(times, dtype=np.int64), np.array(numbers, dtype=np.float64)
+    notes: list[str] = []
+    if t.size > 1 and (np.diff(t) < 0).any():
+        place = int(np.argmax(np.diff(t) < 0))
+        back = (t[place] - t[place + 1]) / 1e9
+        raise VendorError(
+            path,
+            f"the times of {name} run backwards: value {place + 2} comes {back:g} s before the one above it",
+            "Export the log again, or cut it where the clock was set.",
+        )
+    known = np.isfinite(x)
+    if not known.all():
+        notes.append(f"{int((~known).sum())} of {x.size} values are not numbers: left out")
+        t, x = t[known], x[known]
+    if t.size > 1:
+        last = np.append(np.diff(t) > 0, True)
+        if not last.all():
+            notes.append(f"{int((~last).sum())} values have the time of the next one: left out")
+            t, x = t[last], x[last]
+    return t, x, tuple(notes)
+
+
+def bound(text: str | None, factor: float, offset: float) -> float | None:
+    """A declared limit in the inside unit; None where none is stated (vendors write the largest double for that)."""
+    try:
+        number = float(text) if text else math.nan
+    except ValueError:
+        return None
+    return number * factor + offset if math.isfinite(number) and abs(number) < 1e300 else None

@@ -1,0 +1,132 @@
+"""Reading foreign files without trusting them: a parser may hang, crash or eat memory, so it lives in a killable warm worker."""
+
+import atexit
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from instrument.readers import rosetta, store
+from instrument.readers.logs import formats
+from instrument.readers.logs.log import SensorLog
+from instrument.readers.signals import VendorError, VendorSignal
+
+MAX_BYTES = 2 * 1024**3
+WORKER_BYTES = 12 * 1024**3  # address space, not memory in use: libraries map a few GiB of it
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
+
+Parsed = TypeVar("Parsed")
+
+_lock = threading.Lock()
+_pool: ProcessPool | None = None
+
+
+def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> list[VendorSignal]:
+    """All images and spectra of a file (DM3, DM4, EMD, EMI, SER, HSPY, TIFF, emtwin's own Zarr stores), units as inside emtwin, metadata as claims.
+
+    ``timeout`` (s) bounds the parsing; ``max_bytes`` the file and what it unpacks to. Raises VendorError (a ValueError) naming file,
+    problem and cure for a missing, empty, truncated, damaged, oversized or foreign file, and when the parser hangs or crashes; the
+    next call finds a fresh worker. In a script, call it under ``if __name__ == "__main__":`` since the worker is spawned.
+    """
+    file = Path(path)
+    if file.suffix == store.SUFFIX and file.is_dir():
+        name, size = str(file), store.stored_bytes(str(file))
+        if size > max_bytes:
+            raise VendorError(name, f"has {size} bytes, more than {max_bytes}", "Raise max_bytes, or read it in parts.")
+        return _in_worker(store.parse_store, name, max_bytes, timeout)
+    known = file.suffix.lower() in rosetta.FORMATS
+    name = _checked(file, timeout, max_bytes, known, file.suffix, (*rosetta.FORMATS, store.SUFFIX))
+    return _in_worker(rosetta.parse, name, max_bytes, timeout)
+
+
+def read_log(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> SensorLog:
+    """A log of sensors: HealthMonitor (.xml, .xml.gz), Protochips (.csv), DENS (.dens), every channel with its unit inside and why.
+
+    ``timeout`` (s), ``max_bytes`` and VendorError as for read_vendor, and the same worker.
+    """
+    file = Path(path)
+    known = formats.log_format(file.name) is not None
+    name = _checked(file, timeout, max_bytes, known, "".join(file.suffixes[-2:]), formats.FORMATS)
+    return _in_worker(formats.parse_log, name, max_bytes, timeout)
+
+
+def _checked(file: Path, timeout: float, max_bytes: int, known: bool, suffix: str, formats: tuple[str, ...]) -> str:
+    """The name of a file that may go to the worker: it is there, of a known format, neither empty nor too large."""
+    name = str(file)
+    if not timeout > 0:
+        raise ValueError(f"timeout {timeout!r} is not a positive number of seconds; give one, such as 30")
+    try:
+        size = file.stat().st_size
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VendorError(name, f"cannot be opened ({reason})", "Check the path.") from error
+    if not file.is_file():
+        raise VendorError(name, "is not a file", "Give the path of one file.")
+    if not known:
+        if suffix.lower() in _PICTURES:
+            cure = f"Export what was recorded as TIFF; convert a colour picture to grey. Read are {', '.join(formats)}."
+            raise VendorError(name, f"is a picture for the screen ({suffix})", cure)
+        problem = f"has the extension {suffix!r}, which is none of {', '.join(formats)}"
+        raise VendorError(name, problem, "Give a file of one of these formats.")
+    if size == 0:
+        raise VendorError(name, "is empty", "Copy or record it again.")
+    if size > max_bytes:
+        raise VendorError(name, f"has {size} bytes, more than {max_bytes}", "Raise max_bytes, or read it in parts.")
+    return name
+
+
+def _in_worker(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, timeout: float) -> Parsed:
+    """What ``parse`` makes of a file in the worker, or a VendorError that says how that failed."""
+    try:
+        return _scheduled(parse, name, max_bytes, timeout)
+    except FutureTimeout as error:
+        raise VendorError(
+            name, f"kept its reader busy for more than {timeout:g} s", "The file is damaged, or raise the timeout."
+        ) from error
+    except ProcessExpired as error:
+        raise VendorError(
+            name, f"crashed its reader (exit code {error.exitcode})", "The file is damaged; copy it anew."
+        ) from error
+    except MemoryError as error:
+        problem = "asks for more memory than a reader may take"
+        raise VendorError(name, problem, "The file is damaged or too large.") from error
+    except BrokenProcessPool as error:
+        cure = 'In a script of your own, call this under: if __name__ == "__main__":'
+        raise VendorError(name, "could not be read since no reader process would start", cure) from error
+
+
+def _scheduled(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, timeout: float) -> Parsed:
+    """Parse in the worker; a worker found dead between two files is replaced, once."""
+    try:
+        return _worker().schedule(parse, args=[name, max_bytes], timeout=timeout).result()
+    except BrokenProcessPool:
+        close_reader()
+        return _worker().schedule(parse, args=[name, max_bytes], timeout=timeout).result()
+
+
+def _worker() -> ProcessPool:
+    global _pool
+    with _lock:
+        if _pool is None or not _pool.active:
+            context = multiprocessing.get_context("spawn")
+            _pool = ProcessPool(max_workers=1, initializer=rosetta.start, initargs=(WORKER_BYTES,), context=context)
+            atexit.register(close_reader)
+        return _pool
+
+
+def close_reader() -> None:
+    """Stop the worker, if one runs; the next read starts another."""
+    global _pool
+    with _lock:
+        if _pool is not None:
+            _pool.stop()
+            _pool.join()
+            _pool = None
+            atexit.unregister(close_reader)

@@ -1,0 +1,92 @@
+"""emtwin's own Zarr stores (``emtwin simulate``) as VendorSignals: ``data`` with an axis for each dimension, provenance as attributes. Runs in the worker."""
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from instrument.readers.claims import claims_of, flatten
+from instrument.readers.signals import Axis, Kind, VendorError, VendorSignal, axis_scale
+
+SUFFIX = ".zarr"
+NAME = "emtwin's Zarr store"
+MAX_FILES = 1_000_000
+_CURE = "Give a store that emtwin simulate made."
+
+
+def stored_bytes(path: str) -> int:
+    """Bytes of all files in a folder; VendorError where there are too many to be a store of ours."""
+    total, files = 0, 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            files += 1
+            if files > MAX_FILES:
+                raise VendorError(path, f"holds more than {MAX_FILES} files", _CURE)
+            total += os.lstat(os.path.join(folder, name)).st_size
+    return total
+
+
+def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
+    """Read a store whose size on disk has been checked. Raises VendorError for whatever is wrong with it."""
+    import zarr
+
+    try:
+        group = zarr.open_group(path, mode="r")
+        array = group["data"]
+        shape = tuple(int(size) for size in array.shape)  # type: ignore[union-attr]
+        dtype = np.dtype(array.dtype)  # type: ignore[union-attr]
+        told = dict(array.attrs)
+        provenance = dict(group.attrs)
+    except Exception as error:  # a foreign folder may make Zarr raise anything
+        text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise VendorError(path, f"cannot be read as {NAME} ({text})", _CURE) from error
+    if dtype.kind not in "iufcb" or dtype.itemsize > 16:
+        raise VendorError(path, f"holds data of type {dtype}", _CURE)
+    if not shape or 0 in shape:
+        raise VendorError(
+            path, f"holds an empty array ({' x '.join(str(size) for size in shape) or 'no axes'})", "Simulate it again."
+        )
+    size = math.prod(shape) * dtype.itemsize
+    if size > max_bytes:
+        raise VendorError(path, f"unpacks to {size} bytes, more than {max_bytes}", "Simulate fewer recordings.")
+    axes = _axes(path, told.get("axes"), shape)
+    try:
+        data = np.ascontiguousarray(array[...])  # type: ignore[index]
+    except Exception as error:  # a damaged chunk may make its codec raise anything
+        text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
+        raise VendorError(path, f"has a part that cannot be unpacked ({text})", "Copy or simulate it again.") from error
+    own = numbered(provenance)
+    quantity = told.get("quantity")
+    raw = flatten({"emtwin": own, "unit": told.get("units", ""), "quantity": quantity})
+    kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
+    title = raw.get("emtwin.scenario.name", "")
+    return [VendorSignal(data, axes, kind, str(title), path, NAME, claims_of(raw), raw)]
+
+
+def numbered(tree: object) -> object:
+    """Nested values with lists as mappings from their places, so that all of them can be flattened to dotted keys."""
+    if isinstance(tree, Mapping):
+        return {str(key): numbered(value) for key, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        return {str(place): numbered(value) for place, value in enumerate(tree)}
+    return tree
+
+
+def _axes(path: str, described: Any, shape: tuple[int, ...]) -> tuple[Axis, ...]:
+    if not isinstance(described, list) or len(described) != len(shape):
+        raise VendorError(path, f"does not describe the axes of its data of shape {shape}", _CURE)
+    axes = []
+    for one, size in zip(described, shape, strict=True):
+        try:
+            factor, unit = axis_scale(str(one["unit"]))
+            scale, offset = float(one["scale"]) * factor, float(one["offset"]) * factor
+            labels = tuple(str(label)[:100] for label in one.get("labels", ()))
+            name, claimed = str(one["name"])[:100], str(one["unit"])[:40]
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise VendorError(path, "has an axis that makes no sense", _CURE) from error
+        if not (math.isfinite(scale) and math.isfinite(offset)) or len(labels) not in (0, size):
+            raise VendorError(path, f"has an axis {name!r} that makes no sense", _CURE)
+        axes.append(Axis(name, size, scale, offset, unit, claimed, labels))
+    return tuple(axes)

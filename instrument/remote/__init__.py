@@ -1,0 +1,1 @@
+"""An instrument in another process: the wire, its server and its client."""

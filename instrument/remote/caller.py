@@ -1,0 +1,103 @@
+"""Questions and answers on the wire: one at a time, each answer found by its number."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import zmq
+
+from instrument.core.interface import InstrumentError, InstrumentLost
+from instrument.remote import wire
+
+POLL = 0.1
+"""Seconds between two looks at whether the peer still lives."""
+CURE = "check the address, and that it was started with `emtwin instrument serve`"
+ResultT = TypeVar("ResultT")
+
+
+class Caller:
+    """Asks one question at a time over a DEALER socket and finds the answer that belongs to it."""
+
+    def __init__(self, context: zmq.Context, address: str, token: str = ""):
+        self._address, self._token = address, token
+        self._number = 0
+        self.session = ""
+        self._lock = threading.Lock()
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, wire.LONGEST_MESSAGE)
+        try:
+            self._socket.connect(address)
+        except zmq.ZMQError as error:
+            self._socket.close()
+            raise InstrumentError(
+                f"{address!r} is no address of an instrument ({error.strerror});", "give it as tcp://127.0.0.1:PORT"
+            ) from None
+
+    def ask(
+        self,
+        command: wire.Command,
+        kind: type[ResultT],
+        check: Callable[[], None],
+        on_work: Callable[[str], None] | None = None,
+    ) -> tuple[ResultT, wire.Reply]:
+        """The answer. ``check`` is called ten times a second and may raise; answers to earlier, abandoned questions
+        are skipped.
+        """
+        with self._lock:
+            self._number += 1
+            number = self._number
+            self._socket.send_multipart(wire.encode(wire.Request(number, command, self._token, self.session)))
+            while True:
+                if not self._socket.poll(int(POLL * 1000)):
+                    check()
+                    continue
+                reply = self._decode(self._socket.recv_multipart())
+                if isinstance(reply.result, wire.Refused) and reply.number in (0, number):
+                    raise InstrumentError(reply.result.problem, reply.result.cure)
+                if reply.number != number:
+                    continue
+                if isinstance(reply.result, wire.Stranger):
+                    raise InstrumentLost(
+                        f"the instrument at {self._address} was started anew and has forgotten what was done"
+                    )
+                if isinstance(reply.result, wire.Working):
+                    if on_work is not None:
+                        on_work(reply.result.text)
+                    continue
+                if not isinstance(reply.result, kind):
+                    answered = type(reply.result).__name__
+                    raise InstrumentError(
+                        f"{self._address} answered {type(command).__name__} with {answered};",
+                        "it is not an emtwin instrument",
+                    )
+                return reply.result, reply
+
+    def _decode(self, parts: list[bytes]) -> wire.Reply:
+        try:
+            message = wire.decode(parts)
+        except wire.WireError as error:
+            raise InstrumentError(f"{self._address} does not speak {wire.PROTOCOL}: {error};", CURE) from None
+        if not isinstance(message, wire.Reply):
+            raise InstrumentError(f"{self._address} sent a {type(message).__name__} where a reply was due;", CURE)
+        return message
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+class Quiet:
+    """Counts how long nothing was heard, in steps, so that a pause of this process itself does not count."""
+
+    def __init__(self):
+        self._silent, self._looked = 0.0, time.monotonic()
+
+    def heard(self) -> None:
+        self._silent, self._looked = 0.0, time.monotonic()
+
+    def look(self) -> float:
+        now = time.monotonic()
+        self._silent += min(now - self._looked, 3 * POLL)
+        self._looked = now
+        return self._silent

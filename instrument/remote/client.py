@@ -1,0 +1,229 @@
+"""The other end of the wire: an instrument in another process that looks like one in this process, and the truth asked
+for afterwards.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import zmq
+
+from instrument.core.interface import Description, InstrumentError, InstrumentLost
+from instrument.remote import wire
+from instrument.remote.caller import CURE, Caller, Quiet, ResultT
+from instrument.remote.listener import Listener
+from twin.records import Frame, Readings, Scan
+
+
+class RemoteInstrument:
+    """The instrument served at ``address`` ("tcp://127.0.0.1:PORT"); see `instrument.core.interface.Instrument` for its
+    methods.
+
+    Raises InstrumentError if nothing that speaks this protocol answers within ``timeout`` seconds. Waits for an
+    instrument that is still starting for as long as its heartbeats come, telling ``progress`` (text, fraction or
+    None). From then on every method raises InstrumentLost when the instrument has been silent for 3 s, was closed or
+    was started anew, and InstrumentError when it refuses.
+    """
+
+    def __init__(self, address: str, timeout: float = 5.0, progress: Callable[[str, float | None], None] | None = None):
+        self.address, self._timeout = address, timeout
+        self._context = zmq.Context()
+        self._listener: Listener | None = None
+        self._caller: Caller | None = None
+        try:
+            self._caller = Caller(self._context, address)
+            quiet = Quiet()
+
+            def nobody() -> None:
+                if quiet.look() > timeout:
+                    raise InstrumentError(
+                        f"nothing that speaks {wire.PROTOCOL} answers at {address} within {timeout:g} s;", CURE
+                    )
+
+            welcome, _ = self._caller.ask(wire.Hello(), wire.Welcome, nobody)
+            self._caller.session = welcome.session
+            readings = f"{address.rpartition(':')[0]}:{welcome.readings_port}"
+            self._listener = Listener(self._context, readings, welcome.session)
+            self._listener.start()
+            self._wait_until_ready(progress)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_until_ready(self, progress: Callable[[str, float | None], None] | None) -> None:
+        listener = self._listener
+        assert listener is not None
+        with listener.news:
+            listener.news.wait_for(lambda: listener.heartbeat is not None or listener.fault is not None, self._timeout)
+        if listener.heartbeat is None:
+            self._check()
+            raise InstrumentError(
+                f"the instrument at {self.address} publishes no heartbeat within {self._timeout:g} s;", CURE
+            )
+        while listener.heartbeat.stage == "starting":
+            if progress is not None:
+                progress(listener.heartbeat.text, listener.heartbeat.fraction)
+            seen = listener.number
+            with listener.news:
+                listener.news.wait_for(lambda seen=seen: listener.number > seen or listener.fault is not None)
+            self._check()
+
+    def _check(self) -> None:
+        if self._listener is None:
+            raise InstrumentError("this connection has been closed;", "connect anew")
+        if self._listener.fault is not None:
+            raise self._listener.fault
+
+    def _ask(self, command: wire.Command, kind: type[ResultT]) -> ResultT:
+        self._check()
+        assert self._caller is not None
+        assert self._listener is not None
+        result, reply = self._caller.ask(command, kind, self._check)
+        self._listener.wait(reply.published, self._timeout)
+        return result
+
+    def describe(self) -> Description:
+        return self._ask(wire.Describe(), wire.Described).description
+
+    def now(self) -> int:
+        return self._ask(wire.Now(), wire.Moment).time
+
+    def settings(self) -> dict[str, float]:
+        return self._ask(wire.Settings(), wire.SettingsAre).values
+
+    def apply(self, changes: dict[str, float]) -> int:
+        return self._ask(wire.Apply({name: float(value) for name, value in changes.items()}), wire.Moment).time
+
+    def advance(self, until: int) -> int:
+        return self._ask(wire.Advance(int(until)), wire.Moment).time
+
+    def acquire(self, scan: Scan) -> Frame:
+        return self._ask(wire.Acquire(scan), wire.Framed).frame
+
+    def readings(self) -> list[Readings]:
+        """Everything published since the last call; after advance, acquire and apply, all that they gave rise to is
+        there.
+        """
+        if self._listener is None:
+            self._check()
+        assert self._listener is not None
+        batches = self._listener.take_readings()
+        if not batches:
+            self._check()
+        return batches
+
+    def restore(self, commands: Sequence[tuple[Literal["apply", "advance", "acquire"], dict[str, Any], int]]) -> int:
+        """Run a fresh simulated microscope through earlier commands, (name, arguments, time) each; returns its time
+        then.
+
+        Arguments are those of the method: {"changes": {...}}, {"until": ns}, {"scan": Scan or its fields}. Readings
+        of that time are not published again. ValueError for a command that is none.
+        """
+        kinds = {"apply": wire.Apply, "advance": wire.Advance, "acquire": wire.Acquire}
+        past = []
+        for name, arguments, time_ns in commands:
+            try:
+                past.append(wire.Past(msgspec.convert(msgspec.to_builtins(arguments), kinds[name]), int(time_ns)))
+            except (KeyError, msgspec.ValidationError) as error:
+                raise ValueError(
+                    f"cannot restore command {name!r} with {arguments!r}: {error}; use one that a session recorded"
+                ) from error
+        moment = self._ask(wire.Restore(past), wire.Moment)
+        assert self._listener is not None
+        self._listener.forget_positions()
+        return moment.time
+
+    def seal(self) -> None:
+        """End operation for ever; the truth may be asked for from then on."""
+        self._ask(wire.Seal(), wire.Done)
+
+    def shutdown(self) -> None:
+        """End the instrument's process, then this connection."""
+        self._ask(wire.Close(), wire.Done)
+        self.close()
+
+    @property
+    def gaps(self) -> dict[str, int]:
+        """For each channel, how many readings never came: dropped by the source, or lost on the way."""
+        return {} if self._listener is None else dict(self._listener.gaps)
+
+    @property
+    def lost_messages(self) -> int:
+        """How many published messages were lost on the way."""
+        return 0 if self._listener is None else self._listener.lost_messages
+
+    def close(self) -> None:
+        """End this connection; the instrument goes on."""
+        if self._listener is not None:
+            self._listener.end()
+            self._listener = None
+        if self._caller is not None:
+            self._caller.close()
+            self._caller = None
+        self._context.term()
+
+    def __enter__(self) -> "RemoteInstrument":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class TruthClient:
+    """Asks the truth of a sealed simulated microscope, by its server's ticket. ValueError for a broken one."""
+
+    def __init__(self, ticket: str | Path, timeout: float = 5.0):
+        try:
+            content = json.loads(Path(ticket).read_text())
+            protocol, address, token = (str(content[key]) for key in ("protocol", "address", "token"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"cannot read the ticket {ticket}: {error}; give the file that the instrument's server wrote"
+            ) from error
+        if protocol != wire.PROTOCOL:
+            raise InstrumentError(str(wire.VersionError(protocol)))
+        self._address, self._timeout = address, timeout
+        self._context = zmq.Context()
+        try:
+            self._caller = Caller(self._context, address, token)
+        except BaseException:
+            self._context.term()
+            raise
+
+    def _ask(self, command: wire.Command, kind: type[ResultT]) -> ResultT:
+        quiet = Quiet()
+
+        def check() -> None:
+            if quiet.look() > self._timeout:
+                raise InstrumentLost(f"the truth at {self._address} has been silent for {self._timeout:g} s")
+
+        return self._caller.ask(command, kind, check, lambda text: quiet.heard())[0]
+
+    def expected(self, requests: Sequence[wire.TruthRequest]) -> list[tuple[np.ndarray, np.ndarray | None]]:
+        """For each request the expected frame (fraction of the incident beam, float64 [ny, nx]) and, if noisy, one in
+        counts.
+        """
+        answer = self._ask(wire.Expected(list(requests)), wire.ExpectedFrames)
+        return list(zip(answer.frames, answer.noisy, strict=True))
+
+    def state(self, times: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
+        """What was, at these times (int64 ns): arrays by name, their first axis that of the times."""
+        return self._ask(wire.State(np.asarray(times, np.int64)), wire.States).arrays
+
+    def facts(self) -> dict[str, Any]:
+        """What never changes."""
+        answer = self._ask(wire.Facts(), wire.FactsAre)
+        return {**answer.values, **answer.arrays}
+
+    def close(self) -> None:
+        self._caller.close()
+        self._context.term()
+
+    def __enter__(self) -> "TruthClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

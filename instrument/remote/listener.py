@@ -1,0 +1,118 @@
+"""The receiving end of what an instrument publishes: readings and heartbeats."""
+
+import threading
+
+import zmq
+
+from instrument.core.interface import InstrumentError, InstrumentLost
+from instrument.remote import wire
+from instrument.remote.caller import CURE, POLL, Quiet
+from twin.records import Readings
+
+SILENCE = 3.0
+"""Seconds without a heartbeat after which an instrument is lost."""
+
+
+class Listener(threading.Thread):
+    """Takes in everything published, so that nothing is lost while the caller is busy; notices gaps, duplicates and
+    silence.
+    """
+
+    def __init__(self, context: zmq.Context, address: str, session: str):
+        super().__init__(name="readings", daemon=True)
+        self.fault: Exception | None = None
+        self.heartbeat: wire.Heartbeat | None = None
+        self.number = 0
+        self.lost_messages = 0
+        self.gaps: dict[str, int] = {}
+        self.news = threading.Condition()
+        self._address, self._session = address, session
+        self._batches: list[Readings] = []
+        self._next: dict[str, int] = {}
+        self._ending = False
+        self._socket = context.socket(zmq.SUB)
+        self._socket.setsockopt(zmq.LINGER, 0)
+        self._socket.setsockopt(zmq.RCVHWM, 0)
+        self._socket.setsockopt(zmq.MAXMSGSIZE, wire.LONGEST_MESSAGE)
+        self._socket.setsockopt(zmq.SUBSCRIBE, b"")
+        self._socket.connect(address)
+
+    def run(self) -> None:
+        quiet = Quiet()
+        try:
+            while not self._ending and self.fault is None:
+                if self._socket.poll(int(POLL * 1000)):
+                    message = wire.decode(self._socket.recv_multipart())
+                    if not isinstance(message, wire.Published):
+                        raise wire.WireError(f"a {type(message).__name__} where readings were due")
+                    quiet.heard()
+                    with self.news:
+                        self._take(message)
+                        self.news.notify_all()
+                elif quiet.look() > SILENCE:
+                    raise InstrumentLost(f"the instrument at {self._address} has been silent for {SILENCE:g} s")
+        except InstrumentLost as error:
+            self._end(error)
+        except wire.WireError as error:
+            self._end(InstrumentError(f"{self._address} does not speak {wire.PROTOCOL}: {error};", CURE))
+        finally:
+            self._socket.close()
+
+    def _end(self, error: Exception) -> None:
+        with self.news:
+            self.fault = error
+            self.news.notify_all()
+
+    def _take(self, message: wire.Published) -> None:
+        if message.session != self._session:
+            raise InstrumentLost(f"the instrument at {self._address} was started anew and has forgotten what was done")
+        if self.heartbeat is None and not isinstance(message.body, wire.Heartbeat):
+            return  # published before we were known to listen
+        if message.number <= self.number:
+            return  # a duplicate
+        if self.heartbeat is not None:
+            self.lost_messages += message.number - self.number - 1
+        self.number = message.number
+        if isinstance(message.body, wire.Heartbeat):
+            if self.heartbeat is None:
+                self._next = {name: last + 1 for name, last in message.body.last.items()}
+            self.heartbeat = message.body
+            if message.body.stage == "closed":
+                raise InstrumentLost(f"the instrument at {self._address} has been closed")
+            return
+        for batch in message.body.readings:
+            self._add(batch)
+
+    def _add(self, batch: Readings) -> None:
+        due = self._next.get(batch.channel, batch.first)
+        if batch.first > due:
+            self.gaps[batch.channel] = self.gaps.get(batch.channel, 0) + batch.first - due
+        skip = max(0, due - batch.first)
+        if skip < len(batch.values):
+            self._next[batch.channel] = batch.first + len(batch.values)
+            kept = batch if not skip else Readings(batch.channel, due, batch.times[skip:], batch.values[skip:])
+            self._batches.append(kept)
+
+    def wait(self, number: int, timeout: float) -> None:
+        """Until the message of that number has come, or a fault, or the time is over (then those missing will count as
+        lost).
+        """
+        with self.news:
+            self.news.wait_for(lambda: self.number >= number or self.fault is not None, timeout)
+
+    def take_readings(self) -> list[Readings]:
+        with self.news:
+            batches, self._batches = self._batches, []
+            return batches
+
+    def forget_positions(self) -> None:
+        """Accept any sequence number next, for every channel: the instrument has jumped."""
+        with self.news:
+            self._next.clear()
+
+    def end(self) -> None:
+        self._ending = True
+        if self.ident is not None:
+            self.join()
+        else:
+            self._socket.close()

@@ -1,0 +1,1 @@
+"""A simulated microscope with a hidden truth."""

@@ -1,0 +1,1 @@
+"""The true column, gun, holder and stage in time."""

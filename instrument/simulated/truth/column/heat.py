@@ -1,0 +1,42 @@
+"""Heat of the objective lens: the coil follows room, water and changes of mode, the pole piece follows the coil."""
+
+import numpy as np
+
+from instrument.simulated.truth.column.paths import Paths
+from instrument.simulated.truth.config import SimulatedConfig, generator
+
+
+class Heat:
+    """Coil and pole piece of one session. Temperatures are in K, relative to a nominal one."""
+
+    def __init__(self, config: SimulatedConfig, paths: Paths, seed: int):
+        self._config, self._paths = config, paths
+        self.c10_per_kelvin = config.c10_per_kelvin * (
+            1 + config.heat_spread * float(generator(seed, "heat").standard_normal())
+        )
+
+    def coil(self, t: np.ndarray) -> np.ndarray:
+        """The coil's temperature at session times ``t`` (s)."""
+        c = self._config
+        return self._paths.value("coil", t) + c.mode_heat * once_lagged(t - c.mode_change_at, c.coil_lag)
+
+    def warmed(self, t: np.ndarray) -> np.ndarray:
+        """The temperature that focus follows, the pole piece's, since the session's start."""
+        return self._paths.warmed(t) + (self._mode(t) - self._mode(np.zeros(1)))
+
+    def _mode(self, t: np.ndarray) -> np.ndarray:
+        c = self._config
+        return c.mode_heat * twice_lagged(t - c.mode_change_at, c.coil_lag, c.thermal_lag)
+
+
+def once_lagged(since: np.ndarray, lag: float) -> np.ndarray:
+    """Share of a step that has arrived ``since`` s after it, behind one lag (s)."""
+    return np.where(since > 0, -np.expm1(-np.maximum(since, 0) / lag), 0.0)
+
+
+def twice_lagged(since: np.ndarray, first: float, second: float) -> np.ndarray:
+    """Share of a step that has arrived ``since`` s after it, behind two lags (s), one following the other."""
+    s = np.maximum(since, 0)
+    if abs(first - second) < 1e-6 * first:
+        return 1 - (1 + s / first) * np.exp(-s / first)
+    return 1 - (first * np.exp(-s / first) - second * np.exp(-s / second)) / (first - second)

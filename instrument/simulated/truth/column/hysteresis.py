@@ -1,0 +1,53 @@
+"""Hysteresis of the objective lens: plays (Prandtl-Ishlinskii), each of which moves only when it is pushed.
+
+A play of width r follows its command at a distance of at most r. With a rate, it gets to where it is pushed with that
+time constant, so that a fast cycle moves it less. Deflectors have air cores, and none of this.
+"""
+
+import numpy as np
+
+from instrument.simulated.truth.config import SimulatedConfig, generator
+from instrument.simulated.truth.log import Log
+
+_BEFORE = 6  # commands before the session that the plays remember
+
+
+class Plays:
+    """The plays of one session's objective lens."""
+
+    def __init__(self, config: SimulatedConfig, seed: int):
+        plays = config.lens_plays or ((config.lens_play, 1.0),)
+        self._widths, self._weights = np.array(plays, dtype=np.float64).T
+        self._rate = config.play_rate
+        self._start = np.zeros(len(plays))
+        if config.lens_plays:
+            # nobody knows what the lens went through before the session
+            past = 1.5 * self._widths.max() * generator(seed, "plays").uniform(-1, 1, _BEFORE)
+            for command in (*past, 0.0):
+                self._start = self._pushed(self._start, command)
+
+    def _pushed(self, followers: np.ndarray, command: float) -> np.ndarray:
+        """Where followers [plays] end up once ``command`` (A) is held."""
+        return np.minimum(np.maximum(followers, command - self._widths), command + self._widths)
+
+    def _remaining(self, since: np.ndarray | float) -> np.ndarray:
+        """Share of the way to go that is left ``since`` s after a push."""
+        return np.exp(-np.asarray(since) / self._rate) if self._rate > 0 else np.zeros(np.shape(since))
+
+    def offset(self, t: np.ndarray, log: Log) -> np.ndarray:
+        """What hysteresis adds to the command of C10 at times ``t`` (s), in A."""
+        commands, normalised = log.lens(), log.raised("normalise")
+        begin, end = np.empty((2, len(commands), len(self._widths)))
+        for number, command in enumerate(commands):
+            if number == 0:
+                begin[0] = self._start
+            else:
+                left = self._remaining(log.times[number] - log.times[number - 1])
+                begin[number] = end[number - 1] + (begin[number - 1] - end[number - 1]) * left
+            if normalised[number]:
+                begin[number] = command + self._widths  # as if it came down from saturation, whatever was before
+            end[number] = self._pushed(begin[number], command)
+        at = log.entry(t)
+        left = self._remaining(t - np.asarray(log.times)[at])[:, None]
+        followers = end[at] + (begin[at] - end[at]) * left
+        return ((followers - commands[at][:, None]) * self._weights).sum(axis=1)

@@ -1,0 +1,42 @@
+"""The specimen stage: where a move really ends, and how it creeps afterwards."""
+
+import numpy as np
+
+from instrument.simulated.truth.config import SimulatedConfig, generator
+from instrument.simulated.truth.log import Log
+
+_LOADED = -900.0  # s, when the specimen was put in
+
+
+class Stage:
+    """The stage of one session; its errors depend on the seed and on how many moves there were."""
+
+    def __init__(self, config: SimulatedConfig, seed: int):
+        self._config, self._seed = config, seed
+
+    def _moves(self, log: Log) -> list[tuple[float, np.ndarray, np.ndarray, float]]:
+        """(time, unit direction, where the specimen really went, creep in A per e-fold) of each stage move, the
+        loading of the specimen first.
+        """
+        c = self._config
+        place = np.array([log.settings[0]["stage.x"], log.settings[0]["stage.y"]])
+        out = []
+        for number, (at, settings) in enumerate(zip(log.times, log.settings, strict=True)):
+            target = np.array([settings["stage.x"], settings["stage.y"]])
+            if number > 0 and np.array_equal(target, place):
+                continue
+            rng = generator(self._seed, "stage", len(out))
+            way = target - place if number > 0 else rng.standard_normal(2)
+            creep = c.creep + (c.creep_share * float(np.hypot(*way)) if number > 0 else 0.0)
+            way = way / np.hypot(*way)
+            error = c.stage_error * rng.standard_normal(2) - c.stage_backlash * np.sign(way) * rng.uniform(0.5, 1.5)
+            out.append((at if number > 0 else _LOADED, way * rng.lognormal(0.0, 0.4), target + error, creep))
+            place = target
+        return out
+
+    def place(self, t: np.ndarray, log: Log) -> np.ndarray:
+        """Where the stage holds the specimen's origin, [n, 2] in A at session times ``t`` (s), creep included."""
+        times, ways, ends, creeps = (np.array(part) for part in zip(*self._moves(log), strict=True))
+        at = np.maximum(np.searchsorted(times, t, side="right") - 1, 0)
+        creep = creeps[at] * np.log1p((t - times[at]) / self._config.creep_time)
+        return ends[at] + ways[at] * creep[:, None]

@@ -1,0 +1,1 @@
+"""The true specimen and its images, by abTEM."""

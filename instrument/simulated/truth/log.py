@@ -1,0 +1,72 @@
+"""What the simulated microscope was commanded, and when."""
+
+import bisect
+import math
+
+import numpy as np
+
+from instrument.core.interface import InstrumentError
+from twin.channels import CONTROLS
+
+
+class Log:
+    """Commands in order of time: (session time in s, all settings from then on). The first entry is the session's
+    start.
+    """
+
+    def __init__(self, times: list[float], settings: list[dict[str, float]]):
+        self.times, self.settings = times, settings
+
+    @classmethod
+    def begun(cls) -> "Log":
+        """The log of a session that has just begun: every control at zero."""
+        return cls([0.0], [{control.name: 0.0 for control in CONTROLS}])
+
+    def before(self, t: float) -> "Log":
+        """The commands strictly before ``t`` (the session's start always)."""
+        count = max(1, bisect.bisect_left(self.times, t))
+        return Log(self.times[:count], self.settings[:count])
+
+    def add(self, t: float, settings: dict[str, float]) -> None:
+        self.times.append(t)
+        self.settings.append(dict(settings))
+
+    def entry(self, t: np.ndarray) -> np.ndarray:
+        """Which entry holds at times ``t``."""
+        return np.maximum(np.searchsorted(np.asarray(self.times), t, side="right") - 1, 0)
+
+    def values(self, name: str) -> np.ndarray:
+        """What ``name`` was commanded to be in each entry."""
+        return np.array([settings[name] for settings in self.settings])
+
+    def commanded(self, name: str, t: np.ndarray) -> np.ndarray:
+        """What ``name`` was commanded to be at times ``t``."""
+        return self.values(name)[self.entry(t)]
+
+    def lens(self) -> np.ndarray:
+        """What the objective lens was asked for in each entry, in A of C10: the display and its zero."""
+        return self.values("C10") + self.values("C10.zero")
+
+    def raised(self, name: str) -> np.ndarray:
+        """Whether each entry raised the counter ``name``."""
+        return np.diff(self.values(name), prepend=np.inf) > 0
+
+    def wanted(self, changes: dict[str, float]) -> dict[str, float]:
+        """All settings once ``changes`` are made to the last ones. InstrumentError for a change that cannot be made."""
+        known = {control.name: control for control in CONTROLS}
+        for name, value in changes.items():
+            if name not in known:
+                raise InstrumentError(f"there is no control {name!r}.", f"The controls are {', '.join(known)}.")
+            control = known[name]
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise InstrumentError(
+                    f"{name} = {value!r} is not a finite number.", f"Give a number in {control.unit}."
+                )
+            if not control.lowest <= value <= control.highest:
+                range_text = f"{control.lowest:g} to {control.highest:g} {control.unit}"
+                raise InstrumentError(f"{name} = {value:g} is out of range.", f"Give {range_text}.")
+        return self.settings[-1] | {name: float(value) for name, value in changes.items()}
+
+    def moves_stage(self, wanted: dict[str, float]) -> bool:
+        """Whether settings ``wanted`` have the stage elsewhere than the last ones."""
+        return any(wanted[name] != self.settings[-1][name] for name in ("stage.x", "stage.y"))

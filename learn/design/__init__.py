@@ -1,0 +1,1 @@
+"""Decisions: whether to measure, and which exposure."""

@@ -1,0 +1,195 @@
+"""Which image to take next, of which exposure: the plan of alignment images and measurements that saves most error for its electrons.
+
+An alignment image answers no request: it is taken in front of one, at the defocus and dwell time where an electron tells most of what the requests
+to come need (small trace of what is left of their images' error: A-optimal). How covariances evolve under a plan does not depend on what will be seen (linear
+Gaussian), so plans are valued beforehand. They are made by adding, one after the other, what saves most per electron, and then exchanging
+while that helps (Fedorov, Theory of Optimal Experiments, 1972; as a series of exposures in `learn.design.film_design`).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from learn.design.lookahead import Step, conditioned
+
+
+@dataclasses.dataclass(frozen=True)
+class Exposure:
+    """An alignment image: ``door`` [p, n] leads from the state to image parameters, of which it brings ``information`` [p, p]; it costs ``electrons``."""
+
+    door: np.ndarray
+    information: np.ndarray
+    electrons: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """From the moment before a request at which an alignment image would be taken to the request: ``transition``, ``noise`` [n, n]."""
+
+    transition: np.ndarray
+    noise: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Series:
+    """A plan: ``loss`` (expected relative errors of all requests, summed), its ``electrons``, the steps ``measured``, and of alignment images
+    the step each is taken before and its number, ``exposed``."""
+
+    loss: float
+    electrons: float
+    measured: tuple[int, ...]
+    exposed: tuple[tuple[int, int], ...]
+
+    @property
+    def first(self) -> int | None:
+        """The alignment image to take before the first step, or None."""
+        return next((number for step, number in self.exposed if step == 0), None)
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What a plan is made for. ``steps`` [k] lead each from the request before it to the moment of an alignment image, ``ways`` [k] thence to the request;
+    ``exposures`` [k, e] are what could be taken then, as many before each.
+
+    ``electrons`` may be spent in all, ``cost`` of them on measuring one request, and at most ``most`` requests are measured. What saves less than ``price``
+    per electron is not done. ``passed``: the moment before the first request is over.
+    """
+
+    covariance: np.ndarray
+    steps: Sequence[Step]
+    ways: Sequence[Way]
+    exposures: Sequence[Sequence[Exposure]]
+    cost: float
+    electrons: float
+    most: int
+    price: float = 0.0
+    passed: bool = False
+
+
+Addition = tuple[int, int | None]
+"""A step, and the alignment image before it, or None: the step is measured."""
+
+
+def best_series(question: Question, first: bool | None = None) -> Series:
+    """The best plan found; ``first`` says whether the first step is measured (None: as is best)."""
+    search = _Search(question, first)
+    taken: list[Addition] = [(0, None)] if first else []
+    while (better := search.added(taken)) is not None:
+        taken = better
+    while (better := search.exchanged(taken)) is not None:
+        taken = better
+    return search.series(taken)
+
+
+def gains(question: Question) -> np.ndarray:
+    """What each alignment image alone, before the first step, saves per electron, [exposures]: the next one of an A-optimal series is the greatest."""
+    search = _Search(dataclasses.replace(question, passed=False), None)
+    without = sum(search.along([])[1])
+    return np.array(
+        [
+            (without - search.onward(question.covariance, 0, [(0, number)])) / one.electrons
+            for number, one in enumerate(question.exposures[0])
+        ]
+    )
+
+
+def gain(question: Question) -> float:
+    """Loss of the best plan that answers the first step, less that of the best that measures it; minus infinity where nothing may be measured."""
+    if question.most < 1 or question.cost > question.electrons:
+        return -np.inf
+    return best_series(question, False).loss - best_series(question, True).loss
+
+
+class _Search:
+    def __init__(self, question: Question, first: bool | None):
+        self.question, self.fixed = question, first
+        count = len(question.steps)
+        self.possible: list[Addition] = [(step, None) for step in range(count) if step or first is None]
+        begin = 1 if question.passed else 0
+        self.possible += [
+            (step, number) for step in range(begin, count) for number in range(len(question.exposures[step]))
+        ]
+
+    def cost(self, addition: Addition) -> float:
+        return (
+            self.question.cost if addition[1] is None else self.question.exposures[addition[0]][addition[1]].electrons
+        )
+
+    def allowed(self, taken: list[Addition]) -> bool:
+        """One alignment image before a step, each step measured once, and no more than may be spent."""
+        places = [(step, number is None) for step, number in taken]
+        measured = sum(number is None for _, number in taken)
+        spent = sum(map(self.cost, taken))
+        return (
+            len(set(places)) == len(places)
+            and measured <= self.question.most
+            and spent <= self.question.electrons * (1.0 + 1e-9)
+        )
+
+    def added(self, taken: list[Addition]) -> list[Addition] | None:
+        """With what saves most per electron besides; None if nothing is worth its price."""
+        starts, losses = self.along(taken)
+        best, found = self.question.price, None
+        for addition in self.possible:
+            trial = [*taken, addition]
+            if not self.allowed(trial):
+                continue
+            saved = sum(losses[addition[0] :]) - self.onward(starts[addition[0]], addition[0], trial)
+            if saved > best * self.cost(addition):
+                best, found = saved / self.cost(addition), trial
+        return found
+
+    def exchanged(self, taken: list[Addition]) -> list[Addition] | None:
+        """With one thing in another's place, where loss and price together fall by that; None if they do not."""
+        least = self.value(taken)
+        for place, old in enumerate(taken):
+            if self.fixed and old == (0, None):
+                continue
+            for new in self.possible:
+                if abs(new[0] - old[0]) > 1 or new == old:
+                    continue
+                trial = [*taken[:place], new, *taken[place + 1 :]]
+                if self.allowed(trial) and self.value(trial) < least - 1e-4 * abs(least):
+                    return trial
+        return None
+
+    def series(self, taken: list[Addition]) -> Series:
+        return Series(
+            loss=sum(self.along(taken)[1]),
+            electrons=float(sum(map(self.cost, taken))),
+            measured=tuple(sorted(step for step, number in taken if number is None)),
+            exposed=tuple(sorted((step, number) for step, number in taken if number is not None)),
+        )
+
+    def value(self, taken: list[Addition]) -> float:
+        return sum(self.along(taken)[1]) + self.question.price * sum(map(self.cost, taken))
+
+    def along(self, taken: list[Addition]) -> tuple[list[np.ndarray], list[float]]:
+        """The covariance before each step, and each step's error."""
+        covariance, starts, losses = self.question.covariance, [], []
+        for number in range(len(self.question.steps)):
+            starts.append(covariance)
+            covariance, loss = self.one(covariance, number, taken)
+            losses.append(loss)
+        return starts, losses
+
+    def onward(self, covariance: np.ndarray, begin: int, taken: list[Addition]) -> float:
+        total = 0.0
+        for number in range(begin, len(self.question.steps)):
+            covariance, loss = self.one(covariance, number, taken)
+            total += loss
+        return total
+
+    def one(self, covariance: np.ndarray, number: int, taken: list[Addition]) -> tuple[np.ndarray, float]:
+        step, way = self.question.steps[number], self.question.ways[number]
+        here = step.transition @ covariance @ step.transition.T + step.noise
+        for at, exposure in taken:
+            if at == number and exposure is not None:
+                chosen = self.question.exposures[number][exposure]
+                here = conditioned(here, chosen.door, chosen.information)
+        here = way.transition @ here @ way.transition.T + way.noise
+        measured = (number, None) in taken
+        if measured:
+            here = conditioned(here, step.door, step.information)
+        return here, step.error(here, measured)

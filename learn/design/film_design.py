@@ -1,0 +1,215 @@
+"""Which exposure to take next when a probe is aligned on an amorphous film: the one that tells most, per electron, of what matters.
+
+What an exposure would tell is known before it is taken: Fisher's information of `reconstruct.measure.film.likelihood` does not need the counts. Information
+of exposures adds, so a series is chosen one after the other; what is wanted is small variance of the wave's aberration over the aperture
+(A-optimal: the trace of weights times covariance) or a small volume of all coefficients together (D-optimal). See Chaloner & Verdinelli,
+Stat. Sci. 10, 273 (1995).
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Literal
+
+import jax.numpy as jnp
+import numpy as np
+
+from reconstruct.measure.film.blocks import KNOTS, block, penalty, prepared
+from reconstruct.measure.film.exposure import Optics, Setting, Spectra, scan_frequencies, within
+from reconstruct.measure.film.likelihood import information
+from twin.optics.aberrations import basis
+from twin.optics.electrons import interaction_constant, wavelength
+from twin.optics.weak import THIRD
+from twin.sample.potential.factors import projected_factor
+
+THIN = 200
+"""Scan frequencies of which an expected information is taken, each standing for as many as there are more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """An amorphous film as designs need it: ``thickness`` (mean, standard deviation) in angstrom, log ``power`` [KNOTS] (angstrom^2) as in the fit."""
+
+    thickness: tuple[float, float]
+    power: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        symbol: str,
+        density: float,
+        thickness: tuple[float, float],
+        optics: Optics,
+        source: float = 0.3,
+        closest: float = 0.0,
+    ) -> "Film":
+        """Of ``density`` atoms per cubic angstrom, none nearer to another than ``closest`` angstrom, seen with a ``source`` of so many angstrom rms:
+        power = density thickness S(q) (sigma f(q))^2 exp(-(2 pi source q)^2), S as `hard_spheres` have it."""
+        at = np.linspace(0.0, 2.0, KNOTS) * optics.semiangle / wavelength(optics.energy)
+        f = float(interaction_constant(optics.energy)) * np.asarray(projected_factor(symbol, at**2))
+        order = hard_spheres(at, density, closest)
+        power = density * thickness[0] * order * f**2 * np.exp(-((2.0 * np.pi * source * at) ** 2))
+        return cls(thickness, np.log(power))
+
+
+def hard_spheres(q: np.ndarray, density: float, diameter: float) -> np.ndarray:
+    """Structure factor S(q) [n] of spheres ``diameter`` angstrom wide, ``density`` of them per cubic angstrom, at ``q`` [n] in 1/angstrom, by the equation of
+    Percus & Yevick as Wertheim solved it (Phys. Rev. Lett. 10, 321, 1963; Ashcroft & Lekner, Phys. Rev. 145, 83, 1966). ValueError where they do not fit."""
+    filled = np.pi / 6.0 * density * diameter**3
+    if not 0.0 <= filled < 0.5:
+        raise ValueError(
+            f"spheres {diameter} angstrom wide would fill {filled:.2f} of the film; give less than 0.5 of it"
+        )
+    if filled == 0.0:
+        return np.ones(np.shape(q))
+    # towards 0 the terms cancel; S is flat there
+    x = np.maximum(2.0 * np.pi * np.asarray(q, np.float64) * diameter, 0.05)
+    sin, cos = np.sin(x), np.cos(x)
+    a = (1.0 + 2.0 * filled) ** 2 / (1.0 - filled) ** 4
+    b = -6.0 * filled * (1.0 + 0.5 * filled) ** 2 / (1.0 - filled) ** 4
+    first = a * (sin - x * cos) / x**3
+    second = b * (2.0 * x * sin - (x**2 - 2.0) * cos - 2.0) / x**4
+    third = -(x**4) * cos + 4.0 * ((3.0 * x**2 - 6.0) * cos + (x**3 - 6.0 * x) * sin + 6.0)
+    return 1.0 / (1.0 + 24.0 * filled * (first + second + 0.5 * filled * a * third / x**6))
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The ``index`` of the exposure to take, its ``gain`` per electron (in the criterion), every candidate's ``gains`` [n], and the ``covariance``
+    [12, 12] expected after it."""
+
+    index: int
+    gain: float
+    gains: np.ndarray
+    covariance: np.ndarray
+
+
+def expected_information(setting: Setting, optics: Optics, film: Film, coefficients: np.ndarray) -> np.ndarray:
+    """Information [12, 12] (1/angstrom^2) on COEFFICIENTS that an exposure at ``coefficients`` [12] would bring, the film's thickness, power and the noise
+    being fitted along. ValueError if no pixel lies in the disk."""
+    inside = within(setting, optics)
+    if not inside.any():
+        raise ValueError("no pixel of the setting lies in the bright-field disk; give angles within the semi-angle")
+    q, _ = scan_frequencies(setting, optics)
+    stride = max(1, len(q) // THIN)
+    share = setting.width**2 / (np.pi * optics.semiangle**2)
+    mean = setting.electrons / (setting.points[0] * setting.points[1]) * share
+    angles = np.asarray(setting.angles, np.float64)[inside]
+    chosen = q[stride // 2 :: stride]
+    empty = np.zeros((len(chosen), len(angles)), np.complex64)
+    strength = np.full(len(angles), np.sqrt(mean) / setting.step)
+    made = prepared(Spectra(empty, chosen, strength, angles, setting), optics)
+    where = np.concatenate([coefficients, film.thickness[:1], film.power, [0.0]])
+    found = np.asarray(information(block(made, coefficients), jnp.asarray(where))) * len(q) / len(chosen)
+    others = found[THIRD:, THIRD:] + penalty(film.thickness)
+    return found[:THIRD, :THIRD] - found[:THIRD, THIRD:] @ np.linalg.solve(others, found[THIRD:, :THIRD])
+
+
+def aperture_weights(optics: Optics, points: int = 41) -> np.ndarray:
+    """Weights W [12, 12] such that c W c is the mean square of chi (radian^2) over the aperture, its mean and slope (a shift of the probe) apart."""
+    length = wavelength(optics.energy)
+    line = np.linspace(-1.0, 1.0, points) * optics.semiangle / length
+    kx, ky = (one.ravel() for one in np.meshgrid(line, line))
+    inside = np.hypot(kx, ky) <= optics.semiangle / length
+    kx, ky = kx[inside], ky[inside]
+    terms = np.asarray(basis(kx, ky, length))[:THIRD]
+    flat = np.stack([np.ones_like(kx), kx, ky])
+    rest = terms - terms @ flat.T @ np.linalg.inv(flat @ flat.T) @ flat
+    return rest @ rest.T / len(kx)
+
+
+def loss(covariance: np.ndarray, weights: np.ndarray, criterion: Literal["A", "D"] = "A") -> float:
+    """What a covariance [12, 12] is worth, smaller being better: trace(``weights`` covariance), or its log determinant."""
+    if criterion == "A":
+        return float(np.trace(weights @ covariance))
+    scale = np.sqrt(np.diag(covariance))
+    return float(np.linalg.slogdet(covariance / np.outer(scale, scale))[1] + 2.0 * np.log(scale).sum())
+
+
+def next_exposure(
+    candidates: Sequence[Setting],
+    optics: Optics,
+    film: Film,
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    weights: np.ndarray | None = None,
+    criterion: Literal["A", "D"] = "A",
+    draws: int = 1,
+    known: Sequence[np.ndarray] | None = None,
+) -> Choice:
+    """The candidate that lowers the loss most per electron, when COEFFICIENTS are believed to be ``mean`` [12] with ``covariance`` [12, 12] (angstrom).
+
+    ``weights`` default to `aperture_weights`. With ``draws`` > 1 the loss is averaged over so many values of the coefficients that the belief allows.
+    ``known``: the candidates' `expected_information` at the mean, when it is at hand. ValueError for no candidates or a belief that is none.
+    """
+    if not candidates:
+        raise ValueError("no candidates to choose from; give at least one exposure that could be taken")
+    if np.shape(mean) != (THIRD,) or np.shape(covariance) != (THIRD, THIRD) or not np.isfinite(covariance).all():
+        raise ValueError(
+            f"the belief has mean {np.shape(mean)} and covariance {np.shape(covariance)}; give [12] and [12, 12], finite"
+        )
+    matter = aperture_weights(optics) if weights is None else weights
+    precision = inverse(covariance)
+    before = loss(covariance, matter, criterion)
+    generator = np.random.default_rng(0)
+    scale = np.sqrt(np.diag(covariance))
+    root = scale[:, None] * np.linalg.cholesky(covariance / np.outer(scale, scale))
+    places = [mean, *(mean + generator.normal(size=(draws - 1, THIRD)) @ root.T)]
+    gains, after = np.zeros(len(candidates)), []
+    for number, setting in enumerate(candidates):
+        told = (
+            [known[number]]
+            if known is not None
+            else [expected_information(setting, optics, film, place) for place in places]
+        )
+        posts = [inverse(precision + one) for one in told]
+        after.append(posts[0])
+        gains[number] = (before - np.mean([loss(post, matter, criterion) for post in posts])) / setting.electrons
+    best = int(np.argmax(gains))
+    return Choice(best, float(gains[best]), gains, after[best])
+
+
+def series(
+    candidates: Sequence[Setting],
+    count: int,
+    optics: Optics,
+    film: Film,
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    weights: np.ndarray | None = None,
+    criterion: Literal["A", "D"] = "A",
+) -> list[int]:
+    """Indices of ``count`` exposures that go well together: each the best after those before it, then exchanged one by one while that helps.
+
+    A candidate may come more than once; exposures count by what they bring, so give candidates of equal electrons. Exchanges after Fedorov (Theory of
+    Optimal Experiments, 1972).
+    """
+    if count < 1:
+        raise ValueError(f"a series of {count} exposures; give at least one")
+    matter = aperture_weights(optics) if weights is None else weights
+    known = [expected_information(one, optics, film, mean) for one in candidates]
+    chosen, now = [], covariance
+    for _ in range(count):
+        choice = next_exposure(candidates, optics, film, mean, now, matter, criterion, known=known)
+        chosen.append(choice.index)
+        now = choice.covariance
+    start = inverse(covariance)
+
+    def after(indices: list[int]) -> float:
+        return loss(inverse(start + np.sum([known[i] for i in indices], axis=0)), matter, criterion)
+
+    best, before = after(chosen), np.inf
+    while best < before - 1e-6 * abs(best):
+        before = best
+        for place in range(count):
+            tried = [[*chosen[:place], other, *chosen[place + 1 :]] for other in range(len(candidates))]
+            losses = [after(one) for one in tried]
+            if min(losses) < best:
+                chosen, best = tried[int(np.argmin(losses))], min(losses)
+    return chosen
+
+
+def inverse(matrix: np.ndarray) -> np.ndarray:
+    """Inverse [n, n] of a symmetric positive matrix whose entries differ by many orders."""
+    scale = 1.0 / np.sqrt(np.diag(matrix))
+    found = np.linalg.inv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
+    return 0.5 * (found + found.T)

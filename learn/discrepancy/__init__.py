@@ -1,0 +1,1 @@
+"""What no state explains, learnt from checked predictions; and whether the model still holds."""

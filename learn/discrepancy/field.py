@@ -1,0 +1,176 @@
+"""The part of the prediction error that no state explains: how far the twin's image is from the instrument's at the best parameters.
+
+The model: an expected image is off by a relative field delta(r), a zero-mean Gaussian process over the scan with standard deviation s
+and correlation length l (Kennedy & O'Hagan, J. R. Stat. Soc. B 63, 425, 2001, with a relative field), and torn by a displacement of the
+probe of j angstrom rms per axis (`twin.detection.jitter`). None of the three is known: they carry a posterior on a grid, which every measured
+image (audits above all) sharpens. Without these terms a prediction is overconfident; where s grows past what a sound model can have,
+the model is wrong.
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+from scipy.linalg import solve_triangular
+from scipy.special import logsumexp
+
+from twin.detection import jitter
+from twin.image.microscope import raster
+from twin.records import Scan
+
+AMPLITUDES = np.array([0.01, 0.015, 0.022, 0.032, 0.045, 0.06, 0.08, 0.105, 0.14, 0.19, 0.26, 0.36])
+"""Values of s that are told apart."""
+LENGTHS = np.array([0.6, 1.2])
+"""Values of l in angstrom: about the width of an atomic column's image, and of the space between columns."""
+JITTERS = np.array([0.003, 0.015, 0.03, 0.06])
+"""Values of j in angstrom."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Discrepancy:
+    """Joint posterior over s, l and j: ``log_weights`` [amplitudes, lengths, jitters]; ``images`` is how many taught it."""
+
+    log_weights: np.ndarray
+    images: int = 0
+
+    @property
+    def weights(self) -> np.ndarray:
+        return np.exp(self.log_weights - logsumexp(self.log_weights))
+
+    @property
+    def amplitude(self) -> float:
+        """Root of the expected s squared."""
+        return float(np.sqrt(np.einsum("alj,a->", self.weights, AMPLITUDES**2)))
+
+    @property
+    def jitter(self) -> float:
+        """Root of the expected j squared, angstrom."""
+        return float(np.sqrt(np.einsum("alj,j->", self.weights, JITTERS**2)))
+
+    def above(self, limit: float) -> float:
+        """Probability that s exceeds ``limit``."""
+        return float(self.weights[limit < AMPLITUDES].sum())
+
+    def correlation(self, scan: Scan) -> np.ndarray:
+        """Correlation [pixels, pixels] of the relative field, over what is believed of its length."""
+        share = np.einsum("alj,a->l", self.weights, AMPLITUDES**2)
+        matrices = [_correlation(_positions(scan), float(length)) for length in LENGTHS]
+        return sum(w * matrix for w, matrix in zip(share / share.sum(), matrices, strict=True))  # type: ignore[return-value]
+
+    def covariance(self, image: np.ndarray, scan: Scan, amplitude: float | None = None) -> np.ndarray:
+        """Covariance [pixels, pixels] of the instrument's expected image minus the twin's ``image`` [pixels], both without the detector's level.
+
+        ``amplitude`` is used for s if given.
+        """
+        signal = np.maximum(image, 0.0)
+        s = self.amplitude if amplitude is None else amplitude
+        field = s**2 * signal[:, None] * self.correlation(scan) * signal[None, :]
+        return field + self.jitter**2 * jitter.covariance(image, scan)
+
+    def sample(self, images: np.ndarray, scan: Scan, generator: np.random.Generator) -> np.ndarray:
+        """Errors [n, pixels] to add to ``images`` [n, pixels]; s, l and j are drawn anew for each, so that their own uncertainty is in the tails."""
+        count = len(images)
+        drawn = generator.choice(self.weights.size, size=count, p=self.weights.reshape(-1))
+        a, length, j = np.unravel_index(drawn, self.weights.shape)
+        roots = [_root(_positions(scan), float(one)) for one in LENGTHS]
+        fields = np.empty_like(images)
+        for place, root in enumerate(roots):
+            own = length == place
+            fields[own] = generator.standard_normal((int(own.sum()), root.shape[1])) @ root.T
+        moved = jitter.sample(images, scan, generator)
+        return AMPLITUDES[a][:, None] * fields * np.maximum(images, 0.0) + JITTERS[j][:, None] * moved
+
+    def learnt(
+        self, scan: Scan, expected: np.ndarray, innovation: np.ndarray, slopes: np.ndarray, noise: np.ndarray
+    ) -> "Discrepancy":
+        """After an image, by the marginal likelihood of each s, l and j.
+
+        ``expected`` [pixels] is the best image less the detector's level, ``innovation`` [pixels] the measured image minus the one that the
+        belief predicted (linearised at the best), ``slopes`` [pixels, p] the image's derivatives by parameters scaled to unit prior variance,
+        ``noise`` [pixels] the counting variance. What the parameters could have done is in the covariance: a good fit alone is no evidence of a good model.
+        """
+        scale = 1.0 / np.sqrt(noise)
+        known = scale[:, None] * (slopes @ slopes.T) * scale[None, :] + np.eye(len(noise))
+        signal = scale * np.maximum(expected, 0.0)
+        torn = scale[:, None] * jitter.covariance(expected, scan) * scale[None, :]
+        log_likelihood = np.full(self.log_weights.shape, -np.inf)
+        believed = self.log_weights > self.log_weights.max() - NEGLIGIBLE
+        for k, length in enumerate(LENGTHS):
+            field = signal[:, None] * _correlation(_positions(scan), float(length)) * signal[None, :]
+            for j, size in enumerate(JITTERS):
+                fixed = known + size**2 * torn
+                for a in np.flatnonzero(believed[:, k, j]):
+                    root = np.linalg.cholesky(fixed + AMPLITUDES[a] ** 2 * field)
+                    misfit = solve_triangular(root, scale * innovation, lower=True, check_finite=False)
+                    log_likelihood[a, k, j] = -0.5 * misfit @ misfit - np.log(np.diag(root)).sum()
+        best = log_likelihood.max()
+        log_likelihood = np.where(believed, log_likelihood, best - NEGLIGIBLE)
+        log_weights = self.log_weights + log_likelihood - best
+        return dataclasses.replace(self, log_weights=log_weights - log_weights.max(), images=self.images + 1)
+
+
+NEGLIGIBLE = 20.0
+"""What is less likely than the best by this much (natural logarithm) is not looked at again in one image, and stays there."""
+
+
+def _positions(scan: Scan) -> bytes:
+    return np.ascontiguousarray(raster(scan).reshape(-1, 2)).tobytes()
+
+
+@functools.lru_cache(maxsize=16)
+def _correlation(content: bytes, length: float) -> np.ndarray:
+    positions = np.frombuffer(content).reshape(-1, 2)
+    square = ((positions[:, None, :] - positions[None, :, :]) ** 2).sum(axis=-1)
+    return np.exp(-0.5 * square / length**2)
+
+
+@functools.lru_cache(maxsize=16)
+def _root(content: bytes, length: float) -> np.ndarray:
+    """A root of the correlation, without directions that carry less than 1e-6 of the variance."""
+    values, vectors = np.linalg.eigh(_correlation(content, length))
+    keep = values > 1e-6 * values.max()
+    return vectors[:, keep] * np.sqrt(values[keep])[None, :]
+
+
+def prior_discrepancy(
+    amplitude: float = 0.06, spread: float = 0.4, jitter: float = 0.03, jitter_spread: float = 0.7
+) -> Discrepancy:
+    """Before any image: log s normal around ``amplitude``, log j around ``jitter`` (angstrom), with standard deviations ``spread`` and
+    ``jitter_spread`` (natural logarithm); every length alike.
+
+    Assumptions of ordinary size, wide enough for the images to decide: one frozen-phonon configuration scatters by 10 to 13 % on a column
+    of SrTiO3, a few averaged by half of that; scan noise of a healthy column is a few hundredths of an angstrom.
+    """
+    if not min(amplitude, spread, jitter, jitter_spread) > 0:
+        raise ValueError(
+            f"a discrepancy of amplitude {amplitude}, spread {spread}, jitter {jitter} and jitter spread {jitter_spread}: all must be positive"
+        )
+    of_amplitude = -0.5 * (np.log(AMPLITUDES / amplitude) / spread) ** 2
+    of_jitter = -0.5 * (np.log(JITTERS / jitter) / jitter_spread) ** 2
+    return Discrepancy(of_amplitude[:, None, None] + np.zeros((1, len(LENGTHS), 1)) + of_jitter[None, None, :])
+
+
+@dataclasses.dataclass(frozen=True)
+class Inflation:
+    """A factor on predicted standard deviations, learnt from predictions that were checked: an inverse-gamma posterior on its square.
+
+    It starts at one with the weight of ``prior`` checked numbers; numbers of one image are not independent and count as ``share`` each.
+    It is never below one: only what was measured is checked, mostly within counting noise, and that is no licence to say of the rest that
+    it is surer than the model says.
+    """
+
+    prior: float = 40.0
+    squares: float = 0.0
+    count: float = 0.0
+    share: float = 0.5
+
+    @property
+    def factor(self) -> float:
+        return max(1.0, float(np.sqrt((self.prior + self.squares) / (self.prior + self.count))))
+
+    def learnt(self, standardised: np.ndarray) -> "Inflation":
+        """After checked numbers with these standardised errors [n]; a single one counts at most as 4 sigmas."""
+        squares = np.minimum(np.asarray(standardised, dtype=float) ** 2, 16.0)
+        return dataclasses.replace(
+            self, squares=self.squares + self.share * float(squares.sum()), count=self.count + self.share * len(squares)
+        )

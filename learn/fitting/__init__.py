@@ -1,0 +1,1 @@
+"""Constants of an instrument fitted to recorded sessions."""

@@ -1,0 +1,254 @@
+"""A map of one number over a spectrum image, predicted where no spectrum was measured: Gaussian process on position and image.
+
+The number (say the net counts of an edge) is measured at some pixels with known counting variance; a finer image of the whole area (HAADF)
+is free. Kernel parameters are learnt from the measured pixels alone, by marginal likelihood with priors, and integrated over: with a
+few dozen spectra they are not well known, and fixing them at their best makes intervals too narrow.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+from scipy.ndimage import gaussian_filter
+from scipy.optimize import minimize
+from scipy.stats import norm, qmc
+from threadpoolctl import threadpool_limits
+
+from learn.gp.kernels import map_covariance, map_prior
+from twin import checks
+
+BLOCK = 64
+DRAWS = 32
+LARGEST_WEIGHT = 4.0
+STEP = 1e-4
+
+
+def image_features(
+    image: Float[np.ndarray, "height width"], finer: int, smoothing: float = 2.0
+) -> Float[np.ndarray, "n f"]:
+    """What a fine image shows in each pixel of a grid ``finer`` times coarser, standardised; pixels in row order.
+
+    Two say what the surroundings are made of: mean level and log contrast over ``smoothing`` pixels, about a unit cell. The others say how
+    the pixel lies to the columns: the moments of its own block to second order (brightness, two slopes, two curvatures, a twist), taken
+    from the local level and in units of the local contrast, so that neither the detector's black level nor its gain matters. Only the
+    block's own pixels enter the moments, since the scan may have jumped between blocks.
+    Raises ValueError if the image is not finite, or not a whole number of blocks.
+    """
+    height, width = image.shape
+    if finer < 2 or height % finer or width % finer:
+        raise ValueError(f"an image of {image.shape} pixels is no whole number of blocks of {finer} x {finer}; crop it")
+    if not np.isfinite(image).all():
+        raise ValueError("the image holds values that are not finite; leave them out or fill them in first")
+    smooth = gaussian_filter(image, smoothing * finer, mode="nearest")
+    contrast = np.sqrt(gaussian_filter((image - smooth) ** 2, smoothing * finer, mode="nearest"))
+    rows, columns = height // finer, width // finer
+
+    def blocks(values: np.ndarray) -> np.ndarray:
+        return values.reshape(rows, finer, columns, finer).transpose(0, 2, 1, 3).reshape(-1, finer, finer)
+
+    level, strength = blocks(smooth).mean((1, 2)), blocks(contrast).mean((1, 2))
+    strength = np.maximum(strength, 1e-12 * max(float(np.abs(image).max()), 1e-300))  # a flat image has no contrast
+    relative = (blocks(image) - level[:, None, None]) / strength[:, None, None]
+    u = (np.arange(finer) - (finer - 1) / 2) / (finer / 2)
+    curve = u**2 - np.mean(u**2)
+    along = [(np.ones(finer), np.ones(finer)), (u, np.ones(finer)), (np.ones(finer), u)]
+    along += [(curve, np.ones(finer)), (np.ones(finer), curve), (u, u)]
+    moments = [np.einsum("nyx,y,x->n", relative, y, x) / finer**2 for y, x in along]
+    features = np.stack([level, np.log(strength), *moments], axis=1)
+    spread = features.std(0)
+    told = spread > 1e-9 * np.maximum(np.abs(features).max(0), 1e-300)
+    return np.where(told[None, :], (features - features.mean(0)) / np.where(told, spread, 1.0), 0.0)
+
+
+class MapPrediction(NamedTuple):
+    """The map at all pixels: mean [n] and covariance [n, n] of its values without counting noise, in the unit of the values."""
+
+    mean: Float[np.ndarray, " n"]
+    covariance: Float[np.ndarray, "n n"]
+
+    @property
+    def std(self) -> Float[np.ndarray, " n"]:
+        """Standard deviation [n] without counting noise."""
+        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+
+    @property
+    def uncertainty(self) -> float:
+        """Largest standard deviation as a share of the range of the predicted map."""
+        return float(self.std.max() / max(np.ptp(self.mean), 1e-300))
+
+    def inflated(self, factor: float) -> "MapPrediction":
+        """The same with its variances multiplied by ``factor`` (a discrepancy that the model does not know of)."""
+        return MapPrediction(self.mean, self.covariance * factor)
+
+
+class MapModel:
+    """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order."""
+
+    def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = DRAWS):
+        """``draws`` (a power of two) sets of kernel parameters are averaged over. ValueError if shape and features do not agree."""
+        if features.shape[0] != shape[0] * shape[1]:
+            raise ValueError(
+                f"{features.shape[0]} rows of features for {shape[0]} x {shape[1]} pixels; give one a pixel"
+            )
+        self.shape = shape
+        rows, columns = np.mgrid[: shape[0], : shape[1]]
+        self.positions = np.stack([rows.ravel(), columns.ravel()], axis=1).astype(np.float64)
+        self.features = np.asarray(features, dtype=np.float64)
+        self.prior = map_prior(float(max(shape)), features.shape[1])
+        sobol = qmc.Sobol(self.prior.mean.size, scramble=True, rng=np.random.default_rng(0))
+        self._normals = norm.ppf(np.clip(sobol.random(draws), 1e-9, 1 - 1e-9))
+        self._start = self.prior.mean
+
+    def predict(
+        self, measured: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"], variances: Float[np.ndarray, " m"]
+    ) -> MapPrediction:
+        """The whole map from values at some pixels (indices in row order) with their counting variances.
+
+        The search for the best parameters starts from the prior and from the last call's result, and takes the better. Raises ValueError
+        for fewer than 3 pixels, repeated ones, values not finite or variances not positive.
+        """
+        checks.require_float64()
+        self._check(measured, values, variances)
+        centre, scale = float(np.mean(values)), float(np.std(values))
+        scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
+        given = _padded(
+            self.positions[measured], self.features[measured], (values - centre) / scale, variances / scale**2
+        )
+        # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
+        with threadpool_limits(limits=1, user_api="blas"):
+            return self._predict(given, centre, scale)
+
+    def _predict(self, given: tuple[Array, ...], centre: float, scale: float) -> MapPrediction:
+        best = self._best(given)
+        thetas, weights = self._posterior(best, given)
+        everywhere = jnp.asarray(self.positions), jnp.asarray(self.features)
+        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), *everywhere, *given)
+        mean, covariance = np.asarray(mean), np.asarray(covariance)
+        return MapPrediction(centre + scale * mean, scale**2 * covariance)
+
+    def _best(self, given: tuple[Array, ...]) -> np.ndarray:
+        """Most probable parameters (L-BFGS-B, deterministic)."""
+        centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
+
+        def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = _loss_and_gradient(jnp.asarray(theta), centre, std, *given)
+            if not np.isfinite(value):  # a step too far: send the line search back
+                return 1e10, np.zeros_like(theta)
+            return float(value), np.asarray(gradient)
+
+        starts = [self.prior.mean] if self._start is self.prior.mean else [self.prior.mean, self._start]
+        found = [minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 80}) for start in starts]
+        self._start = min(found, key=lambda result: float(result.fun)).x
+        return self._start
+
+    def _posterior(self, best: np.ndarray, given: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """Parameter sets [draws, p] and weights [draws]: a Laplace approximation, corrected by truncated importance weights (Ionides 2008)."""
+        centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
+
+        def gradient(theta: np.ndarray) -> np.ndarray:
+            return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, *given)[1])
+
+        # differences of the exact gradient: as good as a second derivative here, and nothing more to compile
+        steps = STEP * np.eye(best.size)
+        curvature = np.array([gradient(best + step) - gradient(best - step) for step in steps]) / (2 * STEP)
+        values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
+        values = np.maximum(values, 0.5 / float(self.prior.std.max()) ** 2)  # no direction wider than the prior allows
+        thetas = best[None, :] + (self._normals / np.sqrt(values)[None, :]) @ vectors.T
+        losses = np.asarray(_losses(jnp.asarray(thetas), centre, std, *given))
+        log = np.where(np.isfinite(losses), 0.5 * (self._normals**2).sum(1) - losses, -np.inf)
+        weights = np.exp(log - log.max())
+        weights = np.minimum(weights / weights.sum(), LARGEST_WEIGHT / weights.size)
+        return thetas, weights / weights.sum()
+
+    def _check(self, measured: np.ndarray, values: np.ndarray, variances: np.ndarray) -> None:
+        if measured.size < 3 or np.unique(measured).size != measured.size:
+            raise ValueError(f"{measured.size} measured pixels, repeated ones perhaps; give at least 3 different ones")
+        if measured.min() < 0 or measured.max() >= len(self.positions):
+            raise ValueError(f"a measured pixel lies outside 0 to {len(self.positions) - 1}")
+        if not (np.isfinite(values).all() and np.isfinite(variances).all() and (variances > 0).all()):
+            raise ValueError("measured values must be finite and their variances positive; leave the others out")
+
+
+def _padded(
+    positions: np.ndarray, features: np.ndarray, values: np.ndarray, variances: np.ndarray
+) -> tuple[Array, Array, Array, Array, Array]:
+    """The measured pixels and a mask, filled up to a multiple of BLOCK so that few sizes are compiled."""
+    missing = -len(values) % BLOCK
+    present = np.arange(len(values) + missing) < len(values)
+
+    def fill(array: np.ndarray, value: float) -> Array:
+        return jnp.asarray(np.pad(array, [(0, missing)] + [(0, 0)] * (array.ndim - 1), constant_values=value))
+
+    return fill(positions, -1.0), fill(features, 0.0), fill(values, 0.0), fill(variances, 1.0), jnp.asarray(present)
+
+
+def _root(
+    theta: Float[Array, " p"],
+    positions: Float[Array, "m 2"],
+    features: Float[Array, "m f"],
+    variances: Float[Array, " m"],
+    present: Bool[Array, " m"],
+) -> Float[Array, "m m"]:
+    """Cholesky factor of the covariance of the measured values; absent ones are independent with variance 1."""
+    both = present[:, None] & present[None, :]
+    same = jnp.eye(variances.size, dtype=variances.dtype)
+    prior = jnp.where(both, map_covariance(theta, positions, features, positions, features, same), 0.0)
+    return jnp.linalg.cholesky(prior + jnp.diag(jnp.where(present, variances + 1e-8, 1.0)))
+
+
+def _loss(
+    theta: Float[Array, " p"],
+    centre: Float[Array, " p"],
+    std: Float[Array, " p"],
+    positions: Float[Array, "m 2"],
+    features: Float[Array, "m f"],
+    values: Float[Array, " m"],
+    variances: Float[Array, " m"],
+    present: Bool[Array, " m"],
+) -> Float[Array, ""]:
+    """Minus the log of marginal likelihood times prior, constants left out (Rasmussen & Williams eq. 5.8)."""
+    root = _root(theta, positions, features, variances, present)
+    white = jax.scipy.linalg.solve_triangular(root, values, lower=True)
+    return 0.5 * white @ white + jnp.sum(jnp.log(jnp.diag(root))) + 0.5 * jnp.sum(((theta - centre) / std) ** 2)
+
+
+_loss_and_gradient = jax.jit(jax.value_and_grad(_loss))
+_losses = jax.jit(jax.vmap(_loss, in_axes=(0, *[None] * 7)))
+
+
+@jax.jit
+def _mixture(
+    thetas: Float[Array, "k p"],
+    weights: Float[Array, " k"],
+    everywhere: Float[Array, "n 2"],
+    everywhere_features: Float[Array, "n f"],
+    positions: Float[Array, "m 2"],
+    features: Float[Array, "m f"],
+    values: Float[Array, " m"],
+    variances: Float[Array, " m"],
+    present: Bool[Array, " m"],
+) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
+    """Mean and covariance at all pixels given the measured values (Rasmussen & Williams eq. 2.25), averaged over parameter sets."""
+    itself = jnp.eye(everywhere.shape[0], dtype=values.dtype)
+    shared = jnp.all(everywhere[:, None, :] == positions[None, :, :], axis=-1).astype(values.dtype)
+
+    def add(
+        total: Float[Array, "n n"], one: tuple[Float[Array, " p"], Float[Array, ""]]
+    ) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
+        theta, weight = one
+        root = _root(theta, positions, features, variances, present)
+        cross = map_covariance(theta, everywhere, everywhere_features, positions, features, shared) * present[None, :]
+        projected = jax.scipy.linalg.solve_triangular(root, cross.T, lower=True)
+        mean = projected.T @ jax.scipy.linalg.solve_triangular(root, values, lower=True)
+        prior = map_covariance(theta, everywhere, everywhere_features, everywhere, everywhere_features, itself)
+        return total + weight * (prior - projected.T @ projected), mean
+
+    within, means = jax.lax.scan(add, jnp.zeros_like(itself), (thetas, weights))
+    mean = weights @ means
+    off = means - mean[None, :]
+    return mean, within + (off * weights[:, None]).T @ off
+
+
+__all__ = ["MapModel", "MapPrediction", "image_features"]

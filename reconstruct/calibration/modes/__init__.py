@@ -1,0 +1,1 @@
+"""The mode of a column from its lens settings, and what records claim of it."""

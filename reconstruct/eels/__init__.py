@@ -1,0 +1,1 @@
+"""EEL spectra to numbers with variances."""

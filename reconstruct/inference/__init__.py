@@ -1,0 +1,1 @@
+"""Estimation shared by all measurements: beliefs, filters, image fits, robust covariance."""

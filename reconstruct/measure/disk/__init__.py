@@ -1,0 +1,1 @@
+"""The bright-field disk of a pattern: radius, centre, ellipticity, edge."""

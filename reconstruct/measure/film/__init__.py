@@ -1,0 +1,1 @@
+"""Aberrations from Ronchigram scans of an amorphous film."""

@@ -1,0 +1,1 @@
+"""HAADF images of a known crystal: optics, scan and detector."""

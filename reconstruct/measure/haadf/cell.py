@@ -1,0 +1,71 @@
+"""What one image says of the mean unit cell of a crystal: its harmonics by weighted least squares, with their information.
+
+Places are those of a followed lattice, wander taken out. Counting gives a pixel the variance gain * (signal) + readout^2; what varies more than that (tears
+within a line, contamination) widens all alike.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from reconstruct.measure.haadf.model import waves
+
+ROWS = 16384
+"""Pixels at a time."""
+ROUNDS = 2
+"""Least squares, the second with the first's variance."""
+LEAST = 0.05
+"""No pixel counts as darker than this share of the mean signal."""
+
+
+class Cell(NamedTuple):
+    """``mean`` [c] harmonics in counts, ``information`` [c, c] of them (inverse covariance), and of the least squares the ``misfit`` (chi square over its
+    degrees of freedom) by which that information was lowered; ``fitted`` and ``variance`` [ny, nx] of pixels, ``g`` [n, 2] and ``middle`` [2]."""
+
+    mean: np.ndarray
+    information: np.ndarray
+    misfit: float
+    fitted: np.ndarray
+    variance: np.ndarray
+    g: np.ndarray
+    places: np.ndarray
+
+
+def mean_cell(
+    image: np.ndarray,
+    known: np.ndarray,
+    places: np.ndarray,
+    g: np.ndarray,
+    cell: tuple[float, float],
+    gain: float,
+    readout: float,
+    gain_known: bool,
+) -> Cell:
+    """Harmonics ``g`` [n, 2] (1/angstrom, zero first) of a ``cell`` (x, y) of ``image`` [ny, nx] in counts above black where ``known``, at ``places``
+    [ny, nx, 2] in angstrom.
+
+    ``gain`` in counts per electron and ``readout`` in counts rms; if the gain is not known well, noise may also be less than it says.
+    """
+    flat, use = places.reshape(-1, 2), known.ravel()
+    data = np.where(known, image, 0.0).ravel()
+    count = 2 * len(g) - 1
+    bright = max(float(data[use].mean()), 1e-9)
+    fitted = np.full(data.shape, bright)
+    mean, information = np.zeros(count), np.eye(count)
+    parts = [slice(start, start + ROWS) for start in range(0, len(data), ROWS)]
+    variance = fitted
+    for _ in range(ROUNDS):
+        variance = gain * np.maximum(fitted, LEAST * bright) + readout**2
+        information, right = np.zeros((count, count)), np.zeros(count)
+        for part in parts:
+            columns = waves(g, flat[part], cell)
+            weighted = columns * (use[part] / variance[part])[:, None]
+            information += weighted.T @ columns
+            right += weighted.T @ data[part]
+        size = np.trace(information) / count
+        mean = np.linalg.solve(information + 1e-9 * size * np.eye(count), right)
+        fitted = np.concatenate([waves(g, flat[part], cell) @ mean for part in parts])
+    misfit = float((((data - fitted) ** 2 / variance)[use]).sum() / max(int(use.sum()) - count, 1))
+    wider = max(misfit, 1.0) if gain_known else misfit
+    shape = image.shape
+    return Cell(mean, information / wider, misfit, fitted.reshape(shape), wider * variance.reshape(shape), g, places)

@@ -1,0 +1,158 @@
+"""The mean unit cell of a crystal's HAADF image as a function of optics, specimen and detector, by the twin's Gram matrices.
+
+A scan of a perfect crystal is I(r) = sum_g F_g exp(2 pi i g.r) at the places r of its pixels, so that all an image says of the optics is in its
+harmonics. As real numbers they are (F_0, 2 Re F_g, -2 Im F_g): the image is their product with (1, cos 2 pi g.r, sin 2 pi g.r).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from twin import checks
+from twin.optics.aberrations import NAMES as ABERRATIONS
+from twin.optics.aberrations import index
+from twin.scattering.gram.model import GramModel, harmonics
+
+OPTICS = ("C10", "C12a", "C12b", "C21a", "C21b", "C23a", "C23b", "C30")
+"""Aberrations in angstrom that are fitted, in the axes of the scan."""
+SHARED = (
+    *OPTICS,
+    *(
+        "thickness",
+        "tilt.x",
+        "tilt.y",
+        "focal_spread",
+        "source",
+        "tail",
+        "tail_width",
+        "blur.x",
+        "blur.xy",
+        "scale",
+        "black",
+    ),
+)
+"""Of all images: lengths in angstrom and tilts (crystal's axes) in radian; ``tail`` is the share of the source in tails ``tail_width`` times as wide as
+its core; ``blur.x`` and ``blur.xy`` (angstrom^2, crystal's axes) by how much jitter and tilt blur more along x than along y, and along the diagonal;
+``scale`` the logarithm of the signal over its nominal size; ``black`` in counts."""
+POSITION = ("x", "y")
+"""Of each image: where in the crystal its middle is, angstrom."""
+
+
+def waves(g: np.ndarray, places: np.ndarray, cell: tuple[float, float]) -> Float[np.ndarray, "pixels c"]:
+    """The functions (1, cos 2 pi g.r, sin 2 pi g.r) of harmonics ``g`` [n, 2] (zero first) of a ``cell`` (x, y) at ``places`` r [pixels, 2]."""
+    whole = np.rint(g[1:] * np.asarray(cell)).astype(int)
+    tables = []
+    for axis in (0, 1):
+        turn = np.exp(2j * np.pi * places[:, axis] / cell[axis])
+        powers = np.ones((int(np.abs(whole[:, axis]).max()) + 1, len(places)), complex)
+        for power in range(1, len(powers)):
+            powers[power] = powers[power - 1] * turn
+        tables.append(powers)
+    found = np.empty((2 * len(whole) + 1, len(places)))
+    found[0] = 1.0
+    for number, (h, k) in enumerate(whole):
+        across, down = tables[0][abs(h)], tables[1][abs(k)]
+        both = (across if h >= 0 else across.conj()) * (down if k >= 0 else down.conj())
+        found[1 + number], found[1 + len(whole) + number] = both.real, both.imag
+    return found.T
+
+
+def unit_cell(
+    g: np.ndarray, values: np.ndarray, cell: tuple[float, float], points: int = 48
+) -> Float[np.ndarray, "points points"]:
+    """An image of the unit ``cell`` (x, y; angstrom) from its harmonics [c]."""
+    return (waves(g, cell_points(cell, points), cell) @ values).reshape(points, points)
+
+
+def cell_points(cell: tuple[float, float], points: int) -> Float[np.ndarray, "pixels 2"]:
+    """Middles (x, y) of points x points pixels of the unit cell, row by row."""
+    side = (np.arange(points) + 0.5) / points
+    x, y = np.meshgrid(side * cell[0], side * cell[1])
+    return np.stack([x.ravel(), y.ravel()], axis=-1)
+
+
+def turned(values: Float[Array, " 25"], angle: Float[Array, ""]) -> Float[Array, " 25"]:
+    """Aberrations in axes that lie at ``angle`` from those that they are given in: C_nm exp(-i m angle) of C_nma + i C_nmb."""
+    found = values
+    for name in ABERRATIONS:
+        if name.endswith("a"):
+            a, b, multiple = index(name), index(name[:-1] + "b"), int(name[2])
+            cos, sin = jnp.cos(multiple * angle), jnp.sin(multiple * angle)
+            found = found.at[a].set(cos * values[a] + sin * values[b]).at[b].set(cos * values[b] - sin * values[a])
+    return found
+
+
+def _cell(
+    model: GramModel,
+    theta: Float[Array, " p"],
+    fixed: Float[Array, " 25"],
+    angle: Float[Array, ""],
+    inverted: Float[Array, ""],
+    nominal: Float[Array, ""],
+) -> Float[Array, " c"]:
+    at = {name: theta[place] for place, name in enumerate((*SHARED, *POSITION))}
+    places = np.array([index(name) for name in OPTICS])
+    coefficients = fixed.at[places].add(theta[: len(OPTICS)])
+    coefficients = turned(coefficients, angle + jnp.where(inverted > 0.0, jnp.pi, 0.0))
+    thickness = jnp.clip(at["thickness"], *model.thickness_range)
+    tilt = jnp.stack([at["tilt.x"], at["tilt.y"]]) * (1.0 if model.tilt_range > 0.0 else 0.0)
+    found = harmonics(model, coefficients, thickness, tilt, at["focal_spread"])
+    gx, gy = checks.float64(model.g).T
+    square = gx**2 + gy**2
+
+    def soft(variance: Float[Array, ""]) -> Array:
+        return jnp.exp(-2.0 * jnp.pi**2 * variance * square)
+
+    core, wide = soft(at["source"] ** 2), soft((at["tail_width"] * at["source"]) ** 2)
+    uneven = jnp.exp(-2.0 * jnp.pi**2 * (at["blur.x"] * (gx**2 - gy**2) + 2.0 * at["blur.xy"] * gx * gy))
+    left = ((1.0 - at["tail"]) * core + at["tail"] * wide) * uneven
+    sign = jnp.where(inverted > 0.0, -1.0, 1.0)
+    real, imaginary = left * found.real.astype(jnp.float64), sign * left * found.imag.astype(jnp.float64)
+    turn = 2.0 * jnp.pi * (gx * at["x"] + gy * at["y"])
+    cos, sin = jnp.cos(turn), jnp.sin(turn)
+    even, odd = real * cos - imaginary * sin, real * sin + imaginary * cos
+    counts = nominal * jnp.exp(at["scale"])
+    whole = jnp.concatenate([even[:1], 2.0 * even[1:], -2.0 * odd[1:]]) * counts
+    return whole.at[0].add(at["black"])
+
+
+@functools.partial(jax.jit)
+def cells(
+    model: GramModel,
+    theta: Float[Array, "s p"],
+    fixed: Float[Array, "s 25"],
+    angle: Float[Array, ""],
+    inverted: Float[Array, ""],
+    nominal: Float[Array, ""],
+) -> Float[Array, "s c"]:
+    """Harmonics in counts for parameters ``theta`` [s, p] (`SHARED`, `POSITION`) of one image.
+
+    ``fixed`` aberrations are added to them; the crystal's axes lie at ``angle`` radian from the scan's, or opposite if ``inverted``; ``nominal`` is
+    how many counts the whole beam would make in a pixel.
+    """
+    return jax.vmap(lambda one, more: _cell(model, one, more, angle, inverted, nominal))(theta, fixed)
+
+
+@functools.partial(jax.jit)
+def slopes(
+    model: GramModel,
+    theta: Float[Array, "s p"],
+    fixed: Float[Array, "s 25"],
+    angle: Float[Array, ""],
+    inverted: Float[Array, ""],
+    nominal: Float[Array, ""],
+) -> tuple[Float[Array, "s c"], Float[Array, "s c p"]]:
+    """The same with derivatives in every parameter."""
+
+    def one(at: Array, more: Array) -> tuple[Array, Array]:
+        def value(x: Array) -> tuple[Array, Array]:
+            found = _cell(model, x, more, angle, inverted, nominal)
+            return found, found
+
+        slope, found = jax.jacfwd(value, has_aux=True)(at)
+        return found, slope
+
+    return jax.lax.map(lambda pair: one(*pair), (theta, fixed))

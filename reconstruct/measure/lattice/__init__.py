@@ -1,0 +1,1 @@
+"""The lattice of a crystal image: the map from pixels to angstrom."""

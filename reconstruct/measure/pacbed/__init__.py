@@ -1,0 +1,1 @@
+"""Position-averaged patterns of a known crystal: thickness and tilt."""

@@ -1,0 +1,166 @@
+"""What a camera should record of a position-averaged pattern, with derivatives: geometry, spread, dose, background, amorphous material.
+
+A direction theta (x, y; from the beam, in the crystal's axes) falls on pixel R (1 + E) theta scale / pixel + centre, E = [[e1, e2], [e2, -e1]] being the
+ellipticity and R the turn of the crystal's x axis from the camera's towards +y.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from twin.checks import positive, require
+from twin.detection.camera import Camera
+from twin.detection.transfer import nyquist_shares
+from twin.optics.electrons import wavelength
+from twin.sample.potential.factors import projected_factor
+from twin.scattering.pacbed.patterns import Library, pattern
+
+NAMES = (
+    *("thickness", "tilt.x", "tilt.y", "semiangle", "centre.x", "centre.y", "scale", "ellipticity.x", "ellipticity.xy"),
+    *("rotation", "spread", "electrons", "background", "diffuse", "amorphous", "thermal"),
+)
+"""Parameters: thickness in angstrom; tilts, semi-angle and rotation in radian; centre and (squared, less that of the camera's MTF) spread in pixels; scale,
+ellipticity, background (share of the electrons), diffuse scattering (of the library's), amorphous scattering (share) and thermal motion (<u^2> of the
+library's) dimensionless; electrons as logarithm."""
+SUB = 2
+"""Points along either axis of a pixel."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Geometry:
+    """How a camera looks at the pattern: ``pixel`` in radian at its nominal camera length, ``rotation`` (radian) of the crystal's x axis from the camera's
+    towards +y, ``centre`` (x, y, in pixels from the middle of the camera; None: near the middle), ``ellipticity`` (along x, along the diagonal);
+    each with its standard error ("scale": of the camera length, relative)."""
+
+    pixel: float
+    rotation: float = 0.0
+    centre: tuple[float, float] | None = None
+    ellipticity: tuple[float, float] = (0.0, 0.0)
+    rotation_error: float = 0.02
+    centre_error: float = 3.0
+    scale_error: float = 0.01
+    ellipticity_error: float = 0.005
+
+    def __post_init__(self):
+        positive("pixel", self.pixel, "give the angle that a pixel spans in radian, above zero", "rad")
+        numbers = (self.rotation, *self.ellipticity, *(self.centre or ()))
+        require(
+            all(math.isfinite(one) for one in numbers) and max(np.abs(self.ellipticity)) < 0.3,
+            f"rotation, centre and ellipticity are {numbers}; give finite numbers, and an ellipticity below 0.3",
+        )
+        for name in ("rotation_error", "centre_error", "scale_error", "ellipticity_error"):
+            positive(name, getattr(self, name), "give the standard error of what is known, above zero")
+
+
+class Frame:
+    """The camera's image of a pattern as a function of the parameters NAMES, at the pixels ``kept`` (bool [y, x])."""
+
+    def __init__(self, made: Library, geometry: Geometry, camera: Camera, shape: tuple[int, int], stride: int = 1):
+        self.made, self.geometry, self.camera, self.shape, self.stride = made, geometry, camera, shape, stride
+        self.mtf = np.asarray(camera.mtf(nyquist_shares(shape)))
+        q = [np.fft.rfftfreq(shape[1])[None, :], np.fft.fftfreq(shape[0])[:, None]]
+        self.q_squared = q[0] ** 2 + q[1] ** 2
+        ny, nx = made.rocking.shape
+        length = wavelength(made.rocking.energy)
+        away = [
+            np.fft.ifftshift(np.arange(n) - n // 2) * s / length
+            for n, s in zip((nx, ny), made.rocking.step, strict=True)
+        ]
+        factor = projected_factor("C", away[0][None, :] ** 2 + away[1][:, None] ** 2, "kirkland") ** 2
+        self.halo = np.fft.rfft2(factor / factor.sum())
+        gain = 1.0 if camera.gain_map is None else np.asarray(camera.gain_map)
+        self.gains = float(camera.gain) * np.broadcast_to(gain, shape)
+
+    def directions(self, theta: np.ndarray, fine: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Directions (x, y) [y, x] in radian of the pixels, or of their SUB x SUB points, from the beam in the crystal's axes."""
+        sub = SUB if fine else 1
+        ny, nx = (n * sub for n in self.shape)
+        at = dict(zip(NAMES, theta, strict=True))
+        x = ((np.arange(nx) + 0.5) / sub - 0.5 * self.shape[1] - at["centre.x"]) * self.geometry.pixel / at["scale"]
+        y = ((np.arange(ny) + 0.5) / sub - 0.5 * self.shape[0] - at["centre.y"]) * self.geometry.pixel / at["scale"]
+        cos, sin = math.cos(at["rotation"]), math.sin(at["rotation"])
+        turned = cos * x[None, :] + sin * y[:, None], cos * y[:, None] - sin * x[None, :]
+        back = np.linalg.inv(self._stretch(at))
+        return tuple(back[i, 0] * turned[0] + back[i, 1] * turned[1] for i in (0, 1))
+
+    @staticmethod
+    def _stretch(at: dict[str, float]) -> np.ndarray:
+        e1, e2 = at["ellipticity.x"], at["ellipticity.xy"]
+        return np.array([[1.0 + e1, e2], [e2, 1.0 - e1]])
+
+    def linearised(self, theta: np.ndarray) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"], np.ndarray]:
+        """Expected counts [y, x], those of them that come of the pattern [y, x], and derivatives [16, y, x] by NAMES."""
+        at = dict(zip(NAMES, theta, strict=True))
+        made, step = self.made, self.made.rocking.step
+        got = pattern(made, at["thickness"], (at["tilt.x"], at["tilt.y"]), at["semiangle"], at["thermal"])
+        bare = got.bragg + at["diffuse"] * got.diffuse
+        around = np.fft.irfft2(np.fft.rfft2(bare) * self.halo, s=bare.shape)
+        whole = (1.0 - at["amorphous"]) * bare + at["amorphous"] * around
+        left = 1.0 - at["amorphous"]
+        maps = np.concatenate([
+            np.stack([whole, left * got.diffuse, around - bare, left * got.thermal_slope]),
+            left * (got.bragg_slopes + at["diffuse"] * got.diffuse_slopes),
+        ])  # fmt: skip
+        fine_x, fine_y = self.directions(theta)
+        density = (self.geometry.pixel / at["scale"]) ** 2 / (step[0] * step[1])
+        sampled = density * _sampled(maps, (fine_x - at["tilt.x"]) / step[0], (fine_y - at["tilt.y"]) / step[1])
+        to_x, to_y, value, thermal, amorphous, warming, deeper, tilt_x, tilt_y, opened = _pixels(sampled, self.shape)
+        to_x, to_y = to_x / step[0], to_y / step[1]
+        x, y = self.directions(theta, fine=False)
+        back = np.linalg.inv(self._stretch(at))
+        cos, sin = math.cos(at["rotation"]), math.sin(at["rotation"])
+        unit = back @ np.array([[cos, sin], [-sin, cos]]) * self.geometry.pixel / at["scale"]
+        stretch = self._stretch(at)
+        turned = stretch[0, 0] * x + stretch[0, 1] * y, stretch[1, 0] * x + stretch[1, 1] * y
+
+        def moved(along_x: Any, along_y: Any) -> np.ndarray:
+            return to_x * along_x + to_y * along_y
+
+        def squeezed(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return back[0, 0] * a + back[0, 1] * b, back[1, 0] * a + back[1, 1] * b
+
+        columns = np.stack([
+            value, deeper, tilt_x - to_x, tilt_y - to_y, opened,
+            -moved(*unit[:, 0]), -moved(*unit[:, 1]),
+            -(moved(x, y) + 2.0 * value) / at["scale"],
+            -moved(*squeezed(x, -y)), -moved(*squeezed(y, x)), moved(*squeezed(turned[1], -turned[0])),
+            thermal, amorphous, warming,
+        ])  # fmt: skip
+        spread = self.mtf * np.exp(-2.0 * np.pi**2 * at["spread"] * self.q_squared)
+        spectra = np.fft.rfft2(columns) * spread
+        softer = np.fft.irfft2(-2.0 * np.pi**2 * self.q_squared * spectra[0], s=self.shape)
+        images = np.fft.irfft2(spectra, s=self.shape)
+        electrons = math.exp(at["electrons"]) * self.gains
+        share, even = 1.0 - at["background"], 1.0 / (self.shape[0] * self.shape[1])
+        signal = electrons * share * images[0]
+        counts = electrons * (share * images[0] + at["background"] * even)
+        slopes = np.concatenate([
+            electrons * share * images[1:11], (electrons * share * softer)[None], counts[None],
+            (electrons * (even - images[0]))[None], electrons * share * images[11:14],
+        ])  # fmt: skip
+        return counts + float(self.camera.dark), signal, slopes
+
+
+def _sampled(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Maps [n, ny, nx] with their origin in the middle at places (x, y) [...] in steps, linear in between, zero outside: [2 + n, ...], led by the slopes of
+    the first along x and y."""
+    ny, nx = maps.shape[1:]
+    column, row = x + nx // 2, y + ny // 2
+    inside = (column >= 0) & (column < nx - 1) & (row >= 0) & (row < ny - 1)
+    column, row = np.where(inside, column, 0.0), np.where(inside, row, 0.0)
+    i, j = row.astype(np.int64), column.astype(np.int64)
+    u, v = (row - i)[..., None], (column - j)[..., None]
+    flat = np.ascontiguousarray(maps.reshape(len(maps), -1).T)
+    corner = i * nx + j
+    here, right, below, across = (flat[corner + more] * inside[..., None] for more in (0, 1, nx, nx + 1))
+    along_x = ((1 - u) * (right - here) + u * (across - below))[..., :1]
+    along_y = ((1 - v) * (below - here) + v * (across - right))[..., :1]
+    values = (1 - u) * ((1 - v) * here + v * right) + u * ((1 - v) * below + v * across)
+    return np.moveaxis(np.concatenate([along_x, along_y, values], axis=-1), -1, 0)
+
+
+def _pixels(fine: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return fine.reshape(len(fine), shape[0], SUB, shape[1], SUB).mean(axis=(2, 4))

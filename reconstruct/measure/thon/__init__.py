@@ -1,0 +1,1 @@
+"""Thon rings: defocus and astigmatism."""

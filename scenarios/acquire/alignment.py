@@ -1,0 +1,119 @@
+"""Alignment images of a session: which defocus and exposure, in front of which request, and what that leaves worth measuring.
+
+Settling and parking cost the specimen electrons that tell nothing, so a longer dwell tells more per electron, until drift and the model's own error take
+over; an image near focus is sharp, one at focus says nothing of the sign of defocus. `learn.design.exposure_design` weighs that.
+"""
+
+import dataclasses
+
+import msgspec
+import numpy as np
+
+from learn.design.decision import WORTHWHILE
+from learn.design.exposure_design import Question, best_series, gain, gains
+from scenarios.acquire.dose_accounting import Ledger, electrons_of
+from scenarios.acquire.linearization import Foresight
+from scenarios.acquire.requests import Request
+from scenarios.acquire.scenario import Scenario
+from scenarios.acquire.twin_session import Following
+from twin.records import Scan
+
+DEFOCI = (-60.0, -40.0, -20.0, 10.0, 30.0, 50.0)
+"""Defocus (angstrom) of alignment images to choose from, both sides of focus."""
+DWELLS = (1, 2)
+"""Their dwell times, in those of a request."""
+KEPT = 5
+"""Of all these, so many that do best in front of the request at hand are weighed for the later ones, too."""
+FIRST_PLACE = 1.5
+"""The first place may cost so many times as much as a later one: there the zeros and scales of optics and deflectors are found besides."""
+HORIZON = 9
+"""Requests that are planned for at once; where all plans over them are compared, their number doubles with each."""
+SLACK = 0.05
+"""Seconds between an alignment image's last line and the request's command."""
+
+
+class Aligning:
+    """What alignment images a session takes: none are chosen if its scenario has no ``max_dose_share``, or no ``focusing``."""
+
+    def __init__(self, following: Following, scenario: Scenario, requests: list[Request], places: int):
+        self.following, self.scenario, self.requests, self.places = following, scenario, requests, places
+        self.scan = scenario.make_scan()
+        self.defoci = [one for one in DEFOCI for _ in DWELLS]
+        self.scans = [exposed(self.scan, dwells) for _ in DEFOCI for dwells in DWELLS]
+        self.cost = electrons_of(self.scan)
+        self.lead = max(map(seconds_of, self.scans)) + SLACK
+
+    @property
+    def wanted(self) -> bool:
+        return self.scenario.max_dose_share is not None and self.scenario.focusing > 0
+
+    def before(
+        self, request: Request, start: int, now: int, most: int, ledger: Ledger, forced: bool = False
+    ) -> tuple[dict[str, float], Scan] | None:
+        """Settings and scan of the alignment image to take at ``now`` (ns) in front of a request; None where its electrons are better spent later, or kept.
+
+        ``most`` requests may still be measured here, the session began at ``start``. ``forced``: one is taken, that which tells most per electron.
+        """
+        question = self._question(request, start, now, most, ledger)
+        told = gains(question)
+        order = np.argsort(-told)
+        if forced:
+            chosen = int(order[0])
+        else:
+            kept = order[:KEPT]
+            series = best_series(_only(question, kept))
+            if series.first is None:
+                return None
+            chosen = int(kept[series.first])
+        return self._setting(request, chosen), self.scans[chosen]
+
+    def gain(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> float:
+        """What measuring this request saves, those that follow and what could be done for them instead taken into account."""
+        question = self._question(request, start, now, most, ledger)
+        kept = np.argsort(-gains(question))[:KEPT]
+        return gain(dataclasses.replace(_only(question, kept), passed=True))
+
+    def _setting(self, request: Request, number: int) -> dict[str, float]:
+        """An alignment image's defocus, at the beam shift of the request: what shifts are off by is then in what it tells."""
+        return {**request.settings, "C10": self.defoci[number]}
+
+    def _question(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> Question:
+        ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
+        times = [max(start + int(one.seconds * 1e9) - now, 0) for one in ahead]
+        foresight = Foresight(self.following)
+        steps, ways = foresight.steps(
+            [self.following.tuned(one.settings) for one in ahead], self.scan, times, self.lead
+        )
+        tuned = [[self.following.tuned(self._setting(one, k)) for k in range(len(self.scans))] for one in ahead]
+        return Question(
+            covariance=foresight.belief.covariance,
+            steps=steps,
+            ways=ways,
+            exposures=foresight.exposures(tuned, self.scans),
+            cost=self.cost,
+            electrons=self._left(request, ledger),
+            most=min(most, len(ahead)),
+            price=WORTHWHILE * self.scenario.tolerance / self.cost,
+        )
+
+    def _left(self, request: Request, ledger: Ledger) -> float:
+        """Electrons that may still be spent at this place: what is left of all, less a share for each place to come."""
+        whole = (self.scenario.max_dose_share or 0.0) * len(self.requests) * self.cost
+        kept = whole / (self.places - 1 + FIRST_PLACE) * (self.places - 1 - request.site)
+        return max(whole - ledger.spent - kept, 0.0)
+
+
+def _only(question: Question, kept: np.ndarray) -> Question:
+    """The question with these of its alignment images."""
+    return dataclasses.replace(question, exposures=[[own[one] for one in kept] for own in question.exposures])
+
+
+def exposed(scan: Scan, dwells: int) -> Scan:
+    """A scan that stays so many times as long on each pixel, at the same beam current."""
+    return msgspec.structs.replace(scan, dwell=scan.dwell * dwells, dose=scan.dose * dwells)
+
+
+def seconds_of(scan: Scan) -> float:
+    """From a scan's command to its last pixel."""
+    ny, nx = scan.shape
+    return scan.settle + ny * (nx * scan.dwell + scan.flyback)

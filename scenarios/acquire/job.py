@@ -1,0 +1,326 @@
+"""`emtwin acquire`: an instrument, its twin, and a session in which the twin answers what it can.
+
+The instrument starts first, in a process of its own; what needs JAX is imported, built and compiled while it does.
+"""
+
+import contextlib
+import io
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from instrument.core.interface import InstrumentLost
+from instrument.core.journal import Journal
+from instrument.remote.client import RemoteInstrument
+from instrument.remote.launch import Launched, launch
+from scenarios.acquire.requests import plan_requests
+from scenarios.acquire.scenario import Scenario
+from scenarios.io.cache import usable_cache
+from scenarios.io.errors import BadInput
+from scenarios.io.pace import Pace, PacedProgress, slowness
+from scenarios.io.progress import Progress
+from scenarios.report.live import LiveReport
+from scenarios.report.session import request_rows
+from scenarios.report.verdict import judge
+
+if TYPE_CHECKING:
+    from scenarios.acquire.loop import Policy, Walk
+    from scenarios.acquire.twin_session import Following
+
+SCHEMA = "emtwin.acquire/1"
+
+
+def run_acquire(
+    scenario: Scenario,
+    out: Path,
+    seed: int,
+    resume: Path | None,
+    progress: Progress,
+    instrument: str | None = None,
+    policy: "Policy" = "decide",
+    chosen: frozenset[int] = frozenset(),
+    report: bool = True,
+) -> dict[str, Any]:
+    """Run a session into the folder ``out`` (or go on with ``resume``); returns the result that `--json` prints.
+
+    ``instrument`` is the address of a running one; without it the simulated microscope is started. ``policy`` and ``chosen`` are for controls.
+    """
+    begun = time.monotonic()
+    past = _past(resume, seed) if resume else None
+    if instrument is None:
+        _check_config(scenario)
+    requests, moves = plan_requests(scenario.requests, seed)
+    live = LiveReport(out) if report else None
+    left = len(requests) - (int(past["values"]["next"]) if past is not None else 0)
+    pace = PacedProgress(progress, Pace(left, slowness()), live.refresh if live else lambda: None)
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(1))
+        pending = stack.enter_context(_microscope(scenario, seed, instrument, pace, pool))
+        planned = None
+        if instrument is None and resume is None:
+            planned = stack.enter_context(_planned(out, scenario, seed))
+        if live is not None:
+            stack.enter_context(live)
+        if live is not None and planned is not None:
+            live.refresh()
+            pace.note(f"report so far, drawn anew while the session runs: {out / 'report.html'}")
+        following = _twin(scenario, seed, pace, pending.check)
+        remote, launched = pending.connect()
+        if past is not None and launched is None:
+            pace.stage("going on with the instrument as it is")
+        elif past is not None:
+            pace.stage("bringing the simulated microscope back to where it was")
+            remote.restore(past["commands"])
+            remote.readings()
+        start = remote.now()
+        journal = planned
+        if journal is None:
+            journal = stack.enter_context(Journal.open(resume, write=True) if resume else Journal.create(out))
+        from scenarios.acquire.loop import Walk
+
+        walk = Walk(remote, following(start), scenario, requests, moves, journal, pace, start, policy, chosen)
+        if past is None:
+            journal.append("scenario", {"scenario": scenario.as_dict(), "seed": seed, "start": start}, start)
+        else:
+            walk.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
+            journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
+        with _heeding_interrupts(walk.stop):
+            walk.run()
+        if launched is not None:
+            remote.seal()
+        score = _score(out, launched, pace) if launched is not None else {}
+        verdict = judge([row.payload for row in request_rows(journal)], scenario.tolerance, score.get("rmse"))
+        result = summary(walk, score, seed, time.monotonic() - begun) | verdict.as_dict()
+        arrays = score.pop("arrays", {})
+        journal.append("score", score, None, arrays)
+        journal.append("result", result, None)
+        pace.stage("writing the report")
+    if report:
+        from scenarios.report.page import write_report
+
+        write_report(out)
+    return result
+
+
+def _check_config(scenario: Scenario) -> None:
+    """BadInput for a configuration that the simulated microscope would refuse: before anything is computed, since it starts while the twin is built."""
+    from instrument.simulated.instrument import from_mapping
+
+    try:
+        from_mapping(scenario.instrument.config)
+    except ValueError as error:
+        raise BadInput("instrument.config", str(error), "Use the keys and units of the simulated microscope.") from None
+
+
+def summary(walk: "Walk", score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
+    """The session in numbers. What only the truth can tell is None where no truth was to be had."""
+    ledger = walk.ledger
+    return {
+        "schema": SCHEMA,
+        "scenario": walk.scenario.name,
+        "seed": seed,
+        "requests": len(walk.requests),
+        "measured": ledger.measured,
+        "simulated": ledger.simulated,
+        "audited": ledger.audited,
+        "focused": ledger.focused,
+        "rmse": score.get("rmse"),
+        "rmse_always": score.get("rmse_always"),
+        "coverage90": score.get("coverage90"),
+        "dose_spent": ledger.spent,
+        "dose_by_purpose": {
+            "pixels": ledger.pixels,
+            "flyback": ledger.flyback,
+            "parked": ledger.parked,
+            "focusing": ledger.focusing,
+        },
+        "dose_saved": ledger.saved,
+        "model_distrusted": walk.following.trust.distrusted,
+        "distrusted_because": walk.following.trust.broken or None,
+        "distrusted_after_measured": walk.distrusted_after,
+        "seconds": seconds,
+    }
+
+
+def _twin(
+    scenario: Scenario, seed: int, pace: PacedProgress, check: Callable[[], None]
+) -> Callable[[int], "Following"]:
+    """The scenario's twin, all that it computes with compiled: a function of the time (ns) at which its session starts.
+
+    ``check`` is called now and then, and ends this by what it raises.
+    """
+    from scenarios.io.numerics import start_jax
+
+    start_jax()
+    from scenarios.acquire.build import build_twin
+    from scenarios.acquire.rehearsal import rehearse
+    from scenarios.acquire.twin_session import Following
+
+    def heed(text: str, share: float) -> None:
+        check()
+        pace.part("twin", f"twin: {text}", share)
+
+    model = build_twin(scenario, heed, usable_cache())
+
+    def following(start: int) -> Following:
+        return Following(model.microscope, model.dynamics, model.sensors, start, seed)
+
+    pace.stage("compiling")
+    rehearse(following(0), scenario)
+    return following
+
+
+@contextmanager
+def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
+    """The journal of a new session with its plan, before its instrument is there. The folder is removed again if the session does not begin."""
+    made = [parent for parent in out.absolute().parents if not parent.exists()]
+    journal = Journal.create(out)
+    try:
+        with journal:
+            journal.append("plan", {"scenario": scenario.as_dict(), "seed": seed})
+            yield journal
+    except BaseException:
+        with Journal.open(out) as left:
+            begun = any(True for _ in left.rows("scenario"))
+        if not begun:
+            shutil.rmtree(out)
+            for parent in made:
+                with contextlib.suppress(OSError):  # not empty
+                    parent.rmdir()
+        raise
+
+
+class _Pending(NamedTuple):
+    """An instrument that starts: ``connect`` waits for it (client, launched process or None), ``check`` raises what has ended its start, if anything."""
+
+    connect: Callable[[], tuple[RemoteInstrument, Launched | None]]
+    check: Callable[[], None]
+
+
+@contextmanager
+def _microscope(
+    scenario: Scenario, seed: int, address: str | None, progress: PacedProgress, pool: ThreadPoolExecutor
+) -> Iterator[_Pending]:
+    """The instrument, started or at its address; process and connection end with the context."""
+    opened: list[Any] = []
+    given_up = threading.Event()
+
+    def start() -> Launched:
+        return launch(
+            "simulated",
+            seed=seed,
+            config=scenario.instrument.config or None,
+            cache=usable_cache(),
+            progress=lambda text, share: progress.part("specimen", f"simulated microscope: {text}", share),
+            cancel=given_up,
+        )
+
+    future = pool.submit(start) if address is None else None
+
+    def connect() -> tuple[RemoteInstrument, Launched | None]:
+        launched = None
+        if future is not None:
+            progress.stage("waiting for the simulated microscope")
+            launched = future.result()
+            opened.append(launched.stop)
+        remote = launched.connect() if launched is not None else RemoteInstrument(str(address))
+        opened.append(remote.close)
+        return remote, launched
+
+    def check() -> None:
+        if future is not None and future.done():
+            future.result()
+
+    try:
+        yield _Pending(connect, check)
+    finally:
+        given_up.set()
+        if future is not None and not opened:
+            try:
+                future.result().stop()
+            except (ValueError, OSError, RuntimeError, InstrumentLost) as error:
+                progress.stage(f"the simulated microscope had ended: {error}")
+        for close in reversed(opened):
+            close()
+
+
+@contextmanager
+def _heeding_interrupts(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C also sets ``stop``: a KeyboardInterrupt that falls into a callback which cannot raise would else be lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def heed(number: int, frame: Any) -> None:
+        stop.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, heed)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _past(folder: Path, seed: int) -> dict[str, Any]:
+    """The last checkpoint of a session, the commands that led there, and the exposures of frames that came after it and were not undone.
+
+    BadInput if there is none, or the session is complete.
+    """
+    journal = Journal.open(folder)
+    with journal:
+        commands: list[tuple[int, tuple[str, dict[str, Any], int]]] = []
+        last = None
+        abandoned: list[dict[str, float]] = []
+        for row in journal.rows():
+            if row.kind == "command":
+                commands.append((row.id, (row.payload["name"], row.payload["args"], row.time or 0)))
+            elif row.kind == "checkpoint":
+                last, abandoned = row, []
+            elif row.kind == "frame":
+                abandoned.append(row.payload["exposure"])
+            elif row.kind == "resumed":
+                commands = [command for command in commands if command[0] <= row.payload["checkpoint"]]
+                if row.payload["rewound"]:
+                    abandoned = []
+            elif row.kind == "result":
+                raise BadInput(str(folder), "this session is complete; there is nothing to resume", "Start a new one.")
+        if last is None:
+            raise BadInput(str(folder), "the session stopped before its first request was done", "Start a new one.")
+        kept = [command for row, command in commands if row <= last.id]
+        return {
+            "row": last.id,
+            "values": last.payload,
+            "arrays": last.arrays,
+            "commands": kept,
+            "abandoned": abandoned,
+        }
+
+
+def _score(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:
+    """Errors and coverage against the truth, asked for by a process of its own: the twin's never sees the ticket's content."""
+    progress.stage("scoring against the truth")
+    command = [sys.executable, "-m", "scenarios.acquire.score", str(folder), str(launched.ticket)]
+    done = subprocess.run(command, capture_output=True, timeout=300, check=False)
+    if done.returncode:
+        raise RuntimeError(f"scoring failed: {done.stderr.decode(errors='replace').strip()[-2000:]}")
+    return _decoded(done.stdout)
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        score = msgspec.json.decode(archive["score"].tobytes())
+        score["arrays"] = {name: archive[name] for name in archive.files if name != "score"}
+    return score

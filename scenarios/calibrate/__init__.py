@@ -1,0 +1,1 @@
+"""The job `emtwin instrument calibrate`: a column's constants from a table."""

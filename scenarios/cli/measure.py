@@ -1,0 +1,66 @@
+"""The commands ``emtwin measure KIND FILE``: one for each of `scenarios.measure.kinds`. Everything heavy is imported by the command that needs it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from scenarios.measure.kinds import KINDS, Kind
+from scenarios.measure.options import Data, Output, numbers_of, with_options
+
+DONE, DISAGREES = 0, 1
+
+Guarded = Callable[[Callable[[], tuple[int, dict[str, Any]]], bool, Callable[[], Path | None]], int]
+"""Runs a command's work and makes a message and an exit code of what it raises."""
+
+
+def measure_commands(guarded: Guarded) -> typer.Typer:
+    """The sub-application ``emtwin measure``."""
+    app = typer.Typer(
+        help="Images as sensors: quantities with errors out of a file, what it leaves open, and what it contradicts.",
+        rich_markup_mode=None,
+    )
+    for name, kind in KINDS.items():
+        app.command(name, help=kind.words)(with_options(kind.options, kind.several, _ended(name, kind, guarded)))
+    return app
+
+
+def _ended(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, ...], Data, Output], None]:
+    def run(files: tuple[Path, ...], options: Data, output: Output) -> None:
+        raise typer.Exit(guarded(lambda: _run(name, kind, files, options, output), output.as_json, lambda: None))
+
+    return run
+
+
+def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: Output) -> tuple[int, dict[str, Any]]:
+    """Measure, draw, and only then write; refuse files that are in the way before anything is computed."""
+    from scenarios.io.atomic_output import new_files, write_whole
+    from scenarios.io.progress import open_progress
+    from scenarios.measure.data.checks import finite
+
+    for option, value in numbers_of(options):
+        finite(option, value)
+    new_files(output.out, output.figure)
+    from scenarios.io.numerics import start_jax
+
+    start_jax()
+    from scenarios.measure.data.inputs import open_file
+    from scenarios.measure.output.result import as_json, tell
+
+    with open_progress(f"emtwin measure {name} {files[0]}") as progress:
+        given = tuple(open_file(one, options, kind.scan) for one in files)
+        found = kind.function(given if kind.several else given[0], options, progress)
+    told = tell(found)
+    content = as_json(told)
+    if output.figure is not None:
+        from scenarios.measure.output.figure import draw_measured
+
+        write_whole(draw_measured(found, output.figure.suffix[1:]), output.figure)
+    if output.out is not None:
+        write_whole(content, output.out)
+    if not output.as_json:
+        from scenarios.measure.output.show import print_measured
+
+        print_measured(told)
+    return DISAGREES if told["disagreements"] else DONE, told

@@ -1,0 +1,1 @@
+"""Files, errors and progress that all jobs share."""

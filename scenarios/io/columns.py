@@ -1,0 +1,19 @@
+"""Columns: those that come with emtwin by their names, and a file of one's own."""
+
+from pathlib import Path
+
+import twin
+from scenarios.io.shipped import load_shipped, shipped_names
+from twin.column.table import ColumnTable, read_column
+
+_FOLDER = Path(twin.__file__).parent / "column" / "tables"
+
+
+def column_names() -> list[str]:
+    """The names of the columns that come with emtwin, in order."""
+    return shipped_names(_FOLDER)
+
+
+def load_column(name_or_path: str | Path) -> ColumnTable:
+    """A column that comes with emtwin by its name, or one by the path of its TOML file; BadInput, naming the file, where it cannot be used."""
+    return load_shipped(name_or_path, _FOLDER, "column's table", "column", read_column)

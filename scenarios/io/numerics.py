@@ -1,0 +1,87 @@
+"""How every command sets up JAX: float64, and compiled programs kept between commands.
+
+Compiling takes longer than most computations. JAX's persistent cache keeps compiled programs in the cache folder, apart for each set of versions,
+processor and number of cores: a program compiled for one processor may not run on another, and JAX's own keys do not tell them apart.
+"""
+
+import hashlib
+import os
+import platform
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from scenarios.io.cache import cores, limit_size, usable_cache, writable
+
+LARGEST = 2**30
+"""Bytes of compiled programs to keep, all versions together; what was used least recently goes first."""
+SHORTEST = 0.01
+"""Seconds of compiling from which on a program is kept: reading one back takes some milliseconds."""
+_TROUBLE = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']*)'")
+
+
+def start_jax() -> None:
+    """Set JAX up for a command: call it before the first use of JAX. What the user set by JAX's own environment variables is left alone."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
+        return
+    folder = _compiled_folder()
+    if folder is None:
+        return
+    limit_size(folder.parent, LARGEST, "-cache")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+    _heal(folder)
+
+
+def _compiled_folder() -> Path | None:
+    """Where programs compiled by these versions for this processor are kept; None where nothing can be kept."""
+    cache = usable_cache()
+    folder = None if cache is None else cache / "compiled" / machine_key()
+    return folder if folder is not None and writable(folder) else None
+
+
+def machine_key() -> str:
+    """A folder name for what a compiled program depends on beside its source: Python, JAX, the processor's instructions, and the cores it may use."""
+    from importlib.metadata import version
+
+    digest = hashlib.sha256(f"{platform.machine()} {_processor()}".encode()).hexdigest()[:12]
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"python{python}-jax{version('jax')}-jaxlib{version('jaxlib')}-{digest}-{cores()}"
+
+
+def _processor() -> str:
+    """The processor's model and instruction sets, as the kernel lists them; its name where there is no such list."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return platform.processor()
+    facts = [line for line in lines if line.split(":")[0].strip() in ("model name", "flags", "Features")]
+    return "\n".join(sorted(set(facts)))
+
+
+def _heal(folder: Path) -> None:
+    """Have programs in ``folder`` that cannot be read removed, so that they are compiled and kept anew, and say nothing of it.
+
+    JAX compiles a program that it cannot read, with a warning, but never writes over it: a file cut short when a command was killed would else
+    cost its compile time and a warning in every command from then on.
+    """
+    show = warnings.showwarning
+
+    def heed(
+        message: Any, category: Any, filename: str, lineno: int, file: Any = None, line: str | None = None
+    ) -> None:
+        trouble = _TROUBLE.match(str(message))
+        if trouble is None:
+            show(message, category, filename, lineno, file, line)
+        elif trouble[1] == "reading":
+            for path in folder.glob(f"{trouble[2]}-*-cache"):
+                path.unlink(missing_ok=True)
+
+    warnings.showwarning = heed
+    warnings.filterwarnings("always", message=_TROUBLE.pattern)

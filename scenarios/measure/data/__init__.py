@@ -1,0 +1,1 @@
+"""What is measured: files, frames, preparation, crystals."""

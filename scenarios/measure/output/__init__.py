@@ -1,0 +1,1 @@
+"""What a measurement comes to: plain values, comparison with claims, terminal, figure."""

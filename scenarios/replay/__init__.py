@@ -1,0 +1,1 @@
+"""The job `emtwin acquire replay-titanate`: recorded data as the instrument."""

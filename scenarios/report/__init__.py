@@ -1,0 +1,1 @@
+"""A recorded session read back: its page and its summary."""

@@ -1,0 +1,59 @@
+"""The numbers at the top of a session's report."""
+
+from typing import Any
+
+import numpy as np
+
+from scenarios.io.progress import electrons
+from scenarios.report.session import Session
+from scenarios.report.verdict import Verdict
+
+
+def headline(session: Session, verdict: Verdict | None) -> list[tuple[str, str, str]]:
+    """The numbers at the top: (what, value, note)."""
+    result = session.result or {}
+    count = len(session.requests)
+    measured = sum(bool(row.payload.get("measured")) for row in session.requests)
+    audited = sum(row.payload.get("decision") == "audit" for row in session.requests)
+    numbers: list[tuple[str, str, str]] = []
+    if count:
+        numbers.append(("requests", str(count), f"{count - measured} answered by the twin alone"))
+        numbers.append(
+            ("measured", str(measured), f"{100 * measured / count:.0f} % of the requests, {audited} of them audits")
+        )
+        if verdict is not None:
+            note = f"of {verdict.answers} answers, tolerance {100 * verdict.tolerance:.3g} %"
+            numbers.append(("answers above tolerance", str(verdict.above_total), note))
+    elif "measured" in result:
+        numbers.append(("measured", str(result["measured"]), f"of {result.get('requests', '?')}"))
+    rmse, always = result.get("rmse"), result.get("rmse_always")
+    if rmse is not None:
+        note = f"against {figures(100 * always)} % measuring every request" if always is not None else ""
+        numbers.append(("RMS error / mean", f"{figures(100 * rmse)} %", note))
+    if result.get("r2") is not None:
+        numbers.append(("R² on unmeasured pixels", f"{result['r2']:.3f}", ""))
+    if result.get("coverage90") is not None:
+        numbers.append(
+            (
+                "coverage of 90 % intervals",
+                f"{100 * result['coverage90']:.1f} %",
+                "of the named numbers of all requests",
+            )
+        )
+    if finite(result.get("dose_spent")):
+        saved = result.get("dose_saved", np.nan)
+        numbers.append(
+            ("dose spent", electrons(result["dose_spent"]), f"{electrons(saved)} saved" if finite(saved) else "")
+        )
+    if result.get("seconds") is not None:
+        numbers.append(("took", f"{result['seconds']:.0f} s", "wall clock"))
+    return numbers
+
+
+def figures(value: float) -> str:
+    """Three figures, never in powers of ten."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}" if abs(value) >= 0.1 else f"{value:.3f}"
+
+
+def finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and bool(np.isfinite(value))

@@ -1,0 +1,1 @@
+"""The job `emtwin instrument learn-sensors`: a sensor table from a log."""

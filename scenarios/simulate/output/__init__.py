@@ -1,0 +1,1 @@
+"""What a simulation leaves: recording, files, pictures, last words."""

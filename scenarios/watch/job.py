@@ -1,0 +1,188 @@
+"""``emtwin watch``: follow an instrument, a session or a log by its sensors, show what is believed of it, and draw how it went."""
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from instrument.core.interface import InstrumentLost
+from scenarios.io.errors import BadInput
+from scenarios.io.progress import Progress, open_progress
+from scenarios.io.tables import load_table, table_names
+from scenarios.watch.follow import Follower
+from scenarios.watch.options import Wish
+from scenarios.watch.past import smoothed
+from scenarios.watch.result import SCHEMA, told
+from scenarios.watch.screen import Screen, line
+from scenarios.watch.sources import POLL, SECOND, Piece, Recorded, Source, open_source
+from twin.sensors.model import Model
+
+PIECES = 400
+"""Pieces into which a recording is cut when it is followed as fast as possible."""
+EVERY = 10.0
+"""Wall seconds between two lines where there is no screen."""
+
+
+def run_watch(wish: Wish, console: Console | None = None) -> dict[str, Any]:
+    """Follow until the source, the time or the user ends it; plain values with how it ``ended``: "end", "time", "interrupted", "lost".
+
+    ``console`` (default: stderr) shows a live screen if it is a terminal and something happens at its own pace, and progress else.
+    """
+    wish.check()
+    console = console or Console(stderr=True, highlight=False)
+    title = f"emtwin watch {wish.source}"
+    with contextlib.ExitStack() as opened:
+        with open_progress(title, console) as progress:
+            source = open_source(wish.source, progress)
+            opened.callback(source.close)
+            follower = Follower(_model(wish, source), source.start, source.units)
+        stop = opened.enter_context(_stopping())
+        begun = time.monotonic()
+        if console.is_terminal and (source.live or wish.speed is not None):
+            screen = Screen(follower, source, console)
+            with screen:
+                ended, lost = _follow(wish, source, follower, stop, lambda piece, wall: screen.show(wall))
+        else:
+            with open_progress(title, console) as progress:
+                ended, lost = _follow(wish, source, follower, stop, _reporter(wish, source, follower, progress))
+        seconds = time.monotonic() - begun
+        follower.settle()
+        with open_progress(title, console) as progress:
+            past = smoothed(follower, progress, stop)
+            progress.stage("drawing")
+            from scenarios.watch.figure import draw_watch
+
+            figure = _save(wish.out, lambda form: draw_watch(follower, past, source.title, form))
+    found = {
+        "schema": SCHEMA,
+        "source": wish.source,
+        "title": source.title,
+        "table": follower.model.name,
+        "note": source.note,
+        "ended": ended,
+        "start_ns": follower.times[0] if follower.times else source.start,
+        "end_ns": max(follower.stream.now, *follower.times[-1:]),
+        "wall_seconds": seconds,
+        "readings": follower.readings,
+        **told(follower),
+        "figure": str(figure),
+    }
+    if lost is not None:
+        found["error"] = {"input": wish.source, "problem": lost, "cure": "See whether it runs, and watch it again."}
+    return found
+
+
+def _model(wish: Wish, source: Source) -> Model:
+    """The model of the table that goes with the source. BadInput where none does, or where they speak of different units."""
+    name = wish.table or source.table
+    if name is None:
+        raise BadInput("--table", f"is needed: no table is known for {source.title}", f"Name a file, or one of {', '.join(table_names())}.")  # fmt: skip
+    model = load_table(name).model()
+    for sensor in model.sensors:
+        unit = source.units.get(sensor.channel, sensor.unit)
+        if unit != sensor.unit:
+            has = "has no unit that is known" if unit is None else f"is in {unit}"
+            raise BadInput(
+                f"table {name}", f"channel {sensor.channel!r} {has} in {source.title}, and in {sensor.unit} here",
+                "Give a table of your own with --table.",
+            )  # fmt: skip
+    return model
+
+
+class _Stop:
+    """Interruptions so far: the first ends the following, the second what comes after it, a third everything."""
+
+    def __init__(self) -> None:
+        self.count, self._bell = 0, threading.Event()
+
+    def interrupt(self, *_: object) -> None:
+        self.count += 1
+        self._bell.set()
+        if self.count > 2:
+            raise KeyboardInterrupt
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not through an interruption."""
+        until = time.monotonic() + seconds
+        while not self.count and (left := until - time.monotonic()) > 0:
+            self._bell.wait(min(left, 0.1))
+
+
+@contextlib.contextmanager
+def _stopping() -> Iterator[_Stop]:
+    """Ctrl-C asks to stop, and does not cut through a filter's step."""
+    stop = _Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.signal(signal.SIGINT, stop.interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _reporter(wish: Wish, source: Source, follower: Follower, progress: Progress) -> Callable[[Piece, float], None]:
+    """What tells of a piece where there is no screen: how far a recording is, or now and then a line of what is believed."""
+    said = -math.inf
+
+    def report(piece: Piece, wall: float) -> None:
+        nonlocal said
+        if source.end is not None and not source.live:
+            progress.stage("following", (piece.until - source.start) / max(source.end - source.start, 1))
+        if (source.live or wish.speed is not None) and wall - said >= EVERY:
+            progress.stage(line(follower))
+            said = wall
+
+    return report
+
+
+def _follow(
+    wish: Wish, source: Source, follower: Follower, stop: _Stop, report: Callable[[Piece, float], None]
+) -> tuple[str, str | None]:
+    """How it ended, and in what words the instrument was lost."""
+    speed = wish.speed
+    if speed is not None:
+        step = round(max(POLL * speed, 0.1) * SECOND)
+    else:
+        step = max((source.end or source.start) - source.start, PIECES * SECOND // 4) // PIECES + 1
+    begun = time.monotonic()
+    try:
+        for piece in source.pieces(step):
+            follower.hear(piece)
+            wall = time.monotonic() - begun
+            report(piece, wall)
+            left = math.inf if wish.seconds is None else wish.seconds - wall
+            if left <= 0:
+                for late in source.rest():
+                    follower.hear(late)
+                return "time", None
+            if speed is not None and not source.live:
+                stop.wait(min((piece.until - source.start) * 1e-9 / speed - wall, left))
+            elif isinstance(source, Recorded) and source.idle:
+                stop.wait(min(POLL, left))
+            if stop.count:
+                return "interrupted", None
+    except InstrumentLost as error:
+        return "lost", str(error)
+    return "end", None
+
+
+def _save(out: Path | None, draw: Any) -> Path:
+    """The figure's file: ``out``, or watch.png, or the first of watch-2.png, ... that does not exist. Nothing is ever written over."""
+    names = [out] if out is not None else [Path("watch.png"), *(Path(f"watch-{n}.png") for n in range(2, 10_000))]
+    content = draw(names[0].suffix.lower()[1:])
+    for name in names:
+        try:
+            with name.open("xb") as file:
+                file.write(content)
+            return name
+        except FileExistsError:
+            continue
+    raise BadInput(f"--out {names[0]}", "exists already", "Name a file that does not exist.")

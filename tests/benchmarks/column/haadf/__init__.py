@@ -1,0 +1,3 @@
+"""The part `haadf` of the benchmark `column`."""
+
+from tests.benchmarks.column.haadf.bench import cases as cases

@@ -1,0 +1,94 @@
+"""Three files of one Themis: mode by lens settings alone, a zero of defocus that was moved, a camera length that is stale.
+
+The column is a Titan's class, made to agree with three instruments whose settings are public (`twin/column/tables/titan.toml`); nothing of these files
+but their lens settings goes into a mode, and the files' own words about their mode are what it is judged by.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from instrument.readers import read_vendor
+from reconstruct.calibration.ensemble import agreeing_draws
+from reconstruct.calibration.modes.claims import Record, judged
+from reconstruct.calibration.modes.classify import spread_weights
+from reconstruct.calibration.rows import Row
+from scenarios.io.columns import load_column
+from tests.benchmarks._form import Form
+from tests.benchmarks.belief.judge import case
+from tests.recorded import data_folder
+from twin.column.column import Column
+from twin.column.settings import THERMO_LENSES, Settings, from_thermo
+
+FILES = {
+    "images/themis-ceta-imaging.emd": ("imaging", "spread"),
+    "images/themis-ceta-diffraction.emd": ("diffraction", "spread"),
+    "images/themis-haadf.emd": ("diffraction", "probe"),
+}
+"""In the order of their times, with what they were: Ceta images are made with a spread beam, HAADF ones with a probe."""
+DRAWS = (320, 96, 16)
+
+
+def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
+    """All numbers of this part; if ``short`` fewer draws of the column."""
+    folder = data_folder()
+    if folder is None:
+        return [case("Themis files", None, "", "needs the recorded data (EMTWIN_DATA)", None)]
+    begun = time.monotonic()
+    column = Column(load_column("titan"))
+    progress("columns that agree with three other instruments")
+    rows, spread = references(column)
+    draws = agreeing_draws(column, rows, DRAWS[short], np.random.default_rng(1))
+    weights = spread_weights(column, spread, draws)
+    progress("what three files' lenses say")
+    records = [record(folder / name) for name in FILES]
+    modes, judgements = judged(column, records, draws, weights)
+    found = [case("Themis: draws that agree with the references", len(draws), "1", "", None)]
+    for (name, (projection, beam)), mode in zip(FILES.items(), modes, strict=True):
+        name = Path(name).stem
+        share = mode.projection.get(projection, 0.0)
+        found.append(case(f"{name}: probability of {projection}", share, "1", "> 0.5", share > 0.5))
+        share = mode.illumination.get(beam, 0.0)
+        found.append(case(f"{name}: probability of a {beam} beam", share, "1", "> 0.5", share > 0.5))
+    told = {(one.label, one.quantity): one for one in judgements}
+    stale = told["themis-ceta-imaging", "camera_length"]
+    found.append(case("imaging file: its camera length is", stale.verdict, "", "stale", stale.verdict == "stale"))
+    moved = told["themis-ceta-diffraction", "defocus"]
+    found.append(
+        case("diffraction file: its defocus is a", moved.verdict, "", "moved zero", moved.verdict == "moved zero")
+    )
+    found.append(case("diffraction file: the zero was moved by", -moved.claimed / 10, "nm", "", None))
+    for name in ("themis-ceta-diffraction", "themis-haadf"):
+        one = told[name, "camera_length"]
+        found.append(case(f"{name}: its camera length", one.verdict, "", "", None))
+    return [*found, case("Themis: time of the part", time.monotonic() - begun, "s", "", None)]
+
+
+def references(column: Column) -> tuple[list[Row], list[Settings]]:
+    """The table's references as rows, in focus of their modes, and the settings among them whose beam was spread."""
+    rows: list[Row] = []
+    for one in column.table.reference:
+        given = Settings(one.high_tension, one.told)
+        rows += [Row(f"{one.name}: {name}", given, name, *value) for name, value in one.measured.items()]
+        if one.illumination == "probe":
+            rows.append(Row(f"{one.name}: probe", given, "probe_defocus", 0.0))
+        focus = "defocus" if one.projection == "imaging" else "pattern_defocus"
+        rows.append(Row(f"{one.name}: focus", given, focus, 0.0))
+    spread = [Settings(one.high_tension, one.told) for one in column.table.reference if one.illumination == "parallel"]
+    return rows, spread
+
+
+def record(path: Path) -> Record:
+    """Lens settings and claims of one file. Thermo's defocus is C10: negative is underfocus."""
+    signal = read_vendor(path)[0]
+    lenses = {name: float(signal.raw[f"Optics.{name}"]) for name in THERMO_LENSES if f"Optics.{name}" in signal.raw}
+    claims = {
+        name: float(claim.value)
+        for name, claim in signal.claims.items()
+        if name in ("camera_length", "defocus", "high_tension")
+    }
+    settings = from_thermo(claims["high_tension"], lenses)
+    return Record(path.stem, settings, claims.get("camera_length"), claims.get("defocus"))

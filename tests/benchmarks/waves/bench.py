@@ -1,0 +1,252 @@
+"""The wave engine side by side with abTEM: time, accuracy, memory, and how time grows. Every side of every case in a process of its own.
+
+abTEM's best settings are found on the first case (eager or dask, one FFT thread or one for each core) and kept where a run takes minutes; of
+its ways to an image (scan, PRISM, a kept scattering matrix) the quickest that is within 1 % counts.
+Times are without compiling; both sides get the same potentials.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tests.benchmarks._form import Form
+from tests.benchmarks.waves.case import measured
+from tests.benchmarks.waves.cases import SEEDS, SERIES, SERIES_BY_ABTEM, SIZES, sizes
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Side(NamedTuple):
+    """One side of a case: ``seconds`` and those of the ``first`` call, those of them that are ``fixed`` however many images are made, ``peak``
+    memory in MiB, best ``settings``, and the ``value`` it made."""
+
+    seconds: float
+    first: float
+    fixed: float
+    peak: float
+    settings: str
+    value: np.ndarray
+
+
+def _case(name: str, value: float, unit: str, bar: str | None = None, holds: bool | None = None) -> dict[str, Any]:
+    return {
+        "case": name,
+        "value": float(value),
+        "unit": unit,
+        "bar": bar,
+        "holds": None if holds is None else bool(holds),
+    }
+
+
+class _Runner:
+    def __init__(self, folder: Path, short: Form, progress: Callable[..., None]):
+        self.folder, self.short, self.progress = folder, short, progress
+
+    def __call__(self, case: str, side: str, repeats: int = 2, only: str = "") -> Side:
+        """RuntimeError with what it said if the process does not end well. The smoke form does all in this process: nothing of it is timed."""
+        self.progress(f"{case}, {side}{f' ({only})' if only else ''}")
+        if self.short is Form.SMOKE:
+            return _side(*measured(case, side, self.short, 1, only))
+        result = self.folder / f"{case}-{side}.npz"
+        command = [sys.executable, "-m", "tests.benchmarks.waves.case", case, side, str(result)]
+        command += [
+            "--repeats",
+            str(min(repeats, 2) if self.short else repeats),
+            "--only",
+            only,
+            *(["--short"] if self.short else []),
+        ]
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{case} by {side} ended with {done.returncode}: {done.stderr[-2000:]}")
+        told = json.loads(done.stdout.strip().splitlines()[-1])
+        with np.load(result) as kept:
+            return _side(told, kept["value"])
+
+
+def _side(told: dict[str, Any], value: np.ndarray) -> Side:
+    return Side(told["seconds"], told["first"], told["fixed"], told["peak_mib"], told["settings"], value)
+
+
+def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
+    """All numbers; ``short`` has 4 x 4 x 8 cells on 256 x 256 instead of 6 x 6 x 26 on 512 x 512, and no series with a frozen phonon."""
+    with tempfile.TemporaryDirectory(prefix="emtwin-waves-") as place:
+        run = _Runner(Path(place), short, progress)
+        probes, best = _probes(run)
+        found = probes + _exit(run)
+        found += _crystal(run) + _phonons(run, best)
+        found += _series(run, best, "series", f"{SERIES} images of a series")
+        if not short:
+            found += _series(run, best, "phonon-series", f"{SERIES} images of a series, frozen phonon")
+        found += _gradient(run) + _ronchigram(run) + _potentials(run)
+        return found + _growth(run) + _evidence(short, progress)
+
+
+def _against(name: str, ours: Side, theirs: Side, bar: str, least: float) -> list[dict[str, Any]]:
+    ratio = theirs.seconds / ours.seconds
+    return [
+        _case(f"{name}: abTEM's time over ours", ratio, "x", bar, ratio >= least),
+        *_told(f"{name}, ours", ours),
+        *_told(f"{name}, abTEM ({theirs.settings})", theirs),
+    ]
+
+
+def _told(name: str, side: Side) -> list[dict[str, Any]]:
+    return [
+        _case(f"{name}: time", side.seconds, "s"),
+        _case(f"{name}: compiling and the like, first call", side.first - side.seconds, "s"),
+        _case(f"{name}: memory peak", side.peak, "MiB"),
+    ]
+
+
+def _apart(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Sum of absolute differences as a share of the total."""
+    return float(np.abs(ours - theirs).sum() / np.abs(theirs).sum())
+
+
+def _worst(image: np.ndarray, exact: np.ndarray) -> float:
+    """Largest difference at the places where both are known, as a share of the exact image's mean."""
+    step = image.shape[-1] // exact.shape[-1]
+    return float(np.abs(image[..., ::step, ::step] - exact).max() / exact.mean())
+
+
+def _probes(run: _Runner) -> tuple[list[dict[str, Any]], str]:
+    ours, theirs = run("probes", "ours", 5), run("probes", "abtem", 3)
+    # abTEM keeps a beam more at each edge, beyond the band; both have the direct beam in the middle
+    more = (theirs.value.shape[-1] - ours.value.shape[-1]) // 2
+    apart = _apart(ours.value, theirs.value[:, more : more + ours.value.shape[-2], more : more + ours.value.shape[-1]])
+    rows = _against("64 probes, patterns", ours, theirs, ">= 1.5, going for 2", 1.5)
+    return [
+        *rows,
+        _case("64 probes: apart from abTEM", apart, "of the total", "<= 1e-4", apart <= 1e-4),
+    ], theirs.settings
+
+
+def _exit(run: _Runner) -> list[dict[str, Any]]:
+    ours, theirs = run("exit", "ours", 5), run("exit", "abtem", 5)
+    apart = _apart(ours.value, theirs.value)
+    rows = _against("exit wave", ours, theirs, ">= 1.5", 1.5)
+    return [*rows, _case("exit wave: apart from abTEM", apart, "of the total", "<= 1e-4", apart <= 1e-4)]
+
+
+def _image(
+    run: _Runner, case: str, name: str, bound: float, bar: str, least: float, theirs: list[Side]
+) -> list[dict[str, Any]]:
+    ours, (exact, plain) = run(case, "ours", 3), run(case, "exact", 1).value
+    off = _worst(ours.value, exact)
+    good = {side.settings: _worst(side.value, plain) for side in theirs}
+    fair = [side for side in theirs if good[side.settings] <= 0.01] or theirs
+    best = min(fair, key=lambda side: side.seconds)
+    return [
+        *_against(f"{name} ({ours.settings})", ours, best, bar, least),
+        _case(f"{name}: ours apart from exact", off, "of the mean, at worst", f"<= {bound}", off <= bound),
+        *(_case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in theirs),
+        *(_case(f"{name}: abTEM ({label}) apart from exact", value, "of the mean") for label, value in good.items()),
+        _case(f"{name}: what aliasing in the transmission functions changes", _worst(plain, exact), "of the mean"),
+    ]
+
+
+def _crystal(run: _Runner) -> list[dict[str, Any]]:
+    sides = [run("crystal", "abtem", 2, "scan"), run("crystal", "abtem", 2, "PRISM")]
+    return _image(run, "crystal", "HAADF 64 x 64, perfect crystal", 0.005, ">= 20", 20.0, sides)
+
+
+def _phonons(run: _Runner, best: str) -> list[dict[str, Any]]:
+    name = f"the same, {len(SEEDS)} phonons"
+    sides = [run("phonons", "abtem", 1, f"scan, {best}"), run("phonons", "abtem", 1, f"PRISM, {_threads(best)}")]
+    return _image(run, "phonons", name, 0.01, ">= 2, going for 5", 2.0, sides)
+
+
+def _series(run: _Runner, best: str, case: str, name: str) -> list[dict[str, Any]]:
+    """The quickest of abTEM's ways whose images are, as a single one's must be, within 1 % of those from its whole scattering matrix counts."""
+    ours = run(case, "ours", 4)
+    ways = ("scattering matrix", "PRISM", "scans")
+    sides = [_of_all(run(case, "abtem", 1, f"{way}, {_threads(best)}")) for way in ways]
+    exact = sides[0].value
+    off = {side.settings: _worst(side.value, exact) for side in sides}
+    good = [side for side in sides if off[side.settings] <= 0.01]
+    theirs = min(good, key=lambda side: side.seconds)
+    apart = _apart(ours.value[:SERIES_BY_ABTEM], exact)
+    return [
+        *_against(f"{name} ({ours.settings})", ours, theirs, ">= 50", 50.0),
+        _case(f"{name}: images that abTEM's time was taken from", SERIES_BY_ABTEM, "images"),
+        *(_case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in sides),
+        *(_case(f"{name}: abTEM ({label}) apart from exact", value, "of the mean") for label, value in off.items()),
+        _case(f"{name}: apart from abTEM", apart, "of the total", "<= 0.01", apart <= 0.01),
+    ]
+
+
+def _of_all(one: Side) -> Side:
+    """What all images of the series would take, from those that were made."""
+    growing = one.seconds - one.fixed
+    share = SERIES / SERIES_BY_ABTEM
+    return one._replace(seconds=one.fixed + growing * share, first=one.first + growing * (share - 1.0))
+
+
+def _threads(settings: str) -> str:
+    """Of abTEM's ``settings`` what is said of its FFTs."""
+    return settings[settings.index("fftw") :]
+
+
+def _gradient(run: _Runner) -> list[dict[str, Any]]:
+    forward, gradient = run("gradient", "forward", 4), run("gradient", "ours", 4)
+    times, peaks = gradient.seconds / forward.seconds, gradient.peak / forward.peak
+    return [
+        _case("gradient: time over the forward pass", times, "x", "<= 4", times <= 4.0),
+        _case("gradient: memory over the forward pass", peaks, "x", "<= 3", peaks <= 3.0),
+        *_told("gradient", gradient),
+        *_told("gradient, forward pass", forward),
+    ]
+
+
+def _ronchigram(run: _Runner) -> list[dict[str, Any]]:
+    side = run("ronchigram", "ours", 4)
+    rate = len(side.value) / side.seconds
+    return [
+        _case("Ronchigrams 256 x 256", rate, "a second", ">= 30", rate >= 30.0),
+        *_told(f"{len(side.value)} Ronchigrams", side),
+    ]
+
+
+def _potentials(run: _Runner) -> list[dict[str, Any]]:
+    ours, theirs = run("potentials", "ours", 3), run("potentials", "abtem", 2)
+    exact = run("potentials", "exact", 1).value
+    apart, peer = _apart(ours.value, exact), _apart(theirs.value, exact)
+    return [
+        *_against("potentials", ours, theirs, ">= 2", 2.0),
+        _case("potentials: ours apart from exact", apart, "of the total", "<= 1e-4", apart <= 1e-4),
+        # it shares displaced atoms out to the points around them
+        _case("potentials: abTEM apart from exact", peer, "of the total"),
+    ]
+
+
+def _growth(run: _Runner) -> list[dict[str, Any]]:
+    """Log-log slopes of time against what it grows with, from the first to the last of `SIZES`."""
+    rows = []
+    for what in SIZES:
+        numbers = sizes(what, run.short)
+        times = run("growth", what, 3).value
+        slope = math.log(times[-1] / times[0]) / math.log(numbers[-1] / numbers[0])
+        rows.append(_case(f"time grows with {what} ({numbers[0]} to {numbers[-1]}) to the power", slope, ""))
+    return rows
+
+
+def _evidence(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
+    """abTEM in float64, constants, laws, forms and derivatives. Of all that, which the tests run at this size, the smoke form has the constants."""
+    from itertools import islice
+
+    from tests.physics.checks.measured import everything
+
+    found = everything(bool(short), progress)
+    wanted = islice(found, 1) if short is Form.SMOKE else found
+    return [_case(one.case, one.value, one.unit, f"<= {one.bar:g}", one.holds) for one in wanted]

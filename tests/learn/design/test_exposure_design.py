@@ -1,0 +1,120 @@
+"""Choosing alignment images: plans near the best of all plans, within their electrons, and an exposure's worth by dense conditioning."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from learn.design.exposure_design import Exposure, Question, Way, best_series, gain, gains
+from learn.design.lookahead import Step
+
+COUNT, PARAMETERS, PIXELS, STEPS = 4, 3, 12, 4
+
+
+def a_question(seed: int, **changed) -> Question:
+    generator = np.random.default_rng(seed)
+
+    def slopes():
+        return generator.standard_normal((PIXELS, PARAMETERS))
+
+    def walk(size):
+        root = size * generator.standard_normal((COUNT, COUNT))
+        return root @ root.T
+
+    door = generator.standard_normal((PARAMETERS, COUNT))
+    steps, ways = [], []
+    for _ in range(STEPS):
+        mine = slopes()
+        steps.append(
+            Step(np.eye(COUNT), walk(0.3), door, mine.T @ mine / PIXELS, 0.5 * mine.T @ mine, 0.02, 0.01, 50.0)
+        )
+        ways.append(Way(np.eye(COUNT), walk(0.05)))
+    few = slopes()
+    exposures = [Exposure(door, dwell * few.T @ few, 1.0 + dwell) for dwell in (0.3, 1.5)]
+    question = Question(np.eye(COUNT), steps, ways, [exposures] * STEPS, cost=2.0, electrons=6.0, most=2, price=1e-4)
+    return dataclasses.replace(question, **changed)
+
+
+def loss_of(question: Question, measured: tuple[int, ...], exposed: dict[int, int]) -> float:
+    """By conditioning a joint Gaussian on noisy linear observations, written with explicit pseudo-observations."""
+    covariance, loss = question.covariance, 0.0
+
+    def told(covariance, door, information):
+        values, vectors = np.linalg.eigh(information)
+        rows = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) @ door
+        gain = covariance @ rows.T @ np.linalg.inv(rows @ covariance @ rows.T + np.eye(len(rows)))
+        return covariance - gain @ rows @ covariance
+
+    for number, (step, way) in enumerate(zip(question.steps, question.ways, strict=True)):
+        covariance = step.transition @ covariance @ step.transition.T + step.noise
+        if number in exposed:
+            one = question.exposures[number][exposed[number]]
+            covariance = told(covariance, one.door, one.information)
+        covariance = way.transition @ covariance @ way.transition.T + way.noise
+        if number in measured:
+            covariance = told(covariance, step.door, step.information)
+        loss += step.error(covariance, number in measured)
+    return loss
+
+
+def every_plan(question: Question):
+    """Loss of every plan that the question allows, by what is measured and what exposed."""
+    for measured in itertools.chain.from_iterable(
+        itertools.combinations(range(STEPS), size) for size in range(question.most + 1)
+    ):
+        for choice in itertools.product((None, 0, 1), repeat=STEPS):
+            exposed = {step: one for step, one in enumerate(choice) if one is not None}
+            spent = question.cost * len(measured)
+            spent += sum(question.exposures[step][one].electrons for step, one in exposed.items())
+            if spent <= question.electrons and not (question.passed and 0 in exposed):
+                yield (measured, tuple(exposed.items())), loss_of(question, measured, exposed)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plan_keeps_its_budget_says_its_loss_and_is_near_the_best_of_all(seed):
+    question = a_question(seed)
+    found = best_series(question)
+    losses = dict(every_plan(question))
+    assert found.loss == pytest.approx(losses[found.measured, found.exposed], rel=1e-9)
+    assert found.electrons <= question.electrons
+    assert len(found.measured) <= question.most
+    nothing, least = losses[(), ()], min(losses.values())
+    assert nothing - found.loss >= 0.9 * (nothing - least)
+
+
+def test_more_electrons_or_measurements_never_make_a_plan_worse_by_much_and_none_means_none():
+    losses = [best_series(a_question(1, electrons=electrons)).loss for electrons in (0.0, 2.0, 4.0, 8.0)]
+    assert all(after <= before * 1.01 for before, after in itertools.pairwise(losses))
+    assert losses[-1] < 0.9 * losses[0]
+    nothing = best_series(a_question(1, electrons=0.0))
+    assert (nothing.measured, nothing.exposed, nothing.first) == ((), (), None)
+    assert best_series(a_question(1, most=0)).measured == ()
+
+
+def test_what_is_not_worth_its_price_is_not_done():
+    dear = best_series(a_question(2, price=10.0))
+    assert (dear.measured, dear.exposed) == ((), ())
+
+
+def test_a_moment_that_has_passed_is_not_planned_for():
+    question = a_question(3, most=0, electrons=100.0)
+    assert best_series(question).first is not None
+    assert best_series(dataclasses.replace(question, passed=True)).first is None
+
+
+def test_the_next_exposure_by_its_gain_per_electron():
+    question = a_question(4)
+    nothing = loss_of(question, (), {})
+    expected = [(nothing - loss_of(question, (), {0: k})) / question.exposures[0][k].electrons for k in (0, 1)]
+    np.testing.assert_allclose(gains(question), expected, rtol=1e-9)
+
+
+def test_what_measuring_the_first_saves_is_between_the_best_plans_with_it_and_without():
+    question = a_question(5)
+    losses = dict(every_plan(question))
+    without = min(loss for (measured, _), loss in losses.items() if 0 not in measured)
+    with_it = min(loss for (measured, _), loss in losses.items() if 0 in measured)
+    assert gain(question) == pytest.approx(without - with_it, abs=0.1 * without)
+    assert gain(dataclasses.replace(question, most=0)) == -np.inf
+    assert gain(dataclasses.replace(question, electrons=1.9)) == -np.inf

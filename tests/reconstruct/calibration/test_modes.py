@@ -1,0 +1,139 @@
+"""Modes from lens settings alone, and draws of constants that agree with what little is known of a column."""
+
+import dataclasses
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from reconstruct.calibration.constants import prior_draws
+from reconstruct.calibration.ensemble import agreeing_draws
+from reconstruct.calibration.modes.classify import modes, of_session, spread_weights
+from reconstruct.calibration.rows import Row
+from tests.twin.column.columns import generic, settings
+from twin.column.column import Column
+from twin.column.settings import Settings
+
+
+def narrow(share: float) -> Column:
+    """The generic column, known ``share`` times as badly as its table says."""
+    elements = []
+    for one in generic().element:
+        changes = {
+            field: [value[0], value[1] * share]
+            for field in one.__struct_fields__
+            if isinstance(value := getattr(one, field), list)
+        }
+        elements.append(msgspec.structs.replace(one, **changes))
+    return Column(msgspec.structs.replace(generic(), element=elements))
+
+
+COLUMN = narrow(0.03)
+DRAWS = prior_draws(COLUMN, 24, np.random.default_rng(0))
+
+
+def focused(control: str, quantity: str, low: float, high: float) -> float:
+    """The excitation at which a quantity crosses zero, by bisection on the nominal column."""
+    sign = math.copysign(1.0, float(getattr(COLUMN.optics(settings(**{control: low})), quantity)))
+    for _ in range(50):
+        middle = 0.5 * (low + high)
+        value = float(getattr(COLUMN.optics(settings(**{control: middle})), quantity))
+        low, high = (middle, high) if value * sign > 0 else (low, middle)
+    return 0.5 * (low + high)
+
+
+PATTERN = focused("diffraction", "pattern_focus", 0.40, 0.45)
+PROBE = focused("condenser2", "crossover", 0.38, 0.42)
+
+
+@pytest.mark.parametrize(
+    ("diffraction", "condenser2", "name"),
+    [
+        (PATTERN, PROBE, "STEM"),
+        (PATTERN, 0.8 * PROBE, "TEM diffraction"),
+        (0.6, 0.8 * PROBE, "TEM imaging"),
+    ],
+)
+def test_a_mode_is_told_from_the_lenses(diffraction: float, condenser2: float, name: str):
+    found = modes(COLUMN, settings(diffraction=diffraction, condenser2=condenser2), DRAWS)
+    assert found.name == name
+    assert sum(found.projection.values()) == pytest.approx(1.0)
+    assert max(found.projection.values()) > 0.9
+    assert max(found.illumination.values()) > 0.75
+
+
+def test_how_far_a_lens_is_from_focus_is_told():
+    found = modes(COLUMN, settings(diffraction=1.05 * PATTERN, condenser2=PROBE), DRAWS)
+    (condition,) = [one for one in found.conditions if one.mode == "diffraction"]
+    assert condition.lens == "lens.diffraction"
+    assert condition.off == pytest.approx(-math.log(1.05), abs=3 * condition.spread + 0.002)
+
+
+def test_a_lens_that_was_not_reported_leaves_its_half_open():
+    controls = {
+        name: value for name, value in settings(diffraction=PATTERN).controls.items() if "projector" not in name
+    }
+    found = modes(COLUMN, Settings(300e3, controls), DRAWS)
+    assert found.projection == {}
+    assert set(found.missing) == {"lens.projector1", "lens.projector2"}
+    assert found.illumination
+    assert found.name == "unknown"
+
+
+def test_an_image_tells_of_the_beam_of_its_neighbours():
+    # between a probe and a spread beam: the condenser is some per cent off the focus
+    between = 1.045 * PROBE
+    pattern, image = (
+        settings(diffraction=PATTERN, condenser2=between),
+        settings(diffraction=0.75 * PATTERN, condenser2=between),
+    )
+    elsewhere = settings(diffraction=PATTERN, condenser2=PROBE)
+    alone = modes(COLUMN, pattern, DRAWS)
+    assert 0.3 < alone.illumination["probe"] < 0.97
+    found = of_session(COLUMN, [image, pattern, elsewhere], DRAWS)
+    assert found[0].name == "TEM imaging"
+    assert found[1].illumination["spread"] > 0.9
+    assert found[1].projection["diffraction"] > 0.9
+    # another condenser, another beam
+    assert found[2].name == "STEM"
+    assert found[2].illumination["probe"] > 0.75
+    # two patterns say nothing of it
+    two = of_session(COLUMN, [pattern, pattern], DRAWS)
+    assert two[0].illumination["probe"] == pytest.approx(alone.illumination["probe"], abs=0.05)
+
+
+def test_a_beam_known_to_be_spread_speaks_against_columns_that_focus_it():
+    focuses = spread_weights(COLUMN, [settings(condenser2=PROBE)], DRAWS)
+    spreads = spread_weights(COLUMN, [settings(condenser2=0.8 * PROBE)], DRAWS)
+    assert focuses.max() < 0.3
+    assert spreads.min() > 0.99
+
+
+def rows_of(true: np.ndarray, column: Column) -> list[Row]:
+    found = []
+    for number, (d, i) in enumerate(((0.35, 0.5), (0.52, 0.45), (0.47, 0.6))):
+        given = settings(diffraction=d, intermediate=i)
+        value = float(column.optics(given, true).camera_length)
+        found.append(Row(f"row {number}", given, "camera_length", value, 0.01 * value))
+    return found
+
+
+def test_draws_that_agree_do_so_and_still_differ():
+    column = narrow(0.5)
+    rows = rows_of(column.vector({"diffraction.ampere_turns": 8300.0}), column)
+    draws = agreeing_draws(column, rows, 12, np.random.default_rng(1))
+    assert len(draws) >= 6
+    for row in rows:
+        found = np.log([float(column.optics(row.settings, one).camera_length) / row.value for one in draws])
+        assert np.abs(found).max() < 4 * math.hypot(0.03, 0.01)
+    place = [one.name for one in column.constants].index("projector1.ampere_turns")
+    assert draws[:, place].std() > 0.3 * column.constants[place].std
+
+
+def test_rows_that_no_column_of_the_kind_agrees_with_are_refused():
+    column = narrow(0.05)
+    row = rows_of(column.nominal(), column)[0]
+    wrong = dataclasses.replace(row, value=30 * row.value)
+    with pytest.raises(ValueError, match="agrees with these rows"):
+        agreeing_draws(column, [wrong], 4, np.random.default_rng(1))

@@ -1,0 +1,130 @@
+"""Tallies of innovations: one where the model holds, above it where it does not, and the right part is named."""
+
+import math
+
+import numpy as np
+import pytest
+
+from reconstruct.stream.monitors import EXCESS, MEMORY, SCORE, Monitors, Tally
+from reconstruct.stream.stream import Stream
+from tests.reconstruct.stream.instruments import SECOND, START, drawn, heard, toy
+from twin.records import Readings
+
+MODEL = toy()
+SENSORS = {one.channel: place for place, one in enumerate(MODEL.evidence)}
+
+
+def fed(monitors: Monitors, seed: int, spans: int, sizes: dict[str, float] | None = None, each: int = 2) -> Monitors:
+    """Spans of half a second with innovations of every sensor, those of some larger by a factor."""
+    generator = np.random.default_rng(seed)
+    place = np.repeat(np.arange(len(SENSORS)), each)
+    size = np.ones(len(SENSORS))
+    for name, factor in (sizes or {}).items():
+        size[SENSORS[name]] = factor
+    for _ in range(spans):
+        monitors.hear(0.5, place, size[place] * generator.standard_normal(len(place)), np.ones(len(place)))
+    return monitors
+
+
+def test_parts_are_those_of_sensors_and_quantities():
+    assert set(Monitors(MODEL).tallies) == {"heat", "gun", "stage", "optics"}
+    assert Monitors(MODEL).distrust is None
+    assert math.isnan(Tally().ratio)
+
+
+def test_where_the_model_holds_the_mean_square_is_one_and_the_score_standard():
+    ratios, scores = [], []
+    for seed in range(40):
+        tally = fed(Monitors(MODEL), seed, 400).tallies["gun"]
+        ratios.append([tally["fast"].ratio, tally["slow"].ratio])
+        scores.append([tally["fast"].score, tally["slow"].score])
+    assert np.mean(ratios, axis=0) == pytest.approx([1.0, 1.0], abs=0.08)
+    assert np.std(scores, axis=0) == pytest.approx([1.0, 1.0], abs=0.35)
+    assert np.mean(scores, axis=0) == pytest.approx([0.0, 0.0], abs=0.5)
+
+
+def test_no_part_is_distrusted_without_cause():
+    """Asked after every span of thirty sessions of five minutes."""
+    for seed in range(30):
+        monitors = Monitors(MODEL)
+        for step in range(60):
+            fed(monitors, 1000 * seed + step, 10)
+            assert monitors.distrust is None
+
+
+@pytest.mark.parametrize(
+    ("channel", "part"), [("high.tension", "gun"), ("encoder", "stage"), ("coil.temperature", "heat")]
+)
+def test_a_part_that_is_off_is_named(channel, part):
+    monitors = fed(Monitors(MODEL), 0, 200, {channel: 2.0})
+    found = monitors.distrust
+    assert found is not None
+    assert found.part == part
+    assert found.ratio > EXCESS
+    assert found.score > SCORE
+    assert found.memory in MEMORY
+
+
+def test_a_little_off_for_long_is_not_distrusted():
+    """However many readings say so: an excess of a fifth is what assumed noise may be off by."""
+    assert fed(Monitors(MODEL), 0, 4000, {"encoder": 1.1}).distrust is None
+
+
+def test_the_fast_memory_forgets_a_fault_that_is_over():
+    monitors = fed(Monitors(MODEL), 0, 100, {"high.tension": 3.0})
+    assert monitors.tallies["gun"]["fast"].ratio > 4.0
+    fed(monitors, 1, 400)
+    assert monitors.tallies["gun"]["fast"].ratio < 1.5
+    assert monitors.tallies["gun"]["slow"].ratio > monitors.tallies["gun"]["fast"].ratio
+
+
+def test_what_does_not_count_is_not_counted():
+    monitors = Monitors(MODEL)
+    monitors.hear(0.5, np.array([0, 1]), np.array([100.0, 1.0]), np.array([0.0, 0.5]))
+    tally = monitors.tallies["heat"]["fast"]
+    assert (tally.squares, tally.count) == (0.5, 0.5)
+
+
+def test_images_are_heard_too():
+    monitors = Monitors(MODEL)
+    for _ in range(60):
+        monitors.see(("defocus", "place"), 8.0)
+    assert monitors.tallies["optics"]["slow"].ratio == pytest.approx(4.0)
+    assert monitors.tallies["stage"]["slow"].ratio == pytest.approx(4.0)
+    found = monitors.distrust
+    assert found is not None
+    assert found.part in ("optics", "stage")
+
+
+def test_state_and_restore():
+    monitors = fed(Monitors(MODEL), 0, 50, {"encoder": 2.0})
+    again = Monitors(MODEL)
+    again.restore(monitors.state())
+    assert again.state() == monitors.state()
+    assert again.distrust == monitors.distrust
+    assert fed(again, 3, 20).state() == fed(monitors, 3, 20).state()
+
+
+def streamed(batches: list[Readings]) -> Stream:
+    stream = Stream(MODEL, START, span=1.0)
+    stream.push(batches)
+    stream.settle(stream.now + SECOND)
+    return stream
+
+
+def test_in_a_stream():
+    """A session of the model itself is trusted; the same with a high tension three times as restless is not, and the gun is named."""
+    seconds = np.arange(0.25, 40.0, 0.5)
+    batches = heard(MODEL, seconds, drawn(MODEL, seconds, 0), 0)
+    sound = streamed(batches).monitors
+    assert sound.distrust is None
+    for part in ("heat", "gun", "stage"):
+        assert sound.tallies[part]["slow"].ratio == pytest.approx(1.0, abs=0.45)
+    noise = 0.25 * np.random.default_rng(0).standard_normal(len(seconds))
+    restless = [
+        Readings(one.channel, 0, one.times, one.values + noise) if one.channel == "high.tension" else one
+        for one in batches
+    ]
+    found = streamed(restless).monitors.distrust
+    assert found is not None
+    assert found.part == "gun"

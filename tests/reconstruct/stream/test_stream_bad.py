@@ -1,0 +1,214 @@
+"""Bad readings and bad estimates: named, counted, and the belief is as if they had not been."""
+
+import numpy as np
+import pytest
+
+from reconstruct.inference.belief import Belief
+from reconstruct.stream.observation import Observation
+from reconstruct.stream.stream import Stream
+from tests.reconstruct.stream.instruments import SECOND, START, batch, drawn, heard, toy
+from twin.records import Readings
+
+MODEL = toy()
+SECONDS = np.arange(0.1, 30.0, 0.2)
+STATES = drawn(MODEL, SECONDS, 11)
+GOOD = heard(MODEL, SECONDS, STATES, 11)
+
+
+def followed(batches, every: float = 0.5, until: float = 30.0, **options) -> Stream:
+    """Readings handed over every half second, with arrival times."""
+    stream = Stream(MODEL, START, **options)
+    for number in range(round(until / every)):
+        end = (number + 1) * every
+        here = []
+        for one in batches:
+            taken = (one.times - START) * 1e-9
+            inside = (taken >= end - every) & (taken < end)
+            if inside.any():
+                here.append(Readings(one.channel, 0, one.times[inside], one.values[inside]))
+        stream.push(here, START + round((end + 0.02) * 1e9))
+    return stream
+
+
+def same(found: Stream, other: Stream, at: float = 30.0):
+    one, two = found.belief(START + round(at * 1e9)), other.belief(START + round(at * 1e9))
+    np.testing.assert_allclose(one.means, two.means, rtol=1e-12)
+    np.testing.assert_allclose(one.factors, two.factors, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_a_number_is_counted_and_changes_nothing(value):
+    bad = batch("encoder", np.arange(0.15, 30.0, 1.0), np.full(30, value))
+    found = followed([*GOOD, bad])
+    same(found, followed(GOOD))
+    assert found.health["encoder"].not_a_number == 30
+
+
+def test_channels_nobody_knows_are_told_of():
+    found = followed([*GOOD, batch("no.such.channel", [1.0, 2.0], [1.0, np.nan])])
+    same(found, followed(GOOD))
+    assert found.verdicts()["no.such.channel"] == "no evidence"
+    assert found.health["no.such.channel"].ignored == 2
+
+
+def test_times_and_values_that_do_not_belong_together_are_left_out():
+    stream = Stream(MODEL, START)
+    stream.push([Readings("encoder", 0, np.array([START], dtype=np.int64), np.zeros(3))])
+    stream.push([Readings("encoder", 0, np.array([1.5, 2.5]), np.zeros(2))])
+    assert stream.health["encoder"].ignored == 5
+    assert stream.health["encoder"].used == 0
+
+
+def test_readings_older_than_the_lag_are_counted():
+    stream = followed(GOOD)
+    stream.push([batch("encoder", [3.0], [1e6])], START + 30 * SECOND)
+    assert stream.health["encoder"].late == 1
+    same(stream, followed(GOOD))
+
+
+def test_a_clock_that_jumps_by_hours_is_found_and_its_readings_count_again():
+    """From 10 s on the clock of the encoder's source is three hours ahead."""
+    moved = []
+    for one in GOOD:
+        jumped = (one.channel in ("encoder", "pole.temperature")) & (one.times > START + 10 * SECOND)
+        moved.append(Readings(one.channel, 0, one.times + jumped * 3 * 3600 * SECOND, one.values))
+    stream = Stream(MODEL, START)
+    for number in range(60):
+        end = (number + 1) * 0.5
+        here = []
+        for one, true in zip(moved, GOOD, strict=True):
+            taken = (true.times - START) * 1e-9
+            inside = (taken >= end - 0.5) & (taken < end)
+            if inside.any():
+                here.append(Readings(one.channel, 0, one.times[inside], one.values[inside]))
+        stream.push(here, START + round((end + 0.02) * 1e9))
+    health = stream.health["encoder"]
+    assert health.future > 0
+    assert stream.clock("room").jumps == 1
+    assert stream.clock("room").offset(30.0)[0] == pytest.approx(3 * 3600, abs=0.2)
+    stream.settle(START + 30 * SECOND)
+    place = MODEL.layout.index("x")
+    belief = stream.belief(START + 30 * SECOND)
+    assert abs(belief.mean[place] - STATES[-1, place]) < 4 * belief.std[place]
+    assert health.used + health.outlier + health.future + health.late == len(SECONDS)
+
+
+def test_a_log_without_arrivals_is_not_led_astray_by_one_clock():
+    ahead = batch("encoder", [5 * 3600.0], [0.0])
+    stream = Stream(MODEL, START)
+    stream.push(GOOD)
+    now = stream.now
+    stream.push([ahead])
+    assert stream.now == now
+    assert stream.health["encoder"].future == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "noise", "factor"),
+    [
+        ([np.nan, 0.0], [1.0, 1.0], None),
+        ([0.0, 0.0], [1.0, np.inf], None),
+        ([0.0, 0.0], [1.0, 0.0], None),
+        ([0.0, 0.0], [0.0, 0.0], [[1.0], [1.0]]),
+    ],
+)
+def test_estimates_without_a_covariance_are_refused_and_counted(value, noise, factor):
+    stream = followed(GOOD)
+    factor = None if factor is None else np.array(factor)
+    image = Observation("image", START + 29 * SECOND, ("place", "C10"), np.array(value), np.array(noise), factor)
+    assert not stream.observe(image)
+    assert stream.health["image"].not_a_number == 1
+    same(stream, followed(GOOD))
+
+
+def test_a_quantity_nobody_knows_is_refused_at_once():
+    stream = Stream(MODEL, START)
+    with pytest.raises(ValueError, match="no entry 'focus'"):
+        stream.observe(Observation("image", START + SECOND, ("focus",), np.zeros(1), np.ones(1)))
+    stream.belief(START + 2 * SECOND)
+
+
+def test_a_prior_that_is_not_one_is_refused():
+    n = len(MODEL.layout)
+    with pytest.raises(ValueError, match="finite"):
+        Belief(MODEL.layout, START, np.ones(1), np.zeros((1, n)), np.full((1, n, n), np.nan))
+    two = Belief(MODEL.layout, START, np.ones(2) / 2, np.zeros((2, n)), np.stack([np.eye(n)] * 2))
+    with pytest.raises(ValueError, match="one component"):
+        Stream(MODEL, START, prior=two)
+    with pytest.raises(ValueError, match="share below one"):
+        Stream(MODEL, START, outliers=1.0)
+
+
+def test_a_wrong_first_reading_is_not_believed_for_good():
+    """With a wide prior the first reading stands, whatever it is; those after it say otherwise and are believed in the end."""
+    spoilt = [
+        Readings(one.channel, 0, one.times, np.concatenate([[one.values[0] + 6.0], one.values[1:]]))
+        if one.channel == "coil.temperature"
+        else one
+        for one in GOOD
+    ]
+    found = followed(spoilt)
+    found.settle(START + 30 * SECOND)
+    place = MODEL.layout.index("T.bias")
+    belief = found.belief(START + 30 * SECOND)
+    whole = MODEL.rows[0]
+    assert abs(whole @ (belief.mean - STATES[-1])) < 5 * np.sqrt(whole @ belief.covariance @ whole)
+    assert abs(belief.mean[place] - STATES[-1, place]) < 4 * belief.std[place]
+
+
+@pytest.mark.parametrize("away", [300.0, -1e4, 1e12])
+def test_an_absurd_first_reading_is_refused(away):
+    """What lies outside of all that was thought possible before anything was read changes nothing, though nothing contradicts it yet."""
+    bad = batch("encoder", [0.05], [away])
+    stream, plain = Stream(MODEL, START), Stream(MODEL, START)
+    stream.push([bad])
+    until = START + SECOND
+    found, other = stream.belief(until), plain.belief(until)
+    np.testing.assert_allclose(found.mean, other.mean, atol=1e-9)
+    np.testing.assert_allclose(found.std, other.std, rtol=1e-9)
+    stream.settle(START + 10 * SECOND)
+    assert stream.health["encoder"].outlier == 1
+
+
+def test_a_stuck_sensor_is_found_and_what_it_said_is_taken_back():
+    values = {one.channel: one.values.copy() for one in GOOD}
+    values["encoder"][80:] = values["encoder"][80]
+    stuck = [Readings(one.channel, 0, one.times, values[one.channel]) for one in GOOD]
+    until = [
+        Readings(one.channel, 0, one.times[:81], one.values[:81]) if one.channel == "encoder" else one for one in GOOD
+    ]
+    found = followed(stuck)
+    one, two = (stream.belief(START + 30 * SECOND) for stream in (found, followed(until)))
+    # but for what its times told of the clock that it shares with another
+    assert (np.abs(one.mean - two.mean) / two.std).max() < 0.05
+    np.testing.assert_allclose(one.std, two.std, rtol=0.03)
+    found.settle(START + 30 * SECOND)
+    assert found.verdicts()["encoder"] == "stuck"
+    assert [event.name for event in found.events if event.kind == "stuck_sensor"] == ["encoder"]
+
+
+def test_a_jump_nobody_told_of_is_found_by_an_image():
+    stream = followed(GOOD)
+    before = stream.belief(START + 29 * SECOND).mean[MODEL.layout.index("x")]
+    image = Observation("image", START + 29 * SECOND, ("place",), np.array([before + 400.0]), np.array([0.5]))
+    assert stream.observe(image)
+    after = stream.belief(START + 29 * SECOND)
+    place = MODEL.layout.index("x")
+    assert after.mean[place] == pytest.approx(before + 400.0, abs=1.0)
+    stream.settle(START + 30 * SECOND)
+    assert [event.kind for event in stream.events] == ["uncommanded_jump"]
+
+
+def test_the_part_that_does_not_fit_is_named():
+    wild = np.random.default_rng(0)
+    noisy = [
+        Readings(one.channel, 0, one.times, one.values + 0.5 * wild.standard_normal(len(one.values)))
+        if one.channel == "high.tension"
+        else one
+        for one in GOOD
+    ]
+    for batches, named in ((GOOD, None), (noisy, "gun")):
+        stream = followed(batches)
+        stream.settle(START + 30 * SECOND)
+        distrust = stream.monitors.distrust
+        assert (None if distrust is None else distrust.part) == named

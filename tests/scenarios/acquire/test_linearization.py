@@ -1,0 +1,90 @@
+"""What plans are told of images to come, against other ways to the same: other exposures, other places, time cut in two, differences of images."""
+
+import numpy as np
+import pytest
+
+from reconstruct.inference.image_inference import covariance
+from scenarios.acquire.alignment import exposed
+from scenarios.acquire.dose_accounting import electrons_of
+from scenarios.acquire.linearization import Foresight
+from scenarios.acquire.twin_session import Following
+from tests.small import small_microscope
+from twin.dynamics import standard_dynamics
+from twin.image.microscope import PARAMETERS
+from twin.image.prediction import evaluate, level, view
+from twin.records import Scan
+from twin.sensors import standard_sensors
+
+SCAN = Scan()
+NEAR = {"C10": -40.0, "C12.a": 0.0, "C12.b": 0.0, "beam_shift.x": 0.0, "beam_shift.y": 0.0}
+AWAY = {**NEAR, "beam_shift.x": 7.0, "beam_shift.y": -3.0}
+
+
+@pytest.fixture(scope="module")
+def foresight():
+    microscope = small_microscope()
+    return Foresight(Following(microscope, standard_dynamics(microscope.layout), standard_sensors(), 0, 1))
+
+
+def test_what_an_image_tells_is_its_slopes_over_its_scatter(foresight):
+    """The information on places and defocus against central differences of the twin's images."""
+    ((found,),) = foresight.exposures([[NEAR]], [SCAN])
+    microscope = foresight.following.microscope
+    request = view(microscope, NEAR, SCAN, (0.0, 0.0))
+    belief = foresight.belief
+    point = request.matrix @ belief.means[int(np.argmax(belief.weights))] + request.offset
+    scatter = covariance(
+        microscope,
+        evaluate(microscope, point[None], request)[0] - level(request, point),
+        foresight.following.error(SCAN),
+        SCAN,
+    )
+    places = [PARAMETERS.index(name) for name in ("C10", "x", "y")]
+    slopes = []
+    for at, size in zip(places, (1.0, 0.02, 0.02), strict=True):
+        moved = np.stack([point, point])
+        moved[:, at] += np.array([size, -size])
+        above, below = evaluate(microscope, moved, request)
+        slopes.append((above - below) / (2.0 * size))
+    expected = np.array(slopes) @ np.linalg.solve(scatter, np.array(slopes).T)
+    np.testing.assert_allclose(
+        found.information[np.ix_(places, places)], expected, rtol=0.03, atol=0.03 * expected.max() * 1e-3
+    )
+
+
+def test_twice_the_dwell_tells_more_but_less_than_twice_and_parking_costs_once(foresight):
+    """The model's error does not fall with electrons, and the beam is parked once for each image."""
+    longer = exposed(SCAN, 2)
+    ((short, long),) = foresight.exposures([[NEAR, NEAR]], [SCAN, longer])
+    at = PARAMETERS.index("x")
+    assert 1.2 < long.information[at, at] / short.information[at, at] < 2.0
+    assert short.electrons == electrons_of(SCAN)
+    assert short.electrons < long.electrons < 2.0 * short.electrons
+
+
+def test_what_an_image_tells_is_the_same_elsewhere_in_the_crystal_but_shifts_come_in(foresight):
+    (here,), (there,) = foresight.exposures([[NEAR], [AWAY]], [SCAN])
+    ((alone,),) = foresight.exposures([[AWAY]], [SCAN])
+    places = [PARAMETERS.index(name) for name in ("C10", "x", "y")]
+    chosen = np.ix_(places, places)
+    # the raster samples the crystal elsewhere: the same but for that
+    np.testing.assert_allclose(np.diag(alone.information[chosen]), np.diag(here.information[chosen]), rtol=0.1)
+    np.testing.assert_array_equal(there.door, alone.door)
+    column = foresight.following.microscope.layout.index("shift.xx")
+    assert (here.door[PARAMETERS.index("x"), column], there.door[PARAMETERS.index("x"), column]) == (0.0, 7.0)
+
+
+def test_steps_and_ways_together_take_the_time_between_requests(foresight):
+    """A random walk's noise is that of the whole interval, whether or not the way stops for an alignment image."""
+    times = [300_000_000, 1_400_000_000, 2_100_000_000]
+    steps, ways = foresight.steps([NEAR] * 3, SCAN, times, lead=0.4)
+    dynamics = foresight.following.dynamics
+    at = foresight.following.microscope.layout.index("C10")
+    for step, way, seconds in zip(steps, ways, (0.3, 1.1, 0.7), strict=True):
+        transition, factor = dynamics.discretise(seconds)
+        np.testing.assert_allclose(way.transition @ step.transition, transition, atol=1e-12)
+        noise = way.transition @ step.noise @ way.transition.T + way.noise
+        np.testing.assert_allclose(noise, factor @ factor.T, atol=1e-9 * (factor @ factor.T).max())
+    # the first request is nearer than the lead: its alignment image is due at once
+    assert steps[0].noise[at, at] == 0.0
+    assert ways[1].noise[at, at] == pytest.approx(0.4 * dynamics.rates.c10**2, rel=1e-6)

@@ -1,0 +1,124 @@
+"""A following that has misread its images finds back, and one that has not stays where it is."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from reconstruct.inference.belief import root_of
+from scenarios.acquire.twin_session import Following
+from tests.small import CELL, small_layout, small_microscope
+from twin.dynamics import standard_dynamics
+from twin.image.microscope import Microscope, electrons_per_pixel
+from twin.image.prediction import evaluate, view
+from twin.records import Exposure, Frame, Scan
+from twin.sensors import standard_sensors
+
+SCAN = Scan(shape=(16, 16), pixel=CELL / 16, dose=1e4)
+LAYOUT = small_layout().replaced({"T": (0.0, 0.01), "T.lagged": (0.0, 0.01), "vx": (0.0, 0.02), "vy": (0.0, 0.02)})
+OPTICS = ("C10", "C12a", "C12b")
+
+
+def microscope() -> Microscope:
+    return dataclasses.replace(small_microscope(), layout=LAYOUT)
+
+
+def frame_of(truth: np.ndarray, defocus: float, number: int, start: int, generator: np.random.Generator) -> Frame:
+    """What an instrument in the state ``truth`` records, model and calibration being right."""
+    settings = {"C10": defocus, "C12.a": 0.0, "C12.b": 0.0, "beam_shift.x": 0.0, "beam_shift.y": 0.0}
+    request = view(microscope(), settings, SCAN, (0.0, 0.0))
+    expected = evaluate(microscope(), (request.matrix @ truth + request.offset)[None], request)[0]
+    electrons = generator.poisson(np.maximum(expected, 0.0) * electrons_per_pixel(SCAN))
+    counts = (20.0 * electrons + 100.0 + 5.0 * generator.standard_normal(256)).reshape(16, 16)
+    return Frame(counts, number, start, SCAN, settings, Exposure(1.0, 0.0, 0.0))
+
+
+def take(following: Following, truth: np.ndarray, defocus: float, number: int, generator: np.random.Generator) -> None:
+    """One image, a quarter of a second after the last."""
+    following.follow([], following.belief.time + 250_000_000)
+    frame = frame_of(truth, defocus, number, following.belief.time, generator)
+    prediction, _ = following.predict(following.belief, frame.settings, SCAN, number)
+    following.assimilate(frame, prediction, number)
+
+
+def wrong_by(following: Following, truth: np.ndarray) -> float:
+    """Error of defocus and astigmatism together, angstrom."""
+    places = [LAYOUT.index(name) for name in OPTICS]
+    return float(np.linalg.norm((following.belief.mean - truth)[places]))
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """A following after three images of a state drawn from the prior, as it is kept in a journal, and that state."""
+    generator = np.random.default_rng(8)
+    truth = LAYOUT.prior_mean() + 0.5 * LAYOUT.prior_std() * generator.standard_normal(len(LAYOUT))
+    truth[[LAYOUT.index(name) for name in ("vx", "vy")]] = 0.0
+    following = Following(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
+    for number, defocus in enumerate((-40.0, 30.0, -60.0)):
+        take(following, truth, defocus, number, generator)
+    return following.checkpoint(), truth
+
+
+@pytest.fixture
+def settled(kept):
+    """A following of its own in that state, the true state, and chance for what comes next."""
+    checkpoint, truth = kept
+    following = Following(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
+    following.restore(*checkpoint)
+    return following, truth, np.random.default_rng(9)
+
+
+def test_it_stays_where_it_is_right(settled):
+    following, truth, generator = settled
+    assert following.belief.lost == ()
+    assert wrong_by(following, truth) < 35.0
+    take(following, truth, 40.0, 7, generator)
+    assert wrong_by(following, truth) < 35.0
+
+
+def test_it_finds_back_from_a_wrong_reading(settled):
+    """Sure of optics that are 100 angstrom off, it begins again from what it knew before the images of this place."""
+    following, truth, generator = settled
+    belief = following.belief
+    off = np.zeros(len(LAYOUT))
+    for name, size in zip(OPTICS, (80.0, -40.0, 40.0), strict=True):
+        off[LAYOUT.index(name)] = size
+    following.belief = dataclasses.replace(
+        belief, weights=np.ones(1), means=(belief.mean + off)[None], factors=root_of(belief.covariance)[None]
+    )
+    before = wrong_by(following, truth)
+    for number, defocus in enumerate((-40.0, 40.0, -60.0, 20.0, 60.0)):
+        take(following, truth, defocus, 10 + number, generator)
+    assert before > 70.0
+    assert wrong_by(following, truth) < 0.5 * before
+
+
+def test_a_stage_move_begins_anew(settled):
+    following, _, _ = settled
+    following.moved_stage()
+    assert following.belief.lost == following.arrived.lost == ("x", "y")
+    np.testing.assert_array_equal(following.belief.means, following.arrived.means)
+
+
+def test_two_well_known_places_are_not_a_lost_one(settled):
+    """A mixture that is wide only because its readings lie apart keeps them; a single wide one is given up."""
+    following, _, _ = settled
+    belief = following.belief
+    narrow = root_of(np.diag(np.full(len(LAYOUT), 1e-4)))
+    apart = np.zeros((2, len(LAYOUT)))
+    apart[1, LAYOUT.index("x")] = 0.9 * CELL
+    two = dataclasses.replace(
+        belief, weights=np.array([0.5, 0.5]), means=belief.mean[None] + apart, factors=np.stack([narrow, narrow])
+    )
+    assert two.std[LAYOUT.index("x")] > 0.33 * CELL
+    following.belief = two
+    following.follow([], belief.time + 1_000_000)
+    assert following.belief.lost == ()
+    assert len(following.belief.weights) == 2
+    spread = np.full(len(LAYOUT), 1e-2)
+    spread[LAYOUT.index("x")] = 0.5 * CELL
+    following.belief = dataclasses.replace(
+        belief, weights=np.ones(1), means=belief.mean[None], factors=np.diag(spread)[None]
+    )
+    following.follow([], belief.time + 2_000_000)
+    assert following.belief.lost == ("x", "y")

@@ -1,0 +1,1 @@
+"""The microscope composed, and the images that it predicts."""

@@ -1,0 +1,181 @@
+"""What the twin says before anything is measured: an ensemble of images, their mean and covariance, and named numbers with intervals.
+
+An ensemble and not a linearisation, because at focus an image's first derivative in defocus is zero and a lattice's phase may be
+unknown altogether.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+
+from twin import checks
+from twin.image.microscope import PARAMETERS, Microscope, black_scale, images, place, raster
+from twin.records import Scan
+from twin.state import Layout
+
+BATCH = 200
+"""Draws and starts come in multiples of this number of samples."""
+PIECE = 100
+"""Samples are evaluated in pieces of this size, so that the image function compiles once; two of them run at once on two cores."""
+SAMPLES = 199
+"""With 199 exchangeable samples the 10th and the 190th smallest hold the next draw between them in exactly 90 % of cases."""
+
+NUMBERS = ("total", "background", "peak", "contrast.x", "contrast.y", "contrast.columns", "phase.plus", "phase.minus")
+"""Named numbers of an image that spans one lattice cell."""
+CIRCULAR = {"phase.plus", "phase.minus"}
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One request as the image function sees it: settings, scan, probe positions [pixels, 2], and the affine door to the state."""
+
+    settings: dict[str, float]
+    scan: Scan
+    grid: np.ndarray
+    black: float
+    matrix: np.ndarray
+    offset: np.ndarray
+
+
+def view(microscope: Microscope, settings: dict[str, float], scan: Scan, drift: tuple[float, float]) -> View:
+    """The request's geometry, with the scan sheared by the believed drift (angstrom per second)."""
+    matrix, offset = place(microscope.layout, microscope.calibration, settings)
+    grid = raster(scan, drift).reshape(-1, 2)
+    return View(dict(settings), scan, grid, black_scale(microscope.calibration, scan), matrix, offset)
+
+
+def drift_of(layout: Layout, mean: np.ndarray) -> tuple[float, float]:
+    """The drift velocity in a state vector."""
+    return float(mean[layout.index("vx")]), float(mean[layout.index("vy")])
+
+
+def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> np.ndarray:
+    """Expected images [samples, pixels] for parameters [samples, p], in pieces of one compiled size."""
+    checks.require_float64()
+    parameters = np.atleast_2d(parameters)
+    count = len(parameters)
+    full = np.concatenate([parameters, np.repeat(parameters[-1:], -count % PIECE, axis=0)])
+    grid, black = jnp.asarray(request.grid), checks.float64(request.black)
+    # all are begun before the first is waited for
+    begun = [images(microscope, jnp.asarray(part), grid, black) for part in np.split(full, len(full) // PIECE)]
+    return np.concatenate([np.asarray(pixels) for pixels in begun])[:count]
+
+
+def level(request: View, parameters: np.ndarray) -> float:
+    """What parameters [p] say that the detector reads without electrons, beside its nominal level: a fraction of the beam, in every pixel of an image."""
+    return request.black * float(parameters[PARAMETERS.index("black")])
+
+
+def undetected(parameters: np.ndarray) -> np.ndarray:
+    """The same parameters [..., p] with a detector whose gain and level are nominal: answers are fractions of the beam, not readings of them."""
+    parameters = np.array(parameters)
+    parameters[..., [PARAMETERS.index("gain"), PARAMETERS.index("black")]] = 0.0
+    return parameters
+
+
+def numbers(frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Named numbers of images [..., ny, nx] that span one square lattice cell, each [...].
+
+    total: mean; background and peak: means of the darkest quarter and the brightest sixteenth of the pixels; contrasts: amplitudes of the
+    first harmonics along x and y and of the two along the diagonals (all columns together), relative to the mean; phases of the two
+    diagonal harmonics in radians, which say where the columns are.
+    """
+    frames = np.asarray(frames, dtype=np.float64)
+    flat = np.sort(frames.reshape(*frames.shape[:-2], -1), axis=-1)
+    count = flat.shape[-1]
+    total = flat.mean(axis=-1)
+    spectrum = np.fft.fft2(frames) / count
+    plus, minus = spectrum[..., 1, 1], spectrum[..., 1, -1]
+    safe = np.where(np.abs(total) > 1e-12, total, 1e-12)
+    return {
+        "total": total,
+        "background": flat[..., : count // 4].mean(axis=-1),
+        "peak": flat[..., -max(count // 16, 1) :].mean(axis=-1),
+        "contrast.x": 2 * np.abs(spectrum[..., 0, 1]) / safe,
+        "contrast.y": 2 * np.abs(spectrum[..., 1, 0]) / safe,
+        "contrast.columns": 2 * np.sqrt(np.abs(plus) ** 2 + np.abs(minus) ** 2) / safe,
+        "phase.plus": np.angle(plus),
+        "phase.minus": np.angle(minus),
+    }
+
+
+def apart(name: str, value: np.ndarray | float, origin: np.ndarray | float) -> np.ndarray:
+    """Difference of two values of a named number; on the circle for phases, in (-pi, pi]."""
+    if name in CIRCULAR:
+        return np.asarray(np.angle(np.exp(1j * (np.asarray(value) - origin))))
+    return np.asarray(np.asarray(value) - origin)
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A named number as predicted: ``centre`` and, from it, the 5 % and 95 % points ``low`` and ``high`` and the standard deviation ``std``."""
+
+    centre: float
+    low: float
+    high: float
+    std: float
+
+    def scaled(self, variance: float) -> "Interval":
+        """The same with its variance scaled (for controls and for learnt inflation)."""
+        root = float(np.sqrt(variance))
+        return Interval(self.centre, self.low * root, self.high * root, self.std * root)
+
+    def covers(self, name: str, truth: float) -> bool:
+        return bool(self.low <= apart(name, truth, self.centre) <= self.high)
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """An ensemble of expected images ``samples`` [s, pixels] (state and discrepancy, no counting noise), with its moments and named numbers."""
+
+    shape: tuple[int, int]
+    samples: np.ndarray
+    mean: np.ndarray
+    covariance: np.ndarray
+    numbers: dict[str, Interval]
+
+    @property
+    def image(self) -> np.ndarray:
+        return self.mean.reshape(self.shape)
+
+    @property
+    def std(self) -> np.ndarray:
+        return np.sqrt(np.diag(self.covariance)).reshape(self.shape)
+
+
+def predict(
+    microscope: Microscope,
+    states: np.ndarray,
+    request: View,
+    error: Callable[[np.ndarray], np.ndarray],
+    inflation: float = 1.0,
+) -> Prediction:
+    """Mean and covariance of an image, as a fraction of the incident beam, and of its named numbers.
+
+    ``states`` [s, n] are draws from the belief, ``error`` draws, for images [s, pixels], what the model gets wrong in each
+    (to add), ``inflation`` is a factor on all standard deviations that checked predictions have taught.
+    """
+    checks.require_float64()
+    plain = evaluate(microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
+    samples = plain + error(plain)
+    mean = samples.mean(axis=0)
+    scattered = (samples - mean[None, :]) * inflation
+    covariance = scattered.T @ scattered / (len(samples) - 1)
+    found = numbers(samples.reshape(-1, *request.scan.shape))
+    return Prediction(
+        request.scan.shape,
+        samples,
+        mean,
+        covariance,
+        {name: _interval(name, found[name]).scaled(inflation**2) for name in NUMBERS},
+    )
+
+
+def _interval(name: str, values: np.ndarray) -> Interval:
+    count = len(values)
+    centre = float(np.angle(np.exp(1j * values).mean())) if name in CIRCULAR else float(np.median(values))
+    offset = np.sort(apart(name, values, centre))
+    edge = max(round(0.05 * (count + 1)) - 1, 0)
+    return Interval(centre, float(offset[edge]), float(offset[count - 1 - edge]), float(np.sqrt((offset**2).mean())))

@@ -1,0 +1,1 @@
+"""Potentials of atoms: scattering factors, infinite and finite projection, absorption."""

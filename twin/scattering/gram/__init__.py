@@ -1,0 +1,1 @@
+"""Detector Gram matrices of a specimen as smooth functions of thickness and tilt."""

@@ -1,0 +1,1 @@
+"""Position-averaged convergent-beam patterns of a crystal: rocking curves and diffuse scattering."""

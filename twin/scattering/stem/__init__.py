@@ -1,0 +1,1 @@
+"""STEM images: the algorithms that compute them, and the choice among them."""
