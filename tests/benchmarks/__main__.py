@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks NAME [--json] [--short | --smoke] [--seeds N] [--jobs N] [--work FOLDER]``: run a benchmark and print its numbers.
 
-A benchmark is a folder beside this file whose module ``bench`` has ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``; ``short`` is a `Form`,
-``holds`` is None for what is only told. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not or
-the benchmark broke, 2 no such benchmark. The smoke form judges no bar, so that 1 says that it broke; without NAME it runs every benchmark.
+A benchmark is a folder beside this file whose module ``bench`` has ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``;
+``short`` is a `Form`, ``holds`` is None for what has no bar. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not
+or the benchmark broke, 2 no such benchmark. The smoke form judges no bar, so that 1 says that it broke; without NAME it runs every benchmark.
 """
 
 import argparse
