@@ -46,9 +46,9 @@ class TrendBank:
         self.scale, self.dof = np.full(size, scale**2), np.ones(size)
         self.weights = np.full(size, 1.0 / size)
 
-    def predict(self, after: float) -> None:
+    def predict(self, elapsed: float) -> None:
         """Go on by ``after`` seconds: ``mean``, ``std`` and ``dof`` [k] of what each model expects then."""
-        s = np.where(self.by_report > 0, 1.0, after / self.interval)
+        s = np.where(self.by_report > 0, 1.0, elapsed / self.interval)
         lasting = self.relaxation >= LASTING
         tau = np.where(lasting, 1.0, self.relaxation)
         keep = np.where(lasting, 1.0, np.exp(-s / tau))

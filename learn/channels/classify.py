@@ -79,8 +79,8 @@ def describe_channel(
         raise ValueError("times or values are not finite, or times do not increase; leave such records out")
     begin, end = span or ((float(t[0]), float(t[-1])) if t.size else (0.0, 0.0))
     if t.size == 0:
-        told = f"no record in {in_minutes(end - begin)}" if end > begin else "no record"
-        return ChannelReport(0, (Verdict("silent", told),), None, None, None, None, None)
+        argument = f"no record in {in_minutes(end - begin)}" if end > begin else "no record"
+        return ChannelReport(0, (Verdict("silent", argument),), None, None, None, None, None)
     gaps = np.diff(t)
     verdicts = reporting_habits(t, x, gaps, (begin, end), max_interval)
     step = TooFew(NEEDED, t.size, "values") if t.size < NEEDED else None
@@ -114,13 +114,13 @@ def describe_channel(
 
 def _runs(plateaus: tuple[Plateau, ...], x: Float[np.ndarray, " n"], unit: str) -> list[Verdict]:
     """A verdict for each kind of plateau, with the longest one's argument."""
-    found = []
+    verdicts = []
     for kind in ("held", "stuck", "saturated"):
-        runs = sorted((one for one in plateaus if one.kind == kind), key=lambda one: -one.count)
+        runs = sorted((plateau for plateau in plateaus if plateau.kind == kind), key=lambda plateau: -plateau.count)
         if runs:
-            more = f" (and {len(runs) - 1} more)" if len(runs) > 1 else ""
-            found.append(Verdict(kind, plateau_words(runs[0], x, unit) + more))
-    return found
+            others = f" (and {len(runs) - 1} more)" if len(runs) > 1 else ""
+            verdicts.append(Verdict(kind, plateau_words(runs[0], x, unit) + others))
+    return verdicts
 
 
 def _grid(x: Float[np.ndarray, " n"], step: float, unit: str) -> str:

@@ -113,8 +113,8 @@ class Forecaster:
         _, parts, factors = self._log_density(value)
         shares = self.shares / self.shares.sum() * parts
         self.shares = np.maximum(self.shares * (1 - 1 / SHARES_MEMORY) + shares / shares.sum(), 0.05)
-        kept = (self.sharpness - SHARPNESS_PRIOR) * (1 - 1 / SHARPNESS_MEMORY)
-        self.sharpness = SHARPNESS_PRIOR + kept + np.log(factors)
+        log_likelihoods = (self.sharpness - SHARPNESS_PRIOR) * (1 - 1 / SHARPNESS_MEMORY)
+        self.sharpness = SHARPNESS_PRIOR + log_likelihoods + np.log(factors)
         self.bank.update(value, self.step)
         self.past.append(value)
 

@@ -24,20 +24,20 @@ def reporting_habits(
     t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], gaps: Float[np.ndarray, " g"], span: tuple[float, float], longest: float | None
 ) -> list[Verdict]:  # fmt: skip
     """All classes but quantised, in the order in which they are told."""
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     count, same = t.size, int((np.diff(x) == 0).sum())
     if count >= 3 and same == count - 1:
-        found.append(Verdict("constant", f"all {count} values are {x[0]:.6g}"))
+        verdicts.append(Verdict("constant", f"all {count} values are {x[0]:.6g}"))
     declared, events = _declared(gaps, longest), _events(t, span, longest)
     if events:
-        found.append(events)
+        verdicts.append(events)
     if declared and count < NEEDED:
-        found.append(declared)
+        verdicts.append(declared)
     elif count >= NEEDED and not (events and longest == 0):
-        found.append(_habit(t, gaps, same))
-    if not found:
-        found.append(Verdict("too few", f"{count} of the {NEEDED} values that a habit can be told from"))
-    return found
+        verdicts.append(_habit(t, gaps, same))
+    if not verdicts:
+        verdicts.append(Verdict("too few", f"{count} of the {NEEDED} values that a habit can be told from"))
+    return verdicts
 
 
 def _declared(gaps: Float[np.ndarray, " g"], longest: float | None) -> Verdict | None:
@@ -60,8 +60,8 @@ def _events(t: Float[np.ndarray, " n"], span: tuple[float, float], longest: floa
     edges = np.concatenate([[begin], t, [end]])
     silence = float(np.diff(edges).max())
     if t.size >= NEEDED and whole > 0 and window <= 0.25 * whole and silence >= 0.5 * whole:
-        told = f"{t.size} records within {in_minutes(window)}, none in {in_minutes(whole - window)}: events"
-        return Verdict("event-triggered", told)
+        argument = f"{t.size} records within {in_minutes(window)}, none in {in_minutes(whole - window)}: events"
+        return Verdict("event-triggered", argument)
     return None
 
 
@@ -71,19 +71,19 @@ def _habit(t: Float[np.ndarray, " n"], gaps: Float[np.ndarray, " g"], same: int)
     alike = np.abs(gaps / middle - 1) < ALIKE
     poll, multiples = _polled(gaps)
     skipped = multiples is not None and (multiples > 1).mean() > 0.03
-    told = f"{same} of {count} repeat the one before" if same else f"all {count} differ from the one before"
-    told += ": whether it changed or not" if same else ", as a value that always changes would"
+    argument = f"{same} of {count} repeat the one before" if same else f"all {count} differ from the one before"
+    argument += ": whether it changed or not" if same else ", as a value that always changes would"
     if alike.mean() >= REGULAR and not (same == 0 and skipped):
         scatter, missed = float(np.std(gaps[alike])), int((~alike).sum())
         holes = f" ({missed} of {count} intervals apart)" if missed else ""
-        return Verdict("periodic", f"reported every {_digits(middle, scatter)} s{holes}; {told}")
+        return Verdict("periodic", f"reported every {_digits(middle, scatter)} s{holes}; {argument}")
     index = np.arange(t.size)
     period, first = np.polyfit(index, t - t[0], 1)
     late = float(np.std(t - t[0] - first - period * index))
     if count >= 20 and late < 0.35 * period:
         return Verdict(
             "periodic",
-            f"report k comes at k x {_digits(float(period), late)} s, though single intervals scatter; {told}",
+            f"report k comes at k x {_digits(float(period), late)} s, though single intervals scatter; {argument}",
         )
     differ = f"{count - same} of {count} reports differ from the one before"
     scatter = f"intervals scatter by a factor {float(gaps.max() / gaps.min()):.3g}"

@@ -35,12 +35,12 @@ def learn_lag(
     moves = np.flatnonzero(np.diff(set_values) != 0) + 1
     scatter = 1.4826 * float(np.median(np.abs(np.diff(x) - np.median(np.diff(x))))) if len(x) > 2 else 0.0
     ends = np.append(set_times[moves], np.inf)
-    after = [
+    counts = [
         int(((t >= ends[number]) & (t < ends[number + 1])).sum())
         for number, at in enumerate(moves)
         if abs(set_values[at] - set_values[at - 1]) > STEPS_NOISE * scatter
     ]
-    most = max(after, default=0)
+    most = max(counts, default=0)
     if most < NEEDED or len(x) < NEEDED + 2:
         return TooFew(NEEDED, most, "values after one step of what it follows")
     spacing = float(np.median(np.diff(t)))

@@ -81,13 +81,13 @@ def learn_drift(
     errors = problem.errors(chosen, logs)
     factors = {"steady": (), "walk": (second**-0.5,), "trend": (second**-1.5,), "wander": (1.0, second)}[chosen]
     units = {"steady": (), "walk": (f"{unit}/√s",), "trend": (f"{unit}/s^1.5",), "wander": (unit, "s")}[chosen]
-    found = [
+    terms = [
         problem.estimate(chosen, logs, errors, index, scale * factor if index < 2 else factor, name)
         for index, (factor, name) in enumerate(zip((1.0, *factors), (unit, *units), strict=True))
     ]
     best = min(bic.values())
     return Drift(
-        chosen, found[0], found[1] if len(found) > 1 else None, found[2] if len(found) > 2 else None,
+        chosen, terms[0], terms[1] if len(terms) > 1 else None, terms[2] if len(terms) > 2 else None,
         {key: value - best for key, value in bic.items()}, len(x), problem.complaint(chosen, logs),
     )  # fmt: skip
 
@@ -108,8 +108,8 @@ class _Problem:
             "trend": ([-0.7, -2.0], [-3.0, -1.0], [-0.5, -5.0]),
             "wander": ([-0.7, 0.5, 1.5], [-0.7, 1.0, 3.5]),
         }[process]
-        found = [self._climb(process, list(start)) for start in beginnings]
-        return max(found, key=lambda item: item[1])
+        optima = [self._climb(process, list(start)) for start in beginnings]
+        return max(optima, key=lambda item: item[1])
 
     def _climb(self, process: Process, logs: list[float]) -> tuple[list[float], float]:
         best = self.likelihood(process, logs)

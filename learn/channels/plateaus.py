@@ -40,22 +40,22 @@ def find_plateaus(t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], step: 
     edges = np.flatnonzero(np.diff(x) != 0) + 1
     firsts, lasts = np.append(0, edges), np.append(edges, len(x)) - 1
     repeats = lasts - firsts
-    others, repeated, found = len(x), int(repeats.sum()), []
-    for place in np.argsort(-repeats, kind="stable").tolist():
-        count = int(repeats[place])
+    others, repeated, plateaus = len(x), int(repeats.sum()), []
+    for run in np.argsort(-repeats, kind="stable").tolist():
+        count = int(repeats[run])
         others, repeated = others - count - 1, repeated - count
         share = (repeated + 0.5) / (others + 1)
         # Gaussian noise of r steps repeats itself with probability 1 / (2 sqrt(pi) r) on average, and erf(1 / (2 sqrt(2) r)) in the middle of a step
         chance = max(share, float(erf(math.sqrt(0.5 * math.pi) * share)))
         if others < 1 or count * math.log(chance) + math.log(len(x)) > math.log(BY_CHANCE):
             break
-        first, last = int(firsts[place]), int(lasts[place])
+        first, last = int(firsts[run]), int(lasts[run])
         seconds = float(t[last] - t[first])
         kind = explanation(_run(t, x, step, first, last, chance))
-        found.append(Plateau(kind, first, last, float(x[first]), seconds))
-    ends = {one.value for one in found if one.kind == "saturated"}
-    found = [dataclasses.replace(one, kind="saturated") if one.value in ends else one for one in found]
-    return tuple(sorted(found, key=lambda one: one.first))
+        plateaus.append(Plateau(kind, first, last, float(x[first]), seconds))
+    ends = {plateau.value for plateau in plateaus if plateau.kind == "saturated"}
+    plateaus = [dataclasses.replace(plateau, kind="saturated") if plateau.value in ends else plateau for plateau in plateaus]
+    return tuple(sorted(plateaus, key=lambda plateau: plateau.first))
 
 
 def _run(
@@ -74,27 +74,27 @@ def _run(
 def telling(count: int, plateaus: tuple[Plateau, ...]) -> Bool[np.ndarray, " n"]:
     """Which of ``count`` values noise and drift are learnt from: none of a sensor that is stuck or saturated, the ends of what is held."""
     used = np.ones(count, dtype=bool)
-    for one in plateaus:
-        ends = ENDS if one.kind == "held" else 0
-        used[one.first + ends : max(one.last + 1 - ends, one.first + ends)] = False
+    for plateau in plateaus:
+        ends = ENDS if plateau.kind == "held" else 0
+        used[plateau.first + ends : max(plateau.last + 1 - ends, plateau.first + ends)] = False
     return used
 
 
 def noise_at_rest(plateaus: tuple[Plateau, ...], step: float, unit: str) -> Estimate | None:
     """Upper limit (95 %) of the noise of one value while the quantity is held, since values stay within one ``step``; None where none are."""
-    count = sum(one.count - 1 for one in plateaus if one.kind == "held")
+    count = sum(plateau.count - 1 for plateau in plateaus if plateau.kind == "held")
     if not count or not step:
         return None
     # the chance that Gaussian noise stays within a step, at best, is erf(step / (2 sqrt(2) noise))
     return Estimate(step / (2.0 * math.sqrt(2.0) * float(erfinv(0.05 ** (1.0 / count)))), None, unit, at_most=True)
 
 
-def plateau_words(one: Plateau, x: Float[np.ndarray, " n"], unit: str) -> str:
+def plateau_words(plateau: Plateau, x: Float[np.ndarray, " n"], unit: str) -> str:
     """Why a run is what it is, in words."""
-    run = f"{one.count} values are {one.value:.6g}{unit} for {one.seconds:.3g} s"
-    if one.kind == "held":
+    run = f"{plateau.count} values are {plateau.value:.6g}{unit} for {plateau.seconds:.3g} s"
+    if plateau.kind == "held":
         return f"{run}, and those before scatter no more than rounding and motion explain: held"
-    if one.kind == "stuck":
+    if plateau.kind == "stuck":
         return f"{run}, though the noise of those before is the sensor's own: stuck, and left out"
-    edge = "largest" if one.value >= x.max() else "least"
+    edge = "largest" if plateau.value >= x.max() else "least"
     return f"{run}, the {edge} of all, though the noise of those before is the sensor's own and they lead beyond it: the end of its range, and left out"

@@ -88,8 +88,8 @@ def gains(question: Question) -> np.ndarray:
     without = sum(search.along([])[1])
     return np.array(
         [
-            (without - search.onward(question.covariance, 0, [(0, number)])) / one.electrons
-            for number, one in enumerate(question.exposures[0])
+            (without - search.onward(question.covariance, 0, [(0, number)])) / exposure.electrons
+            for number, exposure in enumerate(question.exposures[0])
         ]
     )
 
@@ -130,26 +130,26 @@ class _Search:
     def added(self, taken: list[Addition]) -> list[Addition] | None:
         """With what saves most per electron besides; None if nothing is worth its price."""
         starts, losses = self.along(taken)
-        best, found = self.question.price, None
+        best, best_trial = self.question.price, None
         for addition in self.possible:
             trial = [*taken, addition]
             if not self.allowed(trial):
                 continue
             saved = sum(losses[addition[0] :]) - self.onward(starts[addition[0]], addition[0], trial)
             if saved > best * self.cost(addition):
-                best, found = saved / self.cost(addition), trial
-        return found
+                best, best_trial = saved / self.cost(addition), trial
+        return best_trial
 
     def exchanged(self, taken: list[Addition]) -> list[Addition] | None:
         """With one thing in another's place, where loss and price together fall by that; None if they do not."""
         least = self.value(taken)
-        for place, old in enumerate(taken):
+        for position, old in enumerate(taken):
             if self.fixed and old == (0, None):
                 continue
             for new in self.possible:
                 if abs(new[0] - old[0]) > 1 or new == old:
                     continue
-                trial = [*taken[:place], new, *taken[place + 1 :]]
+                trial = [*taken[:position], new, *taken[position + 1 :]]
                 if self.allowed(trial) and self.value(trial) < least - 1e-4 * abs(least):
                     return trial
         return None
@@ -170,18 +170,18 @@ class _Search:
         covariance, starts, losses = self.question.covariance, [], []
         for number in range(len(self.question.steps)):
             starts.append(covariance)
-            covariance, loss = self.one(covariance, number, taken)
+            covariance, loss = self.posterior_of(covariance, number, taken)
             losses.append(loss)
         return starts, losses
 
     def onward(self, covariance: np.ndarray, begin: int, taken: list[Addition]) -> float:
         total = 0.0
         for number in range(begin, len(self.question.steps)):
-            covariance, loss = self.one(covariance, number, taken)
+            covariance, loss = self.posterior_of(covariance, number, taken)
             total += loss
         return total
 
-    def one(self, covariance: np.ndarray, number: int, taken: list[Addition]) -> tuple[np.ndarray, float]:
+    def posterior_of(self, covariance: np.ndarray, number: int, taken: list[Addition]) -> tuple[np.ndarray, float]:
         step, way = self.question.steps[number], self.question.ways[number]
         here = step.transition @ covariance @ step.transition.T + step.noise
         for at, exposure in taken:

@@ -97,18 +97,18 @@ def expected_information(setting: Setting, optics: Optics, film: Film, coefficie
     chosen = q[stride // 2 :: stride]
     empty = np.zeros((len(chosen), len(angles)), np.complex64)
     strength = np.full(len(angles), np.sqrt(mean) / setting.step)
-    made = prepared(Spectra(empty, chosen, strength, angles, setting), optics)
+    model = prepared(Spectra(empty, chosen, strength, angles, setting), optics)
     where = np.concatenate([coefficients, film.thickness[:1], film.power, [0.0]])
-    found = np.asarray(information(block(made, coefficients), jnp.asarray(where))) * len(q) / len(chosen)
-    others = found[THIRD:, THIRD:] + penalty(film.thickness)
-    return found[:THIRD, :THIRD] - found[:THIRD, THIRD:] @ np.linalg.solve(others, found[THIRD:, :THIRD])
+    fisher = np.asarray(information(block(model, coefficients), jnp.asarray(where))) * len(q) / len(chosen)
+    others = fisher[THIRD:, THIRD:] + penalty(film.thickness)
+    return fisher[:THIRD, :THIRD] - fisher[:THIRD, THIRD:] @ np.linalg.solve(others, fisher[THIRD:, :THIRD])
 
 
 def aperture_weights(optics: Optics, points: int = 41) -> np.ndarray:
     """Weights W [12, 12] such that c W c is the mean square of chi (radian^2) over the aperture, its mean and slope (a shift of the probe) apart."""
     length = wavelength(optics.energy)
     line = np.linspace(-1.0, 1.0, points) * optics.semiangle / length
-    kx, ky = (one.ravel() for one in np.meshgrid(line, line))
+    kx, ky = (axis.ravel() for axis in np.meshgrid(line, line))
     inside = np.hypot(kx, ky) <= optics.semiangle / length
     kx, ky = kx[inside], ky[inside]
     terms = np.asarray(basis(kx, ky, length))[:THIRD]
@@ -154,18 +154,18 @@ def next_exposure(
     scale = np.sqrt(np.diag(covariance))
     root = scale[:, None] * np.linalg.cholesky(covariance / np.outer(scale, scale))
     places = [mean, *(mean + generator.normal(size=(draws - 1, THIRD)) @ root.T)]
-    gains, after = np.zeros(len(candidates)), []
+    gains, posteriors = np.zeros(len(candidates)), []
     for number, setting in enumerate(candidates):
-        told = (
+        informations = (
             [known[number]]
             if known is not None
-            else [expected_information(setting, optics, film, place) for place in places]
+            else [expected_information(setting, optics, film, point) for point in places]
         )
-        posts = [inverse(precision + one) for one in told]
-        after.append(posts[0])
+        posts = [inverse(precision + information_matrix) for information_matrix in informations]
+        posteriors.append(posts[0])
         gains[number] = (before - np.mean([loss(post, matter, criterion) for post in posts])) / setting.electrons
     best = int(np.argmax(gains))
-    return Choice(best, float(gains[best]), gains, after[best])
+    return Choice(best, float(gains[best]), gains, posteriors[best])
 
 
 def series(
@@ -186,7 +186,7 @@ def series(
     if count < 1:
         raise ValueError(f"a series of {count} exposures; give at least one")
     matter = aperture_weights(optics) if weights is None else weights
-    known = [expected_information(one, optics, film, mean) for one in candidates]
+    known = [expected_information(candidate, optics, film, mean) for candidate in candidates]
     chosen, now = [], covariance
     for _ in range(count):
         choice = next_exposure(candidates, optics, film, mean, now, matter, criterion, known=known)
@@ -194,15 +194,15 @@ def series(
         now = choice.covariance
     start = inverse(covariance)
 
-    def after(indices: list[int]) -> float:
+    def expected_loss(indices: list[int]) -> float:
         return loss(inverse(start + np.sum([known[i] for i in indices], axis=0)), matter, criterion)
 
-    best, before = after(chosen), np.inf
+    best, before = expected_loss(chosen), np.inf
     while best < before - 1e-6 * abs(best):
         before = best
-        for place in range(count):
-            tried = [[*chosen[:place], other, *chosen[place + 1 :]] for other in range(len(candidates))]
-            losses = [after(one) for one in tried]
+        for position in range(count):
+            tried = [[*chosen[:position], other, *chosen[position + 1 :]] for other in range(len(candidates))]
+            losses = [expected_loss(indices) for indices in tried]
             if min(losses) < best:
                 chosen, best = tried[int(np.argmin(losses))], min(losses)
     return chosen
@@ -211,5 +211,5 @@ def series(
 def inverse(matrix: np.ndarray) -> np.ndarray:
     """Inverse [n, n] of a symmetric positive matrix whose entries differ by many orders."""
     scale = 1.0 / np.sqrt(np.diag(matrix))
-    found = np.linalg.inv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
-    return 0.5 * (found + found.T)
+    inverted = np.linalg.inv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
+    return 0.5 * (inverted + inverted.T)

@@ -47,8 +47,8 @@ def conditioned(covariance: np.ndarray, door: np.ndarray, information: np.ndarra
     seen = covariance @ door.T
     inside = door @ seen
     root = information @ np.linalg.inv(np.eye(len(inside)) + inside @ information)
-    after = covariance - seen @ root @ seen.T
-    return 0.5 * (after + after.T)
+    posterior = covariance - seen @ root @ seen.T
+    return 0.5 * (posterior + posterior.T)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,9 +84,9 @@ def _best(
         loss, later = _best(here, steps, number + 1, most)
         best = (step.error(here, False) + loss, later)
     if most > 0 and first is not False:
-        after = step.measured(here)
-        loss, later = _best(after, steps, number + 1, most - 1)
-        loss += step.error(after, True)
+        posterior = step.measured(here)
+        loss, later = _best(posterior, steps, number + 1, most - 1)
+        loss += step.error(posterior, True)
         if loss < best[0]:
             best = (loss, (number, *later))
     return best

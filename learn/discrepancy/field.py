@@ -72,11 +72,11 @@ class Discrepancy:
         count = len(images)
         drawn = generator.choice(self.weights.size, size=count, p=self.weights.reshape(-1))
         a, length, j = np.unravel_index(drawn, self.weights.shape)
-        roots = [_root(_positions(scan), float(one)) for one in LENGTHS]
+        roots = [_root(_positions(scan), float(length)) for length in LENGTHS]
         fields = np.empty_like(images)
-        for place, root in enumerate(roots):
-            own = length == place
-            fields[own] = generator.standard_normal((int(own.sum()), root.shape[1])) @ root.T
+        for index, root in enumerate(roots):
+            selected = length == index
+            fields[selected] = generator.standard_normal((int(selected.sum()), root.shape[1])) @ root.T
         moved = jitter.sample(images, scan, generator)
         return AMPLITUDES[a][:, None] * fields * np.maximum(images, 0.0) + JITTERS[j][:, None] * moved
 

@@ -73,45 +73,45 @@ class FittedConstants:
     complete: bool
 
     def __getitem__(self, name: str) -> FittedConstant:
-        for one in self.constants:
-            if one.name == name:
-                return one
-        raise KeyError(f"{name!r} was not fitted; these were: {', '.join(one.name for one in self.constants)}")
+        for constant in self.constants:
+            if constant.name == name:
+                return constant
+        raise KeyError(f"{name!r} was not fitted; these were: {', '.join(constant.name for constant in self.constants)}")
 
     def values(self) -> dict[str, float]:
         """Fitted values by name, as `Table.model` takes them."""
-        return {one.name: one.value for one in self.constants}
+        return {constant.name: constant.value for constant in self.constants}
 
-    def correlation(self, one: str, other: str) -> float:
+    def correlation(self, name: str, other: str) -> float:
         """Correlation of two constants' errors."""
         names = [each.name for each in self.constants]
-        return float(self.correlations[names.index(self[one].name), names.index(self[other].name)])
+        return float(self.correlations[names.index(self[name].name), names.index(self[other].name)])
 
     def applied(self, table: Table) -> Table:
         """The table with the fitted values for the old ones, and the errors as new priors where they are known and narrower."""
         rows = []
         for row in table.constant:
-            found = next((one for one in self.constants if one.name == row.name), None)
-            if found is not None:
-                row = msgspec.structs.replace(row, value=found.value)
-                if found.told > 0 and row.factor is not None:
-                    row = msgspec.structs.replace(row, factor=math.sqrt(abs(found.high / found.low)))
-                elif found.told > 0:
-                    row = msgspec.structs.replace(row, std=0.5 * (found.high - found.low))
+            fitted = next((constant for constant in self.constants if constant.name == row.name), None)
+            if fitted is not None:
+                row = msgspec.structs.replace(row, value=fitted.value)
+                if fitted.told > 0 and row.factor is not None:
+                    row = msgspec.structs.replace(row, factor=math.sqrt(abs(fitted.high / fitted.low)))
+                elif fitted.told > 0:
+                    row = msgspec.structs.replace(row, std=0.5 * (fitted.high - fitted.low))
             rows.append(row)
         return msgspec.structs.replace(table, constant=rows)
 
     def lines(self) -> list[str]:
         """The fit in words, a line a constant."""
-        found = [
+        lines = [
             f"log evidence +{self.gain:.1f} in {self.evaluations} runs" + ("" if self.complete else ", interrupted")
         ]
-        for one in self.constants:
-            found.append(
-                f"{one.name}: {one.value:.3g} ({one.low:.3g} to {one.high:.3g}) {one.unit}, assumed {one.prior:.3g} "
-                f"({one.prior_low:.3g} to {one.prior_high:.3g}); {one.note}"
+        for constant in self.constants:
+            lines.append(
+                f"{constant.name}: {constant.value:.3g} ({constant.low:.3g} to {constant.high:.3g}) {constant.unit}, assumed {constant.prior:.3g} "
+                f"({constant.prior_low:.3g} to {constant.prior_high:.3g}); {constant.note}"
             )
-        return found
+        return lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,8 +126,8 @@ class Progress:
 
 def exact_span(model: Model, channels: Iterable[str] | None = None) -> float:
     """The longest span (s) in which none of ``channels`` (default: all that are evidence) is a crowd by its rate; ValueError if none has one."""
-    asked = None if channels is None else set(channels)
-    rates = [one.rate for one in model.evidence if one.rate > 0 and (asked is None or one.channel in asked)]
+    selected = None if channels is None else set(channels)
+    rates = [evidence.rate for evidence in model.evidence if evidence.rate > 0 and (selected is None or evidence.channel in selected)]
     if not rates:
         raise ValueError(f"{model.name}: none of these channels has a rate; choose the span by how often they are read")
     return CROWD / max(rates)
@@ -167,25 +167,25 @@ def fit_constants(
             start = stream.evidence
         return stream.evidence
 
-    def told(stage: str, best: np.ndarray, height: float) -> None:
+    def report(stage: str, best: np.ndarray, height: float) -> None:
         if progress is not None:
             progress(Progress(stage, runs, height - start, values(best)))
 
     with threadpool_limits(1):  # matrices of a few entries: threads only wait for one another
-        found = peak(log_evidence, len(rows), told)
-    std = np.sqrt(np.diag(found.covariance))
-    correlations = found.covariance / std[:, None] / std
-    correlations = np.where(found.beyond[:, None] | found.beyond, np.eye(len(rows)), correlations)
-    constants = tuple(_fitted(row, found, place, float(std[place])) for place, row in enumerate(rows))
-    return FittedConstants(constants, correlations, found.height - found.start, runs, found.complete)
+        optimum = peak(log_evidence, len(rows), report)
+    std = np.sqrt(np.diag(optimum.covariance))
+    correlations = optimum.covariance / std[:, None] / std
+    correlations = np.where(optimum.beyond[:, None] | optimum.beyond, np.eye(len(rows)), correlations)
+    constants = tuple(_fitted(row, optimum, index, float(std[index])) for index, row in enumerate(rows))
+    return FittedConstants(constants, correlations, optimum.height - optimum.start, runs, optimum.complete)
 
 
 def _rows(table: Table, names: Iterable[str] | None) -> list[Parameter]:
     known = {row.name: row for row in table.constant}
-    asked = (
+    parameters = (
         [row.name for row in table.constant if row.factor or row.std] if names is None else list(dict.fromkeys(names))
     )
-    for name in asked:
+    for name in parameters:
         if name not in known:
             raise ValueError(f"{table.name}: there is no constant {name!r}; the constants are {', '.join(known)}")
         row = known[name]
@@ -200,7 +200,7 @@ def _rows(table: Table, names: Iterable[str] | None) -> list[Parameter]:
             )
         if row.std is not None and not (0 < row.std < math.inf and math.isfinite(row.value)):
             raise ValueError(f"{table.name}: the constant {name!r} = {row.value} +- {row.std}; give a std above zero")
-    return [known[name] for name in asked]
+    return [known[name] for name in parameters]
 
 
 def _value(row: Parameter, u: float) -> float:
@@ -208,24 +208,24 @@ def _value(row: Parameter, u: float) -> float:
     return row.value * row.factor**u if row.factor is not None else row.value + u * (row.std or 0.0)
 
 
-def _fitted(row: Parameter, found: Peak, place: int, std: float) -> FittedConstant:
-    u = float(found.where[place])
+def _fitted(row: Parameter, optimum: Peak, index: int, std: float) -> FittedConstant:
+    u = float(optimum.where[index])
     low, high = sorted((_value(row, u - std), _value(row, u + std)))
     prior_low, prior_high = sorted((_value(row, -1.0), _value(row, 1.0)))
-    told = 1.0 - std if std < 1 else 0.0
-    if not found.complete:
-        told, note = math.nan, "interrupted: the best so far, with no error"
-    elif found.silent[place]:
-        told, note = 0.0, "these data say nothing of it: prior stands"
-    elif not found.determined[place]:
-        told, note = 0.0, "not determined by these data: prior stands"
-    elif found.beyond[place]:
-        told, note = math.nan, f"{LIMIT:g} prior errors off and no end: the prior or the model is wrong"
-    elif told < HARDLY:
+    learnt = 1.0 - std if std < 1 else 0.0
+    if not optimum.complete:
+        learnt, note = math.nan, "interrupted: the best so far, with no error"
+    elif optimum.silent[index]:
+        learnt, note = 0.0, "these data say nothing of it: prior stands"
+    elif not optimum.determined[index]:
+        learnt, note = 0.0, "not determined by these data: prior stands"
+    elif optimum.beyond[index]:
+        learnt, note = math.nan, f"{LIMIT:g} prior errors off and no end: the prior or the model is wrong"
+    elif learnt < HARDLY:
         note = "hardly told of by these data: little but the prior"
     else:
-        note = f"error {100 * told:.0f} % narrower than assumed"
+        note = f"error {100 * learnt:.0f} % narrower than assumed"
     return FittedConstant(
-        row.name, row.unit, _value(row, u), low, high, row.value, prior_low, prior_high, told,
-        float(found.height - found.without[place]), note,
+        row.name, row.unit, _value(row, u), low, high, row.value, prior_low, prior_high, learnt,
+        float(optimum.height - optimum.without[index]), note,
     )  # fmt: skip

@@ -49,8 +49,8 @@ class Peak:
 class _Slope:
     """Minus the log posterior, every value kept; ``told`` hears of the best point so far after each new one."""
 
-    def __init__(self, log_likelihood: Callable[[np.ndarray], float], told: Callable[[str, np.ndarray, float], None]):
-        self._log_likelihood, self._told, self.kept = log_likelihood, told, {}
+    def __init__(self, log_likelihood: Callable[[np.ndarray], float], report: Callable[[str, np.ndarray, float], None]):
+        self._log_likelihood, self._told, self.kept = log_likelihood, report, {}
         self.stage, self.best, self.lowest = "start", np.zeros(0), np.inf
 
     def likelihood(self, where: np.ndarray) -> float:
@@ -64,31 +64,31 @@ class _Slope:
         return self.kept[key]
 
     def __call__(self, where: np.ndarray) -> float:
-        found = self.likelihood(where)
-        return 0.5 * float(where @ where) - found if np.isfinite(found) else STEEP
+        log_likelihood = self.likelihood(where)
+        return 0.5 * float(where @ where) - log_likelihood if np.isfinite(log_likelihood) else STEEP
 
     def beside(self, where: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One ``step`` [d] up and down along each coordinate, [d] each; zero steps are left out (NaN)."""
         both = np.full((2, len(where)), np.nan)
-        for place in np.flatnonzero(steps):
+        for index in np.flatnonzero(steps):
             for row, sign in enumerate((1.0, -1.0)):
-                there = where.copy()
-                there[place] += sign * steps[place]
-                both[row, place] = self(there)
+                shifted = where.copy()
+                shifted[index] += sign * steps[index]
+                both[row, index] = self(shifted)
         return both[0], both[1]
 
 
 def peak(
     log_likelihood: Callable[[np.ndarray], float],
     count: int,
-    told: Callable[[str, np.ndarray, float], None] = lambda stage, best, height: None,
+    report: Callable[[str, np.ndarray, float], None] = lambda stage, best, height: None,
 ) -> Peak:
     """The peak of ``log_likelihood`` times a standard normal prior in ``count`` coordinates; -inf where it has no value.
 
     ``told`` hears the stage, the best point and its log likelihood after each evaluation. KeyboardInterrupt, from it or from the
     likelihood, ends the search with what is best so far. ValueError if the likelihood is not finite at the prior's mean.
     """
-    slope, zero = _Slope(log_likelihood, told), np.zeros(count)
+    slope, zero = _Slope(log_likelihood, report), np.zeros(count)
     silent = beyond = np.zeros(count, dtype=bool)
     try:
         if not np.isfinite(slope.likelihood(zero)):
@@ -111,15 +111,15 @@ def peak(
         slope.stage = "gains"
         height = slope.likelihood(where)
         without = np.full(count, height)
-        for place in np.flatnonzero(where):
-            without[place] = slope.likelihood(np.where(np.arange(count) == place, 0.0, where))
+        for index in np.flatnonzero(where):
+            without[index] = slope.likelihood(np.where(np.arange(count) == index, 0.0, where))
         covariance = np.linalg.inv(curvature)
         covariance = 0.5 * (covariance + covariance.T)
         covariance[beyond, beyond] = np.nan
         return Peak(where, covariance, silent, open_ | silent, beyond, slope.likelihood(zero), height, without, True)
     except KeyboardInterrupt:
         best = slope.best if len(slope.best) else zero
-        start, height = (slope.kept.get(one.tobytes(), np.nan) for one in (zero, best))
+        start, height = (slope.kept.get(point.tobytes(), np.nan) for point in (zero, best))
         nan = np.full((count, count), np.nan)
         return Peak(best, nan, silent, ~silent, beyond, start, height, nan[0], False)
 
@@ -127,12 +127,12 @@ def peak(
 def _silent(slope: _Slope, count: int) -> np.ndarray:
     here = slope.likelihood(np.zeros(count))
     changes = np.zeros(count)
-    for place in range(count):
+    for index in range(count):
         for size in (0.5, -0.5):
-            there = np.zeros(count)
-            there[place] = size
-            found = slope.likelihood(there)
-            changes[place] = max(changes[place], abs(found - here) if np.isfinite(found) else np.inf)
+            shifted = np.zeros(count)
+            shifted[index] = size
+            log_likelihood_shifted = slope.likelihood(shifted)
+            changes[index] = max(changes[index], abs(log_likelihood_shifted - here) if np.isfinite(log_likelihood_shifted) else np.inf)
     return changes < SILENT + 1e-12 * abs(here)
 
 
@@ -144,25 +144,25 @@ def _climb(slope: _Slope, start: np.ndarray, open_: np.ndarray) -> np.ndarray:
         base, scale, height = where, width[open_], slope(where)
 
         def at(v: np.ndarray, base=base, scale=scale) -> np.ndarray:
-            there = base.copy()
-            there[open_] = np.clip(there[open_] + scale * v, -LIMIT, LIMIT)
-            return there
+            point = base.copy()
+            point[open_] = np.clip(point[open_] + scale * v, -LIMIT, LIMIT)
+            return point
 
         def value(v: np.ndarray, at=at, height=height, width=width) -> tuple[float, np.ndarray]:
-            there = at(v)
-            up, down = slope.beside(there, np.where(open_, STEP * width, 0.0))
-            return slope(there) - height, (up - down)[open_] / (2 * STEP)
+            point = at(v)
+            up, down = slope.beside(point, np.where(open_, STEP * width, 0.0))
+            return slope(point) - height, (up - down)[open_] / (2 * STEP)
 
         bounds = list(zip((-LIMIT - base[open_]) / scale, (LIMIT - base[open_]) / scale, strict=True))
         options = {"gtol": NEAR, "ftol": 1e-7, "maxiter": 30, "maxls": 10}
-        found = minimize(value, np.zeros(len(scale)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-        where = at(np.asarray(found.x))
+        result = minimize(value, np.zeros(len(scale)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+        where = at(np.asarray(result.x))
         best = slope.best
         if slope.lowest < slope(where) - 0.5 * NEAR**2 and not best[~open_].any() and np.abs(best).max() <= LIMIT:
             where = best.copy()
         width = _widths(slope, where, open_, width)
         change = np.abs(np.log(width[open_] / scale)).max()
-        if change < np.log(2.0) and found.success:
+        if change < np.log(2.0) and result.success:
             break
     return where
 
@@ -189,16 +189,16 @@ def _curvature(slope: _Slope, where: np.ndarray, open_: np.ndarray) -> np.ndarra
     """Second derivatives [d, d] of minus the log posterior along the open coordinates, symmetric; ones for the others."""
     steps = np.where(open_, WIDE * _widths(slope, where, open_), 0.0)
     here, (up, down) = slope(where), slope.beside(where, steps)
-    found = np.eye(len(where))
+    hessian = np.eye(len(where))
     places = np.flatnonzero(open_)
-    for number, one in enumerate(places):
-        found[one, one] = (up[one] - 2 * here + down[one]) / steps[one] ** 2
+    for number, index in enumerate(places):
+        hessian[index, index] = (up[index] - 2 * here + down[index]) / steps[index] ** 2
         for other in places[:number]:
             pair = np.zeros(len(where))
-            pair[[one, other]] = steps[[one, other]]
-            cross = slope(where + pair) + slope(where - pair) + 2 * here - up[one] - down[one] - up[other] - down[other]
-            found[one, other] = found[other, one] = cross / (2 * steps[one] * steps[other])
-    return found
+            pair[[index, other]] = steps[[index, other]]
+            cross = slope(where + pair) + slope(where - pair) + 2 * here - up[index] - down[index] - up[other] - down[other]
+            hessian[index, other] = hessian[other, index] = cross / (2 * steps[index] * steps[other])
+    return hessian
 
 
 def _odd(curvature: np.ndarray, open_: np.ndarray) -> int | None:

@@ -58,8 +58,8 @@ def image_features(
     moments = [np.einsum("nyx,y,x->n", relative, y, x) / finer**2 for y, x in along]
     features = np.stack([level, np.log(strength), *moments], axis=1)
     spread = features.std(0)
-    told = spread > 1e-9 * np.maximum(np.abs(features).max(0), 1e-300)
-    return np.where(told[None, :], (features - features.mean(0)) / np.where(told, spread, 1.0), 0.0)
+    varies = spread > 1e-9 * np.maximum(np.abs(features).max(0), 1e-300)
+    return np.where(varies[None, :], (features - features.mean(0)) / np.where(varies, spread, 1.0), 0.0)
 
 
 class MapPrediction(NamedTuple):
@@ -139,8 +139,8 @@ class MapModel:
             return float(value), np.asarray(gradient)
 
         starts = [self.prior.mean] if self._start is self.prior.mean else [self.prior.mean, self._start]
-        found = [minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 80}) for start in starts]
-        self._start = min(found, key=lambda result: float(result.fun)).x
+        results = [minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 80}) for start in starts]
+        self._start = min(results, key=lambda result: float(result.fun)).x
         return self._start
 
     def _posterior(self, best: np.ndarray, given: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -235,9 +235,9 @@ def _mixture(
     shared = jnp.all(everywhere[:, None, :] == positions[None, :, :], axis=-1).astype(values.dtype)
 
     def add(
-        total: Float[Array, "n n"], one: tuple[Float[Array, " p"], Float[Array, ""]]
+        total: Float[Array, "n n"], draw: tuple[Float[Array, " p"], Float[Array, ""]]
     ) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
-        theta, weight = one
+        theta, weight = draw
         root = _root(theta, positions, features, variances, present)
         cross = map_covariance(theta, everywhere, everywhere_features, positions, features, shared) * present[None, :]
         projected = jax.scipy.linalg.solve_triangular(root, cross.T, lower=True)

@@ -38,7 +38,7 @@ class Aligning:
     def __init__(self, following: Following, scenario: Scenario, requests: list[Request], places: int):
         self.following, self.scenario, self.requests, self.places = following, scenario, requests, places
         self.scan = scenario.make_scan()
-        self.defoci = [one for one in DEFOCI for _ in DWELLS]
+        self.defoci = [defocus for defocus in DEFOCI for _ in DWELLS]
         self.scans = [exposed(self.scan, dwells) for _ in DEFOCI for dwells in DWELLS]
         self.cost = electrons_of(self.scan)
         self.lead = max(map(seconds_of, self.scans)) + SLACK
@@ -55,23 +55,23 @@ class Aligning:
         ``most`` requests may still be measured here, the session began at ``start``. ``forced``: one is taken, that which tells most per electron.
         """
         question = self._question(request, start, now, most, ledger)
-        told = gains(question)
-        order = np.argsort(-told)
+        expected_gains = gains(question)
+        order = np.argsort(-expected_gains)
         if forced:
             chosen = int(order[0])
         else:
-            kept = order[:KEPT]
-            series = best_series(_only(question, kept))
+            selected = order[:KEPT]
+            series = best_series(_only(question, selected))
             if series.first is None:
                 return None
-            chosen = int(kept[series.first])
+            chosen = int(selected[series.first])
         return self._setting(request, chosen), self.scans[chosen]
 
     def gain(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> float:
         """What measuring this request saves, those that follow and what could be done for them instead taken into account."""
         question = self._question(request, start, now, most, ledger)
-        kept = np.argsort(-gains(question))[:KEPT]
-        return gain(dataclasses.replace(_only(question, kept), passed=True))
+        selected = np.argsort(-gains(question))[:KEPT]
+        return gain(dataclasses.replace(_only(question, selected), passed=True))
 
     def _setting(self, request: Request, number: int) -> dict[str, float]:
         """An alignment image's defocus, at the beam shift of the request: what shifts are off by is then in what it tells."""
@@ -79,12 +79,12 @@ class Aligning:
 
     def _question(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> Question:
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
-        times = [max(start + int(one.seconds * 1e9) - now, 0) for one in ahead]
+        times = [max(start + int(request_ahead.seconds * 1e9) - now, 0) for request_ahead in ahead]
         foresight = Foresight(self.following)
         steps, ways = foresight.steps(
-            [self.following.tuned(one.settings) for one in ahead], self.scan, times, self.lead
+            [self.following.tuned(request_ahead.settings) for request_ahead in ahead], self.scan, times, self.lead
         )
-        tuned = [[self.following.tuned(self._setting(one, k)) for k in range(len(self.scans))] for one in ahead]
+        tuned = [[self.following.tuned(self._setting(request_ahead, k)) for k in range(len(self.scans))] for request_ahead in ahead]
         return Question(
             covariance=foresight.belief.covariance,
             steps=steps,
@@ -99,13 +99,13 @@ class Aligning:
     def _left(self, request: Request, ledger: Ledger) -> float:
         """Electrons that may still be spent at this place: what is left of all, less a share for each place to come."""
         whole = (self.scenario.max_dose_share or 0.0) * len(self.requests) * self.cost
-        kept = whole / (self.places - 1 + FIRST_PLACE) * (self.places - 1 - request.site)
-        return max(whole - ledger.spent - kept, 0.0)
+        reserved = whole / (self.places - 1 + FIRST_PLACE) * (self.places - 1 - request.site)
+        return max(whole - ledger.spent - reserved, 0.0)
 
 
-def _only(question: Question, kept: np.ndarray) -> Question:
+def _only(question: Question, selected: np.ndarray) -> Question:
     """The question with these of its alignment images."""
-    return dataclasses.replace(question, exposures=[[own[one] for one in kept] for own in question.exposures])
+    return dataclasses.replace(question, exposures=[[row[index] for index in selected] for row in question.exposures])
 
 
 def exposed(scan: Scan, dwells: int) -> Scan:

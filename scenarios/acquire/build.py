@@ -101,8 +101,8 @@ def _gram(
     path = None if cache is None else cache / f"twin-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
     if path is not None and path.is_file():
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                return GramModel.from_arrays(dict(kept))
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return GramModel.from_arrays(dict(arrays))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
     model = crystal.build_gram(

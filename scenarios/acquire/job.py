@@ -184,7 +184,7 @@ def _twin(
 @contextmanager
 def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
     """The journal of a new session with its plan, before its instrument is there. The folder is removed again if the session does not begin."""
-    made = [parent for parent in out.absolute().parents if not parent.exists()]
+    parents = [parent for parent in out.absolute().parents if not parent.exists()]
     journal = Journal.create(out)
     try:
         with journal:
@@ -195,7 +195,7 @@ def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
             begun = any(True for _ in left.rows("scenario"))
         if not begun:
             shutil.rmtree(out)
-            for parent in made:
+            for parent in parents:
                 with contextlib.suppress(OSError):  # not empty
                     parent.rmdir()
         raise
@@ -299,12 +299,12 @@ def _past(folder: Path, seed: int) -> dict[str, Any]:
                 raise BadInput(str(folder), "this session is complete; there is nothing to resume", "Start a new one.")
         if last is None:
             raise BadInput(str(folder), "the session stopped before its first request was done", "Start a new one.")
-        kept = [command for row, command in commands if row <= last.id]
+        valid_commands = [command for row, command in commands if row <= last.id]
         return {
             "row": last.id,
             "values": last.payload,
             "arrays": last.arrays,
-            "commands": kept,
+            "commands": valid_commands,
             "abandoned": abandoned,
         }
 

@@ -46,8 +46,8 @@ class Foresight:
             rest = min(lead, max(at - before, 0.0))
             transition, factor = self.following.dynamics.discretise(max(at - before, 0.0) - rest)
             signal = image - level(request, points[number])
-            own = self.following.discrepancy.covariance(signal, scan)
-            steps.append(_step(self.following.microscope, request, signal, slope, own, transition, factor))
+            model_covariance = self.following.discrepancy.covariance(signal, scan)
+            steps.append(_step(self.following.microscope, request, signal, slope, model_covariance, transition, factor))
             transition, factor = self.following.dynamics.discretise(rest)
             ways.append(Way(transition, factor @ factor.T))
             before = max(at, before)
@@ -56,21 +56,21 @@ class Foresight:
     def exposures(self, settings: list[list[dict[str, float]]], scans: list[Scan]) -> list[list[Exposure]]:
         """What alignment images would tell: ``settings`` [k, e] and ``scans`` [e]. Along k they differ by their beam shift at most: what an image of
         the crystal tells of its parameters does not depend on that, so it is found once, at the first."""
-        found: dict[int, tuple[np.ndarray, float]] = {}
+        steps: dict[int, tuple[np.ndarray, float]] = {}
         for scan in dict.fromkeys(scans):
-            own = [number for number, one in enumerate(scans) if one == scan]
-            views, points = self._at([settings[0][number] for number in own], scan)
+            numbers = [number for number, other_scan in enumerate(scans) if other_scan == scan]
+            views, points = self._at([settings[0][number] for number in numbers], scan)
             pixels, slopes = self._slopes(views, points)
-            for at, number in enumerate(own):
+            for at, number in enumerate(numbers):
                 signal = pixels[at] - level(views[at], points[at])
                 root = np.linalg.cholesky(self._scatter(signal, scan))
                 white = solve_triangular(root, slopes[at], lower=True, check_finite=False)
-                found[number] = white.T @ white, electrons_of(scan)
+                steps[number] = white.T @ white, electrons_of(scan)
         microscope = self.following.microscope
         return [
             [
-                Exposure(place(microscope.layout, microscope.calibration, one)[0], *found[number])
-                for number, one in enumerate(row)
+                Exposure(place(microscope.layout, microscope.calibration, setting)[0], *steps[number])
+                for number, setting in enumerate(row)
             ]
             for row in settings
         ]
@@ -79,7 +79,7 @@ class Foresight:
         """Views of images at these settings, and the parameters [k, p] of the likeliest reading there."""
         belief = self.belief
         drift = drift_of(self.following.microscope.layout, belief.mean)
-        views = [view(self.following.microscope, one, scan, drift) for one in settings]
+        views = [view(self.following.microscope, setting, scan, drift) for setting in settings]
         likeliest = belief.means[int(np.argmax(belief.weights))]
         return views, np.stack([request.matrix @ likeliest + request.offset for request in views])
 
@@ -89,7 +89,7 @@ class Foresight:
         grid, black = jnp.asarray(views[0].grid), jnp.asarray(views[0].black, dtype=jnp.float64)
         parts = np.split(padded, len(padded) // BATCH)
         begun = [images_and_slopes(self.following.microscope, jnp.asarray(part), grid, black) for part in parts]
-        pixels, slopes = (np.concatenate([np.asarray(part) for part in found]) for found in zip(*begun, strict=True))
+        pixels, slopes = (np.concatenate([np.asarray(part) for part in parts]) for parts in zip(*begun, strict=True))
         return pixels[: len(points)], slopes[: len(points)]
 
     def _scatter(self, signal: np.ndarray, scan: Scan) -> np.ndarray:
@@ -102,15 +102,15 @@ def _step(
     request: View,
     signal: np.ndarray,
     slope: np.ndarray,
-    own: np.ndarray,
+    model_covariance: np.ndarray,
     transition,
     factor,
 ) -> Step:
     """A request for planning, from its ``signal`` [pixels], ``slope`` [pixels, p] and the model error's covariance ``own`` [pixels, pixels]."""
     noise = counting_variance(microscope.calibration, request.scan, np.maximum(signal, 0.0))
-    root = np.linalg.cholesky(own + np.diag(noise))
+    root = np.linalg.cholesky(model_covariance + np.diag(noise))
     scale = len(signal) * signal.mean() ** 2
-    white = solve_triangular(root, np.concatenate([slope, own], axis=1), lower=True, check_finite=False)
+    white = solve_triangular(root, np.concatenate([slope, model_covariance], axis=1), lower=True, check_finite=False)
     seen, explained = white[:, : slope.shape[1]], white[:, slope.shape[1] :]
     return Step(
         transition=transition,
@@ -118,7 +118,7 @@ def _step(
         door=request.matrix,
         weight=slope.T @ slope / scale,
         information=seen.T @ seen,
-        floor=float(np.trace(own)) / scale,
-        floor_measured=float(max(np.trace(own) - (explained**2).sum(), 0.0)) / scale,
+        floor=float(np.trace(model_covariance)) / scale,
+        floor_measured=float(max(np.trace(model_covariance) - (explained**2).sum(), 0.0)) / scale,
         ceiling=2.0 * float(signal.var()) / signal.mean() ** 2,
     )

@@ -136,14 +136,14 @@ class Walk:
         following = self.following
         noise = counting_variance(following.microscope.calibration, self.scan, np.maximum(prediction.mean, 1e-9))
         before = relative_error(prediction.covariance, prediction.mean)
-        after = after_measuring(prediction.covariance, noise, prediction.mean)
+        covariance_after = after_measuring(prediction.covariance, noise, prediction.mean)
         electrons = electrons_of(self.scan)
         drawn = np.random.default_rng([following.seed, request.index, 3]).random() < self.scenario.audit_share
         distrusted = following.trust.distrusted
         if self.policy in ("always", "random", "sensors"):
-            wanted = self.policy == "always" or request.index in self.chosen
-            decision, reason = ("measure", "") if wanted else ("answer", "policy")
-            return Choice(decision, f"policy: {self.policy}", before, after, 0.0, electrons, reason)
+            selected = self.policy == "always" or request.index in self.chosen
+            decision, reason = ("measure", "") if selected else ("answer", "policy")
+            return Choice(decision, f"policy: {self.policy}", before, covariance_after, 0.0, electrons, reason)
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
         lost = bool(following.belief.lost)
         gain = None
@@ -151,7 +151,7 @@ class Walk:
             gain = self._look_ahead(request, left)
         return choose(
             before,
-            after,
+            covariance_after,
             electrons,
             tolerance=self.scenario.tolerance,
             left=left,
@@ -166,8 +166,8 @@ class Walk:
         if self.aligning.wanted:
             return self.aligning.gain(request, self.start, self.following.belief.time, left, self.ledger)
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
-        times = [max(int((one.seconds - request.seconds) * 1e9), 0) for one in ahead]
-        settings = [self.following.tuned(one.settings) for one in ahead]
+        times = [max(int((request_ahead.seconds - request.seconds) * 1e9), 0) for request_ahead in ahead]
+        settings = [self.following.tuned(request_ahead.settings) for request_ahead in ahead]
         steps, _ = Foresight(self.following).steps(settings, self.scan, times)
         return best_plan(self.following.belief.covariance, steps, min(left, len(steps))).gain
 
@@ -181,14 +181,14 @@ class Walk:
         early = [FOCUS_SPACING * (count - number) for number in range(count)]
         late = [FOCUS_PACE * (FOCUS_MORE - number) for number in range(FOCUS_MORE if count else 0)]
         if self.aligning.wanted:
-            early, late = [one + self.aligning.lead for one in early], []
+            early, late = [time + self.aligning.lead for time in early], []
         for number, before in enumerate(early + late):
             if number < count or self.following.belief.weights.max() < SETTLED:
                 self._wait(self.start + int((request.seconds - before) * 1e9))
-                asked, scan = {"C10": FOCUS[number % len(FOCUS)], "beam_shift.x": 0.0, "beam_shift.y": 0.0}, self.scan
+                requested, scan = {"C10": FOCUS[number % len(FOCUS)], "beam_shift.x": 0.0, "beam_shift.y": 0.0}, self.scan
                 if self.aligning.wanted:
-                    asked, scan = self._chosen(request, forced=True) or (asked, scan)
-                self._focus_once(request, number, FOCUS_KEY + 16 * request.site + number, asked, scan)
+                    requested, scan = self._chosen(request, forced=True) or (requested, scan)
+                self._focus_once(request, number, FOCUS_KEY + 16 * request.site + number, requested, scan)
 
     def _align(self, request: Request) -> None:
         """An alignment image in front of a request, where it saves most per electron of all that could be done here."""
@@ -202,9 +202,9 @@ class Walk:
         now = self.following.belief.time
         return self.aligning.before(request, self.start, now, left, self.ledger, forced)
 
-    def _focus_once(self, request: Request, number: int, key: int, asked: dict[str, float], scan: Scan) -> None:
+    def _focus_once(self, request: Request, number: int, key: int, requested: dict[str, float], scan: Scan) -> None:
         following = self.following
-        settings = following.tuned(asked)
+        settings = following.tuned(requested)
         step = settings["C10"] - self.commanded.get("C10", 0.0)
         belief = following.ahead(following.belief.time + int(scan.settle * 1e9), step)
         prediction, _ = following.predict(belief, settings, scan, key)

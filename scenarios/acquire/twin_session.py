@@ -81,13 +81,13 @@ class Following:
             self.belief = self.belief.widened(*command_focus(self.dynamics, step))
             self.arrived = self.arrived.widened(*command_focus(self.dynamics, step))
 
-    def tuned(self, asked: dict[str, float]) -> dict[str, float]:
+    def tuned(self, requested: dict[str, float]) -> dict[str, float]:
         """The commands that give what was asked for: zeros of defocus and astigmatism as believed now are taken off."""
         matrix, offset = self._untuned
         zero = matrix @ self.belief.mean + offset
-        tuned = dict(asked)
+        tuned = dict(requested)
         for parameter, name in (("C10", "C10"), ("C12a", "C12.a"), ("C12b", "C12.b")):
-            value = asked.get(name, 0.0) - zero[PARAMETERS.index(parameter)]
+            value = requested.get(name, 0.0) - zero[PARAMETERS.index(parameter)]
             known = control(name)
             tuned[name] = float(np.clip(value, known.lowest, known.highest))
         return tuned
@@ -102,9 +102,9 @@ class Following:
 
         Each reading counts by its own width: several places that are each well known, with optics of their own, are not a lost place.
         """
-        place = [belief.layout.index("x"), belief.layout.index("y")]
-        own = (belief.factors[:, place, :] ** 2).sum(axis=2)
-        if belief.lost or np.sqrt(belief.weights @ own).max() < LOSE_PLACE * self.microscope.cell:
+        indices = [belief.layout.index("x"), belief.layout.index("y")]
+        variances = (belief.factors[:, indices, :] ** 2).sum(axis=2)
+        if belief.lost or np.sqrt(belief.weights @ variances).max() < LOSE_PLACE * self.microscope.cell:
             return belief
         return dataclasses.replace(belief, lost=("x", "y")).forgotten()
 
@@ -130,18 +130,18 @@ class Following:
         request = view(self.microscope, frame.settings, frame.scan, drift_of(self.belief.layout, self.belief.mean))
         error = self.error(request.scan)
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
-        after = absorb(self.belief, request, posterior)
+        posterior_belief = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
         if self._taught and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < DOUBT:
             again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
             odds = again.evidence - posterior.evidence + np.log(SURPRISE)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
-            after = mixed(after, absorb(self.arrived, request, again), share)
+            posterior_belief = mixed(posterior_belief, absorb(self.arrived, request, again), share)
             if share > 0.5:
                 posterior = dataclasses.replace(again, tension=again.tension - 2.0 * float(np.log(SURPRISE)))
-        answer = self._fuse(after, request, self._freed(after, data, frame.scan), generator)
+        answer = self._fuse(posterior_belief, request, self._freed(posterior_belief, data, frame.scan), generator)
         if learn:
-            self.belief = after
+            self.belief = posterior_belief
             self._learn(request, posterior, data, prediction)
         return answer, posterior, data.reshape(frame.scan.shape)
 
@@ -163,10 +163,10 @@ class Following:
         mean = plain.mean(axis=0)
         scattered = plain - mean[None, :]
         of_state = scattered.T @ scattered / (len(plain) - 1)
-        own = self.discrepancy.covariance(mean, request.scan)
-        total = covariance(self.microscope, mean, lambda _: own, request.scan)
-        gain = np.linalg.solve(total, own).T
-        left = own - gain @ own
+        model_covariance = self.discrepancy.covariance(mean, request.scan)
+        total = covariance(self.microscope, mean, lambda _: model_covariance, request.scan)
+        gain = np.linalg.solve(total, model_covariance).T
+        left = model_covariance - gain @ model_covariance
         variance = np.maximum(np.diag(of_state) + np.diag(left), 0.0)
         return Answer(
             (mean + gain @ (data - mean)).reshape(request.scan.shape), np.sqrt(variance).reshape(request.scan.shape)
@@ -254,8 +254,8 @@ class Following:
         self.discrepancy = Discrepancy(arrays["discrepancy"], int(values["discrepancy"]["images"]))
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
-        for one in (self.filter, self._aside):
-            one.take_up(values["filter"])
+        for each_filter in (self.filter, self._aside):
+            each_filter.take_up(values["filter"])
 
 
 def _patterns(shape: tuple[int, int]) -> np.ndarray:
@@ -271,5 +271,5 @@ def _patterns(shape: tuple[int, int]) -> np.ndarray:
 def describe_state(belief: Belief) -> dict[str, tuple[float, float]]:
     """Mean and standard deviation of the entries a person looks at."""
     mean, std = belief.mean, belief.std
-    wanted = ("C10", "C12a", "C12b", "x", "y", "thickness")
-    return {name: (float(mean[belief.layout.index(name)]), float(std[belief.layout.index(name)])) for name in wanted}
+    names = ("C10", "C12a", "C12b", "x", "y", "thickness")
+    return {name: (float(mean[belief.layout.index(name)]), float(std[belief.layout.index(name)])) for name in names}

@@ -48,8 +48,8 @@ _PRESETS = Path(__file__).parent / "presets"
 _ACQUIRE, _SIMULATE = (", ".join(shipped_names(folder)) for folder in (_PRESETS, _PRESETS / "simulate"))
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
@@ -194,15 +194,15 @@ def watch(
         from scenarios.watch.job import run_watch
         from scenarios.watch.show import print_watched
 
-        found = run_watch(wish)
+        result = run_watch(wish)
         if not as_json:
-            print_watched(found)
-            if "error" in found:
+            print_watched(result)
+            if "error" in result:
                 _complain(
-                    False, LOST, **{"where" if key == "input" else key: text for key, text in found["error"].items()}
+                    False, LOST, **{"where" if key == "input" else key: text for key, text in result["error"].items()}
                 )
-        ended = {"lost": LOST, "interrupted": INTERRUPTED}.get(found["ended"])
-        return (DISAGREES if found["disagrees"] else DONE) if ended is None else ended, found
+        ended = {"lost": LOST, "interrupted": INTERRUPTED}.get(result["ended"])
+        return (DISAGREES if result["disagrees"] else DONE) if ended is None else ended, result
 
     raise typer.Exit(_guarded(job, as_json, lambda: None))
 
@@ -277,16 +277,16 @@ def calibrate(
         from scenarios.calibrate.job import calibrate_table, write_calibration
 
         with open_progress(f"emtwin instrument calibrate {table}") as progress:
-            told = calibrate_table(table, column, progress)
+            result = calibrate_table(table, column, progress)
         if out is not None:
-            write_calibration(told, out)
+            write_calibration(result, out)
         from scenarios.calibrate.show import draw_calibration, print_calibration
 
         if figure is not None:
-            write_whole(draw_calibration(told, figure.suffix[1:]), figure)
+            write_whole(draw_calibration(result, figure.suffix[1:]), figure)
         if not as_json:
-            print_calibration(told)
-        return DISAGREES if told["outliers"] else DONE, told
+            print_calibration(result)
+        return DISAGREES if result["outliers"] else DONE, result
 
     raise typer.Exit(_guarded(job, as_json, lambda: None))
 
@@ -417,9 +417,9 @@ def _guarded(
     quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     try:
         with quiet:
-            code, found = job()
+            code, result = job()
         if as_json:
-            _print_json(found)
+            _print_json(result)
         return code
     except KeyboardInterrupt:
         folder = begun()

@@ -68,12 +68,12 @@ class _Recorder:
 
     def spectrum(self, row: int, column: int) -> tuple[Frame, bool]:
         """The frame, and whether it is new to the journal."""
-        kept = self._kept.get(("EELS", row, column))
-        return (kept, False) if kept is not None else (self._acquire("EELS", (row, column)), True)
+        cached = self._kept.get(("EELS", row, column))
+        return (cached, False) if cached is not None else (self._acquire("EELS", (row, column)), True)
 
-    def _acquire(self, detector: str, place: tuple[int, int] | None) -> Frame:
-        if place is not None:
-            changes = {"pixel.y": float(place[0]), "pixel.x": float(place[1])}
+    def _acquire(self, detector: str, pixel: tuple[int, int] | None) -> Frame:
+        if pixel is not None:
+            changes = {"pixel.y": float(pixel[0]), "pixel.x": float(pixel[1])}
             when = self._instrument.apply(changes)
             self.note("command", {"name": "apply", "changes": changes}, when)
         frame = self._instrument.acquire(Scan(detector=detector, settle=0.0))
@@ -201,15 +201,15 @@ class _Session:
 
     @property
     def pixels(self) -> np.ndarray:
-        return np.array([one.pixel for one in self.taken], dtype=np.int64)
+        return np.array([spectrum.pixel for spectrum in self.taken], dtype=np.int64)
 
     @property
     def values(self) -> np.ndarray:
-        return np.array([one.value for one in self.taken])
+        return np.array([spectrum.value for spectrum in self.taken])
 
     @property
     def variances(self) -> np.ndarray:
-        return np.array([one.variance for one in self.taken])
+        return np.array([spectrum.variance for spectrum in self.taken])
 
     def within(self, prediction: MapPrediction) -> bool:
         """Is the map known within tolerance, by a model that is trusted?"""
@@ -223,8 +223,8 @@ class _Session:
         signal = edge_signal(self.energies, frame.data.astype(np.float64), TITANIUM_L, self.camera)
         mean = float(prediction.mean[pixel]) if prediction is not None else math.nan
         std = float(prediction.std[pixel]) if prediction is not None else math.nan
-        one = Taken(pixel, float(signal.net), float(signal.variance), decision, mean, std)
-        self.taken.append(one)
+        spectrum = Taken(pixel, float(signal.net), float(signal.variance), decision, mean, std)
+        self.taken.append(spectrum)
         self.spectra.append(frame.data)
         self.electrons += frame.exposure.total
         error = prediction.uncertainty if prediction is not None else None
@@ -234,7 +234,7 @@ class _Session:
             "audit": "drawn at random, to check the model",
         }[decision]
         if new:
-            payload = {**one._asdict(), "index": len(self.taken) - 1, "row": row, "column": column, "why": why}
+            payload = {**spectrum._asdict(), "index": len(self.taken) - 1, "row": row, "column": column, "why": why}
             self.recorder.note("measurement", payload, frame.start)
         self.progress.request(
             {
@@ -267,9 +267,9 @@ class _Session:
     def check(self, chosen: np.ndarray, prediction: MapPrediction) -> None:
         """Compare a batch with what had been predicted of it, jointly; distrust the model if all batches so far are too unlikely."""
         new = self.taken[len(self.taken) - len(chosen) :]
-        off = np.array([one.value - one.predicted for one in new])
-        own = prediction.covariance[np.ix_(chosen, chosen)] / self.discrepancy  # the model's own, as before the factor
-        expected = own + np.diag([one.variance for one in new])
+        off = np.array([spectrum.value - spectrum.predicted for spectrum in new])
+        model_covariance = prediction.covariance[np.ix_(chosen, chosen)] / self.discrepancy  # the model's own, as before the factor
+        expected = model_covariance + np.diag([spectrum.variance for spectrum in new])
         self.misfit += float(off @ np.linalg.solve(expected, off))
         self.freedom += len(chosen)
         unlikely = float(chi2.sf(self.misfit, self.freedom))
@@ -293,8 +293,8 @@ def _score_data(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The recorded map and its counting variance, at all pixels of a replay; elsewhere nan where nothing was measured."""
     values, variances = np.full(shape, np.nan), np.full(shape, np.nan)
-    for one in session.taken:
-        values.flat[one.pixel], variances.flat[one.pixel] = one.value, one.variance
+    for spectrum in session.taken:
+        values.flat[spectrum.pixel], variances.flat[spectrum.pixel] = spectrum.value, spectrum.variance
     if instrument.describe().kind != "replay":
         return values, variances
     left = np.setdiff1d(np.arange(values.size), session.pixels)
@@ -318,7 +318,7 @@ def _summary(
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The result and the arrays of the score row. What only recorded spectra can tell is None where there are none."""
     shape, taken = session.model.shape, len(session.taken)
-    audits = [one for one in session.taken if one.decision == "audit"]
+    audits = [spectrum for spectrum in session.taken if spectrum.decision == "audit"]
     scores = score(prediction, truth, truth_variance, session.pixels, withheld)
     measured = np.zeros(shape, dtype=bool)
     measured.flat[session.pixels] = True

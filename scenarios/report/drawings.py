@@ -153,12 +153,12 @@ class Bursts(NamedTuple):
 
     def lay(self, axes: Axes, label: bool = True, times: bool = True) -> None:
         """Draw the moves as thin lines, the minutes along the top, and name the axis."""
-        for place in self.moves:
-            axes.axvline(place, color="#c9d1d8", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        for position in self.moves:
+            axes.axvline(position, color="#c9d1d8", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         if times:
-            for place, minute in self.starts:
+            for position, minute in self.starts:
                 axes.text(
-                    place - 0.4,
+                    position - 0.4,
                     1.0,
                     f"{minute:.0f} min",
                     transform=axes.get_xaxis_transform(),
@@ -226,10 +226,10 @@ def states(
         columns = 3
         rows = -(-len(names) // columns)
         grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
-        for place, name in enumerate(names):
-            axes = grid[place // columns, place % columns]
+        for index, name in enumerate(names):
+            axes = grid[index // columns, index % columns]
             factor, unit = shown(name)
-            mean, std = factor * means[:, place], factor * stds[:, place]
+            mean, std = factor * means[:, index], factor * stds[:, index]
             bursts.lay(axes, label=False, times=False)
             x, middle, sigma = broken(places), broken(mean), broken(std)
             axes.fill_between(x, middle - 2 * sigma, middle + 2 * sigma, color="#2f67b1", alpha=0.16, linewidth=0)
@@ -256,8 +256,8 @@ def states(
             if high > low:
                 axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
             axes.set_title(f"{name}" + (f" ({unit})" if unit else ""))
-        for place in range(len(names), rows * columns):
-            grid[place // columns, place % columns].set_visible(False)
+        for index in range(len(names), rows * columns):
+            grid[index // columns, index % columns].set_visible(False)
         for column in range(min(columns, len(names))):
             below = (len(names) - 1 - column) // columns
             grid[below, column].set_xlabel("request")
@@ -272,8 +272,8 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
     def paint(figure: Figure) -> None:
         rows = -(-len(channels) // 3)
         grid = figure.subplots(rows, 3, sharex=True, squeeze=False)
-        for place, (name, unit, minutes, values) in enumerate(channels):
-            axes = grid[place // 3, place % 3]
+        for index, (name, unit, minutes, values) in enumerate(channels):
+            axes = grid[index // 3, index % 3]
             draw_moves(axes, moves)
             middle = np.median(values)
             axes.plot(minutes, values, ".", color="#7a5a9e", markersize=2.0, rasterized=len(values) > 400)
@@ -282,8 +282,8 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
                 axes.set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
             axes.set_title(f"{name}" + (f" ({unit})" if unit not in ("", "1") else ""))
             axes.ticklabel_format(axis="y", useOffset=bool(abs(middle) > 1e3 * (high - low)), scilimits=(-3, 5))
-        for place in range(len(channels), rows * 3):
-            grid[place // 3, place % 3].set_visible(False)
+        for index in range(len(channels), rows * 3):
+            grid[index // 3, index % 3].set_visible(False)
         for column in range(min(3, len(channels))):
             below = min(rows - 1, (len(channels) - 1 - column) // 3)
             grid[below, column].set_xlabel("instrument time (min)")
@@ -367,8 +367,8 @@ def trust(places: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, bursts
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         bursts.lay(axes)
-        for place in np.flatnonzero(distrusted) + 1:
-            axes.axvspan(place - 0.5, place + 0.5, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
+        for number in np.flatnonzero(distrusted) + 1:
+            axes.axvspan(number - 0.5, number + 0.5, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
         axes.axhline(1.0, color=_FAINT, linestyle="--", linewidth=1.0)
         axes.plot(places, misfit, "o", color="#2f67b1", markersize=4.5)
         axes.set_ylim(min(0.4, 0.8 * misfit.min()), max(2.5, 1.25 * misfit.max()))

@@ -111,7 +111,7 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
             }
             for row in session.findings
         ],
-        "table": [_line(session, row, place) for place, row in enumerate(requests)],
+        "table": [_line(session, row, index) for index, row in enumerate(requests)],
         "rows": session.rows,
         "frames": len(session.frames),
         "resumed": session.resumed,
@@ -125,9 +125,9 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
 def _bursts(session: Session) -> drawings.Bursts:
     """Requests of one site belong together; between sites the stage moved."""
     sites = [row.payload.get("site", 0) for row in session.requests]
-    firsts = [place for place in range(len(sites)) if place == 0 or sites[place] != sites[place - 1]]
-    starts = [(place + 1, _minute_value(session, session.requests[place])) for place in firsts]
-    return drawings.Bursts(np.array([place + 0.5 for place in firsts[1:]]), starts)
+    firsts = [index for index in range(len(sites)) if index == 0 or sites[index] != sites[index - 1]]
+    starts = [(index + 1, _minute_value(session, session.requests[index])) for index in firsts]
+    return drawings.Bursts(np.array([index + 0.5 for index in firsts[1:]]), starts)
 
 
 def _decisions(session: Session) -> str:
@@ -147,15 +147,15 @@ def _gallery(session: Session) -> list[dict[str, str]]:
     rows = [row for row in session.requests if "predicted" in row.arrays]
     if not rows:
         return []
-    worst = max(range(len(rows)), key=lambda place: _misfit(rows[place]) or 0.0)
+    worst = max(range(len(rows)), key=lambda index: _misfit(rows[index]) or 0.0)
     chosen = {worst, *np.linspace(0, len(rows) - 1, min(GALLERY // 2, len(rows))).astype(int).tolist()}
     for kind in drawings.LABELS:  # one of each at least
-        chosen.update([place for place, row in enumerate(rows) if row.payload["decision"] == kind][:1])
+        chosen.update([index for index, row in enumerate(rows) if row.payload["decision"] == kind][:1])
     truth = session.score.arrays.get("truth") if session.score else None
     pixel = float(session.scenario.get("scan", {}).get("pixel", 1.0))
     shown = []
-    for place in sorted(chosen):
-        row, payload = rows[place], rows[place].payload
+    for index in sorted(chosen):
+        row, payload = rows[index], rows[index].payload
         arrays = row.arrays
         image = drawings.request_panels(
             arrays["predicted"],
@@ -163,10 +163,10 @@ def _gallery(session: Session) -> list[dict[str, str]]:
             arrays.get("answer", arrays["predicted"]),
             arrays.get("measured"),
             arrays.get("measured_std"),
-            truth[place] if truth is not None and len(truth) == len(session.requests) else None,
+            truth[index] if truth is not None and len(truth) == len(session.requests) else None,
             pixel,
         )
-        line = _line(session, row, place)
+        line = _line(session, row, index)
         title = f"Request {payload['index'] + 1} at {line['minute']} min, {line['settings']}"
         shown.append({"title": title, "decision": payload["decision"], "why": payload.get("why", ""), "image": image})
     return shown
@@ -227,18 +227,18 @@ def _dose(session: Session) -> dict[str, Any]:
     for row in [*session.requests, *session.focusing]:
         payload = row.payload
         exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")
-        cost, wanted = 0.0, payload.get("electrons", 0.0)
+        cost, requested = 0.0, payload.get("electrons", 0.0)
         if exposure:
             for name, key in purposes:
                 parts[name] += exposure[key]
                 cost += exposure[key]
-            wanted = cost if row.kind == "request" else 0.0
-            focusing += cost - wanted
+            requested = cost if row.kind == "request" else 0.0
+            focusing += cost - requested
         elif not payload.get("measured"):
-            avoided += wanted
-        steps.append((row_time(row), cost, wanted))
+            avoided += requested
+        steps.append((row_time(row), cost, requested))
     steps.sort()
-    spent, always = (np.cumsum([step[place] for step in steps]) for place in (1, 2))
+    spent, always = (np.cumsum([step[column] for step in steps]) for column in (1, 2))
     minutes = session.minutes([step[0] for step in steps])
     saved = avoided - focusing
     shown = parts | {"of these: focusing": focusing} if focusing else parts
@@ -270,7 +270,7 @@ def _trust(session: Session) -> str | None:
     rows = [(row, misfit) for row in session.requests if (misfit := _misfit(row)) is not None]
     if not rows:
         return None
-    order = {row.id: place for place, row in enumerate(session.requests, start=1)}
+    order = {row.id: number for number, row in enumerate(session.requests, start=1)}
     return drawings.trust(
         np.array([order[row.id] for row, _ in rows]),
         np.array([misfit for _, misfit in rows]),
@@ -279,7 +279,7 @@ def _trust(session: Session) -> str | None:
     )
 
 
-def _line(session: Session, row: Row, place: int) -> dict[str, Any]:
+def _line(session: Session, row: Row, index: int) -> dict[str, Any]:
     """One request as a line of the table."""
     payload = row.payload
     settings = payload.get("settings", {})
@@ -298,7 +298,7 @@ def _line(session: Session, row: Row, place: int) -> dict[str, Any]:
         "why": payload.get("why", ""),
         "predicted": f"{figures(100 * payload['predicted_error'])}",
         "after": f"{figures(100 * payload['expected_after'])}" if finite(payload.get("expected_after")) else "",
-        "true": f"{figures(100 * float(errors[place]))}" if errors is not None and place < len(errors) else "",
+        "true": f"{figures(100 * float(errors[index]))}" if errors is not None and index < len(errors) else "",
         "electrons": electrons(payload["electrons"])
         if payload.get("measured") and finite(payload.get("electrons"))
         else "",
@@ -321,12 +321,12 @@ def _misfit(row: Row) -> float | None:
 
 def _moves(session: Session) -> np.ndarray:
     """Minutes at which the stage was told to move."""
-    told = [
+    times = [
         row.time
         for row in session.commands
         if "stage.x" in row.payload.get("args", {}).get("changes", {}) and row.time is not None
     ]
-    return session.minutes(told) if told else np.zeros(0)
+    return session.minutes(times) if times else np.zeros(0)
 
 
 def _finite_readings(session: Session, channel: str) -> tuple[np.ndarray, np.ndarray]:

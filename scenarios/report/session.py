@@ -107,8 +107,8 @@ def load_session(folder: Path, verify: bool = True) -> Session:
                 session.resumed += 1
                 if row.payload.get("rewound"):
                     last = row.payload["checkpoint"]
-                    for kept in lists.values():
-                        kept[:] = [one for one in kept if one.id <= last]
+                    for rows in lists.values():
+                        rows[:] = [row for row in rows if row.id <= last]
                     for name, parts in batches.items():
                         batches[name] = [part for part in parts if part[0] <= last]
                     session.frames = {id_: frame for id_, frame in session.frames.items() if id_ <= last}

@@ -73,10 +73,10 @@ def print_summary(summary: dict[str, Any], console: Console | None = None) -> No
     table.add_row("scenario", f"{summary['scenario']}, seed {summary['seed']}")
     table.add_row("status", f"[{'green' if complete else 'yellow'}]{status}[/]")
     if summary["requests"]:
-        asked = summary["requests_asked"]
+        planned = summary["requests_asked"]
         table.add_row(
             "requests",
-            f"{summary['requests']}{f' of {asked}' if asked else ''} in {summary['instrument_seconds'] / 60:.1f} min of instrument time",
+            f"{summary['requests']}{f' of {planned}' if planned else ''} in {summary['instrument_seconds'] / 60:.1f} min of instrument time",
         )
         table.add_row(
             "decisions",

@@ -86,16 +86,16 @@ def because(above: Mapping[str, int]) -> str:
 
 def judge(requests: Sequence[Mapping[str, Any]], tolerance: float, rmse: float | None) -> Verdict:
     """The verdict on ``requests`` (payloads of their rows); ``rmse`` is the session's error against the truth, None where that is not known."""
-    answered = [one for one in requests if not one.get("measured")]
-    measured = [one for one in requests if one.get("measured")]
-    above = Counter(str(one.get("reason") or "not recorded") for one in answered if one["predicted_error"] > tolerance)
-    expected = [one["predicted_error"] for one in answered] + [one["expected_after"] for one in measured]
+    answered = [request for request in requests if not request.get("measured")]
+    measured = [request for request in requests if request.get("measured")]
+    above = Counter(str(request.get("reason") or "not recorded") for request in answered if request["predicted_error"] > tolerance)
+    expected = [request["predicted_error"] for request in answered] + [request["expected_after"] for request in measured]
     error = rmse if rmse is not None else sum(expected) / len(expected) if expected else None
     return Verdict(
         tolerance=tolerance,
         answers=len(answered),
         above=dict(above.most_common()),
-        measured_above=sum(one["expected_after"] > tolerance for one in measured),
+        measured_above=sum(request["expected_after"] > tolerance for request in measured),
         error=error,
         scored=rmse is not None,
     )

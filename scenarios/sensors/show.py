@@ -118,21 +118,21 @@ def _kinds(item: dict[str, Any]) -> set[str]:
     return {verdict["kind"] for verdict in item["classes"]}
 
 
-def _number(found: dict[str, Any] | None, unit: str | None) -> str:
+def _number(estimate: dict[str, Any] | None, unit: str | None) -> str:
     """An estimate in a few characters; its unit only as far as it is not the channel's own."""
-    if found is None:
+    if estimate is None:
         return "[dim]-[/]"
-    if "needed" in found:
+    if "needed" in estimate:
         return "[dim]too few[/]"
-    text = found["unit"]
+    text = estimate["unit"]
     if unit and text.startswith(unit):
         text = text.removeprefix(unit)
     tail = f" {_safe(text)}" if text else ""
-    if found["at_most"]:
-        return f"< {found['value']:.2g}{tail}"
-    if found["error"] is None:
-        return f"{found['value']:.3g}{tail}"
-    return _rounded(found["value"], found["error"]) + tail
+    if estimate["at_most"]:
+        return f"< {estimate['value']:.2g}{tail}"
+    if estimate["error"] is None:
+        return f"{estimate['value']:.3g}{tail}"
+    return _rounded(estimate["value"], estimate["error"]) + tail
 
 
 def _rounded(value: float, error: float) -> str:
@@ -156,10 +156,10 @@ def _arguments(item: dict[str, Any]) -> tuple[str, ...]:
 
 def _grouped(items: Iterable[tuple[str, tuple[str, ...]]]) -> list[tuple[list[str], tuple[str, ...]]]:
     """Names that share their arguments, in the order of the first of each."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    names_by_reason: dict[tuple[str, ...], list[str]] = {}
     for name, why in items:
-        found.setdefault(why, []).append(name)
-    return [(names, why) for why, names in found.items()]
+        names_by_reason.setdefault(why, []).append(name)
+    return [(names, why) for why, names in names_by_reason.items()]
 
 
 def _listed(names: list[str], every: bool) -> str:

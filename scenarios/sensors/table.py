@@ -78,10 +78,10 @@ def _entry(item: dict[str, Any]) -> list[str]:
             'part = ""', f"moves = {moves}", f"doc = {_text(doc)}",
         ]  # fmt: skip
 
-    found = lines(name, unit, item["last"], spread, moves, item["label"])
+    entries = lines(name, unit, item["last"], spread, moves, item["label"])
     if process == "trend":
         span = max((item["interval"] or 1.0), 1e-6)
-        found += [
+        entries += [
             "",
             *lines(
                 name + ".slope",
@@ -92,7 +92,7 @@ def _entry(item: dict[str, Any]) -> list[str]:
                 "its slope",
             ),
         ]
-    return found
+    return entries
 
 
 def _sensor(item: dict[str, Any]) -> list[str]:

@@ -68,25 +68,25 @@ class Follower:
 
     def __init__(self, model: Model, start: int, units: dict[str, str | None]):
         self.model, self.stream, self._units = model, Stream(model, start), units
-        self.quantities = [one.name for one in model.quantities]
-        entries = [one for one in model.layout.names if one not in self.quantities]
+        self.quantities = [quantity.name for quantity in model.quantities]
+        entries = [name for name in model.layout.names if name not in self.quantities]
         self.names = [*self.quantities, *entries]
-        self.unit = {one.name: one.unit for one in (*model.layout.entries, *model.quantities)}
-        self.channels = {one.channel: Channel(one.channel, one, one.unit) for one in model.sensors}
+        self.unit = {entry.name: entry.unit for entry in (*model.layout.entries, *model.quantities)}
+        self.channels = {sensor.channel: Channel(sensor.channel, sensor, sensor.unit) for sensor in model.sensors}
         self.times: list[int] = []
         self.means: list[np.ndarray] = []
         self.stds: list[np.ndarray] = []
         self.readings = 0
         self._events: list[Event] = []
         self._jumps = dict.fromkeys(model.sources, 0)
-        self._places = [model.layout.index(one) for one in entries]
+        self._places = [model.layout.index(name) for name in entries]
 
     def hear(self, piece: Piece) -> None:
         """Take in what is new."""
         stream = self.stream
         for at, changes in piece.commands:
             stream.command(at, changes)
-        newest = max((int(one.times.max()) for one in piece.batches if len(one.times)), default=None)
+        newest = max((int(batch.times.max()) for batch in piece.batches if len(batch.times)), default=None)
         expected = None
         if newest is not None:
             expected = Expectation(stream, newest if piece.arrival is None else piece.arrival)
@@ -107,12 +107,12 @@ class Follower:
     @property
     def events(self) -> list[Event]:
         """Zero resets, uncommanded jumps, sensors that are stuck, saturated or recovered, clocks that were reset; in order of time."""
-        return sorted([*self.stream.events, *self._events], key=lambda one: one.time)
+        return sorted([*self.stream.events, *self._events], key=lambda event: event.time)
 
     @property
     def disagrees(self) -> bool:
         """Whether a sensor or a part of the model is not as the table says."""
-        bad = any(one.verdict not in FINE for one in self.channels.values())
+        bad = any(channel.verdict not in FINE for channel in self.channels.values())
         return bad or self.stream.monitors.distrust is not None
 
     def clock(self, source: str) -> tuple[float, float] | None:
@@ -164,13 +164,13 @@ class Follower:
         if self.quantities:
             mean, covariance = stream.quantities(self.quantities, belief.time)
             std = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        own = np.linalg.norm(belief.factors[0], axis=1)
+        entry_std = np.linalg.norm(belief.factors[0], axis=1)
         self.times.append(belief.time)
         self.means.append(np.concatenate([mean, belief.means[0][self._places]]))
-        self.stds.append(np.concatenate([std, own[self._places]]))
+        self.stds.append(np.concatenate([std, entry_std[self._places]]))
         if len(self.times) > KEPT:
-            for kept in (self.times, self.means, self.stds):
-                del kept[:-2:2]
+            for history in (self.times, self.means, self.stds):
+                del history[:-2:2]
         self._judge(stream.now)
 
     def _judge(self, now: int) -> None:

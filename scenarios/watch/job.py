@@ -59,7 +59,7 @@ def run_watch(wish: Wish, console: Console | None = None) -> dict[str, Any]:
             from scenarios.watch.figure import draw_watch
 
             figure = _save(wish.out, lambda form: draw_watch(follower, past, source.title, form))
-    found = {
+    result = {
         "schema": SCHEMA,
         "source": wish.source,
         "title": source.title,
@@ -74,8 +74,8 @@ def run_watch(wish: Wish, console: Console | None = None) -> dict[str, Any]:
         "figure": str(figure),
     }
     if lost is not None:
-        found["error"] = {"input": wish.source, "problem": lost, "cure": "See whether it runs, and watch it again."}
-    return found
+        result["error"] = {"input": wish.source, "problem": lost, "cure": "See whether it runs, and watch it again."}
+    return result
 
 
 def _model(wish: Wish, source: Source) -> Model:

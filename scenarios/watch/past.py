@@ -31,13 +31,13 @@ def wanted(follower: Follower) -> list[str]:
     """The table's quantities; where it has none, the entries that sensors which were heard tell of."""
     if follower.quantities:
         return follower.quantities[:PANELS]
-    heard = [one.sensor for one in follower.channels.values() if one.sensor is not None and one.heard is not None]
-    told = {entry for sensor in heard if sensor.evidence for entry in sensor.coefficients}
+    heard = [channel.sensor for channel in follower.channels.values() if channel.sensor is not None and channel.heard is not None]
+    observed = {entry for sensor in heard if sensor.evidence for entry in sensor.coefficients}
     # a lagged sensor tells of the entries that it lags behind, by the part they share
     parts = {sensor.part for sensor in heard if any(entry.endswith(".lagged") for entry in sensor.coefficients)}
     model = follower.model
     lagged = {entry for entry, part in zip(model.layout.names, model.parts, strict=True) if part in parts}
-    names = [name for name in model.layout.names if name in told or (name in lagged and not told & {name})]
+    names = [name for name in model.layout.names if name in observed or (name in lagged and not observed & {name})]
     return names[:PANELS]
 
 
@@ -52,8 +52,8 @@ def smoothed(follower: Follower, progress: Progress, stop: Stopping) -> Past:
     if not names or not follower.readings or length < 1:
         return known
     first = max((known.times[0] - smoother.start) // stream.span, 0) if len(known.times) else 0
-    places = sorted({first + (length - first) * one // POINTS for one in range(POINTS + 1)})
-    times = [int(smoother.start + place * stream.span) for place in places]
+    places = sorted({first + (length - first) * index // POINTS for index in range(POINTS + 1)})
+    times = [int(smoother.start + index * stream.span) for index in places]
     means, stds = [], []
     for last in range(len(times), 0, -AT_ONCE):
         progress.stage("smoothing the past", (len(times) - last) / len(times))
@@ -68,6 +68,6 @@ def smoothed(follower: Follower, progress: Progress, stop: Stopping) -> Past:
 def _as_known(follower: Follower, names: list[str]) -> Past:
     places = [follower.names.index(name) for name in names]
     shape = (len(follower.times), len(names))
-    mean = np.array([one[places] for one in follower.means]).reshape(shape)
-    std = np.array([one[places] for one in follower.stds]).reshape(shape)
+    mean = np.array([values[places] for values in follower.means]).reshape(shape)
+    std = np.array([values[places] for values in follower.stds]).reshape(shape)
     return Past(names, np.array(follower.times, dtype=np.int64), mean, std, False)

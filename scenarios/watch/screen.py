@@ -71,12 +71,12 @@ def drawn(follower: Follower, source: Source, wall: float, width: int, height: i
 def line(follower: Follower) -> str:
     """What is believed in one line, where there is no screen."""
     state = [f"{name} {shown(*values)}" for name, values in list(follower.now().items())[:3]]
-    odd = [f"{one.name} {one.verdict}" for one in follower.channels.values() if one.verdict not in FINE]
+    odd = [f"{channel.name} {channel.verdict}" for channel in follower.channels.values() if channel.verdict not in FINE]
     said = f"{clock(follower.stream.now)}  {follower.readings} readings, {len(odd)} sensors off"
-    more = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
+    shown = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
     worst = follower.stream.monitors.distrust
     trust = [f"MODEL DISTRUSTED: {worst.part}"] if worst else []
-    return "  ".join([said + (f" ({', '.join(more)})" if more else ""), *state, *trust])
+    return "  ".join([said + (f" ({', '.join(shown)})" if shown else ""), *state, *trust])
 
 
 # --- parts of the screen
@@ -112,8 +112,8 @@ def _state(follower: Follower, rows: int, width: int) -> Table:
     recent = _recent(follower)
     for name in names[:rows]:
         mean, std, unit = now.get(name, (math.nan, math.nan, follower.unit[name]))
-        place = names.index(name)
-        means = np.array([follower.means[one][place] for one in recent])
+        index = names.index(name)
+        means = np.array([follower.means[number][index] for number in recent])
         style = "bold" if name in follower.quantities else ""
         cells: list[Any] = [Text(name, style=style), shown(mean, std, unit)]
         if room >= 6:
@@ -266,8 +266,8 @@ def _rank(channel: Channel) -> tuple[int, int, str]:
 
 
 def _notes(follower: Follower) -> str:
-    outside = sum(one.sensor is None for one in follower.channels.values())
-    echoes = sum(one.kind == "echo" for one in follower.channels.values())
+    outside = sum(channel.sensor is None for channel in follower.channels.values())
+    echoes = sum(channel.kind == "echo" for channel in follower.channels.values())
     said = [f"{echoes} echoes"] if echoes else []
     said += [f"{outside} channels not modelled by table {follower.model.name}"] if outside else []
     return "; ".join([*said, "Ctrl-C ends and draws the figure"])
@@ -284,6 +284,6 @@ def _worst(both: dict[str, Any]) -> float:
 
 
 def _fit(text: str, width: int, style: str = "") -> Text:
-    found = Text(plain(text), style=style, no_wrap=True)
-    found.truncate(width, overflow="ellipsis")
-    return found
+    cell = Text(plain(text), style=style, no_wrap=True)
+    cell.truncate(width, overflow="ellipsis")
+    return cell

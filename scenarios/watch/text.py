@@ -35,7 +35,7 @@ def spark(values: np.ndarray, band: float, width: int) -> str:
     middle = 0.5 * (chosen.min() + chosen.max())
     size = max(float(np.ptp(chosen)), 2 * band if math.isfinite(band) else 0.0, 1e-300)
     level = np.clip(np.round((chosen - middle) / size * (len(BARS) - 1) + (len(BARS) - 1) / 2), 0, len(BARS) - 1)
-    return "".join(BARS[int(one)] for one in level)
+    return "".join(BARS[int(height)] for height in level)
 
 
 def headed(*heads: str) -> Table:

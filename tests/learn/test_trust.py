@@ -50,15 +50,15 @@ def test_little_tensions_add_up():
 def test_the_misfit_of_few_electrons_scatters_as_it_says(electrons):
     """3,000 images of a lattice counted with so many electrons a pixel, the model off by a smooth tenth: as many sigmas as a sigma should be."""
     generator = np.random.default_rng(1)
-    place = np.arange(64) / 64.0
-    image = electrons * (1.0 + 0.8 * np.cos(2.0 * np.pi * place))
-    smooth = np.exp(-0.5 * ((place[:, None] - place[None, :]) / 0.1) ** 2) + 1e-9 * np.eye(64)
+    position = np.arange(64) / 64.0
+    image = electrons * (1.0 + 0.8 * np.cos(2.0 * np.pi * position))
+    smooth = np.exp(-0.5 * ((position[:, None] - position[None, :]) / 0.1) ** 2) + 1e-9 * np.eye(64)
     model = 0.01 * image[:, None] * image[None, :] * smooth
     covariance, root = model + np.diag(image), np.linalg.cholesky(model + 1e-12 * np.eye(64))
     # what a model is off by changes what is counted only in the second order here
     counted = generator.poisson(image, (3000, 64)) - image + generator.standard_normal((3000, 64)) @ root.T
-    excess = np.array([misfit_excess(one, covariance, image, 64.0) for one in counted])
-    normal = np.array([misfit_excess(one, covariance, np.zeros(64), 64.0) for one in counted])
+    excess = np.array([misfit_excess(counts, covariance, image, 64.0) for counts in counted])
+    normal = np.array([misfit_excess(counts, covariance, np.zeros(64), 64.0) for counts in counted])
     assert abs(excess.mean()) < 4.0 / np.sqrt(3000)
     assert excess.std() == pytest.approx(1.0, abs=0.06)
     # the spread that Gaussian noise would have is too small

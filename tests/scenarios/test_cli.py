@@ -48,9 +48,9 @@ def job(monkeypatch, tmp_path):
 def test_json_is_one_object_on_stdout(job, capsys):
     given = job(RESULT)
     assert run(["acquire", "--json", "--seed", "3", "--dose", "1000", "--out", "s"]) == DONE
-    told = capsys.readouterr()
-    assert json.loads(told.out) == {**RESULT, "rmse": 0.03, "rmse_always": None}
-    assert "chatty" in told.err
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {**RESULT, "rmse": 0.03, "rmse_always": None}
+    assert "chatty" in captured.err
     assert (given["seed"], given["scenario"].seed, given["scenario"].scan.dose) == (3, 3, 1000.0)
     assert given["out"] == Path("s")
 
@@ -72,9 +72,9 @@ def test_distrust_is_exit_code_1(job, capsys):
 def test_instrument_lost_on_the_way(job, capsys):
     job(InstrumentLost("no heartbeat for 3 s"), begin=True)
     assert run(["acquire", "--out", "s"]) == LOST
-    told = capsys.readouterr()
-    assert "no heartbeat" in told.err
-    assert "emtwin acquire --resume s" in told.err
+    captured = capsys.readouterr()
+    assert "no heartbeat" in captured.err
+    assert "emtwin acquire --resume s" in captured.err
 
 
 def test_instrument_that_never_answered_is_bad_input(job, capsys):
@@ -101,9 +101,9 @@ def test_interrupted(job, capsys):
 def test_own_fault_is_not_called_bad_input(job, capsys):
     job(ZeroDivisionError("oops"))
     assert run(["acquire"]) == FAULT
-    told = capsys.readouterr()
-    assert "Traceback" in told.err
-    assert "fault of its own" in told.err
+    captured = capsys.readouterr()
+    assert "Traceback" in captured.err
+    assert "fault of its own" in captured.err
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_own_fault_is_not_called_bad_input(job, capsys):
         (["session", "show", "there"], "there"),
     ],
 )
-def test_bad_input_is_exit_code_2_and_leaves_nothing(arguments, told, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_exit_code_2_and_leaves_nothing(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "broken.toml").write_text("name = ")
@@ -137,12 +137,12 @@ def test_bad_input_is_exit_code_2_and_leaves_nothing(arguments, told, tmp_path, 
     assert run(arguments) == BAD_INPUT
     plain = capsys.readouterr()
     assert plain.out == ""
-    assert told in plain.err
+    assert message in plain.err
     assert "Traceback" not in plain.err
     assert run([*arguments, "--json"]) == BAD_INPUT
     error = json.loads(capsys.readouterr().out)["error"]
     assert set(error) == {"input", "problem", "cure"}
-    assert told in " ".join(error.values())
+    assert message in " ".join(error.values())
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -169,9 +169,9 @@ def test_help_and_version(capsys):
     assert run(["--help"]) == DONE
     assert run(["acquire", "--help"]) == DONE
     assert run(["--version"]) == DONE
-    told = capsys.readouterr().out
-    assert "acquire" in told
-    assert "emtwin " in told.splitlines()[-1]
+    output = capsys.readouterr().out
+    assert "acquire" in output
+    assert "emtwin " in output.splitlines()[-1]
 
 
 @pytest.mark.smoke

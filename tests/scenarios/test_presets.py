@@ -55,13 +55,13 @@ def test_changed_dose_and_seed():
         ("just words", "TOML"),
     ],
 )
-def test_bad_files_name_themselves_the_key_and_the_cure(tmp_path, text: str, told: str):
+def test_bad_files_name_themselves_the_key_and_the_cure(tmp_path, text: str, message: str):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(BadInput) as caught:
         load_scenario(path)
     assert caught.value.input == str(path)
-    assert told in caught.value.problem + caught.value.cure
+    assert message in caught.value.problem + caught.value.cure
     assert caught.value.cure
 
 

@@ -201,7 +201,7 @@ def test_a_frame_that_no_request_came_of_still_cost_electrons(tmp_path):
         frame = journal.frame(list(journal.rows("frame"))[-1])
         journal.append_frame(frame)
     spent = [_dose(session) for session in (before, load_session(folder))]
-    total = sum(one["exposure"][key] for one in before.frames.values() for key in ("pixels", "flyback", "parked"))
+    total = sum(frame["exposure"][key] for frame in before.frames.values() for key in ("pixels", "flyback", "parked"))
     assert spent[0]["spent"] == electrons(total)
     assert spent[1]["spent"] == electrons(total + frame.exposure.total)
 

@@ -61,12 +61,12 @@ def test_the_end_of_a_range_is_told_and_teaches_nothing():
 def test_a_hold_is_told_and_limits_the_noise_at_rest():
     t, x = held()
     report = describe_channel(t, x, unit="kelvin")
-    assert [one.kind for one in report.plateaus] == ["held", "held"]
+    assert [plateau.kind for plateau in report.plateaus] == ["held", "held"]
     assert report.plateaus[1].seconds == pytest.approx(70.0, abs=0.3)
     assert report.rest is not None
     assert report.rest.at_most
     # with that noise, all of the values would stay in their step in one log of twenty, and with twice of it never
-    count = sum(one.count - 1 for one in report.plateaus)
+    count = sum(plateau.count - 1 for plateau in report.plateaus)
     rng = np.random.default_rng(2)
     inside = np.abs(report.rest.value * rng.standard_normal((2000, count))).max(axis=1) < STEP / 2
     assert inside.mean() == pytest.approx(0.05, abs=0.02)
@@ -111,7 +111,7 @@ def test_real_logs(data: Path):
     assert isinstance(saturated.drift, Drift)
     assert saturated.drift.noise.value == pytest.approx(0.0196, abs=0.001)
     thermal = learnt(data, "holders/protochips_thermal.csv")
-    assert [one.kind for one in thermal.plateaus] == ["held"] * 3
+    assert [plateau.kind for plateau in thermal.plateaus] == ["held"] * 3
     assert thermal.rest is not None
     assert thermal.rest.value < 2e-4
     for name in ("bom", "cut-last-value"):

@@ -40,7 +40,7 @@ def loss_of(question: Question, measured: tuple[int, ...], exposed: dict[int, in
     """By conditioning a joint Gaussian on noisy linear observations, written with explicit pseudo-observations."""
     covariance, loss = question.covariance, 0.0
 
-    def told(covariance, door, information):
+    def updated(covariance, door, information):
         values, vectors = np.linalg.eigh(information)
         rows = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) @ door
         gain = covariance @ rows.T @ np.linalg.inv(rows @ covariance @ rows.T + np.eye(len(rows)))
@@ -49,11 +49,11 @@ def loss_of(question: Question, measured: tuple[int, ...], exposed: dict[int, in
     for number, (step, way) in enumerate(zip(question.steps, question.ways, strict=True)):
         covariance = step.transition @ covariance @ step.transition.T + step.noise
         if number in exposed:
-            one = question.exposures[number][exposed[number]]
-            covariance = told(covariance, one.door, one.information)
+            exposure = question.exposures[number][exposed[number]]
+            covariance = updated(covariance, exposure.door, exposure.information)
         covariance = way.transition @ covariance @ way.transition.T + way.noise
         if number in measured:
-            covariance = told(covariance, step.door, step.information)
+            covariance = updated(covariance, step.door, step.information)
         loss += step.error(covariance, number in measured)
     return loss
 
@@ -64,9 +64,9 @@ def every_plan(question: Question):
         itertools.combinations(range(STEPS), size) for size in range(question.most + 1)
     ):
         for choice in itertools.product((None, 0, 1), repeat=STEPS):
-            exposed = {step: one for step, one in enumerate(choice) if one is not None}
+            exposed = {step: index for step, index in enumerate(choice) if index is not None}
             spent = question.cost * len(measured)
-            spent += sum(question.exposures[step][one].electrons for step, one in exposed.items())
+            spent += sum(question.exposures[step][index].electrons for step, index in exposed.items())
             if spent <= question.electrons and not (question.passed and 0 in exposed):
                 yield (measured, tuple(exposed.items())), loss_of(question, measured, exposed)
 
@@ -74,18 +74,18 @@ def every_plan(question: Question):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_plan_keeps_its_budget_says_its_loss_and_is_near_the_best_of_all(seed):
     question = a_question(seed)
-    found = best_series(question)
+    best = best_series(question)
     losses = dict(every_plan(question))
-    assert found.loss == pytest.approx(losses[found.measured, found.exposed], rel=1e-9)
-    assert found.electrons <= question.electrons
-    assert len(found.measured) <= question.most
+    assert best.loss == pytest.approx(losses[best.measured, best.exposed], rel=1e-9)
+    assert best.electrons <= question.electrons
+    assert len(best.measured) <= question.most
     nothing, least = losses[(), ()], min(losses.values())
-    assert nothing - found.loss >= 0.9 * (nothing - least)
+    assert nothing - best.loss >= 0.9 * (nothing - least)
 
 
 def test_more_electrons_or_measurements_never_make_a_plan_worse_by_much_and_none_means_none():
     losses = [best_series(a_question(1, electrons=electrons)).loss for electrons in (0.0, 2.0, 4.0, 8.0)]
-    assert all(after <= before * 1.01 for before, after in itertools.pairwise(losses))
+    assert all(later <= before * 1.01 for before, later in itertools.pairwise(losses))
     assert losses[-1] < 0.9 * losses[0]
     nothing = best_series(a_question(1, electrons=0.0))
     assert (nothing.measured, nothing.exposed, nothing.first) == ((), (), None)

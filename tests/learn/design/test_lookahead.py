@@ -54,16 +54,16 @@ def test_the_best_plan_is_the_best_of_all_plans(most):
     steps = [a_step() for _ in range(5)]
     plans = [plan for size in range(most + 1) for plan in itertools.combinations(range(5), size)]
     losses = {plan: loss_of(np.eye(COUNT), steps, plan) for plan in plans}
-    found = best_plan(np.eye(COUNT), steps, most)
-    assert found.answer_first == pytest.approx(min(losses[plan] for plan in plans if 0 not in plan))
-    assert found.measure_first == pytest.approx(min(losses[plan] for plan in plans if 0 in plan))
-    assert losses[found.measured] == pytest.approx(found.measure_first)
+    plan_found = best_plan(np.eye(COUNT), steps, most)
+    assert plan_found.answer_first == pytest.approx(min(losses[plan] for plan in plans if 0 not in plan))
+    assert plan_found.measure_first == pytest.approx(min(losses[plan] for plan in plans if 0 in plan))
+    assert losses[plan_found.measured] == pytest.approx(plan_found.measure_first)
 
 
 def test_without_measurements_left_measuring_is_no_plan():
-    found = best_plan(np.eye(COUNT), [a_step()], 0)
-    assert np.isfinite(found.answer_first)
-    assert found.gain == -np.inf
+    plan = best_plan(np.eye(COUNT), [a_step()], 0)
+    assert np.isfinite(plan.answer_first)
+    assert plan.gain == -np.inf
 
 
 def test_an_error_is_never_more_than_knowing_nothing():

@@ -28,7 +28,7 @@ def foresight():
 
 def test_what_an_image_tells_is_its_slopes_over_its_scatter(foresight):
     """The information on places and defocus against central differences of the twin's images."""
-    ((found,),) = foresight.exposures([[NEAR]], [SCAN])
+    ((exposure,),) = foresight.exposures([[NEAR]], [SCAN])
     microscope = foresight.following.microscope
     request = view(microscope, NEAR, SCAN, (0.0, 0.0))
     belief = foresight.belief
@@ -48,7 +48,7 @@ def test_what_an_image_tells_is_its_slopes_over_its_scatter(foresight):
         slopes.append((above - below) / (2.0 * size))
     expected = np.array(slopes) @ np.linalg.solve(scatter, np.array(slopes).T)
     np.testing.assert_allclose(
-        found.information[np.ix_(places, places)], expected, rtol=0.03, atol=0.03 * expected.max() * 1e-3
+        exposure.information[np.ix_(places, places)], expected, rtol=0.03, atol=0.03 * expected.max() * 1e-3
     )
 
 
@@ -63,15 +63,15 @@ def test_twice_the_dwell_tells_more_but_less_than_twice_and_parking_costs_once(f
 
 
 def test_what_an_image_tells_is_the_same_elsewhere_in_the_crystal_but_shifts_come_in(foresight):
-    (here,), (there,) = foresight.exposures([[NEAR], [AWAY]], [SCAN])
+    (here,), (away,) = foresight.exposures([[NEAR], [AWAY]], [SCAN])
     ((alone,),) = foresight.exposures([[AWAY]], [SCAN])
     places = [PARAMETERS.index(name) for name in ("C10", "x", "y")]
     chosen = np.ix_(places, places)
     # the raster samples the crystal elsewhere: the same but for that
     np.testing.assert_allclose(np.diag(alone.information[chosen]), np.diag(here.information[chosen]), rtol=0.1)
-    np.testing.assert_array_equal(there.door, alone.door)
+    np.testing.assert_array_equal(away.door, alone.door)
     column = foresight.following.microscope.layout.index("shift.xx")
-    assert (here.door[PARAMETERS.index("x"), column], there.door[PARAMETERS.index("x"), column]) == (0.0, 7.0)
+    assert (here.door[PARAMETERS.index("x"), column], away.door[PARAMETERS.index("x"), column]) == (0.0, 7.0)
 
 
 def test_steps_and_ways_together_take_the_time_between_requests(foresight):

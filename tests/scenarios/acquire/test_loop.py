@@ -101,8 +101,8 @@ def decided(tmp_path_factory):
     return session(tmp_path_factory.mktemp("walk") / "session")
 
 
-def decisions(found) -> list[str]:
-    return [row.payload["decision"] for row in found["rows"]]
+def decisions(run) -> list[str]:
+    return [row.payload["decision"] for row in run["rows"]]
 
 
 def test_it_answers_every_request(decided):
@@ -170,8 +170,8 @@ def test_focusing_goes_on_while_there_is_more_than_one_reading(decided):
 def test_the_settings_are_those_asked_for_less_the_zeros(decided):
     """What was commanded differs from what was asked by the optics as believed, and stays within the controls."""
     for row in decided["rows"]:
-        asked, settings = row.payload["asked"], row.payload["settings"]
-        assert settings["beam_shift.x"] == asked["beam_shift.x"]
+        requested, settings = row.payload["asked"], row.payload["settings"]
+        assert settings["beam_shift.x"] == requested["beam_shift.x"]
         assert abs(settings["C10"]) <= 2000
         assert abs(settings["C12.a"]) <= 500
     measured = [row.payload for row in decided["rows"] if row.payload["measured"]]
@@ -183,14 +183,14 @@ def test_the_settings_are_those_asked_for_less_the_zeros(decided):
 @pytest.mark.parametrize(("name", "most"), [("decided", 3), ("aligned", 2)])
 def test_no_more_is_measured_than_allowed_while_the_model_is_trusted(name, most, request):
     """What is measured for want of trust is bounded by no share: it is counted apart, comes only after a finding, and from there on is everything."""
-    found = request.getfixturevalue(name)
-    taken = decisions(found)
-    assert sum(one in ("measure", "audit") for one in taken) <= most
-    distrusted = [row.payload["distrusted"] for row in found["rows"]]
-    for number, one in enumerate(taken):
-        assert distrusted[number] or one != "distrusted"
-        assert number == 0 or one == "distrusted" or not distrusted[number - 1]
-    assert len(found["findings"]) == found["result"]["model_distrusted"] == distrusted[-1]
+    run = request.getfixturevalue(name)
+    taken = decisions(run)
+    assert sum(decision in ("measure", "audit") for decision in taken) <= most
+    distrusted = [row.payload["distrusted"] for row in run["rows"]]
+    for number, decision in enumerate(taken):
+        assert distrusted[number] or decision != "distrusted"
+        assert number == 0 or decision == "distrusted" or not distrusted[number - 1]
+    assert len(run["findings"]) == run["result"]["model_distrusted"] == distrusted[-1]
 
 
 def test_a_session_whose_model_fits_is_trusted(aligned):
@@ -201,15 +201,15 @@ def test_a_session_whose_model_fits_is_trusted(aligned):
 
 def test_once_distrusted_everything_is_measured_and_no_alignment_image_is_taken(tmp_path):
     """Limits that no image can keep: distrusted after the first one, the session says so once and asks the twin no more."""
-    found = session(
+    run = session(
         tmp_path / "session", limits=Limits(misfit=-1e6), requests=FEW, max_dose_share=10.0, audit_share=0.0
     )
-    result = found["result"]
-    assert decisions(found) == ["distrusted", "distrusted"]
+    result = run["result"]
+    assert decisions(run) == ["distrusted", "distrusted"]
     assert (result["measured"], result["simulated"], result["focused"]) == (2, 0, 1)
     assert (result["model_distrusted"], result["distrusted_after_measured"]) == (True, 1)
-    assert [one["kind"] for one in found["findings"]] == ["model_distrusted"]
-    assert found["findings"][0]["text"] == result["distrusted_because"] != ""
+    assert [finding["kind"] for finding in run["findings"]] == ["model_distrusted"]
+    assert run["findings"][0]["text"] == result["distrusted_because"] != ""
 
 
 def test_a_checkpoint_brings_everything_back(decided):
@@ -217,13 +217,13 @@ def test_a_checkpoint_brings_everything_back(decided):
     microscope = small_microscope()
     following = Following(microscope, standard_dynamics(microscope.layout), standard_sensors(), 0, 1)
     following.restore(last.payload, last.arrays)
-    before, after = walk.following, following
-    assert after.belief.time == before.belief.time
-    np.testing.assert_array_equal(after.belief.means, before.belief.means)
-    np.testing.assert_array_equal(after.belief.factors, before.belief.factors)
-    np.testing.assert_array_equal(after.discrepancy.log_weights, before.discrepancy.log_weights)
-    assert (after.trust, after.inflation) == (before.trust, before.inflation)
-    assert {name: asdict(health) for name, health in after.filter.health.items()}.keys() == before.filter.health.keys()
+    before, resumed = walk.following, following
+    assert resumed.belief.time == before.belief.time
+    np.testing.assert_array_equal(resumed.belief.means, before.belief.means)
+    np.testing.assert_array_equal(resumed.belief.factors, before.belief.factors)
+    np.testing.assert_array_equal(resumed.discrepancy.log_weights, before.discrepancy.log_weights)
+    assert (resumed.trust, resumed.inflation) == (before.trust, before.inflation)
+    assert {name: asdict(health) for name, health in resumed.filter.health.items()}.keys() == before.filter.health.keys()
     with pytest.raises(ValueError, match="cannot go on from there"):
         following.restore({**last.payload, "names": ["focus"]}, last.arrays)
 
@@ -268,11 +268,11 @@ def test_alignment_images_are_chosen_within_their_electrons_at_the_requests_beam
     cost = electrons_of(Scan())
     # no more than allowed, but for one image that finds the lattice at each place
     assert result["dose_spent"] <= 0.8 * 6 * cost + 2 * electrons_of(exposed(Scan(), max(DWELLS)))
-    assert [one["site"] for one in focusing].count(0) >= 1
-    assert [one["site"] for one in focusing].count(1) >= 1
+    assert [exposure["site"] for exposure in focusing].count(0) >= 1
+    assert [exposure["site"] for exposure in focusing].count(1) >= 1
     shifts = [[row.payload["asked"][f"beam_shift.{axis}"] for axis in "xy"] for row in rows]
-    assert all([one["settings"][f"beam_shift.{axis}"] for axis in "xy"] in shifts for one in focusing)
-    assert {round(one["dwell"] / Scan().dwell) for one in focusing} <= set(DWELLS)
+    assert all([exposure["settings"][f"beam_shift.{axis}"] for axis in "xy"] in shifts for exposure in focusing)
+    assert {round(exposure["dwell"] / Scan().dwell) for exposure in focusing} <= set(DWELLS)
 
 
 def test_the_books_balance_with_exposures_of_several_lengths(aligned):
@@ -298,6 +298,6 @@ def test_it_follows_the_microscope(decided):
     belief, prior = decided["walk"].following.belief, layout.prior_std()
     for name in ("C10", "thickness"):
         assert belief.std[layout.index(name)] < 0.9 * prior[layout.index(name)], name
-    place = layout.index("C10")
-    left = [np.sqrt((row.arrays["factors"] ** 2).sum(axis=2))[:, place] for row in decided["checkpoints"]]
-    assert max(one.max() for one in left) < 0.9 * prior[place]  # of each reading, where there is more than one
+    index = layout.index("C10")
+    left = [np.sqrt((row.arrays["factors"] ** 2).sum(axis=2))[:, index] for row in decided["checkpoints"]]
+    assert max(std.max() for std in left) < 0.9 * prior[index]  # of each reading, where there is more than one

@@ -48,7 +48,7 @@ def wrong_by(following: Following, truth: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="module")
-def kept():
+def checkpointed():
     """A following after three images of a state drawn from the prior, as it is kept in a journal, and that state."""
     generator = np.random.default_rng(8)
     truth = LAYOUT.prior_mean() + 0.5 * LAYOUT.prior_std() * generator.standard_normal(len(LAYOUT))
@@ -60,9 +60,9 @@ def kept():
 
 
 @pytest.fixture
-def settled(kept):
+def settled(checkpointed):
     """A following of its own in that state, the true state, and chance for what comes next."""
-    checkpoint, truth = kept
+    checkpoint, truth = checkpointed
     following = Following(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
     following.restore(*checkpoint)
     return following, truth, np.random.default_rng(9)
