@@ -54,7 +54,9 @@ def find_plateaus(t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], step: 
         kind = explanation(_run(t, x, step, first, last, chance))
         plateaus.append(Plateau(kind, first, last, float(x[first]), seconds))
     ends = {plateau.value for plateau in plateaus if plateau.kind == "saturated"}
-    plateaus = [dataclasses.replace(plateau, kind="saturated") if plateau.value in ends else plateau for plateau in plateaus]
+    plateaus = [
+        dataclasses.replace(plateau, kind="saturated") if plateau.value in ends else plateau for plateau in plateaus
+    ]
     return tuple(sorted(plateaus, key=lambda plateau: plateau.first))
 
 

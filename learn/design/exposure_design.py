@@ -16,18 +16,18 @@ from learn.design.lookahead import Step, conditioned
 
 @dataclasses.dataclass(frozen=True)
 class Exposure:
-    """An alignment image: ``door`` [p, n] leads from the state to image parameters, of which it brings ``information`` [p, p]; it costs ``electrons``."""
+    """An alignment image: ``jacobian`` [p, n] leads from the state to image parameters, of which it brings ``information`` [p, p]; it costs ``electrons``."""
 
-    door: np.ndarray
+    jacobian: np.ndarray
     information: np.ndarray
     electrons: float
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
-    """From the moment before a request at which an alignment image would be taken to the request: ``transition``, ``noise`` [n, n]."""
+class Transition:
+    """The state from the time of an alignment image to its request: x -> ``matrix`` x, with process ``noise`` [n, n] added to the covariance."""
 
-    transition: np.ndarray
+    matrix: np.ndarray
     noise: np.ndarray
 
 
@@ -49,16 +49,16 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """What a plan is made for. ``steps`` [k] lead each from the request before it to the moment of an alignment image, ``ways`` [k] thence to the request;
-    ``exposures`` [k, e] are what could be taken then, as many before each.
+    """The problem that a plan solves. ``steps`` [k] propagate the state from one request to the time of the next alignment image, ``transitions`` [k]
+    from there to the request; ``exposures`` [k, e] are the alignment images that may be taken, as many before each request.
 
-    ``electrons`` may be spent in all, ``cost`` of them on measuring one request, and at most ``most`` requests are measured. What saves less than ``price``
-    per electron is not done. ``passed``: the moment before the first request is over.
+    A plan spends at most ``electrons``; measuring one request costs ``cost`` of them, and at most ``most`` requests are measured. An exposure that lowers
+    the loss by less than ``price`` per electron is left out. ``passed``: it is too late for an alignment image before the first request.
     """
 
     covariance: np.ndarray
     steps: Sequence[Step]
-    ways: Sequence[Way]
+    transitions: Sequence[Transition]
     exposures: Sequence[Sequence[Exposure]]
     cost: float
     electrons: float
@@ -118,11 +118,11 @@ class _Search:
 
     def allowed(self, taken: list[Addition]) -> bool:
         """One alignment image before a step, each step measured once, and no more than may be spent."""
-        places = [(step, number is None) for step, number in taken]
+        slots = [(step, number is None) for step, number in taken]
         measured = sum(number is None for _, number in taken)
         spent = sum(map(self.cost, taken))
         return (
-            len(set(places)) == len(places)
+            len(set(slots)) == len(slots)
             and measured <= self.question.most
             and spent <= self.question.electrons * (1.0 + 1e-9)
         )
@@ -182,14 +182,14 @@ class _Search:
         return total
 
     def posterior_of(self, covariance: np.ndarray, number: int, taken: list[Addition]) -> tuple[np.ndarray, float]:
-        step, way = self.question.steps[number], self.question.ways[number]
+        step, transition = self.question.steps[number], self.question.transitions[number]
         here = step.transition @ covariance @ step.transition.T + step.noise
         for at, exposure in taken:
             if at == number and exposure is not None:
                 chosen = self.question.exposures[number][exposure]
-                here = conditioned(here, chosen.door, chosen.information)
-        here = way.transition @ here @ way.transition.T + way.noise
+                here = conditioned(here, chosen.jacobian, chosen.information)
+        here = transition.matrix @ here @ transition.matrix.T + transition.noise
         measured = (number, None) in taken
         if measured:
-            here = conditioned(here, step.door, step.information)
+            here = conditioned(here, step.jacobian, step.information)
         return here, step.error(here, measured)

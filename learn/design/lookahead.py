@@ -13,15 +13,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One request to come. ``transition`` [n, n] and ``noise`` [n, n] bring the covariance there; ``door`` [p, n] leads to image parameters.
+    """One request to come. ``transition`` [n, n] and ``noise`` [n, n] bring the covariance there; ``jacobian`` [p, n] leads to image parameters.
 
-    The squared relative error of an answer is ``floor`` + trace(``weight`` door P door^T), at most ``ceiling`` (an image with nothing known
+    The squared relative error of an answer is ``floor`` + trace(``weight`` jacobian P jacobian^T), at most ``ceiling`` (an image with nothing known
     of its place); ``information`` [p, p] is what measuring tells about the parameters, and ``floor_measured`` the error's floor then.
     """
 
     transition: np.ndarray
     noise: np.ndarray
-    door: np.ndarray
+    jacobian: np.ndarray
     weight: np.ndarray
     information: np.ndarray
     floor: float
@@ -35,17 +35,17 @@ class Step:
 
     @functools.cached_property
     def _sensitivity(self) -> np.ndarray:
-        return self.door.T @ self.weight @ self.door
+        return self.jacobian.T @ self.weight @ self.jacobian
 
     def measured(self, covariance: np.ndarray) -> np.ndarray:
         """The state's covariance after this request was measured."""
-        return conditioned(covariance, self.door, self.information)
+        return conditioned(covariance, self.jacobian, self.information)
 
 
-def conditioned(covariance: np.ndarray, door: np.ndarray, information: np.ndarray) -> np.ndarray:
-    """``covariance`` [n, n] of a state after something brought ``information`` [p, p] on ``door`` [p, n] times the state."""
-    seen = covariance @ door.T
-    inside = door @ seen
+def conditioned(covariance: np.ndarray, jacobian: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """``covariance`` [n, n] of a state after something brought ``information`` [p, p] on ``jacobian`` [p, n] times the state."""
+    seen = covariance @ jacobian.T
+    inside = jacobian @ seen
     root = information @ np.linalg.inv(np.eye(len(inside)) + inside @ information)
     posterior = covariance - seen @ root @ seen.T
     return 0.5 * (posterior + posterior.T)

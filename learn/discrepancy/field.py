@@ -80,7 +80,7 @@ class Discrepancy:
         moved = jitter.sample(images, scan, generator)
         return AMPLITUDES[a][:, None] * fields * np.maximum(images, 0.0) + JITTERS[j][:, None] * moved
 
-    def learnt(
+    def update(
         self, scan: Scan, expected: np.ndarray, innovation: np.ndarray, slopes: np.ndarray, noise: np.ndarray
     ) -> "Discrepancy":
         """After an image, by the marginal likelihood of each s, l and j.
@@ -168,7 +168,7 @@ class Inflation:
     def factor(self) -> float:
         return max(1.0, float(np.sqrt((self.prior + self.squares) / (self.prior + self.count))))
 
-    def learnt(self, standardised: np.ndarray) -> "Inflation":
+    def update(self, standardised: np.ndarray) -> "Inflation":
         """After checked numbers with these standardised errors [n]; a single one counts at most as 4 sigmas."""
         squares = np.minimum(np.asarray(standardised, dtype=float) ** 2, 16.0)
         return dataclasses.replace(

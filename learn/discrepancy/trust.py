@@ -35,32 +35,32 @@ class Trust:
 
     images: int = 0
     tension: float = 0.0
-    learnt: float = 0.0
+    tension_dof: float = 0.0
     broken: str = ""
 
     @property
     def distrusted(self) -> bool:
         return bool(self.broken)
 
-    def heard(
+    def update(
         self,
         misfit_excess: float,
         discrepancy_above: float,
         tension: float,
-        learnt: float,
+        tension_dof: float,
         inflation: float,
         limits: "Limits",
     ) -> "Trust":
         """After a measured image.
 
         ``misfit_excess`` is the whitened misfit's distance from its expectation in standard deviations at the largest sound discrepancy,
-        ``discrepancy_above`` the probability that the discrepancy exceeds that, ``tension`` and ``learnt`` as in `Posterior`, ``inflation``
+        ``discrepancy_above`` the probability that the discrepancy exceeds that, ``tension`` and ``tension_dof`` as in `Posterior`, ``inflation``
         the factor learnt from checked predictions.
         """
         if self.broken:
             return dataclasses.replace(self, images=self.images + 1)
-        total, dof = self.tension + tension, self.learnt + learnt
-        single = _log10_chance(tension, max(learnt, 1.0))
+        total, dof = self.tension + tension, self.tension_dof + tension_dof
+        single = _log10_chance(tension, max(tension_dof, 1.0))
         summed = _log10_chance(total, max(dof, 1.0))
         reason = ""
         if misfit_excess > limits.misfit:

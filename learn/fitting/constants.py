@@ -76,7 +76,9 @@ class FittedConstants:
         for constant in self.constants:
             if constant.name == name:
                 return constant
-        raise KeyError(f"{name!r} was not fitted; these were: {', '.join(constant.name for constant in self.constants)}")
+        raise KeyError(
+            f"{name!r} was not fitted; these were: {', '.join(constant.name for constant in self.constants)}"
+        )
 
     def values(self) -> dict[str, float]:
         """Fitted values by name, as `Table.model` takes them."""
@@ -127,7 +129,11 @@ class Progress:
 def exact_span(model: Model, channels: Iterable[str] | None = None) -> float:
     """The longest span (s) in which none of ``channels`` (default: all that are evidence) is a crowd by its rate; ValueError if none has one."""
     selected = None if channels is None else set(channels)
-    rates = [evidence.rate for evidence in model.evidence if evidence.rate > 0 and (selected is None or evidence.channel in selected)]
+    rates = [
+        evidence.rate
+        for evidence in model.evidence
+        if evidence.rate > 0 and (selected is None or evidence.channel in selected)
+    ]
     if not rates:
         raise ValueError(f"{model.name}: none of these channels has a rate; choose the span by how often they are read")
     return CROWD / max(rates)

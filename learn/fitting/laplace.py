@@ -132,7 +132,9 @@ def _silent(slope: _Slope, count: int) -> np.ndarray:
             shifted = np.zeros(count)
             shifted[index] = size
             log_likelihood_shifted = slope.likelihood(shifted)
-            changes[index] = max(changes[index], abs(log_likelihood_shifted - here) if np.isfinite(log_likelihood_shifted) else np.inf)
+            changes[index] = max(
+                changes[index], abs(log_likelihood_shifted - here) if np.isfinite(log_likelihood_shifted) else np.inf
+            )
     return changes < SILENT + 1e-12 * abs(here)
 
 
@@ -196,7 +198,9 @@ def _curvature(slope: _Slope, where: np.ndarray, open_: np.ndarray) -> np.ndarra
         for other in places[:number]:
             pair = np.zeros(len(where))
             pair[[index, other]] = steps[[index, other]]
-            cross = slope(where + pair) + slope(where - pair) + 2 * here - up[index] - down[index] - up[other] - down[other]
+            cross = (
+                slope(where + pair) + slope(where - pair) + 2 * here - up[index] - down[index] - up[other] - down[other]
+            )
             hessian[index, other] = hessian[other, index] = cross / (2 * steps[index] * steps[other])
     return hessian
 

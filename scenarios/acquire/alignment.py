@@ -12,19 +12,19 @@ import numpy as np
 from learn.design.decision import WORTHWHILE
 from learn.design.exposure_design import Question, best_series, gain, gains
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
-from scenarios.acquire.linearization import Foresight
+from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.requests import Request
 from scenarios.acquire.scenario import Scenario
-from scenarios.acquire.twin_session import Following
+from scenarios.acquire.twin_session import TwinSession
 from twin.records import Scan
 
 DEFOCI = (-60.0, -40.0, -20.0, 10.0, 30.0, 50.0)
 """Defocus (angstrom) of alignment images to choose from, both sides of focus."""
 DWELLS = (1, 2)
 """Their dwell times, in those of a request."""
-KEPT = 5
+CANDIDATES_WEIGHED = 5
 """Of all these, so many that do best in front of the request at hand are weighed for the later ones, too."""
-FIRST_PLACE = 1.5
+FIRST_SITE_WEIGHT = 1.5
 """The first place may cost so many times as much as a later one: there the zeros and scales of optics and deflectors are found besides."""
 HORIZON = 9
 """Requests that are planned for at once; where all plans over them are compared, their number doubles with each."""
@@ -32,11 +32,11 @@ SLACK = 0.05
 """Seconds between an alignment image's last line and the request's command."""
 
 
-class Aligning:
-    """What alignment images a session takes: none are chosen if its scenario has no ``max_dose_share``, or no ``focusing``."""
+class AlignmentPlanner:
+    """What alignment images a session takes: none are chosen if its scenario has no ``max_dose_share``, or no ``alignment``."""
 
-    def __init__(self, following: Following, scenario: Scenario, requests: list[Request], places: int):
-        self.following, self.scenario, self.requests, self.places = following, scenario, requests, places
+    def __init__(self, twin_session: TwinSession, scenario: Scenario, requests: list[Request], places: int):
+        self.twin_session, self.scenario, self.requests, self.places = twin_session, scenario, requests, places
         self.scan = scenario.make_scan()
         self.defoci = [defocus for defocus in DEFOCI for _ in DWELLS]
         self.scans = [exposed(self.scan, dwells) for _ in DEFOCI for dwells in DWELLS]
@@ -45,7 +45,7 @@ class Aligning:
 
     @property
     def wanted(self) -> bool:
-        return self.scenario.max_dose_share is not None and self.scenario.focusing > 0
+        return self.scenario.max_dose_share is not None and self.scenario.alignment > 0
 
     def before(
         self, request: Request, start: int, now: int, most: int, ledger: Ledger, forced: bool = False
@@ -60,7 +60,7 @@ class Aligning:
         if forced:
             chosen = int(order[0])
         else:
-            selected = order[:KEPT]
+            selected = order[:CANDIDATES_WEIGHED]
             series = best_series(_only(question, selected))
             if series.first is None:
                 return None
@@ -70,7 +70,7 @@ class Aligning:
     def gain(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> float:
         """What measuring this request saves, those that follow and what could be done for them instead taken into account."""
         question = self._question(request, start, now, most, ledger)
-        selected = np.argsort(-gains(question))[:KEPT]
+        selected = np.argsort(-gains(question))[:CANDIDATES_WEIGHED]
         return gain(dataclasses.replace(_only(question, selected), passed=True))
 
     def _setting(self, request: Request, number: int) -> dict[str, float]:
@@ -80,16 +80,19 @@ class Aligning:
     def _question(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> Question:
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
         times = [max(start + int(request_ahead.seconds * 1e9) - now, 0) for request_ahead in ahead]
-        foresight = Foresight(self.following)
-        steps, ways = foresight.steps(
-            [self.following.tuned(request_ahead.settings) for request_ahead in ahead], self.scan, times, self.lead
+        linearization = Linearization(self.twin_session)
+        steps, transitions = linearization.steps(
+            [self.twin_session.tuned(request_ahead.settings) for request_ahead in ahead], self.scan, times, self.lead
         )
-        tuned = [[self.following.tuned(self._setting(request_ahead, k)) for k in range(len(self.scans))] for request_ahead in ahead]
+        tuned = [
+            [self.twin_session.tuned(self._setting(request_ahead, k)) for k in range(len(self.scans))]
+            for request_ahead in ahead
+        ]
         return Question(
-            covariance=foresight.belief.covariance,
+            covariance=linearization.belief.covariance,
             steps=steps,
-            ways=ways,
-            exposures=foresight.exposures(tuned, self.scans),
+            transitions=transitions,
+            exposures=linearization.exposures(tuned, self.scans),
             cost=self.cost,
             electrons=self._left(request, ledger),
             most=min(most, len(ahead)),
@@ -99,7 +102,7 @@ class Aligning:
     def _left(self, request: Request, ledger: Ledger) -> float:
         """Electrons that may still be spent at this place: what is left of all, less a share for each place to come."""
         whole = (self.scenario.max_dose_share or 0.0) * len(self.requests) * self.cost
-        reserved = whole / (self.places - 1 + FIRST_PLACE) * (self.places - 1 - request.site)
+        reserved = whole / (self.places - 1 + FIRST_SITE_WEIGHT) * (self.places - 1 - request.site)
         return max(whole - ledger.spent - reserved, 0.0)
 
 

@@ -35,10 +35,10 @@ from scenarios.report.session import request_rows
 from scenarios.report.verdict import judge
 
 if TYPE_CHECKING:
-    from scenarios.acquire.loop import Policy, Walk
-    from scenarios.acquire.twin_session import Following
+    from scenarios.acquire.loop import Policy, SessionLoop
+    from scenarios.acquire.twin_session import TwinSession
 
-SCHEMA = "emtwin.acquire/1"
+SCHEMA = "emtwin.acquire/2"
 
 
 def run_acquire(
@@ -75,7 +75,7 @@ def run_acquire(
         if live is not None and planned is not None:
             live.refresh()
             pace.note(f"report so far, drawn anew while the session runs: {out / 'report.html'}")
-        following = _twin(scenario, seed, pace, pending.check)
+        twin_session = _twin(scenario, seed, pace, pending.check)
         remote, launched = pending.connect()
         if past is not None and launched is None:
             pace.stage("going on with the instrument as it is")
@@ -87,21 +87,21 @@ def run_acquire(
         journal = planned
         if journal is None:
             journal = stack.enter_context(Journal.open(resume, write=True) if resume else Journal.create(out))
-        from scenarios.acquire.loop import Walk
+        from scenarios.acquire.loop import SessionLoop
 
-        walk = Walk(remote, following(start), scenario, requests, moves, journal, pace, start, policy, chosen)
+        loop = SessionLoop(remote, twin_session(start), scenario, requests, moves, journal, pace, start, policy, chosen)
         if past is None:
             journal.append("scenario", {"scenario": scenario.as_dict(), "seed": seed, "start": start}, start)
         else:
-            walk.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
+            loop.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
             journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
-        with _heeding_interrupts(walk.stop):
-            walk.run()
+        with _interrupts_stop(loop.stop):
+            loop.run()
         if launched is not None:
             remote.seal()
         score = _score(out, launched, pace) if launched is not None else {}
         verdict = judge([row.payload for row in request_rows(journal)], scenario.tolerance, score.get("rmse"))
-        result = summary(walk, score, seed, time.monotonic() - begun) | verdict.as_dict()
+        result = summary(loop, score, seed, time.monotonic() - begun) | verdict.as_dict()
         arrays = score.pop("arrays", {})
         journal.append("score", score, None, arrays)
         journal.append("result", result, None)
@@ -123,18 +123,18 @@ def _check_config(scenario: Scenario) -> None:
         raise BadInput("instrument.config", str(error), "Use the keys and units of the simulated microscope.") from None
 
 
-def summary(walk: "Walk", score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
+def summary(loop: "SessionLoop", score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
     """The session in numbers. What only the truth can tell is None where no truth was to be had."""
-    ledger = walk.ledger
+    ledger = loop.ledger
     return {
         "schema": SCHEMA,
-        "scenario": walk.scenario.name,
+        "scenario": loop.scenario.name,
         "seed": seed,
-        "requests": len(walk.requests),
+        "requests": len(loop.requests),
         "measured": ledger.measured,
         "simulated": ledger.simulated,
         "audited": ledger.audited,
-        "focused": ledger.focused,
+        "alignments": ledger.alignments,
         "rmse": score.get("rmse"),
         "rmse_always": score.get("rmse_always"),
         "coverage90": score.get("coverage90"),
@@ -142,20 +142,20 @@ def summary(walk: "Walk", score: dict[str, Any], seed: int, seconds: float) -> d
         "dose_by_purpose": {
             "pixels": ledger.pixels,
             "flyback": ledger.flyback,
-            "parked": ledger.parked,
-            "focusing": ledger.focusing,
+            "settle_dose": ledger.settle_dose,
+            "alignment": ledger.alignment,
         },
         "dose_saved": ledger.saved,
-        "model_distrusted": walk.following.trust.distrusted,
-        "distrusted_because": walk.following.trust.broken or None,
-        "distrusted_after_measured": walk.distrusted_after,
+        "model_distrusted": loop.twin_session.trust.distrusted,
+        "distrusted_because": loop.twin_session.trust.broken or None,
+        "distrusted_after_measured": loop.distrusted_after,
         "seconds": seconds,
     }
 
 
 def _twin(
     scenario: Scenario, seed: int, pace: PacedProgress, check: Callable[[], None]
-) -> Callable[[int], "Following"]:
+) -> Callable[[int], "TwinSession"]:
     """The scenario's twin, all that it computes with compiled: a function of the time (ns) at which its session starts.
 
     ``check`` is called now and then, and ends this by what it raises.
@@ -165,7 +165,7 @@ def _twin(
     start_jax()
     from scenarios.acquire.build import build_twin
     from scenarios.acquire.rehearsal import rehearse
-    from scenarios.acquire.twin_session import Following
+    from scenarios.acquire.twin_session import TwinSession
 
     def heed(text: str, share: float) -> None:
         check()
@@ -173,12 +173,12 @@ def _twin(
 
     model = build_twin(scenario, heed, usable_cache())
 
-    def following(start: int) -> Following:
-        return Following(model.microscope, model.dynamics, model.sensors, start, seed)
+    def twin_session(start: int) -> TwinSession:
+        return TwinSession(model.microscope, model.dynamics, model.sensors, start, seed)
 
     pace.stage("compiling")
-    rehearse(following(0), scenario)
-    return following
+    rehearse(twin_session(0), scenario)
+    return twin_session
 
 
 @contextmanager
@@ -256,7 +256,7 @@ def _microscope(
 
 
 @contextmanager
-def _heeding_interrupts(stop: threading.Event) -> Iterator[None]:
+def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
     """Ctrl-C also sets ``stop``: a KeyboardInterrupt that falls into a callback which cannot raise would else be lost."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from learn.design.exposure_design import Exposure, Way
+from learn.design.exposure_design import Exposure, Transition
 from learn.design.lookahead import Step
 from reconstruct.inference.belief import Belief
 from reconstruct.inference.image_inference import covariance, known
 from scenarios.acquire.dose_accounting import electrons_of
-from scenarios.acquire.twin_session import Following
+from scenarios.acquire.twin_session import TwinSession
 from twin.image.microscope import Microscope, counting_variance, images_and_slopes, place
 from twin.image.prediction import View, drift_of, level, view
 from twin.records import Scan
@@ -18,40 +18,42 @@ BATCH = 6
 """Images computed at once: as many as there are defoci to choose from, or half of what plans look ahead for and a few more."""
 
 
-class Foresight:
-    """Plans' figures for images that the twin of ``following`` could take now or later."""
+class Linearization:
+    """Plans' figures for images that the twin of ``twin_session`` could take now or later."""
 
-    def __init__(self, following: Following):
-        self.following = following
+    def __init__(self, twin_session: TwinSession):
+        self.twin_session = twin_session
 
     @property
     def belief(self) -> Belief:
         """As it is; a lost position as a Gaussian that is even over the cell."""
-        return known(self.following.belief)
+        return known(self.twin_session.belief)
 
     def steps(
         self, settings: list[dict[str, float]], scan: Scan, times: list[int], lead: float = 0.0
-    ) -> tuple[list[Step], list[Way]]:
+    ) -> tuple[list[Step], list[Transition]]:
         """What planning needs to know of requests with these settings at ``times`` (ns from now): linearised at the likeliest reading.
 
         Each step leads to ``lead`` seconds before its request (at once, if that is past), its way from there to the request.
         """
         views, points = self._at(settings, scan)
         pixels, slopes = self._slopes(views, points)
-        steps, ways = [], []
+        steps, transitions = [], []
         before = 0.0
         for number, request in enumerate(views):
             image, slope = pixels[number], slopes[number]
             at = times[number] * 1e-9
             rest = min(lead, max(at - before, 0.0))
-            transition, factor = self.following.dynamics.discretise(max(at - before, 0.0) - rest)
+            transition, factor = self.twin_session.dynamics.discretise(max(at - before, 0.0) - rest)
             signal = image - level(request, points[number])
-            model_covariance = self.following.discrepancy.covariance(signal, scan)
-            steps.append(_step(self.following.microscope, request, signal, slope, model_covariance, transition, factor))
-            transition, factor = self.following.dynamics.discretise(rest)
-            ways.append(Way(transition, factor @ factor.T))
+            model_covariance = self.twin_session.discrepancy.covariance(signal, scan)
+            steps.append(
+                _step(self.twin_session.microscope, request, signal, slope, model_covariance, transition, factor)
+            )
+            transition, factor = self.twin_session.dynamics.discretise(rest)
+            transitions.append(Transition(transition, factor @ factor.T))
             before = max(at, before)
-        return steps, ways
+        return steps, transitions
 
     def exposures(self, settings: list[list[dict[str, float]]], scans: list[Scan]) -> list[list[Exposure]]:
         """What alignment images would tell: ``settings`` [k, e] and ``scans`` [e]. Along k they differ by their beam shift at most: what an image of
@@ -66,7 +68,7 @@ class Foresight:
                 root = np.linalg.cholesky(self._scatter(signal, scan))
                 white = solve_triangular(root, slopes[at], lower=True, check_finite=False)
                 steps[number] = white.T @ white, electrons_of(scan)
-        microscope = self.following.microscope
+        microscope = self.twin_session.microscope
         return [
             [
                 Exposure(place(microscope.layout, microscope.calibration, setting)[0], *steps[number])
@@ -78,8 +80,8 @@ class Foresight:
     def _at(self, settings: list[dict[str, float]], scan: Scan) -> tuple[list[View], np.ndarray]:
         """Views of images at these settings, and the parameters [k, p] of the likeliest reading there."""
         belief = self.belief
-        drift = drift_of(self.following.microscope.layout, belief.mean)
-        views = [view(self.following.microscope, setting, scan, drift) for setting in settings]
+        drift = drift_of(self.twin_session.microscope.layout, belief.mean)
+        views = [view(self.twin_session.microscope, setting, scan, drift) for setting in settings]
         likeliest = belief.means[int(np.argmax(belief.weights))]
         return views, np.stack([request.matrix @ likeliest + request.offset for request in views])
 
@@ -88,13 +90,13 @@ class Foresight:
         padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % BATCH, axis=0)])
         grid, black = jnp.asarray(views[0].grid), jnp.asarray(views[0].black, dtype=jnp.float64)
         parts = np.split(padded, len(padded) // BATCH)
-        begun = [images_and_slopes(self.following.microscope, jnp.asarray(part), grid, black) for part in parts]
+        begun = [images_and_slopes(self.twin_session.microscope, jnp.asarray(part), grid, black) for part in parts]
         pixels, slopes = (np.concatenate([np.asarray(part) for part in parts]) for parts in zip(*begun, strict=True))
         return pixels[: len(points)], slopes[: len(points)]
 
     def _scatter(self, signal: np.ndarray, scan: Scan) -> np.ndarray:
         """Covariance [pixels, pixels] of an image about its expected ``signal`` [pixels]: the model's error and counting."""
-        return covariance(self.following.microscope, signal, self.following.error(scan), scan)
+        return covariance(self.twin_session.microscope, signal, self.twin_session.error(scan), scan)
 
 
 def _step(
@@ -115,7 +117,7 @@ def _step(
     return Step(
         transition=transition,
         noise=factor @ factor.T,
-        door=request.matrix,
+        jacobian=request.matrix,
         weight=slope.T @ slope / scale,
         information=seen.T @ seen,
         floor=float(np.trace(model_covariance)) / scale,

@@ -90,7 +90,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_measured_share: Annotated[
         Share, key("", "most requests that are measured, as a share, audits included, unless the model is distrusted")
     ] = 0.5
-    focusing: Annotated[
+    alignment: Annotated[
         int,
         key(
             "", "alignment images near focus at each new place; their dose counts, they answer no request", ge=0, le=10
@@ -101,7 +101,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         key(
             "",
             "most electrons as a share of what measuring every request would cost; alignment images (defocus, exposure, when) are chosen within it",
-            default="no bound, and the alignment images are those of focusing",
+            default="no bound, and the alignment images are those of alignment",
         ),
     ] = None
     seed: Annotated[int, key("", "seed of all chance", ge=0, le=2**32 - 1)] = 0

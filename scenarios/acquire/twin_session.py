@@ -26,11 +26,11 @@ from twin.image.prediction import SAMPLES, Prediction, View, drift_of, evaluate,
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
-SURPRISE = 3e-3
+MISREAD_PROBABILITY = 3e-3
 """Probability, at each image, that earlier images at this place were misread, or that the optics have jumped since."""
-DOUBT = 1e-2
+REREAD_CHANCE = 1e-2
 """An image that the belief allows with a smaller chance is read anew without those before it."""
-LOSE_PLACE = 0.33
+LOST_POSITION_STD = 0.33
 """Standard deviation of the position, as a share of the cell, from which the lattice's phase counts as lost."""
 
 
@@ -42,7 +42,7 @@ class Answer:
     std: np.ndarray
 
 
-class Following:
+class TwinSession:
     """A belief and what was learnt about the model, moved along by readings, commands and frames."""
 
     def __init__(
@@ -58,9 +58,9 @@ class Following:
         self.limits = limits or Limits()
         self._untuned = place(microscope.layout, microscope.calibration, {})
         self.filter = Filter(dynamics, sensors)
-        self._aside = Filter(dynamics, sensors)
+        self._site_filter = Filter(dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
-        self.arrived = self.belief
+        self.site_prior = self.belief
         """The belief as it was when the stage came here, moved along without the images taken here: where to begin again."""
         self.discrepancy: Discrepancy = prior_discrepancy()
         self.inflation = Inflation()
@@ -69,17 +69,17 @@ class Following:
     def follow(self, readings: list[Readings], until: int) -> None:
         """Readings up to a time."""
         self.belief = self._placed(self.filter.advance(self.belief, until, readings))
-        self.arrived = self._aside.advance(self.arrived, until, readings)
+        self.site_prior = self._site_filter.advance(self.site_prior, until, readings)
 
-    def moved_stage(self) -> None:
+    def move_stage(self) -> None:
         """The stage was told to go elsewhere."""
-        self.arrived = self.belief = self.belief.widened(*move_stage(self.dynamics))
+        self.site_prior = self.belief = self.belief.widened(*move_stage(self.dynamics))
 
-    def focused(self, step: float) -> None:
+    def change_focus(self, step: float) -> None:
         """The focus was told to change by ``step`` angstrom."""
         if step:
             self.belief = self.belief.widened(*command_focus(self.dynamics, step))
-            self.arrived = self.arrived.widened(*command_focus(self.dynamics, step))
+            self.site_prior = self.site_prior.widened(*command_focus(self.dynamics, step))
 
     def tuned(self, requested: dict[str, float]) -> dict[str, float]:
         """The commands that give what was asked for: zeros of defocus and astigmatism as believed now are taken off."""
@@ -104,7 +104,7 @@ class Following:
         """
         indices = [belief.layout.index("x"), belief.layout.index("y")]
         variances = (belief.factors[:, indices, :] ** 2).sum(axis=2)
-        if belief.lost or np.sqrt(belief.weights @ variances).max() < LOSE_PLACE * self.microscope.cell:
+        if belief.lost or np.sqrt(belief.weights @ variances).max() < LOST_POSITION_STD * self.microscope.cell:
             return belief
         return dataclasses.replace(belief, lost=("x", "y")).forgotten()
 
@@ -132,31 +132,33 @@ class Following:
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         posterior_belief = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        if self._taught and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < DOUBT:
-            again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
-            odds = again.evidence - posterior.evidence + np.log(SURPRISE)
+        if self._has_images and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < REREAD_CHANCE:
+            again = fit(self.microscope, self.site_prior, request, frame.data, error, generator)
+            odds = again.evidence - posterior.evidence + np.log(MISREAD_PROBABILITY)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
-            posterior_belief = mixed(posterior_belief, absorb(self.arrived, request, again), share)
+            posterior_belief = mixed(posterior_belief, absorb(self.site_prior, request, again), share)
             if share > 0.5:
-                posterior = dataclasses.replace(again, tension=again.tension - 2.0 * float(np.log(SURPRISE)))
-        answer = self._fuse(posterior_belief, request, self._freed(posterior_belief, data, frame.scan), generator)
+                posterior = dataclasses.replace(again, tension=again.tension - 2.0 * float(np.log(MISREAD_PROBABILITY)))
+        answer = self._fused_answer(
+            posterior_belief, request, self._without_detector(posterior_belief, data, frame.scan), generator
+        )
         if learn:
             self.belief = posterior_belief
-            self._learn(request, posterior, data, prediction)
+            self._update_model(request, posterior, data, prediction)
         return answer, posterior, data.reshape(frame.scan.shape)
 
     @property
-    def _taught(self) -> bool:
+    def _has_images(self) -> bool:
         """Whether an image taken here is in the belief: it has then parted from the one that is moved along without them."""
-        return self.belief.lost != self.arrived.lost or not np.array_equal(self.belief.means, self.arrived.means)
+        return self.belief.lost != self.site_prior.lost or not np.array_equal(self.belief.means, self.site_prior.means)
 
-    def _freed(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
+    def _without_detector(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
         """Measured fractions with the detector's gain and level, as believed, taken out."""
         layout = self.microscope.layout
         dark = belief.mean[layout.index("black")] * black_scale(self.microscope.calibration, scan)
         return (data - dark) * np.exp(-belief.mean[layout.index("gain")])
 
-    def _fuse(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
+    def _fused_answer(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
         """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
         states = belief.sample(SAMPLES, generator)
         plain = evaluate(self.microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
@@ -172,22 +174,22 @@ class Following:
             (mean + gain @ (data - mean)).reshape(request.scan.shape), np.sqrt(variance).reshape(request.scan.shape)
         )
 
-    def _learn(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
+    def _update_model(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
         signal = posterior.signal
         noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(signal, 1e-9))
         was_lost = prediction.numbers["phase.plus"].std > 1.0
-        self.discrepancy = self.discrepancy.learnt(request.scan, signal, posterior.innovation, posterior.slopes, noise)
+        self.discrepancy = self.discrepancy.update(request.scan, signal, posterior.innovation, posterior.slopes, noise)
         if not was_lost:
-            self.inflation = self.inflation.learnt(
-                self._checked(request, prediction, self._freed(self.belief, data, request.scan), noise)
+            self.inflation = self.inflation.update(
+                self._checked(request, prediction, self._without_detector(self.belief, data, request.scan), noise)
             )
         allowed = self.discrepancy.covariance(signal, request.scan, amplitude=self.limits.discrepancy)
         fourth = counting_cumulant(request.scan, signal)
-        self.trust = self.trust.heard(
+        self.trust = self.trust.update(
             misfit_excess=misfit_excess(posterior.residual, np.diag(noise) + allowed, fourth, posterior.dof),
             discrepancy_above=self.discrepancy.above(self.limits.discrepancy),
             tension=posterior.tension,
-            learnt=posterior.learnt,
+            tension_dof=posterior.learnt,
             inflation=self.inflation.factor,
             limits=self.limits,
         )
@@ -211,7 +213,7 @@ class Following:
         values = {
             "time_ns": belief.time,
             "lost": list(belief.lost),
-            "arrived.lost": list(self.arrived.lost),
+            "site_prior.lost": list(self.site_prior.lost),
             "names": list(belief.layout.names),
             "discrepancy": {"images": self.discrepancy.images},
             "inflation": dataclasses.asdict(self.inflation),
@@ -222,9 +224,9 @@ class Following:
             "weights": belief.weights,
             "means": belief.means,
             "factors": belief.factors,
-            "arrived.weights": self.arrived.weights,
-            "arrived.means": self.arrived.means,
-            "arrived.factors": self.arrived.factors,
+            "site_prior.weights": self.site_prior.weights,
+            "site_prior.means": self.site_prior.means,
+            "site_prior.factors": self.site_prior.factors,
             "discrepancy": self.discrepancy.log_weights,
         }
         return values, arrays
@@ -243,18 +245,18 @@ class Following:
         self.belief = Belief(
             layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
         )
-        self.arrived = Belief(
+        self.site_prior = Belief(
             layout,
             int(values["time_ns"]),
-            arrays["arrived.weights"],
-            arrays["arrived.means"],
-            arrays["arrived.factors"],
-            tuple(values["arrived.lost"]),
+            arrays["site_prior.weights"],
+            arrays["site_prior.means"],
+            arrays["site_prior.factors"],
+            tuple(values["site_prior.lost"]),
         )
         self.discrepancy = Discrepancy(arrays["discrepancy"], int(values["discrepancy"]["images"]))
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
-        for each_filter in (self.filter, self._aside):
+        for each_filter in (self.filter, self._site_filter):
             each_filter.take_up(values["filter"])
 
 

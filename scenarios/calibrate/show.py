@@ -36,7 +36,8 @@ def print_calibration(result: dict[str, Any], console: Console | None = None) ->
             table.add_column(heading, justify="left" if heading in ("constant", "unit") else "right", no_wrap=True)
         for constant in known:
             numbers = [
-                _plain(constant[key], constant["unit"], constant["name"])[0] for key in ("value", "error", "prior", "prior_error")
+                _plain(constant[key], constant["unit"], constant["name"])[0]
+                for key in ("value", "error", "prior", "prior_error")
             ]
             unit = _plain(0.0, constant["unit"], constant["name"])[1]
             table.add_row(

@@ -167,7 +167,11 @@ def structs_in(annotation: Any) -> tuple[type[msgspec.Struct], ...]:
     kind = bare(annotation)
     if is_table_of_tables(annotation):
         kind = bare(typing.get_args(kind)[1])
-    return tuple(member for member in map(bare, _members(kind)) if isinstance(member, type) and issubclass(member, msgspec.Struct))
+    return tuple(
+        member
+        for member in map(bare, _members(kind))
+        if isinstance(member, type) and issubclass(member, msgspec.Struct)
+    )
 
 
 def is_table_of_tables(annotation: Any) -> bool:
@@ -176,7 +180,8 @@ def is_table_of_tables(annotation: Any) -> bool:
     if typing.get_origin(kind) is not dict:
         return False
     return any(
-        isinstance(member, type) and issubclass(member, msgspec.Struct) for member in _members(bare(typing.get_args(kind)[1]))
+        isinstance(member, type) and issubclass(member, msgspec.Struct)
+        for member in _members(bare(typing.get_args(kind)[1]))
     )
 
 

@@ -61,8 +61,12 @@ def _refusal(problem: str, location: _Place, tables: tuple[Table, ...], origin: 
         lacking = _lacking(location.value, location.tables, tables)
         of = f" of [{location.path}]" if location.path else ""
         problem = f"key {lacking[0]}{of} is missing" if len(lacking) == 1 else f"keys {_list(lacking)}{of} are missing"
-        return BadInput(origin, problem, f"Add {'it' if len(lacking) == 1 else 'them'}: {_examples(location, lacking)}.")
-    return BadInput(origin, f"key {location.path}: is {_brief(location.value)}, and must be {_takes(location)}", _cure(location))
+        return BadInput(
+            origin, problem, f"Add {'it' if len(lacking) == 1 else 'them'}: {_examples(location, lacking)}."
+        )
+    return BadInput(
+        origin, f"key {location.path}: is {_brief(location.value)}, and must be {_takes(location)}", _cure(location)
+    )
 
 
 def _steps(values: dict[str, Any], struct: type[msgspec.Struct], path: str, message: str) -> Steps:
@@ -111,7 +115,9 @@ def _place(values: dict[str, Any], steps: Steps, tables: tuple[Table, ...]) -> _
             kind = owner.get("kind") if isinstance(owner, dict) else None
             inside = [table for table in inside if table.where == f'kind = "{kind}"'] or inside
         names = [key for table in inside for key in table.keys if count < len(steps) and key.name == steps[count]]
-        combined = names[0]._replace(kind="one of " + ", ".join(named.kind for named in names)) if len(names) > 1 else None
+        combined = (
+            names[0]._replace(kind="one of " + ", ".join(named.kind for named in names)) if len(names) > 1 else None
+        )
         key = combined or (names[0] if names else None)
         return _Place(_join(steps), value, tuple(inside), key, key is not None and len(steps) > count + 1)
     return _Place(_join(steps), value, (), None)

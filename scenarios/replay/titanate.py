@@ -24,7 +24,7 @@ from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, SilentProgress
 from twin.records import Frame, Scan
 
-SCHEMA = "emtwin.acquire/1"
+SCHEMA = "emtwin.acquire/2"
 INITIAL = 16
 BATCH = 4
 SPREAD_OVER = 8.0
@@ -268,7 +268,9 @@ class _Session:
         """Compare a batch with what had been predicted of it, jointly; distrust the model if all batches so far are too unlikely."""
         new = self.taken[len(self.taken) - len(chosen) :]
         off = np.array([spectrum.value - spectrum.predicted for spectrum in new])
-        model_covariance = prediction.covariance[np.ix_(chosen, chosen)] / self.discrepancy  # the model's own, as before the factor
+        model_covariance = (
+            prediction.covariance[np.ix_(chosen, chosen)] / self.discrepancy
+        )  # the model's own, as before the factor
         expected = model_covariance + np.diag([spectrum.variance for spectrum in new])
         self.misfit += float(off @ np.linalg.solve(expected, off))
         self.freedom += len(chosen)

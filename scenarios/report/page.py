@@ -214,17 +214,17 @@ def _sensors(session: Session, moves: np.ndarray) -> str | None:
 
 def _dose(session: Session) -> dict[str, Any]:
     """Electrons by purpose and over time. What a frame cost is what its source says of its exposure."""
-    parts = {"pixels": 0.0, "flyback": 0.0, "parked beam": 0.0}
-    purposes = (("pixels", "pixels"), ("flyback", "flyback"), ("parked beam", "parked"))
-    focusing, avoided = 0.0, 0.0
+    parts = {"pixels": 0.0, "flyback": 0.0, "settling beam": 0.0}
+    purposes = (("pixels", "pixels"), ("flyback", "flyback"), ("settling beam", "settle_dose"))
+    alignment, avoided = 0.0, 0.0
     steps: list[tuple[int, float, float]] = []
-    answered = {row.payload.get("frame_row") for row in [*session.requests, *session.focusing]}
+    answered = {row.payload.get("frame_row") for row in [*session.requests, *session.alignment]}
     for number, frame in session.frames.items():
         if number not in answered and frame.get("exposure"):  # taken before an interruption, and taken again after it
             for name, key in purposes:
                 parts[name] += frame["exposure"][key]
             steps.append((int(frame["start"]), sum(frame["exposure"][key] for _, key in purposes), 0.0))
-    for row in [*session.requests, *session.focusing]:
+    for row in [*session.requests, *session.alignment]:
         payload = row.payload
         exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")
         cost, requested = 0.0, payload.get("electrons", 0.0)
@@ -233,18 +233,18 @@ def _dose(session: Session) -> dict[str, Any]:
                 parts[name] += exposure[key]
                 cost += exposure[key]
             requested = cost if row.kind == "request" else 0.0
-            focusing += cost - requested
+            alignment += cost - requested
         elif not payload.get("measured"):
             avoided += requested
         steps.append((row_time(row), cost, requested))
     steps.sort()
     spent, always = (np.cumsum([step[column] for step in steps]) for column in (1, 2))
     minutes = session.minutes([step[0] for step in steps])
-    saved = avoided - focusing
-    shown = parts | {"of these: focusing": focusing} if focusing else parts
+    saved = avoided - alignment
+    shown = parts | {"of these: alignment": alignment} if alignment else parts
     return {
         "image": drawings.dose(shown, saved, minutes, spent, always),
-        "focusing": electrons(focusing),
+        "alignment": electrons(alignment),
         "spent": electrons(sum(parts.values())),
         "saved": electrons(saved),
     }

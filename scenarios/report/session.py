@@ -23,7 +23,7 @@ class Session:
     states: list[Row] = field(default_factory=list)
     findings: list[Row] = field(default_factory=list)
     exposures: list[Row] = field(default_factory=list)
-    focusing: list[Row] = field(default_factory=list)
+    alignment: list[Row] = field(default_factory=list)
     commands: list[Row] = field(default_factory=list)
     readings: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     scenario: dict[str, Any] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def load_session(folder: Path, verify: bool = True) -> Session:
         "state": session.states,
         "finding": session.findings,
         "exposure": session.exposures,
-        "focusing": session.focusing,
+        "alignment": session.alignment,
         "command": session.commands,
     }
     with Journal.open(folder) as journal:

@@ -25,7 +25,8 @@ def summarise(folder: Path) -> dict[str, Any]:
     requests = session.requests
     measured = [row for row in requests if row.payload.get("measured")]
     spent = sum(
-        sum(frame["exposure"][part] for part in ("pixels", "flyback", "parked")) for frame in session.frames.values()
+        sum(frame["exposure"][part] for part in ("pixels", "flyback", "settle_dose"))
+        for frame in session.frames.values()
     )
     last = session.states[-1] if session.states else None
     seconds = (row_time(requests[-1]) - session.origin) / 1e9 if requests else 0.0

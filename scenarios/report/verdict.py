@@ -88,8 +88,12 @@ def judge(requests: Sequence[Mapping[str, Any]], tolerance: float, rmse: float |
     """The verdict on ``requests`` (payloads of their rows); ``rmse`` is the session's error against the truth, None where that is not known."""
     answered = [request for request in requests if not request.get("measured")]
     measured = [request for request in requests if request.get("measured")]
-    above = Counter(str(request.get("reason") or "not recorded") for request in answered if request["predicted_error"] > tolerance)
-    expected = [request["predicted_error"] for request in answered] + [request["expected_after"] for request in measured]
+    above = Counter(
+        str(request.get("reason") or "not recorded") for request in answered if request["predicted_error"] > tolerance
+    )
+    expected = [request["predicted_error"] for request in answered] + [
+        request["expected_after"] for request in measured
+    ]
     error = rmse if rmse is not None else sum(expected) / len(expected) if expected else None
     return Verdict(
         tolerance=tolerance,

@@ -31,7 +31,11 @@ def wanted(follower: Follower) -> list[str]:
     """The table's quantities; where it has none, the entries that sensors which were heard tell of."""
     if follower.quantities:
         return follower.quantities[:PANELS]
-    heard = [channel.sensor for channel in follower.channels.values() if channel.sensor is not None and channel.heard is not None]
+    heard = [
+        channel.sensor
+        for channel in follower.channels.values()
+        if channel.sensor is not None and channel.heard is not None
+    ]
     observed = {entry for sensor in heard if sensor.evidence for entry in sensor.coefficients}
     # a lagged sensor tells of the entries that it lags behind, by the part they share
     parts = {sensor.part for sensor in heard if any(entry.endswith(".lagged") for entry in sensor.coefficients)}

@@ -84,7 +84,9 @@ class Logged:
         self.note = "; ".join([f"times: {log.clock}", *log.notes])
         self.table = next((table for word, table in _TABLES.items() if word in log.kind.lower()), None)
         self.units = {channel.name: channel.unit for channel in log.channels if len(channel.times)}
-        self._batches = [Readings(channel.name, 0, channel.times, channel.values) for channel in log.channels if len(channel.times)]
+        self._batches = [
+            Readings(channel.name, 0, channel.times, channel.values) for channel in log.channels if len(channel.times)
+        ]
         self.start = min(int(batch.times[0]) for batch in self._batches)
         self.end: int | None = max(int(batch.times[-1]) for batch in self._batches)
 
@@ -263,7 +265,9 @@ def _cut(
         for name, (times, values) in whole.items():
             stop = int(np.searchsorted(times, until))
             if stop > first[name]:
-                batches_before.append(Readings(name, first[name], times[first[name] : stop], values[first[name] : stop]))
+                batches_before.append(
+                    Readings(name, first[name], times[first[name] : stop], values[first[name] : stop])
+                )
                 first[name] = stop
         now: list[tuple[int, dict[str, float]]] = []
         while sent < len(commands) and commands[sent][0] < until:

@@ -249,7 +249,9 @@ def test_interrupted_it_keeps_what_it_has():
 
 
 def test_data_that_contradict_the_prior_are_named():
-    batches = [batch(channel_batch.channel, np.arange(1.0, 61), 40.0 * channel_batch.values) for channel_batch in session(0)]
+    batches = [
+        batch(channel_batch.channel, np.arange(1.0, 61), 40.0 * channel_batch.values) for channel_batch in session(0)
+    ]
     constant = fit_constants(TABLE, lambda model: Dense(model, batches), ["walk"])["walk"]
     assert "the prior or the model is wrong" in constant.note
     assert constant.value == pytest.approx(0.1 * 2.0**4)

@@ -32,7 +32,7 @@ def taught(true: Discrepancy, slopes: np.ndarray, images: int, seed: int) -> Dis
             + slopes @ generator.standard_normal(slopes.shape[1])
             + np.sqrt(noise) * generator.standard_normal(COUNT)
         )
-        discrepancy = discrepancy.learnt(SCAN, IMAGE, innovation, slopes, noise)
+        discrepancy = discrepancy.update(SCAN, IMAGE, innovation, slopes, noise)
     return discrepancy
 
 
@@ -100,9 +100,9 @@ def test_inflation_follows_the_standardised_errors():
     assert right.factor == 1.0
     for _ in range(200):
         errors = generator.standard_normal(9)
-        right, wrong = right.learnt(errors), wrong.learnt(2.0 * errors)
+        right, wrong = right.update(errors), wrong.update(2.0 * errors)
     assert right.factor == pytest.approx(1.0, abs=0.05)
     assert 1.7 < wrong.factor < 2.0  # a single number counts for four sigmas at most
-    assert Inflation().learnt(np.array([1e9])).factor == pytest.approx(np.sqrt((40 + 8.0) / 40.5))
-    assert Inflation().learnt(np.zeros(0)).factor == 1.0
-    assert Inflation().learnt(np.zeros(100)).factor == 1.0  # no licence to be surer than the model says
+    assert Inflation().update(np.array([1e9])).factor == pytest.approx(np.sqrt((40 + 8.0) / 40.5))
+    assert Inflation().update(np.zeros(0)).factor == 1.0
+    assert Inflation().update(np.zeros(100)).factor == 1.0  # no licence to be surer than the model says

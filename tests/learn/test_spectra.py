@@ -81,7 +81,9 @@ def test_learns_the_map() -> None:
         chosen = np.random.default_rng(seed).permutation(COUNT)[:35]
         prediction = MapModel(SHAPE, features).predict(chosen, values[chosen], np.full(35, 0.01))
         others = np.setdiff1d(np.arange(COUNT), chosen)
-        explained.append(1 - ((truth - prediction.mean)[others] ** 2).sum() / ((truth - truth.mean())[others] ** 2).sum())
+        explained.append(
+            1 - ((truth - prediction.mean)[others] ** 2).sum() / ((truth - truth.mean())[others] ** 2).sum()
+        )
     assert np.mean(explained) > 0.85
 
 

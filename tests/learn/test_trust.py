@@ -7,7 +7,7 @@ import pytest
 
 from learn.discrepancy.trust import Limits, Trust, misfit_excess
 
-HEALTHY = {"misfit_excess": 0.0, "discrepancy_above": 0.01, "tension": 6.0, "learnt": 6.0, "inflation": 1.0}
+HEALTHY = {"misfit_excess": 0.0, "discrepancy_above": 0.01, "tension": 6.0, "tension_dof": 6.0, "inflation": 1.0}
 LIMITS = Limits()
 
 
@@ -15,9 +15,9 @@ LIMITS = Limits()
 def test_nothing_wrong_keeps_it():
     trust = Trust()
     for _ in range(30):
-        trust = trust.heard(**HEALTHY, limits=LIMITS)
+        trust = trust.update(**HEALTHY, limits=LIMITS)
     assert not trust.distrusted
-    assert (trust.images, trust.tension, trust.learnt) == (30, 180.0, 180.0)
+    assert (trust.images, trust.tension, trust.tension_dof) == (30, 180.0, 180.0)
 
 
 @pytest.mark.parametrize(
@@ -30,18 +30,18 @@ def test_nothing_wrong_keeps_it():
     ],
 )
 def test_each_limit_alone(wrong, reason):
-    trust = Trust().heard(**{**HEALTHY, **wrong}, limits=LIMITS)
+    trust = Trust().update(**{**HEALTHY, **wrong}, limits=LIMITS)
     assert trust.distrusted
     assert reason in trust.broken
     # and it stays lost
-    assert trust.heard(**HEALTHY, limits=LIMITS).broken == trust.broken
+    assert trust.update(**HEALTHY, limits=LIMITS).broken == trust.broken
 
 
 def test_little_tensions_add_up():
     """Twice the tension that is due, in each of many images: none alone is a reason."""
     trust, images = Trust(), 0
     while not trust.distrusted and images < 40:
-        trust, images = trust.heard(**{**HEALTHY, "tension": 14.0}, limits=LIMITS), images + 1
+        trust, images = trust.update(**{**HEALTHY, "tension": 14.0}, limits=LIMITS), images + 1
     assert "images together" in trust.broken
     assert images > 3
 
@@ -74,13 +74,13 @@ def test_a_healthy_stream_is_seldom_distrusted():
         for _ in range(10):
             learnt = generator.uniform(3.0, 12.0)
             tension = generator.chisquare(learnt)
-            trust = trust.heard(generator.standard_normal(), 0.02, float(tension), float(learnt), 1.0, LIMITS)
+            trust = trust.update(generator.standard_normal(), 0.02, float(tension), float(learnt), 1.0, LIMITS)
         lost[session] = trust.distrusted
     assert not lost[:200].any()
     assert lost.mean() < 0.005
     # the same stream with a limit of one in a hundred alarms in about the share that it says, so the statistic is what it claims to be
     loose = dataclasses.replace(LIMITS, tension=2.0)
     alarms = sum(
-        Trust().heard(0.0, 0.0, float(generator.chisquare(8.0)), 8.0, 1.0, loose).distrusted for _ in range(4000)
+        Trust().update(0.0, 0.0, float(generator.chisquare(8.0)), 8.0, 1.0, loose).distrusted for _ in range(4000)
     )
     assert 0.005 < alarms / 4000 < 0.016

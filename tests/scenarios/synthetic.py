@@ -89,7 +89,7 @@ def make_session(
                     )
                 )
                 seen = {"predicted": predicted, "measured": truth, "answer": truth}
-                journal.append("focusing", {"site": index // 4, "number": 0, "frame_row": focus}, time - 10**9, seen)
+                journal.append("alignment", {"site": index // 4, "number": 0, "frame_row": focus}, time - 10**9, seen)
             payload = {
                 "index": index, "site": index // 4, "time_ns": time, "settings": {"C10": 40.0 - 5.0 * index, "beam_shift.x": 3.0, "beam_shift.y": -8.0},
                 "decision": decision, "why": "predicted error above the tolerance" if decision == "measure" else "within the tolerance",
@@ -132,7 +132,7 @@ def make_session(
             journal.append(
                 "result",
                 {
-                    "schema": "emtwin.acquire/1", "scenario": "tune-and-map", "seed": seed, "requests": count, "measured": measured_count,
+                    "schema": "emtwin.acquire/2", "scenario": "tune-and-map", "seed": seed, "requests": count, "measured": measured_count,
                     "simulated": count - measured_count, "audited": 3, "rmse": error, "rmse_always": 0.2, "coverage90": 0.9,
                     "dose_spent": 215_700.0 * (measured_count + 6), "dose_saved": 215_700.0 * (count - measured_count - 6), "focused": 6,
                     "model_distrusted": distrusted_from is not None, "seconds": 71.3, **verdict,

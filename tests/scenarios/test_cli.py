@@ -15,7 +15,7 @@ from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, FAULT, INTERRUPTED, L
 from tests.scenarios.synthetic import make_session
 
 RESULT = {
-    "schema": "emtwin.acquire/1",
+    "schema": "emtwin.acquire/2",
     "requests": 2,
     "measured": 1,
     "rmse": np.float64(0.03),

@@ -81,7 +81,9 @@ def assert_said(error: dict[str, str], key: Key, value: Any, captured: str) -> N
     """What is wrong with ``key`` is told as a user can read it."""
     text = " ".join(error.values())
     assert (
-        key.path in text or key.name in text or any(other.path in text for table in plan.tables() for other in table.keys)
+        key.path in text
+        or key.name in text
+        or any(other.path in text for table in plan.tables() for other in table.keys)
     ), (value, error)
     assert error["problem"], (value, error)
     assert error["cure"], (value, error)

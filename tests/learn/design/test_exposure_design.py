@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from learn.design.exposure_design import Exposure, Question, Way, best_series, gain, gains
+from learn.design.exposure_design import Exposure, Question, Transition, best_series, gain, gains
 from learn.design.lookahead import Step
 
 COUNT, PARAMETERS, PIXELS, STEPS = 4, 3, 12, 4
@@ -22,17 +22,19 @@ def a_question(seed: int, **changed) -> Question:
         root = size * generator.standard_normal((COUNT, COUNT))
         return root @ root.T
 
-    door = generator.standard_normal((PARAMETERS, COUNT))
-    steps, ways = [], []
+    jacobian = generator.standard_normal((PARAMETERS, COUNT))
+    steps, transitions = [], []
     for _ in range(STEPS):
         mine = slopes()
         steps.append(
-            Step(np.eye(COUNT), walk(0.3), door, mine.T @ mine / PIXELS, 0.5 * mine.T @ mine, 0.02, 0.01, 50.0)
+            Step(np.eye(COUNT), walk(0.3), jacobian, mine.T @ mine / PIXELS, 0.5 * mine.T @ mine, 0.02, 0.01, 50.0)
         )
-        ways.append(Way(np.eye(COUNT), walk(0.05)))
+        transitions.append(Transition(np.eye(COUNT), walk(0.05)))
     few = slopes()
-    exposures = [Exposure(door, dwell * few.T @ few, 1.0 + dwell) for dwell in (0.3, 1.5)]
-    question = Question(np.eye(COUNT), steps, ways, [exposures] * STEPS, cost=2.0, electrons=6.0, most=2, price=1e-4)
+    exposures = [Exposure(jacobian, dwell * few.T @ few, 1.0 + dwell) for dwell in (0.3, 1.5)]
+    question = Question(
+        np.eye(COUNT), steps, transitions, [exposures] * STEPS, cost=2.0, electrons=6.0, most=2, price=1e-4
+    )
     return dataclasses.replace(question, **changed)
 
 
@@ -40,20 +42,20 @@ def loss_of(question: Question, measured: tuple[int, ...], exposed: dict[int, in
     """By conditioning a joint Gaussian on noisy linear observations, written with explicit pseudo-observations."""
     covariance, loss = question.covariance, 0.0
 
-    def updated(covariance, door, information):
+    def updated(covariance, jacobian, information):
         values, vectors = np.linalg.eigh(information)
-        rows = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) @ door
+        rows = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) @ jacobian
         gain = covariance @ rows.T @ np.linalg.inv(rows @ covariance @ rows.T + np.eye(len(rows)))
         return covariance - gain @ rows @ covariance
 
-    for number, (step, way) in enumerate(zip(question.steps, question.ways, strict=True)):
+    for number, (step, transition) in enumerate(zip(question.steps, question.transitions, strict=True)):
         covariance = step.transition @ covariance @ step.transition.T + step.noise
         if number in exposed:
             exposure = question.exposures[number][exposed[number]]
-            covariance = updated(covariance, exposure.door, exposure.information)
-        covariance = way.transition @ covariance @ way.transition.T + way.noise
+            covariance = updated(covariance, exposure.jacobian, exposure.information)
+        covariance = transition.matrix @ covariance @ transition.matrix.T + transition.noise
         if number in measured:
-            covariance = updated(covariance, step.door, step.information)
+            covariance = updated(covariance, step.jacobian, step.information)
         loss += step.error(covariance, number in measured)
     return loss
 

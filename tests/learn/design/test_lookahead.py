@@ -17,7 +17,7 @@ def a_step() -> Step:
     return Step(
         transition=np.eye(COUNT) + 0.1 * GENERATOR.standard_normal((COUNT, COUNT)),
         noise=walk @ walk.T,
-        door=GENERATOR.standard_normal((PARAMETERS, COUNT)),
+        jacobian=GENERATOR.standard_normal((PARAMETERS, COUNT)),
         weight=slopes.T @ slopes / PIXELS,
         information=slopes.T @ slopes * float(GENERATOR.uniform(0.1, 3.0)),
         floor=0.01,
@@ -32,9 +32,9 @@ def test_a_measured_step_is_conditioning_on_its_pixels():
     slopes, noise = GENERATOR.standard_normal((PIXELS, PARAMETERS)), GENERATOR.uniform(0.5, 2.0, PIXELS)
     step = a_step()
     step = Step(
-        step.transition, step.noise, step.door, step.weight, slopes.T @ (slopes / noise[:, None]), 0.0, 0.0, 50.0
+        step.transition, step.noise, step.jacobian, step.weight, slopes.T @ (slopes / noise[:, None]), 0.0, 0.0, 50.0
     )
-    rows = slopes @ step.door
+    rows = slopes @ step.jacobian
     gain = covariance @ rows.T @ np.linalg.inv(rows @ covariance @ rows.T + np.diag(noise))
     np.testing.assert_allclose(step.measured(covariance), covariance - gain @ rows @ covariance, atol=1e-9)
 

@@ -53,7 +53,7 @@ def test_stops_by_itself_and_is_recorded(replay: ReplayInstrument, tmp_path: Pat
         assert kinds[sealed:].count("frame") == 0  # spectra read to score are not measurements
         assert kinds.count("measurement") == kinds.count("frame") - 1 == result["measured"]
         np.testing.assert_array_equal(map_arrays(journal)["predicted"], arrays["predicted"])
-    assert result["schema"] == "emtwin.acquire/1"
+    assert result["schema"] == "emtwin.acquire/2"
     assert result["tolerance_reached"]
     assert result["uncertainty"] <= 0.15
     assert INITIAL < result["measured"] < 294
