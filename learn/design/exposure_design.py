@@ -1,9 +1,9 @@
-"""Which image to take next, of which exposure: the plan of alignment images and measurements that saves most error for its electrons.
+"""Plans of alignment images and measurements: which image to take next, at which exposure.
 
-An alignment image answers no request: it is taken in front of one, at the defocus and dwell time where an electron tells most of what the requests
-to come need (small trace of what is left of their images' error: A-optimal). How covariances evolve under a plan does not depend on what will be seen (linear
-Gaussian), so plans are valued beforehand. They are made by adding, one after the other, what saves most per electron, and then exchanging
-while that helps (Fedorov, Theory of Optimal Experiments, 1972; as a series of exposures in `learn.design.film_design`).
+An alignment image answers no request. It is taken before one, at the defocus and dwell time with the largest reduction of expected loss per electron
+(A-optimal: trace of the error covariance of the images to come). The evolution of a covariance under a plan does not depend on the data (linear
+Gaussian), so plans are evaluated in advance: by greedy addition per electron, then by exchanges while they help (Fedorov, Theory of Optimal
+Experiments, 1972; for series of exposures of a film see `learn.design.film_design`).
 """
 
 import dataclasses
@@ -16,7 +16,9 @@ from learn.design.lookahead import Step, conditioned
 
 @dataclasses.dataclass(frozen=True)
 class Exposure:
-    """An alignment image: ``jacobian`` [p, n] leads from the state to image parameters, of which it brings ``information`` [p, p]; it costs ``electrons``."""
+    """An alignment image: ``jacobian`` [p, n] of its image parameters with respect to the state, ``information`` [p, p] about them, cost in
+    ``electrons``.
+    """
 
     jacobian: np.ndarray
     information: np.ndarray
@@ -33,8 +35,9 @@ class Transition:
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """A plan: ``loss`` (expected relative errors of all requests, summed), its ``electrons``, the steps ``measured``, and of alignment images
-    the step each is taken before and its number, ``exposed``."""
+    """A plan: expected ``loss`` (sum of the relative errors of all requests), ``electrons``, the steps ``measured``, and the alignment images
+    ``exposed`` as (step before which it is taken, number).
+    """
 
     loss: float
     electrons: float
@@ -43,7 +46,7 @@ class Series:
 
     @property
     def first(self) -> int | None:
-        """The alignment image to take before the first step, or None."""
+        """Number of the alignment image to take before the first step, or None."""
         return next((number for step, number in self.exposed if step == 0), None)
 
 
@@ -72,7 +75,7 @@ Addition = tuple[int, int | None]
 
 
 def best_series(question: Question, first: bool | None = None) -> Series:
-    """The best plan found; ``first`` says whether the first step is measured (None: as is best)."""
+    """The best plan found; ``first``: whether the first step is measured (None: free)."""
     search = _Search(question, first)
     taken: list[Addition] = [(0, None)] if first else []
     while (better := search.added(taken)) is not None:
@@ -83,7 +86,7 @@ def best_series(question: Question, first: bool | None = None) -> Series:
 
 
 def gains(question: Question) -> np.ndarray:
-    """What each alignment image alone, before the first step, saves per electron, [exposures]: the next one of an A-optimal series is the greatest."""
+    """Loss reduction per electron [exposures] of each alignment image alone, before the first step."""
     search = _Search(dataclasses.replace(question, passed=False), None)
     without = sum(search.along([])[1])
     return np.array(
@@ -95,7 +98,7 @@ def gains(question: Question) -> np.ndarray:
 
 
 def gain(question: Question) -> float:
-    """Loss of the best plan that answers the first step, less that of the best that measures it; minus infinity where nothing may be measured."""
+    """Loss of the best plan that answers the first step, less that of the best plan that measures it; -inf if it may not be measured."""
     if question.most < 1 or question.cost > question.electrons:
         return -np.inf
     return best_series(question, False).loss - best_series(question, True).loss
@@ -117,7 +120,7 @@ class _Search:
         )
 
     def allowed(self, taken: list[Addition]) -> bool:
-        """One alignment image before a step, each step measured once, and no more than may be spent."""
+        """At most one alignment image before a step, each step measured once, within the electrons and the number of measurements."""
         slots = [(step, number is None) for step, number in taken]
         measured = sum(number is None for _, number in taken)
         spent = sum(map(self.cost, taken))
@@ -128,7 +131,7 @@ class _Search:
         )
 
     def added(self, taken: list[Addition]) -> list[Addition] | None:
-        """With what saves most per electron besides; None if nothing is worth its price."""
+        """The plan with the addition that reduces the loss most per electron; None if none is worth its price."""
         starts, losses = self.along(taken)
         best, best_trial = self.question.price, None
         for addition in self.possible:
@@ -141,7 +144,7 @@ class _Search:
         return best_trial
 
     def exchanged(self, taken: list[Addition]) -> list[Addition] | None:
-        """With one thing in another's place, where loss and price together fall by that; None if they do not."""
+        """The plan with one item exchanged so that loss plus price falls; None if there is no such exchange."""
         least = self.value(taken)
         for position, old in enumerate(taken):
             if self.fixed and old == (0, None):
@@ -166,7 +169,7 @@ class _Search:
         return sum(self.along(taken)[1]) + self.question.price * sum(map(self.cost, taken))
 
     def along(self, taken: list[Addition]) -> tuple[list[np.ndarray], list[float]]:
-        """The covariance before each step, and each step's error."""
+        """Covariance before each step, and error of each step."""
         covariance, starts, losses = self.question.covariance, [], []
         for number in range(len(self.question.steps)):
             starts.append(covariance)

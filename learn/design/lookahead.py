@@ -1,8 +1,8 @@
-"""Which of the requests at hand to measure: the plan with the least expected loss, by looking ahead.
+"""Which of the next requests to measure: the plan with the least expected loss.
 
-A measurement serves its own request and, through the belief, all that follow. How a covariance evolves under a plan does not depend on
-what will be seen (linear Gaussian), so every plan over the next requests can be valued beforehand: this is open-loop A-optimal
-design on a receding horizon. The loss of an answer is its expected relative RMS error.
+A measurement improves its own request and, through the belief, all later ones. The evolution of a covariance under a plan does not depend on the data
+(linear Gaussian), so every plan over the next requests can be evaluated in advance: open-loop A-optimal design on a receding horizon. The loss of an
+answer is its expected relative RMS error.
 """
 
 import dataclasses
@@ -13,10 +13,10 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One request to come. ``transition`` [n, n] and ``noise`` [n, n] bring the covariance there; ``jacobian`` [p, n] leads to image parameters.
+    """One future request. ``transition`` [n, n] and process ``noise`` [n, n] propagate the covariance to it; ``jacobian`` J [p, n] of the image parameters.
 
-    The squared relative error of an answer is ``floor`` + trace(``weight`` jacobian P jacobian^T), at most ``ceiling`` (an image with nothing known
-    of its place); ``information`` [p, p] is what measuring tells about the parameters, and ``floor_measured`` the error's floor then.
+    The squared relative error of an answer is ``floor`` + trace(``weight`` J P J^T), at most ``ceiling`` (an image of unknown lattice position);
+    ``information`` [p, p] about the image parameters from measuring it, and ``floor_measured`` the floor after that.
     """
 
     transition: np.ndarray
@@ -29,7 +29,7 @@ class Step:
     ceiling: float
 
     def error(self, covariance: np.ndarray, measured: bool) -> float:
-        """Expected relative RMS error with the state's ``covariance`` [n, n]."""
+        """Expected relative RMS error for the state ``covariance`` [n, n]."""
         spread = float(np.vdot(self._sensitivity, covariance))
         return float(np.sqrt(min(spread, self.ceiling) + (self.floor_measured if measured else self.floor)))
 
@@ -38,12 +38,12 @@ class Step:
         return self.jacobian.T @ self.weight @ self.jacobian
 
     def measured(self, covariance: np.ndarray) -> np.ndarray:
-        """The state's covariance after this request was measured."""
+        """State covariance after this request was measured."""
         return conditioned(covariance, self.jacobian, self.information)
 
 
 def conditioned(covariance: np.ndarray, jacobian: np.ndarray, information: np.ndarray) -> np.ndarray:
-    """``covariance`` [n, n] of a state after something brought ``information`` [p, p] on ``jacobian`` [p, n] times the state."""
+    """``covariance`` [n, n] of a state after a measurement with ``information`` [p, p] about ``jacobian`` [p, n] times the state."""
     seen = covariance @ jacobian.T
     inside = jacobian @ seen
     root = information @ np.linalg.inv(np.eye(len(inside)) + inside @ information)
@@ -53,7 +53,9 @@ def conditioned(covariance: np.ndarray, jacobian: np.ndarray, information: np.nd
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Least expected losses (sums of relative errors over the steps) if the first is answered, and if it is measured; and the latter's plan."""
+    """Least expected loss (sum of relative errors over the steps) if the first step is answered, and if it is measured; and the steps measured in
+    the latter plan.
+    """
 
     answer_first: float
     measure_first: float

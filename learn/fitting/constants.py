@@ -2,7 +2,7 @@
 
 The evidence is that of a `reconstruct.stream.stream.Stream` run over a session, so images, echoes and bad readings are treated as they are live.
 A stream takes more than a few readings of a sensor in a span by their mean, and what the process does within the span for noise. That is
-good for the state and bad for its constants: rates come out too low, and a sensor's own noise is told of by the means alone. Let a feed
+good for the state and bad for its constants: rates come out too low, and a sensor's own noise is error_reduction of by the means alone. Let a feed
 make its stream of spans of `exact_span`, cut at every reading (``exact`` large); channels too quick for that can be left out of it.
 """
 
@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from learn.fitting.laplace import LIMIT, Peak, peak
+from learn.fitting.laplace import SEARCH_LIMIT, Peak, peak
 from reconstruct.stream.readings.preprocess import CROWD
 from twin.sensors.model import Model
 from twin.sensors.table import Parameter, Table
@@ -33,17 +33,17 @@ class Session(Protocol):
     def settle(self, until: int) -> None: ...
 
 
-LONGEST = 3600 * 10**9
+SETTLING_TIME = 3600 * 10**9
 """Nanoseconds (an hour) longer than any span, by which a stream is settled past its end."""
-HARDLY = 0.1
-"""A constant whose error is narrower than its prior's by a smaller share than this is hardly told of."""
+MIN_ERROR_REDUCTION = 0.1
+"""A constant whose error is narrower than its prior's by a smaller share than this is hardly error_reduction of."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedConstant:
     """A constant after a fit: ``value`` with 68 % between ``low`` and ``high``, all in ``unit``; the prior's alike.
 
-    ``told`` is the share by which the error is narrower than the prior's (0: the data said nothing; logarithms, for a factor). ``gain`` is
+    ``error_reduction`` is the share by which the error is narrower than the prior's (0: the data said nothing; logarithms, for a factor). ``gain`` is
     by how much the log evidence is above what it is with this one put back to its prior value. ``note`` says in words what to think of it.
     Where no error is known (an interrupted fit, a value at the edge of what was searched) it is NaN.
     """
@@ -56,7 +56,7 @@ class FittedConstant:
     prior: float
     prior_low: float
     prior_high: float
-    told: float
+    error_reduction: float
     gain: float
     note: str
 
@@ -96,9 +96,9 @@ class FittedConstants:
             fitted = next((constant for constant in self.constants if constant.name == row.name), None)
             if fitted is not None:
                 row = msgspec.structs.replace(row, value=fitted.value)
-                if fitted.told > 0 and row.factor is not None:
+                if fitted.error_reduction > 0 and row.factor is not None:
                     row = msgspec.structs.replace(row, factor=math.sqrt(abs(fitted.high / fitted.low)))
-                elif fitted.told > 0:
+                elif fitted.error_reduction > 0:
                     row = msgspec.structs.replace(row, std=0.5 * (fitted.high - fitted.low))
             rows.append(row)
         return msgspec.structs.replace(table, constant=rows)
@@ -166,7 +166,7 @@ def fit_constants(
             return -math.inf  # no model has such values
         try:
             stream = feed(model)
-            stream.settle(stream.now + LONGEST)
+            stream.settle(stream.now + SETTLING_TIME)
         except FloatingPointError:
             return -math.inf
         if math.isnan(start):
@@ -226,9 +226,9 @@ def _fitted(row: Parameter, optimum: Peak, index: int, std: float) -> FittedCons
     elif not optimum.determined[index]:
         learnt, note = 0.0, "not determined by these data: prior stands"
     elif optimum.beyond[index]:
-        learnt, note = math.nan, f"{LIMIT:g} prior errors off and no end: the prior or the model is wrong"
-    elif learnt < HARDLY:
-        note = "hardly told of by these data: little but the prior"
+        learnt, note = math.nan, f"{SEARCH_LIMIT:g} prior errors off and no end: the prior or the model is wrong"
+    elif learnt < MIN_ERROR_REDUCTION:
+        note = "hardly error_reduction of by these data: little but the prior"
     else:
         note = f"error {100 * learnt:.0f} % narrower than assumed"
     return FittedConstant(

@@ -11,20 +11,20 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import minimize
 
-LIMIT = 4.0
+SEARCH_LIMIT = 4.0
 """Prior standard deviations from its mean within which the point is sought."""
-STEP = 0.1
+GRADIENT_STEP = 0.1
 """Step of first differences, in posterior standard deviations."""
-WIDE = 0.5
+CURVATURE_STEP = 0.5
 """Step of second differences, in posterior standard deviations."""
-NEAR = 0.03
+GRADIENT_TOLERANCE = 0.03
 """Slope per posterior standard deviation from which on the point counts as found: so far off is it, in those."""
-ROUNDS = 3
-SILENT = 1e-6
+MAX_ROUNDS = 3
+MIN_INFLUENCE = 1e-6
 """Change of the log likelihood over half a prior standard deviation below which it says nothing."""
-SINGULAR = 1e-3
+MIN_EIGENVALUE = 1e-3
 """Least eigenvalue of the curvature, scaled to a diagonal of ones, from which on it is positive definite."""
-STEEP = 1e6
+NO_LIKELIHOOD_PENALTY = 1e6
 """What is added where there is no likelihood."""
 
 
@@ -46,26 +46,26 @@ class Peak:
     complete: bool
 
 
-class _Slope:
-    """Minus the log posterior, every value kept; ``told`` hears of the best point so far after each new one."""
+class _Objective:
+    """Minus the log posterior, every value values_at; ``told`` hears of the best point so far after each new one."""
 
     def __init__(self, log_likelihood: Callable[[np.ndarray], float], report: Callable[[str, np.ndarray, float], None]):
-        self._log_likelihood, self._told, self.kept = log_likelihood, report, {}
+        self._log_likelihood, self._report, self.values_at = log_likelihood, report, {}
         self.stage, self.best, self.lowest = "start", np.zeros(0), np.inf
 
     def likelihood(self, where: np.ndarray) -> float:
         key = np.asarray(where, dtype=float).tobytes()
-        if key not in self.kept:
-            self.kept[key] = float(self._log_likelihood(where))
+        if key not in self.values_at:
+            self.values_at[key] = float(self._log_likelihood(where))
             value = self(where)
             if value < self.lowest:
                 self.best, self.lowest = where.copy(), value
-            self._told(self.stage, self.best, self.kept[self.best.tobytes()])
-        return self.kept[key]
+            self._report(self.stage, self.best, self.values_at[self.best.tobytes()])
+        return self.values_at[key]
 
     def __call__(self, where: np.ndarray) -> float:
         log_likelihood = self.likelihood(where)
-        return 0.5 * float(where @ where) - log_likelihood if np.isfinite(log_likelihood) else STEEP
+        return 0.5 * float(where @ where) - log_likelihood if np.isfinite(log_likelihood) else NO_LIKELIHOOD_PENALTY
 
     def beside(self, where: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One ``step`` [d] up and down along each coordinate, [d] each; zero steps are left out (NaN)."""
@@ -88,97 +88,107 @@ def peak(
     ``told`` hears the stage, the best point and its log likelihood after each evaluation. KeyboardInterrupt, from it or from the
     likelihood, ends the search with what is best so far. ValueError if the likelihood is not finite at the prior's mean.
     """
-    slope, zero = _Slope(log_likelihood, report), np.zeros(count)
+    objective, zero = _Objective(log_likelihood, report), np.zeros(count)
     silent = beyond = np.zeros(count, dtype=bool)
     try:
-        if not np.isfinite(slope.likelihood(zero)):
+        if not np.isfinite(objective.likelihood(zero)):
             raise ValueError(
                 "the log evidence is not finite at the constants' assumed values; look at the table and the data"
             )
-        slope.stage = "which constants matter"
-        silent = _silent(slope, count)
+        objective.stage = "which constants matter"
+        silent = _silent(objective, count)
         open_, where, curvature = ~silent, zero, np.eye(count)
         while open_.any():
-            where = _climb(slope, zero, open_)
-            slope.stage, beyond = "errors", np.abs(where) > LIMIT - 0.01
-            curvature = _curvature(slope, where, open_ & ~beyond)
+            where = _climb(objective, zero, open_)
+            objective.stage, beyond = "errors", np.abs(where) > SEARCH_LIMIT - 0.01
+            curvature = _curvature(objective, where, open_ & ~beyond)
             odd = _odd(curvature, open_ & ~beyond)
             if odd is None:
                 break
             open_[odd] = False
         else:
             where, beyond = zero, np.zeros(count, dtype=bool)
-        slope.stage = "gains"
-        height = slope.likelihood(where)
+        objective.stage = "gains"
+        height = objective.likelihood(where)
         without = np.full(count, height)
         for index in np.flatnonzero(where):
-            without[index] = slope.likelihood(np.where(np.arange(count) == index, 0.0, where))
+            without[index] = objective.likelihood(np.where(np.arange(count) == index, 0.0, where))
         covariance = np.linalg.inv(curvature)
         covariance = 0.5 * (covariance + covariance.T)
         covariance[beyond, beyond] = np.nan
-        return Peak(where, covariance, silent, open_ | silent, beyond, slope.likelihood(zero), height, without, True)
+        return Peak(
+            where, covariance, silent, open_ | silent, beyond, objective.likelihood(zero), height, without, True
+        )
     except KeyboardInterrupt:
-        best = slope.best if len(slope.best) else zero
-        start, height = (slope.kept.get(point.tobytes(), np.nan) for point in (zero, best))
+        best = objective.best if len(objective.best) else zero
+        start, height = (objective.values_at.get(point.tobytes(), np.nan) for point in (zero, best))
         nan = np.full((count, count), np.nan)
         return Peak(best, nan, silent, ~silent, beyond, start, height, nan[0], False)
 
 
-def _silent(slope: _Slope, count: int) -> np.ndarray:
-    here = slope.likelihood(np.zeros(count))
+def _silent(objective: _Objective, count: int) -> np.ndarray:
+    here = objective.likelihood(np.zeros(count))
     changes = np.zeros(count)
     for index in range(count):
         for size in (0.5, -0.5):
             shifted = np.zeros(count)
             shifted[index] = size
-            log_likelihood_shifted = slope.likelihood(shifted)
+            log_likelihood_shifted = objective.likelihood(shifted)
             changes[index] = max(
                 changes[index], abs(log_likelihood_shifted - here) if np.isfinite(log_likelihood_shifted) else np.inf
             )
-    return changes < SILENT + 1e-12 * abs(here)
+    return changes < MIN_INFLUENCE + 1e-12 * abs(here)
 
 
-def _climb(slope: _Slope, start: np.ndarray, open_: np.ndarray) -> np.ndarray:
+def _climb(objective: _Objective, start: np.ndarray, open_: np.ndarray) -> np.ndarray:
     """The highest point along the ``open_`` coordinates."""
-    where, width = start, _widths(slope, start, open_)
-    for number in range(ROUNDS):
-        slope.stage = f"search, round {number + 1}"
-        base, scale, height = where, width[open_], slope(where)
+    where, width = start, _widths(objective, start, open_)
+    for number in range(MAX_ROUNDS):
+        objective.stage = f"search, round {number + 1}"
+        base, scale, height = where, width[open_], objective(where)
 
         def at(v: np.ndarray, base=base, scale=scale) -> np.ndarray:
             point = base.copy()
-            point[open_] = np.clip(point[open_] + scale * v, -LIMIT, LIMIT)
+            point[open_] = np.clip(point[open_] + scale * v, -SEARCH_LIMIT, SEARCH_LIMIT)
             return point
 
         def value(v: np.ndarray, at=at, height=height, width=width) -> tuple[float, np.ndarray]:
             point = at(v)
-            up, down = slope.beside(point, np.where(open_, STEP * width, 0.0))
-            return slope(point) - height, (up - down)[open_] / (2 * STEP)
+            up, down = objective.beside(point, np.where(open_, GRADIENT_STEP * width, 0.0))
+            return objective(point) - height, (up - down)[open_] / (2 * GRADIENT_STEP)
 
-        bounds = list(zip((-LIMIT - base[open_]) / scale, (LIMIT - base[open_]) / scale, strict=True))
-        options = {"gtol": NEAR, "ftol": 1e-7, "maxiter": 30, "maxls": 10}
+        bounds = list(zip((-SEARCH_LIMIT - base[open_]) / scale, (SEARCH_LIMIT - base[open_]) / scale, strict=True))
+        options = {"gtol": GRADIENT_TOLERANCE, "ftol": 1e-7, "maxiter": 30, "maxls": 10}
         result = minimize(value, np.zeros(len(scale)), jac=True, method="L-BFGS-B", bounds=bounds, options=options)
         where = at(np.asarray(result.x))
-        best = slope.best
-        if slope.lowest < slope(where) - 0.5 * NEAR**2 and not best[~open_].any() and np.abs(best).max() <= LIMIT:
+        best = objective.best
+        if (
+            objective.lowest < objective(where) - 0.5 * GRADIENT_TOLERANCE**2
+            and not best[~open_].any()
+            and np.abs(best).max() <= SEARCH_LIMIT
+        ):
             where = best.copy()
-        width = _widths(slope, where, open_, width)
+        width = _widths(objective, where, open_, width)
         change = np.abs(np.log(width[open_] / scale)).max()
         if change < np.log(2.0) and result.success:
             break
     return where
 
 
-def _widths(slope: _Slope, where: np.ndarray, open_: np.ndarray, first: np.ndarray | None = None) -> np.ndarray:
+def _widths(objective: _Objective, where: np.ndarray, open_: np.ndarray, first: np.ndarray | None = None) -> np.ndarray:
     """How wide the posterior is along each open coordinate, the others held: by second differences as wide as half of it."""
-    width, unsure, here = (np.ones(len(where)) if first is None else first.copy()), open_.copy(), slope(where)
+    width, unsure, here = (np.ones(len(where)) if first is None else first.copy()), open_.copy(), objective(where)
     for _ in range(6):
-        step = np.where(unsure, WIDE * width, 0.0)
-        up, down = slope.beside(where, step)
+        step = np.where(unsure, CURVATURE_STEP * width, 0.0)
+        up, down = objective.beside(where, step)
         with np.errstate(divide="ignore", invalid="ignore"):
             bend = (up - 2 * here + down) / step**2
             # where it bends the wrong way, or has no value, a narrower look may tell
-            new = np.where(np.isfinite(bend) & (bend > 0) & (np.maximum(up, down) < STEEP), bend**-0.5, 0.25 * width)
+            new = np.where(
+                np.isfinite(bend) & (bend > 0) & (np.maximum(up, down) < NO_LIKELIHOOD_PENALTY),
+                bend**-0.5,
+                0.25 * width,
+            )
         new = np.where(unsure, np.clip(new, 1e-5, 1.0), width)
         unsure &= np.abs(np.log(new / width)) > np.log(1.5)
         width = new
@@ -187,10 +197,10 @@ def _widths(slope: _Slope, where: np.ndarray, open_: np.ndarray, first: np.ndarr
     return width
 
 
-def _curvature(slope: _Slope, where: np.ndarray, open_: np.ndarray) -> np.ndarray:
+def _curvature(objective: _Objective, where: np.ndarray, open_: np.ndarray) -> np.ndarray:
     """Second derivatives [d, d] of minus the log posterior along the open coordinates, symmetric; ones for the others."""
-    steps = np.where(open_, WIDE * _widths(slope, where, open_), 0.0)
-    here, (up, down) = slope(where), slope.beside(where, steps)
+    steps = np.where(open_, CURVATURE_STEP * _widths(objective, where, open_), 0.0)
+    here, (up, down) = objective(where), objective.beside(where, steps)
     hessian = np.eye(len(where))
     places = np.flatnonzero(open_)
     for number, index in enumerate(places):
@@ -199,7 +209,13 @@ def _curvature(slope: _Slope, where: np.ndarray, open_: np.ndarray) -> np.ndarra
             pair = np.zeros(len(where))
             pair[[index, other]] = steps[[index, other]]
             cross = (
-                slope(where + pair) + slope(where - pair) + 2 * here - up[index] - down[index] - up[other] - down[other]
+                objective(where + pair)
+                + objective(where - pair)
+                + 2 * here
+                - up[index]
+                - down[index]
+                - up[other]
+                - down[other]
             )
             hessian[index, other] = hessian[other, index] = cross / (2 * steps[index] * steps[other])
     return hessian
@@ -215,4 +231,4 @@ def _odd(curvature: np.ndarray, open_: np.ndarray) -> int | None:
         return int(places[int(np.argmin(np.where(np.isfinite(diagonal), diagonal, -np.inf)))])
     scale = np.sqrt(diagonal)
     values, vectors = np.linalg.eigh(curvature[np.ix_(places, places)] / scale[:, None] / scale)
-    return int(places[int(np.argmax(np.abs(vectors[:, 0])))]) if values[0] < SINGULAR else None
+    return int(places[int(np.argmax(np.abs(vectors[:, 0])))]) if values[0] < MIN_EIGENVALUE else None

@@ -19,10 +19,10 @@ from threadpoolctl import threadpool_limits
 from learn.gp.kernels import map_covariance, map_prior
 from twin import checks
 
-BLOCK = 64
-DRAWS = 32
+PADDED_TO = 64
+PARAMETER_DRAWS = 32
 LARGEST_WEIGHT = 4.0
-STEP = 1e-4
+GRADIENT_STEP = 1e-4
 
 
 def image_features(
@@ -86,7 +86,7 @@ class MapPrediction(NamedTuple):
 class MapModel:
     """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order."""
 
-    def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = DRAWS):
+    def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = PARAMETER_DRAWS):
         """``draws`` (a power of two) sets of kernel parameters are averaged over. ValueError if shape and features do not agree."""
         if features.shape[0] != shape[0] * shape[1]:
             raise ValueError(
@@ -151,8 +151,8 @@ class MapModel:
             return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, *given)[1])
 
         # differences of the exact gradient: as good as a second derivative here, and nothing more to compile
-        steps = STEP * np.eye(best.size)
-        curvature = np.array([gradient(best + step) - gradient(best - step) for step in steps]) / (2 * STEP)
+        steps = GRADIENT_STEP * np.eye(best.size)
+        curvature = np.array([gradient(best + step) - gradient(best - step) for step in steps]) / (2 * GRADIENT_STEP)
         values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
         values = np.maximum(values, 0.5 / float(self.prior.std.max()) ** 2)  # no direction wider than the prior allows
         thetas = best[None, :] + (self._normals / np.sqrt(values)[None, :]) @ vectors.T
@@ -174,8 +174,8 @@ class MapModel:
 def _padded(
     positions: np.ndarray, features: np.ndarray, values: np.ndarray, variances: np.ndarray
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """The measured pixels and a mask, filled up to a multiple of BLOCK so that few sizes are compiled."""
-    missing = -len(values) % BLOCK
+    """The measured pixels and a mask, filled up to a multiple of PADDED_TO so that few sizes are compiled."""
+    missing = -len(values) % PADDED_TO
     present = np.arange(len(values) + missing) < len(values)
 
     def fill(array: np.ndarray, value: float) -> Array:

@@ -9,7 +9,7 @@ import dataclasses
 import msgspec
 import numpy as np
 
-from learn.design.decision import WORTHWHILE
+from learn.design.decision import MIN_SAVING
 from learn.design.exposure_design import Question, best_series, gain, gains
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
 from scenarios.acquire.linearization import Linearization
@@ -96,7 +96,7 @@ class AlignmentPlanner:
             cost=self.cost,
             electrons=self._left(request, ledger),
             most=min(most, len(ahead)),
-            price=WORTHWHILE * self.scenario.tolerance / self.cost,
+            price=MIN_SAVING * self.scenario.tolerance / self.cost,
         )
 
     def _left(self, request: Request, ledger: Ledger) -> float:

@@ -18,9 +18,9 @@ from twin.column.elements import Aperture
 from twin.column.settings import Key, Settings
 from twin.units import axis_unit, read_unit
 
-LARGEST = 8 * 2**20
+MAX_FILE_SIZE = 8 * 2**20
 """Bytes of a table at most."""
-ROWS = 5000
+MAX_ROWS = 5000
 _HEADER = re.compile(r"^\s*([A-Za-z0-9_. ]+?)\s*(?:\[(.*?)\])?\s*$")
 _KEYS = ("mode", "range", "spot", "normalisation")
 _MODES = {"imaging": "defocus", "diffraction": "pattern_defocus", "probe": "probe_defocus"}
@@ -57,8 +57,8 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if not path.is_file():
         raise BadInput(str(path), "is no file", "Name a CSV file of settings and what was measured at them.")
     try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(str(path), f"is larger than {LARGEST // 2**20} MiB", "Name a calibration table.")
+        if path.stat().st_size > MAX_FILE_SIZE:
+            raise BadInput(str(path), f"is larger than {MAX_FILE_SIZE // 2**20} MiB", "Name a calibration table.")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise BadInput(str(path), f"cannot be read ({error.strerror})", "Check its permissions.") from None
@@ -72,8 +72,8 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         ]
     except csv.Error as error:
         raise BadInput(str(path), f"is not CSV ({error})", "Save it as comma-separated values.") from None
-    if len(lines) < 2 or len(lines) > ROWS + 1:
-        raise BadInput(str(path), f"has {max(len(lines) - 1, 0)} rows", f"Give a header and 1 to {ROWS} rows.")
+    if len(lines) < 2 or len(lines) > MAX_ROWS + 1:
+        raise BadInput(str(path), f"has {max(len(lines) - 1, 0)} rows", f"Give a header and 1 to {MAX_ROWS} rows.")
     header = lines[0][1]
     for number, cells in lines[1:]:
         if len(cells) != len(header):

@@ -30,17 +30,17 @@ def watch(
     """Follow an instrument, a session or a log by its sensors: what state it is in, and which sensors to trust."""
 
     def job() -> Outcome:
-        from scenarios.watch.options import Wish
+        from scenarios.watch.options import WatchOptions
 
-        wish = Wish(source, table, seconds, speed, out)
-        wish.check()
+        options = WatchOptions(source, table, seconds, speed, out)
+        options.check()
         from scenarios.io.numerics import start_jax
 
         start_jax()
         from scenarios.watch.job import run_watch
         from scenarios.watch.show import print_watched
 
-        result = run_watch(wish)
+        result = run_watch(options)
         if not as_json:
             print_watched(result)
             if "error" in result:

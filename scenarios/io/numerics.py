@@ -15,9 +15,9 @@ from typing import Any
 
 from scenarios.io.cache import cores, limit_size, usable_cache, writable
 
-LARGEST = 2**30
+MAX_CACHE_SIZE = 2**30
 """Bytes of compiled programs to keep, all versions together; what was used least recently goes first."""
-SHORTEST = 0.01
+MIN_COMPILE_SECONDS = 0.01
 """Seconds of compiling from which on a program is kept: reading one back takes some milliseconds."""
 _TROUBLE = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']*)'")
 
@@ -32,10 +32,10 @@ def start_jax() -> None:
     folder = _compiled_folder()
     if folder is None:
         return
-    limit_size(folder.parent, LARGEST, "-cache")
+    limit_size(folder.parent, MAX_CACHE_SIZE, "-cache")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
     _heal(folder)
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from scenarios.io.errors import BadInput
 
 T = TypeVar("T")
-LARGEST = 8 * 2**20
+MAX_FILE_SIZE = 8 * 2**20
 """Bytes of a table at most."""
 
 
@@ -27,8 +27,8 @@ def load_shipped(name_or_path: str | Path, folder: Path, kind: str, noun: str, r
     if not path.is_file():
         raise BadInput(text, f"is neither a {noun} nor a file", f"Name a TOML file, or a {noun}: {names}.")
     try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(text, f"is larger than {LARGEST // 2**20} MiB", f"Name a {kind}.")
+        if path.stat().st_size > MAX_FILE_SIZE:
+            raise BadInput(text, f"is larger than {MAX_FILE_SIZE // 2**20} MiB", f"Name a {kind}.")
         content = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadInput(text, f"cannot be read ({error.strerror})", "Check its permissions.") from None

@@ -9,7 +9,7 @@ from scenarios.io.cache import cores
 
 EVERY, EVERY_ALONE = 20.0, 60.0
 """Seconds between two drawings, each of which takes some seconds of a core; and where the session has but one."""
-SHARE = 0.2
+MAX_DRAWING_SHARE = 0.2
 """At most this share of the time is spent drawing: on a slow or busy machine drawings are further apart."""
 
 
@@ -30,7 +30,7 @@ class LiveReport:
         now = time.monotonic()
         if self._process is not None:
             if self._process.poll() is None:
-                self._next = self._begun + max(self.every, (now - self._begun) / SHARE)
+                self._next = self._begun + max(self.every, (now - self._begun) / MAX_DRAWING_SHARE)
                 return
             if now < self._next:
                 return

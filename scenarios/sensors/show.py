@@ -12,7 +12,7 @@ from rich.table import Table
 
 from twin.units import symbol
 
-QUIET = ({"silent"}, {"too few"})
+UNLISTED_CLASSES = ({"silent"}, {"too few"})
 _SHORT = {"event-triggered": "events"}
 _STYLES = {
     "silent": "dim",
@@ -31,7 +31,11 @@ def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console:
     """A learnt log for people, on stdout. ``every``: also the channels of which it tells next to nothing."""
     console = console or Console(highlight=False)
     channels = learnt["channels"]
-    shown = channels if every else [item for item in channels if _kinds(item) not in QUIET and item["count"] >= 5]
+    shown = (
+        channels
+        if every
+        else [item for item in channels if _kinds(item) not in UNLISTED_CLASSES and item["count"] >= 5]
+    )
     name = f", {learnt['name']}" if learnt["name"] else ""
     minutes = learnt["seconds"] / 60
     span = f"{minutes:.0f} min" if minutes >= 2 else f"{learnt['seconds']:.3g} s"

@@ -11,11 +11,11 @@ from scenarios.watch.sources import Piece
 from twin.sensors.model import Model
 from twin.sensors.sensor import Sensor
 
-KEPT = 4000
+HISTORY_POINTS = 4000
 """Points of history at most; beyond it every other one is dropped."""
-FORESEEN = 3600 * 10**9
+MAX_LOOKAHEAD = 3600 * 10**9
 """How far (ns) a belief is taken ahead for a reading that claims a later time."""
-FINE = ("ok", "held", "no evidence", "silent", "waiting")
+AGREEING_VERDICTS = ("ok", "held", "no evidence", "silent", "waiting")
 """Verdicts that are no disagreement. "waiting": heard, but too lately to be judged."""
 
 
@@ -52,7 +52,7 @@ class Expectation:
     """What sensors should read, from a belief taken before they did: offset + row @ state + inputs."""
 
     def __init__(self, stream: Stream, at: int):
-        belief = stream.belief(min(max(at, stream.now), stream.now + FORESEEN))
+        belief = stream.belief(min(max(at, stream.now), stream.now + MAX_LOOKAHEAD))
         self._mean, self._root, self._stream = belief.means[0], belief.factors[0], stream
 
     def of(self, sensor: Sensor, time: int) -> tuple[float, float]:
@@ -81,7 +81,7 @@ class Follower:
         self._jumps = dict.fromkeys(model.sources, 0)
         self._places = [model.layout.index(name) for name in entries]
 
-    def hear(self, piece: Piece) -> None:
+    def update(self, piece: Piece) -> None:
         """Take in what is new."""
         stream = self.stream
         for at, changes in piece.commands:
@@ -112,7 +112,7 @@ class Follower:
     @property
     def disagrees(self) -> bool:
         """Whether a sensor or a part of the model is not as the table says."""
-        bad = any(channel.verdict not in FINE for channel in self.channels.values())
+        bad = any(channel.verdict not in AGREEING_VERDICTS for channel in self.channels.values())
         return bad or self.stream.monitors.distrust is not None
 
     def clock(self, source: str) -> tuple[float, float] | None:
@@ -154,7 +154,7 @@ class Follower:
         channel.innovation = away if np.isfinite(away) else None
         if channel.innovation is not None:
             channel.innovations.append((self.stream.now, channel.innovation))
-            if len(channel.innovations) > KEPT:
+            if len(channel.innovations) > HISTORY_POINTS:
                 del channel.innovations[:-2:2]
 
     def _look(self, until: int) -> None:
@@ -168,7 +168,7 @@ class Follower:
         self.times.append(belief.time)
         self.means.append(np.concatenate([mean, belief.means[0][self._places]]))
         self.stds.append(np.concatenate([std, entry_std[self._places]]))
-        if len(self.times) > KEPT:
+        if len(self.times) > HISTORY_POINTS:
             for history in (self.times, self.means, self.stds):
                 del history[:-2:2]
         self._judge(stream.now)

@@ -10,7 +10,7 @@ FORMS = (".png", ".svg")
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class WatchOptions:
     """What was asked for: ``seconds`` on the wall after which to stop, ``speed`` times as fast as it happened, ``out`` for the figure."""
 
     source: str

@@ -7,10 +7,10 @@ import numpy as np
 from scenarios.io.progress import Progress
 from scenarios.watch.follow import Follower
 
-POINTS = 300
-PANELS = 10
+SMOOTHED_POINTS = 300
+MAX_PANELS = 10
 """Numbers that are drawn at most."""
-AT_ONCE = 30
+SMOOTHING_BATCH = 30
 
 
 class Past(NamedTuple):
@@ -27,10 +27,10 @@ class Stopping(Protocol):
     count: int
 
 
-def wanted(follower: Follower) -> list[str]:
+def drawn_names(follower: Follower) -> list[str]:
     """The table's quantities; where it has none, the entries that sensors which were heard tell of."""
     if follower.quantities:
-        return follower.quantities[:PANELS]
+        return follower.quantities[:MAX_PANELS]
     heard = [
         channel.sensor
         for channel in follower.channels.values()
@@ -42,12 +42,12 @@ def wanted(follower: Follower) -> list[str]:
     model = follower.model
     lagged = {entry for entry, part in zip(model.layout.names, model.parts, strict=True) if part in parts}
     names = [name for name in model.layout.names if name in observed or (name in lagged and not observed & {name})]
-    return names[:PANELS]
+    return names[:MAX_PANELS]
 
 
 def smoothed(follower: Follower, progress: Progress, stop: Stopping) -> Past:
-    """The past at about `POINTS` times; as it was known then, where the user does not want to wait (a second interruption)."""
-    stream, names = follower.stream, wanted(follower)
+    """The past at about `SMOOTHED_POINTS` times; as it was known then, where the user does not want to wait (a second interruption)."""
+    stream, names = follower.stream, drawn_names(follower)
     begun = stop.count
     known = _as_known(follower, names)
     smoother = stream.smoother()
@@ -56,14 +56,14 @@ def smoothed(follower: Follower, progress: Progress, stop: Stopping) -> Past:
     if not names or not follower.readings or length < 1:
         return known
     first = max((known.times[0] - smoother.start) // stream.span, 0) if len(known.times) else 0
-    places = sorted({first + (length - first) * index // POINTS for index in range(POINTS + 1)})
+    places = sorted({first + (length - first) * index // SMOOTHED_POINTS for index in range(SMOOTHED_POINTS + 1)})
     times = [int(smoother.start + index * stream.span) for index in places]
     means, stds = [], []
-    for last in range(len(times), 0, -AT_ONCE):
+    for last in range(len(times), 0, -SMOOTHING_BATCH):
         progress.stage("smoothing the past", (len(times) - last) / len(times))
         if stop.count > begun:
             return known
-        mean, covariance = smoother.quantities(names, times[max(last - AT_ONCE, 0) : last])
+        mean, covariance = smoother.quantities(names, times[max(last - SMOOTHING_BATCH, 0) : last])
         means.append(mean)
         stds.append(np.sqrt(np.maximum(np.einsum("tii->ti", covariance), 0.0)))
     return Past(names, np.array(times), np.concatenate(means[::-1]), np.concatenate(stds[::-1]), True)

@@ -13,7 +13,7 @@ COUNTS = ("used", "ignored", "outlier", "stuck", "not_a_number", "invalid", "lat
 """Fates of readings that are counted."""
 
 
-def told(follower: Follower) -> dict[str, Any]:
+def result_values(follower: Follower) -> dict[str, Any]:
     """All that is known now, as plain values."""
     monitors = follower.stream.monitors
     worst = monitors.distrust

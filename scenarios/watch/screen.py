@@ -11,7 +11,7 @@ from rich.text import Text
 
 from reconstruct.stream.monitors import EXCESS
 from reconstruct.stream.readings.health import VERDICTS
-from scenarios.watch.follow import FINE, Channel, Follower
+from scenarios.watch.follow import AGREEING_VERDICTS, Channel, Follower
 from scenarios.watch.result import size_unit
 from scenarios.watch.sources import Source
 from scenarios.watch.text import BAD, STYLES, clock, event_words, headed, plain, spark
@@ -71,9 +71,13 @@ def drawn(follower: Follower, source: Source, wall: float, width: int, height: i
 def line(follower: Follower) -> str:
     """What is believed in one line, where there is no screen."""
     state = [f"{name} {shown(*values)}" for name, values in list(follower.now().items())[:3]]
-    odd = [f"{channel.name} {channel.verdict}" for channel in follower.channels.values() if channel.verdict not in FINE]
+    odd = [
+        f"{channel.name} {channel.verdict}"
+        for channel in follower.channels.values()
+        if channel.verdict not in AGREEING_VERDICTS
+    ]
     said = f"{clock(follower.stream.now)}  {follower.readings} readings, {len(odd)} sensors off"
-    shown = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
+    listed = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
     worst = follower.stream.monitors.distrust
     trust = [f"MODEL DISTRUSTED: {worst.part}"] if worst else []
     return "  ".join([said + (f" ({', '.join(shown)})" if shown else ""), *state, *trust])
@@ -249,7 +253,7 @@ def _sensors(follower: Follower, rows: int, width: int) -> Table:
 
 def _rank(channel: Channel) -> tuple[int, int, str]:
     """Sensors in trouble first, worst first; then those that are evidence, then silent ones, echoes, and what is not modelled."""
-    bad = channel.verdict not in FINE
+    bad = channel.verdict not in AGREEING_VERDICTS
     group = (
         0
         if bad

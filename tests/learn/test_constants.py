@@ -161,11 +161,11 @@ def test_a_fit_through_a_stream():
         constant = fit[name]
         assert constant.low < constant.value < constant.high
         assert abs(np.log(constant.value / true)) < 3.0 * np.log(constant.high / constant.value)
-        assert constant.told > 0.3
+        assert constant.error_reduction > 0.3
         assert constant.gain > 0.0
     dark = fit["unheard"]
     assert (dark.value, dark.low, dark.high) == pytest.approx((20.0, 10.0, 40.0))
-    assert (dark.told, dark.gain, dark.note) == (0.0, 0.0, "these data say nothing of it: prior stands")
+    assert (dark.error_reduction, dark.gain, dark.note) == (0.0, 0.0, "these data say nothing of it: prior stands")
     assert fit.correlation("walk", "lag") == pytest.approx(fit.correlation("lag", "walk"))
     assert fit.correlation("walk", "lag") != 0.0
     assert fit.correlation("walk", "unheard") == 0.0
@@ -226,7 +226,7 @@ def test_a_constant_known_to_plus_or_minus():
     assert constant.high - constant.value == pytest.approx(constant.value - constant.low)
     assert abs(constant.value - 1.3) < 3 * (constant.high - constant.value)
     assert (constant.prior, constant.prior_low, constant.prior_high) == (1.0, 0.8, 1.2)
-    assert constant.told > 0.1
+    assert constant.error_reduction > 0.1
 
 
 def test_interrupted_it_keeps_what_it_has():

@@ -107,7 +107,7 @@ def test_own_fault_is_not_called_bad_input(job, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["acquire", "no-such-preset"], "no-such-preset"),
         (["acquire", "absent.toml"], "absent.toml"),

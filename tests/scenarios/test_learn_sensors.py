@@ -76,7 +76,7 @@ def test_the_table_is_written_once(log: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("absent.csv", None, "cannot be opened"),
         ("empty.xml", b"", "empty"),

@@ -35,7 +35,7 @@ def test_changed_dose_and_seed():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("name = 3\nkind = 'tune-and-map'", "name"),
         ("name = 'a'", "kind"),

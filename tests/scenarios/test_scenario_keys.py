@@ -171,7 +171,7 @@ def test_every_field_is_a_key():
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("beam.energy_keV", 200000, "Is that in eV? Write 200."),
         ("beam.semiangle_mrad", 0.0214, "Is that in rad? Write 21.4."),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from learn.channels.classify import describe_channel
-from learn.channels.forecast import Forecaster, last_value_baseline, walk
+from learn.channels.forecast import Forecaster, last_value_baseline, score_forecasts
 from learn.channels.lag import Lag, learn_lag
 from learn.channels.noise import Drift, TooFew, learn_drift
 from learn.channels.steps import reporting_step
@@ -186,12 +186,12 @@ def test_forecasts_hold_what_they_say_and_beat_the_last_value():
     inside: dict[float, list[float]] = {1.0: [], 0.6: []}
     for seed in range(4):
         for name, (t, x) in _channels(np.random.default_rng(seed)).items():
-            walked = walk(t, x, 120)
+            walked = score_forecasts(t, x, 120)
             inside[1.0].append(float(walked.inside.mean()))
             if name != "outliers":
                 assert walked.log_density.mean() > last_value_baseline(x, 120) - 0.1, name
             if seed == 0:
-                inside[0.6].append(float(walk(t, x, 180, width=0.6).inside.mean()))
+                inside[0.6].append(float(score_forecasts(t, x, 180, width=0.6).inside.mean()))
     assert 0.85 <= np.mean(inside[1.0]) <= 0.95
     assert np.mean(inside[0.6]) < 0.85  # the check of the check
 

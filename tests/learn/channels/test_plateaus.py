@@ -9,7 +9,7 @@ import pytest
 from instrument.readers import close_reader, read_log
 from learn.channels.classify import ChannelReport, describe_channel
 from learn.channels.noise import Drift, TooFew, learn_drift
-from learn.channels.plateaus import find_plateaus, noise_at_rest, telling
+from learn.channels.plateaus import find_plateaus, informative_values, noise_at_rest
 
 STEP = 0.001
 
@@ -79,7 +79,7 @@ def test_a_sensor_that_sticks_in_the_middle_is_stuck():
     x[300:400] = x[300]
     (plateau,) = describe_channel(0.1 * np.arange(800), x).plateaus
     assert (plateau.kind, plateau.first, plateau.last) == ("stuck", 300, 399)
-    assert telling(800, (plateau,)).sum() == 700
+    assert informative_values(800, (plateau,)).sum() == 700
 
 
 @pytest.mark.parametrize("noise", [0.3, 0.5, 1.0, 3.0])
