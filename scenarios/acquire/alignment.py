@@ -1,7 +1,7 @@
-"""Alignment images of a session: which defocus and exposure, in front of which request, and what that leaves worth measuring.
+"""Choice of the alignment images of a session: defocus, exposure, and the request before which each is taken.
 
-Settling and parking cost the specimen electrons that tell nothing, so a longer dwell tells more per electron, until drift and the model's own error take
-over; an image near focus is sharp, one at focus says nothing of the sign of defocus. `learn.design.exposure_design` weighs that.
+Each image also costs electrons while the probe settles, so the information per electron grows with the dwell time until drift and model error dominate.
+An image near focus is sharp, but one at focus has no information about the sign of defocus. `learn.design.exposure_design` finds the optimum.
 """
 
 import dataclasses
@@ -19,21 +19,21 @@ from scenarios.acquire.twin_session import TwinSession
 from twin.records import Scan
 
 DEFOCI = (-60.0, -40.0, -20.0, 10.0, 30.0, 50.0)
-"""Defocus (angstrom) of alignment images to choose from, both sides of focus."""
+"""Candidate defocus values (angstrom) of alignment images, on both sides of focus."""
 DWELLS = (1, 2)
-"""Their dwell times, in those of a request."""
+"""Candidate dwell times, in units of that of a request."""
 CANDIDATES_WEIGHED = 5
-"""Of all these, so many that do best in front of the request at hand are weighed for the later ones, too."""
+"""Number of candidates, the best before the current request, that are also considered before the later ones."""
 FIRST_SITE_WEIGHT = 1.5
-"""The first place may cost so many times as much as a later one: there the zeros and scales of optics and deflectors are found besides."""
+"""Electrons of the first site relative to a later one: there the zeros and scales of optics and deflectors are estimated as well."""
 HORIZON = 9
-"""Requests that are planned for at once; where all plans over them are compared, their number doubles with each."""
+"""Number of requests planned together; comparing all plans doubles in cost with each."""
 SLACK = 0.05
-"""Seconds between an alignment image's last line and the request's command."""
+"""Seconds between the last line of an alignment image and the command of the request."""
 
 
 class AlignmentPlanner:
-    """What alignment images a session takes: none are chosen if its scenario has no ``max_dose_share``, or no ``alignment``."""
+    """Chooses the alignment images of a session; none if the scenario has no ``max_dose_share``, or no ``alignment``."""
 
     def __init__(self, twin_session: TwinSession, scenario: Scenario, requests: list[Request], places: int):
         self.twin_session, self.scenario, self.requests, self.places = twin_session, scenario, requests, places
@@ -50,9 +50,10 @@ class AlignmentPlanner:
     def before(
         self, request: Request, start: int, now: int, most: int, ledger: Ledger, forced: bool = False
     ) -> tuple[dict[str, float], Scan] | None:
-        """Settings and scan of the alignment image to take at ``now`` (ns) in front of a request; None where its electrons are better spent later, or kept.
+        """Settings and scan of the alignment image to take at ``now`` (ns) before a request; None if its electrons are better used later.
 
-        ``most`` requests may still be measured here, the session began at ``start``. ``forced``: one is taken, that which tells most per electron.
+        ``most`` requests may still be measured at this site; the session began at ``start`` (ns). ``forced``: return the candidate with the largest gain per
+        electron in any case.
         """
         question = self._question(request, start, now, most, ledger)
         expected_gains = gains(question)
@@ -68,13 +69,13 @@ class AlignmentPlanner:
         return self._setting(request, chosen), self.scans[chosen]
 
     def gain(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> float:
-        """What measuring this request saves, those that follow and what could be done for them instead taken into account."""
+        """Loss reduction from measuring this request, compared with the best plan that answers it."""
         question = self._question(request, start, now, most, ledger)
         selected = np.argsort(-gains(question))[:CANDIDATES_WEIGHED]
         return gain(dataclasses.replace(_only(question, selected), passed=True))
 
     def _setting(self, request: Request, number: int) -> dict[str, float]:
-        """An alignment image's defocus, at the beam shift of the request: what shifts are off by is then in what it tells."""
+        """Settings of an alignment image: its defocus, at the beam shift of the request, so that it also measures the error of the shift."""
         return {**request.settings, "C10": self.defoci[number]}
 
     def _question(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> Question:
@@ -100,23 +101,23 @@ class AlignmentPlanner:
         )
 
     def _left(self, request: Request, ledger: Ledger) -> float:
-        """Electrons that may still be spent at this place: what is left of all, less a share for each place to come."""
+        """Electrons that may still be spent at this site: what is left of all, less the share of each later site."""
         whole = (self.scenario.max_dose_share or 0.0) * len(self.requests) * self.cost
         reserved = whole / (self.places - 1 + FIRST_SITE_WEIGHT) * (self.places - 1 - request.site)
         return max(whole - ledger.spent - reserved, 0.0)
 
 
 def _only(question: Question, selected: np.ndarray) -> Question:
-    """The question with these of its alignment images."""
+    """The question restricted to these alignment images."""
     return dataclasses.replace(question, exposures=[[row[index] for index in selected] for row in question.exposures])
 
 
 def exposed(scan: Scan, dwells: int) -> Scan:
-    """A scan that stays so many times as long on each pixel, at the same beam current."""
+    """The scan with a dwell time ``dwells`` times as long, at the same beam current."""
     return msgspec.structs.replace(scan, dwell=scan.dwell * dwells, dose=scan.dose * dwells)
 
 
 def seconds_of(scan: Scan) -> float:
-    """From a scan's command to its last pixel."""
+    """Seconds from the command of a scan to its last pixel."""
     ny, nx = scan.shape
     return scan.settle + ny * (nx * scan.dwell + scan.flyback)

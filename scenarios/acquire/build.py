@@ -1,4 +1,4 @@
-"""The twin of a scenario: which crystal, which column, with which priors. Costly parts are kept in a cache folder by what they depend on."""
+"""Builds the twin of a scenario: crystal, column and priors. The Gram model is cached by what it depends on."""
 
 import hashlib
 import json
@@ -23,11 +23,11 @@ from twin.state import standard_layout
 
 DEPTHS = tuple(range(12, 33, 2))
 WIDTH = 11.715
-"""Angstrom that the supercell is wide at least about: three cells of SrTiO3, which holds the probe at 10 nm of defocus."""
+"""Approximate minimum width of the supercell in angstrom: three cells of SrTiO3, which contain the probe at 10 nm of defocus."""
 
 
 class TwinModel(msgspec.Struct):
-    """All that a session needs of the forward model."""
+    """The forward model of a session."""
 
     microscope: Microscope
     dynamics: ColumnDynamics
@@ -35,7 +35,7 @@ class TwinModel(msgspec.Struct):
 
 
 def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache: Path | None = None) -> TwinModel:
-    """The scenario's twin; BadInput for a structure, CIF or prior that cannot be used."""
+    """The twin of a scenario; BadInput for a structure, CIF or prior that cannot be used."""
     unit = _unit_cell(scenario)
     calibration = Calibration()
     cell = float(unit.cell.lengths()[0])
@@ -78,7 +78,7 @@ def _unit_cell(scenario: Scenario):
 def _gram(
     unit, calibration: Calibration, symmetry: str | None, cache: Path | None, progress: Callable[[str, float], None]
 ):
-    """The Gram model, from the cache if it is there."""
+    """The Gram model, from the cache if present."""
     across = unit.cell.lengths()
     repeats = (max(1, round(WIDTH / across[0])), max(1, round(WIDTH / across[1])))
     house, code = Path(crystal.__file__).parents[2], hashlib.sha256()

@@ -1,4 +1,4 @@
-"""The books of a session: what was spent on the specimen, for what, and what was not."""
+"""The dose of a session: electrons spent by purpose, and electrons avoided."""
 
 import dataclasses
 
@@ -8,7 +8,9 @@ from twin.records import Scan
 
 @dataclasses.dataclass
 class Ledger:
-    """Electrons spent so far, by purpose (``alignment`` is part of the other three), and ``avoided`` by not measuring; and the decisions, counted."""
+    """Electrons spent so far, by purpose (``alignment`` is part of the other three), electrons ``avoided`` by not measuring, and counts of
+    decisions.
+    """
 
     pixels: float = 0.0
     flyback: float = 0.0
@@ -21,7 +23,7 @@ class Ledger:
     alignments: int = 0
 
     def add(self, pixels: float, flyback: float, settle_dose: float) -> None:
-        """Electrons of one more exposure."""
+        """Add the electrons of one exposure."""
         self.pixels += pixels
         self.flyback += flyback
         self.settle_dose += settle_dose
@@ -32,12 +34,12 @@ class Ledger:
 
     @property
     def saved(self) -> float:
-        """Against measuring every request and nothing besides: what alignment cost is taken off."""
+        """Electrons saved compared with measuring every request without alignment images."""
         return self.avoided - self.alignment
 
 
 def electrons_of(scan: Scan) -> float:
-    """Electrons that one frame is expected to cost, flyback and 20 ms of settle_dose beam included."""
+    """Expected electrons of one frame, with flyback and 20 ms of unblanked beam before the first pixel."""
     ny, nx = scan.shape
     current = electrons_per_pixel(scan) / scan.dwell
     return current * (ny * nx * scan.dwell + ny * scan.flyback + 0.02)

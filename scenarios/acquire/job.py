@@ -1,6 +1,6 @@
-"""`emtwin acquire`: an instrument, its twin, and a session in which the twin answers what it can.
+"""The job ``emtwin acquire``: an instrument, its twin, and a session in which the twin answers requests where its error is small.
 
-The instrument starts first, in a process of its own; what needs JAX is imported, built and compiled while it does.
+The instrument starts first, in a process of its own; meanwhile what needs JAX is imported, built and compiled.
 """
 
 import contextlib
@@ -52,9 +52,9 @@ def run_acquire(
     chosen: frozenset[int] = frozenset(),
     report: bool = True,
 ) -> dict[str, Any]:
-    """Run a session into the folder ``out`` (or go on with ``resume``); returns the result that `--json` prints.
+    """Run a session in the folder ``out`` (or continue ``resume``); returns the result that `--json` prints.
 
-    ``instrument`` is the address of a running one; without it the simulated microscope is started. ``policy`` and ``chosen`` are for controls.
+    ``instrument`` is the address of a running instrument; None starts the simulated microscope. ``policy`` and ``chosen`` are for control experiments.
     """
     begun = time.monotonic()
     past = _past(resume, seed) if resume else None
@@ -114,7 +114,7 @@ def run_acquire(
 
 
 def _check_config(scenario: Scenario) -> None:
-    """BadInput for a configuration that the simulated microscope would refuse: before anything is computed, since it starts while the twin is built."""
+    """BadInput for a configuration that the simulated microscope would refuse, before anything is computed."""
     from instrument.simulated.instrument import from_mapping
 
     try:
@@ -124,7 +124,7 @@ def _check_config(scenario: Scenario) -> None:
 
 
 def summary(loop: "SessionLoop", score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
-    """The session in numbers. What only the truth can tell is None where no truth was to be had."""
+    """The session in numbers. What needs the truth is None if it is not available."""
     ledger = loop.ledger
     return {
         "schema": SCHEMA,
@@ -156,9 +156,9 @@ def summary(loop: "SessionLoop", score: dict[str, Any], seed: int, seconds: floa
 def _twin(
     scenario: Scenario, seed: int, pace: PacedProgress, check: Callable[[], None]
 ) -> Callable[[int], "TwinSession"]:
-    """The scenario's twin, all that it computes with compiled: a function of the time (ns) at which its session starts.
+    """Builds and compiles the twin; returns a function from the start time (ns) of a session to its `TwinSession`.
 
-    ``check`` is called now and then, and ends this by what it raises.
+    ``check`` is called between steps, and ends the build by raising an exception.
     """
     from scenarios.io.numerics import start_jax
 
@@ -183,7 +183,7 @@ def _twin(
 
 @contextmanager
 def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
-    """The journal of a new session with its plan, before its instrument is there. The folder is removed again if the session does not begin."""
+    """The journal of a new session with its plan, before its instrument is ready. The folder is removed if the session does not begin."""
     parents = [parent for parent in out.absolute().parents if not parent.exists()]
     journal = Journal.create(out)
     try:
@@ -202,7 +202,9 @@ def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
 
 
 class _Pending(NamedTuple):
-    """An instrument that starts: ``connect`` waits for it (client, launched process or None), ``check`` raises what has ended its start, if anything."""
+    """An instrument that is starting: ``connect`` waits for it (client, launched process or None), ``check`` raises the error that ended its start,
+    if any.
+    """
 
     connect: Callable[[], tuple[RemoteInstrument, Launched | None]]
     check: Callable[[], None]
@@ -212,7 +214,7 @@ class _Pending(NamedTuple):
 def _microscope(
     scenario: Scenario, seed: int, address: str | None, progress: PacedProgress, pool: ThreadPoolExecutor
 ) -> Iterator[_Pending]:
-    """The instrument, started or at its address; process and connection end with the context."""
+    """The instrument, started or at its address; process and connection are closed with the context."""
     opened: list[Any] = []
     given_up = threading.Event()
 
@@ -257,7 +259,7 @@ def _microscope(
 
 @contextmanager
 def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C also sets ``stop``: a KeyboardInterrupt that falls into a callback which cannot raise would else be lost."""
+    """Ctrl-C also sets ``stop``: a KeyboardInterrupt raised in a callback that cannot raise would be lost."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -275,9 +277,9 @@ def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
 
 
 def _past(folder: Path, seed: int) -> dict[str, Any]:
-    """The last checkpoint of a session, the commands that led there, and the exposures of frames that came after it and were not undone.
+    """The last checkpoint of a session, the commands before it, and the exposures of later frames that were not undone.
 
-    BadInput if there is none, or the session is complete.
+    BadInput if there is no checkpoint, or the session is complete.
     """
     journal = Journal.open(folder)
     with journal:
@@ -310,7 +312,7 @@ def _past(folder: Path, seed: int) -> dict[str, Any]:
 
 
 def _score(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:
-    """Errors and coverage against the truth, asked for by a process of its own: the twin's never sees the ticket's content."""
+    """Errors and coverage against the truth, computed by a process of its own: the process of the twin never reads the ticket."""
     progress.stage("scoring against the truth")
     command = [sys.executable, "-m", "scenarios.acquire.score", str(folder), str(launched.ticket)]
     done = subprocess.run(command, capture_output=True, timeout=300, check=False)

@@ -1,4 +1,4 @@
-"""What the images to come would tell, before any is taken: the twin's belief, linearised at its likeliest reading, as plans need it."""
+"""Linearised images and their information matrices, for plans over future requests."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,26 +15,26 @@ from twin.image.prediction import View, drift_of, level, view
 from twin.records import Scan
 
 BATCH = 6
-"""Images computed at once: as many as there are defoci to choose from, or half of what plans look ahead for and a few more."""
+"""Number of images computed at once: as many as there are candidate defoci."""
 
 
 class Linearization:
-    """Plans' figures for images that the twin of ``twin_session`` could take now or later."""
+    """Linearisation of the images that a twin session could take now or later."""
 
     def __init__(self, twin_session: TwinSession):
         self.twin_session = twin_session
 
     @property
     def belief(self) -> Belief:
-        """As it is; a lost position as a Gaussian that is even over the cell."""
+        """The current belief; an unknown position as a Gaussian with the variance of a uniform distribution over the cell."""
         return known(self.twin_session.belief)
 
     def steps(
         self, settings: list[dict[str, float]], scan: Scan, times: list[int], lead: float = 0.0
     ) -> tuple[list[Step], list[Transition]]:
-        """What planning needs to know of requests with these settings at ``times`` (ns from now): linearised at the likeliest reading.
+        """Steps and transitions for requests with these settings at ``times`` (ns from now), linearised at the most probable component.
 
-        Each step leads to ``lead`` seconds before its request (at once, if that is past), its way from there to the request.
+        Each step leads to ``lead`` seconds before its request (or to now, if that is past), the transition from there to the request.
         """
         views, points = self._at(settings, scan)
         pixels, slopes = self._slopes(views, points)
@@ -56,8 +56,10 @@ class Linearization:
         return steps, transitions
 
     def exposures(self, settings: list[list[dict[str, float]]], scans: list[Scan]) -> list[list[Exposure]]:
-        """What alignment images would tell: ``settings`` [k, e] and ``scans`` [e]. Along k they differ by their beam shift at most: what an image of
-        the crystal tells of its parameters does not depend on that, so it is found once, at the first."""
+        """Information of alignment images: ``settings`` [k, e] and ``scans`` [e].
+
+        Along k only the beam shift differs, on which the information about the image parameters does not depend: it is computed once, for the first.
+        """
         steps: dict[int, tuple[np.ndarray, float]] = {}
         for scan in dict.fromkeys(scans):
             numbers = [number for number, other_scan in enumerate(scans) if other_scan == scan]
@@ -78,7 +80,7 @@ class Linearization:
         ]
 
     def _at(self, settings: list[dict[str, float]], scan: Scan) -> tuple[list[View], np.ndarray]:
-        """Views of images at these settings, and the parameters [k, p] of the likeliest reading there."""
+        """Views of images with these settings, and image parameters [k, p] of the most probable component."""
         belief = self.belief
         drift = drift_of(self.twin_session.microscope.layout, belief.mean)
         views = [view(self.twin_session.microscope, setting, scan, drift) for setting in settings]
@@ -86,7 +88,7 @@ class Linearization:
         return views, np.stack([request.matrix @ likeliest + request.offset for request in views])
 
     def _slopes(self, views: list[View], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Images [k, pixels] and their derivatives [k, pixels, p], computed for multiples of BATCH: what is compiled is compiled once."""
+        """Images [k, pixels] and their derivatives [k, pixels, p], padded to multiples of BATCH so that one program is compiled."""
         padded = np.concatenate([points, np.repeat(points[-1:], -len(points) % BATCH, axis=0)])
         grid, black = jnp.asarray(views[0].grid), jnp.asarray(views[0].black, dtype=jnp.float64)
         parts = np.split(padded, len(padded) // BATCH)
@@ -95,7 +97,7 @@ class Linearization:
         return pixels[: len(points)], slopes[: len(points)]
 
     def _scatter(self, signal: np.ndarray, scan: Scan) -> np.ndarray:
-        """Covariance [pixels, pixels] of an image about its expected ``signal`` [pixels]: the model's error and counting."""
+        """Covariance [pixels, pixels] of an image about its expected ``signal`` [pixels]: model error and counting."""
         return covariance(self.twin_session.microscope, signal, self.twin_session.error(scan), scan)
 
 
@@ -108,7 +110,7 @@ def _step(
     transition,
     factor,
 ) -> Step:
-    """A request for planning, from its ``signal`` [pixels], ``slope`` [pixels, p] and the model error's covariance ``own`` [pixels, pixels]."""
+    """A request for planning, from its ``signal`` [pixels], ``slope`` [pixels, p] and ``model_covariance`` [pixels, pixels] of the model error."""
     noise = counting_variance(microscope.calibration, request.scan, np.maximum(signal, 0.0))
     root = np.linalg.cholesky(model_covariance + np.diag(noise))
     scale = len(signal) * signal.mean() ** 2

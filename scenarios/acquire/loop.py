@@ -1,4 +1,4 @@
-"""The loop of a session: sensors, belief, prediction, decision, measurement, assimilation, record; one request after the other."""
+"""The main loop of a session: for each request predict, decide, measure, update the belief, and record."""
 
 import dataclasses
 import threading
@@ -24,25 +24,28 @@ from twin.image.prediction import NUMBERS, Prediction
 from twin.records import Frame, Scan
 
 Policy = Literal["decide", "always", "random", "sensors", "blind"]
-"""Who decides: the twin; always measure; measure at random; never measure; decide, but never learn from images. The last four are controls."""
+"""Who decides: the twin; always measure; measure at random; never measure; decide, but never update from images.
+
+The last four are control experiments.
+"""
 
 ALIGNED: tuple[Policy, ...] = ("decide", "random", "blind")
-"""Policies that choose alignment images in front of requests."""
+"""Policies that choose alignment images before requests."""
 
 ALIGNMENT_DEFOCI = (-40.0, 10.0, -20.0, 30.0)
-"""Defocus (angstrom) of the images taken for alignment, in turn: near focus, where columns are sharp, and on both sides of it."""
+"""Defocus (angstrom) of successive alignment images at a new site: near focus, where columns are sharp, and on both sides of it."""
 ALIGNMENT_SPACING = 1.0
 EXTRA_ALIGNMENTS = 2
-"""As many more are taken, one right after the other, while what was seen still has more than one reading."""
+"""Number of additional alignment images, while the belief has more than one component of large weight."""
 EXTRA_ALIGNMENT_SPACING = 0.33
-"""Seconds between those: the settling and one frame."""
+"""Seconds between those: settling and one frame."""
 UNAMBIGUOUS_WEIGHT = 0.95
-"""Weight of the belief's heaviest component from which on there is but one reading."""
+"""Weight of the largest component from which the belief counts as unambiguous."""
 SITE_ALIGNMENT_KEY, REQUEST_ALIGNMENT_KEY = 1_000_000, 2_000_000
 
 
 class SessionLoop:
-    """A session under way. `run` goes to its end; what is done is in the journal after every request."""
+    """A running session. `run` continues to its end; the journal holds everything done after each request."""
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class SessionLoop:
         self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
 
     def run(self) -> None:
-        """From the next request to the last, or until ``stop`` is set: then KeyboardInterrupt, with all that was done on record."""
+        """Process the remaining requests, or until ``stop`` is set: then KeyboardInterrupt, with everything done so far in the journal."""
         while self.next < len(self.requests):
             if self.stop.is_set():
                 raise KeyboardInterrupt
@@ -162,7 +165,7 @@ class SessionLoop:
         )
 
     def _look_ahead(self, request: Request, left: int) -> float:
-        """What measuring this request saves, it and those that follow at this place taken together."""
+        """Loss reduction from measuring this request, summed over it and the next requests at this site."""
         if self.alignment.wanted:
             return self.alignment.gain(request, self.start, self.twin_session.belief.time, left, self.ledger)
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
@@ -172,10 +175,9 @@ class SessionLoop:
         return best_plan(self.twin_session.belief.covariance, steps, min(left, len(steps))).gain
 
     def _focus(self, request: Request) -> None:
-        """Images before the first request at a place: where the lattice is, how it drifts, and the zeros of the optics.
+        """Alignment images before the first request at a site: position and drift of the lattice, and zeros of the optics.
 
-        ``alignment`` of the scenario are taken in any case (one, where alignment images are chosen), and up to `EXTRA_ALIGNMENTS` where they leave the belief
-        ambiguous.
+        ``alignment`` of the scenario are always taken (one, if alignment images are planned), and up to `EXTRA_ALIGNMENTS` while the belief is ambiguous.
         """
         count = min(self.scenario.alignment, 1) if self.alignment.wanted else self.scenario.alignment
         early = [ALIGNMENT_SPACING * (count - number) for number in range(count)]
@@ -196,7 +198,7 @@ class SessionLoop:
                 self._focus_once(request, number, SITE_ALIGNMENT_KEY + 16 * request.site + number, requested, scan)
 
     def _align(self, request: Request) -> None:
-        """An alignment image in front of a request, where it saves most per electron of all that could be done here."""
+        """Take an alignment image before a request if it is the best use of electrons at this site."""
         self._wait(self.start + int((request.seconds - self.alignment.lead) * 1e9))
         chosen = self._chosen(request)
         if chosen is not None:
@@ -238,7 +240,7 @@ class SessionLoop:
         self.twin_session.move_stage()
 
     def _wait(self, until: int) -> None:
-        """Let the instrument's time pass, and the belief follow its sensors."""
+        """Advance the instrument's time and update the belief with its sensors."""
         now = self.instrument.now()
         if until > now:
             given, now = now, self.instrument.advance(until)
@@ -259,7 +261,7 @@ class SessionLoop:
         return at
 
     def _measure(self, settings: dict[str, float], step: float, scan: Scan) -> tuple[Frame, int]:
-        """The frame, with the belief brought to its first pixel; and when its settings were commanded."""
+        """A frame, with the belief propagated to its first pixel; and the time at which its settings were commanded."""
         at = self._apply(settings)
         self.twin_session.change_focus(step)
         given = self.instrument.now()
@@ -269,7 +271,7 @@ class SessionLoop:
         return frame, at
 
     def _journal_command(self, name: str, arguments: dict[str, Any], time: int) -> None:
-        """Keep a command with the time it was given at: what a simulated microscope needs to come back to the same point."""
+        """Record a command with its time, so that a simulated microscope can be brought back to the same point."""
         self.journal.append("command", {"name": name, "args": arguments}, time)
 
     def _account(self, frame: Frame, audit: bool = False, alignment: bool = False) -> None:
@@ -353,7 +355,10 @@ class SessionLoop:
     def resume(
         self, values: dict[str, Any], arrays: dict[str, np.ndarray], abandoned: Sequence[Mapping[str, float]] = ()
     ) -> None:
-        """Back to a checkpoint of this scenario. ``abandoned``: exposures since then, whose electrons were spent on an instrument that went on."""
+        """Restore a checkpoint of this scenario.
+
+        ``abandoned``: exposures after it, whose electrons were spent on an instrument that was not reset.
+        """
         self.twin_session.restore(values, arrays)
         self.next, self.start = int(values["next"]), int(values["start"])
         self.ledger = Ledger(**values["ledger"])

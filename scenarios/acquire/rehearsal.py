@@ -1,4 +1,4 @@
-"""A rehearsal of a session: what it computes is compiled, two programs at a time, before there is an image to compute with."""
+"""Compilation of the programs of a session before its first image, two at a time."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from twin.image.prediction import view
 
 
 def rehearse(twin_session: TwinSession, scenario: Scenario) -> None:
-    """Compile a session's programs by calling each once. ``twin_session`` is not changed."""
+    """Compile the programs of a session by calling each once. ``twin_session`` is not changed."""
     scan, microscope = scenario.make_scan(), twin_session.microscope
     request = view(microscope, {}, scan, (0.0, 0.0))
     calls: list[Callable[[], object]] = [

@@ -1,6 +1,6 @@
-"""What a job is asked to do: the Scenario, read strictly from TOML.
+"""The scenario of ``emtwin acquire``, read strictly from TOML.
 
-Units are the ones used inside emtwin (angstrom, radian, second, electron), except where a key's name says otherwise.
+Units are the internal ones of emtwin (angstrom, radian, second, electron), unless the name of a key says otherwise.
 """
 
 import tomllib
@@ -29,7 +29,7 @@ class InstrumentPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TwinPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the twin is told beforehand."""
+    """Prior knowledge of the twin."""
 
     structure: Annotated[str, key("", "a built-in structure, where cif is not given")] = "SrTiO3"
     cif: Annotated[
@@ -42,7 +42,7 @@ class TwinPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RequestPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The questions: images at changing defocus and beam shift, in bursts at several places of the specimen."""
+    """The requests: images at changing defocus and beam shift, in bursts at several sites of the specimen."""
 
     count: Annotated[int, key("", "images that are asked for", ge=1, le=10000)] = 60
     sites: Annotated[int, key("", "places of the specimen: sites - 1 stage moves", ge=1, le=1000)] = 7

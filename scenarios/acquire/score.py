@@ -1,7 +1,7 @@
-"""A session against the truth: run in a process of its own after the microscope was sealed (``python -m scenarios.acquire.score SESSION TICKET``).
+"""Scores a session against the truth, in a process of its own after the microscope was sealed (``python -m scenarios.acquire.score SESSION TICKET``).
 
-Writes an .npz to stdout: ``score`` (JSON), and arrays ``truth`` [n, ny, nx], ``raw`` (one measurement of every request), ``truth_state``
-and its times. The truth is the expected frame with its scan distortion, as a fraction of the incident beam.
+Writes an .npz to stdout: ``score`` (JSON), and arrays ``truth`` [n, ny, nx], ``raw`` (one measurement of every request), ``truth_state`` and its times.
+The truth is the expected frame with its scan distortion, as a fraction of the incident beam.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The twin at work in a session: a belief that follows readings and images, predictions from it, and what checking them has taught."""
+"""The twin during a session: the belief, its predictions, and the model discrepancy estimated from checked predictions."""
 
 import dataclasses
 from typing import Any
@@ -27,23 +27,23 @@ from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
 MISREAD_PROBABILITY = 3e-3
-"""Probability, at each image, that earlier images at this place were misread, or that the optics have jumped since."""
+"""Prior probability, at each image, that earlier images at this site were misread, or that the optics have jumped since."""
 REREAD_CHANCE = 1e-2
-"""An image that the belief allows with a smaller chance is read anew without those before it."""
+"""An image whose p-value under the belief is smaller is also fitted from the site prior, without the earlier images of this site."""
 LOST_POSITION_STD = 0.33
-"""Standard deviation of the position, as a share of the cell, from which the lattice's phase counts as lost."""
+"""Standard deviation of the position, as a share of the cell, above which the phase of the lattice is treated as unknown."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """An image as answered: expected fraction of the incident beam ``image`` [ny, nx] and its standard deviation."""
+    """An answered image: expected fraction of the incident beam ``image`` [ny, nx] and its standard deviation."""
 
     image: np.ndarray
     std: np.ndarray
 
 
 class TwinSession:
-    """A belief and what was learnt about the model, moved along by readings, commands and frames."""
+    """Belief and model discrepancy, updated by readings, commands and frames."""
 
     def __init__(
         self,
@@ -67,22 +67,22 @@ class TwinSession:
         self.trust = Trust()
 
     def follow(self, readings: list[Readings], until: int) -> None:
-        """Readings up to a time."""
+        """Update with readings up to the time ``until`` (ns)."""
         self.belief = self._placed(self.filter.advance(self.belief, until, readings))
         self.site_prior = self._site_filter.advance(self.site_prior, until, readings)
 
     def move_stage(self) -> None:
-        """The stage was told to go elsewhere."""
+        """Update for a stage move: the belief becomes the prior of the new site."""
         self.site_prior = self.belief = self.belief.widened(*move_stage(self.dynamics))
 
     def change_focus(self, step: float) -> None:
-        """The focus was told to change by ``step`` angstrom."""
+        """Update for a commanded change of focus by ``step`` angstrom."""
         if step:
             self.belief = self.belief.widened(*command_focus(self.dynamics, step))
             self.site_prior = self.site_prior.widened(*command_focus(self.dynamics, step))
 
     def tuned(self, requested: dict[str, float]) -> dict[str, float]:
-        """The commands that give what was asked for: zeros of defocus and astigmatism as believed now are taken off."""
+        """Commands that give the settings ``requested``: the estimated zeros of defocus and astigmatism are subtracted."""
         matrix, offset = self._untuned
         zero = matrix @ self.belief.mean + offset
         tuned = dict(requested)
@@ -93,14 +93,14 @@ class TwinSession:
         return tuned
 
     def ahead(self, until: int, step: float) -> Belief:
-        """The belief at a later time if the focus were told to change by ``step`` now; nothing is changed."""
+        """The belief at a later time if the focus were changed by ``step`` now; the session itself is not changed."""
         belief = self.belief.widened(*command_focus(self.dynamics, step)) if step else self.belief
         return self._placed(Filter(self.dynamics, self.filter.sensors).advance(belief, until))
 
     def _placed(self, belief: Belief) -> Belief:
-        """The belief, with the lattice's phase given up where it has become too wide to be a Gaussian on its cell.
+        """The belief, with the phase of the lattice set to unknown if it is too wide for a Gaussian on its cell.
 
-        Each reading counts by its own width: several places that are each well known, with optics of their own, are not a lost place.
+        The width of each component counts: several narrow components at different positions are not an unknown position.
         """
         indices = [belief.layout.index("x"), belief.layout.index("y")]
         variances = (belief.factors[:, indices, :] ** 2).sum(axis=2)
@@ -109,7 +109,7 @@ class TwinSession:
         return dataclasses.replace(belief, lost=("x", "y")).forgotten()
 
     def predict(self, belief: Belief, settings: dict[str, float], scan: Scan, index: int) -> tuple[Prediction, View]:
-        """What an image with these settings would show at the belief's time, before anything is measured."""
+        """Predicted image with these settings at the belief's time, and the view it is computed for."""
         generator = np.random.default_rng([self.seed, index, 1])
         request = view(self.microscope, settings, scan, drift_of(belief.layout, belief.mean))
         states = belief.sample(SAMPLES, generator)
@@ -122,9 +122,9 @@ class TwinSession:
     def assimilate(
         self, frame: Frame, prediction: Prediction, index: int, learn: bool = True
     ) -> tuple[Answer, Posterior, np.ndarray]:
-        """The answer from belief and frame; with ``learn`` the belief, the discrepancy and the trust take it in.
+        """The answer from belief and frame; with ``learn`` belief, discrepancy and trust are updated.
 
-        Returns the answer, the posterior over the image's parameters, and the measured image as fractions. ``prediction`` was made before.
+        Returns the answer, the posterior of the image parameters, and the measured image as fractions. ``prediction`` was computed before the frame.
         """
         generator = np.random.default_rng([self.seed, index, 2])
         request = view(self.microscope, frame.settings, frame.scan, drift_of(self.belief.layout, self.belief.mean))
@@ -149,17 +149,17 @@ class TwinSession:
 
     @property
     def _has_images(self) -> bool:
-        """Whether an image taken here is in the belief: it has then parted from the one that is moved along without them."""
+        """Whether the belief includes an image of this site: it then differs from the site prior."""
         return self.belief.lost != self.site_prior.lost or not np.array_equal(self.belief.means, self.site_prior.means)
 
     def _without_detector(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
-        """Measured fractions with the detector's gain and level, as believed, taken out."""
+        """Measured fractions corrected for the estimated gain and black level of the detector."""
         layout = self.microscope.layout
         dark = belief.mean[layout.index("black")] * black_scale(self.microscope.calibration, scan)
         return (data - dark) * np.exp(-belief.mean[layout.index("gain")])
 
     def _fused_answer(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
-        """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
+        """Posterior of the image given the frame: mean image of the belief plus the part of the residual that the discrepancy explains."""
         states = belief.sample(SAMPLES, generator)
         plain = evaluate(self.microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
         mean = plain.mean(axis=0)
@@ -195,7 +195,7 @@ class TwinSession:
         )
 
     def _checked(self, request: View, prediction: Prediction, data: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Standardised errors of a prediction's linear numbers against the measured image, its counting noise allowed for."""
+        """Standardised errors of the linear numbers of a prediction against the measured image, including counting noise."""
         shape = request.scan.shape
         patterns = _patterns(shape)
         difference = patterns @ (data - prediction.mean)
@@ -204,11 +204,11 @@ class TwinSession:
         return difference / np.sqrt(variance + counting)
 
     def error(self, scan: Scan) -> ModelError:
-        """The model's error in an image of this scan, as learnt so far."""
+        """Covariance of the model error in an image of this scan, as estimated so far."""
         return lambda expected: self.discrepancy.covariance(expected, scan)
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """All that changes, as plain values and arrays, for a journal."""
+        """The state as plain values and arrays, for a journal."""
         belief = self.belief
         values = {
             "time_ns": belief.time,
@@ -232,7 +232,7 @@ class TwinSession:
         return values, arrays
 
     def restore(self, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Back to a checkpoint; ValueError if it is of another state."""
+        """Restore a checkpoint; ValueError if its state vector is different."""
         layout = self.microscope.layout
         if tuple(values["names"]) != layout.names:
             raise ValueError(
@@ -271,7 +271,7 @@ def _patterns(shape: tuple[int, int]) -> np.ndarray:
 
 
 def describe_state(belief: Belief) -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation of the entries a person looks at."""
+    """Mean and standard deviation of the entries that are displayed."""
     mean, std = belief.mean, belief.std
     names = ("C10", "C12a", "C12b", "x", "y", "thickness")
     return {name: (float(mean[belief.layout.index(name)]), float(std[belief.layout.index(name)])) for name in names}

@@ -1,4 +1,4 @@
-"""``emtwin instrument calibrate``: a column's constants from a table of settings and measurements, as plain values."""
+"""The job ``emtwin instrument calibrate``: constants of a column estimated from a table of settings and measurements."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ SCHEMA = "emtwin.calibrate/1"
 
 
 def calibrate_table(path: Path, column_name: str, progress: Progress) -> dict[str, Any]:
-    """The constants that a table determines, what it cannot, and which rows do not fit. BadInput where the table or the column cannot be used."""
+    """Constants determined by a table, those that are not, and rows that do not fit. BadInput if the table or the column cannot be used."""
     column = Column(load_column(column_name))
     rows = read_table(path, column)
     try:

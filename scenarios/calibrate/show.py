@@ -1,4 +1,4 @@
-"""A calibration on a terminal and as a figure: constants before and after, rows that do not fit, what stays unknown."""
+"""Terminal output and figure of a calibration: constants before and after, outliers, and undetermined directions."""
 
 import io
 from typing import Any
@@ -64,7 +64,7 @@ def print_calibration(result: dict[str, Any], console: Console | None = None) ->
 
 
 def draw_calibration(result: dict[str, Any], form: str) -> bytes:
-    """Constants in units of what was believed of them, and every row's residual in sigmas of what the others say; "png" or "svg"."""
+    """Constants in units of their prior standard deviations, and the residual of every row in sigmas given the others; "png" or "svg"."""
     constants = result["constants"]
     rows = result["residuals"]
     kinds = list(dict.fromkeys(row["quantity"] for row in rows))

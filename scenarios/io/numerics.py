@@ -1,7 +1,7 @@
-"""How every command sets up JAX: float64, and compiled programs kept between commands.
+"""Set-up of JAX for all commands: float64, and a cache of compiled programs.
 
-Compiling takes longer than most computations. JAX's persistent cache keeps compiled programs in the cache folder, apart for each set of versions,
-processor and number of cores: a program compiled for one processor may not run on another, and JAX's own keys do not tell them apart.
+Programs are cached by the versions of Python and JAX, processor and number of cores: a program compiled for one processor may not run on another, and
+JAX's own keys do not distinguish them.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""How long a session still takes, and whether this machine is slow: from the seconds its parts take on a machine of known speed, and from its own pace."""
+"""Estimate of the remaining time of a session, and detection of a slow machine."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ PROBE = 0.017
 AHEAD = 5
 """As many requests are taken to have lasted as long as is known."""
 SLOW = 2.0
-"""From this many times the known seconds on, the user is told that the machine is slow."""
+"""Factor on the reference times from which the user is told that the machine is slow."""
 
 
 def probe() -> float:
@@ -32,7 +32,7 @@ def probe() -> float:
 
 
 def slowness() -> float:
-    """How many times as long as on the machine of known speed computations take here and now."""
+    """Computing time of this machine now, relative to the reference machine."""
     return probe() / PROBE
 
 

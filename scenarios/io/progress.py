@@ -1,4 +1,4 @@
-"""What a job shows while it runs: a live view on a terminal, plain lines elsewhere, or nothing. Always on stderr."""
+"""Progress of a job on stderr: a live view on a terminal, plain lines elsewhere, or nothing."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Tables that come with emtwin, by their names, and files of one's own, by their paths."""
+"""Tables that are part of emtwin, by name, and tables of the user, by path."""
 
 from collections.abc import Callable
 from pathlib import Path

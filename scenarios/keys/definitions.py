@@ -13,7 +13,9 @@ from msgspec import Meta
 
 
 class Mistaken(NamedTuple):
-    """A unit that a value is often given in by mistake: that value times ``factor`` is the right one, which usually lies between ``low`` and ``high``."""
+    """A unit in which a value is often given by mistake: value times ``factor`` is the correct value, which usually lies between ``low`` and
+    ``high``.
+    """
 
     unit: str
     factor: float

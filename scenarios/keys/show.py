@@ -1,4 +1,4 @@
-"""What ``--keys`` prints: every key of a scenario, table by table, with unit, default and meaning."""
+"""Output of ``--keys``: every key of a scenario with unit, default and meaning."""
 
 import textwrap
 from typing import Any

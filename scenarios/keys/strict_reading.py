@@ -1,4 +1,4 @@
-"""Plain values into the structs of a scenario, strictly: what cannot be used is refused with its key, what it must be, and the nearest cure."""
+"""Strict conversion of plain values into the structs of a scenario; an error names the key, its valid values and the nearest cure."""
 
 import difflib
 import math

@@ -1,4 +1,4 @@
-"""Values that are possible and most likely given in another unit than the key's: radians for mrad, millimetres for angstrom."""
+"""Hints for valid values that were probably given in another unit: radians for mrad, millimetres for angstrom."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Scenarios that come with emtwin, as TOML files beside this one."""
+"""The preset scenarios, TOML files in this folder."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pictures of a map made from few spectra, for the report: what was seen, asked for, predicted, and how far off it was."""
+"""Figures of a map predicted from few spectra: image, measured pixels, prediction and error."""
 
 import io
 from collections.abc import Callable, Mapping

@@ -36,7 +36,7 @@ Z90 = float(norm.ppf(0.95))
 
 
 class Taken(NamedTuple):
-    """One measured pixel: its index, net counts with variance, why it was chosen, and what was predicted (nan for the first ones)."""
+    """One measured pixel: index, net counts with variance, reason of its choice, and prediction (nan for the first ones)."""
 
     pixel: int
     value: float

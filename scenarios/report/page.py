@@ -173,7 +173,7 @@ def _gallery(session: Session) -> list[dict[str, str]]:
 
 
 def _states(session: Session) -> str | None:
-    """The state after every request, beside the truth and the channels that speak of the same quantity."""
+    """The state after every request, with the truth and the channels that measure the same quantity."""
     latest = {row_time(row): row for row in session.states}
     rows = [latest[row_time(row)] for row in session.requests if row_time(row) in latest]
     if not rows or len(rows) != len(session.requests):

@@ -1,4 +1,4 @@
-"""What a session will ask for, as its report shows it until something has been answered."""
+"""The planned requests of a session, shown in its report until the first is answered."""
 
 import numpy as np
 from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""A session folder read back: its journal's rows sorted by what they say. Used by the report and by ``emtwin session show``."""
+"""Reads a session folder: rows of the journal by kind."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,9 @@ from scenarios.io.errors import BadInput
 
 @dataclass
 class Session:
-    """What a session recorded, in order; what was done again after an interruption appears once, as it was done last.
+    """Records of a session, in order; what was repeated after an interruption appears once, as last done.
 
-    ``readings`` maps a channel to (times [n] ns int64, values [n]); ``frames`` a row's id to what is known of its frame besides the pixels.
+    ``readings`` maps a channel to (times [n] ns int64, values [n]); ``frames`` the id of a row to the record of its frame without pixels.
     """
 
     folder: Path
@@ -39,7 +39,7 @@ class Session:
 
     @property
     def replay(self) -> bool:
-        """Does it replay a recording? Then what is in its journal is all that going on needs."""
+        """Whether the session replays a recording; its journal is then sufficient to resume it."""
         return self.scenario.get("kind") == "replay-titanate"
 
     @property

@@ -16,10 +16,9 @@ __all__ = ["print_result", "print_summary", "recorded_scenario", "summarise"]
 
 
 def summarise(folder: Path) -> dict[str, Any]:
-    """A session in plain values; raises SessionError (a ValueError) where the folder is none.
+    """A session as plain values; raises SessionError (a ValueError) if the folder is not a session.
 
     ``resumable``: it was interrupted after at least one checkpoint. ``problems``: what is wrong with its record, as sentences.
-    ``state``: {name: [mean, standard deviation]} as believed last. ``result``: what the job printed at its end, else None.
     """
     session = load_session(folder)
     requests = session.requests

@@ -85,7 +85,7 @@ def because(above: Mapping[str, int]) -> str:
 
 
 def judge(requests: Sequence[Mapping[str, Any]], tolerance: float, rmse: float | None) -> Verdict:
-    """The verdict on ``requests`` (payloads of their rows); ``rmse`` is the session's error against the truth, None where that is not known."""
+    """The verdict on ``requests`` (payloads of their rows); ``rmse`` is the error of the session against the truth, or None."""
     answered = [request for request in requests if not request.get("measured")]
     measured = [request for request in requests if request.get("measured")]
     above = Counter(

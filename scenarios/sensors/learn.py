@@ -1,4 +1,4 @@
-"""``emtwin instrument learn-sensors``: what a log tells of each of its channels, as plain values."""
+"""The job ``emtwin instrument learn-sensors``: analysis of each channel of a log, as plain values."""
 
 from collections import Counter
 from pathlib import Path

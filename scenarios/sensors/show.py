@@ -1,4 +1,4 @@
-"""What a log tells of its channels, on a terminal: a table of those it tells something of, why each is what it is, and how many are left."""
+"""Terminal output of ``emtwin instrument learn-sensors``: a table of channels, reasons of the verdicts, and the number of channels left out."""
 
 import math
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ _STYLES = {
 
 
 def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console: Console | None = None) -> None:
-    """A learnt log for people, on stdout. ``every``: also the channels of which it tells next to nothing."""
+    """Print the analysis of a log. ``every``: also the channels with too little data."""
     console = console or Console(highlight=False)
     channels = learnt["channels"]
     shown = (

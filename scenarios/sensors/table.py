@@ -1,6 +1,6 @@
-"""A table of sensors (TOML, schema emtwin.sensors/2) out of what a log tells: an entry of the state for each channel, and how it is read.
+"""Writes a sensor table (TOML, schema emtwin.sensors/2) from the analysis of a log.
 
-Only channels with a known unit and a learnt noise are in it: of the others a comment at the end says what was missing.
+Each channel gets an entry of the state, and a sensor that reads it.
 """
 
 import json

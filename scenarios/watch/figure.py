@@ -1,4 +1,4 @@
-"""The figure of a watch: what is known of the quantities now, with 90 % bands; every sensor's innovations and verdicts; and events."""
+"""The figure of a watch: quantities with 90 % bands, innovations and verdicts of the sensors, and events."""
 
 import io
 import math

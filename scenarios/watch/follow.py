@@ -1,4 +1,4 @@
-"""A source followed by a `reconstruct.stream.stream.Stream`, with what a screen and a figure want besides: expected readings, and how it went."""
+"""State estimation for ``emtwin watch``: a stream, with the predicted reading of each sensor and the history of the estimates."""
 
 import dataclasses
 
@@ -12,17 +12,19 @@ from twin.sensors.model import Model
 from twin.sensors.sensor import Sensor
 
 HISTORY_POINTS = 4000
-"""Points of history at most; beyond it every other one is dropped."""
+"""Largest number of points of the history; beyond it every second one is dropped."""
 MAX_LOOKAHEAD = 3600 * 10**9
-"""How far (ns) a belief is taken ahead for a reading that claims a later time."""
+"""How far (ns) a belief is propagated for a reading with a later time stamp."""
 AGREEING_VERDICTS = ("ok", "held", "no evidence", "silent", "waiting")
-"""Verdicts that are no disagreement. "waiting": heard, but too lately to be judged."""
+"""Verdicts that are no disagreement. "waiting": received too recently to be judged."""
 
 
 @dataclasses.dataclass
 class Channel:
-    """A channel as it stands: its newest value and time (ns), what was expected of it (mean, std of a reading) before it came, and the innovation in
-    standard deviations. ``sensor`` is None where the table does not know it, ``innovations`` are (ns, sigma), ``verdicts`` (ns, from then on)."""
+    """Status of a channel: newest value and time (ns), prediction for it (mean, std of a reading), and innovation in standard deviations.
+
+    ``sensor`` is None if the table does not have the channel; ``innovations`` are (ns, sigma), ``verdicts`` (ns, valid from then on).
+    """
 
     name: str
     sensor: Sensor | None
@@ -49,14 +51,14 @@ class Channel:
 
 
 class Expectation:
-    """What sensors should read, from a belief taken before they did: offset + row @ state + inputs."""
+    """Predicted readings of sensors, from a belief without those readings: offset + row @ state + inputs."""
 
     def __init__(self, stream: Stream, at: int):
         belief = stream.belief(min(max(at, stream.now), stream.now + MAX_LOOKAHEAD))
         self._mean, self._root, self._stream = belief.means[0], belief.factors[0], stream
 
     def of(self, sensor: Sensor, time: int) -> tuple[float, float]:
-        """Mean and standard deviation of a reading at ``time`` (ns); NaN where it hangs on a command that was never told."""
+        """Mean and standard deviation of a reading at ``time`` (ns); NaN if it depends on a command that was not recorded."""
         row, inputs = sensor.row(self._stream.model.layout), self._stream.inputs
         driven = sum(share * inputs.value(name, time) for name, share in sensor.inputs.items())
         spread = row @ self._root
@@ -64,7 +66,10 @@ class Expectation:
 
 
 class Follower:
-    """Follows a source from ``start`` (ns). ``units`` of channels that the table does not know; ``names`` are the quantities, then the entries."""
+    """Estimates the state of a source from ``start`` (ns).
+
+    ``units``: of channels that are not in the table; ``names``: the quantities, then the entries.
+    """
 
     def __init__(self, model: Model, start: int, units: dict[str, str | None]):
         self.model, self.stream, self._units = model, Stream(model, start), units
@@ -82,7 +87,7 @@ class Follower:
         self._places = [model.layout.index(name) for name in entries]
 
     def update(self, piece: Piece) -> None:
-        """Take in what is new."""
+        """Process new readings and commands."""
         stream = self.stream
         for at, changes in piece.commands:
             stream.command(at, changes)
@@ -99,24 +104,24 @@ class Follower:
         self._look(piece.until)
 
     def settle(self) -> None:
-        """Nothing more will come: judge what is still open. The last belief is kept as the history's last point."""
+        """Finish: evaluate what is still open, after the last reading."""
         stream = self.stream
         stream.settle(stream.now + stream.span)
         self._judge(stream.now)
 
     @property
     def events(self) -> list[Event]:
-        """Zero resets, uncommanded jumps, sensors that are stuck, saturated or recovered, clocks that were reset; in order of time."""
+        """Zero resets, uncommanded jumps, sensors stuck, saturated or recovered, and clock resets, in order of time."""
         return sorted([*self.stream.events, *self._events], key=lambda event: event.time)
 
     @property
     def disagrees(self) -> bool:
-        """Whether a sensor or a part of the model is not as the table says."""
+        """Whether a sensor or a part of the model disagrees with the table."""
         bad = any(channel.verdict not in AGREEING_VERDICTS for channel in self.channels.values())
         return bad or self.stream.monitors.distrust is not None
 
     def clock(self, source: str) -> tuple[float, float] | None:
-        """Offset and its standard deviation (s) of a source's clock now, where arrivals have told something of it."""
+        """Offset and standard deviation (s) of the clock of a source now, if it was estimated."""
         clock = self.stream.clock(source)
         if clock.closed < 0:
             return None
@@ -130,7 +135,7 @@ class Follower:
         return None if channel.heard is None else (self.stream.now - channel.heard) * 1e-9
 
     def now(self) -> dict[str, tuple[float, float, str]]:
-        """Mean, standard deviation and unit of every quantity and entry, as last known."""
+        """Mean, standard deviation and unit of every quantity and entry, as last estimated."""
         if not self.times:
             return {}
         pairs = zip(self.names, self.means[-1].tolist(), self.stds[-1].tolist(), strict=True)

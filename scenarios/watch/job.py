@@ -1,4 +1,4 @@
-"""``emtwin watch``: follow an instrument, a session or a log by its sensors, show what is believed of it, and draw how it went."""
+"""The job ``emtwin watch``: estimate the state of an instrument, a session or a log from its sensors, display it, and draw a figure."""
 
 import contextlib
 import math
@@ -24,15 +24,15 @@ from scenarios.watch.sources import POLL, SECOND, Piece, Recorded, Source, open_
 from twin.sensors.model import Model
 
 RECORDING_PIECES = 400
-"""Pieces into which a recording is cut when it is followed as fast as possible."""
+"""Number of pieces of a recording that is processed as fast as possible."""
 LINE_INTERVAL = 10.0
-"""Wall seconds between two lines where there is no screen."""
+"""Seconds (wall clock) between two lines without a screen."""
 
 
 def run_watch(options: WatchOptions, console: Console | None = None) -> dict[str, Any]:
-    """Follow until the source, the time or the user ends it; plain values with how it ``ended``: "end", "time", "interrupted", "lost".
+    """Process a source until it ends, the time is up or the user interrupts; the result says how it ``ended``: "end", "time", "interrupted", "lost".
 
-    ``console`` (default: stderr) shows a live screen if it is a terminal and something happens at its own pace, and progress else.
+    ``console`` (default: stderr) shows a live screen if it is a terminal and the source has a pace of its own, and progress otherwise.
     """
     options.check()
     console = console or Console(stderr=True, highlight=False)
@@ -79,7 +79,7 @@ def run_watch(options: WatchOptions, console: Console | None = None) -> dict[str
 
 
 def _model(options: WatchOptions, source: Source) -> Model:
-    """The model of the table that goes with the source. BadInput where none does, or where they speak of different units."""
+    """The model of the sensor table for the source. BadInput if there is no table, or if the units differ."""
     name = options.table or source.table
     if name is None:
         raise BadInput("--table", f"is needed: no table is known for {source.title}", f"Name a file, or one of {', '.join(table_names())}.")  # fmt: skip
@@ -96,7 +96,7 @@ def _model(options: WatchOptions, source: Source) -> Model:
 
 
 class _Stop:
-    """Interruptions so far: the first ends the following, the second what comes after it, a third everything."""
+    """Count of interruptions: the first ends the processing of the source, the second the smoothing, a third everything."""
 
     def __init__(self) -> None:
         self.count, self._bell = 0, threading.Event()
@@ -131,7 +131,7 @@ def _stopping() -> Iterator[_Stop]:
 def _reporter(
     options: WatchOptions, source: Source, follower: Follower, progress: Progress
 ) -> Callable[[Piece, float], None]:
-    """What tells of a piece where there is no screen: how far a recording is, or now and then a line of what is believed."""
+    """Function that reports each piece without a screen: progress of a recording, or a line of the state from time to time."""
     said = -math.inf
 
     def report(piece: Piece, wall: float) -> None:

@@ -1,4 +1,4 @@
-"""How it was, as known at the end: quantities smoothed over the whole time, going back piece by piece so that progress shows."""
+"""Smoothed history of the quantities at the end of a watch."""
 
 from typing import NamedTuple, Protocol
 
@@ -9,12 +9,12 @@ from scenarios.watch.follow import Follower
 
 SMOOTHED_POINTS = 300
 MAX_PANELS = 10
-"""Numbers that are drawn at most."""
+"""Largest number of quantities that are drawn."""
 SMOOTHING_BATCH = 30
 
 
 class Past(NamedTuple):
-    """``names`` of numbers, their ``mean`` and ``std`` [t, m] at ``times`` [t] (ns); ``smoothed``, or as known at the time."""
+    """Estimates of the quantities ``names``: ``mean`` and ``std`` [t, m] at ``times`` [t] (ns); ``smoothed``, or as filtered at the time."""
 
     names: list[str]
     times: np.ndarray
@@ -28,7 +28,7 @@ class Stopping(Protocol):
 
 
 def drawn_names(follower: Follower) -> list[str]:
-    """The table's quantities; where it has none, the entries that sensors which were heard tell of."""
+    """The quantities of the table; if it has none, the entries that the received sensors measure."""
     if follower.quantities:
         return follower.quantities[:MAX_PANELS]
     heard = [
@@ -46,7 +46,7 @@ def drawn_names(follower: Follower) -> list[str]:
 
 
 def smoothed(follower: Follower, progress: Progress, stop: Stopping) -> Past:
-    """The past at about `SMOOTHED_POINTS` times; as it was known then, where the user does not want to wait (a second interruption)."""
+    """The smoothed history at about `SMOOTHED_POINTS` times, or the filtered one after a second interruption."""
     stream, names = follower.stream, drawn_names(follower)
     begun = stop.count
     known = _as_known(follower, names)

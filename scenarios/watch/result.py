@@ -1,4 +1,4 @@
-"""What a watch has come to, as plain values: under ``--json``."""
+"""The result of a watch as plain values, for ``--json``."""
 
 import dataclasses
 from typing import Any
@@ -10,11 +10,11 @@ from twin.units import shown
 
 SCHEMA = "emtwin.watch/2"
 COUNTS = ("used", "ignored", "outlier", "stuck", "not_a_number", "invalid", "late", "future", "repeated")
-"""Fates of readings that are counted."""
+"""Outcomes of readings that are counted."""
 
 
 def result_values(follower: Follower) -> dict[str, Any]:
-    """All that is known now, as plain values."""
+    """The current estimates, verdicts and events as plain values."""
     monitors = follower.stream.monitors
     worst = monitors.distrust
     return {

@@ -1,4 +1,4 @@
-"""The live screen of ``emtwin watch``: state, sensors, clocks, parts of the model and events, cut to the terminal's size; and the same at the end, whole."""
+"""The live screen of ``emtwin watch``: state, sensors, clocks, parts of the model and events, fitted to the size of the terminal."""
 
 import math
 from typing import Any
@@ -69,7 +69,7 @@ def drawn(follower: Follower, source: Source, wall: float, width: int, height: i
 
 
 def line(follower: Follower) -> str:
-    """What is believed in one line, where there is no screen."""
+    """The state in one line, for output without a screen."""
     state = [f"{name} {shown(*values)}" for name, values in list(follower.now().items())[:3]]
     odd = [
         f"{channel.name} {channel.verdict}"
@@ -80,7 +80,7 @@ def line(follower: Follower) -> str:
     listed = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
     worst = follower.stream.monitors.distrust
     trust = [f"MODEL DISTRUSTED: {worst.part}"] if worst else []
-    return "  ".join([said + (f" ({', '.join(shown)})" if shown else ""), *state, *trust])
+    return "  ".join([said + (f" ({', '.join(listed)})" if listed else ""), *state, *trust])
 
 
 # --- parts of the screen

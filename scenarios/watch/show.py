@@ -1,4 +1,4 @@
-"""What a watch came to, for people."""
+"""Terminal summary of a watch."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from twin.units import one, shown
 
 
 def print_watched(result: dict[str, Any], console: Console | None = None) -> None:
-    """What a watch came to, for people, on stdout. ``result``: as under ``--json``."""
+    """Print the summary of a watch to stdout. ``result``: as under ``--json``."""
     console = console or Console(highlight=False)
     minutes = (result["end_ns"] - result["start_ns"]) / 60e9
     console.print(

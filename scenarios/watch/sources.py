@@ -1,4 +1,4 @@
-"""What can be watched: a live instrument, a recorded session (whole or still being written), or a log of sensors, each as pieces in order of time."""
+"""Sources for ``emtwin watch``: a live instrument, a recorded session, or a log of sensors, each as a series of pieces in time."""
 
 import queue
 import threading
@@ -19,16 +19,16 @@ from twin.records import Readings
 
 SECOND = 10**9
 POLL = 0.25
-"""Seconds between two looks at a live instrument."""
+"""Seconds between two requests to a live instrument."""
 PROMPT = 0.5
-"""Seconds of the instrument's time within which a reading must be heard of for its arrival to say something of its clock."""
+"""A reading received later than this (seconds of the instrument's time) says nothing about its clock."""
 BEFORE = 5 * SECOND
-"""How much earlier than a session a stream begins: clocks may be off."""
+"""Nanoseconds by which a stream starts before a session, since clocks may be off."""
 _TABLES = {"health": "thermo-healthmonitor", "protochips": "protochips", "dens": "dens"}
 
 
 class Piece(NamedTuple):
-    """What is new: the instrument's time (ns) that it reaches, when readings arrived (ns; None: not known), readings, and commands (ns, changes)."""
+    """New data: the instrument's time (ns) reached, time of arrival (ns; None: unknown), readings, and commands (ns, changes)."""
 
     until: int
     arrival: int | None
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 
 
 class Source(Protocol):
-    """Something to watch. ``table`` is the sensor table it goes by, if one is known; ``units`` of its channels; ``end`` (ns) if it has one."""
+    """A source of readings. ``table``: its sensor table, if known; ``units`` of its channels; ``end`` (ns) if it has one."""
 
     title: str
     table: str | None
@@ -48,11 +48,11 @@ class Source(Protocol):
     note: str
 
     def pieces(self, step: int) -> Iterator[Piece]:
-        """What happened, ``step`` ns at a time where it is recorded; an empty piece where nothing is new yet. Ends with the source."""
+        """The data in pieces of ``step`` ns if recorded; an empty piece if there is nothing new. Ends with the source."""
         ...
 
     def rest(self) -> list[Piece]:
-        """What was heard of a live source and is not yet told."""
+        """Readings of a live source that were received but not yet returned."""
         ...
 
     def close(self) -> None: ...

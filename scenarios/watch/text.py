@@ -1,4 +1,4 @@
-"""Words, colours and small tables that the screen of ``emtwin watch`` and its last words share."""
+"""Words, colours and small tables shared by the screen and the summary of ``emtwin watch``."""
 
 import datetime
 import math

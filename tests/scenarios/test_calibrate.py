@@ -25,9 +25,9 @@ def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> tup
     for number, excitation in enumerate(excitations):
         given = settings(diffraction=excitation, projector1=0.35 + 0.04 * (number % 6))
         optics = twin.optics(given, true)
-        excitations = ",".join(f"{given.controls[name]:.6g}" for name in EXCITATIONS)
+        controls = ",".join(f"{given.controls[name]:.6g}" for name in EXCITATIONS)
         length = float(optics.camera_length) * 1e-7 * (lie if number == 2 else 1.0)
-        lines.append(f"row {number},300,,{excitations},50,{length:.6g},{float(optics.magnification):.6g}")
+        lines.append(f"row {number},300,,{controls},50,{length:.6g},{float(optics.magnification):.6g}")
     return tuple(lines)
 
 
