@@ -44,7 +44,7 @@ class AlignmentPlanner:
         self.lead = max(map(seconds_of, self.scans)) + SLACK
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         return self.scenario.max_dose_share is not None and self.scenario.alignment > 0
 
     def before(

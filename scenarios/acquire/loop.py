@@ -95,7 +95,7 @@ class SessionLoop:
                 self._move(self.moves[request.site])
             if self.policy != "sensors":
                 self._focus(request)
-        if self.policy in ALIGNED and self.alignment.wanted and not self.twin_session.trust.distrusted:
+        if self.policy in ALIGNED and self.alignment.enabled and not self.twin_session.trust.distrusted:
             self._align(request)
         self._wait(self.start + int(request.seconds * 1e9))
         twin_session = self.twin_session
@@ -166,7 +166,7 @@ class SessionLoop:
 
     def _look_ahead(self, request: Request, left: int) -> float:
         """Loss reduction from measuring this request, summed over it and the next requests at this site."""
-        if self.alignment.wanted:
+        if self.alignment.enabled:
             return self.alignment.gain(request, self.start, self.twin_session.belief.time, left, self.ledger)
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
         times = [max(int((request_ahead.seconds - request.seconds) * 1e9), 0) for request_ahead in ahead]
@@ -179,12 +179,12 @@ class SessionLoop:
 
         ``alignment`` of the scenario are always taken (one, if alignment images are planned), and up to `EXTRA_ALIGNMENTS` while the belief is ambiguous.
         """
-        count = min(self.scenario.alignment, 1) if self.alignment.wanted else self.scenario.alignment
+        count = min(self.scenario.alignment, 1) if self.alignment.enabled else self.scenario.alignment
         early = [ALIGNMENT_SPACING * (count - number) for number in range(count)]
         late = [
             EXTRA_ALIGNMENT_SPACING * (EXTRA_ALIGNMENTS - number) for number in range(EXTRA_ALIGNMENTS if count else 0)
         ]
-        if self.alignment.wanted:
+        if self.alignment.enabled:
             early, late = [time + self.alignment.lead for time in early], []
         for number, before in enumerate(early + late):
             if number < count or self.twin_session.belief.weights.max() < UNAMBIGUOUS_WEIGHT:
@@ -193,7 +193,7 @@ class SessionLoop:
                     {"C10": ALIGNMENT_DEFOCI[number % len(ALIGNMENT_DEFOCI)], "beam_shift.x": 0.0, "beam_shift.y": 0.0},
                     self.scan,
                 )
-                if self.alignment.wanted:
+                if self.alignment.enabled:
                     requested, scan = self._chosen(request, forced=True) or (requested, scan)
                 self._focus_once(request, number, SITE_ALIGNMENT_KEY + 16 * request.site + number, requested, scan)
 

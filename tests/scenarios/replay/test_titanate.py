@@ -14,7 +14,8 @@ from instrument.readers import close_reader
 from instrument.replay import ReplayInstrument
 from scenarios.io.errors import BadInput
 from scenarios.replay.drawings import deviations, figures
-from scenarios.replay.titanate import INITIAL, acquire_map, map_arrays, run
+from scenarios.replay.map_score import map_arrays
+from scenarios.replay.titanate import INITIAL, acquire_map, run
 from twin.records import Frame, Scan
 
 
