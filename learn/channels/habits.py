@@ -36,7 +36,9 @@ def reporting_habits(
     elif count >= MIN_REPORTS and not (events and longest == 0):
         verdicts.append(_habit(t, gaps, same))
     if not verdicts:
-        verdicts.append(Verdict("too few", f"{count} of the {MIN_REPORTS} values that a habit can be told from"))
+        verdicts.append(
+            Verdict("too few", f"{count} of the {MIN_REPORTS} values needed to identify a reporting pattern")
+        )
     return verdicts
 
 

@@ -82,23 +82,23 @@ def choose(
             return Choice("audit", f"{error} is within {tolerance:.1%}; drawn for an audit", *figures)
         return Choice("answer", f"{error} is within {tolerance:.1%}", *figures)
     if left <= 0:
-        why = f"{error} exceeds {tolerance:.1%}, but the budget for this place is spent"
+        why = f"{error} exceeds {tolerance:.1%}, but the budget for this site is spent"
         return Choice("answer", why, *figures, reason="budget spent")
     if lost:
-        return Choice("measure", f"{error}: where the lattice is, is unknown", *figures)
+        return Choice("measure", f"{error}: the position of the lattice is unknown", *figures)
     if saved > MIN_SAVING * tolerance:
         return Choice(
             "measure",
-            f"{error} exceeds {tolerance:.1%}; measuring saves {saved:.1%} here and in what follows",
+            f"{error} exceeds {tolerance:.1%}; measuring lowers the error by {saved:.1%} here and on the next requests",
             *figures,
         )
     if audit:
         return Choice(
-            "audit", f"{error} exceeds {tolerance:.1%}, left to the twin by the budget; drawn for an audit", *figures
+            "audit", f"{error} exceeds {tolerance:.1%}, the budget leaves it to the twin; drawn for an audit", *figures
         )
     return Choice(
         "answer",
-        f"{error} exceeds {tolerance:.1%}, but the budget saves more on later requests here ({-saved:.1%})",
+        f"{error} exceeds {tolerance:.1%}, but the budget lowers the error more on later requests at this site (by {-saved:.1%})",
         *figures,
         reason="budget kept",
     )

@@ -12,7 +12,7 @@ def spread_out(
     ``points`` [n, d] are coordinates in which distance measures difference. ValueError if ``count`` exceeds the allowed points.
     """
     if not 1 <= count <= allowed.size:
-        raise ValueError(f"{count} points of {allowed.size} were asked for; ask for 1 to {allowed.size}")
+        raise ValueError(f"{count} points of {allowed.size} requested; request 1 to {allowed.size}")
     open_ = np.zeros(len(points), dtype=bool)
     open_[allowed] = True
     chosen = [int(rng.choice(allowed))]

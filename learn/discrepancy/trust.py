@@ -67,11 +67,11 @@ class Trust:
         elif discrepancy_above > limits.certainty:
             reason = f"the discrepancy exceeds {limits.discrepancy:.0%} with probability {discrepancy_above:.2f}"
         elif single < -limits.tension:
-            reason = f"an image needs parameters that the belief allows with a chance of 1e{single:.0f}"
+            reason = f"an image needs parameters that have a p-value of 1e{single:.0f}"
         elif summed < -limits.together:
-            reason = f"the images together need parameters that the belief allows with a chance of 1e{summed:.0f}"
+            reason = f"the images together need parameters that have a p-value of 1e{summed:.0f}"
         elif inflation > limits.inflation:
-            reason = f"checked predictions are {inflation:.1f} times further off than they said"
+            reason = f"errors of checked predictions are {inflation:.1f} times their standard deviations"
         return Trust(self.images + 1, total, dof, reason)
 
 

@@ -1,9 +1,9 @@
-"""The constants of an instrument's table, fitted to what was recorded: maximum of log evidence plus log prior, with errors.
+"""Constants of an instrument's table fitted to recorded sessions: maximum of log evidence plus log prior, with errors.
 
-The evidence is that of a `reconstruct.stream.stream.Stream` run over a session, so images, echoes and bad readings are treated as they are live.
-A stream takes more than a few readings of a sensor in a span by their mean, and what the process does within the span for noise. That is
-good for the state and bad for its constants: rates come out too low, and a sensor's own noise is error_reduction of by the means alone. Let a feed
-make its stream of spans of `exact_span`, cut at every reading (``exact`` large); channels too quick for that can be left out of it.
+The evidence is that of a `reconstruct.stream.stream.Stream` run over a session, so images, echoes and bad readings are treated as in live use. A stream
+replaces many readings of a sensor in a span by their mean, and treats the process within a span as noise. That is accurate for the state but biases
+constants: rates come out too low, and the noise of a sensor is estimated from means only. Therefore use a stream with spans of `exact_span`, cut at every
+reading (``exact`` large); channels that are too fast can be excluded from it.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from twin.sensors.table import Parameter, Table
 
 
 class Session(Protocol):
-    """A session that has been run through: what a fit needs of a `reconstruct.stream.stream.Stream`."""
+    """A processed session: the part of `reconstruct.stream.stream.Stream` that a fit needs."""
 
     evidence: float
     """Log evidence of all that is settled."""
@@ -34,18 +34,18 @@ class Session(Protocol):
 
 
 SETTLING_TIME = 3600 * 10**9
-"""Nanoseconds (an hour) longer than any span, by which a stream is settled past its end."""
+"""Nanoseconds (an hour), longer than any span, by which a stream is settled beyond its end."""
 MIN_ERROR_REDUCTION = 0.1
-"""A constant whose error is narrower than its prior's by a smaller share than this is hardly error_reduction of."""
+"""A constant whose error is narrower than its prior's by a smaller share than this is hardly determined."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedConstant:
-    """A constant after a fit: ``value`` with 68 % between ``low`` and ``high``, all in ``unit``; the prior's alike.
+    """A constant after a fit: ``value`` with its 68 % interval ``low`` to ``high``, in ``unit``; likewise for the prior.
 
-    ``error_reduction`` is the share by which the error is narrower than the prior's (0: the data said nothing; logarithms, for a factor). ``gain`` is
-    by how much the log evidence is above what it is with this one put back to its prior value. ``note`` says in words what to think of it.
-    Where no error is known (an interrupted fit, a value at the edge of what was searched) it is NaN.
+    ``error_reduction``: share by which the error is narrower than the prior's (0: no information; of logarithms, for a factor). ``gain``: log evidence
+    relative to that with this constant at its prior value. ``note``: assessment in words. Unknown errors (an interrupted fit, a value at the edge of the
+    search) are NaN.
     """
 
     name: str
@@ -63,8 +63,10 @@ class FittedConstant:
 
 @dataclasses.dataclass(frozen=True)
 class FittedConstants:
-    """What a fit found. ``correlations`` [m, m] of the errors, in order; ``gain`` in log evidence over the table as it was; ``evaluations`` is
-    how often the session was run through; ``complete`` is False if the fit was interrupted, and holds the best point until then."""
+    """Result of a fit. ``correlations`` [m, m] of the errors; ``gain`` in log evidence over the original table; ``evaluations``: number of runs over the session.
+
+    ``complete`` is False if the fit was interrupted and holds the best point until then.
+    """
 
     constants: tuple[FittedConstant, ...]
     correlations: np.ndarray
@@ -90,7 +92,7 @@ class FittedConstants:
         return float(self.correlations[names.index(self[name].name), names.index(self[other].name)])
 
     def applied(self, table: Table) -> Table:
-        """The table with the fitted values for the old ones, and the errors as new priors where they are known and narrower."""
+        """The table with fitted values, and with the errors as new priors where they are known and narrower."""
         rows = []
         for row in table.constant:
             fitted = next((constant for constant in self.constants if constant.name == row.name), None)
@@ -104,7 +106,7 @@ class FittedConstants:
         return msgspec.structs.replace(table, constant=rows)
 
     def lines(self) -> list[str]:
-        """The fit in words, a line a constant."""
+        """The fit as text, one line for each constant."""
         lines = [
             f"log evidence +{self.gain:.1f} in {self.evaluations} runs" + ("" if self.complete else ", interrupted")
         ]
@@ -118,7 +120,7 @@ class FittedConstants:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a fit is: what it does, how often the session was run, the best values so far and their gain in log evidence."""
+    """Progress of a fit: stage, number of runs, best values so far and their gain in log evidence."""
 
     stage: str
     evaluations: int
@@ -127,7 +129,7 @@ class Progress:
 
 
 def exact_span(model: Model, channels: Iterable[str] | None = None) -> float:
-    """The longest span (s) in which none of ``channels`` (default: all that are evidence) is a crowd by its rate; ValueError if none has one."""
+    """The longest span (s) in which no channel of ``channels`` (default: all evidence) is replaced by its mean; ValueError if none has a rate."""
     selected = None if channels is None else set(channels)
     rates = [
         evidence.rate
@@ -145,11 +147,11 @@ def fit_constants(
     names: Iterable[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> FittedConstants:
-    """The constants ``names`` of ``table`` (default: all that have a prior), fitted together to what ``feed`` replays.
+    """Fit the constants ``names`` of ``table`` (default: all with a prior) together to the session that ``feed`` replays.
 
-    ``feed`` makes a stream of the model it is given, pushes a session through it, the same each time, and returns it; it is settled here.
-    ``progress`` hears of every run. KeyboardInterrupt ends the fit and keeps the best so far. ValueError for a name that is not there, a
-    constant without a usable prior, or a session whose evidence is not finite at the table's own values.
+    ``feed`` makes a stream of the model, processes the session (always the same) with it, and returns it; it is settled here. ``progress`` is called after
+    every run. KeyboardInterrupt ends the fit with the best point so far. ValueError for an unknown name, a constant without a usable prior, or a session
+    whose evidence is not finite at the table's own values.
     """
     rows = _rows(table, names)
     runs, start = 0, math.nan
@@ -210,7 +212,7 @@ def _rows(table: Table, names: Iterable[str] | None) -> list[Parameter]:
 
 
 def _value(row: Parameter, u: float) -> float:
-    """The constant ``u`` prior standard deviations from what is assumed."""
+    """The constant at ``u`` prior standard deviations from its prior value."""
     return row.value * row.factor**u if row.factor is not None else row.value + u * (row.std or 0.0)
 
 
@@ -222,13 +224,16 @@ def _fitted(row: Parameter, optimum: Peak, index: int, std: float) -> FittedCons
     if not optimum.complete:
         learnt, note = math.nan, "interrupted: the best so far, with no error"
     elif optimum.silent[index]:
-        learnt, note = 0.0, "these data say nothing of it: prior stands"
+        learnt, note = 0.0, "not influenced by these data: the prior is unchanged"
     elif not optimum.determined[index]:
-        learnt, note = 0.0, "not determined by these data: prior stands"
+        learnt, note = 0.0, "not determined by these data: the prior is unchanged"
     elif optimum.beyond[index]:
-        learnt, note = math.nan, f"{SEARCH_LIMIT:g} prior errors off and no end: the prior or the model is wrong"
+        learnt, note = (
+            math.nan,
+            f"{SEARCH_LIMIT:g} prior errors from the prior, at the edge of the search: the prior or the model is wrong",
+        )
     elif learnt < MIN_ERROR_REDUCTION:
-        note = "hardly error_reduction of by these data: little but the prior"
+        note = "hardly determined by these data: mostly the prior"
     else:
         note = f"error {100 * learnt:.0f} % narrower than assumed"
     return FittedConstant(

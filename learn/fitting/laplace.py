@@ -1,8 +1,8 @@
-"""The highest point of a log posterior and how sharp it is there, from its values alone, each of which may cost seconds.
+"""The maximum of a log posterior and its covariance there (Laplace's approximation), from values of the log likelihood alone.
 
-Coordinates are those of the prior: it is standard normal. The point is found by a quasi-Newton method (L-BFGS-B; Byrd, Lu, Nocedal and Zhu,
-SIAM J. Sci. Comput. 16, 1190, 1995) on central differences whose steps are a tenth of what the posterior is wide; the width by second
-differences (Laplace's approximation). A coordinate that the likelihood does not hang on at all is not searched along.
+Coordinates are scaled so that the prior is standard normal. The maximum is found by a quasi-Newton method (L-BFGS-B; Byrd, Lu, Nocedal and Zhu, SIAM J.
+Sci. Comput. 16, 1190, 1995) on central differences with steps of a tenth of the posterior width, which is found by second differences. Coordinates
+without influence on the likelihood are left at the prior mean.
 """
 
 import dataclasses
@@ -12,28 +12,30 @@ import numpy as np
 from scipy.optimize import minimize
 
 SEARCH_LIMIT = 4.0
-"""Prior standard deviations from its mean within which the point is sought."""
+"""Bound of the search, in prior standard deviations from the prior mean."""
 GRADIENT_STEP = 0.1
 """Step of first differences, in posterior standard deviations."""
 CURVATURE_STEP = 0.5
 """Step of second differences, in posterior standard deviations."""
 GRADIENT_TOLERANCE = 0.03
-"""Slope per posterior standard deviation from which on the point counts as found: so far off is it, in those."""
+"""Largest slope at convergence, per posterior standard deviation; also the error of the maximum in those."""
 MAX_ROUNDS = 3
 MIN_INFLUENCE = 1e-6
-"""Change of the log likelihood over half a prior standard deviation below which it says nothing."""
+"""Change of the log likelihood over half a prior standard deviation below which a coordinate has no influence."""
 MIN_EIGENVALUE = 1e-3
-"""Least eigenvalue of the curvature, scaled to a diagonal of ones, from which on it is positive definite."""
+"""Smallest eigenvalue of the curvature, scaled to a unit diagonal, of a positive definite curvature."""
 NO_LIKELIHOOD_PENALTY = 1e6
-"""What is added where there is no likelihood."""
+"""Value of the objective where the likelihood is not finite."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Peak:
-    """``where`` [d] the log posterior is highest, ``covariance`` [d, d] there; ``silent`` [d] coordinates have no influence, for those not
-    ``determined`` [d] the curvature is no peak's: both stand at the prior; those ``beyond`` [d] are at the edge of the search, at no peak
-    (variance NaN). ``start`` and ``height`` are log likelihoods at the prior's mean
-    and at the point, ``without`` [d] with one coordinate put back to its prior's mean. ``complete`` is False if it was interrupted."""
+    """The maximum ``where`` [d] of the log posterior and its ``covariance`` [d, d].
+
+    ``silent`` [d]: coordinates without influence; not ``determined`` [d]: without a maximum in the curvature (both stay at the prior); ``beyond`` [d]: at
+    the limit of the search (variance NaN). ``start`` and ``height``: log likelihood at the prior mean and at the maximum, ``without`` [d]: with one coordinate
+    at its prior mean. ``complete`` is False if interrupted.
+    """
 
     where: np.ndarray
     covariance: np.ndarray
@@ -47,7 +49,7 @@ class Peak:
 
 
 class _Objective:
-    """Minus the log posterior, every value values_at; ``told`` hears of the best point so far after each new one."""
+    """Minus the log posterior, with a cache of its values; ``report`` is called with the best point after each evaluation."""
 
     def __init__(self, log_likelihood: Callable[[np.ndarray], float], report: Callable[[str, np.ndarray, float], None]):
         self._log_likelihood, self._report, self.values_at = log_likelihood, report, {}
@@ -68,7 +70,7 @@ class _Objective:
         return 0.5 * float(where @ where) - log_likelihood if np.isfinite(log_likelihood) else NO_LIKELIHOOD_PENALTY
 
     def beside(self, where: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One ``step`` [d] up and down along each coordinate, [d] each; zero steps are left out (NaN)."""
+        """Objective at plus and minus ``steps`` [d] along each coordinate, [d] each; NaN where a step is zero."""
         both = np.full((2, len(where)), np.nan)
         for index in np.flatnonzero(steps):
             for row, sign in enumerate((1.0, -1.0)):
@@ -83,10 +85,10 @@ def peak(
     count: int,
     report: Callable[[str, np.ndarray, float], None] = lambda stage, best, height: None,
 ) -> Peak:
-    """The peak of ``log_likelihood`` times a standard normal prior in ``count`` coordinates; -inf where it has no value.
+    """The maximum of ``log_likelihood`` times a standard normal prior in ``count`` coordinates; -inf where it has no value.
 
-    ``told`` hears the stage, the best point and its log likelihood after each evaluation. KeyboardInterrupt, from it or from the
-    likelihood, ends the search with what is best so far. ValueError if the likelihood is not finite at the prior's mean.
+    ``report`` is called with stage, best point and its log likelihood after each evaluation. A KeyboardInterrupt in either function ends the search with the
+    best point so far. ValueError if the likelihood is not finite at the prior mean.
     """
     objective, zero = _Objective(log_likelihood, report), np.zeros(count)
     silent = beyond = np.zeros(count, dtype=bool)
@@ -141,7 +143,7 @@ def _silent(objective: _Objective, count: int) -> np.ndarray:
 
 
 def _climb(objective: _Objective, start: np.ndarray, open_: np.ndarray) -> np.ndarray:
-    """The highest point along the ``open_`` coordinates."""
+    """The maximum along the ``open_`` coordinates."""
     where, width = start, _widths(objective, start, open_)
     for number in range(MAX_ROUNDS):
         objective.stage = f"search, round {number + 1}"
@@ -176,7 +178,7 @@ def _climb(objective: _Objective, start: np.ndarray, open_: np.ndarray) -> np.nd
 
 
 def _widths(objective: _Objective, where: np.ndarray, open_: np.ndarray, first: np.ndarray | None = None) -> np.ndarray:
-    """How wide the posterior is along each open coordinate, the others held: by second differences as wide as half of it."""
+    """Width of the posterior along each open coordinate, the others fixed, by second differences over half a width."""
     width, unsure, here = (np.ones(len(where)) if first is None else first.copy()), open_.copy(), objective(where)
     for _ in range(6):
         step = np.where(unsure, CURVATURE_STEP * width, 0.0)
@@ -198,7 +200,7 @@ def _widths(objective: _Objective, where: np.ndarray, open_: np.ndarray, first: 
 
 
 def _curvature(objective: _Objective, where: np.ndarray, open_: np.ndarray) -> np.ndarray:
-    """Second derivatives [d, d] of minus the log posterior along the open coordinates, symmetric; ones for the others."""
+    """Second derivatives [d, d] of minus the log posterior along the open coordinates; identity for the others."""
     steps = np.where(open_, CURVATURE_STEP * _widths(objective, where, open_), 0.0)
     here, (up, down) = objective(where), objective.beside(where, steps)
     hessian = np.eye(len(where))
@@ -222,7 +224,7 @@ def _curvature(objective: _Objective, where: np.ndarray, open_: np.ndarray) -> n
 
 
 def _odd(curvature: np.ndarray, open_: np.ndarray) -> int | None:
-    """The open coordinate that most keeps the curvature from being positive definite; None if it is."""
+    """The open coordinate that contributes most to a curvature that is not positive definite; None if it is positive definite."""
     places = np.flatnonzero(open_)
     if not len(places):
         return None

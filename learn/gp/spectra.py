@@ -1,8 +1,8 @@
-"""A map of one number over a spectrum image, predicted where no spectrum was measured: Gaussian process on position and image.
+"""Gaussian process of a map of one number over a spectrum image, by position and image features.
 
-The number (say the net counts of an edge) is measured at some pixels with known counting variance; a finer image of the whole area (HAADF)
-is free. Kernel parameters are learnt from the measured pixels alone, by marginal likelihood with priors, and integrated over: with a
-few dozen spectra they are not well known, and fixing them at their best makes intervals too narrow.
+The number (for example the net counts of an edge) is measured at some pixels with known counting variance; a finer image of the whole area (HAADF) is
+given. Kernel parameters are estimated from the measured pixels by marginal likelihood with priors, and integrated over: with a few dozen spectra they are
+uncertain, and fixing them at their maximum makes intervals too narrow.
 """
 
 from typing import NamedTuple
@@ -28,12 +28,11 @@ GRADIENT_STEP = 1e-4
 def image_features(
     image: Float[np.ndarray, "height width"], finer: int, smoothing: float = 2.0
 ) -> Float[np.ndarray, "n f"]:
-    """What a fine image shows in each pixel of a grid ``finer`` times coarser, standardised; pixels in row order.
+    """Features of a fine image in each pixel of a grid ``finer`` times coarser, standardised; pixels in row order.
 
-    Two say what the surroundings are made of: mean level and log contrast over ``smoothing`` pixels, about a unit cell. The others say how
-    the pixel lies to the columns: the moments of its own block to second order (brightness, two slopes, two curvatures, a twist), taken
-    from the local level and in units of the local contrast, so that neither the detector's black level nor its gain matters. Only the
-    block's own pixels enter the moments, since the scan may have jumped between blocks.
+    Two describe the surroundings: mean level and log contrast over ``smoothing`` pixels, about a unit cell. The others are the moments of the pixel's own
+    block to second order (brightness, two slopes, two curvatures, a twist), relative to the local level and contrast, so that they do not depend on the
+    detector's black level and gain. Only the block's own pixels enter the moments, since the scan may have jumped between blocks.
     Raises ValueError if the image is not finite, or not a whole number of blocks.
     """
     height, width = image.shape
@@ -79,7 +78,7 @@ class MapPrediction(NamedTuple):
         return float(self.std.max() / max(np.ptp(self.mean), 1e-300))
 
     def inflated(self, factor: float) -> "MapPrediction":
-        """The same with its variances multiplied by ``factor`` (a discrepancy that the model does not know of)."""
+        """The prediction with variances multiplied by ``factor`` (a discrepancy that the model does not contain)."""
         return MapPrediction(self.mean, self.covariance * factor)
 
 
@@ -104,10 +103,10 @@ class MapModel:
     def predict(
         self, measured: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"], variances: Float[np.ndarray, " m"]
     ) -> MapPrediction:
-        """The whole map from values at some pixels (indices in row order) with their counting variances.
+        """The map from values at some pixels (indices in row order) with their counting variances.
 
-        The search for the best parameters starts from the prior and from the last call's result, and takes the better. Raises ValueError
-        for fewer than 3 pixels, repeated ones, values not finite or variances not positive.
+        The search for the best parameters starts from the prior and from the last call's result, and takes the better. Raises ValueError for fewer than 3
+        pixels, repeated ones, values not finite or variances not positive.
         """
         checks.require_float64()
         self._check(measured, values, variances)

@@ -104,7 +104,7 @@ def _gram(
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return GramModel.from_arrays(dict(arrays))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
+            progress(f"the cached model cannot be read ({error}); computing it again", 0.0)
     model = crystal.build_gram(
         unit, repeats, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
     )

@@ -74,13 +74,13 @@ def run_acquire(
             stack.enter_context(live)
         if live is not None and planned is not None:
             live.refresh()
-            pace.note(f"report so far, drawn anew while the session runs: {out / 'report.html'}")
+            pace.note(f"report, updated while the session runs: {out / 'report.html'}")
         twin_session = _twin(scenario, seed, pace, pending.check)
         remote, launched = pending.connect()
         if past is not None and launched is None:
-            pace.stage("going on with the instrument as it is")
+            pace.stage("resuming with the instrument as it is")
         elif past is not None:
-            pace.stage("bringing the simulated microscope back to where it was")
+            pace.stage("restoring the state of the simulated microscope")
             remote.restore(past["commands"])
             remote.readings()
         start = remote.now()
@@ -252,7 +252,7 @@ def _microscope(
             try:
                 future.result().stop()
             except (ValueError, OSError, RuntimeError, InstrumentLost) as error:
-                progress.stage(f"the simulated microscope had ended: {error}")
+                progress.stage(f"the simulated microscope stopped: {error}")
         for close in reversed(opened):
             close()
 

@@ -236,12 +236,10 @@ class TwinSession:
         layout = self.microscope.layout
         if tuple(values["names"]) != layout.names:
             raise ValueError(
-                f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot go on from there"
+                f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot be resumed"
             )
         if "filter" not in values:
-            raise ValueError(
-                "the checkpoint is of an earlier version, which kept its filter otherwise; begin a new session"
-            )
+            raise ValueError("the checkpoint is of an earlier version, with another format; begin a new session")
         self.belief = Belief(
             layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
         )

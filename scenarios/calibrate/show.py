@@ -81,7 +81,7 @@ def draw_calibration(result: dict[str, Any], form: str) -> bytes:
         left.hlines(places, np.subtract(moved, width), np.add(moved, width), colors=colours, linewidth=2.5)
         left.scatter(moved, places, c=colours, s=14, zorder=3)
         left.set_yticks(places, [constant["name"] for constant in constants], fontsize=7)
-        left.set_xlabel("off what was believed, in its standard deviations (grey: ±1 before)")
+        left.set_xlabel("deviation from the prior, in its standard deviations (grey: ±1 of the prior)")
         left.set_title("Constants (blue: determined by the table)")
         for number, kind in enumerate(kinds):
             selected = [row for row in rows if row["quantity"] == kind]

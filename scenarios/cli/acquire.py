@@ -25,8 +25,8 @@ def acquire(
     out: Annotated[
         Path | None, typer.Option(help="Session folder to make; must not exist. Default: under sessions/.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all chance; the scenario's own where not given.")] = None,
-    resume: Annotated[Path | None, typer.Option(help="Go on with an interrupted session.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random numbers. Default: that of the scenario.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Resume an interrupted session.")] = None,
     dose: Annotated[float | None, typer.Option(help="Electrons per square angstrom of a measurement.")] = None,
     instrument: Annotated[
         str | None, typer.Option(help="Address of a running instrument, tcp://HOST:PORT. Default: start one.")
@@ -35,7 +35,7 @@ def acquire(
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:
-    """Answer requests from the twin where it is sure, and measure where it is not."""
+    """Answer image requests from the twin where its predicted error is small, and measure the others."""
     if keys:
         raise typer.Exit(guarded(lambda: list_keys("acquire", as_json), as_json, lambda: None))
     session = resume or out

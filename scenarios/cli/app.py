@@ -14,7 +14,7 @@ app = typer.Typer(
 instrument_app = typer.Typer(
     help="Serve an instrument over the wire; learn its sensors from a log; calibrate its column.", rich_markup_mode=None
 )
-session_app = typer.Typer(help="Look at what was recorded.", rich_markup_mode=None)
+session_app = typer.Typer(help="Recorded sessions.", rich_markup_mode=None)
 app.add_typer(instrument_app, name="instrument")
 app.add_typer(session_app, name="session")
 

@@ -27,10 +27,10 @@ def learn_sensors(
     out: Annotated[
         Path | None, typer.Option(help="Sensor table to make, TOML; must not exist.", show_default=False)
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show channels of which too little is known, too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Also show channels with too few values.")] = False,
     as_json: Json = False,
 ) -> None:
-    """What a log tells of each channel: how it reports, its unit, step, noise, drift and lag, or that it tells too little."""
+    """Analyse each channel of a log: reporting pattern, unit, step, noise, drift and lag, each with an error or with what is missing."""
 
     def job() -> Outcome:
         from scenarios.io.atomic_output import new_file
@@ -56,7 +56,7 @@ def learn_sensors(
 
 @instrument_app.command("calibrate")
 def calibrate(
-    table: Annotated[Path, typer.Argument(help="CSV: settings, and what was measured at them.")],
+    table: Annotated[Path, typer.Argument(help="CSV: settings, and the quantities measured at them.")],
     column: Annotated[str, typer.Option(help="Column: a name or a TOML file.")] = "generic-300",
     out: Annotated[
         Path | None, typer.Option(help="Calibration to make, JSON; must not exist.", show_default=False)
@@ -66,7 +66,7 @@ def calibrate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """What a table of settings and measurements says of a column's constants, which rows do not fit, and what stays unknown."""
+    """Estimate the constants of a column from a table of settings and measurements, and find the rows that do not fit."""
 
     def job() -> Outcome:
         from scenarios.io.atomic_output import new_files, write_whole

@@ -41,13 +41,13 @@ def guarded(
     except KeyboardInterrupt:
         folder = begun()
         command = again or f"emtwin acquire --resume {folder}"
-        cure = f"What was done is kept: go on with: {command}" if folder else "Nothing was written."
+        cure = f"The results so far are kept. Resume with: {command}" if folder else "Nothing was written."
         return complain(as_json, INTERRUPTED, "keyboard", "interrupted", cure)
     except InstrumentLost as error:
         folder = begun()
         if folder is None:
             return complain(as_json, BAD_INPUT, "instrument", str(error), "Check its address, and that it runs.")
-        cure = f"What was done is kept: go on with: emtwin acquire --resume {folder}"
+        cure = f"The results so far are kept. Resume with: emtwin acquire --resume {folder}"
         return complain(as_json, LOST, "instrument", str(error), cure)
     except InstrumentError as error:
         return complain(as_json, BAD_INPUT, "instrument", error.problem, error.cure)
@@ -62,7 +62,7 @@ def guarded(
         )
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
-        return complain(as_json, FAULT, "emtwin", f"a fault of its own: {error!r}", "Please report the lines above.")
+        return complain(as_json, FAULT, "emtwin", f"internal error: {error!r}", "Please report the lines above.")
 
 
 def complain(as_json: bool, code: int, where: str, problem: str, cure: str) -> int:

@@ -11,7 +11,7 @@ from scenarios.cli.outcome import DISAGREES, DONE, Outcome, guarded
 
 @session_app.command("show")
 def show(session: Annotated[Path, typer.Argument(help="A session folder.")], as_json: Json = False) -> None:
-    """What a session did, whole or interrupted, and whether its record is intact."""
+    """Summarise a session, complete or interrupted, and check its record."""
 
     def job() -> Outcome:
         from scenarios.report.show import print_summary, summarise

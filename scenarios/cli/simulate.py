@@ -24,8 +24,8 @@ def simulate(
     out: Annotated[
         Path | None, typer.Option(help="File to make, .zarr or .hspy; its picture goes beside it.", show_default=False)
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all chance; the scenario's own where not given.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted simulation.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random numbers. Default: that of the scenario.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted simulation.")] = False,
     keys: Keys = False,
     as_json: Json = False,
 ) -> None:

@@ -27,7 +27,7 @@ def watch(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Follow an instrument, a session or a log by its sensors: what state it is in, and which sensors to trust."""
+    """Estimate the state of an instrument from its sensors (live, in a session or in a log), and check the sensors."""
 
     def job() -> Outcome:
         from scenarios.watch.options import WatchOptions

@@ -125,7 +125,7 @@ class MapSession:
         self.electrons += frame.exposure.total
         error = prediction.uncertainty if prediction is not None else None
         why = {
-            "initial": "one of the first, spread out over positions and image",
+            "initial": "initial pixel, spread out over position and image features",
             "measure": "lowers the variance of the whole map most",
             "audit": "drawn at random, to check the model",
         }[decision]
@@ -173,7 +173,7 @@ class MapSession:
         if unlikely < FALSE_ALARM and not self.distrusted:
             self.distrusted = True
             evidence = {"misfit": self.misfit, "freedom": self.freedom, "probability": unlikely}
-            text = f"{self.freedom} predictions miss what was measured by {self.misfit / self.freedom:.1f} times their variance"
+            text = f"{self.freedom} predictions have a mean squared error of {self.misfit / self.freedom:.1f} times their variance"
             self.recorder.note("finding", {"kind": "model_distrusted", "text": text, "evidence": evidence})
 
 

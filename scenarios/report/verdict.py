@@ -11,7 +11,7 @@ from typing import Any
 from scenarios.report.session import Session
 
 REASONS = {
-    "budget spent": "since the budget for their place was spent",
+    "budget spent": "since the budget of their site was spent",
     "budget kept": "since the budget saves more on other requests",
     "policy": "since the policy did not measure them",
     "not recorded": "for a reason that was not recorded",

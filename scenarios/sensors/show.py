@@ -90,7 +90,7 @@ def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None
         console.print(f"\n{len(unknown)} with an unknown unit: [dim]{_safe(', '.join(unknown))}[/]")
     if hidden:
         console.print(
-            f"[dim]{hidden} channels with fewer than 5 values are not shown; --all shows them, --json tells everything.[/]"
+            f"[dim]{hidden} channels with fewer than 5 values are not shown; --all shows them, --json lists all.[/]"
         )
 
 

@@ -98,7 +98,12 @@ def _quantities(figure: Any, follower: Follower, past: Past, clock: _Axis) -> No
         axes.grid(True, color="#e8ecef", linewidth=0.7)
         if not known.any():
             axes.text(
-                0.5, 0.5, "hangs on a command that was never told", ha="center", transform=axes.transAxes, color=FAINT
+                0.5,
+                0.5,
+                "depends on a command that was not recorded",
+                ha="center",
+                transform=axes.transAxes,
+                color=FAINT,
             )
             axes.set_yticks([])
             continue

@@ -36,9 +36,9 @@ def print_watched(result: dict[str, Any], console: Console | None = None) -> Non
     others = len(result["sensors"]) - len(sensors) - len(result["not_modelled"])
     if len(heard) < len(sensors):
         silent = ", ".join(item["channel"] for item in sensors if item["last"] is None)
-        console.print(f"[dim]never heard: {safe(silent)}[/]")
+        console.print(f"[dim]never received: {safe(silent)}[/]")
     if others:
-        console.print(f"[dim]{others} channels are echoes: no evidence of the column[/]")
+        console.print(f"[dim]{others} channels are echoes, which do not measure the column[/]")
     if result["not_modelled"]:
         names = ", ".join(result["not_modelled"][:6]) + (", ..." if len(result["not_modelled"]) > 6 else "")
         console.print(f"[dim]{len(result['not_modelled'])} channels are not modelled by this table: {safe(names)}[/]")

@@ -1,4 +1,4 @@
-"""Constants fitted to readings drawn with known ones: found within their errors, and no surer than the data make them."""
+"""Constants fitted to simulated readings: the true values lie within the stated errors, and the errors are not too small."""
 
 import dataclasses
 
@@ -165,7 +165,11 @@ def test_a_fit_through_a_stream():
         assert constant.gain > 0.0
     dark = fit["unheard"]
     assert (dark.value, dark.low, dark.high) == pytest.approx((20.0, 10.0, 40.0))
-    assert (dark.error_reduction, dark.gain, dark.note) == (0.0, 0.0, "these data say nothing of it: prior stands")
+    assert (dark.error_reduction, dark.gain, dark.note) == (
+        0.0,
+        0.0,
+        "not influenced by these data: the prior is unchanged",
+    )
     assert fit.correlation("walk", "lag") == pytest.approx(fit.correlation("lag", "walk"))
     assert fit.correlation("walk", "lag") != 0.0
     assert fit.correlation("walk", "unheard") == 0.0

@@ -1,4 +1,4 @@
-"""The discrepancy learns the amplitude, the length and the jitter it was drawn with, also beside parameters; inflation from checked numbers."""
+"""The discrepancy posterior recovers amplitude, length and jitter, also with free parameters; inflation from checked numbers."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,7 @@ def test_it_learns_the_amplitude(true, parameters):
 
 
 @pytest.mark.parametrize(("length", "size"), [(0.6, 0.003), (1.2, 0.003), (1.2, 0.06), (0.6, 0.06)])
-def test_it_tells_a_wrong_model_from_a_shaking_probe(length, size):
+def test_it_distinguishes_a_wrong_model_from_jitter(length, size):
     """Length and jitter are found, and a probe that shakes is not taken for a wrong model."""
     discrepancy = taught(certain(0.045, length, size), np.zeros((COUNT, 1)), 12, 3)
     assert discrepancy.weights.sum(axis=(0, 2))[LENGTHS.tolist().index(length)] > 0.9
@@ -60,7 +60,7 @@ def test_it_tells_a_wrong_model_from_a_shaking_probe(length, size):
     assert discrepancy.amplitude == pytest.approx(0.045, rel=0.35)
 
 
-def test_a_model_without_discrepancy_teaches_a_small_one():
+def test_without_discrepancy_the_posterior_is_small():
     slopes = np.random.default_rng(5).standard_normal((COUNT, 4))
     discrepancy = taught(certain(0.01, 1.2, 0.003), slopes, 8, 2)
     assert discrepancy.amplitude < 0.018 < prior_discrepancy().amplitude

@@ -1,4 +1,4 @@
-"""Trust: lost for each reason alone, kept in a healthy stream."""
+"""Trust is lost for each reason alone, and kept in a healthy session."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ def test_nothing_wrong_keeps_it():
         ({"misfit_excess": LIMITS.misfit + 0.1}, "sigmas worse than counting"),
         ({"discrepancy_above": LIMITS.certainty + 0.01}, "discrepancy exceeds"),
         ({"tension": 80.0}, "an image needs parameters"),
-        ({"inflation": LIMITS.inflation + 0.01}, "times further off"),
+        ({"inflation": LIMITS.inflation + 0.01}, "times their standard deviations"),
     ],
 )
 def test_each_limit_alone(wrong, reason):

@@ -1,4 +1,4 @@
-"""Files for ``emtwin measure``, made from scans and images by code other than the estimators', in the layouts of ``emtwin simulate``."""
+"""Files for ``emtwin measure``, made by code other than the estimators', in the layouts of ``emtwin simulate``."""
 
 from pathlib import Path
 from typing import Any

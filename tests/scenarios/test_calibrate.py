@@ -56,7 +56,7 @@ def test_a_table_becomes_constants_a_file_and_a_figure(table: Path, capsys: pyte
 
 
 @pytest.mark.slow
-def test_a_lie_is_told_of_and_the_exit_code_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_outlier_is_reported_and_sets_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines(2.5, MORE)) + "\n")
     assert run(["instrument", "calibrate", str(path)]) == DISAGREES

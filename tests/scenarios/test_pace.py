@@ -41,7 +41,7 @@ def test_time_left_goes_by_the_known_seconds_then_by_the_session_s_own():
     assert pace.left == pytest.approx((1408.0 + AHEAD * REQUEST) / (18 + AHEAD) + ENDING)
 
 
-def test_a_slow_machine_is_told_so():
+def test_a_slow_machine_is_reported():
     slow, said = Pace(10, slowness=4.0), io.StringIO()
     assert slow.left == pytest.approx(4 * (10 * REQUEST + ENDING))
     PacedProgress(PlainProgress(Console(file=said, width=200)), slow, lambda: None)

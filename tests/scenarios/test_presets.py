@@ -1,4 +1,4 @@
-"""Scenarios from TOML: what is accepted, and what a bad one is told."""
+"""Scenarios from TOML: what is accepted, and the errors for what is not."""
 
 import math
 
@@ -17,7 +17,7 @@ def test_presets_load(name: str):
     assert from_dict(scenario.as_dict(), name) == scenario
 
 
-def test_default_is_what_was_asked_for():
+def test_the_default_preset():
     scenario = load_scenario("tune-and-map")
     assert (scenario.requests.count, scenario.requests.sites, scenario.requests.duration) == (60, 7, 1800.0)
     assert (scenario.requests.defocus, scenario.requests.shift) == (100.0, 20.0)

@@ -1,4 +1,4 @@
-"""The report and the summary of a session, drawn from a journal made through its own face."""
+"""Report and summary of a session, from a journal written by the tests."""
 
 import base64
 import html
@@ -69,7 +69,7 @@ def test_a_report_says_how_many_answers_are_above_the_tolerance_and_why(tmp_path
     assert '<div class="banner hold">' in page
     assert "banner good" not in page
     assert "3 of 15 answers are above the tolerance of 10 %" in page
-    assert "3 since the budget for their place was spent" in page
+    assert "3 since the budget of their site was spent" in page
     assert "Below the tolerance it answers by itself" not in page
 
 
@@ -93,9 +93,7 @@ def test_a_summary_counts_answers_above_the_tolerance(tmp_path, complete):
     assert summary["answers_above_because"] == {"budget spent": 3}
     console = Console(width=200, record=True, file=io.StringIO())
     print_summary(summary, console)
-    assert (
-        "10 %: not reached; 3 answers above it (3 since the budget for their place was spent)" in console.export_text()
-    )
+    assert "10 %: not reached; 3 answers above it (3 since the budget of their site was spent)" in console.export_text()
 
 
 def test_without_a_truth_the_expected_error_counts():

@@ -153,7 +153,7 @@ NOTES = (
 )  # fmt: skip
 
 
-def test_a_clipped_sensor_is_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_clipped_sensor_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A ramp of 0.2 K/s clipped at 50 degC after 30 s."""
     heat = 44 + 0.02 * np.arange(600) + 0.02 * np.random.default_rng(0).normal(size=600)
     rows = [f"{100 * n}, , {min(value, 50.0):.3f}" for n, value in enumerate(heat)]

@@ -1,4 +1,4 @@
-"""What is told of a channel from its times and values: classes with arguments, sizes with errors, "too few", and honest forecasts."""
+"""Classes of channels with reasons, noise, drift and lag with errors, "too few", and calibrated forecasts."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_noise_and_walk_are_recovered_within_their_errors():
     assert 0.6 < np.sqrt(np.mean(np.square(off))) < 1.5
 
 
-def test_the_process_is_told():
+def test_the_process_is_identified():
     right = {"steady": 0, "trend": 0, "wander": 0}
     for seed in SEEDS:
         rng = np.random.default_rng(seed)

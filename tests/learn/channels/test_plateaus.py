@@ -1,4 +1,4 @@
-"""Runs of equal values in a log: held, stuck or at the end of the range, and what noise and drift are learnt from."""
+"""Runs of equal values in a log: held, stuck or saturated, and which values enter noise and drift."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +43,7 @@ def held() -> tuple[np.ndarray, np.ndarray]:
     return t, rounded(np.interp(late, [0.0, 5.0, 30.0, 100.0], [25.0, 25.0, 50.0, 50.0]))
 
 
-def test_the_end_of_a_range_is_told_and_teaches_nothing():
+def test_the_end_of_a_range_is_found_and_left_out():
     t, x = clipped()
     report = describe_channel(t, x, unit="kelvin")
     (plateau,) = report.plateaus
@@ -58,7 +58,7 @@ def test_the_end_of_a_range_is_told_and_teaches_nothing():
     assert report.drift.noise == before.noise
 
 
-def test_a_hold_is_told_and_limits_the_noise_at_rest():
+def test_a_hold_is_found_and_limits_the_noise_at_rest():
     t, x = held()
     report = describe_channel(t, x, unit="kelvin")
     assert [plateau.kind for plateau in report.plateaus] == ["held", "held"]

@@ -1,4 +1,4 @@
-"""Choosing alignment images: plans near the best of all plans, within their electrons, and an exposure's worth by dense conditioning."""
+"""Plans of alignment images: close to the best of all plans, within their electrons; gains agree with dense conditioning."""
 
 import dataclasses
 import itertools

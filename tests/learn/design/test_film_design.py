@@ -1,4 +1,4 @@
-"""The choice of exposures: what information is worth, and that chosen series are better than others."""
+"""Choice of film exposures: expected information, and chosen series better than others."""
 
 import dataclasses
 
@@ -83,7 +83,7 @@ def test_information_grows_with_electrons_and_less_than_they_where_the_film_limi
     assert np.linalg.eigvalsh(once / np.sqrt(np.outer(np.diag(once), np.diag(once)))).min() > -1e-6
 
 
-def test_the_choice_is_the_smallest_expected_loss_and_defocus_tells_more_than_focus():
+def test_the_choice_is_the_smallest_expected_loss_and_defocus_is_more_informative_than_focus():
     choice = next_exposure(CANDIDATES, OPTICS, FILM, np.zeros(12), BELIEF)
     weights = aperture_weights(OPTICS)
     losses = [

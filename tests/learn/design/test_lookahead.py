@@ -1,4 +1,4 @@
-"""Looking ahead: a measured step is dense conditioning, and the best plan is the best of all plans."""
+"""Look-ahead: a measured step equals dense conditioning, and the plan is the best of all plans."""
 
 import itertools
 

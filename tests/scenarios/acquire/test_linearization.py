@@ -1,4 +1,4 @@
-"""What plans are told of images to come, against other transitions to the same: other exposures, other places, time cut in two, differences of images."""
+"""Linearised images for planning, compared with differences of images, other exposures, other sites, and a divided time interval."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def linearization():
     return Linearization(TwinSession(microscope, standard_dynamics(microscope.layout), standard_sensors(), 0, 1))
 
 
-def test_what_an_image_tells_is_its_slopes_over_its_scatter(linearization):
+def test_information_is_slopes_over_scatter(linearization):
     """The information on places and defocus against central differences of the twin's images."""
     ((exposure,),) = linearization.exposures([[NEAR]], [SCAN])
     microscope = linearization.twin_session.microscope
@@ -52,8 +52,8 @@ def test_what_an_image_tells_is_its_slopes_over_its_scatter(linearization):
     )
 
 
-def test_twice_the_dwell_tells_more_but_less_than_twice_and_parking_costs_once(linearization):
-    """The model's error does not fall with electrons, and the beam is settle_dose once for each image."""
+def test_twice_the_dwell_has_less_than_twice_the_information_and_one_settle_dose(linearization):
+    """The model's error does not fall with electrons, and the settle dose is paid once for each image."""
     longer = exposed(SCAN, 2)
     ((short, long),) = linearization.exposures([[NEAR, NEAR]], [SCAN, longer])
     at = PARAMETERS.index("x")
@@ -62,7 +62,7 @@ def test_twice_the_dwell_tells_more_but_less_than_twice_and_parking_costs_once(l
     assert short.electrons < long.electrons < 2.0 * short.electrons
 
 
-def test_what_an_image_tells_is_the_same_elsewhere_in_the_crystal_but_shifts_come_in(linearization):
+def test_information_does_not_depend_on_the_beam_shift(linearization):
     (here,), (away,) = linearization.exposures([[NEAR], [AWAY]], [SCAN])
     ((alone,),) = linearization.exposures([[AWAY]], [SCAN])
     places = [PARAMETERS.index(name) for name in ("C10", "x", "y")]

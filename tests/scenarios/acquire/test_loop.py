@@ -1,6 +1,6 @@
-"""A session on a simulated microscope in this process: it ends, its books balance, and it keeps to what it may measure.
+"""A session on a simulated microscope in this process: it completes, its doses add up, and it keeps its limits.
 
-That the same seed does the same again is asked of whole sessions in tests/faults/test_acquire_killed.py.
+That the same seed gives the same result is tested on whole sessions in tests/faults/test_acquire_killed.py.
 """
 
 import copy
@@ -144,7 +144,7 @@ def test_the_result_has_every_key(decided):
     assert decided["result"]["schema"] == "emtwin.acquire/2"
 
 
-def test_the_books_balance(decided):
+def test_the_doses_add_up(decided):
     result, frames = decided["result"], decided["frames"]
     assert len(frames) == result["measured"] + result["alignments"]
     assert result["alignments"] == len(decided["alignment"])
@@ -158,7 +158,7 @@ def test_the_books_balance(decided):
     assert result["dose_saved"] == pytest.approx((result["simulated"] - result["alignments"]) * electrons_of(scan))
 
 
-def test_focusing_goes_on_while_there_is_more_than_one_reading(decided):
+def test_alignment_continues_while_the_belief_is_ambiguous(decided):
     for site in (0, 1):
         taken = [row.payload for row in decided["alignment"] if row.payload["site"] == site]
         assert [row["number"] for row in taken] == list(range(len(taken)))
@@ -167,7 +167,7 @@ def test_focusing_goes_on_while_there_is_more_than_one_reading(decided):
         assert taken[-1]["certainty"] >= UNAMBIGUOUS_WEIGHT or len(taken) == 1 + EXTRA_ALIGNMENTS
 
 
-def test_the_settings_are_those_asked_for_less_the_zeros(decided):
+def test_the_settings_are_those_requested_less_the_zeros(decided):
     """What was commanded differs from what was asked by the optics as believed, and stays within the controls."""
     for row in decided["rows"]:
         requested, settings = row.payload["asked"], row.payload["settings"]
@@ -226,7 +226,7 @@ def test_a_checkpoint_brings_everything_back(decided):
     assert {
         name: asdict(health) for name, health in resumed.filter.health.items()
     }.keys() == before.filter.health.keys()
-    with pytest.raises(ValueError, match="cannot go on from there"):
+    with pytest.raises(ValueError, match="cannot be resumed"):
         twin_session.restore({**last.payload, "names": ["focus"]}, last.arrays)
 
 
@@ -250,7 +250,7 @@ def test_frames_after_the_checkpoint_are_charged_unless_they_were_undone(decided
     assert (loop.ledger.measured, loop.ledger.alignments) == (before.measured, before.alignments)
 
 
-def test_controls_measure_what_they_are_told(tmp_path):
+def test_control_policies_measure_what_they_name(tmp_path):
     always = session(tmp_path / "always", policy="always", requests=ONE_REQUEST, alignment=0)
     assert (always["result"]["measured"], always["result"]["simulated"]) == (1, 0)
     assert always["result"]["dose_saved"] == 0
@@ -279,7 +279,7 @@ def test_alignment_images_are_chosen_within_their_electrons_at_the_requests_beam
     assert {round(exposure["dwell"] / Scan().dwell) for exposure in alignment} <= set(DWELLS)
 
 
-def test_the_books_balance_with_exposures_of_several_lengths(aligned):
+def test_the_doses_add_up_with_exposures_of_several_lengths(aligned):
     result, frames = aligned["result"], aligned["frames"]
     assert result["dose_spent"] == pytest.approx(sum(frame.exposure.total for frame in frames))
     taken = {row.payload["frame_row"] for row in aligned["alignment"]}
@@ -291,7 +291,7 @@ def test_the_books_balance_with_exposures_of_several_lengths(aligned):
     )
 
 
-def test_without_focusing_no_image_is_taken_that_answers_nothing(tmp_path):
+def test_without_alignment_no_image_is_taken_that_answers_nothing(tmp_path):
     alone = session(tmp_path / "alone", requests=TWO_REQUESTS, alignment=0, max_dose_share=1.0)
     assert alone["result"]["alignments"] == 0
 

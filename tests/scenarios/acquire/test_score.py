@@ -1,4 +1,4 @@
-"""A session against a truth that is known here: errors, raw errors and coverage come out as they were put in."""
+"""Scores of a session against a known truth: errors, raw errors and coverage."""
 
 from typing import Any, cast
 

@@ -1,4 +1,4 @@
-"""A twin_session that has misread its images finds back, and one that has not stays where it is."""
+"""A twin session that misread its images recovers, and one that did not stays unchanged."""
 
 import dataclasses
 
@@ -51,7 +51,7 @@ def wrong_by(twin_session: TwinSession, truth: np.ndarray) -> float:
 
 @pytest.fixture(scope="module")
 def checkpointed():
-    """A twin_session after three images of a state drawn from the prior, as it is kept in a journal, and that state."""
+    """A checkpoint after three images of a state drawn from the prior, and that state."""
     generator = np.random.default_rng(8)
     truth = LAYOUT.prior_mean() + 0.5 * LAYOUT.prior_std() * generator.standard_normal(len(LAYOUT))
     truth[[LAYOUT.index(name) for name in ("vx", "vy")]] = 0.0
@@ -63,7 +63,7 @@ def checkpointed():
 
 @pytest.fixture
 def settled(checkpointed):
-    """A twin_session of its own in that state, the true state, and chance for what comes next."""
+    """A twin session restored from that checkpoint, the true state, and a random generator."""
     checkpoint, truth = checkpointed
     twin_session = TwinSession(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
     twin_session.restore(*checkpoint)
@@ -78,8 +78,8 @@ def test_it_stays_where_it_is_right(settled):
     assert wrong_by(twin_session, truth) < 35.0
 
 
-def test_it_finds_back_from_a_wrong_reading(settled):
-    """Sure of optics that are 100 angstrom off, it begins again from what it knew before the images of this place."""
+def test_it_recovers_from_a_misread_image(settled):
+    """With a narrow belief about optics that are 100 angstrom off, it returns to the site prior."""
     twin_session, truth, generator = settled
     belief = twin_session.belief
     off = np.zeros(len(LAYOUT))
@@ -102,7 +102,7 @@ def test_a_stage_move_begins_anew(settled):
     np.testing.assert_array_equal(twin_session.belief.means, twin_session.site_prior.means)
 
 
-def test_two_well_known_places_are_not_a_lost_one(settled):
+def test_two_narrow_components_are_not_a_lost_position(settled):
     """A mixture that is wide only because its readings lie apart keeps them; a single wide one is given up."""
     twin_session, _, _ = settled
     belief = twin_session.belief
