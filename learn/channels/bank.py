@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln, stdtr
 
-# (noise, level_walk of the level, level_walk of the slope) relative to a scale that is learnt; the time unit is the median interval.
+# (noise, random walk of the level, of the slope) relative to a scale that is estimated; the time unit is the median interval.
 LEVELS = ((1, 0.01, 0), (1, 0.1, 0), (1, 1, 0), (0, 1, 0))
 TRENDS = ((1, 0, 1e-3), (1, 0, 1e-2), (1, 0, 0.1), (1, 0, 1), (0, 1, 1e-2), (0, 1, 0.1), (0, 1, 1), (0, 0, 1))
 NO_RELAXATION = 1e9

@@ -63,9 +63,9 @@ class FittedConstant:
 
 @dataclasses.dataclass(frozen=True)
 class FittedConstants:
-    """Result of a fit. ``correlations`` [m, m] of the errors; ``gain`` in log evidence over the original table; ``evaluations``: number of runs over the session.
+    """Result of a fit. ``correlations`` [m, m] of the errors; ``gain`` in log evidence over the original table.
 
-    ``complete`` is False if the fit was interrupted and holds the best point until then.
+    ``evaluations``: number of runs over the session. ``complete`` is False if the fit was interrupted and holds the best point until then.
     """
 
     constants: tuple[FittedConstant, ...]

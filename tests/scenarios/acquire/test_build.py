@@ -33,7 +33,7 @@ def test_what_the_twin_cannot_be_is_refused_before_anything_is_computed(twin, wo
 
 
 def test_what_the_microscope_cannot_be_is_refused_before_anything_is_computed(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(scenarios.acquire.job, "build_twin", refuse)
+    monkeypatch.setattr(build, "build_twin", refuse)
     monkeypatch.setattr(scenarios.acquire.job, "launch", refuse)
     (tmp_path / "bad.toml").write_text("name = 'bad'\nkind = 'tune-and-map'\n[instrument.config]\nthicknes_scale = 2\n")
     assert run(["acquire", str(tmp_path / "bad.toml"), "--out", str(tmp_path / "s")]) == BAD_INPUT
