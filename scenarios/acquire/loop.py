@@ -301,7 +301,7 @@ class SessionLoop:
             "site": request.site,
             "time_ns": twin_session.belief.time,
             "command_ns": at,
-            "asked": request.settings,
+            "requested": request.settings,
             "settings": settings,
             "decision": choice.decision,
             "why": choice.why,

@@ -61,7 +61,7 @@ class TwinSession:
         self._site_filter = Filter(dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
         self.site_prior = self.belief
-        """The belief as it was when the stage came here, moved along without the images taken here: where to begin again."""
+        """The belief at arrival at this site, propagated without its images: the prior if they turn out to be misread."""
         self.discrepancy: Discrepancy = prior_discrepancy()
         self.inflation = Inflation()
         self.trust = Trust()
@@ -238,7 +238,7 @@ class TwinSession:
             raise ValueError(
                 f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot be resumed"
             )
-        if "filter" not in values:
+        if "filter" not in values or "site_prior.lost" not in values:
             raise ValueError("the checkpoint is of an earlier version, with another format; begin a new session")
         self.belief = Belief(
             layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
@@ -254,8 +254,8 @@ class TwinSession:
         self.discrepancy = Discrepancy(arrays["discrepancy"], int(values["discrepancy"]["images"]))
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
-        for each_filter in (self.filter, self._site_filter):
-            each_filter.take_up(values["filter"])
+        for sensor_filter in (self.filter, self._site_filter):
+            sensor_filter.take_up(values["filter"])
 
 
 def _patterns(shape: tuple[int, int]) -> np.ndarray:

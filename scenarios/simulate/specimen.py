@@ -125,7 +125,7 @@ def structure_named(key: str, name: str, folder: str = "") -> Structure:
         raise BadInput(
             key,
             f"{name!r} is neither built in nor a file ({path})",
-            f"Use {', '.join(BUILT_IN)}, or give the path of a structure file{', relative to the scenario' if folder else ''}.",
+            f"Use {', '.join(BUILT_IN)}, or give the path of a CIF or another structure file{', relative to the scenario' if folder else ''}.",
         )
     try:
         return load_structure(path)

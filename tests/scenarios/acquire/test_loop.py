@@ -170,7 +170,7 @@ def test_alignment_continues_while_the_belief_is_ambiguous(decided):
 def test_the_settings_are_those_requested_less_the_zeros(decided):
     """What was commanded differs from what was asked by the optics as believed, and stays within the controls."""
     for row in decided["rows"]:
-        requested, settings = row.payload["asked"], row.payload["settings"]
+        requested, settings = row.payload["requested"], row.payload["settings"]
         assert settings["beam_shift.x"] == requested["beam_shift.x"]
         assert abs(settings["C10"]) <= 2000
         assert abs(settings["C12.a"]) <= 500
@@ -274,7 +274,7 @@ def test_alignment_images_are_chosen_within_their_electrons_at_the_requests_beam
     assert result["dose_spent"] <= 0.8 * 6 * cost + 2 * electrons_of(exposed(Scan(), max(DWELLS)))
     assert [exposure["site"] for exposure in alignment].count(0) >= 1
     assert [exposure["site"] for exposure in alignment].count(1) >= 1
-    shifts = [[row.payload["asked"][f"beam_shift.{axis}"] for axis in "xy"] for row in rows]
+    shifts = [[row.payload["requested"][f"beam_shift.{axis}"] for axis in "xy"] for row in rows]
     assert all([exposure["settings"][f"beam_shift.{axis}"] for axis in "xy"] in shifts for exposure in alignment)
     assert {round(exposure["dwell"] / Scan().dwell) for exposure in alignment} <= set(DWELLS)
 
