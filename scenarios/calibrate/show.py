@@ -24,7 +24,7 @@ def _plain(value: float, unit: str, name: str) -> tuple[float, str]:
 
 
 def print_calibration(result: dict[str, Any], console: Console | None = None) -> None:
-    """A calibration for people, on stdout."""
+    """Print a calibration to stdout."""
     console = console or Console(highlight=False)
     known = [constant for constant in result["constants"] if constant["determined"]]
     console.print(

@@ -19,7 +19,7 @@ from twin.column.settings import Key, Settings
 from twin.units import axis_unit, read_unit
 
 MAX_FILE_SIZE = 8 * 2**20
-"""Bytes of a table at most."""
+"""Largest size of a table in bytes."""
 MAX_ROWS = 5000
 _HEADER = re.compile(r"^\s*([A-Za-z0-9_. ]+?)\s*(?:\[(.*?)\])?\s*$")
 _KEYS = ("mode", "range", "spot", "normalisation")

@@ -16,9 +16,9 @@ from typing import Any
 from scenarios.io.cache import cores, limit_size, usable_cache, writable
 
 MAX_CACHE_SIZE = 2**30
-"""Bytes of compiled programs to keep, all versions together; what was used least recently goes first."""
+"""Largest size in bytes of the cache of compiled programs, all versions together; the least recently used are removed first."""
 MIN_COMPILE_SECONDS = 0.01
-"""Seconds of compiling from which on a program is kept: reading one back takes some milliseconds."""
+"""Smallest compilation time of a program that is cached: reading one takes some milliseconds."""
 _TROUBLE = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']*)'")
 
 

@@ -13,7 +13,7 @@ they are in the cache), one request, and scoring with the report."""
 PROBE = 0.017
 """Seconds of `probe` on that machine."""
 AHEAD = 5
-"""As many requests are taken to have lasted as long as is known."""
+"""Number of requests for which the reference time is assumed in addition to those done."""
 SLOW = 2.0
 """Factor on the reference times from which the user is told that the machine is slow."""
 

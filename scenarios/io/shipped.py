@@ -8,7 +8,7 @@ from scenarios.io.errors import BadInput
 
 T = TypeVar("T")
 MAX_FILE_SIZE = 8 * 2**20
-"""Bytes of a table at most."""
+"""Largest size of a table in bytes."""
 
 
 def shipped_names(folder: Path) -> list[str]:

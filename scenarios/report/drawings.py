@@ -173,7 +173,7 @@ class Bursts(NamedTuple):
 def decisions(
     kinds: Sequence[str], predicted: np.ndarray, actual: np.ndarray | None, tolerance: float, bursts: Bursts
 ) -> str:
-    """Each request's predicted error, and where it was scored the true error of its answer, against the tolerance."""
+    """Predicted error of each request, and the true error of its answer if scored, with the tolerance."""
     places = 1 + np.arange(len(kinds))
 
     def paint(figure: Figure) -> None:
@@ -267,7 +267,7 @@ def states(
 
 
 def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: np.ndarray) -> str:
-    """What the instrument's channels read: (name, unit, minutes, values) each in a panel; not-a-number readings are left out."""
+    """Readings of the instrument's channels: one panel for each (name, unit, minutes, values); not-a-number readings are left out."""
 
     def paint(figure: Figure) -> None:
         rows = -(-len(channels) // 3)
@@ -293,7 +293,7 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
 
 
 def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.ndarray, always: np.ndarray) -> str:
-    """Electrons spent by purpose, and over time beside what measuring every request would have cost (all in electrons)."""
+    """Electrons spent by purpose, and over time compared with measuring every request (all in electrons)."""
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
@@ -317,7 +317,9 @@ def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.n
 
 
 def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
-    """Are the stated sigmas right? (label, deviations in sigmas) each: share inside the central interval against its nominal share; histogram."""
+    """Calibration of the stated sigmas: (label, deviations in sigmas) each; share inside the central interval against its nominal share, and
+    histogram.
+    """
     levels = np.linspace(0.02, 0.98, 49)
     palette = ["#2f67b1", "#d98200", "#1b7f6b"]
 

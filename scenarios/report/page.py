@@ -82,7 +82,7 @@ def write_report(folder: Path, pictures: Sequence[Picture] = ()) -> Path:
 
 
 def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any]:
-    """Everything the page's template shows."""
+    """The values for the page's template."""
     requests = session.requests
     moves = _moves(session)
     verdict = verdict_of(session)
@@ -123,7 +123,7 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
 
 
 def _bursts(session: Session) -> drawings.Bursts:
-    """Requests of one site belong together; between sites the stage moved."""
+    """Requests grouped by site; the stage moves between sites."""
     sites = [row.payload.get("site", 0) for row in session.requests]
     firsts = [index for index in range(len(sites)) if index == 0 or sites[index] != sites[index - 1]]
     starts = [(index + 1, _minute_value(session, session.requests[index])) for index in firsts]
@@ -213,7 +213,7 @@ def _sensors(session: Session, moves: np.ndarray) -> str | None:
 
 
 def _dose(session: Session) -> dict[str, Any]:
-    """Electrons by purpose and over time. What a frame cost is what its source says of its exposure."""
+    """Electrons by purpose and over time, from the exposures of the frames."""
     parts = {"pixels": 0.0, "flyback": 0.0, "settling beam": 0.0}
     purposes = (("pixels", "pixels"), ("flyback", "flyback"), ("settling beam", "settle_dose"))
     alignment, avoided = 0.0, 0.0
@@ -280,7 +280,7 @@ def _trust(session: Session) -> str | None:
 
 
 def _line(session: Session, row: Row, index: int) -> dict[str, Any]:
-    """One request as a line of the table."""
+    """One row of the table of requests."""
     payload = row.payload
     settings = payload.get("settings", {})
     parts = []

@@ -1,7 +1,4 @@
-"""What a session may claim of its tolerance: how many answers are within it, how many are not and why, and the sentence that sums it up.
-
-Read from the rows of its requests, so that the report, ``--json``, the terminal and ``emtwin session show`` say the same.
-"""
+"""The verdict on a session: how many answers are within the tolerance, how many are not and why, as numbers and as a sentence."""
 
 import dataclasses
 from collections import Counter
@@ -16,7 +13,7 @@ REASONS = {
     "policy": "since the policy did not measure them",
     "not recorded": "for a reason that was not recorded",
 }
-"""Why an answer above the tolerance was not measured: as recorded with a request, and in words."""
+"""Why an answer above the tolerance was not measured: the recorded reason, and its text."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -123,7 +123,7 @@ def _kinds(item: dict[str, Any]) -> set[str]:
 
 
 def _number(estimate: dict[str, Any] | None, unit: str | None) -> str:
-    """An estimate in a few characters; its unit only as far as it is not the channel's own."""
+    """An estimate in a few characters, with its unit only if it differs from the channel's."""
     if estimate is None:
         return "[dim]-[/]"
     if "needed" in estimate:

@@ -11,7 +11,7 @@ from twin.sensors.table import SCHEMA
 
 
 def write_table(learnt: dict[str, Any], out: Path) -> None:
-    """Write the table of a learnt log to ``out``, which must not exist."""
+    """Write the sensor table to ``out``, which must not exist."""
     text = table_text(learnt)
     with out.open("x", encoding="utf-8") as file:
         file.write(text)

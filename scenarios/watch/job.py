@@ -108,7 +108,7 @@ class _Stop:
             raise KeyboardInterrupt
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not through an interruption."""
+        """Sleep until an interruption at most."""
         until = time.monotonic() + seconds
         while not self.count and (left := until - time.monotonic()) > 0:
             self._bell.wait(min(left, 0.1))
@@ -116,7 +116,7 @@ class _Stop:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[_Stop]:
-    """Ctrl-C asks to stop, and does not cut through a filter's step."""
+    """Ctrl-C requests a stop, and does not interrupt a filter step."""
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -177,7 +177,7 @@ def _follow(
 
 
 def _save(out: Path | None, draw: Any) -> Path:
-    """The figure's file: ``out``, or watch.png, or the first of watch-2.png, ... that does not exist. Nothing is ever written over."""
+    """Write the figure to ``out``, or to watch.png, or to the first of watch-2.png, ... that does not exist. No file is overwritten."""
     names = [out] if out is not None else [Path("watch.png"), *(Path(f"watch-{n}.png") for n in range(2, 10_000))]
     content = draw(names[0].suffix.lower()[1:])
     for name in names:

@@ -24,7 +24,7 @@ WIDE = 100
 
 
 class Screen:
-    """Draws a follower's state in place. Use as a context manager; `show` after each piece."""
+    """Draws the state in place. Use as a context manager; call `show` after each piece."""
 
     def __init__(self, follower: Follower, source: Source, console: Console):
         self._follower, self._source, self._console = follower, source, console
@@ -136,7 +136,7 @@ def _recent(follower: Follower) -> range:
 
 
 def _trend(follower: Follower, recent: range, means: np.ndarray, std: float, unit: str) -> str:
-    """The mean's change a minute over the recent past, where it is more than the doubt about it."""
+    """Change of the mean per minute over the recent past, if larger than its standard deviation."""
     if len(means) < 2 or not np.isfinite(means[[0, -1]]).all():
         return ""
     span = (follower.times[recent[-1]] - follower.times[recent[0]]) * 1e-9

@@ -73,7 +73,7 @@ def open_source(name: str, progress: Progress) -> Source:
 
 
 class Logged:
-    """A log of sensors, read whole."""
+    """A log of sensors, read at once."""
 
     live = False
 
@@ -101,7 +101,7 @@ class Logged:
 
 
 class Recorded:
-    """A session's folder. What is there is read first; while somebody writes to it, what comes is followed. ``idle``: all that is written has been told."""
+    """A session folder, read at once and then followed while it is being written. ``idle``: everything written so far was returned."""
 
     def __init__(self, folder: Path, progress: Progress):
         progress.stage(f"reading {folder}")
@@ -172,7 +172,7 @@ class Recorded:
 
 
 class Live:
-    """A served instrument, listened to. Its clock is ours; it is never commanded."""
+    """A served instrument, read only. Its clock is the local clock; it is never commanded."""
 
     live = True
     end: int | None = None
@@ -278,7 +278,7 @@ def _cut(
 
 
 def _written(folder: Path) -> bool:
-    """Whether a process of this machine holds the session's lock."""
+    """Whether a process of this machine holds the lock of the session."""
     try:
         inode = (folder / "writer.lock").stat().st_ino
         lines: Any = Path("/proc/locks").read_text().splitlines()

@@ -17,7 +17,7 @@ BAD = "bold bright_magenta"
 
 
 def event_words(item: dict[str, Any]) -> str:
-    """An event in a few words; ``item`` as under ``--json``."""
+    """An event as a short text; ``item`` as under ``--json``."""
     size = ""
     if item["unit"] == "sigma":
         size = f", {item['size']:.1f} σ"
@@ -27,7 +27,7 @@ def event_words(item: dict[str, Any]) -> str:
 
 
 def spark(values: np.ndarray, band: float, width: int) -> str:
-    """A row of bars; full height is what the values span, or their 90 % ``band`` where that is wider, so that what is in doubt looks flat."""
+    """A sparkline; full height is the range of the values, or their 90 % ``band`` if wider, so that an insignificant change looks flat."""
     values = values[np.isfinite(values)]
     if not len(values):
         return ""
