@@ -58,11 +58,11 @@ def _events(t: Float[np.ndarray, " n"], span: tuple[float, float], longest: floa
         return Verdict(
             "event-triggered", f"the log declares no longest interval: {_records(t.size)} when something happened"
         )
-    whole, window = end - begin, float(t[-1] - t[0])
+    duration, window = end - begin, float(t[-1] - t[0])
     edges = np.concatenate([[begin], t, [end]])
     silence = float(np.diff(edges).max())
-    if t.size >= MIN_REPORTS and whole > 0 and window <= 0.25 * whole and silence >= 0.5 * whole:
-        argument = f"{t.size} records within {in_minutes(window)}, none in {in_minutes(whole - window)}: events"
+    if t.size >= MIN_REPORTS and duration > 0 and window <= 0.25 * duration and silence >= 0.5 * duration:
+        argument = f"{t.size} records within {in_minutes(window)}, none in {in_minutes(duration - window)}: events"
         return Verdict("event-triggered", argument)
     return None
 
@@ -119,5 +119,5 @@ def _digits(value: float, scatter: float) -> str:
     """value ± scatter, with as many digits as the scatter supports."""
     if scatter < 1e-9 * value:
         return f"{value:.6g}"
-    places = max(0, min(6, int(np.ceil(-np.log10(scatter)))))
-    return f"{value:.{places}f} ± {max(scatter, 1e-6):.1g}"
+    decimals = max(0, min(6, int(np.ceil(-np.log10(scatter)))))
+    return f"{value:.{decimals}f} ± {max(scatter, 1e-6):.1g}"

@@ -77,12 +77,12 @@ Addition = tuple[int, int | None]
 def best_series(question: Question, first: bool | None = None) -> Series:
     """The best plan found; ``first``: whether the first step is measured (None: free)."""
     search = _Search(question, first)
-    taken: list[Addition] = [(0, None)] if first else []
-    while (better := search.added(taken)) is not None:
-        taken = better
-    while (better := search.exchanged(taken)) is not None:
-        taken = better
-    return search.series(taken)
+    plan: list[Addition] = [(0, None)] if first else []
+    while (better := search.added(plan)) is not None:
+        plan = better
+    while (better := search.exchanged(plan)) is not None:
+        plan = better
+    return search.series(plan)
 
 
 def gains(question: Question) -> np.ndarray:
@@ -119,23 +119,23 @@ class _Search:
             self.question.cost if addition[1] is None else self.question.exposures[addition[0]][addition[1]].electrons
         )
 
-    def allowed(self, taken: list[Addition]) -> bool:
+    def allowed(self, plan: list[Addition]) -> bool:
         """At most one alignment image before a step, each step measured once, within the electrons and the number of measurements."""
-        slots = [(step, number is None) for step, number in taken]
-        measured = sum(number is None for _, number in taken)
-        spent = sum(map(self.cost, taken))
+        slots = [(step, number is None) for step, number in plan]
+        measured = sum(number is None for _, number in plan)
+        spent = sum(map(self.cost, plan))
         return (
             len(set(slots)) == len(slots)
             and measured <= self.question.most
             and spent <= self.question.electrons * (1.0 + 1e-9)
         )
 
-    def added(self, taken: list[Addition]) -> list[Addition] | None:
+    def added(self, plan: list[Addition]) -> list[Addition] | None:
         """The plan with the addition that reduces the loss most per electron; None if none is worth its price."""
-        starts, losses = self.along(taken)
+        starts, losses = self.along(plan)
         best, best_trial = self.question.price, None
         for addition in self.possible:
-            trial = [*taken, addition]
+            trial = [*plan, addition]
             if not self.allowed(trial):
                 continue
             saved = sum(losses[addition[0] :]) - self.onward(starts[addition[0]], addition[0], trial)
@@ -143,56 +143,56 @@ class _Search:
                 best, best_trial = saved / self.cost(addition), trial
         return best_trial
 
-    def exchanged(self, taken: list[Addition]) -> list[Addition] | None:
+    def exchanged(self, plan: list[Addition]) -> list[Addition] | None:
         """The plan with one item exchanged so that loss plus price falls; None if there is no such exchange."""
-        least = self.value(taken)
-        for position, old in enumerate(taken):
+        least = self.value(plan)
+        for position, old in enumerate(plan):
             if self.fixed and old == (0, None):
                 continue
             for new in self.possible:
                 if abs(new[0] - old[0]) > 1 or new == old:
                     continue
-                trial = [*taken[:position], new, *taken[position + 1 :]]
+                trial = [*plan[:position], new, *plan[position + 1 :]]
                 if self.allowed(trial) and self.value(trial) < least - 1e-4 * abs(least):
                     return trial
         return None
 
-    def series(self, taken: list[Addition]) -> Series:
+    def series(self, plan: list[Addition]) -> Series:
         return Series(
-            loss=sum(self.along(taken)[1]),
-            electrons=float(sum(map(self.cost, taken))),
-            measured=tuple(sorted(step for step, number in taken if number is None)),
-            exposed=tuple(sorted((step, number) for step, number in taken if number is not None)),
+            loss=sum(self.along(plan)[1]),
+            electrons=float(sum(map(self.cost, plan))),
+            measured=tuple(sorted(step for step, number in plan if number is None)),
+            exposed=tuple(sorted((step, number) for step, number in plan if number is not None)),
         )
 
-    def value(self, taken: list[Addition]) -> float:
-        return sum(self.along(taken)[1]) + self.question.price * sum(map(self.cost, taken))
+    def value(self, plan: list[Addition]) -> float:
+        return sum(self.along(plan)[1]) + self.question.price * sum(map(self.cost, plan))
 
-    def along(self, taken: list[Addition]) -> tuple[list[np.ndarray], list[float]]:
+    def along(self, plan: list[Addition]) -> tuple[list[np.ndarray], list[float]]:
         """Covariance before each step, and error of each step."""
         covariance, starts, losses = self.question.covariance, [], []
         for number in range(len(self.question.steps)):
             starts.append(covariance)
-            covariance, loss = self.posterior_of(covariance, number, taken)
+            covariance, loss = self.posterior_of(covariance, number, plan)
             losses.append(loss)
         return starts, losses
 
-    def onward(self, covariance: np.ndarray, begin: int, taken: list[Addition]) -> float:
+    def onward(self, covariance: np.ndarray, begin: int, plan: list[Addition]) -> float:
         total = 0.0
         for number in range(begin, len(self.question.steps)):
-            covariance, loss = self.posterior_of(covariance, number, taken)
+            covariance, loss = self.posterior_of(covariance, number, plan)
             total += loss
         return total
 
-    def posterior_of(self, covariance: np.ndarray, number: int, taken: list[Addition]) -> tuple[np.ndarray, float]:
+    def posterior_of(self, covariance: np.ndarray, number: int, plan: list[Addition]) -> tuple[np.ndarray, float]:
         step, transition = self.question.steps[number], self.question.transitions[number]
         here = step.transition @ covariance @ step.transition.T + step.noise
-        for at, exposure in taken:
+        for at, exposure in plan:
             if at == number and exposure is not None:
                 chosen = self.question.exposures[number][exposure]
                 here = conditioned(here, chosen.jacobian, chosen.information)
         here = transition.matrix @ here @ transition.matrix.T + transition.noise
-        measured = (number, None) in taken
+        measured = (number, None) in plan
         if measured:
             here = conditioned(here, step.jacobian, step.information)
         return here, step.error(here, measured)

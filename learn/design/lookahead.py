@@ -44,10 +44,10 @@ class Step:
 
 def conditioned(covariance: np.ndarray, jacobian: np.ndarray, information: np.ndarray) -> np.ndarray:
     """``covariance`` [n, n] of a state after a measurement with ``information`` [p, p] about ``jacobian`` [p, n] times the state."""
-    seen = covariance @ jacobian.T
-    inside = jacobian @ seen
+    cross = covariance @ jacobian.T
+    inside = jacobian @ cross
     root = information @ np.linalg.inv(np.eye(len(inside)) + inside @ information)
-    posterior = covariance - seen @ root @ seen.T
+    posterior = covariance - cross @ root @ cross.T
     return 0.5 * (posterior + posterior.T)
 
 

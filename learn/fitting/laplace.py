@@ -204,10 +204,10 @@ def _curvature(objective: _Objective, where: np.ndarray, open_: np.ndarray) -> n
     steps = np.where(open_, CURVATURE_STEP * _widths(objective, where, open_), 0.0)
     here, (up, down) = objective(where), objective.beside(where, steps)
     hessian = np.eye(len(where))
-    places = np.flatnonzero(open_)
-    for number, index in enumerate(places):
+    free = np.flatnonzero(open_)
+    for number, index in enumerate(free):
         hessian[index, index] = (up[index] - 2 * here + down[index]) / steps[index] ** 2
-        for other in places[:number]:
+        for other in free[:number]:
             pair = np.zeros(len(where))
             pair[[index, other]] = steps[[index, other]]
             cross = (
@@ -225,12 +225,12 @@ def _curvature(objective: _Objective, where: np.ndarray, open_: np.ndarray) -> n
 
 def _odd(curvature: np.ndarray, open_: np.ndarray) -> int | None:
     """The open coordinate that contributes most to a curvature that is not positive definite; None if it is positive definite."""
-    places = np.flatnonzero(open_)
-    if not len(places):
+    free = np.flatnonzero(open_)
+    if not len(free):
         return None
-    diagonal = curvature[places, places]
+    diagonal = curvature[free, free]
     if not np.isfinite(curvature).all() or (diagonal <= 0).any():
-        return int(places[int(np.argmin(np.where(np.isfinite(diagonal), diagonal, -np.inf)))])
+        return int(free[int(np.argmin(np.where(np.isfinite(diagonal), diagonal, -np.inf)))])
     scale = np.sqrt(diagonal)
-    values, vectors = np.linalg.eigh(curvature[np.ix_(places, places)] / scale[:, None] / scale)
-    return int(places[int(np.argmax(np.abs(vectors[:, 0])))]) if values[0] < MIN_EIGENVALUE else None
+    values, vectors = np.linalg.eigh(curvature[np.ix_(free, free)] / scale[:, None] / scale)
+    return int(free[int(np.argmax(np.abs(vectors[:, 0])))]) if values[0] < MIN_EIGENVALUE else None

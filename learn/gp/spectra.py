@@ -112,27 +112,27 @@ class MapModel:
         self._check(measured, values, variances)
         centre, scale = float(np.mean(values)), float(np.std(values))
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
-        given = _padded(
+        measurements = _padded(
             self.positions[measured], self.features[measured], (values - centre) / scale, variances / scale**2
         )
         # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
         with threadpool_limits(limits=1, user_api="blas"):
-            return self._predict(given, centre, scale)
+            return self._predict(measurements, centre, scale)
 
-    def _predict(self, given: tuple[Array, ...], centre: float, scale: float) -> MapPrediction:
-        best = self._best(given)
-        thetas, weights = self._posterior(best, given)
+    def _predict(self, measurements: tuple[Array, ...], centre: float, scale: float) -> MapPrediction:
+        best = self._best(measurements)
+        thetas, weights = self._posterior(best, measurements)
         everywhere = jnp.asarray(self.positions), jnp.asarray(self.features)
-        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), *everywhere, *given)
+        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), *everywhere, *measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
         return MapPrediction(centre + scale * mean, scale**2 * covariance)
 
-    def _best(self, given: tuple[Array, ...]) -> np.ndarray:
+    def _best(self, measurements: tuple[Array, ...]) -> np.ndarray:
         """Most probable parameters (L-BFGS-B, deterministic)."""
         centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
 
         def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = _loss_and_gradient(jnp.asarray(theta), centre, std, *given)
+            value, gradient = _loss_and_gradient(jnp.asarray(theta), centre, std, *measurements)
             if not np.isfinite(value):  # a step too far: send the line search back
                 return 1e10, np.zeros_like(theta)
             return float(value), np.asarray(gradient)
@@ -142,12 +142,12 @@ class MapModel:
         self._start = min(results, key=lambda result: float(result.fun)).x
         return self._start
 
-    def _posterior(self, best: np.ndarray, given: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def _posterior(self, best: np.ndarray, measurements: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Parameter sets [draws, p] and weights [draws]: a Laplace approximation, corrected by truncated importance weights (Ionides 2008)."""
         centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
 
         def gradient(theta: np.ndarray) -> np.ndarray:
-            return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, *given)[1])
+            return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, *measurements)[1])
 
         # differences of the exact gradient: as good as a second derivative here, and nothing more to compile
         steps = GRADIENT_STEP * np.eye(best.size)
@@ -155,7 +155,7 @@ class MapModel:
         values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
         values = np.maximum(values, 0.5 / float(self.prior.std.max()) ** 2)  # no direction wider than the prior allows
         thetas = best[None, :] + (self._normals / np.sqrt(values)[None, :]) @ vectors.T
-        losses = np.asarray(_losses(jnp.asarray(thetas), centre, std, *given))
+        losses = np.asarray(_losses(jnp.asarray(thetas), centre, std, *measurements))
         log = np.where(np.isfinite(losses), 0.5 * (self._normals**2).sum(1) - losses, -np.inf)
         weights = np.exp(log - log.max())
         weights = np.minimum(weights / weights.sum(), LARGEST_WEIGHT / weights.size)

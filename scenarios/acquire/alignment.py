@@ -35,8 +35,8 @@ SLACK = 0.05
 class AlignmentPlanner:
     """Chooses the alignment images of a session; none if the scenario has no ``max_dose_share``, or no ``alignment``."""
 
-    def __init__(self, twin_session: TwinSession, scenario: Scenario, requests: list[Request], places: int):
-        self.twin_session, self.scenario, self.requests, self.places = twin_session, scenario, requests, places
+    def __init__(self, twin_session: TwinSession, scenario: Scenario, requests: list[Request], sites: int):
+        self.twin_session, self.scenario, self.requests, self.sites = twin_session, scenario, requests, sites
         self.scan = scenario.make_scan()
         self.defoci = [defocus for defocus in DEFOCI for _ in DWELLS]
         self.scans = [exposed(self.scan, dwells) for _ in DEFOCI for dwells in DWELLS]
@@ -102,9 +102,9 @@ class AlignmentPlanner:
 
     def _left(self, request: Request, ledger: Ledger) -> float:
         """Electrons that may still be spent at this site: what is left of all, less the share of each later site."""
-        whole = (self.scenario.max_dose_share or 0.0) * len(self.requests) * self.cost
-        reserved = whole / (self.places - 1 + FIRST_SITE_WEIGHT) * (self.places - 1 - request.site)
-        return max(whole - ledger.spent - reserved, 0.0)
+        total = (self.scenario.max_dose_share or 0.0) * len(self.requests) * self.cost
+        reserved = total / (self.sites - 1 + FIRST_SITE_WEIGHT) * (self.sites - 1 - request.site)
+        return max(total - ledger.spent - reserved, 0.0)
 
 
 def _only(question: Question, selected: np.ndarray) -> Question:

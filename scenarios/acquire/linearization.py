@@ -115,13 +115,13 @@ def _step(
     root = np.linalg.cholesky(model_covariance + np.diag(noise))
     scale = len(signal) * signal.mean() ** 2
     white = solve_triangular(root, np.concatenate([slope, model_covariance], axis=1), lower=True, check_finite=False)
-    seen, explained = white[:, : slope.shape[1]], white[:, slope.shape[1] :]
+    whitened_slope, explained = white[:, : slope.shape[1]], white[:, slope.shape[1] :]
     return Step(
         transition=transition,
         noise=factor @ factor.T,
         jacobian=request.matrix,
         weight=slope.T @ slope / scale,
-        information=seen.T @ seen,
+        information=whitened_slope.T @ whitened_slope,
         floor=float(np.trace(model_covariance)) / scale,
         floor_measured=float(max(np.trace(model_covariance) - (explained**2).sum(), 0.0)) / scale,
         ceiling=2.0 * float(signal.var()) / signal.mean() ** 2,

@@ -243,8 +243,8 @@ class SessionLoop:
         """Advance the instrument's time and update the belief with its sensors."""
         now = self.instrument.now()
         if until > now:
-            given, now = now, self.instrument.advance(until)
-            self._journal_command("advance", {"until": until}, given)
+            commanded, now = now, self.instrument.advance(until)
+            self._journal_command("advance", {"until": until}, commanded)
         self._listen(now)
 
     def _listen(self, until: int) -> None:
@@ -253,9 +253,9 @@ class SessionLoop:
         self.twin_session.follow(readings, max(until, self.twin_session.belief.time))
 
     def _apply(self, changes: dict[str, float]) -> int:
-        given = self.instrument.now()
+        commanded = self.instrument.now()
         at = self.instrument.apply(changes)
-        self._journal_command("apply", {"changes": changes}, given)
+        self._journal_command("apply", {"changes": changes}, commanded)
         self.commanded |= changes
         self._listen(self.instrument.now())
         return at
@@ -264,9 +264,9 @@ class SessionLoop:
         """A frame, with the belief propagated to its first pixel; and the time at which its settings were commanded."""
         at = self._apply(settings)
         self.twin_session.change_focus(step)
-        given = self.instrument.now()
+        commanded = self.instrument.now()
         frame = self.instrument.acquire(scan)
-        self._journal_command("acquire", {"scan": plain_scan(scan)}, given)
+        self._journal_command("acquire", {"scan": plain_scan(scan)}, commanded)
         self._listen(frame.start)
         return frame, at
 

@@ -29,9 +29,9 @@ def score(rows: list[Row], scan: Scan, truth: TruthClient) -> tuple[dict[str, An
     frames = np.stack([frame for frame, _ in answers])
     counts = np.stack([noisy if noisy is not None else np.full(scan.shape, np.nan) for _, noisy in answers])
     raw = to_fraction(Calibration(), scan, counts)
-    given = np.stack([row.arrays["answer"] for row in rows])
+    answered = np.stack([row.arrays["answer"] for row in rows])
     mean = frames.mean(axis=(1, 2))
-    errors = np.sqrt(((given - frames) ** 2).mean(axis=(1, 2))) / mean
+    errors = np.sqrt(((answered - frames) ** 2).mean(axis=(1, 2))) / mean
     raw_errors = np.sqrt(((raw - frames) ** 2).mean(axis=(1, 2))) / mean
     true = numbers(frames)
     covered, standardised = {}, np.zeros((len(rows), len(NUMBERS)))

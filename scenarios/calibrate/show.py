@@ -73,14 +73,14 @@ def draw_calibration(result: dict[str, Any], form: str) -> bytes:
         figure = Figure(figsize=(10.0, max(3.5, 0.19 * len(constants) + 1.2)), layout="constrained")
         axes: Any = figure.subplots(1, 2, width_ratios=[1, 1.1])
         left, right = axes
-        places = np.arange(len(constants))[::-1]
+        heights = np.arange(len(constants))[::-1]
         moved = [(constant["value"] - constant["prior"]) / constant["prior_error"] for constant in constants]
         width = [constant["error"] / constant["prior_error"] for constant in constants]
-        left.barh(places, 2.0, left=-1.0, height=0.7, color="#eef1f3")
+        left.barh(heights, 2.0, left=-1.0, height=0.7, color="#eef1f3")
         colours = [LINE if constant["determined"] else FAINT for constant in constants]
-        left.hlines(places, np.subtract(moved, width), np.add(moved, width), colors=colours, linewidth=2.5)
-        left.scatter(moved, places, c=colours, s=14, zorder=3)
-        left.set_yticks(places, [constant["name"] for constant in constants], fontsize=7)
+        left.hlines(heights, np.subtract(moved, width), np.add(moved, width), colors=colours, linewidth=2.5)
+        left.scatter(moved, heights, c=colours, s=14, zorder=3)
+        left.set_yticks(heights, [constant["name"] for constant in constants], fontsize=7)
         left.set_xlabel("deviation from the prior, in its standard deviations (grey: ±1 of the prior)")
         left.set_title("Constants (blue: determined by the table)")
         for number, kind in enumerate(kinds):

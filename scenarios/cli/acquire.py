@@ -80,8 +80,8 @@ def _plan(
 ) -> tuple[Any, Path]:
     """The scenario to run and the folder of its session, all input checked before anything is made. BadInput otherwise."""
     if resume is not None:
-        given = {"SCENARIO": name, "--out": out, "--seed": seed, "--dose": dose}
-        for option, value in given.items():
+        options = {"SCENARIO": name, "--out": out, "--seed": seed, "--dose": dose}
+        for option, value in options.items():
             if value is not None:
                 raise BadInput(option, "cannot be changed when a session is resumed", f"Leave {option} out.")
         from scenarios.report.show import recorded_scenario

@@ -74,8 +74,8 @@ class PlainProgress:
         if text == self._stage and quarter <= self._quarter:
             return
         self._stage, self._quarter = text, quarter
-        said = text if fraction is None else f"{text}: {100 * fraction:.0f} %"
-        self.console.print(" ".join([said, *self._still()]), markup=False)
+        line = text if fraction is None else f"{text}: {100 * fraction:.0f} %"
+        self.console.print(" ".join([line, *self._still()]), markup=False)
 
     def request(self, event: Event) -> None:
         self._stage = ""

@@ -140,9 +140,9 @@ def _list(words: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
-def _lacking(given: Any, here: tuple[Table, ...], tables: tuple[Table, ...]) -> list[str]:
+def _lacking(content: Any, here: tuple[Table, ...], tables: tuple[Table, ...]) -> list[str]:
     """Names of required keys and tables that ``given`` lacks."""
-    present = given if isinstance(given, dict) else {}
+    present = content if isinstance(content, dict) else {}
     path = here[0].path
     names = [key.name for key in here[0].keys if key.required and key.name not in present]
     for table in tables:

@@ -48,7 +48,7 @@ def summary(
     withheld: frozenset[int],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The result, and the arrays of the score row. Scores without recorded spectra are None."""
-    shape, taken = session.model.shape, len(session.taken)
+    shape, count = session.model.shape, len(session.taken)
     audits = [spectrum for spectrum in session.taken if spectrum.decision == "audit"]
     scores = score(prediction, truth, truth_variance, session.pixels, withheld)
     measured = np.zeros(shape, dtype=bool)
@@ -60,13 +60,13 @@ def summary(
         "scenario": "replay-titanate",
         "seed": seed,
         "requests": truth.size,
-        "measured": taken,
-        "simulated": truth.size - taken,
+        "measured": count,
+        "simulated": truth.size - count,
         "audited": len(audits),
         **scores,
         "dose_spent": spent,
-        "dose_saved": spent * (truth.size - taken) / taken if spent is not None else None,
-        "spectra_saved": truth.size - taken,
+        "dose_saved": spent * (truth.size - count) / count if spent is not None else None,
+        "spectra_saved": truth.size - count,
         "model_distrusted": session.distrusted,
         "misfit_per_measurement": session.misfit / session.freedom if session.freedom else None,
         "discrepancy": session.discrepancy,
@@ -77,7 +77,7 @@ def summary(
         "counts_per_electron_seen": [camera, camera * camera_error],
     }
     order = np.full(shape, -1, dtype=np.int32)
-    order.flat[session.pixels] = np.arange(taken)
+    order.flat[session.pixels] = np.arange(count)
     arrays = {
         "image": image.astype(np.float32),
         "predicted": prediction.mean.reshape(shape),

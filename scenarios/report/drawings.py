@@ -174,7 +174,7 @@ def decisions(
     kinds: Sequence[str], predicted: np.ndarray, actual: np.ndarray | None, tolerance: float, bursts: Bursts
 ) -> str:
     """Predicted error of each request, and the true error of its answer if scored, with the tolerance."""
-    places = 1 + np.arange(len(kinds))
+    numbers = 1 + np.arange(len(kinds))
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -183,7 +183,7 @@ def decisions(
             here = np.array([k == kind for k in kinds])
             if here.any():
                 axes.scatter(
-                    places[here],
+                    numbers[here],
                     100 * predicted[here],
                     s=26,
                     color=COLOURS[kind],
@@ -194,7 +194,7 @@ def decisions(
         if actual is not None:
             label = "true error of the answer"
             axes.scatter(
-                places, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label=label, zorder=4
+                numbers, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label=label, zorder=4
             )
         axes.axhline(100 * tolerance, color=INK, linewidth=1.1, linestyle="--", label="tolerance")
         _log_axis(axes)
@@ -216,8 +216,8 @@ def states(
 
     ``means`` and ``stds`` are [request, name]; ``truth`` maps a name to its true values [request], ``readings`` to a channel and its values.
     """
-    places = 1.0 + np.arange(len(means))
-    breaks = np.searchsorted(places, bursts.moves)
+    numbers = 1.0 + np.arange(len(means))
+    breaks = np.searchsorted(numbers, bursts.moves)
 
     def broken(values: np.ndarray) -> np.ndarray:
         return np.insert(values, breaks, np.nan)
@@ -231,7 +231,7 @@ def states(
             factor, unit = shown(name)
             mean, std = factor * means[:, index], factor * stds[:, index]
             bursts.lay(axes, label=False, times=False)
-            x, middle, sigma = broken(places), broken(mean), broken(std)
+            x, middle, sigma = broken(numbers), broken(mean), broken(std)
             axes.fill_between(x, middle - 2 * sigma, middle + 2 * sigma, color="#2f67b1", alpha=0.16, linewidth=0)
             axes.fill_between(x, middle - sigma, middle + sigma, color="#2f67b1", alpha=0.28, linewidth=0)
             axes.plot(x, middle, color="#2f67b1", linewidth=1.3, marker=".", markersize=2.5)
@@ -242,7 +242,7 @@ def states(
                 low, high = min(low, true.min()), max(high, true.max())
             if name in readings:
                 channel, values = readings[name]
-                axes.plot(places, factor * values, "x", color="#d98200", markersize=3)
+                axes.plot(numbers, factor * values, "x", color="#d98200", markersize=3)
                 axes.text(
                     0.99,
                     0.97,
@@ -360,7 +360,7 @@ def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
     return draw(10.3, 3.4, paint)
 
 
-def trust(places: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, bursts: Bursts) -> str:
+def trust(numbers: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, bursts: Bursts) -> str:
     """Mean squared deviation of each measured image (request ``places``) from its prediction, over the stated variance.
 
     ``distrusted`` [request] says after which requests the model was distrusted: drawn as a red ground.
@@ -372,7 +372,7 @@ def trust(places: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, bursts
         for number in np.flatnonzero(distrusted) + 1:
             axes.axvspan(number - 0.5, number + 0.5, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
         axes.axhline(1.0, color=_FAINT, linestyle="--", linewidth=1.0)
-        axes.plot(places, misfit, "o", color="#2f67b1", markersize=4.5)
+        axes.plot(numbers, misfit, "o", color="#2f67b1", markersize=4.5)
         axes.set_ylim(min(0.4, 0.8 * misfit.min()), max(2.5, 1.25 * misfit.max()))
         axes.set_xlim(0.0, len(distrusted) + 1.0)
         _log_axis(axes)

@@ -182,7 +182,7 @@ def _states(session: Session) -> str | None:
     names = [name for name in _STATES if name in recorded]
     if not names:
         return None
-    places = [recorded.index(name) for name in names]
+    indices = [recorded.index(name) for name in names]
     times = np.array([row_time(row) for row in rows], dtype=np.int64)
     truth, readings = {}, {}
     arrays = session.score.arrays if session.score is not None else {}
@@ -195,8 +195,8 @@ def _states(session: Session) -> str | None:
         if good.any():
             last = np.searchsorted(when[good], times, side="right") - 1
             readings[name] = (_READ[name], np.where(last >= 0, values[good][last], np.nan))
-    means = np.stack([row.arrays["mean"][places] for row in rows])
-    stds = np.stack([row.arrays["std"][places] for row in rows])
+    means = np.stack([row.arrays["mean"][indices] for row in rows])
+    stds = np.stack([row.arrays["std"][indices] for row in rows])
     return drawings.states(means, stds, names, _bursts(session), truth, readings)
 
 

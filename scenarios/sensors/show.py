@@ -143,8 +143,8 @@ def _rounded(value: float, error: float) -> str:
     """value ± error with as many digits as the error leaves."""
     power = 0 if 1e-3 <= abs(value) < 1e5 or value == 0 else math.floor(math.log10(abs(value)))
     value, error = value / 10.0**power, error / 10.0**power
-    places = max(0, -math.floor(math.log10(error))) if error > 0 else 3
-    text = f"{value:.{places}f} ± {error:.{places}f}"
+    decimals = max(0, -math.floor(math.log10(error))) if error > 0 else 3
+    text = f"{value:.{decimals}f} ± {error:.{decimals}f}"
     return f"({text})e{power}" if power else text
 
 

@@ -171,8 +171,8 @@ def _sensor_rows(figure: Any, follower: Follower, sensors: list[Channel], clock:
     for row, sensor in enumerate(sensors):
         if sensor.innovations:
             times, sizes = (np.array(column) for column in zip(*sensor.innovations, strict=True))
-            places = np.clip(np.searchsorted(edges, clock.of(times), side="left") - 1, 0, BINS - 1)
-            for position, size in zip(places.tolist(), sizes.tolist(), strict=True):
+            bins = np.clip(np.searchsorted(edges, clock.of(times), side="left") - 1, 0, BINS - 1)
+            for position, size in zip(bins.tolist(), sizes.tolist(), strict=True):
                 if not abs(image[row, position]) >= abs(size):
                     image[row, position] = size
     left.set_facecolor("#f2f4f5")

@@ -84,7 +84,7 @@ class Follower:
         self.readings = 0
         self._events: list[Event] = []
         self._jumps = dict.fromkeys(model.sources, 0)
-        self._places = [model.layout.index(name) for name in entries]
+        self._entry_indices = [model.layout.index(name) for name in entries]
 
     def update(self, piece: Piece) -> None:
         """Process new readings and commands."""
@@ -171,8 +171,8 @@ class Follower:
             std = np.sqrt(np.maximum(np.diag(covariance), 0.0))
         entry_std = np.linalg.norm(belief.factors[0], axis=1)
         self.times.append(belief.time)
-        self.means.append(np.concatenate([mean, belief.means[0][self._places]]))
-        self.stds.append(np.concatenate([std, entry_std[self._places]]))
+        self.means.append(np.concatenate([mean, belief.means[0][self._entry_indices]]))
+        self.stds.append(np.concatenate([std, entry_std[self._entry_indices]]))
         if len(self.times) > HISTORY_POINTS:
             for history in (self.times, self.means, self.stds):
                 del history[:-2:2]

@@ -132,15 +132,15 @@ def _reporter(
     options: WatchOptions, source: Source, follower: Follower, progress: Progress
 ) -> Callable[[Piece, float], None]:
     """Function that reports each piece without a screen: progress of a recording, or a line of the state from time to time."""
-    said = -math.inf
+    last_line = -math.inf
 
     def report(piece: Piece, wall: float) -> None:
-        nonlocal said
+        nonlocal last_line
         if source.end is not None and not source.live:
             progress.stage("following", (piece.until - source.start) / max(source.end - source.start, 1))
-        if (source.live or options.speed is not None) and wall - said >= LINE_INTERVAL:
+        if (source.live or options.speed is not None) and wall - last_line >= LINE_INTERVAL:
             progress.stage(line(follower))
-            said = wall
+            last_line = wall
 
     return report
 

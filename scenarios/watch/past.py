@@ -31,14 +31,14 @@ def drawn_names(follower: Follower) -> list[str]:
     """The quantities of the table; if it has none, the entries that the received sensors measure."""
     if follower.quantities:
         return follower.quantities[:MAX_PANELS]
-    heard = [
+    received = [
         channel.sensor
         for channel in follower.channels.values()
         if channel.sensor is not None and channel.heard is not None
     ]
-    observed = {entry for sensor in heard if sensor.evidence for entry in sensor.coefficients}
+    observed = {entry for sensor in received if sensor.evidence for entry in sensor.coefficients}
     # a lagged sensor tells of the entries that it lags behind, by the part they share
-    parts = {sensor.part for sensor in heard if any(entry.endswith(".lagged") for entry in sensor.coefficients)}
+    parts = {sensor.part for sensor in received if any(entry.endswith(".lagged") for entry in sensor.coefficients)}
     model = follower.model
     lagged = {entry for entry, part in zip(model.layout.names, model.parts, strict=True) if part in parts}
     names = [name for name in model.layout.names if name in observed or (name in lagged and not observed & {name})]
@@ -56,8 +56,8 @@ def smoothed(follower: Follower, progress: Progress, stop: Stopping) -> Past:
     if not names or not follower.readings or length < 1:
         return known
     first = max((known.times[0] - smoother.start) // stream.span, 0) if len(known.times) else 0
-    places = sorted({first + (length - first) * index // SMOOTHED_POINTS for index in range(SMOOTHED_POINTS + 1)})
-    times = [int(smoother.start + index * stream.span) for index in places]
+    spans = sorted({first + (length - first) * index // SMOOTHED_POINTS for index in range(SMOOTHED_POINTS + 1)})
+    times = [int(smoother.start + index * stream.span) for index in spans]
     means, stds = [], []
     for last in range(len(times), 0, -SMOOTHING_BATCH):
         progress.stage("smoothing the past", (len(times) - last) / len(times))
@@ -70,8 +70,8 @@ def smoothed(follower: Follower, progress: Progress, stop: Stopping) -> Past:
 
 
 def _as_known(follower: Follower, names: list[str]) -> Past:
-    places = [follower.names.index(name) for name in names]
+    indices = [follower.names.index(name) for name in names]
     shape = (len(follower.times), len(names))
-    mean = np.array([values[places] for values in follower.means]).reshape(shape)
-    std = np.array([values[places] for values in follower.stds]).reshape(shape)
+    mean = np.array([values[indices] for values in follower.means]).reshape(shape)
+    std = np.array([values[indices] for values in follower.stds]).reshape(shape)
     return Past(names, np.array(follower.times, dtype=np.int64), mean, std, False)

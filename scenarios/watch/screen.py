@@ -76,11 +76,11 @@ def line(follower: Follower) -> str:
         for channel in follower.channels.values()
         if channel.verdict not in AGREEING_VERDICTS
     ]
-    said = f"{clock(follower.stream.now)}  {follower.readings} readings, {len(odd)} sensors off"
+    counts = f"{clock(follower.stream.now)}  {follower.readings} readings, {len(odd)} sensors off"
     listed = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
     worst = follower.stream.monitors.distrust
     trust = [f"MODEL DISTRUSTED: {worst.part}"] if worst else []
-    return "  ".join([said + (f" ({', '.join(listed)})" if listed else ""), *state, *trust])
+    return "  ".join([counts + (f" ({', '.join(listed)})" if listed else ""), *state, *trust])
 
 
 # --- parts of the screen
@@ -272,9 +272,9 @@ def _rank(channel: Channel) -> tuple[int, int, str]:
 def _notes(follower: Follower) -> str:
     outside = sum(channel.sensor is None for channel in follower.channels.values())
     echoes = sum(channel.kind == "echo" for channel in follower.channels.values())
-    said = [f"{echoes} echoes"] if echoes else []
-    said += [f"{outside} channels not modelled by table {follower.model.name}"] if outside else []
-    return "; ".join([*said, "Ctrl-C ends and draws the figure"])
+    notes = [f"{echoes} echoes"] if echoes else []
+    notes += [f"{outside} channels not modelled by table {follower.model.name}"] if outside else []
+    return "; ".join([*notes, "Ctrl-C ends and draws the figure"])
 
 
 def _ratio(ratio: float) -> Text:

@@ -22,9 +22,9 @@ def print_watched(result: dict[str, Any], console: Console | None = None) -> Non
         rows.add_row(safe(name), shown(item["mean"], item["std"], item["unit"]))
     console.print(rows)
     sensors = [item for item in result["sensors"] if item["kind"] not in ("echo", "not modelled")]
-    heard = [item for item in sensors if item["last"] is not None]
+    received = [item for item in sensors if item["last"] is not None]
     rows = headed("sensor", "verdict", ">last", ">used", ">off", ">late")
-    for item in heard:
+    for item in received:
         counts = item["counts"]
         off = counts["outlier"] + counts["stuck"] + counts["not_a_number"] + counts["invalid"]
         verdict = Text(item["verdict"], style=STYLES.get(item["verdict"], BAD))
@@ -34,7 +34,7 @@ def print_watched(result: dict[str, Any], console: Console | None = None) -> Non
     console.print()
     console.print(rows)
     others = len(result["sensors"]) - len(sensors) - len(result["not_modelled"])
-    if len(heard) < len(sensors):
+    if len(received) < len(sensors):
         silent = ", ".join(item["channel"] for item in sensors if item["last"] is None)
         console.print(f"[dim]never received: {safe(silent)}[/]")
     if others:

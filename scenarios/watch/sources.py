@@ -248,21 +248,21 @@ def _cut(
     by_channel: dict[str, list[Readings]] = {}
     for batch in batches:
         by_channel.setdefault(batch.channel, []).append(batch)
-    whole: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    joined: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, parts in by_channel.items():
         times, values = np.concatenate([part.times for part in parts]), np.concatenate([part.values for part in parts])
         order = np.argsort(times, kind="stable")
         if len(times):
-            whole[name] = times[order], values[order]
-    if not whole and not commands:
+            joined[name] = times[order], values[order]
+    if not joined and not commands:
         return
     commands = sorted(commands, key=lambda command: command[0])
-    last = max([*(int(times[-1]) for times, _ in whole.values()), *(at for at, _ in commands)])
-    first, sent = dict.fromkeys(whole, 0), 0
+    last = max([*(int(times[-1]) for times, _ in joined.values()), *(at for at, _ in commands)])
+    first, sent = dict.fromkeys(joined, 0), 0
     while start <= last:
         until = start + step
         batches_before = []
-        for name, (times, values) in whole.items():
+        for name, (times, values) in joined.items():
             stop = int(np.searchsorted(times, until))
             if stop > first[name]:
                 batches_before.append(

@@ -122,13 +122,15 @@ class Dense:
             spreads.append(spread)
         means = np.stack(powers[1:]) @ layout.prior_mean() @ rows.T
         # covariance of what is read at i with what is read at j >= i: C P_i (A^(j-i))^T C^T
-        seen, later = rows @ np.stack(spreads), np.swapaxes(rows @ np.stack(powers[:-1]), 1, 2)
+        early, later = rows @ np.stack(spreads), np.swapaxes(rows @ np.stack(powers[:-1]), 1, 2)
         i, j = np.triu_indices(length)
-        whole = np.zeros((length, length, len(rows), len(rows)))
-        whole[i, j] = seen[i] @ later[j - i]
-        whole[j, i] = np.swapaxes(whole[i, j], 1, 2)
-        whole[np.arange(length), np.arange(length)] += np.diag([sensor.variance for sensor in self.model.evidence])
-        lower = np.linalg.cholesky(whole.transpose(0, 2, 1, 3).reshape(values.size, values.size))
+        covariances = np.zeros((length, length, len(rows), len(rows)))
+        covariances[i, j] = early[i] @ later[j - i]
+        covariances[j, i] = np.swapaxes(covariances[i, j], 1, 2)
+        covariances[np.arange(length), np.arange(length)] += np.diag(
+            [sensor.variance for sensor in self.model.evidence]
+        )
+        lower = np.linalg.cholesky(covariances.transpose(0, 2, 1, 3).reshape(values.size, values.size))
         white = solve_triangular(lower, (values - means).ravel(), lower=True, check_finite=False)
         self.evidence = float(-0.5 * white @ white - np.log(np.diag(lower)).sum())
 

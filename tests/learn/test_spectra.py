@@ -64,13 +64,15 @@ def test_the_gradient_is_right() -> None:
     features, _, values = _world(3)
     model = MapModel(SHAPE, features)
     chosen = np.arange(0, COUNT, 2)
-    given = spectra._padded(model.positions[chosen], features[chosen], values[chosen], np.full(chosen.size, 0.01))
+    measurements = spectra._padded(
+        model.positions[chosen], features[chosen], values[chosen], np.full(chosen.size, 0.01)
+    )
     prior = jnp.asarray(model.prior.mean), jnp.asarray(model.prior.std)
     theta = jnp.asarray(model.prior.mean + 0.2)
-    _, gradient = spectra._loss_and_gradient(theta, *prior, *given)
+    _, gradient = spectra._loss_and_gradient(theta, *prior, *measurements)
     for k in range(theta.size):
         step = 1e-5 * jnp.eye(theta.size)[k]
-        up, down = (spectra._loss_and_gradient(theta + sign * step, *prior, *given)[0] for sign in (1.0, -1.0))
+        up, down = (spectra._loss_and_gradient(theta + sign * step, *prior, *measurements)[0] for sign in (1.0, -1.0))
         assert float(gradient[k]) == pytest.approx(float(up - down) / 2e-5, rel=1e-3, abs=1e-5)
 
 

@@ -23,9 +23,9 @@ def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> tup
     true = twin.vector({"diffraction.ampere_turns": 8500.0, "projector1.ampere_turns": 9400.0})
     lines = [HEADER]
     for number, excitation in enumerate(excitations):
-        given = settings(diffraction=excitation, projector1=0.35 + 0.04 * (number % 6))
-        optics = twin.optics(given, true)
-        controls = ",".join(f"{given.controls[name]:.6g}" for name in EXCITATIONS)
+        row_settings = settings(diffraction=excitation, projector1=0.35 + 0.04 * (number % 6))
+        optics = twin.optics(row_settings, true)
+        controls = ",".join(f"{row_settings.controls[name]:.6g}" for name in EXCITATIONS)
         length = float(optics.camera_length) * 1e-7 * (lie if number == 2 else 1.0)
         lines.append(f"row {number},300,,{controls},50,{length:.6g},{float(optics.magnification):.6g}")
     return tuple(lines)
@@ -60,9 +60,9 @@ def test_an_outlier_is_reported_and_sets_the_exit_code(tmp_path: Path, capsys: p
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines(2.5, MORE)) + "\n")
     assert run(["instrument", "calibrate", str(path)]) == DISAGREES
-    said = capsys.readouterr().out
-    assert "row 2: camera_length" in said
-    assert "The table cannot determine" in said
+    output = capsys.readouterr().out
+    assert "row 2: camera_length" in output
+    assert "The table cannot determine" in output
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,10 @@ def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys,
     table.write_text(change(table.read_text()))
     out = table.with_name("out.json")
     assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     for word in words:
-        assert word in said
-    assert "Traceback" not in said
+        assert word in message
+    assert "Traceback" not in message
     assert not out.exists()
 
 
@@ -97,9 +97,9 @@ def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys,
 def test_a_place_where_nothing_can_be_made_is_refused_before_any_work(table: Path, capsys, option: str):
     path = table.parent / "nowhere" / "calibration.svg"
     assert run(["instrument", "calibrate", str(table), option, str(path)]) == BAD_INPUT
-    said = capsys.readouterr().err
-    assert f"{option} {path}" in said
-    assert "is not a folder" in said
+    message = capsys.readouterr().err
+    assert f"{option} {path}" in message
+    assert "is not a folder" in message
 
 
 def test_a_column_that_is_none_is_refused(table: Path, capsys: pytest.CaptureFixture[str]):

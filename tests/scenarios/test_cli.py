@@ -27,11 +27,11 @@ RESULT = {
 def job(monkeypatch, tmp_path):
     """Stand in for the job behind ``acquire``: returns what it is told to, or raises it, and keeps what it was given."""
     monkeypatch.chdir(tmp_path)
-    given: dict = {}
+    received: dict = {}
 
     def stand_in(outcome, begin: bool = False):
         def run_acquire(**arguments):
-            given.update(arguments)
+            received.update(arguments)
             print("something chatty")
             if begin:
                 arguments["out"].mkdir(parents=True)
@@ -40,27 +40,27 @@ def job(monkeypatch, tmp_path):
             return outcome
 
         monkeypatch.setattr(scenarios.acquire.job, "run_acquire", run_acquire)
-        return given
+        return received
 
     return stand_in
 
 
 def test_json_is_one_object_on_stdout(job, capsys):
-    given = job(RESULT)
+    received = job(RESULT)
     assert run(["acquire", "--json", "--seed", "3", "--dose", "1000", "--out", "s"]) == DONE
     captured = capsys.readouterr()
     assert json.loads(captured.out) == {**RESULT, "rmse": 0.03, "rmse_always": None}
     assert "chatty" in captured.err
-    assert (given["seed"], given["scenario"].seed, given["scenario"].scan.dose) == (3, 3, 1000.0)
-    assert given["out"] == Path("s")
+    assert (received["seed"], received["scenario"].seed, received["scenario"].scan.dose) == (3, 3, 1000.0)
+    assert received["out"] == Path("s")
 
 
 def test_session_gets_a_new_folder_under_sessions(job):
-    given = job(RESULT)
+    received = job(RESULT)
     assert run(["acquire"]) == DONE
-    assert given["out"].parent == Path("sessions")
-    assert not given["out"].exists()
-    assert given["scenario"].name == "tune-and-map"
+    assert received["out"].parent == Path("sessions")
+    assert not received["out"].exists()
+    assert received["scenario"].name == "tune-and-map"
 
 
 def test_distrust_is_exit_code_1(job, capsys):

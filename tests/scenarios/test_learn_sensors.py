@@ -157,8 +157,8 @@ def test_shipped_tables_name_channels_that_the_readers_give(data: Path) -> None:
         "dens": ("holders/heating-1.dens",),
     }
     for name, paths in files.items():
-        given = {channel.name: channel for path in paths for channel in read_log(data / path).channels}
+        channels = {channel.name: channel for path in paths for channel in read_log(data / path).channels}
         table = tomllib.loads((ROOT / "twin" / "tables" / f"{name}.toml").read_text(encoding="utf-8"))
         for sensor in table["sensor"]:
-            assert given[sensor["channel"]].unit == sensor["unit"], sensor["channel"]
+            assert channels[sensor["channel"]].unit == sensor["unit"], sensor["channel"]
     close_reader()

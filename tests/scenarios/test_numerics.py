@@ -39,8 +39,8 @@ def begin(cache: Path, **variables: str) -> subprocess.Popen[str]:
 
 def ended(process: subprocess.Popen[str]) -> dict:
     """What it printed; it must end well and say nothing on stderr."""
-    out, said = process.communicate(timeout=120)
-    assert (process.returncode, said) == (0, "")
+    out, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
     return json.loads(out)
 
 

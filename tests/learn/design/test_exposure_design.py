@@ -25,9 +25,18 @@ def a_question(seed: int, **changed) -> Question:
     jacobian = generator.standard_normal((PARAMETERS, COUNT))
     steps, transitions = [], []
     for _ in range(STEPS):
-        mine = slopes()
+        step_slopes = slopes()
         steps.append(
-            Step(np.eye(COUNT), walk(0.3), jacobian, mine.T @ mine / PIXELS, 0.5 * mine.T @ mine, 0.02, 0.01, 50.0)
+            Step(
+                np.eye(COUNT),
+                walk(0.3),
+                jacobian,
+                step_slopes.T @ step_slopes / PIXELS,
+                0.5 * step_slopes.T @ step_slopes,
+                0.02,
+                0.01,
+                50.0,
+            )
         )
         transitions.append(Transition(np.eye(COUNT), walk(0.05)))
     few = slopes()

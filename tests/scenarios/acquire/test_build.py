@@ -44,7 +44,7 @@ def test_what_the_microscope_cannot_be_is_refused_before_anything_is_computed(mo
 
 
 def test_a_model_is_computed_once_and_computed_anew_where_it_cannot_be_read(monkeypatch, tmp_path):
-    commands, said = [], []
+    commands, messages = [], []
 
     def make(*arguments: Any, **_: Any):
         commands.append(arguments)
@@ -53,7 +53,7 @@ def test_a_model_is_computed_once_and_computed_anew_where_it_cannot_be_read(monk
     monkeypatch.setattr(build.crystal, "build_gram", make)
 
     def built(**twin: Any):
-        return build.build_twin(scenario(**twin), lambda text, _: said.append(text), tmp_path)
+        return build.build_twin(scenario(**twin), lambda text, _: messages.append(text), tmp_path)
 
     first, again = built(), built(priors={"thickness": (30.0, 2.0)})
     assert len(commands) == 1
@@ -63,7 +63,7 @@ def test_a_model_is_computed_once_and_computed_anew_where_it_cannot_be_read(monk
     cached.write_bytes(cached.read_bytes()[:1000])
     built()
     assert len(commands) == 2
-    assert "cannot be read" in said[-1]
+    assert "cannot be read" in messages[-1]
     monkeypatch.setattr(build, "DEPTHS", (4, 6))
     built()
     assert len(commands) == 3

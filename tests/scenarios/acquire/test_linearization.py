@@ -39,16 +39,16 @@ def test_information_is_slopes_over_scatter(linearization):
         linearization.twin_session.error(SCAN),
         SCAN,
     )
-    places = [PARAMETERS.index(name) for name in ("C10", "x", "y")]
+    indices = [PARAMETERS.index(name) for name in ("C10", "x", "y")]
     slopes = []
-    for at, size in zip(places, (1.0, 0.02, 0.02), strict=True):
+    for at, size in zip(indices, (1.0, 0.02, 0.02), strict=True):
         moved = np.stack([point, point])
         moved[:, at] += np.array([size, -size])
         above, below = evaluate(microscope, moved, request)
         slopes.append((above - below) / (2.0 * size))
     expected = np.array(slopes) @ np.linalg.solve(scatter, np.array(slopes).T)
     np.testing.assert_allclose(
-        exposure.information[np.ix_(places, places)], expected, rtol=0.03, atol=0.03 * expected.max() * 1e-3
+        exposure.information[np.ix_(indices, indices)], expected, rtol=0.03, atol=0.03 * expected.max() * 1e-3
     )
 
 
@@ -65,8 +65,8 @@ def test_twice_the_dwell_has_less_than_twice_the_information_and_one_settle_dose
 def test_information_does_not_depend_on_the_beam_shift(linearization):
     (here,), (away,) = linearization.exposures([[NEAR], [AWAY]], [SCAN])
     ((alone,),) = linearization.exposures([[AWAY]], [SCAN])
-    places = [PARAMETERS.index(name) for name in ("C10", "x", "y")]
-    chosen = np.ix_(places, places)
+    indices = [PARAMETERS.index(name) for name in ("C10", "x", "y")]
+    chosen = np.ix_(indices, indices)
     # the raster samples the crystal elsewhere: the same but for that
     np.testing.assert_allclose(np.diag(alone.information[chosen]), np.diag(here.information[chosen]), rtol=0.1)
     np.testing.assert_array_equal(away.jacobian, alone.jacobian)

@@ -160,11 +160,11 @@ def test_the_doses_add_up(decided):
 
 def test_alignment_continues_while_the_belief_is_ambiguous(decided):
     for site in (0, 1):
-        taken = [row.payload for row in decided["alignment"] if row.payload["site"] == site]
-        assert [row["number"] for row in taken] == list(range(len(taken)))
-        assert 1 <= len(taken) <= 1 + EXTRA_ALIGNMENTS
-        assert all(row["certainty"] < UNAMBIGUOUS_WEIGHT for row in taken[:-1])
-        assert taken[-1]["certainty"] >= UNAMBIGUOUS_WEIGHT or len(taken) == 1 + EXTRA_ALIGNMENTS
+        images = [row.payload for row in decided["alignment"] if row.payload["site"] == site]
+        assert [row["number"] for row in images] == list(range(len(images)))
+        assert 1 <= len(images) <= 1 + EXTRA_ALIGNMENTS
+        assert all(row["certainty"] < UNAMBIGUOUS_WEIGHT for row in images[:-1])
+        assert images[-1]["certainty"] >= UNAMBIGUOUS_WEIGHT or len(images) == 1 + EXTRA_ALIGNMENTS
 
 
 def test_the_settings_are_those_requested_less_the_zeros(decided):
@@ -184,10 +184,10 @@ def test_the_settings_are_those_requested_less_the_zeros(decided):
 def test_no_more_is_measured_than_allowed_while_the_model_is_trusted(name, most, request):
     """What is measured for want of trust is bounded by no share: it is counted apart, comes only after a finding, and from there on is everything."""
     run = request.getfixturevalue(name)
-    taken = decisions(run)
-    assert sum(decision in ("measure", "audit") for decision in taken) <= most
+    decided_as = decisions(run)
+    assert sum(decision in ("measure", "audit") for decision in decided_as) <= most
     distrusted = [row.payload["distrusted"] for row in run["rows"]]
-    for number, decision in enumerate(taken):
+    for number, decision in enumerate(decided_as):
         assert distrusted[number] or decision != "distrusted"
         assert number == 0 or decision == "distrusted" or not distrusted[number - 1]
     assert len(run["findings"]) == run["result"]["model_distrusted"] == distrusted[-1]
@@ -282,8 +282,8 @@ def test_alignment_images_are_chosen_within_their_electrons_at_the_requests_beam
 def test_the_doses_add_up_with_exposures_of_several_lengths(aligned):
     result, frames = aligned["result"], aligned["frames"]
     assert result["dose_spent"] == pytest.approx(sum(frame.exposure.total for frame in frames))
-    taken = {row.payload["frame_row"] for row in aligned["alignment"]}
-    assert len(taken) == result["alignments"] > 0
+    frame_rows = {row.payload["frame_row"] for row in aligned["alignment"]}
+    assert len(frame_rows) == result["alignments"] > 0
     for frame in frames:
         assert frame.exposure.total == pytest.approx(electrons_of(frame.scan))
     assert result["dose_by_purpose"]["alignment"] == pytest.approx(

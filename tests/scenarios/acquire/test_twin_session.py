@@ -45,8 +45,8 @@ def take(
 
 def wrong_by(twin_session: TwinSession, truth: np.ndarray) -> float:
     """Error of defocus and astigmatism together, angstrom."""
-    places = [LAYOUT.index(name) for name in OPTICS]
-    return float(np.linalg.norm((twin_session.belief.mean - truth)[places]))
+    indices = [LAYOUT.index(name) for name in OPTICS]
+    return float(np.linalg.norm((twin_session.belief.mean - truth)[indices]))
 
 
 @pytest.fixture(scope="module")
