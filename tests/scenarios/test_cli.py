@@ -25,7 +25,7 @@ RESULT = {
 
 @pytest.fixture
 def job(monkeypatch, tmp_path):
-    """Stand in for the job behind ``acquire``: returns what it is told to, or raises it, and keeps what it was given."""
+    """Replace the job of ``acquire`` by one that returns or raises ``outcome`` and records its arguments."""
     monkeypatch.chdir(tmp_path)
     received: dict = {}
 
