@@ -1,4 +1,4 @@
-"""Is the uncertainty honest? Coverage, continuous ranked probability score, normalised estimation error squared."""
+"""Scores of predictive distributions: coverage, continuous ranked probability score, normalised estimation error squared."""
 
 import numpy as np
 

@@ -46,11 +46,11 @@ class Exposure(msgspec.Struct, frozen=True):
 
     pixels: float
     flyback: float
-    parked: float
+    settle_dose: float
 
     @property
     def total(self) -> float:
-        return self.pixels + self.flyback + self.parked
+        return self.pixels + self.flyback + self.settle_dose
 
 
 class Frame(msgspec.Struct, frozen=True):

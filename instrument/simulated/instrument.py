@@ -136,7 +136,7 @@ class SimulatedMicroscope:
         exposure = Exposure(
             pixels=current * nx * ny * scan.dwell,
             flyback=current * ny * scan.flyback,
-            parked=current * min(c.parked, scan.settle),
+            settle_dose=current * min(c.parked, scan.settle),
         )
         meta: dict[str, str | float | int | bool | None] = {
             "high_tension": c.energy,

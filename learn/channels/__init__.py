@@ -1,1 +1,1 @@
-"""What a sensor's log says of each channel: how it reports, its steps, noise, drift and lag."""
+"""Analysis of the channels of a sensor log: reporting pattern, steps, noise, drift and lag."""

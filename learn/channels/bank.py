@@ -1,9 +1,9 @@
-"""A bank of local models of one channel, weighed by how well they have predicted: level and trend, in seconds and in reports.
+"""A bank of Kalman filters for the level and trend of one channel, weighted by their past predictions.
 
-Each model is a Kalman filter on (level, slope) with an unknown scale learnt on the way from the last few errors (West & Harrison, Bayesian
-Forecasting and Dynamic Models, 2nd ed., section 10.8), so that it predicts a Student's t. Slopes last for ever or relax with a time constant (a part
-that cools). Time is counted in seconds or in reports: a channel that reports when it has changed enough does equal changes in unequal times.
-Weights are Bayesian with a small share for all (Herbster & Warmuth, Machine Learning 32, 151, 1998), so that another model may take over.
+The scale of each model is estimated from its last few errors (West & Harrison, Bayesian Forecasting and Dynamic Models, 2nd ed., section 10.8), so
+its prediction is a Student's t distribution. A slope is permanent or relaxes with a time constant. Time is counted in seconds or in reports, since a
+channel that reports on change makes equal changes in unequal times. Weights are Bayesian with a small share for every model (Herbster & Warmuth,
+Machine Learning 32, 151, 1998), so that another model can take over.
 """
 
 import itertools
@@ -12,33 +12,37 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import gammaln, stdtr
 
-# (noise, walk of the level, walk of the slope) relative to a scale that is learnt; the time unit is the median interval.
+# (noise, random walk of the level, of the slope) relative to a scale that is estimated; the time unit is the median interval.
 LEVELS = ((1, 0.01, 0), (1, 0.1, 0), (1, 1, 0), (0, 1, 0))
 TRENDS = ((1, 0, 1e-3), (1, 0, 1e-2), (1, 0, 0.1), (1, 0, 1), (0, 1, 1e-2), (0, 1, 0.1), (0, 1, 1), (0, 0, 1))
-LASTING = 1e9
-RELAXATIONS = (LASTING, 8.0, 30.0)
+NO_RELAXATION = 1e9
+RELAXATIONS = (NO_RELAXATION, 8.0, 30.0)
 MEMORIES = (5.0, 15.0, 60.0)
-"""Errors that a model's scale is learnt from: few follow a changing scale, many know a lasting one."""
+"""Number of errors from which the scale of a model is estimated: a short memory follows a changing scale, a long one is precise for a constant
+scale.
+"""
 
 CAPS = (np.inf, 9.0)
-"""Largest squared error, in predicted variances, that a model lets change its scale: none, or that of an outlier."""
+"""Largest squared error, in predicted variances, that may change the scale: unlimited, or the limit of an outlier."""
 
-SHARE = 0.02
+SHARED_WEIGHT = 0.02
 
 
 def _models() -> Float[np.ndarray, "7 k"]:
     common = (MEMORIES, CAPS, (0.0, 1.0))
-    levels = [(*kind, LASTING, *rest) for kind, *rest in itertools.product(LEVELS, *common)]
+    levels = [(*kind, NO_RELAXATION, *rest) for kind, *rest in itertools.product(LEVELS, *common)]
     trends = [(*kind, tau, *rest) for kind, tau, *rest in itertools.product(TRENDS, RELAXATIONS, *common)]
     return np.array(levels + trends, dtype=np.float64).T
 
 
 class TrendBank:
-    """All models of one channel; ``predict`` and ``update`` take turns."""
+    """All models of one channel; call ``predict`` and ``update`` in turn."""
 
     def __init__(self, first: float, scale: float, interval: float, step: float):
-        """``first`` value; typical change ``scale`` from one to the next; median ``interval`` (s); reporting ``step`` (0: none)."""
-        self.noise, self.walk, self.bend, self.relaxation, self.memory, self.cap, self.by_report = _models()
+        """``first`` value; ``scale``: typical change between reports; ``interval``: median time between reports (s); ``step`` of reporting (0:
+        none).
+        """
+        self.noise, self.level_walk, self.slope_walk, self.relaxation, self.memory, self.cap, self.by_report = _models()
         size = self.noise.size
         self.interval, self.floor, self.least = interval, step**2 / 12.0, 1e-12 * scale**2
         self.level, self.slope = np.full(size, first), np.zeros(size)
@@ -46,10 +50,10 @@ class TrendBank:
         self.scale, self.dof = np.full(size, scale**2), np.ones(size)
         self.weights = np.full(size, 1.0 / size)
 
-    def predict(self, after: float) -> None:
-        """Go on by ``after`` seconds: ``mean``, ``std`` and ``dof`` [k] of what each model expects then."""
-        s = np.where(self.by_report > 0, 1.0, after / self.interval)
-        lasting = self.relaxation >= LASTING
+    def predict(self, elapsed: float) -> None:
+        """Propagate all models by ``elapsed`` seconds and set ``mean``, ``std`` and ``dof`` [k] of their predictions."""
+        s = np.where(self.by_report > 0, 1.0, elapsed / self.interval)
+        lasting = self.relaxation >= NO_RELAXATION
         tau = np.where(lasting, 1.0, self.relaxation)
         keep = np.where(lasting, 1.0, np.exp(-s / tau))
         reach = np.where(lasting, s, tau * -np.expm1(-s / tau))
@@ -61,20 +65,20 @@ class TrendBank:
             self.p00
             + 2 * reach * self.p01
             + reach**2 * self.p11
-            + self.walk * s
-            + self.bend * np.maximum(to_level, 0.0)
+            + self.level_walk * s
+            + self.slope_walk * np.maximum(to_level, 0.0)
         )
-        self.p01 = keep * (self.p01 + reach * self.p11) + self.bend * to_both
-        self.p11 = keep**2 * self.p11 + self.bend * to_slope
+        self.p01 = keep * (self.p01 + reach * self.p11) + self.slope_walk * to_both
+        self.p11 = keep**2 * self.p11 + self.slope_walk * to_slope
         self.expected = self.p00 + self.noise
         self.std = np.sqrt(self.scale * self.expected + self.floor)
 
     def distribution(self, values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """Chance that the next value is at most each of ``values``."""
+        """Probability that the next value is at most each of ``values``."""
         return self.weights @ stdtr(self.dof[:, None], (values - self.mean[:, None]) / self.std[:, None])
 
     def update(self, value: float, step: float) -> None:
-        """Take in the ``value`` that came: weights by the chance each model gave it (of its cell, where values come in steps), then states."""
+        """Update weights and states with a new ``value``. The likelihood is that of the value's rounding cell if values come in steps."""
         z = (value - self.mean) / self.std
         if step > 0:
             half = 0.5 * step / self.std
@@ -83,7 +87,7 @@ class TrendBank:
             norm = gammaln((self.dof + 1) / 2) - gammaln(self.dof / 2) - 0.5 * np.log(self.dof * np.pi)
             chance = np.exp(norm - (self.dof + 1) / 2 * np.log1p(z**2 / self.dof)) / self.std
         posterior = self.weights * (chance + 1e-300)
-        self.weights = (1 - SHARE) * posterior / posterior.sum() + SHARE / posterior.size
+        self.weights = (1 - SHARED_WEIGHT) * posterior / posterior.sum() + SHARED_WEIGHT / posterior.size
         known = np.minimum(self.dof + 1, self.memory)
         self.scale = np.maximum(self.scale * (1 + (np.minimum(z**2, self.cap) - 1) / known), self.least)
         self.dof = known

@@ -1,17 +1,17 @@
-"""What kind of reporter a channel is, told from its times and values alone, each verdict with its argument in words and numbers.
+"""Classification of a channel from its times and values: how it reports, and in which runs it is constant.
 
 - ``constant``         the same value every time;
 - ``quantised``        values on a grid of steps;
-- ``event-triggered``  a burst of records when something happens, silence otherwise;
+- ``event-triggered``  a burst of records at an event, silence otherwise;
 - ``on-change``        a record when the value has changed enough;
 - ``periodic``         a record at fixed times, whether the value has changed or not;
-- ``irregular``        none of these habits;
-- ``held``           a run of equal values, as of a quantity at rest;
-- ``stuck``          a run of equal values of a sensor with noise of its own;
-- ``saturated``      the same at the largest or least value of all, to which the values before led;
-- ``silent``, ``too few``: no record, or not enough to tell.
+- ``irregular``        none of these patterns;
+- ``held``             a run of equal values of a quantity at rest;
+- ``stuck``            a run of equal values of a sensor that is noisy elsewhere;
+- ``saturated``        a run of equal values at the largest or smallest value, approached by the values before it;
+- ``silent``, ``too few``: no record, or not enough records.
 
-Several may hold of one channel. Numbers (step, noise, drift, lag) come with errors, or with how many values they would need.
+Several classes may apply. Each verdict states its reason. Numbers (step, noise, drift, lag) have errors, or state how many values they would need.
 """
 
 import dataclasses
@@ -19,9 +19,9 @@ import dataclasses
 import numpy as np
 from jaxtyping import Float
 
-from learn.channels.habits import NEEDED, Verdict, in_minutes, reporting_habits
+from learn.channels.habits import MIN_REPORTS, Verdict, in_minutes, reporting_habits
 from learn.channels.noise import Drift, Estimate, TooFew, learn_drift
-from learn.channels.plateaus import Plateau, find_plateaus, noise_at_rest, plateau_words, telling
+from learn.channels.plateaus import Plateau, describe_plateau, find_plateaus, informative_values, noise_at_rest
 from learn.channels.steps import few_levels, reporting_step
 
 CLASSES = (
@@ -41,7 +41,7 @@ CLASSES = (
 
 @dataclasses.dataclass(frozen=True)
 class ChannelReport:
-    """What a log tells of one channel. ``interval`` is the median time between records (s), ``rest`` the noise while it is held."""
+    """Result for one channel. ``interval`` is the median time between records (s), ``rest`` the noise while the value is held."""
 
     count: int
     verdicts: tuple[Verdict, ...]
@@ -55,7 +55,7 @@ class ChannelReport:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The classes that hold."""
+        """The classes that apply."""
         return tuple(verdict.kind for verdict in self.verdicts)
 
 
@@ -67,10 +67,10 @@ def describe_channel(
     unit: str = "",
     codes: bool = False,
 ) -> ChannelReport:
-    """Classes and numbers of one channel: ``values`` (``unit``) at increasing ``times`` (s).
+    """Classify one channel and estimate its step, noise and drift from ``values`` (``unit``) at increasing ``times`` (s).
 
-    ``span`` (s) is what the log covers, where it is more than from the first record to the last; ``max_interval`` (s) the longest time without a
-    record that the log declares (0: recorded at events only). ``codes``: values name states, and have neither noise nor drift.
+    ``span`` (s) is the time that the log covers, if longer than from the first to the last record; ``max_interval`` (s) the longest time without a record
+    that the log declares (0: recorded at events only). ``codes``: values are names of states, and have neither noise nor drift.
     """
     t, x = np.asarray(times, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if t.shape != x.shape or t.ndim != 1:
@@ -79,11 +79,11 @@ def describe_channel(
         raise ValueError("times or values are not finite, or times do not increase; leave such records out")
     begin, end = span or ((float(t[0]), float(t[-1])) if t.size else (0.0, 0.0))
     if t.size == 0:
-        told = f"no record in {in_minutes(end - begin)}" if end > begin else "no record"
-        return ChannelReport(0, (Verdict("silent", told),), None, None, None, None, None)
+        argument = f"no record in {in_minutes(end - begin)}" if end > begin else "no record"
+        return ChannelReport(0, (Verdict("silent", argument),), None, None, None, None, None)
     gaps = np.diff(t)
     verdicts = reporting_habits(t, x, gaps, (begin, end), max_interval)
-    step = TooFew(NEEDED, t.size, "values") if t.size < NEEDED else None
+    step = TooFew(MIN_REPORTS, t.size, "values") if t.size < MIN_REPORTS else None
     grid = 0.0 if codes else reporting_step(x)
     if grid:
         step = Estimate(grid, None, unit)
@@ -91,11 +91,11 @@ def describe_channel(
     periodic = any(verdict.kind == "periodic" for verdict in verdicts)
     plateaus = find_plateaus(t, x, grid) if periodic and not codes else ()
     verdicts += _runs(plateaus, x, f" {unit}" if unit not in ("", "1") else "")
-    used = telling(t.size, plateaus)
+    used = informative_values(t.size, plateaus)
     if codes:
         drift = None
     elif any(verdict.kind == "event-triggered" for verdict in verdicts):
-        drift = TooFew(NEEDED, 0, "values between events")
+        drift = TooFew(MIN_REPORTS, 0, "values between events")
     else:
         drift = learn_drift(t[used], x[used], grid, "" if unit == "1" else unit)
     middle = float(np.median(gaps)) if gaps.size else None
@@ -113,14 +113,14 @@ def describe_channel(
 
 
 def _runs(plateaus: tuple[Plateau, ...], x: Float[np.ndarray, " n"], unit: str) -> list[Verdict]:
-    """A verdict for each kind of plateau, with the longest one's argument."""
-    found = []
+    """One verdict for each kind of plateau, with the reason for the longest."""
+    verdicts = []
     for kind in ("held", "stuck", "saturated"):
-        runs = sorted((one for one in plateaus if one.kind == kind), key=lambda one: -one.count)
+        runs = sorted((plateau for plateau in plateaus if plateau.kind == kind), key=lambda plateau: -plateau.count)
         if runs:
-            more = f" (and {len(runs) - 1} more)" if len(runs) > 1 else ""
-            found.append(Verdict(kind, plateau_words(runs[0], x, unit) + more))
-    return found
+            others = f" (and {len(runs) - 1} more)" if len(runs) > 1 else ""
+            verdicts.append(Verdict(kind, describe_plateau(runs[0], x, unit) + others))
+    return verdicts
 
 
 def _grid(x: Float[np.ndarray, " n"], step: float, unit: str) -> str:

@@ -1,9 +1,9 @@
-"""What a channel will report next, and how sure that is: a predictive distribution from its past alone, kept calibrated on the way.
+"""Predictive distributions for the next report of a channel, from its past values.
 
-The distribution mixes a bank of trend models, the values that came before (a channel that switches between levels returns to one of them) and
-the last value again (one that stands still), in shares learnt on the way. A mixture of calibrated forecasts is too wide (Ranjan & Gneiting,
-J. R. Stat. Soc. B 72, 71, 2010): its distribution function is passed through a symmetric beta function, the sharpness of which is learnt too.
-Where a channel reports in steps, a value stands for its cell, half a step to either side.
+The distribution is a mixture of a bank of trend models, the recent values (a channel that switches between levels returns to one of them) and the last
+value (a channel at rest); the mixture weights are updated with every report. A mixture of calibrated forecasts is too wide (Ranjan & Gneiting,
+J. R. Stat. Soc. B 72, 71, 2010), so its distribution function is passed through a symmetric beta function whose sharpness is estimated as well.
+If a channel reports in steps, a value stands for its rounding cell, half a step to either side.
 """
 
 import dataclasses
@@ -15,8 +15,8 @@ from scipy.special import betainc, ndtr
 from learn.channels.bank import TrendBank
 from learn.channels.steps import reporting_step
 
-LEAST = 10
-"""Values that a forecaster begins with, at least."""
+MIN_VALUES = 10
+"""Smallest number of values to start a forecaster."""
 
 RECALLED = 300
 SHARES = np.array([8.0, 1.0, 1.0])
@@ -28,16 +28,16 @@ SHARPNESS_MEMORY = 50.0
 
 @dataclasses.dataclass(frozen=True)
 class OneStep:
-    """The forecast of one value: distribution function, quantiles, density. All in the channel's unit."""
+    """Forecast of one value: distribution function, quantiles, density. All in the channel's unit."""
 
     forecaster: "Forecaster"
 
     def below(self, values: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """Chance that the value is at most each of ``values``."""
+        """Probability that the value is at most each of ``values``."""
         return self.forecaster._sharpened(self.forecaster._mixed(np.asarray(values, dtype=np.float64)))
 
     def quantile(self, chances: Float[np.ndarray, " m"]) -> Float[np.ndarray, " m"]:
-        """The values that are not exceeded with each of ``chances``, by bisection."""
+        """Quantiles at the probabilities ``chances``, by bisection."""
         chances = np.asarray(chances, dtype=np.float64)
         centre, width = self.forecaster._outline()
         low, high = np.full(chances.shape, centre - width), np.full(chances.shape, centre + width)
@@ -55,33 +55,33 @@ class OneStep:
 
     @property
     def mean(self) -> float:
-        """The median: a mixture of Student's t with few degrees of freedom need not have a mean."""
+        """The median: a mixture of Student's t distributions of few degrees of freedom need not have a mean."""
         return float(self.quantile(np.array([0.5]))[0])
 
     @property
     def std(self) -> float:
-        """Half the width of the central 68.27 %, which is a Gaussian's standard deviation."""
+        """Half the width of the central 68.27 % interval: the standard deviation of a Gaussian."""
         low, high = self.quantile(np.array([0.158655, 0.841345]))
         return float(high - low) / 2.0
 
     def cell(self, value: float) -> tuple[float, float]:
-        """Chances below the lower and the upper edge of the cell that ``value`` stands for; the same where values come without steps."""
+        """Probabilities below the lower and the upper edge of the rounding cell of ``value``; equal if values come without steps."""
         half = 0.5 * self.forecaster.step
         low, high = self.below(np.array([value - half, value + half]))
         return float(low), float(high)
 
     def log_density(self, value: float) -> float:
-        """Log of the probability density at ``value`` (1/unit); in steps, of the chance of its cell divided by the step."""
+        """Log of the probability density at ``value`` (1/unit); for values in steps, log of the cell's probability divided by the step."""
         return self.forecaster._log_density(value)[0]
 
 
 class Forecaster:
-    """One channel followed: begun on some of its values, then ``predict`` and ``update`` in turn. Nothing of the future enters."""
+    """Forecasts of one channel: initialised with some values, then ``predict`` and ``update`` in turn. Only past values enter."""
 
     def __init__(self, times: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]):
-        """Begin with ``values`` at ``times`` (s, increasing). ValueError where they are fewer than LEAST or never change."""
-        if len(values) < LEAST:
-            raise ValueError(f"{len(values)} values are too few to forecast from; give {LEAST} or more")
+        """Start from ``values`` at ``times`` (s, increasing). ValueError if there are fewer than MIN_VALUES or all are equal."""
+        if len(values) < MIN_VALUES:
+            raise ValueError(f"{len(values)} values are too few to forecast from; give {MIN_VALUES} or more")
         changes = np.abs(np.diff(values))
         if not (changes > 0).any():
             raise ValueError(
@@ -98,7 +98,7 @@ class Forecaster:
             self.update(float(value))
 
     def predict(self, time: float) -> OneStep:
-        """The forecast of a value that comes at ``time`` (s), later than all before. Follow it by ``update``."""
+        """Forecast of a value at ``time`` (s), later than all before. Call ``update`` next."""
         if not time > self.time:
             raise ValueError(f"time {time!r} is not after {self.time!r}; give later ones only")
         self.bank.predict(time - self.time)
@@ -109,12 +109,12 @@ class Forecaster:
         return OneStep(self)
 
     def update(self, value: float) -> None:
-        """Take in the value that came."""
+        """Update with the observed value."""
         _, parts, factors = self._log_density(value)
         shares = self.shares / self.shares.sum() * parts
         self.shares = np.maximum(self.shares * (1 - 1 / SHARES_MEMORY) + shares / shares.sum(), 0.05)
-        kept = (self.sharpness - SHARPNESS_PRIOR) * (1 - 1 / SHARPNESS_MEMORY)
-        self.sharpness = SHARPNESS_PRIOR + kept + np.log(factors)
+        log_likelihoods = (self.sharpness - SHARPNESS_PRIOR) * (1 - 1 / SHARPNESS_MEMORY)
+        self.sharpness = SHARPNESS_PRIOR + log_likelihoods + np.log(factors)
         self.bank.update(value, self.step)
         self.past.append(value)
 
@@ -133,7 +133,7 @@ class Forecaster:
         return self._weights() @ betainc(SHARPNESS[:, None], SHARPNESS[:, None], np.clip(chances, 0.0, 1.0))
 
     def _log_density(self, value: float) -> tuple[float, Float[np.ndarray, " 3"], Float[np.ndarray, " s"]]:
-        """Log density at a value; the three parts' densities; what each sharpness makes of the mixture's density."""
+        """Log density at a value; densities of the three components; factor on the mixture density for each sharpness."""
         cell = self.step or 1e-4 * min(self._narrow, float(self.bank.std.min()))
         edges = value + 0.5 * cell * np.array([-1.0, 1.0])
         ends = self._parts(edges)
@@ -145,14 +145,17 @@ class Forecaster:
         return float(np.log(max(share @ parts, 1e-300)) + np.log(self._weights() @ factors)), parts, factors
 
     def _outline(self) -> tuple[float, float]:
-        """A centre and a width that most of the forecast lies in."""
+        """A centre and a width that contain most of the distribution."""
         centre = float(self.bank.weights @ self.bank.mean)
         return centre, 10.0 * float(self.bank.weights @ self.bank.std) + self.scale
 
 
 @dataclasses.dataclass(frozen=True)
-class Walked:
-    """Forecasts made one by one, and what came. ``inside`` [m] is the share of each value's cell within its interval (0 or 1 without steps)."""
+class ForecastScores:
+    """One-step forecasts compared with the values observed.
+
+    ``inside`` [m] is the share of each value's cell within its interval (0 or 1 without steps).
+    """
 
     log_density: np.ndarray
     centre_inside: np.ndarray
@@ -160,12 +163,12 @@ class Walked:
     step: float
 
 
-def walk(
+def score_forecasts(
     times: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], begin: int, share: float = 0.9, width: float = 1.0
-) -> Walked:
-    """Forecast each value from ``begin`` on out of those before it, and see whether central intervals of ``share`` hold what came.
+) -> ForecastScores:
+    """Forecast each value from index ``begin`` on from the values before it, and check central intervals of probability ``share``.
 
-    ``width`` other than 1 narrows or widens the intervals about their median, as a check of the check.
+    ``width`` other than 1 scales the intervals about their median, to test the check itself.
     """
     forecaster = Forecaster(times[:begin], values[:begin])
     density, centre, inside = [], [], []
@@ -183,11 +186,11 @@ def walk(
         inside.append(held / (over - under) if over > under else float(centre[-1]))
         density.append(forecast.log_density(float(value)))
         forecaster.update(float(value))
-    return Walked(np.array(density), np.array(centre, dtype=float), np.array(inside), forecaster.step)
+    return ForecastScores(np.array(density), np.array(centre, dtype=float), np.array(inside), forecaster.step)
 
 
 def last_value_baseline(values: Float[np.ndarray, " n"], begin: int) -> float:
-    """Mean log density of the values from ``begin`` on by the simplest forecast: last value, Gaussian of the earlier one-step changes' rms."""
+    """Mean log density of the values from ``begin`` on under a Gaussian about the last value, with the rms of earlier one-step changes."""
     rms = float(np.std(np.diff(values[:begin])))
     changes = np.diff(values)[begin - 1 :]
     if rms == 0:

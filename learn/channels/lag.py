@@ -1,4 +1,4 @@
-"""How a channel lags behind the one that it follows: a first-order response, by maximum likelihood, where there is a step to see it by."""
+"""The first-order lag of a channel behind its set value, by maximum likelihood."""
 
 import dataclasses
 
@@ -7,16 +7,16 @@ from jaxtyping import Float
 
 from learn.channels.noise import Estimate, TooFew
 
-STEPS_NOISE = 10.0
-"""A step counts if it is this many times the scatter of the one-step changes."""
+MIN_STEP_TO_SCATTER = 10.0
+"""A step of the set value is used if it is this many times the scatter of the one-step changes."""
 
-NEEDED = 6
-"""Values after a step, for a time constant."""
+MIN_VALUES_AFTER_STEP = 6
+"""Smallest number of values after a step, for a time constant."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Lag:
-    """``time_constant`` (s) of the response; what it comes to at last is gain * set value + ``offset``; ``rms`` of what is left."""
+    """``time_constant`` (s) of the response; its final value is gain * set value + ``offset``; ``rms`` of the residuals."""
 
     time_constant: Estimate
     gain: float
@@ -30,19 +30,19 @@ def learn_lag(
     set_times: Float[np.ndarray, " m"],
     set_values: Float[np.ndarray, " m"],
 ) -> Lag | TooFew:
-    """The lag of ``values`` at ``times`` (s) behind ``set_values``, each of which holds from its time in ``set_times`` on."""
+    """The lag of ``values`` at ``times`` (s) behind ``set_values``, each valid from its time in ``set_times`` on."""
     x, t = np.asarray(values, dtype=np.float64), np.asarray(times, dtype=np.float64)
     moves = np.flatnonzero(np.diff(set_values) != 0) + 1
     scatter = 1.4826 * float(np.median(np.abs(np.diff(x) - np.median(np.diff(x))))) if len(x) > 2 else 0.0
     ends = np.append(set_times[moves], np.inf)
-    after = [
+    counts = [
         int(((t >= ends[number]) & (t < ends[number + 1])).sum())
         for number, at in enumerate(moves)
-        if abs(set_values[at] - set_values[at - 1]) > STEPS_NOISE * scatter
+        if abs(set_values[at] - set_values[at - 1]) > MIN_STEP_TO_SCATTER * scatter
     ]
-    most = max(after, default=0)
-    if most < NEEDED or len(x) < NEEDED + 2:
-        return TooFew(NEEDED, most, "values after one step of what it follows")
+    most = max(counts, default=0)
+    if most < MIN_VALUES_AFTER_STEP or len(x) < MIN_VALUES_AFTER_STEP + 2:
+        return TooFew(MIN_VALUES_AFTER_STEP, most, "values after one step of what it follows")
     spacing = float(np.median(np.diff(t)))
     grid = np.geomspace(0.02 * spacing, max(10.0 * spacing, float(np.ptp(t))), 160)
     fits = [_response(t, x, set_times, set_values, tau) for tau in grid]
@@ -69,7 +69,7 @@ def learn_lag(
 def _response(
     t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], set_times: Float[np.ndarray, " m"], set_values: Float[np.ndarray, " m"], tau: float
 ) -> tuple[float, float, float]:  # fmt: skip
-    """Gain, offset and sum of squares that are left with time constant ``tau``, by least squares."""
+    """Gain, offset and residual sum of squares for time constant ``tau``, by least squares."""
     moves = np.flatnonzero(np.diff(set_values) != 0) + 1
     answer = np.full(t.shape, float(set_values[0]))
     for at in moves:

@@ -1,9 +1,8 @@
-"""White noise and drift of a channel, by maximum likelihood: which simple process it follows, its sizes with errors, or "too few".
+"""White noise and drift of a channel by maximum likelihood, with errors.
 
-Four processes with white noise on top, told apart by the Bayesian information criterion (Schwarz, Ann. Stat. 6, 461, 1978): a steady level, a level
-in a random walk, a level whose slope is in a random walk, and a level that wanders about a mean with a time constant (Ornstein-Uhlenbeck).
-Likelihoods are exact at irregular times (Kalman filter with a diffuse beginning; Durbin & Koopman, Time Series Analysis by State Space
-Methods, 2nd ed., chapters 2 and 5).
+Four processes with white noise are compared by the Bayesian information criterion (Schwarz, Ann. Stat. 6, 461, 1978): a constant level, a random walk,
+an integrated random walk (the slope walks), and a level that relaxes to a mean with a time constant (Ornstein-Uhlenbeck). Likelihoods are exact at
+irregular times (Kalman filter with a diffuse initial state; Durbin & Koopman, Time Series Analysis by State Space Methods, 2nd ed., chapters 2 and 5).
 """
 
 import dataclasses
@@ -16,16 +15,16 @@ from scipy.optimize import minimize_scalar
 
 Process = Literal["steady", "walk", "trend", "wander"]
 
-NEEDED = 12
-"""Values that vary, for a noise and a drift to be told apart."""
+MIN_VARYING_VALUES = 12
+"""Smallest number of different successive values from which noise and drift are separated."""
 
-USED = 600
-"""Values that the likelihood is taken over, the latest: more would not change what it says."""
+MAX_VALUES = 600
+"""Number of values, the latest, in the likelihood: more would not change the estimate."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """A number learnt from a log: ``value`` +- ``error`` (one standard deviation) in ``unit``; ``at_most``: an upper limit (95 %) instead."""
+    """A number estimated from a log: ``value`` +- ``error`` (one standard deviation) in ``unit``; ``at_most``: an upper limit (95 %)."""
 
     value: float
     error: float | None
@@ -35,7 +34,7 @@ class Estimate:
 
 @dataclasses.dataclass(frozen=True)
 class TooFew:
-    """Not learnt, since a log holds too little: ``needed`` and ``present`` count ``what``."""
+    """No estimate, since the log holds too little: ``needed`` and ``present`` count ``what``."""
 
     needed: int
     present: int
@@ -47,10 +46,10 @@ class TooFew:
 
 @dataclasses.dataclass(frozen=True)
 class Drift:
-    """A channel's noise and drift. ``noise``: rms of the white part, beyond that of rounding to the channel's steps.
+    """Noise and drift of a channel. ``noise``: rms of the white part, without that of rounding to steps.
 
-    ``drift``: a walk's rate (unit/sqrt(s)); a slope's walk (unit/s^1.5); a wandering level's rms (unit). ``time_constant`` (s) of the latter.
-    ``bic`` of each process that was tried, relative to the best. ``note`` says what speaks against the process that was chosen.
+    ``drift``: rate of a random walk (unit/sqrt(s)), of a walking slope (unit/s^1.5), or rms of an Ornstein-Uhlenbeck process (unit), which has a
+    ``time_constant`` (s). ``bic`` of each process that was tried, relative to the best. ``note`` says what contradicts the process chosen.
     """
 
     process: Process
@@ -65,11 +64,11 @@ class Drift:
 def learn_drift(
     times: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"], step: float = 0.0, unit: str = ""
 ) -> Drift | TooFew:
-    """Noise and drift of ``values`` (``unit``) at ``times`` (s) that are reported in steps of ``step`` (0: none)."""
-    t, x = np.asarray(times[-USED:], dtype=np.float64), np.asarray(values[-USED:], dtype=np.float64)
+    """Noise and drift of ``values`` (``unit``) at ``times`` (s), reported in steps of ``step`` (0: none)."""
+    t, x = np.asarray(times[-MAX_VALUES:], dtype=np.float64), np.asarray(values[-MAX_VALUES:], dtype=np.float64)
     changes = int((np.diff(x) != 0).sum()) + 1 if len(x) > 1 else len(x)
-    if changes < NEEDED:
-        return TooFew(NEEDED, changes if changes > 1 else 0)
+    if changes < MIN_VARYING_VALUES:
+        return TooFew(MIN_VARYING_VALUES, changes if changes > 1 else 0)
     gaps = np.diff(t)
     second, scale = float(np.median(gaps)), float(np.std(np.diff(x))) or float(np.std(x))
     problem = _Problem((gaps / second).tolist(), ((x - x[0]) / scale).tolist(), max((step / scale) ** 2 / 12, 1e-10))
@@ -81,19 +80,21 @@ def learn_drift(
     errors = problem.errors(chosen, logs)
     factors = {"steady": (), "walk": (second**-0.5,), "trend": (second**-1.5,), "wander": (1.0, second)}[chosen]
     units = {"steady": (), "walk": (f"{unit}/√s",), "trend": (f"{unit}/s^1.5",), "wander": (unit, "s")}[chosen]
-    found = [
+    terms = [
         problem.estimate(chosen, logs, errors, index, scale * factor if index < 2 else factor, name)
         for index, (factor, name) in enumerate(zip((1.0, *factors), (unit, *units), strict=True))
     ]
     best = min(bic.values())
     return Drift(
-        chosen, found[0], found[1] if len(found) > 1 else None, found[2] if len(found) > 2 else None,
+        chosen, terms[0], terms[1] if len(terms) > 1 else None, terms[2] if len(terms) > 2 else None,
         {key: value - best for key, value in bic.items()}, len(x), problem.complaint(chosen, logs),
     )  # fmt: skip
 
 
 class _Problem:
-    """The likelihood of one channel in scaled units: time in median intervals, values in rms changes; logs of rms sizes and time constant."""
+    """Likelihood of one channel in scaled units: time in median intervals, values in rms changes; parameters are logs of rms sizes and time
+    constant.
+    """
 
     LOWEST, HIGHEST = math.log(1e-5), math.log(1e4)
 
@@ -101,15 +102,15 @@ class _Problem:
         self.gaps, self.values, self.floor = gaps, values, floor
 
     def fit(self, process: Process) -> tuple[list[float], float]:
-        """Best logs and their log likelihood: coordinates in turn, from a few beginnings."""
+        """Best parameters and their log likelihood, by coordinate search from several starts."""
         beginnings = {
             "steady": ([0.0],),
             "walk": ([-0.7, -0.7], [-3.0, 0.0], [0.0, -3.0]),
             "trend": ([-0.7, -2.0], [-3.0, -1.0], [-0.5, -5.0]),
             "wander": ([-0.7, 0.5, 1.5], [-0.7, 1.0, 3.5]),
         }[process]
-        found = [self._climb(process, list(start)) for start in beginnings]
-        return max(found, key=lambda item: item[1])
+        optima = [self._climb(process, list(start)) for start in beginnings]
+        return max(optima, key=lambda item: item[1])
 
     def _climb(self, process: Process, logs: list[float]) -> tuple[list[float], float]:
         best = self.likelihood(process, logs)
@@ -132,7 +133,7 @@ class _Problem:
         return logs, best
 
     def likelihood(self, process: Process, logs: list[float], errors: list[float] | None = None) -> float:
-        """Log likelihood; standardised one-step errors are put into ``errors`` where given."""
+        """Log likelihood; appends the standardised one-step errors to ``errors`` if given."""
         noise = math.exp(2 * logs[0]) + self.floor
         rate = math.exp(2 * logs[1]) if len(logs) > 1 else 0.0
         tau = math.exp(logs[2]) if len(logs) > 2 else 1.0
@@ -169,7 +170,7 @@ class _Problem:
         return total if math.isfinite(total) else -1e12
 
     def errors(self, process: Process, logs: list[float]) -> list[float]:
-        """Standard deviations of the logs from the likelihood's curvature; infinite where it has none."""
+        """Standard deviations of the parameters from the curvature of the likelihood; infinite where it is flat."""
         size, reach = len(logs), 0.1
         hessian = np.zeros((size, size))
 
@@ -197,7 +198,7 @@ class _Problem:
     def estimate(
         self, process: Process, logs: list[float], errors: list[float], index: int, factor: float, unit: str
     ) -> Estimate:
-        """One size with its error; an upper limit (likelihood down by 1.35, which is 95 % to one side) where it may as well be none."""
+        """One size with its error, or an upper limit (log likelihood lower by 1.35: 95 % one-sided) if zero is possible."""
         if errors[index] < 0.6:
             value = math.exp(logs[index]) * factor
             return Estimate(value, value * errors[index], unit)
@@ -207,7 +208,7 @@ class _Problem:
         return Estimate(math.exp(trial[index]) * factor, None, unit, at_most=True)
 
     def complaint(self, process: Process, logs: list[float]) -> str:
-        """What the one-step errors say against the process: a few that no Gaussian makes."""
+        """What contradicts the process: one-step errors that no Gaussian produces."""
         errors: list[float] = []
         self.likelihood(process, logs, errors)
         z = np.abs(np.array(errors[2:]))

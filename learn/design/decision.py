@@ -1,7 +1,7 @@
-"""Whether to measure: expected loss reduction per electron, against a tolerance and a budget.
+"""The decision to measure a request or to answer it from the twin, by expected loss reduction per electron.
 
-The loss of an answer is its squared relative error. Measuring lowers it now, and for the requests that follow at the same place, whose
-predictions start from what was learnt, ever less as the column drifts.
+The loss of an answer is its squared relative error. A measurement lowers it for this request and for the next requests at the same site, whose
+predictions start from the updated belief; the benefit decays as the column drifts.
 """
 
 import msgspec
@@ -9,19 +9,19 @@ import numpy as np
 
 
 class Budget(msgspec.Struct, frozen=True):
-    """What may be spent: ``share`` of all ``requests`` may be measured, and ``reserve`` of these are kept for each place to come."""
+    """Limit on measurements: ``share`` of all ``requests``, of which ``reserve`` are reserved for each site to come."""
 
     requests: int
     share: float
     reserve: int = 0
 
     def left(self, measured: int, places_to_come: int = 0) -> int:
-        """How many more may be measured here after ``measured`` measurements, with ``places_to_come`` new places still ahead."""
+        """Number of measurements left at this site after ``measured`` measurements, with ``places_to_come`` sites ahead."""
         return max(0, int(np.floor(self.share * self.requests)) - measured - self.reserve * places_to_come)
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """A decision ("answer", "measure", "audit" or "distrusted"), why, and the figures behind it.
+    """A decision ("answer", "measure", "audit" or "distrusted"), the reason ``why``, and the numbers behind it.
 
     ``reason``, of an answer above the tolerance: "budget spent", "budget kept" (for other requests) or "policy"; else empty.
     """
@@ -45,14 +45,14 @@ def relative_error(covariance: np.ndarray, mean: np.ndarray) -> float:
 
 
 def after_measuring(covariance: np.ndarray, noise: np.ndarray, mean: np.ndarray) -> float:
-    """The same after a measurement with noise variance ``noise`` [pixels] (linear Gaussian update)."""
+    """Relative error after a measurement with noise variance ``noise`` [pixels] (linear Gaussian update)."""
     root = np.linalg.cholesky(covariance + np.diag(noise))
     explained = np.linalg.solve(root, covariance)
     return relative_error(covariance - explained.T @ explained, mean)
 
 
-WORTHWHILE = 0.1
-"""Share of the tolerance that measuring must take off the summed error of the requests at hand."""
+MIN_SAVING = 0.1
+"""Least reduction of the summed error that is worth a measurement, as a share of the tolerance."""
 
 
 def choose(
@@ -68,9 +68,9 @@ def choose(
 ) -> Choice:
     """The decision for one request.
 
-    ``electrons`` is what measuring costs, ``left`` how many measurements the budget leaves here, ``audit`` whether this request was drawn for
-    one, ``lost`` whether the lattice's phase is unknown, and ``gain`` the loss that the best plan with measuring it saves against the best
-    plan without (summed relative error of this and the following requests; None where no plan was made: then of this alone).
+    ``electrons``: cost of measuring; ``left``: measurements left at this site; ``audit``: this request was drawn for an audit; ``lost``: the phase of the
+    lattice is unknown; ``gain``: loss of the best plan that answers this request, less that of the best plan that measures it (relative error summed over
+    this and the next requests; None without a plan: then of this request alone).
     """
     saved = predicted_error - expected_after if gain is None else gain
     figures = (predicted_error, expected_after, saved / electrons, electrons)
@@ -82,23 +82,23 @@ def choose(
             return Choice("audit", f"{error} is within {tolerance:.1%}; drawn for an audit", *figures)
         return Choice("answer", f"{error} is within {tolerance:.1%}", *figures)
     if left <= 0:
-        why = f"{error} exceeds {tolerance:.1%}, but the budget for this place is spent"
+        why = f"{error} exceeds {tolerance:.1%}, but the budget for this site is spent"
         return Choice("answer", why, *figures, reason="budget spent")
     if lost:
-        return Choice("measure", f"{error}: where the lattice is, is unknown", *figures)
-    if saved > WORTHWHILE * tolerance:
+        return Choice("measure", f"{error}: the position of the lattice is unknown", *figures)
+    if saved > MIN_SAVING * tolerance:
         return Choice(
             "measure",
-            f"{error} exceeds {tolerance:.1%}; measuring saves {saved:.1%} here and in what follows",
+            f"{error} exceeds {tolerance:.1%}; measuring lowers the error by {saved:.1%} here and on the next requests",
             *figures,
         )
     if audit:
         return Choice(
-            "audit", f"{error} exceeds {tolerance:.1%}, left to the twin by the budget; drawn for an audit", *figures
+            "audit", f"{error} exceeds {tolerance:.1%}, the budget leaves it to the twin; drawn for an audit", *figures
         )
     return Choice(
         "answer",
-        f"{error} exceeds {tolerance:.1%}, but the budget saves more on later requests here ({-saved:.1%})",
+        f"{error} exceeds {tolerance:.1%}, but the budget lowers the error more on later requests at this site (by {-saved:.1%})",
         *figures,
         reason="budget kept",
     )

@@ -1,9 +1,8 @@
-"""Which exposure to take next when a probe is aligned on an amorphous film: the one that tells most, per electron, of what matters.
+"""The next exposure for aligning a probe on an amorphous film: largest reduction of expected loss per electron.
 
-What an exposure would tell is known before it is taken: Fisher's information of `reconstruct.measure.film.likelihood` does not need the counts. Information
-of exposures adds, so a series is chosen one after the other; what is wanted is small variance of the wave's aberration over the aperture
-(A-optimal: the trace of weights times covariance) or a small volume of all coefficients together (D-optimal). See Chaloner & Verdinelli,
-Stat. Sci. 10, 273 (1995).
+The Fisher information of an exposure (`reconstruct.measure.film.likelihood`) does not depend on its counts. The information of exposures adds, so a
+series is chosen one exposure at a time. The loss is the variance of the aberration function over the aperture (A-optimal: trace of weights times
+covariance) or the log determinant of the covariance (D-optimal). See Chaloner & Verdinelli, Stat. Sci. 10, 273 (1995).
 """
 
 import dataclasses
@@ -21,13 +20,13 @@ from twin.optics.electrons import interaction_constant, wavelength
 from twin.optics.weak import THIRD
 from twin.sample.potential.factors import projected_factor
 
-THIN = 200
-"""Scan frequencies of which an expected information is taken, each standing for as many as there are more."""
+SAMPLED_FREQUENCIES = 200
+"""Number of scan frequencies at which an expected information is evaluated; each represents its share of all."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """An amorphous film as designs need it: ``thickness`` (mean, standard deviation) in angstrom, log ``power`` [KNOTS] (angstrom^2) as in the fit."""
+    """An amorphous film: ``thickness`` (mean, standard deviation) in angstrom, log ``power`` [KNOTS] (angstrom^2) as in the fit."""
 
     thickness: tuple[float, float]
     power: np.ndarray
@@ -42,8 +41,10 @@ class Film:
         source: float = 0.3,
         closest: float = 0.0,
     ) -> "Film":
-        """Of ``density`` atoms per cubic angstrom, none nearer to another than ``closest`` angstrom, seen with a ``source`` of so many angstrom rms:
-        power = density thickness S(q) (sigma f(q))^2 exp(-(2 pi source q)^2), S as `hard_spheres` have it."""
+        """Film with ``density`` atoms per cubic angstrom, at least ``closest`` angstrom apart, and a source of ``source`` angstrom rms.
+
+        power = density thickness S(q) (sigma f(q))^2 exp(-(2 pi source q)^2), with S of `hard_spheres`.
+        """
         at = np.linspace(0.0, 2.0, KNOTS) * optics.semiangle / wavelength(optics.energy)
         f = float(interaction_constant(optics.energy)) * np.asarray(projected_factor(symbol, at**2))
         order = hard_spheres(at, density, closest)
@@ -74,8 +75,9 @@ def hard_spheres(q: np.ndarray, density: float, diameter: float) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The ``index`` of the exposure to take, its ``gain`` per electron (in the criterion), every candidate's ``gains`` [n], and the ``covariance``
-    [12, 12] expected after it."""
+    """``index`` of the exposure to take, its ``gain`` per electron, the ``gains`` [n] of all candidates, and the expected ``covariance`` [12, 12]
+    after it.
+    """
 
     index: int
     gain: float
@@ -90,25 +92,25 @@ def expected_information(setting: Setting, optics: Optics, film: Film, coefficie
     if not inside.any():
         raise ValueError("no pixel of the setting lies in the bright-field disk; give angles within the semi-angle")
     q, _ = scan_frequencies(setting, optics)
-    stride = max(1, len(q) // THIN)
+    stride = max(1, len(q) // SAMPLED_FREQUENCIES)
     share = setting.width**2 / (np.pi * optics.semiangle**2)
     mean = setting.electrons / (setting.points[0] * setting.points[1]) * share
     angles = np.asarray(setting.angles, np.float64)[inside]
     chosen = q[stride // 2 :: stride]
     empty = np.zeros((len(chosen), len(angles)), np.complex64)
     strength = np.full(len(angles), np.sqrt(mean) / setting.step)
-    made = prepared(Spectra(empty, chosen, strength, angles, setting), optics)
+    model = prepared(Spectra(empty, chosen, strength, angles, setting), optics)
     where = np.concatenate([coefficients, film.thickness[:1], film.power, [0.0]])
-    found = np.asarray(information(block(made, coefficients), jnp.asarray(where))) * len(q) / len(chosen)
-    others = found[THIRD:, THIRD:] + penalty(film.thickness)
-    return found[:THIRD, :THIRD] - found[:THIRD, THIRD:] @ np.linalg.solve(others, found[THIRD:, :THIRD])
+    fisher = np.asarray(information(block(model, coefficients), jnp.asarray(where))) * len(q) / len(chosen)
+    others = fisher[THIRD:, THIRD:] + penalty(film.thickness)
+    return fisher[:THIRD, :THIRD] - fisher[:THIRD, THIRD:] @ np.linalg.solve(others, fisher[THIRD:, :THIRD])
 
 
 def aperture_weights(optics: Optics, points: int = 41) -> np.ndarray:
     """Weights W [12, 12] such that c W c is the mean square of chi (radian^2) over the aperture, its mean and slope (a shift of the probe) apart."""
     length = wavelength(optics.energy)
     line = np.linspace(-1.0, 1.0, points) * optics.semiangle / length
-    kx, ky = (one.ravel() for one in np.meshgrid(line, line))
+    kx, ky = (axis.ravel() for axis in np.meshgrid(line, line))
     inside = np.hypot(kx, ky) <= optics.semiangle / length
     kx, ky = kx[inside], ky[inside]
     terms = np.asarray(basis(kx, ky, length))[:THIRD]
@@ -118,7 +120,7 @@ def aperture_weights(optics: Optics, points: int = 41) -> np.ndarray:
 
 
 def loss(covariance: np.ndarray, weights: np.ndarray, criterion: Literal["A", "D"] = "A") -> float:
-    """What a covariance [12, 12] is worth, smaller being better: trace(``weights`` covariance), or its log determinant."""
+    """Loss of a covariance [12, 12]: trace(``weights`` covariance), or its log determinant."""
     if criterion == "A":
         return float(np.trace(weights @ covariance))
     scale = np.sqrt(np.diag(covariance))
@@ -136,10 +138,10 @@ def next_exposure(
     draws: int = 1,
     known: Sequence[np.ndarray] | None = None,
 ) -> Choice:
-    """The candidate that lowers the loss most per electron, when COEFFICIENTS are believed to be ``mean`` [12] with ``covariance`` [12, 12] (angstrom).
+    """The candidate with the largest loss reduction per electron, for COEFFICIENTS of ``mean`` [12] and ``covariance`` [12, 12] (angstrom).
 
-    ``weights`` default to `aperture_weights`. With ``draws`` > 1 the loss is averaged over so many values of the coefficients that the belief allows.
-    ``known``: the candidates' `expected_information` at the mean, when it is at hand. ValueError for no candidates or a belief that is none.
+    ``weights`` default to `aperture_weights`. With ``draws`` > 1 the loss is averaged over that many draws of the coefficients. ``known``: the candidates'
+    `expected_information` at the mean, if already computed. ValueError for no candidates or a mean or covariance of the wrong shape.
     """
     if not candidates:
         raise ValueError("no candidates to choose from; give at least one exposure that could be taken")
@@ -153,19 +155,19 @@ def next_exposure(
     generator = np.random.default_rng(0)
     scale = np.sqrt(np.diag(covariance))
     root = scale[:, None] * np.linalg.cholesky(covariance / np.outer(scale, scale))
-    places = [mean, *(mean + generator.normal(size=(draws - 1, THIRD)) @ root.T)]
-    gains, after = np.zeros(len(candidates)), []
+    points = [mean, *(mean + generator.normal(size=(draws - 1, THIRD)) @ root.T)]
+    gains, posteriors = np.zeros(len(candidates)), []
     for number, setting in enumerate(candidates):
-        told = (
+        informations = (
             [known[number]]
             if known is not None
-            else [expected_information(setting, optics, film, place) for place in places]
+            else [expected_information(setting, optics, film, point) for point in points]
         )
-        posts = [inverse(precision + one) for one in told]
-        after.append(posts[0])
+        posts = [inverse(precision + information_matrix) for information_matrix in informations]
+        posteriors.append(posts[0])
         gains[number] = (before - np.mean([loss(post, matter, criterion) for post in posts])) / setting.electrons
     best = int(np.argmax(gains))
-    return Choice(best, float(gains[best]), gains, after[best])
+    return Choice(best, float(gains[best]), gains, posteriors[best])
 
 
 def series(
@@ -178,15 +180,15 @@ def series(
     weights: np.ndarray | None = None,
     criterion: Literal["A", "D"] = "A",
 ) -> list[int]:
-    """Indices of ``count`` exposures that go well together: each the best after those before it, then exchanged one by one while that helps.
+    """Indices of ``count`` exposures: greedy selection, then exchanges of single exposures while they lower the loss.
 
-    A candidate may come more than once; exposures count by what they bring, so give candidates of equal electrons. Exchanges after Fedorov (Theory of
-    Optimal Experiments, 1972).
+    A candidate may be repeated. Give candidates of equal electrons, since these are not compared.
+    Exchanges after Fedorov (Theory of Optimal Experiments, 1972).
     """
     if count < 1:
         raise ValueError(f"a series of {count} exposures; give at least one")
     matter = aperture_weights(optics) if weights is None else weights
-    known = [expected_information(one, optics, film, mean) for one in candidates]
+    known = [expected_information(candidate, optics, film, mean) for candidate in candidates]
     chosen, now = [], covariance
     for _ in range(count):
         choice = next_exposure(candidates, optics, film, mean, now, matter, criterion, known=known)
@@ -194,22 +196,22 @@ def series(
         now = choice.covariance
     start = inverse(covariance)
 
-    def after(indices: list[int]) -> float:
+    def expected_loss(indices: list[int]) -> float:
         return loss(inverse(start + np.sum([known[i] for i in indices], axis=0)), matter, criterion)
 
-    best, before = after(chosen), np.inf
+    best, before = expected_loss(chosen), np.inf
     while best < before - 1e-6 * abs(best):
         before = best
-        for place in range(count):
-            tried = [[*chosen[:place], other, *chosen[place + 1 :]] for other in range(len(candidates))]
-            losses = [after(one) for one in tried]
+        for position in range(count):
+            tried = [[*chosen[:position], other, *chosen[position + 1 :]] for other in range(len(candidates))]
+            losses = [expected_loss(indices) for indices in tried]
             if min(losses) < best:
                 chosen, best = tried[int(np.argmin(losses))], min(losses)
     return chosen
 
 
 def inverse(matrix: np.ndarray) -> np.ndarray:
-    """Inverse [n, n] of a symmetric positive matrix whose entries differ by many orders."""
+    """Inverse [n, n] of a symmetric positive definite matrix whose entries differ by many orders of magnitude."""
     scale = 1.0 / np.sqrt(np.diag(matrix))
-    found = np.linalg.inv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
-    return 0.5 * (found + found.T)
+    inverted = np.linalg.inv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
+    return 0.5 * (inverted + inverted.T)

@@ -1,8 +1,8 @@
-"""Which of the requests at hand to measure: the plan with the least expected loss, by looking ahead.
+"""Which of the next requests to measure: the plan with the least expected loss.
 
-A measurement serves its own request and, through the belief, all that follow. How a covariance evolves under a plan does not depend on
-what will be seen (linear Gaussian), so every plan over the next requests can be valued beforehand: this is open-loop A-optimal
-design on a receding horizon. The loss of an answer is its expected relative RMS error.
+A measurement improves its own request and, through the belief, all later ones. The evolution of a covariance under a plan does not depend on the data
+(linear Gaussian), so every plan over the next requests can be evaluated in advance: open-loop A-optimal design on a receding horizon. The loss of an
+answer is its expected relative RMS error.
 """
 
 import dataclasses
@@ -13,15 +13,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One request to come. ``transition`` [n, n] and ``noise`` [n, n] bring the covariance there; ``door`` [p, n] leads to image parameters.
+    """One future request. ``transition`` [n, n] and process ``noise`` [n, n] propagate the covariance to it; ``jacobian`` J [p, n] of the image parameters.
 
-    The squared relative error of an answer is ``floor`` + trace(``weight`` door P door^T), at most ``ceiling`` (an image with nothing known
-    of its place); ``information`` [p, p] is what measuring tells about the parameters, and ``floor_measured`` the error's floor then.
+    The squared relative error of an answer is ``floor`` + trace(``weight`` J P J^T), at most ``ceiling`` (an image of unknown lattice position);
+    ``information`` [p, p] about the image parameters from measuring it, and ``floor_measured`` the floor after that.
     """
 
     transition: np.ndarray
     noise: np.ndarray
-    door: np.ndarray
+    jacobian: np.ndarray
     weight: np.ndarray
     information: np.ndarray
     floor: float
@@ -29,31 +29,33 @@ class Step:
     ceiling: float
 
     def error(self, covariance: np.ndarray, measured: bool) -> float:
-        """Expected relative RMS error with the state's ``covariance`` [n, n]."""
+        """Expected relative RMS error for the state ``covariance`` [n, n]."""
         spread = float(np.vdot(self._sensitivity, covariance))
         return float(np.sqrt(min(spread, self.ceiling) + (self.floor_measured if measured else self.floor)))
 
     @functools.cached_property
     def _sensitivity(self) -> np.ndarray:
-        return self.door.T @ self.weight @ self.door
+        return self.jacobian.T @ self.weight @ self.jacobian
 
     def measured(self, covariance: np.ndarray) -> np.ndarray:
-        """The state's covariance after this request was measured."""
-        return conditioned(covariance, self.door, self.information)
+        """State covariance after this request was measured."""
+        return conditioned(covariance, self.jacobian, self.information)
 
 
-def conditioned(covariance: np.ndarray, door: np.ndarray, information: np.ndarray) -> np.ndarray:
-    """``covariance`` [n, n] of a state after something brought ``information`` [p, p] on ``door`` [p, n] times the state."""
-    seen = covariance @ door.T
-    inside = door @ seen
+def conditioned(covariance: np.ndarray, jacobian: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """``covariance`` [n, n] of a state after a measurement with ``information`` [p, p] about ``jacobian`` [p, n] times the state."""
+    cross = covariance @ jacobian.T
+    inside = jacobian @ cross
     root = information @ np.linalg.inv(np.eye(len(inside)) + inside @ information)
-    after = covariance - seen @ root @ seen.T
-    return 0.5 * (after + after.T)
+    posterior = covariance - cross @ root @ cross.T
+    return 0.5 * (posterior + posterior.T)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Least expected losses (sums of relative errors over the steps) if the first is answered, and if it is measured; and the latter's plan."""
+    """Least expected loss (sum of relative errors over the steps) if the first step is answered, and if it is measured; and the steps measured in
+    the latter plan.
+    """
 
     answer_first: float
     measure_first: float
@@ -84,9 +86,9 @@ def _best(
         loss, later = _best(here, steps, number + 1, most)
         best = (step.error(here, False) + loss, later)
     if most > 0 and first is not False:
-        after = step.measured(here)
-        loss, later = _best(after, steps, number + 1, most - 1)
-        loss += step.error(after, True)
+        posterior = step.measured(here)
+        loss, later = _best(posterior, steps, number + 1, most - 1)
+        loss += step.error(posterior, True)
         if loss < best[0]:
             best = (loss, (number, *later))
     return best

@@ -1,4 +1,4 @@
-"""Where to measure next on a map: first spread out, then where the map's total variance falls most per unit of cost."""
+"""Sampling of a map: pixels spread out at first, then pixels that lower the total variance most per unit of cost."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -7,12 +7,12 @@ from jaxtyping import Float, Int
 def spread_out(
     points: Float[np.ndarray, "n d"], count: int, allowed: Int[np.ndarray, " a"], rng: np.random.Generator
 ) -> Int[np.ndarray, " count"]:
-    """``count`` of the ``allowed`` points, each as far as can be from those before it; the first is drawn (Gonzalez 1985).
+    """``count`` of the ``allowed`` points, each as far as possible from those before it; the first is random (Gonzalez 1985).
 
-    ``points`` [n, d] are coordinates in which distance means difference. Raises ValueError if fewer are allowed than asked for.
+    ``points`` [n, d] are coordinates in which distance measures difference. ValueError if ``count`` exceeds the allowed points.
     """
     if not 1 <= count <= allowed.size:
-        raise ValueError(f"{count} points of {allowed.size} were asked for; ask for 1 to {allowed.size}")
+        raise ValueError(f"{count} points of {allowed.size} requested; request 1 to {allowed.size}")
     open_ = np.zeros(len(points), dtype=bool)
     open_[allowed] = True
     chosen = [int(rng.choice(allowed))]
@@ -32,10 +32,10 @@ def most_informative(
     count: int,
     cost: Float[np.ndarray, " n"] | None = None,
 ) -> tuple[Int[np.ndarray, " k"], Float[np.ndarray, " k"]]:
-    """Up to ``count`` of the ``allowed`` pixels, one after another by the fall of the summed variance for each unit of ``cost``.
+    """Up to ``count`` of the ``allowed`` pixels, chosen in turn by the reduction of the summed variance per unit of ``cost``.
 
-    A-optimal design (Krause, Singh & Guestrin, JMLR 9, 235, 2008, compare criteria): measuring pixel j with noise variance noise[j]
-    lowers the total variance by |C_j|^2 / (C_jj + noise_j); the covariance is updated before the next choice. Returns pixels and falls.
+    A-optimal design (Krause, Singh & Guestrin, JMLR 9, 235, 2008, compare criteria): measuring pixel j with noise variance noise[j] lowers the total
+    variance by |C_j|^2 / (C_jj + noise_j); the covariance is updated before the next choice. Returns pixels and reductions.
     """
     remaining = np.array(covariance, dtype=np.float64)
     left = np.array(allowed)

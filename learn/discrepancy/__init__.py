@@ -1,1 +1,1 @@
-"""What no state explains, learnt from checked predictions; and whether the model still holds."""
+"""Model discrepancy estimated from checked predictions, and tests of the model's validity."""

@@ -1,10 +1,9 @@
-"""The part of the prediction error that no state explains: how far the twin's image is from the instrument's at the best parameters.
+"""Model discrepancy: the difference between the twin's and the instrument's expected images at the best parameters.
 
-The model: an expected image is off by a relative field delta(r), a zero-mean Gaussian process over the scan with standard deviation s
-and correlation length l (Kennedy & O'Hagan, J. R. Stat. Soc. B 63, 425, 2001, with a relative field), and torn by a displacement of the
-probe of j angstrom rms per axis (`twin.detection.jitter`). None of the three is known: they carry a posterior on a grid, which every measured
-image (audits above all) sharpens. Without these terms a prediction is overconfident; where s grows past what a sound model can have,
-the model is wrong.
+An expected image is off by a relative field delta(r), a zero-mean Gaussian process over the scan with standard deviation s and correlation length l
+(Kennedy & O'Hagan, J. R. Stat. Soc. B 63, 425, 2001, with a relative field), and distorted by a probe jitter of j angstrom rms per axis
+(`twin.detection.jitter`). The joint posterior of s, l and j on a grid is updated with every measured image. Without these terms predictions are
+overconfident; an s larger than a sound model can have shows that the model is wrong.
 """
 
 import dataclasses
@@ -19,16 +18,16 @@ from twin.image.microscope import raster
 from twin.records import Scan
 
 AMPLITUDES = np.array([0.01, 0.015, 0.022, 0.032, 0.045, 0.06, 0.08, 0.105, 0.14, 0.19, 0.26, 0.36])
-"""Values of s that are told apart."""
+"""Grid of s."""
 LENGTHS = np.array([0.6, 1.2])
-"""Values of l in angstrom: about the width of an atomic column's image, and of the space between columns."""
+"""Grid of l in angstrom: the width of the image of an atomic column, and the space between columns."""
 JITTERS = np.array([0.003, 0.015, 0.03, 0.06])
-"""Values of j in angstrom."""
+"""Grid of j in angstrom."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Discrepancy:
-    """Joint posterior over s, l and j: ``log_weights`` [amplitudes, lengths, jitters]; ``images`` is how many taught it."""
+    """Joint posterior of s, l and j: ``log_weights`` [amplitudes, lengths, jitters]; ``images``: number of images used."""
 
     log_weights: np.ndarray
     images: int = 0
@@ -39,28 +38,28 @@ class Discrepancy:
 
     @property
     def amplitude(self) -> float:
-        """Root of the expected s squared."""
+        """Square root of the posterior mean of s squared."""
         return float(np.sqrt(np.einsum("alj,a->", self.weights, AMPLITUDES**2)))
 
     @property
     def jitter(self) -> float:
-        """Root of the expected j squared, angstrom."""
+        """Square root of the posterior mean of j squared, angstrom."""
         return float(np.sqrt(np.einsum("alj,j->", self.weights, JITTERS**2)))
 
     def above(self, limit: float) -> float:
-        """Probability that s exceeds ``limit``."""
+        """Posterior probability that s exceeds ``limit``."""
         return float(self.weights[limit < AMPLITUDES].sum())
 
     def correlation(self, scan: Scan) -> np.ndarray:
-        """Correlation [pixels, pixels] of the relative field, over what is believed of its length."""
+        """Correlation [pixels, pixels] of the relative field, averaged over the posterior of its length."""
         share = np.einsum("alj,a->l", self.weights, AMPLITUDES**2)
         matrices = [_correlation(_positions(scan), float(length)) for length in LENGTHS]
         return sum(w * matrix for w, matrix in zip(share / share.sum(), matrices, strict=True))  # type: ignore[return-value]
 
     def covariance(self, image: np.ndarray, scan: Scan, amplitude: float | None = None) -> np.ndarray:
-        """Covariance [pixels, pixels] of the instrument's expected image minus the twin's ``image`` [pixels], both without the detector's level.
+        """Covariance [pixels, pixels] of the instrument's expected image minus the twin's ``image`` [pixels], both without the detector's black level.
 
-        ``amplitude`` is used for s if given.
+        ``amplitude`` replaces s if given.
         """
         signal = np.maximum(image, 0.0)
         s = self.amplitude if amplitude is None else amplitude
@@ -68,33 +67,33 @@ class Discrepancy:
         return field + self.jitter**2 * jitter.covariance(image, scan)
 
     def sample(self, images: np.ndarray, scan: Scan, generator: np.random.Generator) -> np.ndarray:
-        """Errors [n, pixels] to add to ``images`` [n, pixels]; s, l and j are drawn anew for each, so that their own uncertainty is in the tails."""
+        """Errors [n, pixels] to add to ``images`` [n, pixels]. s, l and j are drawn for each image, so that the tails include their uncertainty."""
         count = len(images)
         drawn = generator.choice(self.weights.size, size=count, p=self.weights.reshape(-1))
         a, length, j = np.unravel_index(drawn, self.weights.shape)
-        roots = [_root(_positions(scan), float(one)) for one in LENGTHS]
+        roots = [_root(_positions(scan), float(length)) for length in LENGTHS]
         fields = np.empty_like(images)
-        for place, root in enumerate(roots):
-            own = length == place
-            fields[own] = generator.standard_normal((int(own.sum()), root.shape[1])) @ root.T
+        for index, root in enumerate(roots):
+            selected = length == index
+            fields[selected] = generator.standard_normal((int(selected.sum()), root.shape[1])) @ root.T
         moved = jitter.sample(images, scan, generator)
         return AMPLITUDES[a][:, None] * fields * np.maximum(images, 0.0) + JITTERS[j][:, None] * moved
 
-    def learnt(
+    def update(
         self, scan: Scan, expected: np.ndarray, innovation: np.ndarray, slopes: np.ndarray, noise: np.ndarray
     ) -> "Discrepancy":
-        """After an image, by the marginal likelihood of each s, l and j.
+        """Posterior after an image, by the marginal likelihood of each s, l and j.
 
-        ``expected`` [pixels] is the best image less the detector's level, ``innovation`` [pixels] the measured image minus the one that the
-        belief predicted (linearised at the best), ``slopes`` [pixels, p] the image's derivatives by parameters scaled to unit prior variance,
-        ``noise`` [pixels] the counting variance. What the parameters could have done is in the covariance: a good fit alone is no evidence of a good model.
+        ``expected`` [pixels] is the best image less the detector's black level, ``innovation`` [pixels] the measured image minus the predicted one (linearised
+        at the best), ``slopes`` [pixels, p] the derivatives of the image with respect to parameters scaled to unit prior variance, ``noise`` [pixels] the
+        counting variance. The covariance includes the prior of the parameters, so a good fit alone is no evidence for a good model.
         """
         scale = 1.0 / np.sqrt(noise)
         known = scale[:, None] * (slopes @ slopes.T) * scale[None, :] + np.eye(len(noise))
         signal = scale * np.maximum(expected, 0.0)
         torn = scale[:, None] * jitter.covariance(expected, scan) * scale[None, :]
         log_likelihood = np.full(self.log_weights.shape, -np.inf)
-        believed = self.log_weights > self.log_weights.max() - NEGLIGIBLE
+        believed = self.log_weights > self.log_weights.max() - NEGLIGIBLE_LOG_WEIGHT
         for k, length in enumerate(LENGTHS):
             field = signal[:, None] * _correlation(_positions(scan), float(length)) * signal[None, :]
             for j, size in enumerate(JITTERS):
@@ -104,13 +103,13 @@ class Discrepancy:
                     misfit = solve_triangular(root, scale * innovation, lower=True, check_finite=False)
                     log_likelihood[a, k, j] = -0.5 * misfit @ misfit - np.log(np.diag(root)).sum()
         best = log_likelihood.max()
-        log_likelihood = np.where(believed, log_likelihood, best - NEGLIGIBLE)
+        log_likelihood = np.where(believed, log_likelihood, best - NEGLIGIBLE_LOG_WEIGHT)
         log_weights = self.log_weights + log_likelihood - best
         return dataclasses.replace(self, log_weights=log_weights - log_weights.max(), images=self.images + 1)
 
 
-NEGLIGIBLE = 20.0
-"""What is less likely than the best by this much (natural logarithm) is not looked at again in one image, and stays there."""
+NEGLIGIBLE_LOG_WEIGHT = 20.0
+"""Grid points whose log weight is lower than the best by this much are not evaluated for this image."""
 
 
 def _positions(scan: Scan) -> bytes:
@@ -126,7 +125,7 @@ def _correlation(content: bytes, length: float) -> np.ndarray:
 
 @functools.lru_cache(maxsize=16)
 def _root(content: bytes, length: float) -> np.ndarray:
-    """A root of the correlation, without directions that carry less than 1e-6 of the variance."""
+    """A square root of the correlation, without directions of less than 1e-6 of the variance."""
     values, vectors = np.linalg.eigh(_correlation(content, length))
     keep = values > 1e-6 * values.max()
     return vectors[:, keep] * np.sqrt(values[keep])[None, :]
@@ -135,11 +134,12 @@ def _root(content: bytes, length: float) -> np.ndarray:
 def prior_discrepancy(
     amplitude: float = 0.06, spread: float = 0.4, jitter: float = 0.03, jitter_spread: float = 0.7
 ) -> Discrepancy:
-    """Before any image: log s normal around ``amplitude``, log j around ``jitter`` (angstrom), with standard deviations ``spread`` and
-    ``jitter_spread`` (natural logarithm); every length alike.
+    """Prior: log s normal about log ``amplitude``, log j about log ``jitter`` (angstrom), uniform in l.
 
-    Assumptions of ordinary size, wide enough for the images to decide: one frozen-phonon configuration scatters by 10 to 13 % on a column
-    of SrTiO3, a few averaged by half of that; scan noise of a healthy column is a few hundredths of an angstrom.
+    ``spread`` and ``jitter_spread`` are the standard deviations of the natural logarithms.
+
+    The defaults are wide: one frozen-phonon configuration scatters by 10 to 13 % on a column of SrTiO3, an average of a few by half of that; the scan
+    noise of a healthy column is a few hundredths of an angstrom.
     """
     if not min(amplitude, spread, jitter, jitter_spread) > 0:
         raise ValueError(
@@ -152,11 +152,10 @@ def prior_discrepancy(
 
 @dataclasses.dataclass(frozen=True)
 class Inflation:
-    """A factor on predicted standard deviations, learnt from predictions that were checked: an inverse-gamma posterior on its square.
+    """A factor on predicted standard deviations, estimated from checked predictions: inverse-gamma posterior of its square.
 
-    It starts at one with the weight of ``prior`` checked numbers; numbers of one image are not independent and count as ``share`` each.
-    It is never below one: only what was measured is checked, mostly within counting noise, and that is no licence to say of the rest that
-    it is surer than the model says.
+    It starts at 1 with the weight of ``prior`` checked numbers. Numbers of one image are correlated and count as ``share`` each. The factor is never below
+    1: only measured images are checked, mostly within counting noise, which does not justify narrower predictions elsewhere.
     """
 
     prior: float = 40.0
@@ -168,8 +167,8 @@ class Inflation:
     def factor(self) -> float:
         return max(1.0, float(np.sqrt((self.prior + self.squares) / (self.prior + self.count))))
 
-    def learnt(self, standardised: np.ndarray) -> "Inflation":
-        """After checked numbers with these standardised errors [n]; a single one counts at most as 4 sigmas."""
+    def update(self, standardised: np.ndarray) -> "Inflation":
+        """Posterior after checked numbers with these standardised errors [n]; each is clipped at 4 sigma."""
         squares = np.minimum(np.asarray(standardised, dtype=float) ** 2, 16.0)
         return dataclasses.replace(
             self, squares=self.squares + self.share * float(squares.sum()), count=self.count + self.share * len(squares)

@@ -1,8 +1,8 @@
-"""Is the twin still a model of this instrument? Three questions to every measured image, asked until one answer is no.
+"""Tests of whether the twin is still a valid model of the instrument, applied to every measured image until one fails.
 
-Misfit: is what remains after the fit larger than counting and any discrepancy a sound model may have? Tension: did the fit need
-parameters that the priors hardly allow? Prediction: are checked predictions further off than they said? Each has a limit on its
-chance in a healthy session; evidence adds up over images.
+Misfit: is the residual of the fit larger than counting noise and the largest discrepancy of a sound model allow? Tension: did the fit need parameters
+that the prior hardly allows? Prediction: are checked predictions further off than their standard deviations say? Each test has a false-alarm
+probability for a healthy session; evidence accumulates over images.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ def misfit_excess(
     fourth: Float[np.ndarray, " n"],
     dof: float,
 ) -> float:
-    """How many standard deviations the whitened misfit r^T C^-1 r of a ``residual`` with ``covariance`` C lies above its expectation ``dof``.
+    """Standard deviations by which the whitened misfit r^T C^-1 r of a ``residual`` with ``covariance`` C exceeds its expectation ``dof``.
 
-    ``fourth`` are the fourth cumulants of the residual's independent part: counting few electrons scatters a misfit far more than a Gaussian of
-    the same variance. Var(r^T C^-1 r) = 2 dof + sum_i fourth_i (C^-1)_ii^2 (Seber & Lee, Linear Regression Analysis, 2nd ed., theorem 1.6).
+    ``fourth``: fourth cumulants of the independent part of the residual, since counts of few electrons scatter more than a Gaussian of the same variance.
+    Var(r^T C^-1 r) = 2 dof + sum_i fourth_i (C^-1)_ii^2 (Seber & Lee, Linear Regression Analysis, 2nd ed., theorem 1.6).
     """
     inverse = np.linalg.inv(np.linalg.cholesky(covariance))
     misfit = float(((inverse @ residual) ** 2).sum())
@@ -31,36 +31,35 @@ def misfit_excess(
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
-    """What speaks against the model so far; ``broken`` is empty while it is trusted, else the reason."""
+    """Evidence against the model so far; ``broken`` is the reason for distrust, empty while the model is trusted."""
 
     images: int = 0
     tension: float = 0.0
-    learnt: float = 0.0
+    tension_dof: float = 0.0
     broken: str = ""
 
     @property
     def distrusted(self) -> bool:
         return bool(self.broken)
 
-    def heard(
+    def update(
         self,
         misfit_excess: float,
         discrepancy_above: float,
         tension: float,
-        learnt: float,
+        tension_dof: float,
         inflation: float,
         limits: "Limits",
     ) -> "Trust":
-        """After a measured image.
+        """State after a measured image.
 
-        ``misfit_excess`` is the whitened misfit's distance from its expectation in standard deviations at the largest sound discrepancy,
-        ``discrepancy_above`` the probability that the discrepancy exceeds that, ``tension`` and ``learnt`` as in `Posterior`, ``inflation``
-        the factor learnt from checked predictions.
+        ``misfit_excess``: excess of the whitened misfit in standard deviations at the largest sound discrepancy; ``discrepancy_above``: probability that the
+        discrepancy exceeds that; ``tension`` and its degrees of freedom ``tension_dof`` as in `Posterior`; ``inflation``: factor from checked predictions.
         """
         if self.broken:
             return dataclasses.replace(self, images=self.images + 1)
-        total, dof = self.tension + tension, self.learnt + learnt
-        single = _log10_chance(tension, max(learnt, 1.0))
+        total, dof = self.tension + tension, self.tension_dof + tension_dof
+        single = _log10_chance(tension, max(tension_dof, 1.0))
         summed = _log10_chance(total, max(dof, 1.0))
         reason = ""
         if misfit_excess > limits.misfit:
@@ -68,20 +67,20 @@ class Trust:
         elif discrepancy_above > limits.certainty:
             reason = f"the discrepancy exceeds {limits.discrepancy:.0%} with probability {discrepancy_above:.2f}"
         elif single < -limits.tension:
-            reason = f"an image needs parameters that the belief allows with a chance of 1e{single:.0f}"
+            reason = f"an image needs parameters that have a p-value of 1e{single:.0f}"
         elif summed < -limits.together:
-            reason = f"the images together need parameters that the belief allows with a chance of 1e{summed:.0f}"
+            reason = f"the images together need parameters that have a p-value of 1e{summed:.0f}"
         elif inflation > limits.inflation:
-            reason = f"checked predictions are {inflation:.1f} times further off than they said"
+            reason = f"errors of checked predictions are {inflation:.1f} times their standard deviations"
         return Trust(self.images + 1, total, dof, reason)
 
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """When to stop trusting: misfit in standard deviations, discrepancy amplitude and the certainty of exceeding it, tension as -log10 of its chance.
+    """Thresholds of distrust: misfit in standard deviations, discrepancy amplitude and the probability of exceeding it, tension as -log10 of its p-value.
 
-    One image may be off by chance, or be badly described: its tension has heavy tails. A wrong model bends every image a little and none by much,
-    so all of them ``together`` are held to less: looked at after each of 50 images, 5 healthy sessions in 1,000 fail.
+    One image may have a large tension by chance or by a poor approximation. A wrong model gives a small tension in every image, so the limit ``together``
+    on the sum is tighter: tested after each of 50 images, 5 healthy sessions in 1,000 fail.
     """
 
     misfit: float = 6.0
@@ -93,6 +92,6 @@ class Limits:
 
 
 def _log10_chance(square: float, dof: float) -> float:
-    """Logarithm to base 10 of the chance of a larger chi squared."""
+    """Logarithm to base 10 of the probability of a larger chi squared."""
     with np.errstate(divide="ignore"):
         return float(np.log(chdtrc(dof, square)) / np.log(10))

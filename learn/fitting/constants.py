@@ -1,9 +1,9 @@
-"""The constants of an instrument's table, fitted to what was recorded: maximum of log evidence plus log prior, with errors.
+"""Constants of an instrument's table fitted to recorded sessions: maximum of log evidence plus log prior, with errors.
 
-The evidence is that of a `reconstruct.stream.stream.Stream` run over a session, so images, echoes and bad readings are treated as they are live.
-A stream takes more than a few readings of a sensor in a span by their mean, and what the process does within the span for noise. That is
-good for the state and bad for its constants: rates come out too low, and a sensor's own noise is told of by the means alone. Let a feed
-make its stream of spans of `exact_span`, cut at every reading (``exact`` large); channels too quick for that can be left out of it.
+The evidence is that of a `reconstruct.stream.stream.Stream` run over a session, so images, echoes and bad readings are treated as in live use. A stream
+replaces many readings of a sensor in a span by their mean, and treats the process within a span as noise. That is accurate for the state but biases
+constants: rates come out too low, and the noise of a sensor is estimated from means only. Therefore use a stream with spans of `exact_span`, cut at every
+reading (``exact`` large); channels that are too fast can be excluded from it.
 """
 
 import dataclasses
@@ -15,14 +15,14 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from learn.fitting.laplace import LIMIT, Peak, peak
+from learn.fitting.laplace import SEARCH_LIMIT, Peak, peak
 from reconstruct.stream.readings.preprocess import CROWD
 from twin.sensors.model import Model
 from twin.sensors.table import Parameter, Table
 
 
 class Session(Protocol):
-    """A session that has been run through: what a fit needs of a `reconstruct.stream.stream.Stream`."""
+    """A processed session: the part of `reconstruct.stream.stream.Stream` that a fit needs."""
 
     evidence: float
     """Log evidence of all that is settled."""
@@ -33,19 +33,19 @@ class Session(Protocol):
     def settle(self, until: int) -> None: ...
 
 
-LONGEST = 3600 * 10**9
-"""Nanoseconds (an hour) longer than any span, by which a stream is settled past its end."""
-HARDLY = 0.1
-"""A constant whose error is narrower than its prior's by a smaller share than this is hardly told of."""
+SETTLING_TIME = 3600 * 10**9
+"""Nanoseconds (an hour), longer than any span, by which a stream is settled beyond its end."""
+MIN_ERROR_REDUCTION = 0.1
+"""A constant whose error is narrower than its prior's by a smaller share than this is hardly determined."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedConstant:
-    """A constant after a fit: ``value`` with 68 % between ``low`` and ``high``, all in ``unit``; the prior's alike.
+    """A constant after a fit: ``value`` with its 68 % interval ``low`` to ``high``, in ``unit``; likewise for the prior.
 
-    ``told`` is the share by which the error is narrower than the prior's (0: the data said nothing; logarithms, for a factor). ``gain`` is
-    by how much the log evidence is above what it is with this one put back to its prior value. ``note`` says in words what to think of it.
-    Where no error is known (an interrupted fit, a value at the edge of what was searched) it is NaN.
+    ``error_reduction``: share by which the error is narrower than the prior's (0: no information; of logarithms, for a factor). ``gain``: log evidence
+    relative to that with this constant at its prior value. ``note``: assessment in words. Unknown errors (an interrupted fit, a value at the edge of the
+    search) are NaN.
     """
 
     name: str
@@ -56,15 +56,17 @@ class FittedConstant:
     prior: float
     prior_low: float
     prior_high: float
-    told: float
+    error_reduction: float
     gain: float
     note: str
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedConstants:
-    """What a fit found. ``correlations`` [m, m] of the errors, in order; ``gain`` in log evidence over the table as it was; ``evaluations`` is
-    how often the session was run through; ``complete`` is False if the fit was interrupted, and holds the best point until then."""
+    """Result of a fit. ``correlations`` [m, m] of the errors; ``gain`` in log evidence over the original table.
+
+    ``evaluations``: number of runs over the session. ``complete`` is False if the fit was interrupted and holds the best point until then.
+    """
 
     constants: tuple[FittedConstant, ...]
     correlations: np.ndarray
@@ -73,50 +75,52 @@ class FittedConstants:
     complete: bool
 
     def __getitem__(self, name: str) -> FittedConstant:
-        for one in self.constants:
-            if one.name == name:
-                return one
-        raise KeyError(f"{name!r} was not fitted; these were: {', '.join(one.name for one in self.constants)}")
+        for constant in self.constants:
+            if constant.name == name:
+                return constant
+        raise KeyError(
+            f"{name!r} was not fitted; these were: {', '.join(constant.name for constant in self.constants)}"
+        )
 
     def values(self) -> dict[str, float]:
         """Fitted values by name, as `Table.model` takes them."""
-        return {one.name: one.value for one in self.constants}
+        return {constant.name: constant.value for constant in self.constants}
 
-    def correlation(self, one: str, other: str) -> float:
+    def correlation(self, name: str, other: str) -> float:
         """Correlation of two constants' errors."""
         names = [each.name for each in self.constants]
-        return float(self.correlations[names.index(self[one].name), names.index(self[other].name)])
+        return float(self.correlations[names.index(self[name].name), names.index(self[other].name)])
 
     def applied(self, table: Table) -> Table:
-        """The table with the fitted values for the old ones, and the errors as new priors where they are known and narrower."""
+        """The table with fitted values, and with the errors as new priors where they are known and narrower."""
         rows = []
         for row in table.constant:
-            found = next((one for one in self.constants if one.name == row.name), None)
-            if found is not None:
-                row = msgspec.structs.replace(row, value=found.value)
-                if found.told > 0 and row.factor is not None:
-                    row = msgspec.structs.replace(row, factor=math.sqrt(abs(found.high / found.low)))
-                elif found.told > 0:
-                    row = msgspec.structs.replace(row, std=0.5 * (found.high - found.low))
+            fitted = next((constant for constant in self.constants if constant.name == row.name), None)
+            if fitted is not None:
+                row = msgspec.structs.replace(row, value=fitted.value)
+                if fitted.error_reduction > 0 and row.factor is not None:
+                    row = msgspec.structs.replace(row, factor=math.sqrt(abs(fitted.high / fitted.low)))
+                elif fitted.error_reduction > 0:
+                    row = msgspec.structs.replace(row, std=0.5 * (fitted.high - fitted.low))
             rows.append(row)
         return msgspec.structs.replace(table, constant=rows)
 
     def lines(self) -> list[str]:
-        """The fit in words, a line a constant."""
-        found = [
+        """The fit as text, one line for each constant."""
+        lines = [
             f"log evidence +{self.gain:.1f} in {self.evaluations} runs" + ("" if self.complete else ", interrupted")
         ]
-        for one in self.constants:
-            found.append(
-                f"{one.name}: {one.value:.3g} ({one.low:.3g} to {one.high:.3g}) {one.unit}, assumed {one.prior:.3g} "
-                f"({one.prior_low:.3g} to {one.prior_high:.3g}); {one.note}"
+        for constant in self.constants:
+            lines.append(
+                f"{constant.name}: {constant.value:.3g} ({constant.low:.3g} to {constant.high:.3g}) {constant.unit}, assumed {constant.prior:.3g} "
+                f"({constant.prior_low:.3g} to {constant.prior_high:.3g}); {constant.note}"
             )
-        return found
+        return lines
 
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a fit is: what it does, how often the session was run, the best values so far and their gain in log evidence."""
+    """Progress of a fit: stage, number of runs, best values so far and their gain in log evidence."""
 
     stage: str
     evaluations: int
@@ -125,9 +129,13 @@ class Progress:
 
 
 def exact_span(model: Model, channels: Iterable[str] | None = None) -> float:
-    """The longest span (s) in which none of ``channels`` (default: all that are evidence) is a crowd by its rate; ValueError if none has one."""
-    asked = None if channels is None else set(channels)
-    rates = [one.rate for one in model.evidence if one.rate > 0 and (asked is None or one.channel in asked)]
+    """The longest span (s) in which no channel of ``channels`` (default: all evidence) is replaced by its mean; ValueError if none has a rate."""
+    selected = None if channels is None else set(channels)
+    rates = [
+        evidence.rate
+        for evidence in model.evidence
+        if evidence.rate > 0 and (selected is None or evidence.channel in selected)
+    ]
     if not rates:
         raise ValueError(f"{model.name}: none of these channels has a rate; choose the span by how often they are read")
     return CROWD / max(rates)
@@ -139,11 +147,11 @@ def fit_constants(
     names: Iterable[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> FittedConstants:
-    """The constants ``names`` of ``table`` (default: all that have a prior), fitted together to what ``feed`` replays.
+    """Fit the constants ``names`` of ``table`` (default: all with a prior) together to the session that ``feed`` replays.
 
-    ``feed`` makes a stream of the model it is given, pushes a session through it, the same each time, and returns it; it is settled here.
-    ``progress`` hears of every run. KeyboardInterrupt ends the fit and keeps the best so far. ValueError for a name that is not there, a
-    constant without a usable prior, or a session whose evidence is not finite at the table's own values.
+    ``feed`` makes a stream of the model, processes the session (always the same) with it, and returns it; it is settled here. ``progress`` is called after
+    every run. KeyboardInterrupt ends the fit with the best point so far. ValueError for an unknown name, a constant without a usable prior, or a session
+    whose evidence is not finite at the table's own values.
     """
     rows = _rows(table, names)
     runs, start = 0, math.nan
@@ -160,32 +168,32 @@ def fit_constants(
             return -math.inf  # no model has such values
         try:
             stream = feed(model)
-            stream.settle(stream.now + LONGEST)
+            stream.settle(stream.now + SETTLING_TIME)
         except FloatingPointError:
             return -math.inf
         if math.isnan(start):
             start = stream.evidence
         return stream.evidence
 
-    def told(stage: str, best: np.ndarray, height: float) -> None:
+    def report(stage: str, best: np.ndarray, height: float) -> None:
         if progress is not None:
             progress(Progress(stage, runs, height - start, values(best)))
 
     with threadpool_limits(1):  # matrices of a few entries: threads only wait for one another
-        found = peak(log_evidence, len(rows), told)
-    std = np.sqrt(np.diag(found.covariance))
-    correlations = found.covariance / std[:, None] / std
-    correlations = np.where(found.beyond[:, None] | found.beyond, np.eye(len(rows)), correlations)
-    constants = tuple(_fitted(row, found, place, float(std[place])) for place, row in enumerate(rows))
-    return FittedConstants(constants, correlations, found.height - found.start, runs, found.complete)
+        optimum = peak(log_evidence, len(rows), report)
+    std = np.sqrt(np.diag(optimum.covariance))
+    correlations = optimum.covariance / std[:, None] / std
+    correlations = np.where(optimum.beyond[:, None] | optimum.beyond, np.eye(len(rows)), correlations)
+    constants = tuple(_fitted(row, optimum, index, float(std[index])) for index, row in enumerate(rows))
+    return FittedConstants(constants, correlations, optimum.height - optimum.start, runs, optimum.complete)
 
 
 def _rows(table: Table, names: Iterable[str] | None) -> list[Parameter]:
     known = {row.name: row for row in table.constant}
-    asked = (
+    parameters = (
         [row.name for row in table.constant if row.factor or row.std] if names is None else list(dict.fromkeys(names))
     )
-    for name in asked:
+    for name in parameters:
         if name not in known:
             raise ValueError(f"{table.name}: there is no constant {name!r}; the constants are {', '.join(known)}")
         row = known[name]
@@ -200,32 +208,35 @@ def _rows(table: Table, names: Iterable[str] | None) -> list[Parameter]:
             )
         if row.std is not None and not (0 < row.std < math.inf and math.isfinite(row.value)):
             raise ValueError(f"{table.name}: the constant {name!r} = {row.value} +- {row.std}; give a std above zero")
-    return [known[name] for name in asked]
+    return [known[name] for name in parameters]
 
 
 def _value(row: Parameter, u: float) -> float:
-    """The constant ``u`` prior standard deviations from what is assumed."""
+    """The constant at ``u`` prior standard deviations from its prior value."""
     return row.value * row.factor**u if row.factor is not None else row.value + u * (row.std or 0.0)
 
 
-def _fitted(row: Parameter, found: Peak, place: int, std: float) -> FittedConstant:
-    u = float(found.where[place])
+def _fitted(row: Parameter, optimum: Peak, index: int, std: float) -> FittedConstant:
+    u = float(optimum.where[index])
     low, high = sorted((_value(row, u - std), _value(row, u + std)))
     prior_low, prior_high = sorted((_value(row, -1.0), _value(row, 1.0)))
-    told = 1.0 - std if std < 1 else 0.0
-    if not found.complete:
-        told, note = math.nan, "interrupted: the best so far, with no error"
-    elif found.silent[place]:
-        told, note = 0.0, "these data say nothing of it: prior stands"
-    elif not found.determined[place]:
-        told, note = 0.0, "not determined by these data: prior stands"
-    elif found.beyond[place]:
-        told, note = math.nan, f"{LIMIT:g} prior errors off and no end: the prior or the model is wrong"
-    elif told < HARDLY:
-        note = "hardly told of by these data: little but the prior"
+    learnt = 1.0 - std if std < 1 else 0.0
+    if not optimum.complete:
+        learnt, note = math.nan, "interrupted: the best so far, with no error"
+    elif optimum.silent[index]:
+        learnt, note = 0.0, "not influenced by these data: the prior is unchanged"
+    elif not optimum.determined[index]:
+        learnt, note = 0.0, "not determined by these data: the prior is unchanged"
+    elif optimum.beyond[index]:
+        learnt, note = (
+            math.nan,
+            f"{SEARCH_LIMIT:g} prior errors from the prior, at the edge of the search: the prior or the model is wrong",
+        )
+    elif learnt < MIN_ERROR_REDUCTION:
+        note = "hardly determined by these data: mostly the prior"
     else:
-        note = f"error {100 * told:.0f} % narrower than assumed"
+        note = f"error {100 * learnt:.0f} % narrower than assumed"
     return FittedConstant(
-        row.name, row.unit, _value(row, u), low, high, row.value, prior_low, prior_high, told,
-        float(found.height - found.without[place]), note,
+        row.name, row.unit, _value(row, u), low, high, row.value, prior_low, prior_high, learnt,
+        float(optimum.height - optimum.without[index]), note,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Covariance functions for a map over a scanned area: by position, and by what a fine image shows around each pixel.
+"""Covariance functions of a map over a scanned area, by position and by features of a fine image around each pixel.
 
-Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), ch. 4; arrays are float64 since Cholesky factors need it.
+Rasmussen & Williams, Gaussian Processes for Machine Learning (2006), ch. 4; arrays are float64, as Cholesky factors need.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 CONSTANT_VARIANCE = 25.0
-"""Prior variance of the map's mean level, in units of the spread of the measured values: it says nearly nothing."""
+"""Prior variance of the mean level, in units of the spread of the measured values: nearly uninformative."""
 
 
 def matern32(squared: Float[Array, "n m"]) -> Float[Array, "n m"]:
@@ -62,11 +62,10 @@ def unpack(theta: Float[Array, " p"]) -> MapParameters:
 
 
 def map_prior(span: float, features: int) -> Prior:
-    """Prior for a map ``span`` pixels long with that many standardised features.
+    """Prior for a map ``span`` pixels long with ``features`` standardised features.
 
-    Most of the map varies over a sixth of its length, the rest with the features over an eighth; a feature is taken to matter little until
-    the data say otherwise (its length starts at three of its standard deviations); grain, variation from one pixel to the next that nothing
-    explains, is a tenth.
+    The smooth part has a correlation length of a sixth of the map, the part with features of an eighth; the length of a feature starts at three of its
+    standard deviations (little influence); grain, the unexplained variation between neighbouring pixels, is a tenth.
     """
     log = np.log
     mean = [
@@ -91,10 +90,10 @@ def map_covariance(
     feature_b: Float[Array, "m f"],
     same: Float[Array, "n m"],
 ) -> Float[Array, "n m"]:
-    """Prior covariance of the map between two sets of pixels: a level, a smooth part, a part that follows the image, and grain.
+    """Prior covariance of the map between two sets of pixels: constant, smooth part, feature part, and grain.
 
-    The part that follows the image is a product over position and features, so that what a feature means may change across the map
-    (other columns, other cations). Grain is shared only by a pixel with itself: ``same`` is 1 there and 0 elsewhere.
+    The feature part is a product over position and features, so that the effect of a feature may vary across the map. Grain is shared only by a pixel with
+    itself: ``same`` is 1 there and 0 elsewhere.
     """
     p = unpack(theta)
     smooth = jnp.exp(2.0 * p.smooth) * matern32(squared_distance(position_a, position_b, p.smooth_lengths))

@@ -1,8 +1,8 @@
-"""A map of one number over a spectrum image, predicted where no spectrum was measured: Gaussian process on position and image.
+"""Gaussian process of a map of one number over a spectrum image, by position and image features.
 
-The number (say the net counts of an edge) is measured at some pixels with known counting variance; a finer image of the whole area (HAADF)
-is free. Kernel parameters are learnt from the measured pixels alone, by marginal likelihood with priors, and integrated over: with a
-few dozen spectra they are not well known, and fixing them at their best makes intervals too narrow.
+The number (for example the net counts of an edge) is measured at some pixels with known counting variance; a finer image of the whole area (HAADF) is
+given. Kernel parameters are estimated from the measured pixels by marginal likelihood with priors, and integrated over: with a few dozen spectra they are
+uncertain, and fixing them at their maximum makes intervals too narrow.
 """
 
 from typing import NamedTuple
@@ -19,21 +19,20 @@ from threadpoolctl import threadpool_limits
 from learn.gp.kernels import map_covariance, map_prior
 from twin import checks
 
-BLOCK = 64
-DRAWS = 32
+PADDED_TO = 64
+PARAMETER_DRAWS = 32
 LARGEST_WEIGHT = 4.0
-STEP = 1e-4
+GRADIENT_STEP = 1e-4
 
 
 def image_features(
     image: Float[np.ndarray, "height width"], finer: int, smoothing: float = 2.0
 ) -> Float[np.ndarray, "n f"]:
-    """What a fine image shows in each pixel of a grid ``finer`` times coarser, standardised; pixels in row order.
+    """Features of a fine image in each pixel of a grid ``finer`` times coarser, standardised; pixels in row order.
 
-    Two say what the surroundings are made of: mean level and log contrast over ``smoothing`` pixels, about a unit cell. The others say how
-    the pixel lies to the columns: the moments of its own block to second order (brightness, two slopes, two curvatures, a twist), taken
-    from the local level and in units of the local contrast, so that neither the detector's black level nor its gain matters. Only the
-    block's own pixels enter the moments, since the scan may have jumped between blocks.
+    Two describe the surroundings: mean level and log contrast over ``smoothing`` pixels, about a unit cell. The others are the moments of the pixel's own
+    block to second order (brightness, two slopes, two curvatures, a twist), relative to the local level and contrast, so that they do not depend on the
+    detector's black level and gain. Only the block's own pixels enter the moments, since the scan may have jumped between blocks.
     Raises ValueError if the image is not finite, or not a whole number of blocks.
     """
     height, width = image.shape
@@ -58,8 +57,8 @@ def image_features(
     moments = [np.einsum("nyx,y,x->n", relative, y, x) / finer**2 for y, x in along]
     features = np.stack([level, np.log(strength), *moments], axis=1)
     spread = features.std(0)
-    told = spread > 1e-9 * np.maximum(np.abs(features).max(0), 1e-300)
-    return np.where(told[None, :], (features - features.mean(0)) / np.where(told, spread, 1.0), 0.0)
+    varies = spread > 1e-9 * np.maximum(np.abs(features).max(0), 1e-300)
+    return np.where(varies[None, :], (features - features.mean(0)) / np.where(varies, spread, 1.0), 0.0)
 
 
 class MapPrediction(NamedTuple):
@@ -79,14 +78,14 @@ class MapPrediction(NamedTuple):
         return float(self.std.max() / max(np.ptp(self.mean), 1e-300))
 
     def inflated(self, factor: float) -> "MapPrediction":
-        """The same with its variances multiplied by ``factor`` (a discrepancy that the model does not know of)."""
+        """The prediction with variances multiplied by ``factor`` (a discrepancy that the model does not contain)."""
         return MapPrediction(self.mean, self.covariance * factor)
 
 
 class MapModel:
     """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order."""
 
-    def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = DRAWS):
+    def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = PARAMETER_DRAWS):
         """``draws`` (a power of two) sets of kernel parameters are averaged over. ValueError if shape and features do not agree."""
         if features.shape[0] != shape[0] * shape[1]:
             raise ValueError(
@@ -104,59 +103,59 @@ class MapModel:
     def predict(
         self, measured: Int[np.ndarray, " m"], values: Float[np.ndarray, " m"], variances: Float[np.ndarray, " m"]
     ) -> MapPrediction:
-        """The whole map from values at some pixels (indices in row order) with their counting variances.
+        """The map from values at some pixels (indices in row order) with their counting variances.
 
-        The search for the best parameters starts from the prior and from the last call's result, and takes the better. Raises ValueError
-        for fewer than 3 pixels, repeated ones, values not finite or variances not positive.
+        The search for the best parameters starts from the prior and from the last call's result, and takes the better. Raises ValueError for fewer than 3
+        pixels, repeated ones, values not finite or variances not positive.
         """
         checks.require_float64()
         self._check(measured, values, variances)
         centre, scale = float(np.mean(values)), float(np.std(values))
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
-        given = _padded(
+        measurements = _padded(
             self.positions[measured], self.features[measured], (values - centre) / scale, variances / scale**2
         )
         # matrices of a few dozen rows: BLAS threads would only wait for each other, ten times longer on a busy machine
         with threadpool_limits(limits=1, user_api="blas"):
-            return self._predict(given, centre, scale)
+            return self._predict(measurements, centre, scale)
 
-    def _predict(self, given: tuple[Array, ...], centre: float, scale: float) -> MapPrediction:
-        best = self._best(given)
-        thetas, weights = self._posterior(best, given)
+    def _predict(self, measurements: tuple[Array, ...], centre: float, scale: float) -> MapPrediction:
+        best = self._best(measurements)
+        thetas, weights = self._posterior(best, measurements)
         everywhere = jnp.asarray(self.positions), jnp.asarray(self.features)
-        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), *everywhere, *given)
+        mean, covariance = _mixture(jnp.asarray(thetas), jnp.asarray(weights), *everywhere, *measurements)
         mean, covariance = np.asarray(mean), np.asarray(covariance)
         return MapPrediction(centre + scale * mean, scale**2 * covariance)
 
-    def _best(self, given: tuple[Array, ...]) -> np.ndarray:
+    def _best(self, measurements: tuple[Array, ...]) -> np.ndarray:
         """Most probable parameters (L-BFGS-B, deterministic)."""
         centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
 
         def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradient = _loss_and_gradient(jnp.asarray(theta), centre, std, *given)
+            value, gradient = _loss_and_gradient(jnp.asarray(theta), centre, std, *measurements)
             if not np.isfinite(value):  # a step too far: send the line search back
                 return 1e10, np.zeros_like(theta)
             return float(value), np.asarray(gradient)
 
         starts = [self.prior.mean] if self._start is self.prior.mean else [self.prior.mean, self._start]
-        found = [minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 80}) for start in starts]
-        self._start = min(found, key=lambda result: float(result.fun)).x
+        results = [minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 80}) for start in starts]
+        self._start = min(results, key=lambda result: float(result.fun)).x
         return self._start
 
-    def _posterior(self, best: np.ndarray, given: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
+    def _posterior(self, best: np.ndarray, measurements: tuple[Array, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Parameter sets [draws, p] and weights [draws]: a Laplace approximation, corrected by truncated importance weights (Ionides 2008)."""
         centre, std = jnp.asarray(self.prior.mean), jnp.asarray(self.prior.std)
 
         def gradient(theta: np.ndarray) -> np.ndarray:
-            return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, *given)[1])
+            return np.asarray(_loss_and_gradient(jnp.asarray(theta), centre, std, *measurements)[1])
 
         # differences of the exact gradient: as good as a second derivative here, and nothing more to compile
-        steps = STEP * np.eye(best.size)
-        curvature = np.array([gradient(best + step) - gradient(best - step) for step in steps]) / (2 * STEP)
+        steps = GRADIENT_STEP * np.eye(best.size)
+        curvature = np.array([gradient(best + step) - gradient(best - step) for step in steps]) / (2 * GRADIENT_STEP)
         values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
         values = np.maximum(values, 0.5 / float(self.prior.std.max()) ** 2)  # no direction wider than the prior allows
         thetas = best[None, :] + (self._normals / np.sqrt(values)[None, :]) @ vectors.T
-        losses = np.asarray(_losses(jnp.asarray(thetas), centre, std, *given))
+        losses = np.asarray(_losses(jnp.asarray(thetas), centre, std, *measurements))
         log = np.where(np.isfinite(losses), 0.5 * (self._normals**2).sum(1) - losses, -np.inf)
         weights = np.exp(log - log.max())
         weights = np.minimum(weights / weights.sum(), LARGEST_WEIGHT / weights.size)
@@ -174,8 +173,8 @@ class MapModel:
 def _padded(
     positions: np.ndarray, features: np.ndarray, values: np.ndarray, variances: np.ndarray
 ) -> tuple[Array, Array, Array, Array, Array]:
-    """The measured pixels and a mask, filled up to a multiple of BLOCK so that few sizes are compiled."""
-    missing = -len(values) % BLOCK
+    """The measured pixels and a mask, filled up to a multiple of PADDED_TO so that few sizes are compiled."""
+    missing = -len(values) % PADDED_TO
     present = np.arange(len(values) + missing) < len(values)
 
     def fill(array: np.ndarray, value: float) -> Array:
@@ -235,9 +234,9 @@ def _mixture(
     shared = jnp.all(everywhere[:, None, :] == positions[None, :, :], axis=-1).astype(values.dtype)
 
     def add(
-        total: Float[Array, "n n"], one: tuple[Float[Array, " p"], Float[Array, ""]]
+        total: Float[Array, "n n"], draw: tuple[Float[Array, " p"], Float[Array, ""]]
     ) -> tuple[Float[Array, "n n"], Float[Array, " n"]]:
-        theta, weight = one
+        theta, weight = draw
         root = _root(theta, positions, features, variances, present)
         cross = map_covariance(theta, everywhere, everywhere_features, positions, features, shared) * present[None, :]
         projected = jax.scipy.linalg.solve_triangular(root, cross.T, lower=True)

@@ -1,1 +1,1 @@
-"""The job `emtwin acquire`: requests answered from the twin where it is sure, measured where it is not."""
+"""The job `emtwin acquire`: requests answered by the twin where its predicted error is small, and measured elsewhere."""

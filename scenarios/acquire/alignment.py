@@ -1,7 +1,7 @@
-"""Alignment images of a session: which defocus and exposure, in front of which request, and what that leaves worth measuring.
+"""Choice of the alignment images of a session: defocus, exposure, and the request before which each is taken.
 
-Settling and parking cost the specimen electrons that tell nothing, so a longer dwell tells more per electron, until drift and the model's own error take
-over; an image near focus is sharp, one at focus says nothing of the sign of defocus. `learn.design.exposure_design` weighs that.
+Each image also costs electrons while the probe settles, so the information per electron grows with the dwell time until drift and model error dominate.
+An image near focus is sharp, but one at focus has no information about the sign of defocus. `learn.design.exposure_design` finds the optimum.
 """
 
 import dataclasses
@@ -9,111 +9,115 @@ import dataclasses
 import msgspec
 import numpy as np
 
-from learn.design.decision import WORTHWHILE
+from learn.design.decision import MIN_SAVING
 from learn.design.exposure_design import Question, best_series, gain, gains
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
-from scenarios.acquire.linearization import Foresight
+from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.requests import Request
 from scenarios.acquire.scenario import Scenario
-from scenarios.acquire.twin_session import Following
+from scenarios.acquire.twin_session import TwinSession
 from twin.records import Scan
 
 DEFOCI = (-60.0, -40.0, -20.0, 10.0, 30.0, 50.0)
-"""Defocus (angstrom) of alignment images to choose from, both sides of focus."""
+"""Candidate defocus values (angstrom) of alignment images, on both sides of focus."""
 DWELLS = (1, 2)
-"""Their dwell times, in those of a request."""
-KEPT = 5
-"""Of all these, so many that do best in front of the request at hand are weighed for the later ones, too."""
-FIRST_PLACE = 1.5
-"""The first place may cost so many times as much as a later one: there the zeros and scales of optics and deflectors are found besides."""
+"""Candidate dwell times, in units of that of a request."""
+CANDIDATES_WEIGHED = 5
+"""Number of candidates, the best before the current request, that are also considered before the later ones."""
+FIRST_SITE_WEIGHT = 1.5
+"""Electrons of the first site relative to a later one: there the zeros and scales of optics and deflectors are estimated as well."""
 HORIZON = 9
-"""Requests that are planned for at once; where all plans over them are compared, their number doubles with each."""
+"""Number of requests planned together; comparing all plans doubles in cost with each."""
 SLACK = 0.05
-"""Seconds between an alignment image's last line and the request's command."""
+"""Seconds between the last line of an alignment image and the command of the request."""
 
 
-class Aligning:
-    """What alignment images a session takes: none are chosen if its scenario has no ``max_dose_share``, or no ``focusing``."""
+class AlignmentPlanner:
+    """Chooses the alignment images of a session; none if the scenario has no ``max_dose_share``, or no ``alignment``."""
 
-    def __init__(self, following: Following, scenario: Scenario, requests: list[Request], places: int):
-        self.following, self.scenario, self.requests, self.places = following, scenario, requests, places
+    def __init__(self, twin_session: TwinSession, scenario: Scenario, requests: list[Request], sites: int):
+        self.twin_session, self.scenario, self.requests, self.sites = twin_session, scenario, requests, sites
         self.scan = scenario.make_scan()
-        self.defoci = [one for one in DEFOCI for _ in DWELLS]
+        self.defoci = [defocus for defocus in DEFOCI for _ in DWELLS]
         self.scans = [exposed(self.scan, dwells) for _ in DEFOCI for dwells in DWELLS]
         self.cost = electrons_of(self.scan)
         self.lead = max(map(seconds_of, self.scans)) + SLACK
 
     @property
-    def wanted(self) -> bool:
-        return self.scenario.max_dose_share is not None and self.scenario.focusing > 0
+    def enabled(self) -> bool:
+        return self.scenario.max_dose_share is not None and self.scenario.alignment > 0
 
     def before(
         self, request: Request, start: int, now: int, most: int, ledger: Ledger, forced: bool = False
     ) -> tuple[dict[str, float], Scan] | None:
-        """Settings and scan of the alignment image to take at ``now`` (ns) in front of a request; None where its electrons are better spent later, or kept.
+        """Settings and scan of the alignment image to take at ``now`` (ns) before a request; None if its electrons are better used later.
 
-        ``most`` requests may still be measured here, the session began at ``start``. ``forced``: one is taken, that which tells most per electron.
+        ``most`` requests may still be measured at this site; the session began at ``start`` (ns). ``forced``: return the candidate with the largest gain per
+        electron in any case.
         """
         question = self._question(request, start, now, most, ledger)
-        told = gains(question)
-        order = np.argsort(-told)
+        expected_gains = gains(question)
+        order = np.argsort(-expected_gains)
         if forced:
             chosen = int(order[0])
         else:
-            kept = order[:KEPT]
-            series = best_series(_only(question, kept))
+            selected = order[:CANDIDATES_WEIGHED]
+            series = best_series(_only(question, selected))
             if series.first is None:
                 return None
-            chosen = int(kept[series.first])
+            chosen = int(selected[series.first])
         return self._setting(request, chosen), self.scans[chosen]
 
     def gain(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> float:
-        """What measuring this request saves, those that follow and what could be done for them instead taken into account."""
+        """Loss reduction from measuring this request, compared with the best plan that answers it."""
         question = self._question(request, start, now, most, ledger)
-        kept = np.argsort(-gains(question))[:KEPT]
-        return gain(dataclasses.replace(_only(question, kept), passed=True))
+        selected = np.argsort(-gains(question))[:CANDIDATES_WEIGHED]
+        return gain(dataclasses.replace(_only(question, selected), passed=True))
 
     def _setting(self, request: Request, number: int) -> dict[str, float]:
-        """An alignment image's defocus, at the beam shift of the request: what shifts are off by is then in what it tells."""
+        """Settings of an alignment image: its defocus, at the beam shift of the request, so that it also measures the error of the shift."""
         return {**request.settings, "C10": self.defoci[number]}
 
     def _question(self, request: Request, start: int, now: int, most: int, ledger: Ledger) -> Question:
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
-        times = [max(start + int(one.seconds * 1e9) - now, 0) for one in ahead]
-        foresight = Foresight(self.following)
-        steps, ways = foresight.steps(
-            [self.following.tuned(one.settings) for one in ahead], self.scan, times, self.lead
+        times = [max(start + int(request_ahead.seconds * 1e9) - now, 0) for request_ahead in ahead]
+        linearization = Linearization(self.twin_session)
+        steps, transitions = linearization.steps(
+            [self.twin_session.tuned(request_ahead.settings) for request_ahead in ahead], self.scan, times, self.lead
         )
-        tuned = [[self.following.tuned(self._setting(one, k)) for k in range(len(self.scans))] for one in ahead]
+        tuned = [
+            [self.twin_session.tuned(self._setting(request_ahead, k)) for k in range(len(self.scans))]
+            for request_ahead in ahead
+        ]
         return Question(
-            covariance=foresight.belief.covariance,
+            covariance=linearization.belief.covariance,
             steps=steps,
-            ways=ways,
-            exposures=foresight.exposures(tuned, self.scans),
+            transitions=transitions,
+            exposures=linearization.exposures(tuned, self.scans),
             cost=self.cost,
             electrons=self._left(request, ledger),
             most=min(most, len(ahead)),
-            price=WORTHWHILE * self.scenario.tolerance / self.cost,
+            price=MIN_SAVING * self.scenario.tolerance / self.cost,
         )
 
     def _left(self, request: Request, ledger: Ledger) -> float:
-        """Electrons that may still be spent at this place: what is left of all, less a share for each place to come."""
-        whole = (self.scenario.max_dose_share or 0.0) * len(self.requests) * self.cost
-        kept = whole / (self.places - 1 + FIRST_PLACE) * (self.places - 1 - request.site)
-        return max(whole - ledger.spent - kept, 0.0)
+        """Electrons that may still be spent at this site: what is left of all, less the share of each later site."""
+        total = (self.scenario.max_dose_share or 0.0) * len(self.requests) * self.cost
+        reserved = total / (self.sites - 1 + FIRST_SITE_WEIGHT) * (self.sites - 1 - request.site)
+        return max(total - ledger.spent - reserved, 0.0)
 
 
-def _only(question: Question, kept: np.ndarray) -> Question:
-    """The question with these of its alignment images."""
-    return dataclasses.replace(question, exposures=[[own[one] for one in kept] for own in question.exposures])
+def _only(question: Question, selected: np.ndarray) -> Question:
+    """The question restricted to these alignment images."""
+    return dataclasses.replace(question, exposures=[[row[index] for index in selected] for row in question.exposures])
 
 
 def exposed(scan: Scan, dwells: int) -> Scan:
-    """A scan that stays so many times as long on each pixel, at the same beam current."""
+    """The scan with a dwell time ``dwells`` times as long, at the same beam current."""
     return msgspec.structs.replace(scan, dwell=scan.dwell * dwells, dose=scan.dose * dwells)
 
 
 def seconds_of(scan: Scan) -> float:
-    """From a scan's command to its last pixel."""
+    """Seconds from the command of a scan to its last pixel."""
     ny, nx = scan.shape
     return scan.settle + ny * (nx * scan.dwell + scan.flyback)

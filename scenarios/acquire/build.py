@@ -1,4 +1,4 @@
-"""The twin of a scenario: which crystal, which column, with which priors. Costly parts are kept in a cache folder by what they depend on."""
+"""Builds the twin of a scenario: crystal, column and priors. The Gram model is cached by what it depends on."""
 
 import hashlib
 import json
@@ -23,11 +23,11 @@ from twin.state import standard_layout
 
 DEPTHS = tuple(range(12, 33, 2))
 WIDTH = 11.715
-"""Angstrom that the supercell is wide at least about: three cells of SrTiO3, which holds the probe at 10 nm of defocus."""
+"""Approximate minimum width of the supercell in angstrom: three cells of SrTiO3, which contain the probe at 10 nm of defocus."""
 
 
 class TwinModel(msgspec.Struct):
-    """All that a session needs of the forward model."""
+    """The forward model of a session."""
 
     microscope: Microscope
     dynamics: ColumnDynamics
@@ -35,7 +35,7 @@ class TwinModel(msgspec.Struct):
 
 
 def build_twin(scenario: Scenario, progress: Callable[[str, float], None], cache: Path | None = None) -> TwinModel:
-    """The scenario's twin; BadInput for a structure, CIF or prior that cannot be used."""
+    """The twin of a scenario; BadInput for a structure, CIF or prior that cannot be used."""
     unit = _unit_cell(scenario)
     calibration = Calibration()
     cell = float(unit.cell.lengths()[0])
@@ -78,7 +78,7 @@ def _unit_cell(scenario: Scenario):
 def _gram(
     unit, calibration: Calibration, symmetry: str | None, cache: Path | None, progress: Callable[[str, float], None]
 ):
-    """The Gram model, from the cache if it is there."""
+    """The Gram model, from the cache if present."""
     across = unit.cell.lengths()
     repeats = (max(1, round(WIDTH / across[0])), max(1, round(WIDTH / across[1])))
     house, code = Path(crystal.__file__).parents[2], hashlib.sha256()
@@ -101,10 +101,10 @@ def _gram(
     path = None if cache is None else cache / f"twin-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
     if path is not None and path.is_file():
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
-                return GramModel.from_arrays(dict(kept))
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return GramModel.from_arrays(dict(arrays))
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            progress(f"the cached model cannot be read ({error}); computing it anew", 0.0)
+            progress(f"the cached model cannot be read ({error}); computing it again", 0.0)
     model = crystal.build_gram(
         unit, repeats, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
     )

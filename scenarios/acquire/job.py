@@ -1,6 +1,6 @@
-"""`emtwin acquire`: an instrument, its twin, and a session in which the twin answers what it can.
+"""The job ``emtwin acquire``: an instrument, its twin, and a session in which the twin answers requests where its error is small.
 
-The instrument starts first, in a process of its own; what needs JAX is imported, built and compiled while it does.
+The instrument starts first, in a process of its own; meanwhile what needs JAX is imported, built and compiled.
 """
 
 import contextlib
@@ -35,10 +35,10 @@ from scenarios.report.session import request_rows
 from scenarios.report.verdict import judge
 
 if TYPE_CHECKING:
-    from scenarios.acquire.loop import Policy, Walk
-    from scenarios.acquire.twin_session import Following
+    from scenarios.acquire.loop import Policy, SessionLoop
+    from scenarios.acquire.twin_session import TwinSession
 
-SCHEMA = "emtwin.acquire/1"
+SCHEMA = "emtwin.acquire/2"
 
 
 def run_acquire(
@@ -52,9 +52,9 @@ def run_acquire(
     chosen: frozenset[int] = frozenset(),
     report: bool = True,
 ) -> dict[str, Any]:
-    """Run a session into the folder ``out`` (or go on with ``resume``); returns the result that `--json` prints.
+    """Run a session in the folder ``out`` (or continue ``resume``); returns the result that `--json` prints.
 
-    ``instrument`` is the address of a running one; without it the simulated microscope is started. ``policy`` and ``chosen`` are for controls.
+    ``instrument`` is the address of a running instrument; None starts the simulated microscope. ``policy`` and ``chosen`` are for control experiments.
     """
     begun = time.monotonic()
     past = _past(resume, seed) if resume else None
@@ -74,34 +74,34 @@ def run_acquire(
             stack.enter_context(live)
         if live is not None and planned is not None:
             live.refresh()
-            pace.note(f"report so far, drawn anew while the session runs: {out / 'report.html'}")
-        following = _twin(scenario, seed, pace, pending.check)
+            pace.note(f"report, updated while the session runs: {out / 'report.html'}")
+        twin_session = _twin(scenario, seed, pace, pending.check)
         remote, launched = pending.connect()
         if past is not None and launched is None:
-            pace.stage("going on with the instrument as it is")
+            pace.stage("resuming with the instrument as it is")
         elif past is not None:
-            pace.stage("bringing the simulated microscope back to where it was")
+            pace.stage("restoring the state of the simulated microscope")
             remote.restore(past["commands"])
             remote.readings()
         start = remote.now()
         journal = planned
         if journal is None:
             journal = stack.enter_context(Journal.open(resume, write=True) if resume else Journal.create(out))
-        from scenarios.acquire.loop import Walk
+        from scenarios.acquire.loop import SessionLoop
 
-        walk = Walk(remote, following(start), scenario, requests, moves, journal, pace, start, policy, chosen)
+        loop = SessionLoop(remote, twin_session(start), scenario, requests, moves, journal, pace, start, policy, chosen)
         if past is None:
             journal.append("scenario", {"scenario": scenario.as_dict(), "seed": seed, "start": start}, start)
         else:
-            walk.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
+            loop.resume(past["values"], past["arrays"], [] if launched else past["abandoned"])
             journal.append("resumed", {"checkpoint": past["row"], "rewound": launched is not None}, start)
-        with _heeding_interrupts(walk.stop):
-            walk.run()
+        with _interrupts_stop(loop.stop):
+            loop.run()
         if launched is not None:
             remote.seal()
         score = _score(out, launched, pace) if launched is not None else {}
         verdict = judge([row.payload for row in request_rows(journal)], scenario.tolerance, score.get("rmse"))
-        result = summary(walk, score, seed, time.monotonic() - begun) | verdict.as_dict()
+        result = summary(loop, score, seed, time.monotonic() - begun) | verdict.as_dict()
         arrays = score.pop("arrays", {})
         journal.append("score", score, None, arrays)
         journal.append("result", result, None)
@@ -114,7 +114,7 @@ def run_acquire(
 
 
 def _check_config(scenario: Scenario) -> None:
-    """BadInput for a configuration that the simulated microscope would refuse: before anything is computed, since it starts while the twin is built."""
+    """BadInput for a configuration that the simulated microscope would refuse, before anything is computed."""
     from instrument.simulated.instrument import from_mapping
 
     try:
@@ -123,18 +123,18 @@ def _check_config(scenario: Scenario) -> None:
         raise BadInput("instrument.config", str(error), "Use the keys and units of the simulated microscope.") from None
 
 
-def summary(walk: "Walk", score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
-    """The session in numbers. What only the truth can tell is None where no truth was to be had."""
-    ledger = walk.ledger
+def summary(loop: "SessionLoop", score: dict[str, Any], seed: int, seconds: float) -> dict[str, Any]:
+    """The session in numbers. What needs the truth is None if it is not available."""
+    ledger = loop.ledger
     return {
         "schema": SCHEMA,
-        "scenario": walk.scenario.name,
+        "scenario": loop.scenario.name,
         "seed": seed,
-        "requests": len(walk.requests),
+        "requests": len(loop.requests),
         "measured": ledger.measured,
         "simulated": ledger.simulated,
         "audited": ledger.audited,
-        "focused": ledger.focused,
+        "alignments": ledger.alignments,
         "rmse": score.get("rmse"),
         "rmse_always": score.get("rmse_always"),
         "coverage90": score.get("coverage90"),
@@ -142,30 +142,30 @@ def summary(walk: "Walk", score: dict[str, Any], seed: int, seconds: float) -> d
         "dose_by_purpose": {
             "pixels": ledger.pixels,
             "flyback": ledger.flyback,
-            "parked": ledger.parked,
-            "focusing": ledger.focusing,
+            "settle_dose": ledger.settle_dose,
+            "alignment": ledger.alignment,
         },
         "dose_saved": ledger.saved,
-        "model_distrusted": walk.following.trust.distrusted,
-        "distrusted_because": walk.following.trust.broken or None,
-        "distrusted_after_measured": walk.distrusted_after,
+        "model_distrusted": loop.twin_session.trust.distrusted,
+        "distrusted_because": loop.twin_session.trust.broken or None,
+        "distrusted_after_measured": loop.distrusted_after,
         "seconds": seconds,
     }
 
 
 def _twin(
     scenario: Scenario, seed: int, pace: PacedProgress, check: Callable[[], None]
-) -> Callable[[int], "Following"]:
-    """The scenario's twin, all that it computes with compiled: a function of the time (ns) at which its session starts.
+) -> Callable[[int], "TwinSession"]:
+    """Builds and compiles the twin; returns a function from the start time (ns) of a session to its `TwinSession`.
 
-    ``check`` is called now and then, and ends this by what it raises.
+    ``check`` is called between steps, and ends the build by raising an exception.
     """
     from scenarios.io.numerics import start_jax
 
     start_jax()
     from scenarios.acquire.build import build_twin
     from scenarios.acquire.rehearsal import rehearse
-    from scenarios.acquire.twin_session import Following
+    from scenarios.acquire.twin_session import TwinSession
 
     def heed(text: str, share: float) -> None:
         check()
@@ -173,18 +173,18 @@ def _twin(
 
     model = build_twin(scenario, heed, usable_cache())
 
-    def following(start: int) -> Following:
-        return Following(model.microscope, model.dynamics, model.sensors, start, seed)
+    def twin_session(start: int) -> TwinSession:
+        return TwinSession(model.microscope, model.dynamics, model.sensors, start, seed)
 
     pace.stage("compiling")
-    rehearse(following(0), scenario)
-    return following
+    rehearse(twin_session(0), scenario)
+    return twin_session
 
 
 @contextmanager
 def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
-    """The journal of a new session with its plan, before its instrument is there. The folder is removed again if the session does not begin."""
-    made = [parent for parent in out.absolute().parents if not parent.exists()]
+    """The journal of a new session with its plan, before its instrument is ready. The folder is removed if the session does not begin."""
+    parents = [parent for parent in out.absolute().parents if not parent.exists()]
     journal = Journal.create(out)
     try:
         with journal:
@@ -195,14 +195,16 @@ def _planned(out: Path, scenario: Scenario, seed: int) -> Iterator[Journal]:
             begun = any(True for _ in left.rows("scenario"))
         if not begun:
             shutil.rmtree(out)
-            for parent in made:
+            for parent in parents:
                 with contextlib.suppress(OSError):  # not empty
                     parent.rmdir()
         raise
 
 
 class _Pending(NamedTuple):
-    """An instrument that starts: ``connect`` waits for it (client, launched process or None), ``check`` raises what has ended its start, if anything."""
+    """An instrument that is starting: ``connect`` waits for it (client, launched process or None), ``check`` raises the error that ended its start,
+    if any.
+    """
 
     connect: Callable[[], tuple[RemoteInstrument, Launched | None]]
     check: Callable[[], None]
@@ -212,7 +214,7 @@ class _Pending(NamedTuple):
 def _microscope(
     scenario: Scenario, seed: int, address: str | None, progress: PacedProgress, pool: ThreadPoolExecutor
 ) -> Iterator[_Pending]:
-    """The instrument, started or at its address; process and connection end with the context."""
+    """The instrument, started or at its address; process and connection are closed with the context."""
     opened: list[Any] = []
     given_up = threading.Event()
 
@@ -250,14 +252,14 @@ def _microscope(
             try:
                 future.result().stop()
             except (ValueError, OSError, RuntimeError, InstrumentLost) as error:
-                progress.stage(f"the simulated microscope had ended: {error}")
+                progress.stage(f"the simulated microscope stopped: {error}")
         for close in reversed(opened):
             close()
 
 
 @contextmanager
-def _heeding_interrupts(stop: threading.Event) -> Iterator[None]:
-    """Ctrl-C also sets ``stop``: a KeyboardInterrupt that falls into a callback which cannot raise would else be lost."""
+def _interrupts_stop(stop: threading.Event) -> Iterator[None]:
+    """Ctrl-C also sets ``stop``: a KeyboardInterrupt raised in a callback that cannot raise would be lost."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -275,9 +277,9 @@ def _heeding_interrupts(stop: threading.Event) -> Iterator[None]:
 
 
 def _past(folder: Path, seed: int) -> dict[str, Any]:
-    """The last checkpoint of a session, the commands that led there, and the exposures of frames that came after it and were not undone.
+    """The last checkpoint of a session, the commands before it, and the exposures of later frames that were not undone.
 
-    BadInput if there is none, or the session is complete.
+    BadInput if there is no checkpoint, or the session is complete.
     """
     journal = Journal.open(folder)
     with journal:
@@ -299,18 +301,18 @@ def _past(folder: Path, seed: int) -> dict[str, Any]:
                 raise BadInput(str(folder), "this session is complete; there is nothing to resume", "Start a new one.")
         if last is None:
             raise BadInput(str(folder), "the session stopped before its first request was done", "Start a new one.")
-        kept = [command for row, command in commands if row <= last.id]
+        valid_commands = [command for row, command in commands if row <= last.id]
         return {
             "row": last.id,
             "values": last.payload,
             "arrays": last.arrays,
-            "commands": kept,
+            "commands": valid_commands,
             "abandoned": abandoned,
         }
 
 
 def _score(folder: Path, launched: Launched, progress: Progress) -> dict[str, Any]:
-    """Errors and coverage against the truth, asked for by a process of its own: the twin's never sees the ticket's content."""
+    """Errors and coverage against the truth, computed by a process of its own: the process of the twin never reads the ticket."""
     progress.stage("scoring against the truth")
     command = [sys.executable, "-m", "scenarios.acquire.score", str(folder), str(launched.ticket)]
     done = subprocess.run(command, capture_output=True, timeout=300, check=False)

@@ -1,4 +1,4 @@
-"""The loop of a session: sensors, belief, prediction, decision, measurement, assimilation, record; one request after the other."""
+"""The main loop of a session: for each request predict, decide, measure, update the belief, and record."""
 
 import dataclasses
 import threading
@@ -12,42 +12,45 @@ from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.decision import Budget, Choice, after_measuring, choose, relative_error
 from learn.design.lookahead import best_plan
-from scenarios.acquire.alignment import HORIZON, Aligning
+from scenarios.acquire.alignment import HORIZON, AlignmentPlanner
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
-from scenarios.acquire.linearization import Foresight
+from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.requests import Move, Request
 from scenarios.acquire.scenario import Scenario
-from scenarios.acquire.twin_session import Answer, Following, describe_state
+from scenarios.acquire.twin_session import Answer, TwinSession, describe_state
 from scenarios.io.progress import Progress
 from twin.image.microscope import counting_variance
 from twin.image.prediction import NUMBERS, Prediction
 from twin.records import Frame, Scan
 
 Policy = Literal["decide", "always", "random", "sensors", "blind"]
-"""Who decides: the twin; always measure; measure at random; never measure; decide, but never learn from images. The last four are controls."""
+"""Who decides: the twin; always measure; measure at random; never measure; decide, but never update from images.
+
+The last four are control experiments.
+"""
 
 ALIGNED: tuple[Policy, ...] = ("decide", "random", "blind")
-"""Policies that choose alignment images in front of requests."""
+"""Policies that choose alignment images before requests."""
 
-FOCUS = (-40.0, 10.0, -20.0, 30.0)
-"""Defocus (angstrom) of the images taken for focusing, in turn: near focus, where columns are sharp, and on both sides of it."""
-FOCUS_SPACING = 1.0
-FOCUS_MORE = 2
-"""As many more are taken, one right after the other, while what was seen still has more than one reading."""
-FOCUS_PACE = 0.33
-"""Seconds between those: the settling and one frame."""
-SETTLED = 0.95
-"""Weight of the belief's heaviest component from which on there is but one reading."""
-FOCUS_KEY, ALIGN_KEY = 1_000_000, 2_000_000
+ALIGNMENT_DEFOCI = (-40.0, 10.0, -20.0, 30.0)
+"""Defocus (angstrom) of successive alignment images at a new site: near focus, where columns are sharp, and on both sides of it."""
+ALIGNMENT_SPACING = 1.0
+EXTRA_ALIGNMENTS = 2
+"""Number of additional alignment images, while the belief has more than one component of large weight."""
+EXTRA_ALIGNMENT_SPACING = 0.33
+"""Seconds between those: settling and one frame."""
+UNAMBIGUOUS_WEIGHT = 0.95
+"""Weight of the largest component from which the belief counts as unambiguous."""
+SITE_ALIGNMENT_KEY, REQUEST_ALIGNMENT_KEY = 1_000_000, 2_000_000
 
 
-class Walk:
-    """A session under way. `run` goes to its end; what is done is in the journal after every request."""
+class SessionLoop:
+    """A running session. `run` continues to its end; the journal holds everything done after each request."""
 
     def __init__(
         self,
         instrument: Instrument,
-        following: Following,
+        twin_session: TwinSession,
         scenario: Scenario,
         requests: list[Request],
         moves: list[Move],
@@ -57,9 +60,9 @@ class Walk:
         policy: Policy = "decide",
         chosen: frozenset[int] = frozenset(),
     ):
-        self.instrument, self.following, self.scenario, self.journal, self.progress = (
+        self.instrument, self.twin_session, self.scenario, self.journal, self.progress = (
             instrument,
-            following,
+            twin_session,
             scenario,
             journal,
             progress,
@@ -72,35 +75,35 @@ class Walk:
         self.distrusted_after: int | None = None
         self.stop = threading.Event()
         self._event: dict[str, Any] = {}
-        self.aligning = Aligning(following, scenario, requests, len(moves) + 1)
+        self.alignment = AlignmentPlanner(twin_session, scenario, requests, len(moves) + 1)
         reserve = int(scenario.max_measured_share * len(requests)) // (len(moves) + 1)
         self.budget = Budget(len(requests), scenario.max_measured_share, reserve)
 
     def run(self) -> None:
-        """From the next request to the last, or until ``stop`` is set: then KeyboardInterrupt, with all that was done on record."""
+        """Process the remaining requests, or until ``stop`` is set: then KeyboardInterrupt, with everything done so far in the journal."""
         while self.next < len(self.requests):
             if self.stop.is_set():
                 raise KeyboardInterrupt
-            self._one(self.requests[self.next])
+            self._answer_request(self.requests[self.next])
             self.next += 1
             self._checkpoint()
             self.progress.request(self._event)
 
-    def _one(self, request: Request) -> None:
+    def _answer_request(self, request: Request) -> None:
         if request.first:
             if request.site in self.moves:
                 self._move(self.moves[request.site])
             if self.policy != "sensors":
                 self._focus(request)
-        if self.policy in ALIGNED and self.aligning.wanted and not self.following.trust.distrusted:
+        if self.policy in ALIGNED and self.alignment.enabled and not self.twin_session.trust.distrusted:
             self._align(request)
         self._wait(self.start + int(request.seconds * 1e9))
-        following = self.following
-        now = following.belief.time
-        settings = following.tuned(request.settings)
+        twin_session = self.twin_session
+        now = twin_session.belief.time
+        settings = twin_session.tuned(request.settings)
         step = settings["C10"] - self.commanded.get("C10", 0.0)
-        belief = following.ahead(now + int(self.scan.settle * 1e9), step)
-        prediction, _ = following.predict(belief, settings, self.scan, request.index)
+        belief = twin_session.ahead(now + int(self.scan.settle * 1e9), step)
+        prediction, _ = twin_session.predict(belief, settings, self.scan, request.index)
         choice = self._decide(request, prediction)
         arrays = {"predicted": prediction.image, "predicted_std": prediction.std}
         answer, row, at = Answer(prediction.image, prediction.std), None, now
@@ -109,12 +112,12 @@ class Walk:
             frame, at = self._measure(settings, step, self.scan)
             row = self.journal.append_frame(frame)
             self._account(frame, audit=choice.decision == "audit")
-            fused, posterior, data = following.assimilate(
+            fused, posterior, data = twin_session.assimilate(
                 frame, prediction, request.index, learn=self.policy != "blind"
             )
             if self.policy != "blind":
                 answer = fused
-            noise = counting_variance(following.microscope.calibration, self.scan, np.maximum(fused.image, 1e-9))
+            noise = counting_variance(twin_session.microscope.calibration, self.scan, np.maximum(fused.image, 1e-9))
             arrays |= {"measured": data, "measured_std": np.sqrt(noise)}
             extra = {
                 "misfit": posterior.misfit,
@@ -133,25 +136,25 @@ class Walk:
         self._record(request, settings, choice, prediction, arrays, row, at, extra)
 
     def _decide(self, request: Request, prediction: Prediction) -> Choice:
-        following = self.following
-        noise = counting_variance(following.microscope.calibration, self.scan, np.maximum(prediction.mean, 1e-9))
+        twin_session = self.twin_session
+        noise = counting_variance(twin_session.microscope.calibration, self.scan, np.maximum(prediction.mean, 1e-9))
         before = relative_error(prediction.covariance, prediction.mean)
-        after = after_measuring(prediction.covariance, noise, prediction.mean)
+        covariance_after = after_measuring(prediction.covariance, noise, prediction.mean)
         electrons = electrons_of(self.scan)
-        drawn = np.random.default_rng([following.seed, request.index, 3]).random() < self.scenario.audit_share
-        distrusted = following.trust.distrusted
+        drawn = np.random.default_rng([twin_session.seed, request.index, 3]).random() < self.scenario.audit_share
+        distrusted = twin_session.trust.distrusted
         if self.policy in ("always", "random", "sensors"):
-            wanted = self.policy == "always" or request.index in self.chosen
-            decision, reason = ("measure", "") if wanted else ("answer", "policy")
-            return Choice(decision, f"policy: {self.policy}", before, after, 0.0, electrons, reason)
+            selected = self.policy == "always" or request.index in self.chosen
+            decision, reason = ("measure", "") if selected else ("answer", "policy")
+            return Choice(decision, f"policy: {self.policy}", before, covariance_after, 0.0, electrons, reason)
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
-        lost = bool(following.belief.lost)
+        lost = bool(twin_session.belief.lost)
         gain = None
         if left > 0 and not lost and not distrusted and before > self.scenario.tolerance:
             gain = self._look_ahead(request, left)
         return choose(
             before,
-            after,
+            covariance_after,
             electrons,
             tolerance=self.scenario.tolerance,
             left=left,
@@ -162,137 +165,143 @@ class Walk:
         )
 
     def _look_ahead(self, request: Request, left: int) -> float:
-        """What measuring this request saves, it and those that follow at this place taken together."""
-        if self.aligning.wanted:
-            return self.aligning.gain(request, self.start, self.following.belief.time, left, self.ledger)
+        """Loss reduction from measuring this request, summed over it and the next requests at this site."""
+        if self.alignment.enabled:
+            return self.alignment.gain(request, self.start, self.twin_session.belief.time, left, self.ledger)
         ahead = self.requests[request.index : request.index + 1 + min(request.followers, HORIZON - 1)]
-        times = [max(int((one.seconds - request.seconds) * 1e9), 0) for one in ahead]
-        settings = [self.following.tuned(one.settings) for one in ahead]
-        steps, _ = Foresight(self.following).steps(settings, self.scan, times)
-        return best_plan(self.following.belief.covariance, steps, min(left, len(steps))).gain
+        times = [max(int((request_ahead.seconds - request.seconds) * 1e9), 0) for request_ahead in ahead]
+        settings = [self.twin_session.tuned(request_ahead.settings) for request_ahead in ahead]
+        steps, _ = Linearization(self.twin_session).steps(settings, self.scan, times)
+        return best_plan(self.twin_session.belief.covariance, steps, min(left, len(steps))).gain
 
     def _focus(self, request: Request) -> None:
-        """Images before the first request at a place: where the lattice is, how it drifts, and the zeros of the optics.
+        """Alignment images before the first request at a site: position and drift of the lattice, and zeros of the optics.
 
-        ``focusing`` of the scenario are taken in any case (one, where alignment images are chosen), and up to `FOCUS_MORE` where they leave the belief
-        ambiguous.
+        ``alignment`` of the scenario are always taken (one, if alignment images are planned), and up to `EXTRA_ALIGNMENTS` while the belief is ambiguous.
         """
-        count = min(self.scenario.focusing, 1) if self.aligning.wanted else self.scenario.focusing
-        early = [FOCUS_SPACING * (count - number) for number in range(count)]
-        late = [FOCUS_PACE * (FOCUS_MORE - number) for number in range(FOCUS_MORE if count else 0)]
-        if self.aligning.wanted:
-            early, late = [one + self.aligning.lead for one in early], []
+        count = min(self.scenario.alignment, 1) if self.alignment.enabled else self.scenario.alignment
+        early = [ALIGNMENT_SPACING * (count - number) for number in range(count)]
+        late = [
+            EXTRA_ALIGNMENT_SPACING * (EXTRA_ALIGNMENTS - number) for number in range(EXTRA_ALIGNMENTS if count else 0)
+        ]
+        if self.alignment.enabled:
+            early, late = [time + self.alignment.lead for time in early], []
         for number, before in enumerate(early + late):
-            if number < count or self.following.belief.weights.max() < SETTLED:
+            if number < count or self.twin_session.belief.weights.max() < UNAMBIGUOUS_WEIGHT:
                 self._wait(self.start + int((request.seconds - before) * 1e9))
-                asked, scan = {"C10": FOCUS[number % len(FOCUS)], "beam_shift.x": 0.0, "beam_shift.y": 0.0}, self.scan
-                if self.aligning.wanted:
-                    asked, scan = self._chosen(request, forced=True) or (asked, scan)
-                self._focus_once(request, number, FOCUS_KEY + 16 * request.site + number, asked, scan)
+                requested, scan = (
+                    {"C10": ALIGNMENT_DEFOCI[number % len(ALIGNMENT_DEFOCI)], "beam_shift.x": 0.0, "beam_shift.y": 0.0},
+                    self.scan,
+                )
+                if self.alignment.enabled:
+                    requested, scan = self._chosen(request, forced=True) or (requested, scan)
+                self._focus_once(request, number, SITE_ALIGNMENT_KEY + 16 * request.site + number, requested, scan)
 
     def _align(self, request: Request) -> None:
-        """An alignment image in front of a request, where it saves most per electron of all that could be done here."""
-        self._wait(self.start + int((request.seconds - self.aligning.lead) * 1e9))
+        """Take an alignment image before a request if it is the best use of electrons at this site."""
+        self._wait(self.start + int((request.seconds - self.alignment.lead) * 1e9))
         chosen = self._chosen(request)
         if chosen is not None:
-            self._focus_once(request, FOCUS_MORE + 1 + request.index, ALIGN_KEY + request.index, *chosen)
+            self._focus_once(
+                request, EXTRA_ALIGNMENTS + 1 + request.index, REQUEST_ALIGNMENT_KEY + request.index, *chosen
+            )
 
     def _chosen(self, request: Request, forced: bool = False) -> tuple[dict[str, float], Scan] | None:
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
-        now = self.following.belief.time
-        return self.aligning.before(request, self.start, now, left, self.ledger, forced)
+        now = self.twin_session.belief.time
+        return self.alignment.before(request, self.start, now, left, self.ledger, forced)
 
-    def _focus_once(self, request: Request, number: int, key: int, asked: dict[str, float], scan: Scan) -> None:
-        following = self.following
-        settings = following.tuned(asked)
+    def _focus_once(self, request: Request, number: int, key: int, requested: dict[str, float], scan: Scan) -> None:
+        twin_session = self.twin_session
+        settings = twin_session.tuned(requested)
         step = settings["C10"] - self.commanded.get("C10", 0.0)
-        belief = following.ahead(following.belief.time + int(scan.settle * 1e9), step)
-        prediction, _ = following.predict(belief, settings, scan, key)
+        belief = twin_session.ahead(twin_session.belief.time + int(scan.settle * 1e9), step)
+        prediction, _ = twin_session.predict(belief, settings, scan, key)
         frame, _ = self._measure(settings, step, scan)
         row = self.journal.append_frame(frame)
-        self._account(frame, focusing=True)
-        answer, _, data = following.assimilate(frame, prediction, key, learn=self.policy != "blind")
+        self._account(frame, alignment=True)
+        answer, _, data = twin_session.assimilate(frame, prediction, key, learn=self.policy != "blind")
         payload = {
             "site": request.site,
             "number": number,
             "settings": settings,
             "dwell": scan.dwell,
             "frame_row": row,
-            "certainty": float(following.belief.weights.max()),
-            "distrusted": following.trust.distrusted,
+            "certainty": float(twin_session.belief.weights.max()),
+            "distrusted": twin_session.trust.distrusted,
         }
         arrays = {"predicted": prediction.image, "measured": data, "answer": answer.image}
-        self.journal.append("focusing", payload, frame.start, arrays)
+        self.journal.append("alignment", payload, frame.start, arrays)
         self._note_distrust(request.index)
 
     def _move(self, move: Move) -> None:
         self._wait(self.start + int(move.seconds * 1e9))
         self._apply({"stage.x": move.x, "stage.y": move.y})
-        self.following.moved_stage()
+        self.twin_session.move_stage()
 
     def _wait(self, until: int) -> None:
-        """Let the instrument's time pass, and the belief follow its sensors."""
+        """Advance the instrument's time and update the belief with its sensors."""
         now = self.instrument.now()
         if until > now:
-            given, now = now, self.instrument.advance(until)
-            self._journal_command("advance", {"until": until}, given)
+            commanded, now = now, self.instrument.advance(until)
+            self._journal_command("advance", {"until": until}, commanded)
         self._listen(now)
 
     def _listen(self, until: int) -> None:
         readings = self.instrument.readings()
         self.journal.append_readings(readings)
-        self.following.follow(readings, max(until, self.following.belief.time))
+        self.twin_session.follow(readings, max(until, self.twin_session.belief.time))
 
     def _apply(self, changes: dict[str, float]) -> int:
-        given = self.instrument.now()
+        commanded = self.instrument.now()
         at = self.instrument.apply(changes)
-        self._journal_command("apply", {"changes": changes}, given)
+        self._journal_command("apply", {"changes": changes}, commanded)
         self.commanded |= changes
         self._listen(self.instrument.now())
         return at
 
     def _measure(self, settings: dict[str, float], step: float, scan: Scan) -> tuple[Frame, int]:
-        """The frame, with the belief brought to its first pixel; and when its settings were commanded."""
+        """A frame, with the belief propagated to its first pixel; and the time at which its settings were commanded."""
         at = self._apply(settings)
-        self.following.focused(step)
-        given = self.instrument.now()
+        self.twin_session.change_focus(step)
+        commanded = self.instrument.now()
         frame = self.instrument.acquire(scan)
-        self._journal_command("acquire", {"scan": plain_scan(scan)}, given)
+        self._journal_command("acquire", {"scan": plain_scan(scan)}, commanded)
         self._listen(frame.start)
         return frame, at
 
     def _journal_command(self, name: str, arguments: dict[str, Any], time: int) -> None:
-        """Keep a command with the time it was given at: what a simulated microscope needs to come back to the same point."""
+        """Record a command with its time, so that a simulated microscope can be brought back to the same point."""
         self.journal.append("command", {"name": name, "args": arguments}, time)
 
-    def _account(self, frame: Frame, audit: bool = False, focusing: bool = False) -> None:
+    def _account(self, frame: Frame, audit: bool = False, alignment: bool = False) -> None:
         ledger, exposure = self.ledger, frame.exposure
-        ledger.add(exposure.pixels, exposure.flyback, exposure.parked)
-        ledger.focusing += exposure.total if focusing else 0.0
-        ledger.focused += focusing
-        ledger.measured += not focusing
+        ledger.add(exposure.pixels, exposure.flyback, exposure.settle_dose)
+        ledger.alignment += exposure.total if alignment else 0.0
+        ledger.alignments += alignment
+        ledger.measured += not alignment
         ledger.audited += audit
 
     def _note_distrust(self, index: int) -> None:
         """Record once that the model is no longer trusted, and after how many images."""
-        trust = self.following.trust
+        trust = self.twin_session.trust
         if trust.distrusted and self.distrusted_after is None:
-            self.distrusted_after = self.ledger.measured + self.ledger.focused
+            self.distrusted_after = self.ledger.measured + self.ledger.alignments
             finding = {
                 "kind": "model_distrusted",
                 "text": trust.broken,
                 "evidence": {"measured": self.distrusted_after, "index": index},
             }
-            self.journal.append("finding", finding, self.following.belief.time)
+            self.journal.append("finding", finding, self.twin_session.belief.time)
 
     def _record(self, request, settings, choice, prediction, arrays, row, at, extra) -> None:
-        following, trust = self.following, self.following.trust
+        twin_session, trust = self.twin_session, self.twin_session.trust
         payload = {
             "index": request.index,
             "site": request.site,
-            "time_ns": following.belief.time,
+            "time_ns": twin_session.belief.time,
             "command_ns": at,
-            "asked": request.settings,
+            "requested": request.settings,
             "settings": settings,
             "decision": choice.decision,
             "why": choice.why,
@@ -305,13 +314,13 @@ class Walk:
             "numbers": {name: _numbers(prediction, name) for name in NUMBERS},
             "frame_row": row,
             "distrusted": trust.distrusted,
-            "discrepancy": following.discrepancy.amplitude,
-            "jitter": following.discrepancy.jitter,
-            "inflation": following.inflation.factor,
+            "discrepancy": twin_session.discrepancy.amplitude,
+            "jitter": twin_session.discrepancy.jitter,
+            "inflation": twin_session.inflation.factor,
             **extra,
         }
-        self.journal.append("request", payload, following.belief.time, arrays)
-        belief = following.belief
+        self.journal.append("request", payload, twin_session.belief.time, arrays)
+        belief = twin_session.belief
         self.journal.append(
             "state",
             {"time_ns": belief.time, "names": list(belief.layout.names)},
@@ -333,7 +342,7 @@ class Walk:
         }
 
     def _checkpoint(self) -> None:
-        values, arrays = self.following.checkpoint()
+        values, arrays = self.twin_session.checkpoint()
         values |= {
             "next": self.next,
             "start": self.start,
@@ -341,17 +350,20 @@ class Walk:
             "commanded": self.commanded,
             "distrusted_after": self.distrusted_after,
         }
-        self.journal.append("checkpoint", values, self.following.belief.time, arrays)
+        self.journal.append("checkpoint", values, self.twin_session.belief.time, arrays)
 
     def resume(
         self, values: dict[str, Any], arrays: dict[str, np.ndarray], abandoned: Sequence[Mapping[str, float]] = ()
     ) -> None:
-        """Back to a checkpoint of this scenario. ``abandoned``: exposures since then, whose electrons were spent on an instrument that went on."""
-        self.following.restore(values, arrays)
+        """Restore a checkpoint of this scenario.
+
+        ``abandoned``: exposures after it, whose electrons were spent on an instrument that was not reset.
+        """
+        self.twin_session.restore(values, arrays)
         self.next, self.start = int(values["next"]), int(values["start"])
         self.ledger = Ledger(**values["ledger"])
         for exposure in abandoned:
-            self.ledger.add(exposure["pixels"], exposure["flyback"], exposure["parked"])
+            self.ledger.add(exposure["pixels"], exposure["flyback"], exposure["settle_dose"])
         self.commanded = dict(values["commanded"])
         self.distrusted_after = values["distrusted_after"]
 

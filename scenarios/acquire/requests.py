@@ -1,4 +1,4 @@
-"""The questions of a session: when, where, at which settings. Drawn from the scenario's plan and the seed alone."""
+"""The requests of a session: time, site and settings of each, drawn from the scenario and the seed."""
 
 import msgspec
 import numpy as np
@@ -6,11 +6,11 @@ import numpy as np
 from scenarios.acquire.scenario import RequestPlan
 
 SETTLING = 20.0
-"""Seconds from a stage move to the first request there."""
+"""Seconds from a stage move to the first request after it."""
 
 
 class Request(msgspec.Struct, frozen=True):
-    """Request ``index``, at place ``site`` (``first`` of its requests there, ``followers`` more to come), ``seconds`` after the session's start."""
+    """Request ``index`` at ``site`` (``first`` there, ``followers`` more to come), ``seconds`` after the start of the session."""
 
     index: int
     site: int
@@ -21,7 +21,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Move(msgspec.Struct, frozen=True):
-    """A stage move before the first request of a place: where to (angstrom), and when."""
+    """A stage move before the first request of a site: position (angstrom) and time."""
 
     site: int
     seconds: float
@@ -30,7 +30,7 @@ class Move(msgspec.Struct, frozen=True):
 
 
 def plan_requests(plan: RequestPlan, seed: int) -> tuple[list[Request], list[Move]]:
-    """Requests in bursts, one burst a place, the places spread evenly over the session; the stage moves between them."""
+    """Requests in bursts, one burst a site, evenly spread over the session; the stage moves between them."""
     generator = np.random.default_rng([seed, 0x7265])
     sizes = [len(part) for part in np.array_split(np.arange(plan.count), plan.sites)]
     apart = plan.duration / plan.sites

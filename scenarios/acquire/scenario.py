@@ -1,6 +1,6 @@
-"""What a job is asked to do: the Scenario, read strictly from TOML.
+"""The scenario of ``emtwin acquire``, read strictly from TOML.
 
-Units are the ones used inside emtwin (angstrom, radian, second, electron), except where a key's name says otherwise.
+Units are the internal ones of emtwin (angstrom, radian, second, electron), unless the name of a key says otherwise.
 """
 
 import tomllib
@@ -29,7 +29,7 @@ class InstrumentPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TwinPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the twin is told beforehand."""
+    """Prior knowledge of the twin."""
 
     structure: Annotated[str, key("", "a built-in structure, where cif is not given")] = "SrTiO3"
     cif: Annotated[
@@ -42,9 +42,9 @@ class TwinPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RequestPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The questions: images at changing defocus and beam shift, in bursts at several places of the specimen."""
+    """The requests: images at changing defocus and beam shift, in bursts at several sites of the specimen."""
 
-    count: Annotated[int, key("", "images that are asked for", ge=1, le=10000)] = 60
+    count: Annotated[int, key("", "number of image requests", ge=1, le=10000)] = 60
     sites: Annotated[int, key("", "places of the specimen: sites - 1 stage moves", ge=1, le=1000)] = 7
     spacing: Annotated[Positive, key("second", "time between requests of a burst")] = 4.0
     duration: Annotated[Positive, key("second", "time over which the requests are spread")] = 1800.0
@@ -80,7 +80,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Positive,
         key(
             "",
-            "the twin answers by itself where it predicts an error below this: tune-and-map, RMS error of an image over its mean; "
+            "the twin answers where its predicted error is below this: tune-and-map, RMS error of an image over its mean; "
             "replay-titanate, largest standard deviation over the map as a share of its range",
         ),
     ] = 0.05
@@ -90,21 +90,19 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_measured_share: Annotated[
         Share, key("", "most requests that are measured, as a share, audits included, unless the model is distrusted")
     ] = 0.5
-    focusing: Annotated[
+    alignment: Annotated[
         int,
-        key(
-            "", "alignment images near focus at each new place; their dose counts, they answer no request", ge=0, le=10
-        ),
+        key("", "alignment images near focus at each new site; they cost dose and answer no request", ge=0, le=10),
     ] = 0
     max_dose_share: Annotated[
         Annotated[float, Meta(gt=0, le=100)] | None,
         key(
             "",
             "most electrons as a share of what measuring every request would cost; alignment images (defocus, exposure, when) are chosen within it",
-            default="no bound, and the alignment images are those of focusing",
+            default="no limit, and only the images of ``alignment`` are taken",
         ),
     ] = None
-    seed: Annotated[int, key("", "seed of all chance", ge=0, le=2**32 - 1)] = 0
+    seed: Annotated[int, key("", "seed of the random numbers", ge=0, le=2**32 - 1)] = 0
     folder: str = ""  # where relative paths start: the folder of the file it came from
 
     def make_scan(self) -> Scan:

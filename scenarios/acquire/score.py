@@ -1,7 +1,7 @@
-"""A session against the truth: run in a process of its own after the microscope was sealed (``python -m scenarios.acquire.score SESSION TICKET``).
+"""Scores a session against the truth, in a process of its own after the microscope was sealed (``python -m scenarios.acquire.score SESSION TICKET``).
 
-Writes an .npz to stdout: ``score`` (JSON), and arrays ``truth`` [n, ny, nx], ``raw`` (one measurement of every request), ``truth_state``
-and its times. The truth is the expected frame with its scan distortion, as a fraction of the incident beam.
+Writes an .npz to stdout: ``score`` (JSON), and arrays ``truth`` [n, ny, nx], ``raw`` (one measurement of every request), ``truth_state`` and its times.
+The truth is the expected frame with its scan distortion, as a fraction of the incident beam.
 """
 
 import io
@@ -24,21 +24,21 @@ from twin.records import Scan
 
 def score(rows: list[Row], scan: Scan, truth: TruthClient) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Errors, coverage and standardised errors of a session's answers."""
-    asked = [TruthRequest(row.payload["command_ns"], row.payload["settings"], scan, True) for row in rows]
-    answers = truth.expected(asked)
+    requests = [TruthRequest(row.payload["command_ns"], row.payload["settings"], scan, True) for row in rows]
+    answers = truth.expected(requests)
     frames = np.stack([frame for frame, _ in answers])
     counts = np.stack([noisy if noisy is not None else np.full(scan.shape, np.nan) for _, noisy in answers])
     raw = to_fraction(Calibration(), scan, counts)
-    given = np.stack([row.arrays["answer"] for row in rows])
+    answered = np.stack([row.arrays["answer"] for row in rows])
     mean = frames.mean(axis=(1, 2))
-    errors = np.sqrt(((given - frames) ** 2).mean(axis=(1, 2))) / mean
+    errors = np.sqrt(((answered - frames) ** 2).mean(axis=(1, 2))) / mean
     raw_errors = np.sqrt(((raw - frames) ** 2).mean(axis=(1, 2))) / mean
     true = numbers(frames)
     covered, standardised = {}, np.zeros((len(rows), len(NUMBERS)))
-    for place, name in enumerate(NUMBERS):
+    for column, name in enumerate(NUMBERS):
         interval = np.array([row.payload["numbers"][name] for row in rows])
         off = apart(name, true[name], interval[:, 0])
-        standardised[:, place] = off / np.maximum(interval[:, 3], 1e-300)
+        standardised[:, column] = off / np.maximum(interval[:, 3], 1e-300)
         covered[name] = coverage(off, interval[:, 1] - interval[:, 0], interval[:, 2] - interval[:, 0])
     measured = np.array([row.payload["measured"] for row in rows])
     times = np.array([row.payload["time_ns"] for row in rows], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The twin at work in a session: a belief that follows readings and images, predictions from it, and what checking them has taught."""
+"""The twin during a session: the belief, its predictions, and the model discrepancy estimated from checked predictions."""
 
 import dataclasses
 from typing import Any
@@ -26,24 +26,24 @@ from twin.image.prediction import SAMPLES, Prediction, View, drift_of, evaluate,
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
-SURPRISE = 3e-3
-"""Probability, at each image, that earlier images at this place were misread, or that the optics have jumped since."""
-DOUBT = 1e-2
-"""An image that the belief allows with a smaller chance is read anew without those before it."""
-LOSE_PLACE = 0.33
-"""Standard deviation of the position, as a share of the cell, from which the lattice's phase counts as lost."""
+MISREAD_PROBABILITY = 3e-3
+"""Prior probability, at each image, that earlier images at this site were misread, or that the optics have jumped since."""
+REREAD_CHANCE = 1e-2
+"""An image whose p-value under the belief is smaller is also fitted from the site prior, without the earlier images of this site."""
+LOST_POSITION_STD = 0.33
+"""Standard deviation of the position, as a share of the cell, above which the phase of the lattice is treated as unknown."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """An image as answered: expected fraction of the incident beam ``image`` [ny, nx] and its standard deviation."""
+    """An answered image: expected fraction of the incident beam ``image`` [ny, nx] and its standard deviation."""
 
     image: np.ndarray
     std: np.ndarray
 
 
-class Following:
-    """A belief and what was learnt about the model, moved along by readings, commands and frames."""
+class TwinSession:
+    """Belief and model discrepancy, updated by readings, commands and frames."""
 
     def __init__(
         self,
@@ -58,58 +58,58 @@ class Following:
         self.limits = limits or Limits()
         self._untuned = place(microscope.layout, microscope.calibration, {})
         self.filter = Filter(dynamics, sensors)
-        self._aside = Filter(dynamics, sensors)
+        self._site_filter = Filter(dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
-        self.arrived = self.belief
-        """The belief as it was when the stage came here, moved along without the images taken here: where to begin again."""
+        self.site_prior = self.belief
+        """The belief at arrival at this site, propagated without its images: the prior if they turn out to be misread."""
         self.discrepancy: Discrepancy = prior_discrepancy()
         self.inflation = Inflation()
         self.trust = Trust()
 
     def follow(self, readings: list[Readings], until: int) -> None:
-        """Readings up to a time."""
+        """Update with readings up to the time ``until`` (ns)."""
         self.belief = self._placed(self.filter.advance(self.belief, until, readings))
-        self.arrived = self._aside.advance(self.arrived, until, readings)
+        self.site_prior = self._site_filter.advance(self.site_prior, until, readings)
 
-    def moved_stage(self) -> None:
-        """The stage was told to go elsewhere."""
-        self.arrived = self.belief = self.belief.widened(*move_stage(self.dynamics))
+    def move_stage(self) -> None:
+        """Update for a stage move: the belief becomes the prior of the new site."""
+        self.site_prior = self.belief = self.belief.widened(*move_stage(self.dynamics))
 
-    def focused(self, step: float) -> None:
-        """The focus was told to change by ``step`` angstrom."""
+    def change_focus(self, step: float) -> None:
+        """Update for a commanded change of focus by ``step`` angstrom."""
         if step:
             self.belief = self.belief.widened(*command_focus(self.dynamics, step))
-            self.arrived = self.arrived.widened(*command_focus(self.dynamics, step))
+            self.site_prior = self.site_prior.widened(*command_focus(self.dynamics, step))
 
-    def tuned(self, asked: dict[str, float]) -> dict[str, float]:
-        """The commands that give what was asked for: zeros of defocus and astigmatism as believed now are taken off."""
+    def tuned(self, requested: dict[str, float]) -> dict[str, float]:
+        """Commands that give the settings ``requested``: the estimated zeros of defocus and astigmatism are subtracted."""
         matrix, offset = self._untuned
         zero = matrix @ self.belief.mean + offset
-        tuned = dict(asked)
+        tuned = dict(requested)
         for parameter, name in (("C10", "C10"), ("C12a", "C12.a"), ("C12b", "C12.b")):
-            value = asked.get(name, 0.0) - zero[PARAMETERS.index(parameter)]
+            value = requested.get(name, 0.0) - zero[PARAMETERS.index(parameter)]
             known = control(name)
             tuned[name] = float(np.clip(value, known.lowest, known.highest))
         return tuned
 
     def ahead(self, until: int, step: float) -> Belief:
-        """The belief at a later time if the focus were told to change by ``step`` now; nothing is changed."""
+        """The belief at a later time if the focus were changed by ``step`` now; the session itself is not changed."""
         belief = self.belief.widened(*command_focus(self.dynamics, step)) if step else self.belief
         return self._placed(Filter(self.dynamics, self.filter.sensors).advance(belief, until))
 
     def _placed(self, belief: Belief) -> Belief:
-        """The belief, with the lattice's phase given up where it has become too wide to be a Gaussian on its cell.
+        """The belief, with the phase of the lattice set to unknown if it is too wide for a Gaussian on its cell.
 
-        Each reading counts by its own width: several places that are each well known, with optics of their own, are not a lost place.
+        The width of each component counts: several narrow components at different positions are not an unknown position.
         """
-        place = [belief.layout.index("x"), belief.layout.index("y")]
-        own = (belief.factors[:, place, :] ** 2).sum(axis=2)
-        if belief.lost or np.sqrt(belief.weights @ own).max() < LOSE_PLACE * self.microscope.cell:
+        indices = [belief.layout.index("x"), belief.layout.index("y")]
+        variances = (belief.factors[:, indices, :] ** 2).sum(axis=2)
+        if belief.lost or np.sqrt(belief.weights @ variances).max() < LOST_POSITION_STD * self.microscope.cell:
             return belief
         return dataclasses.replace(belief, lost=("x", "y")).forgotten()
 
     def predict(self, belief: Belief, settings: dict[str, float], scan: Scan, index: int) -> tuple[Prediction, View]:
-        """What an image with these settings would show at the belief's time, before anything is measured."""
+        """Predicted image with these settings at the belief's time, and the view it is computed for."""
         generator = np.random.default_rng([self.seed, index, 1])
         request = view(self.microscope, settings, scan, drift_of(belief.layout, belief.mean))
         states = belief.sample(SAMPLES, generator)
@@ -122,78 +122,80 @@ class Following:
     def assimilate(
         self, frame: Frame, prediction: Prediction, index: int, learn: bool = True
     ) -> tuple[Answer, Posterior, np.ndarray]:
-        """The answer from belief and frame; with ``learn`` the belief, the discrepancy and the trust take it in.
+        """The answer from belief and frame; with ``learn`` belief, discrepancy and trust are updated.
 
-        Returns the answer, the posterior over the image's parameters, and the measured image as fractions. ``prediction`` was made before.
+        Returns the answer, the posterior of the image parameters, and the measured image as fractions. ``prediction`` was computed before the frame.
         """
         generator = np.random.default_rng([self.seed, index, 2])
         request = view(self.microscope, frame.settings, frame.scan, drift_of(self.belief.layout, self.belief.mean))
         error = self.error(request.scan)
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
-        after = absorb(self.belief, request, posterior)
+        posterior_belief = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        if self._taught and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < DOUBT:
-            again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
-            odds = again.evidence - posterior.evidence + np.log(SURPRISE)
+        if self._has_images and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < REREAD_CHANCE:
+            again = fit(self.microscope, self.site_prior, request, frame.data, error, generator)
+            odds = again.evidence - posterior.evidence + np.log(MISREAD_PROBABILITY)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
-            after = mixed(after, absorb(self.arrived, request, again), share)
+            posterior_belief = mixed(posterior_belief, absorb(self.site_prior, request, again), share)
             if share > 0.5:
-                posterior = dataclasses.replace(again, tension=again.tension - 2.0 * float(np.log(SURPRISE)))
-        answer = self._fuse(after, request, self._freed(after, data, frame.scan), generator)
+                posterior = dataclasses.replace(again, tension=again.tension - 2.0 * float(np.log(MISREAD_PROBABILITY)))
+        answer = self._fused_answer(
+            posterior_belief, request, self._without_detector(posterior_belief, data, frame.scan), generator
+        )
         if learn:
-            self.belief = after
-            self._learn(request, posterior, data, prediction)
+            self.belief = posterior_belief
+            self._update_model(request, posterior, data, prediction)
         return answer, posterior, data.reshape(frame.scan.shape)
 
     @property
-    def _taught(self) -> bool:
-        """Whether an image taken here is in the belief: it has then parted from the one that is moved along without them."""
-        return self.belief.lost != self.arrived.lost or not np.array_equal(self.belief.means, self.arrived.means)
+    def _has_images(self) -> bool:
+        """Whether the belief includes an image of this site: it then differs from the site prior."""
+        return self.belief.lost != self.site_prior.lost or not np.array_equal(self.belief.means, self.site_prior.means)
 
-    def _freed(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
-        """Measured fractions with the detector's gain and level, as believed, taken out."""
+    def _without_detector(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
+        """Measured fractions corrected for the estimated gain and black level of the detector."""
         layout = self.microscope.layout
         dark = belief.mean[layout.index("black")] * black_scale(self.microscope.calibration, scan)
         return (data - dark) * np.exp(-belief.mean[layout.index("gain")])
 
-    def _fuse(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
-        """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
+    def _fused_answer(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
+        """Posterior of the image given the frame: mean image of the belief plus the part of the residual that the discrepancy explains."""
         states = belief.sample(SAMPLES, generator)
         plain = evaluate(self.microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
         mean = plain.mean(axis=0)
         scattered = plain - mean[None, :]
         of_state = scattered.T @ scattered / (len(plain) - 1)
-        own = self.discrepancy.covariance(mean, request.scan)
-        total = covariance(self.microscope, mean, lambda _: own, request.scan)
-        gain = np.linalg.solve(total, own).T
-        left = own - gain @ own
+        model_covariance = self.discrepancy.covariance(mean, request.scan)
+        total = covariance(self.microscope, mean, lambda _: model_covariance, request.scan)
+        gain = np.linalg.solve(total, model_covariance).T
+        left = model_covariance - gain @ model_covariance
         variance = np.maximum(np.diag(of_state) + np.diag(left), 0.0)
         return Answer(
             (mean + gain @ (data - mean)).reshape(request.scan.shape), np.sqrt(variance).reshape(request.scan.shape)
         )
 
-    def _learn(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
+    def _update_model(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
         signal = posterior.signal
         noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(signal, 1e-9))
         was_lost = prediction.numbers["phase.plus"].std > 1.0
-        self.discrepancy = self.discrepancy.learnt(request.scan, signal, posterior.innovation, posterior.slopes, noise)
+        self.discrepancy = self.discrepancy.update(request.scan, signal, posterior.innovation, posterior.slopes, noise)
         if not was_lost:
-            self.inflation = self.inflation.learnt(
-                self._checked(request, prediction, self._freed(self.belief, data, request.scan), noise)
+            self.inflation = self.inflation.update(
+                self._checked(request, prediction, self._without_detector(self.belief, data, request.scan), noise)
             )
         allowed = self.discrepancy.covariance(signal, request.scan, amplitude=self.limits.discrepancy)
         fourth = counting_cumulant(request.scan, signal)
-        self.trust = self.trust.heard(
+        self.trust = self.trust.update(
             misfit_excess=misfit_excess(posterior.residual, np.diag(noise) + allowed, fourth, posterior.dof),
             discrepancy_above=self.discrepancy.above(self.limits.discrepancy),
             tension=posterior.tension,
-            learnt=posterior.learnt,
+            tension_dof=posterior.learnt,
             inflation=self.inflation.factor,
             limits=self.limits,
         )
 
     def _checked(self, request: View, prediction: Prediction, data: np.ndarray, noise: np.ndarray) -> np.ndarray:
-        """Standardised errors of a prediction's linear numbers against the measured image, its counting noise allowed for."""
+        """Standardised errors of the linear numbers of a prediction against the measured image, including counting noise."""
         shape = request.scan.shape
         patterns = _patterns(shape)
         difference = patterns @ (data - prediction.mean)
@@ -202,16 +204,16 @@ class Following:
         return difference / np.sqrt(variance + counting)
 
     def error(self, scan: Scan) -> ModelError:
-        """The model's error in an image of this scan, as learnt so far."""
+        """Covariance of the model error in an image of this scan, as estimated so far."""
         return lambda expected: self.discrepancy.covariance(expected, scan)
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """All that changes, as plain values and arrays, for a journal."""
+        """The state as plain values and arrays, for a journal."""
         belief = self.belief
         values = {
             "time_ns": belief.time,
             "lost": list(belief.lost),
-            "arrived.lost": list(self.arrived.lost),
+            "site_prior.lost": list(self.site_prior.lost),
             "names": list(belief.layout.names),
             "discrepancy": {"images": self.discrepancy.images},
             "inflation": dataclasses.asdict(self.inflation),
@@ -222,40 +224,38 @@ class Following:
             "weights": belief.weights,
             "means": belief.means,
             "factors": belief.factors,
-            "arrived.weights": self.arrived.weights,
-            "arrived.means": self.arrived.means,
-            "arrived.factors": self.arrived.factors,
+            "site_prior.weights": self.site_prior.weights,
+            "site_prior.means": self.site_prior.means,
+            "site_prior.factors": self.site_prior.factors,
             "discrepancy": self.discrepancy.log_weights,
         }
         return values, arrays
 
     def restore(self, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Back to a checkpoint; ValueError if it is of another state."""
+        """Restore a checkpoint; ValueError if its state vector is different."""
         layout = self.microscope.layout
         if tuple(values["names"]) != layout.names:
             raise ValueError(
-                f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot go on from there"
+                f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot be resumed"
             )
-        if "filter" not in values:
-            raise ValueError(
-                "the checkpoint is of an earlier version, which kept its filter otherwise; begin a new session"
-            )
+        if "filter" not in values or "site_prior.lost" not in values:
+            raise ValueError("the checkpoint is of an earlier version, with another format; begin a new session")
         self.belief = Belief(
             layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
         )
-        self.arrived = Belief(
+        self.site_prior = Belief(
             layout,
             int(values["time_ns"]),
-            arrays["arrived.weights"],
-            arrays["arrived.means"],
-            arrays["arrived.factors"],
-            tuple(values["arrived.lost"]),
+            arrays["site_prior.weights"],
+            arrays["site_prior.means"],
+            arrays["site_prior.factors"],
+            tuple(values["site_prior.lost"]),
         )
         self.discrepancy = Discrepancy(arrays["discrepancy"], int(values["discrepancy"]["images"]))
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
-        for one in (self.filter, self._aside):
-            one.take_up(values["filter"])
+        for sensor_filter in (self.filter, self._site_filter):
+            sensor_filter.take_up(values["filter"])
 
 
 def _patterns(shape: tuple[int, int]) -> np.ndarray:
@@ -269,7 +269,7 @@ def _patterns(shape: tuple[int, int]) -> np.ndarray:
 
 
 def describe_state(belief: Belief) -> dict[str, tuple[float, float]]:
-    """Mean and standard deviation of the entries a person looks at."""
+    """Mean and standard deviation of the entries that are displayed."""
     mean, std = belief.mean, belief.std
-    wanted = ("C10", "C12a", "C12b", "x", "y", "thickness")
-    return {name: (float(mean[belief.layout.index(name)]), float(std[belief.layout.index(name)])) for name in wanted}
+    names = ("C10", "C12a", "C12b", "x", "y", "thickness")
+    return {name: (float(mean[belief.layout.index(name)]), float(std[belief.layout.index(name)])) for name in names}

@@ -1,4 +1,4 @@
-"""``emtwin instrument calibrate``: a column's constants from a table of settings and measurements, as plain values."""
+"""The job ``emtwin instrument calibrate``: constants of a column estimated from a table of settings and measurements."""
 
 import json
 from pathlib import Path
@@ -19,29 +19,29 @@ SCHEMA = "emtwin.calibrate/1"
 
 
 def calibrate_table(path: Path, column_name: str, progress: Progress) -> dict[str, Any]:
-    """The constants that a table determines, what it cannot, and which rows do not fit. BadInput where the table or the column cannot be used."""
+    """Constants determined by a table, those that are not, and rows that do not fit. BadInput if the table or the column cannot be used."""
     column = Column(load_column(column_name))
     rows = read_table(path, column)
     try:
-        found = calibrate(column, rows, progress.stage)
+        estimate = calibrate(column, rows, progress.stage)
     except ValueError as error:
         problem, _, cure = str(error).rpartition("; ")
         raise BadInput(str(path), problem or cure, f"{cure[0].upper()}{cure[1:]}." if problem else "") from error
-    std = found.std
+    std = estimate.std
     constants = [
         {
-            "name": one.name,
-            "unit": one.unit,
-            "value": float(found.constants[i]),
+            "name": constant.name,
+            "unit": constant.unit,
+            "value": float(estimate.constants[i]),
             "error": float(std[i]),
-            "prior": one.mean,
-            "prior_error": one.std,
-            "determined": one.name not in found.undetermined,
+            "prior": constant.mean,
+            "prior_error": constant.std,
+            "determined": constant.name not in estimate.undetermined,
         }
-        for i, one in enumerate(column.constants)
-        if one.std > 0
+        for i, constant in enumerate(column.constants)
+        if constant.std > 0
     ]
-    free = [i for i, one in enumerate(column.constants) if one.std > 0]
+    free = [i for i, constant in enumerate(column.constants) if constant.std > 0]
     scale = std[free]
     return {
         "schema": SCHEMA,
@@ -49,24 +49,24 @@ def calibrate_table(path: Path, column_name: str, progress: Progress) -> dict[st
         "column": column.table.name,
         "rows": len(rows),
         "constants": constants,
-        "correlation": (found.covariance[np.ix_(free, free)] / np.outer(scale, scale)).tolist(),
-        "undetermined": list(found.undetermined),
-        "outliers": [{"row": label, "why": why} for label, why in found.outliers.items()],
+        "correlation": (estimate.covariance[np.ix_(free, free)] / np.outer(scale, scale)).tolist(),
+        "undetermined": list(estimate.undetermined),
+        "outliers": [{"row": label, "why": why} for label, why in estimate.outliers.items()],
         "residuals": [
             {"row": label, "quantity": row.quantity, "residual": float(away), "sigmas": float(sigmas)}
-            for label, row, away, sigmas in zip(found.labels, rows, found.residuals, found.sigmas, strict=True)
+            for label, row, away, sigmas in zip(estimate.labels, rows, estimate.residuals, estimate.sigmas, strict=True)
         ],
         "lenses_err_by": {
-            **dict(zip(("strength", "width", "place"), found.hyper.own.tolist(), strict=True)),
-            "all": found.hyper.all,
-            "length": found.hyper.length,
+            **dict(zip(("strength", "width", "place"), estimate.hyper.own.tolist(), strict=True)),
+            "all": estimate.hyper.all,
+            "length": estimate.hyper.length,
         },
         "noise": [
-            {"quantity": name, "scale": quantity(name).scale, "noise": noise} for name, noise in found.noise.items()
+            {"quantity": name, "scale": quantity(name).scale, "noise": noise} for name, noise in estimate.noise.items()
         ],
     }
 
 
-def write_calibration(told: dict[str, Any], out: Path) -> None:
+def write_calibration(result: dict[str, Any], out: Path) -> None:
     """The result as a JSON file, whole or not at all."""
-    write_whole((json.dumps(told, indent=1) + "\n").encode(), out)
+    write_whole((json.dumps(result, indent=1) + "\n").encode(), out)

@@ -18,9 +18,9 @@ from twin.column.elements import Aperture
 from twin.column.settings import Key, Settings
 from twin.units import axis_unit, read_unit
 
-LARGEST = 8 * 2**20
-"""Bytes of a table at most."""
-ROWS = 5000
+MAX_FILE_SIZE = 8 * 2**20
+"""Largest size of a table in bytes."""
+MAX_ROWS = 5000
 _HEADER = re.compile(r"^\s*([A-Za-z0-9_. ]+?)\s*(?:\[(.*?)\])?\s*$")
 _KEYS = ("mode", "range", "spot", "normalisation")
 _MODES = {"imaging": "defocus", "diffraction": "pattern_defocus", "probe": "probe_defocus"}
@@ -57,30 +57,30 @@ def _lines(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     if not path.is_file():
         raise BadInput(str(path), "is no file", "Name a CSV file of settings and what was measured at them.")
     try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(str(path), f"is larger than {LARGEST // 2**20} MiB", "Name a calibration table.")
+        if path.stat().st_size > MAX_FILE_SIZE:
+            raise BadInput(str(path), f"is larger than {MAX_FILE_SIZE // 2**20} MiB", "Name a calibration table.")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise BadInput(str(path), f"cannot be read ({error.strerror})", "Check its permissions.") from None
     except UnicodeDecodeError:
         raise BadInput(str(path), "is not text in UTF-8", "Save it as CSV in UTF-8.") from None
     try:
-        found = [
+        lines = [
             (number, cells)
             for number, cells in enumerate(csv.reader(text.splitlines(), strict=True), start=1)
             if any(cell.strip() for cell in cells) and not cells[0].lstrip().startswith("#")
         ]
     except csv.Error as error:
         raise BadInput(str(path), f"is not CSV ({error})", "Save it as comma-separated values.") from None
-    if len(found) < 2 or len(found) > ROWS + 1:
-        raise BadInput(str(path), f"has {max(len(found) - 1, 0)} rows", f"Give a header and 1 to {ROWS} rows.")
-    header = found[0][1]
-    for number, cells in found[1:]:
+    if len(lines) < 2 or len(lines) > MAX_ROWS + 1:
+        raise BadInput(str(path), f"has {max(len(lines) - 1, 0)} rows", f"Give a header and 1 to {MAX_ROWS} rows.")
+    header = lines[0][1]
+    for number, cells in lines[1:]:
         if len(cells) != len(header):
             raise BadInput(
                 f"{path}, line {number}", f"has {len(cells)} cells, the header {len(header)}", "Make them as many."
             )
-    return header, found[1:]
+    return header, lines[1:]
 
 
 def _column(path: Path, text: str, column: Column) -> tuple[str, float, bool]:
@@ -93,7 +93,7 @@ def _column(path: Path, text: str, column: Column) -> tuple[str, float, bool]:
     name = name.removesuffix(" error")
     if name in _KEYS or name == "label":
         return name, 0.0, False
-    apertures = {one.control for one in column.table.of(Aperture)}
+    apertures = {aperture.control for aperture in column.table.of(Aperture)}
     if name == "high_tension":
         inside = "volt"
     elif name in apertures:
@@ -125,7 +125,7 @@ def _factor(unit: str, inside: str) -> float | None:
 
 
 def _row(path: Path, number: int, cells: list[str], columns: list[tuple[str, float, bool]]) -> list[Row]:
-    told: dict[str, float] = {}
+    controls: dict[str, float] = {}
     words: dict[str, str] = {}
     values: dict[str, float] = {}
     errors: dict[str, float] = {}
@@ -144,21 +144,21 @@ def _row(path: Path, number: int, cells: list[str], columns: list[tuple[str, flo
             raise BadInput(
                 f"{path}, line {number}, column {name}", f"is {cell!r}", "Give a finite number, or leave it empty."
             )
-        (errors if error else values if name in NAMES else told)[name] = value
-    place = f"{path}, line {number}"
-    if "high_tension" not in told:
-        raise BadInput(place, "has no high_tension", "Give it: every optical property hangs on it.")
+        (errors if error else values if name in NAMES else controls)[name] = value
+    location = f"{path}, line {number}"
+    if "high_tension" not in controls:
+        raise BadInput(location, "has no high_tension", "Give it: every optical property hangs on it.")
     mode = words.get("mode", "")
     if mode and mode not in _MODES:
-        raise BadInput(place, f"has mode {mode!r}, which no column has", f"Give one of {', '.join(_MODES)}.")
+        raise BadInput(location, f"has mode {mode!r}, which no column has", f"Give one of {', '.join(_MODES)}.")
     lost = sorted(set(errors) - set(values))
     if lost:
-        raise BadInput(place, f"has an error of {lost[0]} but no value", "Give both, or neither.")
+        raise BadInput(location, f"has an error of {lost[0]} but no value", "Give both, or neither.")
     try:
         key = Key(*(words.get(name, "") for name in _KEYS))
-        settings = Settings(told.pop("high_tension"), told, key=key)
+        settings = Settings(controls.pop("high_tension"), controls, key=key)
     except ValueError as error:
-        raise BadInput(place, str(error), "Check the row.") from None
+        raise BadInput(location, str(error), "Check the row.") from None
     label = words.get("label", f"line {number}")
     rows = [Row(f"{label}: {name}", settings, name, value, errors.get(name, 0.0)) for name, value in values.items()]
     focus = _MODES.get(mode)

@@ -1,4 +1,4 @@
-"""Files that a command makes: refused beforehand where something is in the way, and written whole or not at all."""
+"""Output files: checked before the work, and written atomically."""
 
 from pathlib import Path
 

@@ -44,14 +44,14 @@ def limit_size(folder: Path, largest: int, suffix: str = "") -> int:
     Only names ending in ``suffix`` count. A file's last use is its access time, which file systems update at least once a day (relatime), or
     where they do not its last change. Another process may remove the same files at the same time.
     """
-    found: list[tuple[float, int, Path]] = []
+    entries: list[tuple[float, int, Path]] = []
     for path in folder.rglob(f"*{suffix}"):
         with contextlib.suppress(FileNotFoundError):
             facts = path.stat(follow_symlinks=False)
             if path.is_file():
-                found.append((max(facts.st_atime, facts.st_mtime), facts.st_size, path))
-    total, removed = sum(size for _, size, _ in found), 0
-    for _, size, path in sorted(found, key=lambda one: one[0]):
+                entries.append((max(facts.st_atime, facts.st_mtime), facts.st_size, path))
+    total, removed = sum(size for _, size, _ in entries), 0
+    for _, size, path in sorted(entries, key=lambda entry: entry[0]):
         if total <= largest:
             break
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Columns: those that come with emtwin by their names, and a file of one's own."""
+"""Columns that are part of emtwin, by name, and columns of the user, by path."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""What a job says when its input is bad: the input, what is wrong with it, and the cure."""
+"""The error for bad input: what the input is, what is wrong with it, and the cure."""
 
 
 class BadInput(ValueError):
-    """Something the user gave cannot be used. ``input`` names it, ``problem`` says what is wrong, ``cure`` what to do about it."""
+    """Input that cannot be used. ``input`` names it, ``problem`` says what is wrong, ``cure`` how to correct it."""
 
     def __init__(self, input: str, problem: str, cure: str):
         super().__init__(f"{input}: {problem}. {cure}".strip())
@@ -17,15 +17,15 @@ def from_twin(input: str, error: ValueError, cure: str) -> BadInput:
     at = _last_semicolon(text)
     if at < 0:
         return BadInput(input, text, cure)
-    own = text[at + 2 :].rstrip(".")
-    return BadInput(input, text[:at], f"{own[:1].upper()}{own[1:]}.")
+    advice = text[at + 2 :].rstrip(".")
+    return BadInput(input, text[:at], f"{advice[:1].upper()}{advice[1:]}.")
 
 
 def _last_semicolon(text: str) -> int:
     """Where the last "; " stands that lies in no brackets; -1 if there is none."""
-    depth, found = 0, -1
-    for place, character in enumerate(text):
+    depth, split = 0, -1
+    for index, character in enumerate(text):
         depth += (character in "([{") - (character in ")]}")
-        if depth == 0 and text.startswith("; ", place):
-            found = place
-    return found
+        if depth == 0 and text.startswith("; ", index):
+            split = index
+    return split

@@ -1,7 +1,7 @@
-"""How every command sets up JAX: float64, and compiled programs kept between commands.
+"""Set-up of JAX for all commands: float64, and a cache of compiled programs.
 
-Compiling takes longer than most computations. JAX's persistent cache keeps compiled programs in the cache folder, apart for each set of versions,
-processor and number of cores: a program compiled for one processor may not run on another, and JAX's own keys do not tell them apart.
+Programs are cached by the versions of Python and JAX, processor and number of cores: a program compiled for one processor may not run on another, and
+JAX's own keys do not distinguish them.
 """
 
 import hashlib
@@ -15,10 +15,10 @@ from typing import Any
 
 from scenarios.io.cache import cores, limit_size, usable_cache, writable
 
-LARGEST = 2**30
-"""Bytes of compiled programs to keep, all versions together; what was used least recently goes first."""
-SHORTEST = 0.01
-"""Seconds of compiling from which on a program is kept: reading one back takes some milliseconds."""
+MAX_CACHE_SIZE = 2**30
+"""Largest size in bytes of the cache of compiled programs, all versions together; the least recently used are removed first."""
+MIN_COMPILE_SECONDS = 0.01
+"""Smallest compilation time of a program that is cached: reading one takes some milliseconds."""
 _TROUBLE = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']*)'")
 
 
@@ -32,10 +32,10 @@ def start_jax() -> None:
     folder = _compiled_folder()
     if folder is None:
         return
-    limit_size(folder.parent, LARGEST, "-cache")
+    limit_size(folder.parent, MAX_CACHE_SIZE, "-cache")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", SHORTEST)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", MIN_COMPILE_SECONDS)
     _heal(folder)
 
 

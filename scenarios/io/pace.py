@@ -1,4 +1,4 @@
-"""How long a session still takes, and whether this machine is slow: from the seconds its parts take on a machine of known speed, and from its own pace."""
+"""Estimate of the remaining time of a session, and detection of a slow machine."""
 
 import time
 from collections.abc import Callable
@@ -13,26 +13,26 @@ they are in the cache), one request, and scoring with the report."""
 PROBE = 0.017
 """Seconds of `probe` on that machine."""
 AHEAD = 5
-"""As many requests are taken to have lasted as long as is known."""
+"""Number of requests for which the reference time is assumed in addition to those done."""
 SLOW = 2.0
-"""From this many times the known seconds on, the user is told that the machine is slow."""
+"""Factor on the reference times from which the user is told that the machine is slow."""
 
 
 def probe() -> float:
     """Seconds of a small fixed computation, Fourier transforms like those of the parts: the least of five."""
     generator = np.random.default_rng(0)
     image = generator.standard_normal((256, 256))
-    taken = []
+    durations = []
     for _ in range(5):
         begun = time.perf_counter()
         for _ in range(8):
             np.fft.ifft2(np.fft.fft2(image))
-        taken.append(time.perf_counter() - begun)
-    return min(taken)
+        durations.append(time.perf_counter() - begun)
+    return min(durations)
 
 
 def slowness() -> float:
-    """How many times as long as on the machine of known speed computations take here and now."""
+    """Computing time of this machine now, relative to the reference machine."""
     return probe() / PROBE
 
 
@@ -65,8 +65,8 @@ class Pace:
         ending = ENDING * self.slowness
         if self._first is not None:
             # requests differ a lot (those that are measured take longest, and come first at a place): the known seconds count as some of them
-            seen = self.clock() - self._first + AHEAD * REQUEST * self.slowness
-            return seen / (self._done - 1 + AHEAD) * (self.requests - self._done) + ending
+            seconds = self.clock() - self._first + AHEAD * REQUEST * self.slowness
+            return seconds / (self._done - 1 + AHEAD) * (self.requests - self._done) + ending
         elapsed = self.clock() - self._begun
         preparing = max((expected - elapsed for expected, share in self._parts.values() if share < 1.0), default=0.0)
         return max(preparing, 0.0) + REQUEST * self.slowness * (self.requests - self._done) + ending

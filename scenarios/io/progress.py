@@ -1,4 +1,4 @@
-"""What a job shows while it runs: a live view on a terminal, plain lines elsewhere, or nothing. Always on stderr."""
+"""Progress of a job on stderr: a live view on a terminal, plain lines elsewhere, or nothing."""
 
 import time
 from collections.abc import Iterator
@@ -74,8 +74,8 @@ class PlainProgress:
         if text == self._stage and quarter <= self._quarter:
             return
         self._stage, self._quarter = text, quarter
-        said = text if fraction is None else f"{text}: {100 * fraction:.0f} %"
-        self.console.print(" ".join([said, *self._still()]), markup=False)
+        line = text if fraction is None else f"{text}: {100 * fraction:.0f} %"
+        self.console.print(" ".join([line, *self._still()]), markup=False)
 
     def request(self, event: Event) -> None:
         self._stage = ""

@@ -1,4 +1,4 @@
-"""Tables that come with emtwin, by their names, and files of one's own, by their paths."""
+"""Tables that are part of emtwin, by name, and tables of the user, by path."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,8 @@ from typing import TypeVar
 from scenarios.io.errors import BadInput
 
 T = TypeVar("T")
-LARGEST = 8 * 2**20
-"""Bytes of a table at most."""
+MAX_FILE_SIZE = 8 * 2**20
+"""Largest size of a table in bytes."""
 
 
 def shipped_names(folder: Path) -> list[str]:
@@ -27,8 +27,8 @@ def load_shipped(name_or_path: str | Path, folder: Path, kind: str, noun: str, r
     if not path.is_file():
         raise BadInput(text, f"is neither a {noun} nor a file", f"Name a TOML file, or a {noun}: {names}.")
     try:
-        if path.stat().st_size > LARGEST:
-            raise BadInput(text, f"is larger than {LARGEST // 2**20} MiB", f"Name a {kind}.")
+        if path.stat().st_size > MAX_FILE_SIZE:
+            raise BadInput(text, f"is larger than {MAX_FILE_SIZE // 2**20} MiB", f"Name a {kind}.")
         content = path.read_text(encoding="utf-8")
     except OSError as error:
         raise BadInput(text, f"cannot be read ({error.strerror})", "Check its permissions.") from None

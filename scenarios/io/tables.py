@@ -1,4 +1,4 @@
-"""Sensor tables: those that come with emtwin by their names, and a file of one's own."""
+"""Sensor tables that are part of emtwin, by name, and sensor tables of the user, by path."""
 
 from pathlib import Path
 

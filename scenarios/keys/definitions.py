@@ -13,7 +13,9 @@ from msgspec import Meta
 
 
 class Mistaken(NamedTuple):
-    """A unit that a value is often given in by mistake: that value times ``factor`` is the right one, which usually lies between ``low`` and ``high``."""
+    """A unit in which a value is often given by mistake: value times ``factor`` is the correct value, which usually lies between ``low`` and
+    ``high``.
+    """
 
     unit: str
     factor: float
@@ -98,7 +100,7 @@ class Table(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for ``--json``."""
         plain = {"table": self.path, "where": self.where, "meaning": self.meaning, "required": self.required}
-        return {**plain, "keys": [one.as_dict() for one in self.keys]}
+        return {**plain, "keys": [key.as_dict() for key in self.keys]}
 
 
 def tables_of(struct: type[msgspec.Struct], path: str = "", required: bool = True) -> tuple[Table, ...]:
@@ -116,14 +118,14 @@ def _tables(struct: type[msgspec.Struct], path: str, required: bool) -> Iterator
     for field in msgspec.structs.fields(struct):
         if field.name == "folder":  # set by the reader, not by the user
             continue
-        own = f"{path}.{field.name}".lstrip(".")
+        key_path = f"{path}.{field.name}".lstrip(".")
         held = structs_in(hints[field.name])
         if held:
             named = is_table_of_tables(hints[field.name])
-            for one in held:
-                inner += _tables(one, f"{own}.NAME" if named else own, field.required)
+            for member_struct in held:
+                inner += _tables(member_struct, f"{key_path}.NAME" if named else key_path, field.required)
         else:
-            keys.append(_key(own, where, hints[field.name], field))
+            keys.append(_key(key_path, where, hints[field.name], field))
     yield Table(path, where, struct, " ".join((struct.__doc__ or "").split()), required, tuple(keys))
     yield from inner
 
@@ -145,13 +147,13 @@ def _key(path: str, where: str, annotation: Any, field: Any) -> Key:
 def metas(annotation: Any) -> list[Meta]:
     """Of ``annotation`` itself and of what it may be, the outermost last."""
     if typing.get_origin(annotation) is Annotated:
-        inner, *own = typing.get_args(annotation)
-        return [*metas(inner), *(one for one in own if isinstance(one, Meta))]
-    found = []
-    for one in _members(annotation):
-        if one is not annotation:
-            found += metas(one)
-    return found
+        inner, *annotated = typing.get_args(annotation)
+        return [*metas(inner), *(meta for meta in annotated if isinstance(meta, Meta))]
+    metadata = []
+    for member in _members(annotation):
+        if member is not annotation:
+            metadata += metas(member)
+    return metadata
 
 
 def bare(annotation: Any) -> Any:
@@ -167,7 +169,11 @@ def structs_in(annotation: Any) -> tuple[type[msgspec.Struct], ...]:
     kind = bare(annotation)
     if is_table_of_tables(annotation):
         kind = bare(typing.get_args(kind)[1])
-    return tuple(one for one in map(bare, _members(kind)) if isinstance(one, type) and issubclass(one, msgspec.Struct))
+    return tuple(
+        member
+        for member in map(bare, _members(kind))
+        if isinstance(member, type) and issubclass(member, msgspec.Struct)
+    )
 
 
 def is_table_of_tables(annotation: Any) -> bool:
@@ -176,14 +182,15 @@ def is_table_of_tables(annotation: Any) -> bool:
     if typing.get_origin(kind) is not dict:
         return False
     return any(
-        isinstance(one, type) and issubclass(one, msgspec.Struct) for one in _members(bare(typing.get_args(kind)[1]))
+        isinstance(member, type) and issubclass(member, msgspec.Struct)
+        for member in _members(bare(typing.get_args(kind)[1]))
     )
 
 
 def element(annotation: Any, index: int = 0) -> Any:
     """What a list, a tuple or a table of values holds; ``annotation`` itself for anything else."""
-    for one in _members(bare(annotation)):
-        kind, arguments = typing.get_origin(bare(one)), typing.get_args(bare(one))
+    for member in _members(bare(annotation)):
+        kind, arguments = typing.get_origin(bare(member)), typing.get_args(bare(member))
         if kind is tuple:
             return arguments[min(index, len(arguments) - 1)]
         if kind is list:
@@ -196,7 +203,7 @@ def element(annotation: Any, index: int = 0) -> Any:
 def _members(annotation: Any) -> tuple[Any, ...]:
     """Of a union, without None; of anything else itself."""
     if typing.get_origin(annotation) in (Union, types.UnionType):
-        return tuple(one for one in typing.get_args(annotation) if one is not type(None))
+        return tuple(member for member in typing.get_args(annotation) if member is not type(None))
     return (annotation,)
 
 
@@ -208,16 +215,16 @@ def kind_of(annotation: Any) -> str:
     kind = bare(annotation)
     members = _members(kind)
     if len(members) > 1:
-        return " or ".join(kind_of(one) for one in members)
+        return " or ".join(kind_of(member) for member in members)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
-        return ("one of " if len(arguments) > 1 else "") + ", ".join(f'"{one}"' for one in arguments)
+        return ("one of " if len(arguments) > 1 else "") + ", ".join(f'"{argument}"' for argument in arguments)
     if origin is tuple:
-        return "[" + ", ".join(_plain(one) for one in arguments) + "]"
+        return "[" + ", ".join(_plain(argument) for argument in arguments) + "]"
     if origin is list:
         return f"a list of {_plain(arguments[0])}s"
     if origin is dict:
-        return f"a table of {' or '.join(_plain(one) + 's' for one in _members(bare(arguments[1])))}"
+        return f"a table of {' or '.join(_plain(argument) + 's' for argument in _members(bare(arguments[1])))}"
     word = _WORDS.get(kind, "value")
     return word if word in ("text", "true or false") else f"a {word}"
 

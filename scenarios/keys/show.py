@@ -1,4 +1,4 @@
-"""What ``--keys`` prints: every key of a scenario, table by table, with unit, default and meaning."""
+"""Output of ``--keys``: every key of a scenario with unit, default and meaning."""
 
 import textwrap
 from typing import Any
@@ -12,7 +12,7 @@ from scenarios.keys.definitions import Key, Table
 def keys_as_dict(command: str, tables: tuple[Table, ...], presets: dict[str, str]) -> dict[str, Any]:
     """Plain values, for ``--json``; ``presets``: name and description of each."""
     return {
-        "schema": "emtwin.keys/1", "command": command, "presets": presets, "tables": [one.as_dict() for one in tables],
+        "schema": "emtwin.keys/1", "command": command, "presets": presets, "tables": [table.as_dict() for table in tables],
     }  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def default_of(key: Key) -> str:
     if value is None or value in ({}, []):
         return "none"
     if isinstance(value, tuple):
-        return f"[{', '.join(f'{one:g}' for one in value)}]"
+        return f"[{', '.join(f'{number:g}' for number in value)}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

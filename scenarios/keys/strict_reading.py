@@ -1,4 +1,4 @@
-"""Plain values into the structs of a scenario, strictly: what cannot be used is refused with its key, what it must be, and the nearest cure."""
+"""Strict conversion of plain values into the structs of a scenario; an error names the key, its valid values and the nearest cure."""
 
 import difflib
 import math
@@ -38,8 +38,8 @@ def convert(values: dict[str, Any], struct: type[S], origin: str) -> S:
         return msgspec.convert(values, struct, strict=True)
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at ")
-        place = _place(values, _steps(values, struct, path.strip("`"), str(error)), tables)
-        raise _refusal(problem, place, tables, origin) from None
+        location = _place(values, _steps(values, struct, path.strip("`"), str(error)), tables)
+        raise _refusal(problem, location, tables, origin) from None
 
 
 def refuse_nonfinite(value: Any, origin: str, path: str) -> None:
@@ -51,18 +51,22 @@ def refuse_nonfinite(value: Any, origin: str, path: str) -> None:
         refuse_nonfinite(item, origin, _join([path, name]) if path else str(name))
 
 
-def _refusal(problem: str, place: _Place, tables: tuple[Table, ...], origin: str) -> BadInput:
+def _refusal(problem: str, location: _Place, tables: tuple[Table, ...], origin: str) -> BadInput:
     if "unknown field" in problem:
         wrong = problem.partition("`")[2].rstrip("`")
         return BadInput(
-            origin, f"key {_join([place.path, wrong])}: there is no such key", _nearest(wrong, place, tables)
+            origin, f"key {_join([location.path, wrong])}: there is no such key", _nearest(wrong, location, tables)
         )
     if "missing required field" in problem:
-        lacking = _lacking(place.value, place.tables, tables)
-        of = f" of [{place.path}]" if place.path else ""
+        lacking = _lacking(location.value, location.tables, tables)
+        of = f" of [{location.path}]" if location.path else ""
         problem = f"key {lacking[0]}{of} is missing" if len(lacking) == 1 else f"keys {_list(lacking)}{of} are missing"
-        return BadInput(origin, problem, f"Add {'it' if len(lacking) == 1 else 'them'}: {_examples(place, lacking)}.")
-    return BadInput(origin, f"key {place.path}: is {_brief(place.value)}, and must be {_takes(place)}", _cure(place))
+        return BadInput(
+            origin, problem, f"Add {'it' if len(lacking) == 1 else 'them'}: {_examples(location, lacking)}."
+        )
+    return BadInput(
+        origin, f"key {location.path}: is {_brief(location.value)}, and must be {_takes(location)}", _cure(location)
+    )
 
 
 def _steps(values: dict[str, Any], struct: type[msgspec.Struct], path: str, message: str) -> Steps:
@@ -96,23 +100,25 @@ def _replaced(values: Any, steps: Steps, value: Any) -> Any:
     first, rest = steps[0], steps[1:]
     if isinstance(values, dict):
         return {**values, first: _replaced(values[first], rest, value)}
-    return [_replaced(one, rest, value) if place == first else one for place, one in enumerate(values)]
+    return [_replaced(item, rest, value) if index == first else item for index, item in enumerate(values)]
 
 
 def _place(values: dict[str, Any], steps: Steps, tables: tuple[Table, ...]) -> _Place:
     """What the value at ``steps`` is: a table, or a key in one (or a part of its value)."""
     value = _at(values, steps)
     for count in range(len(steps), -1, -1):
-        inside = [one for one in tables if _matches(one.path, steps[:count])]
+        inside = [table for table in tables if _matches(table.path, steps[:count])]
         if not inside:
             continue
         if len(inside) > 1:  # of several kinds of table, the one that this says it is
             owner = _at(values, steps[:count])
             kind = owner.get("kind") if isinstance(owner, dict) else None
-            inside = [one for one in inside if one.where == f'kind = "{kind}"'] or inside
-        names = [one for table in inside for one in table.keys if count < len(steps) and one.name == steps[count]]
-        own = names[0]._replace(kind="one of " + ", ".join(one.kind for one in names)) if len(names) > 1 else None
-        key = own or (names[0] if names else None)
+            inside = [table for table in inside if table.where == f'kind = "{kind}"'] or inside
+        names = [key for table in inside for key in table.keys if count < len(steps) and key.name == steps[count]]
+        combined = (
+            names[0]._replace(kind="one of " + ", ".join(named.kind for named in names)) if len(names) > 1 else None
+        )
+        key = combined or (names[0] if names else None)
         return _Place(_join(steps), value, tuple(inside), key, key is not None and len(steps) > count + 1)
     return _Place(_join(steps), value, (), None)
 
@@ -134,53 +140,53 @@ def _list(words: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
 
 
-def _lacking(given: Any, here: tuple[Table, ...], tables: tuple[Table, ...]) -> list[str]:
+def _lacking(content: Any, here: tuple[Table, ...], tables: tuple[Table, ...]) -> list[str]:
     """Names of required keys and tables that ``given`` lacks."""
-    there = given if isinstance(given, dict) else {}
+    present = content if isinstance(content, dict) else {}
     path = here[0].path
-    names = [one.name for one in here[0].keys if one.required and one.name not in there]
-    for one in tables:
-        above, _, own = one.path.rpartition(".")
-        if one.required and one.path and above == path and own not in there:
-            needed = ", ".join(inner.name for inner in one.keys if inner.required)
-            names.append(f"[{one.path}] with {needed}" if needed else f"[{one.path}]")
+    names = [key.name for key in here[0].keys if key.required and key.name not in present]
+    for table in tables:
+        above, _, last = table.path.rpartition(".")
+        if table.required and table.path and above == path and last not in present:
+            needed = ", ".join(inner.name for inner in table.keys if inner.required)
+            names.append(f"[{table.path}] with {needed}" if needed else f"[{table.path}]")
     return names
 
 
-def _examples(place: _Place, lacking: list[str]) -> str:
+def _examples(location: _Place, lacking: list[str]) -> str:
     """What is missing, and what it must be."""
-    keys = {one.name: one for table in place.tables for one in table.keys}
-    if len(place.tables) > 1:  # a table of one of several kinds, which it must say
-        return "kind, one of " + ", ".join(f'"{one.struct.__struct_config__.tag}"' for one in place.tables)
+    keys = {key.name: key for table in location.tables for key in table.keys}
+    if len(location.tables) > 1:  # a table of one of several kinds, which it must say
+        return "kind, one of " + ", ".join(f'"{table.struct.__struct_config__.tag}"' for table in location.tables)
     return "; ".join(f"{name}, {keys[name].takes()}" if name in keys else f"the table {name}" for name in lacking)
 
 
-def _nearest(wrong: str, place: _Place, tables: tuple[Table, ...]) -> str:
+def _nearest(wrong: str, location: _Place, tables: tuple[Table, ...]) -> str:
     """The table that has a key of that name, or the nearest name there is, or all that there are."""
     inner = [
-        one.path.rpartition(".")[2]
-        for one in tables
-        if one.path and _matches(one.path.rpartition(".")[0], place.path.split(".") if place.path else [])
+        other.path.rpartition(".")[2]
+        for other in tables
+        if other.path and _matches(other.path.rpartition(".")[0], location.path.split(".") if location.path else [])
     ]
-    names = list(dict.fromkeys([*(one.name for table in place.tables for one in table.keys), *inner]))
-    elsewhere = [one.path for table in tables for one in table.keys if one.name == wrong]
-    elsewhere += [f"[{one.path}]" for one in tables if one.path.rpartition(".")[2] == wrong]
+    names = list(dict.fromkeys([*(key.name for table in location.tables for key in table.keys), *inner]))
+    elsewhere = [key.path for table in tables for key in table.keys if key.name == wrong]
+    elsewhere += [f"[{table.path}]" for table in tables if table.path.rpartition(".")[2] == wrong]
     if elsewhere:
         return f"Did you mean {' or '.join(dict.fromkeys(elsewhere))}?"
-    units = {one.path: f"{one.path} ({one.unit})" if one.unit else one.path for table in tables for one in table.keys}
-    near = difflib.get_close_matches(wrong.lower(), [one.lower() for one in names], 1, 0.6)
+    units = {key.path: f"{key.path} ({key.unit})" if key.unit else key.path for table in tables for key in table.keys}
+    near = difflib.get_close_matches(wrong.lower(), [name.lower() for name in names], 1, 0.6)
     if near:
-        found = _join([place.path, next(one for one in names if one.lower() == near[0])])
-        return f"Did you mean {units.get(found, found)}?"
-    others = {one.name.lower(): one.path for table in tables for one in table.keys}
+        match = _join([location.path, next(name for name in names if name.lower() == near[0])])
+        return f"Did you mean {units.get(match, match)}?"
+    others = {key.name.lower(): key.path for table in tables for key in table.keys}
     far = difflib.get_close_matches(wrong.lower(), others, 1, 0.75)
     if far:
         return f"Did you mean {units[others[far[0]]]}?"
-    return f"The keys here are {', '.join(one for one in names if one != 'NAME')}." if names else "Leave it out."
+    return f"The keys here are {', '.join(name for name in names if name != 'NAME')}." if names else "Leave it out."
 
 
-def _takes(place: _Place) -> str:
-    return "a table" if place.key is None else place.key.takes(place.part)
+def _takes(location: _Place) -> str:
+    return "a table" if location.key is None else location.key.takes(location.part)
 
 
 def _brief(value: Any) -> str:
@@ -192,20 +198,20 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _cure(place: _Place) -> str:
+def _cure(location: _Place) -> str:
     """What to do about a value of the wrong kind or out of range."""
-    key, value = place.key, place.value
+    key, value = location.key, location.value
     if key is None:
-        named = place.tables == () or place.tables[0].path.endswith(".NAME")
-        table = f"[{place.path.rpartition('.')[0]}.NAME]" if named else f"[{place.path}]"
+        named = location.tables == () or location.tables[0].path.endswith(".NAME")
+        table = f"[{location.path.rpartition('.')[0]}.NAME]" if named else f"[{location.path}]"
         return f"Write its keys below {table}" + (", one table for each NAME." if named else ".")
-    kind = key.part if place.part else key.kind
+    kind = key.part if location.part else key.kind
     number = isinstance(value, float | int) and not isinstance(value, bool)
     if number and kind.startswith("a number") and key.mistaken is not None and value > 0:
         right = key.mistaken.right(float(value))
         if right is not None:
             return f"Is that in {key.mistaken.unit}? Write {right:.6g}."
-    if number and value == 0 and (key.zero or isinstance(key.default, str)) and not place.part:
+    if number and value == 0 and (key.zero or isinstance(key.default, str)) and not location.part:
         return key.zero or f"Leave it out: {key.default}."
     if isinstance(value, list) and key.series is not None:
         return f"A series goes into {key.series}; {key.path} is one number."

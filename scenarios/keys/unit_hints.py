@@ -1,4 +1,4 @@
-"""Values that are possible and most likely given in another unit than the key's: radians for mrad, millimetres for angstrom."""
+"""Hints for valid values that were probably given in another unit: radians for mrad, millimetres for angstrom."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -22,16 +22,16 @@ def doubts(values: dict[str, Any], tables: tuple[Table, ...]) -> Iterator[str]:
 
 def _owners(values: dict[str, Any], table: Table) -> Iterator[tuple[str, dict[str, Any]]]:
     """The tables that ``table`` describes, with their paths."""
-    found = [("", values)]
+    owners = [("", values)]
     for part in table.path.split(".") if table.path else []:
         below = []
-        for path, owner in found:
+        for path, owner in owners:
             names = list(owner) if part == "NAME" else [part]
             below += [
                 (f"{path}.{name}".lstrip("."), owner[name]) for name in names if isinstance(owner.get(name), dict)
             ]
-        found = below
-    for path, owner in found:
+        owners = below
+    for path, owner in owners:
         if not table.where or table.where == f'kind = "{owner.get("kind")}"':
             yield path, owner
 
@@ -42,8 +42,8 @@ def _numbers(value: Any) -> Iterator[float]:
     if isinstance(value, float | int):
         yield float(value)
     elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _numbers(one)
+        for item in value:
+            yield from _numbers(item)
     elif isinstance(value, dict):
-        for one in value.values():
-            yield from _numbers(one)
+        for item in value.values():
+            yield from _numbers(item)

@@ -1,4 +1,4 @@
-"""Scenarios that come with emtwin, as TOML files beside this one."""
+"""The preset scenarios, TOML files in this folder."""
 
 import tomllib
 from pathlib import Path
@@ -48,11 +48,11 @@ def described(names: list[str]) -> dict[str, str]:
     return {name: str(tomllib.loads(paths[name].read_text("utf-8"))["description"]) for name in names}
 
 
-def _refuse_unknown(path: Path, text: str, presets: list[str], other: str, theirs: list[str]) -> None:
+def _refuse_unknown(path: Path, text: str, presets: list[str], other: str, other_presets: list[str]) -> None:
     """BadInput for what looks like a preset's name and is neither one nor a file; ``theirs`` are those of the ``other`` command."""
     if path.exists() or path.suffix == ".toml" or path.name != text:
         return
-    if text in theirs:
+    if text in other_presets:
         raise BadInput(
             text, f"is a preset of emtwin {other}", f"Run emtwin {other} {text}, or name one of {', '.join(presets)}."
         )

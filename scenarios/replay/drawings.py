@@ -1,4 +1,4 @@
-"""Pictures of a map made from few spectra, for the report: what was seen, asked for, predicted, and how far off it was."""
+"""Figures of a map predicted from few spectra: image, measured pixels, prediction and error."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -89,16 +89,16 @@ def _maps(figure: Figure, arrays: Mapping[str, np.ndarray], known: bool) -> None
     if known:
         panels.append(("difference", deviations(arrays), {"cmap": "RdBu_r", "vmin": -4, "vmax": 4}, "σ"))
     axes = figure.subplots(1, len(panels))
-    for place, (title, image, colours, unit) in zip(axes, panels, strict=True):
+    for axis, (title, image, colours, unit) in zip(axes, panels, strict=True):
         extent = (-0.5, columns - 0.5, rows - 0.5, -0.5)
-        drawn = place.imshow(image, extent=extent, interpolation="nearest", aspect="equal", **colours)
-        place.set_title(title)
-        place.set_facecolor("#e8ecef")
-        place.set_xticks([0, columns - 1])
-        place.set_xlabel("column")
-        if place is not axes[0]:
-            place.set_yticks([])
-        figure.colorbar(drawn, ax=place, shrink=0.7, aspect=30, label=unit)
+        drawn = axis.imshow(image, extent=extent, interpolation="nearest", aspect="equal", **colours)
+        axis.set_title(title)
+        axis.set_facecolor("#e8ecef")
+        axis.set_xticks([0, columns - 1])
+        axis.set_xlabel("column")
+        if axis is not axes[0]:
+            axis.set_yticks([])
+        figure.colorbar(drawn, ax=axis, shrink=0.7, aspect=30, label=unit)
     axes[0].set_ylabel("row (spectra)")
 
 

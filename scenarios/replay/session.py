@@ -1,4 +1,4 @@
-"""A session on recorded data: starts the replay behind the wire, runs the job on it, and writes the report."""
+"""A session on recorded data: starts the replay as a remote instrument, runs the job on it, and writes the report."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,10 +23,10 @@ def run_replay(
     resume: bool = False,
     instrument: str | None = None,
 ) -> dict[str, Any]:
-    """Run ``scenario`` into the new session folder ``out`` (or go on with it); returns the result that ``--json`` prints.
+    """Run ``scenario`` in the new session folder ``out`` (or resume it); returns the result that ``--json`` prints.
 
-    ``data`` is the folder of the recording, or ``instrument`` the address of a running replay. Nothing is written before the instrument
-    has answered. Raises ValueError (VendorError, BadInput) for data that cannot be used, InstrumentLost if the replay ends on the way.
+    ``data`` is the folder of the recording, or ``instrument`` the address of a running replay. Nothing is written before the instrument has answered.
+    Raises ValueError (VendorError, BadInput) for data that cannot be used, InstrumentLost if the replay ends early.
     """
     with ExitStack() as stack:
         if instrument is None:

@@ -1,1 +1,1 @@
-"""A recorded session read back: its page and its summary."""
+"""A recorded session: reading, summary and report page."""

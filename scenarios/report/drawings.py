@@ -153,12 +153,12 @@ class Bursts(NamedTuple):
 
     def lay(self, axes: Axes, label: bool = True, times: bool = True) -> None:
         """Draw the moves as thin lines, the minutes along the top, and name the axis."""
-        for place in self.moves:
-            axes.axvline(place, color="#c9d1d8", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        for position in self.moves:
+            axes.axvline(position, color="#c9d1d8", linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         if times:
-            for place, minute in self.starts:
+            for position, minute in self.starts:
                 axes.text(
-                    place - 0.4,
+                    position - 0.4,
                     1.0,
                     f"{minute:.0f} min",
                     transform=axes.get_xaxis_transform(),
@@ -173,8 +173,8 @@ class Bursts(NamedTuple):
 def decisions(
     kinds: Sequence[str], predicted: np.ndarray, actual: np.ndarray | None, tolerance: float, bursts: Bursts
 ) -> str:
-    """Each request's predicted error, and where it was scored the true error of its answer, against the tolerance."""
-    places = 1 + np.arange(len(kinds))
+    """Predicted error of each request, and the true error of its answer if scored, with the tolerance."""
+    numbers = 1 + np.arange(len(kinds))
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -183,7 +183,7 @@ def decisions(
             here = np.array([k == kind for k in kinds])
             if here.any():
                 axes.scatter(
-                    places[here],
+                    numbers[here],
                     100 * predicted[here],
                     s=26,
                     color=COLOURS[kind],
@@ -194,7 +194,7 @@ def decisions(
         if actual is not None:
             label = "true error of the answer"
             axes.scatter(
-                places, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label=label, zorder=4
+                numbers, 100 * actual, s=34, facecolors="none", edgecolors=_TRUTH, linewidths=0.9, label=label, zorder=4
             )
         axes.axhline(100 * tolerance, color=INK, linewidth=1.1, linestyle="--", label="tolerance")
         _log_axis(axes)
@@ -216,8 +216,8 @@ def states(
 
     ``means`` and ``stds`` are [request, name]; ``truth`` maps a name to its true values [request], ``readings`` to a channel and its values.
     """
-    places = 1.0 + np.arange(len(means))
-    breaks = np.searchsorted(places, bursts.moves)
+    numbers = 1.0 + np.arange(len(means))
+    breaks = np.searchsorted(numbers, bursts.moves)
 
     def broken(values: np.ndarray) -> np.ndarray:
         return np.insert(values, breaks, np.nan)
@@ -226,12 +226,12 @@ def states(
         columns = 3
         rows = -(-len(names) // columns)
         grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
-        for place, name in enumerate(names):
-            axes = grid[place // columns, place % columns]
+        for index, name in enumerate(names):
+            axes = grid[index // columns, index % columns]
             factor, unit = shown(name)
-            mean, std = factor * means[:, place], factor * stds[:, place]
+            mean, std = factor * means[:, index], factor * stds[:, index]
             bursts.lay(axes, label=False, times=False)
-            x, middle, sigma = broken(places), broken(mean), broken(std)
+            x, middle, sigma = broken(numbers), broken(mean), broken(std)
             axes.fill_between(x, middle - 2 * sigma, middle + 2 * sigma, color="#2f67b1", alpha=0.16, linewidth=0)
             axes.fill_between(x, middle - sigma, middle + sigma, color="#2f67b1", alpha=0.28, linewidth=0)
             axes.plot(x, middle, color="#2f67b1", linewidth=1.3, marker=".", markersize=2.5)
@@ -242,7 +242,7 @@ def states(
                 low, high = min(low, true.min()), max(high, true.max())
             if name in readings:
                 channel, values = readings[name]
-                axes.plot(places, factor * values, "x", color="#d98200", markersize=3)
+                axes.plot(numbers, factor * values, "x", color="#d98200", markersize=3)
                 axes.text(
                     0.99,
                     0.97,
@@ -256,8 +256,8 @@ def states(
             if high > low:
                 axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
             axes.set_title(f"{name}" + (f" ({unit})" if unit else ""))
-        for place in range(len(names), rows * columns):
-            grid[place // columns, place % columns].set_visible(False)
+        for index in range(len(names), rows * columns):
+            grid[index // columns, index % columns].set_visible(False)
         for column in range(min(columns, len(names))):
             below = (len(names) - 1 - column) // columns
             grid[below, column].set_xlabel("request")
@@ -267,13 +267,13 @@ def states(
 
 
 def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: np.ndarray) -> str:
-    """What the instrument's channels read: (name, unit, minutes, values) each in a panel; not-a-number readings are left out."""
+    """Readings of the instrument's channels: one panel for each (name, unit, minutes, values); not-a-number readings are left out."""
 
     def paint(figure: Figure) -> None:
         rows = -(-len(channels) // 3)
         grid = figure.subplots(rows, 3, sharex=True, squeeze=False)
-        for place, (name, unit, minutes, values) in enumerate(channels):
-            axes = grid[place // 3, place % 3]
+        for index, (name, unit, minutes, values) in enumerate(channels):
+            axes = grid[index // 3, index % 3]
             draw_moves(axes, moves)
             middle = np.median(values)
             axes.plot(minutes, values, ".", color="#7a5a9e", markersize=2.0, rasterized=len(values) > 400)
@@ -282,8 +282,8 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
                 axes.set_ylim(low - 0.25 * (high - low), high + 0.25 * (high - low))
             axes.set_title(f"{name}" + (f" ({unit})" if unit not in ("", "1") else ""))
             axes.ticklabel_format(axis="y", useOffset=bool(abs(middle) > 1e3 * (high - low)), scilimits=(-3, 5))
-        for place in range(len(channels), rows * 3):
-            grid[place // 3, place % 3].set_visible(False)
+        for index in range(len(channels), rows * 3):
+            grid[index // 3, index % 3].set_visible(False)
         for column in range(min(3, len(channels))):
             below = min(rows - 1, (len(channels) - 1 - column) // 3)
             grid[below, column].set_xlabel("instrument time (min)")
@@ -293,7 +293,7 @@ def sensors(channels: Sequence[tuple[str, str, np.ndarray, np.ndarray]], moves: 
 
 
 def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.ndarray, always: np.ndarray) -> str:
-    """Electrons spent by purpose, and over time beside what measuring every request would have cost (all in electrons)."""
+    """Electrons spent by purpose, and over time compared with measuring every request (all in electrons)."""
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
@@ -317,7 +317,9 @@ def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.n
 
 
 def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
-    """Are the stated sigmas right? (label, deviations in sigmas) each: share inside the central interval against its nominal share; histogram."""
+    """Calibration of the stated sigmas: (label, deviations in sigmas) each; share inside the central interval against its nominal share, and
+    histogram.
+    """
     levels = np.linspace(0.02, 0.98, 49)
     palette = ["#2f67b1", "#d98200", "#1b7f6b"]
 
@@ -358,7 +360,7 @@ def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
     return draw(10.3, 3.4, paint)
 
 
-def trust(places: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, bursts: Bursts) -> str:
+def trust(numbers: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, bursts: Bursts) -> str:
     """Mean squared deviation of each measured image (request ``places``) from its prediction, over the stated variance.
 
     ``distrusted`` [request] says after which requests the model was distrusted: drawn as a red ground.
@@ -367,10 +369,10 @@ def trust(places: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, bursts
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
         bursts.lay(axes)
-        for place in np.flatnonzero(distrusted) + 1:
-            axes.axvspan(place - 0.5, place + 0.5, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
+        for number in np.flatnonzero(distrusted) + 1:
+            axes.axvspan(number - 0.5, number + 0.5, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
         axes.axhline(1.0, color=_FAINT, linestyle="--", linewidth=1.0)
-        axes.plot(places, misfit, "o", color="#2f67b1", markersize=4.5)
+        axes.plot(numbers, misfit, "o", color="#2f67b1", markersize=4.5)
         axes.set_ylim(min(0.4, 0.8 * misfit.min()), max(2.5, 1.25 * misfit.max()))
         axes.set_xlim(0.0, len(distrusted) + 1.0)
         _log_axis(axes)

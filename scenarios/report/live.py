@@ -1,4 +1,4 @@
-"""The report of a session while it runs: drawn by a process of its own beside it, so that there is something to look at soon."""
+"""The report of a running session, updated by a separate process."""
 
 import subprocess
 import sys
@@ -8,9 +8,9 @@ from pathlib import Path
 from scenarios.io.cache import cores
 
 EVERY, EVERY_ALONE = 20.0, 60.0
-"""Seconds between two drawings, each of which takes some seconds of a core; and where the session has but one."""
-SHARE = 0.2
-"""At most this share of the time is spent drawing: on a slow or busy machine drawings are further apart."""
+"""Seconds between two updates, each of which takes some seconds of a core; and on a machine with a single core."""
+MAX_DRAWING_SHARE = 0.2
+"""Largest share of the time spent drawing: on a slow or busy machine updates are less frequent."""
 
 
 class LiveReport:
@@ -26,11 +26,11 @@ class LiveReport:
         self._begun, self._next = 0.0, -float("inf")
 
     def refresh(self) -> None:
-        """Draw it anew, unless that is being done, or was done a short while ago."""
+        """Start an update, unless one is running or was done recently."""
         now = time.monotonic()
         if self._process is not None:
             if self._process.poll() is None:
-                self._next = self._begun + max(self.every, (now - self._begun) / SHARE)
+                self._next = self._begun + max(self.every, (now - self._begun) / MAX_DRAWING_SHARE)
                 return
             if now < self._next:
                 return

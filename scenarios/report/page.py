@@ -82,7 +82,7 @@ def write_report(folder: Path, pictures: Sequence[Picture] = ()) -> Path:
 
 
 def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any]:
-    """Everything the page's template shows."""
+    """The values for the page's template."""
     requests = session.requests
     moves = _moves(session)
     verdict = verdict_of(session)
@@ -111,7 +111,7 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
             }
             for row in session.findings
         ],
-        "table": [_line(session, row, place) for place, row in enumerate(requests)],
+        "table": [_line(session, row, index) for index, row in enumerate(requests)],
         "rows": session.rows,
         "frames": len(session.frames),
         "resumed": session.resumed,
@@ -123,11 +123,11 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
 
 
 def _bursts(session: Session) -> drawings.Bursts:
-    """Requests of one site belong together; between sites the stage moved."""
+    """Requests grouped by site; the stage moves between sites."""
     sites = [row.payload.get("site", 0) for row in session.requests]
-    firsts = [place for place in range(len(sites)) if place == 0 or sites[place] != sites[place - 1]]
-    starts = [(place + 1, _minute_value(session, session.requests[place])) for place in firsts]
-    return drawings.Bursts(np.array([place + 0.5 for place in firsts[1:]]), starts)
+    firsts = [index for index in range(len(sites)) if index == 0 or sites[index] != sites[index - 1]]
+    starts = [(index + 1, _minute_value(session, session.requests[index])) for index in firsts]
+    return drawings.Bursts(np.array([index + 0.5 for index in firsts[1:]]), starts)
 
 
 def _decisions(session: Session) -> str:
@@ -147,15 +147,15 @@ def _gallery(session: Session) -> list[dict[str, str]]:
     rows = [row for row in session.requests if "predicted" in row.arrays]
     if not rows:
         return []
-    worst = max(range(len(rows)), key=lambda place: _misfit(rows[place]) or 0.0)
+    worst = max(range(len(rows)), key=lambda index: _misfit(rows[index]) or 0.0)
     chosen = {worst, *np.linspace(0, len(rows) - 1, min(GALLERY // 2, len(rows))).astype(int).tolist()}
     for kind in drawings.LABELS:  # one of each at least
-        chosen.update([place for place, row in enumerate(rows) if row.payload["decision"] == kind][:1])
+        chosen.update([index for index, row in enumerate(rows) if row.payload["decision"] == kind][:1])
     truth = session.score.arrays.get("truth") if session.score else None
     pixel = float(session.scenario.get("scan", {}).get("pixel", 1.0))
     shown = []
-    for place in sorted(chosen):
-        row, payload = rows[place], rows[place].payload
+    for index in sorted(chosen):
+        row, payload = rows[index], rows[index].payload
         arrays = row.arrays
         image = drawings.request_panels(
             arrays["predicted"],
@@ -163,17 +163,17 @@ def _gallery(session: Session) -> list[dict[str, str]]:
             arrays.get("answer", arrays["predicted"]),
             arrays.get("measured"),
             arrays.get("measured_std"),
-            truth[place] if truth is not None and len(truth) == len(session.requests) else None,
+            truth[index] if truth is not None and len(truth) == len(session.requests) else None,
             pixel,
         )
-        line = _line(session, row, place)
+        line = _line(session, row, index)
         title = f"Request {payload['index'] + 1} at {line['minute']} min, {line['settings']}"
         shown.append({"title": title, "decision": payload["decision"], "why": payload.get("why", ""), "image": image})
     return shown
 
 
 def _states(session: Session) -> str | None:
-    """The state after every request, beside the truth and the channels that speak of the same quantity."""
+    """The state after every request, with the truth and the channels that measure the same quantity."""
     latest = {row_time(row): row for row in session.states}
     rows = [latest[row_time(row)] for row in session.requests if row_time(row) in latest]
     if not rows or len(rows) != len(session.requests):
@@ -182,7 +182,7 @@ def _states(session: Session) -> str | None:
     names = [name for name in _STATES if name in recorded]
     if not names:
         return None
-    places = [recorded.index(name) for name in names]
+    indices = [recorded.index(name) for name in names]
     times = np.array([row_time(row) for row in rows], dtype=np.int64)
     truth, readings = {}, {}
     arrays = session.score.arrays if session.score is not None else {}
@@ -195,8 +195,8 @@ def _states(session: Session) -> str | None:
         if good.any():
             last = np.searchsorted(when[good], times, side="right") - 1
             readings[name] = (_READ[name], np.where(last >= 0, values[good][last], np.nan))
-    means = np.stack([row.arrays["mean"][places] for row in rows])
-    stds = np.stack([row.arrays["std"][places] for row in rows])
+    means = np.stack([row.arrays["mean"][indices] for row in rows])
+    stds = np.stack([row.arrays["std"][indices] for row in rows])
     return drawings.states(means, stds, names, _bursts(session), truth, readings)
 
 
@@ -213,38 +213,38 @@ def _sensors(session: Session, moves: np.ndarray) -> str | None:
 
 
 def _dose(session: Session) -> dict[str, Any]:
-    """Electrons by purpose and over time. What a frame cost is what its source says of its exposure."""
-    parts = {"pixels": 0.0, "flyback": 0.0, "parked beam": 0.0}
-    purposes = (("pixels", "pixels"), ("flyback", "flyback"), ("parked beam", "parked"))
-    focusing, avoided = 0.0, 0.0
+    """Electrons by purpose and over time, from the exposures of the frames."""
+    parts = {"pixels": 0.0, "flyback": 0.0, "settling beam": 0.0}
+    purposes = (("pixels", "pixels"), ("flyback", "flyback"), ("settling beam", "settle_dose"))
+    alignment, avoided = 0.0, 0.0
     steps: list[tuple[int, float, float]] = []
-    answered = {row.payload.get("frame_row") for row in [*session.requests, *session.focusing]}
+    answered = {row.payload.get("frame_row") for row in [*session.requests, *session.alignment]}
     for number, frame in session.frames.items():
         if number not in answered and frame.get("exposure"):  # taken before an interruption, and taken again after it
             for name, key in purposes:
                 parts[name] += frame["exposure"][key]
             steps.append((int(frame["start"]), sum(frame["exposure"][key] for _, key in purposes), 0.0))
-    for row in [*session.requests, *session.focusing]:
+    for row in [*session.requests, *session.alignment]:
         payload = row.payload
         exposure = session.frames.get(payload.get("frame_row") or -1, {}).get("exposure")
-        cost, wanted = 0.0, payload.get("electrons", 0.0)
+        cost, requested = 0.0, payload.get("electrons", 0.0)
         if exposure:
             for name, key in purposes:
                 parts[name] += exposure[key]
                 cost += exposure[key]
-            wanted = cost if row.kind == "request" else 0.0
-            focusing += cost - wanted
+            requested = cost if row.kind == "request" else 0.0
+            alignment += cost - requested
         elif not payload.get("measured"):
-            avoided += wanted
-        steps.append((row_time(row), cost, wanted))
+            avoided += requested
+        steps.append((row_time(row), cost, requested))
     steps.sort()
-    spent, always = (np.cumsum([step[place] for step in steps]) for place in (1, 2))
+    spent, always = (np.cumsum([step[column] for step in steps]) for column in (1, 2))
     minutes = session.minutes([step[0] for step in steps])
-    saved = avoided - focusing
-    shown = parts | {"of these: focusing": focusing} if focusing else parts
+    saved = avoided - alignment
+    shown = parts | {"of these: alignment": alignment} if alignment else parts
     return {
         "image": drawings.dose(shown, saved, minutes, spent, always),
-        "focusing": electrons(focusing),
+        "alignment": electrons(alignment),
         "spent": electrons(sum(parts.values())),
         "saved": electrons(saved),
     }
@@ -270,7 +270,7 @@ def _trust(session: Session) -> str | None:
     rows = [(row, misfit) for row in session.requests if (misfit := _misfit(row)) is not None]
     if not rows:
         return None
-    order = {row.id: place for place, row in enumerate(session.requests, start=1)}
+    order = {row.id: number for number, row in enumerate(session.requests, start=1)}
     return drawings.trust(
         np.array([order[row.id] for row, _ in rows]),
         np.array([misfit for _, misfit in rows]),
@@ -279,8 +279,8 @@ def _trust(session: Session) -> str | None:
     )
 
 
-def _line(session: Session, row: Row, place: int) -> dict[str, Any]:
-    """One request as a line of the table."""
+def _line(session: Session, row: Row, index: int) -> dict[str, Any]:
+    """One row of the table of requests."""
     payload = row.payload
     settings = payload.get("settings", {})
     parts = []
@@ -298,7 +298,7 @@ def _line(session: Session, row: Row, place: int) -> dict[str, Any]:
         "why": payload.get("why", ""),
         "predicted": f"{figures(100 * payload['predicted_error'])}",
         "after": f"{figures(100 * payload['expected_after'])}" if finite(payload.get("expected_after")) else "",
-        "true": f"{figures(100 * float(errors[place]))}" if errors is not None and place < len(errors) else "",
+        "true": f"{figures(100 * float(errors[index]))}" if errors is not None and index < len(errors) else "",
         "electrons": electrons(payload["electrons"])
         if payload.get("measured") and finite(payload.get("electrons"))
         else "",
@@ -321,12 +321,12 @@ def _misfit(row: Row) -> float | None:
 
 def _moves(session: Session) -> np.ndarray:
     """Minutes at which the stage was told to move."""
-    told = [
+    times = [
         row.time
         for row in session.commands
         if "stage.x" in row.payload.get("args", {}).get("changes", {}) and row.time is not None
     ]
-    return session.minutes(told) if told else np.zeros(0)
+    return session.minutes(times) if times else np.zeros(0)
 
 
 def _finite_readings(session: Session, channel: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a session will ask for, as its report shows it until something has been answered."""
+"""The planned requests of a session, shown in its report until the first is answered."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -35,7 +35,7 @@ def _plan(
         drawings.draw_moves(left, moves)
         left.plot(minutes, defocus / 10, "o", color=drawings.COLOURS["measure"], markersize=4)
         left.set_xlabel("instrument time (min)")
-        left.set_ylabel("C10 asked for (nm)")
+        left.set_ylabel("requested C10 (nm)")
         right.plot(*(shifts.T / 10), ".", color=drawings.COLOURS["measure"])
         width, height = window[0] / 10, window[1] / 10
         corner = (-width / 2, -height / 2)

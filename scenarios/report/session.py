@@ -1,4 +1,4 @@
-"""A session folder read back: its journal's rows sorted by what they say. Used by the report and by ``emtwin session show``."""
+"""Reads a session folder: rows of the journal by kind."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +13,9 @@ from scenarios.io.errors import BadInput
 
 @dataclass
 class Session:
-    """What a session recorded, in order; what was done again after an interruption appears once, as it was done last.
+    """Records of a session, in order; what was repeated after an interruption appears once, as last done.
 
-    ``readings`` maps a channel to (times [n] ns int64, values [n]); ``frames`` a row's id to what is known of its frame besides the pixels.
+    ``readings`` maps a channel to (times [n] ns int64, values [n]); ``frames`` the id of a row to the record of its frame without pixels.
     """
 
     folder: Path
@@ -23,7 +23,7 @@ class Session:
     states: list[Row] = field(default_factory=list)
     findings: list[Row] = field(default_factory=list)
     exposures: list[Row] = field(default_factory=list)
-    focusing: list[Row] = field(default_factory=list)
+    alignment: list[Row] = field(default_factory=list)
     commands: list[Row] = field(default_factory=list)
     readings: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     scenario: dict[str, Any] = field(default_factory=dict)
@@ -39,7 +39,7 @@ class Session:
 
     @property
     def replay(self) -> bool:
-        """Does it replay a recording? Then what is in its journal is all that going on needs."""
+        """Whether the session replays a recording; its journal is then sufficient to resume it."""
         return self.scenario.get("kind") == "replay-titanate"
 
     @property
@@ -81,7 +81,7 @@ def load_session(folder: Path, verify: bool = True) -> Session:
         "state": session.states,
         "finding": session.findings,
         "exposure": session.exposures,
-        "focusing": session.focusing,
+        "alignment": session.alignment,
         "command": session.commands,
     }
     with Journal.open(folder) as journal:
@@ -107,8 +107,8 @@ def load_session(folder: Path, verify: bool = True) -> Session:
                 session.resumed += 1
                 if row.payload.get("rewound"):
                     last = row.payload["checkpoint"]
-                    for kept in lists.values():
-                        kept[:] = [one for one in kept if one.id <= last]
+                    for rows in lists.values():
+                        rows[:] = [row for row in rows if row.id <= last]
                     for name, parts in batches.items():
                         batches[name] = [part for part in parts if part[0] <= last]
                     session.frames = {id_: frame for id_, frame in session.frames.items() if id_ <= last}

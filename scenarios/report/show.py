@@ -16,16 +16,16 @@ __all__ = ["print_result", "print_summary", "recorded_scenario", "summarise"]
 
 
 def summarise(folder: Path) -> dict[str, Any]:
-    """A session in plain values; raises SessionError (a ValueError) where the folder is none.
+    """A session as plain values; raises SessionError (a ValueError) if the folder is not a session.
 
     ``resumable``: it was interrupted after at least one checkpoint. ``problems``: what is wrong with its record, as sentences.
-    ``state``: {name: [mean, standard deviation]} as believed last. ``result``: what the job printed at its end, else None.
     """
     session = load_session(folder)
     requests = session.requests
     measured = [row for row in requests if row.payload.get("measured")]
     spent = sum(
-        sum(frame["exposure"][part] for part in ("pixels", "flyback", "parked")) for frame in session.frames.values()
+        sum(frame["exposure"][part] for part in ("pixels", "flyback", "settle_dose"))
+        for frame in session.frames.values()
     )
     last = session.states[-1] if session.states else None
     seconds = (row_time(requests[-1]) - session.origin) / 1e9 if requests else 0.0
@@ -73,10 +73,10 @@ def print_summary(summary: dict[str, Any], console: Console | None = None) -> No
     table.add_row("scenario", f"{summary['scenario']}, seed {summary['seed']}")
     table.add_row("status", f"[{'green' if complete else 'yellow'}]{status}[/]")
     if summary["requests"]:
-        asked = summary["requests_asked"]
+        planned = summary["requests_asked"]
         table.add_row(
             "requests",
-            f"{summary['requests']}{f' of {asked}' if asked else ''} in {summary['instrument_seconds'] / 60:.1f} min of instrument time",
+            f"{summary['requests']}{f' of {planned}' if planned else ''} in {summary['instrument_seconds'] / 60:.1f} min of instrument time",
         )
         table.add_row(
             "decisions",

@@ -1,7 +1,4 @@
-"""What a session may claim of its tolerance: how many answers are within it, how many are not and why, and the sentence that sums it up.
-
-Read from the rows of its requests, so that the report, ``--json``, the terminal and ``emtwin session show`` say the same.
-"""
+"""The verdict on a session: how many answers are within the tolerance, how many are not and why, as numbers and as a sentence."""
 
 import dataclasses
 from collections import Counter
@@ -11,12 +8,12 @@ from typing import Any
 from scenarios.report.session import Session
 
 REASONS = {
-    "budget spent": "since the budget for their place was spent",
+    "budget spent": "since the budget of their site was spent",
     "budget kept": "since the budget saves more on other requests",
     "policy": "since the policy did not measure them",
     "not recorded": "for a reason that was not recorded",
 }
-"""Why an answer above the tolerance was not measured: as recorded with a request, and in words."""
+"""Why an answer above the tolerance was not measured: the recorded reason, and its text."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,17 +82,21 @@ def because(above: Mapping[str, int]) -> str:
 
 
 def judge(requests: Sequence[Mapping[str, Any]], tolerance: float, rmse: float | None) -> Verdict:
-    """The verdict on ``requests`` (payloads of their rows); ``rmse`` is the session's error against the truth, None where that is not known."""
-    answered = [one for one in requests if not one.get("measured")]
-    measured = [one for one in requests if one.get("measured")]
-    above = Counter(str(one.get("reason") or "not recorded") for one in answered if one["predicted_error"] > tolerance)
-    expected = [one["predicted_error"] for one in answered] + [one["expected_after"] for one in measured]
+    """The verdict on ``requests`` (payloads of their rows); ``rmse`` is the error of the session against the truth, or None."""
+    answered = [request for request in requests if not request.get("measured")]
+    measured = [request for request in requests if request.get("measured")]
+    above = Counter(
+        str(request.get("reason") or "not recorded") for request in answered if request["predicted_error"] > tolerance
+    )
+    expected = [request["predicted_error"] for request in answered] + [
+        request["expected_after"] for request in measured
+    ]
     error = rmse if rmse is not None else sum(expected) / len(expected) if expected else None
     return Verdict(
         tolerance=tolerance,
         answers=len(answered),
         above=dict(above.most_common()),
-        measured_above=sum(one["expected_after"] > tolerance for one in measured),
+        measured_above=sum(request["expected_after"] > tolerance for request in measured),
         error=error,
         scored=rmse is not None,
     )

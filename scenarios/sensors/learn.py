@@ -1,4 +1,4 @@
-"""``emtwin instrument learn-sensors``: what a log tells of each of its channels, as plain values."""
+"""The job ``emtwin instrument learn-sensors``: analysis of each channel of a log, as plain values."""
 
 from collections import Counter
 from pathlib import Path
@@ -82,13 +82,13 @@ def _channel(log: SensorLog, item: LoggedChannel) -> dict[str, Any]:
         "noise_at_rest": _estimate(report.rest),
         "plateaus": [
             {
-                "kind": one.kind,
-                "start": float(times[one.first]),
-                "seconds": one.seconds,
-                "value": one.value,
-                "count": one.count,
+                "kind": plateau.kind,
+                "start": float(times[plateau.first]),
+                "seconds": plateau.seconds,
+                "value": plateau.value,
+                "count": plateau.count,
             }
-            for one in report.plateaus
+            for plateau in report.plateaus
         ],
         "follows": item.follows or None,
         "codes": {str(code): text for code, text in item.meanings.items()},
@@ -106,9 +106,9 @@ def _lag(log: SensorLog, item: LoggedChannel) -> Lag | TooFew | None:
     )  # fmt: skip
 
 
-def _estimate(found: Estimate | TooFew | None) -> dict[str, Any] | None:
-    if found is None:
+def _estimate(estimate: Estimate | TooFew | None) -> dict[str, Any] | None:
+    if estimate is None:
         return None
-    if isinstance(found, TooFew):
-        return {"needed": found.needed, "present": found.present, "what": found.what}
-    return {"value": found.value, "error": found.error, "unit": found.unit, "at_most": found.at_most}
+    if isinstance(estimate, TooFew):
+        return {"needed": estimate.needed, "present": estimate.present, "what": estimate.what}
+    return {"value": estimate.value, "error": estimate.error, "unit": estimate.unit, "at_most": estimate.at_most}

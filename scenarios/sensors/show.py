@@ -1,4 +1,4 @@
-"""What a log tells of its channels, on a terminal: a table of those it tells something of, why each is what it is, and how many are left."""
+"""Terminal output of ``emtwin instrument learn-sensors``: a table of channels, reasons of the verdicts, and the number of channels left out."""
 
 import math
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from rich.table import Table
 
 from twin.units import symbol
 
-QUIET = ({"silent"}, {"too few"})
+UNLISTED_CLASSES = ({"silent"}, {"too few"})
 _SHORT = {"event-triggered": "events"}
 _STYLES = {
     "silent": "dim",
@@ -28,10 +28,14 @@ _STYLES = {
 
 
 def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console: Console | None = None) -> None:
-    """A learnt log for people, on stdout. ``every``: also the channels of which it tells next to nothing."""
+    """Print the analysis of a log. ``every``: also the channels with too little data."""
     console = console or Console(highlight=False)
     channels = learnt["channels"]
-    shown = channels if every else [item for item in channels if _kinds(item) not in QUIET and item["count"] >= 5]
+    shown = (
+        channels
+        if every
+        else [item for item in channels if _kinds(item) not in UNLISTED_CLASSES and item["count"] >= 5]
+    )
     name = f", {learnt['name']}" if learnt["name"] else ""
     minutes = learnt["seconds"] / 60
     span = f"{minutes:.0f} min" if minutes >= 2 else f"{learnt['seconds']:.3g} s"
@@ -86,7 +90,7 @@ def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None
         console.print(f"\n{len(unknown)} with an unknown unit: [dim]{_safe(', '.join(unknown))}[/]")
     if hidden:
         console.print(
-            f"[dim]{hidden} channels with fewer than 5 values are not shown; --all shows them, --json tells everything.[/]"
+            f"[dim]{hidden} channels with fewer than 5 values are not shown; --all shows them, --json lists all.[/]"
         )
 
 
@@ -118,29 +122,29 @@ def _kinds(item: dict[str, Any]) -> set[str]:
     return {verdict["kind"] for verdict in item["classes"]}
 
 
-def _number(found: dict[str, Any] | None, unit: str | None) -> str:
-    """An estimate in a few characters; its unit only as far as it is not the channel's own."""
-    if found is None:
+def _number(estimate: dict[str, Any] | None, unit: str | None) -> str:
+    """An estimate in a few characters, with its unit only if it differs from the channel's."""
+    if estimate is None:
         return "[dim]-[/]"
-    if "needed" in found:
+    if "needed" in estimate:
         return "[dim]too few[/]"
-    text = found["unit"]
+    text = estimate["unit"]
     if unit and text.startswith(unit):
         text = text.removeprefix(unit)
     tail = f" {_safe(text)}" if text else ""
-    if found["at_most"]:
-        return f"< {found['value']:.2g}{tail}"
-    if found["error"] is None:
-        return f"{found['value']:.3g}{tail}"
-    return _rounded(found["value"], found["error"]) + tail
+    if estimate["at_most"]:
+        return f"< {estimate['value']:.2g}{tail}"
+    if estimate["error"] is None:
+        return f"{estimate['value']:.3g}{tail}"
+    return _rounded(estimate["value"], estimate["error"]) + tail
 
 
 def _rounded(value: float, error: float) -> str:
     """value ± error with as many digits as the error leaves."""
     power = 0 if 1e-3 <= abs(value) < 1e5 or value == 0 else math.floor(math.log10(abs(value)))
     value, error = value / 10.0**power, error / 10.0**power
-    places = max(0, -math.floor(math.log10(error))) if error > 0 else 3
-    text = f"{value:.{places}f} ± {error:.{places}f}"
+    decimals = max(0, -math.floor(math.log10(error))) if error > 0 else 3
+    text = f"{value:.{decimals}f} ± {error:.{decimals}f}"
     return f"({text})e{power}" if power else text
 
 
@@ -156,10 +160,10 @@ def _arguments(item: dict[str, Any]) -> tuple[str, ...]:
 
 def _grouped(items: Iterable[tuple[str, tuple[str, ...]]]) -> list[tuple[list[str], tuple[str, ...]]]:
     """Names that share their arguments, in the order of the first of each."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    names_by_reason: dict[tuple[str, ...], list[str]] = {}
     for name, why in items:
-        found.setdefault(why, []).append(name)
-    return [(names, why) for why, names in found.items()]
+        names_by_reason.setdefault(why, []).append(name)
+    return [(names, why) for why, names in names_by_reason.items()]
 
 
 def _listed(names: list[str], every: bool) -> str:

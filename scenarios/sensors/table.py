@@ -1,6 +1,6 @@
-"""A table of sensors (TOML, schema emtwin.sensors/2) out of what a log tells: an entry of the state for each channel, and how it is read.
+"""Writes a sensor table (TOML, schema emtwin.sensors/2) from the analysis of a log.
 
-Only channels with a known unit and a learnt noise are in it: of the others a comment at the end says what was missing.
+Each channel gets an entry of the state, and a sensor that reads it.
 """
 
 import json
@@ -11,7 +11,7 @@ from twin.sensors.table import SCHEMA
 
 
 def write_table(learnt: dict[str, Any], out: Path) -> None:
-    """Write the table of a learnt log to ``out``, which must not exist."""
+    """Write the sensor table to ``out``, which must not exist."""
     text = table_text(learnt)
     with out.open("x", encoding="utf-8") as file:
         file.write(text)
@@ -78,10 +78,10 @@ def _entry(item: dict[str, Any]) -> list[str]:
             'part = ""', f"moves = {moves}", f"doc = {_text(doc)}",
         ]  # fmt: skip
 
-    found = lines(name, unit, item["last"], spread, moves, item["label"])
+    entries = lines(name, unit, item["last"], spread, moves, item["label"])
     if process == "trend":
         span = max((item["interval"] or 1.0), 1e-6)
-        found += [
+        entries += [
             "",
             *lines(
                 name + ".slope",
@@ -92,7 +92,7 @@ def _entry(item: dict[str, Any]) -> list[str]:
                 "its slope",
             ),
         ]
-    return found
+    return entries
 
 
 def _sensor(item: dict[str, Any]) -> list[str]:

@@ -1,1 +1,1 @@
-"""The job `emtwin watch`: an instrument, a session or a log followed by its sensors."""
+"""The job `emtwin watch`: state estimation from the sensors of an instrument, a session or a log."""

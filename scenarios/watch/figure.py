@@ -1,4 +1,4 @@
-"""The figure of a watch: what is known of the quantities now, with 90 % bands; every sensor's innovations and verdicts; and events."""
+"""The figure of a watch: quantities with 90 % bands, innovations and verdicts of the sensors, and events."""
 
 import io
 import math
@@ -79,7 +79,7 @@ def _title(follower: Follower, past: Past, title: str) -> str:
     start = np.datetime64(follower.times[0] if follower.times else follower.stream.start, "ns")
     trust = "model trusted" if worst is None else f"MODEL DISTRUSTED: {worst.part}"
     known = "as known at the end" if past.smoothed else "as known at the time"
-    plain = "".join(one if one.isprintable() else "?" for one in title).replace("$", r"\$")
+    plain = "".join(character if character.isprintable() else "?" for character in title).replace("$", r"\$")
     return f"{plain}, from {np.datetime_as_string(start, 's').replace('T', ' ')} UTC: {follower.readings} readings, {trust}; {known}, 90 % bands"
 
 
@@ -90,15 +90,20 @@ def _quantities(figure: Any, follower: Follower, past: Past, clock: _Axis) -> No
     columns = _columns(past)
     rows = math.ceil(len(past.names) / columns)
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False)
-    for place, name in enumerate(past.names):
-        axes = grid[place // columns][place % columns]
-        mean, half = past.mean[:, place], BAND * past.std[:, place]
+    for index, name in enumerate(past.names):
+        axes = grid[index // columns][index % columns]
+        mean, half = past.mean[:, index], BAND * past.std[:, index]
         known = np.isfinite(mean)
         axes.set_title(name)
         axes.grid(True, color="#e8ecef", linewidth=0.7)
         if not known.any():
             axes.text(
-                0.5, 0.5, "hangs on a command that was never told", ha="center", transform=axes.transAxes, color=FAINT
+                0.5,
+                0.5,
+                "depends on a command that was not recorded",
+                ha="center",
+                transform=axes.transAxes,
+                color=FAINT,
             )
             axes.set_yticks([])
             continue
@@ -120,11 +125,11 @@ def _quantities(figure: Any, follower: Follower, past: Past, clock: _Axis) -> No
         axes.ticklabel_format(
             useOffset=False, axis="y", style="plain" if factor * (high - low) > 1e-3 else "sci", scilimits=(-3, 4)
         )
-        _mark(axes, follower, clock, place < columns)
+        _mark(axes, follower, clock, index < columns)
         clock.fit(axes)
-    for place in range(len(past.names), columns * rows):
-        grid[place // columns][place % columns].set_visible(False)
-        grid[place // columns - 1][place % columns].tick_params(labelbottom=True)
+    for index in range(len(past.names), columns * rows):
+        grid[index // columns][index % columns].set_visible(False)
+        grid[index // columns - 1][index % columns].tick_params(labelbottom=True)
     for axes in grid[-1]:
         axes.set_xlabel(f"time ({clock.unit})")
 
@@ -152,10 +157,10 @@ def _mark(axes: Axes, follower: Follower, clock: _Axis, numbered: bool) -> None:
 
 def _sensors(follower: Follower) -> list[Channel]:
     """Those that are evidence and were heard, in the table's order; the worst ones where there are too many."""
-    heard = [one for one in follower.channels.values() if one.evidence and one.heard is not None]
+    heard = [channel for channel in follower.channels.values() if channel.evidence and channel.heard is not None]
     if len(heard) > MOST_SENSORS:
-        bad = {one.name for one in sorted(heard, key=lambda one: one.verdict == "ok")[:MOST_SENSORS]}
-        heard = [one for one in heard if one.name in bad]
+        bad = {channel.name for channel in sorted(heard, key=lambda channel: channel.verdict == "ok")[:MOST_SENSORS]}
+        heard = [channel for channel in heard if channel.name in bad]
     return heard
 
 
@@ -166,10 +171,10 @@ def _sensor_rows(figure: Any, follower: Follower, sensors: list[Channel], clock:
     for row, sensor in enumerate(sensors):
         if sensor.innovations:
             times, sizes = (np.array(column) for column in zip(*sensor.innovations, strict=True))
-            places = np.clip(np.searchsorted(edges, clock.of(times), side="left") - 1, 0, BINS - 1)
-            for place, size in zip(places.tolist(), sizes.tolist(), strict=True):
-                if not abs(image[row, place]) >= abs(size):
-                    image[row, place] = size
+            bins = np.clip(np.searchsorted(edges, clock.of(times), side="left") - 1, 0, BINS - 1)
+            for position, size in zip(bins.tolist(), sizes.tolist(), strict=True):
+                if not abs(image[row, position]) >= abs(size):
+                    image[row, position] = size
     left.set_facecolor("#f2f4f5")
     drawn = left.pcolormesh(
         edges, np.arange(len(sensors) + 1) - 0.5, image, cmap="PuOr", vmin=-5, vmax=5, rasterized=True

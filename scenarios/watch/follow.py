@@ -1,4 +1,4 @@
-"""A source followed by a `reconstruct.stream.stream.Stream`, with what a screen and a figure want besides: expected readings, and how it went."""
+"""State estimation for ``emtwin watch``: a stream, with the predicted reading of each sensor and the history of the estimates."""
 
 import dataclasses
 
@@ -11,18 +11,20 @@ from scenarios.watch.sources import Piece
 from twin.sensors.model import Model
 from twin.sensors.sensor import Sensor
 
-KEPT = 4000
-"""Points of history at most; beyond it every other one is dropped."""
-FORESEEN = 3600 * 10**9
-"""How far (ns) a belief is taken ahead for a reading that claims a later time."""
-FINE = ("ok", "held", "no evidence", "silent", "waiting")
-"""Verdicts that are no disagreement. "waiting": heard, but too lately to be judged."""
+HISTORY_POINTS = 4000
+"""Largest number of points of the history; beyond it every second one is dropped."""
+MAX_LOOKAHEAD = 3600 * 10**9
+"""How far (ns) a belief is propagated for a reading with a later time stamp."""
+AGREEING_VERDICTS = ("ok", "held", "no evidence", "silent", "waiting")
+"""Verdicts that are no disagreement. "waiting": received too recently to be judged."""
 
 
 @dataclasses.dataclass
 class Channel:
-    """A channel as it stands: its newest value and time (ns), what was expected of it (mean, std of a reading) before it came, and the innovation in
-    standard deviations. ``sensor`` is None where the table does not know it, ``innovations`` are (ns, sigma), ``verdicts`` (ns, from then on)."""
+    """Status of a channel: newest value and time (ns), prediction for it (mean, std of a reading), and innovation in standard deviations.
+
+    ``sensor`` is None if the table does not have the channel; ``innovations`` are (ns, sigma), ``verdicts`` (ns, valid from then on).
+    """
 
     name: str
     sensor: Sensor | None
@@ -49,14 +51,14 @@ class Channel:
 
 
 class Expectation:
-    """What sensors should read, from a belief taken before they did: offset + row @ state + inputs."""
+    """Predicted readings of sensors, from a belief without those readings: offset + row @ state + inputs."""
 
     def __init__(self, stream: Stream, at: int):
-        belief = stream.belief(min(max(at, stream.now), stream.now + FORESEEN))
+        belief = stream.belief(min(max(at, stream.now), stream.now + MAX_LOOKAHEAD))
         self._mean, self._root, self._stream = belief.means[0], belief.factors[0], stream
 
     def of(self, sensor: Sensor, time: int) -> tuple[float, float]:
-        """Mean and standard deviation of a reading at ``time`` (ns); NaN where it hangs on a command that was never told."""
+        """Mean and standard deviation of a reading at ``time`` (ns); NaN if it depends on a command that was not recorded."""
         row, inputs = sensor.row(self._stream.model.layout), self._stream.inputs
         driven = sum(share * inputs.value(name, time) for name, share in sensor.inputs.items())
         spread = row @ self._root
@@ -64,29 +66,32 @@ class Expectation:
 
 
 class Follower:
-    """Follows a source from ``start`` (ns). ``units`` of channels that the table does not know; ``names`` are the quantities, then the entries."""
+    """Estimates the state of a source from ``start`` (ns).
+
+    ``units``: of channels that are not in the table; ``names``: the quantities, then the entries.
+    """
 
     def __init__(self, model: Model, start: int, units: dict[str, str | None]):
         self.model, self.stream, self._units = model, Stream(model, start), units
-        self.quantities = [one.name for one in model.quantities]
-        entries = [one for one in model.layout.names if one not in self.quantities]
+        self.quantities = [quantity.name for quantity in model.quantities]
+        entries = [name for name in model.layout.names if name not in self.quantities]
         self.names = [*self.quantities, *entries]
-        self.unit = {one.name: one.unit for one in (*model.layout.entries, *model.quantities)}
-        self.channels = {one.channel: Channel(one.channel, one, one.unit) for one in model.sensors}
+        self.unit = {entry.name: entry.unit for entry in (*model.layout.entries, *model.quantities)}
+        self.channels = {sensor.channel: Channel(sensor.channel, sensor, sensor.unit) for sensor in model.sensors}
         self.times: list[int] = []
         self.means: list[np.ndarray] = []
         self.stds: list[np.ndarray] = []
         self.readings = 0
         self._events: list[Event] = []
         self._jumps = dict.fromkeys(model.sources, 0)
-        self._places = [model.layout.index(one) for one in entries]
+        self._entry_indices = [model.layout.index(name) for name in entries]
 
-    def hear(self, piece: Piece) -> None:
-        """Take in what is new."""
+    def update(self, piece: Piece) -> None:
+        """Process new readings and commands."""
         stream = self.stream
         for at, changes in piece.commands:
             stream.command(at, changes)
-        newest = max((int(one.times.max()) for one in piece.batches if len(one.times)), default=None)
+        newest = max((int(batch.times.max()) for batch in piece.batches if len(batch.times)), default=None)
         expected = None
         if newest is not None:
             expected = Expectation(stream, newest if piece.arrival is None else piece.arrival)
@@ -99,24 +104,24 @@ class Follower:
         self._look(piece.until)
 
     def settle(self) -> None:
-        """Nothing more will come: judge what is still open. The last belief is kept as the history's last point."""
+        """Finish: evaluate what is still open, after the last reading."""
         stream = self.stream
         stream.settle(stream.now + stream.span)
         self._judge(stream.now)
 
     @property
     def events(self) -> list[Event]:
-        """Zero resets, uncommanded jumps, sensors that are stuck, saturated or recovered, clocks that were reset; in order of time."""
-        return sorted([*self.stream.events, *self._events], key=lambda one: one.time)
+        """Zero resets, uncommanded jumps, sensors stuck, saturated or recovered, and clock resets, in order of time."""
+        return sorted([*self.stream.events, *self._events], key=lambda event: event.time)
 
     @property
     def disagrees(self) -> bool:
-        """Whether a sensor or a part of the model is not as the table says."""
-        bad = any(one.verdict not in FINE for one in self.channels.values())
+        """Whether a sensor or a part of the model disagrees with the table."""
+        bad = any(channel.verdict not in AGREEING_VERDICTS for channel in self.channels.values())
         return bad or self.stream.monitors.distrust is not None
 
     def clock(self, source: str) -> tuple[float, float] | None:
-        """Offset and its standard deviation (s) of a source's clock now, where arrivals have told something of it."""
+        """Offset and standard deviation (s) of the clock of a source now, if it was estimated."""
         clock = self.stream.clock(source)
         if clock.closed < 0:
             return None
@@ -130,7 +135,7 @@ class Follower:
         return None if channel.heard is None else (self.stream.now - channel.heard) * 1e-9
 
     def now(self) -> dict[str, tuple[float, float, str]]:
-        """Mean, standard deviation and unit of every quantity and entry, as last known."""
+        """Mean, standard deviation and unit of every quantity and entry, as last estimated."""
         if not self.times:
             return {}
         pairs = zip(self.names, self.means[-1].tolist(), self.stds[-1].tolist(), strict=True)
@@ -154,7 +159,7 @@ class Follower:
         channel.innovation = away if np.isfinite(away) else None
         if channel.innovation is not None:
             channel.innovations.append((self.stream.now, channel.innovation))
-            if len(channel.innovations) > KEPT:
+            if len(channel.innovations) > HISTORY_POINTS:
                 del channel.innovations[:-2:2]
 
     def _look(self, until: int) -> None:
@@ -164,13 +169,13 @@ class Follower:
         if self.quantities:
             mean, covariance = stream.quantities(self.quantities, belief.time)
             std = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        own = np.linalg.norm(belief.factors[0], axis=1)
+        entry_std = np.linalg.norm(belief.factors[0], axis=1)
         self.times.append(belief.time)
-        self.means.append(np.concatenate([mean, belief.means[0][self._places]]))
-        self.stds.append(np.concatenate([std, own[self._places]]))
-        if len(self.times) > KEPT:
-            for kept in (self.times, self.means, self.stds):
-                del kept[:-2:2]
+        self.means.append(np.concatenate([mean, belief.means[0][self._entry_indices]]))
+        self.stds.append(np.concatenate([std, entry_std[self._entry_indices]]))
+        if len(self.times) > HISTORY_POINTS:
+            for history in (self.times, self.means, self.stds):
+                del history[:-2:2]
         self._judge(stream.now)
 
     def _judge(self, now: int) -> None:

@@ -1,4 +1,4 @@
-"""``emtwin watch``: follow an instrument, a session or a log by its sensors, show what is believed of it, and draw how it went."""
+"""The job ``emtwin watch``: estimate the state of an instrument, a session or a log from its sensors, display it, and draw a figure."""
 
 import contextlib
 import math
@@ -16,41 +16,41 @@ from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, open_progress
 from scenarios.io.tables import load_table, table_names
 from scenarios.watch.follow import Follower
-from scenarios.watch.options import Wish
+from scenarios.watch.options import WatchOptions
 from scenarios.watch.past import smoothed
-from scenarios.watch.result import SCHEMA, told
+from scenarios.watch.result import SCHEMA, result_values
 from scenarios.watch.screen import Screen, line
 from scenarios.watch.sources import POLL, SECOND, Piece, Recorded, Source, open_source
 from twin.sensors.model import Model
 
-PIECES = 400
-"""Pieces into which a recording is cut when it is followed as fast as possible."""
-EVERY = 10.0
-"""Wall seconds between two lines where there is no screen."""
+RECORDING_PIECES = 400
+"""Number of pieces of a recording that is processed as fast as possible."""
+LINE_INTERVAL = 10.0
+"""Seconds (wall clock) between two lines without a screen."""
 
 
-def run_watch(wish: Wish, console: Console | None = None) -> dict[str, Any]:
-    """Follow until the source, the time or the user ends it; plain values with how it ``ended``: "end", "time", "interrupted", "lost".
+def run_watch(options: WatchOptions, console: Console | None = None) -> dict[str, Any]:
+    """Process a source until it ends, the time is up or the user interrupts; the result says how it ``ended``: "end", "time", "interrupted", "lost".
 
-    ``console`` (default: stderr) shows a live screen if it is a terminal and something happens at its own pace, and progress else.
+    ``console`` (default: stderr) shows a live screen if it is a terminal and the source has a pace of its own, and progress otherwise.
     """
-    wish.check()
+    options.check()
     console = console or Console(stderr=True, highlight=False)
-    title = f"emtwin watch {wish.source}"
+    title = f"emtwin watch {options.source}"
     with contextlib.ExitStack() as opened:
         with open_progress(title, console) as progress:
-            source = open_source(wish.source, progress)
+            source = open_source(options.source, progress)
             opened.callback(source.close)
-            follower = Follower(_model(wish, source), source.start, source.units)
+            follower = Follower(_model(options, source), source.start, source.units)
         stop = opened.enter_context(_stopping())
         begun = time.monotonic()
-        if console.is_terminal and (source.live or wish.speed is not None):
+        if console.is_terminal and (source.live or options.speed is not None):
             screen = Screen(follower, source, console)
             with screen:
-                ended, lost = _follow(wish, source, follower, stop, lambda piece, wall: screen.show(wall))
+                ended, lost = _follow(options, source, follower, stop, lambda piece, wall: screen.show(wall))
         else:
             with open_progress(title, console) as progress:
-                ended, lost = _follow(wish, source, follower, stop, _reporter(wish, source, follower, progress))
+                ended, lost = _follow(options, source, follower, stop, _reporter(options, source, follower, progress))
         seconds = time.monotonic() - begun
         follower.settle()
         with open_progress(title, console) as progress:
@@ -58,10 +58,10 @@ def run_watch(wish: Wish, console: Console | None = None) -> dict[str, Any]:
             progress.stage("drawing")
             from scenarios.watch.figure import draw_watch
 
-            figure = _save(wish.out, lambda form: draw_watch(follower, past, source.title, form))
-    found = {
+            figure = _save(options.out, lambda form: draw_watch(follower, past, source.title, form))
+    result = {
         "schema": SCHEMA,
-        "source": wish.source,
+        "source": options.source,
         "title": source.title,
         "table": follower.model.name,
         "note": source.note,
@@ -70,17 +70,17 @@ def run_watch(wish: Wish, console: Console | None = None) -> dict[str, Any]:
         "end_ns": max(follower.stream.now, *follower.times[-1:]),
         "wall_seconds": seconds,
         "readings": follower.readings,
-        **told(follower),
+        **result_values(follower),
         "figure": str(figure),
     }
     if lost is not None:
-        found["error"] = {"input": wish.source, "problem": lost, "cure": "See whether it runs, and watch it again."}
-    return found
+        result["error"] = {"input": options.source, "problem": lost, "cure": "See whether it runs, and watch it again."}
+    return result
 
 
-def _model(wish: Wish, source: Source) -> Model:
-    """The model of the table that goes with the source. BadInput where none does, or where they speak of different units."""
-    name = wish.table or source.table
+def _model(options: WatchOptions, source: Source) -> Model:
+    """The model of the sensor table for the source. BadInput if there is no table, or if the units differ."""
+    name = options.table or source.table
     if name is None:
         raise BadInput("--table", f"is needed: no table is known for {source.title}", f"Name a file, or one of {', '.join(table_names())}.")  # fmt: skip
     model = load_table(name).model()
@@ -96,7 +96,7 @@ def _model(wish: Wish, source: Source) -> Model:
 
 
 class _Stop:
-    """Interruptions so far: the first ends the following, the second what comes after it, a third everything."""
+    """Count of interruptions: the first ends the processing of the source, the second the smoothing, a third everything."""
 
     def __init__(self) -> None:
         self.count, self._bell = 0, threading.Event()
@@ -108,7 +108,7 @@ class _Stop:
             raise KeyboardInterrupt
 
     def wait(self, seconds: float) -> None:
-        """Sleep, but not through an interruption."""
+        """Sleep until an interruption at most."""
         until = time.monotonic() + seconds
         while not self.count and (left := until - time.monotonic()) > 0:
             self._bell.wait(min(left, 0.1))
@@ -116,7 +116,7 @@ class _Stop:
 
 @contextlib.contextmanager
 def _stopping() -> Iterator[_Stop]:
-    """Ctrl-C asks to stop, and does not cut through a filter's step."""
+    """Ctrl-C requests a stop, and does not interrupt a filter step."""
     stop = _Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop
@@ -128,40 +128,42 @@ def _stopping() -> Iterator[_Stop]:
         signal.signal(signal.SIGINT, before)
 
 
-def _reporter(wish: Wish, source: Source, follower: Follower, progress: Progress) -> Callable[[Piece, float], None]:
-    """What tells of a piece where there is no screen: how far a recording is, or now and then a line of what is believed."""
-    said = -math.inf
+def _reporter(
+    options: WatchOptions, source: Source, follower: Follower, progress: Progress
+) -> Callable[[Piece, float], None]:
+    """Function that reports each piece without a screen: progress of a recording, or a line of the state from time to time."""
+    last_line = -math.inf
 
     def report(piece: Piece, wall: float) -> None:
-        nonlocal said
+        nonlocal last_line
         if source.end is not None and not source.live:
             progress.stage("following", (piece.until - source.start) / max(source.end - source.start, 1))
-        if (source.live or wish.speed is not None) and wall - said >= EVERY:
+        if (source.live or options.speed is not None) and wall - last_line >= LINE_INTERVAL:
             progress.stage(line(follower))
-            said = wall
+            last_line = wall
 
     return report
 
 
 def _follow(
-    wish: Wish, source: Source, follower: Follower, stop: _Stop, report: Callable[[Piece, float], None]
+    options: WatchOptions, source: Source, follower: Follower, stop: _Stop, report: Callable[[Piece, float], None]
 ) -> tuple[str, str | None]:
     """How it ended, and in what words the instrument was lost."""
-    speed = wish.speed
+    speed = options.speed
     if speed is not None:
         step = round(max(POLL * speed, 0.1) * SECOND)
     else:
-        step = max((source.end or source.start) - source.start, PIECES * SECOND // 4) // PIECES + 1
+        step = max((source.end or source.start) - source.start, RECORDING_PIECES * SECOND // 4) // RECORDING_PIECES + 1
     begun = time.monotonic()
     try:
         for piece in source.pieces(step):
-            follower.hear(piece)
+            follower.update(piece)
             wall = time.monotonic() - begun
             report(piece, wall)
-            left = math.inf if wish.seconds is None else wish.seconds - wall
+            left = math.inf if options.seconds is None else options.seconds - wall
             if left <= 0:
                 for late in source.rest():
-                    follower.hear(late)
+                    follower.update(late)
                 return "time", None
             if speed is not None and not source.live:
                 stop.wait(min((piece.until - source.start) * 1e-9 / speed - wall, left))
@@ -175,7 +177,7 @@ def _follow(
 
 
 def _save(out: Path | None, draw: Any) -> Path:
-    """The figure's file: ``out``, or watch.png, or the first of watch-2.png, ... that does not exist. Nothing is ever written over."""
+    """Write the figure to ``out``, or to watch.png, or to the first of watch-2.png, ... that does not exist. No file is overwritten."""
     names = [out] if out is not None else [Path("watch.png"), *(Path(f"watch-{n}.png") for n in range(2, 10_000))]
     content = draw(names[0].suffix.lower()[1:])
     for name in names:

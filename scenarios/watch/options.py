@@ -1,4 +1,4 @@
-"""What ``emtwin watch`` was asked for, checked before anything heavy is loaded."""
+"""Options of ``emtwin watch``, checked before heavy imports."""
 
 import dataclasses
 import math
@@ -10,8 +10,8 @@ FORMS = (".png", ".svg")
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
-    """What was asked for: ``seconds`` on the wall after which to stop, ``speed`` times as fast as it happened, ``out`` for the figure."""
+class WatchOptions:
+    """Options: ``seconds`` (wall clock) after which to stop, ``speed`` relative to the recording, ``out`` for the figure."""
 
     source: str
     table: str | None = None
@@ -20,7 +20,7 @@ class Wish:
     out: Path | None = None
 
     def check(self) -> None:
-        """BadInput for what cannot be done."""
+        """BadInput for options that cannot be used."""
         for option, value in (("--duration", self.seconds), ("--speed", self.speed)):
             if value is not None and not 0 < value < math.inf:
                 raise BadInput(f"{option} {value}", "is not a number above zero", "Give one, or leave it out.")

@@ -1,4 +1,4 @@
-"""What a watch has come to, as plain values: under ``--json``."""
+"""The result of a watch as plain values, for ``--json``."""
 
 import dataclasses
 from typing import Any
@@ -10,11 +10,11 @@ from twin.units import shown
 
 SCHEMA = "emtwin.watch/2"
 COUNTS = ("used", "ignored", "outlier", "stuck", "not_a_number", "invalid", "late", "future", "repeated")
-"""Fates of readings that are counted."""
+"""Outcomes of readings that are counted."""
 
 
-def told(follower: Follower) -> dict[str, Any]:
-    """All that is known now, as plain values."""
+def result_values(follower: Follower) -> dict[str, Any]:
+    """The current estimates, verdicts and events as plain values."""
     monitors = follower.stream.monitors
     worst = monitors.distrust
     return {
@@ -28,30 +28,30 @@ def told(follower: Follower) -> dict[str, Any]:
             for name, (mean, std, unit) in follower.now().items()
             if name not in follower.quantities
         },
-        "verdicts": {one.name: one.verdict for one in follower.channels.values()},
+        "verdicts": {channel.name: channel.verdict for channel in follower.channels.values()},
         "sensors": [
             {
-                "channel": one.name,
-                "kind": one.kind,
-                "unit": one.unit,
-                "last": one.last,
-                "age": follower.age(one),
-                "expected": one.expected,
-                "expected_std": one.expected_std,
-                "innovation": one.innovation,
-                "verdict": one.verdict,
-                "counts": {name: getattr(follower.health(one.name), name) for name in COUNTS},
+                "channel": channel.name,
+                "kind": channel.kind,
+                "unit": channel.unit,
+                "last": channel.last,
+                "age": follower.age(channel),
+                "expected": channel.expected,
+                "expected_std": channel.expected_std,
+                "innovation": channel.innovation,
+                "verdict": channel.verdict,
+                "counts": {name: getattr(follower.health(channel.name), name) for name in COUNTS},
             }
-            for one in follower.channels.values()
+            for channel in follower.channels.values()
         ],
-        "not_modelled": [one.name for one in follower.channels.values() if one.sensor is None],
+        "not_modelled": [channel.name for channel in follower.channels.values() if channel.sensor is None],
         "clocks": {
             source: None if (known := follower.clock(source)) is None else {"offset": known[0], "std": known[1], "unit": "second"}
             for source in follower.model.sources
         },
         "events": [
-            {"kind": one.kind, "name": one.name, "time_ns": one.time, "size": one.size, "unit": size_unit(follower.model, one), "note": one.note}
-            for one in follower.events
+            {"kind": event.kind, "name": event.name, "time_ns": event.time, "size": event.size, "unit": size_unit(follower.model, event), "note": event.note}
+            for event in follower.events
         ],
         "monitors": {
             "parts": {
@@ -68,6 +68,6 @@ def size_unit(model: Model, event: Event) -> str:
     """The unit of an event's size: that of the console's display for a zero, standard deviations for a jump."""
     if event.kind != "zero_reset":
         return "sigma" if event.kind == "uncommanded_jump" else ""
-    shown = next((one.shown for one in model.resets if one.name == event.name), "")
-    of = next((one.of for one in model.inputs if one.name == shown), "")
-    return next((one.unit for one in model.sensors if one.channel == of), "1")
+    shown = next((reset.shown for reset in model.resets if reset.name == event.name), "")
+    of = next((source.of for source in model.inputs if source.name == shown), "")
+    return next((sensor.unit for sensor in model.sensors if sensor.channel == of), "1")

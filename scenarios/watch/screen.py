@@ -1,4 +1,4 @@
-"""The live screen of ``emtwin watch``: state, sensors, clocks, parts of the model and events, cut to the terminal's size; and the same at the end, whole."""
+"""The live screen of ``emtwin watch``: state, sensors, clocks, parts of the model and events, fitted to the size of the terminal."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from reconstruct.stream.monitors import EXCESS
 from reconstruct.stream.readings.health import VERDICTS
-from scenarios.watch.follow import FINE, Channel, Follower
+from scenarios.watch.follow import AGREEING_VERDICTS, Channel, Follower
 from scenarios.watch.result import size_unit
 from scenarios.watch.sources import Source
 from scenarios.watch.text import BAD, STYLES, clock, event_words, headed, plain, spark
@@ -24,7 +24,7 @@ WIDE = 100
 
 
 class Screen:
-    """Draws a follower's state in place. Use as a context manager; `show` after each piece."""
+    """Draws the state in place. Use as a context manager; call `show` after each piece."""
 
     def __init__(self, follower: Follower, source: Source, console: Console):
         self._follower, self._source, self._console = follower, source, console
@@ -69,14 +69,18 @@ def drawn(follower: Follower, source: Source, wall: float, width: int, height: i
 
 
 def line(follower: Follower) -> str:
-    """What is believed in one line, where there is no screen."""
+    """The state in one line, for output without a screen."""
     state = [f"{name} {shown(*values)}" for name, values in list(follower.now().items())[:3]]
-    odd = [f"{one.name} {one.verdict}" for one in follower.channels.values() if one.verdict not in FINE]
-    said = f"{clock(follower.stream.now)}  {follower.readings} readings, {len(odd)} sensors off"
-    more = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
+    odd = [
+        f"{channel.name} {channel.verdict}"
+        for channel in follower.channels.values()
+        if channel.verdict not in AGREEING_VERDICTS
+    ]
+    counts = f"{clock(follower.stream.now)}  {follower.readings} readings, {len(odd)} sensors off"
+    listed = [*odd[:3], *([f"{len(odd) - 3} more"] if len(odd) > 3 else [])]
     worst = follower.stream.monitors.distrust
     trust = [f"MODEL DISTRUSTED: {worst.part}"] if worst else []
-    return "  ".join([said + (f" ({', '.join(more)})" if more else ""), *state, *trust])
+    return "  ".join([counts + (f" ({', '.join(listed)})" if listed else ""), *state, *trust])
 
 
 # --- parts of the screen
@@ -112,8 +116,8 @@ def _state(follower: Follower, rows: int, width: int) -> Table:
     recent = _recent(follower)
     for name in names[:rows]:
         mean, std, unit = now.get(name, (math.nan, math.nan, follower.unit[name]))
-        place = names.index(name)
-        means = np.array([follower.means[one][place] for one in recent])
+        index = names.index(name)
+        means = np.array([follower.means[number][index] for number in recent])
         style = "bold" if name in follower.quantities else ""
         cells: list[Any] = [Text(name, style=style), shown(mean, std, unit)]
         if room >= 6:
@@ -132,7 +136,7 @@ def _recent(follower: Follower) -> range:
 
 
 def _trend(follower: Follower, recent: range, means: np.ndarray, std: float, unit: str) -> str:
-    """The mean's change a minute over the recent past, where it is more than the doubt about it."""
+    """Change of the mean per minute over the recent past, if larger than its standard deviation."""
     if len(means) < 2 or not np.isfinite(means[[0, -1]]).all():
         return ""
     span = (follower.times[recent[-1]] - follower.times[recent[0]]) * 1e-9
@@ -249,7 +253,7 @@ def _sensors(follower: Follower, rows: int, width: int) -> Table:
 
 def _rank(channel: Channel) -> tuple[int, int, str]:
     """Sensors in trouble first, worst first; then those that are evidence, then silent ones, echoes, and what is not modelled."""
-    bad = channel.verdict not in FINE
+    bad = channel.verdict not in AGREEING_VERDICTS
     group = (
         0
         if bad
@@ -266,11 +270,11 @@ def _rank(channel: Channel) -> tuple[int, int, str]:
 
 
 def _notes(follower: Follower) -> str:
-    outside = sum(one.sensor is None for one in follower.channels.values())
-    echoes = sum(one.kind == "echo" for one in follower.channels.values())
-    said = [f"{echoes} echoes"] if echoes else []
-    said += [f"{outside} channels not modelled by table {follower.model.name}"] if outside else []
-    return "; ".join([*said, "Ctrl-C ends and draws the figure"])
+    outside = sum(channel.sensor is None for channel in follower.channels.values())
+    echoes = sum(channel.kind == "echo" for channel in follower.channels.values())
+    notes = [f"{echoes} echoes"] if echoes else []
+    notes += [f"{outside} channels not modelled by table {follower.model.name}"] if outside else []
+    return "; ".join([*notes, "Ctrl-C ends and draws the figure"])
 
 
 def _ratio(ratio: float) -> Text:
@@ -284,6 +288,6 @@ def _worst(both: dict[str, Any]) -> float:
 
 
 def _fit(text: str, width: int, style: str = "") -> Text:
-    found = Text(plain(text), style=style, no_wrap=True)
-    found.truncate(width, overflow="ellipsis")
-    return found
+    cell = Text(plain(text), style=style, no_wrap=True)
+    cell.truncate(width, overflow="ellipsis")
+    return cell

@@ -1,4 +1,4 @@
-"""What can be watched: a live instrument, a recorded session (whole or still being written), or a log of sensors, each as pieces in order of time."""
+"""Sources for ``emtwin watch``: a live instrument, a recorded session, or a log of sensors, each as a series of pieces in time."""
 
 import queue
 import threading
@@ -19,16 +19,16 @@ from twin.records import Readings
 
 SECOND = 10**9
 POLL = 0.25
-"""Seconds between two looks at a live instrument."""
+"""Seconds between two requests to a live instrument."""
 PROMPT = 0.5
-"""Seconds of the instrument's time within which a reading must be heard of for its arrival to say something of its clock."""
+"""A reading received later than this (seconds of the instrument's time) says nothing about its clock."""
 BEFORE = 5 * SECOND
-"""How much earlier than a session a stream begins: clocks may be off."""
+"""Nanoseconds by which a stream starts before a session, since clocks may be off."""
 _TABLES = {"health": "thermo-healthmonitor", "protochips": "protochips", "dens": "dens"}
 
 
 class Piece(NamedTuple):
-    """What is new: the instrument's time (ns) that it reaches, when readings arrived (ns; None: not known), readings, and commands (ns, changes)."""
+    """New data: the instrument's time (ns) reached, time of arrival (ns; None: unknown), readings, and commands (ns, changes)."""
 
     until: int
     arrival: int | None
@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 
 
 class Source(Protocol):
-    """Something to watch. ``table`` is the sensor table it goes by, if one is known; ``units`` of its channels; ``end`` (ns) if it has one."""
+    """A source of readings. ``table``: its sensor table, if known; ``units`` of its channels; ``end`` (ns) if it has one."""
 
     title: str
     table: str | None
@@ -48,11 +48,11 @@ class Source(Protocol):
     note: str
 
     def pieces(self, step: int) -> Iterator[Piece]:
-        """What happened, ``step`` ns at a time where it is recorded; an empty piece where nothing is new yet. Ends with the source."""
+        """The data in pieces of ``step`` ns if recorded; an empty piece if there is nothing new. Ends with the source."""
         ...
 
     def rest(self) -> list[Piece]:
-        """What was heard of a live source and is not yet told."""
+        """Readings of a live source that were received but not yet returned."""
         ...
 
     def close(self) -> None: ...
@@ -73,20 +73,22 @@ def open_source(name: str, progress: Progress) -> Source:
 
 
 class Logged:
-    """A log of sensors, read whole."""
+    """A log of sensors, read at once."""
 
     live = False
 
     def __init__(self, log: SensorLog):
-        if not any(len(one.times) for one in log.channels):
+        if not any(len(channel.times) for channel in log.channels):
             raise BadInput(log.path, "holds no values", "Export a longer time.")
         self.title = ", ".join(filter(None, (log.kind, log.name)))
         self.note = "; ".join([f"times: {log.clock}", *log.notes])
         self.table = next((table for word, table in _TABLES.items() if word in log.kind.lower()), None)
-        self.units = {one.name: one.unit for one in log.channels if len(one.times)}
-        self._batches = [Readings(one.name, 0, one.times, one.values) for one in log.channels if len(one.times)]
-        self.start = min(int(one.times[0]) for one in self._batches)
-        self.end: int | None = max(int(one.times[-1]) for one in self._batches)
+        self.units = {channel.name: channel.unit for channel in log.channels if len(channel.times)}
+        self._batches = [
+            Readings(channel.name, 0, channel.times, channel.values) for channel in log.channels if len(channel.times)
+        ]
+        self.start = min(int(batch.times[0]) for batch in self._batches)
+        self.end: int | None = max(int(batch.times[-1]) for batch in self._batches)
 
     def pieces(self, step: int) -> Iterator[Piece]:
         return _cut(self._batches, [], self.start, step)
@@ -99,7 +101,7 @@ class Logged:
 
 
 class Recorded:
-    """A session's folder. What is there is read first; while somebody writes to it, what comes is followed. ``idle``: all that is written has been told."""
+    """A session folder, read at once and then followed while it is being written. ``idle``: everything written so far was returned."""
 
     def __init__(self, folder: Path, progress: Progress):
         progress.stage(f"reading {folder}")
@@ -120,16 +122,16 @@ class Recorded:
         self.table = None if self._kind in ("", "replay-titanate") else "simulated"
         self.units: dict[str, str | None] = {}
         self.note = "readings of a session bear no arrival times: clocks stay as the table has them"
-        times = [int(one.times[0]) for _, one in self._batches if len(one.times)]
+        times = [int(batch.times[0]) for _, batch in self._batches if len(batch.times)]
         times += [] if begun is None else [int(begun)]
         self.start = (min(times) if times else time.time_ns()) - BEFORE
-        self.end = max((int(one.times.max()) for _, one in self._batches if len(one.times)), default=None)
+        self.end = max((int(batch.times.max()) for _, batch in self._batches if len(batch.times)), default=None)
 
     def _take(self, row: Row) -> None:
         self._last = row.id
         if row.kind == "readings":
-            one = Readings(row.payload["channel"], row.payload["first"], row.arrays["times"], row.arrays["values"])
-            self._batches.append((row.id, one))
+            batch = Readings(row.payload["channel"], row.payload["first"], row.arrays["times"], row.arrays["values"])
+            self._batches.append((row.id, batch))
         elif row.kind == "command" and row.payload.get("name") == "apply" and row.time is not None:
             self._commands.append((row.id, row.time, dict(row.payload["args"]["changes"])))
         elif row.kind == "scenario":
@@ -138,14 +140,14 @@ class Recorded:
             self._ended = True
         elif row.kind == "resumed" and row.payload.get("rewound"):
             # what was done after the checkpoint was done again
-            kept = row.payload["checkpoint"]
-            self._batches = [one for one in self._batches if one[0] <= kept]
-            self._commands = [one for one in self._commands if one[0] <= kept]
+            last = row.payload["checkpoint"]
+            self._batches = [entry for entry in self._batches if entry[0] <= last]
+            self._commands = [entry for entry in self._commands if entry[0] <= last]
 
     def pieces(self, step: int) -> Iterator[Piece]:
         until = self.start
         while True:
-            batches, commands = [one for _, one in self._batches], [(at, what) for _, at, what in self._commands]
+            batches, commands = [batch for _, batch in self._batches], [(at, what) for _, at, what in self._commands]
             self._batches, self._commands = [], []
             for piece in _cut(batches, commands, until, step):
                 until = max(until, piece.until)
@@ -170,7 +172,7 @@ class Recorded:
 
 
 class Live:
-    """A served instrument, listened to. Its clock is ours; it is never commanded."""
+    """A served instrument, read only. Its clock is the local clock; it is never commanded."""
 
     live = True
     end: int | None = None
@@ -187,7 +189,7 @@ class Live:
             raise
         self.title = f"{described.name} at {address}"
         self.table = "simulated" if described.kind == "simulated" else None
-        self.units: dict[str, str | None] = {one.name: one.unit for one in described.channels}
+        self.units: dict[str, str | None] = {channel.name: channel.unit for channel in described.channels}
         self._running = described.clock == "running"
         self._prompt = self._running and described.rate * POLL <= PROMPT
         self._heard: queue.SimpleQueue[Piece | Exception] = queue.SimpleQueue()
@@ -225,12 +227,12 @@ class Live:
             self._heard.put(error)
 
     def rest(self) -> list[Piece]:
-        found: list[Piece] = []
+        pieces: list[Piece] = []
         while not self._heard.empty():
             piece = self._heard.get()
             if isinstance(piece, Piece):
-                found.append(piece)
-        return found
+                pieces.append(piece)
+        return pieces
 
     def close(self) -> None:
         self._closing.set()
@@ -244,37 +246,39 @@ def _cut(
 ) -> Iterator[Piece]:
     """Recorded readings and commands, ``step`` ns at a time."""
     by_channel: dict[str, list[Readings]] = {}
-    for one in batches:
-        by_channel.setdefault(one.channel, []).append(one)
-    whole: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for batch in batches:
+        by_channel.setdefault(batch.channel, []).append(batch)
+    joined: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name, parts in by_channel.items():
-        times, values = np.concatenate([one.times for one in parts]), np.concatenate([one.values for one in parts])
+        times, values = np.concatenate([part.times for part in parts]), np.concatenate([part.values for part in parts])
         order = np.argsort(times, kind="stable")
         if len(times):
-            whole[name] = times[order], values[order]
-    if not whole and not commands:
+            joined[name] = times[order], values[order]
+    if not joined and not commands:
         return
-    commands = sorted(commands, key=lambda one: one[0])
-    last = max([*(int(times[-1]) for times, _ in whole.values()), *(at for at, _ in commands)])
-    first, told = dict.fromkeys(whole, 0), 0
+    commands = sorted(commands, key=lambda command: command[0])
+    last = max([*(int(times[-1]) for times, _ in joined.values()), *(at for at, _ in commands)])
+    first, sent = dict.fromkeys(joined, 0), 0
     while start <= last:
         until = start + step
-        found = []
-        for name, (times, values) in whole.items():
+        batches_before = []
+        for name, (times, values) in joined.items():
             stop = int(np.searchsorted(times, until))
             if stop > first[name]:
-                found.append(Readings(name, first[name], times[first[name] : stop], values[first[name] : stop]))
+                batches_before.append(
+                    Readings(name, first[name], times[first[name] : stop], values[first[name] : stop])
+                )
                 first[name] = stop
         now: list[tuple[int, dict[str, float]]] = []
-        while told < len(commands) and commands[told][0] < until:
-            now.append(commands[told])
-            told += 1
-        yield Piece(min(until, last), None, found, now)
+        while sent < len(commands) and commands[sent][0] < until:
+            now.append(commands[sent])
+            sent += 1
+        yield Piece(min(until, last), None, batches_before, now)
         start = until
 
 
 def _written(folder: Path) -> bool:
-    """Whether a process of this machine holds the session's lock."""
+    """Whether a process of this machine holds the lock of the session."""
     try:
         inode = (folder / "writer.lock").stat().st_ino
         lines: Any = Path("/proc/locks").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""Words, colours and small tables that the screen of ``emtwin watch`` and its last words share."""
+"""Words, colours and small tables shared by the screen and the summary of ``emtwin watch``."""
 
 import datetime
 import math
@@ -17,7 +17,7 @@ BAD = "bold bright_magenta"
 
 
 def event_words(item: dict[str, Any]) -> str:
-    """An event in a few words; ``item`` as under ``--json``."""
+    """An event as a short text; ``item`` as under ``--json``."""
     size = ""
     if item["unit"] == "sigma":
         size = f", {item['size']:.1f} σ"
@@ -27,7 +27,7 @@ def event_words(item: dict[str, Any]) -> str:
 
 
 def spark(values: np.ndarray, band: float, width: int) -> str:
-    """A row of bars; full height is what the values span, or their 90 % ``band`` where that is wider, so that what is in doubt looks flat."""
+    """A sparkline; full height is the range of the values, or their 90 % ``band`` if wider, so that an insignificant change looks flat."""
     values = values[np.isfinite(values)]
     if not len(values):
         return ""
@@ -35,7 +35,7 @@ def spark(values: np.ndarray, band: float, width: int) -> str:
     middle = 0.5 * (chosen.min() + chosen.max())
     size = max(float(np.ptp(chosen)), 2 * band if math.isfinite(band) else 0.0, 1e-300)
     level = np.clip(np.round((chosen - middle) / size * (len(BARS) - 1) + (len(BARS) - 1) / 2), 0, len(BARS) - 1)
-    return "".join(BARS[int(one)] for one in level)
+    return "".join(BARS[int(height)] for height in level)
 
 
 def headed(*heads: str) -> Table:

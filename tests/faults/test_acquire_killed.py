@@ -24,7 +24,7 @@ name = "small"
 kind = "tune-and-map"
 tolerance = 0.1
 audit_share = 0.2
-focusing = 1
+alignment = 1
 max_dose_share = 0.9
 
 [instrument.config]

@@ -1,4 +1,4 @@
-"""Constants fitted to readings drawn with known ones: found within their errors, and no surer than the data make them."""
+"""Constants fitted to simulated readings: the true values lie within the stated errors, and the errors are not too small."""
 
 import dataclasses
 
@@ -112,7 +112,7 @@ class Dense:
 
     def settle(self, until: int) -> None:
         assert until > START
-        values = np.stack([one.values for one in self.batches], axis=1)
+        values = np.stack([batch_.values for batch_ in self.batches], axis=1)
         length, rows, layout = len(values), self.model.rows, self.model.layout
         move, root = self.model.dynamics.discretise(1.0)
         noise, spread, powers, spreads = root @ root.T, np.diag(layout.prior_std() ** 2), [np.eye(len(layout))], []
@@ -122,13 +122,15 @@ class Dense:
             spreads.append(spread)
         means = np.stack(powers[1:]) @ layout.prior_mean() @ rows.T
         # covariance of what is read at i with what is read at j >= i: C P_i (A^(j-i))^T C^T
-        seen, later = rows @ np.stack(spreads), np.swapaxes(rows @ np.stack(powers[:-1]), 1, 2)
+        early, later = rows @ np.stack(spreads), np.swapaxes(rows @ np.stack(powers[:-1]), 1, 2)
         i, j = np.triu_indices(length)
-        whole = np.zeros((length, length, len(rows), len(rows)))
-        whole[i, j] = seen[i] @ later[j - i]
-        whole[j, i] = np.swapaxes(whole[i, j], 1, 2)
-        whole[np.arange(length), np.arange(length)] += np.diag([sensor.variance for sensor in self.model.evidence])
-        lower = np.linalg.cholesky(whole.transpose(0, 2, 1, 3).reshape(values.size, values.size))
+        covariances = np.zeros((length, length, len(rows), len(rows)))
+        covariances[i, j] = early[i] @ later[j - i]
+        covariances[j, i] = np.swapaxes(covariances[i, j], 1, 2)
+        covariances[np.arange(length), np.arange(length)] += np.diag(
+            [sensor.variance for sensor in self.model.evidence]
+        )
+        lower = np.linalg.cholesky(covariances.transpose(0, 2, 1, 3).reshape(values.size, values.size))
         white = solve_triangular(lower, (values - means).ravel(), lower=True, check_finite=False)
         self.evidence = float(-0.5 * white @ white - np.log(np.diag(lower)).sum())
 
@@ -152,31 +154,35 @@ def test_spans_without_crowds():
 def test_a_fit_through_a_stream():
     """Walk and lag away from what is assumed are found; a constant that no sensor feels comes back as it was, and says so."""
     batches, heard_of = session(4, length=30, walk=0.22, lag=6.0), []
-    found = fit_constants(TABLE, lambda model: streamed(batches, model), ["walk", "lag", "unheard"], heard_of.append)
-    assert found.complete
-    assert found.gain > 3.0
-    assert found.evaluations == len(heard_of)
-    assert heard_of[-1].gain == pytest.approx(found.gain)
+    fit = fit_constants(TABLE, lambda model: streamed(batches, model), ["walk", "lag", "unheard"], heard_of.append)
+    assert fit.complete
+    assert fit.gain > 3.0
+    assert fit.evaluations == len(heard_of)
+    assert heard_of[-1].gain == pytest.approx(fit.gain)
     for name, true in (("walk", 0.22), ("lag", 6.0)):
-        one = found[name]
-        assert one.low < one.value < one.high
-        assert abs(np.log(one.value / true)) < 3.0 * np.log(one.high / one.value)
-        assert one.told > 0.3
-        assert one.gain > 0.0
-    dark = found["unheard"]
+        constant = fit[name]
+        assert constant.low < constant.value < constant.high
+        assert abs(np.log(constant.value / true)) < 3.0 * np.log(constant.high / constant.value)
+        assert constant.error_reduction > 0.3
+        assert constant.gain > 0.0
+    dark = fit["unheard"]
     assert (dark.value, dark.low, dark.high) == pytest.approx((20.0, 10.0, 40.0))
-    assert (dark.told, dark.gain, dark.note) == (0.0, 0.0, "these data say nothing of it: prior stands")
-    assert found.correlation("walk", "lag") == pytest.approx(found.correlation("lag", "walk"))
-    assert found.correlation("walk", "lag") != 0.0
-    assert found.correlation("walk", "unheard") == 0.0
-    assert len(found.lines()) == 4
-    table = found.applied(TABLE)
-    assert table.constants()["lag"] == found["lag"].value
+    assert (dark.error_reduction, dark.gain, dark.note) == (
+        0.0,
+        0.0,
+        "not influenced by these data: the prior is unchanged",
+    )
+    assert fit.correlation("walk", "lag") == pytest.approx(fit.correlation("lag", "walk"))
+    assert fit.correlation("walk", "lag") != 0.0
+    assert fit.correlation("walk", "unheard") == 0.0
+    assert len(fit.lines()) == 4
+    table = fit.applied(TABLE)
+    assert table.constants()["lag"] == fit["lag"].value
     assert table.constants()["noise"] == 0.1
     narrower = {row.name: row.factor for row in table.constant if row.factor}
     assert narrower["lag"] < FACTORS["lag"]
     assert narrower["unheard"] == FACTORS["unheard"]
-    assert streamed(batches, table.model()).evidence == streamed(batches, TABLE.model(found.values())).evidence
+    assert streamed(batches, table.model()).evidence == streamed(batches, TABLE.model(fit.values())).evidence
 
 
 def fits(seeds: int, names: list[str], generate=lambda model: model) -> np.ndarray:
@@ -185,10 +191,10 @@ def fits(seeds: int, names: list[str], generate=lambda model: model) -> np.ndarr
     for seed in range(seeds):
         true = {name: TABLE.constants()[name] * FACTORS[name] ** generator.standard_normal() for name in names}
         batches = generate(session(seed, **true))
-        found = fit_constants(TABLE, lambda model, batches=batches: Dense(model, batches), names)
-        assert found.gain >= -1e-6
-        assert all(one.gain >= -1e-3 for one in found.constants)
-        errors.append([np.log(found[n].value / true[n]) / np.log(found[n].high / found[n].value) for n in names])
+        fit = fit_constants(TABLE, lambda model, batches=batches: Dense(model, batches), names)
+        assert fit.gain >= -1e-6
+        assert all(constant.gain >= -1e-3 for constant in fit.constants)
+        errors.append([np.log(fit[n].value / true[n]) / np.log(fit[n].high / fit[n].value) for n in names])
     return np.array(errors)
 
 
@@ -203,18 +209,18 @@ def test_noise_that_the_table_does_not_know_of_makes_errors_too_small_and_is_not
     def noisier(batches: list[Readings]) -> list[Readings]:
         generator = np.random.default_rng(1)
         return [
-            Readings(one.channel, 0, one.times, one.values + size)
-            for one in batches
-            for size in [0.5 * generator.standard_normal(len(one.values))]
+            Readings(channel_batch.channel, 0, channel_batch.times, channel_batch.values + size)
+            for channel_batch in batches
+            for size in [0.5 * generator.standard_normal(len(channel_batch.values))]
         ]
 
     away = np.abs(fits(4, ["walk", "lag"], noisier))
     assert (away[:, 0] < 1.96).mean() < 0.5
     stream = streamed(noisier(session(0)), TABLE.model())
     stream.settle(stream.now + 10 * SECOND)
-    found = stream.monitors.distrust
-    assert found is not None
-    assert found.part == "heat"
+    distrust = stream.monitors.distrust
+    assert distrust is not None
+    assert distrust.part == "heat"
     stream = streamed(session(0), TABLE.model())
     stream.settle(stream.now + 10 * SECOND)
     assert stream.monitors.distrust is None
@@ -222,11 +228,11 @@ def test_noise_that_the_table_does_not_know_of_makes_errors_too_small_and_is_not
 
 def test_a_constant_known_to_plus_or_minus():
     batches = session(3, length=120, gain=1.3)
-    one = fit_constants(TABLE, lambda model: Dense(model, batches), ["gain"])["gain"]
-    assert one.high - one.value == pytest.approx(one.value - one.low)
-    assert abs(one.value - 1.3) < 3 * (one.high - one.value)
-    assert (one.prior, one.prior_low, one.prior_high) == (1.0, 0.8, 1.2)
-    assert one.told > 0.1
+    constant = fit_constants(TABLE, lambda model: Dense(model, batches), ["gain"])["gain"]
+    assert constant.high - constant.value == pytest.approx(constant.value - constant.low)
+    assert abs(constant.value - 1.3) < 3 * (constant.high - constant.value)
+    assert (constant.prior, constant.prior_low, constant.prior_high) == (1.0, 0.8, 1.2)
+    assert constant.error_reduction > 0.1
 
 
 def test_interrupted_it_keeps_what_it_has():
@@ -237,24 +243,26 @@ def test_interrupted_it_keeps_what_it_has():
         if len(runs) == 20:
             raise KeyboardInterrupt
 
-    found = fit_constants(TABLE, lambda model: Dense(model, batches), ["walk", "lag"], tired)
-    assert not found.complete
-    assert found.evaluations == 20
-    assert found.gain == max(one.gain for one in runs if one.values == runs[-1].values) > 0.0
-    assert found.values() == runs[-1].values
-    assert np.isnan(found["walk"].low)
-    assert found["walk"].note.startswith("interrupted")
-    at_once = fit_constants(TABLE, lambda model: Dense(model, batches), ["walk"], lambda one: tired(runs.pop()))
+    fit = fit_constants(TABLE, lambda model: Dense(model, batches), ["walk", "lag"], tired)
+    assert not fit.complete
+    assert fit.evaluations == 20
+    assert fit.gain == max(run.gain for run in runs if run.values == runs[-1].values) > 0.0
+    assert fit.values() == runs[-1].values
+    assert np.isnan(fit["walk"].low)
+    assert fit["walk"].note.startswith("interrupted")
+    at_once = fit_constants(TABLE, lambda model: Dense(model, batches), ["walk"], lambda progress: tired(runs.pop()))
     assert at_once.complete or at_once["walk"].value == 0.1
 
 
 def test_data_that_contradict_the_prior_are_named():
-    batches = [batch(one.channel, np.arange(1.0, 61), 40.0 * one.values) for one in session(0)]
-    one = fit_constants(TABLE, lambda model: Dense(model, batches), ["walk"])["walk"]
-    assert "the prior or the model is wrong" in one.note
-    assert one.value == pytest.approx(0.1 * 2.0**4)
-    assert np.isnan(one.low)
-    assert one.gain > 100.0
+    batches = [
+        batch(channel_batch.channel, np.arange(1.0, 61), 40.0 * channel_batch.values) for channel_batch in session(0)
+    ]
+    constant = fit_constants(TABLE, lambda model: Dense(model, batches), ["walk"])["walk"]
+    assert "the prior or the model is wrong" in constant.note
+    assert constant.value == pytest.approx(0.1 * 2.0**4)
+    assert np.isnan(constant.low)
+    assert constant.gain > 100.0
 
 
 @pytest.mark.parametrize(
@@ -272,7 +280,7 @@ def test_refusals(text, names, message):
 
 
 def test_without_a_finite_start_there_is_no_fit():
-    batches = [batch(one.channel, np.arange(1.0, 3), [np.inf, np.inf]) for one in session(0)]
+    batches = [batch(channel_batch.channel, np.arange(1.0, 3), [np.inf, np.inf]) for channel_batch in session(0)]
     with (
         np.errstate(invalid="ignore"),
         pytest.raises(ValueError, match="not finite at the constants' assumed values"),
@@ -291,13 +299,13 @@ def test_the_peak_of_a_quadratic_is_exact():
     def likelihood(u):
         return -0.5 * float((u - centre) @ information @ (u - centre)) - 1234.5
 
-    found = peak(likelihood, 4)
+    optimum = peak(likelihood, 4)
     covariance = np.linalg.inv(information + np.eye(4))
-    np.testing.assert_allclose(found.covariance, covariance, rtol=1e-4, atol=1e-6)
-    off = found.where - covariance @ information @ centre
+    np.testing.assert_allclose(optimum.covariance, covariance, rtol=1e-4, atol=1e-6)
+    off = optimum.where - covariance @ information @ centre
     assert off @ np.linalg.solve(covariance, off) < 0.05
-    assert found.determined.all()
-    assert not found.silent.any()
+    assert optimum.determined.all()
+    assert not optimum.silent.any()
 
 
 def test_what_is_no_peak_is_not_determined_and_the_rest_is_fitted_without_it():
@@ -306,15 +314,15 @@ def test_what_is_no_peak_is_not_determined_and_the_rest_is_fitted_without_it():
     def likelihood(u):
         return float(0.9 * u[0] ** 2 - 2.0 * (u[1] - 0.5) ** 2 - 0.5 * u[0])
 
-    found = peak(likelihood, 3)
-    assert found.determined.tolist() == [False, True, True]
-    assert found.silent.tolist() == [False, False, True]
-    np.testing.assert_allclose(found.where, [0.0, 0.4, 0.0], atol=0.02)
-    np.testing.assert_allclose(found.covariance, np.diag([1.0, 0.2, 1.0]), rtol=1e-6)
-    assert found.without[1] == pytest.approx(-0.5)
+    optimum = peak(likelihood, 3)
+    assert optimum.determined.tolist() == [False, True, True]
+    assert optimum.silent.tolist() == [False, False, True]
+    np.testing.assert_allclose(optimum.where, [0.0, 0.4, 0.0], atol=0.02)
+    np.testing.assert_allclose(optimum.covariance, np.diag([1.0, 0.2, 1.0]), rtol=1e-6)
+    assert optimum.without[1] == pytest.approx(-0.5)
 
 
 def test_values_without_a_likelihood_are_kept_away_from():
-    found = peak(lambda u: -8.0 * float((u[0] - 1.0) ** 2) if u[0] < 1.2 else -np.inf, 1)
-    assert found.where[0] == pytest.approx(16 / 17, abs=0.05)
-    assert found.covariance[0, 0] == pytest.approx(1 / 17, rel=0.05)
+    optimum = peak(lambda u: -8.0 * float((u[0] - 1.0) ** 2) if u[0] < 1.2 else -np.inf, 1)
+    assert optimum.where[0] == pytest.approx(16 / 17, abs=0.05)
+    assert optimum.covariance[0, 0] == pytest.approx(1 / 17, rel=0.05)

@@ -1,4 +1,4 @@
-"""The discrepancy learns the amplitude, the length and the jitter it was drawn with, also beside parameters; inflation from checked numbers."""
+"""The discrepancy posterior recovers amplitude, length and jitter, also with free parameters; inflation from checked numbers."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def certain(amplitude: float, length: float, size: float) -> Discrepancy:
 def taught(true: Discrepancy, slopes: np.ndarray, images: int, seed: int) -> Discrepancy:
     """The posterior after ``images`` images with errors drawn from ``true``, and parameters from the unit normal with ``slopes``."""
     generator = np.random.default_rng(seed)
-    found = prior_discrepancy()
+    discrepancy = prior_discrepancy()
     noise = 4e-4 * IMAGE
     for _ in range(images):
         innovation = (
@@ -32,8 +32,8 @@ def taught(true: Discrepancy, slopes: np.ndarray, images: int, seed: int) -> Dis
             + slopes @ generator.standard_normal(slopes.shape[1])
             + np.sqrt(noise) * generator.standard_normal(COUNT)
         )
-        found = found.learnt(SCAN, IMAGE, innovation, slopes, noise)
-    return found
+        discrepancy = discrepancy.update(SCAN, IMAGE, innovation, slopes, noise)
+    return discrepancy
 
 
 @pytest.mark.parametrize("true", [0.022, 0.06, 0.19])
@@ -41,44 +41,44 @@ def taught(true: Discrepancy, slopes: np.ndarray, images: int, seed: int) -> Dis
 def test_it_learns_the_amplitude(true, parameters):
     """Beside parameters that explain much more of the image than the field does."""
     slopes = 0.3 * np.random.default_rng(5).standard_normal((COUNT, parameters)) if parameters else np.zeros((COUNT, 1))
-    found = taught(certain(true, 1.2, 0.003), slopes, 12, 1)
-    assert found.images == 12
-    assert found.weights.sum() == pytest.approx(1.0)
-    assert true / 1.35 < found.amplitude < true * 1.35
-    place = int(np.abs(AMPLITUDES - true).argmin())
-    assert found.weights[max(place - 1, 0) : place + 2].sum() > 0.9
-    assert found.above(true * 1.6) < 0.05
-    assert found.above(true / 1.6) > 0.9
+    discrepancy = taught(certain(true, 1.2, 0.003), slopes, 12, 1)
+    assert discrepancy.images == 12
+    assert discrepancy.weights.sum() == pytest.approx(1.0)
+    assert true / 1.35 < discrepancy.amplitude < true * 1.35
+    index = int(np.abs(AMPLITUDES - true).argmin())
+    assert discrepancy.weights[max(index - 1, 0) : index + 2].sum() > 0.9
+    assert discrepancy.above(true * 1.6) < 0.05
+    assert discrepancy.above(true / 1.6) > 0.9
 
 
 @pytest.mark.parametrize(("length", "size"), [(0.6, 0.003), (1.2, 0.003), (1.2, 0.06), (0.6, 0.06)])
-def test_it_tells_a_wrong_model_from_a_shaking_probe(length, size):
+def test_it_distinguishes_a_wrong_model_from_jitter(length, size):
     """Length and jitter are found, and a probe that shakes is not taken for a wrong model."""
-    found = taught(certain(0.045, length, size), np.zeros((COUNT, 1)), 12, 3)
-    assert found.weights.sum(axis=(0, 2))[LENGTHS.tolist().index(length)] > 0.9
-    assert found.jitter == pytest.approx(size, abs=0.015)
-    assert found.amplitude == pytest.approx(0.045, rel=0.35)
+    discrepancy = taught(certain(0.045, length, size), np.zeros((COUNT, 1)), 12, 3)
+    assert discrepancy.weights.sum(axis=(0, 2))[LENGTHS.tolist().index(length)] > 0.9
+    assert discrepancy.jitter == pytest.approx(size, abs=0.015)
+    assert discrepancy.amplitude == pytest.approx(0.045, rel=0.35)
 
 
-def test_a_model_without_discrepancy_teaches_a_small_one():
+def test_without_discrepancy_the_posterior_is_small():
     slopes = np.random.default_rng(5).standard_normal((COUNT, 4))
-    found = taught(certain(0.01, 1.2, 0.003), slopes, 8, 2)
-    assert found.amplitude < 0.018 < prior_discrepancy().amplitude
-    assert found.jitter < 0.02 < prior_discrepancy().jitter
+    discrepancy = taught(certain(0.01, 1.2, 0.003), slopes, 8, 2)
+    assert discrepancy.amplitude < 0.018 < prior_discrepancy().amplitude
+    assert discrepancy.jitter < 0.02 < prior_discrepancy().jitter
 
 
 def test_errors_have_the_stated_covariance():
     generator = np.random.default_rng(0)
-    found = certain(0.06, 0.6, 0.03)
-    drawn = found.sample(np.repeat(IMAGE[None], 30_000, axis=0), SCAN, generator)
-    expected = found.covariance(IMAGE, SCAN)
+    discrepancy = certain(0.06, 0.6, 0.03)
+    drawn = discrepancy.sample(np.repeat(IMAGE[None], 30_000, axis=0), SCAN, generator)
+    expected = discrepancy.covariance(IMAGE, SCAN)
     assert np.abs(np.cov(drawn.T) - expected).max() < 0.05 * expected.max()
     near = np.hypot(*(POSITIONS - POSITIONS[0]).T)
     field = 0.06**2 * IMAGE * np.exp(-0.5 * (near / 0.6) ** 2) * IMAGE[0]
     np.testing.assert_allclose(expected[0], field + 0.03**2 * jitter.covariance(IMAGE, SCAN)[0], rtol=1e-9)
-    assert found.amplitude == pytest.approx(0.06)
-    assert found.jitter == pytest.approx(0.03)
-    wider = found.covariance(IMAGE, SCAN, amplitude=0.12)
+    assert discrepancy.amplitude == pytest.approx(0.06)
+    assert discrepancy.jitter == pytest.approx(0.03)
+    wider = discrepancy.covariance(IMAGE, SCAN, amplitude=0.12)
     np.testing.assert_allclose(wider[0] - expected[0], 3 * field, rtol=1e-9, atol=1e-12)
 
 
@@ -100,9 +100,9 @@ def test_inflation_follows_the_standardised_errors():
     assert right.factor == 1.0
     for _ in range(200):
         errors = generator.standard_normal(9)
-        right, wrong = right.learnt(errors), wrong.learnt(2.0 * errors)
+        right, wrong = right.update(errors), wrong.update(2.0 * errors)
     assert right.factor == pytest.approx(1.0, abs=0.05)
     assert 1.7 < wrong.factor < 2.0  # a single number counts for four sigmas at most
-    assert Inflation().learnt(np.array([1e9])).factor == pytest.approx(np.sqrt((40 + 8.0) / 40.5))
-    assert Inflation().learnt(np.zeros(0)).factor == 1.0
-    assert Inflation().learnt(np.zeros(100)).factor == 1.0  # no licence to be surer than the model says
+    assert Inflation().update(np.array([1e9])).factor == pytest.approx(np.sqrt((40 + 8.0) / 40.5))
+    assert Inflation().update(np.zeros(0)).factor == 1.0
+    assert Inflation().update(np.zeros(100)).factor == 1.0  # no licence to be surer than the model says

@@ -32,8 +32,8 @@ def test_nees_is_one_where_the_covariance_is_right():
         [1e4, 1.0, 1e-6, 10.0]
     )
     covariance = root @ root.T
-    found = np.mean([nees(root @ generator.standard_normal(4), covariance) for _ in range(4000)])
-    assert found == pytest.approx(1.0, abs=0.05)
+    mean_score = np.mean([nees(root @ generator.standard_normal(4), covariance) for _ in range(4000)])
+    assert mean_score == pytest.approx(1.0, abs=0.05)
     assert nees(np.array([2.0, 0.0]), np.eye(2)) == pytest.approx(2.0)
 
 

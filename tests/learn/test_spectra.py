@@ -49,28 +49,30 @@ def test_predictions_are_those_of_the_textbook(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(MapModel, "_posterior", lambda self, best, given: (best[None, :], np.ones(1)))
     chosen = np.arange(0, COUNT, 3)
     noise = np.full(chosen.size, 0.01)
-    found = model.predict(chosen, values[chosen], noise)
+    prediction = model.predict(chosen, values[chosen], noise)
     centre, scale = values[chosen].mean(), values[chosen].std()
-    where, told = jnp.asarray(model.positions), jnp.asarray(features)
-    prior = np.asarray(map_covariance(jnp.asarray(theta), where, told, where, told, jnp.eye(COUNT)))
+    where, inputs = jnp.asarray(model.positions), jnp.asarray(features)
+    prior = np.asarray(map_covariance(jnp.asarray(theta), where, inputs, where, inputs, jnp.eye(COUNT)))
     inner = prior[np.ix_(chosen, chosen)] + np.diag(noise / scale**2)
     gain = np.linalg.solve(inner, prior[chosen]).T
-    np.testing.assert_allclose(found.mean, centre + gain @ (values[chosen] - centre), atol=1e-5)
+    np.testing.assert_allclose(prediction.mean, centre + gain @ (values[chosen] - centre), atol=1e-5)
     expected = scale**2 * (prior - gain @ prior[chosen])
-    np.testing.assert_allclose(found.covariance, expected, atol=1e-5)
+    np.testing.assert_allclose(prediction.covariance, expected, atol=1e-5)
 
 
 def test_the_gradient_is_right() -> None:
     features, _, values = _world(3)
     model = MapModel(SHAPE, features)
     chosen = np.arange(0, COUNT, 2)
-    given = spectra._padded(model.positions[chosen], features[chosen], values[chosen], np.full(chosen.size, 0.01))
+    measurements = spectra._padded(
+        model.positions[chosen], features[chosen], values[chosen], np.full(chosen.size, 0.01)
+    )
     prior = jnp.asarray(model.prior.mean), jnp.asarray(model.prior.std)
     theta = jnp.asarray(model.prior.mean + 0.2)
-    _, gradient = spectra._loss_and_gradient(theta, *prior, *given)
+    _, gradient = spectra._loss_and_gradient(theta, *prior, *measurements)
     for k in range(theta.size):
         step = 1e-5 * jnp.eye(theta.size)[k]
-        up, down = (spectra._loss_and_gradient(theta + sign * step, *prior, *given)[0] for sign in (1.0, -1.0))
+        up, down = (spectra._loss_and_gradient(theta + sign * step, *prior, *measurements)[0] for sign in (1.0, -1.0))
         assert float(gradient[k]) == pytest.approx(float(up - down) / 2e-5, rel=1e-3, abs=1e-5)
 
 
@@ -79,9 +81,11 @@ def test_learns_the_map() -> None:
     for seed in range(4):
         features, truth, values = _world(10 + seed)
         chosen = np.random.default_rng(seed).permutation(COUNT)[:35]
-        found = MapModel(SHAPE, features).predict(chosen, values[chosen], np.full(35, 0.01))
+        prediction = MapModel(SHAPE, features).predict(chosen, values[chosen], np.full(35, 0.01))
         others = np.setdiff1d(np.arange(COUNT), chosen)
-        explained.append(1 - ((truth - found.mean)[others] ** 2).sum() / ((truth - truth.mean())[others] ** 2).sum())
+        explained.append(
+            1 - ((truth - prediction.mean)[others] ** 2).sum() / ((truth - truth.mean())[others] ** 2).sum()
+        )
     assert np.mean(explained) > 0.85
 
 
@@ -91,16 +95,16 @@ def test_knows_how_well_it_knows_maps_drawn_from_its_prior() -> None:
         rng = np.random.default_rng(seed)
         features, _, _ = _world(seed)
         model = MapModel(SHAPE, features)
-        where, told = jnp.asarray(model.positions), jnp.asarray(features)
+        where, inputs = jnp.asarray(model.positions), jnp.asarray(features)
         theta = jnp.asarray(model.prior.mean + model.prior.std * rng.standard_normal(model.prior.mean.size))
-        prior = np.asarray(map_covariance(theta, where, told, where, told, jnp.eye(COUNT))) - CONSTANT_VARIANCE
+        prior = np.asarray(map_covariance(theta, where, inputs, where, inputs, jnp.eye(COUNT))) - CONSTANT_VARIANCE
         truth = np.linalg.cholesky(prior + 1e-9 * np.eye(COUNT)) @ rng.standard_normal(COUNT)
         noise = 0.02 * prior[0, 0]
         values = truth + np.sqrt(noise) * rng.standard_normal(COUNT)
         chosen = rng.permutation(COUNT)[:35]
-        found = model.predict(chosen, values[chosen], np.full(35, noise))
+        prediction = model.predict(chosen, values[chosen], np.full(35, noise))
         others = np.setdiff1d(np.arange(COUNT), chosen)
-        sigmas.append((truth - found.mean)[others] / found.std[others])
+        sigmas.append((truth - prediction.mean)[others] / prediction.std[others])
     assert 0.84 < (np.abs(np.concatenate(sigmas)) < 1.645).mean() < 0.96
 
 
@@ -174,15 +178,15 @@ def test_the_choice_lowers_the_variance_most() -> None:
     root = np.random.default_rng(8).standard_normal((9, 9))
     covariance, noise = root @ root.T, np.linspace(0.5, 2.0, 9)
 
-    def after(pixel: int) -> float:
+    def total_variance(pixel: int) -> float:
         return float(
             np.trace(covariance) - (covariance[:, pixel] ** 2).sum() / (covariance[pixel, pixel] + noise[pixel])
         )
 
     allowed = np.array([0, 2, 3, 5, 8])
     chosen, falls = most_informative(covariance, noise, allowed, 2)
-    assert chosen[0] == min(allowed, key=after)
-    assert falls[0] == pytest.approx(np.trace(covariance) - after(int(chosen[0])))
+    assert chosen[0] == min(allowed, key=total_variance)
+    assert falls[0] == pytest.approx(np.trace(covariance) - total_variance(int(chosen[0])))
     dear = np.ones(9)
     dear[chosen[0]] = 1e6
     assert most_informative(covariance, noise, allowed, 1, dear)[0][0] != chosen[0]

@@ -1,4 +1,4 @@
-"""Trust: lost for each reason alone, kept in a healthy stream."""
+"""Trust is lost for each reason alone, and kept in a healthy session."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ import pytest
 
 from learn.discrepancy.trust import Limits, Trust, misfit_excess
 
-HEALTHY = {"misfit_excess": 0.0, "discrepancy_above": 0.01, "tension": 6.0, "learnt": 6.0, "inflation": 1.0}
+HEALTHY = {"misfit_excess": 0.0, "discrepancy_above": 0.01, "tension": 6.0, "tension_dof": 6.0, "inflation": 1.0}
 LIMITS = Limits()
 
 
@@ -15,9 +15,9 @@ LIMITS = Limits()
 def test_nothing_wrong_keeps_it():
     trust = Trust()
     for _ in range(30):
-        trust = trust.heard(**HEALTHY, limits=LIMITS)
+        trust = trust.update(**HEALTHY, limits=LIMITS)
     assert not trust.distrusted
-    assert (trust.images, trust.tension, trust.learnt) == (30, 180.0, 180.0)
+    assert (trust.images, trust.tension, trust.tension_dof) == (30, 180.0, 180.0)
 
 
 @pytest.mark.parametrize(
@@ -26,22 +26,22 @@ def test_nothing_wrong_keeps_it():
         ({"misfit_excess": LIMITS.misfit + 0.1}, "sigmas worse than counting"),
         ({"discrepancy_above": LIMITS.certainty + 0.01}, "discrepancy exceeds"),
         ({"tension": 80.0}, "an image needs parameters"),
-        ({"inflation": LIMITS.inflation + 0.01}, "times further off"),
+        ({"inflation": LIMITS.inflation + 0.01}, "times their standard deviations"),
     ],
 )
 def test_each_limit_alone(wrong, reason):
-    trust = Trust().heard(**{**HEALTHY, **wrong}, limits=LIMITS)
+    trust = Trust().update(**{**HEALTHY, **wrong}, limits=LIMITS)
     assert trust.distrusted
     assert reason in trust.broken
     # and it stays lost
-    assert trust.heard(**HEALTHY, limits=LIMITS).broken == trust.broken
+    assert trust.update(**HEALTHY, limits=LIMITS).broken == trust.broken
 
 
 def test_little_tensions_add_up():
     """Twice the tension that is due, in each of many images: none alone is a reason."""
     trust, images = Trust(), 0
     while not trust.distrusted and images < 40:
-        trust, images = trust.heard(**{**HEALTHY, "tension": 14.0}, limits=LIMITS), images + 1
+        trust, images = trust.update(**{**HEALTHY, "tension": 14.0}, limits=LIMITS), images + 1
     assert "images together" in trust.broken
     assert images > 3
 
@@ -50,15 +50,15 @@ def test_little_tensions_add_up():
 def test_the_misfit_of_few_electrons_scatters_as_it_says(electrons):
     """3,000 images of a lattice counted with so many electrons a pixel, the model off by a smooth tenth: as many sigmas as a sigma should be."""
     generator = np.random.default_rng(1)
-    place = np.arange(64) / 64.0
-    image = electrons * (1.0 + 0.8 * np.cos(2.0 * np.pi * place))
-    smooth = np.exp(-0.5 * ((place[:, None] - place[None, :]) / 0.1) ** 2) + 1e-9 * np.eye(64)
+    position = np.arange(64) / 64.0
+    image = electrons * (1.0 + 0.8 * np.cos(2.0 * np.pi * position))
+    smooth = np.exp(-0.5 * ((position[:, None] - position[None, :]) / 0.1) ** 2) + 1e-9 * np.eye(64)
     model = 0.01 * image[:, None] * image[None, :] * smooth
     covariance, root = model + np.diag(image), np.linalg.cholesky(model + 1e-12 * np.eye(64))
     # what a model is off by changes what is counted only in the second order here
     counted = generator.poisson(image, (3000, 64)) - image + generator.standard_normal((3000, 64)) @ root.T
-    excess = np.array([misfit_excess(one, covariance, image, 64.0) for one in counted])
-    normal = np.array([misfit_excess(one, covariance, np.zeros(64), 64.0) for one in counted])
+    excess = np.array([misfit_excess(counts, covariance, image, 64.0) for counts in counted])
+    normal = np.array([misfit_excess(counts, covariance, np.zeros(64), 64.0) for counts in counted])
     assert abs(excess.mean()) < 4.0 / np.sqrt(3000)
     assert excess.std() == pytest.approx(1.0, abs=0.06)
     # the spread that Gaussian noise would have is too small
@@ -74,13 +74,13 @@ def test_a_healthy_stream_is_seldom_distrusted():
         for _ in range(10):
             learnt = generator.uniform(3.0, 12.0)
             tension = generator.chisquare(learnt)
-            trust = trust.heard(generator.standard_normal(), 0.02, float(tension), float(learnt), 1.0, LIMITS)
+            trust = trust.update(generator.standard_normal(), 0.02, float(tension), float(learnt), 1.0, LIMITS)
         lost[session] = trust.distrusted
     assert not lost[:200].any()
     assert lost.mean() < 0.005
     # the same stream with a limit of one in a hundred alarms in about the share that it says, so the statistic is what it claims to be
     loose = dataclasses.replace(LIMITS, tension=2.0)
     alarms = sum(
-        Trust().heard(0.0, 0.0, float(generator.chisquare(8.0)), 8.0, 1.0, loose).distrusted for _ in range(4000)
+        Trust().update(0.0, 0.0, float(generator.chisquare(8.0)), 8.0, 1.0, loose).distrusted for _ in range(4000)
     )
     assert 0.005 < alarms / 4000 < 0.016

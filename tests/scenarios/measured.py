@@ -1,4 +1,4 @@
-"""Files for ``emtwin measure``, made from scans and images by code other than the estimators', in the layouts of ``emtwin simulate``."""
+"""Files for ``emtwin measure``, made by code other than the estimators', in the layouts of ``emtwin simulate``."""
 
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,18 @@ Side = tuple[str, float]
 
 
 def stored(
-    path: Path, data: np.ndarray, sides: tuple[Side, ...], unit: str = "electrons", beam: dict[str, float] | None = None, **own: Any
+    path: Path, data: np.ndarray, sides: tuple[Side, ...], unit: str = "electrons", beam: dict[str, float] | None = None, **keys: Any
 ) -> Path:  # fmt: skip
     """``data`` with an axis of (unit, step) for each dimension, angles about the middle; ``beam`` and ``own`` are what the file says of itself."""
     names = ("y", "x") if data.ndim == 2 else ("scan_y", "scan_x", "y", "x")[-data.ndim :]
     axes = tuple(
         Axis(
-            name, size, unit_, -0.5 * step * (size - 1) if unit_ == "mrad" else 0.0, step, data.ndim == 4 and place < 2
+            name, size, unit_, -0.5 * step * (size - 1) if unit_ == "mrad" else 0.0, step, data.ndim == 4 and index < 2
         )
-        for place, (name, size, (unit_, step)) in enumerate(zip(names, data.shape, sides, strict=True))
+        for index, (name, size, (unit_, step)) in enumerate(zip(names, data.shape, sides, strict=True))
     )
     recording = Recording(data, axes, "intensity", unit)
-    provenance = {"scenario": {"name": path.stem, "beam": beam, **own}} if beam is not None else dict(own)
+    provenance = {"scenario": {"name": path.stem, "beam": beam, **keys}} if beam is not None else dict(keys)
     if path.suffix == ".zarr":
         write_zarr(path, recording, provenance)
     else:

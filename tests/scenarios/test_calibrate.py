@@ -21,14 +21,14 @@ def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> tup
     """A table of a column with stronger lenses than its own table believes, in no focus in particular."""
     twin = column()
     true = twin.vector({"diffraction.ampere_turns": 8500.0, "projector1.ampere_turns": 9400.0})
-    found = [HEADER]
+    lines = [HEADER]
     for number, excitation in enumerate(excitations):
-        given = settings(diffraction=excitation, projector1=0.35 + 0.04 * (number % 6))
-        optics = twin.optics(given, true)
-        told = ",".join(f"{given.controls[name]:.6g}" for name in EXCITATIONS)
+        row_settings = settings(diffraction=excitation, projector1=0.35 + 0.04 * (number % 6))
+        optics = twin.optics(row_settings, true)
+        controls = ",".join(f"{row_settings.controls[name]:.6g}" for name in EXCITATIONS)
         length = float(optics.camera_length) * 1e-7 * (lie if number == 2 else 1.0)
-        found.append(f"row {number},300,,{told},50,{length:.6g},{float(optics.magnification):.6g}")
-    return tuple(found)
+        lines.append(f"row {number},300,,{controls},50,{length:.6g},{float(optics.magnification):.6g}")
+    return tuple(lines)
 
 
 @pytest.fixture
@@ -41,28 +41,28 @@ def table(tmp_path: Path) -> Path:
 def test_a_table_becomes_constants_a_file_and_a_figure(table: Path, capsys: pytest.CaptureFixture[str]):
     out, figure = table.with_name("calibration.json"), table.with_name("calibration.svg")
     code = run(["instrument", "calibrate", str(table), "--out", str(out), "--figure", str(figure), "--json"])
-    told = json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
     assert code == DONE
-    assert told["schema"] == "emtwin.calibrate/1"
-    assert json.loads(out.read_text()) == told
+    assert result["schema"] == "emtwin.calibrate/1"
+    assert json.loads(out.read_text()) == result
     assert figure.read_text().lstrip().startswith("<?xml")
-    by_name = {one["name"]: one for one in told["constants"]}
-    one = by_name["diffraction.ampere_turns"]
-    assert abs(one["value"] - 8500.0) < 3 * one["error"] < 3 * one["prior_error"]
-    assert one["determined"]
-    assert "gun.brightness" in told["undetermined"]
+    by_name = {constant["name"]: constant for constant in result["constants"]}
+    constant = by_name["diffraction.ampere_turns"]
+    assert abs(constant["value"] - 8500.0) < 3 * constant["error"] < 3 * constant["prior_error"]
+    assert constant["determined"]
+    assert "gun.brightness" in result["undetermined"]
     assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
     assert "exists already" in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_lie_is_told_of_and_the_exit_code_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_outlier_is_reported_and_sets_the_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines(2.5, MORE)) + "\n")
     assert run(["instrument", "calibrate", str(path)]) == DISAGREES
-    said = capsys.readouterr().out
-    assert "row 2: camera_length" in said
-    assert "The table cannot determine" in said
+    output = capsys.readouterr().out
+    assert "row 2: camera_length" in output
+    assert "The table cannot determine" in output
 
 
 @pytest.mark.parametrize(
@@ -86,20 +86,20 @@ def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys,
     table.write_text(change(table.read_text()))
     out = table.with_name("out.json")
     assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
     for word in words:
-        assert word in said
-    assert "Traceback" not in said
+        assert word in message
+    assert "Traceback" not in message
     assert not out.exists()
 
 
 @pytest.mark.parametrize("option", ["--out", "--figure"])
 def test_a_place_where_nothing_can_be_made_is_refused_before_any_work(table: Path, capsys, option: str):
-    place = table.parent / "nowhere" / "calibration.svg"
-    assert run(["instrument", "calibrate", str(table), option, str(place)]) == BAD_INPUT
-    said = capsys.readouterr().err
-    assert f"{option} {place}" in said
-    assert "is not a folder" in said
+    path = table.parent / "nowhere" / "calibration.svg"
+    assert run(["instrument", "calibrate", str(table), option, str(path)]) == BAD_INPUT
+    message = capsys.readouterr().err
+    assert f"{option} {path}" in message
+    assert "is not a folder" in message
 
 
 def test_a_column_that_is_none_is_refused(table: Path, capsys: pytest.CaptureFixture[str]):

@@ -15,7 +15,7 @@ from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, FAULT, INTERRUPTED, L
 from tests.scenarios.synthetic import make_session
 
 RESULT = {
-    "schema": "emtwin.acquire/1",
+    "schema": "emtwin.acquire/2",
     "requests": 2,
     "measured": 1,
     "rmse": np.float64(0.03),
@@ -25,13 +25,13 @@ RESULT = {
 
 @pytest.fixture
 def job(monkeypatch, tmp_path):
-    """Stand in for the job behind ``acquire``: returns what it is told to, or raises it, and keeps what it was given."""
+    """Replace the job of ``acquire`` by one that returns or raises ``outcome`` and records its arguments."""
     monkeypatch.chdir(tmp_path)
-    given: dict = {}
+    received: dict = {}
 
     def stand_in(outcome, begin: bool = False):
         def run_acquire(**arguments):
-            given.update(arguments)
+            received.update(arguments)
             print("something chatty")
             if begin:
                 arguments["out"].mkdir(parents=True)
@@ -40,27 +40,27 @@ def job(monkeypatch, tmp_path):
             return outcome
 
         monkeypatch.setattr(scenarios.acquire.job, "run_acquire", run_acquire)
-        return given
+        return received
 
     return stand_in
 
 
 def test_json_is_one_object_on_stdout(job, capsys):
-    given = job(RESULT)
+    received = job(RESULT)
     assert run(["acquire", "--json", "--seed", "3", "--dose", "1000", "--out", "s"]) == DONE
-    told = capsys.readouterr()
-    assert json.loads(told.out) == {**RESULT, "rmse": 0.03, "rmse_always": None}
-    assert "chatty" in told.err
-    assert (given["seed"], given["scenario"].seed, given["scenario"].scan.dose) == (3, 3, 1000.0)
-    assert given["out"] == Path("s")
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == {**RESULT, "rmse": 0.03, "rmse_always": None}
+    assert "chatty" in captured.err
+    assert (received["seed"], received["scenario"].seed, received["scenario"].scan.dose) == (3, 3, 1000.0)
+    assert received["out"] == Path("s")
 
 
 def test_session_gets_a_new_folder_under_sessions(job):
-    given = job(RESULT)
+    received = job(RESULT)
     assert run(["acquire"]) == DONE
-    assert given["out"].parent == Path("sessions")
-    assert not given["out"].exists()
-    assert given["scenario"].name == "tune-and-map"
+    assert received["out"].parent == Path("sessions")
+    assert not received["out"].exists()
+    assert received["scenario"].name == "tune-and-map"
 
 
 def test_distrust_is_exit_code_1(job, capsys):
@@ -72,9 +72,9 @@ def test_distrust_is_exit_code_1(job, capsys):
 def test_instrument_lost_on_the_way(job, capsys):
     job(InstrumentLost("no heartbeat for 3 s"), begin=True)
     assert run(["acquire", "--out", "s"]) == LOST
-    told = capsys.readouterr()
-    assert "no heartbeat" in told.err
-    assert "emtwin acquire --resume s" in told.err
+    captured = capsys.readouterr()
+    assert "no heartbeat" in captured.err
+    assert "emtwin acquire --resume s" in captured.err
 
 
 def test_instrument_that_never_answered_is_bad_input(job, capsys):
@@ -101,13 +101,13 @@ def test_interrupted(job, capsys):
 def test_own_fault_is_not_called_bad_input(job, capsys):
     job(ZeroDivisionError("oops"))
     assert run(["acquire"]) == FAULT
-    told = capsys.readouterr()
-    assert "Traceback" in told.err
-    assert "fault of its own" in told.err
+    captured = capsys.readouterr()
+    assert "Traceback" in captured.err
+    assert "fault of its own" in captured.err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["acquire", "no-such-preset"], "no-such-preset"),
         (["acquire", "absent.toml"], "absent.toml"),
@@ -129,7 +129,7 @@ def test_own_fault_is_not_called_bad_input(job, capsys):
         (["session", "show", "there"], "there"),
     ],
 )
-def test_bad_input_is_exit_code_2_and_leaves_nothing(arguments, told, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_exit_code_2_and_leaves_nothing(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
     (tmp_path / "broken.toml").write_text("name = ")
@@ -137,12 +137,12 @@ def test_bad_input_is_exit_code_2_and_leaves_nothing(arguments, told, tmp_path, 
     assert run(arguments) == BAD_INPUT
     plain = capsys.readouterr()
     assert plain.out == ""
-    assert told in plain.err
+    assert message in plain.err
     assert "Traceback" not in plain.err
     assert run([*arguments, "--json"]) == BAD_INPUT
     error = json.loads(capsys.readouterr().out)["error"]
     assert set(error) == {"input", "problem", "cure"}
-    assert told in " ".join(error.values())
+    assert message in " ".join(error.values())
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -169,9 +169,9 @@ def test_help_and_version(capsys):
     assert run(["--help"]) == DONE
     assert run(["acquire", "--help"]) == DONE
     assert run(["--version"]) == DONE
-    told = capsys.readouterr().out
-    assert "acquire" in told
-    assert "emtwin " in told.splitlines()[-1]
+    output = capsys.readouterr().out
+    assert "acquire" in output
+    assert "emtwin " in output.splitlines()[-1]
 
 
 @pytest.mark.smoke

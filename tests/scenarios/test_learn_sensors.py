@@ -48,11 +48,11 @@ def test_json(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_on_a_terminal(log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert run(["instrument", "learn-sensors", str(log)]) == DONE
-    told = capsys.readouterr().out
-    assert "Protochips gas cell: 3 channels" in told
-    assert "too few: 0 of 12 values that vary" in told
-    assert "reported every 0.25 s" in told
-    assert max(len(line) for line in told.splitlines()) <= 100
+    output = capsys.readouterr().out
+    assert "Protochips gas cell: 3 channels" in output
+    assert "too few: 0 of 12 values that vary" in output
+    assert "reported every 0.25 s" in output
+    assert max(len(line) for line in output.splitlines()) <= 100
 
 
 def test_the_table_is_written_once(log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -76,7 +76,7 @@ def test_the_table_is_written_once(log: Path, tmp_path: Path, capsys: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("absent.csv", None, "cannot be opened"),
         ("empty.xml", b"", "empty"),
@@ -87,7 +87,7 @@ def test_the_table_is_written_once(log: Path, tmp_path: Path, capsys: pytest.Cap
     ],
 )
 def test_bad_logs_are_exit_code_2_and_leave_nothing(
-    tmp_path: Path, name: str, content: bytes | None, told: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, name: str, content: bytes | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / name
     if content is not None:
@@ -97,7 +97,7 @@ def test_bad_logs_are_exit_code_2_and_leave_nothing(
     assert run(arguments) == BAD_INPUT
     plain = capsys.readouterr()
     assert plain.out == ""
-    assert told in plain.err
+    assert message in plain.err
     assert "cure:" in plain.err
     assert "Traceback" not in plain.err
     assert run([*arguments, "--json"]) == BAD_INPUT
@@ -157,8 +157,8 @@ def test_shipped_tables_name_channels_that_the_readers_give(data: Path) -> None:
         "dens": ("holders/heating-1.dens",),
     }
     for name, paths in files.items():
-        given = {channel.name: channel for path in paths for channel in read_log(data / path).channels}
+        channels = {channel.name: channel for path in paths for channel in read_log(data / path).channels}
         table = tomllib.loads((ROOT / "twin" / "tables" / f"{name}.toml").read_text(encoding="utf-8"))
         for sensor in table["sensor"]:
-            assert given[sensor["channel"]].unit == sensor["unit"], sensor["channel"]
+            assert channels[sensor["channel"]].unit == sensor["unit"], sensor["channel"]
     close_reader()

@@ -27,11 +27,11 @@ print(json.dumps(told))
 """
 
 
-def begin(cache: Path, **more: str) -> subprocess.Popen[str]:
+def begin(cache: Path, **variables: str) -> subprocess.Popen[str]:
     """The program in a process of its own, with its cache in a folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     environment |= {"PYTHONPATH": str(ROOT), "EMTWIN_CACHE": str(cache), "JAX_PLATFORMS": "cpu"}
-    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"} | more
+    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"} | variables
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM], text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
@@ -39,12 +39,12 @@ def begin(cache: Path, **more: str) -> subprocess.Popen[str]:
 
 def ended(process: subprocess.Popen[str]) -> dict:
     """What it printed; it must end well and say nothing on stderr."""
-    out, said = process.communicate(timeout=120)
-    assert (process.returncode, said) == (0, "")
+    out, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
     return json.loads(out)
 
 
-def kept(cache: Path) -> list[Path]:
+def programs_in(cache: Path) -> list[Path]:
     return sorted((cache / "compiled").rglob("*-cache"))
 
 
@@ -52,7 +52,7 @@ def test_a_second_command_compiles_nothing_and_a_broken_program_is_compiled_anew
     first = ended(begin(tmp_path))
     assert first["type"] == "float64"
     assert (first["hits"], Path(first["folder"]).parent) == (0, tmp_path / "compiled")
-    programs = kept(tmp_path)
+    programs = programs_in(tmp_path)
     assert programs
     second = ended(begin(tmp_path))
     assert second["hits"] == len(programs)
@@ -64,9 +64,9 @@ def test_a_second_command_compiles_nothing_and_a_broken_program_is_compiled_anew
 
 
 def test_commands_at_once_share_programs(tmp_path):
-    found = [ended(process) for process in [begin(tmp_path) for _ in range(3)]]
-    assert len({one["value"] for one in found}) == 1
-    assert ended(begin(tmp_path))["hits"] == len(kept(tmp_path))
+    results = [ended(process) for process in [begin(tmp_path) for _ in range(3)]]
+    assert len({result["value"] for result in results}) == 1
+    assert ended(begin(tmp_path))["hits"] == len(programs_in(tmp_path))
 
 
 def test_without_a_folder_to_write_to_nothing_is_kept(tmp_path):
@@ -75,8 +75,8 @@ def test_without_a_folder_to_write_to_nothing_is_kept(tmp_path):
 
 
 def test_a_folder_that_the_user_named_wins(tmp_path):
-    told = ended(begin(tmp_path / "ours", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "theirs")))
-    assert told["folder"] == str(tmp_path / "theirs")
+    result = ended(begin(tmp_path / "ours", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "theirs")))
+    assert result["folder"] == str(tmp_path / "theirs")
     assert list((tmp_path / "theirs").glob("*-cache"))
     assert not (tmp_path / "ours").exists()
 

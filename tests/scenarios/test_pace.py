@@ -41,24 +41,24 @@ def test_time_left_goes_by_the_known_seconds_then_by_the_session_s_own():
     assert pace.left == pytest.approx((1408.0 + AHEAD * REQUEST) / (18 + AHEAD) + ENDING)
 
 
-def test_a_slow_machine_is_told_so():
-    slow, said = Pace(10, slowness=4.0), io.StringIO()
+def test_a_slow_machine_is_reported():
+    slow, output = Pace(10, slowness=4.0), io.StringIO()
     assert slow.left == pytest.approx(4 * (10 * REQUEST + ENDING))
-    PacedProgress(PlainProgress(Console(file=said, width=200)), slow, lambda: None)
-    assert "about 4 times as long" in said.getvalue()
-    said = io.StringIO()
-    PacedProgress(PlainProgress(Console(file=said, width=200)), Pace(10, slowness=1.3), lambda: None)
-    assert said.getvalue() == ""
+    PacedProgress(PlainProgress(Console(file=output, width=200)), slow, lambda: None)
+    assert "about 4 times as long" in output.getvalue()
+    output = io.StringIO()
+    PacedProgress(PlainProgress(Console(file=output, width=200)), Pace(10, slowness=1.3), lambda: None)
+    assert output.getvalue() == ""
 
 
 def test_time_left_is_shown_with_stages_and_requests():
-    said, done = io.StringIO(), []
+    output, done = io.StringIO(), []
     progress = PacedProgress(
-        PlainProgress(Console(file=said, width=200)), Pace(3, 1.0, Clock()), lambda: done.append(1)
+        PlainProgress(Console(file=output, width=200)), Pace(3, 1.0, Clock()), lambda: done.append(1)
     )
     progress.part("twin", "twin: multislice", 0.0)
     progress.request({"index": 0, "count": 3, "decision": "answer"})
-    lines = said.getvalue().splitlines()
+    lines = output.getvalue().splitlines()
     assert lines[0] == f"twin: multislice: 0 % ({time_left(TWIN + 3 * REQUEST + ENDING)})"
     assert lines[1].startswith("request   1 of 3  answer")
     assert lines[1].endswith(" s left)")

@@ -1,4 +1,4 @@
-"""Scenarios from TOML: what is accepted, and what a bad one is told."""
+"""Scenarios from TOML: what is accepted, and the errors for what is not."""
 
 import math
 
@@ -17,7 +17,7 @@ def test_presets_load(name: str):
     assert from_dict(scenario.as_dict(), name) == scenario
 
 
-def test_default_is_what_was_asked_for():
+def test_the_default_preset():
     scenario = load_scenario("tune-and-map")
     assert (scenario.requests.count, scenario.requests.sites, scenario.requests.duration) == (60, 7, 1800.0)
     assert (scenario.requests.defocus, scenario.requests.shift) == (100.0, 20.0)
@@ -35,7 +35,7 @@ def test_changed_dose_and_seed():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("name = 3\nkind = 'tune-and-map'", "name"),
         ("name = 'a'", "kind"),
@@ -55,13 +55,13 @@ def test_changed_dose_and_seed():
         ("just words", "TOML"),
     ],
 )
-def test_bad_files_name_themselves_the_key_and_the_cure(tmp_path, text: str, told: str):
+def test_bad_files_name_themselves_the_key_and_the_cure(tmp_path, text: str, message: str):
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(BadInput) as caught:
         load_scenario(path)
     assert caught.value.input == str(path)
-    assert told in caught.value.problem + caught.value.cure
+    assert message in caught.value.problem + caught.value.cure
     assert caught.value.cure
 
 

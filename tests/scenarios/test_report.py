@@ -1,4 +1,4 @@
-"""The report and the summary of a session, drawn from a journal made through its own face."""
+"""Report and summary of a session, from a journal written by the tests."""
 
 import base64
 import html
@@ -69,7 +69,7 @@ def test_a_report_says_how_many_answers_are_above_the_tolerance_and_why(tmp_path
     assert '<div class="banner hold">' in page
     assert "banner good" not in page
     assert "3 of 15 answers are above the tolerance of 10 %" in page
-    assert "3 since the budget for their place was spent" in page
+    assert "3 since the budget of their site was spent" in page
     assert "Below the tolerance it answers by itself" not in page
 
 
@@ -93,9 +93,7 @@ def test_a_summary_counts_answers_above_the_tolerance(tmp_path, complete):
     assert summary["answers_above_because"] == {"budget spent": 3}
     console = Console(width=200, record=True, file=io.StringIO())
     print_summary(summary, console)
-    assert (
-        "10 %: not reached; 3 answers above it (3 since the budget for their place was spent)" in console.export_text()
-    )
+    assert "10 %: not reached; 3 answers above it (3 since the budget of their site was spent)" in console.export_text()
 
 
 def test_without_a_truth_the_expected_error_counts():
@@ -125,7 +123,7 @@ def test_numbers_of_the_report(whole):
     page = context(session)
     frame = 152_000.0 + 4_700.0 + 59_000.0
     assert page["dose"]["spent"] == electrons((measured + 6) * frame)
-    assert page["dose"]["focusing"] == electrons(6 * frame)  # one at each of the six sites
+    assert page["dose"]["alignment"] == electrons(6 * frame)  # one at each of the six sites
     assert page["dose"]["saved"] == electrons((24 - measured - 6) * frame)
     assert len(page["gallery"]) <= GALLERY
     assert {item["decision"] for item in page["gallery"]} == {"answer", "measure", "audit"}
@@ -153,7 +151,9 @@ def test_summary(whole, half):
     assert done["measured"] + done["simulated"] == done["requests"]
     assert done["state"]["tilt.x"][1] == 5e-4
     assert done["problems"] == []
-    assert broken["dose_spent"] == 215_700.0 * (broken["measured"] + 3)  # and one focusing image at each of three sites
+    assert broken["dose_spent"] == 215_700.0 * (
+        broken["measured"] + 3
+    )  # and one alignment image at each of three sites
 
 
 def test_summary_for_people(whole, half):
@@ -183,13 +183,13 @@ def test_what_came_after_the_checkpoint_is_gone_only_if_the_instrument_went_back
     before = context(load_session(folder))["dose"]["spent"]
     with Journal.open(folder, write=True) as journal:
         last = list(journal.rows("checkpoint"))[-1].id
-        focusing, state = list(journal.rows("focusing"))[-1], list(journal.rows("state"))[-1]
+        alignment, state = list(journal.rows("alignment"))[-1], list(journal.rows("state"))[-1]
         frame = journal.append_frame(journal.frame(list(journal.rows("frame"))[-1]))
-        journal.append("focusing", {**focusing.payload, "frame_row": frame}, focusing.time, focusing.arrays)
+        journal.append("alignment", {**alignment.payload, "frame_row": frame}, alignment.time, alignment.arrays)
         journal.append("state", state.payload, state.time, state.arrays)
         journal.append("resumed", {"checkpoint": last, "rewound": rewound}, state.time)
     session = load_session(folder)
-    assert (len(session.focusing), len(session.states)) == ((3, 12) if rewound else (4, 13))
+    assert (len(session.alignment), len(session.states)) == ((3, 12) if rewound else (4, 13))
     assert (frame in session.frames) is not rewound
     assert (context(session)["dose"]["spent"] == before) is rewound
 
@@ -201,7 +201,9 @@ def test_a_frame_that_no_request_came_of_still_cost_electrons(tmp_path):
         frame = journal.frame(list(journal.rows("frame"))[-1])
         journal.append_frame(frame)
     spent = [_dose(session) for session in (before, load_session(folder))]
-    total = sum(one["exposure"][key] for one in before.frames.values() for key in ("pixels", "flyback", "parked"))
+    total = sum(
+        frame["exposure"][key] for frame in before.frames.values() for key in ("pixels", "flyback", "settle_dose")
+    )
     assert spent[0]["spent"] == electrons(total)
     assert spent[1]["spent"] == electrons(total + frame.exposure.total)
 

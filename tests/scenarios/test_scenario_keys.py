@@ -32,30 +32,30 @@ def simulation(key: Key) -> dict[str, Any]:
     """A scenario in which ``key`` has a meaning."""
     table, kind = key.path.split(".")[0], key.where.partition('"')[2].rstrip('"')
     signal = {"lens": "hrtem", "scan": "4d-stem", "camera": "cbed", "dose": "cbed"}.get(table, TABLES.get(kind, "stem"))
-    made = values(signal, specimen={"repeats": [4, 4], "cells": 1}, grid={"gpts": [64, 64]})
-    own = {
+    scenario_values = values(signal, specimen={"repeats": [4, 4], "cells": 1}, grid={"gpts": [64, 64]})
+    detectors = {
         "annular": {"kind": "annular", "inner_mrad": 8, "outer_mrad": 40},
         "segmented": {"kind": "segmented", "radii_mrad": [8, 40]},
         "pixelated": {"kind": "pixelated", "shape": [8, 8], "pixel_mrad": 2.0},
     }
     if signal == "stem" or kind:
-        made["detectors"] = {"NAME": own[kind or "annular"]}
+        scenario_values["detectors"] = {"NAME": detectors[kind or "annular"]}
     if table in ("camera", "dose"):
-        made["dose"] = {"electrons": 100.0}
+        scenario_values["dose"] = {"electrons": 100.0}
     if table == "camera":
-        made["camera"] = {}
+        scenario_values["camera"] = {}
     if table == "lens":
-        made["lens"] = {"aperture_mrad": 10.0}
-    return made
+        scenario_values["lens"] = {"aperture_mrad": 10.0}
+    return scenario_values
 
 
-def with_value(made: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+def with_value(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     *tables, name = path.split(".")
-    place = made
+    table_values = content
     for table in tables:
-        place = place.setdefault(table, {"configurations": 1} if table == "phonons" else {})
-    place[name] = value
-    return made
+        table_values = table_values.setdefault(table, {"configurations": 1} if table == "phonons" else {})
+    table_values[name] = value
+    return content
 
 
 def toml(value: Any) -> str:
@@ -67,9 +67,9 @@ def toml(value: Any) -> str:
     return json.dumps(value) if isinstance(value, str | bool) else repr(value)
 
 
-def write(folder: Path, made: dict[str, Any]) -> Path:
+def write(folder: Path, content: dict[str, Any]) -> Path:
     path = folder / "mine.toml"
-    path.write_text("\n".join(f"{json.dumps(name)} = {toml(item)}" for name, item in made.items()))
+    path.write_text("\n".join(f"{json.dumps(name)} = {toml(item)}" for name, item in content.items()))
     return path
 
 
@@ -81,7 +81,9 @@ def assert_said(error: dict[str, str], key: Key, value: Any, captured: str) -> N
     """What is wrong with ``key`` is told as a user can read it."""
     text = " ".join(error.values())
     assert (
-        key.path in text or key.name in text or any(one.path in text for table in plan.tables() for one in table.keys)
+        key.path in text
+        or key.name in text
+        or any(other.path in text for table in plan.tables() for other in table.keys)
     ), (value, error)
     assert error["problem"], (value, error)
     assert error["cure"], (value, error)
@@ -104,11 +106,11 @@ def test_wrong_value_of_a_simulation(key: Key, tmp_path, monkeypatch, capsys):
     for value in WRONG:
         path = write(tmp_path, with_value(simulation(key), key.path, value))
         assert run(["simulate", str(path), "--out", "out.zarr", "--json"]) == BAD_INPUT, value
-        told = capsys.readouterr()
-        error = json.loads(told.out)["error"]
-        assert [one.name for one in tmp_path.iterdir()] == ["mine.toml"], value
+        captured = capsys.readouterr()
+        error = json.loads(captured.out)["error"]
+        assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"], value
         if error["input"] != ACCEPTED:
-            assert_said(error, key, value, told.err)
+            assert_said(error, key, value, captured.err)
         unlike = isinstance(value, str | list | dict | bool) or not math.isfinite(value)
         if number and unlike:
             assert f"key {key.path}" in error["problem"], (value, error)
@@ -118,8 +120,8 @@ def test_wrong_value_of_a_simulation(key: Key, tmp_path, monkeypatch, capsys):
 def test_wrong_value_of_an_acquisition(key: Key, tmp_path):
     number = key.kind.startswith(("a number", "a whole number"))
     for value in WRONG:
-        made = with_value({"name": "small", "kind": "tune-and-map"}, key.path, value)
-        error = refusal(made)
+        content = with_value({"name": "small", "kind": "tune-and-map"}, key.path, value)
+        error = refusal(content)
         if error is not None:
             assert key.path in error["problem"], (value, error)
             assert_said(error, key, value, "")
@@ -129,23 +131,23 @@ def test_wrong_value_of_an_acquisition(key: Key, tmp_path):
             assert math.isfinite(value)
 
 
-def refusal(made: dict[str, Any]) -> dict[str, str] | None:
+def refusal(content: dict[str, Any]) -> dict[str, str] | None:
     """What an acquisition is refused with; None where it is accepted."""
     try:
-        scenario.from_dict(made, "mine.toml")
-    except BadInput as found:
-        return {"input": found.input, "problem": found.problem, "cure": found.cure}
+        scenario.from_dict(content, "mine.toml")
+    except BadInput as error:
+        return {"input": error.input, "problem": error.problem, "cure": error.cure}
     return None
 
 
 @pytest.mark.parametrize("command", ["simulate", "acquire"])
 def test_keys_are_listed_with_unit_default_and_meaning(command: str, capsys):
     assert run([command, "--keys", "--json"]) == DONE
-    found = json.loads(capsys.readouterr().out)
-    assert found["schema"] == "emtwin.keys/1"
-    keys = [key for table in found["tables"] for key in table["keys"]]
+    result = json.loads(capsys.readouterr().out)
+    assert result["schema"] == "emtwin.keys/1"
+    keys = [key for table in result["tables"] for key in table["keys"]]
     assert all(key["meaning"] and key["kind"] for key in keys)
-    assert all(table["meaning"] for table in found["tables"])
+    assert all(table["meaning"] for table in result["tables"])
     for key in keys:
         for ending in ("keV", "mrad", "MB"):
             assert not key["key"].endswith(f"_{ending}") or key["unit"] == ending
@@ -153,11 +155,11 @@ def test_keys_are_listed_with_unit_default_and_meaning(command: str, capsys):
     printed = capsys.readouterr().out
     for key in keys:
         assert key["key"].rpartition(".")[2] in printed
-    for preset in found["presets"]:
+    for preset in result["presets"]:
         assert f"{preset}: " in printed
     assert run([command, "--help"]) == DONE
-    told = " ".join(capsys.readouterr().out.split())
-    assert all(preset in told for preset in found["presets"])
+    output = " ".join(capsys.readouterr().out.split())
+    assert all(preset in output for preset in result["presets"])
 
 
 def test_every_field_is_a_key():
@@ -169,7 +171,7 @@ def test_every_field_is_a_key():
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("beam.energy_keV", 200000, "Is that in eV? Write 200."),
         ("beam.semiangle_mrad", 0.0214, "Is that in rad? Write 21.4."),
@@ -187,10 +189,10 @@ def test_every_field_is_a_key():
         ("beam.aberrations", {"A1": [20.0, 45.0]}, "Is that in degrees? Write A1 = [20, 0.7854]."),
     ],
 )
-def test_cure_is_the_nearest(path: str, value: Any, told: str, tmp_path, capsys):
-    made = with_value(simulation(next(key for table in plan.tables() for key in table.keys)), path, value)
-    assert run(["simulate", str(write(tmp_path, made)), "--out", str(tmp_path / "a.zarr"), "--json"]) == BAD_INPUT
-    assert told in json.loads(capsys.readouterr().out)["error"]["cure"]
+def test_cure_is_the_nearest(path: str, value: Any, message: str, tmp_path, capsys):
+    content = with_value(simulation(next(key for table in plan.tables() for key in table.keys)), path, value)
+    assert run(["simulate", str(write(tmp_path, content)), "--out", str(tmp_path / "a.zarr"), "--json"]) == BAD_INPUT
+    assert message in json.loads(capsys.readouterr().out)["error"]["cure"]
 
 
 @pytest.mark.parametrize("command", ["simulate", "acquire"])
@@ -198,10 +200,10 @@ def test_empty_file_and_exit_of_the_process(command: str, tmp_path):
     """In a process of its own: a fault of a library at the end of one would change its exit code."""
     (tmp_path / "empty.toml").write_text("")
     (tmp_path / "mine.toml").write_text('name = "a"\nkind = "KIND"\nsignal = "hrtem"\n[beam]\nenergy_keV = 2e5\n')
-    for name, told in (("empty.toml", "is empty"), ("mine.toml", "must be")):
+    for name, message in (("empty.toml", "is empty"), ("mine.toml", "must be")):
         done = subprocess.run(
             [sys.executable, "-m", "scenarios.cli.main", command, name, "--out", "out.zarr"], cwd=tmp_path, capture_output=True,
             text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert (done.returncode, done.stdout) == (BAD_INPUT, "")
-        assert told in done.stderr
+        assert message in done.stderr

@@ -107,29 +107,29 @@ def session(folder: Path, count: int = 60, complete: bool = True, begin: int = S
     return folder
 
 
-def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return json.loads(capsys.readouterr().out)
 
 
 def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     session(tmp_path / "s")
     assert run(["watch", "s", "--table", str(table), "--json"]) == DONE
-    found = told(capsys)
-    assert found["schema"] == "emtwin.watch/2"
-    assert (found["ended"], found["table"], found["readings"]) == ("end", "small", 180)
-    quantity = found["quantities"]["coil.above.room"]
+    result = printed(capsys)
+    assert result["schema"] == "emtwin.watch/2"
+    assert (result["ended"], result["table"], result["readings"]) == ("end", "small", 180)
+    quantity = result["quantities"]["coil.above.room"]
     assert quantity["mean"] == pytest.approx(5.0, abs=0.1)
     assert 0.01 < quantity["std"] < 0.1
     assert quantity["unit"] == "kelvin"
-    assert found["verdicts"] == {"coil.temperature": "ok", "coil.commanded": "no evidence", "elsewhere": "no evidence"}
-    assert found["not_modelled"] == ["elsewhere"]
-    assert found["clocks"] == {"coil": None}
-    assert found["monitors"]["distrust"] is None
-    assert found["monitors"]["parts"]["heat"]["slow"]["ratio"] == pytest.approx(1.0, abs=0.5)
-    sensor = found["sensors"][0]
+    assert result["verdicts"] == {"coil.temperature": "ok", "coil.commanded": "no evidence", "elsewhere": "no evidence"}
+    assert result["not_modelled"] == ["elsewhere"]
+    assert result["clocks"] == {"coil": None}
+    assert result["monitors"]["distrust"] is None
+    assert result["monitors"]["parts"]["heat"]["slow"]["ratio"] == pytest.approx(1.0, abs=0.5)
+    sensor = result["sensors"][0]
     assert abs(sensor["last"] - sensor["expected"]) == pytest.approx(abs(sensor["innovation"]) * sensor["expected_std"])
     assert sensor["counts"]["used"] == 60
-    assert Path(found["figure"]).read_bytes().startswith(b"\x89PNG")
+    assert Path(result["figure"]).read_bytes().startswith(b"\x89PNG")
     assert run(["watch", "s", "--table", str(table)]) == DONE
     assert "figure: watch-2.png" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.glob("watch*")) == ["watch-2.png", "watch.png"]
@@ -139,12 +139,12 @@ def test_a_session(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[st
 def test_a_log_with_its_own_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     holder_log(tmp_path / "cell.csv")
     code = run(["watch", "cell.csv", "--json", "--out", "cell.svg", "--speed", "60"])
-    found = told(capsys)
-    assert found["table"] == "protochips"
-    assert code == (DISAGREES if found["disagrees"] else DONE)
-    assert found["entries"]["holder.T"]["mean"] == pytest.approx(299.15, abs=2.0)
-    assert found["not_modelled"] == ["Tank9 Pressure"]
-    assert found["wall_seconds"] > 0.9
+    result = printed(capsys)
+    assert result["table"] == "protochips"
+    assert code == (DISAGREES if result["disagrees"] else DONE)
+    assert result["entries"]["holder.T"]["mean"] == pytest.approx(299.15, abs=2.0)
+    assert result["not_modelled"] == ["Tank9 Pressure"]
+    assert result["wall_seconds"] > 0.9
     assert b"<svg" in Path("cell.svg").read_bytes()[:500]
 
 
@@ -153,19 +153,19 @@ NOTES = (
 )  # fmt: skip
 
 
-def test_a_clipped_sensor_is_told_of_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_clipped_sensor_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A ramp of 0.2 K/s clipped at 50 degC after 30 s."""
     heat = 44 + 0.02 * np.arange(600) + 0.02 * np.random.default_rng(0).normal(size=600)
     rows = [f"{100 * n}, , {min(value, 50.0):.3f}" for n, value in enumerate(heat)]
     head = ["Time, Notes, Channel A Temperature", *(f"0, {note}, 44" for note in NOTES)]
     (tmp_path / "clipped.csv").write_text("\n".join([*head, *rows]) + "\n")
     assert run(["watch", "clipped.csv", "--json"]) == DISAGREES
-    found = told(capsys)
-    assert [(event["kind"], event["name"]) for event in found["events"]] == [
+    result = printed(capsys)
+    assert [(event["kind"], event["name"]) for event in result["events"]] == [
         ("saturated_sensor", "Channel A Temperature")
     ]
-    assert found["verdicts"]["Channel A Temperature"] == "saturated"
-    end = found["entries"]["holder.T"]
+    assert result["verdicts"]["Channel A Temperature"] == "saturated"
+    end = result["entries"]["holder.T"]
     assert abs(end["mean"] - 329.15) < 1.645 * end["std"]
     assert run(["watch", "clipped.csv"]) == DISAGREES
     assert capsys.readouterr().out.count("saturated sensor") == 1
@@ -183,7 +183,7 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
     table.write_text(TABLE.replace("noise = 0.05", "noise = 0.002").replace("rate = 0.02", "rate = 1e-5"))
     session(tmp_path / "s")
     assert run(["watch", "s", "--table", str(table), "--json"]) == DISAGREES
-    assert told(capsys)["disagrees"] is True
+    assert printed(capsys)["disagrees"] is True
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_refusals(
     )
     before = sorted(tmp_path.iterdir())
     assert run(["watch", *arguments, "--json"]) == BAD_INPUT
-    error = told(capsys)["error"]
+    error = printed(capsys)["error"]
     assert words in " ".join(error.values())
     assert error["cure"]
     assert sorted(tmp_path.iterdir()) == before
@@ -249,10 +249,10 @@ def test_interrupted_it_leaves_a_figure(tmp_path: Path, table: Path) -> None:
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)
     assert code == INTERRUPTED, err
-    found = json.loads(out)
-    assert found["ended"] == "interrupted"
-    assert found["readings"] < 600
-    assert (tmp_path / found["figure"]).stat().st_size > 1000
+    result = json.loads(out)
+    assert result["ended"] == "interrupted"
+    assert result["readings"] < 600
+    assert (tmp_path / result["figure"]).stat().st_size > 1000
     assert "Traceback" not in err
 
 
@@ -261,12 +261,12 @@ def test_what_is_written_already_is_not_waited_for(tmp_path: Path) -> None:
     with Journal.open(folder, write=True) as journal:
         source = Recorded(folder, SilentProgress())
         pieces = source.pieces(10**8)
-        told = []
+        received = []
         while not source.idle:
-            told.append(next(pieces))
+            received.append(next(pieces))
         # tenths of a second between readings are empty, and nobody waits there
-        assert sum(len(one.values) for piece in told for one in piece.batches) == 120
-        assert sum(not piece.batches for piece in told) > 200
+        assert sum(len(batch.values) for piece in received for batch in piece.batches) == 120
+        assert sum(not piece.batches for piece in received) > 200
         assert next(pieces).batches == []
         assert source.idle
         journal.append("result", {}, None)
@@ -292,13 +292,13 @@ def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: py
 def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens"), rate=1.0) as launched:
         code = run(["watch", launched.address, "--duration", "5", "--json", "--out", "live.png"])
-        found = told(capsys)
-        assert found["ended"] == "time"
-        assert code == (DISAGREES if found["disagrees"] else DONE)
-        assert found["table"] == "simulated"
-        assert found["readings"] > 500
-        assert found["clocks"]["gun"]["std"] < 1.0
-        assert found["quantities"]["defocus.C10"]["unit"] == "angstrom"
+        result = printed(capsys)
+        assert result["ended"] == "time"
+        assert code == (DISAGREES if result["disagrees"] else DONE)
+        assert result["table"] == "simulated"
+        assert result["readings"] > 500
+        assert result["clocks"]["gun"]["std"] < 1.0
+        assert result["quantities"]["defocus.C10"]["unit"] == "angstrom"
         assert Path("live.png").is_file()
         process = start(launched.address, "--json", folder=tmp_path)
         said(process, "readings")
@@ -314,9 +314,9 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 def test_a_stepped_clock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens")) as launched:
         assert run(["watch", launched.address, "--duration", "0.5", "--json"]) == DONE
-        found = told(capsys)
-    assert found["readings"] == 0
-    assert set(found["clocks"].values()) == {None}
+        result = printed(capsys)
+    assert result["readings"] == 0
+    assert set(result["clocks"].values()) == {None}
 
 
 @pytest.mark.slow
@@ -333,12 +333,12 @@ def test_real_logs(
     data: Path, name: str, name_of_table: str, channel: str, verdict: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = run(["watch", str(data / name), "--json"])
-    found = told(capsys)
-    assert code == (DISAGREES if found["disagrees"] else DONE)
-    assert found["table"] == name_of_table
-    assert found["ended"] == "end"
-    assert found["verdicts"][channel] == verdict
-    assert Path(found["figure"]).is_file()
+    result = printed(capsys)
+    assert code == (DISAGREES if result["disagrees"] else DONE)
+    assert result["table"] == name_of_table
+    assert result["ended"] == "end"
+    assert result["verdicts"][channel] == verdict
+    assert Path(result["figure"]).is_file()
 
 
 def test_tables_that_ship_can_be_loaded() -> None:

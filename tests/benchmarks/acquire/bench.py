@@ -44,7 +44,7 @@ KILLED = """
 name = "killed"
 kind = "tune-and-map"
 tolerance = 0.10
-focusing = 2
+alignment = 2
 seed = 0
 [instrument]
 kind = "simulated"
@@ -154,7 +154,7 @@ def _random_runs(told: Found, count: int) -> list[Run]:
     for seed in range(count):
         for own in _of(told, [healthy(seed)]):
             measured, requests = int(own.result["measured"]), int(own.result["requests"])
-            taken = min(measured + int(own.result["focused"]), requests)
+            taken = min(measured + int(own.result["alignments"]), requests)
             runs.append(healthy(seed, "random", at_random=measured))
             if seed < math.ceil(count / 4):
                 runs.append(healthy(seed, "random", at_random=taken, focusing=0))
@@ -205,7 +205,7 @@ def _accuracy(told: Found, seeds: range, judge: bool, short: Form) -> list[Case]
             continue
         label, ratio = f"dose {dose:.0e}, {len(own)} seeds", _error(own) / _raw_error(own)
         share = max(float(one.measured.mean()) for one in own)
-        frames = float(np.mean([one.result["measured"] + one.result.get("focused", 0) for one in own]))
+        frames = float(np.mean([one.result["measured"] + one.result.get("alignments", 0) for one in own]))
         found += [
             _case(f"{label}: error of the twin", _error(own), "relative"),
             _case(f"{label}: error of raw images of every request", _raw_error(own), "relative"),

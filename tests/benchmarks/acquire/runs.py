@@ -110,9 +110,9 @@ def scenario_of(run: Run) -> Any:
     values["twin"]["priors"] = {name: [mean, std] for name, mean, std in run.priors}
     values["requests"] |= dict(run.plan)
     if run.fixed:
-        values |= {"focusing": 2, "max_dose_share": None, "max_measured_share": 0.5}
+        values |= {"alignment": 2, "max_dose_share": None, "max_measured_share": 0.5}
     if run.focusing is not None:
-        values["focusing"] = run.focusing
+        values["alignment"] = run.focusing
     return from_dict(values, f"benchmark {run.key()}")
 
 

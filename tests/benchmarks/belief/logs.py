@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from instrument.readers import read_log
-from learn.channels.forecast import last_value_baseline, walk
+from learn.channels.forecast import last_value_baseline, score_forecasts
 
 KRIOS = "sensors/krios-health-2025-07-28.xml.gz"
 CONTINUOUS = ("Tcartridge", "Tdocker", "Tcassette")
@@ -21,7 +21,7 @@ HOLDERS = (
     "heating-1.dens",
     "heating-2.dens",
 )
-LEAST = 100
+MIN_VALUES = 100
 """Values of a channel that is forecast."""
 
 VARIES = 0.2
@@ -43,7 +43,7 @@ def halves(folder: Path) -> dict[str, list[tuple[str, np.ndarray, np.ndarray]]]:
         for channel in log.channels:
             half = channel.times.size // 2
             parts = (channel.values[:half], channel.values[half:])
-            if channel.times.size >= LEAST and min(float((np.diff(part) != 0).mean()) for part in parts) > VARIES:
+            if channel.times.size >= MIN_VALUES and min(float((np.diff(part) != 0).mean()) for part in parts) > VARIES:
                 label, times, values = _series(channel)
                 found["holders"].append((f"{name.rpartition('.')[0]} {label}", times, values))
     return found
@@ -56,17 +56,17 @@ def log_cases(data_folder: Path, few: bool = False) -> list[dict[str, Any]]:
     for group, channels in halves(data_folder).items():
         inside, centre, ours, baseline, narrow = [], [], [], [], []
         if few:
-            channels = [(name, times[:LEAST], values[:LEAST]) for name, times, values in channels[:1]]
+            channels = [(name, times[:MIN_VALUES], values[:MIN_VALUES]) for name, times, values in channels[:1]]
         for name, times, values in channels:
             begin = len(values) // 2
-            walked = walk(times, values, begin)
+            walked = score_forecasts(times, values, begin)
             base = last_value_baseline(values, begin)
             inside.append(walked.inside)
             centre.append(walked.centre_inside)
             ours.append(walked.log_density)
             baseline.append(np.full(walked.inside.size, base))
             if values.size <= 400:
-                narrow.append(walk(times, values, begin, width=0.6).inside)
+                narrow.append(score_forecasts(times, values, begin, width=0.6).inside)
             score = float(walked.log_density.mean())
             cases += [
                 _case(f"{group}: {name}, coverage of 90 % intervals, {walked.inside.size} values", float(walked.inside.mean()), "1", "", None),

@@ -270,7 +270,7 @@ def test_a_frame_takes_its_time_and_its_electrons(cache):
     current = 2e4 * scan.pixel**2 / 1e-3
     assert frame.exposure.pixels == pytest.approx(48 * 2e4 * scan.pixel**2)
     assert frame.exposure.flyback == pytest.approx(8 * 2e-3 * current)
-    assert frame.exposure.parked == pytest.approx(0.02 * current)
+    assert frame.exposure.settle_dose == pytest.approx(0.02 * current)
     assert frame.data.shape == (8, 6)
     assert frame.data.dtype == np.float32
 

@@ -1,10 +1,10 @@
-"""What is told of a channel from its times and values: classes with arguments, sizes with errors, "too few", and honest forecasts."""
+"""Classes of channels with reasons, noise, drift and lag with errors, "too few", and calibrated forecasts."""
 
 import numpy as np
 import pytest
 
 from learn.channels.classify import describe_channel
-from learn.channels.forecast import Forecaster, last_value_baseline, walk
+from learn.channels.forecast import Forecaster, last_value_baseline, score_forecasts
 from learn.channels.lag import Lag, learn_lag
 from learn.channels.noise import Drift, TooFew, learn_drift
 from learn.channels.steps import reporting_step
@@ -47,11 +47,11 @@ def test_on_change(seed):
     rng = np.random.default_rng(seed)
     polls = 6.7 * np.arange(2000)
     truth = 90 + _walk(rng, polls, 0.02)
-    kept = [0]
+    reported = [0]
     for index in range(1, polls.size):
-        if abs(truth[index] - truth[kept[-1]]) > 0.1:
-            kept.append(index)
-    report = describe_channel(polls[kept], np.round(truth[kept], 2))
+        if abs(truth[index] - truth[reported[-1]]) > 0.1:
+            reported.append(index)
+    report = describe_channel(polls[reported], np.round(truth[reported], 2))
     assert "on-change" in report.kinds
     assert "periodic" not in report.kinds
     assert "differ from the one before" in report.verdicts[0].why
@@ -97,19 +97,19 @@ def test_noise_and_walk_are_recovered_within_their_errors():
     for seed in range(12):
         rng = np.random.default_rng(seed)
         t = _times(rng, 300)
-        found = learn_drift(t, 5 + _walk(rng, t, 0.02) + 0.1 * rng.normal(size=300), unit="kelvin")
-        assert isinstance(found, Drift)
-        assert found.drift is not None
-        assert found.process == "walk"
-        assert found.drift.unit == "kelvin/√s"
-        assert found.noise.error is not None
-        assert found.drift.error is not None
-        off += [(found.noise.value - 0.1) / found.noise.error, (found.drift.value - 0.02) / found.drift.error]
+        drift = learn_drift(t, 5 + _walk(rng, t, 0.02) + 0.1 * rng.normal(size=300), unit="kelvin")
+        assert isinstance(drift, Drift)
+        assert drift.drift is not None
+        assert drift.process == "walk"
+        assert drift.drift.unit == "kelvin/√s"
+        assert drift.noise.error is not None
+        assert drift.drift.error is not None
+        off += [(drift.noise.value - 0.1) / drift.noise.error, (drift.drift.value - 0.02) / drift.drift.error]
     assert np.abs(off).max() < 4
     assert 0.6 < np.sqrt(np.mean(np.square(off))) < 1.5
 
 
-def test_the_process_is_told():
+def test_the_process_is_identified():
     right = {"steady": 0, "trend": 0, "wander": 0}
     for seed in SEEDS:
         rng = np.random.default_rng(seed)
@@ -120,19 +120,19 @@ def test_the_process_is_told():
             wander[i] = keep * wander[i - 1] + 0.3 * np.sqrt(1 - keep**2) * rng.normal()
         series = {"steady": noise, "trend": 0.01 * t + noise, "wander": wander + noise}
         for process, values in series.items():
-            found = learn_drift(t, values)
-            assert isinstance(found, Drift)
-            right[process] += found.process == process
+            drift = learn_drift(t, values)
+            assert isinstance(drift, Drift)
+            right[process] += drift.process == process
             if process == "steady":
-                assert found.noise.value == pytest.approx(0.05, rel=0.2)
+                assert drift.noise.value == pytest.approx(0.05, rel=0.2)
     assert min(right.values()) >= 5
 
 
 def test_noise_below_the_step_is_a_limit_and_few_values_are_too_few():
     t = np.arange(200.0)
-    found = learn_drift(t, np.round(0.02 * t, 1), step=0.1)
-    assert isinstance(found, Drift)
-    assert found.noise.at_most
+    drift = learn_drift(t, np.round(0.02 * t, 1), step=0.1)
+    assert isinstance(drift, Drift)
+    assert drift.noise.at_most
     few = learn_drift(t[:8], np.sin(t[:8]))
     assert isinstance(few, TooFew)
     assert (few.present, few.needed) == (8, 12)
@@ -144,11 +144,11 @@ def test_lag_is_recovered_within_its_error():
         rng = np.random.default_rng(seed)
         t = 0.33 * np.arange(60)
         answer = np.where(t > 5, 30 * -np.expm1(-np.maximum(t - 5, 0) / 2.0), 0.0)
-        found = learn_lag(t, 20 + answer + 0.2 * rng.normal(size=60), np.array([0.0, 5.0]), np.array([20.0, 50.0]))
-        assert isinstance(found, Lag)
-        assert found.time_constant.error is not None
-        assert found.gain == pytest.approx(1.0, abs=0.05)
-        off.append((found.time_constant.value - 2.0) / found.time_constant.error)
+        lag = learn_lag(t, 20 + answer + 0.2 * rng.normal(size=60), np.array([0.0, 5.0]), np.array([20.0, 50.0]))
+        assert isinstance(lag, Lag)
+        assert lag.time_constant.error is not None
+        assert lag.gain == pytest.approx(1.0, abs=0.05)
+        off.append((lag.time_constant.value - 2.0) / lag.time_constant.error)
     assert np.abs(off).max() < 4
     assert 0.5 < np.sqrt(np.mean(np.square(off))) < 1.6
 
@@ -157,10 +157,10 @@ def test_lag_shorter_than_the_readings_is_a_limit_and_no_step_is_too_few():
     rng = np.random.default_rng(0)
     t = 0.33 * np.arange(40)
     x = np.where(t > 5, 50.0, 20.0) + 0.1 * rng.normal(size=40)
-    found = learn_lag(t, x, np.array([0.0, 5.0]), np.array([20.0, 50.0]))
-    assert isinstance(found, Lag)
-    assert found.time_constant.at_most
-    assert found.time_constant.value < 0.33
+    lag = learn_lag(t, x, np.array([0.0, 5.0]), np.array([20.0, 50.0]))
+    assert isinstance(lag, Lag)
+    assert lag.time_constant.at_most
+    assert lag.time_constant.value < 0.33
     still = learn_lag(t, x, np.array([0.0]), np.array([20.0]))
     assert isinstance(still, TooFew)
     short = learn_lag(t[:18], x[:18], np.array([0.0, 5.0]), np.array([20.0, 50.0]))
@@ -186,12 +186,12 @@ def test_forecasts_hold_what_they_say_and_beat_the_last_value():
     inside: dict[float, list[float]] = {1.0: [], 0.6: []}
     for seed in range(4):
         for name, (t, x) in _channels(np.random.default_rng(seed)).items():
-            walked = walk(t, x, 120)
+            walked = score_forecasts(t, x, 120)
             inside[1.0].append(float(walked.inside.mean()))
             if name != "outliers":
                 assert walked.log_density.mean() > last_value_baseline(x, 120) - 0.1, name
             if seed == 0:
-                inside[0.6].append(float(walk(t, x, 180, width=0.6).inside.mean()))
+                inside[0.6].append(float(score_forecasts(t, x, 180, width=0.6).inside.mean()))
     assert 0.85 <= np.mean(inside[1.0]) <= 0.95
     assert np.mean(inside[0.6]) < 0.85  # the check of the check
 

@@ -1,4 +1,4 @@
-"""Runs of equal values in a log: held, stuck or at the end of the range, and what noise and drift are learnt from."""
+"""Runs of equal values in a log: held, stuck or saturated, and which values enter noise and drift."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from instrument.readers import close_reader, read_log
 from learn.channels.classify import ChannelReport, describe_channel
 from learn.channels.noise import Drift, TooFew, learn_drift
-from learn.channels.plateaus import find_plateaus, noise_at_rest, telling
+from learn.channels.plateaus import find_plateaus, informative_values, noise_at_rest
 
 STEP = 0.001
 
@@ -43,7 +43,7 @@ def held() -> tuple[np.ndarray, np.ndarray]:
     return t, rounded(np.interp(late, [0.0, 5.0, 30.0, 100.0], [25.0, 25.0, 50.0, 50.0]))
 
 
-def test_the_end_of_a_range_is_told_and_teaches_nothing():
+def test_the_end_of_a_range_is_found_and_left_out():
     t, x = clipped()
     report = describe_channel(t, x, unit="kelvin")
     (plateau,) = report.plateaus
@@ -58,15 +58,15 @@ def test_the_end_of_a_range_is_told_and_teaches_nothing():
     assert report.drift.noise == before.noise
 
 
-def test_a_hold_is_told_and_limits_the_noise_at_rest():
+def test_a_hold_is_found_and_limits_the_noise_at_rest():
     t, x = held()
     report = describe_channel(t, x, unit="kelvin")
-    assert [one.kind for one in report.plateaus] == ["held", "held"]
+    assert [plateau.kind for plateau in report.plateaus] == ["held", "held"]
     assert report.plateaus[1].seconds == pytest.approx(70.0, abs=0.3)
     assert report.rest is not None
     assert report.rest.at_most
     # with that noise, all of the values would stay in their step in one log of twenty, and with twice of it never
-    count = sum(one.count - 1 for one in report.plateaus)
+    count = sum(plateau.count - 1 for plateau in report.plateaus)
     rng = np.random.default_rng(2)
     inside = np.abs(report.rest.value * rng.standard_normal((2000, count))).max(axis=1) < STEP / 2
     assert inside.mean() == pytest.approx(0.05, abs=0.02)
@@ -79,7 +79,7 @@ def test_a_sensor_that_sticks_in_the_middle_is_stuck():
     x[300:400] = x[300]
     (plateau,) = describe_channel(0.1 * np.arange(800), x).plateaus
     assert (plateau.kind, plateau.first, plateau.last) == ("stuck", 300, 399)
-    assert telling(800, (plateau,)).sum() == 700
+    assert informative_values(800, (plateau,)).sum() == 700
 
 
 @pytest.mark.parametrize("noise", [0.3, 0.5, 1.0, 3.0])
@@ -111,7 +111,7 @@ def test_real_logs(data: Path):
     assert isinstance(saturated.drift, Drift)
     assert saturated.drift.noise.value == pytest.approx(0.0196, abs=0.001)
     thermal = learnt(data, "holders/protochips_thermal.csv")
-    assert [one.kind for one in thermal.plateaus] == ["held"] * 3
+    assert [plateau.kind for plateau in thermal.plateaus] == ["held"] * 3
     assert thermal.rest is not None
     assert thermal.rest.value < 2e-4
     for name in ("bom", "cut-last-value"):

@@ -1,4 +1,4 @@
-"""Choosing alignment images: plans near the best of all plans, within their electrons, and an exposure's worth by dense conditioning."""
+"""Plans of alignment images: close to the best of all plans, within their electrons; gains agree with dense conditioning."""
 
 import dataclasses
 import itertools
@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from learn.design.exposure_design import Exposure, Question, Way, best_series, gain, gains
+from learn.design.exposure_design import Exposure, Question, Transition, best_series, gain, gains
 from learn.design.lookahead import Step
 
 COUNT, PARAMETERS, PIXELS, STEPS = 4, 3, 12, 4
@@ -22,17 +22,28 @@ def a_question(seed: int, **changed) -> Question:
         root = size * generator.standard_normal((COUNT, COUNT))
         return root @ root.T
 
-    door = generator.standard_normal((PARAMETERS, COUNT))
-    steps, ways = [], []
+    jacobian = generator.standard_normal((PARAMETERS, COUNT))
+    steps, transitions = [], []
     for _ in range(STEPS):
-        mine = slopes()
+        step_slopes = slopes()
         steps.append(
-            Step(np.eye(COUNT), walk(0.3), door, mine.T @ mine / PIXELS, 0.5 * mine.T @ mine, 0.02, 0.01, 50.0)
+            Step(
+                np.eye(COUNT),
+                walk(0.3),
+                jacobian,
+                step_slopes.T @ step_slopes / PIXELS,
+                0.5 * step_slopes.T @ step_slopes,
+                0.02,
+                0.01,
+                50.0,
+            )
         )
-        ways.append(Way(np.eye(COUNT), walk(0.05)))
+        transitions.append(Transition(np.eye(COUNT), walk(0.05)))
     few = slopes()
-    exposures = [Exposure(door, dwell * few.T @ few, 1.0 + dwell) for dwell in (0.3, 1.5)]
-    question = Question(np.eye(COUNT), steps, ways, [exposures] * STEPS, cost=2.0, electrons=6.0, most=2, price=1e-4)
+    exposures = [Exposure(jacobian, dwell * few.T @ few, 1.0 + dwell) for dwell in (0.3, 1.5)]
+    question = Question(
+        np.eye(COUNT), steps, transitions, [exposures] * STEPS, cost=2.0, electrons=6.0, most=2, price=1e-4
+    )
     return dataclasses.replace(question, **changed)
 
 
@@ -40,20 +51,20 @@ def loss_of(question: Question, measured: tuple[int, ...], exposed: dict[int, in
     """By conditioning a joint Gaussian on noisy linear observations, written with explicit pseudo-observations."""
     covariance, loss = question.covariance, 0.0
 
-    def told(covariance, door, information):
+    def updated(covariance, jacobian, information):
         values, vectors = np.linalg.eigh(information)
-        rows = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) @ door
+        rows = (np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T) @ jacobian
         gain = covariance @ rows.T @ np.linalg.inv(rows @ covariance @ rows.T + np.eye(len(rows)))
         return covariance - gain @ rows @ covariance
 
-    for number, (step, way) in enumerate(zip(question.steps, question.ways, strict=True)):
+    for number, (step, transition) in enumerate(zip(question.steps, question.transitions, strict=True)):
         covariance = step.transition @ covariance @ step.transition.T + step.noise
         if number in exposed:
-            one = question.exposures[number][exposed[number]]
-            covariance = told(covariance, one.door, one.information)
-        covariance = way.transition @ covariance @ way.transition.T + way.noise
+            exposure = question.exposures[number][exposed[number]]
+            covariance = updated(covariance, exposure.jacobian, exposure.information)
+        covariance = transition.matrix @ covariance @ transition.matrix.T + transition.noise
         if number in measured:
-            covariance = told(covariance, step.door, step.information)
+            covariance = updated(covariance, step.jacobian, step.information)
         loss += step.error(covariance, number in measured)
     return loss
 
@@ -64,9 +75,9 @@ def every_plan(question: Question):
         itertools.combinations(range(STEPS), size) for size in range(question.most + 1)
     ):
         for choice in itertools.product((None, 0, 1), repeat=STEPS):
-            exposed = {step: one for step, one in enumerate(choice) if one is not None}
+            exposed = {step: index for step, index in enumerate(choice) if index is not None}
             spent = question.cost * len(measured)
-            spent += sum(question.exposures[step][one].electrons for step, one in exposed.items())
+            spent += sum(question.exposures[step][index].electrons for step, index in exposed.items())
             if spent <= question.electrons and not (question.passed and 0 in exposed):
                 yield (measured, tuple(exposed.items())), loss_of(question, measured, exposed)
 
@@ -74,18 +85,18 @@ def every_plan(question: Question):
 @pytest.mark.parametrize("seed", range(6))
 def test_a_plan_keeps_its_budget_says_its_loss_and_is_near_the_best_of_all(seed):
     question = a_question(seed)
-    found = best_series(question)
+    best = best_series(question)
     losses = dict(every_plan(question))
-    assert found.loss == pytest.approx(losses[found.measured, found.exposed], rel=1e-9)
-    assert found.electrons <= question.electrons
-    assert len(found.measured) <= question.most
+    assert best.loss == pytest.approx(losses[best.measured, best.exposed], rel=1e-9)
+    assert best.electrons <= question.electrons
+    assert len(best.measured) <= question.most
     nothing, least = losses[(), ()], min(losses.values())
-    assert nothing - found.loss >= 0.9 * (nothing - least)
+    assert nothing - best.loss >= 0.9 * (nothing - least)
 
 
 def test_more_electrons_or_measurements_never_make_a_plan_worse_by_much_and_none_means_none():
     losses = [best_series(a_question(1, electrons=electrons)).loss for electrons in (0.0, 2.0, 4.0, 8.0)]
-    assert all(after <= before * 1.01 for before, after in itertools.pairwise(losses))
+    assert all(later <= before * 1.01 for before, later in itertools.pairwise(losses))
     assert losses[-1] < 0.9 * losses[0]
     nothing = best_series(a_question(1, electrons=0.0))
     assert (nothing.measured, nothing.exposed, nothing.first) == ((), (), None)

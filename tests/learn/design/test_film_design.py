@@ -1,4 +1,4 @@
-"""The choice of exposures: what information is worth, and that chosen series are better than others."""
+"""Choice of film exposures: expected information, and chosen series better than others."""
 
 import dataclasses
 
@@ -53,13 +53,13 @@ def test_weights_are_the_mean_square_of_the_phase():
 
 def test_structure_factor_is_that_of_atoms_that_keep_apart():
     side, density, closest = 20.0, 0.1, 1.35
-    found, at = [], np.arange(1, 41)
+    spectra, at = [], np.arange(1, 41)
     for seed in range(4):
         atoms = random_atoms(np.random.default_rng(seed), round(density * side**3), (side, side, side), closest)
         for axis in range(3):
             waves = np.exp(2j * np.pi * np.outer(at / side, atoms[:, axis])).sum(axis=1)
-            found.append(np.abs(waves) ** 2 / len(atoms))
-    mean = np.mean(found, axis=0).reshape(8, 5).mean(axis=1)
+            spectra.append(np.abs(waves) ** 2 / len(atoms))
+    mean = np.mean(spectra, axis=0).reshape(8, 5).mean(axis=1)
     expected = hard_spheres(at / side, density, closest).reshape(8, 5).mean(axis=1)
     # each mean of 60 exponentially distributed values; spheres laid down one by one are no liquid in equilibrium
     assert mean == pytest.approx(expected, rel=0.4)
@@ -83,30 +83,30 @@ def test_information_grows_with_electrons_and_less_than_they_where_the_film_limi
     assert np.linalg.eigvalsh(once / np.sqrt(np.outer(np.diag(once), np.diag(once)))).min() > -1e-6
 
 
-def test_the_choice_is_the_smallest_expected_loss_and_defocus_tells_more_than_focus():
+def test_the_choice_is_the_smallest_expected_loss_and_defocus_is_more_informative_than_focus():
     choice = next_exposure(CANDIDATES, OPTICS, FILM, np.zeros(12), BELIEF)
     weights = aperture_weights(OPTICS)
-    after = [
-        loss(inverse(inverse(BELIEF) + expected_information(one, OPTICS, FILM, np.zeros(12))), weights)
-        for one in CANDIDATES
+    losses = [
+        loss(inverse(inverse(BELIEF) + expected_information(candidate, OPTICS, FILM, np.zeros(12))), weights)
+        for candidate in CANDIDATES
     ]
-    assert choice.index == int(np.argmin(after))
+    assert choice.index == int(np.argmin(losses))
     assert CANDIDATES[choice.index].c10 != 0.0
-    assert loss(choice.covariance, weights) == pytest.approx(min(after))
-    assert choice.gain == pytest.approx((loss(BELIEF, weights) - min(after)) / 3e6)
+    assert loss(choice.covariance, weights) == pytest.approx(min(losses))
+    assert choice.gain == pytest.approx((loss(BELIEF, weights) - min(losses)) / 3e6)
 
 
 def test_a_chosen_series_is_no_worse_than_any_other():
     weights = aperture_weights(OPTICS)
-    known = [expected_information(one, OPTICS, FILM, np.zeros(12)) for one in CANDIDATES]
+    known = [expected_information(candidate, OPTICS, FILM, np.zeros(12)) for candidate in CANDIDATES]
 
-    def after(indices, criterion):
+    def expected_loss(indices, criterion):
         return loss(inverse(inverse(BELIEF) + np.sum([known[i] for i in indices], axis=0)), weights, criterion)
 
     for criterion in ("A", "D"):
         chosen = series(CANDIDATES, 2, OPTICS, FILM, np.zeros(12), BELIEF, criterion=criterion)
-        every = [after((i, j), criterion) for i in range(6) for j in range(6)]
-        assert after(chosen, criterion) <= min(every) + 1e-3 * abs(min(every))
+        every = [expected_loss((i, j), criterion) for i in range(6) for j in range(6)]
+        assert expected_loss(chosen, criterion) <= min(every) + 1e-3 * abs(min(every))
 
 
 def test_fewer_electrons_for_nearly_as_much_are_preferred():

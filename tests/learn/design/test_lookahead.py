@@ -1,4 +1,4 @@
-"""Looking ahead: a measured step is dense conditioning, and the best plan is the best of all plans."""
+"""Look-ahead: a measured step equals dense conditioning, and the plan is the best of all plans."""
 
 import itertools
 
@@ -17,7 +17,7 @@ def a_step() -> Step:
     return Step(
         transition=np.eye(COUNT) + 0.1 * GENERATOR.standard_normal((COUNT, COUNT)),
         noise=walk @ walk.T,
-        door=GENERATOR.standard_normal((PARAMETERS, COUNT)),
+        jacobian=GENERATOR.standard_normal((PARAMETERS, COUNT)),
         weight=slopes.T @ slopes / PIXELS,
         information=slopes.T @ slopes * float(GENERATOR.uniform(0.1, 3.0)),
         floor=0.01,
@@ -32,9 +32,9 @@ def test_a_measured_step_is_conditioning_on_its_pixels():
     slopes, noise = GENERATOR.standard_normal((PIXELS, PARAMETERS)), GENERATOR.uniform(0.5, 2.0, PIXELS)
     step = a_step()
     step = Step(
-        step.transition, step.noise, step.door, step.weight, slopes.T @ (slopes / noise[:, None]), 0.0, 0.0, 50.0
+        step.transition, step.noise, step.jacobian, step.weight, slopes.T @ (slopes / noise[:, None]), 0.0, 0.0, 50.0
     )
-    rows = slopes @ step.door
+    rows = slopes @ step.jacobian
     gain = covariance @ rows.T @ np.linalg.inv(rows @ covariance @ rows.T + np.diag(noise))
     np.testing.assert_allclose(step.measured(covariance), covariance - gain @ rows @ covariance, atol=1e-9)
 
@@ -54,16 +54,16 @@ def test_the_best_plan_is_the_best_of_all_plans(most):
     steps = [a_step() for _ in range(5)]
     plans = [plan for size in range(most + 1) for plan in itertools.combinations(range(5), size)]
     losses = {plan: loss_of(np.eye(COUNT), steps, plan) for plan in plans}
-    found = best_plan(np.eye(COUNT), steps, most)
-    assert found.answer_first == pytest.approx(min(losses[plan] for plan in plans if 0 not in plan))
-    assert found.measure_first == pytest.approx(min(losses[plan] for plan in plans if 0 in plan))
-    assert losses[found.measured] == pytest.approx(found.measure_first)
+    plan_found = best_plan(np.eye(COUNT), steps, most)
+    assert plan_found.answer_first == pytest.approx(min(losses[plan] for plan in plans if 0 not in plan))
+    assert plan_found.measure_first == pytest.approx(min(losses[plan] for plan in plans if 0 in plan))
+    assert losses[plan_found.measured] == pytest.approx(plan_found.measure_first)
 
 
 def test_without_measurements_left_measuring_is_no_plan():
-    found = best_plan(np.eye(COUNT), [a_step()], 0)
-    assert np.isfinite(found.answer_first)
-    assert found.gain == -np.inf
+    plan = best_plan(np.eye(COUNT), [a_step()], 0)
+    assert np.isfinite(plan.answer_first)
+    assert plan.gain == -np.inf
 
 
 def test_an_error_is_never_more_than_knowing_nothing():

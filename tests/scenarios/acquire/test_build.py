@@ -33,37 +33,37 @@ def test_what_the_twin_cannot_be_is_refused_before_anything_is_computed(twin, wo
 
 
 def test_what_the_microscope_cannot_be_is_refused_before_anything_is_computed(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(scenarios.acquire.job, "build_twin", refuse)
+    monkeypatch.setattr(build, "build_twin", refuse)
     monkeypatch.setattr(scenarios.acquire.job, "launch", refuse)
     (tmp_path / "bad.toml").write_text("name = 'bad'\nkind = 'tune-and-map'\n[instrument.config]\nthicknes_scale = 2\n")
     assert run(["acquire", str(tmp_path / "bad.toml"), "--out", str(tmp_path / "s")]) == BAD_INPUT
-    told = capsys.readouterr().err
-    assert "instrument.config" in told
-    assert "thicknes_scale" in told
+    message = capsys.readouterr().err
+    assert "instrument.config" in message
+    assert "thicknes_scale" in message
     assert not (tmp_path / "s").exists()
 
 
 def test_a_model_is_computed_once_and_computed_anew_where_it_cannot_be_read(monkeypatch, tmp_path):
-    made, said = [], []
+    commands, messages = [], []
 
     def make(*arguments: Any, **_: Any):
-        made.append(arguments)
+        commands.append(arguments)
         return small_gram()
 
     monkeypatch.setattr(build.crystal, "build_gram", make)
 
     def built(**twin: Any):
-        return build.build_twin(scenario(**twin), lambda text, _: said.append(text), tmp_path)
+        return build.build_twin(scenario(**twin), lambda text, _: messages.append(text), tmp_path)
 
     first, again = built(), built(priors={"thickness": (30.0, 2.0)})
-    assert len(made) == 1
+    assert len(commands) == 1
     np.testing.assert_array_equal(first.microscope.gram.gram_real, again.microscope.gram.gram_real)
     assert again.microscope.layout.prior_std()[again.microscope.layout.index("thickness")] == 2.0
-    (kept,) = tmp_path.iterdir()
-    kept.write_bytes(kept.read_bytes()[:1000])
+    (cached,) = tmp_path.iterdir()
+    cached.write_bytes(cached.read_bytes()[:1000])
     built()
-    assert len(made) == 2
-    assert "cannot be read" in said[-1]
+    assert len(commands) == 2
+    assert "cannot be read" in messages[-1]
     monkeypatch.setattr(build, "DEPTHS", (4, 6))
     built()
-    assert len(made) == 3
+    assert len(commands) == 3

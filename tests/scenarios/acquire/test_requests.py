@@ -1,4 +1,4 @@
-"""The questions of a session: repeatable, in time, within their limits."""
+"""The requests of a session: reproducible, in time, within their limits."""
 
 import numpy as np
 import pytest

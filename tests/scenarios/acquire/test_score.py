@@ -1,4 +1,4 @@
-"""A session against a truth that is known here: errors, raw errors and coverage come out as they were put in."""
+"""Scores of a session against a known truth: errors, raw errors and coverage."""
 
 from typing import Any, cast
 
@@ -31,7 +31,7 @@ class Truth:
 
 def rows_of(frames: np.ndarray, error: float, spread: float) -> list[Row]:
     """Requests whose answers are off by a relative ``error`` and whose intervals reach ``spread`` to both sides of the truth plus half of it."""
-    found = []
+    rows = []
     for index, frame in enumerate(frames):
         true = {name: value[0] for name, value in numbers(frame[None]).items()}
         shift = 0.5 * spread if index % 2 else 2.0 * spread
@@ -52,17 +52,17 @@ def rows_of(frames: np.ndarray, error: float, spread: float) -> list[Row]:
             "measured": index % 2 == 0,
             "numbers": intervals,
         }
-        found.append(Row(index + 1, "request", index, payload, {"answer": frame + error * frame.mean()}))
-    return found
+        rows.append(Row(index + 1, "request", index, payload, {"answer": frame + error * frame.mean()}))
+    return rows
 
 
 def test_errors_and_coverage_are_those_put_in():
     generator = np.random.default_rng(2)
     frames = 0.01 * (1.0 + 0.3 * generator.random((10, 16, 16)))
-    found, arrays = score(rows_of(frames, 0.07, 1e-5), SCAN, cast(Any, Truth(frames)))
-    assert found["rmse"] == pytest.approx(0.07)
+    summary, arrays = score(rows_of(frames, 0.07, 1e-5), SCAN, cast(Any, Truth(frames)))
+    assert summary["rmse"] == pytest.approx(0.07)
     expected = 0.1 * np.sqrt((frames**2).mean(axis=(1, 2))) / frames.mean(axis=(1, 2))
     np.testing.assert_allclose(arrays["raw_errors"], expected, rtol=1e-6)
-    assert found["coverage90"] == pytest.approx(0.5)
+    assert summary["coverage90"] == pytest.approx(0.5)
     assert "truth_state.C10" in arrays
     assert "truth_state.matrix" not in arrays

@@ -1,4 +1,4 @@
-"""A following that has misread its images finds back, and one that has not stays where it is."""
+"""A twin session that misread its images recovers, and one that did not stays unchanged."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reconstruct.inference.belief import root_of
-from scenarios.acquire.twin_session import Following
+from scenarios.acquire.twin_session import TwinSession
 from tests.small import CELL, small_layout, small_microscope
 from twin.dynamics import standard_dynamics
 from twin.image.microscope import Microscope, electrons_per_pixel
@@ -33,77 +33,79 @@ def frame_of(truth: np.ndarray, defocus: float, number: int, start: int, generat
     return Frame(counts, number, start, SCAN, settings, Exposure(1.0, 0.0, 0.0))
 
 
-def take(following: Following, truth: np.ndarray, defocus: float, number: int, generator: np.random.Generator) -> None:
+def take(
+    twin_session: TwinSession, truth: np.ndarray, defocus: float, number: int, generator: np.random.Generator
+) -> None:
     """One image, a quarter of a second after the last."""
-    following.follow([], following.belief.time + 250_000_000)
-    frame = frame_of(truth, defocus, number, following.belief.time, generator)
-    prediction, _ = following.predict(following.belief, frame.settings, SCAN, number)
-    following.assimilate(frame, prediction, number)
+    twin_session.follow([], twin_session.belief.time + 250_000_000)
+    frame = frame_of(truth, defocus, number, twin_session.belief.time, generator)
+    prediction, _ = twin_session.predict(twin_session.belief, frame.settings, SCAN, number)
+    twin_session.assimilate(frame, prediction, number)
 
 
-def wrong_by(following: Following, truth: np.ndarray) -> float:
+def wrong_by(twin_session: TwinSession, truth: np.ndarray) -> float:
     """Error of defocus and astigmatism together, angstrom."""
-    places = [LAYOUT.index(name) for name in OPTICS]
-    return float(np.linalg.norm((following.belief.mean - truth)[places]))
+    indices = [LAYOUT.index(name) for name in OPTICS]
+    return float(np.linalg.norm((twin_session.belief.mean - truth)[indices]))
 
 
 @pytest.fixture(scope="module")
-def kept():
-    """A following after three images of a state drawn from the prior, as it is kept in a journal, and that state."""
+def checkpointed():
+    """A checkpoint after three images of a state drawn from the prior, and that state."""
     generator = np.random.default_rng(8)
     truth = LAYOUT.prior_mean() + 0.5 * LAYOUT.prior_std() * generator.standard_normal(len(LAYOUT))
     truth[[LAYOUT.index(name) for name in ("vx", "vy")]] = 0.0
-    following = Following(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
+    twin_session = TwinSession(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
     for number, defocus in enumerate((-40.0, 30.0, -60.0)):
-        take(following, truth, defocus, number, generator)
-    return following.checkpoint(), truth
+        take(twin_session, truth, defocus, number, generator)
+    return twin_session.checkpoint(), truth
 
 
 @pytest.fixture
-def settled(kept):
-    """A following of its own in that state, the true state, and chance for what comes next."""
-    checkpoint, truth = kept
-    following = Following(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
-    following.restore(*checkpoint)
-    return following, truth, np.random.default_rng(9)
+def settled(checkpointed):
+    """A twin session restored from that checkpoint, the true state, and a random generator."""
+    checkpoint, truth = checkpointed
+    twin_session = TwinSession(microscope(), standard_dynamics(LAYOUT), standard_sensors(), 0, 3)
+    twin_session.restore(*checkpoint)
+    return twin_session, truth, np.random.default_rng(9)
 
 
 def test_it_stays_where_it_is_right(settled):
-    following, truth, generator = settled
-    assert following.belief.lost == ()
-    assert wrong_by(following, truth) < 35.0
-    take(following, truth, 40.0, 7, generator)
-    assert wrong_by(following, truth) < 35.0
+    twin_session, truth, generator = settled
+    assert twin_session.belief.lost == ()
+    assert wrong_by(twin_session, truth) < 35.0
+    take(twin_session, truth, 40.0, 7, generator)
+    assert wrong_by(twin_session, truth) < 35.0
 
 
-def test_it_finds_back_from_a_wrong_reading(settled):
-    """Sure of optics that are 100 angstrom off, it begins again from what it knew before the images of this place."""
-    following, truth, generator = settled
-    belief = following.belief
+def test_it_recovers_from_a_misread_image(settled):
+    """With a narrow belief about optics that are 100 angstrom off, it returns to the site prior."""
+    twin_session, truth, generator = settled
+    belief = twin_session.belief
     off = np.zeros(len(LAYOUT))
     for name, size in zip(OPTICS, (80.0, -40.0, 40.0), strict=True):
         off[LAYOUT.index(name)] = size
-    following.belief = dataclasses.replace(
+    twin_session.belief = dataclasses.replace(
         belief, weights=np.ones(1), means=(belief.mean + off)[None], factors=root_of(belief.covariance)[None]
     )
-    before = wrong_by(following, truth)
+    before = wrong_by(twin_session, truth)
     for number, defocus in enumerate((-40.0, 40.0, -60.0, 20.0, 60.0)):
-        take(following, truth, defocus, 10 + number, generator)
+        take(twin_session, truth, defocus, 10 + number, generator)
     assert before > 70.0
-    assert wrong_by(following, truth) < 0.5 * before
+    assert wrong_by(twin_session, truth) < 0.5 * before
 
 
 def test_a_stage_move_begins_anew(settled):
-    following, _, _ = settled
-    following.moved_stage()
-    assert following.belief.lost == following.arrived.lost == ("x", "y")
-    np.testing.assert_array_equal(following.belief.means, following.arrived.means)
+    twin_session, _, _ = settled
+    twin_session.move_stage()
+    assert twin_session.belief.lost == twin_session.site_prior.lost == ("x", "y")
+    np.testing.assert_array_equal(twin_session.belief.means, twin_session.site_prior.means)
 
 
-def test_two_well_known_places_are_not_a_lost_one(settled):
+def test_two_narrow_components_are_not_a_lost_position(settled):
     """A mixture that is wide only because its readings lie apart keeps them; a single wide one is given up."""
-    following, _, _ = settled
-    belief = following.belief
+    twin_session, _, _ = settled
+    belief = twin_session.belief
     narrow = root_of(np.diag(np.full(len(LAYOUT), 1e-4)))
     apart = np.zeros((2, len(LAYOUT)))
     apart[1, LAYOUT.index("x")] = 0.9 * CELL
@@ -111,14 +113,14 @@ def test_two_well_known_places_are_not_a_lost_one(settled):
         belief, weights=np.array([0.5, 0.5]), means=belief.mean[None] + apart, factors=np.stack([narrow, narrow])
     )
     assert two.std[LAYOUT.index("x")] > 0.33 * CELL
-    following.belief = two
-    following.follow([], belief.time + 1_000_000)
-    assert following.belief.lost == ()
-    assert len(following.belief.weights) == 2
+    twin_session.belief = two
+    twin_session.follow([], belief.time + 1_000_000)
+    assert twin_session.belief.lost == ()
+    assert len(twin_session.belief.weights) == 2
     spread = np.full(len(LAYOUT), 1e-2)
     spread[LAYOUT.index("x")] = 0.5 * CELL
-    following.belief = dataclasses.replace(
+    twin_session.belief = dataclasses.replace(
         belief, weights=np.ones(1), means=belief.mean[None], factors=np.diag(spread)[None]
     )
-    following.follow([], belief.time + 2_000_000)
-    assert following.belief.lost == ("x", "y")
+    twin_session.follow([], belief.time + 2_000_000)
+    assert twin_session.belief.lost == ("x", "y")

@@ -26,8 +26,8 @@ def scenario(tmp_path):
 
 
 def _result(text: str) -> dict:
-    found = json.loads(text)
-    return {name: value for name, value in found.items() if name != "seconds"}
+    result = json.loads(text)
+    return {name: value for name, value in result.items() if name != "seconds"}
 
 
 def test_interrupted_and_resumed_it_comes_to_the_same_end(data, scenario, tmp_path, capsys, monkeypatch):
@@ -39,16 +39,16 @@ def test_interrupted_and_resumed_it_comes_to_the_same_end(data, scenario, tmp_pa
 
     true_run = scenarios.replay.session.acquire_map
 
-    def interrupted(remote, journal, **more):
+    def interrupted(remote, journal, **arguments):
         class Stopping:
             def __getattr__(self, name):
-                return getattr(more["progress"], name)
+                return getattr(arguments["progress"], name)
 
             def request(self, event):
                 if event["index"] == 18:
                     raise KeyboardInterrupt
 
-        return true_run(remote, journal, **{**more, "progress": Stopping()})
+        return true_run(remote, journal, **{**arguments, "progress": Stopping()})
 
     with monkeypatch.context() as patch:
         patch.setattr(scenarios.replay.session, "acquire_map", interrupted)

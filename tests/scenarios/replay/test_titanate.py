@@ -14,7 +14,8 @@ from instrument.readers import close_reader
 from instrument.replay import ReplayInstrument
 from scenarios.io.errors import BadInput
 from scenarios.replay.drawings import deviations, figures
-from scenarios.replay.titanate import INITIAL, acquire_map, map_arrays, run
+from scenarios.replay.map_score import map_arrays
+from scenarios.replay.titanate import INITIAL, acquire_map, run
 from twin.records import Frame, Scan
 
 
@@ -53,7 +54,7 @@ def test_stops_by_itself_and_is_recorded(replay: ReplayInstrument, tmp_path: Pat
         assert kinds[sealed:].count("frame") == 0  # spectra read to score are not measurements
         assert kinds.count("measurement") == kinds.count("frame") - 1 == result["measured"]
         np.testing.assert_array_equal(map_arrays(journal)["predicted"], arrays["predicted"])
-    assert result["schema"] == "emtwin.acquire/1"
+    assert result["schema"] == "emtwin.acquire/2"
     assert result["tolerance_reached"]
     assert result["uncertainty"] <= 0.15
     assert INITIAL < result["measured"] < 294

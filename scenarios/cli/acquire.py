@@ -1,0 +1,129 @@
+"""The command ``emtwin acquire``."""
+
+import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import scenarios
+from scenarios.cli.app import Json, Keys, app
+from scenarios.cli.keys import list_keys
+from scenarios.cli.outcome import DISAGREES, DONE, Outcome, guarded
+from scenarios.io.errors import BadInput
+from scenarios.io.shipped import shipped_names
+
+_PRESETS = ", ".join(shipped_names(Path(scenarios.__file__).parent / "presets"))
+
+
+@app.command()
+def acquire(
+    scenario: Annotated[
+        str | None,
+        typer.Argument(help=f"A TOML file, or a preset: {_PRESETS}. Default: tune-and-map.", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Session folder to make; must not exist. Default: under sessions/.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random numbers. Default: that of the scenario.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Resume an interrupted session.")] = None,
+    dose: Annotated[float | None, typer.Option(help="Electrons per square angstrom of a measurement.")] = None,
+    instrument: Annotated[
+        str | None, typer.Option(help="Address of a running instrument, tcp://HOST:PORT. Default: start one.")
+    ] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of recorded data, for replay scenarios.")] = None,
+    keys: Keys = False,
+    as_json: Json = False,
+) -> None:
+    """Answer image requests from the twin where its predicted error is small, and measure the others."""
+    if keys:
+        raise typer.Exit(guarded(lambda: list_keys("acquire", as_json), as_json, lambda: None))
+    session = resume or out
+
+    def job() -> Outcome:
+        nonlocal session
+        plan, where = _plan(scenario, out, seed, resume, dose, data, instrument)
+        session = where
+        from scenarios.io.progress import open_progress
+
+        with open_progress(f"emtwin acquire {plan.name}, seed {plan.seed}") as progress:
+            if plan.kind == "replay-titanate":
+                from scenarios.io.numerics import start_jax
+
+                start_jax()
+                from scenarios.replay.session import run_replay
+
+                result = run_replay(plan, where, data, progress, resume=resume is not None, instrument=instrument)
+            else:
+                from scenarios.acquire.job import run_acquire
+
+                result = run_acquire(
+                    scenario=plan, out=where, seed=plan.seed, resume=resume, progress=progress, instrument=instrument
+                )
+        if not as_json:
+            from scenarios.report.show import print_result
+
+            print_result(result, where)
+        return DISAGREES if result.get("model_distrusted") else DONE, result
+
+    raise typer.Exit(guarded(job, as_json, lambda: session))
+
+
+def _plan(
+    name: str | None,
+    out: Path | None,
+    seed: int | None,
+    resume: Path | None,
+    dose: float | None,
+    data: Path | None,
+    instrument: str | None,
+) -> tuple[Any, Path]:
+    """The scenario to run and the folder of its session, all input checked before anything is made. BadInput otherwise."""
+    if resume is not None:
+        options = {"SCENARIO": name, "--out": out, "--seed": seed, "--dose": dose}
+        for option, value in options.items():
+            if value is not None:
+                raise BadInput(option, "cannot be changed when a session is resumed", f"Leave {option} out.")
+        from scenarios.report.show import recorded_scenario
+
+        plan = recorded_scenario(resume)
+        where = resume
+    else:
+        from scenarios.presets import load_scenario
+
+        plan = load_scenario(name or "tune-and-map")
+        try:
+            plan = plan.changed(dose=dose, seed=seed)
+        except BadInput as error:
+            option = "--dose" if "scan.dose" in error.problem else "--seed"
+            raise BadInput(option, error.problem, error.cure) from None
+        where = _new_folder(plan.name, out)
+    if plan.kind == "replay-titanate":
+        if data is None:
+            raise BadInput(
+                "--data", f"scenario {plan.name!r} replays recorded data, and no folder is given", "Add --data FOLDER."
+            )
+        if data is not None and not data.is_dir():
+            raise BadInput(f"--data {data}", "is not a folder", "Name the folder that holds the recorded files.")
+    elif data is not None:
+        raise BadInput("--data", f"scenario {plan.name!r} does not replay recorded data", "Leave --data out.")
+    return plan, where
+
+
+def _new_folder(name: str, out: Path | None) -> Path:
+    """Where a new session goes: ``out``, or a name of its own under sessions/. Nothing is made yet."""
+    if out is None:
+        stamp = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+        out = Path("sessions") / f"{name}-{stamp}"
+        for number in range(2, 1000):
+            if not out.exists():
+                break
+            out = Path("sessions") / f"{name}-{stamp}-{number}"
+    if out.exists() or out.is_symlink():
+        raise BadInput(f"--out {out}", "exists already", "Name a folder that does not exist, or --resume it.")
+    parent = out.resolve().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir():
+        raise BadInput(f"--out {out}", f"{parent} is not a folder", "Name a folder that can be made.")
+    return out

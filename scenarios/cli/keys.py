@@ -1,0 +1,18 @@
+"""The option ``--keys``: every key of the scenarios of a command."""
+
+from scenarios.cli.outcome import DONE, Outcome
+
+
+def list_keys(command: str, as_json: bool) -> Outcome:
+    """Every key of the scenarios that ``command`` runs, printed or as plain values."""
+    from scenarios import presets
+    from scenarios.acquire import scenario
+    from scenarios.keys.show import keys_as_dict, print_keys
+    from scenarios.simulate.scenario import plan
+
+    simulating = command == "simulate"
+    tables = plan.tables() if simulating else scenario.tables()
+    named = presets.described(presets.simulation_names() if simulating else presets.preset_names())
+    if not as_json:
+        print_keys(command, tables, named)
+    return DONE, keys_as_dict(command, tables, named)
