@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.inference.belief import Belief, Estimate, triangular
+from reconstruct.inference.belief import Belief, LinearObservation, triangular
 from reconstruct.stream.batching import Runner, Step
 from reconstruct.stream.readings.health import Health
 from twin import checks
@@ -52,13 +52,13 @@ class Filter:
         kept = len(belief.weights)
         extra = (1 << (kept - 1).bit_length()) - kept  # few sizes: each compiles anew
         means = np.concatenate([belief.means, np.repeat(belief.means[:1], extra, axis=0)])
-        factors = np.concatenate([belief.factors, np.repeat(belief.factors[:1], extra, axis=0)])
-        ran = self._runner.run(belief.time, means, factors, self._steps(belief.time, until, times, places, values))
+        cov_sqrts = np.concatenate([belief.cov_sqrt, np.repeat(belief.cov_sqrt[:1], extra, axis=0)])
+        ran = self._runner.run(belief.time, means, cov_sqrts, self._steps(belief.time, until, times, places, values))
         self._judge(places, ran.innovation[: len(places)], ran.weight[: len(places)])
         logs = np.log(belief.weights) + ran.evidence[:kept]
         weights = np.exp(logs - logs.max())
         return dataclasses.replace(
-            belief, time=until, weights=weights / weights.sum(), means=ran.means[:kept], factors=ran.roots[:kept]
+            belief, time=until, weights=weights / weights.sum(), means=ran.means[:kept], cov_sqrt=ran.cov_sqrt[:kept]
         )
 
     def _steps(self, since: int, until: int, times: np.ndarray, places: np.ndarray, values: np.ndarray) -> list[Step]:
@@ -118,40 +118,40 @@ class Filter:
             np.array(values, dtype=np.float64)[order],
         )
 
-    def kept(self) -> dict[str, Any]:
-        """What the filter remembers of its sensors, as plain values."""
+    def to_state(self) -> dict[str, Any]:
+        """The counts and repeats of the sensors, as plain values."""
         return {
             "health": {name: dataclasses.asdict(health) for name, health in self.health.items()},
             "repeats": {name: list(run) for name, run in self._repeats.items()},
         }
 
-    def take_up(self, kept: dict[str, Any]) -> None:
-        """Go on from what `kept` gave; ValueError if another version gave it."""
-        fields = {one.name for one in dataclasses.fields(Health)}
-        if any(set(health) != fields for health in kept["health"].values()):
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Restore what `to_state` saved; ValueError if another version saved it."""
+        fields = {field.name for field in dataclasses.fields(Health)}
+        if any(set(health) != fields for health in state["health"].values()):
             raise ValueError("the checkpoint's filter is of emtwin 0.1 or another version; begin a new session")
-        self.health = {name: Health(**health) for name, health in kept["health"].items()}
-        self._repeats = {name: (float(value), int(count)) for name, (value, count) in kept["repeats"].items()}
+        self.health = {name: Health(**health) for name, health in state["health"].items()}
+        self._repeats = {name: (float(value), int(count)) for name, (value, count) in state["repeats"].items()}
 
 
-def assimilate(belief: Belief, estimate: Estimate, component: int | None = None) -> Belief:
+def assimilate(belief: Belief, estimate: LinearObservation, component: int | None = None) -> Belief:
     """The belief after an Estimate, exactly, in square-root form, for all components or for one.
 
     With S the prior root, R a root of the Estimate's covariance: QR of [[R, H S], [0, S]] gives the innovation's root, gain and posterior root.
     """
-    means, factors, logs = belief.means.copy(), belief.factors.copy(), np.log(belief.weights)
+    means, cov_sqrts, logs = belief.means.copy(), belief.cov_sqrt.copy(), np.log(belief.weights)
     m = len(estimate.value)
-    root = np.concatenate([estimate.factor, np.diag(estimate.noise)], axis=1)
+    root = np.concatenate([estimate.cov_sqrt, np.diag(estimate.noise)], axis=1)
     for k in range(len(means)) if component is None else (component,):
         n, width = means.shape[1], root.shape[1]
         stacked = np.zeros((m + n, width + n))
         stacked[:m, :width] = root
-        stacked[:m, width:] = estimate.rows @ factors[k]
-        stacked[m:, width:] = factors[k]
+        stacked[:m, width:] = estimate.rows @ cov_sqrts[k]
+        stacked[m:, width:] = cov_sqrts[k]
         lower = triangular(stacked)
         innovation = np.linalg.solve(lower[:m, :m], estimate.value - estimate.rows @ means[k])
         means[k] = means[k] + lower[m:, :m] @ innovation
-        factors[k] = lower[m:, m:]
+        cov_sqrts[k] = lower[m:, m:]
         logs[k] += -0.5 * innovation @ innovation - np.log(np.abs(np.diag(lower[:m, :m]))).sum()
     weights = np.exp(logs - logs.max()) if component is None else np.exp(np.log(belief.weights))
-    return dataclasses.replace(belief, weights=weights / weights.sum(), means=means, factors=factors)
+    return dataclasses.replace(belief, weights=weights / weights.sum(), means=means, cov_sqrt=cov_sqrts)

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Array, Float
 from scipy.special import gammaln, logsumexp
 
-from reconstruct.inference.belief import Belief, Estimate, triangular
+from reconstruct.inference.belief import Belief, LinearObservation, triangular
 from reconstruct.inference.filter import assimilate
 from reconstruct.inference.registration import starts
 from twin import checks
@@ -39,7 +39,7 @@ WIDER = 1.15
 
 @dataclasses.dataclass(frozen=True)
 class Posterior:
-    """A mixture over the image's parameters: ``weights`` [k], ``means`` [k, p], ``factors`` [k, p, p], each from a component ``parents`` [k].
+    """A mixture over the image's parameters: ``weights`` [k], ``means`` [k, p], ``cov_sqrt`` [k, p, p], each from a component ``parents`` [k].
 
     ``misfit`` is the whitened residual's sum of squares at the best maximum, ``dof`` its expectation; ``tension`` the squared distance
     from the prior in its own sigmas, ``learnt`` the number of parameters that the image determined. ``effective`` is the
@@ -51,7 +51,7 @@ class Posterior:
 
     weights: np.ndarray
     means: np.ndarray
-    factors: np.ndarray
+    cov_sqrt: np.ndarray
     parents: np.ndarray
     misfit: float
     dof: float
@@ -88,8 +88,8 @@ def fit(
     """Posterior over the image's parameters given ``counts`` [ny, nx]; ValueError if the image is not finite or has another shape."""
     checks.require_float64()
     data = _checked(microscope, request, counts)
-    prior_means, prior_factors = _door(belief, request)
-    first, parents = starts(microscope, request, belief, prior_means, prior_factors, data, evaluate, generator)
+    prior_means, prior_cov_sqrts = _door(belief, request)
+    first, parents = starts(microscope, request, belief, prior_means, prior_cov_sqrts, data, evaluate, generator)
     best = first[0]
     found = first
     for _ in range(2):
@@ -97,35 +97,35 @@ def fit(
         root = np.linalg.cholesky(covariance(microscope, signal, error, request.scan))
         whiten = np.linalg.inv(root)
         found, cost, slopes = _climb(
-            microscope, request, data, whiten, prior_means[parents], prior_factors[parents], found
+            microscope, request, data, whiten, prior_means[parents], prior_cov_sqrts[parents], found
         )
         best = found[int(np.argmin(cost))]
     log_weights = np.log(belief.weights)
-    modes = _maxima(found, cost - log_weights[parents], slopes, prior_means, prior_factors, parents, log_weights)
-    if belief.lost:
-        modes = _in_one_cell(modes, prior_means, prior_factors, microscope.cell)
+    modes = _maxima(found, cost - log_weights[parents], slopes, prior_means, prior_cov_sqrts, parents, log_weights)
+    if belief.circular_uniform:
+        modes = _in_one_cell(modes, prior_means, prior_cov_sqrts, microscope.cell)
     top = int(np.argmin(cost))
     lam = 1.0 / (1.0 + np.linalg.eigvalsh(slopes[top].T @ slopes[top]))
     expected = evaluate(microscope, found[top][None, :], request)[0]
     residual = data - expected
     owner = parents[top]
     plain = root @ slopes[top]
-    moved = np.linalg.solve(prior_factors[owner], found[top] - prior_means[owner])
+    moved = np.linalg.solve(prior_cov_sqrts[owner], found[top] - prior_means[owner])
     learnt = float((1.0 - lam).sum())
 
     def misfit(u):
         return (((data[None, :] - evaluate(microscope, u, request)) @ whiten.T) ** 2).sum(axis=1)
 
     modes = sorted(
-        (_refined(mode, misfit, prior_means, prior_factors, generator) for mode in modes),
+        (_refined(mode, misfit, prior_means, prior_cov_sqrts, generator) for mode in modes),
         key=lambda mode: -mode.evidence,
     )
     evidences = np.array([mode.evidence for mode in modes])
     weights = np.exp(evidences - evidences[0])
     return Posterior(
         weights=weights / weights.sum(),
-        means=np.stack([mode.mean(prior_means, prior_factors) for mode in modes]),
-        factors=np.stack([mode.factor(prior_factors) for mode in modes]),
+        means=np.stack([mode.mean(prior_means, prior_cov_sqrts) for mode in modes]),
+        cov_sqrt=np.stack([mode.factor(prior_cov_sqrts) for mode in modes]),
         parents=np.array([mode.parent for mode in modes]),
         misfit=float(((whiten @ residual) ** 2).sum()),
         dof=float(len(data) - learnt),
@@ -136,53 +136,53 @@ def fit(
         signal=expected - level(request, found[top]),
         slopes=plain,
         innovation=residual + plain @ moved,
-        evidence=float(logsumexp(evidences) - np.log(np.diag(root)).sum() + len(belief.lost) * UNIFORM),
+        evidence=float(logsumexp(evidences) - np.log(np.diag(root)).sum() + len(belief.circular_uniform) * UNIFORM),
     )
 
 
 def rehearse_fit(microscope: Microscope, belief: Belief, request: View, size: int) -> None:
     """Compile the climb of ``size`` starts (one of `SIZES`) before an image is there, by climbing once on the image that the belief expects."""
-    means, factors = _door(belief, request)
+    means, cov_sqrts = _door(belief, request)
     first = np.repeat(means[:1], size, axis=0)
     data = evaluate(microscope, means[:1], request)[0]
-    _climb(microscope, request, data, np.eye(len(data)), first, np.repeat(factors[:1], size, axis=0), first)
+    _climb(microscope, request, data, np.eye(len(data)), first, np.repeat(cov_sqrts[:1], size, axis=0), first)
 
 
 def absorb(belief: Belief, request: View, posterior: Posterior) -> Belief:
     """The belief after an image's posterior: for every mode, the Estimate that turns its parent's prior into it, assimilated."""
     start = known(belief)
-    prior_means, prior_factors = _door(belief, request)
-    means, factors = [], []
+    prior_means, prior_cov_sqrts = _door(belief, request)
+    means, cov_sqrts = [], []
     for mode, parent in enumerate(posterior.parents):
         single = dataclasses.replace(
             start,
             weights=np.ones(1),
             means=start.means[parent : parent + 1],
-            factors=start.factors[parent : parent + 1],
-            lost=(),
+            cov_sqrt=start.cov_sqrt[parent : parent + 1],
+            circular_uniform=(),
         )
         estimate = as_estimate(
-            request, prior_means[parent], prior_factors[parent], posterior.means[mode], posterior.factors[mode]
+            request, prior_means[parent], prior_cov_sqrts[parent], posterior.means[mode], posterior.cov_sqrt[mode]
         )
         after = assimilate(single, estimate)
         means.append(after.means[0])
-        factors.append(after.factors[0])
+        cov_sqrts.append(after.cov_sqrt[0])
     mixed = dataclasses.replace(
-        start, weights=posterior.weights, means=np.stack(means), factors=np.stack(factors), lost=()
+        start, weights=posterior.weights, means=np.stack(means), cov_sqrt=np.stack(cov_sqrts), circular_uniform=()
     )
     return mixed.reduced()
 
 
 def known(belief: Belief) -> Belief:
     """The belief with lost entries as Gaussians wide enough to be flat over their circle, for an image to decide."""
-    if not belief.lost:
+    if not belief.circular_uniform:
         return belief
     belief = belief.forgotten()
-    factors = belief.factors.copy()
-    for name in belief.lost:
+    cov_sqrts = belief.cov_sqrt.copy()
+    for name in belief.circular_uniform:
         place_ = belief.layout.index(name)
-        factors[:, place_, place_] = FLAT * belief.layout.entries[place_].period
-    return dataclasses.replace(belief, factors=factors)
+        cov_sqrts[:, place_, place_] = FLAT * belief.layout.entries[place_].period
+    return dataclasses.replace(belief, cov_sqrt=cov_sqrts)
 
 
 FLAT = 1.5
@@ -194,24 +194,24 @@ UNIFORM = float(np.log(FLAT * np.sqrt(2.0 * np.pi)))
 def as_estimate(
     request: View,
     prior_mean: np.ndarray,
-    prior_factor: np.ndarray,
+    prior_cov_sqrt: np.ndarray,
     posterior_mean: np.ndarray,
-    posterior_factor: np.ndarray,
-) -> Estimate:
+    posterior_cov_sqrt: np.ndarray,
+) -> LinearObservation:
     """The independent observation of the parameters that turns one Gaussian into the other.
 
     In coordinates where the prior is the unit Gaussian, each eigenvector of the posterior covariance with eigenvalue l < 1 has been
     observed with variance l / (1 - l); directions in which the posterior is no narrower carry no observation.
     """
     checks.require_float64()
-    root = np.linalg.solve(prior_factor, posterior_factor)
-    shift = np.linalg.solve(prior_factor, posterior_mean - prior_mean)
+    root = np.linalg.solve(prior_cov_sqrt, posterior_cov_sqrt)
+    shift = np.linalg.solve(prior_cov_sqrt, posterior_mean - prior_mean)
     values, vectors = np.linalg.eigh(root @ root.T)
     keep = values < 0.999
     values, vectors = np.maximum(values[keep], 1e-9), vectors[:, keep]
-    rows = np.linalg.solve(prior_factor.T, vectors).T
+    rows = np.linalg.solve(prior_cov_sqrt.T, vectors).T
     value = rows @ prior_mean + (vectors.T @ shift) / (1.0 - values)
-    return Estimate(
+    return LinearObservation(
         rows=rows @ request.matrix,
         value=value - rows @ request.offset,
         factor=np.zeros((len(values), 0)),
@@ -236,11 +236,11 @@ def _door(belief: Belief, request: View) -> tuple[np.ndarray, np.ndarray]:
     """Means [k, p] and lower triangular roots [k, p, p] of the belief in the image's parameters."""
     belief = known(belief)
     means = belief.means @ request.matrix.T + request.offset[None, :]
-    factors = np.stack([triangular(request.matrix @ factor) for factor in belief.factors])
-    return means, factors
+    cov_sqrts = np.stack([triangular(request.matrix @ factor) for factor in belief.cov_sqrt])
+    return means, cov_sqrts
 
 
-def _climb(microscope, request, data, whiten, prior_means, prior_factors, first):
+def _climb(microscope, request, data, whiten, prior_means, prior_cov_sqrts, first):
     """Maxima from all starts at once: parameters [s, p], cost [s] (minus log posterior, up to a constant) and whitened slopes [s, pixels, p]."""
     count = len(first)
     size = next(size for size in SIZES if count <= size)
@@ -252,7 +252,7 @@ def _climb(microscope, request, data, whiten, prior_means, prior_factors, first)
         microscope,
         pad(first),
         pad(prior_means),
-        pad(prior_factors),
+        pad(prior_cov_sqrts),
         jnp.asarray(data),
         jnp.asarray(whiten),
         jnp.asarray(request.grid),
@@ -266,7 +266,7 @@ def _levenberg(
     microscope: Microscope,
     first: Float[Array, "s p"],
     prior_means: Float[Array, "s p"],
-    prior_factors: Float[Array, "s p p"],
+    prior_cov_sqrts: Float[Array, "s p p"],
     data: Float[Array, " pixels"],
     whiten: Float[Array, "pixels pixels"],
     grid: Float[Array, "pixels 2"],
@@ -275,10 +275,10 @@ def _levenberg(
     """Levenberg-Marquardt in coordinates where each start's prior is the unit Gaussian."""
 
     def linearise(z):
-        u = prior_means + jnp.einsum("sij,sj->si", prior_factors, z)
+        u = prior_means + jnp.einsum("sij,sj->si", prior_cov_sqrts, z)
         value, slopes = images_and_slopes(microscope, u, grid, black)
         residual = jnp.einsum("pq,sq->sp", whiten, data[None, :] - value)
-        slopes = jnp.einsum("pq,sqi,sij->spj", whiten, slopes, prior_factors)
+        slopes = jnp.einsum("pq,sqi,sij->spj", whiten, slopes, prior_cov_sqrts)
         cost = 0.5 * (residual**2).sum(axis=1) + 0.5 * (z**2).sum(axis=1)
         return cost, residual, slopes
 
@@ -307,11 +307,11 @@ def _levenberg(
             jnp.where(keep[:, :, None], new_slopes, slopes),
         )
 
-    z = jnp.linalg.solve(prior_factors, (first - prior_means)[:, :, None])[:, :, 0]
+    z = jnp.linalg.solve(prior_cov_sqrts, (first - prior_means)[:, :, None])[:, :, 0]
     count = z.shape[0]
     carry = (0, jnp.zeros(count, dtype=bool), z, jnp.full(count, 1e-2), *linearise(z))
     _, _, z, _, cost, _, slopes = jax.lax.while_loop(open_, step, carry)
-    return prior_means + jnp.einsum("sij,sj->si", prior_factors, z), cost, slopes
+    return prior_means + jnp.einsum("sij,sj->si", prior_cov_sqrts, z), cost, slopes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -333,12 +333,12 @@ class _Mode:
     def seen(self) -> np.ndarray:
         return self.axes[:, : len(self.root)]
 
-    def mean(self, prior_means, prior_factors) -> np.ndarray:
-        return prior_means[self.parent] + prior_factors[self.parent] @ self.place
+    def mean(self, prior_means, prior_cov_sqrts) -> np.ndarray:
+        return prior_means[self.parent] + prior_cov_sqrts[self.parent] @ self.place
 
-    def factor(self, prior_factors) -> np.ndarray:
+    def factor(self, prior_cov_sqrts) -> np.ndarray:
         root = np.concatenate([self.seen @ self.root, self.axes[:, len(self.root) :] * self.left[None, :]], axis=1)
-        return triangular(prior_factors[self.parent] @ root)
+        return triangular(prior_cov_sqrts[self.parent] @ root)
 
     def apart(self, place: np.ndarray) -> float:
         """Largest distance of another place along the axes, in this mode's standard deviations."""
@@ -351,7 +351,7 @@ DETERMINED = 0.8
 """A direction whose variance the image lowers below this share of the prior's counts as determined by it, and is sampled."""
 
 
-def _maxima(found, cost, slopes, prior_means, prior_factors, parents, log_weights) -> list[_Mode]:
+def _maxima(found, cost, slopes, prior_means, prior_cov_sqrts, parents, log_weights) -> list[_Mode]:
     """Distinct maxima with their Laplace approximations, the one of most evidence first."""
     modes = []
     for point, value, slope, parent in zip(found, cost, slopes, parents, strict=True):
@@ -361,7 +361,7 @@ def _maxima(found, cost, slopes, prior_means, prior_factors, parents, log_weight
         modes.append(
             _Mode(
                 parent=int(parent),
-                place=np.linalg.solve(prior_factors[parent], point - prior_means[parent]),
+                place=np.linalg.solve(prior_cov_sqrts[parent], point - prior_means[parent]),
                 axes=axes,
                 root=np.diag(np.sqrt(variance[:count])),
                 left=np.sqrt(variance[count:]),
@@ -378,23 +378,23 @@ def _maxima(found, cost, slopes, prior_means, prior_factors, parents, log_weight
     return kept
 
 
-def _in_one_cell(modes: list[_Mode], prior_means, prior_factors, cell: float) -> list[_Mode]:
+def _in_one_cell(modes: list[_Mode], prior_means, prior_cov_sqrts, cell: float) -> list[_Mode]:
     """The same maxima moved by whole cells next to the first; those that turn out to be one and the same are left out."""
     places = [PARAMETERS.index("x"), PARAMETERS.index("y")]
-    home = modes[0].mean(prior_means, prior_factors)
+    home = modes[0].mean(prior_means, prior_cov_sqrts)
     kept: list[_Mode] = []
     for mode in modes:
-        point = mode.mean(prior_means, prior_factors)
+        point = mode.mean(prior_means, prior_cov_sqrts)
         point[places] -= cell * np.round((point[places] - home[places]) / cell)
         moved = dataclasses.replace(
-            mode, place=np.linalg.solve(prior_factors[mode.parent], point - prior_means[mode.parent])
+            mode, place=np.linalg.solve(prior_cov_sqrts[mode.parent], point - prior_means[mode.parent])
         )
         if not any(one.parent == moved.parent and one.apart(moved.place) < 1.0 for one in kept):
             kept.append(moved)
     return kept
 
 
-def _refined(mode: _Mode, misfit, prior_means, prior_factors, generator: np.random.Generator) -> _Mode:
+def _refined(mode: _Mode, misfit, prior_means, prior_cov_sqrts, generator: np.random.Generator) -> _Mode:
     """The mode with moments and evidence by adaptive importance sampling along the directions that the image determines.
 
     Only these: along the others posterior and prior agree, and a covariance estimated there from samples would be taken for information.
@@ -409,9 +409,9 @@ def _refined(mode: _Mode, misfit, prior_means, prior_factors, generator: np.rand
         tails = np.sqrt(DEGREES / generator.chisquare(DEGREES, DRAWS))
         moved = centre[None, :] + (normal @ root.T) * tails[:, None]
         z = base[None, :] + (start[None, :] + moved) @ mode.seen.T
-        target = -0.5 * misfit(prior_means[mode.parent][None, :] + z @ prior_factors[mode.parent].T) - 0.5 * (z**2).sum(
-            axis=1
-        )
+        target = -0.5 * misfit(prior_means[mode.parent][None, :] + z @ prior_cov_sqrts[mode.parent].T) - 0.5 * (
+            z**2
+        ).sum(axis=1)
         square = (normal * tails[:, None]) ** 2
         proposal = (
             gammaln(0.5 * (DEGREES + r)) - gammaln(0.5 * DEGREES) - 0.5 * r * np.log(DEGREES * np.pi)

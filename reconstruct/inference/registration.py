@@ -24,7 +24,7 @@ def starts(
     request: View,
     belief: Belief,
     prior_means,
-    prior_factors,
+    prior_cov_sqrts,
     data,
     evaluate,
     generator: np.random.Generator,
@@ -38,24 +38,24 @@ def starts(
     spans = _spans_cells(request, microscope.cell)
     candidates, owners = [prior_means], [np.arange(len(prior_means))]
     shares = np.maximum(belief.weights, 0.1 / len(belief.weights))
-    draws = DRAWS_LOST if belief.lost else BATCH
+    draws = DRAWS_LOST if belief.circular_uniform else BATCH
     counts = np.floor(shares / shares.sum() * (draws - len(prior_means))).astype(int)
     for k, count in enumerate(counts):
         normal = generator.standard_normal((count, prior_means.shape[1]))
-        if belief.lost:
+        if belief.circular_uniform:
             normal[::2] *= FARTHER
-        candidates.append(prior_means[k][None, :] + normal @ prior_factors[k].T)
+        candidates.append(prior_means[k][None, :] + normal @ prior_cov_sqrts[k].T)
         owners.append(np.full(count, k))
     candidates, owners = np.concatenate(candidates), np.concatenate(owners)
-    if belief.lost:
+    if belief.circular_uniform:
         candidates[:, _PLACE] = prior_means[owners][:, _PLACE] + microscope.cell * (
             generator.random((len(candidates), 2)) - 0.5
         )
     images = evaluate(microscope, candidates, request)
-    if belief.lost and spans:
+    if belief.circular_uniform and spans:
         candidates, images = _registered(candidates, images, data, request, prior_means[owners], microscope.cell)
     return _best_apart(
-        candidates, owners, _misfit(images, data), microscope.cell, STARTS_LOST if belief.lost else STARTS
+        candidates, owners, _misfit(images, data), microscope.cell, STARTS_LOST if belief.circular_uniform else STARTS
     )
 
 

@@ -57,13 +57,15 @@ class Runner:
             self._kept[span] = (*self.dynamics.discretise(span * 1e-9), self.dynamics.shift(span * 1e-9))
         return self._kept[span]
 
-    def run(self, start: int, means: np.ndarray, roots: np.ndarray, steps: Sequence[Step], keep: bool = False) -> Ran:
-        """``steps`` one after the other from ``means`` [k, n] and ``roots`` [k, n, n] at ``start`` (ns)."""
+    def run(
+        self, start: int, means: np.ndarray, cov_sqrts: np.ndarray, steps: Sequence[Step], keep: bool = False
+    ) -> Ran:
+        """``steps`` one after the other from ``means`` [k, n] and ``cov_sqrt`` [k, n, n] at ``start`` (ns)."""
         built, readings, rows, count = self._build(start, steps, SPAN_SIZES)
-        ran = run(means, roots, built, readings, rows, rows @ self.dynamics.drift, np.int64(count), keep=keep)
+        ran = run(means, cov_sqrts, built, readings, rows, rows @ self.dynamics.drift, np.int64(count), keep=keep)
         kept = (np.asarray(ran.kept[0]), np.asarray(ran.kept[1]))
         return Ran(
-            np.asarray(ran.means), np.asarray(ran.roots), np.asarray(ran.evidence),
+            np.asarray(ran.means), np.asarray(ran.cov_sqrt), np.asarray(ran.evidence),
             np.asarray(ran.innovation), np.asarray(ran.weight), kept,
         )  # fmt: skip
 
@@ -71,17 +73,19 @@ class Runner:
         self,
         start: int,
         mean: np.ndarray,
-        root: np.ndarray,
+        cov_sqrt: np.ndarray,
         steps: Sequence[Step],
         after: tuple[np.ndarray, np.ndarray] | None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Smoothed means [t + 1, n] and roots [t + 1, n, n] at ``start`` and after each step, from the filtered ``mean`` and ``root`` at
+        """Smoothed means [t + 1, n] and roots [t + 1, n, n] at ``start`` and after each step, from the filtered ``mean`` and ``cov_sqrt`` at
         ``start`` and the smoothed ones ``after`` the last step (None: the filtered ones there, no future being known)."""
         built, readings, rows, count = self._build(start, steps, CHAPTER_SIZES)
-        ran = run(mean[None], root[None], built, readings, rows, rows @ self.dynamics.drift, np.int64(count), keep=True)
-        means, roots = np.asarray(ran.kept[0])[:, 0], np.asarray(ran.kept[1])[:, 0]
-        last = (means[count - 1], roots[count - 1]) if after is None else after
-        before = (np.concatenate([mean[None], means[:-1]]), np.concatenate([root[None], roots[:-1]]))
+        ran = run(
+            mean[None], cov_sqrt[None], built, readings, rows, rows @ self.dynamics.drift, np.int64(count), keep=True
+        )
+        means, cov_sqrts = np.asarray(ran.kept[0])[:, 0], np.asarray(ran.kept[1])[:, 0]
+        last = (means[count - 1], cov_sqrts[count - 1]) if after is None else after
+        before = (np.concatenate([mean[None], means[:-1]]), np.concatenate([cov_sqrt[None], cov_sqrts[:-1]]))
         smooth, smooth_roots = retrace(*last, before, built, np.int64(count))
         return (
             np.concatenate([np.asarray(smooth)[:count], last[0][None]]),

@@ -16,13 +16,13 @@ PERSISTENT = 8
 
 
 @dataclasses.dataclass
-class Mark:
+class FilterCheckpoint:
     """What is known at ``time`` (ns), the end of a span: mean [n], root [n, n], the sensors' runs; how it came to that from the mark before
     (``steps``), and how well what was read agreed with what was expected (per scalar reading of ``digest``: innovation and weight [r])."""
 
     time: int
     mean: np.ndarray
-    root: np.ndarray
+    cov_sqrt: np.ndarray
     runs: Runs
     steps: list[Step] = dataclasses.field(default_factory=list)
     digest: Digest | None = None
@@ -38,17 +38,17 @@ class Mark:
 
 
 def run_span(
-    model: Model, runner: Runner, traits: Traits, before: Mark, end: int, found: Digest,
+    model: Model, runner: Runner, traits: Traits, before: FilterCheckpoint, end: int, found: Digest,
     jumps: Sequence[tuple[int, Jump]], seen: Sequence[Observation], inputs: Inputs, exact: int, grid: Sequence[int] = (),
     widened: Collection[int] = (),
-) -> Mark:  # fmt: skip
+) -> FilterCheckpoint:  # fmt: skip
     """From the mark ``before`` to ``end`` (ns). It is cut at ``grid``, and with at most ``exact`` distinct
     times of readings at each of those. What the sensors ``widened`` read, and how it moves, is widened to its prior first."""
     cuts = {end, *(time for time, _ in jumps), *(one.time for one in seen), *grid}
     distinct = np.unique(found.time)
     if len(distinct) <= exact:
         cuts |= set(distinct.tolist())
-    mark = Mark(before.time, before.mean, before.root, found.runs, digest=found)
+    mark = FilterCheckpoint(before.time, before.mean, before.cov_sqrt, found.runs, digest=found)
     pending: list[Step] = []
     for place in sorted({*widened, *(place for place, count in before.lost.items() if count >= PERSISTENT)}):
         mark.reopened.append(place)
@@ -64,16 +64,16 @@ def run_span(
         pending.extend(Step(cut, jump) for time, jump in jumps if time == cut)
         images = [one for one in seen if one.time == cut]
         if images or cut == end:
-            ran = runner.run(mark.time, mark.mean[None], mark.root[None], pending)
+            ran = runner.run(mark.time, mark.mean[None], mark.cov_sqrt[None], pending)
             total = sum(len(one.value) for one in pending)
             innovations.append(ran.innovation[:total])
             weights.append(ran.weight[:total])
             _to(mark, cut, ran, pending)
             pending = []
         for one in images:
-            steps, square, surprise = as_step(model, one, mark.mean, mark.root, inputs.at(cut))
+            steps, square, surprise = as_step(model, one, mark.mean, mark.cov_sqrt, inputs.at(cut))
             if steps:
-                _to(mark, cut, runner.run(cut, mark.mean[None], mark.root[None], steps), steps)
+                _to(mark, cut, runner.run(cut, mark.mean[None], mark.cov_sqrt[None], steps), steps)
                 mark.squares.append((one.names, square))
             if surprise is not None:
                 mark.surprises.append(surprise)
@@ -88,7 +88,7 @@ def run_span(
     return mark
 
 
-def _reopening(model: Model, place: int, before: Mark, moving: bool) -> Jump:
+def _reopening(model: Model, place: int, before: FilterCheckpoint, moving: bool) -> Jump:
     """The entries that a sensor reads widened to their priors, each in proportion to its own part in the reading; if ``moving``, those that
     set them moving too.
 
@@ -102,9 +102,9 @@ def _reopening(model: Model, place: int, before: Mark, moving: bool) -> Jump:
     return Jump(np.eye(n), np.zeros(n), np.diag(std))
 
 
-def _to(mark: Mark, time: int, ran, steps: list[Step]) -> None:
-    if not (np.isfinite(ran.means).all() and np.isfinite(ran.roots).all()):
+def _to(mark: FilterCheckpoint, time: int, ran, steps: list[Step]) -> None:
+    if not (np.isfinite(ran.means).all() and np.isfinite(ran.cov_sqrt).all()):
         raise FloatingPointError(f"the belief at {time} ns is not finite: a fault of the filter, not of its input")
-    mark.time, mark.mean, mark.root = time, ran.means[0], ran.roots[0]
+    mark.time, mark.mean, mark.cov_sqrt = time, ran.means[0], ran.cov_sqrt[0]
     mark.evidence += float(ran.evidence[0])
     mark.steps.extend(steps)

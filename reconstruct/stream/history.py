@@ -25,7 +25,7 @@ class Chapter:
 
     start: int
     mean: np.ndarray
-    root: np.ndarray
+    cov_sqrt: np.ndarray
     ends: np.ndarray
     stops: np.ndarray
     columns: dict[str, np.ndarray]
@@ -33,10 +33,10 @@ class Chapter:
     _new: list[Step] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def begin(cls, start: int, mean: np.ndarray, root: np.ndarray) -> "Chapter":
+    def begin(cls, start: int, mean: np.ndarray, cov_sqrt: np.ndarray) -> "Chapter":
         """An empty chapter."""
         columns = {name: np.zeros(0, dtype=kind) for name, kind in _COLUMNS}
-        return cls(start, mean, root, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), columns, {})
+        return cls(start, mean, cov_sqrt, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), columns, {})
 
     def __len__(self) -> int:
         return len(self.ends) + len(self._new)

@@ -54,14 +54,14 @@ class Surprise:
 
 
 def seen_through(
-    model: Model, names: Iterable[str], mean: np.ndarray, root: np.ndarray, inputs: Mapping[str, float]
+    model: Model, names: Iterable[str], mean: np.ndarray, cov_sqrt: np.ndarray, inputs: Mapping[str, float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Means [m] and covariance [m, m] of quantities of a Gaussian state, exact for quantities up to second order."""
     quantities = [model.quantity(name) for name in names]
     rows = np.stack([one.linear(model.layout, mean, inputs)[0] for one in quantities])
-    spread = rows @ root
+    spread = rows @ cov_sqrt
     value = np.array([one.value(model.layout, mean, inputs) for one in quantities])
-    curved = [root.T @ one.curvature(model.layout, inputs) @ root for one in quantities]
+    curved = [cov_sqrt.T @ one.curvature(model.layout, inputs) @ cov_sqrt for one in quantities]
     value = value + np.array([0.5 * np.trace(one) for one in curved])
     covariance = spread @ spread.T
     for i, one in enumerate(curved):
@@ -71,9 +71,9 @@ def seen_through(
 
 
 def as_step(
-    model: Model, seen: Observation, mean: np.ndarray, root: np.ndarray, inputs: Mapping[str, float]
+    model: Model, seen: Observation, mean: np.ndarray, cov_sqrt: np.ndarray, inputs: Mapping[str, float]
 ) -> tuple[list[Step], float, Surprise | None]:
-    """The steps that take an observation into the belief ``mean`` [n], ``root`` [n, n], and the square of its normalised innovation.
+    """The steps that take an observation into the belief ``mean`` [n], ``cov_sqrt`` [n, n], and the square of its normalised innovation.
 
     Where the belief gives it a chance below `SURPRISE`, the column has moved without anybody being told: entries behind the quantities
     are widened first, by as much as it takes to allow it. A quantity that hangs on a command never told is left out.
@@ -89,13 +89,13 @@ def as_step(
     for _ in range(ROUNDS):
         pairs = [one.linear(model.layout, point, inputs) for one in quantities]
         rows, offset = np.stack([row for row, _ in pairs]), np.array([constant for _, constant in pairs])
-        spread = rows @ root
+        spread = rows @ cov_sqrt
         total = spread @ spread.T + noise
-        after = mean + root @ spread.T @ np.linalg.solve(total, value - offset - rows @ mean)
+        after = mean + cov_sqrt @ spread.T @ np.linalg.solve(total, value - offset - rows @ mean)
         if all(not (one.curvature(model.layout, inputs)).any() for one in quantities):
             break
         point = after
-    bends = [root.T @ one.curvature(model.layout, inputs) @ root for one in quantities]
+    bends = [cov_sqrt.T @ one.curvature(model.layout, inputs) @ cov_sqrt for one in quantities]
     # what a tangent leaves out, as if it were noise: at most what it is before the estimate has been taken in
     curved = np.array([[0.5 * (one * other).sum() for other in bends] for one in bends])
     narrowed = np.linalg.norm(spread, axis=1) ** 2
@@ -111,7 +111,7 @@ def as_step(
         surprise = Surprise(
             seen.name, seen.time, tuple(one.name for one in quantities), chance, away / np.sqrt(np.diag(total))
         )
-        steps.append(Step(seen.time, _widened(rows, root, away, total)))
+        steps.append(Step(seen.time, _widened(rows, cov_sqrt, away, total)))
     lower = np.linalg.cholesky(noise)
     white = solve_triangular(lower, np.column_stack([rows, value - offset]), lower=True)
     m = len(away)
@@ -130,10 +130,10 @@ def as_step(
     return steps, square, surprise
 
 
-def _widened(rows: np.ndarray, root: np.ndarray, away: np.ndarray, total: np.ndarray) -> Jump:
+def _widened(rows: np.ndarray, cov_sqrt: np.ndarray, away: np.ndarray, total: np.ndarray) -> Jump:
     """A jump of the entries behind quantities that are off, each in proportion to its share in what was expected of the quantity's error."""
     n = rows.shape[1]
-    std = np.sqrt((root**2).sum(axis=1))
+    std = np.sqrt((cov_sqrt**2).sum(axis=1))
     shares = (rows * std[None]) ** 2
     shares = shares / shares.sum(axis=1, keepdims=True)
     excess = np.maximum(away**2 - np.diag(total), 0.0)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from reconstruct.stream.batching import Jump, Step
-from reconstruct.stream.filter_step import Mark
+from reconstruct.stream.filter_step import FilterCheckpoint
 from reconstruct.stream.history import Chapter
 from reconstruct.stream.observation import Observation
 from reconstruct.stream.readings.health import Health
@@ -56,7 +56,7 @@ def put_away(stream: Stream) -> Kept:
     newest = max(number for number in stream._marks if number <= stream._settled)
     mark = stream._marks[newest]
     values["mark"] = {"number": newest, "time": mark.time, "lost": [list(pair) for pair in mark.lost.items()]}
-    arrays |= {"mark.mean": mark.mean, "mark.root": mark.root}
+    arrays |= {"mark.mean": mark.mean, "mark.root": mark.cov_sqrt}
     arrays |= {f"mark.{name}": column for name, column in zip(Runs._fields, mark.runs, strict=True)}
     _put_inbox(stream, values, arrays)
     values["chapters"] = [_put_chapter(one, f"chapter.{i}", arrays) for i, one in enumerate(stream.chapters)]
@@ -94,7 +94,7 @@ def take_up(model: Model, values: dict[str, Any], arrays: dict[str, np.ndarray])
     ]  # fmt: skip
     runs = Runs(*(arrays[f"mark.{name}"] for name in Runs._fields))
     lost = {int(place): int(count) for place, count in values["mark"]["lost"]}
-    mark = Mark(values["mark"]["time"], arrays["mark.mean"], arrays["mark.root"], runs, lost=lost)
+    mark = FilterCheckpoint(values["mark"]["time"], arrays["mark.mean"], arrays["mark.root"], runs, lost=lost)
     stream._marks = {values["mark"]["number"]: mark}
     _take_inbox(stream, values, arrays)
     stream.chapters = [_take_chapter(one, f"chapter.{i}", arrays) for i, one in enumerate(values["chapters"])]
@@ -148,7 +148,7 @@ def _put_chapter(chapter: Chapter, name: str, arrays: dict[str, np.ndarray]) -> 
     chapter.pack()
     arrays |= {
         f"{name}.mean": chapter.mean,
-        f"{name}.root": chapter.root,
+        f"{name}.root": chapter.cov_sqrt,
         f"{name}.ends": chapter.ends,
         f"{name}.stops": chapter.stops,
     }

@@ -12,7 +12,7 @@ import numpy as np
 
 from reconstruct.inference.belief import Belief, triangular
 from reconstruct.stream.batching import Runner, Step
-from reconstruct.stream.filter_step import Mark
+from reconstruct.stream.filter_step import FilterCheckpoint
 from reconstruct.stream.history import Chapter
 from reconstruct.stream.observation import seen_through
 from twin.dynamics.inputs import Inputs
@@ -23,19 +23,26 @@ class Smoother:
     """The past as known when it was made. ``chapters`` are settled, ``open_marks`` are the spans after them, in order."""
 
     def __init__(
-        self, model: Model, runner: Runner, chapters: Sequence[Chapter], open_marks: Sequence[Mark], inputs: Inputs
+        self,
+        model: Model,
+        runner: Runner,
+        chapters: Sequence[Chapter],
+        open_marks: Sequence[FilterCheckpoint],
+        inputs: Inputs,
     ):
         self.model, self._runner, self._inputs = model, runner, inputs
-        self._chapters = [(one.start, one.mean, one.root, one) for one in chapters if len(one) or one is chapters[0]]
+        self._chapters = [
+            (one.start, one.mean, one.cov_sqrt, one) for one in chapters if len(one) or one is chapters[0]
+        ]
         if open_marks:
             # the open end is a chapter of its own, from what the last settled one came to
-            start, mean, root, last = self._chapters[-1]
-            end = self._runner.run(start, mean[None], root[None], last.steps()) if len(last) else None
-            mean, root = (mean, root) if end is None else (end.means[0], end.roots[0])
-            tail = Chapter.begin(last.end, mean, root)
+            start, mean, cov_sqrt, last = self._chapters[-1]
+            end = self._runner.run(start, mean[None], cov_sqrt[None], last.steps()) if len(last) else None
+            mean, cov_sqrt = (mean, cov_sqrt) if end is None else (end.means[0], end.cov_sqrt[0])
+            tail = Chapter.begin(last.end, mean, cov_sqrt)
             for mark in open_marks:
                 tail.add(mark.steps)
-            self._chapters.append((tail.start, mean, root, tail))
+            self._chapters.append((tail.start, mean, cov_sqrt, tail))
         self.start, self.end = self._chapters[0][0], self._chapters[-1][3].end
         self._after: dict[int, tuple[np.ndarray, np.ndarray] | None] = {len(self._chapters) - 1: None}
 
@@ -69,7 +76,7 @@ class Smoother:
         """Means [t, m] and covariances [t, m, m] of quantities at ``times`` (ns)."""
         names = list(names)
         pairs = [
-            seen_through(self.model, names, one.means[0], one.factors[0], self._inputs.at(one.time))
+            seen_through(self.model, names, one.means[0], one.cov_sqrt[0], self._inputs.at(one.time))
             for one in self.beliefs(times)
         ]
         return np.stack([mean for mean, _ in pairs]), np.stack([covariance for _, covariance in pairs])
@@ -78,23 +85,23 @@ class Smoother:
         """Go back until the smoothed state at the end of chapter ``number`` is known."""
         last = len(self._chapters) - 1
         for later in range(min(self._after), number, -1):
-            start, mean, root, chapter = self._chapters[later]
+            start, mean, cov_sqrt, chapter = self._chapters[later]
             steps = chapter.steps()
-            means, roots = self._runner.smooth(start, mean, root, steps, self._after[later])
-            self._after[later - 1] = (means[0].copy(), roots[0].copy())  # a view would keep the whole chapter
+            means, cov_sqrts = self._runner.smooth(start, mean, cov_sqrt, steps, self._after[later])
+            self._after[later - 1] = (means[0].copy(), cov_sqrts[0].copy())  # a view would keep the whole chapter
             if progress is not None:
                 progress((last - later + 1) / max(last, 1))
 
     def _within(self, number: int, times: list[int]) -> dict[int, Belief]:
         self._reach(number)
-        start, mean, root, chapter = self._chapters[number]
+        start, mean, cov_sqrt, chapter = self._chapters[number]
         steps = _cut(start, chapter.steps(), times)
-        means, roots = self._runner.smooth(start, mean, root, steps, self._after[number])
+        means, cov_sqrts = self._runner.smooth(start, mean, cov_sqrt, steps, self._after[number])
         ends = [start, *(step.end for step in steps)]
         found = {}
         for time in times:
             place = bisect.bisect_right(ends, time) - 1
-            factor = triangular(roots[place])
+            factor = triangular(cov_sqrts[place])
             found[time] = Belief(self.model.layout, time, np.ones(1), means[place][None], factor[None])
         return found
 

@@ -54,7 +54,7 @@ class Ran(NamedTuple):
     with ``keep`` the means and roots after every step ([t, k, n], [t, k, n, n]), else those of no step."""
 
     means: Any
-    roots: Any
+    cov_sqrt: Any
     evidence: Any
     innovation: Any
     weight: Any
@@ -65,13 +65,13 @@ NOTHING = 1e-100
 """What decays for hours becomes subnormal, and arithmetic with such numbers is a hundred times slower: below this it is nought."""
 
 
-def _flushed(root):
-    return jnp.where(jnp.abs(root) < NOTHING, 0.0, root)
+def _flushed(cov_sqrt):
+    return jnp.where(jnp.abs(cov_sqrt) < NOTHING, 0.0, cov_sqrt)
 
 
-def _take(mean, root, evidence, row, value, variance, floor, share):
+def _take(mean, cov_sqrt, evidence, row, value, variance, floor, share):
     """One scalar reading into one Gaussian."""
-    phi = row @ root
+    phi = row @ cov_sqrt
     spread = phi @ phi
     away = value - row @ mean
     total = spread + variance
@@ -83,19 +83,19 @@ def _take(mean, root, evidence, row, value, variance, floor, share):
     whole = spread + variance
     alpha = jnp.where(counts, 1.0 / whole, 0.0)
     gamma = alpha / (1.0 + jnp.sqrt(variance / whole))
-    gain = root @ phi
+    gain = cov_sqrt @ phi
     mean = mean + (alpha * away) * gain
-    root = root - (gamma * gain)[:, None] * phi[None, :]
+    cov_sqrt = cov_sqrt - (gamma * gain)[:, None] * phi[None, :]
     good = jnp.log1p(-share) - 0.5 * (square + jnp.log(total))
     bad = jnp.log(share) - jnp.log(WIDE) - 0.5 * (square / WIDE**2 + jnp.log(total))
     evidence = evidence + jnp.logaddexp(good, bad)
-    return mean, root, evidence, away / jnp.sqrt(total), jnp.where(weight >= LEAST, weight, 0.0)
+    return mean, cov_sqrt, evidence, away / jnp.sqrt(total), jnp.where(weight >= LEAST, weight, 0.0)
 
 
 @jax.jit(static_argnames="keep")
 def run(
     means: Float[Array, "k n"],
-    roots: Float[Array, "k n n"],
+    cov_sqrts: Float[Array, "k n n"],
     steps: Steps,
     readings: Scalars,
     rows: Float[Array, "c n"],
@@ -109,12 +109,12 @@ def run(
     take = jax.vmap(_take, in_axes=(0, 0, 0, None, None, None, None, None))
 
     def read(place, carry):
-        means, roots, evidence, innovation, weight = carry
+        means, cov_sqrts, evidence, innovation, weight = carry
         source = readings.row[place]
         row = rows[source] + readings.when[place] * slopes[source]
-        means, roots, evidence, z, w = take(
+        means, cov_sqrts, evidence, z, w = take(
             means,
-            roots,
+            cov_sqrts,
             evidence,
             row,
             readings.value[place],
@@ -122,33 +122,33 @@ def run(
             readings.floor[place],
             readings.share[place],
         )
-        return means, roots, evidence, innovation.at[place].set(z[0]), weight.at[place].set(w[0])
+        return means, cov_sqrts, evidence, innovation.at[place].set(z[0]), weight.at[place].set(w[0])
 
     def step(number, carry):
-        (means, roots, *rest), kept = carry
+        (means, cov_sqrts, *rest), kept = carry
         which = steps.which[number]
         move = steps.move[which]
         means = means @ move.T + steps.shift[number][None, :]
         noise = jnp.broadcast_to(steps.noise[which], (k, n, n))
-        grown = jnp.concatenate([move @ roots, noise], axis=2)
-        roots = _flushed(jnp.swapaxes(jnp.linalg.qr(jnp.swapaxes(grown, 1, 2), mode="r"), 1, 2))
+        grown = jnp.concatenate([move @ cov_sqrts, noise], axis=2)
+        cov_sqrts = _flushed(jnp.swapaxes(jnp.linalg.qr(jnp.swapaxes(grown, 1, 2), mode="r"), 1, 2))
         first = jnp.where(number == 0, 0, steps.stop[jnp.maximum(number - 1, 0)])
-        carry = jax.lax.fori_loop(first, steps.stop[number], read, (means, roots, *rest))
+        carry = jax.lax.fori_loop(first, steps.stop[number], read, (means, cov_sqrts, *rest))
         if keep:
             kept = (kept[0].at[number].set(carry[0]), kept[1].at[number].set(carry[1]))
         return carry, kept
 
     size = len(steps.which) if keep else 0
-    start = (means, roots, jnp.zeros(k), jnp.zeros_like(readings.value), jnp.zeros_like(readings.value))
+    start = (means, cov_sqrts, jnp.zeros(k), jnp.zeros_like(readings.value), jnp.zeros_like(readings.value))
     kept = (jnp.zeros((size, k, n)), jnp.zeros((size, k, n, n)))
-    (means, roots, evidence, innovation, weight), kept = jax.lax.fori_loop(0, count, step, (start, kept))
-    return Ran(means, roots, evidence, innovation, weight, kept)
+    (means, cov_sqrts, evidence, innovation, weight), kept = jax.lax.fori_loop(0, count, step, (start, kept))
+    return Ran(means, cov_sqrts, evidence, innovation, weight, kept)
 
 
 @jax.jit
 def retrace(
     mean: Float[Array, " n"],
-    root: Float[Array, "n n"],
+    cov_sqrt: Float[Array, "n n"],
     before: tuple[Float[Array, "t n"], Float[Array, "t n n"]],
     steps: Steps,
     count: Int[Array, ""],
@@ -163,7 +163,7 @@ def retrace(
     size, n = before[0].shape
 
     def back(reverse, carry):
-        mean, root, means, roots = carry
+        mean, cov_sqrt, means, cov_sqrts = carry
         number = count - 1 - reverse
         which = steps.which[number]
         move, noise = steps.move[which], steps.noise[which]
@@ -174,8 +174,8 @@ def retrace(
         ahead = lower[:n, :n] + jnp.diag(jnp.where(jnp.diag(lower[:n, :n]) == 0.0, 1.0, 0.0))
         gain = _flushed(jax.scipy.linalg.solve_triangular(ahead, lower[n:, :n].T, lower=True, trans=1).T)
         mean = filtered + gain @ (mean - move @ filtered - steps.shift[number])
-        root = _flushed(jnp.linalg.qr(jnp.concatenate([lower[n:, n:], gain @ root], axis=1).T, mode="r").T)
-        return mean, root, means.at[number].set(mean), roots.at[number].set(root)
+        cov_sqrt = _flushed(jnp.linalg.qr(jnp.concatenate([lower[n:, n:], gain @ cov_sqrt], axis=1).T, mode="r").T)
+        return mean, cov_sqrt, means.at[number].set(mean), cov_sqrts.at[number].set(cov_sqrt)
 
-    start = (mean, root, jnp.zeros((size, n)), jnp.zeros((size, n, n)))
+    start = (mean, cov_sqrt, jnp.zeros((size, n)), jnp.zeros((size, n, n)))
     return jax.lax.fori_loop(0, count, back, start)[2:]

@@ -12,7 +12,7 @@ import numpy as np
 
 from reconstruct.inference.belief import Belief
 from reconstruct.stream.batching import Jump, Runner
-from reconstruct.stream.filter_step import Mark, run_span
+from reconstruct.stream.filter_step import FilterCheckpoint, run_span
 from reconstruct.stream.history import Chapter
 from reconstruct.stream.monitors import Monitors
 from reconstruct.stream.observation import Observation, seen_through
@@ -51,8 +51,8 @@ class Stream:
     ):  # fmt: skip
         checks.require_float64()
         if prior is None:
-            mean, root = model.layout.prior_mean(), np.diag(model.layout.prior_std())
-            prior = Belief(model.layout, start, np.ones(1), mean[None], root[None])
+            mean, cov_sqrt = model.layout.prior_mean(), np.diag(model.layout.prior_std())
+            prior = Belief(model.layout, start, np.ones(1), mean[None], cov_sqrt[None])
         if len(prior.weights) != 1 or prior.layout != model.layout or prior.time != start:
             raise ValueError(
                 "a stream begins with a belief of one component over its model's layout, at its start; give such a one"
@@ -73,13 +73,13 @@ class Stream:
         self._cuts = int(np.clip(np.ceil(ratio.max(initial=0.0) / QUIET), 1, MOST))
         self._runner = Runner(model.dynamics, model.rows, outliers)
         self._settled = -1
-        self._marks = {-1: Mark(start, prior.means[0], prior.factors[0], no_runs(len(model.evidence)))}
+        self._marks = {-1: FilterCheckpoint(start, prior.means[0], prior.cov_sqrt[0], no_runs(len(model.evidence)))}
         self.inputs = Inputs(model.inputs)
         self._inbox = Inbox(model, self._traits, start, self.span, self.inputs)
         self._plateaus = Plateaus(model, self._traits, self._inbox.cells, self.inputs)
         self._seen: list[Observation] = []
-        self.chapters = [Chapter.begin(start, prior.means[0], prior.factors[0])]
-        self._chapter_end = (prior.means[0], prior.factors[0])
+        self.chapters = [Chapter.begin(start, prior.means[0], prior.cov_sqrt[0])]
+        self._chapter_end = (prior.means[0], prior.cov_sqrt[0])
         self.monitors, self.resets = Monitors(model), Resets(model, start)
         self._heard = start
         self.events: list[Event] = []
@@ -155,12 +155,12 @@ class Stream:
     def belief(self, at: int | None = None) -> Belief:
         """The belief at ``at`` (ns; default: now) from all that was read up to then; ValueError for a time that is settled (smooth instead)."""
         mark = self._at(self.now if at is None else at)
-        return Belief(self.model.layout, mark.time, np.ones(1), mark.mean[None], mark.root[None])
+        return Belief(self.model.layout, mark.time, np.ones(1), mark.mean[None], mark.cov_sqrt[None])
 
     def quantities(self, names: Iterable[str], at: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Means [m] and covariance [m, m] of quantities at ``at``; NaN where one hangs on a command that was never told."""
         mark = self._at(self.now if at is None else at)
-        return seen_through(self.model, names, mark.mean, mark.root, self.inputs.at(mark.time))
+        return seen_through(self.model, names, mark.mean, mark.cov_sqrt, self.inputs.at(mark.time))
 
     def smoother(self) -> Smoother:
         """What is known now of any time since the start, from all that has been read since."""
@@ -191,7 +191,7 @@ class Stream:
     def _number(self, time: int) -> int:
         return max((time - self.start) // self.span, 0)
 
-    def _at(self, at: int) -> Mark:
+    def _at(self, at: int) -> FilterCheckpoint:
         if at < max(self.settled, self.start):
             raise ValueError(f"{at} ns is settled (all up to {self.settled} ns is); ask the smoother for it")
         number = self._number(at)
@@ -203,7 +203,7 @@ class Stream:
             number = max(self._number(time), self._settled + 1)
             self._marks = {one: mark for one, mark in self._marks.items() if one < number}
 
-    def _up_to(self, number: int) -> Mark:
+    def _up_to(self, number: int) -> FilterCheckpoint:
         """The mark at the end of span ``number``, or of the last one before it in which something happened."""
         while True:
             known = max(one for one in self._marks if one <= number)
@@ -224,7 +224,7 @@ class Stream:
         mark = max(earlier, key=lambda one: one.time)
         move, noise, shift = self._runner.transition(max(time - mark.time, 0))
         row = self.model.rows[place]
-        spread = np.concatenate([row @ move @ mark.root, row @ noise])
+        spread = np.concatenate([row @ move @ mark.cov_sqrt, row @ noise])
         return float(row @ (move @ mark.mean + shift)), float(np.sqrt(spread @ spread))
 
     def _eventful(self, first: int, last: int) -> set[int]:
@@ -236,7 +236,7 @@ class Stream:
         ]
         return {number for number in map(self._number, times) if first <= number <= last}
 
-    def _span(self, before: Mark, number: int, end: int) -> Mark:
+    def _span(self, before: FilterCheckpoint, number: int, end: int) -> FilterCheckpoint:
         begin = self.start + number * self.span
         seen = [one for one in self._seen if begin <= one.time < begin + self.span and one.time <= end]
         found = self._inbox.cells.digest(number, end, before.runs)
@@ -276,13 +276,13 @@ class Stream:
                 found.append((time, Jump(move, shift, noise)))
         return sorted(found, key=lambda pair: pair[0])
 
-    def _close(self, mark: Mark, number: int) -> None:
+    def _close(self, mark: FilterCheckpoint, number: int) -> None:
         """A span is settled: into the chapter, the monitors and the sensors' health."""
         if len(self.chapters[-1]) >= CHAPTER:
             last = self.chapters[-1]
             self.chapters.append(Chapter.begin(last.end, *self._chapter_end))
         self.chapters[-1].add(mark.steps)
-        self._chapter_end = (mark.mean, mark.root)
+        self._chapter_end = (mark.mean, mark.cov_sqrt)
         self.evidence += mark.evidence
         found = mark.digest
         if found is None:
@@ -300,7 +300,7 @@ class Stream:
             )
         self._judge(mark)
 
-    def _judge(self, mark: Mark) -> None:
+    def _judge(self, mark: FilterCheckpoint) -> None:
         found, count = mark.digest, len(self.model.evidence)
         assert found is not None
         squares = np.bincount(found.sensor, weights=mark.weight * mark.innovation**2, minlength=count)

@@ -145,7 +145,7 @@ class Walk:
             decision, reason = ("measure", "") if wanted else ("answer", "policy")
             return Choice(decision, f"policy: {self.policy}", before, after, 0.0, electrons, reason)
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
-        lost = bool(following.belief.lost)
+        lost = bool(following.belief.circular_uniform)
         gain = None
         if left > 0 and not lost and not distrusted and before > self.scenario.tolerance:
             gain = self._look_ahead(request, left)

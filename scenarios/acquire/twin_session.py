@@ -59,7 +59,7 @@ class Following:
         self._untuned = place(microscope.layout, microscope.calibration, {})
         self.filter = Filter(dynamics, sensors)
         self._aside = Filter(dynamics, sensors)
-        self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
+        self.belief: Belief = prior_belief(microscope.layout, start, circular_uniform=("x", "y"))
         self.arrived = self.belief
         """The belief as it was when the stage came here, moved along without the images taken here: where to begin again."""
         self.discrepancy: Discrepancy = prior_discrepancy()
@@ -103,10 +103,10 @@ class Following:
         Each reading counts by its own width: several places that are each well known, with optics of their own, are not a lost place.
         """
         place = [belief.layout.index("x"), belief.layout.index("y")]
-        own = (belief.factors[:, place, :] ** 2).sum(axis=2)
-        if belief.lost or np.sqrt(belief.weights @ own).max() < LOSE_PLACE * self.microscope.cell:
+        own = (belief.cov_sqrt[:, place, :] ** 2).sum(axis=2)
+        if belief.circular_uniform or np.sqrt(belief.weights @ own).max() < LOSE_PLACE * self.microscope.cell:
             return belief
-        return dataclasses.replace(belief, lost=("x", "y")).forgotten()
+        return dataclasses.replace(belief, circular_uniform=("x", "y")).forgotten()
 
     def predict(self, belief: Belief, settings: dict[str, float], scan: Scan, index: int) -> tuple[Prediction, View]:
         """What an image with these settings would show at the belief's time, before anything is measured."""
@@ -148,7 +148,9 @@ class Following:
     @property
     def _taught(self) -> bool:
         """Whether an image taken here is in the belief: it has then parted from the one that is moved along without them."""
-        return self.belief.lost != self.arrived.lost or not np.array_equal(self.belief.means, self.arrived.means)
+        return self.belief.circular_uniform != self.arrived.circular_uniform or not np.array_equal(
+            self.belief.means, self.arrived.means
+        )
 
     def _freed(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
         """Measured fractions with the detector's gain and level, as believed, taken out."""
@@ -207,24 +209,19 @@ class Following:
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """All that changes, as plain values and arrays, for a journal."""
-        belief = self.belief
+        belief_values, belief_arrays = self.belief.to_state()
+        arrived_values, arrived_arrays = self.arrived.to_state()
         values = {
-            "time_ns": belief.time,
-            "lost": list(belief.lost),
-            "arrived.lost": list(self.arrived.lost),
-            "names": list(belief.layout.names),
+            **belief_values,
+            "arrived": arrived_values,
             "discrepancy": {"images": self.discrepancy.images},
             "inflation": dataclasses.asdict(self.inflation),
             "trust": dataclasses.asdict(self.trust),
-            "filter": self.filter.kept(),
+            "filter": self.filter.to_state(),
         }
         arrays = {
-            "weights": belief.weights,
-            "means": belief.means,
-            "factors": belief.factors,
-            "arrived.weights": self.arrived.weights,
-            "arrived.means": self.arrived.means,
-            "arrived.factors": self.arrived.factors,
+            **belief_arrays,
+            **{f"arrived.{name}": array for name, array in arrived_arrays.items()},
             "discrepancy": self.discrepancy.log_weights,
         }
         return values, arrays
@@ -236,26 +233,16 @@ class Following:
             raise ValueError(
                 f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot go on from there"
             )
-        if "filter" not in values:
-            raise ValueError(
-                "the checkpoint is of an earlier version, which kept its filter otherwise; begin a new session"
-            )
-        self.belief = Belief(
-            layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
-        )
-        self.arrived = Belief(
-            layout,
-            int(values["time_ns"]),
-            arrays["arrived.weights"],
-            arrays["arrived.means"],
-            arrays["arrived.factors"],
-            tuple(values["arrived.lost"]),
-        )
+        if "filter" not in values or "circular_uniform" not in values:
+            raise ValueError("the checkpoint is of emtwin 0.1, whose belief has another format; begin a new session")
+        self.belief = Belief.from_state(layout, values, arrays)
+        arrived_arrays = {name: arrays[f"arrived.{name}"] for name in ("weights", "means", "cov_sqrt")}
+        self.arrived = Belief.from_state(layout, values["arrived"], arrived_arrays)
         self.discrepancy = Discrepancy(arrays["discrepancy"], int(values["discrepancy"]["images"]))
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
-        for one in (self.filter, self._aside):
-            one.take_up(values["filter"])
+        for filter_ in (self.filter, self._aside):
+            filter_.from_state(values["filter"])
 
 
 def _patterns(shape: tuple[int, int]) -> np.ndarray:

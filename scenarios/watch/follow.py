@@ -53,7 +53,7 @@ class Expectation:
 
     def __init__(self, stream: Stream, at: int):
         belief = stream.belief(min(max(at, stream.now), stream.now + FORESEEN))
-        self._mean, self._root, self._stream = belief.means[0], belief.factors[0], stream
+        self._mean, self._root, self._stream = belief.means[0], belief.cov_sqrt[0], stream
 
     def of(self, sensor: Sensor, time: int) -> tuple[float, float]:
         """Mean and standard deviation of a reading at ``time`` (ns); NaN where it hangs on a command that was never told."""
@@ -164,7 +164,7 @@ class Follower:
         if self.quantities:
             mean, covariance = stream.quantities(self.quantities, belief.time)
             std = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        own = np.linalg.norm(belief.factors[0], axis=1)
+        own = np.linalg.norm(belief.cov_sqrt[0], axis=1)
         self.times.append(belief.time)
         self.means.append(np.concatenate([mean, belief.means[0][self._places]]))
         self.stds.append(np.concatenate([std, own[self._places]]))

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.stream.filter_step import Mark
+from reconstruct.stream.filter_step import FilterCheckpoint
 from reconstruct.stream.readings.equal_readings import Run, explanation, led_beyond, scatter_excess
 from reconstruct.stream.readings.preprocess import Traits, is_stuck, log_chance
 from reconstruct.stream.readings.time_bins import Cells
@@ -38,11 +38,13 @@ class Plateaus:
         rows = model.rows != 0
         self._shared = (rows.astype(int) @ rows.T.astype(int)) > 0
 
-    def of(self, place: int, mark: Mark) -> str:
+    def of(self, place: int, mark: FilterCheckpoint) -> str:
         """What the run at a mark is: "held", "stuck", "saturated", or "" where it is none of them."""
         return self.standing.get((place, int(mark.runs.since[place])), "") if mark.runs.count[place] > 0 else ""
 
-    def look(self, before: Mark, mark: Mark, number: int, settled: int, foreseen: Foreseen) -> int | None:
+    def look(
+        self, before: FilterCheckpoint, mark: FilterCheckpoint, number: int, settled: int, foreseen: Foreseen
+    ) -> int | None:
         """Judge the runs at ``mark``, the end of span ``number``; the time (ns) from which that changes what is believed, or None."""
         found = self._moving_again(before, mark, number)
         surely = is_stuck(self._traits, mark.runs)
@@ -91,7 +93,7 @@ class Plateaus:
         self.reopened = {int(number): set(places) for number, places in state["reopened"]}
         self.ended = {int(place): int(time) for place, time in state["ended"]}
 
-    def _moving_again(self, before: Mark, mark: Mark, number: int) -> list[int]:
+    def _moving_again(self, before: FilterCheckpoint, mark: FilterCheckpoint, number: int) -> list[int]:
         """A hold has ended and what came next was not believed: the quantity was set moving, so it is widened where the hold ended."""
         found = []
         for place in np.flatnonzero(mark.runs.since != before.runs.since).tolist():
@@ -109,7 +111,7 @@ class Plateaus:
     def _reopen(self, place: int, number: int) -> None:
         self.reopened.setdefault(number, set()).add(place)
 
-    def _refused(self, place: int, mark: Mark) -> int:
+    def _refused(self, place: int, mark: FilterCheckpoint) -> int:
         """Readings in a row by which a run and the other sensors of the same quantities contradict each other: its own that were not believed
         while those of others were, or another's that were not believed while it went on."""
         if mark.digest is None:
@@ -121,7 +123,7 @@ class Plateaus:
         theirs = (count for other, count in mark.lost.items() if others[other] and not self.of(other, mark))
         return max(own, *theirs, 0)
 
-    def _run(self, place: int, since: int, mark: Mark, refused: int, foreseen: Foreseen) -> Run:
+    def _run(self, place: int, since: int, mark: FilterCheckpoint, refused: int, foreseen: Foreseen) -> Run:
         sensor = self._model.evidence[place]
         times, values, low, high = self._cells.before(place, since)
         value, count = float(mark.runs.last[place]), float(mark.runs.count[place])

@@ -154,7 +154,7 @@ def exact() -> dict[str, float]:
     one, other = pieces.belief(until), whole.belief(until)
     found["shuffled"] = _apart(one.mean, one.covariance, other.mean, other.covariance, other.std)
     kept = take_up(model, *put_away(whole)).belief(until)
-    found["kept"] = float(max(np.abs(kept.means - other.means).max(), np.abs(kept.factors - other.factors).max()))
+    found["kept"] = float(max(np.abs(kept.means - other.means).max(), np.abs(kept.cov_sqrt - other.cov_sqrt).max()))
     return found
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from reconstruct.inference.belief import Belief, mixed, prior_belief, root_of, triangular
+from reconstruct.inference.belief import Belief, mixed, prior_belief, cov_sqrt_of, triangular
 from twin.state import Entry, Layout
 
 LAYOUT = Layout(
@@ -20,12 +20,17 @@ LAYOUT = Layout(
 SCALE = np.array([2.0, 0.5, 1.2, 1e-6])
 
 
-def mixture(seed: int = 0, components: int = 3, lost: tuple[str, ...] = ()) -> Belief:
+def mixture(seed: int = 0, components: int = 3, circular_uniform: tuple[str, ...] = ()) -> Belief:
     generator = np.random.default_rng(seed)
     weights = generator.uniform(0.5, 1.5, components)
-    factors = np.stack([triangular(SCALE[:, None] * generator.standard_normal((4, 6))) for _ in range(components)])
+    cov_sqrt = np.stack([triangular(SCALE[:, None] * generator.standard_normal((4, 6))) for _ in range(components)])
     return Belief(
-        LAYOUT, 5, weights / weights.sum(), SCALE[None] * generator.standard_normal((components, 4)), factors, lost
+        LAYOUT,
+        5,
+        weights / weights.sum(),
+        SCALE[None] * generator.standard_normal((components, 4)),
+        cov_sqrt,
+        circular_uniform,
     )
 
 
@@ -39,7 +44,7 @@ def test_roots():
     assert np.all(np.diag(lower) > 0)
     np.testing.assert_array_equal(lower, np.tril(lower))
     np.testing.assert_allclose(scaled(lower @ lower.T), scaled(root @ root.T), atol=1e-12)
-    again = root_of(root @ root.T)
+    again = cov_sqrt_of(root @ root.T)
     np.testing.assert_allclose(scaled(again @ again.T), scaled(root @ root.T), atol=1e-12)
 
 
@@ -53,7 +58,7 @@ def test_moments_are_those_of_samples():
     )
     np.testing.assert_allclose(belief.std, std)
     alone = mixture(components=1)
-    np.testing.assert_allclose(scaled(alone.covariance), scaled(alone.factors[0] @ alone.factors[0].T), atol=1e-12)
+    np.testing.assert_allclose(scaled(alone.covariance), scaled(alone.cov_sqrt[0] @ alone.cov_sqrt[0].T), atol=1e-12)
 
 
 def test_a_sample_has_each_component_in_its_share():
@@ -106,7 +111,7 @@ def test_a_jump_adds_its_mean_and_variance():
     after = belief.widened(mean, std)
     np.testing.assert_allclose(after.mean, belief.mean + mean)
     np.testing.assert_allclose(scaled(after.covariance), scaled(belief.covariance + np.diag(std**2)), atol=1e-10)
-    assert after.lost == ()
+    assert after.circular_uniform == ()
 
 
 def test_lost_entries_are_uniform_and_independent():
@@ -117,7 +122,7 @@ def test_lost_entries_are_uniform_and_independent():
         scaled(belief.covariance)[np.ix_(kept, kept)], scaled(before.covariance)[np.ix_(kept, kept)], atol=1e-10
     )
     np.testing.assert_allclose(belief.covariance[2, kept], 0.0, atol=1e-15)
-    assert belief.lost == ("p",)
+    assert belief.circular_uniform == ("p",)
     assert belief.std[2] == pytest.approx(4.0 / np.sqrt(12))
     states = belief.sample(20_000, np.random.default_rng(0))
     phase = states[:, 2]
@@ -126,12 +131,12 @@ def test_lost_entries_are_uniform_and_independent():
     # Kolmogorov's distance from the uniform distribution, and no correlation with what else there is
     assert np.abs(np.sort(phase) / 4 - np.arange(20_000) / 20_000).max() < 1e-3
     assert np.abs(np.corrcoef(states.T)[2, kept]).max() < 0.04
-    assert belief.widened(np.zeros(4), np.zeros(4), ("p",)).lost == ("p",)
+    assert belief.widened(np.zeros(4), np.zeros(4), ("p",)).circular_uniform == ("p",)
 
 
 def test_what_is_no_belief_is_refused():
     belief = mixture()
-    for field in ("weights", "means", "factors"):
+    for field in ("weights", "means", "cov_sqrt"):
         broken = getattr(belief, field).copy()
         broken.flat[0] = np.nan
         with pytest.raises(ValueError, match="must be finite"):

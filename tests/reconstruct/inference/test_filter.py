@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from reconstruct.inference.belief import Belief, Estimate, prior_belief, triangular
+from reconstruct.inference.belief import Belief, LinearObservation, prior_belief, triangular
 from reconstruct.inference.filter import LATEST, STEP, STUCK_AFTER, Filter, assimilate
 from twin.dynamics import standard_dynamics
 from twin.records import Readings
@@ -195,16 +195,16 @@ def test_readings_within_a_step_are_carried_to_first_order():
     np.testing.assert_allclose(after.std, scale, rtol=0.05)
 
 
-def random_estimate(generator, m: int = 5) -> Estimate:
+def random_estimate(generator, m: int = 5) -> LinearObservation:
     scale = LAYOUT.prior_std()
     rows = generator.standard_normal((m, len(LAYOUT))) / scale[None] * (generator.random((m, len(LAYOUT))) < 0.2)
-    return Estimate(
+    return LinearObservation(
         rows, generator.standard_normal(m), 0.5 * generator.standard_normal((m, 2)), generator.uniform(0.2, 1.0, m)
     )
 
 
 def conditioned(mean, covariance, estimate):
-    noise = estimate.factor @ estimate.factor.T + np.diag(estimate.noise**2)
+    noise = estimate.cov_sqrt @ estimate.cov_sqrt.T + np.diag(estimate.noise**2)
     total = estimate.rows @ covariance @ estimate.rows.T + noise
     gain = np.linalg.solve(total, estimate.rows @ covariance).T
     away = estimate.value - estimate.rows @ mean
@@ -216,18 +216,18 @@ def test_an_estimate_conditions_every_component_and_weighs_them_by_evidence():
     generator = np.random.default_rng(3)
     scale = LAYOUT.prior_std()
     n = len(LAYOUT)
-    factors = np.stack(
+    cov_sqrts = np.stack(
         [triangular(scale[:, None] * (np.eye(n) + 0.3 * generator.standard_normal((n, n)))) for _ in range(3)]
     )
     means = LAYOUT.prior_mean()[None] + scale[None] * generator.standard_normal((3, n))
-    belief = Belief(LAYOUT, START, np.array([0.5, 0.3, 0.2]), means, factors)
+    belief = Belief(LAYOUT, START, np.array([0.5, 0.3, 0.2]), means, cov_sqrts)
     estimate = random_estimate(generator)
     after = assimilate(belief, estimate)
     logs = np.log(belief.weights)
     for k in range(3):
-        mean, covariance, evidence = conditioned(means[k], factors[k] @ factors[k].T, estimate)
+        mean, covariance, evidence = conditioned(means[k], cov_sqrts[k] @ cov_sqrts[k].T, estimate)
         np.testing.assert_allclose(after.means[k] / scale, mean / scale, rtol=1e-8, atol=1e-8)
-        found = after.factors[k] @ after.factors[k].T
+        found = after.cov_sqrt[k] @ after.cov_sqrt[k].T
         np.testing.assert_allclose(
             found / scale[:, None] / scale[None], covariance / scale[:, None] / scale[None], atol=1e-8
         )
@@ -237,7 +237,7 @@ def test_an_estimate_conditions_every_component_and_weighs_them_by_evidence():
     np.testing.assert_allclose(one.means[1], after.means[1])
     np.testing.assert_array_equal(one.means[[0, 2]], belief.means[[0, 2]])
     np.testing.assert_allclose(one.weights, belief.weights)
-    np.testing.assert_allclose(estimate.std**2, (estimate.factor**2).sum(axis=1) + estimate.noise**2)
+    np.testing.assert_allclose(estimate.std**2, (estimate.cov_sqrt**2).sum(axis=1) + estimate.noise**2)
 
 
 def test_readings_weigh_components_by_evidence():
@@ -250,7 +250,7 @@ def test_readings_weigh_components_by_evidence():
         START,
         np.array([0.5, 0.5]),
         np.stack([prior.mean, prior.mean + away]),
-        np.repeat(prior.factors, 2, axis=0),
+        np.repeat(prior.cov_sqrt, 2, axis=0),
     )
     after = Filter(DYNAMICS, SENSORS).advance(belief, START + SECOND, [readings("haadf.black", [STEP], [102.0])])
     variance = 1.0 + 2.0**2 + STEP * DYNAMICS.rates.black**2
@@ -267,11 +267,11 @@ def test_what_it_remembers_of_its_sensors_can_be_kept():
     whole, first, second = (Filter(DYNAMICS, SENSORS) for _ in range(3))
     whole.advance(prior_belief(LAYOUT, START), START + 40 * SECOND, [readings(HT, seconds, heard)])
     first.advance(prior_belief(LAYOUT, START), START + 40 * SECOND, [readings(HT, seconds[:half], heard[:half])])
-    second.take_up(json.loads(json.dumps(first.kept())))
+    second.from_state(json.loads(json.dumps(first.to_state())))
     second.advance(prior_belief(LAYOUT, START), START + 40 * SECOND, [readings(HT, seconds[half:], heard[half:])])
     assert second.health[HT].stuck == whole.health[HT].stuck > 0
     assert second.health[HT].verdict() == "stuck"
-    kept = first.kept()
-    kept["health"][HT]["sticking"] = True  # as 0.1 kept it
+    state = first.to_state()
+    state["health"][HT]["sticking"] = True  # as 0.1 kept it
     with pytest.raises(ValueError, match=r"of emtwin 0\.1 .*new session"):
-        second.take_up(kept)
+        second.from_state(state)

@@ -117,19 +117,19 @@ def test_the_place_in_the_cell_is_found_again(spread):
     instrument = dataclasses.replace(microscope(), layout=lost_layout)
     missed, sigmas, defocus = [], [], []
     for _ in range(12):
-        belief = prior_belief(lost_layout, 0, lost=("x", "y"))
+        belief = prior_belief(lost_layout, 0, circular_uniform=("x", "y"))
         truth = belief.sample(1, generator)[0]
         command = float(generator.choice([-30.0, 20.0]))
         request = view(instrument, {"C10": command}, SCAN, (0.0, 0.0))
         found = fit(instrument, belief, request, counted(request, truth, generator), no_error, generator)
         after = absorb(belief, request, found)
-        assert after.lost == ()
+        assert after.circular_uniform == ()
         places = [lost_layout.index(name) for name in "xy"]
         off = after.means[:, places] - truth[places]
         off -= CELL * np.round(off / CELL)
         best = int(np.argmax(after.weights))
         missed.append(np.hypot(*off[best]))
-        sigmas.append(np.abs(off[best] / np.linalg.norm(after.factors[best][places], axis=1)).max())
+        sigmas.append(np.abs(off[best] / np.linalg.norm(after.cov_sqrt[best][places], axis=1)).max())
         defocus.append(abs(command + truth[lost_layout.index("C10")]))
     near = np.array(defocus) < 80.0
     assert near.sum() >= 9
@@ -142,8 +142,8 @@ def test_an_estimate_reproduces_the_posterior():
     generator = np.random.default_rng(5)
     request = request_at(30.0)
     belief = prior_belief(LAYOUT, 0)
-    means, factors = _door(belief, request)
-    prior = factors[0] @ factors[0].T
+    means, cov_sqrts = _door(belief, request)
+    prior = cov_sqrts[0] @ cov_sqrts[0].T
     scale = np.sqrt(np.diag(prior))
     rows = generator.standard_normal((7, len(PARAMETERS))) / scale[None]
     gain = np.linalg.solve(rows @ prior @ rows.T + 0.01 * np.eye(7), rows @ prior).T
@@ -151,7 +151,7 @@ def test_an_estimate_reproduces_the_posterior():
     values, vectors = np.linalg.eigh(left / scale[:, None] / scale[None])
     root = triangular(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))[None])
     mean = means[0] + gain @ (0.3 * generator.standard_normal(7))
-    after = assimilate(belief, as_estimate(request, means[0], factors[0], mean, root))
+    after = assimilate(belief, as_estimate(request, means[0], cov_sqrts[0], mean, root))
     found_means, found_factors = _door(after, request)
     np.testing.assert_allclose((found_means[0] - mean) / scale, 0.0, atol=1e-3)
     found = found_factors[0] @ found_factors[0].T
@@ -159,7 +159,7 @@ def test_an_estimate_reproduces_the_posterior():
     # an image says nothing of what does not reach it, and all of its news goes where the door leads
     for name in ("HT.bias", "T.bias", "vx"):
         assert after.std[LAYOUT.index(name)] == pytest.approx(belief.std[LAYOUT.index(name)], rel=1e-6)
-    nothing = as_estimate(request, means[0], factors[0], means[0], factors[0])
+    nothing = as_estimate(request, means[0], cov_sqrts[0], means[0], cov_sqrts[0])
     assert len(nothing.value) == 0
 
 
@@ -189,10 +189,10 @@ def test_a_detector_level_scatters_nothing(dark):
 
 
 def test_what_is_lost_is_flat_over_the_cell():
-    belief = prior_belief(LAYOUT, 0, lost=("x",))
+    belief = prior_belief(LAYOUT, 0, circular_uniform=("x",))
     wide = known(belief)
-    assert wide.factors[0][LAYOUT.index("x"), LAYOUT.index("x")] > CELL
-    assert wide.factors[0][LAYOUT.index("y"), LAYOUT.index("y")] == pytest.approx(0.3)
+    assert wide.cov_sqrt[0][LAYOUT.index("x"), LAYOUT.index("x")] > CELL
+    assert wide.cov_sqrt[0][LAYOUT.index("y"), LAYOUT.index("y")] == pytest.approx(0.3)
     assert known(prior_belief(LAYOUT, 0)) is not wide
 
 
@@ -214,7 +214,7 @@ def test_evidence_of_a_lost_place_is_that_of_a_uniform_one():
     """Against the likelihood averaged over a fine grid of places, everything else being known."""
     layout = LAYOUT.replaced({one.name: (one.mean, 1e-4 * one.std) for one in LAYOUT.entries if one.name not in "xy"})
     instrument = dataclasses.replace(microscope(), layout=layout)
-    belief = prior_belief(layout, 0, lost=("x", "y"))
+    belief = prior_belief(layout, 0, circular_uniform=("x", "y"))
     generator = np.random.default_rng(4)
     truth = belief.sample(1, generator)[0]
     request = view(instrument, {"C10": 20.0}, SCAN, (0.0, 0.0))

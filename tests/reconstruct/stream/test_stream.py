@@ -94,7 +94,7 @@ def test_any_order_within_the_lag_gives_the_same_state(seed):
         one, other = stream.belief(until), whole.belief(until)
         np.testing.assert_allclose(one.mean / other.std, other.mean / other.std, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(
-            one.factors @ one.factors.swapaxes(1, 2), other.factors @ other.factors.swapaxes(1, 2), rtol=1e-9
+            one.cov_sqrt @ one.cov_sqrt.swapaxes(1, 2), other.cov_sqrt @ other.cov_sqrt.swapaxes(1, 2), rtol=1e-9
         )
         assert not stream.health["encoder"].late
     assert twice.health["encoder"].repeated > 0

@@ -33,7 +33,7 @@ def followed(batches, every: float = 0.5, until: float = 30.0, **options) -> Str
 def same(found: Stream, other: Stream, at: float = 30.0):
     one, two = found.belief(START + round(at * 1e9)), other.belief(START + round(at * 1e9))
     np.testing.assert_allclose(one.means, two.means, rtol=1e-12)
-    np.testing.assert_allclose(one.factors, two.factors, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(one.cov_sqrt, two.cov_sqrt, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

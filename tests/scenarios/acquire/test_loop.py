@@ -220,7 +220,7 @@ def test_a_checkpoint_brings_everything_back(decided):
     before, after = walk.following, following
     assert after.belief.time == before.belief.time
     np.testing.assert_array_equal(after.belief.means, before.belief.means)
-    np.testing.assert_array_equal(after.belief.factors, before.belief.factors)
+    np.testing.assert_array_equal(after.belief.cov_sqrt, before.belief.cov_sqrt)
     np.testing.assert_array_equal(after.discrepancy.log_weights, before.discrepancy.log_weights)
     assert (after.trust, after.inflation) == (before.trust, before.inflation)
     assert {name: asdict(health) for name, health in after.filter.health.items()}.keys() == before.filter.health.keys()
@@ -299,5 +299,5 @@ def test_it_follows_the_microscope(decided):
     for name in ("C10", "thickness"):
         assert belief.std[layout.index(name)] < 0.9 * prior[layout.index(name)], name
     place = layout.index("C10")
-    left = [np.sqrt((row.arrays["factors"] ** 2).sum(axis=2))[:, place] for row in decided["checkpoints"]]
+    left = [np.sqrt((row.arrays["cov_sqrt"] ** 2).sum(axis=2))[:, place] for row in decided["checkpoints"]]
     assert max(one.max() for one in left) < 0.9 * prior[place]  # of each reading, where there is more than one

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reconstruct.inference.belief import root_of
+from reconstruct.inference.belief import cov_sqrt_of
 from scenarios.acquire.twin_session import Following
 from tests.small import CELL, small_layout, small_microscope
 from twin.dynamics import standard_dynamics
@@ -70,7 +70,7 @@ def settled(kept):
 
 def test_it_stays_where_it_is_right(settled):
     following, truth, generator = settled
-    assert following.belief.lost == ()
+    assert following.belief.circular_uniform == ()
     assert wrong_by(following, truth) < 35.0
     take(following, truth, 40.0, 7, generator)
     assert wrong_by(following, truth) < 35.0
@@ -84,7 +84,7 @@ def test_it_finds_back_from_a_wrong_reading(settled):
     for name, size in zip(OPTICS, (80.0, -40.0, 40.0), strict=True):
         off[LAYOUT.index(name)] = size
     following.belief = dataclasses.replace(
-        belief, weights=np.ones(1), means=(belief.mean + off)[None], factors=root_of(belief.covariance)[None]
+        belief, weights=np.ones(1), means=(belief.mean + off)[None], cov_sqrt=cov_sqrt_of(belief.covariance)[None]
     )
     before = wrong_by(following, truth)
     for number, defocus in enumerate((-40.0, 40.0, -60.0, 20.0, 60.0)):
@@ -96,7 +96,7 @@ def test_it_finds_back_from_a_wrong_reading(settled):
 def test_a_stage_move_begins_anew(settled):
     following, _, _ = settled
     following.moved_stage()
-    assert following.belief.lost == following.arrived.lost == ("x", "y")
+    assert following.belief.circular_uniform == following.arrived.circular_uniform == ("x", "y")
     np.testing.assert_array_equal(following.belief.means, following.arrived.means)
 
 
@@ -104,21 +104,21 @@ def test_two_well_known_places_are_not_a_lost_one(settled):
     """A mixture that is wide only because its readings lie apart keeps them; a single wide one is given up."""
     following, _, _ = settled
     belief = following.belief
-    narrow = root_of(np.diag(np.full(len(LAYOUT), 1e-4)))
+    narrow = cov_sqrt_of(np.diag(np.full(len(LAYOUT), 1e-4)))
     apart = np.zeros((2, len(LAYOUT)))
     apart[1, LAYOUT.index("x")] = 0.9 * CELL
     two = dataclasses.replace(
-        belief, weights=np.array([0.5, 0.5]), means=belief.mean[None] + apart, factors=np.stack([narrow, narrow])
+        belief, weights=np.array([0.5, 0.5]), means=belief.mean[None] + apart, cov_sqrt=np.stack([narrow, narrow])
     )
     assert two.std[LAYOUT.index("x")] > 0.33 * CELL
     following.belief = two
     following.follow([], belief.time + 1_000_000)
-    assert following.belief.lost == ()
+    assert following.belief.circular_uniform == ()
     assert len(following.belief.weights) == 2
     spread = np.full(len(LAYOUT), 1e-2)
     spread[LAYOUT.index("x")] = 0.5 * CELL
     following.belief = dataclasses.replace(
-        belief, weights=np.ones(1), means=belief.mean[None], factors=np.diag(spread)[None]
+        belief, weights=np.ones(1), means=belief.mean[None], cov_sqrt=np.diag(spread)[None]
     )
     following.follow([], belief.time + 2_000_000)
-    assert following.belief.lost == ("x", "y")
+    assert following.belief.circular_uniform == ("x", "y")
