@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from learn.fitting.laplace import LIMIT, Peak, peak
-from reconstruct.stream.readings.preprocess import CROWD
+from reconstruct.stream.readings.preprocess import MAX_SINGLE_READINGS
 from twin.sensors.model import Model
 from twin.sensors.table import Parameter, Table
 
@@ -130,7 +130,7 @@ def exact_span(model: Model, channels: Iterable[str] | None = None) -> float:
     rates = [one.rate for one in model.evidence if one.rate > 0 and (asked is None or one.channel in asked)]
     if not rates:
         raise ValueError(f"{model.name}: none of these channels has a rate; choose the span by how often they are read")
-    return CROWD / max(rates)
+    return MAX_SINGLE_READINGS / max(rates)
 
 
 def fit_constants(

@@ -26,7 +26,7 @@ COUNTS_PER_ELECTRON = 28.0
 Neighbouring channels share noise, so that single channels look two to three times quieter: use it for sums only.
 """
 COARSE_CHANNELS = 16
-ROUNDS = 8
+SCORING_ITERATIONS = 8
 
 
 class EdgeSignal(NamedTuple):
@@ -98,7 +98,7 @@ def _power_law(
     basis = np.stack([np.ones_like(log_energy), -log_energy], axis=1)
     fitted = np.stack([np.log(mean), np.full_like(mean, 3.0)], axis=1)  # r = 3: most backgrounds have 2 to 6
     information = np.zeros((counts.shape[0], 2, 2))
-    for _ in range(ROUNDS):
+    for _ in range(SCORING_ITERATIONS):
         model = np.exp(np.clip(fitted @ basis.T, -30.0, 30.0))
         jacobian = model[:, :, None] * basis[None, :, :]
         weight = 1.0 / (counts_per_electron * model)

@@ -1,8 +1,8 @@
-"""What is believed about a state: a small mixture of Gaussians, each a mean and a square root of its covariance.
+"""Beliefs about a state: small mixtures of Gaussians, each a mean and a square root of its covariance.
 
-One image often allows two signs of defocus, and a lattice looks the same from every cell: a single Gaussian cannot say so. The
-components of the mixture hold such alternatives until an image decides. Entries whose place on their circle is lost altogether
-(the lattice's phase after a stage move) are named in ``circular_uniform``: they are uniform, not wide Gaussians.
+One image often allows both signs of defocus, and a lattice looks the same from every unit cell. A single Gaussian cannot express this;
+the components of a mixture hold such alternatives until an image decides. Entries on a circle of which nothing is known (the phase of the
+lattice after a stage move) are named in ``circular_uniform``: they have a uniform distribution, not a wide Gaussian.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from twin.state import Layout
 
 
 def triangular(cov_sqrt: np.ndarray) -> np.ndarray:
-    """Lower triangular square root [n, n] of root @ root.T, for root [n, m >= n]."""
+    """Lower triangular square root [n, n] of cov_sqrt @ cov_sqrt.T, for cov_sqrt [n, m >= n]."""
     lower = np.asarray(np.linalg.qr(cov_sqrt.T, mode="r")).T
     return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)[None, :]
 
@@ -30,7 +30,7 @@ def cov_sqrt_of(covariance: np.ndarray) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class LinearObservation:
-    """Something uncertain that bears on the state: value = rows @ state + error, covariance of the error = factor factor^T + diag(noise^2).
+    """A linear observation of the state: value = rows @ state + error, the error's covariance = cov_sqrt cov_sqrt^T + diag(noise^2).
 
     ``rows`` [m, n], ``value`` [m], ``cov_sqrt`` [m, k], ``noise`` [m].
     """
@@ -64,7 +64,7 @@ class Belief:
                 f"a belief of {k} components over {n} entries has means {self.means.shape} and factors {self.cov_sqrt.shape}"
             )
         if not (np.isfinite(self.means).all() and np.isfinite(self.cov_sqrt).all() and np.isfinite(self.weights).all()):
-            raise ValueError("a belief must be finite: a reading or an estimate that is not a number has reached it")
+            raise ValueError("a belief must be finite: a reading or an observation that is not a number has reached it")
 
     @property
     def mean(self) -> np.ndarray:
@@ -81,11 +81,11 @@ class Belief:
 
     @property
     def std(self) -> np.ndarray:
-        """Standard deviations of the mixture, [n]; a lost entry has that of the uniform distribution on its circle."""
+        """Standard deviations of the mixture, [n]; a circular uniform entry has that of the uniform distribution on its circle."""
         std = np.sqrt(np.diag(self.covariance))
         for name in self.circular_uniform:
-            place = self.layout.index(name)
-            std[place] = self.layout.entries[place].period / np.sqrt(12)
+            index = self.layout.index(name)
+            std[index] = self.layout.entries[index].period / np.sqrt(12)
         return std
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -107,19 +107,19 @@ class Belief:
         )  # fmt: skip
 
     def sample(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """``count`` states drawn from the belief, [count, n]; lost entries uniform on their circle."""
-        which = _stratified(self.weights, count, generator)
+        """``count`` states drawn from the belief, [count, n]."""
+        component = _stratified(self.weights, count, generator)
         normal = generator.standard_normal((count, len(self.layout)))
-        states = self.means[which] + np.einsum("sij,sj->si", self.cov_sqrt[which], normal)
+        states = self.means[component] + np.einsum("sij,sj->si", self.cov_sqrt[component], normal)
         for name in self.circular_uniform:
-            place = self.layout.index(name)
-            period = self.layout.entries[place].period
-            states[:, place] = (np.arange(count) + generator.random(count)) / count * period
-            generator.shuffle(states[:, place])
+            index = self.layout.index(name)
+            period = self.layout.entries[index].period
+            states[:, index] = (np.arange(count) + generator.random(count)) / count * period
+            generator.shuffle(states[:, index])
         return states
 
     def widened(self, mean: np.ndarray, std: np.ndarray, circular_uniform: tuple[str, ...] = ()) -> "Belief":
-        """After a jump of the state by ``mean`` +- ``std`` (each [n]); entries in ``circular_uniform`` have lost their place on their circle."""
+        """After a jump of the state by ``mean`` +- ``std`` (each [n]); entries in ``circular_uniform`` become uniform on their circles."""
         cov_sqrt = np.stack([triangular(np.concatenate([factor, np.diag(std)], axis=1)) for factor in self.cov_sqrt])
         belief = dataclasses.replace(
             self,
@@ -130,29 +130,30 @@ class Belief:
         return belief.forgotten() if circular_uniform else belief
 
     def forgotten(self) -> "Belief":
-        """The same with lost entries made independent of all others, at their prior."""
+        """The belief with its circular uniform entries made independent of all others, at their prior."""
         means, cov_sqrt = self.means.copy(), self.cov_sqrt.copy()
-        places = [self.layout.index(name) for name in self.circular_uniform]
+        indices = [self.layout.index(name) for name in self.circular_uniform]
         keep = np.ones(len(self.layout), dtype=bool)
-        keep[places] = False
+        keep[indices] = False
         for k in range(len(means)):
-            means[k, places] = self.layout.prior_mean()[places]
-            cov_sqrt = np.zeros((len(keep), len(keep) + len(places)))
+            means[k, indices] = self.layout.prior_mean()[indices]
+            cov_sqrt = np.zeros((len(keep), len(keep) + len(indices)))
             cov_sqrt[keep, : len(keep)] = cov_sqrt[k][keep]
-            for column, place in enumerate(places):
-                cov_sqrt[place, len(keep) + column] = self.layout.prior_std()[place]
+            for column, index in enumerate(indices):
+                cov_sqrt[index, len(keep) + column] = self.layout.prior_std()[index]
             cov_sqrt[k] = triangular(cov_sqrt)
         return dataclasses.replace(self, means=means, cov_sqrt=cov_sqrt)
 
-    def reduced(self, most: int = 6, least_weight: float = 1e-3, nearness: float = 0.5) -> "Belief":
-        """At most ``most`` components: near ones (Mahalanobis distance under ``nearness``) joined with their moments kept, light ones dropped."""
+    def reduced(self, max_components: int = 6, min_weight_ratio: float = 1e-3, merge_distance: float = 0.5) -> "Belief":
+        """At most ``max_components`` components: those nearer than ``merge_distance`` (Mahalanobis) merged with their moments kept, those with
+        weights below ``min_weight_ratio`` of the largest dropped."""
         weights, means, cov_sqrt = list(self.weights), list(self.means), list(self.cov_sqrt)
-        heavy = max(weights)
-        keep = [i for i, weight in enumerate(weights) if weight > least_weight * heavy]
+        max_weight = max(weights)
+        keep = [i for i, weight in enumerate(weights) if weight > min_weight_ratio * max_weight]
         weights, means, cov_sqrt = [weights[i] for i in keep], [means[i] for i in keep], [cov_sqrt[i] for i in keep]
         while len(weights) > 1:
             distance, i, j = min(_distances(means, cov_sqrt))
-            if distance > nearness and len(weights) <= most:
+            if distance > merge_distance and len(weights) <= max_components:
                 break
             weights[i], means[i], cov_sqrt[i] = _joined(
                 weights[i], means[i], cov_sqrt[i], weights[j], means[j], cov_sqrt[j]
@@ -165,10 +166,10 @@ class Belief:
 
 
 def mixed(first: Belief, second: Belief, share: float) -> Belief:
-    """Two beliefs of one moment as alternatives, the ``second`` with probability ``share``; ValueError if one has lost what the other knows."""
+    """Two beliefs of one moment as alternatives, the ``second`` with probability ``share``; ValueError if their times or circular uniform entries differ."""
     if first.circular_uniform != second.circular_uniform or first.time != second.time:
         raise ValueError(
-            f"beliefs at {first.time} and {second.time} with {first.circular_uniform} and {second.circular_uniform} lost cannot be alternatives"
+            f"beliefs at {first.time} and {second.time} with {first.circular_uniform} and {second.circular_uniform} circular uniform cannot be alternatives"
         )
     return dataclasses.replace(
         first,
@@ -192,18 +193,18 @@ def prior_belief(layout: Layout, time: int, circular_uniform: tuple[str, ...] = 
 
 def _stratified(weights: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     edges = np.cumsum(weights / weights.sum())
-    places = (np.arange(count) + generator.random()) / count
-    return generator.permutation(np.minimum(np.searchsorted(edges, places), len(weights) - 1))
+    quantiles = (np.arange(count) + generator.random()) / count
+    return generator.permutation(np.minimum(np.searchsorted(edges, quantiles), len(weights) - 1))
 
 
 def _distances(means, cov_sqrt):
     for i in range(len(means)):
         for j in range(i + 1, len(means)):
             deviation = means[i] - means[j]
-            joint = 0.5 * (cov_sqrt[i] @ cov_sqrt[i].T + cov_sqrt[j] @ cov_sqrt[j].T)
-            scale = np.sqrt(np.diag(joint))
+            mean_covariance = 0.5 * (cov_sqrt[i] @ cov_sqrt[i].T + cov_sqrt[j] @ cov_sqrt[j].T)
+            scale = np.sqrt(np.diag(mean_covariance))
             solved = np.linalg.solve(
-                joint / scale[:, None] / scale[None, :] + 1e-12 * np.eye(len(scale)), deviation / scale
+                mean_covariance / scale[:, None] / scale[None, :] + 1e-12 * np.eye(len(scale)), deviation / scale
             )
             yield float(np.sqrt(max(deviation / scale @ solved, 0.0))), i, j
 

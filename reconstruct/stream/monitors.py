@@ -57,15 +57,15 @@ class Monitors:
     """Tallies for every part that a sensor or a quantity of the model speaks of."""
 
     def __init__(self, model: Model):
-        self._of_sensor = [one.part or "unnamed" for one in model.evidence]
-        self._of_quantity = {one.name: one.part or "images" for one in model.quantities}
+        self._of_sensor = [sensor.part or "unnamed" for sensor in model.evidence]
+        self._of_quantity = {quantity.name: quantity.part or "images" for quantity in model.quantities}
         parts = sorted({*self._of_sensor, *self._of_quantity.values()})
         self.tallies = {part: {memory: Tally() for memory in MEMORY} for part in parts}
 
-    def hear(self, span: float, place: np.ndarray, innovation: np.ndarray, weight: np.ndarray) -> None:
-        """``span`` seconds with readings of sensors ``place`` [r]: normalised innovations and weights [r]."""
-        squares = np.bincount(place, weights=weight * innovation**2, minlength=len(self._of_sensor))
-        counts = np.bincount(place, weights=weight, minlength=len(self._of_sensor))
+    def add_readings(self, span: float, sensor_index: np.ndarray, innovation: np.ndarray, weight: np.ndarray) -> None:
+        """``span`` seconds with readings of sensors ``sensor_index`` [r]: normalised innovations and weights [r]."""
+        squares = np.bincount(sensor_index, weights=weight * innovation**2, minlength=len(self._of_sensor))
+        counts = np.bincount(sensor_index, weights=weight, minlength=len(self._of_sensor))
         sums: dict[str, list[float]] = {part: [0.0, 0.0] for part in self.tallies}
         for part, square, count in zip(self._of_sensor, squares.tolist(), counts.tolist(), strict=True):
             sums[part][0] += square
@@ -74,7 +74,7 @@ class Monitors:
             for memory, tally in self.tallies[part].items():
                 tally.add(math.exp(-span / MEMORY[memory]), square, count)
 
-    def see(self, names: tuple[str, ...], square: float) -> None:
+    def add_observation(self, names: tuple[str, ...], square: float) -> None:
         """An estimate of quantities, with the square of its whole normalised innovation; each part takes its share."""
         for name in names:
             part = self._of_quantity.get(name)
@@ -91,17 +91,17 @@ class Monitors:
             for memory, tally in tallies.items()
             if tally.count > 1 and tally.ratio > EXCESS and tally.score > SCORE
         ]
-        return max(worst, key=lambda one: one.score, default=None)
+        return max(worst, key=lambda distrust: distrust.score, default=None)
 
-    def state(self) -> dict[str, Any]:
+    def to_state(self) -> dict[str, Any]:
         """All that changes, as plain values."""
         return {
             part: {name: dataclasses.astuple(tally) for name, tally in both.items()}
             for part, both in self.tallies.items()
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Back to a `state`."""
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Restore what `to_state` saved."""
         for part, both in state.items():
             for name, values in both.items():
                 self.tallies[part][name] = Tally(*map(float, values))

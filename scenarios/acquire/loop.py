@@ -121,7 +121,7 @@ class Walk:
                 "dof": posterior.dof,
                 "tension": posterior.tension,
                 "learnt": posterior.learnt,
-                "effective": posterior.effective,
+                "effective": posterior.effective_samples,
                 "modes": len(posterior.weights),
             }
             if self.policy == "blind":

@@ -57,8 +57,8 @@ def calibrate_table(path: Path, column_name: str, progress: Progress) -> dict[st
             for label, row, away, sigmas in zip(found.labels, rows, found.residuals, found.sigmas, strict=True)
         ],
         "lenses_err_by": {
-            **dict(zip(("strength", "width", "place"), found.hyper.own.tolist(), strict=True)),
-            "all": found.hyper.all,
+            **dict(zip(("strength", "width", "place"), found.hyper.own_excitation.tolist(), strict=True)),
+            "all": found.hyper.all_excitations,
             "length": found.hyper.length,
         },
         "noise": [

@@ -21,14 +21,14 @@ def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> tup
     """A table of a column with stronger lenses than its own table believes, in no focus in particular."""
     twin = column()
     true = twin.vector({"diffraction.ampere_turns": 8500.0, "projector1.ampere_turns": 9400.0})
-    found = [HEADER]
+    lines = [HEADER]
     for number, excitation in enumerate(excitations):
         given = settings(diffraction=excitation, projector1=0.35 + 0.04 * (number % 6))
         optics = twin.optics(given, true)
-        told = ",".join(f"{given.controls[name]:.6g}" for name in EXCITATIONS)
+        excitation_text = ",".join(f"{given.controls[name]:.6g}" for name in EXCITATIONS)
         length = float(optics.camera_length) * 1e-7 * (lie if number == 2 else 1.0)
-        found.append(f"row {number},300,,{told},50,{length:.6g},{float(optics.magnification):.6g}")
-    return tuple(found)
+        lines.append(f"row {number},300,,{excitation_text},50,{length:.6g},{float(optics.magnification):.6g}")
+    return tuple(lines)
 
 
 @pytest.fixture
@@ -41,16 +41,16 @@ def table(tmp_path: Path) -> Path:
 def test_a_table_becomes_constants_a_file_and_a_figure(table: Path, capsys: pytest.CaptureFixture[str]):
     out, figure = table.with_name("calibration.json"), table.with_name("calibration.svg")
     code = run(["instrument", "calibrate", str(table), "--out", str(out), "--figure", str(figure), "--json"])
-    told = json.loads(capsys.readouterr().out)
+    result = json.loads(capsys.readouterr().out)
     assert code == DONE
-    assert told["schema"] == "emtwin.calibrate/1"
-    assert json.loads(out.read_text()) == told
+    assert result["schema"] == "emtwin.calibrate/1"
+    assert json.loads(out.read_text()) == result
     assert figure.read_text().lstrip().startswith("<?xml")
-    by_name = {one["name"]: one for one in told["constants"]}
-    one = by_name["diffraction.ampere_turns"]
-    assert abs(one["value"] - 8500.0) < 3 * one["error"] < 3 * one["prior_error"]
-    assert one["determined"]
-    assert "gun.brightness" in told["undetermined"]
+    by_name = {constant["name"]: constant for constant in result["constants"]}
+    diffraction = by_name["diffraction.ampere_turns"]
+    assert abs(diffraction["value"] - 8500.0) < 3 * diffraction["error"] < 3 * diffraction["prior_error"]
+    assert diffraction["determined"]
+    assert "gun.brightness" in result["undetermined"]
     assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
     assert "exists already" in capsys.readouterr().err
 
@@ -95,10 +95,10 @@ def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys,
 
 @pytest.mark.parametrize("option", ["--out", "--figure"])
 def test_a_place_where_nothing_can_be_made_is_refused_before_any_work(table: Path, capsys, option: str):
-    place = table.parent / "nowhere" / "calibration.svg"
-    assert run(["instrument", "calibrate", str(table), option, str(place)]) == BAD_INPUT
+    target = table.parent / "nowhere" / "calibration.svg"
+    assert run(["instrument", "calibrate", str(table), option, str(target)]) == BAD_INPUT
     said = capsys.readouterr().err
-    assert f"{option} {place}" in said
+    assert f"{option} {target}" in said
     assert "is not a folder" in said
 
 

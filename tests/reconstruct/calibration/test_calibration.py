@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reconstruct.calibration.fit import calibrate
-from reconstruct.calibration.quantities import NAMES, all_of, apart, off_scale, on_scale
+from reconstruct.calibration.quantities import NAMES, all_quantities, difference, off_scale, on_scale
 from reconstruct.calibration.rows import Row, contradictions, needed, prepared
 from tests.twin.column.columns import column, settings
 from twin.column.settings import Settings
@@ -58,42 +58,42 @@ def test_what_the_table_predicts_is_what_the_column_does(fitted):
         for d, i in ((0.33, 0.5), (0.52, 0.42), (0.45, 0.62))
         for name in ("camera_length", "magnification", "semi_angle")
     ]
-    for row, found in zip(asked, fitted.predict(asked), strict=True):
+    for row, result in zip(asked, fitted.predict(asked), strict=True):
         truth = math.log(float(getattr(COLUMN.optics(row.settings, TRUE), row.quantity)))
-        assert abs(found.mean - truth) < 4 * found.std, row
-        assert abs(found.mean - truth) < 0.25
-        assert found.low < found.value < found.high
+        assert abs(result.mean - truth) < 4 * result.std, row
+        assert abs(result.mean - truth) < 0.25
+        assert result.low < result.value < result.high
 
 
 def test_constants_come_back_within_their_errors(fitted):
-    place = fitted.names.index("diffraction.ampere_turns")
-    assert abs(fitted.constants[place] - 8700.0) < 3 * fitted.std[place]
-    assert fitted.std[place] < 0.8 * 900.0
+    index = fitted.names.index("diffraction.ampere_turns")
+    assert abs(fitted.constants[index] - 8700.0) < 3 * fitted.std[index]
+    assert fitted.std[index] < 0.8 * 900.0
     assert "diffraction.ampere_turns" not in fitted.undetermined
 
 
 def test_what_no_row_speaks_of_stays_as_wide_as_it_was_and_is_named(fitted):
     assert {"gun.brightness", "gun.energy_spread", "gun.source", "scan.deflection"} <= set(fitted.undetermined)
-    place = fitted.names.index("gun.energy_spread")
-    assert fitted.std[place] == pytest.approx(COLUMN.constants[place].std, rel=0.05)
+    index = fitted.names.index("gun.energy_spread")
+    assert fitted.std[index] == pytest.approx(COLUMN.constants[index].std, rel=0.05)
     assert not fitted.outliers
 
 
 def test_a_row_that_lies_is_named_and_left_out(rows, fitted):
     wrong = [dataclasses.replace(rows[0], value=1.6 * rows[0].value), *rows[1:]]
-    found = calibrate(COLUMN, wrong)
-    assert list(found.outliers) == [rows[0].label]
-    assert "standard deviations off" in found.outliers[rows[0].label]
+    result = calibrate(COLUMN, wrong)
+    assert list(result.outliers) == [rows[0].label]
+    assert "standard deviations off" in result.outliers[rows[0].label]
     at = fitted.names.index("diffraction.ampere_turns")
-    assert abs(found.constants[at] - fitted.constants[at]) < 2 * fitted.std[at]
+    assert abs(result.constants[at] - fitted.constants[at]) < 2 * fitted.std[at]
 
 
 def test_rows_that_contradict_each_other_are_both_left_out(rows):
     copy = dataclasses.replace(rows[3], label="again", value=1.3 * rows[3].value)
     assert contradictions(prepared(COLUMN, [*rows, copy]), 0.05) == [(3, len(rows))]
-    found = calibrate(COLUMN, [*rows, copy])
-    assert set(found.outliers) == {rows[3].label, "again"}
-    assert "contradicts" in found.outliers["again"]
+    result = calibrate(COLUMN, [*rows, copy])
+    assert set(result.outliers) == {rows[3].label, "again"}
+    assert "contradicts" in result.outliers["again"]
 
 
 def test_a_table_of_nothing_but_contradictions_is_refused(rows):
@@ -129,7 +129,7 @@ def test_no_rows_are_refused():
 
 def test_scales_are_those_of_the_optics():
     optics = COLUMN.optics(settings(diffraction=0.47))
-    expected = np.asarray(all_of(optics))
+    expected = np.asarray(all_quantities(optics))
     plain = {
         "camera_length": optics.camera_length,
         "image_rotation": optics.image_rotation,
@@ -147,5 +147,5 @@ def test_scales_are_those_of_the_optics():
 
 def test_angles_are_compared_on_the_circle():
     kind = np.array([NAMES.index("image_rotation"), NAMES.index("camera_length")])
-    away = apart(kind, np.array([3.1, 3.1]), np.array([-3.1, -3.1]))
-    np.testing.assert_allclose(away, [6.2 - 2 * math.pi, 6.2])
+    difference_ = difference(kind, np.array([3.1, 3.1]), np.array([-3.1, -3.1]))
+    np.testing.assert_allclose(difference_, [6.2 - 2 * math.pi, 6.2])

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from reconstruct.inference.belief import Belief, mixed, prior_belief, cov_sqrt_of, triangular
+from reconstruct.inference.belief import Belief, cov_sqrt_of, mixed, prior_belief, triangular
 from twin.state import Entry, Layout
 
 LAYOUT = Layout(
@@ -79,7 +79,7 @@ def test_the_prior():
 @pytest.mark.parametrize(("most", "nearness"), [(2, 0.0), (1, 0.0), (4, 1e9)])
 def test_joining_keeps_mean_and_covariance(most, nearness):
     belief = mixture(components=4)
-    joined = belief.reduced(most=most, least_weight=0.0, nearness=nearness)
+    joined = belief.reduced(max_components=most, min_weight_ratio=0.0, merge_distance=nearness)
     assert len(joined.weights) == (1 if nearness else most)
     assert joined.weights.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(joined.mean, belief.mean, rtol=1e-9, atol=1e-15)
@@ -89,9 +89,9 @@ def test_joining_keeps_mean_and_covariance(most, nearness):
 def test_two_beliefs_become_alternatives():
     first, second = mixture(0, 2), mixture(1, 1)
     apart = dataclasses.replace(second, means=second.means + 50.0)
-    found = mixed(first, apart, 0.25)
-    assert found.weights.sum() == pytest.approx(1.0)
-    np.testing.assert_allclose(found.mean, 0.75 * first.mean + 0.25 * apart.mean, atol=1e-9)
+    mixture_ = mixed(first, apart, 0.25)
+    assert mixture_.weights.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(mixture_.mean, 0.75 * first.mean + 0.25 * apart.mean, atol=1e-9)
     assert np.abs(mixed(first, apart, 1.0).mean - apart.mean).max() < 1e-9
     with pytest.raises(ValueError, match="cannot be alternatives"):
         mixed(first, dataclasses.replace(apart, time=7), 0.5)
@@ -116,12 +116,12 @@ def test_a_jump_adds_its_mean_and_variance():
 
 def test_lost_entries_are_uniform_and_independent():
     belief = mixture().widened(np.zeros(4), np.zeros(4), ("p",))
-    kept = [0, 1, 3]
+    others = [0, 1, 3]
     before = mixture()
     np.testing.assert_allclose(
-        scaled(belief.covariance)[np.ix_(kept, kept)], scaled(before.covariance)[np.ix_(kept, kept)], atol=1e-10
+        scaled(belief.covariance)[np.ix_(others, others)], scaled(before.covariance)[np.ix_(others, others)], atol=1e-10
     )
-    np.testing.assert_allclose(belief.covariance[2, kept], 0.0, atol=1e-15)
+    np.testing.assert_allclose(belief.covariance[2, others], 0.0, atol=1e-15)
     assert belief.circular_uniform == ("p",)
     assert belief.std[2] == pytest.approx(4.0 / np.sqrt(12))
     states = belief.sample(20_000, np.random.default_rng(0))
@@ -130,7 +130,7 @@ def test_lost_entries_are_uniform_and_independent():
     assert phase.max() < 4
     # Kolmogorov's distance from the uniform distribution, and no correlation with what else there is
     assert np.abs(np.sort(phase) / 4 - np.arange(20_000) / 20_000).max() < 1e-3
-    assert np.abs(np.corrcoef(states.T)[2, kept]).max() < 0.04
+    assert np.abs(np.corrcoef(states.T)[2, others]).max() < 0.04
     assert belief.widened(np.zeros(4), np.zeros(4), ("p",)).circular_uniform == ("p",)
 
 

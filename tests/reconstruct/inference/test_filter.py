@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reconstruct.inference.belief import Belief, LinearObservation, prior_belief, triangular
-from reconstruct.inference.filter import LATEST, STEP, STUCK_AFTER, Filter, assimilate
+from reconstruct.inference.filter import MAX_DELAY, PROCESS_NOISE_STEP, STUCK_REPEATS, Filter, assimilate
 from twin.dynamics import standard_dynamics
 from twin.records import Readings
 from twin.sensors import Sensor, standard_sensors
@@ -65,7 +65,7 @@ def dense(mean, covariance, seconds, heard):
 
 def test_against_a_dense_filter():
     """Readings at the ends of steps (a nanosecond before, to belong to them), where the filter makes no approximation."""
-    seconds = STEP * np.arange(1, 31)
+    seconds = PROCESS_NOISE_STEP * np.arange(1, 31)
     _, heard = simulated(seconds, 0)
     heard = [Readings(batch.channel, 0, batch.times - 1, batch.values) for batch in heard]
     before = prior_belief(LAYOUT, START)
@@ -107,8 +107,8 @@ def test_time_does_not_run_backwards():
         (readings(HT, [1.0, 2.0], [np.inf, -np.inf]), "not_a_number", "spiking"),
         (readings(HT, [1.0, 2.0], [3e5, 1e5]), "outlier", "ok"),
         (readings(HT, np.linspace(0.1, 9.0, 60), np.tile([3e5, 1e5], 30)), "outlier", "spiking"),
-        (readings(HT, [10.0 + LATEST + 0.1, 3600.0], [2e5, 2e5]), "future", "clock off"),
-        (readings(HT, [-LATEST - 0.1, -3600.0], [2e5, 2e5]), "late", "late"),
+        (readings(HT, [10.0 + MAX_DELAY + 0.1, 3600.0], [2e5, 2e5]), "future", "clock off"),
+        (readings(HT, [-MAX_DELAY - 0.1, -3600.0], [2e5, 2e5]), "late", "late"),
         (readings("lens.objective", [1.0, 2.0], [0.5, 0.5]), "ignored", "no evidence"),
         (readings("no.such.channel", [1.0], [np.nan]), "ignored", "no evidence"),
     ],
@@ -132,13 +132,13 @@ def test_bad_readings_are_counted_and_change_nothing(bad, count, verdict):
 
 def test_a_stuck_sensor_is_no_longer_believed():
     filter_ = Filter(DYNAMICS, SENSORS)
-    seconds = 0.5 * np.arange(1, STUCK_AFTER + 101)
+    seconds = 0.5 * np.arange(1, STUCK_REPEATS + 101)
     filter_.advance(
         prior_belief(LAYOUT, START), START + 80 * SECOND, [readings(HT, seconds, np.full(len(seconds), 199_700.0))]
     )
     health = filter_.health[HT]
     assert health.verdict() == "stuck"
-    assert health.used + health.outlier == STUCK_AFTER
+    assert health.used + health.outlier == STUCK_REPEATS
     assert health.stuck == 100
     filter_.advance(prior_belief(LAYOUT, START + 80 * SECOND), START + 90 * SECOND, [readings(HT, [82.0], [199_700.1])])
     assert health.verdict() == "ok"
@@ -153,11 +153,11 @@ def test_one_outlier_among_good_readings_is_left_out():
     spoilt = [Readings(HT, 0, heard[0].times, values), *heard[1:]]
     clean = [Readings(HT, 0, heard[0].times[without], values[without]), *heard[1:]]
     before = prior_belief(LAYOUT, START)
-    found, expected = (
+    result, expected = (
         Filter(DYNAMICS, SENSORS).advance(before, START + 20 * SECOND, batches) for batches in (spoilt, clean)
     )
-    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-9)
-    assert found.std[LAYOUT.index("HT")] == pytest.approx(expected.std[LAYOUT.index("HT")])
+    np.testing.assert_allclose(result.mean, expected.mean, atol=1e-9)
+    assert result.std[LAYOUT.index("HT")] == pytest.approx(expected.std[LAYOUT.index("HT")])
 
 
 @pytest.mark.parametrize("noise", [1.0, 4.0])
@@ -227,16 +227,16 @@ def test_an_estimate_conditions_every_component_and_weighs_them_by_evidence():
     for k in range(3):
         mean, covariance, evidence = conditioned(means[k], cov_sqrts[k] @ cov_sqrts[k].T, estimate)
         np.testing.assert_allclose(after.means[k] / scale, mean / scale, rtol=1e-8, atol=1e-8)
-        found = after.cov_sqrt[k] @ after.cov_sqrt[k].T
+        result = after.cov_sqrt[k] @ after.cov_sqrt[k].T
         np.testing.assert_allclose(
-            found / scale[:, None] / scale[None], covariance / scale[:, None] / scale[None], atol=1e-8
+            result / scale[:, None] / scale[None], covariance / scale[:, None] / scale[None], atol=1e-8
         )
         logs[k] += evidence
     np.testing.assert_allclose(after.weights, np.exp(logs) / np.exp(logs).sum(), rtol=1e-8)
-    one = assimilate(belief, estimate, component=1)
-    np.testing.assert_allclose(one.means[1], after.means[1])
-    np.testing.assert_array_equal(one.means[[0, 2]], belief.means[[0, 2]])
-    np.testing.assert_allclose(one.weights, belief.weights)
+    updated = assimilate(belief, estimate, component=1)
+    np.testing.assert_allclose(updated.means[1], after.means[1])
+    np.testing.assert_array_equal(updated.means[[0, 2]], belief.means[[0, 2]])
+    np.testing.assert_allclose(updated.weights, belief.weights)
     np.testing.assert_allclose(estimate.std**2, (estimate.cov_sqrt**2).sum(axis=1) + estimate.noise**2)
 
 
@@ -252,8 +252,10 @@ def test_readings_weigh_components_by_evidence():
         np.stack([prior.mean, prior.mean + away]),
         np.repeat(prior.cov_sqrt, 2, axis=0),
     )
-    after = Filter(DYNAMICS, SENSORS).advance(belief, START + SECOND, [readings("haadf.black", [STEP], [102.0])])
-    variance = 1.0 + 2.0**2 + STEP * DYNAMICS.rates.black**2
+    after = Filter(DYNAMICS, SENSORS).advance(
+        belief, START + SECOND, [readings("haadf.black", [PROCESS_NOISE_STEP], [102.0])]
+    )
+    variance = 1.0 + 2.0**2 + PROCESS_NOISE_STEP * DYNAMICS.rates.black**2
     log_ratio = -0.5 * ((2.0 - 3.0) ** 2 - 2.0**2) / variance
     assert after.weights[1] / after.weights[0] == pytest.approx(np.exp(log_ratio), rel=1e-4)
     assert not Filter(DYNAMICS, {"x": Sensor("x", {}, 0.0, 1.0)}).health
@@ -261,7 +263,7 @@ def test_readings_weigh_components_by_evidence():
 
 def test_what_it_remembers_of_its_sensors_can_be_kept():
     """A filter taken up in the middle of a run of equal readings ends the run where the other does."""
-    seconds = 0.5 * np.arange(1, STUCK_AFTER + 21)
+    seconds = 0.5 * np.arange(1, STUCK_REPEATS + 21)
     heard = np.full(len(seconds), 199_700.0)
     half = len(seconds) // 2
     whole, first, second = (Filter(DYNAMICS, SENSORS) for _ in range(3))

@@ -9,7 +9,14 @@ from scipy.special import logsumexp
 from learn.discrepancy.trust import misfit_excess
 from reconstruct.inference.belief import Belief, prior_belief, triangular
 from reconstruct.inference.filter import assimilate
-from reconstruct.inference.image_inference import _door, absorb, as_estimate, covariance, fit, known
+from reconstruct.inference.image_inference import (
+    _image_parameters,
+    absorb,
+    as_linear_observation,
+    covariance,
+    fit,
+    uniform_as_gaussian,
+)
 from tests.small import CELL, small_layout, small_microscope
 from twin.image.microscope import (
     PARAMETERS,
@@ -71,12 +78,12 @@ def fits():
         belief = prior_belief(LAYOUT, 0)
         truth = belief.sample(1, generator)[0]
         request = request_at(generator.uniform(-100.0, 100.0))
-        found = fit(microscope(), belief, request, counted(request, truth, generator), no_error, generator)
-        after = absorb(belief, request, found)
+        posterior = fit(microscope(), belief, request, counted(request, truth, generator), no_error, generator)
+        after = absorb(belief, request, posterior)
         places = [LAYOUT.index(name) for name in names]
         errors.append((after.mean - truth)[places] / after.std[places])
         widths.append(after.std[places] / belief.std[places])
-        misfits.append((found.misfit - found.dof) / np.sqrt(2 * found.dof))
+        misfits.append((posterior.misfit - posterior.dof) / np.sqrt(2 * posterior.dof))
     return names, np.array(errors), np.array(misfits), np.array(widths)
 
 
@@ -121,8 +128,8 @@ def test_the_place_in_the_cell_is_found_again(spread):
         truth = belief.sample(1, generator)[0]
         command = float(generator.choice([-30.0, 20.0]))
         request = view(instrument, {"C10": command}, SCAN, (0.0, 0.0))
-        found = fit(instrument, belief, request, counted(request, truth, generator), no_error, generator)
-        after = absorb(belief, request, found)
+        posterior = fit(instrument, belief, request, counted(request, truth, generator), no_error, generator)
+        after = absorb(belief, request, posterior)
         assert after.circular_uniform == ()
         places = [lost_layout.index(name) for name in "xy"]
         off = after.means[:, places] - truth[places]
@@ -142,7 +149,7 @@ def test_an_estimate_reproduces_the_posterior():
     generator = np.random.default_rng(5)
     request = request_at(30.0)
     belief = prior_belief(LAYOUT, 0)
-    means, cov_sqrts = _door(belief, request)
+    means, cov_sqrts = _image_parameters(belief, request)
     prior = cov_sqrts[0] @ cov_sqrts[0].T
     scale = np.sqrt(np.diag(prior))
     rows = generator.standard_normal((7, len(PARAMETERS))) / scale[None]
@@ -151,23 +158,23 @@ def test_an_estimate_reproduces_the_posterior():
     values, vectors = np.linalg.eigh(left / scale[:, None] / scale[None])
     root = triangular(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))[None])
     mean = means[0] + gain @ (0.3 * generator.standard_normal(7))
-    after = assimilate(belief, as_estimate(request, means[0], cov_sqrts[0], mean, root))
-    found_means, found_factors = _door(after, request)
-    np.testing.assert_allclose((found_means[0] - mean) / scale, 0.0, atol=1e-3)
-    found = found_factors[0] @ found_factors[0].T
-    np.testing.assert_allclose(found / scale[:, None] / scale[None], left / scale[:, None] / scale[None], atol=2e-3)
+    after = assimilate(belief, as_linear_observation(request, means[0], cov_sqrts[0], mean, root))
+    updated_means, updated_cov_sqrts = _image_parameters(after, request)
+    np.testing.assert_allclose((updated_means[0] - mean) / scale, 0.0, atol=1e-3)
+    updated = updated_cov_sqrts[0] @ updated_cov_sqrts[0].T
+    np.testing.assert_allclose(updated / scale[:, None] / scale[None], left / scale[:, None] / scale[None], atol=2e-3)
     # an image says nothing of what does not reach it, and all of its news goes where the door leads
     for name in ("HT.bias", "T.bias", "vx"):
         assert after.std[LAYOUT.index(name)] == pytest.approx(belief.std[LAYOUT.index(name)], rel=1e-6)
-    nothing = as_estimate(request, means[0], cov_sqrts[0], means[0], cov_sqrts[0])
+    nothing = as_linear_observation(request, means[0], cov_sqrts[0], means[0], cov_sqrts[0])
     assert len(nothing.value) == 0
 
 
 def test_the_measured_image_scatters_as_the_covariance_says():
     expected = np.linspace(0.01, 0.2, PIXELS)
-    found = covariance(microscope(), expected, lambda image: 0.01 * np.outer(image, image), SCAN)
+    total = covariance(microscope(), expected, lambda image: 0.01 * np.outer(image, image), SCAN)
     noise = counting_variance(microscope().calibration, SCAN, expected)
-    np.testing.assert_allclose(found - np.diag(noise), 0.01 * np.outer(expected, expected))
+    np.testing.assert_allclose(total - np.diag(noise), 0.01 * np.outer(expected, expected))
 
 
 @pytest.mark.parametrize("dark", [-6.0, 6.0])
@@ -181,19 +188,21 @@ def test_a_detector_level_scatters_nothing(dark):
     excess = []
     for _ in range(16):
         counts = counted(request, belief.sample(1, generator)[0], generator)
-        found = fit(instrument, belief, request, counts, no_error, generator)
-        noise = np.diag(counting_variance(instrument.calibration, scan, np.maximum(found.signal, 0.0)))
-        excess.append(misfit_excess(found.residual, noise, counting_cumulant(scan, found.signal), found.dof))
+        posterior = fit(instrument, belief, request, counts, no_error, generator)
+        noise = np.diag(counting_variance(instrument.calibration, scan, np.maximum(posterior.signal, 0.0)))
+        excess.append(
+            misfit_excess(posterior.residual, noise, counting_cumulant(scan, posterior.signal), posterior.dof)
+        )
     assert abs(np.mean(excess)) < 3.0 / np.sqrt(len(excess))
     assert 0.6 < np.std(excess) < 1.5
 
 
 def test_what_is_lost_is_flat_over_the_cell():
     belief = prior_belief(LAYOUT, 0, circular_uniform=("x",))
-    wide = known(belief)
+    wide = uniform_as_gaussian(belief)
     assert wide.cov_sqrt[0][LAYOUT.index("x"), LAYOUT.index("x")] > CELL
     assert wide.cov_sqrt[0][LAYOUT.index("y"), LAYOUT.index("y")] == pytest.approx(0.3)
-    assert known(prior_belief(LAYOUT, 0)) is not wide
+    assert uniform_as_gaussian(prior_belief(LAYOUT, 0)) is not wide
 
 
 @pytest.mark.parametrize(
@@ -212,18 +221,20 @@ def test_what_is_no_image_is_refused(counts, problem):
 
 def test_evidence_of_a_lost_place_is_that_of_a_uniform_one():
     """Against the likelihood averaged over a fine grid of places, everything else being known."""
-    layout = LAYOUT.replaced({one.name: (one.mean, 1e-4 * one.std) for one in LAYOUT.entries if one.name not in "xy"})
+    layout = LAYOUT.replaced(
+        {entry.name: (entry.mean, 1e-4 * entry.std) for entry in LAYOUT.entries if entry.name not in "xy"}
+    )
     instrument = dataclasses.replace(microscope(), layout=layout)
     belief = prior_belief(layout, 0, circular_uniform=("x", "y"))
     generator = np.random.default_rng(4)
     truth = belief.sample(1, generator)[0]
     request = view(instrument, {"C10": 20.0}, SCAN, (0.0, 0.0))
     counts = counted(request, truth, generator)
-    found = fit(instrument, belief, request, counts, no_error, generator)
+    posterior = fit(instrument, belief, request, counts, no_error, generator)
 
     calibration = instrument.calibration
     data = to_fraction(calibration, SCAN, counts).reshape(-1)
-    variance = counting_variance(calibration, SCAN, np.maximum(found.signal, 0.0))
+    variance = counting_variance(calibration, SCAN, np.maximum(posterior.signal, 0.0))
     steps = np.arange(128) * CELL / 128
     states = np.repeat(layout.prior_mean()[None], 128**2, axis=0)
     states[:, [layout.index("x"), layout.index("y")]] = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
@@ -232,4 +243,4 @@ def test_evidence_of_a_lost_place_is_that_of_a_uniform_one():
     )
     misfit = ((data - images) ** 2 / variance).sum(axis=1)
     expected = logsumexp(-0.5 * misfit) - np.log(len(misfit)) - 0.5 * np.log(variance).sum()
-    assert found.evidence == pytest.approx(expected, abs=0.3)
+    assert posterior.evidence == pytest.approx(expected, abs=0.3)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from reconstruct.stream.observation import Observation
-from reconstruct.stream.serialization import put_away, take_up
 from reconstruct.stream.stream import Stream
 from tests.reconstruct.stream.instruments import SECOND, START, batch, drawn, heard, holder, toy
 
@@ -19,8 +18,8 @@ def through_a_file(values, arrays):
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **arrays)
     file.seek(0)
-    with np.load(file, allow_pickle=False) as kept:
-        return json.loads(json.dumps(values)), dict(kept)
+    with np.load(file, allow_pickle=False) as saved:
+        return json.loads(json.dumps(values)), dict(saved)
 
 
 def feed(stream, pieces, first, last):
@@ -40,24 +39,32 @@ def session():
     pieces = []
     for number in range(120):
         here = []
-        for one in batches:
-            inside = (one.times > START + number * 0.5e9 - 1e8) & (one.times <= START + (number + 1) * 0.5e9 - 1e8)
+        for sensor_readings in batches:
+            inside = (sensor_readings.times > START + number * 0.5e9 - 1e8) & (
+                sensor_readings.times <= START + (number + 1) * 0.5e9 - 1e8
+            )
             if inside.any():
-                here.append(batch(one.channel, (one.times[inside] - START) * 1e-9, one.values[inside]))
+                here.append(
+                    batch(
+                        sensor_readings.channel,
+                        (sensor_readings.times[inside] - START) * 1e-9,
+                        sensor_readings.values[inside],
+                    )
+                )
         pieces.append(here)
     return pieces
 
 
 @pytest.mark.parametrize("middle", [3, 52, 90])
-def test_put_away_and_taken_up_it_goes_on_exactly(middle):
+def test_a_stream_saved_and_restored_goes_on_exactly(middle):
     pieces = session()
     whole = feed(Stream(MODEL, START), pieces, 0, 120)
     first = feed(Stream(MODEL, START), pieces, 0, middle)
-    again = feed(take_up(MODEL, *through_a_file(*put_away(first))), pieces, middle, 120)
+    again = feed(Stream.from_state(MODEL, *through_a_file(*first.to_state())), pieces, middle, 120)
     at = START + 60 * SECOND
-    one, other = again.belief(at), whole.belief(at)
-    np.testing.assert_array_equal(one.means, other.means)
-    np.testing.assert_array_equal(one.cov_sqrt, other.cov_sqrt)
+    restored_belief, whole_belief = again.belief(at), whole.belief(at)
+    np.testing.assert_array_equal(restored_belief.means, whole_belief.means)
+    np.testing.assert_array_equal(restored_belief.cov_sqrt, whole_belief.cov_sqrt)
     assert again.evidence == whole.evidence
     assert {name: (h.used, h.outlier, h.late, h.verdict()) for name, h in again.health.items()} == {
         name: (h.used, h.outlier, h.late, h.verdict()) for name, h in whole.health.items()
@@ -69,13 +76,13 @@ def test_put_away_and_taken_up_it_goes_on_exactly(middle):
 
 
 def test_another_model_is_refused():
-    values, arrays = put_away(Stream(MODEL, START))
+    values, arrays = Stream(MODEL, START).to_state()
     with pytest.raises(ValueError, match="give its own table"):
-        take_up(MODEL, values | {"names": ["x"]}, arrays)
+        Stream.from_state(MODEL, values | {"names": ["x"]}, arrays)
     with pytest.raises(ValueError, match="not a stream"):
-        take_up(MODEL, {"format": "x"}, arrays)
+        Stream.from_state(MODEL, {"format": "x"}, arrays)
     with pytest.raises(ValueError, match=r"saved by emtwin 0\.1"):
-        take_up(MODEL, values | {"format": "emtwin-stream/1"}, arrays)
+        Stream.from_state(MODEL, values | {"format": "emtwin-stream/1"}, arrays)
 
 
 @pytest.mark.parametrize("middle", [14, 30, 52, 60])
@@ -95,7 +102,7 @@ def test_runs_of_equal_readings_are_taken_up_too(middle):
 
     whole = fed(Stream(model, START), 0, 80)
     first = fed(Stream(model, START), 0, middle)
-    again = fed(take_up(model, *through_a_file(*put_away(first))), middle, 80)
+    again = fed(Stream.from_state(model, *through_a_file(*first.to_state())), middle, 80)
     at = START + 40 * SECOND
     np.testing.assert_array_equal(again.belief(at).means, whole.belief(at).means)
     np.testing.assert_array_equal(again.belief(at).cov_sqrt, whole.belief(at).cov_sqrt)
