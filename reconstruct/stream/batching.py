@@ -1,4 +1,4 @@
-"""Runs of the kernel: steps and readings gathered as numpy arrays, padded to sizes that repeat (each shape compiles anew), and run."""
+"""Batches for the square-root kernel: steps and readings as arrays, padded to a few sizes (each shape is compiled once), and run."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ from twin.dynamics.linear import Dynamics
 
 MIN_SPAN_SIZES = (8, 4, 8, 32)
 MIN_CHAPTER_SIZES = (512, 16, 32, 4096)
-"""Least sizes of a run's arrays: steps, distinct transitions, rows of its own, readings. Chapters are given room, so that all are of one size."""
+"""Smallest array sizes of a run: steps, distinct transitions, extra rows, readings. Those of chapters are large, so that all have one size."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Jump:
-    """A change of the state in no time: x' = move x + shift, with noise of root ``noise``."""
+    """An instantaneous change of the state: x' = transition x + shift + noise n, with n ~ N(0, 1)."""
 
     transition: np.ndarray
     shift: np.ndarray
@@ -24,9 +24,9 @@ class Jump:
 
 @dataclasses.dataclass
 class Step:
-    """A step that ends at ``end`` (ns): time since the step before, or a jump; and the readings up to its end.
+    """A filter step to ``end`` (ns): the time since the previous step or a jump, and the readings up to its end.
 
-    ``rows`` are places of rows, those of sensors first, then the rows of estimates from images that the run carries along.
+    ``row`` are indices of the sensors' rows; negative ones count in ``extra_rows``.
     """
 
     end: int
@@ -37,11 +37,11 @@ class Step:
     variance: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     floor: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     extra_rows: np.ndarray | None = None
-    """Rows [m, n] of this step's own, for readings whose place is minus one, minus two ..."""
+    """Rows [m, n] of an image's observation, for readings of rows minus one, minus two ..."""
 
 
 class Runner:
-    """Runs steps for one equation of motion and one set of sensors' ``rows`` [c, n]; ``outlier_probability`` is the outliers' prior probability."""
+    """Runs filter steps for one dynamic model and one set of sensors' ``rows`` [c, n]; ``outlier_probability`` is the outliers' prior probability."""
 
     def __init__(self, dynamics: Dynamics, rows: np.ndarray, outlier_probability: float):
         self.dynamics, self.rows, self.outlier_probability = dynamics, rows, outlier_probability
@@ -50,7 +50,7 @@ class Runner:
         self._discretised: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
 
     def transition(self, span: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Transition, noise root and shift over ``span`` ns."""
+        """Transition, square root of the process noise, and shift over ``span`` ns."""
         if span not in self._discretised:
             if len(self._discretised) >= 256:
                 self._discretised.clear()
@@ -138,7 +138,7 @@ class Runner:
                 row = np.where(step.row >= 0, step.row, c + extra_count - 1 - step.row)
                 outlier_probability = np.where(step.row >= 0, self.outlier_probability, 0.0)
                 time_from_end = (step.time - step.end) * 1e-9
-                # what the push did between the reading and the step's end
+                # the constant drift between the reading and the step's end
                 pushed = np.where(step.row >= 0, self._row_push[np.maximum(step.row, 0)] if c else 0.0, 0.0)
                 reading_columns.append(
                     (

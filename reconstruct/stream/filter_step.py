@@ -1,4 +1,4 @@
-"""One span of time run through the filter: its readings, what was commanded in it, and what images said in it."""
+"""One span of the filter: its readings, commands and observations from images."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -19,13 +19,13 @@ from twin.dynamics.inputs import Inputs
 from twin.sensors.model import Model
 
 MAX_REJECTED_IN_A_ROW = 8
-"""Readings of one sensor in a row, all too far off to count, after which it is the belief that is wrong."""
+"""Outliers in a row of one sensor after which the belief is taken to be wrong, and reset to the prior."""
 
 
 @dataclasses.dataclass
 class FilterCheckpoint:
-    """What is known at ``time`` (ns), the end of a span: mean [n], root [n, n], the sensors' runs; how it came to that from the mark before
-    (``steps``), and how well what was read agreed with what was expected (per scalar reading of ``readings``: innovation and weight [r])."""
+    """The filter at ``time`` (ns), the end of a span: mean [n], cov_sqrt [n, n] and the sensors' runs of equal readings; the ``steps`` from the
+    previous checkpoint; and of each scalar reading of ``readings`` the innovation and weight [r]."""
 
     time: int
     mean: np.ndarray
@@ -37,9 +37,9 @@ class FilterCheckpoint:
     weight: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0))
     evidence: float = 0.0
     rejected: dict[int, int] = dataclasses.field(default_factory=dict)
-    """Sensors whose last readings were all left out as too far off, with how many."""
+    """Number of outliers in a row, up to now, by sensor index."""
     reset_to_prior: list[int] = dataclasses.field(default_factory=list)
-    """Sensors whose quantities were widened to their priors at the beginning of the span, since the sensors went on saying something else."""
+    """Sensors whose quantities were reset to their priors at the begin of the span, since their readings kept contradicting the belief."""
     unexpected: list[UnexpectedObservation] = dataclasses.field(default_factory=list)
     squares: list[tuple[tuple[str, ...], float]] = dataclasses.field(default_factory=list)
 
@@ -62,8 +62,8 @@ def run_span(
     jumps: Sequence[tuple[int, Jump]], observations: Sequence[Observation], inputs: Inputs, exact: int, grid: Sequence[int] = (),
     widened: Collection[int] = (),
 ) -> FilterCheckpoint:  # fmt: skip
-    """From the mark ``before`` to ``end`` (ns). It is cut at ``grid``, and with at most ``exact`` distinct
-    times of readings at each of those. What the sensors ``widened`` read, and how it moves, is widened to its prior first."""
+    """Filter from the checkpoint ``before`` to ``end`` (ns), in steps that end at ``grid`` and, with at most ``exact`` distinct times of readings,
+    at each of those. The quantities of the sensors ``widened``, and their rates, are reset to their priors first."""
     cuts = {end, *(time for time, _ in jumps), *(observation.time for observation in observations), *grid}
     distinct = np.unique(readings.time)
     if len(distinct) <= exact:
@@ -80,7 +80,7 @@ def run_span(
         last = int(np.searchsorted(readings.time, cut, side="right"))
         part, first = slice(first, last), last
         sensor, time, value = readings.sensor[part], readings.time[part], readings.value[part]
-        # what the process noise did between a reading and the cut makes the reading less sure
+        # process noise between a reading and the end of its step adds to the reading's variance
         variance = readings.variance[part] + traits.diffusion[sensor] * (cut - time) * 1e-9
         pending.append(Step(cut, None, sensor, time, value, variance, readings.floor[part]))
         pending.extend(Step(cut, jump) for time, jump in jumps if time == cut)
@@ -119,10 +119,9 @@ def run_span(
 
 
 def _prior_reset(model: Model, sensor_index: int, before: FilterCheckpoint, moving: bool) -> Jump:
-    """The entries that a sensor reads widened to their priors, each in proportion to its own part in the reading; if ``moving``, those that
-    set them moving too.
+    """Reset the entries that a sensor reads to their priors, where they contribute to its reading; with ``moving`` also those that drive them.
 
-    What was believed of them rests on a reading that was wrong and the first to come, or something has changed without a command.
+    Either the belief rests on a wrong first reading, or the state has changed without a command.
     """
     n, prior = len(model.layout), model.layout.prior_std()
     std = np.zeros(n)

@@ -1,4 +1,4 @@
-"""The settled past of a stream, packed: where each chapter began and what happened in it, so that it can be run again."""
+"""The settled past of a stream in chapters: the filtered state at the begin of each, and the filter steps to run it again."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ _JUMP = ("transition", "shift", "noise")
 
 @dataclasses.dataclass
 class Chapter:
-    """A stretch of time: its ``start`` (ns), the filtered mean [n] and root [n, n] there, and its steps.
+    """A stretch of time: its ``start`` (ns), the filtered mean [n] and cov_sqrt [n, n] there, and its steps.
 
-    Steps without a jump and without rows of their own are the rule; all their readings lie in a few arrays.
+    Most steps have no jump and no extra rows; the readings of all these lie in a few arrays.
     """
 
     start: int
@@ -59,7 +59,7 @@ class Chapter:
             self.pack()
 
     def pack(self) -> None:
-        """Put what was appended into the arrays."""
+        """Move the appended steps into the arrays."""
         if not self._pending:
             return
         before = len(self.ends)

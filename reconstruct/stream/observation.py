@@ -1,4 +1,4 @@
-"""Estimates from images on their way into a belief: quantities with their covariance, made linear where the state is, and never trusted blindly."""
+"""Observations from images: quantities with their covariance, linearised at the state and tested against the belief."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ from reconstruct.stream.serialization import State
 from twin.sensors.model import Model
 
 UNCOMMANDED_JUMP_PROBABILITY = 1e-5
-"""Probability of an estimate, given the belief, below which the column is taken to have jumped untold."""
+"""Probability of an observation, given the belief, below which the state is taken to have jumped without a command."""
 LINEARISATIONS = 3
-"""How often a curved quantity is made linear anew, at what the estimate says of the state."""
+"""Linearisations of a nonlinear quantity, each at the state updated with the previous one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """Quantities ``names`` seen at ``time`` (ns): ``value`` [m], covariance factor factor^T + diag(noise^2) (``factor`` [m, k], ``noise`` [m])."""
+    """Quantities ``names`` observed at ``time`` (ns): ``value`` [m], covariance factor factor^T + diag(noise^2) (``factor`` [m, k], ``noise`` [m])."""
 
     name: str
     time: int
@@ -47,7 +47,7 @@ class Observation:
 
     @property
     def usable(self) -> bool:
-        """Whether it is finite, with a covariance that is one."""
+        """Whether the value is finite and the covariance positive definite."""
         covariance = self.covariance
         if not (np.isfinite(self.value).all() and np.isfinite(covariance).all() and (np.diag(covariance) > 0).all()):
             return False
@@ -57,7 +57,7 @@ class Observation:
 
 @dataclasses.dataclass(frozen=True)
 class UnexpectedObservation:
-    """An estimate that the belief did not allow: at ``time``, with probability ``probability``; ``normalised_error`` [m] are normalised errors of its quantities."""
+    """An observation that contradicts the belief, at ``time`` (ns): its ``probability`` and the ``normalised_error`` [m] of its quantities."""
 
     name: str
     time: int
@@ -69,7 +69,7 @@ class UnexpectedObservation:
 def predict_quantities(
     model: Model, names: Iterable[str], mean: np.ndarray, cov_sqrt: np.ndarray, inputs: Mapping[str, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means [m] and covariance [m, m] of quantities of a Gaussian state, exact for quantities up to second order."""
+    """Means [m] and covariance [m, m] of quantities of a Gaussian state; exact for quantities up to second order."""
     quantities = [model.quantity(name) for name in names]
     rows = np.stack([quantity.linear(model.layout, mean, inputs)[0] for quantity in quantities])
     spread = rows @ cov_sqrt
@@ -86,10 +86,10 @@ def predict_quantities(
 def observation_steps(
     model: Model, observation: Observation, mean: np.ndarray, cov_sqrt: np.ndarray, inputs: Mapping[str, float]
 ) -> tuple[list[Step], float, UnexpectedObservation | None]:
-    """The steps that take an observation into the belief ``mean`` [n], ``cov_sqrt`` [n, n], and the square of its normalised innovation.
+    """The filter steps that update ``mean`` [n], ``cov_sqrt`` [n, n] with an observation, and the square of its normalised innovation.
 
-    Where the belief gives it a chance below `SURPRISE`, the column has moved without anybody being told: entries behind the quantities
-    are widened first, by as much as it takes to allow it. A quantity that hangs on a command never told is left out.
+    Where its probability given the belief is below `UNCOMMANDED_JUMP_PROBABILITY`, the entries behind its quantities are widened first,
+    as far as the observation needs. A quantity that depends on a command that was never reported is left out.
     """
     quantities = [model.quantity(name) for name in observation.names]
     available = [i for i, quantity in enumerate(quantities) if np.isfinite(quantity.value(model.layout, mean, inputs))]
@@ -109,7 +109,7 @@ def observation_steps(
             break
         point = updated
     curvatures = [cov_sqrt.T @ quantity.curvature(model.layout, inputs) @ cov_sqrt for quantity in quantities]
-    # what a tangent leaves out, as if it were noise: at most what it is before the estimate has been taken in
+    # the second-order term as noise: at most its size before the update
     curved = np.array([[0.5 * (curvature * other).sum() for other in curvatures] for curvature in curvatures])
     narrowed = np.linalg.norm(spread, axis=1) ** 2
     shrink = np.diag(noise) / (np.diag(noise) + narrowed)
@@ -148,7 +148,7 @@ def observation_steps(
 
 
 def _widened(rows: np.ndarray, cov_sqrt: np.ndarray, innovation: np.ndarray, total: np.ndarray) -> Jump:
-    """A jump of the entries behind quantities that are off, each in proportion to its share in what was expected of the quantity's error."""
+    """A jump that widens the entries behind deviating quantities, each in proportion to its share of the expected variance."""
     n = rows.shape[1]
     std = np.sqrt((cov_sqrt**2).sum(axis=1))
     shares = (rows * std[None]) ** 2

@@ -1,7 +1,7 @@
-"""Zeros that users reset, told from drift by what the console shows and what the lens is told.
+"""Detection of zeros that users reset, from the value that the console shows and the value that the lens is set to.
 
-A focus command moves both; drift moves neither; a reset moves only what is shown. Echoes are no evidence of the column, but of what was
-done to it they are.
+A focus command changes both, drift changes neither, a reset changes only the shown value. Echoes are no evidence of the column's state, but they
+are evidence of commands.
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from twin.dynamics.inputs import Inputs
 from twin.sensors.model import Model
 
 ECHO_WINDOW = 700_000_000
-"""Nanoseconds within which two echoes of one command may tell of it."""
+"""Nanoseconds within which both echoes of one command arrive."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Event:
 
 
 class Resets:
-    """Finds resets in what inputs tell, up to a time at which nothing more can be told late.
+    """Detects resets in the echoes up to the settled time.
 
-    Steps of both that lie within `TOGETHER` of each other are one doing, judged once its last step is that long ago.
+    Steps of both echoes within `ECHO_WINDOW` of each other are one action, judged once its last step is that long ago.
     """
 
     def __init__(self, model: Model, since: int):
@@ -46,7 +46,7 @@ class Resets:
         self.judged = {name: int(time) for name, time in state.items()}
 
     def detect(self, inputs: Inputs, settled: int) -> list[Event]:
-        """Resets in the time that has become settled since the last look."""
+        """Resets in the time that has become settled since the last call."""
         events = []
         for rule in self._rules:
             after = self.judged[rule.name]
@@ -65,7 +65,7 @@ class Resets:
 
 
 def _grouped(steps: list[tuple[int, float, float]]) -> list[list[tuple[int, float, float]]]:
-    """Steps in order of time, cut where nothing happened for longer than `TOGETHER`."""
+    """Steps in order of time, split where nothing happened for longer than `ECHO_WINDOW`."""
     groups: list[list[tuple[int, float, float]]] = []
     for step in steps:
         if groups and step[0] - groups[-1][-1][0] <= ECHO_WINDOW:

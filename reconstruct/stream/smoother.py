@@ -1,8 +1,8 @@
-"""What the state was at any time of a session, from everything that was read before and since.
+"""Smoothed state at any time of a session, from all readings before and after it.
 
-The filter keeps one mean and one covariance a chapter. Going back, a chapter is run again from where it began, with every step kept for as
-long as it takes to pass through it backwards; its beginning, smoothed, is kept. So memory is that of one chapter and two states for each
-of the others. A time within a step is asked for by cutting the step there.
+The filter stores one mean and one covariance a chapter. Backwards, each chapter is filtered again from its begin with all steps stored, smoothed,
+and only its smoothed begin is kept: the memory is that of one chapter and two states for each other chapter. For a time within a step the step is
+split there.
 """
 
 import bisect
@@ -20,7 +20,7 @@ from twin.sensors.model import Model
 
 
 class Smoother:
-    """The past as known when it was made. ``chapters`` are settled, ``open_checkpoints`` are the spans after them, in order."""
+    """Smoother of a session at the time of its creation, from settled ``chapters`` and the later ``open_checkpoints`` in order."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Smoother:
             if len(chapter) or chapter is chapters[0]
         ]
         if open_checkpoints:
-            # the open end is a chapter of its own, from what the last settled one came to
+            # the open spans are one more chapter, from the end of the last settled one
             start, mean, cov_sqrt, last = self._chapters[-1]
             end = self._runner.run(start, mean[None], cov_sqrt[None], last.steps()) if len(last) else None
             mean, cov_sqrt = (mean, cov_sqrt) if end is None else (end.means[0], end.cov_sqrt[0])
@@ -49,7 +49,7 @@ class Smoother:
         self._after: dict[int, tuple[np.ndarray, np.ndarray] | None] = {len(self._chapters) - 1: None}
 
     def all(self, progress: Callable[[float], None] | None = None) -> None:
-        """Go back to the beginning now (else a question about an early time does it)."""
+        """Smooth back to the begin now (else the first request of an early time does)."""
         self._smooth_back_to(0, progress)
 
     def belief(self, at: int) -> Belief:
@@ -84,7 +84,7 @@ class Smoother:
         return np.stack([mean for mean, _ in pairs]), np.stack([covariance for _, covariance in pairs])
 
     def _smooth_back_to(self, number: int, progress: Callable[[float], None] | None = None) -> None:
-        """Go back until the smoothed state at the end of chapter ``number`` is known."""
+        """Smooth backwards until the smoothed state at the end of chapter ``number`` is known."""
         last = len(self._chapters) - 1
         for later in range(min(self._after), number, -1):
             start, mean, cov_sqrt, chapter = self._chapters[later]

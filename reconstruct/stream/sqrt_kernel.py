@@ -1,14 +1,13 @@
-"""The inner loop of estimation: time and measurement updates of square-root Gaussians, compiled.
+"""The square-root Kalman filter and smoother: compiled time and measurement updates.
 
-A run is a sequence of steps; a step moves the state (mean' = A mean + shift, root' = triangle of [A root, L]) and then takes the scalar
-readings that belong to it, each by Potter's update (Bierman, Factorization Methods for Discrete Sequential Estimation, 1977, ch. II).
-The covariance is root root^T throughout, so it cannot lose its positivity.
+A run is a sequence of steps; a step predicts the state (mean' = A mean + shift, cov_sqrt' = triangle of [A cov_sqrt, L]) and then
+updates it with its scalar readings, each by Potter's update (Bierman, Factorization Methods for Discrete Sequential Estimation, 1977, ch. II).
+The covariance is cov_sqrt cov_sqrt^T throughout, so it stays positive.
 
-A reading is good with probability 1 - ``outlier_probability``, else it may be anywhere: `WIDE` times as far off as a good one may be, given what is
-known of the state by then (so that a first reading can be refused too). It counts with the probability that it is good: its variance
-is divided by that weight (a step of expectation maximisation for contaminated normal errors), and below `LEAST` it does not count. A
-reading rounded to coarse steps counts only while more is unknown than its ``floor``: what says the same again and again must not be
-averaged into certainty.
+A reading is good with probability 1 - ``outlier_probability``, else an outlier, with a standard deviation `OUTLIER_STD_RATIO` times that
+of a good reading given the state (so that a first reading can be rejected too). Its weight is the probability that it is good: its variance is
+divided by that weight (a step of expectation maximisation for contaminated normal errors), and below `MIN_WEIGHT` it is left out. A reading
+rounded to coarse steps is used only while the state's variance is above its ``floor``: repeated equal readings must not average to certainty.
 """
 
 from typing import Any, NamedTuple
@@ -21,9 +20,9 @@ from twin import checks
 
 OUTLIER_STD_RATIO = 30.0
 MIN_WEIGHT = 1e-2
-"""Weight below which a reading is left out altogether."""
+"""Weight below which a reading is left out."""
 MIN_COARSE_INNOVATION = 2.0
-"""Normalised innovation from which on a coarse reading counts whatever is known."""
+"""Normalised innovation from which a coarse reading is always used."""
 
 
 class Steps(NamedTuple):
@@ -38,8 +37,8 @@ class Steps(NamedTuple):
 
 
 class KernelReadings(NamedTuple):
-    """Scalar readings of a run, in the order of steps, [r] each: row's place, seconds from the step's end (<= 0), value without offset,
-    variance, variance below which a coarse reading says nothing, and the prior probability of an outlier."""
+    """Scalar readings of a run, in the order of steps, [r] each: index of the row, seconds from the step's end (<= 0), value without
+    offset, variance, variance of the state below which a coarse reading is not used, and the prior probability of an outlier."""
 
     row: Any
     time_from_end: Any
@@ -50,8 +49,8 @@ class KernelReadings(NamedTuple):
 
 
 class KernelResult(NamedTuple):
-    """Means [k, n], roots [k, n, n], log evidence [k]; per reading the first component's normalised innovation and weight [r];
-    with ``keep_steps`` the means and roots after every step ([t, k, n], [t, k, n, n]), else those of no step."""
+    """Means [k, n], cov_sqrt [k, n, n], log evidence [k]; per reading the first component's normalised innovation and weight [r];
+    with ``keep_steps`` ``filtered`` has the means and cov_sqrt after every step ([t, k, n], [t, k, n, n])."""
 
     means: Any
     cov_sqrt: Any
@@ -62,7 +61,7 @@ class KernelResult(NamedTuple):
 
 
 SUBNORMAL_LIMIT = 1e-100
-"""What decays for hours becomes subnormal, and arithmetic with such numbers is a hundred times slower: below this it is nought."""
+"""Values below this are set to zero: entries that decay for hours become subnormal, and arithmetic with those is a hundred times slower."""
 
 
 def _flushed(cov_sqrt):
@@ -70,7 +69,7 @@ def _flushed(cov_sqrt):
 
 
 def _potter_update(mean, cov_sqrt, evidence, row, value, variance, floor, outlier_probability):
-    """One scalar reading into one Gaussian."""
+    """Update one Gaussian with one scalar reading (Potter)."""
     phi = row @ cov_sqrt
     spread = phi @ phi
     innovation = value - row @ mean
@@ -112,7 +111,7 @@ def run(
     count: Int[Array, ""],
     keep_steps: bool = False,
 ) -> KernelResult:
-    """The first ``count`` steps, and their readings. ``rows`` are those of sensors, ``slopes`` the same times the drift matrix (1/s)."""
+    """Filter the first ``count`` steps with their readings. ``rows`` are those of sensors, ``slopes`` the rows times the drift matrix (1/s)."""
     checks.require_float64()
     k, n = means.shape
     take = jax.vmap(_potter_update, in_axes=(0, 0, 0, None, None, None, None, None))
@@ -162,11 +161,11 @@ def rts_smooth(
     steps: Steps,
     count: Int[Array, ""],
 ) -> tuple[Float[Array, "t n"], Float[Array, "t n n"]]:
-    """Smoothed means and roots at the start of each of the first ``count`` steps, from those at the end of the last.
+    """Smoothed means and cov_sqrt at the start of each of the first ``count`` steps, from those at the end of the last.
 
     ``before`` are the filtered ones at the start of each step. Rauch, Tung and Striebel's recursion in square-root form (AIAA J. 3, 1445,
-    1965; Park and Kailath, Int. J. Control 62, 1049, 1995): the triangle of [[A S, L], [S, 0]] holds the root of the prediction, the gain
-    and the root of what the future cannot tell.
+    1965; Park and Kailath, Int. J. Control 62, 1049, 1995): the triangle of [[A S, L], [S, 0]] holds the cov_sqrt of the prediction, the
+    gain, and the cov_sqrt of the state given the next one.
     """
     checks.require_float64()
     size, n = before[0].shape
@@ -179,7 +178,7 @@ def rts_smooth(
         filtered, filtered_cov_sqrt = before[0][number], before[1][number]
         stacked = jnp.block([[transition @ filtered_cov_sqrt, noise], [filtered_cov_sqrt, jnp.zeros((n, n))]])
         lower = _flushed(jnp.linalg.qr(stacked.T, mode="r").T)
-        # an entry that is known exactly has nothing to learn: its row and column are nought
+        # an entry known exactly has zero row and column
         ahead = lower[:n, :n] + jnp.diag(jnp.where(jnp.diag(lower[:n, :n]) == 0.0, 1.0, 0.0))
         gain = _flushed(jax.scipy.linalg.solve_triangular(ahead, lower[n:, :n].T, lower=True, trans=1).T)
         mean = filtered + gain @ (mean - transition @ filtered - steps.shift[number])

@@ -1,9 +1,9 @@
-"""A belief that stays in step with a live instrument: readings as they come, late, doubled, missing or wrong, and the state at any time.
+"""A Kalman filter of a live instrument whose readings may be late, doubled, missing or wrong, with the state at any time.
 
-Time is cut into spans of ``span`` seconds. Within a span every reading is referred to its own time through the drift matrix, and what the
-process noise may have done since is added to its variance; a span with few distinct times is cut at each of them instead, which is exact.
-Spans younger than ``window`` seconds are open: what comes late goes where it belongs, and the spans from there on are run again. So the
-order in which readings arrive makes no difference. Older spans are settled: they become chapters, which a smoother can go back through.
+Time is divided into spans of ``span`` seconds. Within a span each reading is related to the state at its own time through the drift matrix, and the
+process noise since then is added to its variance; a span with few distinct times has a step to each of them instead, which is exact. Spans
+younger than ``window`` seconds are open: a late reading is put into its span, and the spans from there on are filtered again, so that the order
+of arrival makes no difference. Older spans are settled: they become chapters for the smoother.
 """
 
 import dataclasses
@@ -34,19 +34,19 @@ from twin.sensors.model import Model
 SPAN_SECONDS = 0.5
 WINDOW_SECONDS = 10.0
 MAX_EXACT_TIMES = 4
-"""Distinct times in a span up to which the span is cut at each of them."""
+"""Largest number of distinct times in a span at which it has a step to each of them."""
 MAX_PROCESS_NOISE_RATIO = 0.1
-"""Share of a reading's variance that the process noise may reach between two cuts of a span; above it a span is cut more often."""
+"""Largest ratio of the process noise in one step to a reading's variance; above it a span has more steps."""
 MAX_CUTS = 4
-"""Cuts of a span at most, for that reason."""
+"""Largest number of steps of a span for that reason."""
 OUTLIER_PROBABILITY = 0.01
-"""Assumed share of readings that are far off."""
+"""Assumed probability that a reading is an outlier."""
 CHAPTER_STEPS = 448
-"""Steps of a chapter: with those that questions to the smoother add, no more than fit into one size of the kernel."""
+"""Steps of a chapter: with those that requests to the smoother add, they fit into one size of the kernel."""
 
 
 class Stream:
-    """Follows one instrument's ``model`` from ``start`` (int64 ns); ``prior`` is a belief of one component then (default: the model's priors)."""
+    """Filters one instrument's readings with its ``model`` from ``start`` (int64 ns), from a ``prior`` of one component then (default: the model's)."""
 
     def __init__(
         self, model: Model, start: int, prior: Belief | None = None, span: float = SPAN_SECONDS, window: float = WINDOW_SECONDS,
@@ -58,11 +58,11 @@ class Stream:
             prior = Belief(model.layout, start, np.ones(1), mean[None], cov_sqrt[None])
         if len(prior.weights) != 1 or prior.layout != model.layout or prior.time != start:
             raise ValueError(
-                "a stream begins with a belief of one component over its model's layout, at its start; give such a one"
+                "the prior must be a belief of one component over the model's layout, at the start of the stream"
             )
         if not (span > 0 and window >= span and 0 <= outliers < 1):
             raise ValueError(
-                f"span {span} s, window {window} s, outliers {outliers}: give a span above zero, no longer than the window, and a share below one"
+                f"span {span} s, window {window} s, outliers {outliers}: give a span above zero, no longer than the window, and an outlier probability below one"
             )
         self.model, self.start, self.span, self.exact = model, start, round(span * 1e9), exact
         latest = max((clock.latest for clock in model.sources.values()), default=0.0)
@@ -91,27 +91,27 @@ class Stream:
         self._monitored_until = start
         self.events: list[Event] = []
         self.evidence = 0.0
-        """Log evidence of all that is settled."""
+        """Log evidence of the settled spans."""
 
-    # --- what comes in
+    # --- input
 
     @property
     def now(self) -> int:
-        """The newest time (ns) that the stream knows of."""
+        """The newest time (ns) of a reading, an arrival, a command or an observation."""
         return self._ingest.now
 
     @property
     def settled(self) -> int:
-        """The time (ns) up to which all is settled."""
+        """The time (ns) up to which all spans are settled."""
         return self.start + (self._settled + 1) * self.span
 
     @property
     def health(self) -> dict[str, Health]:
-        """What became of every channel's readings."""
+        """Counts of readings and their quality, by channel."""
         return self._ingest.health
 
     def verdicts(self) -> dict[str, str]:
-        """A verdict on every channel that the model knows or that has spoken."""
+        """A verdict on every channel of the model and every channel with readings."""
         rates = {sensor.channel: sensor.rate if sensor.reports == "periodic" else 0.0 for sensor in self.model.sensors}
         return {
             name: self._ingest.health_of(name).verdict(self.now, rates.get(name, 0.0), self.start)
@@ -128,7 +128,7 @@ class Stream:
         self.settle(self.now - self.window)
 
     def command(self, time: int, changes: Mapping[str, float]) -> None:
-        """Controls were told to change at ``time`` (ns)."""
+        """Controls were commanded to change at ``time`` (ns)."""
         for name, value in changes.items():
             if f"control:{name}" in self.inputs.sources:
                 since = self.inputs.tell(f"control:{name}", time, float(value))
@@ -138,7 +138,7 @@ class Stream:
         self._ingest.now = max(self._ingest.now, time)
 
     def observe(self, observation: Observation) -> bool:
-        """An estimate from an image, at its own time; False, and counted under its name, if it cannot be used or its time is settled.
+        """An observation from an image; False, and counted under its name, if it cannot be used or its time is settled.
 
         ValueError for a quantity that the model does not have.
         """
@@ -157,32 +157,32 @@ class Stream:
         self._invalidate_from(observation.time)
         return True
 
-    # --- what is believed
+    # --- estimates
 
     def belief(self, at: int | None = None) -> Belief:
-        """The belief at ``at`` (ns; default: now) from all that was read up to then; ValueError for a time that is settled (smooth instead)."""
+        """The belief at ``at`` (ns; default: now) from all readings up to then; ValueError for a settled time (use the smoother)."""
         checkpoint = self._checkpoint_at(self.now if at is None else at)
         return Belief(self.model.layout, checkpoint.time, np.ones(1), checkpoint.mean[None], checkpoint.cov_sqrt[None])
 
     def quantities(self, names: Iterable[str], at: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Means [m] and covariance [m, m] of quantities at ``at``; NaN where one hangs on a command that was never told."""
+        """Means [m] and covariance [m, m] of quantities at ``at``; NaN where one depends on a command that was never reported."""
         checkpoint = self._checkpoint_at(self.now if at is None else at)
         return predict_quantities(
             self.model, names, checkpoint.mean, checkpoint.cov_sqrt, self.inputs.at(checkpoint.time)
         )
 
     def smoother(self) -> Smoother:
-        """What is known now of any time since the start, from all that has been read since."""
+        """A smoother over all readings up to now."""
         self._filtered_to(self._span_number(self.now))
         open_checkpoints = [self._checkpoints[number] for number in sorted(self._checkpoints) if number > self._settled]
         return Smoother(self.model, self._runner, self.chapters, open_checkpoints, self.inputs)
 
     def settle(self, until: int) -> None:
-        """Settle all spans that end by ``until`` (ns): nothing of theirs may come any more."""
+        """Settle all spans that end by ``until`` (ns): later readings of them are late."""
         last = (until - self.start) // self.span - 1
         if last <= self._settled:
             return
-        # look ahead as far as nothing is likely to come any more: a sensor that sticks shows only after a while
+        # filter ahead as far as no more late readings are likely: a sensor that sticks shows only after a while
         self._filtered_to(max(last, (self.now - self._latest - self.start) // self.span - 1))
         for number in [n for n in sorted(self._checkpoints) if self._settled < n <= last]:
             self._settle_span(self._checkpoints[number], number)
@@ -250,25 +250,25 @@ class Stream:
         stream._chapter_end = (arrays["chapter_end.mean"], arrays["chapter_end.cov_sqrt"])
         return stream
 
-    # --- inside
+    # --- filtering
 
     def _span_number(self, time: int) -> int:
         return max((time - self.start) // self.span, 0)
 
     def _checkpoint_at(self, at: int) -> FilterCheckpoint:
         if at < max(self.settled, self.start):
-            raise ValueError(f"{at} ns is settled (all up to {self.settled} ns is); ask the smoother for it")
+            raise ValueError(f"{at} ns is before {self.settled} ns, up to which all is settled; use the smoother")
         number = self._span_number(at)
         return self._run_span(self._filtered_to(number - 1), number, at)
 
     def _invalidate_from(self, time: int | None) -> None:
-        """Something has changed at ``time``: what was run from there on is run again when it is asked for."""
+        """Discard the checkpoints from ``time`` (ns) on: their spans are filtered again on demand."""
         if time is not None:
             number = max(self._span_number(time), self._settled + 1)
             self._checkpoints = {n: checkpoint for n, checkpoint in self._checkpoints.items() if n < number}
 
     def _filtered_to(self, number: int) -> FilterCheckpoint:
-        """The mark at the end of span ``number``, or of the last one before it in which something happened."""
+        """The checkpoint at the end of span ``number``, or of the last span before it with readings or events."""
         while True:
             last = max(n for n in self._checkpoints if n <= number)
             for n in sorted(self._ingest.bins.spans(last + 1, number) | self._spans_with_events(last + 1, number)):
@@ -284,7 +284,7 @@ class Stream:
                 return self._checkpoints[last]
 
     def _predict_reading(self, sensor_index: int, since: int, time: int) -> tuple[float, float]:
-        """Mean and standard deviation of what the sensor at ``sensor_index`` should read at ``time`` (ns), by what was believed before ``since``;
+        """Mean and standard deviation of the reading of a sensor predicted for ``time`` (ns) from the last checkpoint before ``since`` (ns),
         without its offset and inputs."""
         candidates = [checkpoint for checkpoint in self._checkpoints.values() if checkpoint.time <= since] or [
             self._checkpoints[min(self._checkpoints)]
@@ -296,7 +296,7 @@ class Stream:
         return float(row @ (transition @ checkpoint.mean + shift)), float(np.sqrt(spread @ spread))
 
     def _spans_with_events(self, first: int, last: int) -> set[int]:
-        """Spans from ``first`` to ``last`` in which an image was seen or a command makes the state jump."""
+        """Spans from ``first`` to ``last`` with an observation or a command that makes the state jump."""
         after, until = self.start + first * self.span - 1, self.start + (last + 1) * self.span - 1
         times = [observation.time for observation in self._observations]
         times += [
@@ -331,7 +331,7 @@ class Stream:
         )
 
     def _settle_span(self, checkpoint: FilterCheckpoint, number: int) -> None:
-        """A span is settled: into the chapter, the monitors and the sensors' health."""
+        """Add a settled span to the chapter, the monitors, the events and the sensors' health."""
         if len(self.chapters[-1]) >= CHAPTER_STEPS:
             last = self.chapters[-1]
             self.chapters.append(Chapter.begin(last.end, *self._chapter_end))

@@ -1,12 +1,12 @@
-"""The clock of a source, from when its readings say they were taken and when they arrived.
+"""Offset and rate of a source's clock, estimated from the time stamps and arrival times of its readings.
 
-A reading taken at t by our clock is stamped t + offset and arrives at t + delay, so arrival - stamp = delay - offset. Delays have a least
-value and a tail; the least difference of an epoch is therefore the sharpest thing there is to know about the offset (as in network time,
-Mills, IEEE Trans. Commun. 39, 1482, 1991). A Kalman filter over (offset, rate, latency) takes one such minimum an epoch; the latency's own
-uncertainty is an entry because no number of readings averages it away.
+A reading taken at t by our clock is stamped t + offset and arrives at t + delay, so arrival - stamp = delay - offset. Delays have a
+minimum and a tail, so the smallest difference in an epoch is the sharpest measurement of the offset (as in network time, Mills, IEEE Trans.
+Commun. 39, 1482, 1991). A Kalman filter over (offset, rate, latency) is updated with one such minimum an epoch; the latency is part of the state
+because no number of readings averages it away.
 
-An epoch is closed `LATE` seconds after its end, and a reading is aligned by the epochs that were closed when it arrived: so what is known
-does not depend on the order in which readings are handed over, as long as they are handed over within `LATE` seconds.
+An epoch is closed `EPOCH_CLOSING_DELAY` seconds after its end, and a reading is aligned with the epochs closed at its arrival. The result does
+not depend on the order of the readings, as long as they are handed over within that delay.
 """
 
 import bisect
@@ -18,13 +18,13 @@ from twin.sensors.model import Clock
 
 EPOCH_SECONDS = 10.0
 FIRST_EPOCH_SECONDS = 2.5
-"""Seconds of an epoch; the first four are shorter, so that a clock that is off is found at once."""
+"""Seconds of an epoch; the first four are shorter, so that a wrong clock is found early."""
 EPOCH_CLOSING_DELAY = 2.0
 CLOCK_JUMP_SECONDS = 1.0
-"""Seconds by which readings may come before what was expected of their clock and still be a clock that drifts: beyond it the clock was set
-anew. A slow mailbox looks like a clock set back, so that way it takes as much as readings of the source may be late."""
+"""Change of the offset (s) from which the clock was reset rather than drifted. Slow delivery looks like a clock set back, so in that
+direction the limit is at least the largest delay of the source."""
 RESOLUTION = 2e-3
-"""Seconds to which stamps are taken to be exact."""
+"""Assumed standard error (s) of time stamps."""
 ALIGNMENT_HISTORY = 4
 
 
@@ -72,7 +72,7 @@ class SourceClock:
         self.mean, self.covariance = step @ self.mean, step @ self.covariance @ step.T
         first, self.at, self.closed = self.closed < 0, middle, epoch
         row = np.array([-1.0, 0.0, 1.0])
-        # the least of n delays stands above the least possible one by about the tail's mean over n
+        # the smallest of n delays exceeds the latency by about the tail's mean over n
         tail = self.clock.latest / 6.0 / count
         noise = tail**2 + RESOLUTION**2
         innovation = least - tail - row @ self.mean
@@ -92,7 +92,7 @@ class SourceClock:
         del self._lines[:-ALIGNMENT_HISTORY]
 
     def to_state(self) -> dict[str, Any]:
-        """All that changes, as plain values."""
+        """The estimate and the open epochs as plain values."""
         return {
             "open": [[epoch, least, count] for epoch, (least, count) in self.open.items()],
             "mean": self.mean.tolist(),

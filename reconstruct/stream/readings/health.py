@@ -1,22 +1,22 @@
-"""What became of a sensor's readings, and what that says of the sensor."""
+"""Health of a sensor: counts of its readings by what became of them, and the verdict from these."""
 
 import dataclasses
 
 VERDICTS = ("ok", "held", "no evidence", "silent", "stuck", "saturated", "clock off", "late", "spiking", "noisy")
-"""From best to worst; "held" is a sensor that repeats a quantity at rest, "no evidence" an echo or a channel that is not modelled,
-"saturated" one at the end of its range, "late" one whose readings come too late to count."""
+"""From best to worst. "held": the quantity is at rest and the sensor repeats it; "no evidence": an echo or a channel that is not modelled;
+"saturated": the sensor is at the end of its range; "late": its readings arrive too late to be used."""
 
 FAULTS = ("stuck", "saturated")
-"""Runs of equal readings that say nothing of the quantity."""
+"""Runs of equal readings that carry no information on the quantity."""
 
 SPIKING_FRACTION = 0.2
-"""Share of readings far off, of those heard lately, from which a sensor is spiking."""
+"""Recent fraction of outliers from which a sensor is spiking."""
 NOISY_MEAN_SQUARE = 3.0
-"""Mean square of normalised innovations, lately, from which a sensor is noisier than its table says."""
+"""Recent mean square of normalised innovations from which a sensor is noisier than its table says."""
 SILENT_PERIODS = 5.0
 """Periods without a reading after which a periodic sensor is silent."""
 MIN_READINGS = 30
-"""Readings that a verdict on scatter needs."""
+"""Readings needed for a verdict on scatter."""
 
 
 @dataclasses.dataclass
@@ -39,11 +39,11 @@ class Health:
     mean_square: float = 1.0
     innovations: int = 0
     standing: str = ""
-    """What its last readings are, where they are all equal: "held", or one of `FAULTS`."""
+    """Verdict on the current run of equal readings: "held", one of `FAULTS`, or none."""
 
     @property
     def seen(self) -> int:
-        """Readings that came, of whatever fate, without those sent twice."""
+        """All readings, without those sent twice."""
         return (
             self.used
             + self.ignored
@@ -56,7 +56,7 @@ class Health:
         )
 
     def add_innovations(self, mean_square: float, outlier_fraction: float, count: int) -> None:
-        """``count`` readings more, with mean square ``mean_square`` of their normalised innovations (outliers apart) and a share ``outlier_fraction`` of outliers."""
+        """Add ``count`` readings with the ``mean_square`` of their normalised innovations (without outliers) and their ``outlier_fraction``."""
         keep = 0.99**count
         self.mean_square = keep * self.mean_square + (1 - keep) * mean_square
         self.outlier_fraction = keep * self.outlier_fraction + (1 - keep) * outlier_fraction
@@ -74,7 +74,7 @@ class Health:
         if overdue or (self.heard is None and not heard):
             return "silent" if overdue or now is None or since is None or rate == 0 else "ok"
         if not heard:
-            return "ok"  # what it said is not settled yet
+            return "ok"  # its readings are not settled yet
         if self.standing in FAULTS:
             return self.standing
         if self.future > 0.5 * heard:

@@ -1,4 +1,4 @@
-"""Readings as they come in: checked, aligned by their source's clock, counted, and put into the cell that their time says."""
+"""Ingest of readings: checked, aligned with their source's clock, counted, and put into their time bins."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -17,13 +17,13 @@ from twin.sensors.model import Model
 from twin.sensors.sensor import Sensor
 
 MAX_AHEAD = 0.1
-"""Seconds by which an aligned reading may be ahead of its arrival, beside what is not known of its clock."""
+"""Seconds by which an aligned reading may be ahead of its arrival, beside the uncertainty of its clock."""
 MAX_SOURCE_GAP = 3600.0
 """Seconds by which one of several sources may be ahead of the others in a log without arrival times."""
 
 
 class Ingest:
-    """The way in to the open ``bins`` of a stream. Times are int64 ns; ``inputs`` hears what channels tell of commands."""
+    """Puts readings into the open ``bins`` of a stream and commands into its ``inputs``. Times are int64 ns."""
 
     def __init__(self, model: Model, traits: Traits, start: int, span: int, inputs: Inputs):
         self.model, self.start, self.span, self.inputs = model, start, span, inputs
@@ -43,11 +43,11 @@ class Ingest:
         return self._clocks[source]
 
     def health_of(self, channel: str) -> Health:
-        """The health of a channel, begun if need be."""
+        """The health of a channel, created on first use."""
         return self.health.setdefault(channel, Health())
 
     def take(self, batches: Iterable[Readings], arrival: int | None) -> int | None:
-        """Sort batches in; the earliest time from which something has changed, or None."""
+        """Add batches of readings; the earliest time (ns) from which something has changed, or None."""
         by_source: dict[str, list[tuple[Sensor, np.ndarray, np.ndarray]]] = {}
         if arrival is not None:
             self.now = max(self.now, arrival)
@@ -66,7 +66,7 @@ class Ingest:
     def _sort_in(
         self, source: str, batches: list[tuple[Sensor, np.ndarray, np.ndarray]], arrival: int | None
     ) -> list[int]:
-        """All that one source says at once: checked together, then told to whom it concerns."""
+        """Check the batches of one source together and add them; the times (ns) from which something has changed."""
         sizes = [len(values) for *_, values in batches]
         batch_index = np.repeat(np.arange(len(batches)), sizes)
         times, values = np.concatenate([batch[1] for batch in batches]), np.concatenate([batch[2] for batch in batches])
@@ -144,7 +144,7 @@ class Ingest:
         return times - shift.astype(np.int64) if shift.any() else times
 
     def _out_of_time(self, source: str, times: np.ndarray, arrival: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Which readings are too late, and which are ahead of what can be."""
+        """Which readings are too late, and which are ahead of their arrival."""
         clock_model = self.model.sources[source]
         oldest = self.start + (self.settled + 1) * self.span
         if arrival is not None:

@@ -1,6 +1,6 @@
-"""The runs of equal readings in a stream, judged span by span: what is held is believed, what is stuck or saturated is not.
+"""Runs of equal readings in a stream, classified span by span: held readings are used, stuck and saturated ones are not.
 
-A quantity that comes to rest, or leaves it, in a way that the model did not predict is widened to its prior there, with what moves it.
+A quantity that comes to rest, or leaves it, against the prediction of the model is reset to its prior there, with its rate.
 """
 
 import math
@@ -17,29 +17,29 @@ from twin.dynamics.inputs import Inputs
 from twin.sensors.model import Model
 
 NOTICEABLE_PROBABILITY = 1e-3
-"""Probability of a run, by the table's noise, below which it is asked what it is."""
+"""Probability of a run, by the table's noise, below which it is classified."""
 RELEASE_WINDOW = 1_000_000_000
-"""Nanoseconds after a hold within which a refused reading says that the quantity was set moving."""
+"""Nanoseconds after a hold within which an outlier means that the quantity moves again."""
 
 PredictReading = Callable[[int, int, int], tuple[float, float]]
-"""Mean and standard deviation of what a sensor (its place) should read at a time, by what was believed before another: place, before, at (ns)."""
+"""Mean and standard deviation of a predicted reading, from: sensor index, the time (ns) before which readings are used, the time (ns) of the reading."""
 
 
 class Plateaus:
-    """The runs of a stream's sensors, judged span by span. ``standing`` maps (sensor's place, begin of the run in ns) to what it is."""
+    """The runs of a stream's sensors. ``standing`` maps (sensor index, begin of the run in ns) to its verdict."""
 
     def __init__(self, model: Model, traits: Traits, bins: TimeBins, inputs: Inputs):
         self._model, self._traits, self._bins, self._inputs = model, traits, bins, inputs
         self.standing: dict[tuple[int, int], str] = {}
         self.reset_to_prior: dict[int, set[int]] = {}
-        """Sensors whose quantities changed without a word, by the number of the span at the beginning of which they are widened."""
+        """Sensors whose quantities changed without a command, by the number of the span at whose begin they are reset."""
         self.released: dict[int, int] = {}
-        """When (ns) the last hold of a sensor ended."""
+        """Time (ns) at which the last hold of a sensor ended."""
         rows = model.rows != 0
         self._shared = (rows.astype(int) @ rows.T.astype(int)) > 0
 
     def of(self, sensor_index: int, checkpoint: FilterCheckpoint) -> str:
-        """What the run at a mark is: "held", "stuck", "saturated", or "" where it is none of them."""
+        """The verdict on the run at a checkpoint: "held", "stuck", "saturated" or ""."""
         return (
             self.standing.get((sensor_index, int(checkpoint.runs.since[sensor_index])), "")
             if checkpoint.runs.count[sensor_index] > 0
@@ -54,7 +54,7 @@ class Plateaus:
         settled: int,
         predict_reading: PredictReading,
     ) -> int | None:
-        """Judge the runs at ``checkpoint``, the end of span ``number``; the time (ns) from which that changes what is believed, or None."""
+        """Classify the runs at ``checkpoint``, the end of span ``number``; the time (ns) from which that changes the belief, or None."""
         changed = self._released_again(before, checkpoint, number)
         stuck = is_stuck(self._traits, checkpoint.runs)
         for sensor_index in np.flatnonzero(
@@ -91,7 +91,7 @@ class Plateaus:
         self.standing = {key: verdict for key, verdict in self.standing.items() if key[1] >= min(time, newest[key[0]])}
 
     def to_state(self) -> dict[str, Any]:
-        """All that changes, as plain values."""
+        """The verdicts as plain values."""
         return {
             "standing": sorted(
                 [sensor_index, since, verdict] for (sensor_index, since), verdict in self.standing.items()
@@ -109,7 +109,7 @@ class Plateaus:
         self.released = {int(sensor_index): int(time) for sensor_index, time in state["released"]}
 
     def _released_again(self, before: FilterCheckpoint, checkpoint: FilterCheckpoint, number: int) -> list[int]:
-        """A hold has ended and what came next was not believed: the quantity was set moving, so it is widened where the hold ended."""
+        """Reset quantities whose hold has ended with outliers: they move again. The times (ns) from which the belief changes."""
         changed = []
         for sensor_index in np.flatnonzero(checkpoint.runs.since != before.runs.since).tolist():
             if self.of(sensor_index, before) == "held":
@@ -127,8 +127,8 @@ class Plateaus:
         self.reset_to_prior.setdefault(number, set()).add(sensor_index)
 
     def _contradictions(self, sensor_index: int, checkpoint: FilterCheckpoint) -> int:
-        """Readings in a row by which a run and the other sensors of the same quantities contradict each other: its own that were not believed
-        while those of others were, or another's that were not believed while it went on."""
+        """Consecutive outliers by which a run and the other sensors of the same quantities contradict each other: its own while readings of
+        others were used, or another's during the run."""
         if checkpoint.readings is None:
             return 0
         believed = np.zeros(len(self._shared), dtype=bool)
@@ -151,7 +151,7 @@ class Plateaus:
             mean, std = predict_reading(sensor_index, since, checkpoint.time)
             driven = sum(share * self._inputs.value(name, checkpoint.time) for name, share in sensor.inputs.items())
             away = (mean + sensor.offset + driven - value) / math.hypot(std, math.sqrt(sensor.variance))
-            away = away if math.isfinite(away) else 0.0  # a command that was never told
+            away = away if math.isfinite(away) else 0.0  # a command that was never reported
         excess = scatter_excess(times, values, sensor.quantisation)
         beyond = led_beyond(times, values, checkpoint.time, value)
         return EqualRun(

@@ -1,8 +1,7 @@
-"""Readings of one span of time made ready for the filter: stuck ones out, crowds of one sensor into one number, late ones in their place.
+"""Preprocessing of the readings of one time bin: sorted, without repeats and stuck readings, many readings of one sensor averaged.
 
-A sensor that reads a hundred times while the state hardly moves says what its mean says. More than `CROWD` readings of one sensor in one
-span become their robust mean, at their mean time, with the variance of that mean: noise falls with their number, rounding that noise
-does not dither away does not.
+More than `MAX_SINGLE_READINGS` readings of one sensor in one bin become their robust mean, at their mean time, with the variance of that mean:
+noise falls with their number, rounding that noise does not dither does not.
 """
 
 from collections.abc import Sequence
@@ -15,17 +14,17 @@ from reconstruct.stream.readings.equal_readings import STICKING_PROBABILITY
 from twin.sensors.model import Model
 
 MAX_SINGLE_READINGS = 3
-"""Readings of one sensor in one span that are still taken one by one."""
+"""Largest number of readings of one sensor in one bin that are used singly."""
 CROWD_OUTLIER_SIGMAS = 5.0
-"""Distance from a crowd's median, in robust standard deviations, beyond which a reading is no part of it."""
+"""Distance from the median, in robust standard deviations, beyond which a reading is an outlier."""
 STUCK_PROBABILITY = 1e-9
 """Probability of a run of equal readings, by the noise of the table, below which a sensor may be called stuck."""
 MIN_REPEAT_PROBABILITY = 1e-3
-"""The least chance of two equal readings in a row that a sensor is granted, however fine its steps: logs are printed with few digits."""
+"""Smallest probability of two equal readings in a row assumed of a sensor, since logs are printed with few digits."""
 
 
 class Traits(NamedTuple):
-    """What the digest needs to know of each sensor that is evidence, [c] each: variances, rounding, chance of a repeat, diffusion of what it reads."""
+    """Of each sensor that is evidence, [c] each: variance, variance of rounding, probability of a repeat, diffusion of its quantity, coarseness."""
 
     variance: np.ndarray
     rounding: np.ndarray
@@ -35,7 +34,7 @@ class Traits(NamedTuple):
 
 
 class Runs(NamedTuple):
-    """Last value, number of repeats of it so far, and when (ns) it was first said, [c] each."""
+    """Last value, number of its repeats so far, and the time (ns) of its first reading, [c] each."""
 
     last: np.ndarray
     count: np.ndarray
@@ -44,7 +43,7 @@ class Runs(NamedTuple):
 
 class ScalarReadings(NamedTuple):
     """Scalar readings in order of time: ``sensor``, ``time`` (ns), ``value``, ``variance``, ``floor`` [r]; per sensor [c]: how many were
-    ``taken``, dropped as ``stuck``, dropped as ``outliers`` ones in a crowd, sent twice (``repeated``); and the runs after them."""
+    ``taken``, dropped as ``stuck``, dropped as ``outliers`` of a mean, sent twice (``repeated``); and the runs after them."""
 
     sensor: np.ndarray
     time: np.ndarray
@@ -59,12 +58,12 @@ class ScalarReadings(NamedTuple):
 
     @property
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What each scalar reading has."""
+        """The columns of scalar readings, [r] each."""
         return self.sensor, self.time, self.value, self.variance, self.floor
 
     @property
     def counts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """What each sensor has."""
+        """The counts of sensors, [c] each."""
         return self.taken, self.stuck, self.outliers, self.repeated
 
 
@@ -73,7 +72,7 @@ def traits(model: Model) -> Traits:
     noise = np.array([sensor.noise for sensor in model.evidence])
     step = np.array([sensor.quantisation for sensor in model.evidence])
     with np.errstate(divide="ignore", invalid="ignore"):
-        # the chance that noise stays within the step it is in, where that is greatest: with the level in the middle of the step
+        # the largest probability that noise stays within one step: with the level in the middle of the step
         repeat = np.where(noise > 0, erf(step / (2.0 * np.sqrt(2.0) * noise)), 1.0)
     periodic = np.array(
         [sensor.reports == "periodic" and sensor.kind in ("measured", "derived") for sensor in model.evidence],
@@ -85,7 +84,7 @@ def traits(model: Model) -> Traits:
 
 
 def no_runs(count: int) -> Runs:
-    """Nothing heard yet from ``count`` sensors."""
+    """The runs of ``count`` sensors before their first readings."""
     return Runs(np.full(count, np.nan), np.zeros(count), np.zeros(count, dtype=np.int64))
 
 
@@ -93,10 +92,10 @@ def preprocess(
     traits: Traits, sensor: np.ndarray, time: np.ndarray, raw: np.ndarray, value: np.ndarray, runs: Runs,
     frozen: Sequence[tuple[int, int, int]] = (), held: Sequence[tuple[int, int]] = (),
 ) -> ScalarReadings:  # fmt: skip
-    """Readings [r] of one cell of time, in any order; ``raw`` as they were sent, ``value`` without offset and inputs.
+    """Readings [r] of one time bin, in any order; ``raw`` as they were sent, ``value`` without offset and inputs.
 
-    ``frozen`` are sensors' places with times (ns) after which and up to which they have since turned out to be stuck or saturated; ``held``
-    are sensors' places with the begins (ns) of runs in which the quantity was held, so that each repeat is a reading.
+    ``frozen`` are sensor indices with the times (ns) after which and up to which they are stuck or saturated; ``held`` are sensor indices with
+    the begins (ns) of runs in which the quantity was held, so that each repeat is a reading.
     """
     count = len(traits.variance)
     order = np.lexsort((raw, time, sensor))
@@ -165,7 +164,7 @@ def _sticking(
 
 
 def log_chance(traits: Traits, runs: Runs) -> np.ndarray:
-    """Log probabilities [c] of the runs, if the sensors' noise is what their table says."""
+    """Log probabilities [c] of the runs given the noise of the sensors' table."""
     return runs.count * np.log(traits.repeat)
 
 
@@ -176,7 +175,7 @@ def is_stuck(traits: Traits, runs: Runs) -> np.ndarray:
 
 def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndarray, weight: np.ndarray):
     """Robust means of crowds (readings sorted by sensor): sensor, time, value, number, weight, and a twelfth of the time they span (s),
-    each [crowds]; and odd ones per sensor [c]."""
+    each [crowds]; and outliers per sensor [c]."""
     count = len(traits.variance)
     first = np.flatnonzero(np.concatenate([[True], sensor[1:] != sensor[:-1]]))
     size = np.diff(np.concatenate([first, [len(sensor)]]))
@@ -202,6 +201,6 @@ def _crowds(traits: Traits, sensor: np.ndarray, time: np.ndarray, value: np.ndar
     certainty = np.minimum.reduceat(weight, first)
     outliers = np.zeros(count, dtype=int)
     outliers[index] = size - kept_count
-    # a mean over a time differs from a random walk at the middle of it by a twelfth of the walk's variance over it
+    # a random walk's mean over a time differs from its value at the middle by a twelfth of its variance over that time
     duration = (time[first + size - 1] - start) * 1e-9 / 12.0
     return (index, mean_time, mean, kept_count.astype(float), certainty, duration), outliers

@@ -1,20 +1,20 @@
-"""The last readings of each sensor that are settled, as they were sent, and the least and largest of all."""
+"""Buffer of the last settled readings of each sensor, as sent, with the smallest and largest of all."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 MAX_RECENT = 64
-"""Readings of a sensor that are kept."""
+"""Readings kept of each sensor."""
 BUFFER_RATIO = 16
-"""Times the readings that are kept which may pile up before they are sorted through."""
+"""Ratio of buffered to kept readings at which the buffer is reduced."""
 
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Sensors' places, times (ns) and values, [r] each."""
+"""Sensor indices, times (ns) and values, [r] each."""
 
 
 class RecentReadings:
-    """What ``count`` sensors said last; readings are added in the order of time, but for those of one call of `add`."""
+    """The last readings of ``count`` sensors; calls of `add` are in order of time."""
 
     def __init__(self, count: int):
         self.parts: list[Part] = []

@@ -1,7 +1,7 @@
-"""Open readings by cell of time, each cell digested once and again only when something in it has changed.
+"""Open readings by time bin, each bin preprocessed once and again only when something in it has changed.
 
-A cell is a span of the filter, or a part of one where a sensor is so quick that a span holds too much of it to be sorted anew with every
-batch. What a cell comes to depends on the cell before it only through a sensor that repeats itself across the border.
+A bin is a span of the filter, or part of a span where a fast sensor has too many readings in it to sort with every batch. A bin depends on the bin
+before it only through sensors that repeat their value across the border.
 """
 
 import dataclasses
@@ -17,9 +17,9 @@ from twin.dynamics.inputs import Inputs, Path
 from twin.sensors.model import Model
 
 MAX_BIN_READINGS = 32
-"""Readings of one sensor that a cell should hold at most."""
+"""Largest number of readings of one sensor per bin aimed at."""
 MAX_BINS = 16
-"""Cells of a span at most."""
+"""Largest number of bins in a span."""
 
 _COLUMNS = ("sensor", "time", "value")
 _Part = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -27,21 +27,21 @@ _Part = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclasses.dataclass
 class TimeBin:
-    """Readings of a cell as they came (sensor's place, time, value as sent), and what they were digested to."""
+    """Readings of a time bin as received (sensor index, time, value as sent), and the ``result`` of their preprocessing."""
 
     parts: list[_Part]
     stale: np.ndarray
-    """Which sensors [c] have been heard since the cell was last digested."""
+    """Which sensors [c] have new readings since the bin was last preprocessed."""
     newest: int = -(2**62)
     result: ScalarReadings | None = None
     first: np.ndarray | None = None
-    """First value of each sensor in the cell [c], NaN where it has none."""
+    """First value of each sensor in the bin [c], NaN where it has none."""
     linked: np.ndarray | None = None
-    """Which sensors [c] began with the value they had before the cell, so that their digest hangs on what was before."""
+    """Which sensors [c] began with the value they had before the bin, so that their result depends on the bin before."""
 
 
 class TimeBins:
-    """Open cells of ``length`` ns from ``start``; ``inputs`` are what readings hang on besides the state."""
+    """Open bins of ``length`` ns from ``start``; ``inputs`` are what readings depend on besides the state."""
 
     def __init__(self, model: Model, traits: Traits, start: int, span: int, inputs: Inputs):
         fastest = max((sensor.rate for sensor in model.evidence), default=0.0)
@@ -60,7 +60,7 @@ class TimeBins:
         self._special = [index for index, sensor in enumerate(model.evidence) if sensor.valid or sensor.inputs]
 
     def add_dependency(self, channel: str, times: np.ndarray, values: np.ndarray) -> list[int]:
-        """A channel that others hang on, or that says what was last measured: the times from which something has changed."""
+        """Add values of a channel that others depend on, or of a last measured value; the times (ns) from which something has changed."""
         touched = []
         for path in (self._valid.get(channel), self._lasting.get(channel)):
             if path is not None:
@@ -85,23 +85,23 @@ class TimeBins:
             bin_.newest = max(bin_.newest, int(bin_times.max()))
 
     def change(self, time: int) -> None:
-        """What readings hang on besides the state has changed at ``time``."""
+        """An input that readings depend on has changed at ``time`` (ns)."""
         for number, bin_ in self._open.items():
             if (number // self.per_span + 1) * self._span + self.start > time:
                 bin_.result = None
 
     def freeze(self, sensor_index: int, since: int, until: int) -> None:
-        """A sensor has turned out to be stuck: what it repeated after ``since`` and up to ``until`` (ns) is no reading."""
+        """Leave out the repeats of a stuck sensor after ``since`` and up to ``until`` (ns)."""
         self._frozen.append((sensor_index, since, until))
         self.change(since)
 
     def hold(self, sensor_index: int, since: int) -> None:
-        """What a sensor has repeated since ``since`` (ns) is held: each repeat is a reading."""
+        """Use each repeat of a sensor since ``since`` (ns) as a reading: the quantity is held."""
         self._held.append((sensor_index, since))
         self.change(since)
 
     def release(self, sensor_index: int, since: int) -> None:
-        """A run that was taken for held is not."""
+        """Undo `hold` of a run."""
         self._held = [run for run in self._held if run != (sensor_index, since)]
 
     def before(self, sensor_index: int, time: int) -> tuple[np.ndarray, np.ndarray, float, float]:
@@ -220,7 +220,7 @@ class TimeBins:
         return result._replace(runs=Runs(*merged))
 
     def _measured(self, number: int, end: int) -> list[_Part]:
-        """New values of last-measured channels in a cell."""
+        """New values of last-measured channels in a bin."""
         if not self._lasting:
             return []
         span, part = divmod(number, self.per_span)
@@ -236,7 +236,7 @@ class TimeBins:
         return parts
 
     def _values(self, parts: list[_Part], end: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Readings up to ``end``: sensor's place, time, value as sent, value without offset and inputs; each [r]. Invalid ones are out."""
+        """Readings up to ``end``: sensor index, time, value as sent, value without offset and inputs; each [r]. Invalid ones are out."""
         sensor_index, time, raw = (np.concatenate(column) for column in zip(*parts, strict=True))
         if time.max() > end:
             early = time <= end
@@ -259,7 +259,7 @@ class TimeBins:
 
 
 def _sorted_readings(columns: Sequence[np.ndarray], counts: Sequence[np.ndarray], runs: Runs) -> ScalarReadings:
-    """A digest of readings in any order."""
+    """Scalar readings sorted by time, from columns in any order."""
     sensor, time, value, variance, floor = columns
     order = np.lexsort((value, sensor, time))
     taken, stuck, outliers, repeated = counts
@@ -269,7 +269,7 @@ def _sorted_readings(columns: Sequence[np.ndarray], counts: Sequence[np.ndarray]
 
 
 def _replaced(old: ScalarReadings, new: ScalarReadings, changed: np.ndarray) -> ScalarReadings:
-    """``old`` with what it says of the sensors ``changed`` [c] taken from ``new``."""
+    """``old`` with the readings of the sensors ``changed`` [c] taken from ``new``."""
     keep = ~changed[old.sensor]
     columns = [
         np.concatenate([old_column[keep], new_column])
@@ -285,7 +285,7 @@ def _replaced(old: ScalarReadings, new: ScalarReadings, changed: np.ndarray) -> 
 
 
 def _pooled(traits: Traits, parts: list[ScalarReadings], runs: Runs) -> ScalarReadings:
-    """Digests of the cells of a span as one: a sensor that has more than a few numbers left is given their weighted mean."""
+    """The readings of the bins of a span together; more than a few of one sensor become their weighted mean."""
     count = len(traits.variance)
     if not parts:
         empty, zeros = np.zeros(0), np.zeros(count, dtype=int)

@@ -145,7 +145,7 @@ def test_a_prior_that_is_not_one_is_refused():
     short_belief = Belief(MODEL.layout, START, np.ones(2) / 2, np.zeros((2, n)), np.stack([np.eye(n)] * 2))
     with pytest.raises(ValueError, match="one component"):
         Stream(MODEL, START, prior=short_belief)
-    with pytest.raises(ValueError, match="share below one"):
+    with pytest.raises(ValueError, match="probability below one"):
         Stream(MODEL, START, outliers=1.0)
 
 
