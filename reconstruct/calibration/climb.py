@@ -1,4 +1,4 @@
-"""Damped Gauss-Newton steps for many sets of a column's constants at once, each towards the rows and towards what it began with."""
+"""Damped Gauss-Newton fits of many sets of a column's constants at once, each with a Gaussian prior about its anchor."""
 
 import math
 
@@ -30,11 +30,11 @@ class DampedGaussNewton:
         self.cost = np.full(len(u), np.inf)
 
     def gap(self) -> np.ndarray:
-        """Wanted less expected [k, n] on the rows' scales."""
+        """Target less expected [k, n] on the rows' scales."""
         return self._gap(self.u)
 
     def steps(self, sigma: np.ndarray, count: int) -> None:
-        """``count`` steps with errors ``sigma`` [n]; a step that does not help is not taken."""
+        """``count`` steps with errors ``sigma`` [n]; a step that does not lower the cost is not taken."""
         size = self.evaluation.size
         gap = self.gap() / sigma
         self.cost = self._cost(gap, self.u)
@@ -56,7 +56,7 @@ class DampedGaussNewton:
             self.damping = np.clip(np.where(better, self.damping / 4, self.damping * 5), 1e-6, 1e6)
 
     def keep(self, chosen: np.ndarray) -> None:
-        """Go on with those numbered ``chosen``."""
+        """Keep the sets with indices ``chosen``."""
         self.u, self.anchor, self.target = self.u[chosen], self.anchor[chosen], self.target[chosen]
         self.damping, self.cost = self.damping[chosen], self.cost[chosen]
 

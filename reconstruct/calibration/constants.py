@@ -1,4 +1,4 @@
-"""A column's constants as unit normals: what a fit climbs in, and what draws of the prior are made of."""
+"""A column's constants as unit normals, the coordinates of fits and of draws from the prior."""
 
 import jax
 import jax.numpy as jnp

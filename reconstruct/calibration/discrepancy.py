@@ -1,10 +1,10 @@
-"""What a column's form gets wrong: lenses that are not quite the lenses of the model, by an error that changes with what they carry.
+"""Model discrepancy of a column: errors of its lenses that change with their excitation.
 
-Every lens's strength, width and place may err by a function of its own excitation (other iron saturates by another law) and, less, of all excitations (fields
-leak, iron remembers). The width errs most: Ampere's law holds the strength whatever the iron does, and a gap stays where it is. Both functions are Gaussian
-processes, and reach a measured quantity by its derivative: near a magnification of zero a small error of a lens is a large one of the quantity. M. Kennedy &
-A. O'Hagan, J. R. Stat. Soc. B 63, 425 (2001), with the error inside the model and not behind it. A constant error for each key, where the column's table says
-that zeros differ, and white noise come on top.
+The errors of a lens's strength, width and position are functions of its own excitation (saturation differs) and, less, of all excitations (stray fields,
+hysteresis). The width errs most: Ampere's law fixes the strength, and the gap does not move. Both functions are Gaussian processes, and propagate to a
+measured quantity by its derivative: near a magnification of zero a small error of a lens is a large one of the quantity. M. Kennedy &
+A. O'Hagan, J. R. Stat. Soc. B 63, 425 (2001), with the error inside the model. Added are a constant error for each key, where the column's table says
+that zeros differ, and white noise.
 """
 
 from typing import NamedTuple
@@ -20,14 +20,14 @@ ALL_EXCITATIONS_PRIOR, LENGTH_PRIOR, NOISE_PRIOR = (0.005, 1.7), (0.3, 1.5), (0.
 """Priors (median, factor of one sigma): relative errors of lenses (strength, width, place) by their own and by all excitations, the length in full-scale
 excitations on which they change, and noise that a table does not state, on a quantity's scale."""
 CONSTANT_WIDENING = 5.0
-"""By how much wider than believed constants are taken where hyperparameters are learnt."""
+"""Factor on the prior standard deviations of constants where hyperparameters are estimated."""
 MIN_CURVATURE = 0.5
-"""Least curvature of the posterior of hyperparameters that draws are made with, in units of the prior's: where it is flatter, they are no wider than this."""
+"""Smallest curvature of the proposal for draws of hyperparameters, in units of the prior's."""
 
 
 class Hyper(NamedTuple):
-    """Rms errors of lenses: ``own_excitation`` [3] of strengths and widths (relative) and places (in half widths), ``all_excitations`` of widths, of the others in the proportions
-    of ``own_excitation``; the ``length`` on which they change, ``noise`` [q] of each quantity."""
+    """Rms errors of lenses: ``own_excitation`` [3] of strengths and widths (relative) and positions (in half widths); ``all_excitations`` of widths, with
+    the others in the proportions of ``own_excitation``; the ``length`` on which they change; ``noise`` [q] of each quantity."""
 
     own_excitation: np.ndarray
     all_excitations: float
@@ -36,8 +36,8 @@ class Hyper(NamedTuple):
 
 
 class RowInputs(NamedTuple):
-    """Where rows stand: the quantity ``kind`` [n], excitations of lenses ``excitations`` [n, m], logarithm of the tension ``tension`` [n]; ``levers`` [n, m, 3],
-    derivatives of the row's quantity by relative errors of each lens's strength, width and place; the ``zero`` [n] they share (-1: none) and its ``zero_std``.
+    """Settings of rows: the quantity ``kind`` [n], ``excitations`` [n, m] of lenses, logarithm of the tension ``tension`` [n]; ``levers`` [n, m, 3],
+    derivatives of the row's quantity by relative errors of each lens's strength, width and position; the ``zero`` [n] they share (-1: none) and its ``zero_std``.
     """
 
     kind: np.ndarray
@@ -47,13 +47,13 @@ class RowInputs(NamedTuple):
     zero: np.ndarray
     zero_std: np.ndarray
 
-    def at(self, chosen: np.ndarray) -> "Places":
-        """Those numbered ``chosen`` [k]."""
+    def at(self, chosen: np.ndarray) -> "RowInputs":
+        """The rows with indices ``chosen`` [k]."""
         return RowInputs(*(field[chosen] for field in self))
 
 
 class _Pairs(NamedTuple):
-    """Of all pairs of two sets of places: products of levers [m, 3, n, k], squared distances of each lens [m, n, k], shared zeros [n, k]."""
+    """For all pairs of two sets of rows: products of levers [m, 3, n, k], squared distances of each lens [m, n, k], shared zeros [n, k]."""
 
     levers: np.ndarray
     square_distance: np.ndarray
@@ -72,14 +72,14 @@ def prior_median(count: int) -> Hyper:
 
 
 def kernel(hyper: Hyper, a: RowInputs, b: RowInputs) -> np.ndarray:
-    """Covariance [n, k] between the model's errors at two sets of places, white noise left out."""
+    """Covariance [n, k] between the model's errors at two sets of rows, without white noise."""
     return np.asarray(_kernel(hyper.own_excitation, hyper.all_excitations, hyper.length, _pairs(a, b)))
 
 
 def expected_lens_errors(
     hyper: Hyper, excitations: np.ndarray, tension: np.ndarray, rows: RowInputs, weights: np.ndarray
 ) -> np.ndarray:
-    """Expected errors of lenses [s, m, 3] at excitations ``excitations`` [s, m] and logarithms of tensions [s], given the rows' ``weights`` [n]: K^-1 (data)."""
+    """Expected errors of lenses [s, m, 3] at ``excitations`` [s, m] and logarithms of tensions [s], given the rows' ``weights`` [n]: K^-1 (data)."""
     square_distance = ((excitations[:, None, :] - rows.excitations[None]) ** 2).transpose(2, 0, 1)
     shared = np.asarray(
         _shared(
@@ -94,10 +94,10 @@ def expected_lens_errors(
 
 
 class HyperparameterPosterior:
-    """What rows say of the hyperparameters: ``residual`` [n] = ``slopes`` [n, p] (unit normals) + the model's error + noise.
+    """Posterior of the hyperparameters given rows: ``residual`` [n] = ``slopes`` [n, p] (unit normals) + the model's error + noise.
 
-    Constants are left free here, so that a prior that is off is not taken for lenses of another form. ``stated`` [n] are variances that the table itself
-    gives; rows without (0) have their quantity's noise. Priors keep what few rows say nothing about.
+    Constants have wide priors here, so that a wrong prior is not taken for an error of lenses. ``stated`` [n] are variances that the table itself
+    gives; rows without (0) have their quantity's noise. Priors hold what few rows do not determine.
     """
 
     def __init__(self, residual: np.ndarray, slopes: np.ndarray, stated: np.ndarray, rows: RowInputs, first: Hyper):
@@ -117,11 +117,11 @@ class HyperparameterPosterior:
         return float(value), np.asarray(slope)
 
     def best(self) -> Hyper:
-        """The most probable ones."""
+        """The most probable hyperparameters."""
         return _hyper(self._best)
 
     def draws(self, count: int, generator: np.random.Generator) -> tuple[list[Hyper], np.ndarray]:
-        """``count`` of their posterior with weights [count] that sum to 1: draws of a Gaussian about the best, weighed by what they are really worth."""
+        """``count`` of their posterior with weights [count] that sum to 1: draws of a Gaussian about the best, weighted by importance."""
         curvature = np.asarray(_CURVATURE(jnp.asarray(self._best), *self._given)) * np.outer(self._width, self._width)
         values, vectors = np.linalg.eigh(curvature)  # 1 where the rows say nothing
         spread = self._width[:, None] * vectors / np.sqrt(np.maximum(values, MIN_CURVATURE))

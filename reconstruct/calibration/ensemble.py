@@ -1,8 +1,8 @@
-"""Draws of a column's constants that agree with a table, where what is known is too little for one Gaussian: several forms of column fit it.
+"""Draws of a column's constants that agree with a table, where the posterior is not one Gaussian.
 
-Randomised maximum likelihood: every draw starts from constants of the prior and climbs to the best agreement with the rows, disturbed by their errors, and
-with itself (Y. Chen & D. Oliver, Math. Geosci. 44, 1, 2012). Exact where all is linear; draws that end in no agreement are left out. What a row is forgiven
-shrinks on the way, as in `reconstruct.calibration.search`.
+Randomised maximum likelihood: each draw starts from constants of the prior and is fitted to the rows, perturbed by their errors, with the start as
+prior (Y. Chen & D. Oliver, Math. Geosci. 44, 1, 2012). Exact for linear models; draws that do not agree in the end are left out. The error of the rows
+shrinks in stages, as in `reconstruct.calibration.search`.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from twin.column.column import Column
 
 RELAXED_ERRORS = (0.5, 0.3, 0.2, 0.12, 0.07)
 STEPS_PER_STAGE, FINAL_STEPS = 5, 30
-"""Steps at each stage, and with the rows' own errors."""
+"""Gauss-Newton steps at each stage, and at the last with the rows' own errors."""
 MODEL_ERROR = {"log": 0.03, "angle": 0.05, "focus": 0.005}
-"""Rms error of a column's form on each scale, beside what a row states: an assumption."""
+"""Assumed rms error of the model on each scale, added to a row's own."""
 MIN_MISFIT_PROBABILITY = 1e-3
-"""Probability of a misfit as large as a draw's, below which the draw is no agreement."""
+"""Probability of a misfit as large as a draw's below which the draw is left out."""
 
 
 def agreeing_draws(column: Column, rows: Sequence[Row], count: int, generator: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What a column gives at the settings of a table, for many sets of constants at once: every setting once, however many rows stand on it."""
+"""Quantities of a column at the settings of a table, for many sets of constants at once; each setting is evaluated once."""
 
 import functools
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from twin.column.column import Column
 from twin.column.elements import Lens
 
 BLOCK = 8
-"""Settings and sets of constants go through the column by so many: one compiled kernel for tables of all lengths."""
+"""Settings and sets of constants evaluated together: one compiled kernel for tables of all lengths."""
 
 
 class Evaluation:
@@ -35,7 +35,7 @@ class Evaluation:
 
     @property
     def size(self) -> int:
-        """How many constants are asked about."""
+        """Number of constants that are varied."""
         return len(self.chosen)
 
     def values(self, u: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ class Linear(NamedTuple):
 
 
 def driven_lenses(column: Column) -> list[Lens]:
-    """The lenses that settings speak of, from the gun down."""
+    """The lenses that have a control, from the gun down."""
     return [lens for lens in column.table.of(Lens) if lens.control]
 
 

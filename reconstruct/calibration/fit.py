@@ -1,7 +1,7 @@
-"""From a calibration table to a column's constants with covariance, and to predictions at settings that the table does not have.
+"""Fit of a column's constants to a calibration table, with covariance, outliers and predictions at other settings.
 
-Constants have priors; the model has an error of its own (`discrepancy`), so that more rows do not make a wrong form of the column ever surer. Around the
-most probable constants all is linear and Gaussian: constants, error and noise are conditioned on the table together.
+Constants have priors; the model has an error of its own (`discrepancy`), so that more rows do not make a wrong model certain. About the most
+probable constants the model is linear and Gaussian: constants, error and noise are conditioned on the table together.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from twin import checks
 from twin.column.column import Column
 
 DETERMINED_STD_RATIO = 0.8
-"""A constant counts as determined where the table leaves less than this of its prior standard deviation."""
+"""A constant is determined where its posterior standard deviation is below this share of the prior's."""
 FALSE_OUTLIER_PROBABILITY = 0.01
 """Probability, over the whole table, of calling a good row an outlier."""
 CONTRADICTION_TOLERANCE = 0.05
@@ -44,8 +44,8 @@ class Prediction:
 class Calibration:
     """Constants of a column as a table determines them.
 
-    ``constants`` [n] and ``covariance`` [n, n] in their units (log-normal ones to first order); ``undetermined`` names those about which the table says next to
-    nothing; ``residuals`` [rows] on each quantity's scale and ``sigmas`` [rows], the same in standard deviations of what the other rows predict; ``outliers``
+    ``constants`` [n] and ``covariance`` [n, n] in their units (log-normal ones to first order); ``undetermined`` names those that the table does not
+    determine; ``residuals`` [rows] on each quantity's scale and ``sigmas`` [rows], the same in standard deviations of what the other rows predict; ``outliers``
     are labels of rows that were left out, with the reason.
     """
 
@@ -69,7 +69,7 @@ class Calibration:
         return np.sqrt(np.diag(self.covariance))
 
     def predict(self, rows: Sequence[Row]) -> list[Prediction]:
-        """What the column gives at the settings of ``rows`` (their values are not looked at), with the model's error and not the measurement's noise."""
+        """What the column gives at the settings of ``rows`` (their values are not used), with the model's error and not the measurement's noise."""
         settings_rows = [dataclasses.replace(row, value=1.0, std=0.0) for row in rows]
         mean, std = self._posterior.predict(settings_rows, self._trusted)
         sigmas = -ndtri(0.05)
@@ -81,7 +81,7 @@ class Calibration:
 
 
 def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = None) -> Calibration:
-    """Fit a column's constants to ``rows``; ValueError for rows that cannot be read or lack a setting that their quantity hangs on."""
+    """Fit a column's constants to ``rows``; ValueError for rows that cannot be read or lack a setting that their quantity depends on."""
     checks.require_float64()
     table = prepared(column, rows)
     fit = Posterior(column, table)
@@ -99,7 +99,7 @@ def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = N
     limit = -ndtri(0.5 * FALSE_OUTLIER_PROBABILITY / len(table))
     close = fit.approach(trusted)
     while (close != trusted).any():
-        # a row beyond a wall is judged by the others, one by one, the likeliest first
+        # a row beyond a wall is tested against the others, one by one, the closest first
         residual, sigma = fit.left_out(close)
         sigmas_off = np.where(trusted & ~close, np.abs(residual / sigma), np.inf)
         closest = int(np.argmin(sigmas_off))
@@ -117,7 +117,7 @@ def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = N
             progress(f"fitting {int(trusted.sum())} of {len(table)} rows", len(outliers) / len(table))
         residual, sigma = fit.left_out(trusted)
         worst = int(np.argmax(np.where(trusted, np.abs(residual / sigma), 0.0)))
-        # judged by a fit that it had no part in: one row far off makes all rows look noisy
+        # tested against a fit without it: one outlier makes all rows look noisy
         saved, others = fit.snapshot(), trusted.copy()
         others[worst] = False
         fit.converge(others)

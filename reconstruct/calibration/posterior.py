@@ -1,6 +1,6 @@
-"""Constants of a column, and what its lenses err by, given a table: Gauss-Newton in the space of the rows, and the Gaussian about where it ends.
+"""Posterior of a column's constants and lens errors given a table, by Gauss-Newton in the space of the rows.
 
-Unknown are constants (unit normals) and errors of lenses at each setting (Gaussian processes). In the rows' space (the representer method, A. F. Bennett,
+The unknowns are constants (unit normals) and errors of lenses at each setting (Gaussian processes). In the rows' space (the representer method, A. F. Bennett,
 Inverse Methods in Physical Oceanography, Cambridge, 1992) each step solves one system of the size of the table, whatever the number of unknowns.
 """
 
@@ -26,20 +26,20 @@ from twin.column.column import Column
 
 MAX_ITERATIONS = 12
 CONVERGENCE_TOLERANCE = 1e-3
-"""A step that changes no expected value by more than this, in units of its own scatter, is the last."""
+"""The fit has converged where a step changes no expected value by more than this, in standard deviations of the row."""
 MISFIT_FLOOR = 2e-3
-"""By what a row may be off, beside its noise, when it is asked whether a step helped."""
+"""Error added to a row's noise in the misfit that decides whether a step is taken."""
 MAX_HALVINGS = 5
 WALL_GAP = 0.5
-"""How far off a row may be, on its quantity's scale, for slopes to lead to it: half a unit of sines and logarithms, where walls part signs of one magnitude."""
+"""Largest residual of a row, on its quantity's scale, from which Gauss-Newton converges: beyond it lies a change of sign, a wall."""
 MAX_APPROACHES = 4
-"""So often rows beyond a wall are asked again whether the fit has come to their side."""
+"""Fits after each of which the rows beyond a wall are determined again."""
 HYPERPARAMETER_DRAWS = 32
 """Draws of the hyperparameters over which predictions are averaged."""
 
 
 class Posterior:
-    """What ``table`` says of ``column``; first by a search of the prior, then by `settle` on the rows that are trusted."""
+    """Posterior of the constants of ``column`` given ``table``: first by a search of the prior, then by `converge` on the trusted rows."""
 
     def __init__(self, column: Column, table: Table):
         self.column, self.table = column, table
@@ -58,19 +58,19 @@ class Posterior:
         self.data = self.evaluation.residual(self.linear.values) + known
 
     def converge(self, trusted: np.ndarray) -> None:
-        """Hyperparameters, then constants and errors of lenses, from the ``trusted`` [n] rows; twice, as each hangs on the other."""
+        """Hyperparameters, then constants and errors of lenses, from the ``trusted`` [n] rows; twice, since each depends on the other."""
         for _ in range(2):
             self.hyper = self.hyperparameters(trusted).best()
             self._gauss_newton(trusted)
 
     def approach(self, trusted: np.ndarray) -> np.ndarray:
-        """`settle` on the settings that lie on the column's own side of all walls, then on those whose side it comes to by what the first ones teach of lenses.
+        """`converge` on the settings on the fit's side of all walls, then also on those whose side it reaches.
 
-        Where a magnification passes zero its sign is not seen from the other side: slopes lead away from the row, and one such setting spoils the errors of all
-        lenses. Returned are the trusted rows [n] that were settled on, those not beyond a wall at the end.
+        Where a magnification passes zero its sign is lost: the derivative points away from the row, and one such setting spoils the errors of all lenses.
+        Returns the trusted rows [n] that were fitted, those not beyond a wall at the end.
         """
         close = trusted & ~self._beyond(whole=True)
-        if close.sum() <= trusted.sum() // 2:  # nothing to stand on
+        if close.sum() <= trusted.sum() // 2:  # too few rows left
             close = trusted
         for _ in range(MAX_APPROACHES):
             self.converge(close)
@@ -92,16 +92,16 @@ class Posterior:
         return np.isin(which, which[far]) if whole else far
 
     def snapshot(self) -> tuple[np.ndarray, np.ndarray, Hyper]:
-        """Where the fit stands."""
+        """The state of the fit, for `restore`."""
         return self.u, self.lens_errors, self.hyper
 
     def restore(self, state: tuple[np.ndarray, np.ndarray, Hyper]) -> None:
-        """To where it stood."""
+        """Back to a `snapshot`."""
         self.u, self.lens_errors, self.hyper = state
         self._linearise()
 
     def hyperparameters(self, trusted: np.ndarray) -> HyperparameterPosterior:
-        """What the trusted rows say of the hyperparameters, about where the fit stands."""
+        """Posterior of the hyperparameters given the trusted rows, linearised at the fit."""
         chosen = np.flatnonzero(trusted)
         stated = self.table.std[chosen] ** 2
         return HyperparameterPosterior(
@@ -145,7 +145,7 @@ class Posterior:
         return np.where(stated > 0, stated, hyper.noise[self.kind] ** 2)
 
     def joint(self, trusted: np.ndarray, hyper: Hyper) -> tuple[np.ndarray, np.ndarray]:
-        """Places of the trusted rows, and the Cholesky factor [k, k] of what they should scatter by."""
+        """Indices [k] of the trusted rows, and the Cholesky factor [k, k] of their expected covariance."""
         chosen = np.flatnonzero(trusted)
         row_inputs, slopes = self.row_inputs.at(chosen), self.linear.by_constants[chosen]
         total = slopes @ slopes.T + kernel(hyper, row_inputs, row_inputs) + np.diag(self.noise(hyper)[chosen])
@@ -177,16 +177,16 @@ class Posterior:
         return mean, np.eye(len(self.u)) - slopes.T @ cho_solve((factor, True), slopes)
 
     def predict(self, rows: Sequence[Row], trusted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation [k] of what ``rows`` should be, on their scales, hyperparameters averaged over."""
+        """Mean and standard deviation [k] of ``rows`` on their scales, averaged over hyperparameters."""
         table = prepared(self.column, rows)
         evaluation = Evaluation(self.column, table)
         new_kinds = sorted(
             set(table.kind.tolist()) - set(self.kinds.tolist())
-        )  # these have the prior's noise, which is not used
+        )  # with the prior's noise, which is not used
         kinds = [*self.kinds.tolist(), *new_kinds]
         chosen, factor = self.joint(trusted, self.hyper)
         kind = np.array([kinds.index(k) for k in table.kind])
-        # errors of lenses at the new settings, as far as the old ones tell
+        # errors of lenses at the new settings, given the rows
         nominal = self._row_inputs(
             evaluation, kind, evaluation.linearise(self.u, np.zeros((evaluation.settings, *self.lens_errors.shape[1:])))
         )

@@ -1,4 +1,4 @@
-"""What a calibration table may say of a column, each on the scale on which models err by an even amount.
+"""Quantities of a calibration table, each on the scale on which the model's error is about constant.
 
 Lengths and angles that are ratios (camera length, magnification, semi-angle ...) are compared by their logarithms, rotations as angles on the circle, and
 distances from focus as the tangent of the angle by which image and pattern mix in the detector's plane: 0 in focus, infinite in the other mode.
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from twin.column.column import Optics
 
 FOCAL = 2.5e7
-"""Angstrom. The length at which distances from focus are half image, half pattern: about an objective's focal length."""
+"""Angstrom. The distance from focus at which image and pattern mix equally: about an objective's focal length."""
 
 
 class Quantity(NamedTuple):
@@ -43,7 +43,7 @@ NAMES = tuple(definition.name for definition in QUANTITIES)
 def quantity(name: str) -> Quantity:
     """The quantity of that name; ValueError if there is none."""
     if name not in NAMES:
-        raise ValueError(f"{name!r} is nothing that a column's calibration speaks of; it speaks of {', '.join(NAMES)}")
+        raise ValueError(f"{name!r} is no quantity of a calibration table; the quantities are {', '.join(NAMES)}")
     return QUANTITIES[NAMES.index(name)]
 
 
@@ -73,7 +73,7 @@ def all_quantities(optics: Optics) -> Float[Array, " q"]:
 def bounded(
     kind: np.ndarray, values: np.ndarray, slopes: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Tangents among ``values`` [..., n] of quantities number ``kind`` [n] as sines, which nothing takes beyond 1; their ``slopes`` [..., n, p] likewise."""
+    """Tangents among ``values`` [..., n] of quantities number ``kind`` [n] as sines, which are bounded by 1; their ``slopes`` [..., n, p] likewise."""
     focus = np.array([definition.scale == "focus" for definition in QUANTITIES])[kind]
     norm = np.where(focus, np.sqrt(1.0 + values**2), 1.0)
     return values / norm, None if slopes is None else slopes / norm[..., None] ** 3

@@ -1,4 +1,4 @@
-"""Rows of a calibration table: settings, and what was measured there."""
+"""Rows of a calibration table: settings and a measured quantity."""
 
 import dataclasses
 import math
@@ -17,7 +17,7 @@ BEAM = ("semi_angle", "current", "probe_size", "probe_defocus")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """At ``settings`` the ``quantity`` was ``value`` +- ``std`` in inside units (0: not stated, to be learnt). ``label`` names it to the user."""
+    """At ``settings`` the ``quantity`` was ``value`` +- ``std`` in inside units (0: not stated, to be estimated). ``label`` names it in messages."""
 
     label: str
     settings: Settings
@@ -28,7 +28,7 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows ready for a fit: ``excitations`` [n, m] controls and ``energy`` [n] eV, which quantity ``kind`` [n], ``value`` and ``std`` [n] on its scale, ``keys``."""
+    """Rows prepared for a fit: ``excitations`` [n, m] of controls and ``energy`` [n] eV, which quantity ``kind`` [n], ``value`` and ``std`` [n] on its scale, ``keys``."""
 
     labels: tuple[str, ...]
     excitations: np.ndarray
@@ -42,7 +42,7 @@ class Table:
         return len(self.labels)
 
     def rows(self, chosen: np.ndarray) -> "Table":
-        """Those of the rows whose places are ``chosen`` [k]."""
+        """The rows with indices ``chosen`` [k]."""
         return Table(
             tuple(self.labels[i] for i in chosen),
             self.excitations[chosen],
@@ -55,7 +55,7 @@ class Table:
 
 
 def needed(column: Column, quantity: str) -> tuple[str, ...]:
-    """The controls that a quantity hangs on: lenses above the specimen for the beam, from the objective on for images, apertures for angles."""
+    """The controls that a quantity depends on: lenses above the specimen for the beam, from the objective on for images, apertures for angles."""
     table = column.table
     beam = quantity in BEAM
     specimen = [element.name for element in table.element].index(table.of_specimen().name)
@@ -75,7 +75,7 @@ def needed(column: Column, quantity: str) -> tuple[str, ...]:
 def prepared(column: Column, rows: Sequence[Row]) -> Table:
     """Rows on their scales; ValueError naming the row and what it lacks, and for no rows at all."""
     if not rows:
-        raise ValueError("the calibration table has no rows; give at least one setting with what was measured there")
+        raise ValueError("the calibration table has no rows; give at least one setting with a measured quantity")
     excitations, kinds, values, stds = [], [], [], []
     deflections = {
         name
@@ -91,12 +91,12 @@ def prepared(column: Column, rows: Sequence[Row]) -> Table:
         missing = [name for name in needed(column, row.quantity) if name not in row.settings.controls]
         if missing:
             raise ValueError(
-                f"{row.label}: {row.quantity} hangs on {', '.join(missing)}, which the row does not report; add it, or leave out the row"
+                f"{row.label}: {row.quantity} depends on {', '.join(missing)}, which the row does not report; add it, or leave out the row"
             )
         vector = row.settings.vector(column.controls)
         for index, name in enumerate(column.controls):
             if math.isnan(vector[index]) and (name in deflections or name not in needed(column, row.quantity)):
-                vector[index] = 0.0  # what the quantity does not hang on
+                vector[index] = 0.0  # the quantity does not depend on it
         excitations.append(vector)
         kinds.append(NAMES.index(row.quantity))
         values.append(value)
@@ -113,7 +113,7 @@ def prepared(column: Column, rows: Sequence[Row]) -> Table:
 
 
 def contradictions(table: Table, tolerance: float) -> list[tuple[int, int]]:
-    """Pairs of rows that say of one setting what cannot both be true: more than ``tolerance`` apart on their scale and beyond 5 of their own sigmas."""
+    """Pairs of rows with the same setting and different values: more than ``tolerance`` apart on their scale and beyond 5 of their own sigmas."""
     pairs = []
     for i in range(len(table)):
         for j in range(i + 1, len(table)):

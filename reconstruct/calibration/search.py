@@ -1,8 +1,8 @@
-"""Where to begin a fit: many columns of the prior climb towards the table together, while what a row is forgiven shrinks.
+"""Starting point of a fit: many draws of the prior are fitted to the table together, with the error of the rows shrinking in stages.
 
-A chain of lenses has many columns that fit some rows, parted by walls where a magnification passes zero. Large errors flatten the walls, and shrinking them
-leads most starts to one column: graduated non-convexity (A. Blake & A. Zisserman, Visual Reconstruction, MIT Press, 1987), by damped Gauss-Newton steps.
-Rows are weighed as by Student's t, so that a row that lies does not steer. Illumination and imaging, which share no lens but the objective, are sought apart.
+The cost of a chain of lenses has many minima, separated by walls where a magnification passes zero. Large errors flatten the walls, and shrinking them
+leads most starts to one minimum: graduated non-convexity (A. Blake & A. Zisserman, Visual Reconstruction, MIT Press, 1987), by damped Gauss-Newton steps.
+Rows have Student's t errors, so that outliers have little influence. Illumination and imaging, which share only the objective, are searched separately.
 """
 
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ from twin.column.column import Column
 
 START_COUNT = 32
 STAGE_ERRORS = (0.5, 0.3, 0.2, 0.14, 0.1, 0.07, 0.05, 0.03)
-"""Rms error of the column's form at each stage, on the rows' scales."""
+"""Rms error of the model at each stage, on the rows' scales."""
 FINAL_STAGE_ERRORS = (0.05, 0.03, 0.02, 0.01)
-"""The same for both sides together."""
+"""The same for illumination and imaging together."""
 HALVING_STAGES = (2, 4)
 """Stages after which the worse half of the starts is dropped."""
 MAX_ROUNDS = 4
-"""So many sets of starts are tried until the best place was come to twice."""
+"""Largest number of sets of starts, until the best minimum was found twice."""
 SAME_COST_TOLERANCE = 5.0
-"""Costs this close are of one place."""
+"""Costs this close are of one minimum."""
 STEPS_PER_STAGE = 5
 """At each stage."""
 STUDENT_FREEDOM = 4.0
@@ -33,7 +33,7 @@ STUDENT_FREEDOM = 4.0
 
 
 def starting_point(column: Column, table: Table, generator: np.random.Generator) -> np.ndarray:
-    """Unit normals [p] from which a fit of ``column`` to ``table`` should set out; the prior's mean is one of those that were tried."""
+    """Unit normals [p] at which a fit of ``column`` to ``table`` should start; the prior's mean is among the candidates."""
     beam = np.isin(table.kind, [NAMES.index(name) for name in BEAM])
     u = np.zeros(sum(constant.std > 0 for constant in column.constants))
     for side in (beam, ~beam):
@@ -47,7 +47,7 @@ def starting_point(column: Column, table: Table, generator: np.random.Generator)
 
 
 def best_starts(evaluation: Evaluation, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Unit normals [k, p] that draws of the prior come to, and their costs [k] (minus twice a log posterior), the best first."""
+    """Unit normals [k, p] that draws of the prior converge to, and their costs [k] (minus twice a log posterior), the best first."""
     u, cost = np.zeros((0, evaluation.size)), np.zeros(0)
     for _ in range(MAX_ROUNDS):
         starts = generator.standard_normal((START_COUNT, evaluation.size))

@@ -1,4 +1,4 @@
-"""Numbers of an ionisation edge from EEL spectra, each with the variance its camera gives it.
+"""Net counts of an ionisation edge in EEL spectra, with their variance from the camera's noise.
 
 The background below an edge is a power law A (E/E0)^-r fitted to a window before it and subtracted from a window over it: Egerton,
 Electron Energy-Loss Spectroscopy in the Electron Microscope, ch. 4.4. Spectra are arrays [..., channels] in camera counts.
@@ -116,14 +116,14 @@ def counts_per_electron_of(
 ) -> tuple[float, float]:
     """The camera's noise variance over mean, in counts, for sums over 16 channels, from the scatter of ``n`` spectra about power laws.
 
-    What all spectra share (the camera's fixed gain pattern) is divided out. Returns the value and its relative standard error. ``window`` (eV)
+    The fixed gain pattern of the camera, common to all spectra, is divided out. Returns the value and its relative standard error. ``window`` (eV)
     must hold background only. Raises ValueError for fewer than 8 spectra or 6 bins of 16 channels.
     """
     inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
     bins = inside.size // COARSE_CHANNELS
     if spectra.shape[0] < 8 or bins < 6:
         raise ValueError(
-            f"{spectra.shape[0]} spectra with {bins} coarse bins say too little of a camera; give at least 8 with 6"
+            f"{spectra.shape[0]} spectra with {bins} coarse bins do not determine the camera's noise; give at least 8 with 6"
         )
     inside = inside[: bins * COARSE_CHANNELS]
     edge = Edge("background", window, window)

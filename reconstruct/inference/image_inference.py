@@ -142,7 +142,7 @@ def fit(
 
 
 def rehearse_fit(microscope: Microscope, belief: Belief, request: View, size: int) -> None:
-    """Compile the climb of ``size`` starts (one of `SIZES`) before an image is there, by climbing once on the image that the belief expects."""
+    """Compile the fit of ``size`` starts (one of `SIZES`) before an image is there, by climbing once on the image that the belief expects."""
     means, cov_sqrts = _image_parameters(belief, request)
     first = np.repeat(means[:1], size, axis=0)
     data = evaluate(microscope, means[:1], request)[0]

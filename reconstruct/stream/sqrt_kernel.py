@@ -26,7 +26,7 @@ MIN_COARSE_INNOVATION = 2.0
 
 
 class Steps(NamedTuple):
-    """Steps of a run: ``transition_index`` [t] of the distinct transitions ``transition`` [u, n, n] and roots of the noise ``noise`` [u, n, n];
+    """Steps of a run: ``transition_index`` [t] of the distinct transitions ``transition`` [u, n, n] and square roots of the process noise ``noise`` [u, n, n];
     ``shift`` [t, n]; ``stop`` [t], the number of readings up to the end of each step."""
 
     transition_index: Any

@@ -62,7 +62,8 @@ class Stream:
             )
         if not (span > 0 and window >= span and 0 <= outliers < 1):
             raise ValueError(
-                f"span {span} s, window {window} s, outliers {outliers}: give a span above zero, no longer than the window, and an outlier probability below one"
+                f"span {span} s, window {window} s, outliers {outliers}: the span must be above zero and not longer than the window, the outlier "
+                f"probability below one"
             )
         self.model, self.start, self.span, self.exact = model, start, round(span * 1e9), exact
         latest = max((clock.latest for clock in model.sources.values()), default=0.0)

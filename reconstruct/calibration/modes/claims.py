@@ -1,6 +1,6 @@
-"""What records claim of the optics, held against what their lenses say: which mode, whether a camera length means anything, whether a zero was moved.
+"""Checks of recorded camera lengths and defoci against the optics computed from the recorded lens settings.
 
-A verdict needs evidence on both sides. Where a lens was not reported, or the draws of the column's constants disagree among themselves, it is "unknown".
+Where a lens was not reported, or the draws of the column's constants disagree among themselves, it is "unknown".
 """
 
 import dataclasses
@@ -17,11 +17,11 @@ from twin.column.settings import Settings
 from twin.lenses.cardinal import focus_change
 
 SURE_MODE_PROBABILITY = 0.95
-"""Probability of a mode above which a verdict rests on it."""
+"""Probability of a mode from which a verdict relies on it."""
 CONTRADICTION_SIGMAS = 3.0
 """Standard deviations beyond which a claim contradicts."""
 EXCITATION_READ_ERROR = 1e-6
-"""Rms error of a lens excitation as a console tells it, relative; an assumption."""
+"""Assumed relative rms error of a lens excitation as read from a console."""
 UNCHANGED_TOLERANCE = 1e-10
 """Excitations and tensions closer than this, relative, were not changed."""
 
@@ -30,7 +30,7 @@ Verdict = Literal["agrees", "stale", "moved zero", "contradicts", "unknown"]
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What one file says: ``settings`` of the lenses; claims in inside units, None where it makes none. ``defocus`` is C10: above 0 is overfocus."""
+    """The metadata of one file: ``settings`` of the lenses; claims in inside units, None where it makes none. ``defocus`` is C10: above 0 is overfocus."""
 
     label: str
     settings: Settings
@@ -40,7 +40,7 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """``quantity`` of the record ``label`` claims ``claimed``; the lenses say ``expected``, within a factor or a width ``std`` of one sigma (nan: nothing)."""
+    """``quantity`` of the record ``label`` claims ``claimed``; the optics give ``expected``, within a factor or a width ``std`` of one sigma (nan: unknown)."""
 
     label: str
     quantity: str
@@ -54,7 +54,7 @@ class Judgement:
 def judge(
     column: Column, records: Sequence[Record], draws: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[list[Modes], list[Judgement]]:
-    """The modes of ``records`` (in the order of their times) and what is to be said of each of their claims, under ``draws`` [k, n] of the constants."""
+    """The modes of ``records`` (in the order of their times) and a judgement of each of their claims, under ``draws`` [k, n] of the constants."""
     modes = session_modes(column, [record.settings for record in records], draws, weights)
     judgements = [
         _camera_length(column, record, mode, draws, weights)
@@ -133,7 +133,7 @@ def _defocus(column: Column, before: Record, after: Record, draws: np.ndarray, w
 
 
 def _median_and_spread(values: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
-    """Median, and half of what holds the central 68 %: draws in which a lens passes through focus are far off and few."""
+    """Median, and half the central 68 % interval: draws in which a lens passes through focus are rare outliers."""
     order = np.argsort(values)
     share = np.full(len(values), 1.0) if weights is None else weights[order]
     below = (np.cumsum(share) - 0.5 * share) / share.sum()

@@ -1,8 +1,8 @@
-"""Which mode a column is in, from what its lenses carry and nothing else.
+"""Classification of a column's mode (imaging or diffraction, probe or spread beam) from its lens settings alone.
 
-Diffraction and a focused probe are sharp conditions: for draws of the column's constants one lens is turned, in thought, until the pattern (the probe) is in
-focus, and a setting is the likelier in the mode, the more draws have it nearly there already. Imaging and a spread beam leave that lens free: magnification and
-brightness are set with it; of imaging it is only asked that the detector sees more image than pattern.
+Diffraction and a focused probe are sharp conditions: for draws of the column's constants the excitation of one lens that focuses the pattern (the probe) is
+computed, and a mode is the more probable, the more draws have the lens near it. Imaging and a spread beam leave that lens free, since it sets
+magnification and brightness; imaging only needs more image than pattern at the detector.
 """
 
 import dataclasses
@@ -22,15 +22,15 @@ from twin.column.elements import Gun, Lens
 from twin.column.settings import Settings
 
 FOCUS_RMS = 0.03
-"""How far from focus, as a share of the turned lens's excitation, an instrument in a mode is taken to stand (rms); an assumption."""
+"""Assumed rms distance from focus of an instrument in a mode, relative to the excitation of the focusing lens."""
 FREE_LOG_RANGE = math.log(3.0)
-"""The range, as a logarithm, over which that lens is used in modes that leave it free; an assumption."""
+"""Assumed logarithm of the range of that lens in modes that leave it free."""
 MAX_IMAGE_MIXING = 0.1
-"""How much of a pattern (as a sine) an image may be mixed with."""
+"""Rms share of the pattern (as a sine) in an image."""
 PROBE_IMAGING_PRIOR = 0.02
-"""How often an image is made with a probe, against a spread beam: no console has such a mode; an assumption."""
+"""Assumed prior odds of imaging with a probe to imaging with a spread beam: no console has such a mode."""
 UNCHANGED_TOLERANCE = 1e-6
-"""Excitations this close were not changed."""
+"""Relative difference of excitations below which they are unchanged."""
 _TURNS = np.exp(np.linspace(-math.log(2.5), math.log(2.5), 181))
 
 
@@ -55,7 +55,7 @@ class Modes:
 
     @property
     def name(self) -> str:
-        """As microscopists say it: TEM imaging, TEM diffraction, STEM; "unknown" where it cannot be told."""
+        """The usual name: TEM imaging, TEM diffraction, STEM; "unknown" where it is not determined."""
         likely = {max(each, key=lambda mode: each[mode]) for each in (self.projection, self.illumination) if each}
         if "probe" in likely:
             return "STEM" if "diffraction" in likely else "probe imaging" if "imaging" in likely else "unknown"
@@ -63,7 +63,7 @@ class Modes:
 
 
 def modes(column: Column, settings: Settings, draws: np.ndarray, weights: np.ndarray | None = None) -> Modes:
-    """What ``settings`` say of the mode under ``draws`` [k, n] of the column's constants, of equal weight unless ``weights`` [k] are given."""
+    """The probabilities of modes given ``settings``, under ``draws`` [k, n] of the column's constants, of equal weight unless ``weights`` [k] are given."""
     checks.require_float64()
     share = np.full(len(draws), 1.0) if weights is None else weights
     share = share / share.sum()
@@ -112,8 +112,8 @@ def modes(column: Column, settings: Settings, draws: np.ndarray, weights: np.nda
 def session_modes(
     column: Column, records: Sequence[Settings], draws: np.ndarray, weights: np.ndarray | None = None
 ) -> list[Modes]:
-    """`modes` of several ``records`` of one session, which speak for each other: where no lens above the specimen was changed, the beam is the same; and images
-    are made with a spread beam. What one record alone leaves open, an image among its neighbours settles.
+    """`modes` of several ``records`` of one session, combined: records with the same lenses above the specimen have the same beam, and images are made with a
+    spread beam, so that an image decides the illumination of its neighbours.
     """
     single = [modes(column, settings, draws, weights) for settings in records]
     table = column.table
@@ -159,7 +159,7 @@ def _joint(projection: str, illumination: str) -> float:
 
 
 def _imaging_probability(mode: Modes, illumination: str) -> float:
-    """Probability of a record's lenses below the specimen, were its beam so."""
+    """Probability of a record's lenses below the specimen given its ``illumination``."""
     return (
         sum(share * _joint(name, illumination) for name, share in mode.projection.items()) if mode.projection else 1.0
     )
@@ -188,7 +188,7 @@ def _probe_log_turn(
 def _focus_sines(
     column: Column, draws: np.ndarray, excitations: np.ndarray, energy: float, control: str, image: bool
 ) -> tuple[np.ndarray, ...]:
-    """For each draw and each turn of a lens [k, turns]: sines that are zero in focus. Of image and pattern, or of the probe."""
+    """For each draw and each change of a lens [k, turns]: sines that are zero in focus, of image and pattern, or of the probe."""
     index = column.controls.index(control)
     detector = column.detector if image else column.table.of_specimen().name
     begin = column.table.of_specimen().name if image else column.table.of(Gun)[0].name
@@ -209,7 +209,7 @@ def _over_draws_and_turns(function):
 
 
 def _log_turn_to_focus(sine: np.ndarray) -> np.ndarray:
-    """Logarithm [k] of the turn nearest to none at which ``sine`` [k, turns] is zero; beyond every turn where there is none."""
+    """Logarithm [k] of the smallest change at which ``sine`` [k, turns] is zero; larger than all changes where there is none."""
     logs = np.log(_TURNS)
     changes = np.sign(sine[:, 1:]) != np.sign(sine[:, :-1])
     share = sine[:, :-1] / np.where(changes, sine[:, :-1] - sine[:, 1:], 1.0)
