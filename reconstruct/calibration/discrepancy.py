@@ -37,7 +37,8 @@ class Hyper(NamedTuple):
 
 class RowInputs(NamedTuple):
     """Settings of rows: the quantity ``kind`` [n], ``excitations`` [n, m] of lenses, logarithm of the tension ``tension`` [n]; ``levers`` [n, m, 3],
-    derivatives of the row's quantity by relative errors of each lens's strength, width and position; the ``zero`` [n] they share (-1: none) and its ``zero_std``.
+    derivatives of the row's quantity by relative errors of each lens's strength, width and position; the ``zero`` [n] they share (-1: none) and its
+    ``zero_std``.
     """
 
     kind: np.ndarray

@@ -28,7 +28,8 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows prepared for a fit: ``excitations`` [n, m] of controls and ``energy`` [n] eV, which quantity ``kind`` [n], ``value`` and ``std`` [n] on its scale, ``keys``."""
+    """Rows prepared for a fit: ``excitations`` [n, m] of controls and ``energy`` [n] eV, which quantity ``kind`` [n], ``value`` and ``std`` [n] on its
+    scale, ``keys``."""
 
     labels: tuple[str, ...]
     excitations: np.ndarray

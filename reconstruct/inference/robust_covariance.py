@@ -2,9 +2,9 @@
 
 It holds also where the model is wrong. White's covariance (Econometrica 50, 1, 1982) B (sum_i s_i s_i^T) B is too narrow, since a fit makes the score s_i of
 each part smaller than at the true parameters: to I_i - I_i B I_i instead of the part's information I_i. Bell & McCaffrey (Surv. Methodol. 28, 169,
-2002; for scores of likelihoods Kauermann & Carroll, J. Am. Stat. Assoc. 96, 1387, 2001) correct for this with (1 - I_i B)^-1/2, which is unbiased where the model is right. The estimate itself
-scatters with the degrees of freedom of Satterthwaite's approximation (Imbens & Kolesar, Rev. Econ. Stat. 98, 701, 2016): Gaussian intervals of 90 % are widened
-to those of Student's t.
+2002; for scores of likelihoods Kauermann & Carroll, J. Am. Stat. Assoc. 96, 1387, 2001) correct for this with
+(1 - I_i B)^-1/2, which is unbiased where the model is right. The estimate itself scatters with the degrees of freedom of Satterthwaite's approximation
+(Imbens & Kolesar, Rev. Econ. Stat. 98, 701, 2016): Gaussian intervals of 90 % are widened to those of Student's t.
 """
 
 import numpy as np

@@ -84,10 +84,10 @@ class Runner:
         mean: np.ndarray,
         cov_sqrt: np.ndarray,
         steps: Sequence[Step],
-        after: tuple[np.ndarray, np.ndarray] | None,
+        smoothed_end: tuple[np.ndarray, np.ndarray] | None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Smoothed means [t + 1, n] and roots [t + 1, n, n] at ``start`` and after each step, from the filtered ``mean`` and ``cov_sqrt`` at
-        ``start`` and the smoothed ones ``after`` the last step (None: the filtered ones there, no future being known)."""
+        ``start`` and the smoothed ones ``smoothed_end`` the last step (None: the filtered ones there, no future being known)."""
         steps_arrays, readings, rows, count = self._build(start, steps, MIN_CHAPTER_SIZES)
         result = run(
             mean[None],
@@ -100,7 +100,7 @@ class Runner:
             keep_steps=True,
         )
         means, cov_sqrts = np.asarray(result.filtered[0])[:, 0], np.asarray(result.filtered[1])[:, 0]
-        last = (means[count - 1], cov_sqrts[count - 1]) if after is None else after
+        last = (means[count - 1], cov_sqrts[count - 1]) if smoothed_end is None else smoothed_end
         before = (np.concatenate([mean[None], means[:-1]]), np.concatenate([cov_sqrt[None], cov_sqrts[:-1]]))
         smooth, smooth_roots = rts_smooth(*last, before, steps_arrays, np.int64(count))
         return (

@@ -80,12 +80,12 @@ class Chapter:
         arrays = {"mean": self.mean, "cov_sqrt": self.cov_sqrt, "ends": self.ends, "stops": self.stops, **self.columns}
         special = []
         for number, step in self.special.items():
-            own = {name: getattr(step, name) for name, _ in _COLUMNS}
+            step_arrays = {name: getattr(step, name) for name, _ in _COLUMNS}
             if step.extra_rows is not None:
-                own["extra_rows"] = step.extra_rows
+                step_arrays["extra_rows"] = step.extra_rows
             if step.jump is not None:
-                own |= {name: getattr(step.jump, name) for name in _JUMP}
-            arrays |= {f"{number}.{name}": array for name, array in own.items()}
+                step_arrays |= {name: getattr(step.jump, name) for name in _JUMP}
+            arrays |= {f"{number}.{name}": array for name, array in step_arrays.items()}
             special.append([number, step.end])
         return {"start": self.start, "special": special}, arrays
 
@@ -96,10 +96,10 @@ class Chapter:
         chapter.ends, chapter.stops = arrays["ends"], arrays["stops"]
         chapter.columns = {name: arrays[name] for name, _ in _COLUMNS}
         for number, end in values["special"]:
-            own = {name: arrays[f"{number}.{name}"] for name, _ in _COLUMNS}
+            step_arrays = {name: arrays[f"{number}.{name}"] for name, _ in _COLUMNS}
             jump = Jump(*(arrays[f"{number}.{name}"] for name in _JUMP)) if f"{number}.shift" in arrays else None
             extra_rows = arrays.get(f"{number}.extra_rows")
-            chapter.special[int(number)] = Step(end, jump, **own, extra_rows=extra_rows)
+            chapter.special[int(number)] = Step(end, jump, **step_arrays, extra_rows=extra_rows)
         return chapter
 
     def steps(self) -> list[Step]:

@@ -29,8 +29,8 @@ def check_state(model: Model, values: Mapping[str, Any]) -> None:
     """ValueError if a stream's saved ``values`` are of another format or of a model with other entries or sensors."""
     saved = values.get("format")
     if saved != FORMAT:
-        what = "a stream saved by emtwin 0.1" if saved == "emtwin-stream/1" else "not a stream that was saved"
-        raise ValueError(f"this is {what} ({saved!r}); this emtwin reads {FORMAT!r}: follow the readings again")
+        description = "a stream saved by emtwin 0.1" if saved == "emtwin-stream/1" else "not a stream that was saved"
+        raise ValueError(f"this is {description} ({saved!r}); this emtwin reads {FORMAT!r}: follow the readings again")
     expected = identity(model)
     if values["names"] != expected["names"] or values["channels"] != expected["channels"]:
         raise ValueError(

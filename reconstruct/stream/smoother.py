@@ -110,16 +110,18 @@ class Smoother:
 
 def _split(start: int, steps: Sequence[Step], times: Sequence[int]) -> list[Step]:
     """The same steps with one more boundary at each of ``times``."""
-    split_steps, now = [], start
+    split_steps, time_before = [], start
     boundaries = sorted(times)
     for step in steps:
         if step.jump is None:
-            for time in boundaries[bisect.bisect_right(boundaries, now) : bisect.bisect_left(boundaries, step.end)]:
+            for time in boundaries[
+                bisect.bisect_right(boundaries, time_before) : bisect.bisect_left(boundaries, step.end)
+            ]:
                 early = step.time <= time
                 split_steps.append(Step(time, None, *(column[early] for column in _columns(step))))
                 step = Step(step.end, None, *(column[~early] for column in _columns(step)))
         split_steps.append(step)
-        now = step.end
+        time_before = step.end
     return split_steps
 
 

@@ -26,7 +26,7 @@ from twin.image.prediction import SAMPLES, Prediction, View, drift_of, evaluate,
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
-SURPRISE = 3e-3
+MISREAD_PROBABILITY = 3e-3
 """Probability, at each image, that earlier images at this place were misread, or that the optics have jumped since."""
 DOUBT = 1e-2
 """An image that the belief allows with a smaller chance is read anew without those before it."""
@@ -134,11 +134,11 @@ class Following:
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
         if self._taught and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < DOUBT:
             again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
-            odds = again.evidence - posterior.evidence + np.log(SURPRISE)
+            odds = again.evidence - posterior.evidence + np.log(MISREAD_PROBABILITY)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
             after = mixed(after, absorb(self.arrived, request, again), share)
             if share > 0.5:
-                posterior = dataclasses.replace(again, tension=again.tension - 2.0 * float(np.log(SURPRISE)))
+                posterior = dataclasses.replace(again, tension=again.tension - 2.0 * float(np.log(MISREAD_PROBABILITY)))
         answer = self._fuse(after, request, self._freed(after, data, frame.scan), generator)
         if learn:
             self.belief = after

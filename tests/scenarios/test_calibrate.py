@@ -1,4 +1,4 @@
-"""``emtwin instrument calibrate``: exit codes, JSON, the files it makes, and that a bad table gets a message and leaves nothing behind."""
+"""``emtwin instrument calibrate``: exit codes, JSON, output files, and refused tables."""
 
 import functools
 import json
@@ -56,7 +56,7 @@ def test_a_table_becomes_constants_a_file_and_a_figure(table: Path, capsys: pyte
 
 
 @pytest.mark.slow
-def test_a_lie_is_told_of_and_the_exit_code_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_outlier_is_reported_with_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     path = tmp_path / "table.csv"
     path.write_text("\n".join(lines(2.5, MORE)) + "\n")
     assert run(["instrument", "calibrate", str(path)]) == DISAGREES
@@ -82,7 +82,7 @@ def test_a_lie_is_told_of_and_the_exit_code_says_so(tmp_path: Path, capsys: pyte
         (lambda text: text.replace("row 1", '"row 1'), ["CSV"]),
     ],
 )
-def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys, change, words):
+def test_a_bad_table_is_refused_with_the_cell_and_the_cure(table: Path, capsys, change, words):
     table.write_text(change(table.read_text()))
     out = table.with_name("out.json")
     assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
@@ -94,7 +94,7 @@ def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys,
 
 
 @pytest.mark.parametrize("option", ["--out", "--figure"])
-def test_a_place_where_nothing_can_be_made_is_refused_before_any_work(table: Path, capsys, option: str):
+def test_an_output_folder_that_does_not_exist_is_refused_first(table: Path, capsys, option: str):
     target = table.parent / "nowhere" / "calibration.svg"
     assert run(["instrument", "calibrate", str(table), option, str(target)]) == BAD_INPUT
     said = capsys.readouterr().err

@@ -100,26 +100,28 @@ def _camera_length(
     )
 
 
-def _defocus(column: Column, before: Record, after: Record, draws: np.ndarray, weights: np.ndarray | None) -> Judgement:
-    assert before.defocus is not None
-    assert after.defocus is not None
-    claimed = after.defocus - before.defocus
-    judgement = lambda verdict, why, *numbers: Judgement(after.label, "defocus", verdict, why, claimed, *numbers)  # noqa: E731
+def _defocus(
+    column: Column, previous: Record, record: Record, draws: np.ndarray, weights: np.ndarray | None
+) -> Judgement:
+    assert previous.defocus is not None
+    assert record.defocus is not None
+    claimed = record.defocus - previous.defocus
+    judgement = lambda verdict, why, *numbers: Judgement(record.label, "defocus", verdict, why, claimed, *numbers)  # noqa: E731
     objective = next(
         lens.control for lens in driven_lenses(column) if lens.name == column.table.of_specimen().objective
     )
-    lens = [record.settings.controls.get(objective, math.nan) for record in (before, after)]
+    lens = [record.settings.controls.get(objective, math.nan) for record in (previous, record)]
     if not all(math.isfinite(value) and value != 0 for value in lens):
         return judgement("unknown", f"{objective} was not reported")
     current = lens[1] / lens[0] - 1.0
-    tension = after.settings.high_tension / before.settings.high_tension - 1.0
-    chromatic = np.array([float(column.optics(after.settings, constants).chromatic[1]) for constants in draws])
-    changes = chromatic * float(focus_change(1.0, before.settings.high_tension, current, tension))
+    tension = record.settings.high_tension / previous.settings.high_tension - 1.0
+    chromatic = np.array([float(column.optics(record.settings, constants).chromatic[1]) for constants in draws])
+    changes = chromatic * float(focus_change(1.0, previous.settings.high_tension, current, tension))
     expected, spread = _median_and_spread(changes, weights)
     middle, _ = _median_and_spread(chromatic, weights)
     read_error = 0.0 if abs(current) < UNCHANGED_TOLERANCE else math.sqrt(2) * EXCITATION_READ_ERROR * 2 * middle
     std = math.hypot(spread, max(read_error, EXCITATION_READ_ERROR * middle))
-    since = f"since {before.label} the objective lens and HT "
+    since = f"since {previous.label} the objective lens and HT "
     unchanged = abs(current) < UNCHANGED_TOLERANCE and abs(tension) < UNCHANGED_TOLERANCE
     since += (
         "did not change"

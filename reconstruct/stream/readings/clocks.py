@@ -43,8 +43,8 @@ class SourceClock:
     def add(self, arrival: float, stamps: np.ndarray) -> None:
         """Readings stamped ``stamps`` (s) arrived at ``arrival`` (s)."""
         number = _epoch(arrival)
-        for done in sorted(epoch for epoch in self.open if _end(epoch) + EPOCH_CLOSING_DELAY <= arrival):
-            self._close(done)
+        for closing in sorted(epoch for epoch in self.open if _end(epoch) + EPOCH_CLOSING_DELAY <= arrival):
+            self._close(closing)
         if number > self.closed:
             least, count = self.open.get(number, (np.inf, 0))
             self.open[number] = (min(least, float((arrival - stamps).min())), count + len(stamps))

@@ -1,4 +1,4 @@
-"""Calibration of a column: constants come back, rows that lie are named, what the table cannot tell is said, and a wrong form is not believed too much."""
+"""Calibration of a column: constants within their errors, outliers, undetermined constants, refused input."""
 
 import dataclasses
 import math
@@ -29,16 +29,16 @@ def table(count: int = 8) -> list[Row]:
     generator = np.random.default_rng(4)
     rows = []
     for number in range(count):
-        given = settings(
+        row_settings = settings(
             diffraction=float(generator.uniform(0.28, 0.6)),
             intermediate=float(generator.uniform(0.35, 0.7)),
             projector1=float(generator.uniform(0.3, 0.6)),
             condenser2=float(generator.uniform(0.36, 0.44)),
         )
-        optics = COLUMN.optics(given, TRUE)
+        optics = COLUMN.optics(row_settings, TRUE)
         for name in ("camera_length", "magnification", "semi_angle"):
             value = float(getattr(optics, name)) * math.exp(RELATIVE * generator.standard_normal())
-            rows.append(Row(f"{number}: {name}", given, name, value, RELATIVE * value))
+            rows.append(Row(f"{number}: {name}", row_settings, name, value, RELATIVE * value))
     return rows
 
 
@@ -72,14 +72,14 @@ def test_constants_come_back_within_their_errors(fitted):
     assert "diffraction.ampere_turns" not in fitted.undetermined
 
 
-def test_what_no_row_speaks_of_stays_as_wide_as_it_was_and_is_named(fitted):
+def test_an_undetermined_constant_keeps_its_prior_and_is_named(fitted):
     assert {"gun.brightness", "gun.energy_spread", "gun.source", "scan.deflection"} <= set(fitted.undetermined)
     index = fitted.names.index("gun.energy_spread")
     assert fitted.std[index] == pytest.approx(COLUMN.constants[index].std, rel=0.05)
     assert not fitted.outliers
 
 
-def test_a_row_that_lies_is_named_and_left_out(rows, fitted):
+def test_an_outlier_is_named_and_left_out(rows, fitted):
     wrong = [dataclasses.replace(rows[0], value=1.6 * rows[0].value), *rows[1:]]
     result = calibrate(COLUMN, wrong)
     assert list(result.outliers) == [rows[0].label]
@@ -102,10 +102,10 @@ def test_a_table_of_nothing_but_contradictions_is_refused(rows):
         calibrate(COLUMN, [rows[0], copy])
 
 
-def test_a_row_without_a_lens_that_it_hangs_on_is_refused(rows):
+def test_a_row_without_a_lens_that_it_depends_on_is_refused(rows):
     controls = {name: value for name, value in rows[0].settings.controls.items() if name != "lens.projector1"}
     poor = dataclasses.replace(rows[0], settings=Settings(300e3, controls))
-    with pytest.raises(ValueError, match=r"0: camera_length: camera_length hangs on lens\.projector1"):
+    with pytest.raises(ValueError, match=r"0: camera_length: camera_length depends on lens\.projector1"):
         calibrate(COLUMN, [poor])
     # the beam does not care what the projector does
     assert "lens.projector1" not in needed(COLUMN, "semi_angle")

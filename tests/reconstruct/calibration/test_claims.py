@@ -1,4 +1,4 @@
-"""Claims held against lenses: a camera length of an image is stale, a defocus that no lens made is a moved zero, and doubt is said."""
+"""Recorded camera lengths and defoci checked against lens settings: agreement, stale values, moved zeros, unknown ones."""
 
 import dataclasses
 import math
@@ -22,7 +22,7 @@ def length() -> float:
 @pytest.mark.parametrize(
     ("factor", "verdict"), [(1.0, "agrees"), (1.02, "agrees"), (8.0, "contradicts"), (0.1, "contradicts")]
 )
-def test_a_camera_length_is_held_against_the_lenses(factor: float, verdict: str):
+def test_a_camera_length_is_compared_with_the_lenses(factor: float, verdict: str):
     _, (judgement,) = judge(COLUMN, [Record("pattern", PATTERNED, camera_length=factor * length())], DRAWS)
     assert (judgement.quantity, judgement.verdict) == ("camera_length", verdict)
     assert judgement.expected == pytest.approx(length(), rel=0.05)
@@ -75,7 +75,7 @@ def test_a_defocus_that_the_objective_made_agrees(share: float, verdict: str):
     assert judgement.expected == pytest.approx(expected_change, rel=0.02)
 
 
-def test_without_the_objective_nothing_is_said_of_a_zero():
+def test_without_the_objective_the_zero_is_unknown():
     controls = {name: value for name, value in IMAGED.controls.items() if name != "lens.objective"}
     records = [Record("first", IMAGED, defocus=0.0), Record("second", Settings(300e3, controls), defocus=1e4)]
     _, (judgement,) = judge(COLUMN, records, DRAWS)

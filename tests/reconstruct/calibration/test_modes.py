@@ -1,4 +1,4 @@
-"""Modes from lens settings alone, and draws of constants that agree with what little is known of a column."""
+"""Modes of a column from lens settings alone, and draws of constants that agree with few rows."""
 
 import dataclasses
 import math
@@ -55,7 +55,7 @@ PROBE = focused("condenser2", "crossover", 0.38, 0.42)
         (0.6, 0.8 * PROBE, "TEM imaging"),
     ],
 )
-def test_a_mode_is_told_from_the_lenses(diffraction: float, condenser2: float, name: str):
+def test_modes_from_lens_settings(diffraction: float, condenser2: float, name: str):
     result = modes(COLUMN, settings(diffraction=diffraction, condenser2=condenser2), DRAWS)
     assert result.name == name
     assert sum(result.projection.values()) == pytest.approx(1.0)
@@ -63,7 +63,7 @@ def test_a_mode_is_told_from_the_lenses(diffraction: float, condenser2: float, n
     assert max(result.illumination.values()) > 0.75
 
 
-def test_how_far_a_lens_is_from_focus_is_told():
+def test_the_distance_of_a_lens_from_focus():
     result = modes(COLUMN, settings(diffraction=1.05 * PATTERN, condenser2=PROBE), DRAWS)
     (condition,) = [condition for condition in result.conditions if condition.mode == "diffraction"]
     assert condition.lens == "lens.diffraction"
@@ -81,7 +81,7 @@ def test_a_lens_that_was_not_reported_leaves_its_half_open():
     assert result.name == "unknown"
 
 
-def test_an_image_tells_of_the_beam_of_its_neighbours():
+def test_an_image_decides_the_illumination_of_its_neighbours():
     # between a probe and a spread beam: the condenser is some per cent off the focus
     between = 1.045 * PROBE
     pattern, image = (
@@ -113,9 +113,9 @@ def test_a_beam_known_to_be_spread_speaks_against_columns_that_focus_it():
 def rows_of(true: np.ndarray, column: Column) -> list[Row]:
     result = []
     for number, (d, i) in enumerate(((0.35, 0.5), (0.52, 0.45), (0.47, 0.6))):
-        given = settings(diffraction=d, intermediate=i)
-        value = float(column.optics(given, true).camera_length)
-        result.append(Row(f"row {number}", given, "camera_length", value, 0.01 * value))
+        row_settings = settings(diffraction=d, intermediate=i)
+        value = float(column.optics(row_settings, true).camera_length)
+        result.append(Row(f"row {number}", row_settings, "camera_length", value, 0.01 * value))
     return result
 
 

@@ -1,4 +1,4 @@
-"""Where a fit begins: columns far from the prior's mean are found, and lenses that err are told from constants that are off."""
+"""Starting points of a fit, derivatives of the evaluation, and the hyperparameters of lens errors."""
 
 import itertools
 import math
@@ -23,14 +23,14 @@ def rows_of(constants: np.ndarray, count: int = 6) -> list[Row]:
     generator = np.random.default_rng(2)
     result = []
     for number in range(count):
-        given = settings(
+        row_settings = settings(
             diffraction=float(generator.uniform(0.28, 0.6)), intermediate=float(generator.uniform(0.35, 0.7))
         )
-        optics = COLUMN.optics(given, constants)
+        optics = COLUMN.optics(row_settings, constants)
         for name in ("camera_length", "pattern_rotation", "magnification"):
             value = float(getattr(optics, name))
             result.append(
-                Row(f"{number}: {name}", given, name, value, 0.01 * value if "rotation" not in name else 0.01)
+                Row(f"{number}: {name}", row_settings, name, value, 0.01 * value if "rotation" not in name else 0.01)
             )
     return result
 
@@ -49,7 +49,7 @@ def test_the_search_finds_a_column_far_from_the_priors_mean():
     assert result @ result < 60  # no further from the prior than such a column is
 
 
-def test_steps_lead_downhill_and_a_row_that_lies_does_not_steer():
+def test_steps_lower_the_cost_and_an_outlier_has_little_influence():
     rows = rows_of(COLUMN.vector({"diffraction.ampere_turns": 8300.0}))
     lying = [Row(rows[0].label, rows[0].settings, rows[0].quantity, 20 * rows[0].value, rows[0].std), *rows[1:]]
     table = prepared(COLUMN, lying)
@@ -86,7 +86,7 @@ def test_slopes_are_those_of_finite_differences():
     np.testing.assert_allclose(along, difference, rtol=1e-4, atol=1e-5)
 
 
-def test_errors_of_lenses_change_what_they_say():
+def test_lens_errors_change_the_constants():
     errors = np.zeros((len(driven_lenses(COLUMN)), 3))
     names = [lens.name for lens in driven_lenses(COLUMN)]
     errors[names.index("diffraction")] = 0.01, 0.02, 0.5
@@ -111,7 +111,7 @@ def row_inputs(count: int, generator: np.random.Generator) -> RowInputs:
 
 
 def learned(own_excitation: float, seed: int) -> HyperparameterPosterior:
-    """What 60 rows drawn from the process itself, with noise that is stated, say of it."""
+    """The posterior of the hyperparameters given 60 rows drawn from the process, with stated noise."""
     generator = np.random.default_rng(seed)
     at = row_inputs(60, generator)
     covariance = kernel(Hyper(own_excitation * np.array([0.25, 1.0, 0.25]), 0.004, 0.35, np.array([0.01])), at, at)
@@ -119,7 +119,7 @@ def learned(own_excitation: float, seed: int) -> HyperparameterPosterior:
     return HyperparameterPosterior(away, np.zeros((60, 1)), np.full(60, 1e-4), at, prior_median(1))
 
 
-def test_the_size_of_lens_errors_is_learnt_from_rows():
+def test_the_size_of_lens_errors_is_estimated_from_rows():
     # the priors' medians are 0.01, 0.04, 0.01: rows move all three both ways, not all the way, as 60 rows are few against priors
     large, small = (
         np.exp(np.mean([np.log(learned(own_excitation, seed).best().own_excitation) for seed in range(5, 13)], axis=0))

@@ -1,4 +1,4 @@
-"""A setting next to where a camera length passes zero: on which side the column stands is not seen from the setting itself, but from all the others."""
+"""A setting near a zero of the camera length: its side follows from the other settings, not from the setting itself."""
 
 import math
 
@@ -23,12 +23,12 @@ def rows() -> list[Row]:
     generator = np.random.default_rng(5)
     result = []
     for number, excitation in enumerate((0.3, 0.33, 0.36, 0.4, 0.43, 0.53, 0.56, 0.59, NEAR)):
-        given = settings(diffraction=excitation, projector1=0.46 if excitation == NEAR else 0.42 + 0.01 * number)
-        optics = COLUMN.optics(given)
+        row_settings = settings(diffraction=excitation, projector1=0.46 if excitation == NEAR else 0.42 + 0.01 * number)
+        optics = COLUMN.optics(row_settings)
         length = float(optics.camera_length) * math.exp(0.005 * generator.standard_normal())
         turn = float(optics.pattern_rotation) + 0.01 * generator.standard_normal()
-        result.append(Row(f"{number}: length", given, "camera_length", length, 0.005 * length))
-        result.append(Row(f"{number}: rotation", given, "pattern_rotation", turn, 0.01))
+        result.append(Row(f"{number}: length", row_settings, "camera_length", length, 0.005 * length))
+        result.append(Row(f"{number}: rotation", row_settings, "pattern_rotation", turn, 0.01))
     return result
 
 

@@ -1,4 +1,4 @@
-"""Edge signals and their variances: unbiased and honest on synthetic spectra whose truth is known."""
+"""Net edge counts and their variances: unbiased on synthetic spectra, with intervals of the right width."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The mixture: moments, joining, jumps, entries lost on their circle, refusals."""
+"""Mixture beliefs: moments, merging, jumps, circular uniform entries, refused input."""
 
 import dataclasses
 
@@ -38,14 +38,14 @@ def scaled(covariance: np.ndarray) -> np.ndarray:
     return covariance / SCALE[:, None] / SCALE[None, :]
 
 
-def test_roots():
+def test_square_roots_of_covariances():
     root = np.random.default_rng(1).standard_normal((4, 7)) * SCALE[:, None]
     lower = triangular(root)
     assert np.all(np.diag(lower) > 0)
     np.testing.assert_array_equal(lower, np.tril(lower))
     np.testing.assert_allclose(scaled(lower @ lower.T), scaled(root @ root.T), atol=1e-12)
-    again = cov_sqrt_of(root @ root.T)
-    np.testing.assert_allclose(scaled(again @ again.T), scaled(root @ root.T), atol=1e-12)
+    restored = cov_sqrt_of(root @ root.T)
+    np.testing.assert_allclose(scaled(restored @ restored.T), scaled(root @ root.T), atol=1e-12)
 
 
 def test_moments_are_those_of_samples():
@@ -108,13 +108,13 @@ def test_light_components_are_dropped_and_distant_ones_kept():
 def test_a_jump_adds_its_mean_and_variance():
     belief = mixture()
     mean, std = np.array([3.0, 0.0, 0.0, 0.0]), np.array([0.0, 2.0, 0.0, 1e-6])
-    after = belief.widened(mean, std)
-    np.testing.assert_allclose(after.mean, belief.mean + mean)
-    np.testing.assert_allclose(scaled(after.covariance), scaled(belief.covariance + np.diag(std**2)), atol=1e-10)
-    assert after.circular_uniform == ()
+    updated = belief.widened(mean, std)
+    np.testing.assert_allclose(updated.mean, belief.mean + mean)
+    np.testing.assert_allclose(scaled(updated.covariance), scaled(belief.covariance + np.diag(std**2)), atol=1e-10)
+    assert updated.circular_uniform == ()
 
 
-def test_lost_entries_are_uniform_and_independent():
+def test_circular_uniform_entries_are_independent():
     belief = mixture().widened(np.zeros(4), np.zeros(4), ("p",))
     others = [0, 1, 3]
     before = mixture()
@@ -134,7 +134,7 @@ def test_lost_entries_are_uniform_and_independent():
     assert belief.widened(np.zeros(4), np.zeros(4), ("p",)).circular_uniform == ("p",)
 
 
-def test_what_is_no_belief_is_refused():
+def test_invalid_beliefs_are_refused():
     belief = mixture()
     for field in ("weights", "means", "cov_sqrt"):
         broken = getattr(belief, field).copy()

@@ -1,4 +1,4 @@
-"""Readings into a belief: against a dense Kalman filter, with bad readings, and honest about what it knows."""
+"""The filter of mixture beliefs: compared with a dense Kalman filter, bad readings, calibrated intervals."""
 
 import json
 
@@ -130,7 +130,7 @@ def test_bad_readings_are_counted_and_change_nothing(bad, count, verdict):
     assert health.verdict() == verdict
 
 
-def test_a_stuck_sensor_is_no_longer_believed():
+def test_a_stuck_sensor_is_no_longer_used():
     filter_ = Filter(DYNAMICS, SENSORS)
     seconds = 0.5 * np.arange(1, STUCK_REPEATS + 101)
     filter_.advance(
@@ -164,12 +164,12 @@ def test_one_outlier_among_good_readings_is_left_out():
 def test_intervals_of_nine_in_ten_hold_nine_in_ten(noise):
     """Truth drawn from the model; with sensors four times as noisy as stated the intervals must be found too narrow."""
     names = ("HT", "HT.bias", "current", "T", "T.bias", "T.lagged", "black", "current.bias")
-    places = [LAYOUT.index(name) for name in names]
+    indices = [LAYOUT.index(name) for name in names]
     held, total = 0, 0
     for seed in range(40):
         path, heard = simulated(np.arange(1.0, 41.0), 100 + seed, noise)
         belief = Filter(DYNAMICS, SENSORS).advance(prior_belief(LAYOUT, START), START + 40 * SECOND, heard)
-        away = np.abs(path[-1] - belief.mean)[places] / belief.std[places]
+        away = np.abs(path[-1] - belief.mean)[indices] / belief.std[indices]
         observed = SENSORS["haadf.black"], SENSORS["objective.temperature"]
         for sensor in observed:  # what is measured directly, as a sum of entries
             row = sensor.row(LAYOUT)
@@ -212,7 +212,7 @@ def conditioned(mean, covariance, estimate):
     return mean + gain @ away, covariance - gain @ estimate.rows @ covariance, log_evidence
 
 
-def test_an_estimate_conditions_every_component_and_weighs_them_by_evidence():
+def test_an_observation_updates_every_component_and_weighs_them_by_evidence():
     generator = np.random.default_rng(3)
     scale = LAYOUT.prior_std()
     n = len(LAYOUT)
@@ -261,8 +261,8 @@ def test_readings_weigh_components_by_evidence():
     assert not Filter(DYNAMICS, {"x": Sensor("x", {}, 0.0, 1.0)}).health
 
 
-def test_what_it_remembers_of_its_sensors_can_be_kept():
-    """A filter taken up in the middle of a run of equal readings ends the run where the other does."""
+def test_a_saved_filter_goes_on_exactly():
+    """A filter restored in the middle of a run of equal readings ends the run where the other does."""
     seconds = 0.5 * np.arange(1, STUCK_REPEATS + 21)
     heard = np.full(len(seconds), 199_700.0)
     half = len(seconds) // 2
@@ -274,6 +274,6 @@ def test_what_it_remembers_of_its_sensors_can_be_kept():
     assert second.health[HT].stuck == whole.health[HT].stuck > 0
     assert second.health[HT].verdict() == "stuck"
     state = first.to_state()
-    state["health"][HT]["sticking"] = True  # as 0.1 kept it
+    state["health"][HT]["sticking"] = True  # a field of 0.1
     with pytest.raises(ValueError, match=r"of emtwin 0\.1 .*new session"):
         second.from_state(state)

@@ -1,4 +1,4 @@
-"""The image fit where the model is perfect: errors as large as stated, the place found again, refusals that say what is wrong."""
+"""The image fit with a perfect model: calibrated errors, recovered positions, evidence, refused images."""
 
 import dataclasses
 
@@ -79,10 +79,10 @@ def fits():
         truth = belief.sample(1, generator)[0]
         request = request_at(generator.uniform(-100.0, 100.0))
         posterior = fit(microscope(), belief, request, counted(request, truth, generator), no_error, generator)
-        after = absorb(belief, request, posterior)
-        places = [LAYOUT.index(name) for name in names]
-        errors.append((after.mean - truth)[places] / after.std[places])
-        widths.append(after.std[places] / belief.std[places])
+        updated_belief = absorb(belief, request, posterior)
+        indices = [LAYOUT.index(name) for name in names]
+        errors.append((updated_belief.mean - truth)[indices] / updated_belief.std[indices])
+        widths.append(updated_belief.std[indices] / belief.std[indices])
         misfits.append((posterior.misfit - posterior.dof) / np.sqrt(2 * posterior.dof))
     return names, np.array(errors), np.array(misfits), np.array(widths)
 
@@ -109,7 +109,7 @@ def test_images_tell_where_and_how_thick_and_fit_as_they_should(fits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [15.0, 30.0])
-def test_the_place_in_the_cell_is_found_again(spread):
+def test_the_position_in_the_cell_is_recovered(spread):
     """Within 80 angstrom of focus an image has one reading. Farther from it a place an angstrom or two off may fit as well as the true one."""
     generator = np.random.default_rng(3)
     lost_layout = LAYOUT.replaced(
@@ -129,14 +129,14 @@ def test_the_place_in_the_cell_is_found_again(spread):
         command = float(generator.choice([-30.0, 20.0]))
         request = view(instrument, {"C10": command}, SCAN, (0.0, 0.0))
         posterior = fit(instrument, belief, request, counted(request, truth, generator), no_error, generator)
-        after = absorb(belief, request, posterior)
-        assert after.circular_uniform == ()
-        places = [lost_layout.index(name) for name in "xy"]
-        off = after.means[:, places] - truth[places]
+        updated_belief = absorb(belief, request, posterior)
+        assert updated_belief.circular_uniform == ()
+        indices = [lost_layout.index(name) for name in "xy"]
+        off = updated_belief.means[:, indices] - truth[indices]
         off -= CELL * np.round(off / CELL)
-        best = int(np.argmax(after.weights))
+        best = int(np.argmax(updated_belief.weights))
         missed.append(np.hypot(*off[best]))
-        sigmas.append(np.abs(off[best] / np.linalg.norm(after.cov_sqrt[best][places], axis=1)).max())
+        sigmas.append(np.abs(off[best] / np.linalg.norm(updated_belief.cov_sqrt[best][indices], axis=1)).max())
         defocus.append(abs(command + truth[lost_layout.index("C10")]))
     near = np.array(defocus) < 80.0
     assert near.sum() >= 9
@@ -144,7 +144,7 @@ def test_the_place_in_the_cell_is_found_again(spread):
     assert np.array(sigmas)[near].max() < 4.0
 
 
-def test_an_estimate_reproduces_the_posterior():
+def test_a_linear_observation_reproduces_the_posterior():
     """A Gaussian posterior over the image's parameters reaches the state as if the image itself had been linear."""
     generator = np.random.default_rng(5)
     request = request_at(30.0)
@@ -158,14 +158,14 @@ def test_an_estimate_reproduces_the_posterior():
     values, vectors = np.linalg.eigh(left / scale[:, None] / scale[None])
     root = triangular(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))[None])
     mean = means[0] + gain @ (0.3 * generator.standard_normal(7))
-    after = assimilate(belief, as_linear_observation(request, means[0], cov_sqrts[0], mean, root))
-    updated_means, updated_cov_sqrts = _image_parameters(after, request)
+    updated_belief = assimilate(belief, as_linear_observation(request, means[0], cov_sqrts[0], mean, root))
+    updated_means, updated_cov_sqrts = _image_parameters(updated_belief, request)
     np.testing.assert_allclose((updated_means[0] - mean) / scale, 0.0, atol=1e-3)
     updated = updated_cov_sqrts[0] @ updated_cov_sqrts[0].T
     np.testing.assert_allclose(updated / scale[:, None] / scale[None], left / scale[:, None] / scale[None], atol=2e-3)
-    # an image says nothing of what does not reach it, and all of its news goes where the door leads
+    # entries that do not affect the image keep their prior
     for name in ("HT.bias", "T.bias", "vx"):
-        assert after.std[LAYOUT.index(name)] == pytest.approx(belief.std[LAYOUT.index(name)], rel=1e-6)
+        assert updated_belief.std[LAYOUT.index(name)] == pytest.approx(belief.std[LAYOUT.index(name)], rel=1e-6)
     nothing = as_linear_observation(request, means[0], cov_sqrts[0], means[0], cov_sqrts[0])
     assert len(nothing.value) == 0
 
@@ -197,7 +197,7 @@ def test_a_detector_level_scatters_nothing(dark):
     assert 0.6 < np.std(excess) < 1.5
 
 
-def test_what_is_lost_is_flat_over_the_cell():
+def test_circular_uniform_entries_are_flat_over_the_cell():
     belief = prior_belief(LAYOUT, 0, circular_uniform=("x",))
     wide = uniform_as_gaussian(belief)
     assert wide.cov_sqrt[0][LAYOUT.index("x"), LAYOUT.index("x")] > CELL
@@ -219,8 +219,8 @@ def test_what_is_no_image_is_refused(counts, problem):
         fit(microscope(), belief, request_at(0.0), counts, no_error, np.random.default_rng(0))
 
 
-def test_evidence_of_a_lost_place_is_that_of_a_uniform_one():
-    """Against the likelihood averaged over a fine grid of places, everything else being known."""
+def test_evidence_of_a_circular_uniform_position():
+    """Compared with the likelihood averaged over a fine grid of positions, with all else known."""
     layout = LAYOUT.replaced(
         {entry.name: (entry.mean, 1e-4 * entry.std) for entry in LAYOUT.entries if entry.name not in "xy"}
     )

@@ -1,4 +1,4 @@
-"""The covariance from scattering scores, on linear models in parts, where what it must be is known."""
+"""Robust covariance on linear models in parts, where the true covariance is known."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A small instrument as a table, states drawn from its own equation, and the dense Kalman filter and smoother to hold others against."""
+"""A small instrument as a table, states drawn from its model, and a dense Kalman filter and smoother as the reference."""
 
 import functools
 
@@ -192,8 +192,8 @@ def heard(model: Model, seconds: np.ndarray, states: np.ndarray, seed: int, keep
         values = sensor.offset + states @ model.rows[index] + sensor.noise * generator.standard_normal(len(seconds))
         if sensor.quantisation:
             values = np.round(values / sensor.quantisation) * sensor.quantisation
-        here = generator.random(len(seconds)) < keep
-        batches.append(batch(sensor.channel, seconds[here], values[here]))
+        reported = generator.random(len(seconds)) < keep
+        batches.append(batch(sensor.channel, seconds[reported], values[reported]))
     return batches
 
 

@@ -1,4 +1,4 @@
-"""Clocks of sources: found from stamps and arrivals, as sure as they say, the same in any order, and found again when they are set anew."""
+"""Clocks of sources: calibrated estimates from stamps and arrivals, in any order, also after a reset of the clock."""
 
 import numpy as np
 import pytest
@@ -136,12 +136,12 @@ def test_saved_and_restored_it_goes_on_as_before(cut):
     *_, stamps, arrivals = stamps_and_arrivals(5)
     whole = listened(stamps, arrivals)
     first = listened(stamps[:cut], arrivals[:cut])
-    again = SourceClock(CLOCK)
-    again.from_state(first.to_state())
-    assert again.to_state() == first.to_state()
-    listened(stamps[cut:], arrivals[cut:], again)
-    assert again.to_state() == whole.to_state()
-    np.testing.assert_array_equal(again.aligned(stamps, arrivals[-1]), whole.aligned(stamps, arrivals[-1]))
+    restored = SourceClock(CLOCK)
+    restored.from_state(first.to_state())
+    assert restored.to_state() == first.to_state()
+    listened(stamps[cut:], arrivals[cut:], restored)
+    assert restored.to_state() == whole.to_state()
+    np.testing.assert_array_equal(restored.aligned(stamps, arrivals[-1]), whole.aligned(stamps, arrivals[-1]))
 
 
 def test_before_anything_is_heard_the_clock_is_taken_at_its_word():

@@ -1,4 +1,4 @@
-"""Sensors that repeat themselves: held, stuck or at the end of their range, by their noise, their direction, the model and other sensors."""
+"""Runs of equal readings: held, stuck or saturated, by noise, extrapolation, the model and other sensors."""
 
 import functools
 from pathlib import Path

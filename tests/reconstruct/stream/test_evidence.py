@@ -1,4 +1,4 @@
-"""What images add to a stream's log evidence: that of a Gaussian, less the constant of their own noise; and a surprise is never cheap."""
+"""Log evidence that images add to a stream: that of a Gaussian, and the penalty of an uncommanded jump."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_an_image_adds_what_a_gaussian_does(far):
     assert jumps == 0
 
 
-def test_a_surprise_costs_more_than_what_is_no_surprise():
+def test_an_uncommanded_jump_costs_evidence():
     """Else a fit makes the column quieter than it is and takes its wandering for jumps."""
     below, above = evidence(130.0), evidence(140.0)
     assert (below[1], above[1]) == (0, 1)

@@ -1,4 +1,4 @@
-"""Verdicts on sensors: each from what it stands for, the worst that holds, and none from too little."""
+"""Verdicts on sensors from their counts and innovations."""
 
 import dataclasses
 

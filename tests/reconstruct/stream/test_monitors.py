@@ -1,4 +1,4 @@
-"""Tallies of innovations: one where the model holds, above it where it does not, and the right part is named."""
+"""Tallies of normalised innovations: mean one for the right model, and the wrong part is named."""
 
 import math
 
@@ -103,11 +103,11 @@ def test_images_are_heard_too():
 
 def test_state_and_restore():
     monitors = fed(Monitors(MODEL), 0, 50, {"encoder": 2.0})
-    again = Monitors(MODEL)
-    again.from_state(monitors.to_state())
-    assert again.to_state() == monitors.to_state()
-    assert again.distrust == monitors.distrust
-    assert fed(again, 3, 20).to_state() == fed(monitors, 3, 20).to_state()
+    restored = Monitors(MODEL)
+    restored.from_state(monitors.to_state())
+    assert restored.to_state() == monitors.to_state()
+    assert restored.distrust == monitors.distrust
+    assert fed(restored, 3, 20).to_state() == fed(monitors, 3, 20).to_state()
 
 
 def streamed(batches: list[Readings]) -> Stream:

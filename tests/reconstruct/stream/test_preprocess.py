@@ -1,4 +1,4 @@
-"""Readings made ready for the filter: stuck sensors, crowds, repeats; and cells digested bit by bit as if all at once."""
+"""Preprocessing of readings: stuck sensors, averages, repeats, and time bins filled in any order."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def fed(values, sensor: int, runs: Runs | None = None, every: float = 1.0, of=TR
 # --- stuck sensors
 
 
-def test_the_chance_of_a_repeat_is_what_is_found():
+def test_the_probability_of_a_repeat():
     """A reading stays in the step of its level, where that is likeliest: with the level in the middle. Wherever it lies, no repeat is likelier."""
     generator = np.random.default_rng(0)
     for sensor, ratio in enumerate(RATIOS):
@@ -123,12 +123,12 @@ def test_a_stuck_sensor_is_found_soon_and_its_readings_left_out(sensor, soon):
     assert 60 - soon <= readings.stuck[sensor] <= 60
     assert readings.taken[sensor] == 100 - readings.stuck[sensor]
     assert not is_stuck(TRAITS, fed(values[:40], sensor).runs)[sensor]
-    again = fed([7.7], sensor, readings.runs)
-    assert not is_stuck(TRAITS, again.runs)[sensor]  # a new value, and it is trusted again
-    assert again.taken[sensor] == 1
+    next_readings = fed([7.7], sensor, readings.runs)
+    assert not is_stuck(TRAITS, next_readings.runs)[sensor]  # a new value, and it is trusted again
+    assert next_readings.taken[sensor] == 1
 
 
-def test_a_run_goes_on_over_the_border_of_cells():
+def test_a_run_continues_across_bins():
     whole = fed([1.0] * 20, FINE)
     first = fed([1.0] * 7, FINE)
     second = fed([1.0] * 13, FINE, first.runs)
@@ -168,7 +168,7 @@ def test_a_crowd_becomes_its_mean_with_the_variance_of_a_mean():
     assert np.mean(means) == pytest.approx(0.0, abs=0.003)
 
 
-def test_odd_ones_are_no_part_of_the_mean():
+def test_outliers_are_left_out_of_the_mean():
     values = 0.1 * np.random.default_rng(0).standard_normal(21)
     clean = fed(values, FINE)
     spoilt = values.copy()
@@ -272,15 +272,15 @@ SPAN, SPANS = SECOND // 2, 4
 
 
 class Fed:
-    """Cells that are fed as an inbox feeds them."""
+    """Time bins that are filled as `Ingest` fills them."""
 
     def __init__(self):
         self.inputs = Inputs(DRIVEN.inputs)
         self.bins = TimeBins(DRIVEN, traits(DRIVEN), START, SPAN, self.inputs)
 
-    def take(self, places, times, values) -> None:
+    def take(self, sensors, times, values) -> None:
         plain = []
-        for sensor, time, value in zip(places, times, values, strict=True):
+        for sensor, time, value in zip(sensors, times, values, strict=True):
             if sensor == 6:  # an echo
                 since = self.inputs.tell("echo", int(time), float(value))
                 if since is not None:
@@ -292,8 +292,8 @@ class Fed:
             else:
                 plain.append((sensor, time, value))
         if plain:
-            where, when, what = zip(*plain, strict=True)
-            self.bins.add(np.array(where), np.array(when), np.array(what, dtype=float))
+            where, times_, values_ = zip(*plain, strict=True)
+            self.bins.add(np.array(where), np.array(times_), np.array(values_, dtype=float))
 
     def preprocessed(self, until: int | None = None) -> list[ScalarReadings]:
         runs, readings = no_runs(len(DRIVEN.evidence)), []
@@ -305,27 +305,27 @@ class Fed:
         return readings
 
 
-def test_quick_sensors_have_more_cells_than_spans():
+def test_fast_sensors_have_several_bins_a_span():
     assert Fed().bins.per_span == 4
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.lists(st.sampled_from(["all", "some", "none"]), min_size=1, max_size=6))
-def test_bit_by_bit_is_as_good_as_all_at_once(seed, looks):
-    """Batches in any order, digested in between, against everything given at once to cells that were never looked at."""
+def test_batches_give_the_same_as_all_at_once(seed, looks):
+    """Batches in any order, preprocessed in between, compared with all readings at once."""
     generator = np.random.default_rng(seed)
     count = int(generator.integers(5, 150))
-    places = generator.integers(0, 8, count)
+    sensors = generator.integers(0, 8, count)
     times = START + generator.integers(0, SPANS * SPAN // 10**7, count) * 10**7
     values = np.round(
         generator.choice([0.0, 0.1, 0.3, 5.0], count) + (generator.random(count) < 0.5) * generator.random(count), 2
     )
     piecemeal, whole = Fed(), Fed()
-    for bins in (piecemeal, whole):  # what is told of before the first telling is a case of its own: below
+    for bins in (piecemeal, whole):  # inputs before the first report: see below
         bins.take([6, 7, 4], [START - 1] * 3, [2.0, 1.0, -0.7])
-    whole.take(places, times, values)
+    whole.take(sensors, times, values)
     for part, look in zip(np.array_split(generator.permutation(count), len(looks)), looks, strict=True):
-        piecemeal.take(places[part], times[part], values[part])
+        piecemeal.take(sensors[part], times[part], values[part])
         if look == "all":
             piecemeal.preprocessed()
         elif look == "some":
@@ -335,7 +335,7 @@ def test_bit_by_bit_is_as_good_as_all_at_once(seed, looks):
 
 
 @pytest.mark.parametrize("known", [[], [(1.2, 4.0)]])
-def test_what_is_told_first_holds_before_it_whenever_it_comes(known):
+def test_the_first_input_also_holds_before_it(known):
     cells = Fed()
     cells.take([6 for _ in known], [START + round(at * SECOND) for at, _ in known], [value for _, value in known])
     cells.take([3], [START + 10], [5.0])
@@ -352,10 +352,10 @@ def test_spans_with_readings_and_those_settled():
     assert cells.bins.spans(0, 9) == {1, 2}
 
 
-def test_readings_hang_on_inputs_and_on_what_makes_them_valid():
+def test_readings_depend_on_inputs_and_validity():
     cells = Fed()
     cells.take([3, 2], [START + 10, START + 20], [5.0, 1.0])
-    assert cells.preprocessed()[0].sensor.tolist() == []  # the lens was never told, the beam never seen
+    assert cells.preprocessed()[0].sensor.tolist() == []  # no report of the lens or the beam
     cells.take([6, 7], [START, START], [4.0, 1.0])
     readings = cells.preprocessed()[0]
     assert readings.sensor.tolist() == [3, 2]

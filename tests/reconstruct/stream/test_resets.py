@@ -1,4 +1,4 @@
-"""Zeros that users reset: told from commands and from drift, however echoes jitter and however often one looks."""
+"""Detection of reset zeros, told from commands and drift, for echoes with jitter and any frequency of calls."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A stream of readings into a belief: exact where it claims to be, the same in any order, firm against bad readings."""
+"""A stream compared with a dense filter and smoother, in any order of readings."""
 
 import tracemalloc
 
@@ -83,9 +83,9 @@ def test_any_order_within_the_lag_gives_the_same_state(seed):
     whole.push(batches)
     generator = np.random.default_rng(seed)
     shuffled, twice = Stream(MODEL, START), Stream(MODEL, START)
-    given = pieces(batches, generator, 2.0)
+    scattered = pieces(batches, generator, 2.0)
     for stream, copies in ((shuffled, 1), (twice, 2)):
-        for (time, channel, value), _ in given:
+        for (time, channel, value), _ in scattered:
             for _ in range(copies):
                 stream.push([batch(channel, [(time - START) * 1e-9], [value])])
             if generator.random() < 0.02:
@@ -110,11 +110,11 @@ def test_with_arrival_times_too():
     seconds = np.arange(0.1, 40.0, 0.21)
     batches = heard(MODEL, seconds, drawn(MODEL, seconds, 0), 0)
     generator = np.random.default_rng(8)
-    given = pieces(batches, generator, 1.5)
-    late = sorted(given, key=lambda pair: pair[1] + generator.uniform(0, 5e8))
+    scattered = pieces(batches, generator, 1.5)
+    late = sorted(scattered, key=lambda pair: pair[1] + generator.uniform(0, 5e8))
     until = START + 42 * SECOND
     streamed = []
-    for order in (given, late):
+    for order in (scattered, late):
         stream = Stream(MODEL, START)
         for (time, channel, value), arrival in order:
             stream.push([batch(channel, [(time - START) * 1e-9], [value])], arrival)

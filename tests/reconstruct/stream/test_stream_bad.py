@@ -1,4 +1,4 @@
-"""Bad readings and bad estimates: named, counted, and the belief is as if they had not been."""
+"""Bad readings and observations: named, counted, and without effect on the belief."""
 
 import numpy as np
 import pytest
@@ -20,15 +20,15 @@ def followed(batches, every: float = 0.5, until: float = 30.0, **options) -> Str
     stream = Stream(MODEL, START, **options)
     for number in range(round(until / every)):
         end = (number + 1) * every
-        here = []
+        in_step = []
         for sensor_readings in batches:
             taken = (sensor_readings.times - START) * 1e-9
             inside = (taken >= end - every) & (taken < end)
             if inside.any():
-                here.append(
+                in_step.append(
                     Readings(sensor_readings.channel, 0, sensor_readings.times[inside], sensor_readings.values[inside])
                 )
-        stream.push(here, START + round((end + 0.02) * 1e9))
+        stream.push(in_step, START + round((end + 0.02) * 1e9))
     return stream
 
 
@@ -39,7 +39,7 @@ def same(first: Stream, second: Stream, at: float = 30.0):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_what_is_not_a_number_is_counted_and_changes_nothing(value):
+def test_values_that_are_not_finite_are_counted_and_change_nothing(value):
     bad = batch("encoder", np.arange(0.15, 30.0, 1.0), np.full(30, value))
     stream = followed([*GOOD, bad])
     same(stream, followed(GOOD))
@@ -83,15 +83,15 @@ def test_a_clock_that_jumps_by_hours_is_found_and_its_readings_count_again():
     stream = Stream(MODEL, START)
     for number in range(60):
         end = (number + 1) * 0.5
-        here = []
+        in_step = []
         for sensor_readings, true in zip(moved, GOOD, strict=True):
             taken = (true.times - START) * 1e-9
             inside = (taken >= end - 0.5) & (taken < end)
             if inside.any():
-                here.append(
+                in_step.append(
                     Readings(sensor_readings.channel, 0, sensor_readings.times[inside], sensor_readings.values[inside])
                 )
-        stream.push(here, START + round((end + 0.02) * 1e9))
+        stream.push(in_step, START + round((end + 0.02) * 1e9))
     health = stream.health["encoder"]
     assert health.future > 0
     assert stream.clock("room").jumps == 1
@@ -122,7 +122,7 @@ def test_a_log_without_arrivals_is_not_led_astray_by_one_clock():
         ([0.0, 0.0], [0.0, 0.0], [[1.0], [1.0]]),
     ],
 )
-def test_estimates_without_a_covariance_are_refused_and_counted(value, noise, factor):
+def test_observations_without_a_covariance_are_refused_and_counted(value, noise, factor):
     stream = followed(GOOD)
     factor = None if factor is None else np.array(factor)
     image = Observation("image", START + 29 * SECOND, ("place", "C10"), np.array(value), np.array(noise), factor)
@@ -131,14 +131,14 @@ def test_estimates_without_a_covariance_are_refused_and_counted(value, noise, fa
     same(stream, followed(GOOD))
 
 
-def test_a_quantity_nobody_knows_is_refused_at_once():
+def test_an_unknown_quantity_is_refused():
     stream = Stream(MODEL, START)
     with pytest.raises(ValueError, match="no entry 'focus'"):
         stream.observe(Observation("image", START + SECOND, ("focus",), np.zeros(1), np.ones(1)))
     stream.belief(START + 2 * SECOND)
 
 
-def test_a_prior_that_is_not_one_is_refused():
+def test_invalid_priors_and_settings_are_refused():
     n = len(MODEL.layout)
     with pytest.raises(ValueError, match="finite"):
         Belief(MODEL.layout, START, np.ones(1), np.zeros((1, n)), np.full((1, n, n), np.nan))
@@ -149,8 +149,8 @@ def test_a_prior_that_is_not_one_is_refused():
         Stream(MODEL, START, outliers=1.0)
 
 
-def test_a_wrong_first_reading_is_not_believed_for_good():
-    """With a wide prior the first reading stands, whatever it is; those after it say otherwise and are believed in the end."""
+def test_a_wrong_first_reading_is_overruled_by_later_ones():
+    """With a wide prior the first reading is accepted; later readings contradict it and reset the belief."""
     spoilt = [
         Readings(
             sensor_readings.channel,
@@ -173,7 +173,7 @@ def test_a_wrong_first_reading_is_not_believed_for_good():
 
 @pytest.mark.parametrize("away", [300.0, -1e4, 1e12])
 def test_an_absurd_first_reading_is_refused(away):
-    """What lies outside of all that was thought possible before anything was read changes nothing, though nothing contradicts it yet."""
+    """A first reading far outside the prior is an outlier."""
     bad = batch("encoder", [0.05], [away])
     stream, plain = Stream(MODEL, START), Stream(MODEL, START)
     stream.push([bad])
@@ -185,7 +185,7 @@ def test_an_absurd_first_reading_is_refused(away):
     assert stream.health["encoder"].outlier == 1
 
 
-def test_a_stuck_sensor_is_found_and_what_it_said_is_taken_back():
+def test_readings_of_a_stuck_sensor_are_withdrawn():
     values = {sensor_readings.channel: sensor_readings.values.copy() for sensor_readings in GOOD}
     values["encoder"][80:] = values["encoder"][80]
     stuck = [
@@ -202,7 +202,7 @@ def test_a_stuck_sensor_is_found_and_what_it_said_is_taken_back():
     stuck_belief, short_belief = (
         followed_stream.belief(START + 30 * SECOND) for followed_stream in (stream, followed(until))
     )
-    # but for what its times told of the clock that it shares with another
+    # except for the information of its times on the shared clock
     assert (np.abs(stuck_belief.mean - short_belief.mean) / short_belief.std).max() < 0.05
     np.testing.assert_allclose(stuck_belief.std, short_belief.std, rtol=0.03)
     stream.settle(START + 30 * SECOND)
@@ -210,7 +210,7 @@ def test_a_stuck_sensor_is_found_and_what_it_said_is_taken_back():
     assert [event.name for event in stream.events if event.kind == "stuck_sensor"] == ["encoder"]
 
 
-def test_a_jump_nobody_told_of_is_found_by_an_image():
+def test_an_uncommanded_jump_is_detected_by_an_image():
     stream = followed(GOOD)
     before = stream.belief(START + 29 * SECOND).mean[MODEL.layout.index("x")]
     image = Observation("image", START + 29 * SECOND, ("place",), np.array([before + 400.0]), np.array([0.5]))
