@@ -137,11 +137,11 @@ class Belief:
         keep[indices] = False
         for k in range(len(means)):
             means[k, indices] = self.layout.prior_mean()[indices]
-            cov_sqrt = np.zeros((len(keep), len(keep) + len(indices)))
-            cov_sqrt[keep, : len(keep)] = cov_sqrt[k][keep]
+            independent = np.zeros((len(keep), len(keep) + len(indices)))
+            independent[keep, : len(keep)] = cov_sqrt[k][keep]
             for column, index in enumerate(indices):
-                cov_sqrt[index, len(keep) + column] = self.layout.prior_std()[index]
-            cov_sqrt[k] = triangular(cov_sqrt)
+                independent[index, len(keep) + column] = self.layout.prior_std()[index]
+            cov_sqrt[k] = triangular(independent)
         return dataclasses.replace(self, means=means, cov_sqrt=cov_sqrt)
 
     def reduced(self, max_components: int = 6, min_weight_ratio: float = 1e-3, merge_distance: float = 0.5) -> "Belief":

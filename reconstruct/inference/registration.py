@@ -99,7 +99,7 @@ def _misfit(images, data):
 
 
 def _best_apart(candidates, components, score, cell, max_count):
-    components = int(components.max()) + 1
+    component_count = int(components.max()) + 1
     chosen: list[int] = []
     for i in np.argsort(score):
         difference = candidates[i] - candidates[chosen] if chosen else np.zeros((0, candidates.shape[1]))
@@ -112,5 +112,5 @@ def _best_apart(candidates, components, score, cell, max_count):
         if len(chosen) == max_count:
             break
     # the first candidates are the components' means, kept even where a draw has a lower misfit
-    chosen += [k for k in range(components) if k not in chosen][: max(0, 16 - len(chosen))]
+    chosen += [k for k in range(component_count) if k not in chosen][: max(0, 16 - len(chosen))]
     return candidates[chosen], components[chosen]
