@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from scipy.special import erf, erfinv
 
 from learn.channels.noise import Estimate
-from reconstruct.stream.readings.equal_readings import Run, explanation, led_beyond, scatter_excess
+from reconstruct.stream.readings.equal_readings import EqualRun, explanation, led_beyond, scatter_excess
 
 BY_CHANCE = 1e-6
 """Expected number of runs in the log, by how often values repeat elsewhere in it, below which a run is no chance."""
@@ -60,13 +60,13 @@ def find_plateaus(t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], step: 
 
 def _run(
     t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], step: float, first: int, last: int, chance: float
-) -> Run:
+) -> EqualRun:
     before = slice(max(first - BEFORE, 0), first)
     times, values = np.round(t * 1e9).astype(np.int64), x[before]
     rest = np.delete(x, np.s_[first : last + 1])
     excess = scatter_excess(times[before], values, step)
     beyond = led_beyond(times[before], values, int(times[last]), float(x[first]))
-    return Run(
+    return EqualRun(
         float(last - first), chance, float(x[first]), excess, float(rest.min()), float(rest.max()), 0.0, beyond, 0
     )
 

@@ -120,7 +120,7 @@ class Walk:
                 "misfit": posterior.misfit,
                 "dof": posterior.dof,
                 "tension": posterior.tension,
-                "learnt": posterior.learnt,
+                "learnt": posterior.determined,
                 "effective": posterior.effective_samples,
                 "modes": len(posterior.weights),
             }

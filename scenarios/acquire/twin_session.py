@@ -132,7 +132,7 @@ class Following:
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         after = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        if self._taught and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < DOUBT:
+        if self._taught and chdtrc(max(posterior.determined, 1.0), posterior.tension) < DOUBT:
             again = fit(self.microscope, self.arrived, request, frame.data, error, generator)
             odds = again.evidence - posterior.evidence + np.log(MISREAD_PROBABILITY)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
@@ -189,7 +189,7 @@ class Following:
             misfit_excess=misfit_excess(posterior.residual, np.diag(noise) + allowed, fourth, posterior.dof),
             discrepancy_above=self.discrepancy.above(self.limits.discrepancy),
             tension=posterior.tension,
-            learnt=posterior.learnt,
+            learnt=posterior.determined,
             inflation=self.inflation.factor,
             limits=self.limits,
         )
