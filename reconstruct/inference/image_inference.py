@@ -215,7 +215,7 @@ def as_linear_observation(
     return LinearObservation(
         rows=rows @ request.matrix,
         value=value - rows @ request.offset,
-        factor=np.zeros((len(values), 0)),
+        cov_sqrt=np.zeros((len(values), 0)),
         noise=np.sqrt(values / (1.0 - values)),
     )
 
