@@ -122,7 +122,7 @@ def fit(
     return Posterior(
         weights=weights / weights.sum(),
         means=np.stack([mode.mean(prior_means, prior_cov_sqrts) for mode in modes]),
-        cov_sqrt=np.stack([mode.factor(prior_cov_sqrts) for mode in modes]),
+        cov_sqrt=np.stack([mode.posterior_cov_sqrt(prior_cov_sqrts) for mode in modes]),
         parents=np.array([mode.parent for mode in modes]),
         misfit=float(((whiten @ residual) ** 2).sum()),
         dof=float(len(data) - determined),

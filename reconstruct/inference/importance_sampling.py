@@ -44,7 +44,7 @@ class Mode:
     def mean(self, prior_means, prior_cov_sqrts) -> np.ndarray:
         return prior_means[self.parent] + prior_cov_sqrts[self.parent] @ self.position
 
-    def factor(self, prior_cov_sqrts) -> np.ndarray:
+    def posterior_cov_sqrt(self, prior_cov_sqrts) -> np.ndarray:
         cov_sqrt = np.concatenate(
             [self.determined_axes @ self.cov_sqrt, self.axes[:, len(self.cov_sqrt) :] * self.other_std[None, :]], axis=1
         )
