@@ -317,19 +317,8 @@ class Stream:
         grid = [at for i in range(1, self._cuts) if previous.time < (at := begin + i * self.span // self._cuts) < end]
         widened = self._plateaus.reset_to_prior.get(number, frozenset())
         return run_span(
-            self.model,
-            self._runner,
-            self._traits,
-            previous,
-            end,
-            readings,
-            jumps,
-            observations,
-            self.inputs,
-            self.exact,
-            grid,
-            widened,
-        )
+            self.model, self._runner, self._traits, previous, end, readings, jumps, observations, self.inputs, self.exact, grid, widened
+        )  # fmt: skip
 
     def _settle_span(self, checkpoint: FilterCheckpoint, number: int) -> None:
         """Add a settled span to the chapter, the monitors, the events and the sensors' health."""
