@@ -208,7 +208,7 @@ def test_circular_uniform_entries_are_flat_over_the_cell():
 @pytest.mark.parametrize(
     ("counts", "problem"),
     [
-        (np.full((16, 15), 100.0), r"\(16, 15\) pixels was measured where \(16, 16\)"),
+        (np.full((16, 15), 100.0), r"\(16, 15\) pixels, the scan \(16, 16\)"),
         (np.where(np.eye(16) > 0, np.nan, 100.0), "16 pixels of the measured image are not finite"),
         (np.full((16, 16), np.inf), "256 pixels of the measured image are not finite"),
     ],

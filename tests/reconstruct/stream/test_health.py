@@ -57,7 +57,7 @@ def test_all_fates_but_repeats_are_counted_as_seen():
     health.repeated = 5
     assert health.seen == 11_111_111
     counts = {field.name for field in dataclasses.fields(Health) if field.type is int or field.type == "int"}
-    assert counts == {*fates, "repeated", "weighed"}
+    assert counts == {*fates, "repeated", "innovations"}
 
 
 def test_running_means_forget_in_a_hundred_readings_however_they_come():
