@@ -236,7 +236,7 @@ def test_the_order_of_readings_makes_no_difference(seed):
 
 
 def same(first: ScalarReadings, second: ScalarReadings) -> None:
-    for name in ("sensor", "time", "taken", "stuck", "odd", "repeated"):
+    for name in ("sensor", "time", "taken", "stuck", "outliers", "repeated"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
     for name in ("value", "variance", "floor"):
         np.testing.assert_allclose(getattr(first, name), getattr(second, name), rtol=1e-12, atol=1e-12, err_msg=name)
@@ -244,7 +244,7 @@ def same(first: ScalarReadings, second: ScalarReadings) -> None:
     np.testing.assert_array_equal(first.runs.count, second.runs.count)
 
 
-# --- cells
+# --- time bins
 
 DRIVEN = sensor_model(
     (0.1, 0.1),
