@@ -9,7 +9,7 @@ from beartype.roar import BeartypeCallHintViolation
 from jaxtyping import TypeCheckError
 
 from reconstruct.stream.batching import bucket
-from reconstruct.stream.sqrt_kernel import Scalars, Steps, run
+from reconstruct.stream.sqrt_kernel import KernelReadings, Steps, run
 from twin.dynamics.linear import expm
 
 
@@ -30,6 +30,6 @@ def test_shapes_where_annotations_say_them():
         jnp.zeros(1, dtype=int), jnp.eye(2)[None], jnp.eye(2)[None], jnp.zeros((1, 2)), jnp.zeros(1, dtype=int)
     )
     none = jnp.zeros(1)
-    readings = Scalars(jnp.zeros(1, dtype=int), none, none, none, none, none)
+    readings = KernelReadings(jnp.zeros(1, dtype=int), none, none, none, none, none)
     with pytest.raises(TypeCheckError):
         run(jnp.zeros((1, 2)), jnp.eye(3)[None], steps, readings, np.zeros((1, 2)), np.zeros((1, 2)), np.int64(1))

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from scipy.special import erf, erfinv
 
 from learn.channels.noise import Estimate
-from reconstruct.stream.readings.equal_readings import Run, explanation, led_beyond, scatter_excess
+from reconstruct.stream.readings.equal_readings import EqualRun, explanation, led_beyond, scatter_excess
 
 FALSE_RUNS = 1e-6
 """A run counts if the expected number of such runs by chance, from how often values repeat elsewhere in the log, is below this."""
@@ -64,13 +64,13 @@ def find_plateaus(t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], step: 
 
 def _run(
     t: Float[np.ndarray, " n"], x: Float[np.ndarray, " n"], step: float, first: int, last: int, chance: float
-) -> Run:
+) -> EqualRun:
     before = slice(max(first - VALUES_BEFORE, 0), first)
     times, values = np.round(t * 1e9).astype(np.int64), x[before]
     rest = np.delete(x, np.s_[first : last + 1])
     excess = scatter_excess(times[before], values, step)
     beyond = led_beyond(times[before], values, int(times[last]), float(x[first]))
-    return Run(
+    return EqualRun(
         float(last - first), chance, float(x[first]), excess, float(rest.min()), float(rest.max()), 0.0, beyond, 0
     )
 

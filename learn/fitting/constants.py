@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from learn.fitting.laplace import SEARCH_LIMIT, Peak, peak
-from reconstruct.stream.readings.preprocess import CROWD
+from reconstruct.stream.readings.preprocess import MAX_SINGLE_READINGS
 from twin.sensors.model import Model
 from twin.sensors.table import Parameter, Table
 
@@ -138,7 +138,7 @@ def exact_span(model: Model, channels: Iterable[str] | None = None) -> float:
     ]
     if not rates:
         raise ValueError(f"{model.name}: none of these channels has a rate; choose the span by how often they are read")
-    return CROWD / max(rates)
+    return MAX_SINGLE_READINGS / max(rates)
 
 
 def fit_constants(

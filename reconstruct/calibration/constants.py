@@ -1,4 +1,4 @@
-"""A column's constants as unit normals: what a fit climbs in, and what draws of the prior are made of."""
+"""A column's constants as unit normals, the coordinates of fits and of draws from the prior."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from twin.column.column import Column
 
 def scaled(column: Column, u: Float[Array, " p"]) -> Float[Array, " n"]:
     """Constants [n] from unit normals ``u`` [p], one for each that is not exact."""
-    free = np.array([i for i, one in enumerate(column.constants) if one.std > 0])
+    free = np.array([i for i, constant in enumerate(column.constants) if constant.std > 0])
     positive = np.array([column.constants[i].positive for i in free])
     mean, std = (np.array([getattr(column.constants[i], name) for i in free]) for name in ("mean", "std"))
     logs = np.where(positive, std / np.where(positive, mean, 1.0), 0.0)
@@ -20,6 +20,6 @@ def scaled(column: Column, u: Float[Array, " p"]) -> Float[Array, " n"]:
 
 def prior_draws(column: Column, count: int, generator: np.random.Generator) -> np.ndarray:
     """``count`` constants [count, n] of the prior."""
-    free = sum(one.std > 0 for one in column.constants)
+    free = sum(constant.std > 0 for constant in column.constants)
     u = generator.standard_normal((count, free))
-    return np.asarray(jax.vmap(lambda one: scaled(column, one))(jnp.asarray(u)))
+    return np.asarray(jax.vmap(lambda normals: scaled(column, normals))(jnp.asarray(u)))

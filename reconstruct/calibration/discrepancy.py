@@ -1,10 +1,10 @@
-"""What a column's form gets wrong: lenses that are not quite the lenses of the model, by an error that changes with what they carry.
+"""Model discrepancy of a column: errors of its lenses that change with their excitation.
 
-Every lens's strength, width and place may err by a function of its own excitation (other iron saturates by another law) and, less, of all excitations (fields
-leak, iron remembers). The width errs most: Ampere's law holds the strength whatever the iron does, and a gap stays where it is. Both functions are Gaussian
-processes, and reach a measured quantity by its derivative: near a magnification of zero a small error of a lens is a large one of the quantity. M. Kennedy &
-A. O'Hagan, J. R. Stat. Soc. B 63, 425 (2001), with the error inside the model and not behind it. A constant error for each key, where the column's table says
-that zeros differ, and white noise come on top.
+The errors of a lens's strength, width and position are functions of its own excitation (saturation differs) and, less, of all excitations (stray fields,
+hysteresis). The width errs most: Ampere's law fixes the strength, and the gap does not move. Both functions are Gaussian processes, and propagate to a
+measured quantity by its derivative: near a magnification of zero a small error of a lens is a large one of the quantity. M. Kennedy &
+A. O'Hagan, J. R. Stat. Soc. B 63, 425 (2001), with the error inside the model. Added are a constant error for each key, where the column's table says
+that zeros differ, and white noise.
 """
 
 from typing import NamedTuple
@@ -15,86 +15,102 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.optimize import minimize
 
-OWN = ((0.01, 2.0), (0.04, 1.5), (0.01, 2.0))
-ALL, LENGTH, NOISE = (0.005, 1.7), (0.3, 1.5), (0.01, 3.0)
+OWN_EXCITATION_PRIOR = ((0.01, 2.0), (0.04, 1.5), (0.01, 2.0))
+ALL_EXCITATIONS_PRIOR, LENGTH_PRIOR, NOISE_PRIOR = (0.005, 1.7), (0.3, 1.5), (0.01, 3.0)
 """Priors (median, factor of one sigma): relative errors of lenses (strength, width, place) by their own and by all excitations, the length in full-scale
 excitations on which they change, and noise that a table does not state, on a quantity's scale."""
-FREE = 5.0
-"""By how much wider than believed constants are taken where hyperparameters are learnt."""
-LEAST = 0.5
-"""Least curvature of the posterior of hyperparameters that draws are made with, in units of the prior's: where it is flatter, they are no wider than this."""
+CONSTANT_WIDENING = 5.0
+"""Factor on the prior standard deviations of constants where hyperparameters are estimated."""
+MIN_CURVATURE = 0.5
+"""Smallest curvature of the proposal for draws of hyperparameters, in units of the prior's."""
 
 
 class Hyper(NamedTuple):
-    """Rms errors of lenses: ``own`` [3] of strengths and widths (relative) and places (in half widths), ``all`` of widths, of the others in the proportions
-    of ``own``; the ``length`` on which they change, ``noise`` [q] of each quantity."""
+    """Rms errors of lenses: ``own_excitation`` [3] of strengths and widths (relative) and positions (in half widths); ``all_excitations`` of widths, with
+    the others in the proportions of ``own_excitation``; the ``length`` on which they change; ``noise`` [q] of each quantity."""
 
-    own: np.ndarray
-    all: float
+    own_excitation: np.ndarray
+    all_excitations: float
     length: float
     noise: np.ndarray
 
 
-class Places(NamedTuple):
-    """Where rows stand: the quantity ``kind`` [n], excitations of lenses ``told`` [n, m], logarithm of the tension ``tension`` [n]; ``levers`` [n, m, 3],
-    derivatives of the row's quantity by relative errors of each lens's strength, width and place; the ``zero`` [n] they share (-1: none) and its ``zero_std``.
+class RowInputs(NamedTuple):
+    """Settings of rows: the quantity ``kind`` [n], ``excitations`` [n, m] of lenses, logarithm of the tension ``tension`` [n]; ``levers`` [n, m, 3],
+    derivatives of the row's quantity by relative errors of each lens's strength, width and position; the ``zero`` [n] they share (-1: none) and its
+    ``zero_std``.
     """
 
     kind: np.ndarray
-    told: np.ndarray
+    excitations: np.ndarray
     tension: np.ndarray
     levers: np.ndarray
     zero: np.ndarray
     zero_std: np.ndarray
 
-    def at(self, chosen: np.ndarray) -> "Places":
-        """Those numbered ``chosen`` [k]."""
-        return Places(*(field[chosen] for field in self))
+    def at(self, chosen: np.ndarray) -> "RowInputs":
+        """The rows with indices ``chosen`` [k]."""
+        return RowInputs(*(field[chosen] for field in self))
 
 
 class _Pairs(NamedTuple):
-    """Of all pairs of two sets of places: products of levers [m, 3, n, k], squared distances of each lens [m, n, k], shared zeros [n, k]."""
+    """For all pairs of two sets of rows: products of levers [m, 3, n, k], squared distances of each lens [m, n, k], shared zeros [n, k]."""
 
     levers: np.ndarray
-    apart: np.ndarray
+    square_distance: np.ndarray
     tension: np.ndarray
-    zeros: np.ndarray
+    shared_zeros: np.ndarray
 
 
-def start(count: int) -> Hyper:
+def prior_median(count: int) -> Hyper:
     """The priors' medians for ``count`` quantities."""
-    return Hyper(np.array([median for median, _ in OWN]), ALL[0], LENGTH[0], np.full(count, NOISE[0]))
-
-
-def kernel(hyper: Hyper, a: Places, b: Places) -> np.ndarray:
-    """Covariance [n, k] between the model's errors at two sets of places, white noise left out."""
-    return np.asarray(_kernel(hyper.own, hyper.all, hyper.length, _pairs(a, b)))
-
-
-def errors(hyper: Hyper, told: np.ndarray, tension: np.ndarray, rows: Places, weights: np.ndarray) -> np.ndarray:
-    """Expected errors of lenses [s, m, 3] at excitations ``told`` [s, m] and logarithms of tensions [s], given the rows' ``weights`` [n]: K^-1 (data)."""
-    apart = ((told[:, None, :] - rows.told[None]) ** 2).transpose(2, 0, 1)
-    shared = np.asarray(
-        _shared(hyper.own[1], hyper.all, hyper.length, apart, (tension[:, None] - rows.tension[None]) ** 2)
+    return Hyper(
+        np.array([median for median, _ in OWN_EXCITATION_PRIOR]),
+        ALL_EXCITATIONS_PRIOR[0],
+        LENGTH_PRIOR[0],
+        np.full(count, NOISE_PRIOR[0]),
     )
-    return np.einsum("msn,nmc,n->smc", shared, rows.levers, weights) * hyper.own**2
 
 
-class Learning:
-    """What rows say of the hyperparameters: ``away`` [n] = ``linear`` [n, p] (unit normals) + the model's error + noise.
+def kernel(hyper: Hyper, a: RowInputs, b: RowInputs) -> np.ndarray:
+    """Covariance [n, k] between the model's errors at two sets of rows, without white noise."""
+    return np.asarray(_kernel(hyper.own_excitation, hyper.all_excitations, hyper.length, _pairs(a, b)))
 
-    Constants are left free here, so that a prior that is off is not taken for lenses of another form. ``stated`` [n] are variances that the table itself
-    gives; rows without (0) have their quantity's noise. Priors keep what few rows say nothing about.
+
+def expected_lens_errors(
+    hyper: Hyper, excitations: np.ndarray, tension: np.ndarray, rows: RowInputs, weights: np.ndarray
+) -> np.ndarray:
+    """Expected errors of lenses [s, m, 3] at ``excitations`` [s, m] and logarithms of tensions [s], given the rows' ``weights`` [n]: K^-1 (data)."""
+    square_distance = ((excitations[:, None, :] - rows.excitations[None]) ** 2).transpose(2, 0, 1)
+    shared = np.asarray(
+        _shared(
+            hyper.own_excitation[1],
+            hyper.all_excitations,
+            hyper.length,
+            square_distance,
+            (tension[:, None] - rows.tension[None]) ** 2,
+        )
+    )
+    return np.einsum("msn,nmc,n->smc", shared, rows.levers, weights) * hyper.own_excitation**2
+
+
+class HyperparameterPosterior:
+    """Posterior of the hyperparameters given rows: ``residual`` [n] = ``slopes`` [n, p] (unit normals) + the model's error + noise.
+
+    Constants have wide priors here, so that a wrong prior is not taken for an error of lenses. ``stated`` [n] are variances that the table itself
+    gives; rows without (0) have their quantity's noise. Priors hold what few rows do not determine.
     """
 
-    def __init__(self, away: np.ndarray, linear: np.ndarray, stated: np.ndarray, places: Places, first: Hyper):
+    def __init__(self, residual: np.ndarray, slopes: np.ndarray, stated: np.ndarray, rows: RowInputs, first: Hyper):
         count = len(first.noise)
-        plain = FREE**2 * linear @ linear.T + np.diag(stated)
-        self._middle, self._width = np.log([*OWN, ALL, LENGTH, *[NOISE] * count]).T
+        plain = CONSTANT_WIDENING**2 * slopes @ slopes.T + np.diag(stated)
+        self._prior_median, self._width = np.log(
+            [*OWN_EXCITATION_PRIOR, ALL_EXCITATIONS_PRIOR, LENGTH_PRIOR, *[NOISE_PRIOR] * count]
+        ).T
         unstated = (stated == 0).astype(float)
-        self._given = (away, plain, _pairs(places, places), places.kind, unstated, self._middle, self._width)
-        begin = np.log(np.r_[first.own, first.all, first.length, first.noise])
-        bounds = [(m - 4 * w, m + 4 * w) for m, w in zip(self._middle, self._width, strict=True)]
+        self._given = (residual, plain, _pairs(rows, rows), rows.kind, unstated, self._prior_median, self._width)
+        begin = np.log(np.r_[first.own_excitation, first.all_excitations, first.length, first.noise])
+        bounds = [(m - 4 * w, m + 4 * w) for m, w in zip(self._prior_median, self._width, strict=True)]
         self._best = minimize(self._cost, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 60}).x
 
     def _cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -102,19 +118,19 @@ class Learning:
         return float(value), np.asarray(slope)
 
     def best(self) -> Hyper:
-        """The most probable ones."""
+        """The most probable hyperparameters."""
         return _hyper(self._best)
 
     def draws(self, count: int, generator: np.random.Generator) -> tuple[list[Hyper], np.ndarray]:
-        """``count`` of their posterior with weights [count] that sum to 1: draws of a Gaussian about the best, weighed by what they are really worth."""
+        """``count`` of their posterior with weights [count] that sum to 1: draws of a Gaussian about the best, weighted by importance."""
         curvature = np.asarray(_CURVATURE(jnp.asarray(self._best), *self._given)) * np.outer(self._width, self._width)
         values, vectors = np.linalg.eigh(curvature)  # 1 where the rows say nothing
-        spread = self._width[:, None] * vectors / np.sqrt(np.maximum(values, LEAST))
+        spread = self._width[:, None] * vectors / np.sqrt(np.maximum(values, MIN_CURVATURE))
         normal = generator.standard_normal((count, len(self._best)))
         x = self._best + normal @ spread.T
-        logs = np.array([0.5 * one @ one - self._cost(place)[0] for one, place in zip(normal, x, strict=True)])
+        logs = np.array([0.5 * z @ z - self._cost(position)[0] for z, position in zip(normal, x, strict=True)])
         weights = np.exp(logs - logs.max())
-        return [_hyper(place) for place in x], weights / weights.sum()
+        return [_hyper(position) for position in x], weights / weights.sum()
 
 
 def _hyper(x: np.ndarray) -> Hyper:
@@ -122,49 +138,51 @@ def _hyper(x: np.ndarray) -> Hyper:
     return Hyper(x[:3], float(x[3]), float(x[4]), x[5:])
 
 
-def _pairs(a: Places, b: Places) -> _Pairs:
-    shared = (a.zero[:, None] == b.zero[None, :]) & (a.zero[:, None] >= 0)
+def _pairs(a: RowInputs, b: RowInputs) -> _Pairs:
+    same_zero = (a.zero[:, None] == b.zero[None, :]) & (a.zero[:, None] >= 0)
     return _Pairs(
         np.einsum("nmc,kmc->mcnk", a.levers, b.levers),
-        ((a.told[:, None, :] - b.told[None, :, :]) ** 2).transpose(2, 0, 1),
+        ((a.excitations[:, None, :] - b.excitations[None, :, :]) ** 2).transpose(2, 0, 1),
         (a.tension[:, None] - b.tension[None, :]) ** 2,
-        np.where(shared, a.zero_std[:, None] * b.zero_std[None, :], 0.0),
+        np.where(same_zero, a.zero_std[:, None] * b.zero_std[None, :], 0.0),
     )
 
 
-def _kernel(own, every, length, pairs: _Pairs) -> Float[Array, "n k"]:
-    by_lens = jnp.einsum("c,mcnk->mnk", jnp.asarray(own) ** 2, jnp.asarray(pairs.levers))
-    return (by_lens * _shared(own[1], every, length, pairs.apart, pairs.tension)).sum(axis=0) + pairs.zeros
+def _kernel(own_excitation, all_excitations, length, pairs: _Pairs) -> Float[Array, "n k"]:
+    by_lens = jnp.einsum("c,mcnk->mnk", jnp.asarray(own_excitation) ** 2, jnp.asarray(pairs.levers))
+    return (by_lens * _shared(own_excitation[1], all_excitations, length, pairs.square_distance, pairs.tension)).sum(
+        axis=0
+    ) + pairs.shared_zeros
 
 
-def _shared(width, every, length, apart, tension) -> Float[Array, "m n k"]:
+def _shared(width, all_excitations, length, square_distance, tension) -> Float[Array, "m n k"]:
     """Covariance between the errors of one lens at two settings, over the variance of those by its own excitation."""
-    apart, tension = jnp.asarray(apart), jnp.asarray(tension)
-    together = _near((apart.sum(axis=0) + tension) / length**2)[None]
-    return _near((apart + tension[None]) / length**2) + (every / width) ** 2 * together
+    square_distance, tension = jnp.asarray(square_distance), jnp.asarray(tension)
+    by_all = _correlation((square_distance.sum(axis=0) + tension) / length**2)[None]
+    return _correlation((square_distance + tension[None]) / length**2) + (all_excitations / width) ** 2 * by_all
 
 
-def _near(square: Float[Array, "*n"]) -> Float[Array, "*n"]:
+def _correlation(square: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """Correlation by squared distances in lengths: iron's magnetisation is smooth."""
     return jnp.exp(-0.5 * square)
 
 
 def _cost(
     x: Float[Array, " h"],
-    away: Float[Array, " n"],
+    residual: Float[Array, " n"],
     plain: Float[Array, "n n"],
     pairs: _Pairs,
     kind: Int[Array, " n"],
     unstated: Float[Array, " n"],
-    middle: Float[Array, " h"],
+    median: Float[Array, " h"],
     width: Float[Array, " h"],
 ) -> Float[Array, ""]:
     """Minus the log posterior of the hyperparameters' logarithms ``x``: three of own, all, length, noises."""
     noise = unstated * jnp.exp(x[5:])[kind] ** 2
     total = plain + _kernel(jnp.exp(x[:3]), jnp.exp(x[3]), jnp.exp(x[4]), pairs) + jnp.diag(noise)
-    factor = jnp.linalg.cholesky(total)
-    white = jax.scipy.linalg.solve_triangular(factor, away, lower=True)
-    return 0.5 * white @ white + jnp.log(jnp.diag(factor)).sum() + 0.5 * (((x - middle) / width) ** 2).sum()
+    lower = jnp.linalg.cholesky(total)
+    white = jax.scipy.linalg.solve_triangular(lower, residual, lower=True)
+    return 0.5 * white @ white + jnp.log(jnp.diag(lower)).sum() + 0.5 * (((x - median) / width) ** 2).sum()
 
 
 _COST = jax.jit(jax.value_and_grad(_cost))

@@ -1,4 +1,4 @@
-"""What a column gives at the settings of a table, for many sets of constants at once: every setting once, however many rows stand on it."""
+"""Quantities of a column at the settings of a table, for many sets of constants at once; each setting is evaluated once."""
 
 import functools
 from collections.abc import Callable
@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from reconstruct.calibration.constants import scaled
-from reconstruct.calibration.quantities import all_of, apart
+from reconstruct.calibration.quantities import all_quantities, difference
 from reconstruct.calibration.rows import Table
 from twin.column.column import Column
 from twin.column.elements import Lens
 
 BLOCK = 8
-"""Settings and sets of constants go through the column by so many: one compiled kernel for tables of all lengths."""
+"""Settings and sets of constants evaluated together: one compiled kernel for tables of all lengths."""
 
 
 class Evaluation:
@@ -24,18 +24,18 @@ class Evaluation:
 
     def __init__(self, column: Column, table: Table, chosen: np.ndarray | None = None):
         self.column, self.table = column, table
-        whole = sum(one.std > 0 for one in column.constants)
-        self.chosen = np.arange(whole) if chosen is None else chosen
-        settings = np.column_stack([table.told, table.energy])
-        different, self.which = np.unique(settings, axis=0, return_inverse=True)
-        self.settings = len(different)
-        padded = np.resize(np.arange(len(different)), -(-len(different) // BLOCK) * BLOCK)
-        self._told = jnp.asarray(different[padded, :-1])
-        self._energy = jnp.asarray(different[padded, -1])
+        free_count = sum(constant.std > 0 for constant in column.constants)
+        self.chosen = np.arange(free_count) if chosen is None else chosen
+        settings = np.column_stack([table.excitations, table.energy])
+        distinct, self.which = np.unique(settings, axis=0, return_inverse=True)
+        self.settings = len(distinct)
+        padded = np.resize(np.arange(len(distinct)), -(-len(distinct) // BLOCK) * BLOCK)
+        self._excitations = jnp.asarray(distinct[padded, :-1])
+        self._energy = jnp.asarray(distinct[padded, -1])
 
     @property
     def size(self) -> int:
-        """How many constants are asked about."""
+        """Number of constants that are varied."""
         return len(self.chosen)
 
     def values(self, u: np.ndarray) -> np.ndarray:
@@ -46,21 +46,23 @@ class Evaluation:
         """Their derivatives [k, n, p] by the unit normals."""
         return self._through(1, u)
 
-    def away(self, values: np.ndarray) -> np.ndarray:
+    def residual(self, values: np.ndarray) -> np.ndarray:
         """Measured less expected ``values`` [..., n]."""
-        return apart(self.table.kind, self.table.value, values)
+        return difference(self.table.kind, self.table.value, values)
 
     def _through(self, which: int, u: np.ndarray) -> np.ndarray:
         kernel = _kernels(self.column, tuple(self.chosen.tolist()))[which]
-        found = [kernel(jnp.asarray(u[i : i + BLOCK]), self._told, self._energy) for i in range(0, len(u), BLOCK)]
-        return np.concatenate([np.asarray(one)[:, self.which, self.table.kind] for one in found])
+        blocks = [
+            kernel(jnp.asarray(u[i : i + BLOCK]), self._excitations, self._energy) for i in range(0, len(u), BLOCK)
+        ]
+        return np.concatenate([np.asarray(block)[:, self.which, self.table.kind] for block in blocks])
 
-    def near(self, u: np.ndarray, errors: np.ndarray) -> "Linear":
+    def linearise(self, u: np.ndarray, errors: np.ndarray) -> "Linear":
         """The column at one set of constants ``u`` [p], all of them, whose lenses err by ``errors`` [settings, m, 3], another error at each setting."""
         padding = len(self._energy) - len(errors)
-        wrong = jnp.asarray(np.concatenate([errors, np.zeros((padding, *errors.shape[1:]))]))
-        found = _linear_kernel(self.column)(jnp.asarray(u), wrong, self._told, self._energy)
-        return Linear(*(np.asarray(one)[self.which, self.table.kind] for one in found))
+        lens_errors = jnp.asarray(np.concatenate([errors, np.zeros((padding, *errors.shape[1:]))]))
+        results = _linear_kernel(self.column)(jnp.asarray(u), lens_errors, self._excitations, self._energy)
+        return Linear(*(np.asarray(result)[self.which, self.table.kind] for result in results))
 
 
 class Linear(NamedTuple):
@@ -71,50 +73,54 @@ class Linear(NamedTuple):
     by_lenses: np.ndarray
 
 
-def driven(column: Column) -> list[Lens]:
-    """The lenses that settings speak of, from the gun down."""
-    return [one for one in column.table.of(Lens) if one.control]
+def driven_lenses(column: Column) -> list[Lens]:
+    """The lenses that have a control, from the gun down."""
+    return [lens for lens in column.table.of(Lens) if lens.control]
 
 
-def bent(column: Column, constants: Float[Array, " n"], errors: Float[Array, "m 3"]) -> Float[Array, " n"]:
+def with_lens_errors(column: Column, constants: Float[Array, " n"], errors: Float[Array, "m 3"]) -> Float[Array, " n"]:
     """Constants of a column whose lenses err: strength and width by a factor exp(error), place by error half widths."""
-    names = [one.name for one in column.constants]
-    turns, width, place = (
-        np.array([names.index(f"{lens.name}.{field}") for lens in driven(column)], int)
+    names = [constant.name for constant in column.constants]
+    strength, width, position = (
+        np.array([names.index(f"{lens.name}.{field}") for lens in driven_lenses(column)], int)
         for field in ("ampere_turns", "half_width", "place")
     )
-    found = constants.at[turns].set(constants[turns] * jnp.exp(errors[:, 0]))
-    found = found.at[width].set(constants[width] * jnp.exp(errors[:, 1]))
-    return found.at[place].set(constants[place] + errors[:, 2] * constants[width])
+    changed = constants.at[strength].set(constants[strength] * jnp.exp(errors[:, 0]))
+    changed = changed.at[width].set(constants[width] * jnp.exp(errors[:, 1]))
+    return changed.at[position].set(constants[position] + errors[:, 2] * constants[width])
 
 
 @functools.lru_cache(maxsize=4)
 def _linear_kernel(column: Column) -> Callable[..., tuple[jax.Array, jax.Array, jax.Array]]:
-    def one(u, errors, told, energy):
-        return all_of(column.of(bent(column, scaled(column, u), errors), told, energy))
+    def quantities(u, errors, excitations, energy):
+        return all_quantities(column.of(with_lens_errors(column, scaled(column, u), errors), excitations, energy))
 
-    def all_three(u, errors, told, energy):
-        return one(u, errors, told, energy), *jax.jacfwd(one, (0, 1))(u, errors, told, energy)
+    def values_and_slopes(u, errors, excitations, energy):
+        return quantities(u, errors, excitations, energy), *jax.jacfwd(quantities, (0, 1))(
+            u, errors, excitations, energy
+        )
 
-    return jax.jit(jax.vmap(all_three, (None, 0, 0, 0)))
+    return jax.jit(jax.vmap(values_and_slopes, (None, 0, 0, 0)))
 
 
 @functools.lru_cache(maxsize=8)
 def _kernels(column: Column, chosen: tuple[int, ...]) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
-    whole = sum(one.std > 0 for one in column.constants)
+    free_count = sum(constant.std > 0 for constant in column.constants)
 
-    def one(u, told, energy):
-        constants = scaled(column, jnp.zeros(whole).at[np.array(chosen)].set(u))
-        return all_of(column.of(constants, told, energy))
+    def quantities(u, excitations, energy):
+        constants = scaled(column, jnp.zeros(free_count).at[np.array(chosen)].set(u))
+        return all_quantities(column.of(constants, excitations, energy))
 
-    def many(function):
+    def batched(function):
         over_settings = jax.vmap(function, (None, 0, 0))
 
-        def blocks(u, told, energy):
-            told, energy = told.reshape(-1, BLOCK, told.shape[-1]), energy.reshape(-1, BLOCK)
-            found = jax.lax.map(lambda block: jax.vmap(over_settings, (0, None, None))(u, *block), (told, energy))
-            return jnp.moveaxis(found, 0, 1).reshape(len(u), -1, *found.shape[3:])
+        def blocks(u, excitations, energy):
+            excitations, energy = excitations.reshape(-1, BLOCK, excitations.shape[-1]), energy.reshape(-1, BLOCK)
+            results = jax.lax.map(
+                lambda block: jax.vmap(over_settings, (0, None, None))(u, *block), (excitations, energy)
+            )
+            return jnp.moveaxis(results, 0, 1).reshape(len(u), -1, *results.shape[3:])
 
         return jax.jit(blocks)
 
-    return many(one), many(jax.jacfwd(one))
+    return batched(quantities), batched(jax.jacfwd(quantities))

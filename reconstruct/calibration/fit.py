@@ -1,7 +1,7 @@
-"""From a calibration table to a column's constants with covariance, and to predictions at settings that the table does not have.
+"""Fit of a column's constants to a calibration table, with covariance, outliers and predictions at other settings.
 
-Constants have priors; the model has an error of its own (`discrepancy`), so that more rows do not make a wrong form of the column ever surer. Around the
-most probable constants all is linear and Gaussian: constants, error and noise are conditioned on the table together.
+Constants have priors; the model has an error of its own (`discrepancy`), so that more rows do not make a wrong model certain. About the most
+probable constants the model is linear and Gaussian: constants, error and noise are conditioned on the table together.
 """
 
 import dataclasses
@@ -20,11 +20,11 @@ from reconstruct.calibration.rows import Row, contradictions, prepared
 from twin import checks
 from twin.column.column import Column
 
-DETERMINED = 0.8
-"""A constant counts as determined where the table leaves less than this of its prior standard deviation."""
-CHANCE = 0.01
+DETERMINED_STD_RATIO = 0.8
+"""A constant is determined where its posterior standard deviation is below this share of the prior's."""
+FALSE_OUTLIER_PROBABILITY = 0.01
 """Probability, over the whole table, of calling a good row an outlier."""
-CONTRADICTION = 0.05
+CONTRADICTION_TOLERANCE = 0.05
 Progress = Callable[[str, float], None]
 
 
@@ -44,8 +44,8 @@ class Prediction:
 class Calibration:
     """Constants of a column as a table determines them.
 
-    ``constants`` [n] and ``covariance`` [n, n] in their units (log-normal ones to first order); ``undetermined`` names those about which the table says next to
-    nothing; ``residuals`` [rows] on each quantity's scale and ``sigmas`` [rows], the same in standard deviations of what the other rows predict; ``outliers``
+    ``constants`` [n] and ``covariance`` [n, n] in their units (log-normal ones to first order); ``undetermined`` names those that the table does not
+    determine; ``residuals`` [rows] on each quantity's scale and ``sigmas`` [rows], the same in standard deviations of what the other rows predict; ``outliers``
     are labels of rows that were left out, with the reason.
     """
 
@@ -69,76 +69,78 @@ class Calibration:
         return np.sqrt(np.diag(self.covariance))
 
     def predict(self, rows: Sequence[Row]) -> list[Prediction]:
-        """What the column gives at the settings of ``rows`` (their values are not looked at), with the model's error and not the measurement's noise."""
-        asked = [dataclasses.replace(row, value=1.0, std=0.0) for row in rows]
-        mean, std = self._posterior.predict(asked, self._trusted)
-        wide = -ndtri(0.05)
-        found = []
+        """What the column gives at the settings of ``rows`` (their values are not used), with the model's error and not the measurement's noise."""
+        settings_rows = [dataclasses.replace(row, value=1.0, std=0.0) for row in rows]
+        mean, std = self._posterior.predict(settings_rows, self._trusted)
+        sigmas = -ndtri(0.05)
+        predictions = []
         for row, m, s in zip(rows, mean, std, strict=True):
-            low, value, high = off_scale(row.quantity, np.array([m - wide * s, m, m + wide * s]))
-            found.append(Prediction(row.quantity, float(m), float(s), float(value), float(low), float(high)))
-        return found
+            low, value, high = off_scale(row.quantity, np.array([m - sigmas * s, m, m + sigmas * s]))
+            predictions.append(Prediction(row.quantity, float(m), float(s), float(value), float(low), float(high)))
+        return predictions
 
 
 def calibrate(column: Column, rows: Sequence[Row], progress: Progress | None = None) -> Calibration:
-    """Fit a column's constants to ``rows``; ValueError for rows that cannot be read or lack a setting that their quantity hangs on."""
+    """Fit a column's constants to ``rows``; ValueError for rows that cannot be read or lack a setting that their quantity depends on."""
     checks.require_float64()
     table = prepared(column, rows)
     fit = Posterior(column, table)
     trusted = np.ones(len(table), bool)
     outliers: dict[str, str] = {}
-    for i, j in contradictions(table, CONTRADICTION):
+    for i, j in contradictions(table, CONTRADICTION_TOLERANCE):
         other = {i: j, j: i}
-        for one in (i, j):
-            trusted[one] = False
-            outliers[table.labels[one]] = f"contradicts {table.labels[other[one]]}: same settings, another value"
+        for row in (i, j):
+            trusted[row] = False
+            outliers[table.labels[row]] = f"contradicts {table.labels[other[row]]}: same settings, another value"
     if not trusted.any():
         raise ValueError(
             "every row of the calibration table contradicts another; measure again, or drop the wrong ones"
         )
-    limit = -ndtri(0.5 * CHANCE / len(table))
-    near = fit.approach(trusted)
-    while (near != trusted).any():
-        # a row beyond a wall is judged by the others, one by one, the likeliest first
-        away, sigma = fit.left_out(near)
-        off = np.where(trusted & ~near, np.abs(away / sigma), np.inf)
-        nearest = int(np.argmin(off))
-        if off[nearest] > limit:
-            for row in np.flatnonzero(trusted & ~near):
-                outliers[table.labels[row]] = f"is {off[row]:.1f} standard deviations off what the other rows say"
-            trusted = near
+    limit = -ndtri(0.5 * FALSE_OUTLIER_PROBABILITY / len(table))
+    close = fit.approach(trusted)
+    while (close != trusted).any():
+        # a row beyond a wall is tested against the others, one by one, the closest first
+        residual, sigma = fit.left_out(close)
+        sigmas_off = np.where(trusted & ~close, np.abs(residual / sigma), np.inf)
+        closest = int(np.argmin(sigmas_off))
+        if sigmas_off[closest] > limit:
+            for row in np.flatnonzero(trusted & ~close):
+                outliers[table.labels[row]] = (
+                    f"is {sigmas_off[row]:.1f} standard deviations off what the other rows say"
+                )
+            trusted = close
             break
-        near[nearest] = True
-        fit.settle(near)
+        close[closest] = True
+        fit.converge(close)
     while trusted.sum() > max(3, len(table) // 2):
         if progress is not None:
             progress(f"fitting {int(trusted.sum())} of {len(table)} rows", len(outliers) / len(table))
-        away, sigma = fit.left_out(trusted)
-        worst = int(np.argmax(np.where(trusted, np.abs(away / sigma), 0.0)))
-        # judged by a fit that it had no part in: one row far off makes all rows look noisy
-        kept, without = fit.state(), trusted.copy()
-        without[worst] = False
-        fit.settle(without)
-        away, sigma = fit.left_out(without)
-        off = abs(away[worst] / sigma[worst])
-        if off < limit:
-            fit.back_to(kept)
+        residual, sigma = fit.left_out(trusted)
+        worst = int(np.argmax(np.where(trusted, np.abs(residual / sigma), 0.0)))
+        # tested against a fit without it: one outlier makes all rows look noisy
+        saved, others = fit.snapshot(), trusted.copy()
+        others[worst] = False
+        fit.converge(others)
+        residual, sigma = fit.left_out(others)
+        sigmas_off = abs(residual[worst] / sigma[worst])
+        if sigmas_off < limit:
+            fit.restore(saved)
             break
-        trusted = without
-        outliers[table.labels[worst]] = f"is {off:.1f} standard deviations off what the other rows say"
-    mean, left = fit.constants(trusted)
+        trusted = others
+        outliers[table.labels[worst]] = f"is {sigmas_off:.1f} standard deviations off what the other rows say"
+    mean, covariance = fit.constants(trusted)
     scale = np.asarray(jax.jacfwd(lambda u: scaled(column, u))(jnp.asarray(mean)))
-    free = [one.name for one in column.constants if one.std > 0]
-    shares = np.sqrt(np.maximum(np.diag(left), 0.0))
+    free = [constant.name for constant in column.constants if constant.std > 0]
+    shares = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     gap, sigma = fit.left_out(trusted)
     return Calibration(
         column,
-        tuple(one.name for one in column.constants),
+        tuple(constant.name for constant in column.constants),
         np.asarray(scaled(column, jnp.asarray(mean))),
-        scale @ left @ scale.T,
-        tuple(name for name, share in zip(free, shares, strict=True) if share > DETERMINED),
+        scale @ covariance @ scale.T,
+        tuple(name for name, share in zip(free, shares, strict=True) if share > DETERMINED_STD_RATIO),
         table.labels,
-        fit.evaluation.away(fit.linear.values),
+        fit.evaluation.residual(fit.linear.values),
         gap / sigma,
         outliers,
         fit.hyper,

@@ -1,4 +1,4 @@
-"""What a calibration table may say of a column, each on the scale on which models err by an even amount.
+"""Quantities of a calibration table, each on the scale on which the model's error is about constant.
 
 Lengths and angles that are ratios (camera length, magnification, semi-angle ...) are compared by their logarithms, rotations as angles on the circle, and
 distances from focus as the tangent of the angle by which image and pattern mix in the detector's plane: 0 in focus, infinite in the other mode.
@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from twin.column.column import Optics
 
 FOCAL = 2.5e7
-"""Angstrom. The length at which distances from focus are half image, half pattern: about an objective's focal length."""
+"""Angstrom. The distance from focus at which image and pattern mix equally: about an objective's focal length."""
 
 
 class Quantity(NamedTuple):
@@ -37,17 +37,17 @@ QUANTITIES: tuple[Quantity, ...] = (
     Quantity("pattern_defocus", "1/angstrom", "focus"),
     Quantity("probe_defocus", "angstrom", "focus"),
 )
-NAMES = tuple(one.name for one in QUANTITIES)
+NAMES = tuple(definition.name for definition in QUANTITIES)
 
 
 def quantity(name: str) -> Quantity:
     """The quantity of that name; ValueError if there is none."""
     if name not in NAMES:
-        raise ValueError(f"{name!r} is nothing that a column's calibration speaks of; it speaks of {', '.join(NAMES)}")
+        raise ValueError(f"{name!r} is no quantity of a calibration table; the quantities are {', '.join(NAMES)}")
     return QUANTITIES[NAMES.index(name)]
 
 
-def all_of(optics: Optics) -> Float[Array, " q"]:
+def all_quantities(optics: Optics) -> Float[Array, " q"]:
     """Every quantity of QUANTITIES on its scale."""
     plain = {
         "camera_length": optics.camera_length,
@@ -61,34 +61,34 @@ def all_of(optics: Optics) -> Float[Array, " q"]:
         "pattern_defocus": -optics.pattern_focus * FOCAL,
         "probe_defocus": -optics.crossover / FOCAL,
     }
-    found = []
-    for one in QUANTITIES:
-        value = plain[one.name]
-        if one.scale == "log":
+    scaled = []
+    for definition in QUANTITIES:
+        value = plain[definition.name]
+        if definition.scale == "log":
             value = jnp.log(value)
-        found.append(value)
-    return jnp.stack(found)
+        scaled.append(value)
+    return jnp.stack(scaled)
 
 
 def bounded(
     kind: np.ndarray, values: np.ndarray, slopes: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Tangents among ``values`` [..., n] of quantities number ``kind`` [n] as sines, which nothing takes beyond 1; their ``slopes`` [..., n, p] likewise."""
-    focus = np.array([one.scale == "focus" for one in QUANTITIES])[kind]
-    root = np.where(focus, np.sqrt(1.0 + values**2), 1.0)
-    return values / root, None if slopes is None else slopes / root[..., None] ** 3
+    """Tangents among ``values`` [..., n] of quantities number ``kind`` [n] as sines, which are bounded by 1; their ``slopes`` [..., n, p] likewise."""
+    focus = np.array([definition.scale == "focus" for definition in QUANTITIES])[kind]
+    norm = np.where(focus, np.sqrt(1.0 + values**2), 1.0)
+    return values / norm, None if slopes is None else slopes / norm[..., None] ** 3
 
 
 def on_scale(name: str, value: float, std: float) -> tuple[float, float]:
     """A measured ``value`` +- ``std`` (inside units) on the scale of its quantity; ValueError where it cannot be such a quantity."""
-    one = quantity(name)
+    definition = quantity(name)
     if not (math.isfinite(value) and math.isfinite(std) and std >= 0):
         raise ValueError(f"{name} is {value} +- {std}; give finite numbers, the second not negative")
-    if one.scale == "log":
+    if definition.scale == "log":
         if value <= 0:
             raise ValueError(f"{name} is {value}; it must be above 0")
         return math.log(value), std / value
-    if one.scale == "angle":
+    if definition.scale == "angle":
         return value, std
     factor = FOCAL if name == "pattern_defocus" else 1 / FOCAL
     return value * factor, std * factor
@@ -96,16 +96,16 @@ def on_scale(name: str, value: float, std: float) -> tuple[float, float]:
 
 def off_scale(name: str, value: np.ndarray) -> np.ndarray:
     """The inverse of `on_scale` for values [n]."""
-    one = quantity(name)
-    if one.scale == "log":
+    definition = quantity(name)
+    if definition.scale == "log":
         return np.exp(value)
-    if one.scale == "angle":
+    if definition.scale == "angle":
         return value
     return value / FOCAL if name == "pattern_defocus" else value * FOCAL
 
 
-def apart(kind: np.ndarray, measured: np.ndarray, expected: np.ndarray) -> np.ndarray:
+def difference(kind: np.ndarray, measured: np.ndarray, expected: np.ndarray) -> np.ndarray:
     """measured - expected [n] on the scales of quantities number ``kind`` [n] of QUANTITIES, angles brought to within half a turn."""
-    away = measured - expected
-    circular = np.array([one.scale == "angle" for one in QUANTITIES])[kind]
-    return np.where(circular, (away + math.pi) % (2 * math.pi) - math.pi, away)
+    difference_ = measured - expected
+    circular = np.array([definition.scale == "angle" for definition in QUANTITIES])[kind]
+    return np.where(circular, (difference_ + math.pi) % (2 * math.pi) - math.pi, difference_)

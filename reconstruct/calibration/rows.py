@@ -1,4 +1,4 @@
-"""Rows of a calibration table: settings, and what was measured there."""
+"""Rows of a calibration table: settings and a measured quantity."""
 
 import dataclasses
 import math
@@ -17,7 +17,7 @@ BEAM = ("semi_angle", "current", "probe_size", "probe_defocus")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """At ``settings`` the ``quantity`` was ``value`` +- ``std`` in inside units (0: not stated, to be learnt). ``label`` names it to the user."""
+    """At ``settings`` the ``quantity`` was ``value`` +- ``std`` in inside units (0: not stated, to be estimated). ``label`` names it in messages."""
 
     label: str
     settings: Settings
@@ -28,10 +28,11 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows ready for a fit: ``told`` [n, m] controls and ``energy`` [n] eV, which quantity ``kind`` [n], ``value`` and ``std`` [n] on its scale, ``keys``."""
+    """Rows prepared for a fit: ``excitations`` [n, m] of controls and ``energy`` [n] eV, which quantity ``kind`` [n], ``value`` and ``std`` [n] on its
+    scale, ``keys``."""
 
     labels: tuple[str, ...]
-    told: np.ndarray
+    excitations: np.ndarray
     energy: np.ndarray
     kind: np.ndarray
     value: np.ndarray
@@ -42,10 +43,10 @@ class Table:
         return len(self.labels)
 
     def rows(self, chosen: np.ndarray) -> "Table":
-        """Those of the rows whose places are ``chosen`` [k]."""
+        """The rows with indices ``chosen`` [k]."""
         return Table(
             tuple(self.labels[i] for i in chosen),
-            self.told[chosen],
+            self.excitations[chosen],
             self.energy[chosen],
             self.kind[chosen],
             self.value[chosen],
@@ -55,28 +56,33 @@ class Table:
 
 
 def needed(column: Column, quantity: str) -> tuple[str, ...]:
-    """The controls that a quantity hangs on: lenses above the specimen for the beam, from the objective on for images, apertures for angles."""
+    """The controls that a quantity depends on: lenses above the specimen for the beam, from the objective on for images, apertures for angles."""
     table = column.table
     beam = quantity in BEAM
-    specimen = [one.name for one in table.element].index(table.of_specimen().name)
+    specimen = [element.name for element in table.element].index(table.of_specimen().name)
     names: dict[str, None] = {}
-    for number, one in enumerate(table.element):
-        if isinstance(one, Lens) and one.control:
-            objective = one.name == table.of_specimen().objective
+    for number, element in enumerate(table.element):
+        if isinstance(element, Lens) and element.control:
+            objective = element.name == table.of_specimen().objective
             if objective or (number < specimen) == beam:
-                names[one.control] = None
-        elif isinstance(one, Aperture) and quantity in ("semi_angle", "current", "probe_size") and number < specimen:
-            names[one.control] = None
+                names[element.control] = None
+        elif (
+            isinstance(element, Aperture) and quantity in ("semi_angle", "current", "probe_size") and number < specimen
+        ):
+            names[element.control] = None
     return tuple(names)
 
 
 def prepared(column: Column, rows: Sequence[Row]) -> Table:
     """Rows on their scales; ValueError naming the row and what it lacks, and for no rows at all."""
     if not rows:
-        raise ValueError("the calibration table has no rows; give at least one setting with what was measured there")
-    told, kinds, values, stds = [], [], [], []
-    indifferent = {
-        name for one in column.table.element if isinstance(one, Deflector | Stigmator) for name in one.controls
+        raise ValueError("the calibration table has no rows; give at least one setting with a measured quantity")
+    excitations, kinds, values, stds = [], [], [], []
+    deflections = {
+        name
+        for element in column.table.element
+        if isinstance(element, Deflector | Stigmator)
+        for name in element.controls
     }
     for row in rows:
         try:
@@ -86,19 +92,19 @@ def prepared(column: Column, rows: Sequence[Row]) -> Table:
         missing = [name for name in needed(column, row.quantity) if name not in row.settings.controls]
         if missing:
             raise ValueError(
-                f"{row.label}: {row.quantity} hangs on {', '.join(missing)}, which the row does not report; add it, or leave out the row"
+                f"{row.label}: {row.quantity} depends on {', '.join(missing)}, which the row does not report; add it, or leave out the row"
             )
         vector = row.settings.vector(column.controls)
-        for place, name in enumerate(column.controls):
-            if math.isnan(vector[place]) and (name in indifferent or name not in needed(column, row.quantity)):
-                vector[place] = 0.0  # what the quantity does not hang on
-        told.append(vector)
+        for index, name in enumerate(column.controls):
+            if math.isnan(vector[index]) and (name in deflections or name not in needed(column, row.quantity)):
+                vector[index] = 0.0  # the quantity does not depend on it
+        excitations.append(vector)
         kinds.append(NAMES.index(row.quantity))
         values.append(value)
         stds.append(std)
     return Table(
         tuple(row.label for row in rows),
-        np.array(told),
+        np.array(excitations),
         np.array([row.settings.high_tension for row in rows]),
         np.array(kinds),
         np.array(values),
@@ -108,17 +114,17 @@ def prepared(column: Column, rows: Sequence[Row]) -> Table:
 
 
 def contradictions(table: Table, tolerance: float) -> list[tuple[int, int]]:
-    """Pairs of rows that say of one setting what cannot both be true: more than ``tolerance`` apart on their scale and beyond 5 of their own sigmas."""
-    found = []
+    """Pairs of rows with the same setting and different values: more than ``tolerance`` apart on their scale and beyond 5 of their own sigmas."""
+    pairs = []
     for i in range(len(table)):
         for j in range(i + 1, len(table)):
             same = (
                 table.kind[i] == table.kind[j]
                 and table.energy[i] == table.energy[j]
                 and table.keys[i] == table.keys[j]
-                and np.array_equal(table.told[i], table.told[j])
+                and np.array_equal(table.excitations[i], table.excitations[j])
             )
-            apart = abs(table.value[i] - table.value[j])
-            if same and apart > max(tolerance, 5 * math.hypot(table.std[i], table.std[j])):
-                found.append((i, j))
-    return found
+            difference = abs(table.value[i] - table.value[j])
+            if same and difference > max(tolerance, 5 * math.hypot(table.std[i], table.std[j])):
+                pairs.append((i, j))
+    return pairs

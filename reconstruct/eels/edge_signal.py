@@ -1,4 +1,4 @@
-"""Numbers of an ionisation edge from EEL spectra, each with the variance its camera gives it.
+"""Net counts of an ionisation edge in EEL spectra, with their variance from the camera's noise.
 
 The background below an edge is a power law A (E/E0)^-r fitted to a window before it and subtracted from a window over it: Egerton,
 Electron Energy-Loss Spectroscopy in the Electron Microscope, ch. 4.4. Spectra are arrays [..., channels] in camera counts.
@@ -26,7 +26,7 @@ COUNTS_PER_ELECTRON = 28.0
 Neighbouring channels share noise, so that single channels look two to three times quieter: use it for sums only.
 """
 COARSE_CHANNELS = 16
-ROUNDS = 8
+SCORING_ITERATIONS = 8
 
 
 class EdgeSignal(NamedTuple):
@@ -98,7 +98,7 @@ def _power_law(
     basis = np.stack([np.ones_like(log_energy), -log_energy], axis=1)
     fitted = np.stack([np.log(mean), np.full_like(mean, 3.0)], axis=1)  # r = 3: most backgrounds have 2 to 6
     information = np.zeros((counts.shape[0], 2, 2))
-    for _ in range(ROUNDS):
+    for _ in range(SCORING_ITERATIONS):
         model = np.exp(np.clip(fitted @ basis.T, -30.0, 30.0))
         jacobian = model[:, :, None] * basis[None, :, :]
         weight = 1.0 / (counts_per_electron * model)
@@ -116,14 +116,14 @@ def counts_per_electron_of(
 ) -> tuple[float, float]:
     """The camera's noise variance over mean, in counts, for sums over 16 channels, from the scatter of ``n`` spectra about power laws.
 
-    What all spectra share (the camera's fixed gain pattern) is divided out. Returns the value and its relative standard error. ``window`` (eV)
+    The fixed gain pattern of the camera, common to all spectra, is divided out. Returns the value and its relative standard error. ``window`` (eV)
     must hold background only. Raises ValueError for fewer than 8 spectra or 6 bins of 16 channels.
     """
     inside = np.flatnonzero((energies >= window[0]) & (energies <= window[1]))
     bins = inside.size // COARSE_CHANNELS
     if spectra.shape[0] < 8 or bins < 6:
         raise ValueError(
-            f"{spectra.shape[0]} spectra with {bins} coarse bins say too little of a camera; give at least 8 with 6"
+            f"{spectra.shape[0]} spectra with {bins} coarse bins do not determine the camera's noise; give at least 8 with 6"
         )
     inside = inside[: bins * COARSE_CHANNELS]
     edge = Edge("background", window, window)

@@ -1,11 +1,13 @@
-"""What is believed about a state: a small mixture of Gaussians, each a mean and a square root of its covariance.
+"""Beliefs about a state: small mixtures of Gaussians, each a mean and a square root of its covariance.
 
-One image often allows two signs of defocus, and a lattice looks the same from every cell: a single Gaussian cannot say so. The
-components of the mixture hold such alternatives until an image decides. Entries whose place on their circle is lost altogether
-(the lattice's phase after a stage move) are named in ``lost``: they are uniform, not wide Gaussians.
+One image often allows both signs of defocus, and a lattice looks the same from every unit cell. A single Gaussian cannot express this;
+the components of a mixture hold such alternatives until an image decides. Entries on a circle of which nothing is known (the phase of the
+lattice after a stage move) are named in ``circular_uniform``: they have a uniform distribution, not a wide Gaussian.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,13 +15,13 @@ from twin import checks
 from twin.state import Layout
 
 
-def triangular(root: np.ndarray) -> np.ndarray:
-    """Lower triangular square root [n, n] of root @ root.T, for root [n, m >= n]."""
-    lower = np.asarray(np.linalg.qr(root.T, mode="r")).T
+def triangular(cov_sqrt: np.ndarray) -> np.ndarray:
+    """Lower triangular square root [n, n] of cov_sqrt @ cov_sqrt.T, for cov_sqrt [n, m >= n]."""
+    lower = np.asarray(np.linalg.qr(cov_sqrt.T, mode="r")).T
     return lower * np.where(np.diag(lower) < 0, -1.0, 1.0)[None, :]
 
 
-def root_of(covariance: np.ndarray) -> np.ndarray:
+def cov_sqrt_of(covariance: np.ndarray) -> np.ndarray:
     """Lower triangular square root of a covariance whose entries span many decades."""
     scale = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / scale[:, None] / scale[None, :])
@@ -27,42 +29,42 @@ def root_of(covariance: np.ndarray) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class Estimate:
-    """Something uncertain that bears on the state: value = rows @ state + error, covariance of the error = factor factor^T + diag(noise^2).
+class LinearObservation:
+    """A linear observation of the state: value = rows @ state + error, the error's covariance = cov_sqrt cov_sqrt^T + diag(noise^2).
 
-    ``rows`` [m, n], ``value`` [m], ``factor`` [m, k], ``noise`` [m].
+    ``rows`` [m, n], ``value`` [m], ``cov_sqrt`` [m, k], ``noise`` [m].
     """
 
     rows: np.ndarray
     value: np.ndarray
-    factor: np.ndarray
+    cov_sqrt: np.ndarray
     noise: np.ndarray
 
     @property
     def std(self) -> np.ndarray:
-        return np.sqrt((self.factor**2).sum(axis=1) + self.noise**2)
+        return np.sqrt((self.cov_sqrt**2).sum(axis=1) + self.noise**2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Belief:
-    """``weights`` [k] sum to one, ``means`` [k, n], ``factors`` [k, n, n] lower triangular, at ``time`` (int64 ns)."""
+    """``weights`` [k] sum to one, ``means`` [k, n], ``cov_sqrt`` [k, n, n] lower triangular, at ``time`` (int64 ns)."""
 
     layout: Layout
     time: int
     weights: np.ndarray
     means: np.ndarray
-    factors: np.ndarray
-    lost: tuple[str, ...] = ()
+    cov_sqrt: np.ndarray
+    circular_uniform: tuple[str, ...] = ()
 
     def __post_init__(self):
         checks.require_float64()
         k, n = len(self.weights), len(self.layout)
-        if self.means.shape != (k, n) or self.factors.shape != (k, n, n):
+        if self.means.shape != (k, n) or self.cov_sqrt.shape != (k, n, n):
             raise ValueError(
-                f"a belief of {k} components over {n} entries has means {self.means.shape} and factors {self.factors.shape}"
+                f"a belief of {k} components over {n} entries has means {self.means.shape} and factors {self.cov_sqrt.shape}"
             )
-        if not (np.isfinite(self.means).all() and np.isfinite(self.factors).all() and np.isfinite(self.weights).all()):
-            raise ValueError("a belief must be finite: a reading or an estimate that is not a number has reached it")
+        if not (np.isfinite(self.means).all() and np.isfinite(self.cov_sqrt).all() and np.isfinite(self.weights).all()):
+            raise ValueError("a belief must be finite: a reading or an observation that is not a number has reached it")
 
     @property
     def mean(self) -> np.ndarray:
@@ -72,117 +74,146 @@ class Belief:
     @property
     def covariance(self) -> np.ndarray:
         """Covariance of the mixture, [n, n]."""
-        apart = self.means - self.mean[None, :]
-        return np.einsum("k,kij,klj->il", self.weights, self.factors, self.factors) + np.einsum(
-            "k,ki,kj->ij", self.weights, apart, apart
+        deviation = self.means - self.mean[None, :]
+        return np.einsum("k,kij,klj->il", self.weights, self.cov_sqrt, self.cov_sqrt) + np.einsum(
+            "k,ki,kj->ij", self.weights, deviation, deviation
         )
 
     @property
     def std(self) -> np.ndarray:
-        """Standard deviations of the mixture, [n]; a lost entry has that of the uniform distribution on its circle."""
+        """Standard deviations of the mixture, [n]; a circular uniform entry has that of the uniform distribution on its circle."""
         std = np.sqrt(np.diag(self.covariance))
-        for name in self.lost:
-            place = self.layout.index(name)
-            std[place] = self.layout.entries[place].period / np.sqrt(12)
+        for name in self.circular_uniform:
+            index = self.layout.index(name)
+            std[index] = self.layout.entries[index].period / np.sqrt(12)
         return std
 
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The belief as plain values and arrays by name, for a journal."""
+        values = {
+            "time_ns": self.time,
+            "names": list(self.layout.names),
+            "circular_uniform": list(self.circular_uniform),
+        }
+        return values, {"weights": self.weights, "means": self.means, "cov_sqrt": self.cov_sqrt}
+
+    @classmethod
+    def from_state(cls, layout: Layout, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Belief":
+        """The belief that `to_state` saved; ValueError if its state has other entries than ``layout``."""
+        if tuple(values["names"]) != layout.names:
+            raise ValueError(f"the saved belief has entries {values['names']}, the model has {list(layout.names)}")
+        return cls(
+            layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["cov_sqrt"], tuple(values["circular_uniform"])
+        )  # fmt: skip
+
     def sample(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """``count`` states drawn from the belief, [count, n]; lost entries uniform on their circle."""
-        which = _stratified(self.weights, count, generator)
+        """``count`` states drawn from the belief, [count, n]."""
+        component = _stratified(self.weights, count, generator)
         normal = generator.standard_normal((count, len(self.layout)))
-        states = self.means[which] + np.einsum("sij,sj->si", self.factors[which], normal)
-        for name in self.lost:
-            place = self.layout.index(name)
-            period = self.layout.entries[place].period
-            states[:, place] = (np.arange(count) + generator.random(count)) / count * period
-            generator.shuffle(states[:, place])
+        states = self.means[component] + np.einsum("sij,sj->si", self.cov_sqrt[component], normal)
+        for name in self.circular_uniform:
+            index = self.layout.index(name)
+            period = self.layout.entries[index].period
+            states[:, index] = (np.arange(count) + generator.random(count)) / count * period
+            generator.shuffle(states[:, index])
         return states
 
-    def widened(self, mean: np.ndarray, std: np.ndarray, lost: tuple[str, ...] = ()) -> "Belief":
-        """After a jump of the state by ``mean`` +- ``std`` (each [n]); entries in ``lost`` have lost their place on their circle."""
-        factors = np.stack([triangular(np.concatenate([factor, np.diag(std)], axis=1)) for factor in self.factors])
+    def widened(self, mean: np.ndarray, std: np.ndarray, circular_uniform: tuple[str, ...] = ()) -> "Belief":
+        """After a jump of the state by ``mean`` +- ``std`` (each [n]); entries in ``circular_uniform`` become uniform on their circles."""
+        cov_sqrt = np.stack([triangular(np.concatenate([factor, np.diag(std)], axis=1)) for factor in self.cov_sqrt])
         belief = dataclasses.replace(
-            self, means=self.means + mean[None, :], factors=factors, lost=tuple(dict.fromkeys((*self.lost, *lost)))
+            self,
+            means=self.means + mean[None, :],
+            cov_sqrt=cov_sqrt,
+            circular_uniform=tuple(dict.fromkeys((*self.circular_uniform, *circular_uniform))),
         )
-        return belief.forgotten() if lost else belief
+        return belief.forgotten() if circular_uniform else belief
 
     def forgotten(self) -> "Belief":
-        """The same with lost entries made independent of all others, at their prior."""
-        means, factors = self.means.copy(), self.factors.copy()
-        places = [self.layout.index(name) for name in self.lost]
+        """The belief with its circular uniform entries made independent of all others, at their prior."""
+        means, cov_sqrt = self.means.copy(), self.cov_sqrt.copy()
+        indices = [self.layout.index(name) for name in self.circular_uniform]
         keep = np.ones(len(self.layout), dtype=bool)
-        keep[places] = False
+        keep[indices] = False
         for k in range(len(means)):
-            means[k, places] = self.layout.prior_mean()[places]
-            root = np.zeros((len(keep), len(keep) + len(places)))
-            root[keep, : len(keep)] = factors[k][keep]
-            for column, place in enumerate(places):
-                root[place, len(keep) + column] = self.layout.prior_std()[place]
-            factors[k] = triangular(root)
-        return dataclasses.replace(self, means=means, factors=factors)
+            means[k, indices] = self.layout.prior_mean()[indices]
+            independent = np.zeros((len(keep), len(keep) + len(indices)))
+            independent[keep, : len(keep)] = cov_sqrt[k][keep]
+            for column, index in enumerate(indices):
+                independent[index, len(keep) + column] = self.layout.prior_std()[index]
+            cov_sqrt[k] = triangular(independent)
+        return dataclasses.replace(self, means=means, cov_sqrt=cov_sqrt)
 
-    def reduced(self, most: int = 6, least_weight: float = 1e-3, nearness: float = 0.5) -> "Belief":
-        """At most ``most`` components: near ones (Mahalanobis distance under ``nearness``) joined with their moments kept, light ones dropped."""
-        weights, means, factors = list(self.weights), list(self.means), list(self.factors)
-        heavy = max(weights)
-        keep = [i for i, weight in enumerate(weights) if weight > least_weight * heavy]
-        weights, means, factors = [weights[i] for i in keep], [means[i] for i in keep], [factors[i] for i in keep]
+    def reduced(self, max_components: int = 6, min_weight_ratio: float = 1e-3, merge_distance: float = 0.5) -> "Belief":
+        """At most ``max_components`` components: those nearer than ``merge_distance`` (Mahalanobis) merged with their moments kept, those with
+        weights below ``min_weight_ratio`` of the largest dropped."""
+        weights, means, cov_sqrt = list(self.weights), list(self.means), list(self.cov_sqrt)
+        max_weight = max(weights)
+        keep = [i for i, weight in enumerate(weights) if weight > min_weight_ratio * max_weight]
+        weights, means, cov_sqrt = [weights[i] for i in keep], [means[i] for i in keep], [cov_sqrt[i] for i in keep]
         while len(weights) > 1:
-            distance, i, j = min(_distances(means, factors))
-            if distance > nearness and len(weights) <= most:
+            distance, i, j = min(_distances(means, cov_sqrt))
+            if distance > merge_distance and len(weights) <= max_components:
                 break
-            weights[i], means[i], factors[i] = _joined(
-                weights[i], means[i], factors[i], weights[j], means[j], factors[j]
+            weights[i], means[i], cov_sqrt[i] = _joined(
+                weights[i], means[i], cov_sqrt[i], weights[j], means[j], cov_sqrt[j]
             )
-            del weights[j], means[j], factors[j]
+            del weights[j], means[j], cov_sqrt[j]
         total = sum(weights)
         return dataclasses.replace(
-            self, weights=np.array(weights) / total, means=np.stack(means), factors=np.stack(factors)
+            self, weights=np.array(weights) / total, means=np.stack(means), cov_sqrt=np.stack(cov_sqrt)
         )
 
 
 def mixed(first: Belief, second: Belief, share: float) -> Belief:
-    """Two beliefs of one moment as alternatives, the ``second`` with probability ``share``; ValueError if one has lost what the other knows."""
-    if first.lost != second.lost or first.time != second.time:
+    """Two beliefs of one moment as alternatives, the ``second`` with probability ``share``; ValueError if their times or circular uniform entries differ."""
+    if first.circular_uniform != second.circular_uniform or first.time != second.time:
         raise ValueError(
-            f"beliefs at {first.time} and {second.time} with {first.lost} and {second.lost} lost cannot be alternatives"
+            f"beliefs at {first.time} and {second.time} with {first.circular_uniform} and {second.circular_uniform} circular uniform cannot be alternatives"
         )
     return dataclasses.replace(
         first,
         weights=np.concatenate([(1.0 - share) * first.weights, share * second.weights]),
         means=np.concatenate([first.means, second.means]),
-        factors=np.concatenate([first.factors, second.factors]),
+        cov_sqrt=np.concatenate([first.cov_sqrt, second.cov_sqrt]),
     ).reduced()
 
 
-def prior_belief(layout: Layout, time: int, lost: tuple[str, ...] = ()) -> Belief:
-    """The layout's priors as a belief: independent Gaussians, with the entries in ``lost`` uniform on their circles."""
-    return Belief(layout, time, np.ones(1), layout.prior_mean()[None, :], np.diag(layout.prior_std())[None, :, :], lost)
+def prior_belief(layout: Layout, time: int, circular_uniform: tuple[str, ...] = ()) -> Belief:
+    """The layout's priors as a belief: independent Gaussians, with the entries in ``circular_uniform`` uniform on their circles."""
+    return Belief(
+        layout,
+        time,
+        np.ones(1),
+        layout.prior_mean()[None, :],
+        np.diag(layout.prior_std())[None, :, :],
+        circular_uniform,
+    )
 
 
 def _stratified(weights: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     edges = np.cumsum(weights / weights.sum())
-    places = (np.arange(count) + generator.random()) / count
-    return generator.permutation(np.minimum(np.searchsorted(edges, places), len(weights) - 1))
+    quantiles = (np.arange(count) + generator.random()) / count
+    return generator.permutation(np.minimum(np.searchsorted(edges, quantiles), len(weights) - 1))
 
 
-def _distances(means, factors):
+def _distances(means, cov_sqrt):
     for i in range(len(means)):
         for j in range(i + 1, len(means)):
-            apart = means[i] - means[j]
-            joint = 0.5 * (factors[i] @ factors[i].T + factors[j] @ factors[j].T)
-            scale = np.sqrt(np.diag(joint))
+            deviation = means[i] - means[j]
+            mean_covariance = 0.5 * (cov_sqrt[i] @ cov_sqrt[i].T + cov_sqrt[j] @ cov_sqrt[j].T)
+            scale = np.sqrt(np.diag(mean_covariance))
             solved = np.linalg.solve(
-                joint / scale[:, None] / scale[None, :] + 1e-12 * np.eye(len(scale)), apart / scale
+                mean_covariance / scale[:, None] / scale[None, :] + 1e-12 * np.eye(len(scale)), deviation / scale
             )
-            yield float(np.sqrt(max(apart / scale @ solved, 0.0))), i, j
+            yield float(np.sqrt(max(deviation / scale @ solved, 0.0))), i, j
 
 
 def _joined(wa, ma, fa, wb, mb, fb):
     total = wa + wb
     mean = (wa * ma + wb * mb) / total
-    root = np.concatenate(
+    cov_sqrt = np.concatenate(
         [np.sqrt(wa / total) * fa, np.sqrt(wb / total) * fb, (np.sqrt(wa * wb) / total * (ma - mb))[:, None]],
         axis=1,
     )
-    return total, mean, triangular(root)
+    return total, mean, triangular(cov_sqrt)

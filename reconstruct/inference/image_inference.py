@@ -1,10 +1,9 @@
-"""From one image to what it says about optics, position, thickness and detector: a posterior over the image's parameters.
+"""The posterior of an image's parameters (optics, position, thickness, detector) given the image and a belief.
 
-The objective is the counting likelihood (Gaussian at these counts, with the model discrepancy in its covariance) times the belief's
-prior. Its maxima are found by Levenberg-Marquardt from several starts (both signs of defocus, every place in the cell where the
-lattice's phase is unknown). Near focus an image is quadratic in defocus and Laplace's approximation fails, so Laplace's
-approximation of each maximum only serves as the proposal of an adaptive importance sampler (Cappe et al., Stat. Comput. 18, 447, 2008),
-along the directions that the image determines. Its moments are the answer. They reach the belief as Estimates.
+The objective is the counting likelihood (Gaussian at these counts, with the model discrepancy in its covariance) times the belief's prior.
+Levenberg-Marquardt finds its maxima from several starts: both signs of defocus, and all positions in the unit cell where the phase of the
+lattice is unknown. Importance sampling (`reconstruct.inference.importance_sampling`) gives the moments of the posterior about each. They
+update the belief as `LinearObservation`s.
 """
 
 import dataclasses
@@ -15,49 +14,45 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from scipy.special import gammaln, logsumexp
+from scipy.special import logsumexp
 
-from reconstruct.inference.belief import Belief, Estimate, triangular
+from reconstruct.inference.belief import Belief, LinearObservation, triangular
 from reconstruct.inference.filter import assimilate
+from reconstruct.inference.importance_sampling import importance_sampled, in_one_cell, laplace_modes
 from reconstruct.inference.registration import starts
 from twin import checks
-from twin.image.microscope import PARAMETERS, Microscope, counting_variance, images_and_slopes, to_fraction
-from twin.image.prediction import BATCH, View, evaluate, level
+from twin.image.microscope import Microscope, counting_variance, images_and_slopes, to_fraction
+from twin.image.prediction import View, evaluate, level
 from twin.records import Scan
 
-ITERATIONS = 12
-SETTLED = 1e-2
-"""A climb ends where every start's last step gained less than this in minus log posterior (more where it is far above the best)."""
-SIZES = (4, 8, 16)
-"""Climbs from several starts are compiled for so many: the next larger number serves."""
-MODES = 6
-DRAWS = 3 * BATCH
-DEGREES = 8.0
-WIDER = 1.15
-"""By how much Laplace's factors grow each time the sampler finds that they do not describe the posterior."""
+MAX_ITERATIONS = 12
+COST_TOLERANCE = 1e-2
+"""The fit has converged where every start's last step lowered minus the log posterior by less than this (more where it is far above the best)."""
+START_COUNTS = (4, 8, 16)
+"""Numbers of starts that the fit is compiled for; fewer are padded to the next of them."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Posterior:
-    """A mixture over the image's parameters: ``weights`` [k], ``means`` [k, p], ``factors`` [k, p, p], each from a component ``parents`` [k].
+    """A mixture over the image's parameters: ``weights`` [k], ``means`` [k, p], ``cov_sqrt`` [k, p, p], each from a component ``parents`` [k].
 
     ``misfit`` is the whitened residual's sum of squares at the best maximum, ``dof`` its expectation; ``tension`` the squared distance
-    from the prior in its own sigmas, ``learnt`` the number of parameters that the image determined. ``effective`` is the
+    from the prior in its own sigmas, ``determined`` the number of parameters that the image determined. ``effective_samples`` is the
     importance sampler's effective sample size, ``residual`` [pixels] measured minus the best image, ``signal`` [pixels] that image less the
     detector's level: what electrons make. ``slopes`` [pixels, p] are its derivatives by parameters scaled to unit prior variance,
     ``innovation`` [pixels] what the measured image has more than the prior's, linearised there. ``evidence`` is the logarithm of the
-    image's marginal likelihood under the belief (entries that are lost uniform on their circles), up to a constant of the image.
+    image's marginal likelihood under the belief (circular uniform entries uniform on their circles), up to a constant of the image.
     """
 
     weights: np.ndarray
     means: np.ndarray
-    factors: np.ndarray
+    cov_sqrt: np.ndarray
     parents: np.ndarray
     misfit: float
     dof: float
     tension: float
-    learnt: float
-    effective: float
+    determined: float
+    effective_samples: float
     residual: np.ndarray
     signal: np.ndarray
     slopes: np.ndarray
@@ -66,13 +61,13 @@ class Posterior:
 
 
 ModelError = Callable[[np.ndarray], np.ndarray]
-"""From what electrons make of an image [pixels] to the covariance [pixels, pixels] of what the model gets wrong in it."""
+"""From the electron signal of an image [pixels] to the covariance [pixels, pixels] of the model's error in it."""
 
 
 def covariance(microscope: Microscope, signal: np.ndarray, error: ModelError, scan: Scan) -> np.ndarray:
-    """Covariance [pixels, pixels] of measured minus expected: counting of the ``signal`` [pixels] that electrons make, and the model's error in it.
+    """Covariance [pixels, pixels] of measured minus expected: counting noise of the electron ``signal`` [pixels] and the model's error in it.
 
-    The detector's level is no part of the signal: at few electrons a pixel it is a good part of the image, and scatters none of it.
+    The detector's level is not part of the signal: it adds no counting noise, even where it is much of the image.
     """
     return error(signal) + np.diag(counting_variance(microscope.calibration, scan, np.maximum(signal, 0.0)))
 
@@ -88,133 +83,139 @@ def fit(
     """Posterior over the image's parameters given ``counts`` [ny, nx]; ValueError if the image is not finite or has another shape."""
     checks.require_float64()
     data = _checked(microscope, request, counts)
-    prior_means, prior_factors = _door(belief, request)
-    first, parents = starts(microscope, request, belief, prior_means, prior_factors, data, evaluate, generator)
-    best = first[0]
-    found = first
+    prior_means, prior_cov_sqrts = _image_parameters(belief, request)
+    initial, parents = starts(microscope, request, belief, prior_means, prior_cov_sqrts, data, evaluate, generator)
+    best = initial[0]
+    maxima = initial
     for _ in range(2):
         signal = evaluate(microscope, best[None, :], request)[0] - level(request, best)
-        root = np.linalg.cholesky(covariance(microscope, signal, error, request.scan))
-        whiten = np.linalg.inv(root)
-        found, cost, slopes = _climb(
-            microscope, request, data, whiten, prior_means[parents], prior_factors[parents], found
+        noise_cov_sqrt = np.linalg.cholesky(covariance(microscope, signal, error, request.scan))
+        whiten = np.linalg.inv(noise_cov_sqrt)
+        maxima, cost, slopes = _maximise(
+            microscope, request, data, whiten, prior_means[parents], prior_cov_sqrts[parents], maxima
         )
-        best = found[int(np.argmin(cost))]
+        best = maxima[int(np.argmin(cost))]
     log_weights = np.log(belief.weights)
-    modes = _maxima(found, cost - log_weights[parents], slopes, prior_means, prior_factors, parents, log_weights)
-    if belief.lost:
-        modes = _in_one_cell(modes, prior_means, prior_factors, microscope.cell)
-    top = int(np.argmin(cost))
-    lam = 1.0 / (1.0 + np.linalg.eigvalsh(slopes[top].T @ slopes[top]))
-    expected = evaluate(microscope, found[top][None, :], request)[0]
+    modes = laplace_modes(
+        maxima, cost - log_weights[parents], slopes, prior_means, prior_cov_sqrts, parents, log_weights
+    )
+    if belief.circular_uniform:
+        modes = in_one_cell(modes, prior_means, prior_cov_sqrts, microscope.cell)
+    best_index = int(np.argmin(cost))
+    variance_ratio = 1.0 / (1.0 + np.linalg.eigvalsh(slopes[best_index].T @ slopes[best_index]))
+    expected = evaluate(microscope, maxima[best_index][None, :], request)[0]
     residual = data - expected
-    owner = parents[top]
-    plain = root @ slopes[top]
-    moved = np.linalg.solve(prior_factors[owner], found[top] - prior_means[owner])
-    learnt = float((1.0 - lam).sum())
+    component = parents[best_index]
+    jacobian = noise_cov_sqrt @ slopes[best_index]
+    prior_shift = np.linalg.solve(prior_cov_sqrts[component], maxima[best_index] - prior_means[component])
+    determined = float((1.0 - variance_ratio).sum())
 
     def misfit(u):
         return (((data[None, :] - evaluate(microscope, u, request)) @ whiten.T) ** 2).sum(axis=1)
 
     modes = sorted(
-        (_refined(mode, misfit, prior_means, prior_factors, generator) for mode in modes),
+        (importance_sampled(mode, misfit, prior_means, prior_cov_sqrts, generator) for mode in modes),
         key=lambda mode: -mode.evidence,
     )
     evidences = np.array([mode.evidence for mode in modes])
     weights = np.exp(evidences - evidences[0])
     return Posterior(
         weights=weights / weights.sum(),
-        means=np.stack([mode.mean(prior_means, prior_factors) for mode in modes]),
-        factors=np.stack([mode.factor(prior_factors) for mode in modes]),
+        means=np.stack([mode.mean(prior_means, prior_cov_sqrts) for mode in modes]),
+        cov_sqrt=np.stack([mode.posterior_cov_sqrt(prior_cov_sqrts) for mode in modes]),
         parents=np.array([mode.parent for mode in modes]),
         misfit=float(((whiten @ residual) ** 2).sum()),
-        dof=float(len(data) - learnt),
-        tension=float(modes[0].place @ modes[0].place),
-        learnt=learnt,
-        effective=modes[0].effective,
+        dof=float(len(data) - determined),
+        tension=float(modes[0].position @ modes[0].position),
+        determined=determined,
+        effective_samples=modes[0].effective_samples,
         residual=residual,
-        signal=expected - level(request, found[top]),
-        slopes=plain,
-        innovation=residual + plain @ moved,
-        evidence=float(logsumexp(evidences) - np.log(np.diag(root)).sum() + len(belief.lost) * UNIFORM),
+        signal=expected - level(request, maxima[best_index]),
+        slopes=jacobian,
+        innovation=residual + jacobian @ prior_shift,
+        evidence=float(
+            logsumexp(evidences)
+            - np.log(np.diag(noise_cov_sqrt)).sum()
+            + len(belief.circular_uniform) * LOG_UNIFORM_RATIO
+        ),
     )
 
 
 def rehearse_fit(microscope: Microscope, belief: Belief, request: View, size: int) -> None:
-    """Compile the climb of ``size`` starts (one of `SIZES`) before an image is there, by climbing once on the image that the belief expects."""
-    means, factors = _door(belief, request)
+    """Compile the fit of ``size`` starts (one of `SIZES`) before an image is there, by climbing once on the image that the belief expects."""
+    means, cov_sqrts = _image_parameters(belief, request)
     first = np.repeat(means[:1], size, axis=0)
     data = evaluate(microscope, means[:1], request)[0]
-    _climb(microscope, request, data, np.eye(len(data)), first, np.repeat(factors[:1], size, axis=0), first)
+    _maximise(microscope, request, data, np.eye(len(data)), first, np.repeat(cov_sqrts[:1], size, axis=0), first)
 
 
 def absorb(belief: Belief, request: View, posterior: Posterior) -> Belief:
-    """The belief after an image's posterior: for every mode, the Estimate that turns its parent's prior into it, assimilated."""
-    start = known(belief)
-    prior_means, prior_factors = _door(belief, request)
-    means, factors = [], []
+    """The belief after an image's posterior: each mode is assimilated as the `LinearObservation` that turns its component's prior into it."""
+    prior = uniform_as_gaussian(belief)
+    prior_means, prior_cov_sqrts = _image_parameters(belief, request)
+    means, cov_sqrts = [], []
     for mode, parent in enumerate(posterior.parents):
         single = dataclasses.replace(
-            start,
+            prior,
             weights=np.ones(1),
-            means=start.means[parent : parent + 1],
-            factors=start.factors[parent : parent + 1],
-            lost=(),
+            means=prior.means[parent : parent + 1],
+            cov_sqrt=prior.cov_sqrt[parent : parent + 1],
+            circular_uniform=(),
         )
-        estimate = as_estimate(
-            request, prior_means[parent], prior_factors[parent], posterior.means[mode], posterior.factors[mode]
+        observation = as_linear_observation(
+            request, prior_means[parent], prior_cov_sqrts[parent], posterior.means[mode], posterior.cov_sqrt[mode]
         )
-        after = assimilate(single, estimate)
-        means.append(after.means[0])
-        factors.append(after.factors[0])
+        updated = assimilate(single, observation)
+        means.append(updated.means[0])
+        cov_sqrts.append(updated.cov_sqrt[0])
     mixed = dataclasses.replace(
-        start, weights=posterior.weights, means=np.stack(means), factors=np.stack(factors), lost=()
+        prior, weights=posterior.weights, means=np.stack(means), cov_sqrt=np.stack(cov_sqrts), circular_uniform=()
     )
     return mixed.reduced()
 
 
-def known(belief: Belief) -> Belief:
-    """The belief with lost entries as Gaussians wide enough to be flat over their circle, for an image to decide."""
-    if not belief.lost:
+def uniform_as_gaussian(belief: Belief) -> Belief:
+    """The belief with its circular uniform entries as Gaussians wide enough to be flat over their circles."""
+    if not belief.circular_uniform:
         return belief
     belief = belief.forgotten()
-    factors = belief.factors.copy()
-    for name in belief.lost:
-        place_ = belief.layout.index(name)
-        factors[:, place_, place_] = FLAT * belief.layout.entries[place_].period
-    return dataclasses.replace(belief, factors=factors)
+    cov_sqrts = belief.cov_sqrt.copy()
+    for name in belief.circular_uniform:
+        index = belief.layout.index(name)
+        cov_sqrts[:, index, index] = UNIFORM_STD_PERIODS * belief.layout.entries[index].period
+    return dataclasses.replace(belief, cov_sqrt=cov_sqrts)
 
 
-FLAT = 1.5
-"""Standard deviation, in periods, of the Gaussian that stands for a lost position: wide enough to be even over a cell."""
-UNIFORM = float(np.log(FLAT * np.sqrt(2.0 * np.pi)))
-"""Logarithm of a uniform density on a circle over that of such a Gaussian at its centre."""
+UNIFORM_STD_PERIODS = 1.5
+"""Standard deviation, in periods, of the Gaussian in place of a uniform distribution: flat over one period."""
+LOG_UNIFORM_RATIO = float(np.log(UNIFORM_STD_PERIODS * np.sqrt(2.0 * np.pi)))
+"""Logarithm of the uniform density on a circle over the density of that Gaussian at its centre."""
 
 
-def as_estimate(
+def as_linear_observation(
     request: View,
     prior_mean: np.ndarray,
-    prior_factor: np.ndarray,
+    prior_cov_sqrt: np.ndarray,
     posterior_mean: np.ndarray,
-    posterior_factor: np.ndarray,
-) -> Estimate:
+    posterior_cov_sqrt: np.ndarray,
+) -> LinearObservation:
     """The independent observation of the parameters that turns one Gaussian into the other.
 
     In coordinates where the prior is the unit Gaussian, each eigenvector of the posterior covariance with eigenvalue l < 1 has been
     observed with variance l / (1 - l); directions in which the posterior is no narrower carry no observation.
     """
     checks.require_float64()
-    root = np.linalg.solve(prior_factor, posterior_factor)
-    shift = np.linalg.solve(prior_factor, posterior_mean - prior_mean)
-    values, vectors = np.linalg.eigh(root @ root.T)
-    keep = values < 0.999
-    values, vectors = np.maximum(values[keep], 1e-9), vectors[:, keep]
-    rows = np.linalg.solve(prior_factor.T, vectors).T
+    relative_cov_sqrt = np.linalg.solve(prior_cov_sqrt, posterior_cov_sqrt)
+    shift = np.linalg.solve(prior_cov_sqrt, posterior_mean - prior_mean)
+    values, vectors = np.linalg.eigh(relative_cov_sqrt @ relative_cov_sqrt.T)
+    observed = values < 0.999
+    values, vectors = np.maximum(values[observed], 1e-9), vectors[:, observed]
+    rows = np.linalg.solve(prior_cov_sqrt.T, vectors).T
     value = rows @ prior_mean + (vectors.T @ shift) / (1.0 - values)
-    return Estimate(
+    return LinearObservation(
         rows=rows @ request.matrix,
         value=value - rows @ request.offset,
-        factor=np.zeros((len(values), 0)),
+        cov_sqrt=np.zeros((len(values), 0)),
         noise=np.sqrt(values / (1.0 - values)),
     )
 
@@ -222,51 +223,51 @@ def as_estimate(
 def _checked(microscope: Microscope, request: View, counts: np.ndarray) -> np.ndarray:
     if counts.shape != request.scan.shape:
         raise ValueError(
-            f"an image of {counts.shape} pixels was measured where {request.scan.shape} were asked for; look at the scan's settings"
+            f"the image has {counts.shape} pixels, the scan {request.scan.shape}; check the scan's settings"
         )
     if not np.isfinite(counts).all():
-        bad = int((~np.isfinite(counts)).sum())
+        bad_pixels = int((~np.isfinite(counts)).sum())
         raise ValueError(
-            f"{bad} pixels of the measured image are not finite numbers; it cannot be assimilated: measure it again"
+            f"{bad_pixels} pixels of the measured image are not finite numbers; it cannot be assimilated: measure it again"
         )
     return to_fraction(microscope.calibration, request.scan, counts).reshape(-1)
 
 
-def _door(belief: Belief, request: View) -> tuple[np.ndarray, np.ndarray]:
-    """Means [k, p] and lower triangular roots [k, p, p] of the belief in the image's parameters."""
-    belief = known(belief)
+def _image_parameters(belief: Belief, request: View) -> tuple[np.ndarray, np.ndarray]:
+    """Means [k, p] and cov_sqrt [k, p, p] of the belief projected to the image's parameters."""
+    belief = uniform_as_gaussian(belief)
     means = belief.means @ request.matrix.T + request.offset[None, :]
-    factors = np.stack([triangular(request.matrix @ factor) for factor in belief.factors])
-    return means, factors
+    cov_sqrts = np.stack([triangular(request.matrix @ factor) for factor in belief.cov_sqrt])
+    return means, cov_sqrts
 
 
-def _climb(microscope, request, data, whiten, prior_means, prior_factors, first):
+def _maximise(microscope, request, data, whiten, prior_means, prior_cov_sqrts, initial):
     """Maxima from all starts at once: parameters [s, p], cost [s] (minus log posterior, up to a constant) and whitened slopes [s, pixels, p]."""
-    count = len(first)
-    size = next(size for size in SIZES if count <= size)
+    count = len(initial)
+    size = next(size for size in START_COUNTS if count <= size)
 
     def pad(array):
         return jnp.asarray(np.concatenate([array, np.repeat(array[-1:], size - count, axis=0)]))
 
-    found, cost, slopes = _levenberg(
+    maxima, cost, slopes = _levenberg_marquardt(
         microscope,
-        pad(first),
+        pad(initial),
         pad(prior_means),
-        pad(prior_factors),
+        pad(prior_cov_sqrts),
         jnp.asarray(data),
         jnp.asarray(whiten),
         jnp.asarray(request.grid),
         checks.float64(request.black),
     )
-    return np.asarray(found)[:count], np.asarray(cost)[:count], np.asarray(slopes)[:count]
+    return np.asarray(maxima)[:count], np.asarray(cost)[:count], np.asarray(slopes)[:count]
 
 
 @functools.partial(jax.jit)
-def _levenberg(
+def _levenberg_marquardt(
     microscope: Microscope,
-    first: Float[Array, "s p"],
+    initial: Float[Array, "s p"],
     prior_means: Float[Array, "s p"],
-    prior_factors: Float[Array, "s p p"],
+    prior_cov_sqrts: Float[Array, "s p p"],
     data: Float[Array, " pixels"],
     whiten: Float[Array, "pixels pixels"],
     grid: Float[Array, "pixels 2"],
@@ -275,16 +276,16 @@ def _levenberg(
     """Levenberg-Marquardt in coordinates where each start's prior is the unit Gaussian."""
 
     def linearise(z):
-        u = prior_means + jnp.einsum("sij,sj->si", prior_factors, z)
+        u = prior_means + jnp.einsum("sij,sj->si", prior_cov_sqrts, z)
         value, slopes = images_and_slopes(microscope, u, grid, black)
         residual = jnp.einsum("pq,sq->sp", whiten, data[None, :] - value)
-        slopes = jnp.einsum("pq,sqi,sij->spj", whiten, slopes, prior_factors)
+        slopes = jnp.einsum("pq,sqi,sij->spj", whiten, slopes, prior_cov_sqrts)
         cost = 0.5 * (residual**2).sum(axis=1) + 0.5 * (z**2).sum(axis=1)
         return cost, residual, slopes
 
-    def open_(carry):
+    def not_converged(carry):
         number, done = carry[0], carry[1]
-        return (number < ITERATIONS) & ~done.all()
+        return (number < MAX_ITERATIONS) & ~done.all()
 
     def step(carry):
         number, _, z, damping, cost, residual, slopes = carry
@@ -294,151 +295,21 @@ def _levenberg(
         trial = z + jnp.linalg.solve(scaled, down[:, :, None])[:, :, 0]
         new_cost, new_residual, new_slopes = linearise(trial)
         better = new_cost < cost
-        keep = better[:, None]
+        better_rows = better[:, None]
         lower = jnp.where(better, new_cost, cost)
-        done = better & (cost - new_cost < SETTLED * jnp.maximum(1.0, lower - lower.min()))
+        done = better & (cost - new_cost < COST_TOLERANCE * jnp.maximum(1.0, lower - lower.min()))
         return (
             number + 1,
             done,
-            jnp.where(keep, trial, z),
+            jnp.where(better_rows, trial, z),
             jnp.clip(jnp.where(better, damping * 0.2, damping * 6.0), 1e-6, 1e4),
             lower,
-            jnp.where(keep, new_residual, residual),
-            jnp.where(keep[:, :, None], new_slopes, slopes),
+            jnp.where(better_rows, new_residual, residual),
+            jnp.where(better_rows[:, :, None], new_slopes, slopes),
         )
 
-    z = jnp.linalg.solve(prior_factors, (first - prior_means)[:, :, None])[:, :, 0]
+    z = jnp.linalg.solve(prior_cov_sqrts, (initial - prior_means)[:, :, None])[:, :, 0]
     count = z.shape[0]
     carry = (0, jnp.zeros(count, dtype=bool), z, jnp.full(count, 1e-2), *linearise(z))
-    _, _, z, _, cost, _, slopes = jax.lax.while_loop(open_, step, carry)
-    return prior_means + jnp.einsum("sij,sj->si", prior_factors, z), cost, slopes
-
-
-@dataclasses.dataclass(frozen=True)
-class _Mode:
-    """One maximum, in coordinates where the prior of component ``parent`` is the unit Gaussian: ``place`` [p], and along the orthonormal
-    ``axes`` [p, p] a covariance root: ``root`` [r, r] for the first r axes, which the image determines, ``left`` [p - r] for the others.
-    """
-
-    parent: int
-    place: np.ndarray
-    axes: np.ndarray
-    root: np.ndarray
-    left: np.ndarray
-    evidence: float
-    log_weight: float = 0.0
-    effective: float = 0.0
-
-    @property
-    def seen(self) -> np.ndarray:
-        return self.axes[:, : len(self.root)]
-
-    def mean(self, prior_means, prior_factors) -> np.ndarray:
-        return prior_means[self.parent] + prior_factors[self.parent] @ self.place
-
-    def factor(self, prior_factors) -> np.ndarray:
-        root = np.concatenate([self.seen @ self.root, self.axes[:, len(self.root) :] * self.left[None, :]], axis=1)
-        return triangular(prior_factors[self.parent] @ root)
-
-    def apart(self, place: np.ndarray) -> float:
-        """Largest distance of another place along the axes, in this mode's standard deviations."""
-        along = self.axes.T @ (place - self.place)
-        inside = np.linalg.solve(self.root, along[: len(self.root)])
-        return float(np.abs(np.concatenate([inside, along[len(self.root) :] / self.left])).max())
-
-
-DETERMINED = 0.8
-"""A direction whose variance the image lowers below this share of the prior's counts as determined by it, and is sampled."""
-
-
-def _maxima(found, cost, slopes, prior_means, prior_factors, parents, log_weights) -> list[_Mode]:
-    """Distinct maxima with their Laplace approximations, the one of most evidence first."""
-    modes = []
-    for point, value, slope, parent in zip(found, cost, slopes, parents, strict=True):
-        inverse, axes = np.linalg.eigh(-slope.T @ slope)
-        variance = 1.0 / (1.0 - inverse)
-        count = max(int((variance < DETERMINED).sum()), 1)
-        modes.append(
-            _Mode(
-                parent=int(parent),
-                place=np.linalg.solve(prior_factors[parent], point - prior_means[parent]),
-                axes=axes,
-                root=np.diag(np.sqrt(variance[:count])),
-                left=np.sqrt(variance[count:]),
-                evidence=float(-value + 0.5 * np.log(variance).sum()),
-                log_weight=float(log_weights[parent]),
-            )
-        )
-    modes.sort(key=lambda mode: -mode.evidence)
-    kept: list[_Mode] = []
-    for mode in modes:
-        near = any(one.parent == mode.parent and one.apart(mode.place) < 1.0 for one in kept)
-        if not near and len(kept) < MODES and mode.evidence > modes[0].evidence - 12.0:
-            kept.append(mode)
-    return kept
-
-
-def _in_one_cell(modes: list[_Mode], prior_means, prior_factors, cell: float) -> list[_Mode]:
-    """The same maxima moved by whole cells next to the first; those that turn out to be one and the same are left out."""
-    places = [PARAMETERS.index("x"), PARAMETERS.index("y")]
-    home = modes[0].mean(prior_means, prior_factors)
-    kept: list[_Mode] = []
-    for mode in modes:
-        point = mode.mean(prior_means, prior_factors)
-        point[places] -= cell * np.round((point[places] - home[places]) / cell)
-        moved = dataclasses.replace(
-            mode, place=np.linalg.solve(prior_factors[mode.parent], point - prior_means[mode.parent])
-        )
-        if not any(one.parent == moved.parent and one.apart(moved.place) < 1.0 for one in kept):
-            kept.append(moved)
-    return kept
-
-
-def _refined(mode: _Mode, misfit, prior_means, prior_factors, generator: np.random.Generator) -> _Mode:
-    """The mode with moments and evidence by adaptive importance sampling along the directions that the image determines.
-
-    Only these: along the others posterior and prior agree, and a covariance estimated there from samples would be taken for information.
-    """
-    r = len(mode.root)
-    centre, root = np.zeros(r), WIDER * mode.root
-    base = mode.place - mode.seen @ (mode.seen.T @ mode.place)
-    start = mode.seen.T @ mode.place
-    result = mode
-    for _ in range(2):
-        normal = generator.standard_normal((DRAWS, r))
-        tails = np.sqrt(DEGREES / generator.chisquare(DEGREES, DRAWS))
-        moved = centre[None, :] + (normal @ root.T) * tails[:, None]
-        z = base[None, :] + (start[None, :] + moved) @ mode.seen.T
-        target = -0.5 * misfit(prior_means[mode.parent][None, :] + z @ prior_factors[mode.parent].T) - 0.5 * (z**2).sum(
-            axis=1
-        )
-        square = (normal * tails[:, None]) ** 2
-        proposal = (
-            gammaln(0.5 * (DEGREES + r)) - gammaln(0.5 * DEGREES) - 0.5 * r * np.log(DEGREES * np.pi)
-            - np.log(np.abs(np.diag(root))).sum() - 0.5 * (DEGREES + r) * np.log1p(square.sum(axis=1) / DEGREES)
-        )  # fmt: skip
-        logs = target - proposal
-        total = logsumexp(logs)
-        # truncated at the square root of the sample size times the mean (Ionides, J. Comput. Graph. Stat. 17, 295, 2008): one lucky draw
-        # in a thin tail of the proposal must not be the answer
-        importance = np.minimum(np.exp(logs - total), 1.0 / np.sqrt(DRAWS))
-        importance /= importance.sum()
-        effective = 1.0 / (importance**2).sum()
-        if effective < 4.0 * r:
-            root = WIDER * root
-            result = dataclasses.replace(result, root=WIDER * result.root)
-            continue
-        mean = importance @ moved
-        apart = (moved - mean[None, :]) * np.sqrt(importance)[:, None]
-        shrink = r / (effective + r)
-        lower = triangular(np.concatenate([np.sqrt(1.0 - shrink) * apart.T, np.sqrt(shrink) * mode.root], axis=1))
-        evidence = float(total - np.log(DRAWS) - 0.5 * r * np.log(2 * np.pi) + np.log(mode.left).sum())
-        result = dataclasses.replace(
-            mode,
-            place=base + mode.seen @ (start + mean),
-            root=lower,
-            evidence=evidence + mode.log_weight,
-            effective=float(effective),
-        )
-        centre, root = mean, WIDER * lower
-    return result
+    _, _, z, _, cost, _, slopes = jax.lax.while_loop(not_converged, step, carry)
+    return prior_means + jnp.einsum("sij,sj->si", prior_cov_sqrts, z), cost, slopes

@@ -1,7 +1,7 @@
-"""Does the model still fit? Normalised innovations by part of the model, over a short and a long memory.
+"""Consistency of the model with the readings: normalised innovations by part of the model, over a short and a long memory.
 
-A filter whose model holds finds squares of normalised innovations of mean one (Bar-Shalom, Li and Kirubarajan, Estimation with
-Applications to Tracking and Navigation, 2001, ch. 5). A part whose squares stay above that is not what the model says it is.
+Where the model is right, the squares of normalised innovations have mean one (Bar-Shalom, Li and Kirubarajan, Estimation with
+Applications to Tracking and Navigation, 2001, ch. 5). A part whose squares stay above one differs from its model.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ from twin.sensors.model import Model
 MEMORY = {"fast": 20.0, "slow": 600.0}
 """Time constants (s) of the two memories."""
 EXCESS = 1.5
-"""Mean square from which on a part is worth distrusting, however many readings say so."""
+"""Mean square from which a part is distrusted."""
 SCORE = 6.0
-"""Standard deviations above one from which on that is no chance."""
+"""Standard deviations of the mean square above one from which the excess is significant."""
 
 
 @dataclasses.dataclass
@@ -54,18 +54,18 @@ class Distrust:
 
 
 class Monitors:
-    """Tallies for every part that a sensor or a quantity of the model speaks of."""
+    """Tallies for every part of the model that has a sensor or a quantity."""
 
     def __init__(self, model: Model):
-        self._of_sensor = [one.part or "unnamed" for one in model.evidence]
-        self._of_quantity = {one.name: one.part or "images" for one in model.quantities}
+        self._of_sensor = [sensor.part or "unnamed" for sensor in model.evidence]
+        self._of_quantity = {quantity.name: quantity.part or "images" for quantity in model.quantities}
         parts = sorted({*self._of_sensor, *self._of_quantity.values()})
         self.tallies = {part: {memory: Tally() for memory in MEMORY} for part in parts}
 
-    def hear(self, span: float, place: np.ndarray, innovation: np.ndarray, weight: np.ndarray) -> None:
-        """``span`` seconds with readings of sensors ``place`` [r]: normalised innovations and weights [r]."""
-        squares = np.bincount(place, weights=weight * innovation**2, minlength=len(self._of_sensor))
-        counts = np.bincount(place, weights=weight, minlength=len(self._of_sensor))
+    def add_readings(self, span: float, sensor_index: np.ndarray, innovation: np.ndarray, weight: np.ndarray) -> None:
+        """``span`` seconds with readings of sensors ``sensor_index`` [r]: normalised innovations and weights [r]."""
+        squares = np.bincount(sensor_index, weights=weight * innovation**2, minlength=len(self._of_sensor))
+        counts = np.bincount(sensor_index, weights=weight, minlength=len(self._of_sensor))
         sums: dict[str, list[float]] = {part: [0.0, 0.0] for part in self.tallies}
         for part, square, count in zip(self._of_sensor, squares.tolist(), counts.tolist(), strict=True):
             sums[part][0] += square
@@ -74,8 +74,8 @@ class Monitors:
             for memory, tally in self.tallies[part].items():
                 tally.add(math.exp(-span / MEMORY[memory]), square, count)
 
-    def see(self, names: tuple[str, ...], square: float) -> None:
-        """An estimate of quantities, with the square of its whole normalised innovation; each part takes its share."""
+    def add_observation(self, names: tuple[str, ...], square: float) -> None:
+        """An observation of quantities with the square of its normalised innovation, shared equally among the quantities."""
         for name in names:
             part = self._of_quantity.get(name)
             if part is not None:
@@ -84,24 +84,24 @@ class Monitors:
 
     @property
     def distrust(self) -> Distrust | None:
-        """The part that fits worst, if any fits so badly that it is no chance."""
+        """The part that fits worst, if its excess is significant; else None."""
         worst = [
             Distrust(part, memory, tally.ratio, tally.score)
             for part, tallies in self.tallies.items()
             for memory, tally in tallies.items()
             if tally.count > 1 and tally.ratio > EXCESS and tally.score > SCORE
         ]
-        return max(worst, key=lambda one: one.score, default=None)
+        return max(worst, key=lambda distrust: distrust.score, default=None)
 
-    def state(self) -> dict[str, Any]:
-        """All that changes, as plain values."""
+    def to_state(self) -> dict[str, Any]:
+        """The tallies as plain values."""
         return {
             part: {name: dataclasses.astuple(tally) for name, tally in both.items()}
             for part, both in self.tallies.items()
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Back to a `state`."""
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Restore what `to_state` saved."""
         for part, both in state.items():
             for name, values in both.items():
                 self.tallies[part][name] = Tally(*map(float, values))

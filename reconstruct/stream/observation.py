@@ -1,24 +1,26 @@
-"""Estimates from images on their way into a belief: quantities with their covariance, made linear where the state is, and never trusted blindly."""
+"""Observations from images: quantities with their covariance, linearised at the state and tested against the belief."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.special import chdtrc
 
 from reconstruct.stream.batching import Jump, Step
+from reconstruct.stream.serialization import State
 from twin.sensors.model import Model
 
-SURPRISE = 1e-5
-"""Probability of an estimate, given the belief, below which the column is taken to have jumped untold."""
-ROUNDS = 3
-"""How often a curved quantity is made linear anew, at what the estimate says of the state."""
+UNCOMMANDED_JUMP_PROBABILITY = 1e-5
+"""Probability of an observation, given the belief, below which the state is taken to have jumped without a command."""
+LINEARISATIONS = 3
+"""Linearisations of a nonlinear quantity, each at the state updated with the previous one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """Quantities ``names`` seen at ``time`` (ns): ``value`` [m], covariance factor factor^T + diag(noise^2) (``factor`` [m, k], ``noise`` [m])."""
+    """Quantities ``names`` observed at ``time`` (ns): ``value`` [m], covariance factor factor^T + diag(noise^2) (``factor`` [m, k], ``noise`` [m])."""
 
     name: str
     time: int
@@ -32,9 +34,20 @@ class Observation:
         """[m, m]."""
         return np.diag(self.noise**2) + (0.0 if self.factor is None else self.factor @ self.factor.T)
 
+    def to_state(self) -> State:
+        """The observation as plain values and arrays by name."""
+        arrays = {"value": self.value, "noise": self.noise} | ({} if self.factor is None else {"factor": self.factor})
+        return {"name": self.name, "time": self.time, "names": list(self.names)}, arrays
+
+    @classmethod
+    def from_state(cls, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Observation":
+        """The observation that `to_state` saved."""
+        names = tuple(values["names"])
+        return cls(values["name"], values["time"], names, arrays["value"], arrays["noise"], arrays.get("factor"))
+
     @property
     def usable(self) -> bool:
-        """Whether it is finite, with a covariance that is one."""
+        """Whether the value is finite and the covariance positive definite."""
         covariance = self.covariance
         if not (np.isfinite(self.value).all() and np.isfinite(covariance).all() and (np.diag(covariance) > 0).all()):
             return False
@@ -43,100 +56,104 @@ class Observation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Surprise:
-    """An estimate that the belief did not allow: at ``time``, with probability ``chance``; ``away`` [m] are normalised errors of its quantities."""
+class UnexpectedObservation:
+    """An observation that contradicts the belief, at ``time`` (ns): its ``probability`` and the ``normalised_error`` [m] of its quantities."""
 
     name: str
     time: int
     names: tuple[str, ...]
-    chance: float
-    away: np.ndarray
+    probability: float
+    normalised_error: np.ndarray
 
 
-def seen_through(
-    model: Model, names: Iterable[str], mean: np.ndarray, root: np.ndarray, inputs: Mapping[str, float]
+def predict_quantities(
+    model: Model, names: Iterable[str], mean: np.ndarray, cov_sqrt: np.ndarray, inputs: Mapping[str, float]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means [m] and covariance [m, m] of quantities of a Gaussian state, exact for quantities up to second order."""
+    """Means [m] and covariance [m, m] of quantities of a Gaussian state; exact for quantities up to second order."""
     quantities = [model.quantity(name) for name in names]
-    rows = np.stack([one.linear(model.layout, mean, inputs)[0] for one in quantities])
-    spread = rows @ root
-    value = np.array([one.value(model.layout, mean, inputs) for one in quantities])
-    curved = [root.T @ one.curvature(model.layout, inputs) @ root for one in quantities]
-    value = value + np.array([0.5 * np.trace(one) for one in curved])
+    rows = np.stack([quantity.linear(model.layout, mean, inputs)[0] for quantity in quantities])
+    spread = rows @ cov_sqrt
+    value = np.array([quantity.value(model.layout, mean, inputs) for quantity in quantities])
+    curvatures = [cov_sqrt.T @ quantity.curvature(model.layout, inputs) @ cov_sqrt for quantity in quantities]
+    value = value + np.array([0.5 * np.trace(curvature) for curvature in curvatures])
     covariance = spread @ spread.T
-    for i, one in enumerate(curved):
-        for j, other in enumerate(curved):
-            covariance[i, j] += 0.5 * (one * other).sum()
+    for i, curvature in enumerate(curvatures):
+        for j, other in enumerate(curvatures):
+            covariance[i, j] += 0.5 * (curvature * other).sum()
     return value, covariance
 
 
-def as_step(
-    model: Model, seen: Observation, mean: np.ndarray, root: np.ndarray, inputs: Mapping[str, float]
-) -> tuple[list[Step], float, Surprise | None]:
-    """The steps that take an observation into the belief ``mean`` [n], ``root`` [n, n], and the square of its normalised innovation.
+def observation_steps(
+    model: Model, observation: Observation, mean: np.ndarray, cov_sqrt: np.ndarray, inputs: Mapping[str, float]
+) -> tuple[list[Step], float, UnexpectedObservation | None]:
+    """The filter steps that update ``mean`` [n], ``cov_sqrt`` [n, n] with an observation, and the square of its normalised innovation.
 
-    Where the belief gives it a chance below `SURPRISE`, the column has moved without anybody being told: entries behind the quantities
-    are widened first, by as much as it takes to allow it. A quantity that hangs on a command never told is left out.
+    Where its probability given the belief is below `UNCOMMANDED_JUMP_PROBABILITY`, the entries behind its quantities are widened first,
+    as far as the observation needs. A quantity that depends on a command that was never reported is left out.
     """
-    quantities = [model.quantity(name) for name in seen.names]
-    known = [i for i, one in enumerate(quantities) if np.isfinite(one.value(model.layout, mean, inputs))]
-    if not known:
+    quantities = [model.quantity(name) for name in observation.names]
+    available = [i for i, quantity in enumerate(quantities) if np.isfinite(quantity.value(model.layout, mean, inputs))]
+    if not available:
         return [], 0.0, None
-    quantities = [quantities[i] for i in known]
-    noise, value = seen.covariance[np.ix_(known, known)], seen.value[known]
+    quantities = [quantities[i] for i in available]
+    noise, value = observation.covariance[np.ix_(available, available)], observation.value[available]
     point, rows, offset = mean, np.zeros((0, 0)), np.zeros(0)
-    curved = np.zeros((len(known), len(known)))
-    for _ in range(ROUNDS):
-        pairs = [one.linear(model.layout, point, inputs) for one in quantities]
+    curved = np.zeros((len(available), len(available)))
+    for _ in range(LINEARISATIONS):
+        pairs = [quantity.linear(model.layout, point, inputs) for quantity in quantities]
         rows, offset = np.stack([row for row, _ in pairs]), np.array([constant for _, constant in pairs])
-        spread = rows @ root
+        spread = rows @ cov_sqrt
         total = spread @ spread.T + noise
-        after = mean + root @ spread.T @ np.linalg.solve(total, value - offset - rows @ mean)
-        if all(not (one.curvature(model.layout, inputs)).any() for one in quantities):
+        updated = mean + cov_sqrt @ spread.T @ np.linalg.solve(total, value - offset - rows @ mean)
+        if all(not (quantity.curvature(model.layout, inputs)).any() for quantity in quantities):
             break
-        point = after
-    bends = [root.T @ one.curvature(model.layout, inputs) @ root for one in quantities]
-    # what a tangent leaves out, as if it were noise: at most what it is before the estimate has been taken in
-    curved = np.array([[0.5 * (one * other).sum() for other in bends] for one in bends])
+        point = updated
+    curvatures = [cov_sqrt.T @ quantity.curvature(model.layout, inputs) @ cov_sqrt for quantity in quantities]
+    # the second-order term as noise: at most its size before the update
+    curved = np.array([[0.5 * (curvature * other).sum() for other in curvatures] for curvature in curvatures])
     narrowed = np.linalg.norm(spread, axis=1) ** 2
     shrink = np.diag(noise) / (np.diag(noise) + narrowed)
     noise = noise + curved * np.sqrt(np.outer(shrink, shrink))
-    away = value - offset - rows @ mean
+    innovation = value - offset - rows @ mean
     total = spread @ spread.T + noise
-    square = float(away @ np.linalg.solve(total, away))
-    chance = float(chdtrc(len(away), square))
+    square = float(innovation @ np.linalg.solve(total, innovation))
+    probability = float(chdtrc(len(innovation), square))
     steps: list[Step] = []
-    surprise = None
-    if chance < SURPRISE:
-        surprise = Surprise(
-            seen.name, seen.time, tuple(one.name for one in quantities), chance, away / np.sqrt(np.diag(total))
+    unexpected = None
+    if probability < UNCOMMANDED_JUMP_PROBABILITY:
+        unexpected = UnexpectedObservation(
+            observation.name,
+            observation.time,
+            tuple(quantity.name for quantity in quantities),
+            probability,
+            innovation / np.sqrt(np.diag(total)),
         )
-        steps.append(Step(seen.time, _widened(rows, root, away, total)))
+        steps.append(Step(observation.time, _widened(rows, cov_sqrt, innovation, total)))
     lower = np.linalg.cholesky(noise)
     white = solve_triangular(lower, np.column_stack([rows, value - offset]), lower=True)
-    m = len(away)
+    m = len(innovation)
     steps.append(
         Step(
-            seen.time,
+            observation.time,
             Jump(np.eye(len(mean)), np.zeros(len(mean)), np.zeros((len(mean), len(mean)))),
             -1 - np.arange(m),
-            np.full(m, seen.time),
+            np.full(m, observation.time),
             white[:, -1],
             np.ones(m),
             np.zeros(m),
             white[:, :-1],
         )
     )
-    return steps, square, surprise
+    return steps, square, unexpected
 
 
-def _widened(rows: np.ndarray, root: np.ndarray, away: np.ndarray, total: np.ndarray) -> Jump:
-    """A jump of the entries behind quantities that are off, each in proportion to its share in what was expected of the quantity's error."""
+def _widened(rows: np.ndarray, cov_sqrt: np.ndarray, innovation: np.ndarray, total: np.ndarray) -> Jump:
+    """A jump that widens the entries behind deviating quantities, each in proportion to its share of the expected variance."""
     n = rows.shape[1]
-    std = np.sqrt((root**2).sum(axis=1))
+    std = np.sqrt((cov_sqrt**2).sum(axis=1))
     shares = (rows * std[None]) ** 2
     shares = shares / shares.sum(axis=1, keepdims=True)
-    excess = np.maximum(away**2 - np.diag(total), 0.0)
+    excess = np.maximum(innovation**2 - np.diag(total), 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        own = np.where(rows != 0, shares * excess[:, None] / rows**2, 0.0)
-    return Jump(np.eye(n), np.zeros(n), np.diag(np.sqrt(own.max(axis=0))))
+        variance = np.where(rows != 0, shares * excess[:, None] / rows**2, 0.0)
+    return Jump(np.eye(n), np.zeros(n), np.diag(np.sqrt(variance.max(axis=0))))

@@ -7,7 +7,7 @@ from scipy.linalg import solve_triangular
 from learn.design.exposure_design import Exposure, Transition
 from learn.design.lookahead import Step
 from reconstruct.inference.belief import Belief
-from reconstruct.inference.image_inference import covariance, known
+from reconstruct.inference.image_inference import covariance, uniform_as_gaussian
 from scenarios.acquire.dose_accounting import electrons_of
 from scenarios.acquire.twin_session import TwinSession
 from twin.image.microscope import Microscope, counting_variance, images_and_slopes, place
@@ -27,7 +27,7 @@ class Linearization:
     @property
     def belief(self) -> Belief:
         """The current belief; an unknown position as a Gaussian with the variance of a uniform distribution over the cell."""
-        return known(self.twin_session.belief)
+        return uniform_as_gaussian(self.twin_session.belief)
 
     def steps(
         self, settings: list[dict[str, float]], scan: Scan, times: list[int], lead: float = 0.0

@@ -123,8 +123,8 @@ class SessionLoop:
                 "misfit": posterior.misfit,
                 "dof": posterior.dof,
                 "tension": posterior.tension,
-                "learnt": posterior.learnt,
-                "effective": posterior.effective,
+                "learnt": posterior.determined,
+                "effective": posterior.effective_samples,
                 "modes": len(posterior.weights),
             }
             if self.policy == "blind":
@@ -148,7 +148,7 @@ class SessionLoop:
             decision, reason = ("measure", "") if selected else ("answer", "policy")
             return Choice(decision, f"policy: {self.policy}", before, covariance_after, 0.0, electrons, reason)
         left = self.budget.left(self.ledger.measured, len(self.moves) - request.site)
-        lost = bool(twin_session.belief.lost)
+        lost = bool(twin_session.belief.circular_uniform)
         gain = None
         if left > 0 and not lost and not distrusted and before > self.scenario.tolerance:
             gain = self._look_ahead(request, left)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from reconstruct.inference.image_inference import SIZES, rehearse_fit
+from reconstruct.inference.image_inference import START_COUNTS, rehearse_fit
 from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import TwinSession
@@ -16,7 +16,7 @@ def rehearse(twin_session: TwinSession, scenario: Scenario) -> None:
     scan, microscope = scenario.make_scan(), twin_session.microscope
     request = view(microscope, {}, scan, (0.0, 0.0))
     calls: list[Callable[[], object]] = [
-        partial(rehearse_fit, microscope, twin_session.belief, request, size) for size in reversed(SIZES)
+        partial(rehearse_fit, microscope, twin_session.belief, request, size) for size in reversed(START_COUNTS)
     ]
     calls.append(lambda: Linearization(twin_session).steps([{}], scan, [0]))
     with ThreadPoolExecutor(2) as pool:

@@ -59,7 +59,7 @@ class TwinSession:
         self._untuned = place(microscope.layout, microscope.calibration, {})
         self.filter = Filter(dynamics, sensors)
         self._site_filter = Filter(dynamics, sensors)
-        self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))
+        self.belief: Belief = prior_belief(microscope.layout, start, circular_uniform=("x", "y"))
         self.site_prior = self.belief
         """The belief at arrival at this site, propagated without its images: the prior if they turn out to be misread."""
         self.discrepancy: Discrepancy = prior_discrepancy()
@@ -103,10 +103,13 @@ class TwinSession:
         The width of each component counts: several narrow components at different positions are not an unknown position.
         """
         indices = [belief.layout.index("x"), belief.layout.index("y")]
-        variances = (belief.factors[:, indices, :] ** 2).sum(axis=2)
-        if belief.lost or np.sqrt(belief.weights @ variances).max() < LOST_POSITION_STD * self.microscope.cell:
+        variances = (belief.cov_sqrt[:, indices, :] ** 2).sum(axis=2)
+        if (
+            belief.circular_uniform
+            or np.sqrt(belief.weights @ variances).max() < LOST_POSITION_STD * self.microscope.cell
+        ):
             return belief
-        return dataclasses.replace(belief, lost=("x", "y")).forgotten()
+        return dataclasses.replace(belief, circular_uniform=("x", "y")).forgotten()
 
     def predict(self, belief: Belief, settings: dict[str, float], scan: Scan, index: int) -> tuple[Prediction, View]:
         """Predicted image with these settings at the belief's time, and the view it is computed for."""
@@ -132,7 +135,7 @@ class TwinSession:
         posterior = fit(self.microscope, self.belief, request, frame.data, error, generator)
         posterior_belief = absorb(self.belief, request, posterior)
         data = to_fraction(self.microscope.calibration, frame.scan, frame.data).reshape(-1)
-        if self._has_images and chdtrc(max(posterior.learnt, 1.0), posterior.tension) < REREAD_CHANCE:
+        if self._has_images and chdtrc(max(posterior.determined, 1.0), posterior.tension) < REREAD_CHANCE:
             again = fit(self.microscope, self.site_prior, request, frame.data, error, generator)
             odds = again.evidence - posterior.evidence + np.log(MISREAD_PROBABILITY)
             share = float(1.0 / (1.0 + np.exp(-np.clip(odds, -50.0, 50.0))))
@@ -150,7 +153,9 @@ class TwinSession:
     @property
     def _has_images(self) -> bool:
         """Whether the belief includes an image of this site: it then differs from the site prior."""
-        return self.belief.lost != self.site_prior.lost or not np.array_equal(self.belief.means, self.site_prior.means)
+        return self.belief.circular_uniform != self.site_prior.circular_uniform or not np.array_equal(
+            self.belief.means, self.site_prior.means
+        )
 
     def _without_detector(self, belief: Belief, data: np.ndarray, scan: Scan) -> np.ndarray:
         """Measured fractions corrected for the estimated gain and black level of the detector."""
@@ -189,7 +194,7 @@ class TwinSession:
             misfit_excess=misfit_excess(posterior.residual, np.diag(noise) + allowed, fourth, posterior.dof),
             discrepancy_above=self.discrepancy.above(self.limits.discrepancy),
             tension=posterior.tension,
-            tension_dof=posterior.learnt,
+            tension_dof=posterior.determined,
             inflation=self.inflation.factor,
             limits=self.limits,
         )
@@ -209,24 +214,19 @@ class TwinSession:
 
     def checkpoint(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The state as plain values and arrays, for a journal."""
-        belief = self.belief
+        belief_values, belief_arrays = self.belief.to_state()
+        site_values, site_arrays = self.site_prior.to_state()
         values = {
-            "time_ns": belief.time,
-            "lost": list(belief.lost),
-            "site_prior.lost": list(self.site_prior.lost),
-            "names": list(belief.layout.names),
+            **belief_values,
+            "site_prior": site_values,
             "discrepancy": {"images": self.discrepancy.images},
             "inflation": dataclasses.asdict(self.inflation),
             "trust": dataclasses.asdict(self.trust),
-            "filter": self.filter.kept(),
+            "filter": self.filter.to_state(),
         }
         arrays = {
-            "weights": belief.weights,
-            "means": belief.means,
-            "factors": belief.factors,
-            "site_prior.weights": self.site_prior.weights,
-            "site_prior.means": self.site_prior.means,
-            "site_prior.factors": self.site_prior.factors,
+            **belief_arrays,
+            **{f"site_prior.{name}": array for name, array in site_arrays.items()},
             "discrepancy": self.discrepancy.log_weights,
         }
         return values, arrays
@@ -238,24 +238,16 @@ class TwinSession:
             raise ValueError(
                 f"the checkpoint's state has entries {values['names']}, this version has {list(layout.names)}; it cannot be resumed"
             )
-        if "filter" not in values or "site_prior.lost" not in values:
-            raise ValueError("the checkpoint is of an earlier version, with another format; begin a new session")
-        self.belief = Belief(
-            layout, int(values["time_ns"]), arrays["weights"], arrays["means"], arrays["factors"], tuple(values["lost"])
-        )
-        self.site_prior = Belief(
-            layout,
-            int(values["time_ns"]),
-            arrays["site_prior.weights"],
-            arrays["site_prior.means"],
-            arrays["site_prior.factors"],
-            tuple(values["site_prior.lost"]),
-        )
+        if "filter" not in values or "site_prior" not in values:
+            raise ValueError("the checkpoint is of emtwin 0.1, whose belief has another format; begin a new session")
+        self.belief = Belief.from_state(layout, values, arrays)
+        site_arrays = {name: arrays[f"site_prior.{name}"] for name in ("weights", "means", "cov_sqrt")}
+        self.site_prior = Belief.from_state(layout, values["site_prior"], site_arrays)
         self.discrepancy = Discrepancy(arrays["discrepancy"], int(values["discrepancy"]["images"]))
         self.inflation = Inflation(**values["inflation"])
         self.trust = Trust(**values["trust"])
         for sensor_filter in (self.filter, self._site_filter):
-            sensor_filter.take_up(values["filter"])
+            sensor_filter.from_state(values["filter"])
 
 
 def _patterns(shape: tuple[int, int]) -> np.ndarray:

@@ -57,8 +57,8 @@ def calibrate_table(path: Path, column_name: str, progress: Progress) -> dict[st
             for label, row, away, sigmas in zip(estimate.labels, rows, estimate.residuals, estimate.sigmas, strict=True)
         ],
         "lenses_err_by": {
-            **dict(zip(("strength", "width", "place"), estimate.hyper.own.tolist(), strict=True)),
-            "all": estimate.hyper.all,
+            **dict(zip(("strength", "width", "place"), estimate.hyper.own_excitation.tolist(), strict=True)),
+            "all": estimate.hyper.all_excitations,
             "length": estimate.hyper.length,
         },
         "noise": [

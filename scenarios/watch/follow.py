@@ -55,7 +55,7 @@ class Expectation:
 
     def __init__(self, stream: Stream, at: int):
         belief = stream.belief(min(max(at, stream.now), stream.now + MAX_LOOKAHEAD))
-        self._mean, self._root, self._stream = belief.means[0], belief.factors[0], stream
+        self._mean, self._root, self._stream = belief.means[0], belief.cov_sqrt[0], stream
 
     def of(self, sensor: Sensor, time: int) -> tuple[float, float]:
         """Mean and standard deviation of a reading at ``time`` (ns); NaN if it depends on a command that was not recorded."""
@@ -169,7 +169,7 @@ class Follower:
         if self.quantities:
             mean, covariance = stream.quantities(self.quantities, belief.time)
             std = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-        entry_std = np.linalg.norm(belief.factors[0], axis=1)
+        entry_std = np.linalg.norm(belief.cov_sqrt[0], axis=1)
         self.times.append(belief.time)
         self.means.append(np.concatenate([mean, belief.means[0][self._entry_indices]]))
         self.stds.append(np.concatenate([std, entry_std[self._entry_indices]]))

@@ -1,4 +1,4 @@
-"""``emtwin instrument calibrate``: exit codes, JSON, the files it makes, and that a bad table gets a message and leaves nothing behind."""
+"""``emtwin instrument calibrate``: exit codes, JSON, output files, and refused tables."""
 
 import functools
 import json
@@ -82,7 +82,7 @@ def test_an_outlier_is_reported_and_sets_the_exit_code(tmp_path: Path, capsys: p
         (lambda text: text.replace("row 1", '"row 1'), ["CSV"]),
     ],
 )
-def test_a_bad_table_is_refused_with_the_place_and_the_cure(table: Path, capsys, change, words):
+def test_a_bad_table_is_refused_with_the_cell_and_the_cure(table: Path, capsys, change, words):
     table.write_text(change(table.read_text()))
     out = table.with_name("out.json")
     assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT

@@ -93,17 +93,17 @@ def test_telling_says_whether_anything_has_changed():
 
 def test_settling_forgets_repeats():
     inputs = told((i, float(i // 10)) for i in range(40))
-    before = len(inputs.state()["echo"][0])
+    before = len(inputs.to_state()["echo"][0])
     inputs.settle(40 * SECOND)
     assert before == 40
-    assert inputs.state()["echo"][0] == [0, 10 * SECOND, 20 * SECOND, 30 * SECOND]
+    assert inputs.to_state()["echo"][0] == [0, 10 * SECOND, 20 * SECOND, 30 * SECOND]
 
 
 def test_state_and_restore():
     inputs = told([(1, 5.0), (3, 7.0)])
     inputs.tell("control:normalise", 2 * SECOND, 1.0)
     again = Inputs(SPECS)
-    again.restore(inputs.state())
+    again.from_state(inputs.to_state())
     assert everything(again) == everything(inputs)
 
 

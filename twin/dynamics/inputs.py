@@ -130,12 +130,12 @@ class Inputs:
         at, step = moves[-1]
         return step * math.log1p((time - at) * 1e-9 / one.time)
 
-    def state(self) -> dict[str, list]:
+    def to_state(self) -> dict[str, list]:
         """All that was told, as plain lists."""
         return {of: [list(path.times), list(path.values)] for of, path in self._paths.items()}
 
-    def restore(self, state: Mapping[str, list]) -> None:
-        """Back to a `state`."""
+    def from_state(self, state: Mapping[str, list]) -> None:
+        """Restore what `to_state` saved."""
         for of, (times, values) in state.items():
             self._paths[of] = Path([int(time) for time in times], [float(value) for value in values])
 

@@ -1,6 +1,6 @@
-"""What records claim of the optics, held against what their lenses say: which mode, whether a camera length means anything, whether a zero was moved.
+"""Checks of recorded camera lengths and defoci against the optics computed from the recorded lens settings.
 
-A verdict needs evidence on both sides. Where a lens was not reported, or the draws of the column's constants disagree among themselves, it is "unknown".
+Where a lens was not reported, or the draws of the column's constants disagree among themselves, it is "unknown".
 """
 
 import dataclasses
@@ -10,19 +10,19 @@ from typing import Literal
 
 import numpy as np
 
-from reconstruct.calibration.evaluation import driven
-from reconstruct.calibration.modes.classify import Modes, of_session
+from reconstruct.calibration.evaluation import driven_lenses
+from reconstruct.calibration.modes.classify import Modes, session_modes
 from twin.column.column import Column
 from twin.column.settings import Settings
 from twin.lenses.cardinal import focus_change
 
-SURE = 0.95
-"""Probability of a mode above which a verdict rests on it."""
-FAR = 3.0
+SURE_MODE_PROBABILITY = 0.95
+"""Probability of a mode from which a verdict relies on it."""
+CONTRADICTION_SIGMAS = 3.0
 """Standard deviations beyond which a claim contradicts."""
-READ = 1e-6
-"""Rms error of a lens excitation as a console tells it, relative; an assumption."""
-SET = 1e-10
+EXCITATION_READ_ERROR = 1e-6
+"""Assumed relative rms error of a lens excitation as read from a console."""
+UNCHANGED_TOLERANCE = 1e-10
 """Excitations and tensions closer than this, relative, were not changed."""
 
 Verdict = Literal["agrees", "stale", "moved zero", "contradicts", "unknown"]
@@ -30,7 +30,7 @@ Verdict = Literal["agrees", "stale", "moved zero", "contradicts", "unknown"]
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """What one file says: ``settings`` of the lenses; claims in inside units, None where it makes none. ``defocus`` is C10: above 0 is overfocus."""
+    """The metadata of one file: ``settings`` of the lenses; claims in inside units, None where it makes none. ``defocus`` is C10: above 0 is overfocus."""
 
     label: str
     settings: Settings
@@ -40,7 +40,7 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """``quantity`` of the record ``label`` claims ``claimed``; the lenses say ``expected``, within a factor or a width ``std`` of one sigma (nan: nothing)."""
+    """``quantity`` of the record ``label`` claims ``claimed``; the optics give ``expected``, within a factor or a width ``std`` of one sigma (nan: unknown)."""
 
     label: str
     quantity: str
@@ -51,14 +51,14 @@ class Judgement:
     std: float = math.nan
 
 
-def judged(
+def judge(
     column: Column, records: Sequence[Record], draws: np.ndarray, weights: np.ndarray | None = None
 ) -> tuple[list[Modes], list[Judgement]]:
-    """The modes of ``records`` (in the order of their times) and what is to be said of each of their claims, under ``draws`` [k, n] of the constants."""
-    found = of_session(column, [one.settings for one in records], draws, weights)
+    """The modes of ``records`` (in the order of their times) and a judgement of each of their claims, under ``draws`` [k, n] of the constants."""
+    modes = session_modes(column, [record.settings for record in records], draws, weights)
     judgements = [
         _camera_length(column, record, mode, draws, weights)
-        for record, mode in zip(records, found, strict=True)
+        for record, mode in zip(records, modes, strict=True)
         if record.camera_length is not None
     ]
     last: Record | None = None
@@ -67,7 +67,7 @@ def judged(
             if last is not None:
                 judgements.append(_defocus(column, last, record, draws, weights))
             last = record
-    return found, judgements
+    return modes, judgements
 
 
 def _camera_length(
@@ -75,59 +75,67 @@ def _camera_length(
 ) -> Judgement:
     claimed = record.camera_length
     assert claimed is not None
-    say = lambda verdict, why, *numbers: Judgement(record.label, "camera_length", verdict, why, claimed, *numbers)  # noqa: E731
+    judgement = lambda verdict, why, *numbers: Judgement(record.label, "camera_length", verdict, why, claimed, *numbers)  # noqa: E731
     if not mode.projection:
-        return say("unknown", f"{', '.join(mode.missing)} not reported")
+        return judgement("unknown", f"{', '.join(mode.missing)} not reported")
     likely = max(mode.projection, key=lambda name: mode.projection[name])
-    if mode.projection[likely] < SURE and likely == "imaging":
-        return say("unknown", f"imaging and diffraction are both possible ({mode.projection['imaging']:.0%} imaging)")
+    if mode.projection[likely] < SURE_MODE_PROBABILITY and likely == "imaging":
+        return judgement(
+            "unknown", f"imaging and diffraction are both possible ({mode.projection['imaging']:.0%} imaging)"
+        )
     if likely == "imaging":
-        return say(
+        return judgement(
             "stale", "the lenses make an image: a camera length here is what was set when diffraction was last used"
         )
-    logs = np.log([float(column.optics(record.settings, one).camera_length) for one in draws])
-    expected, std = _middle(logs, weights)
-    off = abs(math.log(claimed) - expected)
-    if off > FAR * std and mode.projection[likely] < SURE:
-        return say(
+    logs = np.log([float(column.optics(record.settings, constants).camera_length) for constants in draws])
+    expected, std = _median_and_spread(logs, weights)
+    log_error = abs(math.log(claimed) - expected)
+    if log_error > CONTRADICTION_SIGMAS * std and mode.projection[likely] < SURE_MODE_PROBABILITY:
+        return judgement(
             "unknown", f"diffraction is not certain ({mode.projection['diffraction']:.0%})", math.exp(expected), std
         )
     why = f"the lenses make {math.exp(expected) / 1e10:.3g} m within a factor of {math.exp(std):.2f}"
-    return say("contradicts" if off > FAR * std else "agrees", why, math.exp(expected), std)
+    return judgement(
+        "contradicts" if log_error > CONTRADICTION_SIGMAS * std else "agrees", why, math.exp(expected), std
+    )
 
 
-def _defocus(column: Column, before: Record, after: Record, draws: np.ndarray, weights: np.ndarray | None) -> Judgement:
-    assert before.defocus is not None
-    assert after.defocus is not None
-    claimed = after.defocus - before.defocus
-    say = lambda verdict, why, *numbers: Judgement(after.label, "defocus", verdict, why, claimed, *numbers)  # noqa: E731
-    objective = next(one.control for one in driven(column) if one.name == column.table.of_specimen().objective)
-    lens = [one.settings.controls.get(objective, math.nan) for one in (before, after)]
+def _defocus(
+    column: Column, previous: Record, record: Record, draws: np.ndarray, weights: np.ndarray | None
+) -> Judgement:
+    assert previous.defocus is not None
+    assert record.defocus is not None
+    claimed = record.defocus - previous.defocus
+    judgement = lambda verdict, why, *numbers: Judgement(record.label, "defocus", verdict, why, claimed, *numbers)  # noqa: E731
+    objective = next(
+        lens.control for lens in driven_lenses(column) if lens.name == column.table.of_specimen().objective
+    )
+    lens = [record.settings.controls.get(objective, math.nan) for record in (previous, record)]
     if not all(math.isfinite(value) and value != 0 for value in lens):
-        return say("unknown", f"{objective} was not reported")
+        return judgement("unknown", f"{objective} was not reported")
     current = lens[1] / lens[0] - 1.0
-    tension = after.settings.high_tension / before.settings.high_tension - 1.0
-    chromatic = np.array([float(column.optics(after.settings, one).chromatic[1]) for one in draws])
-    changes = chromatic * float(focus_change(1.0, before.settings.high_tension, current, tension))
-    expected, spread = _middle(changes, weights)
-    middle, _ = _middle(chromatic, weights)
-    read = 0.0 if abs(current) < SET else math.sqrt(2) * READ * 2 * middle
-    std = math.hypot(spread, max(read, READ * middle))
-    since = f"since {before.label} the objective lens and HT "
-    unchanged = abs(current) < SET and abs(tension) < SET
+    tension = record.settings.high_tension / previous.settings.high_tension - 1.0
+    chromatic = np.array([float(column.optics(record.settings, constants).chromatic[1]) for constants in draws])
+    changes = chromatic * float(focus_change(1.0, previous.settings.high_tension, current, tension))
+    expected, spread = _median_and_spread(changes, weights)
+    middle, _ = _median_and_spread(chromatic, weights)
+    read_error = 0.0 if abs(current) < UNCHANGED_TOLERANCE else math.sqrt(2) * EXCITATION_READ_ERROR * 2 * middle
+    std = math.hypot(spread, max(read_error, EXCITATION_READ_ERROR * middle))
+    since = f"since {previous.label} the objective lens and HT "
+    unchanged = abs(current) < UNCHANGED_TOLERANCE and abs(tension) < UNCHANGED_TOLERANCE
     since += (
         "did not change"
         if unchanged
         else f"changed by {current:.3g} and {tension:.3g}, which is {expected / 10:.4g} nm"
     )
-    if abs(claimed - expected) <= FAR * std:
-        return say("agrees", since, expected, std)
+    if abs(claimed - expected) <= CONTRADICTION_SIGMAS * std:
+        return judgement("agrees", since, expected, std)
     moved = (claimed - expected) / 10
-    return say("moved zero", f"{since}: the zero of defocus was moved by {-moved:.4g} nm", expected, std)
+    return judgement("moved zero", f"{since}: the zero of defocus was moved by {-moved:.4g} nm", expected, std)
 
 
-def _middle(values: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
-    """Median, and half of what holds the central 68 %: draws in which a lens passes through focus are far off and few."""
+def _median_and_spread(values: np.ndarray, weights: np.ndarray | None) -> tuple[float, float]:
+    """Median, and half the central 68 % interval: draws in which a lens passes through focus are rare outliers."""
     order = np.argsort(values)
     share = np.full(len(values), 1.0) if weights is None else weights[order]
     below = (np.cumsum(share) - 0.5 * share) / share.sum()

@@ -1,12 +1,12 @@
-"""The clock of a source, from when its readings say they were taken and when they arrived.
+"""Offset and rate of a source's clock, estimated from the time stamps and arrival times of its readings.
 
-A reading taken at t by our clock is stamped t + offset and arrives at t + delay, so arrival - stamp = delay - offset. Delays have a least
-value and a tail; the least difference of an epoch is therefore the sharpest thing there is to know about the offset (as in network time,
-Mills, IEEE Trans. Commun. 39, 1482, 1991). A Kalman filter over (offset, rate, latency) takes one such minimum an epoch; the latency's own
-uncertainty is an entry because no number of readings averages it away.
+A reading taken at t by our clock is stamped t + offset and arrives at t + delay, so arrival - stamp = delay - offset. Delays have a
+minimum and a tail, so the smallest difference in an epoch is the sharpest measurement of the offset (as in network time, Mills, IEEE Trans.
+Commun. 39, 1482, 1991). A Kalman filter over (offset, rate, latency) is updated with one such minimum an epoch; the latency is part of the state
+because no number of readings averages it away.
 
-An epoch is closed `LATE` seconds after its end, and a reading is aligned by the epochs that were closed when it arrived: so what is known
-does not depend on the order in which readings are handed over, as long as they are handed over within `LATE` seconds.
+An epoch is closed `EPOCH_CLOSING_DELAY` seconds after its end, and a reading is aligned with the epochs closed at its arrival. The result does
+not depend on the order of the readings, as long as they are handed over within that delay.
 """
 
 import bisect
@@ -16,16 +16,16 @@ import numpy as np
 
 from twin.sensors.model import Clock
 
-EPOCH = 10.0
-FIRST = 2.5
-"""Seconds of an epoch; the first four are shorter, so that a clock that is off is found at once."""
-LATE = 2.0
-JUMP = 1.0
-"""Seconds by which readings may come before what was expected of their clock and still be a clock that drifts: beyond it the clock was set
-anew. A slow mailbox looks like a clock set back, so that way it takes as much as readings of the source may be late."""
+EPOCH_SECONDS = 10.0
+FIRST_EPOCH_SECONDS = 2.5
+"""Seconds of an epoch; the first four are shorter, so that a wrong clock is found early."""
+EPOCH_CLOSING_DELAY = 2.0
+CLOCK_JUMP_SECONDS = 1.0
+"""Change of the offset (s) from which the clock was reset rather than drifted. Slow delivery looks like a clock set back, so in that
+direction the limit is at least the largest delay of the source."""
 RESOLUTION = 2e-3
-"""Seconds to which stamps are taken to be exact."""
-KEPT = 4
+"""Assumed standard error (s) of time stamps."""
+ALIGNMENT_HISTORY = 4
 
 
 class SourceClock:
@@ -40,11 +40,11 @@ class SourceClock:
         self.at, self.closed, self.jumps = 0.0, -1, 0
         self._lines: list[tuple[float, float, float, float]] = [(-np.inf, 0.0, 0.0, 0.0)]
 
-    def hear(self, arrival: float, stamps: np.ndarray) -> None:
+    def add(self, arrival: float, stamps: np.ndarray) -> None:
         """Readings stamped ``stamps`` (s) arrived at ``arrival`` (s)."""
         number = _epoch(arrival)
-        for done in sorted(epoch for epoch in self.open if _end(epoch) + LATE <= arrival):
-            self._close(done)
+        for closing in sorted(epoch for epoch in self.open if _end(epoch) + EPOCH_CLOSING_DELAY <= arrival):
+            self._close(closing)
         if number > self.closed:
             least, count = self.open.get(number, (np.inf, 0))
             self.open[number] = (min(least, float((arrival - stamps).min())), count + len(stamps))
@@ -72,27 +72,27 @@ class SourceClock:
         self.mean, self.covariance = step @ self.mean, step @ self.covariance @ step.T
         first, self.at, self.closed = self.closed < 0, middle, epoch
         row = np.array([-1.0, 0.0, 1.0])
-        # the least of n delays stands above the least possible one by about the tail's mean over n
+        # the smallest of n delays exceeds the latency by about the tail's mean over n
         tail = self.clock.latest / 6.0 / count
         noise = tail**2 + RESOLUTION**2
-        away = least - tail - row @ self.mean
+        innovation = least - tail - row @ self.mean
         total = row @ self.covariance @ row + noise
-        limit = JUMP if away < 0 else max(JUMP, self.clock.latest)
-        if not first and abs(away) > limit + 5.0 * np.sqrt(total):
+        limit = CLOCK_JUMP_SECONDS if innovation < 0 else max(CLOCK_JUMP_SECONDS, self.clock.latest)
+        if not first and abs(innovation) > limit + 5.0 * np.sqrt(total):
             self.jumps += 1
-            self.mean[0] -= away
+            self.mean[0] -= innovation
             self.covariance[0, :] = self.covariance[:, 0] = 0.0
             self.covariance[0, 0] = self.clock.offset_std**2
         else:
             gain = self.covariance @ row / total
-            self.mean = self.mean + gain * away
-            left = np.eye(3) - np.outer(gain, row)
-            self.covariance = left @ self.covariance @ left.T + noise * np.outer(gain, gain)
-        self._lines.append((_end(epoch) + LATE, self.at, float(self.mean[0]), float(self.mean[1])))
-        del self._lines[:-KEPT]
+            self.mean = self.mean + gain * innovation
+            complement = np.eye(3) - np.outer(gain, row)
+            self.covariance = complement @ self.covariance @ complement.T + noise * np.outer(gain, gain)
+        self._lines.append((_end(epoch) + EPOCH_CLOSING_DELAY, self.at, float(self.mean[0]), float(self.mean[1])))
+        del self._lines[:-ALIGNMENT_HISTORY]
 
-    def state(self) -> dict[str, Any]:
-        """All that changes, as plain values."""
+    def to_state(self) -> dict[str, Any]:
+        """The estimate and the open epochs as plain values."""
         return {
             "open": [[epoch, least, count] for epoch, (least, count) in self.open.items()],
             "mean": self.mean.tolist(),
@@ -103,17 +103,19 @@ class SourceClock:
             "lines": [list(line) for line in self._lines[1 if self._lines[0][0] == -np.inf else 0 :]],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Back to a `state`."""
+    def from_state(self, state: dict[str, Any]) -> None:
+        """Restore what `to_state` saved."""
         self.open = {int(epoch): (float(least), int(count)) for epoch, least, count in state["open"]}
         self.mean, self.covariance = np.array(state["mean"]), np.array(state["covariance"])
         self.at, self.closed, self.jumps = float(state["at"]), int(state["closed"]), int(state["jumps"])
-        self._lines = [(-np.inf, 0.0, 0.0, 0.0), *(tuple(map(float, line)) for line in state["lines"])][-KEPT:]  # type: ignore[misc]
+        self._lines = [(-np.inf, 0.0, 0.0, 0.0), *(tuple(map(float, line)) for line in state["lines"])][
+            -ALIGNMENT_HISTORY:
+        ]  # type: ignore[misc]
 
 
 def _epoch(arrival: float) -> int:
-    return int(arrival // FIRST) if arrival < EPOCH else int(arrival // EPOCH) + 3
+    return int(arrival // FIRST_EPOCH_SECONDS) if arrival < EPOCH_SECONDS else int(arrival // EPOCH_SECONDS) + 3
 
 
 def _end(epoch: int) -> float:
-    return (epoch + 1) * FIRST if epoch < 4 else (epoch - 2) * EPOCH
+    return (epoch + 1) * FIRST_EPOCH_SECONDS if epoch < 4 else (epoch - 2) * EPOCH_SECONDS

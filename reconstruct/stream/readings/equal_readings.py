@@ -1,14 +1,11 @@
-"""What a run of equal readings is: the quantity is held, the sensor is stuck, or it is at the end of its range, whichever is likeliest.
+"""Classification of a run of equal readings: the quantity is held, the sensor is stuck, or it is saturated, whichever is most probable.
 
-Each explanation gives the run a probability.
-
-- held: the quantity has come to rest and the sensor repeats it. A sensor whose noise stays when the quantity rests repeats itself by chance
-  only; one that is quieter at rest than its table says repeats itself always. Which of the two a sensor is follows from its readings before
-  the run: if they scatter more than rounding and an uncertain time of a moving quantity explain, their noise is the sensor's own and cannot
-  vanish. If the model did not predict the rest, the quantity was changed by somebody who did not say so. If other sensors of the quantity
-  go on to be believed and this one does not, it is not held.
+- held: the quantity is at rest and the sensor repeats it. A sensor whose noise is its own repeats itself only by chance; a sensor that is
+  quieter at rest than its table says always does. The readings before the run decide between these: scatter above rounding and the
+  uncertain time of a changing quantity is noise of the sensor, which does not vanish at rest. A rest that the model did not predict is an
+  uncommanded change. Where other sensors of the quantity contradict this one, it is not held.
 - stuck: the sensor repeats its last value whatever the quantity does.
-- saturated: as stuck, but at the largest or least value of all, and the readings before it lead on beyond it.
+- saturated: as stuck, but at the largest or smallest value so far, with the readings before the run extrapolating beyond it.
 """
 
 import math
@@ -16,23 +13,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-HAZARD = 1e-5
-"""Probability, at each reading, that a sensor sticks from here on (assumed)."""
-QUIET = 0.05
-"""Share of sensors that are quieter at rest than their table says (assumed)."""
-UNCOMMANDED = 1e-3
-"""Probability that a quantity was brought to rest, or set moving again, just then and without a word (assumed)."""
-REFUSED = 0.01
-"""Probability that a reading of a working sensor is far off."""
-BEYOND = 3.0
-"""Standard deviations by which the readings before must lead beyond the value at which a sensor is said to be saturated."""
+STICKING_PROBABILITY = 1e-5
+"""Assumed probability, at each reading, that a sensor sticks."""
+QUIET_AT_REST_PROBABILITY = 0.05
+"""Assumed probability that a sensor is quieter at rest than its table says."""
+UNCOMMANDED_REST_PROBABILITY = 1e-3
+"""Assumed probability that a quantity is brought to rest, or moved again, at that time without a command."""
+OUTLIER_PROBABILITY = 0.01
+"""Probability that a reading of a working sensor is an outlier."""
+SATURATION_SIGMAS = 3.0
+"""Standard deviations by which earlier readings must extrapolate beyond the value of a saturated sensor."""
 CORRELATED = 3
 """Neighbouring residuals that share a reading."""
-LEAST = 5
-"""Readings before a run from which something can be said of their scatter."""
+MIN_READINGS = 5
+"""Readings before a run needed to judge their scatter."""
 
 
-class Run(NamedTuple):
+class EqualRun(NamedTuple):
     """``count`` repeats of ``value``, each with probability ``repeat`` by the table's noise; ``excess`` is the log likelihood ratio for noise
     that stays at rest (`scatter_excess`); ``low`` and ``high`` bound all readings before; the model's prediction is ``away`` from the value by so
     many standard deviations, and the readings before lead ``beyond`` it by so many (both signed); by ``refused`` readings in a row the run
@@ -49,18 +46,20 @@ class Run(NamedTuple):
     refused: int
 
 
-def explanation(run: Run) -> str:
-    """The likeliest of "held", "stuck", "saturated" and "", which is chance: noise that happened to repeat itself."""
-    odds = math.log(QUIET) - math.log1p(-QUIET) - run.excess
+def explanation(run: EqualRun) -> str:
+    """The most probable of "held", "stuck", "saturated" and "" (noise that repeats by chance)."""
+    odds = math.log(QUIET_AT_REST_PROBABILITY) - math.log1p(-QUIET_AT_REST_PROBABILITY) - run.excess
     chance = -float(np.logaddexp(0.0, odds)) + run.count * math.log(run.repeat)
-    rest = max(-0.5 * run.away**2, math.log(UNCOMMANDED))
-    # readings that are far off by chance, in a row somewhere in the run
-    contradicted = min(run.refused * math.log(REFUSED) + math.log(max(run.count, 1.0)), 0.0) if run.refused else 0.0
+    rest = max(-0.5 * run.away**2, math.log(UNCOMMANDED_REST_PROBABILITY))
+    # outliers by chance, in a row somewhere in the run
+    contradicted = (
+        min(run.refused * math.log(OUTLIER_PROBABILITY) + math.log(max(run.count, 1.0)), 0.0) if run.refused else 0.0
+    )
     held = -float(np.logaddexp(0.0, -odds)) + rest + contradicted
-    if max(chance, held) > math.log(HAZARD):
+    if max(chance, held) > math.log(STICKING_PROBABILITY):
         return "held" if held > chance else ""
-    above = run.value >= run.high and run.beyond > BEYOND
-    below = run.value <= run.low and run.beyond < -BEYOND
+    above = run.value >= run.high and run.beyond > SATURATION_SIGMAS
+    below = run.value <= run.low and run.beyond < -SATURATION_SIGMAS
     return "saturated" if above or below else "stuck"
 
 
@@ -70,7 +69,7 @@ def scatter_excess(times: np.ndarray, values: np.ndarray, step: float) -> float:
     The residuals are those of each reading from the line between its neighbours. Without noise of its own, what is left is rounding and,
     where the quantity moves, a time that is uncertain by up to one interval: slope^2 interval^2 / 12. Zero where that explains the scatter.
     """
-    if len(values) < LEAST:
+    if len(values) < MIN_READINGS:
         return 0.0
     t = (times - times[0]) * 1e-9
     whole = t[2:] - t[:-2]
@@ -87,14 +86,14 @@ def scatter_excess(times: np.ndarray, values: np.ndarray, step: float) -> float:
 
 
 def led_beyond(times: np.ndarray, values: np.ndarray, until: int, value: float) -> float:
-    """By how many standard deviations, signed, the line through ``values`` [n] at ``times`` [n] (ns) lies beyond ``value`` at ``until`` (ns)."""
-    if len(values) < LEAST:
+    """Signed number of standard deviations by which the line through ``values`` [n] at ``times`` [n] (ns) lies beyond ``value`` at ``until`` (ns)."""
+    if len(values) < MIN_READINGS:
         return 0.0
     t = (times - until) * 1e-9
     design = np.stack([np.ones(len(t)), t / np.abs(t).max()], axis=1)
     line, *_ = np.linalg.lstsq(design, values - value, rcond=None)
-    left = values - value - design @ line
-    scatter = float(left @ left) / (len(t) - 2)
+    residual = values - value - design @ line
+    scatter = float(residual @ residual) / (len(t) - 2)
     # the line's own error, and that of one reading
     variance = scatter * (1.0 + float(np.linalg.inv(design.T @ design)[0, 0]))
     return float(line[0]) / math.sqrt(variance) if variance > 0 else 0.0

@@ -1,28 +1,28 @@
-"""What became of a sensor's readings, and what that says of the sensor."""
+"""Health of a sensor: counts of its readings by what became of them, and the verdict from these."""
 
 import dataclasses
 
 VERDICTS = ("ok", "held", "no evidence", "silent", "stuck", "saturated", "clock off", "late", "spiking", "noisy")
-"""From best to worst; "held" is a sensor that repeats a quantity at rest, "no evidence" an echo or a channel that is not modelled,
-"saturated" one at the end of its range, "late" one whose readings come too late to count."""
+"""From best to worst. "held": the quantity is at rest and the sensor repeats it; "no evidence": an echo or a channel that is not modelled;
+"saturated": the sensor is at the end of its range; "late": its readings arrive too late to be used."""
 
 FAULTS = ("stuck", "saturated")
-"""Runs of equal readings that say nothing of the quantity."""
+"""Runs of equal readings that carry no information on the quantity."""
 
-SPIKING = 0.2
-"""Share of readings far off, of those heard lately, from which a sensor is spiking."""
-NOISY = 3.0
-"""Mean square of normalised innovations, lately, from which a sensor is noisier than its table says."""
-PATIENCE = 5.0
+SPIKING_FRACTION = 0.2
+"""Recent fraction of outliers from which a sensor is spiking."""
+NOISY_MEAN_SQUARE = 3.0
+"""Recent mean square of normalised innovations from which a sensor is noisier than its table says."""
+SILENT_PERIODS = 5.0
 """Periods without a reading after which a periodic sensor is silent."""
-ENOUGH = 30
-"""Readings that a verdict on scatter needs."""
+MIN_READINGS = 30
+"""Readings needed for a verdict on scatter."""
 
 
 @dataclasses.dataclass
 class Health:
-    """Counts by what became of readings (``stuck``: those of a stuck or saturated sensor); ``far`` and
-    ``square`` are running means over the last hundred or so."""
+    """Counts by what became of readings (``stuck``: those of a stuck or saturated sensor); ``outlier_fraction`` and
+    ``mean_square`` are running means over the last hundred or so."""
 
     used: int = 0
     ignored: int = 0
@@ -35,15 +35,15 @@ class Health:
     repeated: int = 0
     heard: int | None = None
     """Time (ns) of the newest reading."""
-    far: float = 0.0
-    square: float = 1.0
-    weighed: int = 0
+    outlier_fraction: float = 0.0
+    mean_square: float = 1.0
+    innovations: int = 0
     standing: str = ""
-    """What its last readings are, where they are all equal: "held", or one of `FAULTS`."""
+    """Verdict on the current run of equal readings: "held", one of `FAULTS`, or none."""
 
     @property
     def seen(self) -> int:
-        """Readings that came, of whatever fate, without those sent twice."""
+        """All readings, without those sent twice."""
         return (
             self.used
             + self.ignored
@@ -55,32 +55,36 @@ class Health:
             + self.future
         )
 
-    def weigh(self, square: float, far: float, count: int) -> None:
-        """``count`` readings more, with mean square ``square`` of their normalised innovations (outliers apart) and a share ``far`` of outliers."""
+    def add_innovations(self, mean_square: float, outlier_fraction: float, count: int) -> None:
+        """Add ``count`` readings with the ``mean_square`` of their normalised innovations (without outliers) and their ``outlier_fraction``."""
         keep = 0.99**count
-        self.square = keep * self.square + (1 - keep) * square
-        self.far = keep * self.far + (1 - keep) * far
-        self.weighed += count
+        self.mean_square = keep * self.mean_square + (1 - keep) * mean_square
+        self.outlier_fraction = keep * self.outlier_fraction + (1 - keep) * outlier_fraction
+        self.innovations += count
 
-    def verdict(self, now: int | None = None, rate: float = 0.0, begun: int | None = None) -> str:
-        """One of `VERDICTS`, at time ``now`` (ns) for a sensor that reports ``rate`` times a second (0: not periodically), followed since ``begun``."""
+    def verdict(self, now: int | None = None, rate: float = 0.0, since: int | None = None) -> str:
+        """One of `VERDICTS`, at time ``now`` (ns) for a sensor that reports ``rate`` times a second (0: not periodically), followed since ``since``."""
         heard = self.seen
         if self.ignored and not (self.used or self.outlier or self.stuck):
             return "no evidence"
-        last = begun if self.heard is None else self.heard
-        overdue = now is not None and last is not None and rate > 0 and (now - last) * 1e-9 * rate > PATIENCE + 2 * rate
+        last = since if self.heard is None else self.heard
+        overdue = (
+            now is not None and last is not None and rate > 0 and (now - last) * 1e-9 * rate > SILENT_PERIODS + 2 * rate
+        )
         if overdue or (self.heard is None and not heard):
-            return "silent" if overdue or now is None or begun is None or rate == 0 else "ok"
+            return "silent" if overdue or now is None or since is None or rate == 0 else "ok"
         if not heard:
-            return "ok"  # what it said is not settled yet
+            return "ok"  # its readings are not settled yet
         if self.standing in FAULTS:
             return self.standing
         if self.future > 0.5 * heard:
             return "clock off"
         if self.late > 0.5 * heard:
             return "late"
-        if self.not_a_number > SPIKING * heard or (self.weighed >= ENOUGH and self.far > SPIKING):
+        if self.not_a_number > SPIKING_FRACTION * heard or (
+            self.innovations >= MIN_READINGS and self.outlier_fraction > SPIKING_FRACTION
+        ):
             return "spiking"
-        if self.weighed >= ENOUGH and self.square > NOISY:
+        if self.innovations >= MIN_READINGS and self.mean_square > NOISY_MEAN_SQUARE:
             return "noisy"
         return self.standing or "ok"

@@ -118,7 +118,6 @@ def hour() -> dict[str, float]:
 
 def exact() -> dict[str, float]:
     """Differences, in standard deviations: from a dense filter and smoother, from cuthbert, between orders of arrival, and after being put away."""
-    from reconstruct.stream.serialization import put_away, take_up
     from reconstruct.stream.stream import Stream
     from tests.reconstruct.stream import instruments as small
 
@@ -148,13 +147,13 @@ def exact() -> dict[str, float]:
     whole.push(batches)
     for number, i in enumerate(order):
         if number == len(order) // 2:
-            pieces = take_up(model, *put_away(pieces))
+            pieces = Stream.from_state(model, *pieces.to_state())
         t, channel, value = single[i]
         pieces.push([small.batch(channel, [(t - small.START) * 1e-9], [value])])
     one, other = pieces.belief(until), whole.belief(until)
     found["shuffled"] = _apart(one.mean, one.covariance, other.mean, other.covariance, other.std)
-    kept = take_up(model, *put_away(whole)).belief(until)
-    found["kept"] = float(max(np.abs(kept.means - other.means).max(), np.abs(kept.factors - other.factors).max()))
+    kept = Stream.from_state(model, *whole.to_state()).belief(until)
+    found["kept"] = float(max(np.abs(kept.means - other.means).max(), np.abs(kept.cov_sqrt - other.cov_sqrt).max()))
     return found
 
 

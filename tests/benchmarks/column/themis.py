@@ -13,7 +13,7 @@ import numpy as np
 
 from instrument.readers import read_vendor
 from reconstruct.calibration.ensemble import agreeing_draws
-from reconstruct.calibration.modes.claims import Record, judged
+from reconstruct.calibration.modes.claims import Record, judge
 from reconstruct.calibration.modes.classify import spread_weights
 from reconstruct.calibration.rows import Row
 from scenarios.io.columns import load_column
@@ -45,7 +45,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     weights = spread_weights(column, spread, draws)
     progress("what three files' lenses say")
     records = [record(folder / name) for name in FILES]
-    modes, judgements = judged(column, records, draws, weights)
+    modes, judgements = judge(column, records, draws, weights)
     found = [case("Themis: draws that agree with the references", len(draws), "1", "", None)]
     for (name, (projection, beam)), mode in zip(FILES.items(), modes, strict=True):
         name = Path(name).stem

@@ -1,4 +1,4 @@
-"""Modes from lens settings alone, and draws of constants that agree with what little is known of a column."""
+"""Modes of a column from lens settings alone, and draws of constants that agree with few rows."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ import pytest
 
 from reconstruct.calibration.constants import prior_draws
 from reconstruct.calibration.ensemble import agreeing_draws
-from reconstruct.calibration.modes.classify import modes, of_session, spread_weights
+from reconstruct.calibration.modes.classify import modes, session_modes, spread_weights
 from reconstruct.calibration.rows import Row
 from tests.twin.column.columns import generic, settings
 from twin.column.column import Column
@@ -19,13 +19,13 @@ from twin.column.settings import Settings
 def narrow(share: float) -> Column:
     """The generic column, known ``share`` times as badly as its table says."""
     elements = []
-    for one in generic().element:
+    for element in generic().element:
         changes = {
             field: [value[0], value[1] * share]
-            for field in one.__struct_fields__
-            if isinstance(value := getattr(one, field), list)
+            for field in element.__struct_fields__
+            if isinstance(value := getattr(element, field), list)
         }
-        elements.append(msgspec.structs.replace(one, **changes))
+        elements.append(msgspec.structs.replace(element, **changes))
     return Column(msgspec.structs.replace(generic(), element=elements))
 
 
@@ -55,17 +55,17 @@ PROBE = focused("condenser2", "crossover", 0.38, 0.42)
         (0.6, 0.8 * PROBE, "TEM imaging"),
     ],
 )
-def test_a_mode_is_told_from_the_lenses(diffraction: float, condenser2: float, name: str):
-    found = modes(COLUMN, settings(diffraction=diffraction, condenser2=condenser2), DRAWS)
-    assert found.name == name
-    assert sum(found.projection.values()) == pytest.approx(1.0)
-    assert max(found.projection.values()) > 0.9
-    assert max(found.illumination.values()) > 0.75
+def test_modes_from_lens_settings(diffraction: float, condenser2: float, name: str):
+    result = modes(COLUMN, settings(diffraction=diffraction, condenser2=condenser2), DRAWS)
+    assert result.name == name
+    assert sum(result.projection.values()) == pytest.approx(1.0)
+    assert max(result.projection.values()) > 0.9
+    assert max(result.illumination.values()) > 0.75
 
 
-def test_how_far_a_lens_is_from_focus_is_told():
-    found = modes(COLUMN, settings(diffraction=1.05 * PATTERN, condenser2=PROBE), DRAWS)
-    (condition,) = [one for one in found.conditions if one.mode == "diffraction"]
+def test_the_distance_of_a_lens_from_focus():
+    result = modes(COLUMN, settings(diffraction=1.05 * PATTERN, condenser2=PROBE), DRAWS)
+    (condition,) = [condition for condition in result.conditions if condition.mode == "diffraction"]
     assert condition.lens == "lens.diffraction"
     assert condition.off == pytest.approx(-math.log(1.05), abs=3 * condition.spread + 0.002)
 
@@ -74,14 +74,14 @@ def test_a_lens_that_was_not_reported_leaves_its_half_open():
     controls = {
         name: value for name, value in settings(diffraction=PATTERN).controls.items() if "projector" not in name
     }
-    found = modes(COLUMN, Settings(300e3, controls), DRAWS)
-    assert found.projection == {}
-    assert set(found.missing) == {"lens.projector1", "lens.projector2"}
-    assert found.illumination
-    assert found.name == "unknown"
+    result = modes(COLUMN, Settings(300e3, controls), DRAWS)
+    assert result.projection == {}
+    assert set(result.missing) == {"lens.projector1", "lens.projector2"}
+    assert result.illumination
+    assert result.name == "unknown"
 
 
-def test_an_image_tells_of_the_beam_of_its_neighbours():
+def test_an_image_decides_the_illumination_of_its_neighbours():
     # between a probe and a spread beam: the condenser is some per cent off the focus
     between = 1.045 * PROBE
     pattern, image = (
@@ -91,15 +91,15 @@ def test_an_image_tells_of_the_beam_of_its_neighbours():
     elsewhere = settings(diffraction=PATTERN, condenser2=PROBE)
     alone = modes(COLUMN, pattern, DRAWS)
     assert 0.3 < alone.illumination["probe"] < 0.97
-    found = of_session(COLUMN, [image, pattern, elsewhere], DRAWS)
-    assert found[0].name == "TEM imaging"
-    assert found[1].illumination["spread"] > 0.9
-    assert found[1].projection["diffraction"] > 0.9
+    result = session_modes(COLUMN, [image, pattern, elsewhere], DRAWS)
+    assert result[0].name == "TEM imaging"
+    assert result[1].illumination["spread"] > 0.9
+    assert result[1].projection["diffraction"] > 0.9
     # another condenser, another beam
-    assert found[2].name == "STEM"
-    assert found[2].illumination["probe"] > 0.75
+    assert result[2].name == "STEM"
+    assert result[2].illumination["probe"] > 0.75
     # two patterns say nothing of it
-    two = of_session(COLUMN, [pattern, pattern], DRAWS)
+    two = session_modes(COLUMN, [pattern, pattern], DRAWS)
     assert two[0].illumination["probe"] == pytest.approx(alone.illumination["probe"], abs=0.05)
 
 
@@ -111,12 +111,12 @@ def test_a_beam_known_to_be_spread_speaks_against_columns_that_focus_it():
 
 
 def rows_of(true: np.ndarray, column: Column) -> list[Row]:
-    found = []
+    result = []
     for number, (d, i) in enumerate(((0.35, 0.5), (0.52, 0.45), (0.47, 0.6))):
-        given = settings(diffraction=d, intermediate=i)
-        value = float(column.optics(given, true).camera_length)
-        found.append(Row(f"row {number}", given, "camera_length", value, 0.01 * value))
-    return found
+        row_settings = settings(diffraction=d, intermediate=i)
+        value = float(column.optics(row_settings, true).camera_length)
+        result.append(Row(f"row {number}", row_settings, "camera_length", value, 0.01 * value))
+    return result
 
 
 def test_draws_that_agree_do_so_and_still_differ():
@@ -125,10 +125,12 @@ def test_draws_that_agree_do_so_and_still_differ():
     draws = agreeing_draws(column, rows, 12, np.random.default_rng(1))
     assert len(draws) >= 6
     for row in rows:
-        found = np.log([float(column.optics(row.settings, one).camera_length) / row.value for one in draws])
-        assert np.abs(found).max() < 4 * math.hypot(0.03, 0.01)
-    place = [one.name for one in column.constants].index("projector1.ampere_turns")
-    assert draws[:, place].std() > 0.3 * column.constants[place].std
+        result = np.log(
+            [float(column.optics(row.settings, constants).camera_length) / row.value for constants in draws]
+        )
+        assert np.abs(result).max() < 4 * math.hypot(0.03, 0.01)
+    index = [constant.name for constant in column.constants].index("projector1.ampere_turns")
+    assert draws[:, index].std() > 0.3 * column.constants[index].std
 
 
 def test_rows_that_no_column_of_the_kind_agrees_with_are_refused():

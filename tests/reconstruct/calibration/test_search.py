@@ -1,4 +1,4 @@
-"""Where a fit begins: columns far from the prior's mean are found, and lenses that err are told from constants that are off."""
+"""Starting points of a fit, derivatives of the evaluation, and the hyperparameters of lens errors."""
 
 import itertools
 import math
@@ -7,30 +7,32 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reconstruct.calibration.climb import Climb
-from reconstruct.calibration.discrepancy import Hyper, Learning, Places, kernel, start
-from reconstruct.calibration.evaluation import Evaluation, bent, driven
+from reconstruct.calibration.climb import DampedGaussNewton
+from reconstruct.calibration.discrepancy import Hyper, HyperparameterPosterior, RowInputs, kernel, prior_median
+from reconstruct.calibration.evaluation import Evaluation, driven_lenses, with_lens_errors
 from reconstruct.calibration.rows import Row, prepared
-from reconstruct.calibration.search import sought
+from reconstruct.calibration.search import starting_point
 from tests.twin.column.columns import column, settings
 
 COLUMN = column()
-SIZE = sum(one.std > 0 for one in COLUMN.constants)
+SIZE = sum(constant.std > 0 for constant in COLUMN.constants)
 
 
 def rows_of(constants: np.ndarray, count: int = 6) -> list[Row]:
     """Camera lengths with rotations and magnifications, exact, at settings nobody focused."""
     generator = np.random.default_rng(2)
-    found = []
+    result = []
     for number in range(count):
-        given = settings(
+        row_settings = settings(
             diffraction=float(generator.uniform(0.28, 0.6)), intermediate=float(generator.uniform(0.35, 0.7))
         )
-        optics = COLUMN.optics(given, constants)
+        optics = COLUMN.optics(row_settings, constants)
         for name in ("camera_length", "pattern_rotation", "magnification"):
             value = float(getattr(optics, name))
-            found.append(Row(f"{number}: {name}", given, name, value, 0.01 * value if "rotation" not in name else 0.01))
-    return found
+            result.append(
+                Row(f"{number}: {name}", row_settings, name, value, 0.01 * value if "rotation" not in name else 0.01)
+            )
+    return result
 
 
 def test_the_search_finds_a_column_far_from_the_priors_mean():
@@ -39,19 +41,19 @@ def test_the_search_finds_a_column_far_from_the_priors_mean():
     )
     table = prepared(COLUMN, rows_of(far))
     evaluation = Evaluation(COLUMN, table)
-    before = np.abs(evaluation.away(evaluation.values(np.zeros((1, SIZE)))[0]))
-    found = sought(COLUMN, table, np.random.default_rng(0))
-    after = np.abs(evaluation.away(evaluation.values(found[None])[0]))
+    before = np.abs(evaluation.residual(evaluation.values(np.zeros((1, SIZE)))[0]))
+    result = starting_point(COLUMN, table, np.random.default_rng(0))
+    after = np.abs(evaluation.residual(evaluation.values(result[None])[0]))
     assert before.max() > 0.5
     assert after.max() < 0.05
-    assert found @ found < 60  # no further from the prior than such a column is
+    assert result @ result < 60  # no further from the prior than such a column is
 
 
-def test_steps_lead_downhill_and_a_row_that_lies_does_not_steer():
+def test_steps_lower_the_cost_and_an_outlier_has_little_influence():
     rows = rows_of(COLUMN.vector({"diffraction.ampere_turns": 8300.0}))
     lying = [Row(rows[0].label, rows[0].settings, rows[0].quantity, 20 * rows[0].value, rows[0].std), *rows[1:]]
     table = prepared(COLUMN, lying)
-    climb = Climb(Evaluation(COLUMN, table), np.zeros((1, SIZE)), freedom=4.0)
+    climb = DampedGaussNewton(Evaluation(COLUMN, table), np.zeros((1, SIZE)), freedom=4.0)
     sigma = np.full(len(table), 0.05)
     costs = []
     for _ in range(6):
@@ -67,28 +69,30 @@ def test_slopes_are_those_of_finite_differences():
     table = prepared(COLUMN, rows_of(COLUMN.nominal(), 2))
     evaluation = Evaluation(COLUMN, table)
     u = 0.3 * np.random.default_rng(1).standard_normal(SIZE)
-    wrong = 0.01 * np.random.default_rng(2).standard_normal((evaluation.settings, len(driven(COLUMN)), 3))
-    linear = evaluation.near(u, wrong)
+    lens_errors = 0.01 * np.random.default_rng(2).standard_normal((evaluation.settings, len(driven_lenses(COLUMN)), 3))
+    linear = evaluation.linearise(u, lens_errors)
     step, way = 1e-6, np.random.default_rng(3).standard_normal(SIZE)
-    difference = (evaluation.near(u + step * way, wrong).values - evaluation.near(u - step * way, wrong).values) / (
-        2 * step
-    )
+    difference = (
+        evaluation.linearise(u + step * way, lens_errors).values
+        - evaluation.linearise(u - step * way, lens_errors).values
+    ) / (2 * step)
     np.testing.assert_allclose(linear.by_constants @ way, difference, rtol=1e-4, atol=1e-6)
-    err = np.random.default_rng(4).standard_normal(wrong.shape)
-    difference = (evaluation.near(u, wrong + step * err).values - evaluation.near(u, wrong - step * err).values) / (
-        2 * step
-    )
+    err = np.random.default_rng(4).standard_normal(lens_errors.shape)
+    difference = (
+        evaluation.linearise(u, lens_errors + step * err).values
+        - evaluation.linearise(u, lens_errors - step * err).values
+    ) / (2 * step)
     along = np.einsum("nmc,nmc->n", linear.by_lenses, err[evaluation.which])
     np.testing.assert_allclose(along, difference, rtol=1e-4, atol=1e-5)
 
 
-def test_errors_of_lenses_change_what_they_say():
-    errors = np.zeros((len(driven(COLUMN)), 3))
-    names = [lens.name for lens in driven(COLUMN)]
+def test_lens_errors_change_the_constants():
+    errors = np.zeros((len(driven_lenses(COLUMN)), 3))
+    names = [lens.name for lens in driven_lenses(COLUMN)]
     errors[names.index("diffraction")] = 0.01, 0.02, 0.5
     nominal = COLUMN.nominal()
-    found = np.asarray(bent(COLUMN, jnp.asarray(nominal), jnp.asarray(errors)))
-    by_name = {one.name: (a, b) for one, a, b in zip(COLUMN.constants, nominal, found, strict=True)}
+    result = np.asarray(with_lens_errors(COLUMN, jnp.asarray(nominal), jnp.asarray(errors)))
+    by_name = {constant.name: (a, b) for constant, a, b in zip(COLUMN.constants, nominal, result, strict=True)}
     before, after = by_name["diffraction.ampere_turns"]
     assert after == pytest.approx(before * math.exp(0.01), rel=1e-12)
     width, wider = by_name["diffraction.half_width"]
@@ -99,26 +103,27 @@ def test_errors_of_lenses_change_what_they_say():
     assert all(others)
 
 
-def places(count: int, generator: np.random.Generator) -> Places:
-    told = generator.uniform(0.2, 0.9, (count, 2))
+def row_inputs(count: int, generator: np.random.Generator) -> RowInputs:
+    excitations = generator.uniform(0.2, 0.9, (count, 2))
     levers = generator.standard_normal((count, 2, 3))
     none = np.full(count, -1)
-    return Places(np.zeros(count, int), told, np.full(count, 12.6), levers, none, np.zeros(count))
+    return RowInputs(np.zeros(count, int), excitations, np.full(count, 12.6), levers, none, np.zeros(count))
 
 
-def learnt(own: float, seed: int) -> Learning:
-    """What 60 rows drawn from the process itself, with noise that is stated, say of it."""
+def learned(own_excitation: float, seed: int) -> HyperparameterPosterior:
+    """The posterior of the hyperparameters given 60 rows drawn from the process, with stated noise."""
     generator = np.random.default_rng(seed)
-    at = places(60, generator)
-    covariance = kernel(Hyper(own * np.array([0.25, 1.0, 0.25]), 0.004, 0.35, np.array([0.01])), at, at)
+    at = row_inputs(60, generator)
+    covariance = kernel(Hyper(own_excitation * np.array([0.25, 1.0, 0.25]), 0.004, 0.35, np.array([0.01])), at, at)
     away = np.linalg.cholesky(covariance + 1e-4 * np.eye(60)) @ generator.standard_normal(60)
-    return Learning(away, np.zeros((60, 1)), np.full(60, 1e-4), at, start(1))
+    return HyperparameterPosterior(away, np.zeros((60, 1)), np.full(60, 1e-4), at, prior_median(1))
 
 
-def test_the_size_of_lens_errors_is_learnt_from_rows():
+def test_the_size_of_lens_errors_is_estimated_from_rows():
     # the priors' medians are 0.01, 0.04, 0.01: rows move all three both ways, not all the way, as 60 rows are few against priors
     large, small = (
-        np.exp(np.mean([np.log(learnt(own, seed).best().own) for seed in range(5, 13)], axis=0)) for own in (0.1, 0.012)
+        np.exp(np.mean([np.log(learned(own_excitation, seed).best().own_excitation) for seed in range(5, 13)], axis=0))
+        for own_excitation in (0.1, 0.012)
     )
     assert 0.05 < large[1] < 0.1
     assert 0.012 < small[1] < 0.028
@@ -127,9 +132,9 @@ def test_the_size_of_lens_errors_is_learnt_from_rows():
 
 
 def test_draws_of_the_sizes_scatter_about_the_truth():
-    draws, weights = learnt(0.06, 7).draws(64, np.random.default_rng(0))
+    draws, weights = learned(0.06, 7).draws(64, np.random.default_rng(0))
     assert weights.sum() == pytest.approx(1.0)
-    logs = np.log([one.own[1] for one in draws])
+    logs = np.log([hyper.own_excitation[1] for hyper in draws])
     middle = weights @ logs
     spread = math.sqrt(weights @ (logs - middle) ** 2)
     assert 0.02 < spread < 0.4

@@ -1,4 +1,4 @@
-"""Edge signals and their variances: unbiased and honest on synthetic spectra whose truth is known."""
+"""Net edge counts and their variances: unbiased on synthetic spectra, with intervals of the right width."""
 
 import numpy as np
 import pytest
@@ -35,10 +35,10 @@ def test_unbiased_with_the_right_variance(edge: float) -> None:
 
 
 def test_the_background_is_part_of_the_variance() -> None:
-    one = edge_signal(ENERGIES, _spectra(1, 0.0), TITANIUM_L, CAMERA)
+    single = edge_signal(ENERGIES, _spectra(1, 0.0), TITANIUM_L, CAMERA)
     inside = (ENERGIES >= 455) & (ENERGIES <= 475)
     counting = CAMERA * _spectra(1, 0.0)[0, inside].sum()
-    assert float(one.variance[0]) > 1.3 * counting
+    assert float(single.variance[0]) > 1.3 * counting
 
 
 def test_shapes_are_kept() -> None:

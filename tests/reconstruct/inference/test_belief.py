@@ -1,4 +1,4 @@
-"""The mixture: moments, joining, jumps, entries lost on their circle, refusals."""
+"""Mixture beliefs: moments, merging, jumps, circular uniform entries, refused input."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from reconstruct.inference.belief import Belief, mixed, prior_belief, root_of, triangular
+from reconstruct.inference.belief import Belief, cov_sqrt_of, mixed, prior_belief, triangular
 from twin.state import Entry, Layout
 
 LAYOUT = Layout(
@@ -20,12 +20,17 @@ LAYOUT = Layout(
 SCALE = np.array([2.0, 0.5, 1.2, 1e-6])
 
 
-def mixture(seed: int = 0, components: int = 3, lost: tuple[str, ...] = ()) -> Belief:
+def mixture(seed: int = 0, components: int = 3, circular_uniform: tuple[str, ...] = ()) -> Belief:
     generator = np.random.default_rng(seed)
     weights = generator.uniform(0.5, 1.5, components)
-    factors = np.stack([triangular(SCALE[:, None] * generator.standard_normal((4, 6))) for _ in range(components)])
+    cov_sqrt = np.stack([triangular(SCALE[:, None] * generator.standard_normal((4, 6))) for _ in range(components)])
     return Belief(
-        LAYOUT, 5, weights / weights.sum(), SCALE[None] * generator.standard_normal((components, 4)), factors, lost
+        LAYOUT,
+        5,
+        weights / weights.sum(),
+        SCALE[None] * generator.standard_normal((components, 4)),
+        cov_sqrt,
+        circular_uniform,
     )
 
 
@@ -33,14 +38,14 @@ def scaled(covariance: np.ndarray) -> np.ndarray:
     return covariance / SCALE[:, None] / SCALE[None, :]
 
 
-def test_roots():
+def test_square_roots_of_covariances():
     root = np.random.default_rng(1).standard_normal((4, 7)) * SCALE[:, None]
     lower = triangular(root)
     assert np.all(np.diag(lower) > 0)
     np.testing.assert_array_equal(lower, np.tril(lower))
     np.testing.assert_allclose(scaled(lower @ lower.T), scaled(root @ root.T), atol=1e-12)
-    again = root_of(root @ root.T)
-    np.testing.assert_allclose(scaled(again @ again.T), scaled(root @ root.T), atol=1e-12)
+    restored = cov_sqrt_of(root @ root.T)
+    np.testing.assert_allclose(scaled(restored @ restored.T), scaled(root @ root.T), atol=1e-12)
 
 
 def test_moments_are_those_of_samples():
@@ -53,7 +58,7 @@ def test_moments_are_those_of_samples():
     )
     np.testing.assert_allclose(belief.std, std)
     alone = mixture(components=1)
-    np.testing.assert_allclose(scaled(alone.covariance), scaled(alone.factors[0] @ alone.factors[0].T), atol=1e-12)
+    np.testing.assert_allclose(scaled(alone.covariance), scaled(alone.cov_sqrt[0] @ alone.cov_sqrt[0].T), atol=1e-12)
 
 
 def test_a_sample_has_each_component_in_its_share():
@@ -74,7 +79,7 @@ def test_the_prior():
 @pytest.mark.parametrize(("most", "nearness"), [(2, 0.0), (1, 0.0), (4, 1e9)])
 def test_joining_keeps_mean_and_covariance(most, nearness):
     belief = mixture(components=4)
-    joined = belief.reduced(most=most, least_weight=0.0, nearness=nearness)
+    joined = belief.reduced(max_components=most, min_weight_ratio=0.0, merge_distance=nearness)
     assert len(joined.weights) == (1 if nearness else most)
     assert joined.weights.sum() == pytest.approx(1.0)
     np.testing.assert_allclose(joined.mean, belief.mean, rtol=1e-9, atol=1e-15)
@@ -84,9 +89,9 @@ def test_joining_keeps_mean_and_covariance(most, nearness):
 def test_two_beliefs_become_alternatives():
     first, second = mixture(0, 2), mixture(1, 1)
     apart = dataclasses.replace(second, means=second.means + 50.0)
-    found = mixed(first, apart, 0.25)
-    assert found.weights.sum() == pytest.approx(1.0)
-    np.testing.assert_allclose(found.mean, 0.75 * first.mean + 0.25 * apart.mean, atol=1e-9)
+    mixture_ = mixed(first, apart, 0.25)
+    assert mixture_.weights.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(mixture_.mean, 0.75 * first.mean + 0.25 * apart.mean, atol=1e-9)
     assert np.abs(mixed(first, apart, 1.0).mean - apart.mean).max() < 1e-9
     with pytest.raises(ValueError, match="cannot be alternatives"):
         mixed(first, dataclasses.replace(apart, time=7), 0.5)
@@ -103,21 +108,21 @@ def test_light_components_are_dropped_and_distant_ones_kept():
 def test_a_jump_adds_its_mean_and_variance():
     belief = mixture()
     mean, std = np.array([3.0, 0.0, 0.0, 0.0]), np.array([0.0, 2.0, 0.0, 1e-6])
-    after = belief.widened(mean, std)
-    np.testing.assert_allclose(after.mean, belief.mean + mean)
-    np.testing.assert_allclose(scaled(after.covariance), scaled(belief.covariance + np.diag(std**2)), atol=1e-10)
-    assert after.lost == ()
+    updated = belief.widened(mean, std)
+    np.testing.assert_allclose(updated.mean, belief.mean + mean)
+    np.testing.assert_allclose(scaled(updated.covariance), scaled(belief.covariance + np.diag(std**2)), atol=1e-10)
+    assert updated.circular_uniform == ()
 
 
-def test_lost_entries_are_uniform_and_independent():
+def test_circular_uniform_entries_are_independent():
     belief = mixture().widened(np.zeros(4), np.zeros(4), ("p",))
-    kept = [0, 1, 3]
+    others = [0, 1, 3]
     before = mixture()
     np.testing.assert_allclose(
-        scaled(belief.covariance)[np.ix_(kept, kept)], scaled(before.covariance)[np.ix_(kept, kept)], atol=1e-10
+        scaled(belief.covariance)[np.ix_(others, others)], scaled(before.covariance)[np.ix_(others, others)], atol=1e-10
     )
-    np.testing.assert_allclose(belief.covariance[2, kept], 0.0, atol=1e-15)
-    assert belief.lost == ("p",)
+    np.testing.assert_allclose(belief.covariance[2, others], 0.0, atol=1e-15)
+    assert belief.circular_uniform == ("p",)
     assert belief.std[2] == pytest.approx(4.0 / np.sqrt(12))
     states = belief.sample(20_000, np.random.default_rng(0))
     phase = states[:, 2]
@@ -125,13 +130,13 @@ def test_lost_entries_are_uniform_and_independent():
     assert phase.max() < 4
     # Kolmogorov's distance from the uniform distribution, and no correlation with what else there is
     assert np.abs(np.sort(phase) / 4 - np.arange(20_000) / 20_000).max() < 1e-3
-    assert np.abs(np.corrcoef(states.T)[2, kept]).max() < 0.04
-    assert belief.widened(np.zeros(4), np.zeros(4), ("p",)).lost == ("p",)
+    assert np.abs(np.corrcoef(states.T)[2, others]).max() < 0.04
+    assert belief.widened(np.zeros(4), np.zeros(4), ("p",)).circular_uniform == ("p",)
 
 
-def test_what_is_no_belief_is_refused():
+def test_invalid_beliefs_are_refused():
     belief = mixture()
-    for field in ("weights", "means", "factors"):
+    for field in ("weights", "means", "cov_sqrt"):
         broken = getattr(belief, field).copy()
         broken.flat[0] = np.nan
         with pytest.raises(ValueError, match="must be finite"):

@@ -1,12 +1,12 @@
-"""Readings into a belief: against a dense Kalman filter, with bad readings, and honest about what it knows."""
+"""The filter of mixture beliefs: compared with a dense Kalman filter, bad readings, calibrated intervals."""
 
 import json
 
 import numpy as np
 import pytest
 
-from reconstruct.inference.belief import Belief, Estimate, prior_belief, triangular
-from reconstruct.inference.filter import LATEST, STEP, STUCK_AFTER, Filter, assimilate
+from reconstruct.inference.belief import Belief, LinearObservation, prior_belief, triangular
+from reconstruct.inference.filter import MAX_DELAY, PROCESS_NOISE_STEP, STUCK_REPEATS, Filter, assimilate
 from twin.dynamics import standard_dynamics
 from twin.records import Readings
 from twin.sensors import Sensor, standard_sensors
@@ -65,7 +65,7 @@ def dense(mean, covariance, seconds, heard):
 
 def test_against_a_dense_filter():
     """Readings at the ends of steps (a nanosecond before, to belong to them), where the filter makes no approximation."""
-    seconds = STEP * np.arange(1, 31)
+    seconds = PROCESS_NOISE_STEP * np.arange(1, 31)
     _, heard = simulated(seconds, 0)
     heard = [Readings(batch.channel, 0, batch.times - 1, batch.values) for batch in heard]
     before = prior_belief(LAYOUT, START)
@@ -107,8 +107,8 @@ def test_time_does_not_run_backwards():
         (readings(HT, [1.0, 2.0], [np.inf, -np.inf]), "not_a_number", "spiking"),
         (readings(HT, [1.0, 2.0], [3e5, 1e5]), "outlier", "ok"),
         (readings(HT, np.linspace(0.1, 9.0, 60), np.tile([3e5, 1e5], 30)), "outlier", "spiking"),
-        (readings(HT, [10.0 + LATEST + 0.1, 3600.0], [2e5, 2e5]), "future", "clock off"),
-        (readings(HT, [-LATEST - 0.1, -3600.0], [2e5, 2e5]), "late", "late"),
+        (readings(HT, [10.0 + MAX_DELAY + 0.1, 3600.0], [2e5, 2e5]), "future", "clock off"),
+        (readings(HT, [-MAX_DELAY - 0.1, -3600.0], [2e5, 2e5]), "late", "late"),
         (readings("lens.objective", [1.0, 2.0], [0.5, 0.5]), "ignored", "no evidence"),
         (readings("no.such.channel", [1.0], [np.nan]), "ignored", "no evidence"),
     ],
@@ -130,15 +130,15 @@ def test_bad_readings_are_counted_and_change_nothing(bad, count, verdict):
     assert health.verdict() == verdict
 
 
-def test_a_stuck_sensor_is_no_longer_believed():
+def test_a_stuck_sensor_is_no_longer_used():
     filter_ = Filter(DYNAMICS, SENSORS)
-    seconds = 0.5 * np.arange(1, STUCK_AFTER + 101)
+    seconds = 0.5 * np.arange(1, STUCK_REPEATS + 101)
     filter_.advance(
         prior_belief(LAYOUT, START), START + 80 * SECOND, [readings(HT, seconds, np.full(len(seconds), 199_700.0))]
     )
     health = filter_.health[HT]
     assert health.verdict() == "stuck"
-    assert health.used + health.outlier == STUCK_AFTER
+    assert health.used + health.outlier == STUCK_REPEATS
     assert health.stuck == 100
     filter_.advance(prior_belief(LAYOUT, START + 80 * SECOND), START + 90 * SECOND, [readings(HT, [82.0], [199_700.1])])
     assert health.verdict() == "ok"
@@ -153,23 +153,23 @@ def test_one_outlier_among_good_readings_is_left_out():
     spoilt = [Readings(HT, 0, heard[0].times, values), *heard[1:]]
     clean = [Readings(HT, 0, heard[0].times[without], values[without]), *heard[1:]]
     before = prior_belief(LAYOUT, START)
-    found, expected = (
+    result, expected = (
         Filter(DYNAMICS, SENSORS).advance(before, START + 20 * SECOND, batches) for batches in (spoilt, clean)
     )
-    np.testing.assert_allclose(found.mean, expected.mean, atol=1e-9)
-    assert found.std[LAYOUT.index("HT")] == pytest.approx(expected.std[LAYOUT.index("HT")])
+    np.testing.assert_allclose(result.mean, expected.mean, atol=1e-9)
+    assert result.std[LAYOUT.index("HT")] == pytest.approx(expected.std[LAYOUT.index("HT")])
 
 
 @pytest.mark.parametrize("noise", [1.0, 4.0])
 def test_intervals_of_nine_in_ten_hold_nine_in_ten(noise):
     """Truth drawn from the model; with sensors four times as noisy as stated the intervals must be found too narrow."""
     names = ("HT", "HT.bias", "current", "T", "T.bias", "T.lagged", "black", "current.bias")
-    places = [LAYOUT.index(name) for name in names]
+    indices = [LAYOUT.index(name) for name in names]
     held, total = 0, 0
     for seed in range(40):
         path, heard = simulated(np.arange(1.0, 41.0), 100 + seed, noise)
         belief = Filter(DYNAMICS, SENSORS).advance(prior_belief(LAYOUT, START), START + 40 * SECOND, heard)
-        away = np.abs(path[-1] - belief.mean)[places] / belief.std[places]
+        away = np.abs(path[-1] - belief.mean)[indices] / belief.std[indices]
         observed = SENSORS["haadf.black"], SENSORS["objective.temperature"]
         for sensor in observed:  # what is measured directly, as a sum of entries
             row = sensor.row(LAYOUT)
@@ -195,16 +195,16 @@ def test_readings_within_a_step_are_carried_to_first_order():
     np.testing.assert_allclose(after.std, scale, rtol=0.05)
 
 
-def random_estimate(generator, m: int = 5) -> Estimate:
+def random_estimate(generator, m: int = 5) -> LinearObservation:
     scale = LAYOUT.prior_std()
     rows = generator.standard_normal((m, len(LAYOUT))) / scale[None] * (generator.random((m, len(LAYOUT))) < 0.2)
-    return Estimate(
+    return LinearObservation(
         rows, generator.standard_normal(m), 0.5 * generator.standard_normal((m, 2)), generator.uniform(0.2, 1.0, m)
     )
 
 
 def conditioned(mean, covariance, estimate):
-    noise = estimate.factor @ estimate.factor.T + np.diag(estimate.noise**2)
+    noise = estimate.cov_sqrt @ estimate.cov_sqrt.T + np.diag(estimate.noise**2)
     total = estimate.rows @ covariance @ estimate.rows.T + noise
     gain = np.linalg.solve(total, estimate.rows @ covariance).T
     away = estimate.value - estimate.rows @ mean
@@ -212,32 +212,32 @@ def conditioned(mean, covariance, estimate):
     return mean + gain @ away, covariance - gain @ estimate.rows @ covariance, log_evidence
 
 
-def test_an_estimate_conditions_every_component_and_weighs_them_by_evidence():
+def test_an_observation_updates_every_component_and_weighs_them_by_evidence():
     generator = np.random.default_rng(3)
     scale = LAYOUT.prior_std()
     n = len(LAYOUT)
-    factors = np.stack(
+    cov_sqrts = np.stack(
         [triangular(scale[:, None] * (np.eye(n) + 0.3 * generator.standard_normal((n, n)))) for _ in range(3)]
     )
     means = LAYOUT.prior_mean()[None] + scale[None] * generator.standard_normal((3, n))
-    belief = Belief(LAYOUT, START, np.array([0.5, 0.3, 0.2]), means, factors)
+    belief = Belief(LAYOUT, START, np.array([0.5, 0.3, 0.2]), means, cov_sqrts)
     estimate = random_estimate(generator)
     after = assimilate(belief, estimate)
     logs = np.log(belief.weights)
     for k in range(3):
-        mean, covariance, evidence = conditioned(means[k], factors[k] @ factors[k].T, estimate)
+        mean, covariance, evidence = conditioned(means[k], cov_sqrts[k] @ cov_sqrts[k].T, estimate)
         np.testing.assert_allclose(after.means[k] / scale, mean / scale, rtol=1e-8, atol=1e-8)
-        found = after.factors[k] @ after.factors[k].T
+        result = after.cov_sqrt[k] @ after.cov_sqrt[k].T
         np.testing.assert_allclose(
-            found / scale[:, None] / scale[None], covariance / scale[:, None] / scale[None], atol=1e-8
+            result / scale[:, None] / scale[None], covariance / scale[:, None] / scale[None], atol=1e-8
         )
         logs[k] += evidence
     np.testing.assert_allclose(after.weights, np.exp(logs) / np.exp(logs).sum(), rtol=1e-8)
-    one = assimilate(belief, estimate, component=1)
-    np.testing.assert_allclose(one.means[1], after.means[1])
-    np.testing.assert_array_equal(one.means[[0, 2]], belief.means[[0, 2]])
-    np.testing.assert_allclose(one.weights, belief.weights)
-    np.testing.assert_allclose(estimate.std**2, (estimate.factor**2).sum(axis=1) + estimate.noise**2)
+    updated = assimilate(belief, estimate, component=1)
+    np.testing.assert_allclose(updated.means[1], after.means[1])
+    np.testing.assert_array_equal(updated.means[[0, 2]], belief.means[[0, 2]])
+    np.testing.assert_allclose(updated.weights, belief.weights)
+    np.testing.assert_allclose(estimate.std**2, (estimate.cov_sqrt**2).sum(axis=1) + estimate.noise**2)
 
 
 def test_readings_weigh_components_by_evidence():
@@ -250,28 +250,30 @@ def test_readings_weigh_components_by_evidence():
         START,
         np.array([0.5, 0.5]),
         np.stack([prior.mean, prior.mean + away]),
-        np.repeat(prior.factors, 2, axis=0),
+        np.repeat(prior.cov_sqrt, 2, axis=0),
     )
-    after = Filter(DYNAMICS, SENSORS).advance(belief, START + SECOND, [readings("haadf.black", [STEP], [102.0])])
-    variance = 1.0 + 2.0**2 + STEP * DYNAMICS.rates.black**2
+    after = Filter(DYNAMICS, SENSORS).advance(
+        belief, START + SECOND, [readings("haadf.black", [PROCESS_NOISE_STEP], [102.0])]
+    )
+    variance = 1.0 + 2.0**2 + PROCESS_NOISE_STEP * DYNAMICS.rates.black**2
     log_ratio = -0.5 * ((2.0 - 3.0) ** 2 - 2.0**2) / variance
     assert after.weights[1] / after.weights[0] == pytest.approx(np.exp(log_ratio), rel=1e-4)
     assert not Filter(DYNAMICS, {"x": Sensor("x", {}, 0.0, 1.0)}).health
 
 
-def test_what_it_remembers_of_its_sensors_can_be_kept():
-    """A filter taken up in the middle of a run of equal readings ends the run where the other does."""
-    seconds = 0.5 * np.arange(1, STUCK_AFTER + 21)
+def test_a_saved_filter_goes_on_exactly():
+    """A filter restored in the middle of a run of equal readings ends the run where the other does."""
+    seconds = 0.5 * np.arange(1, STUCK_REPEATS + 21)
     heard = np.full(len(seconds), 199_700.0)
     half = len(seconds) // 2
     whole, first, second = (Filter(DYNAMICS, SENSORS) for _ in range(3))
     whole.advance(prior_belief(LAYOUT, START), START + 40 * SECOND, [readings(HT, seconds, heard)])
     first.advance(prior_belief(LAYOUT, START), START + 40 * SECOND, [readings(HT, seconds[:half], heard[:half])])
-    second.take_up(json.loads(json.dumps(first.kept())))
+    second.from_state(json.loads(json.dumps(first.to_state())))
     second.advance(prior_belief(LAYOUT, START), START + 40 * SECOND, [readings(HT, seconds[half:], heard[half:])])
     assert second.health[HT].stuck == whole.health[HT].stuck > 0
     assert second.health[HT].verdict() == "stuck"
-    kept = first.kept()
-    kept["health"][HT]["sticking"] = True  # as 0.1 kept it
+    state = first.to_state()
+    state["health"][HT]["sticking"] = True  # a field of 0.1
     with pytest.raises(ValueError, match=r"of emtwin 0\.1 .*new session"):
-        second.take_up(kept)
+        second.from_state(state)

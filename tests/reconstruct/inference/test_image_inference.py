@@ -1,4 +1,4 @@
-"""The image fit where the model is perfect: errors as large as stated, the place found again, refusals that say what is wrong."""
+"""The image fit with a perfect model: calibrated errors, recovered positions, evidence, refused images."""
 
 import dataclasses
 
@@ -9,7 +9,14 @@ from scipy.special import logsumexp
 from learn.discrepancy.trust import misfit_excess
 from reconstruct.inference.belief import Belief, prior_belief, triangular
 from reconstruct.inference.filter import assimilate
-from reconstruct.inference.image_inference import _door, absorb, as_estimate, covariance, fit, known
+from reconstruct.inference.image_inference import (
+    _image_parameters,
+    absorb,
+    as_linear_observation,
+    covariance,
+    fit,
+    uniform_as_gaussian,
+)
 from tests.small import CELL, small_layout, small_microscope
 from twin.image.microscope import (
     PARAMETERS,
@@ -71,12 +78,12 @@ def fits():
         belief = prior_belief(LAYOUT, 0)
         truth = belief.sample(1, generator)[0]
         request = request_at(generator.uniform(-100.0, 100.0))
-        found = fit(microscope(), belief, request, counted(request, truth, generator), no_error, generator)
-        after = absorb(belief, request, found)
-        places = [LAYOUT.index(name) for name in names]
-        errors.append((after.mean - truth)[places] / after.std[places])
-        widths.append(after.std[places] / belief.std[places])
-        misfits.append((found.misfit - found.dof) / np.sqrt(2 * found.dof))
+        posterior = fit(microscope(), belief, request, counted(request, truth, generator), no_error, generator)
+        updated_belief = absorb(belief, request, posterior)
+        indices = [LAYOUT.index(name) for name in names]
+        errors.append((updated_belief.mean - truth)[indices] / updated_belief.std[indices])
+        widths.append(updated_belief.std[indices] / belief.std[indices])
+        misfits.append((posterior.misfit - posterior.dof) / np.sqrt(2 * posterior.dof))
     return names, np.array(errors), np.array(misfits), np.array(widths)
 
 
@@ -102,7 +109,7 @@ def test_images_tell_where_and_how_thick_and_fit_as_they_should(fits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [15.0, 30.0])
-def test_the_place_in_the_cell_is_found_again(spread):
+def test_the_position_in_the_cell_is_recovered(spread):
     """Within 80 angstrom of focus an image has one reading. Farther from it a place an angstrom or two off may fit as well as the true one."""
     generator = np.random.default_rng(3)
     lost_layout = LAYOUT.replaced(
@@ -117,19 +124,19 @@ def test_the_place_in_the_cell_is_found_again(spread):
     instrument = dataclasses.replace(microscope(), layout=lost_layout)
     missed, sigmas, defocus = [], [], []
     for _ in range(12):
-        belief = prior_belief(lost_layout, 0, lost=("x", "y"))
+        belief = prior_belief(lost_layout, 0, circular_uniform=("x", "y"))
         truth = belief.sample(1, generator)[0]
         command = float(generator.choice([-30.0, 20.0]))
         request = view(instrument, {"C10": command}, SCAN, (0.0, 0.0))
-        found = fit(instrument, belief, request, counted(request, truth, generator), no_error, generator)
-        after = absorb(belief, request, found)
-        assert after.lost == ()
-        places = [lost_layout.index(name) for name in "xy"]
-        off = after.means[:, places] - truth[places]
+        posterior = fit(instrument, belief, request, counted(request, truth, generator), no_error, generator)
+        updated_belief = absorb(belief, request, posterior)
+        assert updated_belief.circular_uniform == ()
+        indices = [lost_layout.index(name) for name in "xy"]
+        off = updated_belief.means[:, indices] - truth[indices]
         off -= CELL * np.round(off / CELL)
-        best = int(np.argmax(after.weights))
+        best = int(np.argmax(updated_belief.weights))
         missed.append(np.hypot(*off[best]))
-        sigmas.append(np.abs(off[best] / np.linalg.norm(after.factors[best][places], axis=1)).max())
+        sigmas.append(np.abs(off[best] / np.linalg.norm(updated_belief.cov_sqrt[best][indices], axis=1)).max())
         defocus.append(abs(command + truth[lost_layout.index("C10")]))
     near = np.array(defocus) < 80.0
     assert near.sum() >= 9
@@ -137,13 +144,13 @@ def test_the_place_in_the_cell_is_found_again(spread):
     assert np.array(sigmas)[near].max() < 4.0
 
 
-def test_an_estimate_reproduces_the_posterior():
+def test_a_linear_observation_reproduces_the_posterior():
     """A Gaussian posterior over the image's parameters reaches the state as if the image itself had been linear."""
     generator = np.random.default_rng(5)
     request = request_at(30.0)
     belief = prior_belief(LAYOUT, 0)
-    means, factors = _door(belief, request)
-    prior = factors[0] @ factors[0].T
+    means, cov_sqrts = _image_parameters(belief, request)
+    prior = cov_sqrts[0] @ cov_sqrts[0].T
     scale = np.sqrt(np.diag(prior))
     rows = generator.standard_normal((7, len(PARAMETERS))) / scale[None]
     gain = np.linalg.solve(rows @ prior @ rows.T + 0.01 * np.eye(7), rows @ prior).T
@@ -151,23 +158,23 @@ def test_an_estimate_reproduces_the_posterior():
     values, vectors = np.linalg.eigh(left / scale[:, None] / scale[None])
     root = triangular(scale[:, None] * vectors * np.sqrt(np.maximum(values, 0.0))[None])
     mean = means[0] + gain @ (0.3 * generator.standard_normal(7))
-    after = assimilate(belief, as_estimate(request, means[0], factors[0], mean, root))
-    found_means, found_factors = _door(after, request)
-    np.testing.assert_allclose((found_means[0] - mean) / scale, 0.0, atol=1e-3)
-    found = found_factors[0] @ found_factors[0].T
-    np.testing.assert_allclose(found / scale[:, None] / scale[None], left / scale[:, None] / scale[None], atol=2e-3)
-    # an image says nothing of what does not reach it, and all of its news goes where the door leads
+    updated_belief = assimilate(belief, as_linear_observation(request, means[0], cov_sqrts[0], mean, root))
+    updated_means, updated_cov_sqrts = _image_parameters(updated_belief, request)
+    np.testing.assert_allclose((updated_means[0] - mean) / scale, 0.0, atol=1e-3)
+    updated = updated_cov_sqrts[0] @ updated_cov_sqrts[0].T
+    np.testing.assert_allclose(updated / scale[:, None] / scale[None], left / scale[:, None] / scale[None], atol=2e-3)
+    # entries that do not affect the image keep their prior
     for name in ("HT.bias", "T.bias", "vx"):
-        assert after.std[LAYOUT.index(name)] == pytest.approx(belief.std[LAYOUT.index(name)], rel=1e-6)
-    nothing = as_estimate(request, means[0], factors[0], means[0], factors[0])
+        assert updated_belief.std[LAYOUT.index(name)] == pytest.approx(belief.std[LAYOUT.index(name)], rel=1e-6)
+    nothing = as_linear_observation(request, means[0], cov_sqrts[0], means[0], cov_sqrts[0])
     assert len(nothing.value) == 0
 
 
 def test_the_measured_image_scatters_as_the_covariance_says():
     expected = np.linspace(0.01, 0.2, PIXELS)
-    found = covariance(microscope(), expected, lambda image: 0.01 * np.outer(image, image), SCAN)
+    total = covariance(microscope(), expected, lambda image: 0.01 * np.outer(image, image), SCAN)
     noise = counting_variance(microscope().calibration, SCAN, expected)
-    np.testing.assert_allclose(found - np.diag(noise), 0.01 * np.outer(expected, expected))
+    np.testing.assert_allclose(total - np.diag(noise), 0.01 * np.outer(expected, expected))
 
 
 @pytest.mark.parametrize("dark", [-6.0, 6.0])
@@ -181,25 +188,27 @@ def test_a_detector_level_scatters_nothing(dark):
     excess = []
     for _ in range(16):
         counts = counted(request, belief.sample(1, generator)[0], generator)
-        found = fit(instrument, belief, request, counts, no_error, generator)
-        noise = np.diag(counting_variance(instrument.calibration, scan, np.maximum(found.signal, 0.0)))
-        excess.append(misfit_excess(found.residual, noise, counting_cumulant(scan, found.signal), found.dof))
+        posterior = fit(instrument, belief, request, counts, no_error, generator)
+        noise = np.diag(counting_variance(instrument.calibration, scan, np.maximum(posterior.signal, 0.0)))
+        excess.append(
+            misfit_excess(posterior.residual, noise, counting_cumulant(scan, posterior.signal), posterior.dof)
+        )
     assert abs(np.mean(excess)) < 3.0 / np.sqrt(len(excess))
     assert 0.6 < np.std(excess) < 1.5
 
 
-def test_what_is_lost_is_flat_over_the_cell():
-    belief = prior_belief(LAYOUT, 0, lost=("x",))
-    wide = known(belief)
-    assert wide.factors[0][LAYOUT.index("x"), LAYOUT.index("x")] > CELL
-    assert wide.factors[0][LAYOUT.index("y"), LAYOUT.index("y")] == pytest.approx(0.3)
-    assert known(prior_belief(LAYOUT, 0)) is not wide
+def test_circular_uniform_entries_are_flat_over_the_cell():
+    belief = prior_belief(LAYOUT, 0, circular_uniform=("x",))
+    wide = uniform_as_gaussian(belief)
+    assert wide.cov_sqrt[0][LAYOUT.index("x"), LAYOUT.index("x")] > CELL
+    assert wide.cov_sqrt[0][LAYOUT.index("y"), LAYOUT.index("y")] == pytest.approx(0.3)
+    assert uniform_as_gaussian(prior_belief(LAYOUT, 0)) is not wide
 
 
 @pytest.mark.parametrize(
     ("counts", "problem"),
     [
-        (np.full((16, 15), 100.0), r"\(16, 15\) pixels was measured where \(16, 16\)"),
+        (np.full((16, 15), 100.0), r"\(16, 15\) pixels, the scan \(16, 16\)"),
         (np.where(np.eye(16) > 0, np.nan, 100.0), "16 pixels of the measured image are not finite"),
         (np.full((16, 16), np.inf), "256 pixels of the measured image are not finite"),
     ],
@@ -210,20 +219,22 @@ def test_what_is_no_image_is_refused(counts, problem):
         fit(microscope(), belief, request_at(0.0), counts, no_error, np.random.default_rng(0))
 
 
-def test_evidence_of_a_lost_place_is_that_of_a_uniform_one():
-    """Against the likelihood averaged over a fine grid of places, everything else being known."""
-    layout = LAYOUT.replaced({one.name: (one.mean, 1e-4 * one.std) for one in LAYOUT.entries if one.name not in "xy"})
+def test_evidence_of_a_circular_uniform_position():
+    """Compared with the likelihood averaged over a fine grid of positions, with all else known."""
+    layout = LAYOUT.replaced(
+        {entry.name: (entry.mean, 1e-4 * entry.std) for entry in LAYOUT.entries if entry.name not in "xy"}
+    )
     instrument = dataclasses.replace(microscope(), layout=layout)
-    belief = prior_belief(layout, 0, lost=("x", "y"))
+    belief = prior_belief(layout, 0, circular_uniform=("x", "y"))
     generator = np.random.default_rng(4)
     truth = belief.sample(1, generator)[0]
     request = view(instrument, {"C10": 20.0}, SCAN, (0.0, 0.0))
     counts = counted(request, truth, generator)
-    found = fit(instrument, belief, request, counts, no_error, generator)
+    posterior = fit(instrument, belief, request, counts, no_error, generator)
 
     calibration = instrument.calibration
     data = to_fraction(calibration, SCAN, counts).reshape(-1)
-    variance = counting_variance(calibration, SCAN, np.maximum(found.signal, 0.0))
+    variance = counting_variance(calibration, SCAN, np.maximum(posterior.signal, 0.0))
     steps = np.arange(128) * CELL / 128
     states = np.repeat(layout.prior_mean()[None], 128**2, axis=0)
     states[:, [layout.index("x"), layout.index("y")]] = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
@@ -232,4 +243,4 @@ def test_evidence_of_a_lost_place_is_that_of_a_uniform_one():
     )
     misfit = ((data - images) ** 2 / variance).sum(axis=1)
     expected = logsumexp(-0.5 * misfit) - np.log(len(misfit)) - 0.5 * np.log(variance).sum()
-    assert found.evidence == pytest.approx(expected, abs=0.3)
+    assert posterior.evidence == pytest.approx(expected, abs=0.3)

@@ -1,10 +1,10 @@
-"""The covariance from scattering scores, on linear models in parts, where what it must be is known."""
+"""Robust covariance on linear models in parts, where the true covariance is known."""
 
 import numpy as np
 import pytest
 from scipy.stats import norm, t
 
-from reconstruct.inference.robust_covariance import LEVEL, covariance
+from reconstruct.inference.robust_covariance import INTERVAL_QUANTILE, covariance
 
 PARTS, EACH, N = 14, 4, 3
 
@@ -30,8 +30,8 @@ def test_it_is_unbiased_where_the_model_is_right_and_whites_is_not():
     ours, whites = [], []
     for _ in range(1500):
         _, scores, _ = fitted(generator.normal(size=(PARTS, EACH)), nothing)
-        found, freedom = covariance(scores, informations, nothing)
-        ours.append(np.diag(found) / (t.ppf(LEVEL, freedom) / norm.ppf(LEVEL)) ** 2)
+        estimate, freedom = covariance(scores, informations, nothing)
+        ours.append(np.diag(estimate) / (t.ppf(INTERVAL_QUANTILE, freedom) / norm.ppf(INTERVAL_QUANTILE)) ** 2)
         whites.append(np.diag(bread @ scores.T @ scores @ bread))
     assert np.mean(ours, axis=0) / np.diag(bread) == pytest.approx(np.ones(N), abs=0.06)
     left = informations - informations @ bread @ informations
@@ -45,8 +45,8 @@ def test_nine_tenths_of_its_intervals_hold_the_truth_however_noisy_the_data_are(
     inside = []
     for _ in range(1000):
         error, scores, informations = fitted(spread * generator.normal(size=(PARTS, EACH)), nothing)
-        found, _ = covariance(scores, informations, nothing)
-        inside.append(np.abs(error) <= norm.ppf(0.95) * np.sqrt(np.diag(found)))
+        estimate, _ = covariance(scores, informations, nothing)
+        inside.append(np.abs(error) <= norm.ppf(0.95) * np.sqrt(np.diag(estimate)))
     assert np.mean(inside) == pytest.approx(0.9, abs=0.025)
 
 
@@ -55,8 +55,8 @@ def test_what_only_the_prior_knows_is_as_wide_as_the_prior():
     informations, scores = np.zeros((PARTS, N, N)), np.zeros((PARTS, N))
     informations[:, 0, 0] = 1.0
     scores[:, 0] = np.where(np.arange(PARTS) % 2, 1.0, -1.0)
-    found, freedom = covariance(scores, informations, precision)
-    assert found[1, 1] == pytest.approx(0.25)
-    assert found[2, 2] == pytest.approx(1.0)
-    assert found[0, 0] > 1.0 / PARTS
+    estimate, freedom = covariance(scores, informations, precision)
+    assert estimate[1, 1] == pytest.approx(0.25)
+    assert estimate[2, 2] == pytest.approx(1.0)
+    assert estimate[0, 0] > 1.0 / PARTS
     assert np.isinf(freedom[1:]).all()

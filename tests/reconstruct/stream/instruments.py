@@ -1,4 +1,4 @@
-"""A small instrument as a table, states drawn from its own equation, and the dense Kalman filter and smoother to hold others against."""
+"""A small instrument as a table, states drawn from its model, and a dense Kalman filter and smoother as the reference."""
 
 import functools
 
@@ -187,23 +187,23 @@ def drawn(model: Model, seconds: np.ndarray, seed: int) -> np.ndarray:
 def heard(model: Model, seconds: np.ndarray, states: np.ndarray, seed: int, keep: float = 1.0) -> list[Readings]:
     """What the sensors read at ``seconds``, a share ``keep`` of it."""
     generator = np.random.default_rng([seed, 1])
-    found = []
-    for place, sensor in enumerate(model.evidence):
-        values = sensor.offset + states @ model.rows[place] + sensor.noise * generator.standard_normal(len(seconds))
+    batches = []
+    for index, sensor in enumerate(model.evidence):
+        values = sensor.offset + states @ model.rows[index] + sensor.noise * generator.standard_normal(len(seconds))
         if sensor.quantisation:
             values = np.round(values / sensor.quantisation) * sensor.quantisation
-        here = generator.random(len(seconds)) < keep
-        found.append(batch(sensor.channel, seconds[here], values[here]))
-    return found
+        reported = generator.random(len(seconds)) < keep
+        batches.append(batch(sensor.channel, seconds[reported], values[reported]))
+    return batches
 
 
 def dense(model: Model, batches: list[Readings], until: int, outliers: bool = False):
     """Kalman's filter and Rauch's smoother with covariances, each reading at its own time: lists of (time, filtered, smoothed) mean and covariance."""
-    rows = {sensor.channel: (sensor, model.rows[place]) for place, sensor in enumerate(model.evidence)}
+    rows = {sensor.channel: (sensor, model.rows[index]) for index, sensor in enumerate(model.evidence)}
     readings = sorted(
-        (int(time), one.channel, float(value))
-        for one in batches
-        for time, value in zip(one.times, one.values, strict=True)
+        (int(time), sensor_readings.channel, float(value))
+        for sensor_readings in batches
+        for time, value in zip(sensor_readings.times, sensor_readings.values, strict=True)
     )
     mean, covariance, now = model.layout.prior_mean(), np.diag(model.layout.prior_std() ** 2), START
     path: list[tuple] = [(now, mean, covariance, None, mean, covariance)]

@@ -1,9 +1,9 @@
-"""Clocks of sources: found from stamps and arrivals, as sure as they say, the same in any order, and found again when they are set anew."""
+"""Clocks of sources: calibrated estimates from stamps and arrivals, in any order, also after a reset of the clock."""
 
 import numpy as np
 import pytest
 
-from reconstruct.stream.readings.clocks import LATE, SourceClock
+from reconstruct.stream.readings.clocks import EPOCH_CLOSING_DELAY, SourceClock
 from twin.sensors.model import Clock
 
 CLOCK = Clock(offset_std=1.0, rate_std=1e-4, latency=0.05, latency_std=0.02)
@@ -16,7 +16,9 @@ TAILS = {
 }
 
 
-def told(seed: int, tail: str = "exponential", length: float = 120.0, latency: float | None = None, rate: float = 5.0):
+def stamps_and_arrivals(
+    seed: int, tail: str = "exponential", length: float = 120.0, latency: float | None = None, rate: float = 5.0
+):
     """A source drawn from the prior: offset, rate, and (stamps, arrivals) in order of arrival."""
     generator = np.random.default_rng(seed)
     offset, drift = CLOCK.offset_std * generator.standard_normal(), CLOCK.rate_std * generator.standard_normal()
@@ -28,40 +30,40 @@ def told(seed: int, tail: str = "exponential", length: float = 120.0, latency: f
 
 
 def listened(stamps, arrivals, clock: SourceClock | None = None) -> SourceClock:
-    found = SourceClock(CLOCK) if clock is None else clock
+    source_clock = SourceClock(CLOCK) if clock is None else clock
     for stamp, arrival in zip(stamps, arrivals, strict=True):
-        found.hear(float(arrival), np.array([stamp]))
-    return found
+        source_clock.add(float(arrival), np.array([stamp]))
+    return source_clock
 
 
 @pytest.mark.parametrize("tail", list(TAILS))
 def test_offset_and_rate_are_found(tail):
-    offset, drift, stamps, arrivals = told(3, tail, length=1500.0)
+    offset, drift, stamps, arrivals = stamps_and_arrivals(3, tail, length=1500.0)
     clock = listened(stamps, arrivals)
-    found, std = clock.offset(1500.0)
-    assert abs(found - offset - drift * 1500.0) < 3 * std
+    estimate, std = clock.offset(1500.0)
+    assert abs(estimate - offset - drift * 1500.0) < 3 * std
     assert std < 1.2 * CLOCK.latency_std  # which no number of readings averages away
-    found, std = clock.rate
-    assert abs(found - drift) < 3 * std
+    estimate, std = clock.rate
+    assert abs(estimate - drift) < 3 * std
     assert std < 0.1 * CLOCK.rate_std
     aligned = clock.aligned(stamps[-50:], arrivals[-1])
     np.testing.assert_allclose(aligned, (stamps[-50:] - offset) / (1 + drift), atol=0.08)
 
 
 def errors(tail: str, latency: float | None = None, seeds: int = 200) -> np.ndarray:
-    found = []
+    normalised_errors = []
     for seed in range(seeds):
-        offset, drift, stamps, arrivals = told(seed, tail, length=60.0, latency=latency, rate=4.0)
+        offset, drift, stamps, arrivals = stamps_and_arrivals(seed, tail, length=60.0, latency=latency, rate=4.0)
         value, std = listened(stamps, arrivals).offset(60.0)
-        found.append((value - offset - drift * 60.0) / std)
-    return np.array(found)
+        normalised_errors.append((value - offset - drift * 60.0) / std)
+    return np.array(normalised_errors)
 
 
 @pytest.mark.parametrize("tail", ["exponential", "uniform", "heavy"])
 def test_intervals_hold_the_offset_as_often_as_they_say(tail):
-    away = np.abs(errors(tail))
-    assert 0.85 < (away < 1.645).mean() < 0.98
-    assert away.max() < 4.0
+    error = np.abs(errors(tail))
+    assert 0.85 < (error < 1.645).mean() < 0.98
+    assert error.max() < 4.0
 
 
 def test_a_latency_other_than_assumed_makes_them_fail():
@@ -70,26 +72,26 @@ def test_a_latency_other_than_assumed_makes_them_fail():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_order_of_hearing_makes_no_difference_within_late(seed):
-    *_, stamps, arrivals = told(seed, "heavy")
+    *_, stamps, arrivals = stamps_and_arrivals(seed, "heavy")
     generator = np.random.default_rng(seed)
-    order = np.argsort(arrivals + generator.uniform(0.0, 0.999 * LATE, len(arrivals)))
-    one, other = SourceClock(CLOCK), SourceClock(CLOCK)
+    order = np.argsort(arrivals + generator.uniform(0.0, 0.999 * EPOCH_CLOSING_DELAY, len(arrivals)))
+    clock_a, clock_b = SourceClock(CLOCK), SourceClock(CLOCK)
     aligned = np.zeros((2, len(stamps)))
-    for clock, sequence, row in ((one, np.arange(len(stamps)), 0), (other, order, 1)):
-        for place in sequence:
-            clock.hear(float(arrivals[place]), stamps[place : place + 1])
-            aligned[row, place] = clock.aligned(stamps[place : place + 1], float(arrivals[place]))[0]
+    for clock, sequence, row in ((clock_a, np.arange(len(stamps)), 0), (clock_b, order, 1)):
+        for index in sequence:
+            clock.add(float(arrivals[index]), stamps[index : index + 1])
+            aligned[row, index] = clock.aligned(stamps[index : index + 1], float(arrivals[index]))[0]
     assert (order != np.arange(len(order))).mean() > 0.5
     np.testing.assert_array_equal(aligned[0], aligned[1])
-    for clock in (one, other):
-        clock.hear(200.0, np.array([200.0]))
-    assert one.offset(200.0) == other.offset(200.0)
-    assert one.rate == other.rate
+    for clock in (clock_a, clock_b):
+        clock.add(200.0, np.array([200.0]))
+    assert clock_a.offset(200.0) == clock_b.offset(200.0)
+    assert clock_a.rate == clock_b.rate
     # not so for what comes later than that: its epoch is closed
     last = listened(stamps, arrivals)
-    before = last.state()
-    last.hear(1.0, np.array([-5.0]))
-    assert last.state() == before
+    before = last.to_state()
+    last.add(1.0, np.array([-5.0]))
+    assert last.to_state() == before
 
 
 def stepped(size: float):
@@ -98,48 +100,48 @@ def stepped(size: float):
     taken = np.arange(0.05, 300.0, 0.2)
     stamps = taken + 0.3 + np.where(taken > 93.0, size, 0.0)
     arrivals = taken + 0.05 + generator.exponential(0.1, len(taken))
-    clock, away = SourceClock(CLOCK), np.zeros(len(taken))
-    for place in np.argsort(arrivals):
-        clock.hear(float(arrivals[place]), stamps[place : place + 1])
-        away[place] = clock.aligned(stamps[place : place + 1], float(arrivals[place]))[0] - taken[place]
-    return clock, taken, away
+    clock, error = SourceClock(CLOCK), np.zeros(len(taken))
+    for index in np.argsort(arrivals):
+        clock.add(float(arrivals[index]), stamps[index : index + 1])
+        error[index] = clock.aligned(stamps[index : index + 1], float(arrivals[index]))[0] - taken[index]
+    return clock, taken, error
 
 
 @pytest.mark.parametrize("size", [-50.0, 50.0, -7200.0, 3600.0])
 def test_a_clock_set_anew_is_noticed_and_found_again(size):
-    clock, taken, away = stepped(size)
+    clock, taken, error = stepped(size)
     assert clock.jumps == 1
-    assert np.abs(away[(taken > 20) & (taken < 93)]).max() < 0.1
-    assert np.abs(away[taken > 93 + 25]).max() < 0.1
-    found, std = clock.offset(300.0)
-    assert abs(found - 0.3 - size) < 3 * std
+    assert np.abs(error[(taken > 20) & (taken < 93)]).max() < 0.1
+    assert np.abs(error[taken > 93 + 25]).max() < 0.1
+    estimate, std = clock.offset(300.0)
+    assert abs(estimate - 0.3 - size) < 3 * std
     assert abs(clock.rate[0]) < 3 * clock.rate[1]
 
 
 @pytest.mark.parametrize("size", [-5.0, 5.0, 20.0])
 def test_a_clock_corrected_by_seconds_is_found_again(size):
-    clock, taken, away = stepped(size)
-    assert np.abs(away[taken > 93 + 60]).max() < 0.2
+    clock, taken, error = stepped(size)
+    assert np.abs(error[taken > 93 + 60]).max() < 0.2
     assert abs(clock.rate[0]) < 5 * clock.rate[1]
 
 
 def test_a_clock_that_drifts_within_its_rate_makes_no_jump():
     for seed in range(20):
-        *_, stamps, arrivals = told(seed, "heavy")
+        *_, stamps, arrivals = stamps_and_arrivals(seed, "heavy")
         assert listened(stamps, arrivals).jumps == 0
 
 
 @pytest.mark.parametrize("cut", [1, 40, 400])
 def test_saved_and_restored_it_goes_on_as_before(cut):
-    *_, stamps, arrivals = told(5)
+    *_, stamps, arrivals = stamps_and_arrivals(5)
     whole = listened(stamps, arrivals)
     first = listened(stamps[:cut], arrivals[:cut])
-    again = SourceClock(CLOCK)
-    again.restore(first.state())
-    assert again.state() == first.state()
-    listened(stamps[cut:], arrivals[cut:], again)
-    assert again.state() == whole.state()
-    np.testing.assert_array_equal(again.aligned(stamps, arrivals[-1]), whole.aligned(stamps, arrivals[-1]))
+    restored = SourceClock(CLOCK)
+    restored.from_state(first.to_state())
+    assert restored.to_state() == first.to_state()
+    listened(stamps[cut:], arrivals[cut:], restored)
+    assert restored.to_state() == whole.to_state()
+    np.testing.assert_array_equal(restored.aligned(stamps, arrivals[-1]), whole.aligned(stamps, arrivals[-1]))
 
 
 def test_before_anything_is_heard_the_clock_is_taken_at_its_word():

@@ -1,4 +1,4 @@
-"""Sensors that repeat themselves: held, stuck or at the end of their range, by their noise, their direction, the model and other sensors."""
+"""Runs of equal readings: held, stuck or saturated, by noise, extrapolation, the model and other sensors."""
 
 import functools
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 import twin
 from instrument.readers import close_reader, read_log
-from reconstruct.stream.readings.equal_readings import Run, explanation, led_beyond, scatter_excess
+from reconstruct.stream.readings.equal_readings import EqualRun, explanation, led_beyond, scatter_excess
 from reconstruct.stream.stream import Stream
 from tests.reconstruct.stream.instruments import SECOND, START, holder
 from twin.records import Readings
@@ -33,7 +33,7 @@ def ns(seconds: np.ndarray) -> np.ndarray:
 
 def followed(model: Model, channels: dict[str, tuple[np.ndarray, np.ndarray]], until: float):
     """Readings by channel (s, K), handed over every half second: the stream, and mean and standard deviation of T every half second."""
-    stream, found = Stream(model, START), []
+    stream, beliefs = Stream(model, START), []
     for end in np.arange(0.5, until + 0.25, 0.5):
         batches = []
         for name, (times, values) in channels.items():
@@ -41,9 +41,9 @@ def followed(model: Model, channels: dict[str, tuple[np.ndarray, np.ndarray]], u
             batches.append(Readings(name, 0, ns(times[here]), values[here]))
         stream.push(batches)
         belief = stream.belief(START + round(end * 1e9))
-        found.append((end, belief.mean[0], belief.std[0]))
+        beliefs.append((end, belief.mean[0], belief.std[0]))
     stream.settle(stream.now + stream.span)
-    return stream, np.array(found)
+    return stream, np.array(beliefs)
 
 
 def ramp_and_hold(times: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def test_a_line_leads_beyond_a_value_by_its_own_errors():
     ],
 )
 def test_the_likeliest_explanation(changed, right):
-    run = Run(count=20.0, repeat=0.07, value=10.0, excess=0.0, low=0.0, high=20.0, away=0.0, beyond=0.0, refused=0)
+    run = EqualRun(count=20.0, repeat=0.07, value=10.0, excess=0.0, low=0.0, high=20.0, away=0.0, beyond=0.0, refused=0)
     assert explanation(run._replace(**changed)) == right
 
 
@@ -113,8 +113,8 @@ def test_a_hold_is_followed_and_not_called_stuck():
     late = times_of(60.0, 0.003)
     values = rounded(ramp_and_hold(late))
     regular = np.arange(0.0, 60.0, 0.1)
-    stream, found = followed(holder(0.0055), {"s0": (regular, values)}, 60.0)
-    at, mean, std = found.T
+    stream, beliefs = followed(holder(0.0055), {"s0": (regular, values)}, 60.0)
+    at, mean, std = beliefs.T
     assert kinds(stream) == []
     assert stream.health["s0"].stuck == 0
     off = np.abs(mean - ramp_and_hold(at))
@@ -130,13 +130,13 @@ def test_a_clipped_sensor_is_saturated_and_the_state_goes_on():
     truth = 318.15 + 0.2 * times
     values = rounded(np.minimum(truth + 0.02 * np.random.default_rng(3).standard_normal(600), LIMIT))
     assert (values[300:] == rounded(np.array([LIMIT]))).all()
-    stream, found = followed(holder(0.0055), {"s0": (times, values)}, 60.0)
+    stream, beliefs = followed(holder(0.0055), {"s0": (times, values)}, 60.0)
     assert stream.verdicts()["s0"] == "saturated"
     assert kinds(stream) == ["saturated_sensor"]
     event = next(event for event in stream.events if event.kind == "saturated_sensor")
     assert event.size == pytest.approx(LIMIT)
     assert 24.0 < (event.time - START) * 1e-9 < 26.5
-    at, mean, std = found.T
+    at, mean, std = beliefs.T
     later = at > 27.0
     assert (np.abs(mean - 318.15 - 0.2 * at)[later] < 1.645 * std[later]).all()
     assert std[-1] > 1.0
@@ -147,10 +147,10 @@ def test_a_sensor_that_recovers_is_believed_again():
     times = np.arange(0.0, 40.0, 0.1)
     truth = 318.15 + np.interp(times, [0, 30, 40], [0.0, 6.0, 0.0])
     values = rounded(np.minimum(truth + 0.02 * np.random.default_rng(4).standard_normal(400), LIMIT))
-    stream, found = followed(holder(0.0055), {"s0": (times, values)}, 40.0)
+    stream, beliefs = followed(holder(0.0055), {"s0": (times, values)}, 40.0)
     assert kinds(stream) == ["saturated_sensor", "sensor_recovered"]
     assert stream.verdicts()["s0"] not in ("saturated", "stuck")
-    assert abs(found[-1, 1] - 318.15) < 0.2
+    assert abs(beliefs[-1, 1] - 318.15) < 0.2
 
 
 def test_a_sensor_that_sticks_away_from_its_extremes_is_stuck():
@@ -168,11 +168,11 @@ def test_a_hold_that_another_sensor_contradicts_is_none():
     truth = np.interp(times, [0, 20, 40], [300.0, 300.0, 304.0])
     quiet = rounded(np.where(times < 20, truth, 300.0))
     other = rounded(truth + 0.02 * np.random.default_rng(6).standard_normal(400))
-    stream, found = followed(holder(0.0055, 0.02), {"s0": (times, quiet), "s1": (times, other)}, 40.0)
+    stream, beliefs = followed(holder(0.0055, 0.02), {"s0": (times, quiet), "s1": (times, other)}, 40.0)
     assert stream.verdicts()["s0"] == "stuck"
     assert stream.verdicts()["s1"] == "ok"
     assert [event.name for event in stream.events if event.kind == "stuck_sensor"] == ["s0"]
-    at, mean, _ = found.T
+    at, mean, _ = beliefs.T
     late = at > 25.0
     assert np.abs(mean - np.interp(at, times, truth))[late].max() < 0.1
 
@@ -189,14 +189,14 @@ def real(data: Path):
     def follow(name: str):
         (channel,) = read_log(data / name).channels
         start, seconds = int(channel.times[0]), (channel.times - channel.times[0]) * 1e-9
-        stream, found = Stream(model, start), []
+        stream, beliefs = Stream(model, start), []
         for end in np.arange(0.5, seconds[-1], 0.5):
             here = (seconds >= end - 0.5) & (seconds < end)
             stream.push([Readings(channel.name, 0, channel.times[here], channel.values[here])])
             belief = stream.belief(start + round(end * 1e9))
-            found.append((end, belief.mean[0], belief.std[0]))
+            beliefs.append((end, belief.mean[0], belief.std[0]))
         stream.settle(stream.now + stream.span)
-        return stream, np.array(found).T
+        return stream, np.array(beliefs).T
 
     yield follow
     close_reader()

@@ -1,10 +1,10 @@
-"""Verdicts on sensors: each from what it stands for, the worst that holds, and none from too little."""
+"""Verdicts on sensors from their counts and innovations."""
 
 import dataclasses
 
 import pytest
 
-from reconstruct.stream.readings.health import ENOUGH, VERDICTS, Health
+from reconstruct.stream.readings.health import MIN_READINGS, VERDICTS, Health
 
 SECOND = 10**9
 
@@ -23,13 +23,13 @@ SECOND = 10**9
         (Health(used=10, late=9), "ok"),
         (Health(used=7, not_a_number=3), "spiking"),
         (Health(used=9, not_a_number=1), "ok"),
-        (Health(used=50, far=0.3, weighed=50), "spiking"),
-        (Health(used=20, far=0.3, weighed=ENOUGH - 1), "ok"),
-        (Health(used=50, square=3.5, weighed=50), "noisy"),
-        (Health(used=50, square=2.5, weighed=50), "ok"),
-        (Health(used=20, square=9.0, weighed=ENOUGH - 1), "ok"),
-        (Health(used=50, square=9.0, far=0.5, weighed=50), "spiking"),
-        (Health(used=50, square=9.0, far=0.5, weighed=50, standing="stuck"), "stuck"),
+        (Health(used=50, outlier_fraction=0.3, innovations=50), "spiking"),
+        (Health(used=20, outlier_fraction=0.3, innovations=MIN_READINGS - 1), "ok"),
+        (Health(used=50, mean_square=3.5, innovations=50), "noisy"),
+        (Health(used=50, mean_square=2.5, innovations=50), "ok"),
+        (Health(used=20, mean_square=9.0, innovations=MIN_READINGS - 1), "ok"),
+        (Health(used=50, mean_square=9.0, outlier_fraction=0.5, innovations=50), "spiking"),
+        (Health(used=50, mean_square=9.0, outlier_fraction=0.5, innovations=50, standing="stuck"), "stuck"),
     ],
 )
 def test_verdicts(health, verdict):
@@ -38,11 +38,11 @@ def test_verdicts(health, verdict):
 
 
 def test_a_periodic_sensor_that_has_not_been_heard_of_is_silent():
-    one = Health(used=10, heard=100 * SECOND, standing="stuck")
-    assert one.verdict(100 * SECOND, rate=2.0) == "stuck"
-    assert one.verdict(104 * SECOND, rate=2.0) == "stuck"
-    assert one.verdict(105 * SECOND, rate=2.0) == "silent"
-    assert one.verdict(10**6 * SECOND, rate=0.0) == "stuck"  # on change: silence says nothing
+    health = Health(used=10, heard=100 * SECOND, standing="stuck")
+    assert health.verdict(100 * SECOND, rate=2.0) == "stuck"
+    assert health.verdict(104 * SECOND, rate=2.0) == "stuck"
+    assert health.verdict(105 * SECOND, rate=2.0) == "silent"
+    assert health.verdict(10**6 * SECOND, rate=0.0) == "stuck"  # on change: silence says nothing
 
 
 def test_what_never_counts_is_no_fault_even_when_silent():
@@ -50,26 +50,26 @@ def test_what_never_counts_is_no_fault_even_when_silent():
 
 
 def test_all_fates_but_repeats_are_counted_as_seen():
-    one = Health()
+    health = Health()
     fates = ["used", "ignored", "outlier", "stuck", "not_a_number", "invalid", "late", "future"]
     for number, name in enumerate(fates):
-        setattr(one, name, 10**number)
-    one.repeated = 5
-    assert one.seen == 11_111_111
+        setattr(health, name, 10**number)
+    health.repeated = 5
+    assert health.seen == 11_111_111
     counts = {field.name for field in dataclasses.fields(Health) if field.type is int or field.type == "int"}
-    assert counts == {*fates, "repeated", "weighed"}
+    assert counts == {*fates, "repeated", "innovations"}
 
 
 def test_running_means_forget_in_a_hundred_readings_however_they_come():
-    one, other = Health(), Health()
-    one.weigh(4.0, 1.0, 100)
+    health, other = Health(), Health()
+    health.add_innovations(4.0, 1.0, 100)
     for _ in range(100):
-        other.weigh(4.0, 1.0, 1)
-    assert one.square == pytest.approx(other.square) == pytest.approx(1 + 3 * (1 - 0.99**100))
-    assert one.far == pytest.approx(other.far) == pytest.approx(1 - 0.99**100)
-    assert one.weighed == other.weighed == 100
-    assert one.verdict() == "silent"  # nothing seen yet, only weighed
-    one.used = 100
-    assert one.verdict() == "spiking"
-    one.weigh(1.0, 0.0, 300)
-    assert one.verdict() == "ok"
+        other.add_innovations(4.0, 1.0, 1)
+    assert health.mean_square == pytest.approx(other.mean_square) == pytest.approx(1 + 3 * (1 - 0.99**100))
+    assert health.outlier_fraction == pytest.approx(other.outlier_fraction) == pytest.approx(1 - 0.99**100)
+    assert health.innovations == other.innovations == 100
+    assert health.verdict() == "silent"  # nothing seen yet, only weighed
+    health.used = 100
+    assert health.verdict() == "spiking"
+    health.add_innovations(1.0, 0.0, 300)
+    assert health.verdict() == "ok"

@@ -1,4 +1,4 @@
-"""Tallies of innovations: one where the model holds, above it where it does not, and the right part is named."""
+"""Tallies of normalised innovations: mean one for the right model, and the wrong part is named."""
 
 import math
 
@@ -11,18 +11,23 @@ from tests.reconstruct.stream.instruments import SECOND, START, drawn, heard, to
 from twin.records import Readings
 
 MODEL = toy()
-SENSORS = {one.channel: place for place, one in enumerate(MODEL.evidence)}
+SENSORS = {sensor.channel: index for index, sensor in enumerate(MODEL.evidence)}
 
 
 def fed(monitors: Monitors, seed: int, spans: int, sizes: dict[str, float] | None = None, each: int = 2) -> Monitors:
     """Spans of half a second with innovations of every sensor, those of some larger by a factor."""
     generator = np.random.default_rng(seed)
-    place = np.repeat(np.arange(len(SENSORS)), each)
+    sensor_index = np.repeat(np.arange(len(SENSORS)), each)
     size = np.ones(len(SENSORS))
     for name, factor in (sizes or {}).items():
         size[SENSORS[name]] = factor
     for _ in range(spans):
-        monitors.hear(0.5, place, size[place] * generator.standard_normal(len(place)), np.ones(len(place)))
+        monitors.add_readings(
+            0.5,
+            sensor_index,
+            size[sensor_index] * generator.standard_normal(len(sensor_index)),
+            np.ones(len(sensor_index)),
+        )
     return monitors
 
 
@@ -57,12 +62,12 @@ def test_no_part_is_distrusted_without_cause():
 )
 def test_a_part_that_is_off_is_named(channel, part):
     monitors = fed(Monitors(MODEL), 0, 200, {channel: 2.0})
-    found = monitors.distrust
-    assert found is not None
-    assert found.part == part
-    assert found.ratio > EXCESS
-    assert found.score > SCORE
-    assert found.memory in MEMORY
+    distrust = monitors.distrust
+    assert distrust is not None
+    assert distrust.part == part
+    assert distrust.ratio > EXCESS
+    assert distrust.score > SCORE
+    assert distrust.memory in MEMORY
 
 
 def test_a_little_off_for_long_is_not_distrusted():
@@ -80,7 +85,7 @@ def test_the_fast_memory_forgets_a_fault_that_is_over():
 
 def test_what_does_not_count_is_not_counted():
     monitors = Monitors(MODEL)
-    monitors.hear(0.5, np.array([0, 1]), np.array([100.0, 1.0]), np.array([0.0, 0.5]))
+    monitors.add_readings(0.5, np.array([0, 1]), np.array([100.0, 1.0]), np.array([0.0, 0.5]))
     tally = monitors.tallies["heat"]["fast"]
     assert (tally.squares, tally.count) == (0.5, 0.5)
 
@@ -88,21 +93,21 @@ def test_what_does_not_count_is_not_counted():
 def test_images_are_heard_too():
     monitors = Monitors(MODEL)
     for _ in range(60):
-        monitors.see(("defocus", "place"), 8.0)
+        monitors.add_observation(("defocus", "place"), 8.0)
     assert monitors.tallies["optics"]["slow"].ratio == pytest.approx(4.0)
     assert monitors.tallies["stage"]["slow"].ratio == pytest.approx(4.0)
-    found = monitors.distrust
-    assert found is not None
-    assert found.part in ("optics", "stage")
+    distrust = monitors.distrust
+    assert distrust is not None
+    assert distrust.part in ("optics", "stage")
 
 
 def test_state_and_restore():
     monitors = fed(Monitors(MODEL), 0, 50, {"encoder": 2.0})
-    again = Monitors(MODEL)
-    again.restore(monitors.state())
-    assert again.state() == monitors.state()
-    assert again.distrust == monitors.distrust
-    assert fed(again, 3, 20).state() == fed(monitors, 3, 20).state()
+    restored = Monitors(MODEL)
+    restored.from_state(monitors.to_state())
+    assert restored.to_state() == monitors.to_state()
+    assert restored.distrust == monitors.distrust
+    assert fed(restored, 3, 20).to_state() == fed(monitors, 3, 20).to_state()
 
 
 def streamed(batches: list[Readings]) -> Stream:
@@ -122,9 +127,9 @@ def test_in_a_stream():
         assert sound.tallies[part]["slow"].ratio == pytest.approx(1.0, abs=0.45)
     noise = 0.25 * np.random.default_rng(0).standard_normal(len(seconds))
     restless = [
-        Readings(one.channel, 0, one.times, one.values + noise) if one.channel == "high.tension" else one
-        for one in batches
+        Readings(batch.channel, 0, batch.times, batch.values + noise) if batch.channel == "high.tension" else batch
+        for batch in batches
     ]
-    found = streamed(restless).monitors.distrust
-    assert found is not None
-    assert found.part == "gun"
+    distrust = streamed(restless).monitors.distrust
+    assert distrust is not None
+    assert distrust.part == "gun"

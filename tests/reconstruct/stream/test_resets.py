@@ -1,9 +1,9 @@
-"""Zeros that users reset: told from commands and from drift, however echoes jitter and however often one looks."""
+"""Detection of reset zeros, told from commands and drift, for echoes with jitter and any frequency of calls."""
 
 import numpy as np
 import pytest
 
-from reconstruct.stream.resets import TOGETHER, Event, Resets
+from reconstruct.stream.resets import ECHO_WINDOW, Event, Resets
 from tests.reconstruct.stream.instruments import SECOND, START, toy
 from twin.dynamics.inputs import Inputs
 
@@ -12,11 +12,11 @@ MODEL = toy()
 
 def echoes(shown, actual, looks=(100.0,)) -> list[Event]:
     """Resets found in (time in s, value) pairs of the console's display and of the lens, looked for when settled up to each of ``looks``."""
-    inputs, found = Inputs(MODEL.inputs), Resets(MODEL, START)
+    inputs, resets = Inputs(MODEL.inputs), Resets(MODEL, START)
     for channel, pairs in (("focus.commanded", shown), ("lens.echo", actual)):
         for time, value in [(0.1, 0.0), *pairs]:
             inputs.tell(channel, START + round(time * SECOND), value)
-    return [event for until in looks for event in found.look(inputs, START + round(until * SECOND))]
+    return [event for until in looks for event in resets.detect(inputs, START + round(until * SECOND))]
 
 
 def test_a_command_moves_both_and_is_no_reset():
@@ -62,7 +62,8 @@ def test_echoes_that_fall_silent_make_no_reset(gone):
     heard = (times < 30.0 - gone / 2) | (times > 30.0 + gone / 2)
     shown, actual = times[heard], times[heard & (np.arange(len(times)) % 3 != 0)]
     pairs = [
-        [(t, float(v)) for t, v in zip(there, np.interp(there, times, value), strict=True)] for there in (shown, actual)
+        [(t, float(v)) for t, v in zip(echo_times, np.interp(echo_times, times, value), strict=True)]
+        for echo_times in (shown, actual)
     ]
     assert np.isin(value, [0.0, 80.0]).all()
     assert echoes(*pairs) == []
@@ -86,7 +87,7 @@ def test_looked_at_often_or_once_is_the_same():
             pairs[1].append((time + generator.uniform(-0.6, 0.6), actual))
         once = echoes(*pairs)
         assert echoes(*pairs, looks=np.arange(0.5, 100.5, 0.5)) == once
-        assert [one.size for one in once] == pytest.approx([size for size in sizes.values() if abs(size) > 1.0])
+        assert [event.size for event in once] == pytest.approx([size for size in sizes.values() if abs(size) > 1.0])
 
 
 def test_a_command_shown_in_two_steps_is_no_reset_wherever_one_looks():
@@ -99,6 +100,6 @@ def test_a_command_shown_in_two_steps_is_no_reset_wherever_one_looks():
 @pytest.mark.parametrize(("every", "late"), [(0.5, 0.1), (0.9, 0.3), (1.2, 0.6)])
 def test_focusing_through_in_quick_steps_is_no_reset(every, late):
     times = 10.0 + every * np.arange(15)
-    assert TOGETHER == 700_000_000
+    assert ECHO_WINDOW == 700_000_000
     pairs = [(float(time), 30.0 * (number + 1)) for number, time in enumerate(times)]
     assert echoes(pairs, [(time + late, value) for time, value in pairs]) == []

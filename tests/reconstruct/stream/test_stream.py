@@ -1,4 +1,4 @@
-"""A stream of readings into a belief: exact where it claims to be, the same in any order, firm against bad readings."""
+"""A stream compared with a dense filter and smoother, in any order of readings."""
 
 import tracemalloc
 
@@ -11,11 +11,11 @@ from tests.reconstruct.stream.instruments import SECOND, START, batch, dense, dr
 MODEL = toy()
 
 
-def close(found, mean, covariance, tolerance: float = 1e-7):
+def close(belief, mean, covariance, tolerance: float = 1e-7):
     scale = np.sqrt(np.diag(covariance))
-    np.testing.assert_allclose((found.mean - mean) / scale, 0.0, atol=tolerance)
+    np.testing.assert_allclose((belief.mean - mean) / scale, 0.0, atol=tolerance)
     np.testing.assert_allclose(
-        found.covariance / scale[:, None] / scale, covariance / scale[:, None] / scale, atol=tolerance
+        belief.covariance / scale[:, None] / scale, covariance / scale[:, None] / scale, atol=tolerance
     )
 
 
@@ -44,25 +44,25 @@ def test_spans_of_half_a_second_are_as_good():
     seconds = np.sort(generator.uniform(0.1, 40.0, 500))
     batches = heard(MODEL, seconds, drawn(MODEL, seconds, 3), 4)
     until = START + 41 * SECOND
-    found, exact = (Stream(MODEL, START, exact=cut, outliers=0.0) for cut in (0, 10**6))
-    for stream in (found, exact):
+    streamed, exact = (Stream(MODEL, START, exact=cut, outliers=0.0) for cut in (0, 10**6))
+    for stream in (streamed, exact):
         stream.push(batches)
-    one, other = found.belief(until), exact.belief(until)
-    assert np.abs((one.mean - other.mean) / other.std).max() < 0.2
-    np.testing.assert_allclose(one.std, other.std, rtol=0.03)
+    belief, exact_belief = streamed.belief(until), exact.belief(until)
+    assert np.abs((belief.mean - exact_belief.mean) / exact_belief.std).max() < 0.2
+    np.testing.assert_allclose(belief.std, exact_belief.std, rtol=0.03)
     middle = START + 20 * SECOND + 123_456_789
-    one, other = found.smoother().belief(middle), exact.smoother().belief(middle)
-    assert np.abs((one.mean - other.mean) / other.std).max() < 0.2
-    assert (one.std > 0.99 * other.std).all()  # what it does not use makes it less sure, never surer
-    assert (one.std < 1.15 * other.std).all()
+    belief, exact_belief = streamed.smoother().belief(middle), exact.smoother().belief(middle)
+    assert np.abs((belief.mean - exact_belief.mean) / exact_belief.std).max() < 0.2
+    assert (belief.std > 0.99 * exact_belief.std).all()  # what it does not use makes it less sure, never surer
+    assert (belief.std < 1.15 * exact_belief.std).all()
 
 
 def pieces(batches, generator, lag: float):
     """The same readings one by one, each handed over within ``lag`` seconds of when it was taken, in order of handing over."""
     single = [
-        (int(time), one.channel, float(value))
-        for one in batches
-        for time, value in zip(one.times, one.values, strict=True)
+        (int(time), batch.channel, float(value))
+        for batch in batches
+        for time, value in zip(batch.times, batch.values, strict=True)
     ]
     delays = generator.uniform(0.0, lag, len(single))
     order = np.argsort([time * 1e-9 + delay for (time, *_), delay in zip(single, delays, strict=True)])
@@ -83,18 +83,22 @@ def test_any_order_within_the_lag_gives_the_same_state(seed):
     whole.push(batches)
     generator = np.random.default_rng(seed)
     shuffled, twice = Stream(MODEL, START), Stream(MODEL, START)
-    given = pieces(batches, generator, 2.0)
+    scattered = pieces(batches, generator, 2.0)
     for stream, copies in ((shuffled, 1), (twice, 2)):
-        for (time, channel, value), _ in given:
+        for (time, channel, value), _ in scattered:
             for _ in range(copies):
                 stream.push([batch(channel, [(time - START) * 1e-9], [value])])
             if generator.random() < 0.02:
                 stream.belief()
     for stream in (shuffled, twice):
-        one, other = stream.belief(until), whole.belief(until)
-        np.testing.assert_allclose(one.mean / other.std, other.mean / other.std, rtol=1e-9, atol=1e-9)
+        belief, whole_belief = stream.belief(until), whole.belief(until)
         np.testing.assert_allclose(
-            one.factors @ one.factors.swapaxes(1, 2), other.factors @ other.factors.swapaxes(1, 2), rtol=1e-9
+            belief.mean / whole_belief.std, whole_belief.mean / whole_belief.std, rtol=1e-9, atol=1e-9
+        )
+        np.testing.assert_allclose(
+            belief.cov_sqrt @ belief.cov_sqrt.swapaxes(1, 2),
+            whole_belief.cov_sqrt @ whole_belief.cov_sqrt.swapaxes(1, 2),
+            rtol=1e-9,
         )
         assert not stream.health["encoder"].late
     assert twice.health["encoder"].repeated > 0
@@ -106,19 +110,21 @@ def test_with_arrival_times_too():
     seconds = np.arange(0.1, 40.0, 0.21)
     batches = heard(MODEL, seconds, drawn(MODEL, seconds, 0), 0)
     generator = np.random.default_rng(8)
-    given = pieces(batches, generator, 1.5)
-    late = sorted(given, key=lambda pair: pair[1] + generator.uniform(0, 5e8))
+    scattered = pieces(batches, generator, 1.5)
+    late = sorted(scattered, key=lambda pair: pair[1] + generator.uniform(0, 5e8))
     until = START + 42 * SECOND
-    found = []
-    for order in (given, late):
+    streamed = []
+    for order in (scattered, late):
         stream = Stream(MODEL, START)
         for (time, channel, value), arrival in order:
             stream.push([batch(channel, [(time - START) * 1e-9], [value])], arrival)
-        found.append(stream.belief(until))
+        streamed.append(stream.belief(until))
         offset, std = stream.clock("room").offset(40.0)
         assert abs(offset) < 3 * std
         assert std < 0.05
-    np.testing.assert_allclose(found[0].mean / found[1].std, found[1].mean / found[1].std, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(
+        streamed[0].mean / streamed[1].std, streamed[1].mean / streamed[1].std, rtol=1e-9, atol=1e-9
+    )
 
 
 def test_the_past_is_kept_in_few_states_a_chapter(monkeypatch):
@@ -132,8 +138,8 @@ def test_the_past_is_kept_in_few_states_a_chapter(monkeypatch):
     chapters = len(stream.chapters)
     assert chapters > 20
     smoother.belief(START + 399 * SECOND)  # compiled
-    for one in stream.chapters:
-        one.pack()
+    for chapter in stream.chapters:
+        chapter.pack()
     tracemalloc.start()
     smoother.all()
     held = tracemalloc.get_traced_memory()[0]

@@ -220,7 +220,7 @@ def test_a_checkpoint_brings_everything_back(decided):
     before, resumed = loop.twin_session, twin_session
     assert resumed.belief.time == before.belief.time
     np.testing.assert_array_equal(resumed.belief.means, before.belief.means)
-    np.testing.assert_array_equal(resumed.belief.factors, before.belief.factors)
+    np.testing.assert_array_equal(resumed.belief.cov_sqrt, before.belief.cov_sqrt)
     np.testing.assert_array_equal(resumed.discrepancy.log_weights, before.discrepancy.log_weights)
     assert (resumed.trust, resumed.inflation) == (before.trust, before.inflation)
     assert {
@@ -303,5 +303,5 @@ def test_it_follows_the_microscope(decided):
     for name in ("C10", "thickness"):
         assert belief.std[layout.index(name)] < 0.9 * prior[layout.index(name)], name
     index = layout.index("C10")
-    left = [np.sqrt((row.arrays["factors"] ** 2).sum(axis=2))[:, index] for row in decided["checkpoints"]]
+    left = [np.sqrt((row.arrays["cov_sqrt"] ** 2).sum(axis=2))[:, index] for row in decided["checkpoints"]]
     assert max(std.max() for std in left) < 0.9 * prior[index]  # of each reading, where there is more than one

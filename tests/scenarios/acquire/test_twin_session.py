@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reconstruct.inference.belief import root_of
+from reconstruct.inference.belief import cov_sqrt_of
 from scenarios.acquire.twin_session import TwinSession
 from tests.small import CELL, small_layout, small_microscope
 from twin.dynamics import standard_dynamics
@@ -72,7 +72,7 @@ def settled(checkpointed):
 
 def test_it_stays_where_it_is_right(settled):
     twin_session, truth, generator = settled
-    assert twin_session.belief.lost == ()
+    assert twin_session.belief.circular_uniform == ()
     assert wrong_by(twin_session, truth) < 35.0
     take(twin_session, truth, 40.0, 7, generator)
     assert wrong_by(twin_session, truth) < 35.0
@@ -86,7 +86,7 @@ def test_it_recovers_from_a_misread_image(settled):
     for name, size in zip(OPTICS, (80.0, -40.0, 40.0), strict=True):
         off[LAYOUT.index(name)] = size
     twin_session.belief = dataclasses.replace(
-        belief, weights=np.ones(1), means=(belief.mean + off)[None], factors=root_of(belief.covariance)[None]
+        belief, weights=np.ones(1), means=(belief.mean + off)[None], cov_sqrt=cov_sqrt_of(belief.covariance)[None]
     )
     before = wrong_by(twin_session, truth)
     for number, defocus in enumerate((-40.0, 40.0, -60.0, 20.0, 60.0)):
@@ -98,7 +98,7 @@ def test_it_recovers_from_a_misread_image(settled):
 def test_a_stage_move_begins_anew(settled):
     twin_session, _, _ = settled
     twin_session.move_stage()
-    assert twin_session.belief.lost == twin_session.site_prior.lost == ("x", "y")
+    assert twin_session.belief.circular_uniform == twin_session.site_prior.circular_uniform == ("x", "y")
     np.testing.assert_array_equal(twin_session.belief.means, twin_session.site_prior.means)
 
 
@@ -106,21 +106,21 @@ def test_two_narrow_components_are_not_a_lost_position(settled):
     """A mixture that is wide only because its readings lie apart keeps them; a single wide one is given up."""
     twin_session, _, _ = settled
     belief = twin_session.belief
-    narrow = root_of(np.diag(np.full(len(LAYOUT), 1e-4)))
+    narrow = cov_sqrt_of(np.diag(np.full(len(LAYOUT), 1e-4)))
     apart = np.zeros((2, len(LAYOUT)))
     apart[1, LAYOUT.index("x")] = 0.9 * CELL
     two = dataclasses.replace(
-        belief, weights=np.array([0.5, 0.5]), means=belief.mean[None] + apart, factors=np.stack([narrow, narrow])
+        belief, weights=np.array([0.5, 0.5]), means=belief.mean[None] + apart, cov_sqrt=np.stack([narrow, narrow])
     )
     assert two.std[LAYOUT.index("x")] > 0.33 * CELL
     twin_session.belief = two
     twin_session.follow([], belief.time + 1_000_000)
-    assert twin_session.belief.lost == ()
+    assert twin_session.belief.circular_uniform == ()
     assert len(twin_session.belief.weights) == 2
     spread = np.full(len(LAYOUT), 1e-2)
     spread[LAYOUT.index("x")] = 0.5 * CELL
     twin_session.belief = dataclasses.replace(
-        belief, weights=np.ones(1), means=belief.mean[None], factors=np.diag(spread)[None]
+        belief, weights=np.ones(1), means=belief.mean[None], cov_sqrt=np.diag(spread)[None]
     )
     twin_session.follow([], belief.time + 2_000_000)
-    assert twin_session.belief.lost == ("x", "y")
+    assert twin_session.belief.circular_uniform == ("x", "y")
