@@ -10,7 +10,7 @@ from twin.optics.weak import THIRD
 
 COEFFICIENTS: tuple[str, ...] = tuple(n if len(n) == 3 else f"{n[:3]}.{n[3]}" for n in NAMES[:THIRD])
 """Names of the coefficients to third order as controls and channels have them: C10, C12.a, C12.b, C21.a ..."""
-LEARNT = 0.7
+DETERMINED_SHARE = 0.7
 """A coefficient whose error is above this share of its prior's is called undetermined."""
 
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from reconstruct.measure.haadf.model import waves
 
-ROWS = 16384
+PIXEL_BATCH = 16384
 """Pixels at a time."""
-ROUNDS = 2
+ITERATIONS = 2
 """Least squares, the second with the first's variance."""
-LEAST = 0.05
+MIN_SIGNAL_SHARE = 0.05
 """No pixel counts as darker than this share of the mean signal."""
 
 
@@ -28,13 +28,13 @@ class Cell(NamedTuple):
     fitted: np.ndarray
     variance: np.ndarray
     g: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
 
 
 def mean_cell(
     image: np.ndarray,
     known: np.ndarray,
-    places: np.ndarray,
+    positions: np.ndarray,
     g: np.ndarray,
     cell: tuple[float, float],
     gain: float,
@@ -46,26 +46,34 @@ def mean_cell(
 
     ``gain`` in counts per electron and ``readout`` in counts rms; if the gain is not known well, noise may also be less than it says.
     """
-    flat, use = places.reshape(-1, 2), known.ravel()
+    flat, mask = positions.reshape(-1, 2), known.ravel()
     data = np.where(known, image, 0.0).ravel()
     count = 2 * len(g) - 1
-    bright = max(float(data[use].mean()), 1e-9)
+    bright = max(float(data[mask].mean()), 1e-9)
     fitted = np.full(data.shape, bright)
     mean, information = np.zeros(count), np.eye(count)
-    parts = [slice(start, start + ROWS) for start in range(0, len(data), ROWS)]
+    parts = [slice(start, start + PIXEL_BATCH) for start in range(0, len(data), PIXEL_BATCH)]
     variance = fitted
-    for _ in range(ROUNDS):
-        variance = gain * np.maximum(fitted, LEAST * bright) + readout**2
-        information, right = np.zeros((count, count)), np.zeros(count)
+    for _ in range(ITERATIONS):
+        variance = gain * np.maximum(fitted, MIN_SIGNAL_SHARE * bright) + readout**2
+        information, rhs = np.zeros((count, count)), np.zeros(count)
         for part in parts:
             columns = waves(g, flat[part], cell)
-            weighted = columns * (use[part] / variance[part])[:, None]
+            weighted = columns * (mask[part] / variance[part])[:, None]
             information += weighted.T @ columns
-            right += weighted.T @ data[part]
+            rhs += weighted.T @ data[part]
         size = np.trace(information) / count
-        mean = np.linalg.solve(information + 1e-9 * size * np.eye(count), right)
+        mean = np.linalg.solve(information + 1e-9 * size * np.eye(count), rhs)
         fitted = np.concatenate([waves(g, flat[part], cell) @ mean for part in parts])
-    misfit = float((((data - fitted) ** 2 / variance)[use]).sum() / max(int(use.sum()) - count, 1))
-    wider = max(misfit, 1.0) if gain_known else misfit
+    misfit = float((((data - fitted) ** 2 / variance)[mask]).sum() / max(int(mask.sum()) - count, 1))
+    variance_factor = max(misfit, 1.0) if gain_known else misfit
     shape = image.shape
-    return Cell(mean, information / wider, misfit, fitted.reshape(shape), wider * variance.reshape(shape), g, places)
+    return Cell(
+        mean,
+        information / variance_factor,
+        misfit,
+        fitted.reshape(shape),
+        variance_factor * variance.reshape(shape),
+        g,
+        positions,
+    )

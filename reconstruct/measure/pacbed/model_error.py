@@ -73,8 +73,8 @@ class Whitened:
         self, a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], relative: float
     ) -> np.ndarray:
         """a^T C^-1 b of what `project` gave, for a field of rms ``relative``."""
-        kept = relative**2 / (1.0 + relative**2 * self.values)
-        return a[0].T @ b[0] - (a[1] * kept[:, None]).T @ b[1]
+        shrinkage = relative**2 / (1.0 + relative**2 * self.values)
+        return a[0].T @ b[0] - (a[1] * shrinkage[:, None]).T @ b[1]
 
     def volume(self, relative: float) -> float:
         """log det C less that of counting alone."""
