@@ -119,7 +119,7 @@ def _single_cell(
     even, odd = real * cos - imaginary * sin, real * sin + imaginary * cos
     counts = nominal * jnp.exp(values["scale"])
     counted = jnp.concatenate([even[:1], 2.0 * even[1:], -2.0 * odd[1:]]) * counts
-    return counted.at[0].add(at["black"])
+    return counted.at[0].add(values["black"])
 
 
 @functools.partial(jax.jit)

@@ -169,7 +169,9 @@ def _fit_series(
         right += weighted.T @ data[part].ravel()
     coefficients = np.linalg.solve(normal + 1e-10 * np.trace(normal) / count * np.eye(count), right)
     m = len(reflections)
-    slow, even, odd = (
+    terms = BACKGROUND_COSINES**2
+    slow = coefficients[:terms].reshape(BACKGROUND_COSINES, BACKGROUND_COSINES)
+    even, odd = coefficients[terms:-m], coefficients[-m:]
         coefficients[: BACKGROUND_COSINES**2].reshape(BACKGROUND_COSINES, BACKGROUND_COSINES),
         coefficients[BACKGROUND_COSINES**2 : -m],
         coefficients[-m:],

@@ -159,7 +159,9 @@ def _draws(pieces: Pieces, sizes: np.ndarray, period: float, axis: int) -> tuple
         solved = _solve_path(pieces, draw_sizes, HUM_RMS * period)
         deviation = (draw_sizes - prior_medians(period, float(pieces.times[-1]))) / LOG_SIZE_SPREADS
         logs.append(
-            solved.evidence - 0.5 * float((away**2).sum()) + 0.5 * (T_FREEDOM + 6) * np.log1p(row @ row / T_FREEDOM)
+            solved.evidence
+            - 0.5 * float((deviation**2).sum())
+            + 0.5 * (T_FREEDOM + 6) * np.log1p(row @ row / T_FREEDOM)
         )
         trends.append(solved.trend.T.ravel())
         covariances.append(solved.covariance)

@@ -184,8 +184,8 @@ def _report(fit: Fit, maxima: list[Maximum], electrons: float, precision: float)
     thickness, std = measurement.value("thickness")
     if INTERVAL_FACTOR * std > precision * thickness:
         undetermined["thickness"] = (
-            f"{thickness / 10:.1f} nm with a standard error of {std / 10:.2f} nm, {std / thickness:.0%} of it: the pattern of so thin a crystal, or so poor a pattern, "
-            f"says no more, with faces that may hide {error.surface / 10:.2f} nm"
+            f"{thickness / 10:.1f} nm with a standard error of {std / 10:.2f} nm, {std / thickness:.0%} of it: a crystal this thin, or a pattern this noisy, "
+            f"gives no better, and surface layers may hide {error.surface / 10:.2f} nm"
         )
     for name in ("tilt.x", "tilt.y"):
         if measurement.value(name)[1] > 0.5 * fit.sd[NAMES.index(name)]:

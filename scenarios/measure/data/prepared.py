@@ -58,7 +58,7 @@ def _values(recording: Recording, kind: DataKind, min_size: int, levels: bool = 
         recording.add_setting("counts without a beam", data.black, "count", "--black")
     if levels and data.gain is not None:
         recording.add_setting("counts per electron", data.gain, "1", "--gain")
-    return made.values
+    return prepared.values
 
 
 def _without_levels(preparation: Preparation) -> Preparation:

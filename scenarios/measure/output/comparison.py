@@ -100,7 +100,7 @@ def select_quantities(measurement: Measurement, names: dict[str, tuple[str, str,
         measurement,
         names=tuple(new for new, _, _ in names.values()),
         units=tuple(unit for _, unit, _ in names.values()),
-        components=parts,
+        components=components,
         undetermined={names[name][0]: reason for name, reason in measurement.undetermined.items() if name in names},
     )
 
