@@ -172,10 +172,6 @@ def _fit_series(
     terms = BACKGROUND_COSINES**2
     slow = coefficients[:terms].reshape(BACKGROUND_COSINES, BACKGROUND_COSINES)
     even, odd = coefficients[terms:-m], coefficients[-m:]
-        coefficients[: BACKGROUND_COSINES**2].reshape(BACKGROUND_COSINES, BACKGROUND_COSINES),
-        coefficients[BACKGROUND_COSINES**2 : -m],
-        coefficients[-m:],
-    )
     model = cosines[0].T @ slow @ cosines[1]
     slope = np.zeros((ny, nx, 2))
     frequencies = 2.0 * np.pi * reflections @ lattice
