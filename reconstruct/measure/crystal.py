@@ -1,8 +1,8 @@
-"""Aberrations to third order from a scan of Ronchigrams over a crystal that is known.
+"""Aberrations to third order from a scan of Ronchigrams over a known crystal.
 
-By reciprocity each detector point is one plane wave through one unit cell (`twin.scattering.reciprocity`), made once; then a model of all counts and
-its derivatives are small Fourier sums, and the counting likelihood is climbed by scoring. Where the scan began and how many electrons came
-are fitted along.
+By reciprocity each detector point is one plane wave through one unit cell (`twin.scattering.reciprocity`), computed once; the model of all counts and
+its derivatives are then small Fourier sums, and the Poisson likelihood is maximised by Fisher scoring. The start of the scan in the cell and the number of
+electrons are fitted too.
 """
 
 import dataclasses
@@ -30,12 +30,12 @@ DOSE_ERROR = 0.05
 DEFOCUS_STARTS, PRIOR_DRAWS = 15, 30
 """Values of C10 tried over twice its prior width each way, and draws of all coefficients from the prior."""
 MAXIMISED_STARTS = 6
-"""The likeliest of them, climbed until one fits."""
+"""The likeliest starts are maximised, one by one, until one fits."""
 MAX_ITERATIONS = 40
 EXCESS_TOLERANCE = 0.03
-"""Excess of the residual over counting that is no reason to look for another maximum."""
+"""Relative excess of chi square over counting noise at which the search for another maximum stops."""
 MAX_MISFIT = 2.0
-"""Above this misfit nothing is claimed."""
+"""Misfit above which the aberrations keep their prior."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _log_likelihood(counts: np.ndarray, mean: np.ndarray, mask: np.ndarray) -> f
 
 
 def _locate_scan(model: Model, counts: np.ndarray, mask: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray]:
-    """How well coefficients ``c`` go with the counts wherever the scan began, and where that is best, by correlation."""
+    """The largest correlation of counts and model at coefficients ``c`` over all starts of the scan, and that start."""
     shape = (model.rows.shape[-2], model.rows.shape[-1])
     coefficients = np.array(c)
     coefficients[0] += model.c10
@@ -187,9 +187,9 @@ def fit_crystal(
 ) -> Measurement:
     """COEFFICIENTS (angstrom), "scan.x", "scan.y" (where the scan began in the cell, angstrom) and "electrons" (log of those that came over those stated).
 
-    The prior says where to look: C10 over twice its width, the others near their means. ``made`` is a `model` of the same setting to be used
-    again, of all its pixels. ValueError if no pixel of the bright-field disk is lit. If the residual is larger than counting allows, errors are
-    widened by it, and it is said.
+    The prior says where to look: C10 over twice its width, the others near their means. ``model`` is the result of `build_model` for
+    all pixels of the same setting, to be reused. ValueError if no pixel of the bright-field disk is lit. If the residual is larger than counting allows, errors are
+    widened by it, with a note.
     """
     checks.require_float64()
     use_pixels, notes = lit_pixels(exposure, optics)
@@ -210,7 +210,7 @@ def fit_crystal(
         if log_posterior > best_log_posterior:
             best, best_log_posterior = parameters, log_posterior
             mean = expected_counts(used_model, parameters, slopes=False)[0]
-            # what the counts allow is the right maximum; what they do not may be another
+            # a maximum with an acceptable chi square is accepted; otherwise try the next start
             if (mask * (counts - mean) ** 2 / mean).sum() < mask.sum() * (1.0 + EXCESS_TOLERANCE + 4.0 * slack):
                 break
     mean, slopes = expected_counts(used_model, best)
@@ -247,7 +247,7 @@ def fit_crystal(
 
 
 def _starting_points(model: Model, counts: np.ndarray, mask: np.ndarray, prior: Prior) -> list[np.ndarray]:
-    """The likeliest coefficients over the prior, each with where the scan began."""
+    """The likeliest parameters drawn from the prior, each with the best start of the scan."""
     width = 2.0 * float(np.sqrt(prior.covariance[0, 0]))
     scale = np.sqrt(np.diag(prior.covariance))
     cov_sqrt = scale[:, None] * np.linalg.cholesky(prior.covariance / np.outer(scale, scale))
@@ -269,7 +269,7 @@ def _maximise(
     precision: np.ndarray,
     centre: np.ndarray,
 ) -> tuple[np.ndarray, float]:
-    """Up the log posterior by Fisher's scoring, damped after Marquardt."""
+    """Maximise the log posterior by Fisher scoring with Marquardt's damping."""
 
     def log_prior(values: np.ndarray) -> float:
         return -0.5 * float((values - centre) @ precision @ (values - centre))

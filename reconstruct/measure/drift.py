@@ -1,4 +1,4 @@
-"""A map apart from the drift that was in it: by a drift known beforehand, or by two scans of the same place in different directions.
+"""Separation of a scan's map from drift: by a known drift, or by two scans of the same area in different directions.
 
 In a scan whose pixel p = (x, y) is taken at tau . p (tau = dwell and line time, seconds), a specimen-frame drift of v angstrom per second makes the map
 M = M0 + v tau^T. With M0 turned by the scan's rotation in one of two images and v tau^T not, four numbers of each determine the six of M0 and v.
@@ -41,7 +41,7 @@ def separate_drift(
     """Map and drift from two scans, the raster of the ``second`` turned by ``turned`` radian (from +x towards +y in the first's image).
 
     ``fold``: turning the crystal by so many parts of a turn makes no difference, so that a second image's rotation is known up to them. ValueError
-    for scans in the same direction, which tell nothing apart.
+    for scans in the same direction, which do not separate the two.
     """
     if abs(np.sin(0.5 * angle)) < 0.05:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What an image says: named quantities as a small mixture of Gaussians, what it cannot tell and why, and pictures of the fit."""
+"""A measurement: named quantities as a small mixture of Gaussians, undetermined ones with the reason, and plots of the fit."""
 
 import dataclasses
 import math
@@ -39,7 +39,7 @@ class FitPlot:
 class Measurement:
     """Quantities ``names`` in ``units`` (angstrom, radian, ...; "1" is dimensionless) that an image of a ``kind`` says something about.
 
-    More than one of ``components`` (weights sum to 1) are readings that the data cannot tell apart, such as both signs of defocus. What the data do not
+    More than one of ``components`` (weights sum to 1) are readings that the data cannot distinguish, such as both signs of defocus. What the data do not
     determine is in ``undetermined`` with the reason, and as wide as it was before. ``misfit`` is the residual's sum of squares in sigmas over its
     degrees of freedom; ``notes`` say what else a user should know.
     """
@@ -101,9 +101,9 @@ class Measurement:
         return np.sqrt(np.diag(self.covariance))
 
     def index(self, name: str) -> int:
-        """Place of a quantity; ValueError if it was not measured."""
+        """Index of a quantity; ValueError if it was not measured."""
         if name not in self.names:
-            raise ValueError(f"this {self.kind} says nothing of {name!r}; it has {', '.join(self.names)}")
+            raise ValueError(f"this {self.kind} does not measure {name!r}; it has {', '.join(self.names)}")
         return self.names.index(name)
 
     def value(self, name: str) -> tuple[float, float]:
@@ -121,7 +121,7 @@ class Measurement:
         return bool(abs(chance - 0.5) <= 0.5 * level)
 
     def observation(self, time: int, names: tuple[str, ...] | None = None) -> Observation:
-        """As what a belief takes in at ``time`` (ns), by the mixture's moments; only determined quantities, or those ``names``."""
+        """As the observation that a belief is updated with at ``time`` (ns), by the mixture's moments; only determined quantities, or those ``names``."""
         selected = names if names is not None else tuple(name for name in self.names if name not in self.undetermined)
         if not selected:
             raise ValueError(f"this {self.kind} determines nothing: {'; '.join(self.undetermined.values())}")

@@ -23,7 +23,7 @@ MAX_VALUES = 150_000_000
 class Preparation:
     """How recorded values become what is measured.
 
-    ``axes``: the recorded axes in the order (stack axes, rows, columns); empty for as recorded. ``frame``: for each axis before the last two a place or a
+    ``axes``: the recorded axes in the order (stack axes, rows, columns); empty for as recorded. ``frame``: for each axis before the last two an index or a
     slice; empty for all. ``rows``, ``columns``: the part (from, to) of each image or pattern that is used; None for all. ``black``: counts of a recorded
     pixel without a beam. ``gain``: counts that an electron makes; None to leave counts as they are. ``bin``: recorded pixels along each side of one.
     """
@@ -67,7 +67,7 @@ def reorder_axes(data: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def prepare(data: np.ndarray, kind: DataKind, preparation: Preparation = Preparation(), min_size: int = 1) -> Prepared:
-    """The values of a recording that are measured, at least ``least`` pixels each way.
+    """The values of a recording that are measured, at least ``min_size`` pixels each way.
 
     ValueError, with the cure behind a semicolon, for what is no intensity, a stack of which one image is wanted, parts that are empty, and sizes
     that cannot be measured. ``data`` may be of any real type and is not changed.
@@ -81,7 +81,7 @@ def prepare(data: np.ndarray, kind: DataKind, preparation: Preparation = Prepara
     leading = selected.shape[:-2]
     if kind == "image" and leading and not any(isinstance(index, slice) for index in preparation.frame):
         raise ValueError(
-            f"data are a stack of {shape_text(selected.shape)}; choose one image by its place, or a range to sum"
+            f"data are a stack of {shape_text(selected.shape)}; choose one image by its index, or a range to sum"
         )
     if kind == "scan" and len(leading) != 2:
         raise ValueError(

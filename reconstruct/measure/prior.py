@@ -1,4 +1,4 @@
-"""What is believed of the aberrations before they are measured."""
+"""Prior of the aberrations."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ DETERMINED_SHARE = 0.7
 
 @dataclasses.dataclass(frozen=True)
 class Prior:
-    """What is believed beforehand: ``mean`` [12] and ``covariance`` [12, 12] of the COEFFICIENTS in angstrom, the film's ``thickness`` as (mean, standard
+    """Prior: ``mean`` [12] and ``covariance`` [12, 12] of the COEFFICIENTS in angstrom, the film's ``thickness`` as (mean, standard
     deviation) in angstrom. C10 is that at the film's entrance face."""
 
     mean: np.ndarray

@@ -4,7 +4,7 @@ In a phase object the centre of mass of a pattern is the gradient of the phase, 
 Ultramicroscopy 160, 265, 2016), so it has no curl: a vector g of the scan's axes is seen on the camera as R(rotation) diag(1, -1)^flip g, rotation from +x
 towards +y (down), and at each spatial frequency q the part along q is signal and noise, the part across it noise alone. The signal's power is unknown
 in each ring of |q|, that of the noise in each of a few bands, where it is at least that of counting. The likelihood has the period pi: that atoms
-attract electrons, so that the field points to them, tells one end from the other, by an image that is bright at atoms or by the phase's own peaks.
+attract electrons, so that the field points to them, distinguishes the two ends, by an image that is bright at atoms or by the phase's own peaks.
 """
 
 from typing import NamedTuple
@@ -76,8 +76,8 @@ def centres_of_mass(patterns: np.ndarray) -> Centres:
 def measure_rotation(patterns: np.ndarray, bright: np.ndarray | None = None) -> Measurement:
     """Rotation (radian, in (-pi, pi]) and flip (0 or 1) of ``patterns`` [ny, nx, ky, kx] in counts, scanned with pixels as wide as high.
 
-    ``bright`` [ny, nx] is an image taken with them that is bright at atoms (dark field at high angles); without one the phase's own peaks tell which end
-    is which. Components are the readings left: either flip, either end; the flip's probability is its mean. See `centres_of_mass` for what is refused.
+    ``bright`` [ny, nx] is an image taken with them that is bright at atoms (dark field at high angles); without one the phase's own peaks decide
+    between the ends. Components are the readings left: either flip, either end; the flip's probability is its mean. See `centres_of_mass` for what is refused.
     """
     centres = centres_of_mass(patterns)
     if bright is not None and bright.shape != centres.electrons.shape:
@@ -90,7 +90,7 @@ def measure_rotation(patterns: np.ndarray, bright: np.ndarray | None = None) -> 
         return _prior_only("most patterns hold no electrons", electrons)
     spectrum = _spectrum(centres, known)
     if np.abs(spectrum.field).max() == 0.0:
-        return _prior_only("the centre of mass is the same everywhere: no field to tell directions by", electrons)
+        return _prior_only("the centre of mass is the same everywhere: no field that determines directions", electrons)
     maxima = []
     for flip in (0, 1):
         for angle, log, std in _maxima(spectrum, flip):
@@ -127,7 +127,7 @@ def _report(
         undetermined["rotation"] = "the field's curl hardly depends on the rotation: no specimen, or too few electrons"
     elif best.weight < DETERMINED_WEIGHT * direction:
         notes.append(
-            "rotation and rotation + 180 degrees are both possible: an image that is bright at atoms would tell"
+            "rotation and rotation + 180 degrees are both possible: an image that is bright at atoms would decide"
         )
     if 0.05 < flipped < 0.95:
         undetermined["flip"] = f"the field has as little curl either way: flipped with a probability of {flipped:.2f}"

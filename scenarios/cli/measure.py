@@ -18,7 +18,7 @@ Guarded = Callable[[Callable[[], tuple[int, dict[str, Any]]], bool, Callable[[],
 def measure_commands(guarded: Guarded) -> typer.Typer:
     """The sub-application ``emtwin measure``."""
     app = typer.Typer(
-        help="Images as sensors: quantities with errors out of a file, what it leaves open, and what it contradicts.",
+        help="Measure quantities with errors from a file; list what is undetermined and what contradicts the file.",
         rich_markup_mode=None,
     )
     for name, kind in KINDS.items():
@@ -36,7 +36,7 @@ def _command(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, .
 
 
 def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: Output) -> tuple[int, dict[str, Any]]:
-    """Measure, draw, and only then write; refuse files that are in the way before anything is computed."""
+    """Measure, draw, then write; existing output files are refused before anything is computed."""
     from scenarios.io.atomic_output import new_files, write_whole
     from scenarios.io.progress import open_progress
     from scenarios.measure.data.checks import finite

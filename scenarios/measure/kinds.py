@@ -121,7 +121,7 @@ class FilmOptions(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, D
 
 
 class Kind(NamedTuple):
-    """A measurement: its ``options``, what it is of (``words``), whether it takes ``several`` files, and where its function is."""
+    """A measurement: its ``options``, its ``description``, whether it takes ``several`` files, and the ``entry_point`` of its function."""
 
     options: type[Data]
     description: str
@@ -132,7 +132,7 @@ class Kind(NamedTuple):
 
     @property
     def function(self) -> Callable[..., Any]:
-        """Takes the file (or a tuple of several), the options and the progress, and gives what was found."""
+        """Takes the file (or a tuple of several), the options and the progress, and returns a `FileMeasurement`."""
         module, name = self.entry_point.split(":")
         return getattr(importlib.import_module(f"scenarios.measure.{module}"), name)
 

@@ -1,4 +1,4 @@
-"""Where the edge of a disk is, sector by sector: levels and slopes inside and outside of their own, an edge of common width between, by counts."""
+"""Edge of a disk by sectors: each has its own levels and slopes inside and outside, all share one edge width; Poisson likelihood."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ RING_SHARE = 0.2
 
 
 class Edges(NamedTuple):
-    """``azimuth`` [s] in radian, ``place`` [s] (distance from the centre, pixels) and its ``variance`` [s]; the common rms ``width`` and its std; the
+    """``azimuth`` [s] in radian, ``position`` [s] (distance from the centre, pixels) and its ``variance`` [s]; the common rms ``width`` and its std; the
     share of the edge that was usable (``arc``), counts' variance over their mean (``dispersion``), and the ``model`` [ny, nx] (NaN off the ring)."""
 
     azimuth: np.ndarray
@@ -87,7 +87,7 @@ def _fit_width(
     half_width: float,
     complete: np.ndarray,
 ) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, float]:
-    """Minus log likelihood at ``width``, (outside, inside, slope inside, place, slope outside) [s, 5], variance of the place [s], model [n] and the
+    """Minus log likelihood at ``width``, (outside, inside, slope inside, position, slope outside) [s, 5], variance of the position [s], model [n] and the
     mean square in sigmas."""
 
     def summed(weights: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 The disk's edge is r(phi) = R (1 + a cos 2 phi + b sin 2 phi) about its centre, phi from +x towards +y (down). What is inside and outside is not modelled:
 every sector of the edge has levels and a slope of its own (crystals put lines and overlapping disks there), and an edge of common rms width between them, by
-the likelihood of counts. How much more the places of edges scatter than counting explains is learnt and is part of the error.
-With R = semiangle camera_length / pixel one pattern tells only the product of semi-angle and camera length.
+the likelihood of counts. The scatter of edge positions beyond counting noise is estimated and included in the error.
+With R = semiangle camera_length / pixel one pattern determines only the product of semi-angle and camera length.
 """
 
 import numpy as np
@@ -46,7 +46,7 @@ def measure_disk(
 
     ``camera_length`` (angstrom) and ``semiangle`` (radian) are what is known of them, mean and standard deviation; None is nothing. ``radius``,
     ``centre_x``, ``centre_y`` (of pixel (0, 0)'s middle) and ``edge`` (rms width, the pixel's own included) are in pixels. What is saturated, cut off by
-    the frame or empty is widened and said. ValueError for a pattern that is none.
+    the frame or empty is widened, with a reason. ValueError for a pattern that is none.
     """
     known = _known_pixels(pattern, pixel, camera_length, semiangle)
     filled = np.where(known, pattern, 0.0).astype(float)
@@ -217,7 +217,7 @@ def _angles(
     joint[1:, 1:] = covariance
     joint[0, 0] = noise**2
     joint[0, 1:] = joint[1:, 0] = gain * noise**2
-    reason = "one disk tells only semi-angle times camera length: give one of them"
+    reason = "one disk determines only semi-angle times camera length: give one of them"
     undetermined: dict[str, str] = (
         dict.fromkeys(NAMES[6:], reason) if camera_length is None and semiangle is None else {}
     )

@@ -1,4 +1,4 @@
-"""Exposures as blocks of the film's likelihood: what no coefficient changes made once, and the prior of what is fitted along."""
+"""Blocks of the film's likelihood: the parts of an exposure that do not depend on the coefficients, and the prior of the nuisance parameters."""
 
 import dataclasses
 
@@ -41,7 +41,7 @@ class Prepared:
 
 
 def prepare(exposure_spectra: Spectra, optics: Optics) -> Prepared:
-    """The overlaps of an exposure, made once."""
+    """The overlaps of an exposure, computed once."""
     checks.require_float64()
     setting = exposure_spectra.setting
     bands = sidebands(
@@ -82,7 +82,7 @@ def block(exposure: Prepared, coefficients: np.ndarray, highest: float | None = 
 
 
 def nuisance_precision(thickness: tuple[float, float]) -> np.ndarray:
-    """Prior precision [1 + KNOTS + 1] of what is fitted along: thickness (mean, standard deviation), log power and log noise."""
+    """Prior precision [1 + KNOTS + 1] of the nuisance parameters: thickness (mean, standard deviation), log power and log noise."""
     precision = np.zeros((KNOTS + 2, KNOTS + 2))
     precision[0, 0] = thickness[1] ** -2
     bend = np.diff(np.eye(KNOTS), 2, axis=0) / ROUGHNESS

@@ -1,9 +1,9 @@
 """Aberrations to third order from scans of Ronchigrams over an amorphous film whose atoms are not known.
 
 The likelihood is that of `film`: linear in the film, which is integrated out; thickness, power spectrum and noise are fitted along. Starts come
-from `parallax`; from each of them the likelihood is climbed by scoring with more and more scan frequencies, since it is the low ones that
-tell far from near. Errors are those of `sandwich`: curvature by Fisher's information, spread of the score from frequency to frequency as the data have it,
-so what the weak linear model lacks (plural scattering, mostly) widens them.
+from `parallax`; from each the likelihood is maximised by scoring, lowest scan frequencies first, since they determine large
+defocus. Errors are those of `robust_covariance`: curvature by Fisher's information, spread of the score from frequency to frequency as the data have it,
+so what the weak linear model lacks (mostly plural scattering) widens them.
 """
 
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
         prior_covariance = np.diag(prior_stds**2)
         prior_covariance[:THIRD, :THIRD] = prior.covariance
         unseen = Component(1.0, np.concatenate([prior.mean, prior.thickness[:1]]), prior_covariance)
-        reason = "no film can be told from counting noise in these exposures"
+        reason = "no film can be distinguished from counting noise in these exposures"
         # as wide as the probe may have been
         widest = prior.mean.copy()
         widest[0] += np.copysign(2.0 * prior_stds[0], prior.mean[0])
@@ -86,7 +86,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
     )
     notes += _width_notes(data, maxima[0].parameters)
     if len(components) > 1:
-        notes.append("these exposures do not tell chi from -chi: both are kept")
+        notes.append("these exposures do not distinguish chi from -chi: both are kept")
     undetermined = {
         name: f"these exposures leave it within {std:.3g} angstrom, and it was known to {prior_std:.3g} before"
         for name, std, prior_std in zip(names, np.sqrt(np.diag(parts[0][2])), prior_stds, strict=True)
@@ -119,7 +119,7 @@ def _width_notes(data: list[Prepared], parameters: np.ndarray) -> list[str]:
         if not setting.periodic and probe_width > 0.5 * scan_width:
             return [
                 (
-                    f"the probe is up to {probe_width:.0f} angstrom wide and the scan {scan_width:.0f}: errors may be larger than told; "
+                    f"the probe is up to {probe_width:.0f} angstrom wide and the scan {scan_width:.0f}: errors may be larger than stated; "
                     "scan a wider field, or go nearer to focus"
                 )
             ]

@@ -6,8 +6,8 @@ all pixels have at one scan frequency is a Gaussian vector of covariance
     K = P M M^dagger + nu 1,    M[pixel, node] = strength T(C10 + z_node) sqrt(weight)
 
 with nodes of Gauss and Legendre through the thickness, and of rank ``NODES`` but for the noise: determinant and inverse are those of small
-matrices, and the score and Fisher's information tr(K^-1 dK K^-1 dK) are exact in closed form. Nothing is said of where the film was, so it may
-have moved between exposures.
+matrices, and the score and Fisher's information tr(K^-1 dK K^-1 dK) are exact in closed form. The film's position does not enter, so it may
+move between exposures.
 """
 
 from collections.abc import Callable

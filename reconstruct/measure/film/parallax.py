@@ -1,4 +1,4 @@
-"""Where to start: defocus and astigmatism by how the images of the detector's pixels are shifted against one another.
+"""Starting values of defocus and astigmatism from the relative shifts of the detector pixels' images.
 
 At low scan frequencies a pixel kappa sees the film shifted by grad chi(kappa) / 2 pi, with C10 and C12 by lambda H kappa, H = [[C10 + C12a, C12b],
 [C12b, C10 - C12a]]. The correlation of pixels Delta apart peaks at lambda H Delta, wherever in the disk they are: a search that needs no start.

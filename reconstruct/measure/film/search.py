@@ -1,4 +1,4 @@
-"""Up the film's likelihood: from starts that need none, with more and more scan frequencies, since it is the low ones that tell far from near."""
+"""Maxima of the film's likelihood: maximised from starts by parallax, low scan frequencies first, since they determine large defocus."""
 
 import dataclasses
 
@@ -28,11 +28,11 @@ AMBIGUITY_MARGIN = 12.0
 ABSENT_FILM_LOG_POWER = -40.0
 """Log power of a film that is not there."""
 MIRROR_MARGIN = 50.0
-"""What a mirror image may still gain on being climbed."""
+"""Log posterior that the mirror image may gain by being maximised."""
 
 
 def prior_precision(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
-    """Precision [n, n] of all parameters and what they are drawn to [n]."""
+    """Prior precision [n, n] and mean [n] of all parameters."""
     n = THIRD + 1 + KNOTS + 1
     precision, centre = np.zeros((n, n)), np.zeros(n)
     precision[:THIRD, :THIRD] = np.linalg.inv(prior.covariance)
@@ -43,7 +43,7 @@ def prior_precision(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclasses.dataclass
 class SearchState:
-    """Where a climb stands: parameters [n], log posterior, score [n] with prior and summed outer products [n, n] of scores by frequency."""
+    """State of the maximisation: parameters [n], log posterior, score [n] with prior and summed outer products [n, n] of scores by frequency."""
 
     parameters: np.ndarray
     log_posterior: float
@@ -86,7 +86,7 @@ def maximise(
     rounds: int,
     tolerance: float = 0.02,
 ) -> SearchState:
-    """Up the log posterior by scoring with the outer products of the scores (Berndt, Hall, Hall & Hausman 1974), damped after Marquardt."""
+    """Maximise the log posterior by scoring with the outer products of the scores (Berndt, Hall, Hall & Hausman 1974), damped after Marquardt."""
     state, damping = evaluate(blocks, start, precision, centre), 1e-3
     for _ in range(rounds):
         curvature = state.score_outer + precision
@@ -158,13 +158,13 @@ def _starts_from_prior(
 def find_maxima(
     data: list[Prepared], whole: list[Spectra], prior: Prior, precision: np.ndarray, centre: np.ndarray
 ) -> list[SearchState]:
-    """The highest maximum, and its mirror image chi -> -chi where the data hardly tell them apart."""
+    """The highest maximum, and its mirror image chi -> -chi where the data hardly distinguish them."""
     radius = data[0].optics.semiangle / wavelength(data[0].optics.energy)
     low, middle = STAGES[0] * radius, STAGES[1] * radius
     half = 2.0 * np.sqrt(np.diag(prior.covariance))[:3]
     second_stage = CANDIDATES[1]
     if min(len(prepared.spectra.angles) for prepared in data) < MIN_PARALLAX_PIXELS:
-        # few pixels' low frequencies hardly tell one start from another
+        # few pixels' low frequencies hardly distinguish the starts
         low, second_stage = middle, CANDIDATES[0]
         guesses = _starts_from_prior(data, prior, precision, centre, low)
     else:

@@ -1,6 +1,7 @@
-"""What one image says of the mean unit cell of a crystal: its harmonics by weighted least squares, with their information.
+"""The mean unit cell of a crystal in one image: its harmonics by weighted least squares, with their information.
 
-Places are those of a followed lattice, wander taken out. Counting gives a pixel the variance gain * (signal) + readout^2; what varies more than that (tears
+Pixel positions are those of the tracked lattice, scan distortion removed.
+Counting gives a pixel the variance gain * (signal) + readout^2; what varies more than that (tears
 within a line, contamination) widens all alike.
 """
 
@@ -20,7 +21,7 @@ MIN_SIGNAL_SHARE = 0.05
 
 class Cell(NamedTuple):
     """``mean`` [c] harmonics in counts, ``information`` [c, c] of them (inverse covariance), and of the least squares the ``misfit`` (chi square over its
-    degrees of freedom) by which that information was lowered; ``fitted`` and ``variance`` [ny, nx] of pixels, ``g`` [n, 2] and ``middle`` [2]."""
+    degrees of freedom) by which that information was lowered; ``fitted`` and ``variance`` [ny, nx] of pixels, ``g`` [n, 2] ``positions`` [ny, nx, 2]."""
 
     mean: np.ndarray
     information: np.ndarray
@@ -41,7 +42,7 @@ def mean_cell(
     readout: float,
     gain_known: bool,
 ) -> Cell:
-    """Harmonics ``g`` [n, 2] (1/angstrom, zero first) of a ``cell`` (x, y) of ``image`` [ny, nx] in counts above black where ``known``, at ``places``
+    """Harmonics ``g`` [n, 2] (1/angstrom, zero first) of a ``cell`` (x, y) of ``image`` [ny, nx] in counts above black where ``known``, at ``positions``
     [ny, nx, 2] in angstrom.
 
     ``gain`` in counts per electron and ``readout`` in counts rms; if the gain is not known well, noise may also be less than it says.

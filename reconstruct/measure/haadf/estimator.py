@@ -1,9 +1,9 @@
 """HAADF images of a known crystal -> defocus, astigmatism, source, detector scale, scan distortion and drift.
 
-The lattice is followed with its wander (`lattice`), which gives the map from pixels to the crystal; at the places found, the mean unit cell is fitted by
-the twin's (`haadf_model`) under the counting likelihood, with what the twin gets wrong marginalised (`haadf_error`). A probe without spherical
-aberration in a thin crystal makes the same image at C10, C12 and at -C10, -C12: all maxima are kept, weighted by their evidence (`haadf_sample`).
-Images at known changes of defocus are fitted together, and tell the signs apart.
+The lattice is tracked with its scan distortion (`lattice`), which maps pixels to the crystal; at these positions the mean unit cell is fitted by
+the forward model (`haadf.model`) under the counting likelihood, with the model's error marginalised (`haadf.model_error`). A probe without spherical
+aberration in a thin crystal makes the same image at C10, C12 and at -C10, -C12: all maxima are kept, weighted by their evidence (`haadf.sampling`).
+Images at known changes of defocus are fitted together, and determine the sign.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ def measure_haadf(
 
     ``images`` [ny, nx], or [k, ny, nx] at known changes ``offsets`` (angstrom) of C10, in counts, NaN where a pixel is not to be used; all by the same
     ``scan`` and detector (``calibration``: its gain, black and readout). ``model`` and ``crystal`` are of the same unit cell (`build_gram`, `projected`).
-    ``before`` is what was known (`Before`), ``error`` what the model gets wrong (`ModelError`), ``saturation`` the count at which the detector is full,
+    ``prior`` is what is known (`HaadfPrior`), ``error`` the model's error (`ModelError`), ``saturation`` the count at which the detector is full,
     ``hum`` the mains' frequency in cycles per pixel (see `measure_lattice`), ``seed`` that of the sampler.
     What the images do not narrow to half of what was known is undetermined, and as wide as before. ValueError for images, priors and cells that cannot be.
     """

@@ -13,7 +13,7 @@ from twin import checks
 from twin.scattering.gram.model import GramModel
 
 MARQUARDT_STEPS = 25
-"""Of a climb."""
+"""Levenberg-Marquardt steps of one maximisation."""
 ERROR_SIZES = np.exp(np.linspace(np.log(0.002), np.log(0.5), 34))
 """Sizes of the model's relative error that an image may ask for."""
 BATCH = 64
@@ -21,7 +21,7 @@ BATCH = 64
 
 @dataclasses.dataclass(frozen=True)
 class Maximum:
-    """A maximum in units of the prior, ``place`` [p + 1] with the size of the model's error last, Laplace's ``covariance`` [p + 1, p + 1] and the logarithm
+    """A maximum in units of the prior, ``position`` [p + 1] with the size of the model's error last, Laplace's ``covariance`` [p + 1, p + 1] and the logarithm
     of ``evidence``; ``relative`` is that size."""
 
     position: np.ndarray
@@ -115,7 +115,7 @@ class Problem:
     def gauss_newton(
         self, z: np.ndarray, weights: list[np.ndarray], linearised: list[tuple[np.ndarray, np.ndarray]] | None = None
     ) -> tuple[float, np.ndarray, np.ndarray]:
-        """Cost, downhill gradient [p] and Gauss-Newton curvature [p, p] at z [p], from what `sloped` gave there."""
+        """Cost, downhill gradient [p] and Gauss-Newton curvature [p, p] at z [p], from the result of `linearise` there."""
         cost, descent, curvature = 0.5 * float(z @ z), -z, np.eye(len(z))
         for (residual, jacobian), weight in zip(linearised or self.linearise(z), weights, strict=True):
             cost += 0.5 * float(residual @ weight @ residual)
@@ -124,7 +124,7 @@ class Problem:
         return cost, descent, curvature
 
     def update_model_error(self, z: np.ndarray) -> None:
-        """Make the model's error what the signal at z makes it."""
+        """Set the model's error from the signal at z."""
         theta = self.theta(z[None])
         black = SHARED.index("black")
         self.columns = []
@@ -155,7 +155,7 @@ class Problem:
         return Maximum(np.append(z, unit[best]), 0.5 * (covariance + covariance.T), evidence, float(ERROR_SIZES[best]))
 
     def maximise(self, z: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-        """Levenberg-Marquardt with the model's error as large as it was last found: place, cost and curvature."""
+        """Levenberg-Marquardt with the model's error of its last estimated size: position, cost and curvature."""
         weights = self.weights(self.relative)
         cost, descent, curvature = self.gauss_newton(z, weights)
         damping = 1e-2
@@ -180,6 +180,6 @@ class Problem:
         return (2.0 * cost - float(z @ z)) / count
 
     def free_index(self, name: str) -> int | None:
-        """Of an entry of `SHARED` among the free parameters; None if it is fixed."""
+        """Index of an entry of `SHARED` among the free parameters; None if it is fixed."""
         index = np.flatnonzero(self.free == SHARED.index(name))
         return int(index[0]) if len(index) else None

@@ -1,6 +1,6 @@
 """The mean unit cell of a crystal's HAADF image as a function of optics, specimen and detector, by the twin's Gram matrices.
 
-A scan of a perfect crystal is I(r) = sum_g F_g exp(2 pi i g.r) at the places r of its pixels, so that all an image says of the optics is in its
+A scan of a perfect crystal is I(r) = sum_g F_g exp(2 pi i g.r) at the positions r of its pixels, so that all its information on the optics is in its
 harmonics. As real numbers they are (F_0, 2 Re F_g, -2 Im F_g): the image is their product with (1, cos 2 pi g.r, sin 2 pi g.r).
 """
 
@@ -42,7 +42,7 @@ POSITION = ("x", "y")
 
 
 def waves(g: np.ndarray, positions: np.ndarray, cell: tuple[float, float]) -> Float[np.ndarray, "pixels c"]:
-    """The functions (1, cos 2 pi g.r, sin 2 pi g.r) of harmonics ``g`` [n, 2] (zero first) of a ``cell`` (x, y) at ``places`` r [pixels, 2]."""
+    """The functions (1, cos 2 pi g.r, sin 2 pi g.r) of harmonics ``g`` [n, 2] (zero first) of a ``cell`` (x, y) at ``positions`` r [pixels, 2]."""
     indices = np.rint(g[1:] * np.asarray(cell)).astype(int)
     tables = []
     for axis in (0, 1):

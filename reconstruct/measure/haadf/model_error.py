@@ -1,4 +1,4 @@
-"""What the twin's unit cell gets wrong: a smooth relative field with the cell's own period, marginalised out of every fit, its size learnt from the image.
+"""Error of the modelled unit cell: a smooth relative field with the cell's period, marginalised in every fit, its size estimated from the image.
 
 Atomic scattering factors, thermal motion, frozen phonons, faces and angles of the detector are all wrong by some per cent, differently on different columns:
 I (1 + f), f with covariance a^2 K, K a squared exponential in distance, periodic (`learn.discrepancy.field` learns such a field over many images).

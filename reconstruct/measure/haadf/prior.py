@@ -1,4 +1,4 @@
-"""What is known of optics, specimen, detector and scan before a HAADF image is looked at."""
+"""Prior of optics, specimen, detector and scan for HAADF images."""
 
 import dataclasses
 import math
@@ -66,9 +66,7 @@ class HaadfPrior:
         for name, (mean, error) in pairs.items():
             finite(name, mean, "give (mean, standard error)")
             not_negative(name, error, "give (mean, standard error), 0 for what is known")
-        require(
-            self.aberration("C10")[1] > 0.0, "C10 has no error; it is what images tell: give (mean, standard error)"
-        )
+        require(self.aberration("C10")[1] > 0.0, "C10 has no error; images measure it: give (mean, standard error)")
         for name in ("source", "focal_spread"):
             not_negative(name, pairs[name][0], "give the rms in angstrom")
         finite("tilt", self.tilt, "give the specimen tilt (x, y) in radian")

@@ -1,4 +1,4 @@
-"""What is told of a fit of HAADF images, and its pictures."""
+"""The measurement that a fit of HAADF images gives, and its plots."""
 
 import numpy as np
 from scipy.special import ndtr
@@ -80,7 +80,7 @@ def report(
         covariance[undetermined_indices, undetermined_indices] = prior_sd[undetermined_indices] ** 2
         components.append(_component(float(weight), values, covariance, geometry))
     notes = [
-        f"errors of the unit cell of {problem.relative:.1%} over {problem.error.length:.1f} angstrom, learnt from this image",
+        f"errors of the unit cell of {problem.relative:.1%} over {problem.error.length:.1f} angstrom, estimated from this image",
         f"{samples.effective:.0f} effective draws",
         *geometry.notes,
     ]
@@ -93,12 +93,12 @@ def report(
 
 
 def _defocus_note(components: list[Component]) -> str:
-    """The readings there are, in words."""
+    """The possible values of C10, as text."""
     ordered = sorted(components, key=lambda component: -component.weight)
     text = ", ".join(f"{component.mean[0]:.0f} ({component.weight:.1%})" for component in ordered)
     signs = {bool(component.mean[0] > 0.0) for component in ordered}
     meaning = "both signs of C10 are possible" if len(signs) > 1 else "there is more than one reading of the focus"
-    return f"{meaning}: C10 of {text} angstrom, over- and underfocus about the crystal's best; an image at another, known defocus tells"
+    return f"{meaning}: C10 of {text} angstrom, over- and underfocus about the crystal's best; an image at another, known defocus decides"
 
 
 def _rejected(
@@ -152,7 +152,7 @@ def make_plots(
     black: float,
     pixel: float,
 ) -> tuple[FitPlot, ...]:
-    """Every image and its mean unit cell beside the best model, and the posterior of C10 beside the mixture that is told of it."""
+    """Every image and its mean unit cell beside the best model, and the posterior of C10 beside the reported mixture."""
     plots, theta = [], problem.theta(best[None])
     ny, nx = stack.shape[1:]
     for index, (image, mask, cell) in enumerate(zip(stack, known, problem.data, strict=True)):

@@ -38,7 +38,7 @@ def importance_sample(
     logs: np.ndarray,
     generator: np.random.Generator,
 ) -> PosteriorSample:
-    """From Laplace's approximations at ``places`` [k, p] with logarithms of evidence ``logs`` [k]; ``cost`` is minus the log posterior [n] at [n, p]."""
+    """From Laplace's approximations at ``positions`` [k, p] with logarithms of evidence ``logs`` [k]; ``cost`` is minus the log posterior [n] at [n, p]."""
     k, p = positions.shape
     means, spreads = positions.copy(), covariances.copy()
     weights = np.exp(logs - logsumexp(logs))

@@ -1,4 +1,4 @@
-"""What a HAADF image says of the scan: where its pixels are on the crystal, and how map and drift part given the scanner's own errors.
+"""Scan geometry of a HAADF image: positions of its pixels on the crystal, and separation of map and drift given the scanner's errors.
 
 A drift v of the probe over the crystal moves a line on by v T in the time T from line to line (de Ruijter & Weiss, Rev. Sci. Instrum. 63, 4314, 1992, have
 the lattice's side of it): to first order v_x T = pixel_y (shear - shear_0) and v_y T = pixel_y - pixel_x (1 + ratio_0), in the axes of the scan.
@@ -21,7 +21,7 @@ MAP_QUANTITIES = ("pixel_x", "pixel_y", "shear", "rotation")
 GEOMETRY = {
     "pixel_x": "angstrom", "pixel_y": "angstrom", "shear": "1", "rotation": "radian", "drift.x": "angstrom/second", "drift.y": "angstrom/second",
 }  # fmt: skip
-"""Names and units of what is told of the scan."""
+"""Names and units of the scan's quantities."""
 MIN_PERIODS = 2.0
 """Periods that a field of view must hold, either way."""
 MAX_SATURATED = 1e-3
@@ -33,14 +33,14 @@ DETERMINED_SHARE = 0.5
 
 
 class UsablePixels(NamedTuple):
-    """``known`` [k, ny, nx] pixels, and for each image why it says nothing (None: it may)."""
+    """``known`` [k, ny, nx] pixels, and for each image why it is rejected (None: it is usable)."""
 
     known: np.ndarray
     rejections: tuple[str | None, ...]
 
 
 class PixelMap(NamedTuple):
-    """``places`` [ny, nx, 2] of pixels (x, y; angstrom, crystal's axes), which lie at ``angle`` radian from the scan's."""
+    """``positions`` [ny, nx, 2] of pixels (x, y; angstrom, crystal's axes), which lie at ``angle`` radian from the scan's."""
 
     positions: np.ndarray
     angle: float
@@ -109,7 +109,7 @@ def _rejection(image: np.ndarray, known: np.ndarray, saturation: float) -> str |
     if saturated > MAX_SATURATED:
         return f"{saturated:.1%} of the pixels are saturated; lower the gain or the dose"
     if np.ptp(image[known]) == 0.0:
-        return "all pixels are alike: no electrons, or none that tell of a crystal"
+        return "all pixels are alike: no electrons, or none with a crystal's contrast"
     return None
 
 
@@ -161,7 +161,7 @@ def geometry(
         std = float(np.sqrt(full_covariance[index, index]))
         if undetermined or std > DETERMINED_SHARE * prior.drift:
             undetermined[name] = (
-                f"one image tells drift from a skew of the scanner ({prior.scanner:.1%}) only to {std:.2g} angstrom/s"
+                f"one image separates drift from a skew of the scanner ({prior.scanner:.1%}) only to {std:.2g} angstrom/s"
                 if not lattice.undetermined
                 else next(iter(lattice.undetermined.values()))
             )

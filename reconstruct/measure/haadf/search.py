@@ -9,7 +9,7 @@ from reconstruct.measure.haadf.fit import Maximum, Problem
 from reconstruct.measure.haadf.model import POSITION, SHARED
 
 START_COUNT = 8
-"""Places to climb from."""
+"""Starting points that are maximised."""
 DEFOCUS_VALUES, ASTIGMATISM_RINGS = 13, 2
 """Defoci and radii of astigmatism (with 8 azimuths each) within `REACH` of their prior standard deviations that are looked at."""
 PRIOR_REACH = 2.5

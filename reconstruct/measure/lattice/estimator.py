@@ -2,7 +2,7 @@
 
 Positions in the crystal are M p for pixels p = (x, y), M = R(-rotation) [[pixel_x, shear pixel_y], [0, pixel_y]]: as the twin's scan is distorted
 (`twin.detection.scan.Distortion`), up to the crystal's own symmetry. A drift of constant velocity v during the scan adds v t(p), which is linear in p:
-one image cannot tell it from the map, and the map told here is that of the scan as it went, drift included; `drift` separates the two.
+one image cannot tell it from the map, and the map given here is that of the scan as recorded, drift included; `drift` separates the two.
 """
 
 import numpy as np
@@ -48,11 +48,11 @@ def measure_lattice(
     """Pixel sizes (angstrom), shear and rotation (radian) of ``image`` [ny, nx], NaN where it is not known, of a known ``crystal``.
 
     ``claimed`` is about the size of a pixel in angstrom, known to within the share ``spread``; ``skew`` is how far from square pixels may be: the
-    rms of shear and of the ratio's logarithm. They are the prior, choose between readings of the spots, and are what is told of quantities that
-    the image leaves open. ``rotation`` is the angle from +x towards +y (down) at which the crystal's a lies in the image, modulo its symmetry.
+    rms of shear and of the ratio's logarithm. They are the prior, choose between readings of the spots, and are the result for quantities that
+    the image does not determine. ``rotation`` is the angle from +x towards +y (down) at which the crystal's a lies in the image, modulo its symmetry.
     ``hum`` is the mains' frequency in cycles per pixel along a line (dwell time in seconds times 50 or 60) for scans whose lines wait for the mains:
     what it displaces is then the same in all lines, and would otherwise widen pixel_x.
-    The source of the error is the scan's wander and counting; see `wander` and `lattice_fit`. ValueError for images that are no images.
+    The source of the error is the scan's wander and counting; see `scan_distortion` and `lattice.fit`. ValueError for images that are no images.
     """
     return follow_lattice(image, crystal, claimed, spread, skew, hum)[0]
 
@@ -66,7 +66,7 @@ def follow_lattice(
     hum: float | None = None,
     likeness: float = MIN_LIKENESS,
 ) -> tuple[Measurement, np.ndarray | None]:
-    """What `measure_lattice` tells, and where its likeliest reading puts the pixels: [ny, nx, 2] (x, y) in angstrom in the crystal's frame from a point
+    """The result of `measure_lattice`, and the pixels' positions by its likeliest reading: [ny, nx, 2] (x, y) in angstrom in the crystal's frame from a point
     in the middle of the image, or None if no lattice was followed in both directions.
 
     ``likeness`` is how alike the amplitudes must be to those of the columns: less where another model will judge.
@@ -75,7 +75,7 @@ def follow_lattice(
     primitive = crystal.primitive()
     filled = np.where(known, image, image[known].mean()).astype(float)
     if np.ptp(filled) == 0.0:
-        reason = "the image is flat: no electrons, or none that tell of a crystal"
+        reason = "the image is flat: no electrons, or none with a crystal's contrast"
         return _prior_only(crystal, claimed, spread, skew, reason), None
     relative = spectrum(filled)
     spots = find_spots(relative)

@@ -1,7 +1,7 @@
 """Maximum likelihood of a Fourier series on a lattice that a wandering scan distorts.
 
 The image at pixel p is bg(p) + sum_h c_h exp(2 pi i h . B (p + u)), with u the displacement of the piece of a line that p lies in. The
-coefficients are linear and found by weighted least squares, displacements by Gauss-Newton steps with the prior of `wander`; the
+coefficients are linear and found by weighted least squares, displacements by Gauss-Newton steps with the prior of `scan_distortion`; the
 variance of counting is a straight line in the intensity (gain and black level of a recorded image are unknown), fitted to the residual.
 """
 
@@ -24,7 +24,7 @@ BACKGROUND_COSINES = 4
 
 class Fit(NamedTuple):
     """``lattice`` B [2, 2] in cycles per pixel, covariance [4, 4] of (B_11, B_21, B_12, B_22); ``data``, ``model`` and ``variance`` [ny, nx / binned];
-    the ``path``, how many times wider pixel noise is than if it were white (``correlated``), and ``misfit`` per pixel; ``places`` [ny, nx, 2] of all
+    the ``path``, how many times wider pixel noise is than if it were white (``correlated``), and ``misfit`` per pixel; ``positions`` [ny, nx, 2] of all
     pixels of the image, wander included, in lattice vectors from its middle."""
 
     lattice: np.ndarray
@@ -183,7 +183,7 @@ def _fit_series(
 
 
 def _waves(positions: np.ndarray, reflections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and sines of 2 pi h . n, each [..., m], at ``places`` n [..., 2], by powers of the two first."""
+    """Cosines and sines of 2 pi h . n, each [..., m], at ``positions`` n [..., 2], by powers of the two first."""
     first, second = (np.exp(2j * np.pi * positions[..., axis]) for axis in (0, 1))
     max_power = int(np.abs(reflections).max())
     powers = []
@@ -230,7 +230,7 @@ def _add_information(
     weight: np.ndarray,
     displacement: np.ndarray,
 ) -> Pieces:
-    """What the residual says of the displacement of each piece, to first order ``about`` where it was."""
+    """Information of the residual on the displacement of each piece, to first order ``about`` where it was."""
     n = len(pieces.times)
 
     def summed(values: np.ndarray) -> np.ndarray:

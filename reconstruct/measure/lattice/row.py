@@ -7,7 +7,7 @@ from reconstruct.measure.measurement import Component, Measurement
 from reconstruct.measure.projection import Projection
 
 SPOT_ERROR = 0.1
-"""Error of a spot's place in frequency bins: of a wandering scan, not of counting."""
+"""Error of a spot's position in frequency bins: of a wandering scan, not of counting."""
 ITERATIONS = 4
 MIN_WEIGHT = 1e-3
 """Readings of the fringes of less weight are left out."""
@@ -48,9 +48,7 @@ def measure_row(
         mean, covariance = np.append(mean, across), np.pad(covariance, (0, 1))
         covariance[4, 4] = (across * share) ** 2
         candidates.append((float(strength**2 * np.exp(-0.5 * deviation**2)), mean, covariance))
-    reason = (
-        "one lattice row only: fringes tell two numbers of the map's four, the pixel across them and their direction"
-    )
+    reason = "one lattice row only: fringes determine two numbers of the map's four, the pixel across them and their direction"
     if not candidates:
         names = dict.fromkeys(
             prior.names, "the structure does not fit: none of its planes has the spacing of the fringes"

@@ -1,4 +1,4 @@
-"""The path of a probe that wanders while it scans, from what short pieces of lines say of it: a Gaussian process with a map as its trend.
+"""Path of a probe with scan distortion, estimated from short pieces of lines: a Gaussian process whose trend is a linear map.
 
 Displacements u(t) in pixels along x and y are the sum of two Ornstein-Uhlenbeck processes, a quick one (vibration) and a slow one (wandering drift,
 between a small share of a frame and a random walk), and noise of every piece on its own (jitter quicker than a piece). Their sizes are learnt, and
@@ -32,8 +32,8 @@ T_FREEDOM = 5
 
 
 class Pieces(NamedTuple):
-    """What pieces of lines say: ``information`` [n, 2, 2] (1/pixel^2) and ``score`` [n, 2] of displacements (x, y); ``times`` [n] in lines, rising;
-    ``places`` [n, 2] (x, y) in pixels from the centre; ``column`` [n] which part of the line; ``hum`` [n, 2] cosine and sine of the mains' phase
+    """Likelihood of pieces of lines: ``information`` [n, 2, 2] (1/pixel^2) and ``score`` [n, 2] of displacements (x, y); ``times`` [n] in lines, rising;
+    ``centres`` [n, 2] (x, y) in pixels from the centre; ``column`` [n] which part of the line; ``hum`` [n, 2] cosine and sine of the mains' phase
     if all lines begin at the same (0 where it is not known)."""
 
     information: np.ndarray
@@ -46,7 +46,7 @@ class Pieces(NamedTuple):
 
 class Path(NamedTuple):
     """The fit: ``trend`` D [2, 2] and covariance [4, 4] of (D_xx, D_yx, D_xy, D_yy); ``displacement`` [n, 2] of every piece, trend included; the
-    logarithms of ``sizes`` [2, 6] (see `typical`)."""
+    logarithms of ``sizes`` [2, 6] (see `prior_medians`)."""
 
     trend: np.ndarray
     covariance: np.ndarray
@@ -102,7 +102,7 @@ def fit_path(pieces: Pieces, period: float, begin: np.ndarray, spread: bool = Fa
 
 
 def _interval_std(weights: np.ndarray, means: np.ndarray, variances: np.ndarray) -> float:
-    """Standard deviation of the Gaussian whose central 90 % interval is as wide as that of a mixture: of long tails the rms would tell too much."""
+    """Standard deviation of the Gaussian whose central 90 % interval is as wide as that of a mixture: of long tails the rms would be too wide."""
     std = np.sqrt(variances)
     ends = float((means - 9.0 * std).min()), float((means + 9.0 * std).max())
 
@@ -235,7 +235,7 @@ def _solve_path(pieces: Pieces, sizes: np.ndarray, hum: float) -> PathPosterior:
 
 
 def _add_process(band: np.ndarray, state: int, steps: np.ndarray, rms: float, time: float) -> float:
-    """Put the precision of an Ornstein-Uhlenbeck process into ``band`` at state ``place``; half the logarithm of its determinant."""
+    """Put the precision of an Ornstein-Uhlenbeck process into ``band`` at index ``state``; half the logarithm of its determinant."""
     decay = np.exp(-steps / time)
     innovation = -np.expm1(-2.0 * steps / time) * rms**2
     band[0, 1:, state] += 1.0 / innovation

@@ -17,13 +17,13 @@ SPOT_THRESHOLD = 30.0
 MIN_POWER_SHARE = 0.01
 """Spots weaker than this share of the strongest need no explanation: streaks and satellites of a wandering scan look like them."""
 MATCH_BINS = 2.5
-"""Frequency bins within which a spot is at a predicted place."""
+"""Frequency bins within which a spot matches a predicted frequency."""
 MAX_INDEX = 4
 """Largest index of a reflection that the two strongest spots may be."""
 
 
 class Spots(NamedTuple):
-    """``places`` [n, 2] (kx, ky) in cycles per pixel, one of each Friedel pair, strongest first; ``powers`` [n] over their surroundings."""
+    """``frequencies`` [n, 2] (kx, ky) in cycles per pixel, one of each Friedel pair, strongest first; ``powers`` [n] over their surroundings."""
 
     frequencies: np.ndarray
     powers: np.ndarray
@@ -58,7 +58,7 @@ def _frequencies(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_spots(relative: np.ndarray, least_periods: float = 3.0) -> Spots:
-    """Spots of a `spectrum`, those of fewer than ``least_periods`` across the image left out; places by parabolas through the logarithm."""
+    """Spots of a `spectrum`, those of fewer than ``least_periods`` across the image left out; frequencies by parabolas through the logarithm."""
     ny, nx = relative.shape
     ky, kx = _frequencies(relative.shape)
     bins = np.hypot(ky * ny, kx * nx)

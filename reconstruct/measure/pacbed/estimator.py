@@ -1,7 +1,7 @@
-"""Thickness and tilt from a position-averaged convergent-beam pattern: the twin's forward model, counting, and what the model may get wrong.
+"""Thickness and tilt from a position-averaged convergent-beam pattern: forward model, counting noise and model error.
 
-All thicknesses and tilts of a library are looked at coarsely, the likeliest are climbed by Gauss-Newton over all of `pacbed_model.NAMES` with the relative
-error of `pacbed_error` marginalised, and every maximum that the image allows is kept as a component with Laplace's weight and covariance.
+A coarse search covers all thicknesses and tilts of a library; the likeliest are refined by Gauss-Newton over all of `pacbed.model.NAMES` with the relative
+error of `pacbed.model_error` marginalised, and every maximum that the image allows is kept as a component with Laplace's weight and covariance.
 After J. M. LeBeau, S. D. Findlay, L. J. Allen and S. Stemmer, Ultramicroscopy 110 (2010) 118, who compare by eye or by least squares.
 """
 
@@ -27,13 +27,13 @@ REPORTED = {
     "thickness": "angstrom", "tilt.x": "radian", "tilt.y": "radian", "semiangle": "radian", "centre.x": "pixel", "centre.y": "pixel",
     "scale": "1", "rotation": "radian", "thermal": "1",
 }  # fmt: skip
-"""What is told, with units; scale is the camera length over the nominal one, thermal <u^2> over the library's."""
+"""Reported quantities with units; scale is the camera length over the nominal one, thermal <u^2> over the library's."""
 STARTS_PER_CENTRE, TOTAL_STARTS = 3, 9
-"""Places of the coarse look for each possible centre, and how many of all are climbed from."""
+"""Starts for each possible centre, and starts in all that are refined."""
 INTERVAL_FACTOR = 1.645
 """Standard errors to either side of a 90 % interval."""
 MIN_ELECTRONS = 2000.0
-"""Electrons without which nothing is tried."""
+"""Fewer electrons are not fitted."""
 MAX_ERROR_RATIO = 6.0
 """A pattern that is wrong by so many times what was expected of the model is of another structure."""
 
@@ -51,7 +51,7 @@ def measure_pacbed(
     error: ModelError | None = None,
     precision: float = 0.03,
 ) -> Measurement:
-    """Thickness and tilt of the crystal of ``made`` from a position-averaged pattern: ``image`` [y, x] in counts of ``camera`` (default: perfect), NaN where
+    """Thickness and tilt of the crystal of ``library`` from a position-averaged pattern: ``image`` [y, x] in counts of ``camera`` (default: perfect), NaN where
     a pixel is not to be used.
 
     ``thickness`` (mean, standard error in angstrom; default: anything the library holds), ``tilt`` (x, y) with ``tilt_error`` in radian, and the
@@ -112,7 +112,7 @@ def measure_pacbed(
 
 
 def _rejection(data: np.ndarray, camera: Camera, usable: np.ndarray, electrons: float) -> str | None:
-    """Why an image says nothing, if it does."""
+    """Why an image is rejected, or None."""
     if usable.mean() < 0.5:
         full = float((data >= camera.saturation).mean())
         return f"{1.0 - usable.mean():.0%} of the pixels are not numbers or saturated ({full:.0%}); half of them are needed"
@@ -191,7 +191,7 @@ def _report(fit: Fit, maxima: list[Maximum], electrons: float, precision: float)
         if measurement.value(name)[1] > 0.5 * fit.sd[NAMES.index(name)]:
             undetermined[name] = "the pattern narrows the tilt by less than half"
     notes = (
-        f"errors of the pattern of {best.relative:.1%} over {error.length * 1e3:.0f} mrad, learnt from this image",
+        f"errors of the pattern of {best.relative:.1%} over {error.length * 1e3:.0f} mrad, estimated from this image",
     )
     return dataclasses.replace(_restore_prior(measurement, fit, undetermined), notes=notes)
 

@@ -1,4 +1,4 @@
-"""The climb: maxima of a pattern's posterior by Gauss-Newton, the model's error marginalised, its size learnt from the image."""
+"""Maxima of a pattern's posterior by Gauss-Newton, the model's error marginalised and its size estimated from the image."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ from reconstruct.measure.pacbed.model import Frame
 from reconstruct.measure.pacbed.model_error import ModelError, Whitened, cosines
 
 MAXIMISED_STARTS = 2
-"""How many of the starts are climbed from to the top."""
+"""Starts that are maximised to convergence."""
 ERROR_SIZES = np.exp(np.linspace(np.log(0.003), np.log(0.6), 41))
 """Sizes of the relative error that an image may ask for."""
 
@@ -28,7 +28,7 @@ class Maximum:
 
 
 class Fit:
-    """One image and what is known before: ``data`` [y, x] in counts at its ``kept`` pixels, prior ``mean`` and ``sd`` [16] of NAMES."""
+    """One image and what is known before: ``data`` [y, x] in counts at the pixels of ``mask``, prior ``mean`` and ``sd`` [16] of NAMES."""
 
     def __init__(
         self, frame: Frame, data: np.ndarray, mask: np.ndarray, mean: np.ndarray, sd: np.ndarray, error: ModelError
@@ -116,7 +116,7 @@ class Fit:
         return chosen
 
     def maximum(self, theta: np.ndarray, relative: float) -> Maximum:
-        """The maximum with all that is told of it; counting that is more uneven than it should be widens it."""
+        """The maximum with its covariance and evidence; counting that is more uneven than it should be widens it."""
         white = self.whitened(theta)
         cost, _, curvature, projected, counts, _ = self._system(theta, white, relative)
         residual = (projected[0][:, :1], projected[1][:, :1])
@@ -132,7 +132,7 @@ class Fit:
 
 
 def find_maxima(fit: Fit, rough: Fit, starts: list[np.ndarray]) -> list[Maximum]:
-    """Maxima, the likeliest first: all ``starts`` climbed a little under a ``rough`` error, the best of them to the top."""
+    """Maxima, the likeliest first: all ``starts`` refined in a few steps under a ``rough`` error, the best of them to convergence."""
     fits = sorted((rough.maximise(start, rough.error.relative, 4) for start in starts), key=lambda item: item[1])
     positions, relative = [], 2.0 * fit.error.relative
     for number, (theta, cost) in enumerate(fits[:MAXIMISED_STARTS]):

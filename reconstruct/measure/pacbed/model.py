@@ -56,7 +56,7 @@ class Geometry:
 
 
 class Frame:
-    """The camera's image of a pattern as a function of the parameters NAMES, at the pixels ``kept`` (bool [y, x])."""
+    """The camera's image of a pattern as a function of the parameters NAMES."""
 
     def __init__(self, library: Library, geometry: Geometry, camera: Camera, shape: tuple[int, int], stride: int = 1):
         self.library, self.geometry, self.camera, self.shape, self.stride = library, geometry, camera, shape, stride
@@ -159,7 +159,7 @@ class Frame:
 
 
 def _interpolate(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Maps [n, ny, nx] with their origin in the middle at places (x, y) [...] in steps, linear in between, zero outside: [2 + n, ...], led by the slopes of
+    """Maps [n, ny, nx] with their origin in the middle at positions (x, y) [...] in steps, linear in between, zero outside: [2 + n, ...], led by the slopes of
     the first along x and y."""
     ny, nx = maps.shape[1:]
     column, row = x + nx // 2, y + ny // 2

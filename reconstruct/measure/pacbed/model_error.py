@@ -1,4 +1,4 @@
-"""What a pattern's model gets wrong: a smooth relative field over directions, marginalised out of every fit, its size learnt from the image itself.
+"""Error of a pattern's model: a smooth relative field over directions, marginalised in every fit, its size estimated from the image.
 
 Measured minus expected counts have covariance diag(v) + a^2 M K M, with v of counting, M the pattern itself, K a squared exponential of correlation length
 l in angle: scattering factors, thermal motion, diffuse scattering, surfaces and bending are all wrong by some per cent over some milliradians. K is

@@ -1,4 +1,4 @@
-"""Where to begin: centre, thickness and tilt of a position-averaged pattern from a coarse look at all there may be."""
+"""Starting values of centre, thickness and tilt of a position-averaged pattern, by a coarse search over the whole library."""
 
 import functools
 
@@ -10,7 +10,7 @@ from reconstruct.measure.pacbed.model import Frame
 from twin.scattering.pacbed.patterns import Library, coarse
 
 COARSE_PIXEL = 1.6e-3
-"""Pixel of the coarse look in radian."""
+"""Pixel of the coarse search in radian."""
 DEPTH_STEP, TILT_STEP = 12.0, 1.2e-3
 """Thickness in angstrom and tilt in radian between what is tried."""
 COARSE_ERROR = 0.1
@@ -57,7 +57,7 @@ def _coarse_patterns(key: "_LibraryKey", half: int) -> tuple[np.ndarray, np.ndar
 
 
 class _LibraryKey:
-    """A library as a key: the same object, the same looks."""
+    """A library as a cache key: by identity of its table."""
 
     def __init__(self, library: Library):
         self.library = library
@@ -77,7 +77,7 @@ def prepare(library: Library, radius: float) -> None:
 def candidates(
     frame: Frame, theta: np.ndarray, electrons: np.ndarray, mask: np.ndarray, radius: float, limit: int
 ) -> list[tuple[float, float, tuple[float, float]]]:
-    """Up to ``most`` triples (likeness, thickness, tilt) that look like the image ``electrons`` [y, x] on its ``kept`` pixels, best first, none near another.
+    """Up to ``most`` triples (likeness, thickness, tilt) that look like the image ``electrons`` [y, x] within ``mask``, best first, none near another.
 
     ``theta`` are the parameters with the geometry that is thought likeliest; likeness is the share of the image's structure that such a pattern has.
     """

@@ -66,7 +66,7 @@ def measure_thon(
     """C10, C12a and C12b in angstrom of ``image`` [ny, nx] (counts, NaN where unknown) of an amorphous film, ``pixel`` angstrom, ``energy`` eV.
 
     ``c30`` is the spherical aberration (angstrom), ``span`` the largest defocus that is looked for and ``astigmatism`` the prior rms of both parts
-    of C12. An image without rings leaves all of it as it was, and says so. ValueError for an image that is none.
+    of C12. An image without rings leaves the prior, with the reason. ValueError for an image that is none.
     """
     electron_energy(energy)
     known = _known_pixels(image, pixel, span, astigmatism)
@@ -100,7 +100,7 @@ def measure_thon(
     total = sum(weight for weight, _, _ in selected)
     components = tuple(Component(weight / total, mean[:3], covariance[:3, :3]) for weight, mean, covariance in selected)
     signs = {bool(component.mean[0] > 0.0) for component in components}
-    sign_note = "both signs of defocus are possible: one image tells them apart by spherical aberration and amplitude contrast alone"
+    sign_note = "both signs of defocus are possible: one image distinguishes them by spherical aberration and amplitude contrast alone"
     notes = (sign_note,) if len(signs) > 1 else ()
     plot, misfit = _plot(filled, pixel, power, model, selected[0][1])
     return Measurement(KIND, NAMES, UNITS, components, {}, misfit, float(filled.sum()), (plot,), notes)

@@ -1,4 +1,4 @@
-"""Where to begin with Thon rings: the power spectrum in sectors of azimuth, matched with rings of every defocus.
+"""Starting values for Thon rings: the power spectrum in sectors of azimuth, matched with rings of every defocus.
 
 In a sector at azimuth phi the defocus is C10 + C12a cos 2 phi + C12b sin 2 phi, so that one table of sectors by defocus serves every astigmatism
 (as CTFFIND tries them all; Rohou & Grigorieff, J. Struct. Biol. 192, 216, 2015).
@@ -16,7 +16,7 @@ STARTS_PER_SIGN = 5
 
 
 def starting_points(power: Any, wavelength: float, c30: float, span: float, astigmatism: float) -> list[np.ndarray]:
-    """The likeliest (C10, C12a, C12b) in angstrom of a `thon.Power`, `KEPT` of each sign of C10, within ``span`` and 2.5 times ``astigmatism``."""
+    """The likeliest (C10, C12a, C12b) in angstrom of a `Power`, `STARTS_PER_SIGN` of each sign of C10, within ``span`` and 2.5 times ``astigmatism``."""
     q = np.hypot(power.kx, power.ky)
     azimuth = np.arctan2(power.ky, power.kx) % np.pi
     sector = np.minimum((azimuth / np.pi * SECTORS).astype(int), SECTORS - 1)

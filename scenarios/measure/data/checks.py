@@ -14,7 +14,7 @@ UNITS: dict[str, tuple[str, float]] = {
 
 
 class Range(NamedTuple):
-    """What an option's number may be, in its own unit, of ``whom``; ``others``: units that are often meant instead (name, and how many of it make one)."""
+    """What an option's number may be, in its own unit, for ``subject``; ``alternatives``: units often meant (name, and how many of it make one)."""
 
     low: float
     high: float

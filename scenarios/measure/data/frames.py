@@ -1,4 +1,4 @@
-"""Options that choose data, as the user writes them, to places and slices: ``--frame``, ``--part``, ``--axes``."""
+"""Options that select data, parsed to indices and slices: ``--frame``, ``--part``, ``--axes``."""
 
 import re
 
@@ -55,7 +55,7 @@ def _parse_range(word: str, size: int) -> tuple[int, int] | None:
 
 
 def _parse_frame(signal: VendorSignal, value: str | None, scan: bool) -> tuple[int | slice, ...]:
-    """A place or range for each axis before the last two; empty where none is asked for."""
+    """An index or range for each axis before the last two; empty where none is asked for."""
     axes = signal.axes[:-2]
     if value is None:
         return ()

@@ -1,7 +1,7 @@
 """What is measured: one recording out of a file, with every number that is known of it and where it comes from.
 
 A file is foreign until parsed (`instrument.readers`): its shape, its kind and its numbers are checked here, and what it does not say must be given by an
-option. The file's own word is a claim; an option goes before it.
+option. What the file states is a claim; an option overrides it.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from twin.units import symbol
 
 
 class Setting(NamedTuple):
-    """A number that the measurement rests on: ``value`` in ``unit`` (inside units; text has none), and where it comes ``from_``."""
+    """A number that the measurement rests on: ``value`` in ``unit`` (inside units; text has none), and its ``source``."""
 
     name: str
     value: float | str
@@ -33,7 +33,7 @@ class Setting(NamedTuple):
 
 @dataclasses.dataclass
 class Recording:
-    """A ``signal`` of the file ``path``, ``how`` it is prepared as the ``data`` options say, and what was ``settled`` about it so far."""
+    """A ``signal`` of the file ``path``, its ``preparation`` by the ``data`` options, and the ``settings`` used so far."""
 
     path: Path
     signal: VendorSignal
@@ -42,7 +42,7 @@ class Recording:
     settings: list[Setting] = dataclasses.field(default_factory=list)
 
     def add_setting(self, name: str, value: float | str, unit: str, source: str) -> Any:
-        """Keep a number that is used, and return it."""
+        """Record a number that is used, and return it."""
         self.settings.append(Setting(name, value, unit, source))
         return value
 
@@ -75,14 +75,14 @@ class Recording:
         return float(value) if usable else None  # type: ignore[arg-type]
 
     def require(self, name: str, option: str, option_value: float | None, file_value: float | None) -> float:
-        """``given`` (in the unit at the end of the option's name), or what the ``file`` says (inside units), in inside units; BadInput where neither does."""
+        """``option_value`` (in the unit at the end of the option's name), or ``file_value`` (inside units), in inside units; BadInput where neither does."""
         value = self.optional(name, option, option_value, file_value)
         if value is None:
             raise BadInput(str(self.path), f"does not say its {name}", f"Add {option}.")
         return value
 
     def optional(self, name: str, option: str, option_value: float | None, file_value: float | None) -> float | None:
-        """As `need`, but None where neither says; a number of zero or below, or of another unit by its size, is refused."""
+        """As `require`, but None where neither says; a number of zero or below, or of another unit by its size, is refused."""
         unit, factor = option_unit(option)
         if option_value is not None:
             return self.add_setting(name, positive(option, option_value) * factor, unit, option)
@@ -95,11 +95,11 @@ class Recording:
         return energy if energy is not None and 1e3 <= energy <= 2e6 else None
 
     def beam_energy(self, option_value: float | None) -> float:
-        """The energy of the electrons in eV, by --energy-keV (``asked``) or the file; BadInput where neither says."""
+        """The energy of the electrons in eV, by --energy-keV (``option_value``) or the file; BadInput where neither says."""
         return self.require("energy of the electrons", "--energy-keV", option_value, self.energy)
 
     def semiangle(self, option_value: float | None) -> float:
-        """The convergence semi-angle in radian, by --semiangle-mrad (``asked``) or the file; BadInput where neither says."""
+        """The convergence semi-angle in radian, by --semiangle-mrad (``option_value``) or the file; BadInput where neither says."""
         return self.require(
             "convergence semi-angle", "--semiangle-mrad", option_value, self.claim("convergence_semiangle")
         )
@@ -162,7 +162,7 @@ def pixel_sides(recording: Recording, option_value: float | None) -> tuple[float
 
 
 def square_pixel(recording: Recording, option_value: float | None, tolerance: float) -> float:
-    """Side of an image's square pixels in angstrom; BadInput as `sides`, and where the sides differ by more than the share ``within``."""
+    """Side of an image's square pixels in angstrom; BadInput as `pixel_sides`, and where the sides differ by more than the share ``tolerance``."""
     x, y = pixel_sides(recording, option_value)
     if abs(x - y) > tolerance * min(x, y):
         problem = f"has pixels of {x:g} x {y:g} angstrom, which are not square"

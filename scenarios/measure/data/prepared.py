@@ -11,7 +11,7 @@ from scenarios.measure.data.inputs import Recording, has_electrons
 
 
 def prepared_image(recording: Recording, min_size: int, levels: bool = True) -> np.ndarray:
-    """The one image [ny, nx]; BadInput if a stack is given without saying which of it, or it is under ``least`` pixels wide or high.
+    """The one image [ny, nx]; BadInput if a stack is given without saying which of it, or it is under ``min_size`` pixels wide or high.
 
     Without ``levels`` the dark level and the gain are left in, for a fit that has them itself.
     """

@@ -1,4 +1,4 @@
-"""What a measurement of a file comes to: the quantities, what the file claimed against them, and what disagrees."""
+"""The measurement of files, its comparison with the files' claims, and disagreements."""
 
 import dataclasses
 import math
@@ -20,7 +20,7 @@ NO_FIT = "the structure does not fit"
 
 
 class Claim(NamedTuple):
-    """What the file says of a ``quantity``, in the measurement's unit, in ``words``."""
+    """What the file says of a ``quantity``, in the measurement's unit, described by ``description``."""
 
     quantity: str
     value: float
@@ -28,7 +28,7 @@ class Claim(NamedTuple):
 
 
 class FileMeasurement(NamedTuple):
-    """A measurement of a ``kind`` made of ``given`` files; ``judged``: its misfit is 1 for a model that is right."""
+    """A measurement of a ``kind`` from ``recordings``; ``judged``: its misfit is 1 for a model that is right."""
 
     kind: str
     recordings: tuple[Recording, ...]
@@ -38,7 +38,7 @@ class FileMeasurement(NamedTuple):
 
 
 def probability_below(measurement: Measurement, name: str, value: float) -> float:
-    """The chance that a quantity is below ``value``."""
+    """The probability that a quantity is below ``value``."""
     index = measurement.index(name)
     return float(
         sum(

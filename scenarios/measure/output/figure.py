@@ -147,8 +147,8 @@ def _draw_histogram(axes: Any, residual: np.ndarray) -> None:
 
 
 def _draw_curve(panel: Any, plot: FitPlot) -> None:
-    """A curve with its model, and beside it the residual; of a posterior, the draws and what is told of them."""
-    labels = ("draws", "as told") if plot.name.startswith("posterior") else ("data", "model")
+    """A curve with its model, and beside it the residual; of a posterior, the draws and the reported mixture."""
+    labels = ("draws", "reported") if plot.name.startswith("posterior") else ("data", "model")
     left, right = panel.subplots(1, 2, width_ratios=(1.6, 1.0))
     first, last = plot.extent[:2]
     factor, unit = _axis_unit(max(abs(first), abs(last)), plot.unit)
@@ -174,7 +174,7 @@ def _axis_unit(size: float, unit: str) -> tuple[float, str]:
 
 
 def _determined(measured: Measurement) -> list[int]:
-    """Places of the quantities to draw: those that are determined. A flip is either of two, and has no density."""
+    """Indices of the quantities to draw: those that are determined. A flip is either of two, and has no density."""
     known = [i for i, name in enumerate(measured.names) if name not in measured.undetermined and name != "flip"]
     return known[:MAX_QUANTITIES]
 

@@ -11,7 +11,7 @@ SCHEMA = "emtwin.measure/1"
 
 
 def to_dict(file_measurement: FileMeasurement) -> dict[str, Any]:
-    """All there is to say but the pictures. ``covariance`` [p, p] and each quantity's ``value`` and ``error`` are of the whole mixture of ``components``;
+    """Everything but the plots. ``covariance`` [p, p] and each quantity's ``value`` and ``error`` are of the whole mixture of ``components``;
     ``readings`` are the components with those within each other's errors taken together."""
     measured = file_measurement.measurement
     mean, std = measured.mean, measured.std

@@ -14,7 +14,7 @@ MAX_READINGS = 4
 
 
 def print_measured(result: dict[str, Any], console: Console | None = None) -> None:
-    """A measurement (as `told.tell` gives it) for people, on stdout."""
+    """A measurement (as `result.to_dict` gives it) for people, on stdout."""
     console = console or Console(highlight=False)
     files = ", ".join(result["files"])
     console.print(f"[bold]{escape(result['kind'])}[/] of {escape(files)}\n", soft_wrap=True)
@@ -25,7 +25,7 @@ def print_measured(result: dict[str, Any], console: Console | None = None) -> No
     if len(shown) > 1:
         left = sum(reading["weight"] for reading in result["readings"][MAX_READINGS:])
         rest = f", {left:.1%} in others" if left > 1e-3 else ""
-        console.print(f"\nThe data allow {len(result['readings'])} readings, of the probabilities told{rest}.")
+        console.print(f"\nThe data allow {len(result['readings'])} readings, with these probabilities{rest}.")
     if result["undetermined"]:
         console.print("\n[bold]Undetermined[/]")
         for reason in dict.fromkeys(result["undetermined"].values()):
@@ -75,7 +75,7 @@ def _table(result: dict[str, Any], known: list[int], shown: list[dict[str, Any]]
 
 
 def _unique(settings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Settings without repeats: those of several files that are alike are told once."""
+    """Settings without repeats: those of several files that are alike are listed once."""
     unique: dict[tuple[Any, ...], dict[str, Any]] = {}
     for setting in settings:
         unique.setdefault((setting["name"], setting["value"], setting["from"]), setting)
