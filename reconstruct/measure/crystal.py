@@ -188,7 +188,7 @@ def fit_crystal(
     """COEFFICIENTS (angstrom), "scan.x", "scan.y" (where the scan began in the cell, angstrom) and "electrons" (log of those that came over those stated).
 
     The prior says where to look: C10 over twice its width, the others near their means. ``model`` is the result of `build_model` for
-    all pixels of the same setting, to be reused. ValueError if no pixel of the bright-field disk is lit. If the residual is larger than counting allows, errors are
+    all pixels of the same setting, to be reused. ValueError if no pixel of the bright-field disk is lit. If the residual exceeds counting noise, errors are
     widened by it, with a note.
     """
     checks.require_float64()

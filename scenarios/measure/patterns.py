@@ -52,7 +52,7 @@ def disk(recording: Recording, options: DiskOptions, progress: Progress) -> File
     semiangle = recording.optional("convergence semi-angle", "--semiangle-mrad", options.semiangle, None)
     pixel_error = positive("--pixel-error-percent", options.pixel_error) / 100.0
     semiangle_error = positive("--semiangle-error-percent", options.semiangle_error) / 100.0
-    # without a pixel of its own the camera's length is told in pixels
+    # without a pixel of its own the camera length is in pixels
     pixel = 1.0 if side is None else side
     if length is None and angle is not None:
         length = pixel / angle

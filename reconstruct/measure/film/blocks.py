@@ -15,7 +15,7 @@ KNOTS = 10
 ROUGHNESS = 1.5
 """Prior standard deviation of the second difference of log power from knot to knot."""
 MIN_FREQUENCIES = 48
-"""Scan frequencies that a climb takes at least."""
+"""Fewest scan frequencies of a maximisation."""
 
 
 def splines(q: np.ndarray, optics: Optics) -> np.ndarray:

@@ -14,10 +14,10 @@ from twin.optics.electrons import wavelength
 from twin.optics.weak import THIRD
 
 COARSE_TOLERANCE = 0.3
-"""Gain in log posterior below which a climb on few frequencies ends."""
+"""Gain in log posterior below which a maximisation on few frequencies ends."""
 STAGES = (0.25, 0.4)
-"""Scan frequencies, in aperture radii, up to which the likelihood is climbed before all of them are used: far fewer know C10 and C12 alone, and leave
-the others to chance."""
+"""Scan frequencies, in aperture radii, up to which the likelihood is maximised before all of them are used: far fewer determine only C10 and C12,
+not the others."""
 CANDIDATES = (6, 3)
 """Starts, and how many of them go on to the second stage."""
 SMEARING_ROUNDS = 6

@@ -52,7 +52,7 @@ def measure_lattice(
     the image does not determine. ``rotation`` is the angle from +x towards +y (down) at which the crystal's a lies in the image, modulo its symmetry.
     ``hum`` is the mains' frequency in cycles per pixel along a line (dwell time in seconds times 50 or 60) for scans whose lines wait for the mains:
     what it displaces is then the same in all lines, and would otherwise widen pixel_x.
-    The source of the error is the scan's wander and counting; see `scan_distortion` and `lattice.fit`. ValueError for images that are no images.
+    The source of the error is the scan's distortion and counting; see `scan_distortion` and `lattice.fit`. ValueError for images that are no images.
     """
     return follow_lattice(image, crystal, claimed, spread, skew, hum)[0]
 
@@ -209,7 +209,7 @@ def _report(
         notes.append("the crystal is seen from behind, or the image is mirrored")
     noise, slow_step, rms, time, across, memory = np.exp(fit.path.sizes).T
     notes.append(
-        f"wander along x and y in pixels: {noise[0]:.3g} and {noise[1]:.3g} within pieces of lines, {rms[0]:.3g} and {rms[1]:.3g} over "
+        f"scan distortion along x and y in pixels: {noise[0]:.3g} and {noise[1]:.3g} within pieces of lines, {rms[0]:.3g} and {rms[1]:.3g} over "
         f"{time[0]:.3g} and {time[1]:.3g} lines, steps of {slow_step[0]:.3g} and {slow_step[1]:.3g} a line with a memory of {memory[0]:.3g} and "
         f"{memory[1]:.3g} lines; {across[0]:.3g} and {across[1]:.3g} between parts of lines, shared by all"
     )

@@ -1,4 +1,4 @@
-"""Maximum likelihood of a Fourier series on a lattice that a wandering scan distorts.
+"""Maximum likelihood of a Fourier series on a lattice with scan distortion.
 
 The image at pixel p is bg(p) + sum_h c_h exp(2 pi i h . B (p + u)), with u the displacement of the piece of a line that p lies in. The
 coefficients are linear and found by weighted least squares, displacements by Gauss-Newton steps with the prior of `scan_distortion`; the
@@ -15,7 +15,7 @@ from reconstruct.measure.lattice.scan_distortion import Path, Pieces, fit_path, 
 GAUSS_NEWTON_STEPS = 5
 """Gauss-Newton steps: the displacement is within a tenth of a period before the first."""
 MIN_PARTS, MAX_PARTS = 4, 8
-"""Pieces of a line; more of them where hum is to be told from the rest."""
+"""Pieces of a line; more of them where hum is separated from the rest."""
 MAX_LINES = 512
 """Lines of pieces at most; more are taken two and two, three and three ..."""
 BACKGROUND_COSINES = 4
@@ -25,7 +25,7 @@ BACKGROUND_COSINES = 4
 class Fit(NamedTuple):
     """``lattice`` B [2, 2] in cycles per pixel, covariance [4, 4] of (B_11, B_21, B_12, B_22); ``data``, ``model`` and ``variance`` [ny, nx / binned];
     the ``path``, how many times wider pixel noise is than if it were white (``correlated``), and ``misfit`` per pixel; ``positions`` [ny, nx, 2] of all
-    pixels of the image, wander included, in lattice vectors from its middle."""
+    pixels of the image, scan distortion included, in lattice vectors from its middle."""
 
     lattice: np.ndarray
     covariance: np.ndarray
@@ -48,7 +48,7 @@ def fit_lattice(
 ) -> Fit:
     """Fit ``image`` [ny, nx] where ``known``, from ``lattice`` B with the Fourier coefficients of ``reflections`` [m, 2] (one of each Friedel pair).
 
-    ``strong`` [2, 2] holds two strong reflections as rows, by whose phases the wander is followed from line to line to begin with; ``hum`` is the mains'
+    ``strong`` [2, 2] holds two strong reflections as rows, by whose phases the distortion is tracked from line to line to begin with; ``hum`` is the mains'
     frequency in cycles per pixel of a line, for scans that wait for its phase.
     """
     highest = np.abs(reflections @ lattice).max()

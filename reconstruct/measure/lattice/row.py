@@ -7,7 +7,7 @@ from reconstruct.measure.measurement import Component, Measurement
 from reconstruct.measure.projection import Projection
 
 SPOT_ERROR = 0.1
-"""Error of a spot's position in frequency bins: of a wandering scan, not of counting."""
+"""Error of a spot's position in frequency bins: due to scan distortion, not counting."""
 ITERATIONS = 4
 MIN_WEIGHT = 1e-3
 """Readings of the fringes of less weight are left out."""

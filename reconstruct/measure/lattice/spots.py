@@ -15,7 +15,7 @@ from reconstruct.measure.projection import Projection
 SPOT_THRESHOLD = 30.0
 """Power over that of its surroundings (median / ln 2) from which a peak is a spot: noise gets there once in 10^13."""
 MIN_POWER_SHARE = 0.01
-"""Spots weaker than this share of the strongest need no explanation: streaks and satellites of a wandering scan look like them."""
+"""Spots weaker than this share of the strongest need no explanation: streaks and satellites of scan distortion look like them."""
 MATCH_BINS = 2.5
 """Frequency bins within which a spot matches a predicted frequency."""
 MAX_INDEX = 4
@@ -84,7 +84,7 @@ def _vertex(left: np.ndarray, centre: np.ndarray, right: np.ndarray) -> np.ndarr
 
 
 def second_row(spots: Spots, shape: tuple[int, int]) -> int | None:
-    """The strongest spot that is not on the row of the first, by more than what wander smears (3 bins across it); None for one row only."""
+    """The strongest spot that is not on the row of the first, by more than scan distortion smears (3 bins across it); None for one row only."""
     first = spots.frequencies[0]
     across = np.abs(spots.frequencies[:, 0] * first[1] - spots.frequencies[:, 1] * first[0]) / np.hypot(*first)
     angle = across / np.hypot(*spots.frequencies.T)

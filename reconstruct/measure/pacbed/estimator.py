@@ -127,7 +127,7 @@ def _rejection(data: np.ndarray, camera: Camera, usable: np.ndarray, electrons: 
 def _starting_points(
     frame: Frame, electrons: np.ndarray, usable: np.ndarray, mean: np.ndarray, sd: np.ndarray, disk: float
 ) -> tuple[np.ndarray, list[np.ndarray]] | None:
-    """The pixels to use, and parameters to climb from: likely thicknesses and tilts about every place where the beam may be."""
+    """The pixels to use, and starting parameters: likely thicknesses and tilts about every position where the beam may be."""
     library = frame.library
     radius = library.reach - library.tilted - sd[4] * frame.geometry.pixel
     x, y = frame.directions(mean, fine=False)

@@ -35,7 +35,7 @@ def orient_crystal(recording: Recording, structure: str | None, zone: str | None
         cell = oriented_cell(crystal.atoms, along, right)
         recording.add_setting("crystal", crystal.describe(), "", "the structure")
         recording.add_setting("x axis of the crystal", bracket(cell.directions[0]), "", "--x" if x else source)
-        # the same orientation in the smallest cell: a larger one repeats, and its positions would be told apart
+        # the same orientation in the smallest cell: a larger one repeats, and its positions would be distinct
         return zone_axis(crystal.atoms, along, right or cell.directions[0]).atoms
     except ValueError as error:
         raise from_twin(name, error, "Mend the structure, or choose another zone.") from None
