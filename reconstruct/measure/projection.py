@@ -121,7 +121,7 @@ def _equal_positions(first: np.ndarray, second: np.ndarray) -> bool:
 
 
 def _is_translation(positions: np.ndarray, weights: np.ndarray, translation: np.ndarray) -> bool:
-    """Whether moving every column by ``move`` gives the same crystal."""
+    """Whether moving every column by ``translation`` gives the same crystal."""
     return all(
         any(
             _equal_positions(position + translation, other)

@@ -179,7 +179,7 @@ def _gram_model(
     detector: tuple[float, float],
     progress: Progress,
 ) -> GramModel:
-    """The Gram model of the crystal for all thicknesses within three errors of ``depth``."""
+    """The Gram model of the crystal for all thicknesses within three errors of ``thickness``."""
     width, height, period = (float(side) for side in np.diag(np.asarray(atoms.cell.array)))
     low = max(1, math.floor((thickness - 3.0 * thickness_error) / period))
     high = max(low + 1, math.ceil((thickness + 3.0 * thickness_error) / period))

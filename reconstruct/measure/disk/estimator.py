@@ -99,7 +99,7 @@ def _known_pixels(
 def _coarse_search(filled: np.ndarray, known: np.ndarray) -> tuple[float, float, float] | str:
     """Centre (x, y) and radius of the ring across which the pattern falls most, outwards, or why there is none.
 
-    Falls are of the square root of counts, whose noise is the same everywhere, on at most `COARSE` pixels; rings may have their centre off the frame.
+    Falls are of the square root of counts, whose noise is the same everywhere, on at most `COARSE_PIXELS` pixels; rings may have their centre off the frame.
     """
     step = max(1, -(-max(filled.shape) // COARSE_PIXELS))
     ny, nx = (size // step for size in filled.shape)

@@ -55,7 +55,7 @@ def measure_haadf(
     first image pixels, shear, rotation (see `measure_lattice`) and drift (angstrom per second, axes of the scan; of the probe over the crystal).
 
     ``images`` [ny, nx], or [k, ny, nx] at known changes ``offsets`` (angstrom) of C10, in counts, NaN where a pixel is not to be used; all by the same
-    ``scan`` and detector (``calibration``: its gain, black and readout). ``model`` and ``crystal`` are of the same unit cell (`build_gram`, `projected`).
+    ``scan`` and detector (``calibration``: its gain, black and readout). ``model`` and ``crystal`` are of the same unit cell (`build_gram`, `project`).
     ``prior`` is what is known (`HaadfPrior`), ``error`` the model's error (`ModelError`), ``saturation`` the count at which the detector is full,
     ``hum`` the mains' frequency in cycles per pixel (see `measure_lattice`), ``seed`` that of the sampler.
     What the images do not narrow to half of what was known is undetermined, and as wide as before. ValueError for images, priors and cells that cannot be.

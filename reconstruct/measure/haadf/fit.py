@@ -61,7 +61,7 @@ class Problem:
         return parameters
 
     def _inputs(self, theta: np.ndarray, image: int) -> tuple[np.ndarray, np.ndarray, tuple]:
-        """What `cells` takes for one image: parameters [s, ...], fixed aberrations [s, 25], and numbers."""
+        """What `cell_harmonics` takes for one image: parameters [s, ...], fixed aberrations [s, 25], and numbers."""
         start = len(SHARED) + len(POSITION) * image
         parameters = np.concatenate([theta[:, : len(SHARED)], theta[:, start : start + len(POSITION)]], axis=1)
         fixed = np.repeat(self.fixed[None], len(parameters), axis=0)

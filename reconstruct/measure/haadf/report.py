@@ -36,7 +36,7 @@ def prior_only(
 def report(
     problem: Problem, best: np.ndarray, samples: PosteriorSample, geometry: Geometry, black: float, electrons: float
 ) -> Measurement:
-    """The mixture of ``drawn`` in the units of `OPTICAL`, with the ``geometry`` of the scan; the maximum is at ``best`` [p]."""
+    """The mixture of ``samples`` in the units of `OPTICAL`, with the ``geometry`` of the scan; the maximum is at ``best`` [p]."""
     misfit, expected = problem.misfit(best), problem.error.relative
     if problem.relative > MAX_ERROR_RATIO * expected or misfit > MAX_MISFIT:
         reason = (

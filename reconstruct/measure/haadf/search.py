@@ -11,7 +11,7 @@ from reconstruct.measure.haadf.model import POSITION, SHARED
 START_COUNT = 8
 """Starting points that are maximised."""
 DEFOCUS_VALUES, ASTIGMATISM_RINGS = 13, 2
-"""Defoci and radii of astigmatism (with 8 azimuths each) within `REACH` of their prior standard deviations that are looked at."""
+"""Defoci and radii of astigmatism (with 8 azimuths each) within `PRIOR_REACH` of their prior standard deviations that are looked at."""
 PRIOR_REACH = 2.5
 SOURCE_FACTORS = (0.7, 1.0, 1.4)
 """Sizes of the source, over what is thought likeliest."""

@@ -230,7 +230,7 @@ def _add_information(
     weight: np.ndarray,
     displacement: np.ndarray,
 ) -> Pieces:
-    """Information of the residual on the displacement of each piece, to first order ``about`` where it was."""
+    """Information of the residual on the displacement of each piece, to first order about its ``displacement``."""
     n = len(pieces.times)
 
     def summed(values: np.ndarray) -> np.ndarray:

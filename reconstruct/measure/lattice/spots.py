@@ -154,7 +154,7 @@ def rotation_angle(matrix: np.ndarray) -> float:
 
 
 def refine_lattice(spots: Spots, lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """B by least squares through all spots within `NEAR` bins of where it puts them."""
+    """B by least squares through all spots within `MATCH_BINS` bins of where it puts them."""
     indices = np.round(spots.frequencies @ np.linalg.inv(lattice))
     offset = (spots.frequencies - indices @ lattice) * np.array([shape[1], shape[0]])
     used = (

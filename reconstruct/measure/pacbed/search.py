@@ -77,7 +77,7 @@ def prepare(library: Library, radius: float) -> None:
 def candidates(
     frame: Frame, theta: np.ndarray, electrons: np.ndarray, mask: np.ndarray, radius: float, limit: int
 ) -> list[tuple[float, float, tuple[float, float]]]:
-    """Up to ``most`` triples (likeness, thickness, tilt) that look like the image ``electrons`` [y, x] within ``mask``, best first, none near another.
+    """Up to ``limit`` triples (likeness, thickness, tilt) that look like the image ``electrons`` [y, x] within ``mask``, best first, none near another.
 
     ``theta`` are the parameters with the geometry that is thought likeliest; likeness is the share of the image's structure that such a pattern has.
     """

@@ -244,7 +244,7 @@ def _fit(
 
 
 def _variance_inflation(power: Power, model: Model, values: np.ndarray, covariance: np.ndarray) -> np.ndarray:
-    """By how much the variances [p] are larger for the score's own scatter between `BLOCKS` of neighbouring frequencies; at least 1.
+    """By how much the variances [p] are larger for the score's own scatter between `SCORE_BLOCKS` of neighbouring frequencies; at least 1.
 
     Where film and rest are not quite polynomials, or frequencies more tied than the taper ties them, it is more than information says (White,
     Econometrica 50, 1, 1982).
