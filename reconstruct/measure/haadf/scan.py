@@ -131,7 +131,7 @@ def locate_pixels(
 def geometry(
     lattice: Measurement | None, crystal: Projection, scan: Scan, prior: HaadfPrior, cause: str = ""
 ) -> Geometry:
-    """Map and drift from the lattice given by ``lattice``, or as they were known if there is none, for the reason ``cause``."""
+    """Map and drift from the measured ``lattice``, or the prior if there is none, for the reason ``cause``."""
     if lattice is None:
         period = 2.0 * np.pi / crystal.primitive().fold()
         sides = scan.pixel * np.hypot(prior.pixel, 0.5 * prior.skew)
