@@ -60,7 +60,7 @@ STO = ("--structure", "SrTiO3")
     [
         ("lattice", "bare", STO, ["bare.zarr", "how large its pixels are", "--pixel-angstrom"]),
         ("lattice", "image", (), ["which crystal", "--structure", "--zone"]),
-        ("lattice", "image", ("--structure", "no.cif"), ["no.cif", "neither built in nor a file", "CIF"]),
+        ("lattice", "image", ("--structure", "no.cif"), ["no.cif", "neither built in nor a file", "structure file"]),
         ("lattice", "image", (*STO, "--zone", "0,0"), ["--zone 0,0", "0,0,1"]),
         ("lattice", "image", (*STO, "--pixel-angstrom", "nan"), ["--pixel-angstrom nan", "finite number"]),
         ("lattice", "image", (*STO, "--mains-hz", "50"), ["--mains-hz", "dwell time"]),
