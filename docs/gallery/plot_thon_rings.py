@@ -52,7 +52,7 @@ for component in found.components:
 # Data, model and residual
 # ------------------------
 
-(shown,) = found.shown
+(shown,) = found.plots
 figure, panels = plt.subplots(1, 4, figsize=(12, 3.2))
 panels[0].imshow(image, cmap="gray", extent=(0, size * pixel, size * pixel, 0))
 panels[0].set(title="image", xlabel="x (angstrom)", ylabel="y (angstrom)")

@@ -12,8 +12,8 @@ from typing import Literal
 import jax.numpy as jnp
 import numpy as np
 
-from reconstruct.measure.film.blocks import KNOTS, block, penalty, prepared
-from reconstruct.measure.film.exposure import Optics, Setting, Spectra, scan_frequencies, within
+from reconstruct.measure.film.blocks import KNOTS, block, nuisance_precision, prepare
+from reconstruct.measure.film.exposure import Optics, Setting, Spectra, pixels_in_disk, scan_frequencies
 from reconstruct.measure.film.likelihood import information
 from twin.optics.aberrations import basis
 from twin.optics.electrons import interaction_constant, wavelength
@@ -88,7 +88,7 @@ class Choice:
 def expected_information(setting: Setting, optics: Optics, film: Film, coefficients: np.ndarray) -> np.ndarray:
     """Information [12, 12] (1/angstrom^2) on COEFFICIENTS that an exposure at ``coefficients`` [12] would bring, the film's thickness, power and the noise
     being fitted along. ValueError if no pixel lies in the disk."""
-    inside = within(setting, optics)
+    inside = pixels_in_disk(setting, optics)
     if not inside.any():
         raise ValueError("no pixel of the setting lies in the bright-field disk; give angles within the semi-angle")
     q, _ = scan_frequencies(setting, optics)
@@ -99,10 +99,10 @@ def expected_information(setting: Setting, optics: Optics, film: Film, coefficie
     chosen = q[stride // 2 :: stride]
     empty = np.zeros((len(chosen), len(angles)), np.complex64)
     strength = np.full(len(angles), np.sqrt(mean) / setting.step)
-    model = prepared(Spectra(empty, chosen, strength, angles, setting), optics)
+    model = prepare(Spectra(empty, chosen, strength, angles, setting), optics)
     where = np.concatenate([coefficients, film.thickness[:1], film.power, [0.0]])
     fisher = np.asarray(information(block(model, coefficients), jnp.asarray(where))) * len(q) / len(chosen)
-    others = fisher[THIRD:, THIRD:] + penalty(film.thickness)
+    others = fisher[THIRD:, THIRD:] + nuisance_precision(film.thickness)
     return fisher[:THIRD, :THIRD] - fisher[:THIRD, THIRD:] @ np.linalg.solve(others, fisher[THIRD:, :THIRD])
 
 

@@ -1,1 +1,1 @@
-"""Images as sensors: one detector's data to what they say of the optics and the specimen, with covariance, or to why they do not say it."""
+"""Estimators: data of one detector to quantities of optics and specimen with a covariance, or to the reason why they are undetermined."""

@@ -1,8 +1,8 @@
-"""Aberrations to third order from a scan of Ronchigrams over a crystal that is known.
+"""Aberrations to third order from a scan of Ronchigrams over a known crystal.
 
-By reciprocity each detector point is one plane wave through one unit cell (`twin.scattering.reciprocity`), made once; then a model of all counts and
-its derivatives are small Fourier sums, and the counting likelihood is climbed by scoring. Where the scan began and how many electrons came
-are fitted along.
+By reciprocity each detector point is one plane wave through one unit cell (`twin.scattering.reciprocity`), computed once; the model of all counts and
+its derivatives are then small Fourier sums, and the Poisson likelihood is maximised by Fisher scoring. The start of the scan in the cell and the number of
+electrons are fitted too.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from reconstruct.measure.film.exposure import Exposure, Optics, Setting, lit
-from reconstruct.measure.measurement import Component, Measurement, Shown
-from reconstruct.measure.prior import COEFFICIENTS, LEARNT, Prior
+from reconstruct.measure.film.exposure import Exposure, Optics, Setting, lit_pixels
+from reconstruct.measure.measurement import Component, FitPlot, Measurement
+from reconstruct.measure.prior import COEFFICIENTS, DETERMINED_SHARE, Prior
 from twin import checks
 from twin.grid import frequencies
 from twin.optics.aberrations import basis
@@ -25,17 +25,17 @@ from twin.phases import cis
 from twin.sample.specimen import Slices
 from twin.scattering.reciprocity import crystal_rows
 
-DOSE = 0.05
+DOSE_ERROR = 0.05
 """Prior standard deviation of the relative number of electrons."""
-STARTS, DRAWN = 15, 30
+DEFOCUS_STARTS, PRIOR_DRAWS = 15, 30
 """Values of C10 tried over twice its prior width each way, and draws of all coefficients from the prior."""
-CLIMBED = 6
-"""The likeliest of them, climbed until one fits."""
-ROUNDS = 40
-GOOD = 0.03
-"""Excess of the residual over counting that is no reason to look for another maximum."""
-HOPELESS = 2.0
-"""Above this misfit nothing is claimed."""
+MAXIMISED_STARTS = 6
+"""The likeliest starts are maximised, one by one, until one fits."""
+MAX_ITERATIONS = 40
+EXCESS_TOLERANCE = 0.03
+"""Relative excess of chi square over counting noise at which the search for another maximum stops."""
+MAX_MISFIT = 2.0
+"""Misfit above which the aberrations keep their prior."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Model:
     c10: float
 
 
-def model(
+def build_model(
     crystal: Crystal, setting: Setting, optics: Optics, pixels: np.ndarray | None = None, inner: int = 1
 ) -> Model:
     """The model of an exposure, or of those ``pixels`` [n] of it; each is the mean over ``inner`` x ``inner`` points.
@@ -76,13 +76,13 @@ def model(
     angles = (
         np.asarray(setting.angles, np.float64) if pixels is None else np.asarray(setting.angles, np.float64)[pixels]
     )
-    part = (np.arange(inner) + 0.5) / inner - 0.5
-    offsets = np.stack(np.meshgrid(part, part), axis=-1).reshape(-1, 2) * setting.width
-    where = (angles[:, None] + offsets[None] + np.asarray(setting.tilt)) / length
-    rows = crystal_rows(crystal.cell, crystal.cells, where.reshape(-1, 2), optics.energy, crystal.tilt)
+    fractions = (np.arange(inner) + 0.5) / inner - 0.5
+    offsets = np.stack(np.meshgrid(fractions, fractions), axis=-1).reshape(-1, 2) * setting.width
+    wavevectors = (angles[:, None] + offsets[None] + np.asarray(setting.tilt)) / length
+    rows = crystal_rows(crystal.cell, crystal.cells, wavevectors.reshape(-1, 2), optics.energy, crystal.tilt)
     shape = (rows.shape[-2], rows.shape[-1])
     kx, ky = frequencies(shape, crystal.cell.extent)
-    k = where.reshape(-1, 1, 1, 2) + np.stack(np.meshgrid(kx, ky), axis=-1)[None]
+    k = wavevectors.reshape(-1, 1, 1, 2) + np.stack(np.meshgrid(kx, ky), axis=-1)[None]
     inside = np.hypot(length * k[..., 0] - setting.tilt[0], length * k[..., 1] - setting.tilt[1]) <= optics.semiangle
     terms = jnp.where(
         inside[None], basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD].reshape(-1, *inside.shape), 0.0
@@ -129,183 +129,189 @@ def _spectrum(rows: Array, terms: Array, c: Array, slopes: bool) -> tuple[Array,
     return first, jax.lax.map(slope, terms)
 
 
-def expected(made: Model, parameters: np.ndarray, slopes: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def expected_counts(model: Model, parameters: np.ndarray, slopes: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Mean counts [positions, pixels] at ``parameters`` [15]: COEFFICIENTS, where the scan began (x, y) in angstrom, log of the electrons over
     those stated; and their derivatives [15, positions, pixels]."""
     c = np.array(parameters[:THIRD])
-    c[0] += made.c10
-    first, derived = (np.asarray(one) for one in _spectrum(made.rows, made.terms, jnp.asarray(c), slopes))
-    h = _harmonics((made.rows.shape[-2], made.rows.shape[-1]), made.extent)
+    c[0] += model.c10
+    first, derived = (np.asarray(array) for array in _spectrum(model.rows, model.terms, jnp.asarray(c), slopes))
+    h = _harmonics((model.rows.shape[-2], model.rows.shape[-1]), model.extent)
     # the inverse transform's sign: I(r) = sum_h F_h exp(-2 pi i h r)
-    kept = np.flatnonzero(np.abs(first).max(axis=0) > 1e-7 * np.abs(first).max())
-    waves = np.exp(-2j * np.pi * ((made.positions + parameters[THIRD : THIRD + 2]) @ h[kept].T)).astype(np.complex64)
-    scale = made.counts * np.exp(parameters[THIRD + 2])
-    mean = scale * (waves @ first[:, kept].T).real
+    strong = np.flatnonzero(np.abs(first).max(axis=0) > 1e-7 * np.abs(first).max())
+    waves = np.exp(-2j * np.pi * ((model.positions + parameters[THIRD : THIRD + 2]) @ h[strong].T)).astype(np.complex64)
+    scale = model.counts * np.exp(parameters[THIRD + 2])
+    mean = scale * (waves @ first[:, strong].T).real
     if not slopes:
         return np.maximum(mean, 1e-9), np.zeros((0, *mean.shape))
-    found = [scale * (waves @ one[:, kept].T).real for one in derived]
+    derivatives = [scale * (waves @ derivative[:, strong].T).real for derivative in derived]
     for axis in range(2):
-        found.append(scale * (waves @ ((-2j * np.pi * h[kept, axis])[None] * first[:, kept]).T).real)
-    return np.maximum(mean, 1e-9), np.stack([*found, mean])
+        derivatives.append(scale * (waves @ ((-2j * np.pi * h[strong, axis])[None] * first[:, strong]).T).real)
+    return np.maximum(mean, 1e-9), np.stack([*derivatives, mean])
 
 
-def crystal_information(made: Model, parameters: np.ndarray) -> np.ndarray:
+def crystal_information(model: Model, parameters: np.ndarray) -> np.ndarray:
     """Fisher's information [15, 15] of counts: sum (d mean)(d mean) / mean, whose inverse is the Cramer-Rao bound."""
     checks.require_float64()
-    mean, slopes = expected(made, parameters)
-    return _weighed(mean, slopes, np.ones_like(mean))
+    mean, slopes = expected_counts(model, parameters)
+    return _fisher_information(mean, slopes, np.ones_like(mean))
 
 
-def _weighed(mean: np.ndarray, slopes: np.ndarray, use: np.ndarray) -> np.ndarray:
-    flat = (slopes * np.sqrt(use / mean)).reshape(len(slopes), -1).astype(np.float64)
+def _fisher_information(mean: np.ndarray, slopes: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    flat = (slopes * np.sqrt(mask / mean)).reshape(len(slopes), -1).astype(np.float64)
     return flat @ flat.T
 
 
-def _height(counts: np.ndarray, mean: np.ndarray, use: np.ndarray) -> float:
-    return float((use * (counts * np.log(mean) - mean)).sum(dtype=np.float64))
+def _log_likelihood(counts: np.ndarray, mean: np.ndarray, mask: np.ndarray) -> float:
+    return float((mask * (counts * np.log(mean) - mean)).sum(dtype=np.float64))
 
 
-def _begun(made: Model, counts: np.ndarray, use: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray]:
-    """How well coefficients ``c`` go with the counts wherever the scan began, and where that is best, by correlation."""
-    shape = (made.rows.shape[-2], made.rows.shape[-1])
-    seen = np.array(c)
-    seen[0] += made.c10
-    first = np.asarray(_spectrum(made.rows, made.terms, jnp.asarray(seen), False)[0])
-    h = _harmonics(shape, made.extent)
-    kept = np.flatnonzero((np.abs(first).max(axis=0) > 1e-5 * np.abs(first).max()) & (np.abs(h).sum(axis=1) > 0))
-    off = np.where(use > 0, counts - (use * counts).sum(axis=0) / np.maximum(use.sum(axis=0), 1), 0.0)
-    data = np.exp(-2j * np.pi * (made.positions @ h[kept].T)).T @ off
-    both = (data * first[:, kept].T).sum(axis=1)
-    grid = np.stack(np.meshgrid(*(np.arange(24) / 24 * side for side in made.extent)), axis=-1).reshape(-1, 2)
-    values = (np.exp(-2j * np.pi * (grid @ h[kept].T)) @ both).real / np.sqrt((np.abs(first[:, kept]) ** 2).sum())
+def _locate_scan(model: Model, counts: np.ndarray, mask: np.ndarray, c: np.ndarray) -> tuple[float, np.ndarray]:
+    """The largest correlation of counts and model at coefficients ``c`` over all starts of the scan, and that start."""
+    shape = (model.rows.shape[-2], model.rows.shape[-1])
+    coefficients = np.array(c)
+    coefficients[0] += model.c10
+    first = np.asarray(_spectrum(model.rows, model.terms, jnp.asarray(coefficients), False)[0])
+    h = _harmonics(shape, model.extent)
+    strong = np.flatnonzero((np.abs(first).max(axis=0) > 1e-5 * np.abs(first).max()) & (np.abs(h).sum(axis=1) > 0))
+    residual = np.where(mask > 0, counts - (mask * counts).sum(axis=0) / np.maximum(mask.sum(axis=0), 1), 0.0)
+    data = np.exp(-2j * np.pi * (model.positions @ h[strong].T)).T @ residual
+    cross = (data * first[:, strong].T).sum(axis=1)
+    grid = np.stack(np.meshgrid(*(np.arange(24) / 24 * side for side in model.extent)), axis=-1).reshape(-1, 2)
+    values = (np.exp(-2j * np.pi * (grid @ h[strong].T)) @ cross).real / np.sqrt((np.abs(first[:, strong]) ** 2).sum())
     best = int(np.argmax(values))
     return float(values[best]), grid[best]
 
 
 def fit_crystal(
-    exposure: Exposure, crystal: Crystal, optics: Optics, prior: Prior, inner: int = 1, made: Model | None = None
+    exposure: Exposure, crystal: Crystal, optics: Optics, prior: Prior, inner: int = 1, model: Model | None = None
 ) -> Measurement:
     """COEFFICIENTS (angstrom), "scan.x", "scan.y" (where the scan began in the cell, angstrom) and "electrons" (log of those that came over those stated).
 
-    The prior says where to look: C10 over twice its width, the others near their means. ``made`` is a `model` of the same setting to be used
-    again, of all its pixels. ValueError if no pixel of the bright-field disk is lit. If the residual is larger than counting allows, errors are
-    widened by it, and it is said.
+    The prior says where to look: C10 over twice its width, the others near their means. ``model`` is the result of `build_model` for
+    all pixels of the same setting, to be reused. ValueError if no pixel of the bright-field disk is lit. If the residual exceeds counting noise, errors are
+    widened by it, with a note.
     """
     checks.require_float64()
-    use_pixels, notes = lit(exposure, optics)
-    whole = made if made is not None else model(crystal, exposure.setting, optics, inner=inner)
-    chosen = np.flatnonzero(use_pixels)
-    part = dataclasses.replace(whole, rows=whole.rows[chosen], terms=whole.terms[:, chosen])
-    raw = np.asarray(exposure.counts, np.float64).reshape(-1, len(exposure.setting.angles))[:, chosen]
-    use = np.isfinite(raw).astype(np.float64)
-    counts = np.where(use > 0, raw, 0.0)
+    use_pixels, notes = lit_pixels(exposure, optics)
+    full_model = model if model is not None else build_model(crystal, exposure.setting, optics, inner=inner)
+    pixels = np.flatnonzero(use_pixels)
+    used_model = dataclasses.replace(full_model, rows=full_model.rows[pixels], terms=full_model.terms[:, pixels])
+    raw = np.asarray(exposure.counts, np.float64).reshape(-1, len(exposure.setting.angles))[:, pixels]
+    mask = np.isfinite(raw).astype(np.float64)
+    counts = np.where(mask > 0, raw, 0.0)
     precision = np.zeros((THIRD + 3, THIRD + 3))
     precision[:THIRD, :THIRD] = np.linalg.inv(prior.covariance)
-    precision[-1, -1] = DOSE**-2
+    precision[-1, -1] = DOSE_ERROR**-2
     centre = np.concatenate([prior.mean, np.zeros(3)])
-    best, height = prior.mean, -np.inf
-    slack = float(np.sqrt(2.0 / use.sum()))
-    for start in _starting(part, counts, use, prior):
-        at, reached = _climb(part, counts, use, start, precision, centre)
-        if reached > height:
-            best, height = at, reached
-            mean = expected(part, at, slopes=False)[0]
-            # what the counts allow is the right maximum; what they do not may be another
-            if (use * (counts - mean) ** 2 / mean).sum() < use.sum() * (1.0 + GOOD + 4.0 * slack):
+    best, best_log_posterior = prior.mean, -np.inf
+    slack = float(np.sqrt(2.0 / mask.sum()))
+    for start in _starting_points(used_model, counts, mask, prior):
+        parameters, log_posterior = _maximise(used_model, counts, mask, start, precision, centre)
+        if log_posterior > best_log_posterior:
+            best, best_log_posterior = parameters, log_posterior
+            mean = expected_counts(used_model, parameters, slopes=False)[0]
+            # a maximum with an acceptable chi square is accepted; otherwise try the next start
+            if (mask * (counts - mean) ** 2 / mean).sum() < mask.sum() * (1.0 + EXCESS_TOLERANCE + 4.0 * slack):
                 break
-    mean, slopes = expected(part, best)
-    bread = np.linalg.inv(_weighed(mean, slopes, use) + precision)
-    chi2 = use * (counts - mean) ** 2 / mean
-    misfit = float(chi2.sum() / (use.sum() - len(best)))
+    mean, slopes = expected_counts(used_model, best)
+    covariance = np.linalg.inv(_fisher_information(mean, slopes, mask) + precision)
+    chi2 = mask * (counts - mean) ** 2 / mean
+    misfit = float(chi2.sum() / (mask.sum() - len(best)))
     if misfit > 1.0 + 4.0 * slack:
-        bread = bread * misfit
+        covariance = covariance * misfit
         notes.append(
             f"the residual is {misfit:.2f} times what counting allows: the crystal is not quite as stated, and errors are widened"
         )
     names = (*COEFFICIENTS, "scan.x", "scan.y", "electrons")
-    before = np.sqrt(np.diag(prior.covariance))
-    if misfit > HOPELESS:
-        bread[:THIRD] = bread[:, :THIRD] = 0.0
-        bread[:THIRD, :THIRD] = prior.covariance
+    prior_stds = np.sqrt(np.diag(prior.covariance))
+    if misfit > MAX_MISFIT:
+        covariance[:THIRD] = covariance[:, :THIRD] = 0.0
+        covariance[:THIRD, :THIRD] = prior.covariance
         best = np.concatenate([prior.mean, best[THIRD:]])
-    wide = {
-        name: f"this exposure leaves it within {std:.3g} angstrom, and it was known to {was:.3g} before"
-        for name, std, was in zip(names, np.sqrt(np.diag(bread)), before, strict=False)
-        if std > LEARNT * was
+    undetermined = {
+        name: f"this exposure leaves it within {std:.3g} angstrom, and it was known to {prior_std:.3g} before"
+        for name, std, prior_std in zip(names, np.sqrt(np.diag(covariance)), prior_stds, strict=False)
+        if std > DETERMINED_SHARE * prior_std
     }
     return Measurement(
         kind="known crystal",
         names=names,
         units=("angstrom",) * (THIRD + 2) + ("1",),
-        components=(Component(1.0, best, 0.5 * (bread + bread.T)),),
-        undetermined=wide,
+        components=(Component(1.0, best, 0.5 * (covariance + covariance.T)),),
+        undetermined=undetermined,
         misfit=misfit,
         electrons=exposure.setting.electrons,
-        shown=(_shown(exposure.setting, counts, mean),),
+        plots=(_plot(exposure.setting, counts, mean),),
         notes=tuple(notes),
     )
 
 
-def _starting(part: Model, counts: np.ndarray, use: np.ndarray, prior: Prior) -> list[np.ndarray]:
-    """The likeliest coefficients over the prior, each with where the scan began."""
+def _starting_points(model: Model, counts: np.ndarray, mask: np.ndarray, prior: Prior) -> list[np.ndarray]:
+    """The likeliest parameters drawn from the prior, each with the best start of the scan."""
     width = 2.0 * float(np.sqrt(prior.covariance[0, 0]))
     scale = np.sqrt(np.diag(prior.covariance))
-    root = scale[:, None] * np.linalg.cholesky(prior.covariance / np.outer(scale, scale))
-    along = prior.mean + np.linspace(-width, width, STARTS)[:, None] * np.eye(THIRD)[:1]
-    drawn = prior.mean + np.random.default_rng(0).normal(size=(DRAWN, THIRD)) @ root.T
-    tried = []
-    for c in (*along, *drawn):
-        value, where = _begun(part, counts, use, c)
-        tried.append((value, np.concatenate([c, where, [0.0]])))
-    tried.sort(key=lambda one: -one[0])
-    return [start for _, start in tried[:CLIMBED]]
+    cov_sqrt = scale[:, None] * np.linalg.cholesky(prior.covariance / np.outer(scale, scale))
+    along_c10 = prior.mean + np.linspace(-width, width, DEFOCUS_STARTS)[:, None] * np.eye(THIRD)[:1]
+    draws = prior.mean + np.random.default_rng(0).normal(size=(PRIOR_DRAWS, THIRD)) @ cov_sqrt.T
+    candidates = []
+    for c in (*along_c10, *draws):
+        value, offset = _locate_scan(model, counts, mask, c)
+        candidates.append((value, np.concatenate([c, offset, [0.0]])))
+    candidates.sort(key=lambda candidate: -candidate[0])
+    return [start for _, start in candidates[:MAXIMISED_STARTS]]
 
 
-def _climb(
-    part: Model,
+def _maximise(
+    model: Model,
     counts: np.ndarray,
-    use: np.ndarray,
+    mask: np.ndarray,
     start: np.ndarray,
     precision: np.ndarray,
     centre: np.ndarray,
 ) -> tuple[np.ndarray, float]:
-    """Up the log posterior by Fisher's scoring, damped after Marquardt."""
+    """Maximise the log posterior by Fisher scoring with Marquardt's damping."""
 
-    def prior_height(at: np.ndarray) -> float:
-        return -0.5 * float((at - centre) @ precision @ (at - centre))
+    def log_prior(values: np.ndarray) -> float:
+        return -0.5 * float((values - centre) @ precision @ (values - centre))
 
-    here, damping = start, 1e-2
-    mean, slopes = expected(part, here)
-    height = _height(counts, mean, use) + prior_height(here)
-    for _ in range(ROUNDS):
-        slope = (slopes * (use * (counts / mean - 1.0))).reshape(len(slopes), -1).sum(axis=1) - precision @ (
-            here - centre
+    parameters, damping = start, 1e-2
+    mean, slopes = expected_counts(model, parameters)
+    log_posterior = _log_likelihood(counts, mean, mask) + log_prior(parameters)
+    for _ in range(MAX_ITERATIONS):
+        gradient = (slopes * (mask * (counts / mean - 1.0))).reshape(len(slopes), -1).sum(axis=1) - precision @ (
+            parameters - centre
         )
-        curvature = _weighed(mean, slopes, use) + precision
+        curvature = _fisher_information(mean, slopes, mask) + precision
         scale = np.sqrt(np.diag(curvature))
         for _ in range(8):
             step = (
-                np.linalg.solve(curvature / np.outer(scale, scale) + damping * np.eye(len(scale)), slope / scale)
+                np.linalg.solve(curvature / np.outer(scale, scale) + damping * np.eye(len(scale)), gradient / scale)
                 / scale
             )
-            there = here + step
-            new_mean, new_slopes = expected(part, there)
-            new = _height(counts, new_mean, use) + prior_height(there)
-            if np.isfinite(new) and new > height - 1e-6:
+            trial = parameters + step
+            trial_mean, trial_slopes = expected_counts(model, trial)
+            trial_log_posterior = _log_likelihood(counts, trial_mean, mask) + log_prior(trial)
+            if np.isfinite(trial_log_posterior) and trial_log_posterior > log_posterior - 1e-6:
                 break
             damping = max(10.0 * damping, 1e-2)
         else:
-            return here, height
-        gain, here, height, mean, slopes = new - height, there, new, new_mean, new_slopes
+            return parameters, log_posterior
+        gain, parameters, log_posterior, mean, slopes = (
+            trial_log_posterior - log_posterior,
+            trial,
+            trial_log_posterior,
+            trial_mean,
+            trial_slopes,
+        )
         damping = damping / 10.0
         if gain < 1e-3:
             break
-    return here, height
+    return parameters, log_posterior
 
 
-def _shown(setting: Setting, counts: np.ndarray, mean: np.ndarray) -> Shown:
+def _plot(setting: Setting, counts: np.ndarray, mean: np.ndarray) -> FitPlot:
     """The bright-field image: the sum of all pixels."""
     ny, nx = setting.points
     data, model_ = counts.sum(axis=1).reshape(ny, nx), mean.sum(axis=1).reshape(ny, nx)
     extent = (0.0, nx * setting.step, ny * setting.step, 0.0)
-    return Shown("bright field", data, model_, (data - model_) / np.sqrt(model_), extent, "angstrom")
+    return FitPlot("bright field", data, model_, (data - model_) / np.sqrt(model_), extent, "angstrom")

@@ -1,4 +1,4 @@
-"""What an image says: named quantities as a small mixture of Gaussians, what it cannot tell and why, and pictures of the fit."""
+"""A measurement: named quantities as a small mixture of Gaussians, undetermined ones with the reason, and plots of the fit."""
 
 import dataclasses
 import math
@@ -21,7 +21,7 @@ class Component:
 
 
 @dataclasses.dataclass(frozen=True)
-class Shown:
+class FitPlot:
     """A fit to look at: ``data``, ``model`` and ``residual`` (data minus model, in standard deviations), all [ny, nx] or [n].
 
     ``extent`` is (left, right, bottom, top) in ``unit`` for pictures and the axis's (first, last) for curves. NaN is left blank.
@@ -39,7 +39,7 @@ class Shown:
 class Measurement:
     """Quantities ``names`` in ``units`` (angstrom, radian, ...; "1" is dimensionless) that an image of a ``kind`` says something about.
 
-    More than one of ``components`` (weights sum to 1) are readings that the data cannot tell apart, such as both signs of defocus. What the data do not
+    More than one of ``components`` (weights sum to 1) are readings that the data cannot distinguish, such as both signs of defocus. What the data do not
     determine is in ``undetermined`` with the reason, and as wide as it was before. ``misfit`` is the residual's sum of squares in sigmas over its
     degrees of freedom; ``notes`` say what else a user should know.
     """
@@ -51,7 +51,7 @@ class Measurement:
     undetermined: Mapping[str, str] = dataclasses.field(default_factory=dict)
     misfit: float = math.nan
     electrons: float = math.nan
-    shown: tuple[Shown, ...] = ()
+    plots: tuple[FitPlot, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -60,17 +60,19 @@ class Measurement:
             raise ValueError(f"a measurement of {', '.join(self.names)} has units {', '.join(self.units)}; one each")
         for name, unit in zip(self.names, self.units, strict=True):
             require(unit, name)
-        if not self.components or abs(sum(one.weight for one in self.components) - 1.0) > 1e-9:
+        if not self.components or abs(sum(component.weight for component in self.components) - 1.0) > 1e-9:
             raise ValueError("the weights of a measurement's components must sum to 1")
-        for one in self.components:
-            if one.mean.shape != (p,) or one.covariance.shape != (p, p):
+        for component in self.components:
+            if component.mean.shape != (p,) or component.covariance.shape != (p, p):
                 raise ValueError(
-                    f"a component over {p} quantities has mean {one.mean.shape}, covariance {one.covariance.shape}"
+                    f"a component over {p} quantities has mean {component.mean.shape}, covariance {component.covariance.shape}"
                 )
-            scale = np.sqrt(np.diag(one.covariance))
-            if not (np.isfinite(one.mean).all() and np.isfinite(one.covariance).all() and (scale > 0).all()):
+            scale = np.sqrt(np.diag(component.covariance))
+            if not (
+                np.isfinite(component.mean).all() and np.isfinite(component.covariance).all() and (scale > 0).all()
+            ):
                 raise ValueError("a measurement must be finite with a positive variance: widen what is not determined")
-            if np.linalg.eigvalsh(one.covariance / np.outer(scale, scale)).min() < -1e-9:
+            if np.linalg.eigvalsh(component.covariance / np.outer(scale, scale)).min() < -1e-9:
                 raise ValueError("the covariance of a measurement is not positive")
         unknown = set(self.undetermined) - set(self.names)
         if unknown:
@@ -79,14 +81,17 @@ class Measurement:
     @property
     def mean(self) -> np.ndarray:
         """Mean of the mixture, [p]."""
-        return np.sum([one.weight * one.mean for one in self.components], axis=0)
+        return np.sum([component.weight * component.mean for component in self.components], axis=0)
 
     @property
     def covariance(self) -> np.ndarray:
         """Covariance of the mixture, spread between its components included, [p, p]."""
         centre = self.mean
         return np.sum(
-            [one.weight * (one.covariance + np.outer(one.mean - centre, one.mean - centre)) for one in self.components],
+            [
+                component.weight * (component.covariance + np.outer(component.mean - centre, component.mean - centre))
+                for component in self.components
+            ],
             axis=0,
         )
 
@@ -96,34 +101,34 @@ class Measurement:
         return np.sqrt(np.diag(self.covariance))
 
     def index(self, name: str) -> int:
-        """Place of a quantity; ValueError if it was not measured."""
+        """Index of a quantity; ValueError if it was not measured."""
         if name not in self.names:
-            raise ValueError(f"this {self.kind} says nothing of {name!r}; it has {', '.join(self.names)}")
+            raise ValueError(f"this {self.kind} does not measure {name!r}; it has {', '.join(self.names)}")
         return self.names.index(name)
 
     def value(self, name: str) -> tuple[float, float]:
         """(mean, standard deviation) of one quantity."""
-        place = self.index(name)
-        return float(self.mean[place]), float(self.std[place])
+        index = self.index(name)
+        return float(self.mean[index]), float(self.std[index])
 
     def covers(self, name: str, truth: float, level: float = 0.9) -> bool:
         """Whether ``truth`` lies in the central interval of probability ``level`` of one quantity: its place in the mixture's distribution."""
-        place = self.index(name)
+        index = self.index(name)
         chance = sum(
-            one.weight * ndtr((truth - one.mean[place]) / math.sqrt(one.covariance[place, place]))
-            for one in self.components
+            component.weight * ndtr((truth - component.mean[index]) / math.sqrt(component.covariance[index, index]))
+            for component in self.components
         )
         return bool(abs(chance - 0.5) <= 0.5 * level)
 
     def observation(self, time: int, names: tuple[str, ...] | None = None) -> Observation:
-        """As what a belief takes in at ``time`` (ns), by the mixture's moments; only determined quantities, or those ``names``."""
-        chosen = names if names is not None else tuple(name for name in self.names if name not in self.undetermined)
-        if not chosen:
+        """As the observation that a belief is updated with at ``time`` (ns), by the mixture's moments; only determined quantities, or those ``names``."""
+        selected = names if names is not None else tuple(name for name in self.names if name not in self.undetermined)
+        if not selected:
             raise ValueError(f"this {self.kind} determines nothing: {'; '.join(self.undetermined.values())}")
-        places = [self.index(name) for name in chosen]
-        covariance = self.covariance[np.ix_(places, places)]
+        indices = [self.index(name) for name in selected]
+        covariance = self.covariance[np.ix_(indices, indices)]
         scale = np.sqrt(np.diag(covariance))
         values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-        apart = 1e-9  # of each variance: an Observation has noise of its own in every quantity
-        factor = scale[:, None] * vectors * np.sqrt(np.maximum(values - apart, 0.0))
-        return Observation(self.kind, time, chosen, self.mean[places], math.sqrt(apart) * scale, factor)
+        floor = 1e-9  # of each variance: an Observation has noise of its own in every quantity
+        factor = scale[:, None] * vectors * np.sqrt(np.maximum(values - floor, 0.0))
+        return Observation(self.kind, time, selected, self.mean[indices], math.sqrt(floor) * scale, factor)

@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-Wanted = Literal["image", "pattern", "scan"]
+DataKind = Literal["image", "pattern", "scan"]
 """One image [ny, nx]; one diffraction pattern [ky, kx]; patterns of a scan [ny, nx, ky, kx]."""
 
-MOST_PIXELS = 2**24
+MAX_PIXELS = 2**24
 """Pixels of an image or pattern that is measured (4096 x 4096)."""
-MOST_VALUES = 150_000_000
+MAX_VALUES = 150_000_000
 """Values of a scan of patterns that is held in memory."""
 
 
@@ -23,7 +23,7 @@ MOST_VALUES = 150_000_000
 class Preparation:
     """How recorded values become what is measured.
 
-    ``axes``: the recorded axes in the order (stack axes, rows, columns); empty for as recorded. ``frame``: for each axis before the last two a place or a
+    ``axes``: the recorded axes in the order (stack axes, rows, columns); empty for as recorded. ``frame``: for each axis before the last two an index or a
     slice; empty for all. ``rows``, ``columns``: the part (from, to) of each image or pattern that is used; None for all. ``black``: counts of a recorded
     pixel without a beam. ``gain``: counts that an electron makes; None to leave counts as they are. ``bin``: recorded pixels along each side of one.
     """
@@ -59,81 +59,87 @@ class Prepared(NamedTuple):
     summed: int
 
 
-def ordered(data: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+def reorder_axes(data: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
     """``data`` with its axes in the order ``axes``; ValueError where there are not as many."""
     if axes and len(axes) != data.ndim:
         raise ValueError(f"{len(axes)} axes are ordered, but the data have {data.ndim}; give each of them once")
     return np.transpose(data, axes) if axes else data
 
 
-def prepare(data: np.ndarray, wanted: Wanted, how: Preparation = Preparation(), least: int = 1) -> Prepared:
-    """The values of a recording that are measured, at least ``least`` pixels each way.
+def prepare(data: np.ndarray, kind: DataKind, preparation: Preparation = Preparation(), min_size: int = 1) -> Prepared:
+    """The values of a recording that are measured, at least ``min_size`` pixels each way.
 
     ValueError, with the cure behind a semicolon, for what is no intensity, a stack of which one image is wanted, parts that are empty, and sizes
     that cannot be measured. ``data`` may be of any real type and is not changed.
     """
     if np.iscomplexobj(data) or data.dtype.kind not in "iuf":
         raise ValueError(f"data are of type {data.dtype}; give intensities, in counts or electrons")
-    chosen = ordered(data, how.axes)
-    if chosen.ndim < 2:
-        raise ValueError(f"data have {chosen.ndim} axes; give an image [rows, columns], or a stack of them")
-    chosen = chosen[(*how.frame, ..., _slice(how.rows), _slice(how.columns))]
-    leading = chosen.shape[:-2]
-    if wanted == "image" and leading and not any(isinstance(one, slice) for one in how.frame):
-        raise ValueError(f"data are a stack of {by(chosen.shape)}; choose one image by its place, or a range to sum")
-    if wanted == "scan" and len(leading) != 2:
-        raise ValueError(f"data hold {by(chosen.shape)} values; give a 4D-STEM scan, patterns [ny, nx, ky, kx]")
-    if 0 in chosen.shape:
-        raise ValueError(f"nothing is left of {by(data.shape)} values; give a frame and a part within them")
-    values, frames = _summed(chosen, wanted)
-    if how.black:
-        values = values - how.black * frames
-    if how.gain is not None and how.gain != 1.0:
-        values = values / how.gain
-    values = binned(values, how.bin)
-    _sizes(values, wanted, least)
+    selected = reorder_axes(data, preparation.axes)
+    if selected.ndim < 2:
+        raise ValueError(f"data have {selected.ndim} axes; give an image [rows, columns], or a stack of them")
+    selected = selected[(*preparation.frame, ..., _slice(preparation.rows), _slice(preparation.columns))]
+    leading = selected.shape[:-2]
+    if kind == "image" and leading and not any(isinstance(index, slice) for index in preparation.frame):
+        raise ValueError(
+            f"data are a stack of {shape_text(selected.shape)}; choose one image by its index, or a range to sum"
+        )
+    if kind == "scan" and len(leading) != 2:
+        raise ValueError(
+            f"data hold {shape_text(selected.shape)} values; give a 4D-STEM scan, patterns [ny, nx, ky, kx]"
+        )
+    if 0 in selected.shape:
+        raise ValueError(f"nothing is left of {shape_text(data.shape)} values; give a frame and a part within them")
+    values, frames = _sum_frames(selected, kind)
+    if preparation.black:
+        values = values - preparation.black * frames
+    if preparation.gain is not None and preparation.gain != 1.0:
+        values = values / preparation.gain
+    values = bin_pixels(values, preparation.bin)
+    _check_sizes(values, kind, min_size)
     if not np.isfinite(values).any():
         raise ValueError("data hold no number: all values are NaN or infinite; give a recording with intensities")
-    return Prepared(values, frames * how.bin**2)
+    return Prepared(values, frames * preparation.bin**2)
 
 
 def _slice(part: tuple[int, int] | None) -> slice:
     return slice(None) if part is None else slice(*part)
 
 
-def _summed(chosen: np.ndarray, wanted: Wanted) -> tuple[np.ndarray, int]:
-    leading = chosen.shape[:-2]
-    if wanted == "scan":
-        if chosen.size > MOST_VALUES:
-            raise ValueError(f"data hold {chosen.size} values, more than {MOST_VALUES}; cut the scan, or its patterns")
-        return np.asarray(chosen, np.float64), 1
+def _sum_frames(selected: np.ndarray, kind: DataKind) -> tuple[np.ndarray, int]:
+    leading = selected.shape[:-2]
+    if kind == "scan":
+        if selected.size > MAX_VALUES:
+            raise ValueError(f"data hold {selected.size} values, more than {MAX_VALUES}; cut the scan, or its patterns")
+        return np.asarray(selected, np.float64), 1
     if not leading:
-        return np.asarray(chosen, np.float64), 1
-    return chosen.sum(axis=tuple(range(len(leading))), dtype=np.float64), math.prod(leading)
+        return np.asarray(selected, np.float64), 1
+    return selected.sum(axis=tuple(range(len(leading))), dtype=np.float64), math.prod(leading)
 
 
-def binned(values: np.ndarray, size: int) -> np.ndarray:
+def bin_pixels(values: np.ndarray, size: int) -> np.ndarray:
     """Sums of ``size`` x ``size`` pixels; rows and columns that are left over at the far edges are dropped."""
     if size == 1:
         return values
     rows, columns = (count // size for count in values.shape[-2:])
     if rows == 0 or columns == 0:
-        raise ValueError(f"pixels of {size} x {size} do not fit into {by(values.shape[-2:])}; bin fewer")
+        raise ValueError(f"pixels of {size} x {size} do not fit into {shape_text(values.shape[-2:])}; bin fewer")
     whole = values[..., : rows * size, : columns * size]
     return whole.reshape(*values.shape[:-2], rows, size, columns, size).sum(axis=(-3, -1))
 
 
-def _sizes(values: np.ndarray, wanted: Wanted, least: int) -> None:
+def _check_sizes(values: np.ndarray, kind: DataKind, min_size: int) -> None:
     rows, columns = values.shape[-2:]
-    if rows * columns > MOST_PIXELS:
+    if rows * columns > MAX_PIXELS:
         raise ValueError(
-            f"data are {by((rows, columns))} pixels; bin them, or use a part of at most {MOST_PIXELS} pixels"
+            f"data are {shape_text((rows, columns))} pixels; bin them, or use a part of at most {MAX_PIXELS} pixels"
         )
-    if min(rows, columns) < least:
-        what = "images" if wanted == "image" else "patterns"
-        raise ValueError(f"data are {what} of {by((rows, columns))} pixels; give at least {least} pixels each way")
+    if min(rows, columns) < min_size:
+        noun = "images" if kind == "image" else "patterns"
+        raise ValueError(
+            f"data are {noun} of {shape_text((rows, columns))} pixels; give at least {min_size} pixels each way"
+        )
 
 
-def by(shape: tuple[int, ...]) -> str:
+def shape_text(shape: tuple[int, ...]) -> str:
     """A shape in words: "2 x 64 x 64"."""
-    return " x ".join(str(one) for one in shape)
+    return " x ".join(str(size) for size in shape)

@@ -1,4 +1,4 @@
-"""What is believed of the aberrations before they are measured."""
+"""Prior of the aberrations."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from twin.optics.weak import THIRD
 
 COEFFICIENTS: tuple[str, ...] = tuple(n if len(n) == 3 else f"{n[:3]}.{n[3]}" for n in NAMES[:THIRD])
 """Names of the coefficients to third order as controls and channels have them: C10, C12.a, C12.b, C21.a ..."""
-LEARNT = 0.7
+DETERMINED_SHARE = 0.7
 """A coefficient whose error is above this share of its prior's is called undetermined."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Prior:
-    """What is believed beforehand: ``mean`` [12] and ``covariance`` [12, 12] of the COEFFICIENTS in angstrom, the film's ``thickness`` as (mean, standard
+    """Prior: ``mean`` [12] and ``covariance`` [12, 12] of the COEFFICIENTS in angstrom, the film's ``thickness`` as (mean, standard
     deviation) in angstrom. C10 is that at the film's entrance face."""
 
     mean: np.ndarray

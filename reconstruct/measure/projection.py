@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-ALIKE = 1e-6
+TOLERANCE = 1e-6
 """Shares of a period, and weights relative to the heaviest, that differ by less are the same (places to a thousand times as much)."""
-CONTRAST = 1.7
+CONTRAST_EXPONENT = 1.7
 """Exponent of the atomic number in what a column is worth in a high-angle dark-field image (Pennycook & Jesson, Ultramicroscopy 37, 14, 1991)."""
 
 
@@ -47,28 +47,32 @@ class Projection:
 
     def primitive(self) -> "Projection":
         """The same crystal by its shortest periods: the translations of a centred cell become periods."""
-        places, weights = np.array(self.columns) % 1.0, np.array(self.weights)
-        moves = [move for move in (places - places[0]) if _maps(places, weights, move)]
+        positions, weights = np.array(self.columns) % 1.0, np.array(self.weights)
+        translations = [
+            translation
+            for translation in (positions - positions[0])
+            if _is_translation(positions, weights, translation)
+        ]
         shifts = np.array([(i, j) for i in range(-2, 3) for j in range(-2, 3)])
-        every = (np.array(moves)[:, None] + shifts[None]).reshape(-1, 2) @ self.vectors.T
-        every = every[np.linalg.norm(every, axis=1) > 1e-6]
+        candidates = (np.array(translations)[:, None] + shifts[None]).reshape(-1, 2) @ self.vectors.T
+        candidates = candidates[np.linalg.norm(candidates, axis=1) > 1e-6]
         # among equals the one nearest to a, then the one that makes a right-handed pair
         towards = np.array(self.a) / np.hypot(*self.a)
-        order = np.lexsort((-np.round(every @ towards, 6), np.round(np.linalg.norm(every, axis=1), 6)))
-        area = abs(np.linalg.det(self.vectors)) / len(moves)
-        first = every[order[0]]
-        turned = every[order][:, 1] * first[0] - every[order][:, 0] * first[1]
-        second = every[order][np.flatnonzero(np.abs(turned - area) < 1e-4 * area)[0]]
+        order = np.lexsort((-np.round(candidates @ towards, 6), np.round(np.linalg.norm(candidates, axis=1), 6)))
+        area = abs(np.linalg.det(self.vectors)) / len(translations)
+        first = candidates[order[0]]
+        cross = candidates[order][:, 1] * first[0] - candidates[order][:, 0] * first[1]
+        second = candidates[order][np.flatnonzero(np.abs(cross - area) < 1e-4 * area)[0]]
         change = np.linalg.solve(np.array([first, second]).T, self.vectors)
-        inside, kept = (places @ change.T) % 1.0, []
-        for index in range(len(inside)):
-            if not any(_same(inside[index], inside[other]) for other in kept):
-                kept.append(index)
+        wrapped, distinct = (positions @ change.T) % 1.0, []
+        for index in range(len(wrapped)):
+            if not any(_equal_positions(wrapped[index], wrapped[other]) for other in distinct):
+                distinct.append(index)
         return Projection(
             (float(first[0]), float(first[1])),
             (float(second[0]), float(second[1])),
-            tuple((float(x), float(y)) for x, y in inside[kept]),
-            tuple(float(weights[index]) for index in kept),
+            tuple((float(x), float(y)) for x, y in wrapped[distinct]),
+            tuple(float(weights[index]) for index in distinct),
         )
 
     def fold(self) -> int:
@@ -84,7 +88,7 @@ class Projection:
         return 2
 
 
-def projected(atoms: Any, tolerance: float = 0.05) -> Projection:
+def project(atoms: Any, tolerance: float = 0.05) -> Projection:
     """The projection along c of a unit cell (ASE's Atoms, or anything with ``cell``, ``numbers`` and scaled positions); columns are worth Z^1.7 times
     the occupancy where atoms have such an array.
 
@@ -94,34 +98,35 @@ def projected(atoms: Any, tolerance: float = 0.05) -> Projection:
     if np.abs(cell[:2, 2]).max() > 1e-3 or np.abs(cell[2, :2]).max() > 1e-3:
         raise ValueError(f"the cell {cell.round(3).tolist()} has no c along the beam; orient it with c along z")
     across = cell[:2, :2]
-    places: list[np.ndarray] = []
+    positions: list[np.ndarray] = []
     weights: list[float] = []
     shares = getattr(atoms, "arrays", {}).get("occupancy", np.ones(len(atoms.numbers)))
-    for number, share, place in zip(atoms.numbers, shares, atoms.get_scaled_positions()[:, :2], strict=True):
-        apart = [np.linalg.norm(((place - other + 0.5) % 1.0 - 0.5) @ across) for other in places]
-        if apart and min(apart) < tolerance:
-            weights[int(np.argmin(apart))] += float(share) * float(number) ** CONTRAST
+    for number, share, position in zip(atoms.numbers, shares, atoms.get_scaled_positions()[:, :2], strict=True):
+        distances = [np.linalg.norm(((position - other + 0.5) % 1.0 - 0.5) @ across) for other in positions]
+        if distances and min(distances) < tolerance:
+            weights[int(np.argmin(distances))] += float(share) * float(number) ** CONTRAST_EXPONENT
         else:
-            places.append(place)
-            weights.append(float(share) * float(number) ** CONTRAST)
+            positions.append(position)
+            weights.append(float(share) * float(number) ** CONTRAST_EXPONENT)
     return Projection(
         (float(across[0, 0]), float(across[0, 1])),
         (float(across[1, 0]), float(across[1, 1])),
-        tuple((float(x), float(y)) for x, y in places),
+        tuple((float(x), float(y)) for x, y in positions),
         tuple(weights),
     )
 
 
-def _same(one: np.ndarray, other: np.ndarray) -> bool:
-    return bool(np.abs((one - other + 0.5) % 1.0 - 0.5).max() < 1e3 * ALIKE)
+def _equal_positions(first: np.ndarray, second: np.ndarray) -> bool:
+    return bool(np.abs((first - second + 0.5) % 1.0 - 0.5).max() < 1e3 * TOLERANCE)
 
 
-def _maps(places: np.ndarray, weights: np.ndarray, move: np.ndarray) -> bool:
-    """Whether moving every column by ``move`` gives the same crystal."""
+def _is_translation(positions: np.ndarray, weights: np.ndarray, translation: np.ndarray) -> bool:
+    """Whether moving every column by ``translation`` gives the same crystal."""
     return all(
         any(
-            _same(place + move, other) and abs(weight - mate) < 1e3 * ALIKE * weights.max()
-            for other, mate in zip(places, weights, strict=True)
+            _equal_positions(position + translation, other)
+            and abs(weight - other_weight) < 1e3 * TOLERANCE * weights.max()
+            for other, other_weight in zip(positions, weights, strict=True)
         )
-        for place, weight in zip(places, weights, strict=True)
+        for position, weight in zip(positions, weights, strict=True)
     )

@@ -18,15 +18,17 @@ Guarded = Callable[[Callable[[], tuple[int, dict[str, Any]]], bool, Callable[[],
 def measure_commands(guarded: Guarded) -> typer.Typer:
     """The sub-application ``emtwin measure``."""
     app = typer.Typer(
-        help="Images as sensors: quantities with errors out of a file, what it leaves open, and what it contradicts.",
+        help="Measure quantities with errors from a file; list what is undetermined and what contradicts the file.",
         rich_markup_mode=None,
     )
     for name, kind in KINDS.items():
-        app.command(name, help=kind.words)(with_options(kind.options, kind.several, _ended(name, kind, guarded)))
+        app.command(name, help=kind.description)(
+            with_options(kind.options, kind.several, _command(name, kind, guarded))
+        )
     return app
 
 
-def _ended(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, ...], Data, Output], None]:
+def _command(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, ...], Data, Output], None]:
     def run(files: tuple[Path, ...], options: Data, output: Output) -> None:
         raise typer.Exit(guarded(lambda: _run(name, kind, files, options, output), output.as_json, lambda: None))
 
@@ -34,7 +36,7 @@ def _ended(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, ...
 
 
 def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: Output) -> tuple[int, dict[str, Any]]:
-    """Measure, draw, and only then write; refuse files that are in the way before anything is computed."""
+    """Measure, draw, then write; existing output files are refused before anything is computed."""
     from scenarios.io.atomic_output import new_files, write_whole
     from scenarios.io.progress import open_progress
     from scenarios.measure.data.checks import finite
@@ -46,21 +48,21 @@ def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: 
 
     start_jax()
     from scenarios.measure.data.inputs import open_file
-    from scenarios.measure.output.result import as_json, tell
+    from scenarios.measure.output.result import to_dict, to_json
 
     with open_progress(f"emtwin measure {name} {files[0]}") as progress:
-        given = tuple(open_file(one, options, kind.scan) for one in files)
-        found = kind.function(given if kind.several else given[0], options, progress)
-    told = tell(found)
-    content = as_json(told)
+        recordings = tuple(open_file(path, options, kind.scan) for path in files)
+        measurement = kind.function(recordings if kind.several else recordings[0], options, progress)
+    result = to_dict(measurement)
+    content = to_json(result)
     if output.figure is not None:
         from scenarios.measure.output.figure import draw_measured
 
-        write_whole(draw_measured(found, output.figure.suffix[1:]), output.figure)
+        write_whole(draw_measured(measurement, output.figure.suffix[1:]), output.figure)
     if output.out is not None:
         write_whole(content, output.out)
     if not output.as_json:
         from scenarios.measure.output.show import print_measured
 
-        print_measured(told)
-    return DISAGREES if told["disagreements"] else DONE, told
+        print_measured(result)
+    return DISAGREES if result["disagreements"] else DONE, result

@@ -106,7 +106,9 @@ class PacbedOptions(Crystal, PatternPixel, Energy, Semiangle, Data):
 class FilmOptions(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, Data):
     """Of 4D-STEM scans of an amorphous film."""
 
-    each: Annotated[float | None, option("--electrons", "Electrons on a probe. Default: what the camera saw.")] = None
+    electrons: Annotated[float | None, option("--electrons", "Electrons on a probe. Default: what the camera saw.")] = (
+        None
+    )
     expected: Annotated[
         list[str] | None, option("What is known of an aberration: NAME=ANGSTROM, such as C10=-900.")
     ] = None
@@ -119,19 +121,19 @@ class FilmOptions(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, D
 
 
 class Kind(NamedTuple):
-    """A measurement: its ``options``, what it is of (``words``), whether it takes ``several`` files, and where its function is."""
+    """A measurement: its ``options``, its ``description``, whether it takes ``several`` files, and the ``entry_point`` of its function."""
 
     options: type[Data]
-    words: str
+    description: str
     several: bool
-    where: str
+    entry_point: str
     scan: bool = False
     """Whether it measures all patterns of a scan, so that ranges of --frame cut the scan."""
 
     @property
     def function(self) -> Callable[..., Any]:
-        """Takes the file (or a tuple of several), the options and the progress, and gives what was found."""
-        module, name = self.where.split(":")
+        """Takes the file (or a tuple of several), the options and the progress, and returns a `FileMeasurement`."""
+        module, name = self.entry_point.split(":")
         return getattr(importlib.import_module(f"scenarios.measure.{module}"), name)
 
 

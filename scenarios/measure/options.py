@@ -19,14 +19,14 @@ Files = Annotated[list[Path], typer.Argument(help=f"One or several: {FILES}", sh
 
 def option(*words: str) -> Any:
     """An option by its name, if it is not that of its field, and its help; the default is not printed beside it."""
-    *names, words_ = words
-    return typer.Option(*names, help=words_, show_default=False)
+    *names, help_text = words
+    return typer.Option(*names, help=help_text, show_default=False)
 
 
 def number(*words: str) -> Any:
     """As `option`, with the default printed."""
-    *names, words_ = words
-    return typer.Option(*names, help=words_)
+    *names, help_text = words
+    return typer.Option(*names, help=help_text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,49 +136,49 @@ def with_options(
     options: type, several: bool, run: Callable[[tuple[Path, ...], Any, Output], None]
 ) -> Callable[..., None]:
     """A command that takes files, the options of the class ``options`` and `Output`, and gives them to ``run`` as objects."""
-    own, output = fields_of(options), fields_of(Output)
+    fields, output = fields_of(options), fields_of(Output)
 
-    def command(**given: Any) -> None:
-        files = given["files"] if several else [given["file"]]
-        chosen = options(**{one.name: given[one.name] for one in own})
-        run(tuple(files), chosen, Output(**{one.name: given[one.name] for one in output}))
+    def command(**values: Any) -> None:
+        files = values["files"] if several else [values["file"]]
+        selected = options(**{field.name: values[field.name] for field in fields})
+        run(tuple(files), selected, Output(**{field.name: values[field.name] for field in output}))
 
     keyword = inspect.Parameter.KEYWORD_ONLY
     name, hint = ("files", Files) if several else ("file", File)
-    taken = [inspect.Parameter(name, keyword, annotation=hint)]
+    parameters = [inspect.Parameter(name, keyword, annotation=hint)]
     for group in (options, Output):
         hints = typing.get_type_hints(group, include_extras=True)
-        taken += [
-            inspect.Parameter(one.name, keyword, default=one.default, annotation=hints[one.name])
-            for one in fields_of(group)
+        parameters += [
+            inspect.Parameter(field.name, keyword, default=field.default, annotation=hints[field.name])
+            for field in fields_of(group)
         ]
-    command.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
-    command.__annotations__ = {one.name: one.annotation for one in taken}
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
 
 
 def numbers_of(options: Data) -> Iterator[tuple[str, float]]:
     """The numbers that were given or are defaults, each with its option's name."""
-    for name, one in named(type(options)).items():
-        value = getattr(options, one.name)
-        for each in value if isinstance(value, list) else [value]:
-            if isinstance(each, float):
-                yield name, each
+    for name, field in fields_by_option(type(options)).items():
+        value = getattr(options, field.name)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, float):
+                yield name, item
 
 
-def named(options: type) -> dict[str, dataclasses.Field[Any]]:
+def fields_by_option(options: type) -> dict[str, dataclasses.Field[Any]]:
     """The fields of a class of options by the names that a user types."""
     hints = typing.get_type_hints(options, include_extras=True)
-    found = {}
-    for one in fields_of(options):
-        told = typing.get_args(hints[one.name])[-1]
+    fields = {}
+    for field in fields_of(options):
+        declaration = typing.get_args(hints[field.name])[-1]
         # typer keeps a name that is given first as the default
-        found[told.default if isinstance(told.default, str) else f"--{one.name}"] = one
-    return found
+        fields[declaration.default if isinstance(declaration.default, str) else f"--{field.name}"] = field
+    return fields
 
 
 def fields_of(options: type) -> list[dataclasses.Field[Any]]:
     """Fields of a class of options: its own first, then those of each group in the order in which it names them, `Data` last."""
-    fields = {one.name: one for one in dataclasses.fields(options)}
+    fields = {field.name: field for field in dataclasses.fields(options)}
     order = [name for group in options.__mro__ for name in vars(group).get("__annotations__", {}) if name in fields]
     return [fields[name] for name in dict.fromkeys(order)]

@@ -1,4 +1,4 @@
-"""Exposures as blocks of the film's likelihood: what no coefficient changes made once, and the prior of what is fitted along."""
+"""Blocks of the film's likelihood: the parts of an exposure that do not depend on the coefficients, and the prior of the nuisance parameters."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ from twin.optics.electrons import wavelength
 from twin.optics.weak import THIRD, Sidebands, sidebands, smear
 
 KNOTS = 10
-ROUGH = 1.5
+ROUGHNESS = 1.5
 """Prior standard deviation of the second difference of log power from knot to knot."""
-LEAST = 48
-"""Scan frequencies that a climb takes at least."""
+MIN_FREQUENCIES = 48
+"""Fewest scan frequencies of a maximisation."""
 
 
 def splines(q: np.ndarray, optics: Optics) -> np.ndarray:
@@ -40,35 +40,52 @@ class Prepared:
         return np.hypot(*self.spectra.q.T)
 
 
-def prepared(one: Spectra, optics: Optics) -> Prepared:
-    """The overlaps of an exposure, made once."""
+def prepare(exposure_spectra: Spectra, optics: Optics) -> Prepared:
+    """The overlaps of an exposure, computed once."""
     checks.require_float64()
-    setting = one.setting
+    setting = exposure_spectra.setting
     bands = sidebands(
-        one.q, one.angles, setting.tilt, optics.energy, optics.semiangle, setting.width, optics.focal_spread
+        exposure_spectra.q,
+        exposure_spectra.angles,
+        setting.tilt,
+        optics.energy,
+        optics.semiangle,
+        setting.width,
+        optics.focal_spread,
     )
-    weights = [weight * one.strength[None] for weight in (bands.lower, bands.upper)]
-    made = Sidebands(*(jnp.asarray(part, jnp.float32) for part in (bands.less, bands.more, *weights)))
-    return Prepared(one, made, splines(one.q, optics), optics)
+    weights = [weight * exposure_spectra.strength[None] for weight in (bands.lower, bands.upper)]
+    scaled_bands = Sidebands(*(jnp.asarray(part, jnp.float32) for part in (bands.less, bands.more, *weights)))
+    return Prepared(exposure_spectra, scaled_bands, splines(exposure_spectra.q, optics), optics)
 
 
-def block(one: Prepared, coefficients: np.ndarray, highest: float | None = None) -> Block:
+def block(exposure: Prepared, coefficients: np.ndarray, highest: float | None = None) -> Block:
     """A likelihood's part of scan frequencies up to ``highest`` (1/angstrom), with pixels smeared as at ``coefficients`` [12] (without the exposure's c10)."""
-    count = len(one.splines) if highest is None else max(LEAST, int(np.searchsorted(one.lengths, highest)))
-    seen, setting, optics = one.spectra, one.spectra.setting, one.optics
-    changed = np.array(coefficients[:THIRD], float)
-    changed[0] += setting.c10
-    lower, upper = smear(changed, seen.q[:count], seen.angles, setting.tilt, optics.energy, setting.width)
-    bands = Sidebands(*(part[:count] for part in one.bands))
+    count = (
+        len(exposure.splines)
+        if highest is None
+        else max(MIN_FREQUENCIES, int(np.searchsorted(exposure.lengths, highest)))
+    )
+    exposure_spectra, setting, optics = exposure.spectra, exposure.spectra.setting, exposure.optics
+    actual = np.array(coefficients[:THIRD], float)
+    actual[0] += setting.c10
+    lower, upper = smear(
+        actual, exposure_spectra.q[:count], exposure_spectra.angles, setting.tilt, optics.energy, setting.width
+    )
+    bands = Sidebands(*(part[:count] for part in exposure.bands))
     bands = bands._replace(lower=bands.lower * lower.astype(jnp.float32), upper=bands.upper * upper.astype(jnp.float32))
-    return Block(jnp.asarray(seen.z[:count]), bands, jnp.asarray(one.splines[:count]), jnp.asarray(setting.c10, float))
+    return Block(
+        jnp.asarray(exposure_spectra.z[:count]),
+        bands,
+        jnp.asarray(exposure.splines[:count]),
+        jnp.asarray(setting.c10, float),
+    )
 
 
-def penalty(thickness: tuple[float, float]) -> np.ndarray:
-    """Prior precision [1 + KNOTS + 1] of what is fitted along: thickness (mean, standard deviation), log power and log noise."""
-    found = np.zeros((KNOTS + 2, KNOTS + 2))
-    found[0, 0] = thickness[1] ** -2
-    bend = np.diff(np.eye(KNOTS), 2, axis=0) / ROUGH
-    found[1:-1, 1:-1] = bend.T @ bend + 1e-4 * np.eye(KNOTS)
-    found[-1, -1] = 1.0
-    return found
+def nuisance_precision(thickness: tuple[float, float]) -> np.ndarray:
+    """Prior precision [1 + KNOTS + 1] of the nuisance parameters: thickness (mean, standard deviation), log power and log noise."""
+    precision = np.zeros((KNOTS + 2, KNOTS + 2))
+    precision[0, 0] = thickness[1] ** -2
+    bend = np.diff(np.eye(KNOTS), 2, axis=0) / ROUGHNESS
+    precision[1:-1, 1:-1] = bend.T @ bend + 1e-4 * np.eye(KNOTS)
+    precision[-1, -1] = 1.0
+    return precision

@@ -7,9 +7,9 @@ import numpy as np
 from twin import checks
 from twin.optics.electrons import wavelength
 
-HIGHEST = 1.9
+MAX_FREQUENCY = 1.9
 """Scan frequencies are used up to this many aperture radii; there the two overlaps have all but gone."""
-MISSING = 0.1
+MAX_MISSING = 0.1
 """A pixel that lacks more than this share of its positions is left out."""
 
 
@@ -69,10 +69,10 @@ class Exposure:
     full_scale: float = np.inf
 
     def __post_init__(self):
-        wanted = (*self.setting.points, len(self.setting.angles))
-        if np.shape(self.counts) != wanted:
+        expected_shape = (*self.setting.points, len(self.setting.angles))
+        if np.shape(self.counts) != expected_shape:
             raise ValueError(
-                f"counts have shape {np.shape(self.counts)}, but the exposure's positions and pixels make {wanted}; give [y, x, pixels]"
+                f"counts have shape {np.shape(self.counts)}, but the exposure's positions and pixels make {expected_shape}; give [y, x, pixels]"
             )
 
 
@@ -100,21 +100,21 @@ def scan_frequencies(setting: Setting, optics: Optics, dense: bool = False) -> t
     ky, kx = np.meshgrid(np.fft.fftfreq(ny, setting.step), np.fft.fftfreq(nx, setting.step), indexing="ij")
     iy, ix = np.meshgrid(np.fft.fftfreq(ny, 1 / ny), np.fft.fftfreq(nx, 1 / nx), indexing="ij")
     length = np.hypot(kx, ky)
-    top = min(HIGHEST * optics.semiangle / wavelength(optics.energy), 0.49 / setting.step)
+    top = min(MAX_FREQUENCY * optics.semiangle / wavelength(optics.energy), 0.49 / setting.step)
     use = (length > 0) & (length <= top) & ((iy > 0) | ((iy == 0) & (ix > 0)))
     if not (setting.periodic or dense):
         use &= (iy % 2 == 0) & (ix % 2 == 0)
-    places = np.flatnonzero(use)
-    places = places[np.argsort(length.ravel()[places], kind="stable")]
-    return np.stack([kx.ravel()[places], ky.ravel()[places]], axis=-1), places
+    indices = np.flatnonzero(use)
+    indices = indices[np.argsort(length.ravel()[indices], kind="stable")]
+    return np.stack([kx.ravel()[indices], ky.ravel()[indices]], axis=-1), indices
 
 
-def within(setting: Setting, optics: Optics) -> np.ndarray:
+def pixels_in_disk(setting: Setting, optics: Optics) -> np.ndarray:
     """Which pixels [pixels] lie in the bright-field disk as a whole."""
     return np.hypot(*np.asarray(setting.angles).T) + 0.5 * setting.width <= optics.semiangle
 
 
-def lit(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str]]:
+def lit_pixels(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str]]:
     """Which pixels [pixels] can be used, and notes on the others: those in the disk that are saturated, empty or mostly missing.
 
     ValueError if none is left.
@@ -122,18 +122,18 @@ def lit(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str]]:
     setting, notes = exposure.setting, []
     counts = np.asarray(exposure.counts, np.float64)
     finite = np.isfinite(counts)
-    inside = within(setting, optics)
-    seen = np.where(finite, counts, 0.0)
-    saturated = (seen >= exposure.full_scale).any(axis=(0, 1)) | np.isinf(counts).any(axis=(0, 1))
-    missing = (1.0 - finite.mean(axis=(0, 1)) > MISSING) & ~saturated
-    total = seen.sum(axis=(0, 1))
+    inside = pixels_in_disk(setting, optics)
+    values = np.where(finite, counts, 0.0)
+    saturated = (values >= exposure.full_scale).any(axis=(0, 1)) | np.isinf(counts).any(axis=(0, 1))
+    missing = (1.0 - finite.mean(axis=(0, 1)) > MAX_MISSING) & ~saturated
+    total = values.sum(axis=(0, 1))
     # next to the median of all, a pixel with hardly a count is not lit
     known = inside & ~missing & ~saturated
     empty = known & (total <= max(0.0, 0.05 * float(np.median(total[known])) if known.any() else 0.0))
-    for what, which in (("saturated", saturated), ("missing", missing), ("empty", empty)):
-        if np.any(which & inside):
+    for reason, pixels in (("saturated", saturated), ("missing", missing), ("empty", empty)):
+        if np.any(pixels & inside):
             notes.append(
-                f"{int((which & inside).sum())} of {int(inside.sum())} pixels in the disk are {what} and left out"
+                f"{int((pixels & inside).sum())} of {int(inside.sum())} pixels in the disk are {reason} and left out"
             )
     use = known & ~empty
     if not use.any():
@@ -147,23 +147,23 @@ def lit(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str]]:
 def spectra(exposure: Exposure, optics: Optics, dense: bool = False) -> Spectra:
     """What the likelihood takes in, of the pixels that are `lit`, at `scan_frequencies`; ValueError if no pixel is lit."""
     setting = exposure.setting
-    use, notes = lit(exposure, optics)
+    use, notes = lit_pixels(exposure, optics)
     counts = np.asarray(exposure.counts, np.float64)
     finite = np.isfinite(counts)
-    seen = np.where(finite, counts, 0.0)[..., use]
+    values = np.where(finite, counts, 0.0)[..., use]
     number = finite[..., use].sum(axis=(0, 1))
-    mean = seen.sum(axis=(0, 1)) / number
+    mean = values.sum(axis=(0, 1)) / number
     # a missing reading is set to the mean: it says nothing
-    changes = np.where(finite[..., use], seen - mean, 0.0)
+    changes = np.where(finite[..., use], values - mean, 0.0)
     ny, nx = setting.points
     window = np.ones((ny, nx))
     if not setting.periodic:
         window = np.outer(np.hanning(ny + 1)[:-1], np.hanning(nx + 1)[:-1])
     power = float((window**2).sum())
-    q, places = scan_frequencies(setting, optics, dense)
-    found = np.fft.fft2(changes * window[..., None], axes=(0, 1)).reshape(ny * nx, -1)[places]
+    q, indices = scan_frequencies(setting, optics, dense)
+    transform = np.fft.fft2(changes * window[..., None], axes=(0, 1)).reshape(ny * nx, -1)[indices]
     return Spectra(
-        z=(found / np.sqrt(mean * power)).astype(np.complex64),
+        z=(transform / np.sqrt(mean * power)).astype(np.complex64),
         q=q,
         strength=np.sqrt(mean) / setting.step,
         angles=np.asarray(setting.angles, np.float64)[use],

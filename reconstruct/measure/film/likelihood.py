@@ -6,8 +6,8 @@ all pixels have at one scan frequency is a Gaussian vector of covariance
     K = P M M^dagger + nu 1,    M[pixel, node] = strength T(C10 + z_node) sqrt(weight)
 
 with nodes of Gauss and Legendre through the thickness, and of rank ``NODES`` but for the noise: determinant and inverse are those of small
-matrices, and the score and Fisher's information tr(K^-1 dK K^-1 dK) are exact in closed form. Nothing is said of where the film was, so it may
-have moved between exposures.
+matrices, and the score and Fisher's information tr(K^-1 dK K^-1 dK) are exact in closed form. The film's position does not enter, so it may
+move between exposures.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ from twin.optics.weak import THIRD, Sidebands
 from twin.phases import cis
 
 NODES = 4
-LOCAL = THIRD + 3
+LOCAL_PARAMETERS = THIRD + 3
 """Parameters at one frequency: coefficients (angstrom), thickness (angstrom), log power, log noise."""
-TOGETHER = 16
+FREQUENCY_BATCH = 16
 
 
 class Block(NamedTuple):
@@ -46,14 +46,14 @@ def depths() -> tuple[np.ndarray, np.ndarray]:
 
 def _modes(bands: Sidebands, c: Array, thickness: Array) -> tuple[Array, Array, Array]:
     """Both overlaps of one frequency in M, [pixels, nodes] each, and where the nodes are."""
-    where, weights = depths()
-    x, root = jnp.asarray(where), jnp.asarray(np.sqrt(weights), jnp.float32)
+    nodes, weights = depths()
+    x, root_weights = jnp.asarray(nodes), jnp.asarray(np.sqrt(weights), jnp.float32)
 
-    def one(less: Array, lower: Array) -> Array:
+    def overlap_modes(less: Array, lower: Array) -> Array:
         turns = (less @ c)[:, None] + less[:, :1] * (thickness * x)[None, :]
-        return cis(turns).astype(jnp.complex64) * (lower[:, None] * root[None, :])
+        return cis(turns).astype(jnp.complex64) * (lower[:, None] * root_weights[None, :])
 
-    return 1j * one(bands.less, bands.lower), -1j * one(bands.more, bands.upper), x
+    return 1j * overlap_modes(bands.less, bands.lower), -1j * overlap_modes(bands.more, bands.upper), x
 
 
 def _parts(z: Array, bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array):
@@ -71,7 +71,9 @@ def _value(z: Array, gram: Array, y: Array, power: Array, noise: Array) -> Array
     return -(z.shape[0] * jnp.log(noise) + jnp.linalg.slogdet(inner)[1] + quadratic)
 
 
-def _one(z: Array, bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array) -> tuple[Array, Array]:
+def _value_and_score(
+    z: Array, bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array
+) -> tuple[Array, Array]:
     """Log likelihood of one frequency and its score [LOCAL]."""
     lower, upper, x, m, gram, inverse, y = _parts(z, bands, c, thickness, power, noise)
     value = _value(z, gram, y, power, noise)
@@ -110,10 +112,10 @@ def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: A
     crossed = (less.T * of_both[None]) @ more
     square = (less.T * of_low[None]) @ less + (more.T * of_up[None]) @ more + crossed + crossed.T
     other_t = others @ towards
-    mixed = [(1j * one.conj()[None] * other_t).sum(axis=-1).real for one in (lower, upper)]
+    mixed = [(1j * overlap.conj()[None] * other_t).sum(axis=-1).real for overlap in (lower, upper)]
     mixed = -(mixed[0] @ less + mixed[1] @ more)
-    own = jnp.einsum("ski,tki->st", others.conj(), other_t).real
-    second = power**2 * jnp.block([[square, mixed.T], [mixed, own]])
+    diagonal = jnp.einsum("ski,tki->st", others.conj(), other_t).real
+    second = power**2 * jnp.block([[square, mixed.T], [mixed, diagonal]])
     turned = jnp.einsum("ij,ajk,kl->ail", inverse, inside, towards)
     second = second - power / noise * jnp.einsum("aij,bij->ab", inside.conj(), turned).real
     both = 2.0 * (first + second / noise)
@@ -124,13 +126,13 @@ def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: A
     return jnp.concatenate([top, jnp.concatenate([cross, counted[None]])[None]])
 
 
-def _spread(block: Block, parameters: Array) -> tuple[Array, Array, Array, Array]:
+def _unpack(block: Block, parameters: Array) -> tuple[Array, Array, Array, Array]:
     """(c, thickness, power [q], noise) from all parameters [THIRD + 1 + knots + 1]."""
     c = parameters[:THIRD].at[0].add(block.c10)
     return c, parameters[THIRD], jnp.exp(block.splines @ parameters[THIRD + 1 : -1]), jnp.exp(parameters[-1])
 
 
-def _onto(splines: Array, values: Array) -> Array:
+def _to_all_parameters(splines: Array, values: Array) -> Array:
     """Local scores [q, LOCAL] as scores [q, THIRD + 1 + knots + 1] of all parameters."""
     return jnp.concatenate([values[:, : THIRD + 1], values[:, THIRD + 1 : -1] * splines, values[:, -1:]], axis=1)
 
@@ -139,70 +141,74 @@ def _onto(splines: Array, values: Array) -> Array:
 def value(block: Block, parameters: Float[Array, " n"]) -> Float[Array, ""]:
     """Log likelihood of an exposure."""
     checks.require_float64()
-    c, thickness, power, noise = _spread(block, parameters)
+    c, thickness, power, noise = _unpack(block, parameters)
 
-    def one(given: tuple) -> Array:
-        z, less, more, lower, upper, p = given
+    def frequency_value(inputs: tuple) -> Array:
+        z, less, more, lower, upper, p = inputs
         _, _, _, _, gram, _, y = _parts(z, Sidebands(less, more, lower, upper), c, thickness, p, noise)
         return _value(z, gram, y, p, noise)
 
-    return jax.lax.map(one, (block.z, *block.bands, power), batch_size=TOGETHER).astype(jnp.float64).sum()
+    return (
+        jax.lax.map(frequency_value, (block.z, *block.bands, power), batch_size=FREQUENCY_BATCH)
+        .astype(jnp.float64)
+        .sum()
+    )
 
 
 @jax.jit
 def scores(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, "q n"]]:
     """Log likelihood of an exposure and the score [q, n] of each of its frequencies."""
     checks.require_float64()
-    c, thickness, power, noise = _spread(block, parameters)
+    c, thickness, power, noise = _unpack(block, parameters)
 
-    def one(given: tuple) -> tuple[Array, Array]:
-        z, less, more, lower, upper, p = given
-        return _one(z, Sidebands(less, more, lower, upper), c, thickness, p, noise)
+    def frequency_score(inputs: tuple) -> tuple[Array, Array]:
+        z, less, more, lower, upper, p = inputs
+        return _value_and_score(z, Sidebands(less, more, lower, upper), c, thickness, p, noise)
 
-    values, found = jax.lax.map(one, (block.z, *block.bands, power), batch_size=TOGETHER)
-    return values.astype(jnp.float64).sum(), _onto(block.splines, found.astype(jnp.float64))
+    values, frequency_scores = jax.lax.map(frequency_score, (block.z, *block.bands, power), batch_size=FREQUENCY_BATCH)
+    return values.astype(jnp.float64).sum(), _to_all_parameters(block.splines, frequency_scores.astype(jnp.float64))
 
 
-def _informing(block: Block, parameters: Array) -> tuple[Callable[[tuple], Array], tuple]:
+def _information_function(block: Block, parameters: Array) -> tuple[Callable[[tuple], Array], tuple]:
     """A function from what is given of one frequency to its information [n, n] on all parameters, and what is given of all."""
-    c, thickness, power, noise = _spread(block, parameters)
+    c, thickness, power, noise = _unpack(block, parameters)
     pixels = block.z.shape[1]
 
-    def one(given: tuple) -> Array:
-        less, more, lower, upper, p, splines = given
+    def frequency_information(inputs: tuple) -> Array:
+        less, more, lower, upper, p, splines = inputs
         local = _fisher(Sidebands(less, more, lower, upper), c, thickness, p, noise, pixels).astype(jnp.float64)
         head, tail = local[: THIRD + 2], local[-1:]
         rows = jnp.concatenate([head[: THIRD + 1], splines[:, None] * head[THIRD + 1 :], tail])
         left, right = rows[:, : THIRD + 1], rows[:, -1:]
         return jnp.concatenate([left, rows[:, THIRD + 1 : THIRD + 2] * splines[None, :], right], axis=1)
 
-    return one, (*block.bands, power, block.splines)
+    return frequency_information, (*block.bands, power, block.splines)
 
 
 @jax.jit
 def informations(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "q n n"]:
     """Fisher's expected information [q, n, n] of each frequency of an exposure; of the block's ``z`` only the shape counts."""
     checks.require_float64()
-    one, given = _informing(block, parameters)
-    return jax.lax.map(one, given, batch_size=TOGETHER)
+    frequency_information, inputs = _information_function(block, parameters)
+    return jax.lax.map(frequency_information, inputs, batch_size=FREQUENCY_BATCH)
 
 
 @jax.jit
 def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n n"]:
     """Fisher's expected information [n, n] of an exposure, the sum of `informations` without holding them all."""
     checks.require_float64()
-    one, given = _informing(block, parameters)
+    frequency_information, inputs = _information_function(block, parameters)
 
-    def group(total: Array, given: tuple) -> tuple[Array, None]:
-        return total + jax.vmap(one)(given).sum(axis=0), None
+    def group(total: Array, inputs: tuple) -> tuple[Array, None]:
+        return total + jax.vmap(frequency_information)(inputs).sum(axis=0), None
 
     size = parameters.shape[0]
     count = block.z.shape[0]
-    whole = count // TOGETHER * TOGETHER
-    grouped = jax.tree.map(lambda v: v[:whole].reshape(-1, TOGETHER, *v.shape[1:]), given)
+    whole = count // FREQUENCY_BATCH * FREQUENCY_BATCH
+    grouped = jax.tree.map(lambda v: v[:whole].reshape(-1, FREQUENCY_BATCH, *v.shape[1:]), inputs)
     total = jax.lax.scan(group, jnp.zeros((size, size)), grouped)[0]
     if whole < count:
-        total = group(total, jax.tree.map(lambda v: v[whole:], given))[0]
+        total = group(total, jax.tree.map(lambda v: v[whole:], inputs))[0]
     return total
 
 
@@ -210,14 +216,14 @@ def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n
 def expected_power(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, " q"], Float[Array, " q"]]:
     """Mean over pixels of |z|^2, expected, and its standard deviation, for each frequency."""
     checks.require_float64()
-    c, thickness, power, noise = _spread(block, parameters)
+    c, thickness, power, noise = _unpack(block, parameters)
 
-    def one(given: tuple) -> tuple[Array, Array]:
-        less, more, lower, upper, p = given
+    def frequency_power(inputs: tuple) -> tuple[Array, Array]:
+        less, more, lower, upper, p = inputs
         lower, upper, _ = _modes(Sidebands(less, more, lower, upper), c, thickness)
         gram = (lower + upper).conj().T @ (lower + upper)
         pixels = less.shape[0]
         first, second = jnp.trace(gram).real, jnp.trace(gram @ gram).real
         return noise + p * first / pixels, jnp.sqrt(noise**2 * pixels + 2 * noise * p * first + p**2 * second) / pixels
 
-    return jax.lax.map(one, (*block.bands, power), batch_size=TOGETHER)
+    return jax.lax.map(frequency_power, (*block.bands, power), batch_size=FREQUENCY_BATCH)

@@ -1,76 +1,76 @@
-"""Up the film's likelihood: from starts that need none, with more and more scan frequencies, since it is the low ones that tell far from near."""
+"""Maxima of the film's likelihood: maximised from starts by parallax, low scan frequencies first, since they determine large defocus."""
 
 import dataclasses
 
 import jax.numpy as jnp
 import numpy as np
 
-from reconstruct.measure.film.blocks import KNOTS, Prepared, block, penalty
+from reconstruct.measure.film.blocks import KNOTS, Prepared, block, nuisance_precision
 from reconstruct.measure.film.exposure import Spectra
 from reconstruct.measure.film.likelihood import Block, scores
-from reconstruct.measure.film.parallax import apart, starts
+from reconstruct.measure.film.parallax import select_separated, starting_points
 from reconstruct.measure.prior import Prior
 from twin.optics.electrons import wavelength
 from twin.optics.weak import THIRD
 
-COARSE = 0.3
-"""Gain in log posterior below which a climb on few frequencies ends."""
+COARSE_TOLERANCE = 0.3
+"""Gain in log posterior below which a maximisation on few frequencies ends."""
 STAGES = (0.25, 0.4)
-"""Scan frequencies, in aperture radii, up to which the likelihood is climbed before all of them are used: far fewer know C10 and C12 alone, and leave
-the others to chance."""
+"""Scan frequencies, in aperture radii, up to which the likelihood is maximised before all of them are used: far fewer determine only C10 and C12,
+not the others."""
 CANDIDATES = (6, 3)
 """Starts, and how many of them go on to the second stage."""
-SETTLING = 6
-FEW = 9
+SMEARING_ROUNDS = 6
+MIN_PARALLAX_PIXELS = 9
 """Pixels below which nothing can be said of how they are shifted against one another."""
-AMBIGUOUS = 12.0
+AMBIGUITY_MARGIN = 12.0
 """A second maximum within so much log posterior of the first is kept."""
-NOTHING = -40.0
+ABSENT_FILM_LOG_POWER = -40.0
 """Log power of a film that is not there."""
-NEAR = 50.0
-"""What a mirror image may still gain on being climbed."""
+MIRROR_MARGIN = 50.0
+"""Log posterior that the mirror image may gain by being maximised."""
 
 
-def penalised(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
-    """Precision [n, n] of all parameters and what they are drawn to [n]."""
+def prior_precision(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
+    """Prior precision [n, n] and mean [n] of all parameters."""
     n = THIRD + 1 + KNOTS + 1
     precision, centre = np.zeros((n, n)), np.zeros(n)
     precision[:THIRD, :THIRD] = np.linalg.inv(prior.covariance)
-    precision[THIRD:, THIRD:] = penalty(prior.thickness)
+    precision[THIRD:, THIRD:] = nuisance_precision(prior.thickness)
     centre[:THIRD], centre[THIRD] = prior.mean, prior.thickness[0]
     return precision, centre
 
 
 @dataclasses.dataclass
-class Climb:
-    """Where a climb stands: parameters [n], log posterior, score [n] with prior and summed outer products [n, n] of scores by frequency."""
+class SearchState:
+    """State of the maximisation: parameters [n], log posterior, score [n] with prior and summed outer products [n, n] of scores by frequency."""
 
     parameters: np.ndarray
-    height: float
-    slope: np.ndarray
-    outer: np.ndarray
+    log_posterior: float
+    gradient: np.ndarray
+    score_outer: np.ndarray
 
 
-def together(exposures: list[np.ndarray]) -> list[np.ndarray]:
+def sum_exposures(exposures: list[np.ndarray]) -> list[np.ndarray]:
     """Scores or informations [q, ...] by frequency, summed over exposures that scan alike: they share the film's errors."""
-    found: dict[int, np.ndarray] = {}
-    for one in exposures:
-        found[len(one)] = found[len(one)] + one if len(one) in found else one
-    return list(found.values())
+    sums: dict[int, np.ndarray] = {}
+    for rows in exposures:
+        sums[len(rows)] = sums[len(rows)] + rows if len(rows) in sums else rows
+    return list(sums.values())
 
 
-def standing(blocks: list[Block], parameters: np.ndarray, precision: np.ndarray, centre: np.ndarray) -> Climb:
-    where = jnp.asarray(parameters)
-    found = [scores(one, where) for one in blocks]
-    by_frequency = together([np.asarray(each) for _, each in found])
-    off = parameters - centre
-    height = sum(float(v) for v, _ in found) - 0.5 * float(off @ precision @ off)
-    slope = np.sum([rows.sum(axis=0) for rows in by_frequency], axis=0) - precision @ off
-    outer = np.sum([rows.T @ rows for rows in by_frequency], axis=0)
-    return Climb(parameters, height, slope, outer)
+def evaluate(blocks: list[Block], parameters: np.ndarray, precision: np.ndarray, centre: np.ndarray) -> SearchState:
+    parameter_array = jnp.asarray(parameters)
+    results = [scores(exposure_block, parameter_array) for exposure_block in blocks]
+    by_frequency = sum_exposures([np.asarray(rows) for _, rows in results])
+    deviation = parameters - centre
+    log_posterior = sum(float(v) for v, _ in results) - 0.5 * float(deviation @ precision @ deviation)
+    gradient = np.sum([rows.sum(axis=0) for rows in by_frequency], axis=0) - precision @ deviation
+    score_outer = np.sum([rows.T @ rows for rows in by_frequency], axis=0)
+    return SearchState(parameters, log_posterior, gradient, score_outer)
 
 
-def _usable(parameters: np.ndarray) -> bool:
+def _in_bounds(parameters: np.ndarray) -> bool:
     return bool(
         np.isfinite(parameters).all()
         and 1.0 <= parameters[THIRD] <= 1000.0
@@ -78,126 +78,153 @@ def _usable(parameters: np.ndarray) -> bool:
     )
 
 
-def climb(
-    blocks: list[Block], start: np.ndarray, precision: np.ndarray, centre: np.ndarray, rounds: int, enough: float = 0.02
-) -> Climb:
-    """Up the log posterior by scoring with the outer products of the scores (Berndt, Hall, Hall & Hausman 1974), damped after Marquardt."""
-    here, damping = standing(blocks, start, precision, centre), 1e-3
+def maximise(
+    blocks: list[Block],
+    start: np.ndarray,
+    precision: np.ndarray,
+    centre: np.ndarray,
+    rounds: int,
+    tolerance: float = 0.02,
+) -> SearchState:
+    """Maximise the log posterior by scoring with the outer products of the scores (Berndt, Hall, Hall & Hausman 1974), damped after Marquardt."""
+    state, damping = evaluate(blocks, start, precision, centre), 1e-3
     for _ in range(rounds):
-        curvature = here.outer + precision
+        curvature = state.score_outer + precision
         scale = np.sqrt(np.diag(curvature))
         scaled = curvature / np.outer(scale, scale)
         for _ in range(8):
-            step = np.linalg.solve(scaled + damping * np.eye(len(scale)), here.slope / scale) / scale
-            there = here.parameters + step
-            found = standing(blocks, there, precision, centre) if _usable(there) else None
-            if found is not None and np.isfinite(found.height) and found.height > here.height - 1e-3:
+            step = np.linalg.solve(scaled + damping * np.eye(len(scale)), state.gradient / scale) / scale
+            trial_parameters = state.parameters + step
+            trial = evaluate(blocks, trial_parameters, precision, centre) if _in_bounds(trial_parameters) else None
+            if (
+                trial is not None
+                and np.isfinite(trial.log_posterior)
+                and trial.log_posterior > state.log_posterior - 1e-3
+            ):
                 break
             damping = max(10.0 * damping, 1e-2)
         else:
-            return here
+            return state
         damping = max(damping / 10.0, 1e-4)
-        gain = found.height - here.height
-        here = found
-        if gain < enough:
+        gain = trial.log_posterior - state.log_posterior
+        state = trial
+        if gain < tolerance:
             break
-    return here
+    return state
 
 
-def _first_power(blocks: list[Block]) -> np.ndarray:
+def _initial_power(blocks: list[Block]) -> np.ndarray:
     """Log power [KNOTS] from how much the data have above their noise."""
-    have, could, basis = [], [], []
+    signal_power, model_power, basis = [], [], []
     for part in blocks:
-        seen = np.abs(np.asarray(part.z)) ** 2 - 1.0
-        have.append(seen.sum(axis=1))
-        both = np.asarray(part.bands.lower) ** 2 + np.asarray(part.bands.upper) ** 2
-        could.append(both.sum(axis=1))
+        excess = np.abs(np.asarray(part.z)) ** 2 - 1.0
+        signal_power.append(excess.sum(axis=1))
+        weight = np.asarray(part.bands.lower) ** 2 + np.asarray(part.bands.upper) ** 2
+        model_power.append(weight.sum(axis=1))
         basis.append(np.asarray(part.splines))
-    have, could, basis = np.concatenate(have), np.concatenate(could), np.concatenate(basis)
-    top, bottom = basis.T @ have, basis.T @ could
-    value = np.where(bottom > 0, np.maximum(top, 0.02 * np.abs(top).max()) / np.maximum(bottom, 1e-30), np.nan)
+    signal_power, model_power, basis = np.concatenate(signal_power), np.concatenate(model_power), np.concatenate(basis)
+    numerator, denominator = basis.T @ signal_power, basis.T @ model_power
+    value = np.where(
+        denominator > 0, np.maximum(numerator, 0.02 * np.abs(numerator).max()) / np.maximum(denominator, 1e-30), np.nan
+    )
     value = np.where(np.isfinite(value) & (value > 0), value, np.nanmedian(value))
     return np.log(np.maximum(value, 1e-12))
 
 
-def _start(data: list[Prepared], prior: Prior, first: np.ndarray, highest: float) -> np.ndarray:
+def _initial_parameters(data: list[Prepared], prior: Prior, first: np.ndarray, highest: float) -> np.ndarray:
     """All parameters where C10 and C12 are ``first`` [3], the rest as believed, and the film as strong as it looks."""
     c = np.concatenate([first, prior.mean[3:]])
-    blocks = [block(one, c, highest) for one in data]
-    return np.concatenate([c, prior.thickness[:1], _first_power(blocks), [0.0]])
+    blocks = [block(prepared, c, highest) for prepared in data]
+    return np.concatenate([c, prior.thickness[:1], _initial_power(blocks), [0.0]])
 
 
-def _few_pixels(
+def _starts_from_prior(
     data: list[Prepared], prior: Prior, precision: np.ndarray, centre: np.ndarray, highest: float
 ) -> np.ndarray:
     """Starts [n, 3] for too few pixels to be shifted against one another: draws from the prior that the lower frequencies like best, apart in C10."""
     generator = np.random.default_rng(0)
-    drawn = generator.multivariate_normal(prior.mean[:3], prior.covariance[:3, :3], 150)
-    drawn = np.concatenate([prior.mean[None, :3], drawn])
-    blocks = [block(one, prior.mean, highest) for one in data]
-    base = _start(data, prior, prior.mean[:3], highest)
-    heights = [standing(blocks, np.concatenate([one, base[3:]]), precision, centre).height for one in drawn]
+    draws = generator.multivariate_normal(prior.mean[:3], prior.covariance[:3, :3], 150)
+    draws = np.concatenate([prior.mean[None, :3], draws])
+    blocks = [block(prepared, prior.mean, highest) for prepared in data]
+    base = _initial_parameters(data, prior, prior.mean[:3], highest)
+    log_posteriors = [
+        evaluate(blocks, np.concatenate([draw, base[3:]]), precision, centre).log_posterior for draw in draws
+    ]
     # a point's image is a Thon ring's: its maxima lie side by side in C10
     spacing = np.array([0.25 * np.sqrt(prior.covariance[0, 0]), np.inf, np.inf])
-    return apart(drawn, np.array(heights), spacing, CANDIDATES[0])
+    return select_separated(draws, np.array(log_posteriors), spacing, CANDIDATES[0])
 
 
-def searched(
+def find_maxima(
     data: list[Prepared], whole: list[Spectra], prior: Prior, precision: np.ndarray, centre: np.ndarray
-) -> list[Climb]:
-    """The highest maximum, and its mirror image chi -> -chi where the data hardly tell them apart."""
+) -> list[SearchState]:
+    """The highest maximum, and its mirror image chi -> -chi where the data hardly distinguish them."""
     radius = data[0].optics.semiangle / wavelength(data[0].optics.energy)
     low, middle = STAGES[0] * radius, STAGES[1] * radius
     half = 2.0 * np.sqrt(np.diag(prior.covariance))[:3]
     second_stage = CANDIDATES[1]
-    if min(len(one.spectra.angles) for one in data) < FEW:
-        # few pixels' low frequencies hardly tell one start from another
+    if min(len(prepared.spectra.angles) for prepared in data) < MIN_PARALLAX_PIXELS:
+        # few pixels' low frequencies hardly distinguish the starts
         low, second_stage = middle, CANDIDATES[0]
-        found = _few_pixels(data, prior, precision, centre, low)
+        guesses = _starts_from_prior(data, prior, precision, centre, low)
     else:
-        found = starts(whole, data[0].optics, prior.mean[:3], half, CANDIDATES[0])
-    climbs: list[Climb] = []
-    for first in found:
-        start = _start(data, prior, first, low)
-        climbs.append(climb([block(one, start[:THIRD], low) for one in data], start, precision, centre, 15, COARSE))
-    climbs.sort(key=lambda one: -one.height)
-    second = []
-    for one in climbs[:second_stage]:
-        blocks = [block(each, one.parameters[:THIRD], middle) for each in data]
-        second.append(climb(blocks, one.parameters, precision, centre, 15, COARSE))
-    best = max(second, key=lambda one: one.height)
+        guesses = starting_points(whole, data[0].optics, prior.mean[:3], half, CANDIDATES[0])
+    states: list[SearchState] = []
+    for guess in guesses:
+        start = _initial_parameters(data, prior, guess, low)
+        states.append(
+            maximise(
+                [block(prepared, start[:THIRD], low) for prepared in data],
+                start,
+                precision,
+                centre,
+                15,
+                COARSE_TOLERANCE,
+            )
+        )
+    states.sort(key=lambda state: -state.log_posterior)
+    refined = []
+    for state in states[:second_stage]:
+        blocks = [block(prepared, state.parameters[:THIRD], middle) for prepared in data]
+        refined.append(maximise(blocks, state.parameters, precision, centre, 15, COARSE_TOLERANCE))
+    best = max(refined, key=lambda state: state.log_posterior)
     mirror = best.parameters.copy()
     mirror[:THIRD] *= -1.0
     mirror[0] -= best.parameters[THIRD]
-    blocks = [block(each, mirror[:THIRD], middle) for each in data]
-    other = standing(blocks, mirror, precision, centre)
-    if other.height > best.height - AMBIGUOUS - NEAR:
-        other = climb(blocks, mirror, precision, centre, 10)
-    kept = [best] + ([other] if other.height > best.height - AMBIGUOUS and _distinct(best, other) else [])
-    ended = []
-    for one in kept:
+    blocks = [block(prepared, mirror[:THIRD], middle) for prepared in data]
+    other = evaluate(blocks, mirror, precision, centre)
+    if other.log_posterior > best.log_posterior - AMBIGUITY_MARGIN - MIRROR_MARGIN:
+        other = maximise(blocks, mirror, precision, centre, 10)
+    candidates = [best] + (
+        [other] if other.log_posterior > best.log_posterior - AMBIGUITY_MARGIN and _distinct(best, other) else []
+    )
+    converged = []
+    for state in candidates:
         # where pixels smear is settled once the coefficients are
-        for _ in range(SETTLING):
-            blocks = [block(each, one.parameters[:THIRD]) for each in data]
-            before, one = one, climb(blocks, one.parameters, precision, centre, 30)
-            spread = np.sqrt(np.diag(np.linalg.inv(one.outer + precision)))
-            if np.abs((one.parameters - before.parameters) / spread)[:THIRD].max() < 0.05:
+        for _ in range(SMEARING_ROUNDS):
+            blocks = [block(prepared, state.parameters[:THIRD]) for prepared in data]
+            previous, state = state, maximise(blocks, state.parameters, precision, centre, 30)
+            spread = np.sqrt(np.diag(np.linalg.inv(state.score_outer + precision)))
+            if np.abs((state.parameters - previous.parameters) / spread)[:THIRD].max() < 0.05:
                 break
-        ended.append(one)
-    ended.sort(key=lambda one: -one.height)
-    return [one for one in ended if one.height > ended[0].height - AMBIGUOUS][
-        : len(ended) if _distinct(*ended[:2]) else 1
+        converged.append(state)
+    converged.sort(key=lambda state: -state.log_posterior)
+    return [state for state in converged if state.log_posterior > converged[0].log_posterior - AMBIGUITY_MARGIN][
+        : len(converged) if _distinct(*converged[:2]) else 1
     ]
 
 
-def without_film(data: list[Prepared], precision: np.ndarray, centre: np.ndarray) -> float:
+def log_posterior_without_film(data: list[Prepared], precision: np.ndarray, centre: np.ndarray) -> float:
     """Log posterior of no film at all, with the noise that is then the likeliest."""
-    power = sum(float((np.abs(one.spectra.z) ** 2).sum()) for one in data)
-    count = sum(one.spectra.z.size for one in data)
-    off = np.zeros(len(centre))
-    off[THIRD + 1 : -1], off[-1] = NOTHING - centre[THIRD + 1 : -1], np.log(power / count) - centre[-1]
-    return -count * (np.log(power / count) + 1.0) - 0.5 * float(off @ precision @ off)
+    power = sum(float((np.abs(prepared.spectra.z) ** 2).sum()) for prepared in data)
+    count = sum(prepared.spectra.z.size for prepared in data)
+    deviation = np.zeros(len(centre))
+    deviation[THIRD + 1 : -1], deviation[-1] = (
+        ABSENT_FILM_LOG_POWER - centre[THIRD + 1 : -1],
+        np.log(power / count) - centre[-1],
+    )
+    return -count * (np.log(power / count) + 1.0) - 0.5 * float(deviation @ precision @ deviation)
 
 
-def _distinct(one: Climb, other: Climb | None = None) -> bool:
-    return other is not None and bool(np.abs(one.parameters[:3] - other.parameters[:3]).max() > 1.0)
+def _distinct(first: SearchState, second: SearchState | None = None) -> bool:
+    return second is not None and bool(np.abs(first.parameters[:3] - second.parameters[:3]).max() > 1.0)

@@ -1,6 +1,7 @@
-"""What one image says of the mean unit cell of a crystal: its harmonics by weighted least squares, with their information.
+"""The mean unit cell of a crystal in one image: its harmonics by weighted least squares, with their information.
 
-Places are those of a followed lattice, wander taken out. Counting gives a pixel the variance gain * (signal) + readout^2; what varies more than that (tears
+Pixel positions are those of the tracked lattice, scan distortion removed.
+Counting gives a pixel the variance gain * (signal) + readout^2; what varies more than that (tears
 within a line, contamination) widens all alike.
 """
 
@@ -10,17 +11,17 @@ import numpy as np
 
 from reconstruct.measure.haadf.model import waves
 
-ROWS = 16384
+PIXEL_BATCH = 16384
 """Pixels at a time."""
-ROUNDS = 2
+ITERATIONS = 2
 """Least squares, the second with the first's variance."""
-LEAST = 0.05
+MIN_SIGNAL_SHARE = 0.05
 """No pixel counts as darker than this share of the mean signal."""
 
 
 class Cell(NamedTuple):
     """``mean`` [c] harmonics in counts, ``information`` [c, c] of them (inverse covariance), and of the least squares the ``misfit`` (chi square over its
-    degrees of freedom) by which that information was lowered; ``fitted`` and ``variance`` [ny, nx] of pixels, ``g`` [n, 2] and ``middle`` [2]."""
+    degrees of freedom) by which that information was lowered; ``fitted`` and ``variance`` [ny, nx] of pixels, ``g`` [n, 2] ``positions`` [ny, nx, 2]."""
 
     mean: np.ndarray
     information: np.ndarray
@@ -28,44 +29,52 @@ class Cell(NamedTuple):
     fitted: np.ndarray
     variance: np.ndarray
     g: np.ndarray
-    places: np.ndarray
+    positions: np.ndarray
 
 
 def mean_cell(
     image: np.ndarray,
     known: np.ndarray,
-    places: np.ndarray,
+    positions: np.ndarray,
     g: np.ndarray,
     cell: tuple[float, float],
     gain: float,
     readout: float,
     gain_known: bool,
 ) -> Cell:
-    """Harmonics ``g`` [n, 2] (1/angstrom, zero first) of a ``cell`` (x, y) of ``image`` [ny, nx] in counts above black where ``known``, at ``places``
+    """Harmonics ``g`` [n, 2] (1/angstrom, zero first) of a ``cell`` (x, y) of ``image`` [ny, nx] in counts above black where ``known``, at ``positions``
     [ny, nx, 2] in angstrom.
 
     ``gain`` in counts per electron and ``readout`` in counts rms; if the gain is not known well, noise may also be less than it says.
     """
-    flat, use = places.reshape(-1, 2), known.ravel()
+    flat, mask = positions.reshape(-1, 2), known.ravel()
     data = np.where(known, image, 0.0).ravel()
     count = 2 * len(g) - 1
-    bright = max(float(data[use].mean()), 1e-9)
+    bright = max(float(data[mask].mean()), 1e-9)
     fitted = np.full(data.shape, bright)
     mean, information = np.zeros(count), np.eye(count)
-    parts = [slice(start, start + ROWS) for start in range(0, len(data), ROWS)]
+    parts = [slice(start, start + PIXEL_BATCH) for start in range(0, len(data), PIXEL_BATCH)]
     variance = fitted
-    for _ in range(ROUNDS):
-        variance = gain * np.maximum(fitted, LEAST * bright) + readout**2
-        information, right = np.zeros((count, count)), np.zeros(count)
+    for _ in range(ITERATIONS):
+        variance = gain * np.maximum(fitted, MIN_SIGNAL_SHARE * bright) + readout**2
+        information, rhs = np.zeros((count, count)), np.zeros(count)
         for part in parts:
             columns = waves(g, flat[part], cell)
-            weighted = columns * (use[part] / variance[part])[:, None]
+            weighted = columns * (mask[part] / variance[part])[:, None]
             information += weighted.T @ columns
-            right += weighted.T @ data[part]
+            rhs += weighted.T @ data[part]
         size = np.trace(information) / count
-        mean = np.linalg.solve(information + 1e-9 * size * np.eye(count), right)
+        mean = np.linalg.solve(information + 1e-9 * size * np.eye(count), rhs)
         fitted = np.concatenate([waves(g, flat[part], cell) @ mean for part in parts])
-    misfit = float((((data - fitted) ** 2 / variance)[use]).sum() / max(int(use.sum()) - count, 1))
-    wider = max(misfit, 1.0) if gain_known else misfit
+    misfit = float((((data - fitted) ** 2 / variance)[mask]).sum() / max(int(mask.sum()) - count, 1))
+    variance_factor = max(misfit, 1.0) if gain_known else misfit
     shape = image.shape
-    return Cell(mean, information / wider, misfit, fitted.reshape(shape), wider * variance.reshape(shape), g, places)
+    return Cell(
+        mean,
+        information / variance_factor,
+        misfit,
+        fitted.reshape(shape),
+        variance_factor * variance.reshape(shape),
+        g,
+        positions,
+    )

@@ -1,9 +1,9 @@
 """HAADF images of a known crystal -> defocus, astigmatism, source, detector scale, scan distortion and drift.
 
-The lattice is followed with its wander (`lattice`), which gives the map from pixels to the crystal; at the places found, the mean unit cell is fitted by
-the twin's (`haadf_model`) under the counting likelihood, with what the twin gets wrong marginalised (`haadf_error`). A probe without spherical
-aberration in a thin crystal makes the same image at C10, C12 and at -C10, -C12: all maxima are kept, weighted by their evidence (`haadf_sample`).
-Images at known changes of defocus are fitted together, and tell the signs apart.
+The lattice is tracked with its scan distortion (`lattice`), which maps pixels to the crystal; at these positions the mean unit cell is fitted by
+the forward model (`haadf.model`) under the counting likelihood, with the model's error marginalised (`haadf.model_error`). A probe without spherical
+aberration in a thin crystal makes the same image at C10, C12 and at -C10, -C12: all maxima are kept, weighted by their evidence (`haadf.sampling`).
+Images at known changes of defocus are fitted together, and determine the sign.
 """
 
 import dataclasses
@@ -14,11 +14,11 @@ from jaxtyping import Shaped
 from reconstruct.measure.haadf.cell import mean_cell
 from reconstruct.measure.haadf.fit import Problem
 from reconstruct.measure.haadf.model_error import ModelError
-from reconstruct.measure.haadf.prior import Before, nominal_counts
-from reconstruct.measure.haadf.report import pictures, told, unknown
-from reconstruct.measure.haadf.sampling import sampled
-from reconstruct.measure.haadf.scan import as_seen, geometry, usable
-from reconstruct.measure.haadf.search import climbed
+from reconstruct.measure.haadf.prior import HaadfPrior, nominal_counts
+from reconstruct.measure.haadf.report import make_plots, prior_only, report
+from reconstruct.measure.haadf.sampling import importance_sample
+from reconstruct.measure.haadf.scan import geometry, locate_pixels, usable_pixels
+from reconstruct.measure.haadf.search import find_maxima
 from reconstruct.measure.measurement import Measurement
 from reconstruct.measure.projection import Projection
 from twin import checks
@@ -27,12 +27,14 @@ from twin.image.microscope import Calibration
 from twin.records import Scan
 from twin.scattering.gram.model import GramModel
 
-__all__ = ["Before", "ModelError", "measure_haadf"]
+__all__ = ["HaadfPrior", "ModelError", "measure_haadf"]
 
-SURE = 0.3
+KNOWN_GAIN_ERROR = 0.3
 """Relative error of the gain from which the noise itself says what it is."""
 
-BEHIND = "the crystal is seen from behind, or the image is mirrored: give model and structure as the beam meets them"
+REVERSED_CRYSTAL = (
+    "the crystal is seen from behind, or the image is mirrored: give model and structure as the beam meets them"
+)
 
 
 def measure_haadf(
@@ -41,7 +43,7 @@ def measure_haadf(
     crystal: Projection,
     scan: Scan,
     calibration: Calibration,
-    before: Before | None = None,
+    prior: HaadfPrior | None = None,
     *,
     offsets: tuple[float, ...] = (0.0,),
     error: ModelError | None = None,
@@ -53,39 +55,52 @@ def measure_haadf(
     first image pixels, shear, rotation (see `measure_lattice`) and drift (angstrom per second, axes of the scan; of the probe over the crystal).
 
     ``images`` [ny, nx], or [k, ny, nx] at known changes ``offsets`` (angstrom) of C10, in counts, NaN where a pixel is not to be used; all by the same
-    ``scan`` and detector (``calibration``: its gain, black and readout). ``model`` and ``crystal`` are of the same unit cell (`build_gram`, `projected`).
-    ``before`` is what was known (`Before`), ``error`` what the model gets wrong (`ModelError`), ``saturation`` the count at which the detector is full,
+    ``scan`` and detector (``calibration``: its gain, black and readout). ``model`` and ``crystal`` are of the same unit cell (`build_gram`, `project`).
+    ``prior`` is what is known (`HaadfPrior`), ``error`` the model's error (`ModelError`), ``saturation`` the count at which the detector is full,
     ``hum`` the mains' frequency in cycles per pixel (see `measure_lattice`), ``seed`` that of the sampler.
     What the images do not narrow to half of what was known is undetermined, and as wide as before. ValueError for images, priors and cells that cannot be.
     """
     checks.require_float64()
-    before, error = before or Before(), error or ModelError()
-    stack, good = usable(images, model, crystal, scan, offsets, saturation)
-    mean, sd = before.prior(model, len(stack))
+    prior, error = prior or HaadfPrior(), error or ModelError()
+    stack, usable = usable_pixels(images, model, crystal, scan, offsets, saturation)
+    mean, sd = prior.mean_and_std(model, len(stack))
     black = float(calibration.black)
-    above = np.where(good.known, stack - black, 0.0)
-    electrons = float(above.sum() / calibration.gain)
-    why = next((one for one in good.poor if one is not None), None)
-    if why is not None:
-        return unknown(mean, sd, geometry(None, crystal, scan, before, why), why, black, electrons)
-    pairs = [as_seen(one, known, crystal, scan, before, hum) for one, known in zip(stack, good.known, strict=True)]
-    followed = geometry(pairs[0][0], crystal, scan, before)
+    signal = np.where(usable.known, stack - black, 0.0)
+    electrons = float(signal.sum() / calibration.gain)
+    reason = next((rejection for rejection in usable.rejections if rejection is not None), None)
+    if reason is not None:
+        return prior_only(mean, sd, geometry(None, crystal, scan, prior, reason), reason, black, electrons)
+    located = [
+        locate_pixels(image, known, crystal, scan, prior, hum) for image, known in zip(stack, usable.known, strict=True)
+    ]
+    scan_geometry = geometry(located[0][0], crystal, scan, prior)
     data, angles = [], []
-    for image, known, (seen, placed) in zip(above, good.known, pairs, strict=True):
-        if placed is None:
-            why = next(iter(seen.undetermined.values()), BEHIND)
-            return unknown(mean, sd, followed, why, black, electrons)
-        sure = before.gain < SURE
+    for image, known, (lattice, pixel_map) in zip(signal, usable.known, located, strict=True):
+        if pixel_map is None:
+            reason = next(iter(lattice.undetermined.values()), REVERSED_CRYSTAL)
+            return prior_only(mean, sd, scan_geometry, reason, black, electrons)
+        gain_known = prior.gain < KNOWN_GAIN_ERROR
         data.append(
-            mean_cell(image, known, placed.places, model.g, model.cell, calibration.gain, calibration.readout, sure)
+            mean_cell(
+                image,
+                known,
+                pixel_map.positions,
+                model.g,
+                model.cell,
+                calibration.gain,
+                calibration.readout,
+                gain_known,
+            )
         )
-        angles.append(placed.angle)
+        angles.append(pixel_map.angle)
     nominal = nominal_counts(calibration, electrons_per_pixel(scan))
-    problem = Problem(model, data, offsets, angles, mean, sd, before.fixed(), nominal, error)
-    tops = climbed(problem)
-    drawn = sampled(
-        problem.cost, np.array([one.place for one in tops]), np.array([one.covariance for one in tops]),
-        np.array([one.evidence for one in tops]), np.random.default_rng(seed),
+    problem = Problem(model, data, offsets, angles, mean, sd, prior.fixed_aberrations(), nominal, error)
+    maxima = find_maxima(problem)
+    samples = importance_sample(
+        problem.cost, np.array([maximum.position for maximum in maxima]), np.array([maximum.covariance for maximum in maxima]),
+        np.array([maximum.evidence for maximum in maxima]), np.random.default_rng(seed),
     )  # fmt: skip
-    shown = pictures(problem, stack, good.known, tops[0].place[:-1], drawn, black, scan.pixel)
-    return dataclasses.replace(told(problem, tops[0].place[:-1], drawn, followed, black, electrons), shown=shown)
+    plots = make_plots(problem, stack, usable.known, maxima[0].position[:-1], samples, black, scan.pixel)
+    return dataclasses.replace(
+        report(problem, maxima[0].position[:-1], samples, scan_geometry, black, electrons), plots=plots
+    )

@@ -1,4 +1,4 @@
-"""What is known of optics, specimen, detector and scan before a HAADF image is looked at."""
+"""Prior of optics, specimen, detector and scan for HAADF images."""
 
 import dataclasses
 import math
@@ -22,7 +22,7 @@ ABERRATIONS: dict[str, Known] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Before:
+class HaadfPrior:
     """(mean, standard error) of ``aberrations`` (angstrom, axes of the scan; those left out are as in `ABERRATIONS`, others 0), ``thickness`` (angstrom; None:
     anywhere in the model), ``source`` (rms angstrom, jitter quicker than a line included), its ``tail`` (share in tails), ``tail_width`` (rms of the
     tails over that of the core) and ``focal_spread`` (rms angstrom); specimen ``tilt`` (x, y; radian, crystal's axes) with ``tilt_error``.
@@ -54,10 +54,10 @@ class Before:
             raise ValueError(
                 f"aberrations {', '.join(unknown)} are unknown; the names are {', '.join(NAMES)}, in angstrom"
             )
-        fixed = [name for name, (_, error) in self.aberrations.items() if name not in OPTICS and error != 0.0]
-        if fixed:
+        unfitted = [name for name, (_, error) in self.aberrations.items() if name not in OPTICS and error != 0.0]
+        if unfitted:
             raise ValueError(
-                f"{', '.join(fixed)} cannot be fitted; give them an error of 0, or fit {', '.join(OPTICS)}"
+                f"{', '.join(unfitted)} cannot be fitted; give them an error of 0, or fit {', '.join(OPTICS)}"
             )
         pairs = {**self.aberrations, "source": self.source, "tail": self.tail, "focal_spread": self.focal_spread}
         pairs["tail_width"] = self.tail_width
@@ -66,25 +66,25 @@ class Before:
         for name, (mean, error) in pairs.items():
             finite(name, mean, "give (mean, standard error)")
             not_negative(name, error, "give (mean, standard error), 0 for what is known")
-        require(self.of("C10")[1] > 0.0, "C10 has no error; it is what images tell: give (mean, standard error)")
+        require(self.aberration("C10")[1] > 0.0, "C10 has no error; images measure it: give (mean, standard error)")
         for name in ("source", "focal_spread"):
             not_negative(name, pairs[name][0], "give the rms in angstrom")
         finite("tilt", self.tilt, "give the specimen tilt (x, y) in radian")
         for name in ("tilt_error", "blur", "gain", "black", "pixel", "skew", "scanner", "drift"):
             positive(name, getattr(self, name), "give the standard error of what is known, above zero")
 
-    def of(self, name: str) -> Known:
+    def aberration(self, name: str) -> Known:
         """(mean, standard error) of an aberration."""
         return self.aberrations.get(name, ABERRATIONS.get(name, (0.0, 0.0)))
 
-    def fixed(self) -> np.ndarray:
+    def fixed_aberrations(self) -> np.ndarray:
         """Aberrations [25] in angstrom that are not fitted."""
-        found = np.zeros(len(NAMES))
+        coefficients = np.zeros(len(NAMES))
         for name in set(NAMES) - set(OPTICS):
-            found[index(name)] = self.of(name)[0]
-        return found
+            coefficients[index(name)] = self.aberration(name)[0]
+        return coefficients
 
-    def depth(self, model: GramModel) -> Known:
+    def thickness_prior(self, model: GramModel) -> Known:
         """(mean, standard error) of the thickness; ValueError if the model does not hold it."""
         low, high = model.thickness_range
         if self.thickness is None:
@@ -96,17 +96,17 @@ class Before:
             )
         return mean, error
 
-    def prior(self, model: GramModel, images: int) -> tuple[np.ndarray, np.ndarray]:
+    def mean_and_std(self, model: GramModel, images: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard error of `SHARED` and of every image's `POSITION`."""
-        one: dict[str, Known] = {name: self.of(name) for name in OPTICS}
-        tilting = self.tilt_error if model.tilt_range > 0.0 else 0.0
-        one |= {
-            "thickness": self.depth(model), "tilt.x": (self.tilt[0], tilting), "tilt.y": (self.tilt[1], tilting),
+        known: dict[str, Known] = {name: self.aberration(name) for name in OPTICS}
+        tilt_std = self.tilt_error if model.tilt_range > 0.0 else 0.0
+        known |= {
+            "thickness": self.thickness_prior(model), "tilt.x": (self.tilt[0], tilt_std), "tilt.y": (self.tilt[1], tilt_std),
             "focal_spread": self.focal_spread, "source": self.source, "tail": self.tail,
             "tail_width": self.tail_width, "blur.x": (0.0, self.blur),
             "blur.xy": (0.0, self.blur), "scale": (0.0, self.gain), "black": (0.0, self.black),
         }  # fmt: skip
-        pairs = [one[name] for name in SHARED]
+        pairs = [known[name] for name in SHARED]
         pairs += [(0.0, max(model.cell)) for _ in range(images) for _ in POSITION]
         mean, sd = np.array(pairs).T
         return mean, sd

@@ -11,16 +11,16 @@ import numpy as np
 from scipy.special import gammaln, logsumexp
 
 DRAWS, ROUNDS = 1536, 4
-DEGREES = 6.0
-WIDER = 1.1
-LEAST_SHARE = 0.1
+T_FREEDOM = 6.0
+PROPOSAL_WIDENING = 1.1
+MIN_PROPOSAL_SHARE = 0.1
 """No maximum is drawn from less often, so that its weight is known."""
-LIGHT = 1e-3
+MIN_WEIGHT = 1e-3
 """Components of less weight are left out."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampled:
+class PosteriorSample:
     """``weights`` [k], ``means`` [k, p] and ``covariances`` [k, p, p] of the components; ``effective`` sample size; ``draws`` [n, p] of weights ``shares``."""
 
     weights: np.ndarray
@@ -31,66 +31,76 @@ class Sampled:
     shares: np.ndarray
 
 
-def sampled(
+def importance_sample(
     cost: Callable[[np.ndarray], np.ndarray],
-    places: np.ndarray,
+    positions: np.ndarray,
     covariances: np.ndarray,
     logs: np.ndarray,
     generator: np.random.Generator,
-) -> Sampled:
-    """From Laplace's approximations at ``places`` [k, p] with logarithms of evidence ``logs`` [k]; ``cost`` is minus the log posterior [n] at [n, p]."""
-    k, p = places.shape
-    means, spreads = places.copy(), covariances.copy()
+) -> PosteriorSample:
+    """From Laplace's approximations at ``positions`` [k, p] with logarithms of evidence ``logs`` [k]; ``cost`` is minus the log posterior [n] at [n, p]."""
+    k, p = positions.shape
+    means, spreads = positions.copy(), covariances.copy()
     weights = np.exp(logs - logsumexp(logs))
-    draws, shares, owners = np.zeros((0, p)), np.zeros(0), np.zeros((0, k))
+    draws, shares, responsibilities = np.zeros((0, p)), np.zeros(0), np.zeros((0, k))
     effective = 0.0
     for _ in range(ROUNDS):
-        proposal = np.maximum(weights, LEAST_SHARE / k)
+        proposal = np.maximum(weights, MIN_PROPOSAL_SHARE / k)
         proposal = proposal / proposal.sum()
-        roots = np.array([np.linalg.cholesky(_sound(WIDER**2 * one)) for one in spreads])
+        roots = np.array(
+            [np.linalg.cholesky(_regularised(PROPOSAL_WIDENING**2 * covariance)) for covariance in spreads]
+        )
         count = np.maximum(np.round(DRAWS * proposal).astype(int), 64)
         parts = []
-        for one in range(k):
-            tails = np.sqrt(DEGREES / generator.chisquare(DEGREES, count[one]))
-            parts.append(means[one] + (generator.standard_normal((count[one], p)) * tails[:, None]) @ roots[one].T)
+        for component in range(k):
+            tails = np.sqrt(T_FREEDOM / generator.chisquare(T_FREEDOM, count[component]))
+            parts.append(
+                means[component]
+                + (generator.standard_normal((count[component], p)) * tails[:, None]) @ roots[component].T
+            )
         draws = np.concatenate(parts)
         density = np.stack(
-            [np.log(count[one] / count.sum()) + _student(draws - means[one], roots[one]) for one in range(k)]
+            [
+                np.log(count[component] / count.sum()) + _log_student(draws - means[component], roots[component])
+                for component in range(k)
+            ]
         )
         total = logsumexp(density, axis=0)
-        logs_ = -cost(draws) - total
-        logs_ = np.where(np.isfinite(logs_), logs_, -np.inf)
-        importance = np.exp(logs_ - logsumexp(logs_))
+        log_weights = -cost(draws) - total
+        log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
+        importance = np.exp(log_weights - logsumexp(log_weights))
         # truncated, as a lucky draw in a thin tail must not be the answer (Ionides, J. Comput. Graph. Stat. 17, 295, 2008)
         importance = np.minimum(importance, 1.0 / np.sqrt(len(draws)))
         shares = importance / importance.sum()
         effective = float(1.0 / (shares**2).sum())
-        owners = np.exp(density - total).T * shares[:, None]
-        weights = owners.sum(axis=0)
-        fresh_means, fresh = means.copy(), spreads.copy()
-        for one in range(k):
-            own = owners[:, one] / max(weights[one], 1e-300)
-            size = 1.0 / max(float((own**2).sum()), 1e-300)
+        responsibilities = np.exp(density - total).T * shares[:, None]
+        weights = responsibilities.sum(axis=0)
+        new_means, new_spreads = means.copy(), spreads.copy()
+        for component in range(k):
+            responsibility = responsibilities[:, component] / max(weights[component], 1e-300)
+            size = 1.0 / max(float((responsibility**2).sum()), 1e-300)
             shrink = p / (size + p)
-            mean = own @ draws
-            apart = (draws - mean) * np.sqrt(own)[:, None]
-            fresh_means[one] = shrink * means[one] + (1.0 - shrink) * mean
-            fresh[one] = _sound((1.0 - shrink) * (apart.T @ apart) + shrink * spreads[one])
-        means, spreads = fresh_means, fresh
-    kept = np.flatnonzero(weights > LIGHT * weights.max())
-    weights = weights[kept] / weights[kept].sum()
-    return Sampled(weights, means[kept], spreads[kept], effective, draws, shares)
+            mean = responsibility @ draws
+            deviation = (draws - mean) * np.sqrt(responsibility)[:, None]
+            new_means[component] = shrink * means[component] + (1.0 - shrink) * mean
+            new_spreads[component] = _regularised(
+                (1.0 - shrink) * (deviation.T @ deviation) + shrink * spreads[component]
+            )
+        means, spreads = new_means, new_spreads
+    heavy = np.flatnonzero(weights > MIN_WEIGHT * weights.max())
+    weights = weights[heavy] / weights[heavy].sum()
+    return PosteriorSample(weights, means[heavy], spreads[heavy], effective, draws, shares)
 
 
-def _sound(covariance: np.ndarray) -> np.ndarray:
+def _regularised(covariance: np.ndarray) -> np.ndarray:
     scale = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     return (vectors * np.maximum(values, 1e-8)) @ vectors.T * np.outer(scale, scale)
 
 
-def _student(away: np.ndarray, root: np.ndarray) -> np.ndarray:
+def _log_student(deviation: np.ndarray, cov_sqrt: np.ndarray) -> np.ndarray:
     """Logarithm of a multivariate t density [n]."""
-    p = away.shape[1]
-    square = (np.linalg.solve(root, away.T) ** 2).sum(axis=0)
-    constant = gammaln(0.5 * (DEGREES + p)) - gammaln(0.5 * DEGREES) - 0.5 * p * np.log(DEGREES * np.pi)
-    return constant - np.log(np.diag(root)).sum() - 0.5 * (DEGREES + p) * np.log1p(square / DEGREES)
+    p = deviation.shape[1]
+    square = (np.linalg.solve(cov_sqrt, deviation.T) ** 2).sum(axis=0)
+    constant = gammaln(0.5 * (T_FREEDOM + p)) - gammaln(0.5 * T_FREEDOM) - 0.5 * p * np.log(T_FREEDOM * np.pi)
+    return constant - np.log(np.diag(cov_sqrt)).sum() - 0.5 * (T_FREEDOM + p) * np.log1p(square / T_FREEDOM)

@@ -1,4 +1,4 @@
-"""What a HAADF image says of the scan: where its pixels are on the crystal, and how map and drift part given the scanner's own errors.
+"""Scan geometry of a HAADF image: positions of its pixels on the crystal, and separation of map and drift given the scanner's errors.
 
 A drift v of the probe over the crystal moves a line on by v T in the time T from line to line (de Ruijter & Weiss, Rev. Sci. Instrum. 63, 4314, 1992, have
 the lattice's side of it): to first order v_x T = pixel_y (shear - shear_0) and v_y T = pixel_y - pixel_x (1 + ratio_0), in the axes of the scan.
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reconstruct.measure.haadf.prior import Before
+from reconstruct.measure.haadf.prior import HaadfPrior
 from reconstruct.measure.lattice.estimator import follow_lattice
 from reconstruct.measure.measurement import Measurement
 from reconstruct.measure.projection import Projection
@@ -17,32 +17,32 @@ from twin.detection.scan import check_scan, line_time
 from twin.records import Scan
 from twin.scattering.gram.model import GramModel
 
-MAP = ("pixel_x", "pixel_y", "shear", "rotation")
+MAP_QUANTITIES = ("pixel_x", "pixel_y", "shear", "rotation")
 GEOMETRY = {
     "pixel_x": "angstrom", "pixel_y": "angstrom", "shear": "1", "rotation": "radian", "drift.x": "angstrom/second", "drift.y": "angstrom/second",
 }  # fmt: skip
-"""Names and units of what is told of the scan."""
-CELLS = 2.0
+"""Names and units of the scan's quantities."""
+MIN_PERIODS = 2.0
 """Periods that a field of view must hold, either way."""
-FULL = 1e-3
+MAX_SATURATED = 1e-3
 """Share of saturated pixels that an image may have."""
-LIKENESS = 0.4
+MIN_LIKENESS = 0.4
 """How alike amplitudes must be to those of a probe in focus: defocus and astigmatism change them, and the forward model judges."""
-NARROWED = 0.5
+DETERMINED_SHARE = 0.5
 """What is not narrowed to this share of what was known is undetermined."""
 
 
-class Usable(NamedTuple):
-    """``known`` [k, ny, nx] pixels, and for each image why it says nothing (None: it may)."""
+class UsablePixels(NamedTuple):
+    """``known`` [k, ny, nx] pixels, and for each image why it is rejected (None: it is usable)."""
 
     known: np.ndarray
-    poor: tuple[str | None, ...]
+    rejections: tuple[str | None, ...]
 
 
-class Placed(NamedTuple):
-    """``places`` [ny, nx, 2] of pixels (x, y; angstrom, crystal's axes), which lie at ``angle`` radian from the scan's."""
+class PixelMap(NamedTuple):
+    """``positions`` [ny, nx, 2] of pixels (x, y; angstrom, crystal's axes), which lie at ``angle`` radian from the scan's."""
 
-    places: np.ndarray
+    positions: np.ndarray
     angle: float
 
 
@@ -55,14 +55,14 @@ class Geometry(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def usable(
+def usable_pixels(
     images: np.ndarray,
     model: GramModel,
     crystal: Projection,
     scan: Scan,
     offsets: tuple[float, ...],
     saturation: float,
-) -> tuple[np.ndarray, Usable]:
+) -> tuple[np.ndarray, UsablePixels]:
     """Images [k, ny, nx] and what of them is to be used; ValueError for what cannot be."""
     check_scan(scan)
     stack = np.asarray(images, dtype=np.float64)
@@ -81,11 +81,13 @@ def usable(
     across = min(scan.shape) * scan.pixel
     period = float(np.abs(crystal.primitive().vectors).max())
     require(
-        across >= CELLS * period,
-        f"the field of view is {across:.1f} angstrom and the crystal's period {period:.1f}; scan at least {CELLS:.0f} periods either way",
+        across >= MIN_PERIODS * period,
+        f"the field of view is {across:.1f} angstrom and the crystal's period {period:.1f}; scan at least {MIN_PERIODS:.0f} periods either way",
     )
     known = np.isfinite(stack) & (stack < saturation)
-    return stack, Usable(known, tuple(_poor(one, mask, saturation) for one, mask in zip(stack, known, strict=True)))
+    return stack, UsablePixels(
+        known, tuple(_rejection(image, mask, saturation) for image, mask in zip(stack, known, strict=True))
+    )
 
 
 def check_cells(model: GramModel, crystal: Projection) -> None:
@@ -97,70 +99,72 @@ def check_cells(model: GramModel, crystal: Projection) -> None:
     )
 
 
-def _poor(image: np.ndarray, known: np.ndarray, saturation: float) -> str | None:
-    finite_ = np.isfinite(image)
-    if not finite_.any():
+def _rejection(image: np.ndarray, known: np.ndarray, saturation: float) -> str | None:
+    is_finite = np.isfinite(image)
+    if not is_finite.any():
         return "no pixel of the image is a number"
-    if finite_.mean() < 0.5:
-        return f"{1.0 - finite_.mean():.0%} of the pixels are not numbers; half of them are needed"
-    full = float((image[finite_] >= saturation).mean())
-    if full > FULL:
-        return f"{full:.1%} of the pixels are saturated; lower the gain or the dose"
+    if is_finite.mean() < 0.5:
+        return f"{1.0 - is_finite.mean():.0%} of the pixels are not numbers; half of them are needed"
+    saturated = float((image[is_finite] >= saturation).mean())
+    if saturated > MAX_SATURATED:
+        return f"{saturated:.1%} of the pixels are saturated; lower the gain or the dose"
     if np.ptp(image[known]) == 0.0:
-        return "all pixels are alike: no electrons, or none that tell of a crystal"
+        return "all pixels are alike: no electrons, or none with a crystal's contrast"
     return None
 
 
-def as_seen(
-    image: np.ndarray, known: np.ndarray, crystal: Projection, scan: Scan, before: Before, hum: float | None
-) -> tuple[Measurement, Placed | None]:
+def locate_pixels(
+    image: np.ndarray, known: np.ndarray, crystal: Projection, scan: Scan, prior: HaadfPrior, hum: float | None
+) -> tuple[Measurement, PixelMap | None]:
     """The lattice of one image, and its pixels' places if it was followed in two directions and the crystal is not seen from behind."""
-    seen, places = follow_lattice(
-        np.where(known, image, np.nan), crystal, scan.pixel, before.pixel, before.skew, hum, LIKENESS
+    lattice, positions = follow_lattice(
+        np.where(known, image, np.nan), crystal, scan.pixel, prior.pixel, prior.skew, hum, MIN_LIKENESS
     )
-    if places is None:
-        return seen, None
-    right, down = ((np.diff(places, axis=axis)).mean(axis=(0, 1)) for axis in (1, 0))
+    if positions is None:
+        return lattice, None
+    right, down = ((np.diff(positions, axis=axis)).mean(axis=(0, 1)) for axis in (1, 0))
     if right[0] * down[1] < right[1] * down[0]:
-        return seen, None
-    return seen, Placed(places, float(-np.arctan2(right[1], right[0])))
+        return lattice, None
+    return lattice, PixelMap(positions, float(-np.arctan2(right[1], right[0])))
 
 
-def geometry(seen: Measurement | None, crystal: Projection, scan: Scan, before: Before, why: str = "") -> Geometry:
-    """Map and drift from the lattice ``seen``, or as they were known if there is none, which is ``why``."""
-    if seen is None:
+def geometry(
+    lattice: Measurement | None, crystal: Projection, scan: Scan, prior: HaadfPrior, cause: str = ""
+) -> Geometry:
+    """Map and drift from the measured ``lattice``, or the prior if there is none, for the reason ``cause``."""
+    if lattice is None:
         period = 2.0 * np.pi / crystal.primitive().fold()
-        sides = scan.pixel * np.hypot(before.pixel, 0.5 * before.skew)
-        spread = np.array([sides, sides, before.skew, period / np.sqrt(12.0), before.drift, before.drift])
+        sides = scan.pixel * np.hypot(prior.pixel, 0.5 * prior.skew)
+        spread = np.array([sides, sides, prior.skew, period / np.sqrt(12.0), prior.drift, prior.drift])
         mean = np.array([scan.pixel, scan.pixel, 0.0, 0.0, 0.0, 0.0])
-        return Geometry(mean, np.diag(spread**2), dict.fromkeys(GEOMETRY, why))
-    own = max(seen.components, key=lambda one: one.weight)
-    single = own.weight > 0.95
-    mean = (own.mean if single else seen.mean)[:4]
-    covariance = (own.covariance if single else seen.covariance)[:4, :4]
+        return Geometry(mean, np.diag(spread**2), dict.fromkeys(GEOMETRY, cause))
+    likeliest = max(lattice.components, key=lambda component: component.weight)
+    single = likeliest.weight > 0.95
+    mean = (likeliest.mean if single else lattice.mean)[:4]
+    covariance = (likeliest.covariance if single else lattice.covariance)[:4, :4]
     time = line_time(scan)
     pixel_x, pixel_y, shear, _ = mean
     # rows: v_x and v_y from (pixel_x, pixel_y, shear, rotation) were the scanner perfect
     rows = np.array([[0.0, shear, pixel_y, 0.0], [-1.0, 1.0, 0.0, 0.0]]) / time
-    seen_velocity = np.array([pixel_y * shear, pixel_y - pixel_x]) / time
-    lost = (np.array([pixel_y, pixel_x]) * before.scanner / time) ** 2
-    share = before.drift**2 / (before.drift**2 + lost)
-    whole = np.zeros((6, 6))
-    whole[:4, :4] = covariance
-    gained = share[:, None] * rows
-    whole[4:, :4] = gained @ covariance
-    whole[:4, 4:] = whole[4:, :4].T
-    whole[4:, 4:] = gained @ covariance @ gained.T + np.diag((1.0 - share) * before.drift**2)
-    undetermined = {name: reason for name, reason in seen.undetermined.items() if name in MAP}
-    full = np.concatenate([mean, share * seen_velocity])
-    for place, name in enumerate(("drift.x", "drift.y"), start=4):
-        wide = float(np.sqrt(whole[place, place]))
-        if undetermined or wide > NARROWED * before.drift:
+    apparent_velocity = np.array([pixel_y * shear, pixel_y - pixel_x]) / time
+    scanner_variance = (np.array([pixel_y, pixel_x]) * prior.scanner / time) ** 2
+    share = prior.drift**2 / (prior.drift**2 + scanner_variance)
+    full_covariance = np.zeros((6, 6))
+    full_covariance[:4, :4] = covariance
+    velocity_rows = share[:, None] * rows
+    full_covariance[4:, :4] = velocity_rows @ covariance
+    full_covariance[:4, 4:] = full_covariance[4:, :4].T
+    full_covariance[4:, 4:] = velocity_rows @ covariance @ velocity_rows.T + np.diag((1.0 - share) * prior.drift**2)
+    undetermined = {name: reason for name, reason in lattice.undetermined.items() if name in MAP_QUANTITIES}
+    full_mean = np.concatenate([mean, share * apparent_velocity])
+    for index, name in enumerate(("drift.x", "drift.y"), start=4):
+        std = float(np.sqrt(full_covariance[index, index]))
+        if undetermined or std > DETERMINED_SHARE * prior.drift:
             undetermined[name] = (
-                f"one image tells drift from a skew of the scanner ({before.scanner:.1%}) only to {wide:.2g} angstrom/s"
-                if not seen.undetermined
-                else next(iter(seen.undetermined.values()))
+                f"one image separates drift from a skew of the scanner ({prior.scanner:.1%}) only to {std:.2g} angstrom/s"
+                if not lattice.undetermined
+                else next(iter(lattice.undetermined.values()))
             )
-            full[place], whole[place], whole[:, place] = 0.0, 0.0, 0.0
-            whole[place, place] = before.drift**2
-    return Geometry(full, whole, undetermined, seen.notes)
+            full_mean[index], full_covariance[index], full_covariance[:, index] = 0.0, 0.0, 0.0
+            full_covariance[index, index] = prior.drift**2
+    return Geometry(full_mean, full_covariance, undetermined, lattice.notes)

@@ -12,20 +12,20 @@ from scipy.ndimage import maximum_filter
 
 from reconstruct.measure.projection import Projection
 
-SIGNIFICANT = 30.0
+SPOT_THRESHOLD = 30.0
 """Power over that of its surroundings (median / ln 2) from which a peak is a spot: noise gets there once in 10^13."""
-SHARE = 0.01
-"""Spots weaker than this share of the strongest need no explanation: streaks and satellites of a wandering scan look like them."""
-NEAR = 2.5
-"""Frequency bins within which a spot is at a predicted place."""
-HIGHEST = 4
+MIN_POWER_SHARE = 0.01
+"""Spots weaker than this share of the strongest need no explanation: streaks and satellites of scan distortion look like them."""
+MATCH_BINS = 2.5
+"""Frequency bins within which a spot matches a predicted frequency."""
+MAX_INDEX = 4
 """Largest index of a reflection that the two strongest spots may be."""
 
 
 class Spots(NamedTuple):
-    """``places`` [n, 2] (kx, ky) in cycles per pixel, one of each Friedel pair, strongest first; ``powers`` [n] over their surroundings."""
+    """``frequencies`` [n, 2] (kx, ky) in cycles per pixel, one of each Friedel pair, strongest first; ``powers`` [n] over their surroundings."""
 
-    places: np.ndarray
+    frequencies: np.ndarray
     powers: np.ndarray
 
 
@@ -58,11 +58,13 @@ def _frequencies(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_spots(relative: np.ndarray, least_periods: float = 3.0) -> Spots:
-    """Spots of a `spectrum`, those of fewer than ``least_periods`` across the image left out; places by parabolas through the logarithm."""
+    """Spots of a `spectrum`, those of fewer than ``least_periods`` across the image left out; frequencies by parabolas through the logarithm."""
     ny, nx = relative.shape
     ky, kx = _frequencies(relative.shape)
     bins = np.hypot(ky * ny, kx * nx)
-    peak = (relative == maximum_filter(relative, 5, mode="wrap")) & (relative > SIGNIFICANT) & (bins >= least_periods)
+    peak = (
+        (relative == maximum_filter(relative, 5, mode="wrap")) & (relative > SPOT_THRESHOLD) & (bins >= least_periods)
+    )
     peak &= (ky > 0) | ((ky == 0) & (kx > 0))
     peak[0] = peak[-1] = False
     peak[:, 0] = peak[:, -1] = False
@@ -72,31 +74,31 @@ def find_spots(relative: np.ndarray, least_periods: float = 3.0) -> Spots:
     log = np.log(np.maximum(relative, 1e-300))
     shift_y = _vertex(log[rows - 1, columns], log[rows, columns], log[rows + 1, columns])
     shift_x = _vertex(log[rows, columns - 1], log[rows, columns], log[rows, columns + 1])
-    places = np.stack([(columns - nx // 2 + shift_x) / nx, (rows - ny // 2 + shift_y) / ny], axis=1)
-    return Spots(places, relative[rows, columns])
+    frequencies = np.stack([(columns - nx // 2 + shift_x) / nx, (rows - ny // 2 + shift_y) / ny], axis=1)
+    return Spots(frequencies, relative[rows, columns])
 
 
-def _vertex(before: np.ndarray, at: np.ndarray, after: np.ndarray) -> np.ndarray:
-    bend = before - 2.0 * at + after
-    return np.clip(0.5 * (before - after) / np.where(bend < 0, bend, -1.0), -0.5, 0.5)
+def _vertex(left: np.ndarray, centre: np.ndarray, right: np.ndarray) -> np.ndarray:
+    bend = left - 2.0 * centre + right
+    return np.clip(0.5 * (left - right) / np.where(bend < 0, bend, -1.0), -0.5, 0.5)
 
 
 def second_row(spots: Spots, shape: tuple[int, int]) -> int | None:
-    """The strongest spot that is not on the row of the first, by more than what wander smears (3 bins across it); None for one row only."""
-    first = spots.places[0]
-    across = np.abs(spots.places[:, 0] * first[1] - spots.places[:, 1] * first[0]) / np.hypot(*first)
-    angle = across / np.hypot(*spots.places.T)
+    """The strongest spot that is not on the row of the first, by more than scan distortion smears (3 bins across it); None for one row only."""
+    first = spots.frequencies[0]
+    across = np.abs(spots.frequencies[:, 0] * first[1] - spots.frequencies[:, 1] * first[0]) / np.hypot(*first)
+    angle = across / np.hypot(*spots.frequencies.T)
     off = (across * min(shape) > 3.0) & (angle > 0.2) & (spots.powers > 1e-3 * spots.powers[0])
     return int(np.flatnonzero(off)[0]) if off.any() else None
 
 
 def small_reflections(highest: int) -> np.ndarray:
     """Reflections [m, 2] with indices up to ``highest``, (0, 0) left out."""
-    every = np.array([(i, j) for i in range(-highest, highest + 1) for j in range(-highest, highest + 1)])
-    return every[(every != 0).any(axis=1)]
+    reflections = np.array([(i, j) for i in range(-highest, highest + 1) for j in range(-highest, highest + 1)])
+    return reflections[(reflections != 0).any(axis=1)]
 
 
-def indexings(
+def index_spots(
     relative: np.ndarray, spots: Spots, crystal: Projection, claimed: float, spread: float, skew: float
 ) -> list[Indexing]:
     """Ways to read the spots as the reflections of ``crystal`` (primitive), best first, one for each map that its symmetry does not make another.
@@ -107,85 +109,91 @@ def indexings(
     second = second_row(spots, relative.shape)
     if second is None:
         return []
-    pair = spots.places[[0, second]].T
-    every = small_reflections(HIGHEST)
-    expected = crystal.amplitudes(every)
-    every = every[expected > 1e-3]
-    i, j = np.meshgrid(np.arange(len(every)), np.arange(len(every)), indexing="ij")
-    indices = np.stack([every[i.ravel()], every[j.ravel()]], axis=2).astype(float)  # [m, 2, 2]: reflections as columns
+    pair = spots.frequencies[[0, second]].T
+    reflections = small_reflections(MAX_INDEX)
+    expected = crystal.amplitudes(reflections)
+    reflections = reflections[expected > 1e-3]
+    i, j = np.meshgrid(np.arange(len(reflections)), np.arange(len(reflections)), indexing="ij")
+    indices = np.stack([reflections[i.ravel()], reflections[j.ravel()]], axis=2).astype(
+        float
+    )  # [m, 2, 2]: reflections as columns
     indices = indices[np.abs(np.linalg.det(indices)) > 0.5]
     lattices = np.swapaxes(pair @ np.linalg.inv(indices), 1, 2)
     stretch = np.linalg.svd(crystal.vectors @ lattices, compute_uv=False)
     size = np.log(stretch.prod(axis=1)) / 2.0 - np.log(claimed)
     fits = (np.abs(size) < 3.0 * spread) & (np.log(stretch[:, 0] / stretch[:, 1]) < 3.5 * skew)
-    ahead = np.linalg.det(crystal.vectors @ lattices) > 0
-    fits &= ahead if (fits & ahead).any() else True
-    found: list[Indexing] = []
-    seen: list[tuple[np.ndarray, float]] = []
+    right_handed = np.linalg.det(crystal.vectors @ lattices) > 0
+    fits &= right_handed if (fits & right_handed).any() else True
+    results: list[Indexing] = []
+    previous: list[tuple[np.ndarray, float]] = []
     period = 2.0 * np.pi / crystal.fold()
     for lattice in lattices[fits][np.argsort(np.log(stretch[fits, 0] / stretch[fits, 1]))]:
-        shape, angle = upper(crystal.vectors @ lattice), turned(crystal.vectors @ lattice)
+        shape, angle = upper_factor(crystal.vectors @ lattice), rotation_angle(crystal.vectors @ lattice)
         if any(
             np.abs(shape - other).max() < 2e-3 * shape[0, 0]
-            and abs((angle - before + period / 2.0) % period - period / 2.0) < 2e-3
-            for other, before in seen
+            and abs((angle - other_angle + period / 2.0) % period - period / 2.0) < 2e-3
+            for other, other_angle in previous
         ):
             continue
-        seen.append((shape, angle))
-        found.append(_judged(relative, spots, crystal, lattice))
-        if len(found) == 200:
+        previous.append((shape, angle))
+        results.append(_evaluate(relative, spots, crystal, lattice))
+        if len(results) == 200:
             break
-    return sorted(found, key=lambda one: one.explained + one.likeness, reverse=True)
+    return sorted(results, key=lambda indexing: indexing.explained + indexing.likeness, reverse=True)
 
 
-def upper(matrix: np.ndarray) -> np.ndarray:
+def upper_factor(matrix: np.ndarray) -> np.ndarray:
     """The upper triangular factor [2, 2] with positive diagonal of an orthogonal matrix times it."""
     factor = np.linalg.qr(matrix)[1]
     return factor * np.sign(np.diag(factor))[:, None]
 
 
-def turned(matrix: np.ndarray) -> float:
+def rotation_angle(matrix: np.ndarray) -> float:
     """Angle in radian from +x towards +y to which ``matrix`` [2, 2] takes +x."""
     return float(np.arctan2(matrix[1, 0], matrix[0, 0]))
 
 
-def refined(spots: Spots, lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """B by least squares through all spots within `NEAR` bins of where it puts them."""
-    whole = np.round(spots.places @ np.linalg.inv(lattice))
-    off = (spots.places - whole @ lattice) * np.array([shape[1], shape[0]])
-    use = (np.hypot(*off.T) < NEAR) & (np.abs(whole).max(axis=1) > 0) & (spots.powers > SHARE * spots.powers[0])
-    if np.linalg.matrix_rank(whole[use]) < 2:
+def refine_lattice(spots: Spots, lattice: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """B by least squares through all spots within `MATCH_BINS` bins of where it puts them."""
+    indices = np.round(spots.frequencies @ np.linalg.inv(lattice))
+    offset = (spots.frequencies - indices @ lattice) * np.array([shape[1], shape[0]])
+    used = (
+        (np.hypot(*offset.T) < MATCH_BINS)
+        & (np.abs(indices).max(axis=1) > 0)
+        & (spots.powers > MIN_POWER_SHARE * spots.powers[0])
+    )
+    if np.linalg.matrix_rank(indices[used]) < 2:
         return lattice
-    return np.linalg.lstsq(whole[use], spots.places[use], rcond=None)[0]
+    return np.linalg.lstsq(indices[used], spots.frequencies[used], rcond=None)[0]
 
 
-def _judged(relative: np.ndarray, spots: Spots, crystal: Projection, lattice: np.ndarray) -> Indexing:
+def _evaluate(relative: np.ndarray, spots: Spots, crystal: Projection, lattice: np.ndarray) -> Indexing:
     ny, nx = relative.shape
     bins = np.array([nx, ny])
-    lattice = refined(spots, lattice, (ny, nx))
-    must = spots.powers > SHARE * spots.powers[0]
-    whole = np.round(spots.places @ np.linalg.inv(lattice))
-    near = np.hypot(*((spots.places - whole @ lattice) * bins).T) < NEAR
-    allowed = crystal.amplitudes(whole) > 1e-3
-    found = near & allowed
+    lattice = refine_lattice(spots, lattice, (ny, nx))
+    strong = spots.powers > MIN_POWER_SHARE * spots.powers[0]
+    indices = np.round(spots.frequencies @ np.linalg.inv(lattice))
+    near = np.hypot(*((spots.frequencies - indices @ lattice) * bins).T) < MATCH_BINS
+    allowed = crystal.amplitudes(indices) > 1e-3
+    indexed = near & allowed
     # hum and vibration put satellites above and below a spot, at the same kx and weaker than it
-    beside = np.abs(spots.places[:, None, 0] - spots.places[None, :, 0]) * nx < NEAR
-    satellite = (beside & found[None] & (spots.powers[None] > spots.powers[:, None])).any(axis=1)
-    explained = float(spots.powers[must & (found | satellite)].sum() / spots.powers[must].sum())
-    farthest = 1.1 * np.hypot(*spots.places[must].T).max()
-    every = small_reflections(12)
-    places = every @ lattice
-    every = every[(np.hypot(*places.T) < farthest) & (np.abs(places).max(axis=1) < 0.48)]
-    places = every @ lattice
-    column = np.clip(np.round(places[:, 0] * nx).astype(int) + nx // 2, 0, nx - 1)
-    row = np.clip(np.round(places[:, 1] * ny).astype(int) + ny // 2, 0, ny - 1)
-    around = maximum_filter(relative, 5, mode="wrap")[row, column]
-    measured = np.sqrt(np.maximum(around - SIGNIFICANT, 0.0))
+    beside = np.abs(spots.frequencies[:, None, 0] - spots.frequencies[None, :, 0]) * nx < MATCH_BINS
+    satellite = (beside & indexed[None] & (spots.powers[None] > spots.powers[:, None])).any(axis=1)
+    explained = float(spots.powers[strong & (indexed | satellite)].sum() / spots.powers[strong].sum())
+    farthest = 1.1 * np.hypot(*spots.frequencies[strong].T).max()
+    reflections = small_reflections(12)
+    frequencies = reflections @ lattice
+    reflections = reflections[(np.hypot(*frequencies.T) < farthest) & (np.abs(frequencies).max(axis=1) < 0.48)]
+    frequencies = reflections @ lattice
+    column = np.clip(np.round(frequencies[:, 0] * nx).astype(int) + nx // 2, 0, nx - 1)
+    row = np.clip(np.round(frequencies[:, 1] * ny).astype(int) + ny // 2, 0, ny - 1)
+    local_power = maximum_filter(relative, 5, mode="wrap")[row, column]
+    measured = np.sqrt(np.maximum(local_power - SPOT_THRESHOLD, 0.0))
     # how much the probe leaves of a modulation is not known: the size that suits best
-    square = (np.hypot(*places.T) / farthest) ** 2
+    square = (np.hypot(*frequencies.T) / farthest) ** 2
     likeness = 0.0
     for damping in (0.0, 1.0, 2.0, 4.0, 8.0):
-        wanted = crystal.amplitudes(every) * np.exp(-damping * square)
-        size = np.linalg.norm(measured) * np.linalg.norm(wanted)
-        likeness = max(likeness, float(measured @ wanted / size) if size > 0 else 0.0)
+        expected = crystal.amplitudes(reflections) * np.exp(-damping * square)
+        size = np.linalg.norm(measured) * np.linalg.norm(expected)
+        likeness = max(likeness, float(measured @ expected / size) if size > 0 else 0.0)
     return Indexing(lattice, likeness, explained)

@@ -25,7 +25,7 @@ NAMES = (
 """Parameters: thickness in angstrom; tilts, semi-angle and rotation in radian; centre and (squared, less that of the camera's MTF) spread in pixels; scale,
 ellipticity, background (share of the electrons), diffuse scattering (of the library's), amorphous scattering (share) and thermal motion (<u^2> of the
 library's) dimensionless; electrons as logarithm."""
-SUB = 2
+SUBPIXELS = 2
 """Points along either axis of a pixel."""
 
 
@@ -48,7 +48,7 @@ class Geometry:
         positive("pixel", self.pixel, "give the angle that a pixel spans in radian, above zero", "rad")
         numbers = (self.rotation, *self.ellipticity, *(self.centre or ()))
         require(
-            all(math.isfinite(one) for one in numbers) and max(np.abs(self.ellipticity)) < 0.3,
+            all(math.isfinite(number) for number in numbers) and max(np.abs(self.ellipticity)) < 0.3,
             f"rotation, centre and ellipticity are {numbers}; give finite numbers, and an ellipticity below 0.3",
         )
         for name in ("rotation_error", "centre_error", "scale_error", "ellipticity_error"):
@@ -56,18 +56,18 @@ class Geometry:
 
 
 class Frame:
-    """The camera's image of a pattern as a function of the parameters NAMES, at the pixels ``kept`` (bool [y, x])."""
+    """The camera's image of a pattern as a function of the parameters NAMES."""
 
-    def __init__(self, made: Library, geometry: Geometry, camera: Camera, shape: tuple[int, int], stride: int = 1):
-        self.made, self.geometry, self.camera, self.shape, self.stride = made, geometry, camera, shape, stride
+    def __init__(self, library: Library, geometry: Geometry, camera: Camera, shape: tuple[int, int], stride: int = 1):
+        self.library, self.geometry, self.camera, self.shape, self.stride = library, geometry, camera, shape, stride
         self.mtf = np.asarray(camera.mtf(nyquist_shares(shape)))
         q = [np.fft.rfftfreq(shape[1])[None, :], np.fft.fftfreq(shape[0])[:, None]]
         self.q_squared = q[0] ** 2 + q[1] ** 2
-        ny, nx = made.rocking.shape
-        length = wavelength(made.rocking.energy)
+        ny, nx = library.rocking.shape
+        length = wavelength(library.rocking.energy)
         away = [
             np.fft.ifftshift(np.arange(n) - n // 2) * s / length
-            for n, s in zip((nx, ny), made.rocking.step, strict=True)
+            for n, s in zip((nx, ny), library.rocking.step, strict=True)
         ]
         factor = projected_factor("C", away[0][None, :] ** 2 + away[1][:, None] ** 2, "kirkland") ** 2
         self.halo = np.fft.rfft2(factor / factor.sum())
@@ -76,44 +76,58 @@ class Frame:
 
     def directions(self, theta: np.ndarray, fine: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Directions (x, y) [y, x] in radian of the pixels, or of their SUB x SUB points, from the beam in the crystal's axes."""
-        sub = SUB if fine else 1
+        sub = SUBPIXELS if fine else 1
         ny, nx = (n * sub for n in self.shape)
-        at = dict(zip(NAMES, theta, strict=True))
-        x = ((np.arange(nx) + 0.5) / sub - 0.5 * self.shape[1] - at["centre.x"]) * self.geometry.pixel / at["scale"]
-        y = ((np.arange(ny) + 0.5) / sub - 0.5 * self.shape[0] - at["centre.y"]) * self.geometry.pixel / at["scale"]
-        cos, sin = math.cos(at["rotation"]), math.sin(at["rotation"])
+        values = dict(zip(NAMES, theta, strict=True))
+        x = (
+            ((np.arange(nx) + 0.5) / sub - 0.5 * self.shape[1] - values["centre.x"])
+            * self.geometry.pixel
+            / values["scale"]
+        )
+        y = (
+            ((np.arange(ny) + 0.5) / sub - 0.5 * self.shape[0] - values["centre.y"])
+            * self.geometry.pixel
+            / values["scale"]
+        )
+        cos, sin = math.cos(values["rotation"]), math.sin(values["rotation"])
         turned = cos * x[None, :] + sin * y[:, None], cos * y[:, None] - sin * x[None, :]
-        back = np.linalg.inv(self._stretch(at))
+        back = np.linalg.inv(self._stretch(values))
         return tuple(back[i, 0] * turned[0] + back[i, 1] * turned[1] for i in (0, 1))
 
     @staticmethod
-    def _stretch(at: dict[str, float]) -> np.ndarray:
-        e1, e2 = at["ellipticity.x"], at["ellipticity.xy"]
+    def _stretch(values: dict[str, float]) -> np.ndarray:
+        e1, e2 = values["ellipticity.x"], values["ellipticity.xy"]
         return np.array([[1.0 + e1, e2], [e2, 1.0 - e1]])
 
     def linearised(self, theta: np.ndarray) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"], np.ndarray]:
         """Expected counts [y, x], those of them that come of the pattern [y, x], and derivatives [16, y, x] by NAMES."""
-        at = dict(zip(NAMES, theta, strict=True))
-        made, step = self.made, self.made.rocking.step
-        got = pattern(made, at["thickness"], (at["tilt.x"], at["tilt.y"]), at["semiangle"], at["thermal"])
-        bare = got.bragg + at["diffuse"] * got.diffuse
-        around = np.fft.irfft2(np.fft.rfft2(bare) * self.halo, s=bare.shape)
-        whole = (1.0 - at["amorphous"]) * bare + at["amorphous"] * around
-        left = 1.0 - at["amorphous"]
+        values = dict(zip(NAMES, theta, strict=True))
+        library, step = self.library, self.library.rocking.step
+        components = pattern(
+            library, values["thickness"], (values["tilt.x"], values["tilt.y"]), values["semiangle"], values["thermal"]
+        )
+        unscattered = components.bragg + values["diffuse"] * components.diffuse
+        halo = np.fft.irfft2(np.fft.rfft2(unscattered) * self.halo, s=unscattered.shape)
+        total = (1.0 - values["amorphous"]) * unscattered + values["amorphous"] * halo
+        left = 1.0 - values["amorphous"]
         maps = np.concatenate([
-            np.stack([whole, left * got.diffuse, around - bare, left * got.thermal_slope]),
-            left * (got.bragg_slopes + at["diffuse"] * got.diffuse_slopes),
+            np.stack([total, left * components.diffuse, halo - unscattered, left * components.thermal_slope]),
+            left * (components.bragg_slopes + values["diffuse"] * components.diffuse_slopes),
         ])  # fmt: skip
         fine_x, fine_y = self.directions(theta)
-        density = (self.geometry.pixel / at["scale"]) ** 2 / (step[0] * step[1])
-        sampled = density * _sampled(maps, (fine_x - at["tilt.x"]) / step[0], (fine_y - at["tilt.y"]) / step[1])
-        to_x, to_y, value, thermal, amorphous, warming, deeper, tilt_x, tilt_y, opened = _pixels(sampled, self.shape)
+        density = (self.geometry.pixel / values["scale"]) ** 2 / (step[0] * step[1])
+        sampled = density * _interpolate(
+            maps, (fine_x - values["tilt.x"]) / step[0], (fine_y - values["tilt.y"]) / step[1]
+        )
+        to_x, to_y, value, thermal, amorphous, warming, deeper, tilt_x, tilt_y, opened = _pixel_means(
+            sampled, self.shape
+        )
         to_x, to_y = to_x / step[0], to_y / step[1]
         x, y = self.directions(theta, fine=False)
-        back = np.linalg.inv(self._stretch(at))
-        cos, sin = math.cos(at["rotation"]), math.sin(at["rotation"])
-        unit = back @ np.array([[cos, sin], [-sin, cos]]) * self.geometry.pixel / at["scale"]
-        stretch = self._stretch(at)
+        back = np.linalg.inv(self._stretch(values))
+        cos, sin = math.cos(values["rotation"]), math.sin(values["rotation"])
+        unit = back @ np.array([[cos, sin], [-sin, cos]]) * self.geometry.pixel / values["scale"]
+        stretch = self._stretch(values)
         turned = stretch[0, 0] * x + stretch[0, 1] * y, stretch[1, 0] * x + stretch[1, 1] * y
 
         def moved(along_x: Any, along_y: Any) -> np.ndarray:
@@ -125,18 +139,18 @@ class Frame:
         columns = np.stack([
             value, deeper, tilt_x - to_x, tilt_y - to_y, opened,
             -moved(*unit[:, 0]), -moved(*unit[:, 1]),
-            -(moved(x, y) + 2.0 * value) / at["scale"],
+            -(moved(x, y) + 2.0 * value) / values["scale"],
             -moved(*squeezed(x, -y)), -moved(*squeezed(y, x)), moved(*squeezed(turned[1], -turned[0])),
             thermal, amorphous, warming,
         ])  # fmt: skip
-        spread = self.mtf * np.exp(-2.0 * np.pi**2 * at["spread"] * self.q_squared)
+        spread = self.mtf * np.exp(-2.0 * np.pi**2 * values["spread"] * self.q_squared)
         spectra = np.fft.rfft2(columns) * spread
         softer = np.fft.irfft2(-2.0 * np.pi**2 * self.q_squared * spectra[0], s=self.shape)
         images = np.fft.irfft2(spectra, s=self.shape)
-        electrons = math.exp(at["electrons"]) * self.gains
-        share, even = 1.0 - at["background"], 1.0 / (self.shape[0] * self.shape[1])
+        electrons = math.exp(values["electrons"]) * self.gains
+        share, even = 1.0 - values["background"], 1.0 / (self.shape[0] * self.shape[1])
         signal = electrons * share * images[0]
-        counts = electrons * (share * images[0] + at["background"] * even)
+        counts = electrons * (share * images[0] + values["background"] * even)
         slopes = np.concatenate([
             electrons * share * images[1:11], (electrons * share * softer)[None], counts[None],
             (electrons * (even - images[0]))[None], electrons * share * images[11:14],
@@ -144,8 +158,8 @@ class Frame:
         return counts + float(self.camera.dark), signal, slopes
 
 
-def _sampled(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Maps [n, ny, nx] with their origin in the middle at places (x, y) [...] in steps, linear in between, zero outside: [2 + n, ...], led by the slopes of
+def _interpolate(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Maps [n, ny, nx] with their origin in the middle at positions (x, y) [...] in steps, linear in between, zero outside: [2 + n, ...], led by the slopes of
     the first along x and y."""
     ny, nx = maps.shape[1:]
     column, row = x + nx // 2, y + ny // 2
@@ -155,12 +169,12 @@ def _sampled(maps: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     u, v = (row - i)[..., None], (column - j)[..., None]
     flat = np.ascontiguousarray(maps.reshape(len(maps), -1).T)
     corner = i * nx + j
-    here, right, below, across = (flat[corner + more] * inside[..., None] for more in (0, 1, nx, nx + 1))
+    here, right, below, across = (flat[corner + offset] * inside[..., None] for offset in (0, 1, nx, nx + 1))
     along_x = ((1 - u) * (right - here) + u * (across - below))[..., :1]
     along_y = ((1 - v) * (below - here) + v * (across - right))[..., :1]
     values = (1 - u) * ((1 - v) * here + v * right) + u * ((1 - v) * below + v * across)
     return np.moveaxis(np.concatenate([along_x, along_y, values], axis=-1), -1, 0)
 
 
-def _pixels(fine: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return fine.reshape(len(fine), shape[0], SUB, shape[1], SUB).mean(axis=(2, 4))
+def _pixel_means(fine: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    return fine.reshape(len(fine), shape[0], SUBPIXELS, shape[1], SUBPIXELS).mean(axis=(2, 4))

@@ -1,4 +1,4 @@
-"""What a pattern's model gets wrong: a smooth relative field over directions, marginalised out of every fit, its size learnt from the image itself.
+"""Error of a pattern's model: a smooth relative field over directions, marginalised in every fit, its size estimated from the image.
 
 Measured minus expected counts have covariance diag(v) + a^2 M K M, with v of counting, M the pattern itself, K a squared exponential of correlation length
 l in angle: scattering factors, thermal motion, diffuse scattering, surfaces and bending are all wrong by some per cent over some milliradians. K is
@@ -73,8 +73,8 @@ class Whitened:
         self, a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], relative: float
     ) -> np.ndarray:
         """a^T C^-1 b of what `project` gave, for a field of rms ``relative``."""
-        kept = relative**2 / (1.0 + relative**2 * self.values)
-        return a[0].T @ b[0] - (a[1] * kept[:, None]).T @ b[1]
+        shrinkage = relative**2 / (1.0 + relative**2 * self.values)
+        return a[0].T @ b[0] - (a[1] * shrinkage[:, None]).T @ b[1]
 
     def volume(self, relative: float) -> float:
         """log det C less that of counting alone."""

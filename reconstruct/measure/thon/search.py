@@ -1,4 +1,4 @@
-"""Where to begin with Thon rings: the power spectrum in sectors of azimuth, matched with rings of every defocus.
+"""Starting values for Thon rings: the power spectrum in sectors of azimuth, matched with rings of every defocus.
 
 In a sector at azimuth phi the defocus is C10 + C12a cos 2 phi + C12b sin 2 phi, so that one table of sectors by defocus serves every astigmatism
 (as CTFFIND tries them all; Rohou & Grigorieff, J. Struct. Biol. 192, 216, 2015).
@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 SECTORS, SHELLS = 24, 240
-COARSE = 12
+ASTIGMATISM_STEPS = 12
 """Values of each part of C12 that are tried, each way from zero."""
-KEPT = 5
+STARTS_PER_SIGN = 5
 """Starts of each sign of defocus."""
 
 
-def starts(power: Any, wavelength: float, c30: float, span: float, astigmatism: float) -> list[np.ndarray]:
-    """The likeliest (C10, C12a, C12b) in angstrom of a `thon.Power`, `KEPT` of each sign of C10, within ``span`` and 2.5 times ``astigmatism``."""
+def starting_points(power: Any, wavelength: float, c30: float, span: float, astigmatism: float) -> list[np.ndarray]:
+    """The likeliest (C10, C12a, C12b) in angstrom of a `Power`, `STARTS_PER_SIGN` of each sign of C10, within ``span`` and 2.5 times ``astigmatism``."""
     q = np.hypot(power.kx, power.ky)
     azimuth = np.arctan2(power.ky, power.kx) % np.pi
     sector = np.minimum((azimuth / np.pi * SECTORS).astype(int), SECTORS - 1)
@@ -40,37 +40,39 @@ def starts(power: Any, wavelength: float, c30: float, span: float, astigmatism: 
     size = np.sqrt((weight.sum(axis=0) * rings**2).sum(axis=1) / SECTORS) + 1e-9
     table = (contrast * weight) @ rings.T / size  # [sectors, defocus]
     middle = (np.arange(SECTORS) + 0.5) / SECTORS * np.pi
-    parts = np.linspace(-2.5, 2.5, 2 * COARSE + 1) * astigmatism
-    tried = []
+    parts = np.linspace(-2.5, 2.5, 2 * ASTIGMATISM_STEPS + 1) * astigmatism
+    combinations = []
     inside = np.flatnonzero(np.abs(defocus) <= span)
     for a in parts:
         for b in parts:
-            moved = np.round((a * np.cos(2 * middle) + b * np.sin(2 * middle)) / step).astype(int)
+            shift = np.round((a * np.cos(2 * middle) + b * np.sin(2 * middle)) / step).astype(int)
             score = np.zeros(len(inside))
-            for one in range(SECTORS):
-                score += table[one, np.clip(inside + moved[one], 0, len(defocus) - 1)]
-            tried.append((a, b, score))
-    scores = np.array([score for _, _, score in tried])
-    every = np.array([(a, b) for a, b, _ in tried])
-    found = []
+            for row in range(SECTORS):
+                score += table[row, np.clip(inside + shift[row], 0, len(defocus) - 1)]
+            combinations.append((a, b, score))
+    scores = np.array([score for _, _, score in combinations])
+    pairs = np.array([(a, b) for a, b, _ in combinations])
+    selected = []
     for sign in (-1.0, 1.0):
         side = np.where(np.sign(defocus[inside]) == sign, scores, -np.inf)
-        for _ in range(KEPT):
-            which, place = np.unravel_index(int(np.argmax(side)), side.shape)
-            if not np.isfinite(side[which, place]):
+        for _ in range(STARTS_PER_SIGN):
+            combination, index = np.unravel_index(int(np.argmax(side)), side.shape)
+            if not np.isfinite(side[combination, index]):
                 break
-            found.append(np.array([defocus[inside][place], tried[which][0], tried[which][1]]))
+            selected.append(
+                np.array([defocus[inside][index], combinations[combination][0], combinations[combination][1]])
+            )
             # the next differs by several rings' phase in C10 or either part of C12
-            apart = [
-                np.abs(one - at)
-                for one, at in (
-                    (defocus[inside][None], defocus[inside][place]),
-                    (every[:, :1], tried[which][0]),
-                    (every[:, 1:], tried[which][1]),
+            distances = [
+                np.abs(values - centre)
+                for values, centre in (
+                    (defocus[inside][None], defocus[inside][index]),
+                    (pairs[:, :1], combinations[combination][0]),
+                    (pairs[:, 1:], combinations[combination][1]),
                 )
             ]
-            side = np.where(np.maximum(np.maximum(*apart[:2]), apart[2]) < 6.0 * step, -np.inf, side)
-    return found
+            side = np.where(np.maximum(np.maximum(*distances[:2]), distances[2]) < 6.0 * step, -np.inf, side)
+    return selected
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

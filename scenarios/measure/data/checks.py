@@ -14,12 +14,12 @@ UNITS: dict[str, tuple[str, float]] = {
 
 
 class Range(NamedTuple):
-    """What an option's number may be, in its own unit, of ``whom``; ``others``: units that are often meant instead (name, and how many of it make one)."""
+    """What an option's number may be, in its own unit, for ``subject``; ``alternatives``: units often meant (name, and how many of it make one)."""
 
     low: float
     high: float
-    whom: str
-    others: tuple[tuple[str, float], ...] = ()
+    subject: str
+    alternatives: tuple[tuple[str, float], ...] = ()
 
 
 _EV = (("eV", 1e3), ("MeV", 1e-3))
@@ -53,47 +53,47 @@ RANGES = {
 """Wider than anything that was built: outside, the number is of another unit or a slip."""
 
 
-def above(option: str, value: float, zero: bool = False) -> float:
+def positive(option: str, value: float, zero: bool = False) -> float:
     """BadInput unless an option's number is finite, above zero (or zero, where that makes sense) and in its range."""
     if not math.isfinite(value) or value < 0 or (value == 0 and not zero):
         raise BadInput(f"{option} {value:g}", "is no number above zero", f"Give {option} a number above 0.")
-    return value if value == 0 else within(option, value)
+    return value if value == 0 else in_range(option, value)
 
 
 def finite(option: str, value: float) -> float:
     """BadInput unless an option's number is finite and in its range."""
     if not math.isfinite(value):
         raise BadInput(f"{option} {value:g}", "is not a finite number", f"Give {option} a finite number.")
-    return within(option, value)
+    return in_range(option, value)
 
 
-def within(option: str, value: float) -> float:
+def in_range(option: str, value: float) -> float:
     """BadInput where an option's number lies outside its range, with the unit that would put it inside."""
     span = RANGES.get(option)
     if span is None or span.low <= value <= span.high:
         return value
     unit = option.rpartition("-")[2]
-    problem = f"is beyond what {span.whom} has, {span.low:g} to {span.high:g} {unit}"
-    for name, many in span.others:
-        meant = value / many
-        if span.low <= meant <= span.high:
+    problem = f"is beyond what {span.subject} has, {span.low:g} to {span.high:g} {unit}"
+    for name, factor in span.alternatives:
+        converted = value / factor
+        if span.low <= converted <= span.high:
             raise BadInput(
-                f"{option} {value:g}", problem, f"It is given in {unit}: for {value:g} {name}, {option} {meant:g}."
+                f"{option} {value:g}", problem, f"It is given in {unit}: for {value:g} {name}, {option} {converted:g}."
             )
     raise BadInput(f"{option} {value:g}", problem, f"Give it in {unit}.")
 
 
-def inside(option: str) -> tuple[str, float]:
+def option_unit(option: str) -> tuple[str, float]:
     """The inside unit of an option's number, by the end of its name, and how many of it the option's own unit is."""
     return UNITS.get(option.rpartition("-")[2], ("1", 1.0))
 
 
-def pair(option: str, text: str) -> tuple[float, float]:
+def parse_pair(option: str, text: str) -> tuple[float, float]:
     """Two numbers, "70,140"; BadInput otherwise."""
     try:
         numbers = tuple(float(word) for word in text.split(","))
     except ValueError:
         numbers = ()
-    if len(numbers) != 2 or not all(math.isfinite(one) for one in numbers):
+    if len(numbers) != 2 or not all(math.isfinite(number) for number in numbers):
         raise BadInput(f"{option} {text}", "is no pair of numbers", f"Give {option} two numbers with a comma between.")
     return numbers[0], numbers[1]

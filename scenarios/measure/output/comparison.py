@@ -1,4 +1,4 @@
-"""What a measurement of a file comes to: the quantities, what the file claimed against them, and what disagrees."""
+"""The measurement of files, its comparison with the files' claims, and disagreements."""
 
 import dataclasses
 import math
@@ -8,120 +8,128 @@ import numpy as np
 from scipy.special import ndtr
 
 from reconstruct.measure.measurement import Component, Measurement
-from scenarios.measure.data.inputs import Given
+from scenarios.measure.data.inputs import Recording
 from twin.units import rounded, scale
 
-CONTRADICTED = 0.997
+CLAIM_INTERVAL = 0.997
 """Central interval of a quantity in which a file's claim must lie not to be contradicted."""
-MISFIT = 2.0
+MAX_MISFIT = 2.0
 """Sum of squares over degrees of freedom from which a fit disagrees with its data."""
-REFUSED = "the structure does not fit"
+NO_FIT = "the structure does not fit"
 """How the estimators of a known crystal begin when the image is of another."""
 
 
 class Claim(NamedTuple):
-    """What the file says of a ``quantity``, in the measurement's unit, in ``words``."""
+    """What the file says of a ``quantity``, in the measurement's unit, described by ``description``."""
 
     quantity: str
     value: float
-    words: str
+    description: str
 
 
-class Found(NamedTuple):
-    """A measurement of a ``kind`` made of ``given`` files; ``judged``: its misfit is 1 for a model that is right."""
+class FileMeasurement(NamedTuple):
+    """A measurement of a ``kind`` from ``recordings``; ``judged``: its misfit is 1 for a model that is right."""
 
     kind: str
-    given: tuple[Given, ...]
+    recordings: tuple[Recording, ...]
     measurement: Measurement
     claims: tuple[Claim, ...] = ()
     judged: bool = True
 
 
-def place(measurement: Measurement, name: str, value: float) -> float:
-    """The chance that a quantity is below ``value``."""
-    at = measurement.index(name)
+def probability_below(measurement: Measurement, name: str, value: float) -> float:
+    """The probability that a quantity is below ``value``."""
+    index = measurement.index(name)
     return float(
         sum(
-            one.weight * ndtr((value - one.mean[at]) / math.sqrt(one.covariance[at, at]))
-            for one in measurement.components
+            component.weight * ndtr((value - component.mean[index]) / math.sqrt(component.covariance[index, index]))
+            for component in measurement.components
         )
     )
 
 
-def contradictions(found: Found) -> list[dict[str, object]]:
+def compare_claims(file_measurement: FileMeasurement) -> list[dict[str, object]]:
     """Each claim against what was measured: its values, and whether it agrees; those of what is undetermined are left out."""
-    told, measured = [], found.measurement
-    for one in found.claims:
-        if one.quantity not in measured.names or one.quantity in measured.undetermined:
+    comparisons, measured = [], file_measurement.measurement
+    for claim in file_measurement.claims:
+        if claim.quantity not in measured.names or claim.quantity in measured.undetermined:
             continue
-        at = measured.index(one.quantity)
+        index = measured.index(claim.quantity)
         likeliest = readings(measured)[0]
-        mean, std, unit = float(likeliest.mean[at]), math.sqrt(likeliest.covariance[at, at]), measured.units[at]
-        agrees = abs(place(measured, one.quantity, one.value) - 0.5) <= 0.5 * CONTRADICTED
-        factor, word = scale(max(abs(mean), std), unit, one.quantity)
-        number, error = rounded(mean * factor, std * factor)
-        claimed = f"{one.value * factor:.5g} {word}".rstrip()
-        told.append({
-            "quantity": one.quantity, "claimed": one.value, "measured": mean, "error": std, "unit": unit, "agrees": agrees,
-            "words": f"the file claims {one.words} of {claimed}, measured {number} ± {error} {word}".rstrip(),
-        })  # fmt: skip
-    return told
-
-
-def disagreements(found: Found) -> list[str]:
-    """What disagrees, as sentences: claims, a misfit that is far above 1, a structure that does not fit."""
-    said = [str(one["words"]) for one in contradictions(found) if not one["agrees"]]
-    measured = found.measurement
-    refused = [why for why in measured.undetermined.values() if why.startswith(REFUSED)]
-    if refused:
-        said.append(refused[0])
-    if found.judged and math.isfinite(measured.misfit) and measured.misfit > MISFIT:
-        said.append(f"the misfit is {measured.misfit:.2g}, where a model that is right leaves 1")
-    return list(dict.fromkeys(said))
-
-
-def chosen(measurement: Measurement, names: dict[str, tuple[str, str, float]]) -> Measurement:
-    """Only the quantities ``names``: {name: (new name, unit, factor)}."""
-    places = [measurement.index(name) for name in names]
-    factors = np.array([factor for _, _, factor in names.values()])
-    parts = tuple(
-        Component(
-            one.weight,
-            one.mean[places] * factors,
-            one.covariance[np.ix_(places, places)] * np.outer(factors, factors),
+        mean, std, unit = (
+            float(likeliest.mean[index]),
+            math.sqrt(likeliest.covariance[index, index]),
+            measured.units[index],
         )
-        for one in measurement.components
+        agrees = abs(probability_below(measured, claim.quantity, claim.value) - 0.5) <= 0.5 * CLAIM_INTERVAL
+        factor, word = scale(max(abs(mean), std), unit, claim.quantity)
+        number, error = rounded(mean * factor, std * factor)
+        claimed = f"{claim.value * factor:.5g} {word}".rstrip()
+        comparisons.append({
+            "quantity": claim.quantity, "claimed": claim.value, "measured": mean, "error": std, "unit": unit, "agrees": agrees,
+            "words": f"the file claims {claim.description} of {claimed}, measured {number} ± {error} {word}".rstrip(),
+        })  # fmt: skip
+    return comparisons
+
+
+def disagreements(file_measurement: FileMeasurement) -> list[str]:
+    """What disagrees, as sentences: claims, a misfit that is far above 1, a structure that does not fit."""
+    messages = [str(comparison["words"]) for comparison in compare_claims(file_measurement) if not comparison["agrees"]]
+    measured = file_measurement.measurement
+    rejections = [reason for reason in measured.undetermined.values() if reason.startswith(NO_FIT)]
+    if rejections:
+        messages.append(rejections[0])
+    if file_measurement.judged and math.isfinite(measured.misfit) and measured.misfit > MAX_MISFIT:
+        messages.append(f"the misfit is {measured.misfit:.2g}, where a model that is right leaves 1")
+    return list(dict.fromkeys(messages))
+
+
+def select_quantities(measurement: Measurement, names: dict[str, tuple[str, str, float]]) -> Measurement:
+    """Only the quantities ``names``: {name: (new name, unit, factor)}."""
+    indices = [measurement.index(name) for name in names]
+    factors = np.array([factor for _, _, factor in names.values()])
+    components = tuple(
+        Component(
+            component.weight,
+            component.mean[indices] * factors,
+            component.covariance[np.ix_(indices, indices)] * np.outer(factors, factors),
+        )
+        for component in measurement.components
     )
     return dataclasses.replace(
         measurement,
         names=tuple(new for new, _, _ in names.values()),
         units=tuple(unit for _, unit, _ in names.values()),
-        components=parts,
-        undetermined={names[name][0]: why for name, why in measurement.undetermined.items() if name in names},
+        components=components,
+        undetermined={names[name][0]: reason for name, reason in measurement.undetermined.items() if name in names},
     )
 
 
 def readings(measurement: Measurement) -> list[Component]:
     """The mixture with components that lie within each other's errors taken together: what a person would call its readings, likeliest first."""
     groups: list[list[Component]] = []
-    for one in sorted(measurement.components, key=lambda part: -part.weight):
+    for component in sorted(measurement.components, key=lambda part: -part.weight):
         for group in groups:
-            if any(_near(one, other) for other in group):
-                group.append(one)
+            if any(_near(component, other) for other in group):
+                group.append(component)
                 break
         else:
-            groups.append([one])
+            groups.append([component])
     merged = []
     for group in groups:
-        weight = sum(one.weight for one in group)
-        mean = np.sum([one.weight * one.mean for one in group], axis=0) / weight
+        weight = sum(component.weight for component in group)
+        mean = np.sum([component.weight * component.mean for component in group], axis=0) / weight
         spread = np.sum(
-            [one.weight * (one.covariance + np.outer(one.mean - mean, one.mean - mean)) for one in group], axis=0
+            [
+                component.weight * (component.covariance + np.outer(component.mean - mean, component.mean - mean))
+                for component in group
+            ],
+            axis=0,
         )
         merged.append(Component(float(weight), mean, spread / weight))
     return sorted(merged, key=lambda part: -part.weight)
 
 
-def _near(one: Component, other: Component) -> bool:
-    wide = np.sqrt(np.diag(one.covariance) + np.diag(other.covariance))
-    return bool((np.abs(one.mean - other.mean) < 3.0 * wide).all())
+def _near(first: Component, second: Component) -> bool:
+    std = np.sqrt(np.diag(first.covariance) + np.diag(second.covariance))
+    return bool((np.abs(first.mean - second.mean) < 3.0 * std).all())

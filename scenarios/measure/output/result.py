@@ -5,29 +5,29 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.measure.output.comparison import Found, contradictions, disagreements, readings
+from scenarios.measure.output.comparison import FileMeasurement, compare_claims, disagreements, readings
 
 SCHEMA = "emtwin.measure/1"
 
 
-def tell(found: Found) -> dict[str, Any]:
-    """All there is to say but the pictures. ``covariance`` [p, p] and each quantity's ``value`` and ``error`` are of the whole mixture of ``components``;
+def to_dict(file_measurement: FileMeasurement) -> dict[str, Any]:
+    """Everything but the plots. ``covariance`` [p, p] and each quantity's ``value`` and ``error`` are of the whole mixture of ``components``;
     ``readings`` are the components with those within each other's errors taken together."""
-    measured = found.measurement
+    measured = file_measurement.measurement
     mean, std = measured.mean, measured.std
-    first = found.given[0].signal
+    first = file_measurement.recordings[0].signal
     return {
         "schema": SCHEMA,
-        "kind": found.kind,
-        "files": [str(one.path) for one in found.given],
+        "kind": file_measurement.kind,
+        "files": [str(recording.path) for recording in file_measurement.recordings],
         "signal": {
             "title": first.title, "format": first.format, "shape": list(first.data.shape),
-            "axes": [{"name": one.name, "size": one.size, "scale": one.scale, "unit": one.unit} for one in first.axes],
+            "axes": [{"name": axis.name, "size": axis.size, "scale": axis.scale, "unit": axis.unit} for axis in first.axes],
         },
         "settings": [
-            {"file": str(one.path), "name": each.name, "value": each.value, "unit": each.unit, "from": each.from_}
-            for one in found.given
-            for each in one.settled
+            {"file": str(recording.path), "name": setting.name, "value": setting.value, "unit": setting.unit, "from": setting.source}
+            for recording in file_measurement.recordings
+            for setting in recording.settings
         ],
         "quantities": [
             {
@@ -37,29 +37,33 @@ def tell(found: Found) -> dict[str, Any]:
             for i, (name, unit) in enumerate(zip(measured.names, measured.units, strict=True))
         ],
         "covariance": measured.covariance.tolist(),
-        "components": _parts(measured.components),
-        "readings": _parts(tuple(readings(measured))),
+        "components": _component_dicts(measured.components),
+        "readings": _component_dicts(tuple(readings(measured))),
         "undetermined": dict(measured.undetermined),
-        "misfit": _number(measured.misfit),
-        "misfit_judged": found.judged,
-        "electrons": _number(measured.electrons),
-        "claims": contradictions(found),
-        "disagreements": disagreements(found),
+        "misfit": _finite_or_none(measured.misfit),
+        "misfit_judged": file_measurement.judged,
+        "electrons": _finite_or_none(measured.electrons),
+        "claims": compare_claims(file_measurement),
+        "disagreements": disagreements(file_measurement),
         "notes": list(measured.notes),
     }  # fmt: skip
 
 
-def _parts(components: Any) -> list[dict[str, Any]]:
+def _component_dicts(components: Any) -> list[dict[str, Any]]:
     return [
-        {"weight": float(one.weight), "mean": one.mean.tolist(), "covariance": one.covariance.tolist()}
-        for one in components
+        {
+            "weight": float(component.weight),
+            "mean": component.mean.tolist(),
+            "covariance": component.covariance.tolist(),
+        }
+        for component in components
     ]
 
 
-def _number(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def as_json(told: dict[str, Any]) -> bytes:
+def to_json(result: dict[str, Any]) -> bytes:
     """Strict JSON."""
-    return (json.dumps(told, indent=1, allow_nan=False) + "\n").encode()
+    return (json.dumps(result, indent=1, allow_nan=False) + "\n").encode()

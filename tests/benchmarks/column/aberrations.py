@@ -262,7 +262,7 @@ def _crystals(short: Form, progress: Progress) -> list[Case]:
     """SrTiO3 [001], five cells deep: data by one multislice for each probe through a supercell."""
     import jax.numpy as jnp
 
-    from reconstruct.measure.crystal import Crystal, crystal_information, fit_crystal, model
+    from reconstruct.measure.crystal import Crystal, build_model, crystal_information, fit_crystal
     from reconstruct.measure.film.exposure import Exposure, Optics, Setting
     from reconstruct.measure.prior import Prior
     from twin.optics.electrons import wavelength
@@ -281,7 +281,7 @@ def _crystals(short: Form, progress: Progress) -> list[Case]:
     inside = np.hypot(x, y) * step < optics.semiangle - step
     indices = np.stack([x[inside], y[inside]], axis=-1)
     setting = Setting((points, points), side / points, indices * step, step, ELECTRONS)
-    made = model(crystal, setting, optics)
+    made = build_model(crystal, setting, optics)
     true = np.array([30.0, 10, -15, 300, -200, 150, 100, 5e3, 1e3, 2e3, -1e3, 500, 0.3, 0.7, 0.0])
     lattice = np.array([[i, j, 0.0] for i in range(repeats) for j in range(repeats)]) * side
     whole = Specimen(
@@ -322,7 +322,7 @@ def _crystals(short: Form, progress: Progress) -> list[Case]:
         counts = generator.poisson(mean).reshape(points, points, -1).astype(float)
         start = true[:12] + widths * np.clip(generator.normal(size=12), -1.5, 1.5)
         begun = time.process_time()
-        found = fit_crystal(Exposure(counts, setting), crystal, optics, Prior.independent(widths, start), made=made)
+        found = fit_crystal(Exposure(counts, setting), crystal, optics, Prior.independent(widths, start), model=made)
         spent.append(time.process_time() - begun)
         off_by.append((found.mean[:12] - true[:12]) / bound)
         covered.append(np.abs(found.mean[:12] - true[:12]) <= 1.6449 * found.std[:12])

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pytest
 
-from reconstruct.measure.crystal import Crystal, Model, crystal_information, expected, fit_crystal, model
+from reconstruct.measure.crystal import Crystal, Model, build_model, crystal_information, expected_counts, fit_crystal
 from reconstruct.measure.film.exposure import Exposure, Optics, Setting
 from reconstruct.measure.prior import Prior
 from twin.sample.specimen import Specimen, srtio3_unit
@@ -31,29 +31,29 @@ def setting() -> Setting:
 
 
 @functools.cache
-def made() -> Model:
-    return model(crystal(), setting(), OPTICS)
+def prepared_model() -> Model:
+    return build_model(crystal(), setting(), OPTICS)
 
 
-def taken(seed: int) -> Exposure:
-    mean = expected(made(), TRUE)[0]
+def exposure_at(seed: int) -> Exposure:
+    mean = expected_counts(prepared_model(), TRUE)[0]
     return Exposure(np.random.default_rng(seed).poisson(mean).reshape(POINTS, POINTS, -1).astype(float), setting())
 
 
 def test_slopes_are_those_of_differences():
-    slopes = expected(made(), TRUE)[1]
-    for place, step in enumerate(STEPS):
-        move = np.eye(15)[place] * step
-        there, back = (expected(made(), TRUE + sign * move, False)[0] for sign in (1, -1))
-        difference = (there - back) / (2 * step)
-        assert np.abs(slopes[place] - difference).max() < 5e-3 * np.abs(difference).max(), place
+    slopes = expected_counts(prepared_model(), TRUE)[1]
+    for index, step in enumerate(STEPS):
+        move = np.eye(15)[index] * step
+        forward, backward = (expected_counts(prepared_model(), TRUE + sign * move, False)[0] for sign in (1, -1))
+        difference = (forward - backward) / (2 * step)
+        assert np.abs(slopes[index] - difference).max() < 5e-3 * np.abs(difference).max(), index
 
 
 def test_information_is_the_spread_of_scores():
-    mean, slopes = expected(made(), TRUE)
+    mean, slopes = expected_counts(prepared_model(), TRUE)
     generator = np.random.default_rng(3)
     drawn = np.array([(slopes * (generator.poisson(mean) / mean - 1.0)).sum(axis=(1, 2)) for _ in range(400)])
-    information = crystal_information(made(), TRUE)
+    information = crystal_information(prepared_model(), TRUE)
     scale = np.sqrt(np.diag(information))
     np.testing.assert_allclose(
         np.cov(drawn.T) / np.outer(scale, scale), information / np.outer(scale, scale), atol=0.25
@@ -61,29 +61,29 @@ def test_information_is_the_spread_of_scores():
 
 
 def test_errors_are_near_the_bound_and_truth_within_them():
-    bound = np.sqrt(np.diag(np.linalg.inv(crystal_information(made(), TRUE))))[:12]
+    bound = np.sqrt(np.diag(np.linalg.inv(crystal_information(prepared_model(), TRUE))))[:12]
     off = []
     for seed in range(3):
-        found = fit_crystal(taken(seed), crystal(), OPTICS, PRIOR, made=made())
-        assert found.misfit == pytest.approx(1.0, abs=0.1)
-        off.append((found.mean[:12] - TRUE[:12]) / bound)
-        assert found.std[:12] == pytest.approx(bound, rel=0.2)
+        result = fit_crystal(exposure_at(seed), crystal(), OPTICS, PRIOR, model=prepared_model())
+        assert result.misfit == pytest.approx(1.0, abs=0.1)
+        off.append((result.mean[:12] - TRUE[:12]) / bound)
+        assert result.std[:12] == pytest.approx(bound, rel=0.2)
     assert np.sqrt(np.mean(np.square(off))) < 1.35
 
 
 @pytest.mark.slow
 def test_another_thickness_than_stated_widens_the_errors_and_is_said():
-    found = fit_crystal(taken(0), crystal(7), OPTICS, PRIOR)
-    assert found.misfit > 1.2
-    assert any("not quite as stated" in note for note in found.notes)
+    result = fit_crystal(exposure_at(0), crystal(7), OPTICS, PRIOR)
+    assert result.misfit > 1.2
+    assert any("not quite as stated" in note for note in result.notes)
 
 
 def test_missing_readings_are_no_readings_of_zero():
-    exposure = taken(1)
+    exposure = exposure_at(1)
     counts = exposure.counts.copy()
     counts[2, 3, ::5] = np.nan
-    whole = fit_crystal(exposure, crystal(), OPTICS, PRIOR, made=made())
-    part = fit_crystal(Exposure(counts, setting()), crystal(), OPTICS, PRIOR, made=made())
+    whole = fit_crystal(exposure, crystal(), OPTICS, PRIOR, model=prepared_model())
+    part = fit_crystal(Exposure(counts, setting()), crystal(), OPTICS, PRIOR, model=prepared_model())
     assert np.abs((part.mean - whole.mean) / whole.std).max() < 1.0
 
 
@@ -92,4 +92,4 @@ def test_what_cannot_be_is_refused():
         dataclasses.replace(crystal(), cells=0)
     empty = Exposure(np.zeros((POINTS, POINTS, len(setting().angles))), setting())
     with pytest.raises(ValueError, match="no pixel"):
-        fit_crystal(empty, crystal(), OPTICS, PRIOR, made=made())
+        fit_crystal(empty, crystal(), OPTICS, PRIOR, model=prepared_model())

@@ -16,12 +16,12 @@ PIXEL = 5.5e5
 @pytest.mark.parametrize("seed, crystal", [(0, 0.0), (1, 0.5), (6, 0.0), (7, 0.5)])
 def test_a_disk_is_found_to_half_a_percent(seed, crystal):
     drawn = pattern(seed, crystal=crystal)
-    found = measure_disk(drawn.counts, PIXEL)
-    away = (found.mean[:5] - drawn.truth[:5]) / found.std[:5]
-    assert abs(found.mean[0] / drawn.truth[0] - 1.0) < 0.005
-    assert found.std[0] / found.mean[0] < 0.005
-    assert np.abs(away).max() < 4.0
-    assert found.misfit < 1.3
+    result = measure_disk(drawn.counts, PIXEL)
+    deviation = (result.mean[:5] - drawn.truth[:5]) / result.std[:5]
+    assert abs(result.mean[0] / drawn.truth[0] - 1.0) < 0.005
+    assert result.std[0] / result.mean[0] < 0.005
+    assert np.abs(deviation).max() < 4.0
+    assert result.misfit < 1.3
 
 
 def test_an_ellipse_has_its_long_axis():
@@ -40,31 +40,31 @@ def test_one_of_semiangle_and_camera_length_gives_the_other():
     by_angle = measure_disk(drawn.counts, PIXEL, semiangle=(angle, 1e-4 * angle))
     assert by_length.value("semiangle")[0] == pytest.approx(angle, rel=0.005)
     assert by_angle.value("camera_length")[0] == pytest.approx(length, rel=0.005)
-    for found in (by_length, by_angle):
-        assert not found.undetermined
-        assert found.value("semiangle")[1] / found.value("semiangle")[0] < 0.005
+    for result in (by_length, by_angle):
+        assert not result.undetermined
+        assert result.value("semiangle")[1] / result.value("semiangle")[0] < 0.005
     neither = measure_disk(drawn.counts, PIXEL)
     assert set(neither.undetermined) == {"semiangle", "camera_length"}
     assert "times camera length" in neither.undetermined["semiangle"]
     # yet their product is known
-    place = [neither.index("semiangle"), neither.index("camera_length")]
-    relative = neither.covariance[np.ix_(place, place)] / np.outer(neither.mean[place], neither.mean[place])
+    indices = [neither.index("semiangle"), neither.index("camera_length")]
+    relative = neither.covariance[np.ix_(indices, indices)] / np.outer(neither.mean[indices], neither.mean[indices])
     assert relative.sum() < 1e-4 < relative[0, 0]
 
 
 def test_a_disk_cut_by_the_frame_is_wider_and_said():
     whole, cut = pattern(4, crystal=0.0, electrons=1e6), pattern(4, crystal=0.0, electrons=1e6, centre=(100.0, 64.0))
-    found = [measure_disk(one.counts, PIXEL) for one in (whole, cut)]
-    assert found[1].std[0] > found[0].std[0]
-    assert abs(found[1].mean[0] - cut.truth[0]) < 4.0 * found[1].std[0]
-    assert any("in the frame" in note for note in found[1].notes)
+    results = [measure_disk(drawn.counts, PIXEL) for drawn in (whole, cut)]
+    assert results[1].std[0] > results[0].std[0]
+    assert abs(results[1].mean[0] - cut.truth[0]) < 4.0 * results[1].std[0]
+    assert any("in the frame" in note for note in results[1].notes)
 
 
 def test_a_disk_larger_than_the_frame_is_not_measured():
     y, x = np.mgrid[:64, :64]
     full = np.random.default_rng(0).poisson(np.where(np.hypot(x - 32, y - 32) < 80, 50.0, 0.0)).astype(float)
-    found = measure_disk(full, PIXEL)
-    assert "radius" in found.undetermined
+    result = measure_disk(full, PIXEL)
+    assert "radius" in result.undetermined
 
 
 def test_what_holds_no_disk_says_so():
@@ -72,9 +72,9 @@ def test_what_holds_no_disk_says_so():
     dark = measure_disk(np.zeros((64, 64)), PIXEL)
     noise = measure_disk(np.random.default_rng(1).poisson(0.5, (96, 96)).astype(float), PIXEL)
     saturated = measure_disk(np.minimum(drawn, 0.5 * np.quantile(drawn, 0.99).round()), PIXEL)
-    for found, why in ((dark, "no electrons"), (noise, "no disk"), (saturated, "saturated")):
-        assert why in found.undetermined["radius"]
-        assert found.std[0] > 0.05 * found.mean[0]
+    for result, why in ((dark, "no electrons"), (noise, "no disk"), (saturated, "saturated")):
+        assert why in result.undetermined["radius"]
+        assert result.std[0] > 0.05 * result.mean[0]
     assert saturated.mean[0] == pytest.approx(pattern(2, crystal=0.0).truth[0], rel=0.1)
 
 
@@ -82,8 +82,8 @@ def test_dead_pixels_are_left_out():
     drawn = pattern(3, crystal=0.0)
     counts = drawn.counts.copy()
     counts[60:64] = np.nan
-    found = measure_disk(counts, PIXEL)
-    assert abs(found.mean[0] / drawn.truth[0] - 1.0) < 0.005
+    result = measure_disk(counts, PIXEL)
+    assert abs(result.mean[0] / drawn.truth[0] - 1.0) < 0.005
 
 
 @pytest.mark.parametrize(

@@ -5,37 +5,43 @@ import dataclasses
 import numpy as np
 import pytest
 
-from reconstruct.measure.haadf.estimator import Before, measure_haadf
+from reconstruct.measure.haadf.estimator import HaadfPrior, measure_haadf
 from reconstruct.measure.measurement import Measurement
 from reconstruct.measure.projection import Projection
 from tests.synthetic.haadf_images import CALIBRATION, DEPTH, SOURCE, A, crystal, drawn, drifted, gram, scan
 
 OPTICS = {"C10": -45.0, "C12a": 18.0, "C12b": -9.0}
-BEFORE = Before(thickness=(DEPTH, 2.0), gain=0.1, drift=1.0, scanner=2e-3)
+BEFORE = HaadfPrior(thickness=(DEPTH, 2.0), gain=0.1, drift=1.0, scanner=2e-3)
 
 
-def read(images: np.ndarray, **more) -> Measurement:
-    given = {"model": gram(), "crystal": crystal(), "scan": scan(), "calibration": CALIBRATION, "before": BEFORE} | more
-    return measure_haadf(images, **given)
+def read(images: np.ndarray, **overrides) -> Measurement:
+    arguments = {
+        "model": gram(),
+        "crystal": crystal(),
+        "scan": scan(),
+        "calibration": CALIBRATION,
+        "prior": BEFORE,
+    } | overrides
+    return measure_haadf(images, **arguments)
 
 
 def test_optics_scan_and_detector_are_told_within_their_errors():
-    own, drift = 0.3 * np.array([[1.006, 0.0005], [0.0, 1.005]]), (1.1, -0.8)
-    found = read(drawn(1, OPTICS, own=own, drift=drift, scale=1.06))
-    map_ = drifted(own, drift, scan())
+    static_map, drift = 0.3 * np.array([[1.006, 0.0005], [0.0, 1.005]]), (1.1, -0.8)
+    result = read(drawn(1, OPTICS, own=static_map, drift=drift, scale=1.06))
+    map_ = drifted(static_map, drift, scan())
     pixel_x = float(np.hypot(*map_[:, 0]))
     pixel_y = float(np.linalg.det(map_)) / pixel_x
     shear = float(map_[:, 0] @ map_[:, 1]) / pixel_x / pixel_y
     truth = OPTICS | {"source": SOURCE, "scale": 1.06, "pixel_x": pixel_x, "pixel_y": pixel_y, "shear": shear}
     truth |= {"drift.x": drift[0], "drift.y": drift[1]}
-    best = max(found.components, key=lambda one: one.weight)
-    for name, wanted in truth.items():
-        place = found.index(name)
-        assert abs(best.mean[place] - wanted) < 4.0 * np.sqrt(best.covariance[place, place]), name
-    assert {"C10", "C12a", "C12b", "source", "pixel_x", "drift.x", "drift.y"}.isdisjoint(found.undetermined)
+    best = max(result.components, key=lambda component: component.weight)
+    for name, expected in truth.items():
+        index = result.index(name)
+        assert abs(best.mean[index] - expected) < 4.0 * np.sqrt(best.covariance[index, index]), name
+    assert {"C10", "C12a", "C12b", "source", "pixel_x", "drift.x", "drift.y"}.isdisjoint(result.undetermined)
     assert np.sqrt(best.covariance[0, 0]) < 12.0
-    assert found.misfit < 1.5
-    image, cell, posterior = found.shown
+    assert result.misfit < 1.5
+    image, cell, posterior = result.plots
     assert image.residual.shape == scan().shape
     assert np.nanstd(image.residual) == pytest.approx(1.0, abs=0.1)
     assert np.abs(cell.residual).max() < 6.0
@@ -50,16 +56,16 @@ def test_a_turned_crystal_and_a_gain_that_is_not_known():
     angle = 0.5
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     image = drawn(7, OPTICS, own=0.3 * turn, scale=1.6)
-    found = read(image, before=dataclasses.replace(BEFORE, gain=0.5))
+    result = read(image, prior=dataclasses.replace(BEFORE, gain=0.5))
     # the crystal's axes lie at the angle from the scan's, in which astigmatism is told
-    seen = complex(OPTICS["C12a"], OPTICS["C12b"]) * np.exp(2j * angle)
-    truth = {"C10": OPTICS["C10"], "C12a": seen.real, "C12b": seen.imag, "scale": 1.6, "rotation": angle}
-    best = max(found.components, key=lambda one: one.weight)
-    for name, wanted in truth.items():
-        place = found.index(name)
-        assert name not in found.undetermined
-        assert abs(best.mean[place] - wanted) < 4.0 * np.sqrt(best.covariance[place, place]), name
-    assert found.value("scale")[1] < 0.2
+    astigmatism = complex(OPTICS["C12a"], OPTICS["C12b"]) * np.exp(2j * angle)
+    truth = {"C10": OPTICS["C10"], "C12a": astigmatism.real, "C12b": astigmatism.imag, "scale": 1.6, "rotation": angle}
+    best = max(result.components, key=lambda component: component.weight)
+    for name, expected in truth.items():
+        index = result.index(name)
+        assert name not in result.undetermined
+        assert abs(best.mean[index] - expected) < 4.0 * np.sqrt(best.covariance[index, index]), name
+    assert result.value("scale")[1] < 0.2
 
 
 SPHERICAL: dict[str, tuple[float, float]] = dict.fromkeys(("C21a", "C21b", "C23a", "C23b", "C30"), (0.0, 0.0))
@@ -67,17 +73,17 @@ SPHERICAL: dict[str, tuple[float, float]] = dict.fromkeys(("C21a", "C21b", "C23a
 
 @pytest.mark.slow
 def test_both_signs_of_defocus_are_kept_until_a_second_image_tells():
-    before = Before(thickness=(A, 0.2), gain=0.1, aberrations=SPHERICAL)
-    asked = scan(dose=1e5)
-    one = drawn(2, THIN, asked, cells=1)
-    single = read(one, scan=asked, before=before)
+    prior = HaadfPrior(thickness=(A, 0.2), gain=0.1, aberrations=SPHERICAL)
+    dense_scan = scan(dose=1e5)
+    first = drawn(2, THIN, dense_scan, cells=1)
+    single = read(first, scan=dense_scan, prior=prior)
     signs = {np.sign(part.mean[0]): part.weight for part in single.components if part.weight > 0.05}
     assert set(signs) == {-1.0, 1.0}
     over = next(part for part in single.components if part.mean[0] > 0.0)
     assert over.mean[0] == pytest.approx(60.0, abs=15.0)
     assert any("both signs" in note for note in single.notes)
-    second = drawn(3, THIN | {"C10": 110.0}, asked, cells=1)
-    both = read(np.stack([one, second]), scan=asked, before=before, offsets=(0.0, 50.0))
+    second = drawn(3, THIN | {"C10": 110.0}, dense_scan, cells=1)
+    both = read(np.stack([first, second]), scan=dense_scan, prior=prior, offsets=(0.0, 50.0))
     assert sum(part.weight for part in both.components if part.mean[0] > 0.0) > 0.99
     mean, std = both.value("C10")
     assert abs(mean - 60.0) < 4.0 * std < 40.0
@@ -86,8 +92,8 @@ def test_both_signs_of_defocus_are_kept_until_a_second_image_tells():
 def test_pixels_that_are_not_numbers_are_left_out():
     image = drawn(4, OPTICS)
     image[10:14, 20:33], image[::11, 5] = np.nan, np.inf
-    found = read(image)
-    best = max(found.components, key=lambda one: one.weight)
+    result = read(image)
+    best = max(result.components, key=lambda component: component.weight)
     assert abs(best.mean[0] - OPTICS["C10"]) < 4.0 * np.sqrt(best.covariance[0, 0])
 
 
@@ -101,18 +107,18 @@ def test_pixels_that_are_not_numbers_are_left_out():
     ],
 )
 def test_what_says_nothing_is_as_wide_as_before(image, word):
-    found = read(image)
-    assert set(found.undetermined) == set(found.names)
-    assert word in found.undetermined["C10"]
-    assert found.value("C10") == pytest.approx((0.0, 100.0))
-    assert found.value("scale")[1] == pytest.approx(0.1)
-    assert found.value("black") == pytest.approx((100.0, 5.0))
+    result = read(image)
+    assert set(result.undetermined) == set(result.names)
+    assert word in result.undetermined["C10"]
+    assert result.value("C10") == pytest.approx((0.0, 100.0))
+    assert result.value("scale")[1] == pytest.approx(0.1)
+    assert result.value("black") == pytest.approx((100.0, 5.0))
 
 
 def test_a_saturated_image_is_refused_and_said():
     image = drawn(5, OPTICS)
-    found = read(image, saturation=float(np.quantile(image, 0.97)))
-    assert "saturated" in found.undetermined["C12a"]
+    result = read(image, saturation=float(np.quantile(image, 0.97)))
+    assert "saturated" in result.undetermined["C12a"]
 
 
 def test_one_row_of_the_lattice_is_not_enough():
@@ -120,25 +126,25 @@ def test_one_row_of_the_lattice_is_not_enough():
     rows = 4000.0 * (1.0 + 0.5 * np.cos(2.0 * np.pi * (x + 0.3 * y) / 2.9)) + 50.0 * np.random.default_rng(
         1
     ).standard_normal(x.shape)
-    found = read(rows)
-    assert "one lattice row" in found.undetermined["C10"]
-    assert found.value("C10")[1] == pytest.approx(100.0)
+    result = read(rows)
+    assert "one lattice row" in result.undetermined["C10"]
+    assert result.value("C10")[1] == pytest.approx(100.0)
 
 
 def test_another_signal_of_the_same_lattice_does_not_fit():
     image = drawn(6, OPTICS)
     inverse = 2.0 * float(np.mean(image)) - image  # columns dark: no dark field of this crystal
-    found = read(np.maximum(inverse, 0.0))
-    assert "structure does not fit" in found.undetermined["C10"]
-    assert found.value("C10") == pytest.approx((0.0, 100.0))
+    result = read(np.maximum(inverse, 0.0))
+    assert "structure does not fit" in result.undetermined["C10"]
+    assert result.value("C10") == pytest.approx((0.0, 100.0))
 
 
 def test_a_signal_of_another_size_than_the_structure_could_give_is_refused():
-    found = read(drawn(8, OPTICS, scale=3.0))
-    assert "does not fit" in found.undetermined["C10"]
-    assert "scale" in found.undetermined["C10"]
-    assert found.value("C10") == pytest.approx((0.0, 100.0))
-    assert "pixel_x" not in found.undetermined
+    result = read(drawn(8, OPTICS, scale=3.0))
+    assert "does not fit" in result.undetermined["C10"]
+    assert "scale" in result.undetermined["C10"]
+    assert result.value("C10") == pytest.approx((0.0, 100.0))
+    assert "pixel_x" not in result.undetermined
 
 
 @pytest.mark.parametrize(
@@ -151,7 +157,7 @@ def test_a_signal_of_another_size_than_the_structure_could_give_is_refused():
         ({"offsets": (float("nan"),)}, "offsets"),
         ({"scan": scan(pixel=0.05)}, "field of view"),
         ({"crystal": Projection((3.0, 0.0), (0.0, 3.0))}, "cell"),
-        ({"before": dataclasses.replace(BEFORE, thickness=(500.0, 2.0))}, "thickness"),
+        ({"prior": dataclasses.replace(BEFORE, thickness=(500.0, 2.0))}, "thickness"),
         ({"saturation": 0.0}, "saturation"),
     ],
 )
@@ -175,4 +181,4 @@ def test_bad_input(change, message):
 )
 def test_what_cannot_be_known_beforehand(change, message):
     with pytest.raises(ValueError, match=message):
-        Before(**change)
+        HaadfPrior(**change)

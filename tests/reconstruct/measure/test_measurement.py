@@ -17,39 +17,39 @@ def two_signs() -> Measurement:
 
 
 def test_moments_are_those_of_samples():
-    seen = two_signs()
+    measurement = two_signs()
     generator = np.random.default_rng(0)
     which = generator.random(400_000) < 0.75
-    draws = np.where(which[:, None], seen.components[1].mean, seen.components[0].mean)
-    draws = draws + generator.multivariate_normal(np.zeros(2), seen.components[0].covariance, len(draws))
-    np.testing.assert_allclose(seen.mean, draws.mean(axis=0), atol=0.2)
-    np.testing.assert_allclose(seen.covariance, np.cov(draws.T), rtol=0.01, atol=0.01)
+    draws = np.where(which[:, None], measurement.components[1].mean, measurement.components[0].mean)
+    draws = draws + generator.multivariate_normal(np.zeros(2), measurement.components[0].covariance, len(draws))
+    np.testing.assert_allclose(measurement.mean, draws.mean(axis=0), atol=0.2)
+    np.testing.assert_allclose(measurement.covariance, np.cov(draws.T), rtol=0.01, atol=0.01)
 
 
 def test_an_interval_of_two_signs_holds_both_but_nothing_far_off():
-    seen = two_signs()
-    assert seen.covers("C10", -50.0)
-    assert seen.covers("C10", 50.0)
-    assert not seen.covers("C10", 55.0)
-    assert not seen.covers("C10", -55.0)
+    measurement = two_signs()
+    assert measurement.covers("C10", -50.0)
+    assert measurement.covers("C10", 50.0)
+    assert not measurement.covers("C10", 55.0)
+    assert not measurement.covers("C10", -55.0)
 
 
 def test_what_reaches_a_belief_has_the_same_covariance_whatever_the_units():
     covariance = np.array([[1e6, 2e-3], [2e-3, 1e-11]])
-    seen = Measurement("x", ("a", "b"), ("angstrom", "radian"), (Component(1.0, np.zeros(2), covariance),))
-    np.testing.assert_allclose(seen.observation(7).covariance, covariance, rtol=1e-8)
-    assert seen.observation(7).usable
+    measurement = Measurement("x", ("a", "b"), ("angstrom", "radian"), (Component(1.0, np.zeros(2), covariance),))
+    np.testing.assert_allclose(measurement.observation(7).covariance, covariance, rtol=1e-8)
+    assert measurement.observation(7).usable
 
 
 def test_what_is_not_determined_stays_out_of_the_belief():
-    seen = Measurement(
+    measurement = Measurement(
         "x",
         ("a", "b"),
         ("angstrom", "radian"),
         (Component(1.0, np.zeros(2), np.eye(2)),),
         undetermined={"b": "one image cannot tell"},
     )
-    assert seen.observation(0).names == ("a",)
+    assert measurement.observation(0).names == ("a",)
     alone = Measurement("x", ("b",), ("radian",), (Component(1.0, np.zeros(1), np.eye(1)),), {"b": "one lattice row"})
     with pytest.raises(ValueError, match="one lattice row"):
         alone.observation(0)

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pytest
 
-from reconstruct.measure.pacbed.estimator import Geometry, ModelError, pacbed
+from reconstruct.measure.pacbed.estimator import Geometry, ModelError, measure_pacbed
 from reconstruct.measure.pacbed.model import NAMES, Frame
 from reconstruct.measure.pacbed.model_error import Whitened, cosines
 from reconstruct.measure.pacbed.search import centres
@@ -43,8 +43,10 @@ def parameters(thickness: float, tilt: tuple[float, float], **others: float) -> 
     return np.array(list((at | others).values()))
 
 
-def mean_image(thickness: float, tilt: tuple[float, float], made: Library | None = None, **others: float) -> np.ndarray:
-    frame = Frame(made or crystal(), GEOMETRY, CAMERA, SHAPE)
+def mean_image(
+    thickness: float, tilt: tuple[float, float], crystal_library: Library | None = None, **others: float
+) -> np.ndarray:
+    frame = Frame(crystal_library or crystal(), GEOMETRY, CAMERA, SHAPE)
     return np.maximum(frame.linearised(parameters(thickness, tilt, **others))[0], 0.0)
 
 
@@ -52,15 +54,15 @@ def test_slopes_of_the_image():
     frame, at = Frame(crystal(), GEOMETRY, CAMERA, SHAPE), parameters(133.0, (0.7e-3, -1.1e-3), amorphous=0.03)
     _, _, slopes = frame.linearised(at)
     steps = dict.fromkeys(NAMES, 1e-4) | {"thickness": 0.02, "tilt.x": 1e-7, "tilt.y": 1e-7, "semiangle": 1e-7}
-    for place, name in enumerate(NAMES):
-        both = []
+    for index, name in enumerate(NAMES):
+        ends = []
         for sign in (1.0, -1.0):
             moved = at.copy()
-            moved[place] += sign * steps[name]
-            both.append(frame.linearised(moved)[0])
-        numeric = (both[0] - both[1]) / (2.0 * steps[name])
+            moved[index] += sign * steps[name]
+            ends.append(frame.linearised(moved)[0])
+        numeric = (ends[0] - ends[1]) / (2.0 * steps[name])
         # patterns are linear between directions, with kinks, and what is amorphous is not followed in the other slopes
-        assert np.linalg.norm(slopes[place] - numeric) < (0.25 if name == "rotation" else 0.15) * np.linalg.norm(
+        assert np.linalg.norm(slopes[index] - numeric) < (0.25 if name == "rotation" else 0.15) * np.linalg.norm(
             numeric
         ), name
 
@@ -70,15 +72,15 @@ def test_thickness_and_tilt_come_back_within_their_errors():
     generator, away = np.random.default_rng(5), []
     for _ in range(5):
         tilt = tuple(generator.uniform(-1.8e-3, 1.8e-3, 2))
-        deep = generator.uniform(60.0, 240.0)
-        image = generator.poisson(mean_image(deep, tilt)).astype(float)
-        found = pacbed(image, crystal(), GEOMETRY, CAMERA, error=EXACT)
-        assert not found.undetermined
-        for name, value in (("thickness", deep), ("tilt.x", tilt[0]), ("tilt.y", tilt[1])):
-            mean, sd = found.value(name)
+        thickness = generator.uniform(60.0, 240.0)
+        image = generator.poisson(mean_image(thickness, tilt)).astype(float)
+        result = measure_pacbed(image, crystal(), GEOMETRY, CAMERA, error=EXACT)
+        assert not result.undetermined
+        for name, value in (("thickness", thickness), ("tilt.x", tilt[0]), ("tilt.y", tilt[1])):
+            mean, sd = result.value(name)
             away.append((mean - value) / sd)
-        assert found.misfit == pytest.approx(1.0, abs=0.12)
-        assert abs(found.value("thickness")[0] / deep - 1.0) < 0.02
+        assert result.misfit == pytest.approx(1.0, abs=0.12)
+        assert abs(result.value("thickness")[0] / thickness - 1.0) < 0.02
     square = float(np.mean(np.square(away)))
     # of 15 numbers: chi-squared between its 0.1 % quantiles
     assert 0.23 < square < 2.5
@@ -89,36 +91,36 @@ def test_the_error_of_the_model_widens():
     x = np.linspace(-1.0, 1.0, SHAPE[1])[None, :]
     wrong = image * (1.0 + 0.05 * np.sin(9.0 * x) * np.cos(7.0 * np.linspace(-1.0, 1.0, SHAPE[0])[:, None]))
     error = dataclasses.replace(EXACT, relative=0.01)
-    exact, bent = (pacbed(np.round(one), crystal(), GEOMETRY, CAMERA, error=error) for one in (image, wrong))
+    exact, bent = (measure_pacbed(np.round(data), crystal(), GEOMETRY, CAMERA, error=error) for data in (image, wrong))
     assert bent.value("tilt.x")[1] > 1.2 * exact.value("tilt.x")[1]
 
 
 def test_a_thin_crystal_is_undetermined_and_a_thick_one_is_not():
     generator = np.random.default_rng(1)
     thin, thick = (
-        pacbed(generator.poisson(mean_image(deep, (1e-3, 0.0))).astype(float), crystal(), GEOMETRY, CAMERA)
-        for deep in (45.0, 160.0)
+        measure_pacbed(generator.poisson(mean_image(thickness, (1e-3, 0.0))).astype(float), crystal(), GEOMETRY, CAMERA)
+        for thickness in (45.0, 160.0)
     )
     assert "thickness" in thin.undetermined
     assert "nm" in thin.undetermined["thickness"]
     assert thin.value("thickness")[1] > 50.0  # as wide as before
     assert not thick.undetermined
-    assert thick.shown[0].residual.shape == SHAPE
+    assert thick.plots[0].residual.shape == SHAPE
 
 
 def test_another_structure_is_refused():
     image = np.random.default_rng(2).poisson(mean_image(150.0, (0.5e-3, 0.0), other())).astype(float)
-    found = pacbed(image, crystal(), GEOMETRY, CAMERA)
-    assert set(found.names) == set(found.undetermined)
-    assert "structure" in found.undetermined["thickness"]
-    assert found.value("thickness")[1] > 50.0
+    result = measure_pacbed(image, crystal(), GEOMETRY, CAMERA)
+    assert set(result.names) == set(result.undetermined)
+    assert "structure" in result.undetermined["thickness"]
+    assert result.value("thickness")[1] > 50.0
 
 
 def test_pixels_that_are_not_numbers_are_left_out():
     image = np.random.default_rng(3).poisson(mean_image(150.0, (0.5e-3, -1e-3))).astype(float)
     image[20:24, 30:33], image[40, 10] = np.nan, np.inf
-    found = pacbed(image, crystal(), GEOMETRY, CAMERA, error=EXACT)
-    assert abs(found.value("thickness")[0] - 150.0) < 5.0 * found.value("thickness")[1]
+    result = measure_pacbed(image, crystal(), GEOMETRY, CAMERA, error=EXACT)
+    assert abs(result.value("thickness")[0] - 150.0) < 5.0 * result.value("thickness")[1]
 
 
 @pytest.mark.parametrize(
@@ -132,15 +134,15 @@ def test_pixels_that_are_not_numbers_are_left_out():
 )
 def test_what_says_nothing_is_as_wide_as_before(image, word):
     camera = Camera(saturation=800.0)
-    found = pacbed(image, crystal(), GEOMETRY, camera, thickness=(120.0, 15.0))
-    assert found.value("thickness") == pytest.approx((120.0, 15.0))
-    assert word in found.undetermined["thickness"]
+    result = measure_pacbed(image, crystal(), GEOMETRY, camera, thickness=(120.0, 15.0))
+    assert result.value("thickness") == pytest.approx((120.0, 15.0))
+    assert word in result.undetermined["thickness"]
 
 
 def test_a_saturated_disk():
     image = np.minimum(mean_image(150.0, (0.0, 0.0)), 1200.0)
-    found = pacbed(image, crystal(), GEOMETRY, Camera(saturation=1200.0))
-    assert "saturated" in found.undetermined["tilt.x"]
+    result = measure_pacbed(image, crystal(), GEOMETRY, Camera(saturation=1200.0))
+    assert "saturated" in result.undetermined["tilt.x"]
 
 
 @pytest.mark.parametrize(
@@ -155,26 +157,26 @@ def test_a_saturated_disk():
     ],
 )
 def test_bad_input(change, message):
-    wanted = {"image": np.ones(SHAPE), "made": crystal(), "geometry": GEOMETRY} | change
+    arguments = {"image": np.ones(SHAPE), "library": crystal(), "geometry": GEOMETRY} | change
     with pytest.raises(ValueError, match=message):
-        pacbed(wanted.pop("image"), wanted.pop("made"), wanted.pop("geometry"), **wanted)
+        measure_pacbed(arguments.pop("image"), arguments.pop("library"), arguments.pop("geometry"), **arguments)
 
 
 def test_the_field_of_the_model_s_error():
-    x, y = (one.ravel() for one in np.meshgrid(np.linspace(-20e-3, 20e-3, 15), np.linspace(-20e-3, 20e-3, 15)))
+    x, y = (axis.ravel() for axis in np.meshgrid(np.linspace(-20e-3, 20e-3, 15), np.linspace(-20e-3, 20e-3, 15)))
     field = cosines(x, y, 5e-3, least=1e-3)
-    wanted = np.exp(-((x[:, None] - x) ** 2 + (y[:, None] - y) ** 2) / (2.0 * 5e-3**2))
-    assert np.abs(field @ field.T - wanted).max() < 0.02
+    expected = np.exp(-((x[:, None] - x) ** 2 + (y[:, None] - y) ** 2) / (2.0 * 5e-3**2))
+    assert np.abs(field @ field.T - expected).max() < 0.02
     signal, variance = 100.0 + 30.0 * np.cos(300.0 * x), np.linspace(50.0, 150.0, x.size)
     white = Whitened(field, signal, variance)
-    some = white.project(np.random.default_rng(0).standard_normal((x.size, 3)) * 10.0)
+    projected = white.project(np.random.default_rng(0).standard_normal((x.size, 3)) * 10.0)
     whole = np.diag(variance) + 0.04**2 * signal[:, None] * (field @ field.T) * signal
-    columns = some[0] * np.sqrt(variance)[:, None]
-    assert white.quadratic(some, some, 0.04) == pytest.approx(columns.T @ np.linalg.solve(whole, columns))
+    columns = projected[0] * np.sqrt(variance)[:, None]
+    assert white.quadratic(projected, projected, 0.04) == pytest.approx(columns.T @ np.linalg.solve(whole, columns))
     assert white.volume(0.04) == pytest.approx(np.linalg.slogdet(whole)[1] - np.log(variance).sum())
 
 
 def test_the_centre_among_overlapping_disks():
     image = mean_image(60.0, (0.5e-3, -0.5e-3), None, **{"centre.x": 2.3, "centre.y": -1.6})
-    found = centres(image, ALPHA / GEOMETRY.pixel)
-    assert min(np.hypot(x - 2.3, y + 1.6) for x, y in found) < 1.0
+    positions = centres(image, ALPHA / GEOMETRY.pixel)
+    assert min(np.hypot(x - 2.3, y + 1.6) for x, y in positions) < 1.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from reconstruct.measure.projection import CONTRAST, projected
+from reconstruct.measure.projection import CONTRAST_EXPONENT, project
 from scenarios.measure.data.crystals import symmetry
 from tests.twin.sample.crystals import cif, cube, named
 from twin.sample.structures import read_cif
@@ -19,7 +19,7 @@ def test_shares_of_a_site_count_for_symmetry():
 
 
 def test_shares_of_a_site_count_for_a_column():
-    found = projected(read_cif(cif(cube(4.24), named("P 1"), SHARED, "_atom_site_occupancy")).atoms)
-    assert len(found.columns) == 3
-    te, sb, ge = (float(number) ** CONTRAST for number in (52, 51, 32))
-    np.testing.assert_allclose(sorted(found.weights), sorted([0.6 * te + 0.4 * sb, 0.4 * te + 0.6 * sb, ge]))
+    projection = project(read_cif(cif(cube(4.24), named("P 1"), SHARED, "_atom_site_occupancy")).atoms)
+    assert len(projection.columns) == 3
+    te, sb, ge = (float(number) ** CONTRAST_EXPONENT for number in (52, 51, 32))
+    np.testing.assert_allclose(sorted(projection.weights), sorted([0.6 * te + 0.4 * sb, 0.4 * te + 0.6 * sb, ge]))

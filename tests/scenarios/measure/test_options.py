@@ -14,7 +14,7 @@ import tifffile
 from instrument.readers import close_reader
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from scenarios.measure.kinds import KINDS
-from scenarios.measure.options import Data, named
+from scenarios.measure.options import Data, fields_by_option
 from tests.scenarios.measured import stored
 from tests.synthetic.disks import pattern
 
@@ -53,7 +53,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Files by name: "image" and "scan" are good, and each of the others has one thing wrong."""
     folder = tmp_path_factory.mktemp("files")
     wave, ones = IMAGE.astype(complex), np.ones((16, 16, 3))
-    found = {
+    paths = {
         "image": stored(folder / "image.zarr", IMAGE, (SIDE, SIDE)),
         "scan": stored(folder / "scan.zarr", SCAN, (SIDE, SIDE, ANGLE, ANGLE)),
         "wave": stored(folder / "wave.zarr", wave, (SIDE, SIDE)),
@@ -69,28 +69,28 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "empty": folder / "empty.emd",
         "absent": folder / "absent.dm3",
     }
-    tifffile.imwrite(found["colour"], ones.astype(np.uint8), photometric="rgb")
-    found["screen"].write_bytes(b"\x89PNG")
-    found["text"].write_text("no image at all")
-    found["empty"].touch()
-    return found
+    tifffile.imwrite(paths["colour"], ones.astype(np.uint8), photometric="rgb")
+    paths["screen"].write_bytes(b"\x89PNG")
+    paths["text"].write_text("no image at all")
+    paths["empty"].touch()
+    return paths
 
 
 def refused(capsys: pytest.CaptureFixture[str], folder: Path, *words: object) -> str:
     """What is said of bad input: three lines that name it, say what is wrong and what to do, with nothing of a library's text; and nothing is written."""
     before = sorted(folder.rglob("*"))
     out = [folder / "new.json", folder / "new.png"]
-    assert not any(one.exists() for one in out)
+    assert not any(path.exists() for path in out)
     code = run(["measure", *(str(word) for word in words), "--out", str(out[0]), "--figure", str(out[1])])
-    said = capsys.readouterr()
-    assert code == BAD_INPUT, said.err
-    assert said.out == ""
-    name, problem, cure = (said.err.index(part) for part in ("emtwin: ", "  problem: ", "  cure:    "))
+    captured = capsys.readouterr()
+    assert code == BAD_INPUT, captured.err
+    assert captured.out == ""
+    name, problem, cure = (captured.err.index(part) for part in ("emtwin: ", "  problem: ", "  cure:    "))
     assert name < problem < cure
-    assert len(said.err[cure:].strip()) > 15
-    assert not LIBRARY_TEXT.search(said.err.replace(str(folder), "")), said.err
+    assert len(captured.err[cure:].strip()) > 15
+    assert not LIBRARY_TEXT.search(captured.err.replace(str(folder), "")), captured.err
     assert sorted(folder.rglob("*")) == before
-    return said.err
+    return captured.err
 
 
 WRONG = {"--frame": "x", "--axes": "0,0", "--part": "5:2,0:3", "--signal": "nope", "--bin": "0", "--structure": "no.cif", "--zone": "0,0",
@@ -100,18 +100,18 @@ WRONG = {"--frame": "x", "--axes": "0,0", "--part": "5:2,0:3", "--signal": "nope
 
 def wrong_options() -> list[tuple[str, str, str]]:
     """Every kind with every option, with a text that it cannot take."""
-    found = []
+    cases = []
     for kind in KINDS:
         hints = typing.get_type_hints(KINDS[kind].options, include_extras=True)
-        for name, one in named(KINDS[kind].options).items():
-            type_ = typing.get_args(hints[one.name])[0]
+        for name, field in fields_by_option(KINDS[kind].options).items():
+            type_ = typing.get_args(hints[field.name])[0]
             if name in WRONG:
-                found.append((kind, name, WRONG[name]))
+                cases.append((kind, name, WRONG[name]))
             elif "float" in str(type_):
-                found += [(kind, name, "nan"), (kind, name, "inf"), (kind, name, "much")]
+                cases += [(kind, name, "nan"), (kind, name, "inf"), (kind, name, "much")]
             elif type_ is int:
-                found.append((kind, name, "1.5"))
-    return found
+                cases.append((kind, name, "1.5"))
+    return cases
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
@@ -119,14 +119,14 @@ def test_wrong_options_are_refused_by_name(kind, files, capsys) -> None:
     file = files["scan" if kind in PATTERNS else "image"]
     needs = {"--detector-pixel-um": ("--camera-length-mm", "100"), "--camera-length-mm": ("--detector-pixel-um", "10")}
     given = dict(zip(BASE[kind][::2], BASE[kind][1::2], strict=True))
-    for _, name, value in (one for one in wrong_options() if one[0] == kind):
+    for _, name, value in (case for case in wrong_options() if case[0] == kind):
         rest = {
             key: word for key, word in given.items() if key != name and not (name == "--current-pA" and key == "--dose")
         }
         words = [word for pair in rest.items() for word in pair]
-        said = refused(capsys, file.parent, kind, file, *words, *needs.get(name, ()), name, value)
-        assert name in said
-        assert "No such option" not in said
+        message = refused(capsys, file.parent, kind, file, *words, *needs.get(name, ()), name, value)
+        assert name in message
+        assert "No such option" not in message
 
 
 BAD = ("wave", "line", "colour", "screen", "text", "empty", "absent")
@@ -134,8 +134,8 @@ BAD = ("wave", "line", "colour", "screen", "text", "empty", "absent")
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_wrong_files_are_refused_by_name(kind, files, capsys) -> None:
-    own = ("nan-pattern", "tiny-scan", "image") if kind in PATTERNS else ("nan", "tiny", "stack", "scan")
-    for name in (*BAD, *own):
+    names = ("nan-pattern", "tiny-scan", "image") if kind in PATTERNS else ("nan", "tiny", "stack", "scan")
+    for name in (*BAD, *names):
         said = refused(capsys, files[name].parent, kind, files[name], *BASE[kind])
         assert str(files[name]) in said
 
@@ -164,18 +164,29 @@ def test_every_kind_takes_the_options_of_data_in_the_same_words() -> None:
     for kind in KINDS.values():
         assert issubclass(kind.options, Data)
         hints = typing.get_type_hints(kind.options, include_extras=True)
-        for one in dataclasses.fields(Data):
-            assert seen.setdefault(one.name, hints[one.name]) is hints[one.name] or seen[one.name] == hints[one.name]
-    assert [len(set(named(kind.options)) & {"--energy-keV"}) for kind in KINDS.values()] == [0, 1, 1, 1, 1, 1, 1]
+        for field in dataclasses.fields(Data):
+            assert (
+                seen.setdefault(field.name, hints[field.name]) is hints[field.name]
+                or seen[field.name] == hints[field.name]
+            )
+    assert [len(set(fields_by_option(kind.options)) & {"--energy-keV"}) for kind in KINDS.values()] == [
+        0,
+        1,
+        1,
+        1,
+        1,
+        1,
+        1,
+    ]
 
 
-def told(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+def measured(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     """The numbers of a measurement as printed under --json, without what says where they come from."""
     import json
 
     assert run(["measure", *(str(word) for word in words), "--json"]) in (DONE, DISAGREES)
-    found = json.loads(capsys.readouterr().out)
-    return json.dumps({key: found[key] for key in ("components", "undetermined", "electrons", "misfit")})
+    result = json.loads(capsys.readouterr().out)
+    return json.dumps({key: result[key] for key in ("components", "undetermined", "electrons", "misfit")})
 
 
 def test_a_dark_level_is_subtracted_and_a_negative_one_added(tmp_path, capsys) -> None:
@@ -183,23 +194,23 @@ def test_a_dark_level_is_subtracted_and_a_negative_one_added(tmp_path, capsys) -
     clean = stored(tmp_path / "clean.zarr", counts, (ANGLE, ANGLE))
     dark = stored(tmp_path / "dark.zarr", 4.0 * counts + 100.0, (ANGLE, ANGLE), unit="counts")
     low = stored(tmp_path / "low.zarr", counts - 0.5 * counts.max(), (ANGLE, ANGLE))
-    wanted = told(capsys, "disk", clean, "--gain", 1)
-    assert told(capsys, "disk", dark, "--black", 100, "--gain", 4) == wanted
-    said = refused(capsys, tmp_path, "disk", low)
-    level = re.search(r"--black, .*about (-[\d.e+]+) here", said)
+    expected = measured(capsys, "disk", clean, "--gain", 1)
+    assert measured(capsys, "disk", dark, "--black", 100, "--gain", 4) == expected
+    message = refused(capsys, tmp_path, "disk", low)
+    level = re.search(r"--black, .*about (-[\d.e+]+) here", message)
     assert level is not None
     assert float(level[1]) == pytest.approx(-0.5 * counts.max(), abs=0.02 * counts.max())
-    assert told(capsys, "disk", low, "--black", -0.5 * counts.max(), "--gain", 1) == wanted
+    assert measured(capsys, "disk", low, "--black", -0.5 * counts.max(), "--gain", 1) == expected
 
 
 def test_part_of_a_stack_axes_and_part_of_a_pattern(tmp_path, capsys) -> None:
     counts = pattern(3, crystal=0.0).counts
-    wanted = told(capsys, "disk", stored(tmp_path / "one.zarr", counts, (ANGLE, ANGLE)))
+    expected = measured(capsys, "disk", stored(tmp_path / "one.zarr", counts, (ANGLE, ANGLE)))
     frames = np.stack([np.zeros_like(counts), 0.25 * counts, 0.75 * counts, np.ones_like(counts)])
     stack = stored(tmp_path / "stack.zarr", frames, (("", 1.0), ANGLE, ANGLE))
-    assert told(capsys, "disk", stack, "--frame", "1:3") == wanted
+    assert measured(capsys, "disk", stack, "--frame", "1:3") == expected
     turned = stored(tmp_path / "turned.zarr", np.moveaxis(frames, 0, 2), (ANGLE, ANGLE, ("", 1.0)))
-    assert told(capsys, "disk", turned, "--axes", "2,0,1", "--frame", "1:3") == wanted
+    assert measured(capsys, "disk", turned, "--axes", "2,0,1", "--frame", "1:3") == expected
     framed = stored(tmp_path / "framed.zarr", np.pad(counts, ((3, 5), (7, 0))), (ANGLE, ANGLE))
     height, width = counts.shape
-    assert told(capsys, "disk", framed, "--part", f"3:{3 + height},7:{7 + width}") == wanted
+    assert measured(capsys, "disk", framed, "--part", f"3:{3 + height},7:{7 + width}") == expected

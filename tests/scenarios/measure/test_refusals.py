@@ -26,10 +26,10 @@ def _reader_ended() -> Iterator[None]:
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
     """What is said of bad input, after it was seen that it has a cure and no traceback."""
     assert run(["measure", *(str(word) for word in words)]) == BAD_INPUT
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err
-    assert said.out == ""
-    return said.err
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    return captured.err
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ STO = ("--structure", "SrTiO3")
     [
         ("lattice", "bare", STO, ["bare.zarr", "how large its pixels are", "--pixel-angstrom"]),
         ("lattice", "image", (), ["which crystal", "--structure", "--zone"]),
-        ("lattice", "image", ("--structure", "no.cif"), ["no.cif", "neither built in nor a file", "CIF"]),
+        ("lattice", "image", ("--structure", "no.cif"), ["no.cif", "neither built in nor a file", "structure file"]),
         ("lattice", "image", (*STO, "--zone", "0,0"), ["--zone 0,0", "0,0,1"]),
         ("lattice", "image", (*STO, "--pixel-angstrom", "nan"), ["--pixel-angstrom nan", "finite number"]),
         ("lattice", "image", (*STO, "--mains-hz", "50"), ["--mains-hz", "dwell time"]),
@@ -98,9 +98,9 @@ STO = ("--structure", "SrTiO3")
 )  # fmt: skip
 def test_what_cannot_be_measured_is_named_with_its_cure(files, capsys, kind, file, options, words):
     out, figure = files[file].with_name("told.json"), files[file].with_name("told.png")
-    said = refused(capsys, kind, files[file], *options, "--out", out, "--figure", figure)
+    message = refused(capsys, kind, files[file], *options, "--out", out, "--figure", figure)
     for word in words:
-        assert word in said
+        assert word in message
     assert not out.exists()
     assert not figure.exists()
     assert not list(out.parent.glob("*.draft"))
@@ -116,12 +116,16 @@ def test_counts_of_which_nothing_is_known_need_a_gain(tmp_path, capsys):
 
 @pytest.mark.parametrize("option", ["--out", "--figure"])
 def test_a_file_in_the_way_is_left_as_it_is(files, capsys, option):
-    there = files["image"].with_name("there.png")
-    there.write_text("mine")
-    assert "exists already" in refused(capsys, "lattice", files["image"], *STO, option, there)
-    assert there.read_text() == "mine"
-    assert "is not a folder" in refused(capsys, "lattice", files["image"], *STO, option, there.parent / "no" / "a.svg")
-    assert "neither .png nor .svg" in refused(capsys, "disk", files["pattern"], "--figure", there.with_suffix(".jpg"))
+    existing = files["image"].with_name("there.png")
+    existing.write_text("mine")
+    assert "exists already" in refused(capsys, "lattice", files["image"], *STO, option, existing)
+    assert existing.read_text() == "mine"
+    assert "is not a folder" in refused(
+        capsys, "lattice", files["image"], *STO, option, existing.parent / "no" / "a.svg"
+    )
+    assert "neither .png nor .svg" in refused(
+        capsys, "disk", files["pattern"], "--figure", existing.with_suffix(".jpg")
+    )
 
 
 def test_files_that_are_none(tmp_path, capsys):
@@ -146,8 +150,8 @@ def test_a_store_that_was_damaged(tmp_path, capsys):
         ("data_type", "string", "cannot be read"),
     ):
         (file / "data" / "zarr.json").write_text(json.dumps({**whole, key: value}))
-        assert "pattern.zarr" in (said := refused(capsys, "disk", file))
-        assert word in said or "cannot be read" in said
+        assert "pattern.zarr" in (message := refused(capsys, "disk", file))
+        assert word in message or "cannot be read" in message
     (file / "data" / "zarr.json").write_text(json.dumps(whole))
     chunk = next(path for path in (file / "data" / "c").rglob("*") if path.is_file())
     chunk.write_bytes(b"no chunk at all")

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from reconstruct.measure.haadf.estimator import Before, measure_haadf
+from reconstruct.measure.haadf.estimator import HaadfPrior, measure_haadf
 from reconstruct.measure.measurement import Measurement
-from reconstruct.measure.projection import projected
+from reconstruct.measure.projection import project
 from tests.benchmarks._form import Form
 from tests.benchmarks.belief.judge import case
 from tests.benchmarks.column.haadf import truth
@@ -66,8 +66,8 @@ def twin_of(crystal: truth.Crystal, progress: Callable[[str, float], None] | Non
     )  # fmt: skip
 
 
-def known(crystal: truth.Crystal) -> Before:
-    return Before(thickness=(crystal.cell[2] * crystal.cells, DEPTH_ERROR), **truth.known())
+def known(crystal: truth.Crystal) -> HaadfPrior:
+    return HaadfPrior(thickness=(crystal.cell[2] * crystal.cells, DEPTH_ERROR), **truth.known())
 
 
 def followed(
@@ -86,7 +86,7 @@ def followed(
     started = time.monotonic()
     model = twin_of(crystal, lambda text, share: progress(f"{crystal.name}, the twin's model: {text}", share))
     built = time.monotonic() - started
-    projection, before = projected(truth.centred(crystal)), known(crystal)
+    projection, before = project(truth.centred(crystal)), known(crystal)
     single, pairs, seconds = [], [], []
     for number in range(count + series):
         offsets = (0.0,) if number < count else (0.0, STEP)

@@ -69,7 +69,7 @@ def followed(
 ) -> dict[str, Any]:
     """All trials of a structure's specimens fitted: truths and measurements, how long it took, and what another structure's pattern gives. ``fine``: directions
     between beams, if not the crystal's."""
-    from reconstruct.measure.pacbed.estimator import Geometry, pacbed
+    from reconstruct.measure.pacbed.estimator import Geometry, measure_pacbed
     from reconstruct.measure.pacbed.search import prepare
     from twin.detection.camera import Camera
     from twin.detection.transfer import Mixture
@@ -92,12 +92,12 @@ def followed(
     for number, (one, pattern) in enumerate(zip(wanted, patterns, strict=True)):
         image = truth.recorded(crystal, one, pattern)
         started = time.process_time()
-        readings.append(pacbed(image, made, geometry, camera))
+        readings.append(measure_pacbed(image, made, geometry, camera))
         seconds.append(time.process_time() - started)
         tell(f"fits, {name}", (number + 1) / len(wanted))
     other = library("Si [110]" if name != "Si [110]" else "SrTiO3 [001]", 250.0, tell)
     alien = [
-        pacbed(truth.recorded(crystal, one, pattern), other, geometry, camera)
+        measure_pacbed(truth.recorded(crystal, one, pattern), other, geometry, camera)
         for one, pattern in list(zip(wanted, patterns, strict=True))[: min(3, count)]
     ]
     return {
