@@ -1,7 +1,7 @@
 """The state of a microscope and its specimen: a flat float64 vector of named entries, each with unit, scale and prior.
 
 Names and scales define the vector, its covariance and its file; the order of a tree never does. What the console was told
-(settings) is not in here: `twin.image.microscope.place` joins the two.
+(settings) is not in here: `twin.image.microscope.affine_optics` joins the two.
 """
 
 from collections.abc import Mapping

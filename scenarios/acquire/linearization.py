@@ -10,7 +10,7 @@ from reconstruct.inference.belief import Belief
 from reconstruct.inference.image_inference import covariance, known
 from scenarios.acquire.dose_accounting import electrons_of
 from scenarios.acquire.twin_session import Following
-from twin.image.microscope import Microscope, counting_variance, images_and_slopes, place
+from twin.image.microscope import Microscope, counting_variance, images_and_slopes, affine_optics
 from twin.image.prediction import View, drift_of, level, view
 from twin.records import Scan
 
@@ -69,7 +69,7 @@ class Foresight:
         microscope = self.following.microscope
         return [
             [
-                Exposure(place(microscope.layout, microscope.calibration, one)[0], *found[number])
+                Exposure(affine_optics(microscope.layout, microscope.calibration, one)[0], *found[number])
                 for number, one in enumerate(row)
             ]
             for row in settings

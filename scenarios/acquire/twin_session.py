@@ -19,7 +19,7 @@ from twin.image.microscope import (
     black_scale,
     counting_cumulant,
     counting_variance,
-    place,
+    affine_optics,
     to_fraction,
 )
 from twin.image.prediction import SAMPLES, Prediction, View, drift_of, evaluate, predict, undetected, view
@@ -56,7 +56,7 @@ class Following:
     ):
         self.microscope, self.dynamics, self.seed = microscope, dynamics, seed
         self.limits = limits or Limits()
-        self._untuned = place(microscope.layout, microscope.calibration, {})
+        self._untuned = affine_optics(microscope.layout, microscope.calibration, {})
         self.filter = Filter(dynamics, sensors)
         self._aside = Filter(dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, lost=("x", "y"))

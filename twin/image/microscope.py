@@ -1,6 +1,6 @@
 """The microscope composed: where the state puts the optics and the specimen, and the images that follow.
 
-`place` is affine: the parameters an image depends on are ``matrix @ state + offset`` for given settings. What is curved (the image as a
+`affine_optics` is affine: the parameters an image depends on are ``matrix @ state + offset`` for given settings. What is curved (the image as a
 function of those parameters) is `images`, so that a belief over the state enters and leaves through a linear door.
 """
 
@@ -71,7 +71,7 @@ class Microscope(eqx.Module):
     cell: float = 3.905
 
 
-def place(layout: Layout, calibration: Calibration, settings: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+def affine_optics(layout: Layout, calibration: Calibration, settings: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
     """Matrix [p, n] and offset [p] with parameters = matrix @ state + offset, for the order of `PARAMETERS`.
 
     dC10 = Cc (2 dI/I - kappa dV/V), with dI/I and dV/V in 1e-6 in the state.
@@ -93,8 +93,8 @@ def place(layout: Layout, calibration: Calibration, settings: Mapping[str, float
     for name, control in (("C12a", "C12.a"), ("C12b", "C12.b")):
         offset[PARAMETERS.index(name)] = float(settings.get(control, 0.0))
     shift = (float(settings.get("beam_shift.x", 0.0)), float(settings.get("beam_shift.y", 0.0)))
-    for place_, axis in ((_X, "x"), (_Y, "y")):
-        matrix[place_, entry[f"shift.{axis}x"]], matrix[place_, entry[f"shift.{axis}y"]] = shift
+    for row, axis in ((_X, "x"), (_Y, "y")):
+        matrix[row, entry[f"shift.{axis}x"]], matrix[row, entry[f"shift.{axis}y"]] = shift
     offset[_X], offset[_Y] = shift
     return matrix, offset
 
@@ -104,7 +104,7 @@ _C10, _X, _Y = (PARAMETERS.index(name) for name in ("C10", "x", "y"))
 
 @functools.lru_cache(maxsize=8)
 def _indices(layout: Layout) -> dict[str, int]:
-    """Where each of the layout's entries stands; ValueError if one that `place` needs is missing."""
+    """Where each of the layout's entries stands; ValueError if one that `affine_optics` needs is missing."""
     for name in (*PARAMETERS, "C10.scale", "C10.memory", "C10.memory.slow", "HT", "current"):
         layout.index(name)
     return {name: number for number, name in enumerate(layout.names)}
@@ -148,8 +148,8 @@ def counting_cumulant(scan: Scan, fraction: np.ndarray) -> np.ndarray:
 
 
 _WAVE = tuple(PARAMETERS.index(name) for name in (*_ABERRATIONS, "focal_spread", "thickness", "tilt.x", "tilt.y"))
-_REST = tuple(place_ for place_ in range(len(PARAMETERS)) if place_ not in _WAVE)
-_PLACE = {PARAMETERS[place_]: number for number, place_ in enumerate(_REST)}
+_REST = tuple(row for row in range(len(PARAMETERS)) if row not in _WAVE)
+_PLACE = {PARAMETERS[row]: number for number, row in enumerate(_REST)}
 
 
 def _harmonics(microscope: Microscope, waves: Float[Array, " w"]) -> Array:

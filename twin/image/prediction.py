@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from twin import checks
-from twin.image.microscope import PARAMETERS, Microscope, black_scale, images, place, raster
+from twin.image.microscope import PARAMETERS, Microscope, black_scale, images, affine_optics, raster
 from twin.records import Scan
 from twin.state import Layout
 
@@ -41,7 +41,7 @@ class View:
 
 def view(microscope: Microscope, settings: dict[str, float], scan: Scan, drift: tuple[float, float]) -> View:
     """The request's geometry, with the scan sheared by the believed drift (angstrom per second)."""
-    matrix, offset = place(microscope.layout, microscope.calibration, settings)
+    matrix, offset = affine_optics(microscope.layout, microscope.calibration, settings)
     grid = raster(scan, drift).reshape(-1, 2)
     return View(dict(settings), scan, grid, black_scale(microscope.calibration, scan), matrix, offset)
 

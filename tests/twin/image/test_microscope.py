@@ -15,7 +15,7 @@ from twin.image.microscope import (
     electrons_per_pixel,
     images,
     images_and_slopes,
-    place,
+    affine_optics,
     raster,
     to_fraction,
 )
@@ -50,7 +50,7 @@ def test_high_tension_and_current_defocus_through_the_chromatic_aberration():
     """dC10 = Cc (2 dI/I - kappa dV/V), and every other entry by its name."""
     layout, calibration = small_layout(), Calibration(energy=300e3, cc=1.5e7)
     settings = {"C10": 80.0, "C12.a": -4.0, "C12.b": 6.0, "beam_shift.x": 12.0, "beam_shift.y": -7.0}
-    matrix, offset = place(layout, calibration, settings)
+    matrix, offset = affine_optics(layout, calibration, settings)
     state = np.random.default_rng(0).normal(size=len(layout)) * layout.prior_std()
 
     def of(name):
@@ -67,7 +67,7 @@ def test_high_tension_and_current_defocus_through_the_chromatic_aberration():
     for name in ("C21a", "C23b", "C30", "thickness", "tilt.x", "source", "gain", "black", *FIELD):
         assert found[name] == of(name)
     # 200 kV, by hand: kappa = (1 + E/mc2) / (1 + E/2mc2) = 1.1637; one part per million of tension is -14 angstrom at Cc 1.2 mm
-    matrix, _ = place(layout, Calibration(), {})
+    matrix, _ = affine_optics(layout, Calibration(), {})
     assert matrix[0, layout.index("HT")] == pytest.approx(-12.0 * 1.1637, rel=1e-3)
 
 
