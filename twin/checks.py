@@ -45,8 +45,8 @@ def finite(name: str, value: Any, cure: str) -> None:
     if known(value):
         number = np.asarray(value)
         wrong = int(number.size - np.count_nonzero(np.isfinite(number)))
-        what = "is not finite" if number.ndim == 0 else f"has {wrong} values of {number.size} that are not finite"
-        require(wrong == 0, f"{name} {what}; {cure}")
+        problem = "is not finite" if number.ndim == 0 else f"has {wrong} values of {number.size} that are not finite"
+        require(wrong == 0, f"{name} {problem}; {cure}")
 
 
 def not_negative(name: str, value: Any, cure: str, unit: str = "") -> None:

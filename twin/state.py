@@ -51,9 +51,9 @@ class Layout(msgspec.Struct, frozen=True):
 
     def index(self, name: str) -> int:
         """Place of an entry in the vector; ValueError if the state has no such entry."""
-        for place, entry in enumerate(self.entries):
+        for position, entry in enumerate(self.entries):
             if entry.name == name:
-                return place
+                return position
         raise ValueError(f"the state has no entry {name!r}; it has {', '.join(self.names)}")
 
     def prior_mean(self) -> np.ndarray:

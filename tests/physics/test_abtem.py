@@ -15,16 +15,16 @@ pytestmark = pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", list(SPECIMENS))
 def test_multislice_agrees_with_abtem(name):
     """A tilted crystal, a probe with one aberration of every kind, four energies; in double and in single precision."""
-    found = against_abtem(name, short=True)
-    assert list(found) == [60e3, 80e3, 200e3, 300e3]
-    for one in found.values():
-        assert 0.9 < one.passed <= 1.0
-        assert one.count >= 6
+    deviations = against_abtem(name, short=True)
+    assert list(deviations) == [60e3, 80e3, 200e3, 300e3]
+    for deviation in deviations.values():
+        assert 0.9 < deviation.passed <= 1.0
+        assert deviation.count >= 6
         # 5e-9 and 5e-6 were measured: what is left in double precision is abTEM's older rest energy and elementary charge
-        assert one.total < 1e-7
-        assert one.ring < 1e-4
-        assert one.single < 2e-5
-        assert one.single_ring < 1e-4
+        assert deviation.total < 1e-7
+        assert deviation.ring < 1e-4
+        assert deviation.single < 2e-5
+        assert deviation.single_ring < 1e-4
 
 
 def test_what_is_compared_matters():

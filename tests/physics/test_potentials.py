@@ -61,17 +61,17 @@ def test_what_lies_beyond_a_plane(table, symbol):
             over_angle = np.sum(0.5 * weights[None, :] * j0(2.0 * np.pi * k * radius[:, None] * sine), axis=1)
             shell = 2.0 * np.pi * radius**2 * function(radius) * (1.0 - s / radius) * over_angle
             expected = np.sum(0.5 * weights * 42.0 * t**2 * shell)
-            found = projected_beyond(symbol, np.array([k**2]), np.array([s]), table)[0]
+            computed = projected_beyond(symbol, np.array([k**2]), np.array([s]), table)[0]
             whole = projected_factor(symbol, np.array([k**2]), table)[0]
-            assert abs(found - expected) < 1e-4 * whole, (k, s)
+            assert abs(computed - expected) < 1e-4 * whole, (k, s)
 
 
 @pytest.mark.parametrize("table", TABLES)
 def test_half_of_an_atom_lies_beyond_its_middle(table):
     k_squared = np.linspace(0.0, 100.0, 40)
     for symbol in ("H", "Si", "Fm"):
-        beyond = projected_beyond(symbol, k_squared, np.zeros(1), table)
-        np.testing.assert_allclose(2.0 * beyond, projected_factor(symbol, k_squared, table), rtol=1e-12)
+        half_factor = projected_beyond(symbol, k_squared, np.zeros(1), table)
+        np.testing.assert_allclose(2.0 * half_factor, projected_factor(symbol, k_squared, table), rtol=1e-12)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -80,14 +80,14 @@ def test_expansion_in_distance(table):
     from twin.sample.potential.finite_projection import shares, tails
 
     symbols = ("H", "C", "O", "Ti", "Sr", "Ac", "Lr")
-    made = tails(symbols, (4, 96), (4.0, 4.0), table)
+    expansion = tails(symbols, (4, 96), (4.0, 4.0), table)
     k_squared = frequencies((4, 96), (4.0, 4.0))[0] ** 2
-    distance = np.concatenate([np.linspace(0.0, 0.3, 61), np.linspace(0.31, made.reach, 80)])
+    distance = np.concatenate([np.linspace(0.0, 0.3, 61), np.linspace(0.31, expansion.reach, 80)])
     for number, symbol in enumerate(symbols):
-        found = np.asarray(shares(jnp.asarray(distance), made.basis[number])) @ made.tables[number][:, 0, :]
+        computed = np.asarray(shares(jnp.asarray(distance), expansion.basis[number])) @ expansion.tables[number][:, 0, :]
         exact = projected_beyond(symbol, k_squared[None, :], distance[:, None], table)
         whole = projected_factor(symbol, k_squared, table)
-        assert np.abs((found - exact) / whole[None, :]).max() < 1e-5
+        assert np.abs((computed - exact) / whole[None, :]).max() < 1e-5
 
 
 def crystal(seed=3):
@@ -97,31 +97,31 @@ def crystal(seed=3):
 
 @pytest.mark.parametrize("table,periodic", [("lobato", True), ("kirkland", False)])
 def test_finite_slices_add_up_to_the_infinite_projection(table, periodic):
-    specimen, moved = crystal()
+    specimen, displacements = crystal()
     options = {"dtype": np.float64, "parametrization": table}
-    whole = np.asarray(specimen.slices(48, 1, moved, **options).array)[0]
+    whole = np.asarray(specimen.slices(48, 1, displacements, **options).array)[0]
     for count in (7,):
-        made = specimen.slices(48, count, moved, projection="finite", periodic=periodic, **options)
-        assert np.abs(np.asarray(made.array).sum(axis=0) - whole).max() < 1e-9 * np.abs(whole).max()
+        slices = specimen.slices(48, count, displacements, projection="finite", periodic=periodic, **options)
+        assert np.abs(np.asarray(slices.array).sum(axis=0) - whole).max() < 1e-9 * np.abs(whole).max()
 
 
 @pytest.mark.parametrize("table", ["kirkland"])
 def test_finite_slices_are_integrals_over_their_own_depths(table):
     """Every Fourier component of every slice against the closed form, atom by atom, image by image."""
-    specimen, moved = crystal()
+    specimen, displacements = crystal()
     shape, count = (24, 32), 8
-    found = np.fft.fft2(
-        specimen.slices(shape, count, moved, np.float64, parametrization=table, projection="finite").array
+    computed = np.fft.fft2(
+        specimen.slices(shape, count, displacements, np.float64, parametrization=table, projection="finite").array
     )
-    found = found * specimen.extent[0] * specimen.extent[1] / (shape[0] * shape[1])
+    computed = computed * specimen.extent[0] * specimen.extent[1] / (shape[0] * shape[1])
     kx, ky = frequencies(shape, specimen.extent)
     k_squared = kx[None, :] ** 2 + ky[:, None] ** 2
-    positions = specimen.positions + moved
+    positions = specimen.positions + displacements
     spacing = specimen.thickness / count
 
     def up_to(symbol, z):
-        beyond = projected_beyond(symbol, k_squared, np.full((1, 1), abs(z)), table)
-        return beyond if z < 0.0 else projected_factor(symbol, k_squared, table) - beyond
+        remainder = projected_beyond(symbol, k_squared, np.full((1, 1), abs(z)), table)
+        return remainder if z < 0.0 else projected_factor(symbol, k_squared, table) - remainder
 
     expected = np.zeros((count, *shape), dtype=complex)
     for symbol, (x, y, z) in zip(specimen.symbols, positions, strict=True):
@@ -131,7 +131,7 @@ def test_finite_slices_are_integrals_over_their_own_depths(table):
         ]
         expected += np.diff(np.stack(planes), axis=0) * wave[None]
     inside = (np.abs(kx)[None, :] < kx.max()) & (np.abs(ky)[:, None] < ky.max())
-    assert np.abs(found - expected)[:, inside].max() < 2e-5 * np.abs(expected).max()
+    assert np.abs(computed - expected)[:, inside].max() < 2e-5 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -150,7 +150,7 @@ def test_slices_are_abtems(table, projection):
         .array
     )
     with abtem.config.set({"precision": "float64", "device": "cpu"}):
-        made = abtem.Potential(
+        reference = abtem.Potential(
             atoms,
             gpts=gpts,
             slice_thickness=depth / count,
@@ -158,7 +158,7 @@ def test_slices_are_abtems(table, projection):
             parametrization=table,
             periodic=projection == "infinite",
         )
-        theirs = np.asarray(made.build(lazy=False).array).transpose(0, 2, 1)
+        theirs = np.asarray(reference.build(lazy=False).array).transpose(0, 2, 1)
     assert theirs.shape == ours.shape
     kx, ky = frequencies((gpts, gpts), (side, side))
     k = np.hypot(kx[None, :], ky[:, None])
@@ -204,13 +204,13 @@ def test_debye_waller_is_the_mean_over_frozen_phonons():
     atoms = Atoms("Sr", positions=[(2.1, 3.3, 1.0)], cell=[6.0, 6.0, 2.0], pbc=True)
     specimen = Specimen.from_atoms(atoms, {"Sr": b / (8.0 * np.pi**2)})
     still = np.fft.fft2(specimen.slices(48, 1, dtype=np.float64).array)[0]
-    made = specimen.slices(48, 1, dtype=np.float64, thermal="debye-waller")
-    assert made.damped
-    assert not made.absorptive
+    slices = specimen.slices(48, 1, dtype=np.float64, thermal="debye-waller")
+    assert slices.damped
+    assert not slices.absorptive
     kx, ky = frequencies((48, 48), specimen.extent)
     k_squared = kx[None, :] ** 2 + ky[:, None] ** 2
     np.testing.assert_allclose(
-        np.fft.fft2(made.array)[0], still * np.exp(-b * k_squared / 4.0), atol=1e-9 * abs(still).max()
+        np.fft.fft2(slices.array)[0], still * np.exp(-b * k_squared / 4.0), atol=1e-9 * abs(still).max()
     )
     plan = specimen.plan(48, 1, dtype=np.float64)
     mean = np.mean(
@@ -231,18 +231,18 @@ def test_debye_waller_smears_finite_slices_along_z_too():
     u2, z = 0.009, 2.05
     atoms = Atoms("Ti", positions=[(2.1, 3.3, z)], cell=[6.0, 6.0, 6.0], pbc=True)
     specimen = Specimen.from_atoms(atoms, {"Ti": u2})
-    made = specimen.slices(24, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
-    assert made.damped
+    slices = specimen.slices(24, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
+    assert slices.damped
     nodes = np.linspace(-5.0, 5.0, 51)
     weights = np.exp(-0.5 * nodes**2)
     mean = np.zeros((6, 24, 24))
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-        moved = np.array([[0.0, 0.0, node * np.sqrt(u2)]])
-        mean += weight * np.asarray(specimen.slices(24, 6, moved, np.float64, projection="finite").array)
+        displacement = np.array([[0.0, 0.0, node * np.sqrt(u2)]])
+        mean += weight * np.asarray(specimen.slices(24, 6, displacement, np.float64, projection="finite").array)
     kx, ky = frequencies((24, 24), specimen.extent)
     damping = np.exp(-2.0 * np.pi**2 * u2 * (kx[None, :] ** 2 + ky[:, None] ** 2))
     expected = np.fft.ifft2(np.fft.fft2(mean) * damping[None]).real
-    assert np.abs(np.asarray(made.array) - expected).max() < 1e-4 * np.abs(expected).max()
+    assert np.abs(np.asarray(slices.array) - expected).max() < 1e-4 * np.abs(expected).max()
     plan = specimen.plan(24, 6, dtype=np.float64, projection="finite", thermal="debye-waller")
     functional = np.random.default_rng(2).normal(size=(6, 24, 24))
 
@@ -272,13 +272,13 @@ def test_absorptive_factor_by_brute_force():
     ky = axis[:, None]
     for q in (0.0, 1.2, 4.0):
         kx = axis[None, :] + q / 2.0
-        one, other = kx**2 + ky**2, (q - kx) ** 2 + ky**2
-        product = projected_factor("Ti", one) * projected_factor("Ti", other)
-        lost = np.exp(-2.0 * np.pi**2 * u2 * q**2) - np.exp(-2.0 * np.pi**2 * u2 * (one + other))
+        incoming, outgoing = kx**2 + ky**2, (q - kx) ** 2 + ky**2
+        product = projected_factor("Ti", incoming) * projected_factor("Ti", outgoing)
+        lost = np.exp(-2.0 * np.pi**2 * u2 * q**2) - np.exp(-2.0 * np.pi**2 * u2 * (incoming + outgoing))
         expected = 0.5 * interaction_constant(ENERGY) * np.sum(product * lost) * step**2
-        found = absorptive_factor("Ti", np.array([q]), u2, ENERGY)[0]
+        computed = absorptive_factor("Ti", np.array([q]), u2, ENERGY)[0]
         scale = absorptive_factor("Ti", np.zeros(1), u2, ENERGY)[0]
-        assert abs(found - expected) < 1e-3 * scale
+        assert abs(computed - expected) < 1e-3 * scale
 
 
 @pytest.mark.parametrize("symbol,tolerance", [("O", 0.02), ("Si", 0.02), ("Ti", 0.04)])
@@ -288,11 +288,11 @@ def test_absorbed_is_what_one_vibrating_atom_scatters(symbol, tolerance):
     shape, side = (96, 96), 6.0
     atoms = Atoms(symbol, positions=[(2.1, 3.3, 1.0)], cell=[side, side, 2.0], pbc=True)
     specimen = Specimen.from_atoms(atoms, {symbol: 0.007})
-    made = specimen.slices(shape, 1, dtype=np.float64, thermal="absorptive", energy=ENERGY)
-    assert made.damped
-    assert made.absorptive
+    slices = specimen.slices(shape, 1, dtype=np.float64, thermal="absorptive", energy=ENERGY)
+    assert slices.damped
+    assert slices.absorptive
     sigma = interaction_constant(ENERGY)
-    coherent = np.exp(1j * sigma * np.asarray(made.array)[0])
+    coherent = np.exp(1j * sigma * np.asarray(slices.array)[0])
     absorbed = 1.0 - np.mean(np.abs(coherent) ** 2)
     plan = specimen.plan(shape, 1, dtype=np.float64)
     count = 500
@@ -301,9 +301,9 @@ def test_absorbed_is_what_one_vibrating_atom_scatters(symbol, tolerance):
         np.exp(
             1j
             * sigma
-            * np.asarray(potential(plan, displaced(specimen.positions, specimen.u2, one), np.ones(1), specimen.u2))[0]
+            * np.asarray(potential(plan, displaced(specimen.positions, specimen.u2, displacement), np.ones(1), specimen.u2))[0]
         )
-        for one in np.concatenate([unit, -unit])
+        for displacement in np.concatenate([unit, -unit])
     ]
     mean = np.mean(waves, axis=0)
     scattered = (1.0 - np.mean(np.abs(mean) ** 2)) * count / (count - 1)
@@ -314,9 +314,9 @@ def test_absorbed_is_what_one_vibrating_atom_scatters(symbol, tolerance):
 @pytest.mark.parametrize("projection,table", [("infinite", "lobato"), ("finite", "kirkland")])
 def test_gradients_in_positions_and_occupancy(projection, table):
     """Against central differences, of a random linear functional of all slices; z where it matters."""
-    specimen, moved = crystal()
-    start = specimen.positions + moved
-    plan = specimen.plan((20, 24), 8, moved, np.float64, parametrization=table, projection=projection)
+    specimen, displacements = crystal()
+    start = specimen.positions + displacements
+    plan = specimen.plan((20, 24), 8, displacements, np.float64, parametrization=table, projection=projection)
     weights = jnp.asarray(np.random.default_rng(0).normal(size=(8, 20, 24)))
     filled = np.linspace(0.5, 1.0, len(start))
 
@@ -392,8 +392,8 @@ def test_gradient_in_the_amplitude_of_frozen_phonons():
     @jax.jit
     @jax.value_and_grad
     def both(u2):
-        moved = displaced(specimen.positions, u2, unit)
-        return jnp.sum(potential(plan, moved, specimen.occupancy, u2) * weights)
+        positions = displaced(specimen.positions, u2, unit)
+        return jnp.sum(potential(plan, positions, specimen.occupancy, u2) * weights)
 
     gradient = both(jnp.asarray(specimen.u2))[1]
     step = np.zeros(len(specimen.u2))
@@ -420,8 +420,8 @@ def test_absorbed_flux_of_a_crystal_is_what_frozen_phonons_scatter():
         wave = jnp.fft.ifft2(jnp.fft.fft2(jnp.exp(1j * sigma * array)) * limit[None])
         return multislice(jnp.ones(shape, jnp.complex128), wave, kernel)
 
-    made = specimen.slices(shape, count, dtype=np.float64, thermal="absorptive", energy=ENERGY)
-    absorbed = 1.0 - np.mean(np.abs(np.asarray(through(made.array))) ** 2)
+    slices = specimen.slices(shape, count, dtype=np.float64, thermal="absorptive", energy=ENERGY)
+    absorbed = 1.0 - np.mean(np.abs(np.asarray(through(slices.array))) ** 2)
     damped = specimen.slices(shape, count, dtype=np.float64, thermal="debye-waller")
     assert 1.0 - np.mean(np.abs(np.asarray(through(damped.array))) ** 2) < 1e-4 * absorbed
     plan = specimen.plan(shape, count, dtype=np.float64)
@@ -446,21 +446,21 @@ def test_absorbed_flux_of_a_crystal_is_what_frozen_phonons_scatter():
 
 
 def test_default_path_in_single_precision():
-    specimen, moved = crystal()
-    fast = np.asarray(specimen.slices(64, 4, moved).array)
-    fine = np.asarray(specimen.slices(64, 4, moved, np.float64).array)
+    specimen, displacements = crystal()
+    fast = np.asarray(specimen.slices(64, 4, displacements).array)
+    fine = np.asarray(specimen.slices(64, 4, displacements, np.float64).array)
     assert fast.dtype == np.float32
     assert np.abs(fast - fine).max() < 2e-6 * np.abs(fine).max()
 
 
 def test_spectrum_is_the_sum_over_atoms():
     """The halved, real products against exp(-2 pi i k.r) summed in full, on grids with even and odd sides."""
-    specimen, moved = crystal()
+    specimen, displacements = crystal()
     for shape in ((20, 27), (27, 20)):
-        found = np.fft.fft2(specimen.slices(shape, 1, moved, np.float64).array)[0]
+        computed = np.fft.fft2(specimen.slices(shape, 1, displacements, np.float64).array)[0]
         kx, ky = frequencies(shape, specimen.extent)
         table = factors(specimen.elements, shape, specimen.extent)
-        r = specimen.positions + moved
+        r = specimen.positions + displacements
         wave = np.exp(-2j * np.pi * (r[:, 0, None, None] * kx[None, None, :] + r[:, 1, None, None] * ky[None, :, None]))
         expected = (
             np.sum(table[specimen.kinds()] * wave, axis=0)
@@ -469,4 +469,4 @@ def test_spectrum_is_the_sum_over_atoms():
             / (specimen.extent[0] * specimen.extent[1])
         )
         keep = (np.abs(kx)[None, :] < kx.max() + 1e-9) & (np.abs(ky)[:, None] < ky.max() + 1e-9)
-        np.testing.assert_allclose(found[keep], expected[keep], atol=1e-10 * np.abs(expected).max())
+        np.testing.assert_allclose(computed[keep], expected[keep], atol=1e-10 * np.abs(expected).max())

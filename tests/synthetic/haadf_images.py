@@ -70,8 +70,8 @@ def cell(optics: tuple[tuple[str, float], ...], cells: int = CELLS) -> np.ndarra
         slices = specimen.slices(shape, 2 * cells, specimen.displacements(seed), parametrization="kirkland")
         functions = transmission(slices.array, ENERGY, limit)
         # another cell of the supercell every time
-        moved = spots + A * np.array([seed % 3, seed % 2])
-        total += np.concatenate([np.asarray(share(functions, jnp.asarray(part))) for part in np.array_split(moved, 5)])
+        displaced = spots + A * np.array([seed % 3, seed % 2])
+        total += np.concatenate([np.asarray(share(functions, jnp.asarray(part))) for part in np.array_split(displaced, 5)])
     return total.reshape(POINTS, POINTS) / 4.0
 
 
@@ -82,20 +82,20 @@ def scan(pixels: int = 96, pixel: float = 0.3, dose: float = 2e4) -> Scan:
 def drawn(
     seed: int,
     optics: dict[str, float],
-    wanted: Scan | None = None,
+    requested: Scan | None = None,
     cells: int = CELLS,
-    own: np.ndarray | None = None,
+    matrix: np.ndarray | None = None,
     drift: tuple[float, float] = (0.0, 0.0),
     scale: float = 1.0,
 ) -> np.ndarray:
     """An image in counts: the scan's map ``own`` [2, 2] (angstrom per pixel; default: as asked for), drift in angstrom per second, a Gaussian source, Poisson
     electrons. The crystal's axes are the scan's; ``scale`` is the gain over its nominal value."""
     generator = np.random.default_rng(seed)
-    asked = wanted or scan()
+    asked = requested or scan()
     ny, nx = asked.shape
     x, y = np.meshgrid(np.arange(nx) - 0.5 * nx, np.arange(ny) - 0.5 * ny)
-    own = own if own is not None else asked.pixel * np.eye(2)
-    places = np.stack([x, y], axis=-1) @ own.T + np.array(drift) * times(asked)[..., None] + generator.uniform(0, A, 2)
+    matrix = matrix if matrix is not None else asked.pixel * np.eye(2)
+    places = np.stack([x, y], axis=-1) @ matrix.T + np.array(drift) * times(asked)[..., None] + generator.uniform(0, A, 2)
     spectrum = np.fft.fft2(cell(tuple(sorted(optics.items())), cells)) / POINTS**2
     index = np.fft.fftfreq(POINTS, 1.0 / POINTS)
     spectrum = spectrum * np.exp(-2.0 * (np.pi * SOURCE / A) ** 2 * (index[:, None] ** 2 + index[None, :] ** 2))
@@ -106,6 +106,6 @@ def drawn(
     return scale * float(CALIBRATION.gain) * electrons + float(CALIBRATION.black) + noise
 
 
-def drifted(own: np.ndarray, drift: tuple[float, float], asked: Scan) -> np.ndarray:
+def drifted(matrix: np.ndarray, drift: tuple[float, float], asked: Scan) -> np.ndarray:
     """The map with the drift in it."""
-    return own + np.outer(drift, [asked.dwell, line_time(asked)])
+    return matrix + np.outer(drift, [asked.dwell, line_time(asked)])

@@ -40,11 +40,11 @@ def columns_at(places: np.ndarray, crystal: Projection, width: float = 0.45) -> 
     inside = places @ np.linalg.inv(crystal.vectors).T
     signal = np.full(places.shape[:-1], 0.15)
     for column, weight in zip(crystal.columns, crystal.weights, strict=True):
-        apart = inside - np.array(column)
-        apart = apart - np.floor(apart)
+        separation = inside - np.array(column)
+        separation = separation - np.floor(separation)
         for i in (-1.0, 0.0, 1.0, 2.0):
             for j in (-1.0, 0.0, 1.0, 2.0):
-                square = (((apart - np.array([i, j])) @ crystal.vectors.T) ** 2).sum(axis=-1) / width**2
+                square = (((separation - np.array([i, j])) @ crystal.vectors.T) ** 2).sum(axis=-1) / width**2
                 signal += (
                     weight / max(crystal.weights) * (np.exp(-0.5 * square) + 0.2 / (1.0 + square / 4.0) ** 2) / 1.2
                 )
@@ -53,11 +53,11 @@ def columns_at(places: np.ndarray, crystal: Projection, width: float = 0.45) -> 
 
 def memory_path(at: np.ndarray, rms: float, time: float, generator: np.random.Generator) -> np.ndarray:
     """An Ornstein-Uhlenbeck path (x, y) at times ``at`` [n] (rising), [n, 2], exact from time to time; a random walk where ``time`` is long."""
-    kept = np.exp(-np.diff(at) / time)
+    decay = np.exp(-np.diff(at) / time)
     draws = generator.standard_normal((len(at), 2))
     path = np.empty((len(at), 2))
     path[0] = rms * draws[0]
-    for i, share in enumerate(kept):
+    for i, share in enumerate(decay):
         path[i + 1] = share * path[i] + rms * np.sqrt(1.0 - share**2) * draws[i + 1]
     return path
 
@@ -97,7 +97,7 @@ def recorded(
         places = places + slow.repeat(held, axis=0).reshape(pixels, pixels, 2)
         jitter = np.exp(generator.uniform(np.log(0.01), np.log(0.12)))
         phase = generator.uniform(0.0, 2.0 * np.pi, 2)
-        hum = np.stack([np.sin(2.0 * np.pi * 50.0 * at + one) for one in phase], axis=-1)
+        hum = np.stack([np.sin(2.0 * np.pi * 50.0 * at + offset) for offset in phase], axis=-1)
         vibration = memory_path(at.ravel(), 1.0, 5e-3, generator).reshape(pixels, pixels, 2)
         knots = np.exp(generator.uniform(np.log(0.001), np.log(0.02))) * generator.standard_normal((5, 2))
         places = places + CubicSpline(np.linspace(0.0, pixels - 1.0, 5), knots)(np.arange(pixels))[None]

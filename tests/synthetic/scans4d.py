@@ -23,9 +23,9 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
     places = generator.uniform(-0.5 * box, 0.5 * box, (atoms, 2))
     heights = generator.uniform(0.1, 0.5, atoms)
     phase, heavy = np.zeros((fine, fine)), np.zeros((fine, fine))
-    for place, height in zip(places, heights, strict=True):
-        apart = [(x - one + 0.5 * box) % box - 0.5 * box for one in place]
-        square = apart[0][None, :] ** 2 + apart[1][:, None] ** 2
+    for centre, height in zip(places, heights, strict=True):
+        separation = [(x - coordinate + 0.5 * box) % box - 0.5 * box for coordinate in centre]
+        square = separation[0][None, :] ** 2 + separation[1][:, None] ** 2
         phase += height * np.exp(-square / (2.0 * 0.35**2))
         heavy += height**2 * np.exp(-square / (2.0 * 0.3**2))
     k = np.fft.fftfreq(fine, box / fine)

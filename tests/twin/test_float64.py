@@ -61,8 +61,8 @@ def test_double_precision_passes():
 
 def test_nothing_asks_jax_for_float64_without_the_check():
     """An array made with that dtype would be one of float32, where JAX has no other."""
-    made = re.compile(r"jnp\.(asarray|array|zeros|ones|full|arange|linspace|empty|eye)\([^\n]*jnp\.float64")
+    unchecked = re.compile(r"jnp\.(asarray|array|zeros|ones|full|arange|linspace|empty|eye)\([^\n]*jnp\.float64")
     for package in ("twin", "reconstruct", "learn"):
         for path in sorted((ROOT / package).rglob("*.py")):
             if path != ROOT / "twin" / "checks.py":
-                assert not made.search(path.read_text(encoding="utf-8")), path
+                assert not unchecked.search(path.read_text(encoding="utf-8")), path

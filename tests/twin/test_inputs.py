@@ -22,10 +22,10 @@ SPECS = (
 
 
 def told(pairs, of: str = "echo", inputs: Inputs | None = None) -> Inputs:
-    found = Inputs(SPECS) if inputs is None else inputs
+    filled = Inputs(SPECS) if inputs is None else inputs
     for time, value in pairs:
-        found.tell(of, round(time * SECOND), value)
-    return found
+        filled.tell(of, round(time * SECOND), value)
+    return filled
 
 
 def path(values, name: str = "wide", every: float = 1.0) -> list[float]:
@@ -40,45 +40,45 @@ tellings = st.lists(
     st.tuples(
         st.sampled_from(["echo", "stage.echo", "control:normalise"]),
         st.integers(0, 40),
-        st.integers(-3, 3).map(lambda one: 20.0 * one),
+        st.integers(-3, 3).map(lambda step: 20.0 * step),
     ),
     min_size=1,
     max_size=25,
 )
 
 
-def everything(inputs: Inputs, after: int = -1) -> list:
-    times = [after + 1 + SECOND * one for one in range(46)]
+def everything(inputs: Inputs, since: int = -1) -> list:
+    times = [since + 1 + SECOND * second for second in range(46)]
     values = [inputs.at(time) for time in times]
-    steps = [inputs.steps(name, after, 45 * SECOND) for name in ("lens", "stage", "heater", "normalised")]
-    return [[None if math.isnan(v) else v for one in values for v in one.values()], steps]
+    steps = [inputs.steps(name, since, 45 * SECOND) for name in ("lens", "stage", "heater", "normalised")]
+    return [[None if math.isnan(v) else v for inputs_at in values for v in inputs_at.values()], steps]
 
 
 @settings(max_examples=30, deadline=None)
 @given(tellings, st.randoms(use_true_random=False))
 def test_the_order_of_telling_makes_no_difference(given_, random):
-    one, other = Inputs(SPECS), Inputs(SPECS)
+    first, second = Inputs(SPECS), Inputs(SPECS)
     shuffled = list(given_)
     random.shuffle(shuffled)
-    for inputs, order in ((one, given_), (other, shuffled + shuffled[:3])):
+    for inputs, order in ((first, given_), (second, shuffled + shuffled[:3])):
         for of, time, value in order:
             inputs.tell(of, time * SECOND, value)
-    assert everything(one) == everything(other)
+    assert everything(first) == everything(second)
 
 
 @settings(max_examples=30, deadline=None)
 @given(tellings, st.integers(0, 45))
 def test_settling_changes_nothing_that_is_asked_after_it(given_, until):
-    one, other = Inputs(SPECS), Inputs(SPECS)
+    settled, unsettled = Inputs(SPECS), Inputs(SPECS)
     for of, time, value in given_:
-        for inputs in (one, other):
+        for inputs in (settled, unsettled):
             inputs.tell(of, time * SECOND, value)
-    one.settle(until * SECOND)
-    assert everything(one, until * SECOND - 1) == everything(other, until * SECOND - 1)
+    settled.settle(until * SECOND)
+    assert everything(settled, until * SECOND - 1) == everything(unsettled, until * SECOND - 1)
     for of, time, value in given_:  # nor does it change what is told later
-        for inputs in (one, other):
+        for inputs in (settled, unsettled):
             inputs.tell(of, (until + time) * SECOND + 7, value)
-    assert everything(one, until * SECOND - 1) == everything(other, until * SECOND - 1)
+    assert everything(settled, until * SECOND - 1) == everything(unsettled, until * SECOND - 1)
 
 
 def test_telling_says_whether_anything_has_changed():
@@ -93,9 +93,9 @@ def test_telling_says_whether_anything_has_changed():
 
 def test_settling_forgets_repeats():
     inputs = told((i, float(i // 10)) for i in range(40))
-    before = len(inputs.state()["echo"][0])
+    repeated = len(inputs.state()["echo"][0])
     inputs.settle(40 * SECOND)
-    assert before == 40
+    assert repeated == 40
     assert inputs.state()["echo"][0] == [0, 10 * SECOND, 20 * SECOND, 30 * SECOND]
 
 
@@ -162,18 +162,18 @@ def follower(values) -> list[float]:
 def test_a_small_loop_closes():
     outer = [0.0, 200.0, -150.0]
     loop = [*outer, -20.0, -90.0, -20.0, -150.0]
-    found = follower(loop)
-    assert found[5] == found[3]  # back at the same turning point: back at the same place
-    assert found[-1] == found[2]  # and the loop leaves nothing behind when it is left
-    assert found[3] != follower([0.0, -20.0])[-1]  # while the place does hang on the past
+    focus = follower(loop)
+    assert focus[5] == focus[3]  # back at the same turning point: back at the same place
+    assert focus[-1] == focus[2]  # and the loop leaves nothing behind when it is left
+    assert focus[3] != follower([0.0, -20.0])[-1]  # while the place does hang on the past
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-200, 200), min_size=1, max_size=12), st.integers(201, 400))
 def test_what_is_larger_than_all_before_wipes_it_out(values, size):
     """After an excursion beyond all earlier ones nothing but it counts (Madelung's rule)."""
-    found = path([*map(float, values), float(size), -float(size), 33.0])[-1]
-    assert found == path([0.0, float(size), -float(size), 33.0])[-1]
+    focus = path([*map(float, values), float(size), -float(size), 33.0])[-1]
+    assert focus == path([0.0, float(size), -float(size), 33.0])[-1]
 
 
 @settings(max_examples=50, deadline=None)
@@ -184,7 +184,7 @@ def test_a_play_knows_no_speed(values, halts, every):
     for value in values[1:]:
         slow += np.linspace(slow[-1], value, halts + 1)[1:].tolist()
     assert path(slow, every=every)[-1] == pytest.approx(path([float(value) for value in values])[-1], abs=1e-9)
-    assert max(abs(one) for one in path(slow)) <= 40.0 + 1e-9
+    assert max(abs(focus) for focus in path(slow)) <= 40.0 + 1e-9
 
 
 def test_normalising_wipes_the_path_out():
@@ -204,7 +204,7 @@ def test_creep_follows_the_last_move_with_the_logarithm_of_time():
     inputs = told([(0, 0.0), (10, 100.0), (30, 60.0)], "stage.echo")
     assert inputs.value("creep", 10 * SECOND - 1) == 0.0
     assert inputs.value("creep", 10 * SECOND) == 0.0
-    for after in (0.001, 2.5, 19.0):
-        found = inputs.value("creep", round((10 + after) * SECOND))
-        assert found == pytest.approx(100.0 * math.log(1 + after / 2.5))
+    for delay in (0.001, 2.5, 19.0):
+        creep = inputs.value("creep", round((10 + delay) * SECOND))
+        assert creep == pytest.approx(100.0 * math.log(1 + delay / 2.5))
     assert inputs.value("creep", 35 * SECOND) == pytest.approx(-40.0 * math.log(3.0))

@@ -20,7 +20,7 @@ def number(value) -> float:
 
 def moved(seconds: float, **moves) -> tuple[np.ndarray, np.ndarray]:
     """Transition and covariance of the noise [3, 3]."""
-    several = {name: one if isinstance(one, list) else [one] for name, one in moves.items()}
+    several = {name: item if isinstance(item, list) else [item] for name, item in moves.items()}
     transition, root = equation(LAYOUT, several, number).discretise(seconds)
     return transition, root @ root.T
 
@@ -69,10 +69,10 @@ def test_a_constant_and_what_is_not_named_stand_still():
 
 def test_several_moves_of_one_entry_add_up():
     moves = [Walk(0.3), Walk(0.4), Relax(0.5, 10.0), Follow("b", 5.0), Integrate("c", -0.2)]
-    found = equation(LAYOUT, {"a": moves}, number)
-    np.testing.assert_allclose(found.drift[0], [-1 / 10 - 1 / 5, 1 / 5, -0.2])
-    np.testing.assert_allclose(found.diffusion, [0.3**2 + 0.4**2 + 2 * 0.5**2 / 10, 0.0, 0.0])
-    assert not found.drift[1:].any()
+    dynamics = equation(LAYOUT, {"a": moves}, number)
+    np.testing.assert_allclose(dynamics.drift[0], [-1 / 10 - 1 / 5, 1 / 5, -0.2])
+    np.testing.assert_allclose(dynamics.diffusion, [0.3**2 + 0.4**2 + 2 * 0.5**2 / 10, 0.0, 0.0])
+    assert not dynamics.drift[1:].any()
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_blocks_are_as_good_as_the_whole(seed, seconds):
     layout = Layout(tuple(Entry(f"e{i}", "1", 0.0, 1.0) for i in range(n)))
     drift = np.diag(-generator.uniform(0.0, 1.0, n) * (generator.random(n) < 0.6))
     for _ in range(generator.integers(0, 7)):
-        one, other = generator.choice(n, 2, replace=False)
-        drift[one, other] = generator.standard_normal()
+        row, column = generator.choice(n, 2, replace=False)
+        drift[row, column] = generator.standard_normal()
     dynamics = Dynamics(layout, drift, generator.uniform(0.0, 2.0, n) * (generator.random(n) < 0.7))
     transition, root = dynamics.discretise(seconds)
     expected, noise = whole(dynamics, seconds)

@@ -19,12 +19,12 @@ def test_names_find_their_places():
 def test_priors_replaced_leave_all_else():
     layout = standard_layout()
     changed = layout.replaced({"C10": (7.0, 3.0)})
-    place = layout.index("C10")
+    row = layout.index("C10")
     assert changed.names == layout.names
-    assert (changed.prior_mean()[place], changed.prior_std()[place]) == (7.0, 3.0)
-    others = np.arange(len(layout)) != place
+    assert (changed.prior_mean()[row], changed.prior_std()[row]) == (7.0, 3.0)
+    others = np.arange(len(layout)) != row
     np.testing.assert_array_equal(changed.prior_std()[others], layout.prior_std()[others])
-    assert layout.prior_std()[place] == 60.0
+    assert layout.prior_std()[row] == 60.0
 
 
 def test_names_that_are_not_there_are_named():

@@ -109,12 +109,12 @@ def test_the_toy_is_read_as_written():
 
 def test_tables_ship_with_the_package():
     assert {"simulated.toml", "dens.toml", "protochips.toml", "thermo-healthmonitor.toml"} <= {
-        one.name for one in SHIPPED
+        path.name for path in SHIPPED
     }
     inside = importlib.resources.files("twin") / "tables" / "simulated.toml"
     assert inside.is_file()
     assert inside.read_text(encoding="utf-8") == SHIPPED[
-        [one.name for one in SHIPPED].index("simulated.toml")
+        [path.name for path in SHIPPED].index("simulated.toml")
     ].read_text(encoding="utf-8")
 
 
@@ -280,18 +280,18 @@ def test_a_lagged_sensor_has_an_entry_of_its_own_that_follows_what_it_expects():
 
 def test_a_quantity_its_tangent_and_its_curvature():
     model, inputs = toy(), {"lens": 4.0, "play": 0.0}
-    one, generator = model.quantity("defocus"), np.random.default_rng(0)
+    quantity, generator = model.quantity("defocus"), np.random.default_rng(0)
 
     def value(state):
-        return one.value(model.layout, state, inputs)
+        return quantity.value(model.layout, state, inputs)
 
-    curvature = one.curvature(model.layout, inputs)
+    curvature = quantity.curvature(model.layout, inputs)
     assert curvature.tolist() == [[0.0, 0.0, 1.0], [0.0, 4.0, 0.0], [1.0, 0.0, 0.0]]
     for _ in range(5):
         state = generator.standard_normal(3)
         t, u, heat = state
         assert value(state) == pytest.approx(7.0 + 4.0 - 3.0 * t + t * heat + 0.5 * 4.0 * u * u)
-        row, offset = one.linear(model.layout, state, inputs)
+        row, offset = quantity.linear(model.layout, state, inputs)
         assert row @ state + offset == pytest.approx(value(state))
         steps = 1e-5 * np.eye(3)
         slopes = [(value(state + step) - value(state - step)) / 2e-5 for step in steps]
@@ -302,7 +302,7 @@ def test_a_quantity_its_tangent_and_its_curvature():
 
 
 def test_an_entry_is_a_quantity_of_itself_and_nothing_else_is():
-    one = toy().quantity("heat")
-    assert (one.unit, one.value(toy().layout, np.array([1.0, 2.0, 3.0]), {})) == ("angstrom/kelvin", 3.0)
+    quantity = toy().quantity("heat")
+    assert (quantity.unit, quantity.value(toy().layout, np.array([1.0, 2.0, 3.0]), {})) == ("angstrom/kelvin", 3.0)
     with pytest.raises(ValueError, match="no entry 'focus'"):
         toy().quantity("focus")

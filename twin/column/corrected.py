@@ -34,15 +34,15 @@ class Aberrations(NamedTuple):
 
     def value(self, name: str) -> tuple[float, float]:
         """(mean, standard deviation) of one coefficient in angstrom; ValueError for a name that is none."""
-        place = index(name)
-        return float(self.mean[place]), math.sqrt(float(self.variance[place]))
+        position = index(name)
+        return float(self.mean[position]), math.sqrt(float(self.variance[position]))
 
 
 def corrector_of(table: ColumnTable, side: str) -> Corrector | None:
     """The corrector of one half of the objective, or None; ValueError for a side that is none."""
     if side not in SIDES:
         raise ValueError(f"the side is {side!r}; give {' or '.join(SIDES)}")
-    return next((one for one in table.of(Corrector) if one.side == side), None)
+    return next((corrector for corrector in table.of(Corrector) if corrector.side == side), None)
 
 
 def left(corrector: Corrector, settings: Settings) -> Aberrations:
@@ -50,19 +50,21 @@ def left(corrector: Corrector, settings: Settings) -> Aberrations:
     mean, variance = np.zeros(len(NAMES)), np.zeros(len(NAMES))
     age = settings.tableau_age
     for name in governed(corrector):
-        place = index(name)
+        position = index(name)
         control = corrector.controls.get(name)
         # set to leave nothing, unless a control says what
-        mean[place] = 0.0 if control is None else settings.controls.get(control, math.nan)
-        after, walk = (ANGSTROM_PER_NM * _of(given, name) for given in (corrector.after_tableau_nm, corrector.walk_nm))
-        variance[place] = math.inf if age is None else after**2 + walk**2 * age
+        mean[position] = 0.0 if control is None else settings.controls.get(control, math.nan)
+        tableau_std, walk = (
+            ANGSTROM_PER_NM * _of(drifts, name) for drifts in (corrector.after_tableau_nm, corrector.walk_nm)
+        )
+        variance[position] = math.inf if age is None else tableau_std**2 + walk**2 * age
     return _known(mean, variance)
 
 
 def governed(corrector: Corrector) -> tuple[str, ...]:
     """The coefficients that a corrector says something of."""
-    given = {*corrector.after_tableau_nm, *corrector.walk_nm, *corrector.controls}
-    return tuple(name for name in NAMES if name in given or name[:3] in given)
+    names = {*corrector.after_tableau_nm, *corrector.walk_nm, *corrector.controls}
+    return tuple(name for name in NAMES if name in names or name[:3] in names)
 
 
 def together(lenses: dict[str, float], corrector: Corrector | None, settings: Settings) -> Aberrations:
@@ -91,6 +93,6 @@ def _known(mean: np.ndarray, variance: np.ndarray) -> Aberrations:
     return Aberrations(np.where(lost, np.nan, mean), np.where(lost, np.inf, variance), unknown)
 
 
-def _of(given: dict[str, float], name: str) -> float:
+def _of(values: dict[str, float], name: str) -> float:
     """What is given of a coefficient, by its name or that of both its parts."""
-    return given.get(name, given.get(name[:3], 0.0))
+    return values.get(name, values.get(name[:3], 0.0))

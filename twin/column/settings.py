@@ -114,9 +114,9 @@ def from_percent(
     return _from(TIA_LENSES, 0.01, "percentage", high_tension, percents, others, key, tableau_age)
 
 
-def _from(names, factor, word, high_tension, given, others, key, tableau_age) -> Settings:
+def _from(names, factor, word, high_tension, readings, others, key, tableau_age) -> Settings:
     controls = dict(others or {})
-    for name, value in given.items():
+    for name, value in readings.items():
         if name not in names:
             raise ValueError(f"{name!r} is no lens {word} that is known; they are {', '.join(names)}")
         if not abs(value * factor) <= 1.0:

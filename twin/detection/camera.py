@@ -106,8 +106,8 @@ def covariance(
     shared = jnp.fft.irfft2(waiting * pairs.reshape(*lead, *pairs.shape), s=shape) * dose / camera.efficiency
     gains = _gains(camera, fraction)
     gains = gains * (gains if jnp.ndim(gains) == 0 else jnp.roll(gains, back, axis=(-2, -1)))
-    here = shift[0] % shape[0] == 0 and shift[1] % shape[1] == 0
-    white = camera.dark_noise**2 + camera.readout**2 if here else 0.0
+    same_pixel = shift[0] % shape[0] == 0 and shift[1] % shape[1] == 0
+    white = camera.dark_noise**2 + camera.readout**2 if same_pixel else 0.0
     return (gains * shared + white).astype(fraction.dtype)
 
 

@@ -100,12 +100,12 @@ def check_angles(
     """
     reach = outer + math.hypot(float(offset[0]), float(offset[1]))
     require(0.0 < reach < math.inf, f"an outer angle of {reach} rad is not possible; give it in radian, above zero")
-    kept = (CUTOFF - TAPER) * 0.5 * wavelength
-    if reach <= kept * min(gpts[1] / extent[0], gpts[0] / extent[1]):
+    passed_k = (CUTOFF - TAPER) * 0.5 * wavelength
+    if reach <= passed_k * min(gpts[1] / extent[0], gpts[0] / extent[1]):
         return
-    need_y, need_x = (smooth(math.ceil(side * reach / kept - 1e-9)) for side in (extent[1], extent[0]))
+    need_y, need_x = (smooth(math.ceil(side * reach / passed_k - 1e-9)) for side in (extent[1], extent[0]))
     raise ValueError(
         f"a grid too coarse for the detector's outer angle: {gpts[1]} x {gpts[0]} points (x, y) over {extent[0]:.2f} x {extent[1]:.2f} angstrom carry "
-        f"{1e3 * kept * min(gpts[1] / extent[0], gpts[0] / extent[1]):.1f} mrad, the detector reaches {1e3 * reach:.1f} mrad; "
+        f"{1e3 * passed_k * min(gpts[1] / extent[0], gpts[0] / extent[1]):.1f} mrad, the detector reaches {1e3 * reach:.1f} mrad; "
         f"use gpts (ny, nx) = ({need_y}, {need_x}) or more, or smaller angles"
     )

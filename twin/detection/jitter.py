@@ -32,8 +32,8 @@ def correlation(scan: Scan) -> np.ndarray:
 @functools.lru_cache(maxsize=8)
 def _correlation(shape: tuple[int, int], dwell: float, flyback: float) -> np.ndarray:
     times = pixel_times(Scan(shape=shape, dwell=dwell, flyback=flyback))
-    apart = np.abs(times[:, None] - times[None, :])
-    return 0.5 * np.cos(2.0 * np.pi * MAINS * apart) + 0.5 * np.exp(-apart / MEMORY)
+    intervals = np.abs(times[:, None] - times[None, :])
+    return 0.5 * np.cos(2.0 * np.pi * MAINS * intervals) + 0.5 * np.exp(-intervals / MEMORY)
 
 
 @functools.lru_cache(maxsize=8)
@@ -60,5 +60,5 @@ def covariance(image: np.ndarray, scan: Scan) -> np.ndarray:
 def sample(images: np.ndarray, scan: Scan, generator: np.random.Generator) -> np.ndarray:
     """What a random displacement of 1 angstrom rms per axis adds to each of ``images`` [n, pixels], to first order."""
     root = _root(scan.shape, scan.dwell, scan.flyback)
-    moved = generator.standard_normal((2, len(images), root.shape[1])) @ root.T
-    return (gradients(images, scan) * moved).sum(axis=0)
+    displacements = generator.standard_normal((2, len(images), root.shape[1])) @ root.T
+    return (gradients(images, scan) * displacements).sum(axis=0)

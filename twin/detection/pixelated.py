@@ -62,14 +62,14 @@ def binned(pattern: Pattern, factor: int) -> Pattern:
         blocks = -(-count // factor)
         if factor % 2 and (blocks - count) % 2:
             blocks += 1
-        before = (blocks * factor - count) // 2
-        after = blocks * factor - count - before
+        padding_left = (blocks * factor - count) // 2
+        padding_right = blocks * factor - count - padding_left
         widths = [(0, 0)] * values.ndim
-        widths[axis] = (before, after)
+        widths[axis] = (padding_left, padding_right)
         padded = jnp.moveaxis(jnp.pad(values, widths), axis, -1)
         values = jnp.moveaxis(padded.reshape(*padded.shape[:-1], blocks, factor).sum(axis=-1), -1, axis)
         step = old[1] - old[0]
-        axes[number] = old[0] + step * ((jnp.arange(blocks) + 0.5) * factor - 0.5 - before)
+        axes[number] = old[0] + step * ((jnp.arange(blocks) + 0.5) * factor - 0.5 - padding_left)
     return Pattern(values, *axes)
 
 
@@ -124,9 +124,9 @@ def resample(pattern: Pattern, camera: Pixelated) -> Pattern:
     return Pattern(values, *camera.axes())
 
 
-def _overlap(left: Array, place: Array, width: float | Array) -> Array:
+def _overlap(left: Array, centre: Array, width: float | Array) -> Array:
     """Share of an interval ``width`` wide around ``place`` that lies between ``left`` and left + 1."""
-    return jnp.clip((left + 1.0 - place) / width + 0.5, 0.0, 1.0) - jnp.clip((left - place) / width + 0.5, 0.0, 1.0)
+    return jnp.clip((left + 1.0 - centre) / width + 0.5, 0.0, 1.0) - jnp.clip((left - centre) / width + 0.5, 0.0, 1.0)
 
 
 def _shares(places: Float[Array, " n"], width: float, count: int) -> Float[Array, "count n"]:
@@ -152,6 +152,6 @@ def _scatter(pattern: Pattern, camera: Pixelated, widths: tuple[float, float]) -
             i, j = first_row + down, first_column + across
             share = _overlap(i, row, high) * _overlap(j, column, wide)
             inside = (i >= 0) & (i < ny) & (j >= 0) & (j < nx)
-            place = jnp.where(inside, i * nx + j, ny * nx).astype(jnp.int32)
-            total = total.at[:, place].add(flat * share.astype(flat.dtype)[None])
+            pixel = jnp.where(inside, i * nx + j, ny * nx).astype(jnp.int32)
+            total = total.at[:, pixel].add(flat * share.astype(flat.dtype)[None])
     return total[:, :-1].reshape(*pattern.values.shape[:-2], ny, nx)

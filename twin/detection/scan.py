@@ -85,10 +85,10 @@ def positions(scan: Scan, distortion: Distortion | None = None) -> Float[Array, 
     raster = jnp.stack([x, y], axis=-1)
     if distortion is None:
         return raster
-    found = raster @ distortion.matrix.T + _pair(distortion.centre)
+    displaced = raster @ distortion.matrix.T + _pair(distortion.centre)
     if distortion.field is not None:
-        found = found + smooth_field(jnp.asarray(distortion.field), scan.shape)
-    return found + _pair(distortion.drift) * jnp.asarray(times(scan))[..., None]
+        displaced = displaced + smooth_field(jnp.asarray(distortion.field), scan.shape)
+    return displaced + _pair(distortion.drift) * jnp.asarray(times(scan))[..., None]
 
 
 def smooth_field(nodes: Float[Array, "my mx 2"], shape: tuple[int, int]) -> Float[Array, "ny nx 2"]:

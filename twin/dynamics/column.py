@@ -64,9 +64,9 @@ def standard_dynamics(layout: Layout, rates: Rates | None = None) -> ColumnDynam
         diffusion[layout.index(name)] = rate**2
 
     def relax(name: str, std: float, time: float):
-        place = layout.index(name)
-        drift[place, place] = -1.0 / time
-        diffusion[place] = 2.0 * std**2 / time
+        row = layout.index(name)
+        drift[row, row] = -1.0 / time
+        diffusion[row] = 2.0 * std**2 / time
 
     walk("C10", rates.c10)
     for name in ("C12a", "C12b"):
@@ -111,9 +111,9 @@ def command_focus(dynamics: ColumnDynamics, step: float) -> tuple[np.ndarray, np
     """
     mean, std = np.zeros(len(dynamics.layout)), np.zeros(len(dynamics.layout))
     for name in ("C10.memory", "C10.memory.slow"):
-        place = dynamics.layout.index(name)
-        mean[place] = -dynamics.rates.memory_share * step
-        std[place] = 0.6 * abs(dynamics.rates.memory_share * step)
+        row = dynamics.layout.index(name)
+        mean[row] = -dynamics.rates.memory_share * step
+        std[row] = 0.6 * abs(dynamics.rates.memory_share * step)
     return mean, std
 
 

@@ -46,12 +46,12 @@ class Inputs:
     """The history of what was told, and the inputs that follow from it. Times are int64 ns."""
 
     def __init__(self, inputs: Sequence[Input]):
-        self._inputs = {one.name: one for one in inputs}
+        self._inputs = {spec.name: spec for spec in inputs}
         self._paths: dict[str, Path] = {}
-        for one in inputs:
-            if one.kind == "commanded":
+        for spec in inputs:
+            if spec.kind == "commanded":
                 # a control stands at nought until it is told otherwise
-                self._paths[one.of] = Path([NEVER], [0.0]) if one.of.startswith("control:") else Path()
+                self._paths[spec.of] = Path([NEVER], [0.0]) if spec.of.startswith("control:") else Path()
 
     @property
     def sources(self) -> frozenset[str]:
@@ -66,14 +66,14 @@ class Inputs:
         """``of`` said ``value`` at ``time``, in any order of times; the time from which that changes what is known of its path, if it does."""
         return self._paths[of].add(time, value)
 
-    def settle(self, before: int) -> None:
+    def settle(self, time: int) -> None:
         """Nothing more will be told of times before ``before``: forget what repeats."""
         for path in self._paths.values():
-            path.settle(before)
+            path.settle(time)
 
     def at(self, time: int) -> dict[str, float]:
         """Every input at ``time``; NaN where it follows from something that has never been told (a control counts as 0 until it is)."""
-        return {name: self._value(one, time) for name, one in self._inputs.items()}
+        return {name: self._value(spec, time) for name, spec in self._inputs.items()}
 
     def value(self, name: str, time: int) -> float:
         """One input at ``time``; see `at`."""
@@ -81,54 +81,54 @@ class Inputs:
 
     def series(self, name: str, times: np.ndarray) -> np.ndarray:
         """One input at each of ``times`` [n] (int64 ns)."""
-        one = self._inputs[name]
-        if len(times) and one.kind == "commanded" and not self.steps(name, int(times.min()) - 1, int(times.max())):
-            return np.full(len(times), self._value(one, int(times[0])))
-        return np.array([self._value(one, time) for time in times.tolist()])
+        spec = self._inputs[name]
+        if len(times) and spec.kind == "commanded" and not self.steps(name, int(times.min()) - 1, int(times.max())):
+            return np.full(len(times), self._value(spec, int(times[0])))
+        return np.array([self._value(spec, time) for time in times.tolist()])
 
-    def steps(self, name: str, after: int, until: int) -> list[tuple[int, float]]:
+    def steps(self, name: str, since: int, until: int) -> list[tuple[int, float]]:
         """Changes of a commanded input in (after, until]: times and sizes."""
-        one = self._inputs[name]
-        found = self._paths[one.of].steps(after, until)
-        steps = [(time, one.read(value) - one.read(before)) for time, before, value in found]
+        spec = self._inputs[name]
+        changes = self._paths[spec.of].steps(since, until)
+        steps = [(time, spec.read(value) - spec.read(before)) for time, before, value in changes]
         return [(time, step) for time, step in steps if step != 0.0]
 
-    def _value(self, one: Input, time: int) -> float:
-        if one.kind == "commanded":
-            path = self._paths[one.of]
+    def _value(self, spec: Input, time: int) -> float:
+        if spec.kind == "commanded":
+            path = self._paths[spec.of]
             value = path.at(time)
-            return float("nan") if value is None else one.read(value)
-        if one.kind == "play":
-            return self._play(one, time)
-        return self._creep(one, time)
+            return float("nan") if value is None else spec.read(value)
+        if spec.kind == "play":
+            return self._play(spec, time)
+        return self._creep(spec, time)
 
-    def _play(self, one: Input, time: int) -> float:
+    def _play(self, spec: Input, time: int) -> float:
         since = NEVER
-        if one.reset:
-            resets = self.steps(one.reset, NEVER, time)
+        if spec.reset:
+            resets = self.steps(spec.reset, NEVER, time)
             since = resets[-1][0] if resets else since
-        start, path = self._walk(one.of, since, time)
+        start, path = self._walk(spec.of, since, time)
         if start is None:
             return float("nan")
         follower = now = start
         for now in path:
-            follower = min(max(follower, now - one.width), now + one.width)
+            follower = min(max(follower, now - spec.width), now + spec.width)
         return follower - now
 
     def _walk(self, name: str, since: int, until: int) -> tuple[float | None, list[float]]:
         """Where a commanded input stood at ``since`` (or where it was first told), and where it went until ``until``."""
-        one = self._inputs[name]
-        start, path = self._paths[one.of].between(since, until)
+        spec = self._inputs[name]
+        start, path = self._paths[spec.of].between(since, until)
         if start is None:
             return None, []
-        return one.read(start), [one.read(value) for value in path]
+        return spec.read(start), [spec.read(value) for value in path]
 
-    def _creep(self, one: Input, time: int) -> float:
-        moves = self.steps(one.of, NEVER, time)
+    def _creep(self, spec: Input, time: int) -> float:
+        moves = self.steps(spec.of, NEVER, time)
         if not moves:
             return 0.0
         at, step = moves[-1]
-        return step * math.log1p((time - at) * 1e-9 / one.time)
+        return step * math.log1p((time - at) * 1e-9 / spec.time)
 
     def state(self) -> dict[str, list]:
         """All that was told, as plain lists."""
@@ -148,21 +148,21 @@ class Path:
 
     def add(self, time: int, value: float) -> int | None:
         """``value`` was said at ``time``; the time from which that changes things (what is said first holds before it, too), or None."""
-        place = bisect.bisect_left(self.times, time)
-        if place < len(self.times) and self.times[place] == time:
+        index = bisect.bisect_left(self.times, time)
+        if index < len(self.times) and self.times[index] == time:
             # of two that claim one moment the larger stands, whichever came first
-            value = max(value, self.values[place])
-            changed = value != self.values[place]
-            self.values[place] = value
-            return (NEVER if place == 0 else time) if changed else None
-        self.times.insert(place, time)
-        self.values.insert(place, value)
-        if place == 0:
+            value = max(value, self.values[index])
+            changed = value != self.values[index]
+            self.values[index] = value
+            return (NEVER if index == 0 else time) if changed else None
+        self.times.insert(index, time)
+        self.values.insert(index, value)
+        if index == 0:
             return NEVER
-        return None if self.values[place - 1] == value else time
+        return None if self.values[index - 1] == value else time
 
-    def settle(self, before: int) -> None:
-        stop = bisect.bisect_left(self.times, before)
+    def settle(self, time: int) -> None:
+        stop = bisect.bisect_left(self.times, time)
         keep = [i for i in range(stop) if i == 0 or self.values[i] != self.values[i - 1]]
         if len(keep) < stop:
             self.times[:stop] = [self.times[i] for i in keep]
@@ -180,9 +180,9 @@ class Path:
         first = bisect.bisect_right(self.times, since)
         return self.at(since), self.values[first : bisect.bisect_right(self.times, until)]
 
-    def measured(self, after: int, until: int) -> list[tuple[int, float]]:
+    def measured(self, since: int, until: int) -> list[tuple[int, float]]:
         """(time, value) of what was first told and of each change since, in (after, until]."""
-        first = bisect.bisect_right(self.times, after)
+        first = bisect.bisect_right(self.times, since)
         last = bisect.bisect_right(self.times, until)
         return [
             (self.times[i], self.values[i])
@@ -190,9 +190,9 @@ class Path:
             if i == 0 or self.values[i] != self.values[i - 1]
         ]
 
-    def steps(self, after: int, until: int) -> list[tuple[int, float, float]]:
+    def steps(self, since: int, until: int) -> list[tuple[int, float, float]]:
         """(time, value before, value) of each change in (after, until]."""
-        first = bisect.bisect_right(self.times, after)
+        first = bisect.bisect_right(self.times, since)
         last = bisect.bisect_right(self.times, until)
         return [
             (self.times[i], self.values[i - 1], self.values[i])

@@ -46,7 +46,7 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
     @functools.cached_property
     def _blocks(self) -> tuple[np.ndarray, ...]:
         count, label = connected_components(self.drift != 0, directed=False)
-        return tuple(np.flatnonzero(label == one) for one in range(count))
+        return tuple(np.flatnonzero(label == block) for block in range(count))
 
     def discretise(self, interval: float) -> tuple[np.ndarray, np.ndarray]:
         """Transition A [n, n] and factor L [n, n] (L L^T the accumulated noise) over ``interval`` seconds; ValueError if negative or not finite."""
@@ -58,9 +58,9 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
         transition[self.lone, self.lone] = np.exp(rate * interval)
         factor[self.lone, self.lone] = np.sqrt(self.diffusion[self.lone] * _grown(2 * rate, interval))
         for block in self.coupled:
-            here = np.ix_(block, block)
-            transition[here], noise = _van_loan(self.drift[here], self.diffusion[block], interval)
-            factor[here] = root_of_noise(noise)
+            entries = np.ix_(block, block)
+            transition[entries], noise = _van_loan(self.drift[entries], self.diffusion[block], interval)
+            factor[entries] = root_of_noise(noise)
         return transition, factor
 
     def shift(self, interval: float) -> np.ndarray:

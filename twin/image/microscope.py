@@ -71,7 +71,9 @@ class Microscope(eqx.Module):
     cell: float = 3.905
 
 
-def affine_optics(layout: Layout, calibration: Calibration, settings: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+def affine_optics(
+    layout: Layout, calibration: Calibration, settings: Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Matrix [p, n] and offset [p] with parameters = matrix @ state + offset, for the order of `PARAMETERS`.
 
     dC10 = Cc (2 dI/I - kappa dV/V), with dI/I and dV/V in 1e-6 in the state.
@@ -156,8 +158,8 @@ def _harmonics(microscope: Microscope, waves: Float[Array, " w"]) -> Array:
     """Real and imaginary parts [n_g, 2] of the image's harmonics for the parameters that need waves (aberrations, focal spread, thickness, tilt)."""
     coefficients = jnp.zeros(len(NAMES), dtype=waves.dtype)
     coefficients = coefficients.at[np.array([index(name) for name in _ABERRATIONS])].set(waves[: len(_ABERRATIONS)])
-    found = harmonics(microscope.gram, coefficients, waves[-3], waves[-2:], waves[-4])
-    return jnp.stack([found.real, found.imag], axis=-1)
+    spectrum = harmonics(microscope.gram, coefficients, waves[-3], waves[-2:], waves[-4])
+    return jnp.stack([spectrum.real, spectrum.imag], axis=-1)
 
 
 def _plain(
@@ -169,11 +171,11 @@ def _plain(
     """
     centre = rest[np.array([_PLACE["x"], _PLACE["y"]])]
     turn = 2.0 * jnp.pi * (checks.float64(microscope.gram.g) @ centre)
-    found = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(
+    spectrum = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(
         jnp.complex64
     )
-    core = image(microscope.gram, found, grid, rest[_PLACE["source"]]).astype(jnp.float64)
-    wide = image(microscope.gram, found, grid, TAIL_WIDTH * rest[_PLACE["source"]]).astype(jnp.float64)
+    core = image(microscope.gram, spectrum, grid, rest[_PLACE["source"]]).astype(jnp.float64)
+    wide = image(microscope.gram, spectrum, grid, TAIL_WIDTH * rest[_PLACE["source"]]).astype(jnp.float64)
     return core + rest[_PLACE["tail"]] * (wide - core)
 
 
@@ -219,12 +221,12 @@ def images(
     """
     checks.require_float64()
 
-    def one(u):
+    def single_image(u):
         rest = u[np.array(_REST)]
         plain = _plain(microscope, _harmonics(microscope, u[np.array(_WAVE)]), rest, grid)
         return _factor(microscope, rest, grid) * plain + black * rest[_PLACE["black"]]
 
-    return jax.vmap(one)(parameters)
+    return jax.vmap(single_image)(parameters)
 
 
 @jax.jit
@@ -240,9 +242,9 @@ def images_and_slopes(
     """
     checks.require_float64()
 
-    def one(u):
+    def single_image(u):
         waves, rest = u[np.array(_WAVE)], u[np.array(_REST)]
-        found = _harmonics(microscope, waves)
+        spectrum = _harmonics(microscope, waves)
         slopes = jax.jacfwd(lambda v: _harmonics(microscope, v))(waves)
         factor = _factor(microscope, rest, grid)
         of_waves = jax.vmap(lambda column: factor * _plain(microscope, column, rest, grid), in_axes=-1, out_axes=-1)(
@@ -250,11 +252,11 @@ def images_and_slopes(
         )
 
         def of(v):
-            value = _factor(microscope, v, grid) * _plain(microscope, found, v, grid) + black * v[_PLACE["black"]]
+            value = _factor(microscope, v, grid) * _plain(microscope, spectrum, v, grid) + black * v[_PLACE["black"]]
             return value, value
 
         of_rest, value = jax.jacfwd(of, has_aux=True)(rest)
         order = np.argsort(np.array(_WAVE + _REST))
         return value, jnp.concatenate([of_waves, of_rest], axis=-1)[:, order]
 
-    return jax.vmap(one)(parameters)
+    return jax.vmap(single_image)(parameters)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from twin import checks
-from twin.image.microscope import PARAMETERS, Microscope, black_scale, images, affine_optics, raster
+from twin.image.microscope import PARAMETERS, Microscope, affine_optics, black_scale, images, raster
 from twin.records import Scan
 from twin.state import Layout
 
@@ -163,13 +163,13 @@ def predict(
     mean = samples.mean(axis=0)
     scattered = (samples - mean[None, :]) * inflation
     covariance = scattered.T @ scattered / (len(samples) - 1)
-    found = numbers(samples.reshape(-1, *request.scan.shape))
+    statistics = numbers(samples.reshape(-1, *request.scan.shape))
     return Prediction(
         request.scan.shape,
         samples,
         mean,
         covariance,
-        {name: _interval(name, found[name]).scaled(inflation**2) for name in NUMBERS},
+        {name: _interval(name, statistics[name]).scaled(inflation**2) for name in NUMBERS},
     )
 
 

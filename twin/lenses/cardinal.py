@@ -66,9 +66,9 @@ def asymptotic(field: AxialField, energy: Scalar, steps: int = STEPS) -> Asympto
     run = sweep(field, jnp.pi, 0.0, energy, steps)
     a, end = checks.float64(field.half_width), run.partial[-1]
     # near phi = pi, x = -(y' + y z/a); near 0, x = y' + y z / a (z from the centre): slopes and heights of the asymptotes
-    before = jnp.stack([jnp.stack([jnp.zeros(()), -a]), jnp.stack([-jnp.ones(()), jnp.zeros(())])])
-    after = jnp.stack([jnp.stack([jnp.zeros(()), jnp.ones(())]), jnp.stack([1 / a, jnp.zeros(())])])
-    (m11, _), (m21, m22) = after @ end @ before  # both taken to the plane of the centre
+    to_centre = jnp.stack([jnp.stack([jnp.zeros(()), -a]), jnp.stack([-jnp.ones(()), jnp.zeros(())])])
+    from_centre = jnp.stack([jnp.stack([jnp.zeros(()), jnp.ones(())]), jnp.stack([1 / a, jnp.zeros(())])])
+    (m11, _), (m21, m22) = from_centre @ end @ to_centre  # both taken to the plane of the centre
     focal = -1 / m21
     image, object_ = field.centre + m11 * focal, field.centre - m22 * focal
     return Asymptotic(focal, object_, image, object_ + focal, image - focal, run.turned)
@@ -79,28 +79,30 @@ def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = STE
     """The ``crossover``-th place from behind whose image is at infinity; not a number where the field is too weak to have it."""
     back = sweep(field, 0.0, jnp.pi, energy, steps)
     start = jnp.array([0.0, 1.0])  # x = 1, x' = 0 far behind
-    found, phi = _crossing(field, energy, back, start, crossover)
-    phi = jnp.where(found, phi, jnp.pi / 2)
-    spherical, chromatic, height, turned = _aberrations(field, energy, phi, 0.0, steps)
-    place = field.centre + field.half_width / jnp.tan(phi)
+    exists, phi = _crossing(field, energy, back, start, crossover)
+    phi = jnp.where(exists, phi, jnp.pi / 2)
+    spherical, chromatic, height, rotation = _aberrations(field, energy, phi, 0.0, steps)
+    focus = field.centre + field.half_width / jnp.tan(phi)
     # far behind the ray is y'(0) high; at the object its slope was 1
-    values = (place, height[1], spherical, chromatic, turned)
-    return Real(*(jnp.where(found, value, jnp.nan) for value in values))
+    values = (focus, height[1], spherical, chromatic, rotation)
+    return Real(*(jnp.where(exists, value, jnp.nan) for value in values))
 
 
 @functools.partial(jax.jit, static_argnames=("crossover", "steps"))
-def imaging(field: AxialField, place: Scalar, energy: Scalar, crossover: int = 1, steps: int = STEPS) -> Imaging:
+def imaging(
+    field: AxialField, object_position: Scalar, energy: Scalar, crossover: int = 1, steps: int = STEPS
+) -> Imaging:
     """Where the object at ``place`` (in the field or before it) is imaged for the ``crossover``-th time behind it, and how well."""
-    first = phi_of(field, place)
+    first = phi_of(field, object_position)
     run = sweep(field, first, 0.0, energy, steps)
-    found, phi = _crossing(field, energy, run, jnp.array([0.0, -1.0]), crossover)
-    last = jnp.where(found, phi, 0.0)
-    spherical, chromatic, end, turned = _aberrations(field, energy, first, last, steps)
+    exists, phi = _crossing(field, energy, run, jnp.array([0.0, -1.0]), crossover)
+    last = jnp.where(exists, phi, 0.0)
+    spherical, chromatic, end, rotation = _aberrations(field, energy, first, last, steps)
     # slope at the image over slope at the object is 1 / magnification
     slope = -jnp.sin(last) * end[1] / field.half_width
-    image = jnp.where(found, field.centre + field.half_width / jnp.tan(jnp.where(found, phi, 1.0)), jnp.inf)
-    magnification = jnp.where(found, 1 / jnp.where(found, slope, 1.0), jnp.inf)
-    return Imaging(image, magnification, spherical, chromatic, turned)
+    image = jnp.where(exists, field.centre + field.half_width / jnp.tan(jnp.where(exists, phi, 1.0)), jnp.inf)
+    magnification = jnp.where(exists, 1 / jnp.where(exists, slope, 1.0), jnp.inf)
+    return Imaging(image, magnification, spherical, chromatic, rotation)
 
 
 def _crossing(
@@ -112,21 +114,21 @@ def _crossing(
     # the start itself may be on the axis: it does not count
     crossed = ((jnp.sign(y[1:]) * jnp.sign(y[:-1]) < 0) | (y[1:] == 0)).at[0].set(False)
     count = jnp.cumsum(crossed)
-    found = count[-1] >= number
+    exists = count[-1] >= number
     at = jnp.argmax(count >= number)
-    before, origin = rays[at], run.phi[at]
+    ray, origin = rays[at], run.phi[at]
     share = y[at] / jnp.where(y[at] == y[at + 1], 1.0, y[at] - y[at + 1])
     guess = jax.lax.stop_gradient(origin + share * (run.phi[at + 1] - origin))
 
     def better(_, phi: Float[Array, ""]) -> Float[Array, ""]:
         width = (phi - origin).reshape(1)
         step = magnus(width, 1.0 + compact_rate(field, origin + width[:, None] * GAUSS, energy) ** 2)[0]
-        here = step @ before
-        return phi - here[0] / jnp.where(here[1] == 0, 1.0, here[1])
+        slope_and_height = step @ ray
+        return phi - slope_and_height[0] / jnp.where(slope_and_height[1] == 0, 1.0, slope_and_height[1])
 
     # the last step carries the derivative
     phi = better(0, jax.lax.stop_gradient(jax.lax.fori_loop(0, NEWTON, better, guess)))
-    return found, phi
+    return exists, phi
 
 
 def _aberrations(

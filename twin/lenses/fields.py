@@ -120,7 +120,7 @@ class Superposition(eqx.Module):
     @property
     def half_width(self) -> Scalar:
         spread = [jnp.abs(part.centre - self.centre) + part.half_width for part in self.parts]
-        return jnp.stack([checks.float64(one) for one in spread]).max()
+        return jnp.stack([checks.float64(width) for width in spread]).max()
 
     def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
         total = self.parts[0](z)

@@ -23,14 +23,14 @@ class Axial(NamedTuple):
     chromatic: Float[Array, ""]
 
 
-def behind(bell: GlaserBell, place: Scalar, energy: Scalar) -> Axial:
+def behind(bell: GlaserBell, specimen: Scalar, energy: Scalar) -> Axial:
     """Of the field behind the plane ``place``: what an objective's imaging half does to an object there."""
-    return _between(bell, phi_of(bell, place), energy)
+    return _between(bell, phi_of(bell, specimen), energy)
 
 
-def before(bell: GlaserBell, place: Scalar, energy: Scalar) -> Axial:
+def before(bell: GlaserBell, specimen: Scalar, energy: Scalar) -> Axial:
     """Of the field before the plane ``place``: what the probe-forming half does to a probe there (the same, seen backwards)."""
-    return _between(bell, jnp.pi - phi_of(bell, place), energy)
+    return _between(bell, jnp.pi - phi_of(bell, specimen), energy)
 
 
 def _between(bell: GlaserBell, first: Float[Array, ""], energy: Scalar) -> Axial:

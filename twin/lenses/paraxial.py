@@ -62,8 +62,8 @@ def transfer(field: AxialField, start: Scalar, end: Scalar, energy: Scalar, step
 def transfer_of_drift(length: Scalar) -> Transfer:
     """Free space of ``length`` angstrom."""
     length = checks.float64(length)
-    one, zero = jnp.ones_like(length), jnp.zeros_like(length)
-    return Transfer(jnp.stack([jnp.stack([one, length]), jnp.stack([zero, one])]), zero)
+    unity, zero = jnp.ones_like(length), jnp.zeros_like(length)
+    return Transfer(jnp.stack([jnp.stack([unity, length]), jnp.stack([zero, unity])]), zero)
 
 
 def joined(*parts: Transfer) -> Transfer:

@@ -20,10 +20,10 @@ _ORDERS: tuple[tuple[int, int], ...] = (
 
 
 def _terms() -> tuple[tuple[str, int, int, str], ...]:
-    found = []
+    terms = []
     for n, m in _ORDERS:
-        found += [(f"C{n}{m}", n, m, "a")] if m == 0 else [(f"C{n}{m}{part}", n, m, part) for part in "ab"]
-    return tuple(found)
+        terms += [(f"C{n}{m}", n, m, "a")] if m == 0 else [(f"C{n}{m}{part}", n, m, part) for part in "ab"]
+    return tuple(terms)
 
 
 _TERMS = _terms()
@@ -96,9 +96,9 @@ def phase(
     wavelength: float,
 ) -> Float[Array, " *n"]:
     """chi in radian at spatial frequencies (``kx``, ``ky``) in 1/angstrom for ``coefficients`` in angstrom; float64 inside."""
-    given = checks.float64(coefficients)
+    values = checks.float64(coefficients)
     # summed term by term, so that a compiled phase never holds 25 arrays at once
-    total = sum(given[place] * row for place, row in enumerate(_rows(kx, ky, wavelength)))
+    total = sum(values[position] * row for position, row in enumerate(_rows(kx, ky, wavelength)))
     return jnp.asarray(total) * (2.0 * math.pi / wavelength)
 
 
@@ -113,16 +113,16 @@ def phase_gradient(
     ``coefficients`` (angstrom) are the first so many of NAMES: 12 are all to third order. Over 2 pi it is where the ray through (kx, ky)
     meets the focal plane, in angstrom: the ray's geometric displacement.
     """
-    given = checks.float64(coefficients)
+    values = checks.float64(coefficients)
     x = wavelength * checks.float64(kx)
     y = wavelength * checks.float64(ky)
     square = x * x + y * y
     cosines, sines = _powers(x, y)
     along_x, along_y = jnp.zeros_like(x), jnp.zeros_like(x)
-    for place, (_, n, m, part) in enumerate(_TERMS[: given.shape[0]]):
+    for position, (_, n, m, part) in enumerate(_TERMS[: values.shape[0]]):
         angular = cosines[m] if part == "a" else sines[m]
         power = (n + 1 - m) // 2
-        weight = given[place] * (2.0 * math.pi / (n + 1))
+        weight = values[position] * (2.0 * math.pi / (n + 1))
         if power:
             radial = weight * 2.0 * power * square ** (power - 1) * angular
             along_x, along_y = along_x + radial * x, along_y + radial * y

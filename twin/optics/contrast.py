@@ -67,8 +67,8 @@ def point_resolution(imaging: Imaging) -> float:
     for level in (0.0, math.pi, -math.pi):
         shifted = cubic - np.array([0.0, 0.0, 0.0, level])
         roots += list(np.roots(np.trim_zeros(shifted, "f")))
-    found = [root.real for root in roots if root.real > 0.0 and abs(root.imag) < 1e-6 * abs(root)]
-    return imaging.wavelength / math.sqrt(min(found))
+    crossings = [root.real for root in roots if root.real > 0.0 and abs(root.imag) < 1e-6 * abs(root)]
+    return imaging.wavelength / math.sqrt(min(crossings))
 
 
 def information_limit(imaging: Imaging) -> float:

@@ -93,10 +93,10 @@ def tailed_source_offsets(sigma: float, tail: float, width: float, cut: float, n
     return np.concatenate([core, far]), np.concatenate([(1.0 - tail) * core_weights, tail * far_weights])
 
 
-def joint(one: Quadrature, other: Quadrature) -> Quadrature:
+def joint(first: Quadrature, second: Quadrature) -> Quadrature:
     """The quadrature of the sum of two independent displacements, each [n, 2]: say, source size and vibration."""
-    offsets = one[0][:, None, :] + other[0][None, :, :]
-    return offsets.reshape(-1, offsets.shape[-1]), np.outer(one[1], other[1]).ravel()
+    offsets = first[0][:, None, :] + second[0][None, :, :]
+    return offsets.reshape(-1, offsets.shape[-1]), np.outer(first[1], second[1]).ravel()
 
 
 def chromatic_c10(cc: Scalar, energy: float, energy_deviation: Array | np.ndarray | float = 0.0, current: Scalar = 0.0):

@@ -70,10 +70,10 @@ def _sidebands(
         return jnp.clip((semiangle - jnp.hypot(off[..., 0], off[..., 1])) / edge + 0.5, 0.0, 1.0)
 
     below, above = where[None] - q[:, None], where[None] + q[:, None]
-    here = terms(where)[None]
-    less, more = here - terms(below), terms(above) - here
-    blur = [jnp.exp(-0.5 * (focal_spread * one[..., 0]) ** 2) for one in (less, more)]
-    return Sidebands(less, more, inside(below) * blur[0], inside(above) * blur[1])
+    direct = terms(where)[None]
+    minus, plus = direct - terms(below), terms(above) - direct
+    blur = [jnp.exp(-0.5 * (focal_spread * terms_difference[..., 0]) ** 2) for terms_difference in (minus, plus)]
+    return Sidebands(minus, plus, inside(below) * blur[0], inside(above) * blur[1])
 
 
 def smear(
@@ -88,8 +88,8 @@ def smear(
 
     ``coefficients``: the first n of `aberrations.NAMES`, angstrom.
     """
-    given = (jnp.asarray(one) for one in (coefficients, q, angles, tilt))
-    return _smear(*given, wavelength(energy), width)
+    arrays = (jnp.asarray(value) for value in (coefficients, q, angles, tilt))
+    return _smear(*arrays, wavelength(energy), width)
 
 
 @functools.partial(jax.jit, static_argnames=("length",))
@@ -101,9 +101,9 @@ def _smear(
     def slope(k: Array) -> Array:
         return phase_gradient(coefficients, k[..., 0].ravel(), k[..., 1].ravel(), length).reshape(2, *k.shape[:-1])
 
-    here = slope(where)[:, None]
-    turns = [here - slope(where[None] - q[:, None]), slope(where[None] + q[:, None]) - here]
-    lower, upper = (jnp.prod(jnp.sinc(width / length * one / (2.0 * jnp.pi)), axis=0) for one in turns)
+    direct = slope(where)[:, None]
+    turns = [direct - slope(where[None] - q[:, None]), slope(where[None] + q[:, None]) - direct]
+    lower, upper = (jnp.prod(jnp.sinc(width / length * turn / (2.0 * jnp.pi)), axis=0) for turn in turns)
     return lower, upper
 
 
@@ -112,8 +112,8 @@ def response(
 ) -> Complex[Array, "q pixels"]:
     """T [q, pixels] of what lies ``depth`` angstrom below the entrance face, for the first n ``coefficients`` in angstrom."""
     checks.require_float64()
-    seen = jnp.asarray(coefficients, bands.less.dtype).at[0].add(jnp.asarray(depth, bands.less.dtype))
+    vector = jnp.asarray(coefficients, bands.less.dtype).at[0].add(jnp.asarray(depth, bands.less.dtype))
     return 1j * (
-        bands.lower * cis(jnp.einsum("qpn,n->qp", bands.less, seen))
-        - bands.upper * cis(jnp.einsum("qpn,n->qp", bands.more, seen))
+        bands.lower * cis(jnp.einsum("qpn,n->qp", bands.less, vector))
+        - bands.upper * cis(jnp.einsum("qpn,n->qp", bands.more, vector))
     )

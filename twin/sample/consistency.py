@@ -51,8 +51,8 @@ def check_distances(
     pairs = KDTree(wrapped, boxsize=size).query_pairs(reach, output_type="ndarray")
     if len(pairs) == 0:
         return
-    apart = wrapped[pairs[:, 0]] - wrapped[pairs[:, 1]]
-    distance = np.linalg.norm(apart - np.round(apart / size) * size, axis=1)
+    difference = wrapped[pairs[:, 0]] - wrapped[pairs[:, 1]]
+    distance = np.linalg.norm(difference - np.round(difference / size) * size, axis=1)
     check_pairs(pairs[:, 0], pairs[:, 1], distance, occupancy, symbols)
 
 
@@ -65,9 +65,9 @@ def check_pairs(
     np.add.at(load, j, occupancy[i])
     wrong = np.flatnonzero((occupancy[i] > 0.0) & (occupancy[j] > 0.0) & (np.maximum(load[i], load[j]) > 1.0 + 1e-6))
     if len(wrong):
-        one, other, apart = int(i[wrong[0]]), int(j[wrong[0]]), float(distance[wrong[0]])
-        total = float(max(load[one], load[other]))
+        first, second, gap = int(i[wrong[0]]), int(j[wrong[0]]), float(distance[wrong[0]])
+        total = float(max(load[first], load[second]))
         raise ValueError(
-            f"atoms {one} ({symbols[one]}) and {other} ({symbols[other]}) are {apart:.3f} angstrom apart and overlap: the occupancies there sum to "
+            f"atoms {first} ({symbols[first]}) and {second} ({symbols[second]}) are {gap:.3f} angstrom apart and overlap: the occupancies there sum to "
             f"{total:g} ({len(wrong)} pairs closer than {CLOSEST}); remove duplicates, or give atoms that share a site occupancies that add up to at most 1"
         )

@@ -106,8 +106,8 @@ class Specimen(eqx.Module):
         if occupancy is None and "occupancy" in atoms.arrays:
             occupancy = np.asarray(atoms.arrays["occupancy"], dtype=np.float64)
         if u2 is None and "u2" in atoms.arrays:
-            own = np.asarray(atoms.arrays["u2"], dtype=np.float64)
-            u2 = np.where(np.isnan(own), u2_of(symbols, None), own)
+            given_u2 = np.asarray(atoms.arrays["u2"], dtype=np.float64)
+            u2 = np.where(np.isnan(given_u2), u2_of(symbols, None), given_u2)
         cell = (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[2, 2]))
         return cls(atoms.get_positions(), u2_of(symbols, u2), symbols, cell, occupancy)
 
@@ -140,8 +140,8 @@ class Specimen(eqx.Module):
     def members(self, slices: int, displacements: np.ndarray | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
         """Indices of atoms [slices, elements, most] (padded with -1) in each slice, by displaced z, and the elements' symbols."""
         z = self.positions[:, 2] + (0.0 if displacements is None else displacements[:, 2])
-        place = slicing.slice_of(z, self.cell[2], slices)
-        return slicing.members(place, self.kinds(), slices, len(self.elements)), self.elements
+        slice_index = slicing.slice_of(z, self.cell[2], slices)
+        return slicing.members(slice_index, self.kinds(), slices, len(self.elements)), self.elements
 
     def plan(
         self,
@@ -181,12 +181,12 @@ class Specimen(eqx.Module):
             raise ValueError(f"displacements and thermal={thermal!r} count thermal motion twice; leave one of them out")
         if thermal == "absorptive" and energy is None:
             raise ValueError("thermal='absorptive' depends on the beam; give energy in eV")
-        moved = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
-        if not np.all(np.isfinite(moved)):
+        positions = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
+        if not np.all(np.isfinite(positions)):
             raise ValueError("displacements hold values that are not numbers; give angstroms")
         kind, count = self.kinds(), len(self.elements)
-        place = slicing.slice_of(moved[:, 2], self.cell[2], slices, periodic)
-        members = slicing.members(place, kind, slices, count)
+        slice_index = slicing.slice_of(positions[:, 2], self.cell[2], slices, periodic)
+        members = slicing.members(slice_index, kind, slices, count)
         table = factors(self.elements, shape, self.extent, parametrization).astype(dtype)
         if highest is not None:
             if projection != "infinite" or thermal == "absorptive":
@@ -196,14 +196,19 @@ class Specimen(eqx.Module):
             table = table * (inside[0][None, :] & inside[1][:, None])[None]
         plan = Plan(members, table, self.extent, self.cell[2] / slices, thermal != "none")
         if projection == "finite":
-            made = tails(self.elements, shape, self.extent, parametrization)
-            beyond = made.tables.astype(dtype)
+            expansion = tails(self.elements, shape, self.extent, parametrization)
+            spectra = expansion.tables.astype(dtype)
             if thermal != "none":
-                beyond = np.concatenate([table[:, None], beyond], axis=1)
-            near = slicing.neighbours(moved[:, 2], place, kind, self.cell[2], slices, count, made.reach, periodic)
-            plan = replace(plan, beyond=beyond, basis=made.basis, neighbours=near)
+                spectra = np.concatenate([table[:, None], spectra], axis=1)
+            near = slicing.neighbours(
+                positions[:, 2], slice_index, kind, self.cell[2], slices, count, expansion.reach, periodic
+            )
+            plan = replace(plan, beyond=spectra, basis=expansion.basis, neighbours=near)
         if thermal == "absorptive" and energy is not None:
-            ranges = tuple((float(own.min()), float(own.max())) for own in (self.u2[kind == e] for e in range(count)))
+            ranges = tuple(
+                (float(element_u2.min()), float(element_u2.max()))
+                for element_u2 in (self.u2[kind == e] for e in range(count))
+            )
             lost = absorption(self.elements, ranges, shape, self.extent, energy, parametrization)
             absorbed = lost.tables.astype(dtype)
             plan = replace(plan, absorbed=absorbed, middle=lost.middle[kind], half=lost.half[kind])
@@ -236,8 +241,8 @@ class Specimen(eqx.Module):
             energy=energy,
             highest=highest,
         )
-        moved = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
-        array = potential(plan, moved, self.occupancy, self.u2)
+        positions = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
+        array = potential(plan, positions, self.occupancy, self.u2)
         return Slices(array, plan.spacing, plan.extent, plan.damped, plan.absorbed is not None)
 
 

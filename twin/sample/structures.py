@@ -52,19 +52,19 @@ class Structure:
         their own at one place."""
         from ase import Atoms
 
-        made = Atoms(list(self.symbols), scaled_positions=self.fractions, cell=self.cell, pbc=True)
-        made.set_array("occupancy", np.asarray(self.occupancies, dtype=np.float64))
+        atoms = Atoms(list(self.symbols), scaled_positions=self.fractions, cell=self.cell, pbc=True)
+        atoms.set_array("occupancy", np.asarray(self.occupancies, dtype=np.float64))
         if np.isfinite(self.u2).any():
-            made.set_array("u2", np.asarray(self.u2, dtype=np.float64))
-        return made
+            atoms.set_array("u2", np.asarray(self.u2, dtype=np.float64))
+        return atoms
 
     @property
     def content(self) -> dict[str, float]:
         """Atoms of each element in the cell, by occupancy."""
-        found: dict[str, float] = {}
+        counts: dict[str, float] = {}
         for symbol, share in zip(self.symbols, self.occupancies, strict=True):
-            found[symbol] = found.get(symbol, 0.0) + float(share)
-        return {symbol: share for symbol, share in found.items() if share > 0.0}
+            counts[symbol] = counts.get(symbol, 0.0) + float(share)
+        return {symbol: share for symbol, share in counts.items() if share > 0.0}
 
     @property
     def units(self) -> int:
@@ -126,11 +126,11 @@ def read_cif(source: str | os.PathLike[str], block: str | None = None) -> Struct
     sum for an overfull site) and the cure, for a file that is no structure or contradicts itself without remedy.
     """
     is_text = isinstance(source, str) and ("\n" in source or "data_" in source)
-    found = read(str(source) if is_text else decoded(Path(source).read_bytes()), block)
-    made = found.contents
+    structure = read(str(source) if is_text else decoded(Path(source).read_bytes()), block)
+    contents = structure.contents
     return Structure(
-        found.name, found.cell, made.symbols, made.fractions, made.occupancies, made.u2, made.labels,
-        found.space_group, found.distance, found.notes, found.contradictions,
+        structure.name, structure.cell, contents.symbols, contents.fractions, contents.occupancies, contents.u2, contents.labels,
+        structure.space_group, structure.distance, structure.notes, structure.contradictions,
     )  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
     if abs(float(np.linalg.det(cell))) < 1e-3:
         raise ValueError(f"the structure's cell {cell.round(3).tolist()} has no volume; give three cell vectors")
     symbols = tuple(atoms.get_chemical_symbols())
-    unknown = sorted({one for one in symbols if known(one) is None})
+    unknown = sorted({symbol for symbol in symbols if known(symbol) is None})
     if unknown:
         raise ValueError(f"the structure has atoms of no element ({', '.join(unknown)}); remove them")
     fractions = np.asarray(atoms.get_scaled_positions(wrap=True)) % 1.0
@@ -230,10 +230,10 @@ def with_occupancies(atoms: "Atoms") -> "Atoms":
             index.append(number)
             symbols.append(element)
             shares.append(float(share))
-    made = atoms[index]
-    made.set_chemical_symbols(symbols)
-    made.set_array("occupancy", np.asarray(shares))
-    return made
+    merged = atoms[index]
+    merged.set_chemical_symbols(symbols)
+    merged.set_array("occupancy", np.asarray(shares))
+    return merged
 
 
 def gap_along_z(atoms: "Atoms") -> tuple[float, float]:

@@ -50,22 +50,24 @@ class Compared(NamedTuple):
     def of_detector(self, detector: Response) -> float:
         """Largest error of the signal at any place of the probe, as a share of the signal at the brightest."""
         weights = np.broadcast_to(detector(self.k[..., 0], self.k[..., 1]), self.coarse.shape)
-        signals = [(weights * np.abs(one) ** 2).sum(axis=1) for one in (self.coarse, self.fine)]
-        found, right = (np.bincount(self.places, one) for one in signals)
-        return self.scaled(float(np.abs(found - right).max() / right.max())) if right.max() > 0.0 else 0.0
+        signals = [(weights * np.abs(amplitudes) ** 2).sum(axis=1) for amplitudes in (self.coarse, self.fine)]
+        estimate, reference = (np.bincount(self.places, signal) for signal in signals)
+        return (
+            self.scaled(float(np.abs(estimate - reference).max() / reference.max())) if reference.max() > 0.0 else 0.0
+        )
 
     def of_pattern(self, reach: float = math.inf) -> float:
         """Sum of the errors of all diffracted intensities within ``reach`` (1/angstrom), as a share of their sum."""
         inside = self._scattered() & (np.hypot(self.k[..., 0], self.k[..., 1]) <= reach)
-        right, found = np.abs(self.fine[inside]) ** 2, np.abs(self.coarse[inside]) ** 2
-        return self.scaled(float(np.abs(found - right).sum() / max(right.sum(), 1e-30)))
+        reference, estimate = np.abs(self.fine[inside]) ** 2, np.abs(self.coarse[inside]) ** 2
+        return self.scaled(float(np.abs(estimate - reference).sum() / max(reference.sum(), 1e-30)))
 
     def of_weak_beams(self, reach: float = math.inf) -> float:
         """The same of weak beams (`WEAK`) alone; 0 where there is none."""
-        right, found = np.abs(self.fine) ** 2, np.abs(self.coarse) ** 2
+        reference, estimate = np.abs(self.fine) ** 2, np.abs(self.coarse) ** 2
         weak = self._scattered() & (np.hypot(self.k[..., 0], self.k[..., 1]) <= reach)
-        weak &= (right >= WEAK[0]) & (right <= WEAK[1])
-        return self.scaled(float(np.abs(found - right)[weak].sum() / max(right[weak].sum(), 1e-30)))
+        weak &= (reference >= WEAK[0]) & (reference <= WEAK[1])
+        return self.scaled(float(np.abs(estimate - reference)[weak].sum() / max(reference[weak].sum(), 1e-30)))
 
     def of_wave(self, passed: Response | None = None) -> float:
         """Rms error of the scattered wave as a share of its rms, with the share of each amplitude that is ``passed`` by a lens (default: all)."""
@@ -104,22 +106,22 @@ def compared(
     depth = max(1.0, slices / few)
     if few < slices:
         cell, slices = _first(cell, few, slices), few
-    moved = None if seed is None else cell.displacements(seed)
+    displacements = None if seed is None else cell.displacements(seed)
     sizes = (gpts, (2 * gpts[0], 2 * gpts[1]))
     rough, exact = (
-        _beams(cell, size, slices, energy, offsets, spots, radius, tilt, moved, made, options)
-        for size, made in zip(sizes, (finer, 1), strict=True)
+        _beams(cell, size, slices, energy, offsets, spots, radius, tilt, displacements, factor, options)
+        for size, factor in zip(sizes, (finer, 1), strict=True)
     )
     rows, columns = (np.fft.fftfreq(count, 1.0 / count).astype(int) for count in gpts)
     kx, ky = frequencies(gpts, cell.extent)
     grid = np.stack(np.broadcast_arrays(kx[None, :], ky[:, None]), axis=-1).reshape(-1, 2)
-    there = exact[:, rows % sizes[1][0]][:, :, columns % sizes[1][1]].reshape(len(exact), -1)
+    shared = exact[:, rows % sizes[1][0]][:, :, columns % sizes[1][1]].reshape(len(exact), -1)
     k = np.repeat(offsets, len(spots), axis=0)[:, None, :] + grid[None]
     carried = np.hypot(k[..., 0], k[..., 1]) <= (CUTOFF - TAPER) * nyquist(gpts, cell.extent)
-    beyond = float(np.mean((np.abs(exact) ** 2).sum(axis=(1, 2)) - (np.abs(there) ** 2 * carried).sum(axis=1)))
-    coarse, fine = rough.reshape(len(rough), -1) * carried, there * carried
+    outside_band = float(np.mean((np.abs(exact) ** 2).sum(axis=(1, 2)) - (np.abs(shared) ** 2 * carried).sum(axis=1)))
+    coarse, fine = rough.reshape(len(rough), -1) * carried, shared * carried
     places = np.tile(np.arange(len(spots)), len(offsets))
-    return Compared(k, coarse, fine, places, radius, max(beyond, 0.0), depth)
+    return Compared(k, coarse, fine, places, radius, max(outside_band, 0.0), depth)
 
 
 def _spots(cell: Specimen) -> np.ndarray:
@@ -146,20 +148,20 @@ def _first(cell: Specimen, few: int, slices: int) -> Specimen:
     inside = cell.positions[:, 2] % cell.thickness < deep
     if not inside.any():
         return cell
-    symbols = tuple(one for one, there in zip(cell.symbols, inside, strict=True) if there)
+    symbols = tuple(symbol for symbol, selected in zip(cell.symbols, inside, strict=True) if selected)
     lengths = (cell.cell[0], cell.cell[1], deep)
     return Specimen(cell.positions[inside], cell.u2[inside], symbols, lengths, cell.occupancy[inside])
 
 
 def _beams(
     cell: Specimen, gpts: tuple[int, int], slices: int, energy: float, offsets: np.ndarray, spots: np.ndarray, radius: float,
-    tilt: tuple[float, float], moved: np.ndarray | None, finer: int, options: Sequence[tuple[str, Any]],
+    tilt: tuple[float, float], displacements: np.ndarray | None, finer: int, options: Sequence[tuple[str, Any]],
 ) -> np.ndarray:  # fmt: skip
     """Amplitudes [offsets * spots, ny, nx] in FFT order behind the cell; the incident ones have a sum of squares of 1."""
-    stack = cell.slices(gpts, slices, moved, **dict(options))
+    stack = cell.slices(gpts, slices, displacements, **dict(options))
     functions = transmission(stack.array, energy, band_limit(gpts, cell.extent), finer)
     kx, ky = frequencies(gpts, cell.extent)
-    total, found = gpts[0] * gpts[1], []
+    total, amplitudes = gpts[0] * gpts[1], []
     for x, y in offsets:
         inside = np.hypot(kx[None, :] + x, ky[:, None] + y) <= max(radius, 1e-9)
         amplitude = inside / np.sqrt(inside.sum())
@@ -167,5 +169,5 @@ def _beams(
         waves = total * np.fft.ifft2(amplitude[None] * np.exp(-2j * np.pi * turns))
         kernel = propagator(gpts, cell.extent, energy, stack.spacing, tilt, q=(float(x), float(y)))
         behind = multislice(jnp.asarray(waves, jnp.complex64), functions, kernel)
-        found.append(np.fft.fft2(np.asarray(behind)).astype(np.complex64) / np.float32(total))
-    return np.concatenate(found)
+        amplitudes.append(np.fft.fft2(np.asarray(behind)).astype(np.complex64) / np.float32(total))
+    return np.concatenate(amplitudes)

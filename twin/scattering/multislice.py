@@ -97,17 +97,17 @@ def _exponential(potential: Array, sigma: Array) -> Array:
 def _limited(slices: Array, sigma: Array, band: Array, finer: int) -> Array:
     ny, nx = slices.shape[-2:]
 
-    def one_slice(one: Array) -> Array:
+    def single_slice(layer: Array) -> Array:
         if finer == 1:
-            return jnp.fft.ifft2(jnp.fft.fft2(_exponential(one, sigma)) * band)
-        wide = _resized(jnp.fft.fft2(one), (finer * ny, finer * nx))
+            return jnp.fft.ifft2(jnp.fft.fft2(_exponential(layer, sigma)) * band)
+        wide = _resized(jnp.fft.fft2(layer), (finer * ny, finer * nx))
         potential = jnp.fft.ifft2(wide) * jnp.asarray(finer**2, band.dtype)
-        function = _exponential(potential if jnp.iscomplexobj(one) else potential.real, sigma)
+        function = _exponential(potential if jnp.iscomplexobj(layer) else potential.real, sigma)
         spectrum = _resized(jnp.fft.fft2(function), (ny, nx)) * (band / finer**2)
         return jnp.fft.ifft2(spectrum)
 
     # only the potential is kept for derivatives
-    return jax.lax.map(jax.checkpoint(one_slice), slices)
+    return jax.lax.map(jax.checkpoint(single_slice), slices)
 
 
 def _resized(spectrum: Array, gpts: tuple[int, int]) -> Array:
@@ -148,18 +148,18 @@ def _passed(waves: Array, transmissions: Array, kernel: Array, size: int, forwar
 
 def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[Any, Any]:
     """Of the forward pass only what went in is kept; None stands for what no derivative is wanted in."""
-    found = _multislice(waves.value, transmissions.value, kernel.value, size)
-    wanted = tuple(() if one.perturbed else None for one in (transmissions, kernel))
-    return found, (waves.value, transmissions.value, kernel.value, wanted)
+    exit_waves = _multislice(waves.value, transmissions.value, kernel.value, size)
+    placeholders = tuple(() if argument.perturbed else None for argument in (transmissions, kernel))
+    return exit_waves, (waves.value, transmissions.value, kernel.value, placeholders)
 
 
-def _backward(size: int, kept: Any, cotangent: Any) -> tuple[Array, Array | None, Array | None]:
+def _backward(size: int, residuals: Any, cotangent: Any) -> tuple[Array, Array | None, Array | None]:
     """Every wave once more through the slices, what it was before each kept, then its cotangent back through the transposed steps.
 
     With c the cotangent behind a slice: c' = F^-1 c, and then dP += F(t psi) c', c'' = F(P c'), dt = psi c'', and t c'' goes on. Memory: a
     few times that of the transmission functions, however many waves there are; so F(t psi) is computed again.
     """
-    waves, transmissions, kernel, (for_slices, for_kernel) = kept
+    waves, transmissions, kernel, (for_slices, for_kernel) = residuals
     cotangent = jnp.zeros_like(waves) if isinstance(cotangent, SymbolicZero) else cotangent
     count = max(1, min(size, KEPT_BYTES // (transmissions.size * transmissions.dtype.itemsize)))
     whole = waves.shape[0] // count * count
@@ -188,18 +188,18 @@ def _backward(size: int, kept: Any, cotangent: Any) -> tuple[Array, Array | None
     def pieces(sums: tuple[Array, Array], psi: Array, behind: Array) -> tuple[tuple[Array, Array], Array]:
         shape = psi.shape
         grouped = (-1, min(count, shape[0]), *shape[1:])
-        sums, found = jax.lax.scan(piece, sums, (psi.reshape(grouped), behind.reshape(grouped)))
-        return sums, found.reshape(shape)
+        sums, cotangents = jax.lax.scan(piece, sums, (psi.reshape(grouped), behind.reshape(grouped)))
+        return sums, cotangents.reshape(shape)
 
     none = jnp.zeros((transmissions.shape[0], *((1, 1) if for_slices is None else kernel.shape)), transmissions.dtype)
     sums = (none, jnp.zeros_like(kernel))
-    found = []
+    parts = []
     for part in (slice(None, whole), slice(whole, None)):
         if waves[part].shape[0]:
-            sums, one = pieces(sums, waves[part], cotangent[part])
-            found.append(one)
+            sums, propagated = pieces(sums, waves[part], cotangent[part])
+            parts.append(propagated)
     return (
-        jnp.concatenate(found) if len(found) > 1 else found[0],
+        jnp.concatenate(parts) if len(parts) > 1 else parts[0],
         None if for_slices is None else sums[0],
         None if for_kernel is None else sums[1],
     )
@@ -231,12 +231,12 @@ def multislice(
     shape = waves.shape
     count = size or together((shape[-2], shape[-1]), waves.dtype)
     flat = waves.reshape(-1, *shape[-2:])
-    found, start = [], 0
+    exit_waves, start = [], 0
     for stop in stops:
         flat = _passed(flat, transmissions[start:stop], propagator, count, forward_mode)
-        found.append(flat.reshape(shape))
+        exit_waves.append(flat.reshape(shape))
         start = stop
-    return found[0] if exits is None else jnp.stack(found)
+    return exit_waves[0] if exits is None else jnp.stack(exit_waves)
 
 
 def intensities(waves: Complex[Array, "*batch y x"]) -> Float[Array, "*batch y x"]:

@@ -38,10 +38,10 @@ def rows(
 @jax.jit
 def _rows(indices: Array, transmissions: Array, kernel: Array) -> Array:
     # the transpose of a propagator takes k to -k
-    turned = jnp.roll(kernel[::-1, ::-1], (1, 1), (0, 1))
+    reversed_kernel = jnp.roll(kernel[::-1, ::-1], (1, 1), (0, 1))
     start = plane_waves(-indices, (kernel.shape[0], kernel.shape[1]), transmissions.dtype)
     start = start * kernel[indices[:, 1], indices[:, 0]][:, None, None]
-    waves = multislice(start, transmissions[:0:-1], turned) if transmissions.shape[0] > 1 else start
+    waves = multislice(start, transmissions[:0:-1], reversed_kernel) if transmissions.shape[0] > 1 else start
     return jnp.fft.ifft2(waves * transmissions[:1])
 
 
@@ -60,8 +60,8 @@ def scan_images(
     ``amplitude`` as `aperture` gives it, ``coefficients`` in angstrom about ``axis`` (x, y) in radian. Exact at any number of points.
     """
     checks.require_float64()
-    given = (jnp.asarray(one) for one in (coefficients, amplitude, axis))
-    return _images(rows, *given, wavelength(energy), extent, points)
+    arrays = (jnp.asarray(value) for value in (coefficients, amplitude, axis))
+    return _images(rows, *arrays, wavelength(energy), extent, points)
 
 
 @functools.partial(jax.jit, static_argnames=("length", "extent", "points"))

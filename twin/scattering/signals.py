@@ -81,14 +81,14 @@ def exit_waves(
 def _exit_waves(ready: Prepared, energy: float, exits: tuple[int, ...] | None) -> Complex[np.ndarray, "depths y x"]:
     total = ready.transmissions.shape[0]
     stops = exits or (total,)
-    wave, start, found = plane_wave(ready.gpts, ready.extent, energy), 0, []
+    wave, start, exit_waves = plane_wave(ready.gpts, ready.extent, energy), 0, []
     for stop in stops:
         if not start < stop <= total:
             raise ValueError(f"exits {stops} must rise within 1 and the {total} slices there are")
         wave = _through(wave, ready.transmissions[start:stop], ready.kernel)
-        found.append(np.asarray(wave))
+        exit_waves.append(np.asarray(wave))
         start = stop
-    return np.stack(found)
+    return np.stack(exit_waves)
 
 
 def hrtem(
@@ -125,8 +125,8 @@ def patterns(
     return intensities(multislice(waves, ready.transmissions, ready.kernel))
 
 
-def _whole(found: Array) -> Array:
-    return found
+def _whole(patterns: Array) -> Array:
+    return patterns
 
 
 class _Plain(eqx.Module):
@@ -134,8 +134,8 @@ class _Plain(eqx.Module):
 
     function: Callable[[Array], Array] = eqx.field(static=True)
 
-    def __call__(self, found: Array) -> Array:
-        return self.function(found)
+    def __call__(self, patterns: Array) -> Array:
+        return self.function(patterns)
 
 
 @functools.cache
@@ -172,27 +172,29 @@ def scanned(
         np.asarray(illumination.coefficients), gpts, first.extent, illumination.energy, illumination.semiangle
     )
     amplitude = aperture(gpts, first.extent, illumination.energy, illumination.semiangle, illumination.soft)
-    one = first.array.size * 8 + 8 * gpts[0] * gpts[1]
+    stack_bytes = first.array.size * 8 + 8 * gpts[0] * gpts[1]
     wave = 6 * 8 * gpts[0] * gpts[1]
     bound = fitting(1, memory, 0, 1)
-    keep = [first_ for first_ in range(len(stacks)) if (first_ + 1) * one <= bound // 2]
-    kept: dict[int, Prepared] = {}
-    fixed = max(len(keep), 1) * one
+    cached = [first_ for first_ in range(len(stacks)) if (first_ + 1) * stack_bytes <= bound // 2]
+    cache: dict[int, Prepared] = {}
+    fixed = max(len(cached), 1) * stack_bytes
     count = size or min(fitting(wave, memory, fixed, workers), 64)
     foci = illumination.foci(focal_nodes)
     passing = reduce if isinstance(reduce, eqx.Module) else _Plain(reduce)
     run = _reduced_run()
 
     def configuration(number: int) -> Prepared:
-        if number in kept:
-            return kept[number]
+        if number in cache:
+            return cache[number]
         ready = prepared(first if number == 0 else stacks[number](), illumination.energy, tilt, finer=finer)
-        if number in keep:
-            kept[number] = ready
+        if number in cached:
+            cache[number] = ready
         return ready
 
     total = len(positions)
-    parts = [slice(start + one.start, start + one.stop) for one in cut(total - start, count)] if start < total else []
+    parts = (
+        [slice(start + piece.start, start + piece.stop) for piece in cut(total - start, count)] if start < total else []
+    )
     groups = [parts[i : i + 4] for i in range(0, len(parts), 4)]
     for group in groups:
         sums: list[Any] = [0.0] * len(group)
@@ -201,9 +203,9 @@ def scanned(
             work = (
                 (jnp.asarray(positions[part]), beam, amplitude, ready, passing) for part in group for beam, _ in foci
             )
-            for place, found in enumerate(in_pieces(run, work, workers)):
-                sums[place // len(foci)] = sums[place // len(foci)] + foci[place % len(foci)][1] * np.asarray(found)
-        for part, found in zip(group, sums, strict=True):
+            for step, result in enumerate(in_pieces(run, work, workers)):
+                sums[step // len(foci)] = sums[step // len(foci)] + foci[step % len(foci)][1] * np.asarray(result)
+        for part, result in zip(group, sums, strict=True):
             if progress is not None:
                 progress(f"{part.stop} of {total} probes", part.stop / total)
-            yield part, found / len(stacks)
+            yield part, result / len(stacks)

@@ -115,7 +115,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def constants(self) -> dict[str, float]:
         """The named constants at the values the file assumes."""
-        return {one.name: one.value for one in self.constant}
+        return {constant.name: constant.value for constant in self.constant}
 
     def model(self, values: Mapping[str, float] | None = None) -> Model:
         """The model with these values of named constants (those left out as assumed); ValueError for a name that is not there."""
@@ -186,15 +186,18 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mapping[str, Entry]):
     """What a slow sensor has come to so far: an entry of its own behind the entries that it is to show."""
     name = f"{row.channel}.lagged"
-    for one in states:
-        if one not in priors:
+    for entry_name in states:
+        if entry_name not in priors:
             raise ValueError(
-                f"sensor {row.channel!r} expects {one!r}, and there is no such entry; name one of the file's entries"
+                f"sensor {row.channel!r} expects {entry_name!r}, and there is no such entry; name one of the file's entries"
             )
-    mean = sum(value * priors[one].mean for one, value in states.items())
-    std = sum((value * priors[one].std) ** 2 for one, value in states.items()) ** 0.5
+    mean = sum(value * priors[entry_name].mean for entry_name, value in states.items())
+    std = sum((value * priors[entry_name].std) ** 2 for entry_name, value in states.items()) ** 0.5
     first, *rest = states.items()
-    behind: list[Move] = [Follow(first[0], lag, first[1]), *(Integrate(one, value / lag) for one, value in rest)]
+    behind: list[Move] = [
+        Follow(first[0], lag, first[1]),
+        *(Integrate(entry_name, value / lag) for entry_name, value in rest),
+    ]
     return {name: 1.0}, Entry(name, row.unit, mean, std, f"what {row.channel} shows, {lag:g} s behind"), behind
 
 
@@ -218,7 +221,7 @@ def read_table(text: str, where: str) -> Table:
         raise ValueError(f"{where}: {error}; see the tables that come with emtwin") from error
     if table.schema != SCHEMA:
         raise ValueError(f"{where}: schema {table.schema!r} is not known; this emtwin reads {SCHEMA!r}")
-    for what, names in (
+    for field, names in (
         ("constants", [row.name for row in table.constant]),
         ("entries", [row.name for row in table.entry]),
         ("sensors", [row.channel for row in table.sensor]),
@@ -227,7 +230,7 @@ def read_table(text: str, where: str) -> Table:
     ):
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            raise ValueError(f"{where}: two {what} of one name ({', '.join(twice)}); give each a name of its own")
+            raise ValueError(f"{where}: two {field} of one name ({', '.join(twice)}); give each a name of its own")
     for row in (*table.constant, *table.entry, *table.quantity):
         require(row.unit, f"{where}: {row.name!r}")
     entries = {row.name for row in table.entry}
@@ -241,11 +244,11 @@ def read_table(text: str, where: str) -> Table:
     for row in table.sensor:
         require(row.unit, f"{where}: sensor {row.channel!r}")
         constants = table.constants()
-        for what in ("rate", "quantisation", "noise", "lag", "offset"):
-            value = _number(getattr(row, what), constants)
-            if value is not None and not (isfinite(value) and (value >= 0 or what == "offset")):
+        for field in ("rate", "quantisation", "noise", "lag", "offset"):
+            value = _number(getattr(row, field), constants)
+            if value is not None and not (isfinite(value) and (value >= 0 or field == "offset")):
                 raise ValueError(
-                    f"{where}: sensor {row.channel!r}: {what} = {value}; give a finite number, zero or more"
+                    f"{where}: sensor {row.channel!r}: {field} = {value}; give a finite number, zero or more"
                 )
         for name, coefficient in row.expects.items():
             value = _number(coefficient, constants)

@@ -113,12 +113,12 @@ def _single(name: str, any_case: bool) -> Unit | None:
     if name in _PLAIN:
         return _PLAIN[name]
     spelled = _SPELLED.get(name, name)
-    found = _asked(spelled, True)
-    if found is None and (
+    unit = _asked(spelled, True)
+    if unit is None and (
         any_case or len(name) > 3
     ):  # a word may begin with a capital, a symbol is what its capitals say
-        found = _asked(spelled.lower(), True)
-    return _asked(spelled, False) if found is None and any_case else found
+        unit = _asked(spelled.lower(), True)
+    return _asked(spelled, False) if unit is None and any_case else unit
 
 
 def _asked(name: str, case: bool) -> Unit | None:
@@ -130,18 +130,18 @@ def _asked(name: str, case: bool) -> Unit | None:
         parsed = registry.parse_unit_name(name, case_sensitive=case)
     except (pint.PintError, ValueError):
         return None
-    found = set()
+    units = set()
     for prefix, word, _ in parsed:
         inside = _INSIDE.get(word)
         if inside is None or (prefix and word in _BARE):
             continue
         if word == "degree_Celsius":
-            found.add(CELSIUS)
+            units.add(CELSIUS)
             continue
-        found.add(
+        units.add(
             Unit(inside, float(registry.Quantity(Fraction(1), prefix + word).to(_PINT.get(inside, inside)).magnitude))
         )
-    return found.pop() if len(found) == 1 else None
+    return units.pop() if len(units) == 1 else None
 
 
 @functools.cache

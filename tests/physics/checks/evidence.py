@@ -39,14 +39,14 @@ KIRKLANDS_SIGMA = {10e3: 2.599, 60e3: 1.1356, 100e3: 0.9244, 200e3: 0.7288, 300e
 def constants() -> dict[str, tuple[float, float]]:
     """Deviations of the wavelength (angstrom) and of sigma (1 / (V angstrom)) from published figures, and how much they may be: half a unit of the last
     figure, but a whole one of Kirkland's, who had an older rest energy (his 1.1356 at 60 keV is 1.13569)."""
-    found = {
+    deviations = {
         "wavelength at 200 keV": (abs(wavelength(200e3) - 0.0250793), 5e-8),
         "sigma at 200 keV": (abs(interaction_constant(200e3) - 7.28840e-4), 5e-9),
     }
     for energy, sigma in KIRKLANDS_SIGMA.items():
         unit = 1e-6 if energy == 10e3 else 1e-7
-        found[f"Kirkland's sigma at {energy / 1e3:.0f} keV"] = abs(interaction_constant(energy) - 1e-3 * sigma), unit
-    return found
+        deviations[f"Kirkland's sigma at {energy / 1e3:.0f} keV"] = abs(interaction_constant(energy) - 1e-3 * sigma), unit
+    return deviations
 
 
 def kirkland_row(gpts: int = 512) -> tuple[float, float, float]:
@@ -68,8 +68,8 @@ def kirkland_row(gpts: int = 512) -> tuple[float, float, float]:
 def crystal(cells: tuple[int, int, int] = (2, 3, 3), gpts: tuple[int, int] = (96, 64), **options) -> Slices:
     """Slices of SrTiO3 without symmetry: atoms displaced unless ``options`` of `Specimen.slices` say otherwise."""
     specimen = srtio3(cells)
-    moved = None if "thermal" in options else specimen.displacements(2)
-    return specimen.slices(gpts, 2 * cells[2], moved, np.float64, **options)
+    displacements = None if "thermal" in options else specimen.displacements(2)
+    return specimen.slices(gpts, 2 * cells[2], displacements, np.float64, **options)
 
 
 def reciprocity(
@@ -96,19 +96,19 @@ def reciprocity(
     spots = np.stack([x.ravel(), y.ravel()], axis=-1) - slices.spacing * np.tan(np.asarray(tilt))[None, :]
     window = aperture(ready.gpts, slices.extent, ENERGY, semiangle, soft=False)
     stem = jax.jit(lambda some: patterns(some, Illumination(GENERAL, ENERGY, semiangle), window, ready)[:, *beam[::-1]])
-    seen = np.asarray(stem(spots)).reshape(len(rows), len(columns)) * np.count_nonzero(window)
+    signal = np.asarray(stem(spots)).reshape(len(rows), len(columns)) * np.count_nonzero(window)
 
     # chi(-k): the coefficients of odd multiplicity change sign
     signs = np.array([-1.0 if int(name[2]) % 2 else 1.0 for name in NAMES])
     lens = Imaging((signs * GENERAL).copy(), ENERGY, semiangle=semiangle)
-    lens = eqx.tree_at(lambda one: one.coefficients, lens, lens.coefficients.at[index("C10")].add(-slices.spacing))
+    lens = eqx.tree_at(lambda optics: optics.coefficients, lens, lens.coefficients.at[index("C10")].add(-slices.spacing))
     from_there = tuple(-wavelength(ENERGY) * n / side for n, side in zip(beam, slices.extent, strict=True))
     wave = plane_wave(ready.gpts, slices.extent, ENERGY, (from_there[0], from_there[1]), jnp.complex128)
     order = slice(None, None, -1) if reversed_in_z else slice(None)
     kernel = propagator(ready.gpts, slices.extent, ENERGY, slices.spacing, (-tilt[0], -tilt[1]), dtype=jnp.complex128)
     behind = _through(wave, ready.transmissions[order], kernel)
     image = np.asarray(quasi_coherent_image(behind, slices.extent, lens))[np.ix_(rows, columns)]
-    return float(np.abs(seen - image).max() / image.mean())
+    return float(np.abs(signal - image).max() / image.mean())
 
 
 def backward(
@@ -142,19 +142,19 @@ def there_and_back(slices: Slices, tilt: tuple[float, float] = (3e-3, -2e-3), se
     wave = probe(GENERAL, np.array([2.1, 3.3]), window, slices.extent, ENERGY, jnp.complex128)
     functions = transmission(slices.array, ENERGY)
     kernel = propagator(shape, slices.extent, ENERGY, slices.spacing, tilt, jnp.complex128)
-    after = _through(wave, functions, kernel)
-    back = backward(after, functions, kernel)
+    exit_wave = _through(wave, functions, kernel)
+    returned = backward(exit_wave, functions, kernel)
     vacuum = _through(wave, jnp.ones_like(functions), kernel)
 
-    def inner(one: Array, other: Array) -> complex:
-        return complex(jnp.vdot(one, other)) / (shape[0] * shape[1])
+    def inner(bra: Array, ket: Array) -> complex:
+        return complex(jnp.vdot(bra, ket)) / (shape[0] * shape[1])
 
-    kept = inner(after, after).real
+    kept_share = inner(exit_wave, exit_wave).real
     return Return(
-        abs(inner(back - wave, back - wave)) ** 0.5,
-        1.0 - kept,
-        abs(inner(wave, back) - kept),
-        abs(inner(after - vacuum, after - vacuum)) ** 0.5,
+        abs(inner(returned - wave, returned - wave)) ** 0.5,
+        1.0 - kept_share,
+        abs(inner(wave, returned) - kept_share),
+        abs(inner(exit_wave - vacuum, exit_wave - vacuum)) ** 0.5,
     )
 
 
@@ -205,12 +205,12 @@ def flux(slices: Slices, limited: bool, tilt: tuple[float, float] = (0.0, 0.0)) 
         density = np.abs(np.asarray(wave)) ** 2
         taken = float(np.mean(density * (1.0 - np.abs(np.asarray(function)) ** 2)))
         lost = float(np.mean(density * (1.0 - stay)))
-        beyond = float(np.sum(np.asarray(intensities(wave * function)) * cut))
+        outside_band = float(np.sum(np.asarray(intensities(wave * function)) * cut))
         wave = _through(wave, function[None], ready.kernel)
         left = float(intensities(wave).sum())
-        gaps.append(abs(arrived - taken - beyond - left))
+        gaps.append(abs(arrived - taken - outside_band - left))
         unexplained.append(abs(taken - lost))
-        past, filtered, absorbed, arrived = past + beyond, filtered + taken - lost, absorbed + lost, left
+        past, filtered, absorbed, arrived = past + outside_band, filtered + taken - lost, absorbed + lost, left
     gaps.append(abs(1.0 - arrived - past - filtered - absorbed))
     return Flux(arrived, past, filtered, absorbed, max(gaps), max(unexplained))
 

@@ -21,11 +21,11 @@ def image(grid: np.ndarray) -> np.ndarray:
 def test_a_small_displacement_is_the_gradient_times_it():
     """Line by line displacements of 0.03 angstrom, against the image function at the displaced positions."""
     generator = np.random.default_rng(0)
-    moved = 0.03 * np.repeat(generator.standard_normal((16, 1, 2)), 16, axis=1).reshape(-1, 2)
+    displacement = 0.03 * np.repeat(generator.standard_normal((16, 1, 2)), 16, axis=1).reshape(-1, 2)
     grid = raster(SCAN).reshape(-1, 2)
     plain = image(grid)
-    exact = image(grid + moved) - plain
-    linear = (jitter.gradients(plain, SCAN) * moved.T).sum(axis=0)
+    exact = image(grid + displacement) - plain
+    linear = (jitter.gradients(plain, SCAN) * displacement.T).sum(axis=0)
     inside = np.ones((16, 16), dtype=bool)
     inside[[0, -1]] = inside[:, [0, -1]] = False
     error = (exact - linear).reshape(16, 16)[inside]

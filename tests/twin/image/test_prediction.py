@@ -26,25 +26,25 @@ def test_a_phase_at_the_seam_of_its_circle():
     generator = np.random.default_rng(0)
     wrapped = np.angle(np.exp(1j * (np.pi + 0.2 * generator.standard_normal(SAMPLES))))
     assert wrapped.std() > 2.0
-    found = _interval("phase.plus", wrapped)
-    assert abs(apart("phase.plus", found.centre, np.pi)) < 0.05
-    assert found.std == pytest.approx(0.2, rel=0.15)
-    assert 0.25 < found.high < 0.42
-    assert -0.42 < found.low < -0.25
-    assert found.covers("phase.plus", -np.pi + 0.1)
-    assert found.covers("phase.plus", np.pi - 0.1)
-    assert not found.covers("phase.plus", 0.0)
+    interval = _interval("phase.plus", wrapped)
+    assert abs(apart("phase.plus", interval.centre, np.pi)) < 0.05
+    assert interval.std == pytest.approx(0.2, rel=0.15)
+    assert 0.25 < interval.high < 0.42
+    assert -0.42 < interval.low < -0.25
+    assert interval.covers("phase.plus", -np.pi + 0.1)
+    assert interval.covers("phase.plus", np.pi - 0.1)
+    assert not interval.covers("phase.plus", 0.0)
     assert apart("phase.minus", 3.0, -3.0) == pytest.approx(6.0 - 2 * np.pi)
     assert apart("total", 3.0, -3.0) == 6.0
 
 
 def test_an_interval_scaled():
-    found = _interval("total", np.random.default_rng(1).standard_normal(SAMPLES))
-    wider = found.scaled(4.0)
-    assert wider.centre == found.centre
-    assert (wider.low, wider.high, wider.std) == (2 * found.low, 2 * found.high, 2 * found.std)
-    assert wider.covers("total", found.centre + 1.5 * found.high)
-    assert not found.covers("total", found.centre + 1.5 * found.high)
+    interval = _interval("total", np.random.default_rng(1).standard_normal(SAMPLES))
+    wider = interval.scaled(4.0)
+    assert wider.centre == interval.centre
+    assert (wider.low, wider.high, wider.std) == (2 * interval.low, 2 * interval.high, 2 * interval.std)
+    assert wider.covers("total", interval.centre + 1.5 * interval.high)
+    assert not interval.covers("total", interval.centre + 1.5 * interval.high)
 
 
 def lattice(dx: float, dy: float) -> np.ndarray:
@@ -56,23 +56,23 @@ def lattice(dx: float, dy: float) -> np.ndarray:
 
 
 def test_named_numbers_of_a_lattice():
-    found = {name: value[0] for name, value in numbers(lattice(0.0, 0.0)[None]).items()}
-    assert set(found) == set(NUMBERS)
-    assert found["total"] == pytest.approx(2.0)
-    assert found["contrast.x"] == pytest.approx(0.3)
-    assert found["contrast.y"] == pytest.approx(0.1)
-    assert found["contrast.columns"] == pytest.approx(np.hypot(0.2, 0.15))
-    assert found["peak"] == pytest.approx(np.sort(lattice(0.0, 0.0).ravel())[-16:].mean())
-    assert found["background"] == pytest.approx(np.sort(lattice(0.0, 0.0).ravel())[:64].mean())
+    statistics = {name: value[0] for name, value in numbers(lattice(0.0, 0.0)[None]).items()}
+    assert set(statistics) == set(NUMBERS)
+    assert statistics["total"] == pytest.approx(2.0)
+    assert statistics["contrast.x"] == pytest.approx(0.3)
+    assert statistics["contrast.y"] == pytest.approx(0.1)
+    assert statistics["contrast.columns"] == pytest.approx(np.hypot(0.2, 0.15))
+    assert statistics["peak"] == pytest.approx(np.sort(lattice(0.0, 0.0).ravel())[-16:].mean())
+    assert statistics["background"] == pytest.approx(np.sort(lattice(0.0, 0.0).ravel())[:64].mean())
 
 
 def test_phases_say_where_the_columns_are():
     frames = np.stack([lattice(0.0, 0.0), lattice(0.1, 0.03)])
-    found = numbers(frames)
+    statistics = numbers(frames)
     for name in ("total", "contrast.x", "contrast.columns"):
-        np.testing.assert_allclose(found[name][1], found[name][0])
-    np.testing.assert_allclose(np.diff(found["phase.plus"]), -2 * np.pi * 0.13, atol=1e-9)
-    np.testing.assert_allclose(np.abs(np.diff(found["phase.minus"])), 2 * np.pi * 0.07, atol=1e-9)
+        np.testing.assert_allclose(statistics[name][1], statistics[name][0])
+    np.testing.assert_allclose(np.diff(statistics["phase.plus"]), -2 * np.pi * 0.13, atol=1e-9)
+    np.testing.assert_allclose(np.abs(np.diff(statistics["phase.minus"])), 2 * np.pi * 0.07, atol=1e-9)
     assert np.isfinite(list(numbers(np.zeros((1, 4, 4))).values())).all()
 
 
@@ -85,19 +85,19 @@ def test_predictions_are_moments_of_the_images():
     )
     request = view(microscope, {"C10": 40.0}, SCAN, (0.0, 0.0))
     fields = 0.05 * generator.standard_normal((SAMPLES, 256))
-    found = predict(microscope, states, request, lambda plain: fields * plain)
+    prediction = predict(microscope, states, request, lambda plain: fields * plain)
     points = states @ request.matrix.T + request.offset[None]
     points[:, [PARAMETERS.index("gain"), PARAMETERS.index("black")]] = (
         0.0  # fractions of the beam, not readings of a detector
     )
     expected = evaluate(microscope, points, request) * (1 + fields)
-    np.testing.assert_allclose(found.image.reshape(-1), expected.mean(axis=0))
-    np.testing.assert_allclose(found.covariance, np.cov(expected.T), atol=1e-12)
-    np.testing.assert_allclose(found.std.reshape(-1), expected.std(axis=0, ddof=1))
+    np.testing.assert_allclose(prediction.image.reshape(-1), expected.mean(axis=0))
+    np.testing.assert_allclose(prediction.covariance, np.cov(expected.T), atol=1e-12)
+    np.testing.assert_allclose(prediction.std.reshape(-1), expected.std(axis=0, ddof=1))
     wider = predict(microscope, states, request, lambda plain: fields * plain, inflation=1.5)
-    np.testing.assert_allclose(wider.std, 1.5 * found.std)
-    np.testing.assert_array_equal(wider.mean, found.mean)
-    assert wider.numbers["peak"].high == pytest.approx(1.5 * found.numbers["peak"].high)
+    np.testing.assert_allclose(wider.std, 1.5 * prediction.std)
+    np.testing.assert_array_equal(wider.mean, prediction.mean)
+    assert wider.numbers["peak"].high == pytest.approx(1.5 * prediction.numbers["peak"].high)
     assert drift_of(layout, states[0]) == (states[0, layout.index("vx")], states[0, layout.index("vy")])
 
 

@@ -22,17 +22,17 @@ MM = 1e7
 def test_a_bell_by_rays_is_as_in_closed_form(peak: float):
     bell = GlaserBell(peak, 2 * MM, 3 * MM)
     k, omega = glaser.excitation(bell, ENERGY)
-    found = asymptotic(bell, ENERGY)
+    outside = asymptotic(bell, ENERGY)
     focus, length = glaser.asymptotic_focus(bell, ENERGY)
-    np.testing.assert_allclose([found.image_focus, found.focal_length], [focus, length], rtol=1e-9)
-    np.testing.assert_allclose(found.rotation, k * math.pi, rtol=1e-9)
+    np.testing.assert_allclose([outside.image_focus, outside.focal_length], [focus, length], rtol=1e-9)
+    np.testing.assert_allclose(outside.rotation, k * math.pi, rtol=1e-9)
     for crossover in range(1, math.ceil(omega)):
-        seen = real(bell, ENERGY, crossover)
+        computed = real(bell, ENERGY, crossover)
         np.testing.assert_allclose(
-            [seen.place, seen.focal_length], glaser.real_focus(bell, ENERGY, crossover), rtol=1e-9
+            [computed.place, computed.focal_length], glaser.real_focus(bell, ENERGY, crossover), rtol=1e-9
         )
-        np.testing.assert_allclose(seen.spherical, glaser.spherical(bell, ENERGY, crossover), rtol=1e-8)
-        np.testing.assert_allclose(seen.chromatic, glaser.chromatic(bell, ENERGY, crossover), rtol=1e-8)
+        np.testing.assert_allclose(computed.spherical, glaser.spherical(bell, ENERGY, crossover), rtol=1e-8)
+        np.testing.assert_allclose(computed.chromatic, glaser.chromatic(bell, ENERGY, crossover), rtol=1e-8)
 
 
 @pytest.mark.smoke
@@ -73,25 +73,25 @@ def test_free_space_is_a_drift():
 
 @pytest.mark.parametrize("field", [GlaserBell(2.0, 2 * MM), GrivetLenz(2.0, 1.5 * MM)], ids=["bell", "Grivet-Lenz"])
 def test_traced_electrons_show_the_spherical_aberration_of_the_integral(field):
-    place = float(real(field, ENERGY).place) - 0.2 * MM
-    seen = imaging(field, place, ENERGY)
+    position = float(real(field, ENERGY).place) - 0.2 * MM
+    computed = imaging(field, position, ENERGY)
     angles = np.array([5e-3, 15e-3, 25e-3])
-    start = np.stack([0 * angles, 0 * angles, 0 * angles + place], axis=1)
+    start = np.stack([0 * angles, 0 * angles, 0 * angles + position], axis=1)
     slopes = np.stack([np.tan(angles), 0 * angles], axis=1)
-    end, _ = trace(field, jnp.asarray(start), jnp.asarray(slopes), float(seen.image), ENERGY, 1200)
-    missed = np.hypot(*np.asarray(end)[:, :2].T) / abs(float(seen.magnification)) / np.tan(angles) ** 3
-    np.testing.assert_allclose(missed, float(seen.spherical), rtol=2e-3)
+    end, _ = trace(field, jnp.asarray(start), jnp.asarray(slopes), float(computed.image), ENERGY, 1200)
+    missed = np.hypot(*np.asarray(end)[:, :2].T) / abs(float(computed.magnification)) / np.tan(angles) ** 3
+    np.testing.assert_allclose(missed, float(computed.spherical), rtol=2e-3)
 
 
 def test_traced_electrons_show_the_rotation_and_the_magnification():
     field = GlaserBell(2.0, 2 * MM)
-    place = float(real(field, ENERGY).place) - 0.2 * MM
-    seen = imaging(field, place, ENERGY)
-    end, _ = trace(field, jnp.array([[10.0, 0.0, place]]), jnp.zeros((1, 2)), float(seen.image), ENERGY, 1200)
+    position = float(real(field, ENERGY).place) - 0.2 * MM
+    computed = imaging(field, position, ENERGY)
+    end, _ = trace(field, jnp.array([[10.0, 0.0, position]]), jnp.zeros((1, 2)), float(computed.image), ENERGY, 1200)
     x, y = np.asarray(end)[0, :2]
-    turn = float(seen.rotation)
+    turn = float(computed.rotation)
     np.testing.assert_allclose(
-        [x, y], 10.0 * float(seen.magnification) * np.array([math.cos(turn), math.sin(turn)]), rtol=1e-6
+        [x, y], 10.0 * float(computed.magnification) * np.array([math.cos(turn), math.sin(turn)]), rtol=1e-6
     )
 
 
@@ -113,8 +113,8 @@ def test_derivatives_by_the_excitation_are_those_of_finite_differences():
     lens = RoundLens(0.0, 2 * MM, 12e3, 15e3, 40.0)
 
     def all_of(excitation):
-        seen, far = real(lens.field(excitation), ENERGY), asymptotic(lens.field(excitation), ENERGY)
-        return jnp.stack([seen.place, seen.focal_length, seen.spherical, seen.chromatic, far.focal_length])
+        near, outside = real(lens.field(excitation), ENERGY), asymptotic(lens.field(excitation), ENERGY)
+        return jnp.stack([near.place, near.focal_length, near.spherical, near.chromatic, outside.focal_length])
 
     slope = jax.jacfwd(all_of)(1.1)
     step = 2e-5

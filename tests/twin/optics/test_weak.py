@@ -24,17 +24,17 @@ def test_a_scan_over_a_weak_object_has_the_response_at_every_frequency():
     for tilt in ((0, 0), (5, -3)):
         indices = np.array([[0, 0], [6, 2], [-4, 9], [-12, -5]]) + np.array(tilt)
         kernel = propagator((N, N), (SIDE, SIDE), ENERGY, 0.0, dtype=np.complex128, cutoff=10.0)
-        seen = rows(indices, jnp.asarray(np.exp(1j * phi))[None], kernel)
+        plane_waves = rows(indices, jnp.asarray(np.exp(1j * phi))[None], kernel)
         centre = (tilt[0] * step, tilt[1] * step)
         amplitude = aperture((N, N), (SIDE, SIDE), ENERGY, SEMIANGLE, False, centre)
-        images = np.asarray(scan_images(seen, CHI, amplitude, (SIDE, SIDE), ENERGY, (N, N)))
-        found = np.fft.fft2(images / images.mean(axis=(1, 2), keepdims=True)) / N**2
+        images = np.asarray(scan_images(plane_waves, CHI, amplitude, (SIDE, SIDE), ENERGY, (N, N)))
+        spectra = np.fft.fft2(images / images.mean(axis=(1, 2), keepdims=True)) / N**2
         at = np.array([[3, 0], [5, 11], [-7, 20], [1, -8]])
         bands = sidebands(at / SIDE, (indices - np.array(tilt)) * step, centre, ENERGY, SEMIANGLE, 1e-6)
         expected = np.asarray(response(bands, CHI[:THIRD], 0.0))
-        for one, (x, y) in zip(expected, at, strict=True):
-            wanted = one * spectrum[y, x]
-            np.testing.assert_allclose(found[:, y, x], wanted, atol=3e-3 * np.abs(spectrum).max())
+        for transfer, (x, y) in zip(expected, at, strict=True):
+            expected_spectrum = transfer * spectrum[y, x]
+            np.testing.assert_allclose(spectra[:, y, x], expected_spectrum, atol=3e-3 * np.abs(spectrum).max())
 
 
 def test_a_wide_pixel_is_the_mean_of_its_points():

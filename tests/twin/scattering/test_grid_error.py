@@ -34,17 +34,17 @@ def images(gpts: int) -> np.ndarray:
 
 
 def test_error_of_a_detector_is_that_of_the_brightest_pixels_on_a_grid_three_times_as_fine():
-    found = compared(ONE, (36, 36), 2 * CELLS, ENERGY, SEMIANGLE, finer=2)
+    comparison = compared(ONE, (36, 36), 2 * CELLS, ENERGY, SEMIANGLE, finer=2)
     coarse, fine = images(108), images(324)
     actual = np.abs(coarse - fine).max(axis=(1, 2)) / fine.max(axis=(1, 2))
-    estimated = np.array([found.of_detector(one) for one in DETECTORS])
+    estimated = np.array([comparison.of_detector(detector) for detector in DETECTORS])
     # errors that matter, far above what the forms of computation differ by
     assert actual.min() > 0.01
     np.testing.assert_allclose(estimated, actual, rtol=0.25)
 
 
 def test_error_of_beams_is_that_of_the_whole_specimen_on_a_finer_grid():
-    found = compared(ONE, (36, 36), 2 * CELLS, ENERGY)
+    comparison = compared(ONE, (36, 36), 2 * CELLS, ENERGY)
     waves = {n: next(iter(exit_waves([lambda n=n: WHOLE.slices((n, n), 2 * CELLS)], ENERGY)))[-1] for n in (108, 324)}
     beams = {n: np.fft.fft2(wave)[::3, ::3] / n**2 for n, wave in waves.items()}
     inside = np.abs(np.fft.fftfreq(36, 1 / 36)) <= 11  # within the band, which ends at 11.6
@@ -53,7 +53,7 @@ def test_error_of_beams_is_that_of_the_whole_specimen_on_a_finer_grid():
     weak = (fine > 1e-4) & (fine < 1e-2)
     wrong = np.abs(coarse - fine)[weak].sum() / fine[weak].sum()
     assert wrong > 0.01
-    assert found.of_weak_beams() == pytest.approx(wrong, rel=0.5)
+    assert comparison.of_weak_beams() == pytest.approx(wrong, rel=0.5)
 
 
 def _same(rows: np.ndarray) -> np.ndarray:
@@ -70,12 +70,12 @@ def test_thick_and_large_cells_are_estimated_from_their_first_slices(monkeypatch
 
 
 def test_beams_of_a_probe_are_the_reciprocal_lattice_moved_by_an_offset():
-    found = compared(srtio3((1, 1, 1)), (16, 16), 2, ENERGY, SEMIANGLE)
+    comparison = compared(srtio3((1, 1, 1)), (16, 16), 2, ENERGY, SEMIANGLE)
     kx, _ = frequencies((16, 16), (3.905, 3.905))
-    moved = found.k[0].reshape(16, 16, 2) - found.k[0, 0]
-    np.testing.assert_allclose(moved[..., 0], np.broadcast_to(kx[None], (16, 16)), atol=1e-12)
-    assert 0.0 < np.hypot(*found.k[0, 0]) < 0.5 * 2**0.5 / 3.905
-    assert found.cone == pytest.approx(SEMIANGLE / 0.0250793, rel=1e-4)
-    np.testing.assert_array_equal(found.places, [0, 1, 2, 3] * 2)
+    relative = comparison.k[0].reshape(16, 16, 2) - comparison.k[0, 0]
+    np.testing.assert_allclose(relative[..., 0], np.broadcast_to(kx[None], (16, 16)), atol=1e-12)
+    assert 0.0 < np.hypot(*comparison.k[0, 0]) < 0.5 * 2**0.5 / 3.905
+    assert comparison.cone == pytest.approx(SEMIANGLE / 0.0250793, rel=1e-4)
+    np.testing.assert_array_equal(comparison.places, [0, 1, 2, 3] * 2)
     # a grid this coarse loses some of the beam, and makes none
-    assert 0.7 < (np.abs(found.fine) ** 2).sum(axis=1).min() <= (np.abs(found.fine) ** 2).sum(axis=1).max() < 1.0 + 1e-4
+    assert 0.7 < (np.abs(comparison.fine) ** 2).sum(axis=1).min() <= (np.abs(comparison.fine) ** 2).sum(axis=1).max() < 1.0 + 1e-4

@@ -11,41 +11,41 @@ ALLOWED = 1e-2
 
 def followed(amplitudes, weights):
     """How many modes are asked for, and by how much images of the checked probes then are off, as a share of a detector's mean."""
-    found = modes([light(-40.0), light(20.0)], ALONG, ALONG)
-    amplitudes = amplitudes(found)
-    settling = Settling(found, weights(amplitudes), ALLOWED)
+    basis = modes([light(-40.0), light(20.0)], ALONG, ALONG)
+    amplitudes = amplitudes(basis)
+    settling = Settling(basis, weights(amplitudes), ALLOWED)
     count = next((n for n in range(1, len(amplitudes) + 1) if settling.enough(amplitudes[:n])), len(amplitudes))
 
     def images(n):
-        waves = np.tensordot(found.probes[:n], amplitudes[:n], axes=(0, 0))
+        waves = np.tensordot(basis.probes[:n], amplitudes[:n], axes=(0, 0))
         return np.einsum("...p,dp->d...", np.abs(waves) ** 2, weights(amplitudes))[..., 0]
 
     exact = images(len(amplitudes))
     off = np.abs(images(count) - exact).max(axis=(1, 2)) / exact.mean(axis=(1, 2))
-    return found, count, off.max(), settling
+    return basis, count, off.max(), settling
 
 
-def vacuum(found):
+def vacuum(basis):
     """Amplitudes of the plane waves themselves."""
-    return found.waves.astype(np.complex64)
+    return basis.waves.astype(np.complex64)
 
 
 def test_an_incoherent_signal_needs_fewer_than_the_bound_asks_for():
     """A detector that sees the probe's intensity about one place, as a heavy atom there would."""
 
-    def at(found):
+    def at(basis):
         places = np.stack(np.meshgrid([10.0, 10.4, 12.0], [9.5, 11.5, 12.6]), axis=-1).reshape(-1, 2)
-        return (found.waves @ np.exp(2j * np.pi * (BUNDLE.k @ places.T))).astype(np.complex64)
+        return (basis.waves @ np.exp(2j * np.pi * (BUNDLE.k @ places.T))).astype(np.complex64)
 
-    found, count, off, settling = followed(at, lambda amplitudes: np.ones((1, amplitudes.shape[1]), np.float32))
-    rigorous = number(found, ALLOWED)
+    basis, count, off, settling = followed(at, lambda amplitudes: np.ones((1, amplitudes.shape[1]), np.float32))
+    rigorous = number(basis, ALLOWED)
     assert count % STEP == 0
     assert count < rigorous
     assert off < ALLOWED
     # the followed images are those of the modes so far
-    waves = np.tensordot(found.probes[:count], at(found)[:count], axes=(0, 0))
+    waves = np.tensordot(basis.probes[:count], at(basis)[:count], axes=(0, 0))
     np.testing.assert_allclose(settling.intensities[0], (np.abs(waves) ** 2).sum(axis=-1), rtol=1e-3, atol=1e-5)
-    gram = at(found)[:count].conj() @ at(found)[:count].T
+    gram = at(basis)[:count].conj() @ at(basis)[:count].T
     scale = np.abs(gram).max()
     np.testing.assert_allclose(settling.matrices[0, :count, :count], gram, atol=1e-5 * scale)
 
@@ -54,9 +54,9 @@ def test_a_coherent_signal_gets_what_it_needs():
     """One pixel of the bright field interferes with all that is missing, as the bound fears."""
 
     def pixel(amplitudes):
-        one = np.zeros((1, amplitudes.shape[1]), np.float32)
-        one[0, amplitudes.shape[1] // 3] = 1.0
-        return one
+        weight = np.zeros((1, amplitudes.shape[1]), np.float32)
+        weight[0, amplitudes.shape[1] // 3] = 1.0
+        return weight
 
     _, count, off, _ = followed(vacuum, pixel)
     assert count > STEP
@@ -65,11 +65,11 @@ def test_a_coherent_signal_gets_what_it_needs():
 
 def test_nobody_stops_before_there_is_something_to_compare():
     """A detector that sees nothing at first: no change is no evidence while the bound has not halved."""
-    found = modes([light(-40.0), light(20.0)], ALONG, ALONG)
-    dark = np.zeros((len(found.waves), 3), np.complex64)
-    settling = Settling(found, np.ones((1, 3), np.float32), ALLOWED)
+    basis = modes([light(-40.0), light(20.0)], ALONG, ALONG)
+    dark = np.zeros((len(basis.waves), 3), np.complex64)
+    settling = Settling(basis, np.ones((1, 3), np.float32), ALLOWED)
     count = next(n for n in range(1, len(dark) + 1) if settling.enough(dark[:n]))
     looked = [bound for bound, _ in settling.known]
     assert looked[0] <= FAR * ALLOWED
     assert looked[-1] <= 0.5 * looked[0]
-    assert found.error[count] == looked[-1]
+    assert basis.error[count] == looked[-1]

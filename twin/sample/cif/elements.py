@@ -14,9 +14,13 @@ DUMMIES = {"x", "du", "dum", "vac", "va", "vc", "q"}
 @functools.cache
 def known(symbol: str) -> str | None:
     """``symbol`` in the customary case if it is an element ("FE" -> "Fe"), None otherwise."""
-    made = symbol[:1].upper() + symbol[1:].lower()
-    element = gemmi.Element(made)
-    return made if made not in ("X", "D") and element.atomic_number > 0 and element.name == made else None
+    capitalised = symbol[:1].upper() + symbol[1:].lower()
+    element = gemmi.Element(capitalised)
+    return (
+        capitalised
+        if capitalised not in ("X", "D") and element.atomic_number > 0 and element.name == capitalised
+        else None
+    )
 
 
 def weight(symbol: str) -> float:
@@ -39,11 +43,11 @@ def of_type(text: str) -> tuple[str, str] | None:
         return None
     rest = plain[match.end() :]
     for letters in (match[1], match[1][:2], match[1][:1]):
-        found = SPELLINGS.get(letters.lower()) if len(letters) == len(match[1]) else None
-        found = found or known(letters)
-        if found is not None and (len(letters) == len(match[1]) or len(match[1]) > 2):
+        symbol = SPELLINGS.get(letters.lower()) if len(letters) == len(match[1]) else None
+        symbol = symbol or known(letters)
+        if symbol is not None and (len(letters) == len(match[1]) or len(match[1]) > 2):
             charge = re.search(r"\d*\.?\d*[+-]\d*", rest)
-            return found, charge[0] if charge else ""
+            return symbol, charge[0] if charge else ""
     return None
 
 
@@ -54,10 +58,10 @@ def of_label(label: str, stated: set[str]) -> str:
     letters = match[1] if match else ""
     if letters.lower() in SPELLINGS:
         return SPELLINGS[letters.lower()]
-    two, one = known(letters[:2]) if len(letters) > 1 else None, known(letters[:1]) if letters else None
-    possible = [found for found in (two, one) if found]
+    two_letters, one_letter = known(letters[:2]) if len(letters) > 1 else None, known(letters[:1]) if letters else None
+    possible = [symbol for symbol in (two_letters, one_letter) if symbol]
     if stated:
-        possible = [found for found in possible if found in stated] or possible
+        possible = [symbol for symbol in possible if symbol in stated] or possible
     if len(possible) > 1 and letters[1].islower():
         possible = possible[:1]
     if len(possible) == 1:
@@ -73,7 +77,7 @@ def of_label(label: str, stated: set[str]) -> str:
 
 def formula_text(content: dict[str, float]) -> str:
     """A formula with carbon and hydrogen first, then by the alphabet: ``{"Ti": 1, "O": 2}`` -> ``O2 Ti``; shares to three decimals."""
-    first = [one for one in ("C", "H") if one in content] if "C" in content else []
+    first = [symbol for symbol in ("C", "H") if symbol in content] if "C" in content else []
     order = first + sorted(set(content) - set(first))
     return " ".join(
         symbol + ("" if abs(content[symbol] - 1.0) < 5e-4 else f"{round(content[symbol], 3):g}") for symbol in order

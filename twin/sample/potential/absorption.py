@@ -118,7 +118,7 @@ def absorption(
         ends = np.log(lowest / WIDER + SMALL), np.log(max(highest * WIDER, SMALL) + SMALL)
         middle.append(0.5 * (ends[0] + ends[1]))
         half.append(0.5 * (ends[1] - ends[0]))
-        values = [max(0.0, float(np.exp(middle[-1] + half[-1] * one) - SMALL)) for one in x]
+        values = [max(0.0, float(np.exp(middle[-1] + half[-1] * node) - SMALL)) for node in x]
         tables.append(
             np.stack([_spline(symbol, float(radius.max()), u2, energy, parametrization)(radius) for u2 in values])
         )

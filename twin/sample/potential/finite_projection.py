@@ -97,8 +97,8 @@ def _expansion(symbol: str, highest: float, parametrization: str) -> tuple[np.nd
     )
     left, strength, _ = np.linalg.svd(ratio, full_matrices=False)
     # a singular value spreads over nodes and frequencies: the share of one entry is that much smaller
-    kept = max(1, int(np.sum(strength > NEGLIGIBLE * np.sqrt(ratio.size) / NODES)))
-    return inverse @ left[:, :kept], left[:, :kept].T, nodes
+    rank = max(1, int(np.sum(strength > NEGLIGIBLE * np.sqrt(ratio.size) / NODES)))
+    return inverse @ left[:, :rank], left[:, :rank].T, nodes
 
 
 @functools.lru_cache(maxsize=32)
@@ -123,20 +123,20 @@ def tails(
     parametrization: str = "lobato",
 ) -> Tails:
     """The expansion for every symbol on the grid in FFT order. ValueError for elements that are not in the table."""
-    place = np.unique(_k_squared(gpts, extent), return_inverse=True)[1].reshape(gpts)
-    found, bases, reach = [], [], 0.0
+    index = np.unique(_k_squared(gpts, extent), return_inverse=True)[1].reshape(gpts)
+    element_tables, bases, reach = [], [], 0.0
     for symbol in symbols:
         table, basis = _on_grid(symbol, gpts, extent, parametrization)
-        found.append(table)
+        element_tables.append(table)
         bases.append(basis)
         whole = projected_factor(symbol, np.zeros(1), parametrization)
         far = np.linspace(0.0, FARTHEST, 241)
-        beyond = projected_beyond(symbol, np.zeros(1), far, parametrization)
-        reach = max(reach, float(far[min(240, int(np.sum(beyond > NEGLIGIBLE * whole)))]))
-    most = max(len(one) for one in found)
+        remainder = projected_beyond(symbol, np.zeros(1), far, parametrization)
+        reach = max(reach, float(far[min(240, int(np.sum(remainder > NEGLIGIBLE * whole)))]))
+    most = max(len(element_table) for element_table in element_tables)
     tables = np.zeros((len(symbols), most, *gpts))
     basis = np.zeros((len(symbols), NODES, most))
-    for number, (one, functions) in enumerate(zip(found, bases, strict=True)):
-        tables[number, : len(one)] = one[:, place]
-        basis[number, :, : len(one)] = functions
+    for number, (element_table, functions) in enumerate(zip(element_tables, bases, strict=True)):
+        tables[number, : len(element_table)] = element_table[:, index]
+        basis[number, :, : len(element_table)] = functions
     return Tails(tables, basis, reach)

@@ -122,13 +122,13 @@ def _inside(
 ) -> Array:
     """Sum over the elements of one slice; ``weights`` [atoms, n], ``indices`` [elements, most], ``tables`` [elements, n, y, x]."""
 
-    def element(so_far: Array, one: tuple[Array, Array]) -> tuple[Array, None]:
-        some, table = one
+    def element(so_far: Array, members_and_table: tuple[Array, Array]) -> tuple[Array, None]:
+        some, table = members_and_table
 
         def add(total: Array) -> Array:
-            here = jnp.where((some >= 0)[:, None], weights[some], 0.0)
+            weight = jnp.where((some >= 0)[:, None], weights[some], 0.0)
             x, y = positions[some, 0], positions[some, 1]
-            return total + _summed(x, y, here, table, extent, None if u2 is None else u2[some])
+            return total + _summed(x, y, weight, table, extent, None if u2 is None else u2[some])
 
         return jax.lax.cond(jnp.any(some >= 0), add, lambda total: total, so_far), None
 
@@ -186,24 +186,24 @@ def _finite(plan: Plan, positions: Array, occupancy: Array, u2: Array | None) ->
             distance = sign * (positions[some, 2] + offset)
             weight = jnp.where(some >= 0, sign * occupancy[some], 0.0)
             distance = jnp.where(some >= 0, distance, 0.0)
-            own = None if u2 is None else u2[some]
+            variance = None if u2 is None else u2[some]
             share = (
                 finite_projection.shares(distance, basis[element])
-                if own is None
-                else finite_projection.damped_shares(distance, own, basis[element])
+                if variance is None
+                else finite_projection.damped_shares(distance, variance, basis[element])
             )
             x, y = positions[some, 0], positions[some, 1]
-            total = total + _summed(x, y, weight[:, None] * share, tables[element], plan.extent, own)
+            total = total + _summed(x, y, weight[:, None] * share, tables[element], plan.extent, variance)
         return total
 
     every = [(jnp.asarray(n.indices), jnp.asarray(n.offset), jnp.asarray(n.sign)) for n in plan.neighbours]
 
     @jax.checkpoint
-    def step(before: Array, slice_: tuple[Array, list[tuple[Array, Array, Array]]]) -> tuple[Array, Array]:
+    def step(inherited: Array, slice_: tuple[Array, list[tuple[Array, Array, Array]]]) -> tuple[Array, Array]:
         indices, near = slice_
-        after = crossing(near)
+        crossed = crossing(near)
         inside = _inside(positions, occupancy[:, None], indices, whole, plan.extent, u2)
-        return after, _on_grid(inside + after - before, gpts, plan.extent)
+        return crossed, _on_grid(inside + crossed - inherited, gpts, plan.extent)
 
     # the slice before the first has no atoms; only its last plane counts
     nothing = -jnp.ones_like(jnp.asarray(plan.members)[:1])

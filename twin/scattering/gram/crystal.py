@@ -49,10 +49,10 @@ def centred_in_slices(atoms: "Atoms", slices: int) -> "Atoms":
     planes = np.sort(atoms.get_positions()[:, 2] % spacing)
     gaps = np.diff(np.append(planes, planes[0] + spacing))
     widest = int(np.argmax(gaps))
-    moved = atoms.copy()
-    moved.translate((0.0, 0.0, -(planes[widest] + 0.5 * gaps[widest])))
-    moved.wrap()
-    return moved
+    shifted = atoms.copy()
+    shifted.translate((0.0, 0.0, -(planes[widest] + 0.5 * gaps[widest])))
+    shifted.wrap()
+    return shifted
 
 
 def build_gram(
@@ -116,25 +116,25 @@ def build_gram(
     runs = [(seed, sums, len(seeds), step) for seed in seeds for step in plan]
     runs += [(seed, extra, len(untilted_seeds), plan[0]) for seed in untilted_seeds]
     done, total = 0, sum(len(classes[number]) for *_, (_, chosen) in runs for number in chosen)
-    transmissions, made = None, None
+    transmissions, built_seed = None, None
     for seed, into, share, (node, chosen) in runs:
         if progress is not None:
             progress(f"multislice of the crystal: phonon configuration {seed}, tilt {node + 1}", done / total)
-        if transmissions is None or made != seed:
+        if transmissions is None or built_seed != seed:
             slices = specimen.slices(shape, stops[-1] * slices_per_cell, specimen.displacements(seed))
-            transmissions, made = transmission(slices.array, energy, limit), seed
+            transmissions, built_seed = transmission(slices.array, energy, limit), seed
         kernel = propagator(shape, specimen.extent, energy, spacing, nodes[node])
         for number in chosen:
-            one = classes[number]
-            passes = scattered(bundle.indices[one], transmissions, kernel, pixels, slice_stops)
+            members = classes[number]
+            passes = scattered(bundle.indices[members], transmissions, kernel, pixels, slice_stops)
             for depth, amplitudes in enumerate(passes):
-                into[node, depth][np.ix_(one, one)] += np.asarray(gram(amplitudes, response)) / share
-            done += len(one)
+                into[node, depth][np.ix_(members, members)] += np.asarray(gram(amplitudes, response)) / share
+            done += len(members)
     grams = _expand(sums, nodes, group, moves, plan, classes)
     untilted = None
     if untilted_seeds:
-        more = _expand(extra, nodes[:1], group, moves, plan[:1], classes)[0]
-        untilted = (len(seeds) * grams[0] + len(untilted_seeds) * more) / (len(seeds) + len(untilted_seeds))
+        further = _expand(extra, nodes[:1], group, moves, plan[:1], classes)[0]
+        untilted = (len(seeds) * grams[0] + len(untilted_seeds) * further) / (len(seeds) + len(untilted_seeds))
     if progress is not None:
         progress("fitting thickness and tilt", 1.0)
     thicknesses = np.asarray(slice_stops) * spacing
@@ -171,19 +171,19 @@ def detector_weights(
 
 def _permutations(bundle: Beams, group: list[np.ndarray], symmetry: str | None) -> list[np.ndarray]:
     """For every operation R the number of the beam R k_j, for all j."""
-    place = {tuple(index): number for number, index in enumerate(bundle.indices.tolist())}
-    found = []
+    number_of = {tuple(index): number for number, index in enumerate(bundle.indices.tolist())}
+    permutations = []
     for operation in group:
-        turned = [place.get(tuple(index), -1) for index in (bundle.indices @ operation.T).tolist()]
-        same = min(turned) >= 0 and np.allclose(
-            np.linalg.norm(bundle.k[turned], axis=1), np.linalg.norm(bundle.k, axis=1)
+        images = [number_of.get(tuple(index), -1) for index in (bundle.indices @ operation.T).tolist()]
+        same = min(images) >= 0 and np.allclose(
+            np.linalg.norm(bundle.k[images], axis=1), np.linalg.norm(bundle.k, axis=1)
         )
         if not same:
             raise ValueError(
                 f"the supercell does not have the symmetry {symmetry!r}; make its sides equal, or give symmetry=None"
             )
-        found.append(np.asarray(turned))
-    return found
+        permutations.append(np.asarray(images))
+    return permutations
 
 
 def _classes(bundle: Beams, periods: tuple[int, int]) -> list[np.ndarray]:
@@ -196,21 +196,21 @@ def _plan(
     nodes: np.ndarray, group: list[np.ndarray], moves: list[np.ndarray], classes: list[np.ndarray]
 ) -> list[tuple[int, list[int]]]:
     """Which nodes of the stencil to compute, and for each which classes of beams; symmetry gives the rest."""
-    of_beam = np.empty(sum(len(one) for one in classes), dtype=np.int64)
-    for number, one in enumerate(classes):
-        of_beam[one] = number
-    plan, seen = [], np.zeros(len(nodes), dtype=bool)
+    of_beam = np.empty(sum(len(members) for members in classes), dtype=np.int64)
+    for number, members in enumerate(classes):
+        of_beam[members] = number
+    plan, covered_nodes = [], np.zeros(len(nodes), dtype=bool)
     for node, tilt in enumerate(nodes):
-        if seen[node]:
+        if covered_nodes[node]:
             continue
         images = [tilt @ operation.T for operation in group]
-        seen |= np.any([np.linalg.norm(nodes - one[None, :], axis=1) < 1e-12 for one in images], axis=0)
-        keeping = [move for move, one in zip(moves, images, strict=True) if np.linalg.norm(one - tilt) < 1e-12]
+        covered_nodes |= np.any([np.linalg.norm(nodes - image[None, :], axis=1) < 1e-12 for image in images], axis=0)
+        keeping = [move for move, image in zip(moves, images, strict=True) if np.linalg.norm(image - tilt) < 1e-12]
         chosen, covered = [], set()
-        for number, one in enumerate(classes):
+        for number, members in enumerate(classes):
             if number not in covered:
                 chosen.append(number)
-                covered |= {int(of_beam[move[one[0]]]) for move in keeping}
+                covered |= {int(of_beam[move[members[0]]]) for move in keeping}
         plan.append((node, chosen))
     return plan
 
@@ -230,7 +230,9 @@ def _expand(
         for operation, move in zip(group, moves, strict=True):
             target = int(np.argmin(np.linalg.norm(nodes - (nodes[node] @ operation.T)[None, :], axis=1)))
             for number in chosen:
-                one = classes[number]
-                grams[target][:, move[one][:, None], move[one][None, :]] += sums[node][:, one[:, None], one[None, :]]
-                counts[target, move[one]] += 1.0
+                members = classes[number]
+                grams[target][:, move[members][:, None], move[members][None, :]] += sums[node][
+                    :, members[:, None], members[None, :]
+                ]
+                counts[target, move[members]] += 1.0
     return grams / np.maximum(counts, 1.0)[:, None, :, None]

@@ -77,11 +77,11 @@ def diffuse(
     pool = _pool(cell, slices, wide, energy, repeats, seed, parametrization)
     kernel = propagator(wide, extent, energy, cell.thickness / slices)
     k = directions(step, incident)
-    place = {tuple(one): number for number, one in enumerate(k.tolist())}
-    orbits = _orbits(k, place, group)
+    number_of = {tuple(direction): number for number, direction in enumerate(k.tolist())}
+    orbits = _orbits(k, number_of, group)
     every = max(1, round(spacing / cell.thickness))
     depths = np.arange(1, int(np.ceil(thickness / cell.thickness / every)) + 1) * every
-    half = [int(reach / one) + 1 for one in step]
+    half = [int(reach / pitch) + 1 for pitch in step]
     rows, columns = np.arange(-half[1], half[1] + 1), np.arange(-half[0], half[0] + 1)
     pixels = (rows[:, None] % wide[0]) * wide[1] + columns[None, :] % wide[1]
 
@@ -90,8 +90,8 @@ def diffuse(
     groups = [waves[start : start + BATCH] for start in range(0, len(waves), BATCH)]
 
     def work() -> Any:
-        for some in groups:
-            indices = k[np.resize(some, BATCH)]
+        for members in groups:
+            indices = k[np.resize(members, BATCH)]
             layers = generator.integers(0, POOL, int(depths[-1]))
             moves = generator.integers(0, repeats, (int(depths[-1]), 2)) * np.array([gpts[1], gpts[0]])
             shaped = (len(depths), every)
@@ -101,15 +101,15 @@ def diffuse(
             )  # fmt: skip
 
     sums = np.zeros((len(k), len(depths), len(rows), len(columns)), np.float32)
-    for number, (some, found) in enumerate(zip(groups, in_pieces(run, work(), workers), strict=True)):
-        images = np.asarray(found)[:, : len(some)].reshape(len(depths), len(some), len(rows), len(columns))
-        for column, one in enumerate(some):
-            sums[one] += images[:, column] / configurations
+    for number, (members, result) in enumerate(zip(groups, in_pieces(run, work(), workers), strict=True)):
+        images = np.asarray(result)[:, : len(members)].reshape(len(depths), len(members), len(rows), len(columns))
+        for column, source in enumerate(members):
+            sums[source] += images[:, column] / configurations
         if progress is not None:
             progress((number + 1) / len(groups))
     table = np.zeros_like(sums)
-    for one, images in orbits.items():
-        smooth = _between(sums[one], k[one], rows, columns, repeats)
+    for source, images in orbits.items():
+        smooth = _between(sums[source], k[source], rows, columns, repeats)
         for target, operation in images:
             table[target] = _turned(smooth, operation)
     return Diffuse(depths * cell.thickness, np.ascontiguousarray(table.swapaxes(0, 1)), k, step)
@@ -126,41 +126,43 @@ def _pool(
     layer = Specimen(
         positions, np.tile(cell.u2, len(index)), cell.symbols * len(index), size, np.tile(cell.occupancy, len(index))
     )
-    limit, made = band_limit(wide, layer.extent), []
+    limit, layers = band_limit(wide, layer.extent), []
     for number in range(POOL):
-        moved = layer.displacements(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+        displacements = layer.displacements(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         # planes keep their slices: a layer must fit any other
-        moved[:, 2] = 0.0
-        made.append(transmission(layer.slices(wide, slices, moved, parametrization=table).array, energy, limit, 2))
-    return jnp.stack(made)
+        displacements[:, 2] = 0.0
+        layers.append(
+            transmission(layer.slices(wide, slices, displacements, parametrization=table).array, energy, limit, 2)
+        )
+    return jnp.stack(layers)
 
 
 def _orbits(
-    k: np.ndarray, place: dict[tuple[int, ...], int], group: list[np.ndarray]
+    k: np.ndarray, number_of: dict[tuple[int, ...], int], group: list[np.ndarray]
 ) -> dict[int, list[tuple[int, np.ndarray]]]:
     """One direction of every set that symmetry makes equal, with all of the set and the operations that lead to them."""
-    found: dict[int, list[tuple[int, np.ndarray]]] = {}
+    orbits: dict[int, list[tuple[int, np.ndarray]]] = {}
     done: set[int] = set()
-    for number, one in enumerate(k):
+    for number, direction in enumerate(k):
         if number in done:
             continue
-        found[number] = []
+        orbits[number] = []
         for operation in group:
-            target = place.get(tuple((operation @ one).tolist()))
+            target = number_of.get(tuple((operation @ direction).tolist()))
             if target is not None and target not in done:
-                found[number].append((target, operation))
+                orbits[number].append((target, operation))
                 done.add(target)
-    return found
+    return orbits
 
 
 def _between(
-    images: np.ndarray, one: np.ndarray, rows: np.ndarray, columns: np.ndarray, repeats: tuple[int, int]
+    images: np.ndarray, direction: np.ndarray, rows: np.ndarray, columns: np.ndarray, repeats: tuple[int, int]
 ) -> np.ndarray:
     """Smoothed images [depths, y, x] without the Bragg beams of the incident direction ``one``."""
-    free = ((rows[:, None] - one[1]) % repeats[1] != 0) | ((columns[None, :] - one[0]) % repeats[0] != 0)
+    free = ((rows[:, None] - direction[1]) % repeats[1] != 0) | ((columns[None, :] - direction[0]) % repeats[0] != 0)
     weight = gaussian_filter(free.astype(np.float64), SMOOTH, mode="constant")
-    kept = np.where(free, images, 0.0)
-    return gaussian_filter(kept, (0.0, SMOOTH, SMOOTH), mode="constant") / np.maximum(weight, 1e-6)
+    diffuse_part = np.where(free, images, 0.0)
+    return gaussian_filter(diffuse_part, (0.0, SMOOTH, SMOOTH), mode="constant") / np.maximum(weight, 1e-6)
 
 
 def _turned(images: np.ndarray, operation: np.ndarray) -> np.ndarray:
@@ -175,8 +177,8 @@ def _intensities(waves: Array, kernel: Array, pool: Array, layers: Array, moves:
     """Intensities [depths, m, pixels] of plane waves behind ``layers`` [depths, cells] of the pool, moved by ``moves`` [depths, cells, 2] grid points."""
     gpts = (kernel.shape[0], kernel.shape[1])
 
-    def cell(psi: Array, one: tuple[Array, Array]) -> tuple[Array, None]:
-        functions = jnp.roll(pool[one[0]], one[1][::-1], axis=(1, 2))
+    def cell(psi: Array, choice: tuple[Array, Array]) -> tuple[Array, None]:
+        functions = jnp.roll(pool[choice[0]], choice[1][::-1], axis=(1, 2))
         return multislice(psi, functions, kernel), None
 
     def deeper(psi: Array, some: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -94,47 +94,54 @@ def library(
     )
     incident = 1.05 * semiangle + tilted + step
 
-    def told(text: str) -> Callable[[float], None]:
+    def reporter(text: str) -> Callable[[float], None]:
         return lambda share: None if progress is None else progress(text, share)
 
     deepest = thickness + 2.0 * cell.thickness
-    moved = cell.u2 * WARMER
-    warm = Specimen(cell.positions, moved, cell.symbols, cell.cell, cell.occupancy)
+    warmer_u2 = cell.u2 * WARMER
+    warm = Specimen(cell.positions, warmer_u2, cell.symbols, cell.cell, cell.occupancy)
     curves, warmer = (
-        rocking(one, slices, gpts, energy, incident, reach, deepest, step, 1, parametrization, workers, told(text))
-        for one, text in ((cell, "rocking curves"), (warm, "rocking curves of warmer atoms"))
+        rocking(
+            crystal, slices, gpts, energy, incident, reach, deepest, step, 1, parametrization, workers, reporter(text)
+        )
+        for crystal, text in ((cell, "rocking curves"), (warm, "rocking curves of warmer atoms"))
     )
     repeats = (max(2, round(SUPERCELL / cell.extent[0])), max(2, round(SUPERCELL / cell.extent[1])))
     thermal = diffuse(
         cell, slices, gpts, energy, incident + 2e-3, reach, deepest, repeats, configurations,
-        seed=seed, parametrization=parametrization, workers=workers, progress=told("diffuse scattering"),
+        seed=seed, parametrization=parametrization, workers=workers, progress=reporter("diffuse scattering"),
     )  # fmt: skip
     return Library(curves, warmer.table, thermal, float(semiangle), float(tilted), float(reach))
 
 
 def pattern(
-    made: Library, thickness: float, tilt: tuple[float, float], semiangle: float, warmth: float = 1.0
+    curves_library: Library, thickness: float, tilt: tuple[float, float], semiangle: float, warmth: float = 1.0
 ) -> Averaged:
     """The pattern of a crystal of ``thickness`` angstrom and specimen ``tilt`` (x, y) radian in a beam of ``semiangle`` radian, with derivatives.
 
     ``warmth`` times the <u^2> of the library's cell is how much its atoms move (in Bragg beams).
     """
-    curves, shape = made.rocking, made.rocking.shape
+    curves, shape = curves_library.rocking, curves_library.rocking.shape
     open_, edges = aperture(curves.k, curves.step, tilt, semiangle)
     rows, weights, slopes = _between(curves.depths, thickness)
     lit = np.flatnonzero(open_[curves.incident])
-    place, incident, outgoing = curves.pair[lit], curves.incident[lit], curves.outgoing[lit]
+    pairs, incident, outgoing = curves.pair[lit], curves.incident[lit], curves.outgoing[lit]
     share = (warmth - 1.0) / (WARMER - 1.0)
     mix = np.stack([weights, slopes])
-    cold, warm = mix @ curves.table[rows], mix @ made.warmer[rows]
+    cold, warm = mix @ curves.table[rows], mix @ curves_library.warmer[rows]
     value, rate = ((1.0 - share) * a + share * b for a, b in zip(cold, warm, strict=True))
-    values, rates, warming = (one[place] for one in (value, rate, (warm[0] - cold[0]) / (WARMER - 1.0)))
-    seen = open_[incident]
-    terms = [values * seen, rates * seen, *(values * one[incident] for one in edges), warming * seen]
+    values, rates, warming = (array[pairs] for array in (value, rate, (warm[0] - cold[0]) / (WARMER - 1.0)))
+    illuminated = open_[incident]
+    terms = [
+        values * illuminated,
+        rates * illuminated,
+        *(values * edge[incident] for edge in edges),
+        warming * illuminated,
+    ]
     size = shape[0] * shape[1]
-    bragg = np.stack([np.bincount(outgoing, one, size).reshape(shape) for one in terms])
+    bragg = np.stack([np.bincount(outgoing, term, size).reshape(shape) for term in terms])
 
-    thermal = made.diffuse
+    thermal = curves_library.diffuse
     rows, weights, slopes = _between(thermal.depths, thickness)
     open_, edges = aperture(thermal.k, thermal.step, tilt, semiangle)
     through = np.tensordot(np.stack([open_, *edges]), thermal.table[rows], axes=(1, 1))
@@ -167,23 +174,23 @@ def aperture(
 
 
 def coarse(
-    made: Library, tilt: tuple[float, float], depths: np.ndarray, pixel: float, half: int
+    curves_library: Library, tilt: tuple[float, float], depths: np.ndarray, pixel: float, half: int
 ) -> Float[np.ndarray, "depths y x"]:
     """Patterns about the beam on 2 ``half`` + 1 pixels of ``pixel`` radian in either direction, at rows ``depths`` of the rocking curves: all at once."""
-    curves, width = made.rocking, 2 * half + 1
-    open_, _ = aperture(curves.k, curves.step, tilt, made.semiangle)
+    curves, width = curves_library.rocking, 2 * half + 1
+    open_, _ = aperture(curves.k, curves.step, tilt, curves_library.semiangle)
     ny, nx = curves.shape
     y, x = np.divmod(np.arange(ny * nx), nx)
-    place = [
+    target_pixel = [
         np.rint(((v - n // 2) * s + t) / pixel).astype(int) + half
         for v, n, s, t in zip((x, y), (nx, ny), curves.step, tilt, strict=True)
     ]
-    inside = (place[0] >= 0) & (place[0] < width) & (place[1] >= 0) & (place[1] < width)
-    target = np.where(inside, place[1] * width + place[0], width * width)
-    seen = open_[curves.incident]
-    lit = seen > 0.0
+    inside = (target_pixel[0] >= 0) & (target_pixel[0] < width) & (target_pixel[1] >= 0) & (target_pixel[1] < width)
+    target = np.where(inside, target_pixel[1] * width + target_pixel[0], width * width)
+    illuminated = open_[curves.incident]
+    lit = illuminated > 0.0
     matrix = csr_array(
-        (seen[lit].astype(np.float32), (target[curves.outgoing[lit]], curves.pair[lit])),
+        (illuminated[lit].astype(np.float32), (target[curves.outgoing[lit]], curves.pair[lit])),
         shape=(width * width + 1, curves.table.shape[1]),
     )
     return np.asarray(matrix @ curves.table[depths].T)[:-1].T.reshape(len(depths), width, width)

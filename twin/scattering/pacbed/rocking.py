@@ -52,7 +52,7 @@ class Rocking(NamedTuple):
 
 def directions(step: tuple[float, float], radius: float) -> Int[np.ndarray, "m 2"]:
     """Integer directions (x, y) on a lattice of ``step`` radian within ``radius`` radian of the axis."""
-    half = [int(radius / one) for one in step]
+    half = [int(radius / spacing) for spacing in step]
     x, y = np.meshgrid(np.arange(-half[0], half[0] + 1), np.arange(-half[1], half[1] + 1))
     inside = np.hypot(x * step[0], y * step[1]) <= radius
     return np.stack([x[inside], y[inside]], axis=-1)
@@ -105,8 +105,8 @@ def rocking(
             yield jnp.asarray(job.waves), kernel, stack, jnp.asarray(job.pixels), len(depths)
 
     table = np.zeros((len(depths), layout.count), np.float32)
-    for number, (job, found) in enumerate(zip(jobs, in_pieces(run, work(), workers), strict=True)):
-        table[:, job.places] = np.asarray(found)[:, job.rows, job.columns]
+    for number, (job, result) in enumerate(zip(jobs, in_pieces(run, work(), workers), strict=True)):
+        table[:, job.places] = np.asarray(result)[:, job.rows, job.columns]
         if progress is not None:
             progress((number + 1) / len(jobs))
     half = np.abs(layout.outgoing).max(axis=0)
@@ -131,26 +131,26 @@ class _Layout(NamedTuple):
 def _layout(k: np.ndarray, outgoing: np.ndarray, repeats: tuple[int, int], group: list[np.ndarray]) -> _Layout:
     period = np.asarray(repeats)
     classes = {}
-    for one in outgoing:
-        classes.setdefault(tuple(one % period), []).append(one)
-    place = {tuple(one): number for number, one in enumerate(k.tolist())}
+    for direction in outgoing:
+        classes.setdefault(tuple(direction % period), []).append(direction)
+    number_of = {tuple(direction): number for number, direction in enumerate(k.tolist())}
     chosen: dict[tuple[int, int], int] = {}
     first, last, start = [], [], {}
     pair, incident, out = [], [], []
-    for number, one in enumerate(k):
-        ends = np.array(classes.get(tuple(one % period), np.zeros((0, 2), dtype=int))).reshape(-1, 2)
-        images = [(tuple((operation @ one).tolist()), operation) for operation in group]
+    for number, direction in enumerate(k):
+        ends = np.array(classes.get(tuple(direction % period), np.zeros((0, 2), dtype=int))).reshape(-1, 2)
+        images = [(tuple((operation @ direction).tolist()), operation) for operation in group]
         least, operation = min(images, key=lambda item: item[0])
-        if least not in place:
-            least, operation = tuple(one.tolist()), np.eye(2, dtype=int)
-        moved = ends @ operation.T
+        if least not in number_of:
+            least, operation = tuple(direction.tolist()), np.eye(2, dtype=int)
+        rotated = ends @ operation.T
         if least not in chosen:
             chosen[least] = len(chosen)
-            start[least] = {tuple(end): len(last) + row for row, end in enumerate(moved.tolist())}
-            first += [least] * len(moved)
-            last += moved.tolist()
+            start[least] = {tuple(end): len(last) + row for row, end in enumerate(rotated.tolist())}
+            first += [least] * len(rotated)
+            last += rotated.tolist()
         known = start[least]
-        pair += [known[tuple(end)] for end in moved.tolist()]
+        pair += [known[tuple(end)] for end in rotated.tolist()]
         incident += [number] * len(ends)
         out.append(ends)
     return _Layout(
@@ -186,8 +186,8 @@ def _jobs(layout: _Layout, repeats: tuple[int, int], gpts: tuple[int, int]) -> l
     most = max(len(waves) for _, waves, *_ in lists), max(len(pixels) for _, _, pixels, *_ in lists)
     padded = []
     for q, waves, pixels, *rest in lists:
-        more = np.repeat(waves[:1], most[0] - len(waves), axis=0)
-        padded.append(_Job(q, np.concatenate([waves, more]), np.pad(pixels, (0, most[1] - len(pixels))), *rest))
+        padding = np.repeat(waves[:1], most[0] - len(waves), axis=0)
+        padded.append(_Job(q, np.concatenate([waves, padding]), np.pad(pixels, (0, most[1] - len(pixels))), *rest))
     return padded
 
 

@@ -84,32 +84,32 @@ def forms(
     lights = [beam] if isinstance(beam, Illumination) else list(beam)
     first = lights[0]
     extent, each, gpts = scene.specimen.extent, scene.slices * scene.configurations, scene.gpts
-    probes = len(x) * len(y) * sum(1 if float(one.focal_spread) == 0.0 else focal_nodes for one in lights)
+    probes = len(x) * len(y) * sum(1 if float(light.focal_spread) == 0.0 else focal_nodes for light in lights)
     room = 0.5 * (MEMORY if memory is None else memory)
     bundle = beams(extent, first.energy, first.semiangle, first.soft)
-    count, seen = len(bundle.indices), _seen(gpts, extent, detectors)
-    found = [Form("direct", probes * each * wave_cost(gpts), FLOAT32)]
-    if _gram_bytes(count, count, seen, len(detectors)) <= room:
-        cost = _gram_cost(count, count, each, gpts, seen, scene.configurations)
-        found.append(Form("gram", cost, FLOAT32))
+    count, pixels = len(bundle.indices), _seen(gpts, extent, detectors)
+    offered = [Form("direct", probes * each * wave_cost(gpts), FLOAT32)]
+    if _gram_bytes(count, count, pixels, len(detectors)) <= room:
+        cost = _gram_cost(count, count, each, gpts, pixels, scene.configurations)
+        offered.append(Form("gram", cost, FLOAT32))
     if scene.cell is not None and not scene.seeds:
         members, _ = zones(bundle.indices, scene.repeats[:2])
-        cost = count * (scene.slices * wave_cost(scene.cell_points()) + 8.0 * members.shape[1] * seen / DENSE)
-        found.append(Form("crystal", cost, FLOAT32))
-    dearest = min(form.cost for form in found)
-    found += _prisms(scene, lights, bundle, probes, detectors, room, math.inf if name == "prism" else dearest)
+        cost = count * (scene.slices * wave_cost(scene.cell_points()) + 8.0 * members.shape[1] * pixels / DENSE)
+        offered.append(Form("crystal", cost, FLOAT32))
+    dearest = min(form.cost for form in offered)
+    offered += _prisms(scene, lights, bundle, probes, detectors, room, math.inf if name == "prism" else dearest)
     # a field F has at least F K modes in an aperture K
     least = int(count * float(np.ptp(x) * np.ptp(y)) / (extent[0] * extent[1]))
-    if name == "gram" or _gram_cost(least, count, each, gpts, seen, scene.configurations) < dearest:
+    if name == "gram" or _gram_cost(least, count, each, gpts, pixels, scene.configurations) < dearest:
         few = modes(bundle, lights, x, y, focal_nodes)
         # the bound of modes is for detectors that only add; one that subtracts may gain what it bounds on either side
         both = 2.0 if np.any(weights(detectors, gpts, extent) < 0.0) else 1.0
         for error in SHORT:
-            some = None if few is None else few.within((error - FLOAT32) / both)
-            if some is not None and _gram_bytes(len(some.waves), count, seen, len(detectors)) <= room:
-                cost = _gram_cost(len(some.waves), count, each, gpts, seen, scene.configurations)
-                found.append(Form("gram", cost, error, modes=some))
-    return tuple(sorted(found, key=lambda form: form.cost))
+            mode_basis = None if few is None else few.within((error - FLOAT32) / both)
+            if mode_basis is not None and _gram_bytes(len(mode_basis.waves), count, pixels, len(detectors)) <= room:
+                cost = _gram_cost(len(mode_basis.waves), count, each, gpts, pixels, scene.configurations)
+                offered.append(Form("gram", cost, error, modes=mode_basis))
+    return tuple(sorted(offered, key=lambda form: form.cost))
 
 
 def _prisms(
@@ -120,60 +120,60 @@ def _prisms(
     extent, gpts, configurations = scene.specimen.extent, scene.gpts, scene.configurations
     costs = {}
     for factor in INTERPOLATIONS:
-        some = len(bundle.indices) / factor**2
-        if gpts[0] % factor or gpts[1] % factor or 8.0 * some * gpts[0] * gpts[1] > room:
+        beam_count = len(bundle.indices) / factor**2
+        if gpts[0] % factor or gpts[1] % factor or 8.0 * beam_count * gpts[0] * gpts[1] > room:
             continue
         cut = (gpts[0] // factor, gpts[1] // factor)
-        one = 8.0 * some * cut[0] * cut[1] + wave_cost(cut)
-        cost = configurations * (some * scene.slices * wave_cost(gpts) + probes * one)
+        position_cost = 8.0 * beam_count * cut[0] * cut[1] + wave_cost(cut)
+        cost = configurations * (beam_count * scene.slices * wave_cost(gpts) + probes * position_cost)
         if cost < dearest:
             costs[factor] = cost
     if not costs:
         return []
-    beyond = outside(scene, _widest(lights, bundle.k), [0.5 * min(extent) / factor for factor in costs])
-    found = []
-    for factor, lost in zip(costs, beyond.values(), strict=True):
+    losses = outside(scene, _widest(lights, bundle.k), [0.5 * min(extent) / factor for factor in costs])
+    offered = []
+    for factor, loss in zip(costs, losses.values(), strict=True):
         sides, cut = (extent[0] / factor, extent[1] / factor), (gpts[0] // factor, gpts[1] // factor)
         # what is outside is cut off, what its neighbours have there comes in instead, and both interfere near the edges
-        error = 4.0 * lost + _sampled(scene, sides, cut, detectors) + FLOAT32
-        found.append(Form("prism", costs[factor], error, interpolation=factor))
-    return found
+        error = 4.0 * loss + _sampled(scene, sides, cut, detectors) + FLOAT32
+        offered.append(Form("prism", costs[factor], error, interpolation=factor))
+    return offered
 
 
 def _widest(lights: Sequence[Illumination], k: np.ndarray) -> Illumination:
     """The beam whose rays, through the frequencies ``k`` [n, 2], meet the plane of no defocus farthest from its axis."""
     if len(lights) == 1:
         return lights[0]
-    length, given = wavelength(lights[0].energy), jnp.stack([one.coefficients for one in lights])
-    bent = jax.vmap(lambda one: phase_gradient(one, k[:, 0], k[:, 1], length))(given)
+    length, vectors = wavelength(lights[0].energy), jnp.stack([light.coefficients for light in lights])
+    bent = jax.vmap(lambda values: phase_gradient(values, k[:, 0], k[:, 1], length))(vectors)
     return lights[int(jnp.argmax(jnp.max(jnp.hypot(bent[:, 0], bent[:, 1]), axis=1)))]
 
 
-def _gram_cost(some: int, count: int, each: int, gpts: tuple[int, int], seen: int, configurations: int) -> float:
+def _gram_cost(rank: int, count: int, each: int, gpts: tuple[int, int], pixels: int, configurations: int) -> float:
     """Of ``some`` waves, and of the Gram matrix of all ``count`` plane waves from theirs."""
-    products = configurations * some**2 * seen + (some + count) * count * some
-    return some * each * wave_cost(gpts) + 8.0 * products / DENSE
+    products = configurations * rank**2 * pixels + (rank + count) * count * rank
+    return rank * each * wave_cost(gpts) + 8.0 * products / DENSE
 
 
-def _gram_bytes(some: int, count: int, seen: int, detectors: int) -> float:
+def _gram_bytes(rank: int, count: int, pixels: int, detectors: int) -> float:
     """What amplitudes behind the specimen and Gram matrices take."""
-    return 8.0 * (some * seen + (detectors + 1) * count**2)
+    return 8.0 * (rank * pixels + (detectors + 1) * count**2)
 
 
 def _seen(gpts: tuple[int, int], extent: tuple[float, float], detectors: Sequence[Response]) -> int:
     """Beams of the grid that any detector sees, summed over detectors."""
     kx, ky = frequencies(gpts, extent)
-    return sum(int(np.count_nonzero(one(kx[None, :], ky[:, None]))) for one in detectors)
+    return sum(int(np.count_nonzero(detector(kx[None, :], ky[:, None]))) for detector in detectors)
 
 
 def _sampled(scene: Scene, extent: tuple[float, float], gpts: tuple[int, int], detectors: Sequence[Response]) -> float:
     """Largest relative difference between the area of a detector on the beams of a part ``extent`` of a scene and on those of the whole."""
     worst = 0.0
-    for one in detectors:
+    for detector in detectors:
         areas = []
         for sides, points in ((extent, gpts), (scene.specimen.extent, scene.gpts)):
             kx, ky = frequencies(points, sides)
-            weights = np.broadcast_to(one(kx[None, :], ky[:, None]), points)
+            weights = np.broadcast_to(detector(kx[None, :], ky[:, None]), points)
             areas.append(float(np.abs(weights).sum()) / (sides[0] * sides[1]))
         worst = max(worst, abs(areas[0] / areas[1] - 1.0) if areas[1] else 0.0)
     return worst
@@ -199,21 +199,21 @@ def outside(scene: Scene, beam: Illumination, margins: Sequence[float]) -> dict[
     )
     order = np.argsort(far, axis=None)
     first = np.searchsorted(far.ravel()[order], margins, side="right")
-    found = np.zeros(len(margins))
+    losses = np.zeros(len(margins))
     for depth in np.linspace(0.0, scene.specimen.thickness, 5):
         kernel = np.asarray(propagator(gpts, extent, beam.energy, float(depth)))
         within = np.cumsum((np.abs(np.fft.ifft2(spectrum * kernel)) ** 2).ravel()[order], dtype=np.float64)
-        found = np.maximum(found, [1.0 - (within[n - 1] / within[-1] if n else 0.0) for n in first])
-    return dict(zip(margins, found.tolist(), strict=True))
+        losses = np.maximum(losses, [1.0 - (within[n - 1] / within[-1] if n else 0.0) for n in first])
+    return dict(zip(margins, losses.tolist(), strict=True))
 
 
-def choose(found: Sequence[Form], tolerance: float, name: str | None = None) -> Form:
+def choose(offered: Sequence[Form], tolerance: float, name: str | None = None) -> Form:
     """The cheapest form within ``tolerance``, of all or of those called ``name``; what is exact but for single precision is within any. ValueError if
     there is none."""
-    named = [form for form in found if name in (None, form.name)]
+    named = [form for form in offered if name in (None, form.name)]
     if not named:
         raise ValueError(
-            f"there is no form {name!r} for this scene; there are {', '.join(sorted({one.name for one in found}))}"
+            f"there is no form {name!r} for this scene; there are {', '.join(sorted({form.name for form in offered}))}"
         )
     good = [form for form in named if form.error <= tolerance or (name is not None and form.error <= FLOAT32)]
     if not good:

@@ -30,8 +30,10 @@ class _Seen(eqx.Module):
 
     maps: Float[Array, "d y x"]
 
-    def __call__(self, found: Array) -> Array:
-        return jnp.concatenate([jnp.einsum("pyx,dyx->pd", found, self.maps), found.sum(axis=(1, 2))[:, None]], axis=1)
+    def __call__(self, patterns: Array) -> Array:
+        return jnp.concatenate(
+            [jnp.einsum("pyx,dyx->pd", patterns, self.maps), patterns.sum(axis=(1, 2))[:, None]], axis=1
+        )
 
 
 Columns = tuple[slice, np.ndarray]
@@ -45,11 +47,11 @@ def by_probes(
     """Images [detectors, ny, nx] of probes one by one, and the share of the beam that came through, averaged over their positions."""
     grid_x, grid_y = np.meshgrid(x, y)
     spots = np.stack([grid_x.ravel(), grid_y.ravel()], axis=-1)
-    found = np.zeros((len(spots), len(detectors) + 1), np.float32)
+    signals = np.zeros((len(spots), len(detectors) + 1), np.float32)
     for piece, part in passing(scene, beam, spots, detectors, focal_nodes, memory, workers, progress):
-        found[piece] += part
-    through = float(found[:, -1].mean())
-    values = found[:, :-1].reshape(len(y), len(x), -1).transpose(2, 0, 1)
+        signals[piece] += part
+    through = float(signals[:, -1].mean())
+    values = signals[:, :-1].reshape(len(y), len(x), -1).transpose(2, 0, 1)
     if float(beam.source) == 0.0 and float(beam.tail) == 0.0 and not np.any(np.asarray(beam.vibration[:2])):
         return values, through
     steps = [float(np.diff(along).mean()) if len(along) > 1 else 1.0 for along in (x, y)]
@@ -88,20 +90,22 @@ def of_matrix(
         matrix = scattering_matrix(
             functions, kernel, extent, beam.energy, beam.semiangle, form.interpolation, beam.soft, memory, workers
         )
-        seen = _maps(detectors, matrix.window, matrix.window_extent)
+        readout = _maps(detectors, matrix.window, matrix.window_extent)
         wave = 16 * math.prod(matrix.window)
         pieces = cut(len(spots), min(fitting(wave, memory, matrix.waves.nbytes, workers), 256))
-        work = ((jnp.asarray(spots[piece]), some.coefficients, matrix, seen) for piece in pieces for some, _ in foci)
-        for place, found in enumerate(in_pieces(run, work, workers)):
-            piece, weight = pieces[place // len(foci)], foci[place % len(foci)][1]
+        work = (
+            (jnp.asarray(spots[piece]), light.coefficients, matrix, readout) for piece in pieces for light, _ in foci
+        )
+        for step, result in enumerate(in_pieces(run, work, workers)):
+            piece, weight = pieces[step // len(foci)], foci[step % len(foci)][1]
             if progress is not None:
-                share = (number + (place + 1) / (len(pieces) * len(foci))) / scene.configurations
+                share = (number + (step + 1) / (len(pieces) * len(foci))) / scene.configurations
                 progress(f"PRISM, configuration {number + 1} of {scene.configurations}", share)
-            yield piece, weight / scene.configurations * np.asarray(found)
+            yield piece, weight / scene.configurations * np.asarray(result)
 
 
-def _detected(spots: Array, coefficients: Array, matrix: ScatteringMatrix, seen: _Seen) -> Array:
-    return seen(intensities(exit_waves(matrix, coefficients, spots)))
+def _detected(spots: Array, coefficients: Array, matrix: ScatteringMatrix, readout: _Seen) -> Array:
+    return readout(intensities(exit_waves(matrix, coefficients, spots)))
 
 
 @functools.cache

@@ -66,18 +66,18 @@ def stem_images(
     checks.require_float64()
     _check_damped(scene, beam, detectors)
     if isinstance(form, Form):
-        taken, found = form, (form,)
+        chosen, offered = form, (form,)
     else:
-        found = forms(scene, beam, x, y, detectors, focal_nodes, memory, form)
-        taken = choose(found, tolerance, form)
-    if taken.name in ("direct", "prism"):
-        passing = of_waves if taken.name == "direct" else functools.partial(of_matrix, form=taken)
+        offered = forms(scene, beam, x, y, detectors, focal_nodes, memory, form)
+        chosen = choose(offered, tolerance, form)
+    if chosen.name in ("direct", "prism"):
+        passing = of_waves if chosen.name == "direct" else functools.partial(of_matrix, form=chosen)
         array, through = by_probes(passing, scene, beam, x, y, detectors, focal_nodes, memory, workers, progress)
     else:
-        made = grams_of(scene, beam, detectors, taken, memory, workers, progress)
-        array = np.stack([np.asarray(image_of(one, beam, x, y)) for one in made.grams])
-        taken, through = made.form, made.through
-    return Images(array, taken, found, through)
+        scattered = grams_of(scene, beam, detectors, chosen, memory, workers, progress)
+        array = np.stack([np.asarray(image_of(grams, beam, x, y)) for grams in scattered.grams])
+        chosen, through = scattered.form, scattered.through
+    return Images(array, chosen, offered, through)
 
 
 def _check_damped(scene: Scene, beam: Illumination, detectors: Sequence[Response]) -> None:
@@ -87,8 +87,8 @@ def _check_damped(scene: Scene, beam: Illumination, detectors: Sequence[Response
     kx, ky = frequencies(scene.gpts, scene.specimen.extent)
     step = 1.0 / min(scene.specimen.extent)  # what a soft edge may reach beyond
     high = np.hypot(kx[None, :], ky[:, None]) > 2.0 * float(beam.semiangle) / wavelength(beam.energy) + step
-    for number, one in enumerate(detectors):
-        if np.any(np.broadcast_to(one(kx[None, :], ky[:, None]), scene.gpts)[high] != 0.0):
+    for number, detector in enumerate(detectors):
+        if np.any(np.broadcast_to(detector(kx[None, :], ky[:, None]), scene.gpts)[high] != 0.0):
             raise ValueError(
                 f"detector {number} reaches beyond {2e3 * float(beam.semiangle):.1f} mrad, where signals are diffuse scattering, and a damped "
                 "potential leaves that out; use frozen phonons (seeds), or detectors within twice the convergence"
@@ -123,10 +123,10 @@ def grams_of(
         slices = scene.cell.slices(
             scene.cell_points(), scene.slices // scene.repeats[2], highest=scene.highest, **dict(scene.options)
         )
-        told = None if progress is None else lambda share: progress("incident beams through one unit cell", share)
+        report = None if progress is None else lambda share: progress("incident beams through one unit cell", share)
         grams, through = crystal_grams(
             slices, scene.repeats[2], scene.repeats[:2], beam.energy, beam.semiangle, detectors, scene.tilt,
-            beam.soft, scene.cutoff, FINER, workers, told,
+            beam.soft, scene.cutoff, FINER, workers, report,
         )  # fmt: skip
         return Scattered(grams, through, form)
     bundle = beams(extent, beam.energy, beam.semiangle, beam.soft)
@@ -136,7 +136,7 @@ def grams_of(
         some = form.modes.first(len(passed))
         form, waves, share = form._replace(modes=some), some.waves.astype(np.complex64), some.share
         sums = waves.T @ sums @ waves.conj()
-    return Scattered([whole(bundle, extent, beam.energy, one) for one in sums], float(share @ passed), form)
+    return Scattered([whole(bundle, extent, beam.energy, matrix) for matrix in sums], float(share @ passed), form)
 
 
 def _through(
@@ -149,22 +149,22 @@ def _through(
     extent, gpts = scene.specimen.extent, scene.gpts
     maps = weights(detectors, gpts, extent).reshape(len(detectors), -1)
     pixels = np.flatnonzero(np.any(maps != 0.0, axis=0))
-    seen = maps[:, pixels].astype(np.float32)
+    sampled = maps[:, pixels].astype(np.float32)
     limit = band_limit(gpts, extent)
     kernel = propagator(gpts, extent, beam.energy, scene.specimen.thickness / scene.slices, scene.tilt)
     size = min(fitting(4 * 8 * gpts[0] * gpts[1], memory, scene.slices * gpts[0] * gpts[1] * 16, workers), 32)
     places = (bundle.indices[:, 1] % gpts[0]) * gpts[1] + bundle.indices[:, 0] % gpts[1]
     run, fixed = _passed_run(), (jnp.asarray(places), jnp.asarray(pixels))
     sums, through = np.zeros((len(detectors), len(waves), len(waves)), np.complex64), np.zeros(len(waves))
-    settling = None if form.modes is None else Settling(form.modes, seen, form.error - FLOAT32)
+    settling = None if form.modes is None else Settling(form.modes, sampled, form.error - FLOAT32)
     for number in range(scene.configurations):
         functions = transmission(scene.stack(number).array, beam.energy, limit, FINER)
         amplitudes = np.empty((len(waves), len(pixels)), np.complex64)
         pieces = _pieces(len(waves), size, settling if number == 0 else None)
         work = ((jnp.asarray(waves[piece]), functions, kernel, *fixed) for piece in pieces)
-        with contextlib.closing(in_pieces(run, work, workers)) as found:
-            for piece, one in zip(pieces, found, strict=True):
-                amplitudes[piece], passed = (np.asarray(array) for array in one)
+        with contextlib.closing(in_pieces(run, work, workers)) as results:
+            for piece, result in zip(pieces, results, strict=True):
+                amplitudes[piece], passed = (np.asarray(array) for array in result)
                 through[piece] += passed
                 if progress is not None:
                     done = (number + piece.stop / len(waves)) / scene.configurations
@@ -174,8 +174,8 @@ def _through(
                     sums = settling.matrices[:, : piece.stop, : piece.stop]
                     break
             else:
-                for place, weight in enumerate(seen):
-                    sums[place] += np.asarray(gram(jnp.asarray(amplitudes), jnp.asarray(weight)))
+                for detector, weight in enumerate(sampled):
+                    sums[detector] += np.asarray(gram(jnp.asarray(amplitudes), jnp.asarray(weight)))
     return sums / scene.configurations, through / scene.configurations
 
 
@@ -194,12 +194,12 @@ def _passed(some: Array, functions: Array, kernel: Array, places: Array, pixels:
     gpts = (kernel.shape[0], kernel.shape[1])
     total = gpts[0] * gpts[1]
 
-    def one(amplitudes: Array) -> tuple[Array, Array]:
+    def single_wave(amplitudes: Array) -> tuple[Array, Array]:
         spectrum = jnp.zeros(total, some.dtype).at[places].set(amplitudes)
         wave = multislice(total * jnp.fft.ifft2(spectrum.reshape(gpts)), functions, kernel)
         return jnp.fft.fft2(wave).ravel()[pixels] / total, (wave.real**2 + wave.imag**2).mean()
 
-    return jax.lax.map(one, some, batch_size=together(gpts, some.dtype))
+    return jax.lax.map(single_wave, some, batch_size=together(gpts, some.dtype))
 
 
 @functools.cache

@@ -39,13 +39,13 @@ class Settling:
     def _add(self, amplitudes: np.ndarray) -> None:
         first, count = self.count, len(amplitudes)
         probes = self.modes.probes[:count].reshape(count, -1)
-        for place, weight in enumerate(self.weights):
+        for number, weight in enumerate(self.weights):
             rows = (amplitudes[first:].conj() * weight) @ amplitudes.T
-            self.matrices[place, first:count, :count] = rows
-            self.matrices[place, :first, first:count] = rows[:, :first].conj().T
-            met = 2.0 * (rows[:, :first] @ probes[:first]) + rows[:, first:] @ probes[first:]
-            made = (probes[first:].conj() * met).sum(axis=0).real
-            self.intensities[place] += made.reshape(self.intensities.shape[1:])
+            self.matrices[number, first:count, :count] = rows
+            self.matrices[number, :first, first:count] = rows[:, :first].conj().T
+            partial = 2.0 * (rows[:, :first] @ probes[:first]) + rows[:, first:] @ probes[first:]
+            change = (probes[first:].conj() * partial).sum(axis=0).real
+            self.intensities[number] += change.reshape(self.intensities.shape[1:])
         image = (self.intensities * self.modes.nodes).sum(axis=-1)
         self.count = count
         self.known.append((float(self.modes.error[count]), image))
@@ -53,10 +53,10 @@ class Settling:
     def left(self) -> float:
         """The error that images are left with, as a share of a detector's mean signal; infinite while that cannot be told."""
         bound, now = self.known[-1]
-        before = [(more, image) for more, image in self.known if more >= 2.0 * bound]
-        if not before:
+        earlier = [(earlier_bound, image) for earlier_bound, image in self.known if earlier_bound >= 2.0 * bound]
+        if not earlier:
             return np.inf
-        more, image = before[-1]
+        earlier_bound, image = earlier[-1]
         mean = np.maximum(now.mean(axis=(1, 2)), np.finfo(np.float32).tiny)
         changed = float((np.abs(now - image).max(axis=(1, 2)) / mean).max())
-        return SAFETY * changed * bound / (more - bound)
+        return SAFETY * changed * bound / (earlier_bound - bound)

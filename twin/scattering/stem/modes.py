@@ -75,10 +75,10 @@ def modes(
     its projection p, the positive eigenvalue m / 2 + sqrt(m - 3 m^2 / 4) of a a^H - p p^H, for a detector's Gram matrix is positive and at most that
     signal. A source with tails reaches too far.
     """
-    if any(float(one.tail) != 0.0 for one in lights):
+    if any(float(light.tail) != 0.0 for light in lights):
         return None
     most = int(MOST * len(bundle.k))
-    spread = np.max([_spread(one) for one in lights], axis=0)
+    spread = np.max([_spread(light) for light in lights], axis=0)
     middle = np.array([0.5 * (along.min() + along.max()) for along in (x, y)])
     (inside_x, size_x), (inside_y, size_y) = (
         _along(bundle.k[:, axis], along - middle[axis], spread[axis]) for axis, along in enumerate((x, y))
@@ -88,8 +88,8 @@ def modes(
     if len(first) > most:
         return None
     field = inside_x[:, first] * inside_y[:, second] * size[first, second]
-    foci = [(number, *one) for number, light in enumerate(lights) for one in light.foci(focal_nodes)]
-    waves = _probes(bundle, [one for _, one, _ in foci], middle)
+    foci = [(number, *focus) for number, light in enumerate(lights) for focus in light.foci(focal_nodes)]
+    waves = _probes(bundle, [focused for _, focused, _ in foci], middle)
     share = np.array([weight for *_, weight in foci])
     if len(waves) == 1:
         span = waves[0][:, None] * field
@@ -101,18 +101,18 @@ def modes(
             mixed = single @ draw.standard_normal((field.shape[1], count), np.float32)
             span += (np.sqrt(weight) * wave).astype(np.complex64)[:, None] * mixed
         span = span.astype(complex)
-    power, turned = np.linalg.eigh(span.conj().T @ span)
-    kept = np.flatnonzero(power > (LEAST**2) * power[-1])[::-1]
-    found = (span @ (turned[:, kept] / np.sqrt(power[kept]))).T
-    short, probes, nodes = _short(found, waves, bundle, (x - middle[0], y - middle[1]), spread)
+    power, rotation = np.linalg.eigh(span.conj().T @ span)
+    significant = np.flatnonzero(power > (LEAST**2) * power[-1])[::-1]
+    basis = (span @ (rotation[:, significant] / np.sqrt(power[significant]))).T
+    short, probes, nodes = _short(basis, waves, bundle, (x - middle[0], y - middle[1]), spread)
     of = np.array([number for number, *_ in foci])[None, :] == np.arange(len(lights))[:, None]
     error = (of * share[None, :]) @ short
-    return Modes(found, power[kept] / power[kept].sum(), SAFETY * error.max(axis=(0, 1)), probes, nodes)
+    return Modes(basis, power[significant] / power[significant].sum(), SAFETY * error.max(axis=(0, 1)), probes, nodes)
 
 
 def _spread(light: Illumination) -> np.ndarray:
     """Rms [2] of what images are blurred by along x and y in angstrom."""
-    major, minor, turn = (float(one) for one in light.vibration)
+    major, minor, turn = (float(value) for value in light.vibration)
     along = np.hypot(major * np.cos(turn), minor * np.sin(turn)), np.hypot(major * np.sin(turn), minor * np.cos(turn))
     return np.hypot(float(light.source), along)
 
@@ -123,46 +123,46 @@ def _along(k: np.ndarray, places: np.ndarray, spread: float) -> tuple[np.ndarray
     half = 0.5 * float(np.ptp(places))
     wide = half + REACH * spread
     points = np.linspace(-wide, wide, math.ceil(2.0 * wide * np.ptp(k) * FINER) + 2)
-    beyond = np.maximum(np.abs(points) - half, 0.0)
-    weight = np.exp(-0.5 * (beyond / spread) ** 2) if spread > 0.0 else np.ones(len(points))
-    own, back = np.unique(k, return_inverse=True)
-    angle, root = 2.0 * np.pi * own[:, None] * points[None, :], np.sqrt(weight / weight.sum())[None, :]
+    outside = np.maximum(np.abs(points) - half, 0.0)
+    weight = np.exp(-0.5 * (outside / spread) ** 2) if spread > 0.0 else np.ones(len(points))
+    unique, back = np.unique(k, return_inverse=True)
+    angle, root = 2.0 * np.pi * unique[:, None] * points[None, :], np.sqrt(weight / weight.sum())[None, :]
     # real, for the field lies about zero evenly
     inside, size, _ = np.linalg.svd(
         np.concatenate([np.cos(angle) * root, np.sin(angle) * root], axis=1), full_matrices=False
     )
-    kept = size > LEAST * size[0]
-    return inside[back][:, kept], size[kept]
+    significant = size > LEAST * size[0]
+    return inside[back][:, significant], size[significant]
 
 
-def _probes(bundle: Beams, lights: Sequence[Illumination], place: np.ndarray) -> np.ndarray:
+def _probes(bundle: Beams, lights: Sequence[Illumination], position: np.ndarray) -> np.ndarray:
     """Amplitudes [lights, n] of probes at ``place`` (x, y)."""
-    length, given = wavelength(lights[0].energy), jnp.stack([one.coefficients for one in lights])
-    chi = np.asarray(jax.vmap(lambda one: phase(one, bundle.k[:, 0], bundle.k[:, 1], length))(given))
-    return bundle.amplitude * np.exp(-1j * (chi + 2.0 * np.pi * (bundle.k @ place)))
+    length, vectors = wavelength(lights[0].energy), jnp.stack([light.coefficients for light in lights])
+    chi = np.asarray(jax.vmap(lambda values: phase(values, bundle.k[:, 0], bundle.k[:, 1], length))(vectors))
+    return bundle.amplitude * np.exp(-1j * (chi + 2.0 * np.pi * (bundle.k @ position)))
 
 
 def _short(
-    found: np.ndarray, waves: np.ndarray, bundle: Beams, scan: tuple[np.ndarray, np.ndarray], spread: np.ndarray
+    basis: np.ndarray, waves: np.ndarray, bundle: Beams, scan: tuple[np.ndarray, np.ndarray], spread: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Error bounds [spots, waves, m + 1] at the corners of ``scan``, in its middle, and between them; what the probes have of each mode [m, spots,
     waves, nodes], and the weights [nodes] of those."""
-    nodes = [gauss_hermite(one, NODES if one > 0.0 else 1) for one in spread]
+    nodes = [gauss_hermite(width, NODES if width > 0.0 else 1) for width in spread]
     side = int(np.clip(math.sqrt(CHECKED / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 3, 9))
     # denser near the edges, where the last modes swing
     steps = -np.cos(np.pi * np.arange(side) / (side - 1))
     sides = [np.unique(0.5 * np.ptp(along) * steps) for along in scan]
     spots = [np.array([x, y]) for x in sides[0] for y in sides[1]] + ([] if side % 2 else [np.zeros(2)])
     shifts = [np.array([x, y]) for x in nodes[0][0] for y in nodes[1][0]]
-    own = np.outer(nodes[0][1], nodes[1][1]).ravel()
-    total = np.zeros((len(spots), len(waves), len(found) + 1))
-    probes = np.empty((len(found), len(spots), len(waves), len(shifts)), np.complex64)
-    for place, spot in enumerate(spots):
+    node_weights = np.outer(nodes[0][1], nodes[1][1]).ravel()
+    total = np.zeros((len(spots), len(waves), len(basis) + 1))
+    probes = np.empty((len(basis), len(spots), len(waves), len(shifts)), np.complex64)
+    for number, spot in enumerate(spots):
         for node, shift in enumerate(shifts):
             turn = np.exp(-2j * np.pi * (bundle.k @ (spot + shift)))
-            has = (waves * turn[None, :]) @ found.conj().T
-            probes[:, place, :, node] = has.T
-            without = np.concatenate([np.zeros((len(waves), 1)), np.cumsum(np.abs(has) ** 2, axis=1)], axis=1)
-            lacks = np.clip(1.0 - without, 0.0, 1.0)
-            total[place] += own[node] * (0.5 * lacks + np.sqrt(lacks - 0.75 * lacks**2))
-    return total, probes, own
+            overlaps = (waves * turn[None, :]) @ basis.conj().T
+            probes[:, number, :, node] = overlaps.T
+            captured = np.concatenate([np.zeros((len(waves), 1)), np.cumsum(np.abs(overlaps) ** 2, axis=1)], axis=1)
+            missing = np.clip(1.0 - captured, 0.0, 1.0)
+            total[number] += node_weights[node] * (0.5 * missing + np.sqrt(missing - 0.75 * missing**2))
+    return total, probes, node_weights

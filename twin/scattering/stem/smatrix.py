@@ -74,13 +74,13 @@ def scattering_matrix(
     bundle = beams(extent, energy, semiangle, soft)
     chosen = np.all(bundle.indices % np.asarray(factors) == 0, axis=1)
     indices, amplitude = bundle.indices[chosen], bundle.amplitude[chosen]
-    one = ny * nx * transmissions.dtype.itemsize
-    size = min(fitting(4 * one, memory, len(indices) * one, workers), 64)
+    wave_bytes = ny * nx * transmissions.dtype.itemsize
+    size = min(fitting(4 * wave_bytes, memory, len(indices) * wave_bytes, workers), 64)
     run = _through_run()
     work = ((jnp.asarray(indices[part]), transmissions, kernel) for part in cut(len(indices), size))
     waves = np.empty((len(indices), ny, nx), transmissions.dtype)
-    for part, found in zip(cut(len(indices), size), in_pieces(run, work, workers), strict=True):
-        waves[part] = found
+    for part, result in zip(cut(len(indices), size), in_pieces(run, work, workers), strict=True):
+        waves[part] = result
     return ScatteringMatrix(
         jnp.asarray(waves), indices, amplitude / np.linalg.norm(amplitude), factors, extent, float(energy)
     )
@@ -112,7 +112,7 @@ def exit_waves(
     step = np.asarray([matrix.extent[0] / nx, matrix.extent[1] / ny])
     dtype: Any = matrix.waves.dtype
 
-    def one(position: Array) -> Array:
+    def single_probe(position: Array) -> Array:
         angle = -chi - 2.0 * jnp.pi * (jnp.asarray(k) @ position)
         sum_of = (cis(angle) * matrix.amplitude).astype(dtype)
         corner = jnp.round(jax.lax.stop_gradient(position) / step).astype(jnp.int32) - np.array([wx // 2, wy // 2])
@@ -122,4 +122,4 @@ def exit_waves(
             return jnp.tensordot(sum_of, matrix.waves, axes=1)
         return jnp.tensordot(sum_of, matrix.waves[:, rows[:, None], columns[None, :]], axes=1)
 
-    return jax.lax.map(one, checks.float64(positions))
+    return jax.lax.map(single_probe, checks.float64(positions))
