@@ -1,12 +1,12 @@
-"""Names, units and kinds of every control and every sensor the project speaks of.
+"""Names, units and kinds of all controls and sensor channels.
 
 Units are the ones used inside emtwin (angstrom, radian, volt, second, ampere, kelvin, pascal, tesla); "1" is dimensionless.
-A control is something the console can be told. A channel is something the instrument reports, and its kind says what it is worth:
+A control is a value that the console can set. A channel is a value that the instrument reports; its kind says what evidence it is:
 
 - ``echo``           the command repeated back: no evidence about the column;
 - ``measured``       a physical measurement, with noise, bias and quantisation of its own;
 - ``derived``        computed by the instrument from other things;
-- ``last-measured``  the value of the last time somebody measured it, however long ago.
+- ``last-measured``  the value of the most recent measurement, which may be old.
 """
 
 from typing import Literal

@@ -30,7 +30,7 @@ def nyquist(gpts: tuple[int, int], extent: tuple[float, float]) -> float:
 
 
 def window(k: Any, cutoff: Any) -> Any:
-    """What multislice keeps of the frequency ``k`` (1/angstrom; it and ``cutoff`` of NumPy or JAX): 1 inside, a cosine edge below ``cutoff``, 0 beyond."""
+    """The band limit of multislice at the frequency ``k`` (1/angstrom; NumPy or JAX): 1 inside, a cosine edge below ``cutoff``, 0 beyond."""
     library = np if isinstance(k, np.ndarray) else jnp
     inside = (cutoff - k) / (TAPER / CUTOFF * cutoff)
     return 0.5 - 0.5 * library.cos(np.pi * library.clip(inside, 0.0, 1.0))

@@ -22,7 +22,7 @@ from reconstruct.inference.filter import assimilate
 from reconstruct.inference.registration import starts
 from twin import checks
 from twin.image.microscope import PARAMETERS, Microscope, counting_variance, images_and_slopes, to_fraction
-from twin.image.prediction import BATCH, View, evaluate, level
+from twin.image.prediction import SAMPLE_BATCH, View, black_level, evaluate
 from twin.records import Scan
 
 ITERATIONS = 12
@@ -31,7 +31,7 @@ SETTLED = 1e-2
 SIZES = (4, 8, 16)
 """Climbs from several starts are compiled for so many: the next larger number serves."""
 MODES = 6
-DRAWS = 3 * BATCH
+DRAWS = 3 * SAMPLE_BATCH
 DEGREES = 8.0
 WIDER = 1.15
 """By how much Laplace's factors grow each time the sampler finds that they do not describe the posterior."""
@@ -93,7 +93,7 @@ def fit(
     best = first[0]
     found = first
     for _ in range(2):
-        signal = evaluate(microscope, best[None, :], request)[0] - level(request, best)
+        signal = evaluate(microscope, best[None, :], request)[0] - black_level(request, best)
         root = np.linalg.cholesky(covariance(microscope, signal, error, request.scan))
         whiten = np.linalg.inv(root)
         found, cost, slopes = _climb(
@@ -133,7 +133,7 @@ def fit(
         learnt=learnt,
         effective=modes[0].effective,
         residual=residual,
-        signal=expected - level(request, found[top]),
+        signal=expected - black_level(request, found[top]),
         slopes=plain,
         innovation=residual + plain @ moved,
         evidence=float(logsumexp(evidences) - np.log(np.diag(root)).sum() + len(belief.lost) * UNIFORM),

@@ -4,11 +4,11 @@ import numpy as np
 
 from reconstruct.inference.belief import Belief
 from twin.image.microscope import PARAMETERS
-from twin.image.prediction import BATCH, View
+from twin.image.prediction import SAMPLE_BATCH, View
 
 STARTS = 6
 STARTS_LOST = 16
-DRAWS_LOST = 4 * BATCH
+DRAWS_LOST = 4 * SAMPLE_BATCH
 """Candidates where the place in the cell is open, and the optics with it."""
 FARTHER = 2.0
 """Every other of them is drawn so many times farther off: what the prior allows with a chance of one in a thousand does happen."""
@@ -38,7 +38,7 @@ def starts(
     spans = _spans_cells(request, microscope.cell)
     candidates, owners = [prior_means], [np.arange(len(prior_means))]
     shares = np.maximum(belief.weights, 0.1 / len(belief.weights))
-    draws = DRAWS_LOST if belief.lost else BATCH
+    draws = DRAWS_LOST if belief.lost else SAMPLE_BATCH
     counts = np.floor(shares / shares.sum() * (draws - len(prior_means))).astype(int)
     for k, count in enumerate(counts):
         normal = generator.standard_normal((count, prior_means.shape[1]))

@@ -10,8 +10,8 @@ from reconstruct.inference.belief import Belief
 from reconstruct.inference.image_inference import covariance, known
 from scenarios.acquire.dose_accounting import electrons_of
 from scenarios.acquire.twin_session import Following
-from twin.image.microscope import Microscope, counting_variance, images_and_slopes, affine_optics
-from twin.image.prediction import View, drift_of, level, view
+from twin.image.microscope import Microscope, affine_optics, counting_variance, images_and_slopes
+from twin.image.prediction import View, black_level, drift_of, view
 from twin.records import Scan
 
 BATCH = 6
@@ -45,7 +45,7 @@ class Foresight:
             at = times[number] * 1e-9
             rest = min(lead, max(at - before, 0.0))
             transition, factor = self.following.dynamics.discretise(max(at - before, 0.0) - rest)
-            signal = image - level(request, points[number])
+            signal = image - black_level(request, points[number])
             own = self.following.discrepancy.covariance(signal, scan)
             steps.append(_step(self.following.microscope, request, signal, slope, own, transition, factor))
             transition, factor = self.following.dynamics.discretise(rest)
@@ -62,7 +62,7 @@ class Foresight:
             views, points = self._at([settings[0][number] for number in own], scan)
             pixels, slopes = self._slopes(views, points)
             for at, number in enumerate(own):
-                signal = pixels[at] - level(views[at], points[at])
+                signal = pixels[at] - black_level(views[at], points[at])
                 root = np.linalg.cholesky(self._scatter(signal, scan))
                 white = solve_triangular(root, slopes[at], lower=True, check_finite=False)
                 found[number] = white.T @ white, electrons_of(scan)

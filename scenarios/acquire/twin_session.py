@@ -16,13 +16,13 @@ from twin.dynamics import ColumnDynamics, command_focus, move_stage
 from twin.image.microscope import (
     PARAMETERS,
     Microscope,
+    affine_optics,
     black_scale,
     counting_cumulant,
     counting_variance,
-    affine_optics,
     to_fraction,
 )
-from twin.image.prediction import SAMPLES, Prediction, View, drift_of, evaluate, predict, undetected, view
+from twin.image.prediction import ENSEMBLE_SIZE, Prediction, View, drift_of, evaluate, predict, view, without_detector
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
@@ -112,7 +112,7 @@ class Following:
         """What an image with these settings would show at the belief's time, before anything is measured."""
         generator = np.random.default_rng([self.seed, index, 1])
         request = view(self.microscope, settings, scan, drift_of(belief.layout, belief.mean))
-        states = belief.sample(SAMPLES, generator)
+        states = belief.sample(ENSEMBLE_SIZE, generator)
 
         def error(images: np.ndarray) -> np.ndarray:
             return self.discrepancy.sample(images, request.scan, generator)
@@ -158,8 +158,10 @@ class Following:
 
     def _fuse(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
         """The image given the frame: the posterior's, moved by what a discrepancy explains of the residual."""
-        states = belief.sample(SAMPLES, generator)
-        plain = evaluate(self.microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
+        states = belief.sample(ENSEMBLE_SIZE, generator)
+        plain = evaluate(
+            self.microscope, without_detector(states @ request.matrix.T + request.offset[None, :]), request
+        )
         mean = plain.mean(axis=0)
         scattered = plain - mean[None, :]
         of_state = scattered.T @ scattered / (len(plain) - 1)

@@ -84,7 +84,9 @@ def test_expansion_in_distance(table):
     k_squared = frequencies((4, 96), (4.0, 4.0))[0] ** 2
     distance = np.concatenate([np.linspace(0.0, 0.3, 61), np.linspace(0.31, expansion.reach, 80)])
     for number, symbol in enumerate(symbols):
-        computed = np.asarray(shares(jnp.asarray(distance), expansion.basis[number])) @ expansion.tables[number][:, 0, :]
+        computed = (
+            np.asarray(shares(jnp.asarray(distance), expansion.basis[number])) @ expansion.tables[number][:, 0, :]
+        )
         exact = projected_beyond(symbol, k_squared[None, :], distance[:, None], table)
         whole = projected_factor(symbol, k_squared, table)
         assert np.abs((computed - exact) / whole[None, :]).max() < 1e-5
@@ -301,7 +303,9 @@ def test_absorbed_is_what_one_vibrating_atom_scatters(symbol, tolerance):
         np.exp(
             1j
             * sigma
-            * np.asarray(potential(plan, displaced(specimen.positions, specimen.u2, displacement), np.ones(1), specimen.u2))[0]
+            * np.asarray(
+                potential(plan, displaced(specimen.positions, specimen.u2, displacement), np.ones(1), specimen.u2)
+            )[0]
         )
         for displacement in np.concatenate([unit, -unit])
     ]

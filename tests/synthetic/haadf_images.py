@@ -71,7 +71,9 @@ def cell(optics: tuple[tuple[str, float], ...], cells: int = CELLS) -> np.ndarra
         functions = transmission(slices.array, ENERGY, limit)
         # another cell of the supercell every time
         displaced = spots + A * np.array([seed % 3, seed % 2])
-        total += np.concatenate([np.asarray(share(functions, jnp.asarray(part))) for part in np.array_split(displaced, 5)])
+        total += np.concatenate(
+            [np.asarray(share(functions, jnp.asarray(part))) for part in np.array_split(displaced, 5)]
+        )
     return total.reshape(POINTS, POINTS) / 4.0
 
 
@@ -95,7 +97,9 @@ def drawn(
     ny, nx = asked.shape
     x, y = np.meshgrid(np.arange(nx) - 0.5 * nx, np.arange(ny) - 0.5 * ny)
     matrix = matrix if matrix is not None else asked.pixel * np.eye(2)
-    places = np.stack([x, y], axis=-1) @ matrix.T + np.array(drift) * times(asked)[..., None] + generator.uniform(0, A, 2)
+    places = (
+        np.stack([x, y], axis=-1) @ matrix.T + np.array(drift) * times(asked)[..., None] + generator.uniform(0, A, 2)
+    )
     spectrum = np.fft.fft2(cell(tuple(sorted(optics.items())), cells)) / POINTS**2
     index = np.fft.fftfreq(POINTS, 1.0 / POINTS)
     spectrum = spectrum * np.exp(-2.0 * (np.pi * SOURCE / A) ** 2 * (index[:, None] ** 2 + index[None, :] ** 2))

@@ -1,6 +1,6 @@
-"""A column cut into pieces: between neighbouring stops (planes, and ends of lens fields) lies one lens's field, or none.
+"""A column as a sequence of sections between stops (planes and ends of lens fields), each with the field of one lens or none.
 
-All pieces are one array, so that a column is a handful of operations however many lenses it has. The order of stops is that of the table; a plane that a
+All sections are held in arrays, so that a column of any number of lenses takes only a few operations. The order of stops is that of the table; a plane that a
 calibration moves past the end of a field is reached by going back through free space, an error no larger than the field there.
 """
 
@@ -27,7 +27,7 @@ class _Stop(NamedTuple):
     at: float  # nominal height, mm
     rank: int  # order of stops at one height: fields end, planes, fields begin
     name: str
-    constant: int  # index of its place among the constants
+    constant: int  # index among the constants of the column
     offset: float  # angstrom
 
 

@@ -1,4 +1,4 @@
-"""From settings to optics: rays through every element in closed form, and what a microscopist calls them.
+"""The optics of a column from its settings: paraxial rays through every element, in closed form.
 
 Every quantity is a differentiable function of the column's constants and of its settings. In a plane, (x, slope) of a ray that leaves the virtual source
 at (x0, u) is M (x0, u), M from `twin.lenses.glaser.transfer`; at the specimen the frame is that in which the image does not turn.
@@ -28,7 +28,7 @@ _HC = PLANCK_EV_S * LIGHT_ANGSTROM_S
 
 
 class Optics(NamedTuple):
-    """What the optics are: angstrom, radian, ampere. Not a number where it hangs on a setting that was not reported.
+    """The optics of a column: angstrom, radian, ampere. NaN where a quantity depends on a setting that was not reported.
 
     Illumination, at the specimen: ``crossover`` is C10 of the probe (positive: the crossover lies above the specimen), ``semi_angle`` the slope of the
     limiting aperture's edge, ``beam_diameter`` the geometrical disc that a point source makes, ``source_image`` the full width of the source's image,
@@ -61,7 +61,7 @@ class Optics(NamedTuple):
 
 
 class Column:
-    """A column by its table. ``constants`` are its numbers with their priors, ``controls`` what it must be told."""
+    """A column described by a table. ``constants`` are its parameters with priors, ``controls`` the names of its settings."""
 
     def __init__(self, table: ColumnTable, detector: str | None = None):
         """``detector`` names the one at which images are meant, the last if None; ValueError if there is none of that name."""
@@ -107,10 +107,10 @@ class Column:
         )
 
     def aberrations(self, settings: Settings, side: str, constants: np.ndarray | None = None) -> Aberrations:
-        """What aberrations are believed at ``settings``, of the half of the objective before ("probe") or behind ("image") the specimen.
+        """Estimated aberrations at ``settings`` of the half of the objective before ("probe") or behind ("image") the specimen.
 
-        C10 is that of lens settings (of the plane that the detector shows, behind the specimen), C12 that of the stigmators on that side and C30 the lens's, or
-        what a corrector was set to leave; with the variance that its last tableau's age gives. See `corrected` for what is unknown.
+        C10 follows from the lens settings (of the plane that the detector shows, behind the specimen), C12 from the stigmators, C30 from the lens or from
+        the set value of a corrector, with a variance that grows with the age of its last tableau. See `corrected` for unknown values.
         """
         corrector = corrector_of(self.table, side)
         numbers = jnp.asarray(self.nominal() if constants is None else constants)
@@ -194,7 +194,10 @@ class Column:
         (p, q), _ = image.matrix
         bell = self.lens(specimen.objective, constants, controls)
         specimen_centre = self._constant(specimen, constants, "place")
-        upper, lower = immersed.before(bell, specimen_centre, energy), immersed.behind(bell, specimen_centre, energy)
+        upper, lower = (
+            immersed.prefield(bell, specimen_centre, energy),
+            immersed.postfield(bell, specimen_centre, energy),
+        )
         semi_angle = jnp.abs(d) * half
         corrector = corrector_of(table, "probe")
         c30 = upper.spherical if corrector is None else controls[self._control_index[corrector.controls["C30"]]]

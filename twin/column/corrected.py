@@ -1,8 +1,8 @@
-"""Aberrations of a column as they are believed: what settings make of them, what a corrector was set to leave, and how sure that is by now.
+"""Estimates of a column's aberrations: from the settings and from the set values of a corrector, with their variances.
 
-A corrector's coefficients are set values of its last tableau. What a tableau leaves is known within its own errors, and from then on each coefficient walks
-at random: its variance is after^2 + walk^2 age, linear in the time since. Without a tableau nothing is known of what a corrector governs: its value is not a
-number.
+A corrector's coefficients are the set values of its last tableau. They are known within the tableau's errors; afterwards each coefficient follows a
+random walk: its variance is after^2 + walk^2 age, linear in the age of the tableau. Without a tableau the coefficients that a corrector controls are
+unknown (NaN).
 """
 
 import math
@@ -46,13 +46,13 @@ def corrector_of(table: ColumnTable, side: str) -> Corrector | None:
 
 
 def left(corrector: Corrector, settings: Settings) -> Aberrations:
-    """What a corrector leaves at ``settings``: its set values, with variances by the age of its tableau; 0 and exact for what it does not govern."""
+    """Residual aberrations of a corrector at ``settings``: its set values, with variances by the age of its tableau; 0 and exact for others."""
     mean, variance = np.zeros(len(NAMES)), np.zeros(len(NAMES))
     age = settings.tableau_age
     for name in governed(corrector):
         position = index(name)
         control = corrector.controls.get(name)
-        # set to leave nothing, unless a control says what
+        # set to 0, unless a control gives another value
         mean[position] = 0.0 if control is None else settings.controls.get(control, math.nan)
         tableau_std, walk = (
             ANGSTROM_PER_NM * _of(drifts, name) for drifts in (corrector.after_tableau_nm, corrector.walk_nm)
@@ -81,7 +81,7 @@ def together(lenses: dict[str, float], corrector: Corrector | None, settings: Se
 
 
 def set_values(corrector: Corrector | None, settings: Settings) -> dict[str, float]:
-    """Controls of a corrector with what they count for: not a number where no tableau stands behind them."""
+    """Set values of a corrector by control; NaN where there was no tableau."""
     if corrector is None or settings.tableau_age is not None:
         return {}
     return dict.fromkeys(corrector.controls.values(), math.nan)

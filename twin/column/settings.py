@@ -1,4 +1,4 @@
-"""Settings: what a console was told, whatever words its vendor uses for it. A control that nobody reported is absent, not zero."""
+"""Settings of a column, converted from the names and units of each vendor. A control that was not reported is absent, not zero."""
 
 import dataclasses
 import math

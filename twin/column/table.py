@@ -1,4 +1,4 @@
-"""A column as a TOML file: its elements, checked; its constants, with priors; the names of what it is told."""
+"""A column as a TOML file: its elements, its constants with priors, and the names of its controls."""
 
 import itertools
 import tomllib
@@ -50,7 +50,7 @@ class Constant(msgspec.Struct, frozen=True):
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an instrument of this kind was once set, in focus of known modes, and what it then showed; inside units, [value, error]. ``doc`` says whence."""
+    """Settings of an instrument of this kind in focus in a known mode, and the measured optics; inside units, [value, error]. ``doc`` gives the source."""
 
     name: str
     high_tension: float
@@ -62,7 +62,7 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that a file says of a column. ``zeros`` are standard deviations of what the user's zeros and the instrument's own offsets may be, by quantity."""
+    """The content of a column's file. ``zeros``: standard deviations of the user's zeros and of the instrument's own offsets, by quantity."""
 
     schema: str
     name: str
@@ -103,7 +103,7 @@ class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(constants)
 
     def controls(self) -> tuple[str, ...]:
-        """What the column must be told, without repeats: lens excitations, apertures, deflectors, stigmators, what correctors leave."""
+        """Names of all controls, without repeats: lens excitations, apertures, deflectors, stigmators, set values of correctors."""
         names: dict[str, None] = {}
         for element in self.element:
             if isinstance(element, Lens | Aperture) and element.control:

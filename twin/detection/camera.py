@@ -6,8 +6,8 @@ Signal and noise are transferred differently (Meyer & Kirkland, Microsc. Res. Te
     mean:        counts = gain N M(q) f(q) + dark
     noise power: gain^2 N T(q)^2 / D + dark_noise^2 + readout^2,  hence  DQE(q) = gain^2 N M(q)^2 / noise power
 
-It is drawn as what happens: the beam is spread by M/T, a share D of its electrons is counted (Poisson), each counted one is spread by T and
-weighs 1/D. So noise is correlated between pixels wherever T is not 1, and `covariance` says how much. Filters are periodic at the border.
+Samples follow the physical process: the beam is blurred by M/T, a share D of its electrons is counted (Poisson), each counted electron is blurred by T and
+weighted by 1/D. So the noise of neighbouring pixels is correlated where T is not 1 (`covariance`). Filters are periodic at the border.
 """
 
 import equinox as eqx
@@ -20,19 +20,19 @@ from twin.checks import Number, known, not_negative, positive, require
 from twin.detection.counting import check_dose, check_fraction, sample_electrons
 from twin.detection.transfer import Mixture, Transfer, apply, kernel, nyquist_shares
 
-PERFECT = Mixture(floor=1.0)
+NO_BLUR = Mixture(floor=1.0)
 """No spread at all."""
 
 
 class Camera(eqx.Module):
-    """What makes counts of electrons; see the module. All numbers but the saturation can be differentiated in.
+    """Parameters of a camera; see the module. Differentiable in all of them except the saturation.
 
     ``mtf`` of the signal and ``ntf`` of the noise (None: that of the signal, each electron is spread alike), ``efficiency`` the DQE at zero
     frequency (0..1] without dark noise and readout, ``gain`` counts per electron, ``gain_map`` [y, x] relative gain of the pixels, ``dark`` level
     in counts, ``dark_noise`` and ``readout`` in counts rms, ``saturation`` the largest count.
     """
 
-    mtf: Transfer = PERFECT
+    mtf: Transfer = NO_BLUR
     ntf: Transfer | None = None
     efficiency: Number = 1.0
     gain: Number = 1.0

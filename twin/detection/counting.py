@@ -1,4 +1,4 @@
-"""Counts: what a fraction of the beam gives at a dose, with gain, black level, readout and counting noise.
+"""Counts of a detector: the fraction of the beam times the dose and gain, with black level, readout noise and counting noise.
 
 A recording is uncorrelated from pixel to pixel here (a scanned detector, or any intensity at a dose); a camera, whose pixels share
 electrons, is in `camera`.
@@ -14,7 +14,7 @@ from twin.checks import Number, finite, known, not_negative, positive, require
 
 Dose = Number | Float[Array, "..."]
 
-ROUNDING = 1e-6
+ROUNDING_TOLERANCE = 1e-6
 """Negative fractions down to here are rounding of a transform, and count as zero."""
 
 
@@ -30,7 +30,10 @@ def check_fraction(fraction: Float[Array | np.ndarray, "*n"]) -> None:
     finite("fraction", fraction, "look for a grid, potential or aberration that is not finite before counting")
     if known(fraction) and np.size(fraction):
         least = float(np.min(np.asarray(fraction)))
-        require(least >= -ROUNDING, f"fraction goes down to {least}; give shares of the incident beam, zero or more")
+        require(
+            least >= -ROUNDING_TOLERANCE,
+            f"fraction goes down to {least}; give shares of the incident beam, zero or more",
+        )
 
 
 def expected_counts(fraction: Float[Array, "*n"], dose_per_pixel: Dose, gain: Number, black: Number) -> Array:

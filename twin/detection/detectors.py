@@ -1,4 +1,4 @@
-"""STEM detectors: which angles they see and how strongly, as weights on the beams of a diffraction pattern.
+"""STEM detectors: their collection angles and response, as weights on the beams of a diffraction pattern.
 
 The signal is the sum of pattern times weights (`detect`): a fraction of the incident beam, which `counting` turns into counts.
 """
@@ -93,9 +93,9 @@ def detect(patterns: Float[Array, "*batch y x"], weights: Float[Array, "*detecto
 def check_angles(
     outer: float, gpts: tuple[int, int], extent: tuple[float, float], wavelength: float, offset: Offset = (0.0, 0.0)
 ) -> None:
-    """ValueError, saying which gpts would do, if a grid (ny, nx) over ``extent`` (x, y) angstrom does not carry angles up to ``outer`` radian.
+    """ValueError, naming a sufficient gpts, if a grid (ny, nx) over ``extent`` (x, y) angstrom does not carry angles up to ``outer`` radian.
 
-    What counts is the band that multislice keeps whole, CUTOFF - TAPER of Nyquist: beyond it a detector would see too little. An
+    The limit is the band that multislice keeps without damping, CUTOFF - TAPER of Nyquist: beyond it the signal is too small. An
     ``offset`` (x, y) radian of the detector's centre adds to its outer angle.
     """
     reach = outer + math.hypot(float(offset[0]), float(offset[1]))

@@ -1,7 +1,7 @@
-"""Pixelated detectors: diffraction patterns cropped to the band that multislice keeps, and brought onto a camera's own pixels.
+"""Pixelated detectors: diffraction patterns cropped to the band of multislice, and resampled to the pixels of a camera.
 
-Intensity is conserved: a beam of the grid stands for a cell of angles, which is shared out among the pixels it covers. What falls beside
-the camera is lost, as it is in the instrument. Patterns here have the direct beam in the middle and angles as axes.
+Intensity is conserved: a beam of the grid represents a cell of angles, which is divided among the pixels it covers. Intensity outside
+the camera is lost, as in the instrument. Patterns here have the direct beam in the middle and angles as axes.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""The flexible detector: a diffraction pattern kept as sums over narrow rings, integrated to any annular detector afterwards.
+"""The flexible detector: a diffraction pattern reduced to sums over narrow rings, which integrate to any annular detector afterwards.
 
 Limits on the edges of bins give what an annular detector with the same soft edge gives, exactly. A limit within a bin takes a share of it
-by area, as if the bin were evenly lit; `integration_error` bounds what that can be off by.
+by area, as if the intensity were uniform in the bin; `integration_error` bounds the error of that.
 """
 
 import equinox as eqx
@@ -68,7 +68,7 @@ def radial_bins(
         border = edges[jnp.clip(ring + 1, 0, count)]
         share = jnp.clip((border - low) / edge, 0.0, 1.0)
         share = jnp.where((ring < 0) & (inner == 0.0), 0.0, share)
-    # Place 0 takes what lies within inner, place count + 1 what lies beyond outer.
+    # Index 0 holds the intensity inside the inner limit, index count + 1 that outside the outer limit.
     index = jnp.clip(ring + 1, 0, count + 1)
     total = jnp.zeros((flat.shape[0], count + 2), patterns.dtype)
     total = total.at[:, index].add(flat * share.astype(flat.dtype)[None])

@@ -1,6 +1,6 @@
 """Regions of the diffraction plane as weights on its beams: rings, and rings cut into sectors.
 
-A beam of the grid stands for a cell of angles around it. With a soft edge its weight is the share of an interval ``edge`` wide, centred on
+A beam of the grid represents a cell of angles around it. With a soft edge its weight is the share of an interval ``edge`` wide, centred on
 the beam, that lies within the region: along the radius for rings, along the arc for sectors. One grid step is the natural width. Shares
 are piecewise linear in the region's radii, rotation and offset, so their derivatives are exact (where two pieces meet, the mean of
 both), and regions that share a border add up to their union exactly. ``edge = 0`` cuts: half-open rings [inner, outer), half-open

@@ -1,4 +1,4 @@
-"""How strongly a detector responds across its face: a polynomial in the radius, or a measured map, interpolated.
+"""The response of a detector across its face: a polynomial in the radius, or an interpolated measured map.
 
 A map is in the detector's own frame (its offset and rotation taken off), so it moves and turns with the detector.
 """

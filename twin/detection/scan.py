@@ -1,6 +1,6 @@
-"""Where and when the probe is: positions and times of a raster's pixels, distorted and drifting, and the dose that it costs.
+"""Scans: positions and times of a raster's pixels with distortion and drift, and the dose.
 
-A `records.Scan` says what was asked for; here is what becomes of it. Positions (x, y) in angstrom are about the scan's centre, which is
+A `records.Scan` holds the requested raster; the functions here give the actual one. Positions (x, y) in angstrom are about the scan's centre, which is
 pixel (ny // 2, nx // 2) for even numbers; times in seconds count from the first pixel, and a line takes nx dwells and a flyback, with the
 beam on. Rates and doses are electrons; one ampere is 1/e electrons per second.
 """

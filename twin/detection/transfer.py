@@ -1,7 +1,7 @@
-"""Modulation transfer functions of a camera: how much of a modulation is left at a spatial frequency.
+"""Modulation transfer functions of a camera against spatial frequency.
 
 Frequencies are shares of the Nyquist frequency (half a cycle per pixel): 1 along an axis, sqrt(2) in the corner of Fourier space. Every
-function here is 1 at zero, so that a camera spreads electrons without making or losing any.
+function here is 1 at zero, so that blurring conserves the number of electrons.
 """
 
 import equinox as eqx

@@ -1,8 +1,8 @@
-"""What was commanded, as numbers that the model is driven by: at any time, with the memory that lenses and stages have of their path.
+"""Inputs of the model from commanded values: their value at any time, with hysteresis of lenses and creep of the stage.
 
-A magnetic lens lags behind its current by an amount that depends on the path it came: here a sum of play operators (Prandtl-Ishlinskii;
-Visintin, Differential Models of Hysteresis, 1994, ch. III), each of which follows only when pushed by more than its width. Normalising
-wipes the path out. A stage creeps after a move, in proportion to it, with the logarithm of time.
+The field of a magnetic lens lags behind its current by an amount that depends on the path of the current: a sum of play operators (Prandtl-Ishlinskii;
+Visintin, Differential Models of Hysteresis, 1994, ch. III), each of which follows only changes larger than its width. Normalising
+resets the path. A stage creeps after a move, in proportion to its size, with the logarithm of time.
 """
 
 import bisect
@@ -18,11 +18,11 @@ NEVER = -(2**62)
 
 
 class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A number that follows from what was commanded: see `Inputs`.
+    """An input computed from commanded values: see `Inputs`.
 
-    ``kind`` "commanded": what ``of`` (a channel, or "control:NAME") says, times ``scale`` plus ``offset``, but not below
-    ``least``; "play": the lag of a play operator of ``width`` behind the input ``of``, forgotten when the input ``reset`` changes; "creep": the
-    last step of the input ``of`` times ln(1 + t/``time``).
+    ``kind`` "commanded": the value of ``of`` (a channel, or "control:NAME") times ``scale`` plus ``offset``, but not below ``least``; "play": the
+    lag of a play operator of ``width`` behind the input ``of``, reset when the input ``reset`` changes; "creep": the last step of the input ``of``
+    times ln(1 + t/``time``).
     """
 
     name: str
@@ -43,19 +43,19 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Inputs:
-    """The history of what was told, and the inputs that follow from it. Times are int64 ns."""
+    """The history of commanded values, and the inputs that follow from it. Times are int64 ns."""
 
     def __init__(self, inputs: Sequence[Input]):
         self._inputs = {spec.name: spec for spec in inputs}
         self._paths: dict[str, Path] = {}
         for spec in inputs:
             if spec.kind == "commanded":
-                # a control stands at nought until it is told otherwise
+                # a control is 0 until it is set
                 self._paths[spec.of] = Path([NEVER], [0.0]) if spec.of.startswith("control:") else Path()
 
     @property
     def sources(self) -> frozenset[str]:
-        """The channels and "control:NAME"s that are listened to."""
+        """The channels and "control:NAME"s that the inputs depend on."""
         return frozenset(self._paths)
 
     @property
@@ -63,16 +63,16 @@ class Inputs:
         return tuple(self._inputs)
 
     def tell(self, of: str, time: int, value: float) -> int | None:
-        """``of`` said ``value`` at ``time``, in any order of times; the time from which that changes what is known of its path, if it does."""
+        """Record that ``of`` had ``value`` at ``time``; times may come in any order. The time from which this changes the history, or None."""
         return self._paths[of].add(time, value)
 
     def settle(self, time: int) -> None:
-        """Nothing more will be told of times before ``before``: forget what repeats."""
+        """No more values come for times before ``time``: remove repeated values."""
         for path in self._paths.values():
             path.settle(time)
 
     def at(self, time: int) -> dict[str, float]:
-        """Every input at ``time``; NaN where it follows from something that has never been told (a control counts as 0 until it is)."""
+        """Every input at ``time``; NaN where its source has no value yet (a control is 0 until it is set)."""
         return {name: self._value(spec, time) for name, spec in self._inputs.items()}
 
     def value(self, name: str, time: int) -> float:
@@ -87,7 +87,7 @@ class Inputs:
         return np.array([self._value(spec, time) for time in times.tolist()])
 
     def steps(self, name: str, since: int, until: int) -> list[tuple[int, float]]:
-        """Changes of a commanded input in (after, until]: times and sizes."""
+        """Changes of a commanded input in (since, until]: times and sizes."""
         spec = self._inputs[name]
         changes = self._paths[spec.of].steps(since, until)
         steps = [(time, spec.read(value) - spec.read(before)) for time, before, value in changes]
@@ -116,7 +116,7 @@ class Inputs:
         return follower - now
 
     def _walk(self, name: str, since: int, until: int) -> tuple[float | None, list[float]]:
-        """Where a commanded input stood at ``since`` (or where it was first told), and where it went until ``until``."""
+        """The value of a commanded input at ``since`` (or its first value), and its values from then until ``until``."""
         spec = self._inputs[name]
         start, path = self._paths[spec.of].between(since, until)
         if start is None:
@@ -131,7 +131,7 @@ class Inputs:
         return step * math.log1p((time - at) * 1e-9 / spec.time)
 
     def state(self) -> dict[str, list]:
-        """All that was told, as plain lists."""
+        """The whole history, as plain lists."""
         return {of: [list(path.times), list(path.values)] for of, path in self._paths.items()}
 
     def restore(self, state: Mapping[str, list]) -> None:
@@ -141,16 +141,16 @@ class Inputs:
 
 
 class Path:
-    """What one source said and when, sorted by time; repeats are kept until `settle`, since earlier ones may still come."""
+    """The values of one source, sorted by time; repeated values are kept until `settle`, since earlier ones may still come."""
 
     def __init__(self, times: list[int] | None = None, values: list[float] | None = None):
         self.times, self.values = times or [], values or []
 
     def add(self, time: int, value: float) -> int | None:
-        """``value`` was said at ``time``; the time from which that changes things (what is said first holds before it, too), or None."""
+        """Insert ``value`` at ``time``. The time from which this changes the path (the first value holds before it, too), or None."""
         index = bisect.bisect_left(self.times, time)
         if index < len(self.times) and self.times[index] == time:
-            # of two that claim one moment the larger stands, whichever came first
+            # of two values at one time the larger is kept, in any order of arrival
             value = max(value, self.values[index])
             changed = value != self.values[index]
             self.values[index] = value
@@ -169,7 +169,7 @@ class Path:
             self.values[:stop] = [self.values[i] for i in keep]
 
     def at(self, time: int) -> float | None:
-        """The last value up to ``time``; before the first that was told, the first; None if nothing was."""
+        """The last value up to ``time``; before the first value, the first; None if there is none."""
         if not self.times:
             return None
         return self.values[max(bisect.bisect_right(self.times, time) - 1, 0)]
@@ -181,7 +181,7 @@ class Path:
         return self.at(since), self.values[first : bisect.bisect_right(self.times, until)]
 
     def measured(self, since: int, until: int) -> list[tuple[int, float]]:
-        """(time, value) of what was first told and of each change since, in (after, until]."""
+        """(time, value) of the first value and of each change, in (since, until]."""
         first = bisect.bisect_right(self.times, since)
         last = bisect.bisect_right(self.times, until)
         return [
@@ -191,7 +191,7 @@ class Path:
         ]
 
     def steps(self, since: int, until: int) -> list[tuple[int, float, float]]:
-        """(time, value before, value) of each change in (after, until]."""
+        """(time, value before, value) of each change in (since, until]."""
         first = bisect.bisect_right(self.times, since)
         last = bisect.bisect_right(self.times, until)
         return [

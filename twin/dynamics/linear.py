@@ -1,7 +1,7 @@
-"""A linear stochastic differential equation dx = (F x + b) dt + dw, E[dw dw^T] = Q dt, made exact for any interval of time.
+"""A linear stochastic differential equation dx = (F x + b) dt + dw, E[dw dw^T] = Q dt, discretised exactly for any time step.
 
-Most entries of a state move by themselves; few are coupled. So the state falls into blocks that never touch, and each is discretised
-on its own: a lone entry by its closed form, a coupled block by one matrix exponential (Van Loan, IEEE Trans. Autom. Control 23, 395, 1978).
+Few entries of a state are coupled. So the state divides into independent blocks, and each is discretised
+separately: a single entry by its closed form, a coupled block by one matrix exponential (Van Loan, IEEE Trans. Autom. Control 23, 395, 1978).
 """
 
 import functools
@@ -56,7 +56,7 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
         transition, factor = np.zeros((n, n)), np.zeros((n, n))
         rate = self.drift[self.lone, self.lone]
         transition[self.lone, self.lone] = np.exp(rate * interval)
-        factor[self.lone, self.lone] = np.sqrt(self.diffusion[self.lone] * _grown(2 * rate, interval))
+        factor[self.lone, self.lone] = np.sqrt(self.diffusion[self.lone] * _accumulated_variance(2 * rate, interval))
         for block in self.coupled:
             entries = np.ix_(block, block)
             transition[entries], noise = _van_loan(self.drift[entries], self.diffusion[block], interval)
@@ -70,7 +70,7 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
         if push is None or not push.any():
             return shift
         lone = self.lone
-        shift[lone] = push[lone] * _grown(self.drift[lone, lone], interval)
+        shift[lone] = push[lone] * _accumulated_variance(self.drift[lone, lone], interval)
         for block in self.coupled:
             size = len(block)
             whole = np.zeros((size + 1, size + 1))
@@ -79,7 +79,7 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
         return shift
 
 
-def _grown(rate: np.ndarray, interval: float) -> np.ndarray:
+def _accumulated_variance(rate: np.ndarray, interval: float) -> np.ndarray:
     """Integral of exp(rate t) from 0 to ``interval``, also where the rate is zero."""
     small = np.abs(rate * interval) < 1e-12
     return np.where(small, interval, np.expm1(rate * interval) / np.where(small, 1.0, rate))

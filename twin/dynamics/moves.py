@@ -1,6 +1,6 @@
-"""How single entries of a state move, in words that a table can hold; together they make a linear stochastic differential equation.
+"""Equations of motion of single entries of the state, as a table holds them; together they are a linear stochastic differential equation.
 
-Rates and times are numbers, or names of constants (`twin.sensors.table`) whose values are given when the equation is made.
+Rates and times are numbers, or names of constants (`twin.sensors.table`) whose values are given when the equation is built.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ Move = Walk | Relax | Follow | Integrate | Constant
 
 
 def equation(layout: Layout, moves: Mapping[str, Sequence[Move]], value: Callable[[Value], float]) -> Dynamics:
-    """The equation in which each entry moves as ``moves`` says: several moves of one entry add up, an entry without any stands still.
+    """The equation of motion: the terms of ``moves`` for each entry add up; an entry without terms is constant.
 
     ``value`` turns a number or a constant's name into a number. ValueError for an entry that is not there, a time that is not positive or
     a rate below zero.

@@ -1,4 +1,4 @@
-"""Cardinal elements and axial aberrations of a round lens, by rays: real (the object stands in the field) and asymptotic (object and image outside).
+"""Cardinal elements and axial aberrations of a round lens from rays: real (object inside the field) and asymptotic (object and image outside).
 
 Aberrations are referred to the object: rays that leave it at slope alpha miss the image by Cs alpha^3 and Cc alpha (kappa dV/V - 2 dI/I), both over
 the magnification. Integrals: Hawkes & Kasper, Principles of Electron Optics 1, sections 24.3 and 26.1, with second derivatives of the field integrated
@@ -15,17 +15,28 @@ from jaxtyping import Array, Bool, Float
 from twin import checks
 from twin.lenses.fields import AxialField, Scalar
 from twin.lenses.fields import slope as slope_of
-from twin.lenses.paraxial import GAUSS, STEPS, WEIGHTS, Sweep, compact_rate, from_plane, larmor, magnus, phi_of, sweep
+from twin.lenses.paraxial import (
+    GAUSS_NODES,
+    GAUSS_WEIGHTS,
+    MAGNUS_STEPS,
+    Sweep,
+    compact_rate,
+    from_plane,
+    larmor,
+    magnus,
+    phi_of,
+    sweep,
+)
 from twin.optics.electrons import REST_ENERGY_EV
 
-NEWTON = 3
+NEWTON_ITERATIONS = 3
 
 
 class Asymptotic(NamedTuple):
-    """What the lens does to rays that come from and go to field-free space; angstrom and radian.
+    """Asymptotic cardinal elements of a lens; angstrom and radian.
 
     ``focal_length`` is positive for a lens that converges rays without a crossover inside; ``object_focus``, ``image_focus``, ``object_plane`` and
-    ``image_plane`` (the principal ones) are places on the z axis; ``rotation`` is that of the image.
+    ``image_plane`` (the principal planes) are positions on the z axis; ``rotation`` is that of the image.
     """
 
     focal_length: Float[Array, ""]
@@ -37,13 +48,13 @@ class Asymptotic(NamedTuple):
 
 
 class Real(NamedTuple):
-    """An object at ``place`` whose image is at infinity behind the lens; angstrom and radian.
+    """An object at ``focus`` whose image is at infinity behind the lens; angstrom and radian.
 
     ``focal_length``: a ray that leaves the axis there at slope alpha ends parallel at height focal_length alpha (negative after an odd number of images
     in between). ``spherical`` is Cs, ``chromatic`` Cc, ``rotation`` that from the object to far behind.
     """
 
-    place: Float[Array, ""]
+    focus: Float[Array, ""]
     focal_length: Float[Array, ""]
     spherical: Float[Array, ""]
     chromatic: Float[Array, ""]
@@ -61,22 +72,22 @@ class Imaging(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnames=("steps",))
-def asymptotic(field: AxialField, energy: Scalar, steps: int = STEPS) -> Asymptotic:
+def asymptotic(field: AxialField, energy: Scalar, steps: int = MAGNUS_STEPS) -> Asymptotic:
     """Asymptotic cardinal elements: the whole field, from far before to far behind, whatever crossovers lie inside."""
     run = sweep(field, jnp.pi, 0.0, energy, steps)
-    a, end = checks.float64(field.half_width), run.partial[-1]
+    a, end = checks.float64(field.half_width), run.products[-1]
     # near phi = pi, x = -(y' + y z/a); near 0, x = y' + y z / a (z from the centre): slopes and heights of the asymptotes
     to_centre = jnp.stack([jnp.stack([jnp.zeros(()), -a]), jnp.stack([-jnp.ones(()), jnp.zeros(())])])
     from_centre = jnp.stack([jnp.stack([jnp.zeros(()), jnp.ones(())]), jnp.stack([1 / a, jnp.zeros(())])])
     (m11, _), (m21, m22) = from_centre @ end @ to_centre  # both taken to the plane of the centre
     focal = -1 / m21
     image, object_ = field.centre + m11 * focal, field.centre - m22 * focal
-    return Asymptotic(focal, object_, image, object_ + focal, image - focal, run.turned)
+    return Asymptotic(focal, object_, image, object_ + focal, image - focal, run.rotation)
 
 
 @functools.partial(jax.jit, static_argnames=("crossover", "steps"))
-def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = STEPS) -> Real:
-    """The ``crossover``-th place from behind whose image is at infinity; not a number where the field is too weak to have it."""
+def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = MAGNUS_STEPS) -> Real:
+    """The ``crossover``-th focal point, counted from behind, whose image is at infinity; NaN where the field is too weak to have it."""
     back = sweep(field, 0.0, jnp.pi, energy, steps)
     start = jnp.array([0.0, 1.0])  # x = 1, x' = 0 far behind
     exists, phi = _crossing(field, energy, back, start, crossover)
@@ -90,9 +101,9 @@ def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = STE
 
 @functools.partial(jax.jit, static_argnames=("crossover", "steps"))
 def imaging(
-    field: AxialField, object_position: Scalar, energy: Scalar, crossover: int = 1, steps: int = STEPS
+    field: AxialField, object_position: Scalar, energy: Scalar, crossover: int = 1, steps: int = MAGNUS_STEPS
 ) -> Imaging:
-    """Where the object at ``place`` (in the field or before it) is imaged for the ``crossover``-th time behind it, and how well."""
+    """Where the object at ``object_position`` (in the field or before it) is imaged for the ``crossover``-th time behind it, and how well."""
     first = phi_of(field, object_position)
     run = sweep(field, first, 0.0, energy, steps)
     exists, phi = _crossing(field, energy, run, jnp.array([0.0, -1.0]), crossover)
@@ -109,7 +120,7 @@ def _crossing(
     field: AxialField, energy: Scalar, run: Sweep, start: Float[Array, " 2"], number: int
 ) -> tuple[Bool[Array, ""], Float[Array, ""]]:
     """Whether, and at which phi, the ray ``start`` (y, y') crosses the axis for the ``number``-th time after its start; differentiable."""
-    rays = run.partial @ start
+    rays = run.products @ start
     y = rays[:, 0]
     # the start itself may be on the axis: it does not count
     crossed = ((jnp.sign(y[1:]) * jnp.sign(y[:-1]) < 0) | (y[1:] == 0)).at[0].set(False)
@@ -122,12 +133,12 @@ def _crossing(
 
     def better(_, phi: Float[Array, ""]) -> Float[Array, ""]:
         width = (phi - origin).reshape(1)
-        step = magnus(width, 1.0 + compact_rate(field, origin + width[:, None] * GAUSS, energy) ** 2)[0]
+        step = magnus(width, 1.0 + compact_rate(field, origin + width[:, None] * GAUSS_NODES, energy) ** 2)[0]
         slope_and_height = step @ ray
         return phi - slope_and_height[0] / jnp.where(slope_and_height[1] == 0, 1.0, slope_and_height[1])
 
     # the last step carries the derivative
-    phi = better(0, jax.lax.stop_gradient(jax.lax.fori_loop(0, NEWTON, better, guess)))
+    phi = better(0, jax.lax.stop_gradient(jax.lax.fori_loop(0, NEWTON_ITERATIONS, better, guess)))
     return exists, phi
 
 
@@ -138,22 +149,22 @@ def _aberrations(
     run = sweep(field, first, last, energy, steps)
     a = checks.float64(field.half_width)
     start = from_plane(field, first) @ jnp.array([0.0, 1.0])
-    rays = run.partial @ start
+    rays = run.products @ start
     # at Gauss points within each step, from its beginning
     width = run.phi[1:] - run.phi[:-1]
-    part = (width[:, None] * GAUSS).reshape(-1)
-    nodes = jnp.repeat(run.phi[:-1], 3)[:, None] + part[:, None] * GAUSS
+    part = (width[:, None] * GAUSS_NODES).reshape(-1)
+    nodes = jnp.repeat(run.phi[:-1], 3)[:, None] + part[:, None] * GAUSS_NODES
     inner = magnus(part, 1.0 + compact_rate(field, nodes, energy) ** 2).reshape(steps, 3, 2, 2)
     y, slope = jnp.moveaxis(jnp.einsum("nkij,nj->nki", inner, rays[:-1]), -1, 0)
-    phi = run.phi[:-1, None] + width[:, None] * GAUSS
+    phi = run.phi[:-1, None] + width[:, None] * GAUSS_NODES
     sine, cosine = jnp.sin(phi), jnp.cos(phi)
     z = field.centre + a / jnp.tan(phi)
     b, falling = larmor(field(z), energy), larmor(slope_of(field, z), energy)
     h, h_slope = y / sine, (y * cosine - slope * sine) / a
-    weight = (width[:, None] * WEIGHTS) * (-a / sine**2)
+    weight = (width[:, None] * GAUSS_WEIGHTS) * (-a / sine**2)
     spherical = 0.5 * jnp.sum(weight * (3 * b**4 * h**4 + falling**2 * h**4 - b**2 * h**2 * h_slope**2))
     chromatic = jnp.sum(weight * b**2 * h**2)
-    return spherical, chromatic, rays[-1], run.turned
+    return spherical, chromatic, rays[-1], run.rotation
 
 
 def focus_change(

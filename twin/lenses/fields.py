@@ -1,7 +1,7 @@
 """Axial flux density of round magnetic lenses, B(z) in tesla over z in angstrom: Glaser's bell, other shapes, sums and tables.
 
-A field is a module that is called with places and can be differentiated by its parameters. Every field has a ``centre`` and a ``half_width``,
-the scale on which it falls off; both say where to look, and for Glaser's bell they are its own.
+A field is a module that is called with positions and is differentiable in its parameters. Every field has a ``centre`` and a ``half_width``,
+the length over which it decays, which set the range of integration; Glaser's bell has them as parameters.
 """
 
 import math

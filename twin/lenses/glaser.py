@@ -1,4 +1,4 @@
-"""Closed forms of Glaser's bell-shaped field: what everything numerical about lenses is held against.
+"""Closed forms for Glaser's bell-shaped field: the reference of all numerical lens calculations.
 
 With z = centre + a cot phi, k = a b_0 and omega^2 = 1 + k^2 every paraxial ray is x = A sin(omega phi + delta) / sin phi (W. Glaser, Z. Phys. 117, 285,
 1941; Hawkes & Kasper, Principles of Electron Optics 2, section 36.3). Lengths in angstrom, angles in radian.

@@ -1,4 +1,4 @@
-"""Aberrations after Krivanek, to fifth order, held Cartesian: chi, its basis and gradient, the polar form and the CEOS names.
+"""Aberrations in Krivanek notation, to fifth order, in Cartesian parts: chi, its basis and gradient, the polar form and the CEOS names.
 
 chi(k) = (2 pi / lambda) sum_nm theta^(n+1) / (n+1) (C_nma cos m phi + C_nmb sin m phi), theta = lambda |k|, phi = atan2(ky, kx);
 the wave in the aperture is multiplied by exp(-i chi). Coefficients are in angstrom. Defocus is -C10.
@@ -110,8 +110,8 @@ def phase_gradient(
 ) -> Float[Array, "2 *n"]:
     """(d chi / d kx, d chi / d ky) in radian angstrom at (``kx``, ``ky``) in 1/angstrom; float64, in closed form.
 
-    ``coefficients`` (angstrom) are the first so many of NAMES: 12 are all to third order. Over 2 pi it is where the ray through (kx, ky)
-    meets the focal plane, in angstrom: the ray's geometric displacement.
+    ``coefficients`` (angstrom) are the first n of NAMES: 12 for all to third order. Divided by 2 pi, the gradient is the position at which the ray (kx, ky)
+    crosses the focal plane, in angstrom: its geometric displacement.
     """
     values = checks.float64(coefficients)
     x = wavelength * checks.float64(kx)

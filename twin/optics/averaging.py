@@ -1,4 +1,4 @@
-"""HRTEM images averaged explicitly over focal spread, illumination tilts and vibration: right for strong specimens, and what envelopes are judged by."""
+"""HRTEM images averaged explicitly over focal spread, illumination tilts and vibration: valid for strong specimens, and the reference for envelopes."""
 
 from functools import partial
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Contrast transfer: what a lens makes of a weak specimen, and the figures by which lenses are known.
+"""Contrast transfer functions of a lens for weak specimens, and resolution limits.
 
 A weak phase object exp(i sigma V) of small sigma V has an image 1 + 2 Re[...] whose spectrum is 2 sigma V_q H(q), H = sin chi for
 aberrations that are even in q. Underfocus (C10 below 0) makes H negative: atoms are dark.

@@ -1,4 +1,4 @@
-"""A convergent beam as a whole: what is coherent in it, and over what it is averaged."""
+"""A convergent beam: its coherent probe, and the distributions over which images are averaged."""
 
 import equinox as eqx
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""The illumination: an aperture full of coherent waves with aberrations, or a plane wave; either may be tilted.
+"""Incident waves: a probe from an aperture with aberrations, or a plane wave; either may be tilted.
 
 C10 refers to the entrance face. A wave is psi(x) = sum_k a_k exp(+2 pi i k.x) with sum |a_k|^2 = 1. Its averages over source size, energy
 spread and vibration are in `twin.optics.source`.

@@ -1,4 +1,4 @@
-"""Partial coherence: how far source size, energy spread, ripples and vibration spread the beam, as quadratures and as spectra.
+"""Partial coherence: source size, energy spread, ripples and vibration, as quadratures and as spectra.
 
 A quadrature is (offsets, weights) with weights that sum to 1: the average of anything over the spread is the weighted sum over the
 offsets. A spectrum is the Fourier transform of the same distribution of displacements, 1 at k = 0: an incoherent blur multiplies
@@ -30,8 +30,8 @@ def gauss_hermite(sigma: float, nodes: int) -> Quadrature:
 def phase_quadrature(sigma: float, nodes: int) -> Quadrature:
     """Offsets and weights (sum 1) of a Gaussian spread of rms ``sigma`` in focus or tilt: Gauss-Hermite up to 11 nodes, evenly spaced beyond.
 
-    What is averaged turns with a phase per rms, a. Gauss-Hermite is right to 1e-3 up to a of about 1.15 sqrt(nodes) (11: 3.4; 31: 7.7). Even steps h
-    go wrong where a nears 2 pi / h instead: 15 nodes reach 6.6, 31 reach 17. They span 1.1 sqrt(nodes) rms at most 4.5, scaled to have the rms.
+    The integrand oscillates with a phase of a per rms. Gauss-Hermite is accurate to 1e-3 up to a of about 1.15 sqrt(nodes) (11: 3.4; 31: 7.7). Even steps h
+    fail where a approaches 2 pi / h instead: 15 nodes reach 6.6, 31 reach 17. They span 1.1 sqrt(nodes) rms at most 4.5, scaled to have the rms.
     """
     if nodes < 12:
         return gauss_hermite(sigma, nodes)

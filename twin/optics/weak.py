@@ -1,11 +1,11 @@
-"""A scan over a weak phase object: what each point of the detector has of each of the object's Fourier components.
+"""A scan over a weak phase object: the response of each detector point to each Fourier component of the object.
 
 A probe sum_k A(k) exp(-i chi(k)) over an object 1 + i phi(x) gives a point kappa of the bright-field disk an image whose component at the
-scan frequency q is, over its mean, T phi_q with
+scan frequency q, divided by its mean, is T phi_q with
 
     T = i [A(kappa - q) exp(i (chi(kappa) - chi(kappa - q))) - A(kappa + q) exp(i (chi(kappa + q) - chi(kappa)))]
 
-where A(kappa) = 1 (Rodenburg, McCallum & Nellist, Ultramicroscopy 48, 304, 1993). What lies z below the entrance face sees C10 + z.
+where A(kappa) = 1 (Rodenburg, McCallum & Nellist, Ultramicroscopy 48, 304, 1993). An object at depth z below the entrance face has C10 + z.
 """
 
 import functools
@@ -21,16 +21,16 @@ from twin.optics.aberrations import basis, phase_gradient
 from twin.optics.electrons import wavelength
 from twin.phases import cis
 
-THIRD = 12
-"""The first so many of `aberrations.NAMES` are all coefficients to third order."""
+THIRD_ORDER_COUNT = 12
+"""The first 12 of `aberrations.NAMES` are the coefficients up to third order."""
 
 
 class Sidebands(NamedTuple):
-    """The two overlaps of a scan frequency at each detector point: phases are ``less`` @ c and ``more`` @ c for coefficients c in angstrom, weights ``lower``
+    """The two overlaps of a scan frequency at each detector point: phases are ``minus`` @ c and ``plus`` @ c for coefficients c in angstrom, weights ``lower``
     (kappa - q) and ``upper`` (kappa + q) are how far these lie within the aperture; [q, pixels, 12] and [q, pixels]."""
 
-    less: Float[Array, "q pixels n"]
-    more: Float[Array, "q pixels n"]
+    minus: Float[Array, "q pixels n"]
+    plus: Float[Array, "q pixels n"]
     lower: Float[Array, "q pixels"]
     upper: Float[Array, "q pixels"]
 
@@ -61,8 +61,8 @@ def _sidebands(
     where = (angles + tilt[None]) / length
 
     def terms(k: Array) -> Array:
-        return jnp.moveaxis(basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD], 0, -1).reshape(
-            *k.shape[:-1], THIRD
+        return jnp.moveaxis(basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD_ORDER_COUNT], 0, -1).reshape(
+            *k.shape[:-1], THIRD_ORDER_COUNT
         )
 
     def inside(k: Array) -> Array:
@@ -84,7 +84,7 @@ def smear(
     energy: float,
     width: float,
 ) -> tuple[Float[Array, "q pixels"], Float[Array, "q pixels"]]:
-    """What square pixels ``width`` radian wide leave of the lower and upper overlap, whose phases run across them: to first order a sinc each way.
+    """Factors by which square pixels ``width`` radian wide reduce the lower and upper overlap, whose phases vary across them: a sinc along x and y each.
 
     ``coefficients``: the first n of `aberrations.NAMES`, angstrom.
     """
@@ -110,10 +110,10 @@ def _smear(
 def response(
     bands: Sidebands, coefficients: Float[Array | np.ndarray, " n"], depth: float | Float[Array, ""]
 ) -> Complex[Array, "q pixels"]:
-    """T [q, pixels] of what lies ``depth`` angstrom below the entrance face, for the first n ``coefficients`` in angstrom."""
+    """T [q, pixels] of an object ``depth`` angstrom below the entrance face, for the first n ``coefficients`` in angstrom."""
     checks.require_float64()
-    vector = jnp.asarray(coefficients, bands.less.dtype).at[0].add(jnp.asarray(depth, bands.less.dtype))
+    vector = jnp.asarray(coefficients, bands.minus.dtype).at[0].add(jnp.asarray(depth, bands.minus.dtype))
     return 1j * (
-        bands.lower * cis(jnp.einsum("qpn,n->qp", bands.less, vector))
-        - bands.upper * cis(jnp.einsum("qpn,n->qp", bands.more, vector))
+        bands.lower * cis(jnp.einsum("qpn,n->qp", bands.minus, vector))
+        - bands.upper * cis(jnp.einsum("qpn,n->qp", bands.plus, vector))
     )

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import KDTree
 
-CLOSEST = 0.5
+OVERLAP_DISTANCE = 0.5
 """Distance in angstrom below which two atoms are taken for a mistake unless they share a site: no bond is shorter than 0.74."""
 
 
@@ -47,7 +47,7 @@ def check_distances(
     # the tree wants 0 <= position < size, which rounding may break
     wrapped = positions % size[None, :]
     wrapped = np.where(wrapped >= size[None, :], 0.0, wrapped)
-    reach = min(CLOSEST, 0.49 * float(size.min()))
+    reach = min(OVERLAP_DISTANCE, 0.49 * float(size.min()))
     pairs = KDTree(wrapped, boxsize=size).query_pairs(reach, output_type="ndarray")
     if len(pairs) == 0:
         return
@@ -69,5 +69,5 @@ def check_pairs(
         total = float(max(load[first], load[second]))
         raise ValueError(
             f"atoms {first} ({symbols[first]}) and {second} ({symbols[second]}) are {gap:.3f} angstrom apart and overlap: the occupancies there sum to "
-            f"{total:g} ({len(wrong)} pairs closer than {CLOSEST}); remove duplicates, or give atoms that share a site occupancies that add up to at most 1"
+            f"{total:g} ({len(wrong)} pairs closer than {OVERLAP_DISTANCE}); remove duplicates, or give atoms that share a site occupancies that add up to at most 1"
         )

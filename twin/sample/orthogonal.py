@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 if TYPE_CHECKING:
     from ase import Atoms
 
-ALIGNED = math.radians(0.5)
+ALIGNMENT_TOLERANCE = math.radians(0.5)
 """An axis within this angle of a wanted direction lies along it."""
 
 
@@ -51,7 +51,7 @@ def oriented(atoms: "Atoms", uvw: tuple[int, int, int], x: tuple[int, int, int] 
     cell = _vectors(atoms)
     own_axes = _own_axes(cell, uvw, x)
     if own_axes is not None:
-        return _made(atoms, cell, (own_axes, float(_strains((own_axes @ cell)[None])[0])), 0.05, 1)
+        return _supercell(atoms, cell, (own_axes, float(_strains((own_axes @ cell)[None])[0])), 0.05, 1)
     default = zone_axis(atoms, uvw, x)
     if x is not None or not (uvw[1] or uvw[2]) or default.directions[0] == (1, 0, 0):
         return default
@@ -107,13 +107,13 @@ def orthogonal(atoms: "Atoms", bound: int = 4, strain: float = 1e-3, limit: floa
     lean = np.abs((shortest @ cell) @ cell[2]) / np.linalg.norm(shortest @ cell, axis=1) / np.linalg.norm(cell[2])
     best, chosen = (math.inf, math.inf, math.inf), None
     for axis, along in zip(shortest, lean, strict=True):
-        candidate = _across(cell, axis if (axis @ cell) @ cell[2] >= -1e-9 else -axis, axes, strain, cell[0])
+        candidate = _cell_across(cell, axis if (axis @ cell) @ cell[2] >= -1e-9 else -axis, axes, strain, cell[0])
         if candidate is None:
             continue
         score = (*_merit(candidate[1], _volume(candidate[0], cell), strain), -round(float(along), 6))
         if score < best:
             best, chosen = score, candidate
-    return _made(atoms, cell, chosen, limit, bound)
+    return _supercell(atoms, cell, chosen, limit, bound)
 
 
 def zone_axis(
@@ -139,8 +139,8 @@ def zone_axis(
     axis = along // math.gcd(*(int(index) for index in along))
     towards = np.asarray((1, 0, 0) if x is None else x, dtype=np.float64) @ cell
     lattice = basis @ cell
-    best = _across(lattice, axis, _combinations(bound), strain, towards, x is not None)
-    oriented_cell = _made(unit, lattice, best, limit, bound)
+    best = _cell_across(lattice, axis, _combinations(bound), strain, towards, x is not None)
+    oriented_cell = _supercell(unit, lattice, best, limit, bound)
     return oriented_cell._replace(matrix=(oriented_cell.matrix @ basis).round(9))
 
 
@@ -225,7 +225,7 @@ def _excess(strain: np.ndarray, enough: float) -> np.ndarray:
     return np.floor(np.maximum(strain - enough, 0.0) / max(enough, 1e-7) + 1.0 - 1e-9)
 
 
-def _across(
+def _cell_across(
     cell: np.ndarray, axis: np.ndarray, axes: np.ndarray, enough: float, towards: np.ndarray, aligned: bool = False
 ) -> tuple[np.ndarray, float] | None:
     """The best two of ``axes`` to go with ``axis`` as z: rows of a right-handed integer matrix [3, 3], and its strain; None if there are none."""
@@ -251,7 +251,9 @@ def _across(
     direction = towards - (towards @ beam) / length**2 * beam
     direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
     along = (lattice @ direction) / sizes
-    astray = np.maximum(np.abs(along[i]), np.abs(along[j])) < math.cos(ALIGNED) if aligned else np.zeros(len(i))
+    astray = (
+        np.maximum(np.abs(along[i]), np.abs(along[j])) < math.cos(ALIGNMENT_TOLERANCE) if aligned else np.zeros(len(i))
+    )
     best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), astray, _excess(strains, enough)))[0])
     pair = [int(i[best]), int(j[best])]
     # x is the axis, of either sign, that points most nearly the wanted way
@@ -278,7 +280,9 @@ def _targets(basis: np.ndarray) -> np.ndarray:
     return lengths * scale[:, None]
 
 
-def _made(atoms: "Atoms", cell: np.ndarray, best: tuple[np.ndarray, float] | None, limit: float, bound: int) -> Cell:
+def _supercell(
+    atoms: "Atoms", cell: np.ndarray, best: tuple[np.ndarray, float] | None, limit: float, bound: int
+) -> Cell:
     from ase.build import make_supercell
 
     if best is None or best[1] > limit:

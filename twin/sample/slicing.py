@@ -5,12 +5,12 @@ from jaxtyping import Float, Int
 
 from twin.sample.potential.projected import Neighbours
 
-WIDTH = 8
+TABLE_WIDTH_MULTIPLE = 8
 """Tables are as wide as a multiple of this, so that configurations of one crystal share their compiled code."""
 
 
 def _width(most: int) -> int:
-    return -(-max(1, most) // WIDTH) * WIDTH
+    return -(-max(1, most) // TABLE_WIDTH_MULTIPLE) * TABLE_WIDTH_MULTIPLE
 
 
 def slice_of(

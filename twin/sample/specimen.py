@@ -203,7 +203,7 @@ class Specimen(eqx.Module):
             near = slicing.neighbours(
                 positions[:, 2], slice_index, kind, self.cell[2], slices, count, expansion.reach, periodic
             )
-            plan = replace(plan, beyond=spectra, basis=expansion.basis, neighbours=near)
+            plan = replace(plan, tail_spectra=spectra, basis=expansion.basis, neighbours=near)
         if thermal == "absorptive" and energy is not None:
             ranges = tuple(
                 (float(element_u2.min()), float(element_u2.max()))

@@ -12,16 +12,16 @@ from twin.sample.cif.checks import density_of
 from twin.sample.cif.elements import formula_text, known
 from twin.sample.cif.neighbours import pairs, shortest
 from twin.sample.cif.reading import read
-from twin.sample.consistency import CLOSEST, check_pairs
+from twin.sample.consistency import OVERLAP_DISTANCE, check_pairs
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-ENDINGS = (".cif", ".mcif", ".mmcif", ".pcif")
+CIF_SUFFIXES = (".cif", ".mcif", ".mmcif", ".pcif")
 """Endings of files that are read as CIF; ASE reads the others."""
-VACUUM = 10.0
+SHEET_VACUUM = 10.0
 """Angstrom on each side of a sheet whose file gives it no cell across."""
-GAP = 7.0
+SHEET_GAP = 7.0
 """Angstrom without an atom along an axis from which on a structure is a sheet: layers of crystals are nearer to each other."""
 
 
@@ -146,7 +146,7 @@ def decoded(content: bytes) -> str:
 
 
 def structure_of(atoms: "Atoms", name: str = "") -> Structure:
-    """ASE atoms as a structure, each listed atom one of the cell. A sheet without a cell across it gets `VACUUM` on both sides.
+    """ASE atoms as a structure, each listed atom one of the cell. A sheet without a cell across it gets `SHEET_VACUUM` on both sides.
 
     ValueError for a cell without atoms or volume, and for atoms nowhere or on top of each other.
     """
@@ -159,8 +159,10 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
     flat = [axis for axis in range(3) if not np.any(atoms.cell.array[axis])]
     if len(flat) == 1:
         atoms = atoms.copy()
-        atoms.center(vacuum=VACUUM, axis=flat[0])
-        notes.append(f"the cell has no vector {'abc'[flat[0]]}: {VACUUM:g} angstrom of vacuum are put on each side")
+        atoms.center(vacuum=SHEET_VACUUM, axis=flat[0])
+        notes.append(
+            f"the cell has no vector {'abc'[flat[0]]}: {SHEET_VACUUM:g} angstrom of vacuum are put on each side"
+        )
     cell = np.asarray(atoms.cell.array, dtype=np.float64)
     if abs(float(np.linalg.det(cell))) < 1e-3:
         raise ValueError(f"the structure's cell {cell.round(3).tolist()} has no volume; give three cell vectors")
@@ -170,7 +172,7 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
         raise ValueError(f"the structure has atoms of no element ({', '.join(unknown)}); remove them")
     fractions = np.asarray(atoms.get_scaled_positions(wrap=True)) % 1.0
     occupancies = np.asarray(atoms.arrays.get("occupancy", np.ones(len(atoms))), dtype=np.float64)
-    i, j, distance = pairs(cell, fractions, CLOSEST)
+    i, j, distance = pairs(cell, fractions, OVERLAP_DISTANCE)
     check_pairs(i, j, distance, occupancies, symbols)
     u2 = np.asarray(atoms.arrays.get("u2", np.full(len(atoms), np.nan)), dtype=np.float64)
     labels = tuple(f"{symbol}{number + 1}" for number, symbol in enumerate(symbols))
@@ -191,7 +193,7 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
 
 def load_structure(path: Path) -> Structure:
     """The unit cell in a structure file: CIF, and what else ASE reads. ValueError for a file that holds none."""
-    if path.suffix.lower() in ENDINGS:
+    if path.suffix.lower() in CIF_SUFFIXES:
         return read_cif(path)
     import ase
     import ase.io

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-MEMORY = 2_000_000_000
+MEMORY_BYTES = 2_000_000_000
 """Bytes that a computation may take besides its results, unless told otherwise."""
 
 
@@ -34,7 +34,7 @@ def fitting(per_item: int, memory: int | None = None, fixed: int = 0, workers: i
 
     ValueError if not even one fits.
     """
-    bound = MEMORY if memory is None else memory
+    bound = MEMORY_BYTES if memory is None else memory
     count = (bound - fixed) // (per_item * (workers or streams()))
     if count < 1:
         needed = fixed + per_item * (workers or streams())

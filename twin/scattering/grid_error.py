@@ -22,17 +22,17 @@ from twin.sample.specimen import Specimen
 from twin.scattering.multislice import multislice, propagator, transmission
 from twin.scattering.stem.beams import Response
 
-MOST = 50_000_000
+POINT_BUDGET = 50_000_000
 """Points of the finer grid times slices times directions: a few seconds."""
-WEAK = (1e-4, 1e-2)
+WEAK_BEAM_INTENSITIES = (1e-4, 1e-2)
 """Weak beams, as shares of the incident beam; those below are left out."""
-OFFSETS = ((0.3, 0.1), (-0.2, 0.35))
+BEAM_OFFSETS = ((0.3, 0.1), (-0.2, 0.35))
 """Of the beams of a probe from the reciprocal lattice, as shares of the smaller of its cell's half and the aperture's radius."""
 
 
-class Compared(NamedTuple):
+class GridComparison(NamedTuple):
     """Amplitudes of the beams ``k`` [waves, beams, 2] (1/angstrom, from the axis) that the grid carries, ``coarse`` [waves, beams] on it and ``fine`` on
-    the finer one. ``places`` [waves]: at which place the probe stands; ``cone``: radius of the illumination (1/angstrom); ``beyond``: share of the
+    the finer one. ``places`` [waves]: at which place the probe stands; ``cone``: radius of the illumination (1/angstrom); ``outside_band``: share of the
     beam scattered beyond the band; ``depth``: how many times as thick the specimen is as what was compared."""
 
     k: Float[np.ndarray, "w n 2"]
@@ -40,14 +40,14 @@ class Compared(NamedTuple):
     fine: Complex[np.ndarray, "w n"]
     places: np.ndarray
     cone: float
-    beyond: float
+    outside_band: float
     depth: float = 1.0
 
     def scaled(self, error: float) -> float:
         """``error`` of what was compared for the whole thickness: it grows in proportion."""
         return min(error * self.depth, 1.0)
 
-    def of_detector(self, detector: Response) -> float:
+    def detector_error(self, detector: Response) -> float:
         """Largest error of the signal at any place of the probe, as a share of the signal at the brightest."""
         weights = np.broadcast_to(detector(self.k[..., 0], self.k[..., 1]), self.coarse.shape)
         signals = [(weights * np.abs(amplitudes) ** 2).sum(axis=1) for amplitudes in (self.coarse, self.fine)]
@@ -56,20 +56,20 @@ class Compared(NamedTuple):
             self.scaled(float(np.abs(estimate - reference).max() / reference.max())) if reference.max() > 0.0 else 0.0
         )
 
-    def of_pattern(self, reach: float = math.inf) -> float:
+    def pattern_error(self, reach: float = math.inf) -> float:
         """Sum of the errors of all diffracted intensities within ``reach`` (1/angstrom), as a share of their sum."""
         inside = self._scattered() & (np.hypot(self.k[..., 0], self.k[..., 1]) <= reach)
         reference, estimate = np.abs(self.fine[inside]) ** 2, np.abs(self.coarse[inside]) ** 2
         return self.scaled(float(np.abs(estimate - reference).sum() / max(reference.sum(), 1e-30)))
 
-    def of_weak_beams(self, reach: float = math.inf) -> float:
-        """The same of weak beams (`WEAK`) alone; 0 where there is none."""
+    def weak_beam_error(self, reach: float = math.inf) -> float:
+        """The same of weak beams (`WEAK_BEAM_INTENSITIES`) alone; 0 where there is none."""
         reference, estimate = np.abs(self.fine) ** 2, np.abs(self.coarse) ** 2
         weak = self._scattered() & (np.hypot(self.k[..., 0], self.k[..., 1]) <= reach)
-        weak &= (reference >= WEAK[0]) & (reference <= WEAK[1])
+        weak &= (reference >= WEAK_BEAM_INTENSITIES[0]) & (reference <= WEAK_BEAM_INTENSITIES[1])
         return self.scaled(float(np.abs(estimate - reference)[weak].sum() / max(reference[weak].sum(), 1e-30)))
 
-    def of_wave(self, passed: Response | None = None) -> float:
+    def wave_error(self, passed: Response | None = None) -> float:
         """Rms error of the scattered wave as a share of its rms, with the share of each amplitude that is ``passed`` by a lens (default: all)."""
         share = 1.0 if passed is None else passed(self.k[..., 0], self.k[..., 1])
         inside = self._scattered() * share
@@ -81,7 +81,7 @@ class Compared(NamedTuple):
         return np.hypot(self.k[..., 0], self.k[..., 1]) > self.cone + 1e-9
 
 
-def compared(
+def compare_grids(
     cell: Specimen,
     gpts: tuple[int, int],
     slices: int,
@@ -91,7 +91,7 @@ def compared(
     seed: int | None = None,
     finer: int = 1,
     options: Sequence[tuple[str, Any]] = (),
-) -> Compared:
+) -> GridComparison:
     """Beams of a ``cell`` on ``gpts`` (ny, nx) points in ``slices`` slices, and on a grid twice as fine.
 
     For electrons of ``energy`` eV, a probe in focus of ``semiangle`` radian (0: a plane wave), a specimen tilted by ``tilt`` (x, y) radian, one frozen
@@ -102,7 +102,7 @@ def compared(
     radius = semiangle / wavelength(energy)
     spots = _spots(cell) if semiangle else np.zeros((1, 2))
     offsets = _offsets(cell.extent, radius)
-    few = max(1, MOST // (4 * gpts[0] * gpts[1] * len(spots) * len(offsets)))
+    few = max(1, POINT_BUDGET // (4 * gpts[0] * gpts[1] * len(spots) * len(offsets)))
     depth = max(1.0, slices / few)
     if few < slices:
         cell, slices = _first(cell, few, slices), few
@@ -121,7 +121,7 @@ def compared(
     outside_band = float(np.mean((np.abs(exact) ** 2).sum(axis=(1, 2)) - (np.abs(shared) ** 2 * carried).sum(axis=1)))
     coarse, fine = rough.reshape(len(rough), -1) * carried, shared * carried
     places = np.tile(np.arange(len(spots)), len(offsets))
-    return Compared(k, coarse, fine, places, radius, max(outside_band, 0.0), depth)
+    return GridComparison(k, coarse, fine, places, radius, max(outside_band, 0.0), depth)
 
 
 def _spots(cell: Specimen) -> np.ndarray:
@@ -139,7 +139,7 @@ def _offsets(extent: tuple[float, float], radius: float) -> np.ndarray:
     if radius == 0.0:
         return np.zeros((1, 2))
     most = np.array([min(0.5 / side, radius) for side in extent])
-    return 2.0 * np.array(OFFSETS) * most[None]
+    return 2.0 * np.array(BEAM_OFFSETS) * most[None]
 
 
 def _first(cell: Specimen, few: int, slices: int) -> Specimen:

@@ -27,7 +27,7 @@ CACHE_BYTES = 1_600_000
 times faster than all at once; of 512 x 512 one by one is fastest."""
 DEVICE_BYTES = 256_000_000
 """The same on an accelerator."""
-KEPT_BYTES = 64_000_000
+ADJOINT_BYTES = 64_000_000
 """The backward pass takes waves together while what it keeps of them stays below this; one is always taken."""
 
 
@@ -161,7 +161,7 @@ def _backward(size: int, residuals: Any, cotangent: Any) -> tuple[Array, Array |
     """
     waves, transmissions, kernel, (for_slices, for_kernel) = residuals
     cotangent = jnp.zeros_like(waves) if isinstance(cotangent, SymbolicZero) else cotangent
-    count = max(1, min(size, KEPT_BYTES // (transmissions.size * transmissions.dtype.itemsize)))
+    count = max(1, min(size, ADJOINT_BYTES // (transmissions.size * transmissions.dtype.itemsize)))
     whole = waves.shape[0] // count * count
 
     def piece(sums: tuple[Array, Array], some: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:

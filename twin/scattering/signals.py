@@ -125,11 +125,11 @@ def patterns(
     return intensities(multislice(waves, ready.transmissions, ready.kernel))
 
 
-def _whole(patterns: Array) -> Array:
+def _identity(patterns: Array) -> Array:
     return patterns
 
 
-class _Plain(eqx.Module):
+class _PlainReduction(eqx.Module):
     """A function as a tree without leaves, so that what is compiled for it is found again."""
 
     function: Callable[[Array], Array] = eqx.field(static=True)
@@ -148,7 +148,7 @@ def scanned(
     stacks: Stacks,
     illumination: Illumination,
     positions: Float[np.ndarray, "p 2"],
-    reduce: Callable[[Array], Array] = _whole,
+    reduce: Callable[[Array], Array] = _identity,
     tilt: tuple[float, float] = (0.0, 0.0),
     focal_nodes: int = 7,
     size: int | None = None,
@@ -180,7 +180,7 @@ def scanned(
     fixed = max(len(cached), 1) * stack_bytes
     count = size or min(fitting(wave, memory, fixed, workers), 64)
     foci = illumination.foci(focal_nodes)
-    passing = reduce if isinstance(reduce, eqx.Module) else _Plain(reduce)
+    passing = reduce if isinstance(reduce, eqx.Module) else _PlainReduction(reduce)
     run = _reduced_run()
 
     def configuration(number: int) -> Prepared:

@@ -20,7 +20,7 @@ from twin.sensors.sensor import Reports, Sensor
 from twin.state import Entry, Layout
 from twin.units import require
 
-SCHEMA, BEFORE = "emtwin.sensors/2", "emtwin.sensors/1"
+SCHEMA, PREVIOUS_SCHEMA = "emtwin.sensors/2", "emtwin.sensors/1"
 """The format of a table, and that of emtwin 0.1, in which commanded inputs had another name."""
 
 
@@ -210,9 +210,9 @@ def read_table(text: str, where: str) -> Table:
     """The table of a TOML file's text; ValueError naming ``where``, the row and the cure for anything that cannot be used."""
     try:
         plain = tomllib.loads(text)
-        if plain.get("schema") == BEFORE:
+        if plain.get("schema") == PREVIOUS_SCHEMA:
             raise ValueError(
-                f'{where}: schema {BEFORE!r} is of emtwin 0.1; write {SCHEMA!r}, and for inputs kind = "commanded" instead of "told"'
+                f'{where}: schema {PREVIOUS_SCHEMA!r} is of emtwin 0.1; write {SCHEMA!r}, and for inputs kind = "commanded" instead of "told"'
             )
         table = msgspec.convert(plain, Table, strict=True)
     except tomllib.TOMLDecodeError as error:

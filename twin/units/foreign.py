@@ -23,7 +23,7 @@ class Unit(NamedTuple):
 
 CELSIUS, KELVIN = Unit("kelvin", 1.0, 273.15), Unit("kelvin", 1.0)
 NUMBER, SHARE = Unit("1", 1.0), Unit("1", 0.01)
-LONGEST = 40
+LONGEST_UNIT_TEXT = 40
 """Characters of a text that may be a unit."""
 
 _INSIDE = {
@@ -64,7 +64,7 @@ def read_unit(text: str, any_case: bool = False) -> Unit | None:
     bracketed = _BRACKETED.findall(words)
     if bracketed or re.fullmatch(r"(1/)?[a-zµ]?_[A-Za-zΩ]+(\^-1)?", words):
         words = "*".join(part.replace("_", "") for part in bracketed or [words])
-    if not words or len(words) > LONGEST:
+    if not words or len(words) > LONGEST_UNIT_TEXT:
         return None
     if words in _SPELLED or words in _PLAIN:
         return _single(words, any_case)

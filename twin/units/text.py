@@ -13,14 +13,14 @@ _ANGSTROM = (0.1, 10.0)
 """Lengths in angstrom that are shown so, as distances of atoms are, and not in pm or nm."""
 _MILLIRADIAN = 1e-5
 """Angles in radian from which on they are shown in mrad: tilts and semi-angles of an image stand beside each other."""
-SHARES = ("shear", "ellipse_a", "ellipse_b", "error of the pixel")
+PERCENT_QUANTITIES = ("shear", "ellipse_a", "ellipse_b", "error of the pixel")
 """Dimensionless quantities that are shown in per cent."""
 
 
 def scale(size: float, unit: str, quantity: str = "") -> tuple[float, str]:
     """Factor and symbol in which numbers of about ``size`` in an inside ``unit`` are shown: (0.1, "nm") for 30 angstrom.
 
-    A ``quantity`` with a custom of its own has that: pixels of images in pm below 1 angstrom, thicknesses in nm, rotations in degrees, `SHARES` in per cent.
+    A ``quantity`` with a custom of its own has that: pixels of images in pm below 1 angstrom, thicknesses in nm, rotations in degrees, `PERCENT_QUANTITIES` in per cent.
     A quotient of units takes its prefix at the first one; a unit that is not known is shown as it is.
     """
     custom = _custom(abs(size), unit, quantity)
@@ -58,7 +58,7 @@ def _custom(size: float, unit: str, quantity: str) -> tuple[float, str] | None:
         return 0.1, "nm"
     if unit == "radian" and quantity == "rotation":
         return 180.0 / math.pi, "°"
-    if unit == "1" and quantity in SHARES:
+    if unit == "1" and quantity in PERCENT_QUANTITIES:
         return 100.0, "%"
     return (1e-3, "px/mrad") if unit == "pixel/radian" else None
 
@@ -89,7 +89,7 @@ def shown(mean: float, std: float, unit: str) -> str:
     if not math.isfinite(mean):
         return "not known"
     if not math.isfinite(std):
-        return one(mean, unit)
+        return value_text(mean, unit)
     factor, symbol = scale(max(abs(mean), std), unit)
     mean, std = mean * factor, std * factor
     if 0 < max(abs(mean), std) < 1e-3:
@@ -106,7 +106,7 @@ def _fixed(value: float, digits: int) -> str:
     return text.lstrip("-") if not text.strip("-0.") else text
 
 
-def one(value: float | None, unit: str, error: float | None = None) -> str:
+def value_text(value: float | None, unit: str, error: float | None = None) -> str:
     """A single number, to five digits or to what ``error`` (its unit) leaves: "199.3987 kV"."""
     if value is None or not math.isfinite(value):
         return "–" if value is None else "NaN"

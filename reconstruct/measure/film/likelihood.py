@@ -19,11 +19,11 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from twin import checks
-from twin.optics.weak import THIRD, Sidebands
+from twin.optics.weak import THIRD_ORDER_COUNT, Sidebands
 from twin.phases import cis
 
 NODES = 4
-LOCAL = THIRD + 3
+LOCAL = THIRD_ORDER_COUNT + 3
 """Parameters at one frequency: coefficients (angstrom), thickness (angstrom), log power, log noise."""
 TOGETHER = 16
 
@@ -53,7 +53,7 @@ def _modes(bands: Sidebands, c: Array, thickness: Array) -> tuple[Array, Array, 
         turns = (less @ c)[:, None] + less[:, :1] * (thickness * x)[None, :]
         return cis(turns).astype(jnp.complex64) * (lower[:, None] * root[None, :])
 
-    return 1j * one(bands.less, bands.lower), -1j * one(bands.more, bands.upper), x
+    return 1j * one(bands.minus, bands.lower), -1j * one(bands.plus, bands.upper), x
 
 
 def _parts(z: Array, bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array):
@@ -82,8 +82,8 @@ def _one(z: Array, bands: Sidebands, c: Array, thickness: Array, power: Array, n
     r = power * (alpha.conj()[:, None] * e[None, :] - m.conj() @ inverse.T / noise)
     # d lower / dc = i less lower, and the same of the upper overlap
     low, up = -2.0 * (r * lower).imag, -2.0 * (r * upper).imag
-    of_c = low.sum(axis=1) @ bands.less + up.sum(axis=1) @ bands.more
-    of_t = ((low @ x.astype(low.dtype)) * bands.less[:, 0] + (up @ x.astype(up.dtype)) * bands.more[:, 0]).sum()
+    of_c = low.sum(axis=1) @ bands.minus + up.sum(axis=1) @ bands.plus
+    of_t = ((low @ x.astype(low.dtype)) * bands.minus[:, 0] + (up @ x.astype(up.dtype)) * bands.plus[:, 0]).sum()
     trace = jnp.trace(towards).real
     of_p = power * (jnp.vdot(e, e).real - trace)
     of_n = noise * jnp.vdot(alpha, alpha).real - (z.shape[0] - power * trace)
@@ -95,7 +95,7 @@ def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: A
     lower, upper, x, m, gram, inverse, _ = _parts(jnp.zeros(pixels, jnp.complex64), bands, c, thickness, power, noise)
     towards = inverse @ gram / noise
     # thickness moves each node by its share of C10's slope; half of M is the slope in log power
-    less, more = bands.less, bands.more
+    less, more = bands.minus, bands.plus
     deeper = 1j * (less[:, :1] * lower + more[:, :1] * upper) * x.astype(jnp.float32)[None, :]
     others = jnp.stack([deeper, 0.5 * m])
     low, up = m.conj().T[:, :, None] * lower[None], m.conj().T[:, :, None] * upper[None]
@@ -126,13 +126,20 @@ def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: A
 
 def _spread(block: Block, parameters: Array) -> tuple[Array, Array, Array, Array]:
     """(c, thickness, power [q], noise) from all parameters [THIRD + 1 + knots + 1]."""
-    c = parameters[:THIRD].at[0].add(block.c10)
-    return c, parameters[THIRD], jnp.exp(block.splines @ parameters[THIRD + 1 : -1]), jnp.exp(parameters[-1])
+    c = parameters[:THIRD_ORDER_COUNT].at[0].add(block.c10)
+    return (
+        c,
+        parameters[THIRD_ORDER_COUNT],
+        jnp.exp(block.splines @ parameters[THIRD_ORDER_COUNT + 1 : -1]),
+        jnp.exp(parameters[-1]),
+    )
 
 
 def _onto(splines: Array, values: Array) -> Array:
     """Local scores [q, LOCAL] as scores [q, THIRD + 1 + knots + 1] of all parameters."""
-    return jnp.concatenate([values[:, : THIRD + 1], values[:, THIRD + 1 : -1] * splines, values[:, -1:]], axis=1)
+    return jnp.concatenate(
+        [values[:, : THIRD_ORDER_COUNT + 1], values[:, THIRD_ORDER_COUNT + 1 : -1] * splines, values[:, -1:]], axis=1
+    )
 
 
 @jax.jit
@@ -171,10 +178,12 @@ def _informing(block: Block, parameters: Array) -> tuple[Callable[[tuple], Array
     def one(given: tuple) -> Array:
         less, more, lower, upper, p, splines = given
         local = _fisher(Sidebands(less, more, lower, upper), c, thickness, p, noise, pixels).astype(jnp.float64)
-        head, tail = local[: THIRD + 2], local[-1:]
-        rows = jnp.concatenate([head[: THIRD + 1], splines[:, None] * head[THIRD + 1 :], tail])
-        left, right = rows[:, : THIRD + 1], rows[:, -1:]
-        return jnp.concatenate([left, rows[:, THIRD + 1 : THIRD + 2] * splines[None, :], right], axis=1)
+        head, tail = local[: THIRD_ORDER_COUNT + 2], local[-1:]
+        rows = jnp.concatenate([head[: THIRD_ORDER_COUNT + 1], splines[:, None] * head[THIRD_ORDER_COUNT + 1 :], tail])
+        left, right = rows[:, : THIRD_ORDER_COUNT + 1], rows[:, -1:]
+        return jnp.concatenate(
+            [left, rows[:, THIRD_ORDER_COUNT + 1 : THIRD_ORDER_COUNT + 2] * splines[None, :], right], axis=1
+        )
 
     return one, (*block.bands, power, block.splines)
 

@@ -45,7 +45,10 @@ def constants() -> dict[str, tuple[float, float]]:
     }
     for energy, sigma in KIRKLANDS_SIGMA.items():
         unit = 1e-6 if energy == 10e3 else 1e-7
-        deviations[f"Kirkland's sigma at {energy / 1e3:.0f} keV"] = abs(interaction_constant(energy) - 1e-3 * sigma), unit
+        deviations[f"Kirkland's sigma at {energy / 1e3:.0f} keV"] = (
+            abs(interaction_constant(energy) - 1e-3 * sigma),
+            unit,
+        )
     return deviations
 
 
@@ -101,7 +104,9 @@ def reciprocity(
     # chi(-k): the coefficients of odd multiplicity change sign
     signs = np.array([-1.0 if int(name[2]) % 2 else 1.0 for name in NAMES])
     lens = Imaging((signs * GENERAL).copy(), ENERGY, semiangle=semiangle)
-    lens = eqx.tree_at(lambda optics: optics.coefficients, lens, lens.coefficients.at[index("C10")].add(-slices.spacing))
+    lens = eqx.tree_at(
+        lambda optics: optics.coefficients, lens, lens.coefficients.at[index("C10")].add(-slices.spacing)
+    )
     from_there = tuple(-wavelength(ENERGY) * n / side for n, side in zip(beam, slices.extent, strict=True))
     wave = plane_wave(ready.gpts, slices.extent, ENERGY, (from_there[0], from_there[1]), jnp.complex128)
     order = slice(None, None, -1) if reversed_in_z else slice(None)

@@ -52,7 +52,9 @@ def _abtem(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
             yield Measured(f"{label}: float64", deviation.total, "of the total", 1e-5)
             yield Measured(f"{label}: float32", deviation.single, "of the total", 1e-4)
             yield Measured(f"{label}: worst of {deviation.count} rings, float64", deviation.ring, "relative", 1e-3)
-            yield Measured(f"{label}: worst of {deviation.count} rings, float32", deviation.single_ring, "relative", 1e-3)
+            yield Measured(
+                f"{label}: worst of {deviation.count} rings, float32", deviation.single_ring, "relative", 1e-3
+            )
 
 
 def _laws(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
@@ -77,7 +79,9 @@ def _laws(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
     round_trip = evidence.there_and_back(real)
     excess = round_trip.residual**2 - round_trip.lost
     yield Measured("forward and back, frozen atoms: what is missing beyond what was lost", excess, "of the beam", 1e-12)
-    yield Measured("forward and back, frozen atoms: overlap against share kept", round_trip.overlap, "of the beam", 1e-12)
+    yield Measured(
+        "forward and back, frozen atoms: overlap against share kept", round_trip.overlap, "of the beam", 1e-12
+    )
 
 
 def _forms(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:

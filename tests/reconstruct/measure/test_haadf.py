@@ -21,7 +21,7 @@ def read(images: np.ndarray, **more) -> Measurement:
 
 def test_optics_scan_and_detector_are_told_within_their_errors():
     own, drift = 0.3 * np.array([[1.006, 0.0005], [0.0, 1.005]]), (1.1, -0.8)
-    found = read(drawn(1, OPTICS, own=own, drift=drift, scale=1.06))
+    found = read(drawn(1, OPTICS, matrix=own, drift=drift, scale=1.06))
     map_ = drifted(own, drift, scan())
     pixel_x = float(np.hypot(*map_[:, 0]))
     pixel_y = float(np.linalg.det(map_)) / pixel_x
@@ -49,7 +49,7 @@ THIN = {"C10": 60.0, "C12a": 20.0, "C12b": 0.0}
 def test_a_turned_crystal_and_a_gain_that_is_not_known():
     angle = 0.5
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    image = drawn(7, OPTICS, own=0.3 * turn, scale=1.6)
+    image = drawn(7, OPTICS, matrix=0.3 * turn, scale=1.6)
     found = read(image, before=dataclasses.replace(BEFORE, gain=0.5))
     # the crystal's axes lie at the angle from the scan's, in which astigmatism is told
     seen = complex(OPTICS["C12a"], OPTICS["C12b"]) * np.exp(2j * angle)

@@ -23,7 +23,9 @@ def rays(column: Column, start: str, end: str, settings: Settings) -> tuple[np.n
         edges += [_place(lens) - lens.reach_mm * 1e7, _place(lens) + lens.reach_mm * 1e7]
     edges = sorted({min(max(edge, begin), finish) for edge in edges} | {finish})
     for low, high in itertools.pairwise(edges):
-        inside = [element for element in table.of(Lens) if abs(0.5 * (low + high) - _place(element)) < element.reach_mm * 1e7]
+        inside = [
+            element for element in table.of(Lens) if abs(0.5 * (low + high) - _place(element)) < element.reach_mm * 1e7
+        ]
         bell = column.lens(inside[0].name, nominal, controls) if inside else None
 
         def slope(z, y, bell=bell):

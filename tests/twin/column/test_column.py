@@ -61,7 +61,9 @@ def test_image_focus_follows_the_objective_current_and_the_tension_as_its_chroma
     at_rest = COLUMN.optics(settings(diffraction=d))
     cc = float(at_rest.chromatic[1])
     step = 1e-5
-    above, below = (float(COLUMN.optics(settings(diffraction=d, objective=0.88 * (1 + s))).focus) for s in (step, -step))
+    above, below = (
+        float(COLUMN.optics(settings(diffraction=d, objective=0.88 * (1 + s))).focus) for s in (step, -step)
+    )
     assert (above - below) / (2 * step) == pytest.approx(float(focus_change(cc, 300e3, current=1.0)), rel=0.03)
 
 

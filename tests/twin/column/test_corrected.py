@@ -47,7 +47,9 @@ def test_a_random_walk_drawn_step_by_step_has_that_variance():
     twin = Column(corrected())
     (corrector,) = twin.table.of(Corrector)
     generator, age, steps = np.random.default_rng(0), 900.0, 30
-    walks = 10.0 * corrector.walk_nm["C12"] * math.sqrt(age / steps) * generator.standard_normal((20000, steps)).sum(axis=1)
+    walks = (
+        10.0 * corrector.walk_nm["C12"] * math.sqrt(age / steps) * generator.standard_normal((20000, steps)).sum(axis=1)
+    )
     ends = LEFT["corrector.C12.a"] + 10.0 * corrector.after_tableau_nm["C12"] * generator.standard_normal(20000) + walks
     mean, std = twin.aberrations(told(age), "probe").value("C12a")
     assert mean == 20.0

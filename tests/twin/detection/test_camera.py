@@ -76,7 +76,9 @@ def test_covariance_of_an_uneven_frame_with_a_gain_map():
     for shift in ((0, 0), (0, 1), (2, -1)):
         other = np.roll(pixel, (-shift[0], -shift[1]), (0, 1))
         computed = covariance(camera, jnp.asarray(fraction), 100.0, shift)
-        np.testing.assert_allclose(np.asarray(computed).ravel(), full[pixel.ravel(), other.ravel()], rtol=1e-10, atol=1e-9)
+        np.testing.assert_allclose(
+            np.asarray(computed).ravel(), full[pixel.ravel(), other.ravel()], rtol=1e-10, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize(

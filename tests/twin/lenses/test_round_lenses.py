@@ -10,7 +10,7 @@ import pytest
 from twin.lenses import glaser
 from twin.lenses.cardinal import asymptotic, focus_change, imaging, real
 from twin.lenses.fields import VACUUM_PERMEABILITY, GlaserBell, GrivetLenz, Superposition, off_axis, slope, tabulated
-from twin.lenses.paraxial import joined, transfer, transfer_of_drift
+from twin.lenses.paraxial import composed, transfer, transfer_of_drift
 from twin.lenses.round_lens import RoundLens
 from twin.lenses.tracing import trace
 
@@ -29,7 +29,7 @@ def test_a_bell_by_rays_is_as_in_closed_form(peak: float):
     for crossover in range(1, math.ceil(omega)):
         computed = real(bell, ENERGY, crossover)
         np.testing.assert_allclose(
-            [computed.place, computed.focal_length], glaser.real_focus(bell, ENERGY, crossover), rtol=1e-9
+            [computed.focus, computed.focal_length], glaser.real_focus(bell, ENERGY, crossover), rtol=1e-9
         )
         np.testing.assert_allclose(computed.spherical, glaser.spherical(bell, ENERGY, crossover), rtol=1e-8)
         np.testing.assert_allclose(computed.chromatic, glaser.chromatic(bell, ENERGY, crossover), rtol=1e-8)
@@ -61,7 +61,7 @@ def test_planes_by_rays_and_in_closed_form_agree_and_keep_the_phase_space():
     back = transfer(bell, 7 * MM, -9 * MM, ENERGY, 600)
     np.testing.assert_allclose(back.matrix @ stepped.matrix, np.eye(2), atol=1e-6)
     # column by column: in units in which both entries are of order one
-    halves = joined(glaser.transfer(bell, -9 * MM, 0.0, ENERGY), glaser.transfer(bell, 0.0, 7 * MM, ENERGY))
+    halves = composed(glaser.transfer(bell, -9 * MM, 0.0, ENERGY), glaser.transfer(bell, 0.0, 7 * MM, ENERGY))
     np.testing.assert_allclose(halves.matrix, closed.matrix, rtol=1e-9)
 
 
@@ -73,7 +73,7 @@ def test_free_space_is_a_drift():
 
 @pytest.mark.parametrize("field", [GlaserBell(2.0, 2 * MM), GrivetLenz(2.0, 1.5 * MM)], ids=["bell", "Grivet-Lenz"])
 def test_traced_electrons_show_the_spherical_aberration_of_the_integral(field):
-    position = float(real(field, ENERGY).place) - 0.2 * MM
+    position = float(real(field, ENERGY).focus) - 0.2 * MM
     computed = imaging(field, position, ENERGY)
     angles = np.array([5e-3, 15e-3, 25e-3])
     start = np.stack([0 * angles, 0 * angles, 0 * angles + position], axis=1)
@@ -85,7 +85,7 @@ def test_traced_electrons_show_the_spherical_aberration_of_the_integral(field):
 
 def test_traced_electrons_show_the_rotation_and_the_magnification():
     field = GlaserBell(2.0, 2 * MM)
-    position = float(real(field, ENERGY).place) - 0.2 * MM
+    position = float(real(field, ENERGY).focus) - 0.2 * MM
     computed = imaging(field, position, ENERGY)
     end, _ = trace(field, jnp.array([[10.0, 0.0, position]]), jnp.zeros((1, 2)), float(computed.image), ENERGY, 1200)
     x, y = np.asarray(end)[0, :2]
@@ -102,8 +102,8 @@ def test_focus_follows_current_and_tension_as_the_chromatic_aberration_says(chan
     stronger = real(lens.field(1.0 + change), ENERGY)
     faster = real(lens.field(1.0), ENERGY * (1.0 + change))
     # a stronger lens images a plane nearer to itself to the same place: the specimen is then overfocused, C10 > 0
-    per_current = (float(stronger.place) - float(at_rest.place)) / change
-    per_tension = (float(faster.place) - float(at_rest.place)) / change
+    per_current = (float(stronger.focus) - float(at_rest.focus)) / change
+    per_tension = (float(faster.focus) - float(at_rest.focus)) / change
     cc = float(at_rest.chromatic)
     assert per_current == pytest.approx(float(focus_change(cc, ENERGY, current=1.0)), rel=2e-4)
     assert per_tension == pytest.approx(float(focus_change(cc, ENERGY, tension=1.0)), rel=2e-4)
@@ -114,7 +114,7 @@ def test_derivatives_by_the_excitation_are_those_of_finite_differences():
 
     def all_of(excitation):
         near, outside = real(lens.field(excitation), ENERGY), asymptotic(lens.field(excitation), ENERGY)
-        return jnp.stack([near.place, near.focal_length, near.spherical, near.chromatic, outside.focal_length])
+        return jnp.stack([near.focus, near.focal_length, near.spherical, near.chromatic, outside.focal_length])
 
     slope = jax.jacfwd(all_of)(1.1)
     step = 2e-5

@@ -133,7 +133,9 @@ def test_every_cartesian_number_alone_makes_abtems_probe(name):
     polar = {name[:3]: size}
     if name.endswith(("a", "b")):
         polar[f"phi{name[1:3]}"] = 0.0 if name.endswith("a") else np.pi / (2 * int(name[2]))
-    computed = np.asarray(probe(coefficients({name: size}), np.array([1.3, 2.1]), WINDOW, EXTENT, ENERGY, np.complex128))
+    computed = np.asarray(
+        probe(coefficients({name: size}), np.array([1.3, 2.1]), WINDOW, EXTENT, ENERGY, np.complex128)
+    )
     np.testing.assert_allclose(computed / np.sqrt(np.mean(np.abs(computed) ** 2)), by_abtem_probe(polar), atol=1e-6)
 
 

@@ -232,7 +232,9 @@ def test_all_atoms_of_a_cell_listed_under_its_own_name_are_counted_once():
         crystal = CRYSTALS[name]
         structure = read_cif(cif(crystal.cell, crystal.symmetry, crystal.sites))
         places = zip(structure.symbols, structure.fractions, strict=True)
-        rows = "\n".join(f"{symbol}{n} {symbol} {x:.6f} {y:.6f} {z:.6f}" for n, (symbol, (x, y, z)) in enumerate(places))
+        rows = "\n".join(
+            f"{symbol}{n} {symbol} {x:.6f} {y:.6f} {z:.6f}" for n, (symbol, (x, y, z)) in enumerate(places)
+        )
         for symmetry in (crystal.symmetry, named("P 1")):
             again = read_cif(cif(crystal.cell, symmetry, rows))
             assert again.content == structure.content
@@ -273,7 +275,9 @@ def test_disorder_groups_are_kept_with_their_occupancies():
     structure = read_cif(cif((5, 5, 6, 90, 90, 90), {}, rows, "_atom_site_occupancy _atom_site_disorder_group"))
     assert structure.content == pytest.approx({"C": 1.0, "O": 1.0})
     assert "disorder group 1" in told(structure)
-    assert structure.shortest == pytest.approx(1.2)  # C1 to O1: the alternatives' 0.3 angstrom is no distance between atoms
+    assert structure.shortest == pytest.approx(
+        1.2
+    )  # C1 to O1: the alternatives' 0.3 angstrom is no distance between atoms
 
 
 def test_what_stands_in_lists_of_atoms_beside_atoms():

@@ -7,7 +7,7 @@ from ase.build import bulk, mx2
 
 from twin.sample.orthogonal import oriented, orthogonal, primitive, zone_axis
 from twin.sample.specimen import Specimen, read_structure
-from twin.sample.structures import VACUUM, gap_along_z, load_structure, structure_of, with_occupancies
+from twin.sample.structures import SHEET_VACUUM, gap_along_z, load_structure, structure_of, with_occupancies
 
 
 def graphite():
@@ -166,7 +166,7 @@ def test_sheets_and_their_vacuum():
     assert not sheet.cell.array[2].any()
     structure = structure_of(sheet)
     assert "vacuum" in structure.notes[0]
-    np.testing.assert_allclose(gap_along_z(oriented(structure.atoms, (0, 0, 1)).atoms)[0], 2 * VACUUM, atol=1e-6)
+    np.testing.assert_allclose(gap_along_z(oriented(structure.atoms, (0, 0, 1)).atoms)[0], 2 * SHEET_VACUUM, atol=1e-6)
     wrapped = mx2("MoS2", vacuum=8.0)
     wrapped.positions[:, 2] -= wrapped.positions[0, 2]
     wrapped.wrap()

@@ -84,7 +84,9 @@ def test_forward_and_reverse_mode_agree(losses):
     """A directional derivative by tangents equals the gradient's product with the direction."""
     loss, arguments = losses
     rng = np.random.default_rng(4)
-    direction = tuple(jnp.asarray(rng.normal(size=argument.shape) + 1j * rng.normal(size=argument.shape)) for argument in arguments)
+    direction = tuple(
+        jnp.asarray(rng.normal(size=argument.shape) + 1j * rng.normal(size=argument.shape)) for argument in arguments
+    )
     _, along = jax.jvp(lambda *a: loss(*a, forward_mode=True), arguments, direction)
     gradient = jax.grad(loss, (0, 1, 2))(*arguments)
     product = sum(float(jnp.vdot(jnp.conj(g), d).real) for g, d in zip(gradient, direction, strict=True))

@@ -65,7 +65,9 @@ def test_mean_transmission_is_the_mean_over_displacements():
     for x, share in zip(nodes, weights, strict=True):
         for y, other in zip(nodes, weights, strict=True):
             displacement = np.array([[x, y, 0.0]]) * np.sqrt(0.008)
-            total += share * other * np.asarray(transmission(cell.slices(fine, 1, displacement).array, ENERGY, limit, 2))[0]
+            total += (
+                share * other * np.asarray(transmission(cell.slices(fine, 1, displacement).array, ENERGY, limit, 2))[0]
+            )
     exact = mean_transmission(cell, 1, fine, ENERGY)[0]
     damped = cell.slices(fine, 1, thermal="absorptive", energy=ENERGY)
     second = np.asarray(transmission(damped.array, ENERGY, limit, 2))[0]

@@ -172,7 +172,9 @@ def test_what_may_be_chosen_follows_from_the_scene():
     names = {form_.name for form_ in forms(scene(), BEAM, X, Y, DETECTORS)}
     assert {"direct", "gram", "crystal"} <= names
     assert "crystal" not in {form_.name for form_ in forms(scene((1,)), BEAM, X, Y, DETECTORS)}
-    few = forms(scene((1,)), eqx.tree_at(lambda light: light.focal_spread, BEAM, jnp.zeros(())), X[:2], Y[:2], DETECTORS)
+    few = forms(
+        scene((1,)), eqx.tree_at(lambda light: light.focal_spread, BEAM, jnp.zeros(())), X[:2], Y[:2], DETECTORS
+    )
     assert few[0].name == "direct"
     assert forms(scene(), BEAM, np.linspace(0, A, 64), np.linspace(0, A, 64), DETECTORS)[0].name == "crystal"
     images = stem_images(scene(), BEAM, X, Y, DETECTORS, tolerance=1e-2)

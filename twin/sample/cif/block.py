@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import gemmi
 import numpy as np
 
-FOREIGN = {
+FOREIGN_TAGS = {
     "_atom_site_cartn_x": "an mmCIF file of a macromolecule",
     "_space_group_symop_magn_operation_xyz": "a magnetic CIF",
     "_space_group_magn_number_bns": "a magnetic CIF",
@@ -21,7 +21,7 @@ FOREIGN = {
     "_space_group_ssg_name": "a CIF of a modulated structure",
 }
 """Tags of files that hold more, or other, than a crystal's structure, and what to call such a file."""
-NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\((\d+)\))?")
+NUMBER_PATTERN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\((\d+)\))?")
 
 
 class Number(NamedTuple):
@@ -41,7 +41,7 @@ def number(text: str | None, name: str) -> Number | None:
     """``5.43(1)`` as a number; None for ``?``, ``.`` and nothing. ValueError, with its ``name``, for what is no number."""
     if text is None or text in ("?", ".", ""):
         return None
-    match = NUMBER.fullmatch(text.strip())
+    match = NUMBER_PATTERN.fullmatch(text.strip())
     if match is None or not math.isfinite(float(match[1])):
         raise ValueError(f"{name} is {text!r}, which is no number; give digits, or ? where it is not known")
     mantissa, _, power = match[1].lower().partition("e")
@@ -105,7 +105,7 @@ def read_block(text: str, name: str | None) -> tuple[Block, list[str]]:
     blocks = [_plain(item) for item in document]
     for block in blocks:
         tags = {*block.pairs, *(tag for loop in block.loops for tag in loop)}
-        for tag, kind in FOREIGN.items():
+        for tag, kind in FOREIGN_TAGS.items():
             if tag in tags:
                 raise ValueError(
                     f"block {block.name!r} is {kind} (it has {tag}), which is not read; give a CIF of the average crystal structure"

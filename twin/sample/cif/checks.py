@@ -12,9 +12,9 @@ from twin.sample.cif.neighbours import shortest
 
 AVOGADRO = 0.602214076
 """Atomic mass units per cubic angstrom in g/cm^3 are one over this."""
-COMPOSITION, DENSITY, VOLUME = 0.03, 0.03, 0.01
+COMPOSITION_TOLERANCE, DENSITY_TOLERANCE, VOLUME_TOLERANCE = 0.03, 0.03, 0.01
 """Relative differences from what the file states that are taken for rounding."""
-BOND = 0.6
+SHORTEST_BOND_RATIO = 0.6
 """Share of the sum of covalent radii below which two atoms are too near: compressed crystals and multiple bonds stay above."""
 
 
@@ -87,14 +87,14 @@ def judge(cell: np.ndarray, contents: Contents, stated: Stated) -> Verdict:
     contradictions = _composition(content, stated, notes)
     density = density_of(content, volume)
     missing = any("missing" in note for note in notes)
-    if stated.density and not missing and abs(density / stated.density - 1.0) > DENSITY:
+    if stated.density and not missing and abs(density / stated.density - 1.0) > DENSITY_TOLERANCE:
         contradictions.append(f"the atoms make {density:.3f} g/cm^3, but the file states {stated.density:g}")
-    if stated.volume and abs(volume / stated.volume - 1.0) > VOLUME:
+    if stated.volume and abs(volume / stated.volume - 1.0) > VOLUME_TOLERANCE:
         contradictions.append(f"the cell has {volume:.2f} angstrom^3, but the file states {stated.volume:g}")
     distance, first, second = shortest(cell, contents.fractions, contents.occupancies)
     radii = covalent_radius(contents.symbols[first]) + covalent_radius(contents.symbols[second])
     names = (contents.labels[first], contents.labels[second])
-    if distance < BOND * radii:
+    if distance < SHORTEST_BOND_RATIO * radii:
         contradictions.append(
             f"{names[0]} and {names[1]} are {distance:.2f} angstrom apart, too near for a bond (radii sum to {radii:.2f})"
         )
@@ -120,7 +120,7 @@ def _composition(content: dict[str, float], stated: Stated, notes: list[str]) ->
     wrong = [
         symbol
         for symbol in heavy
-        if abs(present[symbol] - units * heavy[symbol]) > COMPOSITION * units * heavy[symbol] + 1e-6
+        if abs(present[symbol] - units * heavy[symbol]) > COMPOSITION_TOLERANCE * units * heavy[symbol] + 1e-6
     ]
     if wrong:
         expected = formula_text({symbol: units * share for symbol, share in heavy.items()})

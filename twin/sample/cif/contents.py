@@ -8,15 +8,15 @@ from twin.sample.cif.neighbours import pairs
 from twin.sample.cif.sites import Site
 from twin.sample.cif.symmetry import Setting
 
-CLOSEST = 0.5
+OVERLAP_DISTANCE = 0.5
 """Distance in angstrom below which atoms share one place: no bond is shorter than 0.74."""
-ROUNDED = 0.3
+ROUNDING_DISTANCE = 0.3
 """Distance in angstrom beyond which images are no longer one atom, however few decimals a place is written with."""
-TOGETHER = 0.05
+UNRESOLVED_DISTANCE = 0.05
 """Distance in angstrom up to which images within the rounding are one atom also where occupancies would allow two: none is resolved so finely."""
-WRITTEN = 0.01
+LARGEST_FRACTION_ERROR = 0.01
 """What a fraction is off by at most: 0 and 0.5 are written in short, and exact."""
-OVERFULL = 0.05
+OCCUPANCY_TOLERANCE = 0.05
 """What occupancies may sum to beyond 1 at most, where rounding or uncertainty explains it."""
 
 
@@ -49,7 +49,7 @@ class _Atoms:
     fractions: np.ndarray
     occupancy: np.ndarray
     error: np.ndarray
-    kept: np.ndarray
+    present: np.ndarray
 
 
 def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
@@ -71,7 +71,7 @@ def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
         notes.append(f"rounded special positions are set right: {names}, by up to {furthest:.4f} angstrom")
     if split:
         notes.append(
-            f"split sites, whose images are nearer than {CLOSEST} angstrom to each other: {', '.join(split[:6])}"
+            f"split sites, whose images are nearer than {OVERLAP_DISTANCE} angstrom to each other: {', '.join(split[:6])}"
         )
     counts = [len(orbit) for orbit in orbits]
     owner = np.repeat(np.arange(len(sites)), counts)
@@ -79,9 +79,9 @@ def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
         owner, np.concatenate(orbits), np.array([sites[number].occupancy for number in owner], dtype=np.float64),
         np.array([sites[site].occupancy_error for site in owner], dtype=np.float64), np.ones(len(owner), dtype=bool),
     )  # fmt: skip
-    _unite(cell, sites, atoms, notes)
-    _check_shares(cell, sites, atoms, notes)
-    keep = np.flatnonzero(atoms.kept)
+    _merge_repeated(cell, sites, atoms, notes)
+    _check_occupancies(cell, sites, atoms, notes)
+    keep = np.flatnonzero(atoms.present)
     return Contents(
         tuple(sites[atoms.owner[atom]].element for atom in keep), atoms.fractions[keep], atoms.occupancy[keep],
         np.array([sites[atoms.owner[atom]].u2 for atom in keep]), tuple(sites[atoms.owner[atom]].label for atom in keep), tuple(notes),
@@ -94,12 +94,12 @@ def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -
     Images nearer to the site than its decimals can tell are the site itself; their mean is the special position. ``finest``: what the best written place
     of the file is off by; a partly filled site may be split as far as that can tell.
     """
-    position = site.place
+    position = site.position
     wide = _stabiliser(cell, position, setting, site.error)
     narrow = _stabiliser(cell, position, setting, np.minimum(site.error, finest)) | (
-        wide & _near(cell, position, setting, TOGETHER)
+        wide & _near(cell, position, setting, UNRESOLVED_DISTANCE)
     )
-    can_split = site.occupancy * wide.sum() / narrow.sum() <= 1.0 + OVERFULL
+    can_split = site.occupancy * wide.sum() / narrow.sum() <= 1.0 + OCCUPANCY_TOLERANCE
     same = narrow if can_split else wide
     images = position @ setting.rotations.transpose(0, 2, 1) + setting.translations
     shift = images - position[None]
@@ -109,12 +109,12 @@ def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -
     images = np.where(np.abs(images) < 1e-9, 0.0, images)
     unique = _without_repeats(cell, images)
     if len(unique) * same.sum() != len(images):
-        gap = _nearest(cell, images, ROUNDED)
+        gap = _nearest(cell, images, ROUNDING_DISTANCE)
         raise ValueError(
-            f"images of atom {site.label} ({site.element}) at {_place(position)} lie {gap:.3f} angstrom apart in {setting.described}, too near for "
+            f"images of atom {site.label} ({site.element}) at {_fractions_text(position)} lie {gap:.3f} angstrom apart in {setting.described}, too near for "
             "two atoms and too far for rounding; give its place with more decimals"
         )
-    near = pairs(cell, unique, CLOSEST)[2] if len(unique) > 1 else np.zeros(0)
+    near = pairs(cell, unique, OVERLAP_DISTANCE)[2] if len(unique) > 1 else np.zeros(0)
     return unique, displacement, bool(len(near) and site.occupancy < 1.0)
 
 
@@ -129,7 +129,7 @@ def _stabiliser(cell: np.ndarray, position: np.ndarray, setting: Setting, error:
     shift = position @ setting.rotations.transpose(0, 2, 1) + setting.translations - position[None]
     shift -= np.round(shift)
     reach = np.abs(setting.rotations - np.eye(3)[None]) @ error + 1e-5
-    return np.all(np.abs(shift) <= reach, axis=1) & _near(cell, position, setting, ROUNDED)
+    return np.all(np.abs(shift) <= reach, axis=1) & _near(cell, position, setting, ROUNDING_DISTANCE)
 
 
 def _without_repeats(cell: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -145,23 +145,23 @@ def _nearest(cell: np.ndarray, images: np.ndarray, least: float) -> float:
     return float(distance[distance > 1e-4].min(initial=least))
 
 
-def _unite(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str]) -> None:
+def _merge_repeated(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str]) -> None:
     """Make one atom of entries of the same element at the same place: repeated entries, or shares of one site."""
-    i, j, distance = pairs(cell, atoms.fractions, ROUNDED)
+    i, j, distance = pairs(cell, atoms.fractions, ROUNDING_DISTANCE)
     united: dict[tuple[int, int, str], int] = {}
     for atom, other, gap in sorted(zip(i.tolist(), j.tolist(), distance.tolist(), strict=True)):
         first, second = sites[atoms.owner[atom]], sites[atoms.owner[other]]
-        error = np.minimum(np.minimum(first.error, second.error), WRITTEN)
-        reach = min(2.0 * float(np.linalg.norm(error @ np.abs(cell))) + 1e-3, ROUNDED)
+        error = np.minimum(np.minimum(first.error, second.error), LARGEST_FRACTION_ERROR)
+        reach = min(2.0 * float(np.linalg.norm(error @ np.abs(cell))) + 1e-3, ROUNDING_DISTANCE)
         if (
             first is second
             or first.element != second.element
             or gap > reach
-            or not (atoms.kept[atom] and atoms.kept[other])
+            or not (atoms.present[atom] and atoms.kept[other])
         ):
             continue
-        allowed = _allowed(np.array([first.occupancy_error, second.occupancy_error]))
-        offset = first.place - second.place
+        allowed = _allowed_excess(np.array([first.occupancy_error, second.occupancy_error]))
+        offset = first.position - second.position
         coincide = float(np.linalg.norm((offset - np.round(offset)) @ cell)) <= reach
         shares = atoms.occupancy[atom] + second.occupancy <= 1.0 + allowed and (
             coincide or first.charge != second.charge or first.occupancy != second.occupancy
@@ -170,7 +170,7 @@ def _unite(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str])
             continue
         if shares:
             atoms.occupancy[atom] = min(atoms.occupancy[atom] + second.occupancy, 1.0)
-        atoms.kept[other] = False
+        atoms.present[other] = False
         key = (int(atoms.owner[atom]), int(atoms.owner[other]), "shared" if shares else "repeated")
         united[key] = united.get(key, 0) + 1
     for (first_site, second_site, kind), count in list(united.items())[:6]:
@@ -188,11 +188,11 @@ def _unite(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str])
         notes.append(f"{len(united) - 6} more entries that repeat others are counted once")
 
 
-def _check_shares(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str]) -> None:
+def _check_occupancies(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str]) -> None:
     """Scale occupancies of a place that exceed 1 by rounding; ValueError, with site, elements and sum, where they exceed it by more."""
-    index = np.flatnonzero(atoms.kept)
+    index = np.flatnonzero(atoms.present)
     occupancy = atoms.occupancy[index]
-    i, j, distance = pairs(cell, atoms.fractions[index], CLOSEST)
+    i, j, distance = pairs(cell, atoms.fractions[index], OVERLAP_DISTANCE)
     load, error = occupancy.copy(), [[atoms.error[atom]] for atom in index]
     near: list[list[int]] = [[] for _ in index]
     extent = np.zeros(len(index))
@@ -206,8 +206,8 @@ def _check_shares(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: lis
         if load[number] <= 1.0 + 1e-9:
             break
         members = [int(number), *near[number]]
-        if load[number] > 1.0 + _allowed(np.array(error[number])):
-            _refuse(
+        if load[number] > 1.0 + _allowed_excess(np.array(error[number])):
+            _refuse_overlap(
                 [sites[atoms.owner[index[member]]] for member in members],
                 [float(occupancy[member]) for member in members],
                 float(extent[number]),
@@ -220,15 +220,15 @@ def _check_shares(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: lis
         notes.append(f"occupancies that sum to {load.max():g} by rounding are scaled to 1: {', '.join(names[:6])}")
 
 
-def _allowed(errors: np.ndarray) -> float:
+def _allowed_excess(errors: np.ndarray) -> float:
     """What occupancies may sum to beyond 1 by their last digits or uncertainties."""
-    return min(float(errors.sum()), OVERFULL) + 1e-9
+    return min(float(errors.sum()), OCCUPANCY_TOLERANCE) + 1e-9
 
 
-def _refuse(members: list[Site], shares: list[float], extent: float) -> None:
+def _refuse_overlap(members: list[Site], shares: list[float], extent: float) -> None:
     total = sum(shares)
     parts = " + ".join(f"{site.element} {share:g} ({site.label})" for site, share in zip(members, shares, strict=True))
-    where = _place(members[0].place)
+    where = _fractions_text(members[0].position)
     if len(members) == 1:
         raise ValueError(
             f"the occupancy of site {members[0].label} ({members[0].element}) at {where} is {total:g}; give a share from 0 to 1"
@@ -243,5 +243,5 @@ def _refuse(members: list[Site], shares: list[float], extent: float) -> None:
     )
 
 
-def _place(position: np.ndarray) -> str:
+def _fractions_text(position: np.ndarray) -> str:
     return "(" + ", ".join(f"{fraction:g}" for fraction in position) + ")"

@@ -5,9 +5,9 @@ import re
 
 import gemmi
 
-SPELLINGS = {"d": "H", "t": "H", "oh": "O", "o-h": "O", "wat": "O", "h2o": "O", "cval": "C", "siva": "Si"}
+SPECIAL_SYMBOLS = {"d": "H", "t": "H", "oh": "O", "o-h": "O", "wat": "O", "h2o": "O", "cval": "C", "siva": "Si"}
 """What stands in type symbols beside elements: isotopes of hydrogen, a hydroxide or water without its hydrogen, neutral atoms of the tables of form factors."""
-DUMMIES = {"x", "du", "dum", "vac", "va", "vc", "q"}
+DUMMY_SYMBOLS = {"x", "du", "dum", "vac", "va", "vc", "q"}
 """Symbols of dummy atoms and vacancies."""
 
 
@@ -36,14 +36,14 @@ def covalent_radius(symbol: str) -> float:
 def of_type(text: str) -> tuple[str, str] | None:
     """(element, charge) of a type symbol such as ``Ti4+``, ``O2-``, ``FE`` or ``Wat``; None if it is of no element."""
     plain = text.strip()
-    if plain.lower() in SPELLINGS:
-        return SPELLINGS[plain.lower()], ""
+    if plain.lower() in SPECIAL_SYMBOLS:
+        return SPECIAL_SYMBOLS[plain.lower()], ""
     match = re.match(r"([A-Za-z]+)", plain)
     if match is None:
         return None
     rest = plain[match.end() :]
     for letters in (match[1], match[1][:2], match[1][:1]):
-        symbol = SPELLINGS.get(letters.lower()) if len(letters) == len(match[1]) else None
+        symbol = SPECIAL_SYMBOLS.get(letters.lower()) if len(letters) == len(match[1]) else None
         symbol = symbol or known(letters)
         if symbol is not None and (len(letters) == len(match[1]) or len(match[1]) > 2):
             charge = re.search(r"\d*\.?\d*[+-]\d*", rest)
@@ -56,8 +56,8 @@ def of_label(label: str, stated: set[str]) -> str:
     possible. ValueError if none is, or both are."""
     match = re.match(r"([A-Za-z]+)", label.strip())
     letters = match[1] if match else ""
-    if letters.lower() in SPELLINGS:
-        return SPELLINGS[letters.lower()]
+    if letters.lower() in SPECIAL_SYMBOLS:
+        return SPECIAL_SYMBOLS[letters.lower()]
     two_letters, one_letter = known(letters[:2]) if len(letters) > 1 else None, known(letters[:1]) if letters else None
     possible = [symbol for symbol in (two_letters, one_letter) if symbol]
     if stated:

@@ -9,9 +9,9 @@ from twin.sample.cif.checks import Stated, Verdict, judge, read_stated
 from twin.sample.cif.contents import Contents, fill
 from twin.sample.cif.elements import formula_text
 from twin.sample.cif.sites import Site, read_sites
-from twin.sample.cif.symmetry import METRIC, OPERATIONS, Incomplete, Setting, read_settings
+from twin.sample.cif.symmetry import METRIC_TOLERANCE, OPERATIONS, Incomplete, Setting, read_settings
 
-DECIDES = 1.05
+DECISIVE_DISTANCE_RATIO = 1.05
 """Ratio of shortest distances (in covalent radii) from which on the roomier of two settings is taken for the right one."""
 
 
@@ -119,7 +119,7 @@ def choose(
     if source_rank is None:
         best = min(everyone, key=lambda candidate: len(candidate.verdict.contradictions))
         return best, _deduced(best, ranks, everyone), []
-    best = _roomiest([candidate for candidate in candidates[source_rank] if candidate.sound])
+    best = _largest_distances([candidate for candidate in candidates[source_rank] if candidate.sound])
     notes = _deduced(best, ranks, everyone)
     doubts = []
     for source, settings in enumerate(ranks):
@@ -142,7 +142,7 @@ def choose(
 
 def _candidate(cell: np.ndarray, sites: list[Site], setting: Setting, stated: Stated) -> Candidate:
     change = setting.metric_change(cell)
-    if change > METRIC:
+    if change > METRIC_TOLERANCE:
         a, b, c = np.linalg.norm(cell, axis=1)
         directions = cell / np.array([a, b, c])[:, None]
         angles = np.degrees(
@@ -161,11 +161,11 @@ def _candidate(cell: np.ndarray, sites: list[Site], setting: Setting, stated: St
     return Candidate(setting, contents, judge(cell, contents, stated))
 
 
-def _roomiest(sound: list[Candidate]) -> Candidate:
+def _largest_distances(sound: list[Candidate]) -> Candidate:
     """Of settings that nothing contradicts the one with clearly the most room for its atoms. ValueError if another has as much for other atoms."""
     best = max(sound, key=lambda candidate: candidate.verdict.tightness)
     for candidate in sound:
-        if candidate.verdict.tightness * DECIDES > best.verdict.tightness and not candidate.same(best):
+        if candidate.verdict.tightness * DECISIVE_DISTANCE_RATIO > best.verdict.tightness and not candidate.same(best):
             raise ValueError(
                 f"{best.setting.source} does not say which setting, and nothing in the file decides between {best.setting.described} ({best.described}) and "
                 f"{candidate.setting.described} ({candidate.described}); name the space group with its setting (as in 'F d -3 m:2'), or add _chemical_formula_sum"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from twin.sample.cif.block import Block, Number, number
-from twin.sample.cif.elements import DUMMIES, of_label, of_type
+from twin.sample.cif.elements import DUMMY_SYMBOLS, of_label, of_type
 
 TWO_PI2 = 2.0 * math.pi**2
 
@@ -20,7 +20,7 @@ class Site:
     label: str
     element: str
     charge: str
-    place: np.ndarray
+    position: np.ndarray
     error: np.ndarray
     occupancy: float
     occupancy_error: float
@@ -100,7 +100,7 @@ def _unsure(share: Number) -> float:
 def _element(label: str, kind: str, stated: set[str]) -> tuple[str, str]:
     if kind in ("?", ".", ""):
         return of_label(label, stated), ""
-    if kind.strip().lower() in DUMMIES:
+    if kind.strip().lower() in DUMMY_SYMBOLS:
         raise ValueError(f"atom {label} is of type {kind!r}, a dummy or a vacancy; remove it, or give it occupancy 0")
     parsed = of_type(kind)
     if parsed is None:

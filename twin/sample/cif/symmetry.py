@@ -12,7 +12,7 @@ import numpy as np
 
 from twin.sample.cif.block import Block
 
-METRIC = 0.02
+METRIC_TOLERANCE = 0.02
 """Relative change of a length by an operation from which on cell and operations contradict each other."""
 OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")

@@ -37,7 +37,7 @@ class Neighbours(eqx.Module):
 class Plan(eqx.Module):
     """All of a potential that its atoms' positions, occupancy and u2 do not change: tables on the grid, and which atom is in which slice.
 
-    ``members`` as in `project`; ``factors`` [elements, ny, nx] V angstrom^3; for finite projection ``beyond`` and ``basis`` as in `Tails` (``beyond`` led by
+    ``members`` as in `project`; ``factors`` [elements, ny, nx] V angstrom^3; for finite projection ``tail_spectra`` and ``basis`` as in `Tails` (``beyond`` led by
     ``factors`` if damped) and ``neighbours`` of each element; ``absorbed`` tables with ``middle`` and ``half`` [atoms] of each atom's range of u2.
     ``damped``: Debye-Waller factors.
     """
@@ -47,7 +47,7 @@ class Plan(eqx.Module):
     extent: tuple[float, float] = eqx.field(static=True)
     spacing: float = eqx.field(static=True)
     damped: bool = eqx.field(static=True, default=False)
-    beyond: Float[np.ndarray, "elements terms y x"] | None = None
+    tail_spectra: Float[np.ndarray, "elements terms y x"] | None = None
     basis: Float[np.ndarray, "elements nodes rank"] | None = None
     neighbours: tuple[Neighbours, ...] | None = None
     absorbed: Float[np.ndarray, "elements nodes y x"] | None = None
@@ -172,10 +172,10 @@ def _project(
 
 def _finite(plan: Plan, positions: Array, occupancy: Array, u2: Array | None) -> Array:
     """Slices of a finite projection: atoms whole in their slice, and what of them lies beyond its planes moved across."""
-    assert plan.beyond is not None
+    assert plan.tail_spectra is not None
     assert plan.basis is not None
     assert plan.neighbours is not None
-    tables, basis = jnp.asarray(plan.beyond), jnp.asarray(plan.basis)
+    tables, basis = jnp.asarray(plan.tail_spectra), jnp.asarray(plan.basis)
     whole = jnp.asarray(plan.factors)[:, None]
     gpts = (tables.shape[-2], tables.shape[-1])
 

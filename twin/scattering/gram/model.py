@@ -19,7 +19,7 @@ from twin.optics.aberrations import basis
 from twin.optics.electrons import wavelength
 from twin.scattering.stem.beams import Beams
 
-WIDTH = 64
+PAIR_ROW_LENGTH = 64
 """Pairs of one g are laid out in rows of so many, so that their sums are plain reductions."""
 
 
@@ -125,7 +125,7 @@ def harmonics(
     blur = math.pi * wavelength(model.energy) * checks.float64(focal_spread)
     damping = _kept(jnp.exp(-0.5 * (blur * model.steps) ** 2))
     pairs = jnp.conj(_take(wave, model.pair_j)) * _take(wave, model.pair_k) * _take(damping, model.pair_step) * gram
-    rows = jnp.sum(pairs.reshape(-1, WIDTH), axis=1)
+    rows = jnp.sum(pairs.reshape(-1, PAIR_ROW_LENGTH), axis=1)
     spectrum = jax.lax.complex(rows.real @ model.row_sum, rows.imag @ model.row_sum)
     turn = -2.0 * math.pi * (model.g @ lean) * jnp.dot(model.shift_depth, depth)
     return spectrum * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
@@ -168,9 +168,9 @@ def pair_layout(bundle: Beams, periods: tuple[int, int]) -> dict[str, np.ndarray
         pairs = [pair for pair in pairs if pair[0] >= 0]
         if not pairs:
             continue
-        pairs += [(-1, -1)] * (-len(pairs) % WIDTH)
+        pairs += [(-1, -1)] * (-len(pairs) % PAIR_ROW_LENGTH)
         rows += pairs
-        owners += [len(chosen)] * (len(pairs) // WIDTH)
+        owners += [len(chosen)] * (len(pairs) // PAIR_ROW_LENGTH)
         chosen.append(index)
     table = np.asarray(rows, dtype=np.int32)
     present = table[:, 0] >= 0
@@ -210,7 +210,7 @@ def model_from_grams(
     j, k, present = layout["pair_j"], layout["pair_k"], layout["present"]
     values = np.where(present, grams[:, :, j, k], 0.0).astype(np.complex128)
     vectors = layout["g_index"] / np.asarray(extent)
-    owner = np.repeat(np.argmax(layout["row_sum"], axis=1), WIDTH)
+    owner = np.repeat(np.argmax(layout["row_sum"], axis=1), PAIR_ROW_LENGTH)
     pair_g = vectors[owner]
 
     thicknesses = np.asarray(thicknesses, dtype=np.float64)

@@ -16,7 +16,7 @@ from twin.grid import band_limit, frequencies
 from twin.optics.electrons import interaction_constant
 from twin.sample.specimen import Specimen
 
-FINER = 4
+OVERSAMPLING = 4
 """Functions are made on a grid so many times finer, where exp(i sigma v) of a heavy atom is held well enough."""
 
 
@@ -27,7 +27,7 @@ def mean_transmission(
 
     Atoms are projected whole into their slices. Occupancies weigh potentials, as `Specimen.slices` does.
     """
-    fine = (FINER * gpts[0], FINER * gpts[1])
+    fine = (OVERSAMPLING * gpts[0], OVERSAMPLING * gpts[1])
     sigma = interaction_constant(energy)
     kx, ky = frequencies(fine, cell.extent)
     square = kx[None, :] ** 2 + ky[:, None] ** 2
@@ -39,5 +39,5 @@ def mean_transmission(
         damping = np.exp(-2.0 * np.pi**2 * float(cell.u2[atom]) * square)
         total *= np.fft.ifft2(np.fft.fft2(np.exp(1j * sigma * potential)) * damping)
     rows, columns = (np.rint(np.fft.fftfreq(n) * n).astype(int) for n in gpts)
-    spectrum = np.fft.fft2(total)[:, rows[:, None], columns[None, :]] / FINER**2
+    spectrum = np.fft.fft2(total)[:, rows[:, None], columns[None, :]] / OVERSAMPLING**2
     return np.fft.ifft2(spectrum * band_limit(gpts, cell.extent)).astype(np.complex64)

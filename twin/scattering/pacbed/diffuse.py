@@ -26,11 +26,11 @@ from twin.scattering.pacbed.rocking import directions
 from twin.scattering.stem.beams import plane_waves
 from twin.scattering.stem.crystal import symmetries
 
-POOL = 24
+LAYER_COUNT = 24
 """Layers of one cell with displacements of their own."""
-BATCH = 8
+WAVE_BATCH = 8
 """Waves that meet the same layers."""
-SMOOTH = 0.8
+SMOOTHING_WIDTH = 0.8
 """Rms width of the filter over outgoing directions in steps of their lattice."""
 
 
@@ -87,12 +87,12 @@ def diffuse(
 
     run, generator = _run(), np.random.default_rng(seed)
     waves = np.tile(np.asarray(list(orbits)), configurations)
-    groups = [waves[start : start + BATCH] for start in range(0, len(waves), BATCH)]
+    groups = [waves[start : start + WAVE_BATCH] for start in range(0, len(waves), WAVE_BATCH)]
 
     def work() -> Any:
         for members in groups:
-            indices = k[np.resize(members, BATCH)]
-            layers = generator.integers(0, POOL, int(depths[-1]))
+            indices = k[np.resize(members, WAVE_BATCH)]
+            layers = generator.integers(0, LAYER_COUNT, int(depths[-1]))
             moves = generator.integers(0, repeats, (int(depths[-1]), 2)) * np.array([gpts[1], gpts[0]])
             shaped = (len(depths), every)
             yield (
@@ -127,7 +127,7 @@ def _pool(
         positions, np.tile(cell.u2, len(index)), cell.symbols * len(index), size, np.tile(cell.occupancy, len(index))
     )
     limit, layers = band_limit(wide, layer.extent), []
-    for number in range(POOL):
+    for number in range(LAYER_COUNT):
         displacements = layer.displacements(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         # planes keep their slices: a layer must fit any other
         displacements[:, 2] = 0.0
@@ -160,9 +160,11 @@ def _between(
 ) -> np.ndarray:
     """Smoothed images [depths, y, x] without the Bragg beams of the incident direction ``one``."""
     free = ((rows[:, None] - direction[1]) % repeats[1] != 0) | ((columns[None, :] - direction[0]) % repeats[0] != 0)
-    weight = gaussian_filter(free.astype(np.float64), SMOOTH, mode="constant")
+    weight = gaussian_filter(free.astype(np.float64), SMOOTHING_WIDTH, mode="constant")
     diffuse_part = np.where(free, images, 0.0)
-    return gaussian_filter(diffuse_part, (0.0, SMOOTH, SMOOTH), mode="constant") / np.maximum(weight, 1e-6)
+    return gaussian_filter(diffuse_part, (0.0, SMOOTHING_WIDTH, SMOOTHING_WIDTH), mode="constant") / np.maximum(
+        weight, 1e-6
+    )
 
 
 def _turned(images: np.ndarray, operation: np.ndarray) -> np.ndarray:

@@ -17,9 +17,9 @@ from twin.sample.specimen import Specimen
 from twin.scattering.pacbed.diffuse import Diffuse, diffuse
 from twin.scattering.pacbed.rocking import Rocking, rocking
 
-WARMER = 1.25
+U2_RATIO = 1.25
 """By how much more the atoms move in the second table: patterns are linear in <u^2> between the two, and a little beyond."""
-SUPERCELL = 11.0
+SUPERCELL_WIDTH = 11.0
 """Least width of the supercell of diffuse scattering in angstrom."""
 
 
@@ -98,7 +98,7 @@ def library(
         return lambda share: None if progress is None else progress(text, share)
 
     deepest = thickness + 2.0 * cell.thickness
-    warmer_u2 = cell.u2 * WARMER
+    warmer_u2 = cell.u2 * U2_RATIO
     warm = Specimen(cell.positions, warmer_u2, cell.symbols, cell.cell, cell.occupancy)
     curves, warmer = (
         rocking(
@@ -106,7 +106,7 @@ def library(
         )
         for crystal, text in ((cell, "rocking curves"), (warm, "rocking curves of warmer atoms"))
     )
-    repeats = (max(2, round(SUPERCELL / cell.extent[0])), max(2, round(SUPERCELL / cell.extent[1])))
+    repeats = (max(2, round(SUPERCELL_WIDTH / cell.extent[0])), max(2, round(SUPERCELL_WIDTH / cell.extent[1])))
     thermal = diffuse(
         cell, slices, gpts, energy, incident + 2e-3, reach, deepest, repeats, configurations,
         seed=seed, parametrization=parametrization, workers=workers, progress=reporter("diffuse scattering"),
@@ -126,11 +126,11 @@ def pattern(
     rows, weights, slopes = _between(curves.depths, thickness)
     lit = np.flatnonzero(open_[curves.incident])
     pairs, incident, outgoing = curves.pair[lit], curves.incident[lit], curves.outgoing[lit]
-    share = (warmth - 1.0) / (WARMER - 1.0)
+    share = (warmth - 1.0) / (U2_RATIO - 1.0)
     mix = np.stack([weights, slopes])
     cold, warm = mix @ curves.table[rows], mix @ curves_library.warmer[rows]
     value, rate = ((1.0 - share) * a + share * b for a, b in zip(cold, warm, strict=True))
-    values, rates, warming = (array[pairs] for array in (value, rate, (warm[0] - cold[0]) / (WARMER - 1.0)))
+    values, rates, warming = (array[pairs] for array in (value, rate, (warm[0] - cold[0]) / (U2_RATIO - 1.0)))
     illuminated = open_[incident]
     terms = [
         values * illuminated,

@@ -11,7 +11,7 @@ crystal
     a perfect crystal in one unit cell (`crystal`): exact.
 
 Costs are counted in floating-point operations: 20 log2 n + 12 for each of n points of a wave and slice, and 8 for each complex product, of
-which a matrix product does `DENSE` times as many in the same time.
+which a matrix product does `MATMUL_SPEEDUP` times as many in the same time.
 """
 
 import math
@@ -29,24 +29,24 @@ from twin.optics.aberrations import phase_gradient
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.optics.probe import aperture, probe
-from twin.scattering.batching import MEMORY
+from twin.scattering.batching import MEMORY_BYTES
 from twin.scattering.multislice import propagator
 from twin.scattering.stem.beams import Beams, Response, beams, weights
 from twin.scattering.stem.crystal import zones
 from twin.scattering.stem.modes import Modes, modes
 from twin.scattering.stem.scene import Scene
 
-DENSE = 8.0
-FLOAT32 = 1e-4
+MATMUL_SPEEDUP = 8.0
+FLOAT32_ERROR = 1e-4
 """Relative error of what is exact but for single precision."""
 INTERPOLATIONS = (2, 3, 4, 5, 6, 8)
-SHORT = (3e-2, 1e-2, 1e-3)
+MODE_ERRORS = (3e-2, 1e-2, 1e-3)
 """Errors, as shares of the brightest signal, that numbers of modes are offered for."""
 
 
 class Form(NamedTuple):
     """A way to an image: its ``name``, predicted ``cost`` (operations), stated relative ``error``, for PRISM its ``interpolation``, and the ``modes`` that
-    Gram matrices are made of (None: all plane waves): at most these, for it ends earlier where images show that the error is reached (`Settling`)."""
+    Gram matrices are made of (None: all plane waves): at most these, for it ends earlier where images show that the error is reached (`ModeConvergence`)."""
 
     name: str
     cost: float
@@ -85,17 +85,19 @@ def forms(
     first = lights[0]
     extent, each, gpts = scene.specimen.extent, scene.slices * scene.configurations, scene.gpts
     probes = len(x) * len(y) * sum(1 if float(light.focal_spread) == 0.0 else focal_nodes for light in lights)
-    room = 0.5 * (MEMORY if memory is None else memory)
+    room = 0.5 * (MEMORY_BYTES if memory is None else memory)
     bundle = beams(extent, first.energy, first.semiangle, first.soft)
-    count, pixels = len(bundle.indices), _seen(gpts, extent, detectors)
-    offered = [Form("direct", probes * each * wave_cost(gpts), FLOAT32)]
+    count, pixels = len(bundle.indices), _detected_pixels(gpts, extent, detectors)
+    offered = [Form("direct", probes * each * wave_cost(gpts), FLOAT32_ERROR)]
     if _gram_bytes(count, count, pixels, len(detectors)) <= room:
         cost = _gram_cost(count, count, each, gpts, pixels, scene.configurations)
-        offered.append(Form("gram", cost, FLOAT32))
+        offered.append(Form("gram", cost, FLOAT32_ERROR))
     if scene.cell is not None and not scene.seeds:
         members, _ = zones(bundle.indices, scene.repeats[:2])
-        cost = count * (scene.slices * wave_cost(scene.cell_points()) + 8.0 * members.shape[1] * pixels / DENSE)
-        offered.append(Form("crystal", cost, FLOAT32))
+        cost = count * (
+            scene.slices * wave_cost(scene.cell_points()) + 8.0 * members.shape[1] * pixels / MATMUL_SPEEDUP
+        )
+        offered.append(Form("crystal", cost, FLOAT32_ERROR))
     dearest = min(form.cost for form in offered)
     offered += _prisms(scene, lights, bundle, probes, detectors, room, math.inf if name == "prism" else dearest)
     # a field F has at least F K modes in an aperture K
@@ -104,8 +106,8 @@ def forms(
         few = modes(bundle, lights, x, y, focal_nodes)
         # the bound of modes is for detectors that only add; one that subtracts may gain what it bounds on either side
         both = 2.0 if np.any(weights(detectors, gpts, extent) < 0.0) else 1.0
-        for error in SHORT:
-            mode_basis = None if few is None else few.within((error - FLOAT32) / both)
+        for error in MODE_ERRORS:
+            mode_basis = None if few is None else few.within((error - FLOAT32_ERROR) / both)
             if mode_basis is not None and _gram_bytes(len(mode_basis.waves), count, pixels, len(detectors)) <= room:
                 cost = _gram_cost(len(mode_basis.waves), count, each, gpts, pixels, scene.configurations)
                 offered.append(Form("gram", cost, error, modes=mode_basis))
@@ -135,7 +137,7 @@ def _prisms(
     for factor, loss in zip(costs, losses.values(), strict=True):
         sides, cut = (extent[0] / factor, extent[1] / factor), (gpts[0] // factor, gpts[1] // factor)
         # what is outside is cut off, what its neighbours have there comes in instead, and both interfere near the edges
-        error = 4.0 * loss + _sampled(scene, sides, cut, detectors) + FLOAT32
+        error = 4.0 * loss + _sampled_detectors(scene, sides, cut, detectors) + FLOAT32_ERROR
         offered.append(Form("prism", costs[factor], error, interpolation=factor))
     return offered
 
@@ -152,7 +154,7 @@ def _widest(lights: Sequence[Illumination], k: np.ndarray) -> Illumination:
 def _gram_cost(rank: int, count: int, each: int, gpts: tuple[int, int], pixels: int, configurations: int) -> float:
     """Of ``some`` waves, and of the Gram matrix of all ``count`` plane waves from theirs."""
     products = configurations * rank**2 * pixels + (rank + count) * count * rank
-    return rank * each * wave_cost(gpts) + 8.0 * products / DENSE
+    return rank * each * wave_cost(gpts) + 8.0 * products / MATMUL_SPEEDUP
 
 
 def _gram_bytes(rank: int, count: int, pixels: int, detectors: int) -> float:
@@ -160,13 +162,15 @@ def _gram_bytes(rank: int, count: int, pixels: int, detectors: int) -> float:
     return 8.0 * (rank * pixels + (detectors + 1) * count**2)
 
 
-def _seen(gpts: tuple[int, int], extent: tuple[float, float], detectors: Sequence[Response]) -> int:
+def _detected_pixels(gpts: tuple[int, int], extent: tuple[float, float], detectors: Sequence[Response]) -> int:
     """Beams of the grid that any detector sees, summed over detectors."""
     kx, ky = frequencies(gpts, extent)
     return sum(int(np.count_nonzero(detector(kx[None, :], ky[:, None]))) for detector in detectors)
 
 
-def _sampled(scene: Scene, extent: tuple[float, float], gpts: tuple[int, int], detectors: Sequence[Response]) -> float:
+def _sampled_detectors(
+    scene: Scene, extent: tuple[float, float], gpts: tuple[int, int], detectors: Sequence[Response]
+) -> float:
     """Largest relative difference between the area of a detector on the beams of a part ``extent`` of a scene and on those of the whole."""
     worst = 0.0
     for detector in detectors:
@@ -215,7 +219,7 @@ def choose(offered: Sequence[Form], tolerance: float, name: str | None = None) -
         raise ValueError(
             f"there is no form {name!r} for this scene; there are {', '.join(sorted({form.name for form in offered}))}"
         )
-    good = [form for form in named if form.error <= tolerance or (name is not None and form.error <= FLOAT32)]
+    good = [form for form in named if form.error <= tolerance or (name is not None and form.error <= FLOAT32_ERROR)]
     if not good:
         best = min(named, key=lambda form: form.error)
         raise ValueError(

@@ -21,11 +21,11 @@ from twin.scattering.stem.beams import Response, weights
 from twin.scattering.stem.scene import Scene
 from twin.scattering.stem.smatrix import ScatteringMatrix, exit_waves, scattering_matrix
 
-FINER = 2
+OVERSAMPLING = 2
 """Transmission functions are made on a grid so many times finer: see `transmission`."""
 
 
-class _Seen(eqx.Module):
+class _DetectorSums(eqx.Module):
     """Detectors ``maps`` [d, y, x] over patterns, and as the last column the sum of each pattern."""
 
     maps: Float[Array, "d y x"]
@@ -36,12 +36,12 @@ class _Seen(eqx.Module):
         )
 
 
-Columns = tuple[slice, np.ndarray]
+WeightedPiece = tuple[slice, np.ndarray]
 """Where probes belong [p], and what detectors have of them [p, detectors + 1], the last column being all that came through."""
 
 
 def by_probes(
-    passing: Callable[..., Iterator[Columns]], scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray,
+    passing: Callable[..., Iterator[WeightedPiece]], scene: Scene, beam: Illumination, x: np.ndarray, y: np.ndarray,
     detectors: Sequence[Response], focal_nodes: int, memory: int | None, workers: int | None, progress: Progress | None,
 ) -> tuple[np.ndarray, float]:  # fmt: skip
     """Images [detectors, ny, nx] of probes one by one, and the share of the beam that came through, averaged over their positions."""
@@ -60,33 +60,33 @@ def by_probes(
     return np.asarray(blur(jnp.asarray(values), left)), through
 
 
-def _maps(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float]) -> _Seen:
-    return _Seen(jnp.asarray(weights(detectors, gpts, extent), jnp.float32))
+def _maps(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float]) -> _DetectorSums:
+    return _DetectorSums(jnp.asarray(weights(detectors, gpts, extent), jnp.float32))
 
 
 def of_waves(
     scene: Scene, beam: Illumination, spots: np.ndarray, detectors: Sequence[Response], focal_nodes: int,
     memory: int | None, workers: int | None, progress: Progress | None,
-) -> Iterator[Columns]:  # fmt: skip
+) -> Iterator[WeightedPiece]:  # fmt: skip
     """A wave for every probe."""
     stacks = [functools.partial(scene.stack, number) for number in range(scene.configurations)]
     yield from scanned(
         stacks, beam, spots, _maps(detectors, scene.gpts, scene.specimen.extent), scene.tilt, focal_nodes,
-        memory=memory, workers=workers, progress=progress, finer=FINER,
+        memory=memory, workers=workers, progress=progress, finer=OVERSAMPLING,
     )  # fmt: skip
 
 
 def of_matrix(
     scene: Scene, beam: Illumination, spots: np.ndarray, detectors: Sequence[Response], focal_nodes: int,
     memory: int | None, workers: int | None, progress: Progress | None, form: Form,
-) -> Iterator[Columns]:  # fmt: skip
+) -> Iterator[WeightedPiece]:  # fmt: skip
     """Probes out of the interpolated scattering matrix, one configuration after the other."""
     extent, gpts = scene.specimen.extent, scene.gpts
     limit, spacing = band_limit(gpts, extent), scene.specimen.thickness / scene.slices
     kernel = propagator(gpts, extent, beam.energy, spacing, scene.tilt)
     foci, run = beam.foci(focal_nodes), _cut_run()
     for number in range(scene.configurations):
-        functions = transmission(scene.stack(number).array, beam.energy, limit, FINER)
+        functions = transmission(scene.stack(number).array, beam.energy, limit, OVERSAMPLING)
         matrix = scattering_matrix(
             functions, kernel, extent, beam.energy, beam.semiangle, form.interpolation, beam.soft, memory, workers
         )
@@ -104,7 +104,7 @@ def of_matrix(
             yield piece, weight / scene.configurations * np.asarray(result)
 
 
-def _detected(spots: Array, coefficients: Array, matrix: ScatteringMatrix, readout: _Seen) -> Array:
+def _detected(spots: Array, coefficients: Array, matrix: ScatteringMatrix, readout: _DetectorSums) -> Array:
     return readout(intensities(exit_waves(matrix, coefficients, spots)))
 
 

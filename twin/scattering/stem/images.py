@@ -17,12 +17,12 @@ from twin.optics.illumination import Illumination
 from twin.scattering.batching import compiled, cut, fitting, in_pieces
 from twin.scattering.multislice import multislice, propagator, together, transmission
 from twin.scattering.signals import Progress
-from twin.scattering.stem.algorithms import FLOAT32, Form, choose, forms
+from twin.scattering.stem.algorithms import FLOAT32_ERROR, Form, choose, forms
 from twin.scattering.stem.beams import Beams, Response, beams, gram, weights
-from twin.scattering.stem.by_probes import FINER, by_probes, of_matrix, of_waves
+from twin.scattering.stem.by_probes import OVERSAMPLING, by_probes, of_matrix, of_waves
 from twin.scattering.stem.crystal import crystal_grams
 from twin.scattering.stem.grams import Grams, image_spectrum, raster, whole
-from twin.scattering.stem.mode_convergence import STEP, Settling
+from twin.scattering.stem.mode_convergence import DECISION_INTERVAL, ModeConvergence
 from twin.scattering.stem.scene import Scene
 
 
@@ -126,7 +126,7 @@ def grams_of(
         report = None if progress is None else lambda share: progress("incident beams through one unit cell", share)
         grams, through = crystal_grams(
             slices, scene.repeats[2], scene.repeats[:2], beam.energy, beam.semiangle, detectors, scene.tilt,
-            beam.soft, scene.cutoff, FINER, workers, report,
+            beam.soft, scene.cutoff, OVERSAMPLING, workers, report,
         )  # fmt: skip
         return Scattered(grams, through, form)
     bundle = beams(extent, beam.energy, beam.semiangle, beam.soft)
@@ -156,11 +156,11 @@ def _through(
     places = (bundle.indices[:, 1] % gpts[0]) * gpts[1] + bundle.indices[:, 0] % gpts[1]
     run, fixed = _passed_run(), (jnp.asarray(places), jnp.asarray(pixels))
     sums, through = np.zeros((len(detectors), len(waves), len(waves)), np.complex64), np.zeros(len(waves))
-    settling = None if form.modes is None else Settling(form.modes, sampled, form.error - FLOAT32)
+    convergence = None if form.modes is None else ModeConvergence(form.modes, sampled, form.error - FLOAT32_ERROR)
     for number in range(scene.configurations):
-        functions = transmission(scene.stack(number).array, beam.energy, limit, FINER)
+        functions = transmission(scene.stack(number).array, beam.energy, limit, OVERSAMPLING)
         amplitudes = np.empty((len(waves), len(pixels)), np.complex64)
-        pieces = _pieces(len(waves), size, settling if number == 0 else None)
+        pieces = _pieces(len(waves), size, convergence if number == 0 else None)
         work = ((jnp.asarray(waves[piece]), functions, kernel, *fixed) for piece in pieces)
         with contextlib.closing(in_pieces(run, work, workers)) as results:
             for piece, result in zip(pieces, results, strict=True):
@@ -169,9 +169,9 @@ def _through(
                 if progress is not None:
                     done = (number + piece.stop / len(waves)) / scene.configurations
                     progress(f"{len(waves)} waves, configuration {number + 1} of {scene.configurations}", done)
-                if number == 0 and settling is not None and settling.enough(amplitudes[: piece.stop]):
+                if number == 0 and convergence is not None and convergence.converged(amplitudes[: piece.stop]):
                     waves, amplitudes, through = (part[: piece.stop] for part in (waves, amplitudes, through))
-                    sums = settling.matrices[:, : piece.stop, : piece.stop]
+                    sums = convergence.matrices[:, : piece.stop, : piece.stop]
                     break
             else:
                 for detector, weight in enumerate(sampled):
@@ -179,10 +179,10 @@ def _through(
     return sums / scene.configurations, through / scene.configurations
 
 
-def _pieces(count: int, size: int, settling: Settling | None) -> list[slice]:
+def _pieces(count: int, size: int, convergence: ModeConvergence | None) -> list[slice]:
     """Of at most ``size``; within the steps between which it is decided whether there are enough."""
-    step = count if settling is None else STEP
-    starts, size = range(0, count, step), size if settling is None else min(size, STEP // 4)
+    step = count if convergence is None else DECISION_INTERVAL
+    starts, size = range(0, count, step), size if convergence is None else min(size, DECISION_INTERVAL // 4)
     return [
         slice(start + part.start, start + part.stop) for start in starts for part in cut(min(step, count - start), size)
     ]

@@ -10,15 +10,15 @@ import numpy as np
 
 from twin.scattering.stem.modes import Modes
 
-STEP = 16
+DECISION_INTERVAL = 16
 """Modes between decisions, whatever the pieces of work are."""
-FAR = 50.0
+CHECK_RATIO = 50.0
 """Times the allowed error: while the bound is more than that, nobody looks."""
-SAFETY = 2.0
+ERROR_SAFETY = 2.0
 """For probes between those that are followed, and for other configurations."""
 
 
-class Settling:
+class ModeConvergence:
     """Gram matrices ``matrices`` [detectors, m, m] of the modes that have come in, and images of the probes that `Modes` checked."""
 
     def __init__(self, modes: Modes, weights: np.ndarray, error: float):
@@ -29,12 +29,12 @@ class Settling:
         self.intensities = np.zeros((len(weights), *modes.probes.shape[1:]))
         self.known: list[tuple[float, np.ndarray]] = []
 
-    def enough(self, amplitudes: np.ndarray) -> bool:
-        """Whether the modes whose ``amplitudes`` [n, pixels] are known will do; decided every `STEP` modes."""
-        if len(amplitudes) % STEP or self.modes.error[len(amplitudes)] > FAR * self.error:
+    def converged(self, amplitudes: np.ndarray) -> bool:
+        """Whether the modes whose ``amplitudes`` [n, pixels] are known will do; decided every `DECISION_INTERVAL` modes."""
+        if len(amplitudes) % DECISION_INTERVAL or self.modes.error[len(amplitudes)] > CHECK_RATIO * self.error:
             return False
         self._add(amplitudes)
-        return self.left() <= self.error
+        return self.remaining_error() <= self.error
 
     def _add(self, amplitudes: np.ndarray) -> None:
         first, count = self.count, len(amplitudes)
@@ -50,7 +50,7 @@ class Settling:
         self.count = count
         self.known.append((float(self.modes.error[count]), image))
 
-    def left(self) -> float:
+    def remaining_error(self) -> float:
         """The error that images are left with, as a share of a detector's mean signal; infinite while that cannot be told."""
         bound, now = self.known[-1]
         earlier = [(earlier_bound, image) for earlier_bound, image in self.known if earlier_bound >= 2.0 * bound]
@@ -59,4 +59,4 @@ class Settling:
         earlier_bound, image = earlier[-1]
         mean = np.maximum(now.mean(axis=(1, 2)), np.finfo(np.float32).tiny)
         changed = float((np.abs(now - image).max(axis=(1, 2)) / mean).max())
-        return SAFETY * changed * bound / (earlier_bound - bound)
+        return ERROR_SAFETY * changed * bound / (earlier_bound - bound)

@@ -25,19 +25,19 @@ from twin.optics.illumination import Illumination
 from twin.optics.source import gauss_hermite
 from twin.scattering.stem.beams import Beams
 
-FINER = 4.0
+FIELD_OVERSAMPLING = 4.0
 """Places of the field over as many as its probes' band asks for: it has sharp edges."""
-REACH = 4.0
+SOURCE_WIDTHS = 4.0
 """Rms widths of the source by which the field is wider than the scan."""
-NODES = 3
+SOURCE_NODES = 3
 """Of the average over the source along each axis, for what probes are short of."""
-CHECKED = 5_000
+CHECKED_PROBES = 5_000
 """Probes, at most, of which it is computed what they are short of; nine at least for each beam."""
-SAFETY = 1.5
+ERROR_SAFETY = 1.5
 """For those between them."""
-LEAST = 1e-5
+AMPLITUDE_THRESHOLD = 1e-5
 """Amplitude from which on a dimension counts."""
-MOST = 0.7
+LARGEST_MODE_SHARE = 0.7
 """Share of the beams from which on modes spare too little."""
 
 
@@ -77,14 +77,14 @@ def modes(
     """
     if any(float(light.tail) != 0.0 for light in lights):
         return None
-    most = int(MOST * len(bundle.k))
+    most = int(LARGEST_MODE_SHARE * len(bundle.k))
     spread = np.max([_spread(light) for light in lights], axis=0)
     middle = np.array([0.5 * (along.min() + along.max()) for along in (x, y)])
     (inside_x, size_x), (inside_y, size_y) = (
         _along(bundle.k[:, axis], along - middle[axis], spread[axis]) for axis, along in enumerate((x, y))
     )
     size = np.outer(size_x, size_y)
-    first, second = np.nonzero(size > LEAST * size.max())
+    first, second = np.nonzero(size > AMPLITUDE_THRESHOLD * size.max())
     if len(first) > most:
         return None
     field = inside_x[:, first] * inside_y[:, second] * size[first, second]
@@ -102,12 +102,14 @@ def modes(
             span += (np.sqrt(weight) * wave).astype(np.complex64)[:, None] * mixed
         span = span.astype(complex)
     power, rotation = np.linalg.eigh(span.conj().T @ span)
-    significant = np.flatnonzero(power > (LEAST**2) * power[-1])[::-1]
+    significant = np.flatnonzero(power > (AMPLITUDE_THRESHOLD**2) * power[-1])[::-1]
     basis = (span @ (rotation[:, significant] / np.sqrt(power[significant]))).T
-    short, probes, nodes = _short(basis, waves, bundle, (x - middle[0], y - middle[1]), spread)
+    short, probes, nodes = _projection_errors(basis, waves, bundle, (x - middle[0], y - middle[1]), spread)
     of = np.array([number for number, *_ in foci])[None, :] == np.arange(len(lights))[:, None]
     error = (of * share[None, :]) @ short
-    return Modes(basis, power[significant] / power[significant].sum(), SAFETY * error.max(axis=(0, 1)), probes, nodes)
+    return Modes(
+        basis, power[significant] / power[significant].sum(), ERROR_SAFETY * error.max(axis=(0, 1)), probes, nodes
+    )
 
 
 def _spread(light: Illumination) -> np.ndarray:
@@ -121,8 +123,8 @@ def _along(k: np.ndarray, places: np.ndarray, spread: float) -> tuple[np.ndarray
     """What all places between ``places``, centred, and a source of rms ``spread`` around them span at the frequencies ``k`` [n] along one axis:
     orthogonal columns [n, d] and their sizes [d]."""
     half = 0.5 * float(np.ptp(places))
-    wide = half + REACH * spread
-    points = np.linspace(-wide, wide, math.ceil(2.0 * wide * np.ptp(k) * FINER) + 2)
+    wide = half + SOURCE_WIDTHS * spread
+    points = np.linspace(-wide, wide, math.ceil(2.0 * wide * np.ptp(k) * FIELD_OVERSAMPLING) + 2)
     outside = np.maximum(np.abs(points) - half, 0.0)
     weight = np.exp(-0.5 * (outside / spread) ** 2) if spread > 0.0 else np.ones(len(points))
     unique, back = np.unique(k, return_inverse=True)
@@ -131,7 +133,7 @@ def _along(k: np.ndarray, places: np.ndarray, spread: float) -> tuple[np.ndarray
     inside, size, _ = np.linalg.svd(
         np.concatenate([np.cos(angle) * root, np.sin(angle) * root], axis=1), full_matrices=False
     )
-    significant = size > LEAST * size[0]
+    significant = size > AMPLITUDE_THRESHOLD * size[0]
     return inside[back][:, significant], size[significant]
 
 
@@ -142,13 +144,13 @@ def _probes(bundle: Beams, lights: Sequence[Illumination], position: np.ndarray)
     return bundle.amplitude * np.exp(-1j * (chi + 2.0 * np.pi * (bundle.k @ position)))
 
 
-def _short(
+def _projection_errors(
     basis: np.ndarray, waves: np.ndarray, bundle: Beams, scan: tuple[np.ndarray, np.ndarray], spread: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Error bounds [spots, waves, m + 1] at the corners of ``scan``, in its middle, and between them; what the probes have of each mode [m, spots,
     waves, nodes], and the weights [nodes] of those."""
-    nodes = [gauss_hermite(width, NODES if width > 0.0 else 1) for width in spread]
-    side = int(np.clip(math.sqrt(CHECKED / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 3, 9))
+    nodes = [gauss_hermite(width, SOURCE_NODES if width > 0.0 else 1) for width in spread]
+    side = int(np.clip(math.sqrt(CHECKED_PROBES / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 3, 9))
     # denser near the edges, where the last modes swing
     steps = -np.cos(np.pi * np.arange(side) / (side - 1))
     sides = [np.unique(0.5 * np.ptp(along) * steps) for along in scan]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.twin.scattering.test_modes import BUNDLE, light, modes, number
-from twin.scattering.stem.mode_convergence import FAR, STEP, Settling
+from twin.scattering.stem.mode_convergence import CHECK_RATIO, DECISION_INTERVAL, ModeConvergence
 
 ALONG = np.linspace(9.0, 13.0, 40)
 ALLOWED = 1e-2
@@ -13,8 +13,8 @@ def followed(amplitudes, weights):
     """How many modes are asked for, and by how much images of the checked probes then are off, as a share of a detector's mean."""
     basis = modes([light(-40.0), light(20.0)], ALONG, ALONG)
     amplitudes = amplitudes(basis)
-    settling = Settling(basis, weights(amplitudes), ALLOWED)
-    count = next((n for n in range(1, len(amplitudes) + 1) if settling.enough(amplitudes[:n])), len(amplitudes))
+    convergence = ModeConvergence(basis, weights(amplitudes), ALLOWED)
+    count = next((n for n in range(1, len(amplitudes) + 1) if convergence.converged(amplitudes[:n])), len(amplitudes))
 
     def images(n):
         waves = np.tensordot(basis.probes[:n], amplitudes[:n], axes=(0, 0))
@@ -22,7 +22,7 @@ def followed(amplitudes, weights):
 
     exact = images(len(amplitudes))
     off = np.abs(images(count) - exact).max(axis=(1, 2)) / exact.mean(axis=(1, 2))
-    return basis, count, off.max(), settling
+    return basis, count, off.max(), convergence
 
 
 def vacuum(basis):
@@ -37,17 +37,17 @@ def test_an_incoherent_signal_needs_fewer_than_the_bound_asks_for():
         places = np.stack(np.meshgrid([10.0, 10.4, 12.0], [9.5, 11.5, 12.6]), axis=-1).reshape(-1, 2)
         return (basis.waves @ np.exp(2j * np.pi * (BUNDLE.k @ places.T))).astype(np.complex64)
 
-    basis, count, off, settling = followed(at, lambda amplitudes: np.ones((1, amplitudes.shape[1]), np.float32))
+    basis, count, off, convergence = followed(at, lambda amplitudes: np.ones((1, amplitudes.shape[1]), np.float32))
     rigorous = number(basis, ALLOWED)
-    assert count % STEP == 0
+    assert count % DECISION_INTERVAL == 0
     assert count < rigorous
     assert off < ALLOWED
     # the followed images are those of the modes so far
     waves = np.tensordot(basis.probes[:count], at(basis)[:count], axes=(0, 0))
-    np.testing.assert_allclose(settling.intensities[0], (np.abs(waves) ** 2).sum(axis=-1), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(convergence.intensities[0], (np.abs(waves) ** 2).sum(axis=-1), rtol=1e-3, atol=1e-5)
     gram = at(basis)[:count].conj() @ at(basis)[:count].T
     scale = np.abs(gram).max()
-    np.testing.assert_allclose(settling.matrices[0, :count, :count], gram, atol=1e-5 * scale)
+    np.testing.assert_allclose(convergence.matrices[0, :count, :count], gram, atol=1e-5 * scale)
 
 
 def test_a_coherent_signal_gets_what_it_needs():
@@ -59,7 +59,7 @@ def test_a_coherent_signal_gets_what_it_needs():
         return weight
 
     _, count, off, _ = followed(vacuum, pixel)
-    assert count > STEP
+    assert count > DECISION_INTERVAL
     assert off < ALLOWED
 
 
@@ -67,9 +67,9 @@ def test_nobody_stops_before_there_is_something_to_compare():
     """A detector that sees nothing at first: no change is no evidence while the bound has not halved."""
     basis = modes([light(-40.0), light(20.0)], ALONG, ALONG)
     dark = np.zeros((len(basis.waves), 3), np.complex64)
-    settling = Settling(basis, np.ones((1, 3), np.float32), ALLOWED)
-    count = next(n for n in range(1, len(dark) + 1) if settling.enough(dark[:n]))
-    looked = [bound for bound, _ in settling.known]
-    assert looked[0] <= FAR * ALLOWED
+    convergence = ModeConvergence(basis, np.ones((1, 3), np.float32), ALLOWED)
+    count = next(n for n in range(1, len(dark) + 1) if convergence.converged(dark[:n]))
+    looked = [bound for bound, _ in convergence.known]
+    assert looked[0] <= CHECK_RATIO * ALLOWED
     assert looked[-1] <= 0.5 * looked[0]
     assert basis.error[count] == looked[-1]
