@@ -1,6 +1,6 @@
 """The state of a microscope and its specimen: a flat float64 vector of named entries, each with unit, scale and prior.
 
-Names and scales define the vector, its covariance and its file; the order of a tree never does. What the console was told
+Names and scales define the vector, its covariance and its file. What the console was commanded
 (settings) is not in here: `twin.image.microscope.affine_optics` joins the two.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 class Entry(msgspec.Struct, frozen=True):
     """One number of the state: name, unit, prior mean and standard deviation, and what it is.
 
-    ``period`` > 0 says that the entry lives on a circle of that length when its place is not known (a lattice's phase).
+    ``period`` > 0: the entry is periodic with that length while it is unknown (a lattice's phase).
     """
 
     name: str
@@ -81,7 +81,7 @@ class Layout(msgspec.Struct, frozen=True):
 FIELD = ("field.level", "field.cx", "field.cy", "field.sx", "field.sy", "field.cp", "field.cm", "field.sp", "field.sm")
 """Level, and amplitudes of the lowest lattice harmonics (cosine and sine along x, y and the two diagonals), of what the forward model gets
 wrong in every image alike: potentials, thermal amplitudes, amorphous layers, the detector's angles and response. Without them such errors
-masquerade as tilt, thickness and the detector's gain."""
+would be attributed to tilt, thickness and the detector's gain."""
 
 
 def standard_layout(cell: float = 3.905) -> Layout:

@@ -1,4 +1,4 @@
-"""What a specimen must be before anything is computed from it."""
+"""Checks of a specimen: cell, positions, occupancies and distances."""
 
 import numpy as np
 from jaxtyping import Float
@@ -68,6 +68,6 @@ def check_pairs(
         first, second, gap = int(i[wrong[0]]), int(j[wrong[0]]), float(distance[wrong[0]])
         total = float(max(load[first], load[second]))
         raise ValueError(
-            f"atoms {first} ({symbols[first]}) and {second} ({symbols[second]}) are {gap:.3f} angstrom apart and overlap: the occupancies there sum to "
-            f"{total:g} ({len(wrong)} pairs closer than {OVERLAP_DISTANCE}); remove duplicates, or give atoms that share a site occupancies that add up to at most 1"
+            f"atoms {first} ({symbols[first]}) and {second} ({symbols[second]}) are {gap:.3f} angstrom apart and overlap: their occupancies sum to "
+            f"{total:g} ({len(wrong)} pairs closer than {OVERLAP_DISTANCE}); remove duplicates, or give atoms of one site occupancies that sum to at most 1"
         )

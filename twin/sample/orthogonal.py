@@ -1,4 +1,4 @@
-"""Orthogonal cells of structures held by ASE: for any cell the least strained, and for any zone axis the smallest."""
+"""Orthogonal cells of ASE structures: the least strained cell, and the smallest cell along a zone axis."""
 
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -256,7 +256,7 @@ def _cell_across(
     )
     best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), astray, _excess(strains, enough)))[0])
     pair = [int(i[best]), int(j[best])]
-    # x is the axis, of either sign, that points most nearly the wanted way
+    # x is the axis, of either sign, nearest to the direction towards
     if abs(along[pair[1]]) > abs(along[pair[0]]) + 1e-9:
         pair = pair[::-1]
     first = axes[pair[0]] if along[pair[0]] >= -1e-9 else -axes[pair[0]]

@@ -1,4 +1,4 @@
-"""Which atoms belong to which slice, and which are near each plane between slices. Plain numpy: it decides shapes."""
+"""The atoms of each slice, and those near each plane between slices. Plain numpy, since it decides array shapes."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -48,10 +48,10 @@ def neighbours(
     """Atoms, and if ``periodic`` their images, within ``reach`` angstrom of each of the slices + 1 planes, for each element.
 
     ``slice_index`` from `slice_of` decides on which side of a plane an atom lies, so that this agrees with its slice to the last bit. Not
-    ``periodic``, the first and last plane have none: what an atom has beyond the entrance and exit faces stays in the outer slices.
+    ``periodic``, the first and last plane have none: the parts of atoms beyond the entrance and exit faces stay in the outer slices.
     """
     spacing = depth / slices
-    # where in the cell each atom's slice says it is: z + shift lies in slice ``slice_index``
+    # shift into the cell of the atom's slice: z + shift lies in slice ``slice_index``
     shift = -np.round((z - (slice_index + 0.5) * spacing) / depth) * depth if periodic else np.zeros_like(z)
     images = range(-int(np.ceil(reach / depth)) - 1, int(np.ceil(reach / depth)) + 2) if periodic else (0,)
     rows: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = []

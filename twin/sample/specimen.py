@@ -157,14 +157,14 @@ class Specimen(eqx.Module):
         energy: float | None = None,
         highest: tuple[float, float] | None = None,
     ) -> Plan:
-        """What `twin.sample.potential.projected.potential` needs to make slices as a differentiable function of positions, occupancy and u2.
+        """Data for `twin.sample.potential.projected.potential`, which makes slices as a differentiable function of positions, occupancy and u2.
 
-        ``slices`` of them on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
+        ``slices`` slices on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
         atom whole into one slice, "finite" integrates over each slice; ``periodic`` says whether the cell repeats along z (if not, what
         an atom has beyond the faces stays in the outer slices). ``thermal`` "debye-waller" damps factors by u2, "absorptive" adds the
         imaginary potential of diffuse scattering for electrons of ``energy`` eV, whole in each atom's slice. ``highest`` frequencies (x, y) in
-        1/angstrom: what the potential has beyond them is left out, as on a grid that ends there (infinite projection only). ValueError for
-        what cannot be.
+        1/angstrom limit the potential, as a grid with that band does (infinite projection only). ValueError for
+        impossible values.
         """
         shape = grid(gpts)
         if slices < 1:
@@ -264,7 +264,7 @@ def probe_diameter(energy: float, semiangle: float, C10: float = 0.0, thickness:
 def check_probe_fits(
     extent: tuple[float, float], energy: float, semiangle: float, C10: float = 0.0, thickness: float = 0.0
 ) -> None:
-    """ValueError if a probe is wider than the periodic cell ``extent`` (x, y) in angstrom, so that it would meet its own images."""
+    """ValueError if a probe is wider than the periodic cell ``extent`` (x, y) in angstrom, so that it would overlap its periodic images."""
     needed = probe_diameter(energy, semiangle, C10, thickness)
     if min(extent) < needed:
         raise ValueError(

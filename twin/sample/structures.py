@@ -1,4 +1,4 @@
-"""Crystal structures: unit cells read from files, with what was understood of them, as ASE atoms. With `orthogonal` the only module that touches ASE."""
+"""Crystal structures read from files, as ASE atoms. With `orthogonal` the only module that uses ASE."""
 
 import math
 import os
@@ -48,8 +48,8 @@ class Structure:
 
     @property
     def atoms(self) -> "Atoms":
-        """The unit cell as ASE atoms, with arrays "occupancy", and "u2" where the file states thermal motion; elements of a shared site are atoms of
-        their own at one place."""
+        """The unit cell as ASE atoms, with arrays "occupancy", and "u2" where the file states thermal motion; elements of a shared site are separate atoms
+        at one position."""
         from ase import Atoms
 
         atoms = Atoms(list(self.symbols), scaled_positions=self.fractions, cell=self.cell, pbc=True)
@@ -122,8 +122,8 @@ def read_cif(source: str | os.PathLike[str], block: str | None = None) -> Struct
     """The structure in a CIF: its text, or its path (a `Path`, or a string of one line without ``data_``).
 
     Of several data blocks the one named ``block`` is read, or the first with atoms. Settings that the file leaves open are found by its formula, density and
-    distances; special positions written with few decimals are set right; ``notes`` say so. ValueError, naming what is wrong (site, elements and
-    sum for an overfull site) and the cure, for a file that is no structure or contradicts itself without remedy.
+    distances; special positions written with few decimals are corrected; ``notes`` lists this. ValueError, naming what is wrong (site, elements and
+    sum for an overfull site) and the cure, for a file that is no structure or is inconsistent.
     """
     is_text = isinstance(source, str) and ("\n" in source or "data_" in source)
     structure = read(str(source) if is_text else decoded(Path(source).read_bytes()), block)
@@ -200,7 +200,7 @@ def load_structure(path: Path) -> Structure:
 
     try:
         atoms = ase.io.read(path, index=0)
-    except Exception as error:  # ASE's parsers raise whatever they stumble over; the cause is kept
+    except Exception as error:  # ASE's parsers raise many types of exception; the cause is kept
         raise ValueError(f"cannot be read as a structure: {type(error).__name__}: {error}") from error
     if not isinstance(atoms, ase.Atoms):
         raise ValueError("holds no atoms")

@@ -1,4 +1,4 @@
-"""Thermal motion of independent atoms: mean square displacements, and the frozen configurations that they make.
+"""Thermal motion of independent atoms: mean square displacements, and frozen phonon configurations.
 
 Isotropic, by u2 = <u^2> along one axis in angstrom^2; B = 8 pi^2 u2. Amplitudes of the coherent wave fall by exp(-2 pi^2 u2 k^2) = exp(-B k^2 / 4).
 """

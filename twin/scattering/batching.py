@@ -1,4 +1,4 @@
-"""Work in pieces: under a bound of memory, several at once on a CPU, results in order and the same whatever the pieces.
+"""Batched computation within a memory bound, with several batches at once on a CPU; results are in order and independent of the batches.
 
 On a CPU one stream of waves keeps one core busy: a two-dimensional FFT of a size that fits the cache gains next to nothing from a second
 thread, while a second stream doubles the pace. On an accelerator one piece at a time fills the device.
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 MEMORY_BYTES = 2_000_000_000
-"""Bytes that a computation may take besides its results, unless told otherwise."""
+"""Bytes that a computation may take besides its results, by default."""
 
 
 def streams() -> int:

@@ -1,8 +1,8 @@
-"""What a grid leaves out: beams of a crystal's unit cell on the grid, compared with those on one twice as fine.
+"""Error of a grid: beams of a crystal's unit cell on the grid, compared with those on a grid twice as fine.
 
-Multislice on a grid loses what is scattered beyond its band, and with it what would have come back from there. One cell of the crystal carries
-the same band as the whole specimen at a small part of its cost, so the comparison is made on that, over the whole thickness: for a plane wave,
-or for probes at a few places, each a mean over two sets of beams that differ by reciprocal lattice vectors (only those interfere). The finer grid
+Multislice on a grid loses the intensity scattered beyond its band, including what would be scattered back. One cell of the crystal has
+the same band as the whole specimen at a small part of its cost, so one cell is compared, over the whole thickness: for a plane wave,
+or for probes at a few positions, each a mean over two sets of beams that differ by reciprocal lattice vectors (only those interfere). The finer grid
 has an error of its own, several times smaller: scattering falls off steeply with angle.
 """
 
@@ -27,13 +27,13 @@ POINT_BUDGET = 50_000_000
 WEAK_BEAM_INTENSITIES = (1e-4, 1e-2)
 """Weak beams, as shares of the incident beam; those below are left out."""
 BEAM_OFFSETS = ((0.3, 0.1), (-0.2, 0.35))
-"""Of the beams of a probe from the reciprocal lattice, as shares of the smaller of its cell's half and the aperture's radius."""
+"""Offsets of the beams of a probe from the reciprocal lattice, as shares of the smaller of its cell's half and the aperture's radius."""
 
 
 class GridComparison(NamedTuple):
     """Amplitudes of the beams ``k`` [waves, beams, 2] (1/angstrom, from the axis) that the grid carries, ``coarse`` [waves, beams] on it and ``fine`` on
-    the finer one. ``places`` [waves]: at which place the probe stands; ``cone``: radius of the illumination (1/angstrom); ``outside_band``: share of the
-    beam scattered beyond the band; ``depth``: how many times as thick the specimen is as what was compared."""
+    the finer one. ``places`` [waves]: index of the probe position; ``cone``: radius of the illumination (1/angstrom); ``outside_band``: share of the
+    beam scattered beyond the band; ``depth``: thickness of the specimen divided by the compared thickness."""
 
     k: Float[np.ndarray, "w n 2"]
     coarse: Complex[np.ndarray, "w n"]
@@ -44,11 +44,11 @@ class GridComparison(NamedTuple):
     depth: float = 1.0
 
     def scaled(self, error: float) -> float:
-        """``error`` of what was compared for the whole thickness: it grows in proportion."""
+        """``error`` extrapolated to the whole thickness, in proportion."""
         return min(error * self.depth, 1.0)
 
     def detector_error(self, detector: Response) -> float:
-        """Largest error of the signal at any place of the probe, as a share of the signal at the brightest."""
+        """Largest error of the signal at any probe position, as a share of the brightest signal."""
         weights = np.broadcast_to(detector(self.k[..., 0], self.k[..., 1]), self.coarse.shape)
         signals = [(weights * np.abs(amplitudes) ** 2).sum(axis=1) for amplitudes in (self.coarse, self.fine)]
         estimate, reference = (np.bincount(self.places, signal) for signal in signals)
@@ -96,7 +96,7 @@ def compare_grids(
 
     For electrons of ``energy`` eV, a probe in focus of ``semiangle`` radian (0: a plane wave), a specimen tilted by ``tilt`` (x, y) radian, one frozen
     configuration of ``seed`` (None: atoms at rest), and transmission functions made ``finer`` (`transmission`). ``options`` as `Specimen.slices`
-    takes them. Of a cell that takes long only the first slices are compared.
+    takes them. Of a thick cell only the first slices are compared.
     """
     checks.require_float64()
     radius = semiangle / wavelength(energy)
@@ -125,7 +125,7 @@ def compare_grids(
 
 
 def _spots(cell: Specimen) -> np.ndarray:
-    """Places (x, y) [4, 2] of a probe in angstrom: on the heaviest column, and moved from it by half a cell along x, y and both."""
+    """Positions (x, y) [4, 2] of a probe in angstrom: on the heaviest column, and moved from it by half a cell along x, y and both."""
     strength = {symbol: float(scattering_factor(symbol, np.full(1, 2.0))[0]) for symbol in cell.elements}
     numbers = np.array([strength[symbol] for symbol in cell.symbols]) * cell.occupancy
     _, column = np.unique(np.round(cell.positions[:, :2], 1), axis=0, return_inverse=True)

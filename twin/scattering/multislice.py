@@ -1,4 +1,4 @@
-"""Multislice: waves through transmission functions and a propagator, with an adjoint of its own.
+"""Multislice: waves through transmission functions and a propagator, with a custom adjoint.
 
 A wave is psi(x) = sum_k a_k exp(+2 pi i k.x): amplitudes are fft2(psi) / (ny nx), and a beam's share of the incident intensity is
 |a_k|^2. Each step transmits, then propagates:
@@ -28,7 +28,7 @@ times faster than all at once; of 512 x 512 one by one is fastest."""
 DEVICE_BYTES = 256_000_000
 """The same on an accelerator."""
 ADJOINT_BYTES = 64_000_000
-"""The backward pass takes waves together while what it keeps of them stays below this; one is always taken."""
+"""The backward pass takes waves together while their stored intermediate waves fit in this; at least one at a time."""
 
 
 def together(gpts: tuple[int, int], dtype: Any = jnp.complex64, most: int = 64) -> int:
@@ -76,8 +76,8 @@ def transmission(
 ) -> Complex[Array, "slices y x"]:
     """exp(+i sigma V) of projected potentials in V angstrom, band limited by ``limit`` (as `band_limit` gives it) if given.
 
-    An absorptive potential is complex: what its imaginary part takes from the wave is not followed further. The exponential has frequencies
-    that the grid does not carry, and on the grid they fall back into its band: ``finer`` > 1 takes it on a grid so many times finer
+    An absorptive potential is complex: the intensity removed by its imaginary part is not propagated. The exponential has frequencies
+    beyond the band of the grid, which alias into it: ``finer`` > 1 computes it on a grid ``finer`` times finer
     (the potential interpolated by its Fourier series) before the limit, which then must be given.
     """
     sigma = jnp.asarray(interaction_constant(energy), slices.real.dtype)
@@ -138,7 +138,7 @@ def _multislice(waves: Array, transmissions: Array, kernel: Array, size: int) ->
     return jax.lax.map(lambda wave: _through(wave, transmissions, kernel), waves, batch_size=size)
 
 
-@functools.partial(jax.jit, static_argnames=("size", "forward_mode"))  # what is compiled is kept between calls
+@functools.partial(jax.jit, static_argnames=("size", "forward_mode"))  # the compiled function is cached between calls
 def _passed(waves: Array, transmissions: Array, kernel: Array, size: int, forward_mode: bool) -> Array:
     if not forward_mode:
         return jnp.asarray(_multislice(waves, transmissions, kernel, size))
@@ -147,7 +147,7 @@ def _passed(waves: Array, transmissions: Array, kernel: Array, size: int, forwar
 
 
 def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[Any, Any]:
-    """Of the forward pass only what went in is kept; None stands for what no derivative is wanted in."""
+    """Keeps the inputs of the forward pass only; None marks arguments without derivative."""
     exit_waves = _multislice(waves.value, transmissions.value, kernel.value, size)
     placeholders = tuple(() if argument.perturbed else None for argument in (transmissions, kernel))
     return exit_waves, (waves.value, transmissions.value, kernel.value, placeholders)

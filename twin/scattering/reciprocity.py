@@ -1,4 +1,4 @@
-"""Scans as points of the detector see them: by reciprocity one plane wave back through the specimen for each point, at any aberrations.
+"""Scans by reciprocity: one plane wave back through the specimen for each detector point gives its image at any aberrations.
 
 With S the specimen's scattering matrix, a point kappa of the detector records |sum_k S[kappa, k] a_k|^2 of a probe sum_k a_k |k>. The row
 S[kappa, :] is the plane wave -kappa taken through the transposed slices in reverse order (Cowley, Appl. Phys. Lett. 15, 58, 1969): one multislice
@@ -80,7 +80,7 @@ def _images(
     grid_x, grid_y = jnp.broadcast_arrays(jnp.asarray(kx)[None, :], jnp.asarray(ky)[:, None])
     chi = phase(coefficients, grid_x - axis[0] / length, grid_y - axis[1] / length, length)
     probe = (amplitude * cis(-chi)).astype(rows.dtype)
-    # at points of the scan, frequencies that differ by its own are one
+    # on the scan's pixels, frequencies that differ by its sampling frequency are equal
     to_y = jnp.round(jnp.asarray(ky) * extent[1]).astype(int) % py
     to_x = jnp.round(jnp.asarray(kx) * extent[0]).astype(int) % px
 

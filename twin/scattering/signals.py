@@ -1,7 +1,7 @@
-"""Signals, probe by probe and wave by wave: exit waves, HRTEM images, diffraction patterns and all that is made of them.
+"""Signals by multislice: exit waves, HRTEM images, diffraction patterns and signals reduced from them.
 
 Everything here is exact multislice, averaged over frozen phonon configurations. A specimen is given as ``stacks``: one function for each
-configuration that makes its slices, so that they need not all be in memory. What is quicker than one wave for each probe is in `stem`.
+configuration that makes its slices, so that they need not all be in memory. Faster algorithms for STEM images are in `stem`.
 """
 
 import functools
@@ -159,10 +159,10 @@ def scanned(
     finer: int = 1,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``,
-    in pieces of ``size`` positions: where they belong, and what they are.
+    in pieces of ``size`` positions: the slice of each piece, and its values.
 
-    ``reduce`` is linear, from [n, y, x] to [n, ...]; as an equinox Module, what it holds may change without compiling anew.
-    ``memory`` bounds the bytes taken (default `pieces.MEMORY`); configurations are kept while they fit and made again for every piece
+    ``reduce`` is linear, from [n, y, x] to [n, ...]; as an equinox Module, its arrays may change without recompilation.
+    ``memory`` bounds the bytes taken (default `batching.MEMORY_BYTES`); configurations are cached while they fit and recomputed for every piece
     otherwise. ``start`` leaves out positions that are done; ``finer`` as in `prepared`. ValueError if the grid cannot hold the probe.
     """
     checks.require_float64()

@@ -1,4 +1,4 @@
-"""A model of an instrument as a filter sees it: layout, equation of motion, sensors, clocks, inputs, jumps, and quantities wanted of it."""
+"""A model of an instrument for a filter: layout, equation of motion, sensors, clocks, inputs, jumps, and derived quantities."""
 
 import functools
 from collections.abc import Mapping
@@ -26,8 +26,9 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a zero that the user resets is told: the input ``shown`` (what the console displays) changes and ``actual`` (what the lens is told)
-    does not, to within ``tolerance`` (its unit)."""
+    """A reset of a user's zero: the input ``shown`` (displayed by the console) changes and ``actual`` (sent to the lens) does not, to within
+    ``tolerance`` (its unit).
+    """
 
     name: str
     shown: str
@@ -37,7 +38,7 @@ class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Jump(msgspec.Struct, frozen=True):
-    """What a change of an input does to an entry: see `twin.sensors.table.JumpRow`."""
+    """The jump of an entry when an input changes: see `twin.sensors.table.JumpRow`."""
 
     on: str
     entry: str
@@ -140,7 +141,7 @@ class Model(msgspec.Struct, frozen=True, dict=True):
         return Quantity(name, entry.unit, (Term(name, "", "", 1.0),), self.parts[self.layout.index(name)])
 
     def check(self) -> None:
-        """ValueError where a term, jump, input or sensor names what is not there."""
+        """ValueError where a term, jump, input or sensor refers to an unknown name."""
         known = {spec.name for spec in self.inputs}
         channels = {sensor.channel for sensor in self.sensors}
 

@@ -1,4 +1,4 @@
-"""An instrument as a table: its state's entries and how they move, its sensors and clocks, what is wanted of it. A new instrument is a file.
+"""An instrument as a TOML table: the entries of its state and their dynamics, sensors, clocks, and derived quantities.
 
 `read_table` turns the text of a TOML file into a `Table`, strictly; `Table.model` into the matrices that a filter needs, with the named
 constants at their values or at others (so they can be fitted). Keys, units and an example: the tables beside this package.
@@ -184,7 +184,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mapping[str, Entry]):
-    """What a slow sensor has come to so far: an entry of its own behind the entries that it is to show."""
+    """The entry of a slow sensor: its lagged reading follows the entries that it measures."""
     name = f"{row.channel}.lagged"
     for entry_name in states:
         if entry_name not in priors:
@@ -202,7 +202,7 @@ def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mappin
 
 
 def _number(value: Value, constants: Mapping[str, float]) -> float | None:
-    """A number, or what a constant of that name is; None where there is none (the model says so)."""
+    """A number, or the value of the constant of that name; None for none."""
     return constants.get(value.removeprefix("-")) if isinstance(value, str) else float(value)
 
 

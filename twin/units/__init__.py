@@ -1,4 +1,4 @@
-"""Units: the names used inside emtwin, units as files write them, and numbers as people read them. Without JAX; pint is loaded with the first file."""
+"""Units: the names used inside emtwin, units as files write them, and numbers as text. Without JAX; pint is imported with the first file."""
 
 from twin.units.foreign import CELSIUS, KELVIN, NUMBER, SHARE, Unit, axis_unit, read_unit
 from twin.units.inside import BASE, known, require

@@ -1,7 +1,7 @@
 """Units as files write them ("nm", "[1/n_m]", "Å^-1", "mTorr"), converted with pint to the units inside emtwin.
 
-The text of a file is split here, and pint is asked only for one word at a time and only for the units of `_INSIDE`: no expression of a file is evaluated,
-and a word that happens to name a year, a barn or a CSS pixel in pint is not taken for it.
+The text of a file is split here, and pint converts single words to the units of `_INSIDE` only: no expression of a file is evaluated,
+and words that name a year, a barn or a CSS pixel in pint are not read as such.
 """
 
 import functools
@@ -114,9 +114,7 @@ def _single(name: str, any_case: bool) -> Unit | None:
         return _PLAIN[name]
     spelled = _SPELLED.get(name, name)
     unit = _asked(spelled, True)
-    if unit is None and (
-        any_case or len(name) > 3
-    ):  # a word may begin with a capital, a symbol is what its capitals say
+    if unit is None and (any_case or len(name) > 3):  # a word may begin with a capital; the case of a symbol matters
         unit = _asked(spelled.lower(), True)
     return _asked(spelled, False) if unit is None and any_case else unit
 

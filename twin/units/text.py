@@ -1,4 +1,4 @@
-"""Numbers of the inside units as people read them: a prefix that fits, as many digits as the uncertainty leaves, and the unit."""
+"""Numbers as text: an SI prefix, as many digits as the uncertainty supports, and the unit."""
 
 import math
 
@@ -20,7 +20,7 @@ PERCENT_QUANTITIES = ("shear", "ellipse_a", "ellipse_b", "error of the pixel")
 def scale(size: float, unit: str, quantity: str = "") -> tuple[float, str]:
     """Factor and symbol in which numbers of about ``size`` in an inside ``unit`` are shown: (0.1, "nm") for 30 angstrom.
 
-    A ``quantity`` with a custom of its own has that: pixels of images in pm below 1 angstrom, thicknesses in nm, rotations in degrees, `PERCENT_QUANTITIES` in per cent.
+    Some quantities have conventional units: pixels of images in pm below 1 angstrom, thicknesses in nm, rotations in degrees, `PERCENT_QUANTITIES` in %.
     A quotient of units takes its prefix at the first one; a unit that is not known is shown as it is.
     """
     custom = _custom(abs(size), unit, quantity)
@@ -101,7 +101,7 @@ def shown(mean: float, std: float, unit: str) -> str:
 
 
 def _fixed(value: float, digits: int) -> str:
-    """So many decimals, and no sign before a nought."""
+    """``value`` with ``digits`` decimals, without a minus sign if it rounds to zero."""
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if not text.strip("-0.") else text
 
@@ -130,7 +130,7 @@ def rounded(value: float, error: float) -> tuple[str, str]:
 
 
 def age(seconds: float | None) -> str:
-    """A time since: "0.3 s", "4.2 min", "1.5 h"; a little below nought (a clock that is not yet known) is nought."""
+    """A time span as text: "0.3 s", "4.2 min", "1.5 h"; slightly negative values (a clock with unknown offset) count as 0."""
     if seconds is None:
         return "–"
     seconds = max(seconds, 0.0)

@@ -1,4 +1,4 @@
-"""What a CIF says of its own contents (formula, number of formula units, density, volume) against the atoms that were made from it."""
+"""Checks of the atoms read from a CIF against the formula, number of formula units, density and volume that it states."""
 
 import re
 from typing import NamedTuple
@@ -19,7 +19,7 @@ SHORTEST_BOND_RATIO = 0.6
 
 
 class Stated(NamedTuple):
-    """What a file says of its contents: atoms of each element in the ``formula`` ({} where not stated), formula ``units`` in the cell, ``density`` in
+    """Stated contents of a file: atoms of each element in the ``formula`` ({} where not stated), formula ``units`` in the cell, ``density`` in
     g/cm^3, ``volume`` in angstrom^3 (0 where not stated)."""
 
     formula: dict[str, float]
@@ -38,7 +38,7 @@ class Verdict(NamedTuple):
 
 
 def read_stated(block: Block) -> tuple[Stated, list[str]]:
-    """What the block says, and notes on what cannot be read. Nothing here is worth a refusal."""
+    """The stated contents of a block, and notes on values that cannot be read; these are never an error."""
     notes: list[str] = []
 
     def value(*tags: str) -> float:

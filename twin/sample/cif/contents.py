@@ -1,4 +1,4 @@
-"""The atoms of one cell, made from atom sites and symmetry operations: special positions, repeated entries, shared and overfull sites."""
+"""The atoms of one cell from atom sites and symmetry operations: special positions, repeated entries, shared and overfull sites."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ from twin.sample.cif.symmetry import Setting
 OVERLAP_DISTANCE = 0.5
 """Distance in angstrom below which atoms share one place: no bond is shorter than 0.74."""
 ROUNDING_DISTANCE = 0.3
-"""Distance in angstrom beyond which images are no longer one atom, however few decimals a place is written with."""
+"""Distance in angstrom beyond which images are no longer one atom, however few decimals a position is written with."""
 UNRESOLVED_DISTANCE = 0.05
 """Distance in angstrom up to which images within the rounding are one atom also where occupancies would allow two: none is resolved so finely."""
 LARGEST_FRACTION_ERROR = 0.01
 """What a fraction is off by at most: 0 and 0.5 are written in short, and exact."""
 OCCUPANCY_TOLERANCE = 0.05
-"""What occupancies may sum to beyond 1 at most, where rounding or uncertainty explains it."""
+"""Largest excess of summed occupancies over 1 that rounding or uncertainty may explain."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class _Atoms:
 
 
 def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
-    """All atoms of the cell. ValueError for atoms that overlap, and occupancies of one place that sum to more than 1; both name sites and elements."""
+    """All atoms of the cell. ValueError for atoms that overlap, and occupancies of one site that sum to more than 1; both name sites and elements."""
     notes: list[str] = []
     finest = np.min(np.stack([site.error for site in sites]), axis=0)
     orbits = []
@@ -91,8 +91,8 @@ def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
 def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -> tuple[np.ndarray, float, bool]:
     """Images [n, 3] of a site, how far it was moved onto a special position in angstrom, and whether it is a split site.
 
-    Images nearer to the site than its decimals can tell are the site itself; their mean is the special position. ``finest``: what the best written place
-    of the file is off by; a partly filled site may be split as far as that can tell.
+    Images nearer to the site than the precision of its decimals are the site itself; their mean is the special position. ``finest``: the error of the
+    most precise position in the file, within which a partly filled site may be split.
     """
     position = site.position
     wide = _stabiliser(cell, position, setting, site.error)
@@ -112,20 +112,20 @@ def _orbit(cell: np.ndarray, site: Site, setting: Setting, finest: np.ndarray) -
         gap = _nearest(cell, images, ROUNDING_DISTANCE)
         raise ValueError(
             f"images of atom {site.label} ({site.element}) at {_fractions_text(position)} lie {gap:.3f} angstrom apart in {setting.described}, too near for "
-            "two atoms and too far for rounding; give its place with more decimals"
+            "two atoms and too far for rounding; give its position with more decimals"
         )
     near = pairs(cell, unique, OVERLAP_DISTANCE)[2] if len(unique) > 1 else np.zeros(0)
     return unique, displacement, bool(len(near) and site.occupancy < 1.0)
 
 
 def _near(cell: np.ndarray, position: np.ndarray, setting: Setting, reach: float) -> np.ndarray:
-    """Which operations [n] move a place by no more than ``reach`` angstrom."""
+    """Which operations [n] move a position by no more than ``reach`` angstrom."""
     shift = position @ setting.rotations.transpose(0, 2, 1) + setting.translations - position[None]
     return np.linalg.norm((shift - np.round(shift)) @ cell, axis=1) <= reach
 
 
 def _stabiliser(cell: np.ndarray, position: np.ndarray, setting: Setting, error: np.ndarray) -> np.ndarray:
-    """Which operations [n] leave a place where it is, when its fractions may be off by ``error`` [3]."""
+    """Which operations [n] leave a position unchanged, when its fractions may be off by ``error`` [3]."""
     shift = position @ setting.rotations.transpose(0, 2, 1) + setting.translations - position[None]
     shift -= np.round(shift)
     reach = np.abs(setting.rotations - np.eye(3)[None]) @ error + 1e-5
@@ -146,7 +146,7 @@ def _nearest(cell: np.ndarray, images: np.ndarray, least: float) -> float:
 
 
 def _merge_repeated(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str]) -> None:
-    """Make one atom of entries of the same element at the same place: repeated entries, or shares of one site."""
+    """Merge entries of one element at one position: repeated entries, or shares of one site."""
     i, j, distance = pairs(cell, atoms.fractions, ROUNDING_DISTANCE)
     united: dict[tuple[int, int, str], int] = {}
     for atom, other, gap in sorted(zip(i.tolist(), j.tolist(), distance.tolist(), strict=True)):
@@ -189,7 +189,7 @@ def _merge_repeated(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: l
 
 
 def _check_occupancies(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str]) -> None:
-    """Scale occupancies of a place that exceed 1 by rounding; ValueError, with site, elements and sum, where they exceed it by more."""
+    """Scale occupancies of a site that exceed 1 by rounding; ValueError, with site, elements and sum, where they exceed it by more."""
     index = np.flatnonzero(atoms.present)
     occupancy = atoms.occupancy[index]
     i, j, distance = pairs(cell, atoms.fractions[index], OVERLAP_DISTANCE)
@@ -221,7 +221,7 @@ def _check_occupancies(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes
 
 
 def _allowed_excess(errors: np.ndarray) -> float:
-    """What occupancies may sum to beyond 1 by their last digits or uncertainties."""
+    """Excess over 1 that summed occupancies may have by their last digits or uncertainties."""
     return min(float(errors.sum()), OCCUPANCY_TOLERANCE) + 1e-9
 
 

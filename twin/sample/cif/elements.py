@@ -6,7 +6,7 @@ import re
 import gemmi
 
 SPECIAL_SYMBOLS = {"d": "H", "t": "H", "oh": "O", "o-h": "O", "wat": "O", "h2o": "O", "cval": "C", "siva": "Si"}
-"""What stands in type symbols beside elements: isotopes of hydrogen, a hydroxide or water without its hydrogen, neutral atoms of the tables of form factors."""
+"""Type symbols other than elements: isotopes of hydrogen, a hydroxide or water without its hydrogen, neutral atoms of the tables of form factors."""
 DUMMY_SYMBOLS = {"x", "du", "dum", "vac", "va", "vc", "q"}
 """Symbols of dummy atoms and vacancies."""
 

@@ -42,9 +42,7 @@ def shortest(cell: np.ndarray, fractions: np.ndarray, occupancies: np.ndarray) -
             best = int(np.argmin(np.where(together, distance, np.inf)))
             return float(distance[best]), int(i[best]), int(j[best])
         separate = distance > 0.5
-        if (
-            separate.any() and reach > 12.0
-        ):  # no two atoms are sure to be there together: those that do not share a place
+        if separate.any() and reach > 12.0:  # no two atoms certainly coexist: take those at different positions
             best = int(np.argmin(np.where(separate, distance, np.inf)))
             return float(distance[best]), int(i[best]), int(j[best])
         reach *= 2.0

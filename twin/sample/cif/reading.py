@@ -1,4 +1,4 @@
-"""A CIF's text to the atoms of its unit cell, in the setting that agrees with the file's own formula, density and distances."""
+"""Reads a CIF: the atoms of its unit cell, in the setting that agrees with the file's formula, density and distances."""
 
 from typing import NamedTuple
 
@@ -42,8 +42,8 @@ class Candidate(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A structure as it was read: ``cell`` [3, 3] vectors as rows in angstrom, the ``contents``, the space group as understood, what was done (``notes``)
-    and what the file contradicts (``contradictions``)."""
+    """A structure read from a file: ``cell`` [3, 3] vectors as rows in angstrom, the ``contents``, the space group, remarks (``notes``)
+    and contradictions within the file (``contradictions``)."""
 
     name: str
     cell: np.ndarray
@@ -162,13 +162,13 @@ def _candidate(cell: np.ndarray, sites: list[Site], setting: Setting, stated: St
 
 
 def _largest_distances(sound: list[Candidate]) -> Candidate:
-    """Of settings that nothing contradicts the one with clearly the most room for its atoms. ValueError if another has as much for other atoms."""
+    """The consistent setting with clearly the largest distances between atoms. ValueError if another with other atoms has distances as large."""
     best = max(sound, key=lambda candidate: candidate.verdict.tightness)
     for candidate in sound:
         if candidate.verdict.tightness * DECISIVE_DISTANCE_RATIO > best.verdict.tightness and not candidate.same(best):
             raise ValueError(
                 f"{best.setting.source} does not say which setting, and nothing in the file decides between {best.setting.described} ({best.described}) and "
-                f"{candidate.setting.described} ({candidate.described}); name the space group with its setting (as in 'F d -3 m:2'), or add _chemical_formula_sum"
+                f"{candidate.setting.described} ({candidate.described}); name the setting (as in 'F d -3 m:2'), or add _chemical_formula_sum"
             )
     return best
 

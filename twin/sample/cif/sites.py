@@ -1,4 +1,4 @@
-"""The atom sites of a CIF: element, place, occupancy, thermal motion and disorder group."""
+"""The atom sites of a CIF: element, position, occupancy, thermal motion and disorder group."""
 
 import dataclasses
 import math
@@ -29,9 +29,9 @@ class Site:
 
 
 def read_sites(block: Block, cell: np.ndarray, stated: set[str]) -> tuple[list[Site], list[str]]:
-    """All atoms that are listed with a place, and notes on what was left out or assumed. ValueError for what cannot be read.
+    """All atoms with a stated position, and notes on omitted or assumed values. ValueError for values that cannot be read.
 
-    ``stated``: the elements of the file's formula, which say what a label means where there is no type symbol.
+    ``stated``: the elements of the file's formula, which interpret labels where there is no type symbol.
     """
     table = block.table("_atom_site_fract_x")
     rows = len(table["_atom_site_fract_x"])

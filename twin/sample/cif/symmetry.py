@@ -1,7 +1,7 @@
-"""Space groups as CIFs state them: operations, Hall symbol, name or number, and the settings that each can stand for.
+"""Space groups as CIFs state them: operations, Hall symbol, name or number, and the possible settings of each.
 
-A name without setting (``R 3 2``, ``F d -3 m``) stands for several; so do suffixes of databases (``Z`` for the second origin, ``S`` for the first).
-Settings are ranked by what states them: listed operations, then Hall symbol, name and number.
+A name without setting (``R 3 2``, ``F d -3 m``) allows several; so do suffixes of databases (``Z`` for the second origin, ``S`` for the first).
+Settings are ranked by their source: listed operations, then Hall symbol, name and number.
 """
 
 import re
@@ -126,7 +126,7 @@ class Incomplete(ValueError):
 
 
 def _named(text: str, notes: list[str]) -> list[Setting] | None:
-    """Settings that a Hermann-Mauguin name stands for: one where it says which, else all origins or both axes; None for a name that is not known."""
+    """Settings of a Hermann-Mauguin name: one where the name gives it, else all origins or both axes; None for an unknown name."""
     plain = re.sub(r"[()_*]|#\s*\d+$", "", text).strip()
     plain = re.sub(r"(?i)\s*origin\s*(choice)?\s*([12])$", r":\2", plain)
     direct = gemmi.find_spacegroup_by_name(plain)

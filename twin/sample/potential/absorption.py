@@ -2,7 +2,7 @@
 
 Atoms that vibrate independently scatter out of the coherent wave. To second order in the phase sigma v of one atom the average of
 exp(i sigma v) over displacements is exp(i sigma (<v> + i v')), with the imaginary potential v' = sigma (<v^2> - <v>^2) / 2, so that exp(-2 sigma v')
-is the share that stays. In Fourier space, with F the factor of the projected potential and u2 = <u^2> along one axis,
+is the share that remains. In Fourier space, with F the factor of the projected potential and u2 = <u^2> along one axis,
 
     v'(q) = sigma / 2  integral d^2k F(k) F(q - k) [exp(-2 pi^2 u2 q^2) - exp(-2 pi^2 u2 (k^2 + |q - k|^2))],
 
@@ -26,7 +26,7 @@ from twin.sample.potential.finite_projection import chebyshev
 U2_NODES = 6
 """Chebyshev nodes in log(u2 + U2_OFFSET) over each element's own range, widened by U2_MARGIN on both sides."""
 U2_OFFSET = 1e-4
-"""angstrom^2: far below any thermal motion, so that atoms at rest have a place on the same axis."""
+"""angstrom^2: far below any thermal motion, so that atoms at rest are on the same axis."""
 U2_MARGIN = 1.5
 RADIAL_NODES, ANGULAR_NODES, SPLINE_FREQUENCIES = 64, 32, 97
 """Gauss-Legendre nodes along each of two radial pieces and over the angle, and frequencies of the spline."""

@@ -1,12 +1,12 @@
-"""What of an atom lies beyond a plane, as a short sum of products of a function of frequency and one of distance.
+"""The part of an atom's potential beyond a plane, as a short sum of products of a function of frequency and a function of distance.
 
 Finite projection integrates V(k, z) over a slice. For atoms at z_a with total T(k) and planes at z_0 < z_1 < ... the potential of slice i is
 
     sum of T over the atoms between its planes  +  D_{i+1}(k) - D_i(k),   D_j(k) = sum_a sign(z_a - z_j) R(k, |z_a - z_j|) exp(-2 pi i k.r_a),
 
-with R what of the atom lies beyond the plane (`projected_beyond`). R is smooth for distances from 0 on: R / T = sum_n c_n(k) T_n(x(s)),
-Chebyshev polynomials in x that rises with log(1 + s / SCALE), the finer the nearer to the atom; a singular value decomposition leaves about
-fifteen products. The sums over slices telescope, so all slices together are the infinite projection whatever the error of R, and a
+with R the part of the atom beyond the plane (`projected_beyond`). R is smooth for distances from 0 on: R / T = sum_n c_n(k) T_n(x(s)),
+Chebyshev polynomials in x that rises with log(1 + s / DISTANCE_SCALE), finer near the atom; a singular value decomposition leaves about
+fifteen products. The sums over slices telescope, so the sum of all slices is the infinite projection for any error of R, and a
 potential stays a matrix product and differentiable in z.
 """
 
@@ -56,10 +56,10 @@ def shares(distance: Float[Array, " atoms"], basis: Float[Array | np.ndarray, "n
 def damped_shares(
     distance: Float[Array, " atoms"], u2: Float[Array, " atoms"], basis: Float[Array | np.ndarray, "nodes n"]
 ) -> Float[Array, "atoms 1+n"]:
-    """The same for atoms smeared along z by a Gaussian of variance ``u2`` (angstrom^2), with the share of the whole atom put first.
+    """The same for atoms smeared along z by a Gaussian of variance ``u2`` (angstrom^2), preceded by the share of the whole atom.
 
-    On the far side of its plane R is the whole less what is beyond on that side, so the mean over displacements t of R(s - t) is the whole times
-    erfc(s / sqrt(2 u2)) / 2, and the integral over r >= 0 of R(r) [N(s - r) - N(s + r)]. Displacements below 0.001 angstrom count as that.
+    On the other side of the plane R is the whole minus the part beyond on that side, so the mean over displacements t of R(s - t) is the whole times
+    erfc(s / sqrt(2 u2)) / 2, and the integral over r >= 0 of R(r) [N(s - r) - N(s + r)]. Rms displacements below 0.001 angstrom count as 0.001 angstrom.
     """
     sigma = jnp.sqrt(jnp.maximum(u2, 1e-6))
     nodes, weights = np.polynomial.legendre.leggauss(SMEARING_NODES)

@@ -3,7 +3,7 @@
 Positions enter through the phases of Fourier components, so sub-pixel positions are exact and potentials are differentiable in positions,
 occupancy and thermal motion. Potentials are in V angstrom; an absorptive part is the imaginary part.
 
-The structure factor of some atoms is one matrix product: exp(-2 pi i k.r) = exp(-2 pi i ky y) exp(-2 pi i kx x), and since a potential is
+The structure factor of a group of atoms is one matrix product: exp(-2 pi i k.r) = exp(-2 pi i ky y) exp(-2 pi i kx x), and since a potential is
 real only kx >= 0 is needed, and of ky only cosines and sines: S(kx, +-ky) = sum cos(ky y) X -+ i sum sin(ky y) X. Weights of the atoms
 (occupancy, Debye-Waller factors) go into the two factors.
 """
@@ -35,9 +35,9 @@ class Neighbours(eqx.Module):
 
 
 class Plan(eqx.Module):
-    """All of a potential that its atoms' positions, occupancy and u2 do not change: tables on the grid, and which atom is in which slice.
+    """Data of a potential that do not depend on positions, occupancy and u2: tables on the grid, and the atoms of each slice.
 
-    ``members`` as in `project`; ``factors`` [elements, ny, nx] V angstrom^3; for finite projection ``tail_spectra`` and ``basis`` as in `Tails` (``beyond`` led by
+    ``members`` as in `project`; ``factors`` [elements, ny, nx] V angstrom^3; for finite projection ``tail_spectra`` and ``basis`` as in `Tails` (preceded by
     ``factors`` if damped) and ``neighbours`` of each element; ``absorbed`` tables with ``middle`` and ``half`` [atoms] of each atom's range of u2.
     ``damped``: Debye-Waller factors.
     """
@@ -109,7 +109,7 @@ def _on_grid(
     last = (ny + 1) // 2
     parts = [above[:last]]
     if ny % 2 == 0:
-        # the highest frequency stands for both its signs: their mean keeps the potential real
+        # the highest frequency represents both signs: their mean keeps the potential real
         row = even_re[last:]
         row = row if nx % 2 else row.at[0, -1].add(-odd_im[last, -1])
         parts.append(jax.lax.complex(row, even_im[last:]))
@@ -171,7 +171,7 @@ def _project(
 
 
 def _finite(plan: Plan, positions: Array, occupancy: Array, u2: Array | None) -> Array:
-    """Slices of a finite projection: atoms whole in their slice, and what of them lies beyond its planes moved across."""
+    """Slices of a finite projection: each whole atom in its slice, minus the part beyond the slice's planes, which is added to the neighbours."""
     assert plan.tail_spectra is not None
     assert plan.basis is not None
     assert plan.neighbours is not None

@@ -1,4 +1,4 @@
-"""Building a `GramModel`: frozen phonons, tilts and depths of a crystal through the scattering matrix, using its symmetry."""
+"""Building a `GramModel` of a crystal from frozen phonons, tilts and depths through the scattering matrix, using its symmetry."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -79,10 +79,10 @@ def build_gram(
     ``atoms_unit`` is the orthogonal unit cell (ASE), repeated ``repeats_xy`` times sideways and up to ``cells_z`` times in depth; ``depths``
     are the thicknesses in cells to compute (default: every second from 10 on). ``tilt_step`` (radian; 0 leaves tilt out) is the step of a
     3 x 3 stencil; ``seeds`` one per phonon configuration, the same for all tilts; ``untilted_seeds`` further configurations computed
-    without tilt only, to which tilt adds the differences it makes in the first ones: phonon noise changes little with tilt, and is what
-    limits such a model. ``detector`` (inner, outer) in radian has an edge one grid step wide. With ``periodic`` only frequencies of the
+    without tilt only, to which the tilt dependence of the first ones is added: phonon noise changes little with tilt, and
+    limits the accuracy of such a model. ``detector`` (inner, outer) in radian has an edge one grid step wide. With ``periodic`` only frequencies of the
     unit cell are kept (the average over the crystal's translations) and ``symmetry`` spares tilts and beams; without it, all pairs of
-    beams of the one supercell are kept. ValueError for what cannot be.
+    beams of the one supercell are kept. ValueError for impossible values.
     """
     checks.require_float64()
     shape = grid(gpts)

@@ -1,4 +1,4 @@
-"""GramModel: the detector Gram matrix of a specimen as a smooth function of thickness and tilt, and the images it gives.
+"""GramModel: detector Gram matrices of a specimen as a smooth function of thickness and tilt, and images from them.
 
 I(r) = sum_g I_g exp(2 pi i g.r), I_g = sum over pairs of beams with k_j - k_k = g of conj(a_j) a_k G_jk. For a perfect crystal, averaged
 over the positions of its frozen atoms, only g of the unit cell's reciprocal lattice survive. Positions r (x, y) are in specimen
@@ -20,7 +20,7 @@ from twin.optics.electrons import wavelength
 from twin.scattering.stem.beams import Beams
 
 PAIR_ROW_LENGTH = 64
-"""Pairs of one g are laid out in rows of so many, so that their sums are plain reductions."""
+"""Pairs of one g are stored in rows of this length, so that their sums are plain reductions."""
 
 
 class GramModel(eqx.Module):

@@ -1,4 +1,4 @@
-"""The transmission function that the coherent wave sees in a crystal of independently vibrating atoms: the mean over their displacements, exactly.
+"""The mean transmission function of a crystal of independently vibrating atoms: the exact average over displacements, seen by the coherent wave.
 
 Slices whose atoms move independently transmit the mean wave by their mean functions, since E[P t psi] = P E[t] E[psi]; and independent atoms of one slice
 by the product of theirs. The mean over the displacements u of one atom is a convolution of exp(i sigma v) with a Gaussian of variance <u^2>, so that
@@ -6,7 +6,7 @@ by the product of theirs. The mean over the displacements u of one atom is a con
     E[t] = prod_atoms F^-1[ exp(-2 pi^2 <u^2> k^2) F[ exp(i sigma v_atom) ] ].
 
 To second order in v this is the damped, absorptive potential of `twin.sample.potential.absorption`; heavy atoms go beyond it (Sr at 200 keV: 5 to
-10 % of a beam's intensity). What it takes from the wave is thermal diffuse scattering.
+10 % of a beam's intensity). The intensity it removes from the wave is thermal diffuse scattering.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from twin.optics.electrons import interaction_constant
 from twin.sample.specimen import Specimen
 
 OVERSAMPLING = 4
-"""Functions are made on a grid so many times finer, where exp(i sigma v) of a heavy atom is held well enough."""
+"""Functions are computed on a grid this many times finer, to resolve exp(i sigma v) of heavy atoms."""
 
 
 def mean_transmission(

@@ -1,8 +1,8 @@
-"""Thermal diffuse scattering between the Bragg beams of a crystal, for every incident direction and thickness, from frozen phonons.
+"""Thermal diffuse scattering between the Bragg beams of a crystal, for all incident directions and thicknesses, from frozen phonons.
 
-In a supercell whose atoms are displaced at random, Bragg beams are those of the unit cell, and all others hold diffuse scattering alone, including
-what became of it on its way through the rest of the crystal (Kikuchi bands). Under the Bragg beams it is what its neighbours say. It is smooth, so that
-few directions and few configurations do: layers of cells are drawn from a pool, and shifted at random by whole cells, so that two of the same
+In a supercell with random displacements, the Bragg beams are those of the unit cell, and all other beams are diffuse scattering, including
+its further scattering in the crystal (Kikuchi bands). At the Bragg beams it is interpolated from its neighbours. It is smooth, so that
+few directions and configurations suffice: layers of cells are drawn from a pool and shifted at random by whole cells, so that layers with equal
 displacements do not interfere.
 """
 
@@ -27,9 +27,9 @@ from twin.scattering.stem.beams import plane_waves
 from twin.scattering.stem.crystal import symmetries
 
 LAYER_COUNT = 24
-"""Layers of one cell with displacements of their own."""
+"""Layers in the pool, one cell thick, each with its own displacements."""
 WAVE_BATCH = 8
-"""Waves that meet the same layers."""
+"""Waves that pass the same layers."""
 SMOOTHING_WIDTH = 0.8
 """Rms width of the filter over outgoing directions in steps of their lattice."""
 

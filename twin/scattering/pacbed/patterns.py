@@ -1,7 +1,7 @@
 """Position-averaged convergent-beam patterns of a crystal as a smooth function of thickness, tilt and semi-angle.
 
 Bragg beams by their rocking curves, thermal diffuse scattering between them by frozen phonons; both in the crystal's frame, in which the aperture
-of a specimen tilted by tau is centred on -tau. Where disks do not overlap a pattern of a probe at rest is the same, wherever it stands.
+of a specimen tilted by tau is centred on -tau. Where disks do not overlap, the pattern of a stationary probe is the same at any position.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from twin.scattering.pacbed.diffuse import Diffuse, diffuse
 from twin.scattering.pacbed.rocking import Rocking, rocking
 
 U2_RATIO = 1.25
-"""By how much more the atoms move in the second table: patterns are linear in <u^2> between the two, and a little beyond."""
+"""Ratio of <u^2> in the second table to that in the first: patterns are linear in <u^2> between and near the two."""
 SUPERCELL_WIDTH = 11.0
 """Least width of the supercell of diffuse scattering in angstrom."""
 
@@ -78,7 +78,7 @@ def library(
     """The library of a crystal of the unit ``cell`` (orthogonal, beam along z) in ``slices`` slices on a grid ``gpts`` (ny, nx).
 
     For electrons of ``energy`` eV, apertures of about ``semiangle`` radian, specimen tilts up to ``tilted``, thicknesses up to ``thickness`` angstrom and
-    outgoing directions up to ``reach`` radian from the zone axis (what a camera shows plus ``tilted``), ``step`` apart. ValueError for what cannot be.
+    outgoing directions up to ``reach`` radian from the zone axis (the range of a camera plus ``tilted``), ``step`` apart. ValueError for impossible values.
     """
     checks.require_float64()
     for name, value in (("semiangle", semiangle), ("reach", reach), ("tilted", tilted), ("step", step)):

@@ -1,7 +1,7 @@
-"""Rocking curves of a perfect crystal: what every incident direction puts into every Bragg beam, at every thickness.
+"""Rocking curves of a perfect crystal: the intensity of every Bragg beam for every incident direction and thickness.
 
 An incident beam k couples only to k + g, so one unit cell is enough (`crystal`), and tilting the specimen by tau is the same as tilting the beam by
--tau: in the crystal's frame the aperture moves to k0 = -tau / lambda and the rocking curves I_g(k) stay where they are. A pattern averaged over whole
+-tau: in the crystal's frame the aperture moves to k0 = -tau / lambda and the rocking curves I_g(k) do not change. A pattern averaged over whole
 unit cells of probe positions is their incoherent sum, since beams that meet at one K from different k then have no fixed phase:
 
     I(K) = sum_g A(K - g - k0) I_g(K - g)
@@ -33,7 +33,7 @@ from twin.scattering.stem.crystal import symmetries
 class Rocking(NamedTuple):
     """Intensities ``table`` [depths, pairs] (shares of one incident beam) of distinct pairs (k, K) of an incident and an outgoing direction.
 
-    All pairs, equivalent by symmetry or not, are ``pair`` [n] (place in the table), ``incident`` [n] (place in ``k`` [m, 2]) and ``outgoing`` [n] (flat
+    All pairs, equivalent by symmetry or not, are ``pair`` [n] (index in the table), ``incident`` [n] (index in ``k`` [m, 2]) and ``outgoing`` [n] (flat
     index on the lattice of ``shape`` (ny, nx) with K = 0 in its middle). Directions are integers on a lattice of ``step`` (x, y) radian, in the
     crystal's frame; ``depths`` [depths] in angstrom; ``cell`` (x, y) in angstrom.
     """

@@ -1,12 +1,12 @@
-"""Which ways there are to a STEM image, what each costs, how exact it is, and which to take.
+"""Algorithms ("forms") for STEM images: their costs and errors, and the choice among them.
 
 direct
     one wave for every probe position: exact, and the only form whose cost grows with positions and not with the aperture;
 prism
     every f-th plane wave of the aperture, probes cut out of one period of their sum (`smatrix`): for wide fields of view;
 gram
-    as many waves as the probes of the scan are made of (`modes`), at most all plane waves of the aperture, then images from the detectors'
-    Gram matrices (`grams`): exact with all of them, and with few as exact as is asked;
+    the modes of the scan's probes (`modes`), at most as many as plane waves of the aperture, then images from the detectors'
+    Gram matrices (`grams`): exact with all modes, and to the required tolerance with few;
 crystal
     a perfect crystal in one unit cell (`crystal`): exact.
 
@@ -38,10 +38,10 @@ from twin.scattering.stem.scene import Scene
 
 MATMUL_SPEEDUP = 8.0
 FLOAT32_ERROR = 1e-4
-"""Relative error of what is exact but for single precision."""
+"""Relative error of algorithms that are exact except for single precision."""
 INTERPOLATIONS = (2, 3, 4, 5, 6, 8)
 MODE_ERRORS = (3e-2, 1e-2, 1e-3)
-"""Errors, as shares of the brightest signal, that numbers of modes are offered for."""
+"""Errors, as shares of the brightest signal, for which a number of modes is offered."""
 
 
 class Form(NamedTuple):
@@ -104,7 +104,7 @@ def forms(
     least = int(count * float(np.ptp(x) * np.ptp(y)) / (extent[0] * extent[1]))
     if name == "gram" or _gram_cost(least, count, each, gpts, pixels, scene.configurations) < dearest:
         few = modes(bundle, lights, x, y, focal_nodes)
-        # the bound of modes is for detectors that only add; one that subtracts may gain what it bounds on either side
+        # the bound of modes is for detectors with weights of one sign; with both signs the errors of both parts add up
         both = 2.0 if np.any(weights(detectors, gpts, extent) < 0.0) else 1.0
         for error in MODE_ERRORS:
             mode_basis = None if few is None else few.within((error - FLOAT32_ERROR) / both)
@@ -136,7 +136,7 @@ def _prisms(
     offered = []
     for factor, loss in zip(costs, losses.values(), strict=True):
         sides, cut = (extent[0] / factor, extent[1] / factor), (gpts[0] // factor, gpts[1] // factor)
-        # what is outside is cut off, what its neighbours have there comes in instead, and both interfere near the edges
+        # the probe outside is cut off and replaced by its neighbours' periodic images, and both interfere near the edges
         error = 4.0 * loss + _sampled_detectors(scene, sides, cut, detectors) + FLOAT32_ERROR
         offered.append(Form("prism", costs[factor], error, interpolation=factor))
     return offered

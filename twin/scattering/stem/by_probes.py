@@ -1,4 +1,4 @@
-"""STEM images of probes that are waves of their own: each through the specimen, or cut out of a scattering matrix."""
+"""STEM images from one exit wave for each probe: by multislice, or from a scattering matrix."""
 
 import functools
 import math
@@ -22,7 +22,7 @@ from twin.scattering.stem.scene import Scene
 from twin.scattering.stem.smatrix import ScatteringMatrix, exit_waves, scattering_matrix
 
 OVERSAMPLING = 2
-"""Transmission functions are made on a grid so many times finer: see `transmission`."""
+"""Transmission functions are computed on a grid this many times finer: see `transmission`."""
 
 
 class _DetectorSums(eqx.Module):

@@ -1,4 +1,4 @@
-"""Detector Gram matrices in blocks, and the images they give: any aberrations, positions and source without more multislice.
+"""Detector Gram matrices in blocks, and images from them at any aberrations, positions and source without further multislice.
 
 With S[q, j] the amplitude in beam q behind the specimen for the incident plane wave j and D the detector's weights, G = S^H D S. A probe
 sum_j a_j |k_j> at r has a_j = A_j exp(-i chi_j - 2 pi i k_j.r), and the detector sees

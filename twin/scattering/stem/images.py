@@ -1,4 +1,4 @@
-"""STEM images by the quickest form that is exact enough (`forms`), and which that was."""
+"""STEM images by the cheapest algorithm within the tolerance (`forms`), and which one it was."""
 
 import contextlib
 import functools
@@ -36,7 +36,7 @@ class Scattered(NamedTuple):
 
 
 class Images(NamedTuple):
-    """``array`` [detectors, ny, nx] as fractions of the incident beam, by ``form``, with all ``forms`` that were weighed; ``through`` is the share of
+    """``array`` [detectors, ny, nx] as fractions of the incident beam, by ``form``, with all ``forms`` that were considered; ``through`` is the share of
     the beam that came through, averaged over probe positions (with Gram matrices over all places between them)."""
 
     array: np.ndarray
@@ -85,7 +85,7 @@ def _check_damped(scene: Scene, beam: Illumination, detectors: Sequence[Response
     if not scene.damped:
         return
     kx, ky = frequencies(scene.gpts, scene.specimen.extent)
-    step = 1.0 / min(scene.specimen.extent)  # what a soft edge may reach beyond
+    step = 1.0 / min(scene.specimen.extent)  # a soft edge may extend by this
     high = np.hypot(kx[None, :], ky[:, None]) > 2.0 * float(beam.semiangle) / wavelength(beam.energy) + step
     for number, detector in enumerate(detectors):
         if np.any(np.broadcast_to(detector(kx[None, :], ky[:, None]), scene.gpts)[high] != 0.0):
@@ -144,7 +144,7 @@ def _through(
     memory: int | None, workers: int | None, progress: Progress | None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Gram matrices [detectors, m, m] of a form's modes, as many as the first configuration shows to be enough, or of all plane waves, averaged over
-    configurations, and the share [m] of each that comes through."""
+    configurations, and the transmitted share [m] of each."""
     waves = (np.eye(len(bundle.k)) if form.modes is None else form.modes.waves).astype(np.complex64)
     extent, gpts = scene.specimen.extent, scene.gpts
     maps = weights(detectors, gpts, extent).reshape(len(detectors), -1)
@@ -180,7 +180,7 @@ def _through(
 
 
 def _pieces(count: int, size: int, convergence: ModeConvergence | None) -> list[slice]:
-    """Of at most ``size``; within the steps between which it is decided whether there are enough."""
+    """Pieces of at most ``size`` waves that do not cross the decision intervals of `ModeConvergence`."""
     step = count if convergence is None else DECISION_INTERVAL
     starts, size = range(0, count, step), size if convergence is None else min(size, DECISION_INTERVAL // 4)
     return [

@@ -1,9 +1,9 @@
-"""When enough of the modes have come through the specimen.
+"""Convergence of STEM images with the number of modes propagated through the specimen.
 
-That probes lack no more than a share m of themselves bounds an image's error by what any specimen and detector could make of it, and most make far
-less: it falls as m where the bound falls as its square root. So images of some probes are followed while modes come in. What the last of them
-changed, and the bound those brought down by at least a half, tell how much of the bound is real; the same share of what is left of it is
-what is still missing.
+If the modes miss at most a share m of each probe, the error of an image is bounded for any specimen and detector. The actual error is usually far
+smaller: it falls as m, the bound as its square root. So images of some probes are computed while modes are added. The change of these images
+since the bound was at least twice as large, divided by the decrease of the bound, gives the ratio of error to bound; this ratio times the
+remaining bound is the estimated error.
 """
 
 import numpy as np
@@ -11,18 +11,18 @@ import numpy as np
 from twin.scattering.stem.modes import Modes
 
 DECISION_INTERVAL = 16
-"""Modes between decisions, whatever the pieces of work are."""
+"""Number of modes between checks of convergence."""
 CHECK_RATIO = 50.0
-"""Times the allowed error: while the bound is more than that, nobody looks."""
+"""Images are compared once the bound is below this multiple of the allowed error."""
 ERROR_SAFETY = 2.0
-"""For probes between those that are followed, and for other configurations."""
+"""Safety factor for other probes and for other phonon configurations."""
 
 
 class ModeConvergence:
-    """Gram matrices ``matrices`` [detectors, m, m] of the modes that have come in, and images of the probes that `Modes` checked."""
+    """Gram matrices ``matrices`` [detectors, m, m] of the modes added so far, and images of the probes that `Modes` checked."""
 
     def __init__(self, modes: Modes, weights: np.ndarray, error: float):
-        """``weights`` [detectors, pixels] of the beams whose amplitudes will be given; ``error`` that is allowed."""
+        """``weights`` [detectors, pixels] of the beams, and the allowed ``error``."""
         self.modes, self.weights, self.error = modes, weights, error
         self.count = 0
         self.matrices = np.zeros((len(weights), len(modes.waves), len(modes.waves)), np.complex64)
@@ -30,7 +30,7 @@ class ModeConvergence:
         self.known: list[tuple[float, np.ndarray]] = []
 
     def converged(self, amplitudes: np.ndarray) -> bool:
-        """Whether the modes whose ``amplitudes`` [n, pixels] are known will do; decided every `DECISION_INTERVAL` modes."""
+        """Whether the modes with ``amplitudes`` [n, pixels] suffice; checked every `DECISION_INTERVAL` modes."""
         if len(amplitudes) % DECISION_INTERVAL or self.modes.error[len(amplitudes)] > CHECK_RATIO * self.error:
             return False
         self._add(amplitudes)
@@ -51,7 +51,7 @@ class ModeConvergence:
         self.known.append((float(self.modes.error[count]), image))
 
     def remaining_error(self) -> float:
-        """The error that images are left with, as a share of a detector's mean signal; infinite while that cannot be told."""
+        """Estimated remaining error of images, as a share of a detector's mean signal; infinite until it can be estimated."""
         bound, now = self.known[-1]
         earlier = [(earlier_bound, image) for earlier_bound, image in self.known if earlier_bound >= 2.0 * bound]
         if not earlier:

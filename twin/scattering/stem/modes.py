@@ -1,14 +1,14 @@
-"""The few waves that all probes of a scan are made of.
+"""Modes of a scan: the few orthogonal waves of which all its probes are superpositions.
 
 A probe at r with aberrations chi is a_j = A_j exp(-i chi_j - 2 pi i k_j.r) in the plane waves k_j of the aperture. Probes within a field of area F
-through an aperture of area K (1/angstrom^2) fill little more than F K dimensions, however many they are: what each dimension more adds falls off
+through an aperture of area K (1/angstrom^2) span little more than F K dimensions, for any number of probes: the contribution of further dimensions decays
 faster than exponentially (concentration to two bounded domains; Slepian, Bell Syst. Tech. J. 43, 3009, 1964). The modes are the eigenvectors of the
 probes' mean density matrix
 
     rho_jk = B(k_j - k_k) sum over beams of a_j conj(a_k)   (a at r = 0),
 
 with B the Fourier transform of the field, a product of one along x and one along y. Modes go through the specimen as plane waves do, all probes
-follow from them, and what any probe is short of is known before.
+follow from them, and the error of any probe is known in advance.
 """
 
 import math
@@ -26,19 +26,19 @@ from twin.optics.source import gauss_hermite
 from twin.scattering.stem.beams import Beams
 
 FIELD_OVERSAMPLING = 4.0
-"""Places of the field over as many as its probes' band asks for: it has sharp edges."""
+"""Oversampling of the field relative to the band of its probes, since the field has sharp edges."""
 SOURCE_WIDTHS = 4.0
-"""Rms widths of the source by which the field is wider than the scan."""
+"""Margin of the field around the scan, in rms widths of the source."""
 SOURCE_NODES = 3
-"""Of the average over the source along each axis, for what probes are short of."""
+"""Quadrature nodes over the source along each axis, for the error of probes."""
 CHECKED_PROBES = 5_000
-"""Probes, at most, of which it is computed what they are short of; nine at least for each beam."""
+"""Largest number of probes whose error is computed; at least nine for each beam."""
 ERROR_SAFETY = 1.5
-"""For those between them."""
+"""Safety factor for probes between the checked ones."""
 AMPLITUDE_THRESHOLD = 1e-5
-"""Amplitude from which on a dimension counts."""
+"""Relative amplitude below which a dimension is neglected."""
 LARGEST_MODE_SHARE = 0.7
-"""Share of the beams from which on modes spare too little."""
+"""Modes are used only if they are fewer than this share of the beams."""
 
 
 class Modes(eqx.Module):
@@ -69,11 +69,11 @@ class Modes(eqx.Module):
 def modes(
     bundle: Beams, lights: Sequence[Illumination], x: np.ndarray, y: np.ndarray, focal_nodes: int = 7
 ) -> Modes | None:
-    """Modes for all of ``lights``, of one aperture, anywhere between all ``x`` and ``y`` (angstrom); None where they would spare little.
+    """Modes for all of ``lights``, of one aperture, anywhere between all ``x`` and ``y`` (angstrom); None where they would save little.
 
-    ``error`` is a bound as a share of the brightest signal that a beam so wide can give, averaged over the source: of a probe a that lacks a share m,
+    ``error`` is a bound as a share of the brightest signal that a beam so wide can give, averaged over the source: of a probe a with a missing share m,
     its projection p, the positive eigenvalue m / 2 + sqrt(m - 3 m^2 / 4) of a a^H - p p^H, for a detector's Gram matrix is positive and at most that
-    signal. A source with tails reaches too far.
+    signal. None also for a source with tails, which is too wide.
     """
     if any(float(light.tail) != 0.0 for light in lights):
         return None
@@ -94,7 +94,7 @@ def modes(
     if len(waves) == 1:
         span = waves[0][:, None] * field
     else:
-        # random mixtures of what all beams make span what they span (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011)
+        # random linear combinations of all beams span the same space (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011)
         draw, count = np.random.default_rng(0), min(most, 3 * field.shape[1])
         span, single = np.zeros((len(field), count), np.complex64), field.astype(np.float32)
         for weight, wave in zip(share, waves, strict=True):
@@ -113,14 +113,14 @@ def modes(
 
 
 def _spread(light: Illumination) -> np.ndarray:
-    """Rms [2] of what images are blurred by along x and y in angstrom."""
+    """Rms blur [2] of images along x and y in angstrom."""
     major, minor, turn = (float(value) for value in light.vibration)
     along = np.hypot(major * np.cos(turn), minor * np.sin(turn)), np.hypot(major * np.sin(turn), minor * np.cos(turn))
     return np.hypot(float(light.source), along)
 
 
 def _along(k: np.ndarray, places: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
-    """What all places between ``places``, centred, and a source of rms ``spread`` around them span at the frequencies ``k`` [n] along one axis:
+    """Basis of plane waves from all positions between ``places`` (centred) with a source of rms ``spread``, at the frequencies ``k`` [n] along one axis:
     orthogonal columns [n, d] and their sizes [d]."""
     half = 0.5 * float(np.ptp(places))
     wide = half + SOURCE_WIDTHS * spread
@@ -138,7 +138,7 @@ def _along(k: np.ndarray, places: np.ndarray, spread: float) -> tuple[np.ndarray
 
 
 def _probes(bundle: Beams, lights: Sequence[Illumination], position: np.ndarray) -> np.ndarray:
-    """Amplitudes [lights, n] of probes at ``place`` (x, y)."""
+    """Amplitudes [lights, n] of probes at ``position`` (x, y)."""
     length, vectors = wavelength(lights[0].energy), jnp.stack([light.coefficients for light in lights])
     chi = np.asarray(jax.vmap(lambda values: phase(values, bundle.k[:, 0], bundle.k[:, 1], length))(vectors))
     return bundle.amplitude * np.exp(-1j * (chi + 2.0 * np.pi * (bundle.k @ position)))
@@ -147,11 +147,11 @@ def _probes(bundle: Beams, lights: Sequence[Illumination], position: np.ndarray)
 def _projection_errors(
     basis: np.ndarray, waves: np.ndarray, bundle: Beams, scan: tuple[np.ndarray, np.ndarray], spread: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Error bounds [spots, waves, m + 1] at the corners of ``scan``, in its middle, and between them; what the probes have of each mode [m, spots,
+    """Error bounds [spots, waves, m + 1] at the corners of ``scan``, in its middle, and between them; overlaps of the probes with each mode [m, spots,
     waves, nodes], and the weights [nodes] of those."""
     nodes = [gauss_hermite(width, SOURCE_NODES if width > 0.0 else 1) for width in spread]
     side = int(np.clip(math.sqrt(CHECKED_PROBES / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 3, 9))
-    # denser near the edges, where the last modes swing
+    # denser near the edges, where the last modes oscillate
     steps = -np.cos(np.pi * np.arange(side) / (side - 1))
     sides = [np.unique(0.5 * np.ptp(along) * steps) for along in scan]
     spots = [np.array([x, y]) for x in sides[0] for y in sides[1]] + ([] if side % 2 else [np.zeros(2)])

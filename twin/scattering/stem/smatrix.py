@@ -2,7 +2,7 @@
 
 A probe is a sum of the aperture's plane waves, so its exit wave is the same sum of theirs, at any position and with any aberrations. With
 interpolation f only every f-th plane wave along each axis is taken: their sum repeats every 1 / f of the cell, and the exit wave
-is cut out of one period around the probe. What a probe sends beyond that period is lost, which is the error of the method.
+is cut out of one period around the probe. The part of a probe outside that period is lost, which is the error of the method.
 """
 
 import functools
@@ -118,7 +118,7 @@ def exit_waves(
         corner = jnp.round(jax.lax.stop_gradient(position) / step).astype(jnp.int32) - np.array([wx // 2, wy // 2])
         rows = (corner[1] + np.arange(wy)) % ny
         columns = (corner[0] + np.arange(wx)) % nx
-        if (wy, wx) == (ny, nx):  # nothing is cut: no need to move what is periodic
+        if (wy, wx) == (ny, nx):  # the window is the whole period: no shift needed
             return jnp.tensordot(sum_of, matrix.waves, axes=1)
         return jnp.tensordot(sum_of, matrix.waves[:, rows[:, None], columns[None, :]], axes=1)
 
