@@ -15,8 +15,9 @@ from twin.scattering.multislice import multislice
 
 @pytest.fixture(scope="module", params=["frozen", "absorptive"])
 def case(request):
-    """The name of a way in which u2 gets in, its loss, where to differ, and the gradient there. What is absorptive is damped too: Debye-Waller factors
-    alone are for the benchmark, and for the potential's own derivative."""
+    """How u2 enters, the loss, the starting point, and the gradient there. An absorptive potential is damped too: Debye-Waller factors alone are
+    compared in the benchmark and in the test of the potential's derivative.
+    """
     loss, start = detected(request.param)
     return request.param, compiled(loss), start, compiled(jax.grad(loss))(start)
 
@@ -26,7 +27,7 @@ def test_every_gradient_is_its_difference(case):
     thermal, loss, start, gradient = case
     for name, position, step in BY_THERMAL[thermal]:
         slope, difference = slope_and_difference(loss, start, name, position, step, gradient)
-        # a difference is no better than the rounding of what it is made of
+        # a difference is limited by the rounding of its terms
         assert abs(slope - difference) < 1e-6 * abs(difference) + 1e-14 / step, (thermal, name, position)
         assert abs(slope) * step > 1e-10, (thermal, name, position)
 
@@ -45,7 +46,7 @@ def test_infinite_projection_does_not_depend_on_depth(case):
 
 
 def test_gradient_memory_does_not_grow_with_slices_times_waves():
-    """Besides a few times what goes in and comes out, nothing: the waves on their way are kept of one piece at a time."""
+    """Beyond inputs and outputs, only the intermediate waves of one batch are stored."""
 
     def memory(waves, slices):
         """Bytes in use at most beyond arguments and results."""

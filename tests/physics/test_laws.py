@@ -98,7 +98,7 @@ def test_weak_phase_object():
 
 
 def test_flux_is_lost_only_past_the_band_limit():
-    """Without a band limit on the transmission, what each step loses is exactly what its propagator cuts off."""
+    """Without a band limit on the transmission, the loss of each step is exactly the part that its propagator cuts off."""
     specimen = srtio3((3, 3, 2))
     shape = (120, 120)
     slices = specimen.slices(shape, 4, specimen.displacements(5), dtype=np.float64)

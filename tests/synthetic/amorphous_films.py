@@ -1,6 +1,6 @@
-"""Scans of amorphous films by full multislice of real atoms: what the estimators of `reconstruct.measure` are judged on.
+"""Scans of amorphous films by full multislice of random atoms: test data for the estimators of `reconstruct.measure`.
 
-Nothing of their model is used: atoms at random with a closest distance, float32 multislice through slices of 5 angstrom, a finite source,
+They are independent of the estimators' model: random atoms with a minimum distance, float32 multislice through slices of 5 angstrom, a finite source,
 Poisson counts. A film is periodic, and the points of its camera are beams of its lattice.
 """
 
@@ -99,13 +99,13 @@ def exposure(
     step = wavelength(ENERGY) / SIDE
     centre = (tilt[0] * step, tilt[1] * step)
     amplitude = aperture((GPTS, GPTS), extent, ENERGY, SEMIANGLE, True, centre)
-    # potentials stand in the middle of their slices
+    # potentials are in the middle of their slices
     effective = coefficients + np.eye(25)[0] * (c10 + 0.5 * SLICE)
     fine = np.asarray(scan_images(film.rows, effective, amplitude, extent, ENERGY, (GPTS, GPTS)), np.float64)
     kx, ky = frequencies((GPTS, GPTS), extent)
     blur = np.exp(-2.0 * (np.pi * source) ** 2 * (kx[None, :] ** 2 + ky[:, None] ** 2))
     spectrum = np.fft.fft2(fine) * blur
-    # at so few points, frequencies that differ by the scan's own are one
+    # on so few pixels, frequencies that differ by the sampling frequency are equal
     fold = np.zeros((points, GPTS))
     fold[np.rint(kx * SIDE).astype(int) % points, np.arange(GPTS)] = 1.0
     share = np.fft.ifft2(fold @ spectrum @ fold.T).real * (points / GPTS) ** 2

@@ -1,4 +1,4 @@
-"""Images of amorphous films of atoms at random, by a lens written out here in NumPy: other code than the twin's transfer functions."""
+"""Images of amorphous films of random atoms, with a lens in NumPy that is independent of the twin's transfer functions."""
 
 import dataclasses
 

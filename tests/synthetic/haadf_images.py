@@ -1,4 +1,4 @@
-"""HAADF images of a thin SrTiO3 crystal by multislice of every probe, scanned over by plain numpy: other code, atoms and phonons than a Gram model's."""
+"""HAADF images of a thin SrTiO3 crystal by multislice of every probe, independent of the Gram model: other code, atoms and phonons."""
 
 import functools
 
@@ -30,7 +30,7 @@ THERMAL = {"Sr": 0.0085, "Ti": 0.0053, "O": 0.0098}
 
 @functools.cache
 def gram() -> GramModel:
-    """What is fitted: the twin's potentials and constants."""
+    """The model that is fitted, with the twin's potentials and constants."""
     return build_gram(
         srtio3_unit(), cells_z=CELLS + 1, depths=(1, 2, CELLS - 1, CELLS, CELLS + 1), tilt_step=0.0, seeds=(0, 1, 2, 3), untilted_seeds=(), degree=3,
         energy=ENERGY, semiangle=SEMIANGLE, detector=DETECTOR, gpts=GPTS,
@@ -90,7 +90,7 @@ def drawn(
     drift: tuple[float, float] = (0.0, 0.0),
     scale: float = 1.0,
 ) -> np.ndarray:
-    """An image in counts: the scan's map ``own`` [2, 2] (angstrom per pixel; default: as asked for), drift in angstrom per second, a Gaussian source, Poisson
+    """An image in counts: the scan's actual ``matrix`` [2, 2] (angstrom per pixel; default: as requested), drift in angstrom per second, a Gaussian source, Poisson
     electrons. The crystal's axes are the scan's; ``scale`` is the gain over its nominal value."""
     generator = np.random.default_rng(seed)
     asked = requested or scan()

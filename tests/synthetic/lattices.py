@@ -1,4 +1,4 @@
-"""Scans of crystals drawn column by column, with a map, drift, jitter and counting known beforehand: other code than any fit of lattices."""
+"""Scans of crystals drawn column by column, with known scan matrix, drift, jitter and counting noise; independent of any lattice fit."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""4D-STEM of a thin phase object with atoms at random places, scanned at an angle to the camera and perhaps mirrored; plain NumPy."""
+"""4D-STEM of a thin phase object of random atoms, with a scan rotated against the camera and possibly mirrored; plain NumPy."""
 
 import dataclasses
 

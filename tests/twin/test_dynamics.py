@@ -1,4 +1,4 @@
-"""How the state moves: Van Loan's matrices against step-by-step integration, stationarity, growth, jumps."""
+"""Dynamics of the state: Van Loan's matrices against step-by-step integration, stationarity, growth, jumps."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Without JAX's float64 whatever needs it is refused, and never computed in float32 in silence."""
+"""Without JAX's float64, functions that need it raise an error instead of computing in float32."""
 
 import re
 from collections.abc import Callable

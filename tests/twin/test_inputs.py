@@ -1,4 +1,4 @@
-"""What was commanded, told in any order: the same at any time; and the memory that lenses and stages have of it."""
+"""Inputs from commanded values in any order of arrival: the same at any time; hysteresis and creep."""
 
 import math
 
@@ -34,7 +34,7 @@ def path(values, name: str = "wide", every: float = 1.0) -> list[float]:
     return [inputs.value(name, round(every * i * SECOND)) for i in range(len(values))]
 
 
-# --- told in any order
+# --- any order of arrival
 
 tellings = st.lists(
     st.tuples(
@@ -75,7 +75,7 @@ def test_settling_changes_nothing_that_is_asked_after_it(given_, until):
             inputs.tell(of, time * SECOND, value)
     settled.settle(until * SECOND)
     assert everything(settled, until * SECOND - 1) == everything(unsettled, until * SECOND - 1)
-    for of, time, value in given_:  # nor does it change what is told later
+    for of, time, value in given_:  # nor does it change later values
         for inputs in (settled, unsettled):
             inputs.tell(of, (until + time) * SECOND + 7, value)
     assert everything(settled, until * SECOND - 1) == everything(unsettled, until * SECOND - 1)
@@ -107,7 +107,7 @@ def test_state_and_restore():
     assert everything(again) == everything(inputs)
 
 
-# --- before anything was told
+# --- before the first value
 
 
 def test_what_was_never_told_is_not_a_number_and_a_control_is_nought():
@@ -163,9 +163,9 @@ def test_a_small_loop_closes():
     outer = [0.0, 200.0, -150.0]
     loop = [*outer, -20.0, -90.0, -20.0, -150.0]
     focus = follower(loop)
-    assert focus[5] == focus[3]  # back at the same turning point: back at the same place
+    assert focus[5] == focus[3]  # the same turning point gives the same lag
     assert focus[-1] == focus[2]  # and the loop leaves nothing behind when it is left
-    assert focus[3] != follower([0.0, -20.0])[-1]  # while the place does hang on the past
+    assert focus[3] != follower([0.0, -20.0])[-1]  # while the lag does depend on the path
 
 
 @settings(max_examples=50, deadline=None)
@@ -194,7 +194,7 @@ def test_normalising_wipes_the_path_out():
     assert inputs.value("play", 2 * SECOND - 1) == -10.0
     assert inputs.value("play", 2 * SECOND) == 0.0
     assert inputs.value("play", 3 * SECOND) == 10.0
-    assert inputs.value("wide", 2 * SECOND) == -40.0  # which is not said to be reset by it
+    assert inputs.value("wide", 2 * SECOND) == -40.0  # which has no reset
 
 
 # --- creep

@@ -1,4 +1,4 @@
-"""Words for how an entry moves, against what they mean in closed form; and blocks against one matrix exponential of the whole."""
+"""Equations of motion of entries against closed forms; and blocks against one matrix exponential of the whole."""
 
 import numpy as np
 import pytest

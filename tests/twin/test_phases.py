@@ -1,4 +1,4 @@
-"""Cosine and sine of many angles: against NumPy in extended precision, their symmetries, derivatives and what is not a number."""
+"""Cosine and sine of many phases: against NumPy in extended precision, symmetries, derivatives, and not-a-number."""
 
 import jax
 import jax.numpy as jnp

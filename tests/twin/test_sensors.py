@@ -1,4 +1,4 @@
-"""What channels say of the state: only measured ones, with the right rows."""
+"""Sensors: only measured channels, with the right rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The state's vector: names, priors, and refusals."""
+"""The state vector: names, priors, and invalid input."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tables of instruments: those that ship read, what cannot be used is refused by name, and what is read is what was written."""
+"""Tables of instruments: the shipped ones can be read, invalid ones are refused with a name, and all values are read."""
 
 import importlib.resources
 from pathlib import Path
@@ -226,7 +226,7 @@ def test_a_sensor_that_expects_not_a_number_is_refused(old, new):
 
 
 def test_a_play_of_a_play_is_refused():
-    """Only what is told has steps: a play or creep of anything else would fail at the first question."""
+    """Only commanded inputs have steps: a play or creep of another input would fail at its first use."""
     refused("[[reset]]", '[[input]]\nname = "again"\nkind = "play"\nof = "play"\nwidth = 1.0\n[[reset]]', "'again'")
 
 
@@ -257,7 +257,7 @@ def test_a_constant_that_is_not_there_is_refused():
 
 
 def test_a_lagged_sensor_has_an_entry_of_its_own_that_follows_what_it_expects():
-    """It reads what a first-order lag makes of T - 3 U: held against the response to a step of both, with the moves of both stopped."""
+    """The response of a first-order lag to a step of T - 3 U, with the dynamics of T and U stopped."""
     still = TEXT.replace('moves = { kind = "walk", rate = 0.03 }', "")
     start = still.index("moves = [{ kind")
     still = still[:start] + still[still.index("\n", start) :]

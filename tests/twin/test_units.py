@@ -1,4 +1,4 @@
-"""Units at the door: as files write them, and as numbers are shown."""
+"""Units: reading those of files, and numbers as text."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""One number that everything goes into, as a function of all there is to differ in, for comparing derivatives with differences.
+"""One scalar that depends on all parameters of the simulation, to compare its derivatives with finite differences.
 
 Atoms -> thermal motion -> potential -> multislice, tilted -> a STEM image on an annular detector, blurred by the source, and an HRTEM image with partial
 coherence -> a weighted sum. Float64 throughout.

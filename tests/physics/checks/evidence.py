@@ -1,6 +1,6 @@
-"""Laws that no parameter can be tuned to meet: each function measures how far the waves are from one, in float64.
+"""Physical laws without adjustable parameters: each function measures the deviation of the waves from one, in float64.
 
-Reversal, reciprocity and flux follow from what multislice is made of: pointwise transmissions t and a propagator P that is diagonal in
+Reversal, reciprocity and flux conservation follow from the factors of multislice: pointwise transmissions t and a propagator P that is diagonal in
 Fourier space, A = P t_n ... P t_1. Then A^T = t_1 P^T ... t_n P^T, the specimen reversed in z with its tilt reversed, and A^H undoes A as far as
 P and t are unitary. They hold for any band limit and any potential, absorptive ones included.
 """
@@ -127,9 +127,10 @@ def backward(
 
 
 class Return(NamedTuple):
-    """A wave there and back: ``residual``, the norm of what came back less what went, and ``lost``, the share of the beam that was lost on the way there,
-    of a wave of norm 1; ``overlap``, by how much Re <wave, what came back> differs from the share kept, with which it is the same;
-    ``changed``, the norm of the difference that the specimen made."""
+    """A wave propagated forward and back: ``residual``, the norm of the difference between the returned and the initial wave, and ``lost``, the share of
+    the beam lost on the way forward, for a wave of norm 1; ``overlap``, the difference between Re <initial, returned> and the share kept, which
+    are equal in theory; ``changed``, the norm of the change by the specimen.
+    """
 
     residual: float
     lost: float
@@ -178,9 +179,11 @@ def nothing(gpts: tuple[int, int] = (96, 128), extent: tuple[float, float] = (16
 
 
 class Flux(NamedTuple):
-    """Where a beam of intensity 1 went: ``kept``, the sum over all beams behind the specimen; ``past``, what the propagators cut off; ``filtered``, what
-    band limits of the transmissions took; ``absorbed``, what an absorptive potential did. ``unaccounted`` is the largest gap in any slice's
-    account, and ``unexplained`` the largest difference, in any slice, between what a transmission without band limit took and what Im V says."""
+    """The balance of a beam of intensity 1: ``kept``, the sum over all beams behind the specimen; ``past``, removed by the band limit of the
+    propagators; ``filtered``, removed by the band limit of the transmissions; ``absorbed``, removed by an absorptive potential.
+    ``unaccounted`` is the largest gap in the balance of any slice, and ``unexplained`` the largest difference, in any slice, between the loss in
+    a transmission without band limit and the loss that Im V predicts.
+    """
 
     kept: float
     past: float
@@ -191,7 +194,7 @@ class Flux(NamedTuple):
 
 
 def flux(slices: Slices, limited: bool, tilt: tuple[float, float] = (0.0, 0.0)) -> Flux:
-    """The account of a probe's intensity, slice by slice: 1 = kept + past + filtered + absorbed.
+    """The balance of a probe's intensity, slice by slice: 1 = kept + past + filtered + absorbed.
 
     Each term comes from its own formula: past = sum_k |F(t psi)|^2 (1 - window^2), absorbed = mean |psi|^2 (1 - exp(-2 sigma Im V)), filtered the rest of
     what ``limited`` transmissions take, mean |psi|^2 (1 - |t|^2) - absorbed.

@@ -1,4 +1,4 @@
-"""The same signal by every form that computes it, and in every way of batching it: how far each lies from direct multislice, probe by probe.
+"""The same signal by every algorithm and every way of batching, compared with direct multislice of each probe.
 
 Sizes are arguments: small ones for tests, those of the benchmarks by default (3 x 3 x 20 cells of SrTiO3 on 162 x 162 points, 349 beams).
 """

@@ -1,4 +1,4 @@
-"""All evidence as numbers with the bars they must hold: what a benchmark prints, at full size or ``short``."""
+"""All checks as numbers with their bounds, for a benchmark at full size or ``short``."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ class Measured(NamedTuple):
 
 
 def everything(short: bool, progress: Callable[[str], None] = lambda label: None) -> Iterator[Measured]:
-    """All of it, one after the other; ``progress`` is told what comes next. Float64 must be enabled."""
+    """All checks in turn; ``progress`` is called with the name of the next. Float64 must be enabled."""
     for part in (_constants, _abtem, _laws, _forms, _derivatives):
         yield from part(short, progress)
 

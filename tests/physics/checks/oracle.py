@@ -1,4 +1,4 @@
-"""abTEM as the oracle: the same potential, the same probe, float64, and abTEM's own multislice."""
+"""abTEM as the reference: the same potential and probe in float64, and abTEM's own multislice."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""A column's rays by integrating the paraxial equation with a general-purpose integrator: what its matrices are held against."""
+"""Rays of a column by a general-purpose integrator of the paraxial equation: the reference of its matrices."""
 
 import itertools
 

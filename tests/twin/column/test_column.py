@@ -1,4 +1,4 @@
-"""A column by matrices against integrated rays and traced derivatives, against what optics conserves, and against the laws of focus."""
+"""A column's matrices against integrated rays, derivatives against differences, conserved quantities, and the laws of focus."""
 
 import math
 

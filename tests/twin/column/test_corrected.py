@@ -1,4 +1,4 @@
-"""A corrector as set values with an age: variances grow as a random walk's do, and what no tableau stands behind is unknown."""
+"""A corrector's set values with an age: variances grow as those of a random walk, and without a tableau values are unknown."""
 
 import math
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_variance_is_that_of_the_tableau_and_grows_linearly_with_its_age():
     rates = np.diff(variances, axis=0) / np.diff(ages)[:, None]
     np.testing.assert_allclose(rates, np.broadcast_to(rates[0], rates.shape), rtol=1e-9)
     assert rates[0, index("C30")] > 0.0
-    assert variances[:, index("C50")].max() == 0.0  # of which the table says nothing
+    assert variances[:, index("C50")].max() == 0.0  # not in the table
 
 
 def test_a_random_walk_drawn_step_by_step_has_that_variance():
@@ -71,7 +71,7 @@ def test_set_values_stand_for_the_lens_and_stigmators_come_on_top():
     # C10 is the lenses', which the corrector only makes less sure
     assert plain.value("C10")[0] == pytest.approx(float(bare.optics(settings()).crossover))
     assert plain.value("C10")[1] > 0.0
-    # an uncorrected column has what its lenses make
+    # an uncorrected column has the aberrations of its lenses
     lens = bare.aberrations(settings(), "probe")
     assert lens.value("C30") == (pytest.approx(float(bare.optics(settings()).spherical[0])), 0.0)
     assert lens.value("C30")[0] > 1e6
@@ -108,7 +108,7 @@ def test_a_corrected_probe_is_smaller_and_the_rays_are_the_same():
     assert float(optics.probe_size) < float(other.probe_size)
     for name in ("crossover", "semi_angle", "magnification", "camera_length", "image_rotation"):
         assert float(getattr(optics, name)) == pytest.approx(float(getattr(other, name)), rel=1e-9), name
-    # a probe does not mind the sign of what is left
+    # the probe size does not depend on the sign of the residual
     opposite = twin.optics(told(60.0, {**LEFT, "corrector.C30": 3e4}, C2=150e4))
     assert float(opposite.probe_size) == pytest.approx(float(optics.probe_size))
 

@@ -1,4 +1,4 @@
-"""The camera: statistics of what it draws against what it states, conserved electrons, saturation, derivatives."""
+"""The camera: sample statistics against stated moments, conservation of electrons, saturation, derivatives."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""A displaced probe: against images at displaced positions, and the statistics that the module states."""
+"""Scan jitter: against images at displaced positions, and its stated statistics."""
 
 import jax.numpy as jnp
 import numpy as np

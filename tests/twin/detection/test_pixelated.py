@@ -1,4 +1,4 @@
-"""Patterns on a camera's pixels: nothing is lost, everything lands where it should, derivatives against differences."""
+"""Patterns on a camera's pixels: conserved intensity and positions, derivatives against differences."""
 
 import jax
 import jax.numpy as jnp

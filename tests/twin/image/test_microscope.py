@@ -1,4 +1,4 @@
-"""The composed microscope: the affine door from the state, slopes against differences, the raster, counts."""
+"""The microscope: the affine map from the state, slopes against differences, the raster, counts."""
 
 import jax.numpy as jnp
 import numpy as np

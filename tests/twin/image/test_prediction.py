@@ -1,4 +1,4 @@
-"""Predictions: intervals from order statistics, phases on their circle, named numbers, ensembles."""
+"""Predictions: intervals from order statistics, circular phases, named statistics, ensembles."""
 
 import numpy as np
 import pytest

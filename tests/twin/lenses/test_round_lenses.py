@@ -101,7 +101,7 @@ def test_focus_follows_current_and_tension_as_the_chromatic_aberration_says(chan
     at_rest = real(lens.field(1.0), ENERGY)
     stronger = real(lens.field(1.0 + change), ENERGY)
     faster = real(lens.field(1.0), ENERGY * (1.0 + change))
-    # a stronger lens images a plane nearer to itself to the same place: the specimen is then overfocused, C10 > 0
+    # a stronger lens images a nearer plane to the same position: the specimen is then overfocused, C10 > 0
     per_current = (float(stronger.focus) - float(at_rest.focus)) / change
     per_tension = (float(faster.focus) - float(at_rest.focus)) / change
     cc = float(at_rest.chromatic)
@@ -119,7 +119,7 @@ def test_derivatives_by_the_excitation_are_those_of_finite_differences():
     slope = jax.jacfwd(all_of)(1.1)
     step = 2e-5
     differences = (all_of(1.1 + step) - all_of(1.1 - step)) / (2 * step)
-    # one of them, Cc, is near its smallest: its own size counts too
+    # Cc is near its minimum: compare with its size, too
     np.testing.assert_array_less(jnp.abs(slope - differences), 1e-6 * jnp.abs(slope) + 1e-6 * jnp.abs(all_of(1.1)))
 
 

@@ -1,4 +1,4 @@
-"""The incident wave."""
+"""Incident waves: position, aperture, tilt, sampling."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""Spreads of the beam: quadratures against the spectra of the same distributions, and figures of real microscopes."""
+"""Partial coherence: quadratures against the spectra of the same distributions, and figures of real microscopes."""
 
 import jax
 import jax.numpy as jnp

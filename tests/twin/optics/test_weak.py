@@ -1,4 +1,4 @@
-"""The linear response of a scan against multislice of a phase object that is weak indeed."""
+"""The linear response of a scan against multislice of a weak phase object."""
 
 import jax.numpy as jnp
 import numpy as np

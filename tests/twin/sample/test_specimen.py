@@ -1,4 +1,4 @@
-"""Specimens: what is refused, slicing, thermal motion."""
+"""Specimens: invalid input, slicing, thermal motion."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_atoms_that_overlap_are_refused():
         Specimen.from_atoms(atoms)
     shared = Specimen.from_atoms(atoms, occupancy=np.array([0.25, 0.75]))
     np.testing.assert_array_equal(shared.occupancy, [0.25, 0.75])
-    with pytest.raises(ValueError, match="add up to at most 1"):
+    with pytest.raises(ValueError, match="sum to at most 1"):
         Specimen.from_atoms(atoms, occupancy=np.array([0.5, 0.75]))
     Specimen.from_atoms(atoms, occupancy=np.array([0.0, 1.0]))
 

@@ -1,4 +1,4 @@
-"""Orthogonal cells and zone axes: density, distances, orientation, strain, and what is refused."""
+"""Orthogonal cells and zone axes: density, distances, orientation, strain, and invalid input."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Gram matrices in blocks: the crystal's form equals the supercell's, and both give the images of exact multislice."""
+"""Gram matrices in blocks: the unit cell's algorithm equals the supercell's, and both give the images of exact multislice."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The Gram model as an object: its beams, layout, cache, speed of use, and what its builder refuses; its physics is in tests/physics."""
+"""The Gram model: its beams, layout, cache, speed, and invalid input of its builder; its physics is in tests/physics."""
 
 from typing import Any
 

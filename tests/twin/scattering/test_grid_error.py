@@ -1,4 +1,4 @@
-"""What a grid leaves out, as estimated on one cell: against images and waves of the whole specimen on finer grids."""
+"""The grid error estimated on one cell, against images and waves of the whole specimen on finer grids."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_error_of_a_detector_is_that_of_the_brightest_pixels_on_a_grid_three_tim
     coarse, fine = images(108), images(324)
     actual = np.abs(coarse - fine).max(axis=(1, 2)) / fine.max(axis=(1, 2))
     estimated = np.array([comparison.detector_error(detector) for detector in DETECTORS])
-    # errors that matter, far above what the forms of computation differ by
+    # relevant errors, far above the differences between algorithms
     assert actual.min() > 0.01
     np.testing.assert_allclose(estimated, actual, rtol=0.25)
 

@@ -1,4 +1,4 @@
-"""When enough modes have come in: with specimens that take the bound at its word, and with one that does not."""
+"""Convergence of modes: with specimens that reach the error bound, and with one far below it."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The waves that probes of a scan are made of: how few they are, and what probes are short of."""
+"""Modes of a scan: their number, and the error of probes."""
 
 import numpy as np
 import pytest
@@ -90,7 +90,7 @@ def test_their_number_is_field_times_aperture_and_accuracy_costs_few_more():
     assert half < count < number(basis, 1e-1)
     steps = [number(basis, 0.5 * 10.0**-power) for power in (1, 2, 3)]
     assert steps[2] < 1.5 * steps[0]
-    # the number does not grow with that of places
+    # the number does not grow with the number of positions
     denser = modes([light()], np.linspace(9.0, 9.0 + side, 500), along)
     assert abs(number(denser, 5e-3) - steps[1]) <= 3
 

@@ -1,4 +1,4 @@
-"""Multislice as a function: exits, batches, what it refuses; its physics is in tests/physics."""
+"""Multislice as a function: exits, batches, invalid input; its physics is in tests/physics."""
 
 import jax
 import jax.numpy as jnp

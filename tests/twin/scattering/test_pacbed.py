@@ -1,4 +1,4 @@
-"""Position-averaged patterns: rocking curves against probes that are scanned, mean transmission against sampled phonons, tilt against a tilted propagator."""
+"""Position-averaged patterns: rocking curves against scanned probes, mean transmission against sampled phonons, tilt against a tilted propagator."""
 
 import functools
 
@@ -103,7 +103,7 @@ def test_what_bragg_beams_lose_is_diffuse():
     lost = thermal.table[:, 0].sum(axis=(1, 2))
     assert thermal.depths == pytest.approx(curves.depths)
     assert np.all(np.diff(lost) > 0.0)
-    # and no more: what is scattered beyond the grid's band, up to a half of it at these angles, is lost for good
+    # and no more: intensity scattered beyond the grid's band, up to a half at these angles, is lost
     whole = bragg + lost
     assert np.all(whole < 1.005)
     assert np.all(1.0 - whole < 0.6 * (1.0 - bragg))

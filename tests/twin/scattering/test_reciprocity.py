@@ -1,4 +1,4 @@
-"""Scans by reciprocity against probes taken through the specimen one by one."""
+"""Scans by reciprocity against multislice of each probe."""
 
 import jax.numpy as jnp
 import numpy as np

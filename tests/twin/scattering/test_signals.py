@@ -1,4 +1,4 @@
-"""Signals over positions, configurations and foci: whatever the pieces, the averages are those of the parts."""
+"""Signals over positions, configurations and foci: averages do not depend on the batches."""
 
 import equinox as eqx
 import jax
@@ -48,7 +48,7 @@ def test_averages_whatever_the_pieces(stacks, averaged, options):
         visits[part] += 1
     assert np.all(visits == 1)
     np.testing.assert_allclose(assembled, averaged, atol=1e-6 * averaged.max())
-    shares = assembled.sum(axis=(1, 2))  # what is missing passed the band limit
+    shares = assembled.sum(axis=(1, 2))  # the rest was cut off by the band limit
     assert np.all((shares > 0.96) & (shares < 1.0 + 1e-5))
 
 

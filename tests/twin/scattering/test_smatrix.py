@@ -1,4 +1,4 @@
-"""The scattering matrix: exact without interpolation, close with it where the probe keeps within the window, and within its memory."""
+"""The scattering matrix: exact without interpolation, close with it while the probe is within the window, and within its memory."""
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,7 @@ def test_with_interpolation_the_exit_wave_is_near_in_its_window(setting, exact):
     assert computed.shape == (3, 48, 48)
     exact_patterns = np.asarray(intensities(jnp.asarray(exact)))
 
-    # within the aperture and outside, the share of the beam agrees to what leaves the 7.8 angstrom window
+    # inside and outside the aperture, the shares of the beam agree to within the share outside the 7.8 angstrom window
     def shares(patterns):
         ky = np.fft.fftfreq(patterns.shape[-2], 1.0 / patterns.shape[-2])[:, None]
         kx = np.fft.fftfreq(patterns.shape[-1], 1.0 / patterns.shape[-1])[None, :]

@@ -1,4 +1,4 @@
-"""STEM images: all forms make the same, and the one taken is the cheapest that is exact enough."""
+"""STEM images: all algorithms agree, and the cheapest within the tolerance is chosen."""
 
 import dataclasses
 import itertools
@@ -96,12 +96,12 @@ def test_few_modes_are_as_exact_as_they_state(source):
     assert numbers == sorted(numbers)
     assert len(numbers) == 3
     assert numbers[1] < 0.6 * whole.grams[0].indices.shape[0]
-    # each ten times fewer than the last as they were asked, and not by chance
+    # the error falls tenfold with each tolerance
     assert errors[2].max() < 0.3 * errors[0].max()
 
 
 def test_a_detector_that_subtracts_asks_for_more_modes():
-    """What modes lack is bounded by what a detector adds, and one of two signs can be off by as much both ways."""
+    """The error of modes is bounded for weights of one sign; with both signs the errors of both parts may add up."""
     scan = np.linspace(0.0, A, 5)
     detector = DETECTORS[0]
     pair = ([detector], [lambda kx, ky: np.sign(kx + 0.0 * ky) * detector(kx, ky)])
