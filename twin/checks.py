@@ -44,9 +44,9 @@ def finite(name: str, value: Any, cure: str) -> None:
     """ValueError that names ``name`` and the ``cure`` unless every number in ``value`` is finite."""
     if known(value):
         number = np.asarray(value)
-        wrong = int(number.size - np.count_nonzero(np.isfinite(number)))
-        problem = "is not finite" if number.ndim == 0 else f"has {wrong} values of {number.size} that are not finite"
-        require(wrong == 0, f"{name} {problem}; {cure}")
+        invalid = int(number.size - np.count_nonzero(np.isfinite(number)))
+        problem = "is not finite" if number.ndim == 0 else f"has {invalid} values of {number.size} that are not finite"
+        require(invalid == 0, f"{name} {problem}; {cure}")
 
 
 def not_negative(name: str, value: Any, cure: str, unit: str = "") -> None:

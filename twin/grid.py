@@ -50,16 +50,16 @@ def band_limit(gpts: tuple[int, int], extent: tuple[float, float], cutoff: float
     return window(np.hypot(kx[None, :], ky[:, None]), cutoff or highest)
 
 
-def smooth(least: int) -> int:
+def smooth(minimum: int) -> int:
     """The smallest number of at least ``least`` with no prime factor above 7: grids of such sizes are transformed quickly."""
-    if least < 1:
-        raise ValueError(f"a grid needs at least one point, not {least}")
-    number = least
+    if minimum < 1:
+        raise ValueError(f"a grid needs at least one point, not {minimum}")
+    number = minimum
     while True:
-        rest = number
+        cofactor = number
         for prime in (2, 3, 5, 7):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
+            while cofactor % prime == 0:
+                cofactor //= prime
+        if cofactor == 1:
             return number
         number += 1

@@ -34,11 +34,11 @@ def cos_sin(turns: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array,
     The rounding of the angle itself in float32 remains: reduce a large angle in float64 first. NaN and infinity give NaN.
     """
     halves = jnp.round(2.0 * turns)
-    rest = turns - 0.5 * halves
+    remainder = turns - 0.5 * halves
     odd = jnp.abs(halves - 2.0 * jnp.round(0.5 * halves))
     sign = 1.0 - 2.0 * odd
-    square = rest * rest
-    return sign * _series(square, 0), sign * rest * _series(square, 1)
+    square = remainder * remainder
+    return sign * _series(square, 0), sign * remainder * _series(square, 1)
 
 
 @cos_sin.defjvp

@@ -27,7 +27,7 @@ def test_multislice_agrees_with_abtem(name):
         assert deviation.single_ring < 1e-4
 
 
-def test_what_is_compared_matters():
+def test_the_compared_deviations_react_to_errors():
     """The other sign of the tilt, another energy and one aberration less are all far outside what agrees."""
     specimen, shape, count = SPECIMENS["SrTiO3"](6)
     slices = specimen.slices(shape, count, specimen.displacements(11), dtype=np.float64)

@@ -57,7 +57,7 @@ def test_backward_undoes_forward():
         assert abs(round_trip.lost) < 1e-12
 
 
-def test_what_does_not_come_back_is_what_was_lost(displaced):
+def test_the_returned_wave_lacks_the_lost_share(displaced):
     round_trip = there_and_back(displaced)
     assert round_trip.changed > 0.1
     assert round_trip.overlap < 1e-12
@@ -74,7 +74,7 @@ def test_real_potentials_lose_flux_only_past_the_band_limit(displaced, tilt):
     np.testing.assert_allclose(account.kept + account.past, 1.0, atol=1e-12)
 
 
-def test_absorptive_potentials_lose_what_they_absorb(absorptive):
+def test_the_loss_of_absorptive_potentials_is_absorption(absorptive):
     account = flux(absorptive, False)
     assert account.unaccounted < 1e-12
     assert account.unexplained < 1e-12
@@ -96,5 +96,5 @@ def test_vacuum_keeps_the_whole_beam():
     np.testing.assert_allclose(account.kept, 1.0, atol=1e-12)
 
 
-def test_nothing_comes_round_the_grid(displaced):
+def test_no_wrap_around_of_the_grid(displaced):
     assert beyond_the_band(displaced) < 1e-14

@@ -45,7 +45,7 @@ def test_kirklands_factor_is_abtems(symbol):
 
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("symbol", ["O", "Sr", "U"])
-def test_what_lies_beyond_a_plane(table, symbol):
+def test_part_of_an_atom_beyond_a_plane(table, symbol):
     """The closed form against the potential in real space (abTEM's function) integrated over all points beyond the plane, in spherical
     coordinates about the atom: 2 pi R^2 V(R) J0(2 pi k R sin(theta)) dR d(cos(theta))."""
     from scipy.special import j0
@@ -284,7 +284,7 @@ def test_absorptive_factor_by_brute_force():
 
 
 @pytest.mark.parametrize("symbol,tolerance", [("O", 0.02), ("Si", 0.02), ("Ti", 0.04)])
-def test_absorbed_is_what_one_vibrating_atom_scatters(symbol, tolerance):
+def test_absorption_equals_diffuse_scattering_of_one_atom(symbol, tolerance):
     """A plane wave through one atom: what the absorptive potential takes out is what frozen phonons scatter incoherently, and what remains
     is the mean wave."""
     shape, side = (96, 96), 6.0
@@ -407,7 +407,7 @@ def test_gradient_in_the_amplitude_of_frozen_phonons():
     assert np.all(np.isfinite(np.asarray(both(jnp.zeros(len(specimen.u2)))[1])))
 
 
-def test_absorbed_flux_of_a_crystal_is_what_frozen_phonons_scatter():
+def test_absorption_of_a_crystal_equals_scattering_by_frozen_phonons():
     """A plane wave through 11 angstrom of silicon [001]: what the absorptive potential takes out against what frozen phonons scatter out of
     the mean wave. The grid carries a known share of single diffuse scattering, sum F^2 (1 - exp(-4 pi^2 u2 k^2)); the absorptive potential all."""
     from ase.build import bulk

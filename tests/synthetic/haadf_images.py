@@ -90,7 +90,7 @@ def drawn(
     drift: tuple[float, float] = (0.0, 0.0),
     scale: float = 1.0,
 ) -> np.ndarray:
-    """An image in counts: the scan's actual ``matrix`` [2, 2] (angstrom per pixel; default: as requested), drift in angstrom per second, a Gaussian source, Poisson
+    """Counts: the scan's actual ``matrix`` [2, 2] (angstrom per pixel; default: as requested), drift in angstrom per second, a Gaussian source, Poisson
     electrons. The crystal's axes are the scan's; ``scale`` is the gain over its nominal value."""
     generator = np.random.default_rng(seed)
     asked = requested or scan()

@@ -102,7 +102,7 @@ def test_time_does_not_run_backwards(interval):
         DYNAMICS.discretise(interval)
 
 
-def test_an_equation_of_ones_own():
+def test_a_custom_equation():
     """A constant velocity under white acceleration: q t^3 / 3 and q t^2 / 2."""
     layout = Layout((Entry("p", "1", 0.0, 1.0), Entry("v", "1", 0.0, 1.0)))
     dynamics = Dynamics(layout, np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([0.0, 0.3]))
@@ -123,7 +123,7 @@ def test_a_focus_command_leaves_a_memory_that_fades():
     assert left[of("C10.memory.slow")] == pytest.approx(mean[of("C10.memory.slow")] * np.exp(-0.2))
 
 
-def test_a_stage_move_loses_the_place():
+def test_a_stage_move_makes_the_position_unknown():
     mean, std, lost = move_stage(DYNAMICS)
     assert not mean.any()
     assert lost == ("x", "y")

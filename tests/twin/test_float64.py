@@ -59,7 +59,7 @@ def test_double_precision_passes():
     assert checks.float64(1).dtype == np.float64
 
 
-def test_nothing_asks_jax_for_float64_without_the_check():
+def test_every_use_of_float64_in_jax_is_checked():
     """An array made with that dtype would be one of float32, where JAX has no other."""
     unchecked = re.compile(r"jnp\.(asarray|array|zeros|ones|full|arange|linspace|empty|eye)\([^\n]*jnp\.float64")
     for package in ("twin", "reconstruct", "learn"):

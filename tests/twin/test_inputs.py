@@ -56,7 +56,7 @@ def everything(inputs: Inputs, since: int = -1) -> list:
 
 @settings(max_examples=30, deadline=None)
 @given(tellings, st.randoms(use_true_random=False))
-def test_the_order_of_telling_makes_no_difference(given_, random):
+def test_the_order_of_arrival_makes_no_difference(given_, random):
     first, second = Inputs(SPECS), Inputs(SPECS)
     shuffled = list(given_)
     random.shuffle(shuffled)
@@ -68,7 +68,7 @@ def test_the_order_of_telling_makes_no_difference(given_, random):
 
 @settings(max_examples=30, deadline=None)
 @given(tellings, st.integers(0, 45))
-def test_settling_changes_nothing_that_is_asked_after_it(given_, until):
+def test_settling_does_not_change_later_values(given_, until):
     settled, unsettled = Inputs(SPECS), Inputs(SPECS)
     for of, time, value in given_:
         for inputs in (settled, unsettled):
@@ -81,7 +81,7 @@ def test_settling_changes_nothing_that_is_asked_after_it(given_, until):
     assert everything(settled, until * SECOND - 1) == everything(unsettled, until * SECOND - 1)
 
 
-def test_telling_says_whether_anything_has_changed():
+def test_tell_returns_the_time_of_the_change():
     inputs = Inputs(SPECS)
     assert inputs.tell("echo", 10, 5.0)
     assert not inputs.tell("echo", 20, 5.0)
@@ -110,7 +110,7 @@ def test_state_and_restore():
 # --- before the first value
 
 
-def test_what_was_never_told_is_not_a_number_and_a_control_is_nought():
+def test_unset_channels_are_nan_and_unset_controls_are_zero():
     inputs = Inputs(SPECS)
     at = inputs.at(5 * SECOND)
     assert {name for name, value in at.items() if math.isnan(value)} == {"lens", "stage", "heater", "play", "wide"}
@@ -119,7 +119,7 @@ def test_what_was_never_told_is_not_a_number_and_a_control_is_nought():
     assert np.isnan(inputs.series("lens", np.array([1, 2]))).all()
 
 
-def test_what_is_told_holds_before_it_too_and_a_control_steps_from_nought():
+def test_the_first_value_holds_before_it_and_a_control_steps_from_zero():
     inputs = told([(10, 5.0)])
     assert inputs.value("lens", 0) == 11.0
     assert inputs.steps("lens", -SECOND, 20 * SECOND) == []
@@ -170,7 +170,7 @@ def test_a_small_loop_closes():
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-200, 200), min_size=1, max_size=12), st.integers(201, 400))
-def test_what_is_larger_than_all_before_wipes_it_out(values, size):
+def test_a_larger_excursion_resets_the_hysteresis(values, size):
     """After an excursion beyond all earlier ones nothing but it counts (Madelung's rule)."""
     focus = path([*map(float, values), float(size), -float(size), 33.0])[-1]
     assert focus == path([0.0, float(size), -float(size), 33.0])[-1]

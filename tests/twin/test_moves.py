@@ -61,7 +61,7 @@ def test_an_integral_of_a_walk(t):
     np.testing.assert_allclose(noise, expected, rtol=1e-7, atol=1e-12 * q * max(t, t**3))
 
 
-def test_a_constant_and_what_is_not_named_stand_still():
+def test_constants_and_unnamed_entries_do_not_change():
     transition, noise = moved(77.0, a=Constant())
     np.testing.assert_array_equal(transition, np.eye(3))
     assert not noise.any()
@@ -114,7 +114,7 @@ def whole(dynamics: Dynamics, seconds: float) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.01, 0.5, 4.0]))
-def test_blocks_are_as_good_as_the_whole(seed, seconds):
+def test_blocks_agree_with_the_whole(seed, seconds):
     generator = np.random.default_rng(seed)
     n = 9
     layout = Layout(tuple(Entry(f"e{i}", "1", 0.0, 1.0) for i in range(n)))

@@ -48,5 +48,5 @@ def test_derivatives_are_those_of_cosine_and_sine_everywhere():
     np.testing.assert_allclose(second, -((2.0 * np.pi) ** 2) * np.cos(2.0 * np.pi * turns), atol=1e-11)
 
 
-def test_what_is_not_a_number_stays_so():
+def test_nan_stays_nan():
     assert np.isnan(np.asarray(cos_sin(jnp.asarray([np.nan, np.inf, -np.inf])))).all()

@@ -6,7 +6,7 @@ import pytest
 from twin.state import FIELD, Entry, Layout, standard_layout
 
 
-def test_names_find_their_places():
+def test_index_of_a_name():
     layout = standard_layout(4.2)
     assert [layout.index(name) for name in layout.names] == list(range(len(layout)))
     assert layout.prior_mean()[layout.index("thickness")] == 78.1
@@ -16,7 +16,7 @@ def test_names_find_their_places():
     assert set(FIELD) <= set(layout.names)
 
 
-def test_priors_replaced_leave_all_else():
+def test_replaced_priors_leave_other_entries():
     layout = standard_layout()
     changed = layout.replaced({"C10": (7.0, 3.0)})
     row = layout.index("C10")

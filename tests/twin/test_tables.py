@@ -187,7 +187,7 @@ def test_every_constant_of_a_shipped_table_matters_and_has_a_prior():
         ('name = "toy"', "name = toy", ["not TOML", "line", "mend"]),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_refused_by_file_row_and_cure(old, new, parts):
+def test_invalid_rows_are_refused_with_file_row_and_cure(old, new, parts):
     with pytest.raises(ValueError) as caught:
         read_table(written(old, new), "mine.toml")
     message = str(caught.value)
@@ -230,7 +230,7 @@ def test_a_play_of_a_play_is_refused():
     refused("[[reset]]", '[[input]]\nname = "again"\nkind = "play"\nof = "play"\nwidth = 1.0\n[[reset]]', "'again'")
 
 
-def test_a_jump_on_an_input_that_is_not_told_is_refused():
+def test_a_jump_on_an_input_that_is_not_commanded_is_refused():
     refused('on = "lens"', 'on = "play"', "'T'", "'play'")
 
 
@@ -256,7 +256,7 @@ def test_a_constant_that_is_not_there_is_refused():
 # --- a slow sensor
 
 
-def test_a_lagged_sensor_has_an_entry_of_its_own_that_follows_what_it_expects():
+def test_a_lagged_sensor_is_an_entry_that_follows_its_expectation():
     """The response of a first-order lag to a step of T - 3 U, with the dynamics of T and U stopped."""
     still = TEXT.replace('moves = { kind = "walk", rate = 0.03 }', "")
     start = still.index("moves = [{ kind")
@@ -301,7 +301,7 @@ def test_a_quantity_its_tangent_and_its_curvature():
         assert value(state + step) == pytest.approx(exact)
 
 
-def test_an_entry_is_a_quantity_of_itself_and_nothing_else_is():
+def test_an_entry_is_a_quantity_and_other_names_are_not():
     quantity = toy().quantity("heat")
     assert (quantity.unit, quantity.value(toy().layout, np.array([1.0, 2.0, 3.0]), {})) == ("angstrom/kelvin", 3.0)
     with pytest.raises(ValueError, match="no entry 'focus'"):

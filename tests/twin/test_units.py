@@ -32,7 +32,7 @@ def test_axes_of_foreign_files(text: str, factor: float, unit: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "px", "[p_x]", "pixels", "V", "counts", "a.u.", "9**9**9", "1", "1/", "eV/ch", "x" * 60, "nm*s", "[]]", "d", "b"]
 )  # fmt: skip
-def test_what_is_no_unit_of_an_axis(text: str) -> None:
+def test_texts_that_are_no_unit_of_an_axis(text: str) -> None:
     assert axis_unit(text) is None
 
 
@@ -53,11 +53,11 @@ def test_units_of_logs(text: str, unit: str, factor: float, offset: float) -> No
 
 
 @pytest.mark.parametrize("text", ["ma", "NM", "Nm", "year", "S", "C/s", "9**9", "e", "barn", "inch"])
-def test_symbols_are_spelled_as_in_the_si_and_nothing_else_is_read(text: str) -> None:
+def test_only_si_symbols_are_read(text: str) -> None:
     assert read_unit(text) is None
 
 
-def test_what_pint_reads_has_a_name_inside() -> None:
+def test_units_read_by_pint_have_an_inside_name() -> None:
     assert all(known(unit) for unit in _INSIDE.values())
 
 

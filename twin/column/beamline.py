@@ -40,20 +40,20 @@ class Bells(NamedTuple):
 
 
 class Beamline:
-    """The pieces of a column's table; ``places`` are the indices of its constants by name, ``controls`` those of its controls."""
+    """The pieces of a column's table; ``constant_index`` are the indices of its constants by name, ``controls`` those of its controls."""
 
-    def __init__(self, table: ColumnTable, places: dict[str, int], controls: dict[str, int]):
+    def __init__(self, table: ColumnTable, constant_index: dict[str, int], controls: dict[str, int]):
         lenses: list[Lens] = table.of(Lens)
         self._lens = {lens.name: i for i, lens in enumerate(lenses)}
 
         def index(element: AnyElement, field: str) -> int:
-            return places[f"{element.name}.{field}"]
+            return constant_index[f"{element.name}.{field}"]
 
         self._fields = {
             field: np.array([index(lens, field) for lens in lenses], int)
             for field in ("place", "half_width", "ampere_turns", "remanence")
         }
-        self._saturation = np.array([places.get(f"{lens.name}.saturation", -1) for lens in lenses], int)
+        self._saturation = np.array([constant_index.get(f"{lens.name}.saturation", -1) for lens in lenses], int)
         self._control = np.array([controls[lens.control] if lens.control else -1 for lens in lenses], int)
         self._fixed = np.array([lens.fixed for lens in lenses])
         stops = []
@@ -117,10 +117,10 @@ class Beamline:
             jnp.where(drift, middle, bells.centre[owner]),
         )
 
-        def through(bell: Bells, start: Float[Array, ""], end: Float[Array, ""]) -> Transfer:
+        def section(bell: Bells, start: Float[Array, ""], end: Float[Array, ""]) -> Transfer:
             return glaser.transfer(GlaserBell(*bell), start, end, energy)
 
-        parts = jax.vmap(through)(mine, heights[first:last], heights[first + 1 : last + 1])
+        parts = jax.vmap(section)(mine, heights[first:last], heights[first + 1 : last + 1])
 
         def further(so_far: Array, part: Array) -> tuple[Array, Array]:
             product = part @ so_far

@@ -189,7 +189,7 @@ class Column:
         source = self._constant(gun, constants, "source")
         potential = energy * (1 + energy / (2 * REST_ENERGY_EV))
         current = self._constant(gun, constants, "brightness") * potential * (jnp.pi * source * half) ** 2 / 4
-        turns, gains = self._scan(planes, reached, down, constants)
+        rotations, gains = self._scan(planes, reached, down, constants)
         image = self.beamline.reached(specimen.name, (self.detector,), constants, controls, energy)[self.detector]
         (p, q), _ = image.matrix
         bell = self.lens(specimen.objective, constants, controls)
@@ -211,7 +211,7 @@ class Column:
                 source_image, semi_angle, c30, upper.chromatic, self._constant(gun, constants, "energy_spread"), energy
             ),
             current=current,
-            scan_rotation=turns,
+            scan_rotation=rotations,
             scan_gain=gains,
             magnification=jnp.abs(p),
             camera_length=jnp.abs(q),
@@ -231,13 +231,13 @@ class Column:
         return jnp.where(diameter == 0, jnp.inf, 0.5 * diameter * self._constant(aperture, constants, "scale"))
 
     def _scan(self, planes, reached, down: Transfer, constants: Float[Array, " n"]) -> tuple[Array, Array]:
-        turns, gains = [], []
+        rotations, gains = [], []
         for deflector in planes:
             if isinstance(deflector, Deflector):
                 above = reached[deflector.name]
-                rest = down.matrix @ jnp.linalg.inv(above.matrix)
-                shift = rest[0, 1] * self._constant(deflector, constants, "deflection")
-                turns.append(
+                to_specimen = down.matrix @ jnp.linalg.inv(above.matrix)
+                shift = to_specimen[0, 1] * self._constant(deflector, constants, "deflection")
+                rotations.append(
                     down.rotation
                     - above.rotation
                     + self._constant(deflector, constants, "azimuth")
@@ -245,7 +245,7 @@ class Column:
                 )
                 gains.append(jnp.abs(shift))
         empty = jnp.zeros(0)
-        return (jnp.stack(turns), jnp.stack(gains)) if turns else (empty, empty)
+        return (jnp.stack(rotations), jnp.stack(gains)) if rotations else (empty, empty)
 
     def _twofold(
         self, constants: Float[Array, " n"], controls: Float[Array, " m"], stigmators: list[Stigmator]

@@ -88,9 +88,9 @@ def set_values(corrector: Corrector | None, settings: Settings) -> dict[str, flo
 
 
 def _known(mean: np.ndarray, variance: np.ndarray) -> Aberrations:
-    lost = ~(np.isfinite(mean) & np.isfinite(variance))
-    unknown = tuple(name for name, gone in zip(NAMES, lost, strict=True) if gone)
-    return Aberrations(np.where(lost, np.nan, mean), np.where(lost, np.inf, variance), unknown)
+    is_unknown = ~(np.isfinite(mean) & np.isfinite(variance))
+    unknown = tuple(name for name, missing in zip(NAMES, is_unknown, strict=True) if missing)
+    return Aberrations(np.where(is_unknown, np.nan, mean), np.where(is_unknown, np.inf, variance), unknown)
 
 
 def _of(values: dict[str, float], name: str) -> float:

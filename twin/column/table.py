@@ -148,9 +148,9 @@ def _check(table: ColumnTable, source: str) -> None:
             f"{constant.name} is {constant.mean:g} {constant.unit}",
             "it must be above 0",
         )
-    places = [_value(element.place_mm) for element in table.element]
+    positions = [_value(element.place_mm) for element in table.element]
     require(
-        all(a <= b for a, b in itertools.pairwise(places)) and places[0] == 0.0,
+        all(a <= b for a, b in itertools.pairwise(positions)) and positions[0] == 0.0,
         "its elements do not come in the order in which electrons meet them, from 0 on",
         "sort them by place_mm, the gun first at 0",
     )
@@ -184,10 +184,10 @@ def _check_lenses(table: ColumnTable, require) -> None:
     require(
         bool(owner), f"the specimen's objective {specimen.objective!r} is no lens of it", "name the lens it stands in"
     )
-    off = abs(_value(specimen.place_mm) - _value(owner[0].place_mm))
+    distance = abs(_value(specimen.place_mm) - _value(owner[0].place_mm))
     require(
-        off < owner[0].reach_mm,
-        f"the specimen is {off:g} mm from the middle of {owner[0].name}, outside its field",
+        distance < owner[0].reach_mm,
+        f"the specimen is {distance:g} mm from the middle of {owner[0].name}, outside its field",
         "check place_mm",
     )
 
@@ -196,7 +196,7 @@ def _check_correctors(table: ColumnTable, require) -> None:
     correctors = table.of(Corrector)
     sides = [corrector.side for corrector in correctors]
     require(len(set(sides)) == len(sides), "has two correctors of one side", "join them to one")
-    both = {name[:3] for name in NAMES}
+    pairs = {name[:3] for name in NAMES}
     for corrector in correctors:
         require(
             corrector.side in ("probe", "image"),
@@ -206,7 +206,7 @@ def _check_correctors(table: ColumnTable, require) -> None:
         for label, deviations in (("after_tableau_nm", corrector.after_tableau_nm), ("walk_nm", corrector.walk_nm)):
             for name, value in deviations.items():
                 require(
-                    name in NAMES or name in both,
+                    name in NAMES or name in pairs,
                     f"{label} of {corrector.name} speaks of {name}",
                     f"the coefficients are {', '.join(NAMES)}, or C12 for both parts",
                 )

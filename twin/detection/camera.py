@@ -97,15 +97,15 @@ def covariance(
     shape = _shape(fraction)
     q = nyquist_shares(shape)
     spread = kernel(_noise(camera)(q), shape)
-    back = (-shift[0], -shift[1])
-    pairs = jnp.fft.rfft2(spread * jnp.roll(spread, back, axis=(0, 1))).astype(
+    backwards = (-shift[0], -shift[1])
+    pairs = jnp.fft.rfft2(spread * jnp.roll(spread, backwards, axis=(0, 1))).astype(
         jnp.result_type(fraction.dtype, jnp.complex64)
     )
     waiting = jnp.fft.rfft2(_arriving(camera, fraction))
     lead = (1,) * (fraction.ndim - 2)
     shared = jnp.fft.irfft2(waiting * pairs.reshape(*lead, *pairs.shape), s=shape) * dose / camera.efficiency
     gains = _gains(camera, fraction)
-    gains = gains * (gains if jnp.ndim(gains) == 0 else jnp.roll(gains, back, axis=(-2, -1)))
+    gains = gains * (gains if jnp.ndim(gains) == 0 else jnp.roll(gains, backwards, axis=(-2, -1)))
     same_pixel = shift[0] % shape[0] == 0 and shift[1] % shape[1] == 0
     white = camera.dark_noise**2 + camera.readout**2 if same_pixel else 0.0
     return (gains * shared + white).astype(fraction.dtype)

@@ -29,10 +29,10 @@ def check_fraction(fraction: Float[Array | np.ndarray, "*n"]) -> None:
     """ValueError if a fraction of the beam is NaN, infinite or negative beyond rounding; a traced one is not looked at."""
     finite("fraction", fraction, "look for a grid, potential or aberration that is not finite before counting")
     if known(fraction) and np.size(fraction):
-        least = float(np.min(np.asarray(fraction)))
+        lowest = float(np.min(np.asarray(fraction)))
         require(
-            least >= -ROUNDING_TOLERANCE,
-            f"fraction goes down to {least}; give shares of the incident beam, zero or more",
+            lowest >= -ROUNDING_TOLERANCE,
+            f"fraction goes down to {lowest}; give shares of the incident beam, zero or more",
         )
 
 
@@ -64,8 +64,8 @@ def sample_electrons(key: PRNGKeyArray | Array, fraction: Float[Array, "*n"], do
     check_fraction(fraction)
     mean = dose * jnp.maximum(fraction, 0.0)
     if not known(fraction, dose):
-        wrong = jnp.any(~jnp.isfinite(mean)) | jnp.any(jnp.asarray(dose) <= 0.0)
-        mean = eqx.error_if(mean, wrong, "dose must be above zero, and dose and fraction finite")
+        invalid = jnp.any(~jnp.isfinite(mean)) | jnp.any(jnp.asarray(dose) <= 0.0)
+        mean = eqx.error_if(mean, invalid, "dose must be above zero, and dose and fraction finite")
     return jax.random.poisson(key, mean).astype(fraction.dtype)
 
 

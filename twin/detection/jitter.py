@@ -41,8 +41,8 @@ def _correlation(shape: tuple[int, int], dwell: float, flyback: float) -> np.nda
 @functools.lru_cache(maxsize=8)
 def _covariance_sqrt(shape: tuple[int, int], dwell: float, flyback: float) -> np.ndarray:
     values, vectors = np.linalg.eigh(_correlation(shape, dwell, flyback))
-    keep = values > 1e-6 * values.max()
-    return vectors[:, keep] * np.sqrt(values[keep])[None, :]
+    significant = values > 1e-6 * values.max()
+    return vectors[:, significant] * np.sqrt(values[significant])[None, :]
 
 
 def gradients(images: np.ndarray, scan: Scan) -> np.ndarray:

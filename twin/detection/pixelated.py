@@ -129,9 +129,9 @@ def _overlap(left: Array, centre: Array, width: float | Array) -> Array:
     return jnp.clip((left + 1.0 - centre) / width + 0.5, 0.0, 1.0) - jnp.clip((left - centre) / width + 0.5, 0.0, 1.0)
 
 
-def _shares(places: Float[Array, " n"], width: float, count: int) -> Float[Array, "count n"]:
+def _shares(positions: Float[Array, " n"], width: float, count: int) -> Float[Array, "count n"]:
     """Share of an interval ``width`` wide around each of ``places`` (in pixels; pixel i is from i to i + 1) that lies in each pixel."""
-    return _overlap(checks.float64(jnp.arange(count))[:, None], places[None], width)
+    return _overlap(checks.float64(jnp.arange(count))[:, None], positions[None], width)
 
 
 def _scatter(pattern: Pattern, camera: Pixelated, widths: tuple[float, float]) -> Array:

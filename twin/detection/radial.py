@@ -49,9 +49,9 @@ def radial_bins(
     )
     require(0.0 < width < np.inf, f"width is {width} rad; give the width of a ring in radian, above zero")
     count = round((outer - inner) / width)
-    whole = abs((outer - inner) / width - count) < 1e-6 and count > 0
+    fits = abs((outer - inner) / width - count) < 1e-6 and count > 0
     fitting = inner + max(count, 1) * width
-    require(whole, f"rings of {width} rad do not fill {inner} to {outer} rad; use outer = {fitting} or another width")
+    require(fits, f"rings of {width} rad do not fill {inner} to {outer} rad; use outer = {fitting} or another width")
     require(
         edge <= width and (inner == 0.0 or inner >= edge),
         f"edge {edge} rad is wider than a ring of {width} rad or than inner; use wider rings or a narrower edge",

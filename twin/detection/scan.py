@@ -73,7 +73,7 @@ class Distortion(eqx.Module):
         """Rotation times shear and scale: raster positions (x, y) to real ones."""
         cos, sin = jnp.cos(self.rotation), jnp.sin(self.rotation)
         turn = jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])
-        sx, sy, tilt = (checks.float64(each) for each in (*self.scale, self.shear))
+        sx, sy, tilt = (checks.float64(value) for value in (*self.scale, self.shear))
         return turn @ jnp.stack([jnp.stack([sx, tilt]), jnp.stack([jnp.zeros_like(sx), sy])])
 
 
@@ -99,8 +99,8 @@ def smooth_field(nodes: Float[Array, "my mx 2"], shape: tuple[int, int]) -> Floa
 
 def _spline(nodes: int, pixels: int) -> np.ndarray:
     """Values [pixels, nodes] of the splines that are one at one node and zero at the others."""
-    at = np.linspace(0.0, 1.0, pixels) if pixels > 1 else np.array([0.5])
-    return CubicSpline(np.linspace(0.0, 1.0, nodes), np.eye(nodes))(at)
+    fractions = np.linspace(0.0, 1.0, pixels) if pixels > 1 else np.array([0.5])
+    return CubicSpline(np.linspace(0.0, 1.0, nodes), np.eye(nodes))(fractions)
 
 
 def _pair(pair: Pair) -> Array:

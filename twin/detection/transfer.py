@@ -28,7 +28,7 @@ class Mixture(eqx.Module):
     def __check_init__(self) -> None:
         if known(self):
             terms = [*self.gaussians, *self.lorentzians]
-            numbers = np.asarray([float(each) for term in terms for each in term] + [float(self.floor)])
+            numbers = np.asarray([float(value) for term in terms for value in term] + [float(self.floor)])
             require(np.isfinite(numbers) & (numbers >= 0.0), "weights, widths and floor of an MTF must be zero or more")
             require(
                 np.asarray([float(width) for _, width in terms]) > 0.0,

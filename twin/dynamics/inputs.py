@@ -127,8 +127,8 @@ class Inputs:
         moves = self.steps(spec.of, NEVER, time)
         if not moves:
             return 0.0
-        at, step = moves[-1]
-        return step * math.log1p((time - at) * 1e-9 / spec.time)
+        move_time, step = moves[-1]
+        return step * math.log1p((time - move_time) * 1e-9 / spec.time)
 
     def state(self) -> dict[str, list]:
         """The whole history, as plain lists."""
@@ -163,10 +163,10 @@ class Path:
 
     def settle(self, time: int) -> None:
         stop = bisect.bisect_left(self.times, time)
-        keep = [i for i in range(stop) if i == 0 or self.values[i] != self.values[i - 1]]
-        if len(keep) < stop:
-            self.times[:stop] = [self.times[i] for i in keep]
-            self.values[:stop] = [self.values[i] for i in keep]
+        kept_indices = [i for i in range(stop) if i == 0 or self.values[i] != self.values[i - 1]]
+        if len(kept_indices) < stop:
+            self.times[:stop] = [self.times[i] for i in kept_indices]
+            self.values[:stop] = [self.values[i] for i in kept_indices]
 
     def at(self, time: int) -> float | None:
         """The last value up to ``time``; before the first value, the first; None if there is none."""

@@ -73,9 +73,9 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
         shift[lone] = push[lone] * _accumulated_variance(self.drift[lone, lone], interval)
         for block in self.coupled:
             size = len(block)
-            whole = np.zeros((size + 1, size + 1))
-            whole[:size, :size], whole[:size, size] = self.drift[np.ix_(block, block)], push[block]
-            shift[block] = expm(whole * interval)[:size, size]
+            augmented = np.zeros((size + 1, size + 1))
+            augmented[:size, :size], augmented[:size, size] = self.drift[np.ix_(block, block)], push[block]
+            shift[block] = expm(augmented * interval)[:size, size]
         return shift
 
 

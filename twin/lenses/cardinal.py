@@ -88,9 +88,9 @@ def asymptotic(field: AxialField, energy: Scalar, steps: int = MAGNUS_STEPS) -> 
 @functools.partial(jax.jit, static_argnames=("crossover", "steps"))
 def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = MAGNUS_STEPS) -> Real:
     """The ``crossover``-th focal point, counted from behind, whose image is at infinity; NaN where the field is too weak to have it."""
-    back = sweep(field, 0.0, jnp.pi, energy, steps)
+    backwards = sweep(field, 0.0, jnp.pi, energy, steps)
     start = jnp.array([0.0, 1.0])  # x = 1, x' = 0 far behind
-    exists, phi = _crossing(field, energy, back, start, crossover)
+    exists, phi = _crossing(field, energy, backwards, start, crossover)
     phi = jnp.where(exists, phi, jnp.pi / 2)
     spherical, chromatic, height, rotation = _aberrations(field, energy, phi, 0.0, steps)
     focus = field.centre + field.half_width / jnp.tan(phi)
@@ -126,10 +126,10 @@ def _crossing(
     crossed = ((jnp.sign(y[1:]) * jnp.sign(y[:-1]) < 0) | (y[1:] == 0)).at[0].set(False)
     count = jnp.cumsum(crossed)
     exists = count[-1] >= number
-    at = jnp.argmax(count >= number)
-    ray, origin = rays[at], run.phi[at]
-    share = y[at] / jnp.where(y[at] == y[at + 1], 1.0, y[at] - y[at + 1])
-    guess = jax.lax.stop_gradient(origin + share * (run.phi[at + 1] - origin))
+    interval = jnp.argmax(count >= number)
+    ray, origin = rays[interval], run.phi[interval]
+    share = y[interval] / jnp.where(y[interval] == y[interval + 1], 1.0, y[interval] - y[interval + 1])
+    guess = jax.lax.stop_gradient(origin + share * (run.phi[interval + 1] - origin))
 
     def better(_, phi: Float[Array, ""]) -> Float[Array, ""]:
         width = (phi - origin).reshape(1)

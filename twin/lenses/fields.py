@@ -78,30 +78,32 @@ class Tabulated(eqx.Module):
         z = jnp.asarray(z)
         if jnp.iscomplexobj(z):
             raise ValueError("a tabulated field has no values off the axis; fit a sum of bells to it and trace that")
-        places = jnp.asarray(self.places)
-        piece = jnp.clip(jnp.searchsorted(places, z, side="right") - 1, 0, len(self.places) - 2)
-        u = z - places[piece]
+        positions = jnp.asarray(self.places)
+        piece = jnp.clip(jnp.searchsorted(positions, z, side="right") - 1, 0, len(self.places) - 2)
+        u = z - positions[piece]
         c = jnp.asarray(self.pieces)
-        inside = (z >= places[0]) & (z <= places[-1])
+        inside = (z >= positions[0]) & (z <= positions[-1])
         return jnp.where(inside, ((c[0][piece] * u + c[1][piece]) * u + c[2][piece]) * u + c[3][piece], 0.0)
 
 
-def tabulated(places: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Tabulated:
+def tabulated(positions: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Tabulated:
     """A measured or computed field: ``values`` in tesla at rising ``places`` in angstrom, joined by a cubic spline that is level at its ends."""
-    checks.finite("the places of a field", places, "give where B was measured, in angstrom")
+    checks.finite("the places of a field", positions, "give where B was measured, in angstrom")
     checks.finite("the values of a field", values, "give B in tesla at each place")
-    if places.shape != values.shape or len(places) < 5:
+    if positions.shape != values.shape or len(positions) < 5:
         raise ValueError(
-            f"a tabulated field has {len(places)} places and {len(values)} values; give as many of one as of the other, 5 or more"
+            f"a tabulated field has {len(positions)} places and {len(values)} values; give as many of one as of the other, 5 or more"
         )
-    if not (np.diff(places) > 0).all():
+    if not (np.diff(positions) > 0).all():
         raise ValueError("the places of a tabulated field do not rise throughout; sort them and drop repeats")
-    weight = float(np.trapezoid(np.abs(values), places))
+    weight = float(np.trapezoid(np.abs(values), positions))
     if not weight > 0:
         raise ValueError("a tabulated field is zero everywhere; a lens without field is a drift, leave it out")
-    centre = float(np.trapezoid(np.abs(values) * places, places)) / weight
+    centre = float(np.trapezoid(np.abs(values) * positions, positions)) / weight
     half_width = weight / (math.pi * float(np.abs(values).max()))  # that of a bell of this peak and integral
-    return Tabulated(np.asarray(places, float), CubicSpline(places, values, bc_type="clamped").c, centre, half_width)
+    return Tabulated(
+        np.asarray(positions, float), CubicSpline(positions, values, bc_type="clamped").c, centre, half_width
+    )
 
 
 class Superposition(eqx.Module):

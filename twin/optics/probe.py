@@ -177,10 +177,10 @@ def check_sampling(
             f"the aperture reaches {outer * length * 1e3:.1f} mrad and a grid of {(ny, nx)} points over {extent} angstrom "
             f"keeps {band * length * 1e3:.1f} mrad; give at least {need} points (ny, nx)"
         )
-    far = reach(coefficients, energy, semiangle, centre, axis)
-    if any(2.0 * displacement > side for displacement, side in zip(far, extent, strict=True)):
-        cell = tuple(math.ceil(20.0 * displacement) / 10.0 for displacement in far)
+    displacements = reach(coefficients, energy, semiangle, centre, axis)
+    if any(2.0 * displacement > side for displacement, side in zip(displacements, extent, strict=True)):
+        cell = tuple(math.ceil(20.0 * displacement) / 10.0 for displacement in displacements)
         raise ValueError(
-            f"aberrations displace rays by up to {far[0]:.1f} (x) and {far[1]:.1f} (y) angstrom, so the probe overlaps itself in a cell of {extent} angstrom; "
+            f"aberrations displace rays by up to {displacements[0]:.1f} (x) and {displacements[1]:.1f} (y) angstrom, so the probe overlaps itself in a cell of {extent} angstrom; "
             f"give a cell of at least {cell} angstrom (x, y), or smaller aberrations or semiangle"
         )

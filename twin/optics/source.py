@@ -89,8 +89,8 @@ def tailed_source_offsets(sigma: float, tail: float, width: float, cut: float, n
     `tail_offsets` has it. Measured sources have such tails (Dwyer, Erni and Etheridge, Ultramicroscopy 110, 952, 2010)."""
     _check_share(tail)
     core, core_weights = source_offsets(sigma, nodes)
-    far, far_weights = tail_offsets(width, cut, nodes)
-    return np.concatenate([core, far]), np.concatenate([(1.0 - tail) * core_weights, tail * far_weights])
+    tail_positions, tail_weights = tail_offsets(width, cut, nodes)
+    return np.concatenate([core, tail_positions]), np.concatenate([(1.0 - tail) * core_weights, tail * tail_weights])
 
 
 def joint(first: Quadrature, second: Quadrature) -> Quadrature:

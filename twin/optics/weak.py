@@ -66,8 +66,8 @@ def _sidebands(
         )
 
     def inside(k: Array) -> Array:
-        off = length * k - tilt.reshape((1,) * (k.ndim - 1) + (2,))
-        return jnp.clip((semiangle - jnp.hypot(off[..., 0], off[..., 1])) / edge + 0.5, 0.0, 1.0)
+        angle = length * k - tilt.reshape((1,) * (k.ndim - 1) + (2,))
+        return jnp.clip((semiangle - jnp.hypot(angle[..., 0], angle[..., 1])) / edge + 0.5, 0.0, 1.0)
 
     below, above = where[None] - q[:, None], where[None] + q[:, None]
     direct = terms(where)[None]

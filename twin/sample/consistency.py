@@ -29,8 +29,8 @@ def check_occupancy(occupancy: Float[np.ndarray, " n"], atoms: int) -> None:
     if occupancy.shape != (atoms,):
         raise ValueError(f"occupancy has shape {occupancy.shape}; give one value for each of the {atoms} atoms")
     if not np.all((occupancy >= 0.0) & (occupancy <= 1.0)):
-        wrong = occupancy[~((occupancy >= 0.0) & (occupancy <= 1.0))][0]
-        raise ValueError(f"occupancy has {wrong}; a site is filled from 0 (a vacancy) to 1")
+        invalid = occupancy[~((occupancy >= 0.0) & (occupancy <= 1.0))][0]
+        raise ValueError(f"occupancy has {invalid}; a site is filled from 0 (a vacancy) to 1")
 
 
 def check_distances(
@@ -63,11 +63,13 @@ def check_pairs(
     load = occupancy.copy()
     np.add.at(load, i, occupancy[j])
     np.add.at(load, j, occupancy[i])
-    wrong = np.flatnonzero((occupancy[i] > 0.0) & (occupancy[j] > 0.0) & (np.maximum(load[i], load[j]) > 1.0 + 1e-6))
-    if len(wrong):
-        first, second, gap = int(i[wrong[0]]), int(j[wrong[0]]), float(distance[wrong[0]])
+    overlapping = np.flatnonzero(
+        (occupancy[i] > 0.0) & (occupancy[j] > 0.0) & (np.maximum(load[i], load[j]) > 1.0 + 1e-6)
+    )
+    if len(overlapping):
+        first, second, gap = int(i[overlapping[0]]), int(j[overlapping[0]]), float(distance[overlapping[0]])
         total = float(max(load[first], load[second]))
         raise ValueError(
             f"atoms {first} ({symbols[first]}) and {second} ({symbols[second]}) are {gap:.3f} angstrom apart and overlap: their occupancies sum to "
-            f"{total:g} ({len(wrong)} pairs closer than {OVERLAP_DISTANCE}); remove duplicates, or give atoms of one site occupancies that sum to at most 1"
+            f"{total:g} ({len(overlapping)} pairs closer than {OVERLAP_DISTANCE}); remove duplicates, or give atoms of one site occupancies that sum to at most 1"
         )

@@ -89,9 +89,9 @@ def _whole(row: np.ndarray) -> tuple[int, int, int]:
     scaled = next(
         (row * times for times in range(1, 49) if np.abs(row * times - np.round(row * times)).max() < 1e-4 * times), row
     )
-    whole = [round(float(index)) for index in scaled]
-    common = math.gcd(*whole) or 1
-    return (whole[0] // common, whole[1] // common, whole[2] // common)
+    integers = [round(float(index)) for index in scaled]
+    common = math.gcd(*integers) or 1
+    return (integers[0] // common, integers[1] // common, integers[2] // common)
 
 
 def orthogonal(atoms: "Atoms", bound: int = 4, strain: float = 1e-3, limit: float = 0.05) -> Cell:
@@ -166,11 +166,11 @@ def primitive(atoms: "Atoms", tolerance: float = 0.01) -> tuple[np.ndarray, "Ato
     if len(shifts) == 1:
         return np.eye(3), atoms
     side = np.arange(-1, 2)
-    whole = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
-    every = (np.stack(shifts)[:, None, :] + whole[None, :, :]).reshape(-1, 3)
-    every = every[np.argsort(np.linalg.norm(every @ cell, axis=1).round(6), kind="stable")]
+    translations = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    candidates = (np.stack(shifts)[:, None, :] + translations[None, :, :]).reshape(-1, 3)
+    candidates = candidates[np.argsort(np.linalg.norm(candidates @ cell, axis=1).round(6), kind="stable")]
     chosen: list[np.ndarray] = []
-    for vector in every:
+    for vector in candidates:
         if np.linalg.matrix_rank(np.stack([*chosen, vector]) @ cell, tol=1e-3) == len(chosen) + 1:
             chosen.append(vector)
         if len(chosen) == 3:
@@ -180,14 +180,14 @@ def primitive(atoms: "Atoms", tolerance: float = 0.01) -> tuple[np.ndarray, "Ato
         return np.eye(3), atoms
     unit = atoms.copy()
     unit.set_cell(basis @ cell, scale_atoms=False)
-    places = unit.get_scaled_positions(wrap=True) % 1.0
+    fractions = unit.get_scaled_positions(wrap=True) % 1.0
     # one atom of each set that the translations make one
-    pairs = KDTree(np.where(places >= 1.0, 0.0, places), boxsize=1.0).query_pairs(
+    pairs = KDTree(np.where(fractions >= 1.0, 0.0, fractions), boxsize=1.0).query_pairs(
         tolerance / float(np.linalg.svd(basis @ cell, compute_uv=False)[-1]), output_type="ndarray"
     )
-    alike = kind.ravel()[pairs[:, 0]] == kind.ravel()[pairs[:, 1]]
-    keep = np.setdiff1d(np.arange(len(atoms)), pairs[alike].max(axis=1))
-    return (basis, unit[keep]) if len(keep) * len(shifts) == len(atoms) else (np.eye(3), atoms)
+    same_kind = kind.ravel()[pairs[:, 0]] == kind.ravel()[pairs[:, 1]]
+    selected = np.setdiff1d(np.arange(len(atoms)), pairs[same_kind].max(axis=1))
+    return (basis, unit[selected]) if len(selected) * len(shifts) == len(atoms) else (np.eye(3), atoms)
 
 
 def _vectors(atoms: "Atoms") -> np.ndarray:
@@ -206,27 +206,31 @@ def _combinations(bound: int) -> np.ndarray:
     if bound < 1:
         raise ValueError(f"bound is {bound}; give at least 1")
     side = np.arange(-bound, bound + 1)
-    every = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
-    first = np.where(every[:, 0] != 0, every[:, 0], np.where(every[:, 1] != 0, every[:, 1], every[:, 2]))
-    return every[(first > 0) & (np.gcd.reduce(every, axis=1) == 1)]
+    combinations = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    first = np.where(
+        combinations[:, 0] != 0,
+        combinations[:, 0],
+        np.where(combinations[:, 1] != 0, combinations[:, 1], combinations[:, 2]),
+    )
+    return combinations[(first > 0) & (np.gcd.reduce(combinations, axis=1) == 1)]
 
 
 def _volume(matrix: np.ndarray, cell: np.ndarray) -> float:
     return abs(float(np.linalg.det(matrix @ cell)))
 
 
-def _merit(strain: float, volume: float, enough: float) -> tuple[float, float]:
+def _merit(strain: float, volume: float, allowed: float) -> tuple[float, float]:
     """Smaller is better: first the strain where it exceeds what is enough, then the volume."""
-    return (float(_excess(np.array([strain]), enough)[0]), round(volume, 4))
+    return (float(_excess(np.array([strain]), allowed)[0]), round(volume, 4))
 
 
-def _excess(strain: np.ndarray, enough: float) -> np.ndarray:
+def _excess(strain: np.ndarray, allowed: float) -> np.ndarray:
     """Strain in whole steps of what is enough: differences below one step are not worth a larger cell."""
-    return np.floor(np.maximum(strain - enough, 0.0) / max(enough, 1e-7) + 1.0 - 1e-9)
+    return np.floor(np.maximum(strain - allowed, 0.0) / max(allowed, 1e-7) + 1.0 - 1e-9)
 
 
 def _cell_across(
-    cell: np.ndarray, axis: np.ndarray, axes: np.ndarray, enough: float, towards: np.ndarray, aligned: bool = False
+    cell: np.ndarray, axis: np.ndarray, axes: np.ndarray, allowed: float, towards: np.ndarray, aligned: bool = False
 ) -> tuple[np.ndarray, float] | None:
     """The best two of ``axes`` to go with ``axis`` as z: rows of a right-handed integer matrix [3, 3], and its strain; None if there are none."""
     beam = axis @ cell
@@ -235,13 +239,13 @@ def _cell_across(
     sizes = np.linalg.norm(lattice, axis=1)
     lean = np.abs(lattice @ beam) / (sizes * length)
     # the straightest, and of these the shortest: among them the best pair will be
-    order = np.lexsort((sizes, np.maximum(lean, enough).round(6)))[:120]
+    order = np.lexsort((sizes, np.maximum(lean, allowed).round(6)))[:120]
     order = order[lean[order] < 0.3]
     if len(order) < 2:
         return None
     i, j = (grid.ravel() for grid in np.meshgrid(order, order, indexing="ij"))
-    keep = (i < j) & (np.abs(np.sum(lattice[i] * lattice[j], axis=1)) < 0.3 * sizes[i] * sizes[j])
-    i, j = i[keep], j[keep]
+    selected = (i < j) & (np.abs(np.sum(lattice[i] * lattice[j], axis=1)) < 0.3 * sizes[i] * sizes[j])
+    i, j = i[selected], j[selected]
     if len(i) == 0:
         return None
     basis = np.stack([lattice[i], lattice[j], np.broadcast_to(beam, (len(i), 3))], axis=1)
@@ -254,7 +258,7 @@ def _cell_across(
     astray = (
         np.maximum(np.abs(along[i]), np.abs(along[j])) < math.cos(ALIGNMENT_TOLERANCE) if aligned else np.zeros(len(i))
     )
-    best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), astray, _excess(strains, enough)))[0])
+    best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), astray, _excess(strains, allowed)))[0])
     pair = [int(i[best]), int(j[best])]
     # x is the axis, of either sign, nearest to the direction towards
     if abs(along[pair[1]]) > abs(along[pair[0]]) + 1e-9:
@@ -286,9 +290,9 @@ def _supercell(
     from ase.build import make_supercell
 
     if best is None or best[1] > limit:
-        least = "none was found" if best is None else f"the best is strained by {best[1] * 100:.1f} %"
+        reason = "none was found" if best is None else f"the best is strained by {best[1] * 100:.1f} %"
         raise ValueError(
-            f"no orthogonal cell of the structure with axes up to {bound} cell vectors: {least}; raise bound (longer axes fit better) or limit"
+            f"no orthogonal cell of the structure with axes up to {bound} cell vectors: {reason}; raise bound (longer axes fit better) or limit"
         )
     matrix, strain = best
     sign = 1 if np.linalg.det(matrix) > 0.0 else -1

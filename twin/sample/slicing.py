@@ -9,8 +9,8 @@ TABLE_WIDTH_MULTIPLE = 8
 """Tables are as wide as a multiple of this, so that configurations of one crystal share their compiled code."""
 
 
-def _width(most: int) -> int:
-    return -(-max(1, most) // TABLE_WIDTH_MULTIPLE) * TABLE_WIDTH_MULTIPLE
+def _width(count: int) -> int:
+    return -(-max(1, count) // TABLE_WIDTH_MULTIPLE) * TABLE_WIDTH_MULTIPLE
 
 
 def slice_of(
@@ -74,9 +74,9 @@ def neighbours(
         )
     tables = []
     for element in range(elements):
-        most = _width(max(len(row[element][0]) for row in rows))
-        indices = np.full((slices + 1, most), -1, dtype=np.int32)
-        offsets, signs = np.zeros((slices + 1, most)), np.ones((slices + 1, most))
+        width = _width(max(len(row[element][0]) for row in rows))
+        indices = np.full((slices + 1, width), -1, dtype=np.int32)
+        offsets, signs = np.zeros((slices + 1, width)), np.ones((slices + 1, width))
         for plane, row in enumerate(rows):
             count = len(row[element][0])
             indices[plane, :count], offsets[plane, :count], signs[plane, :count] = row[element]

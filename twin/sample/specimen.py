@@ -192,7 +192,7 @@ class Specimen(eqx.Module):
             if projection != "infinite" or thermal == "absorptive":
                 raise ValueError("highest is for infinite projection without absorption; leave it out, or change them")
             kx, ky = frequencies(shape, self.extent)
-            inside = [np.abs(k) <= most * (1.0 + 1e-9) for k, most in zip((kx, ky), highest, strict=True)]
+            inside = [np.abs(k) <= limit * (1.0 + 1e-9) for k, limit in zip((kx, ky), highest, strict=True)]
             table = table * (inside[0][None, :] & inside[1][:, None])[None]
         plan = Plan(members, table, self.extent, self.cell[2] / slices, thermal != "none")
         if projection == "finite":
@@ -209,9 +209,9 @@ class Specimen(eqx.Module):
                 (float(element_u2.min()), float(element_u2.max()))
                 for element_u2 in (self.u2[kind == e] for e in range(count))
             )
-            lost = absorption(self.elements, ranges, shape, self.extent, energy, parametrization)
-            absorbed = lost.tables.astype(dtype)
-            plan = replace(plan, absorbed=absorbed, middle=lost.middle[kind], half=lost.half[kind])
+            absorptive = absorption(self.elements, ranges, shape, self.extent, energy, parametrization)
+            absorbed = absorptive.tables.astype(dtype)
+            plan = replace(plan, absorbed=absorbed, middle=absorptive.middle[kind], half=absorptive.half[kind])
         return plan
 
     def slices(

@@ -70,8 +70,8 @@ class Structure:
     def units(self) -> int:
         """Formula units in the cell: the largest number that divides all its atoms; 1 where occupancies make them no whole numbers."""
         counts = [round(share) for share in self.content.values()]
-        whole = all(abs(share - count) < 1e-3 for share, count in zip(self.content.values(), counts, strict=True))
-        return math.gcd(*counts) or 1 if whole else 1
+        integers = all(abs(share - count) < 1e-3 for share, count in zip(self.content.values(), counts, strict=True))
+        return math.gcd(*counts) or 1 if integers else 1
 
     @property
     def formula(self) -> str:
@@ -176,7 +176,7 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
     check_pairs(i, j, distance, occupancies, symbols)
     u2 = np.asarray(atoms.arrays.get("u2", np.full(len(atoms), np.nan)), dtype=np.float64)
     labels = tuple(f"{symbol}{number + 1}" for number, symbol in enumerate(symbols))
-    least = shortest(cell, fractions, occupancies)[0]
+    shortest_distance = shortest(cell, fractions, occupancies)[0]
     return Structure(
         name,
         cell,
@@ -186,7 +186,7 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
         u2,
         labels,
         "no symmetry stated, all atoms listed",
-        least,
+        shortest_distance,
         tuple(notes),
     )
 

@@ -73,8 +73,11 @@ class GridComparison(NamedTuple):
         """Rms error of the scattered wave as a share of its rms, with the share of each amplitude that is ``passed`` by a lens (default: all)."""
         share = 1.0 if passed is None else passed(self.k[..., 0], self.k[..., 1])
         inside = self._scattered() * share
-        wrong, whole = (inside * np.abs(self.coarse - self.fine)) ** 2, (inside * np.abs(self.fine)) ** 2
-        return self.scaled(math.sqrt(float(wrong.sum() / max(whole.sum(), 1e-30))))
+        squared_error, squared_amplitude = (
+            (inside * np.abs(self.coarse - self.fine)) ** 2,
+            (inside * np.abs(self.fine)) ** 2,
+        )
+        return self.scaled(math.sqrt(float(squared_error.sum() / max(squared_amplitude.sum(), 1e-30))))
 
     def _scattered(self) -> np.ndarray:
         """Which beams [waves, beams] lie outside the illumination."""
@@ -102,10 +105,10 @@ def compare_grids(
     radius = semiangle / wavelength(energy)
     spots = _spots(cell) if semiangle else np.zeros((1, 2))
     offsets = _offsets(cell.extent, radius)
-    few = max(1, POINT_BUDGET // (4 * gpts[0] * gpts[1] * len(spots) * len(offsets)))
-    depth = max(1.0, slices / few)
-    if few < slices:
-        cell, slices = _first(cell, few, slices), few
+    compared_slices = max(1, POINT_BUDGET // (4 * gpts[0] * gpts[1] * len(spots) * len(offsets)))
+    depth = max(1.0, slices / compared_slices)
+    if compared_slices < slices:
+        cell, slices = _first(cell, compared_slices, slices), compared_slices
     displacements = None if seed is None else cell.displacements(seed)
     sizes = (gpts, (2 * gpts[0], 2 * gpts[1]))
     rough, exact = (
@@ -120,8 +123,8 @@ def compare_grids(
     carried = np.hypot(k[..., 0], k[..., 1]) <= (CUTOFF - TAPER) * nyquist(gpts, cell.extent)
     outside_band = float(np.mean((np.abs(exact) ** 2).sum(axis=(1, 2)) - (np.abs(shared) ** 2 * carried).sum(axis=1)))
     coarse, fine = rough.reshape(len(rough), -1) * carried, shared * carried
-    places = np.tile(np.arange(len(spots)), len(offsets))
-    return GridComparison(k, coarse, fine, places, radius, max(outside_band, 0.0), depth)
+    position_index = np.tile(np.arange(len(spots)), len(offsets))
+    return GridComparison(k, coarse, fine, position_index, radius, max(outside_band, 0.0), depth)
 
 
 def _spots(cell: Specimen) -> np.ndarray:
@@ -138,18 +141,18 @@ def _offsets(extent: tuple[float, float], radius: float) -> np.ndarray:
     """Offsets (x, y) [n, 2] of a probe's beams from the reciprocal lattice in 1/angstrom; none for a plane wave."""
     if radius == 0.0:
         return np.zeros((1, 2))
-    most = np.array([min(0.5 / side, radius) for side in extent])
-    return 2.0 * np.array(BEAM_OFFSETS) * most[None]
+    largest = np.array([min(0.5 / side, radius) for side in extent])
+    return 2.0 * np.array(BEAM_OFFSETS) * largest[None]
 
 
-def _first(cell: Specimen, few: int, slices: int) -> Specimen:
+def _first(cell: Specimen, count: int, slices: int) -> Specimen:
     """The part of ``cell`` in the first ``few`` of its ``slices``; the whole where that holds no atoms."""
-    deep = cell.thickness * few / slices
-    inside = cell.positions[:, 2] % cell.thickness < deep
+    thickness = cell.thickness * count / slices
+    inside = cell.positions[:, 2] % cell.thickness < thickness
     if not inside.any():
         return cell
     symbols = tuple(symbol for symbol, selected in zip(cell.symbols, inside, strict=True) if selected)
-    lengths = (cell.cell[0], cell.cell[1], deep)
+    lengths = (cell.cell[0], cell.cell[1], thickness)
     return Specimen(cell.positions[inside], cell.u2[inside], symbols, lengths, cell.occupancy[inside])
 
 
@@ -168,6 +171,6 @@ def _beams(
         turns = spots[:, 0, None, None] * kx[None, None, :] + spots[:, 1, None, None] * ky[None, :, None]
         waves = total * np.fft.ifft2(amplitude[None] * np.exp(-2j * np.pi * turns))
         kernel = propagator(gpts, cell.extent, energy, stack.spacing, tilt, q=(float(x), float(y)))
-        behind = multislice(jnp.asarray(waves, jnp.complex64), functions, kernel)
-        amplitudes.append(np.fft.fft2(np.asarray(behind)).astype(np.complex64) / np.float32(total))
+        exit_waves = multislice(jnp.asarray(waves, jnp.complex64), functions, kernel)
+        amplitudes.append(np.fft.fft2(np.asarray(exit_waves)).astype(np.complex64) / np.float32(total))
     return np.concatenate(amplitudes)

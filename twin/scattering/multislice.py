@@ -31,10 +31,10 @@ ADJOINT_BYTES = 64_000_000
 """The backward pass takes waves together while their stored intermediate waves fit in this; at least one at a time."""
 
 
-def together(gpts: tuple[int, int], dtype: Any = jnp.complex64, most: int = 64) -> int:
+def together(gpts: tuple[int, int], dtype: Any = jnp.complex64, limit: int = 64) -> int:
     """How many waves on a grid (ny, nx) to take through the slices at once on the present backend: 1 to ``most``."""
     room = CACHE_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
-    return max(1, min(most, room // (gpts[0] * gpts[1] * np.dtype(dtype).itemsize)))
+    return max(1, min(limit, room // (gpts[0] * gpts[1] * np.dtype(dtype).itemsize)))
 
 
 def propagator(
@@ -162,15 +162,15 @@ def _backward(size: int, residuals: Any, cotangent: Any) -> tuple[Array, Array |
     waves, transmissions, kernel, (for_slices, for_kernel) = residuals
     cotangent = jnp.zeros_like(waves) if isinstance(cotangent, SymbolicZero) else cotangent
     count = max(1, min(size, ADJOINT_BYTES // (transmissions.size * transmissions.dtype.itemsize)))
-    whole = waves.shape[0] // count * count
+    full = waves.shape[0] // count * count
 
-    def piece(sums: tuple[Array, Array], some: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
-        psi, behind = some
+    def piece(sums: tuple[Array, Array], batch: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
+        psi, behind = batch
         _, on_the_way = jax.lax.scan(
             lambda wave, slice_: (_step(wave, slice_[None], kernel[None]), wave), psi, transmissions
         )
 
-        def back(carry: tuple[Array, ...], past: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
+        def step_back(carry: tuple[Array, ...], past: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
             c, of_slices, of_kernel = carry
             number, slice_, wave = past
             c = jnp.fft.ifft2(c)
@@ -182,7 +182,7 @@ def _backward(size: int, residuals: Any, cotangent: Any) -> tuple[Array, Array |
             return (slice_[None] * c, of_slices, of_kernel), None
 
         numbers = jnp.arange(transmissions.shape[0])
-        (c, *sums_), _ = jax.lax.scan(back, (behind, *sums), (numbers, transmissions, on_the_way), reverse=True)
+        (c, *sums_), _ = jax.lax.scan(step_back, (behind, *sums), (numbers, transmissions, on_the_way), reverse=True)
         return (sums_[0], sums_[1]), c
 
     def pieces(sums: tuple[Array, Array], psi: Array, behind: Array) -> tuple[tuple[Array, Array], Array]:
@@ -194,7 +194,7 @@ def _backward(size: int, residuals: Any, cotangent: Any) -> tuple[Array, Array |
     none = jnp.zeros((transmissions.shape[0], *((1, 1) if for_slices is None else kernel.shape)), transmissions.dtype)
     sums = (none, jnp.zeros_like(kernel))
     parts = []
-    for part in (slice(None, whole), slice(whole, None)):
+    for part in (slice(None, full), slice(full, None)):
         if waves[part].shape[0]:
             sums, propagated = pieces(sums, waves[part], cotangent[part])
             parts.append(propagated)

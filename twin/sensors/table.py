@@ -149,10 +149,10 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 target[name.removeprefix("input:")] = number(value)
             lag = number(row.lag)
             if lag > 0 and row.kind != "echo":
-                states, lagged, behind = _lagged(row, states, lag, priors)
+                states, lagged, equations = _lagged(row, states, lag, priors)
                 entries.append(lagged)
                 parts.append(row.part)
-                moves[lagged.name] = behind
+                moves[lagged.name] = equations
             sensors.append(
                 Sensor(
                     row.channel, states, number(row.offset), number(row.noise), row.unit, row.kind, inputs,
@@ -193,12 +193,12 @@ def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mappin
             )
     mean = sum(value * priors[entry_name].mean for entry_name, value in states.items())
     std = sum((value * priors[entry_name].std) ** 2 for entry_name, value in states.items()) ** 0.5
-    first, *rest = states.items()
-    behind: list[Move] = [
+    first, *others = states.items()
+    equations: list[Move] = [
         Follow(first[0], lag, first[1]),
-        *(Integrate(entry_name, value / lag) for entry_name, value in rest),
+        *(Integrate(entry_name, value / lag) for entry_name, value in others),
     ]
-    return {name: 1.0}, Entry(name, row.unit, mean, std, f"what {row.channel} shows, {lag:g} s behind"), behind
+    return {name: 1.0}, Entry(name, row.unit, mean, std, f"what {row.channel} shows, {lag:g} s behind"), equations
 
 
 def _number(value: Value, constants: Mapping[str, float]) -> float | None:

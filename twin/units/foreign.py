@@ -77,8 +77,8 @@ def axis_unit(text: str) -> Unit | None:
     if re.fullmatch(r"(1/)?[Aa](\^?-1|⁻¹)?", plain):
         text = re.sub("[Aa]", "Å", plain)
     unit = read_unit(text, any_case=True)
-    kinds = ("angstrom", "1/angstrom", "radian", "electronvolt", "second")
-    return unit if unit is not None and unit.unit in kinds else None
+    units = ("angstrom", "1/angstrom", "radian", "electronvolt", "second")
+    return unit if unit is not None and unit.unit in units else None
 
 
 def _product(words: str, any_case: bool) -> Unit | None:

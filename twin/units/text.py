@@ -26,21 +26,21 @@ def scale(size: float, unit: str, quantity: str = "") -> tuple[float, str]:
     custom = _custom(abs(size), unit, quantity)
     if custom is not None:
         return custom
-    first, slash, rest = unit.partition("/")
+    first, slash, divisors = unit.partition("/")
     if first not in _SYMBOLS:
         return 1.0, unit
-    under = "/" + "/".join(_divisor(part) for part in rest.split("/")) if slash else ""
+    denominator = "/" + "/".join(_divisor(part) for part in divisors.split("/")) if slash else ""
     if first in _PLAIN:
-        return 1.0, (_SYMBOLS[first] + under) if _SYMBOLS[first] or not under else "1" + under
+        return 1.0, (_SYMBOLS[first] + denominator) if _SYMBOLS[first] or not denominator else "1" + denominator
     number = abs(size) if math.isfinite(size) else 0.0
     if first == "angstrom":
         if _ANGSTROM[0] <= number < _ANGSTROM[1]:
-            return 1.0, "Å" + under
+            return 1.0, "Å" + denominator
         base = 1e-10
     else:
         base = 1.0
     if first == "radian" and number >= _MILLIRADIAN:
-        return 1e3, "mrad" + under
+        return 1e3, "mrad" + denominator
     number *= base
     power = 3 * math.floor(math.log10(number) / 3 + 1e-9) if number > 0 else 0
     if first == "kelvin" and power in (-3, 3) and number > 0.05:
@@ -48,7 +48,7 @@ def scale(size: float, unit: str, quantity: str = "") -> tuple[float, str]:
     power = min(max(power, -15), 12)
     if first == "angstrom" and number == 0:
         power = -9
-    return base / 10.0**power, _PREFIXES[power] + _SYMBOLS[first] + under
+    return base / 10.0**power, _PREFIXES[power] + _SYMBOLS[first] + denominator
 
 
 def _custom(size: float, unit: str, quantity: str) -> tuple[float, str] | None:
@@ -65,10 +65,10 @@ def _custom(size: float, unit: str, quantity: str) -> tuple[float, str] | None:
 
 def symbol(unit: str) -> str:
     """The symbol of an inside unit as it is, without a prefix: "Å/s" for "angstrom/second"."""
-    first, slash, rest = unit.partition("/")
-    under = "/" + "/".join(_divisor(part) for part in rest.split("/")) if slash else ""
+    first, slash, divisors = unit.partition("/")
+    denominator = "/" + "/".join(_divisor(part) for part in divisors.split("/")) if slash else ""
     over = _divisor(first) if first != "1" else ""
-    return (over or ("1" if under else "")) + under
+    return (over or ("1" if denominator else "")) + denominator
 
 
 def _divisor(part: str) -> str:

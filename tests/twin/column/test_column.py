@@ -23,7 +23,7 @@ def told(commanded: Settings):
 
 
 @pytest.mark.parametrize(("start", "end"), [("gun", "specimen"), ("scan", "specimen"), ("specimen", "camera")])
-def test_matrices_are_what_integrated_rays_say(start: str, end: str):
+def test_matrices_agree_with_integrated_rays(start: str, end: str):
     commanded = settings()
     matrix, rotation = rays(COLUMN, start, end, commanded)
     transfer = COLUMN.between(start, end, NOMINAL, told(commanded), jnp.asarray(commanded.high_tension))
@@ -55,7 +55,7 @@ def test_a_stronger_condenser_overfocuses_the_probe_and_a_stronger_objective_the
         assert strong > weak
 
 
-def test_image_focus_follows_the_objective_current_and_the_tension_as_its_chromatic_aberration_says():
+def test_image_focus_follows_current_and_tension_by_the_chromatic_aberration():
     # with the image far away compared with the focal length, and nothing else changed
     d = _diffraction_for_focus()
     at_rest = COLUMN.optics(settings(diffraction=d))
@@ -67,7 +67,7 @@ def test_image_focus_follows_the_objective_current_and_the_tension_as_its_chroma
     assert (above - below) / (2 * step) == pytest.approx(float(focus_change(cc, 300e3, current=1.0)), rel=0.03)
 
 
-def test_one_step_of_a_coarse_objective_word_is_what_jeol_columns_show():
+def test_step_of_a_coarse_objective_word_agrees_with_jeol_columns():
     # 73 nm near mid-scale, for a Cc of 1.2 mm: 2 Cc / 32768
     assert float(focus_change(1.2e7, 200e3, current=1 / 32768)) == pytest.approx(730.0, rel=0.02)
 
@@ -89,7 +89,7 @@ def test_in_focus_the_magnification_is_that_of_the_matrix_and_the_far_field_is_m
     assert abs(float(optics.focus)) < 1.0
 
 
-def test_the_semi_angle_follows_the_aperture_and_nothing_else_of_the_beam_does_but_the_current():
+def test_the_aperture_changes_only_semi_angle_and_current():
     small, large = COLUMN.optics(settings(C2=50e4)), COLUMN.optics(settings(C2=100e4))
     assert float(large.semi_angle) == pytest.approx(2 * float(small.semi_angle), rel=1e-12)
     assert float(large.current) == pytest.approx(4 * float(small.current), rel=1e-12)
@@ -114,7 +114,7 @@ def test_derivatives_are_those_of_finite_differences():
         np.testing.assert_allclose(along(direction), differences, rtol=1e-5, atol=1e-5)
 
 
-def test_what_was_not_reported_makes_unknown_what_hangs_on_it_and_nothing_else():
+def test_unreported_settings_make_only_dependent_quantities_unknown():
     controls = dict(settings().controls)
     del controls["aperture.C2"]
     optics = COLUMN.optics(Settings(300e3, controls))

@@ -58,7 +58,7 @@ def test_a_random_walk_drawn_step_by_step_has_that_variance():
     assert abs(ends.std() / twin.aberrations(told(0.0), "probe").value("C12a")[1] - 1.0) > 0.05
 
 
-def test_set_values_stand_for_the_lens_and_stigmators_come_on_top():
+def test_set_values_replace_the_lens_and_stigmators_add():
     twin = Column(corrected())
     plain, stigmated = (twin.aberrations(told(60.0, a=value), "probe") for value in (0.0, 1e-3))
     assert plain.value("C30")[0] == -3e4
@@ -78,7 +78,7 @@ def test_set_values_stand_for_the_lens_and_stigmators_come_on_top():
     assert lens.unknown == ()
 
 
-def test_without_a_tableau_what_it_governs_is_unknown_and_not_zero():
+def test_without_a_tableau_set_values_are_unknown_and_not_zero():
     twin = Column(corrected())
     aberrations = twin.aberrations(told(None), "probe")
     for name in ("C10", "C12a", "C12b", "C21a", "C23b", "C30", "C34a"):
@@ -93,7 +93,7 @@ def test_without_a_tableau_what_it_governs_is_unknown_and_not_zero():
     assert image.value("C30")[0] == pytest.approx(float(column().optics(settings()).spherical[1]))
 
 
-def test_a_set_value_that_nobody_reported_is_unknown_by_itself():
+def test_an_unreported_set_value_is_unknown_alone():
     twin = Column(corrected())
     aberrations = twin.aberrations(told(60.0, {"corrector.C30": -3e4}), "probe")
     assert aberrations.unknown == ("C12a", "C12b")

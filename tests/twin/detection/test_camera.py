@@ -174,6 +174,6 @@ def test_a_measured_mtf_can_be_differentiated_in():
         (lambda: expected(Camera(gain_map=np.ones((3, 3))), jnp.ones((4, 4)), 1.0), "gain_map"),
     ],
 )
-def test_what_no_camera_can_be_is_refused(make, words):
+def test_impossible_cameras_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()

@@ -27,7 +27,7 @@ def moments(pattern):
     )
 
 
-def test_the_crop_keeps_the_band_and_nothing_else():
+def test_the_crop_keeps_exactly_the_band():
     pattern = crop(PATTERNS, EXTENT, LENGTH)
     np.testing.assert_allclose(pattern.values.sum((-2, -1)), PATTERNS.sum((-2, -1)), rtol=1e-14)
     assert pattern.values.shape == (2, len(pattern.y), len(pattern.x))
@@ -46,7 +46,7 @@ def test_the_crop_keeps_the_band_and_nothing_else():
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4])
-def test_binning_conserves_intensity_and_place(factor):
+def test_binning_conserves_intensity_and_position(factor):
     pattern = crop(PATTERNS, EXTENT, LENGTH)
     binned_pattern = binned(pattern, factor)
     np.testing.assert_allclose(binned_pattern.values.sum((-2, -1)), pattern.values.sum((-2, -1)), rtol=1e-12)
@@ -63,7 +63,7 @@ def test_binning_conserves_intensity_and_place(factor):
 
 
 @pytest.mark.parametrize("rotation,pixel", [(0.0, 0.4e-3), (-1.9, 1.7e-3)])
-def test_a_camera_that_sees_all_conserves_intensity_and_place(rotation, pixel):
+def test_a_large_camera_conserves_intensity_and_position(rotation, pixel):
     side = round(80e-3 / pixel)
     camera = Pixelated((side, side + 3), pixel, offset=(1.1e-3, -0.6e-3), rotation=rotation)
     pattern, recorded = crop(PATTERNS[:1], EXTENT, LENGTH), camera.record(PATTERNS[:1], EXTENT, LENGTH)
@@ -77,7 +77,7 @@ def test_a_camera_that_sees_all_conserves_intensity_and_place(rotation, pixel):
     assert computed[3] == pytest.approx(square + grown, rel=3e-3)
 
 
-def test_a_turned_camera_becomes_an_unturned_one():
+def test_a_rotated_camera_becomes_an_unrotated_one():
     """Two different ways of computing: matrices without, scattering with a rotation."""
     pattern = crop(PATTERNS, EXTENT, LENGTH)
     camera = Pixelated((40, 44), 1.1e-3, offset=(2e-3, 1e-3))
@@ -100,7 +100,7 @@ def test_a_beam_lands_on_its_pixel():
     assert row == int((cos * (y + 1e-3) - sin * (x - 2e-3)) / 1e-3 + 15)
 
 
-def test_what_falls_beside_the_camera_is_lost():
+def test_intensity_outside_the_camera_is_lost():
     camera = Pixelated((10, 10), 1e-3)
     assert float(camera.record(PATTERNS, EXTENT, LENGTH).values.sum()) < 0.3 * float(PATTERNS.sum())
 

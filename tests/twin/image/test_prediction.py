@@ -81,7 +81,7 @@ def test_named_numbers_of_a_lattice():
     assert statistics["background"] == pytest.approx(np.sort(lattice(0.0, 0.0).ravel())[:64].mean())
 
 
-def test_phases_say_where_the_columns_are():
+def test_phases_give_the_position_of_columns():
     frames = np.stack([lattice(0.0, 0.0), lattice(0.1, 0.03)])
     statistics = image_statistics(frames)
     for name in ("total", "contrast.x", "contrast.columns"):

@@ -96,7 +96,7 @@ def test_traced_electrons_show_the_rotation_and_the_magnification():
 
 
 @pytest.mark.parametrize("change", [1e-6, -1e-5])
-def test_focus_follows_current_and_tension_as_the_chromatic_aberration_says(change: float):
+def test_focus_follows_current_and_tension_by_the_chromatic_aberration(change: float):
     lens = RoundLens(0.0, 2 * MM, 15e3)
     at_rest = real(lens.field(1.0), ENERGY)
     stronger = real(lens.field(1.0 + change), ENERGY)

@@ -155,7 +155,7 @@ def test_a_probe_that_overlaps_itself_is_refused_and_the_cell_that_is_named_hold
         assert share < 1.0 or edge > 0.1
 
 
-def test_rays_reach_what_the_round_lens_says():
+def test_rays_agree_with_the_round_lens():
     """C30 theta^3 and C10 theta, and C12 stretching x and squeezing y."""
     np.testing.assert_allclose(reach(coefficients({"C30": 1e7}), ENERGY, 10e-3), [10.0, 10.0], rtol=1e-9)
     np.testing.assert_allclose(reach(coefficients({"C10": 300.0, "C12a": 100.0}), ENERGY, 10e-3), [4.0, 2.0], rtol=1e-9)

@@ -191,7 +191,7 @@ def test_cells_that_contradict_their_space_group(cell, name, message):
         (cif(cube(4), {"_cell_modulation_dimension": "1"}, "Fe1 Fe 0 0 0"), "modulated"),
     ],
 )
-def test_what_cannot_be_read_says_why(text, message):
+def test_unreadable_files_are_refused_with_a_reason(text, message):
     with pytest.raises(ValueError, match=message):
         read_cif(text + "\n")
 
@@ -280,7 +280,7 @@ def test_disorder_groups_are_kept_with_their_occupancies():
     )  # C1 to O1: the alternatives' 0.3 angstrom is no distance between atoms
 
 
-def test_what_stands_in_lists_of_atoms_beside_atoms():
+def test_dummies_and_markers_in_lists_of_atoms():
     rows = "Q1 X 0.1 0.1 0.1 dum\nTi1 TI4+ 0 0 0 d\nO1 O2- 0.5 1.5 -0.25 d\nH1 H ? ? ? d\nD1 D 0.25 0.25 0.25 d"
     structure = read_cif(cif((4, 4, 4, 90, 90, 90), {}, rows, "_atom_site_calc_flag"))
     assert structure.content == {"Ti": 1, "O": 1, "H": 1}
@@ -295,7 +295,7 @@ def test_what_stands_in_lists_of_atoms_beside_atoms():
         assert words in told(structure)
 
 
-def test_labels_stand_in_for_symbols():
+def test_labels_replace_missing_symbols():
     text = cif(cube(4), {}, "Fe1 ? 0 0 0\nOW2 ? 0.5 0.5 0.5\nCA3 ? 0.5 0.5 0\nCo4 ? 0 0.5 0.5")
     assert read_cif(text.replace("CA3", "Ca3")).content == {"Fe": 1, "O": 1, "Ca": 1, "Co": 1}
     assert read_cif(text.replace("loop_", "_chemical_formula_sum 'C Co Fe O'\nloop_", 1)).content == {
@@ -353,7 +353,7 @@ def test_formula_density_and_volume_of_the_file_are_checked():
         assert words in " ".join(read_cif(right.replace(old, new)).contradictions)
 
 
-def test_missing_hydrogen_is_said():
+def test_missing_hydrogen_is_noted():
     """Brucite without its hydrogen."""
     extra = "_chemical_formula_sum 'H2 Mg O2'\n_cell_formula_units_Z 1\n_exptl_crystal_density_diffrn 2.38"
     structure = read_cif(

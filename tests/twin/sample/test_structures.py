@@ -112,7 +112,7 @@ def test_silicon_110_shows_dumbbells():
     np.testing.assert_allclose(distance, 5.43 / 4, atol=1e-3)
 
 
-def test_wanted_direction_becomes_x():
+def test_requested_direction_becomes_x():
     atoms = bulk("Si", cubic=True)
     cell = zone_axis(atoms, (0, 0, 1), x=(1, 0, 0))
     np.testing.assert_allclose(cell.atoms.cell.lengths(), (5.43, 5.43, 5.43), atol=1e-6)
@@ -235,7 +235,7 @@ def test_primitive_cells():
     assert len(primitive(dented)[1]) == 8
 
 
-def test_what_has_no_orthogonal_cell():
+def test_structures_without_an_orthogonal_cell():
     with pytest.raises(ValueError, match="set the cell"):
         orthogonal(Atoms("Si", positions=[(0, 0, 0)]))
     with pytest.raises(ValueError, match="no direction"):

@@ -107,7 +107,7 @@ def test_the_same_seeds_give_the_same_model(model):
         ({"detector": (55e-3, 30e-3)}, "does not lie within"),
     ],
 )
-def test_what_cannot_be_built_is_refused(options: dict[str, Any], problem):
+def test_invalid_arguments_are_refused(options: dict[str, Any], problem):
     with pytest.raises(ValueError, match=problem):
         build_gram(srtio3_unit(), **(SMALL | options))
 

@@ -30,7 +30,7 @@ def vacuum(basis):
     return basis.waves.astype(np.complex64)
 
 
-def test_an_incoherent_signal_needs_fewer_than_the_bound_asks_for():
+def test_an_incoherent_signal_needs_fewer_modes_than_the_bound():
     """A detector that sees the probe's intensity about one place, as a heavy atom there would."""
 
     def at(basis):
@@ -50,7 +50,7 @@ def test_an_incoherent_signal_needs_fewer_than_the_bound_asks_for():
     np.testing.assert_allclose(convergence.matrices[0, :count, :count], gram, atol=1e-5 * scale)
 
 
-def test_a_coherent_signal_gets_what_it_needs():
+def test_a_coherent_signal_gets_enough_modes():
     """One pixel of the bright field interferes with all that is missing, as the bound fears."""
 
     def pixel(amplitudes):
@@ -63,7 +63,7 @@ def test_a_coherent_signal_gets_what_it_needs():
     assert off < ALLOWED
 
 
-def test_nobody_stops_before_there_is_something_to_compare():
+def test_no_convergence_before_two_images():
     """A detector that sees nothing at first: no change is no evidence while the bound has not halved."""
     basis = modes([light(-40.0), light(20.0)], ALONG, ALONG)
     dark = np.zeros((len(basis.waves), 3), np.complex64)

@@ -63,7 +63,7 @@ def test_modes_are_orthonormal_and_their_shares_are_those_of_probes():
 
 
 @pytest.mark.parametrize("c10", [0.0, 60.0])
-def test_no_probe_lacks_more_than_is_stated(c10):
+def test_the_error_of_every_probe_is_within_the_bound(c10):
     """Anywhere in the field of view, its corners and sides included; and a probe outside of it does."""
     x, y = np.array([3.0, 4.1, 7.0]), np.linspace(10.0, 13.0, 50)
     basis = modes([light(c10)], x, y)
@@ -110,7 +110,7 @@ def test_beams_of_one_kind_share_modes_and_a_source_widens_the_field():
     assert number(spread, 1e-2) > number(alone, 1e-2)
 
 
-def test_where_they_would_spare_little_there_are_none():
+def test_no_modes_where_they_would_save_little():
     wide = np.linspace(0.0, 22.0, 60)
     assert made.modes(BUNDLE, [light()], wide, wide) is None
     assert made.modes(BUNDLE, [light(tail=0.1, tail_width=1.0)], wide[:9], wide[:9]) is None

@@ -108,7 +108,7 @@ def test_the_adjoint_maps_and_serves_several_exits(losses, stack):
     )
 
 
-def test_what_goes_through_together_changes_nothing(stack):
+def test_the_number_of_waves_at_once_changes_nothing(stack):
     waves, functions, kernel = stack
     expected = multislice(waves, functions, kernel)
     for size in (1, 4, 6):

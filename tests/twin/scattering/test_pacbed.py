@@ -95,7 +95,7 @@ def test_a_tilted_crystal_is_a_moved_aperture():
     assert values.max() < 0.9
 
 
-def test_what_bragg_beams_lose_is_diffuse():
+def test_diffuse_scattering_is_the_loss_of_bragg_beams():
     cell = srtio3((1, 1, 1))
     curves = rocking(cell, 2, (32, 32), ENERGY, 1e-3, 66e-3, 80.0, step=2e-3, every=10, workers=1)
     thermal = diffuse(cell, 2, (32, 32), ENERGY, 1e-3, 66e-3, 80.0, (3, 3), 12, spacing=39.05, workers=1)
@@ -109,7 +109,7 @@ def test_what_bragg_beams_lose_is_diffuse():
     assert np.all(1.0 - whole < 0.6 * (1.0 - bragg))
 
 
-def test_slopes_are_the_pattern_s_own():
+def test_slopes_are_differences_of_patterns():
     curves = small()
     at = (41.0, (0.8e-3, -1.3e-3), 8e-3, 1.05)
     pattern = patterns.pattern(curves, *at)

@@ -16,7 +16,7 @@ ENERGY, SEMIANGLE = 200e3, 25e-3
 CHI = coefficients({"C10": 40.0, "C12b": 20.0, "C21a": 300.0, "C30": 1e4})
 
 
-def test_detector_points_back_through_a_tilted_specimen_record_what_probes_send_there():
+def test_reciprocal_waves_through_a_tilted_specimen_agree_with_probes():
     generator = np.random.default_rng(1)
     cell = (8.0, 8.0, 8.0)
     x, y, z = np.meshgrid(*[np.arange(3)] * 3)

@@ -40,7 +40,7 @@ def averaged(stacks):
 @pytest.mark.parametrize(
     "options", [{}, {"size": 2, "workers": 1}, {"size": 1, "workers": 2}, {"memory": 3_000_000, "workers": 2}]
 )
-def test_averages_whatever_the_pieces(stacks, averaged, options):
+def test_averages_do_not_depend_on_the_batches(stacks, averaged, options):
     assembled = np.zeros_like(averaged)
     visits = np.zeros(len(SPOTS), dtype=int)
     for part, values in scanned(stacks, BEAM, SPOTS, tilt=TILT, focal_nodes=3, **options):
@@ -52,14 +52,14 @@ def test_averages_whatever_the_pieces(stacks, averaged, options):
     assert np.all((shares > 0.96) & (shares < 1.0 + 1e-5))
 
 
-def test_it_goes_on_where_it_stopped(stacks, averaged):
+def test_scanning_resumes_at_a_position(stacks, averaged):
     parts = list(scanned(stacks, BEAM, SPOTS, tilt=TILT, focal_nodes=3, size=2, start=3))
     assert [part for part, _ in parts] == [slice(3, 5)]
     np.testing.assert_allclose(parts[0][1], averaged[3:], atol=1e-6 * averaged.max())
     assert list(scanned(stacks, BEAM, SPOTS, start=5)) == []
 
 
-def test_what_is_reduced_on_the_way_is_the_same(stacks, averaged):
+def test_reduction_before_averaging_is_the_same(stacks, averaged):
     weight = jnp.asarray(np.random.default_rng(0).uniform(size=SHAPE))
     reduced = [v for _, v in scanned(stacks, BEAM, SPOTS, lambda p: (p * weight[None]).sum(axis=(1, 2)), TILT, 3)]
     np.testing.assert_allclose(np.concatenate(reduced), (averaged * np.asarray(weight)).sum(axis=(1, 2)), rtol=1e-5)

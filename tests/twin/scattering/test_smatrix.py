@@ -69,7 +69,7 @@ def test_with_interpolation_the_exit_wave_is_near_in_its_window(setting, exact):
 
 
 @pytest.mark.parametrize("interpolation", [1, 2])
-def test_whatever_the_memory_and_the_workers_the_result_is_the_same(setting, interpolation, matrix):
+def test_the_result_does_not_depend_on_memory_or_workers(setting, interpolation, matrix):
     expected = matrix if interpolation == 1 else built(setting, interpolation)
     least = expected.waves.nbytes + 2 * 4 * SHAPE[0] * SHAPE[1] * 8
     rebuilt = built(setting, interpolation, memory=least, workers=2)

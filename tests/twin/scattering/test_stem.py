@@ -100,7 +100,7 @@ def test_few_modes_are_as_exact_as_they_state(source):
     assert errors[2].max() < 0.3 * errors[0].max()
 
 
-def test_a_detector_that_subtracts_asks_for_more_modes():
+def test_a_detector_with_both_signs_needs_more_modes():
     """The error of modes is bounded for weights of one sign; with both signs the errors of both parts may add up."""
     scan = np.linspace(0.0, A, 5)
     detector = DETECTORS[0]
@@ -112,7 +112,7 @@ def test_a_detector_that_subtracts_asks_for_more_modes():
     assert all(more > less for less, more in zip(sorted(counts[0]), sorted(counts[1]), strict=True))
 
 
-def test_modes_tell_what_comes_through_on_average_over_the_field_of_view():
+def test_modes_give_the_transmitted_share_over_the_field_of_view():
     """Which four places along each axis leave out the last quarter of; the whole cell's average is another."""
     upright, light = Scene(srtio3((4, 4, 3)), (112, 112), 6), Illumination(np.zeros(25), 200e3, 21.4e-3)
     four, field = A + np.arange(4) / 4 * A, A + np.linspace(0.0, 0.75, 25) * A
@@ -143,7 +143,7 @@ def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfe
     assert "prism" not in {form_.name for form_ in forms(wide, sharp, x, y, DETECTORS, memory=10**6, name="prism")}
 
 
-def test_diffuse_scattering_is_not_asked_of_a_damped_potential(perfect):
+def test_diffuse_signals_of_a_damped_potential_are_refused(perfect):
     sharp, _ = perfect
     damped = dataclasses.replace(scene(), options=(("thermal", "debye-waller"),))
     with pytest.raises(ValueError, match=r"detector 0 reaches beyond 42\.8 mrad"):
@@ -168,7 +168,7 @@ def test_the_cheapest_exact_enough_is_taken():
 
 
 @pytest.mark.slow
-def test_what_may_be_chosen_follows_from_the_scene():
+def test_the_scene_decides_which_algorithms_are_offered():
     names = {form_.name for form_ in forms(scene(), BEAM, X, Y, DETECTORS)}
     assert {"direct", "gram", "crystal"} <= names
     assert "crystal" not in {form_.name for form_ in forms(scene((1,)), BEAM, X, Y, DETECTORS)}
@@ -183,7 +183,7 @@ def test_what_may_be_chosen_follows_from_the_scene():
         stem_images(scene(), BEAM, X, Y, DETECTORS, form="magic")
 
 
-def test_what_lies_outside_shrinks_with_it_and_grows_with_defocus():
+def test_the_share_outside_shrinks_with_the_window_and_grows_with_defocus():
     shares = list(outside(scene(), BEAM, (1.0, 2.0, 4.0, 6.0)).values())
     assert all(a > b for a, b in itertools.pairwise(shares))
     far = eqx.tree_at(lambda light: light.coefficients, BEAM, coefficients({"C10": -120.0}))

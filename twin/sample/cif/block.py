@@ -118,8 +118,8 @@ def read_block(text: str, name: str | None) -> tuple[Block, list[str]]:
         raise ValueError(
             f"{problem}: blocks with _atom_site_fract_x are {present}; give a CIF with atoms in fractions of the cell"
         )
-    rest = [block.name for block in holding if block is not named[0]]
-    return named[0], [f"block {named[0].name!r} is read; {', '.join(rest)} left out"] if rest else []
+    omitted = [block.name for block in holding if block is not named[0]]
+    return named[0], [f"block {named[0].name!r} is read; {', '.join(omitted)} left out"] if omitted else []
 
 
 def _plain(block: gemmi.cif.Block) -> Block:

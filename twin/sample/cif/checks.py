@@ -64,14 +64,14 @@ def formula_of(text: str) -> dict[str, float]:
     """``O3 Sr Ti`` or ``Ge0.5 Te1`` as atoms of each element; {} for what is not of that form."""
     counts: dict[str, float] = {}
     for token in text.replace(",", " ").split():
-        rest = token
-        while rest:
-            match = re.match(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?(?:\(\d+\))?", rest)
+        remainder = token
+        while remainder:
+            match = re.match(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?(?:\(\d+\))?", remainder)
             symbol = known(match[1]) or ("H" if match[1] in ("D", "T") else None) if match else None
             if match is None or symbol is None:
                 return {}
             counts[symbol] = counts.get(symbol, 0.0) + (float(match[2]) if match[2] else 1.0)
-            rest = rest[match.end() :]
+            remainder = remainder[match.end() :]
     return counts if all(share > 0.0 for share in counts.values()) else {}
 
 
@@ -117,12 +117,12 @@ def _composition(content: dict[str, float], stated: Stated, notes: list[str]) ->
         ]
         return [f"the file's formula is {formula}: {'; '.join(part for part in parts if part)}"]
     units = stated.units or sum(present.values()) / sum(heavy.values())
-    wrong = [
+    deviating = [
         symbol
         for symbol in heavy
         if abs(present[symbol] - units * heavy[symbol]) > COMPOSITION_TOLERANCE * units * heavy[symbol] + 1e-6
     ]
-    if wrong:
+    if deviating:
         expected = formula_text({symbol: units * share for symbol, share in heavy.items()})
         times = f"{units:g} formula units of " if stated.units else "the proportions of "
         return [f"{times}{formula} are {expected}, but the atoms in the cell are {formula_text(content)}"]

@@ -81,10 +81,10 @@ def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
     )  # fmt: skip
     _merge_repeated(cell, sites, atoms, notes)
     _check_occupancies(cell, sites, atoms, notes)
-    keep = np.flatnonzero(atoms.present)
+    remaining = np.flatnonzero(atoms.present)
     return Contents(
-        tuple(sites[atoms.owner[atom]].element for atom in keep), atoms.fractions[keep], atoms.occupancy[keep],
-        np.array([sites[atoms.owner[atom]].u2 for atom in keep]), tuple(sites[atoms.owner[atom]].label for atom in keep), tuple(notes),
+        tuple(sites[atoms.owner[atom]].element for atom in remaining), atoms.fractions[remaining], atoms.occupancy[remaining],
+        np.array([sites[atoms.owner[atom]].u2 for atom in remaining]), tuple(sites[atoms.owner[atom]].label for atom in remaining), tuple(notes),
     )  # fmt: skip
 
 
@@ -139,10 +139,10 @@ def _without_repeats(cell: np.ndarray, images: np.ndarray) -> np.ndarray:
     return images[[not same[number, :number].any() for number in range(len(images))]]
 
 
-def _nearest(cell: np.ndarray, images: np.ndarray, least: float) -> float:
+def _nearest(cell: np.ndarray, images: np.ndarray, limit: float) -> float:
     difference = images[:, None] - images[None]
     distance = np.linalg.norm((difference - np.round(difference)) @ cell, axis=2)
-    return float(distance[distance > 1e-4].min(initial=least))
+    return float(distance[distance > 1e-4].min(initial=limit))
 
 
 def _merge_repeated(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: list[str]) -> None:

@@ -41,12 +41,12 @@ def of_type(text: str) -> tuple[str, str] | None:
     match = re.match(r"([A-Za-z]+)", plain)
     if match is None:
         return None
-    rest = plain[match.end() :]
+    suffix = plain[match.end() :]
     for letters in (match[1], match[1][:2], match[1][:1]):
         symbol = SPECIAL_SYMBOLS.get(letters.lower()) if len(letters) == len(match[1]) else None
         symbol = symbol or known(letters)
         if symbol is not None and (len(letters) == len(match[1]) or len(match[1]) > 2):
-            charge = re.search(r"\d*\.?\d*[+-]\d*", rest)
+            charge = re.search(r"\d*\.?\d*[+-]\d*", suffix)
             return symbol, charge[0] if charge else ""
     return None
 

@@ -30,10 +30,10 @@ class Candidate(NamedTuple):
     def same(self, other: "Candidate") -> bool:
         """Whether both are the same atoms, as far as numbers and shortest distance tell."""
         content, other_content = self.contents.content, other.contents.content
-        alike = set(content) == set(other_content) and all(
+        same_content = set(content) == set(other_content) and all(
             abs(content[symbol] - other_content[symbol]) < 1e-3 for symbol in content
         )
-        return alike and abs(self.verdict.distance - other.verdict.distance) < 1e-3
+        return same_content and abs(self.verdict.distance - other.verdict.distance) < 1e-3
 
     @property
     def described(self) -> str:
@@ -173,14 +173,14 @@ def _largest_distances(sound: list[Candidate]) -> Candidate:
     return best
 
 
-def _deduced(best: Candidate, ranks: list[list[Setting]], every: list[Candidate]) -> list[str]:
+def _deduced(best: Candidate, ranks: list[list[Setting]], candidates: list[Candidate]) -> list[str]:
     """Notes on a setting that the file does not state in full."""
     rank = next(settings for settings in ranks if best.setting in settings)
     notes = []
     if len(rank) > 1:
         others = [
             candidate
-            for candidate in every
+            for candidate in candidates
             if candidate.setting in rank and candidate.setting is not best.setting and not candidate.same(best)
         ]
         reason = (
@@ -188,7 +188,7 @@ def _deduced(best: Candidate, ranks: list[list[Setting]], every: list[Candidate]
             if others
             else "the only one that fits the cell and its atoms"
         )
-        if others or len([candidate for candidate in every if candidate.setting in rank]) == 1:
+        if others or len([candidate for candidate in candidates if candidate.setting in rank]) == 1:
             notes.append(
                 f"{rank[0].source} does not say which setting: {best.setting.described} is taken ({best.described}), {reason}"
             )

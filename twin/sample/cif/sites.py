@@ -43,7 +43,7 @@ def read_sites(block: Block, cell: np.ndarray, stated: set[str]) -> tuple[list[S
         if f"_atom_site_fract_{axis}" not in table:
             raise ValueError(f"the list of atoms has no _atom_site_fract_{axis}; give all three fractions")
     labels, types = column("_atom_site_label", "_atom_site_id"), column("_atom_site_type_symbol")
-    places = [column(f"_atom_site_fract_{axis}") for axis in "xyz"]
+    coordinates = [column(f"_atom_site_fract_{axis}") for axis in "xyz"]
     shares, flags = column("_atom_site_occupancy"), column("_atom_site_calc_flag")
     groups, motion = column("_atom_site_disorder_group"), _thermal(block, table, cell, rows)
     sites: list[Site] = []
@@ -57,7 +57,7 @@ def read_sites(block: Block, cell: np.ndarray, stated: set[str]) -> tuple[list[S
         if flags[row].lower() == "dum":
             tell("dummy atoms, left out", label)
             continue
-        values = [number(places[axis][row], f"{'xyz'[axis]} of atom {label}") for axis in range(3)]
+        values = [number(coordinates[axis][row], f"{'xyz'[axis]} of atom {label}") for axis in range(3)]
         share = number(shares[row], f"the occupancy of atom {label}")
         if share is not None and share.value == 0.0:
             tell("occupancy 0, left out", label)
@@ -164,9 +164,9 @@ def _same_for_all(sites: list[Site], omitted: dict[str, list[str]]) -> list[Site
     return sites
 
 
-def _some(names: list[str], most: int = 6) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+def _some(names: list[str], limit: int = 6) -> str:
+    shown = ", ".join(names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
 def _listed(omitted: dict[str, list[str]]) -> str:

@@ -191,7 +191,7 @@ def _from_operations(operations: gemmi.GroupOps, source: str) -> Setting:
 
 
 def _setting(operations: gemmi.GroupOps, name: str, number: int, source: str) -> Setting:
-    every = list(operations)
-    rotations = np.array([operation.rot for operation in every], dtype=np.float64) / gemmi.Op.DEN
-    translations = np.array([operation.tran for operation in every], dtype=np.float64) / gemmi.Op.DEN
+    unique = list(operations)
+    rotations = np.array([operation.rot for operation in unique], dtype=np.float64) / gemmi.Op.DEN
+    translations = np.array([operation.tran for operation in unique], dtype=np.float64) / gemmi.Op.DEN
     return Setting(rotations, translations, name, number, source)

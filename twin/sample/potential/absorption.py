@@ -86,8 +86,8 @@ def _integrand(symbol: str, q: np.ndarray, parametrization: str) -> _Integrand:
 
 def _integrated(integrand: _Integrand, u2: float, energy: float) -> np.ndarray:
     motion = 2.0 * np.pi**2 * u2
-    lost = np.exp(-motion * integrand.q_squared) - np.exp(-motion * integrand.squares)
-    return 0.5 * interaction_constant(energy) * np.sum(integrand.product * lost, axis=(1, 2))
+    scattered = np.exp(-motion * integrand.q_squared) - np.exp(-motion * integrand.squares)
+    return 0.5 * interaction_constant(energy) * np.sum(integrand.product * scattered, axis=(1, 2))
 
 
 @functools.lru_cache(maxsize=8)
@@ -129,6 +129,8 @@ def shares(
     u2: Float[Array, " atoms"], middle: Float[Array | np.ndarray, " atoms"], half: Float[Array | np.ndarray, " atoms"]
 ) -> Float[Array, "atoms n"]:
     """Lagrange's polynomials [atoms, NODES] at every atom's u2 within its element's range: exact at the nodes, differentiable."""
-    at = (jnp.log(u2 + U2_OFFSET) - middle) / half
+    position = (jnp.log(u2 + U2_OFFSET) - middle) / half
     nodes = np.cos(np.pi * np.arange(U2_NODES) / (U2_NODES - 1))
-    return chebyshev(at, U2_NODES) @ jnp.asarray(np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, U2_NODES - 1)))
+    return chebyshev(position, U2_NODES) @ jnp.asarray(
+        np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, U2_NODES - 1))
+    )

@@ -70,9 +70,9 @@ def damped_shares(
     mirrored = (r + distance[:, None]) / sigma[:, None]
     density = (jnp.exp(-0.5 * gap**2) - jnp.exp(-0.5 * mirrored**2)) / (sigma[:, None] * np.sqrt(2.0 * np.pi))
     weight = density * width[:, None] * jnp.asarray(0.5 * weights)[None, :]
-    at = shares(jnp.minimum(r, LARGEST_DISTANCE).ravel(), basis).reshape(*r.shape, basis.shape[1])
-    whole = 0.5 * jax.scipy.special.erfc(distance / (np.sqrt(2.0) * sigma))
-    return jnp.concatenate([whole[:, None], jnp.sum(weight[:, :, None] * at, axis=1)], axis=1)
+    beyond = shares(jnp.minimum(r, LARGEST_DISTANCE).ravel(), basis).reshape(*r.shape, basis.shape[1])
+    whole_share = 0.5 * jax.scipy.special.erfc(distance / (np.sqrt(2.0) * sigma))
+    return jnp.concatenate([whole_share[:, None], jnp.sum(weight[:, :, None] * beyond, axis=1)], axis=1)
 
 
 def chebyshev(x: Float[Array, " atoms"], count: int) -> Float[Array, "atoms count"]:
@@ -95,10 +95,10 @@ def _expansion(symbol: str, highest: float, parametrization: str) -> tuple[np.nd
         projected_beyond(symbol, square[None, :], nodes[:, None], parametrization)
         / projected_factor(symbol, square, parametrization)[None, :]
     )
-    left, strength, _ = np.linalg.svd(ratio, full_matrices=False)
+    singular_vectors, strength, _ = np.linalg.svd(ratio, full_matrices=False)
     # a singular value spreads over nodes and frequencies: the share of one entry is that much smaller
     rank = max(1, int(np.sum(strength > NEGLIGIBLE_SHARE * np.sqrt(ratio.size) / DISTANCE_NODES)))
-    return inverse @ left[:, :rank], left[:, :rank].T, nodes
+    return inverse @ singular_vectors[:, :rank], singular_vectors[:, :rank].T, nodes
 
 
 @functools.lru_cache(maxsize=32)
@@ -129,13 +129,13 @@ def tails(
         table, basis = _on_grid(symbol, gpts, extent, parametrization)
         element_tables.append(table)
         bases.append(basis)
-        whole = projected_factor(symbol, np.zeros(1), parametrization)
-        far = np.linspace(0.0, LARGEST_DISTANCE, 241)
-        remainder = projected_beyond(symbol, np.zeros(1), far, parametrization)
-        reach = max(reach, float(far[min(240, int(np.sum(remainder > NEGLIGIBLE_SHARE * whole)))]))
-    most = max(len(element_table) for element_table in element_tables)
-    tables = np.zeros((len(symbols), most, *gpts))
-    basis = np.zeros((len(symbols), DISTANCE_NODES, most))
+        total = projected_factor(symbol, np.zeros(1), parametrization)
+        distances = np.linspace(0.0, LARGEST_DISTANCE, 241)
+        remainder = projected_beyond(symbol, np.zeros(1), distances, parametrization)
+        reach = max(reach, float(distances[min(240, int(np.sum(remainder > NEGLIGIBLE_SHARE * total)))]))
+    largest_rank = max(len(element_table) for element_table in element_tables)
+    tables = np.zeros((len(symbols), largest_rank, *gpts))
+    basis = np.zeros((len(symbols), DISTANCE_NODES, largest_rank))
     for number, (element_table, functions) in enumerate(zip(element_tables, bases, strict=True)):
         tables[number, : len(element_table)] = element_table[:, index]
         basis[number, :, : len(element_table)] = functions

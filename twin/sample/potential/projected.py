@@ -123,14 +123,14 @@ def _inside(
     """Sum over the elements of one slice; ``weights`` [atoms, n], ``indices`` [elements, most], ``tables`` [elements, n, y, x]."""
 
     def element(so_far: Array, members_and_table: tuple[Array, Array]) -> tuple[Array, None]:
-        some, table = members_and_table
+        atoms, table = members_and_table
 
         def add(total: Array) -> Array:
-            weight = jnp.where((some >= 0)[:, None], weights[some], 0.0)
-            x, y = positions[some, 0], positions[some, 1]
-            return total + _summed(x, y, weight, table, extent, None if u2 is None else u2[some])
+            weight = jnp.where((atoms >= 0)[:, None], weights[atoms], 0.0)
+            x, y = positions[atoms, 0], positions[atoms, 1]
+            return total + _summed(x, y, weight, table, extent, None if u2 is None else u2[atoms])
 
-        return jax.lax.cond(jnp.any(some >= 0), add, lambda total: total, so_far), None
+        return jax.lax.cond(jnp.any(atoms >= 0), add, lambda total: total, so_far), None
 
     shape = (2, tables.shape[-2] // 2 + 1, 2, tables.shape[-1] // 2 + 1)
     return jax.lax.scan(element, jnp.zeros(shape, tables.dtype), (indices, tables))[0]
@@ -176,40 +176,40 @@ def _finite(plan: Plan, positions: Array, occupancy: Array, u2: Array | None) ->
     assert plan.basis is not None
     assert plan.neighbours is not None
     tables, basis = jnp.asarray(plan.tail_spectra), jnp.asarray(plan.basis)
-    whole = jnp.asarray(plan.factors)[:, None]
+    factors = jnp.asarray(plan.factors)[:, None]
     gpts = (tables.shape[-2], tables.shape[-1])
 
     def crossing(near: list[tuple[Array, Array, Array]]) -> Array:
         """D at one plane: see `twin.sample.potential.finite_projection`."""
         total = jnp.zeros((2, gpts[0] // 2 + 1, 2, gpts[1] // 2 + 1), tables.dtype)
-        for element, (some, offset, sign) in enumerate(near):
-            distance = sign * (positions[some, 2] + offset)
-            weight = jnp.where(some >= 0, sign * occupancy[some], 0.0)
-            distance = jnp.where(some >= 0, distance, 0.0)
-            variance = None if u2 is None else u2[some]
+        for element, (atoms, offset, sign) in enumerate(near):
+            distance = sign * (positions[atoms, 2] + offset)
+            weight = jnp.where(atoms >= 0, sign * occupancy[atoms], 0.0)
+            distance = jnp.where(atoms >= 0, distance, 0.0)
+            variance = None if u2 is None else u2[atoms]
             share = (
                 finite_projection.shares(distance, basis[element])
                 if variance is None
                 else finite_projection.damped_shares(distance, variance, basis[element])
             )
-            x, y = positions[some, 0], positions[some, 1]
+            x, y = positions[atoms, 0], positions[atoms, 1]
             total = total + _summed(x, y, weight[:, None] * share, tables[element], plan.extent, variance)
         return total
 
-    every = [(jnp.asarray(n.indices), jnp.asarray(n.offset), jnp.asarray(n.sign)) for n in plan.neighbours]
+    plane_neighbours = [(jnp.asarray(n.indices), jnp.asarray(n.offset), jnp.asarray(n.sign)) for n in plan.neighbours]
 
     @jax.checkpoint
     def step(inherited: Array, slice_: tuple[Array, list[tuple[Array, Array, Array]]]) -> tuple[Array, Array]:
         indices, near = slice_
         crossed = crossing(near)
-        inside = _inside(positions, occupancy[:, None], indices, whole, plan.extent, u2)
+        inside = _inside(positions, occupancy[:, None], indices, factors, plan.extent, u2)
         return crossed, _on_grid(inside + crossed - inherited, gpts, plan.extent)
 
     # the slice before the first has no atoms; only its last plane counts
     nothing = -jnp.ones_like(jnp.asarray(plan.members)[:1])
     indices = jnp.concatenate([nothing, jnp.asarray(plan.members)])
     start = jnp.zeros((2, gpts[0] // 2 + 1, 2, gpts[1] // 2 + 1), tables.dtype)
-    return jax.lax.scan(step, start, (indices, every))[1][1:]
+    return jax.lax.scan(step, start, (indices, plane_neighbours))[1][1:]
 
 
 @jax.jit

@@ -26,13 +26,13 @@ _MIRROR = np.array([[1, 0], [0, -1]])
 
 def operations(symmetry: str | None) -> list[np.ndarray]:
     """Integer matrices [2, 2] of a plane point group about the origin: None, "2", "2mm", "4" or "4mm"."""
-    turns = {None: 1, "2": 2, "2mm": 2, "4": 4, "4mm": 4}
-    if symmetry not in turns:
+    orders = {None: 1, "2": 2, "2mm": 2, "4": 4, "4mm": 4}
+    if symmetry not in orders:
         raise ValueError(
             f"symmetry is {symmetry!r}; give None, '2', '2mm', '4' or '4mm', that of the projected cell about its origin"
         )
-    angle = 4 // turns[symmetry]
-    rotations = [np.linalg.matrix_power(_QUARTER, angle * number) for number in range(turns[symmetry])]
+    angle = 4 // orders[symmetry]
+    rotations = [np.linalg.matrix_power(_QUARTER, angle * number) for number in range(orders[symmetry])]
     return rotations + ([rotation @ _MIRROR for rotation in rotations] if symmetry in ("2mm", "4mm") else [])
 
 

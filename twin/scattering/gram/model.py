@@ -97,8 +97,8 @@ def _kept(values: Array | np.ndarray) -> Array:
     return jnp.asarray(values, jnp.float32) @ jnp.eye(values.shape[-1], dtype=jnp.float32)
 
 
-def _take(table: Array, places: Array | np.ndarray) -> Array:
-    return table.at[jnp.asarray(places)].get(mode="promise_in_bounds")
+def _take(table: Array, indices: Array | np.ndarray) -> Array:
+    return table.at[jnp.asarray(indices)].get(mode="promise_in_bounds")
 
 
 def harmonics(
@@ -233,8 +233,8 @@ def model_from_grams(
         level = int(np.argmin(np.abs(tilts).sum(axis=1)))
         values += (np.where(present, untilted[:, j, k], 0.0) - values[level])[None]
     fitted = np.einsum("tn,dm,nmp->tdp", np.linalg.pinv(tilt_terms), depth_fit, values, optimize=True)
-    again = np.einsum("nt,md,tdp->nmp", tilt_terms, depth_terms, fitted, optimize=True)
-    residual = float(np.linalg.norm(again - values) / np.linalg.norm(values))
+    reconstructed = np.einsum("nt,md,tdp->nmp", tilt_terms, depth_terms, fitted, optimize=True)
+    residual = float(np.linalg.norm(reconstructed - values) / np.linalg.norm(values))
     flat = fitted.reshape(-1, values.shape[-1])
 
     square = np.sum(bundle.k**2, axis=1)

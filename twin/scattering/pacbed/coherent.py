@@ -33,9 +33,13 @@ def mean_transmission(
     square = kx[None, :] ** 2 + ky[:, None] ** 2
     total = np.ones((slices, *fine), np.complex128)
     for atom, symbol in enumerate(cell.symbols):
-        some = slice(atom, atom + 1)
-        alone = Specimen(cell.positions[some], cell.u2[some], (symbol,), cell.cell, cell.occupancy[some])
-        potential = np.asarray(alone.slices(fine, slices, dtype=np.float64, parametrization=parametrization).array)
+        selected = slice(atom, atom + 1)
+        single_atom = Specimen(
+            cell.positions[selected], cell.u2[selected], (symbol,), cell.cell, cell.occupancy[selected]
+        )
+        potential = np.asarray(
+            single_atom.slices(fine, slices, dtype=np.float64, parametrization=parametrization).array
+        )
         damping = np.exp(-2.0 * np.pi**2 * float(cell.u2[atom]) * square)
         total *= np.fft.ifft2(np.fft.fft2(np.exp(1j * sigma * potential)) * damping)
     rows, columns = (np.rint(np.fft.fftfreq(n) * n).astype(int) for n in gpts)

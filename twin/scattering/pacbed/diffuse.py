@@ -72,15 +72,17 @@ def diffuse(
     wide = (gpts[0] * repeats[1], gpts[1] * repeats[0])
     extent = (cell.extent[0] * repeats[0], cell.extent[1] * repeats[1])
     step = (length / extent[0], length / extent[1])
-    rest = cell.slices(gpts, slices, parametrization=parametrization)
-    group = symmetries(np.asarray(transmission(rest.array, energy, band_limit(gpts, cell.extent), 2)), lambda _: True)
+    at_rest = cell.slices(gpts, slices, parametrization=parametrization)
+    group = symmetries(
+        np.asarray(transmission(at_rest.array, energy, band_limit(gpts, cell.extent), 2)), lambda _: True
+    )
     pool = _pool(cell, slices, wide, energy, repeats, seed, parametrization)
     kernel = propagator(wide, extent, energy, cell.thickness / slices)
     k = directions(step, incident)
     number_of = {tuple(direction): number for number, direction in enumerate(k.tolist())}
     orbits = _orbits(k, number_of, group)
-    every = max(1, round(spacing / cell.thickness))
-    depths = np.arange(1, int(np.ceil(thickness / cell.thickness / every)) + 1) * every
+    cells_per_depth = max(1, round(spacing / cell.thickness))
+    depths = np.arange(1, int(np.ceil(thickness / cell.thickness / cells_per_depth)) + 1) * cells_per_depth
     half = [int(reach / pitch) + 1 for pitch in step]
     rows, columns = np.arange(-half[1], half[1] + 1), np.arange(-half[0], half[0] + 1)
     pixels = (rows[:, None] % wide[0]) * wide[1] + columns[None, :] % wide[1]
@@ -94,7 +96,7 @@ def diffuse(
             indices = k[np.resize(members, WAVE_BATCH)]
             layers = generator.integers(0, LAYER_COUNT, int(depths[-1]))
             moves = generator.integers(0, repeats, (int(depths[-1]), 2)) * np.array([gpts[1], gpts[0]])
-            shaped = (len(depths), every)
+            shaped = (len(depths), cells_per_depth)
             yield (
                 jnp.asarray(indices), kernel, pool, jnp.asarray(layers.reshape(shaped)),
                 jnp.asarray(moves.reshape(*shaped, 2)), jnp.asarray(pixels.ravel()),
@@ -170,9 +172,9 @@ def _between(
 def _turned(images: np.ndarray, operation: np.ndarray) -> np.ndarray:
     """Images [depths, y, x] whose value at operation @ K is that of ``images`` at K."""
     y, x = np.meshgrid(*(np.arange(-(n // 2), n // 2 + 1) for n in images.shape[1:]), indexing="ij")
-    back = np.rint(np.linalg.inv(operation)).astype(int)
-    there_x, there_y = back[0, 0] * x + back[0, 1] * y, back[1, 0] * x + back[1, 1] * y
-    return images[:, there_y + images.shape[1] // 2, there_x + images.shape[2] // 2]
+    inverse = np.rint(np.linalg.inv(operation)).astype(int)
+    source_x, source_y = inverse[0, 0] * x + inverse[0, 1] * y, inverse[1, 0] * x + inverse[1, 1] * y
+    return images[:, source_y + images.shape[1] // 2, source_x + images.shape[2] // 2]
 
 
 def _intensities(waves: Array, kernel: Array, pool: Array, layers: Array, moves: Array, pixels: Array) -> Array:
@@ -183,8 +185,8 @@ def _intensities(waves: Array, kernel: Array, pool: Array, layers: Array, moves:
         functions = jnp.roll(pool[choice[0]], choice[1][::-1], axis=(1, 2))
         return multislice(psi, functions, kernel), None
 
-    def deeper(psi: Array, some: tuple[Array, Array]) -> tuple[Array, Array]:
-        psi = jax.lax.scan(cell, psi, some)[0]
+    def deeper(psi: Array, layer_choices: tuple[Array, Array]) -> tuple[Array, Array]:
+        psi = jax.lax.scan(cell, psi, layer_choices)[0]
         amplitudes = jnp.fft.fft2(psi).reshape(psi.shape[0], -1)[:, pixels] / (gpts[0] * gpts[1])
         return psi, (amplitudes.real**2 + amplitudes.imag**2).astype(jnp.float32)
 

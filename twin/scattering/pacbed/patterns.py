@@ -144,10 +144,10 @@ def pattern(
     thermal = curves_library.diffuse
     rows, weights, slopes = _between(thermal.depths, thickness)
     open_, edges = aperture(thermal.k, thermal.step, tilt, semiangle)
-    through = np.tensordot(np.stack([open_, *edges]), thermal.table[rows], axes=(1, 1))
+    diffuse_sums = np.tensordot(np.stack([open_, *edges]), thermal.table[rows], axes=(1, 1))
     coarse = np.concatenate([
-        np.tensordot(weights, through[:1], axes=(0, 1)), np.tensordot(slopes, through[:1], axes=(0, 1)),
-        np.tensordot(weights, through[1:], axes=(0, 1)),
+        np.tensordot(weights, diffuse_sums[:1], axes=(0, 1)), np.tensordot(slopes, diffuse_sums[:1], axes=(0, 1)),
+        np.tensordot(weights, diffuse_sums[1:], axes=(0, 1)),
     ])  # fmt: skip
     ratio = (curves.step[0] * curves.step[1]) / (thermal.step[0] * thermal.step[1])
     down = _linear(shape[0], curves.step[1], coarse.shape[-2], thermal.step[1])
@@ -199,9 +199,9 @@ def coarse(
 def _between(depths: np.ndarray, thickness: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of a table over evenly spaced ``depths``, their weights and the derivatives of these: cubic, with a continuous slope."""
     spacing = depths[1] - depths[0]
-    at = (min(max(thickness, depths[0]), depths[-1]) - depths[0]) / spacing
-    row = min(int(at), len(depths) - 2)
-    u = at - row
+    row_position = (min(max(thickness, depths[0]), depths[-1]) - depths[0]) / spacing
+    row = min(int(row_position), len(depths) - 2)
+    u = row_position - row
     rows = np.clip(np.arange(row - 1, row + 3), 0, len(depths) - 1)
     powers = np.array([1.0, u, u**2, u**3]), np.array([0.0, 1.0, 2.0 * u, 3.0 * u**2]) / spacing
     basis = 0.5 * np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]])
@@ -210,5 +210,5 @@ def _between(depths: np.ndarray, thickness: float) -> tuple[np.ndarray, np.ndarr
 
 def _linear(count: int, step: float, nodes: int, spacing: float) -> np.ndarray:
     """Linear interpolation [count, nodes] between lattices with a common middle."""
-    at = (np.arange(count) - count // 2) * step / spacing + nodes // 2
-    return np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(nodes)[None, :]))
+    node_position = (np.arange(count) - count // 2) * step / spacing + nodes // 2
+    return np.maximum(0.0, 1.0 - np.abs(node_position[:, None] - np.arange(nodes)[None, :]))

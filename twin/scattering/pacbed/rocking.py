@@ -140,16 +140,16 @@ def _layout(k: np.ndarray, outgoing: np.ndarray, repeats: tuple[int, int], group
     for number, direction in enumerate(k):
         ends = np.array(classes.get(tuple(direction % period), np.zeros((0, 2), dtype=int))).reshape(-1, 2)
         images = [(tuple((operation @ direction).tolist()), operation) for operation in group]
-        least, operation = min(images, key=lambda item: item[0])
-        if least not in number_of:
-            least, operation = tuple(direction.tolist()), np.eye(2, dtype=int)
+        representative, operation = min(images, key=lambda item: item[0])
+        if representative not in number_of:
+            representative, operation = tuple(direction.tolist()), np.eye(2, dtype=int)
         rotated = ends @ operation.T
-        if least not in chosen:
-            chosen[least] = len(chosen)
-            start[least] = {tuple(end): len(last) + row for row, end in enumerate(rotated.tolist())}
-            first += [least] * len(rotated)
+        if representative not in chosen:
+            chosen[representative] = len(chosen)
+            start[representative] = {tuple(end): len(last) + row for row, end in enumerate(rotated.tolist())}
+            first += [representative] * len(rotated)
             last += rotated.tolist()
-        known = start[least]
+        known = start[representative]
         pair += [known[tuple(end)] for end in rotated.tolist()]
         incident += [number] * len(ends)
         out.append(ends)
@@ -177,17 +177,17 @@ def _jobs(layout: _Layout, repeats: tuple[int, int], gpts: tuple[int, int]) -> l
     owner = owner.ravel()
     lists = []
     for number, q in enumerate(unique):
-        places = np.flatnonzero(owner == number)
-        waves, rows = np.unique((layout.first[places] - q) // period, axis=0, return_inverse=True)
-        ends = (layout.last[places] - q) // period
+        pair_index = np.flatnonzero(owner == number)
+        waves, rows = np.unique((layout.first[pair_index] - q) // period, axis=0, return_inverse=True)
+        ends = (layout.last[pair_index] - q) // period
         flat = (ends[:, 1] % gpts[0]) * gpts[1] + ends[:, 0] % gpts[1]
         pixels, columns = np.unique(flat, return_inverse=True)
-        lists.append((q, waves, pixels, rows.ravel(), columns, places))
-    most = max(len(waves) for _, waves, *_ in lists), max(len(pixels) for _, _, pixels, *_ in lists)
+        lists.append((q, waves, pixels, rows.ravel(), columns, pair_index))
+    sizes = max(len(waves) for _, waves, *_ in lists), max(len(pixels) for _, _, pixels, *_ in lists)
     padded = []
     for q, waves, pixels, *rest in lists:
-        padding = np.repeat(waves[:1], most[0] - len(waves), axis=0)
-        padded.append(_Job(q, np.concatenate([waves, padding]), np.pad(pixels, (0, most[1] - len(pixels))), *rest))
+        padding = np.repeat(waves[:1], sizes[0] - len(waves), axis=0)
+        padded.append(_Job(q, np.concatenate([waves, padding]), np.pad(pixels, (0, sizes[1] - len(pixels))), *rest))
     return padded
 
 

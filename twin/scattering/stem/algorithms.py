@@ -81,16 +81,20 @@ def forms(
     Of several beams, which have one aperture: an image for each.
     """
     checks.require_float64()
-    lights = [beam] if isinstance(beam, Illumination) else list(beam)
-    first = lights[0]
-    extent, each, gpts = scene.specimen.extent, scene.slices * scene.configurations, scene.gpts
-    probes = len(x) * len(y) * sum(1 if float(light.focal_spread) == 0.0 else focal_nodes for light in lights)
+    illuminations = [beam] if isinstance(beam, Illumination) else list(beam)
+    first = illuminations[0]
+    extent, slice_count, gpts = scene.specimen.extent, scene.slices * scene.configurations, scene.gpts
+    probes = (
+        len(x)
+        * len(y)
+        * sum(1 if float(illumination.focal_spread) == 0.0 else focal_nodes for illumination in illuminations)
+    )
     room = 0.5 * (MEMORY_BYTES if memory is None else memory)
     bundle = beams(extent, first.energy, first.semiangle, first.soft)
     count, pixels = len(bundle.indices), _detected_pixels(gpts, extent, detectors)
-    offered = [Form("direct", probes * each * wave_cost(gpts), FLOAT32_ERROR)]
+    offered = [Form("direct", probes * slice_count * wave_cost(gpts), FLOAT32_ERROR)]
     if _gram_bytes(count, count, pixels, len(detectors)) <= room:
-        cost = _gram_cost(count, count, each, gpts, pixels, scene.configurations)
+        cost = _gram_cost(count, count, slice_count, gpts, pixels, scene.configurations)
         offered.append(Form("gram", cost, FLOAT32_ERROR))
     if scene.cell is not None and not scene.seeds:
         members, _ = zones(bundle.indices, scene.repeats[:2])
@@ -99,23 +103,23 @@ def forms(
         )
         offered.append(Form("crystal", cost, FLOAT32_ERROR))
     dearest = min(form.cost for form in offered)
-    offered += _prisms(scene, lights, bundle, probes, detectors, room, math.inf if name == "prism" else dearest)
+    offered += _prisms(scene, illuminations, bundle, probes, detectors, room, math.inf if name == "prism" else dearest)
     # a field F has at least F K modes in an aperture K
-    least = int(count * float(np.ptp(x) * np.ptp(y)) / (extent[0] * extent[1]))
-    if name == "gram" or _gram_cost(least, count, each, gpts, pixels, scene.configurations) < dearest:
-        few = modes(bundle, lights, x, y, focal_nodes)
+    lowest_rank = int(count * float(np.ptp(x) * np.ptp(y)) / (extent[0] * extent[1]))
+    if name == "gram" or _gram_cost(lowest_rank, count, slice_count, gpts, pixels, scene.configurations) < dearest:
+        all_modes = modes(bundle, illuminations, x, y, focal_nodes)
         # the bound of modes is for detectors with weights of one sign; with both signs the errors of both parts add up
-        both = 2.0 if np.any(weights(detectors, gpts, extent) < 0.0) else 1.0
+        sign_factor = 2.0 if np.any(weights(detectors, gpts, extent) < 0.0) else 1.0
         for error in MODE_ERRORS:
-            mode_basis = None if few is None else few.within((error - FLOAT32_ERROR) / both)
+            mode_basis = None if all_modes is None else all_modes.within((error - FLOAT32_ERROR) / sign_factor)
             if mode_basis is not None and _gram_bytes(len(mode_basis.waves), count, pixels, len(detectors)) <= room:
-                cost = _gram_cost(len(mode_basis.waves), count, each, gpts, pixels, scene.configurations)
+                cost = _gram_cost(len(mode_basis.waves), count, slice_count, gpts, pixels, scene.configurations)
                 offered.append(Form("gram", cost, error, modes=mode_basis))
     return tuple(sorted(offered, key=lambda form: form.cost))
 
 
 def _prisms(
-    scene: Scene, lights: Sequence[Illumination], bundle: Beams, probes: int, detectors: Sequence[Response], room: float,
+    scene: Scene, illuminations: Sequence[Illumination], bundle: Beams, probes: int, detectors: Sequence[Response], room: float,
     dearest: float,
 ) -> list[Form]:  # fmt: skip
     """PRISM at every interpolation that divides the grid, fits into ``room`` and costs less than ``dearest``."""
@@ -132,7 +136,7 @@ def _prisms(
             costs[factor] = cost
     if not costs:
         return []
-    losses = outside(scene, _widest(lights, bundle.k), [0.5 * min(extent) / factor for factor in costs])
+    losses = outside(scene, _widest(illuminations, bundle.k), [0.5 * min(extent) / factor for factor in costs])
     offered = []
     for factor, loss in zip(costs, losses.values(), strict=True):
         sides, cut = (extent[0] / factor, extent[1] / factor), (gpts[0] // factor, gpts[1] // factor)
@@ -142,19 +146,24 @@ def _prisms(
     return offered
 
 
-def _widest(lights: Sequence[Illumination], k: np.ndarray) -> Illumination:
+def _widest(illuminations: Sequence[Illumination], k: np.ndarray) -> Illumination:
     """The beam whose rays, through the frequencies ``k`` [n, 2], meet the plane of no defocus farthest from its axis."""
-    if len(lights) == 1:
-        return lights[0]
-    length, vectors = wavelength(lights[0].energy), jnp.stack([light.coefficients for light in lights])
+    if len(illuminations) == 1:
+        return illuminations[0]
+    length, vectors = (
+        wavelength(illuminations[0].energy),
+        jnp.stack([illumination.coefficients for illumination in illuminations]),
+    )
     bent = jax.vmap(lambda values: phase_gradient(values, k[:, 0], k[:, 1], length))(vectors)
-    return lights[int(jnp.argmax(jnp.max(jnp.hypot(bent[:, 0], bent[:, 1]), axis=1)))]
+    return illuminations[int(jnp.argmax(jnp.max(jnp.hypot(bent[:, 0], bent[:, 1]), axis=1)))]
 
 
-def _gram_cost(rank: int, count: int, each: int, gpts: tuple[int, int], pixels: int, configurations: int) -> float:
+def _gram_cost(
+    rank: int, count: int, slice_count: int, gpts: tuple[int, int], pixels: int, configurations: int
+) -> float:
     """Of ``some`` waves, and of the Gram matrix of all ``count`` plane waves from theirs."""
     products = configurations * rank**2 * pixels + (rank + count) * count * rank
-    return rank * each * wave_cost(gpts) + 8.0 * products / MATMUL_SPEEDUP
+    return rank * slice_count * wave_cost(gpts) + 8.0 * products / MATMUL_SPEEDUP
 
 
 def _gram_bytes(rank: int, count: int, pixels: int, detectors: int) -> float:
@@ -194,15 +203,15 @@ def outside(scene: Scene, beam: Illumination, margins: Sequence[float]) -> dict[
     reach = (beam.semiangle / wavelength(beam.energy) * side for side in extent[::-1])
     ny, nx = (min(n, smooth(math.ceil(8.0 * (r + 2.0)))) for n, r in zip(scene.gpts, reach, strict=True))
     gpts = (ny, nx)
-    light = aperture(gpts, extent, beam.energy, beam.semiangle, beam.soft)
+    amplitude = aperture(gpts, extent, beam.energy, beam.semiangle, beam.soft)
     centre = np.array([extent[0] / 2.0, extent[1] / 2.0])
-    spectrum = np.fft.fft2(np.asarray(probe(beam.coefficients, centre, light, extent, beam.energy)))
-    far = np.maximum(
+    spectrum = np.fft.fft2(np.asarray(probe(beam.coefficients, centre, amplitude, extent, beam.energy)))
+    distance = np.maximum(
         np.abs(np.arange(gpts[1]) * extent[0] / gpts[1] - centre[0])[None, :],
         np.abs(np.arange(gpts[0]) * extent[1] / gpts[0] - centre[1])[:, None],
     )
-    order = np.argsort(far, axis=None)
-    first = np.searchsorted(far.ravel()[order], margins, side="right")
+    order = np.argsort(distance, axis=None)
+    first = np.searchsorted(distance.ravel()[order], margins, side="right")
     losses = np.zeros(len(margins))
     for depth in np.linspace(0.0, scene.specimen.thickness, 5):
         kernel = np.asarray(propagator(gpts, extent, beam.energy, float(depth)))
@@ -219,10 +228,12 @@ def choose(offered: Sequence[Form], tolerance: float, name: str | None = None) -
         raise ValueError(
             f"there is no form {name!r} for this scene; there are {', '.join(sorted({form.name for form in offered}))}"
         )
-    good = [form for form in named if form.error <= tolerance or (name is not None and form.error <= FLOAT32_ERROR)]
-    if not good:
+    sufficient = [
+        form for form in named if form.error <= tolerance or (name is not None and form.error <= FLOAT32_ERROR)
+    ]
+    if not sufficient:
         best = min(named, key=lambda form: form.error)
         raise ValueError(
             f"no form is exact to {tolerance:.1e}; the best, {best.name}, is to {best.error:.1e}: ask for that"
         )
-    return min(good, key=lambda form: form.cost)
+    return min(sufficient, key=lambda form: form.cost)

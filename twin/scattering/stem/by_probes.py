@@ -50,14 +50,14 @@ def by_probes(
     signals = np.zeros((len(spots), len(detectors) + 1), np.float32)
     for piece, part in passing(scene, beam, spots, detectors, focal_nodes, memory, workers, progress):
         signals[piece] += part
-    through = float(signals[:, -1].mean())
+    transmitted = float(signals[:, -1].mean())
     values = signals[:, :-1].reshape(len(y), len(x), -1).transpose(2, 0, 1)
     if float(beam.source) == 0.0 and float(beam.tail) == 0.0 and not np.any(np.asarray(beam.vibration[:2])):
-        return values, through
+        return values, transmitted
     steps = [float(np.diff(along).mean()) if len(along) > 1 else 1.0 for along in (x, y)]
     gx, gy = np.fft.fftfreq(len(x), steps[0]), np.fft.fftfreq(len(y), steps[1])
-    left = beam.spectrum(*np.broadcast_arrays(gx[None, :], gy[:, None]))
-    return np.asarray(blur(jnp.asarray(values), left)), through
+    blurring = beam.spectrum(*np.broadcast_arrays(gx[None, :], gy[:, None]))
+    return np.asarray(blur(jnp.asarray(values), blurring)), transmitted
 
 
 def _maps(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float]) -> _DetectorSums:
@@ -94,7 +94,9 @@ def of_matrix(
         wave = 16 * math.prod(matrix.window)
         pieces = cut(len(spots), min(fitting(wave, memory, matrix.waves.nbytes, workers), 256))
         work = (
-            (jnp.asarray(spots[piece]), light.coefficients, matrix, readout) for piece in pieces for light, _ in foci
+            (jnp.asarray(spots[piece]), illumination.coefficients, matrix, readout)
+            for piece in pieces
+            for illumination, _ in foci
         )
         for step, result in enumerate(in_pieces(run, work, workers)):
             piece, weight = pieces[step // len(foci)], foci[step % len(foci)][1]

@@ -114,16 +114,18 @@ def crystal_grams(
         for n in plan
     )
     matrices = np.zeros((len(detectors), len(members), members.shape[1], members.shape[1]), np.complex64)
-    through = 0.0
+    transmitted = 0.0
     for number, (block_number, result) in enumerate(zip(plan, in_pieces(run, work, workers), strict=True)):
         grams, shares = (np.asarray(part) for part in result)
         for target, order in plan[block_number]:
             matrices[:, target] = grams[:, order][:, :, order]
-            some = members[target]
-            through += float((bundle.amplitude[some] ** 2 * shares[order])[some >= 0].sum())
+            beam_numbers = members[target]
+            transmitted += float((bundle.amplitude[beam_numbers] ** 2 * shares[order])[beam_numbers >= 0].sum())
         if progress is not None:
             progress((number + 1) / len(plan))
-    return [Grams(matrix, members, bundle.indices, bundle.amplitude, extent, energy) for matrix in matrices], through
+    return [
+        Grams(matrix, members, bundle.indices, bundle.amplitude, extent, energy) for matrix in matrices
+    ], transmitted
 
 
 def _block(lattice: Array, kernel: Array, weights: Array, functions: Array, pixels: Array) -> tuple[Array, Array]:
@@ -164,26 +166,26 @@ def _group(
         return all(np.abs(a - b).max() <= 1e-6 * np.abs(b).max() for a, b in zip(rotated, sampled, strict=True))
 
     upright = not np.any(np.asarray(tilt))
-    once = np.asarray(functions[: cell.array.shape[0]])
-    return symmetries(once, same) if upright else [np.eye(2, dtype=int)]
+    cell_functions = np.asarray(functions[: cell.array.shape[0]])
+    return symmetries(cell_functions, same) if upright else [np.eye(2, dtype=int)]
 
 
 def _plan(indices: np.ndarray, members: np.ndarray, group: list[np.ndarray]) -> dict[int, list[tuple[int, list[int]]]]:
     """Blocks to compute, and for each the blocks that follow from it by G[R j, R k] = G[j, k]: their numbers, and for each of their beams
     which of the computed block's it is the image of."""
     owner = {}
-    for block, some in enumerate(members):
-        for position, number in enumerate(some):
+    for block, block_members in enumerate(members):
+        for position, number in enumerate(block_members):
             if number >= 0:
                 owner[tuple(indices[number].tolist())] = (block, position)
     plan: dict[int, list[tuple[int, list[int]]]] = {}
     done: set[int] = set()
     width = members.shape[1]
-    for block, some in enumerate(members):
+    for block, block_members in enumerate(members):
         if block in done:
             continue
         plan[block] = []
-        present = [number for number in some if number >= 0]
+        present = [number for number in block_members if number >= 0]
         for operation in group:
             images = [owner[tuple((operation @ indices[number]).tolist())] for number in present]
             target = images[0][0]

@@ -72,12 +72,12 @@ def stem_images(
         chosen = choose(offered, tolerance, form)
     if chosen.name in ("direct", "prism"):
         passing = of_waves if chosen.name == "direct" else functools.partial(of_matrix, form=chosen)
-        array, through = by_probes(passing, scene, beam, x, y, detectors, focal_nodes, memory, workers, progress)
+        array, transmitted = by_probes(passing, scene, beam, x, y, detectors, focal_nodes, memory, workers, progress)
     else:
         scattered = grams_of(scene, beam, detectors, chosen, memory, workers, progress)
         array = np.stack([np.asarray(image_of(grams, beam, x, y)) for grams in scattered.grams])
-        chosen, through = scattered.form, scattered.through
-    return Images(array, chosen, offered, through)
+        chosen, transmitted = scattered.form, scattered.through
+    return Images(array, chosen, offered, transmitted)
 
 
 def _check_damped(scene: Scene, beam: Illumination, detectors: Sequence[Response]) -> None:
@@ -102,8 +102,8 @@ def image_of(
     spectrum = image_spectrum(grams, beam.coefficients, beam.focal_spread)
     gy = (np.arange(spectrum.shape[0]) - spectrum.shape[0] // 2) / grams.extent[1]
     gx = (np.arange(spectrum.shape[1]) - spectrum.shape[1] // 2) / grams.extent[0]
-    left = beam.spectrum(*np.broadcast_arrays(gx[None, :], gy[:, None])).astype(spectrum.real.dtype)
-    return raster(spectrum * left, grams.extent, x, y)
+    blurring = beam.spectrum(*np.broadcast_arrays(gx[None, :], gy[:, None])).astype(spectrum.real.dtype)
+    return raster(spectrum * blurring, grams.extent, x, y)
 
 
 def grams_of(
@@ -124,17 +124,17 @@ def grams_of(
             scene.cell_points(), scene.slices // scene.repeats[2], highest=scene.highest, **dict(scene.options)
         )
         report = None if progress is None else lambda share: progress("incident beams through one unit cell", share)
-        grams, through = crystal_grams(
+        grams, transmitted = crystal_grams(
             slices, scene.repeats[2], scene.repeats[:2], beam.energy, beam.semiangle, detectors, scene.tilt,
             beam.soft, scene.cutoff, OVERSAMPLING, workers, report,
         )  # fmt: skip
-        return Scattered(grams, through, form)
+        return Scattered(grams, transmitted, form)
     bundle = beams(extent, beam.energy, beam.semiangle, beam.soft)
     sums, passed = _through(scene, beam, bundle, form, detectors, memory, workers, progress)
     share = bundle.amplitude**2
     if form.modes is not None:
-        some = form.modes.first(len(passed))
-        form, waves, share = form._replace(modes=some), some.waves.astype(np.complex64), some.share
+        used_modes = form.modes.first(len(passed))
+        form, waves, share = form._replace(modes=used_modes), used_modes.waves.astype(np.complex64), used_modes.share
         sums = waves.T @ sums @ waves.conj()
     return Scattered([whole(bundle, extent, beam.energy, matrix) for matrix in sums], float(share @ passed), form)
 
@@ -153,9 +153,9 @@ def _through(
     limit = band_limit(gpts, extent)
     kernel = propagator(gpts, extent, beam.energy, scene.specimen.thickness / scene.slices, scene.tilt)
     size = min(fitting(4 * 8 * gpts[0] * gpts[1], memory, scene.slices * gpts[0] * gpts[1] * 16, workers), 32)
-    places = (bundle.indices[:, 1] % gpts[0]) * gpts[1] + bundle.indices[:, 0] % gpts[1]
-    run, fixed = _passed_run(), (jnp.asarray(places), jnp.asarray(pixels))
-    sums, through = np.zeros((len(detectors), len(waves), len(waves)), np.complex64), np.zeros(len(waves))
+    grid_index = (bundle.indices[:, 1] % gpts[0]) * gpts[1] + bundle.indices[:, 0] % gpts[1]
+    run, fixed = _passed_run(), (jnp.asarray(grid_index), jnp.asarray(pixels))
+    sums, transmitted = np.zeros((len(detectors), len(waves), len(waves)), np.complex64), np.zeros(len(waves))
     convergence = None if form.modes is None else ModeConvergence(form.modes, sampled, form.error - FLOAT32_ERROR)
     for number in range(scene.configurations):
         functions = transmission(scene.stack(number).array, beam.energy, limit, OVERSAMPLING)
@@ -165,18 +165,18 @@ def _through(
         with contextlib.closing(in_pieces(run, work, workers)) as results:
             for piece, result in zip(pieces, results, strict=True):
                 amplitudes[piece], passed = (np.asarray(array) for array in result)
-                through[piece] += passed
+                transmitted[piece] += passed
                 if progress is not None:
                     done = (number + piece.stop / len(waves)) / scene.configurations
                     progress(f"{len(waves)} waves, configuration {number + 1} of {scene.configurations}", done)
                 if number == 0 and convergence is not None and convergence.converged(amplitudes[: piece.stop]):
-                    waves, amplitudes, through = (part[: piece.stop] for part in (waves, amplitudes, through))
+                    waves, amplitudes, transmitted = (part[: piece.stop] for part in (waves, amplitudes, transmitted))
                     sums = convergence.matrices[:, : piece.stop, : piece.stop]
                     break
             else:
                 for detector, weight in enumerate(sampled):
                     sums[detector] += np.asarray(gram(jnp.asarray(amplitudes), jnp.asarray(weight)))
-    return sums / scene.configurations, through / scene.configurations
+    return sums / scene.configurations, transmitted / scene.configurations
 
 
 def _pieces(count: int, size: int, convergence: ModeConvergence | None) -> list[slice]:
@@ -188,18 +188,20 @@ def _pieces(count: int, size: int, convergence: ModeConvergence | None) -> list[
     ]
 
 
-def _passed(some: Array, functions: Array, kernel: Array, places: Array, pixels: Array) -> tuple[Array, Array]:
+def _passed(
+    amplitudes_in: Array, functions: Array, kernel: Array, grid_index: Array, pixels: Array
+) -> tuple[Array, Array]:
     """Amplitudes [n, pixels] behind the slices of waves of plane waves ``some`` [n, b] at flat ``places`` [b], and the share of each [n] that
     comes through."""
     gpts = (kernel.shape[0], kernel.shape[1])
     total = gpts[0] * gpts[1]
 
     def single_wave(amplitudes: Array) -> tuple[Array, Array]:
-        spectrum = jnp.zeros(total, some.dtype).at[places].set(amplitudes)
+        spectrum = jnp.zeros(total, amplitudes_in.dtype).at[grid_index].set(amplitudes)
         wave = multislice(total * jnp.fft.ifft2(spectrum.reshape(gpts)), functions, kernel)
         return jnp.fft.fft2(wave).ravel()[pixels] / total, (wave.real**2 + wave.imag**2).mean()
 
-    return jax.lax.map(single_wave, some, batch_size=together(gpts, some.dtype))
+    return jax.lax.map(single_wave, amplitudes_in, batch_size=together(gpts, amplitudes_in.dtype))
 
 
 @functools.cache

@@ -54,10 +54,10 @@ class Modes(eqx.Module):
 
     def within(self, error: float) -> "Modes | None":
         """The fewest that are exact to ``error``; None if all are too few."""
-        enough = np.flatnonzero(self.error <= error)
-        if not len(enough):
+        sufficient = np.flatnonzero(self.error <= error)
+        if not len(sufficient):
             return None
-        count = int(enough[0])
+        count = int(sufficient[0])
         return self.first(count)
 
     def first(self, count: int) -> "Modes":
@@ -67,7 +67,7 @@ class Modes(eqx.Module):
 
 
 def modes(
-    bundle: Beams, lights: Sequence[Illumination], x: np.ndarray, y: np.ndarray, focal_nodes: int = 7
+    bundle: Beams, illuminations: Sequence[Illumination], x: np.ndarray, y: np.ndarray, focal_nodes: int = 7
 ) -> Modes | None:
     """Modes for all of ``lights``, of one aperture, anywhere between all ``x`` and ``y`` (angstrom); None where they would save little.
 
@@ -75,27 +75,31 @@ def modes(
     its projection p, the positive eigenvalue m / 2 + sqrt(m - 3 m^2 / 4) of a a^H - p p^H, for a detector's Gram matrix is positive and at most that
     signal. None also for a source with tails, which is too wide.
     """
-    if any(float(light.tail) != 0.0 for light in lights):
+    if any(float(illumination.tail) != 0.0 for illumination in illuminations):
         return None
-    most = int(LARGEST_MODE_SHARE * len(bundle.k))
-    spread = np.max([_spread(light) for light in lights], axis=0)
+    largest_count = int(LARGEST_MODE_SHARE * len(bundle.k))
+    spread = np.max([_spread(illumination) for illumination in illuminations], axis=0)
     middle = np.array([0.5 * (along.min() + along.max()) for along in (x, y)])
     (inside_x, size_x), (inside_y, size_y) = (
         _along(bundle.k[:, axis], along - middle[axis], spread[axis]) for axis, along in enumerate((x, y))
     )
     size = np.outer(size_x, size_y)
     first, second = np.nonzero(size > AMPLITUDE_THRESHOLD * size.max())
-    if len(first) > most:
+    if len(first) > largest_count:
         return None
     field = inside_x[:, first] * inside_y[:, second] * size[first, second]
-    foci = [(number, *focus) for number, light in enumerate(lights) for focus in light.foci(focal_nodes)]
+    foci = [
+        (number, *focus)
+        for number, illumination in enumerate(illuminations)
+        for focus in illumination.foci(focal_nodes)
+    ]
     waves = _probes(bundle, [focused for _, focused, _ in foci], middle)
     share = np.array([weight for *_, weight in foci])
     if len(waves) == 1:
         span = waves[0][:, None] * field
     else:
         # random linear combinations of all beams span the same space (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011)
-        draw, count = np.random.default_rng(0), min(most, 3 * field.shape[1])
+        draw, count = np.random.default_rng(0), min(largest_count, 3 * field.shape[1])
         span, single = np.zeros((len(field), count), np.complex64), field.astype(np.float32)
         for weight, wave in zip(share, waves, strict=True):
             mixed = single @ draw.standard_normal((field.shape[1], count), np.float32)
@@ -105,41 +109,44 @@ def modes(
     significant = np.flatnonzero(power > (AMPLITUDE_THRESHOLD**2) * power[-1])[::-1]
     basis = (span @ (rotation[:, significant] / np.sqrt(power[significant]))).T
     short, probes, nodes = _projection_errors(basis, waves, bundle, (x - middle[0], y - middle[1]), spread)
-    of = np.array([number for number, *_ in foci])[None, :] == np.arange(len(lights))[:, None]
-    error = (of * share[None, :]) @ short
+    belongs = np.array([number for number, *_ in foci])[None, :] == np.arange(len(illuminations))[:, None]
+    error = (belongs * share[None, :]) @ short
     return Modes(
         basis, power[significant] / power[significant].sum(), ERROR_SAFETY * error.max(axis=(0, 1)), probes, nodes
     )
 
 
-def _spread(light: Illumination) -> np.ndarray:
+def _spread(illumination: Illumination) -> np.ndarray:
     """Rms blur [2] of images along x and y in angstrom."""
-    major, minor, turn = (float(value) for value in light.vibration)
+    major, minor, turn = (float(value) for value in illumination.vibration)
     along = np.hypot(major * np.cos(turn), minor * np.sin(turn)), np.hypot(major * np.sin(turn), minor * np.cos(turn))
-    return np.hypot(float(light.source), along)
+    return np.hypot(float(illumination.source), along)
 
 
-def _along(k: np.ndarray, places: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
+def _along(k: np.ndarray, positions: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
     """Basis of plane waves from all positions between ``places`` (centred) with a source of rms ``spread``, at the frequencies ``k`` [n] along one axis:
     orthogonal columns [n, d] and their sizes [d]."""
-    half = 0.5 * float(np.ptp(places))
+    half = 0.5 * float(np.ptp(positions))
     wide = half + SOURCE_WIDTHS * spread
     points = np.linspace(-wide, wide, math.ceil(2.0 * wide * np.ptp(k) * FIELD_OVERSAMPLING) + 2)
     outside = np.maximum(np.abs(points) - half, 0.0)
     weight = np.exp(-0.5 * (outside / spread) ** 2) if spread > 0.0 else np.ones(len(points))
-    unique, back = np.unique(k, return_inverse=True)
+    unique, inverse = np.unique(k, return_inverse=True)
     angle, root = 2.0 * np.pi * unique[:, None] * points[None, :], np.sqrt(weight / weight.sum())[None, :]
     # real, for the field lies about zero evenly
     inside, size, _ = np.linalg.svd(
         np.concatenate([np.cos(angle) * root, np.sin(angle) * root], axis=1), full_matrices=False
     )
     significant = size > AMPLITUDE_THRESHOLD * size[0]
-    return inside[back][:, significant], size[significant]
+    return inside[inverse][:, significant], size[significant]
 
 
-def _probes(bundle: Beams, lights: Sequence[Illumination], position: np.ndarray) -> np.ndarray:
+def _probes(bundle: Beams, illuminations: Sequence[Illumination], position: np.ndarray) -> np.ndarray:
     """Amplitudes [lights, n] of probes at ``position`` (x, y)."""
-    length, vectors = wavelength(lights[0].energy), jnp.stack([light.coefficients for light in lights])
+    length, vectors = (
+        wavelength(illuminations[0].energy),
+        jnp.stack([illumination.coefficients for illumination in illuminations]),
+    )
     chi = np.asarray(jax.vmap(lambda values: phase(values, bundle.k[:, 0], bundle.k[:, 1], length))(vectors))
     return bundle.amplitude * np.exp(-1j * (chi + 2.0 * np.pi * (bundle.k @ position)))
 

@@ -90,10 +90,10 @@ def scattering_matrix(
 def _through_run() -> Any:
     """Compiled once for each shape, kept between calls."""
 
-    def through(some: Array, slices: Array, kernel: Array) -> Array:
-        return multislice(plane_waves(some, (kernel.shape[0], kernel.shape[1]), slices.dtype), slices, kernel)
+    def exit_waves_of(indices: Array, slices: Array, kernel: Array) -> Array:
+        return multislice(plane_waves(indices, (kernel.shape[0], kernel.shape[1]), slices.dtype), slices, kernel)
 
-    return compiled(through)
+    return compiled(exit_waves_of)
 
 
 def exit_waves(
