@@ -51,7 +51,7 @@ def band_limit(gpts: tuple[int, int], extent: tuple[float, float], cutoff: float
 
 
 def smooth(minimum: int) -> int:
-    """The smallest number of at least ``least`` with no prime factor above 7: grids of such sizes are transformed quickly."""
+    """The smallest number of at least ``minimum`` with no prime factor above 7: grids of such sizes are transformed quickly."""
     if minimum < 1:
         raise ValueError(f"a grid needs at least one point, not {minimum}")
     number = minimum

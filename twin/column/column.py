@@ -142,7 +142,7 @@ class Column:
     def of(
         self, constants: Float[Array, " n"], controls: Float[Array, " m"], energy: float | Float[Array, ""]
     ) -> Optics:
-        """The same for a vector ``told`` of the ``controls``; differentiable."""
+        """The same for a vector ``controls`` of the ``controls``; differentiable."""
         return self._compiled(constants, controls, checks.float64(energy))
 
     def between(

@@ -13,7 +13,7 @@ Number = float | Annotated[list[float], Meta(min_length=2, max_length=2)]
 
 
 class Element(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
-    """Anything in the column, by ``name``; ``place`` in millimetres below the virtual source."""
+    """Anything in the column, by ``name``; ``place_mm`` in millimetres below the virtual source."""
 
     name: str
     place_mm: Number

@@ -125,12 +125,12 @@ def resample(pattern: Pattern, camera: Pixelated) -> Pattern:
 
 
 def _overlap(left: Array, centre: Array, width: float | Array) -> Array:
-    """Share of an interval ``width`` wide around ``place`` that lies between ``left`` and left + 1."""
+    """Share of an interval ``width`` wide around ``centre`` that lies between ``left`` and left + 1."""
     return jnp.clip((left + 1.0 - centre) / width + 0.5, 0.0, 1.0) - jnp.clip((left - centre) / width + 0.5, 0.0, 1.0)
 
 
 def _shares(positions: Float[Array, " n"], width: float, count: int) -> Float[Array, "count n"]:
-    """Share of an interval ``width`` wide around each of ``places`` (in pixels; pixel i is from i to i + 1) that lies in each pixel."""
+    """Share of an interval ``width`` wide around each of ``positions`` (in pixels; pixel i is from i to i + 1) that lies in each pixel."""
     return _overlap(checks.float64(jnp.arange(count))[:, None], positions[None], width)
 
 

@@ -67,9 +67,9 @@ class GrivetLenz(eqx.Module):
 
 
 class Tabulated(eqx.Module):
-    """A field as a cubic spline, zero beyond its ends; made by `tabulated`. ``pieces`` [4, n - 1] are polynomials from each of ``places`` [n] on."""
+    """A field as a cubic spline, zero beyond its ends; made by `tabulated`. ``pieces`` [4, n - 1] are polynomials from each of ``positions`` [n] on."""
 
-    places: Float[np.ndarray, " n"]
+    positions: Float[np.ndarray, " n"]
     pieces: Float[np.ndarray, "4 m"]
     centre: Scalar
     half_width: Scalar
@@ -78,8 +78,8 @@ class Tabulated(eqx.Module):
         z = jnp.asarray(z)
         if jnp.iscomplexobj(z):
             raise ValueError("a tabulated field has no values off the axis; fit a sum of bells to it and trace that")
-        positions = jnp.asarray(self.places)
-        piece = jnp.clip(jnp.searchsorted(positions, z, side="right") - 1, 0, len(self.places) - 2)
+        positions = jnp.asarray(self.positions)
+        piece = jnp.clip(jnp.searchsorted(positions, z, side="right") - 1, 0, len(self.positions) - 2)
         u = z - positions[piece]
         c = jnp.asarray(self.pieces)
         inside = (z >= positions[0]) & (z <= positions[-1])
@@ -87,15 +87,15 @@ class Tabulated(eqx.Module):
 
 
 def tabulated(positions: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Tabulated:
-    """A measured or computed field: ``values`` in tesla at rising ``places`` in angstrom, joined by a cubic spline that is level at its ends."""
-    checks.finite("the places of a field", positions, "give where B was measured, in angstrom")
-    checks.finite("the values of a field", values, "give B in tesla at each place")
+    """A measured or computed field: ``values`` in tesla at rising ``positions`` in angstrom, joined by a cubic spline that is level at its ends."""
+    checks.finite("the positions of a field", positions, "give where B was measured, in angstrom")
+    checks.finite("the values of a field", values, "give B in tesla at each position")
     if positions.shape != values.shape or len(positions) < 5:
         raise ValueError(
-            f"a tabulated field has {len(positions)} places and {len(values)} values; give as many of one as of the other, 5 or more"
+            f"a tabulated field has {len(positions)} positions and {len(values)} values; give as many of one as of the other, 5 or more"
         )
     if not (np.diff(positions) > 0).all():
-        raise ValueError("the places of a tabulated field do not rise throughout; sort them and drop repeats")
+        raise ValueError("the positions of a tabulated field do not rise throughout; sort them and drop repeats")
     weight = float(np.trapezoid(np.abs(values), positions))
     if not weight > 0:
         raise ValueError("a tabulated field is zero everywhere; a lens without field is a drift, leave it out")

@@ -181,6 +181,6 @@ def check_sampling(
     if any(2.0 * displacement > side for displacement, side in zip(displacements, extent, strict=True)):
         cell = tuple(math.ceil(20.0 * displacement) / 10.0 for displacement in displacements)
         raise ValueError(
-            f"aberrations displace rays by up to {displacements[0]:.1f} (x) and {displacements[1]:.1f} (y) angstrom, so the probe overlaps itself in a cell of {extent} angstrom; "
-            f"give a cell of at least {cell} angstrom (x, y), or smaller aberrations or semiangle"
+            f"aberrations displace rays by up to {displacements[0]:.1f} (x) and {displacements[1]:.1f} (y) angstrom, so the probe "
+            f"overlaps itself in a cell of {extent} angstrom; give a cell of at least {cell} angstrom (x, y), or smaller aberrations or semiangle"
         )

@@ -63,13 +63,11 @@ def check_pairs(
     load = occupancy.copy()
     np.add.at(load, i, occupancy[j])
     np.add.at(load, j, occupancy[i])
-    overlapping = np.flatnonzero(
-        (occupancy[i] > 0.0) & (occupancy[j] > 0.0) & (np.maximum(load[i], load[j]) > 1.0 + 1e-6)
-    )
-    if len(overlapping):
-        first, second, gap = int(i[overlapping[0]]), int(j[overlapping[0]]), float(distance[overlapping[0]])
+    close = np.flatnonzero((occupancy[i] > 0.0) & (occupancy[j] > 0.0) & (np.maximum(load[i], load[j]) > 1.0 + 1e-6))
+    if len(close):
+        first, second, gap = int(i[close[0]]), int(j[close[0]]), float(distance[close[0]])
         total = float(max(load[first], load[second]))
         raise ValueError(
             f"atoms {first} ({symbols[first]}) and {second} ({symbols[second]}) are {gap:.3f} angstrom apart and overlap: their occupancies sum to "
-            f"{total:g} ({len(overlapping)} pairs closer than {OVERLAP_DISTANCE}); remove duplicates, or give atoms of one site occupancies that sum to at most 1"
+            f"{total:g} ({len(close)} pairs closer than {OVERLAP_DISTANCE}); remove duplicates, or give atoms of one site occupancies that sum to at most 1"
         )

@@ -146,7 +146,7 @@ def _offsets(extent: tuple[float, float], radius: float) -> np.ndarray:
 
 
 def _first(cell: Specimen, count: int, slices: int) -> Specimen:
-    """The part of ``cell`` in the first ``few`` of its ``slices``; the whole where that holds no atoms."""
+    """The part of ``cell`` in the first ``count`` of its ``slices``; the whole where that holds no atoms."""
     thickness = cell.thickness * count / slices
     inside = cell.positions[:, 2] % cell.thickness < thickness
     if not inside.any():

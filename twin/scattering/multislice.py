@@ -32,7 +32,7 @@ ADJOINT_BYTES = 64_000_000
 
 
 def together(gpts: tuple[int, int], dtype: Any = jnp.complex64, limit: int = 64) -> int:
-    """How many waves on a grid (ny, nx) to take through the slices at once on the present backend: 1 to ``most``."""
+    """How many waves on a grid (ny, nx) to take through the slices at once on the present backend: 1 to ``limit``."""
     room = CACHE_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
     return max(1, min(limit, room // (gpts[0] * gpts[1] * np.dtype(dtype).itemsize)))
 

@@ -164,7 +164,7 @@ def test_the_field_off_the_axis_obeys_maxwell():
 
 
 @pytest.mark.parametrize(
-    ("places", "values", "message"),
+    ("positions", "values", "message"),
     [
         (np.arange(6.0), np.full(6, np.nan), "not finite"),
         (np.arange(4.0), np.ones(4), "5 or more"),
@@ -172,6 +172,6 @@ def test_the_field_off_the_axis_obeys_maxwell():
         (np.arange(6.0), np.zeros(6), "zero everywhere"),
     ],
 )
-def test_a_table_that_is_no_field_is_refused(places, values, message):
+def test_a_table_that_is_no_field_is_refused(positions, values, message):
     with pytest.raises(ValueError, match=message):
-        tabulated(places, values)
+        tabulated(positions, values)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from twin.sample.structures import Structure
+
 
 class Crystal(NamedTuple):
     """A structure and what is known of it: atoms in the cell by element, density in g/cm^3 and shortest distance in angstrom."""
@@ -148,3 +150,8 @@ CRYSTALS: dict[str, Crystal] = {
     ),
     "fluorite": Crystal("cF", cube(5.4626), numbered(225), "Ca1 Ca2+ 0 0 0\nF1 F- 0.25 0.25 0.25", {"Ca": 4, "F": 8}, 3.18, 2.365),
 }  # fmt: skip
+
+
+def notes_text(structure: Structure) -> str:
+    """Notes and contradictions of a structure in one line."""
+    return " | ".join([*structure.notes, *structure.contradictions])

@@ -14,7 +14,7 @@ TWO_PI2 = 2.0 * math.pi**2
 
 @dataclass(frozen=True)
 class Site:
-    """One entry of the list of atoms: ``place`` [3] in fractions, each off by up to ``error`` [3]; ``occupancy`` off by up to ``occupancy_error``; ``u2``
+    """One entry of the list of atoms: ``position`` [3] in fractions, each off by up to ``error`` [3]; ``occupancy`` off by up to ``occupancy_error``; ``u2``
     <u^2> along one axis in angstrom^2 (nan: not stated); ``group`` of disorder ("" for none)."""
 
     label: str

@@ -1,10 +1,12 @@
 """Building a `GramModel` of a crystal from frozen phonons, tilts and depths through the scattering matrix, using its symmetry."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from twin import checks
 from twin.detection.detectors import annular
@@ -109,27 +111,14 @@ def build_gram(
     classes = _classes(bundle, repeats_xy if periodic else (1, 1))
     plan = _plan(nodes, group, moves, classes)
     slice_stops = tuple(stop * slices_per_cell for stop in stops)
-    limit = band_limit(shape, specimen.extent)
     spacing = specimen.thickness / (stops[-1] * slices_per_cell)
     sums = np.zeros((len(nodes), len(stops), len(bundle.k), len(bundle.k)), dtype=np.complex64)
     extra = np.zeros_like(sums[:1])
     runs = [(seed, sums, len(seeds), step) for seed in seeds for step in plan]
     runs += [(seed, extra, len(untilted_seeds), plan[0]) for seed in untilted_seeds]
-    done, total = 0, sum(len(classes[number]) for *_, (_, chosen) in runs for number in chosen)
-    transmissions, built_seed = None, None
-    for seed, into, share, (node, chosen) in runs:
-        if progress is not None:
-            progress(f"multislice of the crystal: phonon configuration {seed}, tilt {node + 1}", done / total)
-        if transmissions is None or built_seed != seed:
-            slices = specimen.slices(shape, stops[-1] * slices_per_cell, specimen.displacements(seed))
-            transmissions, built_seed = transmission(slices.array, energy, limit), seed
-        kernel = propagator(shape, specimen.extent, energy, spacing, nodes[node])
-        for number in chosen:
-            members = classes[number]
-            passes = scattered(bundle.indices[members], transmissions, kernel, pixels, slice_stops)
-            for depth, amplitudes in enumerate(passes):
-                into[node, depth][np.ix_(members, members)] += np.asarray(gram(amplitudes, response)) / share
-            done += len(members)
+    transmit = functools.partial(_transmissions, specimen, shape, stops[-1] * slices_per_cell, energy)
+    kernels = [propagator(shape, specimen.extent, energy, spacing, node) for node in nodes]
+    _add_configurations(runs, transmit, kernels, bundle, classes, (pixels, response), slice_stops, progress)
     grams = _expand(sums, nodes, group, moves, plan, classes)
     untilted = None
     if untilted_seeds:
@@ -152,6 +141,37 @@ def build_gram(
         degree,
         untilted,
     )
+
+
+def _transmissions(specimen: Specimen, shape: tuple[int, int], slices: int, energy: float, seed: int) -> Array:
+    """Transmission functions of one frozen phonon configuration."""
+    stack = specimen.slices(shape, slices, specimen.displacements(seed))
+    return transmission(stack.array, energy, band_limit(shape, specimen.extent))
+
+
+def _add_configurations(
+    runs: list[tuple[int, np.ndarray, int, tuple[int, list[int]]]], transmit: Callable[[int], Array], kernels: list[Array],
+    bundle: Beams, classes: list[np.ndarray], detector: tuple[np.ndarray, Array], stops: tuple[int, ...],
+    progress: Callable[[str, float], None] | None,
+) -> None:  # fmt: skip
+    """Add the Gram matrices of each run (seed, sums [tilts, depths, n, n], divisor, (tilt, classes of beams)) to its sums.
+
+    ``detector`` are the flat indices of its pixels and their weights; ``stops`` the numbers of slices at which the Gram matrices are taken.
+    """
+    pixels, response = detector
+    done, total = 0, sum(len(classes[number]) for *_, (_, chosen) in runs for number in chosen)
+    transmissions, built_seed = None, None
+    for seed, sums, divisor, (node, chosen) in runs:
+        if progress is not None:
+            progress(f"multislice of the crystal: phonon configuration {seed}, tilt {node + 1}", done / total)
+        if transmissions is None or built_seed != seed:
+            transmissions, built_seed = transmit(seed), seed
+        for number in chosen:
+            members = classes[number]
+            passes = scattered(bundle.indices[members], transmissions, kernels[node], pixels, stops)
+            for depth, amplitudes in enumerate(passes):
+                sums[node, depth][np.ix_(members, members)] += np.asarray(gram(amplitudes, response)) / divisor
+            done += len(members)
 
 
 def detector_weights(

@@ -160,7 +160,7 @@ def _orbits(
 def _between(
     images: np.ndarray, direction: np.ndarray, rows: np.ndarray, columns: np.ndarray, repeats: tuple[int, int]
 ) -> np.ndarray:
-    """Smoothed images [depths, y, x] without the Bragg beams of the incident direction ``one``."""
+    """Smoothed images [depths, y, x] without the Bragg beams of the incident direction ``direction``."""
     free = ((rows[:, None] - direction[1]) % repeats[1] != 0) | ((columns[None, :] - direction[0]) % repeats[0] != 0)
     weight = gaussian_filter(free.astype(np.float64), SMOOTHING_WIDTH, mode="constant")
     diffuse_part = np.where(free, images, 0.0)

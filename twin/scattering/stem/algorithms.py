@@ -161,7 +161,7 @@ def _widest(illuminations: Sequence[Illumination], k: np.ndarray) -> Illuminatio
 def _gram_cost(
     rank: int, count: int, slice_count: int, gpts: tuple[int, int], pixels: int, configurations: int
 ) -> float:
-    """Of ``some`` waves, and of the Gram matrix of all ``count`` plane waves from theirs."""
+    """Of ``rank`` waves, and of the Gram matrix of all ``count`` plane waves from theirs."""
     products = configurations * rank**2 * pixels + (rank + count) * count * rank
     return rank * slice_count * wave_cost(gpts) + 8.0 * products / MATMUL_SPEEDUP
 

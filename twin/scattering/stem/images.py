@@ -191,7 +191,7 @@ def _pieces(count: int, size: int, convergence: ModeConvergence | None) -> list[
 def _passed(
     amplitudes_in: Array, functions: Array, kernel: Array, grid_index: Array, pixels: Array
 ) -> tuple[Array, Array]:
-    """Amplitudes [n, pixels] behind the slices of waves of plane waves ``some`` [n, b] at flat ``places`` [b], and the share of each [n] that
+    """Amplitudes [n, pixels] behind the slices of waves of plane waves ``amplitudes_in`` [n, b] at flat ``grid_index`` [b], and the share of each [n] that
     comes through."""
     gpts = (kernel.shape[0], kernel.shape[1])
     total = gpts[0] * gpts[1]

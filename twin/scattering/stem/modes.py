@@ -69,7 +69,7 @@ class Modes(eqx.Module):
 def modes(
     bundle: Beams, illuminations: Sequence[Illumination], x: np.ndarray, y: np.ndarray, focal_nodes: int = 7
 ) -> Modes | None:
-    """Modes for all of ``lights``, of one aperture, anywhere between all ``x`` and ``y`` (angstrom); None where they would save little.
+    """Modes for all of ``illuminations``, of one aperture, anywhere between all ``x`` and ``y`` (angstrom); None where they would save little.
 
     ``error`` is a bound as a share of the brightest signal that a beam so wide can give, averaged over the source: of a probe a with a missing share m,
     its projection p, the positive eigenvalue m / 2 + sqrt(m - 3 m^2 / 4) of a a^H - p p^H, for a detector's Gram matrix is positive and at most that
@@ -124,7 +124,7 @@ def _spread(illumination: Illumination) -> np.ndarray:
 
 
 def _along(k: np.ndarray, positions: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
-    """Basis of plane waves from all positions between ``places`` (centred) with a source of rms ``spread``, at the frequencies ``k`` [n] along one axis:
+    """Basis of plane waves from all positions between ``positions`` (centred) with a source of rms ``spread``, at the frequencies ``k`` [n] along one axis:
     orthogonal columns [n, d] and their sizes [d]."""
     half = 0.5 * float(np.ptp(positions))
     wide = half + SOURCE_WIDTHS * spread
