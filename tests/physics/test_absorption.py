@@ -81,20 +81,20 @@ def test_absorption_of_a_crystal_equals_scattering_by_frozen_phonons():
     limit = band_limit(shape, specimen.extent)
     sigma = interaction_constant(ENERGY)
 
-    def through(array):
+    def exit_wave(array):
         wave = jnp.fft.ifft2(jnp.fft.fft2(jnp.exp(1j * sigma * array)) * limit[None])
         return multislice(jnp.ones(shape, jnp.complex128), wave, kernel)
 
     slices = specimen.slices(shape, count, dtype=np.float64, thermal="absorptive", energy=ENERGY)
-    absorbed = 1.0 - np.mean(np.abs(np.asarray(through(slices.array))) ** 2)
+    absorbed = 1.0 - np.mean(np.abs(np.asarray(exit_wave(slices.array))) ** 2)
     damped = specimen.slices(shape, count, dtype=np.float64, thermal="debye-waller")
-    assert 1.0 - np.mean(np.abs(np.asarray(through(damped.array))) ** 2) < 1e-4 * absorbed
+    assert 1.0 - np.mean(np.abs(np.asarray(exit_wave(damped.array))) ** 2) < 1e-4 * absorbed
     plan = specimen.plan(shape, count, dtype=np.float64)
 
     @jax.jit
     def frozen(unit):
         where = displaced(specimen.positions, specimen.u2, unit)
-        return through(potential(plan, where, specimen.occupancy, specimen.u2))
+        return exit_wave(potential(plan, where, specimen.occupancy, specimen.u2))
 
     waves = [np.asarray(frozen(normals(seed, len(specimen.symbols)))) for seed in range(configurations)]
     coherent = np.mean(np.abs(np.mean(waves, axis=0)) ** 2)

@@ -87,24 +87,24 @@ def test_potential_of_the_crystal_is_abtems():
     """All slices of displaced SrTiO3 on points of the grid: abTEM's infinite projection differs only by its own pixel correction."""
     import abtem
 
-    few = srtio3((3, 3, 1))
+    cells = srtio3((3, 3, 1))
     from ase import Atoms
 
     gpts, step = 320, 11.715 / 320
-    positions = few.positions % np.array([11.715, 11.715, 3.905])[None, :]
+    positions = cells.positions % np.array([11.715, 11.715, 3.905])[None, :]
     positions[:, :2] = np.round(positions[:, :2] / step) * step % 11.715
-    snapped = Specimen(positions, few.u2, few.symbols, few.cell)
+    snapped = Specimen(positions, cells.u2, cells.symbols, cells.cell)
     ours = np.asarray(snapped.slices(gpts, 2, dtype=np.float64).array)
     with abtem.config.set({"precision": "float64", "device": "cpu"}):
         potential = abtem.Potential(
-            Atoms(list(few.symbols), positions, cell=few.cell, pbc=True),
+            Atoms(list(cells.symbols), positions, cell=cells.cell, pbc=True),
             gpts=gpts,
             slice_thickness=3.905 / 2,
             projection="infinite",
             parametrization="lobato",
         )
         theirs = np.asarray(potential.build(lazy=False).array).transpose(0, 2, 1)
-    kx, ky = frequencies((gpts, gpts), few.extent)
+    kx, ky = frequencies((gpts, gpts), cells.extent)
     low = np.hypot(kx[None, :], ky[:, None]) < 4.0
     spectrum, expected = np.fft.fft2(ours)[:, low], np.fft.fft2(theirs)[:, low]
     radius = step * np.hypot(kx[None, :], ky[:, None])[low]

@@ -187,9 +187,9 @@ def test_further_configurations_without_tilt():
 
     split = pictures((0.0, 0.0), seeds=(0,), untilted_seeds=(1, 2))
     np.testing.assert_allclose(split, pictures((0.0, 0.0), seeds=(0, 1, 2)), rtol=1e-4)
-    far = pictures((5e-3, 0.0), seeds=(0,))
-    np.testing.assert_allclose(pictures((5e-3, 0.0), seeds=(0,), untilted_seeds=(0, 0)), far, rtol=1e-4)
+    tilted = pictures((5e-3, 0.0), seeds=(0,))
+    np.testing.assert_allclose(pictures((5e-3, 0.0), seeds=(0,), untilted_seeds=(0, 0)), tilted, rtol=1e-4)
     little = (1e-3, 0.0)
-    exact, alone = pictures(little, seeds=(0, 1, 2)), pictures(little, seeds=(0,))
+    exact, first_only = pictures(little, seeds=(0, 1, 2)), pictures(little, seeds=(0,))
     further = pictures(little, seeds=(0,), untilted_seeds=(1, 2))
-    assert np.linalg.norm(further - exact) < 0.5 * np.linalg.norm(alone - exact)
+    assert np.linalg.norm(further - exact) < 0.5 * np.linalg.norm(first_only - exact)

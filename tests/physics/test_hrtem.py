@@ -117,13 +117,13 @@ def test_envelope_and_average_agree_for_a_weak_specimen_and_not_for_a_strong_one
     difference, damped = {}, {}
     for strength in (1e-3, 0.8):
         wave = np.exp(1j * strength * grating)
-        both = coherence_difference(wave, EXTENT, imaging, 15, 9)
-        contrast = float(np.std(np.asarray(both.averaged)))
-        difference[strength] = both.rms / contrast
+        comparison = coherence_difference(wave, EXTENT, imaging, 15, 9)
+        contrast = float(np.std(np.asarray(comparison.averaged)))
+        difference[strength] = comparison.rms / contrast
         sharp = np.asarray(quasi_coherent_image(wave, EXTENT, Imaging(imaging.coefficients, ENERGY, semiangle=16e-3)))
-        damped[strength] = float(np.std(np.asarray(both.averaged) - sharp)) / contrast
-        assert both.maximum >= both.rms
-        assert both.quadrature < 1e-3
+        damped[strength] = float(np.std(np.asarray(comparison.averaged) - sharp)) / contrast
+        assert comparison.maximum >= comparison.rms
+        assert comparison.quadrature < 1e-3
     assert difference[1e-3] < 5e-3
     assert damped[1e-3] > 0.08
     assert difference[0.8] > 0.2
@@ -222,8 +222,8 @@ def test_focal_series_is_its_images():
     series = np.asarray(focal_series(wave, EXTENT, imaging, steps))
     assert series.shape == (3, *SHAPE)
     for step, picture in zip(steps, series, strict=True):
-        alone = quasi_coherent_image(wave, EXTENT, refocused(imaging, jnp.asarray(step)))
-        np.testing.assert_allclose(picture, alone, atol=2e-6)
+        single = quasi_coherent_image(wave, EXTENT, refocused(imaging, jnp.asarray(step)))
+        np.testing.assert_allclose(picture, single, atol=2e-6)
         focused = lens(**{**vars(imaging), "coefficients": coefficients({"C10": -600.0 + step, "C30": 1.2e7})})
         np.testing.assert_allclose(picture, quasi_coherent_image(wave, EXTENT, focused), atol=2e-6)
 
@@ -315,11 +315,11 @@ def test_gradients_in_everything_are_differences(loss, way):
     functions, start = loss
     function = functions[way]
     slopes = jax.jit(jax.grad(function))(start)
-    places = [("coefficients", (index(name),), STEPS[int(name[1])]) for name in NAMES]
-    places += [("semiangle", (), 1e-6), ("edge", (), 1e-6), ("tilt", (0,), 1e-7), ("tilt", (1,), 1e-7)]
-    places += [("focal_spread", (), 0.05), ("convergence", (), 1e-7)]
-    places += [("vibration", (number,), 1e-4) for number in range(3)]
-    for name, position, step in places:
+    parameters = [("coefficients", (index(name),), STEPS[int(name[1])]) for name in NAMES]
+    parameters += [("semiangle", (), 1e-6), ("edge", (), 1e-6), ("tilt", (0,), 1e-7), ("tilt", (1,), 1e-7)]
+    parameters += [("focal_spread", (), 0.05), ("convergence", (), 1e-7)]
+    parameters += [("vibration", (number,), 1e-4) for number in range(3)]
+    for name, position, step in parameters:
         at = {}
         for shift in (-2, -1, 1, 2):
             value = getattr(start, name).at[position].add(shift * step)

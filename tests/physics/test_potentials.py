@@ -59,8 +59,8 @@ def test_part_of_an_atom_beyond_a_plane(table, symbol):
             shell = 2.0 * np.pi * radius**2 * function(radius) * (1.0 - s / radius) * over_angle
             expected = np.sum(0.5 * weights * 42.0 * t**2 * shell)
             computed = projected_beyond(symbol, np.array([k**2]), np.array([s]), table)[0]
-            whole = projected_factor(symbol, np.array([k**2]), table)[0]
-            assert abs(computed - expected) < 1e-4 * whole, (k, s)
+            total = projected_factor(symbol, np.array([k**2]), table)[0]
+            assert abs(computed - expected) < 1e-4 * total, (k, s)
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -85,8 +85,8 @@ def test_expansion_in_distance(table):
             np.asarray(shares(jnp.asarray(distance), expansion.basis[number])) @ expansion.tables[number][:, 0, :]
         )
         exact = projected_beyond(symbol, k_squared[None, :], distance[:, None], table)
-        whole = projected_factor(symbol, k_squared, table)
-        assert np.abs((computed - exact) / whole[None, :]).max() < 1e-5
+        total = projected_factor(symbol, k_squared, table)
+        assert np.abs((computed - exact) / total[None, :]).max() < 1e-5
 
 
 def crystal(seed=3):
@@ -98,10 +98,10 @@ def crystal(seed=3):
 def test_finite_slices_add_up_to_the_infinite_projection(table, periodic):
     specimen, displacements = crystal()
     options = {"dtype": np.float64, "parametrization": table}
-    whole = np.asarray(specimen.slices(48, 1, displacements, **options).array)[0]
+    infinite = np.asarray(specimen.slices(48, 1, displacements, **options).array)[0]
     for count in (7,):
         slices = specimen.slices(48, count, displacements, projection="finite", periodic=periodic, **options)
-        assert np.abs(np.asarray(slices.array).sum(axis=0) - whole).max() < 1e-9 * np.abs(whole).max()
+        assert np.abs(np.asarray(slices.array).sum(axis=0) - infinite).max() < 1e-9 * np.abs(infinite).max()
 
 
 @pytest.mark.parametrize("table", ["kirkland"])
@@ -175,13 +175,13 @@ def test_a_vacancy_and_a_dopant():
     specimen = srtio3((2, 2, 1))
     args = ((48, 48), 2, None, np.float64)
     full = np.asarray(specimen.slices(*args).array)
-    alone = Specimen(specimen.positions[:1], specimen.u2[:1], specimen.symbols[:1], specimen.cell)
+    single_atom = Specimen(specimen.positions[:1], specimen.u2[:1], specimen.symbols[:1], specimen.cell)
     occupancy = np.ones(len(specimen.symbols))
     occupancy[0] = 0.0
     empty = Specimen(specimen.positions, specimen.u2, specimen.symbols, specimen.cell, occupancy)
     scale = np.abs(full).max()
     assert (
-        np.abs(np.asarray(empty.slices(*args).array) - full + np.asarray(alone.slices(*args).array)).max()
+        np.abs(np.asarray(empty.slices(*args).array) - full + np.asarray(single_atom.slices(*args).array)).max()
         < 1e-12 * scale
     )
     occupancy[0] = 0.7
@@ -193,7 +193,7 @@ def test_a_vacancy_and_a_dopant():
         np.append(occupancy, 0.3),
     )
     barium = Specimen(specimen.positions[:1], specimen.u2[:1], ("Ba",), specimen.cell)
-    expected = full + 0.3 * (np.asarray(barium.slices(*args).array) - np.asarray(alone.slices(*args).array))
+    expected = full + 0.3 * (np.asarray(barium.slices(*args).array) - np.asarray(single_atom.slices(*args).array))
     assert np.abs(np.asarray(doped.slices(*args).array) - expected).max() < 1e-12 * scale
 
 
@@ -247,15 +247,15 @@ def test_debye_waller_smears_finite_slices_along_z_too():
 
     @jax.jit
     @functools.partial(jax.value_and_grad, argnums=(0, 1))
-    def both(height, motion):
+    def value_and_gradient(height, motion):
         positions = jnp.stack([jnp.asarray(2.1), jnp.asarray(3.3), height])[None]
         return jnp.sum(potential(plan, positions, jnp.ones(1), motion[None]) * functional)
 
     def value(height, motion):
-        return both(height, motion)[0]
+        return value_and_gradient(height, motion)[0]
 
     at = (jnp.asarray(z), jnp.asarray(u2))
-    of_z, of_u2 = both(*at)[1]
+    of_z, of_u2 = value_and_gradient(*at)[1]
     np.testing.assert_allclose(
         float(of_z), float(value(at[0] + 1e-5, at[1]) - value(at[0] - 1e-5, at[1])) / 2e-5, rtol=1e-5
     )
@@ -275,13 +275,13 @@ def test_gradients_in_positions_and_occupancy(projection, table):
 
     @jax.jit
     @functools.partial(jax.value_and_grad, argnums=(0, 1))
-    def both(positions, occupancy):
+    def value_and_gradient(positions, occupancy):
         return jnp.sum(potential(plan, positions, occupancy, specimen.u2) * weights)
 
     def value(positions, occupancy):
-        return both(positions, occupancy)[0]
+        return value_and_gradient(positions, occupancy)[0]
 
-    of_positions, of_occupancy = both(start, filled)[1]
+    of_positions, of_occupancy = value_and_gradient(start, filled)[1]
     scale = float(jnp.abs(of_positions).max())
     for atom, axis in [(0, 0), (1, 1), (7, 2), (4, 2), (9, 2)]:
         step = np.zeros_like(start)
@@ -344,16 +344,18 @@ def test_gradient_in_the_amplitude_of_frozen_phonons():
 
     @jax.jit
     @jax.value_and_grad
-    def both(u2):
+    def value_and_gradient(u2):
         positions = displaced(specimen.positions, u2, unit)
         return jnp.sum(potential(plan, positions, specimen.occupancy, u2) * weights)
 
-    gradient = both(jnp.asarray(specimen.u2))[1]
+    gradient = value_and_gradient(jnp.asarray(specimen.u2))[1]
     step = np.zeros(len(specimen.u2))
     step[2] = 1e-6
-    change = (both(jnp.asarray(specimen.u2 + step))[0] - both(jnp.asarray(specimen.u2 - step))[0]) / 2e-6
+    change = (
+        value_and_gradient(jnp.asarray(specimen.u2 + step))[0] - value_and_gradient(jnp.asarray(specimen.u2 - step))[0]
+    ) / 2e-6
     np.testing.assert_allclose(float(gradient[2]), float(change), rtol=1e-5)
-    assert np.all(np.isfinite(np.asarray(both(jnp.zeros(len(specimen.u2)))[1])))
+    assert np.all(np.isfinite(np.asarray(value_and_gradient(jnp.zeros(len(specimen.u2)))[1])))
 
 
 def test_default_path_in_single_precision():
@@ -379,5 +381,5 @@ def test_spectrum_is_the_sum_over_atoms():
             * shape[1]
             / (specimen.extent[0] * specimen.extent[1])
         )
-        keep = (np.abs(kx)[None, :] < kx.max() + 1e-9) & (np.abs(ky)[:, None] < ky.max() + 1e-9)
-        np.testing.assert_allclose(computed[keep], expected[keep], atol=1e-10 * np.abs(expected).max())
+        inside = (np.abs(kx)[None, :] < kx.max() + 1e-9) & (np.abs(ky)[:, None] < ky.max() + 1e-9)
+        np.testing.assert_allclose(computed[inside], expected[inside], atol=1e-10 * np.abs(expected).max())

@@ -59,8 +59,8 @@ def cell(optics: tuple[tuple[str, float], ...], cells: int = CELLS) -> np.ndarra
     spots = np.stack([x.ravel(), y.ravel()], axis=-1)
 
     @jax.jit
-    def share(functions, places):
-        waves = probe(vector, places, window, extent, ENERGY)
+    def share(functions, positions):
+        waves = probe(vector, positions, window, extent, ENERGY)
         return jnp.sum(
             intensities(multislice(waves, functions, kernel)) * jnp.asarray(ring, jnp.float32)[None], axis=(-1, -2)
         )
@@ -93,23 +93,23 @@ def drawn(
     """Counts: the scan's actual ``matrix`` [2, 2] (angstrom per pixel; default: as requested), drift in angstrom per second, a Gaussian source, Poisson
     electrons. The crystal's axes are the scan's; ``scale`` is the gain over its nominal value."""
     generator = np.random.default_rng(seed)
-    asked = requested or scan()
-    ny, nx = asked.shape
+    actual = requested or scan()
+    ny, nx = actual.shape
     x, y = np.meshgrid(np.arange(nx) - 0.5 * nx, np.arange(ny) - 0.5 * ny)
-    matrix = matrix if matrix is not None else asked.pixel * np.eye(2)
-    places = (
-        np.stack([x, y], axis=-1) @ matrix.T + np.array(drift) * times(asked)[..., None] + generator.uniform(0, A, 2)
+    matrix = matrix if matrix is not None else actual.pixel * np.eye(2)
+    positions = (
+        np.stack([x, y], axis=-1) @ matrix.T + np.array(drift) * times(actual)[..., None] + generator.uniform(0, A, 2)
     )
     spectrum = np.fft.fft2(cell(tuple(sorted(optics.items())), cells)) / POINTS**2
     index = np.fft.fftfreq(POINTS, 1.0 / POINTS)
     spectrum = spectrum * np.exp(-2.0 * (np.pi * SOURCE / A) ** 2 * (index[:, None] ** 2 + index[None, :] ** 2))
-    across, down = (np.exp(2j * np.pi * places[..., axis, None] * index / A) for axis in (0, 1))
+    across, down = (np.exp(2j * np.pi * positions[..., axis, None] * index / A) for axis in (0, 1))
     fraction = np.maximum(np.einsum("yxk,kh,yxh->yx", down, spectrum, across).real, 0.0)
-    electrons = generator.poisson(asked.dose * asked.pixel**2 * fraction)
-    noise = float(CALIBRATION.readout) * generator.standard_normal(asked.shape)
+    electrons = generator.poisson(actual.dose * actual.pixel**2 * fraction)
+    noise = float(CALIBRATION.readout) * generator.standard_normal(actual.shape)
     return scale * float(CALIBRATION.gain) * electrons + float(CALIBRATION.black) + noise
 
 
-def drifted(matrix: np.ndarray, drift: tuple[float, float], asked: Scan) -> np.ndarray:
+def drifted(matrix: np.ndarray, drift: tuple[float, float], raster: Scan) -> np.ndarray:
     """The map with the drift in it."""
-    return matrix + np.outer(drift, [asked.dwell, line_time(asked)])
+    return matrix + np.outer(drift, [raster.dwell, line_time(raster)])

@@ -35,10 +35,10 @@ class Recorded:
         return np.array([pixel_x, pixel_y, across @ down / pixel_x / pixel_y, -np.arctan2(across[1], across[0])])
 
 
-def columns_at(places: np.ndarray, crystal: Projection, width: float = 0.45) -> np.ndarray:
+def columns_at(positions: np.ndarray, crystal: Projection, width: float = 0.45) -> np.ndarray:
     """Signal at ``places`` (x, y) angstrom [..., 2]: Gaussian columns of rms ``width`` with tails of a fifth of their height, and a background."""
-    inside = places @ np.linalg.inv(crystal.vectors).T
-    signal = np.full(places.shape[:-1], 0.15)
+    inside = positions @ np.linalg.inv(crystal.vectors).T
+    signal = np.full(positions.shape[:-1], 0.15)
     for column, weight in zip(crystal.columns, crystal.weights, strict=True):
         separation = inside - np.array(column)
         separation = separation - np.floor(separation)
@@ -89,20 +89,20 @@ def recorded(
     velocity = 0.01 * cells * size / frame * generator.standard_normal(2)
     at = times(scan)
     x, y = np.meshgrid(np.arange(pixels) - 0.5 * pixels, np.arange(pixels) - 0.5 * pixels)
-    places = np.stack([x, y], axis=-1) @ static.T + velocity * at[..., None]
+    positions = np.stack([x, y], axis=-1) @ static.T + velocity * at[..., None]
     if not quiet:
         wander = np.exp(generator.uniform(np.log(0.02), np.log(0.4)))
         memory, held = frame * np.exp(generator.uniform(np.log(0.05), np.log(2.0))), pixels // 16
         slow = memory_path(at.ravel()[::held], wander, memory, generator)
-        places = places + slow.repeat(held, axis=0).reshape(pixels, pixels, 2)
+        positions = positions + slow.repeat(held, axis=0).reshape(pixels, pixels, 2)
         jitter = np.exp(generator.uniform(np.log(0.01), np.log(0.12)))
         phase = generator.uniform(0.0, 2.0 * np.pi, 2)
         hum = np.stack([np.sin(2.0 * np.pi * 50.0 * at + offset) for offset in phase], axis=-1)
         vibration = memory_path(at.ravel(), 1.0, 5e-3, generator).reshape(pixels, pixels, 2)
         knots = np.exp(generator.uniform(np.log(0.001), np.log(0.02))) * generator.standard_normal((5, 2))
-        places = places + CubicSpline(np.linspace(0.0, pixels - 1.0, 5), knots)(np.arange(pixels))[None]
-        places = places + jitter * (0.7 * generator.uniform(0.3, 1.0) * hum + 0.7 * vibration)
+        positions = positions + CubicSpline(np.linspace(0.0, pixels - 1.0, 5), knots)(np.arange(pixels))[None]
+        positions = positions + jitter * (0.7 * generator.uniform(0.3, 1.0) * hum + 0.7 * vibration)
     brightest = electrons if electrons is not None else np.exp(generator.uniform(np.log(5.0), np.log(200.0)))
-    image = generator.poisson(brightest * columns_at(places, crystal)).astype(float)
+    image = generator.poisson(brightest * columns_at(positions, crystal)).astype(float)
     drifted = static + np.outer(velocity, [scan.dwell, line_time(scan)])
     return Recorded(image, crystal, drifted, nominal)

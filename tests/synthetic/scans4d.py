@@ -20,10 +20,10 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
     generator = np.random.default_rng(seed)
     box, fine = 16.0, 64
     x = (np.arange(fine) - fine / 2) * box / fine
-    places = generator.uniform(-0.5 * box, 0.5 * box, (atoms, 2))
+    centres = generator.uniform(-0.5 * box, 0.5 * box, (atoms, 2))
     heights = generator.uniform(0.1, 0.5, atoms)
     phase, heavy = np.zeros((fine, fine)), np.zeros((fine, fine))
-    for centre, height in zip(places, heights, strict=True):
+    for centre, height in zip(centres, heights, strict=True):
         separation = [(x - coordinate + 0.5 * box) % box - 0.5 * box for coordinate in centre]
         square = separation[0][None, :] ** 2 + separation[1][:, None] ** 2
         phase += height * np.exp(-square / (2.0 * 0.35**2))
@@ -39,7 +39,7 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
     grid = np.stack(np.meshgrid(steps, steps), axis=-1) @ turn.T
     transmission = np.exp(1j * phase)
     patterns, bright = np.zeros((scan, scan, pixels, pixels)), np.zeros((scan, scan))
-    keep = slice(fine // 2 - pixels // 2, fine // 2 + pixels // 2)
+    central = slice(fine // 2 - pixels // 2, fine // 2 + pixels // 2)
     origin = -0.5 * box
     for i in range(scan):
         for j in range(scan):
@@ -48,7 +48,7 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
             probe /= np.sqrt((np.abs(probe) ** 2).sum())
             bright[i, j] = ((np.abs(probe) ** 2) * heavy).sum()
             wave = np.fft.fftshift(np.abs(np.fft.fft2(probe * transmission)) ** 2) / fine**2
-            patterns[i, j] = generator.poisson(electrons * wave[keep, keep])
+            patterns[i, j] = generator.poisson(electrons * wave[central, central])
     return Scanned(
         patterns,
         generator.poisson(2.0 * electrons * bright / max(float(heavy.max()), 1e-9)).astype(float),

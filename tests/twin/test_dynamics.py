@@ -37,8 +37,8 @@ def test_against_integration_in_small_steps():
 
 
 def check_two_intervals(*spans: float):
-    (a, la), (b, lb), (whole, noise) = (DYNAMICS.discretise(span) for span in (*spans, sum(spans)))
-    np.testing.assert_allclose(b @ a, whole, rtol=1e-9, atol=1e-10)
+    (a, la), (b, lb), (combined, noise) = (DYNAMICS.discretise(span) for span in (*spans, sum(spans)))
+    np.testing.assert_allclose(b @ a, combined, rtol=1e-9, atol=1e-10)
     together = b @ la @ la.T @ b.T + lb @ lb.T
     scale = np.sqrt(np.maximum(np.diag(together), 1e-30))
     np.testing.assert_allclose(
@@ -118,9 +118,9 @@ def test_a_focus_command_leaves_a_memory_that_fades():
     assert mean[of("C10.memory")] == pytest.approx(0.02 * 150.0)
     assert std[of("C10.memory")] > 0
     transition, _ = DYNAMICS.discretise(8.0)
-    left = transition @ mean
-    assert left[of("C10.memory")] == pytest.approx(mean[of("C10.memory")] / np.e)
-    assert left[of("C10.memory.slow")] == pytest.approx(mean[of("C10.memory.slow")] * np.exp(-0.2))
+    later = transition @ mean
+    assert later[of("C10.memory")] == pytest.approx(mean[of("C10.memory")] / np.e)
+    assert later[of("C10.memory.slow")] == pytest.approx(mean[of("C10.memory.slow")] * np.exp(-0.2))
 
 
 def test_a_stage_move_makes_the_position_unknown():

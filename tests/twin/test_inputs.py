@@ -21,17 +21,17 @@ SPECS = (
 )
 
 
-def told(pairs, of: str = "echo", inputs: Inputs | None = None) -> Inputs:
+def inputs_of(pairs, of: str = "echo", inputs: Inputs | None = None) -> Inputs:
     filled = Inputs(SPECS) if inputs is None else inputs
     for time, value in pairs:
         filled.tell(of, round(time * SECOND), value)
     return filled
 
 
-def path(values, name: str = "wide", every: float = 1.0) -> list[float]:
+def path(values, name: str = "wide", interval: float = 1.0) -> list[float]:
     """An input after each of these positions of the lens (scale and offset undone), one after the other."""
-    inputs = told((every * i, (value - 1.0) / 2.0) for i, value in enumerate(values))
-    return [inputs.value(name, round(every * i * SECOND)) for i in range(len(values))]
+    inputs = inputs_of((interval * i, (value - 1.0) / 2.0) for i, value in enumerate(values))
+    return [inputs.value(name, round(interval * i * SECOND)) for i in range(len(values))]
 
 
 # --- any order of arrival
@@ -92,7 +92,7 @@ def test_tell_returns_the_time_of_the_change():
 
 
 def test_settling_forgets_repeats():
-    inputs = told((i, float(i // 10)) for i in range(40))
+    inputs = inputs_of((i, float(i // 10)) for i in range(40))
     repeated = len(inputs.state()["echo"][0])
     inputs.settle(40 * SECOND)
     assert repeated == 40
@@ -100,7 +100,7 @@ def test_settling_forgets_repeats():
 
 
 def test_state_and_restore():
-    inputs = told([(1, 5.0), (3, 7.0)])
+    inputs = inputs_of([(1, 5.0), (3, 7.0)])
     inputs.tell("control:normalise", 2 * SECOND, 1.0)
     again = Inputs(SPECS)
     again.restore(inputs.state())
@@ -120,7 +120,7 @@ def test_unset_channels_are_nan_and_unset_controls_are_zero():
 
 
 def test_the_first_value_holds_before_it_and_a_control_steps_from_zero():
-    inputs = told([(10, 5.0)])
+    inputs = inputs_of([(10, 5.0)])
     assert inputs.value("lens", 0) == 11.0
     assert inputs.steps("lens", -SECOND, 20 * SECOND) == []
     inputs.tell("control:normalise", 3 * SECOND, 1.0)
@@ -129,13 +129,13 @@ def test_the_first_value_holds_before_it_and_a_control_steps_from_zero():
 
 
 def test_least_clips_value_and_step():
-    inputs = told([(0, 20.0), (1, 280.0), (2, 310.0), (3, 305.0), (4, 100.0)], "heater.echo")
+    inputs = inputs_of([(0, 20.0), (1, 280.0), (2, 310.0), (3, 305.0), (4, 100.0)], "heater.echo")
     assert [inputs.value("heater", i * SECOND) for i in range(5)] == [0.0, 0.0, 10.0, 5.0, 0.0]
     assert inputs.steps("heater", -1, 9 * SECOND) == [(2 * SECOND, 10.0), (3 * SECOND, -5.0), (4 * SECOND, -5.0)]
 
 
 def test_a_series_is_one_value_after_the_other():
-    inputs = told([(0, 0.0), (1, 30.0), (2, -30.0)])
+    inputs = inputs_of([(0, 0.0), (1, 30.0), (2, -30.0)])
     inputs.tell("stage.echo", 0, 0.0)
     inputs.tell("stage.echo", SECOND, 50.0)
     times = np.arange(0, 4 * SECOND, SECOND // 3)
@@ -178,17 +178,17 @@ def test_a_larger_excursion_resets_the_hysteresis(values, size):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-200, 200), min_size=1, max_size=12), st.integers(1, 5), st.floats(0.01, 100.0))
-def test_a_play_knows_no_speed(values, halts, every):
+def test_a_play_knows_no_speed(values, halts, interval):
     """Neither how fast nor with how many halts on a straight way."""
     slow = [float(values[0])]
     for value in values[1:]:
         slow += np.linspace(slow[-1], value, halts + 1)[1:].tolist()
-    assert path(slow, every=every)[-1] == pytest.approx(path([float(value) for value in values])[-1], abs=1e-9)
+    assert path(slow, interval=interval)[-1] == pytest.approx(path([float(value) for value in values])[-1], abs=1e-9)
     assert max(abs(focus) for focus in path(slow)) <= 40.0 + 1e-9
 
 
 def test_normalising_wipes_the_path_out():
-    inputs = told([(0, -0.5), (1, 49.5), (3, 44.5)])
+    inputs = inputs_of([(0, -0.5), (1, 49.5), (3, 44.5)])
     assert inputs.value("play", 2 * SECOND) == -10.0
     inputs.tell("control:normalise", 2 * SECOND, 1.0)
     assert inputs.value("play", 2 * SECOND - 1) == -10.0
@@ -201,7 +201,7 @@ def test_normalising_wipes_the_path_out():
 
 
 def test_creep_follows_the_last_move_with_the_logarithm_of_time():
-    inputs = told([(0, 0.0), (10, 100.0), (30, 60.0)], "stage.echo")
+    inputs = inputs_of([(0, 0.0), (10, 100.0), (30, 60.0)], "stage.echo")
     assert inputs.value("creep", 10 * SECOND - 1) == 0.0
     assert inputs.value("creep", 10 * SECOND) == 0.0
     for delay in (0.001, 2.5, 19.0):

@@ -18,7 +18,7 @@ def number(value) -> float:
     return NAMED[value] if isinstance(value, str) else float(value)
 
 
-def moved(seconds: float, **moves) -> tuple[np.ndarray, np.ndarray]:
+def discretised(seconds: float, **moves) -> tuple[np.ndarray, np.ndarray]:
     """Transition and covariance of the noise [3, 3]."""
     several = {name: item if isinstance(item, list) else [item] for name, item in moves.items()}
     transition, root = equation(LAYOUT, several, number).discretise(seconds)
@@ -30,23 +30,23 @@ TIMES = (0.01, 3.0, 500.0)
 
 @pytest.mark.parametrize("t", TIMES)
 def test_a_walk(t):
-    transition, noise = moved(t, b=Walk("rate"))
+    transition, noise = discretised(t, b=Walk("rate"))
     np.testing.assert_array_equal(transition, np.eye(3))
     np.testing.assert_allclose(noise, np.diag([0.0, 0.3**2 * t, 0.0]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("t", TIMES)
 def test_a_relaxation_keeps_its_variance(t):
-    transition, noise = moved(t, a=Relax(0.7, "time"))
+    transition, noise = discretised(t, a=Relax(0.7, "time"))
     assert transition[0, 0] == pytest.approx(np.exp(-t / 20.0))
     assert transition[0, 0] ** 2 * 0.7**2 + noise[0, 0] == pytest.approx(0.7**2)
-    _, silent = moved(t, a=Relax(0.0, 20.0))
+    _, silent = discretised(t, a=Relax(0.0, 20.0))
     assert not silent.any()
 
 
 @pytest.mark.parametrize("t", TIMES)
 def test_a_follower_answers_a_step(t):
-    transition, noise = moved(t, b=Follow("a", "time", "gain"))
+    transition, noise = discretised(t, b=Follow("a", "time", "gain"))
     assert transition[1].tolist() == pytest.approx([2.0 * (1 - np.exp(-t / 20.0)), np.exp(-t / 20.0), 0.0])
     assert transition[0].tolist() == [1.0, 0.0, 0.0]
     assert np.abs(noise).max() < 1e-12
@@ -54,7 +54,7 @@ def test_a_follower_answers_a_step(t):
 
 @pytest.mark.parametrize("t", TIMES)
 def test_an_integral_of_a_walk(t):
-    transition, noise = moved(t, b=Integrate("a", 2.0), a=Walk(0.3))
+    transition, noise = discretised(t, b=Integrate("a", 2.0), a=Walk(0.3))
     assert transition[1].tolist() == pytest.approx([2.0 * t, 1.0, 0.0])
     q = 0.3**2
     expected = np.array([[q * t, 2 * q * t**2 / 2, 0], [2 * q * t**2 / 2, 4 * q * t**3 / 3, 0], [0, 0, 0]])
@@ -62,7 +62,7 @@ def test_an_integral_of_a_walk(t):
 
 
 def test_constants_and_unnamed_entries_do_not_change():
-    transition, noise = moved(77.0, a=Constant())
+    transition, noise = discretised(77.0, a=Constant())
     np.testing.assert_array_equal(transition, np.eye(3))
     assert not noise.any()
 

@@ -58,8 +58,8 @@ def kirkland_row(gpts: int = 512) -> tuple[float, float, float]:
 
     The book's image goes from 0.72 to 1.03.
     """
-    places = [(5.0 + 10.0 * n, 25.0, 1.0) for n in range(5)]
-    row = Atoms(["C", "Si", "Cu", "Au", "U"], positions=places, cell=[50.0, 50.0, 2.0], pbc=True)
+    positions = [(5.0 + 10.0 * n, 25.0, 1.0) for n in range(5)]
+    row = Atoms(["C", "Si", "Cu", "Au", "U"], positions=positions, cell=[50.0, 50.0, 2.0], pbc=True)
     slices = Specimen.from_atoms(row).slices(gpts, 1, dtype=np.float64, parametrization="kirkland")
     wave = prepared(slices, ENERGY, dtype=jnp.complex128).transmissions[0]
     lens = Imaging(coefficients({"C10": -700.0, "C30": 1.3e7}), ENERGY, semiangle=10.37e-3)
@@ -79,7 +79,7 @@ def reciprocity(
     slices: Slices,
     tilt: tuple[float, float] = (0.0, 0.0),
     beam: tuple[int, int] = (0, 0),
-    every: int = 6,
+    stride: int = 6,
     semiangle: float = 18e-3,
     reversed_in_z: bool = True,
 ) -> float:
@@ -88,17 +88,19 @@ def reciprocity(
     The STEM image at a probe position r by the beam q, number ``beam`` (x, y) of the grid, is the TEM image at r of the specimen reversed in z
     illuminated from -q, with the same aperture and chi(-k). Two things are left to account for, since a slice is transmitted first and
     propagated then: the TEM wave is one slice spacing behind the specimen's last potential while the probe is focused on its first, so C10 is
-    less by the spacing; and over that distance a tilted wave has moved by spacing tan(tilt). ``every`` so many pixels are compared. The band limit
+    less by the spacing; and over that distance a tilted wave has moved by spacing tan(tilt). Every ``stride``-th pixel is compared. The band limit
     does not matter as long as it passes the aperture whole.
     """
     ready = prepared(slices, ENERGY, tilt, jnp.complex128)
     ny, nx = ready.gpts
     step = np.asarray(slices.extent) / (nx, ny)
-    rows, columns = np.arange(0, ny, every), np.arange(0, nx, every)
+    rows, columns = np.arange(0, ny, stride), np.arange(0, nx, stride)
     x, y = np.meshgrid(columns * step[0], rows * step[1])
     spots = np.stack([x.ravel(), y.ravel()], axis=-1) - slices.spacing * np.tan(np.asarray(tilt))[None, :]
     window = aperture(ready.gpts, slices.extent, ENERGY, semiangle, soft=False)
-    stem = jax.jit(lambda some: patterns(some, Illumination(GENERAL, ENERGY, semiangle), window, ready)[:, *beam[::-1]])
+    stem = jax.jit(
+        lambda positions: patterns(positions, Illumination(GENERAL, ENERGY, semiangle), window, ready)[:, *beam[::-1]]
+    )
     signal = np.asarray(stem(spots)).reshape(len(rows), len(columns)) * np.count_nonzero(window)
 
     # chi(-k): the coefficients of odd multiplicity change sign
@@ -215,10 +217,10 @@ def flux(slices: Slices, limited: bool, tilt: tuple[float, float] = (0.0, 0.0)) 
         lost = float(np.mean(density * (1.0 - stay)))
         outside_band = float(np.sum(np.asarray(intensities(wave * function)) * cut))
         wave = _through(wave, function[None], ready.kernel)
-        left = float(intensities(wave).sum())
-        gaps.append(abs(arrived - taken - outside_band - left))
+        outgoing = float(intensities(wave).sum())
+        gaps.append(abs(arrived - taken - outside_band - outgoing))
         unexplained.append(abs(taken - lost))
-        past, filtered, absorbed, arrived = past + outside_band, filtered + taken - lost, absorbed + lost, left
+        past, filtered, absorbed, arrived = past + outside_band, filtered + taken - lost, absorbed + lost, outgoing
     gaps.append(abs(1.0 - arrived - past - filtered - absorbed))
     return Flux(arrived, past, filtered, absorbed, max(gaps), max(unexplained))
 

@@ -69,7 +69,9 @@ def _detected(ready: Prepared, spots: np.ndarray) -> np.ndarray:
     """Share of the beam on the detector for each of ``spots``, by direct multislice."""
     kx, ky = frequencies(ready.gpts, ready.extent)
     weights = jnp.asarray(_response(kx[None, :], ky[:, None]), ready.kernel.real.dtype)
-    run = jax.jit(lambda some: jnp.sum(patterns(some, BEAM, _window(ready), ready) * weights[None], axis=(-1, -2)))
+    run = jax.jit(
+        lambda positions: jnp.sum(patterns(positions, BEAM, _window(ready), ready) * weights[None], axis=(-1, -2))
+    )
     return np.asarray(run(spots))
 
 
@@ -84,11 +86,11 @@ def prism(
     """The scattering matrix without interpolation: largest difference of any exit wave from direct multislice, of the largest amplitude, and the
     number of beams. Tilted, frozen phonons."""
     _, ready = _ready(cells, points, dtype)
-    places = _spots(ready.extent, spots)
-    wave = probe(BEAM.coefficients, places, _window(ready), ready.extent, ENERGY, dtype)
+    positions = _spots(ready.extent, spots)
+    wave = probe(BEAM.coefficients, positions, _window(ready), ready.extent, ENERGY, dtype)
     expected = jax.jit(multislice)(wave, ready.transmissions, ready.kernel)
     matrix = scattering_matrix(ready.transmissions, ready.kernel, ready.extent, ENERGY, SEMIANGLE, soft=BEAM.soft)
-    return _worst(exit_waves(matrix, BEAM.coefficients, places), expected), len(matrix.indices)
+    return _worst(exit_waves(matrix, BEAM.coefficients, positions), expected), len(matrix.indices)
 
 
 def general_gram(
@@ -126,19 +128,19 @@ def ways_of_mapping(
     """Largest relative difference between patterns made one by one without jit, and the same by `jax.jit`, by `jax.vmap` over positions, aberrations, tilts
     and configurations, and by multislice in pieces of any size."""
     specimen, ready = _ready(cells, points, dtype)
-    window, places = _window(ready), _spots(ready.extent, spots)
+    window, positions = _window(ready), _spots(ready.extent, spots)
 
     def single_pattern(position: Any, beam: Illumination = BEAM, stack: Prepared = ready) -> Any:
         return patterns(jnp.asarray(position)[None], beam, window, stack)[0]
 
-    expected = np.stack([single_pattern(position) for position in places])
+    expected = np.stack([single_pattern(position) for position in positions])
     errors = {
-        "jit": _worst(_each(single_pattern, places), expected),
-        "vmap over positions": _worst(jax.vmap(single_pattern)(jnp.asarray(places)), expected),
-        "jit of vmap over positions": _worst(jax.jit(jax.vmap(single_pattern))(jnp.asarray(places)), expected),
-        "a batch of positions": _worst(patterns(places, BEAM, window, ready), expected),
+        "jit": _worst(_each(single_pattern, positions), expected),
+        "vmap over positions": _worst(jax.vmap(single_pattern)(jnp.asarray(positions)), expected),
+        "jit of vmap over positions": _worst(jax.jit(jax.vmap(single_pattern))(jnp.asarray(positions)), expected),
+        "a batch of positions": _worst(patterns(positions, BEAM, window, ready), expected),
     }
-    wave = probe(BEAM.coefficients, places, window, ready.extent, ENERGY, dtype)
+    wave = probe(BEAM.coefficients, positions, window, ready.extent, ENERGY, dtype)
     for size in (1, 2, 64):
         pieces = intensities(multislice(wave, ready.transmissions, ready.kernel, size=size))
         errors[f"multislice, {size} at a time"] = _worst(pieces, expected)
@@ -146,7 +148,7 @@ def ways_of_mapping(
     vectors = jnp.stack([BEAM.coefficients * share for share in (0.0, 0.5, 1.3)])
 
     def aberrated(vector: Any) -> Any:
-        return single_pattern(places[0], eqx.tree_at(lambda beam: beam.coefficients, BEAM, vector))
+        return single_pattern(positions[0], eqx.tree_at(lambda beam: beam.coefficients, BEAM, vector))
 
     errors["vmap over aberrations"] = _worst(jax.vmap(aberrated)(vectors), _each(aberrated, vectors))
     tilts = jnp.asarray([[0.0, 0.0], [3e-3, -6e-3], [1e-2, 2e-3]])
@@ -154,13 +156,13 @@ def ways_of_mapping(
     def tilted(tilt: Any) -> Any:
         spacing = specimen.thickness / (2 * cells[2])
         kernel = propagator(ready.gpts, ready.extent, ENERGY, spacing, tilt, dtype)
-        return single_pattern(places[0], BEAM, Prepared(ready.transmissions, kernel, ready.extent))
+        return single_pattern(positions[0], BEAM, Prepared(ready.transmissions, kernel, ready.extent))
 
     errors["vmap over tilts"] = _worst(jax.vmap(tilted)(tilts), _each(tilted, tilts))
     stacks = [_ready(cells, points, dtype, seed)[1].transmissions for seed in (1, 2, 3)]
 
     def frozen(functions: Any) -> Any:
-        return single_pattern(places[0], BEAM, Prepared(functions, ready.kernel, ready.extent))
+        return single_pattern(positions[0], BEAM, Prepared(functions, ready.kernel, ready.extent))
 
     errors["vmap over configurations"] = _worst(jax.vmap(frozen)(jnp.stack(stacks)), _each(frozen, stacks))
     return errors
@@ -179,14 +181,14 @@ def ways_of_batching(cells: tuple[int, int, int] = (2, 2, 2), points: int = 32, 
     shape = (cells[1] * points, cells[0] * points)
     stacks = [lambda seed=seed: specimen.slices(shape, 2 * cells[2], specimen.displacements(seed)) for seed in (1, 2)]
     beam = eqx.tree_at(lambda light: light.focal_spread, BEAM, jnp.asarray(20.0))
-    places = _spots(specimen.extent, spots)
+    positions = _spots(specimen.extent, spots)
     expected = np.zeros((spots, *shape))
     window = aperture(shape, specimen.extent, ENERGY, SEMIANGLE, BEAM.soft)
     single = jax.jit(lambda position, light, ready: patterns(position[None], light, window, ready)[0])
     for make in stacks:
         ready = prepared(make(), ENERGY, TILT)
         for light, weight in beam.foci(3):
-            expected += 0.5 * weight * np.stack([np.asarray(single(position, light, ready)) for position in places])
+            expected += 0.5 * weight * np.stack([np.asarray(single(position, light, ready)) for position in positions])
     little = 3 * 8 * stacks[0]().array.size
     errors = {}
     ways: tuple[dict[str, Any], ...] = (
@@ -197,7 +199,7 @@ def ways_of_batching(cells: tuple[int, int, int] = (2, 2, 2), points: int = 32, 
     )
     for options in ways:
         averaged = np.zeros_like(expected)
-        for part, values in scanned(stacks, beam, places, tilt=TILT, focal_nodes=3, **options):
+        for part, values in scanned(stacks, beam, positions, tilt=TILT, focal_nodes=3, **options):
             averaged[part] = values
         name = ", ".join(f"{key} {value}" for key, value in options.items()) or "default"
         errors[f"scanned, {name}"] = _worst(averaged, expected)

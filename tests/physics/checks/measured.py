@@ -64,7 +64,7 @@ def _laws(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
     absorptive = evidence.crystal(cells, gpts, thermal="absorptive", energy=evidence.ENERGY)
     for name, slices in (("frozen atoms", real), ("absorptive", absorptive)):
         for tilt, beam in (((0.0, 0.0), (0, 0)), ((5e-3, -8e-3), (2, -1))):
-            error = evidence.reciprocity(slices, tilt, beam, every=6 if short else 16)
+            error = evidence.reciprocity(slices, tilt, beam, stride=6 if short else 16)
             yield Measured(f"reciprocity, {name}, tilt {tilt}, beam {beam}", error, "of the mean", 1e-6)
         for limited in (False, True):
             flux = evidence.flux(slices, limited)

@@ -18,7 +18,7 @@ COLUMN = column()
 NOMINAL = jnp.asarray(COLUMN.nominal())
 
 
-def told(commanded: Settings):
+def controls_of(commanded: Settings):
     return jnp.asarray(commanded.vector(COLUMN.controls))
 
 
@@ -26,7 +26,7 @@ def told(commanded: Settings):
 def test_matrices_agree_with_integrated_rays(start: str, end: str):
     commanded = settings()
     matrix, rotation = rays(COLUMN, start, end, commanded)
-    transfer = COLUMN.between(start, end, NOMINAL, told(commanded), jnp.asarray(commanded.high_tension))
+    transfer = COLUMN.between(start, end, NOMINAL, controls_of(commanded), jnp.asarray(commanded.high_tension))
     # an entry that crosses zero has only the scale of its row and column
     scale = np.sqrt(np.abs(matrix).max(axis=1, keepdims=True) * np.abs(matrix).max(axis=0, keepdims=True))
     np.testing.assert_array_less(np.abs(transfer.matrix - matrix), 1e-6 * np.maximum(np.abs(matrix), 1e-3 * scale))
@@ -82,7 +82,9 @@ def _diffraction_for_focus() -> float:
 
 def test_in_focus_the_magnification_is_that_of_the_matrix_and_the_far_field_is_mixed_out():
     commanded = settings(diffraction=_diffraction_for_focus())
-    matrix = COLUMN.between("specimen", "camera", NOMINAL, told(commanded), jnp.asarray(commanded.high_tension)).matrix
+    matrix = COLUMN.between(
+        "specimen", "camera", NOMINAL, controls_of(commanded), jnp.asarray(commanded.high_tension)
+    ).matrix
     optics = COLUMN.optics(commanded)
     assert float(optics.magnification) == pytest.approx(abs(float(matrix[0, 0])), rel=1e-12)
     assert abs(float(matrix[0, 1])) < 1e-6 * 1e10
@@ -97,7 +99,7 @@ def test_the_aperture_changes_only_semi_angle_and_current():
 
 
 def test_derivatives_are_those_of_finite_differences():
-    vector = told(settings(diffraction=0.6))
+    vector = controls_of(settings(diffraction=0.6))
 
     def all_of(constants):
         o = COLUMN.of(constants, vector, 300e3)

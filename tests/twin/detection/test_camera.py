@@ -92,17 +92,17 @@ def test_flux_is_conserved_by_the_mtf(shape, mtf):
 
 def test_whole_electrons_are_spread_out():
     fraction = jnp.asarray(np.random.default_rng(0).random((20, 20)))
-    drawn = np.asarray(sample(jax.random.key(0), Camera(MTF), fraction, 10.0)[0])
-    assert drawn.sum() == pytest.approx(round(drawn.sum()), abs=1e-9)
-    assert np.abs(drawn - np.round(drawn)).max() > 0.1
+    frame = np.asarray(sample(jax.random.key(0), Camera(MTF), fraction, 10.0)[0])
+    assert frame.sum() == pytest.approx(round(frame.sum()), abs=1e-9)
+    assert np.abs(frame - np.round(frame)).max() > 0.1
 
 
 def test_a_modulation_is_left_with_the_mtf():
     x = np.arange(32)
     wave = 1.0 + 0.5 * np.cos(2 * np.pi * 6 * x / 32)
     image = np.asarray(expected(Camera(MTF), jnp.asarray(np.tile(wave, (8, 1))), 1.0))
-    left = (image.max() - image.min()) / (wave.max() - wave.min())
-    assert left == pytest.approx(0.3 * np.exp(-((0.375 / 0.9) ** 2)) + 0.7 / (1 + (0.375 / 0.35) ** 2), rel=1e-9)
+    ratio = (image.max() - image.min()) / (wave.max() - wave.min())
+    assert ratio == pytest.approx(0.3 * np.exp(-((0.375 / 0.9) ** 2)) + 0.7 / (1 + (0.375 / 0.35) ** 2), rel=1e-9)
     assert nyquist_shares((8, 32))[0, 16] == 1.0
 
 

@@ -87,8 +87,8 @@ def test_a_response_is_shared_by_the_segments():
     kx, ky = plane_of()
     response = (1.0, -0.2, 0.1)
     segments = Segmented((0.0, 15e-3, 30e-3), 4, 0.3, 1e-3, response=response).weights(kx, ky, 0.025)
-    whole = Annular(0.0, 30e-3, 1e-3, response=response).weights(kx, ky, 0.025)
-    np.testing.assert_allclose(segments.sum((0, 1)), whole, atol=1e-13)
+    annulus = Annular(0.0, 30e-3, 1e-3, response=response).weights(kx, ky, 0.025)
+    np.testing.assert_allclose(segments.sum((0, 1)), annulus, atol=1e-13)
 
 
 def test_derivatives_of_a_detector_with_a_map():
@@ -125,12 +125,12 @@ def test_a_grid_too_coarse_is_refused_with_gpts_that_do():
     check_angles(80e-3, need, extent, length)
     assert need == (smooth(need[0]), smooth(need[1]))
     # All beams of the detector are kept whole on that grid, and not on the refused one.
-    for gpts, whole in ((need, True), ((128, 128), False)):
+    for gpts, sufficient in ((need, True), ((128, 128), False)):
         kx, ky = frequencies(gpts, extent)
         limit = band_limit(gpts, extent)
         inside = annular(kx[None, :], ky[:, None], length, 0.0, 80e-3) > 0
         reach = length * 0.5 * (CUTOFF - TAPER) * min(gpts[1] / extent[0], gpts[0] / extent[1])
-        assert bool((limit[inside] == 1.0).all() and reach >= 80e-3) is whole
+        assert bool((limit[inside] == 1.0).all() and reach >= 80e-3) is sufficient
     check_angles(40e-3, (256, 256), extent, length)
     with pytest.raises(ValueError, match="too coarse"):
         check_angles(75e-3, need, extent, length, offset=(0.0, 8e-3))

@@ -35,9 +35,9 @@ def test_a_small_displacement_is_the_gradient_times_it():
 def test_the_covariance_is_that_of_the_samples():
     generator = np.random.default_rng(1)
     plain = image(raster(SCAN).reshape(-1, 2))
-    drawn = jitter.sample(np.repeat(plain[None], 20_000, axis=0), SCAN, generator)
+    samples = jitter.sample(np.repeat(plain[None], 20_000, axis=0), SCAN, generator)
     expected = jitter.covariance(plain, SCAN)
-    assert np.abs(np.cov(drawn.T) - expected).max() < 0.05 * expected.max()
+    assert np.abs(np.cov(samples.T) - expected).max() < 0.05 * expected.max()
 
 
 def test_lines_are_torn_by_the_mains_and_pixels_of_a_line_are_not():

@@ -28,8 +28,8 @@ def test_segments_add_up_to_the_ring(edge, sectors):
     offset = (1.7e-3, -0.9e-3)
     weights = segments(KX, KY, LENGTH, radii, sectors, 0.37, edge, 0.0, offset)
     assert weights.shape == (3, sectors, 64, 60)
-    whole = ring(KX, KY, LENGTH, 0.0, 27e-3, edge, offset)
-    np.testing.assert_allclose(weights.sum((0, 1)), whole, atol=1e-13)
+    annulus = ring(KX, KY, LENGTH, 0.0, 27e-3, edge, offset)
+    np.testing.assert_allclose(weights.sum((0, 1)), annulus, atol=1e-13)
     assert weights.min() >= 0.0
     assert weights.max() <= 1.0 + 1e-13
 

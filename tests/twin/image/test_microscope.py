@@ -86,9 +86,9 @@ def test_slopes_are_differences():
     )
     np.testing.assert_allclose(value[0], pictures(point[None])[0], rtol=1e-6)
     for row, name in enumerate(PARAMETERS):
-        near = (shifted_images[row, 0] - shifted_images[row, 1]) / (2 * STEPS[name])
-        far = (shifted_images[row, 2] - shifted_images[row, 3]) / (4 * STEPS[name])
-        expected = (4 * near - far) / 3
+        short_difference = (shifted_images[row, 0] - shifted_images[row, 1]) / (2 * STEPS[name])
+        long_difference = (shifted_images[row, 2] - shifted_images[row, 3]) / (4 * STEPS[name])
+        expected = (4 * short_difference - long_difference) / 3
         slope = np.asarray(slopes)[0, :, row]
         rounding = 3e-7 * float(value.max()) / STEPS[name] * np.sqrt(len(slope))
         assert np.linalg.norm(slope - expected) < 1e-3 * np.linalg.norm(expected) + rounding, name

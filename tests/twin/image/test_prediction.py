@@ -123,7 +123,7 @@ def test_batches_do_not_show():
     states = np.repeat(layout.prior_mean()[None], SAMPLE_BATCH + 3, axis=0)
     states[:, layout.index("C10")] = np.linspace(-50, 50, SAMPLE_BATCH + 3)
     points = states @ request.matrix.T + request.offset[None]
-    whole = evaluate(microscope, points, request)
-    assert whole.shape == (SAMPLE_BATCH + 3, 16)
-    np.testing.assert_allclose(whole[-2:], evaluate(microscope, points[-2:], request), rtol=1e-5)
-    np.testing.assert_allclose(whole[7], evaluate(microscope, points[7], request)[0], rtol=1e-5)
+    batched = evaluate(microscope, points, request)
+    assert batched.shape == (SAMPLE_BATCH + 3, 16)
+    np.testing.assert_allclose(batched[-2:], evaluate(microscope, points[-2:], request), rtol=1e-5)
+    np.testing.assert_allclose(batched[7], evaluate(microscope, points[7], request)[0], rtol=1e-5)

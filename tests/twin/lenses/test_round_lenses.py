@@ -58,8 +58,8 @@ def test_planes_by_rays_and_in_closed_form_agree_and_keep_the_phase_space():
     np.testing.assert_allclose(stepped.matrix, closed.matrix, rtol=1e-8)
     np.testing.assert_allclose(stepped.rotation, closed.rotation, rtol=1e-10)
     assert float(jnp.linalg.det(closed.matrix)) == pytest.approx(1.0, abs=1e-9)
-    back = transfer(bell, 7 * MM, -9 * MM, ENERGY, 600)
-    np.testing.assert_allclose(back.matrix @ stepped.matrix, np.eye(2), atol=1e-6)
+    reverse = transfer(bell, 7 * MM, -9 * MM, ENERGY, 600)
+    np.testing.assert_allclose(reverse.matrix @ stepped.matrix, np.eye(2), atol=1e-6)
     # column by column: in units in which both entries are of order one
     halves = composed(glaser.transfer(bell, -9 * MM, 0.0, ENERGY), glaser.transfer(bell, 0.0, 7 * MM, ENERGY))
     np.testing.assert_allclose(halves.matrix, closed.matrix, rtol=1e-9)

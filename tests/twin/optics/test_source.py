@@ -72,8 +72,8 @@ def test_tail_is_a_cut_cauchy_distribution(k):
     integral = quad(hankel, 0.0, cut, limit=200)[0]
     computed = average(tail_offsets(width, cut, 40), np.array([[k * 0.6, k * 0.8]]))[0]
     np.testing.assert_allclose(computed, integral / enclosed, atol=1e-7)
-    far = quad(hankel, 0.0, 3000.0, limit=5000)[0]
-    np.testing.assert_allclose(source_spectrum(np.asarray(k), np.asarray(0.0), 0.5, 1.0, width), far, atol=1e-4)
+    uncut = quad(hankel, 0.0, 3000.0, limit=5000)[0]
+    np.testing.assert_allclose(source_spectrum(np.asarray(k), np.asarray(0.0), 0.5, 1.0, width), uncut, atol=1e-4)
     offsets, weights = tail_offsets(width, 1e4 * width, 60)
     inside = np.hypot(offsets[:, 0], offsets[:, 1]) < np.sqrt(3.0) * width
     assert abs(weights[inside].sum() - 0.5) < 0.02
@@ -81,8 +81,8 @@ def test_tail_is_a_cut_cauchy_distribution(k):
 
 def test_source_with_tails_is_the_mixture():
     computed = average(tailed_source_offsets(0.3, 0.2, 0.8, 12.0, 40))
-    core, far = average(source_offsets(0.3, 40)), average(tail_offsets(0.8, 12.0, 40))
-    np.testing.assert_allclose(computed, 0.8 * core + 0.2 * far, atol=1e-12)
+    core, tail = average(source_offsets(0.3, 40)), average(tail_offsets(0.8, 12.0, 40))
+    np.testing.assert_allclose(computed, 0.8 * core + 0.2 * tail, atol=1e-12)
     spectrum = source_spectrum(K[:, 0], K[:, 1], 0.3, 0.2, 0.8)
     expected = 0.8 * np.exp(-2 * np.pi**2 * 0.09 * (K**2).sum(1)) + 0.2 * np.exp(-2 * np.pi * 0.8 * np.hypot(*K.T))
     np.testing.assert_allclose(spectrum, expected, rtol=1e-12)
@@ -90,8 +90,8 @@ def test_source_with_tails_is_the_mixture():
 
 def test_joint_spreads_multiply_their_spectra():
     first, second = source_offsets(0.3, 7), vibration_offsets(0.4, 0.0, 1.0, 7)
-    both = joint(first, second)
-    np.testing.assert_allclose(average(both), average(first) * average(second), atol=1e-12)
+    combined = joint(first, second)
+    np.testing.assert_allclose(average(combined), average(first) * average(second), atol=1e-12)
 
 
 def test_blur_is_the_average_of_moved_images():

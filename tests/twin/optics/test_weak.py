@@ -44,9 +44,9 @@ def test_a_wide_pixel_is_the_mean_of_its_points():
     part = ((np.arange(16) + 0.5) / 16 - 0.5) * width
     points = middle + np.stack(np.meshgrid(part, part), axis=-1).reshape(-1, 2)
     bands = sidebands(q, points, (1e-3, 2e-3), ENERGY, SEMIANGLE, 1e-6)
-    for phases, whole in ((bands.minus, lower), (bands.plus, upper)):
+    for phases, factor in ((bands.minus, lower), (bands.plus, upper)):
         mean = np.abs(np.asarray(cis(phases @ CHI[:THIRD_ORDER_COUNT])).mean(axis=1))
-        np.testing.assert_allclose(np.abs(np.asarray(whole)[:, 0]), mean, atol=0.01)
+        np.testing.assert_allclose(np.abs(np.asarray(factor)[:, 0]), mean, atol=0.01)
         assert mean.min() < 0.97
 
 
@@ -54,6 +54,6 @@ def test_depth_is_defocus():
     q = np.array([[0.2, 0.5]])
     bands = sidebands(q, np.array([[0.0, 4e-3]]), (0.0, 0.0), ENERGY, SEMIANGLE, 1e-3)
     deeper = np.eye(25)[0] * 30.0
-    left = response(bands, CHI[:THIRD_ORDER_COUNT], 30.0)
+    deep = response(bands, CHI[:THIRD_ORDER_COUNT], 30.0)
     right = response(bands, (CHI + deeper)[:THIRD_ORDER_COUNT], 0.0)
-    assert np.asarray(left) == pytest.approx(np.asarray(right))
+    assert np.asarray(deep) == pytest.approx(np.asarray(right))

@@ -107,12 +107,12 @@ def test_operations_against_the_name():
     assert structure.content == {"Na": 4, "Cl": 4}
     assert "taken from its name" in notes_text(structure)
     # all atoms listed, and the name of the group that they have: the same atoms either way
-    places = [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)]
-    rows = [f"Na{n} Na {x} {y} {z}\nCl{n} Cl {x} {y} {(z + 0.5) % 1}" for n, (x, y, z) in enumerate(places)]
-    whole = read_cif(cif(cube(5.64), named("F m -3 m"), "\n".join(rows), extra=listed))
-    assert whole.content == {"Na": 4, "Cl": 4}
-    assert whole.contradictions == ()
-    assert "the atoms are the same" in notes_text(whole)
+    positions = [(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)]
+    rows = [f"Na{n} Na {x} {y} {z}\nCl{n} Cl {x} {y} {(z + 0.5) % 1}" for n, (x, y, z) in enumerate(positions)]
+    complete = read_cif(cif(cube(5.64), named("F m -3 m"), "\n".join(rows), extra=listed))
+    assert complete.content == {"Na": 4, "Cl": 4}
+    assert complete.contradictions == ()
+    assert "the atoms are the same" in notes_text(complete)
     # and without the list: the name makes each atom of every one, counted once
     doubled = read_cif(cif(cube(5.64), named("F m -3 m"), "\n".join(rows)))
     assert doubled.content == {"Na": 4, "Cl": 4}
@@ -172,9 +172,9 @@ def test_occupancies_that_sum_to_one_by_rounding():
 def test_occupancies_that_sum_to_one_within_their_uncertainty():
     text = cif(cube(3.6), named("F m -3 m"), "Fe1 Fe 0 0 0 0.7(1)\nCo1 Co 0 0 0 0.35(2)", "_atom_site_occupancy")
     assert sum(read_cif(text).content.values()) == pytest.approx(4.0)
-    for wrong in (text.replace("0.7(1)", "0.7"), text.replace("0.7(1)", "0.8(1)")):
+    for overfull in (text.replace("0.7(1)", "0.7"), text.replace("0.7(1)", "0.8(1)")):
         with pytest.raises(ValueError, match=r"Fe 0\.[78] \(Fe1\) \+ Co 0\.35"):
-            read_cif(wrong)
+            read_cif(overfull)
 
 
 def test_all_atoms_of_a_cell_listed_under_its_own_name_are_counted_once():
@@ -182,10 +182,8 @@ def test_all_atoms_of_a_cell_listed_under_its_own_name_are_counted_once():
     for name in ("spinel, origin 2 unnamed", "calcite, rhombohedral unnamed", "zircon, by number", "quartz"):
         crystal = CRYSTALS[name]
         structure = read_cif(cif(crystal.cell, crystal.symmetry, crystal.sites))
-        places = zip(structure.symbols, structure.fractions, strict=True)
-        rows = "\n".join(
-            f"{symbol}{n} {symbol} {x:.6f} {y:.6f} {z:.6f}" for n, (symbol, (x, y, z)) in enumerate(places)
-        )
+        atoms = zip(structure.symbols, structure.fractions, strict=True)
+        rows = "\n".join(f"{symbol}{n} {symbol} {x:.6f} {y:.6f} {z:.6f}" for n, (symbol, (x, y, z)) in enumerate(atoms))
         for symmetry in (crystal.symmetry, named("P 1")):
             again = read_cif(cif(crystal.cell, symmetry, rows))
             assert again.content == structure.content

@@ -19,8 +19,8 @@ def zirconia():
     """Baddeleyite: monoclinic, P2_1/c, all twelve atoms."""
     sites = {"Zr": [(0.2754, 0.0395, 0.2083)], "O": [(0.07, 0.3317, 0.3447), (0.4496, 0.7569, 0.4792)]}
     symbols, scaled = [], []
-    for symbol, places in sites.items():
-        for x, y, z in places:
+    for symbol, positions in sites.items():
+        for x, y, z in positions:
             images = [(x, y, z), (-x, y + 0.5, 0.5 - z), (-x, -y, -z), (x, 0.5 - y, z + 0.5)]
             symbols += [symbol] * 4
             scaled += images
@@ -210,18 +210,20 @@ def test_strain_is_the_largest_change_of_length():
 
 def test_a_left_handed_cell_keeps_its_handedness():
     """A chiral molecule in a cell whose vectors are a left-handed set: the triple product of its bonds keeps its sign."""
-    places = [(3.0, 3.0, 3.0), (4.5, 3.2, 3.1), (3.1, 4.6, 3.3), (3.2, 2.7, 4.7)]
-    right = Atoms("SiGeSnC", positions=places, cell=np.diag([8.0, 8.5, 9.0]), pbc=True)
-    left = Atoms(right.symbols, right.get_positions(), cell=right.cell.array[[1, 0, 2]], pbc=True)
-    assert np.linalg.det(left.cell.array) < 0.0
+    positions = [(3.0, 3.0, 3.0), (4.5, 3.2, 3.1), (3.1, 4.6, 3.3), (3.2, 2.7, 4.7)]
+    right_handed = Atoms("SiGeSnC", positions=positions, cell=np.diag([8.0, 8.5, 9.0]), pbc=True)
+    left_handed = Atoms(
+        right_handed.symbols, right_handed.get_positions(), cell=right_handed.cell.array[[1, 0, 2]], pbc=True
+    )
+    assert np.linalg.det(left_handed.cell.array) < 0.0
 
     def bonds(atoms):
         order = [list(atoms.symbols).index(symbol) for symbol in ("Si", "Ge", "Sn", "C")]
         return np.linalg.det(atoms.get_distances(order[0], order[1:], mic=True, vector=True))
 
-    for cell in (orthogonal(left), zone_axis(left, (0, 0, 1)), zone_axis(left, (1, 0, 0))):
+    for cell in (orthogonal(left_handed), zone_axis(left_handed, (0, 0, 1)), zone_axis(left_handed, (1, 0, 0))):
         assert np.linalg.det(cell.atoms.cell.array) > 0.0
-        np.testing.assert_allclose(bonds(cell.atoms), bonds(right), rtol=1e-6)
+        np.testing.assert_allclose(bonds(cell.atoms), bonds(right_handed), rtol=1e-6)
 
 
 def test_primitive_cells():

@@ -138,8 +138,8 @@ def total(kx, ky):
 def _diagonal(grams: Grams) -> np.ndarray:
     """What the detector has of each incident beam alone."""
     diagonal = np.zeros(len(grams.indices))
-    for some, matrix in zip(grams.members, np.asarray(grams.matrices), strict=True):
-        diagonal[some[some >= 0]] = np.real(np.diag(matrix))[some >= 0]
+    for members, matrix in zip(grams.members, np.asarray(grams.matrices), strict=True):
+        diagonal[members[members >= 0]] = np.real(np.diag(matrix))[members >= 0]
     return diagonal
 
 
@@ -149,7 +149,7 @@ def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
 
     cell = srtio3((1, 1, 1)).slices(POINTS, 2)
     arguments = (cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE)
-    (spared, _), through = crystal_grams(*arguments, [response, total])
+    (spared, _), transmitted_share = crystal_grams(*arguments, [response, total])
     members = spared.members
     group = crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], (0.0, 0.0))
     assert len(group) == 8
@@ -165,9 +165,9 @@ def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
     assert len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], TILT)) == 1
     monkeypatch.setattr(crystal, "symmetries", lambda *_: [np.eye(2, dtype=int)])
     (computed, everything), all_through = crystal_grams(*arguments, [response, total])
-    assert through == pytest.approx(all_through, rel=1e-5)
+    assert transmitted_share == pytest.approx(all_through, rel=1e-5)
     transmitted = everything.amplitude**2 @ _diagonal(everything)
-    assert through == pytest.approx(float(transmitted), rel=1e-4)
+    assert transmitted_share == pytest.approx(float(transmitted), rel=1e-4)
     pairs = (members[:, :, None] >= 0) & (members[:, None, :] >= 0)
     difference = np.abs(spared.matrices - computed.matrices)[pairs]
     assert difference.max() < 1e-5 * np.abs(computed.matrices).max()

@@ -51,9 +51,9 @@ def test_error_of_beams_is_that_of_the_whole_specimen_on_a_finer_grid():
     rows = np.flatnonzero(inside)
     coarse, fine = (np.abs(beams[n][np.ix_(at, at)]) ** 2 for n, at in ((108, rows), (324, _same(rows))))
     weak = (fine > 1e-4) & (fine < 1e-2)
-    wrong = np.abs(coarse - fine)[weak].sum() / fine[weak].sum()
-    assert wrong > 0.01
-    assert comparison.weak_beam_error() == pytest.approx(wrong, rel=0.5)
+    actual = np.abs(coarse - fine)[weak].sum() / fine[weak].sum()
+    assert actual > 0.01
+    assert comparison.weak_beam_error() == pytest.approx(actual, rel=0.5)
 
 
 def _same(rows: np.ndarray) -> np.ndarray:
@@ -62,11 +62,11 @@ def _same(rows: np.ndarray) -> np.ndarray:
 
 
 def test_thick_and_large_cells_are_estimated_from_their_first_slices(monkeypatch):
-    whole = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
+    full = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
     monkeypatch.setattr(grid_error, "MOST", 4 * 36 * 36 * CELLS)
     part = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
-    assert (whole.depth, part.depth) == (1.0, 2.0)
-    assert 0.3 < part.pattern_error() / whole.pattern_error() < 3.0
+    assert (full.depth, part.depth) == (1.0, 2.0)
+    assert 0.3 < part.pattern_error() / full.pattern_error() < 3.0
 
 
 def test_beams_of_a_probe_are_the_reciprocal_lattice_moved_by_an_offset():

@@ -21,8 +21,8 @@ def followed(amplitudes, weights):
         return np.einsum("...p,dp->d...", np.abs(waves) ** 2, weights(amplitudes))[..., 0]
 
     exact = images(len(amplitudes))
-    off = np.abs(images(count) - exact).max(axis=(1, 2)) / exact.mean(axis=(1, 2))
-    return basis, count, off.max(), convergence
+    error = np.abs(images(count) - exact).max(axis=(1, 2)) / exact.mean(axis=(1, 2))
+    return basis, count, error.max(), convergence
 
 
 def vacuum(basis):
@@ -34,14 +34,14 @@ def test_an_incoherent_signal_needs_fewer_modes_than_the_bound():
     """A detector that sees the probe's intensity about one place, as a heavy atom there would."""
 
     def at(basis):
-        places = np.stack(np.meshgrid([10.0, 10.4, 12.0], [9.5, 11.5, 12.6]), axis=-1).reshape(-1, 2)
-        return (basis.waves @ np.exp(2j * np.pi * (BUNDLE.k @ places.T))).astype(np.complex64)
+        positions = np.stack(np.meshgrid([10.0, 10.4, 12.0], [9.5, 11.5, 12.6]), axis=-1).reshape(-1, 2)
+        return (basis.waves @ np.exp(2j * np.pi * (BUNDLE.k @ positions.T))).astype(np.complex64)
 
-    basis, count, off, convergence = followed(at, lambda amplitudes: np.ones((1, amplitudes.shape[1]), np.float32))
+    basis, count, error, convergence = followed(at, lambda amplitudes: np.ones((1, amplitudes.shape[1]), np.float32))
     rigorous = number(basis, ALLOWED)
     assert count % DECISION_INTERVAL == 0
     assert count < rigorous
-    assert off < ALLOWED
+    assert error < ALLOWED
     # the followed images are those of the modes so far
     waves = np.tensordot(basis.probes[:count], at(basis)[:count], axes=(0, 0))
     np.testing.assert_allclose(convergence.intensities[0], (np.abs(waves) ** 2).sum(axis=-1), rtol=1e-3, atol=1e-5)
@@ -58,9 +58,9 @@ def test_a_coherent_signal_gets_enough_modes():
         weight[0, amplitudes.shape[1] // 3] = 1.0
         return weight
 
-    _, count, off, _ = followed(vacuum, pixel)
+    _, count, error, _ = followed(vacuum, pixel)
     assert count > DECISION_INTERVAL
-    assert off < ALLOWED
+    assert error < ALLOWED
 
 
 def test_no_convergence_before_two_images():

@@ -14,8 +14,8 @@ EXTENT = (24.0, 27.0)
 BUNDLE = beams(EXTENT, ENERGY, SEMIANGLE)
 
 
-def light(c10=0.0, **rest):
-    return Illumination(coefficients({"C10": c10}), ENERGY, SEMIANGLE, **rest)
+def light(c10=0.0, **parameters):
+    return Illumination(coefficients({"C10": c10}), ENERGY, SEMIANGLE, **parameters)
 
 
 def probe(c10, x, y):
@@ -32,8 +32,8 @@ def short(basis, wave):
 def bound(lacks):
     """The most that any detector may make of it, from the difference of the two density matrices written out."""
     inside, outside = np.sqrt(1.0 - lacks), np.sqrt(lacks)
-    whole, part = np.array([inside, outside]), np.array([inside, 0.0])
-    return np.linalg.eigvalsh(np.outer(whole, whole) - np.outer(part, part)).max()
+    vector, projection = np.array([inside, outside]), np.array([inside, 0.0])
+    return np.linalg.eigvalsh(np.outer(vector, vector) - np.outer(projection, projection)).max()
 
 
 def modes(lights, x, y):
@@ -68,16 +68,16 @@ def test_the_error_of_every_probe_is_within_the_bound(c10):
     x, y = np.array([3.0, 4.1, 7.0]), np.linspace(10.0, 13.0, 50)
     basis = modes([light(c10)], x, y)
     draw = np.random.default_rng(3)
-    places = np.stack([draw.choice(x, 60), draw.uniform(10.0, 13.0, 60)], axis=-1)
+    positions = np.stack([draw.choice(x, 60), draw.uniform(10.0, 13.0, 60)], axis=-1)
     for allowed in (1e-1, 1e-2, 1e-3):
-        some = within(basis, allowed)
-        stated = basis.error[len(some)]
+        chosen = within(basis, allowed)
+        stated = basis.error[len(chosen)]
         assert stated <= allowed
-        lacks = [short(some, probe(c10, *position)) for position in places]
-        assert bound(max(lacks)) <= stated
-        corner = short(some, probe(c10, 3.0, 13.0))
+        missing = [short(chosen, probe(c10, *position)) for position in positions]
+        assert bound(max(missing)) <= stated
+        corner = short(chosen, probe(c10, 3.0, 13.0))
         assert 0.2 * stated < bound(corner) < stated
-    assert short(some, probe(c10, 8.5, 14.5)) > 1e-2
+    assert short(chosen, probe(c10, 8.5, 14.5)) > 1e-2
 
 
 def test_their_number_is_field_times_aperture_and_accuracy_costs_few_more():
@@ -97,17 +97,17 @@ def test_their_number_is_field_times_aperture_and_accuracy_costs_few_more():
 
 def test_beams_of_one_kind_share_modes_and_a_source_widens_the_field():
     along = np.linspace(9.0, 12.9, 40)
-    alone = modes([light(-50.0)], along, along)
-    both = modes([light(-50.0), light(50.0)], along, along)
+    under = modes([light(-50.0)], along, along)
+    under_and_over = modes([light(-50.0), light(50.0)], along, along)
     for c10 in (-50.0, 50.0):
-        assert bound(short(within(both, 1e-2), probe(c10, 9.0, 12.9))) < 1e-2
-    assert number(alone, 1e-2) < number(both, 1e-2) < 2 * number(alone, 1e-2)
-    assert short(within(alone, 1e-2), probe(50.0, 9.0, 12.9)) > 1e-2
+        assert bound(short(within(under_and_over, 1e-2), probe(c10, 9.0, 12.9))) < 1e-2
+    assert number(under, 1e-2) < number(under_and_over, 1e-2) < 2 * number(under, 1e-2)
+    assert short(within(under, 1e-2), probe(50.0, 9.0, 12.9)) > 1e-2
     blurred = modes([light(-50.0, source=0.4)], along, along)
     rotated = modes([light(-50.0, vibration=(0.4, 0.0, np.pi / 2))], along, along)
-    assert number(alone, 1e-2) < number(rotated, 1e-2) < number(blurred, 1e-2)
+    assert number(under, 1e-2) < number(rotated, 1e-2) < number(blurred, 1e-2)
     spread = modes([light(-50.0, focal_spread=30.0)], along, along)
-    assert number(spread, 1e-2) > number(alone, 1e-2)
+    assert number(spread, 1e-2) > number(under, 1e-2)
 
 
 def test_no_modes_where_they_would_save_little():

@@ -121,8 +121,8 @@ def test_a_finer_grid_keeps_the_exponential_from_falling_back_into_the_band():
     """Against the same function sampled on a grid so fine that nothing is left to fall back; and exactly as before where nothing does."""
     kx, ky = np.fft.fftfreq(48) * 48, np.fft.fftfreq(32) * 32
     rng = np.random.default_rng(6)
-    few = (np.abs(kx)[None, :] < 14) & (np.abs(ky)[:, None] < 10)
-    spectrum = np.fft.fft2(rng.normal(size=(2, *SHAPE))) * few
+    low_frequencies = (np.abs(kx)[None, :] < 14) & (np.abs(ky)[:, None] < 10)
+    spectrum = np.fft.fft2(rng.normal(size=(2, *SHAPE))) * low_frequencies
     slices = np.fft.ifft2(spectrum).real * 3e3
     limit = band_limit(SHAPE, EXTENT)
     wide = np.zeros((2, 256, 384), complex)

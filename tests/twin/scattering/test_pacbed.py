@@ -90,8 +90,8 @@ def test_a_tilted_crystal_is_a_moved_aperture():
     y, x = np.divmod(curves.outgoing[selected], curves.shape[1])
     period = round(length / cell.extent[0] / curves.step[0])
     g = np.stack([x - curves.shape[1] // 2 - shift[0], y - curves.shape[0] // 2 - shift[1]], axis=-1) // period
-    off = np.abs(values - direct[g[:, 1] % 32, g[:, 0] % 32])
-    assert off.max() < 0.02 * direct.max()  # the tilt is rounded to the lattice of directions
+    deviation = np.abs(values - direct[g[:, 1] % 32, g[:, 0] % 32])
+    assert deviation.max() < 0.02 * direct.max()  # the tilt is rounded to the lattice of directions
     assert values.max() < 0.9
 
 
@@ -104,9 +104,9 @@ def test_diffuse_scattering_is_the_loss_of_bragg_beams():
     assert thermal.depths == pytest.approx(curves.depths)
     assert np.all(np.diff(lost) > 0.0)
     # and no more: intensity scattered beyond the grid's band, up to a half at these angles, is lost
-    whole = bragg + lost
-    assert np.all(whole < 1.005)
-    assert np.all(1.0 - whole < 0.6 * (1.0 - bragg))
+    total = bragg + lost
+    assert np.all(total < 1.005)
+    assert np.all(1.0 - total < 0.6 * (1.0 - bragg))
 
 
 def test_slopes_are_differences_of_patterns():
@@ -116,12 +116,12 @@ def test_slopes_are_differences_of_patterns():
 
     def difference(parameter: int, step: float) -> tuple[np.ndarray, np.ndarray]:
         numbers = [at[0], *at[1], at[2], at[3]]
-        both = []
+        shifted = []
         for sign in (1.0, -1.0):
-            some = list(numbers)
-            some[parameter] += sign * step
-            both.append(patterns.pattern(curves, some[0], (some[1], some[2]), some[3], some[4]))
-        return tuple((getattr(both[0], n) - getattr(both[1], n)) / (2.0 * step) for n in ("bragg", "diffuse"))
+            changed = list(numbers)
+            changed[parameter] += sign * step
+            shifted.append(patterns.pattern(curves, changed[0], (changed[1], changed[2]), changed[3], changed[4]))
+        return tuple((getattr(shifted[0], n) - getattr(shifted[1], n)) / (2.0 * step) for n in ("bragg", "diffuse"))
 
     for parameter, step in enumerate((0.05, 1e-6, 1e-6, 1e-6)):
         bragg, thermal = difference(parameter, step)
@@ -134,8 +134,8 @@ def test_the_coarse_look_is_the_pattern_in_larger_pixels():
     curves, tilt = small(), (1e-3, 2e-3)
     row = 8
     look = patterns.coarse(curves, tilt, np.array([row]), 2e-3, 12)[0]
-    whole = patterns.pattern(curves, float(curves.rocking.depths[row]), tilt, curves.semiangle).bragg
-    assert look.sum() == pytest.approx(whole.sum(), rel=0.02)
+    fine_pattern = patterns.pattern(curves, float(curves.rocking.depths[row]), tilt, curves.semiangle).bragg
+    assert look.sum() == pytest.approx(fine_pattern.sum(), rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -41,11 +41,11 @@ def test_a_crystal_in_one_cell_has_the_rows_of_its_supercell():
     cell = unit.slices(24, 2)
     repeats, cells = 3, 2
     extent = (unit.extent[0] * repeats, unit.extent[1] * repeats)
-    whole = prepared(
+    supercell = prepared(
         cell._replace(array=jnp.tile(cell.array, (cells, repeats, repeats)), extent=extent), ENERGY, finer=2
     )
     indices = np.array([[0, 0], [4, -1], [-2, 5]])
-    big = np.asarray(rows(indices, whole.transmissions, whole.kernel))
+    big = np.asarray(rows(indices, supercell.transmissions, supercell.kernel))
     small = np.asarray(crystal_rows(cell, cells, indices / np.array(extent), ENERGY))
     for number, (h, k) in enumerate(indices):
         for gy, gx in ((0, 0), (1, 2), (-3, 1)):

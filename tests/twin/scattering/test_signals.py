@@ -68,23 +68,23 @@ def test_reduction_before_averaging_is_the_same(stacks, averaged):
 def test_memory_that_does_not_do_and_probes_that_do_not_fit_are_refused(stacks):
     with pytest.raises(ValueError, match="memory bound"):
         next(scanned(stacks, BEAM, SPOTS, memory=100_000))
-    far = eqx.tree_at(lambda light: light.coefficients, BEAM, jnp.asarray(coefficients({"C10": 2000.0})))
+    defocused = eqx.tree_at(lambda light: light.coefficients, BEAM, jnp.asarray(coefficients({"C10": 2000.0})))
     with pytest.raises(ValueError, match="overlaps itself"):
-        next(scanned(stacks, far, SPOTS))
+        next(scanned(stacks, defocused, SPOTS))
 
 
 def test_exit_waves_at_depths_and_images_of_them(stacks):
     waves = list(exit_waves(stacks, ENERGY, TILT, exits=(2, 4)))
     assert [wave.shape for wave in waves] == [(2, *SHAPE)] * 2
-    whole = list(exit_waves(stacks, ENERGY, TILT))
-    np.testing.assert_allclose(waves[0][1], whole[0][0], atol=1e-6)
+    all_waves = list(exit_waves(stacks, ENERGY, TILT))
+    np.testing.assert_allclose(waves[0][1], all_waves[0][0], atol=1e-6)
     assert np.abs(waves[0][0] - waves[0][1]).max() > 0.1
     imaging = Imaging(coefficients({"C30": 1e4}), ENERGY, 15e-3, focal_spread=20.0)
     foci = np.array([-100.0, 50.0])
     images = hrtem(stacks, imaging, foci, TILT)
     extent = stacks[0]().extent
-    each = [np.asarray(focal_series(jnp.asarray(wave[0]), extent, imaging, jnp.asarray(foci))) for wave in whole]
-    np.testing.assert_allclose(images, np.mean(each, axis=0), atol=1e-6)
+    series = [np.asarray(focal_series(jnp.asarray(wave[0]), extent, imaging, jnp.asarray(foci))) for wave in all_waves]
+    np.testing.assert_allclose(images, np.mean(series, axis=0), atol=1e-6)
     with pytest.raises(ValueError, match="must rise"):
         next(exit_waves(stacks, ENERGY, exits=(3, 3)))
 

@@ -71,11 +71,11 @@ def test_with_interpolation_the_exit_wave_is_near_in_its_window(setting, exact):
 @pytest.mark.parametrize("interpolation", [1, 2])
 def test_the_result_does_not_depend_on_memory_or_workers(setting, interpolation, matrix):
     expected = matrix if interpolation == 1 else built(setting, interpolation)
-    least = expected.waves.nbytes + 2 * 4 * SHAPE[0] * SHAPE[1] * 8
-    rebuilt = built(setting, interpolation, memory=least, workers=2)
+    required_bytes = expected.waves.nbytes + 2 * 4 * SHAPE[0] * SHAPE[1] * 8
+    rebuilt = built(setting, interpolation, memory=required_bytes, workers=2)
     np.testing.assert_allclose(rebuilt.waves, expected.waves, atol=1e-6 * np.abs(expected.waves).max())
     with pytest.raises(ValueError, match="memory bound"):
-        built(setting, interpolation, memory=least - 1, workers=2)
+        built(setting, interpolation, memory=required_bytes - 1, workers=2)
 
 
 def test_a_grid_that_is_no_multiple_is_refused(setting):

@@ -78,10 +78,10 @@ def test_few_modes_are_as_exact_as_they_state(source):
     ]
     x, y = np.linspace(0.0, 0.5 * A, 9) + 2 * A, np.linspace(0.0, 0.3 * A, 7) + 2 * A
     offered = forms(wide, lights, x, y, DETECTORS, name="gram")
-    whole = grams_of(
+    complete = grams_of(
         wide, lights[0], DETECTORS, next(form_ for form_ in offered if form_.name == "gram" and form_.modes is None)
     )
-    exact = np.array([[image_of(grams, light, x, y) for grams in whole.grams] for light in lights])
+    exact = np.array([[image_of(grams, light, x, y) for grams in complete.grams] for light in lights])
     errors, numbers = [], []
     for form in offered:
         if form.modes is None:
@@ -90,12 +90,12 @@ def test_few_modes_are_as_exact_as_they_state(source):
         computed = np.array([[image_of(grams, light, x, y) for grams in reduced.grams] for light in lights])
         errors.append(np.abs(computed - exact).max(axis=(0, 2, 3)) / exact.max(axis=(0, 2, 3)))
         assert errors[-1].max() < form.error
-        assert reduced.through == pytest.approx(whole.through, abs=2e-3)
+        assert reduced.through == pytest.approx(complete.through, abs=2e-3)
         assert reduced.form.modes is not None
         numbers.append(len(reduced.form.modes.waves))
     assert numbers == sorted(numbers)
     assert len(numbers) == 3
-    assert numbers[1] < 0.6 * whole.grams[0].indices.shape[0]
+    assert numbers[1] < 0.6 * complete.grams[0].indices.shape[0]
     # the error falls tenfold with each tolerance
     assert errors[2].max() < 0.3 * errors[0].max()
 
@@ -172,10 +172,10 @@ def test_the_scene_decides_which_algorithms_are_offered():
     names = {form_.name for form_ in forms(scene(), BEAM, X, Y, DETECTORS)}
     assert {"direct", "gram", "crystal"} <= names
     assert "crystal" not in {form_.name for form_ in forms(scene((1,)), BEAM, X, Y, DETECTORS)}
-    few = forms(
+    offered = forms(
         scene((1,)), eqx.tree_at(lambda light: light.focal_spread, BEAM, jnp.zeros(())), X[:2], Y[:2], DETECTORS
     )
-    assert few[0].name == "direct"
+    assert offered[0].name == "direct"
     assert forms(scene(), BEAM, np.linspace(0, A, 64), np.linspace(0, A, 64), DETECTORS)[0].name == "crystal"
     images = stem_images(scene(), BEAM, X, Y, DETECTORS, tolerance=1e-2)
     assert images.form == choose(images.forms, 1e-2)
@@ -186,8 +186,8 @@ def test_the_scene_decides_which_algorithms_are_offered():
 def test_the_share_outside_shrinks_with_the_window_and_grows_with_defocus():
     shares = list(outside(scene(), BEAM, (1.0, 2.0, 4.0, 6.0)).values())
     assert all(a > b for a, b in itertools.pairwise(shares))
-    far = eqx.tree_at(lambda light: light.coefficients, BEAM, coefficients({"C10": -120.0}))
-    assert outside(scene(), far, (3.0,))[3.0] > 2 * outside(scene(), BEAM, (3.0,))[3.0]
+    defocused = eqx.tree_at(lambda light: light.coefficients, BEAM, coefficients({"C10": -120.0}))
+    assert outside(scene(), defocused, (3.0,))[3.0] > 2 * outside(scene(), BEAM, (3.0,))[3.0]
 
 
 def test_a_cell_that_is_not_the_specimens_is_refused():
