@@ -129,13 +129,13 @@ def check_segments(
     count = len(radii) - 1
     require(count >= 1 and sectors >= 1, f"{count} rings of {sectors} sectors; give at least two radii and one sector")
     if known(radii, gap):
-        steps = np.diff(np.asarray([float(radius_) for radius_ in radii]))
+        steps = np.diff(np.asarray([float(value) for value in radii]))
         require(
             float(radii[0]) >= 0.0 and np.isfinite(float(radii[-1])), "radii must be finite and start at 0 or above"
         )
         require(
             steps > 0.0,
-            f"radii {[float(radius_) for radius_ in radii]} rad do not rise; give 0 <= inner < outer in radian",
+            f"radii {[float(value) for value in radii]} rad do not rise; give 0 <= inner < outer in radian",
         )
         require(
             0.0 <= float(gap) < steps.min(), f"gap is {gap} rad; give 0 or more, and less than a ring's {steps.min()}"

@@ -79,7 +79,10 @@ def test_few_modes_are_as_exact_as_they_state(source):
     x, y = np.linspace(0.0, 0.5 * A, 9) + 2 * A, np.linspace(0.0, 0.3 * A, 7) + 2 * A
     offered = forms(wide, lights, x, y, DETECTORS, name="gram")
     complete = grams_of(
-        wide, lights[0], DETECTORS, next(form_ for form_ in offered if form_.name == "gram" and form_.modes is None)
+        wide,
+        lights[0],
+        DETECTORS,
+        next(candidate for candidate in offered if candidate.name == "gram" and candidate.modes is None),
     )
     exact = np.array([[image_of(grams, light, x, y) for grams in complete.grams] for light in lights])
     errors, numbers = [], []
@@ -129,10 +132,12 @@ def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfe
     sharp, _ = perfect
     x, y = X[::2], Y[::2]
     exact = stem_images(wide, sharp, x, y, DETECTORS, form="gram")
-    offered = [form_ for form_ in forms(wide, sharp, x, y, DETECTORS, name="prism") if form_.name == "prism"]
+    offered = [
+        candidate for candidate in forms(wide, sharp, x, y, DETECTORS, name="prism") if candidate.name == "prism"
+    ]
     errors = []
     for factor in (3, 2):
-        form = next(form_ for form_ in offered if form_.interpolation == factor)
+        form = next(candidate for candidate in offered if candidate.interpolation == factor)
         images = stem_images(wide, sharp, x, y, DETECTORS, form=form, focal_nodes=5)
         error = np.sqrt(((images.array - exact.array) ** 2).mean(axis=(1, 2))) / exact.array.mean(axis=(1, 2))
         assert error.max() < images.form.error
@@ -140,7 +145,9 @@ def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfe
         assert images.through == pytest.approx(exact.through, abs=0.02)
     assert errors[1] < errors[0]
     assert choose(offered, 1.001 * offered[-1].error, "prism") is offered[-1]
-    assert "prism" not in {form_.name for form_ in forms(wide, sharp, x, y, DETECTORS, memory=10**6, name="prism")}
+    assert "prism" not in {
+        candidate.name for candidate in forms(wide, sharp, x, y, DETECTORS, memory=10**6, name="prism")
+    }
 
 
 def test_diffuse_signals_of_a_damped_potential_are_refused(perfect):
@@ -169,9 +176,9 @@ def test_the_cheapest_exact_enough_is_taken():
 
 @pytest.mark.slow
 def test_the_scene_decides_which_algorithms_are_offered():
-    names = {form_.name for form_ in forms(scene(), BEAM, X, Y, DETECTORS)}
+    names = {candidate.name for candidate in forms(scene(), BEAM, X, Y, DETECTORS)}
     assert {"direct", "gram", "crystal"} <= names
-    assert "crystal" not in {form_.name for form_ in forms(scene((1,)), BEAM, X, Y, DETECTORS)}
+    assert "crystal" not in {candidate.name for candidate in forms(scene((1,)), BEAM, X, Y, DETECTORS)}
     offered = forms(
         scene((1,)), eqx.tree_at(lambda light: light.focal_spread, BEAM, jnp.zeros(())), X[:2], Y[:2], DETECTORS
     )

@@ -68,7 +68,7 @@ def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
     if merged:
         furthest = max(distance for _, distance in merged)
         names = ", ".join(label for label, _ in merged[:6]) + (" ..." if len(merged) > 6 else "")
-        notes.append(f"rounded special positions are set right: {names}, by up to {furthest:.4f} angstrom")
+        notes.append(f"rounded special positions are corrected: {names}, by up to {furthest:.4f} angstrom")
     if split:
         notes.append(
             f"split sites, whose images are nearer than {OVERLAP_DISTANCE} angstrom to each other: {', '.join(split[:6])}"
@@ -77,7 +77,7 @@ def fill(cell: np.ndarray, sites: list[Site], setting: Setting) -> Contents:
     owner = np.repeat(np.arange(len(sites)), counts)
     atoms = _Atoms(
         owner, np.concatenate(orbits), np.array([sites[number].occupancy for number in owner], dtype=np.float64),
-        np.array([sites[site].occupancy_error for site in owner], dtype=np.float64), np.ones(len(owner), dtype=bool),
+        np.array([sites[number].occupancy_error for number in owner], dtype=np.float64), np.ones(len(owner), dtype=bool),
     )  # fmt: skip
     _merge_repeated(cell, sites, atoms, notes)
     _check_occupancies(cell, sites, atoms, notes)
@@ -157,7 +157,7 @@ def _merge_repeated(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: l
             first is second
             or first.element != second.element
             or gap > reach
-            or not (atoms.present[atom] and atoms.kept[other])
+            or not (atoms.present[atom] and atoms.present[other])
         ):
             continue
         allowed = _allowed_excess(np.array([first.occupancy_error, second.occupancy_error]))
@@ -182,7 +182,7 @@ def _merge_repeated(cell: np.ndarray, sites: list[Site], atoms: _Atoms, notes: l
             )
         else:
             notes.append(
-                f"{second.label} repeats {first.label} at {count} {'place' if count == 1 else 'places'}: counted once"
+                f"{second.label} repeats {first.label} at {count} {'position' if count == 1 else 'positions'}: counted once"
             )
     if len(united) > 6:
         notes.append(f"{len(united) - 6} more entries that repeat others are counted once")

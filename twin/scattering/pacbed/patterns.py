@@ -24,7 +24,7 @@ SUPERCELL_WIDTH = 11.0
 
 
 class Library(NamedTuple):
-    """Rocking curves and diffuse scattering of one crystal: see `pattern`. ``warmer`` is the table of the rocking curves with all <u^2> times WARMER.
+    """Rocking curves and diffuse scattering of one crystal: see `pattern`. ``warmer`` is the table of the rocking curves with all <u^2> times `U2_RATIO`.
 
     ``semiangle`` (radian) of the aperture that it is for, more or less, tilts of the specimen up to ``tilted`` and directions up to ``reach`` from the axis.
     """

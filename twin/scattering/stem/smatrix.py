@@ -61,7 +61,7 @@ def scattering_matrix(
 ) -> ScatteringMatrix:
     """Plane waves within ``semiangle`` (radian) through the slices, on every ``interpolation``-th beam; specimen tilt is ``kernel``'s.
 
-    ``memory`` bounds the bytes of the result and the work (default `pieces.MEMORY`). ValueError if the grid is not a multiple of the
+    ``memory`` bounds the bytes of the result and the work (default `batching.MEMORY_BYTES`). ValueError if the grid is not a multiple of the
     interpolation, or the matrix does not fit.
     """
     checks.require_float64()
