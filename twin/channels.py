@@ -17,7 +17,7 @@ Kind = Literal["echo", "measured", "derived", "last-measured"]
 
 
 class Control(msgspec.Struct, frozen=True):
-    """Something the console can be told: its name, unit, and the range a command may take."""
+    """A value that the console can set: name, unit, and range of commands."""
 
     name: str
     unit: str
@@ -44,10 +44,10 @@ CONTROLS: tuple[Control, ...] = (
         2000.0,
         "defocus coefficient asked of the objective lens, relative to the user's zero",
     ),
-    Control("C12.a", "angstrom", -500.0, 500.0, "two-fold astigmatism asked of the stigmator, cosine part"),
-    Control("C12.b", "angstrom", -500.0, 500.0, "two-fold astigmatism asked of the stigmator, sine part"),
-    Control("beam_shift.x", "angstrom", -500.0, 500.0, "position of the scan's centre asked of the deflectors"),
-    Control("beam_shift.y", "angstrom", -500.0, 500.0, "position of the scan's centre asked of the deflectors"),
+    Control("C12.a", "angstrom", -500.0, 500.0, "commanded two-fold astigmatism of the stigmator, cosine part"),
+    Control("C12.b", "angstrom", -500.0, 500.0, "commanded two-fold astigmatism of the stigmator, sine part"),
+    Control("beam_shift.x", "angstrom", -500.0, 500.0, "commanded position of the scan's centre by the deflectors"),
+    Control("beam_shift.y", "angstrom", -500.0, 500.0, "commanded position of the scan's centre by the deflectors"),
     Control("stage.x", "angstrom", -1e7, 1e7, "stage position asked for"),
     Control("stage.y", "angstrom", -1e7, 1e7, "stage position asked for"),
     Control(

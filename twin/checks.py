@@ -66,7 +66,7 @@ def positive(name: str, value: Any, cure: str, unit: str = "") -> None:
 
 
 def electron_energy(energy: float) -> float:
-    """``energy`` in eV; ValueError outside what a microscope may have."""
+    """``energy`` in eV; ValueError outside the range of microscopes."""
     if not (math.isfinite(energy) and LOWEST_ENERGY <= energy <= HIGHEST_ENERGY):
         raise ValueError(
             f"electron energy is {energy} eV; give it in electronvolts between {LOWEST_ENERGY:g} and {HIGHEST_ENERGY:g}, e.g. 200e3 for 200 kV"

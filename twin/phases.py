@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
 SERIES_TERMS = {"float32": 7, "float64": 11}
-"""Terms of either series: what is left out of it, at most (pi / 2)^(2 terms) / (2 terms)!, is below half a unit in the last place of 1."""
+"""Terms of either series: its truncation error, at most (pi / 2)^(2 terms) / (2 terms)!, is below half a unit in the last place of 1."""
 
 
 def _series(variable: Array, first: int) -> Array:

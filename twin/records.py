@@ -56,7 +56,7 @@ class Exposure(msgspec.Struct, frozen=True):
 class Frame(msgspec.Struct, frozen=True):
     """One recorded image or spectrum. ``data`` is [ny, nx] (or [channels]) in counts; ``start`` is the time of the first pixel.
 
-    ``settings`` are the controls as commanded when it was recorded. ``origin`` says whether an instrument measured it or a model made it.
+    ``settings`` are the controls as commanded when it was recorded. ``origin``: "measured" by an instrument or "simulated".
     ``meta`` holds further statements of the source, unverified.
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One number of the state: name, unit, prior mean and standard deviation, and what it is.
+    """One number of the state: name, unit, prior mean and standard deviation, and description.
 
     ``period`` > 0: the entry is periodic with that length while it is unknown (a lattice's phase).
     """
@@ -65,7 +65,7 @@ class Layout(msgspec.Struct, frozen=True):
         return np.array([entry.std for entry in self.entries])
 
     def replaced(self, priors: Mapping[str, tuple[float, float]]) -> "Layout":
-        """The same layout with some priors given anew as ``{name: (mean, std)}``; ValueError for a name that is not there."""
+        """The same layout with some priors replaced by ``{name: (mean, std)}``; ValueError for an unknown name."""
         for name in priors:
             self.index(name)
         return Layout(
@@ -79,8 +79,8 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 FIELD = ("field.level", "field.cx", "field.cy", "field.sx", "field.sy", "field.cp", "field.cm", "field.sp", "field.sm")
-"""Level, and amplitudes of the lowest lattice harmonics (cosine and sine along x, y and the two diagonals), of what the forward model gets
-wrong in every image alike: potentials, thermal amplitudes, amorphous layers, the detector's angles and response. Without them such errors
+"""Level, and amplitudes of the lowest lattice harmonics (cosine and sine along x, y and the two diagonals), of the errors that the forward
+model makes in every image: potentials, thermal amplitudes, amorphous layers, the detector's angles and response. Without them such errors
 would be attributed to tilt, thickness and the detector's gain."""
 
 

@@ -159,7 +159,7 @@ class Column:
         return self.beamline.reached(start, (end,), constants, controls, energy)[end]
 
     def lens(self, name: str, constants: Float[Array, " n"], controls: Float[Array, " m"]) -> GlaserBell:
-        """The field of a lens as it is driven; ValueError for what is no lens."""
+        """The field of a lens as it is driven; ValueError if the element is not a lens."""
         return self.beamline.bell(name, constants, controls)
 
     def _constant(self, element: Element, constants: Float[Array, " n"], field: str) -> Float[Array, ""]:

@@ -62,13 +62,13 @@ def left(corrector: Corrector, settings: Settings) -> Aberrations:
 
 
 def governed(corrector: Corrector) -> tuple[str, ...]:
-    """The coefficients that a corrector says something of."""
+    """The coefficients that a corrector controls."""
     names = {*corrector.after_tableau_nm, *corrector.walk_nm, *corrector.controls}
     return tuple(name for name in NAMES if name in names or name[:3] in names)
 
 
 def together(lenses: dict[str, float], corrector: Corrector | None, settings: Settings) -> Aberrations:
-    """Aberrations of one side: C10 and C12 of the ``lenses`` and stigmators on top of what the corrector leaves, C30 of the lenses unless it governs it."""
+    """Aberrations of one side: C10 and C12 of the ``lenses`` and stigmators plus the corrector's residual, C30 of the lenses unless it controls it."""
     if corrector is None:
         mean, variance = np.zeros(len(NAMES)), np.zeros(len(NAMES))
     else:

@@ -36,8 +36,8 @@ class Lens(Element, frozen=True, forbid_unknown_fields=True, tag="lens", kw_only
     """A round magnetic lens with a bell-shaped field that ends ``reach_mm`` from its middle.
 
     ``half_width_mm``, ``ampere_turns`` at excitation 1 and ``saturation`` (ampere-turns; 0: iron that does not saturate) as in `twin.lenses.RoundLens`.
-    ``control`` names its excitation among the settings; a lens without one runs at ``fixed`` (constant power, or never touched). ``turned`` says that a beam
-    is spread and focused with it (of several, with the most excited one).
+    ``control`` names its excitation among the settings; a lens without one runs at ``fixed`` (constant power, or never touched). ``turned``: the beam
+    is spread and focused with this lens (of several, with the most excited one).
     """
 
     half_width_mm: Number

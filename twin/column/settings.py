@@ -63,7 +63,7 @@ class Key:
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """``high_tension`` in volts; ``controls`` by name: lens excitations as shares of full scale, apertures as diameters in angstrom, the rest in the
-    units of the column's table; ``tableau_age`` in seconds since the corrector's last tableau, None if there was none or nobody reported it."""
+    units of the column's table; ``tableau_age`` in seconds since the corrector's last tableau, None if unknown."""
 
     high_tension: float
     controls: Mapping[str, float]
@@ -134,7 +134,7 @@ def from_jeol(
 ) -> Settings:
     """Settings from JEOL's 16-bit words: a lens from 0 (off) to 65535 (full); OLc and OLf together are the objective.
 
-    Deflectors and stigmators (any other name) become -1 to 1 about the neutral 32768. ValueError for what is no 16-bit word, and for one half of the objective.
+    Deflectors and stigmators (any other name) become -1 to 1 about the neutral 32768. ValueError for values that are no 16-bit word, and for one half of the objective.
     """
     controls = dict(others or {})
     for name, word in words.items():

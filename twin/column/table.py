@@ -116,7 +116,7 @@ class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_column(text: str, source: str = "the column's table") -> ColumnTable:
-    """A column from the ``text`` of a TOML file; ValueError naming ``source``, what is wrong and the cure."""
+    """A column from the ``text`` of a TOML file; ValueError naming ``source``, the error and the cure."""
     try:
         table = msgspec.convert(tomllib.loads(text), ColumnTable)
     except tomllib.TOMLDecodeError as error:

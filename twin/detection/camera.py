@@ -27,7 +27,7 @@ NO_BLUR = Mixture(floor=1.0)
 class Camera(eqx.Module):
     """Parameters of a camera; see the module. Differentiable in all of them except the saturation.
 
-    ``mtf`` of the signal and ``ntf`` of the noise (None: that of the signal, each electron is spread alike), ``efficiency`` the DQE at zero
+    ``mtf`` of the signal and ``ntf`` of the noise (None: that of the signal, electrons are blurred equally), ``efficiency`` the DQE at zero
     frequency (0..1] without dark noise and readout, ``gain`` counts per electron, ``gain_map`` [y, x] relative gain of the pixels, ``dark`` level
     in counts, ``dark_noise`` and ``readout`` in counts rms, ``saturation`` the largest count.
     """
@@ -69,7 +69,7 @@ class Camera(eqx.Module):
 
 
 def expected(camera: Camera, fraction: Float[Array, "*batch y x"], dose: Number) -> Float[Array, "*batch y x"]:
-    """Mean counts where ``dose`` electrons stand for a fraction of 1, before saturation.
+    """Mean counts where ``dose`` electrons are a fraction of 1, before saturation.
 
     ``fraction`` is each pixel's share of the incident beam (a diffraction pattern at electrons per probe position) or an image's intensity
     relative to vacuum (at electrons per pixel).
@@ -116,7 +116,7 @@ def sample(
 ) -> tuple[Float[Array, "*batch y x"], Bool[Array, "*batch y x"]]:
     """One recording in counts, and which pixels are saturated (clipped at ``saturation``). ``key`` is explicit.
 
-    Where M/T rings below zero, as a sharp cut does, no electrons are drawn, and the mean is higher than `expected` says.
+    Where M/T rings below zero, as a sharp cut does, no electrons are drawn, and the mean is higher than `expected`.
     """
     check_dose(dose)
     check_fraction(fraction)

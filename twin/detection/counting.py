@@ -58,7 +58,7 @@ def sample_electrons(key: PRNGKeyArray | Array, fraction: Float[Array, "*n"], do
     """Electrons counted where ``dose`` electrons come and ``fraction`` of them arrives: Poisson numbers, shape and dtype of ``fraction``.
 
     ``key`` is explicit. ValueError for a dose that is not above zero or a fraction that is negative or not finite; where they are
-    traced, Equinox's runtime error says so when the values come.
+    traced, Equinox raises a runtime error when the values are known.
     """
     check_dose(dose)
     check_fraction(fraction)

@@ -77,7 +77,7 @@ class Pixelated(eqx.Module):
     """A camera in the diffraction plane: ``shape`` (ny, nx) square pixels of ``pixel`` radian.
 
     The middle of the camera lies at ``offset`` (x, y) radian from the direct beam, its x axis turned by ``rotation`` radian from +x towards +y;
-    both can be differentiated in. ``spread`` (x, y) radian is the cell that a beam stands for, by default the grid's steps: a small one
+    both can be differentiated in. ``spread`` (x, y) radian is the cell that a beam represents, by default the grid's steps: a small one
     makes beams points, as Bragg beams of a plane wave are.
     """
 

@@ -37,7 +37,7 @@ class Input(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     doc: str = ""
 
     def read(self, value: float) -> float:
-        """The input, where ``of`` says ``value``."""
+        """The input when ``of`` has ``value``."""
         number = self.scale * value + self.offset
         return number if self.least is None else max(number, self.least)
 

@@ -38,7 +38,7 @@ CIRCULAR_STATISTICS = {"phase.plus", "phase.minus"}
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One request as the image function sees it: settings, scan, probe positions [pixels, 2], and the affine door to the state."""
+    """An image request: settings, scan, probe positions [pixels, 2], and the affine map from the state to its parameters."""
 
     settings: dict[str, float]
     scan: Scan
@@ -49,7 +49,7 @@ class View:
 
 
 def view(microscope: Microscope, settings: dict[str, float], scan: Scan, drift: tuple[float, float]) -> View:
-    """The request's geometry, with the scan sheared by the believed drift (angstrom per second)."""
+    """The request's geometry, with the scan sheared by the estimated drift (angstrom per second)."""
     matrix, offset = affine_optics(microscope.layout, microscope.calibration, settings)
     grid = raster(scan, drift).reshape(-1, 2)
     return View(dict(settings), scan, grid, black_scale(microscope.calibration, scan), matrix, offset)
@@ -67,7 +67,7 @@ def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> n
     count = len(parameters)
     full = np.concatenate([parameters, np.repeat(parameters[-1:], -count % EVALUATION_BATCH, axis=0)])
     grid, black = jnp.asarray(request.grid), checks.float64(request.black)
-    # all are begun before the first is waited for
+    # dispatch all batches before waiting for the first
     begun = [
         images(microscope, jnp.asarray(part), grid, black) for part in np.split(full, len(full) // EVALUATION_BATCH)
     ]
@@ -75,12 +75,12 @@ def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> n
 
 
 def black_level(request: View, parameters: np.ndarray) -> float:
-    """What parameters [p] say that the detector reads without electrons, beside its nominal level: a fraction of the beam, in every pixel of an image."""
+    """The black level of the detector minus its nominal level, for parameters [p]: a fraction of the beam, in every pixel of an image."""
     return request.black * float(parameters[PARAMETERS.index("black")])
 
 
 def without_detector(parameters: np.ndarray) -> np.ndarray:
-    """The same parameters [..., p] with a detector whose gain and level are nominal: answers are fractions of the beam, not readings of them."""
+    """The same parameters [..., p] with the nominal gain and black level of the detector: images are then fractions of the beam, not readings."""
     parameters = np.array(parameters)
     parameters[..., [PARAMETERS.index("gain"), PARAMETERS.index("black")]] = 0.0
     return parameters
@@ -165,8 +165,8 @@ def predict(
 ) -> Prediction:
     """Mean and covariance of an image, as a fraction of the incident beam, and of its named numbers.
 
-    ``states`` [s, n] are draws from the belief, ``error`` draws, for images [s, pixels], what the model gets wrong in each
-    (to add), ``inflation`` is a factor on all standard deviations that checked predictions have taught.
+    ``states`` [s, n] are draws from the posterior, ``error`` draws the model error of each of the images [s, pixels]
+    (to add), ``inflation`` is a factor on all standard deviations, learnt from checked predictions.
     """
     checks.require_float64()
     plain = evaluate(microscope, without_detector(states @ request.matrix.T + request.offset[None, :]), request)

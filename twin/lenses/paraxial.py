@@ -118,7 +118,7 @@ def _products(parts: Float[Array, "n 2 2"]) -> Float[Array, "m 2 2"]:
 
 
 def _gauss_sum(values: Float[Array, "n 3"], edges: Float[Array, " m"]) -> Float[Array, ""]:
-    """Integral over all steps of what is given at their Gauss points."""
+    """Integral over all steps of values at their Gauss points."""
     return jnp.sum((edges[1:] - edges[:-1])[:, None] * values * GAUSS_WEIGHTS)
 
 

@@ -61,7 +61,7 @@ def averaged_image(
 
     Right for strong specimens too, at the cost of ``focal_nodes`` x ``tilt_nodes``^2 transforms; one image at a time is in memory. Spreads of 0
     take one node (under a trace the spread is not known: give 1). With ``per_tilt`` the wave's first axis holds the exit wave for each of
-    ``tilt_offsets(convergence, tilt_nodes)``; otherwise they are taken to be alike, as they are for a thin specimen. ValueError if the nodes are
+    ``tilt_offsets(convergence, tilt_nodes)``; otherwise all tilts share one wave, as for a thin specimen. ValueError if the nodes are
     too few for the phases at hand.
     """
     checks.require_float64()
@@ -129,7 +129,7 @@ def _rms_phases(
 
 class CoherenceDifference(NamedTuple):
     """How far the quasi-coherent image lies from the explicit average, relative to the average's mean: ``maximum`` and ``rms`` over pixels; both images;
-    and ``quadrature``, what the explicit average's own nodes leave wrong (`quadrature_error`)."""
+    and ``quadrature``, the quadrature error of the explicit average (`quadrature_error`)."""
 
     maximum: float
     rms: float
@@ -145,7 +145,7 @@ def coherence_difference(
     focal_nodes: int = 15,
     tilt_nodes: int = 7,
 ) -> CoherenceDifference:
-    """The image both ways and their difference: what the envelopes cost."""
+    """Quasi-coherent and averaged image, and their difference: the error of the envelopes."""
     averaged = averaged_image(wave, extent, imaging, focal_nodes, tilt_nodes)
     envelopes = quasi_coherent_image(wave, extent, imaging)
     difference, mean = np.asarray(envelopes - averaged), float(jnp.mean(averaged))

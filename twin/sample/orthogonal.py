@@ -61,7 +61,7 @@ def oriented(atoms: "Atoms", uvw: tuple[int, int, int], x: tuple[int, int, int] 
 
 
 def _own_axes(cell: np.ndarray, uvw: tuple[int, int, int], x: tuple[int, int, int] | None) -> np.ndarray | None:
-    """The rows that put axes of the cell along x, y, z; None if they are not orthogonal to 1e-3, or another direction is asked for."""
+    """The rows that put axes of the cell along x, y, z; None if they are not orthogonal to 1e-3, or another direction is requested."""
     lengths = np.linalg.norm(cell, axis=1)
     cosines = np.abs((cell @ cell.T) / np.outer(lengths, lengths) - np.eye(3))
     z, right = _axis_of(uvw), None if x is None else _axis_of(x)
@@ -220,12 +220,12 @@ def _volume(matrix: np.ndarray, cell: np.ndarray) -> float:
 
 
 def _merit(strain: float, volume: float, allowed: float) -> tuple[float, float]:
-    """Smaller is better: first the strain where it exceeds what is enough, then the volume."""
+    """Sort key, smaller is better: first the strain in excess of the allowed one, then the volume."""
     return (float(_excess(np.array([strain]), allowed)[0]), round(volume, 4))
 
 
 def _excess(strain: np.ndarray, allowed: float) -> np.ndarray:
-    """Strain in whole steps of what is enough: differences below one step are not worth a larger cell."""
+    """Excess strain in steps of the allowed strain: smaller differences do not justify a larger cell."""
     return np.floor(np.maximum(strain - allowed, 0.0) / max(allowed, 1e-7) + 1.0 - 1e-9)
 
 
@@ -278,7 +278,7 @@ def _strains(basis: np.ndarray) -> np.ndarray:
 
 
 def _targets(basis: np.ndarray) -> np.ndarray:
-    """Lengths [n, 3] of the orthogonal axes: those of the rows, scaled alike to keep the volume."""
+    """Lengths [n, 3] of the orthogonal axes: those of the rows, scaled by one factor to keep the volume."""
     lengths = np.linalg.norm(basis, axis=2)
     scale = (np.abs(np.linalg.det(basis)) / np.prod(lengths, axis=1)) ** (1.0 / 3.0)
     return lengths * scale[:, None]

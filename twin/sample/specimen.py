@@ -69,7 +69,7 @@ class Specimen(eqx.Module):
         cell: tuple[float, float, float],
         occupancy: np.ndarray | None = None,
     ):
-        """ValueError for no atoms, what is not a number, an occupancy outside 0 to 1, a negative u2, and atoms that overlap."""
+        """ValueError for no atoms, NaN, an occupancy outside 0 to 1, a negative u2, and atoms that overlap."""
         self.positions = np.asarray(positions, dtype=np.float64)
         self.symbols = tuple(symbols)
         self.cell = (float(cell[0]), float(cell[1]), float(cell[2]))
@@ -160,8 +160,8 @@ class Specimen(eqx.Module):
         """Data for `twin.sample.potential.projected.potential`, which makes slices as a differentiable function of positions, occupancy and u2.
 
         ``slices`` slices on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
-        atom whole into one slice, "finite" integrates over each slice; ``periodic`` says whether the cell repeats along z (if not, what
-        an atom has beyond the faces stays in the outer slices). ``thermal`` "debye-waller" damps factors by u2, "absorptive" adds the
+        atom whole into one slice, "finite" integrates over each slice; ``periodic``: whether the cell repeats along z (if not, the part of
+        an atom beyond the faces stays in the outer slices). ``thermal`` "debye-waller" damps factors by u2, "absorptive" adds the
         imaginary potential of diffuse scattering for electrons of ``energy`` eV, whole in each atom's slice. ``highest`` frequencies (x, y) in
         1/angstrom limit the potential, as a grid with that band does (infinite projection only). ValueError for
         impossible values.

@@ -122,7 +122,7 @@ def read_cif(source: str | os.PathLike[str], block: str | None = None) -> Struct
     """The structure in a CIF: its text, or its path (a `Path`, or a string of one line without ``data_``).
 
     Of several data blocks the one named ``block`` is read, or the first with atoms. Settings that the file leaves open are found by its formula, density and
-    distances; special positions written with few decimals are corrected; ``notes`` lists this. ValueError, naming what is wrong (site, elements and
+    distances; special positions written with few decimals are corrected; ``notes`` lists this. ValueError, naming the error (site, elements and
     sum for an overfull site) and the cure, for a file that is no structure or is inconsistent.
     """
     is_text = isinstance(source, str) and ("\n" in source or "data_" in source)

@@ -154,7 +154,7 @@ def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[An
 
 
 def _backward(size: int, residuals: Any, cotangent: Any) -> tuple[Array, Array | None, Array | None]:
-    """Every wave once more through the slices, what it was before each kept, then its cotangent back through the transposed steps.
+    """Propagates every wave again, storing it before each slice, and then its cotangent back through the transposed steps.
 
     With c the cotangent behind a slice: c' = F^-1 c, and then dP += F(t psi) c', c'' = F(P c'), dt = psi c'', and t c'' goes on. Memory: a
     few times that of the transmission functions, however many waves there are; so F(t psi) is computed again.

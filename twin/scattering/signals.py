@@ -130,7 +130,7 @@ def _identity(patterns: Array) -> Array:
 
 
 class _PlainReduction(eqx.Module):
-    """A function as a tree without leaves, so that what is compiled for it is found again."""
+    """A function as a tree without leaves, so that its compiled code is reused."""
 
     function: Callable[[Array], Array] = eqx.field(static=True)
 

@@ -25,7 +25,7 @@ SCHEMA, PREVIOUS_SCHEMA = "emtwin.sensors/2", "emtwin.sensors/1"
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named constant of the model: assumed ``value``, known to a ``factor`` (one sigma, multiplicative) or to +- ``std``; ``doc`` says whence."""
+    """A named constant of the model: assumed ``value``, known to a ``factor`` (one sigma, multiplicative) or to +- ``std``; ``doc`` gives the source."""
 
     name: str
     unit: str
@@ -67,7 +67,7 @@ class SensorRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TermRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """coefficient * entry * times * input; what is left out is one."""
+    """coefficient * entry * times * input; omitted factors are 1."""
 
     entry: str = ""
     times: str = ""
@@ -86,7 +86,7 @@ class QuantityRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JumpRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When an input changes by a step larger than ``least``: ``entry`` jumps by mean * step +- (std * |step| + fixed), or is ``set`` anew."""
+    """When an input changes by a step larger than ``least``: ``entry`` jumps by mean * step +- (std * |step| + fixed), or is ``set`` to a value."""
 
     on: str
     entry: str
@@ -99,7 +99,7 @@ class JumpRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that a file says. ``sources`` are the clocks by which channels are stamped."""
+    """The content of a file. ``sources`` are the clocks that stamp the channels."""
 
     schema: str
     name: str

@@ -38,7 +38,7 @@ class Number(NamedTuple):
 
 
 def number(text: str | None, name: str) -> Number | None:
-    """``5.43(1)`` as a number; None for ``?``, ``.`` and nothing. ValueError, with its ``name``, for what is no number."""
+    """``5.43(1)`` as a number; None for ``?``, ``.`` and nothing. ValueError, with its ``name``, for other text."""
     if text is None or text in ("?", ".", ""):
         return None
     match = NUMBER_PATTERN.fullmatch(text.strip())

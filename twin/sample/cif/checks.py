@@ -13,7 +13,7 @@ from twin.sample.cif.neighbours import shortest
 AVOGADRO = 0.602214076
 """Atomic mass units per cubic angstrom in g/cm^3 are one over this."""
 COMPOSITION_TOLERANCE, DENSITY_TOLERANCE, VOLUME_TOLERANCE = 0.03, 0.03, 0.01
-"""Relative differences from what the file states that are taken for rounding."""
+"""Relative differences from the stated values that rounding may explain."""
 SHORTEST_BOND_RATIO = 0.6
 """Share of the sum of covalent radii below which two atoms are too near: compressed crystals and multiple bonds stay above."""
 
@@ -61,7 +61,7 @@ def read_stated(block: Block) -> tuple[Stated, list[str]]:
 
 
 def formula_of(text: str) -> dict[str, float]:
-    """``O3 Sr Ti`` or ``Ge0.5 Te1`` as atoms of each element; {} for what is not of that form."""
+    """``O3 Sr Ti`` or ``Ge0.5 Te1`` as atoms of each element; {} for other text."""
     counts: dict[str, float] = {}
     for token in text.replace(",", " ").split():
         remainder = token
@@ -81,7 +81,7 @@ def density_of(content: dict[str, float], volume: float) -> float:
 
 
 def judge(cell: np.ndarray, contents: Contents, stated: Stated) -> Verdict:
-    """Hold ``contents`` against what is ``stated``, and against distances that bonds can have."""
+    """Compare ``contents`` with the ``stated`` ones, and distances with possible bond lengths."""
     content, notes = contents.content, []
     volume = abs(float(np.linalg.det(cell)))
     contradictions = _composition(content, stated, notes)

@@ -23,7 +23,7 @@ OCCUPANCY_TOLERANCE = 0.05
 @dataclass(frozen=True)
 class Contents:
     """Atoms of one cell: element, ``fractions`` [n, 3] from 0 to below 1, occupancies [n], ``u2`` [n] (nan: not stated), the label of
-    the entry that each comes from, and ``notes`` on what was merged."""
+    the entry that each comes from, and ``notes`` on merged entries."""
 
     symbols: tuple[str, ...]
     fractions: np.ndarray
@@ -43,7 +43,7 @@ class Contents:
 
 @dataclass
 class _Atoms:
-    """Atoms while they are made: ``owner`` numbers the site of each, ``kept`` says which stay."""
+    """Atoms in preparation: ``owner`` is the index of each one's site, ``present`` whether it remains."""
 
     owner: np.ndarray
     fractions: np.ndarray

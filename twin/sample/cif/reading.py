@@ -55,7 +55,7 @@ class Read(NamedTuple):
 
 
 def read(text: str, name: str | None = None) -> Read:
-    """The structure in a CIF's ``text``, of the data block ``name`` or the first with atoms. ValueError, naming what is wrong and the cure, otherwise."""
+    """The structure in a CIF's ``text``, of the data block ``name`` or the first with atoms. ValueError, naming the error and the cure, otherwise."""
     block, notes = read_block(text, name)
     cell = read_cell(block)
     stated, further_notes = read_stated(block)
@@ -96,7 +96,7 @@ def _without_broken_list(block: Block) -> tuple[Block, list[str]]:
 def choose(
     cell: np.ndarray, sites: list[Site], ranks: list[list[Setting]], stated: Stated
 ) -> tuple[Candidate, list[str], list[str]]:
-    """The setting that agrees with the file, notes on how it was found, and what it contradicts.
+    """The setting that agrees with the file, notes on the choice, and contradictions.
 
     ValueError where no setting makes a structure, or operations and name make different ones and nothing in the file decides.
     """

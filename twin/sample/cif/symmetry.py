@@ -122,7 +122,7 @@ def _listed(texts: list[str]) -> Setting:
 
 
 class Incomplete(ValueError):
-    """A list of operations that lacks some."""
+    """An incomplete list of operations."""
 
 
 def _named(text: str, notes: list[str]) -> list[Setting] | None:

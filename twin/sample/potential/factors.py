@@ -22,7 +22,7 @@ POTENTIAL_PER_FACTOR = (PLANCK_EV_S * LIGHT_ANGSTROM_S) ** 2 / (2.0 * np.pi * RE
 
 
 def check_element(symbol: str, parametrization: str) -> None:
-    """ValueError if the parametrisation is unknown, or its table lacks the element."""
+    """ValueError if the parametrisation is unknown, or the element is not in its table."""
     if parametrization not in PARAMETRIZATIONS:
         raise ValueError(f"parametrization is {parametrization!r}; give 'lobato' or 'kirkland'")
     if symbol not in (LOBATO if parametrization == "lobato" else KIRKLAND):

@@ -74,7 +74,7 @@ def rocking(
 ) -> Rocking:
     """Rocking curves of a crystal of the unit ``cell`` (``slices`` on a grid ``gpts`` (ny, nx)) after every ``every`` cells up to ``thickness`` angstrom.
 
-    ``incident`` directions up to so many radian from the zone axis (semi-angle plus tilt), outgoing ones up to ``reach`` radian, both about ``step``
+    ``incident`` directions up to this angle in radian from the zone axis (semi-angle plus tilt), outgoing ones up to ``reach`` radian, both about ``step``
     apart. Thermal motion is in the mean transmission functions (`coherent`), so that diffuse scattering is missing, as it is from Bragg beams.
     ``progress`` hears the share that is done. ValueError for angles that the grid does not carry.
     """

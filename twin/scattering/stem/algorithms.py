@@ -221,7 +221,7 @@ def outside(scene: Scene, beam: Illumination, margins: Sequence[float]) -> dict[
 
 
 def choose(offered: Sequence[Form], tolerance: float, name: str | None = None) -> Form:
-    """The cheapest form within ``tolerance``, of all or of those called ``name``; what is exact but for single precision is within any. ValueError if
+    """The cheapest form within ``tolerance``, of all or of those called ``name``; algorithms exact to single precision are within any. ValueError if
     there is none."""
     named = [form for form in offered if name in (None, form.name)]
     if not named:

@@ -79,7 +79,7 @@ def crystal_grams(
     progress: Callable[[float], None] | None = None,
 ) -> tuple[list[Grams], float]:
     """Gram matrices for each of ``detectors`` of a perfect crystal, ``cells`` unit cells deep, from the slices of one ``cell``; and the share of
-    the beam that comes through, averaged over all probe positions.
+    the transmitted beam, averaged over all probe positions.
 
     ``repeats`` (x, y) cells make the periodic extent in which a probe lives and so say which incident beams there are. ``semiangle`` and specimen
     ``tilt`` (x, y) in radian. ``cutoff`` of the band as in `grid.band_limit`: a supercell's, to have its waves; ``finer`` as in `transmission`.

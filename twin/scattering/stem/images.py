@@ -61,7 +61,7 @@ def stem_images(
     """Images at all pairs of ``x`` and ``y`` (angstrom), by the cheapest form within ``tolerance`` (of those called ``form``, if that is a name), or by
     ``form`` itself.
 
-    Source size and vibration are exact but in the forms "direct" and "prism", whose images are blurred as if they were periodic.
+    Source size and vibration are exact except in the forms "direct" and "prism", whose images are blurred as if they were periodic.
     """
     checks.require_float64()
     _check_damped(scene, beam, detectors)
