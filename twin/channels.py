@@ -42,7 +42,7 @@ CONTROLS: tuple[Control, ...] = (
         "angstrom",
         -2000.0,
         2000.0,
-        "defocus coefficient asked of the objective lens, relative to the user's zero",
+        "commanded defocus coefficient of the objective lens, relative to the user's zero",
     ),
     Control("C12.a", "angstrom", -500.0, 500.0, "commanded two-fold astigmatism of the stigmator, cosine part"),
     Control("C12.b", "angstrom", -500.0, 500.0, "commanded two-fold astigmatism of the stigmator, sine part"),
@@ -58,7 +58,7 @@ CONTROLS: tuple[Control, ...] = (
         "where the user's zero of defocus stands: what C10 says is relative to it; the lens is asked for C10 + C10.zero",
     ),
     Control("normalise", "1", 0.0, 1e9, "a counter; raising it takes the objective lens to its remanence"),
-    Control("holder.temperature", "kelvin", 0.0, 1600.0, "asked of the holder's heater; 0 is off"),
+    Control("holder.temperature", "kelvin", 0.0, 1600.0, "commanded temperature of the holder; 0 switches the heater off"),
     Control("flash", "1", 0.0, 1e9, "a counter; raising it flashes the emitter"),
 )
 
