@@ -58,7 +58,9 @@ CONTROLS: tuple[Control, ...] = (
         "where the user's zero of defocus stands: what C10 says is relative to it; the lens is asked for C10 + C10.zero",
     ),
     Control("normalise", "1", 0.0, 1e9, "a counter; raising it takes the objective lens to its remanence"),
-    Control("holder.temperature", "kelvin", 0.0, 1600.0, "commanded temperature of the holder; 0 switches the heater off"),
+    Control(
+        "holder.temperature", "kelvin", 0.0, 1600.0, "commanded temperature of the holder; 0 switches the heater off"
+    ),
     Control("flash", "1", 0.0, 1e9, "a counter; raising it flashes the emitter"),
 )
 

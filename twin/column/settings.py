@@ -134,7 +134,7 @@ def from_jeol(
 ) -> Settings:
     """Settings from JEOL's 16-bit words: a lens from 0 (off) to 65535 (full); OLc and OLf together are the objective.
 
-    Deflectors and stigmators (any other name) become -1 to 1 about the neutral 32768. ValueError for values that are no 16-bit word, and for half of the objective.
+    Deflectors and stigmators (any other name) become -1 to 1 about the neutral 32768. ValueError for values outside 16 bits, and for half of the objective.
     """
     controls = dict(others or {})
     for name, word in words.items():

@@ -64,9 +64,7 @@ def test_both_settings_of_a_rhombohedral_crystal_are_one_crystal():
 def test_an_origin_that_nothing_decides_is_refused():
     """Cuprite's places make Cu2O in one origin and CuO2 in the other, with the same distances."""
     sites = "Cu1 Cu 0 0 0\nO1 O 0.25 0.25 0.25"
-    with pytest.raises(
-        ValueError, match=r"nothing in the file decides.*Cu4 O2.*P n -3 m:2|name the setting"
-    ) as caught:
+    with pytest.raises(ValueError, match=r"nothing in the file decides.*Cu4 O2.*P n -3 m:2|name the setting") as caught:
         read_cif(cif(cube(4.2696), named("P n -3 m"), sites))
     assert "_chemical_formula_sum" in str(caught.value)
     assert read_cif(cif(cube(4.2696), named("P n -3 m :2"), sites)).formula == "Cu2 O"

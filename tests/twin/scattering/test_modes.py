@@ -6,7 +6,7 @@ import pytest
 from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
-from twin.scattering.stem import modes as made
+from twin.scattering.stem import modes as modes_module
 from twin.scattering.stem.beams import beams
 
 ENERGY, SEMIANGLE = 200e3, 21.4e-3
@@ -37,7 +37,7 @@ def bound(lacks):
 
 
 def modes(lights, x, y):
-    basis = made.modes(BUNDLE, lights, x, y)
+    basis = modes_module.modes(BUNDLE, lights, x, y)
     assert basis is not None
     return basis
 
@@ -112,8 +112,8 @@ def test_beams_of_one_kind_share_modes_and_a_source_widens_the_field():
 
 def test_no_modes_where_they_would_save_little():
     wide = np.linspace(0.0, 22.0, 60)
-    assert made.modes(BUNDLE, [light()], wide, wide) is None
-    assert made.modes(BUNDLE, [light(tail=0.1, tail_width=1.0)], wide[:9], wide[:9]) is None
+    assert modes_module.modes(BUNDLE, [light()], wide, wide) is None
+    assert modes_module.modes(BUNDLE, [light(tail=0.1, tail_width=1.0)], wide[:9], wide[:9]) is None
     single = modes([light()], np.array([5.0]), np.array([6.0]))
     assert number(single, 1e-3) == 1
     np.testing.assert_allclose(abs(single.waves[0].conj() @ probe(0.0, 5.0, 6.0)), 1.0, rtol=1e-9)

@@ -112,7 +112,7 @@ def test_a_detector_with_both_signs_needs_more_modes():
     adding, signed = (forms(scene((1,), (5, 5, 2), 140), light, scan, scan, d, name="gram") for d in pair)
     counts = [[len(form.modes.waves) for form in offered if form.modes is not None] for offered in (adding, signed)]
     assert len(counts[0]) == len(counts[1]) == 3
-    assert all(more > less for less, more in zip(sorted(counts[0]), sorted(counts[1]), strict=True))
+    assert all(signed_count > count for count, signed_count in zip(sorted(counts[0]), sorted(counts[1]), strict=True))
 
 
 def test_modes_give_the_transmitted_share_over_the_field_of_view():
