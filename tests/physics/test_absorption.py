@@ -38,7 +38,7 @@ def test_absorptive_factor_by_brute_force():
 
 @pytest.mark.parametrize("symbol,tolerance", [("O", 0.02), ("Si", 0.02), ("Ti", 0.04)])
 def test_absorption_equals_diffuse_scattering_of_one_atom(symbol, tolerance):
-    """A plane wave through one atom: what the absorptive potential takes out is what frozen phonons scatter incoherently, and what remains
+    """A plane wave through one atom: the absorption equals the incoherent scattering by frozen phonons, and the transmitted wave
     is the mean wave."""
     shape, side = (96, 96), 6.0
     atoms = Atoms(symbol, positions=[(2.1, 3.3, 1.0)], cell=[side, side, 2.0], pbc=True)
@@ -69,7 +69,7 @@ def test_absorption_equals_diffuse_scattering_of_one_atom(symbol, tolerance):
 
 
 def test_absorption_of_a_crystal_equals_scattering_by_frozen_phonons():
-    """A plane wave through 11 angstrom of silicon [001]: what the absorptive potential takes out against what frozen phonons scatter out of
+    """A plane wave through 11 angstrom of silicon [001]: the absorption against the scattering by frozen phonons out of
     the mean wave. The grid carries a known share of single diffuse scattering, sum F^2 (1 - exp(-4 pi^2 u2 k^2)); the absorptive potential all."""
     from ase.build import bulk
 

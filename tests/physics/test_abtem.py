@@ -28,7 +28,7 @@ def test_multislice_agrees_with_abtem(name):
 
 
 def test_the_compared_deviations_react_to_errors():
-    """The other sign of the tilt, another energy and one aberration less are all far outside what agrees."""
+    """The opposite tilt, another energy or a missing aberration give deviations far above the bounds."""
     specimen, shape, count = SPECIMENS["SrTiO3"](6)
     slices = specimen.slices(shape, count, specimen.displacements(11), dtype=np.float64)
     spot = (0.31 * slices.extent[0], 0.57 * slices.extent[1])

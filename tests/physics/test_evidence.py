@@ -48,7 +48,7 @@ def test_reciprocity_needs_the_reversed_specimen(displaced):
 
 
 def test_backward_undoes_forward():
-    """What sends nothing past the band limit comes back to rounding."""
+    """A specimen that scatters nothing past the band limit is reversible to rounding."""
     empty, weak = there_and_back(nothing()), there_and_back(gratings())
     assert empty.changed == 0.0
     assert weak.changed > 0.03
@@ -83,7 +83,7 @@ def test_the_loss_of_absorptive_potentials_is_absorption(absorptive):
 
 
 def test_the_default_path_accounts_for_all_flux(displaced, absorptive):
-    """Band-limited transmissions: what they filter is a part of its own, small, and all parts sum to the incident beam."""
+    """Band-limited transmissions: the filtered share is small, and all shares sum to the incident beam."""
     for slices in (displaced, absorptive):
         account = flux(slices, True)
         assert account.unaccounted < 1e-12

@@ -163,7 +163,7 @@ def test_average_is_the_sum_of_tilted_and_defocused_images():
 
 
 def test_tilted_illumination_shifts_a_defocused_image():
-    """A beam tilted by t images what it passed at r displaced by C10 t (chi's slope at the direct beam), and with coma-free optics nothing else."""
+    """A beam tilted by t displaces the image by C10 t (the slope of chi at the direct beam), and with coma-free optics by nothing else."""
     grating = fringe((2, 3))[0] + fringe((3, -1))[0]
     wave = np.exp(0.2j * grating)
     tilt, c10 = (2e-3, -1e-3), -300.0
@@ -229,7 +229,7 @@ def test_focal_series_is_its_images():
 
 
 def test_image_and_envelopes_are_abtems():
-    """An exit wave through abTEM's CTF in float64. abTEM's spreads stand in 1/4 |...|^2, so they are sqrt(2) times the rms."""
+    """An exit wave through abTEM's CTF in float64. abTEM's spreads enter as 1/4 |...|^2, so they are sqrt(2) times the rms."""
     import abtem
 
     polar = {

@@ -300,7 +300,7 @@ def test_gradients_in_positions_and_occupancy(projection, table):
 
 @pytest.mark.parametrize("thermal", ["debye-waller", "absorptive"])
 def test_gradient_in_u2(thermal):
-    """Against central differences of the potential made anew: of one atom among others of its element."""
+    """Against central differences of the recomputed potential: of one atom among others of its element."""
     specimen = srtio3((1, 1, 1))
     u2 = specimen.u2 * np.linspace(0.7, 1.4, len(specimen.u2))
     options = {"dtype": np.float64, "thermal": thermal, "energy": ENERGY}

@@ -19,7 +19,7 @@ CRYSTALS = (TITANATE, GRAPHENE, CENTRED, RECTANGLE)
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """An image [ny, nx] of electrons and what is true of it: the map [2, 2] from pixels to angstrom in the crystal's frame, drift included."""
+    """An image [ny, nx] of electrons and its true parameters: the map [2, 2] from pixels to angstrom in the crystal's frame, drift included."""
 
     image: np.ndarray
     crystal: Projection

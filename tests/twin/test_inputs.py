@@ -155,7 +155,7 @@ def test_a_play_lags_by_its_width_and_no_more():
 
 
 def follower(values) -> list[float]:
-    """Where the play's follower stands: the lens and its lag."""
+    """The output of the play: the lens value plus its lag."""
     return [value + lag for value, lag in zip(values, path(values), strict=True)]
 
 
@@ -179,7 +179,7 @@ def test_a_larger_excursion_resets_the_hysteresis(values, size):
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-200, 200), min_size=1, max_size=12), st.integers(1, 5), st.floats(0.01, 100.0))
 def test_a_play_knows_no_speed(values, halts, interval):
-    """Neither how fast nor with how many halts on a straight way."""
+    """Neither the speed nor halts on a straight path matter."""
     slow = [float(values[0])]
     for value in values[1:]:
         slow += np.linspace(slow[-1], value, halts + 1)[1:].tolist()

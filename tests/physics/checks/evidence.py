@@ -226,7 +226,7 @@ def flux(slices: Slices, limited: bool, tilt: tuple[float, float] = (0.0, 0.0)) 
 
 
 def beyond_the_band(slices: Slices) -> float:
-    """Largest amplitude behind ``slices`` at any frequency that multislice does not keep: nothing comes round the grid."""
+    """Largest amplitude behind ``slices`` at any frequency that multislice does not keep: no wave wraps around the grid."""
     shape = (slices.array.shape[-2], slices.array.shape[-1])
     ready = prepared(slices, ENERGY, dtype=jnp.complex128)
     wave = _through(plane_wave(shape, slices.extent, ENERGY, dtype=jnp.complex128), ready.transmissions, ready.kernel)

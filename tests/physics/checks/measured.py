@@ -13,7 +13,7 @@ from tests.physics.checks.oracle import SPECIMENS, against_abtem
 
 
 class Measured(NamedTuple):
-    """A deviation ``value``, what it is a share of (or its ``unit``), and the ``bar`` below which it must lie."""
+    """A deviation ``value``, its reference or ``unit``, and the ``bar`` below which it must be."""
 
     case: str
     value: float

@@ -63,7 +63,7 @@ def gold_particle(slices: int = 12) -> tuple[Specimen, tuple[int, int], int]:
 
 
 def molybdenum_disulphide(layers: int = 6) -> tuple[Specimen, tuple[int, int], int]:
-    """Layers of MoS2 along c, a hexagonal cell made orthogonal, of 6.15 angstrom each and four slices to a layer; all stacked alike."""
+    """Layers of MoS2 along c, a hexagonal cell made orthogonal, of 6.15 angstrom each and four slices to a layer; in one stacking."""
     layer = mx2("MoS2", a=3.18, thickness=3.19, vacuum=1.48)
     layer.set_pbc(True)
     cell = orthogonal(layer)

@@ -23,7 +23,7 @@ def corrected() -> ColumnTable:
 
 
 def corrected_settings(age: float | None, left: dict[str, float] = LEFT, **changes: float) -> Settings:
-    """Settings with what the corrector was set to leave ``age`` seconds ago."""
+    """Settings with the set values of a corrector, tuned ``age`` seconds ago."""
     plain = settings(**changes)
     return Settings(plain.high_tension, {**plain.controls, **left}, age)
 

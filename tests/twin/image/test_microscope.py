@@ -72,7 +72,7 @@ def test_high_tension_and_current_defocus_through_the_chromatic_aberration():
 
 
 def test_slopes_are_differences():
-    """Central differences, extrapolated from two steps; what remains is float32."""
+    """Central differences, extrapolated from two steps; the rest is float32 rounding."""
     point = parameters()
     shifted = []
     for row, name in enumerate(PARAMETERS):

@@ -133,7 +133,7 @@ def test_plane_waves():
 
 
 def test_a_probe_that_overlaps_itself_is_refused_and_the_cell_that_is_named_holds_it():
-    """At the defocus where the edge ray reaches half the cell; what lies in the outer tenth of the named cell is little."""
+    """At the defocus where the edge ray reaches half the cell; the probe has little intensity in the outer tenth of the named cell."""
     angle = 20e-3
     limit = 0.5 * EXTENT[0] / angle
     check_sampling(coefficients({"C10": 0.999 * limit}), SHAPE, EXTENT, ENERGY, angle)

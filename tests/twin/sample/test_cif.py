@@ -83,7 +83,7 @@ def test_a_density_or_a_number_of_units_decides_between_origins():
 
 
 def test_a_setting_that_is_named_but_contradicted_by_the_formula():
-    """The name says the first origin, formula and number of units the second, which the group's number allows."""
+    """The name states the first origin, formula and number of units imply the second, which the group's number allows."""
     extra = "_space_group_IT_number 227\n_chemical_formula_sum Si\n_cell_formula_units_Z 8"
     structure = read_cif(cif(cube(5.4309), named("F d -3 m:1"), "Si1 Si 0.125 0.125 0.125", extra=extra))
     assert structure.content == {"Si": 8}

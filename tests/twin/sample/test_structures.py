@@ -161,7 +161,7 @@ def test_a_cell_that_is_orthogonal_by_its_decimals_keeps_its_axes():
 
 
 def test_sheets_and_their_vacuum():
-    """A sheet without a cell across gets vacuum; its gap is what it is, also where the sheet lies across the cell's border."""
+    """A sheet without a cell across gets vacuum; its gap is the same where the sheet lies across the cell's border."""
     sheet = mx2("MoS2")
     assert not sheet.cell.array[2].any()
     structure = structure_of(sheet)

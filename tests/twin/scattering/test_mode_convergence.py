@@ -10,7 +10,7 @@ ALLOWED = 1e-2
 
 
 def followed(amplitudes, weights):
-    """How many modes are asked for, and by how much images of the checked probes then are off, as a share of a detector's mean."""
+    """Number of modes used, and the error of images of the checked probes, as a share of a detector's mean."""
     basis = modes([light(-40.0), light(20.0)], ALONG, ALONG)
     amplitudes = amplitudes(basis)
     convergence = ModeConvergence(basis, weights(amplitudes), ALLOWED)

@@ -19,7 +19,7 @@ def light(c10=0.0, **parameters):
 
 
 def probe(c10, x, y):
-    """Written out anew: amplitudes of a probe in the plane waves of the aperture."""
+    """Written out independently: amplitudes of a probe in the plane waves of the aperture."""
     square = np.sum(BUNDLE.k**2, axis=1)
     chi = np.pi * wavelength(ENERGY) * c10 * square
     return BUNDLE.amplitude * np.exp(-1j * chi - 2j * np.pi * (BUNDLE.k @ np.array([x, y])))
