@@ -33,7 +33,7 @@ def numbered(number: int) -> dict[str, str]:
 
 
 def cif(cell: tuple[float, ...], symmetry: Mapping[str, str], sites: str, columns: str = "", extra: str = "") -> str:
-    """A CIF's text. ``cell`` a, b, c and angles; each line of ``sites`` a label, a symbol, x, y, z and the values of ``columns``; ``extra`` text before them."""
+    """A CIF's text. ``cell`` a, b, c and angles; each line of ``sites`` a label, a symbol, x, y, z and ``columns``; ``extra`` text before them."""
     names = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
     lines = ["data_crystal", *(f"_cell_{name} {value:g}" for name, value in zip(names, cell, strict=True))]
     lines += [f"{tag} {value}" for tag, value in symmetry.items()] + [extra]
