@@ -362,5 +362,5 @@ def plain_scan(scan: Scan) -> dict[str, Any]:
 
 
 def _numbers(prediction: Prediction, name: str) -> list[float]:
-    interval = prediction.numbers[name]
+    interval = prediction.statistics[name]
     return [interval.centre, interval.centre + interval.low, interval.centre + interval.high, interval.std]

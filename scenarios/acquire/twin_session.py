@@ -177,7 +177,7 @@ class Following:
     def _learn(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
         signal = posterior.signal
         noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(signal, 1e-9))
-        was_lost = prediction.numbers["phase.plus"].std > 1.0
+        was_lost = prediction.statistics["phase.plus"].std > 1.0
         self.discrepancy = self.discrepancy.learnt(request.scan, signal, posterior.innovation, posterior.slopes, noise)
         if not was_lost:
             self.inflation = self.inflation.learnt(

@@ -145,7 +145,7 @@ class Prediction:
     samples: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
-    image_statistics: dict[str, Interval]
+    statistics: dict[str, Interval]
 
     @property
     def image(self) -> np.ndarray:

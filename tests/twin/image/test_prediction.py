@@ -112,7 +112,7 @@ def test_predictions_are_moments_of_the_images():
     wider = predict(microscope, states, request, lambda plain: fields * plain, inflation=1.5)
     np.testing.assert_allclose(wider.std, 1.5 * prediction.std)
     np.testing.assert_array_equal(wider.mean, prediction.mean)
-    assert wider.numbers["peak"].high == pytest.approx(1.5 * prediction.numbers["peak"].high)
+    assert wider.statistics["peak"].high == pytest.approx(1.5 * prediction.statistics["peak"].high)
     assert drift_of(layout, states[0]) == (states[0, layout.index("vx")], states[0, layout.index("vy")])
 
 
