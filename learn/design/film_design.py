@@ -18,7 +18,7 @@ from reconstruct.measure.film.exposure import Optics, Setting, Spectra, scan_fre
 from reconstruct.measure.film.likelihood import information
 from twin.optics.aberrations import basis
 from twin.optics.electrons import interaction_constant, wavelength
-from twin.optics.weak import THIRD_ORDER_COUNT
+from twin.optics.weak import THIRD
 from twin.sample.potential.factors import projected_factor
 
 THIN = 200
@@ -100,10 +100,8 @@ def expected_information(setting: Setting, optics: Optics, film: Film, coefficie
     made = prepared(Spectra(empty, chosen, strength, angles, setting), optics)
     where = np.concatenate([coefficients, film.thickness[:1], film.power, [0.0]])
     found = np.asarray(information(block(made, coefficients), jnp.asarray(where))) * len(q) / len(chosen)
-    others = found[THIRD_ORDER_COUNT:, THIRD_ORDER_COUNT:] + penalty(film.thickness)
-    return found[:THIRD_ORDER_COUNT, :THIRD_ORDER_COUNT] - found[
-        :THIRD_ORDER_COUNT, THIRD_ORDER_COUNT:
-    ] @ np.linalg.solve(others, found[THIRD_ORDER_COUNT:, :THIRD_ORDER_COUNT])
+    others = found[THIRD:, THIRD:] + penalty(film.thickness)
+    return found[:THIRD, :THIRD] - found[:THIRD, THIRD:] @ np.linalg.solve(others, found[THIRD:, :THIRD])
 
 
 def aperture_weights(optics: Optics, points: int = 41) -> np.ndarray:
@@ -113,7 +111,7 @@ def aperture_weights(optics: Optics, points: int = 41) -> np.ndarray:
     kx, ky = (one.ravel() for one in np.meshgrid(line, line))
     inside = np.hypot(kx, ky) <= optics.semiangle / length
     kx, ky = kx[inside], ky[inside]
-    terms = np.asarray(basis(kx, ky, length))[:THIRD_ORDER_COUNT]
+    terms = np.asarray(basis(kx, ky, length))[:THIRD]
     flat = np.stack([np.ones_like(kx), kx, ky])
     rest = terms - terms @ flat.T @ np.linalg.inv(flat @ flat.T) @ flat
     return rest @ rest.T / len(kx)
@@ -145,11 +143,7 @@ def next_exposure(
     """
     if not candidates:
         raise ValueError("no candidates to choose from; give at least one exposure that could be taken")
-    if (
-        np.shape(mean) != (THIRD_ORDER_COUNT,)
-        or np.shape(covariance) != (THIRD_ORDER_COUNT, THIRD_ORDER_COUNT)
-        or not np.isfinite(covariance).all()
-    ):
+    if np.shape(mean) != (THIRD,) or np.shape(covariance) != (THIRD, THIRD) or not np.isfinite(covariance).all():
         raise ValueError(
             f"the belief has mean {np.shape(mean)} and covariance {np.shape(covariance)}; give [12] and [12, 12], finite"
         )
@@ -159,7 +153,7 @@ def next_exposure(
     generator = np.random.default_rng(0)
     scale = np.sqrt(np.diag(covariance))
     root = scale[:, None] * np.linalg.cholesky(covariance / np.outer(scale, scale))
-    places = [mean, *(mean + generator.normal(size=(draws - 1, THIRD_ORDER_COUNT)) @ root.T)]
+    places = [mean, *(mean + generator.normal(size=(draws - 1, THIRD)) @ root.T)]
     gains, after = np.zeros(len(candidates)), []
     for number, setting in enumerate(candidates):
         told = (

@@ -20,7 +20,7 @@ from twin import checks
 from twin.grid import frequencies
 from twin.optics.aberrations import basis
 from twin.optics.electrons import wavelength
-from twin.optics.weak import THIRD_ORDER_COUNT
+from twin.optics.weak import THIRD
 from twin.phases import cis
 from twin.sample.specimen import Slices
 from twin.scattering.reciprocity import crystal_rows
@@ -85,9 +85,7 @@ def model(
     k = where.reshape(-1, 1, 1, 2) + np.stack(np.meshgrid(kx, ky), axis=-1)[None]
     inside = np.hypot(length * k[..., 0] - setting.tilt[0], length * k[..., 1] - setting.tilt[1]) <= optics.semiangle
     terms = jnp.where(
-        inside[None],
-        basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD_ORDER_COUNT].reshape(-1, *inside.shape),
-        0.0,
+        inside[None], basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD].reshape(-1, *inside.shape), 0.0
     )
     lead = (len(angles), inner**2)
     ny, nx = setting.points
@@ -95,7 +93,7 @@ def model(
     share = setting.width**2 / (np.pi * optics.semiangle**2)
     return Model(
         rows=jnp.where(inside, rows, 0.0).reshape(*lead, *shape),
-        terms=terms.reshape(THIRD_ORDER_COUNT, *lead, *shape),
+        terms=terms.reshape(THIRD, *lead, *shape),
         extent=crystal.cell.extent,
         positions=setting.step * np.stack([x.ravel(), y.ravel()], axis=-1),
         counts=setting.electrons / (ny * nx) * share,
@@ -134,16 +132,14 @@ def _spectrum(rows: Array, terms: Array, c: Array, slopes: bool) -> tuple[Array,
 def expected(made: Model, parameters: np.ndarray, slopes: bool = True) -> tuple[np.ndarray, np.ndarray]:
     """Mean counts [positions, pixels] at ``parameters`` [15]: COEFFICIENTS, where the scan began (x, y) in angstrom, log of the electrons over
     those stated; and their derivatives [15, positions, pixels]."""
-    c = np.array(parameters[:THIRD_ORDER_COUNT])
+    c = np.array(parameters[:THIRD])
     c[0] += made.c10
     first, derived = (np.asarray(one) for one in _spectrum(made.rows, made.terms, jnp.asarray(c), slopes))
     h = _harmonics((made.rows.shape[-2], made.rows.shape[-1]), made.extent)
     # the inverse transform's sign: I(r) = sum_h F_h exp(-2 pi i h r)
     kept = np.flatnonzero(np.abs(first).max(axis=0) > 1e-7 * np.abs(first).max())
-    waves = np.exp(
-        -2j * np.pi * ((made.positions + parameters[THIRD_ORDER_COUNT : THIRD_ORDER_COUNT + 2]) @ h[kept].T)
-    ).astype(np.complex64)
-    scale = made.counts * np.exp(parameters[THIRD_ORDER_COUNT + 2])
+    waves = np.exp(-2j * np.pi * ((made.positions + parameters[THIRD : THIRD + 2]) @ h[kept].T)).astype(np.complex64)
+    scale = made.counts * np.exp(parameters[THIRD + 2])
     mean = scale * (waves @ first[:, kept].T).real
     if not slopes:
         return np.maximum(mean, 1e-9), np.zeros((0, *mean.shape))
@@ -203,8 +199,8 @@ def fit_crystal(
     raw = np.asarray(exposure.counts, np.float64).reshape(-1, len(exposure.setting.angles))[:, chosen]
     use = np.isfinite(raw).astype(np.float64)
     counts = np.where(use > 0, raw, 0.0)
-    precision = np.zeros((THIRD_ORDER_COUNT + 3, THIRD_ORDER_COUNT + 3))
-    precision[:THIRD_ORDER_COUNT, :THIRD_ORDER_COUNT] = np.linalg.inv(prior.covariance)
+    precision = np.zeros((THIRD + 3, THIRD + 3))
+    precision[:THIRD, :THIRD] = np.linalg.inv(prior.covariance)
     precision[-1, -1] = DOSE**-2
     centre = np.concatenate([prior.mean, np.zeros(3)])
     best, height = prior.mean, -np.inf
@@ -229,9 +225,9 @@ def fit_crystal(
     names = (*COEFFICIENTS, "scan.x", "scan.y", "electrons")
     before = np.sqrt(np.diag(prior.covariance))
     if misfit > HOPELESS:
-        bread[:THIRD_ORDER_COUNT] = bread[:, :THIRD_ORDER_COUNT] = 0.0
-        bread[:THIRD_ORDER_COUNT, :THIRD_ORDER_COUNT] = prior.covariance
-        best = np.concatenate([prior.mean, best[THIRD_ORDER_COUNT:]])
+        bread[:THIRD] = bread[:, :THIRD] = 0.0
+        bread[:THIRD, :THIRD] = prior.covariance
+        best = np.concatenate([prior.mean, best[THIRD:]])
     wide = {
         name: f"this exposure leaves it within {std:.3g} angstrom, and it was known to {was:.3g} before"
         for name, std, was in zip(names, np.sqrt(np.diag(bread)), before, strict=False)
@@ -240,7 +236,7 @@ def fit_crystal(
     return Measurement(
         kind="known crystal",
         names=names,
-        units=("angstrom",) * (THIRD_ORDER_COUNT + 2) + ("1",),
+        units=("angstrom",) * (THIRD + 2) + ("1",),
         components=(Component(1.0, best, 0.5 * (bread + bread.T)),),
         undetermined=wide,
         misfit=misfit,
@@ -255,8 +251,8 @@ def _starting(part: Model, counts: np.ndarray, use: np.ndarray, prior: Prior) ->
     width = 2.0 * float(np.sqrt(prior.covariance[0, 0]))
     scale = np.sqrt(np.diag(prior.covariance))
     root = scale[:, None] * np.linalg.cholesky(prior.covariance / np.outer(scale, scale))
-    along = prior.mean + np.linspace(-width, width, STARTS)[:, None] * np.eye(THIRD_ORDER_COUNT)[:1]
-    drawn = prior.mean + np.random.default_rng(0).normal(size=(DRAWN, THIRD_ORDER_COUNT)) @ root.T
+    along = prior.mean + np.linspace(-width, width, STARTS)[:, None] * np.eye(THIRD)[:1]
+    drawn = prior.mean + np.random.default_rng(0).normal(size=(DRAWN, THIRD)) @ root.T
     tried = []
     for c in (*along, *drawn):
         value, where = _begun(part, counts, use, c)

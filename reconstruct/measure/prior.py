@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from twin.optics.aberrations import NAMES
-from twin.optics.weak import THIRD_ORDER_COUNT
+from twin.optics.weak import THIRD
 
-COEFFICIENTS: tuple[str, ...] = tuple(n if len(n) == 3 else f"{n[:3]}.{n[3]}" for n in NAMES[:THIRD_ORDER_COUNT])
+COEFFICIENTS: tuple[str, ...] = tuple(n if len(n) == 3 else f"{n[:3]}.{n[3]}" for n in NAMES[:THIRD])
 """Names of the coefficients to third order as controls and channels have them: C10, C12.a, C12.b, C21.a ..."""
 LEARNT = 0.7
 """A coefficient whose error is above this share of its prior's is called undetermined."""
@@ -24,10 +24,7 @@ class Prior:
     thickness: tuple[float, float] = (50.0, 20.0)
 
     def __post_init__(self):
-        if np.shape(self.mean) != (THIRD_ORDER_COUNT,) or np.shape(self.covariance) != (
-            THIRD_ORDER_COUNT,
-            THIRD_ORDER_COUNT,
-        ):
+        if np.shape(self.mean) != (THIRD,) or np.shape(self.covariance) != (THIRD, THIRD):
             raise ValueError(
                 f"the prior has mean {np.shape(self.mean)} and covariance {np.shape(self.covariance)}; give [12] and [12, 12], {', '.join(COEFFICIENTS)}"
             )
@@ -49,5 +46,5 @@ class Prior:
         thickness: tuple[float, float] = (50.0, 20.0),
     ) -> "Prior":
         """With standard deviations ``std`` [12] in angstrom about ``mean`` [12] (default 0)."""
-        middle = np.zeros(THIRD_ORDER_COUNT) if mean is None else np.asarray(mean, np.float64)
+        middle = np.zeros(THIRD) if mean is None else np.asarray(mean, np.float64)
         return cls(middle, np.diag(np.asarray(std, np.float64) ** 2), thickness)

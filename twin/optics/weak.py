@@ -21,7 +21,7 @@ from twin.optics.aberrations import basis, phase_gradient
 from twin.optics.electrons import wavelength
 from twin.phases import cis
 
-THIRD_ORDER_COUNT = 12
+THIRD = 12
 """The first 12 of `aberrations.NAMES` are the coefficients up to third order."""
 
 
@@ -61,8 +61,8 @@ def _sidebands(
     where = (angles + tilt[None]) / length
 
     def terms(k: Array) -> Array:
-        return jnp.moveaxis(basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD_ORDER_COUNT], 0, -1).reshape(
-            *k.shape[:-1], THIRD_ORDER_COUNT
+        return jnp.moveaxis(basis(k[..., 0].ravel(), k[..., 1].ravel(), length)[:THIRD], 0, -1).reshape(
+            *k.shape[:-1], THIRD
         )
 
     def inside(k: Array) -> Array:

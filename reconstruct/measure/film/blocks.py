@@ -9,7 +9,7 @@ from reconstruct.measure.film.exposure import Optics, Spectra
 from reconstruct.measure.film.likelihood import Block
 from twin import checks
 from twin.optics.electrons import wavelength
-from twin.optics.weak import THIRD_ORDER_COUNT, Sidebands, sidebands, smear
+from twin.optics.weak import THIRD, Sidebands, sidebands, smear
 
 KNOTS = 10
 ROUGH = 1.5
@@ -56,7 +56,7 @@ def block(one: Prepared, coefficients: np.ndarray, highest: float | None = None)
     """A likelihood's part of scan frequencies up to ``highest`` (1/angstrom), with pixels smeared as at ``coefficients`` [12] (without the exposure's c10)."""
     count = len(one.splines) if highest is None else max(LEAST, int(np.searchsorted(one.lengths, highest)))
     seen, setting, optics = one.spectra, one.spectra.setting, one.optics
-    changed = np.array(coefficients[:THIRD_ORDER_COUNT], float)
+    changed = np.array(coefficients[:THIRD], float)
     changed[0] += setting.c10
     lower, upper = smear(changed, seen.q[:count], seen.angles, setting.tilt, optics.energy, setting.width)
     bands = Sidebands(*(part[:count] for part in one.bands))

@@ -21,7 +21,7 @@ from reconstruct.measure.prior import COEFFICIENTS, LEARNT, Prior
 from twin import checks
 from twin.optics.aberrations import NAMES
 from twin.optics.probe import reach
-from twin.optics.weak import THIRD_ORDER_COUNT
+from twin.optics.weak import THIRD
 
 KIND = "amorphous film"
 SEEN = 50.0
@@ -49,7 +49,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
     notes = [note for one in data for note in one.spectra.notes]
     if found[0].height - without_film(data, precision, centre) < SEEN:
         wide = np.diag(before**2)
-        wide[:THIRD_ORDER_COUNT, :THIRD_ORDER_COUNT] = prior.covariance
+        wide[:THIRD, :THIRD] = prior.covariance
         unseen = Component(1.0, np.concatenate([prior.mean, prior.thickness[:1]]), wide)
         why = "no film can be told from counting noise in these exposures"
         # as wide as the probe may have been
@@ -69,10 +69,10 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -
             tuple(notes),
         )
     parts: list[tuple[float, np.ndarray, np.ndarray]] = []
-    smeared = [[block(each, one.parameters[:THIRD_ORDER_COUNT]) for each in data] for one in found]
+    smeared = [[block(each, one.parameters[:THIRD]) for each in data] for one in found]
     for one, blocks in zip(found, smeared, strict=True):
         told, volume = _covariance(blocks, one, precision)
-        parts.append((one.height + volume, one.parameters[: THIRD_ORDER_COUNT + 1].copy(), told))
+        parts.append((one.height + volume, one.parameters[: THIRD + 1].copy(), told))
     weights = np.exp([height - parts[0][0] for height, _, _ in parts])
     components = tuple(
         Component(float(weight), mean, told)
@@ -106,7 +106,7 @@ def _too_wide(data: list[Prepared], parameters: np.ndarray) -> list[str]:
     """A note where a film that does not repeat was seen by probes about as wide as the scan."""
     for one in data:
         setting, optics = one.spectra.setting, one.optics
-        full = np.concatenate([parameters[:THIRD_ORDER_COUNT], np.zeros(len(NAMES) - THIRD_ORDER_COUNT)])
+        full = np.concatenate([parameters[:THIRD], np.zeros(len(NAMES) - THIRD)])
         full[0] += setting.c10
         wide = 2.0 * max(reach(full, optics.energy, optics.semiangle, setting.tilt, setting.tilt))
         side = setting.step * min(setting.points)
@@ -129,7 +129,7 @@ def _covariance(blocks: list[Block], at: Climb, precision: np.ndarray) -> tuple[
     )
     whole, _ = covariance(rows, parts, precision)
     volume = 0.5 * float(np.linalg.slogdet(np.linalg.inv(parts.sum(axis=0) + precision))[1])
-    return whole[: THIRD_ORDER_COUNT + 1, : THIRD_ORDER_COUNT + 1], volume
+    return whole[: THIRD + 1, : THIRD + 1], volume
 
 
 def _shown(name: str, one: Spectra, part: Block, parameters: np.ndarray) -> Shown:

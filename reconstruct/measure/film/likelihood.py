@@ -19,11 +19,11 @@ import numpy as np
 from jaxtyping import Array, Complex, Float
 
 from twin import checks
-from twin.optics.weak import THIRD_ORDER_COUNT, Sidebands
+from twin.optics.weak import THIRD, Sidebands
 from twin.phases import cis
 
 NODES = 4
-LOCAL = THIRD_ORDER_COUNT + 3
+LOCAL = THIRD + 3
 """Parameters at one frequency: coefficients (angstrom), thickness (angstrom), log power, log noise."""
 TOGETHER = 16
 
@@ -126,20 +126,13 @@ def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: A
 
 def _spread(block: Block, parameters: Array) -> tuple[Array, Array, Array, Array]:
     """(c, thickness, power [q], noise) from all parameters [THIRD + 1 + knots + 1]."""
-    c = parameters[:THIRD_ORDER_COUNT].at[0].add(block.c10)
-    return (
-        c,
-        parameters[THIRD_ORDER_COUNT],
-        jnp.exp(block.splines @ parameters[THIRD_ORDER_COUNT + 1 : -1]),
-        jnp.exp(parameters[-1]),
-    )
+    c = parameters[:THIRD].at[0].add(block.c10)
+    return c, parameters[THIRD], jnp.exp(block.splines @ parameters[THIRD + 1 : -1]), jnp.exp(parameters[-1])
 
 
 def _onto(splines: Array, values: Array) -> Array:
     """Local scores [q, LOCAL] as scores [q, THIRD + 1 + knots + 1] of all parameters."""
-    return jnp.concatenate(
-        [values[:, : THIRD_ORDER_COUNT + 1], values[:, THIRD_ORDER_COUNT + 1 : -1] * splines, values[:, -1:]], axis=1
-    )
+    return jnp.concatenate([values[:, : THIRD + 1], values[:, THIRD + 1 : -1] * splines, values[:, -1:]], axis=1)
 
 
 @jax.jit
@@ -178,12 +171,10 @@ def _informing(block: Block, parameters: Array) -> tuple[Callable[[tuple], Array
     def one(given: tuple) -> Array:
         less, more, lower, upper, p, splines = given
         local = _fisher(Sidebands(less, more, lower, upper), c, thickness, p, noise, pixels).astype(jnp.float64)
-        head, tail = local[: THIRD_ORDER_COUNT + 2], local[-1:]
-        rows = jnp.concatenate([head[: THIRD_ORDER_COUNT + 1], splines[:, None] * head[THIRD_ORDER_COUNT + 1 :], tail])
-        left, right = rows[:, : THIRD_ORDER_COUNT + 1], rows[:, -1:]
-        return jnp.concatenate(
-            [left, rows[:, THIRD_ORDER_COUNT + 1 : THIRD_ORDER_COUNT + 2] * splines[None, :], right], axis=1
-        )
+        head, tail = local[: THIRD + 2], local[-1:]
+        rows = jnp.concatenate([head[: THIRD + 1], splines[:, None] * head[THIRD + 1 :], tail])
+        left, right = rows[:, : THIRD + 1], rows[:, -1:]
+        return jnp.concatenate([left, rows[:, THIRD + 1 : THIRD + 2] * splines[None, :], right], axis=1)
 
     return one, (*block.bands, power, block.splines)
 

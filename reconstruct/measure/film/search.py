@@ -11,7 +11,7 @@ from reconstruct.measure.film.likelihood import Block, scores
 from reconstruct.measure.film.parallax import apart, starts
 from reconstruct.measure.prior import Prior
 from twin.optics.electrons import wavelength
-from twin.optics.weak import THIRD_ORDER_COUNT
+from twin.optics.weak import THIRD
 
 COARSE = 0.3
 """Gain in log posterior below which a climb on few frequencies ends."""
@@ -33,11 +33,11 @@ NEAR = 50.0
 
 def penalised(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     """Precision [n, n] of all parameters and what they are drawn to [n]."""
-    n = THIRD_ORDER_COUNT + 1 + KNOTS + 1
+    n = THIRD + 1 + KNOTS + 1
     precision, centre = np.zeros((n, n)), np.zeros(n)
-    precision[:THIRD_ORDER_COUNT, :THIRD_ORDER_COUNT] = np.linalg.inv(prior.covariance)
-    precision[THIRD_ORDER_COUNT:, THIRD_ORDER_COUNT:] = penalty(prior.thickness)
-    centre[:THIRD_ORDER_COUNT], centre[THIRD_ORDER_COUNT] = prior.mean, prior.thickness[0]
+    precision[:THIRD, :THIRD] = np.linalg.inv(prior.covariance)
+    precision[THIRD:, THIRD:] = penalty(prior.thickness)
+    centre[:THIRD], centre[THIRD] = prior.mean, prior.thickness[0]
     return precision, centre
 
 
@@ -73,8 +73,8 @@ def standing(blocks: list[Block], parameters: np.ndarray, precision: np.ndarray,
 def _usable(parameters: np.ndarray) -> bool:
     return bool(
         np.isfinite(parameters).all()
-        and 1.0 <= parameters[THIRD_ORDER_COUNT] <= 1000.0
-        and np.abs(parameters[THIRD_ORDER_COUNT + 1 :]).max() < 60
+        and 1.0 <= parameters[THIRD] <= 1000.0
+        and np.abs(parameters[THIRD + 1 :]).max() < 60
     )
 
 
@@ -159,19 +159,17 @@ def searched(
     climbs: list[Climb] = []
     for first in found:
         start = _start(data, prior, first, low)
-        climbs.append(
-            climb([block(one, start[:THIRD_ORDER_COUNT], low) for one in data], start, precision, centre, 15, COARSE)
-        )
+        climbs.append(climb([block(one, start[:THIRD], low) for one in data], start, precision, centre, 15, COARSE))
     climbs.sort(key=lambda one: -one.height)
     second = []
     for one in climbs[:second_stage]:
-        blocks = [block(each, one.parameters[:THIRD_ORDER_COUNT], middle) for each in data]
+        blocks = [block(each, one.parameters[:THIRD], middle) for each in data]
         second.append(climb(blocks, one.parameters, precision, centre, 15, COARSE))
     best = max(second, key=lambda one: one.height)
     mirror = best.parameters.copy()
-    mirror[:THIRD_ORDER_COUNT] *= -1.0
-    mirror[0] -= best.parameters[THIRD_ORDER_COUNT]
-    blocks = [block(each, mirror[:THIRD_ORDER_COUNT], middle) for each in data]
+    mirror[:THIRD] *= -1.0
+    mirror[0] -= best.parameters[THIRD]
+    blocks = [block(each, mirror[:THIRD], middle) for each in data]
     other = standing(blocks, mirror, precision, centre)
     if other.height > best.height - AMBIGUOUS - NEAR:
         other = climb(blocks, mirror, precision, centre, 10)
@@ -180,10 +178,10 @@ def searched(
     for one in kept:
         # where pixels smear is settled once the coefficients are
         for _ in range(SETTLING):
-            blocks = [block(each, one.parameters[:THIRD_ORDER_COUNT]) for each in data]
+            blocks = [block(each, one.parameters[:THIRD]) for each in data]
             before, one = one, climb(blocks, one.parameters, precision, centre, 30)
             spread = np.sqrt(np.diag(np.linalg.inv(one.outer + precision)))
-            if np.abs((one.parameters - before.parameters) / spread)[:THIRD_ORDER_COUNT].max() < 0.05:
+            if np.abs((one.parameters - before.parameters) / spread)[:THIRD].max() < 0.05:
                 break
         ended.append(one)
     ended.sort(key=lambda one: -one.height)
@@ -197,10 +195,7 @@ def without_film(data: list[Prepared], precision: np.ndarray, centre: np.ndarray
     power = sum(float((np.abs(one.spectra.z) ** 2).sum()) for one in data)
     count = sum(one.spectra.z.size for one in data)
     off = np.zeros(len(centre))
-    off[THIRD_ORDER_COUNT + 1 : -1], off[-1] = (
-        NOTHING - centre[THIRD_ORDER_COUNT + 1 : -1],
-        np.log(power / count) - centre[-1],
-    )
+    off[THIRD + 1 : -1], off[-1] = NOTHING - centre[THIRD + 1 : -1], np.log(power / count) - centre[-1]
     return -count * (np.log(power / count) + 1.0) - 0.5 * float(off @ precision @ off)
 
 

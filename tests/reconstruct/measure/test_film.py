@@ -9,7 +9,7 @@ from reconstruct.measure.film.exposure import Optics, Setting, Spectra, scan_fre
 from reconstruct.measure.film.likelihood import expected_power, information, informations, scores, value
 from reconstruct.measure.film.search import penalised, standing, without_film
 from reconstruct.measure.prior import Prior
-from twin.optics.weak import THIRD_ORDER_COUNT, response
+from twin.optics.weak import THIRD, response
 
 OPTICS = Optics(200e3, 30e-3, 20.0)
 ANGLES = 0.03 * np.array([[0.0, 0.0], [0.5, 0.1], [-0.4, 0.6], [0.2, -0.7], [-0.6, -0.3], [0.7, 0.4], [0.0, 0.8]])
@@ -29,13 +29,13 @@ def made(generator: np.random.Generator | None = None):
     q, _ = scan_frequencies(SETTING, OPTICS)
     z = np.zeros((len(q), len(ANGLES)), np.complex64)
     strength = np.linspace(2.0, 6.0, len(ANGLES))
-    empty = block(prepared(Spectra(z, q, strength, ANGLES, SETTING), OPTICS), AT[:THIRD_ORDER_COUNT])
+    empty = block(prepared(Spectra(z, q, strength, ANGLES, SETTING), OPTICS), AT[:THIRD])
     if generator is None:
         return empty
     # drawn with thickness taken much finer than the likelihood takes it
     nodes, weights = np.polynomial.legendre.leggauss(24)
-    power = np.exp(np.asarray(empty.splines) @ AT[THIRD_ORDER_COUNT + 1 : -1])
-    c = np.array(AT[:THIRD_ORDER_COUNT])
+    power = np.exp(np.asarray(empty.splines) @ AT[THIRD + 1 : -1])
+    c = np.array(AT[:THIRD])
     c[0] += SETTING.c10
     drawn = np.zeros(z.shape, complex)
 
@@ -43,7 +43,7 @@ def made(generator: np.random.Generator | None = None):
         return (generator.normal(size=shape) + 1j * generator.normal(size=shape)) / np.sqrt(2)
 
     for node, weight in zip(nodes, weights, strict=True):
-        t = np.asarray(response(empty.bands, c, (0.5 + 0.5 * node) * AT[THIRD_ORDER_COUNT]))
+        t = np.asarray(response(empty.bands, c, (0.5 + 0.5 * node) * AT[THIRD]))
         drawn += np.sqrt(0.5 * weight * power)[:, None] * t * normal(len(q))[:, None]
     return empty._replace(z=jnp.asarray(drawn + np.exp(0.1) * normal(*z.shape), jnp.complex64))
 
@@ -82,13 +82,13 @@ def test_expected_power_is_that_of_draws():
 
 
 def test_without_a_film_the_posterior_is_that_of_a_vanishing_one_in_the_likeliest_noise():
-    seen, prior = made(np.random.default_rng(3)), Prior.independent(np.full(THIRD_ORDER_COUNT, 100.0))
+    seen, prior = made(np.random.default_rng(3)), Prior.independent(np.full(THIRD, 100.0))
     precision, centre = penalised(prior)
     q, _ = scan_frequencies(SETTING, OPTICS)
     data = [prepared(Spectra(np.asarray(seen.z), q, np.full(len(ANGLES), 4.0), ANGLES, SETTING), OPTICS)] * 2
 
     def height(noise: float) -> float:
-        none = np.concatenate([centre[: THIRD_ORDER_COUNT + 1], np.full(10, -40.0), [noise]])
+        none = np.concatenate([centre[: THIRD + 1], np.full(10, -40.0), [noise]])
         return standing([seen, seen], none, precision, centre).height
 
     likeliest = np.log((np.abs(np.asarray(seen.z)) ** 2).mean())

@@ -7,7 +7,7 @@ import pytest
 from twin.optics.aberrations import coefficients
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture
-from twin.optics.weak import THIRD_ORDER_COUNT, response, sidebands, smear
+from twin.optics.weak import THIRD, response, sidebands, smear
 from twin.phases import cis
 from twin.scattering.multislice import propagator
 from twin.scattering.reciprocity import rows, scan_images
@@ -31,7 +31,7 @@ def test_a_scan_over_a_weak_object_has_the_response_at_every_frequency():
         spectra = np.fft.fft2(images / images.mean(axis=(1, 2), keepdims=True)) / N**2
         at = np.array([[3, 0], [5, 11], [-7, 20], [1, -8]])
         bands = sidebands(at / SIDE, (indices - np.array(tilt)) * step, centre, ENERGY, SEMIANGLE, 1e-6)
-        expected = np.asarray(response(bands, CHI[:THIRD_ORDER_COUNT], 0.0))
+        expected = np.asarray(response(bands, CHI[:THIRD], 0.0))
         for transfer, (x, y) in zip(expected, at, strict=True):
             expected_spectrum = transfer * spectrum[y, x]
             np.testing.assert_allclose(spectra[:, y, x], expected_spectrum, atol=3e-3 * np.abs(spectrum).max())
@@ -45,7 +45,7 @@ def test_a_wide_pixel_is_the_mean_of_its_points():
     points = middle + np.stack(np.meshgrid(part, part), axis=-1).reshape(-1, 2)
     bands = sidebands(q, points, (1e-3, 2e-3), ENERGY, SEMIANGLE, 1e-6)
     for phases, factor in ((bands.minus, lower), (bands.plus, upper)):
-        mean = np.abs(np.asarray(cis(phases @ CHI[:THIRD_ORDER_COUNT])).mean(axis=1))
+        mean = np.abs(np.asarray(cis(phases @ CHI[:THIRD])).mean(axis=1))
         np.testing.assert_allclose(np.abs(np.asarray(factor)[:, 0]), mean, atol=0.01)
         assert mean.min() < 0.97
 
@@ -54,6 +54,6 @@ def test_depth_is_defocus():
     q = np.array([[0.2, 0.5]])
     bands = sidebands(q, np.array([[0.0, 4e-3]]), (0.0, 0.0), ENERGY, SEMIANGLE, 1e-3)
     deeper = np.eye(25)[0] * 30.0
-    deep = response(bands, CHI[:THIRD_ORDER_COUNT], 30.0)
-    right = response(bands, (CHI + deeper)[:THIRD_ORDER_COUNT], 0.0)
+    deep = response(bands, CHI[:THIRD], 30.0)
+    right = response(bands, (CHI + deeper)[:THIRD], 0.0)
     assert np.asarray(deep) == pytest.approx(np.asarray(right))
