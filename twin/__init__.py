@@ -1,4 +1,4 @@
-"""Forward models: what the microscope and the sample are, and what they would record."""
+"""Forward models: the microscope, the sample, and the signals they predict."""
 
 import lazy_loader
 

@@ -1,12 +1,12 @@
-"""Names, units and kinds of every control and every sensor the project speaks of.
+"""Names, units and kinds of all controls and sensor channels.
 
 Units are the ones used inside emtwin (angstrom, radian, volt, second, ampere, kelvin, pascal, tesla); "1" is dimensionless.
-A control is something the console can be told. A channel is something the instrument reports, and its kind says what it is worth:
+A control is a value that the console can set. A channel is a value that the instrument reports; its kind says what evidence it is:
 
 - ``echo``           the command repeated back: no evidence about the column;
 - ``measured``       a physical measurement, with noise, bias and quantisation of its own;
 - ``derived``        computed by the instrument from other things;
-- ``last-measured``  the value of the last time somebody measured it, however long ago.
+- ``last-measured``  the value of the most recent measurement, which may be old.
 """
 
 from typing import Literal
@@ -17,7 +17,7 @@ Kind = Literal["echo", "measured", "derived", "last-measured"]
 
 
 class Control(msgspec.Struct, frozen=True):
-    """Something the console can be told: its name, unit, and the range a command may take."""
+    """A value that the console can set: name, unit, and range of commands."""
 
     name: str
     unit: str
@@ -42,12 +42,12 @@ CONTROLS: tuple[Control, ...] = (
         "angstrom",
         -2000.0,
         2000.0,
-        "defocus coefficient asked of the objective lens, relative to the user's zero",
+        "commanded defocus coefficient of the objective lens, relative to the user's zero",
     ),
-    Control("C12.a", "angstrom", -500.0, 500.0, "two-fold astigmatism asked of the stigmator, cosine part"),
-    Control("C12.b", "angstrom", -500.0, 500.0, "two-fold astigmatism asked of the stigmator, sine part"),
-    Control("beam_shift.x", "angstrom", -500.0, 500.0, "position of the scan's centre asked of the deflectors"),
-    Control("beam_shift.y", "angstrom", -500.0, 500.0, "position of the scan's centre asked of the deflectors"),
+    Control("C12.a", "angstrom", -500.0, 500.0, "commanded two-fold astigmatism of the stigmator, cosine part"),
+    Control("C12.b", "angstrom", -500.0, 500.0, "commanded two-fold astigmatism of the stigmator, sine part"),
+    Control("beam_shift.x", "angstrom", -500.0, 500.0, "commanded position of the scan's centre by the deflectors"),
+    Control("beam_shift.y", "angstrom", -500.0, 500.0, "commanded position of the scan's centre by the deflectors"),
     Control("stage.x", "angstrom", -1e7, 1e7, "stage position asked for"),
     Control("stage.y", "angstrom", -1e7, 1e7, "stage position asked for"),
     Control(
@@ -58,7 +58,9 @@ CONTROLS: tuple[Control, ...] = (
         "where the user's zero of defocus stands: what C10 says is relative to it; the lens is asked for C10 + C10.zero",
     ),
     Control("normalise", "1", 0.0, 1e9, "a counter; raising it takes the objective lens to its remanence"),
-    Control("holder.temperature", "kelvin", 0.0, 1600.0, "asked of the holder's heater; 0 is off"),
+    Control(
+        "holder.temperature", "kelvin", 0.0, 1600.0, "commanded temperature of the holder; 0 switches the heater off"
+    ),
     Control("flash", "1", 0.0, 1e9, "a counter; raising it flashes the emitter"),
 )
 

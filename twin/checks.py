@@ -1,4 +1,4 @@
-"""What a number must be before anything is computed with it. Values under a JAX trace have no number yet and pass."""
+"""Checks of input values. Values under a JAX trace are not known yet and pass."""
 
 import math
 from typing import Any
@@ -11,12 +11,12 @@ from jaxtyping import Array, Float
 
 Number = float | int | Float[Array, ""]
 """A number that may be differentiated in: a Python number or an array without axes."""
-LOWEST, HIGHEST = 1e3, 1e7
+LOWEST_ENERGY, HIGHEST_ENERGY = 1e3, 1e7
 """Electron energies in eV that an electron microscope may have; less is most often a number of kilovolts."""
 
 
 def require_float64() -> None:
-    """ValueError unless JAX has float64: without it what is asked for in float64 is computed in float32, in silence."""
+    """ValueError unless JAX has float64 enabled: otherwise JAX computes in float32 without a warning."""
     if not jax.config.read("jax_enable_x64"):
         raise ValueError(
             'JAX is in single precision, and this needs float64; call jax.config.update("jax_enable_x64", True) before anything is computed'
@@ -44,9 +44,9 @@ def finite(name: str, value: Any, cure: str) -> None:
     """ValueError that names ``name`` and the ``cure`` unless every number in ``value`` is finite."""
     if known(value):
         number = np.asarray(value)
-        wrong = int(number.size - np.count_nonzero(np.isfinite(number)))
-        what = "is not finite" if number.ndim == 0 else f"has {wrong} values of {number.size} that are not finite"
-        require(wrong == 0, f"{name} {what}; {cure}")
+        invalid = int(number.size - np.count_nonzero(np.isfinite(number)))
+        problem = "is not finite" if number.ndim == 0 else f"has {invalid} values of {number.size} that are not finite"
+        require(invalid == 0, f"{name} {problem}; {cure}")
 
 
 def not_negative(name: str, value: Any, cure: str, unit: str = "") -> None:
@@ -66,10 +66,10 @@ def positive(name: str, value: Any, cure: str, unit: str = "") -> None:
 
 
 def electron_energy(energy: float) -> float:
-    """``energy`` in eV; ValueError outside what a microscope may have."""
-    if not (math.isfinite(energy) and LOWEST <= energy <= HIGHEST):
+    """``energy`` in eV; ValueError outside the range of microscopes."""
+    if not (math.isfinite(energy) and LOWEST_ENERGY <= energy <= HIGHEST_ENERGY):
         raise ValueError(
-            f"electron energy is {energy} eV; give it in electronvolts between {LOWEST:g} and {HIGHEST:g}, e.g. 200e3 for 200 kV"
+            f"electron energy is {energy} eV; give it in electronvolts between {LOWEST_ENERGY:g} and {HIGHEST_ENERGY:g}, e.g. 200e3 for 200 kV"
         )
     return float(energy)
 

@@ -30,7 +30,7 @@ def nyquist(gpts: tuple[int, int], extent: tuple[float, float]) -> float:
 
 
 def window(k: Any, cutoff: Any) -> Any:
-    """What multislice keeps of the frequency ``k`` (1/angstrom; it and ``cutoff`` of NumPy or JAX): 1 inside, a cosine edge below ``cutoff``, 0 beyond."""
+    """The band limit of multislice at the frequency ``k`` (1/angstrom; NumPy or JAX): 1 inside, a cosine edge below ``cutoff``, 0 beyond."""
     library = np if isinstance(k, np.ndarray) else jnp
     inside = (cutoff - k) / (TAPER / CUTOFF * cutoff)
     return 0.5 - 0.5 * library.cos(np.pi * library.clip(inside, 0.0, 1.0))
@@ -50,16 +50,16 @@ def band_limit(gpts: tuple[int, int], extent: tuple[float, float], cutoff: float
     return window(np.hypot(kx[None, :], ky[:, None]), cutoff or highest)
 
 
-def smooth(least: int) -> int:
-    """The smallest number of at least ``least`` with no prime factor above 7: grids of such sizes are transformed quickly."""
-    if least < 1:
-        raise ValueError(f"a grid needs at least one point, not {least}")
-    number = least
+def smooth(minimum: int) -> int:
+    """The smallest number of at least ``minimum`` with no prime factor above 7: grids of such sizes are transformed quickly."""
+    if minimum < 1:
+        raise ValueError(f"a grid needs at least one point, not {minimum}")
+    number = minimum
     while True:
-        rest = number
+        cofactor = number
         for prime in (2, 3, 5, 7):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
+            while cofactor % prime == 0:
+                cofactor //= prime
+        if cofactor == 1:
             return number
         number += 1

@@ -1,8 +1,8 @@
-"""Phases: cosine and sine of many angles, by a polynomial that a processor takes eight at a time.
+"""Cosine and sine of many phases, by a polynomial that vectorises on CPUs.
 
-Multislice is Fourier transforms between multiplications by exp(i angle), and on a CPU XLA's own cosine and sine take longer than some of the
-transforms: a value at a time, each reduced as if it could be of any size. Here an angle is given in turns, reduced by whole and half turns,
-which is exact, to a quarter of one, and there the Taylor series ends early.
+Multislice alternates Fourier transforms with multiplications by exp(i angle), and on a CPU XLA's cosine and sine take longer than some of the
+transforms: they work on one value at a time, with a general range reduction. Here an angle is given in turns and reduced by whole and half turns,
+which is exact, to at most a quarter of a turn, where few terms of the Taylor series suffice.
 """
 
 import math
@@ -12,13 +12,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Complex, Float
 
-TERMS = {"float32": 7, "float64": 11}
-"""Terms of either series: what is left out of it, at most (pi / 2)^(2 terms) / (2 terms)!, is below half a unit in the last place of 1."""
+SERIES_TERMS = {"float32": 7, "float64": 11}
+"""Terms of either series: its truncation error, at most (pi / 2)^(2 terms) / (2 terms)!, is below half a unit in the last place of 1."""
 
 
 def _series(variable: Array, first: int) -> Array:
     """sum_k (-1)^k (2 pi)^n v^k / n! with n = first + 2 k, by Horner's rule, with the terms that the dtype of ``variable`` needs."""
-    orders = [first + 2 * term for term in range(TERMS[variable.dtype.name])]
+    orders = [first + 2 * term for term in range(SERIES_TERMS[variable.dtype.name])]
     factors = [(-1.0) ** term * math.tau**n / math.factorial(n) for term, n in enumerate(orders)]
     total = jnp.full_like(variable, factors[-1])
     for factor in reversed(factors[:-1]):
@@ -31,14 +31,14 @@ def _series(variable: Array, first: int) -> Array:
 def cos_sin(turns: Float[Array, "*n"]) -> tuple[Float[Array, "*n"], Float[Array, "*n"]]:
     """cos(2 pi t) and sin(2 pi t) of ``turns`` t in the same dtype, float32 or float64, to a few units in the last place of 1.
 
-    What the angle itself lacks in float32 is not made up for: reduce a large one in float64 first. NaN stays NaN, and infinity becomes it.
+    The rounding of the angle itself in float32 remains: reduce a large angle in float64 first. NaN and infinity give NaN.
     """
     halves = jnp.round(2.0 * turns)
-    rest = turns - 0.5 * halves
+    remainder = turns - 0.5 * halves
     odd = jnp.abs(halves - 2.0 * jnp.round(0.5 * halves))
     sign = 1.0 - 2.0 * odd
-    square = rest * rest
-    return sign * _series(square, 0), sign * rest * _series(square, 1)
+    square = remainder * remainder
+    return sign * _series(square, 0), sign * remainder * _series(square, 1)
 
 
 @cos_sin.defjvp

@@ -1,7 +1,7 @@
-"""What travels between an instrument and the twin: readings, scans, frames. msgspec Structs over numpy; no JAX.
+"""Records exchanged between an instrument and the twin: readings, scans, frames. msgspec Structs over numpy; no JAX.
 
 Absolute times are int64 nanoseconds UTC. Arrays are [..., y, x]. Intensities of a frame are detector counts; how counts become a
-fraction of the incident beam is calibration, and belongs to the twin.
+fraction of the incident beam is a matter of calibration, in the twin.
 """
 
 from typing import Literal
@@ -16,7 +16,7 @@ class Readings(msgspec.Struct, frozen=True):
     """A batch of one channel: values in the channel's unit at the source's own times.
 
     ``first`` is the sequence number of the first value; numbers rise by one per reading and channel, so a gap is seen.
-    ``times`` int64 [n] ns UTC by the source's clock (which may be off), ``values`` float64 [n]; NaN is "the source said not a number".
+    ``times`` int64 [n] ns UTC by the source's clock (which may be off), ``values`` float64 [n]; NaN: the source reported not a number.
     """
 
     channel: str
@@ -56,8 +56,8 @@ class Exposure(msgspec.Struct, frozen=True):
 class Frame(msgspec.Struct, frozen=True):
     """One recorded image or spectrum. ``data`` is [ny, nx] (or [channels]) in counts; ``start`` is the time of the first pixel.
 
-    ``settings`` are the controls as commanded when it was recorded. ``origin`` says whether an instrument measured it or a model made it.
-    ``meta`` holds what the source claims besides, unverified.
+    ``settings`` are the controls as commanded when it was recorded. ``origin``: "measured" by an instrument or "simulated".
+    ``meta`` holds further statements of the source, unverified.
     """
 
     data: np.ndarray

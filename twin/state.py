@@ -1,7 +1,7 @@
 """The state of a microscope and its specimen: a flat float64 vector of named entries, each with unit, scale and prior.
 
-Names and scales define the vector, its covariance and its file; the order of a tree never does. What the console was told
-(settings) is not in here: `twin.image.microscope.place` joins the two.
+Names and scales define the vector, its covariance and its file. What the console was commanded
+(settings) is not in here: `twin.image.microscope.affine_optics` joins the two.
 """
 
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ import numpy as np
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One number of the state: name, unit, prior mean and standard deviation, and what it is.
+    """One number of the state: name, unit, prior mean and standard deviation, and description.
 
-    ``period`` > 0 says that the entry lives on a circle of that length when its place is not known (a lattice's phase).
+    ``period`` > 0: the entry is periodic with that length while it is unknown (a lattice's phase).
     """
 
     name: str
@@ -51,9 +51,9 @@ class Layout(msgspec.Struct, frozen=True):
 
     def index(self, name: str) -> int:
         """Place of an entry in the vector; ValueError if the state has no such entry."""
-        for place, entry in enumerate(self.entries):
+        for position, entry in enumerate(self.entries):
             if entry.name == name:
-                return place
+                return position
         raise ValueError(f"the state has no entry {name!r}; it has {', '.join(self.names)}")
 
     def prior_mean(self) -> np.ndarray:
@@ -65,7 +65,7 @@ class Layout(msgspec.Struct, frozen=True):
         return np.array([entry.std for entry in self.entries])
 
     def replaced(self, priors: Mapping[str, tuple[float, float]]) -> "Layout":
-        """The same layout with some priors given anew as ``{name: (mean, std)}``; ValueError for a name that is not there."""
+        """The same layout with some priors replaced by ``{name: (mean, std)}``; ValueError for an unknown name."""
         for name in priors:
             self.index(name)
         return Layout(
@@ -79,9 +79,9 @@ class Layout(msgspec.Struct, frozen=True):
 
 
 FIELD = ("field.level", "field.cx", "field.cy", "field.sx", "field.sy", "field.cp", "field.cm", "field.sp", "field.sm")
-"""Level, and amplitudes of the lowest lattice harmonics (cosine and sine along x, y and the two diagonals), of what the forward model gets
-wrong in every image alike: potentials, thermal amplitudes, amorphous layers, the detector's angles and response. Without them such errors
-masquerade as tilt, thickness and the detector's gain."""
+"""Level, and amplitudes of the lowest lattice harmonics (cosine and sine along x, y and the two diagonals), of the errors that the forward
+model makes in every image: potentials, thermal amplitudes, amorphous layers, the detector's angles and response. Without them such errors
+would be attributed to tilt, thickness and the detector's gain."""
 
 
 def standard_layout(cell: float = 3.905) -> Layout:

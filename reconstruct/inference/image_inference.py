@@ -22,7 +22,7 @@ from reconstruct.inference.importance_sampling import importance_sampled, in_one
 from reconstruct.inference.registration import starts
 from twin import checks
 from twin.image.microscope import Microscope, counting_variance, images_and_slopes, to_fraction
-from twin.image.prediction import View, evaluate, level
+from twin.image.prediction import View, black_level, evaluate
 from twin.records import Scan
 
 MAX_ITERATIONS = 12
@@ -88,7 +88,7 @@ def fit(
     best = initial[0]
     maxima = initial
     for _ in range(2):
-        signal = evaluate(microscope, best[None, :], request)[0] - level(request, best)
+        signal = evaluate(microscope, best[None, :], request)[0] - black_level(request, best)
         noise_cov_sqrt = np.linalg.cholesky(covariance(microscope, signal, error, request.scan))
         whiten = np.linalg.inv(noise_cov_sqrt)
         maxima, cost, slopes = _maximise(
@@ -130,7 +130,7 @@ def fit(
         determined=determined,
         effective_samples=modes[0].effective_samples,
         residual=residual,
-        signal=expected - level(request, maxima[best_index]),
+        signal=expected - black_level(request, maxima[best_index]),
         slopes=jacobian,
         innovation=residual + jacobian @ prior_shift,
         evidence=float(

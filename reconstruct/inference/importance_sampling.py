@@ -11,10 +11,10 @@ from scipy.special import gammaln, logsumexp
 
 from reconstruct.inference.belief import triangular
 from twin.image.microscope import PARAMETERS
-from twin.image.prediction import BATCH
+from twin.image.prediction import SAMPLE_BATCH
 
 MAX_MODES = 6
-IMPORTANCE_SAMPLES = 3 * BATCH
+IMPORTANCE_SAMPLES = 3 * SAMPLE_BATCH
 STUDENT_FREEDOM = 8.0
 PROPOSAL_INFLATION = 1.15
 """Factor by which the proposal is widened, and again each time its effective sample size is too small."""

@@ -4,11 +4,11 @@ import numpy as np
 
 from reconstruct.inference.belief import Belief
 from twin.image.microscope import PARAMETERS
-from twin.image.prediction import BATCH, View
+from twin.image.prediction import SAMPLE_BATCH, View
 
 MAX_STARTS = 6
 MAX_STARTS_UNIFORM = 16
-CANDIDATES_UNIFORM = 4 * BATCH
+CANDIDATES_UNIFORM = 4 * SAMPLE_BATCH
 """Candidates where the position in the unit cell is unknown."""
 WIDE_DRAW_FACTOR = 2.0
 """Every second candidate is drawn so many times wider than the prior, to cover its tails."""
@@ -38,7 +38,7 @@ def starts(
     spans = _spans_cells(request, microscope.cell)
     candidates, components = [prior_means], [np.arange(len(prior_means))]
     shares = np.maximum(belief.weights, 0.1 / len(belief.weights))
-    draws = CANDIDATES_UNIFORM if belief.circular_uniform else BATCH
+    draws = CANDIDATES_UNIFORM if belief.circular_uniform else SAMPLE_BATCH
     counts = np.floor(shares / shares.sum() * (draws - len(prior_means))).astype(int)
     for k, count in enumerate(counts):
         normal = generator.standard_normal((count, prior_means.shape[1]))

@@ -10,8 +10,8 @@ from reconstruct.inference.belief import Belief
 from reconstruct.inference.image_inference import covariance, uniform_as_gaussian
 from scenarios.acquire.dose_accounting import electrons_of
 from scenarios.acquire.twin_session import TwinSession
-from twin.image.microscope import Microscope, counting_variance, images_and_slopes, place
-from twin.image.prediction import View, drift_of, level, view
+from twin.image.microscope import Microscope, affine_optics, counting_variance, images_and_slopes
+from twin.image.prediction import View, black_level, drift_of, view
 from twin.records import Scan
 
 BATCH = 6
@@ -45,7 +45,7 @@ class Linearization:
             at = times[number] * 1e-9
             rest = min(lead, max(at - before, 0.0))
             transition, factor = self.twin_session.dynamics.discretise(max(at - before, 0.0) - rest)
-            signal = image - level(request, points[number])
+            signal = image - black_level(request, points[number])
             model_covariance = self.twin_session.discrepancy.covariance(signal, scan)
             steps.append(
                 _step(self.twin_session.microscope, request, signal, slope, model_covariance, transition, factor)
@@ -66,14 +66,14 @@ class Linearization:
             views, points = self._at([settings[0][number] for number in numbers], scan)
             pixels, slopes = self._slopes(views, points)
             for at, number in enumerate(numbers):
-                signal = pixels[at] - level(views[at], points[at])
+                signal = pixels[at] - black_level(views[at], points[at])
                 root = np.linalg.cholesky(self._scatter(signal, scan))
                 white = solve_triangular(root, slopes[at], lower=True, check_finite=False)
                 steps[number] = white.T @ white, electrons_of(scan)
         microscope = self.twin_session.microscope
         return [
             [
-                Exposure(place(microscope.layout, microscope.calibration, setting)[0], *steps[number])
+                Exposure(affine_optics(microscope.layout, microscope.calibration, setting)[0], *steps[number])
                 for number, setting in enumerate(row)
             ]
             for row in settings

@@ -20,7 +20,7 @@ from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import Answer, TwinSession, describe_state
 from scenarios.io.progress import Progress
 from twin.image.microscope import counting_variance
-from twin.image.prediction import NUMBERS, Prediction
+from twin.image.prediction import STATISTICS, Prediction
 from twin.records import Frame, Scan
 
 Policy = Literal["decide", "always", "random", "sensors", "blind"]
@@ -311,7 +311,7 @@ class SessionLoop:
             "gain_per_electron": choice.gain_per_electron,
             "electrons": choice.electrons,
             "measured": choice.measures,
-            "numbers": {name: _numbers(prediction, name) for name in NUMBERS},
+            "numbers": {name: _numbers(prediction, name) for name in STATISTICS},
             "frame_row": row,
             "distrusted": trust.distrusted,
             "discrepancy": twin_session.discrepancy.amplitude,
@@ -374,5 +374,5 @@ def plain_scan(scan: Scan) -> dict[str, Any]:
 
 
 def _numbers(prediction: Prediction, name: str) -> list[float]:
-    interval = prediction.numbers[name]
+    interval = prediction.statistics[name]
     return [interval.centre, interval.centre + interval.low, interval.centre + interval.high, interval.std]

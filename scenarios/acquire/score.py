@@ -18,7 +18,7 @@ from instrument.remote.wire import TruthRequest
 from learn.scores import coverage
 from scenarios.report.session import request_rows
 from twin.image.microscope import Calibration, to_fraction
-from twin.image.prediction import CIRCULAR, NUMBERS, apart, numbers
+from twin.image.prediction import CIRCULAR_STATISTICS, STATISTICS, image_statistics, statistic_difference
 from twin.records import Scan
 
 
@@ -33,11 +33,11 @@ def score(rows: list[Row], scan: Scan, truth: TruthClient) -> tuple[dict[str, An
     mean = frames.mean(axis=(1, 2))
     errors = np.sqrt(((answered - frames) ** 2).mean(axis=(1, 2))) / mean
     raw_errors = np.sqrt(((raw - frames) ** 2).mean(axis=(1, 2))) / mean
-    true = numbers(frames)
-    covered, standardised = {}, np.zeros((len(rows), len(NUMBERS)))
-    for column, name in enumerate(NUMBERS):
+    true = image_statistics(frames)
+    covered, standardised = {}, np.zeros((len(rows), len(STATISTICS)))
+    for column, name in enumerate(STATISTICS):
         interval = np.array([row.payload["numbers"][name] for row in rows])
-        off = apart(name, true[name], interval[:, 0])
+        off = statistic_difference(name, true[name], interval[:, 0])
         standardised[:, column] = off / np.maximum(interval[:, 3], 1e-300)
         covered[name] = coverage(off, interval[:, 1] - interval[:, 0], interval[:, 2] - interval[:, 0])
     measured = np.array([row.payload["measured"] for row in rows])
@@ -50,8 +50,8 @@ def score(rows: list[Row], scan: Scan, truth: TruthClient) -> tuple[dict[str, An
         "rmse_simulated": float(errors[~measured].mean()) if (~measured).any() else None,
         "coverage90": float(np.mean(list(covered.values()))),
         "coverage90_by_number": covered,
-        "circular": sorted(CIRCULAR),
-        "numbers": list(NUMBERS),
+        "circular": sorted(CIRCULAR_STATISTICS),
+        "numbers": list(STATISTICS),
     }
     arrays = {
         "truth": frames,

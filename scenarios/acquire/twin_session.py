@@ -16,13 +16,13 @@ from twin.dynamics import ColumnDynamics, command_focus, move_stage
 from twin.image.microscope import (
     PARAMETERS,
     Microscope,
+    affine_optics,
     black_scale,
     counting_cumulant,
     counting_variance,
-    place,
     to_fraction,
 )
-from twin.image.prediction import SAMPLES, Prediction, View, drift_of, evaluate, predict, undetected, view
+from twin.image.prediction import ENSEMBLE_SIZE, Prediction, View, drift_of, evaluate, predict, view, without_detector
 from twin.records import Frame, Readings, Scan
 from twin.sensors import Sensor
 
@@ -56,7 +56,7 @@ class TwinSession:
     ):
         self.microscope, self.dynamics, self.seed = microscope, dynamics, seed
         self.limits = limits or Limits()
-        self._untuned = place(microscope.layout, microscope.calibration, {})
+        self._untuned = affine_optics(microscope.layout, microscope.calibration, {})
         self.filter = Filter(dynamics, sensors)
         self._site_filter = Filter(dynamics, sensors)
         self.belief: Belief = prior_belief(microscope.layout, start, circular_uniform=("x", "y"))
@@ -115,7 +115,7 @@ class TwinSession:
         """Predicted image with these settings at the belief's time, and the view it is computed for."""
         generator = np.random.default_rng([self.seed, index, 1])
         request = view(self.microscope, settings, scan, drift_of(belief.layout, belief.mean))
-        states = belief.sample(SAMPLES, generator)
+        states = belief.sample(ENSEMBLE_SIZE, generator)
 
         def error(images: np.ndarray) -> np.ndarray:
             return self.discrepancy.sample(images, request.scan, generator)
@@ -165,8 +165,10 @@ class TwinSession:
 
     def _fused_answer(self, belief: Belief, request: View, data: np.ndarray, generator: np.random.Generator) -> Answer:
         """Posterior of the image given the frame: mean image of the belief plus the part of the residual that the discrepancy explains."""
-        states = belief.sample(SAMPLES, generator)
-        plain = evaluate(self.microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
+        states = belief.sample(ENSEMBLE_SIZE, generator)
+        plain = evaluate(
+            self.microscope, without_detector(states @ request.matrix.T + request.offset[None, :]), request
+        )
         mean = plain.mean(axis=0)
         scattered = plain - mean[None, :]
         of_state = scattered.T @ scattered / (len(plain) - 1)
@@ -182,7 +184,7 @@ class TwinSession:
     def _update_model(self, request: View, posterior: Posterior, data: np.ndarray, prediction: Prediction) -> None:
         signal = posterior.signal
         noise = counting_variance(self.microscope.calibration, request.scan, np.maximum(signal, 1e-9))
-        was_lost = prediction.numbers["phase.plus"].std > 1.0
+        was_lost = prediction.statistics["phase.plus"].std > 1.0
         self.discrepancy = self.discrepancy.update(request.scan, signal, posterior.innovation, posterior.slopes, noise)
         if not was_lost:
             self.inflation = self.inflation.update(

@@ -6,7 +6,7 @@ from scenarios.io.errors import BadInput, from_twin
 from scenarios.simulate.ready import FOCI, Ready
 from scenarios.simulate.scenario.plan import Simulation
 from twin.optics.illumination import Illumination
-from twin.scattering.stem.algorithms import FLOAT32, Form, choose, forms
+from twin.scattering.stem.algorithms import FLOAT32_ERROR, Form, choose, forms
 from twin.scattering.stem.beams import Response
 from twin.scattering.stem.scene import Scene
 
@@ -17,7 +17,7 @@ def with_form(ready: Ready) -> Ready:
         return ready
     form = _form(ready.plan, ready.scene, ready.illumination, ready.axes, ready.responses)
     note = f"the image is made in a quicker form ({form}): exact to {100 * form.error:.2f} %"
-    return ready._replace(form=form, notes=(*ready.notes, note) if form.error > FLOAT32 else ready.notes)
+    return ready._replace(form=form, notes=(*ready.notes, note) if form.error > FLOAT32_ERROR else ready.notes)
 
 
 def _form(

@@ -9,8 +9,8 @@ from scenarios.simulate.scenario.plan import PROBES
 from scenarios.simulate.specimen import column, phonon_seeds, potential_options
 from twin.grid import CUTOFF, TAPER, nyquist
 from twin.optics.transfer import envelope, objective_aperture
-from twin.scattering.grid_error import WEAK, Compared, compared
-from twin.scattering.stem.by_probes import FINER
+from twin.scattering.grid_error import WEAK_BEAM_INTENSITIES, GridComparison, compare_grids
+from twin.scattering.stem.by_probes import OVERSAMPLING
 
 
 class Sampling(NamedTuple):
@@ -33,7 +33,11 @@ class Sampling(NamedTuple):
         x, y = self.points
         points = f"{x:.3f} Å" if abs(x - y) < 5e-4 else f"{x:.3f} x {y:.3f} Å"
         name, error = self.worst
-        weak = f", {percent(self.weak)} in weak beams ({WEAK[0]:g} to {WEAK[1]:g} of the beam)" if self.weak else ""
+        weak = (
+            f", {percent(self.weak)} in weak beams ({WEAK_BEAM_INTENSITIES[0]:g} to {WEAK_BEAM_INTENSITIES[1]:g} of the beam)"
+            if self.weak
+            else ""
+        )
         band = f"up to {1e3 * self.band:.0f} mrad"
         return {
             "points": [x, y], "band_mrad": 1e3 * self.band, "beyond_band": self.beyond, "errors": self.errors, "weak_beams": self.weak,
@@ -46,30 +50,30 @@ def sampling_of(ready: Ready) -> Sampling:
     plan, (ny, nx), (x, y) = ready.plan, ready.gpts, ready.extent
     repeats, seeds = ready.made.repeats, phonon_seeds(plan)
     semiangle = 0.0 if ready.illumination is None else float(ready.illumination.semiangle)
-    found = compared(
+    found = compare_grids(
         column(plan, ready.made), (max(8, ny // repeats[1]), max(8, nx // repeats[0])), ready.made.slices, ready.energy,
-        semiangle, ready.tilt, seeds[0] if seeds else None, FINER if plan.signal in PROBES else 1,
+        semiangle, ready.tilt, seeds[0] if seeds else None, OVERSAMPLING if plan.signal in PROBES else 1,
         tuple(potential_options(plan).items()),
     )  # fmt: skip
     band = (CUTOFF - TAPER) * nyquist(ready.gpts, ready.extent) * ready.wavelength
     errors, weak = _errors(ready, found)
-    return Sampling((x / nx, y / ny), band, found.beyond, errors, weak)
+    return Sampling((x / nx, y / ny), band, found.outside_band, errors, weak)
 
 
-def _errors(ready: Ready, found: Compared) -> tuple[dict[str, float], float | None]:
+def _errors(ready: Ready, found: GridComparison) -> tuple[dict[str, float], float | None]:
     """Of each channel, of the image, of the wave or of the pattern; and of weak beams where beams are recorded."""
     signal = ready.plan.signal
     if signal == "stem":
         named = zip(ready.channels, ready.responses, strict=True)
-        return {name: found.of_detector(one) for name, one in named}, None
+        return {name: found.detector_error(one) for name, one in named}, None
     if signal == "exit-wave":
-        return {"scattered wave": found.of_wave()}, None
+        return {"scattered wave": found.wave_error()}, None
     if signal == "hrtem":
-        return {"scattered wave that the lens passes": found.of_wave(lambda kx, ky: _passed(ready, kx, ky))}, None
+        return {"scattered wave that the lens passes": found.wave_error(lambda kx, ky: _passed(ready, kx, ky))}, None
     reach = np.inf if ready.reach is None else ready.reach / ready.wavelength
     if ready.pixels is not None:
         reach = 0.5 * max(ready.pixels.shape) * float(ready.pixels.pixel) / ready.wavelength
-    return {"diffracted intensity": found.of_pattern(reach)}, found.of_weak_beams(reach)
+    return {"diffracted intensity": found.pattern_error(reach)}, found.weak_beam_error(reach)
 
 
 def _passed(ready: Ready, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:

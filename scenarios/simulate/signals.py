@@ -18,7 +18,7 @@ from twin.optics.averaging import averaged_image
 from twin.optics.transfer import focal_series, refocused
 from twin.scattering.multislice import intensities
 from twin.scattering.signals import exit_waves, scanned
-from twin.scattering.stem.by_probes import FINER
+from twin.scattering.stem.by_probes import OVERSAMPLING
 from twin.scattering.stem.images import stem_images
 
 Tell = Callable[[str, float | None], None]
@@ -44,7 +44,7 @@ def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
         stacks(ready.plan, ready.made, ready.gpts, tell), ready.illumination, ready.positions,
         lambda patterns: _with_flux(reduce(patterns), patterns), ready.tilt, FOCI, ready.size,
         int(compute.memory_MB * 1e6), compute.workers, lambda _, share: tell("probes through the specimen", share), start,
-        FINER,
+        OVERSAMPLING,
     )  # fmt: skip
     for place, piece in found:
         yield place.start, piece

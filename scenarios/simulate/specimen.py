@@ -14,7 +14,7 @@ from scenarios.io.errors import BadInput, from_twin
 from scenarios.simulate.scenario.plan import Simulation, SpecimenPlan
 from twin.sample.orthogonal import Cell, oriented
 from twin.sample.specimen import Slices, Specimen, srtio3_unit
-from twin.sample.structures import GAP, Structure, gap_along_z, load_structure, structure_of
+from twin.sample.structures import SHEET_GAP, Structure, gap_along_z, load_structure, structure_of
 
 BUILT_IN = {"SrTiO3": (srtio3_unit, "P m -3 m (221)")}
 """Structures that need no file: their unit cells and space groups."""
@@ -134,13 +134,13 @@ def structure_named(key: str, name: str, folder: str = "") -> Structure:
 
 
 def _placed_sheet(cell: Cell, wanted: SpecimenPlan) -> tuple[Cell, tuple[str, ...]]:
-    """A sheet (a cell with `GAP` or more without atoms along the beam) in the middle of its vacuum, and notes on it; any other cell as it is.
+    """A sheet (a cell with `SHEET_GAP` or more without atoms along the beam) in the middle of its vacuum, and notes on it; any other cell as it is.
 
     A sheet that lies across the cell's border would be cut in two, with its vacuum between the halves. BadInput where a crystal has no thickness.
     """
     gap, end = gap_along_z(cell.atoms)
     depth = float(np.asarray(cell.atoms.cell.array)[2, 2])
-    if gap < GAP:
+    if gap < SHEET_GAP:
         if wanted.cells is None and wanted.thickness is None:
             cure = "Give exactly one: thickness in angstrom, or cells along the beam (only a sheet has a thickness of its own)."
             raise BadInput("specimen.thickness", "neither thickness nor cells is given", cure)

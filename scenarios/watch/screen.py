@@ -15,7 +15,7 @@ from scenarios.watch.follow import AGREEING_VERDICTS, Channel, Follower
 from scenarios.watch.result import size_unit
 from scenarios.watch.sources import Source
 from scenarios.watch.text import BAD, STYLES, clock, event_words, headed, plain, spark
-from twin.units import age, one, scale, shown
+from twin.units import age, scale, shown, value_text
 
 RECENT = 60.0
 """Seconds of the past that a sparkline shows."""
@@ -239,12 +239,12 @@ def _sensors(follower: Follower, rows: int, width: int) -> Table:
         expected = (
             ""
             if channel.expected is None or not math.isfinite(channel.expected)
-            else one(channel.expected, unit, channel.expected_std)
+            else value_text(channel.expected, unit, channel.expected_std)
         )
         error = channel.expected_std
         cells: list[Any] = [_fit(channel.name, 34 if wide else 27)]
         cells += [Text(channel.kind, style="dim")] if wide else []
-        cells += [one(channel.last, unit, error), age(follower.age(channel))]
+        cells += [value_text(channel.last, unit, error), age(follower.age(channel))]
         cells += [expected] if wide else []
         cells += [Text(away, style=BAD if strange else ""), str(health.used or ""), str(off or "")]
         table.add_row(*cells, Text(channel.verdict, style=STYLES.get(channel.verdict, BAD)))

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from scenarios.watch.text import BAD, STYLES, clock, event_words, headed, safe
-from twin.units import one, shown
+from twin.units import shown, value_text
 
 
 def print_watched(result: dict[str, Any], console: Console | None = None) -> None:
@@ -29,7 +29,7 @@ def print_watched(result: dict[str, Any], console: Console | None = None) -> Non
         off = counts["outlier"] + counts["stuck"] + counts["not_a_number"] + counts["invalid"]
         verdict = Text(item["verdict"], style=STYLES.get(item["verdict"], BAD))
         late = counts["late"] + counts["future"]
-        last = one(item["last"], item["unit"] or "1")
+        last = value_text(item["last"], item["unit"] or "1")
         rows.add_row(safe(item["channel"]), verdict, last, str(counts["used"]), str(off or ""), str(late or ""))
     console.print()
     console.print(rows)

@@ -8,7 +8,7 @@ import numpy as np
 from rich.markup import escape
 from rich.table import Table
 
-from twin.units import one
+from twin.units import value_text
 
 BARS = "▁▂▃▄▅▆▇█"
 # blue, yellow and magenta stay apart for every kind of colour vision; the words say it too
@@ -22,7 +22,7 @@ def event_words(item: dict[str, Any]) -> str:
     if item["unit"] == "sigma":
         size = f", {item['size']:.1f} σ"
     elif item["unit"]:
-        size = f", {one(item['size'], item['unit'])}"
+        size = f", {value_text(item['size'], item['unit'])}"
     return f"{item['kind'].replace('_', ' ')}: {item['name']}{size}" + (f", {item['note']}" if item["note"] else "")
 
 

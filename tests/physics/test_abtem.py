@@ -15,20 +15,20 @@ pytestmark = pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("name", list(SPECIMENS))
 def test_multislice_agrees_with_abtem(name):
     """A tilted crystal, a probe with one aberration of every kind, four energies; in double and in single precision."""
-    found = against_abtem(name, short=True)
-    assert list(found) == [60e3, 80e3, 200e3, 300e3]
-    for one in found.values():
-        assert 0.9 < one.passed <= 1.0
-        assert one.count >= 6
+    deviations = against_abtem(name, short=True)
+    assert list(deviations) == [60e3, 80e3, 200e3, 300e3]
+    for deviation in deviations.values():
+        assert 0.9 < deviation.passed <= 1.0
+        assert deviation.count >= 6
         # 5e-9 and 5e-6 were measured: what is left in double precision is abTEM's older rest energy and elementary charge
-        assert one.total < 1e-7
-        assert one.ring < 1e-4
-        assert one.single < 2e-5
-        assert one.single_ring < 1e-4
+        assert deviation.total < 1e-7
+        assert deviation.ring < 1e-4
+        assert deviation.single < 2e-5
+        assert deviation.single_ring < 1e-4
 
 
-def test_what_is_compared_matters():
-    """The other sign of the tilt, another energy and one aberration less are all far outside what agrees."""
+def test_the_compared_deviations_react_to_errors():
+    """The opposite tilt, another energy or a missing aberration give deviations far above the bounds."""
     specimen, shape, count = SPECIMENS["SrTiO3"](6)
     slices = specimen.slices(shape, count, specimen.displacements(11), dtype=np.float64)
     spot = (0.31 * slices.extent[0], 0.57 * slices.extent[1])
@@ -87,24 +87,24 @@ def test_potential_of_the_crystal_is_abtems():
     """All slices of displaced SrTiO3 on points of the grid: abTEM's infinite projection differs only by its own pixel correction."""
     import abtem
 
-    few = srtio3((3, 3, 1))
+    cells = srtio3((3, 3, 1))
     from ase import Atoms
 
     gpts, step = 320, 11.715 / 320
-    positions = few.positions % np.array([11.715, 11.715, 3.905])[None, :]
+    positions = cells.positions % np.array([11.715, 11.715, 3.905])[None, :]
     positions[:, :2] = np.round(positions[:, :2] / step) * step % 11.715
-    snapped = Specimen(positions, few.u2, few.symbols, few.cell)
+    snapped = Specimen(positions, cells.u2, cells.symbols, cells.cell)
     ours = np.asarray(snapped.slices(gpts, 2, dtype=np.float64).array)
     with abtem.config.set({"precision": "float64", "device": "cpu"}):
         potential = abtem.Potential(
-            Atoms(list(few.symbols), positions, cell=few.cell, pbc=True),
+            Atoms(list(cells.symbols), positions, cell=cells.cell, pbc=True),
             gpts=gpts,
             slice_thickness=3.905 / 2,
             projection="infinite",
             parametrization="lobato",
         )
         theirs = np.asarray(potential.build(lazy=False).array).transpose(0, 2, 1)
-    kx, ky = frequencies((gpts, gpts), few.extent)
+    kx, ky = frequencies((gpts, gpts), cells.extent)
     low = np.hypot(kx[None, :], ky[:, None]) < 4.0
     spectrum, expected = np.fft.fft2(ours)[:, low], np.fft.fft2(theirs)[:, low]
     radius = step * np.hypot(kx[None, :], ky[:, None])[low]

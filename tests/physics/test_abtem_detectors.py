@@ -35,12 +35,12 @@ def patterns(waves):
 
 def by_abtem(waves: np.ndarray, detector) -> np.ndarray:
     with abtem.config.set({"precision": "float64", "device": "cpu", "fft": "numpy"}):
-        found = []
+        signals = []
         for wave in waves:
             array = np.ascontiguousarray(wave.T)
-            one = abtem.Waves(array, energy=ENERGY, extent=EXTENT, reciprocal_space=False)
-            found.append(np.asarray(detector.detect(one).array))
-        return np.stack(found)
+            exit_wave = abtem.Waves(array, energy=ENERGY, extent=EXTENT, reciprocal_space=False)
+            signals.append(np.asarray(detector.detect(exit_wave).array))
+        return np.stack(signals)
 
 
 def scale(waves: np.ndarray) -> float:
@@ -52,16 +52,16 @@ def scale(waves: np.ndarray) -> float:
 def test_annular(waves, patterns):
     for inner, outer in ((0.0, 20.0), (13.7, 31.2), (30.0, 41.0)):
         expected = by_abtem(waves, abtem.AnnularDetector(inner, outer)) / scale(waves)
-        found = detect(patterns, Annular(inner * 1e-3, outer * 1e-3).weights(KX, KY, LENGTH))
-        np.testing.assert_allclose(found, expected, rtol=1e-9)
+        computed = detect(patterns, Annular(inner * 1e-3, outer * 1e-3).weights(KX, KY, LENGTH))
+        np.testing.assert_allclose(computed, expected, rtol=1e-9)
 
 
 def test_annular_off_centre(waves, patterns):
     """abTEM moves its mask by whole pixels: an offset that is one."""
     offset = (3 * LENGTH / EXTENT[0], -2 * LENGTH / EXTENT[1])
     expected = by_abtem(waves, abtem.AnnularDetector(8.0, 25.3, offset=(1e3 * offset[0], 1e3 * offset[1])))
-    found = detect(patterns, Annular(8e-3, 25.3e-3, offset=offset).weights(KX, KY, LENGTH))
-    np.testing.assert_allclose(found, expected / scale(waves), rtol=1e-9)
+    computed = detect(patterns, Annular(8e-3, 25.3e-3, offset=offset).weights(KX, KY, LENGTH))
+    np.testing.assert_allclose(computed, expected / scale(waves), rtol=1e-9)
 
 
 @pytest.mark.parametrize("rings,sectors,rotation", [(2, 4, 0.3), (1, 4, -0.77), (3, 6, 0.1)])
@@ -70,8 +70,8 @@ def test_segmented(waves, patterns, rings, sectors, rotation):
     detector = abtem.SegmentedDetector(rings, sectors, inner=7.3, outer=32.9, rotation=rotation)
     expected = by_abtem(waves, detector).reshape(2, rings, sectors) / scale(waves)
     radii = tuple(np.linspace(7.3e-3, 32.9e-3, rings + 1).tolist())
-    found = detect(patterns, Segmented(radii, sectors, rotation).weights(KX, KY, LENGTH))
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    computed = detect(patterns, Segmented(radii, sectors, rotation).weights(KX, KY, LENGTH))
+    np.testing.assert_allclose(computed, expected, rtol=1e-9)
 
 
 def test_flexible(waves, patterns):
@@ -87,8 +87,8 @@ def test_flexible(waves, patterns):
 
 def test_pixelated(waves, patterns):
     full = by_abtem(waves, abtem.PixelatedDetector(max_angle="full")).transpose(0, 2, 1) / scale(waves)
-    found = crop(patterns, EXTENT, LENGTH)
-    rows, columns = found.values.shape[1] // 2, found.values.shape[2] // 2
+    computed = crop(patterns, EXTENT, LENGTH)
+    rows, columns = computed.values.shape[1] // 2, computed.values.shape[2] // 2
     middle = full[:, 48 - rows : 48 + rows + 1, 40 - columns : 40 + columns + 1]
-    np.testing.assert_allclose(found.values, middle, rtol=1e-8, atol=1e-16)
-    np.testing.assert_allclose(found.values.sum((-2, -1)), full.sum((-2, -1)), rtol=1e-9)
+    np.testing.assert_allclose(computed.values, middle, rtol=1e-8, atol=1e-16)
+    np.testing.assert_allclose(computed.values.sum((-2, -1)), full.sum((-2, -1)), rtol=1e-9)

@@ -28,9 +28,9 @@ def absorptive():
 
 
 def test_published_constants():
-    found = constants()
-    assert len(found) == 8
-    for name, (deviation, bound) in found.items():
+    deviations = constants()
+    assert len(deviations) == 8
+    for name, (deviation, bound) in deviations.items():
         assert deviation < bound, name
 
 
@@ -48,53 +48,53 @@ def test_reciprocity_needs_the_reversed_specimen(displaced):
 
 
 def test_backward_undoes_forward():
-    """What sends nothing past the band limit comes back to rounding."""
+    """A specimen that scatters nothing past the band limit is reversible to rounding."""
     empty, weak = there_and_back(nothing()), there_and_back(gratings())
     assert empty.changed == 0.0
     assert weak.changed > 0.03
-    for one in (empty, weak):
-        assert one.residual < 1e-12
-        assert abs(one.lost) < 1e-12
+    for round_trip in (empty, weak):
+        assert round_trip.residual < 1e-12
+        assert abs(round_trip.lost) < 1e-12
 
 
-def test_what_does_not_come_back_is_what_was_lost(displaced):
-    found = there_and_back(displaced)
-    assert found.changed > 0.1
-    assert found.overlap < 1e-12
-    assert 1e-5 < found.residual**2 < found.lost
+def test_the_returned_wave_lacks_the_lost_share(displaced):
+    round_trip = there_and_back(displaced)
+    assert round_trip.changed > 0.1
+    assert round_trip.overlap < 1e-12
+    assert 1e-5 < round_trip.residual**2 < round_trip.lost
 
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (6e-3, 4e-3)])
 def test_real_potentials_lose_flux_only_past_the_band_limit(displaced, tilt):
-    found = flux(displaced, False, tilt)
-    assert found.unaccounted < 1e-12
-    assert found.unexplained < 1e-12
-    assert found.absorbed == 0.0
-    assert 1e-4 < found.past < 0.05
-    np.testing.assert_allclose(found.kept + found.past, 1.0, atol=1e-12)
+    account = flux(displaced, False, tilt)
+    assert account.unaccounted < 1e-12
+    assert account.unexplained < 1e-12
+    assert account.absorbed == 0.0
+    assert 1e-4 < account.past < 0.05
+    np.testing.assert_allclose(account.kept + account.past, 1.0, atol=1e-12)
 
 
-def test_absorptive_potentials_lose_what_they_absorb(absorptive):
-    found = flux(absorptive, False)
-    assert found.unaccounted < 1e-12
-    assert found.unexplained < 1e-12
-    assert found.absorbed > 0.001
-    np.testing.assert_allclose(found.kept + found.past + found.absorbed, 1.0, atol=1e-12)
+def test_the_loss_of_absorptive_potentials_is_absorption(absorptive):
+    account = flux(absorptive, False)
+    assert account.unaccounted < 1e-12
+    assert account.unexplained < 1e-12
+    assert account.absorbed > 0.001
+    np.testing.assert_allclose(account.kept + account.past + account.absorbed, 1.0, atol=1e-12)
 
 
 def test_the_default_path_accounts_for_all_flux(displaced, absorptive):
-    """Band-limited transmissions: what they filter is a part of its own, small, and all parts sum to the incident beam."""
+    """Band-limited transmissions: the filtered share is small, and all shares sum to the incident beam."""
     for slices in (displaced, absorptive):
-        found = flux(slices, True)
-        assert found.unaccounted < 1e-12
-        assert abs(found.filtered) < 0.02
-        np.testing.assert_allclose(found.kept + found.past + found.filtered + found.absorbed, 1.0, atol=1e-12)
+        account = flux(slices, True)
+        assert account.unaccounted < 1e-12
+        assert abs(account.filtered) < 0.02
+        np.testing.assert_allclose(account.kept + account.past + account.filtered + account.absorbed, 1.0, atol=1e-12)
 
 
 def test_vacuum_keeps_the_whole_beam():
-    found = flux(nothing(), True)
-    np.testing.assert_allclose(found.kept, 1.0, atol=1e-12)
+    account = flux(nothing(), True)
+    np.testing.assert_allclose(account.kept, 1.0, atol=1e-12)
 
 
-def test_nothing_comes_round_the_grid(displaced):
+def test_no_wrap_around_of_the_grid(displaced):
     assert beyond_the_band(displaced) < 1e-14

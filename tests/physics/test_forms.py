@@ -23,11 +23,11 @@ def test_the_crystals_gram_matrix_is_multislice():
 
 
 def test_jit_vmap_and_pieces_change_nothing():
-    found = ways_of_mapping()
-    assert len(found) == 10
-    assert max(found.values()) < 1e-12, found
+    errors = ways_of_mapping()
+    assert len(errors) == 10
+    assert max(errors.values()) < 1e-12, errors
 
 
 def test_batches_of_scanned_change_nothing():
-    found = ways_of_batching()
-    assert max(found.values()) < 5e-6, found
+    errors = ways_of_batching()
+    assert max(errors.values()) < 5e-6, errors

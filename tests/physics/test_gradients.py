@@ -14,38 +14,39 @@ from twin.scattering.multislice import multislice
 
 
 @pytest.fixture(scope="module", params=["frozen", "absorptive"])
-def made(request):
-    """The name of a way in which u2 gets in, its loss, where to differ, and the gradient there. What is absorptive is damped too: Debye-Waller factors
-    alone are for the benchmark, and for the potential's own derivative."""
+def case(request):
+    """How u2 enters, the loss, the starting point, and the gradient there. An absorptive potential is damped too: Debye-Waller factors alone are
+    compared in the benchmark and in the test of the potential's derivative.
+    """
     loss, start = detected(request.param)
     return request.param, compiled(loss), start, compiled(jax.grad(loss))(start)
 
 
-def test_every_gradient_is_its_difference(made):
+def test_every_gradient_is_its_difference(case):
     """Aberrations, tilt, thickness, positions of probe and atoms, occupancies, thermal amplitudes, detector and objective angles, source, coherence."""
-    thermal, loss, start, gradient = made
-    for name, place, step in BY_THERMAL[thermal]:
-        slope, difference = slope_and_difference(loss, start, name, place, step, gradient)
-        # a difference is no better than the rounding of what it is made of
-        assert abs(slope - difference) < 1e-6 * abs(difference) + 1e-14 / step, (thermal, name, place)
-        assert abs(slope) * step > 1e-10, (thermal, name, place)
+    thermal, loss, start, gradient = case
+    for name, position, step in BY_THERMAL[thermal]:
+        slope, difference = slope_and_difference(loss, start, name, position, step, gradient)
+        # a difference is limited by the rounding of its terms
+        assert abs(slope - difference) < 1e-6 * abs(difference) + 1e-14 / step, (thermal, name, position)
+        assert abs(slope) * step > 1e-10, (thermal, name, position)
 
 
-def test_the_gradient_as_a_whole_is_its_difference(made):
+def test_the_gradient_as_a_whole_is_its_difference(case):
     """Along a random direction of all parameters at once."""
-    _, loss, start, gradient = made
+    _, loss, start, gradient = case
     slope, difference = along(loss, start, gradient)
     np.testing.assert_allclose(slope, difference, rtol=1e-6)
 
 
-def test_infinite_projection_does_not_depend_on_depth(made):
-    thermal, _, _, gradient = made
+def test_infinite_projection_does_not_depend_on_depth(case):
+    thermal, _, _, gradient = case
     depth = float(jnp.abs(gradient["positions"][:, 2]).max())
     assert (depth > 1e-7) if thermal == "frozen" else (depth == 0.0)
 
 
 def test_gradient_memory_does_not_grow_with_slices_times_waves():
-    """Besides a few times what goes in and comes out, nothing: the waves on their way are kept of one piece at a time."""
+    """Beyond inputs and outputs, only the intermediate waves of one batch are stored."""
 
     def memory(waves, slices):
         """Bytes in use at most beyond arguments and results."""
@@ -59,9 +60,9 @@ def test_gradient_memory_does_not_grow_with_slices_times_waves():
         assert analysis is not None
         return analysis.temp_size_in_bytes
 
-    one = 64 * 64 * 8
-    assert memory(256, 32) - memory(32, 32) < 4 * (256 - 32) * one
-    assert memory(32, 256) - memory(32, 32) < 5 * (256 - 32) * one
+    wave_bytes = 64 * 64 * 8
+    assert memory(256, 32) - memory(32, 32) < 4 * (256 - 32) * wave_bytes
+    assert memory(32, 256) - memory(32, 32) < 5 * (256 - 32) * wave_bytes
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +82,10 @@ def gram():
     )
 
     def share(parameters):
-        found = harmonics(
+        spectrum = harmonics(
             model, parameters["aberrations"], parameters["thickness"], parameters["tilt"], parameters["focal_spread"]
         )
-        return image(model, found, parameters["position"], parameters["source"])
+        return image(model, spectrum, parameters["position"], parameters["source"])
 
     start = {
         "aberrations": coefficients({"C10": 25.0, "C12a": 12.0, "C12b": 5.0, "C21b": 200.0, "C30": 1e4}),
@@ -99,11 +100,11 @@ def gram():
 
 
 @pytest.mark.parametrize(
-    "name,place,step",
+    "name,position,step",
     [
         *(
-            ("aberrations", (index(one),), step)
-            for one, step in [("C10", 2.0), ("C12a", 2.0), ("C21b", 60.0), ("C30", 3e3)]
+            ("aberrations", (index(name),), step)
+            for name, step in [("C10", 2.0), ("C12a", 2.0), ("C21b", 60.0), ("C30", 3e3)]
         ),
         ("thickness", (), 0.2),
         ("tilt", (0,), 5e-4),
@@ -114,11 +115,11 @@ def gram():
         ("position", (1,), 0.02),
     ],
 )
-def test_gram_gradient(gram, name, place, step):
+def test_gram_gradient(gram, name, position, step):
     """The Gram model's derivatives against five-point differences; it is complex64 inside, so steps are not small."""
     share, start, slopes = gram
-    at = {shift: share({**start, name: start[name].at[place].add(shift * step)}) for shift in (-2, -1, 1, 2)}
+    at = {shift: share({**start, name: start[name].at[position].add(shift * step)}) for shift in (-2, -1, 1, 2)}
     difference = float(8.0 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12.0 * step)
-    gradient = float(slopes[name][place])
+    gradient = float(slopes[name][position])
     np.testing.assert_allclose(gradient, difference, rtol=1e-3, atol=2e-7 * float(share(start)) / step)
     assert abs(gradient) * step > 1e-5 * float(share(start))

@@ -80,10 +80,10 @@ def crystal():
 
 @pytest.mark.parametrize("cells", [2, 3, 4])
 def test_general_form_is_exact(exact, general, cells):
-    found = image(general, harmonics(general, VECTOR, cells * A, np.zeros(2)), SPOTS)
+    computed = image(general, harmonics(general, VECTOR, cells * A, np.zeros(2)), SPOTS)
     expected = exact(SPOTS, VECTOR, cells)
     assert expected.max() > 3 * expected.min()
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(computed, expected, rtol=1e-4)
 
 
 def test_focal_spread_is_the_average_over_defocus(exact, general):
@@ -92,8 +92,8 @@ def test_focal_spread_is_the_average_over_defocus(exact, general):
         weight * exact(SPOTS, VECTOR + offset * np.eye(25)[index("C10")], 4)
         for offset, weight in zip(offsets, weights, strict=True)
     )
-    found = image(general, harmonics(general, VECTOR, 4 * A, np.zeros(2), 30.0), SPOTS)
-    np.testing.assert_allclose(found, expected, rtol=3e-4)
+    computed = image(general, harmonics(general, VECTOR, 4 * A, np.zeros(2), 30.0), SPOTS)
+    np.testing.assert_allclose(computed, expected, rtol=3e-4)
     sharp = image(general, harmonics(general, VECTOR, 4 * A, np.zeros(2)), SPOTS)
     assert np.abs(np.asarray(sharp) / expected - 1.0).max() > 5e-3
 
@@ -102,8 +102,8 @@ def test_source_size_is_the_average_over_positions(exact, general):
     spot = SPOTS[2]
     offsets, weights = source_offsets(0.35, 11)
     expected = weights @ exact(spot[None, :] + offsets, VECTOR, 3)
-    found = image(general, harmonics(general, VECTOR, 3 * A, np.zeros(2)), spot, 0.35)
-    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    computed = image(general, harmonics(general, VECTOR, 3 * A, np.zeros(2)), spot, 0.35)
+    np.testing.assert_allclose(computed, expected, rtol=1e-3)
     sharp = image(general, harmonics(general, VECTOR, 3 * A, np.zeros(2)), spot)
     assert abs(float(sharp) / expected - 1.0) > 0.02
 
@@ -112,8 +112,8 @@ def test_periodic_form_is_the_average_over_lattice_translations(general, crystal
     cells = A * np.array([(i, j) for i in range(3) for j in range(3)])
     spots = SPOTS[:3, None, :] + cells[None, :, :]
     expected = image(general, harmonics(general, VECTOR, 3 * A, np.zeros(2)), spots).mean(axis=1)
-    found = image(crystal, harmonics(crystal, VECTOR, 3 * A, np.zeros(2)), SPOTS[:3])
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    computed = image(crystal, harmonics(crystal, VECTOR, 3 * A, np.zeros(2)), SPOTS[:3])
+    np.testing.assert_allclose(computed, expected, rtol=1e-4)
     assert len(crystal.g) < len(general.g) / 8
 
 
@@ -127,11 +127,11 @@ def test_several_detectors_add_up():
     angle = wavelength(ENERGY) * np.hypot(kx[None, :], ky[:, None])
     maps = np.stack([angle < 20e-3, (angle >= 20e-3) & (angle < 55e-3), angle < 55e-3]).astype(float)
     bundle = beams(specimen.extent, ENERGY, SEMIANGLE)
-    found = gram_matrices(bundle.indices, functions, kernel, maps, (2, 4))
-    assert found.shape == (2, 3, len(bundle.k), len(bundle.k))
-    np.testing.assert_allclose(found[:, 0] + found[:, 1], found[:, 2], atol=2e-6)
-    np.testing.assert_allclose(found, np.conj(np.swapaxes(found, -1, -2)), atol=1e-7)
-    assert 0.5 < found[1, 2].diagonal().real.mean() < 1.0
+    matrices = gram_matrices(bundle.indices, functions, kernel, maps, (2, 4))
+    assert matrices.shape == (2, 3, len(bundle.k), len(bundle.k))
+    np.testing.assert_allclose(matrices[:, 0] + matrices[:, 1], matrices[:, 2], atol=2e-6)
+    np.testing.assert_allclose(matrices, np.conj(np.swapaxes(matrices, -1, -2)), atol=1e-7)
+    assert 0.5 < matrices[1, 2].diagonal().real.mean() < 1.0
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +152,9 @@ def still():
 
 @pytest.mark.parametrize("tilt", [(0.0, 0.0), (5e-3, 0.0), (0.0, -5e-3), (-5e-3, 5e-3), (2e-3, -3e-3)])
 def test_symmetry_gives_the_other_tilts_for_nothing(still, tilt):
-    found = [image(one, harmonics(one, VECTOR, 3.4 * A, np.asarray(tilt)), SPOTS) for one in still]
-    np.testing.assert_allclose(found[1], found[0], rtol=2e-4)
-    np.testing.assert_allclose(found[2], found[0], rtol=2e-4)
+    images = [image(model, harmonics(model, VECTOR, 3.4 * A, np.asarray(tilt)), SPOTS) for model in still]
+    np.testing.assert_allclose(images[1], images[0], rtol=2e-4)
+    np.testing.assert_allclose(images[2], images[0], rtol=2e-4)
 
 
 def test_tilt_and_thickness_against_exact_multislice(exact):
@@ -187,9 +187,9 @@ def test_further_configurations_without_tilt():
 
     split = pictures((0.0, 0.0), seeds=(0,), untilted_seeds=(1, 2))
     np.testing.assert_allclose(split, pictures((0.0, 0.0), seeds=(0, 1, 2)), rtol=1e-4)
-    far = pictures((5e-3, 0.0), seeds=(0,))
-    np.testing.assert_allclose(pictures((5e-3, 0.0), seeds=(0,), untilted_seeds=(0, 0)), far, rtol=1e-4)
+    tilted = pictures((5e-3, 0.0), seeds=(0,))
+    np.testing.assert_allclose(pictures((5e-3, 0.0), seeds=(0,), untilted_seeds=(0, 0)), tilted, rtol=1e-4)
     little = (1e-3, 0.0)
-    exact, alone = pictures(little, seeds=(0, 1, 2)), pictures(little, seeds=(0,))
-    moved = pictures(little, seeds=(0,), untilted_seeds=(1, 2))
-    assert np.linalg.norm(moved - exact) < 0.5 * np.linalg.norm(alone - exact)
+    exact, first_only = pictures(little, seeds=(0, 1, 2)), pictures(little, seeds=(0,))
+    further = pictures(little, seeds=(0,), untilted_seeds=(1, 2))
+    assert np.linalg.norm(further - exact) < 0.5 * np.linalg.norm(first_only - exact)

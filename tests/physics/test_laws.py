@@ -31,10 +31,10 @@ def test_fresnel_propagation_of_a_gaussian():
     wave = jnp.asarray(np.exp(-square / width**2).astype(np.complex128))
     vacuum = jnp.ones((3, *SHAPE), jnp.complex128)
     kernel = propagator(SHAPE, EXTENT, ENERGY, depth / 3, dtype=jnp.complex128)
-    found = np.asarray(multislice(wave, vacuum, kernel))
+    computed = np.asarray(multislice(wave, vacuum, kernel))
     bend = 1.0 + 1j * depth / (np.pi * width**2 / wavelength(ENERGY))
     expected = np.exp(-square / (width**2 * bend)) / bend
-    assert np.abs(found - expected).max() < 1e-6
+    assert np.abs(computed - expected).max() < 1e-6
     assert abs(bend) > 1.1
 
 
@@ -49,10 +49,10 @@ def test_tilted_propagation_moves_a_wave_against_the_lean():
     kernel = propagator(SHAPE, EXTENT, ENERGY, depth, tilt, dtype=jnp.complex128)
     straight = propagator(SHAPE, EXTENT, ENERGY, depth, dtype=jnp.complex128)
     vacuum = jnp.ones((1, *SHAPE), jnp.complex128)
-    found = np.asarray(multislice(jnp.asarray(gaussian(8.0, 6.0) + 0j), vacuum, kernel))
-    moved = gaussian(8.0 - depth * np.tan(tilt[0]), 6.0 - depth * np.tan(tilt[1]))
-    expected = np.asarray(multislice(jnp.asarray(moved + 0j), vacuum, straight))
-    assert np.abs(found - expected).max() < 1e-6
+    computed = np.asarray(multislice(jnp.asarray(gaussian(8.0, 6.0) + 0j), vacuum, kernel))
+    displaced = gaussian(8.0 - depth * np.tan(tilt[0]), 6.0 - depth * np.tan(tilt[1]))
+    expected = np.asarray(multislice(jnp.asarray(displaced + 0j), vacuum, straight))
+    assert np.abs(computed - expected).max() < 1e-6
 
 
 def test_tilt_equals_leaning_columns():
@@ -71,7 +71,7 @@ def test_tilt_equals_leaning_columns():
         jnp.complex128,
     )
     tilted = propagator(shape, specimen.extent, ENERGY, slices.spacing, tilt, dtype=jnp.complex128)
-    found = intensities(multislice(wave, transmission(slices.array, ENERGY, limit), tilted))
+    computed = intensities(multislice(wave, transmission(slices.array, ENERGY, limit), tilted))
     number = np.floor(specimen.positions[:, 2] / slices.spacing)
     lean = np.zeros_like(specimen.positions)
     lean[:, :2] = (number * slices.spacing)[:, None] * np.tan(tilt)[None, :]
@@ -79,9 +79,9 @@ def test_tilt_equals_leaning_columns():
     straight = propagator(shape, specimen.extent, ENERGY, slices.spacing, dtype=jnp.complex128)
     expected = intensities(multislice(wave, transmission(leaning.array, ENERGY, limit), straight))
     untilted = intensities(multislice(wave, transmission(slices.array, ENERGY, limit), straight))
-    difference = float(jnp.abs(found - expected).sum())
+    difference = float(jnp.abs(computed - expected).sum())
     assert difference < 2e-3
-    assert float(jnp.abs(found - untilted).sum()) > 50 * difference
+    assert float(jnp.abs(computed - untilted).sum()) > 50 * difference
 
 
 def test_weak_phase_object():
@@ -98,7 +98,7 @@ def test_weak_phase_object():
 
 
 def test_flux_is_lost_only_past_the_band_limit():
-    """Without a band limit on the transmission, what each step loses is exactly what its propagator cuts off."""
+    """Without a band limit on the transmission, the loss of each step is exactly the part that its propagator cuts off."""
     specimen = srtio3((3, 3, 2))
     shape = (120, 120)
     slices = specimen.slices(shape, 4, specimen.displacements(5), dtype=np.float64)
@@ -113,15 +113,15 @@ def test_flux_is_lost_only_past_the_band_limit():
         ENERGY,
         jnp.complex128,
     )
-    kept = 1.0
+    expected = 1.0
     limit = band_limit(shape, specimen.extent)
-    for one in function:
-        spread = np.asarray(intensities(wave * one))
-        assert abs(spread.sum() - kept) < 1e-12
-        kept = float((spread * limit**2).sum())
-        wave = multislice(wave, one[None], kernel)
-        assert abs(float(intensities(wave).sum()) - kept) < 1e-12
-    assert 0.98 < kept < 0.9999
+    for layer in function:
+        spread = np.asarray(intensities(wave * layer))
+        assert abs(spread.sum() - expected) < 1e-12
+        expected = float((spread * limit**2).sum())
+        wave = multislice(wave, layer[None], kernel)
+        assert abs(float(intensities(wave).sum()) - expected) < 1e-12
+    assert 0.98 < expected < 0.9999
 
 
 def test_backward_undoes_forward():
@@ -133,14 +133,14 @@ def test_backward_undoes_forward():
         np.zeros(25), np.array([8.0, 6.0]), aperture(SHAPE, EXTENT, ENERGY, 15e-3), EXTENT, ENERGY, jnp.complex128
     )
     kernel = propagator(SHAPE, EXTENT, ENERGY, 2.0, dtype=jnp.complex128)
-    after = multislice(wave, function, kernel)
+    exit_wave = multislice(wave, function, kernel)
     blank = jnp.ones((1, *SHAPE), jnp.complex128)
     undo = jnp.conj(kernel)
-    back = multislice(after, blank, undo)
-    back = multislice(back, jnp.conj(function[::-1]), undo)
-    back = multislice(back, blank, kernel)
-    assert float(jnp.abs(back - wave).max()) < 1e-4 * float(jnp.abs(wave).max())
-    assert float(jnp.abs(after - wave).max()) > 0.05 * float(jnp.abs(wave).max())
+    returned = multislice(exit_wave, blank, undo)
+    returned = multislice(returned, jnp.conj(function[::-1]), undo)
+    returned = multislice(returned, blank, kernel)
+    assert float(jnp.abs(returned - wave).max()) < 1e-4 * float(jnp.abs(wave).max())
+    assert float(jnp.abs(exit_wave - wave).max()) > 0.05 * float(jnp.abs(wave).max())
 
 
 def test_reciprocity_of_stem_and_tem():
@@ -163,10 +163,10 @@ def test_reciprocity_of_stem_and_tem():
     source, target = (2, 3), (12, -9)
     forward = multislice(multislice(beam(source), blank, kernel), function, kernel)
     reverse = multislice(multislice(beam((-target[0], -target[1])), blank, kernel), function[::-1], kernel)
-    one = np.fft.fft2(np.asarray(forward))[target]
-    other = np.fft.fft2(np.asarray(reverse))[-source[0], -source[1]]
-    assert abs(one) > 1.0
-    assert abs(one - other) < 1e-9 * abs(one)
+    amplitude = np.fft.fft2(np.asarray(forward))[target]
+    reciprocal = np.fft.fft2(np.asarray(reverse))[-source[0], -source[1]]
+    assert abs(amplitude) > 1.0
+    assert abs(amplitude - reciprocal) < 1e-9 * abs(amplitude)
 
 
 @pytest.mark.parametrize("nodes", [5, 9])

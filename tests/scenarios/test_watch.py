@@ -24,7 +24,7 @@ from tests.once import run_folder
 from tests.waiting import ended, said
 from twin.records import Readings
 from twin.sensors import SCHEMA
-from twin.units import age, one, scale, shown
+from twin.units import age, scale, shown, value_text
 
 ROOT = Path(__file__).resolve().parents[2]
 START = 1_700_000_000 * 10**9
@@ -365,7 +365,7 @@ def test_numbers_as_people_read_them(numbers: tuple[float, float, str], text: st
 
 def test_small_words() -> None:
     assert scale(3905.0, "angstrom") == (pytest.approx(0.1), "nm")
-    assert one(199_398.7, "volt", 0.1) == "199.39870 kV"
-    assert (one(None, "volt"), age(None), age(-0.2), age(7200.0)) == ("–", "–", "0.0 s", "2.0 h")
+    assert value_text(199_398.7, "volt", 0.1) == "199.39870 kV"
+    assert (value_text(None, "volt"), age(None), age(-0.2), age(7200.0)) == ("–", "–", "0.0 s", "2.0 h")
     assert spark(np.array([0.0, 1.0, 2.0]), 0.1, 8) == "▁▅█"
     assert set(spark(np.array([0.0, 1.0, 2.0]), 100.0, 8)) <= {"▄", "▅"}

@@ -1,6 +1,6 @@
-"""Scans of amorphous films by full multislice of real atoms: what the estimators of `reconstruct.measure` are judged on.
+"""Scans of amorphous films by full multislice of random atoms: test data for the estimators of `reconstruct.measure`.
 
-Nothing of their model is used: atoms at random with a closest distance, float32 multislice through slices of 5 angstrom, a finite source,
+They are independent of the estimators' model: random atoms with a minimum distance, float32 multislice through slices of 5 angstrom, a finite source,
 Poisson counts. A film is periodic, and the points of its camera are beams of its lattice.
 """
 
@@ -29,17 +29,17 @@ def random_atoms(
     generator: np.random.Generator, count: int, cell: tuple[float, float, float], closest: float
 ) -> np.ndarray:
     """Positions [count, 3] (angstrom) at random in a periodic cell, none nearer to another than ``closest``."""
-    kept = np.zeros((0, 3))
-    while len(kept) < count:
-        more = np.concatenate([kept, generator.uniform(0.0, cell, (count, 3))])
-        pairs = KDTree(more, boxsize=cell).query_pairs(closest, output_type="ndarray")
+    atoms = np.zeros((0, 3))
+    while len(atoms) < count:
+        candidates = np.concatenate([atoms, generator.uniform(0.0, cell, (count, 3))])
+        pairs = KDTree(candidates, boxsize=cell).query_pairs(closest, output_type="ndarray")
         # of two too near the later goes, unless its partner is gone already
-        gone = np.zeros(len(more), dtype=bool)
+        removed = np.zeros(len(candidates), dtype=bool)
         for first, second in pairs[np.lexsort((pairs[:, 0], pairs[:, 1]))]:
-            if not gone[first]:
-                gone[second] = True
-        kept = more[~gone][:count]
-    return kept
+            if not removed[first]:
+                removed[second] = True
+        atoms = candidates[~removed][:count]
+    return atoms
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def tilted(indices: np.ndarray, tilt: tuple[int, int]) -> np.ndarray:
 
 
 def exposure(
-    made: Film,
+    film: Film,
     coefficients: np.ndarray,
     electrons: float,
     generator: np.random.Generator,
@@ -99,13 +99,13 @@ def exposure(
     step = wavelength(ENERGY) / SIDE
     centre = (tilt[0] * step, tilt[1] * step)
     amplitude = aperture((GPTS, GPTS), extent, ENERGY, SEMIANGLE, True, centre)
-    # potentials stand in the middle of their slices
-    seen = coefficients + np.eye(25)[0] * (c10 + 0.5 * SLICE)
-    fine = np.asarray(scan_images(made.rows, seen, amplitude, extent, ENERGY, (GPTS, GPTS)), np.float64)
+    # potentials are in the middle of their slices
+    effective = coefficients + np.eye(25)[0] * (c10 + 0.5 * SLICE)
+    fine = np.asarray(scan_images(film.rows, effective, amplitude, extent, ENERGY, (GPTS, GPTS)), np.float64)
     kx, ky = frequencies((GPTS, GPTS), extent)
     blur = np.exp(-2.0 * (np.pi * source) ** 2 * (kx[None, :] ** 2 + ky[:, None] ** 2))
     spectrum = np.fft.fft2(fine) * blur
-    # at so few points, frequencies that differ by the scan's own are one
+    # on so few pixels, frequencies that differ by the sampling frequency are equal
     fold = np.zeros((points, GPTS))
     fold[np.rint(kx * SIDE).astype(int) % points, np.arange(GPTS)] = 1.0
     share = np.fft.ifft2(fold @ spectrum @ fold.T).real * (points / GPTS) ** 2
@@ -114,7 +114,7 @@ def exposure(
     setting = Setting(
         points=(points, points),
         step=SIDE / points,
-        angles=(made.indices - np.asarray(tilt)) * step,
+        angles=(film.indices - np.asarray(tilt)) * step,
         width=step,
         electrons=electrons,
         tilt=centre,

@@ -1,4 +1,4 @@
-"""Convergent-beam patterns drawn on a finer grid than the detector's: bright-field disk, overlapping and separate disks, lines; other code than the fit's."""
+"""Convergent-beam patterns on a finer grid than the detector's: bright-field disk, overlapping and separate disks, lines. Independent of the fit's code."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Images of amorphous films of atoms at random, by a lens written out here in NumPy: other code than the twin's transfer functions."""
+"""Images of amorphous films of random atoms, with a lens in NumPy that is independent of the twin's transfer functions."""
 
 import dataclasses
 
@@ -24,14 +24,14 @@ def film(seed: int, pixels: int = 256, c30: float | None = None, dose: float | N
     The field is a third larger than what is cut out of it, which has no period. ``flat``: no film.
     """
     generator = np.random.default_rng(seed)
-    pixel, whole = 0.8, pixels + 2 * (pixels // 6)
-    k = np.fft.fftfreq(whole, pixel)
+    pixel, padded = 0.8, pixels + 2 * (pixels // 6)
+    k = np.fft.fftfreq(padded, pixel)
     kx, ky = np.meshgrid(k, k)
     square = kx**2 + ky**2
-    atoms = np.zeros((whole, whole))
+    atoms = np.zeros((padded, padded))
     if not flat:
-        places = generator.integers(0, whole, (2, int(0.5 * whole**2 * pixel**2)))
-        np.add.at(atoms, tuple(places), 1.0)
+        pixels_of_atoms = generator.integers(0, padded, (2, int(0.5 * padded**2 * pixel**2)))
+        np.add.at(atoms, tuple(pixels_of_atoms), 1.0)
     # a screened atom's scattering falls off as a Lorentzian squared, and atoms shake
     factor = 0.12 / (1.0 + square / 0.12) ** 1.5 * np.exp(-0.6 * square)
     phase = np.fft.ifft2(np.fft.fft2(atoms) * factor).real

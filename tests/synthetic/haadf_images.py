@@ -1,4 +1,4 @@
-"""HAADF images of a thin SrTiO3 crystal by multislice of every probe, scanned over by plain numpy: other code, atoms and phonons than a Gram model's."""
+"""HAADF images of a thin SrTiO3 crystal by multislice of every probe, independent of the Gram model: other code, atoms and phonons."""
 
 import functools
 
@@ -30,7 +30,7 @@ THERMAL = {"Sr": 0.0085, "Ti": 0.0053, "O": 0.0098}
 
 @functools.cache
 def gram() -> GramModel:
-    """What is fitted: the twin's potentials and constants."""
+    """The model that is fitted, with the twin's potentials and constants."""
     return build_gram(
         srtio3_unit(), cells_z=CELLS + 1, depths=(1, 2, CELLS - 1, CELLS, CELLS + 1), tilt_step=0.0, seeds=(0, 1, 2, 3), untilted_seeds=(), degree=3,
         energy=ENERGY, semiangle=SEMIANGLE, detector=DETECTOR, gpts=GPTS,
@@ -59,8 +59,8 @@ def cell(optics: tuple[tuple[str, float], ...], cells: int = CELLS) -> np.ndarra
     spots = np.stack([x.ravel(), y.ravel()], axis=-1)
 
     @jax.jit
-    def share(functions, places):
-        waves = probe(vector, places, window, extent, ENERGY)
+    def share(functions, positions):
+        waves = probe(vector, positions, window, extent, ENERGY)
         return jnp.sum(
             intensities(multislice(waves, functions, kernel)) * jnp.asarray(ring, jnp.float32)[None], axis=(-1, -2)
         )
@@ -70,8 +70,10 @@ def cell(optics: tuple[tuple[str, float], ...], cells: int = CELLS) -> np.ndarra
         slices = specimen.slices(shape, 2 * cells, specimen.displacements(seed), parametrization="kirkland")
         functions = transmission(slices.array, ENERGY, limit)
         # another cell of the supercell every time
-        moved = spots + A * np.array([seed % 3, seed % 2])
-        total += np.concatenate([np.asarray(share(functions, jnp.asarray(part))) for part in np.array_split(moved, 5)])
+        displaced = spots + A * np.array([seed % 3, seed % 2])
+        total += np.concatenate(
+            [np.asarray(share(functions, jnp.asarray(part))) for part in np.array_split(displaced, 5)]
+        )
     return total.reshape(POINTS, POINTS) / 4.0
 
 
@@ -82,30 +84,32 @@ def scan(pixels: int = 96, pixel: float = 0.3, dose: float = 2e4) -> Scan:
 def drawn(
     seed: int,
     optics: dict[str, float],
-    wanted: Scan | None = None,
+    requested: Scan | None = None,
     cells: int = CELLS,
-    own: np.ndarray | None = None,
+    matrix: np.ndarray | None = None,
     drift: tuple[float, float] = (0.0, 0.0),
     scale: float = 1.0,
 ) -> np.ndarray:
-    """An image in counts: the scan's map ``own`` [2, 2] (angstrom per pixel; default: as asked for), drift in angstrom per second, a Gaussian source, Poisson
+    """Counts: the scan's actual ``matrix`` [2, 2] (angstrom per pixel; default: as requested), drift in angstrom per second, a Gaussian source, Poisson
     electrons. The crystal's axes are the scan's; ``scale`` is the gain over its nominal value."""
     generator = np.random.default_rng(seed)
-    asked = wanted or scan()
-    ny, nx = asked.shape
+    actual = requested or scan()
+    ny, nx = actual.shape
     x, y = np.meshgrid(np.arange(nx) - 0.5 * nx, np.arange(ny) - 0.5 * ny)
-    own = own if own is not None else asked.pixel * np.eye(2)
-    places = np.stack([x, y], axis=-1) @ own.T + np.array(drift) * times(asked)[..., None] + generator.uniform(0, A, 2)
+    matrix = matrix if matrix is not None else actual.pixel * np.eye(2)
+    positions = (
+        np.stack([x, y], axis=-1) @ matrix.T + np.array(drift) * times(actual)[..., None] + generator.uniform(0, A, 2)
+    )
     spectrum = np.fft.fft2(cell(tuple(sorted(optics.items())), cells)) / POINTS**2
     index = np.fft.fftfreq(POINTS, 1.0 / POINTS)
     spectrum = spectrum * np.exp(-2.0 * (np.pi * SOURCE / A) ** 2 * (index[:, None] ** 2 + index[None, :] ** 2))
-    across, down = (np.exp(2j * np.pi * places[..., axis, None] * index / A) for axis in (0, 1))
+    across, down = (np.exp(2j * np.pi * positions[..., axis, None] * index / A) for axis in (0, 1))
     fraction = np.maximum(np.einsum("yxk,kh,yxh->yx", down, spectrum, across).real, 0.0)
-    electrons = generator.poisson(asked.dose * asked.pixel**2 * fraction)
-    noise = float(CALIBRATION.readout) * generator.standard_normal(asked.shape)
+    electrons = generator.poisson(actual.dose * actual.pixel**2 * fraction)
+    noise = float(CALIBRATION.readout) * generator.standard_normal(actual.shape)
     return scale * float(CALIBRATION.gain) * electrons + float(CALIBRATION.black) + noise
 
 
-def drifted(own: np.ndarray, drift: tuple[float, float], asked: Scan) -> np.ndarray:
+def drifted(matrix: np.ndarray, drift: tuple[float, float], raster: Scan) -> np.ndarray:
     """The map with the drift in it."""
-    return own + np.outer(drift, [asked.dwell, line_time(asked)])
+    return matrix + np.outer(drift, [raster.dwell, line_time(raster)])

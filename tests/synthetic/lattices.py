@@ -1,4 +1,4 @@
-"""Scans of crystals drawn column by column, with a map, drift, jitter and counting known beforehand: other code than any fit of lattices."""
+"""Scans of crystals drawn column by column, with known scan matrix, drift, jitter and counting noise; independent of any lattice fit."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ CRYSTALS = (TITANATE, GRAPHENE, CENTRED, RECTANGLE)
 
 @dataclasses.dataclass(frozen=True)
 class Recorded:
-    """An image [ny, nx] of electrons and what is true of it: the map [2, 2] from pixels to angstrom in the crystal's frame, drift included."""
+    """An image [ny, nx] of electrons and its true parameters: the map [2, 2] from pixels to angstrom in the crystal's frame, drift included."""
 
     image: np.ndarray
     crystal: Projection
@@ -35,16 +35,16 @@ class Recorded:
         return np.array([pixel_x, pixel_y, across @ down / pixel_x / pixel_y, -np.arctan2(across[1], across[0])])
 
 
-def columns_at(places: np.ndarray, crystal: Projection, width: float = 0.45) -> np.ndarray:
+def columns_at(positions: np.ndarray, crystal: Projection, width: float = 0.45) -> np.ndarray:
     """Signal at ``places`` (x, y) angstrom [..., 2]: Gaussian columns of rms ``width`` with tails of a fifth of their height, and a background."""
-    inside = places @ np.linalg.inv(crystal.vectors).T
-    signal = np.full(places.shape[:-1], 0.15)
+    inside = positions @ np.linalg.inv(crystal.vectors).T
+    signal = np.full(positions.shape[:-1], 0.15)
     for column, weight in zip(crystal.columns, crystal.weights, strict=True):
-        apart = inside - np.array(column)
-        apart = apart - np.floor(apart)
+        separation = inside - np.array(column)
+        separation = separation - np.floor(separation)
         for i in (-1.0, 0.0, 1.0, 2.0):
             for j in (-1.0, 0.0, 1.0, 2.0):
-                square = (((apart - np.array([i, j])) @ crystal.vectors.T) ** 2).sum(axis=-1) / width**2
+                square = (((separation - np.array([i, j])) @ crystal.vectors.T) ** 2).sum(axis=-1) / width**2
                 signal += (
                     weight / max(crystal.weights) * (np.exp(-0.5 * square) + 0.2 / (1.0 + square / 4.0) ** 2) / 1.2
                 )
@@ -53,11 +53,11 @@ def columns_at(places: np.ndarray, crystal: Projection, width: float = 0.45) -> 
 
 def memory_path(at: np.ndarray, rms: float, time: float, generator: np.random.Generator) -> np.ndarray:
     """An Ornstein-Uhlenbeck path (x, y) at times ``at`` [n] (rising), [n, 2], exact from time to time; a random walk where ``time`` is long."""
-    kept = np.exp(-np.diff(at) / time)
+    decay = np.exp(-np.diff(at) / time)
     draws = generator.standard_normal((len(at), 2))
     path = np.empty((len(at), 2))
     path[0] = rms * draws[0]
-    for i, share in enumerate(kept):
+    for i, share in enumerate(decay):
         path[i + 1] = share * path[i] + rms * np.sqrt(1.0 - share**2) * draws[i + 1]
     return path
 
@@ -89,20 +89,20 @@ def recorded(
     velocity = 0.01 * cells * size / frame * generator.standard_normal(2)
     at = times(scan)
     x, y = np.meshgrid(np.arange(pixels) - 0.5 * pixels, np.arange(pixels) - 0.5 * pixels)
-    places = np.stack([x, y], axis=-1) @ static.T + velocity * at[..., None]
+    positions = np.stack([x, y], axis=-1) @ static.T + velocity * at[..., None]
     if not quiet:
         wander = np.exp(generator.uniform(np.log(0.02), np.log(0.4)))
         memory, held = frame * np.exp(generator.uniform(np.log(0.05), np.log(2.0))), pixels // 16
         slow = memory_path(at.ravel()[::held], wander, memory, generator)
-        places = places + slow.repeat(held, axis=0).reshape(pixels, pixels, 2)
+        positions = positions + slow.repeat(held, axis=0).reshape(pixels, pixels, 2)
         jitter = np.exp(generator.uniform(np.log(0.01), np.log(0.12)))
         phase = generator.uniform(0.0, 2.0 * np.pi, 2)
-        hum = np.stack([np.sin(2.0 * np.pi * 50.0 * at + one) for one in phase], axis=-1)
+        hum = np.stack([np.sin(2.0 * np.pi * 50.0 * at + offset) for offset in phase], axis=-1)
         vibration = memory_path(at.ravel(), 1.0, 5e-3, generator).reshape(pixels, pixels, 2)
         knots = np.exp(generator.uniform(np.log(0.001), np.log(0.02))) * generator.standard_normal((5, 2))
-        places = places + CubicSpline(np.linspace(0.0, pixels - 1.0, 5), knots)(np.arange(pixels))[None]
-        places = places + jitter * (0.7 * generator.uniform(0.3, 1.0) * hum + 0.7 * vibration)
+        positions = positions + CubicSpline(np.linspace(0.0, pixels - 1.0, 5), knots)(np.arange(pixels))[None]
+        positions = positions + jitter * (0.7 * generator.uniform(0.3, 1.0) * hum + 0.7 * vibration)
     brightest = electrons if electrons is not None else np.exp(generator.uniform(np.log(5.0), np.log(200.0)))
-    image = generator.poisson(brightest * columns_at(places, crystal)).astype(float)
+    image = generator.poisson(brightest * columns_at(positions, crystal)).astype(float)
     drifted = static + np.outer(velocity, [scan.dwell, line_time(scan)])
     return Recorded(image, crystal, drifted, nominal)

@@ -1,4 +1,4 @@
-"""4D-STEM of a thin phase object with atoms at random places, scanned at an angle to the camera and perhaps mirrored; plain NumPy."""
+"""4D-STEM of a thin phase object of random atoms, with a scan rotated against the camera and possibly mirrored; plain NumPy."""
 
 import dataclasses
 
@@ -20,12 +20,12 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
     generator = np.random.default_rng(seed)
     box, fine = 16.0, 64
     x = (np.arange(fine) - fine / 2) * box / fine
-    places = generator.uniform(-0.5 * box, 0.5 * box, (atoms, 2))
+    centres = generator.uniform(-0.5 * box, 0.5 * box, (atoms, 2))
     heights = generator.uniform(0.1, 0.5, atoms)
     phase, heavy = np.zeros((fine, fine)), np.zeros((fine, fine))
-    for place, height in zip(places, heights, strict=True):
-        apart = [(x - one + 0.5 * box) % box - 0.5 * box for one in place]
-        square = apart[0][None, :] ** 2 + apart[1][:, None] ** 2
+    for centre, height in zip(centres, heights, strict=True):
+        separation = [(x - coordinate + 0.5 * box) % box - 0.5 * box for coordinate in centre]
+        square = separation[0][None, :] ** 2 + separation[1][:, None] ** 2
         phase += height * np.exp(-square / (2.0 * 0.35**2))
         heavy += height**2 * np.exp(-square / (2.0 * 0.3**2))
     k = np.fft.fftfreq(fine, box / fine)
@@ -39,7 +39,7 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
     grid = np.stack(np.meshgrid(steps, steps), axis=-1) @ turn.T
     transmission = np.exp(1j * phase)
     patterns, bright = np.zeros((scan, scan, pixels, pixels)), np.zeros((scan, scan))
-    keep = slice(fine // 2 - pixels // 2, fine // 2 + pixels // 2)
+    central = slice(fine // 2 - pixels // 2, fine // 2 + pixels // 2)
     origin = -0.5 * box
     for i in range(scan):
         for j in range(scan):
@@ -48,7 +48,7 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
             probe /= np.sqrt((np.abs(probe) ** 2).sum())
             bright[i, j] = ((np.abs(probe) ** 2) * heavy).sum()
             wave = np.fft.fftshift(np.abs(np.fft.fft2(probe * transmission)) ** 2) / fine**2
-            patterns[i, j] = generator.poisson(electrons * wave[keep, keep])
+            patterns[i, j] = generator.poisson(electrons * wave[central, central])
     return Scanned(
         patterns,
         generator.poisson(2.0 * electrons * bright / max(float(heavy.max()), 1e-9)).astype(float),

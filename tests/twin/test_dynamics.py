@@ -1,4 +1,4 @@
-"""How the state moves: Van Loan's matrices against step-by-step integration, stationarity, growth, jumps."""
+"""Dynamics of the state: Van Loan's matrices against step-by-step integration, stationarity, growth, jumps."""
 
 import numpy as np
 import pytest
@@ -37,8 +37,8 @@ def test_against_integration_in_small_steps():
 
 
 def check_two_intervals(*spans: float):
-    (a, la), (b, lb), (whole, noise) = (DYNAMICS.discretise(span) for span in (*spans, sum(spans)))
-    np.testing.assert_allclose(b @ a, whole, rtol=1e-9, atol=1e-10)
+    (a, la), (b, lb), (combined, noise) = (DYNAMICS.discretise(span) for span in (*spans, sum(spans)))
+    np.testing.assert_allclose(b @ a, combined, rtol=1e-9, atol=1e-10)
     together = b @ la @ la.T @ b.T + lb @ lb.T
     scale = np.sqrt(np.maximum(np.diag(together), 1e-30))
     np.testing.assert_allclose(
@@ -59,10 +59,10 @@ def test_two_intervals_are_one_however_long(spans):
 @pytest.mark.parametrize(("name", "std", "time"), [("HT", 0.4, 120.0), ("current", 0.15, 60.0), ("vx", 0.16, 150.0)])
 def test_ornstein_uhlenbeck_keeps_its_variance_and_forgets_in_time(name, std, time):
     transition, factor = DYNAMICS.discretise(37.0)
-    place = of(name)
-    assert transition[place, place] == pytest.approx(np.exp(-37.0 / time))
-    after = transition[place, place] ** 2 * std**2 + (factor @ factor.T)[place, place]
-    assert after == pytest.approx(std**2)
+    row = of(name)
+    assert transition[row, row] == pytest.approx(np.exp(-37.0 / time))
+    variance = transition[row, row] ** 2 * std**2 + (factor @ factor.T)[row, row]
+    assert variance == pytest.approx(std**2)
 
 
 def test_random_walks_grow_with_time():
@@ -102,29 +102,29 @@ def test_time_does_not_run_backwards(interval):
         DYNAMICS.discretise(interval)
 
 
-def test_an_equation_of_ones_own():
+def test_a_custom_equation():
     """A constant velocity under white acceleration: q t^3 / 3 and q t^2 / 2."""
     layout = Layout((Entry("p", "1", 0.0, 1.0), Entry("v", "1", 0.0, 1.0)))
-    found = Dynamics(layout, np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([0.0, 0.3]))
-    transition, factor = found.discretise(2.0)
+    dynamics = Dynamics(layout, np.array([[0.0, 1.0], [0.0, 0.0]]), np.array([0.0, 0.3]))
+    transition, factor = dynamics.discretise(2.0)
     np.testing.assert_allclose(transition, [[1.0, 2.0], [0.0, 1.0]])
     np.testing.assert_allclose(factor @ factor.T, 0.3 * np.array([[8 / 3, 2.0], [2.0, 2.0]]))
 
 
 def test_a_focus_command_leaves_a_memory_that_fades():
     mean, std = command_focus(DYNAMICS, -150.0)
-    changed = {LAYOUT.names[place] for place in np.flatnonzero(mean)}
+    changed = {LAYOUT.names[row] for row in np.flatnonzero(mean)}
     assert changed == {"C10.memory", "C10.memory.slow"}
     assert mean[of("C10.memory")] == pytest.approx(0.02 * 150.0)
     assert std[of("C10.memory")] > 0
     transition, _ = DYNAMICS.discretise(8.0)
-    left = transition @ mean
-    assert left[of("C10.memory")] == pytest.approx(mean[of("C10.memory")] / np.e)
-    assert left[of("C10.memory.slow")] == pytest.approx(mean[of("C10.memory.slow")] * np.exp(-0.2))
+    later = transition @ mean
+    assert later[of("C10.memory")] == pytest.approx(mean[of("C10.memory")] / np.e)
+    assert later[of("C10.memory.slow")] == pytest.approx(mean[of("C10.memory.slow")] * np.exp(-0.2))
 
 
-def test_a_stage_move_loses_the_place():
+def test_a_stage_move_makes_the_position_unknown():
     mean, std, lost = move_stage(DYNAMICS)
     assert not mean.any()
     assert lost == ("x", "y")
-    assert {LAYOUT.names[place] for place in np.flatnonzero(std)} == {"thickness", "vx", "vy", "tilt.x", "tilt.y"}
+    assert {LAYOUT.names[row] for row in np.flatnonzero(std)} == {"thickness", "vx", "vy", "tilt.x", "tilt.y"}

@@ -1,4 +1,4 @@
-"""The face of twin: lazy, and complete."""
+"""The public interface of twin: lazy and complete."""
 
 import subprocess
 import sys

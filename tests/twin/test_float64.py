@@ -1,4 +1,4 @@
-"""Without JAX's float64 whatever needs it is refused, and never computed in float32 in silence."""
+"""Without JAX's float64, functions that need it raise an error instead of computing in float32."""
 
 import re
 from collections.abc import Callable
@@ -59,10 +59,10 @@ def test_double_precision_passes():
     assert checks.float64(1).dtype == np.float64
 
 
-def test_nothing_asks_jax_for_float64_without_the_check():
+def test_every_use_of_float64_in_jax_is_checked():
     """An array made with that dtype would be one of float32, where JAX has no other."""
-    made = re.compile(r"jnp\.(asarray|array|zeros|ones|full|arange|linspace|empty|eye)\([^\n]*jnp\.float64")
+    unchecked = re.compile(r"jnp\.(asarray|array|zeros|ones|full|arange|linspace|empty|eye)\([^\n]*jnp\.float64")
     for package in ("twin", "reconstruct", "learn"):
         for path in sorted((ROOT / package).rglob("*.py")):
             if path != ROOT / "twin" / "checks.py":
-                assert not made.search(path.read_text(encoding="utf-8")), path
+                assert not unchecked.search(path.read_text(encoding="utf-8")), path

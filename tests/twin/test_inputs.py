@@ -1,4 +1,4 @@
-"""What was commanded, told in any order: the same at any time; and the memory that lenses and stages have of it."""
+"""Inputs from commanded values in any order of arrival: the same at any time; hysteresis and creep."""
 
 import math
 
@@ -21,67 +21,67 @@ SPECS = (
 )
 
 
-def told(pairs, of: str = "echo", inputs: Inputs | None = None) -> Inputs:
-    found = Inputs(SPECS) if inputs is None else inputs
+def inputs_of(pairs, of: str = "echo", inputs: Inputs | None = None) -> Inputs:
+    filled = Inputs(SPECS) if inputs is None else inputs
     for time, value in pairs:
-        found.tell(of, round(time * SECOND), value)
-    return found
+        filled.tell(of, round(time * SECOND), value)
+    return filled
 
 
-def path(values, name: str = "wide", every: float = 1.0) -> list[float]:
+def path(values, name: str = "wide", interval: float = 1.0) -> list[float]:
     """An input after each of these positions of the lens (scale and offset undone), one after the other."""
-    inputs = told((every * i, (value - 1.0) / 2.0) for i, value in enumerate(values))
-    return [inputs.value(name, round(every * i * SECOND)) for i in range(len(values))]
+    inputs = inputs_of((interval * i, (value - 1.0) / 2.0) for i, value in enumerate(values))
+    return [inputs.value(name, round(interval * i * SECOND)) for i in range(len(values))]
 
 
-# --- told in any order
+# --- any order of arrival
 
 tellings = st.lists(
     st.tuples(
         st.sampled_from(["echo", "stage.echo", "control:normalise"]),
         st.integers(0, 40),
-        st.integers(-3, 3).map(lambda one: 20.0 * one),
+        st.integers(-3, 3).map(lambda step: 20.0 * step),
     ),
     min_size=1,
     max_size=25,
 )
 
 
-def everything(inputs: Inputs, after: int = -1) -> list:
-    times = [after + 1 + SECOND * one for one in range(46)]
+def everything(inputs: Inputs, since: int = -1) -> list:
+    times = [since + 1 + SECOND * second for second in range(46)]
     values = [inputs.at(time) for time in times]
-    steps = [inputs.steps(name, after, 45 * SECOND) for name in ("lens", "stage", "heater", "normalised")]
-    return [[None if math.isnan(v) else v for one in values for v in one.values()], steps]
+    steps = [inputs.steps(name, since, 45 * SECOND) for name in ("lens", "stage", "heater", "normalised")]
+    return [[None if math.isnan(v) else v for inputs_at in values for v in inputs_at.values()], steps]
 
 
 @settings(max_examples=30, deadline=None)
 @given(tellings, st.randoms(use_true_random=False))
-def test_the_order_of_telling_makes_no_difference(given_, random):
-    one, other = Inputs(SPECS), Inputs(SPECS)
+def test_the_order_of_arrival_makes_no_difference(given_, random):
+    first, second = Inputs(SPECS), Inputs(SPECS)
     shuffled = list(given_)
     random.shuffle(shuffled)
-    for inputs, order in ((one, given_), (other, shuffled + shuffled[:3])):
+    for inputs, order in ((first, given_), (second, shuffled + shuffled[:3])):
         for of, time, value in order:
             inputs.tell(of, time * SECOND, value)
-    assert everything(one) == everything(other)
+    assert everything(first) == everything(second)
 
 
 @settings(max_examples=30, deadline=None)
 @given(tellings, st.integers(0, 45))
-def test_settling_changes_nothing_that_is_asked_after_it(given_, until):
-    one, other = Inputs(SPECS), Inputs(SPECS)
+def test_settling_does_not_change_later_values(given_, until):
+    settled, unsettled = Inputs(SPECS), Inputs(SPECS)
     for of, time, value in given_:
-        for inputs in (one, other):
+        for inputs in (settled, unsettled):
             inputs.tell(of, time * SECOND, value)
-    one.settle(until * SECOND)
-    assert everything(one, until * SECOND - 1) == everything(other, until * SECOND - 1)
-    for of, time, value in given_:  # nor does it change what is told later
-        for inputs in (one, other):
+    settled.settle(until * SECOND)
+    assert everything(settled, until * SECOND - 1) == everything(unsettled, until * SECOND - 1)
+    for of, time, value in given_:  # nor does it change later values
+        for inputs in (settled, unsettled):
             inputs.tell(of, (until + time) * SECOND + 7, value)
-    assert everything(one, until * SECOND - 1) == everything(other, until * SECOND - 1)
+    assert everything(settled, until * SECOND - 1) == everything(unsettled, until * SECOND - 1)
 
 
-def test_telling_says_whether_anything_has_changed():
+def test_tell_returns_the_time_of_the_change():
     inputs = Inputs(SPECS)
     assert inputs.tell("echo", 10, 5.0)
     assert not inputs.tell("echo", 20, 5.0)
@@ -92,7 +92,7 @@ def test_telling_says_whether_anything_has_changed():
 
 
 def test_settling_forgets_repeats():
-    inputs = told((i, float(i // 10)) for i in range(40))
+    inputs = inputs_of((i, float(i // 10)) for i in range(40))
     before = len(inputs.to_state()["echo"][0])
     inputs.settle(40 * SECOND)
     assert before == 40
@@ -100,17 +100,17 @@ def test_settling_forgets_repeats():
 
 
 def test_state_and_restore():
-    inputs = told([(1, 5.0), (3, 7.0)])
+    inputs = inputs_of([(1, 5.0), (3, 7.0)])
     inputs.tell("control:normalise", 2 * SECOND, 1.0)
     again = Inputs(SPECS)
     again.from_state(inputs.to_state())
     assert everything(again) == everything(inputs)
 
 
-# --- before anything was told
+# --- before the first value
 
 
-def test_what_was_never_told_is_not_a_number_and_a_control_is_nought():
+def test_unset_channels_are_nan_and_unset_controls_are_zero():
     inputs = Inputs(SPECS)
     at = inputs.at(5 * SECOND)
     assert {name for name, value in at.items() if math.isnan(value)} == {"lens", "stage", "heater", "play", "wide"}
@@ -119,8 +119,8 @@ def test_what_was_never_told_is_not_a_number_and_a_control_is_nought():
     assert np.isnan(inputs.series("lens", np.array([1, 2]))).all()
 
 
-def test_what_is_told_holds_before_it_too_and_a_control_steps_from_nought():
-    inputs = told([(10, 5.0)])
+def test_the_first_value_holds_before_it_and_a_control_steps_from_zero():
+    inputs = inputs_of([(10, 5.0)])
     assert inputs.value("lens", 0) == 11.0
     assert inputs.steps("lens", -SECOND, 20 * SECOND) == []
     inputs.tell("control:normalise", 3 * SECOND, 1.0)
@@ -129,13 +129,13 @@ def test_what_is_told_holds_before_it_too_and_a_control_steps_from_nought():
 
 
 def test_least_clips_value_and_step():
-    inputs = told([(0, 20.0), (1, 280.0), (2, 310.0), (3, 305.0), (4, 100.0)], "heater.echo")
+    inputs = inputs_of([(0, 20.0), (1, 280.0), (2, 310.0), (3, 305.0), (4, 100.0)], "heater.echo")
     assert [inputs.value("heater", i * SECOND) for i in range(5)] == [0.0, 0.0, 10.0, 5.0, 0.0]
     assert inputs.steps("heater", -1, 9 * SECOND) == [(2 * SECOND, 10.0), (3 * SECOND, -5.0), (4 * SECOND, -5.0)]
 
 
 def test_a_series_is_one_value_after_the_other():
-    inputs = told([(0, 0.0), (1, 30.0), (2, -30.0)])
+    inputs = inputs_of([(0, 0.0), (1, 30.0), (2, -30.0)])
     inputs.tell("stage.echo", 0, 0.0)
     inputs.tell("stage.echo", SECOND, 50.0)
     times = np.arange(0, 4 * SECOND, SECOND // 3)
@@ -155,56 +155,56 @@ def test_a_play_lags_by_its_width_and_no_more():
 
 
 def follower(values) -> list[float]:
-    """Where the play's follower stands: the lens and its lag."""
+    """The output of the play: the lens value plus its lag."""
     return [value + lag for value, lag in zip(values, path(values), strict=True)]
 
 
 def test_a_small_loop_closes():
     outer = [0.0, 200.0, -150.0]
     loop = [*outer, -20.0, -90.0, -20.0, -150.0]
-    found = follower(loop)
-    assert found[5] == found[3]  # back at the same turning point: back at the same place
-    assert found[-1] == found[2]  # and the loop leaves nothing behind when it is left
-    assert found[3] != follower([0.0, -20.0])[-1]  # while the place does hang on the past
+    focus = follower(loop)
+    assert focus[5] == focus[3]  # the same turning point gives the same lag
+    assert focus[-1] == focus[2]  # and the loop leaves nothing behind when it is left
+    assert focus[3] != follower([0.0, -20.0])[-1]  # while the lag does depend on the path
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-200, 200), min_size=1, max_size=12), st.integers(201, 400))
-def test_what_is_larger_than_all_before_wipes_it_out(values, size):
+def test_a_larger_excursion_resets_the_hysteresis(values, size):
     """After an excursion beyond all earlier ones nothing but it counts (Madelung's rule)."""
-    found = path([*map(float, values), float(size), -float(size), 33.0])[-1]
-    assert found == path([0.0, float(size), -float(size), 33.0])[-1]
+    focus = path([*map(float, values), float(size), -float(size), 33.0])[-1]
+    assert focus == path([0.0, float(size), -float(size), 33.0])[-1]
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(-200, 200), min_size=1, max_size=12), st.integers(1, 5), st.floats(0.01, 100.0))
-def test_a_play_knows_no_speed(values, halts, every):
-    """Neither how fast nor with how many halts on a straight way."""
+def test_a_play_knows_no_speed(values, halts, interval):
+    """Neither the speed nor halts on a straight path matter."""
     slow = [float(values[0])]
     for value in values[1:]:
         slow += np.linspace(slow[-1], value, halts + 1)[1:].tolist()
-    assert path(slow, every=every)[-1] == pytest.approx(path([float(value) for value in values])[-1], abs=1e-9)
-    assert max(abs(one) for one in path(slow)) <= 40.0 + 1e-9
+    assert path(slow, interval=interval)[-1] == pytest.approx(path([float(value) for value in values])[-1], abs=1e-9)
+    assert max(abs(focus) for focus in path(slow)) <= 40.0 + 1e-9
 
 
 def test_normalising_wipes_the_path_out():
-    inputs = told([(0, -0.5), (1, 49.5), (3, 44.5)])
+    inputs = inputs_of([(0, -0.5), (1, 49.5), (3, 44.5)])
     assert inputs.value("play", 2 * SECOND) == -10.0
     inputs.tell("control:normalise", 2 * SECOND, 1.0)
     assert inputs.value("play", 2 * SECOND - 1) == -10.0
     assert inputs.value("play", 2 * SECOND) == 0.0
     assert inputs.value("play", 3 * SECOND) == 10.0
-    assert inputs.value("wide", 2 * SECOND) == -40.0  # which is not said to be reset by it
+    assert inputs.value("wide", 2 * SECOND) == -40.0  # which has no reset
 
 
 # --- creep
 
 
 def test_creep_follows_the_last_move_with_the_logarithm_of_time():
-    inputs = told([(0, 0.0), (10, 100.0), (30, 60.0)], "stage.echo")
+    inputs = inputs_of([(0, 0.0), (10, 100.0), (30, 60.0)], "stage.echo")
     assert inputs.value("creep", 10 * SECOND - 1) == 0.0
     assert inputs.value("creep", 10 * SECOND) == 0.0
-    for after in (0.001, 2.5, 19.0):
-        found = inputs.value("creep", round((10 + after) * SECOND))
-        assert found == pytest.approx(100.0 * math.log(1 + after / 2.5))
+    for delay in (0.001, 2.5, 19.0):
+        creep = inputs.value("creep", round((10 + delay) * SECOND))
+        assert creep == pytest.approx(100.0 * math.log(1 + delay / 2.5))
     assert inputs.value("creep", 35 * SECOND) == pytest.approx(-40.0 * math.log(3.0))

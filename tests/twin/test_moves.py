@@ -1,4 +1,4 @@
-"""Words for how an entry moves, against what they mean in closed form; and blocks against one matrix exponential of the whole."""
+"""Equations of motion of entries against closed forms; and blocks against one matrix exponential of the whole."""
 
 import numpy as np
 import pytest
@@ -18,9 +18,9 @@ def number(value) -> float:
     return NAMED[value] if isinstance(value, str) else float(value)
 
 
-def moved(seconds: float, **moves) -> tuple[np.ndarray, np.ndarray]:
+def discretised(seconds: float, **moves) -> tuple[np.ndarray, np.ndarray]:
     """Transition and covariance of the noise [3, 3]."""
-    several = {name: one if isinstance(one, list) else [one] for name, one in moves.items()}
+    several = {name: item if isinstance(item, list) else [item] for name, item in moves.items()}
     transition, root = equation(LAYOUT, several, number).discretise(seconds)
     return transition, root @ root.T
 
@@ -30,23 +30,23 @@ TIMES = (0.01, 3.0, 500.0)
 
 @pytest.mark.parametrize("t", TIMES)
 def test_a_walk(t):
-    transition, noise = moved(t, b=Walk("rate"))
+    transition, noise = discretised(t, b=Walk("rate"))
     np.testing.assert_array_equal(transition, np.eye(3))
     np.testing.assert_allclose(noise, np.diag([0.0, 0.3**2 * t, 0.0]), rtol=1e-12)
 
 
 @pytest.mark.parametrize("t", TIMES)
 def test_a_relaxation_keeps_its_variance(t):
-    transition, noise = moved(t, a=Relax(0.7, "time"))
+    transition, noise = discretised(t, a=Relax(0.7, "time"))
     assert transition[0, 0] == pytest.approx(np.exp(-t / 20.0))
     assert transition[0, 0] ** 2 * 0.7**2 + noise[0, 0] == pytest.approx(0.7**2)
-    _, silent = moved(t, a=Relax(0.0, 20.0))
+    _, silent = discretised(t, a=Relax(0.0, 20.0))
     assert not silent.any()
 
 
 @pytest.mark.parametrize("t", TIMES)
 def test_a_follower_answers_a_step(t):
-    transition, noise = moved(t, b=Follow("a", "time", "gain"))
+    transition, noise = discretised(t, b=Follow("a", "time", "gain"))
     assert transition[1].tolist() == pytest.approx([2.0 * (1 - np.exp(-t / 20.0)), np.exp(-t / 20.0), 0.0])
     assert transition[0].tolist() == [1.0, 0.0, 0.0]
     assert np.abs(noise).max() < 1e-12
@@ -54,25 +54,25 @@ def test_a_follower_answers_a_step(t):
 
 @pytest.mark.parametrize("t", TIMES)
 def test_an_integral_of_a_walk(t):
-    transition, noise = moved(t, b=Integrate("a", 2.0), a=Walk(0.3))
+    transition, noise = discretised(t, b=Integrate("a", 2.0), a=Walk(0.3))
     assert transition[1].tolist() == pytest.approx([2.0 * t, 1.0, 0.0])
     q = 0.3**2
     expected = np.array([[q * t, 2 * q * t**2 / 2, 0], [2 * q * t**2 / 2, 4 * q * t**3 / 3, 0], [0, 0, 0]])
     np.testing.assert_allclose(noise, expected, rtol=1e-7, atol=1e-12 * q * max(t, t**3))
 
 
-def test_a_constant_and_what_is_not_named_stand_still():
-    transition, noise = moved(77.0, a=Constant())
+def test_constants_and_unnamed_entries_do_not_change():
+    transition, noise = discretised(77.0, a=Constant())
     np.testing.assert_array_equal(transition, np.eye(3))
     assert not noise.any()
 
 
 def test_several_moves_of_one_entry_add_up():
     moves = [Walk(0.3), Walk(0.4), Relax(0.5, 10.0), Follow("b", 5.0), Integrate("c", -0.2)]
-    found = equation(LAYOUT, {"a": moves}, number)
-    np.testing.assert_allclose(found.drift[0], [-1 / 10 - 1 / 5, 1 / 5, -0.2])
-    np.testing.assert_allclose(found.diffusion, [0.3**2 + 0.4**2 + 2 * 0.5**2 / 10, 0.0, 0.0])
-    assert not found.drift[1:].any()
+    dynamics = equation(LAYOUT, {"a": moves}, number)
+    np.testing.assert_allclose(dynamics.drift[0], [-1 / 10 - 1 / 5, 1 / 5, -0.2])
+    np.testing.assert_allclose(dynamics.diffusion, [0.3**2 + 0.4**2 + 2 * 0.5**2 / 10, 0.0, 0.0])
+    assert not dynamics.drift[1:].any()
 
 
 @pytest.mark.parametrize(
@@ -114,14 +114,14 @@ def whole(dynamics: Dynamics, seconds: float) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0.01, 0.5, 4.0]))
-def test_blocks_are_as_good_as_the_whole(seed, seconds):
+def test_blocks_agree_with_the_whole(seed, seconds):
     generator = np.random.default_rng(seed)
     n = 9
     layout = Layout(tuple(Entry(f"e{i}", "1", 0.0, 1.0) for i in range(n)))
     drift = np.diag(-generator.uniform(0.0, 1.0, n) * (generator.random(n) < 0.6))
     for _ in range(generator.integers(0, 7)):
-        one, other = generator.choice(n, 2, replace=False)
-        drift[one, other] = generator.standard_normal()
+        row, column = generator.choice(n, 2, replace=False)
+        drift[row, column] = generator.standard_normal()
     dynamics = Dynamics(layout, drift, generator.uniform(0.0, 2.0, n) * (generator.random(n) < 0.7))
     transition, root = dynamics.discretise(seconds)
     expected, noise = whole(dynamics, seconds)

@@ -1,4 +1,4 @@
-"""Cosine and sine of many angles: against NumPy in extended precision, their symmetries, derivatives and what is not a number."""
+"""Cosine and sine of many phases: against NumPy in extended precision, symmetries, derivatives, and not-a-number."""
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +16,9 @@ def test_they_are_exact_to_rounding(dtype: type, units: float):
     turns = np.concatenate([np.linspace(-3.0, 3.0, 96_001), rng.uniform(-1e4, 1e4, 10_000)]).astype(dtype)
     wide = turns.astype(np.longdouble)
     angle = EXACT * (wide - np.round(wide))
-    for found, truth in zip(jax.jit(cos_sin)(turns), (np.cos(angle), np.sin(angle)), strict=True):
-        assert found.dtype == dtype
-        assert np.abs(np.asarray(found) - truth).max() < units * np.finfo(dtype).eps
+    for computed, truth in zip(jax.jit(cos_sin)(turns), (np.cos(angle), np.sin(angle)), strict=True):
+        assert computed.dtype == dtype
+        assert np.abs(np.asarray(computed) - truth).max() < units * np.finfo(dtype).eps
 
 
 def test_quarter_turns_are_exact():
@@ -32,9 +32,9 @@ def test_quarter_turns_are_exact():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_phase_factor_takes_radians(dtype: type):
     angle = np.linspace(-40.0, 40.0, 1001).astype(dtype)
-    found = np.asarray(cis(jnp.asarray(angle)))
-    assert found.dtype == np.result_type(dtype, np.complex64)
-    np.testing.assert_allclose(found, np.exp(1j * angle.astype(np.float64)), atol=60.0 * np.finfo(dtype).eps)
+    computed = np.asarray(cis(jnp.asarray(angle)))
+    assert computed.dtype == np.result_type(dtype, np.complex64)
+    np.testing.assert_allclose(computed, np.exp(1j * angle.astype(np.float64)), atol=60.0 * np.finfo(dtype).eps)
 
 
 def test_derivatives_are_those_of_cosine_and_sine_everywhere():
@@ -42,11 +42,11 @@ def test_derivatives_are_those_of_cosine_and_sine_everywhere():
     turns = jnp.asarray([-0.75, -0.25, 0.0, 0.1, 0.25, 0.5, 7.3])
     for mode in (jax.jacfwd, jax.jacrev):
         angle = 2.0 * np.pi * np.asarray(turns)
-        for found, truth in zip(mode(cos_sin)(turns), (-np.sin(angle), np.cos(angle)), strict=True):
-            np.testing.assert_allclose(np.diagonal(found), 2.0 * np.pi * truth, atol=1e-12)
-    second = jax.vmap(jax.grad(jax.grad(lambda one: cos_sin(one)[0])))(turns)
+        for derivative, truth in zip(mode(cos_sin)(turns), (-np.sin(angle), np.cos(angle)), strict=True):
+            np.testing.assert_allclose(np.diagonal(derivative), 2.0 * np.pi * truth, atol=1e-12)
+    second = jax.vmap(jax.grad(jax.grad(lambda turn: cos_sin(turn)[0])))(turns)
     np.testing.assert_allclose(second, -((2.0 * np.pi) ** 2) * np.cos(2.0 * np.pi * turns), atol=1e-11)
 
 
-def test_what_is_not_a_number_stays_so():
+def test_nan_stays_nan():
     assert np.isnan(np.asarray(cos_sin(jnp.asarray([np.nan, np.inf, -np.inf])))).all()

@@ -1,4 +1,4 @@
-"""What channels say of the state: only measured ones, with the right rows."""
+"""Sensors: only measured channels, with the right rows."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ def test_only_measured_channels_are_evidence(monkeypatch):
     assert {channel(name).kind for name in standard_sensors()} == {"measured"}
 
     def echo(name):
-        found = channel(name)
-        return next(c for c in CHANNELS if c.kind == "echo") if name == "objective.current" else found
+        described = channel(name)
+        return next(c for c in CHANNELS if c.kind == "echo") if name == "objective.current" else described
 
     monkeypatch.setattr(sensors, "channel", echo)
     with pytest.raises(ValueError, match=r"objective\.current is of kind 'echo'"):

@@ -1,4 +1,4 @@
-"""The state's vector: names, priors, and refusals."""
+"""The state vector: names, priors, and invalid input."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from twin.state import FIELD, Entry, Layout, standard_layout
 
 
-def test_names_find_their_places():
+def test_index_of_a_name():
     layout = standard_layout(4.2)
     assert [layout.index(name) for name in layout.names] == list(range(len(layout)))
     assert layout.prior_mean()[layout.index("thickness")] == 78.1
@@ -16,15 +16,15 @@ def test_names_find_their_places():
     assert set(FIELD) <= set(layout.names)
 
 
-def test_priors_replaced_leave_all_else():
+def test_replaced_priors_leave_other_entries():
     layout = standard_layout()
     changed = layout.replaced({"C10": (7.0, 3.0)})
-    place = layout.index("C10")
+    row = layout.index("C10")
     assert changed.names == layout.names
-    assert (changed.prior_mean()[place], changed.prior_std()[place]) == (7.0, 3.0)
-    others = np.arange(len(layout)) != place
+    assert (changed.prior_mean()[row], changed.prior_std()[row]) == (7.0, 3.0)
+    others = np.arange(len(layout)) != row
     np.testing.assert_array_equal(changed.prior_std()[others], layout.prior_std()[others])
-    assert layout.prior_std()[place] == 60.0
+    assert layout.prior_std()[row] == 60.0
 
 
 def test_names_that_are_not_there_are_named():

@@ -1,4 +1,4 @@
-"""Tables of instruments: those that ship read, what cannot be used is refused by name, and what is read is what was written."""
+"""Tables of instruments: the shipped ones can be read, invalid ones are refused with a name, and all values are read."""
 
 import importlib.resources
 from pathlib import Path
@@ -109,12 +109,12 @@ def test_the_toy_is_read_as_written():
 
 def test_tables_ship_with_the_package():
     assert {"simulated.toml", "dens.toml", "protochips.toml", "thermo-healthmonitor.toml"} <= {
-        one.name for one in SHIPPED
+        path.name for path in SHIPPED
     }
     inside = importlib.resources.files("twin") / "tables" / "simulated.toml"
     assert inside.is_file()
     assert inside.read_text(encoding="utf-8") == SHIPPED[
-        [one.name for one in SHIPPED].index("simulated.toml")
+        [path.name for path in SHIPPED].index("simulated.toml")
     ].read_text(encoding="utf-8")
 
 
@@ -187,7 +187,7 @@ def test_every_constant_of_a_shipped_table_matters_and_has_a_prior():
         ('name = "toy"', "name = toy", ["not TOML", "line", "mend"]),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_refused_by_file_row_and_cure(old, new, parts):
+def test_invalid_rows_are_refused_with_file_row_and_cure(old, new, parts):
     with pytest.raises(ValueError) as caught:
         read_table(written(old, new), "mine.toml")
     message = str(caught.value)
@@ -226,11 +226,11 @@ def test_a_sensor_that_expects_not_a_number_is_refused(old, new):
 
 
 def test_a_play_of_a_play_is_refused():
-    """Only what is told has steps: a play or creep of anything else would fail at the first question."""
+    """Only commanded inputs have steps: a play or creep of another input would fail at its first use."""
     refused("[[reset]]", '[[input]]\nname = "again"\nkind = "play"\nof = "play"\nwidth = 1.0\n[[reset]]', "'again'")
 
 
-def test_a_jump_on_an_input_that_is_not_told_is_refused():
+def test_a_jump_on_an_input_that_is_not_commanded_is_refused():
     refused('on = "lens"', 'on = "play"', "'T'", "'play'")
 
 
@@ -256,8 +256,8 @@ def test_a_constant_that_is_not_there_is_refused():
 # --- a slow sensor
 
 
-def test_a_lagged_sensor_has_an_entry_of_its_own_that_follows_what_it_expects():
-    """It reads what a first-order lag makes of T - 3 U: held against the response to a step of both, with the moves of both stopped."""
+def test_a_lagged_sensor_is_an_entry_that_follows_its_expectation():
+    """The response of a first-order lag to a step of T - 3 U, with the dynamics of T and U stopped."""
     still = TEXT.replace('moves = { kind = "walk", rate = 0.03 }', "")
     start = still.index("moves = [{ kind")
     still = still[:start] + still[still.index("\n", start) :]
@@ -280,18 +280,18 @@ def test_a_lagged_sensor_has_an_entry_of_its_own_that_follows_what_it_expects():
 
 def test_a_quantity_its_tangent_and_its_curvature():
     model, inputs = toy(), {"lens": 4.0, "play": 0.0}
-    one, generator = model.quantity("defocus"), np.random.default_rng(0)
+    quantity, generator = model.quantity("defocus"), np.random.default_rng(0)
 
     def value(state):
-        return one.value(model.layout, state, inputs)
+        return quantity.value(model.layout, state, inputs)
 
-    curvature = one.curvature(model.layout, inputs)
+    curvature = quantity.curvature(model.layout, inputs)
     assert curvature.tolist() == [[0.0, 0.0, 1.0], [0.0, 4.0, 0.0], [1.0, 0.0, 0.0]]
     for _ in range(5):
         state = generator.standard_normal(3)
         t, u, heat = state
         assert value(state) == pytest.approx(7.0 + 4.0 - 3.0 * t + t * heat + 0.5 * 4.0 * u * u)
-        row, offset = one.linear(model.layout, state, inputs)
+        row, offset = quantity.linear(model.layout, state, inputs)
         assert row @ state + offset == pytest.approx(value(state))
         steps = 1e-5 * np.eye(3)
         slopes = [(value(state + step) - value(state - step)) / 2e-5 for step in steps]
@@ -301,8 +301,8 @@ def test_a_quantity_its_tangent_and_its_curvature():
         assert value(state + step) == pytest.approx(exact)
 
 
-def test_an_entry_is_a_quantity_of_itself_and_nothing_else_is():
-    one = toy().quantity("heat")
-    assert (one.unit, one.value(toy().layout, np.array([1.0, 2.0, 3.0]), {})) == ("angstrom/kelvin", 3.0)
+def test_an_entry_is_a_quantity_and_other_names_are_not():
+    quantity = toy().quantity("heat")
+    assert (quantity.unit, quantity.value(toy().layout, np.array([1.0, 2.0, 3.0]), {})) == ("angstrom/kelvin", 3.0)
     with pytest.raises(ValueError, match="no entry 'focus'"):
         toy().quantity("focus")

@@ -1,4 +1,4 @@
-"""Units at the door: as files write them, and as numbers are shown."""
+"""Units: reading those of files, and numbers as text."""
 
 import math
 
@@ -24,15 +24,15 @@ from twin.units.foreign import _INSIDE
     ],
 )  # fmt: skip
 def test_axes_of_foreign_files(text: str, factor: float, unit: str) -> None:
-    found = axis_unit(text)
-    assert found is not None
-    assert (found.factor, found.unit, found.offset) == (pytest.approx(factor, rel=1e-15), unit, 0.0)
+    unit_read = axis_unit(text)
+    assert unit_read is not None
+    assert (unit_read.factor, unit_read.unit, unit_read.offset) == (pytest.approx(factor, rel=1e-15), unit, 0.0)
 
 
 @pytest.mark.parametrize(
     "text", ["", "[]", "px", "[p_x]", "pixels", "V", "counts", "a.u.", "9**9**9", "1", "1/", "eV/ch", "x" * 60, "nm*s", "[]]", "d", "b"]
 )  # fmt: skip
-def test_what_is_no_unit_of_an_axis(text: str) -> None:
+def test_texts_that_are_no_unit_of_an_axis(text: str) -> None:
     assert axis_unit(text) is None
 
 
@@ -46,27 +46,27 @@ def test_what_is_no_unit_of_an_axis(text: str) -> None:
     ],
 )  # fmt: skip
 def test_units_of_logs(text: str, unit: str, factor: float, offset: float) -> None:
-    found = read_unit(text)
-    assert found is not None
-    assert (found.unit, found.factor, found.offset) == (unit, pytest.approx(factor, rel=1e-9), offset)
-    assert known(found.unit)
+    unit_read = read_unit(text)
+    assert unit_read is not None
+    assert (unit_read.unit, unit_read.factor, unit_read.offset) == (unit, pytest.approx(factor, rel=1e-9), offset)
+    assert known(unit_read.unit)
 
 
 @pytest.mark.parametrize("text", ["ma", "NM", "Nm", "year", "S", "C/s", "9**9", "e", "barn", "inch"])
-def test_symbols_are_spelled_as_in_the_si_and_nothing_else_is_read(text: str) -> None:
+def test_only_si_symbols_are_read(text: str) -> None:
     assert read_unit(text) is None
 
 
-def test_what_pint_reads_has_a_name_inside() -> None:
+def test_units_read_by_pint_have_an_inside_name() -> None:
     assert all(known(unit) for unit in _INSIDE.values())
 
 
 @pytest.mark.parametrize("name", [name for name in UNITS if name not in ("percent", "hz")])
 def test_units_of_options_are_those_of_the_door(name: str) -> None:
     unit, factor = UNITS[name]
-    found = read_unit(name)
-    assert found is not None
-    assert (found.unit, found.factor) == (unit, pytest.approx(factor, rel=1e-15))
+    unit_read = read_unit(name)
+    assert unit_read is not None
+    assert (unit_read.unit, unit_read.factor) == (unit, pytest.approx(factor, rel=1e-15))
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_units_that_numbers_are_shown_in(size: float, unit: str, quantity: str, 
 
 
 def test_symbols() -> None:
-    assert [symbol(one) for one in ("angstrom/second", "1/second", "1", "radian", "1/angstrom")] == [
+    assert [symbol(unit) for unit in ("angstrom/second", "1/second", "1", "radian", "1/angstrom")] == [
         "Å/s",
         "1/s",
         "",

@@ -1,1 +1,1 @@
-"""A column from gun to camera: from what its lenses carry to what its optics are."""
+"""A column from gun to camera: from lens excitations to the optics of the image."""

@@ -1,4 +1,4 @@
-"""From settings to optics: rays through every element in closed form, and what a microscopist calls them.
+"""The optics of a column from its settings: paraxial rays through every element, in closed form.
 
 Every quantity is a differentiable function of the column's constants and of its settings. In a plane, (x, slope) of a ray that leaves the virtual source
 at (x0, u) is M (x0, u), M from `twin.lenses.glaser.transfer`; at the specimen the frame is that in which the image does not turn.
@@ -28,7 +28,7 @@ _HC = PLANCK_EV_S * LIGHT_ANGSTROM_S
 
 
 class Optics(NamedTuple):
-    """What the optics are: angstrom, radian, ampere. Not a number where it hangs on a setting that was not reported.
+    """The optics of a column: angstrom, radian, ampere. NaN where a quantity depends on a setting that was not reported.
 
     Illumination, at the specimen: ``crossover`` is C10 of the probe (positive: the crossover lies above the specimen), ``semi_angle`` the slope of the
     limiting aperture's edge, ``beam_diameter`` the geometrical disc that a point source makes, ``source_image`` the full width of the source's image,
@@ -61,62 +61,68 @@ class Optics(NamedTuple):
 
 
 class Column:
-    """A column by its table. ``constants`` are its numbers with their priors, ``controls`` what it must be told."""
+    """A column described by a table. ``constants`` are its parameters with priors, ``controls`` the names of its settings."""
 
     def __init__(self, table: ColumnTable, detector: str | None = None):
         """``detector`` names the one at which images are meant, the last if None; ValueError if there is none of that name."""
         checks.require_float64()
         self.table = table
-        detectors = [one.name for one in table.of(Detector)]
+        detectors = [named.name for named in table.of(Detector)]
         if detector is not None and detector not in detectors:
             raise ValueError(f"the column {table.name!r} has no detector {detector!r}; it has {', '.join(detectors)}")
         self.detector = detector or detectors[-1]
         self.constants: tuple[Constant, ...] = table.constants()
         self.controls = table.controls()
-        self._places = {one.name: i for i, one in enumerate(self.constants)}
-        self._told = {name: i for i, name in enumerate(self.controls)}
-        self.beamline = Beamline(table, self._places, self._told)
+        self._constant_index = {constant.name: i for i, constant in enumerate(self.constants)}
+        self._control_index = {name: i for i, name in enumerate(self.controls)}
+        self.beamline = Beamline(table, self._constant_index, self._control_index)
         self._compiled = jax.jit(self._optics)
 
     def nominal(self) -> np.ndarray:
         """The constants' prior means, [n]."""
-        return np.array([one.mean for one in self.constants])
+        return np.array([constant.mean for constant in self.constants])
 
     def nominal_of(self, name: str) -> float:
         """The prior mean of one constant; ValueError for a name that is not there."""
-        if name not in self._places:
+        if name not in self._constant_index:
             raise ValueError(f"the column {self.table.name!r} has no constant {name!r}")
-        return self.constants[self._places[name]].mean
+        return self.constants[self._constant_index[name]].mean
 
     def vector(self, values: Mapping[str, float]) -> np.ndarray:
         """Constants [n] with the named ``values`` and prior means elsewhere; ValueError for a name that is not there."""
-        found = self.nominal()
+        constants = self.nominal()
         for name, value in values.items():
-            if name not in self._places:
+            if name not in self._constant_index:
                 raise ValueError(f"the column {self.table.name!r} has no constant {name!r}")
-            found[self._places[name]] = value
-        return found
+            constants[self._constant_index[name]] = value
+        return constants
 
     def optics(self, settings: Settings, constants: np.ndarray | None = None) -> Optics:
         """What the optics are at ``settings`` with ``constants`` [n] (prior means if None)."""
-        told = self._vector(settings)
+        controls = self._vector(settings)
         return self.of(
-            jnp.asarray(self.nominal() if constants is None else constants), jnp.asarray(told), settings.high_tension
+            jnp.asarray(self.nominal() if constants is None else constants),
+            jnp.asarray(controls),
+            settings.high_tension,
         )
 
     def aberrations(self, settings: Settings, side: str, constants: np.ndarray | None = None) -> Aberrations:
-        """What aberrations are believed at ``settings``, of the half of the objective before ("probe") or behind ("image") the specimen.
+        """Estimated aberrations at ``settings`` of the half of the objective before ("probe") or behind ("image") the specimen.
 
-        C10 is that of lens settings (of the plane that the detector shows, behind the specimen), C12 that of the stigmators on that side and C30 the lens's, or
-        what a corrector was set to leave; with the variance that its last tableau's age gives. See `corrected` for what is unknown.
+        C10 follows from the lens settings (of the plane that the detector shows, behind the specimen), C12 from the stigmators, C30 from the lens or from
+        the set value of a corrector, with a variance that grows with the age of its last tableau. See `corrected` for unknown values.
         """
         corrector = corrector_of(self.table, side)
         numbers = jnp.asarray(self.nominal() if constants is None else constants)
-        told = jnp.asarray(self._vector(settings))
-        optics = self.of(numbers, told, settings.high_tension)
-        here = nominal(self.table.of_specimen())
-        own = [one for one in self.table.of(Stigmator) if (nominal(one) < here) == (side == "probe")]
-        first, second = (float(one) for one in self._twofold(numbers, told, own))
+        controls = jnp.asarray(self._vector(settings))
+        optics = self.of(numbers, controls, settings.high_tension)
+        specimen_position = nominal(self.table.of_specimen())
+        stigmators = [
+            stigmator
+            for stigmator in self.table.of(Stigmator)
+            if (nominal(stigmator) < specimen_position) == (side == "probe")
+        ]
+        first, second = (float(part) for part in self._twofold(numbers, controls, stigmators))
         lenses = {
             "C10": float(optics.crossover if side == "probe" else optics.focus),
             "C12a": first,
@@ -127,62 +133,74 @@ class Column:
 
     def _vector(self, settings: Settings) -> np.ndarray:
         """Values of the controls [m]: a corrector's are not a number without a tableau."""
-        told = settings.vector(self.controls)
+        controls = settings.vector(self.controls)
         for side in ("probe", "image"):
             for name, value in set_values(corrector_of(self.table, side), settings).items():
-                told[self._told[name]] = value
-        return told
+                controls[self._control_index[name]] = value
+        return controls
 
-    def of(self, constants: Float[Array, " n"], told: Float[Array, " m"], energy: float | Float[Array, ""]) -> Optics:
-        """The same for a vector ``told`` of the ``controls``; differentiable."""
-        return self._compiled(constants, told, checks.float64(energy))
+    def of(
+        self, constants: Float[Array, " n"], controls: Float[Array, " m"], energy: float | Float[Array, ""]
+    ) -> Optics:
+        """The same for a vector ``controls`` of the ``controls``; differentiable."""
+        return self._compiled(constants, controls, checks.float64(energy))
 
     def between(
-        self, start: str, end: str, constants: Float[Array, " n"], told: Float[Array, " m"], energy: Float[Array, ""]
+        self,
+        start: str,
+        end: str,
+        constants: Float[Array, " n"],
+        controls: Float[Array, " m"],
+        energy: Float[Array, ""],
     ) -> Transfer:
         """Rays from the plane of the element ``start`` to that of ``end`` behind it, by the elements' names."""
         for name in (start, end):
             self.table.named(name)
-        return self.beamline.reached(start, (end,), constants, told, energy)[end]
+        return self.beamline.reached(start, (end,), constants, controls, energy)[end]
 
-    def lens(self, name: str, constants: Float[Array, " n"], told: Float[Array, " m"]) -> GlaserBell:
-        """The field of a lens as it is driven; ValueError for what is no lens."""
-        return self.beamline.bell(name, constants, told)
+    def lens(self, name: str, constants: Float[Array, " n"], controls: Float[Array, " m"]) -> GlaserBell:
+        """The field of a lens as it is driven; ValueError if the element is not a lens."""
+        return self.beamline.bell(name, constants, controls)
 
     def _constant(self, element: Element, constants: Float[Array, " n"], field: str) -> Float[Array, ""]:
-        return constants[self._places[f"{element.name}.{field}"]]
+        return constants[self._constant_index[f"{element.name}.{field}"]]
 
-    def _optics(self, constants: Float[Array, " n"], told: Float[Array, " m"], energy: Float[Array, ""]) -> Optics:
+    def _optics(self, constants: Float[Array, " n"], controls: Float[Array, " m"], energy: Float[Array, ""]) -> Optics:
         table = self.table
         gun, specimen = table.of(Gun)[0], table.of_specimen()
         planes = [
-            one for one in table.element if isinstance(one, Aperture | Deflector) and nominal(one) < nominal(specimen)
+            element
+            for element in table.element
+            if isinstance(element, Aperture | Deflector) and nominal(element) < nominal(specimen)
         ]
-        names = (*(one.name for one in planes), specimen.name)
-        reached = self.beamline.reached(gun.name, names, constants, told, energy)
+        names = (*(element.name for element in planes), specimen.name)
+        reached = self.beamline.reached(gun.name, names, constants, controls, energy)
         down = reached[specimen.name]
         (_, b), (_, d) = down.matrix
         # the narrowest aperture, as a half angle at the source
         half = jnp.stack(
             [
-                self._radius(one, constants, told) / jnp.abs(reached[one.name].matrix[0, 1])
-                for one in planes
-                if isinstance(one, Aperture)
+                self._radius(element, constants, controls) / jnp.abs(reached[element.name].matrix[0, 1])
+                for element in planes
+                if isinstance(element, Aperture)
             ]
             or [jnp.asarray(jnp.inf)]
         ).min()
         source = self._constant(gun, constants, "source")
         potential = energy * (1 + energy / (2 * REST_ENERGY_EV))
         current = self._constant(gun, constants, "brightness") * potential * (jnp.pi * source * half) ** 2 / 4
-        turns, gains = self._scan(planes, reached, down, constants)
-        image = self.beamline.reached(specimen.name, (self.detector,), constants, told, energy)[self.detector]
+        rotations, gains = self._scan(planes, reached, down, constants)
+        image = self.beamline.reached(specimen.name, (self.detector,), constants, controls, energy)[self.detector]
         (p, q), _ = image.matrix
-        bell = self.lens(specimen.objective, constants, told)
-        place = self._constant(specimen, constants, "place")
-        upper, lower = immersed.before(bell, place, energy), immersed.behind(bell, place, energy)
+        bell = self.lens(specimen.objective, constants, controls)
+        specimen_centre = self._constant(specimen, constants, "place")
+        upper, lower = (
+            immersed.prefield(bell, specimen_centre, energy),
+            immersed.postfield(bell, specimen_centre, energy),
+        )
         semi_angle = jnp.abs(d) * half
         corrector = corrector_of(table, "probe")
-        c30 = upper.spherical if corrector is None else told[self._told[corrector.controls["C30"]]]
+        c30 = upper.spherical if corrector is None else controls[self._control_index[corrector.controls["C30"]]]
         source_image = source / jnp.abs(d)  # wherever it lies: the determinant is 1
         return Optics(
             crossover=b / d,
@@ -193,7 +211,7 @@ class Column:
                 source_image, semi_angle, c30, upper.chromatic, self._constant(gun, constants, "energy_spread"), energy
             ),
             current=current,
-            scan_rotation=turns,
+            scan_rotation=rotations,
             scan_gain=gains,
             magnification=jnp.abs(p),
             camera_length=jnp.abs(q),
@@ -203,37 +221,39 @@ class Column:
             pattern_focus=p / q,
             spherical=jnp.stack([upper.spherical, lower.spherical]),
             chromatic=jnp.stack([upper.chromatic, lower.chromatic]),
-            twofold=self._twofold(constants, told, table.of(Stigmator)),
+            twofold=self._twofold(constants, controls, table.of(Stigmator)),
         )
 
-    def _radius(self, aperture: Aperture, constants: Float[Array, " n"], told: Float[Array, " m"]) -> Float[Array, ""]:
-        diameter = told[self._told[aperture.control]]
+    def _radius(
+        self, aperture: Aperture, constants: Float[Array, " n"], controls: Float[Array, " m"]
+    ) -> Float[Array, ""]:
+        diameter = controls[self._control_index[aperture.control]]
         return jnp.where(diameter == 0, jnp.inf, 0.5 * diameter * self._constant(aperture, constants, "scale"))
 
     def _scan(self, planes, reached, down: Transfer, constants: Float[Array, " n"]) -> tuple[Array, Array]:
-        turns, gains = [], []
-        for one in planes:
-            if isinstance(one, Deflector):
-                above = reached[one.name]
-                rest = down.matrix @ jnp.linalg.inv(above.matrix)
-                shift = rest[0, 1] * self._constant(one, constants, "deflection")
-                turns.append(
+        rotations, gains = [], []
+        for deflector in planes:
+            if isinstance(deflector, Deflector):
+                above = reached[deflector.name]
+                to_specimen = down.matrix @ jnp.linalg.inv(above.matrix)
+                shift = to_specimen[0, 1] * self._constant(deflector, constants, "deflection")
+                rotations.append(
                     down.rotation
                     - above.rotation
-                    + self._constant(one, constants, "azimuth")
+                    + self._constant(deflector, constants, "azimuth")
                     + jnp.where(shift < 0, jnp.pi, 0.0)
                 )
                 gains.append(jnp.abs(shift))
         empty = jnp.zeros(0)
-        return (jnp.stack(turns), jnp.stack(gains)) if turns else (empty, empty)
+        return (jnp.stack(rotations), jnp.stack(gains)) if rotations else (empty, empty)
 
     def _twofold(
-        self, constants: Float[Array, " n"], told: Float[Array, " m"], stigmators: list[Stigmator]
+        self, constants: Float[Array, " n"], controls: Float[Array, " m"], stigmators: list[Stigmator]
     ) -> Float[Array, " 2"]:
         total = jnp.zeros(2)
-        for one in stigmators:
-            strength, azimuth = (self._constant(one, constants, name) for name in ("strength", "azimuth"))
-            first, second = (told[self._told[name]] for name in one.controls)
+        for stigmator in stigmators:
+            strength, azimuth = (self._constant(stigmator, constants, name) for name in ("strength", "azimuth"))
+            first, second = (controls[self._control_index[name]] for name in stigmator.controls)
             cos, sin = jnp.cos(2 * azimuth), jnp.sin(2 * azimuth)
             total = total + strength * jnp.stack([cos * first - sin * second, sin * first + cos * second])
         return total

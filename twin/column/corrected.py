@@ -1,8 +1,8 @@
-"""Aberrations of a column as they are believed: what settings make of them, what a corrector was set to leave, and how sure that is by now.
+"""Estimates of a column's aberrations: from the settings and from the set values of a corrector, with their variances.
 
-A corrector's coefficients are set values of its last tableau. What a tableau leaves is known within its own errors, and from then on each coefficient walks
-at random: its variance is after^2 + walk^2 age, linear in the time since. Without a tableau nothing is known of what a corrector governs: its value is not a
-number.
+A corrector's coefficients are the set values of its last tableau. They are known within the tableau's errors; afterwards each coefficient follows a
+random walk: its variance is after^2 + walk^2 age, linear in the age of the tableau. Without a tableau the coefficients that a corrector controls are
+unknown (NaN).
 """
 
 import math
@@ -34,39 +34,41 @@ class Aberrations(NamedTuple):
 
     def value(self, name: str) -> tuple[float, float]:
         """(mean, standard deviation) of one coefficient in angstrom; ValueError for a name that is none."""
-        place = index(name)
-        return float(self.mean[place]), math.sqrt(float(self.variance[place]))
+        position = index(name)
+        return float(self.mean[position]), math.sqrt(float(self.variance[position]))
 
 
 def corrector_of(table: ColumnTable, side: str) -> Corrector | None:
     """The corrector of one half of the objective, or None; ValueError for a side that is none."""
     if side not in SIDES:
         raise ValueError(f"the side is {side!r}; give {' or '.join(SIDES)}")
-    return next((one for one in table.of(Corrector) if one.side == side), None)
+    return next((corrector for corrector in table.of(Corrector) if corrector.side == side), None)
 
 
 def left(corrector: Corrector, settings: Settings) -> Aberrations:
-    """What a corrector leaves at ``settings``: its set values, with variances by the age of its tableau; 0 and exact for what it does not govern."""
+    """Residual aberrations of a corrector at ``settings``: its set values, with variances by the age of its tableau; 0 and exact for others."""
     mean, variance = np.zeros(len(NAMES)), np.zeros(len(NAMES))
     age = settings.tableau_age
     for name in governed(corrector):
-        place = index(name)
+        position = index(name)
         control = corrector.controls.get(name)
-        # set to leave nothing, unless a control says what
-        mean[place] = 0.0 if control is None else settings.controls.get(control, math.nan)
-        after, walk = (ANGSTROM_PER_NM * _of(given, name) for given in (corrector.after_tableau_nm, corrector.walk_nm))
-        variance[place] = math.inf if age is None else after**2 + walk**2 * age
+        # set to 0, unless a control gives another value
+        mean[position] = 0.0 if control is None else settings.controls.get(control, math.nan)
+        tableau_std, walk = (
+            ANGSTROM_PER_NM * _of(drifts, name) for drifts in (corrector.after_tableau_nm, corrector.walk_nm)
+        )
+        variance[position] = math.inf if age is None else tableau_std**2 + walk**2 * age
     return _known(mean, variance)
 
 
 def governed(corrector: Corrector) -> tuple[str, ...]:
-    """The coefficients that a corrector says something of."""
-    given = {*corrector.after_tableau_nm, *corrector.walk_nm, *corrector.controls}
-    return tuple(name for name in NAMES if name in given or name[:3] in given)
+    """The coefficients that a corrector controls."""
+    names = {*corrector.after_tableau_nm, *corrector.walk_nm, *corrector.controls}
+    return tuple(name for name in NAMES if name in names or name[:3] in names)
 
 
 def together(lenses: dict[str, float], corrector: Corrector | None, settings: Settings) -> Aberrations:
-    """Aberrations of one side: C10 and C12 of the ``lenses`` and stigmators on top of what the corrector leaves, C30 of the lenses unless it governs it."""
+    """Aberrations of one side: C10 and C12 of the ``lenses`` and stigmators plus the corrector's residual, C30 of the lenses unless it controls it."""
     if corrector is None:
         mean, variance = np.zeros(len(NAMES)), np.zeros(len(NAMES))
     else:
@@ -79,18 +81,18 @@ def together(lenses: dict[str, float], corrector: Corrector | None, settings: Se
 
 
 def set_values(corrector: Corrector | None, settings: Settings) -> dict[str, float]:
-    """Controls of a corrector with what they count for: not a number where no tableau stands behind them."""
+    """Set values of a corrector by control; NaN where there was no tableau."""
     if corrector is None or settings.tableau_age is not None:
         return {}
     return dict.fromkeys(corrector.controls.values(), math.nan)
 
 
 def _known(mean: np.ndarray, variance: np.ndarray) -> Aberrations:
-    lost = ~(np.isfinite(mean) & np.isfinite(variance))
-    unknown = tuple(name for name, gone in zip(NAMES, lost, strict=True) if gone)
-    return Aberrations(np.where(lost, np.nan, mean), np.where(lost, np.inf, variance), unknown)
+    is_unknown = ~(np.isfinite(mean) & np.isfinite(variance))
+    unknown = tuple(name for name, missing in zip(NAMES, is_unknown, strict=True) if missing)
+    return Aberrations(np.where(is_unknown, np.nan, mean), np.where(is_unknown, np.inf, variance), unknown)
 
 
-def _of(given: dict[str, float], name: str) -> float:
+def _of(values: dict[str, float], name: str) -> float:
     """What is given of a coefficient, by its name or that of both its parts."""
-    return given.get(name, given.get(name[:3], 0.0))
+    return values.get(name, values.get(name[:3], 0.0))

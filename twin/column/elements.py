@@ -1,4 +1,4 @@
-"""What a column is made of, in the order in which electrons meet it. Places are heights along the beam in angstrom, the virtual source at 0.
+"""The elements of a column, in the order in which electrons pass them. Positions are heights along the beam in angstrom, the virtual source at 0.
 
 A number is a constant with a prior: exact, or [value, standard deviation]. Everything is an assumption until it is calibrated.
 """
@@ -9,11 +9,11 @@ import msgspec
 from msgspec import Meta
 
 Number = float | Annotated[list[float], Meta(min_length=2, max_length=2)]
-"""A constant: its value, or its value and the standard deviation of what is believed of it."""
+"""A constant: its value, or its value and the standard deviation of its prior."""
 
 
 class Element(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", kw_only=True):
-    """Anything in the column, by ``name``; ``place`` in millimetres below the virtual source."""
+    """Anything in the column, by ``name``; ``place_mm`` in millimetres below the virtual source."""
 
     name: str
     place_mm: Number
@@ -36,8 +36,8 @@ class Lens(Element, frozen=True, forbid_unknown_fields=True, tag="lens", kw_only
     """A round magnetic lens with a bell-shaped field that ends ``reach_mm`` from its middle.
 
     ``half_width_mm``, ``ampere_turns`` at excitation 1 and ``saturation`` (ampere-turns; 0: iron that does not saturate) as in `twin.lenses.RoundLens`.
-    ``control`` names its excitation among the settings; a lens without one runs at ``fixed`` (constant power, or never touched). ``turned`` says that a beam
-    is spread and focused with it (of several, with the most excited one).
+    ``control`` names its excitation among the settings; a lens without one runs at ``fixed`` (constant power, or never touched). ``turned``: the beam
+    is spread and focused with this lens (of several, with the most excited one).
     """
 
     half_width_mm: Number
@@ -74,11 +74,11 @@ class Stigmator(Element, frozen=True, forbid_unknown_fields=True, tag="stigmator
 
 
 class Corrector(Element, frozen=True, forbid_unknown_fields=True, tag="corrector", kw_only=True):
-    """An aberration corrector as what it was set to leave, at the time of its last tableau; rays pass it as if it were not there.
+    """An aberration corrector, described by its set values at the time of its last tableau; it does not change paraxial rays.
 
     Errors of a tableau (nm, rms) and the random walk (nm / sqrt(s)) from then on, by Krivanek name: `C12a` is one part, `C12` each of both. ``controls``
-    name, by coefficient (`C12a`, `C30` ...), the settings in angstrom that say what it was set to leave; a coefficient without one was set to leave 0.
-    Without a tableau nothing is known of what it leaves (`twin.column.corrected`). ``side`` is the half of the objective that it corrects.
+    give, by coefficient (`C12a`, `C30` ...), the settings that hold its set value in angstrom; a coefficient without one was set to 0.
+    Without a tableau its residual aberrations are unknown (`twin.column.corrected`). ``side`` is the half of the objective that it corrects.
     """
 
     side: str

@@ -1,4 +1,4 @@
-"""Settings: what a console was told, whatever words its vendor uses for it. A control that nobody reported is absent, not zero."""
+"""Settings of a column, converted from the names and units of each vendor. A control that was not reported is absent, not zero."""
 
 import dataclasses
 import math
@@ -63,7 +63,7 @@ class Key:
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """``high_tension`` in volts; ``controls`` by name: lens excitations as shares of full scale, apertures as diameters in angstrom, the rest in the
-    units of the column's table; ``tableau_age`` in seconds since the corrector's last tableau, None if there was none or nobody reported it."""
+    units of the column's table; ``tableau_age`` in seconds since the corrector's last tableau, None if unknown."""
 
     high_tension: float
     controls: Mapping[str, float]
@@ -114,9 +114,9 @@ def from_percent(
     return _from(TIA_LENSES, 0.01, "percentage", high_tension, percents, others, key, tableau_age)
 
 
-def _from(names, factor, word, high_tension, given, others, key, tableau_age) -> Settings:
+def _from(names, factor, word, high_tension, readings, others, key, tableau_age) -> Settings:
     controls = dict(others or {})
-    for name, value in given.items():
+    for name, value in readings.items():
         if name not in names:
             raise ValueError(f"{name!r} is no lens {word} that is known; they are {', '.join(names)}")
         if not abs(value * factor) <= 1.0:
@@ -134,7 +134,7 @@ def from_jeol(
 ) -> Settings:
     """Settings from JEOL's 16-bit words: a lens from 0 (off) to 65535 (full); OLc and OLf together are the objective.
 
-    Deflectors and stigmators (any other name) become -1 to 1 about the neutral 32768. ValueError for what is no 16-bit word, and for one half of the objective.
+    Deflectors and stigmators (any other name) become -1 to 1 about the neutral 32768. ValueError for values outside 16 bits, and for half of the objective.
     """
     controls = dict(others or {})
     for name, word in words.items():

@@ -1,4 +1,4 @@
-"""A column as a TOML file: its elements, checked; its constants, with priors; the names of what it is told."""
+"""A column as a TOML file: its elements, its constants with priors, and the names of its controls."""
 
 import itertools
 import tomllib
@@ -50,7 +50,7 @@ class Constant(msgspec.Struct, frozen=True):
 
 
 class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How an instrument of this kind was once set, in focus of known modes, and what it then showed; inside units, [value, error]. ``doc`` says whence."""
+    """Settings of an instrument of this kind in focus in a known mode, and the measured optics; inside units, [value, error]. ``doc`` gives the source."""
 
     name: str
     high_tension: float
@@ -62,7 +62,7 @@ class Reference(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that a file says of a column. ``zeros`` are standard deviations of what the user's zeros and the instrument's own offsets may be, by quantity."""
+    """The content of a column's file. ``zeros``: standard deviations of the user's zeros and of the instrument's own offsets, by quantity."""
 
     schema: str
     name: str
@@ -73,7 +73,7 @@ class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def of(self, kind: type[Element]) -> list:
         """The elements of one kind, from the gun down."""
-        return [one for one in self.element if isinstance(one, kind)]
+        return [element for element in self.element if isinstance(element, kind)]
 
     def of_specimen(self) -> Specimen:
         """The specimen's plane."""
@@ -81,40 +81,42 @@ class ColumnTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def named(self, name: str) -> AnyElement:
         """The element of that name; ValueError if there is none."""
-        for one in self.element:
-            if one.name == name:
-                return one
+        for element in self.element:
+            if element.name == name:
+                return element
         raise ValueError(
-            f"the column {self.name!r} has no element {name!r}; it has {', '.join(one.name for one in self.element)}"
+            f"the column {self.name!r} has no element {name!r}; it has {', '.join(element.name for element in self.element)}"
         )
 
     def constants(self) -> tuple[Constant, ...]:
         """Every number of every element, in inside units, in the file's order."""
-        found = []
-        for one in self.element:
+        constants = []
+        for element in self.element:
             for field, (name, factor, unit) in _INSIDE.items():
-                given = getattr(one, field, None)
-                if given is None or (field == "saturation" and given == 0.0):
+                prior = getattr(element, field, None)
+                if prior is None or (field == "saturation" and prior == 0.0):
                     continue
-                mean, std = given if isinstance(given, list) else (given, 0.0)
-                found.append(Constant(f"{one.name}.{name}", unit, mean * factor, abs(std * factor), name in _POSITIVE))
-        return tuple(found)
+                mean, std = prior if isinstance(prior, list) else (prior, 0.0)
+                constants.append(
+                    Constant(f"{element.name}.{name}", unit, mean * factor, abs(std * factor), name in _POSITIVE)
+                )
+        return tuple(constants)
 
     def controls(self) -> tuple[str, ...]:
-        """What the column must be told, without repeats: lens excitations, apertures, deflectors, stigmators, what correctors leave."""
+        """Names of all controls, without repeats: lens excitations, apertures, deflectors, stigmators, set values of correctors."""
         names: dict[str, None] = {}
-        for one in self.element:
-            if isinstance(one, Lens | Aperture) and one.control:
-                names[one.control] = None
-            elif isinstance(one, Deflector | Stigmator):
-                names |= dict.fromkeys(one.controls)
-            elif isinstance(one, Corrector):
-                names |= dict.fromkeys(one.controls.values())
+        for element in self.element:
+            if isinstance(element, Lens | Aperture) and element.control:
+                names[element.control] = None
+            elif isinstance(element, Deflector | Stigmator):
+                names |= dict.fromkeys(element.controls)
+            elif isinstance(element, Corrector):
+                names |= dict.fromkeys(element.controls.values())
         return tuple(names)
 
 
 def read_column(text: str, source: str = "the column's table") -> ColumnTable:
-    """A column from the ``text`` of a TOML file; ValueError naming ``source``, what is wrong and the cure."""
+    """A column from the ``text`` of a TOML file; ValueError naming ``source``, the error and the cure."""
     try:
         table = msgspec.convert(tomllib.loads(text), ColumnTable)
     except tomllib.TOMLDecodeError as error:
@@ -131,7 +133,7 @@ def _check(table: ColumnTable, source: str) -> None:
             raise ValueError(f"{source}: {problem}; {cure}")
 
     require(table.schema == SCHEMA, f"has schema {table.schema!r}", f"this version reads {SCHEMA!r}")
-    names = [one.name for one in table.element]
+    names = [element.name for element in table.element]
     twice = sorted({name for name in names if names.count(name) > 1})
     require(not twice, f"has two elements of one name: {', '.join(twice)}", "give each a name of its own")
     for kind in (Gun, Specimen):
@@ -146,26 +148,28 @@ def _check(table: ColumnTable, source: str) -> None:
             f"{constant.name} is {constant.mean:g} {constant.unit}",
             "it must be above 0",
         )
-    places = [_value(one.place_mm) for one in table.element]
+    positions = [_value(element.place_mm) for element in table.element]
     require(
-        all(a <= b for a, b in itertools.pairwise(places)) and places[0] == 0.0,
+        all(a <= b for a, b in itertools.pairwise(positions)) and positions[0] == 0.0,
         "its elements do not come in the order in which electrons meet them, from 0 on",
         "sort them by place_mm, the gun first at 0",
     )
     _check_lenses(table, require)
     _check_correctors(table, require)
-    for one in table.reference:
-        strange = sorted(set(one.told) - set(table.controls()))
-        require(not strange, f"the reference {one.name!r} tells {', '.join(strange)}", "name controls of the elements")
+    for reference in table.reference:
+        strange = sorted(set(reference.told) - set(table.controls()))
+        require(
+            not strange, f"the reference {reference.name!r} tells {', '.join(strange)}", "name controls of the elements"
+        )
 
 
 def _check_lenses(table: ColumnTable, require) -> None:
     lenses = table.of(Lens)
-    for one in lenses:
-        require(one.reach_mm > 0, f"the field of {one.name} has a reach of {one.reach_mm} mm", "give one above 0")
+    for lens in lenses:
+        require(lens.reach_mm > 0, f"the field of {lens.name} has a reach of {lens.reach_mm} mm", "give one above 0")
         require(
-            bool(one.control) or one.fixed != 0.0,
-            f"the lens {one.name} has neither a control nor a fixed excitation",
+            bool(lens.control) or lens.fixed != 0.0,
+            f"the lens {lens.name} has neither a control nor a fixed excitation",
             "give one of the two",
         )
     for above, below in itertools.pairwise(lenses):
@@ -176,40 +180,50 @@ def _check_lenses(table: ColumnTable, require) -> None:
             "shorten reach_mm, or join them to one lens",
         )
     specimen = table.of(Specimen)[0]
-    owner = [one for one in lenses if one.name == specimen.objective]
+    owner = [lens for lens in lenses if lens.name == specimen.objective]
     require(
         bool(owner), f"the specimen's objective {specimen.objective!r} is no lens of it", "name the lens it stands in"
     )
-    off = abs(_value(specimen.place_mm) - _value(owner[0].place_mm))
+    distance = abs(_value(specimen.place_mm) - _value(owner[0].place_mm))
     require(
-        off < owner[0].reach_mm,
-        f"the specimen is {off:g} mm from the middle of {owner[0].name}, outside its field",
+        distance < owner[0].reach_mm,
+        f"the specimen is {distance:g} mm from the middle of {owner[0].name}, outside its field",
         "check place_mm",
     )
 
 
 def _check_correctors(table: ColumnTable, require) -> None:
     correctors = table.of(Corrector)
-    sides = [one.side for one in correctors]
+    sides = [corrector.side for corrector in correctors]
     require(len(set(sides)) == len(sides), "has two correctors of one side", "join them to one")
-    both = {name[:3] for name in NAMES}
-    for one in correctors:
-        require(one.side in ("probe", "image"), f"the corrector {one.name} has side {one.side!r}", "probe or image")
-        for what, given in (("after_tableau_nm", one.after_tableau_nm), ("walk_nm", one.walk_nm)):
-            for name, value in given.items():
+    pairs = {name[:3] for name in NAMES}
+    for corrector in correctors:
+        require(
+            corrector.side in ("probe", "image"),
+            f"the corrector {corrector.name} has side {corrector.side!r}",
+            "probe or image",
+        )
+        for label, deviations in (("after_tableau_nm", corrector.after_tableau_nm), ("walk_nm", corrector.walk_nm)):
+            for name, value in deviations.items():
                 require(
-                    name in NAMES or name in both,
-                    f"{what} of {one.name} speaks of {name}",
+                    name in NAMES or name in pairs,
+                    f"{label} of {corrector.name} speaks of {name}",
                     f"the coefficients are {', '.join(NAMES)}, or C12 for both parts",
                 )
                 require(
-                    isfinite(value) and value >= 0.0, f"{what} of {one.name} is {value} for {name}", "give 0 or more"
+                    isfinite(value) and value >= 0.0,
+                    f"{label} of {corrector.name} is {value} for {name}",
+                    "give 0 or more",
                 )
-        strange = sorted(set(one.controls) - set(NAMES))
-        require(not strange, f"controls of {one.name} speak of {', '.join(strange)}", f"they are of {', '.join(NAMES)}")
+        strange = sorted(set(corrector.controls) - set(NAMES))
         require(
-            "C30" in one.controls,
-            f"the corrector {one.name} has no control of C30",
+            not strange,
+            f"controls of {corrector.name} speak of {', '.join(strange)}",
+            f"they are of {', '.join(NAMES)}",
+        )
+        require(
+            "C30" in corrector.controls,
+            f"the corrector {corrector.name} has no control of C30",
             'add controls = { C30 = "corrector.C30" }, what it was set to leave',
         )
 

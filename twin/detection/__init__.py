@@ -1,1 +1,1 @@
-"""What is recorded of a wave: detectors, cameras, scans, and noise."""
+"""Detection of a wave: detectors, cameras, scans, and noise."""

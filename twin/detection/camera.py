@@ -6,8 +6,8 @@ Signal and noise are transferred differently (Meyer & Kirkland, Microsc. Res. Te
     mean:        counts = gain N M(q) f(q) + dark
     noise power: gain^2 N T(q)^2 / D + dark_noise^2 + readout^2,  hence  DQE(q) = gain^2 N M(q)^2 / noise power
 
-It is drawn as what happens: the beam is spread by M/T, a share D of its electrons is counted (Poisson), each counted one is spread by T and
-weighs 1/D. So noise is correlated between pixels wherever T is not 1, and `covariance` says how much. Filters are periodic at the border.
+Samples follow the physical process: the beam is blurred by M/T, a share D of its electrons is counted (Poisson), each counted electron is blurred by T and
+weighted by 1/D. So the noise of neighbouring pixels is correlated where T is not 1 (`covariance`). Filters are periodic at the border.
 """
 
 import equinox as eqx
@@ -20,19 +20,19 @@ from twin.checks import Number, known, not_negative, positive, require
 from twin.detection.counting import check_dose, check_fraction, sample_electrons
 from twin.detection.transfer import Mixture, Transfer, apply, kernel, nyquist_shares
 
-PERFECT = Mixture(floor=1.0)
+NO_BLUR = Mixture(floor=1.0)
 """No spread at all."""
 
 
 class Camera(eqx.Module):
-    """What makes counts of electrons; see the module. All numbers but the saturation can be differentiated in.
+    """Parameters of a camera; see the module. Differentiable in all of them except the saturation.
 
-    ``mtf`` of the signal and ``ntf`` of the noise (None: that of the signal, each electron is spread alike), ``efficiency`` the DQE at zero
+    ``mtf`` of the signal and ``ntf`` of the noise (None: that of the signal, electrons are blurred equally), ``efficiency`` the DQE at zero
     frequency (0..1] without dark noise and readout, ``gain`` counts per electron, ``gain_map`` [y, x] relative gain of the pixels, ``dark`` level
     in counts, ``dark_noise`` and ``readout`` in counts rms, ``saturation`` the largest count.
     """
 
-    mtf: Transfer = PERFECT
+    mtf: Transfer = NO_BLUR
     ntf: Transfer | None = None
     efficiency: Number = 1.0
     gain: Number = 1.0
@@ -69,7 +69,7 @@ class Camera(eqx.Module):
 
 
 def expected(camera: Camera, fraction: Float[Array, "*batch y x"], dose: Number) -> Float[Array, "*batch y x"]:
-    """Mean counts where ``dose`` electrons stand for a fraction of 1, before saturation.
+    """Mean counts where ``dose`` electrons are a fraction of 1, before saturation.
 
     ``fraction`` is each pixel's share of the incident beam (a diffraction pattern at electrons per probe position) or an image's intensity
     relative to vacuum (at electrons per pixel).
@@ -97,17 +97,17 @@ def covariance(
     shape = _shape(fraction)
     q = nyquist_shares(shape)
     spread = kernel(_noise(camera)(q), shape)
-    back = (-shift[0], -shift[1])
-    pairs = jnp.fft.rfft2(spread * jnp.roll(spread, back, axis=(0, 1))).astype(
+    backwards = (-shift[0], -shift[1])
+    pairs = jnp.fft.rfft2(spread * jnp.roll(spread, backwards, axis=(0, 1))).astype(
         jnp.result_type(fraction.dtype, jnp.complex64)
     )
     waiting = jnp.fft.rfft2(_arriving(camera, fraction))
     lead = (1,) * (fraction.ndim - 2)
     shared = jnp.fft.irfft2(waiting * pairs.reshape(*lead, *pairs.shape), s=shape) * dose / camera.efficiency
     gains = _gains(camera, fraction)
-    gains = gains * (gains if jnp.ndim(gains) == 0 else jnp.roll(gains, back, axis=(-2, -1)))
-    here = shift[0] % shape[0] == 0 and shift[1] % shape[1] == 0
-    white = camera.dark_noise**2 + camera.readout**2 if here else 0.0
+    gains = gains * (gains if jnp.ndim(gains) == 0 else jnp.roll(gains, backwards, axis=(-2, -1)))
+    same_pixel = shift[0] % shape[0] == 0 and shift[1] % shape[1] == 0
+    white = camera.dark_noise**2 + camera.readout**2 if same_pixel else 0.0
     return (gains * shared + white).astype(fraction.dtype)
 
 
@@ -116,7 +116,7 @@ def sample(
 ) -> tuple[Float[Array, "*batch y x"], Bool[Array, "*batch y x"]]:
     """One recording in counts, and which pixels are saturated (clipped at ``saturation``). ``key`` is explicit.
 
-    Where M/T rings below zero, as a sharp cut does, no electrons are drawn, and the mean is higher than `expected` says.
+    Where M/T rings below zero, as a sharp cut does, no electrons are drawn, and the mean is higher than `expected`.
     """
     check_dose(dose)
     check_fraction(fraction)

@@ -1,4 +1,4 @@
-"""Counts: what a fraction of the beam gives at a dose, with gain, black level, readout and counting noise.
+"""Counts of a detector: the fraction of the beam times the dose and gain, with black level, readout noise and counting noise.
 
 A recording is uncorrelated from pixel to pixel here (a scanned detector, or any intensity at a dose); a camera, whose pixels share
 electrons, is in `camera`.
@@ -14,7 +14,7 @@ from twin.checks import Number, finite, known, not_negative, positive, require
 
 Dose = Number | Float[Array, "..."]
 
-ROUNDING = 1e-6
+ROUNDING_TOLERANCE = 1e-6
 """Negative fractions down to here are rounding of a transform, and count as zero."""
 
 
@@ -29,8 +29,11 @@ def check_fraction(fraction: Float[Array | np.ndarray, "*n"]) -> None:
     """ValueError if a fraction of the beam is NaN, infinite or negative beyond rounding; a traced one is not looked at."""
     finite("fraction", fraction, "look for a grid, potential or aberration that is not finite before counting")
     if known(fraction) and np.size(fraction):
-        least = float(np.min(np.asarray(fraction)))
-        require(least >= -ROUNDING, f"fraction goes down to {least}; give shares of the incident beam, zero or more")
+        lowest = float(np.min(np.asarray(fraction)))
+        require(
+            lowest >= -ROUNDING_TOLERANCE,
+            f"fraction goes down to {lowest}; give shares of the incident beam, zero or more",
+        )
 
 
 def expected_counts(fraction: Float[Array, "*n"], dose_per_pixel: Dose, gain: Number, black: Number) -> Array:
@@ -55,14 +58,14 @@ def sample_electrons(key: PRNGKeyArray | Array, fraction: Float[Array, "*n"], do
     """Electrons counted where ``dose`` electrons come and ``fraction`` of them arrives: Poisson numbers, shape and dtype of ``fraction``.
 
     ``key`` is explicit. ValueError for a dose that is not above zero or a fraction that is negative or not finite; where they are
-    traced, Equinox's runtime error says so when the values come.
+    traced, Equinox raises a runtime error when the values are known.
     """
     check_dose(dose)
     check_fraction(fraction)
     mean = dose * jnp.maximum(fraction, 0.0)
     if not known(fraction, dose):
-        wrong = jnp.any(~jnp.isfinite(mean)) | jnp.any(jnp.asarray(dose) <= 0.0)
-        mean = eqx.error_if(mean, wrong, "dose must be above zero, and dose and fraction finite")
+        invalid = jnp.any(~jnp.isfinite(mean)) | jnp.any(jnp.asarray(dose) <= 0.0)
+        mean = eqx.error_if(mean, invalid, "dose must be above zero, and dose and fraction finite")
     return jax.random.poisson(key, mean).astype(fraction.dtype)
 
 

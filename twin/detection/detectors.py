@@ -1,4 +1,4 @@
-"""STEM detectors: which angles they see and how strongly, as weights on the beams of a diffraction pattern.
+"""STEM detectors: their collection angles and response, as weights on the beams of a diffraction pattern.
 
 The signal is the sum of pattern times weights (`detect`): a fraction of the incident beam, which `counting` turns into counts.
 """
@@ -93,19 +93,19 @@ def detect(patterns: Float[Array, "*batch y x"], weights: Float[Array, "*detecto
 def check_angles(
     outer: float, gpts: tuple[int, int], extent: tuple[float, float], wavelength: float, offset: Offset = (0.0, 0.0)
 ) -> None:
-    """ValueError, saying which gpts would do, if a grid (ny, nx) over ``extent`` (x, y) angstrom does not carry angles up to ``outer`` radian.
+    """ValueError, naming a sufficient gpts, if a grid (ny, nx) over ``extent`` (x, y) angstrom does not carry angles up to ``outer`` radian.
 
-    What counts is the band that multislice keeps whole, CUTOFF - TAPER of Nyquist: beyond it a detector would see too little. An
+    The limit is the band that multislice keeps without damping, CUTOFF - TAPER of Nyquist: beyond it the signal is too small. An
     ``offset`` (x, y) radian of the detector's centre adds to its outer angle.
     """
     reach = outer + math.hypot(float(offset[0]), float(offset[1]))
     require(0.0 < reach < math.inf, f"an outer angle of {reach} rad is not possible; give it in radian, above zero")
-    kept = (CUTOFF - TAPER) * 0.5 * wavelength
-    if reach <= kept * min(gpts[1] / extent[0], gpts[0] / extent[1]):
+    passed_k = (CUTOFF - TAPER) * 0.5 * wavelength
+    if reach <= passed_k * min(gpts[1] / extent[0], gpts[0] / extent[1]):
         return
-    need_y, need_x = (smooth(math.ceil(side * reach / kept - 1e-9)) for side in (extent[1], extent[0]))
+    need_y, need_x = (smooth(math.ceil(side * reach / passed_k - 1e-9)) for side in (extent[1], extent[0]))
     raise ValueError(
         f"a grid too coarse for the detector's outer angle: {gpts[1]} x {gpts[0]} points (x, y) over {extent[0]:.2f} x {extent[1]:.2f} angstrom carry "
-        f"{1e3 * kept * min(gpts[1] / extent[0], gpts[0] / extent[1]):.1f} mrad, the detector reaches {1e3 * reach:.1f} mrad; "
+        f"{1e3 * passed_k * min(gpts[1] / extent[0], gpts[0] / extent[1]):.1f} mrad, the detector reaches {1e3 * reach:.1f} mrad; "
         f"use gpts (ny, nx) = ({need_y}, {need_x}) or more, or smaller angles"
     )

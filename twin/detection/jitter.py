@@ -1,8 +1,8 @@
-"""The probe is not quite where the scan wants it: mains interference and vibration displace it while an image is recorded.
+"""Scan jitter: mains interference and vibration displace the probe while an image is recorded.
 
-The displacement is a zero-mean Gaussian process in time, alike and independent along x and y. Half its variance is interference at the
-mains' frequency, half is vibration that is forgotten within milliseconds; lines of a raster, some milliseconds apart, are torn
-against each other (Jones & Nellist, Microsc. Microanal. 19, 1050, 2013). In an image it appears as the gradient times the displacement.
+The displacement is a zero-mean Gaussian process in time, independent along x and y with one covariance. Half its variance is interference at the
+mains' frequency, half is vibration with a correlation time of milliseconds; lines of a raster, some milliseconds apart, are displaced
+relative to each other (Jones & Nellist, Microsc. Microanal. 19, 1050, 2013). In an image it appears as the gradient times the displacement.
 """
 
 import functools
@@ -11,9 +11,9 @@ import numpy as np
 
 from twin.records import Scan
 
-MAINS = 50.0
+MAINS_FREQUENCY = 50.0
 """Frequency of the mains in hertz."""
-MEMORY = 5e-3
+VIBRATION_CORRELATION_TIME = 5e-3
 """Correlation time of the vibration in seconds: an assumption of ordinary size."""
 
 
@@ -32,15 +32,17 @@ def correlation(scan: Scan) -> np.ndarray:
 @functools.lru_cache(maxsize=8)
 def _correlation(shape: tuple[int, int], dwell: float, flyback: float) -> np.ndarray:
     times = pixel_times(Scan(shape=shape, dwell=dwell, flyback=flyback))
-    apart = np.abs(times[:, None] - times[None, :])
-    return 0.5 * np.cos(2.0 * np.pi * MAINS * apart) + 0.5 * np.exp(-apart / MEMORY)
+    intervals = np.abs(times[:, None] - times[None, :])
+    return 0.5 * np.cos(2.0 * np.pi * MAINS_FREQUENCY * intervals) + 0.5 * np.exp(
+        -intervals / VIBRATION_CORRELATION_TIME
+    )
 
 
 @functools.lru_cache(maxsize=8)
-def _root(shape: tuple[int, int], dwell: float, flyback: float) -> np.ndarray:
+def _covariance_sqrt(shape: tuple[int, int], dwell: float, flyback: float) -> np.ndarray:
     values, vectors = np.linalg.eigh(_correlation(shape, dwell, flyback))
-    keep = values > 1e-6 * values.max()
-    return vectors[:, keep] * np.sqrt(values[keep])[None, :]
+    significant = values > 1e-6 * values.max()
+    return vectors[:, significant] * np.sqrt(values[significant])[None, :]
 
 
 def gradients(images: np.ndarray, scan: Scan) -> np.ndarray:
@@ -59,6 +61,6 @@ def covariance(image: np.ndarray, scan: Scan) -> np.ndarray:
 
 def sample(images: np.ndarray, scan: Scan, generator: np.random.Generator) -> np.ndarray:
     """What a random displacement of 1 angstrom rms per axis adds to each of ``images`` [n, pixels], to first order."""
-    root = _root(scan.shape, scan.dwell, scan.flyback)
-    moved = generator.standard_normal((2, len(images), root.shape[1])) @ root.T
-    return (gradients(images, scan) * moved).sum(axis=0)
+    root = _covariance_sqrt(scan.shape, scan.dwell, scan.flyback)
+    displacements = generator.standard_normal((2, len(images), root.shape[1])) @ root.T
+    return (gradients(images, scan) * displacements).sum(axis=0)

@@ -1,7 +1,7 @@
-"""Pixelated detectors: diffraction patterns cropped to the band that multislice keeps, and brought onto a camera's own pixels.
+"""Pixelated detectors: diffraction patterns cropped to the band of multislice, and resampled to the pixels of a camera.
 
-Intensity is conserved: a beam of the grid stands for a cell of angles, which is shared out among the pixels it covers. What falls beside
-the camera is lost, as it is in the instrument. Patterns here have the direct beam in the middle and angles as axes.
+Intensity is conserved: a beam of the grid represents a cell of angles, which is divided among the pixels it covers. Intensity outside
+the camera is lost, as in the instrument. Patterns here have the direct beam in the middle and angles as axes.
 """
 
 import math
@@ -62,14 +62,14 @@ def binned(pattern: Pattern, factor: int) -> Pattern:
         blocks = -(-count // factor)
         if factor % 2 and (blocks - count) % 2:
             blocks += 1
-        before = (blocks * factor - count) // 2
-        after = blocks * factor - count - before
+        padding_left = (blocks * factor - count) // 2
+        padding_right = blocks * factor - count - padding_left
         widths = [(0, 0)] * values.ndim
-        widths[axis] = (before, after)
+        widths[axis] = (padding_left, padding_right)
         padded = jnp.moveaxis(jnp.pad(values, widths), axis, -1)
         values = jnp.moveaxis(padded.reshape(*padded.shape[:-1], blocks, factor).sum(axis=-1), -1, axis)
         step = old[1] - old[0]
-        axes[number] = old[0] + step * ((jnp.arange(blocks) + 0.5) * factor - 0.5 - before)
+        axes[number] = old[0] + step * ((jnp.arange(blocks) + 0.5) * factor - 0.5 - padding_left)
     return Pattern(values, *axes)
 
 
@@ -77,7 +77,7 @@ class Pixelated(eqx.Module):
     """A camera in the diffraction plane: ``shape`` (ny, nx) square pixels of ``pixel`` radian.
 
     The middle of the camera lies at ``offset`` (x, y) radian from the direct beam, its x axis turned by ``rotation`` radian from +x towards +y;
-    both can be differentiated in. ``spread`` (x, y) radian is the cell that a beam stands for, by default the grid's steps: a small one
+    both can be differentiated in. ``spread`` (x, y) radian is the cell that a beam represents, by default the grid's steps: a small one
     makes beams points, as Bragg beams of a plane wave are.
     """
 
@@ -124,14 +124,14 @@ def resample(pattern: Pattern, camera: Pixelated) -> Pattern:
     return Pattern(values, *camera.axes())
 
 
-def _overlap(left: Array, place: Array, width: float | Array) -> Array:
-    """Share of an interval ``width`` wide around ``place`` that lies between ``left`` and left + 1."""
-    return jnp.clip((left + 1.0 - place) / width + 0.5, 0.0, 1.0) - jnp.clip((left - place) / width + 0.5, 0.0, 1.0)
+def _overlap(left: Array, centre: Array, width: float | Array) -> Array:
+    """Share of an interval ``width`` wide around ``centre`` that lies between ``left`` and left + 1."""
+    return jnp.clip((left + 1.0 - centre) / width + 0.5, 0.0, 1.0) - jnp.clip((left - centre) / width + 0.5, 0.0, 1.0)
 
 
-def _shares(places: Float[Array, " n"], width: float, count: int) -> Float[Array, "count n"]:
-    """Share of an interval ``width`` wide around each of ``places`` (in pixels; pixel i is from i to i + 1) that lies in each pixel."""
-    return _overlap(checks.float64(jnp.arange(count))[:, None], places[None], width)
+def _shares(positions: Float[Array, " n"], width: float, count: int) -> Float[Array, "count n"]:
+    """Share of an interval ``width`` wide around each of ``positions`` (in pixels; pixel i is from i to i + 1) that lies in each pixel."""
+    return _overlap(checks.float64(jnp.arange(count))[:, None], positions[None], width)
 
 
 def _scatter(pattern: Pattern, camera: Pixelated, widths: tuple[float, float]) -> Array:
@@ -152,6 +152,6 @@ def _scatter(pattern: Pattern, camera: Pixelated, widths: tuple[float, float]) -
             i, j = first_row + down, first_column + across
             share = _overlap(i, row, high) * _overlap(j, column, wide)
             inside = (i >= 0) & (i < ny) & (j >= 0) & (j < nx)
-            place = jnp.where(inside, i * nx + j, ny * nx).astype(jnp.int32)
-            total = total.at[:, place].add(flat * share.astype(flat.dtype)[None])
+            pixel = jnp.where(inside, i * nx + j, ny * nx).astype(jnp.int32)
+            total = total.at[:, pixel].add(flat * share.astype(flat.dtype)[None])
     return total[:, :-1].reshape(*pattern.values.shape[:-2], ny, nx)

@@ -1,7 +1,7 @@
-"""The flexible detector: a diffraction pattern kept as sums over narrow rings, integrated to any annular detector afterwards.
+"""The flexible detector: a diffraction pattern reduced to sums over narrow rings, which integrate to any annular detector afterwards.
 
 Limits on the edges of bins give what an annular detector with the same soft edge gives, exactly. A limit within a bin takes a share of it
-by area, as if the bin were evenly lit; `integration_error` bounds what that can be off by.
+by area, as if the intensity were uniform in the bin; `integration_error` bounds the error of that.
 """
 
 import equinox as eqx
@@ -49,9 +49,9 @@ def radial_bins(
     )
     require(0.0 < width < np.inf, f"width is {width} rad; give the width of a ring in radian, above zero")
     count = round((outer - inner) / width)
-    whole = abs((outer - inner) / width - count) < 1e-6 and count > 0
+    fits = abs((outer - inner) / width - count) < 1e-6 and count > 0
     fitting = inner + max(count, 1) * width
-    require(whole, f"rings of {width} rad do not fill {inner} to {outer} rad; use outer = {fitting} or another width")
+    require(fits, f"rings of {width} rad do not fill {inner} to {outer} rad; use outer = {fitting} or another width")
     require(
         edge <= width and (inner == 0.0 or inner >= edge),
         f"edge {edge} rad is wider than a ring of {width} rad or than inner; use wider rings or a narrower edge",
@@ -68,12 +68,12 @@ def radial_bins(
         border = edges[jnp.clip(ring + 1, 0, count)]
         share = jnp.clip((border - low) / edge, 0.0, 1.0)
         share = jnp.where((ring < 0) & (inner == 0.0), 0.0, share)
-    # Place 0 takes what lies within inner, place count + 1 what lies beyond outer.
-    place = jnp.clip(ring + 1, 0, count + 1)
+    # Index 0 holds the intensity inside the inner limit, index count + 1 that outside the outer limit.
+    index = jnp.clip(ring + 1, 0, count + 1)
     total = jnp.zeros((flat.shape[0], count + 2), patterns.dtype)
-    total = total.at[:, place].add(flat * share.astype(flat.dtype)[None])
+    total = total.at[:, index].add(flat * share.astype(flat.dtype)[None])
     if edge > 0.0:
-        total = total.at[:, jnp.minimum(place + 1, count + 1)].add(flat * (1.0 - share).astype(flat.dtype)[None])
+        total = total.at[:, jnp.minimum(index + 1, count + 1)].add(flat * (1.0 - share).astype(flat.dtype)[None])
     return RadialBins(total[:, 1:-1].reshape(*patterns.shape[:-2], count), float(inner), float(width))
 
 
@@ -108,11 +108,11 @@ def _up_to(bins: RadialBins, limit: Number) -> tuple[Array, Array]:
     edges = jnp.asarray(bins.edges)
     angle = checks.float64(limit)
     count = bins.values.shape[-1]
-    place = jnp.clip(jnp.searchsorted(edges, angle, side="right") - 1, 0, count - 1)
-    share = (angle**2 - edges[place] ** 2) / (edges[place + 1] ** 2 - edges[place] ** 2)
+    index = jnp.clip(jnp.searchsorted(edges, angle, side="right") - 1, 0, count - 1)
+    share = (angle**2 - edges[index] ** 2) / (edges[index + 1] ** 2 - edges[index] ** 2)
     share = jnp.clip(share, 0.0, 1.0).astype(bins.values.dtype)
-    within = jnp.take(bins.values, place, axis=-1)
-    before = jnp.sum(jnp.where(jnp.arange(count) < place, bins.values, 0.0), axis=-1)
+    within = jnp.take(bins.values, index, axis=-1)
+    enclosed = jnp.sum(jnp.where(jnp.arange(count) < index, bins.values, 0.0), axis=-1)
     # Limits that are an edge but for rounding cut nothing.
     cut = jnp.minimum(share, 1.0 - share) > 1e-6
-    return before + share * within, jnp.where(cut, jnp.maximum(share, 1.0 - share) * within, 0.0)
+    return enclosed + share * within, jnp.where(cut, jnp.maximum(share, 1.0 - share) * within, 0.0)

@@ -1,6 +1,6 @@
 """Regions of the diffraction plane as weights on its beams: rings, and rings cut into sectors.
 
-A beam of the grid stands for a cell of angles around it. With a soft edge its weight is the share of an interval ``edge`` wide, centred on
+A beam of the grid represents a cell of angles around it. With a soft edge its weight is the share of an interval ``edge`` wide, centred on
 the beam, that lies within the region: along the radius for rings, along the arc for sectors. One grid step is the natural width. Shares
 are piecewise linear in the region's radii, rotation and offset, so their derivatives are exact (where two pieces meet, the mean of
 both), and regions that share a border add up to their union exactly. ``edge = 0`` cuts: half-open rings [inner, outer), half-open
@@ -26,8 +26,8 @@ def plane(
     Its centre lies at ``offset`` (x, y) radian, and its x axis is turned by ``rotation`` radian from +x towards +y.
     """
     if known(offset, rotation):
-        place = np.asarray([float(offset[0]), float(offset[1]), float(rotation)])
-        finite("offset and rotation", place, "give radian")
+        pose = np.asarray([float(offset[0]), float(offset[1]), float(rotation)])
+        finite("offset and rotation", pose, "give radian")
     x, y = jnp.broadcast_arrays(
         wavelength * checks.float64(kx) - offset[0], wavelength * checks.float64(ky) - offset[1]
     )
@@ -129,12 +129,13 @@ def check_segments(
     count = len(radii) - 1
     require(count >= 1 and sectors >= 1, f"{count} rings of {sectors} sectors; give at least two radii and one sector")
     if known(radii, gap):
-        steps = np.diff(np.asarray([float(each) for each in radii]))
+        steps = np.diff(np.asarray([float(value) for value in radii]))
         require(
             float(radii[0]) >= 0.0 and np.isfinite(float(radii[-1])), "radii must be finite and start at 0 or above"
         )
         require(
-            steps > 0.0, f"radii {[float(each) for each in radii]} rad do not rise; give 0 <= inner < outer in radian"
+            steps > 0.0,
+            f"radii {[float(value) for value in radii]} rad do not rise; give 0 <= inner < outer in radian",
         )
         require(
             0.0 <= float(gap) < steps.min(), f"gap is {gap} rad; give 0 or more, and less than a ring's {steps.min()}"
@@ -145,17 +146,17 @@ def _sectors(angle: Array, direction: Array, sectors: int, rotation: Array, edge
     """Weights [sectors, *shape of angle] of sectors of all radii."""
     turn = 2.0 * np.pi
     half = np.pi / sectors
-    place = jnp.mod(direction - rotation, turn)
+    azimuth = jnp.mod(direction - rotation, turn)
     number = np.arange(sectors).reshape(sectors, *(1,) * angle.ndim)
     # Where the arc is shorter than the edge or the gap, an interval goes all the way round. One sector has no neighbour.
     strip = checks.float64(gap if sectors > 1 else 0.0)
     central = jnp.where(strip > 0.0, jnp.inf, 0.0)
     dead = jnp.where(angle > 0.0, 0.5 * strip / jnp.where(angle > 0.0, angle, 1.0), central)
     lively = jnp.clip(half - dead, 0.0, half)[None]
-    away = place[None] - 2.0 * half * (number + 0.5)
+    away = azimuth[None] - 2.0 * half * (number + 0.5)
     if edge == 0.0:
-        own = jnp.clip(jnp.floor(place / turn * sectors), 0, sectors - 1)
-        return ((own[None] == number) & ((dead[None] == 0.0) | (jnp.abs(away) < lively))).astype(jnp.float64)
+        sector = jnp.clip(jnp.floor(azimuth / turn * sectors), 0, sectors - 1)
+        return ((sector[None] == number) & ((dead[None] == 0.0) | (jnp.abs(away) < lively))).astype(jnp.float64)
     short = angle <= edge / turn
     width = jnp.where(short, turn, edge / jnp.where(short, 1.0, angle))[None]
     return sum((_share(away + turns * turn, lively, width) for turns in (-1, 0, 1)), jnp.zeros_like(away))

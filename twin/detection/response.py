@@ -1,4 +1,4 @@
-"""How strongly a detector responds across its face: a polynomial in the radius, or a measured map, interpolated.
+"""The response of a detector across its face: a polynomial in the radius, or an interpolated measured map.
 
 A map is in the detector's own frame (its offset and rotation taken off), so it moves and turns with the detector.
 """
@@ -62,10 +62,10 @@ def respond(response: Response, x: Array, y: Array, inner: Number, outer: Number
     """Relative efficiency at angles (x, y) radian in the frame of a detector with radii ``inner`` and ``outer``; shape of x."""
     if isinstance(response, PolarMap | CartesianMap):
         return response(x, y, inner, outer)
-    place = jnp.clip((2.0 * radius(x, y) - inner - outer) / (outer - inner), -1.0, 1.0)
-    total = jnp.zeros_like(place)
+    position = jnp.clip((2.0 * radius(x, y) - inner - outer) / (outer - inner), -1.0, 1.0)
+    total = jnp.zeros_like(position)
     for coefficient in reversed(list(response)):
-        total = total * place + coefficient
+        total = total * position + coefficient
     return total
 
 

@@ -1,6 +1,6 @@
-"""Where and when the probe is: positions and times of a raster's pixels, distorted and drifting, and the dose that it costs.
+"""Scans: positions and times of a raster's pixels with distortion and drift, and the dose.
 
-A `records.Scan` says what was asked for; here is what becomes of it. Positions (x, y) in angstrom are about the scan's centre, which is
+A `records.Scan` holds the requested raster; the functions here give the actual one. Positions (x, y) in angstrom are about the scan's centre, which is
 pixel (ny // 2, nx // 2) for even numbers; times in seconds count from the first pixel, and a line takes nx dwells and a flyback, with the
 beam on. Rates and doses are electrons; one ampere is 1/e electrons per second.
 """
@@ -73,7 +73,7 @@ class Distortion(eqx.Module):
         """Rotation times shear and scale: raster positions (x, y) to real ones."""
         cos, sin = jnp.cos(self.rotation), jnp.sin(self.rotation)
         turn = jnp.stack([jnp.stack([cos, -sin]), jnp.stack([sin, cos])])
-        sx, sy, tilt = (checks.float64(each) for each in (*self.scale, self.shear))
+        sx, sy, tilt = (checks.float64(value) for value in (*self.scale, self.shear))
         return turn @ jnp.stack([jnp.stack([sx, tilt]), jnp.stack([jnp.zeros_like(sx), sy])])
 
 
@@ -85,10 +85,10 @@ def positions(scan: Scan, distortion: Distortion | None = None) -> Float[Array, 
     raster = jnp.stack([x, y], axis=-1)
     if distortion is None:
         return raster
-    found = raster @ distortion.matrix.T + _pair(distortion.centre)
+    displaced = raster @ distortion.matrix.T + _pair(distortion.centre)
     if distortion.field is not None:
-        found = found + smooth_field(jnp.asarray(distortion.field), scan.shape)
-    return found + _pair(distortion.drift) * jnp.asarray(times(scan))[..., None]
+        displaced = displaced + smooth_field(jnp.asarray(distortion.field), scan.shape)
+    return displaced + _pair(distortion.drift) * jnp.asarray(times(scan))[..., None]
 
 
 def smooth_field(nodes: Float[Array, "my mx 2"], shape: tuple[int, int]) -> Float[Array, "ny nx 2"]:
@@ -99,8 +99,8 @@ def smooth_field(nodes: Float[Array, "my mx 2"], shape: tuple[int, int]) -> Floa
 
 def _spline(nodes: int, pixels: int) -> np.ndarray:
     """Values [pixels, nodes] of the splines that are one at one node and zero at the others."""
-    at = np.linspace(0.0, 1.0, pixels) if pixels > 1 else np.array([0.5])
-    return CubicSpline(np.linspace(0.0, 1.0, nodes), np.eye(nodes))(at)
+    fractions = np.linspace(0.0, 1.0, pixels) if pixels > 1 else np.array([0.5])
+    return CubicSpline(np.linspace(0.0, 1.0, nodes), np.eye(nodes))(fractions)
 
 
 def _pair(pair: Pair) -> Array:

@@ -1,7 +1,7 @@
-"""Modulation transfer functions of a camera: how much of a modulation is left at a spatial frequency.
+"""Modulation transfer functions of a camera against spatial frequency.
 
 Frequencies are shares of the Nyquist frequency (half a cycle per pixel): 1 along an axis, sqrt(2) in the corner of Fourier space. Every
-function here is 1 at zero, so that a camera spreads electrons without making or losing any.
+function here is 1 at zero, so that blurring conserves the number of electrons.
 """
 
 import equinox as eqx
@@ -28,7 +28,7 @@ class Mixture(eqx.Module):
     def __check_init__(self) -> None:
         if known(self):
             terms = [*self.gaussians, *self.lorentzians]
-            numbers = np.asarray([float(each) for term in terms for each in term] + [float(self.floor)])
+            numbers = np.asarray([float(value) for term in terms for value in term] + [float(self.floor)])
             require(np.isfinite(numbers) & (numbers >= 0.0), "weights, widths and floor of an MTF must be zero or more")
             require(
                 np.asarray([float(width) for _, width in terms]) > 0.0,

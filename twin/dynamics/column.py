@@ -1,4 +1,4 @@
-"""How the state of a probe-forming column above a crystal moves (`twin.state.standard_layout`), with named assumed rates.
+"""Dynamics of the state of a probe-forming column and a crystal (`twin.state.standard_layout`), with named assumed rates.
 
 Commands enter as jumps: `command_focus`, `move_stage`.
 """
@@ -13,8 +13,8 @@ from twin.state import FIELD, Layout
 class Rates(msgspec.Struct, frozen=True):
     """Assumed rates of drift. Random walks in unit/sqrt(s); ``*_time`` are time constants in seconds, ``*_per_move`` jumps with the stage.
 
-    What stands still in the instrument (tilt, thickness, the model's lasting error) walks a little here: errors of the model's form act as
-    if it did, and a belief that never forgets would end up sure of their average.
+    Entries that are constant in the instrument (tilt, thickness, the model's systematic error) have a slow random walk: errors of the model act as
+    if they drifted, and a posterior without process noise would become too certain of their average.
     """
 
     c10: float = 3.1
@@ -64,9 +64,9 @@ def standard_dynamics(layout: Layout, rates: Rates | None = None) -> ColumnDynam
         diffusion[layout.index(name)] = rate**2
 
     def relax(name: str, std: float, time: float):
-        place = layout.index(name)
-        drift[place, place] = -1.0 / time
-        diffusion[place] = 2.0 * std**2 / time
+        row = layout.index(name)
+        drift[row, row] = -1.0 / time
+        diffusion[row] = 2.0 * std**2 / time
 
     walk("C10", rates.c10)
     for name in ("C12a", "C12b"):
@@ -111,14 +111,14 @@ def command_focus(dynamics: ColumnDynamics, step: float) -> tuple[np.ndarray, np
     """
     mean, std = np.zeros(len(dynamics.layout)), np.zeros(len(dynamics.layout))
     for name in ("C10.memory", "C10.memory.slow"):
-        place = dynamics.layout.index(name)
-        mean[place] = -dynamics.rates.memory_share * step
-        std[place] = 0.6 * abs(dynamics.rates.memory_share * step)
+        row = dynamics.layout.index(name)
+        mean[row] = -dynamics.rates.memory_share * step
+        std[row] = 0.6 * abs(dynamics.rates.memory_share * step)
     return mean, std
 
 
 def move_stage(dynamics: ColumnDynamics) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """What a stage move does: mean [n] and standard deviation [n] of the jump, and the entries whose place on their circle is lost."""
+    """The jump of the state at a stage move: its mean [n] and standard deviation [n], and the circular entries that become uniform."""
     layout, rates = dynamics.layout, dynamics.rates
     std = np.zeros(len(layout))
     std[layout.index("thickness")] = rates.thickness_per_move

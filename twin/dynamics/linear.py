@@ -1,7 +1,7 @@
-"""A linear stochastic differential equation dx = (F x + b) dt + dw, E[dw dw^T] = Q dt, made exact for any interval of time.
+"""A linear stochastic differential equation dx = (F x + b) dt + dw, E[dw dw^T] = Q dt, discretised exactly for any time step.
 
-Most entries of a state move by themselves; few are coupled. So the state falls into blocks that never touch, and each is discretised
-on its own: a lone entry by its closed form, a coupled block by one matrix exponential (Van Loan, IEEE Trans. Autom. Control 23, 395, 1978).
+Few entries of a state are coupled. So the state divides into independent blocks, and each is discretised
+separately: a single entry by its closed form, a coupled block by one matrix exponential (Van Loan, IEEE Trans. Autom. Control 23, 395, 1978).
 """
 
 import functools
@@ -46,7 +46,7 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
     @functools.cached_property
     def _blocks(self) -> tuple[np.ndarray, ...]:
         count, label = connected_components(self.drift != 0, directed=False)
-        return tuple(np.flatnonzero(label == one) for one in range(count))
+        return tuple(np.flatnonzero(label == block) for block in range(count))
 
     def discretise(self, interval: float) -> tuple[np.ndarray, np.ndarray]:
         """Transition A [n, n] and factor L [n, n] (L L^T the accumulated noise) over ``interval`` seconds; ValueError if negative or not finite."""
@@ -56,11 +56,11 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
         transition, factor = np.zeros((n, n)), np.zeros((n, n))
         rate = self.drift[self.lone, self.lone]
         transition[self.lone, self.lone] = np.exp(rate * interval)
-        factor[self.lone, self.lone] = np.sqrt(self.diffusion[self.lone] * _grown(2 * rate, interval))
+        factor[self.lone, self.lone] = np.sqrt(self.diffusion[self.lone] * _accumulated_variance(2 * rate, interval))
         for block in self.coupled:
-            here = np.ix_(block, block)
-            transition[here], noise = _van_loan(self.drift[here], self.diffusion[block], interval)
-            factor[here] = root_of_noise(noise)
+            entries = np.ix_(block, block)
+            transition[entries], noise = _van_loan(self.drift[entries], self.diffusion[block], interval)
+            factor[entries] = root_of_noise(noise)
         return transition, factor
 
     def shift(self, interval: float) -> np.ndarray:
@@ -70,16 +70,16 @@ class Dynamics(msgspec.Struct, frozen=True, dict=True):
         if push is None or not push.any():
             return shift
         lone = self.lone
-        shift[lone] = push[lone] * _grown(self.drift[lone, lone], interval)
+        shift[lone] = push[lone] * _accumulated_variance(self.drift[lone, lone], interval)
         for block in self.coupled:
             size = len(block)
-            whole = np.zeros((size + 1, size + 1))
-            whole[:size, :size], whole[:size, size] = self.drift[np.ix_(block, block)], push[block]
-            shift[block] = expm(whole * interval)[:size, size]
+            augmented = np.zeros((size + 1, size + 1))
+            augmented[:size, :size], augmented[:size, size] = self.drift[np.ix_(block, block)], push[block]
+            shift[block] = expm(augmented * interval)[:size, size]
         return shift
 
 
-def _grown(rate: np.ndarray, interval: float) -> np.ndarray:
+def _accumulated_variance(rate: np.ndarray, interval: float) -> np.ndarray:
     """Integral of exp(rate t) from 0 to ``interval``, also where the rate is zero."""
     small = np.abs(rate * interval) < 1e-12
     return np.where(small, interval, np.expm1(rate * interval) / np.where(small, 1.0, rate))

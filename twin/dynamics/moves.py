@@ -1,6 +1,6 @@
-"""How single entries of a state move, in words that a table can hold; together they make a linear stochastic differential equation.
+"""Equations of motion of single entries of the state, as a table holds them; together they are a linear stochastic differential equation.
 
-Rates and times are numbers, or names of constants (`twin.sensors.table`) whose values are given when the equation is made.
+Rates and times are numbers, or names of constants (`twin.sensors.table`) whose values are given when the equation is built.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -51,7 +51,7 @@ Move = Walk | Relax | Follow | Integrate | Constant
 
 
 def equation(layout: Layout, moves: Mapping[str, Sequence[Move]], value: Callable[[Value], float]) -> Dynamics:
-    """The equation in which each entry moves as ``moves`` says: several moves of one entry add up, an entry without any stands still.
+    """The equation of motion: the terms of ``moves`` for each entry add up; an entry without terms is constant.
 
     ``value`` turns a number or a constant's name into a number. ValueError for an entry that is not there, a time that is not positive or
     a rate below zero.
@@ -59,29 +59,29 @@ def equation(layout: Layout, moves: Mapping[str, Sequence[Move]], value: Callabl
     n = len(layout)
     drift, diffusion, push = np.zeros((n, n)), np.zeros(n), np.zeros(n)
 
-    def positive(name: str, what: str, given: Value, zero: bool = False) -> float:
-        number = value(given)
+    def positive(name: str, label: str, parameter: Value, zero: bool = False) -> float:
+        number = value(parameter)
         if not (np.isfinite(number) and (number > 0 or (zero and number == 0))):
-            raise ValueError(f"entry {name!r}: its {what} is {number}; give a number above zero")
+            raise ValueError(f"entry {name!r}: its {label} is {number}; give a number above zero")
         return number
 
     for name, several in moves.items():
-        here = layout.index(name)
+        row = layout.index(name)
         for move in several:
             match move:
                 case Walk(rate):
-                    diffusion[here] += positive(name, "rate", rate, zero=True) ** 2
+                    diffusion[row] += positive(name, "rate", rate, zero=True) ** 2
                 case Relax(std, time):
                     seconds = positive(name, "time", time)
-                    drift[here, here] -= 1.0 / seconds
-                    push[here] += layout.entries[here].mean / seconds
-                    diffusion[here] += 2.0 * positive(name, "std", std, zero=True) ** 2 / seconds
+                    drift[row, row] -= 1.0 / seconds
+                    push[row] += layout.entries[row].mean / seconds
+                    diffusion[row] += 2.0 * positive(name, "std", std, zero=True) ** 2 / seconds
                 case Follow(of, time, gain):
                     seconds = positive(name, "time", time)
-                    drift[here, here] -= 1.0 / seconds
-                    drift[here, layout.index(of)] += value(gain) / seconds
+                    drift[row, row] -= 1.0 / seconds
+                    drift[row, layout.index(of)] += value(gain) / seconds
                 case Integrate(of, gain):
-                    drift[here, layout.index(of)] += value(gain)
+                    drift[row, layout.index(of)] += value(gain)
                 case Constant():
                     pass
     return Dynamics(layout, drift, diffusion, push)

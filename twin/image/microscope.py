@@ -1,7 +1,7 @@
-"""The microscope composed: where the state puts the optics and the specimen, and the images that follow.
+"""The microscope: optics and specimen from the state, and the expected images.
 
-`place` is affine: the parameters an image depends on are ``matrix @ state + offset`` for given settings. What is curved (the image as a
-function of those parameters) is `images`, so that a belief over the state enters and leaves through a linear door.
+`affine_optics` gives the parameters of an image as an affine function of the state, ``matrix @ state + offset``, for given settings. The nonlinear
+part, the image as a function of these parameters, is `images`. So a Gaussian over the state maps to one over the parameters exactly.
 """
 
 import functools
@@ -41,10 +41,10 @@ PARAMETERS = (
     "black",
     *FIELD,
 )
-"""What an image depends on, in this order: aberrations and positions in angstrom, tilts in radian, log gain, black level in counts, relative field."""
+"""Parameters of an image, in this order: aberrations and positions in angstrom, tilts in radian, log gain, black level in counts, relative field."""
 
 TAIL_WIDTH = 3.0
-"""How much wider than its core the source's tails are, rms to rms."""
+"""Rms width of the tails of the source divided by that of its core."""
 
 _ABERRATIONS = tuple(name for name in PARAMETERS if name in NAMES)
 
@@ -71,13 +71,15 @@ class Microscope(eqx.Module):
     cell: float = 3.905
 
 
-def place(layout: Layout, calibration: Calibration, settings: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
+def affine_optics(
+    layout: Layout, calibration: Calibration, settings: Mapping[str, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Matrix [p, n] and offset [p] with parameters = matrix @ state + offset, for the order of `PARAMETERS`.
 
     dC10 = Cc (2 dI/I - kappa dV/V), with dI/I and dV/V in 1e-6 in the state.
     """
     matrix, offset = np.zeros((len(PARAMETERS), len(layout))), np.zeros(len(PARAMETERS))
-    entry = _indices(layout)
+    entry = _entry_indices(layout)
     matrix[np.arange(len(PARAMETERS)), [entry[name] for name in PARAMETERS]] = 1.0
     focus = float(settings.get("C10", 0.0))
     lens = {
@@ -93,8 +95,8 @@ def place(layout: Layout, calibration: Calibration, settings: Mapping[str, float
     for name, control in (("C12a", "C12.a"), ("C12b", "C12.b")):
         offset[PARAMETERS.index(name)] = float(settings.get(control, 0.0))
     shift = (float(settings.get("beam_shift.x", 0.0)), float(settings.get("beam_shift.y", 0.0)))
-    for place_, axis in ((_X, "x"), (_Y, "y")):
-        matrix[place_, entry[f"shift.{axis}x"]], matrix[place_, entry[f"shift.{axis}y"]] = shift
+    for row, axis in ((_X, "x"), (_Y, "y")):
+        matrix[row, entry[f"shift.{axis}x"]], matrix[row, entry[f"shift.{axis}y"]] = shift
     offset[_X], offset[_Y] = shift
     return matrix, offset
 
@@ -103,8 +105,8 @@ _C10, _X, _Y = (PARAMETERS.index(name) for name in ("C10", "x", "y"))
 
 
 @functools.lru_cache(maxsize=8)
-def _indices(layout: Layout) -> dict[str, int]:
-    """Where each of the layout's entries stands; ValueError if one that `place` needs is missing."""
+def _entry_indices(layout: Layout) -> dict[str, int]:
+    """Index of each entry of the layout; ValueError if one that `affine_optics` needs is missing."""
     for name in (*PARAMETERS, "C10.scale", "C10.memory", "C10.memory.slow", "HT", "current"):
         layout.index(name)
     return {name: number for number, name in enumerate(layout.names)}
@@ -147,44 +149,46 @@ def counting_cumulant(scan: Scan, fraction: np.ndarray) -> np.ndarray:
     return np.maximum(fraction, 1e-9) / electrons_per_pixel(scan) ** 3
 
 
-_WAVE = tuple(PARAMETERS.index(name) for name in (*_ABERRATIONS, "focal_spread", "thickness", "tilt.x", "tilt.y"))
-_REST = tuple(place_ for place_ in range(len(PARAMETERS)) if place_ not in _WAVE)
-_PLACE = {PARAMETERS[place_]: number for number, place_ in enumerate(_REST)}
+_WAVE_PARAMETERS = tuple(
+    PARAMETERS.index(name) for name in (*_ABERRATIONS, "focal_spread", "thickness", "tilt.x", "tilt.y")
+)
+_REST_PARAMETERS = tuple(row for row in range(len(PARAMETERS)) if row not in _WAVE_PARAMETERS)
+_REST_INDEX = {PARAMETERS[row]: number for number, row in enumerate(_REST_PARAMETERS)}
 
 
 def _harmonics(microscope: Microscope, waves: Float[Array, " w"]) -> Array:
     """Real and imaginary parts [n_g, 2] of the image's harmonics for the parameters that need waves (aberrations, focal spread, thickness, tilt)."""
     coefficients = jnp.zeros(len(NAMES), dtype=waves.dtype)
     coefficients = coefficients.at[np.array([index(name) for name in _ABERRATIONS])].set(waves[: len(_ABERRATIONS)])
-    found = harmonics(microscope.gram, coefficients, waves[-3], waves[-2:], waves[-4])
-    return jnp.stack([found.real, found.imag], axis=-1)
+    spectrum = harmonics(microscope.gram, coefficients, waves[-3], waves[-2:], waves[-4])
+    return jnp.stack([spectrum.real, spectrum.imag], axis=-1)
 
 
-def _plain(
+def _image_from_harmonics(
     microscope: Microscope, waves: Array, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]
 ) -> Float[Array, " pixels"]:
     """The image, linear in the harmonics, before detector and discrepancy.
 
     The scan's centre turns the phases of the harmonics, so that the pixels' own phases are the same for all samples of a batch.
     """
-    centre = rest[np.array([_PLACE["x"], _PLACE["y"]])]
+    centre = rest[np.array([_REST_INDEX["x"], _REST_INDEX["y"]])]
     turn = 2.0 * jnp.pi * (checks.float64(microscope.gram.g) @ centre)
-    found = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(
+    spectrum = jax.lax.complex(waves[:, 0], waves[:, 1]) * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(
         jnp.complex64
     )
-    core = image(microscope.gram, found, grid, rest[_PLACE["source"]]).astype(jnp.float64)
-    wide = image(microscope.gram, found, grid, TAIL_WIDTH * rest[_PLACE["source"]]).astype(jnp.float64)
-    return core + rest[_PLACE["tail"]] * (wide - core)
+    core = image(microscope.gram, spectrum, grid, rest[_REST_INDEX["source"]]).astype(jnp.float64)
+    wide = image(microscope.gram, spectrum, grid, TAIL_WIDTH * rest[_REST_INDEX["source"]]).astype(jnp.float64)
+    return core + rest[_REST_INDEX["tail"]] * (wide - core)
 
 
-def _factor(
+def _gain_and_error(
     microscope: Microscope, rest: Float[Array, " r"], grid: Float[Array, "pixels 2"]
 ) -> Float[Array, " pixels"]:
-    """Gain times what the model's image gets wrong everywhere alike."""
+    """Gain times the relative error field of the model (`twin.state.FIELD`), which all images share."""
     angle = (
         2.0
         * jnp.pi
-        * (grid + rest[np.array([_PLACE["x"], _PLACE["y"]])][None, :])
+        * (grid + rest[np.array([_REST_INDEX["x"], _REST_INDEX["y"]])][None, :])
         / checks.float64(microscope.gram.cell)[None, :]
     )
     x, y = angle[:, 0], angle[:, 1]
@@ -202,8 +206,8 @@ def _factor(
         ],
         axis=-1,
     )
-    field = patterns @ rest[np.array([_PLACE[name] for name in FIELD])]
-    return jnp.exp(rest[_PLACE["gain"]]) * (1.0 + field)
+    field = patterns @ rest[np.array([_REST_INDEX[name] for name in FIELD])]
+    return jnp.exp(rest[_REST_INDEX["gain"]]) * (1.0 + field)
 
 
 @jax.jit
@@ -219,12 +223,12 @@ def images(
     """
     checks.require_float64()
 
-    def one(u):
-        rest = u[np.array(_REST)]
-        plain = _plain(microscope, _harmonics(microscope, u[np.array(_WAVE)]), rest, grid)
-        return _factor(microscope, rest, grid) * plain + black * rest[_PLACE["black"]]
+    def single_image(u):
+        rest = u[np.array(_REST_PARAMETERS)]
+        plain = _image_from_harmonics(microscope, _harmonics(microscope, u[np.array(_WAVE_PARAMETERS)]), rest, grid)
+        return _gain_and_error(microscope, rest, grid) * plain + black * rest[_REST_INDEX["black"]]
 
-    return jax.vmap(one)(parameters)
+    return jax.vmap(single_image)(parameters)
 
 
 @jax.jit
@@ -240,21 +244,24 @@ def images_and_slopes(
     """
     checks.require_float64()
 
-    def one(u):
-        waves, rest = u[np.array(_WAVE)], u[np.array(_REST)]
-        found = _harmonics(microscope, waves)
+    def single_image(u):
+        waves, rest = u[np.array(_WAVE_PARAMETERS)], u[np.array(_REST_PARAMETERS)]
+        spectrum = _harmonics(microscope, waves)
         slopes = jax.jacfwd(lambda v: _harmonics(microscope, v))(waves)
-        factor = _factor(microscope, rest, grid)
-        of_waves = jax.vmap(lambda column: factor * _plain(microscope, column, rest, grid), in_axes=-1, out_axes=-1)(
-            slopes
-        )
+        factor = _gain_and_error(microscope, rest, grid)
+        of_waves = jax.vmap(
+            lambda column: factor * _image_from_harmonics(microscope, column, rest, grid), in_axes=-1, out_axes=-1
+        )(slopes)
 
         def of(v):
-            value = _factor(microscope, v, grid) * _plain(microscope, found, v, grid) + black * v[_PLACE["black"]]
+            value = (
+                _gain_and_error(microscope, v, grid) * _image_from_harmonics(microscope, spectrum, v, grid)
+                + black * v[_REST_INDEX["black"]]
+            )
             return value, value
 
         of_rest, value = jax.jacfwd(of, has_aux=True)(rest)
-        order = np.argsort(np.array(_WAVE + _REST))
+        order = np.argsort(np.array(_WAVE_PARAMETERS + _REST_PARAMETERS))
         return value, jnp.concatenate([of_waves, of_rest], axis=-1)[:, order]
 
-    return jax.vmap(one)(parameters)
+    return jax.vmap(single_image)(parameters)

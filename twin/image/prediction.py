@@ -1,7 +1,7 @@
-"""What the twin says before anything is measured: an ensemble of images, their mean and covariance, and named numbers with intervals.
+"""Predicted images: an ensemble with mean and covariance, and intervals of named statistics.
 
-An ensemble and not a linearisation, because at focus an image's first derivative in defocus is zero and a lattice's phase may be
-unknown altogether.
+An ensemble is used instead of a linearisation, because at focus the derivative of an image in defocus is zero, and the phase of a lattice may be
+unknown.
 """
 
 import dataclasses
@@ -11,25 +11,34 @@ import jax.numpy as jnp
 import numpy as np
 
 from twin import checks
-from twin.image.microscope import PARAMETERS, Microscope, black_scale, images, place, raster
+from twin.image.microscope import PARAMETERS, Microscope, affine_optics, black_scale, images, raster
 from twin.records import Scan
 from twin.state import Layout
 
-BATCH = 200
+SAMPLE_BATCH = 200
 """Draws and starts come in multiples of this number of samples."""
-PIECE = 100
+EVALUATION_BATCH = 100
 """Samples are evaluated in pieces of this size, so that the image function compiles once; two of them run at once on two cores."""
-SAMPLES = 199
+ENSEMBLE_SIZE = 199
 """With 199 exchangeable samples the 10th and the 190th smallest hold the next draw between them in exactly 90 % of cases."""
 
-NUMBERS = ("total", "background", "peak", "contrast.x", "contrast.y", "contrast.columns", "phase.plus", "phase.minus")
+STATISTICS = (
+    "total",
+    "background",
+    "peak",
+    "contrast.x",
+    "contrast.y",
+    "contrast.columns",
+    "phase.plus",
+    "phase.minus",
+)
 """Named numbers of an image that spans one lattice cell."""
-CIRCULAR = {"phase.plus", "phase.minus"}
+CIRCULAR_STATISTICS = {"phase.plus", "phase.minus"}
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One request as the image function sees it: settings, scan, probe positions [pixels, 2], and the affine door to the state."""
+    """An image request: settings, scan, probe positions [pixels, 2], and the affine map from the state to its parameters."""
 
     settings: dict[str, float]
     scan: Scan
@@ -40,8 +49,8 @@ class View:
 
 
 def view(microscope: Microscope, settings: dict[str, float], scan: Scan, drift: tuple[float, float]) -> View:
-    """The request's geometry, with the scan sheared by the believed drift (angstrom per second)."""
-    matrix, offset = place(microscope.layout, microscope.calibration, settings)
+    """The request's geometry, with the scan sheared by the estimated drift (angstrom per second)."""
+    matrix, offset = affine_optics(microscope.layout, microscope.calibration, settings)
     grid = raster(scan, drift).reshape(-1, 2)
     return View(dict(settings), scan, grid, black_scale(microscope.calibration, scan), matrix, offset)
 
@@ -56,26 +65,28 @@ def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> n
     checks.require_float64()
     parameters = np.atleast_2d(parameters)
     count = len(parameters)
-    full = np.concatenate([parameters, np.repeat(parameters[-1:], -count % PIECE, axis=0)])
+    full = np.concatenate([parameters, np.repeat(parameters[-1:], -count % EVALUATION_BATCH, axis=0)])
     grid, black = jnp.asarray(request.grid), checks.float64(request.black)
-    # all are begun before the first is waited for
-    begun = [images(microscope, jnp.asarray(part), grid, black) for part in np.split(full, len(full) // PIECE)]
+    # dispatch all batches before waiting for the first
+    begun = [
+        images(microscope, jnp.asarray(part), grid, black) for part in np.split(full, len(full) // EVALUATION_BATCH)
+    ]
     return np.concatenate([np.asarray(pixels) for pixels in begun])[:count]
 
 
-def level(request: View, parameters: np.ndarray) -> float:
-    """What parameters [p] say that the detector reads without electrons, beside its nominal level: a fraction of the beam, in every pixel of an image."""
+def black_level(request: View, parameters: np.ndarray) -> float:
+    """The black level of the detector minus its nominal level, for parameters [p]: a fraction of the beam, in every pixel of an image."""
     return request.black * float(parameters[PARAMETERS.index("black")])
 
 
-def undetected(parameters: np.ndarray) -> np.ndarray:
-    """The same parameters [..., p] with a detector whose gain and level are nominal: answers are fractions of the beam, not readings of them."""
+def without_detector(parameters: np.ndarray) -> np.ndarray:
+    """The same parameters [..., p] with the nominal gain and black level of the detector: images are then fractions of the beam, not readings."""
     parameters = np.array(parameters)
     parameters[..., [PARAMETERS.index("gain"), PARAMETERS.index("black")]] = 0.0
     return parameters
 
 
-def numbers(frames: np.ndarray) -> dict[str, np.ndarray]:
+def image_statistics(frames: np.ndarray) -> dict[str, np.ndarray]:
     """Named numbers of images [..., ny, nx] that span one square lattice cell, each [...].
 
     total: mean; background and peak: means of the darkest quarter and the brightest sixteenth of the pixels; contrasts: amplitudes of the
@@ -101,9 +112,9 @@ def numbers(frames: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def apart(name: str, value: np.ndarray | float, origin: np.ndarray | float) -> np.ndarray:
+def statistic_difference(name: str, value: np.ndarray | float, origin: np.ndarray | float) -> np.ndarray:
     """Difference of two values of a named number; on the circle for phases, in (-pi, pi]."""
-    if name in CIRCULAR:
+    if name in CIRCULAR_STATISTICS:
         return np.asarray(np.angle(np.exp(1j * (np.asarray(value) - origin))))
     return np.asarray(np.asarray(value) - origin)
 
@@ -123,7 +134,7 @@ class Interval:
         return Interval(self.centre, self.low * root, self.high * root, self.std * root)
 
     def covers(self, name: str, truth: float) -> bool:
-        return bool(self.low <= apart(name, truth, self.centre) <= self.high)
+        return bool(self.low <= statistic_difference(name, truth, self.centre) <= self.high)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +145,7 @@ class Prediction:
     samples: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
-    numbers: dict[str, Interval]
+    statistics: dict[str, Interval]
 
     @property
     def image(self) -> np.ndarray:
@@ -154,28 +165,28 @@ def predict(
 ) -> Prediction:
     """Mean and covariance of an image, as a fraction of the incident beam, and of its named numbers.
 
-    ``states`` [s, n] are draws from the belief, ``error`` draws, for images [s, pixels], what the model gets wrong in each
-    (to add), ``inflation`` is a factor on all standard deviations that checked predictions have taught.
+    ``states`` [s, n] are draws from the posterior, ``error`` draws the model error of each of the images [s, pixels]
+    (to add), ``inflation`` is a factor on all standard deviations, learnt from checked predictions.
     """
     checks.require_float64()
-    plain = evaluate(microscope, undetected(states @ request.matrix.T + request.offset[None, :]), request)
+    plain = evaluate(microscope, without_detector(states @ request.matrix.T + request.offset[None, :]), request)
     samples = plain + error(plain)
     mean = samples.mean(axis=0)
     scattered = (samples - mean[None, :]) * inflation
     covariance = scattered.T @ scattered / (len(samples) - 1)
-    found = numbers(samples.reshape(-1, *request.scan.shape))
+    statistics = image_statistics(samples.reshape(-1, *request.scan.shape))
     return Prediction(
         request.scan.shape,
         samples,
         mean,
         covariance,
-        {name: _interval(name, found[name]).scaled(inflation**2) for name in NUMBERS},
+        {name: _interval(name, statistics[name]).scaled(inflation**2) for name in STATISTICS},
     )
 
 
 def _interval(name: str, values: np.ndarray) -> Interval:
     count = len(values)
-    centre = float(np.angle(np.exp(1j * values).mean())) if name in CIRCULAR else float(np.median(values))
-    offset = np.sort(apart(name, values, centre))
+    centre = float(np.angle(np.exp(1j * values).mean())) if name in CIRCULAR_STATISTICS else float(np.median(values))
+    offset = np.sort(statistic_difference(name, values, centre))
     edge = max(round(0.05 * (count + 1)) - 1, 0)
     return Interval(centre, float(offset[edge]), float(offset[count - 1 - edge]), float(np.sqrt((offset**2).mean())))

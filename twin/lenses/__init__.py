@@ -1,1 +1,1 @@
-"""Round magnetic lenses: from the field on the axis to what they do to electrons."""
+"""Round magnetic lenses: from the field on the axis to cardinal elements and aberrations."""

@@ -1,7 +1,7 @@
 """Axial flux density of round magnetic lenses, B(z) in tesla over z in angstrom: Glaser's bell, other shapes, sums and tables.
 
-A field is a module that is called with places and can be differentiated by its parameters. Every field has a ``centre`` and a ``half_width``,
-the scale on which it falls off; both say where to look, and for Glaser's bell they are its own.
+A field is a module that is called with positions and is differentiable in its parameters. Every field has a ``centre`` and a ``half_width``,
+the length over which it decays, which set the range of integration; Glaser's bell has them as parameters.
 """
 
 import math
@@ -67,9 +67,9 @@ class GrivetLenz(eqx.Module):
 
 
 class Tabulated(eqx.Module):
-    """A field as a cubic spline, zero beyond its ends; made by `tabulated`. ``pieces`` [4, n - 1] are polynomials from each of ``places`` [n] on."""
+    """A field as a cubic spline, zero beyond its ends; made by `tabulated`. ``pieces`` [4, n - 1] are polynomials from each of ``positions`` [n] on."""
 
-    places: Float[np.ndarray, " n"]
+    positions: Float[np.ndarray, " n"]
     pieces: Float[np.ndarray, "4 m"]
     centre: Scalar
     half_width: Scalar
@@ -78,30 +78,32 @@ class Tabulated(eqx.Module):
         z = jnp.asarray(z)
         if jnp.iscomplexobj(z):
             raise ValueError("a tabulated field has no values off the axis; fit a sum of bells to it and trace that")
-        places = jnp.asarray(self.places)
-        piece = jnp.clip(jnp.searchsorted(places, z, side="right") - 1, 0, len(self.places) - 2)
-        u = z - places[piece]
+        positions = jnp.asarray(self.positions)
+        piece = jnp.clip(jnp.searchsorted(positions, z, side="right") - 1, 0, len(self.positions) - 2)
+        u = z - positions[piece]
         c = jnp.asarray(self.pieces)
-        inside = (z >= places[0]) & (z <= places[-1])
+        inside = (z >= positions[0]) & (z <= positions[-1])
         return jnp.where(inside, ((c[0][piece] * u + c[1][piece]) * u + c[2][piece]) * u + c[3][piece], 0.0)
 
 
-def tabulated(places: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Tabulated:
-    """A measured or computed field: ``values`` in tesla at rising ``places`` in angstrom, joined by a cubic spline that is level at its ends."""
-    checks.finite("the places of a field", places, "give where B was measured, in angstrom")
-    checks.finite("the values of a field", values, "give B in tesla at each place")
-    if places.shape != values.shape or len(places) < 5:
+def tabulated(positions: Float[np.ndarray, " n"], values: Float[np.ndarray, " n"]) -> Tabulated:
+    """A measured or computed field: ``values`` in tesla at rising ``positions`` in angstrom, joined by a cubic spline that is level at its ends."""
+    checks.finite("the positions of a field", positions, "give where B was measured, in angstrom")
+    checks.finite("the values of a field", values, "give B in tesla at each position")
+    if positions.shape != values.shape or len(positions) < 5:
         raise ValueError(
-            f"a tabulated field has {len(places)} places and {len(values)} values; give as many of one as of the other, 5 or more"
+            f"a tabulated field has {len(positions)} positions and {len(values)} values; give as many of one as of the other, 5 or more"
         )
-    if not (np.diff(places) > 0).all():
-        raise ValueError("the places of a tabulated field do not rise throughout; sort them and drop repeats")
-    weight = float(np.trapezoid(np.abs(values), places))
+    if not (np.diff(positions) > 0).all():
+        raise ValueError("the positions of a tabulated field do not rise throughout; sort them and drop repeats")
+    weight = float(np.trapezoid(np.abs(values), positions))
     if not weight > 0:
         raise ValueError("a tabulated field is zero everywhere; a lens without field is a drift, leave it out")
-    centre = float(np.trapezoid(np.abs(values) * places, places)) / weight
+    centre = float(np.trapezoid(np.abs(values) * positions, positions)) / weight
     half_width = weight / (math.pi * float(np.abs(values).max()))  # that of a bell of this peak and integral
-    return Tabulated(np.asarray(places, float), CubicSpline(places, values, bc_type="clamped").c, centre, half_width)
+    return Tabulated(
+        np.asarray(positions, float), CubicSpline(positions, values, bc_type="clamped").c, centre, half_width
+    )
 
 
 class Superposition(eqx.Module):
@@ -120,7 +122,7 @@ class Superposition(eqx.Module):
     @property
     def half_width(self) -> Scalar:
         spread = [jnp.abs(part.centre - self.centre) + part.half_width for part in self.parts]
-        return jnp.stack([checks.float64(one) for one in spread]).max()
+        return jnp.stack([checks.float64(width) for width in spread]).max()
 
     def __call__(self, z: Inexact[Array | np.ndarray, " *n"]) -> Inexact[Array, " *n"]:
         total = self.parts[0](z)

@@ -1,4 +1,4 @@
-"""Closed forms of Glaser's bell-shaped field: what everything numerical about lenses is held against.
+"""Closed forms for Glaser's bell-shaped field: the reference of all numerical lens calculations.
 
 With z = centre + a cot phi, k = a b_0 and omega^2 = 1 + k^2 every paraxial ray is x = A sin(omega phi + delta) / sin phi (W. Glaser, Z. Phys. 117, 285,
 1941; Hawkes & Kasper, Principles of Electron Optics 2, section 36.3). Lengths in angstrom, angles in radian.
@@ -32,12 +32,12 @@ def transfer(bell: GlaserBell, start: Scalar, end: Scalar, energy: Scalar) -> Tr
     a = checks.float64(bell.half_width)
     rate = larmor(checks.float64(bell.peak), energy) * a  # k, with the field's sign
     omega = jnp.sqrt(1.0 + rate**2)
-    before, after = phi_of(bell, start), phi_of(bell, end)
+    phi_start, phi_end = phi_of(bell, start), phi_of(bell, end)
     # in (y, dy/dphi) a ray turns at rate omega
-    angle = omega * (after - before)
+    angle = omega * (phi_end - phi_start)
     c, s = jnp.cos(angle), jnp.sin(angle)
     turn = jnp.stack([jnp.stack([c, s / omega]), jnp.stack([-omega * s, c])])
-    return Transfer(to_plane(bell, after) @ turn @ from_plane(bell, before), rate * (before - after))
+    return Transfer(to_plane(bell, phi_end) @ turn @ from_plane(bell, phi_start), rate * (phi_start - phi_end))
 
 
 def real_focus(bell: GlaserBell, energy: float, crossover: int = 1) -> tuple[float, float]:

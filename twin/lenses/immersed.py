@@ -1,4 +1,4 @@
-"""Cs and Cc of an object anywhere in a bell-shaped field, seen from far behind it: Glaser's closed rays under the aberration integrals.
+"""Cs and Cc of an object immersed in a bell-shaped field: Glaser's closed-form rays in the aberration integrals.
 
 The same integrals as in `twin.lenses.cardinal`, by Gauss-Legendre quadrature over phi, which for these rays (products of sines) converges at once.
 """
@@ -23,14 +23,14 @@ class Axial(NamedTuple):
     chromatic: Float[Array, ""]
 
 
-def behind(bell: GlaserBell, place: Scalar, energy: Scalar) -> Axial:
-    """Of the field behind the plane ``place``: what an objective's imaging half does to an object there."""
-    return _between(bell, phi_of(bell, place), energy)
+def postfield(bell: GlaserBell, specimen: Scalar, energy: Scalar) -> Axial:
+    """Aberrations of the field behind the ``specimen`` plane: the imaging half of the objective."""
+    return _between(bell, phi_of(bell, specimen), energy)
 
 
-def before(bell: GlaserBell, place: Scalar, energy: Scalar) -> Axial:
-    """Of the field before the plane ``place``: what the probe-forming half does to a probe there (the same, seen backwards)."""
-    return _between(bell, jnp.pi - phi_of(bell, place), energy)
+def prefield(bell: GlaserBell, specimen: Scalar, energy: Scalar) -> Axial:
+    """Aberrations of the field before the ``specimen`` plane: the probe-forming half of the objective, by reversing the rays."""
+    return _between(bell, jnp.pi - phi_of(bell, specimen), energy)
 
 
 def _between(bell: GlaserBell, first: Float[Array, ""], energy: Scalar) -> Axial:

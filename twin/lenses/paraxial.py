@@ -4,7 +4,7 @@ Rays near the axis are linear in (x, x'), so a stretch of column is a 2 x 2 matr
 & E. Kasper, Principles of Electron Optics 1, chapters 15 and 36. Steps are sixth-order Magnus expansions (S. Blanes et al., Phys. Rep. 470, 151,
 2009), which keep the determinant by construction.
 
-Between infinities the variable is phi, z = centre + half_width cot phi, and y = x sin phi: y'' + (1 + (half_width b)^2 / sin^4 phi) y = 0, regular from
+For the whole axis the variable is phi, z = centre + half_width cot phi, and y = x sin phi: y'' + (1 + (half_width b)^2 / sin^4 phi) y = 0, regular from
 phi = pi (far before the lens) to 0 (far behind it). For Glaser's bell its coefficient is the constant omega^2 = 1 + k^2.
 """
 
@@ -23,9 +23,9 @@ from twin.optics.electrons import REST_ENERGY_EV
 
 _CHARGE_OVER_MASS = 1.602176634e-19 / 9.1093837139e-31
 """e / m in coulomb / kilogram (CODATA 2022)."""
-STEPS = 384
-GAUSS = np.array([[0.5 - math.sqrt(15) / 10, 0.5, 0.5 + math.sqrt(15) / 10]])
-WEIGHTS = np.array([[5.0, 8.0, 5.0]]) / 18.0
+MAGNUS_STEPS = 384
+GAUSS_NODES = np.array([[0.5 - math.sqrt(15) / 10, 0.5, 0.5 + math.sqrt(15) / 10]])
+GAUSS_WEIGHTS = np.array([[5.0, 8.0, 5.0]]) / 18.0
 """Gauss's three points in a step of length 1, and their weights; [1, 3]."""
 
 
@@ -47,13 +47,13 @@ def larmor(field_strength: float | Float[Array | np.ndarray, " *n"], energy: Sca
 
 
 @functools.partial(jax.jit, static_argnames=("steps",))
-def transfer(field: AxialField, start: Scalar, end: Scalar, energy: Scalar, steps: int = STEPS) -> Transfer:
+def transfer(field: AxialField, start: Scalar, end: Scalar, energy: Scalar, steps: int = MAGNUS_STEPS) -> Transfer:
     """From the plane z = ``start`` to ``end`` (angstrom; ``end`` before ``start`` goes back), by rays in equal steps of z.
 
     The error falls with the sixth power of the step, which is small where a step is a tenth of the field's half width or less.
     """
     edges = checks.float64(start) + (checks.float64(end) - start) * jnp.linspace(0.0, 1.0, steps + 1)
-    nodes = edges[:-1, None] + (edges[1:] - edges[:-1])[:, None] * GAUSS
+    nodes = edges[:-1, None] + (edges[1:] - edges[:-1])[:, None] * GAUSS_NODES
     rate = larmor(field(nodes), energy)
     parts = magnus(edges[1:] - edges[:-1], rate**2)
     return Transfer(_products(parts)[-1], _gauss_sum(rate, edges))
@@ -62,11 +62,11 @@ def transfer(field: AxialField, start: Scalar, end: Scalar, energy: Scalar, step
 def transfer_of_drift(length: Scalar) -> Transfer:
     """Free space of ``length`` angstrom."""
     length = checks.float64(length)
-    one, zero = jnp.ones_like(length), jnp.zeros_like(length)
-    return Transfer(jnp.stack([jnp.stack([one, length]), jnp.stack([zero, one])]), zero)
+    unity, zero = jnp.ones_like(length), jnp.zeros_like(length)
+    return Transfer(jnp.stack([jnp.stack([unity, length]), jnp.stack([zero, unity])]), zero)
 
 
-def joined(*parts: Transfer) -> Transfer:
+def composed(*parts: Transfer) -> Transfer:
     """Stretches one after the other, in the order in which electrons meet them."""
     matrix, rotation = parts[0]
     for part in parts[1:]:
@@ -118,23 +118,23 @@ def _products(parts: Float[Array, "n 2 2"]) -> Float[Array, "m 2 2"]:
 
 
 def _gauss_sum(values: Float[Array, "n 3"], edges: Float[Array, " m"]) -> Float[Array, ""]:
-    """Integral over all steps of what is given at their Gauss points."""
-    return jnp.sum((edges[1:] - edges[:-1])[:, None] * values * WEIGHTS)
+    """Integral over all steps of values at their Gauss points."""
+    return jnp.sum((edges[1:] - edges[:-1])[:, None] * values * GAUSS_WEIGHTS)
 
 
 class Sweep(NamedTuple):
-    """Solutions along phi from one plane towards the image side: ``phi`` [n + 1] falls, ``partial`` [n + 1, 2, 2] takes (y, dy/dphi) from the first."""
+    """Solutions along phi from one plane towards the image side: ``phi`` [n + 1] falls, ``products`` [n + 1, 2, 2] takes (y, dy/dphi) from the first."""
 
     phi: Float[Array, " m"]
-    partial: Float[Array, "m 2 2"]
-    turned: Float[Array, ""]
+    products: Float[Array, "m 2 2"]
+    rotation: Float[Array, ""]
 
 
-def sweep(field: AxialField, first: Scalar, last: Scalar, energy: Scalar, steps: int = STEPS) -> Sweep:
+def sweep(field: AxialField, first: Scalar, last: Scalar, energy: Scalar, steps: int = MAGNUS_STEPS) -> Sweep:
     """(y, dy/dphi) from ``first`` to ``last`` in phi (pi is far before the lens, 0 far behind), in equal steps, with the rotation on the way."""
     phi = checks.float64(first) + (checks.float64(last) - first) * jnp.linspace(0.0, 1.0, steps + 1)
     width = phi[1:] - phi[:-1]
-    nodes = phi[:-1, None] + width[:, None] * GAUSS
+    nodes = phi[:-1, None] + width[:, None] * GAUSS_NODES
     rate = compact_rate(field, nodes, energy)
     return Sweep(phi, _products(magnus(width, 1.0 + rate**2)), -_gauss_sum(rate, phi))
 

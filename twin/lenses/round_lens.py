@@ -1,6 +1,6 @@
-"""A round lens as its coil drives it: excitation -> field, with saturation and remanence.
+"""The field of a round lens as a function of its excitation, with saturation and remanence.
 
-Ampere's law fixes the integral of B along the whole axis to mu_0 times the ampere-turns, whatever the iron does; iron that saturates lets the field
+Ampere's law fixes the integral of B along the whole axis to mu_0 times the ampere-turns, independent of the iron; saturated iron lets the field
 spread. So the ampere-turns alone set the rotation, and saturation makes the field wider and its peak lower than in proportion.
 """
 
@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 from twin import checks
 from twin.lenses.fields import VACUUM_PERMEABILITY, GlaserBell, Scalar
 
-KNEE = 4
-"""How sharply iron saturates: the width grows as (1 + (NI / saturation)^KNEE)^(1 / KNEE)."""
+SATURATION_EXPONENT = 4
+"""How sharply iron saturates: the width grows as (1 + (NI / saturation)^s)^(1 / s)."""
 
 
 class RoundLens(eqx.Module):
@@ -37,7 +37,9 @@ class RoundLens(eqx.Module):
     def field(self, excitation: Scalar) -> GlaserBell:
         """The axial field at an ``excitation``; differentiable, through 0 too."""
         turns = self.turns(excitation)
-        width = self.half_width * (1.0 + (turns / self.saturation) ** KNEE) ** (1.0 / KNEE)
+        width = self.half_width * (1.0 + (turns / self.saturation) ** SATURATION_EXPONENT) ** (
+            1.0 / SATURATION_EXPONENT
+        )
         return GlaserBell(peak_of(turns, width), width, self.centre)
 
 

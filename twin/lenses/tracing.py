@@ -1,6 +1,6 @@
-"""Electrons traced through the whole field of a lens by the Lorentz force: no paraxial expansion, so aberrations come out, not in.
+"""Electron trajectories through the whole field of a lens by the Lorentz force, without a paraxial expansion: a check of the aberration integrals.
 
-In a static magnetic field the speed stays, and the unit tangent t obeys dt/ds = (e/p) B x t along the path length s (charge -e). The field
+In a static magnetic field the speed is constant, and the unit tangent t obeys dt/ds = (e/p) B x t along the path length s (charge -e). The field
 off the axis is the harmonic continuation of that on it (`twin.lenses.fields.off_axis`).
 """
 

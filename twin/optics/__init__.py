@@ -1,1 +1,1 @@
-"""What the beam is: wavelength, aberrations, aperture, source and their coherence."""
+"""Beam optics: wavelength, aberrations, aperture, source and their coherence."""

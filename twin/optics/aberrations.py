@@ -1,4 +1,4 @@
-"""Aberrations after Krivanek, to fifth order, held Cartesian: chi, its basis and gradient, the polar form and the CEOS names.
+"""Aberrations in Krivanek notation, to fifth order, in Cartesian parts: chi, its basis and gradient, the polar form and the CEOS names.
 
 chi(k) = (2 pi / lambda) sum_nm theta^(n+1) / (n+1) (C_nma cos m phi + C_nmb sin m phi), theta = lambda |k|, phi = atan2(ky, kx);
 the wave in the aperture is multiplied by exp(-i chi). Coefficients are in angstrom. Defocus is -C10.
@@ -20,10 +20,10 @@ _ORDERS: tuple[tuple[int, int], ...] = (
 
 
 def _terms() -> tuple[tuple[str, int, int, str], ...]:
-    found = []
+    terms = []
     for n, m in _ORDERS:
-        found += [(f"C{n}{m}", n, m, "a")] if m == 0 else [(f"C{n}{m}{part}", n, m, part) for part in "ab"]
-    return tuple(found)
+        terms += [(f"C{n}{m}", n, m, "a")] if m == 0 else [(f"C{n}{m}{part}", n, m, part) for part in "ab"]
+    return tuple(terms)
 
 
 _TERMS = _terms()
@@ -96,9 +96,9 @@ def phase(
     wavelength: float,
 ) -> Float[Array, " *n"]:
     """chi in radian at spatial frequencies (``kx``, ``ky``) in 1/angstrom for ``coefficients`` in angstrom; float64 inside."""
-    given = checks.float64(coefficients)
+    values = checks.float64(coefficients)
     # summed term by term, so that a compiled phase never holds 25 arrays at once
-    total = sum(given[place] * row for place, row in enumerate(_rows(kx, ky, wavelength)))
+    total = sum(values[position] * row for position, row in enumerate(_rows(kx, ky, wavelength)))
     return jnp.asarray(total) * (2.0 * math.pi / wavelength)
 
 
@@ -110,19 +110,19 @@ def phase_gradient(
 ) -> Float[Array, "2 *n"]:
     """(d chi / d kx, d chi / d ky) in radian angstrom at (``kx``, ``ky``) in 1/angstrom; float64, in closed form.
 
-    ``coefficients`` (angstrom) are the first so many of NAMES: 12 are all to third order. Over 2 pi it is where the ray through (kx, ky)
-    meets the focal plane, in angstrom: the ray's geometric displacement.
+    ``coefficients`` (angstrom) are the first n of NAMES: 12 for all to third order. Divided by 2 pi, the gradient is the position at which the ray (kx, ky)
+    crosses the focal plane, in angstrom: its geometric displacement.
     """
-    given = checks.float64(coefficients)
+    values = checks.float64(coefficients)
     x = wavelength * checks.float64(kx)
     y = wavelength * checks.float64(ky)
     square = x * x + y * y
     cosines, sines = _powers(x, y)
     along_x, along_y = jnp.zeros_like(x), jnp.zeros_like(x)
-    for place, (_, n, m, part) in enumerate(_TERMS[: given.shape[0]]):
+    for position, (_, n, m, part) in enumerate(_TERMS[: values.shape[0]]):
         angular = cosines[m] if part == "a" else sines[m]
         power = (n + 1 - m) // 2
-        weight = given[place] * (2.0 * math.pi / (n + 1))
+        weight = values[position] * (2.0 * math.pi / (n + 1))
         if power:
             radial = weight * 2.0 * power * square ** (power - 1) * angular
             along_x, along_y = along_x + radial * x, along_y + radial * y

@@ -1,4 +1,4 @@
-"""HRTEM images averaged explicitly over focal spread, illumination tilts and vibration: right for strong specimens, and what envelopes are judged by."""
+"""HRTEM images averaged explicitly over focal spread, illumination tilts and vibration: valid for strong specimens, and the reference for envelopes."""
 
 from functools import partial
 from typing import NamedTuple
@@ -30,12 +30,12 @@ def _averaged(
     defocus, focal_weights = phase_quadrature(1.0, focal_nodes)
     tilts, tilt_weights = tilt_offsets(1.0, tilt_nodes)
 
-    def of_tilt(total: Array, given: tuple[Array, Array, Array | None]) -> tuple[Array, None]:
-        offset, weight, own = given
-        turned = eqx.tree_at(lambda one: one.tilt, imaging, imaging.tilt + imaging.convergence * offset)
-        window = transfer(turned, kx, ky)
-        per_c10 = imaging.focal_spread * defocus_phase(kx, ky, imaging.wavelength, turned.tilt)
-        spectrum = spectra[0] if own is None else own
+    def of_tilt(total: Array, node: tuple[Array, Array, Array | None]) -> tuple[Array, None]:
+        offset, weight, tilted_spectrum = node
+        tilted = eqx.tree_at(lambda lens: lens.tilt, imaging, imaging.tilt + imaging.convergence * offset)
+        window = transfer(tilted, kx, ky)
+        per_c10 = imaging.focal_spread * defocus_phase(kx, ky, imaging.wavelength, tilted.tilt)
+        spectrum = spectra[0] if tilted_spectrum is None else tilted_spectrum
 
         def of_focus(image: Array, item: tuple[Array, Array]) -> tuple[Array, None]:
             turn = window * cis(-item[0] * per_c10)
@@ -44,8 +44,8 @@ def _averaged(
         return jax.lax.scan(jax.checkpoint(of_focus), total, (real(defocus), real(focal_weights)))[0], None
 
     start = jnp.zeros(spectra.shape[1:], spectra.real.dtype)
-    given = (real(tilts), real(tilt_weights), spectra if per_tilt else None)
-    image = jax.lax.scan(jax.checkpoint(of_tilt), start, given)[0]
+    nodes = (real(tilts), real(tilt_weights), spectra if per_tilt else None)
+    image = jax.lax.scan(jax.checkpoint(of_tilt), start, nodes)[0]
     return blur(image, vibration_spectrum(kx, ky, *imaging.vibration)).reshape(shape)
 
 
@@ -61,7 +61,7 @@ def averaged_image(
 
     Right for strong specimens too, at the cost of ``focal_nodes`` x ``tilt_nodes``^2 transforms; one image at a time is in memory. Spreads of 0
     take one node (under a trace the spread is not known: give 1). With ``per_tilt`` the wave's first axis holds the exit wave for each of
-    ``tilt_offsets(convergence, tilt_nodes)``; otherwise they are taken to be alike, as they are for a thin specimen. ValueError if the nodes are
+    ``tilt_offsets(convergence, tilt_nodes)``; otherwise all tilts share one wave, as for a thin specimen. ValueError if the nodes are
     too few for the phases at hand.
     """
     checks.require_float64()
@@ -129,7 +129,7 @@ def _rms_phases(
 
 class CoherenceDifference(NamedTuple):
     """How far the quasi-coherent image lies from the explicit average, relative to the average's mean: ``maximum`` and ``rms`` over pixels; both images;
-    and ``quadrature``, what the explicit average's own nodes leave wrong (`quadrature_error`)."""
+    and ``quadrature``, the quadrature error of the explicit average (`quadrature_error`)."""
 
     maximum: float
     rms: float
@@ -145,11 +145,15 @@ def coherence_difference(
     focal_nodes: int = 15,
     tilt_nodes: int = 7,
 ) -> CoherenceDifference:
-    """The image both ways and their difference: what the envelopes cost."""
+    """Quasi-coherent and averaged image, and their difference: the error of the envelopes."""
     averaged = averaged_image(wave, extent, imaging, focal_nodes, tilt_nodes)
     envelopes = quasi_coherent_image(wave, extent, imaging)
-    apart, mean = np.asarray(envelopes - averaged), float(jnp.mean(averaged))
+    difference, mean = np.asarray(envelopes - averaged), float(jnp.mean(averaged))
     error = quadrature_error(wave, extent, imaging, *_nodes(imaging, focal_nodes, tilt_nodes))
     return CoherenceDifference(
-        float(np.abs(apart).max()) / mean, float(np.sqrt(np.mean(apart**2))) / mean, envelopes, averaged, error
+        float(np.abs(difference).max()) / mean,
+        float(np.sqrt(np.mean(difference**2))) / mean,
+        envelopes,
+        averaged,
+        error,
     )

@@ -1,4 +1,4 @@
-"""Quasi-coherent envelopes: what partial coherence leaves of the interference between the direct beam and a scattered one.
+"""Quasi-coherent envelopes: the damping of interference between the direct and a scattered beam by partial coherence.
 
 A linear image is made by the direct beam k0 (the illumination's tilt) and a beam at k0 + q. When a defocus or a tilt is spread with a
 Gaussian, the phase between them is spread too, and its average is exp(-variance / 2), the phase taken to first order in the spread.

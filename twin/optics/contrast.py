@@ -1,4 +1,4 @@
-"""Contrast transfer: what a lens makes of a weak specimen, and the figures by which lenses are known.
+"""Contrast transfer functions of a lens for weak specimens, and resolution limits.
 
 A weak phase object exp(i sigma V) of small sigma V has an image 1 + 2 Re[...] whose spectrum is 2 sigma V_q H(q), H = sin chi for
 aberrations that are even in q. Underfocus (C10 below 0) makes H negative: atoms are dark.
@@ -67,8 +67,8 @@ def point_resolution(imaging: Imaging) -> float:
     for level in (0.0, math.pi, -math.pi):
         shifted = cubic - np.array([0.0, 0.0, 0.0, level])
         roots += list(np.roots(np.trim_zeros(shifted, "f")))
-    found = [root.real for root in roots if root.real > 0.0 and abs(root.imag) < 1e-6 * abs(root)]
-    return imaging.wavelength / math.sqrt(min(found))
+    crossings = [root.real for root in roots if root.real > 0.0 and abs(root.imag) < 1e-6 * abs(root)]
+    return imaging.wavelength / math.sqrt(min(crossings))
 
 
 def information_limit(imaging: Imaging) -> float:

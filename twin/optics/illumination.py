@@ -1,4 +1,4 @@
-"""A convergent beam as a whole: what is coherent in it, and over what it is averaged."""
+"""A convergent beam: its coherent probe, and the distributions over which images are averaged."""
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -53,8 +53,8 @@ class Illumination(eqx.Module):
         if float(self.focal_spread) == 0.0 or nodes == 1:
             return [(self, 1.0)]
         offsets, weights = phase_quadrature(float(self.focal_spread), nodes)
-        sharp = eqx.tree_at(lambda one: one.focal_spread, self, jnp.zeros(()))
+        sharp = eqx.tree_at(lambda light: light.focal_spread, self, jnp.zeros(()))
         return [
-            (eqx.tree_at(lambda one: one.coefficients, sharp, self.coefficients.at[0].add(offset)), float(weight))
+            (eqx.tree_at(lambda light: light.coefficients, sharp, self.coefficients.at[0].add(offset)), float(weight))
             for offset, weight in zip(offsets, weights, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""The illumination: an aperture full of coherent waves with aberrations, or a plane wave; either may be tilted.
+"""Incident waves: a probe from an aperture with aberrations, or a plane wave; either may be tilted.
 
 C10 refers to the entrance face. A wave is psi(x) = sum_k a_k exp(+2 pi i k.x) with sum |a_k|^2 = 1. Its averages over source size, energy
 spread and vibration are in `twin.optics.source`.
@@ -148,8 +148,8 @@ def reach(
     radius, azimuth = np.meshgrid(np.linspace(0.0, semiangle, 65), np.linspace(0.0, 2.0 * np.pi, 97))
     kx = (centre[0] - axis[0] + radius * np.cos(azimuth)) / length
     ky = (centre[1] - axis[1] + radius * np.sin(azimuth)) / length
-    moved = np.abs(np.asarray(phase_gradient(coefficients, kx, ky, length))) / (2.0 * np.pi)
-    return float(moved[0].max()), float(moved[1].max())
+    displacement = np.abs(np.asarray(phase_gradient(coefficients, kx, ky, length))) / (2.0 * np.pi)
+    return float(displacement[0].max()), float(displacement[1].max())
 
 
 def check_sampling(
@@ -177,10 +177,10 @@ def check_sampling(
             f"the aperture reaches {outer * length * 1e3:.1f} mrad and a grid of {(ny, nx)} points over {extent} angstrom "
             f"keeps {band * length * 1e3:.1f} mrad; give at least {need} points (ny, nx)"
         )
-    far = reach(coefficients, energy, semiangle, centre, axis)
-    if any(2.0 * moved > side for moved, side in zip(far, extent, strict=True)):
-        cell = tuple(math.ceil(20.0 * moved) / 10.0 for moved in far)
+    displacements = reach(coefficients, energy, semiangle, centre, axis)
+    if any(2.0 * displacement > side for displacement, side in zip(displacements, extent, strict=True)):
+        cell = tuple(math.ceil(20.0 * displacement) / 10.0 for displacement in displacements)
         raise ValueError(
-            f"aberrations displace rays by up to {far[0]:.1f} (x) and {far[1]:.1f} (y) angstrom, so the probe overlaps itself in a cell of {extent} angstrom; "
-            f"give a cell of at least {cell} angstrom (x, y), or smaller aberrations or semiangle"
+            f"aberrations displace rays by up to {displacements[0]:.1f} (x) and {displacements[1]:.1f} (y) angstrom, so the probe "
+            f"overlaps itself in a cell of {extent} angstrom; give a cell of at least {cell} angstrom (x, y), or smaller aberrations or semiangle"
         )

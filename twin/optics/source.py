@@ -1,4 +1,4 @@
-"""Partial coherence: how far source size, energy spread, ripples and vibration spread the beam, as quadratures and as spectra.
+"""Partial coherence: source size, energy spread, ripples and vibration, as quadratures and as spectra.
 
 A quadrature is (offsets, weights) with weights that sum to 1: the average of anything over the spread is the weighted sum over the
 offsets. A spectrum is the Fourier transform of the same distribution of displacements, 1 at k = 0: an incoherent blur multiplies
@@ -30,8 +30,8 @@ def gauss_hermite(sigma: float, nodes: int) -> Quadrature:
 def phase_quadrature(sigma: float, nodes: int) -> Quadrature:
     """Offsets and weights (sum 1) of a Gaussian spread of rms ``sigma`` in focus or tilt: Gauss-Hermite up to 11 nodes, evenly spaced beyond.
 
-    What is averaged turns with a phase per rms, a. Gauss-Hermite is right to 1e-3 up to a of about 1.15 sqrt(nodes) (11: 3.4; 31: 7.7). Even steps h
-    go wrong where a nears 2 pi / h instead: 15 nodes reach 6.6, 31 reach 17. They span 1.1 sqrt(nodes) rms at most 4.5, scaled to have the rms.
+    The integrand oscillates with a phase of a per rms. Gauss-Hermite is accurate to 1e-3 up to a of about 1.15 sqrt(nodes) (11: 3.4; 31: 7.7). Even steps h
+    fail where a approaches 2 pi / h instead: 15 nodes reach 6.6, 31 reach 17. They span 1.1 sqrt(nodes) rms at most 4.5, scaled to have the rms.
     """
     if nodes < 12:
         return gauss_hermite(sigma, nodes)
@@ -89,14 +89,14 @@ def tailed_source_offsets(sigma: float, tail: float, width: float, cut: float, n
     `tail_offsets` has it. Measured sources have such tails (Dwyer, Erni and Etheridge, Ultramicroscopy 110, 952, 2010)."""
     _check_share(tail)
     core, core_weights = source_offsets(sigma, nodes)
-    far, far_weights = tail_offsets(width, cut, nodes)
-    return np.concatenate([core, far]), np.concatenate([(1.0 - tail) * core_weights, tail * far_weights])
+    tail_positions, tail_weights = tail_offsets(width, cut, nodes)
+    return np.concatenate([core, tail_positions]), np.concatenate([(1.0 - tail) * core_weights, tail * tail_weights])
 
 
-def joint(one: Quadrature, other: Quadrature) -> Quadrature:
+def joint(first: Quadrature, second: Quadrature) -> Quadrature:
     """The quadrature of the sum of two independent displacements, each [n, 2]: say, source size and vibration."""
-    offsets = one[0][:, None, :] + other[0][None, :, :]
-    return offsets.reshape(-1, offsets.shape[-1]), np.outer(one[1], other[1]).ravel()
+    offsets = first[0][:, None, :] + second[0][None, :, :]
+    return offsets.reshape(-1, offsets.shape[-1]), np.outer(first[1], second[1]).ravel()
 
 
 def chromatic_c10(cc: Scalar, energy: float, energy_deviation: Array | np.ndarray | float = 0.0, current: Scalar = 0.0):

@@ -79,7 +79,7 @@ class Imaging(eqx.Module):
 
 def refocused(imaging: Imaging, c10: Float[Array, ""]) -> Imaging:
     """The same with ``c10`` angstrom added to C10."""
-    return eqx.tree_at(lambda one: one.coefficients, imaging, imaging.coefficients.at[0].add(c10))
+    return eqx.tree_at(lambda lens: lens.coefficients, imaging, imaging.coefficients.at[0].add(c10))
 
 
 def objective_aperture(
@@ -154,8 +154,8 @@ def focal_series(
     """Quasi-coherent images for each of ``c10`` angstrom added to the lens's C10, in one vectorised call; envelopes follow the focus."""
     check_wave(wave, extent)
     checks.finite("c10", c10, "give each change of C10 in angstrom")
-    given = jnp.asarray(wave)
-    return jax.vmap(lambda step: _quasi_coherent(given, extent, refocused(imaging, step)))(real(c10))
+    exit_wave = jnp.asarray(wave)
+    return jax.vmap(lambda step: _quasi_coherent(exit_wave, extent, refocused(imaging, step)))(real(c10))
 
 
 def check_wave(wave: Array | np.ndarray, extent: tuple[float, float]) -> None:

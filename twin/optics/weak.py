@@ -1,11 +1,11 @@
-"""A scan over a weak phase object: what each point of the detector has of each of the object's Fourier components.
+"""A scan over a weak phase object: the response of each detector point to each Fourier component of the object.
 
 A probe sum_k A(k) exp(-i chi(k)) over an object 1 + i phi(x) gives a point kappa of the bright-field disk an image whose component at the
-scan frequency q is, over its mean, T phi_q with
+scan frequency q, divided by its mean, is T phi_q with
 
     T = i [A(kappa - q) exp(i (chi(kappa) - chi(kappa - q))) - A(kappa + q) exp(i (chi(kappa + q) - chi(kappa)))]
 
-where A(kappa) = 1 (Rodenburg, McCallum & Nellist, Ultramicroscopy 48, 304, 1993). What lies z below the entrance face sees C10 + z.
+where A(kappa) = 1 (Rodenburg, McCallum & Nellist, Ultramicroscopy 48, 304, 1993). An object at depth z below the entrance face has C10 + z.
 """
 
 import functools
@@ -22,15 +22,15 @@ from twin.optics.electrons import wavelength
 from twin.phases import cis
 
 THIRD = 12
-"""The first so many of `aberrations.NAMES` are all coefficients to third order."""
+"""The first 12 of `aberrations.NAMES` are the coefficients up to third order."""
 
 
 class Sidebands(NamedTuple):
-    """The two overlaps of a scan frequency at each detector point: phases are ``less`` @ c and ``more`` @ c for coefficients c in angstrom, weights ``lower``
+    """The two overlaps of a scan frequency at each detector point: phases are ``minus`` @ c and ``plus`` @ c for coefficients c in angstrom, weights ``lower``
     (kappa - q) and ``upper`` (kappa + q) are how far these lie within the aperture; [q, pixels, 12] and [q, pixels]."""
 
-    less: Float[Array, "q pixels n"]
-    more: Float[Array, "q pixels n"]
+    minus: Float[Array, "q pixels n"]
+    plus: Float[Array, "q pixels n"]
     lower: Float[Array, "q pixels"]
     upper: Float[Array, "q pixels"]
 
@@ -66,14 +66,14 @@ def _sidebands(
         )
 
     def inside(k: Array) -> Array:
-        off = length * k - tilt.reshape((1,) * (k.ndim - 1) + (2,))
-        return jnp.clip((semiangle - jnp.hypot(off[..., 0], off[..., 1])) / edge + 0.5, 0.0, 1.0)
+        angle = length * k - tilt.reshape((1,) * (k.ndim - 1) + (2,))
+        return jnp.clip((semiangle - jnp.hypot(angle[..., 0], angle[..., 1])) / edge + 0.5, 0.0, 1.0)
 
     below, above = where[None] - q[:, None], where[None] + q[:, None]
-    here = terms(where)[None]
-    less, more = here - terms(below), terms(above) - here
-    blur = [jnp.exp(-0.5 * (focal_spread * one[..., 0]) ** 2) for one in (less, more)]
-    return Sidebands(less, more, inside(below) * blur[0], inside(above) * blur[1])
+    direct = terms(where)[None]
+    minus, plus = direct - terms(below), terms(above) - direct
+    blur = [jnp.exp(-0.5 * (focal_spread * terms_difference[..., 0]) ** 2) for terms_difference in (minus, plus)]
+    return Sidebands(minus, plus, inside(below) * blur[0], inside(above) * blur[1])
 
 
 def smear(
@@ -84,12 +84,12 @@ def smear(
     energy: float,
     width: float,
 ) -> tuple[Float[Array, "q pixels"], Float[Array, "q pixels"]]:
-    """What square pixels ``width`` radian wide leave of the lower and upper overlap, whose phases run across them: to first order a sinc each way.
+    """Factors by which square pixels ``width`` radian wide reduce the lower and upper overlap, whose phases vary across them: a sinc along x and y each.
 
     ``coefficients``: the first n of `aberrations.NAMES`, angstrom.
     """
-    given = (jnp.asarray(one) for one in (coefficients, q, angles, tilt))
-    return _smear(*given, wavelength(energy), width)
+    arrays = (jnp.asarray(value) for value in (coefficients, q, angles, tilt))
+    return _smear(*arrays, wavelength(energy), width)
 
 
 @functools.partial(jax.jit, static_argnames=("length",))
@@ -101,19 +101,19 @@ def _smear(
     def slope(k: Array) -> Array:
         return phase_gradient(coefficients, k[..., 0].ravel(), k[..., 1].ravel(), length).reshape(2, *k.shape[:-1])
 
-    here = slope(where)[:, None]
-    turns = [here - slope(where[None] - q[:, None]), slope(where[None] + q[:, None]) - here]
-    lower, upper = (jnp.prod(jnp.sinc(width / length * one / (2.0 * jnp.pi)), axis=0) for one in turns)
+    direct = slope(where)[:, None]
+    turns = [direct - slope(where[None] - q[:, None]), slope(where[None] + q[:, None]) - direct]
+    lower, upper = (jnp.prod(jnp.sinc(width / length * turn / (2.0 * jnp.pi)), axis=0) for turn in turns)
     return lower, upper
 
 
 def response(
     bands: Sidebands, coefficients: Float[Array | np.ndarray, " n"], depth: float | Float[Array, ""]
 ) -> Complex[Array, "q pixels"]:
-    """T [q, pixels] of what lies ``depth`` angstrom below the entrance face, for the first n ``coefficients`` in angstrom."""
+    """T [q, pixels] of an object ``depth`` angstrom below the entrance face, for the first n ``coefficients`` in angstrom."""
     checks.require_float64()
-    seen = jnp.asarray(coefficients, bands.less.dtype).at[0].add(jnp.asarray(depth, bands.less.dtype))
+    vector = jnp.asarray(coefficients, bands.minus.dtype).at[0].add(jnp.asarray(depth, bands.minus.dtype))
     return 1j * (
-        bands.lower * cis(jnp.einsum("qpn,n->qp", bands.less, seen))
-        - bands.upper * cis(jnp.einsum("qpn,n->qp", bands.more, seen))
+        bands.lower * cis(jnp.einsum("qpn,n->qp", bands.minus, vector))
+        - bands.upper * cis(jnp.einsum("qpn,n->qp", bands.plus, vector))
     )

@@ -1,1 +1,1 @@
-"""What the beam meets: atoms, their thermal motion, and the potentials they make."""
+"""The specimen: atoms, their thermal motion, and their potentials."""

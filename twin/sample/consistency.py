@@ -1,10 +1,10 @@
-"""What a specimen must be before anything is computed from it."""
+"""Checks of a specimen: cell, positions, occupancies and distances."""
 
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial import KDTree
 
-CLOSEST = 0.5
+OVERLAP_DISTANCE = 0.5
 """Distance in angstrom below which two atoms are taken for a mistake unless they share a site: no bond is shorter than 0.74."""
 
 
@@ -29,8 +29,8 @@ def check_occupancy(occupancy: Float[np.ndarray, " n"], atoms: int) -> None:
     if occupancy.shape != (atoms,):
         raise ValueError(f"occupancy has shape {occupancy.shape}; give one value for each of the {atoms} atoms")
     if not np.all((occupancy >= 0.0) & (occupancy <= 1.0)):
-        wrong = occupancy[~((occupancy >= 0.0) & (occupancy <= 1.0))][0]
-        raise ValueError(f"occupancy has {wrong}; a site is filled from 0 (a vacancy) to 1")
+        invalid = occupancy[~((occupancy >= 0.0) & (occupancy <= 1.0))][0]
+        raise ValueError(f"occupancy has {invalid}; a site is filled from 0 (a vacancy) to 1")
 
 
 def check_distances(
@@ -47,12 +47,12 @@ def check_distances(
     # the tree wants 0 <= position < size, which rounding may break
     wrapped = positions % size[None, :]
     wrapped = np.where(wrapped >= size[None, :], 0.0, wrapped)
-    reach = min(CLOSEST, 0.49 * float(size.min()))
+    reach = min(OVERLAP_DISTANCE, 0.49 * float(size.min()))
     pairs = KDTree(wrapped, boxsize=size).query_pairs(reach, output_type="ndarray")
     if len(pairs) == 0:
         return
-    apart = wrapped[pairs[:, 0]] - wrapped[pairs[:, 1]]
-    distance = np.linalg.norm(apart - np.round(apart / size) * size, axis=1)
+    difference = wrapped[pairs[:, 0]] - wrapped[pairs[:, 1]]
+    distance = np.linalg.norm(difference - np.round(difference / size) * size, axis=1)
     check_pairs(pairs[:, 0], pairs[:, 1], distance, occupancy, symbols)
 
 
@@ -63,11 +63,11 @@ def check_pairs(
     load = occupancy.copy()
     np.add.at(load, i, occupancy[j])
     np.add.at(load, j, occupancy[i])
-    wrong = np.flatnonzero((occupancy[i] > 0.0) & (occupancy[j] > 0.0) & (np.maximum(load[i], load[j]) > 1.0 + 1e-6))
-    if len(wrong):
-        one, other, apart = int(i[wrong[0]]), int(j[wrong[0]]), float(distance[wrong[0]])
-        total = float(max(load[one], load[other]))
+    close = np.flatnonzero((occupancy[i] > 0.0) & (occupancy[j] > 0.0) & (np.maximum(load[i], load[j]) > 1.0 + 1e-6))
+    if len(close):
+        first, second, gap = int(i[close[0]]), int(j[close[0]]), float(distance[close[0]])
+        total = float(max(load[first], load[second]))
         raise ValueError(
-            f"atoms {one} ({symbols[one]}) and {other} ({symbols[other]}) are {apart:.3f} angstrom apart and overlap: the occupancies there sum to "
-            f"{total:g} ({len(wrong)} pairs closer than {CLOSEST}); remove duplicates, or give atoms that share a site occupancies that add up to at most 1"
+            f"atoms {first} ({symbols[first]}) and {second} ({symbols[second]}) are {gap:.3f} angstrom apart and overlap: their occupancies sum to "
+            f"{total:g} ({len(close)} pairs closer than {OVERLAP_DISTANCE}); remove duplicates, or give atoms of one site occupancies that sum to at most 1"
         )

@@ -1,4 +1,4 @@
-"""Orthogonal cells of structures held by ASE: for any cell the least strained, and for any zone axis the smallest."""
+"""Orthogonal cells of ASE structures: the least strained cell, and the smallest cell along a zone axis."""
 
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 if TYPE_CHECKING:
     from ase import Atoms
 
-ALIGNED = math.radians(0.5)
+ALIGNMENT_TOLERANCE = math.radians(0.5)
 """An axis within this angle of a wanted direction lies along it."""
 
 
@@ -30,14 +30,16 @@ class Cell(NamedTuple):
     @property
     def described(self) -> str:
         """``4.080 x 4.080 x 4.080 Å, x along [1 0 0], y along [0 1 0], z along [0 0 1]``."""
-        lengths = " x ".join(f"{one:.3f}" for one in np.diag(np.asarray(self.atoms.cell.array)))
-        axes = ", ".join(f"{axis} along {bracket(one)}" for axis, one in zip("xyz", self.directions, strict=True))
+        lengths = " x ".join(f"{length:.3f}" for length in np.diag(np.asarray(self.atoms.cell.array)))
+        axes = ", ".join(
+            f"{axis} along {bracket(direction)}" for axis, direction in zip("xyz", self.directions, strict=True)
+        )
         return f"{lengths} Å, {axes}"
 
 
 def bracket(uvw: tuple[int, int, int]) -> str:
     """``[1 -1 0]``."""
-    return "[" + " ".join(str(one) for one in uvw) + "]"
+    return "[" + " ".join(str(index) for index in uvw) + "]"
 
 
 def oriented(atoms: "Atoms", uvw: tuple[int, int, int], x: tuple[int, int, int] | None = None) -> Cell:
@@ -47,19 +49,19 @@ def oriented(atoms: "Atoms", uvw: tuple[int, int, int], x: tuple[int, int, int] 
     to the right; one that is an axis of the given cell keeps it. Of equally small cells the one with x along a is taken. ValueError as `zone_axis`.
     """
     cell = _vectors(atoms)
-    kept = _own_axes(cell, uvw, x)
-    if kept is not None:
-        return _made(atoms, cell, (kept, float(_strains((kept @ cell)[None])[0])), 0.05, 1)
-    made = zone_axis(atoms, uvw, x)
-    if x is not None or not (uvw[1] or uvw[2]) or made.directions[0] == (1, 0, 0):
-        return made
-    turned = zone_axis(atoms, uvw, (1, 0, 0))
-    small = turned.atoms.get_volume() < 1.001 * made.atoms.get_volume() and turned.strain < made.strain + 1e-6
-    return turned if small else made
+    own_axes = _own_axes(cell, uvw, x)
+    if own_axes is not None:
+        return _supercell(atoms, cell, (own_axes, float(_strains((own_axes @ cell)[None])[0])), 0.05, 1)
+    default = zone_axis(atoms, uvw, x)
+    if x is not None or not (uvw[1] or uvw[2]) or default.directions[0] == (1, 0, 0):
+        return default
+    along_x = zone_axis(atoms, uvw, (1, 0, 0))
+    small = along_x.atoms.get_volume() < 1.001 * default.atoms.get_volume() and along_x.strain < default.strain + 1e-6
+    return along_x if small else default
 
 
 def _own_axes(cell: np.ndarray, uvw: tuple[int, int, int], x: tuple[int, int, int] | None) -> np.ndarray | None:
-    """The rows that put axes of the cell along x, y, z; None if they are not orthogonal to 1e-3, or another direction is asked for."""
+    """The rows that put axes of the cell along x, y, z; None if they are not orthogonal to 1e-3, or another direction is requested."""
     lengths = np.linalg.norm(cell, axis=1)
     cosines = np.abs((cell @ cell.T) / np.outer(lengths, lengths) - np.eye(3))
     z, right = _axis_of(uvw), None if x is None else _axis_of(x)
@@ -87,9 +89,9 @@ def _whole(row: np.ndarray) -> tuple[int, int, int]:
     scaled = next(
         (row * times for times in range(1, 49) if np.abs(row * times - np.round(row * times)).max() < 1e-4 * times), row
     )
-    whole = [round(float(one)) for one in scaled]
-    common = math.gcd(*whole) or 1
-    return (whole[0] // common, whole[1] // common, whole[2] // common)
+    integers = [round(float(index)) for index in scaled]
+    common = math.gcd(*integers) or 1
+    return (integers[0] // common, integers[1] // common, integers[2] // common)
 
 
 def orthogonal(atoms: "Atoms", bound: int = 4, strain: float = 1e-3, limit: float = 0.05) -> Cell:
@@ -105,13 +107,13 @@ def orthogonal(atoms: "Atoms", bound: int = 4, strain: float = 1e-3, limit: floa
     lean = np.abs((shortest @ cell) @ cell[2]) / np.linalg.norm(shortest @ cell, axis=1) / np.linalg.norm(cell[2])
     best, chosen = (math.inf, math.inf, math.inf), None
     for axis, along in zip(shortest, lean, strict=True):
-        found = _across(cell, axis if (axis @ cell) @ cell[2] >= -1e-9 else -axis, axes, strain, cell[0])
-        if found is None:
+        candidate = _cell_across(cell, axis if (axis @ cell) @ cell[2] >= -1e-9 else -axis, axes, strain, cell[0])
+        if candidate is None:
             continue
-        score = (*_merit(found[1], _volume(found[0], cell), strain), -round(float(along), 6))
+        score = (*_merit(candidate[1], _volume(candidate[0], cell), strain), -round(float(along), 6))
         if score < best:
-            best, chosen = score, found
-    return _made(atoms, cell, chosen, limit, bound)
+            best, chosen = score, candidate
+    return _supercell(atoms, cell, chosen, limit, bound)
 
 
 def zone_axis(
@@ -134,12 +136,12 @@ def zone_axis(
         raise ValueError(f"zone axis {uvw} with x along {x}: [0 0 0] is no direction; give integers u, v, w")
     basis, unit = primitive(atoms)
     along = np.rint(np.asarray(uvw, dtype=np.float64) @ np.linalg.inv(basis)).astype(np.int64)
-    axis = along // math.gcd(*(int(one) for one in along))
+    axis = along // math.gcd(*(int(index) for index in along))
     towards = np.asarray((1, 0, 0) if x is None else x, dtype=np.float64) @ cell
     lattice = basis @ cell
-    found = _across(lattice, axis, _combinations(bound), strain, towards, x is not None)
-    made = _made(unit, lattice, found, limit, bound)
-    return made._replace(matrix=(made.matrix @ basis).round(9))
+    best = _cell_across(lattice, axis, _combinations(bound), strain, towards, x is not None)
+    oriented_cell = _supercell(unit, lattice, best, limit, bound)
+    return oriented_cell._replace(matrix=(oriented_cell.matrix @ basis).round(9))
 
 
 def primitive(atoms: "Atoms", tolerance: float = 0.01) -> tuple[np.ndarray, "Atoms"]:
@@ -156,21 +158,21 @@ def primitive(atoms: "Atoms", tolerance: float = 0.01) -> tuple[np.ndarray, "Ato
     trees = [KDTree(scaled[kind.ravel() == number], boxsize=1.0) for number in range(len(kinds))]
     shifts = []
     for shift in scaled[same] - scaled[same[0]][None, :]:
-        moved = (scaled + shift[None, :]) % 1.0
-        moved = np.where(moved >= 1.0, 0.0, moved)
-        gaps = [tree.query(moved[kind.ravel() == number])[0].max() for number, tree in enumerate(trees)]
+        shifted = (scaled + shift[None, :]) % 1.0
+        shifted = np.where(shifted >= 1.0, 0.0, shifted)
+        gaps = [tree.query(shifted[kind.ravel() == number])[0].max() for number, tree in enumerate(trees)]
         if max(gaps) <= near:
             shifts.append(shift)
     if len(shifts) == 1:
         return np.eye(3), atoms
     side = np.arange(-1, 2)
-    whole = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
-    every = (np.stack(shifts)[:, None, :] + whole[None, :, :]).reshape(-1, 3)
-    every = every[np.argsort(np.linalg.norm(every @ cell, axis=1).round(6), kind="stable")]
+    translations = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    candidates = (np.stack(shifts)[:, None, :] + translations[None, :, :]).reshape(-1, 3)
+    candidates = candidates[np.argsort(np.linalg.norm(candidates @ cell, axis=1).round(6), kind="stable")]
     chosen: list[np.ndarray] = []
-    for one in every:
-        if np.linalg.matrix_rank(np.stack([*chosen, one]) @ cell, tol=1e-3) == len(chosen) + 1:
-            chosen.append(one)
+    for vector in candidates:
+        if np.linalg.matrix_rank(np.stack([*chosen, vector]) @ cell, tol=1e-3) == len(chosen) + 1:
+            chosen.append(vector)
         if len(chosen) == 3:
             break
     basis = np.stack(chosen)
@@ -178,14 +180,14 @@ def primitive(atoms: "Atoms", tolerance: float = 0.01) -> tuple[np.ndarray, "Ato
         return np.eye(3), atoms
     unit = atoms.copy()
     unit.set_cell(basis @ cell, scale_atoms=False)
-    places = unit.get_scaled_positions(wrap=True) % 1.0
+    fractions = unit.get_scaled_positions(wrap=True) % 1.0
     # one atom of each set that the translations make one
-    pairs = KDTree(np.where(places >= 1.0, 0.0, places), boxsize=1.0).query_pairs(
+    pairs = KDTree(np.where(fractions >= 1.0, 0.0, fractions), boxsize=1.0).query_pairs(
         tolerance / float(np.linalg.svd(basis @ cell, compute_uv=False)[-1]), output_type="ndarray"
     )
-    alike = kind.ravel()[pairs[:, 0]] == kind.ravel()[pairs[:, 1]]
-    keep = np.setdiff1d(np.arange(len(atoms)), pairs[alike].max(axis=1))
-    return (basis, unit[keep]) if len(keep) * len(shifts) == len(atoms) else (np.eye(3), atoms)
+    same_kind = kind.ravel()[pairs[:, 0]] == kind.ravel()[pairs[:, 1]]
+    selected = np.setdiff1d(np.arange(len(atoms)), pairs[same_kind].max(axis=1))
+    return (basis, unit[selected]) if len(selected) * len(shifts) == len(atoms) else (np.eye(3), atoms)
 
 
 def _vectors(atoms: "Atoms") -> np.ndarray:
@@ -204,27 +206,31 @@ def _combinations(bound: int) -> np.ndarray:
     if bound < 1:
         raise ValueError(f"bound is {bound}; give at least 1")
     side = np.arange(-bound, bound + 1)
-    every = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
-    first = np.where(every[:, 0] != 0, every[:, 0], np.where(every[:, 1] != 0, every[:, 1], every[:, 2]))
-    return every[(first > 0) & (np.gcd.reduce(every, axis=1) == 1)]
+    combinations = np.stack(np.meshgrid(side, side, side, indexing="ij"), axis=-1).reshape(-1, 3)
+    first = np.where(
+        combinations[:, 0] != 0,
+        combinations[:, 0],
+        np.where(combinations[:, 1] != 0, combinations[:, 1], combinations[:, 2]),
+    )
+    return combinations[(first > 0) & (np.gcd.reduce(combinations, axis=1) == 1)]
 
 
 def _volume(matrix: np.ndarray, cell: np.ndarray) -> float:
     return abs(float(np.linalg.det(matrix @ cell)))
 
 
-def _merit(strain: float, volume: float, enough: float) -> tuple[float, float]:
-    """Smaller is better: first the strain where it exceeds what is enough, then the volume."""
-    return (float(_excess(np.array([strain]), enough)[0]), round(volume, 4))
+def _merit(strain: float, volume: float, allowed: float) -> tuple[float, float]:
+    """Sort key, smaller is better: first the strain in excess of the allowed one, then the volume."""
+    return (float(_excess(np.array([strain]), allowed)[0]), round(volume, 4))
 
 
-def _excess(strain: np.ndarray, enough: float) -> np.ndarray:
-    """Strain in whole steps of what is enough: differences below one step are not worth a larger cell."""
-    return np.floor(np.maximum(strain - enough, 0.0) / max(enough, 1e-7) + 1.0 - 1e-9)
+def _excess(strain: np.ndarray, allowed: float) -> np.ndarray:
+    """Excess strain in steps of the allowed strain: smaller differences do not justify a larger cell."""
+    return np.floor(np.maximum(strain - allowed, 0.0) / max(allowed, 1e-7) + 1.0 - 1e-9)
 
 
-def _across(
-    cell: np.ndarray, axis: np.ndarray, axes: np.ndarray, enough: float, towards: np.ndarray, aligned: bool = False
+def _cell_across(
+    cell: np.ndarray, axis: np.ndarray, axes: np.ndarray, allowed: float, towards: np.ndarray, aligned: bool = False
 ) -> tuple[np.ndarray, float] | None:
     """The best two of ``axes`` to go with ``axis`` as z: rows of a right-handed integer matrix [3, 3], and its strain; None if there are none."""
     beam = axis @ cell
@@ -233,26 +239,28 @@ def _across(
     sizes = np.linalg.norm(lattice, axis=1)
     lean = np.abs(lattice @ beam) / (sizes * length)
     # the straightest, and of these the shortest: among them the best pair will be
-    order = np.lexsort((sizes, np.maximum(lean, enough).round(6)))[:120]
+    order = np.lexsort((sizes, np.maximum(lean, allowed).round(6)))[:120]
     order = order[lean[order] < 0.3]
     if len(order) < 2:
         return None
-    i, j = (one.ravel() for one in np.meshgrid(order, order, indexing="ij"))
-    keep = (i < j) & (np.abs(np.sum(lattice[i] * lattice[j], axis=1)) < 0.3 * sizes[i] * sizes[j])
-    i, j = i[keep], j[keep]
+    i, j = (grid.ravel() for grid in np.meshgrid(order, order, indexing="ij"))
+    selected = (i < j) & (np.abs(np.sum(lattice[i] * lattice[j], axis=1)) < 0.3 * sizes[i] * sizes[j])
+    i, j = i[selected], j[selected]
     if len(i) == 0:
         return None
     basis = np.stack([lattice[i], lattice[j], np.broadcast_to(beam, (len(i), 3))], axis=1)
     basis[np.linalg.det(basis) < 0.0, 0] *= -1.0
     strains = _strains(basis)
     volumes = np.abs(np.linalg.det(basis))
-    wanted = towards - (towards @ beam) / length**2 * beam
-    wanted = wanted / max(float(np.linalg.norm(wanted)), 1e-9)
-    along = (lattice @ wanted) / sizes
-    astray = np.maximum(np.abs(along[i]), np.abs(along[j])) < math.cos(ALIGNED) if aligned else np.zeros(len(i))
-    best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), astray, _excess(strains, enough)))[0])
+    direction = towards - (towards @ beam) / length**2 * beam
+    direction = direction / max(float(np.linalg.norm(direction)), 1e-9)
+    along = (lattice @ direction) / sizes
+    astray = (
+        np.maximum(np.abs(along[i]), np.abs(along[j])) < math.cos(ALIGNMENT_TOLERANCE) if aligned else np.zeros(len(i))
+    )
+    best = int(np.lexsort((sizes[i] + sizes[j], volumes.round(4), astray, _excess(strains, allowed)))[0])
     pair = [int(i[best]), int(j[best])]
-    # x is the axis, of either sign, that points most nearly the wanted way
+    # x is the axis, of either sign, nearest to the direction towards
     if abs(along[pair[1]]) > abs(along[pair[0]]) + 1e-9:
         pair = pair[::-1]
     first = axes[pair[0]] if along[pair[0]] >= -1e-9 else -axes[pair[0]]
@@ -270,27 +278,29 @@ def _strains(basis: np.ndarray) -> np.ndarray:
 
 
 def _targets(basis: np.ndarray) -> np.ndarray:
-    """Lengths [n, 3] of the orthogonal axes: those of the rows, scaled alike to keep the volume."""
+    """Lengths [n, 3] of the orthogonal axes: those of the rows, scaled by one factor to keep the volume."""
     lengths = np.linalg.norm(basis, axis=2)
     scale = (np.abs(np.linalg.det(basis)) / np.prod(lengths, axis=1)) ** (1.0 / 3.0)
     return lengths * scale[:, None]
 
 
-def _made(atoms: "Atoms", cell: np.ndarray, found: tuple[np.ndarray, float] | None, limit: float, bound: int) -> Cell:
+def _supercell(
+    atoms: "Atoms", cell: np.ndarray, best: tuple[np.ndarray, float] | None, limit: float, bound: int
+) -> Cell:
     from ase.build import make_supercell
 
-    if found is None or found[1] > limit:
-        least = "none was found" if found is None else f"the best is strained by {found[1] * 100:.1f} %"
+    if best is None or best[1] > limit:
+        reason = "none was found" if best is None else f"the best is strained by {best[1] * 100:.1f} %"
         raise ValueError(
-            f"no orthogonal cell of the structure with axes up to {bound} cell vectors: {least}; raise bound (longer axes fit better) or limit"
+            f"no orthogonal cell of the structure with axes up to {bound} cell vectors: {reason}; raise bound (longer axes fit better) or limit"
         )
-    matrix, strain = found
+    matrix, strain = best
     sign = 1 if np.linalg.det(matrix) > 0.0 else -1
-    made = make_supercell(atoms, sign * matrix)
+    supercell = make_supercell(atoms, sign * matrix)
     if sign < 0:
         # a left-handed cell: the same lattice, with its axes turned back
-        made.set_cell(matrix @ cell, scale_atoms=False)
-    made.set_cell(np.diag(_targets((matrix @ cell)[None])[0]), scale_atoms=True)
-    made.set_pbc(True)
-    made.wrap(eps=1e-6)
-    return Cell(made, matrix, strain)
+        supercell.set_cell(matrix @ cell, scale_atoms=False)
+    supercell.set_cell(np.diag(_targets((matrix @ cell)[None])[0]), scale_atoms=True)
+    supercell.set_pbc(True)
+    supercell.wrap(eps=1e-6)
+    return Cell(supercell, matrix, strain)

@@ -1,16 +1,16 @@
-"""Which atoms belong to which slice, and which are near each plane between slices. Plain numpy: it decides shapes."""
+"""The atoms of each slice, and those near each plane between slices. Plain numpy, since it decides array shapes."""
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from twin.sample.potential.projected import Neighbours
 
-WIDTH = 8
+TABLE_WIDTH_MULTIPLE = 8
 """Tables are as wide as a multiple of this, so that configurations of one crystal share their compiled code."""
 
 
-def _width(most: int) -> int:
-    return -(-max(1, most) // WIDTH) * WIDTH
+def _width(count: int) -> int:
+    return -(-max(1, count) // TABLE_WIDTH_MULTIPLE) * TABLE_WIDTH_MULTIPLE
 
 
 def slice_of(
@@ -23,10 +23,10 @@ def slice_of(
 
 
 def members(
-    place: Int[np.ndarray, " atoms"], kind: Int[np.ndarray, " atoms"], slices: int, elements: int
+    slice_index: Int[np.ndarray, " atoms"], kind: Int[np.ndarray, " atoms"], slices: int, elements: int
 ) -> Int[np.ndarray, "slices elements most"]:
     """Indices of the atoms of every element in every slice, padded with -1."""
-    group = place * elements + kind
+    group = slice_index * elements + kind
     order = np.argsort(group, kind="stable")
     counts = np.bincount(group, minlength=slices * elements)
     column = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -37,7 +37,7 @@ def members(
 
 def neighbours(
     z: Float[np.ndarray, " atoms"],
-    place: Int[np.ndarray, " atoms"],
+    slice_index: Int[np.ndarray, " atoms"],
     kind: Int[np.ndarray, " atoms"],
     depth: float,
     slices: int,
@@ -47,31 +47,36 @@ def neighbours(
 ) -> tuple[Neighbours, ...]:
     """Atoms, and if ``periodic`` their images, within ``reach`` angstrom of each of the slices + 1 planes, for each element.
 
-    ``place`` from `slice_of` decides on which side of a plane an atom lies, so that this agrees with its slice to the last bit. Not
-    ``periodic``, the first and last plane have none: what an atom has beyond the entrance and exit faces stays in the outer slices.
+    ``slice_index`` from `slice_of` decides on which side of a plane an atom lies, so that this agrees with its slice to the last bit. Not
+    ``periodic``, the first and last plane have none: the parts of atoms beyond the entrance and exit faces stay in the outer slices.
     """
     spacing = depth / slices
-    # where in the cell each atom's slice says it is: z + shift lies in slice ``place``
-    shift = -np.round((z - (place + 0.5) * spacing) / depth) * depth if periodic else np.zeros_like(z)
+    # shift into the cell of the atom's slice: z + shift lies in slice ``slice_index``
+    shift = -np.round((z - (slice_index + 0.5) * spacing) / depth) * depth if periodic else np.zeros_like(z)
     images = range(-int(np.ceil(reach / depth)) - 1, int(np.ceil(reach / depth)) + 2) if periodic else (0,)
     rows: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = []
     for plane in range(slices + 1):
-        found = []
+        near_images = []
         for image in images:
             offset = shift + image * depth - plane * spacing
             near = np.abs(z + offset) <= reach
             if not periodic and plane in (0, slices):
                 near = np.zeros_like(near)
             index = np.flatnonzero(near)
-            sign = np.where(place[index] + image * slices >= plane, 1.0, -1.0)
-            found.append((index, offset[index], sign))
-        index, offset, sign = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        rows.append([(index[own], offset[own], sign[own]) for own in (kind[index] == e for e in range(elements))])
+            sign = np.where(slice_index[index] + image * slices >= plane, 1.0, -1.0)
+            near_images.append((index, offset[index], sign))
+        index, offset, sign = (np.concatenate(parts) for parts in zip(*near_images, strict=True))
+        rows.append(
+            [
+                (index[selected], offset[selected], sign[selected])
+                for selected in (kind[index] == e for e in range(elements))
+            ]
+        )
     tables = []
     for element in range(elements):
-        most = _width(max(len(row[element][0]) for row in rows))
-        indices = np.full((slices + 1, most), -1, dtype=np.int32)
-        offsets, signs = np.zeros((slices + 1, most)), np.ones((slices + 1, most))
+        width = _width(max(len(row[element][0]) for row in rows))
+        indices = np.full((slices + 1, width), -1, dtype=np.int32)
+        offsets, signs = np.zeros((slices + 1, width)), np.ones((slices + 1, width))
         for plane, row in enumerate(rows):
             count = len(row[element][0])
             indices[plane, :count], offsets[plane, :count], signs[plane, :count] = row[element]

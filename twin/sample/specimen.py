@@ -69,7 +69,7 @@ class Specimen(eqx.Module):
         cell: tuple[float, float, float],
         occupancy: np.ndarray | None = None,
     ):
-        """ValueError for no atoms, what is not a number, an occupancy outside 0 to 1, a negative u2, and atoms that overlap."""
+        """ValueError for no atoms, NaN, an occupancy outside 0 to 1, a negative u2, and atoms that overlap."""
         self.positions = np.asarray(positions, dtype=np.float64)
         self.symbols = tuple(symbols)
         self.cell = (float(cell[0]), float(cell[1]), float(cell[2]))
@@ -106,8 +106,8 @@ class Specimen(eqx.Module):
         if occupancy is None and "occupancy" in atoms.arrays:
             occupancy = np.asarray(atoms.arrays["occupancy"], dtype=np.float64)
         if u2 is None and "u2" in atoms.arrays:
-            own = np.asarray(atoms.arrays["u2"], dtype=np.float64)
-            u2 = np.where(np.isnan(own), u2_of(symbols, None), own)
+            given_u2 = np.asarray(atoms.arrays["u2"], dtype=np.float64)
+            u2 = np.where(np.isnan(given_u2), u2_of(symbols, None), given_u2)
         cell = (float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[2, 2]))
         return cls(atoms.get_positions(), u2_of(symbols, u2), symbols, cell, occupancy)
 
@@ -140,8 +140,8 @@ class Specimen(eqx.Module):
     def members(self, slices: int, displacements: np.ndarray | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
         """Indices of atoms [slices, elements, most] (padded with -1) in each slice, by displaced z, and the elements' symbols."""
         z = self.positions[:, 2] + (0.0 if displacements is None else displacements[:, 2])
-        place = slicing.slice_of(z, self.cell[2], slices)
-        return slicing.members(place, self.kinds(), slices, len(self.elements)), self.elements
+        slice_index = slicing.slice_of(z, self.cell[2], slices)
+        return slicing.members(slice_index, self.kinds(), slices, len(self.elements)), self.elements
 
     def plan(
         self,
@@ -157,14 +157,14 @@ class Specimen(eqx.Module):
         energy: float | None = None,
         highest: tuple[float, float] | None = None,
     ) -> Plan:
-        """What `twin.sample.potential.projected.potential` needs to make slices as a differentiable function of positions, occupancy and u2.
+        """Data for `twin.sample.potential.projected.potential`, which makes slices as a differentiable function of positions, occupancy and u2.
 
-        ``slices`` of them on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
-        atom whole into one slice, "finite" integrates over each slice; ``periodic`` says whether the cell repeats along z (if not, what
-        an atom has beyond the faces stays in the outer slices). ``thermal`` "debye-waller" damps factors by u2, "absorptive" adds the
+        ``slices`` slices on a grid ``gpts`` (ny, nx), for atoms moved by ``displacements`` [n, 3] angstrom. ``projection`` "infinite" puts every
+        atom whole into one slice, "finite" integrates over each slice; ``periodic``: whether the cell repeats along z (if not, the part of
+        an atom beyond the faces stays in the outer slices). ``thermal`` "debye-waller" damps factors by u2, "absorptive" adds the
         imaginary potential of diffuse scattering for electrons of ``energy`` eV, whole in each atom's slice. ``highest`` frequencies (x, y) in
-        1/angstrom: what the potential has beyond them is left out, as on a grid that ends there (infinite projection only). ValueError for
-        what cannot be.
+        1/angstrom limit the potential, as a grid with that band does (infinite projection only). ValueError for
+        impossible values.
         """
         shape = grid(gpts)
         if slices < 1:
@@ -181,32 +181,37 @@ class Specimen(eqx.Module):
             raise ValueError(f"displacements and thermal={thermal!r} count thermal motion twice; leave one of them out")
         if thermal == "absorptive" and energy is None:
             raise ValueError("thermal='absorptive' depends on the beam; give energy in eV")
-        moved = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
-        if not np.all(np.isfinite(moved)):
+        positions = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
+        if not np.all(np.isfinite(positions)):
             raise ValueError("displacements hold values that are not numbers; give angstroms")
         kind, count = self.kinds(), len(self.elements)
-        place = slicing.slice_of(moved[:, 2], self.cell[2], slices, periodic)
-        members = slicing.members(place, kind, slices, count)
+        slice_index = slicing.slice_of(positions[:, 2], self.cell[2], slices, periodic)
+        members = slicing.members(slice_index, kind, slices, count)
         table = factors(self.elements, shape, self.extent, parametrization).astype(dtype)
         if highest is not None:
             if projection != "infinite" or thermal == "absorptive":
                 raise ValueError("highest is for infinite projection without absorption; leave it out, or change them")
             kx, ky = frequencies(shape, self.extent)
-            inside = [np.abs(k) <= most * (1.0 + 1e-9) for k, most in zip((kx, ky), highest, strict=True)]
+            inside = [np.abs(k) <= limit * (1.0 + 1e-9) for k, limit in zip((kx, ky), highest, strict=True)]
             table = table * (inside[0][None, :] & inside[1][:, None])[None]
         plan = Plan(members, table, self.extent, self.cell[2] / slices, thermal != "none")
         if projection == "finite":
-            made = tails(self.elements, shape, self.extent, parametrization)
-            beyond = made.tables.astype(dtype)
+            expansion = tails(self.elements, shape, self.extent, parametrization)
+            spectra = expansion.tables.astype(dtype)
             if thermal != "none":
-                beyond = np.concatenate([table[:, None], beyond], axis=1)
-            near = slicing.neighbours(moved[:, 2], place, kind, self.cell[2], slices, count, made.reach, periodic)
-            plan = replace(plan, beyond=beyond, basis=made.basis, neighbours=near)
+                spectra = np.concatenate([table[:, None], spectra], axis=1)
+            near = slicing.neighbours(
+                positions[:, 2], slice_index, kind, self.cell[2], slices, count, expansion.reach, periodic
+            )
+            plan = replace(plan, tail_spectra=spectra, basis=expansion.basis, neighbours=near)
         if thermal == "absorptive" and energy is not None:
-            ranges = tuple((float(own.min()), float(own.max())) for own in (self.u2[kind == e] for e in range(count)))
-            lost = absorption(self.elements, ranges, shape, self.extent, energy, parametrization)
-            absorbed = lost.tables.astype(dtype)
-            plan = replace(plan, absorbed=absorbed, middle=lost.middle[kind], half=lost.half[kind])
+            ranges = tuple(
+                (float(element_u2.min()), float(element_u2.max()))
+                for element_u2 in (self.u2[kind == e] for e in range(count))
+            )
+            absorptive = absorption(self.elements, ranges, shape, self.extent, energy, parametrization)
+            absorbed = absorptive.tables.astype(dtype)
+            plan = replace(plan, absorbed=absorbed, middle=absorptive.middle[kind], half=absorptive.half[kind])
         return plan
 
     def slices(
@@ -236,8 +241,8 @@ class Specimen(eqx.Module):
             energy=energy,
             highest=highest,
         )
-        moved = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
-        array = potential(plan, moved, self.occupancy, self.u2)
+        positions = self.positions if displacements is None else self.positions + np.asarray(displacements, np.float64)
+        array = potential(plan, positions, self.occupancy, self.u2)
         return Slices(array, plan.spacing, plan.extent, plan.damped, plan.absorbed is not None)
 
 
@@ -259,7 +264,7 @@ def probe_diameter(energy: float, semiangle: float, C10: float = 0.0, thickness:
 def check_probe_fits(
     extent: tuple[float, float], energy: float, semiangle: float, C10: float = 0.0, thickness: float = 0.0
 ) -> None:
-    """ValueError if a probe is wider than the periodic cell ``extent`` (x, y) in angstrom, so that it would meet its own images."""
+    """ValueError if a probe is wider than the periodic cell ``extent`` (x, y) in angstrom, so that it would overlap its periodic images."""
     needed = probe_diameter(energy, semiangle, C10, thickness)
     if min(extent) < needed:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Crystal structures: unit cells read from files, with what was understood of them, as ASE atoms. With `orthogonal` the only module that touches ASE."""
+"""Crystal structures read from files, as ASE atoms. With `orthogonal` the only module that uses ASE."""
 
 import math
 import os
@@ -12,16 +12,16 @@ from twin.sample.cif.checks import density_of
 from twin.sample.cif.elements import formula_text, known
 from twin.sample.cif.neighbours import pairs, shortest
 from twin.sample.cif.reading import read
-from twin.sample.consistency import CLOSEST, check_pairs
+from twin.sample.consistency import OVERLAP_DISTANCE, check_pairs
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-ENDINGS = (".cif", ".mcif", ".mmcif", ".pcif")
+CIF_SUFFIXES = (".cif", ".mcif", ".mmcif", ".pcif")
 """Endings of files that are read as CIF; ASE reads the others."""
-VACUUM = 10.0
+SHEET_VACUUM = 10.0
 """Angstrom on each side of a sheet whose file gives it no cell across."""
-GAP = 7.0
+SHEET_GAP = 7.0
 """Angstrom without an atom along an axis from which on a structure is a sheet: layers of crystals are nearer to each other."""
 
 
@@ -48,30 +48,30 @@ class Structure:
 
     @property
     def atoms(self) -> "Atoms":
-        """The unit cell as ASE atoms, with arrays "occupancy", and "u2" where the file states thermal motion; elements of a shared site are atoms of
-        their own at one place."""
+        """The unit cell as ASE atoms, with arrays "occupancy", and "u2" where the file states thermal motion; elements of a shared site are separate atoms
+        at one position."""
         from ase import Atoms
 
-        made = Atoms(list(self.symbols), scaled_positions=self.fractions, cell=self.cell, pbc=True)
-        made.set_array("occupancy", np.asarray(self.occupancies, dtype=np.float64))
+        atoms = Atoms(list(self.symbols), scaled_positions=self.fractions, cell=self.cell, pbc=True)
+        atoms.set_array("occupancy", np.asarray(self.occupancies, dtype=np.float64))
         if np.isfinite(self.u2).any():
-            made.set_array("u2", np.asarray(self.u2, dtype=np.float64))
-        return made
+            atoms.set_array("u2", np.asarray(self.u2, dtype=np.float64))
+        return atoms
 
     @property
     def content(self) -> dict[str, float]:
         """Atoms of each element in the cell, by occupancy."""
-        found: dict[str, float] = {}
+        counts: dict[str, float] = {}
         for symbol, share in zip(self.symbols, self.occupancies, strict=True):
-            found[symbol] = found.get(symbol, 0.0) + float(share)
-        return {symbol: share for symbol, share in found.items() if share > 0.0}
+            counts[symbol] = counts.get(symbol, 0.0) + float(share)
+        return {symbol: share for symbol, share in counts.items() if share > 0.0}
 
     @property
     def units(self) -> int:
         """Formula units in the cell: the largest number that divides all its atoms; 1 where occupancies make them no whole numbers."""
         counts = [round(share) for share in self.content.values()]
-        whole = all(abs(share - count) < 1e-3 for share, count in zip(self.content.values(), counts, strict=True))
-        return math.gcd(*counts) or 1 if whole else 1
+        integers = all(abs(share - count) < 1e-3 for share, count in zip(self.content.values(), counts, strict=True))
+        return math.gcd(*counts) or 1 if integers else 1
 
     @property
     def formula(self) -> str:
@@ -122,15 +122,15 @@ def read_cif(source: str | os.PathLike[str], block: str | None = None) -> Struct
     """The structure in a CIF: its text, or its path (a `Path`, or a string of one line without ``data_``).
 
     Of several data blocks the one named ``block`` is read, or the first with atoms. Settings that the file leaves open are found by its formula, density and
-    distances; special positions written with few decimals are set right; ``notes`` say so. ValueError, naming what is wrong (site, elements and
-    sum for an overfull site) and the cure, for a file that is no structure or contradicts itself without remedy.
+    distances; special positions written with few decimals are corrected; ``notes`` lists this. ValueError, naming the error (site, elements and
+    sum for an overfull site) and the cure, for a file that is no structure or is inconsistent.
     """
     is_text = isinstance(source, str) and ("\n" in source or "data_" in source)
-    found = read(str(source) if is_text else decoded(Path(source).read_bytes()), block)
-    made = found.contents
+    structure = read(str(source) if is_text else decoded(Path(source).read_bytes()), block)
+    contents = structure.contents
     return Structure(
-        found.name, found.cell, made.symbols, made.fractions, made.occupancies, made.u2, made.labels,
-        found.space_group, found.distance, found.notes, found.contradictions,
+        structure.name, structure.cell, contents.symbols, contents.fractions, contents.occupancies, contents.u2, contents.labels,
+        structure.space_group, structure.distance, structure.notes, structure.contradictions,
     )  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def decoded(content: bytes) -> str:
 
 
 def structure_of(atoms: "Atoms", name: str = "") -> Structure:
-    """ASE atoms as a structure, each listed atom one of the cell. A sheet without a cell across it gets `VACUUM` on both sides.
+    """ASE atoms as a structure, each listed atom one of the cell. A sheet without a cell across it gets `SHEET_VACUUM` on both sides.
 
     ValueError for a cell without atoms or volume, and for atoms nowhere or on top of each other.
     """
@@ -159,22 +159,24 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
     flat = [axis for axis in range(3) if not np.any(atoms.cell.array[axis])]
     if len(flat) == 1:
         atoms = atoms.copy()
-        atoms.center(vacuum=VACUUM, axis=flat[0])
-        notes.append(f"the cell has no vector {'abc'[flat[0]]}: {VACUUM:g} angstrom of vacuum are put on each side")
+        atoms.center(vacuum=SHEET_VACUUM, axis=flat[0])
+        notes.append(
+            f"the cell has no vector {'abc'[flat[0]]}: {SHEET_VACUUM:g} angstrom of vacuum are put on each side"
+        )
     cell = np.asarray(atoms.cell.array, dtype=np.float64)
     if abs(float(np.linalg.det(cell))) < 1e-3:
         raise ValueError(f"the structure's cell {cell.round(3).tolist()} has no volume; give three cell vectors")
     symbols = tuple(atoms.get_chemical_symbols())
-    unknown = sorted({one for one in symbols if known(one) is None})
+    unknown = sorted({symbol for symbol in symbols if known(symbol) is None})
     if unknown:
         raise ValueError(f"the structure has atoms of no element ({', '.join(unknown)}); remove them")
     fractions = np.asarray(atoms.get_scaled_positions(wrap=True)) % 1.0
     occupancies = np.asarray(atoms.arrays.get("occupancy", np.ones(len(atoms))), dtype=np.float64)
-    i, j, distance = pairs(cell, fractions, CLOSEST)
+    i, j, distance = pairs(cell, fractions, OVERLAP_DISTANCE)
     check_pairs(i, j, distance, occupancies, symbols)
     u2 = np.asarray(atoms.arrays.get("u2", np.full(len(atoms), np.nan)), dtype=np.float64)
     labels = tuple(f"{symbol}{number + 1}" for number, symbol in enumerate(symbols))
-    least = shortest(cell, fractions, occupancies)[0]
+    shortest_distance = shortest(cell, fractions, occupancies)[0]
     return Structure(
         name,
         cell,
@@ -184,21 +186,21 @@ def structure_of(atoms: "Atoms", name: str = "") -> Structure:
         u2,
         labels,
         "no symmetry stated, all atoms listed",
-        least,
+        shortest_distance,
         tuple(notes),
     )
 
 
 def load_structure(path: Path) -> Structure:
     """The unit cell in a structure file: CIF, and what else ASE reads. ValueError for a file that holds none."""
-    if path.suffix.lower() in ENDINGS:
+    if path.suffix.lower() in CIF_SUFFIXES:
         return read_cif(path)
     import ase
     import ase.io
 
     try:
         atoms = ase.io.read(path, index=0)
-    except Exception as error:  # ASE's parsers raise whatever they stumble over; the cause is kept
+    except Exception as error:  # ASE's parsers raise many types of exception; the cause is kept
         raise ValueError(f"cannot be read as a structure: {type(error).__name__}: {error}") from error
     if not isinstance(atoms, ase.Atoms):
         raise ValueError("holds no atoms")
@@ -230,10 +232,10 @@ def with_occupancies(atoms: "Atoms") -> "Atoms":
             index.append(number)
             symbols.append(element)
             shares.append(float(share))
-    made = atoms[index]
-    made.set_chemical_symbols(symbols)
-    made.set_array("occupancy", np.asarray(shares))
-    return made
+    merged = atoms[index]
+    merged.set_chemical_symbols(symbols)
+    merged.set_array("occupancy", np.asarray(shares))
+    return merged
 
 
 def gap_along_z(atoms: "Atoms") -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Thermal motion of independent atoms: mean square displacements, and the frozen configurations that they make.
+"""Thermal motion of independent atoms: mean square displacements, and frozen phonon configurations.
 
 Isotropic, by u2 = <u^2> along one axis in angstrom^2; B = 8 pi^2 u2. Amplitudes of the coherent wave fall by exp(-2 pi^2 u2 k^2) = exp(-B k^2 / 4).
 """
@@ -26,7 +26,7 @@ def u2_from_b(b: float) -> float:
 def u2_of(
     symbols: tuple[str, ...], u2: Mapping[str, float] | Float[np.ndarray, " atoms"] | None
 ) -> Float[np.ndarray, " atoms"]:
-    """<u^2> of every atom from a table per element (default: U2), or as given per atom. ValueError for what is missing or negative."""
+    """<u^2> of every atom from a table per element (default: U2), or as given per atom. ValueError for missing or negative values."""
     if u2 is None or isinstance(u2, Mapping):
         table = U2 if u2 is None else dict(u2)
         missing = sorted(set(symbols) - set(table))

@@ -1,1 +1,1 @@
-"""Waves through potentials: multislice, scattering matrices, Gram matrices."""
+"""Scattering: multislice, scattering matrices, Gram matrices."""

@@ -1,4 +1,4 @@
-"""Work in pieces: under a bound of memory, several at once on a CPU, results in order and the same whatever the pieces.
+"""Batched computation within a memory bound, with several batches at once on a CPU; results are in order and independent of the batches.
 
 On a CPU one stream of waves keeps one core busy: a two-dimensional FFT of a size that fits the cache gains next to nothing from a second
 thread, while a second stream doubles the pace. On an accelerator one piece at a time fills the device.
@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-MEMORY = 2_000_000_000
-"""Bytes that a computation may take besides its results, unless told otherwise."""
+MEMORY_BYTES = 2_000_000_000
+"""Bytes that a computation may take besides its results, by default."""
 
 
 def streams() -> int:
@@ -34,7 +34,7 @@ def fitting(per_item: int, memory: int | None = None, fixed: int = 0, workers: i
 
     ValueError if not even one fits.
     """
-    bound = MEMORY if memory is None else memory
+    bound = MEMORY_BYTES if memory is None else memory
     count = (bound - fixed) // (per_item * (workers or streams()))
     if count < 1:
         needed = fixed + per_item * (workers or streams())

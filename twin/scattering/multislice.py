@@ -1,4 +1,4 @@
-"""Multislice: waves through transmission functions and a propagator, with an adjoint of its own.
+"""Multislice: waves through transmission functions and a propagator, with a custom adjoint.
 
 A wave is psi(x) = sum_k a_k exp(+2 pi i k.x): amplitudes are fft2(psi) / (ny nx), and a beam's share of the incident intensity is
 |a_k|^2. Each step transmits, then propagates:
@@ -27,14 +27,14 @@ CACHE_BYTES = 1_600_000
 times faster than all at once; of 512 x 512 one by one is fastest."""
 DEVICE_BYTES = 256_000_000
 """The same on an accelerator."""
-KEPT_BYTES = 64_000_000
-"""The backward pass takes waves together while what it keeps of them stays below this; one is always taken."""
+ADJOINT_BYTES = 64_000_000
+"""The backward pass takes waves together while their stored intermediate waves fit in this; at least one at a time."""
 
 
-def together(gpts: tuple[int, int], dtype: Any = jnp.complex64, most: int = 64) -> int:
-    """How many waves on a grid (ny, nx) to take through the slices at once on the present backend: 1 to ``most``."""
+def together(gpts: tuple[int, int], dtype: Any = jnp.complex64, limit: int = 64) -> int:
+    """How many waves on a grid (ny, nx) to take through the slices at once on the present backend: 1 to ``limit``."""
     room = CACHE_BYTES if jax.default_backend() == "cpu" else DEVICE_BYTES
-    return max(1, min(most, room // (gpts[0] * gpts[1] * np.dtype(dtype).itemsize)))
+    return max(1, min(limit, room // (gpts[0] * gpts[1] * np.dtype(dtype).itemsize)))
 
 
 def propagator(
@@ -76,8 +76,8 @@ def transmission(
 ) -> Complex[Array, "slices y x"]:
     """exp(+i sigma V) of projected potentials in V angstrom, band limited by ``limit`` (as `band_limit` gives it) if given.
 
-    An absorptive potential is complex: what its imaginary part takes from the wave is not followed further. The exponential has frequencies
-    that the grid does not carry, and on the grid they fall back into its band: ``finer`` > 1 takes it on a grid so many times finer
+    An absorptive potential is complex: the intensity removed by its imaginary part is not propagated. The exponential has frequencies
+    beyond the band of the grid, which alias into it: ``finer`` > 1 computes it on a grid ``finer`` times finer
     (the potential interpolated by its Fourier series) before the limit, which then must be given.
     """
     sigma = jnp.asarray(interaction_constant(energy), slices.real.dtype)
@@ -97,17 +97,17 @@ def _exponential(potential: Array, sigma: Array) -> Array:
 def _limited(slices: Array, sigma: Array, band: Array, finer: int) -> Array:
     ny, nx = slices.shape[-2:]
 
-    def one_slice(one: Array) -> Array:
+    def single_slice(layer: Array) -> Array:
         if finer == 1:
-            return jnp.fft.ifft2(jnp.fft.fft2(_exponential(one, sigma)) * band)
-        wide = _resized(jnp.fft.fft2(one), (finer * ny, finer * nx))
+            return jnp.fft.ifft2(jnp.fft.fft2(_exponential(layer, sigma)) * band)
+        wide = _resized(jnp.fft.fft2(layer), (finer * ny, finer * nx))
         potential = jnp.fft.ifft2(wide) * jnp.asarray(finer**2, band.dtype)
-        function = _exponential(potential if jnp.iscomplexobj(one) else potential.real, sigma)
+        function = _exponential(potential if jnp.iscomplexobj(layer) else potential.real, sigma)
         spectrum = _resized(jnp.fft.fft2(function), (ny, nx)) * (band / finer**2)
         return jnp.fft.ifft2(spectrum)
 
     # only the potential is kept for derivatives
-    return jax.lax.map(jax.checkpoint(one_slice), slices)
+    return jax.lax.map(jax.checkpoint(single_slice), slices)
 
 
 def _resized(spectrum: Array, gpts: tuple[int, int]) -> Array:
@@ -138,7 +138,7 @@ def _multislice(waves: Array, transmissions: Array, kernel: Array, size: int) ->
     return jax.lax.map(lambda wave: _through(wave, transmissions, kernel), waves, batch_size=size)
 
 
-@functools.partial(jax.jit, static_argnames=("size", "forward_mode"))  # what is compiled is kept between calls
+@functools.partial(jax.jit, static_argnames=("size", "forward_mode"))  # the compiled function is cached between calls
 def _passed(waves: Array, transmissions: Array, kernel: Array, size: int, forward_mode: bool) -> Array:
     if not forward_mode:
         return jnp.asarray(_multislice(waves, transmissions, kernel, size))
@@ -147,30 +147,30 @@ def _passed(waves: Array, transmissions: Array, kernel: Array, size: int, forwar
 
 
 def _forward(waves: Any, transmissions: Any, kernel: Any, size: int) -> tuple[Any, Any]:
-    """Of the forward pass only what went in is kept; None stands for what no derivative is wanted in."""
-    found = _multislice(waves.value, transmissions.value, kernel.value, size)
-    wanted = tuple(() if one.perturbed else None for one in (transmissions, kernel))
-    return found, (waves.value, transmissions.value, kernel.value, wanted)
+    """Keeps the inputs of the forward pass only; None marks arguments without derivative."""
+    exit_waves = _multislice(waves.value, transmissions.value, kernel.value, size)
+    placeholders = tuple(() if argument.perturbed else None for argument in (transmissions, kernel))
+    return exit_waves, (waves.value, transmissions.value, kernel.value, placeholders)
 
 
-def _backward(size: int, kept: Any, cotangent: Any) -> tuple[Array, Array | None, Array | None]:
-    """Every wave once more through the slices, what it was before each kept, then its cotangent back through the transposed steps.
+def _backward(size: int, residuals: Any, cotangent: Any) -> tuple[Array, Array | None, Array | None]:
+    """Propagates every wave again, storing it before each slice, and then its cotangent back through the transposed steps.
 
     With c the cotangent behind a slice: c' = F^-1 c, and then dP += F(t psi) c', c'' = F(P c'), dt = psi c'', and t c'' goes on. Memory: a
     few times that of the transmission functions, however many waves there are; so F(t psi) is computed again.
     """
-    waves, transmissions, kernel, (for_slices, for_kernel) = kept
+    waves, transmissions, kernel, (for_slices, for_kernel) = residuals
     cotangent = jnp.zeros_like(waves) if isinstance(cotangent, SymbolicZero) else cotangent
-    count = max(1, min(size, KEPT_BYTES // (transmissions.size * transmissions.dtype.itemsize)))
-    whole = waves.shape[0] // count * count
+    count = max(1, min(size, ADJOINT_BYTES // (transmissions.size * transmissions.dtype.itemsize)))
+    full = waves.shape[0] // count * count
 
-    def piece(sums: tuple[Array, Array], some: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
-        psi, behind = some
+    def piece(sums: tuple[Array, Array], batch: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
+        psi, behind = batch
         _, on_the_way = jax.lax.scan(
             lambda wave, slice_: (_step(wave, slice_[None], kernel[None]), wave), psi, transmissions
         )
 
-        def back(carry: tuple[Array, ...], past: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
+        def step_back(carry: tuple[Array, ...], past: tuple[Array, ...]) -> tuple[tuple[Array, ...], None]:
             c, of_slices, of_kernel = carry
             number, slice_, wave = past
             c = jnp.fft.ifft2(c)
@@ -182,24 +182,24 @@ def _backward(size: int, kept: Any, cotangent: Any) -> tuple[Array, Array | None
             return (slice_[None] * c, of_slices, of_kernel), None
 
         numbers = jnp.arange(transmissions.shape[0])
-        (c, *sums_), _ = jax.lax.scan(back, (behind, *sums), (numbers, transmissions, on_the_way), reverse=True)
+        (c, *sums_), _ = jax.lax.scan(step_back, (behind, *sums), (numbers, transmissions, on_the_way), reverse=True)
         return (sums_[0], sums_[1]), c
 
     def pieces(sums: tuple[Array, Array], psi: Array, behind: Array) -> tuple[tuple[Array, Array], Array]:
         shape = psi.shape
         grouped = (-1, min(count, shape[0]), *shape[1:])
-        sums, found = jax.lax.scan(piece, sums, (psi.reshape(grouped), behind.reshape(grouped)))
-        return sums, found.reshape(shape)
+        sums, cotangents = jax.lax.scan(piece, sums, (psi.reshape(grouped), behind.reshape(grouped)))
+        return sums, cotangents.reshape(shape)
 
     none = jnp.zeros((transmissions.shape[0], *((1, 1) if for_slices is None else kernel.shape)), transmissions.dtype)
     sums = (none, jnp.zeros_like(kernel))
-    found = []
-    for part in (slice(None, whole), slice(whole, None)):
+    parts = []
+    for part in (slice(None, full), slice(full, None)):
         if waves[part].shape[0]:
-            sums, one = pieces(sums, waves[part], cotangent[part])
-            found.append(one)
+            sums, propagated = pieces(sums, waves[part], cotangent[part])
+            parts.append(propagated)
     return (
-        jnp.concatenate(found) if len(found) > 1 else found[0],
+        jnp.concatenate(parts) if len(parts) > 1 else parts[0],
         None if for_slices is None else sums[0],
         None if for_kernel is None else sums[1],
     )
@@ -231,12 +231,12 @@ def multislice(
     shape = waves.shape
     count = size or together((shape[-2], shape[-1]), waves.dtype)
     flat = waves.reshape(-1, *shape[-2:])
-    found, start = [], 0
+    exit_waves, start = [], 0
     for stop in stops:
         flat = _passed(flat, transmissions[start:stop], propagator, count, forward_mode)
-        found.append(flat.reshape(shape))
+        exit_waves.append(flat.reshape(shape))
         start = stop
-    return found[0] if exits is None else jnp.stack(found)
+    return exit_waves[0] if exits is None else jnp.stack(exit_waves)
 
 
 def intensities(waves: Complex[Array, "*batch y x"]) -> Float[Array, "*batch y x"]:

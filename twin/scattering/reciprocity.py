@@ -1,4 +1,4 @@
-"""Scans as points of the detector see them: by reciprocity one plane wave back through the specimen for each point, at any aberrations.
+"""Scans by reciprocity: one plane wave back through the specimen for each detector point gives its image at any aberrations.
 
 With S the specimen's scattering matrix, a point kappa of the detector records |sum_k S[kappa, k] a_k|^2 of a probe sum_k a_k |k>. The row
 S[kappa, :] is the plane wave -kappa taken through the transposed slices in reverse order (Cowley, Appl. Phys. Lett. 15, 58, 1969): one multislice
@@ -38,10 +38,10 @@ def rows(
 @jax.jit
 def _rows(indices: Array, transmissions: Array, kernel: Array) -> Array:
     # the transpose of a propagator takes k to -k
-    turned = jnp.roll(kernel[::-1, ::-1], (1, 1), (0, 1))
+    reversed_kernel = jnp.roll(kernel[::-1, ::-1], (1, 1), (0, 1))
     start = plane_waves(-indices, (kernel.shape[0], kernel.shape[1]), transmissions.dtype)
     start = start * kernel[indices[:, 1], indices[:, 0]][:, None, None]
-    waves = multislice(start, transmissions[:0:-1], turned) if transmissions.shape[0] > 1 else start
+    waves = multislice(start, transmissions[:0:-1], reversed_kernel) if transmissions.shape[0] > 1 else start
     return jnp.fft.ifft2(waves * transmissions[:1])
 
 
@@ -60,8 +60,8 @@ def scan_images(
     ``amplitude`` as `aperture` gives it, ``coefficients`` in angstrom about ``axis`` (x, y) in radian. Exact at any number of points.
     """
     checks.require_float64()
-    given = (jnp.asarray(one) for one in (coefficients, amplitude, axis))
-    return _images(rows, *given, wavelength(energy), extent, points)
+    arrays = (jnp.asarray(value) for value in (coefficients, amplitude, axis))
+    return _images(rows, *arrays, wavelength(energy), extent, points)
 
 
 @functools.partial(jax.jit, static_argnames=("length", "extent", "points"))
@@ -80,7 +80,7 @@ def _images(
     grid_x, grid_y = jnp.broadcast_arrays(jnp.asarray(kx)[None, :], jnp.asarray(ky)[:, None])
     chi = phase(coefficients, grid_x - axis[0] / length, grid_y - axis[1] / length, length)
     probe = (amplitude * cis(-chi)).astype(rows.dtype)
-    # at points of the scan, frequencies that differ by its own are one
+    # on the scan's pixels, frequencies that differ by its sampling frequency are equal
     to_y = jnp.round(jnp.asarray(ky) * extent[1]).astype(int) % py
     to_x = jnp.round(jnp.asarray(kx) * extent[0]).astype(int) % px
 

@@ -1,7 +1,7 @@
-"""Signals, probe by probe and wave by wave: exit waves, HRTEM images, diffraction patterns and all that is made of them.
+"""Signals by multislice: exit waves, HRTEM images, diffraction patterns and signals reduced from them.
 
 Everything here is exact multislice, averaged over frozen phonon configurations. A specimen is given as ``stacks``: one function for each
-configuration that makes its slices, so that they need not all be in memory. What is quicker than one wave for each probe is in `stem`.
+configuration that makes its slices, so that they need not all be in memory. Faster algorithms for STEM images are in `stem`.
 """
 
 import functools
@@ -81,14 +81,14 @@ def exit_waves(
 def _exit_waves(ready: Prepared, energy: float, exits: tuple[int, ...] | None) -> Complex[np.ndarray, "depths y x"]:
     total = ready.transmissions.shape[0]
     stops = exits or (total,)
-    wave, start, found = plane_wave(ready.gpts, ready.extent, energy), 0, []
+    wave, start, exit_waves = plane_wave(ready.gpts, ready.extent, energy), 0, []
     for stop in stops:
         if not start < stop <= total:
             raise ValueError(f"exits {stops} must rise within 1 and the {total} slices there are")
         wave = _through(wave, ready.transmissions[start:stop], ready.kernel)
-        found.append(np.asarray(wave))
+        exit_waves.append(np.asarray(wave))
         start = stop
-    return np.stack(found)
+    return np.stack(exit_waves)
 
 
 def hrtem(
@@ -125,17 +125,17 @@ def patterns(
     return intensities(multislice(waves, ready.transmissions, ready.kernel))
 
 
-def _whole(found: Array) -> Array:
-    return found
+def _identity(patterns: Array) -> Array:
+    return patterns
 
 
-class _Plain(eqx.Module):
-    """A function as a tree without leaves, so that what is compiled for it is found again."""
+class _PlainReduction(eqx.Module):
+    """A function as a tree without leaves, so that its compiled code is reused."""
 
     function: Callable[[Array], Array] = eqx.field(static=True)
 
-    def __call__(self, found: Array) -> Array:
-        return self.function(found)
+    def __call__(self, patterns: Array) -> Array:
+        return self.function(patterns)
 
 
 @functools.cache
@@ -148,7 +148,7 @@ def scanned(
     stacks: Stacks,
     illumination: Illumination,
     positions: Float[np.ndarray, "p 2"],
-    reduce: Callable[[Array], Array] = _whole,
+    reduce: Callable[[Array], Array] = _identity,
     tilt: tuple[float, float] = (0.0, 0.0),
     focal_nodes: int = 7,
     size: int | None = None,
@@ -159,10 +159,10 @@ def scanned(
     finer: int = 1,
 ) -> Iterator[tuple[slice, np.ndarray]]:
     """Patterns of probes at ``positions`` [p, 2] (x, y) in angstrom, averaged over configurations and focal spread and reduced by ``reduce``,
-    in pieces of ``size`` positions: where they belong, and what they are.
+    in pieces of ``size`` positions: the slice of each piece, and its values.
 
-    ``reduce`` is linear, from [n, y, x] to [n, ...]; as an equinox Module, what it holds may change without compiling anew.
-    ``memory`` bounds the bytes taken (default `pieces.MEMORY`); configurations are kept while they fit and made again for every piece
+    ``reduce`` is linear, from [n, y, x] to [n, ...]; as an equinox Module, its arrays may change without recompilation.
+    ``memory`` bounds the bytes taken (default `batching.MEMORY_BYTES`); configurations are cached while they fit and recomputed for every piece
     otherwise. ``start`` leaves out positions that are done; ``finer`` as in `prepared`. ValueError if the grid cannot hold the probe.
     """
     checks.require_float64()
@@ -172,27 +172,29 @@ def scanned(
         np.asarray(illumination.coefficients), gpts, first.extent, illumination.energy, illumination.semiangle
     )
     amplitude = aperture(gpts, first.extent, illumination.energy, illumination.semiangle, illumination.soft)
-    one = first.array.size * 8 + 8 * gpts[0] * gpts[1]
+    stack_bytes = first.array.size * 8 + 8 * gpts[0] * gpts[1]
     wave = 6 * 8 * gpts[0] * gpts[1]
     bound = fitting(1, memory, 0, 1)
-    keep = [first_ for first_ in range(len(stacks)) if (first_ + 1) * one <= bound // 2]
-    kept: dict[int, Prepared] = {}
-    fixed = max(len(keep), 1) * one
+    cached = [first_ for first_ in range(len(stacks)) if (first_ + 1) * stack_bytes <= bound // 2]
+    cache: dict[int, Prepared] = {}
+    fixed = max(len(cached), 1) * stack_bytes
     count = size or min(fitting(wave, memory, fixed, workers), 64)
     foci = illumination.foci(focal_nodes)
-    passing = reduce if isinstance(reduce, eqx.Module) else _Plain(reduce)
+    passing = reduce if isinstance(reduce, eqx.Module) else _PlainReduction(reduce)
     run = _reduced_run()
 
     def configuration(number: int) -> Prepared:
-        if number in kept:
-            return kept[number]
+        if number in cache:
+            return cache[number]
         ready = prepared(first if number == 0 else stacks[number](), illumination.energy, tilt, finer=finer)
-        if number in keep:
-            kept[number] = ready
+        if number in cached:
+            cache[number] = ready
         return ready
 
     total = len(positions)
-    parts = [slice(start + one.start, start + one.stop) for one in cut(total - start, count)] if start < total else []
+    parts = (
+        [slice(start + piece.start, start + piece.stop) for piece in cut(total - start, count)] if start < total else []
+    )
     groups = [parts[i : i + 4] for i in range(0, len(parts), 4)]
     for group in groups:
         sums: list[Any] = [0.0] * len(group)
@@ -201,9 +203,9 @@ def scanned(
             work = (
                 (jnp.asarray(positions[part]), beam, amplitude, ready, passing) for part in group for beam, _ in foci
             )
-            for place, found in enumerate(in_pieces(run, work, workers)):
-                sums[place // len(foci)] = sums[place // len(foci)] + foci[place % len(foci)][1] * np.asarray(found)
-        for part, found in zip(group, sums, strict=True):
+            for step, result in enumerate(in_pieces(run, work, workers)):
+                sums[step // len(foci)] = sums[step // len(foci)] + foci[step % len(foci)][1] * np.asarray(result)
+        for part, result in zip(group, sums, strict=True):
             if progress is not None:
                 progress(f"{part.stop} of {total} probes", part.stop / total)
-            yield part, found / len(stacks)
+            yield part, result / len(stacks)

@@ -1,4 +1,4 @@
-"""What each channel should read in a given state, and tables that say so for one instrument."""
+"""Sensors: the expected reading of each channel for a given state, and tables of the sensors of an instrument."""
 
 from twin.sensors.column import standard_sensors
 from twin.sensors.model import Clock, Input, Jump, Model, Quantity, Term

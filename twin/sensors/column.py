@@ -1,6 +1,6 @@
-"""The sensors of a probe-forming column above a crystal, for the entries of `twin.state.standard_layout`.
+"""Sensors of a probe-forming column and a crystal, for the entries of `twin.state.standard_layout`.
 
-Only channels that are evidence appear: an echo says what was commanded, a last-measured value how things were when somebody looked.
+Only channels that are evidence appear: an echo repeats the command, a last-measured value may be old.
 A channel that is not reported is absent; nothing is assumed about it.
 """
 

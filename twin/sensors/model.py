@@ -1,4 +1,4 @@
-"""A model of an instrument as a filter sees it: layout, equation of motion, sensors, clocks, inputs, jumps, and quantities wanted of it."""
+"""A model of an instrument for a filter: layout, equation of motion, sensors, clocks, inputs, jumps, and derived quantities."""
 
 import functools
 from collections.abc import Mapping
@@ -26,8 +26,9 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a zero that the user resets is told: the input ``shown`` (what the console displays) changes and ``actual`` (what the lens is told)
-    does not, to within ``tolerance`` (its unit)."""
+    """A reset of a user's zero: the input ``shown`` (displayed by the console) changes and ``actual`` (sent to the lens) does not, to within
+    ``tolerance`` (its unit).
+    """
 
     name: str
     shown: str
@@ -37,7 +38,7 @@ class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Jump(msgspec.Struct, frozen=True):
-    """What a change of an input does to an entry: see `twin.sensors.table.JumpRow`."""
+    """The jump of an entry when an input changes: see `twin.sensors.table.JumpRow`."""
 
     on: str
     entry: str
@@ -91,10 +92,10 @@ class Quantity(msgspec.Struct, frozen=True):
         hessian = np.zeros((len(layout), len(layout)))
         for t in self.terms:
             if t.entry and t.times:
-                one, other = layout.index(t.entry), layout.index(t.times)
+                row, column = layout.index(t.entry), layout.index(t.times)
                 size = t.coefficient * _of(t.input, inputs)
-                hessian[one, other] += size
-                hessian[other, one] += size
+                hessian[row, column] += size
+                hessian[column, row] += size
         return hessian
 
 
@@ -133,21 +134,21 @@ class Model(msgspec.Struct, frozen=True, dict=True):
 
     def quantity(self, name: str) -> Quantity:
         """The quantity of that name; a state's entry is one of itself. ValueError if there is neither."""
-        for one in self.quantities:
-            if one.name == name:
-                return one
+        for quantity in self.quantities:
+            if quantity.name == name:
+                return quantity
         entry = self.layout.entries[self.layout.index(name)]
         return Quantity(name, entry.unit, (Term(name, "", "", 1.0),), self.parts[self.layout.index(name)])
 
     def check(self) -> None:
-        """ValueError where a term, jump, input or sensor names what is not there."""
-        known = {one.name for one in self.inputs}
-        channels = {one.channel for one in self.sensors}
+        """ValueError where a term, jump, input or sensor refers to an unknown name."""
+        known = {spec.name for spec in self.inputs}
+        channels = {sensor.channel for sensor in self.sensors}
 
-        def need(name: str, names: set[str], owner: str, what: str) -> None:
+        def need(name: str, names: set[str], owner: str, role: str) -> None:
             if name and name not in names:
                 raise ValueError(
-                    f"{owner} names the {what} {name!r}, and there is none; there are {', '.join(sorted(names)) or 'none'}"
+                    f"{owner} names the {role} {name!r}, and there is none; there are {', '.join(sorted(names)) or 'none'}"
                 )
 
         for sensor in self.sensors:
@@ -159,7 +160,7 @@ class Model(msgspec.Struct, frozen=True, dict=True):
                 need(term.input, known, f"quantity {quantity.name!r}", "input")
                 for name in (term.entry, term.times):
                     need(name, set(self.layout.names), f"quantity {quantity.name!r}", "entry")
-        commanded = {one.name for one in self.inputs if one.kind == "commanded"}
+        commanded = {spec.name for spec in self.inputs if spec.kind == "commanded"}
         for jump in self.jumps:
             need(jump.on, commanded, f"the jump of {jump.entry!r}", "commanded input")
             self.layout.index(jump.entry)
@@ -167,12 +168,12 @@ class Model(msgspec.Struct, frozen=True, dict=True):
             need(reset.shown, commanded, f"reset {reset.name!r}", "commanded input")
             need(reset.actual, commanded, f"reset {reset.name!r}", "commanded input")
         earlier: set[str] = set()
-        for one in self.inputs:
-            if one.kind != "commanded":
-                need(one.of, earlier & commanded, f"input {one.name!r}", "commanded input above it")
-                need(one.reset, earlier & commanded, f"input {one.name!r}", "commanded input above it")
-                if (one.kind == "play" and not one.width > 0) or (one.kind == "creep" and not one.time > 0):
-                    raise ValueError(f"input {one.name!r} needs a width (play) or time (creep) above zero")
-            elif not one.of.startswith("control:"):
-                need(one.of, channels, f"input {one.name!r}", "channel")
-            earlier.add(one.name)
+        for spec in self.inputs:
+            if spec.kind != "commanded":
+                need(spec.of, earlier & commanded, f"input {spec.name!r}", "commanded input above it")
+                need(spec.reset, earlier & commanded, f"input {spec.name!r}", "commanded input above it")
+                if (spec.kind == "play" and not spec.width > 0) or (spec.kind == "creep" and not spec.time > 0):
+                    raise ValueError(f"input {spec.name!r} needs a width (play) or time (creep) above zero")
+            elif not spec.of.startswith("control:"):
+                need(spec.of, channels, f"input {spec.name!r}", "channel")
+            earlier.add(spec.name)

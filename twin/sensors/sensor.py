@@ -1,4 +1,4 @@
-"""One sensor: what its channel should read in a given state, how far its readings scatter, and when they count."""
+"""One sensor: the expected reading of its channel in a given state, its noise, and when its readings are evidence."""
 
 from typing import Literal
 
@@ -17,7 +17,7 @@ class Sensor(msgspec.Struct, frozen=True):
 
     All in the channel's unit. ``quantisation`` is the step readings are rounded to, ``rate`` (Hz) and ``reports`` say when they come,
     ``source`` whose clock stamps them, ``valid`` the channel that must be nonzero for this one to count ("" none), ``part`` the part of the
-    model that it speaks of.
+    model that it measures.
     """
 
     channel: str

@@ -1,4 +1,4 @@
-"""An instrument as a table: its state's entries and how they move, its sensors and clocks, what is wanted of it. A new instrument is a file.
+"""An instrument as a TOML table: the entries of its state and their dynamics, sensors, clocks, and derived quantities.
 
 `read_table` turns the text of a TOML file into a `Table`, strictly; `Table.model` into the matrices that a filter needs, with the named
 constants at their values or at others (so they can be fitted). Keys, units and an example: the tables beside this package.
@@ -20,12 +20,12 @@ from twin.sensors.sensor import Reports, Sensor
 from twin.state import Entry, Layout
 from twin.units import require
 
-SCHEMA, BEFORE = "emtwin.sensors/2", "emtwin.sensors/1"
+SCHEMA, PREVIOUS_SCHEMA = "emtwin.sensors/2", "emtwin.sensors/1"
 """The format of a table, and that of emtwin 0.1, in which commanded inputs had another name."""
 
 
 class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A named constant of the model: assumed ``value``, known to a ``factor`` (one sigma, multiplicative) or to +- ``std``; ``doc`` says whence."""
+    """A named constant of the model: assumed ``value``, known to a ``factor`` (one sigma, multiplicative) or to +- ``std``; ``doc`` gives the source."""
 
     name: str
     unit: str
@@ -67,7 +67,7 @@ class SensorRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TermRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """coefficient * entry * times * input; what is left out is one."""
+    """coefficient * entry * times * input; omitted factors are 1."""
 
     entry: str = ""
     times: str = ""
@@ -86,7 +86,7 @@ class QuantityRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JumpRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When an input changes by a step larger than ``least``: ``entry`` jumps by mean * step +- (std * |step| + fixed), or is ``set`` anew."""
+    """When an input changes by a step larger than ``least``: ``entry`` jumps by mean * step +- (std * |step| + fixed), or is ``set`` to a value."""
 
     on: str
     entry: str
@@ -99,7 +99,7 @@ class JumpRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All that a file says. ``sources`` are the clocks by which channels are stamped."""
+    """The content of a file. ``sources`` are the clocks that stamp the channels."""
 
     schema: str
     name: str
@@ -115,7 +115,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def constants(self) -> dict[str, float]:
         """The named constants at the values the file assumes."""
-        return {one.name: one.value for one in self.constant}
+        return {constant.name: constant.value for constant in self.constant}
 
     def model(self, values: Mapping[str, float] | None = None) -> Model:
         """The model with these values of named constants (those left out as assumed); ValueError for a name that is not there."""
@@ -149,10 +149,10 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 target[name.removeprefix("input:")] = number(value)
             lag = number(row.lag)
             if lag > 0 and row.kind != "echo":
-                states, lagged, behind = _lagged(row, states, lag, priors)
+                states, lagged, equations = _lagged(row, states, lag, priors)
                 entries.append(lagged)
                 parts.append(row.part)
-                moves[lagged.name] = behind
+                moves[lagged.name] = equations
             sensors.append(
                 Sensor(
                     row.channel, states, number(row.offset), number(row.noise), row.unit, row.kind, inputs,
@@ -184,22 +184,25 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mapping[str, Entry]):
-    """What a slow sensor has come to so far: an entry of its own behind the entries that it is to show."""
+    """The entry of a slow sensor: its lagged reading follows the entries that it measures."""
     name = f"{row.channel}.lagged"
-    for one in states:
-        if one not in priors:
+    for entry_name in states:
+        if entry_name not in priors:
             raise ValueError(
-                f"sensor {row.channel!r} expects {one!r}, and there is no such entry; name one of the file's entries"
+                f"sensor {row.channel!r} expects {entry_name!r}, and there is no such entry; name one of the file's entries"
             )
-    mean = sum(value * priors[one].mean for one, value in states.items())
-    std = sum((value * priors[one].std) ** 2 for one, value in states.items()) ** 0.5
-    first, *rest = states.items()
-    behind: list[Move] = [Follow(first[0], lag, first[1]), *(Integrate(one, value / lag) for one, value in rest)]
-    return {name: 1.0}, Entry(name, row.unit, mean, std, f"what {row.channel} shows, {lag:g} s behind"), behind
+    mean = sum(value * priors[entry_name].mean for entry_name, value in states.items())
+    std = sum((value * priors[entry_name].std) ** 2 for entry_name, value in states.items()) ** 0.5
+    first, *others = states.items()
+    equations: list[Move] = [
+        Follow(first[0], lag, first[1]),
+        *(Integrate(entry_name, value / lag) for entry_name, value in others),
+    ]
+    return {name: 1.0}, Entry(name, row.unit, mean, std, f"what {row.channel} shows, {lag:g} s behind"), equations
 
 
 def _number(value: Value, constants: Mapping[str, float]) -> float | None:
-    """A number, or what a constant of that name is; None where there is none (the model says so)."""
+    """A number, or the value of the constant of that name; None for none."""
     return constants.get(value.removeprefix("-")) if isinstance(value, str) else float(value)
 
 
@@ -207,9 +210,9 @@ def read_table(text: str, where: str) -> Table:
     """The table of a TOML file's text; ValueError naming ``where``, the row and the cure for anything that cannot be used."""
     try:
         plain = tomllib.loads(text)
-        if plain.get("schema") == BEFORE:
+        if plain.get("schema") == PREVIOUS_SCHEMA:
             raise ValueError(
-                f'{where}: schema {BEFORE!r} is of emtwin 0.1; write {SCHEMA!r}, and for inputs kind = "commanded" instead of "told"'
+                f'{where}: schema {PREVIOUS_SCHEMA!r} is of emtwin 0.1; write {SCHEMA!r}, and for inputs kind = "commanded" instead of "told"'
             )
         table = msgspec.convert(plain, Table, strict=True)
     except tomllib.TOMLDecodeError as error:
@@ -218,7 +221,7 @@ def read_table(text: str, where: str) -> Table:
         raise ValueError(f"{where}: {error}; see the tables that come with emtwin") from error
     if table.schema != SCHEMA:
         raise ValueError(f"{where}: schema {table.schema!r} is not known; this emtwin reads {SCHEMA!r}")
-    for what, names in (
+    for field, names in (
         ("constants", [row.name for row in table.constant]),
         ("entries", [row.name for row in table.entry]),
         ("sensors", [row.channel for row in table.sensor]),
@@ -227,7 +230,7 @@ def read_table(text: str, where: str) -> Table:
     ):
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            raise ValueError(f"{where}: two {what} of one name ({', '.join(twice)}); give each a name of its own")
+            raise ValueError(f"{where}: two {field} of one name ({', '.join(twice)}); give each a name of its own")
     for row in (*table.constant, *table.entry, *table.quantity):
         require(row.unit, f"{where}: {row.name!r}")
     entries = {row.name for row in table.entry}
@@ -241,11 +244,11 @@ def read_table(text: str, where: str) -> Table:
     for row in table.sensor:
         require(row.unit, f"{where}: sensor {row.channel!r}")
         constants = table.constants()
-        for what in ("rate", "quantisation", "noise", "lag", "offset"):
-            value = _number(getattr(row, what), constants)
-            if value is not None and not (isfinite(value) and (value >= 0 or what == "offset")):
+        for field in ("rate", "quantisation", "noise", "lag", "offset"):
+            value = _number(getattr(row, field), constants)
+            if value is not None and not (isfinite(value) and (value >= 0 or field == "offset")):
                 raise ValueError(
-                    f"{where}: sensor {row.channel!r}: {what} = {value}; give a finite number, zero or more"
+                    f"{where}: sensor {row.channel!r}: {field} = {value}; give a finite number, zero or more"
                 )
         for name, coefficient in row.expects.items():
             value = _number(coefficient, constants)

@@ -1,10 +1,10 @@
-"""Units: the names used inside emtwin, units as files write them, and numbers as people read them. Without JAX; pint is loaded with the first file."""
+"""Units: the names used inside emtwin, units as files write them, and numbers as text. Without JAX; pint is imported with the first file."""
 
 from twin.units.foreign import CELSIUS, KELVIN, NUMBER, SHARE, Unit, axis_unit, read_unit
 from twin.units.inside import BASE, known, require
-from twin.units.text import age, one, places, rounded, scale, shown, symbol
+from twin.units.text import age, places, rounded, scale, shown, symbol, value_text
 
 __all__ = [
-    "BASE", "CELSIUS", "KELVIN", "NUMBER", "SHARE", "Unit", "age", "axis_unit", "known", "one", "places", "read_unit", "require", "rounded",
+    "BASE", "CELSIUS", "KELVIN", "NUMBER", "SHARE", "Unit", "age", "axis_unit", "known", "value_text", "places", "read_unit", "require", "rounded",
     "scale", "shown", "symbol",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """Units as files write them ("nm", "[1/n_m]", "Å^-1", "mTorr"), converted with pint to the units inside emtwin.
 
-The text of a file is split here, and pint is asked only for one word at a time and only for the units of `_INSIDE`: no expression of a file is evaluated,
-and a word that happens to name a year, a barn or a CSS pixel in pint is not taken for it.
+The text of a file is split here, and pint converts single words to the units of `_INSIDE` only: no expression of a file is evaluated,
+and words that name a year, a barn or a CSS pixel in pint are not read as such.
 """
 
 import functools
@@ -23,7 +23,7 @@ class Unit(NamedTuple):
 
 CELSIUS, KELVIN = Unit("kelvin", 1.0, 273.15), Unit("kelvin", 1.0)
 NUMBER, SHARE = Unit("1", 1.0), Unit("1", 0.01)
-LONGEST = 40
+LONGEST_UNIT_TEXT = 40
 """Characters of a text that may be a unit."""
 
 _INSIDE = {
@@ -64,7 +64,7 @@ def read_unit(text: str, any_case: bool = False) -> Unit | None:
     bracketed = _BRACKETED.findall(words)
     if bracketed or re.fullmatch(r"(1/)?[a-zµ]?_[A-Za-zΩ]+(\^-1)?", words):
         words = "*".join(part.replace("_", "") for part in bracketed or [words])
-    if not words or len(words) > LONGEST:
+    if not words or len(words) > LONGEST_UNIT_TEXT:
         return None
     if words in _SPELLED or words in _PLAIN:
         return _single(words, any_case)
@@ -77,8 +77,8 @@ def axis_unit(text: str) -> Unit | None:
     if re.fullmatch(r"(1/)?[Aa](\^?-1|⁻¹)?", plain):
         text = re.sub("[Aa]", "Å", plain)
     unit = read_unit(text, any_case=True)
-    kinds = ("angstrom", "1/angstrom", "radian", "electronvolt", "second")
-    return unit if unit is not None and unit.unit in kinds else None
+    units = ("angstrom", "1/angstrom", "radian", "electronvolt", "second")
+    return unit if unit is not None and unit.unit in units else None
 
 
 def _product(words: str, any_case: bool) -> Unit | None:
@@ -113,12 +113,10 @@ def _single(name: str, any_case: bool) -> Unit | None:
     if name in _PLAIN:
         return _PLAIN[name]
     spelled = _SPELLED.get(name, name)
-    found = _asked(spelled, True)
-    if found is None and (
-        any_case or len(name) > 3
-    ):  # a word may begin with a capital, a symbol is what its capitals say
-        found = _asked(spelled.lower(), True)
-    return _asked(spelled, False) if found is None and any_case else found
+    unit = _asked(spelled, True)
+    if unit is None and (any_case or len(name) > 3):  # a word may begin with a capital; the case of a symbol matters
+        unit = _asked(spelled.lower(), True)
+    return _asked(spelled, False) if unit is None and any_case else unit
 
 
 def _asked(name: str, case: bool) -> Unit | None:
@@ -130,18 +128,18 @@ def _asked(name: str, case: bool) -> Unit | None:
         parsed = registry.parse_unit_name(name, case_sensitive=case)
     except (pint.PintError, ValueError):
         return None
-    found = set()
+    units = set()
     for prefix, word, _ in parsed:
         inside = _INSIDE.get(word)
         if inside is None or (prefix and word in _BARE):
             continue
         if word == "degree_Celsius":
-            found.add(CELSIUS)
+            units.add(CELSIUS)
             continue
-        found.add(
+        units.add(
             Unit(inside, float(registry.Quantity(Fraction(1), prefix + word).to(_PINT.get(inside, inside)).magnitude))
         )
-    return found.pop() if len(found) == 1 else None
+    return units.pop() if len(units) == 1 else None
 
 
 @functools.cache

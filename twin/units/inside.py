@@ -1,4 +1,4 @@
-"""Units of the quantities inside emtwin: what a table of sensors, states or constants may say. Conversion happens at the door, never here."""
+"""Units of the quantities inside emtwin, which tables of sensors, states and constants use. Values are converted where files are read."""
 
 BASE = (
     *("angstrom", "radian", "electronvolt", "second", "ampere", "kelvin", "electron", "volt", "ohm", "watt", "pascal"),

@@ -1,4 +1,4 @@
-"""Numbers of the inside units as people read them: a prefix that fits, as many digits as the uncertainty leaves, and the unit."""
+"""Numbers as text: an SI prefix, as many digits as the uncertainty supports, and the unit."""
 
 import math
 
@@ -13,34 +13,34 @@ _ANGSTROM = (0.1, 10.0)
 """Lengths in angstrom that are shown so, as distances of atoms are, and not in pm or nm."""
 _MILLIRADIAN = 1e-5
 """Angles in radian from which on they are shown in mrad: tilts and semi-angles of an image stand beside each other."""
-SHARES = ("shear", "ellipse_a", "ellipse_b", "error of the pixel")
+PERCENT_QUANTITIES = ("shear", "ellipse_a", "ellipse_b", "error of the pixel")
 """Dimensionless quantities that are shown in per cent."""
 
 
 def scale(size: float, unit: str, quantity: str = "") -> tuple[float, str]:
     """Factor and symbol in which numbers of about ``size`` in an inside ``unit`` are shown: (0.1, "nm") for 30 angstrom.
 
-    A ``quantity`` with a custom of its own has that: pixels of images in pm below 1 angstrom, thicknesses in nm, rotations in degrees, `SHARES` in per cent.
+    Some quantities have conventional units: pixels of images in pm below 1 angstrom, thicknesses in nm, rotations in degrees, `PERCENT_QUANTITIES` in %.
     A quotient of units takes its prefix at the first one; a unit that is not known is shown as it is.
     """
     custom = _custom(abs(size), unit, quantity)
     if custom is not None:
         return custom
-    first, slash, rest = unit.partition("/")
+    first, slash, divisors = unit.partition("/")
     if first not in _SYMBOLS:
         return 1.0, unit
-    under = "/" + "/".join(_divisor(part) for part in rest.split("/")) if slash else ""
+    denominator = "/" + "/".join(_divisor(part) for part in divisors.split("/")) if slash else ""
     if first in _PLAIN:
-        return 1.0, (_SYMBOLS[first] + under) if _SYMBOLS[first] or not under else "1" + under
+        return 1.0, (_SYMBOLS[first] + denominator) if _SYMBOLS[first] or not denominator else "1" + denominator
     number = abs(size) if math.isfinite(size) else 0.0
     if first == "angstrom":
         if _ANGSTROM[0] <= number < _ANGSTROM[1]:
-            return 1.0, "Å" + under
+            return 1.0, "Å" + denominator
         base = 1e-10
     else:
         base = 1.0
     if first == "radian" and number >= _MILLIRADIAN:
-        return 1e3, "mrad" + under
+        return 1e3, "mrad" + denominator
     number *= base
     power = 3 * math.floor(math.log10(number) / 3 + 1e-9) if number > 0 else 0
     if first == "kelvin" and power in (-3, 3) and number > 0.05:
@@ -48,7 +48,7 @@ def scale(size: float, unit: str, quantity: str = "") -> tuple[float, str]:
     power = min(max(power, -15), 12)
     if first == "angstrom" and number == 0:
         power = -9
-    return base / 10.0**power, _PREFIXES[power] + _SYMBOLS[first] + under
+    return base / 10.0**power, _PREFIXES[power] + _SYMBOLS[first] + denominator
 
 
 def _custom(size: float, unit: str, quantity: str) -> tuple[float, str] | None:
@@ -58,17 +58,17 @@ def _custom(size: float, unit: str, quantity: str) -> tuple[float, str] | None:
         return 0.1, "nm"
     if unit == "radian" and quantity == "rotation":
         return 180.0 / math.pi, "°"
-    if unit == "1" and quantity in SHARES:
+    if unit == "1" and quantity in PERCENT_QUANTITIES:
         return 100.0, "%"
     return (1e-3, "px/mrad") if unit == "pixel/radian" else None
 
 
 def symbol(unit: str) -> str:
     """The symbol of an inside unit as it is, without a prefix: "Å/s" for "angstrom/second"."""
-    first, slash, rest = unit.partition("/")
-    under = "/" + "/".join(_divisor(part) for part in rest.split("/")) if slash else ""
+    first, slash, divisors = unit.partition("/")
+    denominator = "/" + "/".join(_divisor(part) for part in divisors.split("/")) if slash else ""
     over = _divisor(first) if first != "1" else ""
-    return (over or ("1" if under else "")) + under
+    return (over or ("1" if denominator else "")) + denominator
 
 
 def _divisor(part: str) -> str:
@@ -89,7 +89,7 @@ def shown(mean: float, std: float, unit: str) -> str:
     if not math.isfinite(mean):
         return "not known"
     if not math.isfinite(std):
-        return one(mean, unit)
+        return value_text(mean, unit)
     factor, symbol = scale(max(abs(mean), std), unit)
     mean, std = mean * factor, std * factor
     if 0 < max(abs(mean), std) < 1e-3:
@@ -101,12 +101,12 @@ def shown(mean: float, std: float, unit: str) -> str:
 
 
 def _fixed(value: float, digits: int) -> str:
-    """So many decimals, and no sign before a nought."""
+    """``value`` with ``digits`` decimals, without a minus sign if it rounds to zero."""
     text = f"{value:.{digits}f}"
     return text.lstrip("-") if not text.strip("-0.") else text
 
 
-def one(value: float | None, unit: str, error: float | None = None) -> str:
+def value_text(value: float | None, unit: str, error: float | None = None) -> str:
     """A single number, to five digits or to what ``error`` (its unit) leaves: "199.3987 kV"."""
     if value is None or not math.isfinite(value):
         return "–" if value is None else "NaN"
@@ -130,7 +130,7 @@ def rounded(value: float, error: float) -> tuple[str, str]:
 
 
 def age(seconds: float | None) -> str:
-    """A time since: "0.3 s", "4.2 min", "1.5 h"; a little below nought (a clock that is not yet known) is nought."""
+    """A time span as text: "0.3 s", "4.2 min", "1.5 h"; slightly negative values (a clock with unknown offset) count as 0."""
     if seconds is None:
         return "–"
     seconds = max(seconds, 0.0)

@@ -54,7 +54,7 @@ def prepare(exposure_spectra: Spectra, optics: Optics) -> Prepared:
         optics.focal_spread,
     )
     weights = [weight * exposure_spectra.strength[None] for weight in (bands.lower, bands.upper)]
-    scaled_bands = Sidebands(*(jnp.asarray(part, jnp.float32) for part in (bands.less, bands.more, *weights)))
+    scaled_bands = Sidebands(*(jnp.asarray(part, jnp.float32) for part in (bands.minus, bands.plus, *weights)))
     return Prepared(exposure_spectra, scaled_bands, splines(exposure_spectra.q, optics), optics)
 
 

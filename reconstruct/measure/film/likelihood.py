@@ -53,7 +53,7 @@ def _modes(bands: Sidebands, c: Array, thickness: Array) -> tuple[Array, Array, 
         turns = (less @ c)[:, None] + less[:, :1] * (thickness * x)[None, :]
         return cis(turns).astype(jnp.complex64) * (lower[:, None] * root_weights[None, :])
 
-    return 1j * overlap_modes(bands.less, bands.lower), -1j * overlap_modes(bands.more, bands.upper), x
+    return 1j * overlap_modes(bands.minus, bands.lower), -1j * overlap_modes(bands.plus, bands.upper), x
 
 
 def _parts(z: Array, bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array):
@@ -84,8 +84,8 @@ def _value_and_score(
     r = power * (alpha.conj()[:, None] * e[None, :] - m.conj() @ inverse.T / noise)
     # d lower / dc = i less lower, and the same of the upper overlap
     low, up = -2.0 * (r * lower).imag, -2.0 * (r * upper).imag
-    of_c = low.sum(axis=1) @ bands.less + up.sum(axis=1) @ bands.more
-    of_t = ((low @ x.astype(low.dtype)) * bands.less[:, 0] + (up @ x.astype(up.dtype)) * bands.more[:, 0]).sum()
+    of_c = low.sum(axis=1) @ bands.minus + up.sum(axis=1) @ bands.plus
+    of_t = ((low @ x.astype(low.dtype)) * bands.minus[:, 0] + (up @ x.astype(up.dtype)) * bands.plus[:, 0]).sum()
     trace = jnp.trace(towards).real
     of_p = power * (jnp.vdot(e, e).real - trace)
     of_n = noise * jnp.vdot(alpha, alpha).real - (z.shape[0] - power * trace)
@@ -97,7 +97,7 @@ def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: A
     lower, upper, x, m, gram, inverse, _ = _parts(jnp.zeros(pixels, jnp.complex64), bands, c, thickness, power, noise)
     towards = inverse @ gram / noise
     # thickness moves each node by its share of C10's slope; half of M is the slope in log power
-    less, more = bands.less, bands.more
+    less, more = bands.minus, bands.plus
     deeper = 1j * (less[:, :1] * lower + more[:, :1] * upper) * x.astype(jnp.float32)[None, :]
     others = jnp.stack([deeper, 0.5 * m])
     low, up = m.conj().T[:, :, None] * lower[None], m.conj().T[:, :, None] * upper[None]

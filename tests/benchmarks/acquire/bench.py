@@ -258,7 +258,7 @@ def _controls(told: Found, own: dict[int, Told], judge: bool) -> list[Case]:
 
 
 def _coverage(told: Found, seeds: range, judge: bool, short: Form) -> list[Case]:
-    from twin.image.prediction import NUMBERS
+    from twin.image.prediction import STATISTICS
 
     own = _of(told, [healthy(seed) for seed in seeds])
     if not own:
@@ -288,7 +288,7 @@ def _coverage(told: Found, seeds: range, judge: bool, short: Form) -> list[Case]
         found.append(_case("95 % interval of that coverage (sessions drawn again), lower end", float(low), "1"))
         found.append(_case("the same, upper end", float(high), "1"))
         found.append(_case(f"independent cases that equals, of {total}", cases_of, "numbers"))
-    for place, name in enumerate(NUMBERS):
+    for place, name in enumerate(STATISTICS):
         value = float(np.mean([one.covered()[:, place].mean() for one in own]))
         found.append(_case(f"coverage of {name}", value, "1"))
     if not short:

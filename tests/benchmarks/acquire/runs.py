@@ -151,7 +151,7 @@ def read_session(folder: Path, result: dict[str, Any]) -> Told:
     """The numbers of a finished session."""
     from instrument.core.journal import Journal
     from scenarios.report.session import request_rows
-    from twin.image.prediction import NUMBERS, apart, numbers
+    from twin.image.prediction import STATISTICS, image_statistics, statistic_difference
 
     with Journal.open(folder) as journal:
         rows = request_rows(journal)
@@ -159,10 +159,12 @@ def read_session(folder: Path, result: dict[str, Any]) -> Told:
         score = list(journal.rows(kind="score"))[-1].arrays
         frame_rows = np.array([row.id for row in journal.rows(kind="frame")], dtype=np.int64)
         findings = [row.id for row in journal.rows(kind="finding") if row.payload["kind"] == "model_distrusted"]
-    true = numbers(score["truth"])
-    interval = np.array([[row.payload["numbers"][name] for name in NUMBERS] for row in rows])
+    true = image_statistics(score["truth"])
+    interval = np.array([[row.payload["numbers"][name] for name in STATISTICS] for row in rows])
     centre = interval[..., 0]
-    off = np.stack([apart(name, true[name], centre[:, place]) for place, name in enumerate(NUMBERS)], axis=1)
+    off = np.stack(
+        [statistic_difference(name, true[name], centre[:, place]) for place, name in enumerate(STATISTICS)], axis=1
+    )
     told = [states[row.payload["time_ns"]] for row in rows]
     place = np.array([row.id for row in rows])
     arrays = {

@@ -67,7 +67,7 @@ def _worse(worst: dict[str, float], name: str, found: float, exact: float) -> No
 
 def _traced(steps: int) -> float:
     field = GlaserBell(2.0, 2 * MM)
-    place = float(real(field, ENERGY).place) - 0.2 * MM
+    place = float(real(field, ENERGY).focus) - 0.2 * MM
     seen = imaging(field, place, ENERGY)
     angle = 5e-3
     start, slopes = jnp.array([[0.0, 0.0, place]]), jnp.array([[math.tan(angle), 0.0]])

@@ -1,4 +1,4 @@
-"""One number that everything goes into, as a function of all there is to differ in, for comparing derivatives with differences.
+"""One scalar that depends on all parameters of the simulation, to compare its derivatives with finite differences.
 
 Atoms -> thermal motion -> potential -> multislice, tilted -> a STEM image on an annular detector, blurred by the source, and an HRTEM image with partial
 coherence -> a weighted sum. Float64 throughout.
@@ -50,8 +50,8 @@ def detected(thermal: str = "frozen") -> tuple[Loss, dict[str, Array]]:
     specimen = srtio3((2, 2, 2))
     extent, atoms = specimen.extent, len(specimen.symbols)
     unit = normals(1, atoms) if thermal == "frozen" else np.zeros((atoms, 3))
-    moved = specimen.displacements(1) if thermal == "frozen" else None
-    plan = specimen.plan(SHAPE, SLICES, moved, np.float64, **THERMAL[thermal])
+    displacements = specimen.displacements(1) if thermal == "frozen" else None
+    plan = specimen.plan(SHAPE, SLICES, displacements, np.float64, **THERMAL[thermal])
     limit = band_limit(SHAPE, extent)
     kx, ky = frequencies(SHAPE, extent)
     window = aperture(SHAPE, extent, ENERGY, SEMIANGLE)
@@ -61,27 +61,27 @@ def detected(thermal: str = "frozen") -> tuple[Loss, dict[str, Array]]:
     random = np.random.default_rng(0)
     of_stem, of_image = random.uniform(0.5, 1.0, (3, 2)), random.uniform(0.0, 2.0, SHAPE) / (SHAPE[0] * SHAPE[1])
 
-    def loss(given):
-        where = displaced(specimen.positions, given["u2"], unit) + given["positions"]
-        functions = transmission(potential(plan, where, given["occupancy"], given["u2"]), ENERGY, limit)
-        kernel = propagator(SHAPE, extent, ENERGY, given["spacing"], given["tilt"], jnp.complex128)
-        beam = Illumination(given["aberrations"], ENERGY, SEMIANGLE, source=given["source"])
-        spots = given["position"][None] + steps
+    def loss(parameters):
+        where = displaced(specimen.positions, parameters["u2"], unit) + parameters["positions"]
+        functions = transmission(potential(plan, where, parameters["occupancy"], parameters["u2"]), ENERGY, limit)
+        kernel = propagator(SHAPE, extent, ENERGY, parameters["spacing"], parameters["tilt"], jnp.complex128)
+        beam = Illumination(parameters["aberrations"], ENERGY, SEMIANGLE, source=parameters["source"])
+        spots = parameters["position"][None] + steps
         waves = probe(beam.coefficients, spots, window, extent, ENERGY, jnp.complex128)
         # the plane wave goes along with the probes: one multislice to compile
         behind = multislice(jnp.concatenate([waves, plane[None]]), functions, kernel)
-        found = intensities(behind[:-1])
-        detector = Annular(given["inner"], given["outer"], EDGE)
-        image = detect(found, detector.weights(kx[None, :], ky[:, None], wavelength(ENERGY))).reshape(3, 2)
+        diffraction = intensities(behind[:-1])
+        detector = Annular(parameters["inner"], parameters["outer"], EDGE)
+        image = detect(diffraction, detector.weights(kx[None, :], ky[:, None], wavelength(ENERGY))).reshape(3, 2)
         blur = beam.spectrum(*jnp.broadcast_arrays(scan_x[None, :], scan_y[:, None]))
         stem = jnp.fft.ifft2(jnp.fft.fft2(image) * blur).real
         lens = Imaging(
-            given["aberrations"],
+            parameters["aberrations"],
             ENERGY,
-            semiangle=given["objective"],
+            semiangle=parameters["objective"],
             edge=EDGE,
-            focal_spread=given["focal spread"],
-            convergence=given["convergence"],
+            focal_spread=parameters["focal spread"],
+            convergence=parameters["convergence"],
         )
         hrtem = quasi_coherent_image(behind[-1], extent, lens)
         return jnp.sum(stem * of_stem) + jnp.sum(hrtem**2 * of_image)
@@ -141,13 +141,13 @@ def slope_and_difference(
     loss: Loss,
     start: dict[str, Array],
     name: str,
-    place: tuple[int, ...],
+    position: tuple[int, ...],
     step: float,
     gradient: dict[str, Array],
 ) -> tuple[float, float]:
     """The derivative of ``loss`` in its ``gradient`` and its five-point difference, whose error is of fourth order in ``step``."""
-    slope = gradient[name][place]
-    at = {n: float(loss({**start, name: start[name].at[place].add(n * step)})) for n in (-2, -1, 1, 2)}
+    slope = gradient[name][position]
+    at = {n: float(loss({**start, name: start[name].at[position].add(n * step)})) for n in (-2, -1, 1, 2)}
     return float(slope), (8.0 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12.0 * step)
 
 
@@ -158,9 +158,9 @@ def along(loss: Loss, start: dict[str, Array], gradient: dict[str, Array], seed:
     direction = {name: size[name] * random.uniform(-1.0, 1.0, np.shape(value)) for name, value in start.items()}
     # aberrations of different orders have different scales
     direction["aberrations"] = np.zeros(25)
-    for name, place, step in CASES:
+    for name, position, step in CASES:
         if name == "aberrations":
-            direction[name][place] = 0.3 * step * random.uniform(-1.0, 1.0)
+            direction[name][position] = 0.3 * step * random.uniform(-1.0, 1.0)
     slope = sum(float(jnp.sum(gradient[name] * direction[name])) for name in start)
     at = {n: float(loss({name: value + n * direction[name] for name, value in start.items()})) for n in (-2, -1, 1, 2)}
     return slope, (8.0 * (at[1] - at[-1]) - (at[2] - at[-2])) / 12.0

@@ -1,6 +1,6 @@
-"""Laws that no parameter can be tuned to meet: each function measures how far the waves are from one, in float64.
+"""Physical laws without adjustable parameters: each function measures the deviation of the waves from one, in float64.
 
-Reversal, reciprocity and flux follow from what multislice is made of: pointwise transmissions t and a propagator P that is diagonal in
+Reversal, reciprocity and flux conservation follow from the factors of multislice: pointwise transmissions t and a propagator P that is diagonal in
 Fourier space, A = P t_n ... P t_1. Then A^T = t_1 P^T ... t_n P^T, the specimen reversed in z with its tilt reversed, and A^H undoes A as far as
 P and t are unitary. They hold for any band limit and any potential, absorptive ones included.
 """
@@ -39,14 +39,17 @@ KIRKLANDS_SIGMA = {10e3: 2.599, 60e3: 1.1356, 100e3: 0.9244, 200e3: 0.7288, 300e
 def constants() -> dict[str, tuple[float, float]]:
     """Deviations of the wavelength (angstrom) and of sigma (1 / (V angstrom)) from published figures, and how much they may be: half a unit of the last
     figure, but a whole one of Kirkland's, who had an older rest energy (his 1.1356 at 60 keV is 1.13569)."""
-    found = {
+    deviations = {
         "wavelength at 200 keV": (abs(wavelength(200e3) - 0.0250793), 5e-8),
         "sigma at 200 keV": (abs(interaction_constant(200e3) - 7.28840e-4), 5e-9),
     }
     for energy, sigma in KIRKLANDS_SIGMA.items():
         unit = 1e-6 if energy == 10e3 else 1e-7
-        found[f"Kirkland's sigma at {energy / 1e3:.0f} keV"] = abs(interaction_constant(energy) - 1e-3 * sigma), unit
-    return found
+        deviations[f"Kirkland's sigma at {energy / 1e3:.0f} keV"] = (
+            abs(interaction_constant(energy) - 1e-3 * sigma),
+            unit,
+        )
+    return deviations
 
 
 def kirkland_row(gpts: int = 512) -> tuple[float, float, float]:
@@ -55,8 +58,8 @@ def kirkland_row(gpts: int = 512) -> tuple[float, float, float]:
 
     The book's image goes from 0.72 to 1.03.
     """
-    places = [(5.0 + 10.0 * n, 25.0, 1.0) for n in range(5)]
-    row = Atoms(["C", "Si", "Cu", "Au", "U"], positions=places, cell=[50.0, 50.0, 2.0], pbc=True)
+    positions = [(5.0 + 10.0 * n, 25.0, 1.0) for n in range(5)]
+    row = Atoms(["C", "Si", "Cu", "Au", "U"], positions=positions, cell=[50.0, 50.0, 2.0], pbc=True)
     slices = Specimen.from_atoms(row).slices(gpts, 1, dtype=np.float64, parametrization="kirkland")
     wave = prepared(slices, ENERGY, dtype=jnp.complex128).transmissions[0]
     lens = Imaging(coefficients({"C10": -700.0, "C30": 1.3e7}), ENERGY, semiangle=10.37e-3)
@@ -68,15 +71,15 @@ def kirkland_row(gpts: int = 512) -> tuple[float, float, float]:
 def crystal(cells: tuple[int, int, int] = (2, 3, 3), gpts: tuple[int, int] = (96, 64), **options) -> Slices:
     """Slices of SrTiO3 without symmetry: atoms displaced unless ``options`` of `Specimen.slices` say otherwise."""
     specimen = srtio3(cells)
-    moved = None if "thermal" in options else specimen.displacements(2)
-    return specimen.slices(gpts, 2 * cells[2], moved, np.float64, **options)
+    displacements = None if "thermal" in options else specimen.displacements(2)
+    return specimen.slices(gpts, 2 * cells[2], displacements, np.float64, **options)
 
 
 def reciprocity(
     slices: Slices,
     tilt: tuple[float, float] = (0.0, 0.0),
     beam: tuple[int, int] = (0, 0),
-    every: int = 6,
+    stride: int = 6,
     semiangle: float = 18e-3,
     reversed_in_z: bool = True,
 ) -> float:
@@ -85,30 +88,34 @@ def reciprocity(
     The STEM image at a probe position r by the beam q, number ``beam`` (x, y) of the grid, is the TEM image at r of the specimen reversed in z
     illuminated from -q, with the same aperture and chi(-k). Two things are left to account for, since a slice is transmitted first and
     propagated then: the TEM wave is one slice spacing behind the specimen's last potential while the probe is focused on its first, so C10 is
-    less by the spacing; and over that distance a tilted wave has moved by spacing tan(tilt). ``every`` so many pixels are compared. The band limit
+    less by the spacing; and over that distance a tilted wave has moved by spacing tan(tilt). Every ``stride``-th pixel is compared. The band limit
     does not matter as long as it passes the aperture whole.
     """
     ready = prepared(slices, ENERGY, tilt, jnp.complex128)
     ny, nx = ready.gpts
     step = np.asarray(slices.extent) / (nx, ny)
-    rows, columns = np.arange(0, ny, every), np.arange(0, nx, every)
+    rows, columns = np.arange(0, ny, stride), np.arange(0, nx, stride)
     x, y = np.meshgrid(columns * step[0], rows * step[1])
     spots = np.stack([x.ravel(), y.ravel()], axis=-1) - slices.spacing * np.tan(np.asarray(tilt))[None, :]
     window = aperture(ready.gpts, slices.extent, ENERGY, semiangle, soft=False)
-    stem = jax.jit(lambda some: patterns(some, Illumination(GENERAL, ENERGY, semiangle), window, ready)[:, *beam[::-1]])
-    seen = np.asarray(stem(spots)).reshape(len(rows), len(columns)) * np.count_nonzero(window)
+    stem = jax.jit(
+        lambda positions: patterns(positions, Illumination(GENERAL, ENERGY, semiangle), window, ready)[:, *beam[::-1]]
+    )
+    signal = np.asarray(stem(spots)).reshape(len(rows), len(columns)) * np.count_nonzero(window)
 
     # chi(-k): the coefficients of odd multiplicity change sign
     signs = np.array([-1.0 if int(name[2]) % 2 else 1.0 for name in NAMES])
     lens = Imaging((signs * GENERAL).copy(), ENERGY, semiangle=semiangle)
-    lens = eqx.tree_at(lambda one: one.coefficients, lens, lens.coefficients.at[index("C10")].add(-slices.spacing))
+    lens = eqx.tree_at(
+        lambda optics: optics.coefficients, lens, lens.coefficients.at[index("C10")].add(-slices.spacing)
+    )
     from_there = tuple(-wavelength(ENERGY) * n / side for n, side in zip(beam, slices.extent, strict=True))
     wave = plane_wave(ready.gpts, slices.extent, ENERGY, (from_there[0], from_there[1]), jnp.complex128)
     order = slice(None, None, -1) if reversed_in_z else slice(None)
     kernel = propagator(ready.gpts, slices.extent, ENERGY, slices.spacing, (-tilt[0], -tilt[1]), dtype=jnp.complex128)
     behind = _through(wave, ready.transmissions[order], kernel)
     image = np.asarray(quasi_coherent_image(behind, slices.extent, lens))[np.ix_(rows, columns)]
-    return float(np.abs(seen - image).max() / image.mean())
+    return float(np.abs(signal - image).max() / image.mean())
 
 
 def backward(
@@ -122,9 +129,10 @@ def backward(
 
 
 class Return(NamedTuple):
-    """A wave there and back: ``residual``, the norm of what came back less what went, and ``lost``, the share of the beam that was lost on the way there,
-    of a wave of norm 1; ``overlap``, by how much Re <wave, what came back> differs from the share kept, with which it is the same;
-    ``changed``, the norm of the difference that the specimen made."""
+    """A wave propagated forward and back: ``residual``, the norm of the difference between the returned and the initial wave, and ``lost``, the share of
+    the beam lost on the way forward, for a wave of norm 1; ``overlap``, the difference between Re <initial, returned> and the share kept, which
+    are equal in theory; ``changed``, the norm of the change by the specimen.
+    """
 
     residual: float
     lost: float
@@ -142,19 +150,19 @@ def there_and_back(slices: Slices, tilt: tuple[float, float] = (3e-3, -2e-3), se
     wave = probe(GENERAL, np.array([2.1, 3.3]), window, slices.extent, ENERGY, jnp.complex128)
     functions = transmission(slices.array, ENERGY)
     kernel = propagator(shape, slices.extent, ENERGY, slices.spacing, tilt, jnp.complex128)
-    after = _through(wave, functions, kernel)
-    back = backward(after, functions, kernel)
+    exit_wave = _through(wave, functions, kernel)
+    returned = backward(exit_wave, functions, kernel)
     vacuum = _through(wave, jnp.ones_like(functions), kernel)
 
-    def inner(one: Array, other: Array) -> complex:
-        return complex(jnp.vdot(one, other)) / (shape[0] * shape[1])
+    def inner(bra: Array, ket: Array) -> complex:
+        return complex(jnp.vdot(bra, ket)) / (shape[0] * shape[1])
 
-    kept = inner(after, after).real
+    kept_share = inner(exit_wave, exit_wave).real
     return Return(
-        abs(inner(back - wave, back - wave)) ** 0.5,
-        1.0 - kept,
-        abs(inner(wave, back) - kept),
-        abs(inner(after - vacuum, after - vacuum)) ** 0.5,
+        abs(inner(returned - wave, returned - wave)) ** 0.5,
+        1.0 - kept_share,
+        abs(inner(wave, returned) - kept_share),
+        abs(inner(exit_wave - vacuum, exit_wave - vacuum)) ** 0.5,
     )
 
 
@@ -173,9 +181,11 @@ def nothing(gpts: tuple[int, int] = (96, 128), extent: tuple[float, float] = (16
 
 
 class Flux(NamedTuple):
-    """Where a beam of intensity 1 went: ``kept``, the sum over all beams behind the specimen; ``past``, what the propagators cut off; ``filtered``, what
-    band limits of the transmissions took; ``absorbed``, what an absorptive potential did. ``unaccounted`` is the largest gap in any slice's
-    account, and ``unexplained`` the largest difference, in any slice, between what a transmission without band limit took and what Im V says."""
+    """The balance of a beam of intensity 1: ``kept``, the sum over all beams behind the specimen; ``past``, removed by the band limit of the
+    propagators; ``filtered``, removed by the band limit of the transmissions; ``absorbed``, removed by an absorptive potential.
+    ``unaccounted`` is the largest gap in the balance of any slice, and ``unexplained`` the largest difference, in any slice, between the loss in
+    a transmission without band limit and the loss that Im V predicts.
+    """
 
     kept: float
     past: float
@@ -186,7 +196,7 @@ class Flux(NamedTuple):
 
 
 def flux(slices: Slices, limited: bool, tilt: tuple[float, float] = (0.0, 0.0)) -> Flux:
-    """The account of a probe's intensity, slice by slice: 1 = kept + past + filtered + absorbed.
+    """The balance of a probe's intensity, slice by slice: 1 = kept + past + filtered + absorbed.
 
     Each term comes from its own formula: past = sum_k |F(t psi)|^2 (1 - window^2), absorbed = mean |psi|^2 (1 - exp(-2 sigma Im V)), filtered the rest of
     what ``limited`` transmissions take, mean |psi|^2 (1 - |t|^2) - absorbed.
@@ -205,18 +215,18 @@ def flux(slices: Slices, limited: bool, tilt: tuple[float, float] = (0.0, 0.0)) 
         density = np.abs(np.asarray(wave)) ** 2
         taken = float(np.mean(density * (1.0 - np.abs(np.asarray(function)) ** 2)))
         lost = float(np.mean(density * (1.0 - stay)))
-        beyond = float(np.sum(np.asarray(intensities(wave * function)) * cut))
+        outside_band = float(np.sum(np.asarray(intensities(wave * function)) * cut))
         wave = _through(wave, function[None], ready.kernel)
-        left = float(intensities(wave).sum())
-        gaps.append(abs(arrived - taken - beyond - left))
+        outgoing = float(intensities(wave).sum())
+        gaps.append(abs(arrived - taken - outside_band - outgoing))
         unexplained.append(abs(taken - lost))
-        past, filtered, absorbed, arrived = past + beyond, filtered + taken - lost, absorbed + lost, left
+        past, filtered, absorbed, arrived = past + outside_band, filtered + taken - lost, absorbed + lost, outgoing
     gaps.append(abs(1.0 - arrived - past - filtered - absorbed))
     return Flux(arrived, past, filtered, absorbed, max(gaps), max(unexplained))
 
 
 def beyond_the_band(slices: Slices) -> float:
-    """Largest amplitude behind ``slices`` at any frequency that multislice does not keep: nothing comes round the grid."""
+    """Largest amplitude behind ``slices`` at any frequency that multislice does not keep: no wave wraps around the grid."""
     shape = (slices.array.shape[-2], slices.array.shape[-1])
     ready = prepared(slices, ENERGY, dtype=jnp.complex128)
     wave = _through(plane_wave(shape, slices.extent, ENERGY, dtype=jnp.complex128), ready.transmissions, ready.kernel)

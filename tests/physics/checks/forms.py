@@ -1,4 +1,4 @@
-"""The same signal by every form that computes it, and in every way of batching it: how far each lies from direct multislice, probe by probe.
+"""The same signal by every algorithm and every way of batching, compared with direct multislice of each probe.
 
 Sizes are arguments: small ones for tests, those of the benchmarks by default (3 x 3 x 20 cells of SrTiO3 on 162 x 162 points, 349 beams).
 """
@@ -51,9 +51,9 @@ def _ready(
 ) -> tuple[Specimen, Prepared]:
     """SrTiO3 (displaced, unless ``seed`` is None) as waves meet it."""
     specimen = srtio3(cells)
-    moved = None if seed is None else specimen.displacements(seed)
+    displacements = None if seed is None else specimen.displacements(seed)
     shape = (cells[1] * points, cells[0] * points)
-    return specimen, prepared(specimen.slices(shape, 2 * cells[2], moved, _double(dtype)), ENERGY, tilt, dtype)
+    return specimen, prepared(specimen.slices(shape, 2 * cells[2], displacements, _double(dtype)), ENERGY, tilt, dtype)
 
 
 def _spots(extent: tuple[float, float], count: int) -> np.ndarray:
@@ -69,13 +69,15 @@ def _detected(ready: Prepared, spots: np.ndarray) -> np.ndarray:
     """Share of the beam on the detector for each of ``spots``, by direct multislice."""
     kx, ky = frequencies(ready.gpts, ready.extent)
     weights = jnp.asarray(_response(kx[None, :], ky[:, None]), ready.kernel.real.dtype)
-    run = jax.jit(lambda some: jnp.sum(patterns(some, BEAM, _window(ready), ready) * weights[None], axis=(-1, -2)))
+    run = jax.jit(
+        lambda positions: jnp.sum(patterns(positions, BEAM, _window(ready), ready) * weights[None], axis=(-1, -2))
+    )
     return np.asarray(run(spots))
 
 
-def _worst(found: Array | np.ndarray, expected: Array | np.ndarray) -> float:
+def _worst(computed: Array | np.ndarray, expected: Array | np.ndarray) -> float:
     """Largest difference, of the largest value expected."""
-    return float(np.abs(np.asarray(found) - np.asarray(expected)).max() / np.abs(np.asarray(expected)).max())
+    return float(np.abs(np.asarray(computed) - np.asarray(expected)).max() / np.abs(np.asarray(expected)).max())
 
 
 def prism(
@@ -84,11 +86,11 @@ def prism(
     """The scattering matrix without interpolation: largest difference of any exit wave from direct multislice, of the largest amplitude, and the
     number of beams. Tilted, frozen phonons."""
     _, ready = _ready(cells, points, dtype)
-    places = _spots(ready.extent, spots)
-    wave = probe(BEAM.coefficients, places, _window(ready), ready.extent, ENERGY, dtype)
+    positions = _spots(ready.extent, spots)
+    wave = probe(BEAM.coefficients, positions, _window(ready), ready.extent, ENERGY, dtype)
     expected = jax.jit(multislice)(wave, ready.transmissions, ready.kernel)
     matrix = scattering_matrix(ready.transmissions, ready.kernel, ready.extent, ENERGY, SEMIANGLE, soft=BEAM.soft)
-    return _worst(exit_waves(matrix, BEAM.coefficients, places), expected), len(matrix.indices)
+    return _worst(exit_waves(matrix, BEAM.coefficients, positions), expected), len(matrix.indices)
 
 
 def general_gram(
@@ -108,16 +110,16 @@ def crystal_gram(cells: tuple[int, int, int] = CELLS, points: int = POINTS, spot
     """The Gram matrices of one unit cell of a perfect, tilted crystal: the same against direct multislice of the supercell in float32."""
     _, ready = _ready(cells, points, jnp.complex64, None)
     cell = srtio3((1, 1, 1)).slices(points, 2)
-    (made,), _ = crystal_grams(cell, cells[2], cells[:2], ENERGY, SEMIANGLE, [_response], TILT, BEAM.soft, finer=1)
-    return _image_error(made, ready, spots)
+    (grams,), _ = crystal_grams(cell, cells[2], cells[:2], ENERGY, SEMIANGLE, [_response], TILT, BEAM.soft, finer=1)
+    return _image_error(grams, ready, spots)
 
 
 def _image_error(grams: Grams, ready: Prepared, spots: int) -> float:
     x, y = (np.sort(axis) for axis in _spots(ready.extent, spots).T)
-    found = raster(image_spectrum(grams, BEAM.coefficients), grams.extent, x, y)
+    image = raster(image_spectrum(grams, BEAM.coefficients), grams.extent, x, y)
     columns, rows = np.meshgrid(x, y)
     expected = _detected(ready, np.stack([columns.ravel(), rows.ravel()], axis=-1)).reshape(len(y), len(x))
-    return _worst(found, expected)
+    return _worst(image, expected)
 
 
 def ways_of_mapping(
@@ -126,44 +128,44 @@ def ways_of_mapping(
     """Largest relative difference between patterns made one by one without jit, and the same by `jax.jit`, by `jax.vmap` over positions, aberrations, tilts
     and configurations, and by multislice in pieces of any size."""
     specimen, ready = _ready(cells, points, dtype)
-    window, places = _window(ready), _spots(ready.extent, spots)
+    window, positions = _window(ready), _spots(ready.extent, spots)
 
-    def one(place: Any, beam: Illumination = BEAM, prepared_: Prepared = ready) -> Any:
-        return patterns(jnp.asarray(place)[None], beam, window, prepared_)[0]
+    def single_pattern(position: Any, beam: Illumination = BEAM, stack: Prepared = ready) -> Any:
+        return patterns(jnp.asarray(position)[None], beam, window, stack)[0]
 
-    expected = np.stack([one(place) for place in places])
-    found = {
-        "jit": _worst(_each(one, places), expected),
-        "vmap over positions": _worst(jax.vmap(one)(jnp.asarray(places)), expected),
-        "jit of vmap over positions": _worst(jax.jit(jax.vmap(one))(jnp.asarray(places)), expected),
-        "a batch of positions": _worst(patterns(places, BEAM, window, ready), expected),
+    expected = np.stack([single_pattern(position) for position in positions])
+    errors = {
+        "jit": _worst(_each(single_pattern, positions), expected),
+        "vmap over positions": _worst(jax.vmap(single_pattern)(jnp.asarray(positions)), expected),
+        "jit of vmap over positions": _worst(jax.jit(jax.vmap(single_pattern))(jnp.asarray(positions)), expected),
+        "a batch of positions": _worst(patterns(positions, BEAM, window, ready), expected),
     }
-    wave = probe(BEAM.coefficients, places, window, ready.extent, ENERGY, dtype)
+    wave = probe(BEAM.coefficients, positions, window, ready.extent, ENERGY, dtype)
     for size in (1, 2, 64):
         pieces = intensities(multislice(wave, ready.transmissions, ready.kernel, size=size))
-        found[f"multislice, {size} at a time"] = _worst(pieces, expected)
+        errors[f"multislice, {size} at a time"] = _worst(pieces, expected)
 
     vectors = jnp.stack([BEAM.coefficients * share for share in (0.0, 0.5, 1.3)])
 
     def aberrated(vector: Any) -> Any:
-        return one(places[0], eqx.tree_at(lambda beam: beam.coefficients, BEAM, vector))
+        return single_pattern(positions[0], eqx.tree_at(lambda beam: beam.coefficients, BEAM, vector))
 
-    found["vmap over aberrations"] = _worst(jax.vmap(aberrated)(vectors), _each(aberrated, vectors))
+    errors["vmap over aberrations"] = _worst(jax.vmap(aberrated)(vectors), _each(aberrated, vectors))
     tilts = jnp.asarray([[0.0, 0.0], [3e-3, -6e-3], [1e-2, 2e-3]])
 
     def tilted(tilt: Any) -> Any:
         spacing = specimen.thickness / (2 * cells[2])
         kernel = propagator(ready.gpts, ready.extent, ENERGY, spacing, tilt, dtype)
-        return one(places[0], BEAM, Prepared(ready.transmissions, kernel, ready.extent))
+        return single_pattern(positions[0], BEAM, Prepared(ready.transmissions, kernel, ready.extent))
 
-    found["vmap over tilts"] = _worst(jax.vmap(tilted)(tilts), _each(tilted, tilts))
+    errors["vmap over tilts"] = _worst(jax.vmap(tilted)(tilts), _each(tilted, tilts))
     stacks = [_ready(cells, points, dtype, seed)[1].transmissions for seed in (1, 2, 3)]
 
     def frozen(functions: Any) -> Any:
-        return one(places[0], BEAM, Prepared(functions, ready.kernel, ready.extent))
+        return single_pattern(positions[0], BEAM, Prepared(functions, ready.kernel, ready.extent))
 
-    found["vmap over configurations"] = _worst(jax.vmap(frozen)(jnp.stack(stacks)), _each(frozen, stacks))
-    return found
+    errors["vmap over configurations"] = _worst(jax.vmap(frozen)(jnp.stack(stacks)), _each(frozen, stacks))
+    return errors
 
 
 def _each(function: Any, items: Any) -> np.ndarray:
@@ -178,17 +180,17 @@ def ways_of_batching(cells: tuple[int, int, int] = (2, 2, 2), points: int = 32, 
     specimen = srtio3(cells)
     shape = (cells[1] * points, cells[0] * points)
     stacks = [lambda seed=seed: specimen.slices(shape, 2 * cells[2], specimen.displacements(seed)) for seed in (1, 2)]
-    beam = eqx.tree_at(lambda one: one.focal_spread, BEAM, jnp.asarray(20.0))
-    places = _spots(specimen.extent, spots)
+    beam = eqx.tree_at(lambda light: light.focal_spread, BEAM, jnp.asarray(20.0))
+    positions = _spots(specimen.extent, spots)
     expected = np.zeros((spots, *shape))
     window = aperture(shape, specimen.extent, ENERGY, SEMIANGLE, BEAM.soft)
-    single = jax.jit(lambda place, one, ready: patterns(place[None], one, window, ready)[0])
+    single = jax.jit(lambda position, light, ready: patterns(position[None], light, window, ready)[0])
     for make in stacks:
         ready = prepared(make(), ENERGY, TILT)
-        for one, weight in beam.foci(3):
-            expected += 0.5 * weight * np.stack([np.asarray(single(place, one, ready)) for place in places])
+        for light, weight in beam.foci(3):
+            expected += 0.5 * weight * np.stack([np.asarray(single(position, light, ready)) for position in positions])
     little = 3 * 8 * stacks[0]().array.size
-    found = {}
+    errors = {}
     ways: tuple[dict[str, Any], ...] = (
         {},
         {"size": 1, "workers": 1},
@@ -196,9 +198,9 @@ def ways_of_batching(cells: tuple[int, int, int] = (2, 2, 2), points: int = 32, 
         {"memory": little, "workers": 1},
     )
     for options in ways:
-        made = np.zeros_like(expected)
-        for part, values in scanned(stacks, beam, places, tilt=TILT, focal_nodes=3, **options):
-            made[part] = values
+        averaged = np.zeros_like(expected)
+        for part, values in scanned(stacks, beam, positions, tilt=TILT, focal_nodes=3, **options):
+            averaged[part] = values
         name = ", ".join(f"{key} {value}" for key, value in options.items()) or "default"
-        found[f"scanned, {name}"] = _worst(made, expected)
-    return found
+        errors[f"scanned, {name}"] = _worst(averaged, expected)
+    return errors

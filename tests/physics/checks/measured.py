@@ -1,4 +1,4 @@
-"""All evidence as numbers with the bars they must hold: what a benchmark prints, at full size or ``short``."""
+"""All checks as numbers with their bounds, for a benchmark at full size or ``short``."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from tests.physics.checks.oracle import SPECIMENS, against_abtem
 
 
 class Measured(NamedTuple):
-    """A deviation ``value``, what it is a share of (or its ``unit``), and the ``bar`` below which it must lie."""
+    """A deviation ``value``, its reference or ``unit``, and the ``bar`` below which it must be."""
 
     case: str
     value: float
@@ -26,8 +26,8 @@ class Measured(NamedTuple):
         return self.value <= self.bar
 
 
-def everything(short: bool, progress: Callable[[str], None] = lambda what: None) -> Iterator[Measured]:
-    """All of it, one after the other; ``progress`` is told what comes next. Float64 must be enabled."""
+def everything(short: bool, progress: Callable[[str], None] = lambda label: None) -> Iterator[Measured]:
+    """All checks in turn; ``progress`` is called with the name of the next. Float64 must be enabled."""
     for part in (_constants, _abtem, _laws, _forms, _derivatives):
         yield from part(short, progress)
 
@@ -46,13 +46,15 @@ def _abtem(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
         progress(f"multislice against abTEM: {name}")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = against_abtem(name, short=short)
-        for energy, one in found.items():
+            deviations = against_abtem(name, short=short)
+        for energy, deviation in deviations.items():
             label = f"abTEM, {name}, {energy / 1e3:.0f} keV"
-            yield Measured(f"{label}: float64", one.total, "of the total", 1e-5)
-            yield Measured(f"{label}: float32", one.single, "of the total", 1e-4)
-            yield Measured(f"{label}: worst of {one.count} rings, float64", one.ring, "relative", 1e-3)
-            yield Measured(f"{label}: worst of {one.count} rings, float32", one.single_ring, "relative", 1e-3)
+            yield Measured(f"{label}: float64", deviation.total, "of the total", 1e-5)
+            yield Measured(f"{label}: float32", deviation.single, "of the total", 1e-4)
+            yield Measured(f"{label}: worst of {deviation.count} rings, float64", deviation.ring, "relative", 1e-3)
+            yield Measured(
+                f"{label}: worst of {deviation.count} rings, float32", deviation.single_ring, "relative", 1e-3
+            )
 
 
 def _laws(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
@@ -62,8 +64,8 @@ def _laws(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
     absorptive = evidence.crystal(cells, gpts, thermal="absorptive", energy=evidence.ENERGY)
     for name, slices in (("frozen atoms", real), ("absorptive", absorptive)):
         for tilt, beam in (((0.0, 0.0), (0, 0)), ((5e-3, -8e-3), (2, -1))):
-            found = evidence.reciprocity(slices, tilt, beam, every=6 if short else 16)
-            yield Measured(f"reciprocity, {name}, tilt {tilt}, beam {beam}", found, "of the mean", 1e-6)
+            error = evidence.reciprocity(slices, tilt, beam, stride=6 if short else 16)
+            yield Measured(f"reciprocity, {name}, tilt {tilt}, beam {beam}", error, "of the mean", 1e-6)
         for limited in (False, True):
             flux = evidence.flux(slices, limited)
             how = "band-limited" if limited else "whole"
@@ -72,12 +74,14 @@ def _laws(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
                 gap = flux.unexplained
                 yield Measured(f"flux, {name}: lost otherwise than by Im V", gap, "of the beam", 1e-12)
     for name, slices in (("vacuum", evidence.nothing()), ("weak phase gratings", evidence.gratings())):
-        found = evidence.there_and_back(slices)
-        yield Measured(f"forward and back, {name}", found.residual, "of the wave", 1e-12)
-    found = evidence.there_and_back(real)
-    excess = found.residual**2 - found.lost
+        round_trip = evidence.there_and_back(slices)
+        yield Measured(f"forward and back, {name}", round_trip.residual, "of the wave", 1e-12)
+    round_trip = evidence.there_and_back(real)
+    excess = round_trip.residual**2 - round_trip.lost
     yield Measured("forward and back, frozen atoms: what is missing beyond what was lost", excess, "of the beam", 1e-12)
-    yield Measured("forward and back, frozen atoms: overlap against share kept", found.overlap, "of the beam", 1e-12)
+    yield Measured(
+        "forward and back, frozen atoms: overlap against share kept", round_trip.overlap, "of the beam", 1e-12
+    )
 
 
 def _forms(short: bool, progress: Callable[[str], None]) -> Iterator[Measured]:
@@ -102,9 +106,9 @@ def _derivatives(short: bool, progress: Callable[[str], None]) -> Iterator[Measu
         progress(f"derivatives against differences, {thermal}")
         loss, start = detected(thermal)
         loss, gradient = compiled(loss), compiled(jax.grad(loss))(start)
-        for name, place, step in BY_THERMAL[thermal]:
-            slope, difference = slope_and_difference(loss, start, name, place, step, gradient)
-            label = f"derivative, {thermal}, in {name}{list(place) if place else ''}"
+        for name, position, step in BY_THERMAL[thermal]:
+            slope, difference = slope_and_difference(loss, start, name, position, step, gradient)
+            label = f"derivative, {thermal}, in {name}{list(position) if position else ''}"
             yield Measured(label, abs(slope / difference - 1.0), "relative", 1e-5)
         slope, difference = along(loss, start, gradient)
         yield Measured(f"derivative, {thermal}, along everything", abs(slope / difference - 1.0), "relative", 1e-5)

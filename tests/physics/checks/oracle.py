@@ -1,4 +1,4 @@
-"""abTEM as the oracle: the same potential, the same probe, float64, and abTEM's own multislice."""
+"""abTEM as the reference: the same potential and probe in float64, and abTEM's own multislice."""
 
 from typing import Any, NamedTuple
 
@@ -63,7 +63,7 @@ def gold_particle(slices: int = 12) -> tuple[Specimen, tuple[int, int], int]:
 
 
 def molybdenum_disulphide(layers: int = 6) -> tuple[Specimen, tuple[int, int], int]:
-    """Layers of MoS2 along c, a hexagonal cell made orthogonal, of 6.15 angstrom each and four slices to a layer; all stacked alike."""
+    """Layers of MoS2 along c, a hexagonal cell made orthogonal, of 6.15 angstrom each and four slices to a layer; in one stacking."""
     layer = mx2("MoS2", a=3.18, thickness=3.19, vacuum=1.48)
     layer.set_pbc(True)
     cell = orthogonal(layer)
@@ -123,18 +123,18 @@ def diffraction_by_abtem(
             tilt=beam_tilt,
         )
         scan = abtem.CustomScan([position])
-        before = np.asarray(probe.build(scan, lazy=False).array).reshape(array.shape[1:])
+        incident = np.asarray(probe.build(scan, lazy=False).array).reshape(array.shape[1:])
         waves = probe.multislice(potential, scan=scan, lazy=False)
         assert isinstance(waves, abtem.Waves)
-        after = np.asarray(waves.array).reshape(array.shape[1:])
-        total = np.sum(np.abs(np.fft.fft2(before)) ** 2)
-        return (np.abs(np.fft.fft2(after)) ** 2 / total).T
+        exit_wave = np.asarray(waves.array).reshape(array.shape[1:])
+        total = np.sum(np.abs(np.fft.fft2(incident)) ** 2)
+        return (np.abs(np.fft.fft2(exit_wave)) ** 2 / total).T
 
 
 def cartesian(polar: dict[str, float]) -> np.ndarray:
     """Vector [25] of the aberrations that abTEM's names give."""
     values: dict[str, float] = {}
-    for name in sorted({one[:3] for one in NAMES}):
+    for name in sorted({parameter[:3] for parameter in NAMES}):
         values |= from_polar(name, polar.get(name, 0.0), polar.get(f"phi{name[1:]}", 0.0))
     return coefficients(values)
 
@@ -197,11 +197,11 @@ def against_abtem(
     """For each of ``energies`` how far the specimen ``name`` diffracts a tilted, aberrated probe otherwise than abTEM has it, the frozen potential being
     the same."""
     specimen, shape, count = SPECIMENS[name](SHORT[name]) if short else SPECIMENS[name]()
-    moved = specimen.displacements(seed)
-    fine = specimen.slices(shape, count, moved, dtype=np.float64)
-    fast = specimen.slices(shape, count, moved)
+    displacements = specimen.displacements(seed)
+    fine = specimen.slices(shape, count, displacements, dtype=np.float64)
+    fast = specimen.slices(shape, count, displacements)
     spot = (0.31 * fine.extent[0], 0.57 * fine.extent[1])
-    found = {}
+    deviations = {}
     for energy in energies:
         theirs = diffraction_by_abtem(fine, spot, polar, energy=energy, tilt=tilt)
         expected = rings(theirs, shape, fine.extent, energy=energy)
@@ -210,5 +210,5 @@ def against_abtem(
             ours = diffraction(slices, spot, polar, dtype, energy, tilt)
             total.append(float(np.abs(ours - theirs).sum() / theirs.sum()))
             ring.append(float(np.abs(rings(ours, shape, fine.extent, energy=energy) / expected - 1.0).max()))
-        found[energy] = Deviation(total[0], ring[0], total[1], ring[1], len(expected), float(theirs.sum()))
-    return found
+        deviations[energy] = Deviation(total[0], ring[0], total[1], ring[1], len(expected), float(theirs.sum()))
+    return deviations

@@ -26,7 +26,7 @@ from twin.image.microscope import (
     electrons_per_pixel,
     to_fraction,
 )
-from twin.image.prediction import View, evaluate, level, view
+from twin.image.prediction import View, black_level, evaluate, view
 from twin.records import Scan
 
 SCAN = Scan(shape=(16, 16), pixel=CELL / 16, dose=1e4)
@@ -62,7 +62,7 @@ def counted(request: View, state: np.ndarray, generator: np.random.Generator) ->
     """Counts [ny, nx] of the twin's own image of a state: Poisson electrons, gain, level and readout as its calibration has them."""
     calibration = microscope().calibration
     parameters = request.matrix @ state + request.offset
-    signal = evaluate(microscope(), parameters, request)[0] - level(request, parameters)
+    signal = evaluate(microscope(), parameters, request)[0] - black_level(request, parameters)
     electrons = generator.poisson(np.maximum(signal, 0.0) * electrons_per_pixel(request.scan))
     dark = calibration.black + state[LAYOUT.index("black")] + calibration.readout * generator.standard_normal(PIXELS)
     return (calibration.gain * electrons + dark).reshape(request.scan.shape)

@@ -11,7 +11,7 @@ from scenarios.acquire.twin_session import TwinSession
 from tests.small import small_microscope
 from twin.dynamics import standard_dynamics
 from twin.image.microscope import PARAMETERS
-from twin.image.prediction import evaluate, level, view
+from twin.image.prediction import black_level, evaluate, view
 from twin.records import Scan
 from twin.sensors import standard_sensors
 
@@ -35,7 +35,7 @@ def test_information_is_slopes_over_scatter(linearization):
     point = request.matrix @ belief.means[int(np.argmax(belief.weights))] + request.offset
     scatter = covariance(
         microscope,
-        evaluate(microscope, point[None], request)[0] - level(request, point),
+        evaluate(microscope, point[None], request)[0] - black_level(request, point),
         linearization.twin_session.error(SCAN),
         SCAN,
     )

@@ -8,7 +8,7 @@ import pytest
 from instrument.core.journal import Row
 from scenarios.acquire.score import score
 from twin.image.microscope import Calibration, electrons_per_pixel
-from twin.image.prediction import NUMBERS, numbers
+from twin.image.prediction import STATISTICS, image_statistics
 from twin.records import Scan
 
 SCAN = Scan()
@@ -33,7 +33,7 @@ def rows_of(frames: np.ndarray, error: float, spread: float) -> list[Row]:
     """Requests whose answers are off by a relative ``error`` and whose intervals reach ``spread`` to both sides of the truth plus half of it."""
     rows = []
     for index, frame in enumerate(frames):
-        true = {name: value[0] for name, value in numbers(frame[None]).items()}
+        true = {name: value[0] for name, value in image_statistics(frame[None]).items()}
         shift = 0.5 * spread if index % 2 else 2.0 * spread
         intervals = {
             name: [
@@ -42,7 +42,7 @@ def rows_of(frames: np.ndarray, error: float, spread: float) -> list[Row]:
                 float(true[name]) + shift + spread,
                 spread,
             ]
-            for name in NUMBERS
+            for name in STATISTICS
         }
         payload = {
             "index": index,

@@ -1,4 +1,4 @@
-"""A column to test with, and settings for it."""
+"""A column for tests, and settings for it."""
 
 from pathlib import Path
 

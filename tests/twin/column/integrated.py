@@ -1,4 +1,4 @@
-"""A column's rays by integrating the paraxial equation with a general-purpose integrator: what its matrices are held against."""
+"""Rays of a column by a general-purpose integrator of the paraxial equation: the reference of its matrices."""
 
 import itertools
 
@@ -12,25 +12,27 @@ from twin.column.settings import Settings
 from twin.lenses.paraxial import larmor
 
 
-def rays(column: Column, start: str, end: str, given: Settings) -> tuple[np.ndarray, float]:
+def rays(column: Column, start: str, end: str, settings: Settings) -> tuple[np.ndarray, float]:
     """Matrix and rotation by integrating the ray equation lens by lens with a general-purpose integrator (DOP853)."""
     table = column.table
-    nominal, told = jnp.asarray(column.nominal()), jnp.asarray(given.vector(column.controls))
-    here, there = (_place(table.named(name)) for name in (start, end))
+    nominal, controls = jnp.asarray(column.nominal()), jnp.asarray(settings.vector(column.controls))
+    begin, finish = (_place(table.named(name)) for name in (start, end))
     state = np.array([1.0, 0.0, 0.0, 1.0, 0.0])  # two rays (x, 1e7 x') and the rotation
-    edges = [here]
+    edges = [begin]
     for lens in table.of(Lens):
         edges += [_place(lens) - lens.reach_mm * 1e7, _place(lens) + lens.reach_mm * 1e7]
-    edges = sorted({min(max(edge, here), there) for edge in edges} | {there})
+    edges = sorted({min(max(edge, begin), finish) for edge in edges} | {finish})
     for low, high in itertools.pairwise(edges):
-        inside = [one for one in table.of(Lens) if abs(0.5 * (low + high) - _place(one)) < one.reach_mm * 1e7]
-        bell = column.lens(inside[0].name, nominal, told) if inside else None
+        inside = [
+            element for element in table.of(Lens) if abs(0.5 * (low + high) - _place(element)) < element.reach_mm * 1e7
+        ]
+        bell = column.lens(inside[0].name, nominal, controls) if inside else None
 
         def slope(z, y, bell=bell):
             b = (
                 0.0
                 if bell is None
-                else float(larmor(float(bell.peak), given.high_tension))
+                else float(larmor(float(bell.peak), settings.high_tension))
                 / (1 + ((z * 1e7 - float(bell.centre)) / float(bell.half_width)) ** 2)
             )
             b = b * 1e7  # per mm
@@ -43,5 +45,5 @@ def rays(column: Column, start: str, end: str, given: Settings) -> tuple[np.ndar
 
 
 def _place(element) -> float:
-    place = element.place_mm
-    return (place[0] if isinstance(place, list) else place) * 1e7
+    position = element.place_mm
+    return (position[0] if isinstance(position, list) else position) * 1e7

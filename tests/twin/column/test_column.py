@@ -1,4 +1,4 @@
-"""A column by matrices against integrated rays and traced derivatives, against what optics conserves, and against the laws of focus."""
+"""A column's matrices against integrated rays, derivatives against differences, conserved quantities, and the laws of focus."""
 
 import math
 
@@ -18,26 +18,26 @@ COLUMN = column()
 NOMINAL = jnp.asarray(COLUMN.nominal())
 
 
-def told(given: Settings):
-    return jnp.asarray(given.vector(COLUMN.controls))
+def controls_of(commanded: Settings):
+    return jnp.asarray(commanded.vector(COLUMN.controls))
 
 
 @pytest.mark.parametrize(("start", "end"), [("gun", "specimen"), ("scan", "specimen"), ("specimen", "camera")])
-def test_matrices_are_what_integrated_rays_say(start: str, end: str):
-    given = settings()
-    matrix, rotation = rays(COLUMN, start, end, given)
-    found = COLUMN.between(start, end, NOMINAL, told(given), jnp.asarray(given.high_tension))
+def test_matrices_agree_with_integrated_rays(start: str, end: str):
+    commanded = settings()
+    matrix, rotation = rays(COLUMN, start, end, commanded)
+    transfer = COLUMN.between(start, end, NOMINAL, controls_of(commanded), jnp.asarray(commanded.high_tension))
     # an entry that crosses zero has only the scale of its row and column
     scale = np.sqrt(np.abs(matrix).max(axis=1, keepdims=True) * np.abs(matrix).max(axis=0, keepdims=True))
-    np.testing.assert_array_less(np.abs(found.matrix - matrix), 1e-6 * np.maximum(np.abs(matrix), 1e-3 * scale))
-    assert float(found.rotation) == pytest.approx(rotation, rel=1e-8)
-    assert float(jnp.linalg.det(found.matrix)) == pytest.approx(1.0, abs=1e-6)
+    np.testing.assert_array_less(np.abs(transfer.matrix - matrix), 1e-6 * np.maximum(np.abs(matrix), 1e-3 * scale))
+    assert float(transfer.rotation) == pytest.approx(rotation, rel=1e-8)
+    assert float(jnp.linalg.det(transfer.matrix)) == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.smoke
 def test_brightness_is_the_same_at_the_specimen():
     optics = COLUMN.optics(settings())
-    constants = {one.name: one.mean for one in COLUMN.constants}
+    constants = {constant.name: constant.mean for constant in COLUMN.constants}
     potential = 300e3 * (1 + 300e3 / (2 * 510998.95))
     area, angle = math.pi * float(optics.source_image) ** 2 / 4, math.pi * float(optics.semi_angle) ** 2
     assert float(optics.current) == pytest.approx(constants["gun.brightness"] * potential * area * angle, rel=1e-9)
@@ -48,24 +48,26 @@ def test_a_stronger_condenser_overfocuses_the_probe_and_a_stronger_objective_the
     for name, quantity in (("condenser2", "crossover"), ("diffraction", "focus")):
         exact = settings()
         value = exact.controls[f"lens.{name}"]
-        before, after = (
+        weak, strong = (
             float(getattr(COLUMN.optics(settings(**{name: value * factor})), quantity))
             for factor in (1.0 - change, 1.0 + change)
         )
-        assert after > before
+        assert strong > weak
 
 
-def test_image_focus_follows_the_objective_current_and_the_tension_as_its_chromatic_aberration_says():
+def test_image_focus_follows_current_and_tension_by_the_chromatic_aberration():
     # with the image far away compared with the focal length, and nothing else changed
     d = _diffraction_for_focus()
     at_rest = COLUMN.optics(settings(diffraction=d))
     cc = float(at_rest.chromatic[1])
     step = 1e-5
-    more, less = (float(COLUMN.optics(settings(diffraction=d, objective=0.88 * (1 + s))).focus) for s in (step, -step))
-    assert (more - less) / (2 * step) == pytest.approx(float(focus_change(cc, 300e3, current=1.0)), rel=0.03)
+    above, below = (
+        float(COLUMN.optics(settings(diffraction=d, objective=0.88 * (1 + s))).focus) for s in (step, -step)
+    )
+    assert (above - below) / (2 * step) == pytest.approx(float(focus_change(cc, 300e3, current=1.0)), rel=0.03)
 
 
-def test_one_step_of_a_coarse_objective_word_is_what_jeol_columns_show():
+def test_step_of_a_coarse_objective_word_agrees_with_jeol_columns():
     # 73 nm near mid-scale, for a Cc of 1.2 mm: 2 Cc / 32768
     assert float(focus_change(1.2e7, 200e3, current=1 / 32768)) == pytest.approx(730.0, rel=0.02)
 
@@ -79,15 +81,17 @@ def _diffraction_for_focus() -> float:
 
 
 def test_in_focus_the_magnification_is_that_of_the_matrix_and_the_far_field_is_mixed_out():
-    given = settings(diffraction=_diffraction_for_focus())
-    matrix = COLUMN.between("specimen", "camera", NOMINAL, told(given), jnp.asarray(given.high_tension)).matrix
-    optics = COLUMN.optics(given)
+    commanded = settings(diffraction=_diffraction_for_focus())
+    matrix = COLUMN.between(
+        "specimen", "camera", NOMINAL, controls_of(commanded), jnp.asarray(commanded.high_tension)
+    ).matrix
+    optics = COLUMN.optics(commanded)
     assert float(optics.magnification) == pytest.approx(abs(float(matrix[0, 0])), rel=1e-12)
     assert abs(float(matrix[0, 1])) < 1e-6 * 1e10
     assert abs(float(optics.focus)) < 1.0
 
 
-def test_the_semi_angle_follows_the_aperture_and_nothing_else_of_the_beam_does_but_the_current():
+def test_the_aperture_changes_only_semi_angle_and_current():
     small, large = COLUMN.optics(settings(C2=50e4)), COLUMN.optics(settings(C2=100e4))
     assert float(large.semi_angle) == pytest.approx(2 * float(small.semi_angle), rel=1e-12)
     assert float(large.current) == pytest.approx(4 * float(small.current), rel=1e-12)
@@ -95,16 +99,16 @@ def test_the_semi_angle_follows_the_aperture_and_nothing_else_of_the_beam_does_b
 
 
 def test_derivatives_are_those_of_finite_differences():
-    vector = told(settings(diffraction=0.6))
+    vector = controls_of(settings(diffraction=0.6))
 
     def all_of(constants):
         o = COLUMN.of(constants, vector, 300e3)
         positive = [o.semi_angle, o.camera_length, o.magnification, o.current, o.probe_size]
-        return jnp.stack([*(jnp.log(one) for one in positive), o.image_rotation, o.crossover / 1e4])
+        return jnp.stack([*(jnp.log(value) for value in positive), o.image_rotation, o.crossover / 1e4])
 
     along = jax.jit(lambda direction: jax.jvp(all_of, (NOMINAL,), (direction,))[1])
     generator = np.random.default_rng(0)
-    spread = np.array([one.std for one in COLUMN.constants])
+    spread = np.array([constant.std for constant in COLUMN.constants])
     for _ in range(6):
         direction = jnp.asarray(spread * generator.standard_normal(len(spread)))
         step = 1e-5
@@ -112,7 +116,7 @@ def test_derivatives_are_those_of_finite_differences():
         np.testing.assert_allclose(along(direction), differences, rtol=1e-5, atol=1e-5)
 
 
-def test_what_was_not_reported_makes_unknown_what_hangs_on_it_and_nothing_else():
+def test_unreported_settings_make_only_dependent_quantities_unknown():
     controls = dict(settings().controls)
     del controls["aperture.C2"]
     optics = COLUMN.optics(Settings(300e3, controls))
@@ -126,9 +130,9 @@ def test_what_was_not_reported_makes_unknown_what_hangs_on_it_and_nothing_else()
 
 def test_a_stigmator_turned_by_45_degrees_swaps_its_parts():
     table = generic()
-    turned = [
-        msgspec.structs.replace(one, azimuth_deg=45.0) if one.name == "condenser stigmator" else one
-        for one in table.element
+    rotated_elements = [
+        msgspec.structs.replace(element, azimuth_deg=45.0) if element.name == "condenser stigmator" else element
+        for element in table.element
     ]
-    optics = Column(msgspec.structs.replace(table, element=turned)).optics(settings(a=0.2, b=0.0))
+    optics = Column(msgspec.structs.replace(table, element=rotated_elements)).optics(settings(a=0.2, b=0.0))
     np.testing.assert_allclose(optics.twofold, [0.0, 0.2 * 500 * 10], atol=1e-9)

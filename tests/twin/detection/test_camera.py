@@ -1,4 +1,4 @@
-"""The camera: statistics of what it draws against what it states, conserved electrons, saturation, derivatives."""
+"""The camera: sample statistics against stated moments, conservation of electrons, saturation, derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,8 @@ def flat() -> np.ndarray:
 
 
 def test_mean_and_variance_of_flat_fields(flat):
-    one = jnp.ones((SIDE, SIDE))
-    mean, stated = expected(CAMERA, one, ELECTRONS), variance(CAMERA, one, ELECTRONS)
+    uniform = jnp.ones((SIDE, SIDE))
+    mean, stated = expected(CAMERA, uniform, ELECTRONS), variance(CAMERA, uniform, ELECTRONS)
     np.testing.assert_allclose(mean, 12.0 * ELECTRONS + 50.0)
     # The mean's error is set by the power at zero frequency.
     error = np.sqrt((144.0 * ELECTRONS / 0.7 + 97.0) / flat.size)
@@ -46,21 +46,21 @@ def test_noise_power_and_dqe_of_flat_fields(flat):
         error = 4.0 / np.sqrt(0.5 * ring.sum() * FRAMES)
         stated = np.asarray(noise_power(CAMERA, q[ring], ELECTRONS))
         assert np.mean(power[ring] / stated) == pytest.approx(1.0, abs=error)
-        found = np.mean(measured[ring]) / np.mean(np.asarray(dqe(CAMERA, q[ring], ELECTRONS)))
-        assert found == pytest.approx(1.0, abs=1.5 * error + 0.02)
+        ratio = np.mean(measured[ring]) / np.mean(np.asarray(dqe(CAMERA, q[ring], ELECTRONS)))
+        assert ratio == pytest.approx(1.0, abs=1.5 * error + 0.02)
     bright = float(dqe(CAMERA, np.zeros(1), 1e9)[0])
     assert bright == pytest.approx(0.7, rel=1e-6)
     assert float(dqe(CAMERA, np.zeros(1), 1.0)[0]) < 0.5
 
 
 def test_neighbours_share_noise_as_stated(flat):
-    one = jnp.ones((SIDE, SIDE))
-    own = float(variance(CAMERA, one, ELECTRONS)[0, 0])
+    uniform = jnp.ones((SIDE, SIDE))
+    pixel_variance = float(variance(CAMERA, uniform, ELECTRONS)[0, 0])
     for shift in ((0, 1), (1, 1), (3, -2), (20, 20)):
         measured = np.mean((flat - 410.0) * (np.roll(flat, (-shift[0], -shift[1]), axis=(1, 2)) - 410.0))
-        stated = float(covariance(CAMERA, one, ELECTRONS, shift)[0, 0])
-        assert measured == pytest.approx(stated, abs=0.01 * own)
-    assert float(covariance(CAMERA, one, ELECTRONS, (0, 1))[0, 0]) > 0.05 * own
+        stated = float(covariance(CAMERA, uniform, ELECTRONS, shift)[0, 0])
+        assert measured == pytest.approx(stated, abs=0.01 * pixel_variance)
+    assert float(covariance(CAMERA, uniform, ELECTRONS, (0, 1))[0, 0]) > 0.05 * pixel_variance
 
 
 def test_covariance_of_an_uneven_frame_with_a_gain_map():
@@ -72,11 +72,13 @@ def test_covariance_of_an_uneven_frame_with_a_gain_map():
     h = np.array([[np.roll(spread, (y, x), (0, 1)).ravel() for x in range(5)] for y in range(6)]).reshape(30, 30)
     full = 9.0 / 0.6 * (h.T * (100.0 * fraction.ravel())[None, :]) @ h
     full = gains.ravel()[:, None] * full * gains.ravel()[None, :] + 4.0 * np.eye(30)
-    place = np.arange(30).reshape(6, 5)
+    pixel = np.arange(30).reshape(6, 5)
     for shift in ((0, 0), (0, 1), (2, -1)):
-        other = np.roll(place, (-shift[0], -shift[1]), (0, 1))
-        found = covariance(camera, jnp.asarray(fraction), 100.0, shift)
-        np.testing.assert_allclose(np.asarray(found).ravel(), full[place.ravel(), other.ravel()], rtol=1e-10, atol=1e-9)
+        other = np.roll(pixel, (-shift[0], -shift[1]), (0, 1))
+        computed = covariance(camera, jnp.asarray(fraction), 100.0, shift)
+        np.testing.assert_allclose(
+            np.asarray(computed).ravel(), full[pixel.ravel(), other.ravel()], rtol=1e-10, atol=1e-9
+        )
 
 
 @pytest.mark.parametrize(
@@ -90,17 +92,17 @@ def test_flux_is_conserved_by_the_mtf(shape, mtf):
 
 def test_whole_electrons_are_spread_out():
     fraction = jnp.asarray(np.random.default_rng(0).random((20, 20)))
-    drawn = np.asarray(sample(jax.random.key(0), Camera(MTF), fraction, 10.0)[0])
-    assert drawn.sum() == pytest.approx(round(drawn.sum()), abs=1e-9)
-    assert np.abs(drawn - np.round(drawn)).max() > 0.1
+    frame = np.asarray(sample(jax.random.key(0), Camera(MTF), fraction, 10.0)[0])
+    assert frame.sum() == pytest.approx(round(frame.sum()), abs=1e-9)
+    assert np.abs(frame - np.round(frame)).max() > 0.1
 
 
 def test_a_modulation_is_left_with_the_mtf():
     x = np.arange(32)
     wave = 1.0 + 0.5 * np.cos(2 * np.pi * 6 * x / 32)
-    found = np.asarray(expected(Camera(MTF), jnp.asarray(np.tile(wave, (8, 1))), 1.0))
-    left = (found.max() - found.min()) / (wave.max() - wave.min())
-    assert left == pytest.approx(0.3 * np.exp(-((0.375 / 0.9) ** 2)) + 0.7 / (1 + (0.375 / 0.35) ** 2), rel=1e-9)
+    image = np.asarray(expected(Camera(MTF), jnp.asarray(np.tile(wave, (8, 1))), 1.0))
+    ratio = (image.max() - image.min()) / (wave.max() - wave.min())
+    assert ratio == pytest.approx(0.3 * np.exp(-((0.375 / 0.9) ** 2)) + 0.7 / (1 + (0.375 / 0.35) ** 2), rel=1e-9)
     assert nyquist_shares((8, 32))[0, 16] == 1.0
 
 
@@ -108,7 +110,7 @@ def test_saturated_pixels_are_clipped_and_reported():
     fraction = jnp.full((20, 20), 0.1).at[5, 7].set(30.0).at[11, 3].set(40.0)
     camera = Camera(gain=10.0, dark=20.0, readout=1.0, saturation=2000.0)
     counts, flags = sample(jax.random.key(0), camera, fraction, 100.0)
-    assert [tuple(place) for place in np.argwhere(np.asarray(flags))] == [(5, 7), (11, 3)]
+    assert [tuple(pixel) for pixel in np.argwhere(np.asarray(flags))] == [(5, 7), (11, 3)]
     assert counts[5, 7] == counts[11, 3] == 2000.0
     assert float(jnp.where(flags, 0.0, counts).max()) < 1000.0
     np.testing.assert_array_equal(saturated(camera, fraction, 100.0), flags)
@@ -125,19 +127,19 @@ def test_the_same_key_gives_the_same_frame_in_the_precision_asked_for():
 
 def test_derivatives_in_the_cameras_numbers():
     fraction = jnp.asarray(np.random.default_rng(0).random((12, 10)))
-    goal = jnp.asarray(np.random.default_rng(1).random((12, 10)))
+    weights = jnp.asarray(np.random.default_rng(1).random((12, 10)))
 
     @jax.jit
     def loss(u):
         mtf = Mixture(gaussians=((u[0], u[1]),), lorentzians=((u[2], u[3]),), floor=u[4])
         camera = Camera(mtf, gain=u[5], efficiency=u[6], dark=u[7], readout=u[8])
-        return jnp.sum(goal * expected(camera, fraction, 20.0)) + jnp.sum(goal * variance(camera, fraction, 20.0))
+        return jnp.sum(weights * expected(camera, fraction, 20.0)) + jnp.sum(weights * variance(camera, fraction, 20.0))
 
     at, step = np.array([0.3, 0.9, 0.6, 0.4, 0.1, 3.0, 0.8, 5.0, 2.0]), 1e-6
-    found = jax.grad(loss)(jnp.asarray(at))
+    gradient = jax.grad(loss)(jnp.asarray(at))
     expected_ = [(loss(at + step * unit) - loss(at - step * unit)) / (2 * step) for unit in np.eye(9)]
-    np.testing.assert_allclose(found, expected_, rtol=1e-6)
-    assert np.abs(found).min() > 1e-3
+    np.testing.assert_allclose(gradient, expected_, rtol=1e-6)
+    assert np.abs(gradient).min() > 1e-3
 
 
 def test_a_measured_mtf_can_be_differentiated_in():
@@ -145,9 +147,9 @@ def test_a_measured_mtf_can_be_differentiated_in():
     fraction = jnp.asarray(np.random.default_rng(0).random((12, 10)))
     loss = jax.jit(lambda v: jnp.sum(expected(Camera(Table(q, v)), fraction, 20.0) ** 2))
     at, step = 1.0 / (1.0 + 2.0 * q), 1e-6
-    found = jax.grad(loss)(jnp.asarray(at))
+    gradient = jax.grad(loss)(jnp.asarray(at))
     differences = [(loss(at + step * unit) - loss(at - step * unit)) / (2 * step) for unit in np.eye(7)]
-    np.testing.assert_allclose(found, differences, rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +174,6 @@ def test_a_measured_mtf_can_be_differentiated_in():
         (lambda: expected(Camera(gain_map=np.ones((3, 3))), jnp.ones((4, 4)), 1.0), "gain_map"),
     ],
 )
-def test_what_no_camera_can_be_is_refused(make, words):
+def test_impossible_cameras_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()

@@ -66,29 +66,29 @@ def test_a_map_moves_and_turns_with_the_detector():
     length, turn, offset = 0.025, 0.7, (3e-3, -2e-3)
     axis = np.linspace(-50e-3, 50e-3, 7)
     map_ = CartesianMap(1.0 + 4.0 * axis[None, :] - 6.0 * axis[:, None], 50e-3)
-    found = Annular(0.0, 45e-3, response=map_, offset=offset, rotation=turn).weights(kx, ky, length)
+    computed = Annular(0.0, 45e-3, response=map_, offset=offset, rotation=turn).weights(kx, ky, length)
     x, y = length * kx - offset[0], length * ky - offset[1]
     own_x, own_y = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
     inside = np.hypot(x, y) < 45e-3
-    np.testing.assert_allclose(found, np.where(inside, 1.0 + 4.0 * own_x - 6.0 * own_y, 0.0), atol=1e-12)
+    np.testing.assert_allclose(computed, np.where(inside, 1.0 + 4.0 * own_x - 6.0 * own_y, 0.0), atol=1e-12)
 
 
 def test_a_polar_map_closes_round_the_circle():
     kx, ky = plane_of()
     values = np.array([[1.0, 2.0, 3.0, 4.0], [2.0, 4.0, 6.0, 8.0]])
-    found = np.asarray(Annular(10e-3, 30e-3, response=PolarMap(values)).weights(kx, ky, 0.025))
+    computed = np.asarray(Annular(10e-3, 30e-3, response=PolarMap(values)).weights(kx, ky, 0.025))
     angle, direction = 0.025 * np.hypot(kx, ky), np.mod(np.arctan2(ky, kx) + 0.0 * kx, 2 * np.pi)
     along = np.interp(direction, 0.5 * np.pi * np.arange(5), [1.0, 2.0, 3.0, 4.0, 1.0])
     inside = (angle >= 10e-3) & (angle < 30e-3)
-    np.testing.assert_allclose(found, np.where(inside, along * (1.0 + (angle - 10e-3) / 20e-3), 0.0), atol=1e-12)
+    np.testing.assert_allclose(computed, np.where(inside, along * (1.0 + (angle - 10e-3) / 20e-3), 0.0), atol=1e-12)
 
 
 def test_a_response_is_shared_by_the_segments():
     kx, ky = plane_of()
     response = (1.0, -0.2, 0.1)
     segments = Segmented((0.0, 15e-3, 30e-3), 4, 0.3, 1e-3, response=response).weights(kx, ky, 0.025)
-    whole = Annular(0.0, 30e-3, 1e-3, response=response).weights(kx, ky, 0.025)
-    np.testing.assert_allclose(segments.sum((0, 1)), whole, atol=1e-13)
+    annulus = Annular(0.0, 30e-3, 1e-3, response=response).weights(kx, ky, 0.025)
+    np.testing.assert_allclose(segments.sum((0, 1)), annulus, atol=1e-13)
 
 
 def test_derivatives_of_a_detector_with_a_map():
@@ -102,17 +102,17 @@ def test_derivatives_of_a_detector_with_a_map():
         return detect(pattern, detector.weights(kx, ky, 0.025))
 
     at, step = np.array([9.7e-3, 29.3e-3, 0.41e-3, -0.63e-3, 0.3]), 1e-9
-    found = jax.grad(signal)(jnp.asarray(at))
+    gradient = jax.grad(signal)(jnp.asarray(at))
     expected = [(signal(at + step * unit) - signal(at - step * unit)) / (2 * step) for unit in np.eye(5)]
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
-    assert np.abs(found).min() > 0.1
+    np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-3)
+    assert np.abs(gradient).min() > 0.1
 
 
 def test_signals_of_many_patterns_and_detectors():
     random = np.random.default_rng(0)
     patterns, weights = random.random((2, 3, 4, 5)), random.random((7, 4, 5))
-    found = detect(jnp.asarray(patterns), jnp.asarray(weights))
-    np.testing.assert_allclose(found, np.einsum("abyx,dyx->abd", patterns, weights), rtol=1e-12)
+    computed = detect(jnp.asarray(patterns), jnp.asarray(weights))
+    np.testing.assert_allclose(computed, np.einsum("abyx,dyx->abd", patterns, weights), rtol=1e-12)
     assert detect(jnp.asarray(patterns, jnp.float32), jnp.asarray(weights)).dtype == jnp.float32
 
 
@@ -125,12 +125,12 @@ def test_a_grid_too_coarse_is_refused_with_gpts_that_do():
     check_angles(80e-3, need, extent, length)
     assert need == (smooth(need[0]), smooth(need[1]))
     # All beams of the detector are kept whole on that grid, and not on the refused one.
-    for gpts, whole in ((need, True), ((128, 128), False)):
+    for gpts, sufficient in ((need, True), ((128, 128), False)):
         kx, ky = frequencies(gpts, extent)
         limit = band_limit(gpts, extent)
-        seen = annular(kx[None, :], ky[:, None], length, 0.0, 80e-3) > 0
+        inside = annular(kx[None, :], ky[:, None], length, 0.0, 80e-3) > 0
         reach = length * 0.5 * (CUTOFF - TAPER) * min(gpts[1] / extent[0], gpts[0] / extent[1])
-        assert bool((limit[seen] == 1.0).all() and reach >= 80e-3) is whole
+        assert bool((limit[inside] == 1.0).all() and reach >= 80e-3) is sufficient
     check_angles(40e-3, (256, 256), extent, length)
     with pytest.raises(ValueError, match="too coarse"):
         check_angles(75e-3, need, extent, length, offset=(0.0, 8e-3))

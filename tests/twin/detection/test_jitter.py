@@ -1,4 +1,4 @@
-"""A displaced probe: against images at displaced positions, and the statistics that the module states."""
+"""Scan jitter: against images at displaced positions, and its stated statistics."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,11 +21,11 @@ def image(grid: np.ndarray) -> np.ndarray:
 def test_a_small_displacement_is_the_gradient_times_it():
     """Line by line displacements of 0.03 angstrom, against the image function at the displaced positions."""
     generator = np.random.default_rng(0)
-    moved = 0.03 * np.repeat(generator.standard_normal((16, 1, 2)), 16, axis=1).reshape(-1, 2)
+    displacement = 0.03 * np.repeat(generator.standard_normal((16, 1, 2)), 16, axis=1).reshape(-1, 2)
     grid = raster(SCAN).reshape(-1, 2)
     plain = image(grid)
-    exact = image(grid + moved) - plain
-    linear = (jitter.gradients(plain, SCAN) * moved.T).sum(axis=0)
+    exact = image(grid + displacement) - plain
+    linear = (jitter.gradients(plain, SCAN) * displacement.T).sum(axis=0)
     inside = np.ones((16, 16), dtype=bool)
     inside[[0, -1]] = inside[:, [0, -1]] = False
     error = (exact - linear).reshape(16, 16)[inside]
@@ -35,9 +35,9 @@ def test_a_small_displacement_is_the_gradient_times_it():
 def test_the_covariance_is_that_of_the_samples():
     generator = np.random.default_rng(1)
     plain = image(raster(SCAN).reshape(-1, 2))
-    drawn = jitter.sample(np.repeat(plain[None], 20_000, axis=0), SCAN, generator)
+    samples = jitter.sample(np.repeat(plain[None], 20_000, axis=0), SCAN, generator)
     expected = jitter.covariance(plain, SCAN)
-    assert np.abs(np.cov(drawn.T) - expected).max() < 0.05 * expected.max()
+    assert np.abs(np.cov(samples.T) - expected).max() < 0.05 * expected.max()
 
 
 def test_lines_are_torn_by_the_mains_and_pixels_of_a_line_are_not():

@@ -1,4 +1,4 @@
-"""Patterns on a camera's pixels: nothing is lost, everything lands where it should, derivatives against differences."""
+"""Patterns on a camera's pixels: conserved intensity and positions, derivatives against differences."""
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ def moments(pattern):
     )
 
 
-def test_the_crop_keeps_the_band_and_nothing_else():
+def test_the_crop_keeps_exactly_the_band():
     pattern = crop(PATTERNS, EXTENT, LENGTH)
     np.testing.assert_allclose(pattern.values.sum((-2, -1)), PATTERNS.sum((-2, -1)), rtol=1e-14)
     assert pattern.values.shape == (2, len(pattern.y), len(pattern.x))
@@ -46,43 +46,43 @@ def test_the_crop_keeps_the_band_and_nothing_else():
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 4])
-def test_binning_conserves_intensity_and_place(factor):
+def test_binning_conserves_intensity_and_position(factor):
     pattern = crop(PATTERNS, EXTENT, LENGTH)
-    found = binned(pattern, factor)
-    np.testing.assert_allclose(found.values.sum((-2, -1)), pattern.values.sum((-2, -1)), rtol=1e-12)
+    binned_pattern = binned(pattern, factor)
+    np.testing.assert_allclose(binned_pattern.values.sum((-2, -1)), pattern.values.sum((-2, -1)), rtol=1e-12)
     for row, column in ((0, 0), (7, 30), (33, 2)):
-        one = Pattern(jnp.zeros(pattern.values.shape[1:]).at[row, column].set(1.0), pattern.y, pattern.x)
-        there = binned(one, factor)
-        block = np.unravel_index(int(np.argmax(there.values)), there.values.shape)
+        single = Pattern(jnp.zeros(pattern.values.shape[1:]).at[row, column].set(1.0), pattern.y, pattern.x)
+        binned_single = binned(single, factor)
+        block = np.unravel_index(int(np.argmax(binned_single.values)), binned_single.values.shape)
         half = 0.5 * (factor - 1) + 1e-9
-        assert abs(there.y[block[0]] - pattern.y[row]) <= half * LENGTH / EXTENT[1]
-        assert abs(there.x[block[1]] - pattern.x[column]) <= half * LENGTH / EXTENT[0]
+        assert abs(binned_single.y[block[0]] - pattern.y[row]) <= half * LENGTH / EXTENT[1]
+        assert abs(binned_single.x[block[1]] - pattern.x[column]) <= half * LENGTH / EXTENT[0]
     if factor % 2:
-        assert np.abs(found.x).min() < 1e-15
-        assert np.abs(found.y).min() < 1e-15
+        assert np.abs(binned_pattern.x).min() < 1e-15
+        assert np.abs(binned_pattern.y).min() < 1e-15
 
 
 @pytest.mark.parametrize("rotation,pixel", [(0.0, 0.4e-3), (-1.9, 1.7e-3)])
-def test_a_camera_that_sees_all_conserves_intensity_and_place(rotation, pixel):
+def test_a_large_camera_conserves_intensity_and_position(rotation, pixel):
     side = round(80e-3 / pixel)
     camera = Pixelated((side, side + 3), pixel, offset=(1.1e-3, -0.6e-3), rotation=rotation)
-    pattern, found = crop(PATTERNS[:1], EXTENT, LENGTH), camera.record(PATTERNS[:1], EXTENT, LENGTH)
+    pattern, recorded = crop(PATTERNS[:1], EXTENT, LENGTH), camera.record(PATTERNS[:1], EXTENT, LENGTH)
     total, x, y, square = moments(pattern)
-    seen = moments(found)
-    assert seen[0] == pytest.approx(total, rel=1e-12)
-    turned = np.cos(rotation) * x + np.sin(rotation) * y, np.cos(rotation) * y - np.sin(rotation) * x
+    computed = moments(recorded)
+    assert computed[0] == pytest.approx(total, rel=1e-12)
+    rotated = np.cos(rotation) * x + np.sin(rotation) * y, np.cos(rotation) * y - np.sin(rotation) * x
     # Shares of a box among pixels keep the mean only on average; the variance grows by box and pixel, 1/12 of their squares each.
-    np.testing.assert_allclose(seen[1:3], turned, atol=0.03 * pixel)
+    np.testing.assert_allclose(computed[1:3], rotated, atol=0.03 * pixel)
     grown = ((LENGTH / EXTENT[0]) ** 2 + (LENGTH / EXTENT[1]) ** 2 + 2 * pixel**2) / 12
-    assert seen[3] == pytest.approx(square + grown, rel=3e-3)
+    assert computed[3] == pytest.approx(square + grown, rel=3e-3)
 
 
-def test_a_turned_camera_becomes_an_unturned_one():
+def test_a_rotated_camera_becomes_an_unrotated_one():
     """Two different ways of computing: matrices without, scattering with a rotation."""
     pattern = crop(PATTERNS, EXTENT, LENGTH)
     camera = Pixelated((40, 44), 1.1e-3, offset=(2e-3, 1e-3))
-    turned = Pixelated((40, 44), 1.1e-3, offset=(2e-3, 1e-3), rotation=1e-13)
-    np.testing.assert_allclose(resample(pattern, turned).values, resample(pattern, camera).values, atol=1e-9)
+    rotated = Pixelated((40, 44), 1.1e-3, offset=(2e-3, 1e-3), rotation=1e-13)
+    np.testing.assert_allclose(resample(pattern, rotated).values, resample(pattern, camera).values, atol=1e-9)
 
 
 def test_a_beam_lands_on_its_pixel():
@@ -90,35 +90,35 @@ def test_a_beam_lands_on_its_pixel():
     pattern = jnp.zeros(SHAPE).at[3, 5].set(1.0)
     x, y = LENGTH * 5 / EXTENT[0], LENGTH * 3 / EXTENT[1]
     camera = Pixelated((30, 50), 1e-3, offset=(2e-3, -1e-3), rotation=0.5, spread=(1e-6, 1e-6))
-    found = camera.record(pattern, EXTENT, LENGTH)
-    row, column = np.unravel_index(int(np.argmax(found.values)), (30, 50))
-    assert found.values[row, column] == pytest.approx(1.0)
+    recorded = camera.record(pattern, EXTENT, LENGTH)
+    row, column = np.unravel_index(int(np.argmax(recorded.values)), (30, 50))
+    assert recorded.values[row, column] == pytest.approx(1.0)
     cos, sin = np.cos(0.5), np.sin(0.5)
-    assert abs(found.x[column] - (cos * x + sin * y)) <= 0.5e-3
-    assert abs(found.y[row] - (cos * y - sin * x)) <= 0.5e-3
+    assert abs(recorded.x[column] - (cos * x + sin * y)) <= 0.5e-3
+    assert abs(recorded.y[row] - (cos * y - sin * x)) <= 0.5e-3
     assert column == int((cos * (x - 2e-3) + sin * (y + 1e-3)) / 1e-3 + 25)
     assert row == int((cos * (y + 1e-3) - sin * (x - 2e-3)) / 1e-3 + 15)
 
 
-def test_what_falls_beside_the_camera_is_lost():
+def test_intensity_outside_the_camera_is_lost():
     camera = Pixelated((10, 10), 1e-3)
     assert float(camera.record(PATTERNS, EXTENT, LENGTH).values.sum()) < 0.3 * float(PATTERNS.sum())
 
 
-@pytest.mark.parametrize("turned", [False, True])
-def test_derivatives_in_offset_and_rotation(turned):
-    goal = jnp.asarray(np.random.default_rng(1).random((24, 24)))
+@pytest.mark.parametrize("rotated", [False, True])
+def test_derivatives_in_offset_and_rotation(rotated):
+    weights = jnp.asarray(np.random.default_rng(1).random((24, 24)))
 
     @jax.jit
     def loss(u):
-        camera = Pixelated((24, 24), 1.3e-3, offset=u[:2], rotation=u[2] if turned else 0.0)
-        return jnp.sum(goal * camera.record(PATTERNS[0], EXTENT, LENGTH).values)
+        camera = Pixelated((24, 24), 1.3e-3, offset=u[:2], rotation=u[2] if rotated else 0.0)
+        return jnp.sum(weights * camera.record(PATTERNS[0], EXTENT, LENGTH).values)
 
     at, step = np.array([0.33e-3, -0.71e-3, 0.4]), 2e-9
-    found = jax.grad(loss)(jnp.asarray(at))
-    units = np.eye(3) if turned else np.eye(3)[:2]
+    gradient = jax.grad(loss)(jnp.asarray(at))
+    units = np.eye(3) if rotated else np.eye(3)[:2]
     expected = [(loss(at + step * unit) - loss(at - step * unit)) / (2 * step) for unit in units]
-    np.testing.assert_allclose(found[: len(units)], expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(gradient[: len(units)], expected, rtol=1e-4, atol=1e-3)
 
 
 def test_impossible_cameras_are_refused():

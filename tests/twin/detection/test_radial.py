@@ -53,9 +53,9 @@ def test_derivatives_in_the_limits():
     bins = radial_bins(PATTERNS, KX, KY, LENGTH, 2e-3, 28e-3, edge=EDGE)
     signal = jax.jit(lambda u: integrate(bins, u[0], u[1])[1])
     at, step = np.array([4.7e-3, 18.9e-3]), 1e-8
-    found = jax.grad(signal)(jnp.asarray(at))
+    gradient = jax.grad(signal)(jnp.asarray(at))
     expected = [(signal(at + step * unit) - signal(at - step * unit)) / (2 * step) for unit in np.eye(2)]
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-6)
 
 
 def test_impossible_bins_and_limits_are_refused():

@@ -26,17 +26,17 @@ def test_a_soft_ring_has_the_area_of_the_ring():
 def test_segments_add_up_to_the_ring(edge, sectors):
     radii = (0.0, 8e-3, 15.5e-3, 27e-3)
     offset = (1.7e-3, -0.9e-3)
-    found = segments(KX, KY, LENGTH, radii, sectors, 0.37, edge, 0.0, offset)
-    assert found.shape == (3, sectors, 64, 60)
-    whole = ring(KX, KY, LENGTH, 0.0, 27e-3, edge, offset)
-    np.testing.assert_allclose(found.sum((0, 1)), whole, atol=1e-13)
-    assert found.min() >= 0.0
-    assert found.max() <= 1.0 + 1e-13
+    weights = segments(KX, KY, LENGTH, radii, sectors, 0.37, edge, 0.0, offset)
+    assert weights.shape == (3, sectors, 64, 60)
+    annulus = ring(KX, KY, LENGTH, 0.0, 27e-3, edge, offset)
+    np.testing.assert_allclose(weights.sum((0, 1)), annulus, atol=1e-13)
+    assert weights.min() >= 0.0
+    assert weights.max() <= 1.0 + 1e-13
 
 
 def test_the_central_beam_is_shared_equally():
-    found = segments(KX, KY, LENGTH, (0.0, 10e-3), 4, 0.2, EDGE)
-    np.testing.assert_allclose(found[0, :, 0, 0], 0.25, rtol=1e-12)
+    weights = segments(KX, KY, LENGTH, (0.0, 10e-3), 4, 0.2, EDGE)
+    np.testing.assert_allclose(weights[0, :, 0, 0], 0.25, rtol=1e-12)
 
 
 def test_sectors_turn_from_x_towards_y():
@@ -73,9 +73,9 @@ def test_derivatives_of_a_ring():
     def signal(u):
         return jnp.sum(PATTERN * ring(KX, KY, LENGTH, u[0], u[1], EDGE, u[2:]))
 
-    found, difference = slopes(signal, np.array([10.03e-3, 25.11e-3, 0.31e-3, -0.77e-3]))
-    np.testing.assert_allclose(found, difference, rtol=1e-6)
-    assert np.abs(found).min() > 1.0
+    gradient, difference = slopes(signal, np.array([10.03e-3, 25.11e-3, 0.31e-3, -0.77e-3]))
+    np.testing.assert_allclose(gradient, difference, rtol=1e-6)
+    assert np.abs(gradient).min() > 1.0
 
 
 def test_a_derivative_where_pieces_meet_is_the_mean_of_both():
@@ -88,12 +88,12 @@ def test_derivatives_of_segments():
     """In three radii, rotation, gap and offset."""
 
     def signal(u):
-        found = segments(KX, KY, LENGTH, u[:3], 4, u[3], EDGE, u[4], u[5:])
-        return jnp.sum(PATTERN * found[1, 2]) + 0.5 * jnp.sum(PATTERN * found[0, 1])
+        weights = segments(KX, KY, LENGTH, u[:3], 4, u[3], EDGE, u[4], u[5:])
+        return jnp.sum(PATTERN * weights[1, 2]) + 0.5 * jnp.sum(PATTERN * weights[0, 1])
 
-    found, difference = slopes(signal, np.array([4.03e-3, 15.2e-3, 25.11e-3, 0.41, 1.5e-3, 0.2e-3, 0.1e-3]))
-    np.testing.assert_allclose(found, difference, rtol=1e-5, atol=1e-3)
-    assert np.abs(found).min() > 0.1
+    gradient, difference = slopes(signal, np.array([4.03e-3, 15.2e-3, 25.11e-3, 0.41, 1.5e-3, 0.2e-3, 0.1e-3]))
+    np.testing.assert_allclose(gradient, difference, rtol=1e-5, atol=1e-3)
+    assert np.abs(gradient).min() > 0.1
 
 
 def test_weights_can_be_jitted_and_mapped():

@@ -28,12 +28,12 @@ def test_times_of_lines_and_pixels():
 
 def test_rotation_scale_and_shear():
     """Corners of the raster go where the matrices by hand put them."""
-    found = np.asarray(
+    computed = np.asarray(
         positions(SCAN, Distortion(rotation=np.pi / 2, scale=(2.0, 3.0), shear=0.5, centre=(10.0, 20.0)))
     )
     x, y = raster(SCAN)[..., 0], raster(SCAN)[..., 1]
-    np.testing.assert_allclose(found[..., 0], 10.0 - 3.0 * y, atol=1e-12)
-    np.testing.assert_allclose(found[..., 1], 20.0 + 2.0 * x + 0.5 * y, atol=1e-12)
+    np.testing.assert_allclose(computed[..., 0], 10.0 - 3.0 * y, atol=1e-12)
+    np.testing.assert_allclose(computed[..., 1], 20.0 + 2.0 * x + 0.5 * y, atol=1e-12)
 
 
 def test_a_smooth_field_goes_through_its_nodes_and_is_cubic_between():
@@ -41,23 +41,23 @@ def test_a_smooth_field_goes_through_its_nodes_and_is_cubic_between():
     v, u = np.linspace(0.0, 1.0, 5), np.linspace(0.0, 1.0, 4)
     cubic = lambda x, y: np.stack([x**3 - y**2 * x, 0.3 * y**3 + x], axis=-1)  # noqa: E731
     field = cubic(u[None, :], v[:, None])
-    found = positions(wide, Distortion(field=field)) - positions(wide)
+    computed = positions(wide, Distortion(field=field)) - positions(wide)
     exact = cubic(np.linspace(0.0, 1.0, 10)[None, :], np.linspace(0.0, 1.0, 13)[:, None])
-    np.testing.assert_allclose(found, exact, atol=1e-12)
+    np.testing.assert_allclose(computed, exact, atol=1e-12)
 
 
 def test_derivatives_of_positions():
-    goal = jnp.asarray(np.random.default_rng(0).random((6, 8, 2)))
+    weights = jnp.asarray(np.random.default_rng(0).random((6, 8, 2)))
 
     @jax.jit
     def loss(u):
-        one = Distortion(u[0], u[1:3], u[3], u[4:6], u[6:8], u[8:].reshape(2, 3, 2))
-        return jnp.sum(goal * positions(SCAN, one) ** 2)
+        distortion = Distortion(u[0], u[1:3], u[3], u[4:6], u[6:8], u[8:].reshape(2, 3, 2))
+        return jnp.sum(weights * positions(SCAN, distortion) ** 2)
 
     at = np.concatenate([[0.2, 1.01, 0.98, 0.03, 0.5, -0.2, 3.0, 7.0], 0.1 * np.random.default_rng(1).random(12)])
-    found = jax.grad(loss)(jnp.asarray(at))
+    gradient = jax.grad(loss)(jnp.asarray(at))
     differences = [(loss(at + 1e-6 * unit) - loss(at - 1e-6 * unit)) / 2e-6 for unit in np.eye(20)]
-    np.testing.assert_allclose(found, differences, rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(gradient, differences, rtol=1e-6, atol=1e-8)
 
 
 def test_dose_current_and_dwell_are_each_others_inverses():

@@ -1,4 +1,4 @@
-"""The composed microscope: the affine door from the state, slopes against differences, the raster, counts."""
+"""The microscope: the affine map from the state, slopes against differences, the raster, counts."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,13 +9,13 @@ from tests.small import CELL, small_layout, small_microscope
 from twin.image.microscope import (
     PARAMETERS,
     Calibration,
+    affine_optics,
     black_scale,
     counting_cumulant,
     counting_variance,
     electrons_per_pixel,
     images,
     images_and_slopes,
-    place,
     raster,
     to_fraction,
 )
@@ -50,46 +50,46 @@ def test_high_tension_and_current_defocus_through_the_chromatic_aberration():
     """dC10 = Cc (2 dI/I - kappa dV/V), and every other entry by its name."""
     layout, calibration = small_layout(), Calibration(energy=300e3, cc=1.5e7)
     settings = {"C10": 80.0, "C12.a": -4.0, "C12.b": 6.0, "beam_shift.x": 12.0, "beam_shift.y": -7.0}
-    matrix, offset = place(layout, calibration, settings)
+    matrix, offset = affine_optics(layout, calibration, settings)
     state = np.random.default_rng(0).normal(size=len(layout)) * layout.prior_std()
 
     def of(name):
         return state[layout.index(name)]
 
-    found = dict(zip(PARAMETERS, matrix @ state + offset, strict=True))
+    optics = dict(zip(PARAMETERS, matrix @ state + offset, strict=True))
     focus = 80.0 * (1 + of("C10.scale")) + of("C10") + of("C10.memory") + of("C10.memory.slow")
     focus += 1.5e7 * (2 * 1e-6 * of("current") - kappa(300e3) * 1e-6 * of("HT"))
-    assert found["C10"] == pytest.approx(focus)
-    assert found["C12a"] == pytest.approx(of("C12a") - 4.0)
-    assert found["C12b"] == pytest.approx(of("C12b") + 6.0)
-    assert found["x"] == pytest.approx(of("x") + 12.0 * (1 + of("shift.xx")) - 7.0 * of("shift.xy"))
-    assert found["y"] == pytest.approx(of("y") + 12.0 * of("shift.yx") - 7.0 * (1 + of("shift.yy")))
+    assert optics["C10"] == pytest.approx(focus)
+    assert optics["C12a"] == pytest.approx(of("C12a") - 4.0)
+    assert optics["C12b"] == pytest.approx(of("C12b") + 6.0)
+    assert optics["x"] == pytest.approx(of("x") + 12.0 * (1 + of("shift.xx")) - 7.0 * of("shift.xy"))
+    assert optics["y"] == pytest.approx(of("y") + 12.0 * of("shift.yx") - 7.0 * (1 + of("shift.yy")))
     for name in ("C21a", "C23b", "C30", "thickness", "tilt.x", "source", "gain", "black", *FIELD):
-        assert found[name] == of(name)
+        assert optics[name] == of(name)
     # 200 kV, by hand: kappa = (1 + E/mc2) / (1 + E/2mc2) = 1.1637; one part per million of tension is -14 angstrom at Cc 1.2 mm
-    matrix, _ = place(layout, Calibration(), {})
+    matrix, _ = affine_optics(layout, Calibration(), {})
     assert matrix[0, layout.index("HT")] == pytest.approx(-12.0 * 1.1637, rel=1e-3)
 
 
 def test_slopes_are_differences():
-    """Central differences, extrapolated from two steps; what remains is float32."""
+    """Central differences, extrapolated from two steps; the rest is float32 rounding."""
     point = parameters()
     shifted = []
-    for place_, name in enumerate(PARAMETERS):
+    for row, name in enumerate(PARAMETERS):
         for factor in (1.0, -1.0, 2.0, -2.0):
-            moved = point.copy()
-            moved[place_] += factor * STEPS[name]
-            shifted.append(moved)
-    found = pictures(np.stack(shifted)).reshape(len(PARAMETERS), 4, -1)
+            shifted_point = point.copy()
+            shifted_point[row] += factor * STEPS[name]
+            shifted.append(shifted_point)
+    shifted_images = pictures(np.stack(shifted)).reshape(len(PARAMETERS), 4, -1)
     value, slopes = images_and_slopes(
         small_microscope(), jnp.asarray(point[None]), jnp.asarray(raster(SCAN).reshape(-1, 2)), BLACK
     )
     np.testing.assert_allclose(value[0], pictures(point[None])[0], rtol=1e-6)
-    for place_, name in enumerate(PARAMETERS):
-        near = (found[place_, 0] - found[place_, 1]) / (2 * STEPS[name])
-        far = (found[place_, 2] - found[place_, 3]) / (4 * STEPS[name])
-        expected = (4 * near - far) / 3
-        slope = np.asarray(slopes)[0, :, place_]
+    for row, name in enumerate(PARAMETERS):
+        short_difference = (shifted_images[row, 0] - shifted_images[row, 1]) / (2 * STEPS[name])
+        long_difference = (shifted_images[row, 2] - shifted_images[row, 3]) / (4 * STEPS[name])
+        expected = (4 * short_difference - long_difference) / 3
+        slope = np.asarray(slopes)[0, :, row]
         rounding = 3e-7 * float(value.max()) / STEPS[name] * np.sqrt(len(slope))
         assert np.linalg.norm(slope - expected) < 1e-3 * np.linalg.norm(expected) + rounding, name
         assert np.linalg.norm(expected) > 30 * rounding, name
@@ -153,9 +153,9 @@ def test_counts_have_the_fraction_and_the_variance_that_are_stated():
         counts = (
             calibration.gain * electrons + calibration.black + calibration.readout * generator.standard_normal(200_000)
         )
-        seen = to_fraction(calibration, scan, counts)
+        measured = to_fraction(calibration, scan, counts)
         stated = float(counting_variance(calibration, scan, np.array([fraction]))[0])
-        assert seen.mean() == pytest.approx(fraction, abs=5 * np.sqrt(stated / 200_000))
-        assert seen.var() == pytest.approx(stated, rel=0.02)
+        assert measured.mean() == pytest.approx(fraction, abs=5 * np.sqrt(stated / 200_000))
+        assert measured.var() == pytest.approx(stated, rel=0.02)
         fourth = float(counting_cumulant(scan, np.array([fraction]))[0])
-        assert kstat(seen, 4) == pytest.approx(fourth, abs=0.08 * stated**2)
+        assert kstat(measured, 4) == pytest.approx(fourth, abs=0.08 * stated**2)

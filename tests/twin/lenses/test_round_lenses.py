@@ -10,7 +10,7 @@ import pytest
 from twin.lenses import glaser
 from twin.lenses.cardinal import asymptotic, focus_change, imaging, real
 from twin.lenses.fields import VACUUM_PERMEABILITY, GlaserBell, GrivetLenz, Superposition, off_axis, slope, tabulated
-from twin.lenses.paraxial import joined, transfer, transfer_of_drift
+from twin.lenses.paraxial import composed, transfer, transfer_of_drift
 from twin.lenses.round_lens import RoundLens
 from twin.lenses.tracing import trace
 
@@ -22,17 +22,17 @@ MM = 1e7
 def test_a_bell_by_rays_is_as_in_closed_form(peak: float):
     bell = GlaserBell(peak, 2 * MM, 3 * MM)
     k, omega = glaser.excitation(bell, ENERGY)
-    found = asymptotic(bell, ENERGY)
+    outside = asymptotic(bell, ENERGY)
     focus, length = glaser.asymptotic_focus(bell, ENERGY)
-    np.testing.assert_allclose([found.image_focus, found.focal_length], [focus, length], rtol=1e-9)
-    np.testing.assert_allclose(found.rotation, k * math.pi, rtol=1e-9)
+    np.testing.assert_allclose([outside.image_focus, outside.focal_length], [focus, length], rtol=1e-9)
+    np.testing.assert_allclose(outside.rotation, k * math.pi, rtol=1e-9)
     for crossover in range(1, math.ceil(omega)):
-        seen = real(bell, ENERGY, crossover)
+        computed = real(bell, ENERGY, crossover)
         np.testing.assert_allclose(
-            [seen.place, seen.focal_length], glaser.real_focus(bell, ENERGY, crossover), rtol=1e-9
+            [computed.focus, computed.focal_length], glaser.real_focus(bell, ENERGY, crossover), rtol=1e-9
         )
-        np.testing.assert_allclose(seen.spherical, glaser.spherical(bell, ENERGY, crossover), rtol=1e-8)
-        np.testing.assert_allclose(seen.chromatic, glaser.chromatic(bell, ENERGY, crossover), rtol=1e-8)
+        np.testing.assert_allclose(computed.spherical, glaser.spherical(bell, ENERGY, crossover), rtol=1e-8)
+        np.testing.assert_allclose(computed.chromatic, glaser.chromatic(bell, ENERGY, crossover), rtol=1e-8)
 
 
 @pytest.mark.smoke
@@ -58,10 +58,10 @@ def test_planes_by_rays_and_in_closed_form_agree_and_keep_the_phase_space():
     np.testing.assert_allclose(stepped.matrix, closed.matrix, rtol=1e-8)
     np.testing.assert_allclose(stepped.rotation, closed.rotation, rtol=1e-10)
     assert float(jnp.linalg.det(closed.matrix)) == pytest.approx(1.0, abs=1e-9)
-    back = transfer(bell, 7 * MM, -9 * MM, ENERGY, 600)
-    np.testing.assert_allclose(back.matrix @ stepped.matrix, np.eye(2), atol=1e-6)
+    reverse = transfer(bell, 7 * MM, -9 * MM, ENERGY, 600)
+    np.testing.assert_allclose(reverse.matrix @ stepped.matrix, np.eye(2), atol=1e-6)
     # column by column: in units in which both entries are of order one
-    halves = joined(glaser.transfer(bell, -9 * MM, 0.0, ENERGY), glaser.transfer(bell, 0.0, 7 * MM, ENERGY))
+    halves = composed(glaser.transfer(bell, -9 * MM, 0.0, ENERGY), glaser.transfer(bell, 0.0, 7 * MM, ENERGY))
     np.testing.assert_allclose(halves.matrix, closed.matrix, rtol=1e-9)
 
 
@@ -73,37 +73,37 @@ def test_free_space_is_a_drift():
 
 @pytest.mark.parametrize("field", [GlaserBell(2.0, 2 * MM), GrivetLenz(2.0, 1.5 * MM)], ids=["bell", "Grivet-Lenz"])
 def test_traced_electrons_show_the_spherical_aberration_of_the_integral(field):
-    place = float(real(field, ENERGY).place) - 0.2 * MM
-    seen = imaging(field, place, ENERGY)
+    position = float(real(field, ENERGY).focus) - 0.2 * MM
+    computed = imaging(field, position, ENERGY)
     angles = np.array([5e-3, 15e-3, 25e-3])
-    start = np.stack([0 * angles, 0 * angles, 0 * angles + place], axis=1)
+    start = np.stack([0 * angles, 0 * angles, 0 * angles + position], axis=1)
     slopes = np.stack([np.tan(angles), 0 * angles], axis=1)
-    end, _ = trace(field, jnp.asarray(start), jnp.asarray(slopes), float(seen.image), ENERGY, 1200)
-    missed = np.hypot(*np.asarray(end)[:, :2].T) / abs(float(seen.magnification)) / np.tan(angles) ** 3
-    np.testing.assert_allclose(missed, float(seen.spherical), rtol=2e-3)
+    end, _ = trace(field, jnp.asarray(start), jnp.asarray(slopes), float(computed.image), ENERGY, 1200)
+    missed = np.hypot(*np.asarray(end)[:, :2].T) / abs(float(computed.magnification)) / np.tan(angles) ** 3
+    np.testing.assert_allclose(missed, float(computed.spherical), rtol=2e-3)
 
 
 def test_traced_electrons_show_the_rotation_and_the_magnification():
     field = GlaserBell(2.0, 2 * MM)
-    place = float(real(field, ENERGY).place) - 0.2 * MM
-    seen = imaging(field, place, ENERGY)
-    end, _ = trace(field, jnp.array([[10.0, 0.0, place]]), jnp.zeros((1, 2)), float(seen.image), ENERGY, 1200)
+    position = float(real(field, ENERGY).focus) - 0.2 * MM
+    computed = imaging(field, position, ENERGY)
+    end, _ = trace(field, jnp.array([[10.0, 0.0, position]]), jnp.zeros((1, 2)), float(computed.image), ENERGY, 1200)
     x, y = np.asarray(end)[0, :2]
-    turn = float(seen.rotation)
+    turn = float(computed.rotation)
     np.testing.assert_allclose(
-        [x, y], 10.0 * float(seen.magnification) * np.array([math.cos(turn), math.sin(turn)]), rtol=1e-6
+        [x, y], 10.0 * float(computed.magnification) * np.array([math.cos(turn), math.sin(turn)]), rtol=1e-6
     )
 
 
 @pytest.mark.parametrize("change", [1e-6, -1e-5])
-def test_focus_follows_current_and_tension_as_the_chromatic_aberration_says(change: float):
+def test_focus_follows_current_and_tension_by_the_chromatic_aberration(change: float):
     lens = RoundLens(0.0, 2 * MM, 15e3)
     at_rest = real(lens.field(1.0), ENERGY)
     stronger = real(lens.field(1.0 + change), ENERGY)
     faster = real(lens.field(1.0), ENERGY * (1.0 + change))
-    # a stronger lens images a plane nearer to itself to the same place: the specimen is then overfocused, C10 > 0
-    per_current = (float(stronger.place) - float(at_rest.place)) / change
-    per_tension = (float(faster.place) - float(at_rest.place)) / change
+    # a stronger lens images a nearer plane to the same position: the specimen is then overfocused, C10 > 0
+    per_current = (float(stronger.focus) - float(at_rest.focus)) / change
+    per_tension = (float(faster.focus) - float(at_rest.focus)) / change
     cc = float(at_rest.chromatic)
     assert per_current == pytest.approx(float(focus_change(cc, ENERGY, current=1.0)), rel=2e-4)
     assert per_tension == pytest.approx(float(focus_change(cc, ENERGY, tension=1.0)), rel=2e-4)
@@ -113,13 +113,13 @@ def test_derivatives_by_the_excitation_are_those_of_finite_differences():
     lens = RoundLens(0.0, 2 * MM, 12e3, 15e3, 40.0)
 
     def all_of(excitation):
-        seen, far = real(lens.field(excitation), ENERGY), asymptotic(lens.field(excitation), ENERGY)
-        return jnp.stack([seen.place, seen.focal_length, seen.spherical, seen.chromatic, far.focal_length])
+        near, outside = real(lens.field(excitation), ENERGY), asymptotic(lens.field(excitation), ENERGY)
+        return jnp.stack([near.focus, near.focal_length, near.spherical, near.chromatic, outside.focal_length])
 
     slope = jax.jacfwd(all_of)(1.1)
     step = 2e-5
     differences = (all_of(1.1 + step) - all_of(1.1 - step)) / (2 * step)
-    # one of them, Cc, is near its smallest: its own size counts too
+    # Cc is near its minimum: compare with its size, too
     np.testing.assert_array_less(jnp.abs(slope - differences), 1e-6 * jnp.abs(slope) + 1e-6 * jnp.abs(all_of(1.1)))
 
 
@@ -164,7 +164,7 @@ def test_the_field_off_the_axis_obeys_maxwell():
 
 
 @pytest.mark.parametrize(
-    ("places", "values", "message"),
+    ("positions", "values", "message"),
     [
         (np.arange(6.0), np.full(6, np.nan), "not finite"),
         (np.arange(4.0), np.ones(4), "5 or more"),
@@ -172,6 +172,6 @@ def test_the_field_off_the_axis_obeys_maxwell():
         (np.arange(6.0), np.zeros(6), "zero everywhere"),
     ],
 )
-def test_a_table_that_is_no_field_is_refused(places, values, message):
+def test_a_table_that_is_no_field_is_refused(positions, values, message):
     with pytest.raises(ValueError, match=message):
-        tabulated(places, values)
+        tabulated(positions, values)

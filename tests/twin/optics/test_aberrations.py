@@ -93,8 +93,8 @@ def test_order_of_the_vector():
 
 def test_defocus_only_is_the_parabola():
     kx = np.array([0.0, 0.3, -0.5])
-    found = phase(coefficients({"C10": 80.0}), kx, np.zeros(3), LENGTH)
-    np.testing.assert_allclose(found, np.pi * LENGTH * 80.0 * kx**2, rtol=1e-12)
+    computed = phase(coefficients({"C10": 80.0}), kx, np.zeros(3), LENGTH)
+    np.testing.assert_allclose(computed, np.pi * LENGTH * 80.0 * kx**2, rtol=1e-12)
 
 
 def test_polar_goes_there_and_back():
@@ -113,7 +113,7 @@ def by_abtem_probe(polar):
     import abtem
 
     with abtem.config.set({"precision": "float64", "device": "cpu", "fft": "numpy"}):
-        made = abtem.Probe(
+        beam = abtem.Probe(
             energy=ENERGY,
             semiangle_cutoff=25.0,
             extent=EXTENT,
@@ -121,7 +121,7 @@ def by_abtem_probe(polar):
             aberrations=polar,
             soft=False,
         )
-        wave = np.asarray(made.build(abtem.CustomScan([(1.3, 2.1)]), lazy=False).array).reshape(SHAPE[::-1]).T
+        wave = np.asarray(beam.build(abtem.CustomScan([(1.3, 2.1)]), lazy=False).array).reshape(SHAPE[::-1]).T
     return wave / np.sqrt(np.mean(np.abs(wave) ** 2))
 
 
@@ -133,8 +133,10 @@ def test_every_cartesian_number_alone_makes_abtems_probe(name):
     polar = {name[:3]: size}
     if name.endswith(("a", "b")):
         polar[f"phi{name[1:3]}"] = 0.0 if name.endswith("a") else np.pi / (2 * int(name[2]))
-    found = np.asarray(probe(coefficients({name: size}), np.array([1.3, 2.1]), WINDOW, EXTENT, ENERGY, np.complex128))
-    np.testing.assert_allclose(found / np.sqrt(np.mean(np.abs(found) ** 2)), by_abtem_probe(polar), atol=1e-6)
+    computed = np.asarray(
+        probe(coefficients({name: size}), np.array([1.3, 2.1]), WINDOW, EXTENT, ENERGY, np.complex128)
+    )
+    np.testing.assert_allclose(computed / np.sqrt(np.mean(np.abs(computed) ** 2)), by_abtem_probe(polar), atol=1e-6)
 
 
 def test_gradient_is_that_of_the_phase():
@@ -145,23 +147,23 @@ def test_gradient_is_that_of_the_phase():
     rows, points = np.asarray(basis(kx, ky, LENGTH)), np.stack([kx, ky], axis=-1)
     for name in NAMES:
         vector = coefficients({name: SIZES[int(name[1])]})
-        found = np.asarray(closed(vector))
-        np.testing.assert_allclose(found, np.asarray(by_jax(points, vector)).T, rtol=1e-12, atol=1e-12)
-        assert np.abs(found).max() > 1e-2
+        computed = np.asarray(closed(vector))
+        np.testing.assert_allclose(computed, np.asarray(by_jax(points, vector)).T, rtol=1e-12, atol=1e-12)
+        assert np.abs(computed).max() > 1e-2
         np.testing.assert_allclose(phase(vector, kx, ky, LENGTH), rows[index(name)] * vector[index(name)], rtol=1e-13)
 
 
 def test_the_first_coefficients_alone_are_the_others_at_zero():
-    given = np.random.default_rng(4).normal(size=25) * 1e3
-    given[12:] = 0.0
+    vector = np.random.default_rng(4).normal(size=25) * 1e3
+    vector[12:] = 0.0
     k = np.array([0.4, -0.7]), np.array([0.3, 0.5])
-    np.testing.assert_array_equal(phase_gradient(given[:12], *k, LENGTH), phase_gradient(given, *k, LENGTH))
+    np.testing.assert_array_equal(phase_gradient(vector[:12], *k, LENGTH), phase_gradient(vector, *k, LENGTH))
 
 
 def test_gradient_displaces_by_defocus_times_angle():
     """A ray at angle theta through a lens defocused by C10 meets the plane at C10 theta."""
-    found = np.asarray(phase_gradient(coefficients({"C10": 300.0}), np.array([0.5]), np.array([-0.2]), LENGTH))
-    np.testing.assert_allclose(found[:, 0] / (2 * np.pi), [300.0 * 0.5 * LENGTH, -300.0 * 0.2 * LENGTH], rtol=1e-12)
+    computed = np.asarray(phase_gradient(coefficients({"C10": 300.0}), np.array([0.5]), np.array([-0.2]), LENGTH))
+    np.testing.assert_allclose(computed[:, 0] / (2 * np.pi), [300.0 * 0.5 * LENGTH, -300.0 * 0.2 * LENGTH], rtol=1e-12)
 
 
 def test_an_aberration_that_is_no_number_is_refused():

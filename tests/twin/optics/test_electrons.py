@@ -24,10 +24,10 @@ def test_kirklands_interaction_constants(energy, expected):
 def test_kappa_is_the_relative_slope_of_focal_length_in_voltage():
     """A magnetic lens has f ~ V (1 + eV / 2mc^2); kappa is its logarithmic derivative, and chi of dC10 = -Cc kappa dV/V."""
     energy, step = 200e3, 1.0
-    rest = 510998.95
+    rest_energy = 510998.95
 
     def focal(value):
-        return value * (1.0 + value / (2.0 * rest))
+        return value * (1.0 + value / (2.0 * rest_energy))
 
     slope = (focal(energy + step) - focal(energy - step)) / (2 * step) * energy / focal(energy)
     np.testing.assert_allclose(kappa(energy), slope, rtol=1e-7)

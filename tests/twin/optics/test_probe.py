@@ -1,4 +1,4 @@
-"""The incident wave."""
+"""Incident waves: position, aperture, tilt, sampling."""
 
 import jax
 import jax.numpy as jnp
@@ -37,8 +37,8 @@ def test_position_is_x_then_y_and_sub_pixel(position):
         np.sum(intensity.sum(axis) * np.exp(2j * np.pi * at / side))
         for axis, at, side in [(0, x, EXTENT[0]), (1, y, EXTENT[1])]
     ]
-    found = [np.angle(value) / (2 * np.pi) * side % side for value, side in zip(circular, EXTENT, strict=True)]
-    np.testing.assert_allclose(found, position, atol=2e-3)
+    computed = [np.angle(value) / (2 * np.pi) * side % side for value, side in zip(circular, EXTENT, strict=True)]
+    np.testing.assert_allclose(computed, position, atol=2e-3)
 
 
 def test_many_positions_at_once():
@@ -51,7 +51,7 @@ def test_many_positions_at_once():
 
 
 def test_soft_aperture_counts_beams_by_their_share():
-    hard, soft = (aperture(SHAPE, EXTENT, ENERGY, 21.4e-3, soft=one) for one in (False, True))
+    hard, soft = (aperture(SHAPE, EXTENT, ENERGY, 21.4e-3, soft=is_soft) for is_soft in (False, True))
     assert np.count_nonzero(soft) > np.count_nonzero(hard)
     assert len(np.unique(np.round(hard, 12))) == 2
     with pytest.raises(ValueError, match="radian"):
@@ -74,14 +74,14 @@ def test_tilted_cone_is_the_probe_times_a_plane_wave(soft):
     tilt = nearest_tilt(EXTENT, ENERGY, (8e-3, -5e-3))
     vector, spot = coefficients({"C10": 80.0, "C12b": 30.0, "C21a": 400.0, "C30": 1e5}), np.array([3.0, 5.0])
     straight = aperture(SHAPE, EXTENT, ENERGY, 18e-3, soft)
-    moved = aperture(SHAPE, EXTENT, ENERGY, 18e-3, soft, centre=tilt)
-    found = np.asarray(probe(vector, spot, moved, EXTENT, ENERGY, jnp.complex128, axis=tilt))
+    shifted = aperture(SHAPE, EXTENT, ENERGY, 18e-3, soft, centre=tilt)
+    computed = np.asarray(probe(vector, spot, shifted, EXTENT, ENERGY, jnp.complex128, axis=tilt))
     wave = np.asarray(plane_wave(SHAPE, EXTENT, ENERGY, tilt, jnp.complex128))
     expected = np.asarray(probe(vector, spot, straight, EXTENT, ENERGY, jnp.complex128)) * wave
     turn = np.exp(-2j * np.pi * np.dot(tilt, spot) / wavelength(ENERGY))
-    np.testing.assert_allclose(found, expected * turn, atol=1e-9)
-    off = np.asarray(probe(vector, spot, moved, EXTENT, ENERGY, jnp.complex128))
-    assert np.abs(np.abs(off) ** 2 - np.abs(found) ** 2).max() > 0.05 * np.abs(found).max() ** 2
+    np.testing.assert_allclose(computed, expected * turn, atol=1e-9)
+    without_axis = np.asarray(probe(vector, spot, shifted, EXTENT, ENERGY, jnp.complex128))
+    assert np.abs(np.abs(without_axis) ** 2 - np.abs(computed) ** 2).max() > 0.05 * np.abs(computed).max() ** 2
 
 
 def test_derivatives_in_the_axis_and_the_coefficients_are_differences():
@@ -95,10 +95,10 @@ def test_derivatives_in_the_axis_and_the_coefficients_are_differences():
 
     start = jnp.asarray([3e-3, -1e-3, *coefficients({"C10": 60.0, "C12a": 20.0, "C21b": 300.0, "C30": 1e5})])
     slopes = jax.grad(loss)(start)
-    for place, step in ((0, 1e-7), (1, 1e-7), (2, 1e-3), (3, 1e-3), (6, 1e-2), (9, 1.0)):
-        ends = [float(loss(start.at[place].add(sign * step))) for sign in (1, -1)]
+    for row, step in ((0, 1e-7), (1, 1e-7), (2, 1e-3), (3, 1e-3), (6, 1e-2), (9, 1.0)):
+        ends = [float(loss(start.at[row].add(sign * step))) for sign in (1, -1)]
         difference = (ends[0] - ends[1]) / (2 * step)
-        np.testing.assert_allclose(slopes[place], difference, rtol=1e-5)
+        np.testing.assert_allclose(slopes[row], difference, rtol=1e-5)
         assert abs(difference) * step > 1e-9 * float(loss(start))
 
 
@@ -133,7 +133,7 @@ def test_plane_waves():
 
 
 def test_a_probe_that_overlaps_itself_is_refused_and_the_cell_that_is_named_holds_it():
-    """At the defocus where the edge ray reaches half the cell; what lies in the outer tenth of the named cell is little."""
+    """At the defocus where the edge ray reaches half the cell; the probe has little intensity in the outer tenth of the named cell."""
     angle = 20e-3
     limit = 0.5 * EXTENT[0] / angle
     check_sampling(coefficients({"C10": 0.999 * limit}), SHAPE, EXTENT, ENERGY, angle)
@@ -155,7 +155,7 @@ def test_a_probe_that_overlaps_itself_is_refused_and_the_cell_that_is_named_hold
         assert share < 1.0 or edge > 0.1
 
 
-def test_rays_reach_what_the_round_lens_says():
+def test_rays_agree_with_the_round_lens():
     """C30 theta^3 and C10 theta, and C12 stretching x and squeezing y."""
     np.testing.assert_allclose(reach(coefficients({"C30": 1e7}), ENERGY, 10e-3), [10.0, 10.0], rtol=1e-9)
     np.testing.assert_allclose(reach(coefficients({"C10": 300.0, "C12a": 100.0}), ENERGY, 10e-3), [4.0, 2.0], rtol=1e-9)

@@ -1,4 +1,4 @@
-"""Spreads of the beam: quadratures against the spectra of the same distributions, and figures of real microscopes."""
+"""Partial coherence: quadratures against the spectra of the same distributions, and figures of real microscopes."""
 
 import jax
 import jax.numpy as jnp
@@ -35,9 +35,9 @@ def average(quadrature, k=K):
 
 
 def test_round_source():
-    found = average(source_offsets(0.5, 11))
-    np.testing.assert_allclose(found, source_spectrum(K[:, 0], K[:, 1], 0.5), atol=1e-9)
-    np.testing.assert_allclose(found[1], np.exp(-2 * np.pi**2 * 0.25 * 0.04), atol=1e-9)
+    computed = average(source_offsets(0.5, 11))
+    np.testing.assert_allclose(computed, source_spectrum(K[:, 0], K[:, 1], 0.5), atol=1e-9)
+    np.testing.assert_allclose(computed[1], np.exp(-2 * np.pi**2 * 0.25 * 0.04), atol=1e-9)
 
 
 @pytest.mark.parametrize("nodes,phase", [(1, 0.0), (5, 1.4), (11, 3.3), (15, 6.5), (31, 17.0)])
@@ -64,34 +64,34 @@ def test_vibration_is_strong_along_its_direction():
 def test_tail_is_a_cut_cauchy_distribution(k):
     """The quadrature against the integral of the density over the disc; the whole distribution's transform is exp(-2 pi width k)."""
     width, cut = 0.8, 12.0
-    kept = 1.0 - width / np.hypot(cut, width)
+    enclosed = 1.0 - width / np.hypot(cut, width)
 
-    def turned(r):
+    def hankel(r):
         return r * width / (r * r + width * width) ** 1.5 * j0(2 * np.pi * k * r)
 
-    integral = quad(turned, 0.0, cut, limit=200)[0]
-    found = average(tail_offsets(width, cut, 40), np.array([[k * 0.6, k * 0.8]]))[0]
-    np.testing.assert_allclose(found, integral / kept, atol=1e-7)
-    far = quad(turned, 0.0, 3000.0, limit=5000)[0]
-    np.testing.assert_allclose(source_spectrum(np.asarray(k), np.asarray(0.0), 0.5, 1.0, width), far, atol=1e-4)
+    integral = quad(hankel, 0.0, cut, limit=200)[0]
+    computed = average(tail_offsets(width, cut, 40), np.array([[k * 0.6, k * 0.8]]))[0]
+    np.testing.assert_allclose(computed, integral / enclosed, atol=1e-7)
+    uncut = quad(hankel, 0.0, 3000.0, limit=5000)[0]
+    np.testing.assert_allclose(source_spectrum(np.asarray(k), np.asarray(0.0), 0.5, 1.0, width), uncut, atol=1e-4)
     offsets, weights = tail_offsets(width, 1e4 * width, 60)
     inside = np.hypot(offsets[:, 0], offsets[:, 1]) < np.sqrt(3.0) * width
     assert abs(weights[inside].sum() - 0.5) < 0.02
 
 
 def test_source_with_tails_is_the_mixture():
-    found = average(tailed_source_offsets(0.3, 0.2, 0.8, 12.0, 40))
-    core, far = average(source_offsets(0.3, 40)), average(tail_offsets(0.8, 12.0, 40))
-    np.testing.assert_allclose(found, 0.8 * core + 0.2 * far, atol=1e-12)
+    computed = average(tailed_source_offsets(0.3, 0.2, 0.8, 12.0, 40))
+    core, tail = average(source_offsets(0.3, 40)), average(tail_offsets(0.8, 12.0, 40))
+    np.testing.assert_allclose(computed, 0.8 * core + 0.2 * tail, atol=1e-12)
     spectrum = source_spectrum(K[:, 0], K[:, 1], 0.3, 0.2, 0.8)
     expected = 0.8 * np.exp(-2 * np.pi**2 * 0.09 * (K**2).sum(1)) + 0.2 * np.exp(-2 * np.pi * 0.8 * np.hypot(*K.T))
     np.testing.assert_allclose(spectrum, expected, rtol=1e-12)
 
 
 def test_joint_spreads_multiply_their_spectra():
-    one, other = source_offsets(0.3, 7), vibration_offsets(0.4, 0.0, 1.0, 7)
-    both = joint(one, other)
-    np.testing.assert_allclose(average(both), average(one) * average(other), atol=1e-12)
+    first, second = source_offsets(0.3, 7), vibration_offsets(0.4, 0.0, 1.0, 7)
+    combined = joint(first, second)
+    np.testing.assert_allclose(average(combined), average(first) * average(second), atol=1e-12)
 
 
 def test_blur_is_the_average_of_moved_images():
@@ -141,9 +141,9 @@ def test_gradients_in_the_source_are_differences():
 
     start, step = jnp.asarray([0.3, 0.2, 0.5, 0.2, 0.1, 0.3]), 1e-4
     slope = jax.grad(loss)(start)
-    for place in range(6):
-        ends = [float(loss(start.at[place].add(sign * step))) for sign in (1, -1)]
-        np.testing.assert_allclose(slope[place], (ends[0] - ends[1]) / (2 * step), rtol=1e-5, atol=1e-6)
+    for row in range(6):
+        ends = [float(loss(start.at[row].add(sign * step))) for sign in (1, -1)]
+        np.testing.assert_allclose(slope[row], (ends[0] - ends[1]) / (2 * step), rtol=1e-5, atol=1e-6)
 
 
 def test_no_spread_has_a_slope_of_zero():

@@ -1,4 +1,4 @@
-"""The linear response of a scan against multislice of a phase object that is weak indeed."""
+"""The linear response of a scan against multislice of a weak phase object."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,17 +24,17 @@ def test_a_scan_over_a_weak_object_has_the_response_at_every_frequency():
     for tilt in ((0, 0), (5, -3)):
         indices = np.array([[0, 0], [6, 2], [-4, 9], [-12, -5]]) + np.array(tilt)
         kernel = propagator((N, N), (SIDE, SIDE), ENERGY, 0.0, dtype=np.complex128, cutoff=10.0)
-        seen = rows(indices, jnp.asarray(np.exp(1j * phi))[None], kernel)
+        plane_waves = rows(indices, jnp.asarray(np.exp(1j * phi))[None], kernel)
         centre = (tilt[0] * step, tilt[1] * step)
         amplitude = aperture((N, N), (SIDE, SIDE), ENERGY, SEMIANGLE, False, centre)
-        images = np.asarray(scan_images(seen, CHI, amplitude, (SIDE, SIDE), ENERGY, (N, N)))
-        found = np.fft.fft2(images / images.mean(axis=(1, 2), keepdims=True)) / N**2
+        images = np.asarray(scan_images(plane_waves, CHI, amplitude, (SIDE, SIDE), ENERGY, (N, N)))
+        spectra = np.fft.fft2(images / images.mean(axis=(1, 2), keepdims=True)) / N**2
         at = np.array([[3, 0], [5, 11], [-7, 20], [1, -8]])
         bands = sidebands(at / SIDE, (indices - np.array(tilt)) * step, centre, ENERGY, SEMIANGLE, 1e-6)
         expected = np.asarray(response(bands, CHI[:THIRD], 0.0))
-        for one, (x, y) in zip(expected, at, strict=True):
-            wanted = one * spectrum[y, x]
-            np.testing.assert_allclose(found[:, y, x], wanted, atol=3e-3 * np.abs(spectrum).max())
+        for transfer, (x, y) in zip(expected, at, strict=True):
+            expected_spectrum = transfer * spectrum[y, x]
+            np.testing.assert_allclose(spectra[:, y, x], expected_spectrum, atol=3e-3 * np.abs(spectrum).max())
 
 
 def test_a_wide_pixel_is_the_mean_of_its_points():
@@ -44,9 +44,9 @@ def test_a_wide_pixel_is_the_mean_of_its_points():
     part = ((np.arange(16) + 0.5) / 16 - 0.5) * width
     points = middle + np.stack(np.meshgrid(part, part), axis=-1).reshape(-1, 2)
     bands = sidebands(q, points, (1e-3, 2e-3), ENERGY, SEMIANGLE, 1e-6)
-    for phases, whole in ((bands.less, lower), (bands.more, upper)):
+    for phases, factor in ((bands.minus, lower), (bands.plus, upper)):
         mean = np.abs(np.asarray(cis(phases @ CHI[:THIRD])).mean(axis=1))
-        np.testing.assert_allclose(np.abs(np.asarray(whole)[:, 0]), mean, atol=0.01)
+        np.testing.assert_allclose(np.abs(np.asarray(factor)[:, 0]), mean, atol=0.01)
         assert mean.min() < 0.97
 
 
@@ -54,6 +54,6 @@ def test_depth_is_defocus():
     q = np.array([[0.2, 0.5]])
     bands = sidebands(q, np.array([[0.0, 4e-3]]), (0.0, 0.0), ENERGY, SEMIANGLE, 1e-3)
     deeper = np.eye(25)[0] * 30.0
-    left = response(bands, CHI[:THIRD], 30.0)
+    deep = response(bands, CHI[:THIRD], 30.0)
     right = response(bands, (CHI + deeper)[:THIRD], 0.0)
-    assert np.asarray(left) == pytest.approx(np.asarray(right))
+    assert np.asarray(deep) == pytest.approx(np.asarray(right))

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from twin.sample.structures import Structure
+
 
 class Crystal(NamedTuple):
-    """A structure and what is known of it: atoms in the cell by element, density in g/cm^3 and shortest distance in angstrom."""
+    """A structure and its known properties: atoms in the cell by element, density in g/cm^3 and shortest distance in angstrom."""
 
     lattice: str
     cell: tuple[float, ...]
@@ -31,7 +33,7 @@ def numbered(number: int) -> dict[str, str]:
 
 
 def cif(cell: tuple[float, ...], symmetry: Mapping[str, str], sites: str, columns: str = "", extra: str = "") -> str:
-    """A CIF's text. ``cell`` a, b, c and angles; each line of ``sites`` a label, a symbol, x, y, z and what ``columns`` add; ``extra`` text before them."""
+    """A CIF's text. ``cell`` a, b, c and angles; each line of ``sites`` a label, a symbol, x, y, z and ``columns``; ``extra`` text before them."""
     names = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
     lines = ["data_crystal", *(f"_cell_{name} {value:g}" for name, value in zip(names, cell, strict=True))]
     lines += [f"{tag} {value}" for tag, value in symmetry.items()] + [extra]
@@ -148,3 +150,8 @@ CRYSTALS: dict[str, Crystal] = {
     ),
     "fluorite": Crystal("cF", cube(5.4626), numbered(225), "Ca1 Ca2+ 0 0 0\nF1 F- 0.25 0.25 0.25", {"Ca": 4, "F": 8}, 3.18, 2.365),
 }  # fmt: skip
+
+
+def notes_text(structure: Structure) -> str:
+    """Notes and contradictions of a structure in one line."""
+    return " | ".join([*structure.notes, *structure.contradictions])

@@ -1,4 +1,4 @@
-"""Specimens: what is refused, slicing, thermal motion."""
+"""Specimens: invalid input, slicing, thermal motion."""
 
 import numpy as np
 import pytest
@@ -22,10 +22,10 @@ def test_the_default_cell():
 
 def test_every_atom_goes_into_the_slice_of_its_displaced_z():
     specimen = srtio3((2, 2, 3))
-    moved = specimen.displacements(4) * 6.0
-    members, elements = specimen.members(6, moved)
+    displacements = specimen.displacements(4) * 6.0
+    members, elements = specimen.members(6, displacements)
     assert sorted(members[members >= 0].tolist()) == list(range(len(specimen.symbols)))
-    z = (specimen.positions[:, 2] + moved[:, 2]) % specimen.thickness
+    z = (specimen.positions[:, 2] + displacements[:, 2]) % specimen.thickness
     for number in range(6):
         for kind, element in enumerate(elements):
             inside = members[number, kind][members[number, kind] >= 0]
@@ -35,12 +35,12 @@ def test_every_atom_goes_into_the_slice_of_its_displaced_z():
 
 def test_thermal_motion_is_fixed_by_its_seed_and_has_its_size():
     specimen = srtio3((6, 6, 20))
-    one, again, other = specimen.displacements(1), specimen.displacements(1), specimen.displacements(2)
-    np.testing.assert_array_equal(one, again)
-    assert np.abs(one - other).max() > 0.01
+    first, again, other = specimen.displacements(1), specimen.displacements(1), specimen.displacements(2)
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.01
     oxygen = np.array([symbol == "O" for symbol in specimen.symbols])
-    np.testing.assert_allclose(one[oxygen].var(axis=0), 0.00927, rtol=0.1)
-    np.testing.assert_allclose(one[~oxygen].var(axis=0), (0.00787 + 0.00556) / 2, rtol=0.1)
+    np.testing.assert_allclose(first[oxygen].var(axis=0), 0.00927, rtol=0.1)
+    np.testing.assert_allclose(first[~oxygen].var(axis=0), (0.00787 + 0.00556) / 2, rtol=0.1)
 
 
 def test_potential_is_periodic_and_follows_its_atoms():
@@ -53,8 +53,8 @@ def test_potential_is_periodic_and_follows_its_atoms():
     assert array[1, 16, 16] > 0.9 * array[1].max()
     shift = np.zeros_like(specimen.positions)
     shift[:, 0] = 5 * 7.81 / 64
-    moved = np.asarray(specimen.slices(64, 2, shift).array)
-    np.testing.assert_allclose(moved, np.roll(array, 5, axis=2), atol=2e-3)
+    shifted = np.asarray(specimen.slices(64, 2, shift).array)
+    np.testing.assert_allclose(shifted, np.roll(array, 5, axis=2), atol=2e-3)
 
 
 def test_rectangular_grids_are_y_then_x():
@@ -109,7 +109,7 @@ def test_atoms_that_overlap_are_refused():
         Specimen.from_atoms(atoms)
     shared = Specimen.from_atoms(atoms, occupancy=np.array([0.25, 0.75]))
     np.testing.assert_array_equal(shared.occupancy, [0.25, 0.75])
-    with pytest.raises(ValueError, match="add up to at most 1"):
+    with pytest.raises(ValueError, match="sum to at most 1"):
         Specimen.from_atoms(atoms, occupancy=np.array([0.5, 0.75]))
     Specimen.from_atoms(atoms, occupancy=np.array([0.0, 1.0]))
 
@@ -166,10 +166,10 @@ def test_slices_that_cannot_be_made(options, problem):
 def test_thermal_motion_per_atom():
     specimen = Specimen.from_atoms(srtio3_unit(), np.array([0.01, 0.02, 0.0, 0.03, 0.04]))
     np.testing.assert_array_equal(specimen.u2, [0.01, 0.02, 0.0, 0.03, 0.04])
-    moved = specimen.displacements(3)
-    assert np.all(moved[2] == 0.0)
+    displacements = specimen.displacements(3)
+    assert np.all(displacements[2] == 0.0)
     np.testing.assert_allclose(
-        moved / np.sqrt(specimen.u2 + 1e-30)[:, None],
+        displacements / np.sqrt(specimen.u2 + 1e-30)[:, None],
         np.random.default_rng(3).normal(size=(5, 3)) * (specimen.u2 > 0)[:, None],
     )
     assert specimen.slices(16, 2).damped is False

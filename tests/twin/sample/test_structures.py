@@ -1,4 +1,4 @@
-"""Orthogonal cells and zone axes: density, distances, orientation, strain, and what is refused."""
+"""Orthogonal cells and zone axes: density, distances, orientation, strain, and invalid input."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from ase.build import bulk, mx2
 
 from twin.sample.orthogonal import oriented, orthogonal, primitive, zone_axis
 from twin.sample.specimen import Specimen, read_structure
-from twin.sample.structures import VACUUM, gap_along_z, load_structure, structure_of, with_occupancies
+from twin.sample.structures import SHEET_VACUUM, gap_along_z, load_structure, structure_of, with_occupancies
 
 
 def graphite():
@@ -19,8 +19,8 @@ def zirconia():
     """Baddeleyite: monoclinic, P2_1/c, all twelve atoms."""
     sites = {"Zr": [(0.2754, 0.0395, 0.2083)], "O": [(0.07, 0.3317, 0.3447), (0.4496, 0.7569, 0.4792)]}
     symbols, scaled = [], []
-    for symbol, places in sites.items():
-        for x, y, z in places:
+    for symbol, positions in sites.items():
+        for x, y, z in positions:
             images = [(x, y, z), (-x, y + 0.5, 0.5 - z), (-x, -y, -z), (x, 0.5 - y, z + 0.5)]
             symbols += [symbol] * 4
             scaled += images
@@ -42,43 +42,43 @@ def neighbourhood(atoms, cutoff=3.2):
     """Sorted distances to all neighbours, by element, padded: one row per atom, sorted."""
     from ase.neighborlist import neighbor_list
 
-    made = atoms.copy()
-    made.pbc = True
-    first, distance = neighbor_list("id", made, cutoff)
-    return [(made.symbols[atom], np.sort(distance[first == atom])) for atom in range(len(made))]
+    crystal = atoms.copy()
+    crystal.pbc = True
+    first, distance = neighbor_list("id", crystal, cutoff)
+    return [(crystal.symbols[atom], np.sort(distance[first == atom])) for atom in range(len(crystal))]
 
 
-def same_neighbours(before, after, strain):
-    """Every atom of ``after`` has the neighbours of some atom of ``before``, to the strain."""
-    known = neighbourhood(before)
-    for symbol, distances in neighbourhood(after):
+def same_neighbours(original, transformed, strain):
+    """Every atom of ``transformed`` has the neighbours of some atom of ``original``, to the strain."""
+    known = neighbourhood(original)
+    for symbol, distances in neighbourhood(transformed):
         short = distances[distances < 3.0]
         assert any(
-            own == symbol
-            and len(other) >= len(short)
-            and np.all(np.abs(other[: len(short)] - short) < 3.2 * strain + 1e-3)
-            for own, other in known
+            other == symbol
+            and len(reference) >= len(short)
+            and np.all(np.abs(reference[: len(short)] - short) < 3.2 * strain + 1e-3)
+            for other, reference in known
         )
 
 
 @pytest.mark.parametrize("name", list(STRUCTURES))
 def test_orthogonal_cells_keep_density_and_distances(name):
     atoms = STRUCTURES[name]()
-    made = orthogonal(atoms)
-    assert np.allclose(made.atoms.cell.array, np.diag(made.atoms.cell.lengths()), atol=1e-9)
+    cell = orthogonal(atoms)
+    assert np.allclose(cell.atoms.cell.array, np.diag(cell.atoms.cell.lengths()), atol=1e-9)
     density = len(atoms) / abs(np.linalg.det(atoms.cell.array))
-    np.testing.assert_allclose(len(made.atoms) / made.atoms.get_volume(), density, rtol=1e-9)
-    assert made.strain < (5e-3 if name == "monoclinic" else 1e-9)
-    same_neighbours(atoms, made.atoms, made.strain)
-    assert len(Specimen.from_atoms(made.atoms).symbols) == len(made.atoms)
-    assert len(made.atoms) <= {"Si": 4, "graphite": 8, "MoS2": 6, "wurtzite": 8, "gold": 2}.get(name, 100)
+    np.testing.assert_allclose(len(cell.atoms) / cell.atoms.get_volume(), density, rtol=1e-9)
+    assert cell.strain < (5e-3 if name == "monoclinic" else 1e-9)
+    same_neighbours(atoms, cell.atoms, cell.strain)
+    assert len(Specimen.from_atoms(cell.atoms).symbols) == len(cell.atoms)
+    assert len(cell.atoms) <= {"Si": 4, "graphite": 8, "MoS2": 6, "wurtzite": 8, "gold": 2}.get(name, 100)
 
 
 def test_an_orthogonal_cell_stays_as_it_is():
     atoms = bulk("Si", cubic=True)
-    made = orthogonal(atoms)
-    np.testing.assert_array_equal(np.abs(made.matrix), np.eye(3))
-    assert made.strain < 1e-12
+    cell = orthogonal(atoms)
+    np.testing.assert_array_equal(np.abs(cell.matrix), np.eye(3))
+    assert cell.strain < 1e-12
 
 
 @pytest.mark.smoke
@@ -93,31 +93,31 @@ def test_an_orthogonal_cell_stays_as_it_is():
 )
 def test_zone_axes_of_silicon(uvw, lengths):
     """Known rectangular cells of diamond: sides a / sqrt(2), a, a sqrt(3), a sqrt(3/2), the same from both cells of it."""
-    made = zone_axis(bulk("Si", cubic=True), uvw)
-    np.testing.assert_allclose(np.sort(made.atoms.cell.lengths()[:2]), np.sort(lengths[:2]), atol=2e-3)
-    np.testing.assert_allclose(made.atoms.cell.lengths()[2], lengths[2], atol=2e-3)
-    assert made.strain < 1e-9
-    np.testing.assert_allclose(len(made.atoms) / made.atoms.get_volume(), 8 / 5.43**3)
-    same_neighbours(bulk("Si"), made.atoms, 0.0)
+    cell = zone_axis(bulk("Si", cubic=True), uvw)
+    np.testing.assert_allclose(np.sort(cell.atoms.cell.lengths()[:2]), np.sort(lengths[:2]), atol=2e-3)
+    np.testing.assert_allclose(cell.atoms.cell.lengths()[2], lengths[2], atol=2e-3)
+    assert cell.strain < 1e-9
+    np.testing.assert_allclose(len(cell.atoms) / cell.atoms.get_volume(), 8 / 5.43**3)
+    same_neighbours(bulk("Si"), cell.atoms, 0.0)
 
 
 def test_silicon_110_shows_dumbbells():
     """Two columns a / 4 apart along [001], the sign of the right projection."""
-    made = zone_axis(bulk("Si", cubic=True), (1, 1, 0), x=(0, 0, 1))
-    np.testing.assert_allclose(made.atoms.cell.lengths(), (5.43, 3.840, 3.840), atol=1e-3)
-    plane = made.atoms.get_positions()[:, :2]
-    apart = plane[:, None] - plane[None]
-    apart -= np.round(apart / made.atoms.cell.lengths()[:2]) * made.atoms.cell.lengths()[:2]
-    distance = np.sort(np.hypot(apart[..., 0], apart[..., 1]), axis=1)[:, 1]
+    cell = zone_axis(bulk("Si", cubic=True), (1, 1, 0), x=(0, 0, 1))
+    np.testing.assert_allclose(cell.atoms.cell.lengths(), (5.43, 3.840, 3.840), atol=1e-3)
+    plane = cell.atoms.get_positions()[:, :2]
+    separation = plane[:, None] - plane[None]
+    separation -= np.round(separation / cell.atoms.cell.lengths()[:2]) * cell.atoms.cell.lengths()[:2]
+    distance = np.sort(np.hypot(separation[..., 0], separation[..., 1]), axis=1)[:, 1]
     np.testing.assert_allclose(distance, 5.43 / 4, atol=1e-3)
 
 
-def test_wanted_direction_becomes_x():
+def test_requested_direction_becomes_x():
     atoms = bulk("Si", cubic=True)
-    made = zone_axis(atoms, (0, 0, 1), x=(1, 0, 0))
-    np.testing.assert_allclose(made.atoms.cell.lengths(), (5.43, 5.43, 5.43), atol=1e-6)
-    turned = zone_axis(atoms, (0, 0, 1), x=(1, 1, 0))
-    np.testing.assert_allclose(turned.matrix[0], (0.5, 0.5, 0.0), atol=1e-6)
+    cell = zone_axis(atoms, (0, 0, 1), x=(1, 0, 0))
+    np.testing.assert_allclose(cell.atoms.cell.lengths(), (5.43, 5.43, 5.43), atol=1e-6)
+    rotated = zone_axis(atoms, (0, 0, 1), x=(1, 1, 0))
+    np.testing.assert_allclose(rotated.matrix[0], (0.5, 0.5, 0.0), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -131,22 +131,22 @@ def test_wanted_direction_becomes_x():
 )
 def test_own_axes_are_kept_where_they_are_orthogonal(uvw, x, directions):
     """Gold's cube stays its cube along every axis of it: 4.08 angstrom, not 2.88, and right-handed."""
-    made = oriented(bulk("Au", cubic=True), uvw, x)
-    assert made.directions == directions
-    np.testing.assert_allclose(made.atoms.cell.lengths(), 4.08, atol=1e-9)
-    assert len(made.atoms) == 4
-    np.testing.assert_allclose(np.linalg.det(made.matrix), 1.0)
-    same_neighbours(bulk("Au"), made.atoms, 0.0)
+    cell = oriented(bulk("Au", cubic=True), uvw, x)
+    assert cell.directions == directions
+    np.testing.assert_allclose(cell.atoms.cell.lengths(), 4.08, atol=1e-9)
+    assert len(cell.atoms) == 4
+    np.testing.assert_allclose(np.linalg.det(cell.matrix), 1.0)
+    same_neighbours(bulk("Au"), cell.atoms, 0.0)
 
 
 def test_other_directions_take_the_smallest_cell():
     gold = bulk("Au", cubic=True)
     for uvw, x in (((1, 1, 0), None), ((0, 0, 1), (1, 1, 0)), ((1, 1, 1), None)):
-        made, small = oriented(gold, uvw, x), zone_axis(gold, uvw, x)
-        np.testing.assert_allclose(made.atoms.get_volume(), small.atoms.get_volume())
-    turned = oriented(gold, (0, 0, 1), (1, 1, 0))
-    assert turned.directions == ((1, 1, 0), (-1, 1, 0), (0, 0, 1))
-    assert turned.described.startswith("2.885 x 2.885 x 4.080 Å, x along [1 1 0]")
+        chosen, small = oriented(gold, uvw, x), zone_axis(gold, uvw, x)
+        np.testing.assert_allclose(chosen.atoms.get_volume(), small.atoms.get_volume())
+    rotated = oriented(gold, (0, 0, 1), (1, 1, 0))
+    assert rotated.directions == ((1, 1, 0), (-1, 1, 0), (0, 0, 1))
+    assert rotated.described.startswith("2.885 x 2.885 x 4.080 Å, x along [1 1 0]")
     # hexagonal: of equally small cells the one with x along a
     assert oriented(mx2("MoS2", vacuum=5.0), (0, 0, 1)).directions == ((1, 0, 0), (1, 2, 0), (0, 0, 1))
 
@@ -155,18 +155,18 @@ def test_a_cell_that_is_orthogonal_by_its_decimals_keeps_its_axes():
     nearly = Atoms(
         "Au4", scaled_positions=bulk("Au", cubic=True).get_scaled_positions(), cell=[4.08, 4.08, 4.08, 90.01, 90, 90]
     )
-    made = oriented(nearly, (0, 0, 1))
-    np.testing.assert_array_equal(made.matrix, np.eye(3))
-    assert 1e-5 < made.strain < 1e-3
+    cell = oriented(nearly, (0, 0, 1))
+    np.testing.assert_array_equal(cell.matrix, np.eye(3))
+    assert 1e-5 < cell.strain < 1e-3
 
 
 def test_sheets_and_their_vacuum():
-    """A sheet without a cell across gets vacuum; its gap is what it is, also where the sheet lies across the cell's border."""
+    """A sheet without a cell across gets vacuum; its gap is the same where the sheet lies across the cell's border."""
     sheet = mx2("MoS2")
     assert not sheet.cell.array[2].any()
-    made = structure_of(sheet)
-    assert "vacuum" in made.notes[0]
-    np.testing.assert_allclose(gap_along_z(oriented(made.atoms, (0, 0, 1)).atoms)[0], 2 * VACUUM, atol=1e-6)
+    structure = structure_of(sheet)
+    assert "vacuum" in structure.notes[0]
+    np.testing.assert_allclose(gap_along_z(oriented(structure.atoms, (0, 0, 1)).atoms)[0], 2 * SHEET_VACUUM, atol=1e-6)
     wrapped = mx2("MoS2", vacuum=8.0)
     wrapped.positions[:, 2] -= wrapped.positions[0, 2]
     wrapped.wrap()
@@ -177,9 +177,9 @@ def test_sheets_and_their_vacuum():
 
 def test_files_that_ase_reads(tmp_path):
     bulk("Cu", cubic=True).write(tmp_path / "POSCAR.vasp")
-    found = load_structure(tmp_path / "POSCAR.vasp")
-    assert (found.formula, found.units, len(found.symbols)) == ("Cu", 4, 4)
-    assert found.density == pytest.approx(8.98, rel=0.01)
+    structure = load_structure(tmp_path / "POSCAR.vasp")
+    assert (structure.formula, structure.units, len(structure.symbols)) == ("Cu", 4, 4)
+    assert structure.density == pytest.approx(8.98, rel=0.01)
     (tmp_path / "broken.vasp").write_text("nonsense")
     with pytest.raises(ValueError, match="cannot be read as a structure"):
         load_structure(tmp_path / "broken.vasp")
@@ -190,38 +190,40 @@ def test_files_that_ase_reads(tmp_path):
 )
 def test_zone_axes_of_other_systems(name, uvw):
     atoms = STRUCTURES[name]()
-    made = zone_axis(atoms, uvw)
+    cell = zone_axis(atoms, uvw)
     direction = np.asarray(uvw) @ atoms.cell.array
-    np.testing.assert_allclose(made.atoms.cell.lengths()[2], np.linalg.norm(direction), rtol=made.strain + 1e-9)
-    np.testing.assert_allclose(made.matrix[2], uvw, atol=1e-9)
+    np.testing.assert_allclose(cell.atoms.cell.lengths()[2], np.linalg.norm(direction), rtol=cell.strain + 1e-9)
+    np.testing.assert_allclose(cell.matrix[2], uvw, atol=1e-9)
     density = len(atoms) / abs(np.linalg.det(atoms.cell.array))
-    np.testing.assert_allclose(len(made.atoms) / made.atoms.get_volume(), density, rtol=1e-9)
-    assert made.strain < 0.01
-    same_neighbours(atoms, made.atoms, made.strain)
+    np.testing.assert_allclose(len(cell.atoms) / cell.atoms.get_volume(), density, rtol=1e-9)
+    assert cell.strain < 0.01
+    same_neighbours(atoms, cell.atoms, cell.strain)
 
 
 def test_strain_is_the_largest_change_of_length():
     """A cell 2 degrees off: the shear strains lengths along its diagonals by half its angle."""
     atoms = Atoms("Cu", cell=[3.0, 3.0, 3.0, 90, 90, 88], pbc=True)
-    made = orthogonal(atoms, bound=1, strain=0.05)
-    assert len(made.atoms) == 1
-    assert abs(made.strain - np.radians(1.0)) < 1e-3
+    cell = orthogonal(atoms, bound=1, strain=0.05)
+    assert len(cell.atoms) == 1
+    assert abs(cell.strain - np.radians(1.0)) < 1e-3
 
 
 def test_a_left_handed_cell_keeps_its_handedness():
     """A chiral molecule in a cell whose vectors are a left-handed set: the triple product of its bonds keeps its sign."""
-    places = [(3.0, 3.0, 3.0), (4.5, 3.2, 3.1), (3.1, 4.6, 3.3), (3.2, 2.7, 4.7)]
-    right = Atoms("SiGeSnC", positions=places, cell=np.diag([8.0, 8.5, 9.0]), pbc=True)
-    left = Atoms(right.symbols, right.get_positions(), cell=right.cell.array[[1, 0, 2]], pbc=True)
-    assert np.linalg.det(left.cell.array) < 0.0
+    positions = [(3.0, 3.0, 3.0), (4.5, 3.2, 3.1), (3.1, 4.6, 3.3), (3.2, 2.7, 4.7)]
+    right_handed = Atoms("SiGeSnC", positions=positions, cell=np.diag([8.0, 8.5, 9.0]), pbc=True)
+    left_handed = Atoms(
+        right_handed.symbols, right_handed.get_positions(), cell=right_handed.cell.array[[1, 0, 2]], pbc=True
+    )
+    assert np.linalg.det(left_handed.cell.array) < 0.0
 
     def bonds(atoms):
         order = [list(atoms.symbols).index(symbol) for symbol in ("Si", "Ge", "Sn", "C")]
         return np.linalg.det(atoms.get_distances(order[0], order[1:], mic=True, vector=True))
 
-    for made in (orthogonal(left), zone_axis(left, (0, 0, 1)), zone_axis(left, (1, 0, 0))):
-        assert np.linalg.det(made.atoms.cell.array) > 0.0
-        np.testing.assert_allclose(bonds(made.atoms), bonds(right), rtol=1e-6)
+    for cell in (orthogonal(left_handed), zone_axis(left_handed, (0, 0, 1)), zone_axis(left_handed, (1, 0, 0))):
+        assert np.linalg.det(cell.atoms.cell.array) > 0.0
+        np.testing.assert_allclose(bonds(cell.atoms), bonds(right_handed), rtol=1e-6)
 
 
 def test_primitive_cells():
@@ -235,7 +237,7 @@ def test_primitive_cells():
     assert len(primitive(dented)[1]) == 8
 
 
-def test_what_has_no_orthogonal_cell():
+def test_structures_without_an_orthogonal_cell():
     with pytest.raises(ValueError, match="set the cell"):
         orthogonal(Atoms("Si", positions=[(0, 0, 0)]))
     with pytest.raises(ValueError, match="no direction"):

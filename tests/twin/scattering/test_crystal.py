@@ -1,4 +1,4 @@
-"""Gram matrices in blocks: the crystal's form equals the supercell's, and both give the images of exact multislice."""
+"""Gram matrices in blocks: the unit cell's algorithm equals the supercell's, and both give the images of exact multislice."""
 
 import itertools
 
@@ -30,8 +30,8 @@ def response(kx, ky):
 @pytest.fixture(scope="module")
 def crystal() -> Grams:
     cell = srtio3((1, 1, 1)).slices(POINTS, 2)
-    (made,), _ = crystal_grams(cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE, [response], TILT)
-    return made
+    (grams,), _ = crystal_grams(cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE, [response], TILT)
+    return grams
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +62,8 @@ X, Y = np.array([0.0, 0.7, 1.9, 3.1]), np.array([0.2, 1.4, 5.0])
 
 
 def test_the_crystals_form_equals_exact_multislice(crystal, exact):
-    found = raster(image_spectrum(crystal, ABERRATIONS), crystal.extent, X, Y)
-    np.testing.assert_allclose(found, exact, rtol=2e-4)
+    images = raster(image_spectrum(crystal, ABERRATIONS), crystal.extent, X, Y)
+    np.testing.assert_allclose(images, exact, rtol=2e-4)
     assert np.ptp(exact) > 0.3 * exact.mean()
 
 
@@ -74,8 +74,8 @@ def test_the_general_form_equals_exact_multislice(supercell, exact):
     weights = response(kx[None, :], ky[:, None])[None]
     matrix = gram_matrices(bundle.indices, functions, kernel, weights, (2 * CELLS,))[0, 0]
     general = whole(bundle, extent, ENERGY, matrix)
-    found = raster(image_spectrum(general, ABERRATIONS), extent, X, Y)
-    np.testing.assert_allclose(found, exact, rtol=2e-4)
+    images = raster(image_spectrum(general, ABERRATIONS), extent, X, Y)
+    np.testing.assert_allclose(images, exact, rtol=2e-4)
 
 
 def test_the_crystals_image_has_the_crystals_period(crystal):
@@ -117,17 +117,17 @@ def test_derivatives_against_differences(crystal, name):
         ENERGY,
     )
 
-    def seen(values, spread, source):
+    def signal(values, spread, source):
         return raster(image_spectrum(double, values, spread), double.extent, X, Y, source)[1, 2]
 
     start = (jnp.asarray(ABERRATIONS), jnp.asarray(20.0), jnp.asarray(0.3))
-    gradient = jax.grad(seen, (0, 1, 2))(*start)
+    gradient = jax.grad(signal, (0, 1, 2))(*start)
     step = {"C30": 10.0}.get(name, 0.01)
-    ends = [seen(start[0].at[index(name)].add(sign * step), *start[1:]) for sign in (1, -1)]
+    ends = [signal(start[0].at[index(name)].add(sign * step), *start[1:]) for sign in (1, -1)]
     np.testing.assert_allclose(gradient[0][index(name)], (ends[0] - ends[1]) / (2 * step), rtol=1e-5)
-    for place, step in ((1, 0.01), (2, 1e-4)):
-        ends = [seen(*(one + sign * step * (n == place) for n, one in enumerate(start))) for sign in (1, -1)]
-        np.testing.assert_allclose(gradient[place], (ends[0] - ends[1]) / (2 * step), rtol=1e-5)
+    for argument, step in ((1, 0.01), (2, 1e-4)):
+        ends = [signal(*(value + sign * step * (n == argument) for n, value in enumerate(start))) for sign in (1, -1)]
+        np.testing.assert_allclose(gradient[argument], (ends[0] - ends[1]) / (2 * step), rtol=1e-5)
 
 
 def total(kx, ky):
@@ -137,10 +137,10 @@ def total(kx, ky):
 
 def _diagonal(grams: Grams) -> np.ndarray:
     """What the detector has of each incident beam alone."""
-    found = np.zeros(len(grams.indices))
-    for some, matrix in zip(grams.members, np.asarray(grams.matrices), strict=True):
-        found[some[some >= 0]] = np.real(np.diag(matrix))[some >= 0]
-    return found
+    diagonal = np.zeros(len(grams.indices))
+    for members, matrix in zip(grams.members, np.asarray(grams.matrices), strict=True):
+        diagonal[members[members >= 0]] = np.real(np.diag(matrix))[members >= 0]
+    return diagonal
 
 
 def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
@@ -149,7 +149,7 @@ def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
 
     cell = srtio3((1, 1, 1)).slices(POINTS, 2)
     arguments = (cell, CELLS, (REPEATS, REPEATS), ENERGY, SEMIANGLE)
-    (spared, _), through = crystal_grams(*arguments, [response, total])
+    (spared, _), transmitted_share = crystal_grams(*arguments, [response, total])
     members = spared.members
     group = crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], (0.0, 0.0))
     assert len(group) == 8
@@ -165,9 +165,9 @@ def test_symmetry_spares_blocks_and_changes_nothing(monkeypatch):
     assert len(crystal._group(cell, jnp.asarray(cell.array), spared.indices, spared.extent, [response], TILT)) == 1
     monkeypatch.setattr(crystal, "symmetries", lambda *_: [np.eye(2, dtype=int)])
     (computed, everything), all_through = crystal_grams(*arguments, [response, total])
-    assert through == pytest.approx(all_through, rel=1e-5)
-    seen = everything.amplitude**2 @ _diagonal(everything)
-    assert through == pytest.approx(float(seen), rel=1e-4)
+    assert transmitted_share == pytest.approx(all_through, rel=1e-5)
+    transmitted = everything.amplitude**2 @ _diagonal(everything)
+    assert transmitted_share == pytest.approx(float(transmitted), rel=1e-4)
     pairs = (members[:, :, None] >= 0) & (members[:, None, :] >= 0)
     difference = np.abs(spared.matrices - computed.matrices)[pairs]
     assert difference.max() < 1e-5 * np.abs(computed.matrices).max()

@@ -1,4 +1,4 @@
-"""The Gram model as an object: its beams, layout, cache, speed of use, and what its builder refuses; its physics is in tests/physics."""
+"""The Gram model: its beams, layout, cache, speed, and invalid input of its builder; its physics is in tests/physics."""
 
 from typing import Any
 
@@ -26,9 +26,9 @@ SMALL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def model():
-    told = []
-    built = build_gram(srtio3_unit(), **SMALL, progress=lambda text, share: told.append((text, share)))
-    shares = [share for _, share in told]
+    reported = []
+    built = build_gram(srtio3_unit(), **SMALL, progress=lambda text, share: reported.append((text, share)))
+    shares = [share for _, share in reported]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     return built
@@ -42,20 +42,20 @@ def test_beams_of_the_default_cell():
 
 
 def test_image_is_real_positive_periodic_and_symmetric(model):
-    found = harmonics(model, coefficients({"C10": 20.0}), 10.0, np.zeros(2), 30.0)
-    assert found.dtype == jnp.complex64
-    assert abs(float(found[0].imag)) < 1e-8
+    spectrum = harmonics(model, coefficients({"C10": 20.0}), 10.0, np.zeros(2), 30.0)
+    assert spectrum.dtype == jnp.complex64
+    assert abs(float(spectrum[0].imag)) < 1e-8
     axis = np.arange(8) * 3.905 / 8
     spots = np.stack(np.meshgrid(axis, axis), axis=-1)
-    picture = np.asarray(image(model, found, spots, 0.3))
+    picture = np.asarray(image(model, spectrum, spots, 0.3))
     assert picture.dtype == np.float32
     assert picture.min() > 0.0
     np.testing.assert_allclose(
-        image(model, found, spots + np.array([3.905, -7.81])[None, None, :], 0.3), picture, atol=1e-7
+        image(model, spectrum, spots + np.array([3.905, -7.81])[None, None, :], 0.3), picture, atol=1e-7
     )
     np.testing.assert_allclose(picture, picture.T, atol=1e-7)
     assert picture[0, 0] == picture.max()
-    np.testing.assert_allclose(picture.mean(), float(found[0].real), rtol=0.01)
+    np.testing.assert_allclose(picture.mean(), float(spectrum[0].real), rtol=0.01)
 
 
 def test_a_batch_is_its_samples(model):
@@ -67,8 +67,8 @@ def test_a_batch_is_its_samples(model):
     )
     batch = jax.jit(jax.vmap(harmonics, in_axes=(None, 0, 0, 0, 0)))(model, vectors, depths, tilts, spreads)
     for row in range(3):
-        one = harmonics(model, vectors[row], depths[row], tilts[row], spreads[row])
-        np.testing.assert_allclose(batch[row], one, atol=2e-7 * float(abs(one[0])) + 1e-9)
+        sample = harmonics(model, vectors[row], depths[row], tilts[row], spreads[row])
+        np.testing.assert_allclose(batch[row], sample, atol=2e-7 * float(abs(sample[0])) + 1e-9)
 
 
 def test_arrays_carry_the_whole_model(model, tmp_path):
@@ -107,7 +107,7 @@ def test_the_same_seeds_give_the_same_model(model):
         ({"detector": (55e-3, 30e-3)}, "does not lie within"),
     ],
 )
-def test_what_cannot_be_built_is_refused(options: dict[str, Any], problem):
+def test_invalid_arguments_are_refused(options: dict[str, Any], problem):
     with pytest.raises(ValueError, match=problem):
         build_gram(srtio3_unit(), **(SMALL | options))
 

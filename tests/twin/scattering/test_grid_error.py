@@ -1,4 +1,4 @@
-"""What a grid leaves out, as estimated on one cell: against images and waves of the whole specimen on finer grids."""
+"""The grid error estimated on one cell, against images and waves of the whole specimen on finer grids."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from twin.optics.aberrations import coefficients
 from twin.optics.illumination import Illumination
 from twin.sample.specimen import srtio3
 from twin.scattering import grid_error
-from twin.scattering.grid_error import compared
+from twin.scattering.grid_error import compare_grids
 from twin.scattering.signals import exit_waves
 from twin.scattering.stem.images import stem_images
 from twin.scattering.stem.scene import Scene
@@ -34,26 +34,26 @@ def images(gpts: int) -> np.ndarray:
 
 
 def test_error_of_a_detector_is_that_of_the_brightest_pixels_on_a_grid_three_times_as_fine():
-    found = compared(ONE, (36, 36), 2 * CELLS, ENERGY, SEMIANGLE, finer=2)
+    comparison = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY, SEMIANGLE, finer=2)
     coarse, fine = images(108), images(324)
     actual = np.abs(coarse - fine).max(axis=(1, 2)) / fine.max(axis=(1, 2))
-    estimated = np.array([found.of_detector(one) for one in DETECTORS])
-    # errors that matter, far above what the forms of computation differ by
+    estimated = np.array([comparison.detector_error(detector) for detector in DETECTORS])
+    # relevant errors, far above the differences between algorithms
     assert actual.min() > 0.01
     np.testing.assert_allclose(estimated, actual, rtol=0.25)
 
 
 def test_error_of_beams_is_that_of_the_whole_specimen_on_a_finer_grid():
-    found = compared(ONE, (36, 36), 2 * CELLS, ENERGY)
+    comparison = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
     waves = {n: next(iter(exit_waves([lambda n=n: WHOLE.slices((n, n), 2 * CELLS)], ENERGY)))[-1] for n in (108, 324)}
     beams = {n: np.fft.fft2(wave)[::3, ::3] / n**2 for n, wave in waves.items()}
     inside = np.abs(np.fft.fftfreq(36, 1 / 36)) <= 11  # within the band, which ends at 11.6
     rows = np.flatnonzero(inside)
     coarse, fine = (np.abs(beams[n][np.ix_(at, at)]) ** 2 for n, at in ((108, rows), (324, _same(rows))))
     weak = (fine > 1e-4) & (fine < 1e-2)
-    wrong = np.abs(coarse - fine)[weak].sum() / fine[weak].sum()
-    assert wrong > 0.01
-    assert found.of_weak_beams() == pytest.approx(wrong, rel=0.5)
+    actual = np.abs(coarse - fine)[weak].sum() / fine[weak].sum()
+    assert actual > 0.01
+    assert comparison.weak_beam_error() == pytest.approx(actual, rel=0.5)
 
 
 def _same(rows: np.ndarray) -> np.ndarray:
@@ -62,20 +62,25 @@ def _same(rows: np.ndarray) -> np.ndarray:
 
 
 def test_thick_and_large_cells_are_estimated_from_their_first_slices(monkeypatch):
-    whole = compared(ONE, (36, 36), 2 * CELLS, ENERGY)
+    full = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
     monkeypatch.setattr(grid_error, "MOST", 4 * 36 * 36 * CELLS)
-    part = compared(ONE, (36, 36), 2 * CELLS, ENERGY)
-    assert (whole.depth, part.depth) == (1.0, 2.0)
-    assert 0.3 < part.of_pattern() / whole.of_pattern() < 3.0
+    part = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
+    assert (full.depth, part.depth) == (1.0, 2.0)
+    assert 0.3 < part.pattern_error() / full.pattern_error() < 3.0
 
 
 def test_beams_of_a_probe_are_the_reciprocal_lattice_moved_by_an_offset():
-    found = compared(srtio3((1, 1, 1)), (16, 16), 2, ENERGY, SEMIANGLE)
+    comparison = compare_grids(srtio3((1, 1, 1)), (16, 16), 2, ENERGY, SEMIANGLE)
     kx, _ = frequencies((16, 16), (3.905, 3.905))
-    moved = found.k[0].reshape(16, 16, 2) - found.k[0, 0]
-    np.testing.assert_allclose(moved[..., 0], np.broadcast_to(kx[None], (16, 16)), atol=1e-12)
-    assert 0.0 < np.hypot(*found.k[0, 0]) < 0.5 * 2**0.5 / 3.905
-    assert found.cone == pytest.approx(SEMIANGLE / 0.0250793, rel=1e-4)
-    np.testing.assert_array_equal(found.places, [0, 1, 2, 3] * 2)
+    relative = comparison.k[0].reshape(16, 16, 2) - comparison.k[0, 0]
+    np.testing.assert_allclose(relative[..., 0], np.broadcast_to(kx[None], (16, 16)), atol=1e-12)
+    assert 0.0 < np.hypot(*comparison.k[0, 0]) < 0.5 * 2**0.5 / 3.905
+    assert comparison.cone == pytest.approx(SEMIANGLE / 0.0250793, rel=1e-4)
+    np.testing.assert_array_equal(comparison.places, [0, 1, 2, 3] * 2)
     # a grid this coarse loses some of the beam, and makes none
-    assert 0.7 < (np.abs(found.fine) ** 2).sum(axis=1).min() <= (np.abs(found.fine) ** 2).sum(axis=1).max() < 1.0 + 1e-4
+    assert (
+        0.7
+        < (np.abs(comparison.fine) ** 2).sum(axis=1).min()
+        <= (np.abs(comparison.fine) ** 2).sum(axis=1).max()
+        < 1.0 + 1e-4
+    )

@@ -1,4 +1,4 @@
-"""Multislice as a function: exits, batches, what it refuses; its physics is in tests/physics."""
+"""Multislice as a function: exits, batches, invalid input; its physics is in tests/physics."""
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,8 @@ def stack():
 
 
 def step_by_step(wave, functions, kernel):
-    for one in np.asarray(functions):
-        wave = np.fft.ifft2(np.fft.fft2(wave * one) * np.asarray(kernel))
+    for function in np.asarray(functions):
+        wave = np.fft.ifft2(np.fft.fft2(wave * function) * np.asarray(kernel))
     return wave
 
 
@@ -37,10 +37,10 @@ def test_slice_by_slice(stack):
 
 def test_several_depths_at_once(stack):
     waves, functions, kernel = stack
-    found = multislice(waves, functions, kernel, exits=(2, 3, 7))
-    assert found.shape == (3, *waves.shape)
+    waves_at_depths = multislice(waves, functions, kernel, exits=(2, 3, 7))
+    assert waves_at_depths.shape == (3, *waves.shape)
     for depth, stop in enumerate((2, 3, 7)):
-        np.testing.assert_allclose(found[depth], multislice(waves, functions[:stop], kernel), atol=1e-12)
+        np.testing.assert_allclose(waves_at_depths[depth], multislice(waves, functions[:stop], kernel), atol=1e-12)
 
 
 @pytest.mark.parametrize("exits", [(), (0, 2), (3, 2), (2, 2), (8,)])
@@ -71,20 +71,22 @@ def losses(stack):
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 64])
-@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 1, 2)])
-def test_the_adjoint_is_that_of_the_steps(losses, size, wanted):
+@pytest.mark.parametrize("argnums", [(0,), (1,), (2,), (0, 1, 2)])
+def test_the_adjoint_is_that_of_the_steps(losses, size, argnums):
     loss, arguments = losses
-    found = jax.jit(jax.grad(lambda *a: loss(*a, size=size), wanted))(*arguments)
-    expected = jax.jit(jax.grad(lambda *a: loss(*a, forward_mode=True), wanted))(*arguments)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9 * np.abs(np.asarray(other)).max())
+    gradients = jax.jit(jax.grad(lambda *a: loss(*a, size=size), argnums))(*arguments)
+    expected = jax.jit(jax.grad(lambda *a: loss(*a, forward_mode=True), argnums))(*arguments)
+    for gradient, reference in zip(gradients, expected, strict=True):
+        np.testing.assert_allclose(gradient, reference, rtol=1e-9, atol=1e-9 * np.abs(np.asarray(reference)).max())
 
 
 def test_forward_and_reverse_mode_agree(losses):
     """A directional derivative by tangents equals the gradient's product with the direction."""
     loss, arguments = losses
     rng = np.random.default_rng(4)
-    direction = tuple(jnp.asarray(rng.normal(size=one.shape) + 1j * rng.normal(size=one.shape)) for one in arguments)
+    direction = tuple(
+        jnp.asarray(rng.normal(size=argument.shape) + 1j * rng.normal(size=argument.shape)) for argument in arguments
+    )
     _, along = jax.jvp(lambda *a: loss(*a, forward_mode=True), arguments, direction)
     gradient = jax.grad(loss, (0, 1, 2))(*arguments)
     product = sum(float(jnp.vdot(jnp.conj(g), d).real) for g, d in zip(gradient, direction, strict=True))
@@ -94,9 +96,9 @@ def test_forward_and_reverse_mode_agree(losses):
 def test_the_adjoint_maps_and_serves_several_exits(losses, stack):
     loss, (waves, functions, kernel) = losses
     scales = jnp.asarray([0.5, 1.0, 2.0])
-    found = jax.vmap(jax.grad(lambda s: loss(s * waves, functions, kernel)))(scales)
-    expected = [jax.grad(lambda s: loss(s * waves, functions, kernel, forward_mode=True))(one) for one in scales]
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    gradients = jax.vmap(jax.grad(lambda s: loss(s * waves, functions, kernel)))(scales)
+    expected = [jax.grad(lambda s: loss(s * waves, functions, kernel, forward_mode=True))(scale) for scale in scales]
+    np.testing.assert_allclose(gradients, expected, rtol=1e-9)
 
     def middle(functions, **options):
         return (jnp.abs(multislice(stack[0], functions, kernel, exits=(2, 7), **options)) ** 4).sum()
@@ -106,7 +108,7 @@ def test_the_adjoint_maps_and_serves_several_exits(losses, stack):
     )
 
 
-def test_what_goes_through_together_changes_nothing(stack):
+def test_the_number_of_waves_at_once_changes_nothing(stack):
     waves, functions, kernel = stack
     expected = multislice(waves, functions, kernel)
     for size in (1, 4, 6):
@@ -119,8 +121,8 @@ def test_a_finer_grid_keeps_the_exponential_from_falling_back_into_the_band():
     """Against the same function sampled on a grid so fine that nothing is left to fall back; and exactly as before where nothing does."""
     kx, ky = np.fft.fftfreq(48) * 48, np.fft.fftfreq(32) * 32
     rng = np.random.default_rng(6)
-    few = (np.abs(kx)[None, :] < 14) & (np.abs(ky)[:, None] < 10)
-    spectrum = np.fft.fft2(rng.normal(size=(2, *SHAPE))) * few
+    low_frequencies = (np.abs(kx)[None, :] < 14) & (np.abs(ky)[:, None] < 10)
+    spectrum = np.fft.fft2(rng.normal(size=(2, *SHAPE))) * low_frequencies
     slices = np.fft.ifft2(spectrum).real * 3e3
     limit = band_limit(SHAPE, EXTENT)
     wide = np.zeros((2, 256, 384), complex)

@@ -1,4 +1,4 @@
-"""Position-averaged patterns: rocking curves against probes that are scanned, mean transmission against sampled phonons, tilt against a tilted propagator."""
+"""Position-averaged patterns: rocking curves against scanned probes, mean transmission against sampled phonons, tilt against a tilted propagator."""
 
 import functools
 
@@ -44,17 +44,17 @@ def test_scanned_probes_average_to_the_rocking_curves():
     step = wavelength(ENERGY) / extent[0]
     curves = rocking(cell, 2, (32, 32), ENERGY, 8e-3, 25e-3, cells * 3.905, step=step, every=1, workers=1)
     assert curves.step[0] == pytest.approx(step)
-    seen = (np.hypot(*(curves.k * step).T) <= 8e-3).astype(float)
-    found = np.bincount(
+    illuminated = (np.hypot(*(curves.k * step).T) <= 8e-3).astype(float)
+    computed = np.bincount(
         curves.outgoing,
-        curves.table[cells - 1][curves.pair] * seen[curves.incident] / seen.sum(),
+        curves.table[cells - 1][curves.pair] * illuminated[curves.incident] / illuminated.sum(),
         np.prod(curves.shape),
     ).reshape(curves.shape)
     half = curves.shape[0] // 2
     inside = np.fft.fftshift(total)[80 - half : 80 + half + 1, 80 - half : 80 + half + 1]
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
     lit = np.hypot(x, y) * step <= 25e-3
-    assert np.abs(found - inside)[lit].max() < 2e-3 * inside.max()
+    assert np.abs(computed - inside)[lit].max() < 2e-3 * inside.max()
 
 
 def test_mean_transmission_is_the_mean_over_displacements():
@@ -64,8 +64,10 @@ def test_mean_transmission_is_the_mean_over_displacements():
     weights, total = weights / weights.sum(), np.zeros(fine, complex)
     for x, share in zip(nodes, weights, strict=True):
         for y, other in zip(nodes, weights, strict=True):
-            moved = np.array([[x, y, 0.0]]) * np.sqrt(0.008)
-            total += share * other * np.asarray(transmission(cell.slices(fine, 1, moved).array, ENERGY, limit, 2))[0]
+            displacement = np.array([[x, y, 0.0]]) * np.sqrt(0.008)
+            total += (
+                share * other * np.asarray(transmission(cell.slices(fine, 1, displacement).array, ENERGY, limit, 2))[0]
+            )
     exact = mean_transmission(cell, 1, fine, ENERGY)[0]
     damped = cell.slices(fine, 1, thermal="absorptive", energy=ENERGY)
     second = np.asarray(transmission(damped.array, ENERGY, limit, 2))[0]
@@ -81,19 +83,19 @@ def test_a_tilted_crystal_is_a_moved_aperture():
     functions = jnp.asarray(np.tile(mean_transmission(cell, 2, (32, 32), ENERGY), (cells, 1, 1)))
     kernel = propagator((32, 32), cell.extent, ENERGY, 3.905 / 2, tilt)
     direct = np.asarray(intensities(multislice(plane_waves(np.array([[0, 0]]), (32, 32)), functions, kernel)))[0]
-    wanted = np.rint(-np.asarray(tilt) / np.asarray(curves.step)).astype(int)
-    place = int(np.flatnonzero((curves.k == wanted).all(axis=1))[0])
-    here = curves.incident == place
-    values = curves.table[0][curves.pair[here]]
-    y, x = np.divmod(curves.outgoing[here], curves.shape[1])
+    shift = np.rint(-np.asarray(tilt) / np.asarray(curves.step)).astype(int)
+    direction = int(np.flatnonzero((curves.k == shift).all(axis=1))[0])
+    selected = curves.incident == direction
+    values = curves.table[0][curves.pair[selected]]
+    y, x = np.divmod(curves.outgoing[selected], curves.shape[1])
     period = round(length / cell.extent[0] / curves.step[0])
-    g = np.stack([x - curves.shape[1] // 2 - wanted[0], y - curves.shape[0] // 2 - wanted[1]], axis=-1) // period
-    off = np.abs(values - direct[g[:, 1] % 32, g[:, 0] % 32])
-    assert off.max() < 0.02 * direct.max()  # the tilt is rounded to the lattice of directions
+    g = np.stack([x - curves.shape[1] // 2 - shift[0], y - curves.shape[0] // 2 - shift[1]], axis=-1) // period
+    deviation = np.abs(values - direct[g[:, 1] % 32, g[:, 0] % 32])
+    assert deviation.max() < 0.02 * direct.max()  # the tilt is rounded to the lattice of directions
     assert values.max() < 0.9
 
 
-def test_what_bragg_beams_lose_is_diffuse():
+def test_diffuse_scattering_is_the_loss_of_bragg_beams():
     cell = srtio3((1, 1, 1))
     curves = rocking(cell, 2, (32, 32), ENERGY, 1e-3, 66e-3, 80.0, step=2e-3, every=10, workers=1)
     thermal = diffuse(cell, 2, (32, 32), ENERGY, 1e-3, 66e-3, 80.0, (3, 3), 12, spacing=39.05, workers=1)
@@ -101,39 +103,39 @@ def test_what_bragg_beams_lose_is_diffuse():
     lost = thermal.table[:, 0].sum(axis=(1, 2))
     assert thermal.depths == pytest.approx(curves.depths)
     assert np.all(np.diff(lost) > 0.0)
-    # and no more: what is scattered beyond the grid's band, up to a half of it at these angles, is lost for good
-    whole = bragg + lost
-    assert np.all(whole < 1.005)
-    assert np.all(1.0 - whole < 0.6 * (1.0 - bragg))
+    # and no more: intensity scattered beyond the grid's band, up to a half at these angles, is lost
+    total = bragg + lost
+    assert np.all(total < 1.005)
+    assert np.all(1.0 - total < 0.6 * (1.0 - bragg))
 
 
-def test_slopes_are_the_pattern_s_own():
-    made = small()
+def test_slopes_are_differences_of_patterns():
+    curves = small()
     at = (41.0, (0.8e-3, -1.3e-3), 8e-3, 1.05)
-    found = patterns.pattern(made, *at)
+    pattern = patterns.pattern(curves, *at)
 
-    def moved(place: int, step: float) -> tuple[np.ndarray, np.ndarray]:
+    def difference(parameter: int, step: float) -> tuple[np.ndarray, np.ndarray]:
         numbers = [at[0], *at[1], at[2], at[3]]
-        both = []
+        shifted = []
         for sign in (1.0, -1.0):
-            some = list(numbers)
-            some[place] += sign * step
-            both.append(patterns.pattern(made, some[0], (some[1], some[2]), some[3], some[4]))
-        return tuple((getattr(both[0], n) - getattr(both[1], n)) / (2.0 * step) for n in ("bragg", "diffuse"))
+            changed = list(numbers)
+            changed[parameter] += sign * step
+            shifted.append(patterns.pattern(curves, changed[0], (changed[1], changed[2]), changed[3], changed[4]))
+        return tuple((getattr(shifted[0], n) - getattr(shifted[1], n)) / (2.0 * step) for n in ("bragg", "diffuse"))
 
-    for place, step in enumerate((0.05, 1e-6, 1e-6, 1e-6)):
-        bragg, thermal = moved(place, step)
-        assert np.abs(found.bragg_slopes[place] - bragg).max() < 5e-3 * np.abs(bragg).max()
-        assert np.abs(found.diffuse_slopes[place] - thermal).max() < 5e-3 * np.abs(thermal).max()
-    assert found.thermal_slope == pytest.approx(moved(4, 0.01)[0], abs=1e-5 * np.abs(found.bragg).max())
+    for parameter, step in enumerate((0.05, 1e-6, 1e-6, 1e-6)):
+        bragg, thermal = difference(parameter, step)
+        assert np.abs(pattern.bragg_slopes[parameter] - bragg).max() < 5e-3 * np.abs(bragg).max()
+        assert np.abs(pattern.diffuse_slopes[parameter] - thermal).max() < 5e-3 * np.abs(thermal).max()
+    assert pattern.thermal_slope == pytest.approx(difference(4, 0.01)[0], abs=1e-5 * np.abs(pattern.bragg).max())
 
 
 def test_the_coarse_look_is_the_pattern_in_larger_pixels():
-    made, tilt = small(), (1e-3, 2e-3)
+    curves, tilt = small(), (1e-3, 2e-3)
     row = 8
-    look = patterns.coarse(made, tilt, np.array([row]), 2e-3, 12)[0]
-    whole = patterns.pattern(made, float(made.rocking.depths[row]), tilt, made.semiangle).bragg
-    assert look.sum() == pytest.approx(whole.sum(), rel=0.02)
+    look = patterns.coarse(curves, tilt, np.array([row]), 2e-3, 12)[0]
+    fine_pattern = patterns.pattern(curves, float(curves.rocking.depths[row]), tilt, curves.semiangle).bragg
+    assert look.sum() == pytest.approx(fine_pattern.sum(), rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,6 @@ def test_the_coarse_look_is_the_pattern_in_larger_pixels():
     ],
 )
 def test_a_library_that_cannot_be(change, message):
-    wanted = {"semiangle": 8e-3, "reach": 30e-3, "tilted": 3e-3, "thickness": 60.0} | change
+    options = {"semiangle": 8e-3, "reach": 30e-3, "tilted": 3e-3, "thickness": 60.0} | change
     with pytest.raises(ValueError, match=message):
-        patterns.library(srtio3((1, 1, 1)), 2, (32, 32), ENERGY, **wanted)
+        patterns.library(srtio3((1, 1, 1)), 2, (32, 32), ENERGY, **options)

@@ -1,4 +1,4 @@
-"""Scans by reciprocity against probes taken through the specimen one by one."""
+"""Scans by reciprocity against multislice of each probe."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +16,7 @@ ENERGY, SEMIANGLE = 200e3, 25e-3
 CHI = coefficients({"C10": 40.0, "C12b": 20.0, "C21a": 300.0, "C30": 1e4})
 
 
-def test_detector_points_back_through_a_tilted_specimen_record_what_probes_send_there():
+def test_reciprocal_waves_through_a_tilted_specimen_agree_with_probes():
     generator = np.random.default_rng(1)
     cell = (8.0, 8.0, 8.0)
     x, y, z = np.meshgrid(*[np.arange(3)] * 3)
@@ -41,11 +41,11 @@ def test_a_crystal_in_one_cell_has_the_rows_of_its_supercell():
     cell = unit.slices(24, 2)
     repeats, cells = 3, 2
     extent = (unit.extent[0] * repeats, unit.extent[1] * repeats)
-    whole = prepared(
+    supercell = prepared(
         cell._replace(array=jnp.tile(cell.array, (cells, repeats, repeats)), extent=extent), ENERGY, finer=2
     )
     indices = np.array([[0, 0], [4, -1], [-2, 5]])
-    big = np.asarray(rows(indices, whole.transmissions, whole.kernel))
+    big = np.asarray(rows(indices, supercell.transmissions, supercell.kernel))
     small = np.asarray(crystal_rows(cell, cells, indices / np.array(extent), ENERGY))
     for number, (h, k) in enumerate(indices):
         for gy, gx in ((0, 0), (1, 2), (-3, 1)):

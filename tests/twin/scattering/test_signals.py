@@ -1,4 +1,4 @@
-"""Signals over positions, configurations and foci: whatever the pieces, the averages are those of the parts."""
+"""Signals over positions, configurations and foci: averages do not depend on the batches."""
 
 import equinox as eqx
 import jax
@@ -40,51 +40,51 @@ def averaged(stacks):
 @pytest.mark.parametrize(
     "options", [{}, {"size": 2, "workers": 1}, {"size": 1, "workers": 2}, {"memory": 3_000_000, "workers": 2}]
 )
-def test_averages_whatever_the_pieces(stacks, averaged, options):
-    found = np.zeros_like(averaged)
-    seen = np.zeros(len(SPOTS), dtype=int)
+def test_averages_do_not_depend_on_the_batches(stacks, averaged, options):
+    assembled = np.zeros_like(averaged)
+    visits = np.zeros(len(SPOTS), dtype=int)
     for part, values in scanned(stacks, BEAM, SPOTS, tilt=TILT, focal_nodes=3, **options):
-        found[part] = values
-        seen[part] += 1
-    assert np.all(seen == 1)
-    np.testing.assert_allclose(found, averaged, atol=1e-6 * averaged.max())
-    shares = found.sum(axis=(1, 2))  # what is missing passed the band limit
+        assembled[part] = values
+        visits[part] += 1
+    assert np.all(visits == 1)
+    np.testing.assert_allclose(assembled, averaged, atol=1e-6 * averaged.max())
+    shares = assembled.sum(axis=(1, 2))  # the rest was cut off by the band limit
     assert np.all((shares > 0.96) & (shares < 1.0 + 1e-5))
 
 
-def test_it_goes_on_where_it_stopped(stacks, averaged):
+def test_scanning_resumes_at_a_position(stacks, averaged):
     parts = list(scanned(stacks, BEAM, SPOTS, tilt=TILT, focal_nodes=3, size=2, start=3))
     assert [part for part, _ in parts] == [slice(3, 5)]
     np.testing.assert_allclose(parts[0][1], averaged[3:], atol=1e-6 * averaged.max())
     assert list(scanned(stacks, BEAM, SPOTS, start=5)) == []
 
 
-def test_what_is_reduced_on_the_way_is_the_same(stacks, averaged):
+def test_reduction_before_averaging_is_the_same(stacks, averaged):
     weight = jnp.asarray(np.random.default_rng(0).uniform(size=SHAPE))
-    found = [v for _, v in scanned(stacks, BEAM, SPOTS, lambda p: (p * weight[None]).sum(axis=(1, 2)), TILT, 3)]
-    np.testing.assert_allclose(np.concatenate(found), (averaged * np.asarray(weight)).sum(axis=(1, 2)), rtol=1e-5)
+    reduced = [v for _, v in scanned(stacks, BEAM, SPOTS, lambda p: (p * weight[None]).sum(axis=(1, 2)), TILT, 3)]
+    np.testing.assert_allclose(np.concatenate(reduced), (averaged * np.asarray(weight)).sum(axis=(1, 2)), rtol=1e-5)
 
 
 def test_memory_that_does_not_do_and_probes_that_do_not_fit_are_refused(stacks):
     with pytest.raises(ValueError, match="memory bound"):
         next(scanned(stacks, BEAM, SPOTS, memory=100_000))
-    far = eqx.tree_at(lambda one: one.coefficients, BEAM, jnp.asarray(coefficients({"C10": 2000.0})))
+    defocused = eqx.tree_at(lambda light: light.coefficients, BEAM, jnp.asarray(coefficients({"C10": 2000.0})))
     with pytest.raises(ValueError, match="overlaps itself"):
-        next(scanned(stacks, far, SPOTS))
+        next(scanned(stacks, defocused, SPOTS))
 
 
 def test_exit_waves_at_depths_and_images_of_them(stacks):
     waves = list(exit_waves(stacks, ENERGY, TILT, exits=(2, 4)))
-    assert [one.shape for one in waves] == [(2, *SHAPE)] * 2
-    whole = list(exit_waves(stacks, ENERGY, TILT))
-    np.testing.assert_allclose(waves[0][1], whole[0][0], atol=1e-6)
+    assert [wave.shape for wave in waves] == [(2, *SHAPE)] * 2
+    all_waves = list(exit_waves(stacks, ENERGY, TILT))
+    np.testing.assert_allclose(waves[0][1], all_waves[0][0], atol=1e-6)
     assert np.abs(waves[0][0] - waves[0][1]).max() > 0.1
     imaging = Imaging(coefficients({"C30": 1e4}), ENERGY, 15e-3, focal_spread=20.0)
     foci = np.array([-100.0, 50.0])
-    found = hrtem(stacks, imaging, foci, TILT)
+    images = hrtem(stacks, imaging, foci, TILT)
     extent = stacks[0]().extent
-    each = [np.asarray(focal_series(jnp.asarray(one[0]), extent, imaging, jnp.asarray(foci))) for one in whole]
-    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-6)
+    series = [np.asarray(focal_series(jnp.asarray(wave[0]), extent, imaging, jnp.asarray(foci))) for wave in all_waves]
+    np.testing.assert_allclose(images, np.mean(series, axis=0), atol=1e-6)
     with pytest.raises(ValueError, match="must rise"):
         next(exit_waves(stacks, ENERGY, exits=(3, 3)))
 
@@ -97,7 +97,7 @@ def test_gradients_go_through_all_of_it(stacks):
 
     def loss(tilt, c10):
         ready = prepared(slices, ENERGY, tilt, jnp.complex128)
-        beam = eqx.tree_at(lambda one: one.coefficients, BEAM, BEAM.coefficients.at[0].set(c10))
+        beam = eqx.tree_at(lambda light: light.coefficients, BEAM, BEAM.coefficients.at[0].set(c10))
         return (patterns(SPOTS[:2], beam, window, ready) * ring[None]).sum()
 
     start = (jnp.asarray(TILT), jnp.asarray(30.0))

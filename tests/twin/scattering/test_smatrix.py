@@ -1,4 +1,4 @@
-"""The scattering matrix: exact without interpolation, close with it where the probe keeps within the window, and within its memory."""
+"""The scattering matrix: exact without interpolation, close with it while the probe is within the window, and within its memory."""
 
 import jax
 import jax.numpy as jnp
@@ -44,38 +44,38 @@ def matrix(setting):
 
 
 def test_without_interpolation_it_is_multislice(matrix, exact):
-    found = np.asarray(exit_waves(matrix, ABERRATIONS, SPOTS))
-    assert np.abs(found - exact).max() < 2e-4 * np.abs(exact).max()
+    computed = np.asarray(exit_waves(matrix, ABERRATIONS, SPOTS))
+    assert np.abs(computed - exact).max() < 2e-4 * np.abs(exact).max()
 
 
 def test_with_interpolation_the_exit_wave_is_near_in_its_window(setting, exact):
     interpolated = built(setting, 2)
     assert len(interpolated.indices) < 0.3 * len(beams(setting[2], ENERGY, SEMIANGLE).indices)
-    found = np.asarray(intensities(exit_waves(interpolated, ABERRATIONS, SPOTS)))
-    assert found.shape == (3, 48, 48)
+    computed = np.asarray(intensities(exit_waves(interpolated, ABERRATIONS, SPOTS)))
+    assert computed.shape == (3, 48, 48)
     exact_patterns = np.asarray(intensities(jnp.asarray(exact)))
 
-    # within the aperture and outside, the share of the beam agrees to what leaves the 7.8 angstrom window
+    # inside and outside the aperture, the shares of the beam agree to within the share outside the 7.8 angstrom window
     def shares(patterns):
         ky = np.fft.fftfreq(patterns.shape[-2], 1.0 / patterns.shape[-2])[:, None]
         kx = np.fft.fftfreq(patterns.shape[-1], 1.0 / patterns.shape[-1])[None, :]
         angle = np.hypot(kx, ky) * 0.0250793 / (15.62 * patterns.shape[-1] / 96)
         return np.array([patterns[:, angle < 30e-3].sum(axis=1), patterns[:, angle >= 30e-3].sum(axis=1)])
 
-    ours, theirs = shares(found), shares(exact_patterns)
+    ours, theirs = shares(computed), shares(exact_patterns)
     np.testing.assert_allclose(ours[0], theirs[0], rtol=0.03)
     np.testing.assert_allclose(ours[1], theirs[1], rtol=0.15)
     assert np.abs(ours - theirs).max() > 1e-5
 
 
 @pytest.mark.parametrize("interpolation", [1, 2])
-def test_whatever_the_memory_and_the_workers_the_result_is_the_same(setting, interpolation, matrix):
+def test_the_result_does_not_depend_on_memory_or_workers(setting, interpolation, matrix):
     expected = matrix if interpolation == 1 else built(setting, interpolation)
-    least = expected.waves.nbytes + 2 * 4 * SHAPE[0] * SHAPE[1] * 8
-    found = built(setting, interpolation, memory=least, workers=2)
-    np.testing.assert_allclose(found.waves, expected.waves, atol=1e-6 * np.abs(expected.waves).max())
+    required_bytes = expected.waves.nbytes + 2 * 4 * SHAPE[0] * SHAPE[1] * 8
+    rebuilt = built(setting, interpolation, memory=required_bytes, workers=2)
+    np.testing.assert_allclose(rebuilt.waves, expected.waves, atol=1e-6 * np.abs(expected.waves).max())
     with pytest.raises(ValueError, match="memory bound"):
-        built(setting, interpolation, memory=least - 1, workers=2)
+        built(setting, interpolation, memory=required_bytes - 1, workers=2)
 
 
 def test_a_grid_that_is_no_multiple_is_refused(setting):

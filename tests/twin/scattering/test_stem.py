@@ -1,4 +1,4 @@
-"""STEM images: all forms make the same, and the one taken is the cheapest that is exact enough."""
+"""STEM images: all algorithms agree, and the cheapest within the tolerance is chosen."""
 
 import dataclasses
 import itertools
@@ -35,36 +35,36 @@ def scene(seeds=(), repeats=(4, 4, 3), points=112):
 
 @pytest.fixture(scope="module")
 def perfect():
-    sharp = eqx.tree_at(lambda one: one.source, BEAM, jnp.zeros(()))
+    sharp = eqx.tree_at(lambda light: light.source, BEAM, jnp.zeros(()))
     return sharp, stem_images(scene(), sharp, X, Y, DETECTORS, form="direct", focal_nodes=5)
 
 
 @pytest.mark.parametrize("form", ["gram", "crystal"])
 def test_exact_forms_agree(perfect, form):
     sharp, direct = perfect
-    found = stem_images(scene(), sharp, X, Y, DETECTORS, tolerance=1e-3, form=form)
-    assert found.form.name == form
-    assert found.array.shape == (2, 5, 6)
-    np.testing.assert_allclose(found.array, direct.array, rtol=2e-3)
+    images = stem_images(scene(), sharp, X, Y, DETECTORS, tolerance=1e-3, form=form)
+    assert images.form.name == form
+    assert images.array.shape == (2, 5, 6)
+    np.testing.assert_allclose(images.array, direct.array, rtol=2e-3)
     assert np.ptp(direct.array[0]) > 0.3 * direct.array[0].mean()
-    assert found.through == pytest.approx(direct.through, abs=3e-3)
-    assert 0.5 < found.through < 0.999
+    assert images.through == pytest.approx(direct.through, abs=3e-3)
+    assert 0.5 < images.through < 0.999
 
 
 def test_frozen_phonons_by_one_wave_for_each_probe(perfect):
     sharp, _ = perfect
     direct = stem_images(scene((1, 2)), sharp, X, Y, DETECTORS, form="direct", focal_nodes=5)
-    found = stem_images(scene((1, 2)), sharp, X, Y, DETECTORS, tolerance=1e-3, form="gram")
-    np.testing.assert_allclose(found.array, direct.array, rtol=3e-3)
+    images = stem_images(scene((1, 2)), sharp, X, Y, DETECTORS, tolerance=1e-3, form="gram")
+    np.testing.assert_allclose(images.array, direct.array, rtol=3e-3)
 
 
 def test_the_direct_form_blurs_a_periodic_image():
     """Over one cell of a perfect crystal, finely enough for the image's band."""
     fine = np.linspace(0.0, A, 15, endpoint=False)
-    still = eqx.tree_at(lambda one: one.focal_spread, BEAM, jnp.zeros(()))
+    still = eqx.tree_at(lambda light: light.focal_spread, BEAM, jnp.zeros(()))
     direct = stem_images(scene(), still, fine, fine, DETECTORS[:1], form="direct")
-    found = stem_images(scene(), still, fine, fine, DETECTORS[:1], form="crystal")
-    np.testing.assert_allclose(found.array, direct.array, rtol=2e-3)
+    images = stem_images(scene(), still, fine, fine, DETECTORS[:1], form="crystal")
+    np.testing.assert_allclose(images.array, direct.array, rtol=2e-3)
 
 
 @pytest.mark.slow
@@ -78,48 +78,51 @@ def test_few_modes_are_as_exact_as_they_state(source):
     ]
     x, y = np.linspace(0.0, 0.5 * A, 9) + 2 * A, np.linspace(0.0, 0.3 * A, 7) + 2 * A
     offered = forms(wide, lights, x, y, DETECTORS, name="gram")
-    whole = grams_of(
-        wide, lights[0], DETECTORS, next(one for one in offered if one.name == "gram" and one.modes is None)
+    complete = grams_of(
+        wide,
+        lights[0],
+        DETECTORS,
+        next(candidate for candidate in offered if candidate.name == "gram" and candidate.modes is None),
     )
-    exact = np.array([[image_of(one, light, x, y) for one in whole.grams] for light in lights])
+    exact = np.array([[image_of(grams, light, x, y) for grams in complete.grams] for light in lights])
     errors, numbers = [], []
     for form in offered:
         if form.modes is None:
             continue
-        made = grams_of(wide, lights[0], DETECTORS, form)
-        found = np.array([[image_of(one, light, x, y) for one in made.grams] for light in lights])
-        errors.append(np.abs(found - exact).max(axis=(0, 2, 3)) / exact.max(axis=(0, 2, 3)))
+        reduced = grams_of(wide, lights[0], DETECTORS, form)
+        computed = np.array([[image_of(grams, light, x, y) for grams in reduced.grams] for light in lights])
+        errors.append(np.abs(computed - exact).max(axis=(0, 2, 3)) / exact.max(axis=(0, 2, 3)))
         assert errors[-1].max() < form.error
-        assert made.through == pytest.approx(whole.through, abs=2e-3)
-        assert made.form.modes is not None
-        numbers.append(len(made.form.modes.waves))
+        assert reduced.through == pytest.approx(complete.through, abs=2e-3)
+        assert reduced.form.modes is not None
+        numbers.append(len(reduced.form.modes.waves))
     assert numbers == sorted(numbers)
     assert len(numbers) == 3
-    assert numbers[1] < 0.6 * whole.grams[0].indices.shape[0]
-    # each ten times fewer than the last as they were asked, and not by chance
+    assert numbers[1] < 0.6 * complete.grams[0].indices.shape[0]
+    # the error falls tenfold with each tolerance
     assert errors[2].max() < 0.3 * errors[0].max()
 
 
-def test_a_detector_that_subtracts_asks_for_more_modes():
-    """What modes lack is bounded by what a detector adds, and one of two signs can be off by as much both ways."""
-    place = np.linspace(0.0, A, 5)
-    one = DETECTORS[0]
-    pair = ([one], [lambda kx, ky: np.sign(kx + 0.0 * ky) * one(kx, ky)])
+def test_a_detector_with_both_signs_needs_more_modes():
+    """The error of modes is bounded for weights of one sign; with both signs the errors of both parts may add up."""
+    scan = np.linspace(0.0, A, 5)
+    detector = DETECTORS[0]
+    pair = ([detector], [lambda kx, ky: np.sign(kx + 0.0 * ky) * detector(kx, ky)])
     light = Illumination(np.zeros(25), 200e3, 21.4e-3)
-    adding, signed = (forms(scene((1,), (5, 5, 2), 140), light, place, place, d, name="gram") for d in pair)
-    counts = [[len(form.modes.waves) for form in found if form.modes is not None] for found in (adding, signed)]
+    adding, signed = (forms(scene((1,), (5, 5, 2), 140), light, scan, scan, d, name="gram") for d in pair)
+    counts = [[len(form.modes.waves) for form in offered if form.modes is not None] for offered in (adding, signed)]
     assert len(counts[0]) == len(counts[1]) == 3
-    assert all(more > less for less, more in zip(sorted(counts[0]), sorted(counts[1]), strict=True))
+    assert all(signed_count > count for count, signed_count in zip(sorted(counts[0]), sorted(counts[1]), strict=True))
 
 
-def test_modes_tell_what_comes_through_on_average_over_the_field_of_view():
+def test_modes_give_the_transmitted_share_over_the_field_of_view():
     """Which four places along each axis leave out the last quarter of; the whole cell's average is another."""
     upright, light = Scene(srtio3((4, 4, 3)), (112, 112), 6), Illumination(np.zeros(25), 200e3, 21.4e-3)
     four, field = A + np.arange(4) / 4 * A, A + np.linspace(0.0, 0.75, 25) * A
-    found = stem_images(upright, light, four, four, DETECTORS, form="gram", tolerance=1e-3)
-    assert found.form.modes is not None
+    images = stem_images(upright, light, four, four, DETECTORS, form="gram", tolerance=1e-3)
+    assert images.form.modes is not None
     average = stem_images(upright, light, field, field, DETECTORS, form="direct").through
-    assert found.through == pytest.approx(average, abs=5e-5)
+    assert images.through == pytest.approx(average, abs=5e-5)
 
 
 @pytest.mark.slow
@@ -129,21 +132,25 @@ def test_prism_is_as_exact_as_it_states_and_better_with_less_interpolation(perfe
     sharp, _ = perfect
     x, y = X[::2], Y[::2]
     exact = stem_images(wide, sharp, x, y, DETECTORS, form="gram")
-    offered = [one for one in forms(wide, sharp, x, y, DETECTORS, name="prism") if one.name == "prism"]
+    offered = [
+        candidate for candidate in forms(wide, sharp, x, y, DETECTORS, name="prism") if candidate.name == "prism"
+    ]
     errors = []
     for factor in (3, 2):
-        form = next(one for one in offered if one.interpolation == factor)
-        found = stem_images(wide, sharp, x, y, DETECTORS, form=form, focal_nodes=5)
-        error = np.sqrt(((found.array - exact.array) ** 2).mean(axis=(1, 2))) / exact.array.mean(axis=(1, 2))
-        assert error.max() < found.form.error
+        form = next(candidate for candidate in offered if candidate.interpolation == factor)
+        images = stem_images(wide, sharp, x, y, DETECTORS, form=form, focal_nodes=5)
+        error = np.sqrt(((images.array - exact.array) ** 2).mean(axis=(1, 2))) / exact.array.mean(axis=(1, 2))
+        assert error.max() < images.form.error
         errors.append(error.max())
-        assert found.through == pytest.approx(exact.through, abs=0.02)
+        assert images.through == pytest.approx(exact.through, abs=0.02)
     assert errors[1] < errors[0]
     assert choose(offered, 1.001 * offered[-1].error, "prism") is offered[-1]
-    assert "prism" not in {one.name for one in forms(wide, sharp, x, y, DETECTORS, memory=10**6, name="prism")}
+    assert "prism" not in {
+        candidate.name for candidate in forms(wide, sharp, x, y, DETECTORS, memory=10**6, name="prism")
+    }
 
 
-def test_diffuse_scattering_is_not_asked_of_a_damped_potential(perfect):
+def test_diffuse_signals_of_a_damped_potential_are_refused(perfect):
     sharp, _ = perfect
     damped = dataclasses.replace(scene(), options=(("thermal", "debye-waller"),))
     with pytest.raises(ValueError, match=r"detector 0 reaches beyond 42\.8 mrad"):
@@ -168,24 +175,26 @@ def test_the_cheapest_exact_enough_is_taken():
 
 
 @pytest.mark.slow
-def test_what_may_be_chosen_follows_from_the_scene():
-    names = {one.name for one in forms(scene(), BEAM, X, Y, DETECTORS)}
+def test_the_scene_decides_which_algorithms_are_offered():
+    names = {candidate.name for candidate in forms(scene(), BEAM, X, Y, DETECTORS)}
     assert {"direct", "gram", "crystal"} <= names
-    assert "crystal" not in {one.name for one in forms(scene((1,)), BEAM, X, Y, DETECTORS)}
-    few = forms(scene((1,)), eqx.tree_at(lambda one: one.focal_spread, BEAM, jnp.zeros(())), X[:2], Y[:2], DETECTORS)
-    assert few[0].name == "direct"
+    assert "crystal" not in {candidate.name for candidate in forms(scene((1,)), BEAM, X, Y, DETECTORS)}
+    offered = forms(
+        scene((1,)), eqx.tree_at(lambda light: light.focal_spread, BEAM, jnp.zeros(())), X[:2], Y[:2], DETECTORS
+    )
+    assert offered[0].name == "direct"
     assert forms(scene(), BEAM, np.linspace(0, A, 64), np.linspace(0, A, 64), DETECTORS)[0].name == "crystal"
-    found = stem_images(scene(), BEAM, X, Y, DETECTORS, tolerance=1e-2)
-    assert found.form == choose(found.forms, 1e-2)
+    images = stem_images(scene(), BEAM, X, Y, DETECTORS, tolerance=1e-2)
+    assert images.form == choose(images.forms, 1e-2)
     with pytest.raises(ValueError, match="no form 'magic'"):
         stem_images(scene(), BEAM, X, Y, DETECTORS, form="magic")
 
 
-def test_what_lies_outside_shrinks_with_it_and_grows_with_defocus():
+def test_the_share_outside_shrinks_with_the_window_and_grows_with_defocus():
     shares = list(outside(scene(), BEAM, (1.0, 2.0, 4.0, 6.0)).values())
     assert all(a > b for a, b in itertools.pairwise(shares))
-    far = eqx.tree_at(lambda one: one.coefficients, BEAM, coefficients({"C10": -120.0}))
-    assert outside(scene(), far, (3.0,))[3.0] > 2 * outside(scene(), BEAM, (3.0,))[3.0]
+    defocused = eqx.tree_at(lambda light: light.coefficients, BEAM, coefficients({"C10": -120.0}))
+    assert outside(scene(), defocused, (3.0,))[3.0] > 2 * outside(scene(), BEAM, (3.0,))[3.0]
 
 
 def test_a_cell_that_is_not_the_specimens_is_refused():

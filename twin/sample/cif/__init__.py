@@ -1,1 +1,1 @@
-"""Crystal structures from CIF text: symmetry, atoms in the cell, and what the file says of itself as a check. gemmi stands behind this folder."""
+"""Crystal structures from CIF text: symmetry, atoms of the cell, and checks against the file's own statements. Uses gemmi."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import gemmi
 import numpy as np
 
-FOREIGN = {
+FOREIGN_TAGS = {
     "_atom_site_cartn_x": "an mmCIF file of a macromolecule",
     "_space_group_symop_magn_operation_xyz": "a magnetic CIF",
     "_space_group_magn_number_bns": "a magnetic CIF",
@@ -21,7 +21,7 @@ FOREIGN = {
     "_space_group_ssg_name": "a CIF of a modulated structure",
 }
 """Tags of files that hold more, or other, than a crystal's structure, and what to call such a file."""
-NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\((\d+)\))?")
+NUMBER_PATTERN = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:\((\d+)\))?")
 
 
 class Number(NamedTuple):
@@ -38,10 +38,10 @@ class Number(NamedTuple):
 
 
 def number(text: str | None, name: str) -> Number | None:
-    """``5.43(1)`` as a number; None for ``?``, ``.`` and nothing. ValueError, with its ``name``, for what is no number."""
+    """``5.43(1)`` as a number; None for ``?``, ``.`` and nothing. ValueError, with its ``name``, for other text."""
     if text is None or text in ("?", ".", ""):
         return None
-    match = NUMBER.fullmatch(text.strip())
+    match = NUMBER_PATTERN.fullmatch(text.strip())
     if match is None or not math.isfinite(float(match[1])):
         raise ValueError(f"{name} is {text!r}, which is no number; give digits, or ? where it is not known")
     mantissa, _, power = match[1].lower().partition("e")
@@ -60,12 +60,12 @@ class Block(NamedTuple):
     def get(self, *tags: str) -> str | None:
         """The first value there is under ``tags``, None where all are missing or ``?`` or ``.``; a loop of one row counts as a value."""
         for tag in tags:
-            found = self.pairs.get(tag)
-            if found is None:
+            value = self.pairs.get(tag)
+            if value is None:
                 column = self.column(tag)
-                found = column[0] if len(column) == 1 else None
-            if found is not None and found.strip() not in ("?", ".", ""):
-                return found.strip()
+                value = column[0] if len(column) == 1 else None
+            if value is not None and value.strip() not in ("?", ".", ""):
+                return value.strip()
         return None
 
     def column(self, *tags: str) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ class Block(NamedTuple):
         category = tag.rpartition("_")[0]
         while category.count("_") > 2:
             category = category.rpartition("_")[0]
-        return {one: (value,) for one, value in self.pairs.items() if one.startswith(category + "_")}
+        return {other: (value,) for other, value in self.pairs.items() if other.startswith(category + "_")}
 
 
 def read_block(text: str, name: str | None) -> tuple[Block, list[str]]:
@@ -102,10 +102,10 @@ def read_block(text: str, name: str | None) -> tuple[Block, list[str]]:
         )
         problem = str(error).splitlines()[0]
         raise ValueError(f"cannot be read as a CIF{hint}: {problem}; mend that line") from None
-    blocks = [_plain(one) for one in document]
+    blocks = [_plain(item) for item in document]
     for block in blocks:
         tags = {*block.pairs, *(tag for loop in block.loops for tag in loop)}
-        for tag, kind in FOREIGN.items():
+        for tag, kind in FOREIGN_TAGS.items():
             if tag in tags:
                 raise ValueError(
                     f"block {block.name!r} is {kind} (it has {tag}), which is not read; give a CIF of the average crystal structure"
@@ -113,13 +113,13 @@ def read_block(text: str, name: str | None) -> tuple[Block, list[str]]:
     holding = [block for block in blocks if block.column("_atom_site_fract_x")]
     named = [block for block in holding if name in (None, block.name)]
     if not named:
-        there = ", ".join(block.name or "(no name)" for block in holding) or "none"
-        wanted = "holds no atoms" if name is None else f"has no block {name!r} with atoms"
+        present = ", ".join(block.name or "(no name)" for block in holding) or "none"
+        problem = "holds no atoms" if name is None else f"has no block {name!r} with atoms"
         raise ValueError(
-            f"{wanted}: blocks with _atom_site_fract_x are {there}; give a CIF with atoms in fractions of the cell"
+            f"{problem}: blocks with _atom_site_fract_x are {present}; give a CIF with atoms in fractions of the cell"
         )
-    rest = [block.name for block in holding if block is not named[0]]
-    return named[0], [f"block {named[0].name!r} is read; {', '.join(rest)} left out"] if rest else []
+    omitted = [block.name for block in holding if block is not named[0]]
+    return named[0], [f"block {named[0].name!r} is read; {', '.join(omitted)} left out"] if omitted else []
 
 
 def _plain(block: gemmi.cif.Block) -> Block:
@@ -131,8 +131,8 @@ def _plain(block: gemmi.cif.Block) -> Block:
             pairs[_tag(pair[0])] = pair[1] if pair[1] in ("?", ".") else gemmi.cif.as_string(pair[1])
         elif item.loop is not None:
             rows, tags = item.loop.values, item.loop.tags
-            shown = [one if one in ("?", ".") else gemmi.cif.as_string(one) for one in rows]
-            loops.append({_tag(tag): tuple(shown[place :: len(tags)]) for place, tag in enumerate(tags)})
+            shown = [value if value in ("?", ".") else gemmi.cif.as_string(value) for value in rows]
+            loops.append({_tag(tag): tuple(shown[column :: len(tags)]) for column, tag in enumerate(tags)})
     return Block(block.name, pairs, tuple(loops))
 
 
@@ -144,25 +144,25 @@ def read_cell(block: Block) -> np.ndarray:
     """Cell vectors as rows in angstrom, a along x and b in the plane of x and y. ValueError for a length that is missing, or angles that close no cell."""
     lengths = []
     for axis in "abc":
-        found = number(block.get(f"_cell_length_{axis}"), f"_cell_length_{axis}")
-        if found is None or found.value <= 0.0:
+        length = number(block.get(f"_cell_length_{axis}"), f"_cell_length_{axis}")
+        if length is None or length.value <= 0.0:
             raise ValueError(
-                f"_cell_length_{axis} is {'missing' if found is None else found.value}; give the cell's lengths in angstrom"
+                f"_cell_length_{axis} is {'missing' if length is None else length.value}; give the cell's lengths in angstrom"
             )
-        lengths.append(found.value)
+        lengths.append(length.value)
     angles = []
     for name in ("alpha", "beta", "gamma"):
-        found = number(block.get(f"_cell_angle_{name}"), f"_cell_angle_{name}")
-        angles.append(90.0 if found is None else found.value)
+        angle = number(block.get(f"_cell_angle_{name}"), f"_cell_angle_{name}")
+        angles.append(90.0 if angle is None else angle.value)
     # exact where angles are, so that no cosine of 90 degrees is 6e-17
     alpha, beta, gamma = (
-        0.0 if one == 90.0 else -0.5 if one == 120.0 else math.cos(math.radians(one)) for one in angles
+        0.0 if angle == 90.0 else -0.5 if angle == 120.0 else math.cos(math.radians(angle)) for angle in angles
     )
     sine = math.sqrt(max(1.0 - gamma**2, 0.0))
     height = 1.0 - alpha**2 - beta**2 - gamma**2 + 2.0 * alpha * beta * gamma
-    if not all(0.0 < one < 180.0 for one in angles) or height <= 1e-6:
+    if not all(0.0 < angle < 180.0 for angle in angles) or height <= 1e-6:
         raise ValueError(
-            f"the cell's angles {', '.join(f'{one:g}' for one in angles)} degrees close no cell; mend _cell_angle_*"
+            f"the cell's angles {', '.join(f'{angle:g}' for angle in angles)} degrees close no cell; mend _cell_angle_*"
         )
     a, b, c = lengths
     return np.array(

@@ -1,4 +1,4 @@
-"""What a CIF says of its own contents (formula, number of formula units, density, volume) against the atoms that were made from it."""
+"""Checks of the atoms read from a CIF against the formula, number of formula units, density and volume that it states."""
 
 import re
 from typing import NamedTuple
@@ -12,14 +12,14 @@ from twin.sample.cif.neighbours import shortest
 
 AVOGADRO = 0.602214076
 """Atomic mass units per cubic angstrom in g/cm^3 are one over this."""
-COMPOSITION, DENSITY, VOLUME = 0.03, 0.03, 0.01
-"""Relative differences from what the file states that are taken for rounding."""
-BOND = 0.6
+COMPOSITION_TOLERANCE, DENSITY_TOLERANCE, VOLUME_TOLERANCE = 0.03, 0.03, 0.01
+"""Relative differences from the stated values that rounding may explain."""
+SHORTEST_BOND_RATIO = 0.6
 """Share of the sum of covalent radii below which two atoms are too near: compressed crystals and multiple bonds stay above."""
 
 
 class Stated(NamedTuple):
-    """What a file says of its contents: atoms of each element in the ``formula`` ({} where not stated), formula ``units`` in the cell, ``density`` in
+    """Stated contents of a file: atoms of each element in the ``formula`` ({} where not stated), formula ``units`` in the cell, ``density`` in
     g/cm^3, ``volume`` in angstrom^3 (0 where not stated)."""
 
     formula: dict[str, float]
@@ -38,17 +38,17 @@ class Verdict(NamedTuple):
 
 
 def read_stated(block: Block) -> tuple[Stated, list[str]]:
-    """What the block says, and notes on what cannot be read. Nothing here is worth a refusal."""
+    """The stated contents of a block, and notes on values that cannot be read; these are never an error."""
     notes: list[str] = []
 
     def value(*tags: str) -> float:
         text = block.get(*tags)
         try:
-            found = number(text, tags[0])
+            parsed = number(text, tags[0])
         except ValueError:
             notes.append(f"{tags[0]} {text!r} is no number and left out")
             return 0.0
-        return 0.0 if found is None or found.value <= 0.0 else found.value
+        return 0.0 if parsed is None or parsed.value <= 0.0 else parsed.value
 
     text = block.get("_chemical_formula_sum")
     formula = {} if text is None else formula_of(text)
@@ -61,18 +61,18 @@ def read_stated(block: Block) -> tuple[Stated, list[str]]:
 
 
 def formula_of(text: str) -> dict[str, float]:
-    """``O3 Sr Ti`` or ``Ge0.5 Te1`` as atoms of each element; {} for what is not of that form."""
-    found: dict[str, float] = {}
+    """``O3 Sr Ti`` or ``Ge0.5 Te1`` as atoms of each element; {} for other text."""
+    counts: dict[str, float] = {}
     for token in text.replace(",", " ").split():
-        rest = token
-        while rest:
-            match = re.match(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?(?:\(\d+\))?", rest)
+        remainder = token
+        while remainder:
+            match = re.match(r"([A-Z][a-z]?)(\d+\.?\d*|\.\d+)?(?:\(\d+\))?", remainder)
             symbol = known(match[1]) or ("H" if match[1] in ("D", "T") else None) if match else None
             if match is None or symbol is None:
                 return {}
-            found[symbol] = found.get(symbol, 0.0) + (float(match[2]) if match[2] else 1.0)
-            rest = rest[match.end() :]
-    return found if all(share > 0.0 for share in found.values()) else {}
+            counts[symbol] = counts.get(symbol, 0.0) + (float(match[2]) if match[2] else 1.0)
+            remainder = remainder[match.end() :]
+    return counts if all(share > 0.0 for share in counts.values()) else {}
 
 
 def density_of(content: dict[str, float], volume: float) -> float:
@@ -81,54 +81,54 @@ def density_of(content: dict[str, float], volume: float) -> float:
 
 
 def judge(cell: np.ndarray, contents: Contents, stated: Stated) -> Verdict:
-    """Hold ``contents`` against what is ``stated``, and against distances that bonds can have."""
-    found, notes = contents.content, []
+    """Compare ``contents`` with the ``stated`` ones, and distances with possible bond lengths."""
+    content, notes = contents.content, []
     volume = abs(float(np.linalg.det(cell)))
-    contradictions = _composition(found, stated, notes)
-    density = density_of(found, volume)
-    missing = any("missing" in one for one in notes)
-    if stated.density and not missing and abs(density / stated.density - 1.0) > DENSITY:
+    contradictions = _composition(content, stated, notes)
+    density = density_of(content, volume)
+    missing = any("missing" in note for note in notes)
+    if stated.density and not missing and abs(density / stated.density - 1.0) > DENSITY_TOLERANCE:
         contradictions.append(f"the atoms make {density:.3f} g/cm^3, but the file states {stated.density:g}")
-    if stated.volume and abs(volume / stated.volume - 1.0) > VOLUME:
+    if stated.volume and abs(volume / stated.volume - 1.0) > VOLUME_TOLERANCE:
         contradictions.append(f"the cell has {volume:.2f} angstrom^3, but the file states {stated.volume:g}")
-    distance, one, other = shortest(cell, contents.fractions, contents.occupancies)
-    radii = covalent_radius(contents.symbols[one]) + covalent_radius(contents.symbols[other])
-    names = (contents.labels[one], contents.labels[other])
-    if distance < BOND * radii:
+    distance, first, second = shortest(cell, contents.fractions, contents.occupancies)
+    radii = covalent_radius(contents.symbols[first]) + covalent_radius(contents.symbols[second])
+    names = (contents.labels[first], contents.labels[second])
+    if distance < SHORTEST_BOND_RATIO * radii:
         contradictions.append(
             f"{names[0]} and {names[1]} are {distance:.2f} angstrom apart, too near for a bond (radii sum to {radii:.2f})"
         )
     return Verdict(tuple(contradictions), tuple(notes), distance, distance / radii)
 
 
-def _composition(found: dict[str, float], stated: Stated, notes: list[str]) -> list[str]:
+def _composition(content: dict[str, float], stated: Stated, notes: list[str]) -> list[str]:
     """Contradictions between atoms in the cell and formula, up to hydrogen that was not located, which is noted."""
     if not stated.formula:
         return []
     heavy = {symbol: share for symbol, share in stated.formula.items() if symbol != "H"} or stated.formula
-    made = {symbol: share for symbol, share in found.items() if symbol in heavy}
-    extra = sorted(set(found) - set(stated.formula))
-    absent = sorted(set(heavy) - set(made))
+    present = {symbol: share for symbol, share in content.items() if symbol in heavy}
+    extra = sorted(set(content) - set(stated.formula))
+    absent = sorted(set(heavy) - set(present))
     formula = formula_text(stated.formula)
     if extra or absent:
         parts = [
             f"{', '.join(extra)} is not in it" if extra else "",
             f"{', '.join(absent)} is missing among the atoms" if absent else "",
         ]
-        return [f"the file's formula is {formula}: {'; '.join(one for one in parts if one)}"]
-    units = stated.units or sum(made.values()) / sum(heavy.values())
-    wrong = [
+        return [f"the file's formula is {formula}: {'; '.join(part for part in parts if part)}"]
+    units = stated.units or sum(present.values()) / sum(heavy.values())
+    deviating = [
         symbol
         for symbol in heavy
-        if abs(made[symbol] - units * heavy[symbol]) > COMPOSITION * units * heavy[symbol] + 1e-6
+        if abs(present[symbol] - units * heavy[symbol]) > COMPOSITION_TOLERANCE * units * heavy[symbol] + 1e-6
     ]
-    if wrong:
+    if deviating:
         expected = formula_text({symbol: units * share for symbol, share in heavy.items()})
         times = f"{units:g} formula units of " if stated.units else "the proportions of "
-        return [f"{times}{formula} are {expected}, but the atoms in the cell are {formula_text(found)}"]
-    hydrogen = units * stated.formula.get("H", 0.0) - found.get("H", 0.0)
+        return [f"{times}{formula} are {expected}, but the atoms in the cell are {formula_text(content)}"]
+    hydrogen = units * stated.formula.get("H", 0.0) - content.get("H", 0.0)
     if "H" in stated.formula and heavy is not stated.formula and hydrogen > 0.05 * units * stated.formula["H"]:
         notes.append(
-            f"hydrogen is missing: the formula has {units * stated.formula['H']:g} in the cell, the atoms {found.get('H', 0.0):g}"
+            f"hydrogen is missing: the formula has {units * stated.formula['H']:g} in the cell, the atoms {content.get('H', 0.0):g}"
         )
     return []

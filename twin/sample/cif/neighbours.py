@@ -13,7 +13,10 @@ def pairs(cell: np.ndarray, fractions: np.ndarray, reach: float) -> tuple[np.nda
     """
     inside = fractions % 1.0
     spacing = 1.0 / np.linalg.norm(np.linalg.inv(cell), axis=0)
-    ranges = [range(-int(np.ceil(reach / one)), int(np.ceil(reach / one)) + 1) for one in spacing]
+    ranges = [
+        range(-int(np.ceil(reach / plane_spacing)), int(np.ceil(reach / plane_spacing)) + 1)
+        for plane_spacing in spacing
+    ]
     shifts = np.array(list(itertools.product(*ranges)), dtype=np.float64)
     # only images that can lie within reach of the cell
     spread = (inside[None] + shifts[:, None]).reshape(-1, 3)
@@ -22,8 +25,8 @@ def pairs(cell: np.ndarray, fractions: np.ndarray, reach: float) -> tuple[np.nda
     near = np.all((spread > -margin[None]) & (spread < 1.0 + margin[None]), axis=1)
     spread, owner = spread[near], owner[near]
     home, images = KDTree(inside @ cell), KDTree(spread @ cell)
-    found = home.sparse_distance_matrix(images, reach, output_type="ndarray")
-    i, j, distance = found["i"].astype(int), owner[found["j"].astype(int)], found["v"]
+    matrix = home.sparse_distance_matrix(images, reach, output_type="ndarray")
+    i, j, distance = matrix["i"].astype(int), owner[matrix["j"].astype(int)], matrix["v"]
     keep = (i <= j) & ~((i == j) & (distance < 1e-9))
     return i[keep], j[keep], distance[keep]
 
@@ -38,9 +41,9 @@ def shortest(cell: np.ndarray, fractions: np.ndarray, occupancies: np.ndarray) -
         if together.any():
             best = int(np.argmin(np.where(together, distance, np.inf)))
             return float(distance[best]), int(i[best]), int(j[best])
-        apart = distance > 0.5
-        if apart.any() and reach > 12.0:  # no two atoms are sure to be there together: those that do not share a place
-            best = int(np.argmin(np.where(apart, distance, np.inf)))
+        separate = distance > 0.5
+        if separate.any() and reach > 12.0:  # no two atoms certainly coexist: take those at different positions
+            best = int(np.argmin(np.where(separate, distance, np.inf)))
             return float(distance[best]), int(i[best]), int(j[best])
         reach *= 2.0
     return float("inf"), 0, 0

@@ -1,4 +1,4 @@
-"""The atom sites of a CIF: element, place, occupancy, thermal motion and disorder group."""
+"""The atom sites of a CIF: element, position, occupancy, thermal motion and disorder group."""
 
 import dataclasses
 import math
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from twin.sample.cif.block import Block, Number, number
-from twin.sample.cif.elements import DUMMIES, of_label, of_type
+from twin.sample.cif.elements import DUMMY_SYMBOLS, of_label, of_type
 
 TWO_PI2 = 2.0 * math.pi**2
 
 
 @dataclass(frozen=True)
 class Site:
-    """One entry of the list of atoms: ``place`` [3] in fractions, each off by up to ``error`` [3]; ``occupancy`` off by up to ``occupancy_error``; ``u2``
+    """One entry of the list of atoms: ``position`` [3] in fractions, each off by up to ``error`` [3]; ``occupancy`` off by up to ``occupancy_error``; ``u2``
     <u^2> along one axis in angstrom^2 (nan: not stated); ``group`` of disorder ("" for none)."""
 
     label: str
     element: str
     charge: str
-    place: np.ndarray
+    position: np.ndarray
     error: np.ndarray
     occupancy: float
     occupancy_error: float
@@ -29,35 +29,35 @@ class Site:
 
 
 def read_sites(block: Block, cell: np.ndarray, stated: set[str]) -> tuple[list[Site], list[str]]:
-    """All atoms that are listed with a place, and notes on what was left out or assumed. ValueError for what cannot be read.
+    """All atoms with a stated position, and notes on omitted or assumed values. ValueError for values that cannot be read.
 
-    ``stated``: the elements of the file's formula, which say what a label means where there is no type symbol.
+    ``stated``: the elements of the file's formula, which interpret labels where there is no type symbol.
     """
     table = block.table("_atom_site_fract_x")
     rows = len(table["_atom_site_fract_x"])
 
     def column(*tags: str) -> tuple[str, ...]:
-        return next((table[one] for one in tags if one in table), ("?",) * rows)
+        return next((table[tag] for tag in tags if tag in table), ("?",) * rows)
 
     for axis in "yz":
         if f"_atom_site_fract_{axis}" not in table:
             raise ValueError(f"the list of atoms has no _atom_site_fract_{axis}; give all three fractions")
     labels, types = column("_atom_site_label", "_atom_site_id"), column("_atom_site_type_symbol")
-    places = [column(f"_atom_site_fract_{axis}") for axis in "xyz"]
+    coordinates = [column(f"_atom_site_fract_{axis}") for axis in "xyz"]
     shares, flags = column("_atom_site_occupancy"), column("_atom_site_calc_flag")
     groups, motion = column("_atom_site_disorder_group"), _thermal(block, table, cell, rows)
     sites: list[Site] = []
-    told: dict[str, list[str]] = {}
+    omitted: dict[str, list[str]] = {}
 
-    def tell(what: str, label: str) -> None:
-        told.setdefault(what, []).append(label)
+    def tell(problem: str, label: str) -> None:
+        omitted.setdefault(problem, []).append(label)
 
     for row in range(rows):
         label = labels[row] if labels[row] not in ("?", ".", "") else types[row]
         if flags[row].lower() == "dum":
             tell("dummy atoms, left out", label)
             continue
-        values = [number(places[axis][row], f"{'xyz'[axis]} of atom {label}") for axis in range(3)]
+        values = [number(coordinates[axis][row], f"{'xyz'[axis]} of atom {label}") for axis in range(3)]
         share = number(shares[row], f"the occupancy of atom {label}")
         if share is not None and share.value == 0.0:
             tell("occupancy 0, left out", label)
@@ -76,17 +76,19 @@ def read_sites(block: Block, cell: np.ndarray, stated: set[str]) -> tuple[list[S
         if u2 < 0.0:
             tell("thermal displacement below zero, left out", label)
             u2 = math.nan
-        place, error = (np.array([getattr(one, name) for one in values]) for name in ("value", "error"))
+        position, error = (
+            np.array([getattr(coordinate, name) for coordinate in values]) for name in ("value", "error")
+        )
         filled, unsure = (1.0, 0.0) if share is None else (share.value, _unsure(share))
         group = groups[row] if groups[row] not in ("?", ".", "") else ""
-        sites.append(Site(label, element, charge, place, error, filled, unsure, u2, group))
+        sites.append(Site(label, element, charge, position, error, filled, unsure, u2, group))
     if not sites:
-        raise ValueError(f"none of its {rows} atoms can be used: {_listed(told)}; give atoms with places")
-    if any(one.group for one in sites):
-        for name in sorted({one.group for one in sites if one.group}):
+        raise ValueError(f"none of its {rows} atoms can be used: {_listed(omitted)}; give atoms with places")
+    if any(site.group for site in sites):
+        for name in sorted({site.group for site in sites if site.group}):
             tell(f"disorder group {name}, kept with its occupancies (an average of the alternatives)", "")
-    return _same_for_all(sites, told), [
-        f"{what}: {_some(names)}" if any(names) else what for what, names in told.items()
+    return _same_for_all(sites, omitted), [
+        f"{problem}: {_some(names)}" if any(names) else problem for problem, names in omitted.items()
     ]
 
 
@@ -98,35 +100,35 @@ def _unsure(share: Number) -> float:
 def _element(label: str, kind: str, stated: set[str]) -> tuple[str, str]:
     if kind in ("?", ".", ""):
         return of_label(label, stated), ""
-    if kind.strip().lower() in DUMMIES:
+    if kind.strip().lower() in DUMMY_SYMBOLS:
         raise ValueError(f"atom {label} is of type {kind!r}, a dummy or a vacancy; remove it, or give it occupancy 0")
-    found = of_type(kind)
-    if found is None:
+    parsed = of_type(kind)
+    if parsed is None:
         raise ValueError(f"atom {label} is of type {kind!r}, which is no element; mend _atom_site_type_symbol")
-    return found
+    return parsed
 
 
 def _thermal(block: Block, table: dict[str, tuple[str, ...]], cell: np.ndarray, rows: int) -> list[float]:
     """<u^2> of every atom in angstrom^2 from U, B or the anisotropic tensor (its equivalent), nan where none is stated."""
-    made = [math.nan] * rows
+    mean_squares = [math.nan] * rows
     labels = table.get("_atom_site_label", ("",) * rows)
-    own = _anisotropic(block, cell)
+    anisotropic = _anisotropic(block, cell)
     for row in range(rows):
         for tag, factor in (("u", 1.0), ("b", 1.0 / (8.0 * math.pi**2))):
             text = table.get(f"_atom_site_{tag}_iso_or_equiv", ("?",) * rows)[row]
             value = number(text, f"{tag.upper()}_iso of atom {labels[row]}")
-            if value is not None and math.isnan(made[row]):
-                made[row] = value.value * factor
-        if math.isnan(made[row]):
-            made[row] = own.get(labels[row], math.nan)
-    return made
+            if value is not None and math.isnan(mean_squares[row]):
+                mean_squares[row] = value.value * factor
+        if math.isnan(mean_squares[row]):
+            mean_squares[row] = anisotropic.get(labels[row], math.nan)
+    return mean_squares
 
 
 def _anisotropic(block: Block, cell: np.ndarray) -> dict[str, float]:
     """U_eq = tr(U) / 3 in Cartesian axes of every label with a tensor U, B or beta."""
     reciprocal = np.linalg.norm(np.linalg.inv(cell), axis=0)
     lengthened = cell * reciprocal[:, None]  # rows a* a, b* b, c* c
-    found: dict[str, float] = {}
+    mean_squares: dict[str, float] = {}
     for kind, factor in (("u", 1.0), ("b", 1.0 / (8.0 * math.pi**2)), ("beta", 0.0)):
         table = block.table(f"_atom_site_aniso_{kind}_11")
         for row, label in enumerate(table.get("_atom_site_aniso_label", ())):
@@ -142,25 +144,30 @@ def _anisotropic(block: Block, cell: np.ndarray) -> dict[str, float]:
                 tensor[i, j] = tensor[j, i] = value.value * scale
             mean = float(np.einsum("ij,ik,jk->", tensor, lengthened, lengthened)) / 3.0
             if math.isfinite(mean):
-                found.setdefault(label, mean)
-    return found
+                mean_squares.setdefault(label, mean)
+    return mean_squares
 
 
-def _same_for_all(sites: list[Site], told: dict[str, list[str]]) -> list[Site]:
+def _same_for_all(sites: list[Site], omitted: dict[str, list[str]]) -> list[Site]:
     """``sites`` without thermal motion where every element has the very same: programs write such a value where none was measured."""
-    values = {one.u2 for one in sites}
-    if len(sites) > 1 and len({one.element for one in sites}) > 1 and len(values) == 1 and not math.isnan(sites[0].u2):
-        told[
+    values = {site.u2 for site in sites}
+    if (
+        len(sites) > 1
+        and len({site.element for site in sites}) > 1
+        and len(values) == 1
+        and not math.isnan(sites[0].u2)
+    ):
+        omitted[
             f"one thermal displacement for all elements (u2 = {sites[0].u2:.4g} angstrom^2), a placeholder that is left out"
         ] = []
-        return [dataclasses.replace(one, u2=math.nan) for one in sites]
+        return [dataclasses.replace(site, u2=math.nan) for site in sites]
     return sites
 
 
-def _some(names: list[str], most: int = 6) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+def _some(names: list[str], limit: int = 6) -> str:
+    shown = ", ".join(names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown
 
 
-def _listed(told: dict[str, list[str]]) -> str:
-    return "; ".join(f"{what} ({_some(names)})" for what, names in told.items())
+def _listed(omitted: dict[str, list[str]]) -> str:
+    return "; ".join(f"{problem} ({_some(names)})" for problem, names in omitted.items())

@@ -1,7 +1,7 @@
-"""Space groups as CIFs state them: operations, Hall symbol, name or number, and the settings that each can stand for.
+"""Space groups as CIFs state them: operations, Hall symbol, name or number, and the possible settings of each.
 
-A name without setting (``R 3 2``, ``F d -3 m``) stands for several; so do suffixes of databases (``Z`` for the second origin, ``S`` for the first).
-Settings are ranked by what states them: listed operations, then Hall symbol, name and number.
+A name without setting (``R 3 2``, ``F d -3 m``) allows several; so do suffixes of databases (``Z`` for the second origin, ``S`` for the first).
+Settings are ranked by their source: listed operations, then Hall symbol, name and number.
 """
 
 import re
@@ -12,7 +12,7 @@ import numpy as np
 
 from twin.sample.cif.block import Block
 
-METRIC = 0.02
+METRIC_TOLERANCE = 0.02
 """Relative change of a length by an operation from which on cell and operations contradict each other."""
 OPERATIONS = ("_space_group_symop_operation_xyz", "_symmetry_equiv_pos_as_xyz")
 HALL = ("_space_group_name_hall", "_symmetry_space_group_name_hall")
@@ -41,8 +41,8 @@ class Setting:
         """The largest relative change of a length by any operation; 0 where ``cell`` (vectors as rows) has the symmetry."""
         metric = cell @ cell.T
         scale = np.sqrt(np.outer(np.diag(metric), np.diag(metric)))
-        moved = np.einsum("nji,jk,nkl->nil", self.rotations, metric, self.rotations)
-        return float((np.abs(moved - metric[None]) / scale[None]).max()) / 2.0
+        transformed = np.einsum("nji,jk,nkl->nil", self.rotations, metric, self.rotations)
+        return float((np.abs(transformed - metric[None]) / scale[None]).max()) / 2.0
 
     @property
     def described(self) -> str:
@@ -62,7 +62,7 @@ def read_settings(block: Block) -> tuple[list[list[Setting]], list[str]]:
     """Settings ranked by their source, those that one source leaves open together, and notes. ValueError for what cannot be a symmetry."""
     ranks: list[list[Setting]] = []
     notes: list[str] = []
-    listed = [one for one in block.column(*OPERATIONS) if one.strip() not in ("?", ".", "")]
+    listed = [operation for operation in block.column(*OPERATIONS) if operation.strip() not in ("?", ".", "")]
     name, number = block.get(*NAMES), _number(block)
     if listed:
         ranks.append([_listed(listed)])
@@ -72,7 +72,7 @@ def read_settings(block: Block) -> tuple[list[list[Setting]], list[str]]:
             ranks.append([_from_operations(gemmi.symops_from_hall(hall), f"Hall symbol {hall!r}")])
         except (ValueError, RuntimeError):
             notes.append(f"the Hall symbol {hall!r} is not known and left out")
-    named = [found for tag in NAMES if (text := block.get(tag)) for found in [_named(text, notes)] if found]
+    named = [settings for tag in NAMES if (text := block.get(tag)) for settings in [_named(text, notes)] if settings]
     if named:
         ranks.append(named[0])
     elif name and not ranks:
@@ -110,23 +110,23 @@ def _listed(texts: list[str]) -> Setting:
             raise ValueError(
                 f"the symmetry operation {text!r} cannot be read; write it as x,y,z or -y,x-y,z+1/3"
             ) from None
-    unique = {one.triplet(): one for one in [gemmi.Op("x,y,z"), *operations]}
-    for one in unique.values():
+    unique = {operation.triplet(): operation for operation in [gemmi.Op("x,y,z"), *operations]}
+    for operation in unique.values():
         for other in unique.values():
-            if (one * other).wrap().triplet() not in unique:
+            if (operation * other).wrap().triplet() not in unique:
                 raise Incomplete(
-                    f"the list of {len(texts)} symmetry operations is no group: {one.triplet()} after {other.triplet()} is "
-                    f"{(one * other).wrap().triplet()}, which is missing; list them all, or none"
+                    f"the list of {len(texts)} symmetry operations is no group: {operation.triplet()} after {other.triplet()} is "
+                    f"{(operation * other).wrap().triplet()}, which is missing; list them all, or none"
                 )
     return _from_operations(gemmi.GroupOps(list(unique.values())), f"its list of {len(unique)} operations")
 
 
 class Incomplete(ValueError):
-    """A list of operations that lacks some."""
+    """An incomplete list of operations."""
 
 
 def _named(text: str, notes: list[str]) -> list[Setting] | None:
-    """Settings that a Hermann-Mauguin name stands for: one where it says which, else all origins or both axes; None for a name that is not known."""
+    """Settings of a Hermann-Mauguin name: one where the name gives it, else all origins or both axes; None for an unknown name."""
     plain = re.sub(r"[()_*]|#\s*\d+$", "", text).strip()
     plain = re.sub(r"(?i)\s*origin\s*(choice)?\s*([12])$", r":\2", plain)
     direct = gemmi.find_spacegroup_by_name(plain)
@@ -143,7 +143,7 @@ def _named(text: str, notes: list[str]) -> list[Setting] | None:
         return None
     source = f"its name {text!r}"
     family = _family(direct)
-    exact = [one for one in family if one.ext == suffix] if suffix else family
+    exact = [group for group in family if group.ext == suffix] if suffix else family
     if suffix and not exact:
         # a suffix of a group with one setting only, such as F m -3 m Z: nothing to choose
         notes.append(
@@ -152,27 +152,31 @@ def _named(text: str, notes: list[str]) -> list[Setting] | None:
         exact = family
     elif match and match[2] in ("S", "Z"):
         notes.append(f"{match[2]} in {text!r} is read as origin choice {suffix}")
-    return [_of_group(one, source) for one in exact]
+    return [_of_group(group, source) for group in exact]
 
 
 def _full(name: str) -> gemmi.SpaceGroup | None:
     """The space group of a full symbol such as ``P 63/m 2/m 2/c`` or ``F 4/m -3 2/m``, whose axes of order 2 the short one leaves out."""
     head, *axes = name.split()
-    for kept in (1, 0):
-        short = [axis if place < kept else axis.rpartition("/")[2] for place, axis in enumerate(axes)]
-        found = gemmi.find_spacegroup_by_name(" ".join([head, *short]))
-        if found is not None:
-            return found
+    for full_axes in (1, 0):
+        short = [axis if number < full_axes else axis.rpartition("/")[2] for number, axis in enumerate(axes)]
+        group = gemmi.find_spacegroup_by_name(" ".join([head, *short]))
+        if group is not None:
+            return group
     return None
 
 
 def _numbered(number: int) -> list[Setting]:
-    return [_of_group(one, f"its number {number}") for one in _family(gemmi.find_spacegroup_by_number(number))]
+    return [_of_group(group, f"its number {number}") for group in _family(gemmi.find_spacegroup_by_number(number))]
 
 
 def _family(group: gemmi.SpaceGroup) -> list[gemmi.SpaceGroup]:
     """All settings in the tables that share a group's name and number: both origins, both axes, or itself."""
-    return [one for one in gemmi.spacegroup_table() if one.number == group.number and one.hm == group.hm]
+    return [
+        candidate
+        for candidate in gemmi.spacegroup_table()
+        if candidate.number == group.number and candidate.hm == group.hm
+    ]
 
 
 def _of_group(group: gemmi.SpaceGroup, source: str) -> Setting:
@@ -187,7 +191,7 @@ def _from_operations(operations: gemmi.GroupOps, source: str) -> Setting:
 
 
 def _setting(operations: gemmi.GroupOps, name: str, number: int, source: str) -> Setting:
-    every = list(operations)
-    rotations = np.array([one.rot for one in every], dtype=np.float64) / gemmi.Op.DEN
-    translations = np.array([one.tran for one in every], dtype=np.float64) / gemmi.Op.DEN
+    unique = list(operations)
+    rotations = np.array([operation.rot for operation in unique], dtype=np.float64) / gemmi.Op.DEN
+    translations = np.array([operation.tran for operation in unique], dtype=np.float64) / gemmi.Op.DEN
     return Setting(rotations, translations, name, number, source)

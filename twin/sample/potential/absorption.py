@@ -2,7 +2,7 @@
 
 Atoms that vibrate independently scatter out of the coherent wave. To second order in the phase sigma v of one atom the average of
 exp(i sigma v) over displacements is exp(i sigma (<v> + i v')), with the imaginary potential v' = sigma (<v^2> - <v>^2) / 2, so that exp(-2 sigma v')
-is the share that stays. In Fourier space, with F the factor of the projected potential and u2 = <u^2> along one axis,
+is the share that remains. In Fourier space, with F the factor of the projected potential and u2 = <u^2> along one axis,
 
     v'(q) = sigma / 2  integral d^2k F(k) F(q - k) [exp(-2 pi^2 u2 q^2) - exp(-2 pi^2 u2 (k^2 + |q - k|^2))],
 
@@ -23,17 +23,17 @@ from twin.optics.electrons import interaction_constant
 from twin.sample.potential.factors import projected_factor
 from twin.sample.potential.finite_projection import chebyshev
 
-NODES = 6
-"""Chebyshev nodes in log(u2 + SMALL) over each element's own range, widened by WIDER on both sides."""
-SMALL = 1e-4
-"""angstrom^2: far below any thermal motion, so that atoms at rest have a place on the same axis."""
-WIDER = 1.5
-RADIAL, ANGULAR, FREQUENCIES = 64, 32, 97
+U2_NODES = 6
+"""Chebyshev nodes in log(u2 + U2_OFFSET) over each element's own range, widened by U2_MARGIN on both sides."""
+U2_OFFSET = 1e-4
+"""angstrom^2: far below any thermal motion, so that atoms at rest are on the same axis."""
+U2_MARGIN = 1.5
+RADIAL_NODES, ANGULAR_NODES, SPLINE_FREQUENCIES = 64, 32, 97
 """Gauss-Legendre nodes along each of two radial pieces and over the angle, and frequencies of the spline."""
 
 
 class Absorption(NamedTuple):
-    """v'(q) of every element: sum_n ``tables`` [elements, n, y, x] (V angstrom^3) times Lagrange's polynomials in log(u2 + SMALL) through n nodes
+    """v'(q) of every element: sum_n ``tables`` [elements, n, y, x] (V angstrom^3) times Lagrange's polynomials in log(u2 + U2_OFFSET) through n nodes
     between ``middle`` - ``half`` and ``middle`` + ``half`` [elements]."""
 
     tables: Float[np.ndarray, "elements n y x"]
@@ -63,9 +63,9 @@ class _Integrand(NamedTuple):
 def _integrand(symbol: str, q: np.ndarray, parametrization: str) -> _Integrand:
     """The integrand is symmetric in k and q - k: the half plane nearer to k = 0 counts twice, in polar coordinates about k = 0. Substitutions
     take the square root where the half plane's edge begins, and infinity, out of the radial integral."""
-    nodes, weights = np.polynomial.legendre.leggauss(RADIAL)
+    nodes, weights = np.polynomial.legendre.leggauss(RADIAL_NODES)
     t, weight_t = 0.5 * (nodes + 1.0), 0.5 * weights
-    nodes, weights = np.polynomial.legendre.leggauss(ANGULAR)
+    nodes, weights = np.polynomial.legendre.leggauss(ANGULAR_NODES)
     a, weight_a = 0.5 * (nodes + 1.0), 0.5 * weights
     edge = 0.5 * q[:, None]
     unit = 1.0 + edge
@@ -86,13 +86,13 @@ def _integrand(symbol: str, q: np.ndarray, parametrization: str) -> _Integrand:
 
 def _integrated(integrand: _Integrand, u2: float, energy: float) -> np.ndarray:
     motion = 2.0 * np.pi**2 * u2
-    lost = np.exp(-motion * integrand.q_squared) - np.exp(-motion * integrand.squares)
-    return 0.5 * interaction_constant(energy) * np.sum(integrand.product * lost, axis=(1, 2))
+    scattered = np.exp(-motion * integrand.q_squared) - np.exp(-motion * integrand.squares)
+    return 0.5 * interaction_constant(energy) * np.sum(integrand.product * scattered, axis=(1, 2))
 
 
 @functools.lru_cache(maxsize=8)
 def _over_frequencies(symbol: str, highest: float, parametrization: str) -> tuple[np.ndarray, _Integrand]:
-    q = highest * np.linspace(0.0, 1.0, FREQUENCIES) ** 1.5
+    q = highest * np.linspace(0.0, 1.0, SPLINE_FREQUENCIES) ** 1.5
     return q, _integrand(symbol, q, parametrization)
 
 
@@ -109,16 +109,16 @@ def absorption(
     energy: float,
     parametrization: str = "lobato",
 ) -> Absorption:
-    """v'(q) on the grid in FFT order for every symbol, over its range (lowest, highest) of u2 in angstrom^2 widened by WIDER."""
+    """v'(q) on the grid in FFT order for every symbol, over its range (lowest, highest) of u2 in angstrom^2 widened by U2_MARGIN."""
     kx, ky = frequencies(gpts, extent)
     radius = np.hypot(kx[None, :], ky[:, None])
-    x = np.cos(np.pi * np.arange(NODES) / (NODES - 1))
+    x = np.cos(np.pi * np.arange(U2_NODES) / (U2_NODES - 1))
     tables, middle, half = [], [], []
     for symbol, (lowest, highest) in zip(symbols, u2_ranges, strict=True):
-        ends = np.log(lowest / WIDER + SMALL), np.log(max(highest * WIDER, SMALL) + SMALL)
+        ends = np.log(lowest / U2_MARGIN + U2_OFFSET), np.log(max(highest * U2_MARGIN, U2_OFFSET) + U2_OFFSET)
         middle.append(0.5 * (ends[0] + ends[1]))
         half.append(0.5 * (ends[1] - ends[0]))
-        values = [max(0.0, float(np.exp(middle[-1] + half[-1] * one) - SMALL)) for one in x]
+        values = [max(0.0, float(np.exp(middle[-1] + half[-1] * node) - U2_OFFSET)) for node in x]
         tables.append(
             np.stack([_spline(symbol, float(radius.max()), u2, energy, parametrization)(radius) for u2 in values])
         )
@@ -129,6 +129,8 @@ def shares(
     u2: Float[Array, " atoms"], middle: Float[Array | np.ndarray, " atoms"], half: Float[Array | np.ndarray, " atoms"]
 ) -> Float[Array, "atoms n"]:
     """Lagrange's polynomials [atoms, NODES] at every atom's u2 within its element's range: exact at the nodes, differentiable."""
-    at = (jnp.log(u2 + SMALL) - middle) / half
-    nodes = np.cos(np.pi * np.arange(NODES) / (NODES - 1))
-    return chebyshev(at, NODES) @ jnp.asarray(np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, NODES - 1)))
+    position = (jnp.log(u2 + U2_OFFSET) - middle) / half
+    nodes = np.cos(np.pi * np.arange(U2_NODES) / (U2_NODES - 1))
+    return chebyshev(position, U2_NODES) @ jnp.asarray(
+        np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, U2_NODES - 1))
+    )

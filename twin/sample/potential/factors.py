@@ -1,4 +1,4 @@
-"""Scattering factors of the neutral atoms on any frequencies: Lobato and Van Dyck's parametrisation, and Kirkland's.
+"""Scattering factors of the neutral atoms at any frequencies: Lobato and Van Dyck's parametrisation, and Kirkland's.
 
 Both have closed forms for what an atom's potential becomes when it is integrated along z, as a whole or up to a plane:
 
@@ -22,7 +22,7 @@ POTENTIAL_PER_FACTOR = (PLANCK_EV_S * LIGHT_ANGSTROM_S) ** 2 / (2.0 * np.pi * RE
 
 
 def check_element(symbol: str, parametrization: str) -> None:
-    """ValueError if the parametrisation is unknown, or its table lacks the element."""
+    """ValueError if the parametrisation is unknown, or the element is not in its table."""
     if parametrization not in PARAMETRIZATIONS:
         raise ValueError(f"parametrization is {parametrization!r}; give 'lobato' or 'kirkland'")
     if symbol not in (LOBATO if parametrization == "lobato" else KIRKLAND):
@@ -62,9 +62,9 @@ def projected_beyond(
     distance: Float[np.ndarray, "*#shape"],
     parametrization: str = "lobato",
 ) -> Float[np.ndarray, "*shape"]:
-    """What of `projected_factor` lies beyond a plane ``distance`` >= 0 angstrom away from the atom along z, in V angstrom^3.
+    """The part of `projected_factor` beyond a plane ``distance`` >= 0 angstrom away from the atom along z, in V angstrom^3.
 
-    Half of it at distance 0, and what lies beyond a plane on the atom's other side is the rest, since V(k, z) is even in z. With
+    Half of it at distance 0; beyond a plane on the atom's other side lies the rest, since V(k, z) is even in z. With
     K^2 = k^2 + b (Kirkland) or k^2 + 1/b (Lobato) and u = 2 pi K s the integrals of the transforms along z from s on are
     exp(-u) / (2 K^2) for 1 / (q^2 + b), (2 + u) exp(-u) / (4 K^4) for its square, and erfc(pi s / sqrt(d)) / 2 for a Gaussian.
     """

@@ -1,12 +1,12 @@
-"""What of an atom lies beyond a plane, as a short sum of products of a function of frequency and one of distance.
+"""The part of an atom's potential beyond a plane, as a short sum of products of a function of frequency and a function of distance.
 
 Finite projection integrates V(k, z) over a slice. For atoms at z_a with total T(k) and planes at z_0 < z_1 < ... the potential of slice i is
 
     sum of T over the atoms between its planes  +  D_{i+1}(k) - D_i(k),   D_j(k) = sum_a sign(z_a - z_j) R(k, |z_a - z_j|) exp(-2 pi i k.r_a),
 
-with R what of the atom lies beyond the plane (`projected_beyond`). R is smooth for distances from 0 on: R / T = sum_n c_n(k) T_n(x(s)),
-Chebyshev polynomials in x that rises with log(1 + s / SCALE), the finer the nearer to the atom; a singular value decomposition leaves about
-fifteen products. The sums over slices telescope, so all slices together are the infinite projection whatever the error of R, and a
+with R the part of the atom beyond the plane (`projected_beyond`). R is smooth for distances from 0 on: R / T = sum_n c_n(k) T_n(x(s)),
+Chebyshev polynomials in x that rises with log(1 + s / DISTANCE_SCALE), finer near the atom; a singular value decomposition leaves about
+fifteen products. The sums over slices telescope, so the sum of all slices is the infinite projection for any error of R, and a
 potential stays a matrix product and differentiable in z.
 """
 
@@ -21,15 +21,15 @@ from jaxtyping import Array, Float
 from twin.grid import frequencies
 from twin.sample.potential.factors import projected_beyond, projected_factor
 
-NODES = 32
+DISTANCE_NODES = 32
 """Chebyshev nodes: the error is below 1e-5 of the atom for all elements of both tables up to 14 / angstrom."""
-SCALE = 0.06
+DISTANCE_SCALE = 0.06
 """Distance in angstrom below which nodes are evenly spaced: decay lengths 1 / (2 pi K) go down to 0.01 angstrom."""
-FARTHEST = 12.0
+LARGEST_DISTANCE = 12.0
 """Distance in angstrom that the nodes reach; less than 1e-6 of any atom lies beyond."""
-NEGLIGIBLE = 1e-6
+NEGLIGIBLE_SHARE = 1e-6
 """Share of an atom that is left out: products of the expansion, and atoms too far from a plane."""
-SMEARING = 24
+SMEARING_NODES = 24
 """Gauss-Legendre nodes over six standard deviations of a displacement along z to both sides."""
 
 
@@ -45,7 +45,7 @@ class Tails(NamedTuple):
 def _position(distance):
     """x(s) in -1 ... 1 for distances 0 ... FARTHEST, in numpy or JAX as given."""
     log1p = np.log1p if isinstance(distance, np.ndarray) else jnp.log1p
-    return 2.0 * log1p(distance / SCALE) / np.log1p(FARTHEST / SCALE) - 1.0
+    return 2.0 * log1p(distance / DISTANCE_SCALE) / np.log1p(LARGEST_DISTANCE / DISTANCE_SCALE) - 1.0
 
 
 def shares(distance: Float[Array, " atoms"], basis: Float[Array | np.ndarray, "nodes n"]) -> Float[Array, "atoms n"]:
@@ -56,13 +56,13 @@ def shares(distance: Float[Array, " atoms"], basis: Float[Array | np.ndarray, "n
 def damped_shares(
     distance: Float[Array, " atoms"], u2: Float[Array, " atoms"], basis: Float[Array | np.ndarray, "nodes n"]
 ) -> Float[Array, "atoms 1+n"]:
-    """The same for atoms smeared along z by a Gaussian of variance ``u2`` (angstrom^2), with the share of the whole atom put first.
+    """The same for atoms smeared along z by a Gaussian of variance ``u2`` (angstrom^2), preceded by the share of the whole atom.
 
-    On the far side of its plane R is the whole less what is beyond on that side, so the mean over displacements t of R(s - t) is the whole times
-    erfc(s / sqrt(2 u2)) / 2, and the integral over r >= 0 of R(r) [N(s - r) - N(s + r)]. Displacements below 0.001 angstrom count as that.
+    On the other side of the plane R is the whole minus the part beyond on that side, so the mean over displacements t of R(s - t) is the whole times
+    erfc(s / sqrt(2 u2)) / 2, and the integral over r >= 0 of R(r) [N(s - r) - N(s + r)]. Rms displacements below 0.001 angstrom count as 0.001 angstrom.
     """
     sigma = jnp.sqrt(jnp.maximum(u2, 1e-6))
-    nodes, weights = np.polynomial.legendre.leggauss(SMEARING)
+    nodes, weights = np.polynomial.legendre.leggauss(SMEARING_NODES)
     start = jnp.maximum(0.0, distance - 6.0 * sigma)
     width = distance + 6.0 * sigma - start
     r = start[:, None] + width[:, None] * jnp.asarray(0.5 * (nodes + 1.0))[None, :]
@@ -70,9 +70,9 @@ def damped_shares(
     mirrored = (r + distance[:, None]) / sigma[:, None]
     density = (jnp.exp(-0.5 * gap**2) - jnp.exp(-0.5 * mirrored**2)) / (sigma[:, None] * np.sqrt(2.0 * np.pi))
     weight = density * width[:, None] * jnp.asarray(0.5 * weights)[None, :]
-    at = shares(jnp.minimum(r, FARTHEST).ravel(), basis).reshape(*r.shape, basis.shape[1])
-    whole = 0.5 * jax.scipy.special.erfc(distance / (np.sqrt(2.0) * sigma))
-    return jnp.concatenate([whole[:, None], jnp.sum(weight[:, :, None] * at, axis=1)], axis=1)
+    beyond = shares(jnp.minimum(r, LARGEST_DISTANCE).ravel(), basis).reshape(*r.shape, basis.shape[1])
+    whole_share = 0.5 * jax.scipy.special.erfc(distance / (np.sqrt(2.0) * sigma))
+    return jnp.concatenate([whole_share[:, None], jnp.sum(weight[:, :, None] * beyond, axis=1)], axis=1)
 
 
 def chebyshev(x: Float[Array, " atoms"], count: int) -> Float[Array, "atoms count"]:
@@ -87,18 +87,18 @@ def chebyshev(x: Float[Array, " atoms"], count: int) -> Float[Array, "atoms coun
 @functools.lru_cache(maxsize=64)
 def _expansion(symbol: str, highest: float, parametrization: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Basis [nodes, n] and its mixture of ratios at the nodes [n, nodes] for one element up to ``highest`` / angstrom, and distances of the nodes."""
-    x = np.cos(np.pi * np.arange(NODES) / (NODES - 1))
-    nodes = SCALE * np.expm1(0.5 * (x + 1.0) * np.log1p(FARTHEST / SCALE))
-    inverse = np.linalg.inv(np.polynomial.chebyshev.chebvander(x, NODES - 1))
+    x = np.cos(np.pi * np.arange(DISTANCE_NODES) / (DISTANCE_NODES - 1))
+    nodes = DISTANCE_SCALE * np.expm1(0.5 * (x + 1.0) * np.log1p(LARGEST_DISTANCE / DISTANCE_SCALE))
+    inverse = np.linalg.inv(np.polynomial.chebyshev.chebvander(x, DISTANCE_NODES - 1))
     square = np.linspace(0.0, highest, 200) ** 2
     ratio = (
         projected_beyond(symbol, square[None, :], nodes[:, None], parametrization)
         / projected_factor(symbol, square, parametrization)[None, :]
     )
-    left, strength, _ = np.linalg.svd(ratio, full_matrices=False)
+    singular_vectors, strength, _ = np.linalg.svd(ratio, full_matrices=False)
     # a singular value spreads over nodes and frequencies: the share of one entry is that much smaller
-    kept = max(1, int(np.sum(strength > NEGLIGIBLE * np.sqrt(ratio.size) / NODES)))
-    return inverse @ left[:, :kept], left[:, :kept].T, nodes
+    rank = max(1, int(np.sum(strength > NEGLIGIBLE_SHARE * np.sqrt(ratio.size) / DISTANCE_NODES)))
+    return inverse @ singular_vectors[:, :rank], singular_vectors[:, :rank].T, nodes
 
 
 @functools.lru_cache(maxsize=32)
@@ -123,20 +123,20 @@ def tails(
     parametrization: str = "lobato",
 ) -> Tails:
     """The expansion for every symbol on the grid in FFT order. ValueError for elements that are not in the table."""
-    place = np.unique(_k_squared(gpts, extent), return_inverse=True)[1].reshape(gpts)
-    found, bases, reach = [], [], 0.0
+    index = np.unique(_k_squared(gpts, extent), return_inverse=True)[1].reshape(gpts)
+    element_tables, bases, reach = [], [], 0.0
     for symbol in symbols:
         table, basis = _on_grid(symbol, gpts, extent, parametrization)
-        found.append(table)
+        element_tables.append(table)
         bases.append(basis)
-        whole = projected_factor(symbol, np.zeros(1), parametrization)
-        far = np.linspace(0.0, FARTHEST, 241)
-        beyond = projected_beyond(symbol, np.zeros(1), far, parametrization)
-        reach = max(reach, float(far[min(240, int(np.sum(beyond > NEGLIGIBLE * whole)))]))
-    most = max(len(one) for one in found)
-    tables = np.zeros((len(symbols), most, *gpts))
-    basis = np.zeros((len(symbols), NODES, most))
-    for number, (one, functions) in enumerate(zip(found, bases, strict=True)):
-        tables[number, : len(one)] = one[:, place]
-        basis[number, :, : len(one)] = functions
+        total = projected_factor(symbol, np.zeros(1), parametrization)
+        distances = np.linspace(0.0, LARGEST_DISTANCE, 241)
+        remainder = projected_beyond(symbol, np.zeros(1), distances, parametrization)
+        reach = max(reach, float(distances[min(240, int(np.sum(remainder > NEGLIGIBLE_SHARE * total)))]))
+    largest_rank = max(len(element_table) for element_table in element_tables)
+    tables = np.zeros((len(symbols), largest_rank, *gpts))
+    basis = np.zeros((len(symbols), DISTANCE_NODES, largest_rank))
+    for number, (element_table, functions) in enumerate(zip(element_tables, bases, strict=True)):
+        tables[number, : len(element_table)] = element_table[:, index]
+        basis[number, :, : len(element_table)] = functions
     return Tails(tables, basis, reach)

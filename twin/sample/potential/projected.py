@@ -3,7 +3,7 @@
 Positions enter through the phases of Fourier components, so sub-pixel positions are exact and potentials are differentiable in positions,
 occupancy and thermal motion. Potentials are in V angstrom; an absorptive part is the imaginary part.
 
-The structure factor of some atoms is one matrix product: exp(-2 pi i k.r) = exp(-2 pi i ky y) exp(-2 pi i kx x), and since a potential is
+The structure factor of a group of atoms is one matrix product: exp(-2 pi i k.r) = exp(-2 pi i ky y) exp(-2 pi i kx x), and since a potential is
 real only kx >= 0 is needed, and of ky only cosines and sines: S(kx, +-ky) = sum cos(ky y) X -+ i sum sin(ky y) X. Weights of the atoms
 (occupancy, Debye-Waller factors) go into the two factors.
 """
@@ -35,9 +35,9 @@ class Neighbours(eqx.Module):
 
 
 class Plan(eqx.Module):
-    """All of a potential that its atoms' positions, occupancy and u2 do not change: tables on the grid, and which atom is in which slice.
+    """Data of a potential that do not depend on positions, occupancy and u2: tables on the grid, and the atoms of each slice.
 
-    ``members`` as in `project`; ``factors`` [elements, ny, nx] V angstrom^3; for finite projection ``beyond`` and ``basis`` as in `Tails` (``beyond`` led by
+    ``members`` as in `project`; ``factors`` [elements, ny, nx] V angstrom^3; for finite projection ``tail_spectra`` and ``basis`` as in `Tails` (preceded by
     ``factors`` if damped) and ``neighbours`` of each element; ``absorbed`` tables with ``middle`` and ``half`` [atoms] of each atom's range of u2.
     ``damped``: Debye-Waller factors.
     """
@@ -47,7 +47,7 @@ class Plan(eqx.Module):
     extent: tuple[float, float] = eqx.field(static=True)
     spacing: float = eqx.field(static=True)
     damped: bool = eqx.field(static=True, default=False)
-    beyond: Float[np.ndarray, "elements terms y x"] | None = None
+    tail_spectra: Float[np.ndarray, "elements terms y x"] | None = None
     basis: Float[np.ndarray, "elements nodes rank"] | None = None
     neighbours: tuple[Neighbours, ...] | None = None
     absorbed: Float[np.ndarray, "elements nodes y x"] | None = None
@@ -109,7 +109,7 @@ def _on_grid(
     last = (ny + 1) // 2
     parts = [above[:last]]
     if ny % 2 == 0:
-        # the highest frequency stands for both its signs: their mean keeps the potential real
+        # the highest frequency represents both signs: their mean keeps the potential real
         row = even_re[last:]
         row = row if nx % 2 else row.at[0, -1].add(-odd_im[last, -1])
         parts.append(jax.lax.complex(row, even_im[last:]))
@@ -122,15 +122,15 @@ def _inside(
 ) -> Array:
     """Sum over the elements of one slice; ``weights`` [atoms, n], ``indices`` [elements, most], ``tables`` [elements, n, y, x]."""
 
-    def element(so_far: Array, one: tuple[Array, Array]) -> tuple[Array, None]:
-        some, table = one
+    def element(so_far: Array, members_and_table: tuple[Array, Array]) -> tuple[Array, None]:
+        atoms, table = members_and_table
 
         def add(total: Array) -> Array:
-            here = jnp.where((some >= 0)[:, None], weights[some], 0.0)
-            x, y = positions[some, 0], positions[some, 1]
-            return total + _summed(x, y, here, table, extent, None if u2 is None else u2[some])
+            weight = jnp.where((atoms >= 0)[:, None], weights[atoms], 0.0)
+            x, y = positions[atoms, 0], positions[atoms, 1]
+            return total + _summed(x, y, weight, table, extent, None if u2 is None else u2[atoms])
 
-        return jax.lax.cond(jnp.any(some >= 0), add, lambda total: total, so_far), None
+        return jax.lax.cond(jnp.any(atoms >= 0), add, lambda total: total, so_far), None
 
     shape = (2, tables.shape[-2] // 2 + 1, 2, tables.shape[-1] // 2 + 1)
     return jax.lax.scan(element, jnp.zeros(shape, tables.dtype), (indices, tables))[0]
@@ -171,45 +171,45 @@ def _project(
 
 
 def _finite(plan: Plan, positions: Array, occupancy: Array, u2: Array | None) -> Array:
-    """Slices of a finite projection: atoms whole in their slice, and what of them lies beyond its planes moved across."""
-    assert plan.beyond is not None
+    """Slices of a finite projection: each whole atom in its slice, minus the part beyond the slice's planes, which is added to the neighbours."""
+    assert plan.tail_spectra is not None
     assert plan.basis is not None
     assert plan.neighbours is not None
-    tables, basis = jnp.asarray(plan.beyond), jnp.asarray(plan.basis)
-    whole = jnp.asarray(plan.factors)[:, None]
+    tables, basis = jnp.asarray(plan.tail_spectra), jnp.asarray(plan.basis)
+    factors = jnp.asarray(plan.factors)[:, None]
     gpts = (tables.shape[-2], tables.shape[-1])
 
     def crossing(near: list[tuple[Array, Array, Array]]) -> Array:
         """D at one plane: see `twin.sample.potential.finite_projection`."""
         total = jnp.zeros((2, gpts[0] // 2 + 1, 2, gpts[1] // 2 + 1), tables.dtype)
-        for element, (some, offset, sign) in enumerate(near):
-            distance = sign * (positions[some, 2] + offset)
-            weight = jnp.where(some >= 0, sign * occupancy[some], 0.0)
-            distance = jnp.where(some >= 0, distance, 0.0)
-            own = None if u2 is None else u2[some]
+        for element, (atoms, offset, sign) in enumerate(near):
+            distance = sign * (positions[atoms, 2] + offset)
+            weight = jnp.where(atoms >= 0, sign * occupancy[atoms], 0.0)
+            distance = jnp.where(atoms >= 0, distance, 0.0)
+            variance = None if u2 is None else u2[atoms]
             share = (
                 finite_projection.shares(distance, basis[element])
-                if own is None
-                else finite_projection.damped_shares(distance, own, basis[element])
+                if variance is None
+                else finite_projection.damped_shares(distance, variance, basis[element])
             )
-            x, y = positions[some, 0], positions[some, 1]
-            total = total + _summed(x, y, weight[:, None] * share, tables[element], plan.extent, own)
+            x, y = positions[atoms, 0], positions[atoms, 1]
+            total = total + _summed(x, y, weight[:, None] * share, tables[element], plan.extent, variance)
         return total
 
-    every = [(jnp.asarray(n.indices), jnp.asarray(n.offset), jnp.asarray(n.sign)) for n in plan.neighbours]
+    plane_neighbours = [(jnp.asarray(n.indices), jnp.asarray(n.offset), jnp.asarray(n.sign)) for n in plan.neighbours]
 
     @jax.checkpoint
-    def step(before: Array, slice_: tuple[Array, list[tuple[Array, Array, Array]]]) -> tuple[Array, Array]:
+    def step(inherited: Array, slice_: tuple[Array, list[tuple[Array, Array, Array]]]) -> tuple[Array, Array]:
         indices, near = slice_
-        after = crossing(near)
-        inside = _inside(positions, occupancy[:, None], indices, whole, plan.extent, u2)
-        return after, _on_grid(inside + after - before, gpts, plan.extent)
+        crossed = crossing(near)
+        inside = _inside(positions, occupancy[:, None], indices, factors, plan.extent, u2)
+        return crossed, _on_grid(inside + crossed - inherited, gpts, plan.extent)
 
     # the slice before the first has no atoms; only its last plane counts
     nothing = -jnp.ones_like(jnp.asarray(plan.members)[:1])
     indices = jnp.concatenate([nothing, jnp.asarray(plan.members)])
     start = jnp.zeros((2, gpts[0] // 2 + 1, 2, gpts[1] // 2 + 1), tables.dtype)
-    return jax.lax.scan(step, start, (indices, every))[1][1:]
+    return jax.lax.scan(step, start, (indices, plane_neighbours))[1][1:]
 
 
 @jax.jit

@@ -1,10 +1,12 @@
-"""Building a `GramModel`: frozen phonons, tilts and depths of a crystal through the scattering matrix, using its symmetry."""
+"""Building a `GramModel` of a crystal from frozen phonons, tilts and depths through the scattering matrix, using its symmetry."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from twin import checks
 from twin.detection.detectors import annular
@@ -26,13 +28,13 @@ _MIRROR = np.array([[1, 0], [0, -1]])
 
 def operations(symmetry: str | None) -> list[np.ndarray]:
     """Integer matrices [2, 2] of a plane point group about the origin: None, "2", "2mm", "4" or "4mm"."""
-    turns = {None: 1, "2": 2, "2mm": 2, "4": 4, "4mm": 4}
-    if symmetry not in turns:
+    orders = {None: 1, "2": 2, "2mm": 2, "4": 4, "4mm": 4}
+    if symmetry not in orders:
         raise ValueError(
             f"symmetry is {symmetry!r}; give None, '2', '2mm', '4' or '4mm', that of the projected cell about its origin"
         )
-    angle = 4 // turns[symmetry]
-    rotations = [np.linalg.matrix_power(_QUARTER, angle * number) for number in range(turns[symmetry])]
+    angle = 4 // orders[symmetry]
+    rotations = [np.linalg.matrix_power(_QUARTER, angle * number) for number in range(orders[symmetry])]
     return rotations + ([rotation @ _MIRROR for rotation in rotations] if symmetry in ("2mm", "4mm") else [])
 
 
@@ -49,10 +51,10 @@ def centred_in_slices(atoms: "Atoms", slices: int) -> "Atoms":
     planes = np.sort(atoms.get_positions()[:, 2] % spacing)
     gaps = np.diff(np.append(planes, planes[0] + spacing))
     widest = int(np.argmax(gaps))
-    moved = atoms.copy()
-    moved.translate((0.0, 0.0, -(planes[widest] + 0.5 * gaps[widest])))
-    moved.wrap()
-    return moved
+    shifted = atoms.copy()
+    shifted.translate((0.0, 0.0, -(planes[widest] + 0.5 * gaps[widest])))
+    shifted.wrap()
+    return shifted
 
 
 def build_gram(
@@ -79,10 +81,10 @@ def build_gram(
     ``atoms_unit`` is the orthogonal unit cell (ASE), repeated ``repeats_xy`` times sideways and up to ``cells_z`` times in depth; ``depths``
     are the thicknesses in cells to compute (default: every second from 10 on). ``tilt_step`` (radian; 0 leaves tilt out) is the step of a
     3 x 3 stencil; ``seeds`` one per phonon configuration, the same for all tilts; ``untilted_seeds`` further configurations computed
-    without tilt only, to which tilt adds the differences it makes in the first ones: phonon noise changes little with tilt, and is what
-    limits such a model. ``detector`` (inner, outer) in radian has an edge one grid step wide. With ``periodic`` only frequencies of the
+    without tilt only, to which the tilt dependence of the first ones is added: phonon noise changes little with tilt, and
+    limits the accuracy of such a model. ``detector`` (inner, outer) in radian has an edge one grid step wide. With ``periodic`` only frequencies of the
     unit cell are kept (the average over the crystal's translations) and ``symmetry`` spares tilts and beams; without it, all pairs of
-    beams of the one supercell are kept. ValueError for what cannot be.
+    beams of the one supercell are kept. ValueError for impossible values.
     """
     checks.require_float64()
     shape = grid(gpts)
@@ -109,32 +111,19 @@ def build_gram(
     classes = _classes(bundle, repeats_xy if periodic else (1, 1))
     plan = _plan(nodes, group, moves, classes)
     slice_stops = tuple(stop * slices_per_cell for stop in stops)
-    limit = band_limit(shape, specimen.extent)
     spacing = specimen.thickness / (stops[-1] * slices_per_cell)
     sums = np.zeros((len(nodes), len(stops), len(bundle.k), len(bundle.k)), dtype=np.complex64)
     extra = np.zeros_like(sums[:1])
     runs = [(seed, sums, len(seeds), step) for seed in seeds for step in plan]
     runs += [(seed, extra, len(untilted_seeds), plan[0]) for seed in untilted_seeds]
-    done, total = 0, sum(len(classes[number]) for *_, (_, chosen) in runs for number in chosen)
-    transmissions, made = None, None
-    for seed, into, share, (node, chosen) in runs:
-        if progress is not None:
-            progress(f"multislice of the crystal: phonon configuration {seed}, tilt {node + 1}", done / total)
-        if transmissions is None or made != seed:
-            slices = specimen.slices(shape, stops[-1] * slices_per_cell, specimen.displacements(seed))
-            transmissions, made = transmission(slices.array, energy, limit), seed
-        kernel = propagator(shape, specimen.extent, energy, spacing, nodes[node])
-        for number in chosen:
-            one = classes[number]
-            passes = scattered(bundle.indices[one], transmissions, kernel, pixels, slice_stops)
-            for depth, amplitudes in enumerate(passes):
-                into[node, depth][np.ix_(one, one)] += np.asarray(gram(amplitudes, response)) / share
-            done += len(one)
+    transmit = functools.partial(_transmissions, specimen, shape, stops[-1] * slices_per_cell, energy)
+    kernels = [propagator(shape, specimen.extent, energy, spacing, node) for node in nodes]
+    _add_configurations(runs, transmit, kernels, bundle, classes, (pixels, response), slice_stops, progress)
     grams = _expand(sums, nodes, group, moves, plan, classes)
     untilted = None
     if untilted_seeds:
-        more = _expand(extra, nodes[:1], group, moves, plan[:1], classes)[0]
-        untilted = (len(seeds) * grams[0] + len(untilted_seeds) * more) / (len(seeds) + len(untilted_seeds))
+        further = _expand(extra, nodes[:1], group, moves, plan[:1], classes)[0]
+        untilted = (len(seeds) * grams[0] + len(untilted_seeds) * further) / (len(seeds) + len(untilted_seeds))
     if progress is not None:
         progress("fitting thickness and tilt", 1.0)
     thicknesses = np.asarray(slice_stops) * spacing
@@ -154,6 +143,37 @@ def build_gram(
     )
 
 
+def _transmissions(specimen: Specimen, shape: tuple[int, int], slices: int, energy: float, seed: int) -> Array:
+    """Transmission functions of one frozen phonon configuration."""
+    stack = specimen.slices(shape, slices, specimen.displacements(seed))
+    return transmission(stack.array, energy, band_limit(shape, specimen.extent))
+
+
+def _add_configurations(
+    runs: list[tuple[int, np.ndarray, int, tuple[int, list[int]]]], transmit: Callable[[int], Array], kernels: list[Array],
+    bundle: Beams, classes: list[np.ndarray], detector: tuple[np.ndarray, Array], stops: tuple[int, ...],
+    progress: Callable[[str, float], None] | None,
+) -> None:  # fmt: skip
+    """Add the Gram matrices of each run (seed, sums [tilts, depths, n, n], divisor, (tilt, classes of beams)) to its sums.
+
+    ``detector`` are the flat indices of its pixels and their weights; ``stops`` the numbers of slices at which the Gram matrices are taken.
+    """
+    pixels, response = detector
+    done, total = 0, sum(len(classes[number]) for *_, (_, chosen) in runs for number in chosen)
+    transmissions, built_seed = None, None
+    for seed, sums, divisor, (node, chosen) in runs:
+        if progress is not None:
+            progress(f"multislice of the crystal: phonon configuration {seed}, tilt {node + 1}", done / total)
+        if transmissions is None or built_seed != seed:
+            transmissions, built_seed = transmit(seed), seed
+        for number in chosen:
+            members = classes[number]
+            passes = scattered(bundle.indices[members], transmissions, kernels[node], pixels, stops)
+            for depth, amplitudes in enumerate(passes):
+                sums[node, depth][np.ix_(members, members)] += np.asarray(gram(amplitudes, response)) / divisor
+            done += len(members)
+
+
 def detector_weights(
     shape: tuple[int, int], extent: tuple[float, float], energy: float, detector: tuple[float, float]
 ) -> np.ndarray:
@@ -171,19 +191,19 @@ def detector_weights(
 
 def _permutations(bundle: Beams, group: list[np.ndarray], symmetry: str | None) -> list[np.ndarray]:
     """For every operation R the number of the beam R k_j, for all j."""
-    place = {tuple(index): number for number, index in enumerate(bundle.indices.tolist())}
-    found = []
+    number_of = {tuple(index): number for number, index in enumerate(bundle.indices.tolist())}
+    permutations = []
     for operation in group:
-        turned = [place.get(tuple(index), -1) for index in (bundle.indices @ operation.T).tolist()]
-        same = min(turned) >= 0 and np.allclose(
-            np.linalg.norm(bundle.k[turned], axis=1), np.linalg.norm(bundle.k, axis=1)
+        images = [number_of.get(tuple(index), -1) for index in (bundle.indices @ operation.T).tolist()]
+        same = min(images) >= 0 and np.allclose(
+            np.linalg.norm(bundle.k[images], axis=1), np.linalg.norm(bundle.k, axis=1)
         )
         if not same:
             raise ValueError(
                 f"the supercell does not have the symmetry {symmetry!r}; make its sides equal, or give symmetry=None"
             )
-        found.append(np.asarray(turned))
-    return found
+        permutations.append(np.asarray(images))
+    return permutations
 
 
 def _classes(bundle: Beams, periods: tuple[int, int]) -> list[np.ndarray]:
@@ -196,21 +216,21 @@ def _plan(
     nodes: np.ndarray, group: list[np.ndarray], moves: list[np.ndarray], classes: list[np.ndarray]
 ) -> list[tuple[int, list[int]]]:
     """Which nodes of the stencil to compute, and for each which classes of beams; symmetry gives the rest."""
-    of_beam = np.empty(sum(len(one) for one in classes), dtype=np.int64)
-    for number, one in enumerate(classes):
-        of_beam[one] = number
-    plan, seen = [], np.zeros(len(nodes), dtype=bool)
+    of_beam = np.empty(sum(len(members) for members in classes), dtype=np.int64)
+    for number, members in enumerate(classes):
+        of_beam[members] = number
+    plan, covered_nodes = [], np.zeros(len(nodes), dtype=bool)
     for node, tilt in enumerate(nodes):
-        if seen[node]:
+        if covered_nodes[node]:
             continue
         images = [tilt @ operation.T for operation in group]
-        seen |= np.any([np.linalg.norm(nodes - one[None, :], axis=1) < 1e-12 for one in images], axis=0)
-        keeping = [move for move, one in zip(moves, images, strict=True) if np.linalg.norm(one - tilt) < 1e-12]
+        covered_nodes |= np.any([np.linalg.norm(nodes - image[None, :], axis=1) < 1e-12 for image in images], axis=0)
+        keeping = [move for move, image in zip(moves, images, strict=True) if np.linalg.norm(image - tilt) < 1e-12]
         chosen, covered = [], set()
-        for number, one in enumerate(classes):
+        for number, members in enumerate(classes):
             if number not in covered:
                 chosen.append(number)
-                covered |= {int(of_beam[move[one[0]]]) for move in keeping}
+                covered |= {int(of_beam[move[members[0]]]) for move in keeping}
         plan.append((node, chosen))
     return plan
 
@@ -230,7 +250,9 @@ def _expand(
         for operation, move in zip(group, moves, strict=True):
             target = int(np.argmin(np.linalg.norm(nodes - (nodes[node] @ operation.T)[None, :], axis=1)))
             for number in chosen:
-                one = classes[number]
-                grams[target][:, move[one][:, None], move[one][None, :]] += sums[node][:, one[:, None], one[None, :]]
-                counts[target, move[one]] += 1.0
+                members = classes[number]
+                grams[target][:, move[members][:, None], move[members][None, :]] += sums[node][
+                    :, members[:, None], members[None, :]
+                ]
+                counts[target, move[members]] += 1.0
     return grams / np.maximum(counts, 1.0)[:, None, :, None]

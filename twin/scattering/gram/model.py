@@ -1,4 +1,4 @@
-"""GramModel: the detector Gram matrix of a specimen as a smooth function of thickness and tilt, and the images it gives.
+"""GramModel: detector Gram matrices of a specimen as a smooth function of thickness and tilt, and images from them.
 
 I(r) = sum_g I_g exp(2 pi i g.r), I_g = sum over pairs of beams with k_j - k_k = g of conj(a_j) a_k G_jk. For a perfect crystal, averaged
 over the positions of its frozen atoms, only g of the unit cell's reciprocal lattice survive. Positions r (x, y) are in specimen
@@ -19,8 +19,8 @@ from twin.optics.aberrations import basis
 from twin.optics.electrons import wavelength
 from twin.scattering.stem.beams import Beams
 
-WIDTH = 64
-"""Pairs of one g are laid out in rows of so many, so that their sums are plain reductions."""
+PAIR_ROW_LENGTH = 64
+"""Pairs of one g are stored in rows of this length, so that their sums are plain reductions."""
 
 
 class GramModel(eqx.Module):
@@ -53,8 +53,8 @@ class GramModel(eqx.Module):
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All there is as named arrays, for a cache; `from_arrays` reads them."""
-        found = {name: np.asarray(getattr(self, name)) for name in (*_ARRAYS, *_FACTS)}
-        return {"format": np.asarray(_FORMAT), **found}
+        arrays = {name: np.asarray(getattr(self, name)) for name in (*_ARRAYS, *_FACTS)}
+        return {"format": np.asarray(_FORMAT), **arrays}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "GramModel":
@@ -97,8 +97,8 @@ def _kept(values: Array | np.ndarray) -> Array:
     return jnp.asarray(values, jnp.float32) @ jnp.eye(values.shape[-1], dtype=jnp.float32)
 
 
-def _take(table: Array, places: Array | np.ndarray) -> Array:
-    return table.at[jnp.asarray(places)].get(mode="promise_in_bounds")
+def _take(table: Array, indices: Array | np.ndarray) -> Array:
+    return table.at[jnp.asarray(indices)].get(mode="promise_in_bounds")
 
 
 def harmonics(
@@ -125,10 +125,10 @@ def harmonics(
     blur = math.pi * wavelength(model.energy) * checks.float64(focal_spread)
     damping = _kept(jnp.exp(-0.5 * (blur * model.steps) ** 2))
     pairs = jnp.conj(_take(wave, model.pair_j)) * _take(wave, model.pair_k) * _take(damping, model.pair_step) * gram
-    rows = jnp.sum(pairs.reshape(-1, WIDTH), axis=1)
-    found = jax.lax.complex(rows.real @ model.row_sum, rows.imag @ model.row_sum)
+    rows = jnp.sum(pairs.reshape(-1, PAIR_ROW_LENGTH), axis=1)
+    spectrum = jax.lax.complex(rows.real @ model.row_sum, rows.imag @ model.row_sum)
     turn = -2.0 * math.pi * (model.g @ lean) * jnp.dot(model.shift_depth, depth)
-    return found * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
+    return spectrum * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
 
 
 def image(
@@ -144,8 +144,8 @@ def image(
     square = jnp.sum(jnp.asarray(model.g) ** 2, axis=1)
     twice = jnp.where(square > 0.0, 2.0, 1.0)
     envelope = twice * jnp.exp(-2.0 * math.pi**2 * checks.float64(source_sigma) ** 2 * square)
-    kept = harmonics * envelope.astype(jnp.float32)
-    return jnp.cos(angle) @ kept.real - jnp.sin(angle) @ kept.imag
+    damped = harmonics * envelope.astype(jnp.float32)
+    return jnp.cos(angle) @ damped.real - jnp.sin(angle) @ damped.imag
 
 
 def pair_layout(bundle: Beams, periods: tuple[int, int]) -> dict[str, np.ndarray]:
@@ -153,7 +153,7 @@ def pair_layout(bundle: Beams, periods: tuple[int, int]) -> dict[str, np.ndarray
 
     Returns pair_j, pair_k, present (bool), row_sum [rows, n_g] and g_index [n_g, 2]. ``periods`` (1, 1) keeps all pairs.
     """
-    place = {tuple(index): number for number, index in enumerate(bundle.indices.tolist())}
+    number_of = {tuple(index): number for number, index in enumerate(bundle.indices.tolist())}
     span = bundle.indices.max(axis=0) - bundle.indices.min(axis=0)
     candidates = [
         (h * periods[0], k * periods[1])
@@ -164,13 +164,13 @@ def pair_layout(bundle: Beams, periods: tuple[int, int]) -> dict[str, np.ndarray
     candidates.sort(key=lambda index: (index[0] ** 2 + index[1] ** 2, index))
     chosen, rows, owners = [], [], []
     for index in candidates:
-        pairs = [(place.get((h + index[0], k + index[1]), -1), number) for (h, k), number in place.items()]
+        pairs = [(number_of.get((h + index[0], k + index[1]), -1), number) for (h, k), number in number_of.items()]
         pairs = [pair for pair in pairs if pair[0] >= 0]
         if not pairs:
             continue
-        pairs += [(-1, -1)] * (-len(pairs) % WIDTH)
+        pairs += [(-1, -1)] * (-len(pairs) % PAIR_ROW_LENGTH)
         rows += pairs
-        owners += [len(chosen)] * (len(pairs) // WIDTH)
+        owners += [len(chosen)] * (len(pairs) // PAIR_ROW_LENGTH)
         chosen.append(index)
     table = np.asarray(rows, dtype=np.int32)
     present = table[:, 0] >= 0
@@ -210,7 +210,7 @@ def model_from_grams(
     j, k, present = layout["pair_j"], layout["pair_k"], layout["present"]
     values = np.where(present, grams[:, :, j, k], 0.0).astype(np.complex128)
     vectors = layout["g_index"] / np.asarray(extent)
-    owner = np.repeat(np.argmax(layout["row_sum"], axis=1), WIDTH)
+    owner = np.repeat(np.argmax(layout["row_sum"], axis=1), PAIR_ROW_LENGTH)
     pair_g = vectors[owner]
 
     thicknesses = np.asarray(thicknesses, dtype=np.float64)
@@ -233,8 +233,8 @@ def model_from_grams(
         level = int(np.argmin(np.abs(tilts).sum(axis=1)))
         values += (np.where(present, untilted[:, j, k], 0.0) - values[level])[None]
     fitted = np.einsum("tn,dm,nmp->tdp", np.linalg.pinv(tilt_terms), depth_fit, values, optimize=True)
-    again = np.einsum("nt,md,tdp->nmp", tilt_terms, depth_terms, fitted, optimize=True)
-    residual = float(np.linalg.norm(again - values) / np.linalg.norm(values))
+    reconstructed = np.einsum("nt,md,tdp->nmp", tilt_terms, depth_terms, fitted, optimize=True)
+    residual = float(np.linalg.norm(reconstructed - values) / np.linalg.norm(values))
     flat = fitted.reshape(-1, values.shape[-1])
 
     square = np.sum(bundle.k**2, axis=1)
@@ -266,7 +266,7 @@ def model_from_grams(
 def _mean_depths(values: np.ndarray, tilts: np.ndarray, pair_g: np.ndarray, thicknesses: np.ndarray) -> np.ndarray:
     """Sideways shift per tilt in angstrom at every depth: the weighted slope of the phases between opposite tilts of low frequency pairs."""
     origin = int(np.argmin(np.abs(tilts).sum(axis=1)))
-    found = np.zeros(len(thicknesses))
+    depths = np.zeros(len(thicknesses))
     for depth, thickness in enumerate(thicknesses):
         top = bottom = 0.0
         for node, tilt in enumerate(tilts):
@@ -276,5 +276,5 @@ def _mean_depths(values: np.ndarray, tilts: np.ndarray, pair_g: np.ndarray, thic
             product = values[node, depth, low] * np.conj(values[origin, depth, low])
             top += float(np.sum(product.imag * cycles[low]))
             bottom += 2.0 * np.pi * float(np.sum(product.real * cycles[low] ** 2))
-        found[depth] = top / bottom if bottom > 0.0 else 0.0
-    return found
+        depths[depth] = top / bottom if bottom > 0.0 else 0.0
+    return depths

@@ -1,8 +1,8 @@
-"""Thermal diffuse scattering between the Bragg beams of a crystal, for every incident direction and thickness, from frozen phonons.
+"""Thermal diffuse scattering between the Bragg beams of a crystal, for all incident directions and thicknesses, from frozen phonons.
 
-In a supercell whose atoms are displaced at random, Bragg beams are those of the unit cell, and all others hold diffuse scattering alone, including
-what became of it on its way through the rest of the crystal (Kikuchi bands). Under the Bragg beams it is what its neighbours say. It is smooth, so that
-few directions and few configurations do: layers of cells are drawn from a pool, and shifted at random by whole cells, so that two of the same
+In a supercell with random displacements, the Bragg beams are those of the unit cell, and all other beams are diffuse scattering, including
+its further scattering in the crystal (Kikuchi bands). At the Bragg beams it is interpolated from its neighbours. It is smooth, so that
+few directions and configurations suffice: layers of cells are drawn from a pool and shifted at random by whole cells, so that layers with equal
 displacements do not interfere.
 """
 
@@ -26,11 +26,11 @@ from twin.scattering.pacbed.rocking import directions
 from twin.scattering.stem.beams import plane_waves
 from twin.scattering.stem.crystal import symmetries
 
-POOL = 24
-"""Layers of one cell with displacements of their own."""
-BATCH = 8
-"""Waves that meet the same layers."""
-SMOOTH = 0.8
+LAYER_COUNT = 24
+"""Layers in the pool, one cell thick, each with its own displacements."""
+WAVE_BATCH = 8
+"""Waves that pass the same layers."""
+SMOOTHING_WIDTH = 0.8
 """Rms width of the filter over outgoing directions in steps of their lattice."""
 
 
@@ -72,44 +72,46 @@ def diffuse(
     wide = (gpts[0] * repeats[1], gpts[1] * repeats[0])
     extent = (cell.extent[0] * repeats[0], cell.extent[1] * repeats[1])
     step = (length / extent[0], length / extent[1])
-    rest = cell.slices(gpts, slices, parametrization=parametrization)
-    group = symmetries(np.asarray(transmission(rest.array, energy, band_limit(gpts, cell.extent), 2)), lambda _: True)
+    at_rest = cell.slices(gpts, slices, parametrization=parametrization)
+    group = symmetries(
+        np.asarray(transmission(at_rest.array, energy, band_limit(gpts, cell.extent), 2)), lambda _: True
+    )
     pool = _pool(cell, slices, wide, energy, repeats, seed, parametrization)
     kernel = propagator(wide, extent, energy, cell.thickness / slices)
     k = directions(step, incident)
-    place = {tuple(one): number for number, one in enumerate(k.tolist())}
-    orbits = _orbits(k, place, group)
-    every = max(1, round(spacing / cell.thickness))
-    depths = np.arange(1, int(np.ceil(thickness / cell.thickness / every)) + 1) * every
-    half = [int(reach / one) + 1 for one in step]
+    number_of = {tuple(direction): number for number, direction in enumerate(k.tolist())}
+    orbits = _orbits(k, number_of, group)
+    cells_per_depth = max(1, round(spacing / cell.thickness))
+    depths = np.arange(1, int(np.ceil(thickness / cell.thickness / cells_per_depth)) + 1) * cells_per_depth
+    half = [int(reach / pitch) + 1 for pitch in step]
     rows, columns = np.arange(-half[1], half[1] + 1), np.arange(-half[0], half[0] + 1)
     pixels = (rows[:, None] % wide[0]) * wide[1] + columns[None, :] % wide[1]
 
     run, generator = _run(), np.random.default_rng(seed)
     waves = np.tile(np.asarray(list(orbits)), configurations)
-    groups = [waves[start : start + BATCH] for start in range(0, len(waves), BATCH)]
+    groups = [waves[start : start + WAVE_BATCH] for start in range(0, len(waves), WAVE_BATCH)]
 
     def work() -> Any:
-        for some in groups:
-            indices = k[np.resize(some, BATCH)]
-            layers = generator.integers(0, POOL, int(depths[-1]))
+        for members in groups:
+            indices = k[np.resize(members, WAVE_BATCH)]
+            layers = generator.integers(0, LAYER_COUNT, int(depths[-1]))
             moves = generator.integers(0, repeats, (int(depths[-1]), 2)) * np.array([gpts[1], gpts[0]])
-            shaped = (len(depths), every)
+            shaped = (len(depths), cells_per_depth)
             yield (
                 jnp.asarray(indices), kernel, pool, jnp.asarray(layers.reshape(shaped)),
                 jnp.asarray(moves.reshape(*shaped, 2)), jnp.asarray(pixels.ravel()),
             )  # fmt: skip
 
     sums = np.zeros((len(k), len(depths), len(rows), len(columns)), np.float32)
-    for number, (some, found) in enumerate(zip(groups, in_pieces(run, work(), workers), strict=True)):
-        images = np.asarray(found)[:, : len(some)].reshape(len(depths), len(some), len(rows), len(columns))
-        for column, one in enumerate(some):
-            sums[one] += images[:, column] / configurations
+    for number, (members, result) in enumerate(zip(groups, in_pieces(run, work(), workers), strict=True)):
+        images = np.asarray(result)[:, : len(members)].reshape(len(depths), len(members), len(rows), len(columns))
+        for column, source in enumerate(members):
+            sums[source] += images[:, column] / configurations
         if progress is not None:
             progress((number + 1) / len(groups))
     table = np.zeros_like(sums)
-    for one, images in orbits.items():
-        smooth = _between(sums[one], k[one], rows, columns, repeats)
+    for source, images in orbits.items():
+        smooth = _between(sums[source], k[source], rows, columns, repeats)
         for target, operation in images:
             table[target] = _turned(smooth, operation)
     return Diffuse(depths * cell.thickness, np.ascontiguousarray(table.swapaxes(0, 1)), k, step)
@@ -126,61 +128,65 @@ def _pool(
     layer = Specimen(
         positions, np.tile(cell.u2, len(index)), cell.symbols * len(index), size, np.tile(cell.occupancy, len(index))
     )
-    limit, made = band_limit(wide, layer.extent), []
-    for number in range(POOL):
-        moved = layer.displacements(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
+    limit, layers = band_limit(wide, layer.extent), []
+    for number in range(LAYER_COUNT):
+        displacements = layer.displacements(int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
         # planes keep their slices: a layer must fit any other
-        moved[:, 2] = 0.0
-        made.append(transmission(layer.slices(wide, slices, moved, parametrization=table).array, energy, limit, 2))
-    return jnp.stack(made)
+        displacements[:, 2] = 0.0
+        layers.append(
+            transmission(layer.slices(wide, slices, displacements, parametrization=table).array, energy, limit, 2)
+        )
+    return jnp.stack(layers)
 
 
 def _orbits(
-    k: np.ndarray, place: dict[tuple[int, ...], int], group: list[np.ndarray]
+    k: np.ndarray, number_of: dict[tuple[int, ...], int], group: list[np.ndarray]
 ) -> dict[int, list[tuple[int, np.ndarray]]]:
     """One direction of every set that symmetry makes equal, with all of the set and the operations that lead to them."""
-    found: dict[int, list[tuple[int, np.ndarray]]] = {}
+    orbits: dict[int, list[tuple[int, np.ndarray]]] = {}
     done: set[int] = set()
-    for number, one in enumerate(k):
+    for number, direction in enumerate(k):
         if number in done:
             continue
-        found[number] = []
+        orbits[number] = []
         for operation in group:
-            target = place.get(tuple((operation @ one).tolist()))
+            target = number_of.get(tuple((operation @ direction).tolist()))
             if target is not None and target not in done:
-                found[number].append((target, operation))
+                orbits[number].append((target, operation))
                 done.add(target)
-    return found
+    return orbits
 
 
 def _between(
-    images: np.ndarray, one: np.ndarray, rows: np.ndarray, columns: np.ndarray, repeats: tuple[int, int]
+    images: np.ndarray, direction: np.ndarray, rows: np.ndarray, columns: np.ndarray, repeats: tuple[int, int]
 ) -> np.ndarray:
-    """Smoothed images [depths, y, x] without the Bragg beams of the incident direction ``one``."""
-    free = ((rows[:, None] - one[1]) % repeats[1] != 0) | ((columns[None, :] - one[0]) % repeats[0] != 0)
-    weight = gaussian_filter(free.astype(np.float64), SMOOTH, mode="constant")
-    kept = np.where(free, images, 0.0)
-    return gaussian_filter(kept, (0.0, SMOOTH, SMOOTH), mode="constant") / np.maximum(weight, 1e-6)
+    """Smoothed images [depths, y, x] without the Bragg beams of the incident direction ``direction``."""
+    free = ((rows[:, None] - direction[1]) % repeats[1] != 0) | ((columns[None, :] - direction[0]) % repeats[0] != 0)
+    weight = gaussian_filter(free.astype(np.float64), SMOOTHING_WIDTH, mode="constant")
+    diffuse_part = np.where(free, images, 0.0)
+    return gaussian_filter(diffuse_part, (0.0, SMOOTHING_WIDTH, SMOOTHING_WIDTH), mode="constant") / np.maximum(
+        weight, 1e-6
+    )
 
 
 def _turned(images: np.ndarray, operation: np.ndarray) -> np.ndarray:
     """Images [depths, y, x] whose value at operation @ K is that of ``images`` at K."""
     y, x = np.meshgrid(*(np.arange(-(n // 2), n // 2 + 1) for n in images.shape[1:]), indexing="ij")
-    back = np.rint(np.linalg.inv(operation)).astype(int)
-    there_x, there_y = back[0, 0] * x + back[0, 1] * y, back[1, 0] * x + back[1, 1] * y
-    return images[:, there_y + images.shape[1] // 2, there_x + images.shape[2] // 2]
+    inverse = np.rint(np.linalg.inv(operation)).astype(int)
+    source_x, source_y = inverse[0, 0] * x + inverse[0, 1] * y, inverse[1, 0] * x + inverse[1, 1] * y
+    return images[:, source_y + images.shape[1] // 2, source_x + images.shape[2] // 2]
 
 
 def _intensities(waves: Array, kernel: Array, pool: Array, layers: Array, moves: Array, pixels: Array) -> Array:
     """Intensities [depths, m, pixels] of plane waves behind ``layers`` [depths, cells] of the pool, moved by ``moves`` [depths, cells, 2] grid points."""
     gpts = (kernel.shape[0], kernel.shape[1])
 
-    def cell(psi: Array, one: tuple[Array, Array]) -> tuple[Array, None]:
-        functions = jnp.roll(pool[one[0]], one[1][::-1], axis=(1, 2))
+    def cell(psi: Array, choice: tuple[Array, Array]) -> tuple[Array, None]:
+        functions = jnp.roll(pool[choice[0]], choice[1][::-1], axis=(1, 2))
         return multislice(psi, functions, kernel), None
 
-    def deeper(psi: Array, some: tuple[Array, Array]) -> tuple[Array, Array]:
-        psi = jax.lax.scan(cell, psi, some)[0]
+    def deeper(psi: Array, layer_choices: tuple[Array, Array]) -> tuple[Array, Array]:
+        psi = jax.lax.scan(cell, psi, layer_choices)[0]
         amplitudes = jnp.fft.fft2(psi).reshape(psi.shape[0], -1)[:, pixels] / (gpts[0] * gpts[1])
         return psi, (amplitudes.real**2 + amplitudes.imag**2).astype(jnp.float32)
 

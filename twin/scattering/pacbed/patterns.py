@@ -1,7 +1,7 @@
 """Position-averaged convergent-beam patterns of a crystal as a smooth function of thickness, tilt and semi-angle.
 
 Bragg beams by their rocking curves, thermal diffuse scattering between them by frozen phonons; both in the crystal's frame, in which the aperture
-of a specimen tilted by tau is centred on -tau. Where disks do not overlap a pattern of a probe at rest is the same, wherever it stands.
+of a specimen tilted by tau is centred on -tau. Where disks do not overlap, the pattern of a stationary probe is the same at any position.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from twin.sample.specimen import Specimen
 from twin.scattering.pacbed.diffuse import Diffuse, diffuse
 from twin.scattering.pacbed.rocking import Rocking, rocking
 
-WARMER = 1.25
-"""By how much more the atoms move in the second table: patterns are linear in <u^2> between the two, and a little beyond."""
-SUPERCELL = 11.0
+U2_RATIO = 1.25
+"""Ratio of <u^2> in the second table to that in the first: patterns are linear in <u^2> between and near the two."""
+SUPERCELL_WIDTH = 11.0
 """Least width of the supercell of diffuse scattering in angstrom."""
 
 
 class Library(NamedTuple):
-    """Rocking curves and diffuse scattering of one crystal: see `pattern`. ``warmer`` is the table of the rocking curves with all <u^2> times WARMER.
+    """Rocking curves and diffuse scattering of one crystal: see `pattern`. ``warmer`` is the table of the rocking curves with all <u^2> times `U2_RATIO`.
 
     ``semiangle`` (radian) of the aperture that it is for, more or less, tilts of the specimen up to ``tilted`` and directions up to ``reach`` from the axis.
     """
@@ -78,7 +78,7 @@ def library(
     """The library of a crystal of the unit ``cell`` (orthogonal, beam along z) in ``slices`` slices on a grid ``gpts`` (ny, nx).
 
     For electrons of ``energy`` eV, apertures of about ``semiangle`` radian, specimen tilts up to ``tilted``, thicknesses up to ``thickness`` angstrom and
-    outgoing directions up to ``reach`` radian from the zone axis (what a camera shows plus ``tilted``), ``step`` apart. ValueError for what cannot be.
+    outgoing directions up to ``reach`` radian from the zone axis (the range of a camera plus ``tilted``), ``step`` apart. ValueError for impossible values.
     """
     checks.require_float64()
     for name, value in (("semiangle", semiangle), ("reach", reach), ("tilted", tilted), ("step", step)):
@@ -94,53 +94,60 @@ def library(
     )
     incident = 1.05 * semiangle + tilted + step
 
-    def told(text: str) -> Callable[[float], None]:
+    def reporter(text: str) -> Callable[[float], None]:
         return lambda share: None if progress is None else progress(text, share)
 
     deepest = thickness + 2.0 * cell.thickness
-    moved = cell.u2 * WARMER
-    warm = Specimen(cell.positions, moved, cell.symbols, cell.cell, cell.occupancy)
+    warmer_u2 = cell.u2 * U2_RATIO
+    warm = Specimen(cell.positions, warmer_u2, cell.symbols, cell.cell, cell.occupancy)
     curves, warmer = (
-        rocking(one, slices, gpts, energy, incident, reach, deepest, step, 1, parametrization, workers, told(text))
-        for one, text in ((cell, "rocking curves"), (warm, "rocking curves of warmer atoms"))
+        rocking(
+            crystal, slices, gpts, energy, incident, reach, deepest, step, 1, parametrization, workers, reporter(text)
+        )
+        for crystal, text in ((cell, "rocking curves"), (warm, "rocking curves of warmer atoms"))
     )
-    repeats = (max(2, round(SUPERCELL / cell.extent[0])), max(2, round(SUPERCELL / cell.extent[1])))
+    repeats = (max(2, round(SUPERCELL_WIDTH / cell.extent[0])), max(2, round(SUPERCELL_WIDTH / cell.extent[1])))
     thermal = diffuse(
         cell, slices, gpts, energy, incident + 2e-3, reach, deepest, repeats, configurations,
-        seed=seed, parametrization=parametrization, workers=workers, progress=told("diffuse scattering"),
+        seed=seed, parametrization=parametrization, workers=workers, progress=reporter("diffuse scattering"),
     )  # fmt: skip
     return Library(curves, warmer.table, thermal, float(semiangle), float(tilted), float(reach))
 
 
 def pattern(
-    made: Library, thickness: float, tilt: tuple[float, float], semiangle: float, warmth: float = 1.0
+    curves_library: Library, thickness: float, tilt: tuple[float, float], semiangle: float, warmth: float = 1.0
 ) -> Averaged:
     """The pattern of a crystal of ``thickness`` angstrom and specimen ``tilt`` (x, y) radian in a beam of ``semiangle`` radian, with derivatives.
 
     ``warmth`` times the <u^2> of the library's cell is how much its atoms move (in Bragg beams).
     """
-    curves, shape = made.rocking, made.rocking.shape
+    curves, shape = curves_library.rocking, curves_library.rocking.shape
     open_, edges = aperture(curves.k, curves.step, tilt, semiangle)
     rows, weights, slopes = _between(curves.depths, thickness)
     lit = np.flatnonzero(open_[curves.incident])
-    place, incident, outgoing = curves.pair[lit], curves.incident[lit], curves.outgoing[lit]
-    share = (warmth - 1.0) / (WARMER - 1.0)
+    pairs, incident, outgoing = curves.pair[lit], curves.incident[lit], curves.outgoing[lit]
+    share = (warmth - 1.0) / (U2_RATIO - 1.0)
     mix = np.stack([weights, slopes])
-    cold, warm = mix @ curves.table[rows], mix @ made.warmer[rows]
+    cold, warm = mix @ curves.table[rows], mix @ curves_library.warmer[rows]
     value, rate = ((1.0 - share) * a + share * b for a, b in zip(cold, warm, strict=True))
-    values, rates, warming = (one[place] for one in (value, rate, (warm[0] - cold[0]) / (WARMER - 1.0)))
-    seen = open_[incident]
-    terms = [values * seen, rates * seen, *(values * one[incident] for one in edges), warming * seen]
+    values, rates, warming = (array[pairs] for array in (value, rate, (warm[0] - cold[0]) / (U2_RATIO - 1.0)))
+    illuminated = open_[incident]
+    terms = [
+        values * illuminated,
+        rates * illuminated,
+        *(values * edge[incident] for edge in edges),
+        warming * illuminated,
+    ]
     size = shape[0] * shape[1]
-    bragg = np.stack([np.bincount(outgoing, one, size).reshape(shape) for one in terms])
+    bragg = np.stack([np.bincount(outgoing, term, size).reshape(shape) for term in terms])
 
-    thermal = made.diffuse
+    thermal = curves_library.diffuse
     rows, weights, slopes = _between(thermal.depths, thickness)
     open_, edges = aperture(thermal.k, thermal.step, tilt, semiangle)
-    through = np.tensordot(np.stack([open_, *edges]), thermal.table[rows], axes=(1, 1))
+    diffuse_sums = np.tensordot(np.stack([open_, *edges]), thermal.table[rows], axes=(1, 1))
     coarse = np.concatenate([
-        np.tensordot(weights, through[:1], axes=(0, 1)), np.tensordot(slopes, through[:1], axes=(0, 1)),
-        np.tensordot(weights, through[1:], axes=(0, 1)),
+        np.tensordot(weights, diffuse_sums[:1], axes=(0, 1)), np.tensordot(slopes, diffuse_sums[:1], axes=(0, 1)),
+        np.tensordot(weights, diffuse_sums[1:], axes=(0, 1)),
     ])  # fmt: skip
     ratio = (curves.step[0] * curves.step[1]) / (thermal.step[0] * thermal.step[1])
     down = _linear(shape[0], curves.step[1], coarse.shape[-2], thermal.step[1])
@@ -167,23 +174,23 @@ def aperture(
 
 
 def coarse(
-    made: Library, tilt: tuple[float, float], depths: np.ndarray, pixel: float, half: int
+    curves_library: Library, tilt: tuple[float, float], depths: np.ndarray, pixel: float, half: int
 ) -> Float[np.ndarray, "depths y x"]:
     """Patterns about the beam on 2 ``half`` + 1 pixels of ``pixel`` radian in either direction, at rows ``depths`` of the rocking curves: all at once."""
-    curves, width = made.rocking, 2 * half + 1
-    open_, _ = aperture(curves.k, curves.step, tilt, made.semiangle)
+    curves, width = curves_library.rocking, 2 * half + 1
+    open_, _ = aperture(curves.k, curves.step, tilt, curves_library.semiangle)
     ny, nx = curves.shape
     y, x = np.divmod(np.arange(ny * nx), nx)
-    place = [
+    target_pixel = [
         np.rint(((v - n // 2) * s + t) / pixel).astype(int) + half
         for v, n, s, t in zip((x, y), (nx, ny), curves.step, tilt, strict=True)
     ]
-    inside = (place[0] >= 0) & (place[0] < width) & (place[1] >= 0) & (place[1] < width)
-    target = np.where(inside, place[1] * width + place[0], width * width)
-    seen = open_[curves.incident]
-    lit = seen > 0.0
+    inside = (target_pixel[0] >= 0) & (target_pixel[0] < width) & (target_pixel[1] >= 0) & (target_pixel[1] < width)
+    target = np.where(inside, target_pixel[1] * width + target_pixel[0], width * width)
+    illuminated = open_[curves.incident]
+    lit = illuminated > 0.0
     matrix = csr_array(
-        (seen[lit].astype(np.float32), (target[curves.outgoing[lit]], curves.pair[lit])),
+        (illuminated[lit].astype(np.float32), (target[curves.outgoing[lit]], curves.pair[lit])),
         shape=(width * width + 1, curves.table.shape[1]),
     )
     return np.asarray(matrix @ curves.table[depths].T)[:-1].T.reshape(len(depths), width, width)
@@ -192,9 +199,9 @@ def coarse(
 def _between(depths: np.ndarray, thickness: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of a table over evenly spaced ``depths``, their weights and the derivatives of these: cubic, with a continuous slope."""
     spacing = depths[1] - depths[0]
-    at = (min(max(thickness, depths[0]), depths[-1]) - depths[0]) / spacing
-    row = min(int(at), len(depths) - 2)
-    u = at - row
+    row_position = (min(max(thickness, depths[0]), depths[-1]) - depths[0]) / spacing
+    row = min(int(row_position), len(depths) - 2)
+    u = row_position - row
     rows = np.clip(np.arange(row - 1, row + 3), 0, len(depths) - 1)
     powers = np.array([1.0, u, u**2, u**3]), np.array([0.0, 1.0, 2.0 * u, 3.0 * u**2]) / spacing
     basis = 0.5 * np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]])
@@ -203,5 +210,5 @@ def _between(depths: np.ndarray, thickness: float) -> tuple[np.ndarray, np.ndarr
 
 def _linear(count: int, step: float, nodes: int, spacing: float) -> np.ndarray:
     """Linear interpolation [count, nodes] between lattices with a common middle."""
-    at = (np.arange(count) - count // 2) * step / spacing + nodes // 2
-    return np.maximum(0.0, 1.0 - np.abs(at[:, None] - np.arange(nodes)[None, :]))
+    node_position = (np.arange(count) - count // 2) * step / spacing + nodes // 2
+    return np.maximum(0.0, 1.0 - np.abs(node_position[:, None] - np.arange(nodes)[None, :]))

@@ -1,7 +1,7 @@
-"""Rocking curves of a perfect crystal: what every incident direction puts into every Bragg beam, at every thickness.
+"""Rocking curves of a perfect crystal: the intensity of every Bragg beam for every incident direction and thickness.
 
 An incident beam k couples only to k + g, so one unit cell is enough (`crystal`), and tilting the specimen by tau is the same as tilting the beam by
--tau: in the crystal's frame the aperture moves to k0 = -tau / lambda and the rocking curves I_g(k) stay where they are. A pattern averaged over whole
+-tau: in the crystal's frame the aperture moves to k0 = -tau / lambda and the rocking curves I_g(k) do not change. A pattern averaged over whole
 unit cells of probe positions is their incoherent sum, since beams that meet at one K from different k then have no fixed phase:
 
     I(K) = sum_g A(K - g - k0) I_g(K - g)
@@ -33,7 +33,7 @@ from twin.scattering.stem.crystal import symmetries
 class Rocking(NamedTuple):
     """Intensities ``table`` [depths, pairs] (shares of one incident beam) of distinct pairs (k, K) of an incident and an outgoing direction.
 
-    All pairs, equivalent by symmetry or not, are ``pair`` [n] (place in the table), ``incident`` [n] (place in ``k`` [m, 2]) and ``outgoing`` [n] (flat
+    All pairs, equivalent by symmetry or not, are ``pair`` [n] (index in the table), ``incident`` [n] (index in ``k`` [m, 2]) and ``outgoing`` [n] (flat
     index on the lattice of ``shape`` (ny, nx) with K = 0 in its middle). Directions are integers on a lattice of ``step`` (x, y) radian, in the
     crystal's frame; ``depths`` [depths] in angstrom; ``cell`` (x, y) in angstrom.
     """
@@ -52,7 +52,7 @@ class Rocking(NamedTuple):
 
 def directions(step: tuple[float, float], radius: float) -> Int[np.ndarray, "m 2"]:
     """Integer directions (x, y) on a lattice of ``step`` radian within ``radius`` radian of the axis."""
-    half = [int(radius / one) for one in step]
+    half = [int(radius / spacing) for spacing in step]
     x, y = np.meshgrid(np.arange(-half[0], half[0] + 1), np.arange(-half[1], half[1] + 1))
     inside = np.hypot(x * step[0], y * step[1]) <= radius
     return np.stack([x[inside], y[inside]], axis=-1)
@@ -74,7 +74,7 @@ def rocking(
 ) -> Rocking:
     """Rocking curves of a crystal of the unit ``cell`` (``slices`` on a grid ``gpts`` (ny, nx)) after every ``every`` cells up to ``thickness`` angstrom.
 
-    ``incident`` directions up to so many radian from the zone axis (semi-angle plus tilt), outgoing ones up to ``reach`` radian, both about ``step``
+    ``incident`` directions up to this angle in radian from the zone axis (semi-angle plus tilt), outgoing ones up to ``reach`` radian, both about ``step``
     apart. Thermal motion is in the mean transmission functions (`coherent`), so that diffuse scattering is missing, as it is from Bragg beams.
     ``progress`` hears the share that is done. ValueError for angles that the grid does not carry.
     """
@@ -105,8 +105,8 @@ def rocking(
             yield jnp.asarray(job.waves), kernel, stack, jnp.asarray(job.pixels), len(depths)
 
     table = np.zeros((len(depths), layout.count), np.float32)
-    for number, (job, found) in enumerate(zip(jobs, in_pieces(run, work(), workers), strict=True)):
-        table[:, job.places] = np.asarray(found)[:, job.rows, job.columns]
+    for number, (job, result) in enumerate(zip(jobs, in_pieces(run, work(), workers), strict=True)):
+        table[:, job.places] = np.asarray(result)[:, job.rows, job.columns]
         if progress is not None:
             progress((number + 1) / len(jobs))
     half = np.abs(layout.outgoing).max(axis=0)
@@ -131,26 +131,26 @@ class _Layout(NamedTuple):
 def _layout(k: np.ndarray, outgoing: np.ndarray, repeats: tuple[int, int], group: list[np.ndarray]) -> _Layout:
     period = np.asarray(repeats)
     classes = {}
-    for one in outgoing:
-        classes.setdefault(tuple(one % period), []).append(one)
-    place = {tuple(one): number for number, one in enumerate(k.tolist())}
+    for direction in outgoing:
+        classes.setdefault(tuple(direction % period), []).append(direction)
+    number_of = {tuple(direction): number for number, direction in enumerate(k.tolist())}
     chosen: dict[tuple[int, int], int] = {}
     first, last, start = [], [], {}
     pair, incident, out = [], [], []
-    for number, one in enumerate(k):
-        ends = np.array(classes.get(tuple(one % period), np.zeros((0, 2), dtype=int))).reshape(-1, 2)
-        images = [(tuple((operation @ one).tolist()), operation) for operation in group]
-        least, operation = min(images, key=lambda item: item[0])
-        if least not in place:
-            least, operation = tuple(one.tolist()), np.eye(2, dtype=int)
-        moved = ends @ operation.T
-        if least not in chosen:
-            chosen[least] = len(chosen)
-            start[least] = {tuple(end): len(last) + row for row, end in enumerate(moved.tolist())}
-            first += [least] * len(moved)
-            last += moved.tolist()
-        known = start[least]
-        pair += [known[tuple(end)] for end in moved.tolist()]
+    for number, direction in enumerate(k):
+        ends = np.array(classes.get(tuple(direction % period), np.zeros((0, 2), dtype=int))).reshape(-1, 2)
+        images = [(tuple((operation @ direction).tolist()), operation) for operation in group]
+        representative, operation = min(images, key=lambda item: item[0])
+        if representative not in number_of:
+            representative, operation = tuple(direction.tolist()), np.eye(2, dtype=int)
+        rotated = ends @ operation.T
+        if representative not in chosen:
+            chosen[representative] = len(chosen)
+            start[representative] = {tuple(end): len(last) + row for row, end in enumerate(rotated.tolist())}
+            first += [representative] * len(rotated)
+            last += rotated.tolist()
+        known = start[representative]
+        pair += [known[tuple(end)] for end in rotated.tolist()]
         incident += [number] * len(ends)
         out.append(ends)
     return _Layout(
@@ -177,17 +177,17 @@ def _jobs(layout: _Layout, repeats: tuple[int, int], gpts: tuple[int, int]) -> l
     owner = owner.ravel()
     lists = []
     for number, q in enumerate(unique):
-        places = np.flatnonzero(owner == number)
-        waves, rows = np.unique((layout.first[places] - q) // period, axis=0, return_inverse=True)
-        ends = (layout.last[places] - q) // period
+        pair_index = np.flatnonzero(owner == number)
+        waves, rows = np.unique((layout.first[pair_index] - q) // period, axis=0, return_inverse=True)
+        ends = (layout.last[pair_index] - q) // period
         flat = (ends[:, 1] % gpts[0]) * gpts[1] + ends[:, 0] % gpts[1]
         pixels, columns = np.unique(flat, return_inverse=True)
-        lists.append((q, waves, pixels, rows.ravel(), columns, places))
-    most = max(len(waves) for _, waves, *_ in lists), max(len(pixels) for _, _, pixels, *_ in lists)
+        lists.append((q, waves, pixels, rows.ravel(), columns, pair_index))
+    sizes = max(len(waves) for _, waves, *_ in lists), max(len(pixels) for _, _, pixels, *_ in lists)
     padded = []
     for q, waves, pixels, *rest in lists:
-        more = np.repeat(waves[:1], most[0] - len(waves), axis=0)
-        padded.append(_Job(q, np.concatenate([waves, more]), np.pad(pixels, (0, most[1] - len(pixels))), *rest))
+        padding = np.repeat(waves[:1], sizes[0] - len(waves), axis=0)
+        padded.append(_Job(q, np.concatenate([waves, padding]), np.pad(pixels, (0, sizes[1] - len(pixels))), *rest))
     return padded
 
 

@@ -27,7 +27,7 @@ Response = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def weights(detectors: Sequence[Response], gpts: tuple[int, int], extent: tuple[float, float]) -> np.ndarray:
     """Weights [detectors, y, x] of detectors on the beams of a grid, in FFT order."""
     kx, ky = frequencies(gpts, extent)
-    return np.stack([np.broadcast_to(one(kx[None, :], ky[:, None]), gpts) for one in detectors])
+    return np.stack([np.broadcast_to(detector(kx[None, :], ky[:, None]), gpts) for detector in detectors])
 
 
 class Beams(NamedTuple):
@@ -74,10 +74,10 @@ def _advance(waves: Array, transmissions: Array, kernel: Array) -> Array:
 def _amplitudes(waves: Array, pixels: Array) -> Array:
     """Amplitudes [n, pixels] of the beams at flat indices ``pixels``."""
     size = waves.shape[-2] * waves.shape[-1]
-    found = jax.lax.map(
+    amplitudes = jax.lax.map(
         lambda wave: jnp.fft.fft2(wave).ravel()[pixels], waves, batch_size=together((waves.shape[-2], waves.shape[-1]))
     )
-    return found / jnp.asarray(size, waves.real.dtype)
+    return amplitudes / jnp.asarray(size, waves.real.dtype)
 
 
 @jax.jit
@@ -115,8 +115,8 @@ def gram_matrices(
     """Gram matrices [len(stops), detectors, n, n] for detector weights in FFT order, of one frozen configuration, in general form."""
     maps = np.asarray(detectors).reshape(len(detectors), -1)
     pixels = np.flatnonzero(np.any(maps != 0.0, axis=0))
-    found = []
+    matrices = []
     for amplitudes in scattered(indices, transmissions, kernel, pixels, stops):
         weights = maps[:, pixels].astype(amplitudes.real.dtype)
-        found.append([np.asarray(gram(amplitudes, jnp.asarray(one))) for one in weights])
-    return np.asarray(found)
+        matrices.append([np.asarray(gram(amplitudes, jnp.asarray(weight))) for weight in weights])
+    return np.asarray(matrices)

@@ -44,7 +44,7 @@ def symmetries(
     ny, nx = functions.shape[-2:]
     y, x = np.meshgrid(np.arange(ny), np.arange(nx), indexing="ij")
     scale = np.abs(functions).max()
-    found = []
+    operations = []
     for a, b, c, d in (
         (1, 0, 0, 1),
         (-1, 0, 0, -1),
@@ -58,10 +58,10 @@ def symmetries(
         operation = np.array([[a, b], [c, d]])
         if b != 0 and nx != ny:
             continue
-        moved = functions[:, (c * x + d * y) % ny, (a * x + b * y) % nx]
-        if np.abs(moved - functions).max() <= tolerance * scale and weights(operation):
-            found.append(operation)
-    return found
+        transformed = functions[:, (c * x + d * y) % ny, (a * x + b * y) % nx]
+        if np.abs(transformed - functions).max() <= tolerance * scale and weights(operation):
+            operations.append(operation)
+    return operations
 
 
 def crystal_grams(
@@ -79,7 +79,7 @@ def crystal_grams(
     progress: Callable[[float], None] | None = None,
 ) -> tuple[list[Grams], float]:
     """Gram matrices for each of ``detectors`` of a perfect crystal, ``cells`` unit cells deep, from the slices of one ``cell``; and the share of
-    the beam that comes through, averaged over all probe positions.
+    the transmitted beam, averaged over all probe positions.
 
     ``repeats`` (x, y) cells make the periodic extent in which a probe lives and so say which incident beams there are. ``semiangle`` and specimen
     ``tilt`` (x, y) in radian. ``cutoff`` of the band as in `grid.band_limit`: a supercell's, to have its waves; ``finer`` as in `transmission`.
@@ -93,12 +93,14 @@ def crystal_grams(
     functions = jnp.tile(transmission(cell.array, energy, band_limit(gpts, cell.extent, cutoff), finer), (cells, 1, 1))
     kx, ky = frequencies(gpts, cell.extent)
     q = reduced / np.asarray(extent)[None, :]
-    weights = np.stack([[one(kx[None, :] + k[0], ky[:, None] + k[1]).ravel() for one in detectors] for k in q])
-    kept = np.flatnonzero(np.any(weights != 0.0, axis=(0, 1)))
-    weights = weights[:, :, kept].astype(np.float32)
+    weights = np.stack(
+        [[detector(kx[None, :] + k[0], ky[:, None] + k[1]).ravel() for detector in detectors] for k in q]
+    )
+    recorded = np.flatnonzero(np.any(weights != 0.0, axis=(0, 1)))
+    weights = weights[:, :, recorded].astype(np.float32)
     inner = np.where(members[..., None] >= 0, (bundle.indices[members] - reduced[:, None, :]) // np.asarray(repeats), 0)
 
-    run, where = _block_run(), jnp.asarray(kept)
+    run, where = _block_run(), jnp.asarray(recorded)
     fixed = (functions, where)
     group = _group(cell, functions, bundle.indices, extent, detectors, tilt)
     plan = _plan(bundle.indices, members, group)
@@ -112,16 +114,18 @@ def crystal_grams(
         for n in plan
     )
     matrices = np.zeros((len(detectors), len(members), members.shape[1], members.shape[1]), np.complex64)
-    through = 0.0
-    for number, (one, found) in enumerate(zip(plan, in_pieces(run, work, workers), strict=True)):
-        made, shares = (np.asarray(part) for part in found)
-        for target, order in plan[one]:
-            matrices[:, target] = made[:, order][:, :, order]
-            some = members[target]
-            through += float((bundle.amplitude[some] ** 2 * shares[order])[some >= 0].sum())
+    transmitted = 0.0
+    for number, (block_number, result) in enumerate(zip(plan, in_pieces(run, work, workers), strict=True)):
+        grams, shares = (np.asarray(part) for part in result)
+        for target, order in plan[block_number]:
+            matrices[:, target] = grams[:, order][:, :, order]
+            beam_numbers = members[target]
+            transmitted += float((bundle.amplitude[beam_numbers] ** 2 * shares[order])[beam_numbers >= 0].sum())
         if progress is not None:
             progress((number + 1) / len(plan))
-    return [Grams(one, members, bundle.indices, bundle.amplitude, extent, energy) for one in matrices], through
+    return [
+        Grams(matrix, members, bundle.indices, bundle.amplitude, extent, energy) for matrix in matrices
+    ], transmitted
 
 
 def _block(lattice: Array, kernel: Array, weights: Array, functions: Array, pixels: Array) -> tuple[Array, Array]:
@@ -130,8 +134,8 @@ def _block(lattice: Array, kernel: Array, weights: Array, functions: Array, pixe
     gpts = (kernel.shape[0], kernel.shape[1])
     waves = multislice(plane_waves(lattice, gpts), functions, kernel)
     amplitudes = jnp.fft.fft2(waves).reshape(waves.shape[0], -1)[:, pixels] / (gpts[0] * gpts[1])
-    found = jax.lax.map(lambda one: gram(amplitudes.astype(jnp.complex64), one), weights)
-    return found, (waves.real**2 + waves.imag**2).mean(axis=(1, 2))
+    matrices = jax.lax.map(lambda weight: gram(amplitudes.astype(jnp.complex64), weight), weights)
+    return matrices, (waves.real**2 + waves.imag**2).mean(axis=(1, 2))
 
 
 @functools.cache
@@ -148,48 +152,48 @@ def _group(
     tilt: tuple[float, float],
 ) -> list[np.ndarray]:
     """Operations under which crystal, beam and every detector are as they were; the identity alone for a tilted crystal."""
-    known = {tuple(one) for one in indices.tolist()}
+    known = {tuple(pair) for pair in indices.tolist()}
     gpts = (cell.array.shape[-2], cell.array.shape[-1])
     kx, ky = np.meshgrid(*frequencies(gpts, cell.extent))
-    seen = [one(kx, ky) for one in detectors]
+    sampled = [detector(kx, ky) for detector in detectors]
 
     def same(operation: np.ndarray) -> bool:
         if np.any(operation[0, 1]) and not np.isclose(extent[0], extent[1], rtol=1e-9):
             return False
-        if not all(tuple(one) in known for one in (indices @ operation.T).tolist()):
+        if not all(tuple(pair) in known for pair in (indices @ operation.T).tolist()):
             return False
-        turned = [one(*(np.tensordot(operation, np.stack([kx, ky]), axes=1))) for one in detectors]
-        return all(np.abs(a - b).max() <= 1e-6 * np.abs(b).max() for a, b in zip(turned, seen, strict=True))
+        rotated = [detector(*(np.tensordot(operation, np.stack([kx, ky]), axes=1))) for detector in detectors]
+        return all(np.abs(a - b).max() <= 1e-6 * np.abs(b).max() for a, b in zip(rotated, sampled, strict=True))
 
     upright = not np.any(np.asarray(tilt))
-    once = np.asarray(functions[: cell.array.shape[0]])
-    return symmetries(once, same) if upright else [np.eye(2, dtype=int)]
+    cell_functions = np.asarray(functions[: cell.array.shape[0]])
+    return symmetries(cell_functions, same) if upright else [np.eye(2, dtype=int)]
 
 
 def _plan(indices: np.ndarray, members: np.ndarray, group: list[np.ndarray]) -> dict[int, list[tuple[int, list[int]]]]:
     """Blocks to compute, and for each the blocks that follow from it by G[R j, R k] = G[j, k]: their numbers, and for each of their beams
     which of the computed block's it is the image of."""
     owner = {}
-    for block, some in enumerate(members):
-        for place, number in enumerate(some):
+    for block, block_members in enumerate(members):
+        for position, number in enumerate(block_members):
             if number >= 0:
-                owner[tuple(indices[number].tolist())] = (block, place)
+                owner[tuple(indices[number].tolist())] = (block, position)
     plan: dict[int, list[tuple[int, list[int]]]] = {}
     done: set[int] = set()
     width = members.shape[1]
-    for block, some in enumerate(members):
+    for block, block_members in enumerate(members):
         if block in done:
             continue
         plan[block] = []
-        present = [number for number in some if number >= 0]
+        present = [number for number in block_members if number >= 0]
         for operation in group:
             images = [owner[tuple((operation @ indices[number]).tolist())] for number in present]
             target = images[0][0]
             if target in done:
                 continue
             order = list(range(width))
-            for place, (_, there) in enumerate(images):
-                order[there] = place
+            for position, (_, source) in enumerate(images):
+                order[source] = position
             plan[block].append((target, order))
             done.add(target)
     return plan

@@ -1,4 +1,4 @@
-"""Detector Gram matrices in blocks, and the images they give: any aberrations, positions and source without more multislice.
+"""Detector Gram matrices in blocks, and images from them at any aberrations, positions and source without further multislice.
 
 With S[q, j] the amplitude in beam q behind the specimen for the incident plane wave j and D the detector's weights, G = S^H D S. A probe
 sum_j a_j |k_j> at r has a_j = A_j exp(-i chi_j - 2 pi i k_j.r), and the detector sees
@@ -51,9 +51,9 @@ class Grams(eqx.Module):
         along = self.reach
         member = np.maximum(self.members, 0)
         difference = self.indices[member][:, :, None, :] - self.indices[member][:, None, :, :]
-        place = (difference[..., 1] + along[1]) * (2 * along[0] + 1) + difference[..., 0] + along[0]
-        here = self.members >= 0
-        return place, here[:, :, None] & here[:, None, :]
+        row = (difference[..., 1] + along[1]) * (2 * along[0] + 1) + difference[..., 0] + along[0]
+        present = self.members >= 0
+        return row, present[:, :, None] & present[:, None, :]
 
 
 def whole(bundle: Beams, extent: tuple[float, float], energy: float, matrix: Array | np.ndarray) -> Grams:
@@ -79,7 +79,7 @@ def image_spectrum(
     amplitude = jnp.asarray(grams.amplitude)
     wave = (amplitude * cis(-chi)).astype(matrices.dtype)
     member = np.maximum(grams.members, 0)
-    place, present = grams.pairs()
+    row, present = grams.pairs()
     a = wave[member]
     weight = present.astype(real)
     if isinstance(focal_spread, Tracer) or float(focal_spread) != 0.0:
@@ -89,9 +89,9 @@ def image_spectrum(
     pairs = jnp.conj(a)[:, :, None] * a[:, None, :] * matrices * weight
     along = grams.reach
     shape = (2 * along[1] + 1, 2 * along[0] + 1)
-    order = np.argsort(place, axis=None, kind="stable")
+    order = np.argsort(row, axis=None, kind="stable")
     sums = jax.ops.segment_sum(
-        pairs.reshape(-1)[order], place.reshape(-1)[order], shape[0] * shape[1], indices_are_sorted=True
+        pairs.reshape(-1)[order], row.reshape(-1)[order], shape[0] * shape[1], indices_are_sorted=True
     )
     return sums.reshape(shape)
 

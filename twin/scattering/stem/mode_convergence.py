@@ -1,62 +1,62 @@
-"""When enough of the modes have come through the specimen.
+"""Convergence of STEM images with the number of modes propagated through the specimen.
 
-That probes lack no more than a share m of themselves bounds an image's error by what any specimen and detector could make of it, and most make far
-less: it falls as m where the bound falls as its square root. So images of some probes are followed while modes come in. What the last of them
-changed, and the bound those brought down by at least a half, tell how much of the bound is real; the same share of what is left of it is
-what is still missing.
+If the modes miss at most a share m of each probe, the error of an image is bounded for any specimen and detector. The actual error is usually far
+smaller: it falls as m, the bound as its square root. So images of some probes are computed while modes are added. The change of these images
+since the bound was at least twice as large, divided by the decrease of the bound, gives the ratio of error to bound; this ratio times the
+remaining bound is the estimated error.
 """
 
 import numpy as np
 
 from twin.scattering.stem.modes import Modes
 
-STEP = 16
-"""Modes between decisions, whatever the pieces of work are."""
-FAR = 50.0
-"""Times the allowed error: while the bound is more than that, nobody looks."""
-SAFETY = 2.0
-"""For probes between those that are followed, and for other configurations."""
+DECISION_INTERVAL = 16
+"""Number of modes between checks of convergence."""
+CHECK_RATIO = 50.0
+"""Images are compared once the bound is below this multiple of the allowed error."""
+ERROR_SAFETY = 2.0
+"""Safety factor for other probes and for other phonon configurations."""
 
 
-class Settling:
-    """Gram matrices ``matrices`` [detectors, m, m] of the modes that have come in, and images of the probes that `Modes` checked."""
+class ModeConvergence:
+    """Gram matrices ``matrices`` [detectors, m, m] of the modes added so far, and images of the probes that `Modes` checked."""
 
     def __init__(self, modes: Modes, weights: np.ndarray, error: float):
-        """``weights`` [detectors, pixels] of the beams whose amplitudes will be given; ``error`` that is allowed."""
+        """``weights`` [detectors, pixels] of the beams, and the allowed ``error``."""
         self.modes, self.weights, self.error = modes, weights, error
         self.count = 0
         self.matrices = np.zeros((len(weights), len(modes.waves), len(modes.waves)), np.complex64)
         self.intensities = np.zeros((len(weights), *modes.probes.shape[1:]))
         self.known: list[tuple[float, np.ndarray]] = []
 
-    def enough(self, amplitudes: np.ndarray) -> bool:
-        """Whether the modes whose ``amplitudes`` [n, pixels] are known will do; decided every `STEP` modes."""
-        if len(amplitudes) % STEP or self.modes.error[len(amplitudes)] > FAR * self.error:
+    def converged(self, amplitudes: np.ndarray) -> bool:
+        """Whether the modes with ``amplitudes`` [n, pixels] suffice; checked every `DECISION_INTERVAL` modes."""
+        if len(amplitudes) % DECISION_INTERVAL or self.modes.error[len(amplitudes)] > CHECK_RATIO * self.error:
             return False
         self._add(amplitudes)
-        return self.left() <= self.error
+        return self.remaining_error() <= self.error
 
     def _add(self, amplitudes: np.ndarray) -> None:
         first, count = self.count, len(amplitudes)
         probes = self.modes.probes[:count].reshape(count, -1)
-        for place, weight in enumerate(self.weights):
+        for number, weight in enumerate(self.weights):
             rows = (amplitudes[first:].conj() * weight) @ amplitudes.T
-            self.matrices[place, first:count, :count] = rows
-            self.matrices[place, :first, first:count] = rows[:, :first].conj().T
-            met = 2.0 * (rows[:, :first] @ probes[:first]) + rows[:, first:] @ probes[first:]
-            made = (probes[first:].conj() * met).sum(axis=0).real
-            self.intensities[place] += made.reshape(self.intensities.shape[1:])
+            self.matrices[number, first:count, :count] = rows
+            self.matrices[number, :first, first:count] = rows[:, :first].conj().T
+            partial = 2.0 * (rows[:, :first] @ probes[:first]) + rows[:, first:] @ probes[first:]
+            change = (probes[first:].conj() * partial).sum(axis=0).real
+            self.intensities[number] += change.reshape(self.intensities.shape[1:])
         image = (self.intensities * self.modes.nodes).sum(axis=-1)
         self.count = count
         self.known.append((float(self.modes.error[count]), image))
 
-    def left(self) -> float:
-        """The error that images are left with, as a share of a detector's mean signal; infinite while that cannot be told."""
+    def remaining_error(self) -> float:
+        """Estimated remaining error of images, as a share of a detector's mean signal; infinite until it can be estimated."""
         bound, now = self.known[-1]
-        before = [(more, image) for more, image in self.known if more >= 2.0 * bound]
-        if not before:
+        earlier = [(earlier_bound, image) for earlier_bound, image in self.known if earlier_bound >= 2.0 * bound]
+        if not earlier:
             return np.inf
-        more, image = before[-1]
+        earlier_bound, image = earlier[-1]
         mean = np.maximum(now.mean(axis=(1, 2)), np.finfo(np.float32).tiny)
         changed = float((np.abs(now - image).max(axis=(1, 2)) / mean).max())
-        return SAFETY * changed * bound / (more - bound)
+        return ERROR_SAFETY * changed * bound / (earlier_bound - bound)

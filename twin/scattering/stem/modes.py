@@ -1,14 +1,14 @@
-"""The few waves that all probes of a scan are made of.
+"""Modes of a scan: the few orthogonal waves of which all its probes are superpositions.
 
 A probe at r with aberrations chi is a_j = A_j exp(-i chi_j - 2 pi i k_j.r) in the plane waves k_j of the aperture. Probes within a field of area F
-through an aperture of area K (1/angstrom^2) fill little more than F K dimensions, however many they are: what each dimension more adds falls off
+through an aperture of area K (1/angstrom^2) span little more than F K dimensions, for any number of probes: the contribution of further dimensions decays
 faster than exponentially (concentration to two bounded domains; Slepian, Bell Syst. Tech. J. 43, 3009, 1964). The modes are the eigenvectors of the
 probes' mean density matrix
 
     rho_jk = B(k_j - k_k) sum over beams of a_j conj(a_k)   (a at r = 0),
 
 with B the Fourier transform of the field, a product of one along x and one along y. Modes go through the specimen as plane waves do, all probes
-follow from them, and what any probe is short of is known before.
+follow from them, and the error of any probe is known in advance.
 """
 
 import math
@@ -25,20 +25,20 @@ from twin.optics.illumination import Illumination
 from twin.optics.source import gauss_hermite
 from twin.scattering.stem.beams import Beams
 
-FINER = 4.0
-"""Places of the field over as many as its probes' band asks for: it has sharp edges."""
-REACH = 4.0
-"""Rms widths of the source by which the field is wider than the scan."""
-NODES = 3
-"""Of the average over the source along each axis, for what probes are short of."""
-CHECKED = 5_000
-"""Probes, at most, of which it is computed what they are short of; nine at least for each beam."""
-SAFETY = 1.5
-"""For those between them."""
-LEAST = 1e-5
-"""Amplitude from which on a dimension counts."""
-MOST = 0.7
-"""Share of the beams from which on modes spare too little."""
+FIELD_OVERSAMPLING = 4.0
+"""Oversampling of the field relative to the band of its probes, since the field has sharp edges."""
+SOURCE_WIDTHS = 4.0
+"""Margin of the field around the scan, in rms widths of the source."""
+SOURCE_NODES = 3
+"""Quadrature nodes over the source along each axis, for the error of probes."""
+CHECKED_PROBES = 5_000
+"""Largest number of probes whose error is computed; at least nine for each beam."""
+ERROR_SAFETY = 1.5
+"""Safety factor for probes between the checked ones."""
+AMPLITUDE_THRESHOLD = 1e-5
+"""Relative amplitude below which a dimension is neglected."""
+LARGEST_MODE_SHARE = 0.7
+"""Modes are used only if they are fewer than this share of the beams."""
 
 
 class Modes(eqx.Module):
@@ -54,10 +54,10 @@ class Modes(eqx.Module):
 
     def within(self, error: float) -> "Modes | None":
         """The fewest that are exact to ``error``; None if all are too few."""
-        enough = np.flatnonzero(self.error <= error)
-        if not len(enough):
+        sufficient = np.flatnonzero(self.error <= error)
+        if not len(sufficient):
             return None
-        count = int(enough[0])
+        count = int(sufficient[0])
         return self.first(count)
 
     def first(self, count: int) -> "Modes":
@@ -67,102 +67,111 @@ class Modes(eqx.Module):
 
 
 def modes(
-    bundle: Beams, lights: Sequence[Illumination], x: np.ndarray, y: np.ndarray, focal_nodes: int = 7
+    bundle: Beams, illuminations: Sequence[Illumination], x: np.ndarray, y: np.ndarray, focal_nodes: int = 7
 ) -> Modes | None:
-    """Modes for all of ``lights``, of one aperture, anywhere between all ``x`` and ``y`` (angstrom); None where they would spare little.
+    """Modes for all of ``illuminations``, of one aperture, anywhere between all ``x`` and ``y`` (angstrom); None where they would save little.
 
-    ``error`` is a bound as a share of the brightest signal that a beam so wide can give, averaged over the source: of a probe a that lacks a share m,
+    ``error`` is a bound as a share of the brightest signal that a beam so wide can give, averaged over the source: of a probe a with a missing share m,
     its projection p, the positive eigenvalue m / 2 + sqrt(m - 3 m^2 / 4) of a a^H - p p^H, for a detector's Gram matrix is positive and at most that
-    signal. A source with tails reaches too far.
+    signal. None also for a source with tails, which is too wide.
     """
-    if any(float(one.tail) != 0.0 for one in lights):
+    if any(float(illumination.tail) != 0.0 for illumination in illuminations):
         return None
-    most = int(MOST * len(bundle.k))
-    spread = np.max([_spread(one) for one in lights], axis=0)
+    largest_count = int(LARGEST_MODE_SHARE * len(bundle.k))
+    spread = np.max([_spread(illumination) for illumination in illuminations], axis=0)
     middle = np.array([0.5 * (along.min() + along.max()) for along in (x, y)])
     (inside_x, size_x), (inside_y, size_y) = (
         _along(bundle.k[:, axis], along - middle[axis], spread[axis]) for axis, along in enumerate((x, y))
     )
     size = np.outer(size_x, size_y)
-    first, second = np.nonzero(size > LEAST * size.max())
-    if len(first) > most:
+    first, second = np.nonzero(size > AMPLITUDE_THRESHOLD * size.max())
+    if len(first) > largest_count:
         return None
     field = inside_x[:, first] * inside_y[:, second] * size[first, second]
-    foci = [(number, *one) for number, light in enumerate(lights) for one in light.foci(focal_nodes)]
-    waves = _probes(bundle, [one for _, one, _ in foci], middle)
+    foci = [
+        (number, *focus)
+        for number, illumination in enumerate(illuminations)
+        for focus in illumination.foci(focal_nodes)
+    ]
+    waves = _probes(bundle, [focused for _, focused, _ in foci], middle)
     share = np.array([weight for *_, weight in foci])
     if len(waves) == 1:
         span = waves[0][:, None] * field
     else:
-        # random mixtures of what all beams make span what they span (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011)
-        draw, count = np.random.default_rng(0), min(most, 3 * field.shape[1])
+        # random linear combinations of all beams span the same space (Halko, Martinsson and Tropp, SIAM Review 53, 217, 2011)
+        draw, count = np.random.default_rng(0), min(largest_count, 3 * field.shape[1])
         span, single = np.zeros((len(field), count), np.complex64), field.astype(np.float32)
         for weight, wave in zip(share, waves, strict=True):
             mixed = single @ draw.standard_normal((field.shape[1], count), np.float32)
             span += (np.sqrt(weight) * wave).astype(np.complex64)[:, None] * mixed
         span = span.astype(complex)
-    power, turned = np.linalg.eigh(span.conj().T @ span)
-    kept = np.flatnonzero(power > (LEAST**2) * power[-1])[::-1]
-    found = (span @ (turned[:, kept] / np.sqrt(power[kept]))).T
-    short, probes, nodes = _short(found, waves, bundle, (x - middle[0], y - middle[1]), spread)
-    of = np.array([number for number, *_ in foci])[None, :] == np.arange(len(lights))[:, None]
-    error = (of * share[None, :]) @ short
-    return Modes(found, power[kept] / power[kept].sum(), SAFETY * error.max(axis=(0, 1)), probes, nodes)
+    power, rotation = np.linalg.eigh(span.conj().T @ span)
+    significant = np.flatnonzero(power > (AMPLITUDE_THRESHOLD**2) * power[-1])[::-1]
+    basis = (span @ (rotation[:, significant] / np.sqrt(power[significant]))).T
+    short, probes, nodes = _projection_errors(basis, waves, bundle, (x - middle[0], y - middle[1]), spread)
+    belongs = np.array([number for number, *_ in foci])[None, :] == np.arange(len(illuminations))[:, None]
+    error = (belongs * share[None, :]) @ short
+    return Modes(
+        basis, power[significant] / power[significant].sum(), ERROR_SAFETY * error.max(axis=(0, 1)), probes, nodes
+    )
 
 
-def _spread(light: Illumination) -> np.ndarray:
-    """Rms [2] of what images are blurred by along x and y in angstrom."""
-    major, minor, turn = (float(one) for one in light.vibration)
+def _spread(illumination: Illumination) -> np.ndarray:
+    """Rms blur [2] of images along x and y in angstrom."""
+    major, minor, turn = (float(value) for value in illumination.vibration)
     along = np.hypot(major * np.cos(turn), minor * np.sin(turn)), np.hypot(major * np.sin(turn), minor * np.cos(turn))
-    return np.hypot(float(light.source), along)
+    return np.hypot(float(illumination.source), along)
 
 
-def _along(k: np.ndarray, places: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
-    """What all places between ``places``, centred, and a source of rms ``spread`` around them span at the frequencies ``k`` [n] along one axis:
+def _along(k: np.ndarray, positions: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    """Basis of plane waves from all positions between ``positions`` (centred) with a source of rms ``spread``, at the frequencies ``k`` [n] along one axis:
     orthogonal columns [n, d] and their sizes [d]."""
-    half = 0.5 * float(np.ptp(places))
-    wide = half + REACH * spread
-    points = np.linspace(-wide, wide, math.ceil(2.0 * wide * np.ptp(k) * FINER) + 2)
-    beyond = np.maximum(np.abs(points) - half, 0.0)
-    weight = np.exp(-0.5 * (beyond / spread) ** 2) if spread > 0.0 else np.ones(len(points))
-    own, back = np.unique(k, return_inverse=True)
-    angle, root = 2.0 * np.pi * own[:, None] * points[None, :], np.sqrt(weight / weight.sum())[None, :]
+    half = 0.5 * float(np.ptp(positions))
+    wide = half + SOURCE_WIDTHS * spread
+    points = np.linspace(-wide, wide, math.ceil(2.0 * wide * np.ptp(k) * FIELD_OVERSAMPLING) + 2)
+    outside = np.maximum(np.abs(points) - half, 0.0)
+    weight = np.exp(-0.5 * (outside / spread) ** 2) if spread > 0.0 else np.ones(len(points))
+    unique, inverse = np.unique(k, return_inverse=True)
+    angle, root = 2.0 * np.pi * unique[:, None] * points[None, :], np.sqrt(weight / weight.sum())[None, :]
     # real, for the field lies about zero evenly
     inside, size, _ = np.linalg.svd(
         np.concatenate([np.cos(angle) * root, np.sin(angle) * root], axis=1), full_matrices=False
     )
-    kept = size > LEAST * size[0]
-    return inside[back][:, kept], size[kept]
+    significant = size > AMPLITUDE_THRESHOLD * size[0]
+    return inside[inverse][:, significant], size[significant]
 
 
-def _probes(bundle: Beams, lights: Sequence[Illumination], place: np.ndarray) -> np.ndarray:
-    """Amplitudes [lights, n] of probes at ``place`` (x, y)."""
-    length, given = wavelength(lights[0].energy), jnp.stack([one.coefficients for one in lights])
-    chi = np.asarray(jax.vmap(lambda one: phase(one, bundle.k[:, 0], bundle.k[:, 1], length))(given))
-    return bundle.amplitude * np.exp(-1j * (chi + 2.0 * np.pi * (bundle.k @ place)))
+def _probes(bundle: Beams, illuminations: Sequence[Illumination], position: np.ndarray) -> np.ndarray:
+    """Amplitudes [lights, n] of probes at ``position`` (x, y)."""
+    length, vectors = (
+        wavelength(illuminations[0].energy),
+        jnp.stack([illumination.coefficients for illumination in illuminations]),
+    )
+    chi = np.asarray(jax.vmap(lambda values: phase(values, bundle.k[:, 0], bundle.k[:, 1], length))(vectors))
+    return bundle.amplitude * np.exp(-1j * (chi + 2.0 * np.pi * (bundle.k @ position)))
 
 
-def _short(
-    found: np.ndarray, waves: np.ndarray, bundle: Beams, scan: tuple[np.ndarray, np.ndarray], spread: np.ndarray
+def _projection_errors(
+    basis: np.ndarray, waves: np.ndarray, bundle: Beams, scan: tuple[np.ndarray, np.ndarray], spread: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Error bounds [spots, waves, m + 1] at the corners of ``scan``, in its middle, and between them; what the probes have of each mode [m, spots,
+    """Error bounds [spots, waves, m + 1] at the corners of ``scan``, in its middle, and between them; overlaps of the probes with each mode [m, spots,
     waves, nodes], and the weights [nodes] of those."""
-    nodes = [gauss_hermite(one, NODES if one > 0.0 else 1) for one in spread]
-    side = int(np.clip(math.sqrt(CHECKED / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 3, 9))
-    # denser near the edges, where the last modes swing
+    nodes = [gauss_hermite(width, SOURCE_NODES if width > 0.0 else 1) for width in spread]
+    side = int(np.clip(math.sqrt(CHECKED_PROBES / (len(waves) * len(nodes[0][0]) * len(nodes[1][0]))), 3, 9))
+    # denser near the edges, where the last modes oscillate
     steps = -np.cos(np.pi * np.arange(side) / (side - 1))
     sides = [np.unique(0.5 * np.ptp(along) * steps) for along in scan]
     spots = [np.array([x, y]) for x in sides[0] for y in sides[1]] + ([] if side % 2 else [np.zeros(2)])
     shifts = [np.array([x, y]) for x in nodes[0][0] for y in nodes[1][0]]
-    own = np.outer(nodes[0][1], nodes[1][1]).ravel()
-    total = np.zeros((len(spots), len(waves), len(found) + 1))
-    probes = np.empty((len(found), len(spots), len(waves), len(shifts)), np.complex64)
-    for place, spot in enumerate(spots):
+    node_weights = np.outer(nodes[0][1], nodes[1][1]).ravel()
+    total = np.zeros((len(spots), len(waves), len(basis) + 1))
+    probes = np.empty((len(basis), len(spots), len(waves), len(shifts)), np.complex64)
+    for number, spot in enumerate(spots):
         for node, shift in enumerate(shifts):
             turn = np.exp(-2j * np.pi * (bundle.k @ (spot + shift)))
-            has = (waves * turn[None, :]) @ found.conj().T
-            probes[:, place, :, node] = has.T
-            without = np.concatenate([np.zeros((len(waves), 1)), np.cumsum(np.abs(has) ** 2, axis=1)], axis=1)
-            lacks = np.clip(1.0 - without, 0.0, 1.0)
-            total[place] += own[node] * (0.5 * lacks + np.sqrt(lacks - 0.75 * lacks**2))
-    return total, probes, own
+            overlaps = (waves * turn[None, :]) @ basis.conj().T
+            probes[:, number, :, node] = overlaps.T
+            captured = np.concatenate([np.zeros((len(waves), 1)), np.cumsum(np.abs(overlaps) ** 2, axis=1)], axis=1)
+            missing = np.clip(1.0 - captured, 0.0, 1.0)
+            total[number] += node_weights[node] * (0.5 * missing + np.sqrt(missing - 0.75 * missing**2))
+    return total, probes, node_weights

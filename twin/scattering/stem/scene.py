@@ -1,4 +1,4 @@
-"""What a probe is scanned over."""
+"""The scanned specimen: atoms or crystal, grid, slices and phonon configurations."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from twin.sample.specimen import Slices, Specimen
 
 
 class Scene(eqx.Module):
-    """What is scanned: ``specimen`` on a grid ``gpts`` (ny, nx) in so many ``slices``, one frozen phonon configuration for each of ``seeds`` (none: atoms
+    """A scanned ``specimen`` on a grid ``gpts`` (ny, nx) in ``slices`` slices, one frozen phonon configuration for each of ``seeds`` (none: atoms
     at rest), specimen ``tilt`` (x, y) in radian. ``cell``: the unit cell of which it is ``repeats`` (x, y, z), if it is a crystal.
     ``options`` as `Specimen.slices` takes them: (name, value) for parametrization, projection, thermal, energy."""
 

@@ -2,7 +2,7 @@
 
 A probe is a sum of the aperture's plane waves, so its exit wave is the same sum of theirs, at any position and with any aberrations. With
 interpolation f only every f-th plane wave along each axis is taken: their sum repeats every 1 / f of the cell, and the exit wave
-is cut out of one period around the probe. What a probe sends beyond that period is lost, which is the error of the method.
+is cut out of one period around the probe. The part of a probe outside that period is lost, which is the error of the method.
 """
 
 import functools
@@ -61,7 +61,7 @@ def scattering_matrix(
 ) -> ScatteringMatrix:
     """Plane waves within ``semiangle`` (radian) through the slices, on every ``interpolation``-th beam; specimen tilt is ``kernel``'s.
 
-    ``memory`` bounds the bytes of the result and the work (default `pieces.MEMORY`). ValueError if the grid is not a multiple of the
+    ``memory`` bounds the bytes of the result and the work (default `batching.MEMORY_BYTES`). ValueError if the grid is not a multiple of the
     interpolation, or the matrix does not fit.
     """
     checks.require_float64()
@@ -74,13 +74,13 @@ def scattering_matrix(
     bundle = beams(extent, energy, semiangle, soft)
     chosen = np.all(bundle.indices % np.asarray(factors) == 0, axis=1)
     indices, amplitude = bundle.indices[chosen], bundle.amplitude[chosen]
-    one = ny * nx * transmissions.dtype.itemsize
-    size = min(fitting(4 * one, memory, len(indices) * one, workers), 64)
+    wave_bytes = ny * nx * transmissions.dtype.itemsize
+    size = min(fitting(4 * wave_bytes, memory, len(indices) * wave_bytes, workers), 64)
     run = _through_run()
     work = ((jnp.asarray(indices[part]), transmissions, kernel) for part in cut(len(indices), size))
     waves = np.empty((len(indices), ny, nx), transmissions.dtype)
-    for part, found in zip(cut(len(indices), size), in_pieces(run, work, workers), strict=True):
-        waves[part] = found
+    for part, result in zip(cut(len(indices), size), in_pieces(run, work, workers), strict=True):
+        waves[part] = result
     return ScatteringMatrix(
         jnp.asarray(waves), indices, amplitude / np.linalg.norm(amplitude), factors, extent, float(energy)
     )
@@ -90,10 +90,10 @@ def scattering_matrix(
 def _through_run() -> Any:
     """Compiled once for each shape, kept between calls."""
 
-    def through(some: Array, slices: Array, kernel: Array) -> Array:
-        return multislice(plane_waves(some, (kernel.shape[0], kernel.shape[1]), slices.dtype), slices, kernel)
+    def exit_waves_of(indices: Array, slices: Array, kernel: Array) -> Array:
+        return multislice(plane_waves(indices, (kernel.shape[0], kernel.shape[1]), slices.dtype), slices, kernel)
 
-    return compiled(through)
+    return compiled(exit_waves_of)
 
 
 def exit_waves(
@@ -112,14 +112,14 @@ def exit_waves(
     step = np.asarray([matrix.extent[0] / nx, matrix.extent[1] / ny])
     dtype: Any = matrix.waves.dtype
 
-    def one(position: Array) -> Array:
+    def single_probe(position: Array) -> Array:
         angle = -chi - 2.0 * jnp.pi * (jnp.asarray(k) @ position)
         sum_of = (cis(angle) * matrix.amplitude).astype(dtype)
         corner = jnp.round(jax.lax.stop_gradient(position) / step).astype(jnp.int32) - np.array([wx // 2, wy // 2])
         rows = (corner[1] + np.arange(wy)) % ny
         columns = (corner[0] + np.arange(wx)) % nx
-        if (wy, wx) == (ny, nx):  # nothing is cut: no need to move what is periodic
+        if (wy, wx) == (ny, nx):  # the window is the whole period: no shift needed
             return jnp.tensordot(sum_of, matrix.waves, axes=1)
         return jnp.tensordot(sum_of, matrix.waves[:, rows[:, None], columns[None, :]], axes=1)
 
-    return jax.lax.map(one, checks.float64(positions))
+    return jax.lax.map(single_probe, checks.float64(positions))
