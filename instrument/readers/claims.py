@@ -105,19 +105,19 @@ def _scalar(item: object) -> Value | None:
 
 def claims_of(raw: Mapping[str, Value]) -> dict[str, Claim]:
     """The claims among flattened vendor metadata. What is absent, not finite or not a number where one is due makes no claim."""
-    found: dict[str, Claim] = {}
+    claims: dict[str, Claim] = {}
     for key, value in raw.items():
-        for name, pattern, text in _RULES:
-            if name in found or not pattern.match(key):
+        for name, pattern, unit_text in _RULES:
+            if name in claims or not pattern.match(key):
                 continue
-            if text is None:
-                found[name] = Claim(value, None, key)
+            if unit_text is None:
+                claims[name] = Claim(value, None, key)
                 continue
             number = _number(value)
             if number is not None:
-                unit = read_unit(text) or NUMBER
-                found[name] = Claim(number * unit.factor, unit.unit, key)
-    return found
+                unit = read_unit(unit_text) or NUMBER
+                claims[name] = Claim(number * unit.factor, unit.unit, key)
+    return claims
 
 
 def _number(value: Value) -> float | None:

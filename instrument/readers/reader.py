@@ -41,8 +41,8 @@ def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: 
         if size > max_bytes:
             raise VendorError(name, f"has {size} bytes, more than {max_bytes}", "Raise max_bytes, or read it in parts.")
         return _in_worker(store.parse_store, name, max_bytes, timeout)
-    known = file.suffix.lower() in rosetta.FORMATS
-    name = _checked(file, timeout, max_bytes, known, file.suffix, (*rosetta.FORMATS, store.SUFFIX))
+    is_known_format = file.suffix.lower() in rosetta.FORMATS
+    name = _checked(file, timeout, max_bytes, is_known_format, file.suffix, (*rosetta.FORMATS, store.SUFFIX))
     return _in_worker(rosetta.parse, name, max_bytes, timeout)
 
 
@@ -52,12 +52,14 @@ def read_log(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int
     ``timeout`` (s), ``max_bytes`` and VendorError as for read_vendor, and the same worker.
     """
     file = Path(path)
-    known = formats.log_format(file.name) is not None
-    name = _checked(file, timeout, max_bytes, known, "".join(file.suffixes[-2:]), formats.FORMATS)
+    is_known_format = formats.log_format(file.name) is not None
+    name = _checked(file, timeout, max_bytes, is_known_format, "".join(file.suffixes[-2:]), formats.FORMATS)
     return _in_worker(formats.parse_log, name, max_bytes, timeout)
 
 
-def _checked(file: Path, timeout: float, max_bytes: int, known: bool, suffix: str, formats: tuple[str, ...]) -> str:
+def _checked(
+    file: Path, timeout: float, max_bytes: int, is_known_format: bool, suffix: str, formats: tuple[str, ...]
+) -> str:
     """The name of a file that may go to the worker: it is there, of a known format, neither empty nor too large."""
     name = str(file)
     if not timeout > 0:
@@ -69,7 +71,7 @@ def _checked(file: Path, timeout: float, max_bytes: int, known: bool, suffix: st
         raise VendorError(name, f"cannot be opened ({reason})", "Check the path.") from error
     if not file.is_file():
         raise VendorError(name, "is not a file", "Give the path of one file.")
-    if not known:
+    if not is_known_format:
         if suffix.lower() in _PICTURES:
             cure = f"Export what was recorded as TIFF; convert a colour picture to grey. Read are {', '.join(formats)}."
             raise VendorError(name, f"is a picture for the screen ({suffix})", cure)

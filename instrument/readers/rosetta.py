@@ -112,7 +112,7 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
         )
     data = np.ascontiguousarray(data).astype(data.dtype.newbyteorder("="), copy=False)
     if data.ndim == 0 or data.size == 0:
-        size = " x ".join(str(one) for one in data.shape) or "no axes"
+        size = " x ".join(str(length) for length in data.shape) or "no axes"
         raise VendorError(path, f"holds an empty array ({size})", "Record or export it again.")
     axes = _axes(path, item.get("axes", []), data.shape)
     energy = [index for index, axis in enumerate(axes) if axis.unit == "electronvolt"]
@@ -120,7 +120,7 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
         data = np.ascontiguousarray(np.moveaxis(data, energy[0], -1))
         axes = (*axes[: energy[0]], *axes[energy[0] + 1 :], axes[energy[0]])
     described = flatten(item.get("metadata", {}))
-    raw = flatten(_own(item.get("original_metadata", {}), str(described.get("Signal.quantity", ""))))
+    raw = flatten(_unpacked_metadata(item.get("original_metadata", {}), str(described.get("Signal.quantity", ""))))
     title = described.get("General.title", "")
     return VendorSignal(data, axes, _kind(data.ndim, bool(energy)), str(title), path, format_name, claims_of(raw), raw)
 
@@ -144,17 +144,17 @@ def _coloured_tiff(path: str) -> int:
         return 0
 
 
-def _own(original: Any, quantity: str) -> Any:
+def _unpacked_metadata(original: Any, quantity: str) -> Any:
     """Original metadata; those of emtwin's own HyperSpy files, which are one text, with quantity and unit as in its Zarr stores."""
     text = original.get("emtwin") if isinstance(original, dict) else None
     if not isinstance(text, str):
         return original
     try:
-        own = numbered(json.loads(text))
+        metadata = numbered(json.loads(text))
     except (ValueError, RecursionError):
         return original
     words, _, unit = quantity.rpartition(" (")
-    return {"emtwin": own, "quantity": words, "unit": unit.removesuffix(")")}
+    return {"emtwin": metadata, "quantity": words, "unit": unit.removesuffix(")")}
 
 
 def _kind(dimensions: int, energy: bool) -> Kind:

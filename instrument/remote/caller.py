@@ -67,9 +67,9 @@ class Caller:
                         on_work(reply.result.text)
                     continue
                 if not isinstance(reply.result, kind):
-                    answered = type(reply.result).__name__
+                    result_type = type(reply.result).__name__
                     raise InstrumentError(
-                        f"{self._address} answered {type(command).__name__} with {answered};",
+                        f"{self._address} answered {type(command).__name__} with {result_type};",
                         "it is not an emtwin instrument",
                     )
                 return reply.result, reply
@@ -87,17 +87,17 @@ class Caller:
         self._socket.close()
 
 
-class Quiet:
+class SilenceTimer:
     """Counts how long nothing was heard, in steps, so that a pause of this process itself does not count."""
 
     def __init__(self):
-        self._silent, self._looked = 0.0, time.monotonic()
+        self._silent_seconds, self._last_look = 0.0, time.monotonic()
 
-    def heard(self) -> None:
-        self._silent, self._looked = 0.0, time.monotonic()
+    def reset(self) -> None:
+        self._silent_seconds, self._last_look = 0.0, time.monotonic()
 
-    def look(self) -> float:
+    def elapsed(self) -> float:
         now = time.monotonic()
-        self._silent += min(now - self._looked, 3 * POLL)
-        self._looked = now
-        return self._silent
+        self._silent_seconds += min(now - self._last_look, 3 * POLL)
+        self._last_look = now
+        return self._silent_seconds

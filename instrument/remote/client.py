@@ -13,7 +13,7 @@ import zmq
 
 from instrument.core.interface import Description, InstrumentError, InstrumentLost
 from instrument.remote import wire
-from instrument.remote.caller import CURE, Caller, Quiet, ResultT
+from instrument.remote.caller import CURE, Caller, ResultT, SilenceTimer
 from instrument.remote.listener import Listener
 from twin.records import Frame, Readings, Scan
 
@@ -35,15 +35,15 @@ class RemoteInstrument:
         self._caller: Caller | None = None
         try:
             self._caller = Caller(self._context, address)
-            quiet = Quiet()
+            silence = SilenceTimer()
 
-            def nobody() -> None:
-                if quiet.look() > timeout:
+            def raise_if_silent() -> None:
+                if silence.elapsed() > timeout:
                     raise InstrumentError(
                         f"nothing that speaks {wire.PROTOCOL} answers at {address} within {timeout:g} s;", CURE
                     )
 
-            welcome, _ = self._caller.ask(wire.Hello(), wire.Welcome, nobody)
+            welcome, _ = self._caller.ask(wire.Hello(), wire.Welcome, raise_if_silent)
             self._caller.session = welcome.session
             readings = f"{address.rpartition(':')[0]}:{welcome.readings_port}"
             self._listener = Listener(self._context, readings, welcome.session)
@@ -66,9 +66,11 @@ class RemoteInstrument:
         while listener.heartbeat.stage == "starting":
             if progress is not None:
                 progress(listener.heartbeat.text, listener.heartbeat.fraction)
-            seen = listener.number
+            last_number = listener.number
             with listener.news:
-                listener.news.wait_for(lambda seen=seen: listener.number > seen or listener.fault is not None)
+                listener.news.wait_for(
+                    lambda last_number=last_number: listener.number > last_number or listener.fault is not None
+                )
             self._check()
 
     def _check(self) -> None:
@@ -123,15 +125,17 @@ class RemoteInstrument:
         of that time are not published again. ValueError for a command that is none.
         """
         kinds = {"apply": wire.Apply, "advance": wire.Advance, "acquire": wire.Acquire}
-        past = []
+        past_commands = []
         for name, arguments, time_ns in commands:
             try:
-                past.append(wire.Past(msgspec.convert(msgspec.to_builtins(arguments), kinds[name]), int(time_ns)))
+                past_commands.append(
+                    wire.Past(msgspec.convert(msgspec.to_builtins(arguments), kinds[name]), int(time_ns))
+                )
             except (KeyError, msgspec.ValidationError) as error:
                 raise ValueError(
                     f"cannot restore command {name!r} with {arguments!r}: {error}; use one that a session recorded"
                 ) from error
-        moment = self._ask(wire.Restore(past), wire.Moment)
+        moment = self._ask(wire.Restore(past_commands), wire.Moment)
         assert self._listener is not None
         self._listener.forget_positions()
         return moment.time
@@ -194,13 +198,13 @@ class TruthClient:
             raise
 
     def _ask(self, command: wire.Command, kind: type[ResultT]) -> ResultT:
-        quiet = Quiet()
+        silence = SilenceTimer()
 
         def check() -> None:
-            if quiet.look() > self._timeout:
+            if silence.elapsed() > self._timeout:
                 raise InstrumentLost(f"the truth at {self._address} has been silent for {self._timeout:g} s")
 
-        return self._caller.ask(command, kind, check, lambda text: quiet.heard())[0]
+        return self._caller.ask(command, kind, check, lambda text: silence.reset())[0]
 
     def expected(self, requests: Sequence[wire.TruthRequest]) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """For each request the expected frame (fraction of the incident beam, float64 [ny, nx]) and, if noisy, one in

@@ -161,9 +161,9 @@ class Console:
         while now < until:
             if self._stopping:
                 raise InstrumentError("the instrument is being stopped;", "start it anew")
-            before, now = now, self._instrument.advance(min(until, now + STEP))
+            previous, now = now, self._instrument.advance(min(until, now + STEP))
             self._publish()
-            if now <= before:
+            if now <= previous:
                 break
         return now
 
@@ -215,10 +215,10 @@ class Console:
             case wire.Apply(changes):
                 return wire.Moment(instrument.apply(changes))
             case wire.Advance(until):
-                ahead = until - instrument.now()
-                if ahead > LONGEST_ADVANCE:
+                duration = until - instrument.now()
+                if duration > LONGEST_ADVANCE:
                     raise InstrumentError(
-                        f"asked to advance by {ahead / 1e9:.6g} s;",
+                        f"asked to advance by {duration / 1e9:.6g} s;",
                         f"advance by at most {LONGEST_ADVANCE // 10**9} s at a time",
                     )
                 # a running clock is left to run: the answer comes when it gets there

@@ -76,7 +76,7 @@ def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrum
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
-        _tell("listening", address=server.address, readings=server.readings_address, pid=os.getpid())
+        _print_event("listening", address=server.address, readings=server.readings_address, pid=os.getpid())
         reporter = threading.Thread(target=_report, args=(server,), daemon=True)
         reporter.start()
         server.run()
@@ -91,21 +91,21 @@ def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrum
 
 def _report(server) -> None:
     """Tell on stdout how the building goes, until it is done."""
-    told = None
+    last_progress = None
     while server.console.stage == "starting":
-        if (news := (server.console.text, server.console.fraction)) != told:
-            told = news
-            _tell("progress", text=news[0], fraction=news[1])
+        if (news := (server.console.text, server.console.fraction)) != last_progress:
+            last_progress = news
+            _print_event("progress", text=news[0], fraction=news[1])
         time.sleep(0.05)
     if server.console.stage == "ready":
-        _tell(
+        _print_event(
             "ready", address=server.address, readings=server.readings_address, pid=os.getpid(), jax="jax" in sys.modules
         )
 
 
-def _tell(event: str, **more: Any) -> None:
+def _print_event(event: str, **fields: Any) -> None:
     try:
-        print(json.dumps({"event": event, **more}), flush=True)
+        print(json.dumps({"event": event, **fields}), flush=True)
     except BrokenPipeError:
         # nobody listens any more; the server's own checks decide whether to go on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -186,7 +186,7 @@ class Launched:
     def truth(self, timeout: float = 5.0) -> TruthClient:
         return TruthClient(self.ticket, timeout)
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of what the process said on stderr; empty once it has been stopped."""
         return self.log.read_text(errors="replace").strip()[-2000:] if self.log.exists() else ""
 
@@ -201,19 +201,19 @@ class Launched:
             except subprocess.TimeoutExpired:
                 self._kill_group()
                 self.process.wait()
-        self._tidy()
+        self._clean_up()
 
     def kill(self) -> None:
         """End it as a crash would."""
         if self.process.poll() is None:
             self._kill_group()
             self.process.wait()
-        self._tidy()
+        self._clean_up()
 
     def _kill_group(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
 
-    def _tidy(self) -> None:
+    def _clean_up(self) -> None:
         self._reader.join(1.0)
         if self.process.stdout is not None and not self._reader.is_alive():
             self.process.stdout.close()
@@ -293,20 +293,20 @@ def _await_ready(
             if cancel is not None and cancel.is_set():
                 raise InstrumentLost("starting the instrument was given up") from None
             if time.monotonic() > deadline:
-                tail = launched.last_words()
+                tail = launched.log_tail()
                 raise InstrumentLost(
                     f"the instrument was not ready within {timeout:g} s; its log ends: {tail}"
                 ) from None
             continue
         if line is None:
             code = launched.process.wait()
-            tail = launched.last_words()
+            tail = launched.log_tail()
             if code == 2:
                 raise ValueError(tail.removeprefix("error: "))
             raise InstrumentLost(
                 f"the instrument ended with exit code {code} before it was ready; its log ends: {tail}"
             )
-        event = _event(line)
+        event = _parse_event(line)
         if event["event"] == "progress" and progress is not None:
             progress(event["text"], event["fraction"])
         elif event["event"] == "ready":
@@ -314,7 +314,7 @@ def _await_ready(
             return
 
 
-def _event(line: str) -> dict[str, Any]:
+def _parse_event(line: str) -> dict[str, Any]:
     """What the process tells in that line; {"event": None} for a line that some library printed."""
     try:
         content = json.loads(line)

@@ -57,7 +57,7 @@ class Server:
         build: Builder = instrument if callable(instrument) else lambda progress: instrument
         self.console = Console(build, self._emit, rate, truth)
         self._thread = threading.Thread(target=self._work, name="instrument", daemon=True)
-        self._number, self._last = 0, {}
+        self._number, self._last_published = 0, {}
         self._pending: dict[tuple[Hashable, int], str] = {}
         self._stop = threading.Event()
         self._token, self._ticket = "", ticket
@@ -132,7 +132,7 @@ class Server:
             self._drain()
             if self._ticket is not None:
                 self._ticket.unlink(missing_ok=True)
-            self._publish(wire.Heartbeat("closed", self._last))
+            self._publish(wire.Heartbeat("closed", self._last_published))
             for socket in sockets:
                 socket.close()
             if self.working:  # stuck in something that cannot be interrupted: its end of the bell cannot be taken away
@@ -203,15 +203,15 @@ class Server:
                 for first in range(0, len(event), MOST_BATCHES):
                     self._publish(wire.Batch(event[first : first + MOST_BATCHES]))
                 for batch in event:
-                    self._last[batch.channel] = batch.first + len(batch.values) - 1
+                    self._last_published[batch.channel] = batch.first + len(batch.values) - 1
 
     def _reply(self, key: Hashable, number: int, result: wire.Result) -> None:
         is_truth, origin = key  # pyright: ignore[reportGeneralTypeIssues]
-        last = {} if isinstance(result, wire.Working) else self._last
+        last_published = {} if isinstance(result, wire.Working) else self._last_published
         try:
-            parts = wire.encode(wire.Reply(number, result, self._number, last))
+            parts = wire.encode(wire.Reply(number, result, self._number, last_published))
         except wire.WireError as error:
-            parts = wire.encode(wire.Reply(number, wire.Refused(str(error)), self._number, last))
+            parts = wire.encode(wire.Reply(number, wire.Refused(str(error)), self._number, last_published))
         socket = self._truth_socket if is_truth else self._commands
         assert socket is not None
         with contextlib.suppress(zmq.Again):  # a caller that no longer reads gets nothing
@@ -223,7 +223,7 @@ class Server:
 
     def _beat(self) -> None:
         console = self.console
-        self._publish(wire.Heartbeat(console.stage, self._last, console.text, console.fraction))
+        self._publish(wire.Heartbeat(console.stage, self._last_published, console.text, console.fraction))
         for (key, number), text in self._pending.items():
             self._reply(key, number, wire.Working(text))
         if self._parent is not None and os.getppid() != self._parent:

@@ -42,11 +42,11 @@ class WireError(ValueError):
 class VersionError(WireError):
     """The peer speaks another version of the protocol: ``theirs`` is its name for it."""
 
-    def __init__(self, theirs: str):
+    def __init__(self, peer_protocol: str):
         super().__init__(
-            f"the peer speaks {theirs}, this side {PROTOCOL}; install the same version of emtwin on both sides"
+            f"the peer speaks {peer_protocol}, this side {PROTOCOL}; install the same version of emtwin on both sides"
         )
-        self.theirs = theirs
+        self.peer_protocol = peer_protocol
 
 
 class _Part(msgspec.Struct, frozen=True, tag=True, tag_field="is", forbid_unknown_fields=True):
@@ -313,22 +313,22 @@ def decode(parts: Sequence[bytes | memoryview]) -> Message:
     check_protocol(parts)
     header, *buffers = parts[1:]
     _check_sizes([header, *buffers])
-    used: list[int] = []
+    used_buffers: list[int] = []
 
     def resolve(kind: type, item: Any) -> Any:
         if kind is not np.ndarray:
             raise ValueError(f"no way to read a {kind.__name__}")
         ref = msgspec.convert(item, _ArrayRef)
-        if ref.buffer != len(used) or ref.buffer >= len(buffers):
-            raise ValueError(f"array refers to buffer {ref.buffer}, expected {len(used)} of {len(buffers)}")
-        used.append(ref.buffer)
+        if ref.buffer != len(used_buffers) or ref.buffer >= len(buffers):
+            raise ValueError(f"array refers to buffer {ref.buffer}, expected {len(used_buffers)} of {len(buffers)}")
+        used_buffers.append(ref.buffer)
         dtype = np.dtype(ref.dtype)
-        expected, got = math.prod(ref.shape) * dtype.itemsize, memoryview(buffers[ref.buffer]).nbytes
-        if expected != got:
+        expected, actual = math.prod(ref.shape) * dtype.itemsize, memoryview(buffers[ref.buffer]).nbytes
+        if expected != actual:
             raise ValueError(
-                f"array of dtype {dtype} and shape {ref.shape} needs {expected} bytes, its buffer has {got}"
+                f"array of dtype {dtype} and shape {ref.shape} needs {expected} bytes, its buffer has {actual}"
             )
-        if not got:
+        if not actual:
             return np.zeros(ref.shape, dtype)
         return np.frombuffer(buffers[ref.buffer], dtype).reshape(ref.shape)
 
@@ -337,8 +337,8 @@ def decode(parts: Sequence[bytes | memoryview]) -> Message:
         _check_content(message)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise WireError(f"malformed message: {error}") from error
-    if len(used) != len(buffers):
-        raise WireError(f"malformed message: {len(buffers)} buffers, of which {len(used)} are declared")
+    if len(used_buffers) != len(buffers):
+        raise WireError(f"malformed message: {len(buffers)} buffers, of which {len(used_buffers)} are declared")
     return message
 
 
@@ -348,10 +348,10 @@ def check_protocol(parts: Sequence[bytes | memoryview]) -> None:
         raise WireError(f"malformed message: {len(parts)} buffers, a message has at least 2")
     name = bytes(parts[0][:64])
     if name != PROTOCOL.encode():
-        theirs = name.decode("ascii", "replace")
-        if theirs.startswith(FAMILY):
-            raise VersionError(theirs)
-        raise WireError(f"not a message of {PROTOCOL}: it begins with {theirs!r}")
+        peer_protocol = name.decode("ascii", "replace")
+        if peer_protocol.startswith(FAMILY):
+            raise VersionError(peer_protocol)
+        raise WireError(f"not a message of {PROTOCOL}: it begins with {peer_protocol!r}")
 
 
 def _check_sizes(parts: list[bytes | memoryview]) -> None:

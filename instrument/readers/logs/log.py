@@ -69,8 +69,8 @@ def in_order(
     """
     early, late = min(times, default=EARLIEST * 10**9), max(times, default=EARLIEST * 10**9)
     if early < EARLIEST * 10**9 or late > LATEST * 10**9:
-        wrong = early if early < EARLIEST * 10**9 else late
-        year = 1970 + wrong / 1e9 / 31_556_952
+        bad_time = early if early < EARLIEST * 10**9 else late
+        year = 1970 + bad_time / 1e9 / 31_556_952
         raise VendorError(
             path,
             f"{name} has a time in the year {year:.0f}, which is none of a microscope's",
@@ -79,22 +79,22 @@ def in_order(
     t, x = np.array(times, dtype=np.int64), np.array(numbers, dtype=np.float64)
     notes: list[str] = []
     if t.size > 1 and (np.diff(t) < 0).any():
-        place = int(np.argmax(np.diff(t) < 0))
-        back = (t[place] - t[place + 1]) / 1e9
+        index = int(np.argmax(np.diff(t) < 0))
+        step_back = (t[index] - t[index + 1]) / 1e9
         raise VendorError(
             path,
-            f"the times of {name} run backwards: value {place + 2} comes {back:g} s before the one above it",
+            f"the times of {name} run backwards: value {index + 2} comes {step_back:g} s before the one above it",
             "Export the log again, or cut it where the clock was set.",
         )
-    known = np.isfinite(x)
-    if not known.all():
-        notes.append(f"{int((~known).sum())} of {x.size} values are not numbers: left out")
-        t, x = t[known], x[known]
+    finite = np.isfinite(x)
+    if not finite.all():
+        notes.append(f"{int((~finite).sum())} of {x.size} values are not numbers: left out")
+        t, x = t[finite], x[finite]
     if t.size > 1:
-        last = np.append(np.diff(t) > 0, True)
-        if not last.all():
-            notes.append(f"{int((~last).sum())} values have the time of the next one: left out")
-            t, x = t[last], x[last]
+        last_at_time = np.append(np.diff(t) > 0, True)
+        if not last_at_time.all():
+            notes.append(f"{int((~last_at_time).sum())} values have the time of the next one: left out")
+            t, x = t[last_at_time], x[last_at_time]
     return t, x, tuple(notes)
 
 

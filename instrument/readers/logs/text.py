@@ -50,9 +50,9 @@ class Numbers:
 
     def read(self, text: str) -> float:
         """The number that ``text`` is; ValueError where it is none, or is written in another way than those before."""
-        used = {mark for mark in ".," if mark in text}
-        if used:
-            (mark,) = used if len(used) == 1 else ("",)
+        marks_present = {mark for mark in ".," if mark in text}
+        if marks_present:
+            (mark,) = marks_present if len(marks_present) == 1 else ("",)
             if mark not in self._allowed or mark != (self._mark or mark) or not mark:
                 raise ValueError(f"{text!r} is no number like those before it")
             self._mark = mark

@@ -64,7 +64,7 @@ def test_rows_come_back_in_order_and_by_kind(folder):
         assert row.arrays["image"].dtype == np.complex64
         assert row.arrays["image"].shape == (2, 3)
         assert [r.kind for r in journal.rows()] == ["session", "scenario", "checkpoint"]
-        assert [r.kind for r in journal.rows(after=first)] == ["checkpoint"]
+        assert [r.kind for r in journal.rows(after_id=first)] == ["checkpoint"]
         assert np.isnan(next(journal.rows("checkpoint")).payload["nan"])
         assert next(journal.rows("checkpoint")).time is None
         journal.append_readings([Readings("a", n, np.zeros(1, np.int64), np.zeros(1)) for n in range(100)])

@@ -86,7 +86,7 @@ def test_another_version_is_named_beside_ours():
     parts = received(wire.encode(MESSAGES[0]))
     with pytest.raises(wire.VersionError, match=r"emtwin-wire/2.*emtwin-wire/1") as caught:
         wire.decode([b"emtwin-wire/2", *parts[1:]])
-    assert caught.value.theirs == "emtwin-wire/2"
+    assert caught.value.peer_protocol == "emtwin-wire/2"
     with pytest.raises(wire.WireError, match="begins with 'HTTP"):
         wire.decode([b"HTTP/1.1 200 OK", *parts[1:]])
 

@@ -149,7 +149,7 @@ def test_what_was_asked_about_is_what_is_recorded(cache):
 def expected_of(microscope: SimulatedMicroscope, frame) -> tuple[np.ndarray, np.ndarray]:
     """The expected frame and electrons a line, for the commands as they were really given."""
     at = (frame.start - microscope._epoch) / 1e9
-    return expected_frame(microscope._column, microscope._imager, microscope._log.before(at), at, frame.scan)
+    return expected_frame(microscope._column, microscope._imager, microscope._log.until(at), at, frame.scan)
 
 
 def test_asking_what_if_needs_no_command_and_changes_nothing(cache):

@@ -89,7 +89,7 @@ def test_emission_falls_by_no_exponential_and_a_flash_brings_it_back():
     left = 1 + (a["emission"] - b["emission"]) / 5e-5
     assert left[0] == pytest.approx(1, abs=1e-12)  # the start of the session is what all is relative to
     assert left[1] < 0.97
-    fresh, hour = (1 + (s := aged.column.gun.faded(np.array([1800.0, 5400.0]), aged.log)))[:2]
+    fresh, hour = (1 + (s := aged.column.gun.relative_decay(np.array([1800.0, 5400.0]), aged.log)))[:2]
     assert s.shape == (2,)
     assert hour / fresh == pytest.approx(0.8, rel=1e-12)
     assert left[2] == pytest.approx(fresh, rel=1e-3)
@@ -107,7 +107,7 @@ def test_emission_falls_by_no_exponential_and_a_flash_brings_it_back():
     lowered = TruthSession(SimulatedConfig(emission_decay=0.2), 6)
     lowered.apply(10.0, {"flash": 2.0})
     lowered.apply(500.0, {"flash": 1.0})
-    faded = lowered.column.gun.faded(np.array([499.0, 501.0]), lowered.log)
+    faded = lowered.column.gun.relative_decay(np.array([499.0, 501.0]), lowered.log)
     assert 0 < faded[0] - faded[1] < 1e-3  # a counter set lower flashes nothing
 
 

@@ -48,15 +48,15 @@ class Column:
     def aberrations(self, t: np.ndarray, log: Log) -> np.ndarray:
         """Actual coefficients [n, 13] in A at times ``t`` [n]."""
         c, paths = self.config, self.paths
-        heat = self.heat.warmed(t)
+        heat = self.heat.lagged_temperature(t)
         kappa = (1 + c.energy / 510998.95) / (1 + c.energy / (2 * 510998.95))
         chromatic = c.cc * 1e-6 * (2 * paths.value("current", t) - kappa * paths.value("ht", t))
         out = np.zeros((len(t), len(ABERRATIONS)))
         for column, name in enumerate(ABERRATIONS):
             if name == "C10":
                 zero = paths.value("C10.walk", t) + self.heat.c10_per_kelvin * heat + chromatic
-                arrived = log.lens()[log.entry(t)] - self._lens_memory(t, log) + self._plays.offset(t, log)
-                out[:, column] = self.lens_gain[name] * arrived + zero
+                lens_response = log.lens()[log.entry(t)] - self._lens_memory(t, log) + self._plays.offset(t, log)
+                out[:, column] = self.lens_gain[name] * lens_response + zero
             elif name in ("C12.a", "C12.b"):
                 zero = paths.value(name, t) + self._c12_heat[0 if name.endswith("a") else 1] * heat
                 out[:, column] = self.lens_gain[name] * log.commanded(name, t) + zero
@@ -72,9 +72,9 @@ class Column:
         times = np.asarray(log.times[1:])
         out = np.zeros(len(t))
         for share, tau in zip(self.config.lens_lag_shares, self.config.lens_lag_times, strict=True):
-            for step, at in zip(steps[steps != 0], times[steps != 0], strict=True):
-                since = t - at
-                out += np.where(since >= 0, share * step * np.exp(-np.maximum(since, 0) / tau), 0.0)
+            for step, command_time in zip(steps[steps != 0], times[steps != 0], strict=True):
+                elapsed = t - command_time
+                out += np.where(elapsed >= 0, share * step * np.exp(-np.maximum(elapsed, 0) / tau), 0.0)
         return out
 
     def specimen(self, t: np.ndarray, log: Log, vibration: bool = True) -> np.ndarray:
@@ -82,7 +82,7 @@ class Column:
         asked, vibration.
         """
         c, paths = self.config, self.paths
-        out = self._stage.place(t, log) + self.holder.drift(t, log)
+        out = self._stage.origin(t, log) + self.holder.drift(t, log)
         for axis, name in enumerate(("drift.x", "drift.y")):
             out[:, axis] += paths.value(name, t) + (c.vibration * paths.tremble(t, axis) if vibration else 0.0)
         return out
@@ -104,8 +104,8 @@ class Column:
         if c.wedge == 0 or c.wedge_swing == 0:
             return np.full(len(places), nominal)
         swing = c.wedge_swing * self._cell
-        along = places @ np.array([np.cos(self._wedge_azimuth), np.sin(self._wedge_azimuth)])
-        return nominal + swing * np.sin(self._wedge_phase + c.wedge * along / swing)
+        distance = places @ np.array([np.cos(self._wedge_azimuth), np.sin(self._wedge_azimuth)])
+        return nominal + swing * np.sin(self._wedge_phase + c.wedge * distance / swing)
 
     def dose_factor(self, t: np.ndarray, log: Log) -> np.ndarray:
         """True beam current over the nominal one."""

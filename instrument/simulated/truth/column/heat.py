@@ -20,9 +20,9 @@ class Heat:
         c = self._config
         return self._paths.value("coil", t) + c.mode_heat * once_lagged(t - c.mode_change_at, c.coil_lag)
 
-    def warmed(self, t: np.ndarray) -> np.ndarray:
+    def lagged_temperature(self, t: np.ndarray) -> np.ndarray:
         """The temperature that focus follows, the pole piece's, since the session's start."""
-        return self._paths.warmed(t) + (self._mode(t) - self._mode(np.zeros(1)))
+        return self._paths.lagged_temperature(t) + (self._mode(t) - self._mode(np.zeros(1)))
 
     def _mode(self, t: np.ndarray) -> np.ndarray:
         c = self._config

@@ -36,12 +36,16 @@ class Holder:
         on = (goals > 0).astype(np.float64)
         hold, heat = on.copy(), goals.copy()
         for number in range(1, len(goals)):
-            left = np.exp(-(times[number] - times[number - 1]) / lag)
-            hold[number] = on[number - 1] + (hold[number - 1] - on[number - 1]) * left
-            heat[number] = goals[number - 1] + (heat[number - 1] - goals[number - 1]) * left
-        at = log.entry(t)
-        left = np.exp(-(t - times[at]) / lag)
-        return goals[at] + (heat[at] - goals[at]) * left - (on[at] + (hold[at] - on[at]) * left) * ambient
+            remaining = np.exp(-(times[number] - times[number - 1]) / lag)
+            hold[number] = on[number - 1] + (hold[number - 1] - on[number - 1]) * remaining
+            heat[number] = goals[number - 1] + (heat[number - 1] - goals[number - 1]) * remaining
+        entry = log.entry(t)
+        remaining = np.exp(-(t - times[entry]) / lag)
+        return (
+            goals[entry]
+            + (heat[entry] - goals[entry]) * remaining
+            - (on[entry] + (hold[entry] - on[entry]) * remaining) * ambient
+        )
 
     def drift(self, t: np.ndarray, log: Log) -> np.ndarray:
         """How far the holder's temperature has moved the specimen since the session's start, [n, 2] in A."""

@@ -9,7 +9,7 @@ import numpy as np
 from instrument.simulated.truth.config import SimulatedConfig, generator
 from instrument.simulated.truth.log import Log
 
-_BEFORE = 6  # commands before the session that the plays remember
+_COMMANDS_BEFORE_SESSION = 6  # commands before the session that the plays remember
 
 
 class Plays:
@@ -22,7 +22,7 @@ class Plays:
         self._start = np.zeros(len(plays))
         if config.lens_plays:
             # nobody knows what the lens went through before the session
-            past = 1.5 * self._widths.max() * generator(seed, "plays").uniform(-1, 1, _BEFORE)
+            past = 1.5 * self._widths.max() * generator(seed, "plays").uniform(-1, 1, _COMMANDS_BEFORE_SESSION)
             for command in (*past, 0.0):
                 self._start = self._pushed(self._start, command)
 
@@ -42,12 +42,12 @@ class Plays:
             if number == 0:
                 begin[0] = self._start
             else:
-                left = self._remaining(log.times[number] - log.times[number - 1])
-                begin[number] = end[number - 1] + (begin[number - 1] - end[number - 1]) * left
+                remaining = self._remaining(log.times[number] - log.times[number - 1])
+                begin[number] = end[number - 1] + (begin[number - 1] - end[number - 1]) * remaining
             if normalised[number]:
                 begin[number] = command + self._widths  # as if it came down from saturation, whatever was before
             end[number] = self._pushed(begin[number], command)
-        at = log.entry(t)
-        left = self._remaining(t - np.asarray(log.times)[at])[:, None]
-        followers = end[at] + (begin[at] - end[at]) * left
-        return ((followers - commands[at][:, None]) * self._weights).sum(axis=1)
+        entry = log.entry(t)
+        remaining = self._remaining(t - np.asarray(log.times)[entry])[:, None]
+        followers = end[entry] + (begin[entry] - end[entry]) * remaining
+        return ((followers - commands[entry][:, None]) * self._weights).sum(axis=1)
