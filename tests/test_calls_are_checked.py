@@ -13,9 +13,9 @@ from reconstruct.stream.sqrt_kernel import Scalars, Steps, run
 from twin.dynamics.linear import expm
 
 
-def _any(wrong: Any) -> Any:
+def _any(value: Any) -> Any:
     """What pyright would not let through."""
-    return wrong
+    return value
 
 
 def test_types_where_no_annotation_says_a_shape():

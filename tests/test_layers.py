@@ -18,15 +18,15 @@ print("loaded:", sorted(set(sys.modules) & {{"jax", "jaxlib", "equinox", "jaxtyp
 
 
 def _loaded_by(body: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _PROBE.format(body=body)],
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1]
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip().splitlines()[-1]
 
 
 @pytest.mark.smoke
@@ -62,10 +62,10 @@ assert "--port" in told.getvalue(), told.getvalue()
 
 def test_layers_hold():
     """import-linter's contracts, as CI checks them; each contract is one that the code could break."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"],
         capture_output=True, text=True, cwd=ROOT, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    assert process.returncode == 0, process.stdout
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    assert f"{len(contracts)} kept, 0 broken" in done.stdout
+    assert f"{len(contracts)} kept, 0 broken" in process.stdout

@@ -26,11 +26,11 @@ def krios(data: Path) -> SensorLog:
 
 
 def _parameter(
-    name: str, *, key: str = "1", stored: str = "", shown: str = "", low: str = "0", high: str = "1E+308", label: str = "", more: str = ""
+    name: str, *, key: str = "1", stored: str = "", display: str = "", low: str = "0", high: str = "1E+308", label: str = "", attributes: str = ""
 ) -> str:  # fmt: skip
     return (
         f'<Parameter ID="{key}" Name="{name}" EventName="{name}Event{key}" DisplayName="{label or name}" Type="Float" StorageUnit="{stored}" '
-        f'DisplayUnit="{shown}" MaxLogInterval="00:30:00" AbsoluteMinimum="{low}" AbsoluteMaximum="{high}" {more}/>'
+        f'DisplayUnit="{display}" MaxLogInterval="00:30:00" AbsoluteMinimum="{low}" AbsoluteMaximum="{high}" {attributes}/>'
     )
 
 
@@ -49,7 +49,7 @@ def _data(pairs: list[tuple[str, str]], key: str = "1", name: str = "A") -> str:
     return f'<ValueData ParameterID="{key}" Parameter="{name}"><ParameterValues>{rows}</ParameterValues></ValueData>'
 
 
-def _one(tmp_path: Path, parameter: str, value: str = "") -> LoggedChannel:
+def _read_channel(tmp_path: Path, parameter: str, value: str = "") -> LoggedChannel:
     path = tmp_path / "log.xml"
     path.write_text(_health(parameter, _data([("2025-07-28T11:30:00+01:00", value)]) if value else ""))
     return read_log(path).channels[0]
@@ -101,7 +101,7 @@ def test_values_of_a_krios_are_what_they_must_be(krios: SensorLog) -> None:
     ("parameter", "value", "unit", "inside", "why"),
     [
         (_parameter("CoilTemperature", stored="°C", low="273.15", high="373.15"), "326.9", "kelvin", 326.9, "labelled °C"),
-        (_parameter("CoilTemperature", shown="°C", low="-1E+308"), "326.9", "kelvin", 326.9, "labelled °C"),
+        (_parameter("CoilTemperature", display="°C", low="-1E+308"), "326.9", "kelvin", 326.9, "labelled °C"),
         (_parameter("Temperature", stored="°C", low="0", high="200"), "40", "kelvin", 313.15, "unit stated"),
         (_parameter("Tank", stored="kV", high="330000"), "299378", "volt", 299378.0, "labelled kV"),
         (_parameter("Tank", stored="kV", high="300"), "200", "volt", 200e3, "unit stated"),
@@ -110,22 +110,22 @@ def test_values_of_a_krios_are_what_they_must_be(krios: SensorLog) -> None:
         (_parameter("Speed", stored="furlong"), "3", None, 3.0, "none that is known"),
         (_parameter("Defocus"), "-2", None, -2.0, "name does not tell"),
         (_parameter("Moves", label="Total number of moves"), "7", "1", 7.0, "count"),
-        (_parameter("State", more='EnumerationName="E"'), "1", "1", 1.0, "enumeration E"),
+        (_parameter("State", attributes='EnumerationName="E"'), "1", "1", 1.0, "enumeration E"),
     ],
 )  # fmt: skip
 def test_units_by_what_is_stated_and_what_is_possible(
     tmp_path: Path, parameter: str, value: str, unit: str | None, inside: float, why: str
 ) -> None:
-    channel = _one(tmp_path, parameter, value)
+    channel = _read_channel(tmp_path, parameter, value)
     assert channel.unit == unit
     assert float(channel.values[0]) == pytest.approx(inside)
     assert why in channel.why
 
 
 def test_no_unit_is_invented() -> None:
-    found, why = evident_unit({"Name": "CPULoadAvg", "DisplayName": "CPU Load"}, [49.0], (0.0, 100.0))
-    assert found is None
-    assert "nothing says so" in why
+    unit, reason = evident_unit({"Name": "CPULoadAvg", "DisplayName": "CPU Load"}, [49.0], (0.0, 100.0))
+    assert unit is None
+    assert "nothing says so" in reason
 
 
 def test_records_that_are_left_out_are_told(tmp_path: Path) -> None:
@@ -273,16 +273,16 @@ def test_protochips_as_other_programs_save_it(tmp_path: Path, encoding: str, com
 
 def test_a_last_line_without_its_end_is_left_out_and_said(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    whole = _protochips(["0, , 26", "100, , 60.5", "200, , 60.6"])
-    path.write_text(whole[:-4])
+    text = _protochips(["0, , 26", "100, , 60.5", "200, , 60.6"])
+    path.write_text(text[:-4])
     log = read_log(path)
     assert log.channels[0].values.tolist() == [299.15, 333.65]
     assert log.notes == ("its last line has no end: broken off, left out",)
     for encoding, cut in (("utf-16", 5), ("utf-16", 8), ("utf-16-be", 3)):  # in the middle of a character, too
-        path.write_bytes(whole.encode(encoding)[:-cut])
+        path.write_bytes(text.encode(encoding)[:-cut])
         assert read_log(path).channels[0].values.tolist() == [299.15, 333.65]
         assert read_log(path).notes == log.notes
-    path.write_text(whole)
+    path.write_text(text)
     assert read_log(path).notes == ()
     path.write_text(_protochips([]) + "0, , 26")  # the only reading is broken off
     with pytest.raises(VendorError, match="no reading"):
@@ -385,25 +385,25 @@ def test_real_holders(data: Path) -> None:
 
 
 def test_spoiled_logs(data: Path) -> None:
-    whole = read_log(data / "spoiled/protochips-bom.csv").channels[0]
-    cut = read_log(data / "spoiled/protochips-cut-last-value.csv")
-    assert whole.values.size == 401
-    assert whole.values[-1] == pytest.approx(333.75)
-    np.testing.assert_array_equal(cut.channels[0].values, whole.values[:-1])
-    assert cut.notes == ("its last line has no end: broken off, left out",)
+    complete = read_log(data / "spoiled/protochips-bom.csv").channels[0]
+    truncated = read_log(data / "spoiled/protochips-cut-last-value.csv")
+    assert complete.values.size == 401
+    assert complete.values[-1] == pytest.approx(333.75)
+    np.testing.assert_array_equal(truncated.channels[0].values, complete.values[:-1])
+    assert truncated.notes == ("its last line has no end: broken off, left out",)
     with pytest.raises(VendorError, match="no reading"):
         read_log(data / "spoiled/protochips-header-only.csv")
 
 
 def test_damaged_copies_are_refused_or_hold_together(data: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    whole = gzip.decompress((data / KRIOS).read_bytes())
+    original = gzip.decompress((data / KRIOS).read_bytes())
     refused = 0
     for trial in range(12):
-        content = bytearray(whole[: int(len(whole) * (trial + 1) / 8)] if trial < 6 else whole)
+        content = bytearray(original[: int(len(original) * (trial + 1) / 8)] if trial < 6 else original)
         if trial >= 6:
-            for place in rng.integers(0, len(whole), 40):
-                content[place] = int(rng.integers(256))
+            for index in rng.integers(0, len(original), 40):
+                content[index] = int(rng.integers(256))
         path = tmp_path / "copy.xml"
         path.write_bytes(bytes(content))
         try:
