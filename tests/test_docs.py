@@ -60,7 +60,7 @@ def test_every_job_page_begins_with_a_command_or_a_file():
             assert text[: first.start()].count("\n") < 8, f"{page}: its first command comes late"
 
 
-@pytest.mark.parametrize(("page", "arguments"), CALLS, ids=[f"{page} {' '.join(one)}" for page, one in CALLS])
+@pytest.mark.parametrize(("page", "arguments"), CALLS, ids=[f"{page} {' '.join(words)}" for page, words in CALLS])
 def test_a_command_has_what_a_page_gives_it(page, arguments):
     path, parameters = parsed(arguments)
     if path == ["instrument", "serve"]:

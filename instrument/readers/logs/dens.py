@@ -131,7 +131,8 @@ def _channel(
         )
     conversion = unit or Unit("", 1.0)
     return LoggedChannel(
-        column, _LABELS[column], text, unit.unit if unit else None, conversion.factor, conversion.offset, t, x * conversion.factor + conversion.offset, "heater", unit_reason,
+        column, _LABELS[column], text, unit.unit if unit else None, conversion.factor, conversion.offset, t,
+        x * conversion.factor + conversion.offset, "heater", unit_reason,
         follows="Tset" if column == "Tmeas" and "Tset" in columns else "", notes=notes,
     )  # fmt: skip
 

@@ -17,12 +17,23 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from tests.benchmarks._form import Form
+from tests.benchmarks.acquire.model_cases import (
+    LONG_OUTSIDE,
+    PRIORS,
+    SEEDS,
+    Case,
+    Outcomes,
+    case,
+    inside_model,
+    outside_model,
+    overconfident,
+    trust,
+)
 from tests.benchmarks.acquire.processes import killed_and_resumed, timed
-from tests.benchmarks.acquire.runs import SHORT_PLAN, SMOKE_PLAN, Run, Store, SessionNumbers, run_all
+from tests.benchmarks.acquire.runs import SHORT_PLAN, SMOKE_PLAN, Run, SessionNumbers, Store, run_all
 from tests.benchmarks.physics import bench as physics
 from tests.benchmarks.replay import bench as replay
 
-SEEDS = 20
 SPECIMENS, PRESET_SPECIMENS = 20, 10
 DOSES = ((1e3, 0.4), (1e4, 0.8), (1e5, 1.2))
 """Dose (electrons per square angstrom) and the largest ratio of the twin's error to that of raw images."""
@@ -32,14 +43,6 @@ CONTROLS = {
     "random": "as many requests measured at random times, focused alike",
     "blind": "belief never updated by images",
 }
-PRIORS = {
-    "thick": (("thickness", 78.1, 15.0),),
-    "c30": (("C30", 0.0, 3e4),),
-    "tilted": (("tilt.x", 0.0, 4e-3), ("tilt.y", 0.0, 4e-3)),
-}
-"""What the twin is told of the parameter in question, for the presets that are inside the model: (name, mean, standard deviation)."""
-LONG_OUTSIDE = ("amorphous", "angles")
-SHORTENED = "16 requests at 2 places"
 KILLED = """
 name = "killed"
 kind = "tune-and-map"
@@ -55,13 +58,6 @@ sites = 3
 spacing = 1.0
 duration = 770.0
 """
-
-Case = dict[str, Any]
-Outcomes = dict[Run, SessionNumbers | str]
-
-
-def _case(case: str, value: Any, unit: str, bar: str = "", holds: bool | None = None) -> Case:
-    return {"case": case, "value": value, "unit": unit, "bar": bar, "holds": None if holds is None else bool(holds)}
 
 
 def healthy(
@@ -109,24 +105,24 @@ def cases(
     rows += _coverage(outcomes, range(count), judge, short)
     for preset in presets:
         if preset in PRIORS:
-            rows += _inside(
+            rows += inside_model(
                 _completed(outcomes, [preset_run(preset, seed, short) for seed in range(count)]), preset, judge
             )
     for preset in presets:
         sessions = _completed(outcomes, [preset_run(preset, seed, short) for seed in range(count)])
-        rows += _outside(sessions, preset, judge) if preset not in PRIORS else []
-        rows += _overconfident(sessions, preset, judge)
+        rows += outside_model(sessions, preset, judge) if preset not in PRIORS else []
+        rows += overconfident(sessions, preset, judge)
     default_sessions = _completed(outcomes, [healthy(seed) for seed in range(default_count)])
-    rows += _overconfident(default_sessions, "default", judge) + _trust(outcomes, default_sessions, judge)
+    rows += overconfident(default_sessions, "default", judge) + trust(outcomes, default_sessions, judge)
     failed = [outcomes[run] for run in outcomes if isinstance(outcomes[run], str)]
-    rows.append(_case(f"sessions that ended in a fault, of {len(outcomes)}", len(failed), "sessions", "0", not failed))
+    rows.append(case(f"sessions that ended in a fault, of {len(outcomes)}", len(failed), "sessions", "0", not failed))
     for name, group in (("healthy", ["default"]), ("wrong", [preset for preset in presets if preset != "c30"])):
         specimens = len({(run.preset, run.specimen) for run in outcomes if run.preset in group})
         rows.append(
-            _case(f"hidden specimens that the {name} microscopes had (crystal, tilt and bend)", specimens, "specimens")
+            case(f"hidden specimens that the {name} microscopes had (crystal, tilt and bend)", specimens, "specimens")
         )
     rows.append(
-        _case(
+        case(
             "seconds of a session in a warm worker, median",
             _median(outcomes, lambda session: session.result["seconds"]),
             "s",
@@ -137,7 +133,7 @@ def cases(
         rows += _crash()
         for name, module in (("physics", physics), ("replay", replay)):
             parts = module.cases(short, lambda text, share=None, name=name: progress(f"{name}: {text}", share))
-            rows += [{**case, "case": f"{name}: {case['case']}"} for case in parts]
+            rows += [{**row, "case": f"{name}: {row['case']}"} for row in parts]
     return rows
 
 
@@ -187,11 +183,11 @@ def _cold_start(progress: Callable[..., None]) -> list[Case]:
         progress("emtwin acquire again")
         warm, _, _ = timed(["acquire", "--out", str(folder / "second"), "--json"], folder / "cache")
     return [
-        _case("emtwin acquire, nothing cached", cold, "s", "<= 180", cold <= 180.0),
-        _case("its largest memory, the microscope's process included", memory, "GiB", "<= 4", memory <= 4.0),
-        _case("emtwin acquire with twin and specimen cached, compilation and report included", warm, "s"),
-        _case("its session alone (start to score), nothing cached", result["seconds"], "s"),
-        _case("load average when it began", load, "1"),
+        case("emtwin acquire, nothing cached", cold, "s", "<= 180", cold <= 180.0),
+        case("its largest memory, the microscope's process included", memory, "GiB", "<= 4", memory <= 4.0),
+        case("emtwin acquire with twin and specimen cached, compilation and report included", warm, "s"),
+        case("its session alone (start to score), nothing cached", result["seconds"], "s"),
+        case("load average when it began", load, "1"),
     ]
 
 
@@ -215,16 +211,14 @@ def _accuracy(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
             np.mean([session.result["measured"] + session.result.get("focused", 0) for session in twin_sessions])
         )
         rows += [
-            _case(f"{label}: error of the twin", _error(twin_sessions), "relative"),
-            _case(f"{label}: error of raw images of every request", _raw_error(twin_sessions), "relative"),
-            _case(f"{label}: ratio to raw", ratio, "1", f"<= {bar}", ratio <= bar if judge else None),
-            _case(
+            case(f"{label}: error of the twin", _error(twin_sessions), "relative"),
+            case(f"{label}: error of raw images of every request", _raw_error(twin_sessions), "relative"),
+            case(f"{label}: ratio to raw", ratio, "1", f"<= {bar}", ratio <= bar if judge else None),
+            case(
                 f"{label}: share of requests measured, audits included, worst seed", share, "1", "<= 0.5", share <= 0.5
             ),
-            _case(
-                f"{label}: frames a session, focusing included, mean", frames, f"of {len(twin_sessions[0].measured)}"
-            ),
-            _case(
+            case(f"{label}: frames a session, focusing included, mean", frames, f"of {len(twin_sessions[0].measured)}"),
+            case(
                 f"{label}: dose spent, mean",
                 float(np.mean([session.result["dose_spent"] for session in twin_sessions])),
                 "electrons",
@@ -237,7 +231,7 @@ def _accuracy(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
         ratio = _error([twin_sessions[seed] for seed in common_seeds]) / _error([always[seed] for seed in common_seeds])
         holds = ratio <= 1.25 if judge else None
         rows.append(
-            _case(f"ratio to assimilating every request, {len(common_seeds)} seeds", ratio, "1", "<= 1.25", holds)
+            case(f"ratio to assimilating every request, {len(common_seeds)} seeds", ratio, "1", "<= 1.25", holds)
         )
     spread = {
         run.seed: session
@@ -247,7 +241,7 @@ def _accuracy(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
     if common_seeds := sorted(twin_sessions.keys() & spread.keys()):
         ratio = _error([spread[seed] for seed in common_seeds]) / _error([twin_sessions[seed] for seed in common_seeds])
         text = f"as many frames as the twin took, focusing included, all on requests at random: error over the twin's, {len(common_seeds)} seeds"
-        rows.append(_case(text, ratio, "1"))
+        rows.append(case(text, ratio, "1"))
     return rows + ([] if short else _controls(outcomes, twin_sessions, judge))
 
 
@@ -263,15 +257,15 @@ def _controls(outcomes: Outcomes, twin_sessions: dict[int, SessionNumbers], judg
             and run.seed in twin_sessions
         ]
         if not pairs:
-            rows.append(_case(f"control, {text}", None, "1", "> 1, p < 0.01", False if judge else None))
+            rows.append(case(f"control, {text}", None, "1", "> 1, p < 0.01", False if judge else None))
             continue
         twin_errors, control_errors = np.array(pairs).T
         ratio = float(control_errors.mean() / twin_errors.mean())
         test: Any = wilcoxon(control_errors, twin_errors, alternative="greater")
         p_value = float(test.pvalue)
         holds = ratio > 1.0 and p_value < 0.01 if judge else None
-        rows.append(_case(f"control, {text}: error over the twin's, {len(pairs)} seeds", ratio, "1", "> 1", holds))
-        rows.append(_case(f"control, {text}: chance of that if no worse", p_value, "p", "< 0.01", holds))
+        rows.append(case(f"control, {text}: error over the twin's, {len(pairs)} seeds", ratio, "1", "> 1", holds))
+        rows.append(case(f"control, {text}: chance of that if no worse", p_value, "p", "< 0.01", holds))
     return rows
 
 
@@ -280,7 +274,7 @@ def _coverage(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
 
     twin_sessions = _completed(outcomes, [healthy(seed) for seed in seeds])
     if not twin_sessions:
-        return [_case("coverage of 90 % intervals", None, "1", "0.88 to 0.92", False)]
+        return [case("coverage of 90 % intervals", None, "1", "0.88 to 0.92", False)]
 
     def pooled(sessions: Sequence[SessionNumbers], variance: float = 1.0) -> float:
         return float(np.mean([session.covered(variance).mean() for session in sessions]))
@@ -290,12 +284,12 @@ def _coverage(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
 
     share, label = pooled(twin_sessions), f"{len(twin_sessions)} seeds, all requests"
     bar, holds = ("0.88 to 0.92", calibrated(share)) if judge else ("0.7 to 1", 0.7 <= share <= 1.0)
-    rows = [_case(f"coverage of 90 % intervals on 8 named numbers, {label}", share, "1", bar, holds)]
+    rows = [case(f"coverage of 90 % intervals on 8 named numbers, {label}", share, "1", bar, holds)]
     if judge:
         for factor in (0.6, 1.6):
             scaled = pooled(twin_sessions, factor)
             text = f"the same with variance x {factor} (must fail)"
-            rows.append(_case(text, scaled, "1", "outside 0.88 to 0.92", not calibrated(scaled)))
+            rows.append(case(text, scaled, "1", "outside 0.88 to 0.92", not calibrated(scaled)))
     if len(twin_sessions) > 1:
         shares = np.array([session.covered().mean() for session in twin_sessions])
         resampled = np.random.default_rng(0).integers(0, len(twin_sessions), (4000, len(twin_sessions)))
@@ -303,12 +297,12 @@ def _coverage(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
         low, high = np.quantile(resampled_means, [0.025, 0.975])
         total = sum(session.off.size for session in twin_sessions)
         cases_of = min(share * (1.0 - share) / max(float(resampled_means.var()), 1e-12), total)
-        rows.append(_case("95 % interval of that coverage (sessions drawn again), lower end", float(low), "1"))
-        rows.append(_case("the same, upper end", float(high), "1"))
-        rows.append(_case(f"independent cases that equals, of {total}", cases_of, "numbers"))
+        rows.append(case("95 % interval of that coverage (sessions drawn again), lower end", float(low), "1"))
+        rows.append(case("the same, upper end", float(high), "1"))
+        rows.append(case(f"independent cases that equals, of {total}", cases_of, "numbers"))
     for index, name in enumerate(NUMBERS):
         value = float(np.mean([session.covered()[:, index].mean() for session in twin_sessions]))
-        rows.append(_case(f"coverage of {name}", value, "1"))
+        rows.append(case(f"coverage of {name}", value, "1"))
     if not short:
         other_runs = {
             f"at dose {dose:.0e}": [healthy(s, dose=dose) for s in seeds] for dose, _ in DOSES if dose != DEFAULT_DOSE
@@ -319,125 +313,13 @@ def _coverage(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
         other_runs["measuring every request"] = [healthy(seed, "always") for seed in seeds]
         for text, runs in other_runs.items():
             if sessions := _completed(outcomes, runs):
-                rows.append(_case(f"coverage {text}, {len(sessions)} seeds", pooled(sessions), "1"))
+                rows.append(case(f"coverage {text}, {len(sessions)} seeds", pooled(sessions), "1"))
     answered_coverage = [session.covered()[session.answered] for session in twin_sessions if session.answered.any()]
     if answered_coverage:
         rows.append(
-            _case("coverage of the requests it answered itself", float(np.concatenate(answered_coverage).mean()), "1")
+            case("coverage of the requests it answered itself", float(np.concatenate(answered_coverage).mean()), "1")
         )
     return rows
-
-
-@dataclasses.dataclass(frozen=True)
-class _Estimate:
-    """A parameter after at most 8 recorded frames: error and standard deviation."""
-
-    error: float
-    std: float
-
-
-def _estimate(session: SessionNumbers, name: str, frames: int = 8) -> _Estimate | None:
-    """As believed after the last request that at most so many frames (focusing included) preceded; None if there is none."""
-    until = np.flatnonzero(session.frames <= frames)
-    if len(until) == 0:
-        return None
-    row, column = int(until[-1]), session.names.tolist().index(name)
-    truth = session.arrays[f"truth_state.{name}"][row]
-    return _Estimate(float(session.state_mean[row, column] - truth), float(session.state_std[row, column]))
-
-
-def _inside(sessions: list[SessionNumbers], preset: str, judge: bool) -> list[Case]:
-    priors = {name: std for name, _, std in PRIORS[preset]}
-    stated = ", ".join(f"{name} {mean:g} +- {std:g}" for name, mean, std in PRIORS[preset])
-    session_estimates = [
-        {name: _estimate(parameter_estimates, name) for name in priors} for parameter_estimates in sessions
-    ]
-    complete = [parameter_estimates for parameter_estimates in session_estimates if all(parameter_estimates.values())]
-    within = sum(
-        all(abs(e.error) <= 3.0 * e.std for e in parameter_estimates.values() if e) for parameter_estimates in complete
-    )
-    label = f"{preset} (prior {stated}; {SHORTENED})"
-    required = math.ceil(0.9 * max(len(sessions), 1))
-    holds = within >= required and len(sessions) >= SEEDS if judge else None
-    cases = [
-        _case(
-            f"{label}: within 3 sigma after at most 8 frames",
-            within,
-            f"of {len(sessions)} seeds",
-            f">= {required}",
-            holds,
-        )
-    ]
-    for name, prior in priors.items():
-        estimates = [e for parameter_estimates in complete if (e := parameter_estimates[name]) is not None]
-        if estimates:
-            width = float(np.median([e.std for e in estimates])) / prior
-            miss = float(np.median([abs(e.error) for e in estimates])) / prior
-            cases.append(_case(f"{preset}: sigma of {name} over the prior's, median", width, "1"))
-            cases.append(_case(f"{preset}: error of {name} over the prior's sigma, median", miss, "1"))
-    lost = sum(parameter_estimates.frames_at_distrust is not None for parameter_estimates in sessions)
-    return [*cases, _case(f"{preset}: distrusted", lost, f"of {len(sessions)} seeds")]
-
-
-def _outside(sessions: list[SessionNumbers], preset: str, judge: bool) -> list[Case]:
-    count = len(sessions)
-    raised = [session.frames_at_distrust for session in sessions]
-    times = sorted(frames for frames in raised if frames is not None)
-    label = preset if preset in LONG_OUTSIDE else f"{preset} ({SHORTENED})"
-    middle = float(np.median(times)) if times else None
-    rows = [
-        _case(f"{label}: frames until distrusted, median of the {len(times)} of {count} that were", middle, "frames")
-    ]
-    if preset not in LONG_OUTSIDE:
-        holds = len(times) == count and count >= SEEDS if judge else None
-        return [_case(f"{label}: distrusted", len(times), f"of {count} seeds", f"{count}", holds), *rows]
-    shares = [
-        float(session.covered()[session.answered].mean()) if session.answered.any() else math.nan
-        for session in sessions
-    ]
-    covers = [share >= 0.85 for share in shares]
-    early_alarms = [frames is not None and frames <= 5 for frames in raised]
-    good = sum(a or b for a, b in zip(covers, early_alarms, strict=True))
-    required = math.ceil(0.95 * max(count, 1))
-    holds = good >= required and count >= SEEDS if judge else None
-    finite_shares = [share for share in shares if not math.isnan(share)]
-    return [
-        _case(f"{label}: covers, or is distrusted within 5 frames", good, f"of {count} seeds", f">= {required}", holds),
-        _case(f"{label}: intervals of own answers cover 0.85 or more", sum(covers), f"of {count} seeds"),
-        _case(f"{label}: distrusted within 5 frames, focusing included", sum(early_alarms), f"of {count} seeds"),
-        _case(f"{label}: coverage of own answers, mean", float(np.mean(finite_shares)) if finite_shares else None, "1"),
-        *rows,
-    ]
-
-
-def _overconfident(sessions: list[SessionNumbers], preset: str, judge: bool) -> list[Case]:
-    """Of the answers not measured: how many named numbers lie beyond 3 predicted sigmas."""
-    outside = [np.abs(session.sigmas[session.answered]).ravel() > 3.0 for session in sessions]
-    total = np.concatenate(outside) if outside else np.zeros(0, dtype=bool)
-    share = float(total.mean()) if len(total) else 0.0
-    text = f"{preset}: named numbers of answers beyond 3 sigma, {len(total)} of {len(sessions)} seeds"
-    return [_case(text, share, "1", "<= 0.02", share <= 0.02 if judge else None)]
-
-
-def _trust(outcomes: Outcomes, default_sessions: list[SessionNumbers], judge: bool) -> list[Case]:
-    """False alarms, and that what is not trusted is measured."""
-    false_alarms = sum(session.frames_at_distrust is not None for session in default_sessions)
-    deciding = [
-        session for run, session in outcomes.items() if isinstance(session, SessionNumbers) and run.policy == "decide"
-    ]
-    unmeasured = sum(int((session.distrusted & ~session.measured).sum()) for session in deciding)
-    while_distrusted = sum(int(session.distrusted.sum()) for session in deciding)
-    holds = false_alarms <= 1 and len(default_sessions) >= 50 if judge else None
-    return [
-        _case("healthy runs that were distrusted", false_alarms, f"of {len(default_sessions)} runs", "<= 1", holds),
-        _case(
-            f"requests not measured while distrusted, of {while_distrusted}",
-            unmeasured,
-            "requests",
-            "0",
-            unmeasured == 0,
-        ),
-    ]
 
 
 def _crash() -> list[Case]:
@@ -445,17 +327,17 @@ def _crash() -> list[Case]:
     outcome = killed_and_resumed(KILLED, requests_before_kill=5)
     intact = outcome["readable"] and not outcome["problems"]
     return [
-        _case("microscope killed: said and ended after", outcome["seconds"], "s", "<= 5", outcome["seconds"] <= 5.0),
-        _case("microscope killed: exit code", outcome["code"], "", "3", outcome["code"] == 3),
-        _case("microscope killed: its session can be read, is intact and can be resumed", intact, "", "True", intact),
-        _case(
+        case("microscope killed: said and ended after", outcome["seconds"], "s", "<= 5", outcome["seconds"] <= 5.0),
+        case("microscope killed: exit code", outcome["code"], "", "3", outcome["code"] == 3),
+        case("microscope killed: its session can be read, is intact and can be resumed", intact, "", "True", intact),
+        case(
             "resumed: result equals the uninterrupted session's, but for seconds",
             outcome["same"],
             "",
             "True",
             outcome["same"],
         ),
-        _case(
+        case(
             "resumed: largest difference of any image",
             outcome["difference"],
             "relative",

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks._form import Form
+from tests.benchmarks.column.known_crystal import crystal_scan
 
 FIRST = 9300
 TRIALS, DRAWS, SERIES = (100, 4, 1), (48, 4, 2), (20, 1, 1)
@@ -270,50 +271,13 @@ def _designs(short: Form, jobs: int, progress: Progress) -> list[Case]:
 
 
 def _crystals(short: Form, progress: Progress) -> list[Case]:
-    """SrTiO3 [001], five cells deep: data by one multislice for each probe through a supercell."""
-    import jax.numpy as jnp
-
-    from reconstruct.measure.crystal import Crystal, crystal_information, fit_crystal, model
-    from reconstruct.measure.film.exposure import Exposure, Optics, Setting
+    """A known crystal: its information against differences of direct multislice, and fits of drawn counts."""
+    from reconstruct.measure.crystal import crystal_information, fit_crystal
+    from reconstruct.measure.film.exposure import Exposure
     from reconstruct.measure.prior import Prior
-    from twin.optics.electrons import wavelength
-    from twin.optics.illumination import Illumination
-    from twin.optics.probe import aperture
-    from twin.sample.specimen import Specimen, srtio3_unit
-    from twin.scattering.signals import patterns, prepared
 
-    side, repeats, cells, points, fine = 3.905, 5, 5, 12, 32
-    optics = Optics(200e3, 30e-3)
-    unit = Specimen.from_atoms(srtio3_unit(side))
-    crystal = Crystal(unit.slices(fine, 2, thermal="debye-waller"), cells)
-    extent = (side * repeats, side * repeats)
-    step = wavelength(optics.energy) / extent[0]
-    x, y = (3 * grid.ravel() for grid in np.meshgrid(np.arange(-8, 9), np.arange(-8, 9)))
-    inside = np.hypot(x, y) * step < optics.semiangle - step
-    indices = np.stack([x[inside], y[inside]], axis=-1)
-    setting = Setting((points, points), side / points, indices * step, step, ELECTRONS)
-    crystal_model = model(crystal, setting, optics)
+    crystal, setting, optics, crystal_model, direct = crystal_scan(ELECTRONS)
     true = np.array([30.0, 10, -15, 300, -200, 150, 100, 5e3, 1e3, 2e3, -1e3, 500, 0.3, 0.7, 0.0])
-    lattice = np.array([[i, j, 0.0] for i in range(repeats) for j in range(repeats)]) * side
-    supercell = Specimen(
-        (unit.positions[None] + lattice[:, None]).reshape(-1, 3), np.tile(unit.u2, repeats**2), unit.symbols * repeats**2,
-        (*extent, unit.cell[2]),
-    )  # fmt: skip
-    slices = supercell.slices(fine * repeats, 2, thermal="debye-waller")
-    ready = prepared(slices._replace(array=jnp.tile(slices.array, (cells, 1, 1))), optics.energy, finer=2)
-    amplitude = aperture(ready.gpts, extent, optics.energy, optics.semiangle, False)
-    portion = step**2 / (np.pi * optics.semiangle**2) / amplitude.max() ** 2 * ELECTRONS / points**2
-
-    def direct(parameters: np.ndarray) -> np.ndarray:
-        coefficients = np.concatenate([parameters[:12], np.zeros(13)])
-        spots = crystal_model.positions + parameters[12:14]
-        beam = Illumination(coefficients, optics.energy, optics.semiangle, False)
-        shares = [
-            np.asarray(patterns(part, beam, amplitude, ready))[:, indices[:, 1], indices[:, 0]]
-            for part in np.split(spots, 6)
-        ]
-        return np.concatenate(shares) * portion
-
     mean = direct(true)
     information = crystal_information(crystal_model, true)
     steps = {0: 0.5, 1: 0.5, 3: 15.0, 7: 500.0} if not short else {0: 0.5}
@@ -330,7 +294,7 @@ def _crystals(short: Form, progress: Progress) -> list[Case]:
     off_by, covered, seconds = [], [], []
     for number in range(count):
         generator = np.random.default_rng([FIRST + 1, number])
-        counts = generator.poisson(mean).reshape(points, points, -1).astype(float)
+        counts = generator.poisson(mean).reshape(*setting.shape, -1).astype(float)
         initial = true[:12] + widths * np.clip(generator.normal(size=12), -1.5, 1.5)
         start = time.process_time()
         fit = fit_crystal(
@@ -340,6 +304,14 @@ def _crystals(short: Form, progress: Progress) -> list[Case]:
         off_by.append((fit.mean[:12] - true[:12]) / bound)
         covered.append(np.abs(fit.mean[:12] - true[:12]) <= 1.6449 * fit.std[:12])
         progress("a known crystal", (number + 1) / count)
+    return _crystal_cases(short, np.array(off_by), covered, seconds, bound, ratios)
+
+
+def _crystal_cases(
+    short: Form, off_by: np.ndarray, covered: list[Any], seconds: list[float], bound: np.ndarray, ratios: list[float]
+) -> list[Case]:
+    """The rows: errors ``off_by`` [draws, 12] in units of the Cramer-Rao ``bound`` [12], and ``ratios`` of information less one."""
+    count = len(off_by)
     rms = np.sqrt(np.mean(np.square(off_by), axis=0))
     whole_rms = float(np.sqrt(np.mean(np.square(off_by))))
     return [

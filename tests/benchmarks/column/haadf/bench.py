@@ -198,24 +198,7 @@ def judged(results: list[dict[str, Any]], judge_bars: bool) -> list[dict[str, An
         case("HAADF: peak memory", max(result["peak"] for result in results), "GiB", "", None),
         *(_refusals(results)),
     ]
-    if series:
-        series_with_defocus = [pair for pair in series if "C10" not in pair[1].undetermined]
-        components_per_pair = sum(
-            part.weight > 0.05 for pair in series_with_defocus for part in pair[1].components
-        ) / max(len(series_with_defocus), 1)
-        rows += [
-            case(
-                f"HAADF, pairs of foci, {len(series_with_defocus)}: coverage of optics",
-                covered(series_with_defocus, 1.0, optics),
-                "",
-                "",
-                None,
-            ),
-            case("HAADF, pairs of foci: readings of more than a twentieth", components_per_pair, "", "", None),
-            case(
-                "HAADF, pairs of foci: rms error of C10", _rms(errors(series_with_defocus, "C10")), "angstrom", "", None
-            ),
-        ]
+    rows += _pair_cases(series)
     for result in results:
         rows.append(case(f"HAADF of {result['name']}: coverage", covered(result["single"], 1.0, NAMES), "", "", None))
         rows.append(
@@ -228,6 +211,28 @@ def judged(results: list[dict[str, Any]], judge_bars: bool) -> list[dict[str, An
             )
         )
     return rows
+
+
+def _pair_cases(series: list[Pair]) -> list[dict[str, Any]]:
+    """The cases of pairs of images at two defoci; none where there are no pairs."""
+    if not series:
+        return []
+    optics = NAMES[:3]
+    series_with_defocus = [pair for pair in series if "C10" not in pair[1].undetermined]
+    components_per_pair = sum(part.weight > 0.05 for pair in series_with_defocus for part in pair[1].components) / max(
+        len(series_with_defocus), 1
+    )
+    return [
+        case(
+            f"HAADF, pairs of foci, {len(series_with_defocus)}: coverage of optics",
+            covered(series_with_defocus, 1.0, optics),
+            "",
+            "",
+            None,
+        ),
+        case("HAADF, pairs of foci: readings of more than a twentieth", components_per_pair, "", "", None),
+        case("HAADF, pairs of foci: rms error of C10", _rms(errors(series_with_defocus, "C10")), "angstrom", "", None),
+    ]
 
 
 def _refused(measurement: Measurement) -> bool:
@@ -251,11 +256,12 @@ def _refusals(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
         other_crystal_refusals(results),
         [pair for result in results for pair in result["faint"]],
     )
+    other_share = float(np.mean(other_crystal)) if other_crystal else None
     determined_faint = [pair for pair in faint if not _refused(pair[1])]
     return [
         case(f"HAADF: {len(empty)} images without electrons refused", float(np.mean(empty)), "", "1", all(empty)),
-        case(f"HAADF: {len(other_crystal)} images of another crystal refused", float(np.mean(other_crystal)) if other_crystal else None, "", "1", all(other_crystal) if other_crystal else None),
-        case(f"HAADF: {len(faint)} images of 100 electrons per square angstrom said to be undetermined", 1.0 - len(determined_faint) / len(faint), "", "", None),
+        case(f"HAADF: {len(other_crystal)} images of another crystal refused", other_share, "", "1", None if other_share is None else all(other_crystal)),
+        case(f"HAADF: {len(faint)} images of 100 electrons per square angstrom undetermined", 1.0 - len(determined_faint) / len(faint), "", "", None),
         case("HAADF: those that are not, coverage of optics", covered(determined_faint, 1.0, NAMES[:3]), "", "", None),
     ]  # fmt: skip
 
