@@ -1,4 +1,4 @@
-"""Recorded data as an instrument: a measurement returns what was recorded there, and nothing else.
+"""A recording as an instrument: a measurement at a pixel returns the data recorded there.
 
 `ReplayInstrument` plays a titanate spectrum image: the HAADF, recorded whole, and one EELS spectrum for each of its 49x6 pixels.
 """
@@ -138,7 +138,7 @@ class ReplayInstrument:
                 "file": EELS_FILE,
             }
             shape, dwell, electrons = (1, 1), self._dwell, math.nan
-        else:  # recorded while the spectra were: looking at it costs nothing more
+        else:  # recorded together with the spectra: no further electrons
             data = self._haadf.copy()
             meta |= {"finer": self.finer, "file": HAADF_FILE}
             shape, dwell, electrons = self._haadf.shape, self._dwell / self.finer**2, 0.0

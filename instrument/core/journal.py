@@ -3,8 +3,8 @@ writes, any may read.
 
 A row's hash is SHA-256 over the previous row's hash and its own kind, time, payload and arrays. A frame's chunk is
 written and synced first, then its row with the chunk's hash is committed; only then does `Journal.append_frame`
-return. So killing the process at any moment loses nothing that was acknowledged: at worst a chunk without a row is
-left, and is written over by the next frame.
+return. If the process is killed at any moment, no acknowledged row is lost: at worst a chunk without a row is left,
+and the next frame overwrites it.
 """
 
 import contextlib
@@ -82,9 +82,7 @@ class Journal:
 
     @classmethod
     def create(cls, folder: str | Path) -> "Journal":
-        """A new session. SessionError (a ValueError) if the folder exists or cannot be made; then nothing is left
-        behind.
-        """
+        """A new session. SessionError (a ValueError) if the folder exists or cannot be created; then no files are left."""
         folder = Path(folder).absolute()
         if folder.exists() or folder.is_symlink():
             raise SessionError(folder, "it exists already", "choose another folder for the new session")
@@ -192,7 +190,9 @@ class Journal:
                 digest = self._frames.write(array, index, frame.data)
             except OSError as error:
                 raise SessionError(self.folder, f"a frame cannot be written ({error})", "see to its disk") from error
-            self._counts[array] = index + 1  # before the row, so that an interruption leaves a hole and no clash
+            self._counts[array] = (
+                index + 1
+            )  # before the row: after an interruption the index is skipped, not used twice
             claims = {name: getattr(frame, name) for name in frame.__struct_fields__ if name != "data"}
             payload = pack({"array": array, "index": index, "sha256": digest, **claims})
             return self._commit([("frame", _moment(frame.start), payload, pack({}))])
@@ -271,8 +271,8 @@ class Journal:
             ) from error
 
     def verify(self) -> list[str]:
-        """Everything wrong with the session, as sentences: broken links of the chain, damaged or missing chunks. Empty
-        if all is well.
+        """Problems of the session as sentences: broken links of the hash chain, damaged or missing chunks. Empty if there
+        are none.
         """
         problems = []
         expected_hash, expected_id = _GENESIS, 1
@@ -299,7 +299,7 @@ class Journal:
         return []
 
     def _raw(self, kind: str | None, after_id: int) -> Iterator[tuple[int, str, int | None, bytes, bytes, bytes]]:
-        """Pages of rows, so that other calls may come in between."""
+        """Rows in pages of 32; the lock is released between pages."""
         while True:
             with self._mutex:
                 condition, values = ("", ()) if kind is None else (" AND kind = ?", (kind,))
@@ -316,7 +316,7 @@ class Journal:
             after_id = page[-1][0]
 
     def close(self) -> None:
-        """Let go of the files; harmless when done twice."""
+        """Close the files; may be called twice."""
         with self._mutex:
             self._database.close()
             if self._lock_file is not None:

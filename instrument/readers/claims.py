@@ -1,6 +1,6 @@
-"""Which entries of a vendor's metadata claim what, and in which units.
+"""Claims in a vendor's metadata: which key holds which quantity, and its unit.
 
-Signs stay the vendor's own (Thermo's defocus is minus ours); a claim is material to be checked, not knowledge.
+Signs are kept as the vendor writes them (Thermo's defocus is minus ours). A claim is checked before it is used.
 """
 
 import math
@@ -104,7 +104,7 @@ def _scalar(item: object) -> Value | None:
 
 
 def claims_of(raw: Mapping[str, Value]) -> dict[str, Claim]:
-    """The claims among flattened vendor metadata. What is absent, not finite or not a number where one is due makes no claim."""
+    """The claims among flattened vendor metadata. An entry that is absent, not finite, or not a number where a number is expected gives no claim."""
     claims: dict[str, Claim] = {}
     for key, value in raw.items():
         for name, pattern, unit_text in _RULES:

@@ -1,4 +1,4 @@
-"""Reading foreign files without trusting them: a parser may hang, crash or eat memory, so it lives in a killable warm worker."""
+"""Vendor files read in a worker process that can be killed: a parser may hang, crash or exhaust memory."""
 
 import atexit
 import multiprocessing
@@ -85,7 +85,7 @@ def _checked(
 
 
 def _in_worker(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, timeout: float) -> Parsed:
-    """What ``parse`` makes of a file in the worker, or a VendorError that says how that failed."""
+    """The result of ``parse`` in the worker; VendorError with the reason if it fails."""
     try:
         return _scheduled(parse, name, max_bytes, timeout)
     except FutureTimeout as error:

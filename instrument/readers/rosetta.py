@@ -1,4 +1,4 @@
-"""RosettaSciIO's view of a file turned into VendorSignals. Runs only inside the worker process; the library is imported where used."""
+"""Vendor files read by RosettaSciIO, as VendorSignals. Runs only inside the worker process; the library is imported where used."""
 
 import contextlib
 import importlib
@@ -34,7 +34,7 @@ MAX_SIGNALS = 4096
 def warm() -> None:
     """Import the parsers once, so that the first file does not pay for it. Called when the worker starts."""
     for _, module, _ in _PLUGINS.values():
-        # one that needs a library of its own says so when a file of it is read
+        # a missing library is reported when a file that needs it is read
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(module)
 
@@ -132,7 +132,7 @@ def _coloured(path: str, channels: int) -> VendorError:
 
 
 def _coloured_tiff(path: str) -> int:
-    """Channels of a TIFF whose pages are colours; 0 for others, and for what the parser may say itself."""
+    """Number of channels of a colour TIFF; 0 for other TIFFs, and for damaged ones, which the parser reports."""
     import tifffile
 
     try:
@@ -145,7 +145,7 @@ def _coloured_tiff(path: str) -> int:
 
 
 def _unpacked_metadata(original: Any, quantity: str) -> Any:
-    """Original metadata; those of emtwin's own HyperSpy files, which are one text, with quantity and unit as in its Zarr stores."""
+    """Original metadata. emtwin's HyperSpy files store them as one JSON text; it is unpacked, with quantity and unit as in Zarr stores."""
     text = original.get("emtwin") if isinstance(original, dict) else None
     if not isinstance(text, str):
         return original

@@ -66,7 +66,7 @@ def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
 
 
 def numbered(tree: object) -> object:
-    """Nested values with lists as mappings from their places, so that all of them can be flattened to dotted keys."""
+    """Nested values with lists as mappings from their indices, so that they can be flattened to dotted keys."""
     if isinstance(tree, Mapping):
         return {str(key): numbered(value) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):

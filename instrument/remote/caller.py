@@ -1,4 +1,4 @@
-"""Questions and answers on the wire: one at a time, each answer found by its number."""
+"""Requests over the wire, one at a time; replies are matched by number."""
 
 import threading
 import time
@@ -11,13 +11,13 @@ from instrument.core.interface import InstrumentError, InstrumentLost
 from instrument.remote import wire
 
 POLL = 0.1
-"""Seconds between two looks at whether the peer still lives."""
+"""Seconds between two checks that the peer is alive."""
 CURE = "check the address, and that it was started with `emtwin instrument serve`"
 ResultT = TypeVar("ResultT")
 
 
 class Caller:
-    """Asks one question at a time over a DEALER socket and finds the answer that belongs to it."""
+    """Sends one request at a time over a DEALER socket and waits for its reply."""
 
     def __init__(self, context: zmq.Context, address: str, token: str = ""):
         self._address, self._token = address, token
@@ -42,8 +42,8 @@ class Caller:
         check: Callable[[], None],
         on_work: Callable[[str], None] | None = None,
     ) -> tuple[ResultT, wire.Reply]:
-        """The answer. ``check`` is called ten times a second and may raise; answers to earlier, abandoned questions
-        are skipped.
+        """The result and its reply. ``check`` is called ten times a second and may raise; replies to earlier, abandoned
+        requests are skipped.
         """
         with self._lock:
             self._number += 1
@@ -88,7 +88,7 @@ class Caller:
 
 
 class SilenceTimer:
-    """Counts how long nothing was heard, in steps, so that a pause of this process itself does not count."""
+    """Time without a message. Each step counts at most 3 polls, so that a pause of this process itself does not count."""
 
     def __init__(self):
         self._silent_seconds, self._last_look = 0.0, time.monotonic()

@@ -1,6 +1,4 @@
-"""The other end of the wire: an instrument in another process that looks like one in this process, and the truth asked
-for afterwards.
-"""
+"""Clients of a served instrument: `RemoteInstrument`, with the interface of a local one, and `TruthClient` for scoring."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -106,9 +104,7 @@ class RemoteInstrument:
         return self._ask(wire.Acquire(scan), wire.Framed).frame
 
     def readings(self) -> list[Readings]:
-        """Everything published since the last call; after advance, acquire and apply, all that they gave rise to is
-        there.
-        """
+        """All readings published since the last call. After advance, acquire and apply, their readings are included."""
         if self._listener is None:
             self._check()
         assert self._listener is not None
@@ -122,7 +118,7 @@ class RemoteInstrument:
         then.
 
         Arguments are those of the method: {"changes": {...}}, {"until": ns}, {"scan": Scan or its fields}. Readings
-        of that time are not published again. ValueError for a command that is none.
+        of that time are not published again. ValueError for an unknown command.
         """
         kinds = {"apply": wire.Apply, "advance": wire.Advance, "acquire": wire.Acquire}
         past_commands = []
@@ -177,7 +173,7 @@ class RemoteInstrument:
 
 
 class TruthClient:
-    """Asks the truth of a sealed simulated microscope, by its server's ticket. ValueError for a broken one."""
+    """Reads the truth of a sealed simulated microscope through its server's ticket. ValueError if the ticket cannot be read."""
 
     def __init__(self, ticket: str | Path, timeout: float = 5.0):
         try:
@@ -214,11 +210,11 @@ class TruthClient:
         return list(zip(answer.frames, answer.noisy, strict=True))
 
     def state(self, times: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
-        """What was, at these times (int64 ns): arrays by name, their first axis that of the times."""
+        """The hidden state at these times (int64 ns): arrays by name; their first axis is time."""
         return self._ask(wire.State(np.asarray(times, np.int64)), wire.States).arrays
 
     def facts(self) -> dict[str, Any]:
-        """What never changes."""
+        """The constants of the session."""
         answer = self._ask(wire.Facts(), wire.FactsAre)
         return {**answer.values, **answer.arrays}
 

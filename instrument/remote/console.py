@@ -1,5 +1,4 @@
-"""The one thread that owns an instrument: builds it, carries out one command at a time, and keeps a running clock
-going.
+"""The thread that owns an instrument: it builds it, executes one command at a time, and advances a running clock.
 
 No sockets here: commands come in with `Console.submit`, replies and readings go out through the ``emit`` given to it.
 """
@@ -21,17 +20,17 @@ STEP = 10 * 10**9
 """Longest stretch of instrument time (ns) between two publications."""
 LONGEST_ADVANCE = 24 * 3600 * 10**9
 TICK = 0.05
-"""Wall seconds between two looks at a running clock."""
+"""Wall seconds between two updates of a running clock."""
 
 LONGEST_CATCH_UP = 0.2
-"""Wall seconds a running clock may catch up before commands are looked at again."""
+"""Wall seconds that a running clock may catch up before the next command is read."""
 
 Stage = Literal["starting", "ready", "sealed", "closed"]
 Builder = Callable[[Callable[[str, float], None]], Instrument]
 
 
 class Truth(Protocol):
-    """What may be asked after the end, for scoring."""
+    """The hidden truth, available for scoring after the session is sealed."""
 
     def expected(self, requests: Sequence[Any]) -> Sequence[Any]: ...
 
@@ -133,7 +132,7 @@ class Console:
         self.text, self.fraction = str(text), None if fraction is None else float(fraction)
 
     def _target(self) -> int:
-        """Where a running clock should be now."""
+        """The time that a running clock should show now."""
         if self._own_clock:
             return self._instrument.now()
         wall, start = self._begin
@@ -249,7 +248,7 @@ class Console:
             )
         self._touched = True
         restore([(type(past.command).__name__.lower(), _arguments(past.command), past.time) for past in commands])
-        self._instrument.readings()  # were published in the earlier life
+        self._instrument.readings()  # these were published before the restart
         return wire.Moment(self._instrument.now())
 
     def _seal(self) -> None:

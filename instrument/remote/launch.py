@@ -90,7 +90,7 @@ def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrum
 
 
 def _report(server) -> None:
-    """Tell on stdout how the building goes, until it is done."""
+    """Print the progress of the build on stdout until it is finished."""
     last_progress = None
     while server.console.stage == "starting":
         if (news := (server.console.text, server.console.fraction)) != last_progress:
@@ -174,7 +174,7 @@ class Launched:
         self._reader.start()
 
     def _read(self) -> None:
-        """Until the end, so that nothing the process prints can block it."""
+        """Read until the end, so that a full pipe cannot block the process."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._lines.put(line)
@@ -204,7 +204,7 @@ class Launched:
         self._clean_up()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the process group."""
         if self.process.poll() is None:
             self._kill_group()
             self.process.wait()
@@ -243,9 +243,8 @@ def launch(
     """Start an instrument in a process (and process group) of its own, and wait until it is ready, or ``timeout``
     seconds.
 
-    ValueError for what it calls bad input (its message says what and how to cure it), InstrumentLost if it ends in
-    any other way. Setting ``cancel`` from another thread ends
-    the start with InstrumentLost. The child ends when this process does.
+    ValueError for bad input (the message gives the problem and the cure), InstrumentLost if the process ends in any other
+    way. Setting ``cancel`` from another thread ends the start with InstrumentLost. The child ends when this process does.
     """
     folder = tempfile.TemporaryDirectory(prefix="emtwin-")
     log = Path(folder.name) / "log"
@@ -315,7 +314,7 @@ def _await_ready(
 
 
 def _parse_event(line: str) -> dict[str, Any]:
-    """What the process tells in that line; {"event": None} for a line that some library printed."""
+    """The event of that line; {"event": None} for a line that a library printed."""
     try:
         content = json.loads(line)
     except ValueError:

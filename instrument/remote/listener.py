@@ -14,8 +14,8 @@ SILENCE = 3.0
 
 
 class Listener(threading.Thread):
-    """Takes in everything published, so that nothing is lost while the caller is busy; notices gaps, duplicates and
-    silence.
+    """Receives all published messages in a thread of its own, so that none is lost while the caller is busy; detects gaps,
+    duplicates and silence.
     """
 
     def __init__(self, context: zmq.Context, address: str, session: str):
@@ -98,8 +98,8 @@ class Listener(threading.Thread):
             self._batches.append(new_readings)
 
     def wait(self, number: int, timeout: float) -> None:
-        """Until the message of that number has come, or a fault, or the time is over (then those missing will count as
-        lost).
+        """Wait until the message of that number has arrived, a fault occurs, or the timeout has passed (missing messages
+        then count as lost).
         """
         with self.news:
             self.news.wait_for(lambda: self.number >= number or self.fault is not None, timeout)
@@ -110,7 +110,7 @@ class Listener(threading.Thread):
             return batches
 
     def forget_positions(self) -> None:
-        """Accept any sequence number next, for every channel: the instrument has jumped."""
+        """Accept any next sequence number of every channel, after the instrument was restored."""
         with self.news:
             self._next.clear()
 

@@ -1,5 +1,4 @@
-"""An instrument on ZeroMQ: a socket for commands, one that publishes readings and heartbeats, and one for the truth,
-open after sealing.
+"""An instrument served over ZeroMQ: sockets for commands, for readings and heartbeats, and, after sealing, for the truth.
 
 Sockets live in the thread that calls `Server.run`; the instrument in a thread of its own (`console`), so heartbeats
 go on while it works.
@@ -24,7 +23,7 @@ from instrument.remote.console import Answer, Builder, Console, Event, Truth
 
 HEARTBEAT = 1.0
 HIGH_WATER = 200_000
-"""Messages a slow reader may lag behind before the wire drops (every message is numbered, so that it sees)."""
+"""Messages that a slow reader may lag behind before messages are dropped (it detects that from their numbers)."""
 LONGEST_REQUEST = 64 * 2**20
 MOST_PENDING = 1000
 MOST_BATCHES = 1000
@@ -36,7 +35,7 @@ class Server:
     """Binds at once (ValueError if it cannot); `run` serves until `stop`, a Close command, or the end of process
     ``parent``.
 
-    ``instrument`` is one, or a function that builds one and reports progress. ``bind`` is a loopback address: nobody
+    ``instrument`` is an instrument, or a function that builds it and reports progress. ``bind`` is a loopback address: nobody
     is authenticated. ``ticket`` is where the truth endpoint's address and token are written, readable by its owner
     only; without it there is no such endpoint.
     """

@@ -2,8 +2,8 @@
 
 A message is a list of buffers: the protocol's name, a msgpack header (one tagged, strictly typed Struct), and one raw
 buffer for every array, in the order of their mention. An array is declared in the header by dtype (little-endian
-numbers only) and shape, which must agree with its buffer's length. Whatever arrives is hostile until parsed: anything
-wrong with it is a `WireError`, and nothing else.
+numbers only) and shape, which must agree with its buffer's length. Received bytes are not trusted: any fault in them
+raises `WireError`, and no other exception.
 """
 
 import math
@@ -36,7 +36,7 @@ Text = Annotated[str, msgspec.Meta(max_length=10_000)]
 
 
 class WireError(ValueError):
-    """Bytes that are no message of this protocol, or a message that cannot travel."""
+    """Bytes that are not a message of this protocol, or a message that cannot be encoded."""
 
 
 class VersionError(WireError):
@@ -57,7 +57,7 @@ class _Part(msgspec.Struct, frozen=True, tag=True, tag_field="is", forbid_unknow
 
 
 class Hello(_Part, frozen=True):
-    """Who is there? Answered by Welcome."""
+    """The first request of a client. Answered by Welcome."""
 
 
 class Describe(_Part, frozen=True):
@@ -91,16 +91,14 @@ class Acquire(_Part, frozen=True):
 
 
 class Past(_Part, frozen=True):
-    """A command given in an earlier life of the instrument, and the time at which it was given."""
+    """A command given before the instrument was restarted, and the time at which it was given."""
 
     command: Apply | Advance | Acquire
     time: Time
 
 
 class Restore(_Part, frozen=True):
-    """Run through earlier commands without publishing anything; only before any other command moved or changed
-    something.
-    """
+    """Repeat earlier commands without publishing readings; accepted only before any other command that changes state."""
 
     commands: list[Past]
 
@@ -148,7 +146,7 @@ Command = (
 
 
 class Welcome(_Part, frozen=True):
-    """The server's life (a name that changes when it is started anew) and the port on which it publishes."""
+    """The name of the server's session (a new name at each start) and the port on which it publishes."""
 
     session: Text
     readings_port: Port
@@ -196,11 +194,11 @@ class Refused(_Part, frozen=True):
 
 
 class Stranger(_Part, frozen=True):
-    """The command was for another life of the server, and was not carried out."""
+    """The command was for an earlier session of the server and was not executed."""
 
 
 class Working(_Part, frozen=True):
-    """Not an answer yet: the command is being worked on (sent about once a second)."""
+    """The command is still being executed (sent about once a second)."""
 
     text: Text = ""
     fraction: float | None = None
@@ -231,9 +229,7 @@ class Batch(_Part, frozen=True):
 
 
 class Heartbeat(_Part, frozen=True):
-    """The server lives. ``last`` is the last published sequence number of every channel; ``stage`` what the instrument
-    is at.
-    """
+    """The server is alive. ``last`` is the last published sequence number of every channel; ``stage`` the instrument's stage."""
 
     stage: Literal["starting", "ready", "sealed", "closed"]
     last: dict[str, Count]
@@ -247,8 +243,8 @@ class Heartbeat(_Part, frozen=True):
 class Request(_Part, frozen=True):
     """``number`` comes back in the reply; ``token`` opens the truth endpoint.
 
-    ``session`` is the server's life that is meant (empty: any), so that a command meant for an instrument that has died
-    does not reach the next one on its port.
+    ``session`` is the server's session that is addressed (empty: any), so that a command for an instrument that has ended
+    is not executed by the next instrument on the same port.
     """
 
     number: Count
@@ -267,7 +263,7 @@ class Reply(_Part, frozen=True):
 
 
 class Published(_Part, frozen=True):
-    """``number`` rises by one per published message of a server's life, so a lost one is seen."""
+    """``number`` increases by one per message of a server's session, so that lost messages are detected."""
 
     session: Text
     number: Count
@@ -367,7 +363,7 @@ def _check_sizes(parts: list[bytes | memoryview]) -> None:
 
 
 def _check_content(message: Message) -> None:
-    """What types cannot say: the shapes of readings and frames, and integers that must fit 64 bits. ValueError."""
+    """Checks beyond types: shapes of readings and frames, integers that must fit 64 bits. ValueError."""
     if isinstance(message, Published) and isinstance(message.body, Batch):
         for batch in message.body.readings:
             check_readings(batch)

@@ -1,6 +1,6 @@
 """A simulated microscope: an instrument with a hidden truth that the twin may not see.
 
-The truth is made with abTEM from other potentials, other constants and another form than the twin has; see
+The truth is computed by abTEM with potentials, constants and drift models that differ from the twin's; see
 `instrument.simulated.truth`. Its clock is stepped (time moves with `advance`, `acquire` and stage moves) unless a ``rate``
 above zero ties it to the wall's.
 """
@@ -44,8 +44,8 @@ class SimulatedMicroscope:
     """The instrument of `instrument.core.interface`, with ``truth`` for scoring and ``restore`` for starting again at the
     same point.
 
-    ``cache`` is a folder for specimens already computed (about 20 s each on one core); ``progress`` is told (what,
-    share done).
+    ``cache`` is a folder for specimens already computed (about 20 s each on one core); ``progress`` is called with
+    (text, fraction).
     """
 
     def __init__(
@@ -183,11 +183,11 @@ class SimulatedMicroscope:
         return self._sensors.published((self.now() - self._epoch) / 1e9, self._log)
 
     def restore(self, commands: Iterable[tuple[str, Mapping[str, object], int]]) -> int:
-        """Take the state that earlier ``commands`` (name, arguments, time in ns at which each was given) had led to.
+        """Restore the state after earlier ``commands`` (name, arguments, time in ns at which each was given).
 
-        Names are apply {"changes"}, advance {"until"}, acquire {"scan"}; others changed nothing and are passed over.
-        Frames are not made anew, only counted; readings of that time are not published again. ValueError unless it is
-        the first thing asked for. Returns the time then.
+        Names are apply {"changes"}, advance {"until"}, acquire {"scan"}; others do not change the state and are skipped.
+        Frames are counted, not computed; readings of that time are not published again. ValueError unless it is the first
+        call. Returns the time after the last command.
         """
         if self._frames or len(self._log.times) > 1 or (self._rate == 0 and self._now != self._epoch):
             raise ValueError("restore: the instrument has been used already; restore right after starting it")

@@ -1,6 +1,6 @@
-"""DENSsolutions' heating logs (.dens) of Digiheater 3.1 and 3.2, which order their columns differently: each is found by its own name.
+"""DENSsolutions' heating logs (.dens) of Digiheater 3.1 and 3.2, whose columns differ in order: columns are identified by name.
 
-The date is written once, with a year of two digits (taken as 20yy), and each line has a time of day: past midnight it begins anew.
+The date is written once, with a year of two digits (taken as 20yy), and each line has a time of day, which starts again at midnight.
 """
 
 import re
@@ -74,7 +74,7 @@ _UNITS = {"Tset": "C", "Tmeas": "C", "Rheat": "ohm", "Vheat": "V", "Iheat": "mA"
 
 
 def _columns(path: str, line: str) -> list[str]:
-    """Column names in the file's order; the control's state has none and stands after the constant c."""
+    """Column names in the file's order; the state of the control has no name and follows the constant c."""
     columns: list[str] = []
     for name, unit in _COLUMN.findall(line):
         if name not in ("sample", "time", "c", *_UNITS):
@@ -138,7 +138,7 @@ def _channel(
 
 
 def _is_resistance(calibration: dict[str, str], celsius: list[float], ohm: list[float]) -> bool:
-    """Does the calibration written in the head turn most temperatures into the resistance beside them (within 0.1 ohm)?"""
+    """Whether the calibration in the header gives the resistance from the temperature within 0.1 ohm for most readings."""
     try:
         a, b, c = (float(calibration[key]) for key in "abc")
     except (KeyError, ValueError):

@@ -1,4 +1,4 @@
-"""Which reader a log of sensors is given to: by its extension. Runs only inside the worker process."""
+"""Readers of sensor logs by file extension. Runs only in the worker process."""
 
 import csv
 
@@ -13,7 +13,7 @@ FORMATS = tuple(READERS)
 
 
 def log_format(name: str) -> str | None:
-    """The extension of a log's name, lower case, .xml.gz as one; None where there is no reader for it."""
+    """The extension of a log's name in lower case (.xml.gz counts as one extension); None if no reader handles it."""
     return next((suffix for suffix in FORMATS if name.lower().endswith(suffix)), None)
 
 

@@ -1,7 +1,7 @@
 """Thermo's HealthMonitor export (XML, plain or gzipped): parameters, their declared units and limits, and timed values.
 
-Read as a stream by expat with document types refused, so that no entity can expand; what a gzip unpacks to is bounded. An export that ends in
-the middle is refused, since nothing tells how many parameters and values are missing. Runs inside the worker.
+Read as a stream by expat with document types refused, so that no entity can expand; what a gzip unpacks to is bounded. A truncated
+export is refused, since the number of missing parameters and values is unknown. Runs inside the worker.
 """
 
 import gzip
@@ -58,7 +58,7 @@ def read_health(path: str, max_bytes: int) -> SensorLog:
 
 
 class _Reading:
-    """The stream's handlers, and what they have gathered."""
+    """Handlers of the XML stream, and the parameters and values read so far."""
 
     def __init__(self, path: str):
         self.path = path
@@ -77,7 +77,7 @@ class _Reading:
         self.text: list[str] = []
 
     def begin(self, encoding: str, mark: int) -> None:
-        """Make the parser. Where the bytes tell the encoding, that counts: a file that was saved anew may declare the one that it had before."""
+        """Create the parser. An encoding evident from the bytes takes precedence: a file that was saved again may declare its former encoding."""
         encoding_certain = mark or encoding != "utf-8"
         self.parser = expat.ParserCreate(encoding.upper().replace("16-", "16") if encoding_certain else None)
         self.parser.buffer_text = True
@@ -198,7 +198,7 @@ class _Reading:
 
 
 def _names(parameters: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> dict[str, str]:
-    """A name of its own for each parameter: its Name; where that repeats, its component's before it; where that does too, its event's."""
+    """A unique name for each parameter: its Name; if repeated, component/Name; if still repeated, component/EventName."""
     chosen = {key: attributes.get("Name", key) for key, (_, attributes) in parameters.items()}
     for longer_name in (
         lambda component_path, attributes: (

@@ -1,8 +1,7 @@
-"""What unit a HealthMonitor parameter is in, and why: the stated unit where the values can be in it, the label where it says, else unknown.
+"""The unit of a HealthMonitor parameter and the reason for it: the stated unit if the values are possible in it, else the label's, else unknown.
 
-The export states two units: StorageUnit, in which the values stand, and DisplayUnit, in which the vendor's viewer shows them. Read by the second,
-a coil at 327 K is at 327 °C and a high tension is 299 MV; some exports carry only that one. No unit is invented: what neither the log nor the
-label tells stays unknown.
+The export states two units: StorageUnit, that of the values, and DisplayUnit, that of the vendor's viewer. With DisplayUnit a coil at 327 K would be
+at 327 °C and a high tension would be 299 MV; some exports state only DisplayUnit. A unit that neither the log nor the label states stays unknown.
 """
 
 import re
@@ -60,9 +59,9 @@ def evident_unit(
 
 
 def _in_kelvin(sample_values: Sequence[float], span: tuple[float | None, float | None]) -> str:
-    """What shows that numbers are kelvin and not degrees Celsius, in words; empty where nothing does.
+    """Evidence that values are in kelvin and not in degrees Celsius, in words; empty if there is none.
 
-    Limits of 273.15 to 373.15 are water's, in kelvin; without limits, only what no part of a microscope could be in Celsius is taken for it.
+    Limits of 273.15 to 373.15 are 0 to 100 °C. Without limits, values count as kelvin only if no part of a microscope reaches them in °C.
     """
     low, high = span
     if low is not None and low >= 200.0 and all(low - 60.0 <= value for value in sample_values):
@@ -78,7 +77,7 @@ def _in_kelvin(sample_values: Sequence[float], span: tuple[float | None, float |
 
 
 def _in_volts(sample_values: Sequence[float], span: tuple[float | None, float | None]) -> str:
-    """What shows that numbers are volts and not kilovolts, in words: no column reaches 3,500 kV."""
+    """Evidence that values are in volts and not in kilovolts, in words: no column reaches 3,500 kV."""
     high = span[1]
     if any(abs(value) > 3500.0 for value in sample_values):
         return f"{max(sample_values, key=abs):.7g}" + (

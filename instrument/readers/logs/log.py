@@ -1,4 +1,4 @@
-"""What a log of sensors holds: channels of timed values in this project's units, and why each unit is believed. msgspec over numpy; no JAX."""
+"""A sensor log: channels of timed values in this project's units, with the reason for each unit. msgspec over numpy; no JAX."""
 
 import math
 
@@ -15,7 +15,7 @@ class LoggedChannel(msgspec.Struct, frozen=True):
     """One parameter of a log: values [n] in ``unit`` at ``times`` [n] (int64 ns UTC, strictly increasing).
 
     value = number in the file * ``factor`` + ``offset``. ``unit`` is angstrom, radian, kelvin, volt, ..., "1" (dimensionless), or None: unknown,
-    and then the values are bare numbers. ``why`` says in words what the unit rests on. ``meanings`` names the codes of an enumeration.
+    and then the values are bare numbers. ``why`` gives the reason for the unit. ``meanings`` names the codes of an enumeration.
     ``limits`` are the least and largest value that the log itself declares (None: not stated), ``max_interval`` (s) the longest time
     between two records that it declares. ``follows`` is the channel this one is set by, where the format says so.
     """
@@ -38,7 +38,7 @@ class LoggedChannel(msgspec.Struct, frozen=True):
 
 
 class SensorLog(msgspec.Struct, frozen=True):
-    """A file of logged channels. ``clock`` says what its times are worth; ``start`` and ``end`` (ns UTC) bound what it covers;
+    """A file of logged channels. ``clock`` describes its time zone; ``start`` and ``end`` (ns UTC) are the period that it covers;
     ``notes`` say what of the file was left out."""
 
     path: str
@@ -63,9 +63,9 @@ class SensorLog(msgspec.Struct, frozen=True):
 def in_order(
     path: str, name: str, times: list[int], numbers: list[float]
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Times and values with NaN and repeats left out, and what was left out in words. VendorError where times run backwards or are absurd.
+    """Times and values with NaN and repeats left out, and what was left out in words. VendorError if times run backwards or are outside 1990 to 2100.
 
-    Of several values at one time the last counts: that is what a reader of the log's own display would have seen.
+    Of several values at one time the last is kept, as the vendor's display shows it.
     """
     early, late = min(times, default=EARLIEST * 10**9), max(times, default=EARLIEST * 10**9)
     if early < EARLIEST * 10**9 or late > LATEST * 10**9:

@@ -1,6 +1,6 @@
-"""Protochips' logs (CSV): thermal, gas cell and electrical holders. Columns named in the first line, units in the notes of the next ones.
+"""Protochips' logs (CSV): thermal, gas cell and electrical holders. Column names are in the first line, units in the notes of the next lines.
 
-A header's note (key = value) stands in a line of its own with a copy of the first reading, which is none. The time of day has no zone.
+Each note (key = value) is in a line of its own with a copy of the first reading, which is ignored. The time of day has no zone.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""Text of logs as any program may have saved it: UTF-8 or UTF-16 with or without a mark, decimal points or commas, and whole lines only."""
+"""Text of logs: UTF-8 or UTF-16 with or without a byte order mark, decimal points or commas, complete lines only."""
 
 import codecs
 
@@ -49,7 +49,7 @@ class Numbers:
         self._mark = ""
 
     def read(self, text: str) -> float:
-        """The number that ``text`` is; ValueError where it is none, or is written in another way than those before."""
+        """The number written in ``text``; ValueError if it is not a number, or its decimal mark differs from that of earlier numbers."""
         marks_present = {mark for mark in ".," if mark in text}
         if marks_present:
             (mark,) = marks_present if len(marks_present) == 1 else ("",)

@@ -1,5 +1,4 @@
-"""What the simulated microscope is made of. Every number here is an assumption about an instrument, not a measurement
-of one.
+"""The configuration of the simulated microscope. Every number is an assumption about an instrument, not a measurement.
 
 Units: angstrom, radian, eV, second, kelvin, electron, volt unless a field says otherwise. The twin states its own
 beliefs elsewhere.
@@ -149,7 +148,7 @@ def default_config() -> SimulatedConfig:
 
 
 def presets() -> dict[str, SimulatedConfig]:
-    """The healthy microscope and those that differ from what its operator believes."""
+    """The healthy microscope, and microscopes that differ from the operator's prior."""
     return {
         "default": SimulatedConfig(),
         "thick": SimulatedConfig(thickness_scale=1.3),
@@ -163,7 +162,7 @@ def presets() -> dict[str, SimulatedConfig]:
 
 
 def _session() -> SimulatedConfig:
-    """Half an hour in which known causes (heat, hysteresis, holder, emitter, stage) carry most of what changes."""
+    """Half an hour in which known causes (heat, hysteresis, holder, emitter, stage) dominate the drift."""
     return SimulatedConfig(
         mode_heat=5.0,
         mode_change_at=300.0,

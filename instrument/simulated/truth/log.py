@@ -1,4 +1,4 @@
-"""What the simulated microscope was commanded, and when."""
+"""The log of commands of the simulated microscope."""
 
 import bisect
 import math
@@ -44,7 +44,7 @@ class Log:
         return self.values(name)[self.entry(t)]
 
     def lens(self) -> np.ndarray:
-        """What the objective lens was asked for in each entry, in A of C10: the display and its zero."""
+        """The objective lens's command in each entry, in A of C10: displayed value plus zero."""
         return self.values("C10") + self.values("C10.zero")
 
     def raised(self, name: str) -> np.ndarray:
@@ -68,5 +68,5 @@ class Log:
         return self.settings[-1] | {name: float(value) for name, value in changes.items()}
 
     def moves_stage(self, new_settings: dict[str, float]) -> bool:
-        """Whether settings ``wanted`` have the stage elsewhere than the last ones."""
+        """Whether ``new_settings`` move the stage."""
         return any(new_settings[name] != self.settings[-1][name] for name in ("stage.x", "stage.y"))

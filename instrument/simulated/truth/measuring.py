@@ -1,4 +1,4 @@
-"""What each channel of the simulated microscope would say at a time: what was commanded, or a poor measurement."""
+"""The reading of each channel of the simulated microscope at a time: a commanded value, or a noisy, biased measurement."""
 
 import numpy as np
 
@@ -45,7 +45,7 @@ _NOISE_BY_NAME = {"gun.emission": 1e-8, "gun.pressure": 2e-9, "column.pressure":
 
 
 def reported(name: str, t: np.ndarray, log: Log, column: Column, last_measured: dict[str, float]) -> np.ndarray:
-    """An echo, or the value ``last`` measured by somebody (NaN if by nobody), at session times ``t`` (s)."""
+    """An echo, or the last measured value (NaN if never measured), at session times ``t`` (s)."""
     if name in _ECHOES:
         return log.commanded(_ECHOES[name], t)
     if name == "lens.objective":
@@ -98,11 +98,11 @@ def measured(channel: Channel, t: np.ndarray, noise: np.ndarray, bias: float, lo
         return 0.01 * bias + size * noise
     if name == "haadf.black":
         return column.black(t) + size * noise
-    raise ValueError(f"no sensor stands behind channel {name!r}; give it one here")
+    raise ValueError(f"no sensor model for channel {name!r}; add it to `measured`")
 
 
 def _temperature(name: str, t: np.ndarray, bias: float, log: Log, column: Column) -> np.ndarray:
-    """What a thermometer would show in K without noise and steps."""
+    """A thermometer's value in K without noise and quantisation."""
     path, base = _TEMPERATURES[name]
     value = base + 0.3 * bias + (column.heat.coil(t) if path == "coil" else column.paths.value(path, t))
     if name == "water.out.temperature":

@@ -1,4 +1,4 @@
-"""When the channels of the simulated microscope say something, and what becomes of it on the way.
+"""Readings of the simulated microscope's channels: when they are taken, delayed, lost or stuck.
 
 Reading ``n`` of a channel is taken at (n + phase) / rate; its noise, loss and delay depend on seed, channel and n alone.
 """
@@ -20,7 +20,7 @@ from twin.records import Readings
 _BLOCK = 1024
 _SOURCES = ("gun", "objective", "water", "room", "field", "stage", "holder", "column", "haadf")
 _UNIFORM = ("lost", "odd", "delay")
-# channels whose phase and bias come from one stream; each later one has its own, so that none moves another
+# channels whose phase and bias come from one random stream; each later channel has its own, so that adding channels changes no other
 _COMMON = 34
 _MEAN_DELAY = 1 / 6  # of the longest, before it is cut off there
 
@@ -103,7 +103,7 @@ class Sensors:
             if stop <= first:
                 continue
             numbers, _ = self._arrivals_between(channel, first, stop, self._published_until, t)
-            # the oldest that may still be under way
+            # the oldest reading that may still arrive
             self._next[channel.name] = max(first, self._stop(channel, t - self._column.config.delay_max))
             if len(numbers):
                 out.extend(self._batches(channel, numbers, log))
@@ -123,7 +123,7 @@ class Sensors:
         return out
 
     def _stop(self, channel: Channel, t: float) -> int:
-        """The number of the first reading that cannot have arrived by session time ``t``, however short its way."""
+        """The number of the first reading that cannot have arrived by session time ``t``, even with no delay."""
         latency = self._column.config.latency
         return max(0, int(np.floor((t - latency) * channel.rate - self._phase[channel.name])) + 1)
 
@@ -194,5 +194,5 @@ class Sensors:
 
 
 def _source(channel: Channel) -> str:
-    """Whose clock stamps a channel's readings."""
+    """The source whose clock stamps a channel's readings."""
     return channel.name.split(".")[0]

@@ -1,4 +1,4 @@
-"""A session's hidden state and its readings without a specimen or images, for scoring what estimates them."""
+"""A session's hidden state and readings without specimen and images, for scoring state estimates."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ _POSITION_NAMES = ("specimen.x", "specimen.y")
 
 
 class TruthSession:
-    """What `SimulatedMicroscope` of the same configuration and seed hides, given the same commands at the same times.
+    """The hidden state of a `SimulatedMicroscope` of the same configuration and seed, given the same commands at the same times.
 
     Times are seconds from the session's start at ``epoch`` (ns UTC). Everything is a function of configuration, seed
     and commands; asking changes nothing, but for `published`.

@@ -1,4 +1,4 @@
-"""What the column and the specimen stage really do at a time, given what was commanded until then."""
+"""The true state of column and specimen stage at a time, given the commands until then."""
 
 import numpy as np
 
@@ -67,7 +67,7 @@ class Column:
         return out
 
     def _lens_memory(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """What of the past steps of C10 has not arrived yet, in A."""
+        """The part of past steps of C10 that the lens has not followed yet, in A."""
         steps = np.diff(log.lens())
         times = np.asarray(log.times[1:])
         out = np.zeros(len(t))
@@ -78,9 +78,7 @@ class Column:
         return out
 
     def specimen(self, t: np.ndarray, log: Log, vibration: bool = True) -> np.ndarray:
-        """How far the specimen has moved from where its origin was on the axis, [n, 2] in A, drift included and, if
-        asked, vibration.
-        """
+        """Displacement of the specimen's origin from the axis, [n, 2] in A, with drift and, if ``vibration``, vibration."""
         c, paths = self.config, self.paths
         out = self._stage.origin(t, log) + self.holder.drift(t, log)
         for axis, name in enumerate(("drift.x", "drift.y")):
@@ -88,9 +86,7 @@ class Column:
         return out
 
     def beam(self, t: np.ndarray, scan_x: np.ndarray, scan_y: np.ndarray, log: Log) -> np.ndarray:
-        """Where on the column's axes the beam stands [n, 2] in A at times ``t``, for scan offsets ``scan_x``,
-        ``scan_y`` [n].
-        """
+        """Beam position [n, 2] in A in the column's axes at times ``t``, for scan offsets ``scan_x``, ``scan_y`` [n]."""
         shift = (
             np.stack([log.commanded("beam_shift.x", t), log.commanded("beam_shift.y", t)], axis=1) @ self.deflector.T
         )
@@ -98,7 +94,7 @@ class Column:
         return shift + np.stack([scan_x, scan_y], axis=1) @ self.scan.T + self.config.mains_jitter * hum
 
     def thickness(self, places: np.ndarray) -> np.ndarray:
-        """Depth of crystal in A at specimen coordinates ``places`` [n, 2]: a wedge that turns back farther off."""
+        """Depth of crystal in A at specimen coordinates ``places`` [n, 2]: a wedge of sinusoidal profile."""
         c = self.config
         nominal = c.cells * c.thickness_scale * self._cell
         if c.wedge == 0 or c.wedge_swing == 0:
@@ -108,7 +104,7 @@ class Column:
         return nominal + swing * np.sin(self._wedge_phase + c.wedge * distance / swing)
 
     def dose_factor(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """True beam current over the nominal one."""
+        """True beam current over the nominal current."""
         return self.gun.beam(t, log)
 
     def black(self, t: np.ndarray) -> np.ndarray:

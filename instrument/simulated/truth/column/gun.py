@@ -1,4 +1,4 @@
-"""The emitter: its emission falls after a flash, not exponentially, and the beam's current goes along in part."""
+"""The emitter: its emission decays after a flash by a power law, and the beam current follows in part."""
 
 import numpy as np
 
@@ -39,5 +39,5 @@ class Gun:
         )
 
     def beam(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """True beam current over the nominal one."""
+        """True beam current over the nominal current."""
         return 1 + self._paths.value("beam", t) + self._config.beam_follows * self.relative_decay(t, log)

@@ -7,7 +7,7 @@ from instrument.simulated.truth.config import SimulatedConfig, generator
 
 
 class Heat:
-    """Coil and pole piece of one session. Temperatures are in K, relative to a nominal one."""
+    """Coil and pole piece of one session. Temperatures are in K, relative to the nominal temperature."""
 
     def __init__(self, config: SimulatedConfig, paths: Paths, seed: int):
         self._config, self._paths = config, paths
@@ -30,12 +30,12 @@ class Heat:
 
 
 def once_lagged(since: np.ndarray, lag: float) -> np.ndarray:
-    """Share of a step that has arrived ``since`` s after it, behind one lag (s)."""
+    """Step response ``since`` s after a step, of a first-order lag (s)."""
     return np.where(since > 0, -np.expm1(-np.maximum(since, 0) / lag), 0.0)
 
 
 def twice_lagged(since: np.ndarray, first: float, second: float) -> np.ndarray:
-    """Share of a step that has arrived ``since`` s after it, behind two lags (s), one following the other."""
+    """Step response ``since`` s after a step, of two first-order lags (s) in series."""
     s = np.maximum(since, 0)
     if abs(first - second) < 1e-6 * first:
         return 1 - (1 + s / first) * np.exp(-s / first)

@@ -20,7 +20,7 @@ class Holder:
         self.gain_error = config.holder_gain_error * float(z[2])
 
     def rise(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """How far the heater holds it above what the room alone would make it, in K; exactly zero until it is used."""
+        """Temperature above that without the heater, in K; exactly zero until the heater is used."""
         return self._heated(t, log, AMBIENT + self._paths.value("room", t))
 
     def temperature(self, t: np.ndarray, log: Log) -> np.ndarray:
@@ -30,7 +30,7 @@ class Holder:
 
     def _heated(self, t: np.ndarray, log: Log, ambient: np.ndarray) -> np.ndarray:
         """The holder is pulled to the set point while the heater is on and to the room while it is off; ``hold`` is
-        the heater's part in where it stands now, and ``heat`` that part times its set points.
+        the heater's weight in the present temperature, and ``heat`` that weight times its set points.
         """
         goals, times, lag = log.values("holder.temperature"), np.asarray(log.times), self._config.holder_lag
         on = (goals > 0).astype(np.float64)
@@ -48,7 +48,7 @@ class Holder:
         )
 
     def drift(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """How far the holder's temperature has moved the specimen since the session's start, [n, 2] in A."""
+        """Drift of the specimen by the holder's temperature since the session's start, [n, 2] in A."""
         if t.size == 0 or not self.drift_per_kelvin.any():
             return np.zeros((len(t), 2))
         grid = STEP * np.arange(int(t.max() / STEP) + 2)

@@ -1,4 +1,4 @@
-"""The specimen stage: where a move really ends, and how it creeps afterwards."""
+"""The specimen stage: the error of each move, and the creep after it."""
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class Stage:
         return moves
 
     def origin(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """Where the stage holds the specimen's origin, [n, 2] in A at session times ``t`` (s), creep included."""
+        """Position of the specimen's origin by the stage, [n, 2] in A at session times ``t`` (s), creep included."""
         times, directions, ends, creeps = (np.array(part) for part in zip(*self._moves(log), strict=True))
         move = np.maximum(np.searchsorted(times, t, side="right") - 1, 0)
         creep = creeps[move] * np.log1p((t - times[move]) / self._config.creep_time)

@@ -1,4 +1,4 @@
-"""The unit cell in a CIF, for the hidden truth: gemmi's own reading, and a refusal of every file that leaves something to be guessed."""
+"""The unit cell in a CIF, for the hidden truth, as gemmi reads it; ambiguous files are refused."""
 
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,4 @@
-"""How the true image comes from the true Grams: aberrations, focal spread, source with tails, at any position. Plain
-numpy.
-"""
+"""True images from the true Gram matrices: aberrations, focal spread, source with tails, at any position. Plain numpy."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Expected frames: what the true instrument records on average, for commands really given or only asked about."""
+"""Expected frames of the true instrument, for commands that were given or are hypothetical."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -82,7 +82,7 @@ def noisy_frame(
 
 
 class Truth:
-    """The hidden truth of one session, for scoring afterwards. Asking changes nothing."""
+    """The hidden truth of one session, for scoring. Its methods do not change the state."""
 
     def __init__(self, column: Column, imager: Imager, config: SimulatedConfig, seed: int, epoch: int, log: Log):
         self._column, self._imager, self._config = column, imager, config
@@ -101,8 +101,8 @@ class Truth:
         in counts (float32 [ny, nx]) else None.
 
         A request is an `ExpectedRequest`, a mapping of its fields, or anything with these attributes. The scan starts
-        ``scan.settle`` after the command; the history is that of the commands really given strictly before it. Noise
-        depends on the seed and on what is asked, and is independent of that of recorded frames.
+        ``scan.settle`` after the command; the history is that of the commands given strictly before it. Noise depends
+        on the seed and on the request, and is independent of that of recorded frames.
         """
         return [self._expected_frame(msgspec.convert(r, ExpectedRequest, from_attributes=True)) for r in requests]
 

@@ -1,5 +1,5 @@
-"""The detector Gram matrices of all plane waves in the aperture, carried through the true specimen by abTEM, and
-their cache.
+"""Detector Gram matrices of all plane waves in the aperture, propagated through the true specimen by abTEM, and their
+cache.
 
 Waves are held [x, y], as abTEM does; only beam indices and Grams leave this module.
 """
@@ -61,7 +61,7 @@ class TruthGram:
 
 
 def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progress: Progress) -> TruthGram:
-    """The Grams of this specimen, from ``cache`` if they are there and whole, else built (and stored)."""
+    """The Gram matrices of this specimen, from ``cache`` if they are there and intact, else built (and stored)."""
     key = {name: getattr(config, name) for name in _KEYS} | {"seed": seed, "version": VERSION}
     if config.cif is not None:
         unit_cell(config)
@@ -84,7 +84,7 @@ def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progre
 
 
 def _keep(gram: TruthGram, path: Path) -> None:
-    """Write the Grams whole, or not at all."""
+    """Write the Gram matrices atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
@@ -164,7 +164,7 @@ def aperture_beams(config: SimulatedConfig, extent: np.ndarray) -> tuple[np.ndar
 
 
 def build(config: SimulatedConfig, seed: int, progress: Progress) -> TruthGram:
-    """Carry every plane wave of the aperture through every configuration and reduce to Grams at each depth."""
+    """Propagate every plane wave of the aperture through every configuration and reduce to Gram matrices at each depth."""
     import abtem
 
     started = time.monotonic()
