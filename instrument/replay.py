@@ -63,7 +63,7 @@ class ReplayInstrument:
         self._eels = np.asarray(eels.data, dtype=np.float32)
         if not (np.isfinite(self._haadf).all() and np.isfinite(self._eels).all()):
             raise VendorError(
-                str(recording), "holds values that are not finite", "The recording is damaged; copy it anew."
+                str(recording), "holds values that are not finite", "The recording is damaged; copy it again."
             )
         self.finer = pixel_ratio
         energies = coordinates(eels.axes[-1])
@@ -102,7 +102,7 @@ class ReplayInstrument:
                 raise InstrumentError(f"unknown control {name!r}.", f"The controls are {', '.join(controls)}.")
             if not math.isfinite(value) or value != round(value) or not control.lowest <= value <= control.highest:
                 cure = f"Give a whole number from {control.lowest:g} to {control.highest:g}."
-                raise InstrumentError(f"{name} = {value!r} is no pixel of the recording.", cure)
+                raise InstrumentError(f"{name} = {value!r} is not a pixel of the recording.", cure)
         self._settings.update({name: float(value) for name, value in changes.items()})
         return self._now
 
@@ -115,7 +115,7 @@ class ReplayInstrument:
         if scan.detector not in ("HAADF", "EELS"):
             raise InstrumentError(f"there is no detector {scan.detector!r}.", "The detectors are HAADF and EELS.")
         if not (math.isfinite(scan.settle) and scan.settle >= 0):
-            raise InstrumentError(f"settle = {scan.settle!r} is no time.", "Give seconds, 0 or more.")
+            raise InstrumentError(f"settle = {scan.settle!r} is not a time.", "Give seconds, 0 or more.")
         column, row = int(self._settings["pixel.x"]), int(self._settings["pixel.y"])
         key = (scan.detector, row, column) if scan.detector == "EELS" else (scan.detector, 0, 0)
         times_returned = self._times_returned.get(key, 0)

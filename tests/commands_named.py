@@ -1,4 +1,4 @@
-"""What a Markdown text says of the program: its fenced blocks, the commands in them, the scenarios they write, and the parameters that a command takes."""
+"""Commands in Markdown texts: fenced blocks, commands, scenario files, and the parameters of each command."""
 
 import re
 import shlex

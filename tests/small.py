@@ -1,4 +1,4 @@
-"""A small twin that many tests share: SrTiO3, 3 x 3 cells, four to ten cells deep, one phonon configuration. Computed once in a test run."""
+"""A small twin shared by many tests: SrTiO3, 3 x 3 cells, four to ten cells deep, one phonon configuration. Computed once in a test run."""
 
 import functools
 from pathlib import Path

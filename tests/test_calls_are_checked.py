@@ -1,4 +1,4 @@
-"""What `conftest.py` promises of every other test: a call with a wrong type or a wrong shape does not go through unseen."""
+"""Runtime type checks that `conftest.py` installs: a call with a wrong type or shape raises an error."""
 
 from typing import Any
 

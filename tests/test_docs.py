@@ -1,4 +1,4 @@
-"""The documentation checked against the program: every page is reachable, every command, option, name and key on it exists, and what it shows runs."""
+"""The documentation checked against the program: pages are reachable, commands, options, names and keys exist, and examples run."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""The house's walls: imports run one way, and what serves an instrument never loads JAX."""
+"""Import rules: layers are imported in one direction, and the instrument server does not load JAX."""
 
 import subprocess
 import sys

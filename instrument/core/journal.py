@@ -258,7 +258,7 @@ class Journal:
         if isinstance(row, int):
             frame_row = next(iter(self.rows("frame", row - 1)), None)
             if frame_row is None or frame_row.id != row:
-                raise SessionError(self.folder, f"row {row} is no frame", "ask for a row of kind frame")
+                raise SessionError(self.folder, f"row {row} is not a frame", "ask for a row of kind frame")
             row = frame_row
         claims = dict(row.payload)
         try:

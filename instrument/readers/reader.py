@@ -74,7 +74,7 @@ def _checked(
     if not is_known_format:
         if suffix.lower() in _PICTURES:
             cure = f"Export what was recorded as TIFF; convert a colour picture to grey. Read are {', '.join(formats)}."
-            raise VendorError(name, f"is a picture for the screen ({suffix})", cure)
+            raise VendorError(name, f"is a picture for display ({suffix})", cure)
         problem = f"has the extension {suffix!r}, which is none of {', '.join(formats)}"
         raise VendorError(name, problem, "Give a file of one of these formats.")
     if size == 0:
@@ -94,7 +94,7 @@ def _in_worker(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, t
         ) from error
     except ProcessExpired as error:
         raise VendorError(
-            name, f"crashed its reader (exit code {error.exitcode})", "The file is damaged; copy it anew."
+            name, f"crashed its reader (exit code {error.exitcode})", "The file is damaged; copy it again."
         ) from error
     except MemoryError as error:
         problem = "asks for more memory than a reader may take"

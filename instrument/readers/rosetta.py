@@ -79,7 +79,7 @@ def parse(path: str, max_bytes: int) -> list[VendorSignal]:
     except Exception as error:  # a foreign parser on foreign bytes may raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise VendorError(
-            path, f"cannot be read as {name} ({text})", "The file is damaged or of another format; copy it anew."
+            path, f"cannot be read as {name} ({text})", "The file is damaged or of another format; copy it again."
         ) from error
     if not isinstance(items, list) or not items:
         raise VendorError(path, "holds no image or spectrum", "Export it again from the vendor's software.")
@@ -89,9 +89,7 @@ def parse(path: str, max_bytes: int) -> list[VendorSignal]:
         signals = [_signal(path, name, item) for item in items]
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         text = f"{type(error).__name__}: {error}"[:200]
-        raise VendorError(
-            path, f"has metadata that make no sense ({text})", "The file is damaged; copy it anew."
-        ) from error
+        raise VendorError(path, f"has invalid metadata ({text})", "The file is damaged; copy it again.") from error
     total = sum(signal.data.nbytes for signal in signals)
     if total > max_bytes:
         raise VendorError(
@@ -107,7 +105,7 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
     if data.dtype.kind not in "iufcb" or data.dtype.itemsize > 16:
         raise VendorError(
             path,
-            f"holds values that are no plain numbers (type {data.dtype})",
+            f"holds values that are not plain numbers (type {data.dtype})",
             "Export it as an image of whole or decimal numbers.",
         )
     data = np.ascontiguousarray(data).astype(data.dtype.newbyteorder("="), copy=False)
@@ -128,7 +126,7 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
 def _coloured(path: str, channels: int) -> VendorError:
     """A picture for the screen: its values are colours, and no counts."""
     cure = "Convert to grey, or export the recorded counts themselves (as TIFF of 16 or 32 bits)."
-    return VendorError(path, f"is a colour picture of {channels} channels (RGB), and no counts", cure)
+    return VendorError(path, f"is a colour picture of {channels} channels (RGB), not counts", cure)
 
 
 def _coloured_tiff(path: str) -> int:
@@ -166,7 +164,7 @@ def _kind(dimensions: int, energy: bool) -> Kind:
 def _axes(path: str, described: list[dict[str, Any]], shape: tuple[int, ...]) -> tuple[Axis, ...]:
     if len(described) != len(shape):
         raise VendorError(
-            path, f"describes {len(described)} axes for data of shape {shape}", "The file is damaged; copy it anew."
+            path, f"describes {len(described)} axes for data of shape {shape}", "The file is damaged; copy it again."
         )
     axes = []
     for axis, size in zip(described, shape, strict=True):
@@ -175,8 +173,6 @@ def _axes(path: str, described: list[dict[str, Any]], shape: tuple[int, ...]) ->
         factor, unit = axis_scale(text)
         scale, offset = float(axis.get("scale", 1.0)) * factor, float(axis.get("offset", 0.0)) * factor
         if not (math.isfinite(scale) and math.isfinite(offset)) or int(axis.get("size", size)) != size:
-            raise VendorError(
-                path, f"has an axis {axis.get('name')!r} that makes no sense", "The file is damaged; copy it anew."
-            )
+            raise VendorError(path, f"has an invalid axis {axis.get('name')!r}", "The file is damaged; copy it again.")
         axes.append(Axis(str(axis.get("name") or f"axis{len(axes)}"), size, scale, offset, unit, text))
     return tuple(axes)

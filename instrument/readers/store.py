@@ -85,8 +85,8 @@ def _axes(path: str, described: Any, shape: tuple[int, ...]) -> tuple[Axis, ...]
             labels = tuple(str(label)[:100] for label in entry.get("labels", ()))
             name, claimed = str(entry["name"])[:100], str(entry["unit"])[:40]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise VendorError(path, "has an axis that makes no sense", _CURE) from error
+            raise VendorError(path, "has an invalid axis", _CURE) from error
         if not (math.isfinite(scale) and math.isfinite(offset)) or len(labels) not in (0, size):
-            raise VendorError(path, f"has an axis {name!r} that makes no sense", _CURE)
+            raise VendorError(path, f"has an invalid axis {name!r}", _CURE)
         axes.append(Axis(name, size, scale, offset, unit, claimed, labels))
     return tuple(axes)

@@ -32,7 +32,8 @@ class Caller:
         except zmq.ZMQError as error:
             self._socket.close()
             raise InstrumentError(
-                f"{address!r} is no address of an instrument ({error.strerror});", "give it as tcp://127.0.0.1:PORT"
+                f"{address!r} is not the address of an instrument ({error.strerror});",
+                "give it as tcp://127.0.0.1:PORT",
             ) from None
 
     def ask(
@@ -59,9 +60,7 @@ class Caller:
                 if reply.number != number:
                     continue
                 if isinstance(reply.result, wire.Stranger):
-                    raise InstrumentLost(
-                        f"the instrument at {self._address} was started anew and has forgotten what was done"
-                    )
+                    raise InstrumentLost(f"the instrument at {self._address} was restarted and has lost its state")
                 if isinstance(reply.result, wire.Working):
                     if on_work is not None:
                         on_work(reply.result.text)

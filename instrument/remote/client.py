@@ -73,7 +73,7 @@ class RemoteInstrument:
 
     def _check(self) -> None:
         if self._listener is None:
-            raise InstrumentError("this connection has been closed;", "connect anew")
+            raise InstrumentError("this connection has been closed;", "connect again")
         if self._listener.fault is not None:
             raise self._listener.fault
 
@@ -137,7 +137,7 @@ class RemoteInstrument:
         return moment.time
 
     def seal(self) -> None:
-        """End operation for ever; the truth may be asked for from then on."""
+        """End operation; from then on the truth can be read."""
         self._ask(wire.Seal(), wire.Done)
 
     def shutdown(self) -> None:

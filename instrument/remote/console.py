@@ -159,7 +159,7 @@ class Console:
         now = self._instrument.now()
         while now < until:
             if self._stopping:
-                raise InstrumentError("the instrument is being stopped;", "start it anew")
+                raise InstrumentError("the instrument is being stopped;", "start it again")
             previous, now = now, self._instrument.advance(min(until, now + STEP))
             self._publish()
             if now <= previous:
@@ -177,7 +177,7 @@ class Console:
         try:
             if self.stage == "sealed" and isinstance(command, _Operation):
                 raise InstrumentError(
-                    "the session is sealed: operation has ended for ever;", "start another instrument"
+                    "the session is sealed: it accepts no more operations;", "start another instrument"
                 )
             if isinstance(command, wire.Apply | wire.Advance | wire.Acquire):
                 self._touched = True
@@ -235,7 +235,7 @@ class Console:
             case wire.Expected() | wire.State() | wire.Facts():
                 return self._ask_truth(command)
             case wire.Hello():
-                raise InstrumentError("a greeting is for the server, not for the instrument;")
+                raise InstrumentError("Hello is answered by the server, not by the instrument;")
         raise InstrumentError(f"no such command: {type(command).__name__};")
 
     def _restore(self, commands: list[wire.Past]) -> wire.Result:
@@ -260,10 +260,10 @@ class Console:
 
     def _ask_truth(self, command: wire.Expected | wire.State | wire.Facts) -> wire.Result:
         if self.stage != "sealed":
-            raise InstrumentError("the truth is closed while the instrument operates;", "seal it first")
+            raise InstrumentError("the truth cannot be read while the instrument operates;", "seal it first")
         truth: Truth | None = self._truth or getattr(self._instrument, "truth", None)
         if truth is None:
-            raise InstrumentError("this instrument knows no truth;", "only simulated ones do")
+            raise InstrumentError("this instrument has no hidden truth;", "only simulated ones do")
         match command:
             case wire.Expected(requests):
                 # one by one: a list of (fraction [ny, nx], counts [ny, nx] or None)

@@ -62,7 +62,7 @@ def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrum
         arguments = parser(program).parse_args(argv)
         if not 0 <= arguments.port <= 65535:
             raise ValueError(
-                f"--port {arguments.port} is no port; choose one from 1 to 65535, or 0 for any that is free"
+                f"--port {arguments.port} is not a port; choose one from 1 to 65535, or 0 for any that is free"
             )
         if not 0 <= arguments.rate <= 1e5:
             raise ValueError(f"--rate {arguments.rate} is out of range; give a number from 0 to 100000")

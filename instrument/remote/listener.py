@@ -65,7 +65,7 @@ class Listener(threading.Thread):
 
     def _take(self, message: wire.Published) -> None:
         if message.session != self._session:
-            raise InstrumentLost(f"the instrument at {self._address} was started anew and has forgotten what was done")
+            raise InstrumentLost(f"the instrument at {self._address} was restarted and has lost its state")
         if self.heartbeat is None and not isinstance(message.body, wire.Heartbeat):
             return  # published before we were known to listen
         if message.number <= self.number:

@@ -179,7 +179,7 @@ class Server:
             )
         elif socket is self._truth_socket and not hmac.compare_digest(request.token.encode(), self._token.encode()):
             self._reply(
-                key, request.number, wire.Refused("the truth is closed to you: wrong token;", "use the ticket file")
+                key, request.number, wire.Refused("wrong token: the truth cannot be read;", "use the ticket file")
             )
         elif request.session not in ("", self.session):
             self._reply(key, request.number, wire.Stranger())

@@ -104,7 +104,7 @@ class Restore(_Part, frozen=True):
 
 
 class Seal(_Part, frozen=True):
-    """End operation for ever; from then on the truth may be asked for."""
+    """End operation; from then on the truth can be read."""
 
 
 class Close(_Part, frozen=True):

@@ -1,6 +1,6 @@
-"""A session whose microscope is killed, and whose user interrupts it: said, readable, and resumed to the very same end.
+"""A session whose microscope is killed and which is interrupted: reported, readable, and resumed to the same result.
 
-Each step is a command in a process of its own, as users run it, and goes on from what the step before it left.
+Each step is a command in a process of its own and continues from the files of the step before.
 """
 
 import json

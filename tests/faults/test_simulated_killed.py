@@ -1,4 +1,4 @@
-"""The wire changes nothing, and a simulated microscope that was killed is brought back to where it was."""
+"""A served microscope gives the same results as a local one, and a killed one is restored to its state."""
 
 from typing import Any
 

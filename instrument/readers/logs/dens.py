@@ -42,7 +42,7 @@ def read_dens(path: str, max_bytes: int) -> SensorLog:
     try:
         begin = int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 10**9
     except ValueError:
-        raise VendorError(path, f"is of {day}/{month}/{year}, which is no date", _CURE) from None
+        raise VendorError(path, f"is of {day}/{month}/{year}, which is not a date", _CURE) from None
     calibration = {
         key: value.replace(",", ".") for _, line in lines[:header_index] for key, value in _CALIBRATION.findall(line)
     }
@@ -66,7 +66,7 @@ def read_dens(path: str, max_bytes: int) -> SensorLog:
         raise VendorError(path, "names columns, but holds no reading", "Record it again.")
     parts = (path, columns, cells, times, calibration, numbers)
     channels = tuple(_channel(*parts, column, modes) for column in columns if column not in ("sample", "time"))
-    clock = "local time of a zone that the file does not tell, taken for UTC; year 20yy"
+    clock = "local time in a time zone that the file does not state, taken as UTC; year 20yy"
     return SensorLog(path, "DENS heating", re.sub(r"\s+", " ", head[6]), clock, times[0], times[-1], channels, notes)
 
 
@@ -83,7 +83,7 @@ def _columns(path: str, line: str) -> list[str]:
             raise VendorError(path, f"has the column {name!r} in {unit or 'no unit'}, not {_UNITS[name]}", _CURE)
         columns += [name, "mode"] if name == "c" else [name]
     if columns[:2] != ["sample", "time"] or len(set(columns)) != len(columns) or len(columns) < 3:
-        raise VendorError(path, "names its columns in a way that makes no sense", _CURE)
+        raise VendorError(path, "has repeated or missing column names", _CURE)
     return columns
 
 
@@ -91,7 +91,7 @@ def _time_of_day(path: str, text: str, number: int, numbers: Numbers) -> int:
     match = _OF_DAY.match(text)
     seconds = numbers.read(match[3]) if match else 60.0
     if not match or int(match[1]) > 23 or int(match[2]) > 59 or seconds >= 60.0:
-        problem = f"has the time {text[:40]!r} in line {number}, which is none of a day"
+        problem = f"has the time {text[:40]!r} in line {number}, which is not a time of day"
         raise VendorError(path, problem, "Take the line out, or export the log again.")
     return (int(match[1]) * 3600 + int(match[2]) * 60) * 10**9 + round(seconds * 1e9)
 
@@ -107,7 +107,7 @@ def _channel(
             try:
                 parsed.append(decimals.read(row[column_index]))
             except ValueError:
-                problem = f"has {row[column_index][:40]!r} for {name} in its reading {number}, which is no number"
+                problem = f"has {row[column_index][:40]!r} for {name} in its reading {number}, which is not a number"
                 raise VendorError(path, problem, "Take the line out, or export the log again.") from None
         return parsed
 
@@ -127,7 +127,7 @@ def _channel(
         unit_reason = (
             "no unit stated; a T^2 + b T + c gives the Rheat of each line, in ohm"
             if fits
-            else "no unit stated, and the name does not tell: unknown"
+            else "no unit stated, and the name does not determine it: unknown"
         )
     conversion = unit or Unit("", 1.0)
     return LoggedChannel(

@@ -26,4 +26,4 @@ def parse_log(path: str, max_bytes: int) -> SensorLog:
         return READERS[suffix](path, max_bytes)
     except (MemoryError, RecursionError, csv.Error, OverflowError) as error:
         text = f"{type(error).__name__}: {error}"[:200]
-        raise VendorError(path, f"cannot be read ({text})", "The file is damaged; copy it anew.") from error
+        raise VendorError(path, f"cannot be read ({text})", "The file is damaged; copy it again.") from error

@@ -32,7 +32,7 @@ def read_health(path: str, max_bytes: int) -> SensorLog:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             if path.lower().endswith(".gz") and not zipped:
-                raise VendorError(path, "is named .gz, but is not gzipped", "Copy it anew, or take .gz off its name.")
+                raise VendorError(path, "is named .gz, but is not gzipped", "Copy it again, or take .gz off its name.")
             file = gzip.GzipFile(fileobj=raw) if zipped else raw
             while chunk := file.read(CHUNK):
                 if not total:
@@ -42,12 +42,12 @@ def read_health(path: str, max_bytes: int) -> SensorLog:
                     raise VendorError(path, f"unpacks to more than {max_bytes} bytes", "Export a shorter time.")
                 reading.parser.Parse(chunk, False)
         if not total:
-            raise VendorError(path, "unpacks to nothing", "Export it again.")
+            raise VendorError(path, "is empty after unpacking", "Export it again.")
         reading.parser.Parse(b"", True)
     except EOFError as error:
-        raise VendorError(path, "ends in the middle: the gzip is truncated", "Copy it anew.") from error
+        raise VendorError(path, "ends in the middle: the gzip is truncated", "Copy it again.") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise VendorError(path, f"is a damaged gzip ({error})", "Copy it anew.") from error
+        raise VendorError(path, f"is a damaged gzip ({error})", "Copy it again.") from error
     except expat.ExpatError as error:
         if not reading.root_seen:
             raise VendorError(path, "is not XML", "Give an export of HealthMonitor, .xml or .xml.gz.") from error
@@ -142,7 +142,7 @@ class _Reading:
         try:
             number = self.numbers.read(text)
         except ValueError:
-            problem = f"{name} has the value {text[:40]!r} at {self.stamp}, which is no number"
+            problem = f"{name} has the value {text[:40]!r} at {self.stamp}, which is not a number"
             raise VendorError(self.path, problem, "Export it again, or take the value out.") from None
         times, numbers = self.records.setdefault(self.parameter, ([], []))
         times.append(self._time(self.stamp, name))
@@ -153,7 +153,7 @@ class _Reading:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            problem = f"{name} has a value at the time {text[:40]!r}, which is none"
+            problem = f"{name} has a value at the time {text[:40]!r}, which is not a time"
             raise VendorError(self.path, problem, "Export it again, or take the value out.") from None
         if moment.tzinfo is None:
             problem = f"{name} has a value at {text}, without a time zone"

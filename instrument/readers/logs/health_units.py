@@ -31,7 +31,7 @@ def evident_unit(
         return _by_label(name, label, span)
     unit = read_unit(text)
     if unit is None:
-        return None, f"unit stated as {text!r}, which is none that is known: unknown"
+        return None, f"unit stated as {text!r}, which is not a known unit: unknown"
     display_note = (
         f", shown as {display_unit}" if storage_unit and display_unit and display_unit != storage_unit else ""
     )
@@ -108,4 +108,4 @@ def _by_label(name: str, label: str, span: tuple[float | None, float | None]) ->
         return NUMBER, "no unit stated: steps of a 12-bit converter, as its limits are 0 and 4095"
     if span == (0.0, 100.0):
         return None, "no unit stated; limits of 0 to 100 look like percent, but nothing says so: unknown"
-    return None, "no unit stated, and the name does not tell: unknown"
+    return None, "no unit stated, and the name does not determine it: unknown"

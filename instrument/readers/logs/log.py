@@ -73,7 +73,7 @@ def in_order(
         year = 1970 + bad_time / 1e9 / 31_556_952
         raise VendorError(
             path,
-            f"{name} has a time in the year {year:.0f}, which is none of a microscope's",
+            f"{name} has a time in the year {year:.0f}, which is impossible for a microscope",
             "Set the instrument's clock, or take the line out.",
         )
     t, x = np.array(times, dtype=np.int64), np.array(numbers, dtype=np.float64)

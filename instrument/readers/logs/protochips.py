@@ -14,7 +14,7 @@ from twin.units import Unit, read_unit
 
 QUANTITIES = ("Temperature", "Pressure", "Current", "Voltage", "Resistance")
 MAX_COLUMNS = 200
-CLOCK = "local time of a zone that the file does not tell, taken for UTC"
+CLOCK = "local time in a time zone that the file does not state, taken as UTC"
 _CURE = "Export it again from the holder's software."
 
 
@@ -30,13 +30,13 @@ def read_protochips(path: str, max_bytes: int) -> SensorLog:
     rows = [row for row in table if any(row)]
     if not rows or rows[0][:2] != ["Time", "Notes"]:
         heading = ",".join(rows[0])[:40] if rows else ""
-        problem = f"is no log of a Protochips holder: its columns begin with {heading!r}, not with Time, Notes"
+        problem = f"is not a log of a Protochips holder: its columns begin with {heading!r}, not with Time, Notes"
         raise VendorError(path, problem, "Give a CSV log of a Protochips holder.")
     columns = rows[0]
     if not 3 <= len(columns) <= MAX_COLUMNS or len(set(columns)) != len(columns):
-        raise VendorError(path, f"names {len(columns)} columns, some twice or none to read", _CURE)
+        raise VendorError(path, f"names {len(columns)} columns, some of them repeated, or no data column", _CURE)
     if not all(column.isprintable() for column in columns):
-        raise VendorError(path, "names columns in characters that are none", _CURE)
+        raise VendorError(path, "names columns with characters that cannot be printed", _CURE)
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(columns):
             cure = _CURE
@@ -50,7 +50,9 @@ def read_protochips(path: str, max_bytes: int) -> SensorLog:
             raise VendorError(path, f"does not say its {key!r} among the notes", _CURE)
     clock = read_unit(header_notes["Time units"])
     if clock is None or clock.unit != "second":
-        raise VendorError(path, f"counts its time in {header_notes['Time units']!r}, which is no unit of time", _CURE)
+        raise VendorError(
+            path, f"counts its time in {header_notes['Time units']!r}, which is not a unit of time", _CURE
+        )
     begin = _begin(path, header_notes)
     if header_length == len(rows):
         raise VendorError(path, "holds its header, but no reading", "Record it again.")
@@ -81,7 +83,7 @@ def _begin(path: str, header_notes: dict[str, str]) -> int:
     try:
         start = datetime.strptime(text, "%Y.%m.%d %H:%M:%S.%f").replace(tzinfo=UTC)
     except ValueError:
-        raise VendorError(path, f"begins at {text!r}, which is no date and time", _CURE) from None
+        raise VendorError(path, f"begins at {text!r}, which is not a date and time", _CURE) from None
     return (int(start.timestamp()) * 1000 + start.microsecond // 1000) * 10**6
 
 
@@ -92,7 +94,7 @@ def _elapsed(path: str, text: str, number: int, clock: Unit, numbers: Numbers) -
         if not 0.0 <= seconds < 1e9:
             raise ValueError
     except ValueError:
-        problem = f"has the time {text[:40]!r} in line {number}, which is none since the beginning"
+        problem = f"has the time {text[:40]!r} in line {number}, which is not a time since the start"
         raise VendorError(path, problem, "Take the line out, or export the log again.") from None
     return round(seconds * 1e9)
 
@@ -106,14 +108,14 @@ def _channel(
         try:
             values.append(numbers.read(row[column_index]))
         except ValueError:
-            problem = f"has {row[column_index][:40]!r} in line {number} of column {column!r}, which is no number"
+            problem = f"has {row[column_index][:40]!r} in line {number} of column {column!r}, which is not a number"
             raise VendorError(path, problem, "Take the line out, or export the log again.") from None
     t, x, notes = in_order(path, column, times, values)
     quantity = next((item for item in QUANTITIES if re.search(rf"\b{item}\b", column)), "")
     text = header_notes.get(f"{quantity} units", "") if quantity else ""
     unit = read_unit(text) if text else None
     if unit is None:
-        reason = f"states it as {text!r}, which is none that is known" if text else "does not tell"
+        reason = f"states it as {text!r}, which is not a known unit" if text else "states no unit"
         return LoggedChannel(
             column,
             column,

@@ -54,6 +54,6 @@ class Numbers:
         if marks_present:
             (mark,) = marks_present if len(marks_present) == 1 else ("",)
             if mark not in self._allowed or mark != (self._mark or mark) or not mark:
-                raise ValueError(f"{text!r} is no number like those before it")
+                raise ValueError(f"{text!r} is not a number, or has another decimal mark than the numbers before it")
             self._mark = mark
         return float(text.replace(",", "."))

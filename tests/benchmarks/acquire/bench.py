@@ -1,8 +1,8 @@
-"""`emtwin acquire` judged over many seeds: cost, errors against measuring everything, coverage, what it does when the model is wrong, a crash.
+"""Benchmark of `emtwin acquire` over many seeds: cost, errors against measuring every request, coverage, wrong models, a crash.
 
 Sessions of 60 requests (and, where a case says so, of 16 at two places with the same spacing) run two at a time in warm workers. Equal specimens
-and the twin's model are computed once and kept in the cache; finished sessions' numbers are kept in ``work``, by the code that made them, so an
-interrupted benchmark goes on where it was. The hidden truth of healthy seed s has specimen s mod 20, of the other presets s mod 10.
+and the twin's model are computed once and kept in the cache; results of finished sessions are kept in ``work``, keyed by the code, so an
+interrupted benchmark continues where it stopped. The hidden truth of healthy seed s has specimen s mod 20, of the other presets s mod 10.
 """
 
 import dataclasses
@@ -174,7 +174,7 @@ def _median(outcomes: Outcomes, value: Callable[[SessionNumbers], float]) -> flo
 
 
 def _cold_start(progress: Callable[..., None]) -> list[Case]:
-    """The README's command with nothing in the cache, and again."""
+    """The README's command with an empty cache, and with a filled one."""
     with tempfile.TemporaryDirectory(prefix="emtwin-cold-") as scratch:
         folder = Path(scratch)
         load = os.getloadavg()[0]
@@ -246,7 +246,7 @@ def _accuracy(outcomes: Outcomes, seeds: range, judge: bool, short: Form) -> lis
 
 
 def _controls(outcomes: Outcomes, twin_sessions: dict[int, SessionNumbers], judge: bool) -> list[Case]:
-    """What must do clearly worse than the twin: paired by seeds, one-sided signed-rank test."""
+    """Control policies, which must have larger errors than the twin: paired by seeds, one-sided signed-rank test."""
     rows = []
     for policy, text in CONTROLS.items():
         pairs = [

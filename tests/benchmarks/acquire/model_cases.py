@@ -15,7 +15,7 @@ PRIORS = {
     "c30": (("C30", 0.0, 3e4),),
     "tilted": (("tilt.x", 0.0, 4e-3), ("tilt.y", 0.0, 4e-3)),
 }
-"""What the twin is told of the parameter in question, for the presets that are inside the model: (name, mean, standard deviation)."""
+"""The twin's priors of the changed parameter, for presets that the model includes: (name, mean, standard deviation)."""
 LONG_OUTSIDE = ("amorphous", "angles")
 SHORTENED = "16 requests at 2 places"
 
@@ -36,7 +36,7 @@ class Estimate:
 
 
 def estimate_after(session: SessionNumbers, name: str, frames: int = 8) -> Estimate | None:
-    """As believed after the last request that at most so many frames (focusing included) preceded; None if there is none."""
+    """The estimate after the last request preceded by at most ``frames`` frames (focusing included); None if there is no such request."""
     until = np.flatnonzero(session.frames <= frames)
     if len(until) == 0:
         return None
@@ -110,7 +110,7 @@ def outside_model(sessions: list[SessionNumbers], preset: str, judge: bool) -> l
 
 
 def overconfident(sessions: list[SessionNumbers], preset: str, judge: bool) -> list[Case]:
-    """Of the answers not measured: how many named numbers lie beyond 3 predicted sigmas."""
+    """Share of the named numbers of unmeasured answers whose errors exceed 3 predicted standard deviations."""
     outside = [np.abs(session.sigmas[session.answered]).ravel() > 3.0 for session in sessions]
     total = np.concatenate(outside) if outside else np.zeros(0, dtype=bool)
     share = float(total.mean()) if len(total) else 0.0
@@ -119,7 +119,7 @@ def overconfident(sessions: list[SessionNumbers], preset: str, judge: bool) -> l
 
 
 def trust(outcomes: Outcomes, default_sessions: list[SessionNumbers], judge: bool) -> list[Case]:
-    """False alarms, and that what is not trusted is measured."""
+    """False alarms, and whether every request is measured while the model is distrusted."""
     false_alarms = sum(session.frames_at_distrust is not None for session in default_sessions)
     deciding = [
         session for run, session in outcomes.items() if isinstance(session, SessionNumbers) and run.policy == "decide"

@@ -1,4 +1,4 @@
-"""`emtwin acquire` as a user runs it: from nothing, with its time and memory; and with its simulated microscope killed in the middle."""
+"""`emtwin acquire` run as a command: time and memory with an empty cache, and a run whose simulated microscope is killed."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def _tree_memory(process: int) -> int:
 
 
 def timed(arguments: list[str], cache: Path) -> tuple[float, float, dict[str, Any]]:
-    """Seconds, peak memory of all its processes together (GiB), and what it printed. RuntimeError unless it ends with 0 or 1."""
+    """Seconds, peak memory of all processes together (GiB), and the JSON result. RuntimeError unless it ends with 0 or 1."""
     start, peak, over = time.monotonic(), 0, threading.Event()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""Many sessions, each in a worker that stays warm, their numbers kept by what they depend on so that an interrupted benchmark goes on."""
+"""Many sessions run in warm workers; results are kept by session and code, so that an interrupted benchmark continues."""
 
 import contextlib
 import dataclasses
@@ -33,7 +33,7 @@ SMOKE_PLAN = (("count", 3), ("sites", 1), ("duration", 1800.0 / 7))
 class Run:
     """One session of ``tune-and-map``.
 
-    ``preset`` of the simulated microscope and its ``specimen`` seed; ``priors`` that the twin is told; ``plan`` changes of the scenario's
+    ``preset`` of the simulated microscope and its ``specimen`` seed; ``priors`` given to the twin; ``plan`` changes of the scenario's
     requests; ``at_random``: so many requests, drawn by the seed, are measured and no others (policy "random");
     ``focusing``: images at each new place before its requests, if not as the scenario has it; ``fixed``: alignment images are not chosen, two of the
     requests' own exposure at each place, and half of the requests may be measured.
@@ -51,7 +51,7 @@ class Run:
     fixed: bool = False
 
     def key(self) -> str:
-        """A file name of its own."""
+        """A unique file name."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return f"{self.preset}-{self.policy}-{self.dose:g}-{self.seed}-{digest}"
@@ -59,7 +59,7 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class SessionNumbers:
-    """What a session of n requests and k named numbers told: ``result`` as `emtwin acquire` prints it, and per request
+    """Results of a session of n requests and k named numbers: ``result`` as `emtwin acquire` prints it, and per request
 
     ``measured``, ``frames`` (recorded until its answer, focusing included), ``distrusted`` (when it was decided), ``errors`` of the answer
     and ``raw`` of a measurement (relative), ``off`` [n, k] truth minus centre with ``low``, ``high``, ``std`` [n, k] of the intervals made
@@ -202,7 +202,7 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, run: Run) -> SessionNumbers | None:
-        """What a finished run told, or None."""
+        """The results of a finished run, or None."""
         path = self.folder / f"{run.key()}.npz"
         if not path.is_file():
             return None
@@ -211,7 +211,7 @@ class Store:
         return SessionNumbers(json.loads(arrays.pop("result").tobytes()), arrays)
 
     def save(self, run: Run, numbers: SessionNumbers) -> None:
-        """Write a run's numbers whole or not at all."""
+        """Write a run's results atomically."""
         arrays: dict[str, Any] = {
             "result": np.frombuffer(json.dumps(numbers.result).encode(), dtype=np.uint8),
             **numbers.arrays,
@@ -228,10 +228,10 @@ def _prepare() -> None:
 
 
 def _work(run: Run, store: Store) -> str:
-    """In a worker: run, keep, and tell what went wrong (empty if nothing did)."""
+    """In a worker: run and store; returns the traceback of an error, or an empty string."""
     try:
         store.save(run, perform(run))
-    except Exception:  # whatever ends one session is told with it, and the others go on
+    except Exception:  # an error ends its own session only
         return traceback.format_exc()
     return ""
 
@@ -253,7 +253,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 def run_all(
     runs: Sequence[Run], store: Store, jobs: int, progress: Callable[..., None]
 ) -> dict[Run, SessionNumbers | str]:
-    """What every run told, or the traceback that ended it. Runs already in the store are not run again."""
+    """The results of every run, or the traceback that ended it. Runs already in the store are not run again."""
     runs = list(dict.fromkeys(runs))
     outcomes: dict[Run, SessionNumbers | str] = {
         run: numbers for run in runs if (numbers := store.load(run)) is not None

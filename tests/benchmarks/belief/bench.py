@@ -1,6 +1,6 @@
-"""The belief in time: half-hour sessions of the simulated truth, real logs, and the engine's own exactness, speed and memory.
+"""Benchmark of the filter and smoother: half-hour simulated sessions, real logs, and the engine's accuracy, speed and memory.
 
-``--work FOLDER`` keeps every session that is done and goes on from there; sessions are judged anew each time.
+``--work FOLDER`` keeps finished sessions and continues from there; sessions are judged again each time.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from tests.recorded import data_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 FIRST = 3000
-"""Seed of the first session; the twin's table was written with others in view."""
+"""Seed of the first session; the twin's table was tuned on other seeds."""
 SESSIONS, BLIND = 100, 40
 
 
@@ -109,7 +109,7 @@ def _logs(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
 def _sessions(
     keys: list[tuple[int, bool]], jobs: int, work: Path | None, progress: Callable[..., None]
 ) -> dict[tuple[int, bool], dict[str, Any]]:
-    """Every wanted session followed, those of ``work`` read from there."""
+    """Every requested session, filtered, or read from ``work``."""
     sessions: dict[tuple[int, bool], dict[str, Any]] = {}
     folder = None if work is None else work / _code_hash()
     if folder is not None:

@@ -1,4 +1,4 @@
-"""The filter and the smoother themselves: exact against others, the same in any order, quick and small enough. Runs as a process of its own.
+"""Filter and smoother: agreement with reference implementations and between arrival orders, speed and memory. Runs as a process of its own.
 
 ``python -m tests.benchmarks.belief.engine NAME`` prints the numbers of one measurement as JSON, on one core.
 """
@@ -117,7 +117,7 @@ def hour() -> dict[str, float]:
 
 
 def exact() -> dict[str, float]:
-    """Differences, in standard deviations: from a dense filter and smoother, from cuthbert, between orders of arrival, and after being put away."""
+    """Differences, in standard deviations: from a dense filter and smoother, from cuthbert, between orders of arrival, and after serialization."""
     from reconstruct.stream.serialization import put_away, take_up
     from reconstruct.stream.stream import Stream
     from tests.reconstruct.stream import instruments as small

@@ -1,4 +1,4 @@
-"""Followed sessions judged: honest intervals, verdicts on sensors, clocks, resets, and errors beside those of simpler ways."""
+"""Scores of filtered sessions: interval coverage, sensor verdicts, clock offsets, resets, and errors compared with simpler methods."""
 
 from collections import Counter
 from typing import Any
@@ -27,7 +27,7 @@ def case(name: str, value: Any, unit: str, bar: str = "", holds: bool | None = N
 
 
 def judged(sessions: list[Session], blind: list[Session], judge_bars: bool) -> list[Case]:
-    """All cases of sessions with images and without; statistical bars are held against only if there are ``enough`` sessions."""
+    """All cases of sessions with images and without; statistical bars are judged only if ``judge_bars``."""
 
     def bar_holds(holds: bool) -> bool | None:
         return bool(holds) if judge_bars else None

@@ -1,7 +1,7 @@
-"""Real logs split in time: a forecaster begun on a channel's first half says each value of the second before it comes.
+"""One-step forecasts of real logs: a forecaster trained on the first half of a channel predicts each value of the second half.
 
-Coverage counts a value that is reported in steps with the share of its step's predicted chance that lies within the interval (what a randomised
-interval would hold on average; Czado, Gneiting & Held, Biometrics 65, 1254, 2009); beside it, whether the value itself lies within.
+Coverage counts a value that is reported in steps with the share of its step's predicted probability that lies within the interval (the mean coverage of
+a randomised interval; Czado, Gneiting & Held, Biometrics 65, 1254, 2009); beside it, whether the value itself lies within.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A simulated session followed by a stream, and held against the truth: errors, intervals, verdicts, events, and what simpler ways give."""
+"""A simulated session filtered by a stream and compared with the truth: errors, intervals, verdicts, events, and simpler methods."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from tests.benchmarks.belief.truth import IMAGES, POLL, SCORED, STATES, Recorded
 
 FAULTY = ("stuck", "saturated", "spiking", "noisy", "silent", "clock off", "late")
 VERDICT_START = 30.0
-"""Session time (s) before which nothing is held against a verdict."""
+"""Session time (s) from which verdicts are scored."""
 
 
 def follow(seed: int, images: bool = True) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def _followed(session: Recorded, images: bool) -> tuple[Stream, dict[str, Any]]:
 
 
 def _simple(session: Recorded) -> dict[str, dict[str, np.ndarray]]:
-    """What simpler ways give for defocus, astigmatism and position at `SCORED`: {way: {state: values [times]}}."""
+    """Estimates of simpler methods for defocus, astigmatism and position at `SCORED`: {method: {state: values [times]}}."""
     times, count = np.array(SCORED), len(SCORED)
     methods: dict[str, dict[str, np.ndarray]] = {
         method: {} for method in ("commanded", "last image", "constant velocity", "single sensor")
@@ -82,7 +82,7 @@ def _simple(session: Recorded) -> dict[str, dict[str, np.ndarray]]:
     for name, command_values in session.commanded.items():
         commanded_scored, commanded_images = command_values[:count], command_values[count:]
         image_values = np.array([image.value[image.names.index(name)] for _, image in session.images])
-        deviation = image_values - commanded_images  # what the image says beyond what was commanded
+        deviation = image_values - commanded_images  # the image's estimate minus the command
         last_image = np.searchsorted(IMAGES, times, side="right") - 1
         methods["commanded"][name] = commanded_scored
         methods["last image"][name] = commanded_scored + np.where(

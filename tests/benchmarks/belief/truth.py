@@ -1,4 +1,4 @@
-"""Half-hour sessions of the simulated microscope's own truth: what was commanded, what arrived when, and what images told of it."""
+"""Half-hour sessions of the simulated truth: commands, arrivals of readings, and estimates from images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +15,22 @@ from twin.sensors import Table, read_table
 
 LENGTH = 1800.0
 POLL = 0.25
-"""Seconds between two looks into the mailbox."""
+"""Seconds between two polls."""
 IMAGES = tuple(10.0 + 300.0 * k for k in range(6))
 SCORED = tuple(30.0 + 60.0 * k for k in range(30))
-"""Session times (s) at which the belief is held against the truth."""
+"""Session times (s) at which the estimate is compared with the truth."""
 STATES = {
     "defocus.C10": "C10", "astigmatism.a": "C12.a", "astigmatism.b": "C12.b", "C21a": "C21.a", "C21b": "C21.b",
     "C23a": "C23.a", "C23b": "C23.b", "C30": "C30", "specimen.x": "specimen.x", "specimen.y": "specimen.y",
     "HT": "HT", "current": "current", "T": "coil", "T.lagged": "lagged", "water": "water", "room": "room",
     "holder.temperature": "holder.temperature", "emission.total": "emission", "black": "black",
 }  # fmt: skip
-"""Quantities of the twin, each with what the truth calls it."""
+"""Quantities of the twin, each with its name in the truth."""
 IMAGE_ERRORS = {
     "defocus.C10": 4.0, "astigmatism.a": 2.5, "astigmatism.b": 2.5, "C21a": 40.0, "C21b": 40.0, "C23a": 25.0, "C23b": 25.0,
     "C30": 800.0, "specimen.x": 1.0, "specimen.y": 1.0,
 }  # fmt: skip
-"""What an image tells, with its rms error; defocus and C30 err together besides."""
+"""Rms errors of estimates from an image; the errors of defocus and C30 are also correlated."""
 ECHOES = [channel.name for channel in CHANNELS if channel.kind == "echo"][:20]
 OTHERS = [*(channel.name for channel in CHANNELS if channel.kind == "measured"), "corrector.C30"]
 
@@ -162,7 +162,7 @@ def _mail(session: TruthSession) -> list[list[Readings]]:
 
 
 def _image(session: TruthSession, seconds: float, generator: np.random.Generator) -> tuple[float, Observation]:
-    """An estimate from an image: the truth with an error that its covariance tells of. It is ready some seconds later."""
+    """An estimate from an image: the truth plus an error drawn from its covariance, available some seconds later."""
     truth = session.state([STATES[name] for name in IMAGE_ERRORS], [seconds])
     value = np.array([truth[STATES[name]][0] for name in IMAGE_ERRORS])
     noise = np.array(list(IMAGE_ERRORS.values()))

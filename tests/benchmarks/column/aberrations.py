@@ -1,6 +1,6 @@
-"""Aberrations from amorphous films and known crystals, and the choice of exposures: data by multislice of real atoms, judged on films of their own.
+"""Aberrations from amorphous films and known crystals, and the choice of exposures, on data simulated by multislice.
 
-``FIRST`` and after are seeds that nothing was tuned on (development used films 0 to 99).
+Seeds from ``FIRST`` on were not used in development, which used films 0 to 99.
 """
 
 import functools

@@ -1,8 +1,8 @@
-"""The column from its currents, and images as sensors: every part in a process of its own, two at a time.
+"""Benchmark of the column model and of measurements from images: every part in a process of its own, two at a time.
 
 Lenses and columns against closed forms and integrated rays; three files of a Themis; calibration on columns of another form; lattices, disks, rotation and
 Thon rings; HAADF images; position-averaged CBED; aberrations of films and crystals, and the choice of exposures;
-the walking twin with chosen alignment images.
+`emtwin acquire` with chosen alignment images.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""Calibration: tables of a column of another form, 30 settings each, and what is held out of them; against interpolation of the same tables.
+"""Calibration on tables of a column of another form, 30 settings each, compared with interpolation at held-out settings.
 
-Coverage is of central 90 % intervals of what the other column really does at held-out settings in focus, pooled; the same with standard deviations times
-0.6 and 1.6 must lie outside the band. Seeds judged here were not looked at while the calibration was written.
+Coverage is that of central 90 % intervals of the other column's true values at held-out settings in focus, pooled; the same with standard deviations times
+0.6 and 1.6 must lie outside the band. The seeds were not used in development.
 """
 
 import resource

@@ -1,7 +1,7 @@
-"""Images as sensors, four of them: lattice to map, bright-field disk, scan rotation, Thon rings; each on images drawn by other code than the fit's.
+"""Four measurements from images: lattice, bright-field disk, scan rotation and Thon rings, on images simulated by code independent of the fits.
 
-Coverage is of central 90 % intervals of single quantities, pooled; the same with variances times 0.6 and 1.6 must lie outside the band. Seeds of an
-estimator were not looked at while it was written.
+Coverage is of central 90 % intervals of single quantities, pooled; the same with variances times 0.6 and 1.6 must lie outside the band. The seeds
+were not used in development.
 """
 
 import resource
@@ -240,7 +240,7 @@ def _says(measurement: Measurement, text: str) -> bool:
 
 
 def _refusals() -> list[dict[str, Any]]:
-    """What must not be answered with a number."""
+    """Inputs for which the measurement must be reported as undetermined."""
     y, x = np.mgrid[:128, :128] * 0.2
     rows = (
         np.random.default_rng(0).poisson(20.0 * (1.0 + 0.5 * np.cos(2.0 * np.pi * (x + 0.3 * y) / 2.9))).astype(float)

@@ -1,4 +1,4 @@
-"""Lenses against closed forms and against electrons traced by the Lorentz force, a column against integrated rays, kappa against published values."""
+"""Lenses compared with closed forms and traced electrons, a column with integrated rays, kappa with published values."""
 
 import math
 import time

@@ -1,5 +1,5 @@
-"""A column of another form than the twin's: fields that fall off exponentially and reach into each other, iron that saturates by another law, remanence,
-neighbours that leak. Rays by steps of half a millimetre, in numpy. Its tables are what the twin's column is calibrated with."""
+"""A column of another form than the twin's: overlapping lens fields with exponential tails, another saturation law, remanence and leakage between
+neighbours. Rays are integrated in steps of half a millimetre, in numpy. The twin's column is calibrated with its tables."""
 
 import dataclasses
 import math
@@ -23,13 +23,13 @@ NOISE = {"camera_length": 0.005, "magnification": 0.005, "semi_angle": 0.005, "r
 EQUIVALENT_WIDTH = 4 / math.pi
 """Width of a sech over the half width of Glaser's bell of equal ampere-turns and equal strength as a weak lens (integral of B^2)."""
 SPREAD_SHARE = 0.5
-"""Spread of columns' proportions, as a share of what the table is unsure of."""
+"""Spread of the columns' dimensions, as a share of the table's standard deviations."""
 MAX_ATTEMPTS = 10
-"""How often an operator tries settings before giving a column up."""
+"""Random sets of settings tried before a column counts as unusable."""
 
 
 class Unusable(Exception):
-    """A column that does not come into focus in one of its modes: nobody would have built it."""
+    """A column that cannot be focused in one of its modes."""
 
 
 @dataclasses.dataclass
@@ -157,7 +157,7 @@ def _as_designed(width: float, knee: float, turns: float) -> float:
 def table_of(
     other: OtherColumn, generator: np.random.Generator, energy: float, settings_per_mode: int, noisy: bool = True
 ) -> list[Row]:
-    """``each`` settings in focus of each of three modes, with what is measured there; without noise and focus where they are to be judged by."""
+    """``each`` settings in focus of each of three modes, with what is measured there; without noise and focus rows for held-out settings."""
     rows: list[Row] = []
     rows += _projector(other, generator, energy, settings_per_mode, noisy, "diffraction")
     rows += _projector(other, generator, energy, settings_per_mode, noisy, "imaging")

@@ -1,7 +1,7 @@
-"""Three files of one Themis: mode by lens settings alone, a zero of defocus that was moved, a camera length that is stale.
+"""Three files of one Themis: the mode from lens settings, a defocus zero that was moved, a stale camera length.
 
-The column is a Titan's class, made to agree with three instruments whose settings are public (`twin/column/tables/titan.toml`); nothing of these files
-but their lens settings goes into a mode, and the files' own words about their mode are what it is judged by.
+The column is a Titan's class, made to agree with three instruments whose settings are public (`twin/column/tables/titan.toml`); the mode is
+estimated from the files' lens settings alone and compared with the mode that the files state.
 """
 
 import time
@@ -43,7 +43,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     rows, spread = references(column)
     draws = agreeing_draws(column, rows, DRAWS[short], np.random.default_rng(1))
     weights = spread_weights(column, spread, draws)
-    progress("what three files' lenses say")
+    progress("modes of three files")
     records = [record(folder / name) for name in FILES]
     modes, judgements = judged(column, records, draws, weights)
     case_rows = [case("Themis: draws that agree with the references", len(draws), "1", "", None)]

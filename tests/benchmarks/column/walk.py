@@ -1,7 +1,6 @@
-"""The walking twin's default scenario with alignment images that are chosen, against two fixed ones at each place: measured share, error, electrons.
+"""The default scenario of `emtwin acquire` with chosen alignment images, compared with two fixed ones at each site: measured share, error, electrons.
 
-Paired by seeds, two at a time; what is equal is the error of all answers against the hidden truth. Seeds judged here were not looked at while the choice
-was written.
+Sessions are paired by seed, two at a time, and compared at equal error of all answers against the hidden truth. The seeds were not used in development.
 """
 
 import os
@@ -22,7 +21,7 @@ FIRST, COUNT = 400, (12, 1, 1)
 SPECIMENS = 4
 PLANS = ((), SHORT_PLAN, SMOKE_PLAN)
 EQUAL_ERROR_RATIO = 1.02
-"""Errors within this ratio are equal: what a dozen sessions can tell apart."""
+"""Errors within this ratio count as equal: a dozen sessions resolve no smaller difference."""
 
 
 def cases(short: Form, progress: Callable[..., None], jobs: int | None = None) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Numbers of the forward model: multislice against abTEM, derivatives, the Gram model against exact multislice, its speed and its cost.
+"""Benchmark of the forward model: multislice compared with abTEM, derivatives, the Gram model compared with exact multislice, time and memory.
 
 Run as a module of its own (``python -m tests.benchmarks.physics.bench``) it builds the default Gram model in a fresh process and prints
 time, memory and the speed of its use as JSON: that is how `cases` measures them.

@@ -1,4 +1,4 @@
-"""The titanate map from few spectra: how well it is predicted, whether its intervals are honest, whether it stops by itself."""
+"""Benchmark of the titanate map from few spectra: prediction error, interval coverage, and stopping at the tolerance."""
 
 import time
 from collections.abc import Callable

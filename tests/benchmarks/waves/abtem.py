@@ -1,4 +1,4 @@
-"""abTEM's side of the wave engine's cases, in each of its ways that may be quickest."""
+"""abTEM's runs of the wave engine's cases, with each method that may be the fastest."""
 
 import os
 import time

@@ -1,7 +1,7 @@
-"""The wave engine side by side with abTEM: time, accuracy, memory, and how time grows. Every side of every case in a process of its own.
+"""Benchmark of the wave engine against abTEM: time, accuracy, memory, and scaling of time. Each side of each case runs in a process of its own.
 
 abTEM's best settings are found on the first case (eager or dask, one FFT thread or one for each core) and kept where a run takes minutes; of
-its ways to an image (scan, PRISM, a kept scattering matrix) the quickest that is within 1 % counts.
+its methods for an image (scan, PRISM, a kept scattering matrix) the fastest within 1 % counts.
 Times are without compiling; both sides get the same potentials.
 """
 

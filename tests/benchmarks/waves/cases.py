@@ -1,4 +1,4 @@
-"""What both sides of the wave engine's cases are given: sizes, specimen, beam, detector, places."""
+"""Inputs shared by both sides of the wave engine's cases: sizes, specimen, beam, detector, scan positions."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Our side of the wave engine's cases: for each, what to time, by the names of its settings."""
+"""emtwin's runs of the wave engine's cases: for each case, the functions to time by the names of their settings."""
 
 import time
 from collections.abc import Callable

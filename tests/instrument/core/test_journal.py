@@ -1,4 +1,4 @@
-"""What is written into a session comes back, nothing in it can be changed unseen, and a broken one is said to be so."""
+"""Sessions return what was written, changes are detected, and damaged sessions are reported."""
 
 import contextlib
 import shutil
@@ -112,7 +112,7 @@ def test_frames_come_back_whole(folder, data):
             np.testing.assert_array_equal(actual.data, expected)
             assert actual.data.dtype == data.dtype.newbyteorder("=")
             assert same_frame(actual, msgspec.structs.replace(frame(data, n), data=actual.data))
-        with pytest.raises(SessionError, match="row 1 is no frame"):
+        with pytest.raises(SessionError, match="row 1 is not a frame"):
             journal.frame(1)
 
 

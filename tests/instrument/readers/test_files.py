@@ -1,4 +1,4 @@
-"""Vendor files: what they hold in our units, and that nothing they hold can hang, crash or mislead the reader."""
+"""Vendor files: units and claims of real files; damaged files cannot hang or crash the reader."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""Foreign image files: pixel sizes of Berkeley's EMD files, and pictures that hold no counts."""
+"""Image files: pixel sizes of Berkeley's EMD files, and refusal of colour pictures."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,6 +64,6 @@ def test_a_colour_picture_is_to_be_converted_to_grey(tmp_path: Path, shape, dtyp
 
 def test_a_picture_for_the_screen_is_none(tmp_path: Path) -> None:
     (tmp_path / "picture.PNG").write_bytes(b"\x89PNG")
-    with pytest.raises(VendorError, match="picture for the screen") as caught:
+    with pytest.raises(VendorError, match="picture for display") as caught:
         read_vendor(tmp_path / "picture.PNG")
     assert "convert a colour picture to grey" in caught.value.cure

@@ -1,4 +1,4 @@
-"""An instrument behind the wire behaves as it does without it, and says so clearly when it does not."""
+"""A served instrument behaves as a local one, and faults are reported clearly."""
 
 import json
 import os
@@ -111,7 +111,7 @@ def test_duplicates_are_dropped_and_lost_messages_counted():
     assert np.concatenate([b.values for b in listener.take_readings()]).tolist() == [5, 6, 7, 8, 9, 14]
     assert listener.gaps == {"a": 4}
     assert listener.lost_messages == 2
-    with pytest.raises(InstrumentLost, match="started anew"):
+    with pytest.raises(InstrumentLost, match="was restarted"):
         listener._take(wire.Published("another", 10, wire.Heartbeat("ready", {})))
     listener.end()
     context.term()
@@ -194,7 +194,7 @@ def test_sealing_ends_operation_and_opens_the_truth(tmp_path):
     with serving(Toy(), ticket=ticket) as server, RemoteInstrument(server.address) as remote:
         assert os.stat(ticket).st_mode & 0o777 == 0o600
         with TruthClient(ticket) as truth:
-            with pytest.raises(InstrumentError, match="closed while the instrument operates"):
+            with pytest.raises(InstrumentError, match="cannot be read while the instrument operates"):
                 truth.facts()
             remote.seal()
             for refused in (

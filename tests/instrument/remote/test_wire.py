@@ -1,4 +1,4 @@
-"""Messages survive the wire unchanged, and nothing but a message gets in."""
+"""Messages are decoded unchanged, and any other bytes are refused."""
 
 import math
 from typing import Any

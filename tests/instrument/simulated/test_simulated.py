@@ -1,4 +1,4 @@
-"""The simulated microscope as an instrument: repeatable, counterfactual, poor in its sensors, firm in its refusals."""
+"""The simulated microscope as an instrument: repeatability, hypothetical commands, sensor faults, refusals."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The true specimen and its images against abTEM's own probe, and against what must hold whatever the specimen."""
+"""The true specimen and its images compared with abTEM's probe, and general properties of images."""
 
 from pathlib import Path
 from typing import Any

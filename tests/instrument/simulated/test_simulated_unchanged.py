@@ -1,4 +1,4 @@
-"""A default session reads as it always did: what was added to the truth since is off, and draws nothing of the old."""
+"""A default session gives the same readings as before: later additions to the truth are off by default and use their own random streams."""
 
 import numpy as np
 import pytest

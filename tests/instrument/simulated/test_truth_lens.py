@@ -1,4 +1,4 @@
-"""The objective lens in truth: the user's zero, hysteresis with its laws, heat of a mode."""
+"""The true objective lens: the user's zero, hysteresis, heat after a change of mode."""
 
 from itertools import groupby, pairwise
 from typing import Any

@@ -1,4 +1,4 @@
-"""How readings of the simulated microscope travel: late, out of order, each once; and sensors that freeze."""
+"""Arrival of the simulated microscope's readings: delayed, out of order, each once; and sensors that freeze."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Holder, emitter and stage in truth, and what a session without a specimen tells of them."""
+"""The true holder, emitter and stage, and their state in a session without a specimen."""
 
 from itertools import groupby
 from typing import Any

@@ -73,7 +73,7 @@ def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progre
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return TruthGram(**{name: stored[name] for name in TruthGram.__dataclass_fields__})
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            progress(f"cached specimen {path.name} is broken ({error}); building it anew", 0.0)
+            progress(f"cached specimen {path.name} is broken ({error}); building it again", 0.0)
     gram = build(config, seed, progress)
     if path is not None:
         try:

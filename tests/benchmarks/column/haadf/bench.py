@@ -1,8 +1,8 @@
 """Optics, detector and scan from HAADF images: abTEM's crystals on the simulated microscope (Kirkland, frozen phonons, bend, amorphous faces, a detector of
 other angles) read by the twin's Gram matrices (Lobato, other thermal motion and phonons); see `tests.benchmarks.column.haadf.truth`.
 
-200 keV, 21.4 mrad, three crystals in four zones, 3e3 to 1e5 electrons per square angstrom. Specimens and images JUDGED were not looked at while the
-estimator and its errors were made; that was done on other seeds.
+200 keV, 21.4 mrad, three crystals in four zones, 3e3 to 1e5 electrons per square angstrom. Specimens and images from JUDGED on were not used in
+development.
 """
 
 import dataclasses
@@ -81,7 +81,7 @@ def followed(
     series: int,
     progress: Callable[[str, float], None],
 ) -> dict[str, Any]:
-    """All trials of one crystal read: truths and measurements of images and of pairs, times, and what images of another crystal give."""
+    """All trials of one crystal measured: truths and measurements of images and of pairs, times, and results on unsuitable images."""
     imager = truth.specimen(
         crystal, specimen, folder, lambda text, share: progress(f"{crystal.name}, abTEM: {text}", share)
     )

@@ -2,7 +2,7 @@
 face, a camera with errors of its own) read by the twin (Lobato, mean transmission, frozen phonons between the Bragg beams).
 
 200 keV, 10 mrad, 96 x 96 pixels of 0.7 mrad, 1e6 electrons, tilts up to 4 mrad. A seed is a specimen: its trials share the carbon, the thermal motion and
-the atoms' places, and err alike. Those of JUDGED are judged, the model's error was learnt on those of LEARNT.
+the atom positions, so their errors are correlated. JUDGED_SEEDS are scored; the model's error was fitted on LEARNING_SEEDS.
 """
 
 import dataclasses

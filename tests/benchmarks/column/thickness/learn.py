@@ -1,7 +1,7 @@
-"""``python -m tests.benchmarks.column.thickness.learn [FOLDER]``: what the twin's model gets wrong of thickness and tilt, as one JSON line.
+"""``python -m tests.benchmarks.column.thickness.learn [FOLDER]``: the model error of thickness and tilt, as one JSON line.
 
-The `ModelError` ``surface``, ``deep`` and ``lean`` that make the errors of fits to the specimens of LEARNT likeliest, both crystals together, errors taken as
-Gaussian. FOLDER keeps abTEM's patterns.
+Maximum-likelihood `ModelError` parameters ``surface``, ``deep`` and ``lean`` for Gaussian errors of fits to the specimens of LEARNING_SEEDS, both crystals
+together. FOLDER keeps abTEM's patterns.
 """
 
 import json

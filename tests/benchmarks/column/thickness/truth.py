@@ -1,9 +1,9 @@
-"""Position-averaged patterns by abTEM, of specimens that the fit does not know: Kirkland's atoms, frozen phonons of other amplitudes, amorphous carbon on
+"""Position-averaged patterns by abTEM, of specimens that differ from the fit's model: Kirkland's atoms, frozen phonons of other amplitudes, amorphous carbon on
 the entrance face, every direction of the aperture by a tilted plane wave of its own through a supercell of its own; and a camera with its own errors.
 
 One run carries all directions that any trial's aperture holds and notes the patterns at all trials' depths: trials of one run share a crystal, and differ
 in thickness, tilt and everything of the camera. abTEM lays atoms between its grid points linearly, which at this sampling blurs them as
-0.0025 angstrom^2 more of thermal motion would: one more thing that the fit does not know.
+0.0025 angstrom^2 more of thermal motion would: one more difference from the fit's model.
 """
 
 import dataclasses
