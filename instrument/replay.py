@@ -48,8 +48,8 @@ class ReplayInstrument:
     def __init__(self, folder: str | Path, timeout: float = 60.0):
         """Reads both files through the vendor worker. Raises VendorError (a ValueError) if they cannot be read or do not belong together."""
         recording = find_recording(folder)
-        haadf = _only(recording / HAADF_FILE, "image", timeout)
-        eels = _only(recording / EELS_FILE, "spectrum-image", timeout)
+        haadf = _single_signal(recording / HAADF_FILE, "image", timeout)
+        eels = _single_signal(recording / EELS_FILE, "spectrum-image", timeout)
         if eels.data.ndim != 3 or eels.axes[-1].unit != "electronvolt":
             raise VendorError(
                 eels.path, f"is no spectrum image with an energy axis but {eels.data.shape}", "Give the recorded data."
@@ -68,7 +68,7 @@ class ReplayInstrument:
         self.finer = pixel_ratio
         energies = coordinates(eels.axes[-1])
         self._first_energy, self._energy_step = float(energies[0]), float(eels.axes[-1].scale)
-        self._dwell = _positive(eels, "dwell", 0.2)
+        self._dwell = _positive_claim(eels, "dwell", 0.2)
         self._claims: dict[str, str | float | int | bool | None] = {
             f"claim.{name}": eels.claims[name].value for name in CLAIMS_KEPT if name in eels.claims
         }
@@ -155,14 +155,14 @@ class ReplayInstrument:
         """Nothing to release."""
 
 
-def _only(path: Path, kind: str, timeout: float) -> VendorSignal:
+def _single_signal(path: Path, kind: str, timeout: float) -> VendorSignal:
     matching = [signal for signal in read_vendor(path, timeout=timeout) if signal.kind == kind]
     if len(matching) != 1:
         raise VendorError(str(path), f"holds {len(matching)} of kind {kind}, not one", "Give the recorded data.")
     return matching[0]
 
 
-def _positive(signal: VendorSignal, name: str, otherwise: float) -> float:
+def _positive_claim(signal: VendorSignal, name: str, otherwise: float) -> float:
     claim = signal.claims.get(name)
     value = float(claim.value) if claim is not None else math.nan
     return value if math.isfinite(value) and value > 0 else otherwise

@@ -16,7 +16,7 @@ from instrument.core.interface import Instrument, InstrumentError
 from instrument.remote import wire
 from twin.records import Readings
 
-STEP = 10 * 10**9
+MAX_STEP = 10 * 10**9
 """Longest stretch of instrument time (ns) between two publications."""
 LONGEST_ADVANCE = 24 * 3600 * 10**9
 TICK = 0.05
@@ -148,7 +148,7 @@ class Console:
         else:
             latest = time.monotonic() + LONGEST_CATCH_UP
             while now < target and time.monotonic() < latest:
-                now = self._step_to(min(target, now + STEP))
+                now = self._step_to(min(target, now + MAX_STEP))
         reached = min(target, self._instrument.now())  # behind the wall, if the instrument cannot keep pace
         for waiting in [w for w in self._waiting if w.until <= reached]:
             self._waiting.remove(waiting)
@@ -160,7 +160,7 @@ class Console:
         while now < until:
             if self._stopping:
                 raise InstrumentError("the instrument is being stopped;", "start it again")
-            previous, now = now, self._instrument.advance(min(until, now + STEP))
+            previous, now = now, self._instrument.advance(min(until, now + MAX_STEP))
             self._publish()
             if now <= previous:
                 break

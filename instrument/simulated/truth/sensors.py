@@ -17,11 +17,11 @@ from twin.channels import CHANNELS, Channel
 from twin.channels import channel as channel_of
 from twin.records import Readings
 
-_BLOCK = 1024
+_BLOCK_READINGS = 1024
 _SOURCES = ("gun", "objective", "water", "room", "field", "stage", "holder", "column", "haadf")
 _UNIFORM = ("lost", "odd", "delay")
 # channels whose phase and bias come from one random stream; each later channel has its own, so that adding channels changes no other
-_COMMON = 34
+_SHARED_STREAM_CHANNELS = 34
 _MEAN_DELAY = 1 / 6  # of the longest, before it is cut off there
 
 
@@ -45,8 +45,8 @@ class Sensors:
         self._column, self._seed, self._epoch = column, seed, epoch
         rng, c = generator(seed, "sensors"), column.config
         common, own_streams = (
-            CHANNELS[:_COMMON],
-            {x.name: generator(seed, "channel", x.name) for x in CHANNELS[_COMMON:]},
+            CHANNELS[:_SHARED_STREAM_CHANNELS],
+            {x.name: generator(seed, "channel", x.name) for x in CHANNELS[_SHARED_STREAM_CHANNELS:]},
         )
         self._phase = {channel.name: rng.uniform(0, 1) for channel in common}
         self._phase |= {name: stream.uniform(0, 1) for name, stream in own_streams.items()}
@@ -151,12 +151,14 @@ class Sensors:
 
     def _random(self, channel: Channel, numbers: np.ndarray, quantity: str) -> np.ndarray:
         """Standard normal (or uniform) numbers of readings ``numbers``, which rise."""
-        first_block, last_block = int(numbers[0]) // _BLOCK, int(numbers[-1]) // _BLOCK
+        first_block, last_block = int(numbers[0]) // _BLOCK_READINGS, int(numbers[-1]) // _BLOCK_READINGS
         parts = []
         for block in range(first_block, last_block + 1):
             rng = generator(self._seed, "reading", channel.name, quantity, block)
-            parts.append(rng.uniform(size=_BLOCK) if quantity in _UNIFORM else rng.standard_normal(_BLOCK))
-        return np.concatenate(parts)[numbers - first_block * _BLOCK]
+            parts.append(
+                rng.uniform(size=_BLOCK_READINGS) if quantity in _UNIFORM else rng.standard_normal(_BLOCK_READINGS)
+            )
+        return np.concatenate(parts)[numbers - first_block * _BLOCK_READINGS]
 
     def _batches(self, channel: Channel, numbers: np.ndarray, log: Log) -> list[Readings]:
         times, values = self._stamped(channel, numbers, log)

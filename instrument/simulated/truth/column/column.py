@@ -38,8 +38,8 @@ class Column:
         if c.c12_heat is not None:
             spread = c.heat_spread * generator(seed, "heat of C12").standard_normal(2)
             self._c12_heat = np.asarray(c.c12_heat) * (1 + spread)
-        self.deflector = _slightly_off(1 + c.deflector_error * z(2), 0.5 * c.deflector_error * z())
-        self.scan = _slightly_off(1 + c.scan_error * z(2), c.scan_error * z())
+        self.deflector = _scale_rotation(1 + c.deflector_error * z(2), 0.5 * c.deflector_error * z())
+        self.scan = _scale_rotation(1 + c.scan_error * z(2), c.scan_error * z())
         self.gain = c.gain * (1 + c.gain_error * z())
         thick = generator(specimen_seed, "wedge")
         self._wedge_phase, self._wedge_azimuth = thick.uniform(0, 2 * np.pi, 2)
@@ -127,7 +127,7 @@ class Column:
         return {name: float(value) for name, value in facts.items()}
 
 
-def _slightly_off(scales: np.ndarray, angle: float) -> np.ndarray:
+def _scale_rotation(scales: np.ndarray, angle: float) -> np.ndarray:
     """A 2 x 2 map that scales and turns a little."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return turn @ np.diag(scales)

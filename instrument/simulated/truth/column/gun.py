@@ -16,11 +16,11 @@ class Gun:
     def __init__(self, config: SimulatedConfig, paths: Paths):
         self._config, self._paths = config, paths
 
-    def _remaining_emission(self, since: np.ndarray | float) -> np.ndarray:
-        """Share of a fresh emission that is left ``since`` s after a flash: 1 / (1 + since / tau)^p."""
+    def _remaining_emission(self, elapsed: np.ndarray | float) -> np.ndarray:
+        """Share of a fresh emission that is left ``elapsed`` s after a flash: 1 / (1 + elapsed / tau)^p."""
         c = self._config
         tau = _HOUR / ((1 - c.emission_decay) ** (-1 / c.emission_power) - 1)
-        return (1 + np.asarray(since) / tau) ** -c.emission_power
+        return (1 + np.asarray(elapsed) / tau) ** -c.emission_power
 
     def relative_decay(self, t: np.ndarray, log: Log) -> np.ndarray:
         """Relative change of the emission since the session's start by age and flashes; below zero when it fell."""

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import lfilter
 
-from instrument.simulated.truth.column.paths import STEP, Paths
+from instrument.simulated.truth.column.paths import TIME_STEP, Paths
 from instrument.simulated.truth.config import SimulatedConfig, generator
 from instrument.simulated.truth.log import Log
 
@@ -51,10 +51,10 @@ class Holder:
         """Drift of the specimen by the holder's temperature since the session's start, [n, 2] in A."""
         if t.size == 0 or not self.drift_per_kelvin.any():
             return np.zeros((len(t), 2))
-        grid = STEP * np.arange(int(t.max() / STEP) + 2)
+        grid = TIME_STEP * np.arange(int(t.max() / TIME_STEP) + 2)
         warm = self.temperature(grid, log)
         warm = warm - warm[0]
-        keep = np.exp(-STEP / self._config.holder_drift_lag)
+        keep = np.exp(-TIME_STEP / self._config.holder_drift_lag)
         followed = lfilter([1 - keep], [1.0, -keep], 0.5 * (warm[1:] + warm[:-1]))
         followed = np.interp(t, grid, np.concatenate([[0.0], np.asarray(followed)]))
         return followed[:, None] * self.drift_per_kelvin

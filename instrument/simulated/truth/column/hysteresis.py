@@ -30,9 +30,9 @@ class Plays:
         """Where followers [plays] end up once ``command`` (A) is held."""
         return np.minimum(np.maximum(followers, command - self._widths), command + self._widths)
 
-    def _remaining(self, since: np.ndarray | float) -> np.ndarray:
-        """Share of the remaining distance ``since`` s after a command."""
-        return np.exp(-np.asarray(since) / self._rate) if self._rate > 0 else np.zeros(np.shape(since))
+    def _remaining(self, elapsed: np.ndarray | float) -> np.ndarray:
+        """Share of the remaining distance ``elapsed`` s after a command."""
+        return np.exp(-np.asarray(elapsed) / self._rate) if self._rate > 0 else np.zeros(np.shape(elapsed))
 
     def offset(self, t: np.ndarray, log: Log) -> np.ndarray:
         """Offset of C10 from its command by hysteresis at times ``t`` (s), in A."""

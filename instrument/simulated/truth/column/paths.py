@@ -9,8 +9,8 @@ from scipy.signal import lfilter
 
 from instrument.simulated.truth.config import SimulatedConfig, generator
 
-STEP = 0.05  # s
-_BLOCK = 1200  # grid points, one minute
+TIME_STEP = 0.05  # s
+_BLOCK_POINTS = 1200  # grid points, one minute
 
 
 class Paths:
@@ -73,7 +73,7 @@ class Paths:
         }
 
     def _noise(self, name: str, block: int) -> np.ndarray:
-        return generator(self._seed, "path", name, block).standard_normal(_BLOCK)
+        return generator(self._seed, "path", name, block).standard_normal(_BLOCK_POINTS)
 
     def _follow(self, name: str, drive: np.ndarray, keep: float) -> np.ndarray:
         """x[n + 1] = keep x[n] + drive[n], going on from where the last block ended."""
@@ -83,14 +83,14 @@ class Paths:
 
     def _make_block(self) -> None:
         c, block = self._config, self._blocks
-        t = (block * _BLOCK + 1 + np.arange(_BLOCK)) * STEP
+        t = (block * _BLOCK_POINTS + 1 + np.arange(_BLOCK_POINTS)) * TIME_STEP
         block_values: dict[str, np.ndarray] = {}
         for name, (rms, tau) in self._wanderers().items():
-            keep = np.exp(-STEP / tau)
+            keep = np.exp(-TIME_STEP / tau)
             block_values[name] = self._follow(name, rms * np.sqrt(1 - keep**2) * self._noise(name, block), keep)
         walk_rates = {"C10.walk": c.c10_walk, "C12.a": c.c12_walk, "C12.b": c.c12_walk, "heading": c.drift_turn}
         for name, size in walk_rates.items():
-            block_values[name] = self._follow(name, size * np.sqrt(STEP) * self._noise(name, block), 1.0)
+            block_values[name] = self._follow(name, size * np.sqrt(TIME_STEP) * self._noise(name, block), 1.0)
         # walks that the alignment keeps within bounds: as fast over minutes, capped over hours
         capped = {
             "C21.a": (c.c21_walk, c.c21_sigma),
@@ -99,21 +99,21 @@ class Paths:
         }
         capped |= {"C23.b": (c.c23_walk, c.c23_sigma), "C30": (c.c30_walk, c.c30_sigma)}
         for name, (size, cap) in capped.items():
-            keep = np.exp(-STEP * size**2 / (2 * max(cap, 1e-9) ** 2))
-            block_values[name] = self._follow(name, size * np.sqrt(STEP) * self._noise(name, block), keep)
+            keep = np.exp(-TIME_STEP * size**2 / (2 * max(cap, 1e-9) ** 2))
+            block_values[name] = self._follow(name, size * np.sqrt(TIME_STEP) * self._noise(name, block), keep)
         air = c.room_swing * np.sin(2 * np.pi * t / self._period["air"] + self._phase[0])
         block_values["room"] = air + block_values["room.fast"] + block_values["room.middle"] + block_values["room.slow"]
         block_values["water"] = (
             0.05 * np.sin(2 * np.pi * t / self._period["chiller"] + self._phase[1]) + block_values["water.wander"]
         )
-        share = 1 - np.exp(-STEP / c.coil_lag)
+        share = 1 - np.exp(-TIME_STEP / c.coil_lag)
         block_values["coil"] = self._follow(
             "coil", share * (0.7 * block_values["room"] + block_values["water"]), 1 - share
         )
-        share = 1 - np.exp(-STEP / c.thermal_lag)
+        share = 1 - np.exp(-TIME_STEP / c.thermal_lag)
         block_values["lagged"] = self._follow("lagged", share * block_values["coil"], 1 - share)
         turn = block_values["heading"] + 0.8 * np.sin(2 * np.pi * t / self._period["turn"] + self._phase[2])
-        speed = c.drift_speed * (1 + block_values["pace"]) * STEP
+        speed = c.drift_speed * (1 + block_values["pace"]) * TIME_STEP
         block_values["drift.x"] = self._follow("drift.x", speed * np.cos(turn), 1.0)
         block_values["drift.y"] = self._follow("drift.y", speed * np.sin(turn), 1.0)
         for name, values in block_values.items():
@@ -131,10 +131,10 @@ class Paths:
             raise ValueError(f"time {t.min():.3f} s is before the session; ask for times from its start on")
         if self._blocks == 0:
             self._first_value = dict(self._last_value)
-        while self._blocks * _BLOCK * STEP <= t.max():
+        while self._blocks * _BLOCK_POINTS * TIME_STEP <= t.max():
             self._make_block()
         values = self._values[name]
-        grid_position = t / STEP
+        grid_position = t / TIME_STEP
         index = np.minimum(grid_position.astype(np.int64), len(values) - 2)
         fraction = grid_position - index
         return values[index] * (1 - fraction) + values[index + 1] * fraction

@@ -28,7 +28,7 @@ class Request(Protocol):
     def noisy(self) -> bool: ...
 
 
-_HOLD = 0.25  # s of a frame over which the optics are taken as still
+_FROZEN_SECONDS = 0.25  # s of a frame over which the optics are taken as still
 
 
 class ExpectedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +51,7 @@ def expected_frame(column: Column, imager: Imager, log: Log, start: float, scan:
     """
     ny, nx = scan.shape
     line = nx * scan.dwell + scan.flyback
-    group = max(1, int(_HOLD / line))
+    group = max(1, int(_FROZEN_SECONDS / line))
     row, column_offset = np.arange(ny), (np.arange(nx) - (nx - 1) / 2) * scan.pixel
     fraction = np.empty((ny, nx))
     for first in range(0, ny, group):
