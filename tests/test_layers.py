@@ -51,11 +51,11 @@ def test_serve_command_loads_no_jax(kind: str):
 from scenarios.cli.main import run
 import contextlib, io
 try:
-    with contextlib.redirect_stdout(io.StringIO()) as told:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         run(["instrument", "serve", "{kind}", "--help"])
 except SystemExit as end:
     assert end.code in (0, None), end.code
-assert "--port" in told.getvalue(), told.getvalue()
+assert "--port" in output.getvalue(), output.getvalue()
 """
     assert _loaded_by(body) == "loaded: []"
 

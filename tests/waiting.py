@@ -1,4 +1,4 @@
-"""Waiting for what another process or thread does. No time here judges a program: only one that hangs reaches the limit."""
+"""Waiting for other processes and threads. The time limit is only reached by a program that hangs."""
 
 import subprocess
 import time
@@ -17,7 +17,7 @@ def until(condition: Callable[[], object], expectation: str) -> None:
 
 
 def stderr_until(process: subprocess.Popen, text: str) -> str:
-    """What a process says on stderr up to a line with ``text``; AssertionError if it ends before."""
+    """The stderr of a process up to a line with ``text``; AssertionError if it ends before."""
     assert process.stderr is not None
     output = ""
     for line in process.stderr:

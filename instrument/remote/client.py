@@ -156,7 +156,7 @@ class RemoteInstrument:
         return 0 if self._listener is None else self._listener.lost_messages
 
     def close(self) -> None:
-        """End this connection; the instrument goes on."""
+        """Close this connection; the instrument keeps running."""
         if self._listener is not None:
             self._listener.end()
             self._listener = None

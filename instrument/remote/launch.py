@@ -53,7 +53,7 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
 
 
 def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrument serve") -> int:
-    """Serve until told to end. Returns the exit code: 0, or 2 with a message on stderr for bad input (SystemExit 2 for
+    """Serve until stopped. Returns the exit code: 0, or 2 with a message on stderr for bad input (SystemExit 2 for
     bad usage).
     """
     from instrument.remote.server import Server

@@ -136,7 +136,7 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     late_clock: float = -0.5  # s, one source's clock
     latency: float = 0.06  # s between taking a reading and publishing it
     delay_max: float = 0.0  # s that a reading may be under way besides; most take a sixth of it or less
-    stuck_count: int | None = None  # sensors that freeze; None: one at most, by chance, and its noise goes on
+    stuck_count: int | None = None  # sensors that freeze; None: at most one, by chance, whose noise continues
     stuck_seconds: float = 400.0  # s that they stay so
     session_seconds: float = 1800.0  # s; they freeze between 20 and 70 % of it
     tableau_age: float | None = 1200.0  # s before the session; None: no tableau was ever made

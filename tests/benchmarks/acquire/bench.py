@@ -69,7 +69,7 @@ def healthy(
 
 
 def preset_run(preset: str, seed: int, short: Form) -> Run:
-    """A session on a microscope that differs from what the twin believes."""
+    """A session on a microscope that differs from the twin's prior."""
     plan = () if preset in LONG_OUTSIDE and not short else SHORT_PLAN
     return Run(seed, preset=preset, specimen=seed % PRESET_SPECIMENS, priors=PRIORS.get(preset, ()), plan=plan)
 

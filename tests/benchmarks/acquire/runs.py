@@ -63,7 +63,7 @@ class SessionNumbers:
 
     ``measured``, ``frames`` (recorded until its answer, focusing included), ``distrusted`` (when it was decided), ``errors`` of the answer
     and ``raw`` of a measurement (relative), ``off`` [n, k] truth minus centre with ``low``, ``high``, ``std`` [n, k] of the intervals made
-    before deciding; ``state`` {name: (mean [n], std [n])} as believed after it and ``true`` {name: [n]}. ``frames_at_distrust`` or None.
+    before deciding; ``state`` {name: (mean [n], std [n])} estimated after it and ``true`` {name: [n]}. ``frames_at_distrust`` or None.
     """
 
     result: dict[str, Any]

@@ -168,7 +168,7 @@ def _events(sessions: list[Session], bar_holds) -> list[Case]:
         other_events.update(event[0] for event in session["events"] if event[0] in ("uncommanded_jump", "prior_reset"))
     return [
         case(
-            "zero resets told from drift, with time and size",
+            "zero resets distinguished from drift, with time and size",
             correct / len(sessions),
             "",
             ">= 0.95",

@@ -42,7 +42,7 @@ def table() -> Table:
 
 
 def channels() -> list[str]:
-    """Forty channels, half of them echoes, those that tell of focus, stigmator, stage and heater among them."""
+    """Forty channels, half of them echoes, including those of focus, stigmator, stage and heater."""
     echoes = dict.fromkeys([*_DRIVING, *ECHOES])
     return [*list(echoes)[:20], *OTHERS]
 

@@ -117,7 +117,7 @@ def design(seed: int) -> dict[str, Any]:
     one's fit puts the coefficients.
 
     "posterior": trace(W covariance) of the covariance that the information at the true coefficients leaves, W the weights of the mean square aberration
-    over the aperture; "loss": the same of the covariance that the fit tells; "squared": the aberration that the fit leaves, radian^2.
+    over the aperture; "loss": the same of the fit's covariance; "squared": the aberration that remains after the fit, radian^2.
     """
     from learn.design.film_design import aperture_weights, expected_information, inverse, loss, series
     from reconstruct.measure.film.estimator import fit_amorphous
@@ -262,9 +262,9 @@ def _designs(short: Form, jobs: int, progress: Progress) -> list[Case]:
     beats = "chosen series leaves less aberration than a random one of equal dose"
     return [
         case(f"{beats}, by posterior covariance at the truth, of {count}", wins["posterior"], "", f">= {need}", wins["posterior"] >= need),
-        case(f"{beats}, by the covariance that its fit tells, of {count}", wins["loss"], "", "", None),
+        case(f"{beats}, by the fit's covariance, of {count}", wins["loss"], "", "", None),
         case("rms aberration left, chosen over random, posterior covariance", float(left["posterior"]), "", "< 1", left["posterior"] < 1.0),
-        case("rms aberration left, chosen over random, told", float(left["loss"]), "", "", None),
+        case("rms aberration left, chosen over random, fit's covariance", float(left["loss"]), "", "", None),
         case("rms aberration left, chosen over random, true errors", float(left["squared"]), "", "", None),
         case("coverage of 90 % intervals in these series", float((np.abs(z) <= 1.6449).mean()), "", "", None),
     ]  # fmt: skip

@@ -56,7 +56,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
 
 
 def _coverage(label: str, normal: np.ndarray, short: Form, judged: bool = True) -> list[dict[str, Any]]:
-    """Shares of ``normal`` errors (in sigmas, any shape) within the 90 % interval, as told and with other variances."""
+    """Shares of ``normal`` errors (in sigmas, any shape) within the 90 % interval, with the estimated variance and with scaled ones."""
 
     def share(scale: float) -> float:
         return float((np.abs(normal) < norm.ppf(0.95) * np.sqrt(scale)).mean())
@@ -111,8 +111,8 @@ def _lattices(seeds: range, short: Form, progress: Callable[[float], None]) -> l
             )
             for k, quantity in enumerate(("pixel_x", "pixel_y", "shear", "rotation"))
         ),
-        _case(f"{name}: median error told of pixel_x", float(np.median(np.array(spreads)[:, 0])), "1", "", None),
-        _case(f"{name}: median error told of pixel_y", float(np.median(np.array(spreads)[:, 1])), "1", "", None),
+        _case(f"{name}: median estimated error of pixel_x", float(np.median(np.array(spreads)[:, 0])), "1", "", None),
+        _case(f"{name}: median estimated error of pixel_y", float(np.median(np.array(spreads)[:, 1])), "1", "", None),
         _case(f"{name}: refused of {len(seeds)}", refused, "1", "", None),
         _case(f"{name}: time of an image of 128 to 256 pixels", float(np.median(seconds)), "s", "", None),
     ]
@@ -160,7 +160,7 @@ def _rotations(seeds: range, short: Form, progress: Callable[[float], None]) -> 
         *_coverage("scan rotation", np.array(normal), short, judged=False),
         _case("scan rotation: flips right", float(np.mean(flips)), "1", "", None),
         _case("scan rotation: ends (180 degrees) right, with a dark-field image", float(np.mean(ends)), "1", "", None),
-        _case(f"scan rotation: said to be open, of {len(seeds)}", undetermined, "1", "", None),
+        _case(f"scan rotation: undetermined, of {len(seeds)}", undetermined, "1", "", None),
         _case("scan rotation: time of 576 patterns", float(np.median(seconds)), "s", "", None),
     ]
 
@@ -190,13 +190,13 @@ def _thon(seeds: range, short: Form, progress: Callable[[float], None]) -> list[
     )
     return [
         *_coverage("Thon rings", np.array(normal), short),
-        _case("Thon rings: median error told of C10", float(np.median(spreads)), "angstrom", "", None),
+        _case("Thon rings: median estimated error of C10", float(np.median(spreads)), "angstrom", "", None),
         _case(
             "Thon rings, C30 of 1.2 mm: mean weight of the right sign", float(np.mean(weights_with_c30)), "1", "", None
         ),
         _case("Thon rings, no C30: mean weight of the right sign", float(np.mean(weights_without_c30)), "1", "", None),
         _case(f"Thon rings: right sign left out, of {len(seeds)}", lost, "1", "", None),
-        _case(f"Thon rings: said to be open, of {len(seeds)}", undetermined, "1", "", None),
+        _case(f"Thon rings: undetermined, of {len(seeds)}", undetermined, "1", "", None),
         _case("Thon rings: compile time", seconds[0] - float(np.median(seconds)), "s", "", None),
         _case("Thon rings: time of an image of 256 pixels", float(np.median(seconds)), "s", "", None),
     ]
@@ -259,6 +259,6 @@ def _refusals() -> list[dict[str, Any]]:
         "Thon rings, no electrons": ("no electrons", measure_thon(empty, 1.0, ENERGY)),
     }  # fmt: skip
     return [
-        _case(f"refused and said: {name}", sorted(measurement.undetermined), "", f"says {expected!r}", _says(measurement, expected))
+        _case(f"refused with its reason: {name}", sorted(measurement.undetermined), "", f"says {expected!r}", _says(measurement, expected))
         for name, (expected, measurement) in tried.items()
     ]  # fmt: skip

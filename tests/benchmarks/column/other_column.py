@@ -43,7 +43,7 @@ class OtherColumn:
 
     @classmethod
     def drawn(cls, table: ColumnTable, generator: np.random.Generator) -> "Other":
-        """One such column, of the proportions that the twin's table believes in, within part of its uncertainty: another form wants the rest."""
+        """A random column with dimensions about the means of the twin's table, within a share of its standard deviations."""
         lenses, planes = {}, {}
         objective = table.named(table.of_specimen().objective)
         assert isinstance(objective, Lens)
@@ -74,7 +74,7 @@ class OtherColumn:
     def matrix(
         self, start: str, end: str, excitations: dict[str, np.ndarray], energy: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Matrices [n, 2, 2] in metre and rotations [n] for settings ``told`` (control -> [n])."""
+        """Matrices [n, 2, 2] in metre and rotations [n] for ``excitations`` (control -> [n])."""
         count = max(np.size(value) for value in excitations.values())
         edges = np.linspace(
             self.planes[start], self.planes[end], 2 + int(abs(self.planes[end] - self.planes[start]) / RAY_STEP)

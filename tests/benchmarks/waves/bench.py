@@ -51,7 +51,7 @@ class _Runner:
         self.folder, self.short, self.progress = folder, short, progress
 
     def __call__(self, case: str, side: str, repeats: int = 2, only: str = "") -> Side:
-        """RuntimeError with what it said if the process does not end well. The smoke form does all in this process: nothing of it is timed."""
+        """RuntimeError with the process's stderr if it fails. The smoke form runs in this process and is not timed."""
         self.progress(f"{case}, {side}{f' ({only})' if only else ''}")
         if self.short is Form.SMOKE:
             return _side(*measured(case, side, self.short, 1, only))
@@ -189,14 +189,14 @@ def _series(run: _Runner, best: str, case: str, name: str) -> list[dict[str, Any
 
 
 def _of_all(side: Side) -> Side:
-    """What all images of the series would take, from those that were made."""
+    """The time of all images of the series, extrapolated from those that were made."""
     growing = side.seconds - side.fixed
     share = SERIES / SERIES_BY_ABTEM
     return side._replace(seconds=side.fixed + growing * share, first=side.first + growing * (share - 1.0))
 
 
 def _threads(settings: str) -> str:
-    """Of abTEM's ``settings`` what is said of its FFTs."""
+    """The part of abTEM's ``settings`` about its FFTs."""
     return settings[settings.index("fftw") :]
 
 

@@ -47,7 +47,7 @@ def _memory(kind: str) -> float:
 
 
 def main() -> None:
-    """Run one side of one case, every setting, and tell of the best."""
+    """Run one side of one case, with every setting, and print the best."""
     parser = argparse.ArgumentParser()
     parser.add_argument("case", choices=CASES)
     parser.add_argument("side")
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def measured(case: str, side: str, form: Form, repeats: int, only: str) -> tuple[dict[str, Any], np.ndarray]:
-    """What is said of the quickest of the settings whose name has ``only`` in it, and the value that it made."""
+    """Report of the fastest of the settings whose name contains ``only``, and its value."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _measured(CASES[case][side](form), repeats, only)
@@ -78,7 +78,7 @@ def _measured(runs: Runs, repeats: int, only: str) -> tuple[dict[str, Any], np.n
     for label, run in runs.items():
         if only not in label:
             continue
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
         memory_before, start = _memory("VmRSS"), time.perf_counter()
         value = run()
         first = time.perf_counter() - start

@@ -132,7 +132,7 @@ def covered(pairs: list[Pair], factor: float, names: tuple[str, ...]) -> float:
 
 
 def errors(pairs: list[Pair], name: str) -> np.ndarray:
-    """Error of the nearest component of at least a twentieth of the weight: the reading that further knowledge would choose."""
+    """Error of the nearest component of at least a twentieth of the weight: the component that further knowledge would select."""
     values = []
     for (trial, measured), _ in determined(pairs, (name,)):
         index, focus = measured.index(name), measured.index("C10")
@@ -184,9 +184,9 @@ def judged(results: list[dict[str, Any]], judge_bars: bool) -> list[dict[str, An
             case(f"HAADF: median absolute error of {name}", _median(errors(single, name)), _unit(name), "", None)
             for name in optics
         ),
-        case("HAADF: median error told of C10, of one reading", _width(with_defocus), "angstrom", "", None),
-        case("HAADF: images that allow several foci", len(several) / max(len(with_defocus), 1), "", "", None),
-        case("HAADF: said to be undetermined, optics", 1.0 - len(with_defocus) / max(len(single), 1), "", "", None),
+        case("HAADF: median estimated error of C10, heaviest component", _width(with_defocus), "angstrom", "", None),
+        case("HAADF: images with several components", len(several) / max(len(with_defocus), 1), "", "", None),
+        case("HAADF: undetermined, optics", 1.0 - len(with_defocus) / max(len(single), 1), "", "", None),
         case(
             "HAADF: a fit, median",
             float(np.median([s for result in results for s in result["seconds"]])),

@@ -23,7 +23,7 @@ from twin.records import Scan
 
 ENERGY, SEMIANGLE, DETECTOR = 200e3, 21.4e-3, (60e-3, 95e-3)
 SOURCE, SPREAD, GAIN, BLACK, READOUT, DRIFT = 0.34, 22.0, 20.0, 100.0, 5.0, 1.0
-"""Source (rms, angstrom), focal spread (rms, angstrom), counts per electron, counts without electrons and their rms, as believed; and
+"""Source (rms, angstrom), focal spread (rms, angstrom), counts per electron, counts without electrons and their rms, nominal; and
 the spread of the drift, angstrom per second and axis."""
 C10, C12 = 80.0, 25.0
 """Spread of defocus and astigmatism from image to image, angstrom."""

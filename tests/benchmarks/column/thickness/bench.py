@@ -77,16 +77,16 @@ def followed(
     from twin.detection.camera import Camera
     from twin.detection.transfer import Mixture
 
-    tell = progress or (lambda text, share: None)
+    report_progress = progress or (lambda text, share: None)
     crystal = truth.CRYSTALS[name]
     crystal = dataclasses.replace(crystal, fine=fine or crystal.fine)
     trials, patterns = [], []
     for seed in seeds:
         seed_trials = truth.trials(crystal, seed, count, thin, deepest)
-        patterns += truth.patterns(crystal, seed, seed_trials, folder, tell)
+        patterns += truth.patterns(crystal, seed, seed_trials, folder, report_progress)
         trials += seed_trials
     started = time.monotonic()
-    pattern_library = library(name, deepest + 100.0, tell)
+    pattern_library = library(name, deepest + 100.0, report_progress)
     built = time.monotonic() - started
     prepare(pattern_library, pattern_library.reach - pattern_library.tilted)
     geometry = Geometry(truth.PIXEL, rotation_error=0.01)
@@ -97,8 +97,8 @@ def followed(
         started = time.process_time()
         readings.append(pacbed(image, pattern_library, geometry, camera))
         seconds.append(time.process_time() - started)
-        tell(f"fits, {name}", (number + 1) / len(trials))
-    other_library = library("Si [110]" if name != "Si [110]" else "SrTiO3 [001]", 250.0, tell)
+        report_progress(f"fits, {name}", (number + 1) / len(trials))
+    other_library = library("Si [110]" if name != "Si [110]" else "SrTiO3 [001]", 250.0, report_progress)
     other_structure = [
         pacbed(truth.recorded(crystal, trial, pattern), other_library, geometry, camera)
         for trial, pattern in list(zip(trials, patterns, strict=True))[: min(3, count)]
