@@ -9,7 +9,7 @@ PATIENCE = 1800.0
 
 
 def until(condition: Callable[[], object], expectation: str) -> None:
-    """Wait until ``condition`` holds; AssertionError, saying ``what`` never came, if that takes longer than `PATIENCE`."""
+    """Wait until ``condition`` holds; AssertionError, saying that ``expectation`` never came, if that takes longer than `PATIENCE`."""
     limit = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < limit, f"{expectation} never came"

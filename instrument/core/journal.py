@@ -231,7 +231,7 @@ class Journal:
     # --- reading
 
     def rows(self, kind: str | None = None, after_id: int = 0) -> Iterator[Row]:
-        """Rows in order, of one kind or all, with ids above ``after``. SessionError at one that cannot be read."""
+        """Rows in order, of one kind or all, with ids above ``after_id``. SessionError at one that cannot be read."""
         for number, name, time_ns, payload, arrays, _ in self._raw(kind, after_id):
             try:
                 content, named_arrays = unpack(payload), unpack(arrays)

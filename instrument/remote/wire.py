@@ -40,7 +40,7 @@ class WireError(ValueError):
 
 
 class VersionError(WireError):
-    """The peer speaks another version of the protocol: ``theirs`` is its name for it."""
+    """The peer speaks another version of the protocol: ``peer_protocol`` is its name."""
 
     def __init__(self, peer_protocol: str):
         super().__init__(

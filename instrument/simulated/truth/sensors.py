@@ -134,7 +134,7 @@ class Sensors:
     def _arrivals_between(
         self, channel: Channel, first: int, stop: int, start: float, until: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Of readings ``first`` to ``stop`` those that arrive after ``after`` and until ``until`` (s): their numbers and
+        """Of readings ``first`` to ``stop`` those that arrive after ``start`` and until ``until`` (s): their numbers and
         when they arrive.
         """
         c, numbers = self._column.config, np.arange(first, stop)

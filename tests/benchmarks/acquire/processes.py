@@ -93,7 +93,7 @@ def _requests_of(folder: Path) -> dict[int, Any]:
 
 
 def killed_and_resumed(scenario: str, requests_before_kill: int) -> dict[str, Any]:
-    """The simulated microscope killed once ``after`` requests are done: seconds until the command ended saying so, its exit code and
+    """The simulated microscope killed once ``requests_before_kill`` requests are done: seconds until the command ended saying so, its exit code and
     message, problems of the session left behind, and the largest difference of the resumed session from an uninterrupted one.
     """
     with tempfile.TemporaryDirectory(prefix="emtwin-killed-") as scratch:

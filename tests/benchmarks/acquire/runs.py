@@ -185,7 +185,7 @@ def read_session(folder: Path, result: dict[str, Any]) -> SessionNumbers:
 
 
 def code_key(*extra_paths: Path) -> str:
-    """A name for the code that makes numbers: all packages and ``others``."""
+    """A name for the code that makes numbers: all packages and ``extra_paths``."""
     code = hashlib.sha256()
     packaged = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*"))]
     for path in (*extra_paths, *packaged):

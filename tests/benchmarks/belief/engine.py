@@ -47,7 +47,7 @@ def _stream(entries: int, sensors: int, rate: float, **options):
 
 
 def live(seconds: float = 20.0, interval: float = 0.01, sensors: int = 64, rate: float = 1000.0) -> dict[str, float]:
-    """64 channels at 1 kHz handed over every ``every`` s, 2 % of the batches up to 1.9 s late, the belief asked for each time."""
+    """64 channels at 1 kHz handed over every ``interval`` s, 2 % of the batches up to 1.9 s late, the estimate read each time."""
     from twin.records import Readings
 
     generator = np.random.default_rng(0)

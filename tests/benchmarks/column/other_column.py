@@ -34,7 +34,7 @@ class Unusable(Exception):
 
 @dataclasses.dataclass
 class OtherColumn:
-    """Lenses by name: ``place``, ``width`` (metre), ``turns`` at excitation 1, ``knee`` (ampere-turns), ``remanence``; planes by name (metre)."""
+    """Lenses by name: ``position`` and ``width`` (metre), ``turns`` at excitation 1, ``knee`` (ampere-turns), ``remanence``; planes by name (metre)."""
 
     lenses: dict[str, dict[str, float]]
     planes: dict[str, float]
@@ -58,7 +58,7 @@ class OtherColumn:
         for element in table.element:
             if isinstance(element, Lens):
                 lenses[element.control] = {
-                    "place": draw(element.place_mm) * 1e-3,
+                    "position": draw(element.place_mm) * 1e-3,
                     "width": EQUIVALENT_WIDTH * draw(element.half_width_mm) * 1e-3,
                     "turns": draw(element.ampere_turns),
                     "knee": 1.3 * (draw(element.saturation) if element.saturation else 3 * draw(element.ampere_turns)),
@@ -67,7 +67,7 @@ class OtherColumn:
             else:
                 planes[element.name] = draw(element.place_mm) * 1e-3
         middle = lenses[objective.control]
-        planes["specimen"] = middle["place"] + (planes["specimen"] - middle["place"]) * 0.5
+        planes["specimen"] = middle["position"] + (planes["specimen"] - middle["position"]) * 0.5
         middle["turns"] *= design
         return cls(lenses, planes, 0.004 * float(z()), 1 + 0.02 * float(z()))
 
@@ -96,7 +96,7 @@ class OtherColumn:
                 1 + 0.6 * (turns / lens["knee"]) ** 2
             )  # spreads before its knee, unlike the twin's
             field += (_MU0 * turns / (math.pi * width))[:, None] / np.cosh(
-                (middle[None] - lens["place"]) / width[:, None]
+                (middle[None] - lens["position"]) / width[:, None]
             )
         b = math.sqrt(_E / (8 * _M * potential)) * field
         out = np.broadcast_to(np.eye(2), (count, 2, 2)).copy()
@@ -141,7 +141,7 @@ def _mean(number: float | list[float]) -> float:
 
 def _as_designed(width: float, knee: float, turns: float) -> float:
     """By what to multiply the objective's ampere-turns so that at STANDARD it images its middle to a plane far below."""
-    lens = {"place": 0.0, "width": width, "turns": turns, "knee": knee, "remanence": 0.0}
+    lens = {"position": 0.0, "width": width, "turns": turns, "knee": knee, "remanence": 0.0}
     objective_column = OtherColumn({"only": lens}, {"middle": 0.0, "far": IMAGE_DISTANCE}, 0.0, 1.0)
 
     def off(factor: float) -> float:
@@ -157,7 +157,7 @@ def _as_designed(width: float, knee: float, turns: float) -> float:
 def table_of(
     other: OtherColumn, generator: np.random.Generator, energy: float, settings_per_mode: int, noisy: bool = True
 ) -> list[Row]:
-    """``each`` settings in focus of each of three modes, with what is measured there; without noise and focus rows for held-out settings."""
+    """``settings_per_mode`` settings in focus of each of three modes, with what is measured there; without noise and focus rows for held-out settings."""
     rows: list[Row] = []
     rows += _projector(other, generator, energy, settings_per_mode, noisy, "diffraction")
     rows += _projector(other, generator, energy, settings_per_mode, noisy, "imaging")

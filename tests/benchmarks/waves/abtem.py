@@ -84,7 +84,7 @@ def exit(short: Form) -> Runs:
 
 
 def _scan_points(size: Size, padded: bool) -> Any:
-    """A raster over the cell in the middle at `PER_CELL` probes along its side, or, ``wide``, with half a cell more around it."""
+    """A raster over the cell in the middle at `PER_CELL` probes along its side, or, if ``padded``, with half a cell more around it."""
     import abtem
 
     low, cells = raster(size, 64)[0] - (A / 2 if padded else 0.0), 2 if padded else 1
@@ -93,7 +93,7 @@ def _scan_points(size: Size, padded: bool) -> Any:
 
 
 def _fine(image: Any, padded: bool, source: float = 0.0) -> np.ndarray:
-    """The 64 x 64 image [y, x] of the cell from a scan over `_places`, by abTEM's own Fourier interpolation and filter; ``source`` in angstrom."""
+    """The 64 x 64 image [y, x] of the cell from a scan over `_scan_points`, by abTEM's own Fourier interpolation and filter; ``source`` in angstrom."""
     soft = image.gaussian_filter(source) if source else image
     if not padded:
         return np.asarray(soft.interpolate(gpts=(64, 64)).array).T

@@ -252,7 +252,7 @@ def potentials_exact(short: Form) -> Runs:
 
 
 def growth(quantity: str, short: Form) -> Runs:
-    """Seconds [sizes] of patterns of probes as the number of ``what`` grows, of `SIZES`; the others are kept."""
+    """Seconds [sizes] of patterns of probes as the ``quantity`` grows, of `SIZES`; the others stay constant."""
     import jax
     import jax.numpy as jnp
 

@@ -217,7 +217,7 @@ def _leaving(
     stack: list[list],
     exit_layer: list,
 ) -> Iterator[np.ndarray]:
-    """Spectra [beams, n * n] of plane waves that passed ``entrance``, the parts of ``stack`` so far, and ``leave``."""
+    """Spectra [beams, n * n] of plane waves after ``entrance_layer``, the parts of ``stack`` so far, and ``exit_layer``."""
     import abtem
     from abtem.antialias import AntialiasAperture
     from abtem.core.axes import AxisMetadata, OrdinalAxis

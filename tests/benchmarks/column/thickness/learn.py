@@ -23,7 +23,7 @@ KEYS = ("surface", "deep", "lean")
 
 
 def likeliest_model_error(pairs: list[tuple[Any, Any]], model_error: Any) -> dict[str, float]:
-    """The likeliest errors for (trial, reading) ``pairs`` whose fits added those of ``used``."""
+    """The likeliest errors for (trial, reading) ``pairs`` whose fits used ``model_error``."""
     thickness = np.array([reading.value("thickness") for _, reading in pairs])
     tilts = np.array([[reading.value(f"tilt.{axis}") for axis in "xy"] for _, reading in pairs])
     depth = thickness[:, 0]

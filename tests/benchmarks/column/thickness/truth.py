@@ -132,7 +132,7 @@ def lattice(crystal: Crystal) -> tuple[np.ndarray, tuple[int, int]]:
 def _computed(
     crystal: Crystal, seed: int, requested: list[Trial], checkpoint: Path, progress: Callable[[str, float], None]
 ) -> list[np.ndarray]:
-    """The patterns, going on from what is in ``begun``."""
+    """The patterns, continued from the checkpoint file."""
     import abtem
     from ase import Atoms
 
