@@ -94,7 +94,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
 
 
 def interpolated(rows: list[Row], held_out: list[Row], name: str) -> list[list[float]]:
-    """Errors of logarithms of ``name`` at ``held_out``, by a thin-plate spline and linearly (nearest outside) through the table's own, in the free excitations."""
+    """Errors of logarithms of ``name`` at ``held_out``, by a thin-plate spline and linearly (nearest outside) through the table, in the free excitations."""
 
     def places(selected: list[Row]) -> np.ndarray:
         return np.array([[row.settings.controls[control] for control in FREE_CONTROLS[name]] for row in selected])
