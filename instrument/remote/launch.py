@@ -40,12 +40,12 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
     options.add_argument("--seed", type=int, default=0, help="seed of the simulated microscope's hidden truth")
     options.add_argument("--preset", help="named configuration of the simulated microscope")
     options.add_argument(
-        "--config", help="configuration: a JSON file, or a JSON object as such; its values go before the preset's"
+        "--config", help="configuration: a JSON file, or a JSON object as such; its values override the preset's"
     )
     options.add_argument(
         "--rate", type=float, default=0.0, help="seconds of instrument time a second (default: time moves on command)"
     )
-    options.add_argument("--cache", type=Path, help="folder in which what is costly to compute is kept")
+    options.add_argument("--cache", type=Path, help="folder for cached computations (default: none)")
     options.add_argument("--ticket", type=Path, help="file to write the truth endpoint's address and token to")
     options.add_argument("--data", type=Path, help="folder of the recording to replay")
     options.add_argument("--parent", type=int, help=argparse.SUPPRESS)
