@@ -1,5 +1,5 @@
-"""Talking to an instrument: the simulated microscope, a recording, or a real one. No JAX, so that it runs on the
-microscope's own computer.
+"""Instruments: the simulated microscope, a replayed recording, or a real microscope. Imports no JAX, so that it runs on
+the microscope's own computer.
 """
 
 import lazy_loader

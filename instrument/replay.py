@@ -1,4 +1,4 @@
-"""Recorded data as an instrument: a measurement returns what was recorded there, and nothing else.
+"""A recording as an instrument: a measurement at a pixel returns the data recorded there.
 
 `ReplayInstrument` plays a titanate spectrum image: the HAADF, recorded whole, and one EELS spectrum for each of its 49x6 pixels.
 """
@@ -29,9 +29,9 @@ CLAIMS_KEPT = (
 
 def find_recording(folder: str | Path) -> Path:
     """The folder that holds both files of the recording: ``folder`` or its sub-folder ``spectra``. VendorError if neither does."""
-    for place in (Path(folder), Path(folder) / "spectra"):
-        if (place / HAADF_FILE).is_file() and (place / EELS_FILE).is_file():
-            return place
+    for candidate in (Path(folder), Path(folder) / "spectra"):
+        if (candidate / HAADF_FILE).is_file() and (candidate / EELS_FILE).is_file():
+            return candidate
     problem = f"holds no {HAADF_FILE} with {EELS_FILE}, nor does its sub-folder spectra"
     raise VendorError(str(folder), problem, "Give the folder of the recorded data.")
 
@@ -47,26 +47,28 @@ class ReplayInstrument:
 
     def __init__(self, folder: str | Path, timeout: float = 60.0):
         """Reads both files through the vendor worker. Raises VendorError (a ValueError) if they cannot be read or do not belong together."""
-        place = find_recording(folder)
-        haadf = _only(place / HAADF_FILE, "image", timeout)
-        eels = _only(place / EELS_FILE, "spectrum-image", timeout)
+        recording = find_recording(folder)
+        haadf = _single_signal(recording / HAADF_FILE, "image", timeout)
+        eels = _single_signal(recording / EELS_FILE, "spectrum-image", timeout)
         if eels.data.ndim != 3 or eels.axes[-1].unit != "electronvolt":
             raise VendorError(
                 eels.path, f"is no spectrum image with an energy axis but {eels.data.shape}", "Give the recorded data."
             )
         rows, columns = eels.data.shape[:2]
-        finer = haadf.data.shape[0] // rows
-        if finer < 1 or haadf.data.shape != (rows * finer, columns * finer):
+        pixel_ratio = haadf.data.shape[0] // rows
+        if pixel_ratio < 1 or haadf.data.shape != (rows * pixel_ratio, columns * pixel_ratio):
             problem = f"has {haadf.data.shape} pixels, no whole multiple of the spectra's {(rows, columns)}"
             raise VendorError(haadf.path, problem, "Give an image and spectra of one recording.")
         self._haadf = np.asarray(haadf.data, dtype=np.float32)
         self._eels = np.asarray(eels.data, dtype=np.float32)
         if not (np.isfinite(self._haadf).all() and np.isfinite(self._eels).all()):
-            raise VendorError(str(place), "holds values that are not finite", "The recording is damaged; copy it anew.")
-        self.finer = finer
+            raise VendorError(
+                str(recording), "holds values that are not finite", "The recording is damaged; copy it again."
+            )
+        self.finer = pixel_ratio
         energies = coordinates(eels.axes[-1])
         self._first_energy, self._energy_step = float(energies[0]), float(eels.axes[-1].scale)
-        self._dwell = _positive(eels, "dwell", 0.2)
+        self._dwell = _positive_claim(eels, "dwell", 0.2)
         self._claims: dict[str, str | float | int | bool | None] = {
             f"claim.{name}": eels.claims[name].value for name in CLAIMS_KEPT if name in eels.claims
         }
@@ -93,14 +95,14 @@ class ReplayInstrument:
 
     def apply(self, changes: dict[str, float]) -> int:
         """Choose a pixel. InstrumentError, changing nothing, for an unknown control or a value that is no whole number in range."""
-        known = {control.name: control for control in self._controls}
+        controls = {control.name: control for control in self._controls}
         for name, value in changes.items():
-            control = known.get(name)
+            control = controls.get(name)
             if control is None:
-                raise InstrumentError(f"unknown control {name!r}.", f"The controls are {', '.join(known)}.")
+                raise InstrumentError(f"unknown control {name!r}.", f"The controls are {', '.join(controls)}.")
             if not math.isfinite(value) or value != round(value) or not control.lowest <= value <= control.highest:
                 cure = f"Give a whole number from {control.lowest:g} to {control.highest:g}."
-                raise InstrumentError(f"{name} = {value!r} is no pixel of the recording.", cure)
+                raise InstrumentError(f"{name} = {value!r} is not a pixel of the recording.", cure)
         self._settings.update({name: float(value) for name, value in changes.items()})
         return self._now
 
@@ -113,16 +115,16 @@ class ReplayInstrument:
         if scan.detector not in ("HAADF", "EELS"):
             raise InstrumentError(f"there is no detector {scan.detector!r}.", "The detectors are HAADF and EELS.")
         if not (math.isfinite(scan.settle) and scan.settle >= 0):
-            raise InstrumentError(f"settle = {scan.settle!r} is no time.", "Give seconds, 0 or more.")
+            raise InstrumentError(f"settle = {scan.settle!r} is not a time.", "Give seconds, 0 or more.")
         column, row = int(self._settings["pixel.x"]), int(self._settings["pixel.y"])
         key = (scan.detector, row, column) if scan.detector == "EELS" else (scan.detector, 0, 0)
-        before = self._times_returned.get(key, 0)
-        self._times_returned[key] = before + 1
+        times_returned = self._times_returned.get(key, 0)
+        self._times_returned[key] = times_returned + 1
         start = self._now + round(scan.settle * 1e9)
         meta: dict[str, str | float | int | bool | None] = {
             "replayed": True,
-            "returned_before": before,
-            "same_record": before > 0,
+            "returned_before": times_returned,
+            "same_record": times_returned > 0,
             "rows": self._eels.shape[0],
             "columns": self._eels.shape[1],
             **self._claims,
@@ -136,7 +138,7 @@ class ReplayInstrument:
                 "file": EELS_FILE,
             }
             shape, dwell, electrons = (1, 1), self._dwell, math.nan
-        else:  # recorded while the spectra were: looking at it costs nothing more
+        else:  # recorded together with the spectra: no further electrons
             data = self._haadf.copy()
             meta |= {"finer": self.finer, "file": HAADF_FILE}
             shape, dwell, electrons = self._haadf.shape, self._dwell / self.finer**2, 0.0
@@ -153,14 +155,14 @@ class ReplayInstrument:
         """Nothing to release."""
 
 
-def _only(path: Path, kind: str, timeout: float) -> VendorSignal:
-    found = [signal for signal in read_vendor(path, timeout=timeout) if signal.kind == kind]
-    if len(found) != 1:
-        raise VendorError(str(path), f"holds {len(found)} of kind {kind}, not one", "Give the recorded data.")
-    return found[0]
+def _single_signal(path: Path, kind: str, timeout: float) -> VendorSignal:
+    matching = [signal for signal in read_vendor(path, timeout=timeout) if signal.kind == kind]
+    if len(matching) != 1:
+        raise VendorError(str(path), f"holds {len(matching)} of kind {kind}, not one", "Give the recorded data.")
+    return matching[0]
 
 
-def _positive(signal: VendorSignal, name: str, otherwise: float) -> float:
+def _positive_claim(signal: VendorSignal, name: str, otherwise: float) -> float:
     claim = signal.claims.get(name)
     value = float(claim.value) if claim is not None else math.nan
     return value if math.isfinite(value) and value > 0 else otherwise

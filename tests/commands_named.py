@@ -1,4 +1,4 @@
-"""What a Markdown text says of the program: its fenced blocks, the commands in them, the scenarios they write, and the parameters that a command takes."""
+"""Commands in Markdown texts: fenced blocks, commands, scenario files, and the parameters of each command."""
 
 import re
 import shlex
@@ -35,12 +35,12 @@ def commands(text: str, program: str = "emtwin", mentions: bool = True) -> list[
     lines += spans(text) if mentions else []
     words = [shlex.split(line, comments=True) for line in lines if program in line]
     starts = [
-        (one, at)
-        for one in words
-        for at in range(len(one))
-        if " ".join(one[at:]).removeprefix(".venv/bin/").startswith(f"{program} ")
+        (call, start)
+        for call in words
+        for start in range(len(call))
+        if " ".join(call[start:]).removeprefix(".venv/bin/").startswith(f"{program} ")
     ]
-    return [one[at + program.count(" ") + 1 :] for one, at in starts]
+    return [call[start + program.count(" ") + 1 :] for call, start in starts]
 
 
 def parsed(arguments: list[str]) -> tuple[list[str], dict]:
@@ -51,29 +51,29 @@ def parsed(arguments: list[str]) -> tuple[list[str], dict]:
         context = command.make_context(path[-1] if path else "emtwin", list(arguments), resilient_parsing=eager)
         if not isinstance(command, TyperGroup):
             return path, {**context.params, "args": context.args}
-        rest = [*context._protected_args, *context.args]
-        if not rest:
+        remaining = [*context._protected_args, *context.args]
+        if not remaining:
             return path, context.params
-        name, command, arguments = command.resolve_command(context, rest)
+        name, command, arguments = command.resolve_command(context, remaining)
         path.append(name)
 
 
 def leaves() -> set[tuple[str, ...]]:
     """The paths of all commands that do something."""
-    found, todo = set(), [((), typer.main.get_command(cli.app))]
-    while todo:
-        path, command = todo.pop()
+    paths, pending = set(), [((), typer.main.get_command(cli.app))]
+    while pending:
+        path, command = pending.pop()
         inner = getattr(command, "commands", {})
-        todo += [((*path, name), one) for name, one in inner.items()]
-        found |= set() if inner else {path}
-    return found
+        pending += [((*path, name), subcommand) for name, subcommand in inner.items()]
+        paths |= set() if inner else {path}
+    return paths
 
 
 def options() -> set[str]:
     """Every option of every command."""
-    known, todo = set(), [typer.main.get_command(cli.app)]
-    while todo:
-        command = todo.pop()
-        todo += getattr(command, "commands", {}).values()
-        known |= {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
-    return known | {option for action in serve_parser()._actions for option in action.option_strings}
+    names, pending = set(), [typer.main.get_command(cli.app)]
+    while pending:
+        command = pending.pop()
+        pending += getattr(command, "commands", {}).values()
+        names |= {option for parameter in command.params for option in parameter.opts if option.startswith("-")}
+    return names | {option for action in serve_parser()._actions for option in action.option_strings}

@@ -1,4 +1,4 @@
-"""What several tests need and is costly to make: made once in a test run, by whichever of its processes asks first."""
+"""Files shared by tests and costly to compute: made once in a test run, by the first process that needs them."""
 
 import fcntl
 import os

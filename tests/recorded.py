@@ -1,4 +1,4 @@
-"""Where the real files lie that tests and benchmarks run against.
+"""The folder of real files for tests and benchmarks.
 
 Apart from conftest.py, whose checks of every call would slow a benchmark manyfold.
 """

@@ -1,4 +1,4 @@
-"""A small twin that many tests share: SrTiO3, 3 x 3 cells, four to ten cells deep, one phonon configuration. Computed once in a test run."""
+"""A small twin shared by many tests: SrTiO3, 3 x 3 cells, four to ten cells deep, one phonon configuration. Computed once in a test run."""
 
 import functools
 from pathlib import Path
@@ -22,8 +22,8 @@ def small_layout() -> Layout:
 
 @functools.cache
 def small_gram() -> GramModel:
-    with np.load(made_once("gram.npz", _write_gram), allow_pickle=False) as kept:
-        return GramModel.from_arrays(dict(kept))
+    with np.load(made_once("gram.npz", _write_gram), allow_pickle=False) as archive:
+        return GramModel.from_arrays(dict(archive))
 
 
 def _write_gram(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `conftest.py` promises of every other test: a call with a wrong type or a wrong shape does not go through unseen."""
+"""Runtime type checks that `conftest.py` installs: a call with a wrong type or shape raises an error."""
 
 from typing import Any
 
@@ -13,9 +13,9 @@ from reconstruct.stream.sqrt_kernel import KernelReadings, Steps, run
 from twin.dynamics.linear import expm
 
 
-def _any(wrong: Any) -> Any:
+def _any(value: Any) -> Any:
     """What pyright would not let through."""
-    return wrong
+    return value
 
 
 def test_types_where_no_annotation_says_a_shape():

@@ -1,4 +1,4 @@
-"""The documentation checked against the program: every page is reachable, every command, option, name and key on it exists, and what it shows runs."""
+"""The documentation checked against the program: pages are reachable, commands, options, names and keys exist, and examples run."""
 
 import importlib
 import os
@@ -60,36 +60,36 @@ def test_every_job_page_begins_with_a_command_or_a_file():
             assert text[: first.start()].count("\n") < 8, f"{page}: its first command comes late"
 
 
-@pytest.mark.parametrize(("page", "arguments"), CALLS, ids=[f"{page} {' '.join(one)}" for page, one in CALLS])
+@pytest.mark.parametrize(("page", "arguments"), CALLS, ids=[f"{page} {' '.join(words)}" for page, words in CALLS])
 def test_a_command_has_what_a_page_gives_it(page, arguments):
-    path, given = parsed(arguments)
+    path, parameters = parsed(arguments)
     if path == ["instrument", "serve"]:
-        serve_parser().parse_args(given["args"])
-    if path == ["acquire"] and given["resume"] is None:
-        name = given["scenario"] or "tune-and-map"
+        serve_parser().parse_args(parameters["args"])
+    if path == ["acquire"] and parameters["resume"] is None:
+        name = parameters["scenario"] or "tune-and-map"
         assert name in files(PAGES[page]) or name in preset_names()
-    if path == ["simulate"] and given["scenario"] is not None:
-        assert given["scenario"] in files(PAGES[page]) or given["scenario"] in simulation_names()
+    if path == ["simulate"] and parameters["scenario"] is not None:
+        assert parameters["scenario"] in files(PAGES[page]) or parameters["scenario"] in simulation_names()
 
 
 def test_commands_mentioned_in_the_text_exist():
     for page, text in PAGES.items():
-        for one in spans(text):
-            words = [word for word in one.split() if not word.startswith("-")]
+        for span in spans(text):
+            words = [word for word in span.split() if not word.startswith("-")]
             if words[:1] == ["emtwin"] and len(words) > 1:
-                known = {path[:size] for path in leaves() for size in (1, 2)}
-                assert any(tuple(words[1:size]) in known for size in (2, 3)), f"{page}: {one}"
+                prefixes = {path[:size] for path in leaves() for size in (1, 2)}
+                assert any(tuple(words[1:size]) in prefixes for size in (2, 3)), f"{page}: {span}"
                 if (words[1],) not in leaves() and len(words) > 2 and words[2] != "KIND":
-                    assert tuple(words[1:3]) in known, f"{page}: {one}"
+                    assert tuple(words[1:3]) in prefixes, f"{page}: {span}"
 
 
 def test_every_command_has_a_page_with_its_options():
-    shown = [
-        tuple(one.split())
+    documented = [
+        tuple(words.split())
         for text in PAGES.values()
-        for one in re.findall(r"^```\{command-options\} (.*)$", text, re.M)
+        for words in re.findall(r"^```\{command-options\} (.*)$", text, re.M)
     ]
-    assert sorted(shown) == sorted(leaves())
+    assert sorted(documented) == sorted(leaves())
     called = {tuple(parsed(arguments)[0]) for _, arguments in CALLS}
     assert leaves() <= called
 
@@ -130,27 +130,27 @@ def test_a_scenario_of_a_page_is_accepted(page, name, tmp_path):
 
 def test_names_of_modules_and_functions_in_the_text_exist():
     """Dotted names of the five packages, wherever they stand as code; a path of a file or folder exists too."""
-    seen = 0
+    count = 0
     for page, text in PAGES.items():
         for span in spans(text):
             if re.fullmatch(r"(twin|reconstruct|learn|instrument|scenarios)(\.\w+)+", span):
-                seen += 1
-                assert _found(span), f"{page}: there is no {span}"
+                count += 1
+                assert _exists(span), f"{page}: there is no {span}"
             elif re.fullmatch(r"(twin|reconstruct|learn|instrument|scenarios|docs|tests)/[\w/]*", span):
                 assert (ROOT / span).exists(), f"{page}: there is no {span}"
-    assert seen > 3
+    assert count > 3
 
 
-def _found(name: str) -> bool:
+def _exists(name: str) -> bool:
     parts = name.split(".")
     for size in range(len(parts), 0, -1):
         try:
-            thing = importlib.import_module(".".join(parts[:size]))
+            value = importlib.import_module(".".join(parts[:size]))
         except ModuleNotFoundError:
             continue
         for part in parts[size:]:
-            thing = getattr(thing, part, None)
-        return thing is not None
+            value = getattr(value, part, None)
+        return value is not None
     return False
 
 
@@ -175,26 +175,26 @@ def test_every_key_of_a_sensor_table_is_documented_with_its_default():
     }
     assert set(sections) == set(STRUCTS)
     tables = {field.name for field in msgspec.structs.fields(table.Table)}
-    assert {re.sub(r"\W|NAME|\.", "", one.strip("`")) for one in sections} >= tables - {"schema", "name", "doc"}
+    assert {re.sub(r"\W|NAME|\.", "", name.strip("`")) for name in sections} >= tables - {"schema", "name", "doc"}
     for title, struct in STRUCTS.items():
         rows = dict(re.findall(r"^\| `(\w+)` \| (?:[^|]*\| )??(required|none|[^|]*?) \|", sections[title], re.M))
         if struct is None:
             assert set(rows) == {"schema", "name", "doc"}
             continue
-        wanted = msgspec.structs.fields(struct)
-        kept = {field.name for field in wanted}
+        fields = msgspec.structs.fields(struct)
+        field_names = {field.name for field in fields}
         if struct is table.QuantityRow:
-            kept |= {field.name for field in msgspec.structs.fields(table.TermRow)}
-        assert kept <= set(rows), f"{title}: {kept - set(rows)} not documented"
-        for field in wanted:
+            field_names |= {field.name for field in msgspec.structs.fields(table.TermRow)}
+        assert field_names <= set(rows), f"{title}: {field_names - set(rows)} not documented"
+        for field in fields:
             line = re.search(rf"^\| `{field.name}` \|(.*)$", sections[title], re.M)
             assert line is not None
             assert field.required == ("| required |" in f"|{line[1]}"), f"{title} {field.name}"
             if isinstance(field.default, float):
-                said = [float(cell) for cell in line[1].split("|") if re.fullmatch(r"\s*[\d.]+(e-?\d+)?\s*", cell)]
-                assert said[:1] == [field.default], f"{title} {field.name}"
+                defaults = [float(cell) for cell in line[1].split("|") if re.fullmatch(r"\s*[\d.]+(e-?\d+)?\s*", cell)]
+                assert defaults[:1] == [field.default], f"{title} {field.name}"
     named = {
-        one.__struct_config__.tag for one in (moves.Walk, moves.Relax, moves.Follow, moves.Integrate, moves.Constant)
+        name.__struct_config__.tag for name in (moves.Walk, moves.Relax, moves.Follow, moves.Integrate, moves.Constant)
     }
     assert named <= set(spans(sections["`[[entry]]`"]))
 
@@ -209,12 +209,12 @@ def table_of(page: str, heading: str) -> list[list[str]]:
 
 def test_names_of_aberrations_are_those_of_the_twin():
     rows = table_of("reference/conventions.md", "### Aberrations")
-    assert {ceos: (own, float(factor)) for own, _, ceos, factor in rows} == aberrations.CEOS
+    assert {ceos: (name, float(factor)) for name, _, ceos, factor in rows} == aberrations.CEOS
 
 
 def test_names_of_lenses_are_those_that_files_are_read_by():
     rows = table_of("reference/conventions.md", "### Names of lenses")
-    thermo, tia = ({row[place]: row[0] for row in rows if row[place]} for place in (1, 2))
+    thermo, tia = ({row[column]: row[0] for row in rows if row[column]} for column in (1, 2))
     assert thermo.items() <= settings.THERMO_LENSES.items()
     assert tia == settings.TIA_LENSES
     jeol = {row[3]: row[0] for row in rows if row[3] in settings.JEOL_LENSES}
@@ -224,8 +224,8 @@ def test_names_of_lenses_are_those_that_files_are_read_by():
 
 def test_the_example_of_a_sensor_table_is_read():
     (example,) = blocks(PAGES["reference/sensor-table.md"], "toml")
-    found = read_table(example, "the page").model()
-    assert [sensor.channel for sensor in found.evidence] == ["holder.thermometer"]
+    sensor_model = read_table(example, "the page").model()
+    assert [sensor.channel for sensor in sensor_model.evidence] == ["holder.thermometer"]
 
 
 def test_the_example_of_a_calibration_table_is_read(tmp_path):
@@ -254,7 +254,7 @@ def test_the_example_of_an_instrument_is_one():
     assert frame.data.shape == (4, 6)
     assert frame.settings == {"C10": 50.0}
     first, second = scope.readings(), scope.readings()
-    assert [one[0].first for one in (first, second)] == [0, 1]
+    assert [batches[0].first for batches in (first, second)] == [0, 1]
     assert first[0].times.dtype == np.int64
 
 
@@ -264,7 +264,7 @@ def rendered(tmp_path_factory) -> str:
     pytest.importorskip("sphinx", reason="needs the extra docs")
     pytest.importorskip("myst_parser", reason="needs the extra docs")
     folder = tmp_path_factory.mktemp("made")
-    keys = "\n".join(f"## {one}\n\n```{{scenario-keys}} {one}\n```\n" for one in ("simulate", "acquire"))
+    keys = "\n".join(f"## {kind}\n\n```{{scenario-keys}} {kind}\n```\n" for kind in ("simulate", "acquire"))
     listed = "\n".join(f"```{{command-options}} {' '.join(path)}\n```\n" for path in sorted(leaves()))
     (folder / "index.md").write_text(f"# Made\n\n{keys}\n\n# Options\n\n{listed}\n", encoding="utf-8")
     extensions = "extensions=myst_parser,command_options,scenario_keys"
@@ -283,8 +283,10 @@ def rendered(tmp_path_factory) -> str:
         str(folder / "out"),
     ]
     path = os.pathsep.join([str(DOCS / "_ext"), str(ROOT)])
-    ran = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr[-3000:]
+    process = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
     return (folder / "out" / "index.xml").read_text(encoding="utf-8")
 
 
@@ -295,12 +297,12 @@ def test_every_option_of_every_command_is_rendered(rendered):
 
 def test_every_scenario_key_is_rendered(rendered):
     assert "[beam]" in rendered
-    for one in (*simulation_keys(), *acquisition_keys()):
-        for key in one.keys:
+    for key_table in (*simulation_keys(), *acquisition_keys()):
+        for key in key_table.keys:
             assert f">{key.name}</literal>" in rendered, key.path
             assert key.meaning, f"{key.path} has no meaning"
-        if one.path:
-            assert f"[{one.path}]" in rendered
+        if key_table.path:
+            assert f"[{key_table.path}]" in rendered
 
 
 def test_every_public_module_is_in_the_api(monkeypatch):
@@ -308,11 +310,11 @@ def test_every_public_module_is_in_the_api(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS / "_ext"))
     modules_of = importlib.import_module("api_pages").modules_of
     (named,) = re.findall(r"^```\{toctree\}\n(.*?)^```$", PAGES["reference/api.md"], re.M | re.S)
-    todo, found = [line.removeprefix("api/") for line in named.splitlines() if not line.startswith(":")], set()
-    assert todo == ["twin", "reconstruct", "learn", "instrument"]
-    files = {path.relative_to(ROOT).with_suffix("") for name in todo for path in (ROOT / name).rglob("*.py")}
-    while todo:
-        modules, inner = modules_of(importlib.import_module(todo.pop()))
-        found |= set(modules)
-        todo += inner
-    assert found == {".".join(path.parts) for path in files if not path.name.startswith("_")}
+    pending, documented = [line.removeprefix("api/") for line in named.splitlines() if not line.startswith(":")], set()
+    assert pending == ["twin", "reconstruct", "learn", "instrument"]
+    files = {path.relative_to(ROOT).with_suffix("") for name in pending for path in (ROOT / name).rglob("*.py")}
+    while pending:
+        modules, inner = modules_of(importlib.import_module(pending.pop()))
+        documented |= set(modules)
+        pending += inner
+    assert documented == {".".join(path.parts) for path in files if not path.name.startswith("_")}

@@ -1,4 +1,4 @@
-"""The house's walls: imports run one way, and what serves an instrument never loads JAX."""
+"""Import rules: layers are imported in one direction, and the instrument server does not load JAX."""
 
 import subprocess
 import sys
@@ -18,15 +18,15 @@ print("loaded:", sorted(set(sys.modules) & {{"jax", "jaxlib", "equinox", "jaxtyp
 
 
 def _loaded_by(body: str) -> str:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", _PROBE.format(body=body)],
         capture_output=True,
         text=True,
         cwd=ROOT,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1]
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip().splitlines()[-1]
 
 
 @pytest.mark.smoke
@@ -51,21 +51,21 @@ def test_serve_command_loads_no_jax(kind: str):
 from scenarios.cli.main import run
 import contextlib, io
 try:
-    with contextlib.redirect_stdout(io.StringIO()) as told:
+    with contextlib.redirect_stdout(io.StringIO()) as output:
         run(["instrument", "serve", "{kind}", "--help"])
 except SystemExit as end:
     assert end.code in (0, None), end.code
-assert "--port" in told.getvalue(), told.getvalue()
+assert "--port" in output.getvalue(), output.getvalue()
 """
     assert _loaded_by(body) == "loaded: []"
 
 
 def test_layers_hold():
     """import-linter's contracts, as CI checks them; each contract is one that the code could break."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()", "--no-cache"],
         capture_output=True, text=True, cwd=ROOT, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout
+    assert process.returncode == 0, process.stdout
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    assert f"{len(contracts)} kept, 0 broken" in done.stdout
+    assert f"{len(contracts)} kept, 0 broken" in process.stdout

@@ -23,27 +23,27 @@ FILES = files(TEXT)
 
 
 def test_the_readme_shows_every_command():
-    known = leaves()
-    shown = {tuple(parsed(one)[0]) for one in EMTWIN if "KIND" not in one}
-    kinds = {path[1] for path in known if path[0] == "measure"}
-    assert {path for path in known if path[0] != "measure"} <= shown
-    assert {path[1] for path in shown if path[0] == "measure"} <= kinds
+    all_commands = leaves()
+    in_readme = {tuple(parsed(call)[0]) for call in EMTWIN if "KIND" not in call}
+    kinds = {path[1] for path in all_commands if path[0] == "measure"}
+    assert {path for path in all_commands if path[0] != "measure"} <= in_readme
+    assert {path[1] for path in in_readme if path[0] == "measure"} <= kinds
     assert kinds <= set(spans(TEXT))
 
 
 @pytest.mark.parametrize("arguments", EMTWIN, ids=" ".join)
 def test_a_command_has_what_the_readme_gives_it(arguments):
     if "KIND" in arguments:
-        arguments = ["pacbed" if one == "KIND" else one for one in arguments]
-    path, given = parsed(arguments)
+        arguments = ["pacbed" if word == "KIND" else word for word in arguments]
+    path, parameters = parsed(arguments)
     if path == ["instrument", "serve"]:
-        served = serve_parser().parse_args(given["args"])
+        served = serve_parser().parse_args(parameters["args"])
         assert served.preset is None or served.preset in presets()
-    if path == ["acquire"] and given["resume"] is None:
-        name = given["scenario"] or "tune-and-map"
+    if path == ["acquire"] and parameters["resume"] is None:
+        name = parameters["scenario"] or "tune-and-map"
         assert name in FILES or load_scenario(name).name == name
-    if path == ["simulate"] and given["scenario"] is not None:
-        assert given["scenario"] in FILES or given["scenario"] in simulation_names()
+    if path == ["simulate"] and parameters["scenario"] is not None:
+        assert parameters["scenario"] in FILES or parameters["scenario"] in simulation_names()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -66,7 +66,7 @@ def test_extras_benchmarks_and_their_parts_exist():
     named = {extra for group in re.findall(r"pip install [^\n]*\.\[([\w,]+)\]", TEXT) for extra in group.split(",")}
     assert named
     assert named <= set(extras)
-    called = [one[0] for one in commands(TEXT, "python -m tests.benchmarks") if not one[0].startswith("-")]
+    called = [call[0] for call in commands(TEXT, "python -m tests.benchmarks") if not call[0].startswith("-")]
     assert called
     assert set(called) <= set(benchmark_names())
     numbers = (ROOT / "docs" / "reference" / "numbers.md").read_text(encoding="utf-8")
@@ -77,13 +77,13 @@ def test_extras_benchmarks_and_their_parts_exist():
 
 
 def test_links_lead_to_files():
-    places = re.findall(r"\]\((?!https?:)([^)#]+)", TEXT)
-    assert places
-    assert [place for place in places if not (ROOT / place).is_file()] == []
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", TEXT)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).is_file()] == []
 
 
 def test_exit_codes_are_those_of_the_command_line():
-    said = re.search(r"Exit codes: (.*?)\n\n", TEXT, re.S)
-    assert said is not None
-    codes = {int(code) for code in re.findall(r"(?:^|; )\s*(\d+) ", said[1])}
+    sentence = re.search(r"Exit codes: (.*?)\n\n", TEXT, re.S)
+    assert sentence is not None
+    codes = {int(code) for code in re.findall(r"(?:^|; )\s*(\d+) ", sentence[1])}
     assert codes == {cli.DONE, cli.DISAGREES, cli.BAD_INPUT, cli.LOST, cli.FAULT, cli.INTERRUPTED}

@@ -1,4 +1,4 @@
-"""Waiting for what another process or thread does. No time here judges a program: only one that hangs reaches the limit."""
+"""Waiting for other processes and threads. The time limit is only reached by a program that hangs."""
 
 import subprocess
 import time
@@ -8,23 +8,23 @@ PATIENCE = 1800.0
 """Seconds after which something counts as hung, on however slow a machine."""
 
 
-def until(condition: Callable[[], object], what: str) -> None:
-    """Wait until ``condition`` holds; AssertionError, saying ``what`` never came, if that takes longer than `PATIENCE`."""
+def until(condition: Callable[[], object], expectation: str) -> None:
+    """Wait until ``condition`` holds; AssertionError, saying that ``expectation`` never came, if that takes longer than `PATIENCE`."""
     limit = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < limit, f"{what} never came"
+        assert time.monotonic() < limit, f"{expectation} never came"
         time.sleep(0.01)
 
 
-def said(process: subprocess.Popen, text: str) -> str:
-    """What a process says on stderr up to a line with ``text``; AssertionError if it ends before."""
+def stderr_until(process: subprocess.Popen, text: str) -> str:
+    """The stderr of a process up to a line with ``text``; AssertionError if it ends before."""
     assert process.stderr is not None
-    heard = ""
+    output = ""
     for line in process.stderr:
-        heard += line
+        output += line
         if text in line:
-            return heard
-    raise AssertionError(f"{text!r} never came:\n{heard}")
+            return output
+    raise AssertionError(f"{text!r} never came:\n{output}")
 
 
 def ended(process: subprocess.Popen) -> tuple[int, str, str]:

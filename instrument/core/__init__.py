@@ -1,1 +1,1 @@
-"""What every instrument can do, and what a session is on disk."""
+"""The interface of an instrument, and the session on disk."""

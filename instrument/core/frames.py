@@ -15,7 +15,7 @@ _KINDS = "iuf"
 
 
 class FrameStore:
-    """The group in ``folder``, opened for reading, or with ``write`` for both. ValueError if it is none."""
+    """The Zarr group in ``folder``, opened for reading, or with ``write`` for reading and writing. ValueError if it cannot be read."""
 
     def __init__(self, folder: Path, write: bool):
         import zarr  # not at the top: it takes longer to import than the rest of the journal together
@@ -37,7 +37,7 @@ class FrameStore:
         _sync_tree(folder)
 
     def array_for(self, data: np.ndarray) -> str:
-        """The name of the array for frames like this one, made if there is none yet."""
+        """The name of the array for frames of this shape and dtype; created if it does not exist."""
         if data.dtype.kind not in _KINDS or not data.size:
             raise ValueError(f"a frame of dtype {data.dtype} and shape {data.shape} cannot be kept; give real numbers")
         name = f"{data.dtype.name}_{'x'.join(map(str, data.shape))}"
@@ -62,7 +62,7 @@ class FrameStore:
         return hashlib.sha256(chunk.read_bytes()).hexdigest()
 
     def check(self, name: str, index: int, digest: str) -> None:
-        """ValueError unless that frame's chunk is there, unchanged."""
+        """ValueError if the frame's chunk is missing or was changed."""
         chunk = self._chunk(name, index, self._open(name).ndim)
         if not chunk.is_file():
             raise ValueError(f"chunk {chunk.name} of {name} is missing")
@@ -81,7 +81,7 @@ class FrameStore:
             import zarr
 
             try:
-                # a frame of nothing but zeros is a frame too, and has a chunk
+                # a frame of zeros is written as a chunk like any other
                 with zarr.config.set({"array.write_empty_chunks": True}):
                     self._arrays[name] = zarr.open_array(self._folder / name, mode=self._mode)
             except Exception as error:  # zarr raises many kinds for a damaged store

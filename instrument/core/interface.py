@@ -1,4 +1,4 @@
-"""What every instrument can do, whatever stands behind it: the simulated microscope, a recording, or a real control system."""
+"""The interface of an instrument: the simulated microscope, a recording, or a real control system."""
 
 from typing import Protocol
 
@@ -9,7 +9,7 @@ from twin.records import Frame, Readings, Scan
 
 
 class Description(msgspec.Struct, frozen=True):
-    """Who answers: its name, kind ("simulated", "replay", a control system), controls, channels and detectors.
+    """An instrument's name, kind ("simulated", "replay", a control system), controls, channels and detectors.
 
     ``clock`` is "stepped" (time moves only with `Instrument.advance`) or "running" (it moves by itself, ``rate`` times the wall's).
     """
@@ -25,7 +25,7 @@ class Description(msgspec.Struct, frozen=True):
 
 
 class InstrumentError(Exception):
-    """The instrument answered, and refused: ``problem`` says what was wrong with the command, ``cure`` what to do."""
+    """The instrument refused a command: ``problem`` says what was wrong, ``cure`` what to do."""
 
     def __init__(self, problem: str, cure: str = ""):
         super().__init__(f"{problem} {cure}".strip())

@@ -3,8 +3,8 @@ writes, any may read.
 
 A row's hash is SHA-256 over the previous row's hash and its own kind, time, payload and arrays. A frame's chunk is
 written and synced first, then its row with the chunk's hash is committed; only then does `Journal.append_frame`
-return. So killing the process at any moment loses nothing that was acknowledged: at worst a chunk without a row is
-left, and is written over by the next frame.
+return. If the process is killed at any moment, no acknowledged row is lost: at worst a chunk without a row is left,
+and the next frame overwrites it.
 """
 
 import contextlib
@@ -74,7 +74,7 @@ class Journal:
         self.folder = folder
         self._database, self._frames, self._lock_file = database, frames, lock
         self._mutex = threading.RLock()
-        self._last, self._hash = self._tail()
+        self._last_id, self._last_hash = self._tail()
         self._counts: dict[str, int] = {}  # frames of each array that have a row
         if lock is not None:
             for row in self.rows("frame"):
@@ -82,14 +82,12 @@ class Journal:
 
     @classmethod
     def create(cls, folder: str | Path) -> "Journal":
-        """A new session. SessionError (a ValueError) if the folder exists or cannot be made; then nothing is left
-        behind.
-        """
+        """A new session. SessionError (a ValueError) if the folder exists or cannot be created; then no files are left."""
         folder = Path(folder).absolute()
         if folder.exists() or folder.is_symlink():
             raise SessionError(folder, "it exists already", "choose another folder for the new session")
         draft = folder.with_name(f".{folder.name}.{os.getpid()}.draft")
-        made = [parent for parent in folder.parents if not parent.exists()]
+        missing_parents = [parent for parent in folder.parents if not parent.exists()]
         try:
             draft.mkdir(parents=True)
             FrameStore.create(draft / "frames.zarr")
@@ -102,7 +100,7 @@ class Journal:
             _sync(folder.parent)
         except (OSError, sqlite3.Error) as error:
             shutil.rmtree(draft, ignore_errors=True)
-            for parent in made:
+            for parent in missing_parents:
                 with contextlib.suppress(OSError):
                     parent.rmdir()
             raise SessionError(
@@ -192,7 +190,9 @@ class Journal:
                 digest = self._frames.write(array, index, frame.data)
             except OSError as error:
                 raise SessionError(self.folder, f"a frame cannot be written ({error})", "see to its disk") from error
-            self._counts[array] = index + 1  # before the row, so that an interruption leaves a hole and no clash
+            self._counts[array] = (
+                index + 1
+            )  # before the row: after an interruption the index is skipped, not used twice
             claims = {name: getattr(frame, name) for name in frame.__struct_fields__ if name != "data"}
             payload = pack({"array": array, "index": index, "sha256": digest, **claims})
             return self._commit([("frame", _moment(frame.start), payload, pack({}))])
@@ -200,52 +200,52 @@ class Journal:
     def _commit(self, items: list[tuple[str, int | None, bytes, bytes]]) -> int:
         with self._mutex:
             self._must_write()
-            last, link = self._last, self._hash
+            last_id, last_hash = self._last_id, self._last_hash
             rows = []
             for kind, time_ns, payload, arrays in items:
-                last, link = last + 1, _link(link, kind, time_ns, payload, arrays)
-                rows.append((last, kind, time_ns, payload, arrays, link))
+                last_id, last_hash = last_id + 1, _link(last_hash, kind, time_ns, payload, arrays)
+                rows.append((last_id, kind, time_ns, payload, arrays, last_hash))
             if rows:
                 try:
                     self._database.execute("BEGIN IMMEDIATE")
                     self._database.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?)", rows)
                     self._database.execute("COMMIT")
-                    self._last, self._hash = last, link
+                    self._last_id, self._last_hash = last_id, last_hash
                 except BaseException as error:
                     if self._database.in_transaction:
                         self._database.execute("ROLLBACK")
-                    self._last, self._hash = self._tail()  # an interruption may come right after the commit
+                    self._last_id, self._last_hash = self._tail()  # an interruption may come right after the commit
                     if isinstance(error, sqlite3.Error):
                         raise SessionError(self.folder, f"it cannot be written ({error})", "see to its disk") from error
                     raise
-            return last
+            return last_id
 
     def _must_write(self) -> None:
         if self._lock_file is None:
             raise SessionError(self.folder, "it was opened for reading", "open it with write=True")
 
     def _tail(self) -> tuple[int, bytes]:
-        found = self._database.execute("SELECT id, hash FROM rows ORDER BY id DESC LIMIT 1").fetchone()
-        return found or (0, _GENESIS)
+        newest = self._database.execute("SELECT id, hash FROM rows ORDER BY id DESC LIMIT 1").fetchone()
+        return newest or (0, _GENESIS)
 
     # --- reading
 
-    def rows(self, kind: str | None = None, after: int = 0) -> Iterator[Row]:
-        """Rows in order, of one kind or all, with ids above ``after``. SessionError at one that cannot be read."""
-        for number, name, time_ns, payload, arrays, _ in self._raw(kind, after):
+    def rows(self, kind: str | None = None, after_id: int = 0) -> Iterator[Row]:
+        """Rows in order, of one kind or all, with ids above ``after_id``. SessionError at one that cannot be read."""
+        for number, name, time_ns, payload, arrays, _ in self._raw(kind, after_id):
             try:
-                plain, named = unpack(payload), unpack(arrays)
-                if not isinstance(plain, dict) or not isinstance(named, dict):
+                content, named_arrays = unpack(payload), unpack(arrays)
+                if not isinstance(content, dict) or not isinstance(named_arrays, dict):
                     raise PayloadError("not a table")
             except PayloadError as error:
                 raise SessionError(
                     self.folder, f"row {number} is damaged ({error})", "restore it from a copy"
                 ) from error
-            yield Row(number, name, time_ns, plain, named)
+            yield Row(number, name, time_ns, content, named_arrays)
 
-    def readings(self, after: int = 0) -> Iterator[tuple[int, Readings]]:
+    def readings(self, after_id: int = 0) -> Iterator[tuple[int, Readings]]:
         """Batches of readings as they were appended, each with its row's id."""
-        for row in self.rows("readings", after):
+        for row in self.rows("readings", after_id):
             yield (
                 row.id,
                 Readings(row.payload["channel"], row.payload["first"], row.arrays["times"], row.arrays["values"]),
@@ -256,10 +256,10 @@ class Journal:
         damaged or missing.
         """
         if isinstance(row, int):
-            found = next(iter(self.rows("frame", row - 1)), None)
-            if found is None or found.id != row:
-                raise SessionError(self.folder, f"row {row} is no frame", "ask for a row of kind frame")
-            row = found
+            frame_row = next(iter(self.rows("frame", row - 1)), None)
+            if frame_row is None or frame_row.id != row:
+                raise SessionError(self.folder, f"row {row} is not a frame", "ask for a row of kind frame")
+            row = frame_row
         claims = dict(row.payload)
         try:
             array, index, digest = claims.pop("array"), claims.pop("index"), claims.pop("sha256")
@@ -271,23 +271,23 @@ class Journal:
             ) from error
 
     def verify(self) -> list[str]:
-        """Everything wrong with the session, as sentences: broken links of the chain, damaged or missing chunks. Empty
-        if all is well.
+        """Problems of the session as sentences: broken links of the hash chain, damaged or missing chunks. Empty if there
+        are none.
         """
         problems = []
-        link, due = _GENESIS, 1
+        expected_hash, expected_id = _GENESIS, 1
         try:
-            for number, kind, time_ns, payload, arrays, stored in self._raw(None, 0):
-                if number != due:
-                    problems.append(f"rows {due} to {number - 1} are missing")
-                link, due = _link(link, kind, time_ns, payload, arrays), number + 1
-                if link != stored:
+            for number, kind, time_ns, payload, arrays, stored_hash in self._raw(None, 0):
+                if number != expected_id:
+                    problems.append(f"rows {expected_id} to {number - 1} are missing")
+                expected_hash, expected_id = _link(expected_hash, kind, time_ns, payload, arrays), number + 1
+                if expected_hash != stored_hash:
                     problems.append(f"row {number} ({kind}) does not fit the chain: it or a row before it was changed")
-                    link = stored
+                    expected_hash = stored_hash
                 if kind == "frame":
                     problems.extend(self._verify_frame(number, payload))
         except (SessionError, sqlite3.Error) as error:
-            problems.append(f"the log cannot be read beyond row {due - 1} ({error})")
+            problems.append(f"the log cannot be read beyond row {expected_id - 1} ({error})")
         return problems
 
     def _verify_frame(self, number: int, payload: bytes) -> list[str]:
@@ -298,16 +298,14 @@ class Journal:
             return [f"the frame of row {number} is damaged: {error}"]
         return []
 
-    def _raw(self, kind: str | None, after: int) -> Iterator[tuple[int, str, int | None, bytes, bytes, bytes]]:
-        """Pages of rows, so that other calls may come in between."""
+    def _raw(self, kind: str | None, after_id: int) -> Iterator[tuple[int, str, int | None, bytes, bytes, bytes]]:
+        """Rows in pages of 32; the lock is released between pages."""
         while True:
             with self._mutex:
-                where, values = ("", ()) if kind is None else (" AND kind = ?", (kind,))
-                query = (
-                    f"SELECT id, kind, time, payload, arrays, hash FROM rows WHERE id > ?{where} ORDER BY id LIMIT 32"
-                )
+                condition, values = ("", ()) if kind is None else (" AND kind = ?", (kind,))
+                query = f"SELECT id, kind, time, payload, arrays, hash FROM rows WHERE id > ?{condition} ORDER BY id LIMIT 32"
                 try:
-                    page = self._database.execute(query, (after, *values)).fetchall()
+                    page = self._database.execute(query, (after_id, *values)).fetchall()
                 except sqlite3.Error as error:
                     raise SessionError(
                         self.folder, f"its journal.db cannot be read ({error})", "restore it from a copy"
@@ -315,10 +313,10 @@ class Journal:
             if not page:
                 return
             yield from page
-            after = page[-1][0]
+            after_id = page[-1][0]
 
     def close(self) -> None:
-        """Let go of the files; harmless when done twice."""
+        """Close the files; may be called twice."""
         with self._mutex:
             self._database.close()
             if self._lock_file is not None:

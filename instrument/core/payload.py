@@ -12,11 +12,11 @@ _KINDS = "biufc"
 
 
 class PayloadError(ValueError):
-    """Something that cannot be written into a journal, or bytes that are none of a journal's."""
+    """Data that cannot be written into a journal, or bytes that no journal wrote."""
 
 
 def pack(content: Any) -> bytes:
-    """msgpack bytes of plain data, msgspec Structs, numpy scalars and numeric arrays. PayloadError if it is none."""
+    """msgpack bytes of plain data, msgspec Structs, numpy scalars and numeric arrays. PayloadError for any other type."""
     try:
         return msgspec.msgpack.encode(content, enc_hook=_encode)
     except (TypeError, OverflowError, msgspec.MsgspecError) as error:
@@ -38,7 +38,7 @@ def _encode(item: Any) -> Any:
         return item.item()
     array = np.asarray(item) if isinstance(item, np.generic | np.ndarray) or hasattr(item, "__array__") else None
     if array is None or array.dtype.kind not in _KINDS or array.dtype.itemsize > 16:
-        raise TypeError(f"a {type(item).__name__} has no place in it")
+        raise TypeError(f"a {type(item).__name__} is not supported")
     array = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(array.shape)
     return msgspec.msgpack.Ext(_ARRAY, msgspec.msgpack.encode((array.dtype.str, array.shape, array.tobytes())))
 

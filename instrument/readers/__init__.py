@@ -1,4 +1,4 @@
-"""Readers of vendor files. The face is lazy: importing it imports no parser."""
+"""Readers of vendor files. Names are imported on first use: importing the package imports no parser."""
 
 import lazy_loader
 

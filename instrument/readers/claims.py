@@ -1,6 +1,6 @@
-"""Which entries of a vendor's metadata claim what, and in which units.
+"""Claims in a vendor's metadata: which key holds which quantity, and its unit.
 
-Signs stay the vendor's own (Thermo's defocus is minus ours); a claim is material to be checked, not knowledge.
+Signs are kept as the vendor writes them (Thermo's defocus is minus ours). A claim is checked before it is used.
 """
 
 import math
@@ -104,20 +104,20 @@ def _scalar(item: object) -> Value | None:
 
 
 def claims_of(raw: Mapping[str, Value]) -> dict[str, Claim]:
-    """The claims among flattened vendor metadata. What is absent, not finite or not a number where one is due makes no claim."""
-    found: dict[str, Claim] = {}
+    """The claims among flattened vendor metadata. An entry that is absent, not finite, or not a number where a number is expected gives no claim."""
+    claims: dict[str, Claim] = {}
     for key, value in raw.items():
-        for name, pattern, text in _RULES:
-            if name in found or not pattern.match(key):
+        for name, pattern, unit_text in _RULES:
+            if name in claims or not pattern.match(key):
                 continue
-            if text is None:
-                found[name] = Claim(value, None, key)
+            if unit_text is None:
+                claims[name] = Claim(value, None, key)
                 continue
             number = _number(value)
             if number is not None:
-                unit = read_unit(text) or NUMBER
-                found[name] = Claim(number * unit.factor, unit.unit, key)
-    return found
+                unit = read_unit(unit_text) or NUMBER
+                claims[name] = Claim(number * unit.factor, unit.unit, key)
+    return claims
 
 
 def _number(value: Value) -> float | None:

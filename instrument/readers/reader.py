@@ -1,4 +1,4 @@
-"""Reading foreign files without trusting them: a parser may hang, crash or eat memory, so it lives in a killable warm worker."""
+"""Vendor files read in a worker process that can be killed: a parser may hang, crash or exhaust memory."""
 
 import atexit
 import multiprocessing
@@ -41,8 +41,8 @@ def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: 
         if size > max_bytes:
             raise VendorError(name, f"has {size} bytes, more than {max_bytes}", "Raise max_bytes, or read it in parts.")
         return _in_worker(store.parse_store, name, max_bytes, timeout)
-    known = file.suffix.lower() in rosetta.FORMATS
-    name = _checked(file, timeout, max_bytes, known, file.suffix, (*rosetta.FORMATS, store.SUFFIX))
+    is_known_format = file.suffix.lower() in rosetta.FORMATS
+    name = _checked(file, timeout, max_bytes, is_known_format, file.suffix, (*rosetta.FORMATS, store.SUFFIX))
     return _in_worker(rosetta.parse, name, max_bytes, timeout)
 
 
@@ -52,12 +52,14 @@ def read_log(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int
     ``timeout`` (s), ``max_bytes`` and VendorError as for read_vendor, and the same worker.
     """
     file = Path(path)
-    known = formats.log_format(file.name) is not None
-    name = _checked(file, timeout, max_bytes, known, "".join(file.suffixes[-2:]), formats.FORMATS)
+    is_known_format = formats.log_format(file.name) is not None
+    name = _checked(file, timeout, max_bytes, is_known_format, "".join(file.suffixes[-2:]), formats.FORMATS)
     return _in_worker(formats.parse_log, name, max_bytes, timeout)
 
 
-def _checked(file: Path, timeout: float, max_bytes: int, known: bool, suffix: str, formats: tuple[str, ...]) -> str:
+def _checked(
+    file: Path, timeout: float, max_bytes: int, is_known_format: bool, suffix: str, formats: tuple[str, ...]
+) -> str:
     """The name of a file that may go to the worker: it is there, of a known format, neither empty nor too large."""
     name = str(file)
     if not timeout > 0:
@@ -69,10 +71,10 @@ def _checked(file: Path, timeout: float, max_bytes: int, known: bool, suffix: st
         raise VendorError(name, f"cannot be opened ({reason})", "Check the path.") from error
     if not file.is_file():
         raise VendorError(name, "is not a file", "Give the path of one file.")
-    if not known:
+    if not is_known_format:
         if suffix.lower() in _PICTURES:
             cure = f"Export what was recorded as TIFF; convert a colour picture to grey. Read are {', '.join(formats)}."
-            raise VendorError(name, f"is a picture for the screen ({suffix})", cure)
+            raise VendorError(name, f"is a picture for display ({suffix})", cure)
         problem = f"has the extension {suffix!r}, which is none of {', '.join(formats)}"
         raise VendorError(name, problem, "Give a file of one of these formats.")
     if size == 0:
@@ -83,7 +85,7 @@ def _checked(file: Path, timeout: float, max_bytes: int, known: bool, suffix: st
 
 
 def _in_worker(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, timeout: float) -> Parsed:
-    """What ``parse`` makes of a file in the worker, or a VendorError that says how that failed."""
+    """The result of ``parse`` in the worker; VendorError with the reason if it fails."""
     try:
         return _scheduled(parse, name, max_bytes, timeout)
     except FutureTimeout as error:
@@ -92,7 +94,7 @@ def _in_worker(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, t
         ) from error
     except ProcessExpired as error:
         raise VendorError(
-            name, f"crashed its reader (exit code {error.exitcode})", "The file is damaged; copy it anew."
+            name, f"crashed its reader (exit code {error.exitcode})", "The file is damaged; copy it again."
         ) from error
     except MemoryError as error:
         problem = "asks for more memory than a reader may take"

@@ -1,4 +1,4 @@
-"""RosettaSciIO's view of a file turned into VendorSignals. Runs only inside the worker process; the library is imported where used."""
+"""Vendor files read by RosettaSciIO, as VendorSignals. Runs only inside the worker process; the library is imported where used."""
 
 import contextlib
 import importlib
@@ -34,7 +34,7 @@ MAX_SIGNALS = 4096
 def warm() -> None:
     """Import the parsers once, so that the first file does not pay for it. Called when the worker starts."""
     for _, module, _ in _PLUGINS.values():
-        # one that needs a library of its own says so when a file of it is read
+        # a missing library is reported when a file that needs it is read
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(module)
 
@@ -79,7 +79,7 @@ def parse(path: str, max_bytes: int) -> list[VendorSignal]:
     except Exception as error:  # a foreign parser on foreign bytes may raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise VendorError(
-            path, f"cannot be read as {name} ({text})", "The file is damaged or of another format; copy it anew."
+            path, f"cannot be read as {name} ({text})", "The file is damaged or of another format; copy it again."
         ) from error
     if not isinstance(items, list) or not items:
         raise VendorError(path, "holds no image or spectrum", "Export it again from the vendor's software.")
@@ -89,9 +89,7 @@ def parse(path: str, max_bytes: int) -> list[VendorSignal]:
         signals = [_signal(path, name, item) for item in items]
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         text = f"{type(error).__name__}: {error}"[:200]
-        raise VendorError(
-            path, f"has metadata that make no sense ({text})", "The file is damaged; copy it anew."
-        ) from error
+        raise VendorError(path, f"has invalid metadata ({text})", "The file is damaged; copy it again.") from error
     total = sum(signal.data.nbytes for signal in signals)
     if total > max_bytes:
         raise VendorError(
@@ -107,12 +105,12 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
     if data.dtype.kind not in "iufcb" or data.dtype.itemsize > 16:
         raise VendorError(
             path,
-            f"holds values that are no plain numbers (type {data.dtype})",
+            f"holds values that are not plain numbers (type {data.dtype})",
             "Export it as an image of whole or decimal numbers.",
         )
     data = np.ascontiguousarray(data).astype(data.dtype.newbyteorder("="), copy=False)
     if data.ndim == 0 or data.size == 0:
-        size = " x ".join(str(one) for one in data.shape) or "no axes"
+        size = " x ".join(str(length) for length in data.shape) or "no axes"
         raise VendorError(path, f"holds an empty array ({size})", "Record or export it again.")
     axes = _axes(path, item.get("axes", []), data.shape)
     energy = [index for index, axis in enumerate(axes) if axis.unit == "electronvolt"]
@@ -120,7 +118,7 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
         data = np.ascontiguousarray(np.moveaxis(data, energy[0], -1))
         axes = (*axes[: energy[0]], *axes[energy[0] + 1 :], axes[energy[0]])
     described = flatten(item.get("metadata", {}))
-    raw = flatten(_own(item.get("original_metadata", {}), str(described.get("Signal.quantity", ""))))
+    raw = flatten(_unpacked_metadata(item.get("original_metadata", {}), str(described.get("Signal.quantity", ""))))
     title = described.get("General.title", "")
     return VendorSignal(data, axes, _kind(data.ndim, bool(energy)), str(title), path, format_name, claims_of(raw), raw)
 
@@ -128,11 +126,11 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
 def _coloured(path: str, channels: int) -> VendorError:
     """A picture for the screen: its values are colours, and no counts."""
     cure = "Convert to grey, or export the recorded counts themselves (as TIFF of 16 or 32 bits)."
-    return VendorError(path, f"is a colour picture of {channels} channels (RGB), and no counts", cure)
+    return VendorError(path, f"is a colour picture of {channels} channels (RGB), not counts", cure)
 
 
 def _coloured_tiff(path: str) -> int:
-    """Channels of a TIFF whose pages are colours; 0 for others, and for what the parser may say itself."""
+    """Number of channels of a colour TIFF; 0 for other TIFFs, and for damaged ones, which the parser reports."""
     import tifffile
 
     try:
@@ -144,17 +142,17 @@ def _coloured_tiff(path: str) -> int:
         return 0
 
 
-def _own(original: Any, quantity: str) -> Any:
-    """Original metadata; those of emtwin's own HyperSpy files, which are one text, with quantity and unit as in its Zarr stores."""
+def _unpacked_metadata(original: Any, quantity: str) -> Any:
+    """Original metadata. emtwin's HyperSpy files store them as one JSON text; it is unpacked, with quantity and unit as in Zarr stores."""
     text = original.get("emtwin") if isinstance(original, dict) else None
     if not isinstance(text, str):
         return original
     try:
-        own = numbered(json.loads(text))
+        metadata = numbered(json.loads(text))
     except (ValueError, RecursionError):
         return original
     words, _, unit = quantity.rpartition(" (")
-    return {"emtwin": own, "quantity": words, "unit": unit.removesuffix(")")}
+    return {"emtwin": metadata, "quantity": words, "unit": unit.removesuffix(")")}
 
 
 def _kind(dimensions: int, energy: bool) -> Kind:
@@ -166,7 +164,7 @@ def _kind(dimensions: int, energy: bool) -> Kind:
 def _axes(path: str, described: list[dict[str, Any]], shape: tuple[int, ...]) -> tuple[Axis, ...]:
     if len(described) != len(shape):
         raise VendorError(
-            path, f"describes {len(described)} axes for data of shape {shape}", "The file is damaged; copy it anew."
+            path, f"describes {len(described)} axes for data of shape {shape}", "The file is damaged; copy it again."
         )
     axes = []
     for axis, size in zip(described, shape, strict=True):
@@ -175,8 +173,6 @@ def _axes(path: str, described: list[dict[str, Any]], shape: tuple[int, ...]) ->
         factor, unit = axis_scale(text)
         scale, offset = float(axis.get("scale", 1.0)) * factor, float(axis.get("offset", 0.0)) * factor
         if not (math.isfinite(scale) and math.isfinite(offset)) or int(axis.get("size", size)) != size:
-            raise VendorError(
-                path, f"has an axis {axis.get('name')!r} that makes no sense", "The file is damaged; copy it anew."
-            )
+            raise VendorError(path, f"has an invalid axis {axis.get('name')!r}", "The file is damaged; copy it again.")
         axes.append(Axis(str(axis.get("name") or f"axis{len(axes)}"), size, scale, offset, unit, text))
     return tuple(axes)

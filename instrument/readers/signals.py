@@ -1,4 +1,4 @@
-"""What a vendor's file holds, in this project's units: data, axes, and what its metadata claim. msgspec Structs over numpy; no JAX."""
+"""Signals of a vendor's file in this project's units: data, axes, and the claims of its metadata. msgspec Structs over numpy; no JAX."""
 
 from typing import Literal
 
@@ -28,7 +28,7 @@ class Axis(msgspec.Struct, frozen=True):
     """One axis of the data: coordinate = offset + scale * index, in ``unit``.
 
     ``unit`` is angstrom, radian, 1/angstrom, electronvolt, second, or None where the file gives no unit (then scale and offset are bare numbers);
-    ``claimed_unit`` is the unit as the file wrote it. ``labels`` name the places along an axis that is no scale (detectors of a scan).
+    ``claimed_unit`` is the unit as the file wrote it. ``labels`` name the positions along an axis without a scale (detectors of a scan).
     """
 
     name: str
@@ -41,7 +41,7 @@ class Axis(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """One thing the metadata say about the instrument: unverified. ``key`` is where in the vendor's own metadata it stands."""
+    """One statement of the metadata about the instrument, not verified. ``key`` is its key in the vendor's metadata."""
 
     value: Value
     unit: str | None

@@ -37,7 +37,7 @@ def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
         array = group["data"]
         shape = tuple(int(size) for size in array.shape)  # type: ignore[union-attr]
         dtype = np.dtype(array.dtype)  # type: ignore[union-attr]
-        told = dict(array.attrs)
+        attributes = dict(array.attrs)
         provenance = dict(group.attrs)
     except Exception as error:  # a foreign folder may make Zarr raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
@@ -51,26 +51,26 @@ def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
         raise VendorError(path, f"unpacks to {size} bytes, more than {max_bytes}", "Simulate fewer recordings.")
-    axes = _axes(path, told.get("axes"), shape)
+    axes = _axes(path, attributes.get("axes"), shape)
     try:
         data = np.ascontiguousarray(array[...])  # type: ignore[index]
     except Exception as error:  # a damaged chunk may make its codec raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise VendorError(path, f"has a part that cannot be unpacked ({text})", "Copy or simulate it again.") from error
-    own = numbered(provenance)
-    quantity = told.get("quantity")
-    raw = flatten({"emtwin": own, "unit": told.get("units", ""), "quantity": quantity})
+    metadata = numbered(provenance)
+    quantity = attributes.get("quantity")
+    raw = flatten({"emtwin": metadata, "unit": attributes.get("units", ""), "quantity": quantity})
     kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
     title = raw.get("emtwin.scenario.name", "")
     return [VendorSignal(data, axes, kind, str(title), path, NAME, claims_of(raw), raw)]
 
 
 def numbered(tree: object) -> object:
-    """Nested values with lists as mappings from their places, so that all of them can be flattened to dotted keys."""
+    """Nested values with lists as mappings from their indices, so that they can be flattened to dotted keys."""
     if isinstance(tree, Mapping):
         return {str(key): numbered(value) for key, value in tree.items()}
     if isinstance(tree, (list, tuple)):
-        return {str(place): numbered(value) for place, value in enumerate(tree)}
+        return {str(index): numbered(value) for index, value in enumerate(tree)}
     return tree
 
 
@@ -78,15 +78,15 @@ def _axes(path: str, described: Any, shape: tuple[int, ...]) -> tuple[Axis, ...]
     if not isinstance(described, list) or len(described) != len(shape):
         raise VendorError(path, f"does not describe the axes of its data of shape {shape}", _CURE)
     axes = []
-    for one, size in zip(described, shape, strict=True):
+    for entry, size in zip(described, shape, strict=True):
         try:
-            factor, unit = axis_scale(str(one["unit"]))
-            scale, offset = float(one["scale"]) * factor, float(one["offset"]) * factor
-            labels = tuple(str(label)[:100] for label in one.get("labels", ()))
-            name, claimed = str(one["name"])[:100], str(one["unit"])[:40]
+            factor, unit = axis_scale(str(entry["unit"]))
+            scale, offset = float(entry["scale"]) * factor, float(entry["offset"]) * factor
+            labels = tuple(str(label)[:100] for label in entry.get("labels", ()))
+            name, claimed = str(entry["name"])[:100], str(entry["unit"])[:40]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise VendorError(path, "has an axis that makes no sense", _CURE) from error
+            raise VendorError(path, "has an invalid axis", _CURE) from error
         if not (math.isfinite(scale) and math.isfinite(offset)) or len(labels) not in (0, size):
-            raise VendorError(path, f"has an axis {name!r} that makes no sense", _CURE)
+            raise VendorError(path, f"has an invalid axis {name!r}", _CURE)
         axes.append(Axis(name, size, scale, offset, unit, claimed, labels))
     return tuple(axes)

@@ -1,1 +1,1 @@
-"""An instrument in another process: the wire, its server and its client."""
+"""An instrument in another process: the wire format, server and client."""

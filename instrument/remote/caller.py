@@ -1,4 +1,4 @@
-"""Questions and answers on the wire: one at a time, each answer found by its number."""
+"""Requests over the wire, one at a time; replies are matched by number."""
 
 import threading
 import time
@@ -11,13 +11,13 @@ from instrument.core.interface import InstrumentError, InstrumentLost
 from instrument.remote import wire
 
 POLL = 0.1
-"""Seconds between two looks at whether the peer still lives."""
+"""Seconds between two checks that the peer is alive."""
 CURE = "check the address, and that it was started with `emtwin instrument serve`"
 ResultT = TypeVar("ResultT")
 
 
 class Caller:
-    """Asks one question at a time over a DEALER socket and finds the answer that belongs to it."""
+    """Sends one request at a time over a DEALER socket and waits for its reply."""
 
     def __init__(self, context: zmq.Context, address: str, token: str = ""):
         self._address, self._token = address, token
@@ -32,7 +32,8 @@ class Caller:
         except zmq.ZMQError as error:
             self._socket.close()
             raise InstrumentError(
-                f"{address!r} is no address of an instrument ({error.strerror});", "give it as tcp://127.0.0.1:PORT"
+                f"{address!r} is not the address of an instrument ({error.strerror});",
+                "give it as tcp://127.0.0.1:PORT",
             ) from None
 
     def ask(
@@ -42,8 +43,8 @@ class Caller:
         check: Callable[[], None],
         on_work: Callable[[str], None] | None = None,
     ) -> tuple[ResultT, wire.Reply]:
-        """The answer. ``check`` is called ten times a second and may raise; answers to earlier, abandoned questions
-        are skipped.
+        """The result and its reply. ``check`` is called ten times a second and may raise; replies to earlier, abandoned
+        requests are skipped.
         """
         with self._lock:
             self._number += 1
@@ -59,17 +60,15 @@ class Caller:
                 if reply.number != number:
                     continue
                 if isinstance(reply.result, wire.Stranger):
-                    raise InstrumentLost(
-                        f"the instrument at {self._address} was started anew and has forgotten what was done"
-                    )
+                    raise InstrumentLost(f"the instrument at {self._address} was restarted and has lost its state")
                 if isinstance(reply.result, wire.Working):
                     if on_work is not None:
                         on_work(reply.result.text)
                     continue
                 if not isinstance(reply.result, kind):
-                    answered = type(reply.result).__name__
+                    result_type = type(reply.result).__name__
                     raise InstrumentError(
-                        f"{self._address} answered {type(command).__name__} with {answered};",
+                        f"{self._address} answered {type(command).__name__} with {result_type};",
                         "it is not an emtwin instrument",
                     )
                 return reply.result, reply
@@ -87,17 +86,17 @@ class Caller:
         self._socket.close()
 
 
-class Quiet:
-    """Counts how long nothing was heard, in steps, so that a pause of this process itself does not count."""
+class SilenceTimer:
+    """Time without a message. Each step counts at most 3 polls, so that a pause of this process itself does not count."""
 
     def __init__(self):
-        self._silent, self._looked = 0.0, time.monotonic()
+        self._silent_seconds, self._last_look = 0.0, time.monotonic()
 
-    def heard(self) -> None:
-        self._silent, self._looked = 0.0, time.monotonic()
+    def reset(self) -> None:
+        self._silent_seconds, self._last_look = 0.0, time.monotonic()
 
-    def look(self) -> float:
+    def elapsed(self) -> float:
         now = time.monotonic()
-        self._silent += min(now - self._looked, 3 * POLL)
-        self._looked = now
-        return self._silent
+        self._silent_seconds += min(now - self._last_look, 3 * POLL)
+        self._last_look = now
+        return self._silent_seconds

@@ -1,6 +1,4 @@
-"""The other end of the wire: an instrument in another process that looks like one in this process, and the truth asked
-for afterwards.
-"""
+"""Clients of a served instrument: `RemoteInstrument`, with the interface of a local one, and `TruthClient` for scoring."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -13,7 +11,7 @@ import zmq
 
 from instrument.core.interface import Description, InstrumentError, InstrumentLost
 from instrument.remote import wire
-from instrument.remote.caller import CURE, Caller, Quiet, ResultT
+from instrument.remote.caller import CURE, Caller, ResultT, SilenceTimer
 from instrument.remote.listener import Listener
 from twin.records import Frame, Readings, Scan
 
@@ -35,15 +33,15 @@ class RemoteInstrument:
         self._caller: Caller | None = None
         try:
             self._caller = Caller(self._context, address)
-            quiet = Quiet()
+            silence = SilenceTimer()
 
-            def nobody() -> None:
-                if quiet.look() > timeout:
+            def raise_if_silent() -> None:
+                if silence.elapsed() > timeout:
                     raise InstrumentError(
                         f"nothing that speaks {wire.PROTOCOL} answers at {address} within {timeout:g} s;", CURE
                     )
 
-            welcome, _ = self._caller.ask(wire.Hello(), wire.Welcome, nobody)
+            welcome, _ = self._caller.ask(wire.Hello(), wire.Welcome, raise_if_silent)
             self._caller.session = welcome.session
             readings = f"{address.rpartition(':')[0]}:{welcome.readings_port}"
             self._listener = Listener(self._context, readings, welcome.session)
@@ -66,14 +64,16 @@ class RemoteInstrument:
         while listener.heartbeat.stage == "starting":
             if progress is not None:
                 progress(listener.heartbeat.text, listener.heartbeat.fraction)
-            seen = listener.number
+            last_number = listener.number
             with listener.news:
-                listener.news.wait_for(lambda seen=seen: listener.number > seen or listener.fault is not None)
+                listener.news.wait_for(
+                    lambda last_number=last_number: listener.number > last_number or listener.fault is not None
+                )
             self._check()
 
     def _check(self) -> None:
         if self._listener is None:
-            raise InstrumentError("this connection has been closed;", "connect anew")
+            raise InstrumentError("this connection has been closed;", "connect again")
         if self._listener.fault is not None:
             raise self._listener.fault
 
@@ -104,9 +104,7 @@ class RemoteInstrument:
         return self._ask(wire.Acquire(scan), wire.Framed).frame
 
     def readings(self) -> list[Readings]:
-        """Everything published since the last call; after advance, acquire and apply, all that they gave rise to is
-        there.
-        """
+        """All readings published since the last call. After advance, acquire and apply, their readings are included."""
         if self._listener is None:
             self._check()
         assert self._listener is not None
@@ -120,24 +118,26 @@ class RemoteInstrument:
         then.
 
         Arguments are those of the method: {"changes": {...}}, {"until": ns}, {"scan": Scan or its fields}. Readings
-        of that time are not published again. ValueError for a command that is none.
+        of that time are not published again. ValueError for an unknown command.
         """
         kinds = {"apply": wire.Apply, "advance": wire.Advance, "acquire": wire.Acquire}
-        past = []
+        past_commands = []
         for name, arguments, time_ns in commands:
             try:
-                past.append(wire.Past(msgspec.convert(msgspec.to_builtins(arguments), kinds[name]), int(time_ns)))
+                past_commands.append(
+                    wire.Past(msgspec.convert(msgspec.to_builtins(arguments), kinds[name]), int(time_ns))
+                )
             except (KeyError, msgspec.ValidationError) as error:
                 raise ValueError(
                     f"cannot restore command {name!r} with {arguments!r}: {error}; use one that a session recorded"
                 ) from error
-        moment = self._ask(wire.Restore(past), wire.Moment)
+        moment = self._ask(wire.Restore(past_commands), wire.Moment)
         assert self._listener is not None
         self._listener.forget_positions()
         return moment.time
 
     def seal(self) -> None:
-        """End operation for ever; the truth may be asked for from then on."""
+        """End operation; from then on the truth can be read."""
         self._ask(wire.Seal(), wire.Done)
 
     def shutdown(self) -> None:
@@ -156,7 +156,7 @@ class RemoteInstrument:
         return 0 if self._listener is None else self._listener.lost_messages
 
     def close(self) -> None:
-        """End this connection; the instrument goes on."""
+        """Close this connection; the instrument keeps running."""
         if self._listener is not None:
             self._listener.end()
             self._listener = None
@@ -173,7 +173,7 @@ class RemoteInstrument:
 
 
 class TruthClient:
-    """Asks the truth of a sealed simulated microscope, by its server's ticket. ValueError for a broken one."""
+    """Reads the truth of a sealed simulated microscope through its server's ticket. ValueError if the ticket cannot be read."""
 
     def __init__(self, ticket: str | Path, timeout: float = 5.0):
         try:
@@ -194,13 +194,13 @@ class TruthClient:
             raise
 
     def _ask(self, command: wire.Command, kind: type[ResultT]) -> ResultT:
-        quiet = Quiet()
+        silence = SilenceTimer()
 
         def check() -> None:
-            if quiet.look() > self._timeout:
+            if silence.elapsed() > self._timeout:
                 raise InstrumentLost(f"the truth at {self._address} has been silent for {self._timeout:g} s")
 
-        return self._caller.ask(command, kind, check, lambda text: quiet.heard())[0]
+        return self._caller.ask(command, kind, check, lambda text: silence.reset())[0]
 
     def expected(self, requests: Sequence[wire.TruthRequest]) -> list[tuple[np.ndarray, np.ndarray | None]]:
         """For each request the expected frame (fraction of the incident beam, float64 [ny, nx]) and, if noisy, one in
@@ -210,11 +210,11 @@ class TruthClient:
         return list(zip(answer.frames, answer.noisy, strict=True))
 
     def state(self, times: np.ndarray | Sequence[int]) -> dict[str, np.ndarray]:
-        """What was, at these times (int64 ns): arrays by name, their first axis that of the times."""
+        """The hidden state at these times (int64 ns): arrays by name; their first axis is time."""
         return self._ask(wire.State(np.asarray(times, np.int64)), wire.States).arrays
 
     def facts(self) -> dict[str, Any]:
-        """What never changes."""
+        """The constants of the session."""
         answer = self._ask(wire.Facts(), wire.FactsAre)
         return {**answer.values, **answer.arrays}
 

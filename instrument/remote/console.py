@@ -1,5 +1,4 @@
-"""The one thread that owns an instrument: builds it, carries out one command at a time, and keeps a running clock
-going.
+"""The thread that owns an instrument: it builds it, executes one command at a time, and advances a running clock.
 
 No sockets here: commands come in with `Console.submit`, replies and readings go out through the ``emit`` given to it.
 """
@@ -17,21 +16,21 @@ from instrument.core.interface import Instrument, InstrumentError
 from instrument.remote import wire
 from twin.records import Readings
 
-STEP = 10 * 10**9
+MAX_STEP = 10 * 10**9
 """Longest stretch of instrument time (ns) between two publications."""
 LONGEST_ADVANCE = 24 * 3600 * 10**9
 TICK = 0.05
-"""Wall seconds between two looks at a running clock."""
+"""Wall seconds between two updates of a running clock."""
 
 LONGEST_CATCH_UP = 0.2
-"""Wall seconds a running clock may catch up before commands are looked at again."""
+"""Wall seconds that a running clock may catch up before the next command is read."""
 
 Stage = Literal["starting", "ready", "sealed", "closed"]
 Builder = Callable[[Callable[[str, float], None]], Instrument]
 
 
 class Truth(Protocol):
-    """What may be asked after the end, for scoring."""
+    """The hidden truth, available for scoring after the session is sealed."""
 
     def expected(self, requests: Sequence[Any]) -> Sequence[Any]: ...
 
@@ -133,7 +132,7 @@ class Console:
         self.text, self.fraction = str(text), None if fraction is None else float(fraction)
 
     def _target(self) -> int:
-        """Where a running clock should be now."""
+        """The time that a running clock should show now."""
         if self._own_clock:
             return self._instrument.now()
         wall, start = self._begin
@@ -149,7 +148,7 @@ class Console:
         else:
             latest = time.monotonic() + LONGEST_CATCH_UP
             while now < target and time.monotonic() < latest:
-                now = self._step_to(min(target, now + STEP))
+                now = self._step_to(min(target, now + MAX_STEP))
         reached = min(target, self._instrument.now())  # behind the wall, if the instrument cannot keep pace
         for waiting in [w for w in self._waiting if w.until <= reached]:
             self._waiting.remove(waiting)
@@ -160,10 +159,10 @@ class Console:
         now = self._instrument.now()
         while now < until:
             if self._stopping:
-                raise InstrumentError("the instrument is being stopped;", "start it anew")
-            before, now = now, self._instrument.advance(min(until, now + STEP))
+                raise InstrumentError("the instrument is being stopped;", "start it again")
+            previous, now = now, self._instrument.advance(min(until, now + MAX_STEP))
             self._publish()
-            if now <= before:
+            if now <= previous:
                 break
         return now
 
@@ -178,7 +177,7 @@ class Console:
         try:
             if self.stage == "sealed" and isinstance(command, _Operation):
                 raise InstrumentError(
-                    "the session is sealed: operation has ended for ever;", "start another instrument"
+                    "the session is sealed: it accepts no more operations;", "start another instrument"
                 )
             if isinstance(command, wire.Apply | wire.Advance | wire.Acquire):
                 self._touched = True
@@ -215,10 +214,10 @@ class Console:
             case wire.Apply(changes):
                 return wire.Moment(instrument.apply(changes))
             case wire.Advance(until):
-                ahead = until - instrument.now()
-                if ahead > LONGEST_ADVANCE:
+                duration = until - instrument.now()
+                if duration > LONGEST_ADVANCE:
                     raise InstrumentError(
-                        f"asked to advance by {ahead / 1e9:.6g} s;",
+                        f"asked to advance by {duration / 1e9:.6g} s;",
                         f"advance by at most {LONGEST_ADVANCE // 10**9} s at a time",
                     )
                 # a running clock is left to run: the answer comes when it gets there
@@ -236,7 +235,7 @@ class Console:
             case wire.Expected() | wire.State() | wire.Facts():
                 return self._ask_truth(command)
             case wire.Hello():
-                raise InstrumentError("a greeting is for the server, not for the instrument;")
+                raise InstrumentError("Hello is answered by the server, not by the instrument;")
         raise InstrumentError(f"no such command: {type(command).__name__};")
 
     def _restore(self, commands: list[wire.Past]) -> wire.Result:
@@ -249,7 +248,7 @@ class Console:
             )
         self._touched = True
         restore([(type(past.command).__name__.lower(), _arguments(past.command), past.time) for past in commands])
-        self._instrument.readings()  # were published in the earlier life
+        self._instrument.readings()  # these were published before the restart
         return wire.Moment(self._instrument.now())
 
     def _seal(self) -> None:
@@ -261,10 +260,10 @@ class Console:
 
     def _ask_truth(self, command: wire.Expected | wire.State | wire.Facts) -> wire.Result:
         if self.stage != "sealed":
-            raise InstrumentError("the truth is closed while the instrument operates;", "seal it first")
+            raise InstrumentError("the truth cannot be read while the instrument operates;", "seal it first")
         truth: Truth | None = self._truth or getattr(self._instrument, "truth", None)
         if truth is None:
-            raise InstrumentError("this instrument knows no truth;", "only simulated ones do")
+            raise InstrumentError("this instrument has no hidden truth;", "only simulated ones do")
         match command:
             case wire.Expected(requests):
                 # one by one: a list of (fraction [ny, nx], counts [ny, nx] or None)

@@ -40,12 +40,12 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
     options.add_argument("--seed", type=int, default=0, help="seed of the simulated microscope's hidden truth")
     options.add_argument("--preset", help="named configuration of the simulated microscope")
     options.add_argument(
-        "--config", help="configuration: a JSON file, or a JSON object as such; its values go before the preset's"
+        "--config", help="configuration: a JSON file, or a JSON object as such; its values override the preset's"
     )
     options.add_argument(
         "--rate", type=float, default=0.0, help="seconds of instrument time a second (default: time moves on command)"
     )
-    options.add_argument("--cache", type=Path, help="folder in which what is costly to compute is kept")
+    options.add_argument("--cache", type=Path, help="folder for cached computations (default: none)")
     options.add_argument("--ticket", type=Path, help="file to write the truth endpoint's address and token to")
     options.add_argument("--data", type=Path, help="folder of the recording to replay")
     options.add_argument("--parent", type=int, help=argparse.SUPPRESS)
@@ -53,7 +53,7 @@ def parser(program: str = "emtwin instrument serve") -> argparse.ArgumentParser:
 
 
 def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrument serve") -> int:
-    """Serve until told to end. Returns the exit code: 0, or 2 with a message on stderr for bad input (SystemExit 2 for
+    """Serve until stopped. Returns the exit code: 0, or 2 with a message on stderr for bad input (SystemExit 2 for
     bad usage).
     """
     from instrument.remote.server import Server
@@ -62,7 +62,7 @@ def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrum
         arguments = parser(program).parse_args(argv)
         if not 0 <= arguments.port <= 65535:
             raise ValueError(
-                f"--port {arguments.port} is no port; choose one from 1 to 65535, or 0 for any that is free"
+                f"--port {arguments.port} is not a port; choose one from 1 to 65535, or 0 for any that is free"
             )
         if not 0 <= arguments.rate <= 1e5:
             raise ValueError(f"--rate {arguments.rate} is out of range; give a number from 0 to 100000")
@@ -76,7 +76,7 @@ def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrum
         )
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: server.stop())
-        _tell("listening", address=server.address, readings=server.readings_address, pid=os.getpid())
+        _print_event("listening", address=server.address, readings=server.readings_address, pid=os.getpid())
         reporter = threading.Thread(target=_report, args=(server,), daemon=True)
         reporter.start()
         server.run()
@@ -90,22 +90,22 @@ def serve_main(argv: Sequence[str] | None = None, program: str = "emtwin instrum
 
 
 def _report(server) -> None:
-    """Tell on stdout how the building goes, until it is done."""
-    told = None
+    """Print the progress of the build on stdout until it is finished."""
+    last_progress = None
     while server.console.stage == "starting":
-        if (news := (server.console.text, server.console.fraction)) != told:
-            told = news
-            _tell("progress", text=news[0], fraction=news[1])
+        if (news := (server.console.text, server.console.fraction)) != last_progress:
+            last_progress = news
+            _print_event("progress", text=news[0], fraction=news[1])
         time.sleep(0.05)
     if server.console.stage == "ready":
-        _tell(
+        _print_event(
             "ready", address=server.address, readings=server.readings_address, pid=os.getpid(), jax="jax" in sys.modules
         )
 
 
-def _tell(event: str, **more: Any) -> None:
+def _print_event(event: str, **fields: Any) -> None:
     try:
-        print(json.dumps({"event": event, **more}), flush=True)
+        print(json.dumps({"event": event, **fields}), flush=True)
     except BrokenPipeError:
         # nobody listens any more; the server's own checks decide whether to go on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -174,7 +174,7 @@ class Launched:
         self._reader.start()
 
     def _read(self) -> None:
-        """Until the end, so that nothing the process prints can block it."""
+        """Read until the end, so that a full pipe cannot block the process."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self._lines.put(line)
@@ -186,7 +186,7 @@ class Launched:
     def truth(self, timeout: float = 5.0) -> TruthClient:
         return TruthClient(self.ticket, timeout)
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         """The end of what the process said on stderr; empty once it has been stopped."""
         return self.log.read_text(errors="replace").strip()[-2000:] if self.log.exists() else ""
 
@@ -201,19 +201,19 @@ class Launched:
             except subprocess.TimeoutExpired:
                 self._kill_group()
                 self.process.wait()
-        self._tidy()
+        self._clean_up()
 
     def kill(self) -> None:
-        """End it as a crash would."""
+        """Kill the process group."""
         if self.process.poll() is None:
             self._kill_group()
             self.process.wait()
-        self._tidy()
+        self._clean_up()
 
     def _kill_group(self) -> None:
         os.killpg(self.process.pid, signal.SIGKILL)
 
-    def _tidy(self) -> None:
+    def _clean_up(self) -> None:
         self._reader.join(1.0)
         if self.process.stdout is not None and not self._reader.is_alive():
             self.process.stdout.close()
@@ -243,9 +243,8 @@ def launch(
     """Start an instrument in a process (and process group) of its own, and wait until it is ready, or ``timeout``
     seconds.
 
-    ValueError for what it calls bad input (its message says what and how to cure it), InstrumentLost if it ends in
-    any other way. Setting ``cancel`` from another thread ends
-    the start with InstrumentLost. The child ends when this process does.
+    ValueError for bad input (the message gives the problem and the cure), InstrumentLost if the process ends in any other
+    way. Setting ``cancel`` from another thread ends the start with InstrumentLost. The child ends when this process does.
     """
     folder = tempfile.TemporaryDirectory(prefix="emtwin-")
     log = Path(folder.name) / "log"
@@ -293,20 +292,20 @@ def _await_ready(
             if cancel is not None and cancel.is_set():
                 raise InstrumentLost("starting the instrument was given up") from None
             if time.monotonic() > deadline:
-                tail = launched.last_words()
+                tail = launched.log_tail()
                 raise InstrumentLost(
                     f"the instrument was not ready within {timeout:g} s; its log ends: {tail}"
                 ) from None
             continue
         if line is None:
             code = launched.process.wait()
-            tail = launched.last_words()
+            tail = launched.log_tail()
             if code == 2:
                 raise ValueError(tail.removeprefix("error: "))
             raise InstrumentLost(
                 f"the instrument ended with exit code {code} before it was ready; its log ends: {tail}"
             )
-        event = _event(line)
+        event = _parse_event(line)
         if event["event"] == "progress" and progress is not None:
             progress(event["text"], event["fraction"])
         elif event["event"] == "ready":
@@ -314,8 +313,8 @@ def _await_ready(
             return
 
 
-def _event(line: str) -> dict[str, Any]:
-    """What the process tells in that line; {"event": None} for a line that some library printed."""
+def _parse_event(line: str) -> dict[str, Any]:
+    """The event of that line; {"event": None} for a line that a library printed."""
     try:
         content = json.loads(line)
     except ValueError:

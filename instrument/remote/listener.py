@@ -6,7 +6,7 @@ import zmq
 
 from instrument.core.interface import InstrumentError, InstrumentLost
 from instrument.remote import wire
-from instrument.remote.caller import CURE, POLL, Quiet
+from instrument.remote.caller import CURE, POLL, SilenceTimer
 from twin.records import Readings
 
 SILENCE = 3.0
@@ -14,8 +14,8 @@ SILENCE = 3.0
 
 
 class Listener(threading.Thread):
-    """Takes in everything published, so that nothing is lost while the caller is busy; notices gaps, duplicates and
-    silence.
+    """Receives all published messages in a thread of its own, so that none is lost while the caller is busy; detects gaps,
+    duplicates and silence.
     """
 
     def __init__(self, context: zmq.Context, address: str, session: str):
@@ -38,18 +38,18 @@ class Listener(threading.Thread):
         self._socket.connect(address)
 
     def run(self) -> None:
-        quiet = Quiet()
+        silence = SilenceTimer()
         try:
             while not self._ending and self.fault is None:
                 if self._socket.poll(int(POLL * 1000)):
                     message = wire.decode(self._socket.recv_multipart())
                     if not isinstance(message, wire.Published):
                         raise wire.WireError(f"a {type(message).__name__} where readings were due")
-                    quiet.heard()
+                    silence.reset()
                     with self.news:
                         self._take(message)
                         self.news.notify_all()
-                elif quiet.look() > SILENCE:
+                elif silence.elapsed() > SILENCE:
                     raise InstrumentLost(f"the instrument at {self._address} has been silent for {SILENCE:g} s")
         except InstrumentLost as error:
             self._end(error)
@@ -65,7 +65,7 @@ class Listener(threading.Thread):
 
     def _take(self, message: wire.Published) -> None:
         if message.session != self._session:
-            raise InstrumentLost(f"the instrument at {self._address} was started anew and has forgotten what was done")
+            raise InstrumentLost(f"the instrument at {self._address} was restarted and has lost its state")
         if self.heartbeat is None and not isinstance(message.body, wire.Heartbeat):
             return  # published before we were known to listen
         if message.number <= self.number:
@@ -75,7 +75,7 @@ class Listener(threading.Thread):
         self.number = message.number
         if isinstance(message.body, wire.Heartbeat):
             if self.heartbeat is None:
-                self._next = {name: last + 1 for name, last in message.body.last.items()}
+                self._next = {name: last_number + 1 for name, last_number in message.body.last.items()}
             self.heartbeat = message.body
             if message.body.stage == "closed":
                 raise InstrumentLost(f"the instrument at {self._address} has been closed")
@@ -84,18 +84,22 @@ class Listener(threading.Thread):
             self._add(batch)
 
     def _add(self, batch: Readings) -> None:
-        due = self._next.get(batch.channel, batch.first)
-        if batch.first > due:
-            self.gaps[batch.channel] = self.gaps.get(batch.channel, 0) + batch.first - due
-        skip = max(0, due - batch.first)
-        if skip < len(batch.values):
+        expected = self._next.get(batch.channel, batch.first)
+        if batch.first > expected:
+            self.gaps[batch.channel] = self.gaps.get(batch.channel, 0) + batch.first - expected
+        duplicates = max(0, expected - batch.first)
+        if duplicates < len(batch.values):
             self._next[batch.channel] = batch.first + len(batch.values)
-            kept = batch if not skip else Readings(batch.channel, due, batch.times[skip:], batch.values[skip:])
-            self._batches.append(kept)
+            new_readings = (
+                batch
+                if not duplicates
+                else Readings(batch.channel, expected, batch.times[duplicates:], batch.values[duplicates:])
+            )
+            self._batches.append(new_readings)
 
     def wait(self, number: int, timeout: float) -> None:
-        """Until the message of that number has come, or a fault, or the time is over (then those missing will count as
-        lost).
+        """Wait until the message of that number has arrived, a fault occurs, or the timeout has passed (missing messages
+        then count as lost).
         """
         with self.news:
             self.news.wait_for(lambda: self.number >= number or self.fault is not None, timeout)
@@ -106,7 +110,7 @@ class Listener(threading.Thread):
             return batches
 
     def forget_positions(self) -> None:
-        """Accept any sequence number next, for every channel: the instrument has jumped."""
+        """Accept any next sequence number of every channel, after the instrument was restored."""
         with self.news:
             self._next.clear()
 

@@ -1,5 +1,4 @@
-"""An instrument on ZeroMQ: a socket for commands, one that publishes readings and heartbeats, and one for the truth,
-open after sealing.
+"""An instrument served over ZeroMQ: sockets for commands, for readings and heartbeats, and, after sealing, for the truth.
 
 Sockets live in the thread that calls `Server.run`; the instrument in a thread of its own (`console`), so heartbeats
 go on while it works.
@@ -24,7 +23,7 @@ from instrument.remote.console import Answer, Builder, Console, Event, Truth
 
 HEARTBEAT = 1.0
 HIGH_WATER = 200_000
-"""Messages a slow reader may lag behind before the wire drops (every message is numbered, so that it sees)."""
+"""Messages that a slow reader may lag behind before messages are dropped (it detects that from their numbers)."""
 LONGEST_REQUEST = 64 * 2**20
 MOST_PENDING = 1000
 MOST_BATCHES = 1000
@@ -36,7 +35,7 @@ class Server:
     """Binds at once (ValueError if it cannot); `run` serves until `stop`, a Close command, or the end of process
     ``parent``.
 
-    ``instrument`` is one, or a function that builds one and reports progress. ``bind`` is a loopback address: nobody
+    ``instrument`` is an instrument, or a function that builds it and reports progress. ``bind`` is a loopback address: nobody
     is authenticated. ``ticket`` is where the truth endpoint's address and token are written, readable by its owner
     only; without it there is no such endpoint.
     """
@@ -57,7 +56,7 @@ class Server:
         build: Builder = instrument if callable(instrument) else lambda progress: instrument
         self.console = Console(build, self._emit, rate, truth)
         self._thread = threading.Thread(target=self._work, name="instrument", daemon=True)
-        self._number, self._last = 0, {}
+        self._number, self._last_published = 0, {}
         self._pending: dict[tuple[Hashable, int], str] = {}
         self._stop = threading.Event()
         self._token, self._ticket = "", ticket
@@ -132,7 +131,7 @@ class Server:
             self._drain()
             if self._ticket is not None:
                 self._ticket.unlink(missing_ok=True)
-            self._publish(wire.Heartbeat("closed", self._last))
+            self._publish(wire.Heartbeat("closed", self._last_published))
             for socket in sockets:
                 socket.close()
             if self.working:  # stuck in something that cannot be interrupted: its end of the bell cannot be taken away
@@ -180,7 +179,7 @@ class Server:
             )
         elif socket is self._truth_socket and not hmac.compare_digest(request.token.encode(), self._token.encode()):
             self._reply(
-                key, request.number, wire.Refused("the truth is closed to you: wrong token;", "use the ticket file")
+                key, request.number, wire.Refused("wrong token: the truth cannot be read;", "use the ticket file")
             )
         elif request.session not in ("", self.session):
             self._reply(key, request.number, wire.Stranger())
@@ -203,15 +202,15 @@ class Server:
                 for first in range(0, len(event), MOST_BATCHES):
                     self._publish(wire.Batch(event[first : first + MOST_BATCHES]))
                 for batch in event:
-                    self._last[batch.channel] = batch.first + len(batch.values) - 1
+                    self._last_published[batch.channel] = batch.first + len(batch.values) - 1
 
     def _reply(self, key: Hashable, number: int, result: wire.Result) -> None:
         is_truth, origin = key  # pyright: ignore[reportGeneralTypeIssues]
-        last = {} if isinstance(result, wire.Working) else self._last
+        last_published = {} if isinstance(result, wire.Working) else self._last_published
         try:
-            parts = wire.encode(wire.Reply(number, result, self._number, last))
+            parts = wire.encode(wire.Reply(number, result, self._number, last_published))
         except wire.WireError as error:
-            parts = wire.encode(wire.Reply(number, wire.Refused(str(error)), self._number, last))
+            parts = wire.encode(wire.Reply(number, wire.Refused(str(error)), self._number, last_published))
         socket = self._truth_socket if is_truth else self._commands
         assert socket is not None
         with contextlib.suppress(zmq.Again):  # a caller that no longer reads gets nothing
@@ -223,7 +222,7 @@ class Server:
 
     def _beat(self) -> None:
         console = self.console
-        self._publish(wire.Heartbeat(console.stage, self._last, console.text, console.fraction))
+        self._publish(wire.Heartbeat(console.stage, self._last_published, console.text, console.fraction))
         for (key, number), text in self._pending.items():
             self._reply(key, number, wire.Working(text))
         if self._parent is not None and os.getppid() != self._parent:

@@ -2,8 +2,8 @@
 
 A message is a list of buffers: the protocol's name, a msgpack header (one tagged, strictly typed Struct), and one raw
 buffer for every array, in the order of their mention. An array is declared in the header by dtype (little-endian
-numbers only) and shape, which must agree with its buffer's length. Whatever arrives is hostile until parsed: anything
-wrong with it is a `WireError`, and nothing else.
+numbers only) and shape, which must agree with its buffer's length. Received bytes are not trusted: any fault in them
+raises `WireError`, and no other exception.
 """
 
 import math
@@ -36,17 +36,17 @@ Text = Annotated[str, msgspec.Meta(max_length=10_000)]
 
 
 class WireError(ValueError):
-    """Bytes that are no message of this protocol, or a message that cannot travel."""
+    """Bytes that are not a message of this protocol, or a message that cannot be encoded."""
 
 
 class VersionError(WireError):
-    """The peer speaks another version of the protocol: ``theirs`` is its name for it."""
+    """The peer speaks another version of the protocol: ``peer_protocol`` is its name."""
 
-    def __init__(self, theirs: str):
+    def __init__(self, peer_protocol: str):
         super().__init__(
-            f"the peer speaks {theirs}, this side {PROTOCOL}; install the same version of emtwin on both sides"
+            f"the peer speaks {peer_protocol}, this side {PROTOCOL}; install the same version of emtwin on both sides"
         )
-        self.theirs = theirs
+        self.peer_protocol = peer_protocol
 
 
 class _Part(msgspec.Struct, frozen=True, tag=True, tag_field="is", forbid_unknown_fields=True):
@@ -57,7 +57,7 @@ class _Part(msgspec.Struct, frozen=True, tag=True, tag_field="is", forbid_unknow
 
 
 class Hello(_Part, frozen=True):
-    """Who is there? Answered by Welcome."""
+    """The first request of a client. Answered by Welcome."""
 
 
 class Describe(_Part, frozen=True):
@@ -91,22 +91,20 @@ class Acquire(_Part, frozen=True):
 
 
 class Past(_Part, frozen=True):
-    """A command given in an earlier life of the instrument, and the time at which it was given."""
+    """A command given before the instrument was restarted, and the time at which it was given."""
 
     command: Apply | Advance | Acquire
     time: Time
 
 
 class Restore(_Part, frozen=True):
-    """Run through earlier commands without publishing anything; only before any other command moved or changed
-    something.
-    """
+    """Repeat earlier commands without publishing readings; accepted only before any other command that changes state."""
 
     commands: list[Past]
 
 
 class Seal(_Part, frozen=True):
-    """End operation for ever; from then on the truth may be asked for."""
+    """End operation; from then on the truth can be read."""
 
 
 class Close(_Part, frozen=True):
@@ -148,7 +146,7 @@ Command = (
 
 
 class Welcome(_Part, frozen=True):
-    """The server's life (a name that changes when it is started anew) and the port on which it publishes."""
+    """The name of the server's session (a new name at each start) and the port on which it publishes."""
 
     session: Text
     readings_port: Port
@@ -196,11 +194,11 @@ class Refused(_Part, frozen=True):
 
 
 class Stranger(_Part, frozen=True):
-    """The command was for another life of the server, and was not carried out."""
+    """The command was for an earlier session of the server and was not executed."""
 
 
 class Working(_Part, frozen=True):
-    """Not an answer yet: the command is being worked on (sent about once a second)."""
+    """The command is still being executed (sent about once a second)."""
 
     text: Text = ""
     fraction: float | None = None
@@ -231,9 +229,7 @@ class Batch(_Part, frozen=True):
 
 
 class Heartbeat(_Part, frozen=True):
-    """The server lives. ``last`` is the last published sequence number of every channel; ``stage`` what the instrument
-    is at.
-    """
+    """The server is alive. ``last`` is the last published sequence number of every channel; ``stage`` the instrument's stage."""
 
     stage: Literal["starting", "ready", "sealed", "closed"]
     last: dict[str, Count]
@@ -247,8 +243,8 @@ class Heartbeat(_Part, frozen=True):
 class Request(_Part, frozen=True):
     """``number`` comes back in the reply; ``token`` opens the truth endpoint.
 
-    ``session`` is the server's life that is meant (empty: any), so that a command meant for an instrument that has died
-    does not reach the next one on its port.
+    ``session`` is the server's session that is addressed (empty: any), so that a command for an instrument that has ended
+    is not executed by the next instrument on the same port.
     """
 
     number: Count
@@ -267,7 +263,7 @@ class Reply(_Part, frozen=True):
 
 
 class Published(_Part, frozen=True):
-    """``number`` rises by one per published message of a server's life, so a lost one is seen."""
+    """``number`` increases by one per message of a server's session, so that lost messages are detected."""
 
     session: Text
     number: Count
@@ -313,22 +309,22 @@ def decode(parts: Sequence[bytes | memoryview]) -> Message:
     check_protocol(parts)
     header, *buffers = parts[1:]
     _check_sizes([header, *buffers])
-    used: list[int] = []
+    used_buffers: list[int] = []
 
     def resolve(kind: type, item: Any) -> Any:
         if kind is not np.ndarray:
             raise ValueError(f"no way to read a {kind.__name__}")
         ref = msgspec.convert(item, _ArrayRef)
-        if ref.buffer != len(used) or ref.buffer >= len(buffers):
-            raise ValueError(f"array refers to buffer {ref.buffer}, expected {len(used)} of {len(buffers)}")
-        used.append(ref.buffer)
+        if ref.buffer != len(used_buffers) or ref.buffer >= len(buffers):
+            raise ValueError(f"array refers to buffer {ref.buffer}, expected {len(used_buffers)} of {len(buffers)}")
+        used_buffers.append(ref.buffer)
         dtype = np.dtype(ref.dtype)
-        expected, got = math.prod(ref.shape) * dtype.itemsize, memoryview(buffers[ref.buffer]).nbytes
-        if expected != got:
+        expected, actual = math.prod(ref.shape) * dtype.itemsize, memoryview(buffers[ref.buffer]).nbytes
+        if expected != actual:
             raise ValueError(
-                f"array of dtype {dtype} and shape {ref.shape} needs {expected} bytes, its buffer has {got}"
+                f"array of dtype {dtype} and shape {ref.shape} needs {expected} bytes, its buffer has {actual}"
             )
-        if not got:
+        if not actual:
             return np.zeros(ref.shape, dtype)
         return np.frombuffer(buffers[ref.buffer], dtype).reshape(ref.shape)
 
@@ -337,8 +333,8 @@ def decode(parts: Sequence[bytes | memoryview]) -> Message:
         _check_content(message)
     except (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError) as error:
         raise WireError(f"malformed message: {error}") from error
-    if len(used) != len(buffers):
-        raise WireError(f"malformed message: {len(buffers)} buffers, of which {len(used)} are declared")
+    if len(used_buffers) != len(buffers):
+        raise WireError(f"malformed message: {len(buffers)} buffers, of which {len(used_buffers)} are declared")
     return message
 
 
@@ -348,10 +344,10 @@ def check_protocol(parts: Sequence[bytes | memoryview]) -> None:
         raise WireError(f"malformed message: {len(parts)} buffers, a message has at least 2")
     name = bytes(parts[0][:64])
     if name != PROTOCOL.encode():
-        theirs = name.decode("ascii", "replace")
-        if theirs.startswith(FAMILY):
-            raise VersionError(theirs)
-        raise WireError(f"not a message of {PROTOCOL}: it begins with {theirs!r}")
+        peer_protocol = name.decode("ascii", "replace")
+        if peer_protocol.startswith(FAMILY):
+            raise VersionError(peer_protocol)
+        raise WireError(f"not a message of {PROTOCOL}: it begins with {peer_protocol!r}")
 
 
 def _check_sizes(parts: list[bytes | memoryview]) -> None:
@@ -367,7 +363,7 @@ def _check_sizes(parts: list[bytes | memoryview]) -> None:
 
 
 def _check_content(message: Message) -> None:
-    """What types cannot say: the shapes of readings and frames, and integers that must fit 64 bits. ValueError."""
+    """Checks beyond types: shapes of readings and frames, integers that must fit 64 bits. ValueError."""
     if isinstance(message, Published) and isinstance(message.body, Batch):
         for batch in message.body.readings:
             check_readings(batch)

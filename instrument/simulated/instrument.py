@@ -1,6 +1,6 @@
 """A simulated microscope: an instrument with a hidden truth that the twin may not see.
 
-The truth is made with abTEM from other potentials, other constants and another form than the twin has; see
+The truth is computed by abTEM with potentials, constants and drift models that differ from the twin's; see
 `instrument.simulated.truth`. Its clock is stepped (time moves with `advance`, `acquire` and stage moves) unless a ``rate``
 above zero ties it to the wall's.
 """
@@ -35,17 +35,17 @@ __all__ = [
 ]
 
 _DETECTOR = "HAADF"
-_LARGEST = 512
-_LONGEST = 3600.0  # s of one scan
-_BRIGHTEST = 5e-9  # A of beam current
+_MAX_PIXELS = 512
+_MAX_SCAN_SECONDS = 3600.0  # s of one scan
+_MAX_BEAM_CURRENT = 5e-9  # A of beam current
 
 
 class SimulatedMicroscope:
     """The instrument of `instrument.core.interface`, with ``truth`` for scoring and ``restore`` for starting again at the
     same point.
 
-    ``cache`` is a folder for specimens already computed (about 20 s each on one core); ``progress`` is told (what,
-    share done).
+    ``cache`` is a folder for specimens already computed (about 20 s each on one core); ``progress`` is called with
+    (text, fraction).
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class SimulatedMicroscope:
         self._config = check(config or default_config())
         self._seed, self._rate = int(seed), float(rate)
         session = TruthSession(self._config, self._seed)
-        gram = load_or_build(self._config, session.specimen_seed, cache, progress or (lambda what, share: None))
+        gram = load_or_build(self._config, session.specimen_seed, cache, progress or (lambda text, share: None))
         self._imager = Imager(gram, self._config)
         self._column, self._sensors, self._log = session.column, session.sensors, session.log
         self._epoch = session.epoch
@@ -93,11 +93,11 @@ class SimulatedMicroscope:
         """Command some controls; returns the time (ns UTC) from which they hold, for a stage move the time of its
         arrival.
         """
-        now, wanted = self.now(), self._log.wanted(changes)
-        if self._log.moves_stage(wanted):
+        now, settings = self.now(), self._log.with_changes(changes)
+        if self._log.moves_stage(settings):
             now = self._pass(now + round(self._config.stage_seconds * 1e9))
-        if wanted != self._log.settings[-1]:
-            self._log.add((now - self._epoch) / 1e9, wanted)
+        if settings != self._log.settings[-1]:
+            self._log.add((now - self._epoch) / 1e9, settings)
         return now
 
     def advance(self, until: int) -> int:
@@ -129,9 +129,11 @@ class SimulatedMicroscope:
         self._frames += 1
         if not recorded:
             return None, self._now
-        at = (start - self._epoch) / 1e9
-        fraction, electrons = expected_frame(self._column, self._imager, log, at, scan)
-        data = noisy_frame(self._column, fraction, electrons, at, generator(self._seed, "frame", sequence))
+        seconds_from_start = (start - self._epoch) / 1e9
+        fraction, electrons = expected_frame(self._column, self._imager, log, seconds_from_start, scan)
+        data = noisy_frame(
+            self._column, fraction, electrons, seconds_from_start, generator(self._seed, "frame", sequence)
+        )
         c, ny, nx = self._config, *scan.shape
         exposure = Exposure(
             pixels=current * nx * ny * scan.dwell,
@@ -157,21 +159,21 @@ class SimulatedMicroscope:
                 raise InstrumentError(f"scan: {name} = {value!r} cannot be used.", "Give a finite number above zero.")
         if scan.detector != _DETECTOR:
             raise InstrumentError(f"there is no detector {scan.detector!r}.", f"The detector is {_DETECTOR}.")
-        if len(scan.shape) != 2 or not all(1 <= n <= _LARGEST for n in scan.shape):
+        if len(scan.shape) != 2 or not all(1 <= n <= _MAX_PIXELS for n in scan.shape):
             raise InstrumentError(
-                f"scan: shape {tuple(scan.shape)} cannot be used.", f"Give 1 to {_LARGEST} lines and pixels."
+                f"scan: shape {tuple(scan.shape)} cannot be used.", f"Give 1 to {_MAX_PIXELS} lines and pixels."
             )
         if scan.dose > self._config.dose_limit:
             limit = self._config.dose_limit
             raise InstrumentError(
                 f"scan: dose {scan.dose:g} e/A^2 is above the limit.", f"Give at most {limit:g} e/A^2."
             )
-        if frame_seconds(scan) + scan.settle > _LONGEST:
+        if frame_seconds(scan) + scan.settle > _MAX_SCAN_SECONDS:
             raise InstrumentError(
-                f"scan: takes {frame_seconds(scan):g} s.", f"Give a shorter dwell; at most {_LONGEST:g} s."
+                f"scan: takes {frame_seconds(scan):g} s.", f"Give a shorter dwell; at most {_MAX_SCAN_SECONDS:g} s."
             )
         current = scan.dose * scan.pixel**2 / scan.dwell
-        if current * 1.602176634e-19 > _BRIGHTEST:
+        if current * 1.602176634e-19 > _MAX_BEAM_CURRENT:
             raise InstrumentError(
                 f"scan: needs {current * 1.602176634e-19:.3g} A of beam.", "Give a longer dwell or a lower dose."
             )
@@ -181,19 +183,19 @@ class SimulatedMicroscope:
         return self._sensors.published((self.now() - self._epoch) / 1e9, self._log)
 
     def restore(self, commands: Iterable[tuple[str, Mapping[str, object], int]]) -> int:
-        """Take the state that earlier ``commands`` (name, arguments, time in ns at which each was given) had led to.
+        """Restore the state after earlier ``commands`` (name, arguments, time in ns at which each was given).
 
-        Names are apply {"changes"}, advance {"until"}, acquire {"scan"}; others changed nothing and are passed over.
-        Frames are not made anew, only counted; readings of that time are not published again. ValueError unless it is
-        the first thing asked for. Returns the time then.
+        Names are apply {"changes"}, advance {"until"}, acquire {"scan"}; others do not change the state and are skipped.
+        Frames are counted, not computed; readings of that time are not published again. ValueError unless it is the first
+        call. Returns the time after the last command.
         """
         if self._frames or len(self._log.times) > 1 or (self._rate == 0 and self._now != self._epoch):
             raise ValueError("restore: the instrument has been used already; restore right after starting it")
         rate, self._rate = self._rate, 0.0
         try:
-            for name, arguments, at in commands:
-                if name in ("apply", "advance", "acquire") and at > self._now:
-                    self._now = int(at)
+            for name, arguments, time_ns in commands:
+                if name in ("apply", "advance", "acquire") and time_ns > self._now:
+                    self._now = int(time_ns)
                 if name == "apply":
                     self.apply(msgspec.convert(arguments["changes"], dict[str, float]))
                 elif name == "advance":

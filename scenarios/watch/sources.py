@@ -156,7 +156,7 @@ class Recorded:
                 return
             # asked first: what is written until its writer lets go is read below
             written = _written(self._folder)
-            for row in self._journal.rows(after=self._last):
+            for row in self._journal.rows(after_id=self._last):
                 self._take(row)
             self.live = written and not self._ended
             if self.live and not self._batches:

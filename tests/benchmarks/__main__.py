@@ -52,8 +52,8 @@ def names() -> list[str]:
 
 
 def _progress(text: str, fraction: float | None = None) -> None:
-    done = "" if fraction is None else f" {100 * fraction:3.0f} %"
-    print(f"[{time.strftime('%H:%M:%S')}]{done} {text}", file=sys.stderr, flush=True)
+    percent = "" if fraction is None else f" {100 * fraction:3.0f} %"
+    print(f"[{time.strftime('%H:%M:%S')}]{percent} {text}", file=sys.stderr, flush=True)
 
 
 def _plain(value: Any) -> Any:
@@ -67,9 +67,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _print_table(found: dict[str, Any]) -> None:
-    table = Table("case", "value", "unit", "bar", "holds", title=found["name"], box=None, title_justify="left")
-    for case in found["cases"]:
+def _print_table(result: dict[str, Any]) -> None:
+    table = Table("case", "value", "unit", "bar", "holds", title=result["name"], box=None, title_justify="left")
+    for case in result["cases"]:
         holds = {True: "[green]yes[/]", False: "[red]NO[/]", None: "-"}[case["holds"]]
         value = case["value"]
         table.add_row(
@@ -81,18 +81,18 @@ def _print_table(found: dict[str, Any]) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
-    console.print(", ".join(f"{name} {value}" for name, value in found["machine"].items()), style="dim")
+    console.print(", ".join(f"{name} {value}" for name, value in result["machine"].items()), style="dim")
 
 
 def _smoke_all() -> int:
     """The smoke form of every benchmark, each in a process of its own, two at a time; 0 if none broke."""
 
     def run(name: str) -> tuple[str, int, float]:
-        begun = time.monotonic()
+        start = time.monotonic()
         code = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks", name, "--smoke"], cwd=FOLDER.parents[1]
         ).returncode
-        return name, code, time.monotonic() - begun
+        return name, code, time.monotonic() - start
 
     with ThreadPoolExecutor(min(2, len(os.sched_getaffinity(0)))) as pool:
         ended = list(pool.map(run, names()))
@@ -114,31 +114,31 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", type=int, help="how many seeds, where the benchmark has seeds")
     parser.add_argument("--jobs", type=int, help="how many processes at a time, where the benchmark has several")
     parser.add_argument("--work", type=Path, help="folder that keeps what is finished, where the benchmark can go on")
-    given = parser.parse_args(arguments)
-    if given.name is None and given.smoke:
+    parsed = parser.parse_args(arguments)
+    if parsed.name is None and parsed.smoke:
         return _smoke_all()
-    if given.name not in names():
-        print(f"no benchmark is called {given.name!r}; there are: {', '.join(names())}", file=sys.stderr)
+    if parsed.name not in names():
+        print(f"no benchmark is called {parsed.name!r}; there are: {', '.join(names())}", file=sys.stderr)
         return 2
-    if any(number is not None and number < 1 for number in (given.seeds, given.jobs)):
+    if any(number is not None and number < 1 for number in (parsed.seeds, parsed.jobs)):
         print("--seeds and --jobs take a whole number from 1 on", file=sys.stderr)
         return 2
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    cases = importlib.import_module(f"tests.benchmarks.{given.name}.bench").cases
-    options = {name: value for name in ("seeds", "jobs", "work") if (value := getattr(given, name)) is not None}
+    cases = importlib.import_module(f"tests.benchmarks.{parsed.name}.bench").cases
+    options = {name: value for name in ("seeds", "jobs", "work") if (value := getattr(parsed, name)) is not None}
     unknown = options.keys() - inspect.signature(cases).parameters.keys()
     if unknown:
-        print(f"benchmark {given.name!r} has no --{', --'.join(sorted(unknown))}; leave it out", file=sys.stderr)
+        print(f"benchmark {parsed.name!r} has no --{', --'.join(sorted(unknown))}; leave it out", file=sys.stderr)
         return 2
-    form = Form.SMOKE if given.smoke else Form.SHORT if given.short else Form.WHOLE
-    found = cases(short=form, progress=_progress, **options)
-    plain = [{key: _plain(value) for key, value in case.items()} for case in found]
+    form = Form.SMOKE if parsed.smoke else Form.SHORT if parsed.short else Form.WHOLE
+    case_rows = cases(short=form, progress=_progress, **options)
+    plain = [{key: _plain(value) for key, value in case.items()} for case in case_rows]
     if form is Form.SMOKE:
         plain = [{**case, "holds": None} for case in plain]
-    result = {"name": given.name, "machine": machine(), "cases": plain}
-    if given.json:
+    result = {"name": parsed.name, "machine": machine(), "cases": plain}
+    if parsed.json:
         print(json.dumps(result, allow_nan=False))
     else:
         _print_table(result)

@@ -1,4 +1,4 @@
-"""The three forms of a benchmark: whole, for its numbers; short, a part that is judged in minutes; smoke, which shows that all of it runs."""
+"""The three forms of a benchmark: whole, for its numbers; short, a part judged within minutes; smoke, which only shows that every part runs."""
 
 import enum
 

@@ -1,6 +1,6 @@
-"""A session whose microscope is killed, and whose user interrupts it: said, readable, and resumed to the very same end.
+"""A session whose microscope is killed and which is interrupted: reported, readable, and resumed to the same result.
 
-Each step is a command in a process of its own, as users run it, and goes on from what the step before it left.
+Each step is a command in a process of its own and continues from the files of the step before.
 """
 
 import json
@@ -17,7 +17,7 @@ import pytest
 from instrument.core.journal import Journal, Row
 from scenarios.cli.main import BAD_INPUT, DONE, INTERRUPTED, LOST, run
 from tests.once import run_folder
-from tests.waiting import ended, said
+from tests.waiting import ended, stderr_until
 
 SCENARIO = """
 name = "small"
@@ -91,7 +91,7 @@ def undisturbed(folder: Path) -> dict[str, Any]:
 def killed(folder: Path) -> tuple[int, str]:
     """Exit code and last words of the same session, ``broken``, whose microscope was killed."""
     process = start(folder, "acquire", "small.toml", "--seed", "1", "--out", "broken")
-    said(process, "request   2 of 4")
+    stderr_until(process, "request   2 of 4")
     os.kill(microscope_of(process), signal.SIGKILL)
     code, _, words = ended(process)
     return code, words
@@ -101,7 +101,7 @@ def killed(folder: Path) -> tuple[int, str]:
 def interrupted(folder: Path, killed) -> tuple[int, str]:
     """Exit code and last words of ``broken``, gone on with and interrupted."""
     process = start(folder, "acquire", "--resume", "broken")
-    said(process, "request   3 of 4")
+    stderr_until(process, "request   3 of 4")
     process.send_signal(signal.SIGINT)
     code, _, words = ended(process)
     return code, words
@@ -115,12 +115,12 @@ def resumed(folder: Path, interrupted) -> tuple[int, dict[str, Any]]:
     return code, json.loads(out)
 
 
-def shown(folder: Path, capsys) -> dict[str, Any]:
+def session_summary(folder: Path, capsys) -> dict[str, Any]:
     """What ``emtwin session show`` says of ``broken``, its record being intact."""
     assert run(["session", "show", str(folder / "broken"), "--json"]) == DONE
-    found = json.loads(capsys.readouterr().out)
-    assert found["problems"] == []
-    return found
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["problems"] == []
+    return summary
 
 
 def answers(session: Path) -> dict[int, Row]:
@@ -142,10 +142,10 @@ def test_a_killed_microscope_is_said_and_what_was_done_is_kept(folder, killed, c
     assert "emtwin: instrument" in words
     assert "problem:" in words
     assert "emtwin acquire --resume broken" in words
-    found = shown(folder, capsys)
-    assert found["resumable"]
-    assert not found["complete"]
-    assert 2 <= found["requests"] < 4
+    summary = session_summary(folder, capsys)
+    assert summary["resumable"]
+    assert not summary["complete"]
+    assert 2 <= summary["requests"] < 4
 
 
 def test_an_interruption_is_said_without_a_traceback(interrupted):
@@ -159,14 +159,14 @@ def test_resumed_it_ends_as_if_nothing_had_been(folder, undisturbed, resumed, ca
     code, result = resumed
     assert code == int(undisturbed["model_distrusted"])
     assert {**result, "seconds": 0.0} == {**undisturbed, "seconds": 0.0}
-    found = shown(folder, capsys)
-    assert found["complete"]
-    assert found["requests"] == 4
-    assert found["measured"] == undisturbed["measured"]
-    assert found["result"]["rmse"] == undisturbed["rmse"]
-    whole, broken = answers(folder / "whole"), answers(folder / "broken")
-    assert whole.keys() == broken.keys() == set(range(4))
-    for index, row in whole.items():
+    summary = session_summary(folder, capsys)
+    assert summary["complete"]
+    assert summary["requests"] == 4
+    assert summary["measured"] == undisturbed["measured"]
+    assert summary["result"]["rmse"] == undisturbed["rmse"]
+    complete, broken = answers(folder / "whole"), answers(folder / "broken")
+    assert complete.keys() == broken.keys() == set(range(4))
+    for index, row in complete.items():
         same = broken[index]
         assert {**same.payload, "frame_row": None} == {**row.payload, "frame_row": None}
         assert same.arrays.keys() == row.arrays.keys()
@@ -178,7 +178,7 @@ def test_resumed_it_ends_as_if_nothing_had_been(folder, undisturbed, resumed, ca
 
 def test_killed_before_its_first_request_it_can_only_start_anew(folder):
     process = start(folder, "acquire", "small.toml", "--seed", "1", "--out", "early")
-    said(process, "simulated microscope")
+    stderr_until(process, "simulated microscope")
     os.kill(microscope_of(process), signal.SIGKILL)
     code, _, words = ended(process)
     assert code in (BAD_INPUT, LOST)

@@ -1,4 +1,4 @@
-"""Whoever kills the writer, and whenever: what it said was written is there, and the session goes on."""
+"""A writer killed at any moment: every acknowledged row is there, and the session can be continued."""
 
 import random
 import signal

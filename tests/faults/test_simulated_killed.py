@@ -1,4 +1,4 @@
-"""The wire changes nothing, and a simulated microscope that was killed is brought back to where it was."""
+"""A served microscope gives the same results as a local one, and a killed one is restored to its state."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ SECOND = 10**9
 SCAN = Scan(shape=(8, 6))
 
 
-def walk(instrument, commands, legs):
+def run_legs(instrument, commands, legs):
     """A leg is a defocus, a stage move, a wait and a frame. Returns frames and readings; notes the commands as a
     session does.
     """
@@ -56,21 +56,25 @@ def by_channel(readings):
 def test_killed_and_restored_it_goes_on_as_if_nothing_had_happened():
     cache = run_folder("specimens")
     local = SimulatedMicroscope(from_mapping(TINY), 3, cache)
-    frames, readings = walk(local, [], range(4))
+    frames, readings = run_legs(local, [], range(4))
     commands = []
     with launch("simulated", seed=3, config=TINY, cache=cache) as launched, launched.connect() as remote:
         assert launched.ready["jax"] is False
-        before, heard = walk(remote, commands, range(2))
+        first_frames, first_readings = run_legs(remote, commands, range(2))
         launched.process.kill()
         with pytest.raises(InstrumentLost):
             remote.acquire(SCAN)
     with launch("simulated", seed=3, config=TINY, cache=cache) as launched, launched.connect() as remote:
         remote.restore(commands)
-        after, more = walk(remote, [], range(2, 4))
-        for got, expected in zip(before + after, frames, strict=True):
-            np.testing.assert_array_equal(got.data, expected.data)
-            assert (got.start, got.sequence, got.settings) == (expected.start, expected.sequence, expected.settings)
-        assert by_channel(heard + more) == by_channel(readings)
+        last_frames, last_readings = run_legs(remote, [], range(2, 4))
+        for actual, expected in zip(first_frames + last_frames, frames, strict=True):
+            np.testing.assert_array_equal(actual.data, expected.data)
+            assert (actual.start, actual.sequence, actual.settings) == (
+                expected.start,
+                expected.sequence,
+                expected.settings,
+            )
+        assert by_channel(first_readings + last_readings) == by_channel(readings)
         assert remote.lost_messages == 0
         remote.seal()
         with launched.truth() as truth:

@@ -38,12 +38,12 @@ def test_returns_exactly_what_was_recorded(replay: ReplayInstrument, recorded: t
     spectra, image = recorded
     np.testing.assert_array_equal(replay.acquire(Scan(detector="HAADF")).data, image)
     for row, column in ((0, 0), (48, 5), (23, 2)):
-        before = replay.now()
+        initial = replay.now()
         replay.apply({"pixel.y": row, "pixel.x": column})
         frame = replay.acquire(Scan(detector="EELS", settle=0.5))
         np.testing.assert_array_equal(frame.data, spectra[row, column])
         assert frame.settings == {"pixel.y": row, "pixel.x": column}
-        assert frame.start - before == 500_000_000
+        assert frame.start - initial == 500_000_000
         assert replay.now() - frame.start == 200_000_000
         assert np.isnan(frame.exposure.total)  # no probe current was reported
         assert (frame.meta["energy.first"], frame.meta["energy.step"]) == (350.0, 0.5)
@@ -65,11 +65,11 @@ def test_the_same_pixel_gives_the_same_record_and_says_so(replay: ReplayInstrume
     [{"pixel.x": 6.0}, {"pixel.y": -1.0}, {"pixel.x": 1.5}, {"pixel.x": float("nan")}, {"pixel.y": 2.0, "C10": 1.0}],
 )
 def test_refuses_what_is_no_pixel(replay: ReplayInstrument, changes: dict[str, float]) -> None:
-    before = replay.settings()
+    initial = replay.settings()
     with pytest.raises(InstrumentError) as caught:
         replay.apply(changes)
     assert caught.value.cure
-    assert replay.settings() == before
+    assert replay.settings() == initial
 
 
 def test_refuses_an_unknown_detector(replay: ReplayInstrument) -> None:

@@ -21,7 +21,7 @@ from scenarios.io.tables import load_table, table_names
 from scenarios.watch.sources import Recorded
 from scenarios.watch.text import spark
 from tests.once import run_folder
-from tests.waiting import ended, said
+from tests.waiting import ended, stderr_until
 from twin.records import Readings
 from twin.sensors import SCHEMA
 from twin.units import age, scale, shown, value_text
@@ -245,7 +245,7 @@ def start(*arguments: str, folder: Path) -> subprocess.Popen:
 def test_interrupted_it_leaves_a_figure(tmp_path: Path, table: Path) -> None:
     session(tmp_path / "s", 200)
     process = start("s", "--table", str(table), "--speed", "1", "--json", folder=tmp_path)
-    said(process, "readings")
+    stderr_until(process, "readings")
     process.send_signal(signal.SIGINT)
     code, out, err = ended(process)
     assert code == INTERRUPTED, err
@@ -279,7 +279,7 @@ def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: py
     folder = session(tmp_path / "s", 40, complete=False)
     with Journal.open(folder, write=True) as journal:
         process = start("s", "--table", str(table), "--json", folder=tmp_path)
-        said(process, "readings")
+        stderr_until(process, "readings")
         times = START + np.arange(40, 60) * 10**9
         journal.append_readings([Readings("coil.temperature", 40, times, np.full(20, 300.0) + 0.05 * np.sin(times))])
         journal.append("result", {}, None)
@@ -301,7 +301,7 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert result["quantities"]["defocus.C10"]["unit"] == "angstrom"
         assert Path("live.png").is_file()
         process = start(launched.address, "--json", folder=tmp_path)
-        said(process, "readings")
+        stderr_until(process, "readings")
         launched.kill()
         code, out, err = ended(process)
     assert code == LOST, err

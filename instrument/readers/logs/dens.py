@@ -1,6 +1,6 @@
-"""DENSsolutions' heating logs (.dens) of Digiheater 3.1 and 3.2, which order their columns differently: each is found by its own name.
+"""DENSsolutions' heating logs (.dens) of Digiheater 3.1 and 3.2, whose columns differ in order: columns are identified by name.
 
-The date is written once, with a year of two digits (taken as 20yy), and each line has a time of day: past midnight it begins anew.
+The date is written once, with a year of two digits (taken as 20yy), and each line has a time of day, which starts again at midnight.
 """
 
 import re
@@ -26,29 +26,31 @@ _LABELS = {
 
 def read_dens(path: str, max_bytes: int) -> SensorLog:
     """A DENS heating log; VendorError naming what is wrong with it, by line. ``max_bytes`` was checked when the file was opened."""
-    whole, notes = whole_lines(path, "Give a log of a DENSsolutions Digiheater.")
-    if not any("\t" in line for line in whole):
-        whole = [line.replace(";", "\t") for line in whole]
-    lines = [(number, line) for number, line in enumerate(whole, 1) if line.strip()]
+    all_lines, notes = whole_lines(path, "Give a log of a DENSsolutions Digiheater.")
+    if not any("\t" in line for line in all_lines):
+        all_lines = [line.replace(";", "\t") for line in all_lines]
+    lines = [(number, line) for number, line in enumerate(all_lines, 1) if line.strip()]
     head = _HEAD.match(lines[0][1]) if lines else None
     if not head:
         problem = "does not begin with a date and Digiheater's version, such as 16/04/'15 13:53 Digiheater 3.1"
         raise VendorError(path, problem, "Give a log of a DENSsolutions Digiheater.")
-    place = next((index for index, (_, line) in enumerate(lines) if line.startswith("sample\ttime")), -1)
-    if place < 0:
+    header_index = next((index for index, (_, line) in enumerate(lines) if line.startswith("sample\ttime")), -1)
+    if header_index < 0:
         raise VendorError(path, "has no line that names its columns (sample, time, ...)", _CURE)
-    columns = _columns(path, lines[place][1])
+    columns = _columns(path, lines[header_index][1])
     day, month, year = int(head[1]), int(head[2]), 2000 + int(head[3])
     try:
         begin = int(datetime(year, month, day, tzinfo=UTC).timestamp()) * 10**9
     except ValueError:
-        raise VendorError(path, f"is of {day}/{month}/{year}, which is no date", _CURE) from None
-    given = {key: value.replace(",", ".") for _, line in lines[:place] for key, value in _CALIBRATION.findall(line)}
+        raise VendorError(path, f"is of {day}/{month}/{year}, which is not a date", _CURE) from None
+    calibration = {
+        key: value.replace(",", ".") for _, line in lines[:header_index] for key, value in _CALIBRATION.findall(line)
+    }
     numbers = Numbers()
     times: list[int] = []
     cells: list[list[str]] = []
     modes: dict[str, int] = {}
-    for number, line in lines[place + 1 :]:
+    for number, line in lines[header_index + 1 :]:
         row = [cell.strip() for cell in line.rstrip("\t").split("\t")]
         if len(row) != len(columns):
             raise VendorError(path, f"has {len(row)} cells in line {number} for {len(columns)} columns", _CURE)
@@ -57,14 +59,14 @@ def read_dens(path: str, max_bytes: int) -> SensorLog:
             begin, moment = begin + DAY, moment + DAY  # past midnight
         times.append(moment)
         if "mode" in columns:
-            at = columns.index("mode")
-            row[at] = str(modes.setdefault(row[at], len(modes)))
+            mode_index = columns.index("mode")
+            row[mode_index] = str(modes.setdefault(row[mode_index], len(modes)))
         cells.append(row)
     if not times:
         raise VendorError(path, "names columns, but holds no reading", "Record it again.")
-    parts = (path, columns, cells, times, given, numbers)
+    parts = (path, columns, cells, times, calibration, numbers)
     channels = tuple(_channel(*parts, column, modes) for column in columns if column not in ("sample", "time"))
-    clock = "local time of a zone that the file does not tell, taken for UTC; year 20yy"
+    clock = "local time in a time zone that the file does not state, taken as UTC; year 20yy"
     return SensorLog(path, "DENS heating", re.sub(r"\s+", " ", head[6]), clock, times[0], times[-1], channels, notes)
 
 
@@ -72,71 +74,74 @@ _UNITS = {"Tset": "C", "Tmeas": "C", "Rheat": "ohm", "Vheat": "V", "Iheat": "mA"
 
 
 def _columns(path: str, line: str) -> list[str]:
-    """Column names in the file's order; the control's state has none and stands after the constant c."""
-    found: list[str] = []
+    """Column names in the file's order; the state of the control has no name and follows the constant c."""
+    columns: list[str] = []
     for name, unit in _COLUMN.findall(line):
         if name not in ("sample", "time", "c", *_UNITS):
             raise VendorError(path, f"has a column {name!r}, which no Digiheater log is known to have", _CURE)
         if name in _UNITS and unit != _UNITS[name]:
             raise VendorError(path, f"has the column {name!r} in {unit or 'no unit'}, not {_UNITS[name]}", _CURE)
-        found += [name, "mode"] if name == "c" else [name]
-    if found[:2] != ["sample", "time"] or len(set(found)) != len(found) or len(found) < 3:
-        raise VendorError(path, "names its columns in a way that makes no sense", _CURE)
-    return found
+        columns += [name, "mode"] if name == "c" else [name]
+    if columns[:2] != ["sample", "time"] or len(set(columns)) != len(columns) or len(columns) < 3:
+        raise VendorError(path, "has repeated or missing column names", _CURE)
+    return columns
 
 
 def _time_of_day(path: str, text: str, number: int, numbers: Numbers) -> int:
-    found = _OF_DAY.match(text)
-    seconds = numbers.read(found[3]) if found else 60.0
-    if not found or int(found[1]) > 23 or int(found[2]) > 59 or seconds >= 60.0:
-        problem = f"has the time {text[:40]!r} in line {number}, which is none of a day"
+    match = _OF_DAY.match(text)
+    seconds = numbers.read(match[3]) if match else 60.0
+    if not match or int(match[1]) > 23 or int(match[2]) > 59 or seconds >= 60.0:
+        problem = f"has the time {text[:40]!r} in line {number}, which is not a time of day"
         raise VendorError(path, problem, "Take the line out, or export the log again.")
-    return (int(found[1]) * 3600 + int(found[2]) * 60) * 10**9 + round(seconds * 1e9)
+    return (int(match[1]) * 3600 + int(match[2]) * 60) * 10**9 + round(seconds * 1e9)
 
 
 def _channel(
-    path: str, columns: list[str], cells: list[list[str]], times: list[int], given: dict[str, str], read: Numbers, column: str,
+    path: str, columns: list[str], cells: list[list[str]], times: list[int], calibration: dict[str, str], decimals: Numbers, column: str,
     modes: dict[str, int],
 ) -> LoggedChannel:  # fmt: skip
     def numbers(name: str) -> list[float]:
-        at = columns.index(name)
-        found: list[float] = []
+        column_index = columns.index(name)
+        parsed: list[float] = []
         for number, row in enumerate(cells, 1):
             try:
-                found.append(read.read(row[at]))
+                parsed.append(decimals.read(row[column_index]))
             except ValueError:
-                problem = f"has {row[at][:40]!r} for {name} in its reading {number}, which is no number"
+                problem = f"has {row[column_index][:40]!r} for {name} in its reading {number}, which is not a number"
                 raise VendorError(path, problem, "Take the line out, or export the log again.") from None
-        return found
+        return parsed
 
     t, x, notes = in_order(path, column, times, numbers(column))
     if column == "mode":
         meanings = {code: text for text, code in modes.items()}
-        why = "states in words: codes, not a quantity"
-        return LoggedChannel(column, _LABELS[column], "", "1", 1.0, 0.0, t, x, "heater", why, meanings, notes=notes)
+        unit_reason = "states in words: codes, not a quantity"
+        return LoggedChannel(
+            column, _LABELS[column], "", "1", 1.0, 0.0, t, x, "heater", unit_reason, meanings, notes=notes
+        )
     text = _UNITS.get(column, "")
     unit: Unit | None = read_unit(text)
-    why = f"unit stated in the column's name ([{text}])"
+    unit_reason = f"unit stated in the column's name ([{text}])"
     if column == "c":
-        fits = {"Tmeas", "Rheat"} <= set(columns) and _is_resistance(given, numbers("Tmeas"), numbers("Rheat"))
+        fits = {"Tmeas", "Rheat"} <= set(columns) and _is_resistance(calibration, numbers("Tmeas"), numbers("Rheat"))
         unit = read_unit("ohm") if fits else None
-        why = (
+        unit_reason = (
             "no unit stated; a T^2 + b T + c gives the Rheat of each line, in ohm"
             if fits
-            else "no unit stated, and the name does not tell: unknown"
+            else "no unit stated, and the name does not determine it: unknown"
         )
-    used = unit or Unit("", 1.0)
+    conversion = unit or Unit("", 1.0)
     return LoggedChannel(
-        column, _LABELS[column], text, unit.unit if unit else None, used.factor, used.offset, t, x * used.factor + used.offset, "heater", why,
+        column, _LABELS[column], text, unit.unit if unit else None, conversion.factor, conversion.offset, t,
+        x * conversion.factor + conversion.offset, "heater", unit_reason,
         follows="Tset" if column == "Tmeas" and "Tset" in columns else "", notes=notes,
     )  # fmt: skip
 
 
-def _is_resistance(given: dict[str, str], celsius: list[float], ohm: list[float]) -> bool:
-    """Does the calibration written in the head turn most temperatures into the resistance beside them (within 0.1 ohm)?"""
+def _is_resistance(calibration: dict[str, str], celsius: list[float], ohm: list[float]) -> bool:
+    """Whether the calibration in the header gives the resistance from the temperature within 0.1 ohm for most readings."""
     try:
-        a, b, c = (float(given[key]) for key in "abc")
+        a, b, c = (float(calibration[key]) for key in "abc")
     except (KeyError, ValueError):
         return False
-    near = sum(abs(a * t * t + b * t + c - r) < 0.1 for t, r in zip(celsius, ohm, strict=True))
-    return 2 * near > len(celsius)
+    matches = sum(abs(a * t * t + b * t + c - r) < 0.1 for t, r in zip(celsius, ohm, strict=True))
+    return 2 * matches > len(celsius)

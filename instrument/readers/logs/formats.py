@@ -1,4 +1,4 @@
-"""Which reader a log of sensors is given to: by its extension. Runs only inside the worker process."""
+"""Readers of sensor logs by file extension. Runs only in the worker process."""
 
 import csv
 
@@ -13,7 +13,7 @@ FORMATS = tuple(READERS)
 
 
 def log_format(name: str) -> str | None:
-    """The extension of a log's name, lower case, .xml.gz as one; None where there is no reader for it."""
+    """The extension of a log's name in lower case (.xml.gz counts as one extension); None if no reader handles it."""
     return next((suffix for suffix in FORMATS if name.lower().endswith(suffix)), None)
 
 
@@ -26,4 +26,4 @@ def parse_log(path: str, max_bytes: int) -> SensorLog:
         return READERS[suffix](path, max_bytes)
     except (MemoryError, RecursionError, csv.Error, OverflowError) as error:
         text = f"{type(error).__name__}: {error}"[:200]
-        raise VendorError(path, f"cannot be read ({text})", "The file is damaged; copy it anew.") from error
+        raise VendorError(path, f"cannot be read ({text})", "The file is damaged; copy it again.") from error

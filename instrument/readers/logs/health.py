@@ -1,7 +1,7 @@
 """Thermo's HealthMonitor export (XML, plain or gzipped): parameters, their declared units and limits, and timed values.
 
-Read as a stream by expat with document types refused, so that no entity can expand; what a gzip unpacks to is bounded. An export that ends in
-the middle is refused, since nothing tells how many parameters and values are missing. Runs inside the worker.
+Read as a stream by expat with document types refused, so that no entity can expand; what a gzip unpacks to is bounded. A truncated
+export is refused, since the number of missing parameters and values is unknown. Runs inside the worker.
 """
 
 import gzip
@@ -32,7 +32,7 @@ def read_health(path: str, max_bytes: int) -> SensorLog:
             zipped = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             if path.lower().endswith(".gz") and not zipped:
-                raise VendorError(path, "is named .gz, but is not gzipped", "Copy it anew, or take .gz off its name.")
+                raise VendorError(path, "is named .gz, but is not gzipped", "Copy it again, or take .gz off its name.")
             file = gzip.GzipFile(fileobj=raw) if zipped else raw
             while chunk := file.read(CHUNK):
                 if not total:
@@ -42,14 +42,14 @@ def read_health(path: str, max_bytes: int) -> SensorLog:
                     raise VendorError(path, f"unpacks to more than {max_bytes} bytes", "Export a shorter time.")
                 reading.parser.Parse(chunk, False)
         if not total:
-            raise VendorError(path, "unpacks to nothing", "Export it again.")
+            raise VendorError(path, "is empty after unpacking", "Export it again.")
         reading.parser.Parse(b"", True)
     except EOFError as error:
-        raise VendorError(path, "ends in the middle: the gzip is truncated", "Copy it anew.") from error
+        raise VendorError(path, "ends in the middle: the gzip is truncated", "Copy it again.") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise VendorError(path, f"is a damaged gzip ({error})", "Copy it anew.") from error
+        raise VendorError(path, f"is a damaged gzip ({error})", "Copy it again.") from error
     except expat.ExpatError as error:
-        if not reading.begun:
+        if not reading.root_seen:
             raise VendorError(path, "is not XML", "Give an export of HealthMonitor, .xml or .xml.gz.") from error
         cut = "no element found" in str(error) or "unclosed token" in str(error)
         problem = f"{'ends in the middle' if cut else 'is damaged'} ({error})"
@@ -58,11 +58,11 @@ def read_health(path: str, max_bytes: int) -> SensorLog:
 
 
 class _Reading:
-    """The stream's handlers, and what they have gathered."""
+    """Handlers of the XML stream, and the parameters and values read so far."""
 
     def __init__(self, path: str):
         self.path = path
-        self.begun = False
+        self.root_seen = False
         self.root: dict[str, str] = {}
         self.stack: list[str] = []
         self.components: list[str] = []
@@ -77,9 +77,9 @@ class _Reading:
         self.text: list[str] = []
 
     def begin(self, encoding: str, mark: int) -> None:
-        """Make the parser. Where the bytes tell the encoding, that counts: a file that was saved anew may declare the one that it had before."""
-        told = mark or encoding != "utf-8"
-        self.parser = expat.ParserCreate(encoding.upper().replace("16-", "16") if told else None)
+        """Create the parser. An encoding evident from the bytes takes precedence: a file that was saved again may declare its former encoding."""
+        encoding_certain = mark or encoding != "utf-8"
+        self.parser = expat.ParserCreate(encoding.upper().replace("16-", "16") if encoding_certain else None)
         self.parser.buffer_text = True
         self.parser.StartDoctypeDeclHandler = self._refuse
         self.parser.StartElementHandler = self._start
@@ -89,35 +89,35 @@ class _Reading:
     def _refuse(self, *_: Any) -> None:
         raise VendorError(self.path, "declares a document type, as no HealthMonitor export does", "Export it again.")
 
-    def _start(self, tag: str, given: dict[str, str]) -> None:
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
         tag = tag.rpartition(":")[2]
-        if not self.begun:
+        if not self.root_seen:
             if tag != "HealthMonitor":
                 raise VendorError(
                     self.path,
                     f"is XML of another kind (it begins with {tag[:40]!r})",
                     "Give an export of HealthMonitor.",
                 )
-            self.begun = True
+            self.root_seen = True
         self.stack.append(tag)
         self.text = []
         if len(self.stack) > MAX_DEPTH:
             raise VendorError(self.path, f"is nested deeper than {MAX_DEPTH}", "Export it again.")
         if tag == "Enumeration":
-            self.enumeration = given.get("Name", "")
+            self.enumeration = attributes.get("Name", "")
         elif tag == "Literal":
-            self.literal = given.get("Name", "")
+            self.literal = attributes.get("Name", "")
         elif tag in ("Instrument", "Component"):
-            self.components.append(given.get("Name", ""))
+            self.components.append(attributes.get("Name", ""))
         elif tag == "Parameter":
-            self.parameters[given.get("ID", "")] = (tuple(self.components[1:]), given)
+            self.parameters[attributes.get("ID", "")] = (tuple(self.components[1:]), attributes)
         elif tag == "Values":
-            self.root = given
+            self.root = attributes
         elif tag == "ValueData":
-            self.parameter = given.get("ParameterID", "")
-            self.order.setdefault(self.parameter, given.get("Parameter", self.parameter))
+            self.parameter = attributes.get("ParameterID", "")
+            self.order.setdefault(self.parameter, attributes.get("Parameter", self.parameter))
         elif tag == "ParameterValue":
-            self.stamp = given.get("Timestamp", "")
+            self.stamp = attributes.get("Timestamp", "")
 
     def _characters(self, text: str) -> None:
         self.text.append(text)
@@ -142,7 +142,7 @@ class _Reading:
         try:
             number = self.numbers.read(text)
         except ValueError:
-            problem = f"{name} has the value {text[:40]!r} at {self.stamp}, which is no number"
+            problem = f"{name} has the value {text[:40]!r} at {self.stamp}, which is not a number"
             raise VendorError(self.path, problem, "Export it again, or take the value out.") from None
         times, numbers = self.records.setdefault(self.parameter, ([], []))
         times.append(self._time(self.stamp, name))
@@ -151,25 +151,27 @@ class _Reading:
     def _time(self, text: str, name: str) -> int:
         """Nanoseconds UTC of an ISO 8601 time with its zone."""
         try:
-            when = datetime.fromisoformat(text)
+            moment = datetime.fromisoformat(text)
         except ValueError:
-            problem = f"{name} has a value at the time {text[:40]!r}, which is none"
+            problem = f"{name} has a value at the time {text[:40]!r}, which is not a time"
             raise VendorError(self.path, problem, "Export it again, or take the value out.") from None
-        if when.tzinfo is None:
+        if moment.tzinfo is None:
             problem = f"{name} has a value at {text}, without a time zone"
             raise VendorError(self.path, problem, "Export it again with zones (+01:00).")
-        return (when - _EPOCH) // timedelta(microseconds=1) * 1000
+        return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
     def log(self) -> SensorLog:
         """The log of what was read; VendorError where it declares no parameter."""
         if not self.parameters:
             raise VendorError(self.path, "declares no parameter", "Export it again, with parameters chosen.")
         names = _names(self.parameters)
-        channels = [self._channel(key, names[key], *found) for key, found in self.parameters.items()]
+        channels = [self._channel(key, names[key], *declaration) for key, declaration in self.parameters.items()]
         for key in self.records.keys() - self.parameters.keys():
             times, values, notes = in_order(self.path, self.order[key], *self.records[key])
-            why = "not declared in the log: unknown"
-            channels.append(LoggedChannel(self.order[key], "", "", None, 1.0, 0.0, times, values, "", why, notes=notes))
+            unit_reason = "not declared in the log: unknown"
+            channels.append(
+                LoggedChannel(self.order[key], "", "", None, 1.0, 0.0, times, values, "", unit_reason, notes=notes)
+            )
         edges = [int(t) for item in channels if item.times.size for t in (item.times[0], item.times[-1])]
         start = self._time(self.root["Start"], "the export") if "Start" in self.root else min(edges, default=0)
         end = self._time(self.root["End"], "the export") if "End" in self.root else max(edges, default=0)
@@ -177,46 +179,52 @@ class _Reading:
         clock = "times with their zone, taken to UTC"
         return SensorLog(self.path, "Thermo HealthMonitor", title, clock, start, end, tuple(channels))
 
-    def _channel(self, key: str, name: str, place: tuple[str, ...], given: dict[str, str]) -> LoggedChannel:
+    def _channel(
+        self, key: str, name: str, component_path: tuple[str, ...], attributes: dict[str, str]
+    ) -> LoggedChannel:
         raw_times, raw_values = self.records.get(key, ([], []))
         times, values, notes = in_order(self.path, name, raw_times, raw_values)
-        low, high = given.get("AbsoluteMinimum"), given.get("AbsoluteMaximum")
-        seen = values.tolist()
-        known, why = evident_unit(given, seen, (bound(low, 1.0, 0.0), bound(high, 1.0, 0.0)))
-        unit, factor, offset = known or (None, 1.0, 0.0)
+        low, high = attributes.get("AbsoluteMinimum"), attributes.get("AbsoluteMaximum")
+        stored_values = values.tolist()
+        evident, unit_reason = evident_unit(attributes, stored_values, (bound(low, 1.0, 0.0), bound(high, 1.0, 0.0)))
+        unit, factor, offset = evident or (None, 1.0, 0.0)
         return LoggedChannel(
-            name, given.get("DisplayName", ""), given.get("StorageUnit", "") or given.get("DisplayUnit", ""),
-            unit, factor, offset, times, values * factor + offset, "/".join(place), why,
-            meanings=self.meanings.get(given.get("EnumerationName", ""), {}),
+            name, attributes.get("DisplayName", ""), attributes.get("StorageUnit", "") or attributes.get("DisplayUnit", ""),
+            unit, factor, offset, times, values * factor + offset, "/".join(component_path), unit_reason,
+            meanings=self.meanings.get(attributes.get("EnumerationName", ""), {}),
             limits=(bound(low, factor, offset), bound(high, factor, offset)),
-            max_interval=_seconds(given.get("MaxLogInterval", "")), notes=notes,
+            max_interval=_seconds(attributes.get("MaxLogInterval", "")), notes=notes,
         )  # fmt: skip
 
 
 def _names(parameters: dict[str, tuple[tuple[str, ...], dict[str, str]]]) -> dict[str, str]:
-    """A name of its own for each parameter: its Name; where that repeats, its component's before it; where that does too, its event's."""
-    chosen = {key: given.get("Name", key) for key, (_, given) in parameters.items()}
-    for longer in (
-        lambda place, given: f"{place[-1] if place else ''}/{given.get('Name', '')}",
-        lambda place, given: f"{place[-1] if place else ''}/{given.get('EventName', '')}",
+    """A unique name for each parameter: its Name; if repeated, component/Name; if still repeated, component/EventName."""
+    chosen = {key: attributes.get("Name", key) for key, (_, attributes) in parameters.items()}
+    for longer_name in (
+        lambda component_path, attributes: (
+            f"{component_path[-1] if component_path else ''}/{attributes.get('Name', '')}"
+        ),
+        lambda component_path, attributes: (
+            f"{component_path[-1] if component_path else ''}/{attributes.get('EventName', '')}"
+        ),
     ):
-        seen: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for name in chosen.values():
-            seen[name] = seen.get(name, 0) + 1
+            counts[name] = counts.get(name, 0) + 1
         for key, name in chosen.items():
-            if seen[name] > 1:
-                chosen[key] = longer(*parameters[key])
-    taken: set[str] = set()
+            if counts[name] > 1:
+                chosen[key] = longer_name(*parameters[key])
+    used_names: set[str] = set()
     for key, name in chosen.items():
-        chosen[key] = name if name not in taken else f"{name}#{key}"
-        taken.add(chosen[key])
+        chosen[key] = name if name not in used_names else f"{name}#{key}"
+        used_names.add(chosen[key])
     return chosen
 
 
 def _seconds(text: str) -> float | None:
     """A .NET time span, [days.]hours:minutes:seconds, in seconds; None where it is none."""
-    found = _DURATION.match(text)
-    if not found:
+    match = _DURATION.match(text)
+    if not match:
         return None
-    days, hours, minutes, seconds = found.groups(default="0")
+    days, hours, minutes, seconds = match.groups(default="0")
     return 86400.0 * int(days) + 3600.0 * int(hours) + 60.0 * int(minutes) + float(seconds)

@@ -1,4 +1,4 @@
-"""What a log of sensors holds: channels of timed values in this project's units, and why each unit is believed. msgspec over numpy; no JAX."""
+"""A sensor log: channels of timed values in this project's units, with the reason for each unit. msgspec over numpy; no JAX."""
 
 import math
 
@@ -15,7 +15,7 @@ class LoggedChannel(msgspec.Struct, frozen=True):
     """One parameter of a log: values [n] in ``unit`` at ``times`` [n] (int64 ns UTC, strictly increasing).
 
     value = number in the file * ``factor`` + ``offset``. ``unit`` is angstrom, radian, kelvin, volt, ..., "1" (dimensionless), or None: unknown,
-    and then the values are bare numbers. ``why`` says in words what the unit rests on. ``meanings`` names the codes of an enumeration.
+    and then the values are bare numbers. ``why`` gives the reason for the unit. ``meanings`` names the codes of an enumeration.
     ``limits`` are the least and largest value that the log itself declares (None: not stated), ``max_interval`` (s) the longest time
     between two records that it declares. ``follows`` is the channel this one is set by, where the format says so.
     """
@@ -38,7 +38,7 @@ class LoggedChannel(msgspec.Struct, frozen=True):
 
 
 class SensorLog(msgspec.Struct, frozen=True):
-    """A file of logged channels. ``clock`` says what its times are worth; ``start`` and ``end`` (ns UTC) bound what it covers;
+    """A file of logged channels. ``clock`` describes its time zone; ``start`` and ``end`` (ns UTC) are the period that it covers;
     ``notes`` say what of the file was left out."""
 
     path: str
@@ -63,38 +63,38 @@ class SensorLog(msgspec.Struct, frozen=True):
 def in_order(
     path: str, name: str, times: list[int], numbers: list[float]
 ) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Times and values with NaN and repeats left out, and what was left out in words. VendorError where times run backwards or are absurd.
+    """Times and values with NaN and repeats left out, and what was left out in words. VendorError if times run backwards or are outside 1990 to 2100.
 
-    Of several values at one time the last counts: that is what a reader of the log's own display would have seen.
+    Of several values at one time the last is kept, as the vendor's display shows it.
     """
     early, late = min(times, default=EARLIEST * 10**9), max(times, default=EARLIEST * 10**9)
     if early < EARLIEST * 10**9 or late > LATEST * 10**9:
-        wrong = early if early < EARLIEST * 10**9 else late
-        year = 1970 + wrong / 1e9 / 31_556_952
+        bad_time = early if early < EARLIEST * 10**9 else late
+        year = 1970 + bad_time / 1e9 / 31_556_952
         raise VendorError(
             path,
-            f"{name} has a time in the year {year:.0f}, which is none of a microscope's",
+            f"{name} has a time in the year {year:.0f}, which is impossible for a microscope",
             "Set the instrument's clock, or take the line out.",
         )
     t, x = np.array(times, dtype=np.int64), np.array(numbers, dtype=np.float64)
     notes: list[str] = []
     if t.size > 1 and (np.diff(t) < 0).any():
-        place = int(np.argmax(np.diff(t) < 0))
-        back = (t[place] - t[place + 1]) / 1e9
+        index = int(np.argmax(np.diff(t) < 0))
+        step_back = (t[index] - t[index + 1]) / 1e9
         raise VendorError(
             path,
-            f"the times of {name} run backwards: value {place + 2} comes {back:g} s before the one above it",
+            f"the times of {name} run backwards: value {index + 2} comes {step_back:g} s before the one above it",
             "Export the log again, or cut it where the clock was set.",
         )
-    known = np.isfinite(x)
-    if not known.all():
-        notes.append(f"{int((~known).sum())} of {x.size} values are not numbers: left out")
-        t, x = t[known], x[known]
+    finite = np.isfinite(x)
+    if not finite.all():
+        notes.append(f"{int((~finite).sum())} of {x.size} values are not numbers: left out")
+        t, x = t[finite], x[finite]
     if t.size > 1:
-        last = np.append(np.diff(t) > 0, True)
-        if not last.all():
-            notes.append(f"{int((~last).sum())} values have the time of the next one: left out")
-            t, x = t[last], x[last]
+        last_at_time = np.append(np.diff(t) > 0, True)
+        if not last_at_time.all():
+            notes.append(f"{int((~last_at_time).sum())} values have the time of the next one: left out")
+            t, x = t[last_at_time], x[last_at_time]
     return t, x, tuple(notes)
 
 

@@ -1,6 +1,6 @@
-"""Protochips' logs (CSV): thermal, gas cell and electrical holders. Columns named in the first line, units in the notes of the next ones.
+"""Protochips' logs (CSV): thermal, gas cell and electrical holders. Column names are in the first line, units in the notes of the next lines.
 
-A header's note (key = value) stands in a line of its own with a copy of the first reading, which is none. The time of day has no zone.
+Each note (key = value) is in a line of its own with a copy of the first reading, which is ignored. The time of day has no zone.
 """
 
 import csv
@@ -14,7 +14,7 @@ from twin.units import Unit, read_unit
 
 QUANTITIES = ("Temperature", "Pressure", "Current", "Voltage", "Resistance")
 MAX_COLUMNS = 200
-CLOCK = "local time of a zone that the file does not tell, taken for UTC"
+CLOCK = "local time in a time zone that the file does not state, taken as UTC"
 _CURE = "Export it again from the holder's software."
 
 
@@ -22,49 +22,52 @@ def read_protochips(path: str, max_bytes: int) -> SensorLog:
     """A Protochips log; VendorError naming what is wrong with it, by line and column. ``max_bytes`` was checked when the file was opened."""
     lines, notes = whole_lines(path, "Give a CSV log of a Protochips holder.")
     first = lines[0] if lines else ""
-    delimiter = next((one for one in (";", "\t") if one in first), ",")
+    delimiter = next((symbol for symbol in (";", "\t") if symbol in first), ",")
     try:
         table = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
     except csv.Error as error:
         raise VendorError(path, f"is not CSV ({error})", "Give a CSV log of a Protochips holder.") from error
     rows = [row for row in table if any(row)]
     if not rows or rows[0][:2] != ["Time", "Notes"]:
-        begins = ",".join(rows[0])[:40] if rows else ""
-        problem = f"is no log of a Protochips holder: its columns begin with {begins!r}, not with Time, Notes"
+        heading = ",".join(rows[0])[:40] if rows else ""
+        problem = f"is not a log of a Protochips holder: its columns begin with {heading!r}, not with Time, Notes"
         raise VendorError(path, problem, "Give a CSV log of a Protochips holder.")
     columns = rows[0]
     if not 3 <= len(columns) <= MAX_COLUMNS or len(set(columns)) != len(columns):
-        raise VendorError(path, f"names {len(columns)} columns, some twice or none to read", _CURE)
+        raise VendorError(path, f"names {len(columns)} columns, some of them repeated, or no data column", _CURE)
     if not all(column.isprintable() for column in columns):
-        raise VendorError(path, "names columns in characters that are none", _CURE)
+        raise VendorError(path, "names columns with characters that cannot be printed", _CURE)
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(columns):
             cure = _CURE
             if delimiter == ",":
                 cure += " If its numbers have decimal commas, its columns must be parted by semicolons."
             raise VendorError(path, f"has {len(row)} cells in line {number} for {len(columns)} columns", cure)
-    head = next((place for place, row in enumerate(rows[1:], 1) if "=" not in row[1]), len(rows))
-    said = dict(reversed([_said(row[1]) for row in rows[1:head]]))
+    header_length = next((column_index for column_index, row in enumerate(rows[1:], 1) if "=" not in row[1]), len(rows))
+    header_notes = dict(reversed([_header_note(row[1]) for row in rows[1:header_length]]))
     for key in ("Date (yyyy.mm.dd)", "Time (hh:mm:ss.ms)", "Time units"):
-        if key not in said:
+        if key not in header_notes:
             raise VendorError(path, f"does not say its {key!r} among the notes", _CURE)
-    clock = read_unit(said["Time units"])
+    clock = read_unit(header_notes["Time units"])
     if clock is None or clock.unit != "second":
-        raise VendorError(path, f"counts its time in {said['Time units']!r}, which is no unit of time", _CURE)
-    begin = _begin(path, said)
-    if head == len(rows):
+        raise VendorError(
+            path, f"counts its time in {header_notes['Time units']!r}, which is not a unit of time", _CURE
+        )
+    begin = _begin(path, header_notes)
+    if header_length == len(rows):
         raise VendorError(path, "holds its header, but no reading", "Record it again.")
     numbers = Numbers(comma=delimiter != ",")
-    readings = list(enumerate(rows[head:], head + 1))
+    readings = list(enumerate(rows[header_length:], header_length + 1))
     times = [begin + _elapsed(path, row[0], number, clock, numbers) for number, row in readings]
     channels = tuple(
-        _channel(path, columns[place], place, readings, times, said, numbers) for place in range(2, len(columns))
+        _channel(path, columns[column_index], column_index, readings, times, header_notes, numbers)
+        for column_index in range(2, len(columns))
     )
-    name = said.get("Calibration file", "").replace("\\", "/").rpartition("/")[2]
+    name = header_notes.get("Calibration file", "").replace("\\", "/").rpartition("/")[2]
     return SensorLog(path, f"Protochips {_kind(columns)}", name, CLOCK, times[0], times[-1], channels, notes)
 
 
-def _said(note: str) -> tuple[str, str]:
+def _header_note(note: str) -> tuple[str, str]:
     """Key and value of a note of the header."""
     key, _, value = note.partition("=")
     return key.strip(), value.strip()
@@ -75,13 +78,13 @@ def _kind(columns: list[str]) -> str:
     return "gas cell" if "Pressure" in text else "electrical" if "Current" in text else "thermal"
 
 
-def _begin(path: str, said: dict[str, str]) -> int:
-    text = f"{said['Date (yyyy.mm.dd)']} {said['Time (hh:mm:ss.ms)']}"
+def _begin(path: str, header_notes: dict[str, str]) -> int:
+    text = f"{header_notes['Date (yyyy.mm.dd)']} {header_notes['Time (hh:mm:ss.ms)']}"
     try:
-        when = datetime.strptime(text, "%Y.%m.%d %H:%M:%S.%f").replace(tzinfo=UTC)
+        start = datetime.strptime(text, "%Y.%m.%d %H:%M:%S.%f").replace(tzinfo=UTC)
     except ValueError:
-        raise VendorError(path, f"begins at {text!r}, which is no date and time", _CURE) from None
-    return (int(when.timestamp()) * 1000 + when.microsecond // 1000) * 10**6
+        raise VendorError(path, f"begins at {text!r}, which is not a date and time", _CURE) from None
+    return (int(start.timestamp()) * 1000 + start.microsecond // 1000) * 10**6
 
 
 def _elapsed(path: str, text: str, number: int, clock: Unit, numbers: Numbers) -> int:
@@ -91,28 +94,28 @@ def _elapsed(path: str, text: str, number: int, clock: Unit, numbers: Numbers) -
         if not 0.0 <= seconds < 1e9:
             raise ValueError
     except ValueError:
-        problem = f"has the time {text[:40]!r} in line {number}, which is none since the beginning"
+        problem = f"has the time {text[:40]!r} in line {number}, which is not a time since the start"
         raise VendorError(path, problem, "Take the line out, or export the log again.") from None
     return round(seconds * 1e9)
 
 
 def _channel(
-    path: str, column: str, place: int, readings: list[tuple[int, list[str]]], times: list[int], said: dict[str, str],
+    path: str, column: str, column_index: int, readings: list[tuple[int, list[str]]], times: list[int], header_notes: dict[str, str],
     numbers: Numbers,
 ) -> LoggedChannel:  # fmt: skip
     values: list[float] = []
     for number, row in readings:
         try:
-            values.append(numbers.read(row[place]))
+            values.append(numbers.read(row[column_index]))
         except ValueError:
-            problem = f"has {row[place][:40]!r} in line {number} of column {column!r}, which is no number"
+            problem = f"has {row[column_index][:40]!r} in line {number} of column {column!r}, which is not a number"
             raise VendorError(path, problem, "Take the line out, or export the log again.") from None
     t, x, notes = in_order(path, column, times, values)
     quantity = next((item for item in QUANTITIES if re.search(rf"\b{item}\b", column)), "")
-    text = said.get(f"{quantity} units", "") if quantity else ""
+    text = header_notes.get(f"{quantity} units", "") if quantity else ""
     unit = read_unit(text) if text else None
     if unit is None:
-        reason = f"states it as {text!r}, which is none that is known" if text else "does not tell"
+        reason = f"states it as {text!r}, which is not a known unit" if text else "states no unit"
         return LoggedChannel(
             column,
             column,
@@ -126,7 +129,7 @@ def _channel(
             f"the file {reason}: unknown",
             notes=notes,
         )
-    why = f"unit stated in the notes ({text} for every {quantity.lower()})"
+    unit_reason = f"unit stated in the notes ({text} for every {quantity.lower()})"
     return LoggedChannel(
-        column, column, text, unit.unit, unit.factor, unit.offset, t, x * unit.factor + unit.offset, column.rpartition(" ")[0], why, notes=notes
+        column, column, text, unit.unit, unit.factor, unit.offset, t, x * unit.factor + unit.offset, column.rpartition(" ")[0], unit_reason, notes=notes
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Text of logs as any program may have saved it: UTF-8 or UTF-16 with or without a mark, decimal points or commas, and whole lines only."""
+"""Text of logs: UTF-8 or UTF-16 with or without a byte order mark, decimal points or commas, complete lines only."""
 
 import codecs
 
@@ -49,11 +49,11 @@ class Numbers:
         self._mark = ""
 
     def read(self, text: str) -> float:
-        """The number that ``text`` is; ValueError where it is none, or is written in another way than those before."""
-        used = {mark for mark in ".," if mark in text}
-        if used:
-            (mark,) = used if len(used) == 1 else ("",)
+        """The number written in ``text``; ValueError if it is not a number, or its decimal mark differs from that of earlier numbers."""
+        marks_present = {mark for mark in ".," if mark in text}
+        if marks_present:
+            (mark,) = marks_present if len(marks_present) == 1 else ("",)
             if mark not in self._allowed or mark != (self._mark or mark) or not mark:
-                raise ValueError(f"{text!r} is no number like those before it")
+                raise ValueError(f"{text!r} is not a number, or has another decimal mark than the numbers before it")
             self._mark = mark
         return float(text.replace(",", "."))

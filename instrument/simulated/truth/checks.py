@@ -1,4 +1,4 @@
-"""The strict way into a configuration: every value one that the simulated microscope can work with."""
+"""Strict decoding and range checks of a simulated microscope's configuration."""
 
 import math
 
@@ -53,7 +53,7 @@ def from_mapping(values: dict[str, object] | None) -> SimulatedConfig:
 
 
 def check(config: SimulatedConfig) -> SimulatedConfig:
-    """The same configuration, if every value can be worked with; else ValueError naming key, value and cure."""
+    """The same configuration if every value is valid; else ValueError naming key, value and cure."""
 
     def refuse(key: str, value: object, cure: str) -> ValueError:
         return ValueError(f"simulated microscope: {key} = {value!r} cannot be used; {cure}")

@@ -1,5 +1,4 @@
-"""What the simulated microscope is made of. Every number here is an assumption about an instrument, not a measurement
-of one.
+"""The configuration of the simulated microscope. Every number is an assumption about an instrument, not a measurement.
 
 Units: angstrom, radian, eV, second, kelvin, electron, volt unless a field says otherwise. The twin states its own
 beliefs elsewhere.
@@ -137,7 +136,7 @@ class SimulatedConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     late_clock: float = -0.5  # s, one source's clock
     latency: float = 0.06  # s between taking a reading and publishing it
     delay_max: float = 0.0  # s that a reading may be under way besides; most take a sixth of it or less
-    stuck_count: int | None = None  # sensors that freeze; None: one at most, by chance, and its noise goes on
+    stuck_count: int | None = None  # sensors that freeze; None: at most one, by chance, whose noise continues
     stuck_seconds: float = 400.0  # s that they stay so
     session_seconds: float = 1800.0  # s; they freeze between 20 and 70 % of it
     tableau_age: float | None = 1200.0  # s before the session; None: no tableau was ever made
@@ -149,7 +148,7 @@ def default_config() -> SimulatedConfig:
 
 
 def presets() -> dict[str, SimulatedConfig]:
-    """The healthy microscope and those that differ from what its operator believes."""
+    """The healthy microscope, and microscopes that differ from the operator's prior."""
     return {
         "default": SimulatedConfig(),
         "thick": SimulatedConfig(thickness_scale=1.3),
@@ -163,7 +162,7 @@ def presets() -> dict[str, SimulatedConfig]:
 
 
 def _session() -> SimulatedConfig:
-    """Half an hour in which known causes (heat, hysteresis, holder, emitter, stage) carry most of what changes."""
+    """Half an hour in which known causes (heat, hysteresis, holder, emitter, stage) dominate the drift."""
     return SimulatedConfig(
         mode_heat=5.0,
         mode_change_at=300.0,

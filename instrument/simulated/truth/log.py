@@ -1,4 +1,4 @@
-"""What the simulated microscope was commanded, and when."""
+"""The log of commands of the simulated microscope."""
 
 import bisect
 import math
@@ -18,11 +18,11 @@ class Log:
         self.times, self.settings = times, settings
 
     @classmethod
-    def begun(cls) -> "Log":
+    def at_start(cls) -> "Log":
         """The log of a session that has just begun: every control at zero."""
         return cls([0.0], [{control.name: 0.0 for control in CONTROLS}])
 
-    def before(self, t: float) -> "Log":
+    def until(self, t: float) -> "Log":
         """The commands strictly before ``t`` (the session's start always)."""
         count = max(1, bisect.bisect_left(self.times, t))
         return Log(self.times[:count], self.settings[:count])
@@ -44,20 +44,20 @@ class Log:
         return self.values(name)[self.entry(t)]
 
     def lens(self) -> np.ndarray:
-        """What the objective lens was asked for in each entry, in A of C10: the display and its zero."""
+        """The objective lens's command in each entry, in A of C10: displayed value plus zero."""
         return self.values("C10") + self.values("C10.zero")
 
     def raised(self, name: str) -> np.ndarray:
         """Whether each entry raised the counter ``name``."""
         return np.diff(self.values(name), prepend=np.inf) > 0
 
-    def wanted(self, changes: dict[str, float]) -> dict[str, float]:
+    def with_changes(self, changes: dict[str, float]) -> dict[str, float]:
         """All settings once ``changes`` are made to the last ones. InstrumentError for a change that cannot be made."""
-        known = {control.name: control for control in CONTROLS}
+        controls = {control.name: control for control in CONTROLS}
         for name, value in changes.items():
-            if name not in known:
-                raise InstrumentError(f"there is no control {name!r}.", f"The controls are {', '.join(known)}.")
-            control = known[name]
+            if name not in controls:
+                raise InstrumentError(f"there is no control {name!r}.", f"The controls are {', '.join(controls)}.")
+            control = controls[name]
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise InstrumentError(
                     f"{name} = {value!r} is not a finite number.", f"Give a number in {control.unit}."
@@ -67,6 +67,6 @@ class Log:
                 raise InstrumentError(f"{name} = {value:g} is out of range.", f"Give {range_text}.")
         return self.settings[-1] | {name: float(value) for name, value in changes.items()}
 
-    def moves_stage(self, wanted: dict[str, float]) -> bool:
-        """Whether settings ``wanted`` have the stage elsewhere than the last ones."""
-        return any(wanted[name] != self.settings[-1][name] for name in ("stage.x", "stage.y"))
+    def moves_stage(self, new_settings: dict[str, float]) -> bool:
+        """Whether ``new_settings`` move the stage."""
+        return any(new_settings[name] != self.settings[-1][name] for name in ("stage.x", "stage.y"))

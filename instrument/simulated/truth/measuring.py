@@ -1,4 +1,4 @@
-"""What each channel of the simulated microscope would say at a time: what was commanded, or a poor measurement."""
+"""The reading of each channel of the simulated microscope at a time: a commanded value, or a noisy, biased measurement."""
 
 import numpy as np
 
@@ -44,15 +44,15 @@ _TEMPERATURES = {
 _NOISE_BY_NAME = {"gun.emission": 1e-8, "gun.pressure": 2e-9, "column.pressure": 4e-7, "room.pressure": 5.0}
 
 
-def told(name: str, t: np.ndarray, log: Log, column: Column, last: dict[str, float]) -> np.ndarray:
-    """An echo, or the value ``last`` measured by somebody (NaN if by nobody), at session times ``t`` (s)."""
+def reported(name: str, t: np.ndarray, log: Log, column: Column, last_measured: dict[str, float]) -> np.ndarray:
+    """An echo, or the last measured value (NaN if never measured), at session times ``t`` (s)."""
     if name in _ECHOES:
         return log.commanded(_ECHOES[name], t)
     if name == "lens.objective":
         return 0.8547 + 4e-8 * log.lens()[log.entry(t)]
     if name == "gun.high_tension.commanded":
         return np.full(len(t), column.config.energy)
-    return np.full(len(t), _NEVER_CHANGED.get(name, last.get(name, np.nan)))
+    return np.full(len(t), _NEVER_CHANGED.get(name, last_measured.get(name, np.nan)))
 
 
 def noise_of(channel: Channel, c: SimulatedConfig) -> float:
@@ -74,11 +74,11 @@ def measured(channel: Channel, t: np.ndarray, noise: np.ndarray, bias: float, lo
     c, paths, name = column.config, column.paths, channel.name
     size = noise_of(channel, c)
     if name in _TEMPERATURES:
-        read = _temperature(name, t, bias, log, column) + size * noise
-        return np.round(read / c.temperature_step) * c.temperature_step
+        reading = _temperature(name, t, bias, log, column) + size * noise
+        return np.round(reading / c.temperature_step) * c.temperature_step
     if name == "gun.high_tension":
-        read = c.energy * (1 + c.ht_divider * (1 + 0.3 * bias)) * (1 + 1e-6 * paths.value("ht", t))
-        return np.round((read + size * noise) / c.ht_step) * c.ht_step
+        reading = c.energy * (1 + c.ht_divider * (1 + 0.3 * bias)) * (1 + 1e-6 * paths.value("ht", t))
+        return np.round((reading + size * noise) / c.ht_step) * c.ht_step
     if name == "objective.current":
         return 1e-6 * paths.value("current", t) + 3e-6 * bias + size * noise
     if name == "gun.emission":
@@ -98,11 +98,11 @@ def measured(channel: Channel, t: np.ndarray, noise: np.ndarray, bias: float, lo
         return 0.01 * bias + size * noise
     if name == "haadf.black":
         return column.black(t) + size * noise
-    raise ValueError(f"no sensor stands behind channel {name!r}; give it one here")
+    raise ValueError(f"no sensor model for channel {name!r}; add it to `measured`")
 
 
 def _temperature(name: str, t: np.ndarray, bias: float, log: Log, column: Column) -> np.ndarray:
-    """What a thermometer would show in K without noise and steps."""
+    """A thermometer's value in K without noise and quantisation."""
     path, base = _TEMPERATURES[name]
     value = base + 0.3 * bias + (column.heat.coil(t) if path == "coil" else column.paths.value(path, t))
     if name == "water.out.temperature":

@@ -1,4 +1,4 @@
-"""When the channels of the simulated microscope say something, and what becomes of it on the way.
+"""Readings of the simulated microscope's channels: when they are taken, delayed, lost or stuck.
 
 Reading ``n`` of a channel is taken at (n + phase) / rate; its noise, loss and delay depend on seed, channel and n alone.
 """
@@ -12,16 +12,16 @@ import numpy as np
 from instrument.simulated.truth.column.column import Column
 from instrument.simulated.truth.config import generator
 from instrument.simulated.truth.log import Log
-from instrument.simulated.truth.measuring import measured, noise_of, told
+from instrument.simulated.truth.measuring import measured, noise_of, reported
 from twin.channels import CHANNELS, Channel
 from twin.channels import channel as channel_of
 from twin.records import Readings
 
-_BLOCK = 1024
+_BLOCK_READINGS = 1024
 _SOURCES = ("gun", "objective", "water", "room", "field", "stage", "holder", "column", "haadf")
 _UNIFORM = ("lost", "odd", "delay")
-# channels whose phase and bias come from one stream; each later one has its own, so that none moves another
-_COMMON = 34
+# channels whose phase and bias come from one random stream; each later channel has its own, so that adding channels changes no other
+_SHARED_STREAM_CHANNELS = 34
 _MEAN_DELAY = 1 / 6  # of the longest, before it is cut off there
 
 
@@ -44,13 +44,16 @@ class Sensors:
     def __init__(self, column: Column, seed: int, epoch: int):
         self._column, self._seed, self._epoch = column, seed, epoch
         rng, c = generator(seed, "sensors"), column.config
-        common, own = CHANNELS[:_COMMON], {x.name: generator(seed, "channel", x.name) for x in CHANNELS[_COMMON:]}
+        common, own_streams = (
+            CHANNELS[:_SHARED_STREAM_CHANNELS],
+            {x.name: generator(seed, "channel", x.name) for x in CHANNELS[_SHARED_STREAM_CHANNELS:]},
+        )
         self._phase = {channel.name: rng.uniform(0, 1) for channel in common}
-        self._phase |= {name: stream.uniform(0, 1) for name, stream in own.items()}
+        self._phase |= {name: stream.uniform(0, 1) for name, stream in own_streams.items()}
         self._offset = {source: float(np.clip(rng.normal(0, 0.008), -0.025, 0.025)) for source in _SOURCES}
         self._offset[("water", "room", "holder")[rng.integers(3)]] = c.late_clock
         self._bias = {channel.name: float(rng.standard_normal()) for channel in common}
-        self._bias |= {name: float(stream.standard_normal()) for name, stream in own.items()}
+        self._bias |= {name: float(stream.standard_normal()) for name, stream in own_streams.items()}
         self._stuck: dict[str, tuple[float, float]] = {}
         if rng.uniform() < 0.7:
             name = ("water.out.temperature", "room.temperature", "gun.pressure", "stage.z", "gun.emission")[
@@ -59,19 +62,19 @@ class Sensors:
             self._stuck[name] = (rng.uniform(300, 1500), rng.uniform(120, 600))
         self._last_measured: dict[str, float] = {}
         if c.tableau_age is not None:
-            for name, size, walk in (
+            for name, size, walk_rate in (
                 ("C12.a", 15.0, c.c12_walk),
                 ("C12.b", 15.0, c.c12_walk),
                 ("C30", 2000.0, c.c30_walk),
             ):
                 now = float(column.paths.value(name, np.zeros(1))[0]) + (c.c30_offset if name == "C30" else 0.0)
-                spread = np.hypot(size, walk * np.sqrt(c.tableau_age))
+                spread = np.hypot(size, walk_rate * np.sqrt(c.tableau_age))
                 self._last_measured[f"corrector.{name}"] = now + float(spread * rng.standard_normal())
         self._last_measured["screen.current"] = 5e-11 * (1 + 0.05 * float(rng.standard_normal()))
         if c.stuck_count is not None:
             self._stuck = self._freezing(c.stuck_count)
         self._next = {channel.name: 0 for channel in CHANNELS}
-        self._asked = -np.inf
+        self._published_until = -np.inf
 
     def _freezing(self, count: int) -> dict[str, tuple[float, float]]:
         """Which measured sensors freeze: (from, for how long) in s."""
@@ -99,12 +102,12 @@ class Sensors:
             first, stop = self._next[channel.name], self._stop(channel, t)
             if stop <= first:
                 continue
-            numbers, _ = self._arrived(channel, first, stop, self._asked, t)
-            # the oldest that may still be under way
+            numbers, _ = self._arrivals_between(channel, first, stop, self._published_until, t)
+            # the oldest reading that may still arrive
             self._next[channel.name] = max(first, self._stop(channel, t - self._column.config.delay_max))
             if len(numbers):
                 out.extend(self._batches(channel, numbers, log))
-        self._asked = max(self._asked, t)
+        self._published_until = max(self._published_until, t)
         return out
 
     def arrivals(self, until: float, log: Log, channels: Sequence[str] | None = None) -> list[Arrivals]:
@@ -113,81 +116,85 @@ class Sensors:
         """
         out = []
         for channel in CHANNELS if channels is None else [channel_of(name) for name in channels]:
-            numbers, arrival = self._arrived(channel, 0, self._stop(channel, until), -np.inf, until)
-            times, values = self._said(channel, numbers, log)
+            numbers, arrival = self._arrivals_between(channel, 0, self._stop(channel, until), -np.inf, until)
+            times, values = self._stamped(channel, numbers, log)
             arrival = self._epoch + np.round(arrival * 1e9).astype(np.int64)
             out.append(Arrivals(channel.name, numbers, times, values, arrival))
         return out
 
     def _stop(self, channel: Channel, t: float) -> int:
-        """The number of the first reading that cannot have arrived by session time ``t``, however short its way."""
+        """The number of the first reading that cannot have arrived by session time ``t``, even with no delay."""
         latency = self._column.config.latency
         return max(0, int(np.floor((t - latency) * channel.rate - self._phase[channel.name])) + 1)
 
-    def _taken(self, channel: Channel, numbers: np.ndarray) -> np.ndarray:
+    def _taken_at(self, channel: Channel, numbers: np.ndarray) -> np.ndarray:
         """When readings are taken, in s by the true clock."""
         return (numbers + self._phase[channel.name]) / channel.rate
 
-    def _arrived(
-        self, channel: Channel, first: int, stop: int, after: float, until: float
+    def _arrivals_between(
+        self, channel: Channel, first: int, stop: int, start: float, until: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Of readings ``first`` to ``stop`` those that arrive after ``after`` and until ``until`` (s): their numbers and
+        """Of readings ``first`` to ``stop`` those that arrive after ``start`` and until ``until`` (s): their numbers and
         when they arrive.
         """
         c, numbers = self._column.config, np.arange(first, stop)
         if not len(numbers):
             return numbers, np.empty(0)
-        arrival = self._taken(channel, numbers) + c.latency
-        here = self._random(channel, numbers, "lost") >= c.dropout
+        arrival = self._taken_at(channel, numbers) + c.latency
+        arrived = self._random(channel, numbers, "lost") >= c.dropout
         if c.delay_max > 0:
             share = self._random(channel, numbers, "delay")
             mean = _MEAN_DELAY * c.delay_max
             arrival = arrival - mean * np.log1p(share * np.expm1(-1 / _MEAN_DELAY))
-            here &= (arrival > after) & (arrival <= until)
-        return numbers[here], arrival[here]
+            arrived &= (arrival > start) & (arrival <= until)
+        return numbers[arrived], arrival[arrived]
 
-    def _random(self, channel: Channel, numbers: np.ndarray, what: str) -> np.ndarray:
+    def _random(self, channel: Channel, numbers: np.ndarray, quantity: str) -> np.ndarray:
         """Standard normal (or uniform) numbers of readings ``numbers``, which rise."""
-        first, last = int(numbers[0]) // _BLOCK, int(numbers[-1]) // _BLOCK
+        first_block, last_block = int(numbers[0]) // _BLOCK_READINGS, int(numbers[-1]) // _BLOCK_READINGS
         parts = []
-        for block in range(first, last + 1):
-            rng = generator(self._seed, "reading", channel.name, what, block)
-            parts.append(rng.uniform(size=_BLOCK) if what in _UNIFORM else rng.standard_normal(_BLOCK))
-        return np.concatenate(parts)[numbers - first * _BLOCK]
+        for block in range(first_block, last_block + 1):
+            rng = generator(self._seed, "reading", channel.name, quantity, block)
+            parts.append(
+                rng.uniform(size=_BLOCK_READINGS) if quantity in _UNIFORM else rng.standard_normal(_BLOCK_READINGS)
+            )
+        return np.concatenate(parts)[numbers - first_block * _BLOCK_READINGS]
 
     def _batches(self, channel: Channel, numbers: np.ndarray, log: Log) -> list[Readings]:
-        times, values = self._said(channel, numbers, log)
+        times, values = self._stamped(channel, numbers, log)
         cuts = [0, *(np.flatnonzero(np.diff(numbers) > 1) + 1).tolist(), len(numbers)]
         return [Readings(channel.name, int(numbers[a]), times[a:b], values[a:b]) for a, b in pairwise(cuts)]
 
-    def _said(self, channel: Channel, numbers: np.ndarray, log: Log) -> tuple[np.ndarray, np.ndarray]:
+    def _stamped(self, channel: Channel, numbers: np.ndarray, log: Log) -> tuple[np.ndarray, np.ndarray]:
         """Times (ns UTC by the source's clock) and values of readings ``numbers``."""
         if not len(numbers):
             return np.empty(0, dtype=np.int64), np.empty(0)
-        taken = self._taken(channel, numbers)
+        taken_at = self._taken_at(channel, numbers)
         if channel.kind == "measured":
-            values = self._measured(channel, numbers, taken, log)
+            values = self._measured(channel, numbers, taken_at, log)
         else:
-            values = told(channel.name, taken, log, self._column, self._last_measured)
+            values = reported(channel.name, taken_at, log, self._column, self._last_measured)
         jitter = np.clip(5e-4 * self._random(channel, numbers, "stamp"), -2e-3, 2e-3)
-        stamps = taken + self._offset.get(_source(channel), 0.0) + jitter
+        stamps = taken_at + self._offset.get(_source(channel), 0.0) + jitter
         return self._epoch + np.round(stamps * 1e9).astype(np.int64), values
 
-    def _measured(self, channel: Channel, numbers: np.ndarray, taken: np.ndarray, log: Log) -> np.ndarray:
+    def _measured(self, channel: Channel, numbers: np.ndarray, taken_at: np.ndarray, log: Log) -> np.ndarray:
         c, bias = self._column.config, self._bias[channel.name]
         start, length = self._stuck.get(channel.name, (np.inf, 0.0))
-        stuck = (taken >= start) & (taken < start + length)
-        seen = np.where(stuck, start, taken)
-        values = measured(channel, seen, self._random(channel, numbers, "noise"), bias, log, self._column)
+        stuck = (taken_at >= start) & (taken_at < start + length)
+        measured_at = np.where(stuck, start, taken_at)
+        values = measured(channel, measured_at, self._random(channel, numbers, "noise"), bias, log, self._column)
         odd, wild = self._random(channel, numbers, "odd"), self._random(channel, numbers, "wild")
-        values = np.where((odd < c.outlier) & (seen == taken), values + 40 * noise_of(channel, c) * wild, values)
+        values = np.where(
+            (odd < c.outlier) & (measured_at == taken_at), values + 40 * noise_of(channel, c) * wild, values
+        )
         if c.stuck_count is not None and stuck.any():
-            last = np.maximum(np.floor([start * channel.rate - self._phase[channel.name]]), 0).astype(np.int64)
-            noise = self._random(channel, last, "noise")
-            values[stuck] = measured(channel, self._taken(channel, last), noise, bias, log, self._column)
+            last_before = np.maximum(np.floor([start * channel.rate - self._phase[channel.name]]), 0).astype(np.int64)
+            noise = self._random(channel, last_before, "noise")
+            values[stuck] = measured(channel, self._taken_at(channel, last_before), noise, bias, log, self._column)
         return values
 
 
 def _source(channel: Channel) -> str:
-    """Whose clock stamps a channel's readings."""
+    """The source whose clock stamps a channel's readings."""
     return channel.name.split(".")[0]

@@ -1,4 +1,4 @@
-"""A session's hidden state and its readings without a specimen or images, for scoring what estimates them."""
+"""A session's hidden state and readings without specimen and images, for scoring state estimates."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -31,7 +31,7 @@ _QUANTITIES: dict[str, Quantity] = {
     "HT": _path("ht"),
     "current": _path("current"),
     "coil": lambda column, t, log: column.heat.coil(t) - column.heat.coil(np.zeros(1)),
-    "lagged": lambda column, t, log: column.heat.warmed(t),
+    "lagged": lambda column, t, log: column.heat.lagged_temperature(t),
     "room": _path("room"),
     "water": _path("water"),
     "holder.temperature": lambda column, t, log: column.holder.temperature(t, log),
@@ -39,11 +39,11 @@ _QUANTITIES: dict[str, Quantity] = {
     "emission": lambda column, t, log: column.gun.emission(t, log),
     "black": lambda column, t, log: column.black(t),
 }
-_PLACE = ("specimen.x", "specimen.y")
+_POSITION_NAMES = ("specimen.x", "specimen.y")
 
 
 class TruthSession:
-    """What `SimulatedMicroscope` of the same configuration and seed hides, given the same commands at the same times.
+    """The hidden state of a `SimulatedMicroscope` of the same configuration and seed, given the same commands at the same times.
 
     Times are seconds from the session's start at ``epoch`` (ns UTC). Everything is a function of configuration, seed
     and commands; asking changes nothing, but for `published`.
@@ -54,7 +54,7 @@ class TruthSession:
         self.specimen_seed = self.seed if self.config.specimen_seed is None else self.config.specimen_seed
         self.column = Column(self.config, self.seed, self.specimen_seed)
         self.sensors = Sensors(self.column, self.seed, self.epoch)
-        self.log = Log.begun()
+        self.log = Log.at_start()
 
     def apply(self, t: float, changes: dict[str, float]) -> float:
         """Command some controls at time ``t`` (s), not before an earlier command; returns the time from which they
@@ -62,16 +62,16 @@ class TruthSession:
         """
         if not self.log.times[-1] <= t < np.inf:
             raise ValueError(f"command at {t!r} s: the last one holds from {self.log.times[-1]!r} s; give a later time")
-        wanted = self.log.wanted(changes)
-        at = float(t) + (self.config.stage_seconds if self.log.moves_stage(wanted) else 0.0)
-        if wanted != self.log.settings[-1]:
-            self.log.add(at, wanted)
-        return at
+        settings = self.log.with_changes(changes)
+        start = float(t) + (self.config.stage_seconds if self.log.moves_stage(settings) else 0.0)
+        if settings != self.log.settings[-1]:
+            self.log.add(start, settings)
+        return start
 
     def names(self) -> tuple[str, ...]:
         """The quantities that `state` knows."""
         clocks = tuple(f"clock.{source}" for source in self.sensors.clocks())
-        return (*ABERRATIONS, *_PLACE, *_QUANTITIES, *clocks)
+        return (*ABERRATIONS, *_POSITION_NAMES, *_QUANTITIES, *clocks)
 
     def state(
         self, names: Sequence[str], times: np.ndarray | Sequence[float], vibration: bool = False
@@ -90,12 +90,12 @@ class TruthSession:
         if unknown := [name for name in names if name not in self.names()]:
             raise ValueError(f"state: unknown quantities {unknown}; they are {', '.join(self.names())}")
         out = {name: _QUANTITIES[name](self.column, t, self.log) for name in names if name in _QUANTITIES}
-        if wanted := [name for name in names if name in ABERRATIONS]:
+        if selected := [name for name in names if name in ABERRATIONS]:
             actual = dict(zip(ABERRATIONS, self.column.aberrations(t, self.log).T, strict=True))
-            out |= {name: actual[name].copy() for name in wanted}
-        if wanted := [name for name in names if name in _PLACE]:
-            place = self.column.specimen(t, self.log, vibration)
-            out |= {name: place[:, _PLACE.index(name)].copy() for name in wanted}
+            out |= {name: actual[name].copy() for name in selected}
+        if selected := [name for name in names if name in _POSITION_NAMES]:
+            position = self.column.specimen(t, self.log, vibration)
+            out |= {name: position[:, _POSITION_NAMES.index(name)].copy() for name in selected}
         clocks = self.sensors.clocks()
         out |= {name: np.full(len(t), clocks[name[6:]]) for name in names if name.startswith("clock.")}
         return {name: out[name] for name in names}

@@ -1,4 +1,4 @@
-"""`emtwin acquire` as a user runs it: from nothing, with its time and memory; and with its simulated microscope killed in the middle."""
+"""`emtwin acquire` run as a command: time and memory with an empty cache, and a run whose simulated microscope is killed."""
 
 import json
 import os
@@ -41,8 +41,8 @@ def _tree_memory(process: int) -> int:
 
 
 def timed(arguments: list[str], cache: Path) -> tuple[float, float, dict[str, Any]]:
-    """Seconds, peak memory of all its processes together (GiB), and what it printed. RuntimeError unless it ends with 0 or 1."""
-    begun, peak, over = time.monotonic(), 0, threading.Event()
+    """Seconds, peak memory of all processes together (GiB), and the JSON result. RuntimeError unless it ends with 0 or 1."""
+    start, peak, over = time.monotonic(), 0, threading.Event()
 
     def watch() -> None:
         nonlocal peak
@@ -53,15 +53,17 @@ def timed(arguments: list[str], cache: Path) -> tuple[float, float, dict[str, An
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        out, said = process.communicate(timeout=1800)
+        stdout, stderr = process.communicate(timeout=1800)
     finally:
         process.kill()
         over.set()
         watcher.join()
-    seconds = time.monotonic() - begun
+    seconds = time.monotonic() - start
     if process.returncode not in (0, 1):
-        raise RuntimeError(f"emtwin {' '.join(arguments)} ended with {process.returncode}: {out[-500:]} {said[-1500:]}")
-    return seconds, peak / 2**30, json.loads(out)
+        raise RuntimeError(
+            f"emtwin {' '.join(arguments)} ended with {process.returncode}: {stdout[-500:]} {stderr[-1500:]}"
+        )
+    return seconds, peak / 2**30, json.loads(stdout)
 
 
 def _microscope(process: int) -> Any:
@@ -90,63 +92,65 @@ def _requests_of(folder: Path) -> dict[int, Any]:
         return {row.payload["index"]: row for row in journal.rows(kind="request")}
 
 
-def killed_and_resumed(scenario: str, after: int) -> dict[str, Any]:
-    """The simulated microscope killed once ``after`` requests are done: seconds until the command ended saying so, its exit code and
+def killed_and_resumed(scenario: str, requests_before_kill: int) -> dict[str, Any]:
+    """The simulated microscope killed once ``requests_before_kill`` requests are done: seconds until the command ended saying so, its exit code and
     message, problems of the session left behind, and the largest difference of the resumed session from an uninterrupted one.
     """
-    with tempfile.TemporaryDirectory(prefix="emtwin-killed-") as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory(prefix="emtwin-killed-") as scratch:
+        folder = Path(scratch)
         (folder / "scenario.toml").write_text(scenario)
-        whole, broken = folder / "whole", folder / "broken"
+        complete, broken = folder / "whole", folder / "broken"
         process = emtwin(["acquire", str(folder / "scenario.toml"), "--out", str(broken), "--json"])
         try:
-            while _requests(broken) < after:
+            while _requests(broken) < requests_before_kill:
                 if process.poll() is not None:
                     raise RuntimeError(f"emtwin ended too early with {process.returncode}: {process.communicate()}")
                 time.sleep(0.02)
             _microscope(process.pid).kill()
-            begun = time.monotonic()
-            out, said = process.communicate(timeout=120)
+            start = time.monotonic()
+            stdout, stderr = process.communicate(timeout=120)
         finally:
             process.kill()
-        seconds = time.monotonic() - begun
-        shown = emtwin(["session", "show", str(broken), "--json"])
-        summary = json.loads(shown.communicate(timeout=120)[0])
-        again = emtwin(["acquire", "--resume", str(broken), "--json"])
-        straight = emtwin(["acquire", str(folder / "scenario.toml"), "--out", str(whole), "--json"])
+        seconds = time.monotonic() - start
+        summary_command = emtwin(["session", "show", str(broken), "--json"])
+        summary = json.loads(summary_command.communicate(timeout=120)[0])
+        resuming = emtwin(["acquire", "--resume", str(broken), "--json"])
+        straight = emtwin(["acquire", str(folder / "scenario.toml"), "--out", str(complete), "--json"])
         try:
-            resumed, complaint = again.communicate(timeout=900)
+            resumed, complaint = resuming.communicate(timeout=900)
             expected, _ = straight.communicate(timeout=900)
         finally:
-            again.kill()
+            resuming.kill()
             straight.kill()
-        if again.returncode not in (0, 1) or straight.returncode not in (0, 1):
-            raise RuntimeError(f"resuming ended with {again.returncode}: {resumed[-500:]} {complaint[-1500:]}")
+        if resuming.returncode not in (0, 1) or straight.returncode not in (0, 1):
+            raise RuntimeError(f"resuming ended with {resuming.returncode}: {resumed[-500:]} {complaint[-1500:]}")
         return {
             "seconds": seconds,
             "code": process.returncode,
-            "said": out.strip() or said.strip(),
-            "readable": shown.returncode == 0 and summary["resumable"] and summary["requests"] >= after,
+            "message": stdout.strip() or stderr.strip(),
+            "readable": summary_command.returncode == 0
+            and summary["resumable"]
+            and summary["requests"] >= requests_before_kill,
             "problems": summary["problems"],
             "same": _same_result(json.loads(resumed), json.loads(expected)),
-            "difference": _difference(_requests_of(broken), _requests_of(whole)),
+            "difference": _difference(_requests_of(broken), _requests_of(complete)),
         }
 
 
-def _same_result(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(one[key] == other[key] for key in other if key != "seconds")
+def _same_result(resumed: dict[str, Any], expected: dict[str, Any]) -> bool:
+    return all(resumed[key] == expected[key] for key in expected if key != "seconds")
 
 
-def _difference(one: dict[int, Any], other: dict[int, Any]) -> float:
+def _difference(resumed: dict[int, Any], expected: dict[int, Any]) -> float:
     """Largest difference of any array of any request, relative to the array's largest value; inf where decisions differ."""
     worst = 0.0
-    if one.keys() != other.keys():
+    if resumed.keys() != expected.keys():
         return float("inf")
-    for index, row in one.items():
-        twin = other[index]
-        if row.payload["decision"] != twin.payload["decision"] or row.arrays.keys() != twin.arrays.keys():
+    for index, row in resumed.items():
+        reference = expected[index]
+        if row.payload["decision"] != reference.payload["decision"] or row.arrays.keys() != reference.arrays.keys():
             return float("inf")
         for name, values in row.arrays.items():
-            scale = max(float(np.abs(twin.arrays[name]).max()), 1e-300)
-            worst = max(worst, float(np.abs(values - twin.arrays[name]).max()) / scale)
+            scale = max(float(np.abs(reference.arrays[name]).max()), 1e-300)
+            worst = max(worst, float(np.abs(values - reference.arrays[name]).max()) / scale)
     return worst

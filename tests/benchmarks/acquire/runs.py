@@ -1,4 +1,4 @@
-"""Many sessions, each in a worker that stays warm, their numbers kept by what they depend on so that an interrupted benchmark goes on."""
+"""Many sessions run in warm workers; results are kept by session and code, so that an interrupted benchmark continues."""
 
 import contextlib
 import dataclasses
@@ -33,7 +33,7 @@ SMOKE_PLAN = (("count", 3), ("sites", 1), ("duration", 1800.0 / 7))
 class Run:
     """One session of ``tune-and-map``.
 
-    ``preset`` of the simulated microscope and its ``specimen`` seed; ``priors`` that the twin is told; ``plan`` changes of the scenario's
+    ``preset`` of the simulated microscope and its ``specimen`` seed; ``priors`` given to the twin; ``plan`` changes of the scenario's
     requests; ``at_random``: so many requests, drawn by the seed, are measured and no others (policy "random");
     ``focusing``: images at each new place before its requests, if not as the scenario has it; ``fixed``: alignment images are not chosen, two of the
     requests' own exposure at each place, and half of the requests may be measured.
@@ -51,19 +51,19 @@ class Run:
     fixed: bool = False
 
     def key(self) -> str:
-        """A file name of its own."""
+        """A unique file name."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
         return f"{self.preset}-{self.policy}-{self.dose:g}-{self.seed}-{digest}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Told:
-    """What a session of n requests and k named numbers told: ``result`` as `emtwin acquire` prints it, and per request
+class SessionNumbers:
+    """Results of a session of n requests and k named numbers: ``result`` as `emtwin acquire` prints it, and per request
 
     ``measured``, ``frames`` (recorded until its answer, focusing included), ``distrusted`` (when it was decided), ``errors`` of the answer
     and ``raw`` of a measurement (relative), ``off`` [n, k] truth minus centre with ``low``, ``high``, ``std`` [n, k] of the intervals made
-    before deciding; ``state`` {name: (mean [n], std [n])} as believed after it and ``true`` {name: [n]}. ``frames_at_distrust`` or None.
+    before deciding; ``state`` {name: (mean [n], std [n])} estimated after it and ``true`` {name: [n]}. ``frames_at_distrust`` or None.
     """
 
     result: dict[str, Any]
@@ -123,14 +123,14 @@ def _plain(config: Any) -> dict[str, Any]:
     return msgspec.to_builtins(config)
 
 
-def perform(run: Run) -> Told:
+def perform(run: Run) -> SessionNumbers:
     """Run a session in a folder that is thrown away, and keep its numbers."""
     from scenarios.acquire.job import run_acquire
     from scenarios.io.progress import SilentProgress
 
     scenario = scenario_of(run)
     count = scenario.requests.count
-    drawn = np.random.default_rng([run.seed, 11]).permutation(count)[: run.at_random]
+    order = np.random.default_rng([run.seed, 11]).permutation(count)[: run.at_random]
     with tempfile.TemporaryDirectory(prefix="emtwin-benchmark-") as folder:
         out = Path(folder) / "session"
         policy: Any = run.policy
@@ -141,13 +141,13 @@ def perform(run: Run) -> Told:
             None,
             SilentProgress(),
             policy=policy,
-            chosen=frozenset(drawn.tolist()),
+            chosen=frozenset(order.tolist()),
             report=False,
         )
         return read_session(out, result)
 
 
-def read_session(folder: Path, result: dict[str, Any]) -> Told:
+def read_session(folder: Path, result: dict[str, Any]) -> SessionNumbers:
     """The numbers of a finished session."""
     from instrument.core.journal import Journal
     from scenarios.report.session import request_rows
@@ -163,34 +163,34 @@ def read_session(folder: Path, result: dict[str, Any]) -> Told:
     interval = np.array([[row.payload["numbers"][name] for name in STATISTICS] for row in rows])
     centre = interval[..., 0]
     off = np.stack(
-        [statistic_difference(name, true[name], centre[:, place]) for place, name in enumerate(STATISTICS)], axis=1
+        [statistic_difference(name, true[name], centre[:, index]) for index, name in enumerate(STATISTICS)], axis=1
     )
-    told = [states[row.payload["time_ns"]] for row in rows]
-    place = np.array([row.id for row in rows])
+    state_rows = [states[row.payload["time_ns"]] for row in rows]
+    row_ids = np.array([row.id for row in rows])
     arrays = {
         "measured": np.array([row.payload["measured"] for row in rows], dtype=bool),
-        "frames": np.searchsorted(frame_rows, place),
-        "distrusted": place > findings[0] if findings else np.zeros(len(rows), dtype=bool),
+        "frames": np.searchsorted(frame_rows, row_ids),
+        "distrusted": row_ids > findings[0] if findings else np.zeros(len(rows), dtype=bool),
         "errors": score["errors"],
         "raw": score["raw_errors"],
         "off": off,
         "low": interval[..., 1] - centre,
         "high": interval[..., 2] - centre,
         "std": interval[..., 3],
-        "names": np.array(told[0].payload["names"]),
-        "state_mean": np.stack([row.arrays["mean"] for row in told]),
-        "state_std": np.stack([row.arrays["std"] for row in told]),
+        "names": np.array(state_rows[0].payload["names"]),
+        "state_mean": np.stack([row.arrays["mean"] for row in state_rows]),
+        "state_std": np.stack([row.arrays["std"] for row in state_rows]),
     }
     arrays |= {name: values for name, values in score.items() if name.startswith("truth_state.")}
-    at = int(np.searchsorted(frame_rows, findings[0])) if findings else None
-    return Told(result | {"frames_at_distrust": at}, arrays)
+    frames_at_distrust = int(np.searchsorted(frame_rows, findings[0])) if findings else None
+    return SessionNumbers(result | {"frames_at_distrust": frames_at_distrust}, arrays)
 
 
-def code_key(*others: Path) -> str:
-    """A name for the code that makes numbers: all packages and ``others``."""
+def code_key(*extra_paths: Path) -> str:
+    """A name for the code that makes numbers: all packages and ``extra_paths``."""
     code = hashlib.sha256()
     packaged = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*"))]
-    for path in (*others, *packaged):
+    for path in (*extra_paths, *packaged):
         if path.suffix in (".py", ".toml"):
             code.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return code.hexdigest()[:16]
@@ -203,23 +203,23 @@ class Store:
         self.folder = folder / code_key(Path(__file__))
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def load(self, run: Run) -> Told | None:
-        """What a finished run told, or None."""
+    def load(self, run: Run) -> SessionNumbers | None:
+        """The results of a finished run, or None."""
         path = self.folder / f"{run.key()}.npz"
         if not path.is_file():
             return None
-        with np.load(path, allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in kept.files}
-        return Told(json.loads(arrays.pop("result").tobytes()), arrays)
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        return SessionNumbers(json.loads(arrays.pop("result").tobytes()), arrays)
 
-    def keep(self, run: Run, told: Told) -> None:
-        """Write a run's numbers whole or not at all."""
-        kept: dict[str, Any] = {
-            "result": np.frombuffer(json.dumps(told.result).encode(), dtype=np.uint8),
-            **told.arrays,
+    def save(self, run: Run, numbers: SessionNumbers) -> None:
+        """Write a run's results atomically."""
+        arrays: dict[str, Any] = {
+            "result": np.frombuffer(json.dumps(numbers.result).encode(), dtype=np.uint8),
+            **numbers.arrays,
         }
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".part", delete=False) as file:
-            np.savez(file, **kept)
+            np.savez(file, **arrays)
         os.replace(file.name, self.folder / f"{run.key()}.npz")
 
 
@@ -230,37 +230,41 @@ def _prepare() -> None:
 
 
 def _work(run: Run, store: Store) -> str:
-    """In a worker: run, keep, and tell what went wrong (empty if nothing did)."""
+    """In a worker: run and store; returns the traceback of an error, or an empty string."""
     try:
-        store.keep(run, perform(run))
-    except Exception:  # whatever ends one session is told with it, and the others go on
+        store.save(run, perform(run))
+    except Exception:  # an error ends its own session only
         return traceback.format_exc()
     return ""
 
 
 @contextlib.contextmanager
 def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
+    earlier = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
+        for name, value in earlier.items():
             if value is None:
                 del os.environ[name]
             else:
                 os.environ[name] = value
 
 
-def run_all(runs: Sequence[Run], store: Store, jobs: int, progress: Callable[..., None]) -> dict[Run, Told | str]:
-    """What every run told, or the traceback that ended it. Runs already in the store are not run again."""
+def run_all(
+    runs: Sequence[Run], store: Store, jobs: int, progress: Callable[..., None]
+) -> dict[Run, SessionNumbers | str]:
+    """The results of every run, or the traceback that ended it. Runs already in the store are not run again."""
     runs = list(dict.fromkeys(runs))
-    found: dict[Run, Told | str] = {run: told for run in runs if (told := store.load(run)) is not None}
-    left = [run for run in runs if run not in found]
+    outcomes: dict[Run, SessionNumbers | str] = {
+        run: numbers for run in runs if (numbers := store.load(run)) is not None
+    }
+    left = [run for run in runs if run not in outcomes]
     if not left:
-        return found
-    progress(f"{len(left)} sessions to run, {len(found)} known already, {jobs} at a time")
-    begun, done = time.monotonic(), 0
+        return outcomes
+    progress(f"{len(left)} sessions to run, {len(outcomes)} known already, {jobs} at a time")
+    start, finished = time.monotonic(), 0
     context = multiprocessing.get_context("spawn")
     with _environment(ONE_THREAD), ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare) as pool:
         pending: dict[Future[str], Run] = {pool.submit(_work, run, store): run for run in left}
@@ -268,12 +272,12 @@ def run_all(runs: Sequence[Run], store: Store, jobs: int, progress: Callable[...
             while pending:
                 for future in wait(pending, return_when=FIRST_COMPLETED).done:
                     run, problem = pending.pop(future), future.result()
-                    found[run] = problem or store.load(run) or "its numbers were not kept"
-                    done += 1
-                    still = (time.monotonic() - begun) / done * (len(left) - done)
-                    said = f"FAILED: {problem.strip().splitlines()[-1]}" if problem else "done"
-                    progress(f"{run.key()} {said}; about {still / 60:.0f} min left", done / len(left))
+                    outcomes[run] = problem or store.load(run) or "its numbers were not kept"
+                    finished += 1
+                    seconds_left = (time.monotonic() - start) / finished * (len(left) - finished)
+                    status = f"FAILED: {problem.strip().splitlines()[-1]}" if problem else "done"
+                    progress(f"{run.key()} {status}; about {seconds_left / 60:.0f} min left", finished / len(left))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return found
+    return outcomes

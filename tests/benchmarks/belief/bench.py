@@ -1,6 +1,6 @@
-"""The belief in time: half-hour sessions of the simulated truth, real logs, and the engine's own exactness, speed and memory.
+"""Benchmark of the filter and smoother: half-hour simulated sessions, real logs, and the engine's accuracy, speed and memory.
 
-``--work FOLDER`` keeps every session that is done and goes on from there; sessions are judged anew each time.
+``--work FOLDER`` keeps finished sessions and continues from there; sessions are judged again each time.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from tests.recorded import data_folder
 
 ROOT = Path(__file__).resolve().parents[3]
 FIRST = 3000
-"""Seed of the first session; the twin's table was written with others in view."""
+"""Seed of the first session; the twin's table was tuned on other seeds."""
 SESSIONS, BLIND = 100, 40
 
 
@@ -36,34 +36,34 @@ def cases(
     work: Path | None = None,
 ) -> list[dict[str, Any]]:
     """All numbers; if ``short`` one session, an hour for the smoother, and no bars that need many sessions."""
-    begun, resumed = time.monotonic(), work is not None and any((work / _code()).glob("*.pickle"))
+    start, resumed = time.monotonic(), work is not None and any((work / _code_hash()).glob("*.pickle"))
     count = seeds or (1 if short else SESSIONS)
     blind = 0 if short else min(count, BLIND)
-    wanted = [(FIRST + i, True) for i in range(count)] + [(FIRST + i, False) for i in range(blind)]
-    found = _engine(short, progress)
-    found += _logs(short, progress)
-    done = _sessions(wanted, jobs or len(os.sched_getaffinity(0)), work, progress)
-    seen = [done[key] for key in wanted if key[1]]
-    found += judge.judged(seen, [done[key] for key in wanted if not key[1]], enough=count >= 50)
-    found.append(judge.case("time of the whole", time.monotonic() - begun, "s", "<= 300" if short else "<= 3600", None))
+    keys = [(FIRST + i, True) for i in range(count)] + [(FIRST + i, False) for i in range(blind)]
+    rows = _engine(short, progress)
+    rows += _logs(short, progress)
+    sessions = _sessions(keys, jobs or len(os.sched_getaffinity(0)), work, progress)
+    image_sessions = [sessions[key] for key in keys if key[1]]
+    rows += judge.judged(image_sessions, [sessions[key] for key in keys if not key[1]], judge_bars=count >= 50)
+    rows.append(judge.case("time of the whole", time.monotonic() - start, "s", "<= 300" if short else "<= 3600", None))
     bar = 300.0 if short else 3600.0
-    found[-1]["holds"] = bool(found[-1]["value"] <= bar) if seeds is None and not resumed else None
-    return found
+    rows[-1]["holds"] = bool(rows[-1]["value"] <= bar) if seeds is None and not resumed else None
+    return rows
 
 
 def _engine(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
-    found = []
+    rows = []
     progress("exactness")
     exact = _measured("exact", short)
     for name, value in exact.items():
-        bar = 1e-9 if name in ("shuffled", "kept") else 1e-7
-        bar = 0.0 if name == "kept" else bar
-        found.append(judge.case(f"difference: {name}", value, "sigma", f"<= {bar:g}", value <= bar))
+        bar = 1e-9 if name in ("shuffled", "restored") else 1e-7
+        bar = 0.0 if name == "restored" else bar
+        rows.append(judge.case(f"difference: {name}", value, "sigma", f"<= {bar:g}", value <= bar))
     if "cuthbert" not in exact:
-        found.append(judge.case("difference: cuthbert", None, "sigma", "needs the bench extra", None))
+        rows.append(judge.case("difference: cuthbert", None, "sigma", "needs the bench extra", None))
     progress("speed")
     quick, live = _measured("quick", short), _measured("live", short)
-    found += [
+    rows += [
         judge.case("readings a second, 40 states, one core", quick["rate"], "1/s", ">= 150000", quick["rate"] >= 1.5e5),
         judge.case("compile time of the live filter", quick["first"], "s", "", None),
         judge.case("64 channels at 1 kHz, every 10 ms: median", live["p50"], "s", "", None),
@@ -74,16 +74,16 @@ def _engine(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     progress("smoother over an hour" if short else "smoother over a day")
     day = _measured("hour" if short else "day", short)
     name = "an hour" if short else "a day"
-    both = day["filter"] + day["smoother"]
+    total_seconds = day["filter"] + day["smoother"]
     gib = day["peak"] / 2**30
-    found += [
+    rows += [
         judge.case(f"filter over {name} of 40 channels at 10 Hz", day["filter"], "s", "", None),
         judge.case(f"smoother over {name}", day["smoother"], "s", "<= 300", day["smoother"] <= 300),
-        judge.case(f"filter and smoother over {name}", both, "s", "<= 300", both <= 300),
+        judge.case(f"filter and smoother over {name}", total_seconds, "s", "<= 300", total_seconds <= 300),
         judge.case(f"one more question to the smoother of {name}", day["question"], "s", "", None),
         judge.case(f"memory peak of {name}", gib, "GiB", "<= 2", gib <= 2),
     ]
-    return found
+    return rows
 
 
 def _measured(name: str, short: Form) -> dict[str, float]:
@@ -107,36 +107,36 @@ def _logs(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
 
 
 def _sessions(
-    wanted: list[tuple[int, bool]], jobs: int, work: Path | None, progress: Callable[..., None]
+    keys: list[tuple[int, bool]], jobs: int, work: Path | None, progress: Callable[..., None]
 ) -> dict[tuple[int, bool], dict[str, Any]]:
-    """Every wanted session followed, those of ``work`` read from there."""
-    done: dict[tuple[int, bool], dict[str, Any]] = {}
-    folder = None if work is None else work / _code()
+    """Every requested session, filtered, or read from ``work``."""
+    sessions: dict[tuple[int, bool], dict[str, Any]] = {}
+    folder = None if work is None else work / _code_hash()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        for key in wanted:
+        for key in keys:
             path = folder / f"{key[0]}-{'seen' if key[1] else 'blind'}.pickle"
             if path.is_file():
-                done[key] = pickle.loads(path.read_bytes())
-    left = [key for key in wanted if key not in done]
+                sessions[key] = pickle.loads(path.read_bytes())
+    left = [key for key in keys if key not in sessions]
     if not left:
-        return done
+        return sessions
     pools = _pools(min(jobs, len(left)))
     try:
         running = {pools[number % len(pools)].submit(_follow, *key): key for number, key in enumerate(left)}
         for ended in as_completed(running):
             key = running[ended]
-            done[key] = ended.result()
+            sessions[key] = ended.result()
             if folder is not None:
                 path = folder / f"{key[0]}-{'seen' if key[1] else 'blind'}.pickle"
                 draft = path.with_suffix(".draft")
-                draft.write_bytes(pickle.dumps(done[key]))
+                draft.write_bytes(pickle.dumps(sessions[key]))
                 draft.replace(path)
-            progress(f"session {key[0]}{'' if key[1] else ' without images'}", len(done) / len(wanted))
+            progress(f"session {key[0]}{'' if key[1] else ' without images'}", len(sessions) / len(keys))
     finally:
         for pool in pools:
             pool.shutdown(cancel_futures=True)
-    return done
+    return sessions
 
 
 def _pools(count: int) -> list[ProcessPoolExecutor]:
@@ -164,11 +164,11 @@ def _follow(seed: int, images: bool) -> dict[str, Any]:
     return follow(seed, images)
 
 
-def _code() -> str:
+def _code_hash() -> str:
     """A name for the code that sessions depend on."""
     digest = hashlib.sha256()
-    for place in ("twin", "reconstruct", "instrument/simulated/truth"):
-        for path in sorted((ROOT / place).rglob("*")):
+    for package in ("twin", "reconstruct", "instrument/simulated/truth"):
+        for path in sorted((ROOT / package).rglob("*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.read_bytes())
     for path in sorted((ROOT / "tests" / "benchmarks" / "belief").glob("[st]*.py")):

@@ -1,4 +1,4 @@
-"""The filter and the smoother themselves: exact against others, the same in any order, quick and small enough. Runs as a process of its own.
+"""Filter and smoother: agreement with reference implementations and between arrival orders, speed and memory. Runs as a process of its own.
 
 ``python -m tests.benchmarks.belief.engine NAME`` prints the numbers of one measurement as JSON, on one core.
 """
@@ -46,39 +46,39 @@ def _stream(entries: int, sensors: int, rate: float, **options):
     return Stream(read_table(instrument(entries, sensors, rate), "many.toml").model(), START, **options)
 
 
-def live(seconds: float = 20.0, every: float = 0.01, sensors: int = 64, rate: float = 1000.0) -> dict[str, float]:
-    """64 channels at 1 kHz handed over every ``every`` s, 2 % of the batches up to 1.9 s late, the belief asked for each time."""
+def live(seconds: float = 20.0, interval: float = 0.01, sensors: int = 64, rate: float = 1000.0) -> dict[str, float]:
+    """64 channels at 1 kHz handed over every ``interval`` s, 2 % of the batches up to 1.9 s late, the estimate read each time."""
     from twin.records import Readings
 
     generator = np.random.default_rng(0)
     stream = _stream(40, sensors, rate)
-    per, held, spent, count = round(rate * every), [], [], 0
-    for step in range(round(seconds / every)):
-        arrival = START + round((step + 1) * every * 1e9) + 5_000_000
-        times = START + np.round(np.arange(step * per, (step + 1) * per) / rate * 1e9).astype(np.int64)
-        values = 0.1 * generator.standard_normal((sensors, per))
-        given = []
-        for place in range(sensors):
-            batch = Readings(f"c{place}", step * per, times, values[place])
+    batch_size, delayed, durations, count = round(rate * interval), [], [], 0
+    for step in range(round(seconds / interval)):
+        arrival = START + round((step + 1) * interval * 1e9) + 5_000_000
+        times = START + np.round(np.arange(step * batch_size, (step + 1) * batch_size) / rate * 1e9).astype(np.int64)
+        values = 0.1 * generator.standard_normal((sensors, batch_size))
+        due = []
+        for index in range(sensors):
+            batch = Readings(f"c{index}", step * batch_size, times, values[index])
             if generator.random() < 0.02:
-                held.append((step + int(generator.integers(1, round(1.9 / every))), batch))
+                delayed.append((step + int(generator.integers(1, round(1.9 / interval))), batch))
             else:
-                given.append(batch)
-        given += [batch for ready, batch in held if ready <= step]
-        held = [(ready, batch) for ready, batch in held if ready > step]
-        begun = time.perf_counter()
-        stream.push(given, arrival)
+                due.append(batch)
+        due += [batch for ready, batch in delayed if ready <= step]
+        delayed = [(ready, batch) for ready, batch in delayed if ready > step]
+        start = time.perf_counter()
+        stream.push(due, arrival)
         stream.belief(arrival)
-        spent.append(time.perf_counter() - begun)
-        count += sum(len(batch.values) for batch in given)
-    warm = len(spent) // 4  # compiled by then
-    lasted = np.array(spent[warm:])
+        durations.append(time.perf_counter() - start)
+        count += sum(len(batch.values) for batch in due)
+    warm = len(durations) // 4  # compiled by then
+    lasted = np.array(durations[warm:])
     return {
-        "rate": count * len(lasted) / len(spent) / lasted.sum(),
+        "rate": count * len(lasted) / len(durations) / lasted.sum(),
         "p50": float(np.percentile(lasted, 50)),
         "p99": float(np.percentile(lasted, 99)),
-        "first": float(spent[0]),
-        "late": float(sum(one.late for one in stream.health.values())),
+        "first": float(durations[0]),
+        "late": float(sum(health.late for health in stream.health.values())),
     }
 
 
@@ -88,24 +88,24 @@ def day(hours: float = 24.0, sensors: int = 40, rate: float = 10.0) -> dict[str,
 
     generator = np.random.default_rng(0)
     stream = _stream(40, sensors, rate, span=1.0)
-    piece, begun, filtered = 60.0, time.perf_counter(), 0.0
+    piece, start, filtered = 60.0, time.perf_counter(), 0.0
     for number in range(round(hours * 3600 / piece)):
         seconds = number * piece + np.arange(round(piece * rate)) / rate
         times = START + np.round(seconds * 1e9).astype(np.int64)
         values = 0.1 * generator.standard_normal((sensors, len(times)))
-        stream.push(Readings(f"c{place}", 0, times, values[place]) for place in range(sensors))
-    filtered = time.perf_counter() - begun
-    begun = time.perf_counter()
+        stream.push(Readings(f"c{index}", 0, times, values[index]) for index in range(sensors))
+    filtered = time.perf_counter() - start
+    start = time.perf_counter()
     smoother = stream.smoother()
     early = smoother.belief(START + min(1234, round(1800 * hours)) * SECOND + 567)
-    smoothed = time.perf_counter() - begun
+    smoothed = time.perf_counter() - start
     assert np.isfinite(early.std).all()
-    begun = time.perf_counter()
+    start = time.perf_counter()
     smoother.belief(START + round(0.7 * hours * 3600) * SECOND)
     return {
         "filter": filtered,
         "smoother": smoothed,
-        "question": time.perf_counter() - begun,
+        "question": time.perf_counter() - start,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0,
         "readings": hours * 3600 * rate * sensors,
     }
@@ -117,7 +117,7 @@ def hour() -> dict[str, float]:
 
 
 def exact() -> dict[str, float]:
-    """Differences, in standard deviations: from a dense filter and smoother, from cuthbert, between orders of arrival, and after being put away."""
+    """Differences, in standard deviations: from a dense filter and smoother, from cuthbert, between orders of arrival, and after serialization."""
     from reconstruct.stream.stream import Stream
     from tests.reconstruct.stream import instruments as small
 
@@ -130,36 +130,45 @@ def exact() -> dict[str, float]:
     stream.push(batches)
     belief, path = stream.belief(until), small.dense(model, batches, until)
     scale = np.sqrt(np.diag(path[-1][2]))
-    found = {"dense": _apart(belief.mean, belief.covariance, path[-1][1], path[-1][2], scale)}
+    differences = {"dense": _largest_difference(belief.mean, belief.covariance, path[-1][1], path[-1][2], scale)}
     smoother = stream.smoother()
     worst = 0.0
     for time_, _, _, mean, covariance in small.dense(model, batches, smoother.end)[::10]:
-        one = smoother.belief(time_)
-        worst = max(worst, _apart(one.mean, one.covariance, mean, covariance, np.sqrt(np.diag(covariance))))
-    found["dense smoother"] = worst
+        estimate = smoother.belief(time_)
+        worst = max(
+            worst,
+            _largest_difference(estimate.mean, estimate.covariance, mean, covariance, np.sqrt(np.diag(covariance))),
+        )
+    differences["dense smoother"] = worst
     cuthbert = _cuthbert(model, batches, until)
     if cuthbert is not None:
-        found["cuthbert"] = _apart(belief.mean, belief.covariance, *cuthbert, scale)
-    single = [(int(t), one.channel, float(v)) for one in batches for t, v in zip(one.times, one.values, strict=True)]
+        differences["cuthbert"] = _largest_difference(belief.mean, belief.covariance, *cuthbert, scale)
+    single = [
+        (int(t), batch.channel, float(v)) for batch in batches for t, v in zip(batch.times, batch.values, strict=True)
+    ]
     delay = generator.uniform(0.0, 2.0, len(single))
     order = np.argsort([t * 1e-9 + d for (t, *_), d in zip(single, delay, strict=True)])
-    whole, pieces = Stream(model, small.START), Stream(model, small.START)
-    whole.push(batches)
+    in_order, shuffled = Stream(model, small.START), Stream(model, small.START)
+    in_order.push(batches)
     for number, i in enumerate(order):
         if number == len(order) // 2:
-            pieces = Stream.from_state(model, *pieces.to_state())
+            shuffled = Stream.from_state(model, *shuffled.to_state())
         t, channel, value = single[i]
-        pieces.push([small.batch(channel, [(t - small.START) * 1e-9], [value])])
-    one, other = pieces.belief(until), whole.belief(until)
-    found["shuffled"] = _apart(one.mean, one.covariance, other.mean, other.covariance, other.std)
-    kept = Stream.from_state(model, *whole.to_state()).belief(until)
-    found["kept"] = float(max(np.abs(kept.means - other.means).max(), np.abs(kept.cov_sqrt - other.cov_sqrt).max()))
-    return found
+        shuffled.push([small.batch(channel, [(t - small.START) * 1e-9], [value])])
+    estimate, reference = shuffled.belief(until), in_order.belief(until)
+    differences["shuffled"] = _largest_difference(
+        estimate.mean, estimate.covariance, reference.mean, reference.covariance, reference.std
+    )
+    restored = Stream.from_state(model, *in_order.to_state()).belief(until)
+    differences["restored"] = float(
+        max(np.abs(restored.means - reference.means).max(), np.abs(restored.cov_sqrt - reference.cov_sqrt).max())
+    )
+    return differences
 
 
-def _apart(mean, covariance, other_mean, other_covariance, scale: np.ndarray) -> float:
-    apart = np.abs((mean - other_mean) / scale).max()
-    return float(max(apart, np.abs((covariance - other_covariance) / scale[:, None] / scale).max()))
+def _largest_difference(mean, covariance, other_mean, other_covariance, scale: np.ndarray) -> float:
+    mean_difference = np.abs((mean - other_mean) / scale).max()
+    return float(max(mean_difference, np.abs((covariance - other_covariance) / scale[:, None] / scale).max()))
 
 
 def _cuthbert(model, batches, until: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -173,9 +182,9 @@ def _cuthbert(model, batches, until: int) -> tuple[np.ndarray, np.ndarray] | Non
 
     from tests.reconstruct.stream import instruments as small
 
-    rows = {sensor.channel: (sensor, model.rows[place]) for place, sensor in enumerate(model.evidence)}
+    rows = {sensor.channel: (sensor, model.rows[index]) for index, sensor in enumerate(model.evidence)}
     readings = sorted(
-        (int(t), one.channel, float(v)) for one in batches for t, v in zip(one.times, one.values, strict=True)
+        (int(t), batch.channel, float(v)) for batch in batches for t, v in zip(batch.times, batch.values, strict=True)
     )
     moves, noises, observed, variances, values, now = [], [], [], [], [], small.START
     for t, channel, value in [*readings, (until, readings[-1][1], np.nan)]:
@@ -187,17 +196,17 @@ def _cuthbert(model, batches, until: int) -> tuple[np.ndarray, np.ndarray] | Non
         variances.append([[np.sqrt(sensor.variance)]])
         values.append([value - sensor.offset])
         now = t
-    given = tuple(np.array(column) for column in (moves, noises, observed, variances, values))
+    model_arrays = tuple(np.array(column) for column in (moves, noises, observed, variances, values))
     layout = model.layout
-    one = kalman.build_filter(
+    kalman_filter = kalman.build_filter(
         layout.prior_mean(),
         np.diag(layout.prior_std()),
         lambda model_inputs: (model_inputs[0], jnp.zeros(len(layout)), model_inputs[1]),
         lambda model_inputs: (model_inputs[2], jnp.zeros(1), model_inputs[3], model_inputs[4]),
     )
-    states = cuthbert.filter(one, given, one.init_prepare())
-    root = np.asarray(states.chol_cov)[-1]
-    return np.asarray(states.mean)[-1], root @ root.T
+    states = cuthbert.filter(kalman_filter, model_arrays, kalman_filter.init_prepare())
+    cov_sqrt = np.asarray(states.chol_cov)[-1]
+    return np.asarray(states.mean)[-1], cov_sqrt @ cov_sqrt.T
 
 
 def quick() -> dict[str, float]:

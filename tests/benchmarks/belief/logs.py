@@ -1,7 +1,7 @@
-"""Real logs split in time: a forecaster begun on a channel's first half says each value of the second before it comes.
+"""One-step forecasts of real logs: a forecaster trained on the first half of a channel predicts each value of the second half.
 
-Coverage counts a value that is reported in steps with the share of its step's predicted chance that lies within the interval (what a randomised
-interval would hold on average; Czado, Gneiting & Held, Biometrics 65, 1254, 2009); beside it, whether the value itself lies within.
+Coverage counts a value that is reported in steps with the share of its step's predicted probability that lies within the interval (the mean coverage of
+a randomised interval; Czado, Gneiting & Held, Biometrics 65, 1254, 2009); beside it, whether the value itself lies within.
 """
 
 from pathlib import Path
@@ -24,10 +24,10 @@ HOLDERS = (
 MIN_VALUES = 100
 """Values of a channel that is forecast."""
 
-VARIES = 0.2
+MIN_CHANGING_SHARE = 0.2
 """Share of values, in either half, that differ from the one before in a channel that varies."""
 
-LOW, HIGH = 0.85, 0.95
+COVERAGE_LOW, COVERAGE_HIGH = 0.85, 0.95
 
 
 def _case(case: str, value: Any, unit: str, bar: str, holds: bool | None) -> dict[str, Any]:
@@ -37,16 +37,19 @@ def _case(case: str, value: Any, unit: str, bar: str, holds: bool | None) -> dic
 def halves(folder: Path) -> dict[str, list[tuple[str, np.ndarray, np.ndarray]]]:
     """(name, times in s, values) of the channels that are forecast, for the Krios hour and for the holders."""
     krios = read_log(folder / KRIOS)
-    found = {"Krios": [_series(krios.channel(name)) for name in CONTINUOUS], "holders": []}
+    series_by_group = {"Krios": [_series(krios.channel(name)) for name in CONTINUOUS], "holders": []}
     for name in HOLDERS:
         log = read_log(folder / "holders" / name)
         for channel in log.channels:
             half = channel.times.size // 2
             parts = (channel.values[:half], channel.values[half:])
-            if channel.times.size >= MIN_VALUES and min(float((np.diff(part) != 0).mean()) for part in parts) > VARIES:
+            if (
+                channel.times.size >= MIN_VALUES
+                and min(float((np.diff(part) != 0).mean()) for part in parts) > MIN_CHANGING_SHARE
+            ):
                 label, times, values = _series(channel)
-                found["holders"].append((f"{name.rpartition('.')[0]} {label}", times, values))
-    return found
+                series_by_group["holders"].append((f"{name.rpartition('.')[0]} {label}", times, values))
+    return series_by_group
 
 
 def log_cases(data_folder: Path, few: bool = False) -> list[dict[str, Any]]:
@@ -58,18 +61,18 @@ def log_cases(data_folder: Path, few: bool = False) -> list[dict[str, Any]]:
         if few:
             channels = [(name, times[:MIN_VALUES], values[:MIN_VALUES]) for name, times, values in channels[:1]]
         for name, times, values in channels:
-            begin = len(values) // 2
-            walked = score_forecasts(times, values, begin)
-            base = last_value_baseline(values, begin)
-            inside.append(walked.inside)
-            centre.append(walked.centre_inside)
-            ours.append(walked.log_density)
-            baseline.append(np.full(walked.inside.size, base))
+            split = len(values) // 2
+            forecast = score_forecasts(times, values, split)
+            base = last_value_baseline(values, split)
+            inside.append(forecast.inside)
+            centre.append(forecast.centre_inside)
+            ours.append(forecast.log_density)
+            baseline.append(np.full(forecast.inside.size, base))
             if values.size <= 400:
-                narrow.append(score_forecasts(times, values, begin, width=0.6).inside)
-            score = float(walked.log_density.mean())
+                narrow.append(score_forecasts(times, values, split, width=0.6).inside)
+            score = float(forecast.log_density.mean())
             cases += [
-                _case(f"{group}: {name}, coverage of 90 % intervals, {walked.inside.size} values", float(walked.inside.mean()), "1", "", None),
+                _case(f"{group}: {name}, coverage of 90 % intervals, {forecast.inside.size} values", float(forecast.inside.mean()), "1", "", None),
                 _case(f"{group}: {name}, log score less the baseline's {base:.4g}", score - base, "nat", "> 0", score > base),
             ]  # fmt: skip
         if not inside:
@@ -80,9 +83,9 @@ def log_cases(data_folder: Path, few: bool = False) -> list[dict[str, Any]]:
         better = float((np.concatenate(ours) - np.concatenate(baseline)).mean())
         count = sum(part.size for part in inside)
         cases += [
-            _case(f"{group}: coverage of 90 % intervals, {count} values pooled", pooled, "1", "0.85 to 0.95", LOW <= pooled <= HIGH),
-            _case(f"{group}: the same, values themselves within", plain, "1", "0.85 to 0.95", LOW <= plain <= HIGH),
-            _case(f"{group}: short channels, intervals x 0.6 (must fail)", scaled, "1", "outside 0.85 to 0.95", not LOW <= scaled <= HIGH),
+            _case(f"{group}: coverage of 90 % intervals, {count} values pooled", pooled, "1", "0.85 to 0.95", COVERAGE_LOW <= pooled <= COVERAGE_HIGH),
+            _case(f"{group}: the same, values themselves within", plain, "1", "0.85 to 0.95", COVERAGE_LOW <= plain <= COVERAGE_HIGH),
+            _case(f"{group}: short channels, intervals x 0.6 (must fail)", scaled, "1", "outside 0.85 to 0.95", not COVERAGE_LOW <= scaled <= COVERAGE_HIGH),
             _case(f"{group}: log score less the baseline's, pooled", better, "nat", "> 0", better > 0),
         ]  # fmt: skip
     return cases

@@ -1,4 +1,4 @@
-"""Half-hour sessions of the simulated microscope's own truth: what was commanded, what arrived when, and what images told of it."""
+"""Half-hour sessions of the simulated truth: commands, arrivals of readings, and estimates from images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,24 +15,24 @@ from twin.sensors import Table, read_table
 
 LENGTH = 1800.0
 POLL = 0.25
-"""Seconds between two looks into the mailbox."""
+"""Seconds between two polls."""
 IMAGES = tuple(10.0 + 300.0 * k for k in range(6))
 SCORED = tuple(30.0 + 60.0 * k for k in range(30))
-"""Session times (s) at which the belief is held against the truth."""
+"""Session times (s) at which the estimate is compared with the truth."""
 STATES = {
     "defocus.C10": "C10", "astigmatism.a": "C12.a", "astigmatism.b": "C12.b", "C21a": "C21.a", "C21b": "C21.b",
     "C23a": "C23.a", "C23b": "C23.b", "C30": "C30", "specimen.x": "specimen.x", "specimen.y": "specimen.y",
     "HT": "HT", "current": "current", "T": "coil", "T.lagged": "lagged", "water": "water", "room": "room",
     "holder.temperature": "holder.temperature", "emission.total": "emission", "black": "black",
 }  # fmt: skip
-"""Quantities of the twin, each with what the truth calls it."""
-SEEN = {
+"""Quantities of the twin, each with its name in the truth."""
+IMAGE_ERRORS = {
     "defocus.C10": 4.0, "astigmatism.a": 2.5, "astigmatism.b": 2.5, "C21a": 40.0, "C21b": 40.0, "C23a": 25.0, "C23b": 25.0,
     "C30": 800.0, "specimen.x": 1.0, "specimen.y": 1.0,
 }  # fmt: skip
-"""What an image tells, with its rms error; defocus and C30 err together besides."""
-ECHOES = [one.name for one in CHANNELS if one.kind == "echo"][:20]
-OTHERS = [*(one.name for one in CHANNELS if one.kind == "measured"), "corrector.C30"]
+"""Rms errors of estimates from an image; the errors of defocus and C30 are also correlated."""
+ECHOES = [channel.name for channel in CHANNELS if channel.kind == "echo"][:20]
+OTHERS = [*(channel.name for channel in CHANNELS if channel.kind == "measured"), "corrector.C30"]
 
 
 def table() -> Table:
@@ -42,7 +42,7 @@ def table() -> Table:
 
 
 def channels() -> list[str]:
-    """Forty channels, half of them echoes, those that tell of focus, stigmator, stage and heater among them."""
+    """Forty channels, half of them echoes, including those of focus, stigmator, stage and heater."""
     echoes = dict.fromkeys([*_DRIVING, *ECHOES])
     return [*list(echoes)[:20], *OTHERS]
 
@@ -75,29 +75,29 @@ def record(seed: int) -> Recorded:
     session = TruthSession(presets()["session"], seed)
     generator = np.random.default_rng([seed, 4])
     commands, reset = _plan(generator)
-    shown, zero = 0.0, 0.0
-    for at, changes in commands:
+    displayed, zero = 0.0, 0.0
+    for command_time, changes in commands:
         changes = dict(changes)
         if "reset" in changes:
-            zero, shown = zero + shown, 0.0
-            session.apply(at, {"C10": 0.0, "C10.zero": zero})
+            zero, displayed = zero + displayed, 0.0
+            session.apply(command_time, {"C10": 0.0, "C10.zero": zero})
             continue
         if "lens" in changes:
-            shown = changes.pop("lens") - zero
-            changes["C10"] = shown
-        session.apply(at, changes)
+            displayed = changes.pop("lens") - zero
+            changes["C10"] = displayed
+        session.apply(command_time, changes)
     times = np.array(SCORED)
     truth = session.state(list(STATES.values()), times)
-    found = {name: truth[there] for name, there in STATES.items()}
-    begun = session.column.heat.coil(np.zeros(1)) - session.column.paths.value("lagged", np.zeros(1))
-    found["T"] = found["T"] + begun[0]
-    found["emission.total"] = found["emission.total"] / 5e-5 - 1.0
+    quantities = {name: truth[truth_name] for name, truth_name in STATES.items()}
+    initial_lag = session.column.heat.coil(np.zeros(1)) - session.column.paths.value("lagged", np.zeros(1))
+    quantities["T"] = quantities["T"] + initial_lag[0]
+    quantities["emission.total"] = quantities["emission.total"] / 5e-5 - 1.0
     return Recorded(
         seed,
         session.epoch,
         _mail(session),
-        [_image(session, at, generator) for at in IMAGES],
-        found,
+        [_image(session, command_time, generator) for command_time in IMAGES],
+        quantities,
         commands,
         reset,
         session.sensors.stuck(),
@@ -127,54 +127,54 @@ def _plan(generator: np.random.Generator) -> tuple[list[tuple[float, dict[str, f
     steps += [(cycle, "out"), (cycle + 8.0, "back"), (reset, "reset")]
     size = 0.0
     zero = 0.0
-    for at, what in sorted(steps):
-        if what == "focus":
+    for step_time, step in sorted(steps):
+        if step == "focus":
             lens = float(np.clip(lens + 120.0 * generator.standard_normal(), -350, 350))
             stigmators = {f"C12.{part}": float(10 * generator.standard_normal()) for part in "ab"}
-            commands.append((at, {"lens": lens} | (stigmators if generator.random() < 0.3 else {})))
-        elif what == "out":
-            commands.append((at, {"lens": lens + cycled}))
-        elif what == "back":
-            commands.append((at, {"lens": lens}))
+            commands.append((step_time, {"lens": lens} | (stigmators if generator.random() < 0.3 else {})))
+        elif step == "out":
+            commands.append((step_time, {"lens": lens + cycled}))
+        elif step == "back":
+            commands.append((step_time, {"lens": lens}))
         else:
             size = zero - lens
             if abs(size) < 30.0:
                 lens = float(zero + 100.0 * generator.choice([-1, 1]))
-                commands.append((at - 15.0, {"lens": lens}))
+                commands.append((step_time - 15.0, {"lens": lens}))
                 size = zero - lens
-            commands.append((at, {"reset": size}))
+            commands.append((step_time, {"reset": size}))
             zero = lens
-    return sorted(commands, key=lambda one: one[0]), (reset, size)
+    return sorted(commands, key=lambda command: command[0]), (reset, size)
 
 
 def _mail(session: TruthSession) -> list[list[Readings]]:
     polls = round(LENGTH / POLL)
     mail: list[list[Readings]] = [[] for _ in range(polls)]
-    for one in session.arrivals(LENGTH, channels()):
-        order = np.argsort(one.arrival, kind="stable")
-        numbers, times, values = one.numbers[order], one.times[order], one.values[order]
-        poll = ((one.arrival[order] - session.epoch) // round(POLL * 1e9)).astype(int)
+    for arrivals in session.arrivals(LENGTH, channels()):
+        order = np.argsort(arrivals.arrival, kind="stable")
+        numbers, times, values = arrivals.numbers[order], arrivals.times[order], arrivals.values[order]
+        poll = ((arrivals.arrival[order] - session.epoch) // round(POLL * 1e9)).astype(int)
         edges = np.searchsorted(poll, np.arange(polls + 1))
         for number in np.unique(poll[poll < polls]).tolist():
-            here = slice(edges[number], edges[number + 1])
-            mail[number].append(Readings(one.channel, int(numbers[here][0]), times[here], values[here]))
+            batch = slice(edges[number], edges[number + 1])
+            mail[number].append(Readings(arrivals.channel, int(numbers[batch][0]), times[batch], values[batch]))
     return mail
 
 
-def _image(session: TruthSession, at: float, generator: np.random.Generator) -> tuple[float, Observation]:
-    """An estimate from an image: the truth with an error that its covariance tells of. It is ready some seconds later."""
-    truth = session.state([STATES[name] for name in SEEN], [at])
-    value = np.array([truth[STATES[name]][0] for name in SEEN])
-    noise = np.array(list(SEEN.values()))
-    factor = np.zeros((len(SEEN), 1))
-    factor[[list(SEEN).index("defocus.C10"), list(SEEN).index("C30")], 0] = 3.0, -600.0
+def _image(session: TruthSession, seconds: float, generator: np.random.Generator) -> tuple[float, Observation]:
+    """An estimate from an image: the truth plus an error drawn from its covariance, available some seconds later."""
+    truth = session.state([STATES[name] for name in IMAGE_ERRORS], [seconds])
+    value = np.array([truth[STATES[name]][0] for name in IMAGE_ERRORS])
+    noise = np.array(list(IMAGE_ERRORS.values()))
+    factor = np.zeros((len(IMAGE_ERRORS), 1))
+    factor[[list(IMAGE_ERRORS).index("defocus.C10"), list(IMAGE_ERRORS).index("C30")], 0] = 3.0, -600.0
     value = value + noise * generator.standard_normal(len(noise)) + factor @ generator.standard_normal(1)
-    time = session.epoch + round(at * 1e9)
-    return at + generator.uniform(2, 6), Observation("image", time, tuple(SEEN), value, noise, factor)
+    time = session.epoch + round(seconds * 1e9)
+    return seconds + generator.uniform(2, 6), Observation("image", time, tuple(IMAGE_ERRORS), value, noise, factor)
 
 
 def _commanded(session: TruthSession) -> dict[str, np.ndarray]:
     times = np.array([*SCORED, *IMAGES])
     lens = session.log.lens()[session.log.entry(times)]
     names = {"astigmatism.a": "C12.a", "astigmatism.b": "C12.b", "specimen.x": "stage.x", "specimen.y": "stage.y"}
-    return {"defocus.C10": lens} | {name: session.log.commanded(there, times) for name, there in names.items()}
+    return {"defocus.C10": lens} | {name: session.log.commanded(control, times) for name, control in names.items()}

@@ -1,8 +1,8 @@
-"""The column from its currents, and images as sensors: every part in a process of its own, two at a time.
+"""Benchmark of the column model and of measurements from images: every part in a process of its own, two at a time.
 
 Lenses and columns against closed forms and integrated rays; three files of a Themis; calibration on columns of another form; lattices, disks, rotation and
 Thon rings; HAADF images; position-averaged CBED; aberrations of films and crystals, and the choice of exposures;
-the walking twin with chosen alignment images.
+`emtwin acquire` with chosen alignment images.
 """
 
 import json
@@ -29,25 +29,25 @@ def cases(
 ) -> list[dict[str, Any]]:
     """All numbers; if ``short`` a few trials of each part, and no bars that need many. ``jobs`` parts at a time, as many as cores if None. ``work`` keeps what
     each part found, and parts that an interrupted run of the same form and code kept there are not run again."""
-    begun = time.monotonic()
+    start = time.monotonic()
     if work is not None:
         work = work / f"{code_key(*sorted(HERE.glob('*.py')))}-{short.name.lower()}"
-    together = jobs or min(2, len(os.sched_getaffinity(0)))
-    kept = [name for name in PARTS if work is not None and (work / f"{name}.json").is_file()]
-    found: dict[str, list[dict[str, Any]]] = {}
-    with ThreadPoolExecutor(together) as pool:
+    workers = jobs or min(2, len(os.sched_getaffinity(0)))
+    reused = [name for name in PARTS if work is not None and (work / f"{name}.json").is_file()]
+    cases_by_part: dict[str, list[dict[str, Any]]] = {}
+    with ThreadPoolExecutor(workers) as pool:
         running = {pool.submit(_part, name, short, work): name for name in PARTS}
-        for number, done in enumerate(as_completed(running)):
-            name = running[done]
-            found[name] = done.result()
-            missed = [one["case"] for one in found[name] if one["holds"] is False]
+        for number, future in enumerate(as_completed(running)):
+            name = running[future]
+            cases_by_part[name] = future.result()
+            missed = [row["case"] for row in cases_by_part[name] if row["holds"] is False]
             progress(f"{name} is done{', missed: ' if missed else ''}{'; '.join(missed)}", (number + 1) / len(PARTS))
-    spent, bar = time.monotonic() - begun, 300.0 if short else 3600.0
-    told = [one for name in reversed(PARTS) for one in found[name]]
-    whole = case("time of the whole", spent, "s", f"<= {bar:g}", spent <= bar)
-    if kept:
-        whole = case("time of the whole", None, "s", f"not measured: kept from before: {', '.join(kept)}", None)
-    return [*told, whole]
+    seconds, bar = time.monotonic() - start, 300.0 if short else 3600.0
+    rows = [row for name in reversed(PARTS) for row in cases_by_part[name]]
+    total = case("time of the whole", seconds, "s", f"<= {bar:g}", seconds <= bar)
+    if reused:
+        total = case("time of the whole", None, "s", f"not measured: kept from before: {', '.join(reused)}", None)
+    return [*rows, total]
 
 
 def _part(name: str, short: Form, work: Path | None) -> list[dict[str, Any]]:
@@ -59,9 +59,9 @@ def _part(name: str, short: Form, work: Path | None) -> list[dict[str, Any]]:
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
     if ended.returncode:
         raise RuntimeError(f"the part {name!r} ended with {ended.returncode}; its own words are above")
-    told = ended.stdout.splitlines()[-1]
+    output = ended.stdout.splitlines()[-1]
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.with_suffix(".part").write_text(told)
+        file.with_suffix(".part").write_text(output)
         file.with_suffix(".part").replace(file)
-    return json.loads(told)
+    return json.loads(output)

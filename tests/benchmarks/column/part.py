@@ -12,14 +12,14 @@ from tests.benchmarks._form import Form
 
 if __name__ == "__main__":
     name = sys.argv[1]
-    form = next((one for one in Form if f"--{one.name.lower()}" in sys.argv[2:]), Form.WHOLE)
+    form = next((candidate for candidate in Form if f"--{candidate.name.lower()}" in sys.argv[2:]), Form.WHOLE)
     jax.config.update("jax_enable_x64", True)
     cases = importlib.import_module(f"tests.benchmarks.column.{name}").cases
-    alone = {"jobs": 1} if "jobs" in inspect.signature(cases).parameters else {}
+    options = {"jobs": 1} if "jobs" in inspect.signature(cases).parameters else {}
 
     def progress(text: str, fraction: float | None = None) -> None:
         """On stderr, with the part's name."""
         _progress(f"{name}: {text}", fraction)
 
-    found = cases(short=form, progress=progress, **alone)
-    print(json.dumps([{key: _plain(value) for key, value in case.items()} for case in found], allow_nan=False))
+    rows = cases(short=form, progress=progress, **options)
+    print(json.dumps([{key: _plain(value) for key, value in case.items()} for case in rows], allow_nan=False))

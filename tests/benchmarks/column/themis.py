@@ -1,7 +1,7 @@
-"""Three files of one Themis: mode by lens settings alone, a zero of defocus that was moved, a camera length that is stale.
+"""Three files of one Themis: the mode from lens settings, a defocus zero that was moved, a stale camera length.
 
-The column is a Titan's class, made to agree with three instruments whose settings are public (`twin/column/tables/titan.toml`); nothing of these files
-but their lens settings goes into a mode, and the files' own words about their mode are what it is judged by.
+The column is a Titan's class, made to agree with three instruments whose settings are public (`twin/column/tables/titan.toml`); the mode is
+estimated from the files' lens settings alone and compared with the mode that the files state.
 """
 
 import time
@@ -37,47 +37,51 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     folder = data_folder()
     if folder is None:
         return [case("Themis files", None, "", "needs the recorded data (EMTWIN_DATA)", None)]
-    begun = time.monotonic()
+    start = time.monotonic()
     column = Column(load_column("titan"))
     progress("columns that agree with three other instruments")
     rows, spread = references(column)
     draws = agreeing_draws(column, rows, DRAWS[short], np.random.default_rng(1))
     weights = spread_weights(column, spread, draws)
-    progress("what three files' lenses say")
+    progress("modes of three files")
     records = [record(folder / name) for name in FILES]
     modes, judgements = judge(column, records, draws, weights)
-    found = [case("Themis: draws that agree with the references", len(draws), "1", "", None)]
+    case_rows = [case("Themis: draws that agree with the references", len(draws), "1", "", None)]
     for (name, (projection, beam)), mode in zip(FILES.items(), modes, strict=True):
         name = Path(name).stem
         share = mode.projection.get(projection, 0.0)
-        found.append(case(f"{name}: probability of {projection}", share, "1", "> 0.5", share > 0.5))
+        case_rows.append(case(f"{name}: probability of {projection}", share, "1", "> 0.5", share > 0.5))
         share = mode.illumination.get(beam, 0.0)
-        found.append(case(f"{name}: probability of a {beam} beam", share, "1", "> 0.5", share > 0.5))
-    told = {(one.label, one.quantity): one for one in judgements}
-    stale = told["themis-ceta-imaging", "camera_length"]
-    found.append(case("imaging file: its camera length is", stale.verdict, "", "stale", stale.verdict == "stale"))
-    moved = told["themis-ceta-diffraction", "defocus"]
-    found.append(
+        case_rows.append(case(f"{name}: probability of a {beam} beam", share, "1", "> 0.5", share > 0.5))
+    judgement_by_key = {(judgement.label, judgement.quantity): judgement for judgement in judgements}
+    stale = judgement_by_key["themis-ceta-imaging", "camera_length"]
+    case_rows.append(case("imaging file: its camera length is", stale.verdict, "", "stale", stale.verdict == "stale"))
+    moved = judgement_by_key["themis-ceta-diffraction", "defocus"]
+    case_rows.append(
         case("diffraction file: its defocus is a", moved.verdict, "", "moved zero", moved.verdict == "moved zero")
     )
-    found.append(case("diffraction file: the zero was moved by", -moved.claimed / 10, "nm", "", None))
+    case_rows.append(case("diffraction file: the zero was moved by", -moved.claimed / 10, "nm", "", None))
     for name in ("themis-ceta-diffraction", "themis-haadf"):
-        one = told[name, "camera_length"]
-        found.append(case(f"{name}: its camera length", one.verdict, "", "", None))
-    return [*found, case("Themis: time of the part", time.monotonic() - begun, "s", "", None)]
+        judgement = judgement_by_key[name, "camera_length"]
+        case_rows.append(case(f"{name}: its camera length", judgement.verdict, "", "", None))
+    return [*case_rows, case("Themis: time of the part", time.monotonic() - start, "s", "", None)]
 
 
 def references(column: Column) -> tuple[list[Row], list[Settings]]:
     """The table's references as rows, in focus of their modes, and the settings among them whose beam was spread."""
     rows: list[Row] = []
-    for one in column.table.reference:
-        given = Settings(one.high_tension, one.told)
-        rows += [Row(f"{one.name}: {name}", given, name, *value) for name, value in one.measured.items()]
-        if one.illumination == "probe":
-            rows.append(Row(f"{one.name}: probe", given, "probe_defocus", 0.0))
-        focus = "defocus" if one.projection == "imaging" else "pattern_defocus"
-        rows.append(Row(f"{one.name}: focus", given, focus, 0.0))
-    spread = [Settings(one.high_tension, one.told) for one in column.table.reference if one.illumination == "parallel"]
+    for reference in column.table.reference:
+        settings = Settings(reference.high_tension, reference.told)
+        rows += [Row(f"{reference.name}: {name}", settings, name, *value) for name, value in reference.measured.items()]
+        if reference.illumination == "probe":
+            rows.append(Row(f"{reference.name}: probe", settings, "probe_defocus", 0.0))
+        focus = "defocus" if reference.projection == "imaging" else "pattern_defocus"
+        rows.append(Row(f"{reference.name}: focus", settings, focus, 0.0))
+    spread = [
+        Settings(reference.high_tension, reference.told)
+        for reference in column.table.reference
+        if reference.illumination == "parallel"
+    ]
     return rows, spread
 
 

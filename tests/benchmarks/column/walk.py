@@ -1,7 +1,6 @@
-"""The walking twin's default scenario with alignment images that are chosen, against two fixed ones at each place: measured share, error, electrons.
+"""The default scenario of `emtwin acquire` with chosen alignment images, compared with two fixed ones at each site: measured share, error, electrons.
 
-Paired by seeds, two at a time; what is equal is the error of all answers against the hidden truth. Seeds judged here were not looked at while the choice
-was written.
+Sessions are paired by seed, two at a time, and compared at equal error of all answers against the hidden truth. The seeds were not used in development.
 """
 
 import os
@@ -14,53 +13,63 @@ import numpy as np
 
 from scenarios.io.cache import cache_folder
 from tests.benchmarks._form import Form
-from tests.benchmarks.acquire.runs import SHORT_PLAN, SMOKE_PLAN, Run, Store, Told, run_all
+from tests.benchmarks.acquire.runs import SHORT_PLAN, SMOKE_PLAN, Run, SessionNumbers, Store, run_all
 from tests.benchmarks.belief.judge import case
 
 FIRST, COUNT = 400, (12, 1, 1)
 """Seed of the first pair, and pairs in each form."""
 SPECIMENS = 4
 PLANS = ((), SHORT_PLAN, SMOKE_PLAN)
-EQUAL = 1.02
-"""Errors within this ratio are equal: what a dozen sessions can tell apart."""
+EQUAL_ERROR_RATIO = 1.02
+"""Errors within this ratio count as equal: a dozen sessions resolve no smaller difference."""
 
 
 def cases(short: Form, progress: Callable[..., None], jobs: int | None = None) -> list[dict[str, Any]]:
     """All numbers of this part; if ``short`` one pair of sessions of 16 requests, and no bars."""
-    begun = time.monotonic()
+    start = time.monotonic()
     workers = jobs or min(2, len(os.sched_getaffinity(0)))
     pairs = [_pair(FIRST + number, short) for number in range(COUNT[short])]
-    told = run_all([run for pair in pairs for run in pair], Store(cache_folder() / "benchmark-walk"), workers, progress)
-    kept = []
+    outcomes = run_all(
+        [run for pair in pairs for run in pair], Store(cache_folder() / "benchmark-walk"), workers, progress
+    )
+    completed = []
     for pair in pairs:
-        chosen, fixed = (told[run] for run in pair)
-        if not (isinstance(chosen, Told) and isinstance(fixed, Told)):
-            raise RuntimeError(f"a session failed: {next(one for one in (chosen, fixed) if not isinstance(one, Told))}")
-        kept.append((chosen, fixed))
-    share, fixed_share = (float(np.mean([pair[k].measured.mean() for pair in kept])) for k in (0, 1))
-    errors = np.array([[one.errors.mean() for one in pair] for pair in kept])
-    spent = np.array([[one.result["dose_spent"] for one in pair] for pair in kept])
+        chosen, fixed = (outcomes[run] for run in pair)
+        if not (isinstance(chosen, SessionNumbers) and isinstance(fixed, SessionNumbers)):
+            raise RuntimeError(
+                f"a session failed: {next(session for session in (chosen, fixed) if not isinstance(session, SessionNumbers))}"
+            )
+        completed.append((chosen, fixed))
+    share, fixed_share = (float(np.mean([pair[k].measured.mean() for pair in completed])) for k in (0, 1))
+    errors = np.array([[session.errors.mean() for session in pair] for pair in completed])
+    doses = np.array([[session.result["dose_spent"] for session in pair] for pair in completed])
     ratio = float(errors[:, 0].mean() / errors[:, 1].mean())
-    drawn = np.random.default_rng(0).integers(0, len(errors), (4000, len(errors)))
-    low, high = np.quantile(errors[drawn, 0].mean(axis=1) / errors[drawn, 1].mean(axis=1), [0.05, 0.95])
-    judged = None if short else ratio <= EQUAL
+    resampled = np.random.default_rng(0).integers(0, len(errors), (4000, len(errors)))
+    low, high = np.quantile(errors[resampled, 0].mean(axis=1) / errors[resampled, 1].mean(axis=1), [0.05, 0.95])
+    judged = None if short else ratio <= EQUAL_ERROR_RATIO
     fewer = share / fixed_share
     return [
         case("walk: requests measured, alignment images chosen", share, "1"),
         case("walk: requests measured, alignment images fixed", fixed_share, "1"),
         case("walk: measured share over that with fixed ones", fewer, "1", "<= 2/3", None if short else fewer <= 0.667),
-        case(f"walk: error over that with fixed ones, {len(kept)} pairs", ratio, "1", f"<= {EQUAL}", judged),
+        case(
+            f"walk: error over that with fixed ones, {len(completed)} pairs",
+            ratio,
+            "1",
+            f"<= {EQUAL_ERROR_RATIO}",
+            judged,
+        ),
         case("walk: the same, 90 % interval (pairs drawn again), lower end", float(low), "1"),
         case("walk: the same, upper end", float(high), "1"),
         case("walk: error with chosen ones", float(errors[:, 0].mean()), "relative"),
-        case("walk: electrons over those with fixed ones", float(spent[:, 0].sum() / spent[:, 1].sum()), "1"),
+        case("walk: electrons over those with fixed ones", float(doses[:, 0].sum() / doses[:, 1].sum()), "1"),
         case(
             "walk: coverage of 90 % intervals of named numbers, chosen",
-            float(np.mean([one.covered().mean() for one, _ in kept])),
+            float(np.mean([session.covered().mean() for session, _ in completed])),
             "1",
         ),
         case("walk: largest memory of a worker", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, "GiB"),
-        case("walk: time of the part", time.monotonic() - begun, "s"),
+        case("walk: time of the part", time.monotonic() - start, "s"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Numbers of the forward model: multislice against abTEM, derivatives, the Gram model against exact multislice, its speed and its cost.
+"""Benchmark of the forward model: multislice compared with abTEM, derivatives, the Gram model compared with exact multislice, time and memory.
 
 Run as a module of its own (``python -m tests.benchmarks.physics.bench``) it builds the default Gram model in a fresh process and prints
 time, memory and the speed of its use as JSON: that is how `cases` measures them.
@@ -34,18 +34,18 @@ def _case(name: str, value: float, unit: str, bar: str | None = None, holds: boo
 
 def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     """All numbers; ``short`` leaves out Si [110] and gold, and every second derivative; the smoke form has small crystals and few derivatives."""
-    found = []
+    rows = []
     for name in ("SrTiO3",) if short else ("SrTiO3", "Si [110]", "Au particle"):
         progress(f"multislice against abTEM: {name}")
-        found += _against_abtem(name, short is Form.SMOKE)
+        rows += _against_abtem(name, short is Form.SMOKE)
     progress("time per probe and slice, and abTEM's")
-    found += _probe_times(4 if short is Form.SMOKE else 64)
+    rows += _probe_times(4 if short is Form.SMOKE else 64)
     progress("derivatives against differences")
-    found += _derivatives(short)
+    rows += _derivatives(short)
     progress("Gram model against exact multislice")
-    found += _gram_against_exact(2 if short is Form.SMOKE else 6)
+    rows += _gram_against_exact(2 if short is Form.SMOKE else 6)
     progress("building the default Gram model in a process of its own")
-    return found + _default_build(short is Form.SMOKE)
+    return rows + _default_build(short is Form.SMOKE)
 
 
 def _against_abtem(name: str, small: bool) -> list[dict[str, Any]]:
@@ -56,10 +56,10 @@ def _against_abtem(name: str, small: bool) -> list[dict[str, Any]]:
     spot = (0.31 * slices.extent[0], 0.57 * slices.extent[1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = diffraction_by_abtem(slices, spot, POLAR)
+        by_abtem = diffraction_by_abtem(slices, spot, POLAR)
     ours = diffraction(slices, spot, POLAR)
-    total = float(np.abs(ours - theirs).sum() / theirs.sum())
-    ring = rings(ours, shape, slices.extent) / rings(theirs, shape, slices.extent)
+    total = float(np.abs(ours - by_abtem).sum() / by_abtem.sum())
+    ring = rings(ours, shape, slices.extent) / rings(by_abtem, shape, slices.extent)
     worst = float(np.abs(ring - 1.0).max())
     return [
         _case(f"{name}: difference from abTEM, float64", total, "of the total", "<= 1e-4", total <= 1e-4),
@@ -83,21 +83,23 @@ def _probe_times(probes: int) -> list[dict[str, Any]]:
     waves = probe(np.zeros(25), spots, aperture(shape, slices.extent, ENERGY, SEMIANGLE), slices.extent, ENERGY)
     run = jax.jit(multislice)
     compiling = _seconds(lambda: run(waves, functions, kernel))
-    ours = min(_seconds(lambda: run(waves, functions, kernel)) for _ in range(3))
+    twin_seconds = min(_seconds(lambda: run(waves, functions, kernel)) for _ in range(3))
     with abtem.config.set({"precision": "float32", "device": "cpu"}), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         potential = abtem.PotentialArray(
             np.ascontiguousarray(np.asarray(slices.array).transpose(0, 2, 1)), slices.spacing, extent=slices.extent
         )
-        peer = abtem.Probe(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, extent=slices.extent, gpts=shape)
+        abtem_probe = abtem.Probe(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, extent=slices.extent, gpts=shape)
         scan = abtem.CustomScan(spots)
-        peer.multislice(potential, scan=scan, lazy=False)
-        theirs = min(_seconds(lambda: peer.multislice(potential, scan=scan, lazy=False)) for _ in range(2))
+        abtem_probe.multislice(potential, scan=scan, lazy=False)
+        abtem_seconds = min(
+            _seconds(lambda: abtem_probe.multislice(potential, scan=scan, lazy=False)) for _ in range(2)
+        )
     scale = 1e3 / (probes * count)
     return [
-        _case("probe and slice at 160 x 160, complex64", ours * scale, "ms"),
-        _case("the same by abTEM", theirs * scale, "ms"),
-        _case("compiling multislice", compiling - ours, "s"),
+        _case("probe and slice at 160 x 160, complex64", twin_seconds * scale, "ms"),
+        _case("the same by abTEM", abtem_seconds * scale, "ms"),
+        _case("compiling multislice", compiling - twin_seconds, "s"),
     ]
 
 
@@ -106,13 +108,13 @@ def _derivatives(short: Form) -> list[dict[str, Any]]:
 
     share, start = detected()
     share, slopes = compiled(share), compiled(jax.grad(share))(start)
-    found = []
-    for name, place, step in CASES[:: (1, 2, 8)[short]]:
-        gradient, difference = slope_and_difference(share, start, name, place, step, slopes)
+    rows = []
+    for name, index, step in CASES[:: (1, 2, 8)[short]]:
+        gradient, difference = slope_and_difference(share, start, name, index, step, slopes)
         error = abs(gradient / difference - 1.0)
-        label = f"derivative in {name}{list(place) if place else ''}"
-        found.append(_case(label, error, "relative", "<= 1e-3", error <= 1e-3))
-    return found
+        label = f"derivative in {name}{list(index) if index else ''}"
+        rows.append(_case(label, error, "relative", "<= 1e-3", error <= 1e-3))
+    return rows
 
 
 def _gram_against_exact(cells: int) -> list[dict[str, Any]]:
@@ -143,27 +145,29 @@ def _gram_against_exact(cells: int) -> list[dict[str, Any]]:
     spots = np.random.default_rng(1).uniform(0.0, 11.0, (16, 2))
     waves = probe(vector, spots, aperture(shape, extent, energy, 21.4e-3), extent, energy)
     functions = transmission(slices.array, energy, band_limit(shape, extent))
-    behind = multislice(waves, functions, propagator(shape, extent, energy, slices.spacing))
+    exit_waves = multislice(waves, functions, propagator(shape, extent, energy, slices.spacing))
     weights = jnp.asarray(detector_weights(shape, extent, energy, ring), jnp.float32)
-    exact = np.asarray(jnp.sum(intensities(behind) * weights[None], axis=(-1, -2)))
+    exact = np.asarray(jnp.sum(intensities(exit_waves) * weights[None], axis=(-1, -2)))
     ours = np.asarray(image(model, harmonics(model, vector, cells * 3.905, np.zeros(2)), spots))
     worst = float(np.abs(ours / exact - 1.0).max())
     return [_case("Gram model, general form, against exact multislice", worst, "relative", "<= 1e-4", worst <= 1e-4)]
 
 
 def _default_build(small: bool) -> list[dict[str, Any]]:
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.physics.bench", *(["--small"] if small else [])],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
-    told = json.loads(done.stdout.splitlines()[-1])
+    report = json.loads(process.stdout.splitlines()[-1])
     return [
-        _case("building the default Gram model", told["seconds"], "s", "< 35", told["seconds"] < 35),
-        _case("memory peak of the build", told["peak_mib"], "MiB", "< 1536", told["peak_mib"] < 1536),
-        _case("fit over thickness, relative rms of pairs", told["residual"], "relative"),
-        _case("harmonics, CPU time a sample of 128", told["harmonics_ms"], "ms", "<= 0.3", told["harmonics_ms"] <= 0.3),
-        _case("16 x 16 image from harmonics, CPU time", told["image_ms"], "ms"),
-        _case("compiling harmonics for a batch", told["compile_s"], "s"),
+        _case("building the default Gram model", report["seconds"], "s", "< 35", report["seconds"] < 35),
+        _case("memory peak of the build", report["peak_mib"], "MiB", "< 1536", report["peak_mib"] < 1536),
+        _case("fit over thickness, relative rms of pairs", report["residual"], "relative"),
+        _case(
+            "harmonics, CPU time a sample of 128", report["harmonics_ms"], "ms", "<= 0.3", report["harmonics_ms"] <= 0.3
+        ),
+        _case("16 x 16 image from harmonics, CPU time", report["image_ms"], "ms"),
+        _case("compiling harmonics for a batch", report["compile_s"], "s"),
     ]
 
 
@@ -214,22 +218,22 @@ def main(small: bool) -> None:
     )
     many = jax.jit(jax.vmap(harmonics, in_axes=(None, 0, 0, 0, 0)))
     compiling = _seconds(lambda: many(model, *arguments))
-    spent = min(_cpu_seconds(lambda: many(model, *arguments)) for _ in range(5))
+    seconds_per_batch = min(_cpu_seconds(lambda: many(model, *arguments)) for _ in range(5))
     axis = np.arange(16) * 3.905 / 16
     spots = np.stack(np.meshgrid(axis, axis), axis=-1)
     draw = jax.jit(jax.vmap(image, in_axes=(None, 0, None, None)))
-    found = many(model, *arguments)
-    jax.block_until_ready(draw(model, found, spots, 0.4))
-    drawing = min(_cpu_seconds(lambda: draw(model, found, spots, 0.4)) for _ in range(5))
-    told = {
+    batch = many(model, *arguments)
+    jax.block_until_ready(draw(model, batch, spots, 0.4))
+    drawing = min(_cpu_seconds(lambda: draw(model, batch, spots, 0.4)) for _ in range(5))
+    report = {
         "seconds": seconds,
         "peak_mib": peak,
         "residual": model.residual,
-        "harmonics_ms": spent / samples * 1e3,
+        "harmonics_ms": seconds_per_batch / samples * 1e3,
         "image_ms": drawing / samples * 1e3,
-        "compile_s": compiling - spent,
+        "compile_s": compiling - seconds_per_batch,
     }
-    print(json.dumps(told))
+    print(json.dumps(report))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""abTEM's side of the wave engine's cases, in each of its ways that may be quickest."""
+"""abTEM's runs of the wave engine's cases, with each method that may be the fastest."""
 
 import os
 import time
@@ -31,12 +31,12 @@ PER_CELL = 14
 def _potential(size: Size, points: int | None = None, seed: int | None = None) -> Any:
     import abtem
 
-    made = slices_of(size, points, seed)
-    array = np.ascontiguousarray(np.asarray(made.array).transpose(0, 2, 1))
-    return abtem.PotentialArray(array, slice_thickness=made.spacing, extent=made.extent)
+    slices = slices_of(size, points, seed)
+    array = np.ascontiguousarray(np.asarray(slices.array).transpose(0, 2, 1))
+    return abtem.PotentialArray(array, slice_thickness=slices.spacing, extent=slices.extent)
 
 
-def _each_way(run: Callable[[], Any], label: str = "") -> Runs:
+def _by_threads(run: Callable[[], Any], label: str = "") -> Runs:
     """abTEM's settings that matter on a CPU: FFTs with one thread or one for each core."""
     import abtem
 
@@ -63,10 +63,10 @@ def probes(short: Form, count: int = 64) -> Runs:
 
     def go(lazy: bool) -> np.ndarray:
         waves: Any = probe.multislice(potential, scan=scan, lazy=lazy)
-        found = waves.diffraction_patterns(max_angle="cutoff")
-        return np.asarray(found.compute(progress_bar=False).array if lazy else found.array).transpose(0, 2, 1)
+        patterns = waves.diffraction_patterns(max_angle="cutoff")
+        return np.asarray(patterns.compute(progress_bar=False).array if lazy else patterns.array).transpose(0, 2, 1)
 
-    return _each_way(lambda: go(False), "eager, ") | _each_way(lambda: go(True), "dask, ")
+    return _by_threads(lambda: go(False), "eager, ") | _by_threads(lambda: go(True), "dask, ")
 
 
 def exit(short: Form) -> Runs:
@@ -80,22 +80,22 @@ def exit(short: Form) -> Runs:
         waves: Any = wave.multislice(potential, lazy=False)
         return np.asarray(waves.array).T
 
-    return _each_way(go)
+    return _by_threads(go)
 
 
-def _places(size: Size, wide: bool) -> Any:
-    """A raster over the cell in the middle at `PER_CELL` probes along its side, or, ``wide``, with half a cell more around it."""
+def _scan_points(size: Size, padded: bool) -> Any:
+    """A raster over the cell in the middle at `PER_CELL` probes along its side, or, if ``padded``, with half a cell more around it."""
     import abtem
 
-    low, cells = raster(size, 64)[0] - (A / 2 if wide else 0.0), 2 if wide else 1
+    low, cells = raster(size, 64)[0] - (A / 2 if padded else 0.0), 2 if padded else 1
     count = cells * PER_CELL
     return abtem.GridScan(start=(low, low), end=(low + cells * A, low + cells * A), gpts=(count, count), endpoint=False)
 
 
-def _fine(image: Any, wide: bool, source: float = 0.0) -> np.ndarray:
-    """The 64 x 64 image [y, x] of the cell from a scan over `_places`, by abTEM's own Fourier interpolation and filter; ``source`` in angstrom."""
+def _fine(image: Any, padded: bool, source: float = 0.0) -> np.ndarray:
+    """The 64 x 64 image [y, x] of the cell from a scan over `_scan_points`, by abTEM's own Fourier interpolation and filter; ``source`` in angstrom."""
     soft = image.gaussian_filter(source) if source else image
-    if not wide:
+    if not padded:
         return np.asarray(soft.interpolate(gpts=(64, 64)).array).T
     return np.asarray(soft.interpolate(gpts=(128, 128)).array).T[32:96, 32:96]
 
@@ -118,10 +118,10 @@ def _probe(size: Size, **aberrations: float) -> Any:
 def _scattering_matrix(potential: Any, interpolation: int = 1) -> Any:
     import abtem
 
-    made = abtem.SMatrix(
+    matrix = abtem.SMatrix(
         potential=potential, energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, interpolation=interpolation
     )
-    return made.build(lazy=False)
+    return matrix.build(lazy=False)
 
 
 def image(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
@@ -130,28 +130,30 @@ def image(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     """
     size = size_of(short)
     potentials = [_potential(size, None, seed) for seed in seeds or (None,)]
-    probe, detector, wide = _probe(size), _detector(), bool(seeds)
-    places = _places(size, wide)
+    probe, detector, padded = _probe(size), _detector(), bool(seeds)
+    points = _scan_points(size, padded)
 
     def averaged(images: list[Any]) -> Any:
         mean = images[0].copy()
-        mean.array[...] = np.mean([np.asarray(one.array) for one in images], axis=0)
+        mean.array[...] = np.mean([np.asarray(frame.array) for frame in images], axis=0)
         return mean
 
     def direct(lazy: bool) -> Any:
-        found = []
+        frames = []
         for potential in potentials:
-            one: Any = probe.scan(potential, scan=places, detectors=detector, lazy=lazy)
-            found.append(one.compute(progress_bar=False) if lazy else one)
-        return averaged(found)
+            frame: Any = probe.scan(potential, scan=points, detectors=detector, lazy=lazy)
+            frames.append(frame.compute(progress_bar=False) if lazy else frame)
+        return averaged(frames)
 
     def matrix() -> Any:
-        return averaged([_scattering_matrix(one, 2).reduce(scan=places, detectors=detector) for one in potentials])
+        return averaged(
+            [_scattering_matrix(potential, 2).reduce(scan=points, detectors=detector) for potential in potentials]
+        )
 
     return {
-        **_each_way(lambda: _fine(direct(False), wide), "scan, eager, "),
-        **_each_way(lambda: _fine(direct(True), wide), "scan, dask, "),
-        **_each_way(lambda: _fine(matrix(), wide), "PRISM, "),
+        **_by_threads(lambda: _fine(direct(False), padded), "scan, eager, "),
+        **_by_threads(lambda: _fine(direct(True), padded), "scan, dask, "),
+        **_by_threads(lambda: _fine(matrix(), padded), "PRISM, "),
     }
 
 
@@ -161,33 +163,35 @@ def series(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     """
     import abtem
 
-    size, wide = size_of(short), bool(seeds)
-    potential, detector, places = _potential(size, None, *seeds), _detector(), _places(size, wide)
+    size, padded = size_of(short), bool(seeds)
+    potential, detector, points = _potential(size, None, *seeds), _detector(), _scan_points(size, padded)
 
-    def each(draw: Callable[[dict[str, Any]], Any]) -> np.ndarray:
-        found = []
+    def frames_of(draw: Callable[[dict[str, Any]], Any]) -> np.ndarray:
+        frames = []
         for c10, c12, c30, source in series_settings()[:SERIES_BY_ABTEM]:
-            made = draw({"C10": float(c10), "C12": float(c12), "C30": float(c30)})
-            found.append(_fine(made, wide, float(source)))
-        return np.stack(found)
+            frame = draw({"C10": float(c10), "C12": float(c12), "C30": float(c30)})
+            frames.append(_fine(frame, padded, float(source)))
+        return np.stack(frames)
 
     def scans() -> np.ndarray:
-        return each(lambda some: _probe(size, **some).scan(potential, scan=places, detectors=detector, lazy=False))
+        return frames_of(
+            lambda aberrations: _probe(size, **aberrations).scan(potential, scan=points, detectors=detector, lazy=False)
+        )
 
     def matrix(interpolation: int) -> np.ndarray:
         start = time.perf_counter()
-        kept = _scattering_matrix(potential, interpolation)
-        for way in found.values():
-            way.fixed = time.perf_counter() - start  # type: ignore[attr-defined]
-        return each(
-            lambda some: kept.reduce(
-                scan=places, detectors=detector,
-                ctf=abtem.CTF(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, soft=False, **some),
+        scattering_matrix = _scattering_matrix(potential, interpolation)
+        for run in runs.values():
+            run.fixed = time.perf_counter() - start  # type: ignore[attr-defined]
+        return frames_of(
+            lambda aberrations: scattering_matrix.reduce(
+                scan=points, detectors=detector,
+                ctf=abtem.CTF(energy=ENERGY, semiangle_cutoff=SEMIANGLE * 1e3, soft=False, **aberrations),
             )
         )  # fmt: skip
 
-    found = _each_way(lambda: matrix(1), "scattering matrix, ") | _each_way(lambda: matrix(2), "PRISM, ")
-    return found | _each_way(scans, "scans, ")
+    runs = _by_threads(lambda: matrix(1), "scattering matrix, ") | _by_threads(lambda: matrix(2), "PRISM, ")
+    return runs | _by_threads(scans, "scans, ")
 
 
 def potentials(short: Form) -> Runs:
@@ -195,15 +199,15 @@ def potentials(short: Form) -> Runs:
     from ase import Atoms
 
     size = size_of(short)
-    made = specimen(size)
-    atoms = Atoms(made.symbols, made.positions + made.displacements(0), cell=np.diag(made.cell), pbc=True)
+    sample = specimen(size)
+    atoms = Atoms(sample.symbols, sample.positions + sample.displacements(0), cell=np.diag(sample.cell), pbc=True)
     atoms.wrap()
 
     def go() -> np.ndarray:
         built: Any = abtem.Potential(
-            atoms, gpts=(size.points, size.points), slice_thickness=made.thickness / size.slices,
+            atoms, gpts=(size.points, size.points), slice_thickness=sample.thickness / size.slices,
             parametrization="lobato", projection="infinite",
         ).build(lazy=False)  # fmt: skip
         return np.asarray(built.array).transpose(0, 2, 1)
 
-    return _each_way(go)
+    return _by_threads(go)

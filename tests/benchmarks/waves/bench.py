@@ -1,7 +1,7 @@
-"""The wave engine side by side with abTEM: time, accuracy, memory, and how time grows. Every side of every case in a process of its own.
+"""Benchmark of the wave engine against abTEM: time, accuracy, memory, and scaling of time. Each side of each case runs in a process of its own.
 
 abTEM's best settings are found on the first case (eager or dask, one FFT thread or one for each core) and kept where a run takes minutes; of
-its ways to an image (scan, PRISM, a kept scattering matrix) the quickest that is within 1 % counts.
+its methods for an image (scan, PRISM, a kept scattering matrix) the fastest within 1 % counts.
 Times are without compiling; both sides get the same potentials.
 """
 
@@ -51,7 +51,7 @@ class _Runner:
         self.folder, self.short, self.progress = folder, short, progress
 
     def __call__(self, case: str, side: str, repeats: int = 2, only: str = "") -> Side:
-        """RuntimeError with what it said if the process does not end well. The smoke form does all in this process: nothing of it is timed."""
+        """RuntimeError with the process's stderr if it fails. The smoke form runs in this process and is not timed."""
         self.progress(f"{case}, {side}{f' ({only})' if only else ''}")
         if self.short is Form.SMOKE:
             return _side(*measured(case, side, self.short, 1, only))
@@ -64,44 +64,44 @@ class _Runner:
             only,
             *(["--short"] if self.short else []),
         ]
-        done = subprocess.run(
+        process = subprocess.run(
             command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
         )
-        if done.returncode:
-            raise RuntimeError(f"{case} by {side} ended with {done.returncode}: {done.stderr[-2000:]}")
-        told = json.loads(done.stdout.strip().splitlines()[-1])
-        with np.load(result) as kept:
-            return _side(told, kept["value"])
+        if process.returncode:
+            raise RuntimeError(f"{case} by {side} ended with {process.returncode}: {process.stderr[-2000:]}")
+        report = json.loads(process.stdout.strip().splitlines()[-1])
+        with np.load(result) as archive:
+            return _side(report, archive["value"])
 
 
-def _side(told: dict[str, Any], value: np.ndarray) -> Side:
-    return Side(told["seconds"], told["first"], told["fixed"], told["peak_mib"], told["settings"], value)
+def _side(report: dict[str, Any], value: np.ndarray) -> Side:
+    return Side(report["seconds"], report["first"], report["fixed"], report["peak_mib"], report["settings"], value)
 
 
 def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     """All numbers; ``short`` has 4 x 4 x 8 cells on 256 x 256 instead of 6 x 6 x 26 on 512 x 512, and no series with a frozen phonon."""
-    with tempfile.TemporaryDirectory(prefix="emtwin-waves-") as place:
-        run = _Runner(Path(place), short, progress)
+    with tempfile.TemporaryDirectory(prefix="emtwin-waves-") as scratch:
+        run = _Runner(Path(scratch), short, progress)
         probes, best = _probes(run)
-        found = probes + _exit(run)
-        found += _crystal(run) + _phonons(run, best)
-        found += _series(run, best, "series", f"{SERIES} images of a series")
+        rows = probes + _exit(run)
+        rows += _crystal(run) + _phonons(run, best)
+        rows += _series(run, best, "series", f"{SERIES} images of a series")
         if not short:
-            found += _series(run, best, "phonon-series", f"{SERIES} images of a series, frozen phonon")
-        found += _gradient(run) + _ronchigram(run) + _potentials(run)
-        return found + _growth(run) + _evidence(short, progress)
+            rows += _series(run, best, "phonon-series", f"{SERIES} images of a series, frozen phonon")
+        rows += _gradient(run) + _ronchigram(run) + _potentials(run)
+        return rows + _growth(run) + _evidence(short, progress)
 
 
-def _against(name: str, ours: Side, theirs: Side, bar: str, least: float) -> list[dict[str, Any]]:
-    ratio = theirs.seconds / ours.seconds
+def _against(name: str, ours: Side, abtem_side: Side, bar: str, least: float) -> list[dict[str, Any]]:
+    ratio = abtem_side.seconds / ours.seconds
     return [
         _case(f"{name}: abTEM's time over ours", ratio, "x", bar, ratio >= least),
-        *_told(f"{name}, ours", ours),
-        *_told(f"{name}, abTEM ({theirs.settings})", theirs),
+        *_costs(f"{name}, ours", ours),
+        *_costs(f"{name}, abTEM ({abtem_side.settings})", abtem_side),
     ]
 
 
-def _told(name: str, side: Side) -> list[dict[str, Any]]:
+def _costs(name: str, side: Side) -> list[dict[str, Any]]:
     return [
         _case(f"{name}: time", side.seconds, "s"),
         _case(f"{name}: compiling and the like, first call", side.first - side.seconds, "s"),
@@ -109,9 +109,9 @@ def _told(name: str, side: Side) -> list[dict[str, Any]]:
     ]
 
 
-def _apart(ours: np.ndarray, theirs: np.ndarray) -> float:
+def _relative_difference(ours: np.ndarray, abtem_side: np.ndarray) -> float:
     """Sum of absolute differences as a share of the total."""
-    return float(np.abs(ours - theirs).sum() / np.abs(theirs).sum())
+    return float(np.abs(ours - abtem_side).sum() / np.abs(abtem_side).sum())
 
 
 def _worst(image: np.ndarray, exact: np.ndarray) -> float:
@@ -121,36 +121,38 @@ def _worst(image: np.ndarray, exact: np.ndarray) -> float:
 
 
 def _probes(run: _Runner) -> tuple[list[dict[str, Any]], str]:
-    ours, theirs = run("probes", "ours", 5), run("probes", "abtem", 3)
+    ours, abtem_side = run("probes", "ours", 5), run("probes", "abtem", 3)
     # abTEM keeps a beam more at each edge, beyond the band; both have the direct beam in the middle
-    more = (theirs.value.shape[-1] - ours.value.shape[-1]) // 2
-    apart = _apart(ours.value, theirs.value[:, more : more + ours.value.shape[-2], more : more + ours.value.shape[-1]])
-    rows = _against("64 probes, patterns", ours, theirs, ">= 1.5, going for 2", 1.5)
+    margin = (abtem_side.value.shape[-1] - ours.value.shape[-1]) // 2
+    difference = _relative_difference(
+        ours.value, abtem_side.value[:, margin : margin + ours.value.shape[-2], margin : margin + ours.value.shape[-1]]
+    )
+    rows = _against("64 probes, patterns", ours, abtem_side, ">= 1.5, going for 2", 1.5)
     return [
         *rows,
-        _case("64 probes: apart from abTEM", apart, "of the total", "<= 1e-4", apart <= 1e-4),
-    ], theirs.settings
+        _case("64 probes: apart from abTEM", difference, "of the total", "<= 1e-4", difference <= 1e-4),
+    ], abtem_side.settings
 
 
 def _exit(run: _Runner) -> list[dict[str, Any]]:
-    ours, theirs = run("exit", "ours", 5), run("exit", "abtem", 5)
-    apart = _apart(ours.value, theirs.value)
-    rows = _against("exit wave", ours, theirs, ">= 1.5", 1.5)
-    return [*rows, _case("exit wave: apart from abTEM", apart, "of the total", "<= 1e-4", apart <= 1e-4)]
+    ours, abtem_side = run("exit", "ours", 5), run("exit", "abtem", 5)
+    difference = _relative_difference(ours.value, abtem_side.value)
+    rows = _against("exit wave", ours, abtem_side, ">= 1.5", 1.5)
+    return [*rows, _case("exit wave: apart from abTEM", difference, "of the total", "<= 1e-4", difference <= 1e-4)]
 
 
 def _image(
-    run: _Runner, case: str, name: str, bound: float, bar: str, least: float, theirs: list[Side]
+    run: _Runner, case: str, name: str, bound: float, bar: str, least: float, abtem_side: list[Side]
 ) -> list[dict[str, Any]]:
     ours, (exact, plain) = run(case, "ours", 3), run(case, "exact", 1).value
     off = _worst(ours.value, exact)
-    good = {side.settings: _worst(side.value, plain) for side in theirs}
-    fair = [side for side in theirs if good[side.settings] <= 0.01] or theirs
+    good = {side.settings: _worst(side.value, plain) for side in abtem_side}
+    fair = [side for side in abtem_side if good[side.settings] <= 0.01] or abtem_side
     best = min(fair, key=lambda side: side.seconds)
     return [
         *_against(f"{name} ({ours.settings})", ours, best, bar, least),
         _case(f"{name}: ours apart from exact", off, "of the mean, at worst", f"<= {bound}", off <= bound),
-        *(_case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in theirs),
+        *(_case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in abtem_side),
         *(_case(f"{name}: abTEM ({label}) apart from exact", value, "of the mean") for label, value in good.items()),
         _case(f"{name}: what aliasing in the transmission functions changes", _worst(plain, exact), "of the mean"),
     ]
@@ -170,31 +172,31 @@ def _phonons(run: _Runner, best: str) -> list[dict[str, Any]]:
 def _series(run: _Runner, best: str, case: str, name: str) -> list[dict[str, Any]]:
     """The quickest of abTEM's ways whose images are, as a single one's must be, within 1 % of those from its whole scattering matrix counts."""
     ours = run(case, "ours", 4)
-    ways = ("scattering matrix", "PRISM", "scans")
-    sides = [_of_all(run(case, "abtem", 1, f"{way}, {_threads(best)}")) for way in ways]
+    methods = ("scattering matrix", "PRISM", "scans")
+    sides = [_of_all(run(case, "abtem", 1, f"{method}, {_threads(best)}")) for method in methods]
     exact = sides[0].value
     off = {side.settings: _worst(side.value, exact) for side in sides}
     good = [side for side in sides if off[side.settings] <= 0.01]
-    theirs = min(good, key=lambda side: side.seconds)
-    apart = _apart(ours.value[:SERIES_BY_ABTEM], exact)
+    abtem_side = min(good, key=lambda side: side.seconds)
+    difference = _relative_difference(ours.value[:SERIES_BY_ABTEM], exact)
     return [
-        *_against(f"{name} ({ours.settings})", ours, theirs, ">= 50", 50.0),
+        *_against(f"{name} ({ours.settings})", ours, abtem_side, ">= 50", 50.0),
         _case(f"{name}: images that abTEM's time was taken from", SERIES_BY_ABTEM, "images"),
         *(_case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in sides),
         *(_case(f"{name}: abTEM ({label}) apart from exact", value, "of the mean") for label, value in off.items()),
-        _case(f"{name}: apart from abTEM", apart, "of the total", "<= 0.01", apart <= 0.01),
+        _case(f"{name}: apart from abTEM", difference, "of the total", "<= 0.01", difference <= 0.01),
     ]
 
 
-def _of_all(one: Side) -> Side:
-    """What all images of the series would take, from those that were made."""
-    growing = one.seconds - one.fixed
+def _of_all(side: Side) -> Side:
+    """The time of all images of the series, extrapolated from those that were made."""
+    growing = side.seconds - side.fixed
     share = SERIES / SERIES_BY_ABTEM
-    return one._replace(seconds=one.fixed + growing * share, first=one.first + growing * (share - 1.0))
+    return side._replace(seconds=side.fixed + growing * share, first=side.first + growing * (share - 1.0))
 
 
 def _threads(settings: str) -> str:
-    """Of abTEM's ``settings`` what is said of its FFTs."""
+    """The part of abTEM's ``settings`` about its FFTs."""
     return settings[settings.index("fftw") :]
 
 
@@ -204,8 +206,8 @@ def _gradient(run: _Runner) -> list[dict[str, Any]]:
     return [
         _case("gradient: time over the forward pass", times, "x", "<= 4", times <= 4.0),
         _case("gradient: memory over the forward pass", peaks, "x", "<= 3", peaks <= 3.0),
-        *_told("gradient", gradient),
-        *_told("gradient, forward pass", forward),
+        *_costs("gradient", gradient),
+        *_costs("gradient, forward pass", forward),
     ]
 
 
@@ -214,17 +216,17 @@ def _ronchigram(run: _Runner) -> list[dict[str, Any]]:
     rate = len(side.value) / side.seconds
     return [
         _case("Ronchigrams 256 x 256", rate, "a second", ">= 30", rate >= 30.0),
-        *_told(f"{len(side.value)} Ronchigrams", side),
+        *_costs(f"{len(side.value)} Ronchigrams", side),
     ]
 
 
 def _potentials(run: _Runner) -> list[dict[str, Any]]:
-    ours, theirs = run("potentials", "ours", 3), run("potentials", "abtem", 2)
+    ours, abtem_side = run("potentials", "ours", 3), run("potentials", "abtem", 2)
     exact = run("potentials", "exact", 1).value
-    apart, peer = _apart(ours.value, exact), _apart(theirs.value, exact)
+    difference, peer = _relative_difference(ours.value, exact), _relative_difference(abtem_side.value, exact)
     return [
-        *_against("potentials", ours, theirs, ">= 2", 2.0),
-        _case("potentials: ours apart from exact", apart, "of the total", "<= 1e-4", apart <= 1e-4),
+        *_against("potentials", ours, abtem_side, ">= 2", 2.0),
+        _case("potentials: ours apart from exact", difference, "of the total", "<= 1e-4", difference <= 1e-4),
         # it shares displaced atoms out to the points around them
         _case("potentials: abTEM apart from exact", peer, "of the total"),
     ]
@@ -233,11 +235,11 @@ def _potentials(run: _Runner) -> list[dict[str, Any]]:
 def _growth(run: _Runner) -> list[dict[str, Any]]:
     """Log-log slopes of time against what it grows with, from the first to the last of `SIZES`."""
     rows = []
-    for what in SIZES:
-        numbers = sizes(what, run.short)
-        times = run("growth", what, 3).value
+    for quantity in SIZES:
+        numbers = sizes(quantity, run.short)
+        times = run("growth", quantity, 3).value
         slope = math.log(times[-1] / times[0]) / math.log(numbers[-1] / numbers[0])
-        rows.append(_case(f"time grows with {what} ({numbers[0]} to {numbers[-1]}) to the power", slope, ""))
+        rows.append(_case(f"time grows with {quantity} ({numbers[0]} to {numbers[-1]}) to the power", slope, ""))
     return rows
 
 
@@ -247,6 +249,6 @@ def _evidence(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]
 
     from tests.physics.checks.measured import everything
 
-    found = everything(bool(short), progress)
-    wanted = islice(found, 1) if short is Form.SMOKE else found
-    return [_case(one.case, one.value, one.unit, f"<= {one.bar:g}", one.holds) for one in wanted]
+    checks = everything(bool(short), progress)
+    selected = islice(checks, 1) if short is Form.SMOKE else checks
+    return [_case(check.case, check.value, check.unit, f"<= {check.bar:g}", check.holds) for check in selected]

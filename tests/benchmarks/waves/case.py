@@ -36,7 +36,7 @@ CASES: dict[str, dict[str, Callable[[Form], Runs]]] = {
     "gradient": {"ours": ours.gradient, "forward": ours.forward},
     "ronchigram": {"ours": ours.ronchigram},
     "potentials": {"ours": ours.potentials, "abtem": abtem.potentials, "exact": ours.potentials_exact},
-    "growth": {what: functools.partial(ours.growth, what) for what in SIZES},
+    "growth": {quantity: functools.partial(ours.growth, quantity) for quantity in SIZES},
 }
 
 
@@ -47,7 +47,7 @@ def _memory(kind: str) -> float:
 
 
 def main() -> None:
-    """Run one side of one case, every setting, and tell of the best."""
+    """Run one side of one case, with every setting, and print the best."""
     parser = argparse.ArgumentParser()
     parser.add_argument("case", choices=CASES)
     parser.add_argument("side")
@@ -55,18 +55,18 @@ def main() -> None:
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", default="", help="only settings whose name has this in it")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    form = Form.SHORT if given.short else Form.WHOLE
-    best, value = measured(given.case, given.side, form, given.repeats, given.only)
-    np.savez(given.result, value=value)
+    form = Form.SHORT if arguments.short else Form.WHOLE
+    best, value = measured(arguments.case, arguments.side, form, arguments.repeats, arguments.only)
+    np.savez(arguments.result, value=value)
     print(json.dumps(best))
 
 
 def measured(case: str, side: str, form: Form, repeats: int, only: str) -> tuple[dict[str, Any], np.ndarray]:
-    """What is said of the quickest of the settings whose name has ``only`` in it, and the value that it made."""
+    """Report of the fastest of the settings whose name contains ``only``, and its value."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return _measured(CASES[case][side](form), repeats, only)
@@ -74,12 +74,12 @@ def measured(case: str, side: str, form: Form, repeats: int, only: str) -> tuple
 
 def _measured(runs: Runs, repeats: int, only: str) -> tuple[dict[str, Any], np.ndarray]:
     best: dict[str, Any] = {"seconds": float("inf")}
-    kept = np.zeros(0)
+    best_value = np.zeros(0)
     for label, run in runs.items():
         if only not in label:
             continue
-        Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
-        before, start = _memory("VmRSS"), time.perf_counter()
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+        memory_before, start = _memory("VmRSS"), time.perf_counter()
         value = run()
         first = time.perf_counter() - start
         seconds = first if repeats < 2 else float("inf")
@@ -93,10 +93,10 @@ def _measured(runs: Runs, repeats: int, only: str) -> tuple[dict[str, Any], np.n
                 "first": first,
                 "fixed": getattr(run, "fixed", 0.0),
                 "settings": getattr(run, "form", label),
-                "peak_mib": _memory("VmHWM") - before,
+                "peak_mib": _memory("VmHWM") - memory_before,
             }
-            kept = value
-    return best, kept
+            best_value = value
+    return best, best_value
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What both sides of the wave engine's cases are given: sizes, specimen, beam, detector, places."""
+"""Inputs shared by both sides of the wave engine's cases: sizes, specimen, beam, detector, scan positions."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -31,9 +31,9 @@ Runs = dict[str, Callable[[], Any]]
 """Settings and what to time; each call returns the result as NumPy arrays."""
 
 
-def sizes(what: str, short: Form) -> tuple[int, ...]:
+def sizes(quantity: str, short: Form) -> tuple[int, ...]:
     """What `growth` is measured at: the two least in the smoke form."""
-    return SIZES[what][:2] if short is Form.SMOKE else SIZES[what]
+    return SIZES[quantity][:2] if short is Form.SMOKE else SIZES[quantity]
 
 
 def size_of(short: Form) -> Size:
@@ -48,8 +48,8 @@ def specimen(size: Size) -> Any:
 
 def slices_of(size: Size, points: int | None = None, seed: int | None = None) -> Any:
     """The potential both sides get."""
-    made = specimen(size)
-    return made.slices(points or size.points, size.slices, None if seed is None else made.displacements(seed))
+    sample = specimen(size)
+    return sample.slices(points or size.points, size.slices, None if seed is None else sample.displacements(seed))
 
 
 def spots(size: Size, count: int) -> np.ndarray:
@@ -85,13 +85,13 @@ def scene(size: Size, seeds: tuple[int, ...] = ()) -> Any:
 
 def series_settings() -> np.ndarray:
     """[`SERIES`, 4]: C10, C12a, C30, source size in angstrom."""
-    drawn = np.random.default_rng(1)
+    generator = np.random.default_rng(1)
     return np.stack(
         [
-            drawn.normal(0, 30, SERIES),
-            drawn.normal(0, 20, SERIES),
-            drawn.normal(0, 1e4, SERIES),
-            drawn.uniform(0, 0.5, SERIES),
+            generator.normal(0, 30, SERIES),
+            generator.normal(0, 20, SERIES),
+            generator.normal(0, 1e4, SERIES),
+            generator.uniform(0, 0.5, SERIES),
         ],
         axis=-1,
     )

@@ -1,4 +1,4 @@
-"""Our side of the wave engine's cases: for each, what to time, by the names of its settings."""
+"""emtwin's runs of the wave engine's cases: for each case, the functions to time by the names of their settings."""
 
 import time
 from collections.abc import Callable
@@ -39,12 +39,12 @@ def probes(short: Form, count: int = 64) -> Runs:
     window = aperture(ready.gpts, ready.extent, ENERGY, SEMIANGLE, soft=False)
     light, places = beam(soft=False), spots(size, count)
     run = compiled(
-        lambda some, ready: crop(patterns(some, light, window, ready), ready.extent, wavelength(ENERGY)).values
+        lambda points, ready: crop(patterns(points, light, window, ready), ready.extent, wavelength(ENERGY)).values
     )
 
     def go() -> np.ndarray:
         work = ((jnp.asarray(places[part]), ready) for part in cut(count, 4))
-        return np.concatenate([np.asarray(one) for one in in_pieces(run, work)])
+        return np.concatenate([np.asarray(chunk) for chunk in in_pieces(run, work)])
 
     return {"": go}
 
@@ -67,12 +67,12 @@ def image(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     from twin.scattering.stem.images import stem_images
 
     size = size_of(short)
-    place, one = raster(size, 64), scene(size, seeds)
+    axis, sample_scene = raster(size, 64), scene(size, seeds)
 
     def go() -> np.ndarray:
-        found = stem_images(one, beam(soft=False), place, place, [haadf], tolerance=1e-2)
-        go.form = str(found.form)  # type: ignore[attr-defined]
-        return found.array[0]
+        computed = stem_images(sample_scene, beam(soft=False), axis, axis, [haadf], tolerance=1e-2)
+        go.form = str(computed.form)  # type: ignore[attr-defined]
+        return computed.array[0]
 
     return {"": go}
 
@@ -90,16 +90,16 @@ def image_exact(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     from twin.scattering.stem.images import stem_images
 
     size = size_of(short)
-    place, one = raster(size, 8), scene(size, seeds)
+    axis, sample_scene = raster(size, 8), scene(size, seeds)
 
     def go() -> np.ndarray:
-        finer = stem_images(one, beam(soft=False), place, place, [haadf], form="direct").array[0]
-        kx, ky = frequencies(one.gpts, one.specimen.extent)
+        finer = stem_images(sample_scene, beam(soft=False), axis, axis, [haadf], form="direct").array[0]
+        kx, ky = frequencies(sample_scene.gpts, sample_scene.specimen.extent)
         mask = jnp.asarray(haadf(kx[None, :], ky[:, None]))
-        spots = np.stack([each.ravel() for each in np.meshgrid(place, place)], axis=-1)
-        stacks = [functools.partial(one.stack, number) for number in range(one.configurations)]
+        spots = np.stack([coordinate.ravel() for coordinate in np.meshgrid(axis, axis)], axis=-1)
+        stacks = [functools.partial(sample_scene.stack, number) for number in range(sample_scene.configurations)]
         plain = np.concatenate(
-            [part for _, part in scanned(stacks, beam(soft=False), spots, lambda found: detect(found, mask))]
+            [part for _, part in scanned(stacks, beam(soft=False), spots, lambda waves: detect(waves, mask))]
         )
         return np.stack([finer, plain.reshape(8, 8)])
 
@@ -116,35 +116,35 @@ def series(short: Form, seeds: tuple[int, ...] = ()) -> Runs:
     from twin.scattering.stem.images import grams_of, image_of
 
     size = size_of(short)
-    place, one = raster(size, 64), scene(size, seeds)
+    axis, sample_scene = raster(size, 64), scene(size, seeds)
 
-    def shone(c10: float, c12: float, c30: float, source: float) -> Any:
+    def illumination(c10: float, c12: float, c30: float, source: float) -> Any:
         values = np.zeros(25)
         values[[index("C10"), index("C12a"), index("C30")]] = c10, c12, c30
         return eqx.tree_at(
             lambda b: (b.coefficients, b.source), beam(soft=False), (jnp.asarray(values), jnp.asarray(source))
         )
 
-    lights = [shone(*each) for each in series_settings()]
-    kept: dict[str, Any] = {}
+    lights = [illumination(*settings) for settings in series_settings()]
+    compiled: dict[str, Any] = {}
 
-    def drawn(matrices: Any, grams: Any) -> np.ndarray:
+    def draw(matrices: Any, grams: Any) -> np.ndarray:
         """All images; what makes one is compiled in the first call, whose beams and places all later ones have."""
-        if "run" not in kept:
+        if "run" not in compiled:
 
             def run(matrices: Any, aberrations: Any, source: Any) -> Any:
-                light = eqx.tree_at(lambda one: (one.coefficients, one.source), lights[0], (aberrations, source))
-                return image_of(eqx.tree_at(lambda one: one.matrices, grams, matrices), light, place, place)
+                light = eqx.tree_at(lambda b: (b.coefficients, b.source), lights[0], (aberrations, source))
+                return image_of(eqx.tree_at(lambda b: b.matrices, grams, matrices), light, axis, axis)
 
-            kept["run"] = jax.jit(run)
-        images = [kept["run"](matrices, light.coefficients, light.source) for light in lights]
+            compiled["run"] = jax.jit(run)
+        images = [compiled["run"](matrices, light.coefficients, light.source) for light in lights]
         return np.asarray(jax.block_until_ready(jnp.stack(images)))
 
     def go() -> np.ndarray:
-        form = choose(forms(one, lights, place, place, [haadf]), 1e-2)
-        made = grams_of(one, lights[0], [haadf], form)
-        go.form = str(made.form)  # type: ignore[attr-defined]
-        return drawn(jnp.asarray(made.grams[0].matrices), made.grams[0])
+        form = choose(forms(sample_scene, lights, axis, axis, [haadf]), 1e-2)
+        gram_set = grams_of(sample_scene, lights[0], [haadf], form)
+        go.form = str(gram_set.form)  # type: ignore[attr-defined]
+        return draw(jnp.asarray(gram_set.grams[0].matrices), gram_set.grams[0])
 
     return {"": go}
 
@@ -160,25 +160,25 @@ def _loss(size: Size) -> tuple[Callable[..., Any], tuple[Any, ...], Callable[...
     from twin.scattering.multislice import propagator, transmission
     from twin.scattering.signals import Prepared, patterns
 
-    made, gpts = specimen(size), (size.points, size.points)
-    plan = made.plan(gpts, size.slices, made.displacements(0))
-    limit = band_limit(gpts, made.extent)
-    window = aperture(gpts, made.extent, ENERGY, SEMIANGLE, soft=False)
-    kx, ky = frequencies(gpts, made.extent)
+    sample, gpts = specimen(size), (size.points, size.points)
+    plan = sample.plan(gpts, size.slices, sample.displacements(0))
+    limit = band_limit(gpts, sample.extent)
+    window = aperture(gpts, sample.extent, ENERGY, SEMIANGLE, soft=False)
+    kx, ky = frequencies(gpts, sample.extent)
     ring = jnp.asarray(haadf(kx[None, :], ky[:, None]), jnp.float32)
     places = jnp.asarray(spots(size, 8))
-    positions = jnp.asarray(made.positions + made.displacements(0))
+    positions = jnp.asarray(sample.positions + sample.displacements(0))
     light = beam(soft=False)
 
     def loss(aberrations: Any, tilt: Any, spacing: Any, atoms: Any) -> Any:
-        functions = transmission(potential(plan, atoms, made.occupancy, made.u2), ENERGY, limit)
-        ready = Prepared(functions, propagator(gpts, made.extent, ENERGY, spacing, tilt), made.extent)
-        shone = eqx.tree_at(lambda one: one.coefficients, light, aberrations)
+        functions = transmission(potential(plan, atoms, sample.occupancy, sample.u2), ENERGY, limit)
+        ready = Prepared(functions, propagator(gpts, sample.extent, ENERGY, spacing, tilt), sample.extent)
+        shone = eqx.tree_at(lambda b: b.coefficients, light, aberrations)
         return (patterns(places, shone, window, ready) * ring[None]).sum(axis=(1, 2)) @ jnp.arange(
             1.0, 9.0, dtype=jnp.float32
         )
 
-    start = (jnp.zeros(25), jnp.zeros(2), jnp.asarray(made.thickness / size.slices), positions)
+    start = (jnp.zeros(25), jnp.zeros(2), jnp.asarray(sample.thickness / size.slices), positions)
     return loss, start, patterns
 
 
@@ -210,13 +210,13 @@ def ronchigram(short: Form) -> Runs:
 
     thin = srtio3((8, 8, 2))
     ready = prepared(thin.slices(256, 4), ENERGY)
-    wide = 0.9 * 2.0 / 3.0 * 0.5 * 256 / thin.extent[0] * 0.0250793
-    window = aperture(ready.gpts, ready.extent, ENERGY, wide)
+    semiangle = 0.9 * 2.0 / 3.0 * 0.5 * 256 / thin.extent[0] * 0.0250793
+    window = aperture(ready.gpts, ready.extent, ENERGY, semiangle)
     light = beam()
-    place = jnp.asarray([[thin.extent[0] / 2, thin.extent[1] / 2]])
+    centre = jnp.asarray([[thin.extent[0] / 2, thin.extent[1] / 2]])
     run = jax.jit(
         lambda c10, ready: patterns(
-            place, eqx.tree_at(lambda one: one.coefficients, light, light.coefficients.at[0].set(c10)), window, ready
+            centre, eqx.tree_at(lambda b: b.coefficients, light, light.coefficients.at[0].set(c10)), window, ready
         )[0]
     )
     return {"": lambda: np.stack([np.asarray(run(jnp.asarray(c10), ready)) for c10 in np.linspace(-100.0, 100.0, 30)])}
@@ -224,9 +224,9 @@ def ronchigram(short: Form) -> Runs:
 
 def potentials(short: Form) -> Runs:
     size = size_of(short)
-    made = specimen(size)
-    moved = made.displacements(0)
-    return {"": lambda: np.asarray(made.slices(size.points, size.slices, moved).array)}
+    sample = specimen(size)
+    moved = sample.displacements(0)
+    return {"": lambda: np.asarray(sample.slices(size.points, size.slices, moved).array)}
 
 
 def potentials_exact(short: Form) -> Runs:
@@ -234,25 +234,25 @@ def potentials_exact(short: Form) -> Runs:
     from twin.grid import frequencies
 
     size = size_of(short)
-    made = specimen(size)
-    moved = made.displacements(0)
-    plan = made.plan(size.points, size.slices, moved, np.float64)
-    (kx, ky), place = frequencies((size.points, size.points), made.extent), made.positions + moved
-    area = made.extent[0] * made.extent[1]
+    sample = specimen(size)
+    moved = sample.displacements(0)
+    plan = sample.plan(size.points, size.slices, moved, np.float64)
+    (kx, ky), positions = frequencies((size.points, size.points), sample.extent), sample.positions + moved
+    area = sample.extent[0] * sample.extent[1]
 
-    def one(slice_: np.ndarray) -> np.ndarray:
+    def slice_potential(slice_: np.ndarray) -> np.ndarray:
         spectrum = np.zeros((size.points, size.points), complex)
         for members, factor in zip(slice_, plan.factors, strict=True):
-            x, y, _ = place[members[members >= 0]].T
+            x, y, _ = positions[members[members >= 0]].T
             sums = np.exp(-2j * np.pi * np.outer(ky, y)) @ np.exp(-2j * np.pi * np.outer(kx, x)).T
             spectrum += factor * sums
         return np.fft.ifft2(spectrum).real * size.points**2 / area
 
-    return {"": lambda: np.stack([one(slice_) for slice_ in plan.members])}
+    return {"": lambda: np.stack([slice_potential(slice_) for slice_ in plan.members])}
 
 
-def growth(what: str, short: Form) -> Runs:
-    """Seconds [sizes] of patterns of probes as the number of ``what`` grows, of `SIZES`; the others are kept."""
+def growth(quantity: str, short: Form) -> Runs:
+    """Seconds [sizes] of patterns of probes as the ``quantity`` grows, of `SIZES`; the others stay constant."""
     import jax
     import jax.numpy as jnp
 
@@ -264,26 +264,26 @@ def growth(what: str, short: Form) -> Runs:
     light = beam(soft=False)
 
     def job(number: int) -> Callable[[], Any]:
-        if what == "beams":
+        if quantity == "beams":
             slices = srtio3((1, 1, 1)).slices(64, 2)
             return lambda: crystal_grams(slices, 8, (4, 4), ENERGY, number * 1e-3, [haadf])[0][0].matrices
-        points = number if what == "grid points along an axis" else 256
-        made = srtio3((4, 4, number // 2 if what == "slices" else 8))
-        ready = prepared(made.slices(points, number if what == "slices" else 16), ENERGY)
+        points = number if quantity == "grid points along an axis" else 256
+        sample = srtio3((4, 4, number // 2 if quantity == "slices" else 8))
+        ready = prepared(sample.slices(points, number if quantity == "slices" else 16), ENERGY)
         window = aperture(ready.gpts, ready.extent, ENERGY, SEMIANGLE, soft=False)
-        places = jnp.asarray(spots(Size((4, 4, 8), points), number if what == "probes" else 4))
-        run = jax.jit(lambda some, ready: patterns(some, light, window, ready))
+        places = jnp.asarray(spots(Size((4, 4, 8), points), number if quantity == "probes" else 4))
+        run = jax.jit(lambda positions, ready: patterns(positions, light, window, ready))
         return lambda: run(places, ready)
 
-    jobs = [job(number) for number in sizes(what, short)]
+    jobs = [job(number) for number in sizes(quantity, short)]
 
     def go() -> np.ndarray:
-        found = []
-        for one in jobs:
-            jax.block_until_ready(one())
+        seconds = []
+        for timed_job in jobs:
+            jax.block_until_ready(timed_job())
             start = time.perf_counter()
-            jax.block_until_ready(one())
-            found.append(time.perf_counter() - start)
-        return np.array(found)
+            jax.block_until_ready(timed_job())
+            seconds.append(time.perf_counter() - start)
+        return np.array(seconds)
 
     return {"": go}

@@ -1,4 +1,4 @@
-"""What is written into a session comes back, nothing in it can be changed unseen, and a broken one is said to be so."""
+"""Sessions return what was written, changes are detected, and damaged sessions are reported."""
 
 import contextlib
 import shutil
@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def written(folder):
+def closed_session(folder):
     """A closed session of a few rows of each sort."""
     with Journal.create(folder) as journal:
         journal.append("scenario", {"name": "x"})
@@ -64,7 +64,7 @@ def test_rows_come_back_in_order_and_by_kind(folder):
         assert row.arrays["image"].dtype == np.complex64
         assert row.arrays["image"].shape == (2, 3)
         assert [r.kind for r in journal.rows()] == ["session", "scenario", "checkpoint"]
-        assert [r.kind for r in journal.rows(after=first)] == ["checkpoint"]
+        assert [r.kind for r in journal.rows(after_id=first)] == ["checkpoint"]
         assert np.isnan(next(journal.rows("checkpoint")).payload["nan"])
         assert next(journal.rows("checkpoint")).time is None
         journal.append_readings([Readings("a", n, np.zeros(1, np.int64), np.zeros(1)) for n in range(100)])
@@ -74,15 +74,15 @@ def test_rows_come_back_in_order_and_by_kind(folder):
 def test_readings_come_back_with_their_nans(folder):
     batches = [Readings("a", 5, np.array([7, 8]), np.array([np.nan, 1.0])), Readings("b", 0, np.arange(0), np.zeros(0))]
     with Journal.create(folder) as journal:
-        last = journal.append_readings(batches)
-        again = list(journal.readings())
-        assert [number for number, _ in again] == [last - 1, last]
-        for (_, got), put in zip(again, batches, strict=True):
-            assert (got.channel, got.first) == (put.channel, put.first)
-            np.testing.assert_array_equal(got.times, put.times)
-            np.testing.assert_array_equal(got.values, put.values)
-            assert got.times.dtype == np.int64
-        assert journal.append_readings([]) == last
+        last_id = journal.append_readings(batches)
+        stored = list(journal.readings())
+        assert [number for number, _ in stored] == [last_id - 1, last_id]
+        for (_, actual), expected in zip(stored, batches, strict=True):
+            assert (actual.channel, actual.first) == (expected.channel, expected.first)
+            np.testing.assert_array_equal(actual.times, expected.times)
+            np.testing.assert_array_equal(actual.values, expected.values)
+            assert actual.times.dtype == np.int64
+        assert journal.append_readings([]) == last_id
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,12 @@ def test_frames_come_back_whole(folder, data):
     np.testing.assert_array_equal(array[1], data + data.dtype.type(1))  # pyright: ignore[reportArgumentType]
     with Journal.open(folder) as journal:
         for n, number in enumerate(rows):
-            got = journal.frame(number)
+            actual = journal.frame(number)
             expected = data + data.dtype.type(n % 3)
-            np.testing.assert_array_equal(got.data, expected)
-            assert got.data.dtype == data.dtype.newbyteorder("=")
-            assert same_frame(got, msgspec.structs.replace(frame(data, n), data=got.data))
-        with pytest.raises(SessionError, match="row 1 is no frame"):
+            np.testing.assert_array_equal(actual.data, expected)
+            assert actual.data.dtype == data.dtype.newbyteorder("=")
+            assert same_frame(actual, msgspec.structs.replace(frame(data, n), data=actual.data))
+        with pytest.raises(SessionError, match="row 1 is not a frame"):
             journal.frame(1)
 
 
@@ -133,11 +133,11 @@ def test_frames_come_back_whole(folder, data):
         hnp.array_shapes(min_dims=0, min_side=0),
     ),
 )
-def test_payloads_come_back(plain, array):
-    back = unpack(pack({"plain": plain, "array": array}))
-    assert repr(back["plain"]) == repr(plain)
-    assert back["array"].dtype == array.dtype
-    np.testing.assert_array_equal(back["array"], array)
+def test_payloads_come_back(plain_data, array):
+    restored = unpack(pack({"plain": plain_data, "array": array}))
+    assert repr(restored["plain"]) == repr(plain_data)
+    assert restored["array"].dtype == array.dtype
+    np.testing.assert_array_equal(restored["array"], array)
 
 
 @settings(max_examples=200, deadline=None)
@@ -192,8 +192,8 @@ def test_times_must_fit(folder):
         assert journal.append("a", {}) == number + 1
 
 
-def test_the_log_is_append_only(written):
-    database = sqlite3.connect(written / "journal.db")
+def test_the_log_is_append_only(closed_session):
+    database = sqlite3.connect(closed_session / "journal.db")
     for statement in (
         "UPDATE rows SET kind = 'x'",
         "DELETE FROM rows WHERE id = 2",
@@ -223,20 +223,20 @@ def tamper(folder, *statements):
         "UPDATE rows SET hash = x'00' WHERE id = 6",
     ],
 )
-def test_a_change_breaks_the_chain(written, change):
-    with Journal.open(written) as journal:
+def test_a_change_breaks_the_chain(closed_session, change):
+    with Journal.open(closed_session) as journal:
         assert journal.verify() == []
-    tamper(written, change)
-    with Journal.open(written) as journal:
+    tamper(closed_session, change)
+    with Journal.open(closed_session) as journal:
         assert any("does not fit the chain" in problem for problem in journal.verify())
 
 
-def test_damaged_and_missing_pixels_are_found(written):
-    chunks = sorted((written / "frames.zarr" / "uint16_4x4").glob("c.*"))
+def test_damaged_and_missing_pixels_are_found(closed_session):
+    chunks = sorted((closed_session / "frames.zarr" / "uint16_4x4").glob("c.*"))
     assert len(chunks) == 3
     chunks[0].write_bytes(chunks[0].read_bytes()[:-1])
     chunks[1].unlink()
-    with Journal.open(written) as journal:
+    with Journal.open(closed_session) as journal:
         first, second, third = (row.id for row in journal.rows("frame"))
         assert journal.verify() == [
             f"the frame of row {first} is damaged: chunk c.0.0.0 of uint16_4x4 was changed or cut short",
@@ -276,10 +276,10 @@ def test_an_existing_path_is_never_touched(tmp_path):
 
 
 def test_a_failed_creation_leaves_nothing_behind(tmp_path, monkeypatch):
-    def full(*_):
+    def raise_disk_full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("instrument.core.journal.FrameStore.create", full)
+    monkeypatch.setattr("instrument.core.journal.FrameStore.create", raise_disk_full)
     with pytest.raises(SessionError, match="No space left"):
         Journal.create(tmp_path / "a" / "b" / "session")
     assert list(tmp_path.iterdir()) == []
@@ -308,17 +308,17 @@ def spoil_database(folder):
     ],
 )
 @pytest.mark.parametrize("write", [False, True])
-def test_a_broken_session_is_refused_with_its_name_and_a_cure(written, spoil, problem, write):
-    spoil(written)
+def test_a_broken_session_is_refused_with_its_name_and_a_cure(closed_session, spoil, problem, write):
+    spoil(closed_session)
     with pytest.raises(SessionError, match=problem) as caught:
-        Journal.open(written, write=write)
-    assert str(written) in str(caught.value)
+        Journal.open(closed_session, write=write)
+    assert str(closed_session) in str(caught.value)
     assert caught.value.cure
 
 
-def test_a_broken_array_is_a_session_error(written):
-    (written / "frames.zarr" / "uint16_4x4" / "zarr.json").write_text("{")
-    with Journal.open(written) as journal:
+def test_a_broken_array_is_a_session_error(closed_session):
+    (closed_session / "frames.zarr" / "uint16_4x4" / "zarr.json").write_text("{")
+    with Journal.open(closed_session) as journal:
         row = next(journal.rows("frame"))
         with pytest.raises(SessionError, match="uint16_4x4"):
             journal.frame(row)

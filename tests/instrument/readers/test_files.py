@@ -1,4 +1,4 @@
-"""Vendor files: what they hold in our units, and that nothing they hold can hang, crash or mislead the reader."""
+"""Vendor files: units and claims of real files; damaged files cannot hang or crash the reader."""
 
 import importlib.util
 import os
@@ -60,8 +60,8 @@ def test_every_file_reads(data: Path, name: str) -> None:
 
 
 def test_all_files_are_covered(data: Path) -> None:
-    there = {f"{folder}/{path.name}" for folder in ("images", "spectra") for path in (data / folder).iterdir()}
-    assert there - set(READABLE) == {"spectra/ionisation-cross-sections.csv", "spectra/velox-eels-eds.emd"}
+    present = {f"{folder}/{path.name}" for folder in ("images", "spectra") for path in (data / folder).iterdir()}
+    assert present - set(READABLE) == {"spectra/ionisation-cross-sections.csv", "spectra/velox-eels-eds.emd"}
 
 
 def test_units_and_claims(data: Path) -> None:
@@ -109,12 +109,12 @@ def test_units_of_axes() -> None:
 
 
 def test_flattening_is_bounded() -> None:
-    deep: dict = {}
-    place = deep
+    nested: dict = {}
+    level = nested
     for _ in range(10_000):
-        place["a"] = {}
-        place = place["a"]
-    assert flatten(deep) == {}
+        level["a"] = {}
+        level = level["a"]
+    assert flatten(nested) == {}
     assert len(flatten({str(n): n for n in range(100)}, limit=10)) == 10
 
 
@@ -160,15 +160,15 @@ def test_missing_and_folder_and_size_and_timeout(tmp_path: Path) -> None:
 )
 def test_damaged_copies(data: Path, tmp_path: Path, name: str) -> None:
     """Truncated and overwritten copies: a VendorError or signals that hold together, never anything else."""
-    whole = (data / name).read_bytes()
+    original = (data / name).read_bytes()
     rng = np.random.default_rng(3)
     path = tmp_path / Path(name).name
     named: list[str] = []
     for trial in range(12):
-        content = bytearray(whole[: int(len(whole) * trial / 8)] if trial < 6 else whole)
+        content = bytearray(original[: int(len(original) * trial / 8)] if trial < 6 else original)
         if trial >= 6:
-            for place in rng.integers(0, min(len(whole), 4096), 40):
-                content[place] = int(rng.integers(256))
+            for index in rng.integers(0, min(len(original), 4096), 40):
+                content[index] = int(rng.integers(256))
         path.write_bytes(bytes(content))
         try:
             signals = read_vendor(path, timeout=20.0)

@@ -1,4 +1,4 @@
-"""Foreign image files: pixel sizes of Berkeley's EMD files, and pictures that hold no counts."""
+"""Image files: pixel sizes of Berkeley's EMD files, and refusal of colour pictures."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ def _reader_ended() -> Iterator[None]:
     close_reader()
 
 
-def written(path: Path, units: str | bytes, step: float = 0.02) -> Path:
+def emd_file(path: Path, units: str | bytes, step: float = 0.02) -> Path:
     """An EMD 1.0 file of one image, 64 x 32 pixels along x and y, whose axes are in ``units``."""
     with h5py.File(path, "w") as file:
         file.attrs["version_major"], file.attrs["version_minor"] = 1, 0
@@ -39,7 +39,7 @@ def written(path: Path, units: str | bytes, step: float = 0.02) -> Path:
     ],
 )  # fmt: skip
 def test_units_of_emd_files(tmp_path: Path, units: str | bytes, scale: float, unit: str | None) -> None:
-    (signal,) = read_vendor(written(tmp_path / "image.emd", units))
+    (signal,) = read_vendor(emd_file(tmp_path / "image.emd", units))
     assert signal.data.shape == (32, 64)
     for axis in signal.axes:
         assert (axis.scale, axis.unit) == (pytest.approx(scale, rel=1e-9), unit)
@@ -64,6 +64,6 @@ def test_a_colour_picture_is_to_be_converted_to_grey(tmp_path: Path, shape, dtyp
 
 def test_a_picture_for_the_screen_is_none(tmp_path: Path) -> None:
     (tmp_path / "picture.PNG").write_bytes(b"\x89PNG")
-    with pytest.raises(VendorError, match="picture for the screen") as caught:
+    with pytest.raises(VendorError, match="picture for display") as caught:
         read_vendor(tmp_path / "picture.PNG")
     assert "convert a colour picture to grey" in caught.value.cure

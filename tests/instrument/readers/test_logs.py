@@ -1,4 +1,4 @@
-"""Logs of sensors: every parameter in an evident unit or marked unknown with the reason, and nothing in a file that can mislead or harm the reader."""
+"""HealthMonitor exports: every parameter has an evident unit or is marked unknown with the reason; damaged files are refused."""
 
 import gzip
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ import pytest
 from instrument.readers import SensorLog, VendorError, close_reader, read_log
 from instrument.readers.logs.health_units import evident_unit
 from instrument.readers.logs.log import LoggedChannel
+from tests.instrument.readers import ENCODINGS
 
 KRIOS = "sensors/krios-health-2025-07-28.xml.gz"
 
@@ -26,11 +27,11 @@ def krios(data: Path) -> SensorLog:
 
 
 def _parameter(
-    name: str, *, key: str = "1", stored: str = "", shown: str = "", low: str = "0", high: str = "1E+308", label: str = "", more: str = ""
+    name: str, *, key: str = "1", stored: str = "", display: str = "", low: str = "0", high: str = "1E+308", label: str = "", attributes: str = ""
 ) -> str:  # fmt: skip
     return (
         f'<Parameter ID="{key}" Name="{name}" EventName="{name}Event{key}" DisplayName="{label or name}" Type="Float" StorageUnit="{stored}" '
-        f'DisplayUnit="{shown}" MaxLogInterval="00:30:00" AbsoluteMinimum="{low}" AbsoluteMaximum="{high}" {more}/>'
+        f'DisplayUnit="{display}" MaxLogInterval="00:30:00" AbsoluteMinimum="{low}" AbsoluteMaximum="{high}" {attributes}/>'
     )
 
 
@@ -49,7 +50,7 @@ def _data(pairs: list[tuple[str, str]], key: str = "1", name: str = "A") -> str:
     return f'<ValueData ParameterID="{key}" Parameter="{name}"><ParameterValues>{rows}</ParameterValues></ValueData>'
 
 
-def _one(tmp_path: Path, parameter: str, value: str = "") -> LoggedChannel:
+def _read_channel(tmp_path: Path, parameter: str, value: str = "") -> LoggedChannel:
     path = tmp_path / "log.xml"
     path.write_text(_health(parameter, _data([("2025-07-28T11:30:00+01:00", value)]) if value else ""))
     return read_log(path).channels[0]
@@ -101,31 +102,31 @@ def test_values_of_a_krios_are_what_they_must_be(krios: SensorLog) -> None:
     ("parameter", "value", "unit", "inside", "why"),
     [
         (_parameter("CoilTemperature", stored="°C", low="273.15", high="373.15"), "326.9", "kelvin", 326.9, "labelled °C"),
-        (_parameter("CoilTemperature", shown="°C", low="-1E+308"), "326.9", "kelvin", 326.9, "labelled °C"),
+        (_parameter("CoilTemperature", display="°C", low="-1E+308"), "326.9", "kelvin", 326.9, "labelled °C"),
         (_parameter("Temperature", stored="°C", low="0", high="200"), "40", "kelvin", 313.15, "unit stated"),
         (_parameter("Tank", stored="kV", high="330000"), "299378", "volt", 299378.0, "labelled kV"),
         (_parameter("Tank", stored="kV", high="300"), "200", "volt", 200e3, "unit stated"),
         (_parameter("Off", stored="°C", label="Delta °C from setpoint"), "0.6", "kelvin", 0.6, "difference"),
         (_parameter("Use", stored="%", label="LN2 Usage (% per hour)"), "7.2", "1/second", 2e-5, "per hour"),
-        (_parameter("Speed", stored="furlong"), "3", None, 3.0, "none that is known"),
-        (_parameter("Defocus"), "-2", None, -2.0, "name does not tell"),
+        (_parameter("Speed", stored="furlong"), "3", None, 3.0, "not a known unit"),
+        (_parameter("Defocus"), "-2", None, -2.0, "name does not determine it"),
         (_parameter("Moves", label="Total number of moves"), "7", "1", 7.0, "count"),
-        (_parameter("State", more='EnumerationName="E"'), "1", "1", 1.0, "enumeration E"),
+        (_parameter("State", attributes='EnumerationName="E"'), "1", "1", 1.0, "enumeration E"),
     ],
 )  # fmt: skip
 def test_units_by_what_is_stated_and_what_is_possible(
     tmp_path: Path, parameter: str, value: str, unit: str | None, inside: float, why: str
 ) -> None:
-    channel = _one(tmp_path, parameter, value)
+    channel = _read_channel(tmp_path, parameter, value)
     assert channel.unit == unit
     assert float(channel.values[0]) == pytest.approx(inside)
     assert why in channel.why
 
 
 def test_no_unit_is_invented() -> None:
-    found, why = evident_unit({"Name": "CPULoadAvg", "DisplayName": "CPU Load"}, [49.0], (0.0, 100.0))
-    assert found is None
-    assert "nothing says so" in why
+    unit, reason = evident_unit({"Name": "CPULoadAvg", "DisplayName": "CPU Load"}, [49.0], (0.0, 100.0))
+    assert unit is None
+    assert "nothing says so" in reason
 
 
 def test_records_that_are_left_out_are_told(tmp_path: Path) -> None:
@@ -164,9 +165,9 @@ _GOOD = _health(_parameter("A", stored="K"), _data([("2025-07-28T11:30:00Z", "1"
         ("cut.xml", _GOOD[:-60].encode(), "ends in the middle"),
         ("wrong.xml", _GOOD.replace("</Values>", "</Walues>").encode(), "is damaged"),
         ("none.xml", _health("").encode(), "no parameter"),
-        ("word.xml", _GOOD.replace(">1</Value>", ">one</Value>").encode(), "which is no number"),
+        ("word.xml", _GOOD.replace(">1</Value>", ">one</Value>").encode(), "which is not a number"),
         ("zone.xml", _GOOD.replace("11:30:00Z", "11:30:00").encode(), "without a time zone"),
-        ("time.xml", _GOOD.replace("11:30:00Z", "soon").encode(), "which is none"),
+        ("time.xml", _GOOD.replace("11:30:00Z", "soon").encode(), "which is not a time"),
         ("year.xml", _GOOD.replace("2025-07-28T11:30", "1601-01-01T11:30").encode(), "year 1601"),
         ("late.xml", _GOOD.replace("2025-07-28T11:30", "9998-01-01T11:30").encode(), "year 99"),
         ("deep.xml", b"<HealthMonitor>" + b"<a>" * 5000, "nested deeper"),
@@ -193,146 +194,7 @@ def test_a_gzip_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
         read_log(path, max_bytes=10_000_000)
 
 
-_NOTES = (
-    "Date (yyyy.mm.dd) = 2014.12.15",
-    "Time (hh:mm:ss.ms) = 19:07:04.165",
-    "Time units = Milliseconds",
-    "Temperature units = Degrees C",
-)
-
-
-def _protochips(
-    rows: list[str], notes: tuple[str, ...] = _NOTES, columns: str = "Time, Notes, Channel A Temperature"
-) -> str:
-    return "\n".join([columns, *(f"0, {note}, 25" for note in notes), *rows]) + "\n"
-
-
-def test_protochips(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text(_protochips(["0, , 26", "100, , NaN", "200, , 30"]))
-    log = read_log(path)
-    (channel,) = log.channels
-    assert (channel.unit, channel.values.tolist()) == ("kelvin", [299.15, 303.15])
-    assert channel.times[1] - channel.times[0] == 200_000_000
-    assert np.datetime64(int(channel.times[0]), "ns") == np.datetime64("2014-12-15T19:07:04.165")
-    assert "zone" in log.clock
-    assert channel.notes == ("1 of 3 values are not numbers: left out",)
-    path.write_text(_protochips(["0, , 26"], _NOTES[:3]))
-    assert read_log(path).channels[0].unit is None  # stated nowhere: not taken for degrees
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (_protochips(["5, , Test"]), "'Test' in line 6 .*no number"),
-        (_protochips(["100, , 1", "50, , 2"]), "backwards"),
-        (_protochips(["-5, , 1"]), "'-5' in line 6"),
-        (_protochips(["1e300, , 1"]), "time '1e300'"),
-        (_protochips(["soon, , 1"]), "time 'soon'"),
-        (_protochips(["5, 1"]), "2 cells in line 6 for 3 columns"),
-        (_protochips(["5, , 1"], _NOTES[:2]), "Time units"),
-        (_protochips(["5, , 1"], (*_NOTES[:2], "Time units = Moons")), "no unit of time"),
-        (_protochips(["5, , 1"], ("Date (yyyy.mm.dd) = 2014.13.45", *_NOTES[1:])), "no date"),
-        (_protochips([]), "holds its header, but no reading"),
-        (_protochips(["5, , 25,5"]), "4 cells in line 6 .*semicolons"),
-        (_protochips(['5, ,"25,5"']), "'25,5' in line 6 .*no number"),
-        (_protochips(["5; ; 25,5", "6; ; 25.5"]).replace(",", ";", 2).replace("0, ", "0; ").replace(", 25\n", "; 25\n"), "'25.5' in line 7"),
-        ("a,b,c\n1,2,3\n", "no log of a Protochips holder"),
-        ("\x00\x01\x02", "no log of a Protochips holder|not CSV|zero bytes"),
-    ],
-)  # fmt: skip
-def test_bad_protochips_are_refused(tmp_path: Path, text: str, expected: str) -> None:
-    path = tmp_path / "a.csv"
-    for encoding in ("utf-8", "utf-16"):
-        path.write_text(text, encoding=encoding)
-        with pytest.raises(VendorError, match=expected):
-            read_log(path)
-
-
-def _semicolons(text: str) -> str:
-    """As a program of a country with decimal commas saves it: the numbers, not the notes' dates."""
-    rows = [line.split(", ") for line in text.splitlines()]
-    return "".join(
-        "; ".join([row[0].replace(".", ","), row[1], *(x.replace(".", ",") for x in row[2:])]) + "\n" for row in rows
-    )
-
-
-_SAVED = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be")
-
-
-@pytest.mark.parametrize("encoding", _SAVED)
-@pytest.mark.parametrize("commas", [False, True])
-def test_protochips_as_other_programs_save_it(tmp_path: Path, encoding: str, commas: bool) -> None:
-    text = _protochips(["0, , 26.5", "100.5, , 27.25", "200, , 30"])
-    path = tmp_path / "a.csv"
-    path.write_bytes((_semicolons(text) if commas else text).replace("\n", "\r\n").encode(encoding))
-    (channel,) = read_log(path).channels
-    assert channel.values.tolist() == [299.65, 300.4, 303.15]
-    assert np.diff(channel.times).tolist() == [100_500_000, 99_500_000]
-
-
-def test_a_last_line_without_its_end_is_left_out_and_said(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    whole = _protochips(["0, , 26", "100, , 60.5", "200, , 60.6"])
-    path.write_text(whole[:-4])
-    log = read_log(path)
-    assert log.channels[0].values.tolist() == [299.15, 333.65]
-    assert log.notes == ("its last line has no end: broken off, left out",)
-    for encoding, cut in (("utf-16", 5), ("utf-16", 8), ("utf-16-be", 3)):  # in the middle of a character, too
-        path.write_bytes(whole.encode(encoding)[:-cut])
-        assert read_log(path).channels[0].values.tolist() == [299.15, 333.65]
-        assert read_log(path).notes == log.notes
-    path.write_text(whole)
-    assert read_log(path).notes == ()
-    path.write_text(_protochips([]) + "0, , 26")  # the only reading is broken off
-    with pytest.raises(VendorError, match="no reading"):
-        read_log(path)
-
-
-_DENS = "\n16/04/'15 13:53\tDigiheater 3.1\nR0 = 282.7\ta =  0.0\tb = 0.225\tc = 278.222\nTsample = 330 [ms]\n"
-_COLUMNS = "sample\ttime\tTset[C]\tTmeas[C]\tRheat[ohm]\tVheat[V]\tIheat[mA]\tPheat [mW]\tc\n"
-
-
-def _dens(*times: str) -> str:
-    return (
-        _DENS
-        + _COLUMNS
-        + "".join(
-            f"{n}\t{t}\t23.0\t15.091\t281.617\t0.0755\t0.2678\t0.0202\t278.222\tnorm\n" for n, t in enumerate(times, 1)
-        )
-    )
-
-
-def test_dens_past_midnight(tmp_path: Path) -> None:
-    path = tmp_path / "a.dens"
-    path.write_text(_dens("23:59:59.80", "00:00:00.13"))
-    log = read_log(path)
-    measured = log.channel("Tmeas")
-    assert measured.times[1] - measured.times[0] == 330_000_000
-    assert np.datetime64(int(measured.times[0]), "ns") == np.datetime64("2015-04-16T23:59:59.8")
-    assert measured.values[0] == pytest.approx(288.241)
-    assert measured.follows == "Tset"
-    assert log.channel("Pheat").values[0] == pytest.approx(2.02e-5)
-    assert log.channel("c").unit == "ohm"  # the calibration says so
-    assert log.channel("mode").meanings == {0: "norm"}
-    assert "20yy" in log.clock
-
-
-@pytest.mark.parametrize("encoding", _SAVED)
-@pytest.mark.parametrize("commas", [False, True])
-def test_dens_as_other_programs_save_it(tmp_path: Path, encoding: str, commas: bool) -> None:
-    text = _dens("13:00:00.25", "13:00:00.50", "13:00:00.75")
-    changed = text.replace(".", ",").replace("3,1", "3.1").replace("\t", ";") if commas else text
-    path = tmp_path / "a.dens"
-    path.write_bytes(changed[:-7].encode(encoding))
-    log = read_log(path)
-    assert np.diff(log.channel("Tmeas").times).tolist() == [250_000_000]
-    assert log.channel("Tmeas").values[0] == pytest.approx(288.241)
-    assert log.channel("c").unit == "ohm"
-    assert log.notes == ("its last line has no end: broken off, left out",)
-
-
-@pytest.mark.parametrize("encoding", _SAVED)
+@pytest.mark.parametrize("encoding", ENCODINGS)
 @pytest.mark.parametrize("declared", ["utf-8", "utf-16"])
 def test_health_in_the_encoding_that_it_is_in(tmp_path: Path, encoding: str, declared: str) -> None:
     path = tmp_path / "log.xml"
@@ -346,64 +208,15 @@ def test_health_in_the_encoding_that_it_is_in(tmp_path: Path, encoding: str, dec
         read_log(path)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (_dens("13:00:01", "13:00:00"), "backwards"),
-        (_dens("25:00:00"), "none of a day"),
-        (_dens(), "no reading"),
-        (_DENS, "names its columns"),
-        (_dens("13:00:00").replace("Tset[C]", "Tset[F]"), "'Tset' in F"),
-        (_dens("13:00:00").replace("Vheat[V]", "Vroom[V]"), "'Vroom'"),
-        (_dens("13:00:00").replace("281.617", "much"), "no number"),
-        (_dens("13:00:00").replace("\tnorm", ""), "cells in line"),
-        (_dens("13:00:00").replace("16/04", "31/02"), "no date"),
-        ("hello\n", "Digiheater's version"),
-    ],
-)  # fmt: skip
-def test_bad_dens_are_refused(tmp_path: Path, text: str, expected: str) -> None:
-    path = tmp_path / "a.dens"
-    path.write_text(text)
-    with pytest.raises(VendorError, match=expected):
-        read_log(path)
-
-
-def test_real_holders(data: Path) -> None:
-    older, newer = (read_log(data / f"holders/heating-{version}.dens") for version in (1, 2))
-    for channel in older.channels:  # the same readings, columns in another order
-        assert newer.channel(channel.name).values.tolist() == channel.values.tolist()
-        assert newer.channel(channel.name).unit == channel.unit
-    gas = read_log(data / "holders/protochips_gas_cell.csv")
-    assert gas.channel("Holder Pressure").values[0] == pytest.approx(733.154293872 * 101325 / 760)
-    assert (np.diff(gas.channel("Holder Pressure").times) > 0).all()
-    electrical = read_log(data / "holders/protochips_electrical.csv")
-    assert [channel.unit for channel in electrical.channels] == ["ampere", "volt", "ohm"] * 2
-    assert electrical.channel("Channel B Resistance").values.size == 0
-    assert read_log(data / "holders/protochips_thermal.csv").channels[0].times.size == 2578
-    with pytest.raises(VendorError, match="Time units"):
-        read_log(data / "holders/protochips_invalid.csv")
-
-
-def test_spoiled_logs(data: Path) -> None:
-    whole = read_log(data / "spoiled/protochips-bom.csv").channels[0]
-    cut = read_log(data / "spoiled/protochips-cut-last-value.csv")
-    assert whole.values.size == 401
-    assert whole.values[-1] == pytest.approx(333.75)
-    np.testing.assert_array_equal(cut.channels[0].values, whole.values[:-1])
-    assert cut.notes == ("its last line has no end: broken off, left out",)
-    with pytest.raises(VendorError, match="no reading"):
-        read_log(data / "spoiled/protochips-header-only.csv")
-
-
 def test_damaged_copies_are_refused_or_hold_together(data: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    whole = gzip.decompress((data / KRIOS).read_bytes())
+    original = gzip.decompress((data / KRIOS).read_bytes())
     refused = 0
     for trial in range(12):
-        content = bytearray(whole[: int(len(whole) * (trial + 1) / 8)] if trial < 6 else whole)
+        content = bytearray(original[: int(len(original) * (trial + 1) / 8)] if trial < 6 else original)
         if trial >= 6:
-            for place in rng.integers(0, len(whole), 40):
-                content[place] = int(rng.integers(256))
+            for index in rng.integers(0, len(original), 40):
+                content[index] = int(rng.integers(256))
         path = tmp_path / "copy.xml"
         path.write_bytes(bytes(content))
         try:

@@ -1,4 +1,4 @@
-"""An instrument behind the wire behaves as it does without it, and says so clearly when it does not."""
+"""A served instrument behaves as a local one, and faults are reported clearly."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SECOND = 10**9
 TOY = "tests.instrument.remote.toy:make"
 
 
-def ask_on(remote):
+def poll_forever(remote):
     while True:
         remote.now()
 
@@ -84,14 +84,14 @@ def test_a_second_client_hears_only_what_comes_after_it_and_sees_no_gap():
             second.advance(START + 2 * SECOND)
             assert [b.first for b in second.readings() if b.channel == "fast"] == [100]
             assert second.gaps == {}
-        seen = []
+        batches = []
 
-        def arrived():
-            seen.extend(first.readings())
-            return values(seen, "fast").size >= 200
+        def all_arrived():
+            batches.extend(first.readings())
+            return values(batches, "fast").size >= 200
 
-        until(arrived, "what was read for the second client")
-        assert values(seen, "fast").size == 200
+        until(all_arrived, "what was read for the second client")
+        assert values(batches, "fast").size == 200
 
 
 def test_duplicates_are_dropped_and_lost_messages_counted():
@@ -111,7 +111,7 @@ def test_duplicates_are_dropped_and_lost_messages_counted():
     assert np.concatenate([b.values for b in listener.take_readings()]).tolist() == [5, 6, 7, 8, 9, 14]
     assert listener.gaps == {"a": 4}
     assert listener.lost_messages == 2
-    with pytest.raises(InstrumentLost, match="started anew"):
+    with pytest.raises(InstrumentLost, match="was restarted"):
         listener._take(wire.Published("another", 10, wire.Heartbeat("ready", {})))
     listener.end()
     context.term()
@@ -137,7 +137,7 @@ def test_while_it_starts_heartbeats_tell_how_far_it_is_and_commands_are_refused(
         context.term()
         timer = threading.Timer(0.5, begin.set)
         timer.start()
-        with RemoteInstrument(server.address, progress=lambda *told: news.append(told)) as remote:
+        with RemoteInstrument(server.address, progress=lambda *update: news.append(update)) as remote:
             assert begin.is_set()
             assert remote.now() == START
         timer.join()
@@ -155,28 +155,28 @@ def test_a_running_clock_keeps_pace_and_publishes_by_itself():
     with serving(Toy(), rate=20.0) as server, RemoteInstrument(server.address) as remote:
         description = remote.describe()
         assert (description.clock, description.rate) == ("running", 20.0)
-        before, start, after = time.monotonic(), remote.now(), time.monotonic()
+        wall_before, start, wall_after = time.monotonic(), remote.now(), time.monotonic()
 
         def elapsed():
             """Its own seconds since the start: never more than twenty for each of ours."""
-            own, ours = (remote.now() - start) / SECOND, time.monotonic() - before
-            assert own <= 20.0 * ours
-            return own
+            instrument_seconds, wall_seconds = (remote.now() - start) / SECOND, time.monotonic() - wall_before
+            assert instrument_seconds <= 20.0 * wall_seconds
+            return instrument_seconds
 
         def keeps_pace():
             """And no fewer, once it has caught up."""
-            asked = time.monotonic()
-            return elapsed() >= 20.0 * (asked - after) - 1e-3
+            wall_now = time.monotonic()
+            return elapsed() >= 20.0 * (wall_now - wall_after) - 1e-3
 
         assert remote.advance(start + 10 * SECOND) >= start + 10 * SECOND
         until(keeps_pace, "as many seconds as it is to run")
         frame = remote.acquire(Scan(shape=(10, 10), dwell=0.1))  # ten seconds of scanning, twenty times faster
         assert elapsed() >= (frame.start - start) / SECOND + 10
-        heard = []
+        batches = []
 
         def read_on():
-            heard.extend(remote.readings())
-            return values(heard, "fast").size > 2500
+            batches.extend(remote.readings())
+            return values(batches, "fast").size > 2500
 
         until(read_on, "readings of its own accord")
         assert remote.gaps == {}
@@ -194,7 +194,7 @@ def test_sealing_ends_operation_and_opens_the_truth(tmp_path):
     with serving(Toy(), ticket=ticket) as server, RemoteInstrument(server.address) as remote:
         assert os.stat(ticket).st_mode & 0o777 == 0o600
         with TruthClient(ticket) as truth:
-            with pytest.raises(InstrumentError, match="closed while the instrument operates"):
+            with pytest.raises(InstrumentError, match="cannot be read while the instrument operates"):
                 truth.facts()
             remote.seal()
             for refused in (
@@ -219,8 +219,8 @@ def test_sealing_ends_operation_and_opens_the_truth(tmp_path):
         ticket.write_text(json.dumps(content | {"token": "0" * 64}))
         with TruthClient(ticket) as stranger, pytest.raises(InstrumentError, match="wrong token"):
             stranger.facts()
-        with RemoteInstrument(server.address) as other, pytest.raises(InstrumentError, match="other endpoint"):
-            other._ask(wire.Facts(), wire.FactsAre)
+        with RemoteInstrument(server.address) as second_remote, pytest.raises(InstrumentError, match="other endpoint"):
+            second_remote._ask(wire.Facts(), wire.FactsAre)
     assert not ticket.exists()
     with pytest.raises(ValueError, match="cannot read the ticket"):
         TruthClient(ticket)
@@ -250,11 +250,11 @@ def test_closing_a_connection_leaves_the_instrument_and_shutting_down_ends_it():
     with serving(toy) as server:
         RemoteInstrument(server.address).close()
         assert not toy.closed
-        remote, other = RemoteInstrument(server.address), RemoteInstrument(server.address)
+        remote, second_remote = RemoteInstrument(server.address), RemoteInstrument(server.address)
         remote.shutdown()
         with pytest.raises(InstrumentLost, match="closed"):
-            ask_on(other)
-        other.close()
+            poll_forever(second_remote)
+        second_remote.close()
     assert toy.closed
     with pytest.raises(InstrumentError, match="has been closed"):
         remote.now()
@@ -267,11 +267,13 @@ def test_only_loopback_addresses_are_served():
 
 
 def test_launched_in_a_process_of_its_own_without_jax(tmp_path):
-    told = []
-    with launch(TOY, config={"building": 0.2, "chatty": True}, progress=lambda *news: told.append(news)) as launched:
+    updates = []
+    with launch(
+        TOY, config={"building": 0.2, "chatty": True}, progress=lambda *update: updates.append(update)
+    ) as launched:
         assert launched.ready["jax"] is False
         assert os.getpgid(launched.process.pid) == launched.process.pid
-        assert any(text == "building the toy" for text, _ in told)
+        assert any(text == "building the toy" for text, _ in updates)
         with launched.connect() as remote:
             remote.seal()
             with launched.truth() as truth:

@@ -68,11 +68,11 @@ class Toy:
     def readings(self) -> list[Readings]:
         batches = []
         for name, rate in RATES.items():
-            last = int((self._now - START) / 1e9 * rate)
-            numbers = np.arange(self._read[name], last, dtype=np.int64)
+            stop = int((self._now - START) / 1e9 * rate)
+            numbers = np.arange(self._read[name], stop, dtype=np.int64)
             if self._skip is not None and name == "fast":
                 numbers = numbers[numbers != self._skip]
-            self._read[name] = last
+            self._read[name] = stop
             for part in np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1):
                 if part.size:
                     values = np.where(part % 10 == 9, np.nan, part.astype(np.float64))

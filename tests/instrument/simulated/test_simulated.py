@@ -1,4 +1,4 @@
-"""The simulated microscope as an instrument: repeatable, counterfactual, poor in its sensors, firm in its refusals."""
+"""The simulated microscope as an instrument: repeatability, hypothetical commands, sensor faults, refusals."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ def start(cache, seed: int = 0, **options) -> SimulatedMicroscope:
     return SimulatedMicroscope(replace(TINY, specimen_seed=0, **options), seed, cache)
 
 
-def walk(microscope: SimulatedMicroscope) -> tuple[list, list]:
+def short_session(microscope: SimulatedMicroscope) -> tuple[list, list]:
     """A little session: stage moves, lens steps, shifts, frames. Returns its frames and the commands given."""
     frames, commands = [], []
 
@@ -61,27 +61,27 @@ def joined(batches: list[Readings]) -> dict[str, tuple[np.ndarray, np.ndarray, n
 
 
 def test_same_seed_same_session_other_seed_another(cache):
-    (first, _), (again, _), (other, _) = (walk(start(cache, seed)) for seed in (3, 3, 4))
-    for a, b in zip(first, again, strict=True):
+    (first, _), (same_seed, _), (other_seed, _) = (short_session(start(cache, seed)) for seed in (3, 3, 4))
+    for a, b in zip(first, same_seed, strict=True):
         np.testing.assert_array_equal(a.data, b.data)
         assert (a.start, a.sequence, a.settings, a.exposure) == (b.start, b.sequence, b.settings, b.exposure)
-    assert not np.array_equal(first[0].data, other[0].data)
+    assert not np.array_equal(first[0].data, other_seed[0].data)
     assert [frame.sequence for frame in first] == [0, 1, 2]
 
 
 def test_readings_do_not_depend_on_when_they_are_asked_for(cache):
-    at_once, in_steps = start(cache), start(cache)
-    end = at_once.now() + 45 * SECOND
-    at_once.advance(end)
-    whole, pieces = joined(at_once.readings()), []
+    single, in_steps = start(cache), start(cache)
+    end = single.now() + 45 * SECOND
+    single.advance(end)
+    readings, parts = joined(single.readings()), []
     while in_steps.now() < end:
         in_steps.advance(min(end, in_steps.now() + 730_000_001))
-        pieces.extend(in_steps.readings())
+        parts.extend(in_steps.readings())
         in_steps.truth.state([end + 3600 * SECOND])  # looking far ahead must not disturb the paths
-    pieces = joined(pieces)
-    assert whole.keys() == pieces.keys()
-    for name in whole:
-        for a, b in zip(whole[name], pieces[name], strict=True):
+    parts = joined(parts)
+    assert readings.keys() == parts.keys()
+    for name in readings:
+        for a, b in zip(readings[name], parts[name], strict=True):
             np.testing.assert_array_equal(a, b)
 
 
@@ -104,8 +104,8 @@ def test_readings_are_well_formed_and_poor(cache):
         assert 604 * channel.rate - 4 - 0.1 * channel.rate <= numbers[-1] <= 604 * channel.rate
         assert channel.kind == "last-measured" or np.all(np.isfinite(values))
         lost += numbers[-1] - numbers[0] + 1 - len(numbers)
-        taken = (numbers + microscope._sensors._phase[channel.name]) / channel.rate
-        offsets.append(np.median((times - microscope._epoch) / 1e9 - taken))
+        taken_at = (numbers + microscope._sensors._phase[channel.name]) / channel.rate
+        offsets.append(np.median((times - microscope._epoch) / 1e9 - taken_at))
     total = sum(read[channel.name][0][-1] + 1 for channel in CHANNELS)
     assert 0.015 < lost / total < 0.025
     assert 1 <= np.sum(np.abs(np.array(offsets) + 0.5) < 1e-3) <= 2  # one source's clock is half a second behind
@@ -129,10 +129,12 @@ def test_no_tableau_no_corrector_values(cache):
 
 def test_what_was_asked_about_is_what_is_recorded(cache):
     microscope = start(cache, 6)
-    frames, commands = walk(microscope)
+    frames, commands = short_session(microscope)
     effect = [microscope._epoch + round(t * 1e9) for t in microscope._log.times]
-    for frame, at in zip(frames, (effect[1], effect[3], frames[2].start - round(SCAN.settle * 1e9)), strict=True):
-        request = {"command_time": at, "settings": frame.settings, "scan": SCAN, "noisy": True}
+    for frame, command_time in zip(
+        frames, (effect[1], effect[3], frames[2].start - round(SCAN.settle * 1e9)), strict=True
+    ):
+        request = {"command_time": command_time, "settings": frame.settings, "scan": SCAN, "noisy": True}
         ((expected, noisy),) = microscope.truth.expected([request])
         actual, electrons = expected_of(microscope, frame)
         np.testing.assert_allclose(expected, actual, rtol=1e-9)
@@ -148,40 +150,40 @@ def test_what_was_asked_about_is_what_is_recorded(cache):
 
 def expected_of(microscope: SimulatedMicroscope, frame) -> tuple[np.ndarray, np.ndarray]:
     """The expected frame and electrons a line, for the commands as they were really given."""
-    at = (frame.start - microscope._epoch) / 1e9
-    return expected_frame(microscope._column, microscope._imager, microscope._log.before(at), at, frame.scan)
+    seconds = (frame.start - microscope._epoch) / 1e9
+    return expected_frame(microscope._column, microscope._imager, microscope._log.until(seconds), seconds, frame.scan)
 
 
 def test_asking_what_if_needs_no_command_and_changes_nothing(cache):
-    asked, done = start(cache, 7), start(cache, 7)
-    for microscope in (asked, done):
+    hypothetical, commanded = start(cache, 7), start(cache, 7)
+    for microscope in (hypothetical, commanded):
         microscope.apply({"C10": 120.0})
         microscope.advance(microscope.now() + 20 * SECOND)
-    wanted = {"C10": -150.0, "C12.b": 20.0, "stage.x": 3e4}
-    at = done.apply(wanted)
-    frame = done.acquire(SCAN)
-    request = ExpectedRequest(at, wanted, SCAN)
-    ((what_if, _),) = asked.truth.expected([request])
-    ((as_done, _),) = done.truth.expected([request])
-    np.testing.assert_allclose(what_if, as_done, rtol=1e-9)
-    np.testing.assert_allclose(what_if, expected_of(done, frame)[0], rtol=1e-9)
-    ((unmoved, _),) = asked.truth.expected([ExpectedRequest(at, {}, SCAN)])
-    assert np.abs(unmoved - what_if).max() > 0.1 * what_if.mean()
-    assert asked.settings() == {**dict.fromkeys(asked.settings(), 0.0), "C10": 120.0}
-    asked.apply(wanted)
-    np.testing.assert_array_equal(asked.acquire(SCAN).data, frame.data)
+    changes = {"C10": -150.0, "C12.b": 20.0, "stage.x": 3e4}
+    command_time = commanded.apply(changes)
+    frame = commanded.acquire(SCAN)
+    request = ExpectedRequest(command_time, changes, SCAN)
+    ((what_if, _),) = hypothetical.truth.expected([request])
+    ((expected, _),) = commanded.truth.expected([request])
+    np.testing.assert_allclose(what_if, expected, rtol=1e-9)
+    np.testing.assert_allclose(what_if, expected_of(commanded, frame)[0], rtol=1e-9)
+    ((unchanged, _),) = hypothetical.truth.expected([ExpectedRequest(command_time, {}, SCAN)])
+    assert np.abs(unchanged - what_if).max() > 0.1 * what_if.mean()
+    assert hypothetical.settings() == {**dict.fromkeys(hypothetical.settings(), 0.0), "C10": 120.0}
+    hypothetical.apply(changes)
+    np.testing.assert_array_equal(hypothetical.acquire(SCAN).data, frame.data)
 
 
 def test_focus_follows_a_step_with_a_lag(cache):
     microscope = start(cache, 8, lens_play=0.0)
-    at = microscope.apply({"C10": 400.0})
-    times = at + np.array([0.01, 8.0, 40.0, 300.0]) * 1e9
+    command_time = microscope.apply({"C10": 400.0})
+    times = command_time + np.array([0.01, 8.0, 40.0, 300.0]) * 1e9
     step = microscope.truth.state(times.astype(np.int64))["C10"]
-    without = start(cache, 8).truth.state(times.astype(np.int64))["C10"]
+    undisturbed = start(cache, 8).truth.state(times.astype(np.int64))["C10"]
     gain = microscope.truth.facts()["lens_gain.C10"]
-    missing = (gain - 1) * 400.0 - (step - without)
-    since = (times - at) / 1e9
-    expected = gain * 400.0 * (0.03 * np.exp(-since / 8) + 0.02 * np.exp(-since / 40))
+    missing = (gain - 1) * 400.0 - (step - undisturbed)
+    elapsed = (times - command_time) / 1e9
+    expected = gain * 400.0 * (0.03 * np.exp(-elapsed / 8) + 0.02 * np.exp(-elapsed / 40))
     np.testing.assert_allclose(missing, expected, rtol=1e-6)
 
 
@@ -199,23 +201,23 @@ def test_focus_remembers_the_side_it_came_from(cache):
 
 
 def test_restored_it_goes_on_as_if_it_had_never_stopped(cache):
-    microscope, anew = start(cache, 9), start(cache, 9)
-    _, commands = walk(microscope)
+    microscope, restored = start(cache, 9), start(cache, 9)
+    _, commands = short_session(microscope)
     microscope.readings()
-    assert anew.restore(commands) == microscope.now()
-    assert anew.settings() == microscope.settings()
-    for each in (microscope, anew):
-        each.apply({"C10": 30.0})
-        each.advance(each.now() + 5 * SECOND)
-    after, again = joined(microscope.readings()), joined(anew.readings())
-    for name in after:
-        np.testing.assert_array_equal(after[name][2], again[name][2])
-        np.testing.assert_array_equal(after[name][0], again[name][0])
-    frame, same = microscope.acquire(SCAN), anew.acquire(SCAN)
+    assert restored.restore(commands) == microscope.now()
+    assert restored.settings() == microscope.settings()
+    for instrument in (microscope, restored):
+        instrument.apply({"C10": 30.0})
+        instrument.advance(instrument.now() + 5 * SECOND)
+    readings, restored_readings = joined(microscope.readings()), joined(restored.readings())
+    for name in readings:
+        np.testing.assert_array_equal(readings[name][2], restored_readings[name][2])
+        np.testing.assert_array_equal(readings[name][0], restored_readings[name][0])
+    frame, same = microscope.acquire(SCAN), restored.acquire(SCAN)
     np.testing.assert_array_equal(frame.data, same.data)
     assert frame.sequence == same.sequence
     with pytest.raises(ValueError, match="already"):
-        anew.restore(commands)
+        restored.restore(commands)
 
 
 @pytest.mark.parametrize(
@@ -229,11 +231,11 @@ def test_restored_it_goes_on_as_if_it_had_never_stopped(cache):
 )
 def test_bad_commands_are_refused_and_change_nothing(cache, changes, problem):
     microscope = start(cache)
-    before = (microscope.settings(), microscope.now())
+    initial = (microscope.settings(), microscope.now())
     with pytest.raises(InstrumentError, match=problem) as caught:
         microscope.apply(changes)
     assert caught.value.cure
-    assert (microscope.settings(), microscope.now()) == before
+    assert (microscope.settings(), microscope.now()) == initial
 
 
 @pytest.mark.parametrize(
@@ -253,19 +255,19 @@ def test_bad_commands_are_refused_and_change_nothing(cache, changes, problem):
 )
 def test_bad_scans_are_refused_and_expose_nothing(cache, scan, problem):
     microscope = start(cache)
-    before = microscope.now()
+    initial = microscope.now()
     with pytest.raises(InstrumentError, match=problem):
         microscope.acquire(scan)
-    assert microscope.now() == before
+    assert microscope.now() == initial
     assert microscope.acquire(SCAN).sequence == 0
 
 
 def test_a_frame_takes_its_time_and_its_electrons(cache):
     microscope = start(cache)
-    before = microscope.now()
+    initial = microscope.now()
     scan = Scan(shape=(8, 6), dwell=1e-3, flyback=2e-3, settle=0.5, dose=2e4)
     frame = microscope.acquire(scan)
-    assert frame.start - before == SECOND // 2
+    assert frame.start - initial == SECOND // 2
     assert microscope.now() - frame.start == pytest.approx(8 * (6e-3 + 2e-3) * 1e9)
     current = 2e4 * scan.pixel**2 / 1e-3
     assert frame.exposure.pixels == pytest.approx(48 * 2e4 * scan.pixel**2)
@@ -277,10 +279,10 @@ def test_a_frame_takes_its_time_and_its_electrons(cache):
 
 def test_the_clock_stands_until_told_or_runs(cache):
     microscope = start(cache)
-    before = microscope.now()
-    assert microscope.advance(before - SECOND) == before
+    initial = microscope.now()
+    assert microscope.advance(initial - SECOND) == initial
     moved = microscope.apply({"stage.x": 100.0})
-    assert moved - before == 4 * SECOND
+    assert moved - initial == 4 * SECOND
     assert microscope.apply({"stage.x": 100.0, "C10": 1.0}) == moved  # already there
     running = SimulatedMicroscope(replace(TINY, specimen_seed=0), 0, cache, rate=1000.0)
     first = running.now()
@@ -314,9 +316,9 @@ def test_after_a_stage_move_the_specimen_is_tenths_of_a_micron_away(cache):
     errors, phases = [], []
     for seed in range(12):
         microscope = start(cache, seed)
-        at = microscope.apply({"stage.x": 2e4})
+        arrival = microscope.apply({"stage.x": 2e4})
         microscope.apply({"stage.x": 1e4})
-        state = microscope.truth.state([at, microscope.now()])
+        state = microscope.truth.state([arrival, microscope.now()])
         errors.extend(np.hypot(state["x"] - [2e4, 1e4], state["y"]))
         phases.extend(state["x"] % 3.905)
         assert np.all((state["thickness"] >= 3.9) & (state["thickness"] <= 11.8))
@@ -338,18 +340,18 @@ def test_a_truth_session_hides_what_the_microscope_hides(cache):
         {"C10": 0.0, "C10.zero": 70.0},
         {"holder.temperature": 350.0, "flash": 1.0},
     ]
-    for each in changes:
+    for change in changes:
         microscope.advance(microscope.now() + 9 * SECOND)
-        at = (microscope.now() - microscope._epoch) / 1e9
-        effect = microscope.apply(each)
-        assert session.apply(at, each) == pytest.approx((effect - microscope._epoch) / 1e9)
+        seconds = (microscope.now() - microscope._epoch) / 1e9
+        effect = microscope.apply(change)
+        assert session.apply(seconds, change) == pytest.approx((effect - microscope._epoch) / 1e9)
     microscope.advance(microscope.now() + 30 * SECOND)
     t = np.linspace(0.0, (microscope.now() - microscope._epoch) / 1e9, 40)
     hidden = microscope.truth.state(np.round(t * 1e9).astype(np.int64) + microscope._epoch)
     state = session.state(session.names(), t, vibration=True)
-    told = session.log.commanded("C10", t)
+    commanded = session.log.commanded("C10", t)
     for name, value in (
-        ("C10", hidden["C10"] + told), ("C30", hidden["C30"]), ("specimen.x", hidden["x"]), ("specimen.y", hidden["y"]),
+        ("C10", hidden["C10"] + commanded), ("C30", hidden["C30"]), ("specimen.x", hidden["x"]), ("specimen.y", hidden["y"]),
         ("lagged", hidden["temperature.lagged"]), ("beam", hidden["dose_factor"]), ("black", hidden["black"]),
         ("coil", hidden["temperature.coil"] - hidden["temperature.coil"][0]), ("HT", hidden["high_tension.ppm"]),
     ):  # fmt: skip
@@ -371,5 +373,5 @@ def test_times_before_the_session_are_refused(cache):
 
 def test_the_process_needs_neither_jax_nor_abtem_until_it_builds():
     code = "import sys, instrument.simulated.instrument; print(sorted({'jax', 'abtem', 'ase', 'equinox'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

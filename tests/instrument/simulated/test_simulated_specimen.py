@@ -1,4 +1,4 @@
-"""The true specimen and its images against abTEM's own probe, and against what must hold whatever the specimen."""
+"""The true specimen and its images compared with abTEM's probe, and general properties of images."""
 
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,14 @@ SHARP: dict[str, Any] = {
     "amorphous_exit": 0.0,
 }
 VALUES = np.array([-60.0, 30.0, -20.0, 300.0, -150.0, 100.0, 80.0, 1e4, 500.0, -300.0, 200.0, 400.0, 2e6])
-PLACES = np.array([[0.3, 0.1], [2.0, 1.9], [5.1, 3.3], [7.0, 0.4]])
+POSITIONS = np.array([[0.3, 0.1], [2.0, 1.9], [5.1, 3.3], [7.0, 0.4]])
 
 
 def changed(config: SimulatedConfig = TINY, /, **changes: Any) -> SimulatedConfig:
     return msgspec.structs.replace(config, **changes)
 
 
-def quietly(what: str, share: float) -> None:
+def no_progress(text: str, share: float) -> None:
     """Progress nobody looks at."""
 
 
@@ -52,7 +52,7 @@ def direct(config: SimulatedConfig, cells: int, tilt_mrad: tuple[float, float] =
             energy=config.energy, semiangle_cutoff=config.semiangle * 1e3, aberrations=aberrations, tilt=tilt_mrad
         )
         probe.grid.match(potential)
-        scan = abtem.CustomScan(PLACES)
+        scan = abtem.CustomScan(POSITIONS)
         incident = np.fft.fft2(np.asarray(probe.build(scan).array))
         passed: Any = probe.multislice(potential, scan=scan)
         leaving = np.fft.fft2(np.asarray(passed.array))
@@ -63,11 +63,11 @@ def direct(config: SimulatedConfig, cells: int, tilt_mrad: tuple[float, float] =
 
 def test_gram_gives_what_abtem_gives_directly():
     config = changed(**SHARP)
-    gram = scattering.build(config, 0, quietly)
+    gram = scattering.build(config, 0, no_progress)
     imager = Imager(gram, config)
     for cells in (1, 3):
-        found = imager.intensity(imager.harmonics(VALUES, cells * config.lattice), PLACES[:, 0], PLACES[:, 1])
-        np.testing.assert_allclose(found, direct(config, cells), rtol=1e-4)
+        intensity = imager.intensity(imager.harmonics(VALUES, cells * config.lattice), POSITIONS[:, 0], POSITIONS[:, 1])
+        np.testing.assert_allclose(intensity, direct(config, cells), rtol=1e-4)
 
 
 def test_potential_is_abtems_where_abtems_grid_is_fine_enough():
@@ -78,13 +78,13 @@ def test_potential_is_abtems_where_abtems_grid_is_fine_enough():
     atoms = specimen.crystal(config, 0, 0)
     atoms = atoms[atoms.positions[:, 2] < config.lattice]
     atoms.cell[2, 2] = config.lattice
-    found = np.asarray(scattering.potential(atoms, config, 3).array)
+    potential = np.asarray(scattering.potential(atoms, config, 3).array)
     fine = abtem.Potential(atoms, gpts=8 * 48, slice_thickness=config.lattice / 3, parametrization="kirkland")
     spectrum = np.fft.fft2(np.asarray(fine.build(lazy=False).array)) / 64
     index = np.fft.fftfreq(48, 1 / 48).astype(int)
-    kept = np.abs(index) <= 20
-    cut = spectrum[:, index[kept][:, None], index[kept][None, :]]
-    ours = np.fft.fft2(found)[:, kept][:, :, kept]
+    retained = np.abs(index) <= 20
+    cut = spectrum[:, index[retained][:, None], index[retained][None, :]]
+    ours = np.fft.fft2(potential)[:, retained][:, :, retained]
     assert np.abs(cut - ours).max() < 0.01 * np.abs(ours).max()
     assert np.linalg.norm(cut - ours) < 0.01 * np.linalg.norm(ours)
 
@@ -92,9 +92,9 @@ def test_potential_is_abtems_where_abtems_grid_is_fine_enough():
 def test_specimen_tilt_is_minus_the_beam_tilt():
     tilt = 0.03
     config = changed(tilt=(tilt, 0.0), cells=4, **SHARP)
-    gram = scattering.build(config, 0, quietly)
-    found = Imager(gram, config)
-    image = found.intensity(found.harmonics(VALUES, 4 * config.lattice), PLACES[:, 0], PLACES[:, 1])
+    gram = scattering.build(config, 0, no_progress)
+    imager = Imager(gram, config)
+    image = imager.intensity(imager.harmonics(VALUES, 4 * config.lattice), POSITIONS[:, 0], POSITIONS[:, 1])
     straight = changed(config, tilt=(0.0, 0.0))
     errors = [np.abs(image / direct(straight, 4, (sign * tilt * 1e3, 0.0)) - 1).max() for sign in (-1, 0, 1)]
     assert errors[0] < 0.25 * min(errors[1:]), errors
@@ -102,53 +102,55 @@ def test_specimen_tilt_is_minus_the_beam_tilt():
 
 def test_a_detector_that_takes_everything_gets_the_whole_beam():
     config = changed(haadf_inner=1e-6, haadf_inner_error=-2e-3, response_azimuthal=0.0, response_radial=0.0)
-    imager = Imager(scattering.build(config, 0, quietly), config)
-    image = imager.intensity(imager.harmonics(VALUES, 7.81), PLACES[:, 0], PLACES[:, 1])
+    imager = Imager(scattering.build(config, 0, no_progress), config)
+    image = imager.intensity(imager.harmonics(VALUES, 7.81), POSITIONS[:, 0], POSITIONS[:, 1])
     assert np.all((image > 0.97) & (image < 1.0005)), image
 
 
 def test_focal_spread_is_a_mean_over_defocus():
     sharp = changed(**SHARP)
-    gram = scattering.build(sharp, 0, quietly)
+    gram = scattering.build(sharp, 0, no_progress)
     blurred = Imager(gram, changed(sharp, focal_spread=30.0))
-    still = Imager(gram, sharp)
+    monochromatic = Imager(gram, sharp)
     nodes, weights = np.polynomial.hermite_e.hermegauss(15)
-    mean = np.zeros(len(PLACES))
+    mean = np.zeros(len(POSITIONS))
     for node, weight in zip(nodes, weights / weights.sum(), strict=True):
         values = VALUES + 30.0 * node * np.eye(len(VALUES))[0]
-        mean += weight * still.intensity(still.harmonics(values, 7.81), PLACES[:, 0], PLACES[:, 1])
-    found = blurred.intensity(blurred.harmonics(VALUES, 7.81), PLACES[:, 0], PLACES[:, 1])
-    np.testing.assert_allclose(found, mean, rtol=2e-4)
+        mean += weight * monochromatic.intensity(
+            monochromatic.harmonics(values, 7.81), POSITIONS[:, 0], POSITIONS[:, 1]
+        )
+    intensity = blurred.intensity(blurred.harmonics(VALUES, 7.81), POSITIONS[:, 0], POSITIONS[:, 1])
+    np.testing.assert_allclose(intensity, mean, rtol=2e-4)
 
 
 def test_the_source_spreads_the_image_and_keeps_its_mean():
     sharp = changed(**SHARP)
-    gram = scattering.build(sharp, 0, quietly)
-    wide = Imager(gram, changed(sharp, source_sigma=0.5, source_tail=0.2))
-    still, n = Imager(gram, sharp), 24
+    gram = scattering.build(sharp, 0, no_progress)
+    extended = Imager(gram, changed(sharp, source_sigma=0.5, source_tail=0.2))
+    point, n = Imager(gram, sharp), 24
     y, x = np.divmod(np.arange(n * n), n)
     x, y = x * 7.81 / n, y * 7.81 / n
-    before = still.intensity(still.harmonics(VALUES, 7.81), x, y)
-    after = wide.intensity(wide.harmonics(VALUES, 7.81), x, y)
-    assert after.mean() == pytest.approx(before.mean(), rel=1e-3)
-    assert 0.1 < after.std() / before.std() < 0.9
+    point_image = point.intensity(point.harmonics(VALUES, 7.81), x, y)
+    extended_image = extended.intensity(extended.harmonics(VALUES, 7.81), x, y)
+    assert extended_image.mean() == pytest.approx(point_image.mean(), rel=1e-3)
+    assert 0.1 < extended_image.std() / point_image.std() < 0.9
     # in real space: the image convolved with the Gaussian and the exponential tails, normalised in the plane
-    far = np.arange(-60, 61) * 7.81 / n
-    r = np.hypot(far[:, None], far[None, :])
+    offsets = np.arange(-60, 61) * 7.81 / n
+    r = np.hypot(offsets[:, None], offsets[None, :])
     core, tail = np.exp(-(r**2) / (2 * 0.5**2)), np.exp(-r / 0.6)
     kernel = 0.8 * core / core.sum() + 0.2 * tail / tail.sum()
     rolled = [
-        kernel[j, i] * np.roll(before.reshape(n, n), (j - 60, i - 60), (0, 1))
+        kernel[j, i] * np.roll(point_image.reshape(n, n), (j - 60, i - 60), (0, 1))
         for j in range(121)
         for i in range(121)
         if kernel[j, i] > 1e-8
     ]
-    np.testing.assert_allclose(np.sum(rolled, axis=0).ravel(), after, atol=0.02 * before.std())
+    np.testing.assert_allclose(np.sum(rolled, axis=0).ravel(), extended_image, atol=0.02 * point_image.std())
 
 
 def test_thickness_is_interpolated_between_depths():
     config = changed(cells=4, wedge_swing=3.0, **SHARP)
-    imager = Imager(scattering.build(config, 0, quietly), config)
+    imager = Imager(scattering.build(config, 0, no_progress), config)
     depths = imager.gram.depths
     for thickness in (depths[0], 7.0, 13.3, depths[-1]):
         weights = imager.thickness_weights(float(thickness))
@@ -169,7 +171,7 @@ def test_another_structure_and_another_layer_change_the_image():
     }
     for name, extra in extras.items():
         config = changed(cells=4, **extra)
-        imager = Imager(scattering.build(config, 0, quietly), config)
+        imager = Imager(scattering.build(config, 0, no_progress), config)
         images[name] = imager.intensity(imager.harmonics(0 * VALUES, 15.6), x * 3.905 / 16, y * 3.905 / 16)
     # rock salt has its columns at half the spacing: the cell's quarters look alike, those of the perovskite do not
     image = images["NiO"].reshape(16, 16)
@@ -180,20 +182,20 @@ def test_another_structure_and_another_layer_change_the_image():
 
 
 def test_cache_is_used_mended_and_keyed_by_the_specimen(tmp_path):
-    told = []
+    messages = []
 
-    def note(what, share):
-        told.append(what)
+    def note(text, share):
+        messages.append(text)
 
     first = scattering.load_or_build(TINY, 0, tmp_path, note)
     (file,) = tmp_path.iterdir()
-    told.clear()
-    again = scattering.load_or_build(TINY, 0, tmp_path, note)
-    assert not told
-    np.testing.assert_array_equal(first.grams, again.grams)
+    messages.clear()
+    cached = scattering.load_or_build(TINY, 0, tmp_path, note)
+    assert not messages
+    np.testing.assert_array_equal(first.grams, cached.grams)
     file.write_bytes(file.read_bytes()[:1000])
     mended = scattering.load_or_build(TINY, 0, tmp_path, note)
-    assert "broken" in told[0]
+    assert "broken" in messages[0]
     np.testing.assert_array_equal(first.grams, mended.grams)
     scattering.load_or_build(TINY, 1, tmp_path, note)
     scattering.load_or_build(changed(c30_offset=1e4, wedge=0.0), 0, tmp_path, note)  # neither is of the specimen
@@ -229,7 +231,7 @@ def test_bad_configuration_names_the_key(values, words):
 
 def test_a_grid_too_coarse_for_the_detector_is_refused():
     with pytest.raises(ValueError, match=r"gpts = 64 reaches only .* mrad"):
-        scattering.build(changed(gpts=64), 0, quietly)
+        scattering.build(changed(gpts=64), 0, no_progress)
 
 
 def test_a_cif_is_the_specimen_or_the_reason_why_not(tmp_path: Path):
@@ -255,7 +257,7 @@ SITES = "loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_a
 
 
 @pytest.mark.parametrize(
-    ("group", "site", "told"),
+    ("group", "site", "problem"),
     [
         ("'F d -3 m'", "Si1 Si 0.125 0.125 0.125 1", "does not say which origin"),
         ("'F d -3 m Z'", "Si1 Si 0.125 0.125 0.125 1", "'F d -3 m Z' is not known by a name"),
@@ -265,10 +267,10 @@ SITES = "loop_\n_atom_site_label\n_atom_site_type_symbol\n_atom_site_fract_x\n_a
         ("'P 1'", "", "cannot be read|holds no atoms"),
     ],
 )
-def test_a_cif_that_leaves_something_to_be_guessed_is_no_truth(group: str, site: str, told: str, tmp_path: Path):
+def test_a_cif_that_leaves_something_to_be_guessed_is_no_truth(group: str, site: str, problem: str, tmp_path: Path):
     path = tmp_path / "cell.cif"
     path.write_text(f"{CUBE}_space_group_name_H-M_alt {group}\n{SITES}{site}\n")
-    with pytest.raises(ValueError, match=told):
+    with pytest.raises(ValueError, match=problem):
         specimen.unit_cell(changed(cif=str(path)))
     path.write_text(f"{CUBE}_space_group_name_H-M_alt 'F d -3 m:2'\n{SITES}Si1 Si 0.125 0.125 0.125 1\n")
     assert len(specimen.unit_cell(changed(cif=str(path)))) == 8

@@ -1,4 +1,4 @@
-"""A default session reads as it always did: what was added to the truth since is off, and draws nothing of the old."""
+"""A default session gives the same readings as before: later additions to the truth are off by default and use their own random streams."""
 
 import numpy as np
 import pytest
@@ -96,7 +96,7 @@ OPTICS = [  # C10 to C30 in A, at TIMES
         -983.3209955459866,
     ],
 ]
-PLACES = [
+POSITIONS = [
     [-1989.688646757176, 3572.9937214666934],
     [-1988.2081230868334, 3577.350796769411],
     [48865.746332020215, -16295.845018058524],
@@ -120,18 +120,18 @@ def session() -> TruthSession:
 
 @pytest.mark.parametrize("name", READ)
 def test_a_channel_says_what_it_said(session, name):
-    count, time, total, last = READ[name]
+    count, time, total, last_value = READ[name]
     (read,) = session.arrivals(400.0, [name])
     assert len(read.values) == count
     assert read.times[-1] - session.epoch == time
-    np.testing.assert_allclose([read.values.sum(), read.values[-1]], [total, last], rtol=1e-9)
+    np.testing.assert_allclose([read.values.sum(), read.values[-1]], [total, last_value], rtol=1e-9)
 
 
 def test_the_column_goes_where_it_went(session):
     state = session.state(session.names(), TIMES, vibration=True)
     names = ("C10", "C12.a", "C12.b", "C21.a", "C21.b", "C23.a", "C23.b", "C30")
     np.testing.assert_allclose(np.stack([state[name] for name in names], axis=1), OPTICS, rtol=1e-9)
-    np.testing.assert_allclose(np.stack([state["specimen.x"], state["specimen.y"]], axis=1), PLACES, rtol=1e-9)
+    np.testing.assert_allclose(np.stack([state["specimen.x"], state["specimen.y"]], axis=1), POSITIONS, rtol=1e-9)
     np.testing.assert_allclose(state["beam"], BEAM, rtol=1e-9)
     np.testing.assert_allclose(state["black"], BLACK, rtol=1e-9)
 

@@ -1,4 +1,4 @@
-"""The objective lens in truth: the user's zero, hysteresis with its laws, heat of a mode."""
+"""The true objective lens: the user's zero, hysteresis, heat after a change of mode."""
 
 from itertools import groupby, pairwise
 from typing import Any
@@ -26,7 +26,7 @@ def focus(commands: list[float], hold: float = 5.0, seed: int = 0, **changes: An
     return session.state(["C10"], 1.0 + hold * (np.arange(len(commands)) + 0.999))["C10"]
 
 
-def told(session: TruthSession, until: float, name: str) -> np.ndarray:
+def channel_values(session: TruthSession, until: float, name: str) -> np.ndarray:
     return session.arrivals(until, [name])[0].values
 
 
@@ -40,16 +40,18 @@ def test_a_reset_of_the_display_moves_nothing_in_the_lens(plays):
     reset.apply(30.0, {"C10": 0.0, "C10.zero": 40.3 - 77.7})
     t = np.linspace(0.0, 60.0, 601)
     np.testing.assert_allclose(reset.state(["C10"], t)["C10"], plain.state(["C10"], t)["C10"], rtol=0, atol=1e-11)
-    np.testing.assert_array_equal(told(reset, 60.0, "lens.objective"), told(plain, 60.0, "lens.objective"))
-    assert [value for value, _ in groupby(told(reset, 60.0, "C10.commanded"))] == [0.0, 123.4, -77.7, 0.0]
-    assert told(plain, 60.0, "lens.objective")[-1] == pytest.approx(0.8547 + 4e-8 * (40.3 - 77.7), abs=1e-15)
+    np.testing.assert_array_equal(
+        channel_values(reset, 60.0, "lens.objective"), channel_values(plain, 60.0, "lens.objective")
+    )
+    assert [value for value, _ in groupby(channel_values(reset, 60.0, "C10.commanded"))] == [0.0, 123.4, -77.7, 0.0]
+    assert channel_values(plain, 60.0, "lens.objective")[-1] == pytest.approx(0.8547 + 4e-8 * (40.3 - 77.7), abs=1e-15)
 
 
 def test_the_zero_moves_the_lens_when_c10_stays():
     session = TruthSession(replace(STILL, lens_plays=()))
     session.apply(5.0, {"C10.zero": 5000.0})
-    before, after = session.state(["C10"], [4.9, 5.1])["C10"]
-    assert after - before == pytest.approx(5000.0)
+    c10_before, c10_after = session.state(["C10"], [4.9, 5.1])["C10"]
+    assert c10_after - c10_before == pytest.approx(5000.0)
     with pytest.raises(InstrumentError, match="out of range"):
         session.apply(6.0, {"C10.zero": 1.1e5})
 
@@ -64,8 +66,8 @@ def test_a_minor_loop_closes(seed):
 
 
 def test_a_larger_excursion_wipes_out_a_smaller_one():
-    after = [focus([600.0, *inner, 700.0, -100.0, 50.0])[-3:] for inner in ([], [100.0, 300.0, 50.0, 500.0])]
-    np.testing.assert_allclose(after[1], after[0], atol=1e-9)
+    final_values = [focus([600.0, *inner, 700.0, -100.0, 50.0])[-3:] for inner in ([], [100.0, 300.0, 50.0, 500.0])]
+    np.testing.assert_allclose(final_values[1], final_values[0], atol=1e-9)
     assert abs(focus([800.0, 300.0])[1] - focus([300.0])[0]) > 1  # and one that is not larger does not
 
 
@@ -90,9 +92,9 @@ def test_normalising_erases_the_path_and_is_reproducible():
         session = TruthSession(replace(STILL, play_rate=2.0), seed)
         for number, command in enumerate(path):
             session.apply(1.0 + number, {"C10": command})
-        before = session.state(["C10"], [9.0])["C10"][0]
+        c10_before = session.state(["C10"], [9.0])["C10"][0]
         session.apply(10.0, {"normalise": 1.0})
-        ends.append([before, *session.state(["C10"], [10.0, 200.0])["C10"]])
+        ends.append([c10_before, *session.state(["C10"], [10.0, 200.0])["C10"]])
         session.apply(20.0, {"C10": 400.0})
         session.apply(40.0, {"normalise": 0.0})  # lowering the counter asks for nothing
         ends[-1].append(session.state(["C10"], [60.0])["C10"][0])
@@ -117,8 +119,8 @@ def test_a_play_gets_there_with_its_rate_and_misses_what_is_fast():
 def difference(names: list[str], t: np.ndarray, **changes: Any) -> dict[str, np.ndarray]:
     """What ``changes`` of the configuration do to the state."""
     config = SimulatedConfig(lens_plays=PLAYS)
-    one, other = TruthSession(replace(config, **changes), 4), TruthSession(config, 4)
-    a, b = one.state(names, t), other.state(names, t)
+    changed, unchanged = TruthSession(replace(config, **changes), 4), TruthSession(config, 4)
+    a, b = changed.state(names, t), unchanged.state(names, t)
     return {name: a[name] - b[name] for name in names}
 
 
@@ -137,34 +139,34 @@ def test_heat_of_a_mode_relaxes_through_coil_and_pole_piece(thermal_lag, heat):
     names = ["coil", "lagged", "C10", "C12.a", "room"]
     config = SimulatedConfig(thermal_lag=thermal_lag)
     with_heat = TruthSession(replace(config, mode_heat=heat, mode_change_at=300.0), 4)
-    without = TruthSession(config, 4)
-    a, b = with_heat.state(names, t), without.state(names, t)
-    more = {name: a[name] - b[name] for name in names}
+    without_heat = TruthSession(config, 4)
+    a, b = with_heat.state(names, t), without_heat.state(names, t)
+    change = {name: a[name] - b[name] for name in names}
     coil = followed(np.where(t >= 300.0, heat, 0.0), 200.0, 0.5)
-    np.testing.assert_allclose(more["coil"], coil, atol=5e-3)
-    np.testing.assert_allclose(more["lagged"], followed(coil, thermal_lag, 0.5), atol=5e-3)
-    np.testing.assert_allclose(more["C10"], 80.0 * more["lagged"], atol=1e-9)
-    np.testing.assert_allclose(more["C12.a"], with_heat.facts()["c12_per_kelvin.a"] * more["lagged"], atol=1e-9)
-    assert np.all(more["room"] == 0)
+    np.testing.assert_allclose(change["coil"], coil, atol=5e-3)
+    np.testing.assert_allclose(change["lagged"], followed(coil, thermal_lag, 0.5), atol=5e-3)
+    np.testing.assert_allclose(change["C10"], 80.0 * change["lagged"], atol=1e-9)
+    np.testing.assert_allclose(change["C12.a"], with_heat.facts()["c12_per_kelvin.a"] * change["lagged"], atol=1e-9)
+    assert np.all(change["room"] == 0)
     for name, share in (("objective.temperature", 1.0), ("water.out.temperature", 0.3), ("water.in.temperature", 0.0)):
-        warm, cold = (session.arrivals(1800.0, [name])[0] for session in (with_heat, without))
-        at = (cold.times - without.epoch) / 1e9
-        well = np.abs(cold.values - np.median(cold.values)) < 0.5  # not the outliers
+        warm, cold = (session.arrivals(1800.0, [name])[0] for session in (with_heat, without_heat))
+        seconds = (cold.times - without_heat.epoch) / 1e9
+        valid = np.abs(cold.values - np.median(cold.values)) < 0.5  # not the outliers
         stuck = with_heat.sensors.stuck().get(name, (0.0, 0.0))
-        well &= (at < stuck[0] - 1) | (at > stuck[1] + 1)
-        expected = share * np.interp(at, t, coil)
-        np.testing.assert_allclose((warm.values - cold.values)[well], expected[well], atol=0.03)
+        valid &= (seconds < stuck[0] - 1) | (seconds > stuck[1] + 1)
+        expected = share * np.interp(seconds, t, coil)
+        np.testing.assert_allclose((warm.values - cold.values)[valid], expected[valid], atol=0.03)
 
 
 def test_heat_of_a_mode_changed_before_the_session_goes_on_relaxing():
     t = np.array([0.0, 100.0, 5000.0])
-    more = difference(["coil", "lagged", "C10"], t, mode_heat=3.0, mode_change_at=-150.0)
-    left = 3 * np.exp(-150.0 / 200)
-    np.testing.assert_allclose(more["coil"], [0.0, left * (1 - np.exp(-0.5)), left], atol=1e-9)
-    assert more["lagged"][0] == 0
-    began = 3 * (1 - (200 * np.exp(-150 / 200) - 170 * np.exp(-150 / 170)) / 30)
-    assert more["lagged"][2] == pytest.approx(3 - began, abs=1e-6)
-    np.testing.assert_allclose(more["C10"], 80 * more["lagged"], atol=1e-9)
+    change = difference(["coil", "lagged", "C10"], t, mode_heat=3.0, mode_change_at=-150.0)
+    remaining = 3 * np.exp(-150.0 / 200)
+    np.testing.assert_allclose(change["coil"], [0.0, remaining * (1 - np.exp(-0.5)), remaining], atol=1e-9)
+    assert change["lagged"][0] == 0
+    initial = 3 * (1 - (200 * np.exp(-150 / 200) - 170 * np.exp(-150 / 170)) / 30)
+    assert change["lagged"][2] == pytest.approx(3 - initial, abs=1e-6)
+    np.testing.assert_allclose(change["C10"], 80 * change["lagged"], atol=1e-9)
 
 
 def test_sessions_differ_in_how_focus_follows_heat_and_in_nothing_else():

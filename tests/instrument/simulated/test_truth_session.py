@@ -1,4 +1,4 @@
-"""Holder, emitter and stage in truth, and what a session without a specimen tells of them."""
+"""The true holder, emitter and stage, and their state in a session without a specimen."""
 
 from itertools import groupby
 from typing import Any
@@ -11,12 +11,12 @@ from instrument.core.interface import InstrumentError
 from instrument.simulated.instrument import SimulatedConfig, TruthSession, from_mapping, presets
 
 CALM = SimulatedConfig(room_swing=0.0, room_flicker=0.0, dropout=0.0, outlier=0.0, stuck_count=0)
-PLACE = ["specimen.x", "specimen.y"]
+POSITION_NAMES = ["specimen.x", "specimen.y"]
 
 
-def place(session: TruthSession, t: np.ndarray) -> np.ndarray:
-    state = session.state(PLACE, t)
-    return np.stack([state[name] for name in PLACE], axis=1)
+def specimen_position(session: TruthSession, t: np.ndarray) -> np.ndarray:
+    state = session.state(POSITION_NAMES, t)
+    return np.stack([state[name] for name in POSITION_NAMES], axis=1)
 
 
 def heated(**changes: Any) -> TruthSession:
@@ -30,16 +30,16 @@ def heated(**changes: Any) -> TruthSession:
 def test_the_holder_follows_its_set_point_and_the_room_when_off():
     session = heated(holder_gain_error=0.01)
     t = np.arange(0.0, 1200.0, 0.25)
-    found = session.state(["holder.temperature"], t)["holder.temperature"]
+    temperature = session.state(["holder.temperature"], t)["holder.temperature"]
     expected = np.full(len(t), 295.6)
     for start, goal in ((100.0, 395.6), (130.0, 345.6), (900.0, 295.6)):
-        began = np.interp(start, t, expected)
-        expected = np.where(t > start, goal + (began - goal) * np.exp(-np.maximum(t - start, 0) / 6.0), expected)
-    np.testing.assert_allclose(found, expected, atol=1e-9)
+        initial = np.interp(start, t, expected)
+        expected = np.where(t > start, goal + (initial - goal) * np.exp(-np.maximum(t - start, 0) / 6.0), expected)
+    np.testing.assert_allclose(temperature, expected, atol=1e-9)
     read = session.arrivals(1200.0, ["holder.temperature", "holder.temperature.commanded"])
-    at = (read[0].times - session.epoch) / 1e9 - session.sensors.clocks()["holder"]
+    reading_times = (read[0].times - session.epoch) / 1e9 - session.sensors.clocks()["holder"]
     gain = session.facts()["holder_gain_error"]
-    offset = read[0].values - np.interp(at, t, found) * (1 + gain)
+    offset = read[0].values - np.interp(reading_times, t, temperature) * (1 + gain)
     assert 1e-4 < abs(gain) < 0.04
     assert np.std(offset) < 0.03
     assert abs(np.mean(offset)) < 1
@@ -58,7 +58,7 @@ def test_an_unheated_holder_is_as_warm_as_the_room():
 
 def test_the_specimen_drifts_as_the_holder_warms_behind_two_lags():
     t = np.arange(0.0, 1500.0, 10.0)
-    moved = place(heated(holder_drift=(0.35, -0.2)), t) - place(heated(), t)
+    moved = specimen_position(heated(holder_drift=(0.35, -0.2)), t) - specimen_position(heated(), t)
 
     def arrived(since: np.ndarray) -> np.ndarray:
         s = np.maximum(since, 0)
@@ -89,7 +89,7 @@ def test_emission_falls_by_no_exponential_and_a_flash_brings_it_back():
     left = 1 + (a["emission"] - b["emission"]) / 5e-5
     assert left[0] == pytest.approx(1, abs=1e-12)  # the start of the session is what all is relative to
     assert left[1] < 0.97
-    fresh, hour = (1 + (s := aged.column.gun.faded(np.array([1800.0, 5400.0]), aged.log)))[:2]
+    fresh, hour = (1 + (s := aged.column.gun.relative_decay(np.array([1800.0, 5400.0]), aged.log)))[:2]
     assert s.shape == (2,)
     assert hour / fresh == pytest.approx(0.8, rel=1e-12)
     assert left[2] == pytest.approx(fresh, rel=1e-3)
@@ -98,16 +98,16 @@ def test_emission_falls_by_no_exponential_and_a_flash_brings_it_back():
     assert falls[0] > 2 * falls[1]  # an exponential would fall alike
     np.testing.assert_allclose(a["beam"] - b["beam"], 0.5 * (left - 1), atol=1e-12)
     np.testing.assert_array_equal(a["C10"], b["C10"])
-    read, at = aged.arrivals(2000.0, ["gun.emission"])[0], 1800.0
+    read, flash_time = aged.arrivals(2000.0, ["gun.emission"])[0], 1800.0
     seconds = (read.times - aged.epoch) / 1e9
-    jump = np.median(read.values[(seconds > at) & (seconds < at + 9)]) - np.median(
-        read.values[(seconds > at - 10) & (seconds < at - 1)]
+    jump = np.median(read.values[(seconds > flash_time) & (seconds < flash_time + 9)]) - np.median(
+        read.values[(seconds > flash_time - 10) & (seconds < flash_time - 1)]
     )
     assert jump == pytest.approx(5e-5 * (left[2] - left[1]), rel=0.1)
     lowered = TruthSession(SimulatedConfig(emission_decay=0.2), 6)
     lowered.apply(10.0, {"flash": 2.0})
     lowered.apply(500.0, {"flash": 1.0})
-    faded = lowered.column.gun.faded(np.array([499.0, 501.0]), lowered.log)
+    faded = lowered.column.gun.relative_decay(np.array([499.0, 501.0]), lowered.log)
     assert 0 < faded[0] - faded[1] < 1e-3  # a counter set lower flashes nothing
 
 
@@ -118,10 +118,10 @@ def test_creep_grows_with_the_move_and_the_logarithm_of_time():
     for seed in range(20):
         crept = []
         for length in (5e4, 1e5):
-            long, short = (TruthSession(SimulatedConfig(creep_share=share), seed) for share in (6e-4, 0.0))
-            for session in (long, short):
+            proportional, constant = (TruthSession(SimulatedConfig(creep_share=share), seed) for share in (6e-4, 0.0))
+            for session in (proportional, constant):
                 assert session.apply(10.0, {"stage.x": 0.6 * length, "stage.y": 0.8 * length}) == 14.0
-            crept.append(place(long, t) - place(short, t))
+            crept.append(specimen_position(proportional, t) - specimen_position(constant, t))
         np.testing.assert_allclose(crept[0][:, 0], 0.75 * crept[0][:, 1], atol=1e-6)
         np.testing.assert_allclose(crept[0][:, 1] / 0.8, crept[0][-1, 1] / 0.8 * logs / logs[-1], atol=1e-6)
         np.testing.assert_allclose(crept[1], 2 * crept[0], rtol=1e-6, atol=1e-6)
@@ -137,12 +137,12 @@ def test_state_tells_what_it_is_asked_and_refuses_the_rest():
     assert all(value.shape == (3,) and value.dtype == np.float64 for value in state.values())
     assert all(np.isfinite(value).all() for value in state.values())
     assert state["coil"][1] == state["lagged"][1] == 0
-    one = session.state(["C21.b"], [30.0])
-    assert list(one) == ["C21.b"]
-    assert one["C21.b"][0] == state["C21.b"][2]
+    single = session.state(["C21.b"], [30.0])
+    assert list(single) == ["C21.b"]
+    assert single["C21.b"][0] == state["C21.b"][2]
     assert set(state["clock.stage"]) == {session.sensors.clocks()["stage"]}
     assert sorted(session.sensors.clocks().values())[-1] == 3.0
-    shaken = session.state(PLACE, t, vibration=True)
+    shaken = session.state(POSITION_NAMES, t, vibration=True)
     assert 0 < np.abs(shaken["specimen.x"] - state["specimen.x"]).max() < 0.3
     with pytest.raises(ValueError, match=r"unknown quantities \['focus'\]"):
         session.state(["focus"], t)

@@ -1,4 +1,4 @@
-"""What the column and the specimen stage really do at a time, given what was commanded until then."""
+"""The true state of column and specimen stage at a time, given the commands until then."""
 
 import numpy as np
 
@@ -38,8 +38,8 @@ class Column:
         if c.c12_heat is not None:
             spread = c.heat_spread * generator(seed, "heat of C12").standard_normal(2)
             self._c12_heat = np.asarray(c.c12_heat) * (1 + spread)
-        self.deflector = _slightly_off(1 + c.deflector_error * z(2), 0.5 * c.deflector_error * z())
-        self.scan = _slightly_off(1 + c.scan_error * z(2), c.scan_error * z())
+        self.deflector = _scale_rotation(1 + c.deflector_error * z(2), 0.5 * c.deflector_error * z())
+        self.scan = _scale_rotation(1 + c.scan_error * z(2), c.scan_error * z())
         self.gain = c.gain * (1 + c.gain_error * z())
         thick = generator(specimen_seed, "wedge")
         self._wedge_phase, self._wedge_azimuth = thick.uniform(0, 2 * np.pi, 2)
@@ -48,15 +48,15 @@ class Column:
     def aberrations(self, t: np.ndarray, log: Log) -> np.ndarray:
         """Actual coefficients [n, 13] in A at times ``t`` [n]."""
         c, paths = self.config, self.paths
-        heat = self.heat.warmed(t)
+        heat = self.heat.lagged_temperature(t)
         kappa = (1 + c.energy / 510998.95) / (1 + c.energy / (2 * 510998.95))
         chromatic = c.cc * 1e-6 * (2 * paths.value("current", t) - kappa * paths.value("ht", t))
         out = np.zeros((len(t), len(ABERRATIONS)))
         for column, name in enumerate(ABERRATIONS):
             if name == "C10":
                 zero = paths.value("C10.walk", t) + self.heat.c10_per_kelvin * heat + chromatic
-                arrived = log.lens()[log.entry(t)] - self._lens_memory(t, log) + self._plays.offset(t, log)
-                out[:, column] = self.lens_gain[name] * arrived + zero
+                lens_response = log.lens()[log.entry(t)] - self._lens_memory(t, log) + self._plays.offset(t, log)
+                out[:, column] = self.lens_gain[name] * lens_response + zero
             elif name in ("C12.a", "C12.b"):
                 zero = paths.value(name, t) + self._c12_heat[0 if name.endswith("a") else 1] * heat
                 out[:, column] = self.lens_gain[name] * log.commanded(name, t) + zero
@@ -67,30 +67,26 @@ class Column:
         return out
 
     def _lens_memory(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """What of the past steps of C10 has not arrived yet, in A."""
+        """The part of past steps of C10 that the lens has not followed yet, in A."""
         steps = np.diff(log.lens())
         times = np.asarray(log.times[1:])
         out = np.zeros(len(t))
         for share, tau in zip(self.config.lens_lag_shares, self.config.lens_lag_times, strict=True):
-            for step, at in zip(steps[steps != 0], times[steps != 0], strict=True):
-                since = t - at
-                out += np.where(since >= 0, share * step * np.exp(-np.maximum(since, 0) / tau), 0.0)
+            for step, command_time in zip(steps[steps != 0], times[steps != 0], strict=True):
+                elapsed = t - command_time
+                out += np.where(elapsed >= 0, share * step * np.exp(-np.maximum(elapsed, 0) / tau), 0.0)
         return out
 
     def specimen(self, t: np.ndarray, log: Log, vibration: bool = True) -> np.ndarray:
-        """How far the specimen has moved from where its origin was on the axis, [n, 2] in A, drift included and, if
-        asked, vibration.
-        """
+        """Displacement of the specimen's origin from the axis, [n, 2] in A, with drift and, if ``vibration``, vibration."""
         c, paths = self.config, self.paths
-        out = self._stage.place(t, log) + self.holder.drift(t, log)
+        out = self._stage.origin(t, log) + self.holder.drift(t, log)
         for axis, name in enumerate(("drift.x", "drift.y")):
             out[:, axis] += paths.value(name, t) + (c.vibration * paths.tremble(t, axis) if vibration else 0.0)
         return out
 
     def beam(self, t: np.ndarray, scan_x: np.ndarray, scan_y: np.ndarray, log: Log) -> np.ndarray:
-        """Where on the column's axes the beam stands [n, 2] in A at times ``t``, for scan offsets ``scan_x``,
-        ``scan_y`` [n].
-        """
+        """Beam position [n, 2] in A in the column's axes at times ``t``, for scan offsets ``scan_x``, ``scan_y`` [n]."""
         shift = (
             np.stack([log.commanded("beam_shift.x", t), log.commanded("beam_shift.y", t)], axis=1) @ self.deflector.T
         )
@@ -98,17 +94,17 @@ class Column:
         return shift + np.stack([scan_x, scan_y], axis=1) @ self.scan.T + self.config.mains_jitter * hum
 
     def thickness(self, places: np.ndarray) -> np.ndarray:
-        """Depth of crystal in A at specimen coordinates ``places`` [n, 2]: a wedge that turns back farther off."""
+        """Depth of crystal in A at specimen coordinates ``places`` [n, 2]: a wedge of sinusoidal profile."""
         c = self.config
         nominal = c.cells * c.thickness_scale * self._cell
         if c.wedge == 0 or c.wedge_swing == 0:
             return np.full(len(places), nominal)
         swing = c.wedge_swing * self._cell
-        along = places @ np.array([np.cos(self._wedge_azimuth), np.sin(self._wedge_azimuth)])
-        return nominal + swing * np.sin(self._wedge_phase + c.wedge * along / swing)
+        distance = places @ np.array([np.cos(self._wedge_azimuth), np.sin(self._wedge_azimuth)])
+        return nominal + swing * np.sin(self._wedge_phase + c.wedge * distance / swing)
 
     def dose_factor(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """True beam current over the nominal one."""
+        """True beam current over the nominal current."""
         return self.gun.beam(t, log)
 
     def black(self, t: np.ndarray) -> np.ndarray:
@@ -131,7 +127,7 @@ class Column:
         return {name: float(value) for name, value in facts.items()}
 
 
-def _slightly_off(scales: np.ndarray, angle: float) -> np.ndarray:
+def _scale_rotation(scales: np.ndarray, angle: float) -> np.ndarray:
     """A 2 x 2 map that scales and turns a little."""
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return turn @ np.diag(scales)

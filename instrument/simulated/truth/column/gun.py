@@ -1,4 +1,4 @@
-"""The emitter: its emission falls after a flash, not exponentially, and the beam's current goes along in part."""
+"""The emitter: its emission decays after a flash by a power law, and the beam current follows in part."""
 
 import numpy as np
 
@@ -16,26 +16,28 @@ class Gun:
     def __init__(self, config: SimulatedConfig, paths: Paths):
         self._config, self._paths = config, paths
 
-    def _kept(self, since: np.ndarray | float) -> np.ndarray:
-        """Share of a fresh emission that is left ``since`` s after a flash: 1 / (1 + since / tau)^p."""
+    def _remaining_emission(self, elapsed: np.ndarray | float) -> np.ndarray:
+        """Share of a fresh emission that is left ``elapsed`` s after a flash: 1 / (1 + elapsed / tau)^p."""
         c = self._config
         tau = _HOUR / ((1 - c.emission_decay) ** (-1 / c.emission_power) - 1)
-        return (1 + np.asarray(since) / tau) ** -c.emission_power
+        return (1 + np.asarray(elapsed) / tau) ** -c.emission_power
 
-    def faded(self, t: np.ndarray, log: Log) -> np.ndarray:
+    def relative_decay(self, t: np.ndarray, log: Log) -> np.ndarray:
         """Relative change of the emission since the session's start by age and flashes; below zero when it fell."""
         c = self._config
         if c.emission_decay == 0:
             return np.zeros_like(t)
         flashes = np.array([-c.flash_age, *np.asarray(log.times)[log.raised("flash")]])
-        last = flashes[np.searchsorted(flashes, t, side="right") - 1]
-        return self._kept(t - last) / self._kept(c.flash_age) - 1
+        last_flash = flashes[np.searchsorted(flashes, t, side="right") - 1]
+        return self._remaining_emission(t - last_flash) / self._remaining_emission(c.flash_age) - 1
 
     def emission(self, t: np.ndarray, log: Log) -> np.ndarray:
         """True emission in A: not proportional to the beam."""
         paths = self._paths
-        return _EMISSION * (1 + 0.4 * paths.value("beam", t) + paths.value("emission.own", t) + self.faded(t, log))
+        return _EMISSION * (
+            1 + 0.4 * paths.value("beam", t) + paths.value("emission.own", t) + self.relative_decay(t, log)
+        )
 
     def beam(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """True beam current over the nominal one."""
-        return 1 + self._paths.value("beam", t) + self._config.beam_follows * self.faded(t, log)
+        """True beam current over the nominal current."""
+        return 1 + self._paths.value("beam", t) + self._config.beam_follows * self.relative_decay(t, log)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.signal import lfilter
 
-from instrument.simulated.truth.column.paths import STEP, Paths
+from instrument.simulated.truth.column.paths import TIME_STEP, Paths
 from instrument.simulated.truth.config import SimulatedConfig, generator
 from instrument.simulated.truth.log import Log
 
@@ -20,7 +20,7 @@ class Holder:
         self.gain_error = config.holder_gain_error * float(z[2])
 
     def rise(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """How far the heater holds it above what the room alone would make it, in K; exactly zero until it is used."""
+        """Temperature above that without the heater, in K; exactly zero until the heater is used."""
         return self._heated(t, log, AMBIENT + self._paths.value("room", t))
 
     def temperature(self, t: np.ndarray, log: Log) -> np.ndarray:
@@ -30,27 +30,31 @@ class Holder:
 
     def _heated(self, t: np.ndarray, log: Log, ambient: np.ndarray) -> np.ndarray:
         """The holder is pulled to the set point while the heater is on and to the room while it is off; ``hold`` is
-        the heater's part in where it stands now, and ``heat`` that part times its set points.
+        the heater's weight in the present temperature, and ``heat`` that weight times its set points.
         """
         goals, times, lag = log.values("holder.temperature"), np.asarray(log.times), self._config.holder_lag
         on = (goals > 0).astype(np.float64)
         hold, heat = on.copy(), goals.copy()
         for number in range(1, len(goals)):
-            left = np.exp(-(times[number] - times[number - 1]) / lag)
-            hold[number] = on[number - 1] + (hold[number - 1] - on[number - 1]) * left
-            heat[number] = goals[number - 1] + (heat[number - 1] - goals[number - 1]) * left
-        at = log.entry(t)
-        left = np.exp(-(t - times[at]) / lag)
-        return goals[at] + (heat[at] - goals[at]) * left - (on[at] + (hold[at] - on[at]) * left) * ambient
+            remaining = np.exp(-(times[number] - times[number - 1]) / lag)
+            hold[number] = on[number - 1] + (hold[number - 1] - on[number - 1]) * remaining
+            heat[number] = goals[number - 1] + (heat[number - 1] - goals[number - 1]) * remaining
+        entry = log.entry(t)
+        remaining = np.exp(-(t - times[entry]) / lag)
+        return (
+            goals[entry]
+            + (heat[entry] - goals[entry]) * remaining
+            - (on[entry] + (hold[entry] - on[entry]) * remaining) * ambient
+        )
 
     def drift(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """How far the holder's temperature has moved the specimen since the session's start, [n, 2] in A."""
+        """Drift of the specimen by the holder's temperature since the session's start, [n, 2] in A."""
         if t.size == 0 or not self.drift_per_kelvin.any():
             return np.zeros((len(t), 2))
-        grid = STEP * np.arange(int(t.max() / STEP) + 2)
+        grid = TIME_STEP * np.arange(int(t.max() / TIME_STEP) + 2)
         warm = self.temperature(grid, log)
         warm = warm - warm[0]
-        keep = np.exp(-STEP / self._config.holder_drift_lag)
+        keep = np.exp(-TIME_STEP / self._config.holder_drift_lag)
         followed = lfilter([1 - keep], [1.0, -keep], 0.5 * (warm[1:] + warm[:-1]))
         followed = np.interp(t, grid, np.concatenate([[0.0], np.asarray(followed)]))
         return followed[:, None] * self.drift_per_kelvin

@@ -1,7 +1,7 @@
-"""Hysteresis of the objective lens: plays (Prandtl-Ishlinskii), each of which moves only when it is pushed.
+"""Hysteresis of the objective lens: play operators of the Prandtl-Ishlinskii model.
 
-A play of width r follows its command at a distance of at most r. With a rate, it gets to where it is pushed with that
-time constant, so that a fast cycle moves it less. Deflectors have air cores, and none of this.
+A play of width r follows its command at a distance of at most r. With a rate, it approaches its target with that time
+constant, so that a fast cycle moves it less. Deflectors have air cores and no hysteresis.
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from instrument.simulated.truth.config import SimulatedConfig, generator
 from instrument.simulated.truth.log import Log
 
-_BEFORE = 6  # commands before the session that the plays remember
+_COMMANDS_BEFORE_SESSION = 6  # commands before the session that the plays remember
 
 
 class Plays:
@@ -21,8 +21,8 @@ class Plays:
         self._rate = config.play_rate
         self._start = np.zeros(len(plays))
         if config.lens_plays:
-            # nobody knows what the lens went through before the session
-            past = 1.5 * self._widths.max() * generator(seed, "plays").uniform(-1, 1, _BEFORE)
+            # the history of the lens before the session is random
+            past = 1.5 * self._widths.max() * generator(seed, "plays").uniform(-1, 1, _COMMANDS_BEFORE_SESSION)
             for command in (*past, 0.0):
                 self._start = self._pushed(self._start, command)
 
@@ -30,24 +30,24 @@ class Plays:
         """Where followers [plays] end up once ``command`` (A) is held."""
         return np.minimum(np.maximum(followers, command - self._widths), command + self._widths)
 
-    def _remaining(self, since: np.ndarray | float) -> np.ndarray:
-        """Share of the way to go that is left ``since`` s after a push."""
-        return np.exp(-np.asarray(since) / self._rate) if self._rate > 0 else np.zeros(np.shape(since))
+    def _remaining(self, elapsed: np.ndarray | float) -> np.ndarray:
+        """Share of the remaining distance ``elapsed`` s after a command."""
+        return np.exp(-np.asarray(elapsed) / self._rate) if self._rate > 0 else np.zeros(np.shape(elapsed))
 
     def offset(self, t: np.ndarray, log: Log) -> np.ndarray:
-        """What hysteresis adds to the command of C10 at times ``t`` (s), in A."""
+        """Offset of C10 from its command by hysteresis at times ``t`` (s), in A."""
         commands, normalised = log.lens(), log.raised("normalise")
         begin, end = np.empty((2, len(commands), len(self._widths)))
         for number, command in enumerate(commands):
             if number == 0:
                 begin[0] = self._start
             else:
-                left = self._remaining(log.times[number] - log.times[number - 1])
-                begin[number] = end[number - 1] + (begin[number - 1] - end[number - 1]) * left
+                remaining = self._remaining(log.times[number] - log.times[number - 1])
+                begin[number] = end[number - 1] + (begin[number - 1] - end[number - 1]) * remaining
             if normalised[number]:
-                begin[number] = command + self._widths  # as if it came down from saturation, whatever was before
+                begin[number] = command + self._widths  # as after coming down from saturation
             end[number] = self._pushed(begin[number], command)
-        at = log.entry(t)
-        left = self._remaining(t - np.asarray(log.times)[at])[:, None]
-        followers = end[at] + (begin[at] - end[at]) * left
-        return ((followers - commands[at][:, None]) * self._weights).sum(axis=1)
+        entry = log.entry(t)
+        remaining = self._remaining(t - np.asarray(log.times)[entry])[:, None]
+        followers = end[entry] + (begin[entry] - end[entry]) * remaining
+        return ((followers - commands[entry][:, None]) * self._weights).sum(axis=1)

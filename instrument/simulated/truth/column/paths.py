@@ -9,8 +9,8 @@ from scipy.signal import lfilter
 
 from instrument.simulated.truth.config import SimulatedConfig, generator
 
-STEP = 0.05  # s
-_BLOCK = 1200  # grid points, one minute
+TIME_STEP = 0.05  # s
+_BLOCK_POINTS = 1200  # grid points, one minute
 
 
 class Paths:
@@ -21,7 +21,7 @@ class Paths:
         rng = generator(seed, "paths")
         self._phase = rng.uniform(0, 2 * np.pi, 8)
         self._period = {"air": rng.uniform(500, 900), "chiller": rng.uniform(120, 220), "turn": rng.uniform(300, 700)}
-        self._last: dict[str, float] = {}
+        self._last_value: dict[str, float] = {}
         self._values: dict[str, np.ndarray] = {}
         self._blocks = 0
         self._start(rng)
@@ -29,7 +29,7 @@ class Paths:
     def _start(self, rng: np.random.Generator) -> None:
         """Draw where every process stands at time zero."""
         c, z = self._config, rng.standard_normal
-        self._last = {
+        self._last_value = {
             "C10.walk": c.c10_zero_sigma * z(),
             "C12.a": c.c12_sigma * z(),
             "C12.b": c.c12_sigma * z(),
@@ -43,10 +43,10 @@ class Paths:
             "drift.y": 0.0,
             "coil": c.room_flicker * z(),
         }
-        self._last["lagged"] = 0.6 * self._last["coil"] + 0.4 * c.room_flicker * z()
-        self._lagged_zero = self._last["lagged"]
+        self._last_value["lagged"] = 0.6 * self._last_value["coil"] + 0.4 * c.room_flicker * z()
+        self._lagged_zero = self._last_value["lagged"]
         for name, (rms, _) in self._wanderers().items():
-            self._last[name] = rms * z()
+            self._last_value[name] = rms * z()
 
     def _wanderers(self) -> dict[str, tuple[float, float]]:
         """Stationary processes: (rms, correlation time in s). Three of them, decades apart, make the room's 1/f."""
@@ -73,24 +73,24 @@ class Paths:
         }
 
     def _noise(self, name: str, block: int) -> np.ndarray:
-        return generator(self._seed, "path", name, block).standard_normal(_BLOCK)
+        return generator(self._seed, "path", name, block).standard_normal(_BLOCK_POINTS)
 
     def _follow(self, name: str, drive: np.ndarray, keep: float) -> np.ndarray:
         """x[n + 1] = keep x[n] + drive[n], going on from where the last block ended."""
-        out, _ = lfilter([1.0], [1.0, -keep], drive, zi=[keep * self._last[name]])
-        self._last[name] = float(out[-1])
+        out, _ = lfilter([1.0], [1.0, -keep], drive, zi=[keep * self._last_value[name]])
+        self._last_value[name] = float(out[-1])
         return out
 
     def _make_block(self) -> None:
         c, block = self._config, self._blocks
-        t = (block * _BLOCK + 1 + np.arange(_BLOCK)) * STEP
-        new: dict[str, np.ndarray] = {}
+        t = (block * _BLOCK_POINTS + 1 + np.arange(_BLOCK_POINTS)) * TIME_STEP
+        block_values: dict[str, np.ndarray] = {}
         for name, (rms, tau) in self._wanderers().items():
-            keep = np.exp(-STEP / tau)
-            new[name] = self._follow(name, rms * np.sqrt(1 - keep**2) * self._noise(name, block), keep)
-        walks = {"C10.walk": c.c10_walk, "C12.a": c.c12_walk, "C12.b": c.c12_walk, "heading": c.drift_turn}
-        for name, size in walks.items():
-            new[name] = self._follow(name, size * np.sqrt(STEP) * self._noise(name, block), 1.0)
+            keep = np.exp(-TIME_STEP / tau)
+            block_values[name] = self._follow(name, rms * np.sqrt(1 - keep**2) * self._noise(name, block), keep)
+        walk_rates = {"C10.walk": c.c10_walk, "C12.a": c.c12_walk, "C12.b": c.c12_walk, "heading": c.drift_turn}
+        for name, size in walk_rates.items():
+            block_values[name] = self._follow(name, size * np.sqrt(TIME_STEP) * self._noise(name, block), 1.0)
         # walks that the alignment keeps within bounds: as fast over minutes, capped over hours
         capped = {
             "C21.a": (c.c21_walk, c.c21_sigma),
@@ -99,23 +99,27 @@ class Paths:
         }
         capped |= {"C23.b": (c.c23_walk, c.c23_sigma), "C30": (c.c30_walk, c.c30_sigma)}
         for name, (size, cap) in capped.items():
-            keep = np.exp(-STEP * size**2 / (2 * max(cap, 1e-9) ** 2))
-            new[name] = self._follow(name, size * np.sqrt(STEP) * self._noise(name, block), keep)
+            keep = np.exp(-TIME_STEP * size**2 / (2 * max(cap, 1e-9) ** 2))
+            block_values[name] = self._follow(name, size * np.sqrt(TIME_STEP) * self._noise(name, block), keep)
         air = c.room_swing * np.sin(2 * np.pi * t / self._period["air"] + self._phase[0])
-        new["room"] = air + new["room.fast"] + new["room.middle"] + new["room.slow"]
-        new["water"] = 0.05 * np.sin(2 * np.pi * t / self._period["chiller"] + self._phase[1]) + new["water.wander"]
-        share = 1 - np.exp(-STEP / c.coil_lag)
-        new["coil"] = self._follow("coil", share * (0.7 * new["room"] + new["water"]), 1 - share)
-        share = 1 - np.exp(-STEP / c.thermal_lag)
-        new["lagged"] = self._follow("lagged", share * new["coil"], 1 - share)
-        turn = new["heading"] + 0.8 * np.sin(2 * np.pi * t / self._period["turn"] + self._phase[2])
-        speed = c.drift_speed * (1 + new["pace"]) * STEP
-        new["drift.x"] = self._follow("drift.x", speed * np.cos(turn), 1.0)
-        new["drift.y"] = self._follow("drift.y", speed * np.sin(turn), 1.0)
-        for name, values in new.items():
-            before = self._values.get(name)
+        block_values["room"] = air + block_values["room.fast"] + block_values["room.middle"] + block_values["room.slow"]
+        block_values["water"] = (
+            0.05 * np.sin(2 * np.pi * t / self._period["chiller"] + self._phase[1]) + block_values["water.wander"]
+        )
+        share = 1 - np.exp(-TIME_STEP / c.coil_lag)
+        block_values["coil"] = self._follow(
+            "coil", share * (0.7 * block_values["room"] + block_values["water"]), 1 - share
+        )
+        share = 1 - np.exp(-TIME_STEP / c.thermal_lag)
+        block_values["lagged"] = self._follow("lagged", share * block_values["coil"], 1 - share)
+        turn = block_values["heading"] + 0.8 * np.sin(2 * np.pi * t / self._period["turn"] + self._phase[2])
+        speed = c.drift_speed * (1 + block_values["pace"]) * TIME_STEP
+        block_values["drift.x"] = self._follow("drift.x", speed * np.cos(turn), 1.0)
+        block_values["drift.y"] = self._follow("drift.y", speed * np.sin(turn), 1.0)
+        for name, values in block_values.items():
+            earlier = self._values.get(name)
             # room and water start where their first point is: they are sums, not states of their own
-            first = np.array([self._first.get(name, values[0])]) if before is None else before
+            first = np.array([self._first_value.get(name, values[0])]) if earlier is None else earlier
             self._values[name] = np.concatenate([first, values])
         self._blocks += 1
 
@@ -126,16 +130,16 @@ class Paths:
         if t.min() < 0:
             raise ValueError(f"time {t.min():.3f} s is before the session; ask for times from its start on")
         if self._blocks == 0:
-            self._first = dict(self._last)
-        while self._blocks * _BLOCK * STEP <= t.max():
+            self._first_value = dict(self._last_value)
+        while self._blocks * _BLOCK_POINTS * TIME_STEP <= t.max():
             self._make_block()
         values = self._values[name]
-        place = t / STEP
-        index = np.minimum(place.astype(np.int64), len(values) - 2)
-        part = place - index
-        return values[index] * (1 - part) + values[index + 1] * part
+        grid_position = t / TIME_STEP
+        index = np.minimum(grid_position.astype(np.int64), len(values) - 2)
+        fraction = grid_position - index
+        return values[index] * (1 - fraction) + values[index + 1] * fraction
 
-    def warmed(self, t: np.ndarray) -> np.ndarray:
+    def lagged_temperature(self, t: np.ndarray) -> np.ndarray:
         """The temperature that focus follows, in K since the session's start."""
         return self.value("lagged", t) - self._lagged_zero
 

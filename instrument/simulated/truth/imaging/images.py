@@ -1,6 +1,4 @@
-"""How the true image comes from the true Grams: aberrations, focal spread, source with tails, at any position. Plain
-numpy.
-"""
+"""True images from the true Gram matrices: aberrations, focal spread, source with tails, at any position. Plain numpy."""
 
 import numpy as np
 
@@ -53,8 +51,8 @@ class Imager:
         self._starts = np.flatnonzero(np.r_[True, np.diff(code) > 0])
         self._cells = code[self._starts]
         k2 = (k**2).sum(axis=1)
-        apart = k2[self._first] - k2[self._second]
-        self._damping = np.exp(-0.5 * (np.pi * lam * config.focal_spread * apart) ** 2).astype(np.float32)
+        k2_difference = k2[self._first] - k2[self._second]
+        self._damping = np.exp(-0.5 * (np.pi * lam * config.focal_spread * k2_difference) ** 2).astype(np.float32)
         self._pairs = gram.grams[:, self._first, self._second]
         qx = self._cells % (2 * self._reach + 1) - self._reach
         qy = self._cells // (2 * self._reach + 1)
@@ -72,10 +70,10 @@ class Imager:
         depths = self.gram.depths
         number = min(4, len(depths))
         start = int(np.clip(np.searchsorted(depths, thickness) - number // 2, 0, len(depths) - number))
-        near, weights = depths[start : start + number], np.zeros(len(depths))
+        nearest, weights = depths[start : start + number], np.zeros(len(depths))
         for i in range(number):
-            others = np.delete(near, i)
-            weights[start + i] = np.prod((thickness - others) / (near[i] - others))
+            other_depths = np.delete(nearest, i)
+            weights[start + i] = np.prod((thickness - other_depths) / (nearest[i] - other_depths))
         return weights
 
     def harmonics(self, aberrations: np.ndarray, thickness: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Expected frames: what the true instrument records on average, for commands really given or only asked about."""
+"""Expected frames of the true instrument, for commands that were given or are hypothetical."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -28,7 +28,7 @@ class Request(Protocol):
     def noisy(self) -> bool: ...
 
 
-_HOLD = 0.25  # s of a frame over which the optics are taken as still
+_FROZEN_SECONDS = 0.25  # s of a frame over which the optics are taken as still
 
 
 class ExpectedRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,19 +51,21 @@ def expected_frame(column: Column, imager: Imager, log: Log, start: float, scan:
     """
     ny, nx = scan.shape
     line = nx * scan.dwell + scan.flyback
-    group = max(1, int(_HOLD / line))
-    row, across = np.arange(ny), (np.arange(nx) - (nx - 1) / 2) * scan.pixel
+    group = max(1, int(_FROZEN_SECONDS / line))
+    row, column_offset = np.arange(ny), (np.arange(nx) - (nx - 1) / 2) * scan.pixel
     fraction = np.empty((ny, nx))
     for first in range(0, ny, group):
         rows = row[first : first + group]
         times = (start + rows[:, None] * line + (np.arange(nx) + 0.5)[None, :] * scan.dwell).ravel()
-        scan_x = np.broadcast_to(across[None, :], (len(rows), nx)).ravel()
+        scan_x = np.broadcast_to(column_offset[None, :], (len(rows), nx)).ravel()
         scan_y = np.broadcast_to(((rows - (ny - 1) / 2) * scan.pixel)[:, None], (len(rows), nx)).ravel()
-        places = column.beam(times, scan_x, scan_y, log) - column.specimen(times, log)
+        positions = column.beam(times, scan_x, scan_y, log) - column.specimen(times, log)
         middle = np.array([0.5 * (times[0] + times[-1])])
-        thickness = float(column.thickness(places.mean(axis=0, keepdims=True))[0])
+        thickness = float(column.thickness(positions.mean(axis=0, keepdims=True))[0])
         harmonics = imager.harmonics(column.aberrations(middle, log)[0], thickness)
-        fraction[first : first + group] = imager.intensity(harmonics, places[:, 0], places[:, 1]).reshape(len(rows), nx)
+        fraction[first : first + group] = imager.intensity(harmonics, positions[:, 0], positions[:, 1]).reshape(
+            len(rows), nx
+        )
     electrons = scan.dose * scan.pixel**2 * column.dose_factor(start + (row + 0.5) * line, log)
     return np.maximum(fraction, 0.0), electrons
 
@@ -80,7 +82,7 @@ def noisy_frame(
 
 
 class Truth:
-    """The hidden truth of one session, for scoring afterwards. Asking changes nothing."""
+    """The hidden truth of one session, for scoring. Its methods do not change the state."""
 
     def __init__(self, column: Column, imager: Imager, config: SimulatedConfig, seed: int, epoch: int, log: Log):
         self._column, self._imager, self._config = column, imager, config
@@ -99,20 +101,20 @@ class Truth:
         in counts (float32 [ny, nx]) else None.
 
         A request is an `ExpectedRequest`, a mapping of its fields, or anything with these attributes. The scan starts
-        ``scan.settle`` after the command; the history is that of the commands really given strictly before it. Noise
-        depends on the seed and on what is asked, and is independent of that of recorded frames.
+        ``scan.settle`` after the command; the history is that of the commands given strictly before it. Noise depends
+        on the seed and on the request, and is independent of that of recorded frames.
         """
-        return [self._one(msgspec.convert(r, ExpectedRequest, from_attributes=True)) for r in requests]
+        return [self._expected_frame(msgspec.convert(r, ExpectedRequest, from_attributes=True)) for r in requests]
 
-    def _one(self, request: ExpectedRequest) -> tuple[np.ndarray, np.ndarray | None]:
+    def _expected_frame(self, request: ExpectedRequest) -> tuple[np.ndarray, np.ndarray | None]:
         unknown = set(request.settings) - {control.name for control in CONTROLS}
         if unknown:
             raise ValueError(
                 f"unknown controls {sorted(unknown)}; the controls are {', '.join(c.name for c in CONTROLS)}"
             )
-        at = float(self._seconds(np.array([request.command_time]))[0])
-        log = self._log.before(at)
-        log.add(at, log.settings[-1] | request.settings)
+        command_seconds = float(self._seconds(np.array([request.command_time]))[0])
+        log = self._log.until(command_seconds)
+        log.add(command_seconds, log.settings[-1] | request.settings)
         start = (request.command_time + round(request.scan.settle * 1e9) - self._epoch) / 1e9
         fraction, electrons = expected_frame(self._column, self._imager, log, start, request.scan)
         if not request.noisy:
@@ -132,11 +134,11 @@ class Truth:
         out = dict(zip(ABERRATIONS, column.aberrations(t, log).T.copy(), strict=True))
         for name in ("C10", "C12.a", "C12.b"):
             out[name] = out[name] - log.commanded(name, t)
-        place = column.specimen(t, log)
-        still = np.zeros_like(t)
-        beam = column.beam(t, still, still, log)
+        position = column.specimen(t, log)
+        no_scan = np.zeros_like(t)
+        beam = column.beam(t, no_scan, no_scan, log)
         tilt = self._imager.gram.tilt
-        out |= {"x": place[:, 0], "y": place[:, 1], "thickness": column.thickness(beam - place)}
+        out |= {"x": position[:, 0], "y": position[:, 1], "thickness": column.thickness(beam - position)}
         out |= {"tilt.x": np.full_like(t, tilt[0]), "tilt.y": np.full_like(t, tilt[1])}
         out |= {"beam.x": beam[:, 0], "beam.y": beam[:, 1], "source_sigma": np.full_like(t, c.source_sigma)}
         out |= {
@@ -145,7 +147,7 @@ class Truth:
             "dose_factor": column.dose_factor(t, log),
         }
         out |= {f"temperature.{name}": column.paths.value(name, t) for name in ("room", "water")}
-        out |= {"temperature.coil": column.heat.coil(t), "temperature.lagged": column.heat.warmed(t)}
+        out |= {"temperature.coil": column.heat.coil(t), "temperature.lagged": column.heat.lagged_temperature(t)}
         out["high_tension.ppm"] = column.paths.value("ht", t)
         return out
 

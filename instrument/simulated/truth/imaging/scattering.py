@@ -1,5 +1,5 @@
-"""The detector Gram matrices of all plane waves in the aperture, carried through the true specimen by abTEM, and
-their cache.
+"""Detector Gram matrices of all plane waves in the aperture, propagated through the true specimen by abTEM, and their
+cache.
 
 Waves are held [x, y], as abTEM does; only beam indices and Grams leave this module.
 """
@@ -61,7 +61,7 @@ class TruthGram:
 
 
 def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progress: Progress) -> TruthGram:
-    """The Grams of this specimen, from ``cache`` if they are there and whole, else built (and stored)."""
+    """The Gram matrices of this specimen, from ``cache`` if they are there and intact, else built (and stored)."""
     key = {name: getattr(config, name) for name in _KEYS} | {"seed": seed, "version": VERSION}
     if config.cif is not None:
         unit_cell(config)
@@ -73,7 +73,7 @@ def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progre
             with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return TruthGram(**{name: stored[name] for name in TruthGram.__dataclass_fields__})
         except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            progress(f"cached specimen {path.name} is broken ({error}); building it anew", 0.0)
+            progress(f"cached specimen {path.name} is broken ({error}); building it again", 0.0)
     gram = build(config, seed, progress)
     if path is not None:
         try:
@@ -84,7 +84,7 @@ def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progre
 
 
 def _keep(gram: TruthGram, path: Path) -> None:
-    """Write the Grams whole, or not at all."""
+    """Write the Gram matrices atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
@@ -124,16 +124,16 @@ def potential(atoms: Any, config: SimulatedConfig, slices: int) -> Any:
     lengths, n = np.asarray(atoms.cell.lengths()), config.gpts
     index = np.fft.fftfreq(n, 1 / n)
     k2 = (index[:, None] / lengths[0]) ** 2 + (index[None, :] / lengths[1]) ** 2
-    places, symbols = atoms.get_positions() / lengths[None, :], np.array(atoms.get_chemical_symbols())
-    layer = np.clip((places[:, 2] * slices).astype(int), 0, slices - 1)
+    positions, symbols = atoms.get_positions() / lengths[None, :], np.array(atoms.get_chemical_symbols())
+    layer = np.clip((positions[:, 2] * slices).astype(int), 0, slices - 1)
     factors = {s: KirklandParametrization().projected_scattering_factor(s)(k2) for s in np.unique(symbols)}
-    across, down = (np.exp(-2j * np.pi * places[:, axis][:, None] * index[None, :]) for axis in (0, 1))
+    phase_x, phase_y = (np.exp(-2j * np.pi * positions[:, axis][:, None] * index[None, :]) for axis in (0, 1))
     array = np.empty((slices, n, n), dtype=np.float32)
     for number in range(slices):
         spectrum = np.zeros((n, n), dtype=np.complex128)
         for symbol, factor in factors.items():
-            here = (layer == number) & (symbols == symbol)
-            spectrum += factor * (across[here].T @ down[here])
+            selected = (layer == number) & (symbols == symbol)
+            spectrum += factor * (phase_x[selected].T @ phase_y[selected])
         array[number] = np.fft.ifft2(spectrum).real * (n * n / (lengths[0] * lengths[1]))
     size = (float(lengths[0]), float(lengths[1]))
     return abtem.PotentialArray(array, slice_thickness=float(lengths[2]) / slices, extent=size)
@@ -164,12 +164,12 @@ def aperture_beams(config: SimulatedConfig, extent: np.ndarray) -> tuple[np.ndar
 
 
 def build(config: SimulatedConfig, seed: int, progress: Progress) -> TruthGram:
-    """Carry every plane wave of the aperture through every configuration and reduce to Grams at each depth."""
+    """Propagate every plane wave of the aperture through every configuration and reduce to Gram matrices at each depth."""
     import abtem
 
     started = time.monotonic()
-    quiet = {"diagnostics.progress_bar": False, "dask.lazy": False, "precision": "float32", "device": "cpu"}
-    with abtem.config.set(quiet):
+    settings = {"diagnostics.progress_bar": False, "dask.lazy": False, "precision": "float32", "device": "cpu"}
+    with abtem.config.set(settings):
         counts, n = depths_in_cells(config), config.gpts
         extent = np.asarray(crystal(config, seed, 0).cell.lengths()[:2], dtype=np.float64)
         beams, amplitude = aperture_beams(config, extent)
@@ -210,9 +210,14 @@ def _weights_on_grid(config: SimulatedConfig, seed: int, extent: np.ndarray) -> 
 
 
 def _leaving(
-    config: SimulatedConfig, beams: np.ndarray, extent: np.ndarray, entrance: list, stack: list[list], leave: list
+    config: SimulatedConfig,
+    beams: np.ndarray,
+    extent: np.ndarray,
+    entrance_layer: list,
+    stack: list[list],
+    exit_layer: list,
 ) -> Iterator[np.ndarray]:
-    """Spectra [beams, n * n] of plane waves that passed ``entrance``, the parts of ``stack`` so far, and ``leave``."""
+    """Spectra [beams, n * n] of plane waves after ``entrance_layer``, the parts of ``stack`` so far, and ``exit_layer``."""
     import abtem
     from abtem.antialias import AntialiasAperture
     from abtem.core.axes import AxisMetadata, OrdinalAxis
@@ -222,18 +227,18 @@ def _leaving(
     step, limiter, x = FresnelPropagator(), AntialiasAperture(), np.arange(config.gpts) / config.gpts
     # C10 refers to the crystal's entrance face: take the waves back through the layer above it
     k2 = (beams[:, 0] / extent[0]) ** 2 + (beams[:, 1] / extent[1]) ** 2
-    across = np.exp(1j * np.pi * wavelength(config.energy) * config.amorphous_entrance * k2[:, None])
-    across = across * np.exp(2j * np.pi * beams[:, :1] * x[None, :])
-    array = across[:, :, None] * np.exp(2j * np.pi * beams[:, 1:] * x[None, :])[:, None, :]
+    phase = np.exp(1j * np.pi * wavelength(config.energy) * config.amorphous_entrance * k2[:, None])
+    phase = phase * np.exp(2j * np.pi * beams[:, :1] * x[None, :])
+    array = phase[:, :, None] * np.exp(2j * np.pi * beams[:, 1:] * x[None, :])[:, None, :]
     axes: list[AxisMetadata] = [OrdinalAxis(values=tuple(range(len(beams))))]
     size = (float(extent[0]), float(extent[1]))
     waves = abtem.Waves(array.astype(np.complex64), energy=config.energy, extent=size, ensemble_axes_metadata=axes)
-    for one in entrance:
-        waves = conventional_multislice_step(waves, one, step, limiter)
-    for part in stack:
-        for one in part:
-            waves = conventional_multislice_step(waves, one, step, limiter)
-        last = waves.copy()
-        for one in leave:
-            last = conventional_multislice_step(last, one, step, limiter)
-        yield np.asarray(fft.fft2(last.array)).reshape(len(beams), -1)
+    for transmission in entrance_layer:
+        waves = conventional_multislice_step(waves, transmission, step, limiter)
+    for crystal_part in stack:
+        for transmission in crystal_part:
+            waves = conventional_multislice_step(waves, transmission, step, limiter)
+        leaving = waves.copy()
+        for transmission in exit_layer:
+            leaving = conventional_multislice_step(leaving, transmission, step, limiter)
+        yield np.asarray(fft.fft2(leaving.array)).reshape(len(beams), -1)

@@ -60,9 +60,9 @@ def unit_cell(config: SimulatedConfig) -> Any:
 def depths_in_cells(config: SimulatedConfig) -> np.ndarray:
     """Depths, in whole cells, that cover all thicknesses of this specimen."""
     nominal = config.cells * config.thickness_scale
-    first = max(1, math.floor(nominal - config.wedge_swing))
-    last = max(math.ceil(nominal + config.wedge_swing), first + 1)
-    return np.arange(first, last + 1)
+    shallowest = max(1, math.floor(nominal - config.wedge_swing))
+    deepest = max(math.ceil(nominal + config.wedge_swing), shallowest + 1)
+    return np.arange(shallowest, deepest + 1)
 
 
 def cell_depth(config: SimulatedConfig) -> float:
@@ -110,14 +110,14 @@ def amorphous(config: SimulatedConfig, seed: int, thickness: float, extent: np.n
 
     rng = generator(seed, "amorphous", label)
     size = np.array([extent[0], extent[1], thickness])
-    wanted = max(1, round(config.amorphous_density * float(np.prod(size))))
-    places = np.empty((0, 3))
-    for _ in range(200 * wanted):
-        if len(places) == wanted:
+    atom_count = max(1, round(config.amorphous_density * float(np.prod(size))))
+    positions = np.empty((0, 3))
+    for _ in range(200 * atom_count):
+        if len(positions) == atom_count:
             break
-        place = rng.uniform(0, 1, 3) * size
-        apart = np.abs(places - place[None, :])
-        apart[:, :2] = np.minimum(apart[:, :2], size[None, :2] - apart[:, :2])
-        if len(places) == 0 or (apart**2).sum(axis=1).min() > 1.35**2:
-            places = np.concatenate([places, place[None, :]])
-    return ase.Atoms(f"C{len(places)}", positions=places, cell=size, pbc=True)
+        candidate = rng.uniform(0, 1, 3) * size
+        separation = np.abs(positions - candidate[None, :])
+        separation[:, :2] = np.minimum(separation[:, :2], size[None, :2] - separation[:, :2])
+        if len(positions) == 0 or (separation**2).sum(axis=1).min() > 1.35**2:
+            positions = np.concatenate([positions, candidate[None, :]])
+    return ase.Atoms(f"C{len(positions)}", positions=positions, cell=size, pbc=True)

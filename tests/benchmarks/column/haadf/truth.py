@@ -23,7 +23,7 @@ from twin.records import Scan
 
 ENERGY, SEMIANGLE, DETECTOR = 200e3, 21.4e-3, (60e-3, 95e-3)
 SOURCE, SPREAD, GAIN, BLACK, READOUT, DRIFT = 0.34, 22.0, 20.0, 100.0, 5.0, 1.0
-"""Source (rms, angstrom), focal spread (rms, angstrom), counts per electron, counts without electrons and their rms, as believed; and
+"""Source (rms, angstrom), focal spread (rms, angstrom), counts per electron, counts without electrons and their rms, nominal; and
 the spread of the drift, angstrom per second and axis."""
 C10, C12 = 80.0, 25.0
 """Spread of defocus and astigmatism from image to image, angstrom."""
@@ -49,9 +49,9 @@ class Crystal:
         )
 
 
-def _dumbbells(a: float, one: str, other: str) -> tuple[tuple[float, float, float], tuple]:
+def _dumbbells(a: float, first: str, second: str) -> tuple[tuple[float, float, float], tuple]:
     side = float(a / np.sqrt(2.0))
-    sites = ((one, 0, 0, 0), (one, 0.5, 0.5, 0.5), (other, 0, 0.25, 0.5), (other, 0.5, 0.75, 0))
+    sites = ((first, 0, 0, 0), (first, 0.5, 0.5, 0.5), (second, 0, 0.25, 0.5), (second, 0.5, 0.75, 0))
     return (side, a, side), sites
 
 
@@ -87,8 +87,8 @@ def centred(crystal: Crystal) -> Atoms:
 def specimen(crystal: Crystal, seed: int, folder: Path, progress: Callable[[str, float], None]) -> Imager:
     """The true specimen of ``seed``, from ``folder`` if it is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as spare:
-        cif = Path(spare) / "cell.cif"
+    with tempfile.TemporaryDirectory() as scratch:
+        cif = Path(scratch) / "cell.cif"
         write(cif, centred(crystal))
         config = SimulatedConfig(
             cif=str(cif), cells=crystal.cells, gpts=144, phonon_configs=5, thermal_b=crystal.b, energy=ENERGY,
@@ -118,11 +118,11 @@ def recorded(
     """A trial at random: 6 to 12 cells of 3.9 angstrom across, 3e3 to 1e5 electrons per square angstrom, drift, wander and jitter of the scan."""
     generator = np.random.default_rng([seed, len(crystal.name)])
     pixels = int(generator.choice([96, 128]))
-    across = generator.uniform(6.0, 12.0) * 3.9
-    spent = float(np.exp(generator.uniform(np.log(3e3), np.log(1e5))))
+    width = generator.uniform(6.0, 12.0) * 3.9
+    random_dose = float(np.exp(generator.uniform(np.log(3e3), np.log(1e5))))
     scan = Scan(
-        shape=(pixels, pixels), pixel=across / pixels, dwell=float(generator.choice([8e-6, 2e-5])), flyback=5e-4,
-        dose=dose if dose is not None else spent,
+        shape=(pixels, pixels), pixel=width / pixels, dwell=float(generator.choice([8e-6, 2e-5])), flyback=5e-4,
+        dose=dose if dose is not None else random_dose,
     )  # fmt: skip
     values = dict.fromkeys(ABERRATIONS, 0.0)
     for name, sigma in ({"C10": C10, "C12.a": C12, "C12.b": C12} | NUISANCE).items():
@@ -147,13 +147,13 @@ def recorded(
         first = first or (map_, drift)
     assert first is not None
     map_, drift = first
-    right, down = map_[:, 0], map_[:, 1]
-    pixel_x = float(np.hypot(*right))
+    row_vector, column_vector = map_[:, 0], map_[:, 1]
+    pixel_x = float(np.hypot(*row_vector))
     pixel_y = float(np.linalg.det(map_)) / pixel_x
     truth = {
         "C10": values["C10"], "C12a": values["C12.a"], "C12b": values["C12.b"], "scale": gain / GAIN, "black": black,
         "thickness": thickness, "pixel_x": pixel_x, "pixel_y": pixel_y,
-        "shear": float(right @ down) / pixel_x / pixel_y, "rotation": float(-np.arctan2(right[1], right[0])),
+        "shear": float(row_vector @ column_vector) / pixel_x / pixel_y, "rotation": float(-np.arctan2(row_vector[1], row_vector[0])),
         "drift.x": float(drift[0]), "drift.y": float(drift[1]),
     }  # fmt: skip
     return Recorded(np.array(images), offsets, scan, truth)
@@ -161,40 +161,42 @@ def recorded(
 
 def _turned(values: dict[str, float], angle: float) -> dict[str, float]:
     """Aberrations in the crystal's axes, which lie at ``angle`` from the scan's: an m-fold one turns by m times it."""
-    found = dict(values)
+    rotated = dict(values)
     for name in ("C12", "C21", "C23"):
         multiple = int(name[2])
-        both = complex(values[f"{name}.a"], values[f"{name}.b"]) * np.exp(-1j * multiple * angle)
-        found[f"{name}.a"], found[f"{name}.b"] = float(both.real), float(both.imag)
-    return found
+        coefficient = complex(values[f"{name}.a"], values[f"{name}.b"]) * np.exp(-1j * multiple * angle)
+        rotated[f"{name}.a"], rotated[f"{name}.b"] = float(coefficient.real), float(coefficient.imag)
+    return rotated
 
 
 def _scanned(scan: Scan, turn: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Places (x, y) of pixels [ny, nx, 2] in the crystal's axes, the map with the drift in it, and the drift (angstrom per second, scan's axes)."""
     ny, nx = scan.shape
-    own = scan.pixel * (
+    scan_map = scan.pixel * (
         np.eye(2) * (1.0 + 0.01 * generator.standard_normal())
         + np.array([[0.003 * generator.standard_normal(), 0.003 * generator.standard_normal()], [0.0, 0.0]])
     )
     velocity = DRIFT * generator.standard_normal(2)
-    at = times(scan)
+    pixel_times = times(scan)
     x, y = np.meshgrid(np.arange(nx) - 0.5 * nx, np.arange(ny) - 0.5 * ny)
-    places = np.stack([x, y], axis=-1) @ own.T + velocity * at[..., None]
-    frame, held = line_time(scan) * ny, nx // 8
+    places = np.stack([x, y], axis=-1) @ scan_map.T + velocity * pixel_times[..., None]
+    frame, block_length = line_time(scan) * ny, nx // 8
     wander = float(np.exp(generator.uniform(np.log(0.02), np.log(0.15))))
     memory = frame * float(np.exp(generator.uniform(np.log(0.1), np.log(2.0))))
-    places = places + memory_path(at.ravel()[::held], wander, memory, generator).repeat(held, axis=0).reshape(ny, nx, 2)
+    places = places + memory_path(pixel_times.ravel()[::block_length], wander, memory, generator).repeat(
+        block_length, axis=0
+    ).reshape(ny, nx, 2)
     jitter = float(np.exp(generator.uniform(np.log(0.01), np.log(0.06))))
     phase = generator.uniform(0.0, 2.0 * np.pi, 2)
-    hum = np.stack([np.sin(2.0 * np.pi * 50.0 * at + one) for one in phase], axis=-1)
-    vibration = memory_path(at.ravel(), 1.0, 5e-3, generator).reshape(ny, nx, 2)
+    hum = np.stack([np.sin(2.0 * np.pi * 50.0 * pixel_times + offset) for offset in phase], axis=-1)
+    vibration = memory_path(pixel_times.ravel(), 1.0, 5e-3, generator).reshape(ny, nx, 2)
     places = places + 0.7 * jitter * (hum + vibration)
-    drifted = own + np.outer(velocity, [scan.dwell, line_time(scan)])
+    drifted = scan_map + np.outer(velocity, [scan.dwell, line_time(scan)])
     return places @ turn.T, turn @ drifted, velocity
 
 
-def known() -> dict[str, Any]:
-    """What is known beforehand of trials, as `reconstruct.measure.haadf.estimator.Before` takes it."""
+def prior_widths() -> dict[str, Any]:
+    """What is known beforehand of trials, as `reconstruct.measure.haadf.prior.HaadfPrior` takes it."""
     nuisance = {name.replace(".", ""): (0.0, sigma) for name, sigma in NUISANCE.items()}
     spreads = {"C10": (0.0, C10), "C12a": (0.0, C12), "C12b": (0.0, C12)}
     return {"aberrations": spreads | nuisance, "scanner": 0.003, "drift": DRIFT, "gain": 0.1, "black": 4.0}

@@ -1,7 +1,7 @@
-"""``python -m tests.benchmarks.column.thickness.learn [FOLDER]``: what the twin's model gets wrong of thickness and tilt, as one JSON line.
+"""``python -m tests.benchmarks.column.thickness.learn [FOLDER]``: the model error of thickness and tilt, as one JSON line.
 
-The `ModelError` ``surface``, ``deep`` and ``lean`` that make the errors of fits to the specimens of LEARNT likeliest, both crystals together, errors taken as
-Gaussian. FOLDER keeps abTEM's patterns.
+Maximum-likelihood `ModelError` parameters ``surface``, ``deep`` and ``lean`` for Gaussian errors of fits to the specimens of LEARNING_SEEDS, both crystals
+together. FOLDER keeps abTEM's patterns.
 """
 
 import json
@@ -15,37 +15,42 @@ from scipy.optimize import minimize
 
 from tests.benchmarks.__main__ import _progress
 from tests.benchmarks.column.thickness import truth
-from tests.benchmarks.column.thickness.bench import LEARNT, followed
+from tests.benchmarks.column.thickness.bench import LEARNING_SEEDS, followed
 
 COUNT = 20
 """Trials of 10 to 60 nm of each specimen."""
 KEYS = ("surface", "deep", "lean")
 
 
-def learnt(pairs: list[tuple[Any, Any]], used: Any) -> dict[str, float]:
-    """The likeliest errors for (trial, reading) ``pairs`` whose fits added those of ``used``."""
+def likeliest_model_error(pairs: list[tuple[Any, Any]], model_error: Any) -> dict[str, float]:
+    """The likeliest errors for (trial, reading) ``pairs`` whose fits used ``model_error``."""
     thickness = np.array([reading.value("thickness") for _, reading in pairs])
     tilts = np.array([[reading.value(f"tilt.{axis}") for axis in "xy"] for _, reading in pairs])
-    deep = thickness[:, 0]
-    off = np.column_stack([deep - [one.thickness for one, _ in pairs], tilts[..., 0] - [one.tilt for one, _ in pairs]])
-
-    def beyond(errors: np.ndarray) -> np.ndarray:
-        faces, share, lean = errors
-        return np.column_stack([faces**2 + (share * deep) ** 2, *2 * [(lean / deep) ** 2]])
-
-    before = np.array([getattr(used, key) for key in KEYS])
-    told = np.column_stack([thickness[:, 1], tilts[..., 1]]) ** 2 - beyond(before)
-
-    def surprise(logs: np.ndarray) -> float:
-        variance = told + beyond(np.exp(logs))
-        return float(0.5 * (off**2 / variance + np.log(variance)).sum())
-
-    found = minimize(
-        surprise, np.log(before), method="Nelder-Mead", options={"maxiter": 4000, "xatol": 1e-5, "fatol": 1e-7}
+    depth = thickness[:, 0]
+    errors_made = np.column_stack(
+        [depth - [trial.thickness for trial, _ in pairs], tilts[..., 0] - [trial.tilt for trial, _ in pairs]]
     )
-    if not found.success:
-        raise RuntimeError(f"no likeliest errors found: {found.message}")
-    return dict(zip(KEYS, np.exp(found.x).tolist(), strict=True))
+
+    def model_variance(errors: np.ndarray) -> np.ndarray:
+        faces, share, lean = errors
+        return np.column_stack([faces**2 + (share * depth) ** 2, *2 * [(lean / depth) ** 2]])
+
+    start = np.array([getattr(model_error, key) for key in KEYS])
+    measurement_variance = np.column_stack([thickness[:, 1], tilts[..., 1]]) ** 2 - model_variance(start)
+
+    def negative_log_likelihood(logs: np.ndarray) -> float:
+        variance = measurement_variance + model_variance(np.exp(logs))
+        return float(0.5 * (errors_made**2 / variance + np.log(variance)).sum())
+
+    fit = minimize(
+        negative_log_likelihood,
+        np.log(start),
+        method="Nelder-Mead",
+        options={"maxiter": 4000, "xatol": 1e-5, "fatol": 1e-7},
+    )
+    if not fit.success:
+        raise RuntimeError(f"no likeliest errors found: {fit.message}")
+    return dict(zip(KEYS, np.exp(fit.x).tolist(), strict=True))
 
 
 def main(folder: Path) -> None:
@@ -57,9 +62,9 @@ def main(folder: Path) -> None:
 
     pairs = []
     for name in truth.CRYSTALS:
-        done = followed(name, LEARNT, folder, COUNT, 0, progress=_progress)
-        pairs += list(zip(done["trials"], done["readings"], strict=True))
-    print(json.dumps(learnt(pairs, ModelError())))
+        results = followed(name, LEARNING_SEEDS, folder, COUNT, 0, progress=_progress)
+        pairs += list(zip(results["trials"], results["readings"], strict=True))
+    print(json.dumps(likeliest_model_error(pairs, ModelError())))
 
 
 if __name__ == "__main__":

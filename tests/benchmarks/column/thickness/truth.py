@@ -1,9 +1,9 @@
-"""Position-averaged patterns by abTEM, of specimens that the fit does not know: Kirkland's atoms, frozen phonons of other amplitudes, amorphous carbon on
+"""Position-averaged patterns by abTEM, of specimens that differ from the fit's model: Kirkland's atoms, frozen phonons of other amplitudes, amorphous carbon on
 the entrance face, every direction of the aperture by a tilted plane wave of its own through a supercell of its own; and a camera with its own errors.
 
 One run carries all directions that any trial's aperture holds and notes the patterns at all trials' depths: trials of one run share a crystal, and differ
 in thickness, tilt and everything of the camera. abTEM lays atoms between its grid points linearly, which at this sampling blurs them as
-0.0025 angstrom^2 more of thermal motion would: one more thing that the fit does not know.
+0.0025 angstrom^2 more of thermal motion would: one more difference from the fit's model.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ TILTED = 4e-3
 CAMERA, PIXEL = (96, 96), 0.7e-3
 DOSE = 1e6
 VERSION = 3
-SUB = 4
+SUBPOINTS = 4
 """Points along either axis of a step of directions, where a circle or a pixel cuts it."""
 BATCH = 24
 
@@ -74,13 +74,13 @@ class Trial:
 
 def trials(crystal: Crystal, seed: int, count: int, thin: int, deepest: float = 599.0) -> list[Trial]:
     """``count`` trials of 10 nm to ``deepest`` angstrom and ``thin`` of 2 to 7.8 nm, whole cells; the first come first whatever the counts."""
-    found = []
+    drawn = []
     for kind, number, low, high in (("thick", count, 101.0, deepest), ("thin", thin, 20.0, 78.0)):
-        for one in range(number):
-            rng = np.random.default_rng([seed, one, len(kind)])
+        for index in range(number):
+            rng = np.random.default_rng([seed, index, len(kind)])
             cells = rng.integers(np.ceil(low / crystal.cell[2]), np.floor(high / crystal.cell[2]) + 1)
             radius, angle = TILTED * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
-            found.append(
+            drawn.append(
                 Trial(
                     float(cells * crystal.cell[2]),
                     (float(radius * np.cos(angle)), float(radius * np.sin(angle))),
@@ -93,29 +93,29 @@ def trials(crystal: Crystal, seed: int, count: int, thin: int, deepest: float = 
                     int(rng.integers(2**31)),
                 )
             )
-    return found
+    return drawn
 
 
 def patterns(
     crystal: Crystal,
     seed: int,
-    wanted: list[Trial],
+    requested: list[Trial],
     folder: Path,
     progress: Callable[[str, float], None],
 ) -> list[np.ndarray]:
     """Patterns [y, x] of all trials on a lattice of directions about the beam (see `lattice`), from ``folder`` if they are there."""
-    key = hashlib.sha256(repr((crystal, seed, wanted, VERSION, SUB, BATCH)).encode()).hexdigest()[:20]
+    key = hashlib.sha256(repr((crystal, seed, requested, VERSION, SUBPOINTS, BATCH)).encode()).hexdigest()[:20]
     path = folder / f"thickness-{key}.npz"
     if path.is_file():
         with np.load(path) as stored:
-            return [stored[f"p{number}"] for number in range(len(wanted))]
+            return [stored[f"p{number}"] for number in range(len(requested))]
     folder.mkdir(parents=True, exist_ok=True)
-    made = _made(crystal, seed, wanted, path.with_suffix(".begun.npz"), progress)
+    images = _computed(crystal, seed, requested, path.with_suffix(".begun.npz"), progress)
     draft = path.with_suffix(".part.npz")
-    np.savez(draft, allow_pickle=False, **{f"p{number}": one for number, one in enumerate(made)})
+    np.savez(draft, allow_pickle=False, **{f"p{number}": image for number, image in enumerate(images)})
     draft.replace(path)
     path.with_suffix(".begun.npz").unlink(missing_ok=True)
-    return made
+    return images
 
 
 def _wavelength() -> float:
@@ -129,24 +129,28 @@ def lattice(crystal: Crystal) -> tuple[np.ndarray, tuple[int, int]]:
     return step, (int(0.046 / step[0]), int(0.046 / step[1]))
 
 
-def _made(
-    crystal: Crystal, seed: int, wanted: list[Trial], begun: Path, progress: Callable[[str, float], None]
+def _computed(
+    crystal: Crystal, seed: int, requested: list[Trial], checkpoint: Path, progress: Callable[[str, float], None]
 ) -> list[np.ndarray]:
-    """The patterns, going on from what is in ``begun``."""
+    """The patterns, continued from the checkpoint file."""
     import abtem
     from ase import Atoms
 
     rng = np.random.default_rng([seed, 77])
     step, half = lattice(crystal)
     reach = SEMIANGLE * 1.04 + TILTED
-    across, down = (np.arange(-int(reach / one) - 1, int(reach / one) + 2) for one in step)
-    grid = np.stack(np.meshgrid(across, down), -1).reshape(-1, 2)
+    steps_x, steps_y = (np.arange(-int(reach / width) - 1, int(reach / width) + 2) for width in step)
+    grid = np.stack(np.meshgrid(steps_x, steps_y), -1).reshape(-1, 2)
     # the specimen's tilt is minus the beam's: the aperture stands at -tilt
-    weights = np.stack([_inside(grid * step + np.array(one.tilt), step, one.semiangle) for one in wanted], axis=1)
-    used = np.flatnonzero(weights.any(axis=1))
-    grid, weights = grid[rng.permutation(used)], None
-    weights = np.stack([_inside(grid * step + np.array(one.tilt), step, one.semiangle) for one in wanted], axis=1)
-    cells = [round(one.thickness / crystal.cell[2]) for one in wanted]
+    weights = np.stack(
+        [_inside(grid * step + np.array(trial.tilt), step, trial.semiangle) for trial in requested], axis=1
+    )
+    needed = np.flatnonzero(weights.any(axis=1))
+    grid, weights = grid[rng.permutation(needed)], None
+    weights = np.stack(
+        [_inside(grid * step + np.array(trial.tilt), step, trial.semiangle) for trial in requested], axis=1
+    )
+    cells = [round(trial.thickness / crystal.cell[2]) for trial in requested]
     depths = sorted(set(cells))
     nx, ny = crystal.repeats
     thermal = {symbol: b * float(np.exp(0.08 * rng.standard_normal())) for symbol, b in crystal.b.items()}
@@ -158,20 +162,20 @@ def _made(
     size = crystal_atoms.cell.lengths()
     layer = crystal.cell[2] / crystal.slices
     covered = int(np.ceil(rng.uniform(5.0, 12.0) / layer))  # slices of amorphous carbon, 5 to 12 angstrom
-    sums = [np.zeros((2 * half[1] + 1, 2 * half[0] + 1)) for _ in wanted]
+    sums = [np.zeros((2 * half[1] + 1, 2 * half[0] + 1)) for _ in requested]
     exits = tuple(covered + depth * crystal.slices - 1 for depth in depths)
     with abtem.config.set({"precision": "float32", "device": "cpu", "fft": "fftw" if _fftw() else "numpy"}):
         first = 0
-        if begun.is_file():
-            with np.load(begun) as stored:
+        if checkpoint.is_file():
+            with np.load(checkpoint) as stored:
                 first, sums = int(stored["first"]), list(stored["sums"])
         for start in range(first, len(grid), BATCH):
             if start % (4 * BATCH) == 0 and start > first:
-                draft = begun.with_suffix(".part.npz")
+                draft = checkpoint.with_suffix(".part.npz")
                 np.savez(draft, first=start, sums=np.stack(sums))
-                draft.replace(begun)
+                draft.replace(checkpoint)
             rng = np.random.default_rng([seed, 78, start])
-            some = grid[start : start + BATCH]
+            batch = grid[start : start + BATCH]
             moved = crystal_atoms.get_positions() + sigma[:, None] * rng.standard_normal((len(crystal_atoms), 3))
             moved[:, 2] = np.clip(moved[:, 2], 1e-3, size[2] - 1e-3) + covered * layer
             count = round(0.09 * size[0] * size[1] * covered * layer)
@@ -185,15 +189,17 @@ def _made(
                 atoms, gpts=(crystal.gpts[1] * nx, crystal.gpts[0] * ny), slice_thickness=layer,
                 parametrization="kirkland", projection="infinite", exit_planes=exits,
             )  # fmt: skip
-            tilts: Any = 1e3 * some * step
+            tilts: Any = 1e3 * batch * step
             waves: Any = abtem.PlaneWave(energy=ENERGY, tilt=tilts, normalize=False)
             out = waves.multislice(potential, lazy=False).array
-            out = out.reshape(len(depths), len(some), *out.shape[-2:])
+            out = out.reshape(len(depths), len(batch), *out.shape[-2:])
             share = np.abs(np.fft.fft2(out)) ** 2 / (out.shape[-1] * out.shape[-2]) ** 2
             share = np.fft.fftshift(share, axes=(-2, -1)).swapaxes(-2, -1)
-            _deposit(sums, share, some, weights[start : start + BATCH], [depths.index(c) for c in cells], crystal, half)
+            _deposit(
+                sums, share, batch, weights[start : start + BATCH], [depths.index(c) for c in cells], crystal, half
+            )
             progress(f"abTEM, {crystal.name}", min(1.0, (start + BATCH) / len(grid)))
-    return [one / weights[:, n].sum() for n, one in enumerate(sums)]
+    return [total / weights[:, n].sum() for n, total in enumerate(sums)]
 
 
 def _fftw() -> bool:
@@ -206,29 +212,29 @@ def _fftw() -> bool:
 
 def _inside(angles: np.ndarray, step: np.ndarray, radius: float) -> np.ndarray:
     """Share of a cell of ``step`` around each of ``angles`` [n, 2] within the circle."""
-    part = (np.arange(SUB) + 0.5) / SUB - 0.5
+    part = (np.arange(SUBPOINTS) + 0.5) / SUBPOINTS - 0.5
     x = angles[:, 0, None, None] + part[None, None, :] * step[0]
     y = angles[:, 1, None, None] + part[None, :, None] * step[1]
     return (np.hypot(x, y) <= radius).mean(axis=(1, 2))
 
 
-def _deposit(sums, share, some, weights, which, crystal, half) -> None:
+def _deposit(sums, share, batch, weights, depth_indices, crystal, half) -> None:
     """Every beam of every wave added where it goes, k + g."""
     ny, nx = share.shape[-2:]
     gx, gy = (np.arange(n) - n // 2 for n in (nx, ny))
-    for b, k in enumerate(some):
+    for b, k in enumerate(batch):
         at_x, at_y = k[0] + gx * crystal.fine[0] + half[0], k[1] + gy * crystal.fine[1] + half[1]
         in_x = np.flatnonzero((at_x >= 0) & (at_x <= 2 * half[0]))
         in_y = np.flatnonzero((at_y >= 0) & (at_y <= 2 * half[1]))
         window = np.ix_(at_y[in_y], at_x[in_x])
         for trial in np.flatnonzero(weights[b] > 0.0):
-            sums[trial][window] += weights[b, trial] * share[which[trial], b][np.ix_(in_y, in_x)]
+            sums[trial][window] += weights[b, trial] * share[depth_indices[trial], b][np.ix_(in_y, in_x)]
 
 
 def recorded(crystal: Crystal, trial: Trial, pattern: np.ndarray, dose: float = DOSE, noise: bool = True) -> np.ndarray:
     """Counts [y, x] of a counting camera: SUB x SUB points of every pixel between the lattice's directions, spread by the MTF, background, Poisson."""
     step, half = lattice(crystal)
-    part = (np.arange(SUB) + 0.5) / SUB
+    part = (np.arange(SUBPOINTS) + 0.5) / SUBPOINTS
     rows, columns = ((np.arange(n)[:, None] + part[None, :]).ravel() - 0.5 * n for n in CAMERA)
     x, y = np.meshgrid(
         (columns - trial.centre[0]) * PIXEL / trial.scale, (rows - trial.centre[1]) * PIXEL / trial.scale
@@ -240,7 +246,7 @@ def recorded(crystal: Crystal, trial: Trial, pattern: np.ndarray, dose: float = 
     # a specimen tilt is minus a beam tilt: the beam lies at -tilt in the crystal's frame
     places = [(y - trial.tilt[1]) / step[1] + half[1], (x - trial.tilt[0]) / step[0] + half[0]]
     fine = map_coordinates(pattern, places, order=1) * (PIXEL / trial.scale) ** 2 / (step[0] * step[1])
-    image = fine.reshape(CAMERA[0], SUB, CAMERA[1], SUB).mean(axis=(1, 3))
+    image = fine.reshape(CAMERA[0], SUBPOINTS, CAMERA[1], SUBPOINTS).mean(axis=(1, 3))
     q = np.hypot(np.fft.rfftfreq(CAMERA[1])[None, :], np.fft.fftfreq(CAMERA[0])[:, None]) * 2.0
     image = np.maximum(np.fft.irfft2(np.fft.rfft2(image) * np.exp(-((q / 1.1) ** 2)), s=CAMERA), 0.0)
     mean = dose * ((1.0 - trial.background) * image + trial.background / image.size)
