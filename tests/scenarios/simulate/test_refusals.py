@@ -10,7 +10,7 @@ from scenarios.io.errors import BadInput
 from scenarios.io.progress import SilentProgress
 from scenarios.simulate import job
 from scenarios.simulate.job import run_simulate
-from scenarios.simulate.scenario.reading import from_dict
+from scenarios.simulate.reading import from_dict
 from tests.scenarios.simulate.test_simulate import values
 
 ADF = {"kind": "annular", "inner_mrad": 30, "outer_mrad": 50}

@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scenarios.simulate.ready import Ready
-from scenarios.simulate.scenario.plan import PROBES
-from scenarios.simulate.specimen import column, phonon_seeds, potential_options
 from twin.grid import CUTOFF, TAPER, nyquist
 from twin.optics.transfer import envelope, objective_aperture
 from twin.scattering.grid_error import WEAK, Compared, compared
 from twin.scattering.stem.by_probes import FINER
+from twin.simulation.plan.tables import PROBES
+from twin.simulation.ready import Ready
+from twin.simulation.specimen import column, phonon_seeds, potential_options
 
 
 class Sampling(NamedTuple):
@@ -26,7 +26,7 @@ class Sampling(NamedTuple):
     @property
     def worst(self) -> tuple[str, float]:
         """What is recorded with the largest error, and that error."""
-        return max(self.errors.items(), key=lambda one: one[1])
+        return max(self.errors.items(), key=lambda item: item[1])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for files and ``--json``."""
@@ -46,30 +46,30 @@ def sampling_of(ready: Ready) -> Sampling:
     plan, (ny, nx), (x, y) = ready.plan, ready.gpts, ready.extent
     repeats, seeds = ready.made.repeats, phonon_seeds(plan)
     semiangle = 0.0 if ready.illumination is None else float(ready.illumination.semiangle)
-    found = compared(
+    comparison = compared(
         column(plan, ready.made), (max(8, ny // repeats[1]), max(8, nx // repeats[0])), ready.made.slices, ready.energy,
         semiangle, ready.tilt, seeds[0] if seeds else None, FINER if plan.signal in PROBES else 1,
         tuple(potential_options(plan).items()),
     )  # fmt: skip
     band = (CUTOFF - TAPER) * nyquist(ready.gpts, ready.extent) * ready.wavelength
-    errors, weak = _errors(ready, found)
-    return Sampling((x / nx, y / ny), band, found.beyond, errors, weak)
+    errors, weak = _errors(ready, comparison)
+    return Sampling((x / nx, y / ny), band, comparison.beyond, errors, weak)
 
 
-def _errors(ready: Ready, found: Compared) -> tuple[dict[str, float], float | None]:
+def _errors(ready: Ready, comparison: Compared) -> tuple[dict[str, float], float | None]:
     """Of each channel, of the image, of the wave or of the pattern; and of weak beams where beams are recorded."""
     signal = ready.plan.signal
     if signal == "stem":
         named = zip(ready.channels, ready.responses, strict=True)
-        return {name: found.of_detector(one) for name, one in named}, None
+        return {name: comparison.of_detector(weights) for name, weights in named}, None
     if signal == "exit-wave":
-        return {"scattered wave": found.of_wave()}, None
+        return {"scattered wave": comparison.of_wave()}, None
     if signal == "hrtem":
-        return {"scattered wave that the lens passes": found.of_wave(lambda kx, ky: _passed(ready, kx, ky))}, None
+        return {"scattered wave that the lens passes": comparison.of_wave(lambda kx, ky: _passed(ready, kx, ky))}, None
     reach = np.inf if ready.reach is None else ready.reach / ready.wavelength
     if ready.pixels is not None:
         reach = 0.5 * max(ready.pixels.shape) * float(ready.pixels.pixel) / ready.wavelength
-    return {"diffracted intensity": found.of_pattern(reach)}, found.of_weak_beams(reach)
+    return {"diffracted intensity": comparison.of_pattern(reach)}, comparison.of_weak_beams(reach)
 
 
 def _passed(ready: Ready, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:

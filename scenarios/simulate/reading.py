@@ -6,8 +6,8 @@ from typing import Any
 from scenarios.acquire.scenario import read_toml
 from scenarios.io.errors import BadInput
 from scenarios.keys.strict_reading import convert
-from scenarios.simulate.scenario.plan import Simulation
-from scenarios.simulate.scenario.rules import contradictions
+from twin.simulation.plan.rules import contradictions
+from twin.simulation.plan.tables import Simulation
 
 
 def from_dict(values: dict[str, Any], origin: str) -> Simulation:

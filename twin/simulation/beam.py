@@ -4,9 +4,7 @@ import math
 
 import numpy as np
 
-from scenarios.io.errors import BadInput, from_twin
-from scenarios.simulate.scenario.plan import BeamPlan, Simulation
-from scenarios.simulate.specimen import Made
+from twin.errors import BadInput, from_twin
 from twin.grid import CUTOFF, smooth
 from twin.optics.aberrations import CEOS, NAMES, coefficients, from_ceos, from_polar
 from twin.optics.electrons import wavelength
@@ -15,6 +13,8 @@ from twin.optics.probe import check_sampling
 from twin.optics.source import focal_spread
 from twin.optics.transfer import Imaging
 from twin.sample.specimen import probe_diameter
+from twin.simulation.plan.tables import BeamPlan, Simulation
+from twin.simulation.specimen import Made
 
 HUGE = 1e12
 """Angstrom of an aberration at most."""

@@ -1,0 +1,31 @@
+"""An input that cannot be used: which, what is wrong with it, and the cure. Without JAX, so that a command can refuse before it loads anything."""
+
+
+class BadInput(ValueError):
+    """Something the user gave cannot be used. ``input`` names it, ``problem`` says what is wrong, ``cure`` what to do about it."""
+
+    def __init__(self, input: str, problem: str, cure: str):
+        super().__init__(f"{input}: {problem}. {cure}".strip())
+        self.input = input
+        self.problem = problem
+        self.cure = cure
+
+
+def from_twin(input: str, error: ValueError, cure: str) -> BadInput:
+    """A refusal of the twin's ("problem; cure") as bad input named ``input``; ``cure`` only where it does not say one."""
+    text = str(error)
+    at = _last_semicolon(text)
+    if at < 0:
+        return BadInput(input, text, cure)
+    own = text[at + 2 :].rstrip(".")
+    return BadInput(input, text[:at], f"{own[:1].upper()}{own[1:]}.")
+
+
+def _last_semicolon(text: str) -> int:
+    """Where the last "; " stands that lies in no brackets; -1 if there is none."""
+    depth, last = 0, -1
+    for index, character in enumerate(text):
+        depth += (character in "([{") - (character in ")]}")
+        if depth == 0 and text.startswith("; ", index):
+            last = index
+    return last
