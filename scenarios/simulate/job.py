@@ -7,7 +7,7 @@ from typing import Any
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.simulate.output import files
-from scenarios.simulate.reading import from_dict
+from twin.simulation.plan.reading import from_dict
 from twin.simulation.plan.tables import Simulation
 from twin.simulation.provenance import SCHEMA, caption_of
 from twin.simulation.run import choose_algorithm, finish, prepare

@@ -14,7 +14,6 @@ from twin.errors import BadInput
 from twin.sample.structures import Structure
 from twin.simulation.detection import camera_of
 from twin.simulation.form import with_form
-from twin.simulation.plan.rules import contradictions
 from twin.simulation.plan.tables import Simulation
 from twin.simulation.provenance import provenance_of
 from twin.simulation.ready import Ready, make_ready
@@ -69,10 +68,9 @@ def finish(prepared: Prepared, columns: np.ndarray, sampling: Sampling) -> Simul
 def run(plan: Simulation, structure: Structure | None = None, tell: Tell = lambda step, share: None) -> Simulated:
     """The simulation of ``plan`` in memory; ``structure``: the one that it names, where it was read before.
 
-    ValueError where JAX has no float64; BadInput, naming the key, for a plan that contradicts itself or cannot be computed.
+    ValueError where JAX has no float64; BadInput, naming the key, for a plan that cannot be computed.
+    A plan comes from `from_dict`, which refuses contradictions.
     """
-    for key, problem, cure in contradictions(plan):
-        raise BadInput(key, problem, cure)
     prepared = choose_algorithm(prepare(plan, structure))
     tell("estimating what the grid leaves out", None)
     sampling = sampling_of(prepared.ready)

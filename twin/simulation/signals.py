@@ -111,7 +111,7 @@ def _of_wave(ready: Ready, wave: np.ndarray) -> np.ndarray:
     if plan.signal == "exit-wave":
         return wave
     if plan.signal == "diffraction":
-        window = _selected_area(ready)
+        window = selected_area_window(ready)
         return np.asarray(pattern_of(ready, intensities(jnp.asarray(wave * window))[None]).values[0])
     assert ready.imaging is not None
     defoci = plan.lens.defoci if plan.lens is not None and plan.lens.defoci is not None else [0.0]
@@ -127,7 +127,7 @@ def _of_wave(ready: Ready, wave: np.ndarray) -> np.ndarray:
     return np.asarray(focal_series(wave, ready.extent, ready.imaging, steps))
 
 
-def _selected_area(ready: Ready) -> np.ndarray:
+def selected_area_window(ready: Ready) -> np.ndarray:
     """Amplitude [y, x] of the selected-area aperture in the middle of the cell, mean square 1; its edge is one point wide. 1 without one."""
     (ny, nx), lens = ready.gpts, ready.plan.lens
     if lens is None or lens.selected_area is None:

@@ -13,8 +13,9 @@ from scenarios.cli.main import DONE, run
 from scenarios.io.progress import SilentProgress
 from scenarios.presets import load_simulation, simulation_names
 from scenarios.simulate.job import run_simulate
-from scenarios.simulate.reading import from_dict, reseeded
+from scenarios.simulate.reading import reseeded
 from twin.simulation.beam import vector
+from twin.simulation.plan.reading import from_dict
 from twin.simulation.ready import make_ready
 from twin.simulation.specimen import make_specimen
 

@@ -13,8 +13,8 @@ from scenarios.io.errors import BadInput
 from scenarios.io.progress import SilentProgress
 from scenarios.simulate.job import run_simulate
 from scenarios.simulate.output.show import print_simulated
-from scenarios.simulate.reading import from_dict
 from tests.twin.sample.crystals import cif, cube, hexagon, named
+from twin.simulation.plan.reading import from_dict
 from twin.simulation.plan.tables import Simulation
 from twin.simulation.provenance import caption_of
 from twin.simulation.ready import make_ready

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from scenarios.io.errors import BadInput
+from twin.errors import BadInput
 from twin.simulation.plan.keys import Key, Table, tables_of
 
 S = TypeVar("S", bound=msgspec.Struct)
