@@ -26,7 +26,7 @@ class Sample:
     table). ``occupancy`` and ``vacancies``: shares by element. ``seed`` of phonons and vacancies. Values are checked when something is computed.
 
     >>> Sample.crystal("SrTiO3", thickness=100)
-    <Sample Sr Ti O3: 5 atoms in the cell, P m -3 m (221), 5.12 g/cm³, shortest distance 1.95 Å; cell 3.905 x 3.905 x 3.905 Å; 100 Å along [0 0 1]>
+    <Sample O3 Sr Ti: 5 atoms in the cell, P m -3 m (221), 5.12 g/cm³, shortest distance 1.95 Å; cell 3.905 x 3.905 x 3.905 Å; 100 Å along [0 0 1]>
     """
 
     structure: Structure
