@@ -21,9 +21,10 @@ class Microscope(eqx.Module):
     """One microscope for every signal, each of which takes what it needs: a probe ``semiangle`` and ``source``; an image ``aperture``, ``edge``,
     ``convergence`` and ``vibration``.
 
-    ``energy`` in eV; ``semiangle`` of the probe in radian; ``aberrations`` in angstrom by Krivanek's name (C12a = 20, or C12 = (magnitude, azimuth in radian)) or
-    CEOS's (A1 = (20, 0.5)), C10 = -defocus; ``focal_spread`` rms in angstrom; ``source`` size rms along one axis in angstrom; ``tilt`` (x, y) of the beam in radian;
-    ``aperture`` semi-angle of the objective aperture in radian (None: none) and ``edge`` the width of its smooth edge; ``convergence`` of a plane wave's
+    ``energy`` in eV; ``semiangle`` of the probe in radian; ``aberrations`` in angstrom by Krivanek's name (C12a = 20, or C12 = (magnitude, azimuth in
+    radian)) or CEOS's (A1 = (20, 0.5)), C10 = -defocus; ``focal_spread`` rms in angstrom; ``source`` size rms along one axis in angstrom; ``tilt`` (x, y)
+    of the beam in radian; ``aperture`` semi-angle of the objective aperture in
+    radian (None: none) and ``edge`` the width of its smooth edge; ``convergence`` of a plane wave's
     illumination rms along one axis in radian; ``vibration`` of the image rms along one axis in angstrom. A pytree: all but ``energy``, ``semiangle``,
     ``aperture`` and ``edge`` may be differentiated in. ValueError for an energy or angle that no microscope has.
 

@@ -52,8 +52,8 @@ def simulate(
     a share of its signal; ``memory`` in bytes.
 
     Returns a Dataset with the variable ``data``: [channel, y, x] for stem, [y, x, theta_y, theta_x] for 4d-stem, [theta_y, theta_x] for diffraction, cbed and
-    ronchigram, [y, x] or [defocus, y, x] for hrtem, [configuration, y, x] for exit-wave; lengths in angstrom, angles in mrad. `twin.errors.BadInput` (a ValueError)
-    naming the scenario's key at fault, the problem and the cure for what cannot be computed.
+    ronchigram, [y, x] or [defocus, y, x] for hrtem, [configuration, y, x] for exit-wave; lengths in angstrom, angles in mrad.
+    `twin.errors.BadInput` (a ValueError) naming the scenario's key at fault, the problem and the cure for what cannot be computed.
     """
     plan = plan_of(
         sample, microscope, signal, scan=scan, detectors=detectors, position=position, defoci=defoci, coherence=coherence,

@@ -28,8 +28,8 @@ _VACANCIES, _PHONONS = 1, 2
 
 class Made(NamedTuple):
     """A specimen with what is worth knowing of how it was made: the ``structure`` it is of, the orthogonal ``cell`` of the zone, its lengths ``unit`` (x, y, z)
-    in angstrom, the number of ``slices``, the unit ``cell_specimen`` of which it is ``repeats`` (x, y, z), unless vacancies or slices make its cells unlike, and
-    ``notes`` on how a sheet was placed."""
+    in angstrom, the number of ``slices``, the unit ``cell_specimen`` of which it is ``repeats`` (x, y, z), unless vacancies or slices make its cells unlike,
+    and ``notes`` on how a sheet was placed."""
 
     specimen: Specimen
     structure: Structure

@@ -76,7 +76,7 @@ def test_the_whole_thickness_is_the_sample_without_one():
         part = hrtem(SAMPLE, PLANE, [30.0], thickness=2 * 3.905, **GRID)
         whole = hrtem(SAMPLE, PLANE, [30.0], **GRID)
         np.testing.assert_allclose(part, whole, rtol=1e-6)
-        with pytest.raises(ValueError, match="sample is 7.81 thick"):
+        with pytest.raises(ValueError, match=r"sample is 7\.81 thick"):
             hrtem(SAMPLE, PLANE, thickness=9.0, **GRID)
 
 
