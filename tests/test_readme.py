@@ -94,7 +94,25 @@ def test_exit_codes_are_those_of_the_command_line():
     assert codes == {cli.DONE, cli.DISAGREES, cli.BAD_INPUT, cli.LOST, cli.FAULT, cli.INTERRUPTED}
 
 
-@pytest.mark.parametrize("example", blocks(TEXT, "python"))
+def test_the_simulation_from_python_runs_smaller(tmp_path, monkeypatch):
+    """The README's example with a sample, a scan and angles that take a moment."""
+    from ase.io import write
+
+    from twin import Sample
+
+    (example,) = [text for text in blocks(TEXT, "python") if "simulate(" in text]
+    for large, small in (("thickness=100", "thickness=8"), ("(64, 64)", "(4, 4)"), ("0.06, 0.2", "0.03, 0.06")):
+        assert large in example
+        example = example.replace(large, small)
+    monkeypatch.chdir(tmp_path)
+    write("mine.cif", Sample.crystal("SrTiO3").atoms)
+    space: dict = {"__name__": "readme"}
+    exec(compile(example, "README.md", "exec"), space)
+    assert space["image"]["data"].shape == (1, 4, 4)
+    assert 0.0 < float(space["image"]["data"].min()) < float(space["image"]["data"].max())
+
+
+@pytest.mark.parametrize("example", [text for text in blocks(TEXT, "python") if "stream" in text])
 def test_an_example_runs(example, monkeypatch, capsys):
     """The Python of the README as it stands there; its sensor is healthy and its state that which its readings were drawn about."""
     monkeypatch.chdir(ROOT)
