@@ -80,7 +80,7 @@ def to_hyperspy(dataset: xr.Dataset) -> Any:
     Scan axes and numbered images are navigation axes.
     """
     try:
-        import hyperspy.api as hs
+        import hyperspy.api as hs  # type: ignore[import-not-found]  # an extra of the user's
     except ImportError as error:
         raise ImportError("HyperSpy is not installed; install it with: pip install hyperspy") from error
     image = dataset[DATA]

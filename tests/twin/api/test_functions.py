@@ -1,6 +1,7 @@
 """Pure functions of the face: derivatives against finite differences, vmap, and float64 where it is needed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ SAMPLE = Sample.crystal("SrTiO3", cells=2, repeats=(2, 2))
 PLANE = Microscope(energy=200e3, aperture=15e-3, focal_spread=20.0, convergence=2e-4)
 PROBE = Microscope(energy=200e3, semiangle=12e-3)
 GRID = {"gpts": (40, 40), "dtype": jnp.complex128}
-SPOT = [[1.0, 0.7]]
+SPOT = np.array([[1.0, 0.7]])
 RINGS = [Annular(0.0, 0.012), Annular(0.02, 0.035)]
 
 
@@ -28,7 +29,7 @@ def _mean_angle(pattern: Array) -> Array:
     return (pattern * weights).sum()
 
 
-CASES: dict[str, tuple[Callable[[Array], Array], float, float]] = {
+CASES: dict[str, tuple[Callable[[Any], Array], float, float]] = {
     "hrtem in C10": (lambda c: hrtem(SAMPLE, PLANE.at(C10=c), [0.0], **GRID).var(), 50.0, 1e-2),
     "hrtem in tilt": (lambda t: hrtem(SAMPLE, _tilted(PLANE, t), [30.0], **GRID).var(), 2e-3, 1e-6),
     "hrtem in thickness": (lambda h: hrtem(SAMPLE, PLANE, [30.0], thickness=h, **GRID).var(), 5.0, 1e-4),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -14,6 +15,7 @@ from scenarios.io.progress import SilentProgress
 from scenarios.simulate.job import run_simulate
 from twin import Annular, Microscope, Pixelated, Sample, Scan, hrtem, simulate
 from twin.api.dataset import to_hyperspy
+from twin.scattering.batching import in_pieces
 from twin.simulation.plan.reading import from_dict
 
 SAMPLE = Sample.crystal("SrTiO3", cells=2, repeats=(4, 4), seed=3)
@@ -120,3 +122,12 @@ def test_a_sample_shows_itself_and_gives_its_atoms():
     assert sorted(atoms.get_chemical_symbols()) == ["O", "O", "O", "Sr", "Ti"]
     again = Sample.from_atoms(atoms, cells=2)
     assert again.structure.density == pytest.approx(SAMPLE.structure.density)
+
+
+def test_pieces_of_work_in_other_threads_have_the_precision_of_the_caller():
+    def half(number: float) -> jax.Array:
+        return jnp.asarray(number, float) / 2
+
+    for precise, kind in ((True, "float64"), (False, "float32")):
+        with jax.enable_x64(precise):
+            assert [str(one.dtype) for one in in_pieces(half, [(1.0,), (2.0,), (3.0,)], 2)] == [kind] * 3
