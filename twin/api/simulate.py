@@ -1,5 +1,6 @@
 """`simulate`: the signal of a sample in a microscope, as ``emtwin simulate`` computes it, as an xarray Dataset."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -10,6 +11,9 @@ from twin.api.sample import Sample
 from twin.api.scan import Detectors, Scan, camera_values, detector_values
 from twin.api.values import plain
 from twin.detection.camera import Camera
+from twin.grid import CUTOFF, TAPER
+from twin.optics.electrons import wavelength
+from twin.simulation.beam import SAMPLING
 from twin.simulation.plan.reading import from_dict
 from twin.simulation.plan.tables import PROBES, Simulation
 from twin.simulation.run import run
@@ -48,7 +52,8 @@ def simulate(
     ``scan`` and ``detectors`` (a sequence, or by name) for stem and 4d-stem, one Pixelated for patterns (default: the beams themselves); ``position`` (x, y) in
     angstrom of a probe that is not scanned; ``defoci`` in angstrom, added to -C10, and ``coherence`` for hrtem; ``selected_area`` diameter in angstrom for
     diffraction. ``dose`` in electrons per square angstrom for hrtem, stem and 4d-stem and in electrons for other patterns (None: no noise), counted by a
-    ``camera``; ``sampling`` in angstrom or ``gpts`` (ny, nx) of the waves; ``seed`` (default: the sample's); ``tolerance`` of a STEM image's ``algorithm`` as
+    ``camera``; ``sampling`` in angstrom or ``gpts`` (ny, nx) of the waves (default: 0.1 angstrom,
+    or as fine as the detectors need); ``seed`` (default: the sample's); ``tolerance`` of a STEM image's ``algorithm`` as
     a share of its signal; ``memory`` in bytes.
 
     Returns a Dataset with the variable ``data``: [channel, y, x] for stem, [y, x, theta_y, theta_x] for 4d-stem, [theta_y, theta_x] for diffraction, cbed and
@@ -96,10 +101,13 @@ def plan_of(
     elif signal == "diffraction":
         lens = {"selected_area": selected_area}
     lens = plain(lens)
+    tables = detector_values(detectors)
+    if sampling is None and gpts is None:
+        sampling = _sampling(tables, microscope.energy)
     values = {
         "name": name or f"{signal} of {sample.source}", "kind": "simulate", "signal": signal, "specimen": sample.values(),
         "beam": {**microscope.values(signal in PROBES), **({"position": position} if any(position) else {})},
-        "lens": lens or None, "scan": None if scan is None else scan.values(), "detectors": detector_values(detectors),
+        "lens": lens or None, "scan": None if scan is None else scan.values(), "detectors": tables,
         "camera": None if camera is None else camera_values(camera),
         "dose": None if dose is None else {"per_area" if signal in PER_AREA else "electrons": dose},
         "grid": {"sampling": sampling, "gpts": gpts},
@@ -107,3 +115,13 @@ def plan_of(
         "seed": sample.seed if seed is None else seed,
     }  # fmt: skip
     return from_dict(plain(values), "simulate")
+
+
+def _sampling(tables: dict[str, dict[str, Any]], energy: float) -> float | None:
+    """Angstrom between points that carry the angles of annular and segmented detectors; None where the default does."""
+    reach = 0.0
+    for table in tables.values():
+        outer = table.get("outer_mrad", max(table.get("radii_mrad", (0.0,))))
+        reach = max(reach, 1e-3 * (outer + math.hypot(*table["offset_mrad"])))
+    finest = (CUTOFF - TAPER) * 0.5 * wavelength(energy) / reach if reach > 0.0 else SAMPLING
+    return finest if finest < SAMPLING else None
