@@ -25,7 +25,9 @@ def _tilted(microscope: Microscope, x: Array) -> Microscope:
 
 def _mean_angle(pattern: Array) -> Array:
     """A number that shifts and contrast of a pattern change."""
-    weights = jnp.sin(0.3 * jnp.arange(pattern.shape[-1])) + jnp.cos(0.2 * jnp.arange(pattern.shape[-2]))[:, None]
+    weights = (
+        jnp.sin(0.3 * jnp.arange(pattern.shape[-1]))[None, :] + jnp.cos(0.2 * jnp.arange(pattern.shape[-2]))[:, None]
+    )
     return (pattern * weights).sum()
 
 
