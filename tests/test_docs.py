@@ -21,7 +21,6 @@ from scenarios.calibrate.table import read_table as read_calibration
 from scenarios.io.columns import load_column
 from scenarios.io.tables import table_names
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
-from scenarios.simulate.scenario.plan import tables as simulation_keys
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 from twin.column import settings
 from twin.column.column import Column
@@ -29,6 +28,7 @@ from twin.dynamics import inputs, moves
 from twin.optics import aberrations
 from twin.records import Scan
 from twin.sensors import model, read_table, table
+from twin.simulation.plan.tables import tables as simulation_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"

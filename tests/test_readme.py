@@ -12,7 +12,7 @@ from instrument.remote.launch import parser as serve_parser
 from instrument.simulated.instrument import presets
 from scenarios.presets import load_scenario, load_simulation, simulation_names
 from tests.benchmarks.__main__ import names as benchmark_names
-from tests.commands_named import commands, files, leaves, options, parsed, spans
+from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -87,3 +87,21 @@ def test_exit_codes_are_those_of_the_command_line():
     assert sentence is not None
     codes = {int(code) for code in re.findall(r"(?:^|; )\s*(\d+) ", sentence[1])}
     assert codes == {cli.DONE, cli.DISAGREES, cli.BAD_INPUT, cli.LOST, cli.FAULT, cli.INTERRUPTED}
+
+
+def test_the_simulation_from_python_runs_smaller(tmp_path, monkeypatch):
+    """The README's example with a sample, a scan and angles that take a moment."""
+    from ase.io import write
+
+    from twin import Sample
+
+    (example,) = [text for text in blocks(TEXT, "python") if "simulate(" in text]
+    for large, small in (("thickness=100", "thickness=8"), ("(64, 64)", "(4, 4)"), ("0.06, 0.2", "0.03, 0.06")):
+        assert large in example
+        example = example.replace(large, small)
+    monkeypatch.chdir(tmp_path)
+    write("mine.cif", Sample.crystal("SrTiO3").atoms)
+    space: dict = {"__name__": "readme"}
+    exec(compile(example, "README.md", "exec"), space)
+    assert space["image"]["data"].shape == (1, 4, 4)
+    assert 0.0 < float(space["image"]["data"].min()) < float(space["image"]["data"].max())

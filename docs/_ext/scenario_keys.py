@@ -12,9 +12,9 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from scenarios.acquire.scenario import tables as acquisition
-from scenarios.keys.definitions import Key, Table
 from scenarios.keys.show import default_of
-from scenarios.simulate.scenario.plan import tables as simulation
+from twin.simulation.plan.keys import Key, Table
+from twin.simulation.plan.tables import tables as simulation
 
 HEADER = ("key", "unit", "default", "value", "meaning")
 WIDTHS = (20, 12, 15, 18, 35)

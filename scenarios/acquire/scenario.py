@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Meta
 
 from scenarios.io.errors import BadInput
-from scenarios.keys.definitions import Mistaken, Table, key, tables_of
-from scenarios.keys.strict_reading import convert
 from twin.records import Scan
+from twin.simulation.plan.keys import Mistaken, Table, key, tables_of
+from twin.simulation.plan.strict_reading import convert
 
 Positive = Annotated[float, Meta(gt=0, le=1e7)]
 Share = Annotated[float, Meta(ge=0, le=1)]

@@ -8,7 +8,7 @@ def list_keys(command: str, as_json: bool) -> Outcome:
     from scenarios import presets
     from scenarios.acquire import scenario
     from scenarios.keys.show import keys_as_dict, print_keys
-    from scenarios.simulate.scenario import plan
+    from twin.simulation.plan import tables as plan
 
     simulating = command == "simulate"
     tables = plan.tables() if simulating else scenario.tables()

@@ -63,7 +63,7 @@ def _simulation(name: str | None, out: Path | None, seed: int | None, resume: bo
     if resume and seed is not None:
         raise BadInput("--seed", "cannot be changed when a simulation is resumed", "Leave --seed out.")
     from scenarios.presets import load_simulation, simulation_names
-    from scenarios.simulate.scenario.reading import reseeded
+    from scenarios.simulate.reading import reseeded
 
     if name is None and not resume:
         raise BadInput("SCENARIO", "is missing", f"Name a TOML file, or a preset: {', '.join(simulation_names())}.")

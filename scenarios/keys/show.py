@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Columns
 
-from scenarios.keys.definitions import Key, Table
+from twin.simulation.plan.keys import Key, Table
 
 
 def keys_as_dict(command: str, tables: tuple[Table, ...], presets: dict[str, str]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from scenarios.acquire.scenario import Scenario, read_scenario
 from scenarios.io.errors import BadInput
-from scenarios.simulate.scenario.plan import Simulation
-from scenarios.simulate.scenario.reading import read_simulation
+from scenarios.simulate.reading import read_simulation
+from twin.simulation.plan.tables import Simulation
 
 _FOLDER = Path(__file__).parent
 _SIMULATIONS = _FOLDER / "simulate"

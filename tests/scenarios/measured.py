@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.simulate.output.files import Axis, Recording, write_hyperspy, write_zarr
+from scenarios.simulate.output.files import write_hyperspy, write_zarr
+from twin.simulation.recording import Axis, Recording
 
 Side = tuple[str, float]
 """Unit and step of an axis."""

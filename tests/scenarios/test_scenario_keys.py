@@ -13,10 +13,10 @@ import pytest
 from scenarios.acquire import scenario
 from scenarios.cli.main import BAD_INPUT, DONE, run
 from scenarios.io.errors import BadInput
-from scenarios.keys.definitions import Key
 from scenarios.simulate import job
-from scenarios.simulate.scenario import plan
 from tests.scenarios.simulate.test_simulate import values
+from twin.simulation.plan import tables as plan
+from twin.simulation.plan.keys import Key
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCEPTED = "accepted"

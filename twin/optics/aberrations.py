@@ -6,6 +6,7 @@ the wave in the aperture is multiplied by exp(-i chi). Coefficients are in angst
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -138,7 +139,7 @@ def phase_gradient(
 def from_polar(name: str, magnitude: float, angle: float = 0.0) -> dict[str, float]:
     """Cartesian parts of C_nm cos(m (phi - angle)): ``name`` like "C12", ``magnitude`` in angstrom, ``angle`` in radian."""
     if f"{name}a" not in NAMES:
-        return {NAMES[index(name)]: float(magnitude)}
+        return {NAMES[index(name)]: magnitude}
     m = int(name[2])
     return {f"{name}a": magnitude * math.cos(m * angle), f"{name}b": magnitude * math.sin(m * angle)}
 
@@ -157,6 +158,15 @@ def from_ceos(name: str, magnitude: float, angle: float = 0.0) -> dict[str, floa
         raise ValueError(f"unknown CEOS aberration {name!r}; the names are {', '.join(CEOS)}")
     krivanek, factor = CEOS[name]
     return from_polar(krivanek, factor * magnitude, angle)
+
+
+def cartesian(name: str, value: Any) -> dict[str, Any]:
+    """Cartesian Krivanek parts (angstrom) of an aberration: of a number, or of [magnitude in angstrom, azimuth in radian], by Krivanek's or CEOS's ``name``."""
+    if isinstance(value, tuple | list):
+        return from_ceos(name, *value) if name in CEOS else from_polar(name, *value)
+    if name in CEOS and CEOS[name][0] in NAMES:
+        return from_ceos(name, value)
+    return {NAMES[index(name)]: value}
 
 
 def to_ceos(name: str, vector: np.ndarray) -> tuple[float, float]:

@@ -61,9 +61,12 @@ def in_pieces(
     ``pieces`` may be endless: at most twice as many as there are workers are taken ahead.
     """
     count = workers or streams()
+    precise = bool(jax.config.read("jax_enable_x64"))
 
     def run(piece: tuple[Any, ...]) -> Any:
-        return jax.block_until_ready(function(*piece))
+        # a precision that was set by a context holds in its own thread only
+        with jax.enable_x64(precise):
+            return jax.block_until_ready(function(*piece))
 
     if count == 1:
         yield from map(run, pieces)

@@ -6,10 +6,10 @@ import numpy as np
 
 from scenarios.io.errors import BadInput, from_twin
 from scenarios.measure.data.inputs import Recording, parse_triple
-from scenarios.simulate.specimen import structure_named
 from twin.sample.orthogonal import bracket, zone_axis
 from twin.sample.orthogonal import oriented as oriented_cell
 from twin.scattering.gram.crystal import operations
+from twin.simulation.specimen import structure_named
 
 if TYPE_CHECKING:
     from ase import Atoms

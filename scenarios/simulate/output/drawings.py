@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scenarios.report.drawings import draw, scale_bar
-from scenarios.simulate.output.files import Axis, Recording
+from twin.simulation.recording import Axis, Recording
 
 Picture = tuple[float, float, Callable[[Figure], None]]
 """Width and height in inches, and what paints it."""
@@ -24,7 +24,7 @@ MOST = 6
 
 
 def picture(recording: Recording, signal: str, name: str, caption: str = "") -> bytes:
-    """A PNG of ``recording``, one of the signals of `scenarios.simulate.scenario.plan.SIGNALS`, with a line of text under it."""
+    """A PNG of ``recording``, one of the signals of `twin.simulation.plan.tables.SIGNALS`, with a line of text under it."""
     painted = {"exit-wave": _exit_wave, "hrtem": _images, "stem": _images, "4d-stem": _scan_of_patterns}
     width, height, paint = painted.get(signal, _one_pattern)(recording, name)
 

@@ -4,52 +4,22 @@ Unfinished, FILE.part holds ``job.json`` (what is computed, by which versions) a
 another name first: after a kill at any moment what is there is whole. Finished, the result is written beside the pieces and renamed to FILE.
 """
 
-import importlib.metadata
 import json
 import os
-import platform
 import re
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from scenarios.io.errors import BadInput
+from twin.simulation.provenance import versions
+from twin.simulation.recording import Axis, Recording
 
 FORMS = (".zarr", ".hspy", ".zspy")
 JOB = "emtwin.simulate-job/1"
 _PIECE = re.compile(r"piece-(\d{9})-(\d{9})\.npy")
-
-
-class Axis(NamedTuple):
-    """One axis of a result: the value at index i is offset + scale * i. ``navigate``: it numbers recordings, rather than points within one."""
-
-    name: str
-    size: int
-    unit: str = ""
-    offset: float = 0.0
-    scale: float = 1.0
-    navigate: bool = False
-    labels: tuple[str, ...] = ()
-
-    def values(self) -> np.ndarray:
-        """Coordinates [size]."""
-        return self.offset + self.scale * np.arange(self.size)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        plain = {"name": self.name, "size": self.size, "unit": self.unit, "offset": self.offset, "scale": self.scale}
-        return {**plain, "labels": list(self.labels)} if self.labels else plain
-
-
-class Recording(NamedTuple):
-    """A result: ``data`` with one of ``axes`` for each dimension, and what its values are."""
-
-    data: np.ndarray
-    axes: tuple[Axis, ...]
-    quantity: str
-    unit: str
 
 
 def picture_of(out: Path) -> Path:
@@ -90,17 +60,6 @@ def _zspy_writes() -> bool:
 
     # the store that RosettaSciIO's writer asks for; Zarr 3 has none of that name
     return hasattr(zarr.storage, "NestedDirectoryStore")
-
-
-def versions() -> dict[str, str]:
-    """What computed: emtwin and the libraries that numbers go through."""
-    found = {"python": platform.python_version()}
-    for name in ("emtwin", "jax", "jaxlib", "numpy", "scipy", "gemmi", "zarr", "rosettasciio"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = "a checkout that is not installed"
-    return found
 
 
 def begin(out: Path, scenario: dict[str, Any], structure: str) -> Path:

@@ -71,9 +71,10 @@ def _probe_times(probes: int) -> list[dict[str, Any]]:
     import abtem
 
     from tests.physics.checks.oracle import ENERGY, SEMIANGLE
-    from twin import aperture, band_limit, propagator, srtio3, transmission
-    from twin.optics.probe import probe
-    from twin.scattering.multislice import multislice
+    from twin.grid import band_limit
+    from twin.optics.probe import aperture, probe
+    from twin.sample.specimen import srtio3
+    from twin.scattering.multislice import multislice, propagator, transmission
 
     specimen, shape, count = srtio3(), (160, 160), 40
     slices = specimen.slices(shape, count, specimen.displacements(0))
@@ -119,13 +120,13 @@ def _derivatives(short: Form) -> list[dict[str, Any]]:
 
 def _gram_against_exact(cells: int) -> list[dict[str, Any]]:
     """The general form for one frozen configuration of 3 x 3 x ``cells`` cells at 160 x 160 against probes one by one."""
-    from twin import aperture, band_limit, intensities, propagator, srtio3_unit, transmission
+    from twin.grid import band_limit
     from twin.optics.aberrations import coefficients
-    from twin.optics.probe import probe
-    from twin.sample.specimen import Specimen
+    from twin.optics.probe import aperture, probe
+    from twin.sample.specimen import Specimen, srtio3_unit
     from twin.scattering.gram.crystal import build_gram, centred_in_slices, detector_weights
     from twin.scattering.gram.model import harmonics, image
-    from twin.scattering.multislice import multislice
+    from twin.scattering.multislice import intensities, multislice, propagator, transmission
 
     energy, ring, seed = 200e3, (60e-3, 95e-3), 3
     model = build_gram(
@@ -192,7 +193,9 @@ def _peak_mib() -> float:
 def main(small: bool) -> None:
     """Build the default model, or one of a thin crystal, and print what it took."""
     jax.config.update("jax_enable_x64", True)
-    from twin import build_gram, harmonics, image, srtio3_unit
+    from twin.sample.specimen import srtio3_unit
+    from twin.scattering.gram.crystal import build_gram
+    from twin.scattering.gram.model import harmonics, image
 
     start = time.perf_counter()
     options: dict[str, Any] = {

@@ -10,8 +10,8 @@ from scenarios.io.errors import BadInput
 from scenarios.io.progress import SilentProgress
 from scenarios.simulate import job
 from scenarios.simulate.job import run_simulate
-from scenarios.simulate.scenario.reading import from_dict
 from tests.scenarios.simulate.test_simulate import values
+from twin.simulation.plan.reading import from_dict
 
 ADF = {"kind": "annular", "inner_mrad": 30, "outer_mrad": 50}
 NAN = float("nan")

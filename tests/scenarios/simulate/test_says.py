@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import zarr
 
-from scenarios.simulate.output.recording import caption_of
 from scenarios.simulate.output.show import print_simulated
-from scenarios.simulate.ready import make_ready, square_fov
-from scenarios.simulate.sampling import Sampling, sampling_of, warning
-from scenarios.simulate.scenario.reading import from_dict
 from tests.scenarios.simulate.test_simulate import DETECTORS, A, simulated, values
+from twin.simulation.plan.reading import from_dict
+from twin.simulation.provenance import caption_of
+from twin.simulation.ready import make_ready, square_fov
+from twin.simulation.sampling import Sampling, sampling_of, warning
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,12 @@ import zarr
 from scenarios.cli.main import DONE, run
 from scenarios.io.progress import SilentProgress
 from scenarios.presets import load_simulation, simulation_names
-from scenarios.simulate.beam import vector
 from scenarios.simulate.job import run_simulate
-from scenarios.simulate.ready import make_ready
-from scenarios.simulate.scenario.reading import from_dict, reseeded
-from scenarios.simulate.specimen import make_specimen
+from scenarios.simulate.reading import reseeded
+from twin.simulation.beam import vector
+from twin.simulation.plan.reading import from_dict
+from twin.simulation.ready import make_ready
+from twin.simulation.specimen import make_specimen
 
 LAMBDA = 0.0250793
 """Wavelength at 200 kV in angstrom, as tables have it."""

@@ -12,13 +12,13 @@ from rich.console import Console
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import SilentProgress
 from scenarios.simulate.job import run_simulate
-from scenarios.simulate.output.recording import caption_of
 from scenarios.simulate.output.show import print_simulated
-from scenarios.simulate.ready import make_ready
-from scenarios.simulate.scenario.plan import Simulation
-from scenarios.simulate.scenario.reading import from_dict
-from scenarios.simulate.specimen import make_specimen
 from tests.twin.sample.crystals import cif, cube, hexagon, named
+from twin.simulation.plan.reading import from_dict
+from twin.simulation.plan.tables import Simulation
+from twin.simulation.provenance import caption_of
+from twin.simulation.ready import make_ready
+from twin.simulation.specimen import make_specimen
 
 
 def plan_of(folder: Path, **specimen: Any) -> Simulation:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from scenarios.keys.definitions import DEGREES, RAD, RADIUS, Mistaken, Table, key, tables_of
+from twin.simulation.plan.keys import DEGREES, RAD, RADIUS, Mistaken, Table, key, tables_of
 
 Positive = Annotated[float, Meta(gt=0, le=1e12)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e12)]

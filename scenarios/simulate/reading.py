@@ -1,21 +1,11 @@
-"""A simulation's scenario, read strictly: from TOML or plain values, with the nearest cure for what cannot be used."""
+"""A simulation's scenario, read strictly: from TOML, with the nearest cure for what cannot be used."""
 
 from pathlib import Path
-from typing import Any
 
 from scenarios.acquire.scenario import read_toml
 from scenarios.io.errors import BadInput
-from scenarios.keys.strict_reading import convert
-from scenarios.simulate.scenario.plan import Simulation
-from scenarios.simulate.scenario.rules import contradictions
-
-
-def from_dict(values: dict[str, Any], origin: str) -> Simulation:
-    """A Simulation out of plain values; ``origin`` names where they come from. BadInput naming it, the key, the problem and the cure."""
-    plan = convert(values, Simulation, origin)
-    for key, problem, cure in contradictions(plan):
-        raise BadInput(origin, f"key {key}: {problem}", cure)
-    return plan
+from twin.simulation.plan.reading import from_dict
+from twin.simulation.plan.tables import Simulation
 
 
 def read_simulation(path: Path) -> Simulation:

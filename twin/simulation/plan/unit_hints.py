@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from scenarios.keys.definitions import Table
+from twin.simulation.plan.keys import Table
 
 
 def doubts(values: dict[str, Any], tables: tuple[Table, ...]) -> Iterator[str]:

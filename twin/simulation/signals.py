@@ -7,12 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scenarios.io.errors import BadInput
-from scenarios.simulate.ready import FOCI, Ready
-from scenarios.simulate.scenario.plan import PROBES
-from scenarios.simulate.specimen import stacks
 from twin.detection.detectors import detect
 from twin.detection.pixelated import Pattern, binned, crop, resample
+from twin.errors import BadInput
 from twin.grid import frequencies
 from twin.optics.averaging import averaged_image
 from twin.optics.transfer import focal_series, refocused
@@ -20,6 +17,9 @@ from twin.scattering.multislice import intensities
 from twin.scattering.signals import exit_waves, scanned
 from twin.scattering.stem.by_probes import OVERSAMPLING
 from twin.scattering.stem.images import stem_images
+from twin.simulation.plan.tables import PROBES
+from twin.simulation.ready import FOCI, Ready
+from twin.simulation.specimen import stacks
 
 Tell = Callable[[str, float | None], None]
 
@@ -40,14 +40,14 @@ def _probes(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
     reduce = _reduce(ready)
     compute = ready.plan.compute
     assert ready.illumination is not None
-    found = scanned(
+    signals = scanned(
         stacks(ready.plan, ready.made, ready.gpts, tell), ready.illumination, ready.positions,
         lambda patterns: _with_flux(reduce(patterns), patterns), ready.tilt, FOCI, ready.size,
         int(compute.memory_MB * 1e6), compute.workers, lambda _, share: tell("probes through the specimen", share), start,
         OVERSAMPLING,
     )  # fmt: skip
-    for place, piece in found:
-        yield place.start, piece
+    for part, piece in signals:
+        yield part.start, piece
 
 
 def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndarray]]:
@@ -58,14 +58,14 @@ def _images(ready: Ready, start: int, tell: Tell) -> Iterator[tuple[int, np.ndar
     assert ready.illumination is not None
     pixels, count = len(ready.positions), scene.configurations
     for number in range(start // pixels, count):
-        one = dataclasses.replace(scene, seeds=scene.seeds[number : number + 1])
+        configuration = dataclasses.replace(scene, seeds=scene.seeds[number : number + 1])
 
-        def told(_: str, share: float, number: int = number) -> None:
+        def report(_: str, share: float, number: int = number) -> None:
             tell("plane waves through the specimen", (number + share) / count)
 
         made = stem_images(
-            one, ready.illumination, *ready.axes, ready.responses, compute.tolerance, ready.form, FOCI,
-            int(compute.memory_MB * 1e6), compute.workers, told,
+            configuration, ready.illumination, *ready.axes, ready.responses, compute.tolerance, ready.form, FOCI,
+            int(compute.memory_MB * 1e6), compute.workers, report,
         )  # fmt: skip
         columns = made.array.reshape(len(ready.channels), pixels).T
         yield number * pixels, np.append(columns, np.full((pixels, 1), made.through, columns.dtype), axis=1)
@@ -75,7 +75,7 @@ def _reduce(ready: Ready) -> Callable[[jax.Array], jax.Array]:
     """Patterns [n, y, x] in FFT order to the columns [n, columns] that are kept."""
     if ready.responses:
         kx, ky = frequencies(ready.gpts, ready.extent)
-        masks = jnp.asarray(np.stack([one(kx[None, :], ky[:, None]) for one in ready.responses]))
+        masks = jnp.asarray(np.stack([weights(kx[None, :], ky[:, None]) for weights in ready.responses]))
         return lambda patterns: detect(patterns, masks)
     return lambda patterns: pattern_of(ready, patterns).values.reshape(patterns.shape[0], -1)
 
@@ -85,7 +85,7 @@ def pattern_of(ready: Ready, patterns: jax.Array) -> Pattern:
     if ready.pixels is not None:
         return resample(crop(patterns, ready.extent, ready.wavelength), ready.pixels)
     kept = crop(patterns, ready.extent, ready.wavelength, ready.reach)
-    factor = max((getattr(one, "bin", 1) for one in ready.plan.detectors.values()), default=1)
+    factor = max((getattr(detector, "bin", 1) for detector in ready.plan.detectors.values()), default=1)
     return binned(kept, factor) if factor > 1 else kept
 
 
@@ -111,14 +111,14 @@ def _of_wave(ready: Ready, wave: np.ndarray) -> np.ndarray:
     if plan.signal == "exit-wave":
         return wave
     if plan.signal == "diffraction":
-        window = _selected_area(ready)
+        window = selected_area_window(ready)
         return np.asarray(pattern_of(ready, intensities(jnp.asarray(wave * window))[None]).values[0])
     assert ready.imaging is not None
     defoci = plan.lens.defoci if plan.lens is not None and plan.lens.defoci is not None else [0.0]
     steps = -np.asarray(defoci, dtype=np.float64)
     if plan.lens is not None and plan.lens.coherence == "averaged":
         try:
-            images = [averaged_image(wave, ready.extent, refocused(ready.imaging, jnp.asarray(one))) for one in steps]
+            images = [averaged_image(wave, ready.extent, refocused(ready.imaging, jnp.asarray(step))) for step in steps]
         except ValueError as error:
             problem = str(error).partition(";")[0]
             cure = 'Use coherence = "envelopes", a smaller lens.aperture_mrad, or smaller spreads.'
@@ -127,7 +127,7 @@ def _of_wave(ready: Ready, wave: np.ndarray) -> np.ndarray:
     return np.asarray(focal_series(wave, ready.extent, ready.imaging, steps))
 
 
-def _selected_area(ready: Ready) -> np.ndarray:
+def selected_area_window(ready: Ready) -> np.ndarray:
     """Amplitude [y, x] of the selected-area aperture in the middle of the cell, mean square 1; its edge is one point wide. 1 without one."""
     (ny, nx), lens = ready.gpts, ready.plan.lens
     if lens is None or lens.selected_area is None:
@@ -147,7 +147,7 @@ def columns_shape(ready: Ready) -> tuple[int, ...]:
         return (1 if plan.lens is None or plan.lens.defoci is None else len(plan.lens.defoci), *ready.gpts)
     if plan.signal == "exit-wave":
         return ready.gpts
-    one = jax.eval_shape(
+    pattern = jax.eval_shape(
         lambda patterns: pattern_of(ready, patterns).values, jax.ShapeDtypeStruct((1, *ready.gpts), "float32")
     )
-    return one.shape[1:]
+    return pattern.shape[1:]

@@ -3,8 +3,8 @@
 import itertools
 from collections.abc import Iterator
 
-from scenarios.keys.definitions import RADIUS
-from scenarios.simulate.scenario.plan import PROBES, AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
+from twin.simulation.plan.keys import RADIUS
+from twin.simulation.plan.tables import PROBES, AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
 
 Contradiction = tuple[str, str, str]
 

@@ -6,15 +6,15 @@ import math
 
 import numpy as np
 
-from scenarios.io.errors import BadInput, from_twin
-from scenarios.simulate.scenario.plan import AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
 from twin.detection.camera import Camera
 from twin.detection.detectors import Annular, Segmented, check_angles
 from twin.detection.pixelated import Pixelated
 from twin.detection.transfer import Mixture
+from twin.errors import BadInput, from_twin
 from twin.grid import CUTOFF, TAPER
 from twin.optics.electrons import wavelength
 from twin.scattering.stem.beams import Response
+from twin.simulation.plan.tables import AnnularPlan, PixelatedPlan, SegmentedPlan, Simulation
 
 
 def responses_of(plan: Simulation, extent: tuple[float, float]) -> tuple[tuple[str, ...], tuple[Response, ...]]:
@@ -24,28 +24,31 @@ def responses_of(plan: Simulation, extent: tuple[float, float]) -> tuple[tuple[s
     length = wavelength(plan.beam.energy_keV * 1e3)
     step = length * 0.5 * (1.0 / extent[0] + 1.0 / extent[1])
     names: list[str] = []
-    found: list[Response] = []
-    for name, one in plan.detectors.items():
+    responses: list[Response] = []
+    for name, detector in plan.detectors.items():
         try:
-            if isinstance(one, AnnularPlan):
-                offset = (1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1])
+            if isinstance(detector, AnnularPlan):
+                offset = (1e-3 * detector.offset_mrad[0], 1e-3 * detector.offset_mrad[1])
                 # a hole narrower than a step would be no hole
                 ring = Annular(
-                    1e-3 * one.inner_mrad, 1e-3 * one.outer_mrad, step if one.inner_mrad > 0.0 else 0.0, offset=offset
+                    1e-3 * detector.inner_mrad,
+                    1e-3 * detector.outer_mrad,
+                    step if detector.inner_mrad > 0.0 else 0.0,
+                    offset=offset,
                 )
-                found.append(functools.partial(_weight, ring, length, None))
+                responses.append(functools.partial(_weight, ring, length, None))
                 names.append(name)
-            elif isinstance(one, SegmentedPlan):
+            elif isinstance(detector, SegmentedPlan):
                 cut = Segmented(
-                    tuple(1e-3 * radius for radius in one.radii_mrad), one.sectors, one.rotation, step,
-                    1e-3 * one.gap_mrad, offset=(1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1]),
+                    tuple(1e-3 * radius for radius in detector.radii_mrad), detector.sectors, detector.rotation, step,
+                    1e-3 * detector.gap_mrad, offset=(1e-3 * detector.offset_mrad[0], 1e-3 * detector.offset_mrad[1]),
                 )  # fmt: skip
-                for ring_, sector in itertools.product(range(len(one.radii_mrad) - 1), range(one.sectors)):
-                    found.append(functools.partial(_weight, cut, length, ring_ * one.sectors + sector))
+                for ring_, sector in itertools.product(range(len(detector.radii_mrad) - 1), range(detector.sectors)):
+                    responses.append(functools.partial(_weight, cut, length, ring_ * detector.sectors + sector))
                     names.append(f"{name} {ring_ + 1}.{sector + 1}")
         except ValueError as error:
             raise from_twin(f"detectors.{name}", error, "Change its angles.") from None
-    return tuple(names), tuple(found)
+    return tuple(names), tuple(responses)
 
 
 def _weight(
@@ -59,29 +62,29 @@ def camera_pixels(
     plan: Simulation, gpts: tuple[int, int], extent: tuple[float, float]
 ) -> tuple[Pixelated | None, float | None]:
     """The camera of a pattern, or the angle up to which the beams themselves are kept."""
-    for name, one in plan.detectors.items():
-        if not isinstance(one, PixelatedPlan):
+    for name, detector in plan.detectors.items():
+        if not isinstance(detector, PixelatedPlan):
             continue
-        if one.reach_mrad is not None:
+        if detector.reach_mrad is not None:
             length = wavelength(plan.beam.energy_keV * 1e3)
             band, step = CUTOFF * 0.5 * length * min(gpts[1] / extent[0], gpts[0] / extent[1]), length / min(extent)
-            if 1e-3 * one.reach_mrad < step:
+            if 1e-3 * detector.reach_mrad < step:
                 raise BadInput(
                     f"detectors.{name}.reach_mrad",
-                    f"{one.reach_mrad:g} mrad holds the direct beam alone: beams are {1e3 * step:.3g} mrad apart",
+                    f"{detector.reach_mrad:g} mrad holds the direct beam alone: beams are {1e3 * step:.3g} mrad apart",
                     "Ask for more.",
                 )
-            if 1e-3 * one.reach_mrad > band:
+            if 1e-3 * detector.reach_mrad > band:
                 raise BadInput(
                     f"detectors.{name}.reach_mrad",
                     f"the grid carries {1e3 * band:.1f} mrad",
                     "Ask for less, or sample more finely.",
                 )
-            return None, 1e-3 * one.reach_mrad
-        if one.shape is not None and one.pixel_mrad is not None:
-            offset = (1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1])
+            return None, 1e-3 * detector.reach_mrad
+        if detector.shape is not None and detector.pixel_mrad is not None:
+            offset = (1e-3 * detector.offset_mrad[0], 1e-3 * detector.offset_mrad[1])
             spread = (1e-6, 1e-6) if plan.signal == "diffraction" and plan.lens is None else None
-            return Pixelated(one.shape, 1e-3 * one.pixel_mrad, offset, one.rotation, spread), None
+            return Pixelated(detector.shape, 1e-3 * detector.pixel_mrad, offset, detector.rotation, spread), None
     return None, None
 
 
@@ -90,19 +93,21 @@ def check_angles_of(
 ) -> None:
     """BadInput for a detector that reaches beyond what the grid carries."""
     length = wavelength(plan.beam.energy_keV * 1e3)
-    for name, one in plan.detectors.items():
-        if isinstance(one, PixelatedPlan):
+    for name, detector in plan.detectors.items():
+        if isinstance(detector, PixelatedPlan):
             continue
-        outer = one.outer_mrad if isinstance(one, AnnularPlan) else max(one.radii_mrad)
+        outer = detector.outer_mrad if isinstance(detector, AnnularPlan) else max(detector.radii_mrad)
         try:
-            check_angles(1e-3 * outer, gpts, extent, length, (1e-3 * one.offset_mrad[0], 1e-3 * one.offset_mrad[1]))
+            check_angles(
+                1e-3 * outer, gpts, extent, length, (1e-3 * detector.offset_mrad[0], 1e-3 * detector.offset_mrad[1])
+            )
         except ValueError as error:
-            key = "outer_mrad" if isinstance(one, AnnularPlan) else "radii_mrad"
+            key = "outer_mrad" if isinstance(detector, AnnularPlan) else "radii_mrad"
             raise from_twin(f"detectors.{name}.{key}", error, "Sample more finely.") from None
     if pixels is not None:
         carried = (CUTOFF - TAPER) * 0.5 * length * min(gpts[1] / extent[0], gpts[0] / extent[1])
         side = 0.5 * max(pixels.shape) * pixels.pixel
-        if side + max(abs(float(one)) for one in pixels.offset) > 2.0 * carried:
+        if side + max(abs(float(shift)) for shift in pixels.offset) > 2.0 * carried:
             raise BadInput(
                 f"detectors.{next(iter(plan.detectors))}.pixel_mrad",
                 f"{max(pixels.shape)} pixels of {1e3 * pixels.pixel:g} mrad reach {1e3 * side:.3g} mrad, and the grid carries {1e3 * carried:.3g}",
@@ -115,8 +120,10 @@ def check_damped(plan: Simulation, reach: float) -> None:
     if plan.specimen.thermal == "none" or plan.beam.semiangle_mrad is None or plan.signal != "stem":
         return
     limit = 2.0 * plan.beam.semiangle_mrad
-    for name, one in plan.detectors.items():
-        outer = one.outer_mrad if isinstance(one, AnnularPlan) else max(getattr(one, "radii_mrad", [0.0]))
+    for name, detector in plan.detectors.items():
+        outer = (
+            detector.outer_mrad if isinstance(detector, AnnularPlan) else max(getattr(detector, "radii_mrad", [0.0]))
+        )
         if outer > limit:
             raise BadInput(
                 f"detectors.{name}",
@@ -127,15 +134,15 @@ def check_damped(plan: Simulation, reach: float) -> None:
 
 def camera_of(plan: Simulation) -> Camera | None:
     """The camera that makes counts, or None where electrons themselves are counted."""
-    one = plan.camera
-    if one is None:
+    camera = plan.camera
+    if camera is None:
         return None
-    terms = tuple(one.gaussians), tuple(one.lorentzians)
-    mtf = Mixture(*terms, one.floor) if any(terms) or one.floor > 0.0 else Mixture(floor=1.0)
+    terms = tuple(camera.gaussians), tuple(camera.lorentzians)
+    mtf = Mixture(*terms, camera.floor) if any(terms) or camera.floor > 0.0 else Mixture(floor=1.0)
     try:
         return Camera(
-            mtf, None, one.efficiency, one.gain, None, one.dark, one.dark_noise, one.readout,
-            math.inf if one.saturation is None else one.saturation,
+            mtf, None, camera.efficiency, camera.gain, None, camera.dark, camera.dark_noise, camera.readout,
+            math.inf if camera.saturation is None else camera.saturation,
         )  # fmt: skip
     except ValueError as error:
         raise from_twin("camera", error, "Change [camera].") from None

@@ -4,17 +4,17 @@ import math
 
 import numpy as np
 
-from scenarios.io.errors import BadInput, from_twin
-from scenarios.simulate.scenario.plan import BeamPlan, Simulation
-from scenarios.simulate.specimen import Made
+from twin.errors import BadInput, from_twin
 from twin.grid import CUTOFF, smooth
-from twin.optics.aberrations import CEOS, NAMES, coefficients, from_ceos, from_polar
+from twin.optics.aberrations import CEOS, NAMES, cartesian, coefficients
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.optics.probe import check_sampling
 from twin.optics.source import focal_spread
 from twin.optics.transfer import Imaging
 from twin.sample.specimen import probe_diameter
+from twin.simulation.plan.tables import BeamPlan, Simulation
+from twin.simulation.specimen import Made
 
 HUGE = 1e12
 """Angstrom of an aberration at most."""
@@ -38,13 +38,7 @@ def vector(beam: BeamPlan) -> np.ndarray:
             cure = f"Is that in degrees? Write {name} = [{value[0]:g}, {right:.4g}]."
             raise BadInput(f"beam.aberrations.{name}", f"its azimuth is {value[1]:g} radian, more than a turn", cure)
         try:
-            if isinstance(value, tuple | list):
-                parts = from_ceos(name, *value) if name in CEOS else from_polar(name, *value)
-            elif name in CEOS and CEOS[name][0] in NAMES:
-                parts = from_ceos(name, value)
-            else:
-                parts = {name: value}
-            total += coefficients(parts)
+            total += coefficients(cartesian(name, value))
         except ValueError as error:
             cure = f"Give one of {', '.join(NAMES)}; or, those with an azimuth as [magnitude, azimuth in radian], C12, C21, C23 ... or {', '.join(CEOS)}."
             problem = str(error).partition(";")[0]

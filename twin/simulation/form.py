@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from scenarios.io.errors import BadInput, from_twin
-from scenarios.simulate.ready import FOCI, Ready
-from scenarios.simulate.scenario.plan import Simulation
+from twin.errors import BadInput, from_twin
 from twin.optics.illumination import Illumination
 from twin.scattering.stem.algorithms import FLOAT32_ERROR, Form, choose, forms
 from twin.scattering.stem.beams import Response
 from twin.scattering.stem.scene import Scene
+from twin.simulation.plan.tables import Simulation
+from twin.simulation.ready import FOCI, Ready
 
 
 def with_form(ready: Ready) -> Ready:
@@ -30,12 +30,12 @@ def _form(
     """The quickest form of a STEM image within the tolerance, or the one that is named; BadInput if there is none."""
     wanted = plan.compute
     name = None if wanted.form == "auto" else wanted.form
-    found = forms(scene, beam, *axes, responses, FOCI, int(wanted.memory_MB * 1e6), name)
-    named = [one for one in found if name in (None, one.name)]
+    possible = forms(scene, beam, *axes, responses, FOCI, int(wanted.memory_MB * 1e6), name)
+    named = [form for form in possible if name in (None, form.name)]
     if not named:
         raise BadInput(
             "compute.form",
-            f"{wanted.form!r} is not possible here; possible are {', '.join(sorted({one.name for one in found}))}",
+            f"{wanted.form!r} is not possible here; possible are {', '.join(sorted({form.name for form in possible}))}",
             'Leave it "auto", or raise compute.memory_MB; "crystal" is for atoms at rest without vacancies.',
         )
     try:

@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scenarios.simulate.ready import Ready
-from scenarios.simulate.scenario.plan import PROBES
-from scenarios.simulate.specimen import column, phonon_seeds, potential_options
 from twin.grid import CUTOFF, TAPER, nyquist
 from twin.optics.transfer import envelope, objective_aperture
 from twin.scattering.grid_error import WEAK_BEAM_INTENSITIES, GridComparison, compare_grids
 from twin.scattering.stem.by_probes import OVERSAMPLING
+from twin.simulation.plan.tables import PROBES
+from twin.simulation.ready import Ready
+from twin.simulation.specimen import column, phonon_seeds, potential_options
 
 
 class Sampling(NamedTuple):
@@ -26,7 +26,7 @@ class Sampling(NamedTuple):
     @property
     def worst(self) -> tuple[str, float]:
         """What is recorded with the largest error, and that error."""
-        return max(self.errors.items(), key=lambda one: one[1])
+        return max(self.errors.items(), key=lambda item: item[1])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for files and ``--json``."""

@@ -5,22 +5,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scenarios.io.errors import from_twin
-from scenarios.keys.unit_hints import doubts
-from scenarios.simulate.beam import grid_of, illumination_of, imaging_of
-from scenarios.simulate.detection import camera_pixels, check_angles_of, check_damped, responses_of
-from scenarios.simulate.scenario.plan import PROBES, ScanPlan, Simulation, tables
-from scenarios.simulate.specimen import Made, make_specimen, phonon_seeds, potential_options
 from twin.detection.pixelated import Pixelated
+from twin.errors import from_twin
 from twin.grid import CUTOFF
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
 from twin.optics.source import source_offsets
 from twin.optics.transfer import Imaging, envelope
+from twin.sample.structures import Structure
 from twin.scattering.batching import fitting
 from twin.scattering.stem.algorithms import Form
 from twin.scattering.stem.beams import Response
 from twin.scattering.stem.scene import Scene
+from twin.simulation.beam import grid_of, illumination_of, imaging_of
+from twin.simulation.detection import camera_pixels, check_angles_of, check_damped, responses_of
+from twin.simulation.plan.tables import PROBES, ScanPlan, Simulation, tables
+from twin.simulation.plan.unit_hints import doubts
+from twin.simulation.specimen import Made, make_specimen, phonon_seeds, potential_options
 
 FOCI = 7
 """Values of C10 over which a focal spread of a probe is averaged."""
@@ -80,9 +81,12 @@ class Ready(NamedTuple):
         return self.made.specimen.extent
 
 
-def make_ready(plan: Simulation) -> Ready:
-    """Everything made and checked but the ``form`` of a STEM image (`with_form`); BadInput that names the key at fault, the problem and the cure."""
-    made = make_specimen(plan)
+def make_ready(plan: Simulation, structure: Structure | None = None) -> Ready:
+    """Everything made and checked but the ``form`` of a STEM image (`with_form`); BadInput that names the key at fault, the problem and the cure.
+
+    ``structure``: the one that the plan names, where it was read before.
+    """
+    made = make_specimen(plan, structure)
     extent, energy = made.specimen.extent, plan.beam.energy_keV * 1e3
     gpts, notes = grid_of(plan, extent), list(_notes(plan, made))
     tilt = tuple(1e-3 * (a - b) for a, b in zip(plan.specimen.tilt_mrad, plan.beam.tilt_mrad, strict=True))
@@ -110,7 +114,7 @@ def make_ready(plan: Simulation) -> Ready:
     scene = None
     if plan.signal == "stem":
         scene = Scene(
-            made.specimen, gpts, made.slices, phonon_seeds(plan), (tilt[0], tilt[1]), made.one, made.repeats,
+            made.specimen, gpts, made.slices, phonon_seeds(plan), (tilt[0], tilt[1]), made.cell_specimen, made.repeats,
             tuple(potential_options(plan).items()),
         )  # fmt: skip
     return Ready(
@@ -188,8 +192,8 @@ def _notes(plan: Simulation, made: Made) -> list[str]:
     """What the user should know of the specimen that was made."""
     wanted, structure = plan.specimen, made.structure
     notes = list(doubts(plan.as_dict(), tables()))
-    notes += [f"structure: {one}" for one in structure.notes]
-    notes += [f"the structure file contradicts itself: {one}" for one in structure.contradictions]
+    notes += [f"structure: {note}" for note in structure.notes]
+    notes += [f"the structure file contradicts itself: {problem}" for problem in structure.contradictions]
     notes += made.notes
     thick = made.specimen.thickness
     if wanted.thickness is not None and abs(thick - wanted.thickness) > 0.05:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scenarios.io.errors import BadInput, from_twin
-from scenarios.simulate.scenario.plan import Simulation, SpecimenPlan
+from twin.errors import BadInput, from_twin
 from twin.sample.orthogonal import Cell, oriented
 from twin.sample.specimen import Slices, Specimen, srtio3_unit
 from twin.sample.structures import SHEET_GAP, Structure, gap_along_z, load_structure, structure_of
+from twin.simulation.plan.tables import Simulation, SpecimenPlan
 
 BUILT_IN = {"SrTiO3": (srtio3_unit, "P m -3 m (221)")}
 """Structures that need no file: their unit cells and space groups."""
@@ -28,15 +28,15 @@ _VACANCIES, _PHONONS = 1, 2
 
 class Made(NamedTuple):
     """A specimen with what is worth knowing of how it was made: the ``structure`` it is of, the orthogonal ``cell`` of the zone, its lengths ``unit`` (x, y, z)
-    in angstrom, the number of ``slices``, the ``one`` cell of which it is ``repeats`` (x, y, z), unless vacancies or slices make its cells unlike, and
-    ``notes`` on how a sheet was placed."""
+    in angstrom, the number of ``slices``, the unit ``cell_specimen`` of which it is ``repeats`` (x, y, z), unless vacancies or slices make its cells unlike,
+    and ``notes`` on how a sheet was placed."""
 
     specimen: Specimen
     structure: Structure
     cell: Cell
     unit: tuple[float, float, float]
     slices: int
-    one: Specimen | None
+    cell_specimen: Specimen | None
     repeats: tuple[int, int, int]
     notes: tuple[str, ...] = ()
 
@@ -54,11 +54,13 @@ class Made(NamedTuple):
         return digest.hexdigest()
 
 
-def make_specimen(plan: Simulation) -> Made:
-    """The specimen of ``plan``; BadInput for what cannot be one (no atoms, atoms that overlap, no orthogonal cell ...)."""
+def make_specimen(plan: Simulation, structure: Structure | None = None) -> Made:
+    """The specimen of ``plan``, of a ``structure`` that was read before or of the one that the plan names; BadInput for what cannot be one (no atoms, atoms
+    that overlap, no orthogonal cell ...)."""
     wanted = plan.specimen
     origin = "specimen" if wanted.structure in BUILT_IN else str(Path(plan.folder) / wanted.structure)
-    structure = structure_named("specimen.structure", wanted.structure, plan.folder)
+    if structure is None:
+        structure = structure_named("specimen.structure", wanted.structure, plan.folder)
     try:
         cell = oriented(structure.atoms, wanted.zone, wanted.x)
     except ValueError as error:
@@ -80,26 +82,26 @@ def make_specimen(plan: Simulation) -> Made:
     try:
         specimen = Specimen.from_atoms(_emptied(atoms, wanted, plan.seed), wanted.u2, None)
         filled = _thinned(specimen, wanted)
-        one = None
+        cell_specimen = None
         if not any(wanted.vacancies.values()) and slices % deep == 0:
             single = cell.atoms.copy()
             single.positions[:, 2] += shift
             single.wrap()
-            one = _thinned(Specimen.from_atoms(single, wanted.u2, None), wanted)
+            cell_specimen = _thinned(Specimen.from_atoms(single, wanted.u2, None), wanted)
     except ValueError as error:
         if isinstance(error, BadInput):
             raise
         raise from_twin(origin, error, "Mend the structure or its thermal motion and occupancies.") from None
-    return Made(filled, structure, cell, (lengths[0], lengths[1], lengths[2]), slices, one, repeats, notes)
+    return Made(filled, structure, cell, (lengths[0], lengths[1], lengths[2]), slices, cell_specimen, repeats, notes)
 
 
 def _check_contents(atoms: Any, wanted: SpecimenPlan) -> None:
     """BadInput for a table by element that lacks some, or that leaves no atoms."""
     elements = sorted(set(atoms.get_chemical_symbols()))
-    if wanted.u2 is not None and (lacking := [one for one in elements if one not in wanted.u2]):
+    if wanted.u2 is not None and (lacking := [symbol for symbol in elements if symbol not in wanted.u2]):
         problem = f"u2 lacks {', '.join(lacking)}"
         raise BadInput("specimen.u2", problem, "Give <u^2> in angstrom^2 for every element, or leave u2 out.")
-    if all(wanted.vacancies.get(one, 0.0) == 1.0 for one in elements):
+    if all(wanted.vacancies.get(symbol, 0.0) == 1.0 for symbol in elements):
         raise BadInput("specimen.vacancies", "leaves no atoms", "Give shares below 1.")
 
 
@@ -164,7 +166,7 @@ def column(plan: Simulation, made: Made) -> Specimen:
 
 
 def potential_options(plan: Simulation) -> dict[str, Any]:
-    """What `Specimen.slices` is told of the potential."""
+    """Keyword arguments of `Specimen.slices` for the potential."""
     wanted = plan.specimen
     options = {"parametrization": wanted.parametrization, "projection": wanted.projection, "thermal": wanted.thermal}
     return options | ({"energy": plan.beam.energy_keV * 1e3} if wanted.thermal == "absorptive" else {})
@@ -177,7 +179,7 @@ def phonon_seeds(plan: Simulation) -> tuple[int, ...]:
         return ()
     seed = plan.seed if phonons.seed is None else phonons.seed
     sequences = (np.random.SeedSequence((seed, _PHONONS, number)) for number in range(phonons.configurations))
-    return tuple(int(one.generate_state(1, np.uint64)[0]) for one in sequences)
+    return tuple(int(sequence.generate_state(1, np.uint64)[0]) for sequence in sequences)
 
 
 def stacks(
@@ -192,12 +194,12 @@ def stacks(
             return specimen.slices(gpts, made.slices, **options)
 
         return [static]
-    count, told = len(seeds), set()
+    count, announced = len(seeds), set()
 
     def configuration(number: int) -> Callable[[], Slices]:
         def make() -> Slices:
-            if number not in told:
-                told.add(number)
+            if number not in announced:
+                announced.add(number)
                 tell("potentials of frozen configurations", (number + 1) / count)
             return specimen.slices(gpts, made.slices, specimen.displacements(seeds[number]), **options)
 
@@ -208,10 +210,10 @@ def stacks(
 
 def _shift(z: np.ndarray, spacing: float) -> float:
     """How far to move atoms along the beam so that borders of slices lie in the middle of the widest gap between atomic planes, modulo ``spacing``."""
-    place = np.unique(np.round((z / spacing) % 1.0, 6) % 1.0)
-    gaps = np.diff(np.append(place, place[0] + 1.0))
+    heights = np.unique(np.round((z / spacing) % 1.0, 6) % 1.0)
+    gaps = np.diff(np.append(heights, heights[0] + 1.0))
     widest = int(np.argmax(gaps))
-    return -((place[widest] + 0.5 * gaps[widest]) % 1.0) * spacing
+    return -((heights[widest] + 0.5 * gaps[widest]) % 1.0) * spacing
 
 
 def _emptied(atoms: Any, wanted: SpecimenPlan, seed: int) -> Any:

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from scenarios.io.errors import BadInput
-from scenarios.keys.definitions import Key, Table, tables_of
+from twin.errors import BadInput
+from twin.simulation.plan.keys import Key, Table, tables_of
 
 S = TypeVar("S", bound=msgspec.Struct)
 Steps = Sequence[str | int]

@@ -1,1 +1,0 @@
-"""The scenario of a simulation: its tables, their rules, and how it is read."""

@@ -1,0 +1,102 @@
+"""A simulated recording as an xarray Dataset: coordinates, units, provenance, plots, and the way to HyperSpy."""
+
+import json
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.plot.accessor import DatasetPlotAccessor
+
+from twin.simulation.plan.tables import Simulation
+from twin.simulation.provenance import caption_of
+from twin.simulation.recording import Axis, Recording
+from twin.simulation.run import Simulated
+
+DATA = "data"
+"""Name of the variable that holds the recording, as in the Zarr files of ``emtwin simulate``."""
+LONG_NAMES = {"theta_x": "angle along x", "theta_y": "angle along y"}
+
+
+class _Plot(DatasetPlotAccessor):
+    """`Dataset.plot`, which is called without naming a variable."""
+
+    def __call__(self, **options: Any) -> Any:  # type: ignore[override]
+        """The recording: images side by side for several detectors or defoci, the mean pattern of a scan, the modulus of a wave. ``options`` as
+        `xarray.DataArray.plot` takes them."""
+        image = self._ds[DATA]
+        if np.iscomplexobj(image):
+            image = abs(image).assign_attrs(image.attrs, long_name="modulus of the exit wave")
+        if image.ndim == 4:
+            image = image.mean(image.dims[:2], keep_attrs=True)
+        image = image.squeeze()
+        if image.ndim == 3:
+            options.setdefault("col", image.dims[0])
+        elif image.ndim == 2 and "ax" not in options:
+            options.setdefault("aspect", image.sizes[image.dims[1]] / image.sizes[image.dims[0]] * 1.2)
+            options.setdefault("size", 4.0)
+        return image.plot(**options)
+
+
+class Dataset(xr.Dataset):
+    """An `xarray.Dataset` with the recording as its variable ``data``, which `plot` shows when it is called."""
+
+    __slots__ = ()
+    plot = xr.core.utils.UncachedAccessor(_Plot)  # type: ignore[assignment]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """All that is needed to make it again: scenario, seed, versions, cell, grid, sampling, notes and warnings."""
+        return json.loads(self.attrs["provenance"])
+
+
+def dataset_of(simulated: Simulated) -> Dataset:
+    """The recording with its axes as coordinates. Attributes are text and numbers, so that it saves to Zarr and netCDF; ``provenance`` is JSON."""
+    recording, provenance, plan = simulated.recording, simulated.provenance, simulated.ready.plan
+    coordinates = {axis.name: _coordinate(axis) for axis in recording.axes}
+    names = [axis.name for axis in recording.axes]
+    variable = xr.Variable(names, recording.data, {"long_name": recording.quantity, "units": recording.unit})
+    return Dataset({DATA: variable}, coordinates, _attributes(recording, provenance, plan, caption_of(simulated.ready)))
+
+
+def _coordinate(axis: Axis) -> xr.Variable:
+    values: Any = np.asarray(axis.labels) if axis.labels else axis.values()
+    unit = {"units": axis.unit} if axis.unit else {}
+    return xr.Variable([axis.name], values, {"long_name": LONG_NAMES.get(axis.name, axis.name), **unit})
+
+
+def _attributes(recording: Recording, provenance: dict[str, Any], plan: Simulation, caption: str) -> dict[str, Any]:
+    scan = {"scan": provenance["scan"]["described"]} if provenance["scan"] else {}
+    return {
+        "title": plan.name, "signal": plan.signal, "description": caption, "structure": provenance["structure"]["described"],
+        "cell": provenance["cell"]["described"], "thickness": provenance["thickness"], **scan, "computed_as": provenance["form"],
+        "sampling": provenance["sampling"]["described"], "seed": plan.seed, "notes": "\n".join(provenance["notes"]),
+        "warnings": "\n".join(provenance["warnings"]), "provenance": json.dumps(provenance),
+    }  # fmt: skip
+
+
+def to_hyperspy(dataset: xr.Dataset) -> Any:
+    """A HyperSpy signal (Signal2D, or ComplexSignal2D for exit waves) with axes, units and provenance; ImportError where HyperSpy is not installed.
+
+    Scan axes and numbered images are navigation axes.
+    """
+    try:
+        import hyperspy.api as hs  # type: ignore[import-not-found]  # an extra of the user's
+    except ImportError as error:
+        raise ImportError("HyperSpy is not installed; install it with: pip install hyperspy") from error
+    image = dataset[DATA]
+    axes = [_hyperspy_axis(image[name], number < image.ndim - 2) for number, name in enumerate(image.dims)]
+    kind = hs.signals.ComplexSignal2D if np.iscomplexobj(image) else hs.signals.Signal2D
+    signal = kind(image.values, axes=axes)
+    signal.metadata.General.title = dataset.attrs["title"]
+    signal.original_metadata.add_dictionary({"emtwin": json.loads(dataset.attrs["provenance"])})
+    return signal
+
+
+def _hyperspy_axis(coordinate: xr.DataArray, navigate: bool) -> dict[str, Any]:
+    values, unit = coordinate.values, coordinate.attrs.get("units", "")
+    numbers = np.issubdtype(values.dtype, np.number)
+    step = float(values[1] - values[0]) if numbers and len(values) > 1 else 1.0
+    return {
+        "name": str(coordinate.name), "size": len(values), "offset": float(values[0]) if numbers else 0.0, "scale": step,
+        "units": "Å" if unit == "angstrom" else unit, "navigate": navigate,
+    }  # fmt: skip
