@@ -34,7 +34,7 @@ from twin.sample.specimen import Slices
 from twin.sample.structures import Structure
 from twin.scattering.multislice import intensities, multislice, propagator
 from twin.scattering.signals import Prepared, patterns, prepared
-from twin.scattering.stem.by_probes import FINER
+from twin.scattering.stem.by_probes import OVERSAMPLING
 from twin.simulation.plan.tables import BeamPlan, GridPlan, Simulation
 from twin.simulation.ready import FOCI, SOURCE_NODES, Ready, make_ready
 from twin.simulation.signals import pattern_of, selected_area_window
@@ -239,7 +239,7 @@ def _probes(
     steps, focal_shares = (np.zeros(1), np.ones(1)) if sharp else phase_quadrature(1.0, FOCI)
     total = 0.0
     for number in range(_count(sample)):
-        through = _prepared(ready, sample, microscope, number, thickness, dtype, FINER)
+        through = _prepared(ready, sample, microscope, number, thickness, dtype, OVERSAMPLING)
         for step, share in zip(steps, focal_shares, strict=True):
             moved = beam.coefficients.at[0].add(step * checks.float64(microscope.focal_spread))
             focused = eqx.tree_at(lambda one: one.coefficients, beam, moved)

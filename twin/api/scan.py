@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twin.api.values import mrad, plain
-from twin.detection.camera import PERFECT, Camera
+from twin.detection.camera import NO_BLUR, Camera
 from twin.detection.detectors import Annular, Segmented
 from twin.detection.pixelated import Pixelated
 from twin.detection.transfer import Mixture
@@ -99,7 +99,7 @@ def camera_values(camera: Camera) -> dict[str, Any]:
         )
     mtf = (
         {}
-        if camera.mtf is PERFECT
+        if camera.mtf is NO_BLUR
         else {"gaussians": camera.mtf.gaussians, "lorentzians": camera.mtf.lorentzians, "floor": camera.mtf.floor}
     )
     saturation = None if np.isinf(camera.saturation) else camera.saturation

@@ -42,7 +42,7 @@ class OtherColumn:
     aperture_scale: float
 
     @classmethod
-    def drawn(cls, table: ColumnTable, generator: np.random.Generator) -> "Other":
+    def drawn(cls, table: ColumnTable, generator: np.random.Generator) -> "OtherColumn":
         """A random column with dimensions about the means of the twin's table, within a share of its standard deviations."""
         lenses, planes = {}, {}
         objective = table.named(table.of_specimen().objective)

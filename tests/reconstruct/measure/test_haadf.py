@@ -27,7 +27,7 @@ def read(images: np.ndarray, **overrides) -> Measurement:
 
 def test_optics_scan_and_detector_are_told_within_their_errors():
     static_map, drift = 0.3 * np.array([[1.006, 0.0005], [0.0, 1.005]]), (1.1, -0.8)
-    result = read(drawn(1, OPTICS, own=static_map, drift=drift, scale=1.06))
+    result = read(drawn(1, OPTICS, matrix=static_map, drift=drift, scale=1.06))
     map_ = drifted(static_map, drift, scan())
     pixel_x = float(np.hypot(*map_[:, 0]))
     pixel_y = float(np.linalg.det(map_)) / pixel_x
@@ -55,7 +55,7 @@ THIN = {"C10": 60.0, "C12a": 20.0, "C12b": 0.0}
 def test_a_turned_crystal_and_a_gain_that_is_not_known():
     angle = 0.5
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    image = drawn(7, OPTICS, own=0.3 * turn, scale=1.6)
+    image = drawn(7, OPTICS, matrix=0.3 * turn, scale=1.6)
     result = read(image, prior=dataclasses.replace(BEFORE, gain=0.5))
     # the crystal's axes lie at the angle from the scan's, in which astigmatism is told
     astigmatism = complex(OPTICS["C12a"], OPTICS["C12b"]) * np.exp(2j * angle)
