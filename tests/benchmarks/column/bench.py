@@ -20,7 +20,7 @@ from tests.benchmarks.acquire.runs import ONE_THREAD, ROOT, code_key
 from tests.benchmarks.belief.judge import case
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("walk", "aberrations", "thickness", "haadf", "lattice", "calibration", "themis", "lenses")
+PARTS = ("alignment", "aberrations", "thickness", "haadf", "lattice", "calibration", "themis", "lenses")
 """The longest first."""
 
 

@@ -88,9 +88,7 @@ def build_gram(
     """
     checks.require_float64()
     shape = grid(gpts)
-    stops = tuple(range(min(10, cells_z), cells_z + 1, 2)) if depths is None else tuple(int(depth) for depth in depths)
-    if not stops or list(stops) != sorted(set(stops)) or stops[0] < 1 or stops[-1] > cells_z:
-        raise ValueError(f"depths {stops} must rise within 1 and cells_z = {cells_z}")
+    stops = _depths(depths, cells_z)
     if not seeds:
         raise ValueError("seeds is empty; give one integer for each phonon configuration")
     if symmetry is not None and not periodic:
@@ -141,6 +139,14 @@ def build_gram(
         degree,
         untilted,
     )
+
+
+def _depths(depths: Sequence[int] | None, cells_z: int) -> tuple[int, ...]:
+    """Thicknesses in cells, rising; ValueError for others."""
+    stops = tuple(range(min(10, cells_z), cells_z + 1, 2)) if depths is None else tuple(int(depth) for depth in depths)
+    if not stops or list(stops) != sorted(set(stops)) or stops[0] < 1 or stops[-1] > cells_z:
+        raise ValueError(f"depths {stops} must rise within 1 and cells_z = {cells_z}")
+    return stops
 
 
 def _transmissions(specimen: Specimen, shape: tuple[int, int], slices: int, energy: float, seed: int) -> Array:

@@ -30,7 +30,7 @@ def cases(short: Form, progress: Callable[..., None], jobs: int | None = None) -
     workers = jobs or min(2, len(os.sched_getaffinity(0)))
     pairs = [_pair(FIRST + number, short) for number in range(COUNT[short])]
     outcomes = run_all(
-        [run for pair in pairs for run in pair], Store(cache_folder() / "benchmark-walk"), workers, progress
+        [run for pair in pairs for run in pair], Store(cache_folder() / "benchmark-alignment"), workers, progress
     )
     completed = []
     for pair in pairs:
@@ -49,27 +49,37 @@ def cases(short: Form, progress: Callable[..., None], jobs: int | None = None) -
     judged = None if short else ratio <= EQUAL_ERROR_RATIO
     fewer = share / fixed_share
     return [
-        case("walk: requests measured, alignment images chosen", share, "1"),
-        case("walk: requests measured, alignment images fixed", fixed_share, "1"),
-        case("walk: measured share over that with fixed ones", fewer, "1", "<= 2/3", None if short else fewer <= 0.667),
+        case("alignment: requests measured, alignment images chosen", share, "1"),
+        case("alignment: requests measured, alignment images fixed", fixed_share, "1"),
         case(
-            f"walk: error over that with fixed ones, {len(completed)} pairs",
+            "alignment: measured share over that with fixed ones",
+            fewer,
+            "1",
+            "<= 2/3",
+            None if short else fewer <= 0.667,
+        ),
+        case(
+            f"alignment: error over that with fixed ones, {len(completed)} pairs",
             ratio,
             "1",
             f"<= {EQUAL_ERROR_RATIO}",
             judged,
         ),
-        case("walk: the same, 90 % interval (pairs drawn again), lower end", float(low), "1"),
-        case("walk: the same, upper end", float(high), "1"),
-        case("walk: error with chosen ones", float(errors[:, 0].mean()), "relative"),
-        case("walk: electrons over those with fixed ones", float(doses[:, 0].sum() / doses[:, 1].sum()), "1"),
+        case("alignment: the same, 90 % interval (pairs drawn again), lower end", float(low), "1"),
+        case("alignment: the same, upper end", float(high), "1"),
+        case("alignment: error with chosen ones", float(errors[:, 0].mean()), "relative"),
+        case("alignment: electrons over those with fixed ones", float(doses[:, 0].sum() / doses[:, 1].sum()), "1"),
         case(
-            "walk: coverage of 90 % intervals of named numbers, chosen",
+            "alignment: coverage of 90 % intervals of named numbers, chosen",
             float(np.mean([session.covered().mean() for session, _ in completed])),
             "1",
         ),
-        case("walk: largest memory of a worker", resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20, "GiB"),
-        case("walk: time of the part", time.monotonic() - start, "s"),
+        case(
+            "alignment: largest memory of a worker",
+            resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20,
+            "GiB",
+        ),
+        case("alignment: time of the part", time.monotonic() - start, "s"),
     ]
 
 
