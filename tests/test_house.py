@@ -12,7 +12,8 @@ TABLES = {"twin/sample/potential/lobato.py", "twin/sample/potential/kirkland.py"
 """Modules that are one published table each."""
 MODULES = {
     "aligning", "alignment_film", "cells", "chapters", "digest", "exposing", "foresight", "haadf_before", "haadf_told", "inbox", "keeping", "ledger",
-    "new_files", "pieces", "planning", "sandwich", "settling", "spans", "tails", "told", "twinning", "walk", "wander", "watch_told", "watch_wish", "watch_words",
+    "new_files", "pieces", "planning", "sandwich", "settling", "spans", "tails", "told", "twinning", "walk", "wander", "watch_told", "watch_wish",
+    "watch_words",
 }  # fmt: skip
 IDENTIFIERS = {"_aside", "door", "Following", "found", "learnt", "one", "place", "put_away", "take_up", "Way"}
 """Names that were given up, since they do not say what they hold and no search finds them."""

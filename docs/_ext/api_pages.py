@@ -25,37 +25,37 @@ _MARKS = re.compile(r"([*|\\]|(?<=\w)_(?!\w))")
 def plain_text(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Escape in a docstring what is markup in reStructuredText and plain text here; code, doctests and literal blocks stay as they are."""
     paragraphs, literal = re.split(r"(\n\s*\n)", "\n".join(lines)), False
-    for place, paragraph in enumerate(paragraphs[::2]):
+    for number, paragraph in enumerate(paragraphs[::2]):
         if not (paragraph.startswith(">>>") or (literal and paragraph.startswith(" "))):
             literal = paragraph.endswith("::")
             parts = _CODE.split(paragraph)
             parts[::2] = [_MARKS.sub(r"\\\1", part) for part in parts[::2]]
-            paragraphs[2 * place] = "".join(parts)
+            paragraphs[2 * number] = "".join(parts)
     lines[:] = "".join(paragraphs).split("\n")
 
 
 def modules_of(package: ModuleType) -> tuple[list[str], list[str]]:
     """Names of the public modules directly in ``package``, and of its subpackages, in alphabetical order."""
-    found = sorted(pkgutil.iter_modules(package.__path__, f"{package.__name__}."), key=lambda one: one.name)
-    public = [one for one in found if not one.name.rpartition(".")[2].startswith("_")]
-    return [one.name for one in public if not one.ispkg], [one.name for one in public if one.ispkg]
+    infos = sorted(pkgutil.iter_modules(package.__path__, f"{package.__name__}."), key=lambda info: info.name)
+    public = [info for info in infos if not info.name.rpartition(".")[2].startswith("_")]
+    return [info.name for info in public if not info.ispkg], [info.name for info in public if info.ispkg]
 
 
 def plain_data(module: str) -> list[tuple[str, str]]:
     """Public names that a module assigns without a docstring, which autodoc leaves out, with their values where these are short."""
     body = ast.parse(inspect.getsource(importlib.import_module(module))).body
-    found = []
+    data = []
     for statement, following in itertools.pairwise([*body, ast.Pass()]):
         if not isinstance(statement, ast.Assign | ast.AnnAssign) or statement.value is None:
             continue
         described = isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant)
         targets = [statement.target] if isinstance(statement, ast.AnnAssign) else statement.targets
-        names = [one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name)]
+        names = [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
         value = ast.unparse(statement.value)
         if not described:
             short = value if len(names) == 1 and len(value) <= SHORT else ""
-            found += [(name, short) for name in names if not name.startswith("_")]
-    return found
+            data += [(name, short) for name in names if not name.startswith("_")]
+    return data
 
 
 def link(name: str, thing: Any) -> str:

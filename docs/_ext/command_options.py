@@ -38,23 +38,29 @@ def code(text: str) -> nodes.Node:
 def options_of(path: str) -> list[Row]:
     """Arguments, then options, of the command at ``path`` ("measure thon"); ValueError if there is no such command."""
     if path == "instrument serve":
-        shown = [one for one in serve_parser()._actions if one.dest != "help" and one.help != argparse.SUPPRESS]
-        return [(", ".join(one.option_strings) or one.dest.upper(), one.help or "") for one in shown]
+        shown = [
+            action for action in serve_parser()._actions if action.dest != "help" and action.help != argparse.SUPPRESS
+        ]
+        return [(", ".join(action.option_strings) or action.dest.upper(), action.help or "") for action in shown]
     command = typer.main.get_command(emtwin)
     for name in path.split():
         inner = getattr(command, "commands", {})
         if name not in inner:
             raise ValueError(f"emtwin has no command {path!r}; at {name!r} it has {', '.join(inner) or 'no more'}")
         command = inner[name]
-    found: list[Row] = []
-    for one in command.params:
-        name = one.opts[0] if one.param_type_name == "option" else str(one.name).upper()
-        meaning = getattr(one, "help", None) or ""
-        if getattr(one, "show_default", False) and one.default is not None and one.default is not False:
-            default = f"{one.default:g}" if isinstance(one.default, float) else str(one.default)
+    rows: list[Row] = []
+    for parameter in command.params:
+        name = parameter.opts[0] if parameter.param_type_name == "option" else str(parameter.name).upper()
+        meaning = getattr(parameter, "help", None) or ""
+        if (
+            getattr(parameter, "show_default", False)
+            and parameter.default is not None
+            and parameter.default is not False
+        ):
+            default = f"{parameter.default:g}" if isinstance(parameter.default, float) else str(parameter.default)
             meaning = f"{meaning} Default: {default}."
-        found.append((name, meaning))
-    return sorted(found, key=lambda row: row[0].startswith("-"))
+        rows.append((name, meaning))
+    return sorted(rows, key=lambda row: row[0].startswith("-"))
 
 
 class CommandOptions(SphinxDirective):

@@ -22,10 +22,10 @@ WIDTHS = (20, 12, 15, 18, 35)
 
 def tables_for(command: str) -> tuple[Table, ...]:
     """The tables of a scenario for ``emtwin`` ``command``."""
-    found = {"simulate": simulation, "acquire": acquisition}
-    if command not in found:
-        raise ValueError(f"emtwin {command} runs no scenario; name one of {', '.join(found)}")
-    return found[command]()
+    tables = {"simulate": simulation, "acquire": acquisition}
+    if command not in tables:
+        raise ValueError(f"emtwin {command} runs no scenario; name one of {', '.join(tables)}")
+    return tables[command]()
 
 
 def row_of(key: Key) -> list[nodes.Node]:
@@ -47,17 +47,19 @@ class ScenarioKeys(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The sections' nodes."""
-        command, found = self.arguments[0], []
-        for one in tables_for(command):
-            title = f"[{one.path}]" if one.path else "At the top"
-            needed = " Required." if one.required and one.path else ""
-            where = f" with {one.where}" if one.where else ""
-            section = nodes.section(ids=[nodes.make_id(f"keys {command} {one.path} {one.where}")], names=[])
+        command, sections = self.arguments[0], []
+        for keys_table in tables_for(command):
+            title = f"[{keys_table.path}]" if keys_table.path else "At the top"
+            needed = " Required." if keys_table.required and keys_table.path else ""
+            where = f" with {keys_table.where}" if keys_table.where else ""
+            section = nodes.section(
+                ids=[nodes.make_id(f"keys {command} {keys_table.path} {keys_table.where}")], names=[]
+            )
             section += nodes.title("", title + where)
-            section += nodes.paragraph("", one.meaning + needed)
-            section += table(HEADER, WIDTHS, [row_of(key) for key in one.keys])
-            found.append(section)
-        return found
+            section += nodes.paragraph("", keys_table.meaning + needed)
+            section += table(HEADER, WIDTHS, [row_of(key) for key in keys_table.keys])
+            sections.append(section)
+        return sections
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -105,32 +105,34 @@ for number in range(12):
 # The constants
 # -------------
 
-found = calibrate(column, rows)
+result = calibrate(column, rows)
 for name in ("diffraction.ampere_turns", "projector.ampere_turns"):
-    place = found.names.index(name)
-    before = column.constants[place]
+    index = result.names.index(name)
+    before = column.constants[index]
     print(
-        f"{name}: {before.mean:.0f} +- {before.std:.0f} before, {found.constants[place]:.0f} +- {found.std[place]:.0f} now"
+        f"{name}: {before.mean:.0f} +- {before.std:.0f} before, {result.constants[index]:.0f} +- {result.std[index]:.0f} now"
     )
-print("rows that do not fit:", found.outliers or "none")
+print("rows that do not fit:", result.outliers or "none")
 
 # %%
 # Camera lengths at settings that were not measured
 # -------------------------------------------------
 
 diffraction = np.linspace(0.30, 0.58, 15)
-asked = [Row("asked", settings(float(one), 0.45), "camera_length", 1.0) for one in diffraction]
-predicted = found.predict(asked)
-low, middle, high = (np.array([getattr(one, end) for one in predicted]) * 1e-7 for end in ("low", "value", "high"))
+asked = [Row("asked", settings(float(excitation), 0.45), "camera_length", 1.0) for excitation in diffraction]
+predicted = result.predict(asked)
+low, middle, high = (
+    np.array([getattr(prediction, end) for prediction in predicted]) * 1e-7 for end in ("low", "value", "high")
+)
 
 figure, axes = plt.subplots(figsize=(7, 4))
 axes.fill_between(diffraction, low, high, alpha=0.3, label="90 %")
 axes.plot(diffraction, middle, label="predicted")
 axes.plot(
-    diffraction, [float(column.optics(one.settings, true).camera_length) * 1e-7 for one in asked], "k--", label="true"
+    diffraction, [float(column.optics(row.settings, true).camera_length) * 1e-7 for row in asked], "k--", label="true"
 )
 axes.plot(
-    diffraction, [float(column.optics(one.settings).camera_length) * 1e-7 for one in asked], ":", label="uncalibrated"
+    diffraction, [float(column.optics(row.settings).camera_length) * 1e-7 for row in asked], ":", label="uncalibrated"
 )
 axes.set(xlabel="diffraction lens (share of full scale)", ylabel="camera length (mm)", yscale="log")
 axes.legend()

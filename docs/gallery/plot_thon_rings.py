@@ -41,18 +41,18 @@ image = generator.poisson(1000.0 * pixel**2 * np.abs(wave) ** 2).astype(float)
 # Measure it
 # ----------
 
-found = measure_thon(image, pixel, energy, c30=c30)
-for name, true in zip(found.names, (c10, c12a, c12b), strict=True):
-    value, error = found.value(name)
+result = measure_thon(image, pixel, energy, c30=c30)
+for name, true in zip(result.names, (c10, c12a, c12b), strict=True):
+    value, error = result.value(name)
     print(f"{name}: {value:8.1f} +- {error:.1f} angstrom (true {true:.0f})")
-for component in found.components:
+for component in result.components:
     print(f"reading with probability {component.weight:.3f}: C10 = {component.mean[0]:.0f} angstrom")
 
 # %%
 # Data, model and residual
 # ------------------------
 
-(shown,) = found.plots
+(shown,) = result.plots
 figure, panels = plt.subplots(1, 4, figsize=(12, 3.2))
 panels[0].imshow(image, cmap="gray", extent=(0, size * pixel, size * pixel, 0))
 panels[0].set(title="image", xlabel="x (angstrom)", ylabel="y (angstrom)")

@@ -220,23 +220,23 @@ def _fitted(row: Parameter, optimum: Peak, index: int, std: float) -> FittedCons
     u = float(optimum.where[index])
     low, high = sorted((_value(row, u - std), _value(row, u + std)))
     prior_low, prior_high = sorted((_value(row, -1.0), _value(row, 1.0)))
-    learnt = 1.0 - std if std < 1 else 0.0
+    reduction = 1.0 - std if std < 1 else 0.0
     if not optimum.complete:
-        learnt, note = math.nan, "interrupted: the best so far, with no error"
+        reduction, note = math.nan, "interrupted: the best so far, with no error"
     elif optimum.silent[index]:
-        learnt, note = 0.0, "not influenced by these data: the prior is unchanged"
+        reduction, note = 0.0, "not influenced by these data: the prior is unchanged"
     elif not optimum.determined[index]:
-        learnt, note = 0.0, "not determined by these data: the prior is unchanged"
+        reduction, note = 0.0, "not determined by these data: the prior is unchanged"
     elif optimum.beyond[index]:
-        learnt, note = (
+        reduction, note = (
             math.nan,
             f"{SEARCH_LIMIT:g} prior errors from the prior, at the edge of the search: the prior or the model is wrong",
         )
-    elif learnt < MIN_ERROR_REDUCTION:
+    elif reduction < MIN_ERROR_REDUCTION:
         note = "hardly determined by these data: mostly the prior"
     else:
-        note = f"error {100 * learnt:.0f} % narrower than assumed"
+        note = f"error {100 * reduction:.0f} % narrower than assumed"
     return FittedConstant(
-        row.name, row.unit, _value(row, u), low, high, row.value, prior_low, prior_high, learnt,
+        row.name, row.unit, _value(row, u), low, high, row.value, prior_low, prior_high, reduction,
         float(optimum.height - optimum.without[index]), note,
     )  # fmt: skip

@@ -40,16 +40,16 @@ def learn_sensors(
         if out is not None:
             new_file(out)
         with open_progress(f"emtwin instrument learn-sensors {log}") as progress:
-            learnt = learn_log(log, progress)
+            analysis = learn_log(log, progress)
         if out is not None:
             from scenarios.sensors.table import write_table
 
-            write_table(learnt, out)
+            write_table(analysis, out)
         if not as_json:
             from scenarios.sensors.show import print_learnt
 
-            print_learnt(learnt, every, out)
-        return DONE, learnt
+            print_learnt(analysis, every, out)
+        return DONE, analysis
 
     raise typer.Exit(guarded(job, as_json, lambda: None))
 

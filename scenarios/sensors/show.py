@@ -27,23 +27,23 @@ _STYLES = {
 }
 
 
-def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console: Console | None = None) -> None:
+def print_learnt(analysis: dict[str, Any], every: bool, out: Path | None, console: Console | None = None) -> None:
     """Print the analysis of a log. ``every``: also the channels with too little data."""
     console = console or Console(highlight=False)
-    channels = learnt["channels"]
+    channels = analysis["channels"]
     shown = (
         channels
         if every
         else [item for item in channels if _kinds(item) not in UNLISTED_CLASSES and item["count"] >= 5]
     )
-    name = f", {learnt['name']}" if learnt["name"] else ""
-    minutes = learnt["seconds"] / 60
-    span = f"{minutes:.0f} min" if minutes >= 2 else f"{learnt['seconds']:.3g} s"
+    name = f", {analysis['name']}" if analysis["name"] else ""
+    minutes = analysis["seconds"] / 60
+    span = f"{minutes:.0f} min" if minutes >= 2 else f"{analysis['seconds']:.3g} s"
     console.print(
-        f"[bold]{_safe(learnt['format'])}[/]{_safe(name)}: {len(channels)} channels, {learnt['values']} values in {span}"
+        f"[bold]{_safe(analysis['format'])}[/]{_safe(name)}: {len(channels)} channels, {analysis['values']} values in {span}"
     )
-    console.print(f"[dim]{_safe(learnt['clock'])}[/]")
-    for note in learnt["notes"]:
+    console.print(f"[dim]{_safe(analysis['clock'])}[/]")
+    for note in analysis["notes"]:
         console.print(f"[yellow]{_safe(note)}[/]")
     console.print()
     if shown:
@@ -54,7 +54,7 @@ def print_learnt(learnt: dict[str, Any], every: bool, out: Path | None, console:
             for line in why:
                 console.print(Padding(line, (0, 0, 0, 2)))
         console.print()
-    _print_counts(learnt, len(channels) - len(shown), console)
+    _print_counts(analysis, len(channels) - len(shown), console)
     if out is not None:
         console.print(f"\nsensor table: {out}", soft_wrap=True)
 
@@ -64,7 +64,7 @@ def _safe(text: str) -> str:
     return escaped("".join(character if character.isprintable() else "?" for character in text))
 
 
-def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None:
+def _print_counts(analysis: dict[str, Any], hidden: int, console: Console) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(justify="right")
@@ -82,10 +82,10 @@ def _print_counts(learnt: dict[str, Any], hidden: int, console: Console) -> None
         "silent": "no record in this log",
         "too few": "not enough records to tell",
     }
-    for kind, count in learnt["classes"].items():
+    for kind, count in analysis["classes"].items():
         table.add_row(f"[{_STYLES.get(kind, 'default')}]{kind}[/]", str(count), f"[dim]{docs.get(kind, '')}[/]")
     console.print(table)
-    unknown = [item["name"] for item in learnt["channels"] if item["unit"] is None]
+    unknown = [item["name"] for item in analysis["channels"] if item["unit"] is None]
     if unknown:
         console.print(f"\n{len(unknown)} with an unknown unit: [dim]{_safe(', '.join(unknown))}[/]")
     if hidden:

@@ -10,20 +10,20 @@ from typing import Any
 from twin.sensors.table import SCHEMA
 
 
-def write_table(learnt: dict[str, Any], out: Path) -> None:
+def write_table(analysis: dict[str, Any], out: Path) -> None:
     """Write the sensor table to ``out``, which must not exist."""
-    text = table_text(learnt)
+    text = table_text(analysis)
     with out.open("x", encoding="utf-8") as file:
         file.write(text)
 
 
-def table_text(learnt: dict[str, Any]) -> str:
+def table_text(analysis: dict[str, Any]) -> str:
     """The table as TOML."""
-    used = [item for item in learnt["channels"] if _usable(item)]
+    used = [item for item in analysis["channels"] if _usable(item)]
     lines = [
         f"schema = {_text(SCHEMA)}",
-        f"name = {_text(Path(learnt['log']).name.partition('.')[0])}",
-        f"doc = {_text('Learnt from one log: numbers hold for its hour and its instrument. ' + learnt['clock'] + '.')}",
+        f"name = {_text(Path(analysis['log']).name.partition('.')[0])}",
+        f"doc = {_text('Learnt from one log: numbers hold for its hour and its instrument. ' + analysis['clock'] + '.')}",
         "",
         "[sources.log]",
         "offset_std = 1.0            # s, assumed",
@@ -35,7 +35,7 @@ def table_text(learnt: dict[str, Any]) -> str:
         lines += ["", *_entry(item)]
     for item in used:
         lines += ["", *_sensor(item)]
-    left = [item for item in learnt["channels"] if not _usable(item)]
+    left = [item for item in analysis["channels"] if not _usable(item)]
     if left:
         lines += ["", f"# {len(left)} channels of the log are not in this table:"]
         lines += [f"# {_text(item['name'])}: {_missing(item)}" for item in left]

@@ -55,7 +55,7 @@ def drawn(follower: Follower, source: Source, wall: float, width: int, height: i
         grid = Table.grid(padding=(0, 3))
         grid.add_column(width=width - 46)
         grid.add_column(width=43)
-        grid.add_row(first, _aside(follower, state_rows + 1))
+        grid.add_row(first, _diagnostics(follower, state_rows + 1))
         parts: list[RenderableType] = [_head(follower, source, wall, width), grid]
         used = state_rows + 1 + 2
     else:
@@ -149,7 +149,7 @@ def _trend(follower: Follower, recent: range, means: np.ndarray, std: float, uni
     return f"{step * 60 / span * factor:+.3g} {symbol}".rstrip()
 
 
-def _aside(follower: Follower, rows: int) -> Group:
+def _diagnostics(follower: Follower, rows: int) -> Group:
     """Parts of the model, clocks and events, in a column of ``rows``."""
     parts = headed("part of the model", ">fast", ">slow")
     tallies = list(follower.stream.monitors.tallies.items())

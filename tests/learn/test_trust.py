@@ -72,9 +72,9 @@ def test_a_healthy_stream_is_seldom_distrusted():
     for session in range(len(lost)):
         trust = Trust()
         for _ in range(10):
-            learnt = generator.uniform(3.0, 12.0)
-            tension = generator.chisquare(learnt)
-            trust = trust.update(generator.standard_normal(), 0.02, float(tension), float(learnt), 1.0, LIMITS)
+            tension_dof = generator.uniform(3.0, 12.0)
+            tension = generator.chisquare(tension_dof)
+            trust = trust.update(generator.standard_normal(), 0.02, float(tension), float(tension_dof), 1.0, LIMITS)
         lost[session] = trust.distrusted
     assert not lost[:200].any()
     assert lost.mean() < 0.005

@@ -31,10 +31,10 @@ def log(tmp_path: Path) -> Path:
 
 def test_json(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["instrument", "learn-sensors", str(log), "--json"]) == DONE
-    learnt = json.loads(capsys.readouterr().out)
-    assert learnt["schema"] == "emtwin.learn-sensors/2"
-    assert learnt["classes"] == {"constant": 1, "quantised": 1, "periodic": 3}
-    heat, gas, tank = learnt["channels"]
+    result = json.loads(capsys.readouterr().out)
+    assert result["schema"] == "emtwin.learn-sensors/2"
+    assert result["classes"] == {"constant": 1, "quantised": 1, "periodic": 3}
+    heat, gas, tank = result["channels"]
     assert [verdict["kind"] for verdict in heat["classes"]] == ["periodic", "quantised"]
     assert heat["unit"] == "kelvin"
     assert heat["step"]["value"] == pytest.approx(0.1)
@@ -115,12 +115,12 @@ def test_a_table_needs_a_folder(log: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_krios_hour(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = data / "sensors/krios-health-2025-07-28.xml.gz"
     assert run(["instrument", "learn-sensors", str(log), "--json"]) == DONE
-    learnt = json.loads(capsys.readouterr().out)
-    assert len(learnt["channels"]) == 391
-    assert sum(learnt["combinations"].values()) == 391
-    assert learnt["unknown_units"] == 9
-    assert learnt["classes"]["silent"] == 163
-    kinds = {item["name"]: [verdict["kind"] for verdict in item["classes"]] for item in learnt["channels"]}
+    result = json.loads(capsys.readouterr().out)
+    assert len(result["channels"]) == 391
+    assert sum(result["combinations"].values()) == 391
+    assert result["unknown_units"] == 9
+    assert result["classes"]["silent"] == 163
+    kinds = {item["name"]: [verdict["kind"] for verdict in item["classes"]] for item in result["channels"]}
     assert kinds["Value"] == ["constant", "periodic"]
     assert kinds["Tcartridge"] == ["on-change", "quantised"]
     assert kinds["ALX_MoveStopped_AxisPos"][0] == "event-triggered"

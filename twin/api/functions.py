@@ -124,7 +124,7 @@ def stem4d(
     beams). Averaged over focal spread, and over the source at every position."""
     ready = _ready(sample, microscope, "cbed", detectors=_one(detector), sampling=sampling, gpts=gpts)
     return _probes(
-        ready, sample, microscope, positions, lambda found: pattern_of(ready, found).values, thickness, dtype
+        ready, sample, microscope, positions, lambda intensity: pattern_of(ready, intensity).values, thickness, dtype
     )
 
 
@@ -140,7 +140,7 @@ def stem(
         kx, ky = frequencies(ready.gpts, ready.extent)
         masks = np.stack([np.asarray(weights(kx[None, :], ky[:, None])) for weights in ready.responses])
     return _probes(
-        ready, sample, microscope, positions, lambda found: detect(found, jnp.asarray(masks)), thickness, dtype
+        ready, sample, microscope, positions, lambda intensity: detect(intensity, jnp.asarray(masks)), thickness, dtype
     )
 
 
@@ -242,9 +242,9 @@ def _probes(
         through = _prepared(ready, sample, microscope, number, thickness, dtype, OVERSAMPLING)
         for step, share in zip(steps, focal_shares, strict=True):
             moved = beam.coefficients.at[0].add(step * checks.float64(microscope.focal_spread))
-            focused = eqx.tree_at(lambda one: one.coefficients, beam, moved)
-            found = reduce(patterns(spots.reshape(-1, 2), focused, amplitude, through))
-            total = total + float(share) * found
+            focused = eqx.tree_at(lambda illumination: illumination.coefficients, beam, moved)
+            signal = reduce(patterns(spots.reshape(-1, 2), focused, amplitude, through))
+            total = total + float(share) * signal
     signals = jnp.asarray(total) / _count(sample)
     nodes = signals.reshape(count, len(shares), *signals.shape[1:])
     averaged = jnp.tensordot(jnp.asarray(shares, nodes.dtype), nodes, axes=(0, 1))

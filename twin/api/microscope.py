@@ -56,7 +56,7 @@ class Microscope(eqx.Module):
 
     def at(self, **changes: Any) -> "Microscope":
         """A changed copy: fields by name, aberrations by theirs (``at(C10=-50.0, tilt=(1e-3, 0.0))``); other aberrations stay."""
-        own = {one.name for one in fields(self)}
+        own = {field.name for field in fields(self)}
         values: dict[str, Any] = {name: getattr(self, name) for name in own}
         values |= {name: value for name, value in changes.items() if name in own}
         more = {name: value for name, value in changes.items() if name not in own}
@@ -98,12 +98,12 @@ class Microscope(eqx.Module):
     def known(self) -> "Microscope":
         """What of it has a number: values under a JAX trace (of `jax.grad`, `jax.vmap`) are left out, their defaults in their place."""
         values: dict[str, Any] = {}
-        for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name == "aberrations":
-                values[one.name] = {name: size for name, size in value.items() if checks.known(size)}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "aberrations":
+                values[field.name] = {name: size for name, size in value.items() if checks.known(size)}
             elif checks.known(value):
-                values[one.name] = value
+                values[field.name] = value
         return Microscope(**values)
 
     def values(self, convergent: bool) -> dict[str, Any]:

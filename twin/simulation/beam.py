@@ -121,7 +121,7 @@ def imaging_of(plan: Simulation, gpts: tuple[int, int], extent: tuple[float, flo
         return Imaging(
             vector(beam), beam.energy_keV * 1e3, semiangle,
             None if lens is None or lens.edge_mrad is None else 1e-3 * lens.edge_mrad,
-            tilt=tuple(1e-3 * one for one in beam.tilt_mrad), focal_spread=_spread(beam),
+            tilt=tuple(1e-3 * angle for angle in beam.tilt_mrad), focal_spread=_spread(beam),
             convergence=0.0 if lens is None else 1e-3 * lens.convergence_mrad,
             vibration=(0.0, 0.0, 0.0) if lens is None else (lens.vibration, lens.vibration, 0.0),
         )  # fmt: skip

@@ -35,7 +35,7 @@ def versions() -> dict[str, str]:
 def cell_of(ready: Ready) -> dict[str, Any]:
     """The orthogonal cell that the specimen repeats: its lengths in angstrom, the crystal directions [u v w] of x, y and z, and how often."""
     made = ready.made
-    directions = dict(zip("xyz", [list(one) for one in made.cell.directions], strict=True))
+    directions = dict(zip("xyz", [list(direction) for direction in made.cell.directions], strict=True))
     return {
         "lengths": list(made.unit),
         "directions": directions,
@@ -46,7 +46,7 @@ def cell_of(ready: Ready) -> dict[str, Any]:
 
 def caption_of(ready: Ready) -> str:
     """One line under a picture: the formula, and the crystal directions of its axes."""
-    x, y, z = (bracket(one) for one in ready.made.cell.directions)
+    x, y, z = (bracket(direction) for direction in ready.made.cell.directions)
     scan = scan_of(ready)
     covered = "" if scan is None else f"; {scan['described']}"
     structure, thick = ready.made.structure.formula, ready.made.specimen.thickness

@@ -50,30 +50,32 @@ def sampling_of(ready: Ready) -> Sampling:
     plan, (ny, nx), (x, y) = ready.plan, ready.gpts, ready.extent
     repeats, seeds = ready.made.repeats, phonon_seeds(plan)
     semiangle = 0.0 if ready.illumination is None else float(ready.illumination.semiangle)
-    found = compare_grids(
+    comparison = compare_grids(
         column(plan, ready.made), (max(8, ny // repeats[1]), max(8, nx // repeats[0])), ready.made.slices, ready.energy,
         semiangle, ready.tilt, seeds[0] if seeds else None, OVERSAMPLING if plan.signal in PROBES else 1,
         tuple(potential_options(plan).items()),
     )  # fmt: skip
     band = (CUTOFF - TAPER) * nyquist(ready.gpts, ready.extent) * ready.wavelength
-    errors, weak = _errors(ready, found)
-    return Sampling((x / nx, y / ny), band, found.outside_band, errors, weak)
+    errors, weak = _errors(ready, comparison)
+    return Sampling((x / nx, y / ny), band, comparison.outside_band, errors, weak)
 
 
-def _errors(ready: Ready, found: GridComparison) -> tuple[dict[str, float], float | None]:
+def _errors(ready: Ready, comparison: GridComparison) -> tuple[dict[str, float], float | None]:
     """Of each channel, of the image, of the wave or of the pattern; and of weak beams where beams are recorded."""
     signal = ready.plan.signal
     if signal == "stem":
         named = zip(ready.channels, ready.responses, strict=True)
-        return {name: found.detector_error(one) for name, one in named}, None
+        return {name: comparison.detector_error(response) for name, response in named}, None
     if signal == "exit-wave":
-        return {"scattered wave": found.wave_error()}, None
+        return {"scattered wave": comparison.wave_error()}, None
     if signal == "hrtem":
-        return {"scattered wave that the lens passes": found.wave_error(lambda kx, ky: _passed(ready, kx, ky))}, None
+        return {
+            "scattered wave that the lens passes": comparison.wave_error(lambda kx, ky: _passed(ready, kx, ky))
+        }, None
     reach = np.inf if ready.reach is None else ready.reach / ready.wavelength
     if ready.pixels is not None:
         reach = 0.5 * max(ready.pixels.shape) * float(ready.pixels.pixel) / ready.wavelength
-    return {"diffracted intensity": found.pattern_error(reach)}, found.weak_beam_error(reach)
+    return {"diffracted intensity": comparison.pattern_error(reach)}, comparison.weak_beam_error(reach)
 
 
 def _passed(ready: Ready, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:

@@ -63,7 +63,7 @@ def _titles(recording: Recording, name: str, count: int) -> list[str]:
     named = first.labels or tuple(
         f"{first.name} {value:g} {'Å' if first.unit == 'angstrom' else first.unit}" for value in first.values()
     )
-    return [named[place] for place in range(count)]
+    return [named[index] for index in range(count)]
 
 
 def _exit_wave(recording: Recording, name: str) -> Picture:
@@ -106,7 +106,7 @@ def _scan_of_patterns(recording: Recording, name: str) -> Picture:
     edge = float(theta[bright].max()) if bright.any() else float(theta.max())
     inner = np.einsum("ijkl,kl->ij", data, (theta <= edge).astype(data.dtype))
     outer = np.einsum("ijkl,kl->ij", data, (theta > edge).astype(data.dtype))
-    row, column = (int(one) for one in np.unravel_index(int(np.argmax(outer)), outer.shape))
+    row, column = (int(index) for index in np.unravel_index(int(np.argmax(outer)), outer.shape))
     at = f"at x = {columns.values()[column]:.2f}, y = {rows.values()[row]:.2f} Å"
 
     def paint(figure: Figure) -> None:

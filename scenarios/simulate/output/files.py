@@ -98,11 +98,11 @@ def save_piece(part: Path, start: int, stop: int, array: np.ndarray) -> None:
 
 def pieces(part: Path) -> list[tuple[int, int, Path]]:
     """(start, stop, file) of the pieces that follow each other from 0 on; later ones, which nothing leads to, are left out."""
-    found = sorted(
+    saved = sorted(
         (int(match[1]), int(match[2]), path) for path in part.iterdir() if (match := _PIECE.fullmatch(path.name))
     )
     chain: list[tuple[int, int, Path]] = []
-    for start, stop, path in found:
+    for start, stop, path in saved:
         if start == (chain[-1][1] if chain else 0):
             chain.append((start, stop, path))
     return chain
@@ -143,23 +143,24 @@ def write_zarr(path: Path, recording: Recording, provenance: dict[str, Any]) -> 
     data, axes = recording.data, recording.axes
     group = zarr.create_group(store=path, zarr_format=3, attributes=provenance)
     stored = group.create_array(
-        "data", shape=data.shape, dtype=data.dtype, chunks=_chunks(data.shape, axes), dimension_names=[one.name for one in axes],
-        attributes={"quantity": recording.quantity, "units": recording.unit, "axes": [one.as_dict() for one in axes]},
+        "data", shape=data.shape, dtype=data.dtype, chunks=_chunks(data.shape, axes), dimension_names=[axis.name for axis in axes],
+        attributes={"quantity": recording.quantity, "units": recording.unit, "axes": [axis.as_dict() for axis in axes]},
     )  # fmt: skip
     stored[...] = data
-    for one in axes:
-        place = group.create_array(
-            one.name, shape=(one.size,), dtype="float64", dimension_names=[one.name],
-            attributes={"units": one.unit, **({"labels": list(one.labels)} if one.labels else {})},
+    for axis in axes:
+        coordinates = group.create_array(
+            axis.name, shape=(axis.size,), dtype="float64", dimension_names=[axis.name],
+            attributes={"units": axis.unit, **({"labels": list(axis.labels)} if axis.labels else {})},
         )  # fmt: skip
-        place[...] = one.values()
+        coordinates[...] = axis.values()
 
 
 def _chunks(shape: tuple[int, ...], axes: tuple[Axis, ...]) -> tuple[int, ...]:
     """Whole recordings, one line of them in a chunk where they are numbered along two axes."""
-    numbered = [place for place, one in enumerate(axes) if one.navigate]
+    numbered = [dimension for dimension, axis in enumerate(axes) if axis.navigate]
     return tuple(
-        1 if place in numbered[:-1] or len(numbered) == 1 == place + 1 else size for place, size in enumerate(shape)
+        1 if dimension in numbered[:-1] or len(numbered) == 1 == dimension + 1 else size
+        for dimension, size in enumerate(shape)
     )
 
 
@@ -170,10 +171,10 @@ def write_hyperspy(path: Path, recording: Recording, provenance: dict[str, Any],
     writer = importlib.import_module(f"rsciio.{path.suffix[1:]}")
     axes = [
         {
-            "_type": "UniformDataAxis", "name": one.name, "units": "Å" if one.unit == "angstrom" else one.unit, "offset": one.offset,
-            "scale": one.scale, "size": one.size, "navigate": one.navigate, "is_binned": False,
+            "_type": "UniformDataAxis", "name": axis.name, "units": "Å" if axis.unit == "angstrom" else axis.unit, "offset": axis.offset,
+            "scale": axis.scale, "size": axis.size, "navigate": axis.navigate, "is_binned": False,
         }
-        for one in recording.axes
+        for axis in recording.axes
     ]  # fmt: skip
     metadata = {
         "General": {"title": title, "original_filename": ""},

@@ -13,7 +13,7 @@ def print_simulated(result: dict[str, Any], console: Console | None = None) -> N
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
     axes = " x ".join(
-        f"{one['size']} {one['name']}" + (f" ({one['unit']})" if one["unit"] else "") for one in result["axes"]
+        f"{axis['size']} {axis['name']}" + (f" ({axis['unit']})" if axis["unit"] else "") for axis in result["axes"]
     )
     table.add_row(
         "signal",
@@ -23,7 +23,7 @@ def print_simulated(result: dict[str, Any], console: Console | None = None) -> N
     structure, cell = result["structure"], result["cell"]
     table.add_row("structure", structure["described"])
     table.add_row("cell", cell["described"])
-    repeats = " x ".join(str(one) for one in cell["repeats"])
+    repeats = " x ".join(str(count) for count in cell["repeats"])
     table.add_row("specimen", f"{repeats} of this cell, {result['thickness']:.2f} Å thick")
     if result["scan"] is not None:
         table.add_row("scan", result["scan"]["described"])

@@ -24,7 +24,7 @@ def _reader_ended() -> Iterator[None]:
     close_reader()
 
 
-def learnt(data: Path, name: str) -> ChannelReport:
+def report_of(data: Path, name: str) -> ChannelReport:
     (channel,) = read_log(data / name).channels
     return describe_channel((channel.times - channel.times[0]) / 1e9, channel.values, unit="kelvin")
 
@@ -105,17 +105,17 @@ def test_a_drift_of_values_that_end_the_same_is_too_few_and_not_an_error():
 
 
 def test_real_logs(data: Path):
-    saturated = learnt(data, "spoiled/protochips-saturated.csv")
+    saturated = report_of(data, "spoiled/protochips-saturated.csv")
     (plateau,) = saturated.plateaus
     assert (plateau.kind, plateau.count) == ("saturated", 751)
     assert isinstance(saturated.drift, Drift)
     assert saturated.drift.noise.value == pytest.approx(0.0196, abs=0.001)
-    thermal = learnt(data, "holders/protochips_thermal.csv")
+    thermal = report_of(data, "holders/protochips_thermal.csv")
     assert [plateau.kind for plateau in thermal.plateaus] == ["held"] * 3
     assert thermal.rest is not None
     assert thermal.rest.value < 2e-4
     for name in ("bom", "cut-last-value"):
-        drift = learnt(data, f"spoiled/protochips-{name}.csv").drift
+        drift = report_of(data, f"spoiled/protochips-{name}.csv").drift
         assert isinstance(drift, Drift)
         assert drift.drift is not None
         assert (drift.process, drift.drift.value) == ("trend", pytest.approx(0.148, abs=0.01))

@@ -109,7 +109,12 @@ def test_structures_that_cannot_be(text: str, told: str, tmp_path):
     from ase import Atoms
 
     rows = [row.split() for row in text.splitlines()]
-    atoms = Atoms([row[3] for row in rows], [[float(one) for one in row[:3]] for row in rows], cell=[4, 4, 4], pbc=True)
+    atoms = Atoms(
+        [row[3] for row in rows],
+        [[float(coordinate) for coordinate in row[:3]] for row in rows],
+        cell=[4, 4, 4],
+        pbc=True,
+    )
     atoms.write(tmp_path / "cell.xyz", format="extxyz")
     plan = from_dict(values("hrtem", specimen__structure="cell.xyz", folder=str(tmp_path)), "mine.toml")
     with pytest.raises(BadInput) as caught:

@@ -93,9 +93,11 @@ def test_interrupted_and_resumed_is_as_if_it_never_was(form, configurations, tot
     assert not part.exists()
     assert run(["simulate", "long.toml", "--out", "whole.zarr", "--json"]) == DONE
     second = json.loads(capsys.readouterr().out)
-    one, other = (np.asarray(zarr.open_array(name, path="data", mode="r")[...]) for name in ("cut.zarr", "whole.zarr"))
+    resumed, whole = (
+        np.asarray(zarr.open_array(name, path="data", mode="r")[...]) for name in ("cut.zarr", "whole.zarr")
+    )
     # to rounding: pieces of another size are summed in another order, which may tip a count
-    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1.0)
-    assert np.count_nonzero(one != other) <= 2
+    np.testing.assert_allclose(resumed, whole, rtol=1e-4, atol=1.0)
+    assert np.count_nonzero(resumed != whole) <= 2
     assert first["flux"]["through"] == pytest.approx(second["flux"]["through"], rel=1e-6)
     assert (first["shape"], first["axes"]) == (second["shape"], second["axes"])

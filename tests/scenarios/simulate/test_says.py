@@ -27,9 +27,9 @@ from twin.simulation.sampling import Sampling, sampling_of, warning
     ],
 )
 def test_default_field_of_view_has_square_pixels_and_holds_a_cell(shape, unit, fov):
-    found = square_fov(shape, unit)
-    np.testing.assert_allclose(found, fov, rtol=1e-12)
-    assert found[0] / shape[1] == pytest.approx(found[1] / shape[0])
+    sides = square_fov(shape, unit)
+    np.testing.assert_allclose(sides, fov, rtol=1e-12)
+    assert sides[0] / shape[1] == pytest.approx(sides[1] / shape[0])
 
 
 @pytest.fixture

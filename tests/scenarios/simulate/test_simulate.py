@@ -118,16 +118,16 @@ def test_forms_average_frozen_phonons_alike(tmp_path):
         "beam__aberrations": {"C10": -20.0},
         "beam__focal_spread": 15.0,
     }
-    one, told, _ = simulated(tmp_path, "stem", **tables, compute__form="direct")
-    other, said, _ = simulated(tmp_path, "stem", **tables, compute__form="gram")
-    np.testing.assert_allclose(other, one, rtol=2e-3)
+    direct, told, _ = simulated(tmp_path, "stem", **tables, compute__form="direct")
+    gram, said, _ = simulated(tmp_path, "stem", **tables, compute__form="gram")
+    np.testing.assert_allclose(gram, direct, rtol=2e-3)
     assert said["flux"]["through"] == pytest.approx(told["flux"]["through"], abs=2e-3)
     assert "2 configurations" in said["form"]
 
 
 def test_patterns_sum_to_images(scan, tmp_path):
     patterns, result, _ = simulated(tmp_path, "4d-stem")
-    y, x = (one["offset"] + one["scale"] * np.arange(one["size"]) for one in result["axes"][-2:])
+    y, x = (axis["offset"] + axis["scale"] * np.arange(axis["size"]) for axis in result["axes"][-2:])
     assert math.isclose(result["axes"][-1]["scale"], 1e3 * LAMBDA / (3 * A), rel_tol=1e-5)
     disc = (np.hypot(y[:, None], x[None, :]) < 10.0).astype(np.float64)
     np.testing.assert_allclose(np.einsum("ijkl,kl->ij", patterns, disc), scan[0][5], rtol=1e-5)
@@ -145,7 +145,7 @@ def test_plane_wave_signals_agree(tmp_path):
     assert math.isclose(result["flux"]["through"], power, rel_tol=1e-5)
     pattern, result, _ = simulated(tmp_path, "diffraction")
     assert math.isclose(pattern.sum(), power, rel_tol=1e-4)
-    y, x = (one["offset"] + one["scale"] * np.arange(one["size"]) for one in result["axes"])
+    y, x = (axis["offset"] + axis["scale"] * np.arange(axis["size"]) for axis in result["axes"])
     # beams of the crystal alone, at multiples of lambda / a
     step = 1e3 * LAMBDA / A
     off = np.hypot(np.abs(y / step - np.round(y / step))[:, None], np.abs(x / step - np.round(x / step))[None, :])
@@ -157,14 +157,14 @@ def test_focal_series_is_of_single_images_and_counts_are_of_the_dose(tmp_path):
     clean, result, _ = simulated(tmp_path, "hrtem", lens={"defoci": [0.0, 40.0, 100.0], "aperture_mrad": 20.0})
     assert clean.shape == (3, 90, 90)
     assert result["axes"][0]["labels"][1] == "defocus 40 angstrom"
-    one, _, _ = simulated(tmp_path, "hrtem", beam__defocus=40.0, lens={"aperture_mrad": 20.0})
-    np.testing.assert_allclose(one, clean[1], atol=1e-5)
+    image, _, _ = simulated(tmp_path, "hrtem", beam__defocus=40.0, lens={"aperture_mrad": 20.0})
+    np.testing.assert_allclose(image, clean[1], atol=1e-5)
     noisy, result, _ = simulated(
         tmp_path, "hrtem", beam__defocus=40.0, lens={"aperture_mrad": 20.0}, dose={"per_area": 1e4}
     )
     electrons = 1e4 * (3 * A / 90) ** 2
     assert result["unit"] == "electrons"
-    excess = (noisy - electrons * one) / np.sqrt(electrons * one)
+    excess = (noisy - electrons * image) / np.sqrt(electrons * image)
     assert abs(excess.mean()) < 5.0 / 90
     assert abs(excess.var() - 1.0) < 5.0 * math.sqrt(2.0) / 90
 
@@ -207,11 +207,11 @@ def test_hyperspy_layout_holds_the_same(scan, tmp_path):
     from rsciio.hspy import file_reader
 
     _, _, out = simulated(tmp_path, "stem", "hspy", detectors=DETECTORS)
-    found = file_reader(str(out))[0]
-    np.testing.assert_array_equal(found["data"], scan[0])
-    named = [(one["name"], one["units"], float(one["scale"])) for one in found["axes"]]
+    signal = file_reader(str(out))[0]
+    np.testing.assert_array_equal(signal["data"], scan[0])
+    named = [(axis["name"], axis["units"], float(axis["scale"])) for axis in signal["axes"]]
     assert named == [("channel", "", 1.0), ("y", "Å", A / 4), ("x", "Å", A / 4)]
-    kept = json.loads(found["original_metadata"]["emtwin"])
+    kept = json.loads(signal["original_metadata"]["emtwin"])
     assert kept["scenario"]["signal"] == "stem"
 
 
@@ -243,8 +243,8 @@ def test_what_a_scan_covers_stands_in_result_and_file(scan):
 
 def test_slices_are_cut_between_the_planes():
     made = make_specimen(from_dict(values("exit-wave"), "test"))
-    place = (made.specimen.positions[:, 2] / made.spacing) % 1.0
-    np.testing.assert_allclose(place, 0.5, atol=1e-6)
+    fraction = (made.specimen.positions[:, 2] / made.spacing) % 1.0
+    np.testing.assert_allclose(fraction, 0.5, atol=1e-6)
 
 
 def test_zone_axis_size_vacancies_and_occupancy():
@@ -306,9 +306,9 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     )
     assert run(["simulate", "small.toml", "--out", "a.zarr", "--json"]) == DONE
     told = capsys.readouterr()
-    found = json.loads(told.out)
-    assert found["schema"] == "emtwin.simulate/1"
-    assert (found["shape"], found["file"], found["picture"]) == ([1, 48, 48], "a.zarr", "a.png")
+    result = json.loads(told.out)
+    assert result["schema"] == "emtwin.simulate/1"
+    assert (result["shape"], result["file"], result["picture"]) == ([1, 48, 48], "a.zarr", "a.png")
     assert "waves through the specimen: 100 %" in told.err
     assert run(["simulate", "small.toml", "--out", "b.zarr", "--seed", "4"]) == DONE
     assert "48 x" in capsys.readouterr().out

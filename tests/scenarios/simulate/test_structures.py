@@ -74,5 +74,5 @@ def test_what_was_done_to_read_a_structure_is_noted(tmp_path):
     text = cif(cube(5.64), named("F m -3 m"), "Na1 Na 0 0 0 ?\nCl1 Cl 0.5 0.5 0.5 1", "_atom_site_occupancy", extra)
     (tmp_path / "salt.cif").write_text(text)
     notes = make_ready(plan_of(tmp_path, structure="salt.cif", cells=1)).notes
-    assert any("structure: occupancy not known (?), taken as 1: Na1" in one for one in notes)
-    assert any("contradicts itself: 2 formula units" in one for one in notes)
+    assert any("structure: occupancy not known (?), taken as 1: Na1" in note for note in notes)
+    assert any("contradicts itself: 2 formula units" in note for note in notes)

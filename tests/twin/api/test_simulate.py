@@ -58,10 +58,10 @@ def test_a_scenario_gives_the_same_from_python_bit_for_bit(signal: str, tmp_path
     with jax.enable_x64(True):
         run_simulate(from_dict(scenario, "test"), out, False, SilentProgress())
     with jax.enable_x64(False):
-        found = simulate(SAMPLE, microscope, signal, sampling=0.12, name="x", **options)  # type: ignore[arg-type]
+        dataset = simulate(SAMPLE, microscope, signal, sampling=0.12, name="x", **options)  # type: ignore[arg-type]
     with xr.open_zarr(out, consolidated=False) as stored:
-        np.testing.assert_array_equal(found["data"].values, stored["data"].values)
-        assert stored.attrs["structure_hash"] == found.provenance["structure_hash"]
+        np.testing.assert_array_equal(dataset["data"].values, stored["data"].values)
+        assert stored.attrs["structure_hash"] == dataset.provenance["structure_hash"]
 
 
 @pytest.fixture(scope="module")
@@ -130,4 +130,4 @@ def test_pieces_of_work_in_other_threads_have_the_precision_of_the_caller():
 
     for precise, kind in ((True, "float64"), (False, "float32")):
         with jax.enable_x64(precise):
-            assert [str(one.dtype) for one in in_pieces(half, [(1.0,), (2.0,), (3.0,)], 2)] == [kind] * 3
+            assert [str(array.dtype) for array in in_pieces(half, [(1.0,), (2.0,), (3.0,)], 2)] == [kind] * 3

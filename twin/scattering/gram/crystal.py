@@ -89,12 +89,7 @@ def build_gram(
     checks.require_float64()
     shape = grid(gpts)
     stops = _depths(depths, cells_z)
-    if not seeds:
-        raise ValueError("seeds is empty; give one integer for each phonon configuration")
-    if symmetry is not None and not periodic:
-        raise ValueError(
-            f"symmetry {symmetry!r} needs periodic=True: one frozen supercell has no symmetry; give symmetry=None"
-        )
+    _check_average(seeds, symmetry, periodic)
     unit = centred_in_slices(atoms_unit, slices_per_cell)
     specimen = Specimen.from_atoms(unit * (*repeats_xy, stops[-1]), u2)
     check_probe_fits(specimen.extent, energy, semiangle, thickness=specimen.thickness)
@@ -147,6 +142,16 @@ def _depths(depths: Sequence[int] | None, cells_z: int) -> tuple[int, ...]:
     if not stops or list(stops) != sorted(set(stops)) or stops[0] < 1 or stops[-1] > cells_z:
         raise ValueError(f"depths {stops} must rise within 1 and cells_z = {cells_z}")
     return stops
+
+
+def _check_average(seeds: Sequence[int], symmetry: str | None, periodic: bool) -> None:
+    """ValueError unless there are configurations to average, and a ``symmetry`` only where translations are averaged (``periodic``)."""
+    if not seeds:
+        raise ValueError("seeds is empty; give one integer for each phonon configuration")
+    if symmetry is not None and not periodic:
+        raise ValueError(
+            f"symmetry {symmetry!r} needs periodic=True: one frozen supercell has no symmetry; give symmetry=None"
+        )
 
 
 def _transmissions(specimen: Specimen, shape: tuple[int, int], slices: int, energy: float, seed: int) -> Array:

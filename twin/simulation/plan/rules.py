@@ -80,7 +80,7 @@ def _unused(plan: Simulation) -> Iterator[Contradiction]:
 
 def _detectors(plan: Simulation) -> Iterator[Contradiction]:
     signal = plan.signal
-    pixelated = [name for name, one in plan.detectors.items() if isinstance(one, PixelatedPlan)]
+    pixelated = [name for name, detector in plan.detectors.items() if isinstance(detector, PixelatedPlan)]
     if signal == "stem":
         if not plan.detectors:
             cure = "Add [detectors.NAME] with kind, inner_mrad and outer_mrad."
@@ -99,32 +99,32 @@ def _detectors(plan: Simulation) -> Iterator[Contradiction]:
 
 
 def _angles(plan: Simulation) -> Iterator[Contradiction]:
-    for name, one in plan.detectors.items():
-        if isinstance(one, AnnularPlan) and one.inner_mrad >= one.outer_mrad:
-            problem = f"{one.inner_mrad:g} mrad is not below outer_mrad = {one.outer_mrad:g}"
+    for name, detector in plan.detectors.items():
+        if isinstance(detector, AnnularPlan) and detector.inner_mrad >= detector.outer_mrad:
+            problem = f"{detector.inner_mrad:g} mrad is not below outer_mrad = {detector.outer_mrad:g}"
             yield f"detectors.{name}.inner_mrad", problem, "Give 0 <= inner_mrad < outer_mrad."
-        if isinstance(one, SegmentedPlan):
-            rings = [outer - inner for inner, outer in itertools.pairwise(one.radii_mrad)]
+        if isinstance(detector, SegmentedPlan):
+            rings = [outer - inner for inner, outer in itertools.pairwise(detector.radii_mrad)]
             key = f"detectors.{name}.radii_mrad"
             if min(rings) <= 0.0:
-                yield key, f"{list(one.radii_mrad)} mrad do not rise", "Give radii that rise, the innermost first."
-            elif (right := RADIUS.right(max(one.radii_mrad))) is not None:
-                yield key, f"{max(one.radii_mrad):g} mrad is the outermost", f"Is that in rad? Write {right:g}."
-            elif one.gap_mrad >= min(rings):
-                problem = f"{one.gap_mrad:g} mrad is as wide as the narrowest ring, {min(rings):.4g} mrad"
+                yield key, f"{list(detector.radii_mrad)} mrad do not rise", "Give radii that rise, the innermost first."
+            elif (right := RADIUS.right(max(detector.radii_mrad))) is not None:
+                yield key, f"{max(detector.radii_mrad):g} mrad is the outermost", f"Is that in rad? Write {right:g}."
+            elif detector.gap_mrad >= min(rings):
+                problem = f"{detector.gap_mrad:g} mrad is as wide as the narrowest ring, {min(rings):.4g} mrad"
                 yield f"detectors.{name}.gap_mrad", problem, "Give a narrower gap, or wider rings."
 
 
 def _cameras(plan: Simulation) -> Iterator[Contradiction]:
-    for name, one in plan.detectors.items():
-        if not isinstance(one, PixelatedPlan):
+    for name, detector in plan.detectors.items():
+        if not isinstance(detector, PixelatedPlan):
             continue
         key, both = f"detectors.{name}", "Give shape and pixel_mrad, or reach_mrad and bin."
-        if (one.shape is None) != (one.pixel_mrad is None):
+        if (detector.shape is None) != (detector.pixel_mrad is None):
             yield key, "shape and pixel_mrad belong together", "Give both, or reach_mrad and bin."
-        if one.shape is not None and (one.reach_mrad is not None or one.bin != 1):
+        if detector.shape is not None and (detector.reach_mrad is not None or detector.bin != 1):
             yield key, "shape is given beside reach_mrad or bin", both
-        if one.shape is None and (one.rotation != 0.0 or one.offset_mrad != (0.0, 0.0)):
+        if detector.shape is None and (detector.rotation != 0.0 or detector.offset_mrad != (0.0, 0.0)):
             yield key, "only a camera with pixels of its own is turned or shifted", "Give shape and pixel_mrad."
 
 
