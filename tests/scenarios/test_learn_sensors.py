@@ -82,7 +82,7 @@ def test_the_table_is_written_once(log: Path, tmp_path: Path, capsys: pytest.Cap
         ("empty.xml", b"", "empty"),
         ("noise.xml.gz", bytes(range(256)), "not gzipped"),
         ("cut.xml", b"<HealthMonitor><Enumerations>", "ends in the middle"),
-        ("wrong.csv", b"a,b,c\n1,2,3\n", "no log of a Protochips holder"),
+        ("wrong.csv", b"a,b,c\n1,2,3\n", "not a log of a Protochips holder"),
         ("log.dm3", b"1", "extension"),
     ],
 )

@@ -190,7 +190,7 @@ def test_what_disagrees_is_exit_code_1(tmp_path: Path, table: Path, capsys: pyte
     ("arguments", "words"),
     [
         (["absent.csv"], "absent.csv"),
-        (["wrong.csv"], "no log of a Protochips holder"),
+        (["wrong.csv"], "not a log of a Protochips holder"),
         (
             ["s", "--table", "nothing"],
             "Name a TOML file, or a table: dens, protochips, simulated, thermo-healthmonitor",
