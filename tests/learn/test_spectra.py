@@ -170,7 +170,7 @@ def test_first_pixels_are_spread_out() -> None:
         chosen = spread_out(points, 3, np.arange(6), np.random.default_rng(seed))
         assert sorted(round(p) // 5 for p in points[chosen, 0]) == [0, 1, 2]
     assert set(spread_out(points, 2, np.array([0, 1]), np.random.default_rng(0))) == {0, 1}
-    with pytest.raises(ValueError, match="asked for"):
+    with pytest.raises(ValueError, match="requested"):
         spread_out(points, 3, np.array([0, 1]), np.random.default_rng(0))
 
 

@@ -65,8 +65,7 @@ class Microscope(eqx.Module):
 
     def coefficients(self) -> Float[Array, " 25"]:
         """Aberrations in angstrom in the order of `twin.optics.aberrations.NAMES`; ValueError where JAX has no float64."""
-        checks.require_float64()
-        total = jnp.zeros(len(NAMES), jnp.float64)
+        total = checks.float64([0.0] * len(NAMES))
         for name, value in self.aberrations.items():
             for part, size in cartesian(name, value).items():
                 total = total.at[index(part)].add(size)

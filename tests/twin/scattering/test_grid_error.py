@@ -63,7 +63,7 @@ def _same(rows: np.ndarray) -> np.ndarray:
 
 def test_thick_and_large_cells_are_estimated_from_their_first_slices(monkeypatch):
     full = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
-    monkeypatch.setattr(grid_error, "MOST", 4 * 36 * 36 * CELLS)
+    monkeypatch.setattr(grid_error, "POINT_BUDGET", 4 * 36 * 36 * CELLS)
     part = compare_grids(ONE, (36, 36), 2 * CELLS, ENERGY)
     assert (full.depth, part.depth) == (1.0, 2.0)
     assert 0.3 < part.pattern_error() / full.pattern_error() < 3.0
