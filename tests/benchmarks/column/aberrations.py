@@ -294,7 +294,7 @@ def _crystals(short: Form, progress: Progress) -> list[Case]:
     off_by, covered, seconds = [], [], []
     for number in range(count):
         generator = np.random.default_rng([FIRST + 1, number])
-        counts = generator.poisson(mean).reshape(*setting.shape, -1).astype(float)
+        counts = generator.poisson(mean).reshape(*setting.points, -1).astype(float)
         initial = true[:12] + widths * np.clip(generator.normal(size=12), -1.5, 1.5)
         start = time.process_time()
         fit = fit_crystal(
