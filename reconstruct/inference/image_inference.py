@@ -3,8 +3,8 @@
 The objective is the counting likelihood (Gaussian at these counts, with the model discrepancy in its covariance) times the belief's prior.
 Levenberg-Marquardt finds its maxima from several starts: both signs of defocus, and all positions in the unit cell where the phase of the
 lattice is unknown. Importance sampling (`reconstruct.inference.importance_sampling`) gives the moments of the posterior about each. They
-update the belief as `LinearObservation`s.
 update the belief as linear observations (`LinearObservation`).
+"""
 
 import dataclasses
 import functools
