@@ -43,10 +43,8 @@ form = "FORM"
 
 
 def emtwin(folder: Path, *arguments: str) -> subprocess.Popen:
-    environment = {
-        **os.environ, "JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(folder / "cache"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.1", "PYTHONPATH": str(Path(__file__).resolve().parents[3]),
-    }  # fmt: skip
+    root = str(Path(__file__).resolve().parents[3])
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": root}
     # what a shell started in the background ignores the signal, and would hand that down
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
