@@ -1,4 +1,4 @@
-"""Many sessions run in warm workers; results are kept by session and code, so that an interrupted benchmark continues."""
+"""Many sessions run in warm workers; results are stored by session and code version, so that an interrupted benchmark can continue."""
 
 import contextlib
 import dataclasses
@@ -124,7 +124,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def perform(run: Run) -> SessionNumbers:
-    """Run a session in a folder that is thrown away, and keep its numbers."""
+    """Run a session in a temporary folder and return its numbers."""
     from scenarios.acquire.job import run_acquire
     from scenarios.io.progress import SilentProgress
 

@@ -140,7 +140,7 @@ def _sessions(
 
 
 def _pools(count: int) -> list[ProcessPoolExecutor]:
-    """Workers that keep to one core each, from before they import anything: two whose threads share cores wait for each other."""
+    """Workers pinned to one core each before they import anything: workers whose threads share cores wait for each other."""
     cores, pools = sorted(os.sched_getaffinity(0)), []
     try:
         for number in range(count):

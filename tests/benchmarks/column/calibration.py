@@ -39,7 +39,7 @@ UNKNOWABLE = (
     "condenser stigmator.strength",
     "condenser stigmator.azimuth",
 )
-"""Constants of which these tables say nothing."""
+"""Constants that these tables do not determine."""
 COVERAGE_LOW, COVERAGE_HIGH = 0.87, 0.93
 
 

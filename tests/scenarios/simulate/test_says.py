@@ -1,4 +1,4 @@
-"""What ``emtwin simulate`` says of its scan and its grid, and of values in doubtful units: in the output, the file and the picture."""
+"""``emtwin simulate`` reports its scan, its sampling, and values in doubtful units in the output, the file and the picture."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``emtwin simulate``: what its signals must be by law, that its files say so, and that chance is the seed's alone."""
+"""``emtwin simulate``: its signals obey physical laws, its files describe them, and the seed is the only source of randomness."""
 
 import json
 import math
@@ -182,7 +182,7 @@ def test_source_takes_from_harmonics_what_its_transform_says(form, tmp_path):
         np.testing.assert_allclose(after[0, 1], left * before[0, 1], atol=1e-5 * abs(before[0, 0]))
 
 
-def test_seed_is_all_the_chance_there_is(tmp_path):
+def test_the_seed_is_the_only_source_of_randomness(tmp_path):
     options: dict[str, Any] = {"specimen__phonons": {"configurations": 2}, "dose": {"electrons": 500.0}}
     first, _, _ = simulated(tmp_path, "cbed", **options)
     again, _, _ = simulated(tmp_path, "cbed", **options)
@@ -215,7 +215,7 @@ def test_hyperspy_layout_holds_the_same(scan, tmp_path):
     assert kept["scenario"]["signal"] == "stem"
 
 
-def test_zarr_says_what_it_is(scan):
+def test_zarr_attributes_describe_the_simulation(scan):
     _, result, out = scan
     group = zarr.open_group(out, mode="r", zarr_format=3)
     assert json.loads((out / "data" / "zarr.json").read_text())["dimension_names"] == ["channel", "y", "x"]
