@@ -15,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.benchmarks.acquire.runs import ONE_THREAD, ROOT, code_key
-from tests.benchmarks.belief.judge import case
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("alignment", "aberrations", "thickness", "haadf", "lattice", "calibration", "themis", "lenses")

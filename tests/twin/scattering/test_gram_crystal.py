@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.instrument.core.versions import check_version
 from twin.optics.aberrations import coefficients
 from twin.sample.specimen import srtio3_unit
-from twin.scattering.gram.crystal import build_gram, centred_in_slices, operations, tilt_nodes
+from twin.scattering.gram.crystal import VERSION, build_gram, centred_in_slices, operations, tilt_nodes
 from twin.scattering.gram.model import GramModel, harmonics, image
 from twin.scattering.stem.beams import beams
 
@@ -22,6 +23,9 @@ SMALL: dict[str, Any] = {
     "detector": (30e-3, 55e-3),
     "gpts": 64,
 }
+
+REFERENCE = (1, {})
+"""A version of the model's numbers and, for each array, its fingerprint."""
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +95,12 @@ def test_the_same_seeds_give_the_same_model(model):
     others: dict[str, Any] = {**SMALL, "seeds": (1,)}
     other = build_gram(srtio3_unit(), **others)
     assert np.abs(other.gram_real - model.gram_real).max() > 0.0
+
+
+def test_numbers_of_the_version(model):
+    # these three depths are fitted exactly: the residual is rounding
+    arrays = {name: array for name, array in model.to_arrays().items() if name != "residual"}
+    check_version("twin.scattering.gram.crystal", VERSION, arrays, REFERENCE)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def _computed(
     covered = int(np.ceil(rng.uniform(5.0, 12.0) / layer))  # slices of amorphous carbon, 5 to 12 angstrom
     sums = [np.zeros((2 * half[1] + 1, 2 * half[0] + 1)) for _ in requested]
     exits = tuple(covered + depth * crystal.slices - 1 for depth in depths)
-    with abtem.config.set({"precision": "float32", "device": "cpu", "fft": "fftw" if _fftw() else "numpy"}):
+    with abtem.config.set({"precision": "float32", "device": "cpu", "fft": "fftw"}):
         first = 0
         if checkpoint.is_file():
             with np.load(checkpoint) as stored:
@@ -200,14 +200,6 @@ def _computed(
             )
             progress(f"abTEM, {crystal.name}", min(1.0, (start + BATCH) / len(grid)))
     return [total / weights[:, n].sum() for n, total in enumerate(sums)]
-
-
-def _fftw() -> bool:
-    try:
-        import pyfftw
-    except ImportError:
-        return False
-    return pyfftw is not None
 
 
 def _inside(angles: np.ndarray, step: np.ndarray, radius: float) -> np.ndarray:
