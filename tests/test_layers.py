@@ -1,6 +1,7 @@
 """Import rules: layers are imported in one direction, the instrument server does not load JAX, and dependencies are those that are imported."""
 
 import ast
+import functools
 import importlib.metadata
 import re
 import subprocess
@@ -116,9 +117,13 @@ def _imports(tree: ast.AST) -> set[str]:
     return names
 
 
+_installed = functools.cache(importlib.metadata.packages_distributions)
+"""Distributions by the module that they install; reading them takes a quarter of a second."""
+
+
 def _distributions(module: str) -> set[str]:
     """The distributions that install a module, as pyproject.toml spells them; the module's own name where none is installed."""
-    names = [WITH[module]] if module in WITH else importlib.metadata.packages_distributions().get(module, [module])
+    names = [WITH[module]] if module in WITH else _installed().get(module, [module])
     return {re.sub(r"[-_.]+", "-", name).lower() for name in names}
 
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from instrument.core.frames import FrameStore
 from instrument.core.payload import PayloadError, pack, unpack
+from instrument.core.sync import sync
 from twin.records import Frame, Readings
 
 FORMAT = "emtwin-session/1"
