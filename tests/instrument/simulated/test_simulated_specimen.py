@@ -15,7 +15,17 @@ from tests.instrument.core.versions import check_version
 TINY = SimulatedConfig(
     repeats_xy=2, cells=2, wedge_swing=1.0, gpts=96, phonon_configs=1, slices_per_cell=3, tilt=(0.0, 0.0), bend=0.0
 )
-REFERENCE = (3, {})
+REFERENCE = (
+    3,
+    {
+        "beams": (3.5839532, -0.11370281),
+        "aperture": (0.078811041, -3.6635647e-05),
+        "extent": (7.81, -1.6654664),
+        "depths": (6.1743471, -2.7204067),
+        "grams": (0.0001313976, 1.8552198e-08),
+        "tilt": (0.00070710678, 0.00027015115),
+    },
+)
 """A version of the specimens' numbers and, for each array, its fingerprint."""
 SHARP: dict[str, Any] = {
     "focal_spread": 0.0,
