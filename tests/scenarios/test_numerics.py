@@ -22,8 +22,8 @@ counts = {}
 jax.monitoring.register_event_listener(lambda name, **_: counts.update({name: counts.get(name, 0) + 1}))
 value = jax.jit(lambda x: jnp.linalg.cholesky(x @ x.T + jnp.eye(5)).sum())(jnp.arange(25.0).reshape(5, 5))
 hits = counts.get("/jax/compilation_cache/cache_hits", 0)
-told = {"value": float(value), "type": str(value.dtype), "hits": hits, "folder": jax.config.jax_compilation_cache_dir}
-print(json.dumps(told))
+result = {"value": float(value), "type": str(value.dtype), "hits": hits, "folder": jax.config.jax_compilation_cache_dir}
+print(json.dumps(result))
 """
 
 

@@ -75,7 +75,7 @@ def test_a_lattice_contradicts_the_pixel_that_its_file_claims(tmp_path, capsys):
     scan = recorded(41, TITANATE, pixels=128, quiet=True, electrons=100.0)
     side = ("angstrom", scan.nominal)
     file = stored(tmp_path / "lattice.hspy", scan.image, (side, side), beam={"energy_keV": 200.0}, **TITANATE_SPECIMEN)
-    out, figure = tmp_path / "told.json", tmp_path / "told.svg"
+    out, figure = tmp_path / "result.json", tmp_path / "result.svg"
     result = measured(capsys, DISAGREES, "lattice", file, "--out", out, "--figure", figure)
     assert json.loads(out.read_text()) == result
     assert figure.read_text().lstrip().startswith("<?xml")

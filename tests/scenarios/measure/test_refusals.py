@@ -97,7 +97,7 @@ STO = ("--structure", "SrTiO3")
     ],
 )  # fmt: skip
 def test_what_cannot_be_measured_is_named_with_its_cure(files, capsys, kind, file, options, words):
-    out, figure = files[file].with_name("told.json"), files[file].with_name("told.png")
+    out, figure = files[file].with_name("result.json"), files[file].with_name("result.png")
     message = refused(capsys, kind, files[file], *options, "--out", out, "--figure", figure)
     for word in words:
         assert word in message
