@@ -73,7 +73,7 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         data = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
-        return {"dtype": data.dtype.str, "shape": value.shape, "sha256": hashlib.sha256(data).hexdigest()}
+        return {"dtype": data.dtype.str, "shape": value.shape, "sha256": hashlib.sha256(data.tobytes()).hexdigest()}
     if isinstance(value, bytes):
         return {"sha256": hashlib.sha256(value).hexdigest()}
     raise TypeError(f"a {type(value).__name__} cannot be part of a cache key; give plain data or numeric arrays")

@@ -11,7 +11,7 @@ TOLERANCE = 1e-5
 def fingerprint(array: np.ndarray) -> tuple[float, float]:
     """Root mean square of the values, and their mean with a weight that differs from place to place."""
     values = np.asarray(array).ravel()
-    parts = np.concatenate([values.real, values.imag]) if np.iscomplexobj(values) else values
+    parts = np.concatenate([np.real(values), np.imag(values)]) if np.iscomplexobj(values) else values
     numbers = parts.astype(np.float64)
     weights = np.cos(1.0 + 2.4 * np.arange(numbers.size))
     return float(np.sqrt(np.mean(numbers**2))), float(np.mean(numbers * weights))
