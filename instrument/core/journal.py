@@ -26,6 +26,7 @@ import numpy as np
 
 from instrument.core.frames import FrameStore
 from instrument.core.payload import PayloadError, pack, unpack
+from instrument.core.sync import sync
 from twin.records import Frame, Readings
 
 FORMAT = "emtwin-session/1"
@@ -95,9 +96,9 @@ class Journal:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_SCHEMA)
             (draft / "writer.lock").touch()
-            _sync(draft)
+            sync(draft)
             os.rename(draft, folder)
-            _sync(folder.parent)
+            sync(folder.parent)
         except (OSError, sqlite3.Error) as error:
             shutil.rmtree(draft, ignore_errors=True)
             for parent in missing_parents:
@@ -377,11 +378,3 @@ def _link(previous: bytes, kind: str, time_ns: int | None, payload: bytes, array
         digest.update(struct.pack("<Q", len(part)))
         digest.update(part)
     return digest.digest()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

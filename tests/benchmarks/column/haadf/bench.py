@@ -19,8 +19,8 @@ from scipy.stats import norm
 from reconstruct.measure.haadf.estimator import HaadfPrior, measure_haadf
 from reconstruct.measure.measurement import Measurement
 from reconstruct.measure.projection import project
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
-from tests.benchmarks.belief.judge import case
 from tests.benchmarks.column.haadf import truth
 from twin.image.microscope import Calibration
 from twin.scattering.gram.crystal import build_gram
