@@ -29,18 +29,17 @@ print({name: size for name, size in data.sizes.items()})
 
 pattern_axes = ("theta_y", "theta_x")
 total = data.sum(pattern_axes)
-along_x = (data * data.theta_x).sum(pattern_axes) / total
-along_y = (data * data.theta_y).sum(pattern_axes) / total
+along_x = ((data * data.theta_x).sum(pattern_axes) / total).assign_attrs(long_name="mean angle", units="mrad")
+along_y = ((data * data.theta_y).sum(pattern_axes) / total).assign_attrs(long_name="mean angle", units="mrad")
 angle = np.hypot(data.theta_x, data.theta_y)
 bright, dark = data.where(angle < 21.0).sum(pattern_axes), data.where(angle > 30.0).sum(pattern_axes)
 
 figure, panels = plt.subplots(1, 4, figsize=(13, 3.2))
-bright.plot(ax=panels[0], cmap="gray")
-dark.plot(ax=panels[1], cmap="gray")
-along_x.plot(ax=panels[2], cmap="RdBu")
-along_y.plot(ax=panels[3], cmap="RdBu")
-for panel, title in zip(panels, ("bright field", "dark field", "mean x (mrad)", "mean y (mrad)"), strict=True):
+bright.plot(ax=panels[0], cmap="gray", yincrease=False)
+dark.plot(ax=panels[1], cmap="gray", yincrease=False)
+along_x.plot(ax=panels[2], cmap="RdBu", yincrease=False)
+along_y.plot(ax=panels[3], cmap="RdBu", yincrease=False)
+for panel, title in zip(panels, ("bright field", "dark field", "centre of mass, x", "centre of mass, y"), strict=True):
     panel.set(title=title, aspect="equal")
-    panel.invert_yaxis()
 figure.tight_layout()
 plt.show()

@@ -25,6 +25,6 @@ print(f"electrons within the band limit: {float(pattern.sum()):.3f} of the beam"
 # -----------
 
 figure, axes = plt.subplots(figsize=(6, 5))
-np.log10(pattern + 1e-8).plot(ax=axes, cmap="inferno", vmin=-6.5)
+np.log10(pattern + 1e-8).plot(ax=axes, cmap="inferno", vmin=-6.5, yincrease=False)
 axes.set(xlim=(-50, 50), ylim=(50, -50), aspect="equal", title="log10 of the intensity")
 plt.show()

@@ -39,7 +39,7 @@ print("contrast:", [f"{float(value):.3f}" for value in contrast])
 
 figure, panels = plt.subplots(1, 4, figsize=(13, 3.4))
 for panel, image, defocus in zip(panels, images, defoci, strict=True):
-    image.plot(ax=panel, cmap="gray", add_colorbar=False)
+    image.plot(ax=panel, cmap="gray", add_colorbar=False, yincrease=False)
     panel.set(title=f"defocus {defocus:.0f} angstrom", aspect="equal")
 figure.tight_layout()
 plt.show()
