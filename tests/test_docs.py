@@ -15,11 +15,11 @@ import pytest
 import scenarios.cli.main as cli
 from instrument.core.interface import Instrument, InstrumentError
 from instrument.remote.launch import parser as serve_parser
+from reconstruct.api.columns import load_column
+from reconstruct.api.models import table_names
+from reconstruct.calibration.table import read_table as read_calibration
 from reconstruct.stream.readings.health import VERDICTS
 from scenarios.acquire.scenario import tables as acquisition_keys
-from scenarios.calibrate.table import read_table as read_calibration
-from scenarios.io.columns import load_column
-from scenarios.io.tables import table_names
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 from twin.column import settings

@@ -11,7 +11,7 @@ import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
-from reconstruct.measure.thon.estimator import measure_thon
+from reconstruct.measurement.thon.estimator import measure_thon
 from twin.optics.electrons import wavelength
 
 # %%

@@ -1,14 +1,13 @@
-"""emtwin's own Zarr stores (``emtwin simulate``) as VendorSignals: ``data`` with an axis for each dimension, provenance as attributes. Runs in the worker."""
+"""emtwin's own Zarr stores (``emtwin simulate``) as `Signal`s: ``data`` with an axis for each dimension, provenance as attributes. Runs in the worker."""
 
 import math
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from instrument.readers.claims import claims_of, flatten
-from instrument.readers.signals import Axis, Kind, VendorError, VendorSignal, axis_scale
+from instrument.readers.signals import VendorError, axis_scale
+from twin.records import Axis, Kind, Signal, flatten, numbered, own_claims
 
 SUFFIX = ".zarr"
 NAME = "emtwin's Zarr store"
@@ -28,7 +27,7 @@ def stored_bytes(path: str) -> int:
     return total
 
 
-def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
+def parse_store(path: str, max_bytes: int) -> list[Signal]:
     """Read a store whose size on disk has been checked. Raises VendorError for whatever is wrong with it."""
     import zarr
 
@@ -62,16 +61,7 @@ def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
     raw = flatten({"emtwin": metadata, "unit": attributes.get("units", ""), "quantity": quantity})
     kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
     title = raw.get("emtwin.scenario.name", "")
-    return [VendorSignal(data, axes, kind, str(title), path, NAME, claims_of(raw), raw)]
-
-
-def numbered(tree: object) -> object:
-    """Nested values with lists as mappings from their indices, so that they can be flattened to dotted keys."""
-    if isinstance(tree, Mapping):
-        return {str(key): numbered(value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return {str(index): numbered(value) for index, value in enumerate(tree)}
-    return tree
+    return [Signal(data, axes, kind, str(title), path, NAME, own_claims(raw), raw)]
 
 
 def _axes(path: str, described: Any, shape: tuple[int, ...]) -> tuple[Axis, ...]:

@@ -1,6 +1,6 @@
 """The next exposure for aligning a probe on an amorphous film: largest reduction of expected loss per electron.
 
-The Fisher information of an exposure (`reconstruct.measure.film.likelihood`) does not depend on its counts. The information of exposures adds, so a
+The Fisher information of an exposure (`reconstruct.measurement.film.likelihood`) does not depend on its counts. The information of exposures adds, so a
 series is chosen one exposure at a time. The loss is the variance of the aberration function over the aperture (A-optimal: trace of weights times
 covariance) or the log determinant of the covariance (D-optimal). See Chaloner & Verdinelli, Stat. Sci. 10, 273 (1995).
 """
@@ -12,9 +12,9 @@ from typing import Literal
 import jax.numpy as jnp
 import numpy as np
 
-from reconstruct.measure.film.blocks import KNOTS, block, nuisance_precision, prepare
-from reconstruct.measure.film.exposure import Optics, Setting, Spectra, pixels_in_disk, scan_frequencies
-from reconstruct.measure.film.likelihood import information
+from reconstruct.measurement.film.blocks import KNOTS, block, nuisance_precision, prepare
+from reconstruct.measurement.film.exposure import Optics, Setting, Spectra, pixels_in_disk, scan_frequencies
+from reconstruct.measurement.film.likelihood import information
 from twin.optics.aberrations import basis
 from twin.optics.electrons import interaction_constant, wavelength
 from twin.optics.weak import THIRD

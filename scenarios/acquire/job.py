@@ -115,7 +115,7 @@ def run_acquire(
 
 def _check_config(scenario: Scenario) -> None:
     """BadInput for a configuration that the simulated microscope would refuse, before anything is computed."""
-    from instrument.simulated.instrument import from_mapping
+    from instrument.simulation.instrument import from_mapping
 
     try:
         from_mapping(scenario.instrument.config)

@@ -9,7 +9,7 @@ import pytest
 from instrument.core.interface import InstrumentLost
 from instrument.remote.launch import launch
 from instrument.remote.wire import TruthRequest
-from instrument.simulated.instrument import SimulatedMicroscope, from_mapping
+from instrument.simulation.instrument import SimulatedMicroscope, from_mapping
 from tests.once import run_folder
 from twin.records import Scan
 

@@ -167,7 +167,7 @@ def _follow(seed: int, images: bool) -> dict[str, Any]:
 def _code_hash() -> str:
     """A name for the code that sessions depend on."""
     digest = hashlib.sha256()
-    for package in ("twin", "reconstruct", "instrument/simulated/truth"):
+    for package in ("twin", "reconstruct", "instrument/simulation/truth"):
         for path in sorted((ROOT / package).rglob("*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.read_bytes())

@@ -11,7 +11,7 @@ import pytest
 
 from instrument.readers import VendorError, close_reader, coordinates, read_vendor, rosetta
 from instrument.readers import reader as reading
-from instrument.readers.claims import claims_of, flatten
+from instrument.readers.claims import claims_of
 from instrument.readers.signals import axis_scale
 from tests.waiting import PATIENCE
 

@@ -15,7 +15,7 @@ from learn.design.film_design import (
     next_exposure,
     series,
 )
-from reconstruct.measure.film.exposure import Optics, Setting
+from reconstruct.measurement.film.exposure import Optics, Setting
 from tests.synthetic.amorphous_films import random_atoms
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
