@@ -12,7 +12,7 @@ import numpy as np
 from instrument.core.interface import Description, InstrumentError
 from instrument.readers import VendorError, read_vendor
 from twin.channels import Control
-from twin.records import Exposure, Frame, Readings, Scan
+from twin.records import Exposure, Frame, Readings, Scan, Signal, coordinates
 
 HAADF_FILE = "titanate-si-haadf.dm3"
 EELS_FILE = "titanate-si-eels.dm3"

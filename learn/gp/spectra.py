@@ -82,7 +82,7 @@ class MapPrediction(NamedTuple):
         return MapPrediction(self.mean, self.covariance * factor)
 
 
-class MapModel:
+class GPMap:
     """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order."""
 
     def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = PARAMETER_DRAWS):
@@ -250,4 +250,4 @@ def _mixture(
     return mean, within + (off * weights[:, None]).T @ off
 
 
-__all__ = ["MapModel", "MapPrediction", "image_features"]
+__all__ = ["GPMap", "MapPrediction", "image_features"]

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from instrument.core.cache import usable_cache
 from instrument.core.interface import InstrumentLost
 from instrument.core.journal import Journal
 from instrument.remote.client import RemoteInstrument
 from instrument.remote.launch import Launched, launch
 from scenarios.acquire.requests import plan_requests
 from scenarios.acquire.scenario import Scenario
-from scenarios.io.cache import usable_cache
 from scenarios.io.errors import BadInput
 from scenarios.io.pace import Pace, PacedProgress, slowness
 from scenarios.io.progress import Progress

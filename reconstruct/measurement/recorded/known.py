@@ -133,8 +133,8 @@ class Thon(ImagePixel, Energy, Spherical, FocalSpread, Data):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Haadf(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, Data):
     """Of HAADF images of a known crystal: ``detector`` angles (inner, outer) in radian; ``thickness`` and ``thickness_error`` in angstrom; ``dose`` in
-    electrons per square angstrom or beam ``current`` in ampere; ``dwell`` and ``flyback`` in second; ``gain_error`` (share), ``black_error`` and ``readout`` in counts;
-    ``c10`` with ``c10_error`` and rms ``source`` (known to 30 %) in angstrom; ``seed`` of the sampler."""
+    electrons per square angstrom or beam ``current`` in ampere; ``dwell`` and ``flyback`` in second; ``gain_error`` (share), ``black_error`` and ``readout``
+    in counts; ``c10`` with ``c10_error`` and rms ``source`` (known to 30 %) in angstrom; ``seed`` of the sampler."""
 
     detector: Sequence[float] | None = number(
         None, "radian", 1.0 * MRAD, 1000.0 * MRAD, "an annular detector's outer angle"

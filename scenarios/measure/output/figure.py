@@ -6,6 +6,7 @@ the pairs that go together most, of the likeliest reading.
 
 import io
 import math
+import os
 from typing import Any
 
 import matplotlib
@@ -62,7 +63,7 @@ def draw_measured(recorded: RecordedMeasurement, form: str) -> bytes:
 
 def _title(figure: Figure, recorded: RecordedMeasurement) -> None:
     measured = recorded.measurement
-    names = ", ".join(recording.path.name for recording in recorded.recordings)
+    names = ", ".join(os.path.basename(recording.name) for recording in recorded.recordings)
     plainly = "".join(character if character.isprintable() else "?" for character in names).replace("$", r"\$")
     fit = f", misfit {measured.misfit:.2g}" if math.isfinite(measured.misfit) and recorded.judged else ""
     legend = "; shaded and ellipses: 90 %" if _determined(measured) else ""

@@ -119,7 +119,8 @@ def design(seed: int) -> dict[str, Any]:
     "posterior": trace(W covariance) of the covariance that the information at the true coefficients leaves, W the weights of the mean square aberration
     over the aperture; "loss": the same of the fit's covariance; "squared": the aberration that remains after the fit, radian^2.
     """
-    from learn.design.film_design import aperture_weights, expected_information, inverse, loss, series
+    from learn.design.film_design import aperture_weights, expected_information, series
+    from learn.design.series import inverse, loss
     from reconstruct.measurement.film.estimator import fit_amorphous
     from reconstruct.measurement.film.exposure import Optics
     from reconstruct.measurement.prior import Prior
