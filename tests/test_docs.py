@@ -141,6 +141,20 @@ def test_names_of_modules_and_functions_in_the_text_exist():
     assert count > 3
 
 
+def test_names_that_examples_import_exist():
+    """Of every page and the README: ``from package import name``."""
+    texts = {**PAGES, "README.md": (ROOT / "README.md").read_text(encoding="utf-8")}
+    count = 0
+    for page, text in texts.items():
+        for example in blocks(text, "python"):
+            for module, names in re.findall(r"^from ([\w.]+) import ([\w, ]+)$", example, re.M):
+                if module.partition(".")[0] in ("twin", "reconstruct", "learn", "instrument", "scenarios"):
+                    for name in names.split(", "):
+                        count += 1
+                        assert _exists(f"{module}.{name}"), f"{page}: from {module} import {name}"
+    assert count > 15
+
+
 def _exists(name: str) -> bool:
     parts = name.split(".")
     for size in range(len(parts), 0, -1):

@@ -332,7 +332,7 @@ class Journal:
             return table(repr(self)[1:-1], (), (), alerts=[str(error)])
         rows = [
             (kind, str(count), *("" if at is None else utc(at) for at in (first, last)))
-            for kind, count, first, last in found
+            for kind, count, first, last in kinds
         ]
         return table(
             f"session {self.folder.name}", ("kind", "rows", "from (UTC)", "to (UTC)"), rows, [str(self.folder)]

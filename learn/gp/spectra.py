@@ -83,7 +83,18 @@ class MapPrediction(NamedTuple):
 
 
 class GPMap:
-    """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order."""
+    """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order.
+
+    `image_features` makes features of a fine image. Source: Rasmussen & Williams, Gaussian Processes for Machine Learning (2006).
+
+    >>> rows, columns = np.mgrid[:4, :4]
+    >>> level = (rows + columns).ravel().astype(float)
+    >>> gp = GPMap((4, 4), (level - level.mean())[:, None] / level.std(), draws=4)
+    >>> measured = np.array([0, 3, 5, 10, 12, 15])
+    >>> prediction = gp.predict(measured, 10.0 * level[measured], np.ones(6))
+    >>> prediction.mean.shape, bool(abs(prediction.mean[6] - 30.0) < 4.0 * prediction.std[6])
+    ((16,), True)
+    """
 
     def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = PARAMETER_DRAWS):
         """``draws`` (a power of two) sets of kernel parameters are averaged over. ValueError if shape and features do not agree."""
