@@ -126,7 +126,7 @@ def _correlation(covariance: np.ndarray) -> np.ndarray:
     return covariance / np.outer(scale, scale)
 
 
-def _information(number: int, exposure: Exposure, n: int) -> np.ndarray:
+def _information(number: int, exposure: Any, n: int) -> np.ndarray:
     """Information [n, n] of a candidate about the quantities; BadInput where it does not fit them."""
     name = f"candidates[{number}]"
     if not isinstance(exposure, Exposure):

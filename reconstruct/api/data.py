@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from twin.errors import BadInput
-from twin.records import Axis, Kind, Signal, flatten, numbered, own_claims
-from twin.units import axis_unit
+from twin.errors import BadInput, from_twin
+from twin.records import Axis, Kind, Signal, axis_of, flatten, numbered, own_claims
 
 DATA = "data"
 """Name of the variable of a Dataset of `twin.simulate`."""
@@ -71,22 +70,11 @@ def _of_coordinates(array: Any, provenance: Mapping[str, Any], name: str) -> Sig
 
 
 def _axis(array: Any, dimension: str, size: int, name: str) -> Axis:
-    """The axis of one dimension: evenly spaced coordinates in their unit, or labels."""
+    """The axis of one dimension: coordinates in their unit, or labels, or neither."""
     if dimension not in array.coords:
         return Axis(dimension, size, 1.0, 0.0, None)
     coordinate = array.coords[dimension]
-    values = np.asarray(coordinate.values)
-    if values.dtype.kind not in "iuf":
-        return Axis(dimension, size, 1.0, 0.0, None, "", tuple(str(value) for value in values))
-    written = str(coordinate.attrs.get("units", ""))
-    unit = axis_unit(written)
-    step = float(values[-1] - values[0]) / (size - 1) if size > 1 else 1.0
-    stated = float(coordinate.attrs.get("step", step))
-    if size > 1 and not np.allclose(np.diff(values), step, rtol=1e-6, atol=0.0):
-        raise BadInput(f"{name}, axis {dimension}", "has steps that differ", "Resample it to even steps.")
-    # the step that the axis was made with is exact, differences of coordinates are rounded
-    scale = stated if np.isclose(stated, step, rtol=1e-9, atol=0.0) else step
-    factor = 1.0 if unit is None else unit.factor
-    return Axis(
-        dimension, size, scale * factor, float(values[0]) * factor, None if unit is None else unit.unit, written
-    )
+    try:
+        return axis_of(dimension, np.asarray(coordinate.values), coordinate.attrs)
+    except ValueError as error:
+        raise from_twin(name, error, "") from None

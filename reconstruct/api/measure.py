@@ -75,19 +75,22 @@ def _known(name: str, kind: Kind, known: dict[str, Any]) -> Any:
             cure = f"Did you mean {near[0]}? " if near else ""
             raise BadInput(key, f"is nothing that {name} takes", f"{cure}It takes {', '.join(fields)}.")
     return kind.known(
-        **{key: _plain(value) if "quantity" in fields[key].metadata else value for key, value in known.items()}
+        **{key: _numbers(key, value) if "quantity" in fields[key].metadata else value for key, value in known.items()}
     )
 
 
-def _plain(value: Any) -> Any:
-    """A number as a double; several as a tuple of them; what is no number stays, and is refused by its name."""
-    if isinstance(value, (bool, str, dict)) or value is None:
+def _numbers(name: str, value: Any) -> Any:
+    """A number as a double, several as a tuple of them, several by name as they are; BadInput for what is no number."""
+    if value is None or isinstance(value, dict):
         return value
     try:
-        numbers = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        return value
-    return float(numbers) if numbers.ndim == 0 else tuple(numbers.ravel().tolist())
+        numbers = np.asarray(value)
+        usable = numbers.dtype.kind in "iuf"
+    except ValueError:  # lists of lists of different lengths
+        usable = False
+    if not usable:
+        raise BadInput(f"{name} = {value!r}", "is no number", f"Give {name} a number.")
+    return float(numbers) if numbers.ndim == 0 else tuple(float(number) for number in numbers.ravel())
 
 
 def _recordings(name: str, kind: Kind, data: Any, inputs: Inputs) -> tuple[Recording, ...]:

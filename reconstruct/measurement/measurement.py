@@ -132,3 +132,24 @@ class Measurement:
         floor = 1e-9  # of each variance: an Observation has noise of its own in every quantity
         factor = scale[:, None] * vectors * np.sqrt(np.maximum(values - floor, 0.0))
         return Observation(self.kind, time, selected, self.mean[indices], math.sqrt(floor) * scale, factor)
+
+
+def select_quantities(measurement: Measurement, names: dict[str, tuple[str, str, float]]) -> Measurement:
+    """Only the quantities ``names``: {name: (new name, unit, factor)}."""
+    indices = [measurement.index(name) for name in names]
+    factors = np.array([factor for _, _, factor in names.values()])
+    components = tuple(
+        Component(
+            component.weight,
+            component.mean[indices] * factors,
+            component.covariance[np.ix_(indices, indices)] * np.outer(factors, factors),
+        )
+        for component in measurement.components
+    )
+    return dataclasses.replace(
+        measurement,
+        names=tuple(new for new, _, _ in names.values()),
+        units=tuple(unit for _, unit, _ in names.values()),
+        components=components,
+        undetermined={names[name][0]: reason for name, reason in measurement.undetermined.items() if name in names},
+    )

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from twin.units import read_unit
+from twin.units import axis_unit, read_unit
 
 Kind = Literal["image", "image-stack", "spectrum", "spectrum-image"]
 Value = str | float | int | bool
@@ -73,6 +73,24 @@ class Signal(msgspec.Struct, frozen=True):
 def coordinates(axis: Axis) -> np.ndarray:
     """Coordinates [size] along an axis, in its unit."""
     return axis.offset + axis.scale * np.arange(axis.size, dtype=np.float64)
+
+
+def axis_of(name: str, values: np.ndarray, attributes: Mapping[str, Any]) -> Axis:
+    """The axis with coordinates ``values`` [size], as xarray has them: numbers in the unit ``attributes["units"]``, evenly spaced, or labels. ValueError for
+    steps that differ. ``attributes["step"]`` is the step that they were made with, where it is still theirs: differences of coordinates are rounded."""
+    size = len(values)
+    if values.dtype.kind not in "iuf":
+        return Axis(name, size, 1.0, 0.0, None, "", tuple(str(value)[:MAX_TEXT] for value in values))
+    step = float(values[-1] - values[0]) / (size - 1) if size > 1 else 1.0
+    if size > 1 and not np.allclose(np.diff(values), step, rtol=1e-6, atol=0.0):
+        raise ValueError(f"axis {name!r} has steps that differ; resample it to even steps")
+    made = attributes.get("step", step)
+    if isinstance(made, (int, float)) and math.isclose(made, step, rel_tol=1e-9):
+        step = float(made)
+    written = str(attributes.get("units", ""))
+    unit = axis_unit(written)
+    factor = 1.0 if unit is None else unit.factor
+    return Axis(name, size, step * factor, float(values[0]) * factor, None if unit is None else unit.unit, written)
 
 
 def numbered(tree: object) -> object:

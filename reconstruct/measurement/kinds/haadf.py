@@ -10,9 +10,10 @@ from reconstruct.measurement.haadf.prior import ABERRATIONS
 from reconstruct.measurement.kinds.crystals import orient_crystal, symmetry
 from reconstruct.measurement.preparation import shape_text
 from reconstruct.measurement.projection import project
+from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import prepared_image, require_electrons
 from reconstruct.measurement.recorded.recording import Recording, c10_changes
-from reconstruct.measurement.recorded.result import Claimed, RecordedMeasurement, Tell
+from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
 from reconstruct.measurement.recorded.sizes import claimed_sides, square_pixel
 from twin.detection.scan import ELEMENTARY_CHARGE
 from twin.errors import BadInput, from_twin

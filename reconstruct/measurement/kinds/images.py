@@ -6,9 +6,10 @@ import math
 from reconstruct.measurement.kinds.crystals import orient_crystal
 from reconstruct.measurement.lattice.estimator import measure_lattice
 from reconstruct.measurement.projection import project
+from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import has_electrons, prepared_image
 from reconstruct.measurement.recorded.recording import Recording
-from reconstruct.measurement.recorded.result import Claimed, RecordedMeasurement, Tell
+from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
 from reconstruct.measurement.recorded.sizes import claimed_sides, pixel_sides, square_pixel
 from reconstruct.measurement.thon.estimator import measure_thon
 from twin.errors import BadInput, from_twin

@@ -6,9 +6,10 @@ import numpy as np
 
 from reconstruct.measurement.kinds.crystals import orient_crystal
 from reconstruct.measurement.pacbed.estimator import Geometry, measure_pacbed
+from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import prepared_pattern, require_electrons
 from reconstruct.measurement.recorded.recording import Recording
-from reconstruct.measurement.recorded.result import Claimed, RecordedMeasurement, Tell
+from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
 from reconstruct.measurement.recorded.sizes import pattern_pixel
 from twin.detection.camera import Camera
 from twin.errors import BadInput, from_twin

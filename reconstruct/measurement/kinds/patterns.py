@@ -6,9 +6,11 @@ import math
 import numpy as np
 
 from reconstruct.measurement.disk.estimator import measure_disk
+from reconstruct.measurement.measurement import select_quantities
+from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import has_electrons, prepared_pattern, prepared_scan, require_electrons
 from reconstruct.measurement.recorded.recording import Recording
-from reconstruct.measurement.recorded.result import Claimed, RecordedMeasurement, Tell, select_quantities
+from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
 from reconstruct.measurement.recorded.sizes import check_square, pattern_pixel, pixel_angle, probe_step
 from reconstruct.measurement.rotation import measure_rotation
 from twin.errors import BadInput, from_twin

@@ -77,16 +77,12 @@ class Inputs:
     words: Wording
 
     def check(self) -> None:
-        """BadInput for a number that is none, is not finite, or is out of its range; of several numbers only what is not finite is refused here."""
+        """BadInput for a number that is not finite or out of its range; of several numbers only what is not finite is refused here."""
         for name in self.words.quantities:
             value = getattr(self.known, name)
             if value is None or isinstance(value, Mapping):
                 continue
-            try:
-                numbers = np.asarray(value, np.float64)
-            except (TypeError, ValueError):
-                given, label = self.words.given(name, value), self.words.label(name)
-                raise BadInput(given, "is no number", f"Give {label} a number.") from None
+            numbers = np.asarray(value, np.float64)
             for number in numbers.ravel().tolist():
                 if numbers.ndim == 0 or not math.isfinite(number):
                     self.finite(name, number)

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement
-from reconstruct.measurement.recorded.result import RecordedMeasurement, disagreements, readings
+from reconstruct.measurement.recorded.claims import readings
+from reconstruct.measurement.recorded.result import RecordedMeasurement
 from scenarios.watch.figure import FAINT, INK, LINE, STYLE
 from twin.units import rounded, scale
 
@@ -42,7 +43,7 @@ def draw_measured(recorded: RecordedMeasurement, form: str) -> bytes:
     rows = math.ceil((len(parts) + len(pairs)) / PANELS_PER_ROW)
     heights += [2.0 * rows] if rows else [0.6]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, sum(heights) + 0.3 + 0.2 * len(disagreements(recorded))), layout="constrained")
+        figure = Figure(figsize=(WIDTH, sum(heights) + 0.3 + 0.2 * len(recorded.disagreements)), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.09, h_pad=0.05)  # type: ignore[union-attr]
         _title(figure, recorded)
         below: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -68,7 +69,7 @@ def _title(figure: Figure, recorded: RecordedMeasurement) -> None:
     fit = f", misfit {measured.misfit:.2g}" if math.isfinite(measured.misfit) and recorded.judged else ""
     legend = "; shaded and ellipses: 90 %" if _determined(measured) else ""
     lines = [f"{recorded.kind} of {plainly}{fit}{legend}"]
-    lines += [_shorten(message) for message in disagreements(recorded)]
+    lines += [_shorten(message) for message in recorded.disagreements]
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10)
 
 
