@@ -128,8 +128,10 @@ class Discrepancy:
 
         ``expected`` [pixels] is the best image less the detector's black level, ``innovation`` [pixels] the measured image minus the predicted one (linearised
         at the best), ``slopes`` [pixels, p] the derivatives of the image with respect to parameters scaled to unit prior variance, ``noise`` [pixels] the
-        counting variance. The covariance includes the prior of the parameters, so a good fit alone is no evidence for a good model.
+        counting variance. The covariance includes the prior of the parameters, so a good fit alone is no evidence for a good model. ValueError for arrays that
+        do not have the scan's pixels, or hold numbers that are not finite.
         """
+        _check_pixels(scan, expected=expected, innovation=innovation, slopes=slopes, noise=noise)
         scale = 1.0 / np.sqrt(noise)
         known = scale[:, None] * (slopes @ slopes.T) * scale[None, :] + np.eye(len(noise))
         signal = scale * np.maximum(expected, 0.0)
@@ -152,6 +154,16 @@ class Discrepancy:
 
 NEGLIGIBLE_LOG_WEIGHT = 20.0
 """Grid points whose log weight is lower than the best by this much are not evaluated for this image."""
+
+
+def _check_pixels(scan: Scan, **arrays: np.ndarray) -> None:
+    pixels = scan.shape[0] * scan.shape[1]
+    for name, array in arrays.items():
+        if np.shape(array)[:1] != (pixels,) or np.ndim(array) != (2 if name == "slopes" else 1):
+            wanted = f"[{pixels}, parameters]" if name == "slopes" else f"[{pixels}]"
+            raise ValueError(f"{name} has shape {np.shape(array)}, the scan {pixels} pixels; give {wanted}")
+        if not np.isfinite(array).all() or (name == "noise" and not (array > 0).all()):
+            raise ValueError(f"{name} is not finite{' and above 0' if name == 'noise' else ''}; leave such images out")
 
 
 def _positions(scan: Scan) -> bytes:

@@ -98,9 +98,9 @@ class GPMap:
 
     def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = PARAMETER_DRAWS):
         """``draws`` (a power of two) sets of kernel parameters are averaged over. ValueError if shape and features do not agree."""
-        if features.shape[0] != shape[0] * shape[1]:
+        if np.ndim(features) != 2 or features.shape[0] != shape[0] * shape[1]:
             raise ValueError(
-                f"{features.shape[0]} rows of features for {shape[0]} x {shape[1]} pixels; give one a pixel"
+                f"features of shape {np.shape(features)} for {shape[0]} x {shape[1]} pixels; give one row for each pixel"
             )
         self.shape = shape
         rows, columns = np.mgrid[: shape[0], : shape[1]]
@@ -173,6 +173,9 @@ class GPMap:
         return thetas, weights / weights.sum()
 
     def _check(self, measured: np.ndarray, values: np.ndarray, variances: np.ndarray) -> None:
+        if not measured.shape == values.shape == variances.shape or measured.ndim != 1:
+            shapes = ", ".join(str(array.shape) for array in (measured, values, variances))
+            raise ValueError(f"measured pixels, values and variances have shapes {shapes}; give as many of each")
         if measured.size < 3 or np.unique(measured).size != measured.size:
             raise ValueError(f"{measured.size} measured pixels, repeated ones perhaps; give at least 3 different ones")
         if measured.min() < 0 or measured.max() >= len(self.positions):

@@ -2,7 +2,7 @@
 
 import dataclasses
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 
 from reconstruct.api.data import signal_of
 from reconstruct.measurement.recorded.inputs import Inputs, Wording
-from reconstruct.measurement.recorded.known import KINDS, Kind
+from reconstruct.measurement.recorded.known import KINDS, Kind, quantities
 from reconstruct.measurement.recorded.recording import Recording, recording_of
 from reconstruct.measurement.recorded.result import RecordedMeasurement
 from twin.errors import BadInput
@@ -74,23 +74,34 @@ def _known(name: str, kind: Kind, known: dict[str, Any]) -> Any:
             near = difflib.get_close_matches(key, fields, 1)
             cure = f"Did you mean {near[0]}? " if near else ""
             raise BadInput(key, f"is nothing that {name} takes", f"{cure}It takes {', '.join(fields)}.")
+    kinds = quantities(kind.known)
     return kind.known(
-        **{key: _numbers(key, value) if "quantity" in fields[key].metadata else value for key, value in known.items()}
+        **{key: _numbers(key, value, kinds[key].form) if key in kinds else value for key, value in known.items()}
     )
 
 
-def _numbers(name: str, value: Any) -> Any:
-    """A number as a double, several as a tuple of them, several by name as they are; BadInput for what is no number."""
-    if value is None or isinstance(value, dict):
-        return value
-    try:
-        numbers = np.asarray(value)
-        usable = numbers.dtype.kind in "iuf"
-    except ValueError:  # lists of lists of different lengths
-        usable = False
+def _numbers(name: str, value: Any, form: str) -> Any:
+    """A number as a double, several as a tuple of them, several by name as a dictionary; BadInput for what is none of the ``form``."""
+    wanted = {"number": "a number", "numbers": "numbers", "mapping": 'a dictionary, such as {"C10": 50.0}'}[form]
+    if value is None:
+        return None
+    if form == "mapping":
+        usable, numbers = isinstance(value, Mapping), np.zeros(0)
+    else:
+        numbers = _array(value)
+        usable = numbers.dtype.kind in "iuf" and (form == "numbers" or numbers.ndim == 0)
     if not usable:
-        raise BadInput(f"{name} = {value!r}", "is no number", f"Give {name} a number.")
-    return float(numbers) if numbers.ndim == 0 else tuple(float(number) for number in numbers.ravel())
+        raise BadInput(f"{name} = {value!r}", f"is not {wanted}", f"Give {name} {wanted}.")
+    if form == "mapping":
+        return dict(value)
+    return float(numbers) if form == "number" else tuple(float(number) for number in numbers.ravel())
+
+
+def _array(value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:  # lists of different lengths
+        return np.asarray(None)
 
 
 def _recordings(name: str, kind: Kind, data: Any, inputs: Inputs) -> tuple[Recording, ...]:

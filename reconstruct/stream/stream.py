@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.inference.belief import Belief
+from reconstruct.inference.belief import Belief, prior_belief
 from reconstruct.stream.batching import Runner
 from reconstruct.stream.display import html_of
 from reconstruct.stream.filter_step import FilterCheckpoint, command_jumps, run_span
@@ -65,9 +65,9 @@ class Stream:
         exact: int = MAX_EXACT_TIMES, outliers: float = OUTLIER_PROBABILITY,
     ):  # fmt: skip
         checks.require_float64()
-        if prior is None:
-            mean, cov_sqrt = model.layout.prior_mean(), np.diag(model.layout.prior_std())
-            prior = Belief(model.layout, start, np.ones(1), mean[None], cov_sqrt[None])
+        if not isinstance(model, Model):
+            raise ValueError(f"model is a {type(model).__name__}; give what load_model(name or path) returns")
+        prior = prior_belief(model.layout, start) if prior is None else prior
         if len(prior.weights) != 1 or prior.layout != model.layout or prior.time != start:
             raise ValueError(
                 "the prior must be a belief of one component over the model's layout, at the start of the stream"

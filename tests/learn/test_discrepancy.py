@@ -94,6 +94,27 @@ def test_what_is_no_prior(values):
         Discrepancy.prior(*values)
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"innovation": np.zeros(3)}, r"innovation has shape \(3,\)"),
+        ({"slopes": np.zeros(COUNT)}, "slopes has shape"),
+        ({"expected": np.full(COUNT, np.nan)}, "expected is not finite"),
+        ({"noise": np.zeros(COUNT)}, "noise is not finite and above 0"),
+    ],
+)
+def test_what_is_no_image_of_the_scan(changed, words):
+    image = {
+        "expected": np.ones(COUNT),
+        "innovation": np.zeros(COUNT),
+        "slopes": np.zeros((COUNT, 2)),
+        "noise": np.ones(COUNT),
+    }
+    with pytest.raises(ValueError, match=words):
+        Discrepancy.prior().update(SCAN, **{**image, **changed})
+    assert "jitter" in Discrepancy.prior().update(SCAN, **image)._repr_html_()
+
+
 def test_inflation_follows_the_standardised_errors():
     generator = np.random.default_rng(0)
     right, wrong = Inflation(), Inflation()

@@ -1,5 +1,7 @@
 """The Gaussian process of a map and its design, on synthetic maps whose truth and noise are known."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -134,8 +136,10 @@ def test_bad_input_is_refused() -> None:
         model.predict(np.array([1, 2, 3, COUNT]), values[:4], noise)
     with pytest.raises(ValueError, match="finite"):
         model.predict(np.arange(4), np.array([1.0, np.nan, 2.0, 3.0]), noise)
-    with pytest.raises(ValueError, match="one a pixel"):
+    with pytest.raises(ValueError, match="each pixel"):
         GPMap((3, 3), features)
+    with pytest.raises(ValueError, match="as many of each"):
+        inspect.unwrap(GPMap._check)(model, np.arange(4), values[:3], noise)
     with jax.enable_x64(False), pytest.raises(ValueError, match="x64"):
         model.predict(np.arange(4), values[:4], noise)
 

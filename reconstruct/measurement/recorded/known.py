@@ -8,7 +8,7 @@ import dataclasses
 import importlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 KEV, MRAD, NM, UM, MM, US, PA = 1e3, 1e-3, 10.0, 1e4, 1e7, 1e-6, 1e-12
 """Units of microscopists in inside units."""
@@ -19,17 +19,28 @@ Direction = str | Sequence[int]
 
 
 class Quantity(NamedTuple):
-    """A number's inside ``unit``, and what ``subject`` has of it: ``low`` to ``high``."""
+    """A number's inside ``unit``, and what ``subject`` has of it: ``low`` to ``high``; ``form``: one number, several, or some by name."""
 
     unit: str = "1"
     low: float = -math.inf
     high: float = math.inf
     subject: str = ""
+    form: Literal["number", "numbers", "mapping"] = "number"
 
 
 def number(default: Any, unit: str = "1", low: float = -math.inf, high: float = math.inf, subject: str = "") -> Any:
-    """A field that holds a number, or several, of one `Quantity`."""
+    """A field that holds a number."""
     return dataclasses.field(default=default, metadata={"quantity": Quantity(unit, low, high, subject)})
+
+
+def numbers(default: Any, unit: str, low: float = -math.inf, high: float = math.inf, subject: str = "") -> Any:
+    """A field that holds several numbers of one `Quantity`."""
+    return dataclasses.field(default=default, metadata={"quantity": Quantity(unit, low, high, subject, "numbers")})
+
+
+def by_name(unit: str) -> Any:
+    """A field that holds numbers by name."""
+    return dataclasses.field(default=None, metadata={"quantity": Quantity(unit, form="mapping")})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,7 +119,7 @@ class Spherical:
 class Changes:
     """Known ``changes`` of C10 in angstrom of each recording, in their order (default: 0)."""
 
-    changes: Sequence[float] | None = number(None, "angstrom")
+    changes: Sequence[float] | None = numbers(None, "angstrom")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -136,7 +147,7 @@ class Haadf(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, Data):
     electrons per square angstrom or beam ``current`` in ampere; ``dwell`` and ``flyback`` in second; ``gain_error`` (share), ``black_error`` and ``readout``
     in counts; ``c10`` with ``c10_error`` and rms ``source`` (known to 30 %) in angstrom; ``seed`` of the sampler."""
 
-    detector: Sequence[float] | None = number(
+    detector: Sequence[float] | None = numbers(
         None, "radian", 1.0 * MRAD, 1000.0 * MRAD, "an annular detector's outer angle"
     )
     thickness: float | None = number(None, "angstrom", 0.1 * NM, 1000.0 * NM, "a specimen's thickness")
@@ -180,9 +191,9 @@ class Pacbed(Crystal, PatternPixel, Energy, Semiangle, Data):
 
     rotation: float = number(0.0, "radian")
     rotation_error: float = number(math.radians(1.0), "radian")
-    thickness: Sequence[float] | None = number(None, "angstrom", 0.1 * NM, 1000.0 * NM, "a specimen's thickness")
+    thickness: Sequence[float] | None = numbers(None, "angstrom", 0.1 * NM, 1000.0 * NM, "a specimen's thickness")
     thickest: float = number(40.0 * NM, "angstrom", 0.1 * NM, 1000.0 * NM, "a specimen's thickness")
-    tilt: Sequence[float] = number((0.0, 0.0), "radian")
+    tilt: Sequence[float] = numbers((0.0, 0.0), "radian")
     tilt_error: float = number(3.0 * MRAD, "radian", 1e-3 * MRAD, 200.0 * MRAD, "a specimen's tilt")
     precision: float = number(0.05)
 
@@ -194,8 +205,8 @@ class Film(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, Data):
     with the scan, as simulated ones may."""
 
     electrons: float | None = number(None)
-    expected: Mapping[str, float] | None = number(None, "angstrom")
-    error: Mapping[str, float] | None = number(None, "angstrom")
+    expected: Mapping[str, float] | None = by_name("angstrom")
+    error: Mapping[str, float] | None = by_name("angstrom")
     thickness: float = number(5.0 * NM, "angstrom", 0.1 * NM, 1000.0 * NM, "a specimen's thickness")
     thickness_error: float = number(2.0 * NM, "angstrom", 1e-3 * NM, 1000.0 * NM, "a specimen's thickness")
     repeats: bool = False
