@@ -87,13 +87,13 @@ class GPMap:
 
     `image_features` makes features of a fine image. Source: Rasmussen & Williams, Gaussian Processes for Machine Learning (2006).
 
-    >>> rows, columns = np.mgrid[:4, :4]
-    >>> level = (rows + columns).ravel().astype(float)
-    >>> gp = GPMap((4, 4), (level - level.mean())[:, None] / level.std(), draws=4)
-    >>> measured = np.array([0, 3, 5, 10, 12, 15])
-    >>> prediction = gp.predict(measured, 10.0 * level[measured], np.ones(6))
-    >>> prediction.mean.shape, bool(abs(prediction.mean[6] - 30.0) < 4.0 * prediction.std[6])
-    ((16,), True)
+    >>> rows, columns = np.mgrid[:14, :5]
+    >>> truth = np.sin(rows / 4.0).ravel()
+    >>> features = np.random.default_rng(0).standard_normal((70, 2))
+    >>> measured = np.arange(0, 70, 3)
+    >>> prediction = GPMap((14, 5), features).predict(measured, truth[measured], np.full(24, 1e-4))
+    >>> prediction.mean.shape, bool((abs(prediction.mean - truth) < 5.0 * prediction.std).all())
+    ((70,), True)
     """
 
     def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = PARAMETER_DRAWS):

@@ -22,7 +22,7 @@ LINEARISATIONS = 3
 class Observation:
     """Quantities ``names`` observed at ``time`` (ns): ``value`` [m], covariance factor factor^T + diag(noise^2) (``factor`` [m, k], ``noise`` [m]).
 
-    `Stream.observe` takes one; a measurement gives one by ``measurement.observation(time)``. In the units of the stream's model.
+    `Stream.observe` takes one; a measurement gives one by its ``observation(time)``. In the units of the stream's model.
 
     >>> import numpy as np
     >>> seen = Observation("thon", 0, ("C10",), np.array([-120.0]), np.array([3.0]))

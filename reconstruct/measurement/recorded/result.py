@@ -10,6 +10,7 @@ import numpy as np
 from reconstruct.measurement.measurement import Component, Measurement
 from reconstruct.measurement.recorded.claims import Claimed, compare_claims, readings
 from reconstruct.measurement.recorded.recording import Recording, Setting
+from reconstruct.stream.observation import Observation
 from twin.notebook import table
 from twin.units import rounded, scale, shown
 
@@ -101,6 +102,10 @@ class RecordedMeasurement:
     def __getitem__(self, name: str) -> tuple[float, float]:
         """(mean, standard deviation) of one quantity; ValueError if it was not measured."""
         return self.measurement.value(name)
+
+    def observation(self, time: int, names: tuple[str, ...] | None = None) -> Observation:
+        """As the observation that `Stream.observe` takes at ``time`` (ns); only determined quantities, or those ``names``. ValueError for none."""
+        return self.measurement.observation(time, names)
 
     def to_dict(self) -> dict[str, Any]:
         """All but the plots, as plain values in inside units; `covariance` and each quantity's value and error are of the whole mixture."""
