@@ -22,8 +22,7 @@ class OptionWording(Wording):
 
     origin = "the file"
     dose = "Simulate it with a [dose]."
-    two = " INNER,OUTER"
-    per_area = " (electrons per Å²)"
+    forms = {"detector": " INNER,OUTER", "dose": " (electrons per Å²)"}
 
     def __init__(self, kind: str, options: type[Data]):
         super().__init__(KINDS[kind].known)
@@ -50,7 +49,7 @@ class OptionWording(Wording):
         return f"{self.label(name)} {text}"
 
     def add(self, name: str, more: str = "") -> str:
-        return f"Add {self.label(name)}{more}."
+        return f"Add {self.label(name)}{self.forms.get(name, '')}{more}."
 
     def source(self, name: str) -> str:
         return self.label(name)

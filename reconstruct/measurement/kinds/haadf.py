@@ -114,7 +114,7 @@ def _detector_angles(recording: Recording) -> tuple[float, float]:
         inner, outer = claimed
     else:
         problem = "does not say which angles its detector takes in"
-        raise BadInput(recording.name, problem, words.add("detector", words.two))
+        raise BadInput(recording.name, problem, words.add("detector"))
     inputs.in_range("detector", outer)
     if not 0.0 < inner < outer:
         cure = f"Give inner and outer angle, in {unit}."
@@ -155,9 +155,7 @@ def _scan_record(recording: Recording, shape: tuple[int, ...], side: float) -> S
         dose = inputs.positive("current") * dwell / ELEMENTARY_CHARGE / side**2
     dose_per_area = recording.optional("electrons per square angstrom", "dose", dose)
     if dose_per_area is None:
-        raise BadInput(
-            recording.name, "does not say its dose", words.add("dose", f"{words.per_area} or {words.label('current')}")
-        )
+        raise BadInput(recording.name, "does not say its dose", words.add("dose", f" or {words.label('current')}"))
     # between two lines of a part the probe scans what is left of the whole lines, too
     outside = recording.signal.axes[-1].size - shape[1]
     flyback = inputs.positive("flyback", zero=True) + outside * dwell

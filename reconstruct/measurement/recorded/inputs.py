@@ -33,8 +33,8 @@ class Wording:
     """What a recording is called whose claims are compared."""
     dose = "Simulate it with dose=..."
     """What to do about a simulation without counting noise."""
-    two, per_area = " as (inner, outer)", ""
-    """How the angles of a detector and a dose are given, where they are missing."""
+    forms: Mapping[str, str] = {"detector": " as (inner, outer)"}
+    """How an input is written, where its name and unit do not say so."""
 
     def __init__(self, known: type[Data]):
         self.quantities = quantities(known)
@@ -62,7 +62,7 @@ class Wording:
     def add(self, name: str, more: str = "") -> str:
         """What to do where an input is missing."""
         unit = self.quantities[name].unit if name in self.quantities else "1"
-        return f"Give {name}{'' if unit in ('1', 'count') else f' in {unit}'}{more}."
+        return f"Give {name}{'' if unit in ('1', 'count') else f' in {unit}'}{self.forms.get(name, '')}{more}."
 
     def source(self, name: str) -> str:
         """Where a setting comes from that was given."""
