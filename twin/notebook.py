@@ -9,28 +9,28 @@ _ALERT = "margin:.25em 0 0;font-size:.92em;color:#d55e00;font-weight:600"
 
 
 def table(
-    title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = (), alerts: Iterable[str] = (), left: int = 1
+    title: str, headings: Sequence[str], rows: Iterable[Sequence[str]], notes: Iterable[str] = (), alerts: Iterable[str] = (), align: str = "lr"
 ) -> str:  # fmt: skip
     """A block of HTML: ``title``, a table of ``headings`` and ``rows``, ``notes`` in small print, and ``alerts`` in a signal colour. All of it is plain text.
 
-    The first ``left`` columns are aligned to the left, the others to the right.
+    ``align``: a letter for each column, "l" or "r"; the last one holds for the columns after it.
     """
     parts = [f'<div style="line-height:1.35;overflow-x:auto"><div><strong>{escape(title)}</strong></div>']
-    body = [_row("td", row, left) for row in rows]
+    body = [_row("td", row, align) for row in rows]
     if body:
-        head = f"<thead>{_row('th', headings, left)}</thead>" if any(headings) else ""
-        parts.append(
-            f'<table style="border-collapse:collapse;margin:.3em 0 0;width:auto">{head}<tbody>{"".join(body)}</tbody></table>'
-        )
+        head = f"<thead>{_row('th', headings, align)}</thead>" if any(headings) else ""
+        style = "border-collapse:collapse;margin:.3em 0 0;width:auto"
+        parts.append(f'<table style="{style}">{head}<tbody>{"".join(body)}</tbody></table>')
     parts += [f'<div style="{_ALERT}">{escape(text)}</div>' for text in alerts]
     parts += [f'<div style="{_NOTE}">{escape(text)}</div>' for text in notes]
     return "".join(parts) + "</div>"
 
 
-def _row(tag: str, cells: Sequence[str], left: int) -> str:
+def _row(tag: str, cells: Sequence[str], align: str) -> str:
+    sides = [{"l": "left", "r": "right"}[align[min(number, len(align) - 1)]] for number in range(len(cells))]
+    faint = ";opacity:.75;font-weight:400" if tag == "th" else ""
     styled = (
-        f'<{tag} style="{_CELL.format(align="left" if number < left else "right")}{";opacity:.75;font-weight:400" if tag == "th" else ""}">'
-        f"{escape(cell)}</{tag}>"
-        for number, cell in enumerate(cells)
+        f'<{tag} style="{_CELL.format(align=side)}{faint}">{escape(cell)}</{tag}>'
+        for side, cell in zip(sides, cells, strict=True)
     )
     return f'<tr style="background:none">{"".join(styled)}</tr>'

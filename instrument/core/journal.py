@@ -335,7 +335,11 @@ class Journal:
             for kind, count, first, last in kinds
         ]
         return table(
-            f"session {self.folder.name}", ("kind", "rows", "from (UTC)", "to (UTC)"), rows, [str(self.folder)]
+            f"session {self.folder.name}",
+            ("kind", "rows", "from (UTC)", "to (UTC)"),
+            rows,
+            [str(self.folder)],
+            align="lrl",
         )
 
     def close(self) -> None:

@@ -190,8 +190,8 @@ class RemoteInstrument:
             f"{self.address}; its time {now} UTC, {clock}", f"detectors: {', '.join(described.detectors)}", f"channels: {channels}",
             described.note,
         ]  # fmt: skip
-        title = f"{described.name} ({described.kind})"
-        return table(title, ("control", "commanded", ""), rows, filter(None, notes), left=3)
+        title = described.name if described.name == described.kind else f"{described.name} ({described.kind})"
+        return table(title, ("control", "commanded", ""), rows, filter(None, notes), align="l")
 
     def __enter__(self) -> Self:
         return self

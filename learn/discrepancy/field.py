@@ -72,7 +72,9 @@ class Discrepancy:
                 f"{value:g} ({part:.0%})" for value, part in zip(grid, share, strict=True) if part >= 0.01
             )
             rows.append((name, f"{np.sqrt(share @ grid**2):.3g} {unit}", likely))
-        return table(f"model discrepancy from {self.images} images", ("", "rms", "values (probability)"), rows, left=3)
+        return table(
+            f"model discrepancy from {self.images} images", ("", "rms", "values (probability)"), rows, align="l"
+        )
 
     @property
     def weights(self) -> np.ndarray:

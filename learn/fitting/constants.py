@@ -123,7 +123,7 @@ class FittedConstants:
             for each in self.constants
         ]
         headings = ("constant", "value", "68 %", "assumed", "", "")
-        return table("fitted constants", headings, rows, self.lines()[:1])
+        return table("fitted constants", headings, rows, self.lines()[:1], align="lrrrl")
 
     def lines(self) -> list[str]:
         """The fit as text, one line for each constant."""

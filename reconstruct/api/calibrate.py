@@ -138,7 +138,7 @@ class CalibrationResult:
         notes = [f"not determined: {', '.join(self.undetermined)}"] if self.undetermined else []
         alerts = [f"left out: {label} {why}" for label, why in self.outliers.items()]
         title = f"{self.fit.column.table.name} from {len(self.rows)} rows"
-        return table(title, ("constant", "value", "±", "was", "±", ""), rows, notes, alerts)
+        return table(title, ("constant", "value", "±", "was", "±", ""), rows, notes, alerts, "lrrrrl")
 
 
 def calibrate(

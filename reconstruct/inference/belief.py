@@ -120,7 +120,7 @@ class Belief:
         """Every entry of the state with its standard deviation, of the whole mixture."""
         weights = ", ".join(f"{weight:.0%}" for weight in self.weights)
         notes = [f"a mixture of {len(self.weights)} components: {weights}"] if len(self.weights) > 1 else []
-        return table(f"belief at {utc(self.time)} UTC", ("entry", "mean ± std", ""), self.rows(), notes, left=3)
+        return table(f"belief at {utc(self.time)} UTC", ("entry", "mean ± std", ""), self.rows(), notes, align="l")
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The belief as plain values and arrays by name, for a journal."""

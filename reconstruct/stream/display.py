@@ -16,4 +16,4 @@ def html_of(name: str, belief: Belief, verdicts: Mapping[str, str], events: Iter
     notes = [f"{channel}: {verdict}" for channel, verdict in verdicts.items() if verdict not in PLAIN]
     happened = [f"{event.kind.replace('_', ' ')}: {event.name} at {utc(event.time)}" for event in events]
     title = f"{name} at {utc(belief.time)} UTC"
-    return table(title, ("entry", "mean ± std", ""), belief.rows(), notes, happened, left=3)
+    return table(title, ("entry", "mean ± std", ""), belief.rows(), notes, happened, align="l")

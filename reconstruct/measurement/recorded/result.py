@@ -182,6 +182,7 @@ def html_of(recorded: RecordedMeasurement) -> str:
         rows,
         [*notes, *recorded.measurement.notes],
         recorded.disagreements,
+        f"l{'rr' * len(columns)}l",
     )
 
 
