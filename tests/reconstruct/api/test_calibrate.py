@@ -1,14 +1,12 @@
-"""`calibrate` and `load_model` from Python: the numbers of the command bit for bit, tables as DataFrames do them, and refusals."""
+"""`calibrate` and `load_model` from Python: tables as DataFrames have them, and refusals. That the command gives the same numbers: tests/scenarios."""
 
 import csv
 import io
-import json
 from pathlib import Path
 
 import pytest
 
 from reconstruct import Stream, calibrate, load_model
-from scenarios.cli.main import DONE, run
 from tests.scenarios.test_calibrate import lines
 from twin.errors import BadInput
 from twin.sensors.model import Model
@@ -25,25 +23,6 @@ class Frame:
         buffer = io.StringIO()
         csv.writer(buffer).writerows(self.rows)
         return buffer.getvalue()
-
-
-def test_both_doors_give_the_same_constants(tmp_path: Path, capsys) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text("\n".join(lines()) + "\n")
-    assert run(["instrument", "calibrate", str(path), "--json"]) == DONE
-    printed = json.loads(capsys.readouterr().out)
-    result = calibrate(path)
-    assert {"schema": "emtwin.calibrate/1", **json.loads(json.dumps(result.to_dict()))} == printed
-    assert result["diffraction.ampere_turns"] == (
-        result.values["diffraction.ampere_turns"],
-        result.errors["diffraction.ampere_turns"],
-    )
-    assert result.covariance.shape == (len(result.names), len(result.names))
-    assert "gun.brightness" in result.undetermined
-    assert "diffraction.ampere_turns" in result._repr_html_()
-    assert "constants from" in repr(result)
-    (prediction, *_) = result.predict(result.rows[:1])
-    assert prediction.low < prediction.value < prediction.high
 
 
 def test_a_frame_of_columns_is_read_as_its_file() -> None:

@@ -72,7 +72,7 @@ def test_a_lattice_by_both_doors(tmp_path: Path, capsys) -> None:
 
 def test_thon_rings_by_both_doors(tmp_path: Path, capsys) -> None:
     micrograph = film(4, c30=0.0, dose=500.0)
-    file = stored(tmp_path / "film.zarr", micrograph.image, (("", 1.0), ("", 1.0)))
+    file = stored(tmp_path / "film.zarr", micrograph.image, (("", 1.0), ("", 1.0)), unit="counts")
     options = ("--pixel-angstrom", micrograph.pixel, "--energy-keV", 200, "--cs-mm", 0, "--span-nm", 400)
     result = measure("thon", micrograph.image, pixel=micrograph.pixel, energy=200e3, spherical=0.0, span=4000.0)
     same(result, command(capsys, "thon", file, *options))
@@ -105,7 +105,7 @@ def test_a_rotation_by_both_doors(tmp_path: Path, capsys) -> None:
 
 def test_a_simulated_dataset_and_its_file_say_the_same(tmp_path: Path, capsys) -> None:
     """Axes, claims and provenance of the Dataset of `twin.simulate` are those of the Zarr store that ``emtwin simulate`` writes."""
-    sample = Sample.crystal("SrTiO3", cells=2, repeats=(1, 1))
+    sample = Sample.crystal("SrTiO3", cells=2, repeats=(2, 2))
     microscope = Microscope(energy=200e3, semiangle=15e-3)
     camera = Pixelated((48, 48), pixel=0.9e-3)
     plan = plan_of(
