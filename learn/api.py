@@ -108,7 +108,7 @@ def plan(
 def _matrix(name: str, value: Any) -> np.ndarray:
     """A symmetric matrix [n, n] of finite numbers; BadInput for anything else."""
     try:
-        matrix = np.asarray(value, np.float64)
+        matrix: np.ndarray = np.asarray(value, np.float64)
     except (TypeError, ValueError):
         matrix = np.zeros(0)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not len(matrix):

@@ -22,7 +22,7 @@ def signal_of(data: Any, name: str = "data") -> Signal:
         problem = f"is the path {os.fspath(data)!r}, and estimation reads no files"
         cure = "Read it: measure(kind, read_vendor(path)[0]), with from instrument.readers import read_vendor; or emtwin measure."
         raise BadInput(name, problem, cure)
-    if isinstance(data, Mapping) and hasattr(data, "data_vars"):  # an xarray Dataset
+    if hasattr(data, "data_vars"):  # an xarray Dataset
         if DATA not in data:
             problem = f"is a Dataset of {', '.join(map(str, data)) or 'nothing'}"
             raise BadInput(name, problem, "Give the variable that is to be measured, or a Dataset of twin.simulate.")
