@@ -33,7 +33,7 @@ class Wording:
     """What a recording is called whose claims are compared."""
     dose = "Simulate it with dose=..."
     """What to do about a simulation without counting noise."""
-    forms: Mapping[str, str] = {"detector": " as (inner, outer)"}
+    forms: Mapping[str, str] = {"detector": " as (inner, outer)", "dose": " in electrons per square angstrom"}
     """How an input is written, where its name and unit do not say so."""
 
     def __init__(self, known: type[Data]):

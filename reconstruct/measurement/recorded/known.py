@@ -152,7 +152,7 @@ class Haadf(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, Data):
     )
     thickness: float | None = number(None, "angstrom", 0.1 * NM, 1000.0 * NM, "a specimen's thickness")
     thickness_error: float = number(0.5 * NM, "angstrom", 1e-3 * NM, 1000.0 * NM, "a specimen's thickness")
-    dose: float | None = number(None, "electron/angstrom/angstrom")
+    dose: float | None = number(None)
     current: float | None = number(None, "ampere", 1e-3 * PA, 1e5 * PA, "a probe")
     dwell: float | None = number(None, "second", 1e-3 * US, 1e6 * US, "a scan's pixel")
     flyback: float = number(500.0 * US, "second")
