@@ -1,4 +1,4 @@
-"""Vendor files read by RosettaSciIO, as `Signal`s. Runs only inside the worker process; the library is imported where used."""
+"""Vendor files read by RosettaSciIO, as signals. Runs only inside the worker process; the library is imported where used."""
 
 import contextlib
 import importlib

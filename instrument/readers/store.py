@@ -1,4 +1,4 @@
-"""emtwin's own Zarr stores as `Signal`s: ``data`` with an axis for each dimension, and the provenance. Runs in the worker.
+"""emtwin's own Zarr stores as signals: ``data`` with an axis for each dimension, and the provenance. Runs in the worker.
 
 ``emtwin simulate`` describes the axes in an attribute and has the provenance as attributes; a Dataset of `twin.simulate` that xarray saved has coordinates, and
 the provenance as JSON.
