@@ -25,7 +25,8 @@ import numpy as np
 
 from instrument.core.frames import FrameStore
 from instrument.core.payload import PayloadError, pack, unpack
-from instrument.core.session_files import SessionError, connect_database, lock_writer, sync_folder
+from instrument.core.session_files import SessionError, connect_database, lock_writer
+from instrument.core.sync import sync
 from twin.notebook import table
 from twin.records import Frame, Readings
 from twin.units import utc
@@ -99,9 +100,9 @@ class Journal:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_SCHEMA)
             (draft / "writer.lock").touch()
-            sync_folder(draft)
+            sync(draft)
             os.rename(draft, folder)
-            sync_folder(folder.parent)
+            sync(folder.parent)
         except (OSError, sqlite3.Error) as error:
             shutil.rmtree(draft, ignore_errors=True)
             for parent in missing_parents:

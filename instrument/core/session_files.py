@@ -1,4 +1,4 @@
-"""Files of a session folder: the database opened, the writer's lock, folders synced, and the error of a folder that cannot be used."""
+"""Files of a session folder: the database opened, the writer's lock, and the error of a folder that cannot be used."""
 
 import fcntl
 import os
@@ -42,11 +42,3 @@ def lock_writer(folder: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
-
-
-def sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -52,7 +52,7 @@ def test_it_learns_the_amplitude(true, parameters):
 
 
 @pytest.mark.parametrize(("length", "size"), [(0.6, 0.003), (1.2, 0.003), (1.2, 0.06), (0.6, 0.06)])
-def test_it_distinguishes_a_wrong_model_from_jitter(length, size):
+def test_a_wrong_model_is_distinguished_from_jitter(length, size):
     """Length and jitter are found, and a probe that shakes is not taken for a wrong model."""
     discrepancy = taught(certain(0.045, length, size), np.zeros((COUNT, 1)), 12, 3)
     assert discrepancy.weights.sum(axis=(0, 2))[LENGTHS.tolist().index(length)] > 0.9

@@ -91,7 +91,7 @@ def test_learns_the_map() -> None:
     assert np.mean(explained) > 0.85
 
 
-def test_knows_how_well_it_knows_maps_drawn_from_its_prior() -> None:
+def test_intervals_cover_maps_drawn_from_the_prior() -> None:
     sigmas = []
     for seed in range(16):
         rng = np.random.default_rng(seed)

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import wilcoxon
 
+from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from tests.benchmarks.acquire.model_cases import (
     LONG_OUTSIDE,
     PRIORS,
     SEEDS,
-    Case,
     Outcomes,
-    case,
     inside_model,
     outside_model,
     overconfident,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from tests.benchmarks.column.known_crystal import crystal_scan
 
@@ -33,12 +34,7 @@ GOALS = {"C10": 7.0, "C12": 7.0, "C21": 350.0, "C23": 350.0}
 INDICES = {"C10": [0], "C12": [1, 2], "C21": [3, 4], "C23": [5, 6], "C30": [7]}
 ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-Case = dict[str, Any]
 Progress = Callable[..., None]
-
-
-def case(name: str, value: Any, unit: str = "", bar: str = "", holds: Any = None) -> Case:
-    return {"case": name, "value": value, "unit": unit, "bar": bar, "holds": None if holds is None else bool(holds)}
 
 
 def off(seed: int) -> np.ndarray:

@@ -17,8 +17,8 @@ from reconstruct.calibration.ensemble import agreeing_draws
 from reconstruct.calibration.modes.claims import Record, judge
 from reconstruct.calibration.modes.classify import spread_weights
 from reconstruct.calibration.rows import Row
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
-from tests.benchmarks.belief.judge import case
 from tests.recorded import data_folder
 from twin.column.column import Column
 from twin.column.settings import THERMO_LENSES, Settings, from_thermo

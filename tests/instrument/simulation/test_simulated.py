@@ -277,7 +277,7 @@ def test_a_frame_takes_its_time_and_its_electrons(cache):
     assert frame.data.dtype == np.float32
 
 
-def test_the_clock_stands_until_told_or_runs(cache):
+def test_the_clock_is_stepped_or_runs(cache):
     microscope = start(cache)
     initial = microscope.now()
     assert microscope.advance(initial - SECOND) == initial

@@ -10,10 +10,23 @@ import pytest
 from instrument.simulation.instrument import SimulatedConfig, from_mapping, presets
 from instrument.simulation.truth.imaging import scattering, specimen
 from instrument.simulation.truth.imaging.images import ABERRATIONS, Imager
+from tests.instrument.core.versions import check_version
 
 TINY = SimulatedConfig(
     repeats_xy=2, cells=2, wedge_swing=1.0, gpts=96, phonon_configs=1, slices_per_cell=3, tilt=(0.0, 0.0), bend=0.0
 )
+REFERENCE = (
+    3,
+    {
+        "beams": (3.5839532, -0.11370281),
+        "aperture": (0.078811041, -3.6635647e-05),
+        "extent": (7.81, -1.6654664),
+        "depths": (6.1743471, -2.7204067),
+        "grams": (0.0001313976, 1.8552198e-08),
+        "tilt": (0.00070710678, 0.00027015115),
+    },
+)
+"""A version of the specimens' numbers and, for each array, its fingerprint."""
 SHARP: dict[str, Any] = {
     "focal_spread": 0.0,
     "source_sigma": 0.0,
@@ -195,11 +208,16 @@ def test_cache_is_used_mended_and_keyed_by_the_specimen(tmp_path):
     np.testing.assert_array_equal(first.grams, cached.grams)
     file.write_bytes(file.read_bytes()[:1000])
     mended = scattering.load_or_build(TINY, 0, tmp_path, note)
-    assert "broken" in messages[0]
+    assert "cannot be read" in messages[0]
     np.testing.assert_array_equal(first.grams, mended.grams)
     scattering.load_or_build(TINY, 1, tmp_path, note)
     scattering.load_or_build(changed(c30_offset=1e4, wedge=0.0), 0, tmp_path, note)  # neither is of the specimen
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_numbers_of_the_version():
+    gram = scattering.build(changed(cells=1, phonon_configs=2, tilt=(1e-3, 0.0), bend=1e-5), 0, no_progress)
+    check_version("instrument.simulation.truth.imaging.scattering", scattering.VERSION, vars(gram), REFERENCE)
 
 
 @pytest.mark.parametrize("name", list(presets()))

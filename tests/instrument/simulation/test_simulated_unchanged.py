@@ -119,7 +119,7 @@ def session() -> TruthSession:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_channel_says_what_it_said(session, name):
+def test_readings_of_a_channel_are_unchanged(session, name):
     count, time, total, last_value = READ[name]
     (read,) = session.arrivals(400.0, [name])
     assert len(read.values) == count
@@ -127,7 +127,7 @@ def test_a_channel_says_what_it_said(session, name):
     np.testing.assert_allclose([read.values.sum(), read.values[-1]], [total, last_value], rtol=1e-9)
 
 
-def test_the_column_goes_where_it_went(session):
+def test_the_column_state_is_unchanged(session):
     state = session.state(session.names(), TIMES, vibration=True)
     names = ("C10", "C12.a", "C12.b", "C21.a", "C21.b", "C23.a", "C23.b", "C30")
     np.testing.assert_allclose(np.stack([state[name] for name in names], axis=1), OPTICS, rtol=1e-9)

@@ -77,7 +77,7 @@ def test_delays_are_mostly_short_never_longer_than_the_longest_and_change_the_or
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
-def test_stuck_sensors_say_the_very_same_number_and_only_then(seed):
+def test_stuck_sensors_and_only_they_repeat_a_number(seed):
     session = TruthSession(replace(LATE, stuck_seconds=400.0, stuck_count=3, outlier=0.01), seed)
     healthy = TruthSession(replace(LATE, stuck_count=0, outlier=0.01), seed)
     stuck = session.sensors.stuck()

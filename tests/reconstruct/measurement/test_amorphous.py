@@ -1,4 +1,4 @@
-"""Aberrations from films whose atoms are not known: multislice of real atoms, starts far off, and data that do not say."""
+"""Aberrations from films of unknown atoms: multislice of random atoms, distant starting values, and uninformative data."""
 
 import dataclasses
 import functools
@@ -61,7 +61,7 @@ def test_a_part_of_the_film_through_a_window_says_the_same_with_wider_errors():
     off = (result.mean[:12] - near[:12]) / result.std[:12]
     assert np.abs(off).max() < 4.5
     assert result.value("C10")[1] < 40.0
-    # 90 nm from focus the probe is wider than the scan, and its window leaves nothing to tell a film by
+    # 90 nm from focus the probe is wider than the scan, and its window leaves no signal of the film
     wide = [
         Exposure(exposure.counts[:44, :40], dataclasses.replace(exposure.setting, points=(44, 40), periodic=False))
         for exposure in series()
@@ -71,7 +71,7 @@ def test_a_part_of_the_film_through_a_window_says_the_same_with_wider_errors():
     assert set(undetermined.undetermined) == set(undetermined.names)
 
 
-def test_pixels_that_say_nothing_are_left_out_and_named():
+def test_uninformative_pixels_are_left_out_and_named():
     exposure = series()[0]
     counts = exposure.counts.copy()
     middle = int(np.argmin(np.hypot(*exposure.setting.angles.T)))
@@ -103,7 +103,7 @@ def test_a_saturated_detector_is_refused():
         fit_amorphous([Exposure(np.full_like(exposure.counts, 255.0), exposure.setting, 255.0)], OPTICS, PRIOR)
 
 
-def test_a_film_that_scatters_nothing_leaves_everything_as_wide_as_it_was():
+def test_a_film_that_scatters_nothing_leaves_the_prior():
     exposure = series()[0]
     vacuum = np.random.default_rng(0).poisson(exposure.counts.mean(), exposure.counts.shape).astype(float)
     result = fit_amorphous([Exposure(vacuum, exposure.setting)], OPTICS, PRIOR)

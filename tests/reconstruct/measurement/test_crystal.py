@@ -79,13 +79,13 @@ def test_errors_are_near_the_bound_and_truth_within_them():
 
 
 @pytest.mark.slow
-def test_another_thickness_than_stated_widens_the_errors_and_is_said():
+def test_a_wrong_stated_thickness_widens_the_errors_and_is_reported():
     result = fit_crystal(exposure_at(0), crystal(7), OPTICS, PRIOR)
     assert result.misfit > 1.2
     assert any("not quite as stated" in note for note in result.notes)
 
 
-def test_missing_readings_are_no_readings_of_zero():
+def test_missing_readings_are_not_zeros():
     exposure = exposure_at(1)
     counts = exposure.counts.copy()
     counts[2, 3, ::5] = np.nan

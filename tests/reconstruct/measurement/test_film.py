@@ -1,4 +1,4 @@
-"""The likelihood of scans over a film: its score against differences, its information against the spread of scores, on data of its own law."""
+"""The likelihood of scans over a film: its score against finite differences, its information against the covariance of scores, on data drawn from the model."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -1,4 +1,4 @@
-"""HAADF images to optics, scan and detector: against multislice probe by probe, and images that tell little or nothing."""
+"""HAADF images to optics, scan and detector: against multislice probe by probe, and images with little or no information."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ def read(images: np.ndarray, **overrides) -> Measurement:
     return measure_haadf(images, **arguments)
 
 
-def test_optics_scan_and_detector_are_told_within_their_errors():
+def test_optics_scan_and_detector_are_measured_within_their_errors():
     static_map, drift = 0.3 * np.array([[1.006, 0.0005], [0.0, 1.005]]), (1.1, -0.8)
     result = read(drawn(1, OPTICS, matrix=static_map, drift=drift, scale=1.06))
     map_ = drifted(static_map, drift, scan())
@@ -57,7 +57,7 @@ def test_a_turned_crystal_and_a_gain_that_is_not_known():
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     image = drawn(7, OPTICS, matrix=0.3 * turn, scale=1.6)
     result = read(image, prior=dataclasses.replace(BEFORE, gain=0.5))
-    # the crystal's axes lie at the angle from the scan's, in which astigmatism is told
+    # astigmatism is given in the scan's axes, which lie at the angle from the crystal's
     astigmatism = complex(OPTICS["C12a"], OPTICS["C12b"]) * np.exp(2j * angle)
     truth = {"C10": OPTICS["C10"], "C12a": astigmatism.real, "C12b": astigmatism.imag, "scale": 1.6, "rotation": angle}
     best = max(result.components, key=lambda component: component.weight)
@@ -72,7 +72,7 @@ SPHERICAL: dict[str, tuple[float, float]] = dict.fromkeys(("C21a", "C21b", "C23a
 
 
 @pytest.mark.slow
-def test_both_signs_of_defocus_are_kept_until_a_second_image_tells():
+def test_both_signs_of_defocus_remain_until_a_second_image():
     prior = HaadfPrior(thickness=(A, 0.2), gain=0.1, aberrations=SPHERICAL)
     dense_scan = scan(dose=1e5)
     first = drawn(2, THIN, dense_scan, cells=1)
@@ -106,7 +106,7 @@ def test_pixels_that_are_not_numbers_are_left_out():
         (np.random.default_rng(0).poisson(3.0, (96, 96)).astype(float), "lattice spot"),
     ],
 )
-def test_what_says_nothing_is_as_wide_as_before(image, word):
+def test_an_uninformative_image_leaves_the_prior(image, word):
     result = read(image)
     assert set(result.undetermined) == set(result.names)
     assert word in result.undetermined["C10"]

@@ -155,7 +155,7 @@ def test_aberrations_in_turned_axes_are_the_same_phase():
     np.testing.assert_allclose(original, rotated_phase, rtol=1e-9)
 
 
-def test_harmonics_come_back_with_honest_errors():
+def test_harmonics_are_recovered_within_their_errors():
     model, generator = gram(), np.random.default_rng(3)
     truth = np.asarray(cell_harmonics(model, jnp.asarray(THETA[None]), jnp.zeros((1, 25)), *numbers(0.0)))[0]
     x, y = np.meshgrid(np.arange(80) * 0.31, np.arange(80) * 0.29)
@@ -233,7 +233,7 @@ def test_near_focus_the_posterior_is_no_parabola():
     assert np.sqrt(sample.covariances[0, 0, 0] + sample.means[0, 0] ** 2) == pytest.approx(std, rel=0.1)
 
 
-def test_map_and_drift_part_by_what_is_known_of_the_scanner():
+def test_the_scanner_prior_separates_map_and_drift():
     generator, scan_record = np.random.default_rng(5), scan()
     prior = HaadfPrior(scanner=2e-3, drift=0.8)
     time, count = line_time(scan_record), 200_000

@@ -1,4 +1,4 @@
-"""Lattice images to maps: against images drawn column by column, the real titanate, and images that tell little or nothing."""
+"""Lattice images to maps: against images drawn column by column, the real titanate, and images with little or no information."""
 
 import math
 
@@ -97,7 +97,7 @@ def fringes(seed: int, pixel: float, angle: float) -> np.ndarray:
     )
 
 
-def test_one_row_tells_the_pixel_across_it_and_no_more():
+def test_one_row_determines_only_the_pixel_across_it():
     result = measure_lattice(fringes(0, 0.21, 0.4).astype(float), TITANATE, 0.2)
     mean, std = result.value("pixel_across")
     assert abs(mean - 0.21) < 3.0 * std < 0.01
@@ -132,13 +132,13 @@ def test_a_prior_that_makes_no_sense_is_refused(name, value):
 
 
 def exact_measurement(map_: np.ndarray) -> Measurement:
-    """What an image without noise to speak of would say of a map."""
+    """The result for an image of this map with negligible noise."""
     truth = Recorded(np.zeros((1, 1)), TITANATE, map_, 0.2).truth
     spread = np.diag([1e-6, 1e-6, 1e-5, 1e-5]) ** 2
     return Measurement("lattice", NAMES, UNITS, (Component(1.0, truth, spread),))
 
 
-def test_two_directions_part_drift_and_map():
+def test_two_scan_directions_separate_drift_and_map():
     static = np.array([[0.2, 0.01], [-0.004, 0.21]])
     velocity, tau = np.array([0.3, -0.2]), (1e-4, 2e-2)
     turn = np.array([[0.0, -1.0], [1.0, 0.0]])

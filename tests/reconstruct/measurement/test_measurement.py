@@ -58,6 +58,6 @@ def test_what_is_not_determined_stays_out_of_the_belief():
 @pytest.mark.parametrize(
     "covariance", [np.diag([1.0, 0.0]), np.diag([1.0, np.nan]), np.array([[1.0, 2.0], [2.0, 1.0]])]
 )
-def test_a_covariance_that_is_none_is_refused(covariance):
+def test_an_invalid_covariance_is_refused(covariance):
     with pytest.raises(ValueError, match=r"positive|finite"):
         Measurement("x", ("a", "b"), ("1", "1"), (Component(1.0, np.zeros(2), covariance),))

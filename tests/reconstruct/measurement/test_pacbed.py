@@ -132,7 +132,7 @@ def test_pixels_that_are_not_numbers_are_left_out():
         (np.full(SHAPE, 900.0), "saturated"),
     ],
 )
-def test_what_says_nothing_is_as_wide_as_before(image, word):
+def test_an_uninformative_image_leaves_the_prior(image, word):
     camera = Camera(saturation=800.0)
     result = measure_pacbed(image, crystal(), GEOMETRY, camera, thickness=(120.0, 15.0))
     assert result.value("thickness") == pytest.approx((120.0, 15.0))

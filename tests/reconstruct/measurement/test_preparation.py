@@ -69,6 +69,6 @@ def test_sizes_that_are_too_small() -> None:
 
 
 @pytest.mark.parametrize("options", [{"axes": (0, 2)}, {"bin": 0}, {"black": float("nan")}, {"gain": 0.0}])
-def test_a_preparation_that_is_none(options) -> None:
+def test_invalid_preparations(options) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         Preparation(**options)

@@ -1,4 +1,4 @@
-"""Rotation and flip of a camera: against scans of a phase object by other code, and scans that cannot tell."""
+"""Rotation and flip of a camera: against scans of a phase object by other code, and scans that do not determine them."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_rotation_and_flip_are_found(seed):
     assert result.value("flip")[0] == pytest.approx(scan.flip, abs=0.05)
 
 
-def test_both_ends_are_kept_where_nothing_tells_them():
+def test_an_unrelated_image_leaves_both_directions():
     scan = scanned(2, electrons=3000.0)
     # an image that has nothing to do with the atoms
     result = measure_rotation(scan.patterns, np.random.default_rng(0).standard_normal(scan.bright.shape))
@@ -36,7 +36,7 @@ def test_electrons_narrow_the_rotation():
     assert best[0].covariance[0, 0] < best[1].covariance[0, 0]
 
 
-def test_vacuum_tells_nothing():
+def test_vacuum_determines_nothing():
     scan = scanned(4, electrons=300.0, atoms=0)
     result = measure_rotation(scan.patterns)
     assert "rotation" in result.undetermined

@@ -12,7 +12,7 @@ from twin.optics.transfer import Imaging
 SPAN = 5000.0
 
 
-def test_spherical_aberration_tells_the_sign_of_defocus():
+def test_spherical_aberration_determines_the_sign_of_defocus():
     micrograph = film(14, c30=1.2e7, dose=500.0)
     result = measure_thon(micrograph.image, micrograph.pixel, ENERGY, micrograph.c30, SPAN)
     assert not result.undetermined
@@ -22,7 +22,7 @@ def test_spherical_aberration_tells_the_sign_of_defocus():
     assert result.misfit == pytest.approx(1.0, abs=0.05)
 
 
-def test_without_it_both_signs_are_kept():
+def test_without_spherical_aberration_both_signs_of_defocus_remain():
     micrograph = film(4, c30=0.0, dose=500.0)
     result = measure_thon(micrograph.image, micrograph.pixel, ENERGY, 0.0, SPAN)
     assert {bool(component.mean[0] > 0) for component in result.components} == {True, False}

@@ -4,21 +4,17 @@ cache.
 Waves are held [x, y], as abTEM does; only beam indices and Grams leave this module.
 """
 
-import hashlib
-import json
 import math
-import os
-import tempfile
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
+from instrument.core.result_cache import load_or_compute
 from instrument.simulation.truth.config import SimulatedConfig, generator
 from instrument.simulation.truth.imaging.specimen import (
     amorphous,
@@ -30,7 +26,9 @@ from instrument.simulation.truth.imaging.specimen import (
     wavelength,
 )
 
-VERSION = "truth-gram/2"
+VERSION = 3
+"""Version of the numbers that `build` computes: part of the key of stored specimens. Raise it with every change, here or in what it calls, that alters
+them by more than rounding."""
 _BATCH = 32  # waves carried together: 160^2 x 32 x 8 bytes stays near the processor's cache
 _KEYS = (
     *("structure", "cif", "lattice", "repeats_xy", "cells", "thickness_scale", "gpts", "slices_per_cell"),
@@ -62,40 +60,12 @@ class TruthGram:
 
 def load_or_build(config: SimulatedConfig, seed: int, cache: Path | None, progress: Progress) -> TruthGram:
     """The Gram matrices of this specimen, from ``cache`` if they are there and intact, else built (and stored)."""
-    key = {name: getattr(config, name) for name in _KEYS} | {"seed": seed, "version": VERSION}
+    inputs = {name: getattr(config, name) for name in _KEYS} | {"seed": seed, "abtem": metadata.version("abtem")}
     if config.cif is not None:
-        unit_cell(config)
-        key["cif"] = hashlib.sha256(Path(config.cif).read_bytes()).hexdigest()
-    digest = hashlib.sha256(json.dumps(msgspec.to_builtins(key), sort_keys=True).encode()).hexdigest()[:24]
-    path = None if cache is None else Path(cache) / f"truth-{digest}.npz"
-    if path is not None and path.is_file():
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return TruthGram(**{name: stored[name] for name in TruthGram.__dataclass_fields__})
-        except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            progress(f"cached specimen {path.name} is broken ({error}); building it again", 0.0)
-    gram = build(config, seed, progress)
-    if path is not None:
-        try:
-            _keep(gram, path)
-        except OSError as error:
-            progress(f"the specimen cannot be kept for the next run ({error.strerror})", 1.0)
-    return gram
-
-
-def _keep(gram: TruthGram, path: Path) -> None:
-    """Write the Gram matrices atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **{field: getattr(gram, field) for field in TruthGram.__dataclass_fields__})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        unit_cell(config)  # ValueError for a file that cannot be used
+        inputs["cif"] = Path(config.cif).read_bytes()
+    arrays = load_or_compute(cache, "truth", VERSION, inputs, lambda: vars(build(config, seed, progress)), progress)
+    return TruthGram(**arrays)
 
 
 def detector_weights(config: SimulatedConfig, seed: int, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:

@@ -19,8 +19,8 @@ from scipy.stats import norm
 from reconstruct.measurement.haadf.estimator import HaadfPrior, measure_haadf
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import project
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
-from tests.benchmarks.belief.judge import case
 from tests.benchmarks.column.haadf import truth
 from twin.image.microscope import Calibration
 from twin.scattering.gram.crystal import build_gram

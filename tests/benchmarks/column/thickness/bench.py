@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
-from tests.benchmarks.belief.judge import case
 from tests.benchmarks.column.thickness import truth
 
 LEARNING_SEEDS, JUDGED_SEEDS = (11, 12, 13), (201, 202, 203, 204, 205)
