@@ -50,7 +50,7 @@ def test_probe_sees_jax():
     "module",
     [
         "twin", "twin.channels", "twin.records", "instrument", "instrument.remote.server", "instrument.remote.client", "instrument.remote.launch",
-        "instrument.core.journal", "instrument.simulated.instrument", "instrument.replay", "scenarios.cli.main",
+        "instrument.core.journal", "instrument.simulation.instrument", "instrument.replay", "scenarios.cli.main",
     ],
 )  # fmt: skip
 def test_module_loads_no_jax(module: str):

@@ -20,7 +20,7 @@ microscope = Microscope(energy=200e3, semiangle=21e-3)
 camera = Pixelated((32, 32), 3e-3)
 scan = Scan((24, 24), fov=3.905)
 data = simulate(sample, microscope, "4d-stem", scan=scan, detectors=[camera])["data"]
-print({name: size for name, size in data.sizes.items()})
+print(dict(data.sizes))
 
 # %%
 # Moments and images

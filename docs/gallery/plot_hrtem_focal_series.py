@@ -15,9 +15,7 @@ from twin import Camera, Microscope, Sample, simulate
 # 300 keV, 0.6 mm spherical aberration, 3 nm rms focal spread, an objective aperture of 15 mrad. Defoci are positive for underfocus, in angstrom.
 
 sample = Sample.crystal("SrTiO3", zone=(0, 1, 1), thickness=60)
-microscope = Microscope(
-    energy=300e3, aperture=15e-3, aberrations={"C30": 0.6e7}, focal_spread=30.0, convergence=2e-4
-)
+microscope = Microscope(energy=300e3, aperture=15e-3, aberrations={"C30": 0.6e7}, focal_spread=30.0, convergence=2e-4)
 defoci = [200.0, 350.0, 500.0, 650.0]
 
 # %%

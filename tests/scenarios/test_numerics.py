@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from instrument.core.cache import limit_size, usable_cache, writable
 from scenarios.io import numerics
-from scenarios.io.cache import limit_size, usable_cache, writable
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """

@@ -75,7 +75,7 @@ def dataset_of(simulated: Simulated) -> Dataset:
 
 def _coordinate(axis: Axis) -> xr.Variable:
     values: Any = np.asarray(axis.labels) if axis.labels else axis.values()
-    unit = {"units": axis.unit} if axis.unit else {}
+    unit = {"units": axis.unit, "step": axis.scale} if axis.unit else {}
     return xr.Variable([axis.name], values, {"long_name": LONG_NAMES.get(axis.name, axis.name), **unit})
 
 

@@ -97,7 +97,7 @@ class SessionNumbers:
 
 def scenario_of(run: Run) -> Any:
     """The scenario that a run asks for."""
-    from instrument.simulated.instrument import presets
+    from instrument.simulation.instrument import presets
     from scenarios.acquire.scenario import from_dict
     from scenarios.presets import load_scenario
 

@@ -165,5 +165,5 @@ def _follow(seed: int, images: bool) -> dict[str, Any]:
 
 def _code_key() -> str:
     """A folder name for the code that sessions depend on; how they are judged is not part of it."""
-    packages = (ROOT / "twin", ROOT / "reconstruct", ROOT / "instrument/simulated/truth")
+    packages = (ROOT / "twin", ROOT / "reconstruct", ROOT / "instrument/simulation/truth")
     return code_key(*packages, *sorted(Path(__file__).parent.glob("[st]*.py")))

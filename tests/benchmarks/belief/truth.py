@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 import twin
-from instrument.simulated.truth.config import presets
-from instrument.simulated.truth.session import TruthSession
+from instrument.simulation.truth.config import presets
+from instrument.simulation.truth.session import TruthSession
 from reconstruct.stream.observation import Observation
 from twin.channels import CHANNELS
 from twin.records import Readings

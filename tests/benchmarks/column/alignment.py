@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.io.cache import cache_folder
+from instrument.core.cache import cache_folder
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.benchmarks.acquire.runs import SHORT_PLAN, SMOKE_PLAN, Run, SessionNumbers, Store, run_all

@@ -13,9 +13,9 @@ import numpy as np
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFInterpolator
 from scipy.stats import norm
 
+from reconstruct.api.columns import load_column
 from reconstruct.calibration.fit import calibrate
 from reconstruct.calibration.rows import Row
-from scenarios.io.columns import load_column
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.benchmarks.column.other_column import OtherColumn, Unusable, table_of

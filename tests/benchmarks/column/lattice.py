@@ -13,12 +13,12 @@ import numpy as np
 from scipy.stats import norm
 
 from instrument.readers import read_vendor
-from reconstruct.measure.disk.estimator import measure_disk
-from reconstruct.measure.lattice.estimator import measure_lattice
-from reconstruct.measure.measurement import Measurement
-from reconstruct.measure.projection import Projection
-from reconstruct.measure.rotation import measure_rotation
-from reconstruct.measure.thon.estimator import measure_thon
+from reconstruct.measurement.disk.estimator import measure_disk
+from reconstruct.measurement.lattice.estimator import measure_lattice
+from reconstruct.measurement.measurement import Measurement
+from reconstruct.measurement.projection import Projection
+from reconstruct.measurement.rotation import measure_rotation
+from reconstruct.measurement.thon.estimator import measure_thon
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.recorded import data_folder

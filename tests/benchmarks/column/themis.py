@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from instrument.readers import read_vendor
+from reconstruct.api.columns import load_column
 from reconstruct.calibration.ensemble import agreeing_draws
 from reconstruct.calibration.modes.claims import Record, judge
 from reconstruct.calibration.modes.classify import spread_weights
 from reconstruct.calibration.rows import Row
-from scenarios.io.columns import load_column
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.recorded import data_folder

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from instrument.core.journal import Journal
-from instrument.simulated.instrument import SimulatedMicroscope, from_mapping
+from instrument.simulation.instrument import SimulatedMicroscope, from_mapping
 from learn.discrepancy.trust import Limits
 from scenarios.acquire.alignment import DWELLS, exposed
 from scenarios.acquire.dose_accounting import Ledger, electrons_of

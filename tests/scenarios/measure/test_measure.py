@@ -170,7 +170,7 @@ def test_rotation_and_flip_of_a_scan(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_a_pattern_determines_a_crystals_thickness(tmp_path, capsys):
-    from tests.reconstruct.measure.test_pacbed import mean_image
+    from tests.reconstruct.measurement.test_pacbed import mean_image
 
     image = np.random.default_rng(0).poisson(mean_image(120.0, (1e-3, -0.5e-3))).astype(float)
     file = stored(

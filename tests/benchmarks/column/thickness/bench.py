@@ -72,8 +72,8 @@ def followed(
 ) -> dict[str, Any]:
     """All trials of a structure's specimens fitted: truths and measurements, how long it took, and what another structure's pattern gives. ``fine``: directions
     between beams, if not the crystal's."""
-    from reconstruct.measure.pacbed.estimator import Geometry, measure_pacbed
-    from reconstruct.measure.pacbed.search import prepare
+    from reconstruct.measurement.pacbed.estimator import Geometry, measure_pacbed
+    from reconstruct.measurement.pacbed.search import prepare
     from twin.detection.camera import Camera
     from twin.detection.transfer import Mixture
 

@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    from reconstruct.measure.pacbed.estimator import ModelError
+    from reconstruct.measurement.pacbed.estimator import ModelError
 
     pairs = []
     for name in truth.CRYSTALS:
