@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# Before NumPy is imported, for workers and the commands under test too: tests run two at a time, and threads of linear algebra would wait for one another.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import jax
 import pytest
 from beartype import BeartypeConf

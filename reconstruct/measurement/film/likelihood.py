@@ -10,8 +10,9 @@ matrices, and the score and Fisher's information tr(K^-1 dK K^-1 dK) are exact i
 move between exposures.
 """
 
+import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -132,11 +133,6 @@ def _unpack(block: Block, parameters: Array) -> tuple[Array, Array, Array, Array
     return c, parameters[THIRD], jnp.exp(block.splines @ parameters[THIRD + 1 : -1]), jnp.exp(parameters[-1])
 
 
-def _to_all_parameters(splines: Array, values: Array) -> Array:
-    """Local scores [q, LOCAL] as scores [q, THIRD + 1 + knots + 1] of all parameters."""
-    return jnp.concatenate([values[:, : THIRD + 1], values[:, THIRD + 1 : -1] * splines, values[:, -1:]], axis=1)
-
-
 @jax.jit
 def value(block: Block, parameters: Float[Array, " n"]) -> Float[Array, ""]:
     """Log likelihood of an exposure."""
@@ -155,24 +151,51 @@ def value(block: Block, parameters: Float[Array, " n"]) -> Float[Array, ""]:
     )
 
 
-@jax.jit
-def scores(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, ""], Float[Array, "q n"]]:
+def scores(block: Block, parameters: Float[Array | np.ndarray, " n"]) -> tuple[float, Float[np.ndarray, "q n"]]:
     """Log likelihood of an exposure and the score [q, n] of each of its frequencies."""
-    checks.require_float64()
-    c, thickness, power, noise = _unpack(block, parameters)
+    (c, thickness, noise), power = _given(block, parameters)
+    inputs = (block.z, *block.bands, power)
+    values, local = _by_frequency(_scores, (c, thickness, noise), inputs)
+    splines, local = np.asarray(block.splines), local.astype(np.float64)
+    parts = [local[:, : THIRD + 1], local[:, THIRD + 1 : -1] * splines, local[:, -1:]]
+    return float(values.astype(np.float64).sum()), np.concatenate(parts, axis=1)
 
-    def frequency_score(inputs: tuple) -> tuple[Array, Array]:
-        z, less, more, lower, upper, p = inputs
+
+@jax.jit
+def _scores(shared: tuple[Array, Array, Array], inputs: tuple) -> tuple[Array, Array]:
+    c, thickness, noise = shared
+
+    def frequency_score(z: Array, less: Array, more: Array, lower: Array, upper: Array, p: Array) -> tuple:
         return _value_and_score(z, Sidebands(less, more, lower, upper), c, thickness, p, noise)
 
-    values, frequency_scores = jax.lax.map(frequency_score, (block.z, *block.bands, power), batch_size=FREQUENCY_BATCH)
-    return values.astype(jnp.float64).sum(), _to_all_parameters(block.splines, frequency_scores.astype(jnp.float64))
+    return jax.vmap(frequency_score)(*inputs)
 
 
-def _information_function(block: Block, parameters: Array) -> tuple[Callable[[tuple], Array], tuple]:
-    """A function from what is given of one frequency to its information [n, n] on all parameters, and what is given of all."""
-    c, thickness, power, noise = _unpack(block, parameters)
-    pixels = block.z.shape[1]
+def _given(block: Block, parameters: Array | np.ndarray) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+    """(c, thickness, noise) and the power [q]: `_unpack` without JAX, which would compile it for every number of frequencies."""
+    checks.require_float64()
+    values = np.asarray(parameters)
+    c = values[:THIRD].copy()
+    c[0] += np.asarray(block.c10)
+    return (c, np.asarray(values[THIRD]), np.asarray(np.exp(values[-1]))), np.exp(
+        np.asarray(block.splines) @ values[THIRD + 1 : -1]
+    )
+
+
+def _by_frequency(function: Callable[..., Any], shared: Any, inputs: tuple) -> Any:
+    """``function(shared, inputs)`` for all frequencies, in batches of one size, the last filled up: so that it compiles once for all cutoffs."""
+    arrays = [np.asarray(part) for part in inputs]
+    count = len(arrays[0])
+    filled = [np.concatenate([part, np.repeat(part[-1:], -count % FREQUENCY_BATCH, axis=0)]) for part in arrays]
+    begun = [
+        function(shared, tuple(part[start : start + FREQUENCY_BATCH] for part in filled))
+        for start in range(0, count, FREQUENCY_BATCH)
+    ]
+    return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts])[:count], *begun)
+
+
+def _frequency_information(c: Array, thickness: Array, noise: Array, pixels: int) -> Callable[[tuple], Array]:
+    """A function from what is given of one frequency to its information [n, n] on all parameters."""
 
     def frequency_information(inputs: tuple) -> Array:
         less, more, lower, upper, p, splines = inputs
@@ -182,22 +205,30 @@ def _information_function(block: Block, parameters: Array) -> tuple[Callable[[tu
         left, right = rows[:, : THIRD + 1], rows[:, -1:]
         return jnp.concatenate([left, rows[:, THIRD + 1 : THIRD + 2] * splines[None, :], right], axis=1)
 
-    return frequency_information, (*block.bands, power, block.splines)
+    return frequency_information
 
 
-@jax.jit
-def informations(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "q n n"]:
+def informations(block: Block, parameters: Float[Array | np.ndarray, " n"]) -> Float[np.ndarray, "q n n"]:
     """Fisher's expected information [q, n, n] of each frequency of an exposure; of the block's ``z`` only the shape counts."""
-    checks.require_float64()
-    frequency_information, inputs = _information_function(block, parameters)
-    return jax.lax.map(frequency_information, inputs, batch_size=FREQUENCY_BATCH)
+    shared, power = _given(block, parameters)
+    return _by_frequency(_informations(block.z.shape[1]), shared, (*block.bands, power, block.splines))
+
+
+@functools.cache
+def _informations(pixels: int) -> Callable[..., Array]:
+    def batch(shared: tuple[Array, Array, Array], inputs: tuple) -> Array:
+        return jax.vmap(_frequency_information(*shared, pixels))(inputs)
+
+    return jax.jit(batch)
 
 
 @jax.jit
 def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n n"]:
     """Fisher's expected information [n, n] of an exposure, the sum of `informations` without holding them all."""
     checks.require_float64()
-    frequency_information, inputs = _information_function(block, parameters)
+    c, thickness, power, noise = _unpack(block, parameters)
+    frequency_information = _frequency_information(c, thickness, noise, block.z.shape[1])
+    inputs = (*block.bands, power, block.splines)
 
     def group(total: Array, inputs: tuple) -> tuple[Array, None]:
         return total + jax.vmap(frequency_information)(inputs).sum(axis=0), None
@@ -212,18 +243,23 @@ def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n
     return total
 
 
-@jax.jit
-def expected_power(block: Block, parameters: Float[Array, " n"]) -> tuple[Float[Array, " q"], Float[Array, " q"]]:
+def expected_power(
+    block: Block, parameters: Float[Array | np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, " q"]]:
     """Mean over pixels of |z|^2, expected, and its standard deviation, for each frequency."""
-    checks.require_float64()
-    c, thickness, power, noise = _unpack(block, parameters)
+    shared, power = _given(block, parameters)
+    return _by_frequency(_expected_power, shared, (*block.bands, power))
 
-    def frequency_power(inputs: tuple) -> tuple[Array, Array]:
-        less, more, lower, upper, p = inputs
-        lower, upper, _ = _modes(Sidebands(less, more, lower, upper), c, thickness)
-        gram = (lower + upper).conj().T @ (lower + upper)
+
+@jax.jit
+def _expected_power(shared: tuple[Array, Array, Array], inputs: tuple) -> tuple[Array, Array]:
+    c, thickness, noise = shared
+
+    def frequency_power(less: Array, more: Array, lower: Array, upper: Array, p: Array) -> tuple[Array, Array]:
+        low, up, _ = _modes(Sidebands(less, more, lower, upper), c, thickness)
+        gram = (low + up).conj().T @ (low + up)
         pixels = less.shape[0]
         first, second = jnp.trace(gram).real, jnp.trace(gram @ gram).real
         return noise + p * first / pixels, jnp.sqrt(noise**2 * pixels + 2 * noise * p * first + p**2 * second) / pixels
 
-    return jax.lax.map(frequency_power, (*block.bands, power), batch_size=FREQUENCY_BATCH)
+    return jax.vmap(frequency_power)(*inputs)
