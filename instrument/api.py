@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from instrument.core.cache import usable_cache
 from instrument.remote.client import RemoteInstrument, TruthClient
 from instrument.remote.launch import Launched, launch
+from twin.cache_folder import usable_cache
 
 Progress = Callable[[str, float | None], None]
 """Called with the name of a step and the share of it that is done (None: not known)."""

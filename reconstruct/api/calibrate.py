@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from reconstruct.api.columns import load_column
@@ -17,6 +16,7 @@ from reconstruct.calibration.rows import Row
 from reconstruct.calibration.table import read_table, table_rows
 from twin.column.column import Column
 from twin.column.table import ColumnTable
+from twin.compiled_programs import double_precision
 from twin.errors import BadInput, from_twin
 from twin.notebook import table
 from twin.units import rounded, scale
@@ -79,7 +79,7 @@ class CalibrationResult:
 
     def predict(self, rows: Sequence[Row]) -> list[Prediction]:
         """What the column gives at the settings of ``rows`` (their values are not used), with the model's error."""
-        with jax.enable_x64(True):
+        with double_precision():
             return self.fit.predict(rows)
 
     def _indices(self) -> dict[str, int]:
@@ -162,7 +162,7 @@ def calibrate(
         ...
     twin.errors.BadInput: rows: the calibration table has no rows. Give at least one setting with a measured quantity.
     """
-    with jax.enable_x64(True):
+    with double_precision():
         instrument = (
             column
             if isinstance(column, Column)

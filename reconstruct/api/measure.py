@@ -5,7 +5,6 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-import jax
 import numpy as np
 
 from reconstruct.api.data import signal_of
@@ -13,6 +12,7 @@ from reconstruct.measurement.recorded.inputs import Inputs, Wording
 from reconstruct.measurement.recorded.known import KINDS, Kind, quantities
 from reconstruct.measurement.recorded.recording import Recording, recording_of
 from reconstruct.measurement.recorded.result import RecordedMeasurement
+from twin.compiled_programs import double_precision
 from twin.errors import BadInput
 
 KindName = Literal["lattice", "thon", "haadf", "disk", "rotation", "pacbed", "film"]
@@ -51,7 +51,7 @@ def measure(
     words = Wording(selected.known)
     inputs = Inputs(_known(kind, selected, known), words)
     inputs.check()
-    with jax.enable_x64(True):
+    with double_precision():
         recordings = _recordings(kind, selected, data, inputs)
         return selected.function(recordings if selected.several else recordings[0], progress or _quiet)
 

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
-from instrument.core.cache import usable_cache
 from instrument.core.interface import InstrumentLost
 from instrument.core.journal import Journal
 from instrument.remote.client import RemoteInstrument
@@ -33,6 +32,7 @@ from scenarios.io.progress import Progress
 from scenarios.report.live import LiveReport
 from scenarios.report.session import request_rows
 from scenarios.report.verdict import judge
+from twin.cache_folder import usable_cache
 
 if TYPE_CHECKING:
     from scenarios.acquire.loop import Policy, SessionLoop
@@ -160,7 +160,7 @@ def _twin(
 
     ``check`` is called between steps, and ends the build by raising an exception.
     """
-    from scenarios.io.numerics import start_jax
+    from twin.compiled_programs import start_jax
 
     start_jax()
     from scenarios.acquire.build import build_twin

@@ -48,7 +48,7 @@ def acquire(
 
         with open_progress(f"emtwin acquire {plan.name}, seed {plan.seed}") as progress:
             if plan.kind == "replay-titanate":
-                from scenarios.io.numerics import start_jax
+                from twin.compiled_programs import start_jax
 
                 start_jax()
                 from scenarios.replay.session import run_replay

@@ -73,7 +73,7 @@ def calibrate(
         from scenarios.io.progress import open_progress
 
         new_files(out, figure)
-        from scenarios.io.numerics import start_jax
+        from twin.compiled_programs import start_jax
 
         start_jax()
         from scenarios.calibrate.job import calibrate_table, write_calibration

@@ -44,7 +44,7 @@ def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: 
 
     inputs = inputs_of(name, options)
     new_files(output.out, output.figure)
-    from scenarios.io.numerics import start_jax
+    from twin.compiled_programs import start_jax
 
     start_jax()
     from scenarios.measure.files import open_file

@@ -38,7 +38,7 @@ def simulate(
         from scenarios.io.progress import open_progress
 
         with open_progress(f"emtwin simulate {plan.name if plan else where}") as progress:
-            from scenarios.io.numerics import start_jax
+            from twin.compiled_programs import start_jax
 
             start_jax()
             from scenarios.simulate.job import run_simulate

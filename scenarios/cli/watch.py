@@ -34,7 +34,7 @@ def watch(
 
         options = WatchOptions(source, table, seconds, speed, out)
         options.check()
-        from scenarios.io.numerics import start_jax
+        from twin.compiled_programs import start_jax
 
         start_jax()
         from scenarios.watch.job import run_watch

@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import jax
-
 from twin.api.microscope import Microscope
 from twin.api.sample import Sample
 from twin.api.scan import Detectors, Scan, camera_values, detector_values
 from twin.api.values import plain
+from twin.compiled_programs import double_precision
 from twin.detection.camera import Camera
 from twin.grid import CUTOFF, TAPER
 from twin.optics.electrons import wavelength
@@ -47,7 +46,8 @@ def simulate(
     memory: float = 2e9,
     name: str = "",
 ) -> "Dataset":
-    """The ``signal`` of a ``sample``: the same computation and the same numbers as ``emtwin simulate``. Float64 is switched on for the time it takes.
+    """The ``signal`` of a ``sample``: the same computation and the same numbers as ``emtwin simulate``. Float64 is switched on for the time it
+    takes, and compiled programs are kept for later calls and processes (in ``EMTWIN_CACHE``, unless JAX was given a folder).
 
     ``scan`` and ``detectors`` (a sequence, or by name) for stem and 4d-stem, one Pixelated for patterns (default: the beams themselves); ``position`` (x, y) in
     angstrom of a probe that is not scanned; ``defoci`` in angstrom, added to -C10, and ``coherence`` for hrtem; ``selected_area`` diameter in angstrom for
@@ -65,7 +65,7 @@ def simulate(
         selected_area=selected_area, dose=dose, camera=camera, sampling=sampling, gpts=gpts, seed=seed, tolerance=tolerance,
         algorithm=algorithm, memory=memory, name=name,
     )  # fmt: skip
-    with jax.enable_x64(True):
+    with double_precision():
         simulated = run(plan, sample.structure)
     from twin.api.dataset import dataset_of
 

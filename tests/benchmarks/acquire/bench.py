@@ -81,7 +81,7 @@ def cases(
 
     Bars over seeds are judged only where there are at least 20 of them.
     """
-    from instrument.core.cache import cache_folder
+    from twin.cache_folder import cache_folder
 
     store = Store(work or cache_folder() / "benchmark-acquire")
     count = seeds or (1 if short else SEEDS)

@@ -1,19 +1,21 @@
-"""Set-up of JAX for all commands: float64, and a cache of compiled programs.
+"""Set-up of JAX for commands and for functions that are called from Python: float64, and a cache of compiled programs.
 
 Programs are cached by the versions of Python and JAX, processor and number of cores: a program compiled for one processor may not run on another, and
 JAX's own keys do not distinguish them.
 """
 
+import contextlib
 import hashlib
 import os
 import platform
 import re
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from instrument.core.cache import cores, limit_size, usable_cache, writable
+from twin.cache_folder import cores, limit_size, usable_cache, writable
 
 MAX_CACHE_SIZE = 2**30
 """Largest size in bytes of the cache of compiled programs, all versions together; the least recently used are removed first."""
@@ -23,10 +25,30 @@ _TROUBLE = re.compile(r"Error (reading|writing) persistent compilation cache ent
 
 
 def start_jax() -> None:
-    """Set JAX up for a command: call it before the first use of JAX. What the user set by JAX's own environment variables is left alone."""
+    """Set JAX up for a command: call it before the first use of JAX."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
+    keep_programs()
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Float64 for as long as it lasts, with compiled programs kept (`keep_programs`)."""
+    import jax
+
+    keep_programs()
+    with jax.enable_x64(True):
+        yield
+
+
+def keep_programs() -> None:
+    """Have this process keep the programs that JAX compiles in the cache folder (``EMTWIN_CACHE``), for itself and for later ones.
+
+    A folder that was set before, by JAX's own environment variable or configuration, is left alone.
+    """
+    import jax
+
     if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
         return
     folder = _compiled_folder()

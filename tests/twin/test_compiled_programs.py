@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from instrument.core.cache import limit_size, usable_cache, writable
-from scenarios.io import numerics
+from twin import compiled_programs
+from twin.cache_folder import limit_size, usable_cache, writable
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
 import json, sys
-from scenarios.io.numerics import start_jax
+from twin.compiled_programs import start_jax
 start_jax()
 import jax, jax.monitoring
 import jax.numpy as jnp
@@ -82,14 +82,14 @@ def test_a_folder_that_the_user_named_wins(tmp_path):
 
 
 def test_programs_are_cached_apart_by_processor_versions_and_cores(monkeypatch):
-    key = numerics.machine_key()
-    assert numerics.machine_key() == key
-    monkeypatch.setattr(numerics, "_processor", lambda: "flags: sse2")
-    other = numerics.machine_key()
+    key = compiled_programs.machine_key()
+    assert compiled_programs.machine_key() == key
+    monkeypatch.setattr(compiled_programs, "_processor", lambda: "flags: sse2")
+    other = compiled_programs.machine_key()
     monkeypatch.setattr("importlib.metadata.version", lambda name: "0.0")
-    older = numerics.machine_key()
+    older = compiled_programs.machine_key()
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    assert len({key, other, older, numerics.machine_key()}) == 4
+    assert len({key, other, older, compiled_programs.machine_key()}) == 4
 
 
 def test_what_was_used_least_recently_goes_first(tmp_path):
@@ -120,7 +120,7 @@ def test_other_warnings_are_shown(text, tmp_path, monkeypatch):
     shown = []
     monkeypatch.setattr("warnings.showwarning", lambda message, *_: shown.append(str(message)))
     monkeypatch.setattr("warnings.filters", [])
-    numerics._heal(tmp_path)
+    compiled_programs._heal(tmp_path)
     import warnings
 
     warnings.showwarning(UserWarning(text), UserWarning, "file.py", 1)
