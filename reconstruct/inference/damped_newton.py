@@ -1,0 +1,132 @@
+"""Damped Newton steps from many starts at once: Levenberg-Marquardt, Gauss-Newton and Fisher scoring, which differ only in the curvature.
+
+The caller evaluates a cost (minus a log posterior), its gradient g and a positive semidefinite curvature H: J^T W J of least squares, the expected information,
+or the outer products of the scores (Berndt, Hall, Hall & Hausman, Ann. Econ. Soc. Meas. 3, 653, 1974), each with the precision of the prior. A step solves
+
+    (H + damping diag H) step = -g        (Marquardt, J. SIAM 11, 431, 1963)
+
+and is taken where it lowers the cost. The loop runs in NumPy on the host, so that an evaluation may be compiled, marginalise errors or hold masks; starts that
+have converged are not evaluated again.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+FIRST_DAMPING = 1e-2
+LOWERED, RAISED = 0.2, 6.0
+"""Factors of the damping after a step that lowered the cost, and after one that did not (Marquardt has 1/10 and 10): smaller ones overshoot less."""
+MIN_DAMPING, MAX_DAMPING = 1e-6, 1e4
+"""The search from a start ends above the larger: no step along the scaled gradient lowers the cost by more than rounding."""
+
+
+class Quadratic(NamedTuple):
+    """``cost`` [k], ``gradient`` [k, p] and ``curvature`` [k, p, p] at k points, and arrays [k, ...] of ``details`` that are wanted at the minimum."""
+
+    cost: np.ndarray
+    gradient: np.ndarray
+    curvature: np.ndarray
+    details: tuple[np.ndarray, ...] = ()
+
+
+class Minimum(NamedTuple):
+    """``position`` [k, p] of least cost from each start and what was evaluated there; ``converged`` [k] and how many ``steps`` [k] were tried.
+
+    A start has converged where an undamped step was expected to lower the cost by no more than the tolerance (half the square of the Newton decrement; Boyd &
+    Vandenberghe, Convex Optimization, 9.5.1), and a last step has been tried.
+    """
+
+    position: np.ndarray
+    cost: np.ndarray
+    curvature: np.ndarray
+    details: tuple[np.ndarray, ...]
+    converged: np.ndarray
+    steps: np.ndarray
+
+
+def minimise(
+    evaluate: Callable[[np.ndarray, np.ndarray], Quadratic],
+    start: np.ndarray,
+    max_steps: int,
+    tolerance: float = 0.0,
+    low: np.ndarray | float = -np.inf,
+    high: np.ndarray | float = np.inf,
+    max_change: np.ndarray | float = np.inf,
+) -> Minimum:
+    """Minima of a cost from each ``start`` [k, p], within ``low`` and ``high`` [p]; no step changes a parameter by more than ``max_change`` [p].
+
+    ``evaluate`` gives the `Quadratic` at positions [j, p] that belong to the starts with numbers [j]. A cost that is not finite is never accepted.
+    ``tolerance`` is of the cost, for the best start; for one whose cost is higher by c > 1 it is c times as large.
+    """
+    position = np.clip(np.array(start, dtype=np.float64), low, high)
+    first = evaluate(position, np.arange(len(position)))
+    cost, gradient, curvature = (np.array(values, dtype=np.float64) for values in first[:3])
+    details = tuple(np.array(values) for values in first.details)
+    cost[np.isnan(cost)] = np.inf
+    damping = np.full(len(position), FIRST_DAMPING)
+    converged, steps = np.zeros(len(position), dtype=bool), np.zeros(len(position), dtype=int)
+    for _ in range(max_steps):
+        rows = np.flatnonzero(~converged & (damping <= MAX_DAMPING))
+        if len(rows) == 0:
+            break
+        step, expected_decrease = _newton_step(
+            position[rows], gradient[rows], curvature[rows], damping[rows], low, high
+        )
+        trial = np.clip(position[rows] + np.clip(step, -max_change, max_change), low, high)
+        tried = evaluate(trial, rows)
+        lower = np.asarray(tried.cost) < cost[rows]
+        taken = rows[lower]
+        position[taken] = trial[lower]
+        for kept, new in zip((cost, gradient, curvature, *details), (*tried[:3], *tried.details), strict=True):
+            kept[taken] = np.asarray(new)[lower]
+        with np.errstate(invalid="ignore"):  # infinite costs have no excess, and no minimum
+            converged[rows] = expected_decrease <= tolerance * np.maximum(1.0, cost[rows] - cost.min())
+        damping[rows] = np.where(lower, np.maximum(LOWERED * damping[rows], MIN_DAMPING), RAISED * damping[rows])
+        steps[rows] += 1
+    return Minimum(position, cost, curvature, details, converged, steps)
+
+
+def minimise_single(
+    evaluate: Callable[[np.ndarray], tuple[float, np.ndarray, np.ndarray]],
+    start: np.ndarray,
+    max_steps: int,
+    tolerance: float = 0.0,
+    low: np.ndarray | float = -np.inf,
+    high: np.ndarray | float = np.inf,
+) -> Minimum:
+    """The `Minimum` from one ``start`` [p], of arrays without the axis of starts; ``evaluate`` gives cost, gradient [p] and curvature [p, p]."""
+
+    def batch(position: np.ndarray, _: np.ndarray) -> Quadratic:
+        cost, gradient, curvature = evaluate(position[0])
+        return Quadratic(np.array([cost]), gradient[None], curvature[None])
+
+    minimum = minimise(batch, np.asarray(start)[None], max_steps, tolerance, low, high)
+    position, cost, curvature, _, converged, steps = minimum
+    return Minimum(position[0], cost[0], curvature[0], (), converged[0], steps[0])
+
+
+def _newton_step(
+    position: np.ndarray,
+    gradient: np.ndarray,
+    curvature: np.ndarray,
+    damping: np.ndarray,
+    low: np.ndarray | float,
+    high: np.ndarray | float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Damped steps [k, p], and by how much [k] the cost is expected to fall by undamped ones.
+
+    Parameters that the gradient pushes against a bound where they are do not move (Bertsekas, SIAM J. Control Optim. 20, 221, 1982), nor does a point whose
+    gradient or curvature is not finite.
+    """
+    usable = np.isfinite(gradient).all(axis=1) & np.isfinite(curvature).all(axis=(1, 2))
+    held = ((position <= low) & (gradient > 0.0)) | ((position >= high) & (gradient < 0.0)) | ~usable[:, None]
+    gradient = np.where(held, 0.0, gradient)
+    curvature = np.where(held[:, :, None] | held[:, None, :], 0.0, curvature)
+    diagonal = np.einsum("kpp->kp", curvature)
+    scale = np.sqrt(np.where(diagonal > 0.0, diagonal, 1.0))
+    scaled = curvature / (scale[:, :, None] * scale[:, None, :])
+    downhill, unit = -gradient / scale, np.eye(gradient.shape[1])
+    step = np.linalg.solve(scaled + damping[:, None, None] * unit, downhill[:, :, None])[:, :, 0]
+    undamped = np.linalg.solve(scaled + MIN_DAMPING * unit, downhill[:, :, None])[:, :, 0]
+    return step / scale, np.where(usable, 0.5 * (downhill * undamped).sum(axis=1), np.inf)
