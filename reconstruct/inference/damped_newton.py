@@ -45,6 +45,16 @@ class Minimum(NamedTuple):
     steps: np.ndarray
 
 
+class SingleMinimum(NamedTuple):
+    """The `Minimum` from a single start: ``position`` [p] and ``curvature`` [p, p]."""
+
+    position: np.ndarray
+    cost: float
+    curvature: np.ndarray
+    converged: bool
+    steps: int
+
+
 def minimise(
     evaluate: Callable[[np.ndarray, np.ndarray], Quadratic],
     start: np.ndarray,
@@ -60,7 +70,7 @@ def minimise(
     ``tolerance`` is of the cost, for the best start; for one whose cost is higher by c > 1 it is c times as large.
     """
     position = np.clip(np.array(start, dtype=np.float64), low, high)
-    first = evaluate(position, np.arange(len(position)))
+    first = evaluate(position.copy(), np.arange(len(position)))
     cost, gradient, curvature = (np.array(values, dtype=np.float64) for values in first[:3])
     details = tuple(np.array(values) for values in first.details)
     cost[np.isnan(cost)] = np.inf
@@ -80,8 +90,9 @@ def minimise(
         position[taken] = trial[lower]
         for kept, new in zip((cost, gradient, curvature, *details), (*tried[:3], *tried.details), strict=True):
             kept[taken] = np.asarray(new)[lower]
-        with np.errstate(invalid="ignore"):  # infinite costs have no excess, and no minimum
-            converged[rows] = expected_decrease <= tolerance * np.maximum(1.0, cost[rows] - cost.min())
+        with np.errstate(invalid="ignore"):  # an infinite cost has no excess, and has not converged
+            excess = np.where(np.isfinite(cost[rows]), cost[rows] - cost.min(), np.nan)
+            converged[rows] = expected_decrease <= tolerance * np.maximum(1.0, excess)
         damping[rows] = np.where(lower, np.maximum(LOWERED * damping[rows], MIN_DAMPING), RAISED * damping[rows])
         steps[rows] += 1
     return Minimum(position, cost, curvature, details, converged, steps)
@@ -94,16 +105,15 @@ def minimise_single(
     tolerance: float = 0.0,
     low: np.ndarray | float = -np.inf,
     high: np.ndarray | float = np.inf,
-) -> Minimum:
-    """The `Minimum` from one ``start`` [p], of arrays without the axis of starts; ``evaluate`` gives cost, gradient [p] and curvature [p, p]."""
+) -> SingleMinimum:
+    """The minimum from one ``start`` [p], as `minimise` finds it; ``evaluate`` gives cost, gradient [p] and curvature [p, p]."""
 
     def batch(position: np.ndarray, _: np.ndarray) -> Quadratic:
         cost, gradient, curvature = evaluate(position[0])
         return Quadratic(np.array([cost]), gradient[None], curvature[None])
 
-    minimum = minimise(batch, np.asarray(start)[None], max_steps, tolerance, low, high)
-    position, cost, curvature, _, converged, steps = minimum
-    return Minimum(position[0], cost[0], curvature[0], (), converged[0], steps[0])
+    position, cost, curvature, _, converged, steps = minimise(batch, start[None], max_steps, tolerance, low, high)
+    return SingleMinimum(position[0], float(cost[0]), curvature[0], bool(converged[0]), int(steps[0]))
 
 
 def _newton_step(

@@ -282,7 +282,7 @@ def _maximise(
         return cost, precision @ deviation - score, _fisher_information(mean, slopes, mask) + precision
 
     minimum = minimise_single(quadratic, start, MAX_STEPS, COST_TOLERANCE)
-    return minimum.position, -float(minimum.cost)
+    return minimum.position, -minimum.cost
 
 
 def _plot(setting: Setting, counts: np.ndarray, mean: np.ndarray) -> FitPlot:

@@ -90,7 +90,7 @@ def maximise(
     minimum = minimise_single(
         lambda parameters: evaluate(blocks, parameters, precision, centre), start, max_steps, tolerance, low, high
     )
-    return SearchState(minimum.position, -float(minimum.cost), minimum.curvature)
+    return SearchState(minimum.position, -minimum.cost, minimum.curvature)
 
 
 def _initial_power(blocks: list[Block]) -> np.ndarray:

@@ -160,7 +160,7 @@ class Problem:
         """Position and cost of the maximum from z, the model's error having its last estimated size."""
         weights = self.weights(self.relative)
         minimum = minimise_single(lambda at: self.gauss_newton(at, weights), z, MAX_STEPS, COST_TOLERANCE)
-        return minimum.position, float(minimum.cost)
+        return minimum.position, minimum.cost
 
     def misfit(self, z: np.ndarray) -> float:
         """Chi square of the harmonics at z, the model's error taken out, over their number."""

@@ -92,7 +92,7 @@ class Fit:
 
         start, low, high = ((values - self.mean) / self.sd for values in (theta, self.low, self.high))
         minimum = minimise_single(quadratic, start, max_steps, COST_TOLERANCE, low, high)
-        return self.mean + self.sd * minimum.position, float(minimum.cost)
+        return self.mean + self.sd * minimum.position, minimum.cost
 
     def fit_error_size(self, theta: np.ndarray) -> float:
         """The size of the model's error with most evidence, linearised here, under its prior."""

@@ -219,7 +219,7 @@ def _fit(
         )
 
     minimum = minimise_single(quadratic, values, MAX_STEPS, COST_TOLERANCE)
-    values, cost, information = minimum.position, float(minimum.cost), minimum.curvature
+    values, cost, information = minimum.position, minimum.cost, minimum.curvature
     deviation = (values - centre) / spread
     scale = np.sqrt(np.diag(information))
     inverse = np.linalg.inv(information / np.outer(scale, scale))

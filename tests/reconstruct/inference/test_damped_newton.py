@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import least_squares, rosen, rosen_der
 
-from reconstruct.inference.damped_newton import MAX_DAMPING, Minimum, Quadratic, minimise, minimise_single
+from reconstruct.inference.damped_newton import Quadratic, SingleMinimum, minimise, minimise_single
 
 TIMES = np.linspace(0.0, 3.0, 40)
 
@@ -34,10 +34,10 @@ def squares(problem, z: np.ndarray) -> Quadratic:
     return Quadratic(0.5 * (residual**2).sum(axis=-1), gradient, transposed @ slopes, (residual,))
 
 
-def single(problem, start, max_steps: int = 100, tolerance: float = 1e-12, **bounds) -> Minimum:
+def single(problem, start, max_steps: int = 100, tolerance: float = 1e-12, **bounds) -> SingleMinimum:
     def evaluate(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
-        cost, gradient, curvature, _ = squares(problem, z)
-        return float(cost), gradient, curvature
+        cost, gradient, curvature, _ = squares(problem, z[None])
+        return float(cost[0]), gradient[0], curvature[0]
 
     return minimise_single(evaluate, np.array(start), max_steps, tolerance, **bounds)
 
@@ -50,9 +50,9 @@ def test_rosenbrocks_valley_is_followed_to_its_end():
     assert minimum.converged
     expected = least_squares(lambda z: rosenbrock(z)[0], start, lambda z: rosenbrock(z)[1], method="lm")
     assert minimum.steps <= 2 * expected.nfev
-    cost, gradient, _, _ = squares(rosenbrock, start)
-    assert 2.0 * cost == pytest.approx(rosen(start))
-    np.testing.assert_allclose(2.0 * gradient, rosen_der(start))
+    cost, gradient, _, _ = squares(rosenbrock, start[None])
+    assert 2.0 * cost[0] == pytest.approx(rosen(start))
+    np.testing.assert_allclose(2.0 * gradient[0], rosen_der(start))
 
 
 def test_residuals_that_do_not_vanish_are_fitted_as_scipy_does():
@@ -137,7 +137,8 @@ def test_no_step_changes_a_parameter_by_more_than_it_may():
     accepted = [positions[0]]
     for position in positions[1:]:
         assert np.abs(position - accepted[-1]).max() <= 0.1 + 1e-12
-        if squares(decay, position).cost < squares(decay, accepted[-1]).cost:
+        costs = squares(decay, np.stack([position, accepted[-1]])).cost
+        if costs[0] < costs[1]:
             accepted.append(position)
     assert len(accepted) > 20
 
@@ -171,7 +172,6 @@ def test_what_is_not_finite_is_never_accepted():
     np.testing.assert_array_equal(minimum.position[0], starts[0])
     np.testing.assert_array_equal(minimum.converged, [False, True, True])
     assert minimum.cost[0] == np.inf
-    assert np.isfinite(MAX_DAMPING)
     everywhere = minimise(evaluate, starts[:1], 100, 1e-12)
     assert not everywhere.converged.any()
 
