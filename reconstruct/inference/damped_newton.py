@@ -16,9 +16,9 @@ import numpy as np
 
 FIRST_DAMPING = 1e-2
 LOWERED, RAISED = 0.2, 6.0
-"""Factors of the damping after a step that lowered the cost, and after one that did not (Marquardt has 1/10 and 10): smaller ones overshoot less."""
+"""Factors of the damping after a step that lowered the cost, and after one that did not (Marquardt's are 1/10 and 10; milder ones try fewer steps in vain)."""
 MIN_DAMPING, MAX_DAMPING = 1e-6, 1e4
-"""The search from a start ends above the larger: no step along the scaled gradient lowers the cost by more than rounding."""
+"""A start is given up above the larger: steps so short no longer lower the cost."""
 
 
 class Quadratic(NamedTuple):
