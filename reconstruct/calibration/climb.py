@@ -39,7 +39,7 @@ class DampedGaussNewton:
 
     def steps(self, sigma: np.ndarray, count: int) -> None:
         """``count`` steps with errors ``sigma`` [n]; a step that does not lower the cost is not taken."""
-        minimum = minimise(lambda u, sets: self._quadratic(u, sets, sigma), self.u, count, max_change=MAX_CHANGE)
+        minimum = minimise(lambda u: self._quadratic(u, sigma), self.u, count, max_change=MAX_CHANGE)
         self.u, self.cost = minimum.position, 2.0 * minimum.cost
 
     def keep(self, chosen: np.ndarray) -> None:
@@ -47,12 +47,12 @@ class DampedGaussNewton:
         self.u, self.anchor, self.target = self.u[chosen], self.anchor[chosen], self.target[chosen]
         self.cost = self.cost[chosen]
 
-    def _quadratic(self, u: np.ndarray, sets: np.ndarray, sigma: np.ndarray) -> Quadratic:
-        """Half the cost at ``u`` [j, p] of the ``sets`` [j] with those numbers, the rows reweighted at u (iteratively reweighted least squares)."""
-        kind, deviation = self.evaluation.table.kind, u - self.anchor[sets]
+    def _quadratic(self, u: np.ndarray, sigma: np.ndarray) -> Quadratic:
+        """Half the cost at ``u`` [k, p], the rows reweighted there (iteratively reweighted least squares)."""
+        kind, deviation = self.evaluation.table.kind, u - self.anchor
         values, slopes = bounded(kind, self.evaluation.values(u), self.evaluation.slopes(u))
         assert slopes is not None
-        gap = difference(kind, self.target[sets], values) / sigma
+        gap = difference(kind, self.target, values) / sigma
         slopes = np.where(np.isfinite(slopes), slopes, 0.0) / sigma[:, None]
         if math.isinf(self.freedom):
             loss, weight = gap**2, np.ones_like(gap)

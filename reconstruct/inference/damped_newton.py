@@ -5,8 +5,7 @@ or the outer products of the scores (Berndt, Hall, Hall & Hausman, Ann. Econ. So
 
     (H + damping diag H) step = -g        (Marquardt, J. SIAM 11, 431, 1963)
 
-and is taken where it lowers the cost. The loop runs in NumPy on the host, so that an evaluation may be compiled, marginalise errors or hold masks; starts that
-have converged are not evaluated again.
+and is taken where it lowers the cost. The loop runs in NumPy on the host, so that an evaluation may be compiled, marginalise errors or hold masks.
 """
 
 from collections.abc import Callable
@@ -31,10 +30,10 @@ class Quadratic(NamedTuple):
 
 
 class Minimum(NamedTuple):
-    """``position`` [k, p] of least cost from each start and what was evaluated there; ``converged`` [k] and how many ``steps`` [k] were tried.
+    """``position`` [k, p] of least cost from each start, what was evaluated there, and the number of ``steps`` that were tried.
 
-    A start has converged where an undamped step was expected to lower the cost by no more than the tolerance (half the square of the Newton decrement; Boyd &
-    Vandenberghe, Convex Optimization, 9.5.1), and a last step has been tried.
+    A start has ``converged`` [k] where its last step lowered the cost, by less than the tolerance, or did not, where an undamped step was expected to bring
+    less (half the square of the Newton decrement; Boyd & Vandenberghe, Convex Optimization, 9.5.1).
     """
 
     position: np.ndarray
@@ -42,7 +41,7 @@ class Minimum(NamedTuple):
     curvature: np.ndarray
     details: tuple[np.ndarray, ...]
     converged: np.ndarray
-    steps: np.ndarray
+    steps: int
 
 
 class SingleMinimum(NamedTuple):
@@ -56,7 +55,7 @@ class SingleMinimum(NamedTuple):
 
 
 def minimise(
-    evaluate: Callable[[np.ndarray, np.ndarray], Quadratic],
+    evaluate: Callable[[np.ndarray], Quadratic],
     start: np.ndarray,
     max_steps: int,
     tolerance: float = 0.0,
@@ -66,35 +65,32 @@ def minimise(
 ) -> Minimum:
     """Minima of a cost from each ``start`` [k, p], within ``low`` and ``high`` [p]; no step changes a parameter by more than ``max_change`` [p].
 
-    ``evaluate`` gives the `Quadratic` at positions [j, p] that belong to the starts with numbers [j]. A cost that is not finite is never accepted.
-    ``tolerance`` is of the cost, for the best start; for one whose cost is higher by c > 1 it is c times as large.
+    ``evaluate`` gives the `Quadratic` at positions [k, p]. A cost that is not finite is never accepted. Steps end when all starts have converged or are given
+    up; ``tolerance`` is of the cost, for the best start, and c times as large for one whose cost is higher by c > 1.
     """
     position = np.clip(np.array(start, dtype=np.float64), low, high)
-    first = evaluate(position.copy(), np.arange(len(position)))
+    first = evaluate(position.copy())
     cost, gradient, curvature = (np.array(values, dtype=np.float64) for values in first[:3])
     details = tuple(np.array(values) for values in first.details)
-    cost[np.isnan(cost)] = np.inf
-    damping = np.full(len(position), FIRST_DAMPING)
-    converged, steps = np.zeros(len(position), dtype=bool), np.zeros(len(position), dtype=int)
-    for _ in range(max_steps):
-        rows = np.flatnonzero(~converged & (damping <= MAX_DAMPING))
-        if len(rows) == 0:
-            break
-        step, expected_decrease = _newton_step(
-            position[rows], gradient[rows], curvature[rows], damping[rows], low, high
+    cost[~np.isfinite(cost)] = np.inf
+    damping, converged = np.full(len(position), FIRST_DAMPING), np.zeros(len(position), dtype=bool)
+    steps = 0
+    while steps < max_steps and not (converged | (damping > MAX_DAMPING)).all():
+        step, expected = _newton_step(position, gradient, curvature, damping, low, high)
+        trial = np.clip(position + np.clip(step, -max_change, max_change), low, high)
+        tried = evaluate(trial)
+        lower = np.asarray(tried.cost) < cost
+        decrease = np.subtract(cost, tried.cost, out=expected, where=lower)
+        for kept, new in zip(
+            (position, cost, gradient, curvature, *details), (trial, *tried[:3], *tried.details), strict=True
+        ):
+            kept[lower] = np.asarray(new)[lower]
+        excess = np.where(np.isfinite(cost), cost, 0.0) - cost.min()
+        converged = np.isfinite(cost) & (decrease <= tolerance * np.maximum(1.0, excess))
+        damping = np.where(
+            lower, np.maximum(LOWERED * damping, MIN_DAMPING), np.minimum(RAISED * damping, RAISED * MAX_DAMPING)
         )
-        trial = np.clip(position[rows] + np.clip(step, -max_change, max_change), low, high)
-        tried = evaluate(trial, rows)
-        lower = np.asarray(tried.cost) < cost[rows]
-        taken = rows[lower]
-        position[taken] = trial[lower]
-        for kept, new in zip((cost, gradient, curvature, *details), (*tried[:3], *tried.details), strict=True):
-            kept[taken] = np.asarray(new)[lower]
-        with np.errstate(invalid="ignore"):  # an infinite cost has no excess, and has not converged
-            excess = np.where(np.isfinite(cost[rows]), cost[rows] - cost.min(), np.nan)
-            converged[rows] = expected_decrease <= tolerance * np.maximum(1.0, excess)
-        damping[rows] = np.where(lower, np.maximum(LOWERED * damping[rows], MIN_DAMPING), RAISED * damping[rows])
-        steps[rows] += 1
+        steps += 1
     return Minimum(position, cost, curvature, details, converged, steps)
 
 
@@ -108,12 +104,12 @@ def minimise_single(
 ) -> SingleMinimum:
     """The minimum from one ``start`` [p], as `minimise` finds it; ``evaluate`` gives cost, gradient [p] and curvature [p, p]."""
 
-    def batch(position: np.ndarray, _: np.ndarray) -> Quadratic:
+    def batch(position: np.ndarray) -> Quadratic:
         cost, gradient, curvature = evaluate(position[0])
         return Quadratic(np.array([cost]), gradient[None], curvature[None])
 
     position, cost, curvature, _, converged, steps = minimise(batch, start[None], max_steps, tolerance, low, high)
-    return SingleMinimum(position[0], float(cost[0]), curvature[0], bool(converged[0]), int(steps[0]))
+    return SingleMinimum(position[0], float(cost[0]), curvature[0], bool(converged[0]), steps)
 
 
 def _newton_step(

@@ -244,21 +244,21 @@ def _maximise(microscope, request, data, whiten, prior_means, prior_cov_sqrts, i
     """Maxima from all starts at once: parameters [s, p], cost [s] (minus log posterior, up to a constant) and whitened slopes [s, pixels, p]."""
     arrays = jnp.asarray(data), jnp.asarray(whiten), jnp.asarray(request.grid), checks.float64(request.black)
 
-    def evaluate_starts(z: np.ndarray, rows: np.ndarray) -> Quadratic:
-        padded = np.resize(np.arange(len(rows)), len(rows) + -len(rows) % START_BLOCK)
+    def evaluate_starts(z: np.ndarray) -> Quadratic:
+        padded = np.resize(np.arange(len(z)), len(z) + -len(z) % START_BLOCK)
         # all blocks are dispatched before the first is waited for
         blocks = [
             _linearised(
                 microscope,
                 jnp.asarray(z[part]),
-                jnp.asarray(prior_means[rows[part]]),
-                jnp.asarray(prior_cov_sqrts[rows[part]]),
+                jnp.asarray(prior_means[part]),
+                jnp.asarray(prior_cov_sqrts[part]),
                 *arrays,
             )
             for part in np.split(padded, len(padded) // START_BLOCK)
         ]
         cost, gradient, curvature, slopes = (
-            np.concatenate([np.asarray(block[result]) for block in blocks])[: len(rows)] for result in range(4)
+            np.concatenate([np.asarray(block[result]) for block in blocks])[: len(z)] for result in range(4)
         )
         return Quadratic(cost, gradient, curvature, (slopes,))
 

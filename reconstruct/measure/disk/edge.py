@@ -106,18 +106,16 @@ def _fit_width(
     # slopes of more than the level across the ring are not edges of disks; weak priors keep empty sectors in hand
     precision = np.array([1e-6, 1e-6, 4.0, half_width**-2, 4.0])
 
-    def evaluate(values: np.ndarray, rows: np.ndarray) -> Quadratic:
-        all_values = start.copy()
-        all_values[rows] = values
-        model, columns = _edge_model(offset, all_values[sector].T, width, half_width, min_counts)
+    def evaluate(values: np.ndarray) -> Quadratic:
+        model, columns = _edge_model(offset, values[sector].T, width, half_width, min_counts)
         information = np.empty((sectors, 5, 5))
         for i in range(5):
             for j in range(i, 5):
                 information[:, i, j] = information[:, j, i] = summed(columns[i] * columns[j] / model)
         score = np.stack([summed(column * (counts / model - 1.0)) for column in columns], axis=1)
-        deviation = values - start[rows]
-        cost = summed(model - counts * np.log(model))[rows] + 0.5 * (precision * deviation**2).sum(axis=1)
-        return Quadratic(cost, precision * deviation - score[rows], information[rows] + np.diag(precision))
+        deviation = values - start
+        cost = summed(model - counts * np.log(model)) + 0.5 * (precision * deviation**2).sum(axis=1)
+        return Quadratic(cost, precision * deviation - score, information + np.diag(precision))
 
     low = np.array([1e-3, 1e-3, -0.9, -half_width, -0.9])
     high = np.array([np.inf, np.inf, 0.9, half_width, 0.9])

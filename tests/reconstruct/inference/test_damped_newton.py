@@ -63,36 +63,33 @@ def test_residuals_that_do_not_vanish_are_fitted_as_scipy_does():
     np.testing.assert_allclose(minimum.curvature, expected.jac.T @ expected.jac, rtol=1e-4)
 
 
-def test_a_batch_is_its_starts_one_by_one_and_converged_ones_rest():
+def test_a_batch_is_its_starts_one_by_one():
     generator = np.random.default_rng(0)
     starts = np.array([1.0, 1.0]) + generator.normal(size=(7, 2)) * np.array([1.0, 2.0])
     starts[3] = 1.0
-    evaluated = np.zeros(7, dtype=int)
-
-    def evaluate(z: np.ndarray, rows: np.ndarray) -> Quadratic:
-        evaluated[rows] += 1
-        return squares(rosenbrock, z)
-
-    batch = minimise(evaluate, starts, 100, 1e-12)
+    batch = minimise(lambda z: squares(rosenbrock, z), starts, 100, 1e-12)
     singles = [single(rosenbrock, start) for start in starts]
-    np.testing.assert_allclose(batch.position, [minimum.position for minimum in singles], atol=1e-12)
-    np.testing.assert_array_equal(batch.steps, [minimum.steps for minimum in singles])
-    np.testing.assert_array_equal(evaluated, 1 + batch.steps)
-    assert batch.steps[3] == 1 < batch.steps.min(where=np.arange(7) != 3, initial=100)
+    np.testing.assert_allclose(batch.position, [minimum.position for minimum in singles], atol=1e-6)
+    assert batch.steps == max(minimum.steps for minimum in singles) > 1
+    assert singles[3].steps == 1
     assert batch.converged.all()
     np.testing.assert_allclose(batch.details[0], rosenbrock(batch.position)[0], atol=1e-15)
 
 
 def test_worse_starts_of_a_batch_converge_less_far():
-    """Two valleys, one much higher: the tolerance grows with the height."""
+    """Two valleys, one much higher: the tolerance grows with the height, which ends the steps earlier."""
+    far, near = np.array([1.0, 0.3, 0.0]), single(decay, [1.0, 0.3, 0.0]).position
 
-    def evaluate(z: np.ndarray, rows: np.ndarray) -> Quadratic:
-        cost, gradient, curvature, _ = squares(decay, z)
-        return Quadratic(cost + np.array([0.0, 1e6])[rows], gradient, curvature)
+    def steps(height: float) -> int:
+        def evaluate(z: np.ndarray) -> Quadratic:
+            cost, gradient, curvature, _ = squares(decay, z)
+            return Quadratic(cost + np.array([0.0, height]), gradient, curvature)
 
-    both = minimise(evaluate, np.array([[1.0, 0.3, 0.0]] * 2), 100, 1e-8)
-    assert both.converged.all()
-    assert both.steps[1] < both.steps[0]
+        minimum = minimise(evaluate, np.stack([near, far]), 100, 1e-6)
+        assert minimum.converged.all()
+        return minimum.steps
+
+    assert steps(1e6) < steps(0.0)
 
 
 def test_a_direction_without_information_keeps_its_value():
@@ -129,7 +126,7 @@ def test_bounds_are_kept_as_scipy_keeps_them(low, high):
 def test_no_step_changes_a_parameter_by_more_than_it_may():
     positions = []
 
-    def evaluate(z: np.ndarray, _: np.ndarray) -> Quadratic:
+    def evaluate(z: np.ndarray) -> Quadratic:
         positions.append(z[0])
         return squares(decay, z)
 
@@ -162,7 +159,7 @@ def test_scoring_finds_the_maximum_of_a_poisson_likelihood():
 def test_what_is_not_finite_is_never_accepted():
     """Beyond x = 1.5 nothing is defined, and the first start is there: it stays, and the others converge."""
 
-    def evaluate(z: np.ndarray, _: np.ndarray) -> Quadratic:
+    def evaluate(z: np.ndarray) -> Quadratic:
         results = squares(rosenbrock, np.where(z[:, :1] > 1.5, np.nan, z))
         return Quadratic(*results[:3])
 
