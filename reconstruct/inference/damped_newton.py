@@ -74,22 +74,22 @@ def minimise(
     details = tuple(np.array(values) for values in first.details)
     cost[~np.isfinite(cost)] = np.inf
     damping, converged = np.full(len(position), FIRST_DAMPING), np.zeros(len(position), dtype=bool)
-    steps = 0
-    while steps < max_steps and not (converged | (damping > MAX_DAMPING)).all():
+    ended, steps = converged, 0
+    while steps < max_steps and not ended.all():
         step, expected = _newton_step(position, gradient, curvature, damping, low, high)
         trial = np.clip(position + np.clip(step, -max_change, max_change), low, high)
         tried = evaluate(trial)
         lower = np.asarray(tried.cost) < cost
         decrease = np.subtract(cost, tried.cost, out=expected, where=lower)
-        for kept, new in zip(
-            (position, cost, gradient, curvature, *details), (trial, *tried[:3], *tried.details), strict=True
-        ):
-            kept[lower] = np.asarray(new)[lower]
+        best = position, cost, gradient, curvature, *details
+        for values, new in zip(best, (trial, *tried[:3], *tried.details), strict=True):
+            values[lower] = np.asarray(new)[lower]
         excess = np.where(np.isfinite(cost), cost, 0.0) - cost.min()
         converged = np.isfinite(cost) & (decrease <= tolerance * np.maximum(1.0, excess))
-        damping = np.where(
-            lower, np.maximum(LOWERED * damping, MIN_DAMPING), np.minimum(RAISED * damping, RAISED * MAX_DAMPING)
-        )
+        damping = np.clip(damping * np.where(lower, LOWERED, RAISED), MIN_DAMPING, RAISED * MAX_DAMPING)
+        # what is not lowered is tried again with a shorter step, unless the cost could not show it
+        unseen = decrease <= np.finfo(np.float64).eps * np.abs(cost)
+        ended = (converged & (lower | unseen)) | (damping > MAX_DAMPING)
         steps += 1
     return Minimum(position, cost, curvature, details, converged, steps)
 
