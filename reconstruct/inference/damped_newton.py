@@ -79,7 +79,7 @@ def minimise(
         step, expected = _newton_step(position, gradient, curvature, damping, low, high)
         trial = np.clip(position + np.clip(step, -max_change, max_change), low, high)
         tried = evaluate(trial)
-        lower = np.asarray(tried.cost) < cost
+        lower = np.isfinite(tried.cost) & (tried.cost < cost)
         decrease = np.subtract(cost, tried.cost, out=expected, where=lower)
         best = position, cost, gradient, curvature, *details
         for values, new in zip(best, (trial, *tried[:3], *tried.details), strict=True):

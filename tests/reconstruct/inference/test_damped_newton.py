@@ -173,6 +173,18 @@ def test_what_is_not_finite_is_never_accepted():
     assert not everywhere.converged.any()
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_step_to_a_cost_that_is_not_finite_is_not_taken(value):
+    """A parabola whose full step from 0 to 2 crosses into x > 1.5, where there is no cost: shorter steps go up to there."""
+
+    def evaluate(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        return (value if z[0] > 1.5 else float((z[0] - 2.0) ** 2)), 2.0 * (z - 2.0), 2.0 * np.eye(1)
+
+    minimum = minimise_single(evaluate, np.zeros(1), 100, 1e-9)
+    assert 1.0 < minimum.position[0] <= 1.5
+    assert not minimum.converged
+
+
 def test_a_gradient_that_points_uphill_ends_the_search():
     def evaluate(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         return float(z @ z), -2.0 * z, 2.0 * np.eye(2)
