@@ -62,14 +62,16 @@ def minimise(
     low: np.ndarray | float = -np.inf,
     high: np.ndarray | float = np.inf,
     max_change: np.ndarray | float = np.inf,
+    first: Quadratic | None = None,
 ) -> Minimum:
     """Minima of a cost from each ``start`` [k, p], within ``low`` and ``high`` [p]; no step changes a parameter by more than ``max_change`` [p].
 
     ``evaluate`` gives the `Quadratic` at positions [k, p]. A cost that is not finite is never accepted. Steps end when all starts have converged or are given
-    up; ``tolerance`` is of the cost, for the best start, and c times as large for one whose cost is higher by c > 1.
+    up; ``tolerance`` is of the cost, for the best start, and c times as large for one whose cost is higher by c > 1. ``first`` is the evaluation at ``start``,
+    where it is known.
     """
     position = np.clip(np.array(start, dtype=np.float64), low, high)
-    first = evaluate(position.copy())
+    first = evaluate(position.copy()) if first is None else first
     cost, gradient, curvature = (np.array(values, dtype=np.float64) for values in first[:3])
     details = tuple(np.array(values) for values in first.details)
     cost[~np.isfinite(cost)] = np.inf
