@@ -127,7 +127,7 @@ def _newton_step(
     Parameters that the gradient pushes against a bound where they are do not move (Bertsekas, SIAM J. Control Optim. 20, 221, 1982), nor does a point whose
     gradient or curvature is not finite.
     """
-    usable = np.isfinite(gradient).all(axis=1) & np.isfinite(curvature).all(axis=(1, 2))
+    usable = np.logical_and(np.isfinite(gradient).all(axis=1), np.isfinite(curvature).all(axis=(1, 2)))
     held = ((position <= low) & (gradient > 0.0)) | ((position >= high) & (gradient < 0.0)) | ~usable[:, None]
     gradient = np.where(held, 0.0, gradient)
     curvature = np.where(held[:, :, None] | held[:, None, :], 0.0, curvature)

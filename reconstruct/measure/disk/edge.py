@@ -7,7 +7,7 @@ from scipy.special import erfc
 
 from reconstruct.inference.damped_newton import Quadratic, minimise
 
-MAX_STEPS = 12
+MAX_STEPS = 8
 """Steps of Fisher scoring for each width."""
 COST_TOLERANCE = 1e-4
 """Of a sector's minus log likelihood."""

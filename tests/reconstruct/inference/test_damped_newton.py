@@ -1,5 +1,7 @@
 """Damped Newton steps: minima where SciPy finds them, starts that do not touch each other, rank-deficient, bounded and unusable problems."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from scipy.optimize import least_squares, rosen, rosen_der
@@ -42,13 +44,23 @@ def single(problem, start, max_steps: int = 100, tolerance: float = 1e-12, **bou
     return minimise_single(evaluate, np.array(start), max_steps, tolerance, **bounds)
 
 
+def by_scipy(problem, start, **options: Any) -> Any:
+    def residual(z: np.ndarray) -> np.ndarray:
+        return problem(z)[0]
+
+    def slopes(z: np.ndarray) -> Any:
+        return problem(z)[1]
+
+    return least_squares(residual, start, cast(Any, slopes), **options)
+
+
 @pytest.mark.smoke
 def test_rosenbrocks_valley_is_followed_to_its_end():
     start = np.array([-1.2, 1.0])
     minimum = single(rosenbrock, start)
     np.testing.assert_allclose(minimum.position, [1.0, 1.0], atol=1e-6)
     assert minimum.converged
-    expected = least_squares(lambda z: rosenbrock(z)[0], start, lambda z: rosenbrock(z)[1], method="lm")
+    expected = by_scipy(rosenbrock, start, method="lm")
     assert minimum.steps <= 2 * expected.nfev
     cost, gradient, _, _ = squares(rosenbrock, start[None])
     assert 2.0 * cost[0] == pytest.approx(rosen(start))
@@ -57,7 +69,7 @@ def test_rosenbrocks_valley_is_followed_to_its_end():
 
 def test_residuals_that_do_not_vanish_are_fitted_as_scipy_does():
     minimum = single(decay, [1.0, 0.3, 0.0])
-    expected = least_squares(lambda z: decay(z)[0], [1.0, 0.3, 0.0], lambda z: decay(z)[1], xtol=1e-14, ftol=1e-14)
+    expected = by_scipy(decay, [1.0, 0.3, 0.0], xtol=1e-14, ftol=1e-14)
     np.testing.assert_allclose(minimum.position, expected.x, rtol=1e-5)
     assert minimum.cost == pytest.approx(expected.cost, rel=1e-10)
     np.testing.assert_allclose(minimum.curvature, expected.jac.T @ expected.jac, rtol=1e-4)
@@ -114,9 +126,7 @@ def test_bounds_are_kept_as_scipy_keeps_them(low, high):
     start = np.clip([-1.2, 1.0], low, high)
     minimum = single(rosenbrock, start, low=np.array(low), high=np.array(high))
     inside = np.clip(start, np.array(low) + 1e-3, np.array(high) - 1e-3)
-    expected = least_squares(
-        lambda z: rosenbrock(z)[0], inside, lambda z: rosenbrock(z)[1], bounds=(low, high), xtol=1e-14, ftol=1e-14
-    )
+    expected = by_scipy(rosenbrock, inside, bounds=(low, high), xtol=1e-14, ftol=1e-14)
     np.testing.assert_allclose(minimum.position, expected.x, atol=1e-4)
     assert minimum.converged
     assert (minimum.position >= low).all()
