@@ -3,7 +3,9 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -66,6 +68,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker("smoke")
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[str]:
+    """Address of a small instrument that is served, for the examples in docstrings."""
+    from tests.instrument.remote.toy import Toy, serving
+
+    with serving(Toy()) as server:
+        yield server.address
+
+
+@pytest.fixture(autouse=True)
+def _instruments_of_examples(
+    request: pytest.FixtureRequest, doctest_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What examples of the instrument's interface need: an ``address``, a ``small`` configuration, and the cache of this run."""
+    if isinstance(request.node, pytest.DoctestItem) and request.node.name.startswith("instrument.api"):
+        from tests.instrument.simulation.tiny import TINY
+        from tests.once import run_folder
+
+        monkeypatch.setenv("EMTWIN_CACHE", str(run_folder("specimens")))
+        doctest_namespace |= {"address": request.getfixturevalue("served"), "small": TINY}
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
+from .api import SimulatedInstrument as SimulatedInstrument
+from .api import connect as connect
+from .api import simulated as simulated
 from .core.interface import Description as Description
 from .core.interface import Instrument as Instrument
 from .core.interface import InstrumentError as InstrumentError
 from .core.interface import InstrumentLost as InstrumentLost
 from .core.journal import Journal as Journal
 from .core.journal import Row as Row
-from .core.journal import SessionError as SessionError
+from .core.session_files import SessionError as SessionError
 from .remote.client import RemoteInstrument as RemoteInstrument
 from .remote.client import TruthClient as TruthClient
 from .remote.launch import Launched as Launched

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from instrument.core.interface import Description, InstrumentError
-from instrument.readers import VendorError, VendorSignal, coordinates, read_vendor
+from instrument.readers import VendorError, read_vendor
 from twin.channels import Control
-from twin.records import Exposure, Frame, Readings, Scan
+from twin.records import Exposure, Frame, Readings, Scan, Signal, coordinates
 
 HAADF_FILE = "titanate-si-haadf.dm3"
 EELS_FILE = "titanate-si-eels.dm3"
@@ -155,20 +155,20 @@ class ReplayInstrument:
         """Nothing to release."""
 
 
-def _single_signal(path: Path, kind: str, timeout: float) -> VendorSignal:
+def _single_signal(path: Path, kind: str, timeout: float) -> Signal:
     matching = [signal for signal in read_vendor(path, timeout=timeout) if signal.kind == kind]
     if len(matching) != 1:
         raise VendorError(str(path), f"holds {len(matching)} of kind {kind}, not one", "Give the recorded data.")
     return matching[0]
 
 
-def _positive_claim(signal: VendorSignal, name: str, otherwise: float) -> float:
+def _positive_claim(signal: Signal, name: str, otherwise: float) -> float:
     claim = signal.claims.get(name)
     value = float(claim.value) if claim is not None else math.nan
     return value if math.isfinite(value) and value > 0 else otherwise
 
 
-def _recorded_at(signal: VendorSignal) -> int:
+def _recorded_at(signal: Signal) -> int:
     """Time the file claims (ns; its time zone is not given and taken as UTC), or the epoch where it claims none."""
     date, start = signal.claims.get("date"), signal.claims.get("start_time")
     if date is None or start is None:

@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 
 from reconstruct.stream.batching import bucket
 from reconstruct.stream.sqrt_kernel import KernelReadings, Steps, run
-from twin.dynamics.linear import expm
+from twin.dynamics.linear import root_of_noise
 
 
 def _any(value: Any) -> Any:
@@ -22,7 +22,7 @@ def test_types_where_no_annotation_says_a_shape():
     with pytest.raises(BeartypeCallHintViolation):
         bucket(_any("many"))
     with pytest.raises(BeartypeCallHintViolation):
-        expm(_any([[0.0]]))
+        root_of_noise(_any([[0.0]]))
 
 
 def test_shapes_where_annotations_say_them():

@@ -15,11 +15,11 @@ import pytest
 import scenarios.cli.main as cli
 from instrument.core.interface import Instrument, InstrumentError
 from instrument.remote.launch import parser as serve_parser
+from reconstruct.api.columns import load_column
+from reconstruct.api.models import table_names
+from reconstruct.calibration.table import read_table as read_calibration
 from reconstruct.stream.readings.health import VERDICTS
 from scenarios.acquire.scenario import tables as acquisition_keys
-from scenarios.calibrate.table import read_table as read_calibration
-from scenarios.io.columns import load_column
-from scenarios.io.tables import table_names
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 from twin.column import settings
@@ -139,6 +139,20 @@ def test_names_of_modules_and_functions_in_the_text_exist():
             elif re.fullmatch(r"(twin|reconstruct|learn|instrument|scenarios|docs|tests)/[\w/]*", span):
                 assert (ROOT / span).exists(), f"{page}: there is no {span}"
     assert count > 3
+
+
+def test_names_that_examples_import_exist():
+    """Of every page and the README: ``from package import name``."""
+    texts = {**PAGES, "README.md": (ROOT / "README.md").read_text(encoding="utf-8")}
+    count = 0
+    for page, text in texts.items():
+        for example in blocks(text, "python"):
+            for module, names in re.findall(r"^from ([\w.]+) import ([\w, ]+)$", example, re.M):
+                if module.partition(".")[0] in ("twin", "reconstruct", "learn", "instrument", "scenarios"):
+                    for name in names.split(", "):
+                        count += 1
+                        assert _exists(f"{module}.{name}"), f"{page}: from {module} import {name}"
+    assert count > 15
 
 
 def _exists(name: str) -> bool:

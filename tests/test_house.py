@@ -1,4 +1,4 @@
-"""The layout of the project: folders of a dozen files, modules and functions of a size that can be read, and names that say what they hold."""
+"""The layout of the project: folders of a dozen files, modules and functions of readable size, and descriptive names."""
 
 import ast
 import subprocess
@@ -16,7 +16,7 @@ MODULES = {
     "watch_words",
 }  # fmt: skip
 IDENTIFIERS = {"_aside", "door", "Following", "found", "learnt", "one", "place", "put_away", "take_up", "Way"}
-"""Names that were given up, since they do not say what they hold and no search finds them."""
+"""Retired names: they do not describe what they hold, and no search finds them."""
 
 
 def tracked(*patterns: str) -> list[Path]:

@@ -9,7 +9,7 @@ import pytest
 
 import scenarios.cli.main as cli
 from instrument.remote.launch import parser as serve_parser
-from instrument.simulated.instrument import presets
+from instrument.simulation.instrument import presets
 from scenarios.presets import load_scenario, load_simulation, simulation_names
 from tests.benchmarks.__main__ import names as benchmark_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans

@@ -12,7 +12,7 @@ import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
-from reconstruct.calibration.fit import calibrate
+from reconstruct import calibrate
 from reconstruct.calibration.rows import Row
 from twin.column.column import Column
 from twin.column.settings import Settings
@@ -105,14 +105,8 @@ for number in range(12):
 # The constants
 # -------------
 
-result = calibrate(column, rows)
-for name in ("diffraction.ampere_turns", "projector.ampere_turns"):
-    index = result.names.index(name)
-    before = column.constants[index]
-    print(
-        f"{name}: {before.mean:.0f} +- {before.std:.0f} before, {result.constants[index]:.0f} +- {result.std[index]:.0f} now"
-    )
-print("rows that do not fit:", result.outliers or "none")
+result = calibrate(rows, column)
+result
 
 # %%
 # Camera lengths at settings that were not measured

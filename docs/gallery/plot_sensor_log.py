@@ -12,7 +12,7 @@ import numpy as np
 
 jax.config.update("jax_enable_x64", True)
 
-from reconstruct.stream.stream import Stream
+from reconstruct import Stream
 from twin.records import Readings
 from twin.sensors import read_table
 

@@ -5,13 +5,10 @@ Thon rings of an image
 From an image of an amorphous film to defocus and astigmatism, with errors and with both signs of defocus where the image allows both.
 """
 
-import jax
 import matplotlib.pyplot as plt
 import numpy as np
 
-jax.config.update("jax_enable_x64", True)
-
-from reconstruct.measure.thon.estimator import measure_thon
+from reconstruct import measure
 from twin.optics.electrons import wavelength
 
 # %%
@@ -40,10 +37,16 @@ image = generator.poisson(1000.0 * pixel**2 * np.abs(wave) ** 2).astype(float)
 # %%
 # Measure it
 # ----------
+# Lengths are in angstrom, energies in eV. A notebook shows the result as a table.
 
-result = measure_thon(image, pixel, energy, c30=c30)
+result = measure("thon", image, pixel=pixel, energy=energy, spherical=c30, gain=1.0)
+result
+
+# %%
+# Numbers of it: of the whole mixture, and of each reading that the image allows.
+
 for name, true in zip(result.names, (c10, c12a, c12b), strict=True):
-    value, error = result.value(name)
+    value, error = result[name]
     print(f"{name}: {value:8.1f} +- {error:.1f} angstrom (true {true:.0f})")
 for component in result.components:
     print(f"reading with probability {component.weight:.3f}: C10 = {component.mean[0]:.0f} angstrom")
@@ -52,7 +55,7 @@ for component in result.components:
 # Data, model and residual
 # ------------------------
 
-(shown,) = result.plots
+(shown,) = result.measurement.plots
 figure, panels = plt.subplots(1, 4, figsize=(12, 3.2))
 panels[0].imshow(image, cmap="gray", extent=(0, size * pixel, size * pixel, 0))
 panels[0].set(title="image", xlabel="x (angstrom)", ylabel="y (angstrom)")

@@ -3,11 +3,12 @@ chunk a frame.
 """
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from instrument.core.sync import sync, sync_tree
 
 CAPACITY = 2**20
 """Frames an array has room for; chunks not yet written take no space."""
@@ -34,7 +35,7 @@ class FrameStore:
         import zarr
 
         zarr.create_group(folder, zarr_format=3)
-        _sync_tree(folder)
+        sync_tree(folder)
 
     def array_for(self, data: np.ndarray) -> str:
         """The name of the array for frames of this shape and dtype; created if it does not exist."""
@@ -46,8 +47,8 @@ class FrameStore:
                 name, shape=(CAPACITY, *data.shape), chunks=(1, *data.shape), dtype=data.dtype.newbyteorder("="),
                 fill_value=0, chunk_key_encoding={"name": "default", "separator": "."},
             )  # fmt: skip
-            _sync_tree(self._folder / name)
-            _sync(self._folder)
+            sync_tree(self._folder / name)
+            sync(self._folder)
         return name
 
     def write(self, name: str, index: int, data: np.ndarray) -> str:
@@ -57,8 +58,8 @@ class FrameStore:
             raise ValueError(f"{name} is full with {index} frames; begin a new session")
         array[index] = data
         chunk = self._chunk(name, index, array.ndim)
-        _sync(chunk)
-        _sync(chunk.parent)
+        sync(chunk)
+        sync(chunk.parent)
         return hashlib.sha256(chunk.read_bytes()).hexdigest()
 
     def check(self, name: str, index: int, digest: str) -> None:
@@ -90,16 +91,3 @@ class FrameStore:
 
     def _chunk(self, name: str, index: int, axes: int) -> Path:
         return self._folder / name / ".".join(["c", str(index), *["0"] * (axes - 1)])
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_tree(folder: Path) -> None:
-    for path in [*folder.rglob("*"), folder]:
-        _sync(path)

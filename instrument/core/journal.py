@@ -8,7 +8,6 @@ and the next frame overwrites it.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import operator
 import os
@@ -26,7 +25,11 @@ import numpy as np
 
 from instrument.core.frames import FrameStore
 from instrument.core.payload import PayloadError, pack, unpack
+from instrument.core.session_files import SessionError, connect_database, lock_writer
+from instrument.core.sync import sync
+from twin.notebook import table
 from twin.records import Frame, Readings
+from twin.units import utc
 
 FORMAT = "emtwin-session/1"
 _APPLICATION = 0x656D7477  # "emtw"
@@ -47,14 +50,6 @@ PRAGMA user_version = {_VERSION};
 """
 
 
-class SessionError(ValueError):
-    """A session folder that cannot be used; the message names it, what is wrong, and what to do."""
-
-    def __init__(self, path: Path, problem: str, cure: str):
-        super().__init__(f"session {path}: {problem}; {cure}")
-        self.path, self.problem, self.cure = path, problem, cure
-
-
 class Row(msgspec.Struct, frozen=True):
     """One entry. ``time`` is int64 ns UTC of whatever clock its writer means, or None; ``payload`` plain data,
     ``arrays`` by name.
@@ -68,7 +63,17 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Journal:
-    """A session folder; make one with `create` or `open`. Its methods may be called from any thread of the process."""
+    """A session folder; make one with `create` or `open`. Its methods may be called from any thread of the process.
+
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with Journal.create(f"{folder.name}/session") as journal:
+    ...     row = journal.append("note", {"text": "lens normalised"}, time=1_700_000_000_000_000_000)
+    >>> with Journal.open(f"{folder.name}/session") as journal:
+    ...     [(row.kind, row.payload.get("text")) for row in journal.rows()], journal.verify()
+    ([('session', None), ('note', 'lens normalised')], [])
+    >>> folder.cleanup()
+    """
 
     def __init__(self, folder: Path, database: sqlite3.Connection, frames: FrameStore, lock: int | None):
         self.folder = folder
@@ -95,9 +100,9 @@ class Journal:
                 database.execute("PRAGMA journal_mode = WAL")
                 database.executescript(_SCHEMA)
             (draft / "writer.lock").touch()
-            _sync(draft)
+            sync(draft)
             os.rename(draft, folder)
-            _sync(folder.parent)
+            sync(folder.parent)
         except (OSError, sqlite3.Error) as error:
             shutil.rmtree(draft, ignore_errors=True)
             for parent in missing_parents:
@@ -121,10 +126,10 @@ class Journal:
             raise SessionError(folder, "there is no such folder", "check the path")
         if not path.is_file():
             raise SessionError(folder, "it has no journal.db", "name a folder made by `emtwin acquire`")
-        lock = _lock(folder) if write else None
+        lock = lock_writer(folder) if write else None
         database = None
         try:
-            database = _connect(path, write)
+            database = connect_database(path, write)
             application = database.execute("PRAGMA application_id").fetchone()[0]
             version = database.execute("PRAGMA user_version").fetchone()[0]
             if application != _APPLICATION:
@@ -315,6 +320,29 @@ class Journal:
             yield from page
             after_id = page[-1][0]
 
+    def __repr__(self) -> str:
+        return f"<Journal {self.folder.name}, open for {'reading' if self._lock_file is None else 'writing'}>"
+
+    def _repr_html_(self) -> str:
+        """How many rows of each kind it holds, and from when to when."""
+        query = "SELECT kind, count(*), min(time), max(time) FROM rows GROUP BY kind ORDER BY min(id)"
+        try:
+            with self._mutex:
+                kinds = self._database.execute(query).fetchall()
+        except sqlite3.Error as error:
+            return table(repr(self)[1:-1], (), (), alerts=[str(error)])
+        rows = [
+            (kind, str(count), *("" if at is None else utc(at) for at in (first, last)))
+            for kind, count, first, last in kinds
+        ]
+        return table(
+            f"session {self.folder.name}",
+            ("kind", "rows", "from (UTC)", "to (UTC)"),
+            rows,
+            [str(self.folder)],
+            align="lrl",
+        )
+
     def close(self) -> None:
         """Close the files; may be called twice."""
         with self._mutex:
@@ -339,36 +367,6 @@ def _moment(time_ns: Any) -> int | None:
     return plain
 
 
-def _connect(path: Path, write: bool) -> sqlite3.Connection:
-    mode = "rw" if write else "ro"
-    if not write and not os.access(path.parent, os.W_OK) and not path.with_name("journal.db-wal").exists():
-        mode = "ro&immutable=1"  # SQLite would make its shared-memory file, and may not; without a log nobody writes
-    database = sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
-    )
-    database.execute("PRAGMA synchronous = FULL")
-    return database
-
-
-def _lock(folder: Path) -> int:
-    """Hold the writer's lock for as long as the descriptor is open; it falls with the process, however that ends."""
-    try:
-        descriptor = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise SessionError(folder, f"it cannot be written ({error.strerror})", "check who may write to it") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        raise SessionError(
-            folder, f"process {holder or '(unknown)'} is writing to it", "wait for its end, or open it for reading"
-        ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-    return descriptor
-
-
 def _link(previous: bytes, kind: str, time_ns: int | None, payload: bytes, arrays: bytes) -> bytes:
     name = kind.encode()
     moment = b"" if time_ns is None else struct.pack("<q", time_ns)
@@ -377,11 +375,3 @@ def _link(previous: bytes, kind: str, time_ns: int | None, payload: bytes, array
         digest.update(struct.pack("<Q", len(part)))
         digest.update(part)
     return digest.digest()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "logs.log": ["LoggedChannel", "SensorLog"],
         "reader": ["close_reader", "read_log", "read_vendor"],
-        "signals": ["Axis", "Claim", "VendorError", "VendorSignal", "coordinates"],
+        "signals": ["VendorError"],
     },
 )

@@ -3,8 +3,4 @@ from instrument.readers.logs.log import SensorLog as SensorLog
 from instrument.readers.reader import close_reader as close_reader
 from instrument.readers.reader import read_log as read_log
 from instrument.readers.reader import read_vendor as read_vendor
-from instrument.readers.signals import Axis as Axis
-from instrument.readers.signals import Claim as Claim
 from instrument.readers.signals import VendorError as VendorError
-from instrument.readers.signals import VendorSignal as VendorSignal
-from instrument.readers.signals import coordinates as coordinates

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from instrument.readers.signals import Claim, Value
+from twin.records import Claim, Value, own_claims
 from twin.units import NUMBER, read_unit
 
 _DM = r"^ImageList\.TagGroup\d+\.ImageTags\."
@@ -51,9 +51,6 @@ _TABLE: tuple[tuple[str, str, str | None], ...] = (
     ("scan_rotation", r"^Scan\.ScanRotation$", "rad"),
     ("drift_tube", _DM + r"EELS Spectrometer\.Drift tube voltage \(V\)$", "V"),
     ("dispersion", _DM + r"EELS Spectrometer\.Dispersion \(eV/ch\)$", "eV"),
-    ("high_tension", r"^emtwin\.scenario\.beam\.energy_keV$", "kV"),
-    ("convergence_semiangle", r"^emtwin\.scenario\.beam\.semiangle_mrad$", "mrad"),
-    ("thickness", r"^emtwin\.thickness$", "Å"),
     ("date", _DM + r"SI\.Acquisition\.Date$", None),
     ("start_time", _DM + r"SI\.Acquisition\.Start time$", None),
     ("date", r"^ObjectInfo\.AcquireDate$", None),
@@ -64,48 +61,10 @@ _TABLE: tuple[tuple[str, str, str | None], ...] = (
 )
 _RULES = tuple((name, re.compile(pattern), unit) for name, pattern, unit in _TABLE)
 
-MAX_ENTRIES = 20_000
-MAX_TEXT = 400
-
-
-def flatten(tree: object, limit: int = MAX_ENTRIES) -> dict[str, Value]:
-    """Nested metadata as dotted keys; only numbers, booleans and text up to MAX_TEXT characters, at most ``limit`` entries."""
-    flat: dict[str, Value] = {}
-    pending: list[tuple[str, object, int]] = [("", tree, 0)]
-    while pending and len(flat) < limit:
-        prefix, item, depth = pending.pop()
-        if isinstance(item, Mapping):
-            if depth < 64:
-                pending.extend(
-                    (f"{prefix}.{key}" if prefix else str(key), value, depth + 1) for key, value in item.items()
-                )
-            continue
-        value = _scalar(item)
-        if value is not None and len(prefix) <= MAX_TEXT:
-            flat[prefix] = value
-    return dict(sorted(flat.items()))
-
-
-def _scalar(item: object) -> Value | None:
-    """Plain Python value of a metadata entry; None for what is not a short scalar or is not a number (NaN)."""
-    if hasattr(item, "item") and getattr(item, "ndim", None) == 0:
-        item = item.item()  # type: ignore[union-attr]  # numpy scalars and 0-d arrays
-    if isinstance(item, bool):
-        return item
-    if isinstance(item, int):
-        return item if abs(item) < 2**63 else None
-    if isinstance(item, float):
-        return None if math.isnan(item) else item
-    if isinstance(item, bytes):
-        item = item.decode("utf-8", errors="replace")
-    if isinstance(item, str) and item and len(item) <= MAX_TEXT:
-        return item
-    return None
-
 
 def claims_of(raw: Mapping[str, Value]) -> dict[str, Claim]:
     """The claims among flattened vendor metadata. An entry that is absent, not finite, or not a number where a number is expected gives no claim."""
-    claims: dict[str, Claim] = {}
+    claims = own_claims(raw)
     for key, value in raw.items():
         for name, pattern, unit_text in _RULES:
             if name in claims or not pattern.match(key):

@@ -15,7 +15,8 @@ from pebble import ProcessExpired, ProcessPool
 from instrument.readers import rosetta, store
 from instrument.readers.logs import formats
 from instrument.readers.logs.log import SensorLog
-from instrument.readers.signals import VendorError, VendorSignal
+from instrument.readers.signals import VendorError
+from twin.records import Signal
 
 MAX_BYTES = 2 * 1024**3
 WORKER_BYTES = 12 * 1024**3  # address space, not memory in use: libraries map a few GiB of it
@@ -28,7 +29,7 @@ _lock = threading.Lock()
 _pool: ProcessPool | None = None
 
 
-def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> list[VendorSignal]:
+def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> list[Signal]:
     """All images and spectra of a file (DM3, DM4, EMD, EMI, SER, HSPY, TIFF, emtwin's own Zarr stores), units as inside emtwin, metadata as claims.
 
     ``timeout`` (s) bounds the parsing; ``max_bytes`` the file and what it unpacks to. Raises VendorError (a ValueError) naming file,

@@ -1,4 +1,4 @@
-"""Vendor files read by RosettaSciIO, as VendorSignals. Runs only inside the worker process; the library is imported where used."""
+"""Vendor files read by RosettaSciIO, as signals. Runs only inside the worker process; the library is imported where used."""
 
 import contextlib
 import importlib
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from instrument.readers.claims import claims_of, flatten
-from instrument.readers.signals import Axis, Kind, VendorError, VendorSignal, axis_scale
-from instrument.readers.store import numbered
+from instrument.readers.claims import claims_of
+from instrument.readers.signals import VendorError, axis_scale
+from twin.records import Axis, Kind, Signal, flatten, numbered
 
 # Magic numbers where a format has one, so that a file is never offered to a parser of another format.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -53,7 +53,7 @@ def start(max_bytes: int) -> None:
     limit_memory(max_bytes)
 
 
-def parse(path: str, max_bytes: int) -> list[VendorSignal]:
+def parse(path: str, max_bytes: int) -> list[Signal]:
     """Read a file whose existence and size have been checked. Raises VendorError for whatever is wrong with it."""
     name, module, magics = _PLUGINS[Path(path).suffix.lower()]
     with open(path, "rb") as file:
@@ -98,7 +98,7 @@ def parse(path: str, max_bytes: int) -> list[VendorSignal]:
     return signals
 
 
-def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
+def _signal(path: str, format_name: str, item: dict[str, Any]) -> Signal:
     data = np.asarray(item["data"])
     if data.dtype.names and set(data.dtype.names) <= set("RGBA"):
         raise _coloured(path, len(data.dtype.names))
@@ -120,7 +120,7 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> VendorSignal:
     described = flatten(item.get("metadata", {}))
     raw = flatten(_unpacked_metadata(item.get("original_metadata", {}), str(described.get("Signal.quantity", ""))))
     title = described.get("General.title", "")
-    return VendorSignal(data, axes, _kind(data.ndim, bool(energy)), str(title), path, format_name, claims_of(raw), raw)
+    return Signal(data, axes, _kind(data.ndim, bool(energy)), str(title), path, format_name, claims_of(raw), raw)
 
 
 def _coloured(path: str, channels: int) -> VendorError:

@@ -1,14 +1,18 @@
-"""emtwin's own Zarr stores (``emtwin simulate``) as VendorSignals: ``data`` with an axis for each dimension, provenance as attributes. Runs in the worker."""
+"""emtwin's own Zarr stores as signals: ``data`` with an axis for each dimension, and the provenance. Runs in the worker.
 
+``emtwin simulate`` describes the axes in an attribute and has the provenance as attributes; a Dataset of `twin.simulate` that xarray saved has coordinates, and
+the provenance as JSON.
+"""
+
+import json
 import math
 import os
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from instrument.readers.claims import claims_of, flatten
-from instrument.readers.signals import Axis, Kind, VendorError, VendorSignal, axis_scale
+from instrument.readers.signals import VendorError, axis_scale
+from twin.records import Axis, Kind, Signal, axis_of, flatten, numbered, own_claims
 
 SUFFIX = ".zarr"
 NAME = "emtwin's Zarr store"
@@ -28,7 +32,7 @@ def stored_bytes(path: str) -> int:
     return total
 
 
-def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
+def parse_store(path: str, max_bytes: int) -> list[Signal]:
     """Read a store whose size on disk has been checked. Raises VendorError for whatever is wrong with it."""
     import zarr
 
@@ -51,27 +55,36 @@ def parse_store(path: str, max_bytes: int) -> list[VendorSignal]:
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
         raise VendorError(path, f"unpacks to {size} bytes, more than {max_bytes}", "Simulate fewer recordings.")
-    axes = _axes(path, attributes.get("axes"), shape)
+    if "axes" in attributes:
+        axes = _axes(path, attributes["axes"], shape)
+    else:
+        axes, provenance = _of_xarray(path, group, array, provenance)
     try:
         data = np.ascontiguousarray(array[...])  # type: ignore[index]
     except Exception as error:  # a damaged chunk may make its codec raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise VendorError(path, f"has a part that cannot be unpacked ({text})", "Copy or simulate it again.") from error
     metadata = numbered(provenance)
-    quantity = attributes.get("quantity")
+    quantity = attributes.get("quantity", attributes.get("long_name"))
     raw = flatten({"emtwin": metadata, "unit": attributes.get("units", ""), "quantity": quantity})
     kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
     title = raw.get("emtwin.scenario.name", "")
-    return [VendorSignal(data, axes, kind, str(title), path, NAME, claims_of(raw), raw)]
+    return [Signal(data, axes, kind, str(title), path, NAME, own_claims(raw), raw)]
 
 
-def numbered(tree: object) -> object:
-    """Nested values with lists as mappings from their indices, so that they can be flattened to dotted keys."""
-    if isinstance(tree, Mapping):
-        return {str(key): numbered(value) for key, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return {str(index): numbered(value) for index, value in enumerate(tree)}
-    return tree
+def _of_xarray(
+    path: str, group: Any, array: Any, attributes: dict[str, Any]
+) -> tuple[tuple[Axis, ...], dict[str, Any]]:
+    """Axes and provenance of a Dataset that xarray saved."""
+    names = getattr(array.metadata, "dimension_names", None) or ()
+    try:
+        provenance = json.loads(str(attributes["provenance"]))
+        axes = tuple(axis_of(str(name), np.asarray(group[name][...]), dict(group[name].attrs)) for name in names)
+    except Exception as error:  # a foreign folder may make Zarr raise anything
+        raise VendorError(path, "does not describe the axes of its data and where they come from", _CURE) from error
+    if tuple(axis.size for axis in axes) != array.shape or not isinstance(provenance, dict):
+        raise VendorError(path, f"does not describe the axes of its data of shape {array.shape}", _CURE)
+    return axes, provenance
 
 
 def _axes(path: str, described: Any, shape: tuple[int, ...]) -> tuple[Axis, ...]:

@@ -1,9 +1,10 @@
 """Clients of a served instrument: `RemoteInstrument`, with the interface of a local one, and `TruthClient` for scoring."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 import numpy as np
@@ -13,7 +14,9 @@ from instrument.core.interface import Description, InstrumentError, InstrumentLo
 from instrument.remote import wire
 from instrument.remote.caller import CURE, Caller, ResultT, SilenceTimer
 from instrument.remote.listener import Listener
+from twin.notebook import table
 from twin.records import Frame, Readings, Scan
+from twin.units import utc, value_text
 
 
 class RemoteInstrument:
@@ -165,7 +168,32 @@ class RemoteInstrument:
             self._caller = None
         self._context.term()
 
-    def __enter__(self) -> "RemoteInstrument":
+    def __repr__(self) -> str:
+        state = "closed" if self._listener is None else "lost" if self._listener.fault is not None else "connected"
+        return f"<{type(self).__name__} {self.address}, {state}>"
+
+    def _repr_html_(self) -> str:
+        """What it is, its clock, and its controls as commanded; asks the instrument, and says so where it does not answer."""
+        try:
+            described, settings = self.describe(), self.settings()
+            now = utc(self.now())
+        except (InstrumentError, InstrumentLost) as error:
+            return table(repr(self)[1:-1], (), (), alerts=[str(error)])
+        rows = [
+            (control.name, value_text(settings.get(control.name), control.unit), control.doc)
+            for control in described.controls
+        ]
+        clock = f"running at {described.rate:g} times" if described.clock == "running" else "moved by commands"
+        kinds = Counter(channel.kind for channel in described.channels)
+        channels = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        notes = [
+            f"{self.address}; its time {now} UTC, {clock}", f"detectors: {', '.join(described.detectors)}", f"channels: {channels}",
+            described.note,
+        ]  # fmt: skip
+        title = described.name if described.name == described.kind else f"{described.name} ({described.kind})"
+        return table(title, ("control", "commanded", ""), rows, filter(None, notes), align="l")
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

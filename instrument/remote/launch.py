@@ -137,7 +137,7 @@ def _builder(arguments: argparse.Namespace) -> Callable[[Callable[[str, float], 
     """What builds the instrument asked for; bad configuration is found here, before anything costly. ValueError."""
     kind, config = arguments.kind, _configuration(arguments.config)
     if kind == "simulated":
-        from instrument.simulated import instrument
+        from instrument.simulation import instrument
 
         decoded = instrument.from_mapping(_preset(arguments.preset, instrument.presets()) | config)
         return lambda progress: instrument.SimulatedMicroscope(decoded, arguments.seed, arguments.cache, progress)

@@ -1,20 +1,20 @@
 """The next exposure for aligning a probe on an amorphous film: largest reduction of expected loss per electron.
 
-The Fisher information of an exposure (`reconstruct.measure.film.likelihood`) does not depend on its counts. The information of exposures adds, so a
+The Fisher information of an exposure (`reconstruct.measurement.film.likelihood`) does not depend on its counts. The information of exposures adds, so a
 series is chosen one exposure at a time. The loss is the variance of the aberration function over the aperture (A-optimal: trace of weights times
 covariance) or the log determinant of the covariance (D-optimal). See Chaloner & Verdinelli, Stat. Sci. 10, 273 (1995).
 """
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
 
-from reconstruct.measure.film.blocks import KNOTS, block, nuisance_precision, prepare
-from reconstruct.measure.film.exposure import Optics, Setting, Spectra, pixels_in_disk, scan_frequencies
-from reconstruct.measure.film.likelihood import information
+from learn.design.series import Criterion, best_series, inverse, loss
+from reconstruct.measurement.film.blocks import KNOTS, block, nuisance_precision, prepare
+from reconstruct.measurement.film.exposure import Optics, Setting, Spectra, pixels_in_disk, scan_frequencies
+from reconstruct.measurement.film.likelihood import information
 from twin.optics.aberrations import basis
 from twin.optics.electrons import interaction_constant, wavelength
 from twin.optics.weak import THIRD
@@ -119,14 +119,6 @@ def aperture_weights(optics: Optics, points: int = 41) -> np.ndarray:
     return rest @ rest.T / len(kx)
 
 
-def loss(covariance: np.ndarray, weights: np.ndarray, criterion: Literal["A", "D"] = "A") -> float:
-    """Loss of a covariance [12, 12]: trace(``weights`` covariance), or its log determinant."""
-    if criterion == "A":
-        return float(np.trace(weights @ covariance))
-    scale = np.sqrt(np.diag(covariance))
-    return float(np.linalg.slogdet(covariance / np.outer(scale, scale))[1] + 2.0 * np.log(scale).sum())
-
-
 def next_exposure(
     candidates: Sequence[Setting],
     optics: Optics,
@@ -134,7 +126,7 @@ def next_exposure(
     mean: np.ndarray,
     covariance: np.ndarray,
     weights: np.ndarray | None = None,
-    criterion: Literal["A", "D"] = "A",
+    criterion: Criterion = "A",
     draws: int = 1,
     known: Sequence[np.ndarray] | None = None,
 ) -> Choice:
@@ -178,7 +170,7 @@ def series(
     mean: np.ndarray,
     covariance: np.ndarray,
     weights: np.ndarray | None = None,
-    criterion: Literal["A", "D"] = "A",
+    criterion: Criterion = "A",
 ) -> list[int]:
     """Indices of ``count`` exposures: greedy selection, then exchanges of single exposures while they lower the loss.
 
@@ -189,29 +181,5 @@ def series(
         raise ValueError(f"a series of {count} exposures; give at least one")
     matter = aperture_weights(optics) if weights is None else weights
     known = [expected_information(candidate, optics, film, mean) for candidate in candidates]
-    chosen, now = [], covariance
-    for _ in range(count):
-        choice = next_exposure(candidates, optics, film, mean, now, matter, criterion, known=known)
-        chosen.append(choice.index)
-        now = choice.covariance
-    start = inverse(covariance)
-
-    def expected_loss(indices: list[int]) -> float:
-        return loss(inverse(start + np.sum([known[i] for i in indices], axis=0)), matter, criterion)
-
-    best, before = expected_loss(chosen), np.inf
-    while best < before - 1e-6 * abs(best):
-        before = best
-        for position in range(count):
-            tried = [[*chosen[:position], other, *chosen[position + 1 :]] for other in range(len(candidates))]
-            losses = [expected_loss(indices) for indices in tried]
-            if min(losses) < best:
-                chosen, best = tried[int(np.argmin(losses))], min(losses)
-    return chosen
-
-
-def inverse(matrix: np.ndarray) -> np.ndarray:
-    """Inverse [n, n] of a symmetric positive definite matrix whose entries differ by many orders of magnitude."""
-    scale = 1.0 / np.sqrt(np.diag(matrix))
-    inverted = np.linalg.inv(matrix * np.outer(scale, scale)) * np.outer(scale, scale)
-    return 0.5 * (inverted + inverted.T)
+    electrons = np.ones(len(candidates))  # they are of equal electrons
+    return best_series(known, electrons, covariance, matter, criterion, count, np.inf)

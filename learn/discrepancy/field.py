@@ -15,6 +15,7 @@ from scipy.special import logsumexp
 
 from twin.detection import jitter
 from twin.image.microscope import raster
+from twin.notebook import table
 from twin.records import Scan
 
 AMPLITUDES = np.array([0.01, 0.015, 0.022, 0.032, 0.045, 0.06, 0.08, 0.105, 0.14, 0.19, 0.26, 0.36])
@@ -27,10 +28,53 @@ JITTERS = np.array([0.003, 0.015, 0.03, 0.06])
 
 @dataclasses.dataclass(frozen=True)
 class Discrepancy:
-    """Joint posterior of s, l and j: ``log_weights`` [amplitudes, lengths, jitters]; ``images``: number of images used."""
+    """Joint posterior of s, l and j: ``log_weights`` [amplitudes, lengths, jitters]; ``images``: number of images used. Begin with `prior`.
+
+    >>> Discrepancy.prior(amplitude=0.05)
+    <Discrepancy of 6 % of the signal, jitter 0.038 Å, from 0 images>
+    """
 
     log_weights: np.ndarray
     images: int = 0
+
+    @classmethod
+    def prior(
+        cls, amplitude: float = 0.06, spread: float = 0.4, jitter: float = 0.03, jitter_spread: float = 0.7
+    ) -> "Discrepancy":
+        """Before any image: log s normal about log ``amplitude``, log j about log ``jitter`` (angstrom), uniform in l. ValueError unless all are positive.
+
+        ``spread`` and ``jitter_spread`` are the standard deviations of the natural logarithms.
+
+        The defaults are wide: one frozen-phonon configuration scatters by 10 to 13 % on a column of SrTiO3, an average of a few by half of that; the scan
+        noise of a healthy column is a few hundredths of an angstrom.
+        """
+        if not min(amplitude, spread, jitter, jitter_spread) > 0:
+            raise ValueError(
+                f"a discrepancy of amplitude {amplitude}, spread {spread}, jitter {jitter} and jitter spread {jitter_spread}: all must be positive"
+            )
+        of_amplitude = -0.5 * (np.log(AMPLITUDES / amplitude) / spread) ** 2
+        of_jitter = -0.5 * (np.log(JITTERS / jitter) / jitter_spread) ** 2
+        return cls(of_amplitude[:, None, None] + np.zeros((1, len(LENGTHS), 1)) + of_jitter[None, None, :])
+
+    def __repr__(self) -> str:
+        return f"<Discrepancy of {100 * self.amplitude:.2g} % of the signal, jitter {self.jitter:.2g} Å, from {self.images} images>"
+
+    def _repr_html_(self) -> str:
+        """The posterior of each of its three numbers: mean square root, and the probability of the grid's values."""
+        rows = []
+        for name, unit, grid, axes in (
+            ("amplitude", "of the signal", AMPLITUDES, (1, 2)),
+            ("length", "Å", LENGTHS, (0, 2)),
+            ("jitter", "Å", JITTERS, (0, 1)),
+        ):
+            share = self.weights.sum(axis=axes)
+            likely = ", ".join(
+                f"{value:g} ({part:.0%})" for value, part in zip(grid, share, strict=True) if part >= 0.01
+            )
+            rows.append((name, f"{np.sqrt(share @ grid**2):.3g} {unit}", likely))
+        return table(
+            f"model discrepancy from {self.images} images", ("", "rms", "values (probability)"), rows, align="l"
+        )
 
     @property
     def weights(self) -> np.ndarray:
@@ -86,8 +130,10 @@ class Discrepancy:
 
         ``expected`` [pixels] is the best image less the detector's black level, ``innovation`` [pixels] the measured image minus the predicted one (linearised
         at the best), ``slopes`` [pixels, p] the derivatives of the image with respect to parameters scaled to unit prior variance, ``noise`` [pixels] the
-        counting variance. The covariance includes the prior of the parameters, so a good fit alone is no evidence for a good model.
+        counting variance. The covariance includes the prior of the parameters, so a good fit alone is no evidence for a good model. ValueError for arrays that
+        do not have the scan's pixels, or hold numbers that are not finite.
         """
+        _check_pixels(scan, expected=expected, innovation=innovation, slopes=slopes, noise=noise)
         scale = 1.0 / np.sqrt(noise)
         known = scale[:, None] * (slopes @ slopes.T) * scale[None, :] + np.eye(len(noise))
         signal = scale * np.maximum(expected, 0.0)
@@ -112,6 +158,16 @@ NEGLIGIBLE_LOG_WEIGHT = 20.0
 """Grid points whose log weight is lower than the best by this much are not evaluated for this image."""
 
 
+def _check_pixels(scan: Scan, **arrays: np.ndarray) -> None:
+    pixels = scan.shape[0] * scan.shape[1]
+    for name, array in arrays.items():
+        if np.shape(array)[:1] != (pixels,) or np.ndim(array) != (2 if name == "slopes" else 1):
+            wanted = f"[{pixels}, parameters]" if name == "slopes" else f"[{pixels}]"
+            raise ValueError(f"{name} has shape {np.shape(array)}, the scan {pixels} pixels; give {wanted}")
+        if not np.isfinite(array).all() or (name == "noise" and not (array > 0).all()):
+            raise ValueError(f"{name} is not finite{' and above 0' if name == 'noise' else ''}; leave such images out")
+
+
 def _positions(scan: Scan) -> bytes:
     return np.ascontiguousarray(raster(scan).reshape(-1, 2)).tobytes()
 
@@ -129,25 +185,6 @@ def _root(content: bytes, length: float) -> np.ndarray:
     values, vectors = np.linalg.eigh(_correlation(content, length))
     keep = values > 1e-6 * values.max()
     return vectors[:, keep] * np.sqrt(values[keep])[None, :]
-
-
-def prior_discrepancy(
-    amplitude: float = 0.06, spread: float = 0.4, jitter: float = 0.03, jitter_spread: float = 0.7
-) -> Discrepancy:
-    """Prior: log s normal about log ``amplitude``, log j about log ``jitter`` (angstrom), uniform in l.
-
-    ``spread`` and ``jitter_spread`` are the standard deviations of the natural logarithms.
-
-    The defaults are wide: one frozen-phonon configuration scatters by 10 to 13 % on a column of SrTiO3, an average of a few by half of that; the scan
-    noise of a healthy column is a few hundredths of an angstrom.
-    """
-    if not min(amplitude, spread, jitter, jitter_spread) > 0:
-        raise ValueError(
-            f"a discrepancy of amplitude {amplitude}, spread {spread}, jitter {jitter} and jitter spread {jitter_spread}: all must be positive"
-        )
-    of_amplitude = -0.5 * (np.log(AMPLITUDES / amplitude) / spread) ** 2
-    of_jitter = -0.5 * (np.log(JITTERS / jitter) / jitter_spread) ** 2
-    return Discrepancy(of_amplitude[:, None, None] + np.zeros((1, len(LENGTHS), 1)) + of_jitter[None, None, :])
 
 
 @dataclasses.dataclass(frozen=True)

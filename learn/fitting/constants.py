@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from learn.fitting.laplace import SEARCH_LIMIT, Peak, peak
 from reconstruct.stream.readings.preprocess import MAX_SINGLE_READINGS
+from twin.notebook import table
 from twin.sensors.model import Model
 from twin.sensors.table import Parameter, Table
 
@@ -105,6 +106,25 @@ class FittedConstants:
             rows.append(row)
         return msgspec.structs.replace(table, constant=rows)
 
+    def __repr__(self) -> str:
+        return f"<fitted constants: {'; '.join(self.lines())}>"
+
+    def _repr_html_(self) -> str:
+        """Each constant with its 68 % interval, before and after."""
+        rows = [
+            (
+                each.name,
+                f"{each.value:.3g}",
+                f"{each.low:.3g} to {each.high:.3g}",
+                f"{each.prior:.3g}",
+                each.unit,
+                each.note,
+            )
+            for each in self.constants
+        ]
+        headings = ("constant", "value", "68 %", "assumed", "", "")
+        return table("fitted constants", headings, rows, self.lines()[:1], align="lrrrl")
+
     def lines(self) -> list[str]:
         """The fit as text, one line for each constant."""
         lines = [
@@ -152,6 +172,26 @@ def fit_constants(
     ``feed`` makes a stream of the model, processes the session (always the same) with it, and returns it; it is settled here. ``progress`` is called after
     every run. KeyboardInterrupt ends the fit with the best point so far. ValueError for an unknown name, a constant without a usable prior, or a session
     whose evidence is not finite at the table's own values.
+
+    >>> import numpy as np
+    >>> from reconstruct import Stream
+    >>> from twin.records import Readings
+    >>> from twin.sensors import read_table
+    >>> table = read_table('''
+    ... schema = "emtwin.sensors/2"
+    ... name = "room"
+    ... constant = [{ name = "noise", unit = "kelvin", value = 0.1, factor = 3.0 }]
+    ... entry = [{ name = "T", unit = "kelvin", mean = 293.0, std = 1.0, moves = { kind = "walk", rate = 1e-3 } }]
+    ... sensor = [{ channel = "room", unit = "kelvin", kind = "measured", rate = 1.0, expects = { T = 1.0 }, noise = "noise" }]
+    ... ''', "room")
+    >>> values = 293.0 + np.random.default_rng(0).normal(0.0, 0.05, 60)
+    >>> def feed(model):
+    ...     stream = Stream(model, 0, span=exact_span(model))
+    ...     stream.push([Readings("room", 0, np.arange(60) * 10**9, values)])
+    ...     return stream
+    >>> fitted = fit_constants(table, feed)
+    >>> bool(0.035 < fitted["noise"].value < 0.07), fitted.complete
+    (True, True)
     """
     rows = _rows(table, names)
     runs, start = 0, math.nan

@@ -82,14 +82,25 @@ class MapPrediction(NamedTuple):
         return MapPrediction(self.mean, self.covariance * factor)
 
 
-class MapModel:
-    """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order."""
+class GPMap:
+    """Gaussian process of a map over ``shape`` = (rows, columns) pixels with ``features`` [n, f], pixels in row order.
+
+    `image_features` makes features of a fine image. Source: Rasmussen & Williams, Gaussian Processes for Machine Learning (2006).
+
+    >>> rows, columns = np.mgrid[:14, :5]
+    >>> truth = np.sin(rows / 4.0).ravel()
+    >>> features = np.random.default_rng(0).standard_normal((70, 2))
+    >>> measured = np.arange(0, 70, 3)
+    >>> prediction = GPMap((14, 5), features).predict(measured, truth[measured], np.full(24, 1e-4))
+    >>> prediction.mean.shape, bool((abs(prediction.mean - truth) < 5.0 * prediction.std).all())
+    ((70,), True)
+    """
 
     def __init__(self, shape: tuple[int, int], features: Float[np.ndarray, "n f"], draws: int = PARAMETER_DRAWS):
         """``draws`` (a power of two) sets of kernel parameters are averaged over. ValueError if shape and features do not agree."""
-        if features.shape[0] != shape[0] * shape[1]:
+        if np.ndim(features) != 2 or features.shape[0] != shape[0] * shape[1]:
             raise ValueError(
-                f"{features.shape[0]} rows of features for {shape[0]} x {shape[1]} pixels; give one a pixel"
+                f"features of shape {np.shape(features)} for {shape[0]} x {shape[1]} pixels; give one row for each pixel"
             )
         self.shape = shape
         rows, columns = np.mgrid[: shape[0], : shape[1]]
@@ -162,6 +173,9 @@ class MapModel:
         return thetas, weights / weights.sum()
 
     def _check(self, measured: np.ndarray, values: np.ndarray, variances: np.ndarray) -> None:
+        if not measured.shape == values.shape == variances.shape or measured.ndim != 1:
+            shapes = ", ".join(str(array.shape) for array in (measured, values, variances))
+            raise ValueError(f"measured pixels, values and variances have shapes {shapes}; give as many of each")
         if measured.size < 3 or np.unique(measured).size != measured.size:
             raise ValueError(f"{measured.size} measured pixels, repeated ones perhaps; give at least 3 different ones")
         if measured.min() < 0 or measured.max() >= len(self.positions):
@@ -250,4 +264,4 @@ def _mixture(
     return mean, within + (off * weights[:, None]).T @ off
 
 
-__all__ = ["MapModel", "MapPrediction", "image_features"]
+__all__ = ["GPMap", "MapPrediction", "image_features"]

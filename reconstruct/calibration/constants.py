@@ -1,5 +1,7 @@
 """A column's constants as unit normals, the coordinates of fits and of draws from the prior."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ from jaxtyping import Array, Float
 from twin.column.column import Column
 
 
+@functools.partial(jax.jit, static_argnames="column", inline=True)
 def scaled(column: Column, u: Float[Array, " p"]) -> Float[Array, " n"]:
     """Constants [n] from unit normals ``u`` [p], one for each that is not exact."""
     free = np.array([i for i, constant in enumerate(column.constants) if constant.std > 0])

@@ -148,6 +148,7 @@ def _pairs(a: RowInputs, b: RowInputs) -> _Pairs:
     )
 
 
+@jax.jit
 def _kernel(own_excitation, all_excitations, length, pairs: _Pairs) -> Float[Array, "n k"]:
     by_lens = jnp.einsum("c,mcnk->mnk", jnp.asarray(own_excitation) ** 2, jnp.asarray(pairs.levers))
     return (by_lens * _shared(own_excitation[1], all_excitations, length, pairs.square_distance, pairs.tension)).sum(
@@ -155,6 +156,7 @@ def _kernel(own_excitation, all_excitations, length, pairs: _Pairs) -> Float[Arr
     ) + pairs.shared_zeros
 
 
+@jax.jit
 def _shared(width, all_excitations, length, square_distance, tension) -> Float[Array, "m n k"]:
     """Covariance between the errors of one lens at two settings, over the variance of those by its own excitation."""
     square_distance, tension = jnp.asarray(square_distance), jnp.asarray(tension)

@@ -16,7 +16,7 @@ from twin.column.column import Column
 from twin.column.elements import Lens
 
 BLOCK = 8
-"""Settings and sets of constants evaluated together: one compiled kernel for tables of all lengths."""
+"""Settings, sets of constants and directions evaluated together: two compiled kernels for tables of all lengths."""
 
 
 class Evaluation:
@@ -30,8 +30,8 @@ class Evaluation:
         distinct, self.which = np.unique(settings, axis=0, return_inverse=True)
         self.settings = len(distinct)
         padded = np.resize(np.arange(len(distinct)), -(-len(distinct) // BLOCK) * BLOCK)
-        self._excitations = jnp.asarray(distinct[padded, :-1])
-        self._energy = jnp.asarray(distinct[padded, -1])
+        self._excitations = distinct[padded, :-1]
+        self._energy = distinct[padded, -1]
 
     @property
     def size(self) -> int:
@@ -40,29 +40,59 @@ class Evaluation:
 
     def values(self, u: np.ndarray) -> np.ndarray:
         """Expected values [k, n] on each row's scale."""
-        return self._through(0, u)
+        return self._through(u, None)
 
     def slopes(self, u: np.ndarray) -> np.ndarray:
         """Their derivatives [k, n, p] by the unit normals."""
-        return self._through(1, u)
+        count = sum(constant.std > 0 for constant in self.column.constants)
+        tangents = np.zeros((self.size, count + 3 * len(driven_lenses(self.column))))
+        tangents[np.arange(self.size), self.chosen] = 1.0
+        return self._through(u, tangents)
 
     def residual(self, values: np.ndarray) -> np.ndarray:
         """Measured less expected ``values`` [..., n]."""
         return difference(self.table.kind, self.table.value, values)
 
-    def _through(self, which: int, u: np.ndarray) -> np.ndarray:
-        kernel = _kernels(self.column, tuple(self.chosen.tolist()))[which]
-        blocks = [
-            kernel(jnp.asarray(u[i : i + BLOCK]), self._excitations, self._energy) for i in range(0, len(u), BLOCK)
-        ]
-        return np.concatenate([np.asarray(block)[:, self.which, self.table.kind] for block in blocks])
+    def _through(self, u: np.ndarray, tangents: np.ndarray | None) -> np.ndarray:
+        """Values [k, n] at ``u`` [k, p], or their derivatives [k, n, t] along ``tangents`` [t, constants and lens errors]."""
+        full = np.zeros((len(u), sum(constant.std > 0 for constant in self.column.constants)))
+        full[:, self.chosen] = u
+        return self._blocks(full, np.zeros((len(self._energy), len(driven_lenses(self.column)), 3)), tangents)
+
+    def _blocks(self, u: np.ndarray, errors: np.ndarray, tangents: np.ndarray | None) -> np.ndarray:
+        """The same for all constants ``u`` [k, p] and errors [settings, m, 3] of lenses, in blocks of one compiled size."""
+        values, derivatives = _kernels(self.column)
+        conditions = list(zip(*(_blocks_of(part) for part in (errors, self._excitations, self._energy)), strict=True))
+        if tangents is None:
+            results = _assembled([[values(rows, *of) for of in conditions] for rows in _blocks_of(u)], len(u))
+            return results[:, self.which, self.table.kind]
+        # a row for each set of constants and each block of tangents
+        directions = np.stack(_blocks_of(tangents))
+        sets, along = np.repeat(u, len(directions), axis=0), np.tile(directions, (len(u), 1, 1))
+        pairs = zip(_blocks_of(sets), _blocks_of(along), strict=True)
+        results = _assembled([[derivatives(rows, *of, block) for of in conditions] for rows, block in pairs], len(sets))
+        chosen = results[:, self.which, self.table.kind].reshape(len(u), len(directions), len(self.which), BLOCK)
+        return np.moveaxis(chosen, 1, 2).reshape(len(u), len(self.which), -1)[..., : len(tangents)]
 
     def linearise(self, u: np.ndarray, errors: np.ndarray) -> "Linear":
         """The column at one set of constants ``u`` [p], all of them, whose lenses err by ``errors`` [settings, m, 3], another error at each setting."""
         padding = len(self._energy) - len(errors)
-        lens_errors = jnp.asarray(np.concatenate([errors, np.zeros((padding, *errors.shape[1:]))]))
-        results = _linear_kernel(self.column)(jnp.asarray(u), lens_errors, self._excitations, self._energy)
-        return Linear(*(np.asarray(result)[self.which, self.table.kind] for result in results))
+        padded = np.concatenate([errors, np.zeros((padding, *errors.shape[1:]))])
+        size = len(u) + errors[0].size
+        values = self._blocks(u[None], padded, None)[0]
+        slopes = self._blocks(u[None], padded, np.eye(size))[0]
+        return Linear(values, slopes[:, : len(u)], slopes[:, len(u) :].reshape(len(slopes), *errors.shape[1:]))
+
+
+def _blocks_of(array: np.ndarray) -> list[np.ndarray]:
+    """``array`` in pieces of `BLOCK` along its first axis, the last filled up with copies of its last entry."""
+    padded = np.concatenate([array, np.repeat(array[-1:], -len(array) % BLOCK, axis=0)])
+    return np.split(padded, len(padded) // BLOCK)
+
+
+def _assembled(blocks: list[list[jax.Array]], count: int) -> np.ndarray:
+    """Results [sets, settings, ...] of blocks, which were all dispatched before the first is waited for, without what filled up the last."""
+    return np.concatenate([np.concatenate([np.asarray(part) for part in row], axis=1) for row in blocks])[:count]
 
 
 class Linear(NamedTuple):
@@ -91,36 +121,20 @@ def with_lens_errors(column: Column, constants: Float[Array, " n"], errors: Floa
 
 
 @functools.lru_cache(maxsize=4)
-def _linear_kernel(column: Column) -> Callable[..., tuple[jax.Array, jax.Array, jax.Array]]:
+def _kernels(column: Column) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
+    """Compiled functions of blocks of constants [k, p], and of lens errors, excitations and energies of settings [s]: the values [k, s, q], and
+    their derivatives [k, s, q, t] along tangents [k, t, constants and lens errors] of each set."""
+
     def quantities(u, errors, excitations, energy):
         return all_quantities(column.of(with_lens_errors(column, scaled(column, u), errors), excitations, energy))
 
-    def values_and_slopes(u, errors, excitations, energy):
-        return quantities(u, errors, excitations, energy), *jax.jacfwd(quantities, (0, 1))(
-            u, errors, excitations, energy
-        )
+    def derivatives(u, errors, excitations, energy, tangents):
+        def along(tangent):
+            change = tangent[: len(u)], tangent[len(u) :].reshape(errors.shape)
+            return jax.jvp(lambda *at: quantities(*at, excitations, energy), (u, errors), change)[1]
 
-    return jax.jit(jax.vmap(values_and_slopes, (None, 0, 0, 0)))
+        return jnp.moveaxis(jax.vmap(along)(tangents), 0, -1)
 
-
-@functools.lru_cache(maxsize=8)
-def _kernels(column: Column, chosen: tuple[int, ...]) -> tuple[Callable[..., jax.Array], Callable[..., jax.Array]]:
-    free_count = sum(constant.std > 0 for constant in column.constants)
-
-    def quantities(u, excitations, energy):
-        constants = scaled(column, jnp.zeros(free_count).at[np.array(chosen)].set(u))
-        return all_quantities(column.of(constants, excitations, energy))
-
-    def batched(function):
-        over_settings = jax.vmap(function, (None, 0, 0))
-
-        def blocks(u, excitations, energy):
-            excitations, energy = excitations.reshape(-1, BLOCK, excitations.shape[-1]), energy.reshape(-1, BLOCK)
-            results = jax.lax.map(
-                lambda block: jax.vmap(over_settings, (0, None, None))(u, *block), (excitations, energy)
-            )
-            return jnp.moveaxis(results, 0, 1).reshape(len(u), -1, *results.shape[3:])
-
-        return jax.jit(blocks)
-
-    return batched(quantities), batched(jax.jacfwd(quantities))
+    values = jax.vmap(jax.vmap(quantities, (None, 0, 0, 0)), (0, None, None, None))
+    slopes = jax.vmap(jax.vmap(derivatives, (None, 0, 0, 0, None)), (0, None, None, None, 0))
+    return jax.jit(values), jax.jit(slopes)

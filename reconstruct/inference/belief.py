@@ -12,7 +12,12 @@ from typing import Any
 import numpy as np
 
 from twin import checks
+from twin.notebook import table
 from twin.state import Layout
+from twin.units import shown, utc
+
+SHOWN_ENTRIES = 6
+"""Entries of a belief that its `repr` shows."""
 
 
 def triangular(cov_sqrt: np.ndarray) -> np.ndarray:
@@ -47,7 +52,16 @@ class LinearObservation:
 
 @dataclasses.dataclass(frozen=True)
 class Belief:
-    """``weights`` [k] sum to one, ``means`` [k, n], ``cov_sqrt`` [k, n, n] lower triangular, at ``time`` (int64 ns)."""
+    """``weights`` [k] sum to one, ``means`` [k, n], ``cov_sqrt`` [k, n, n] lower triangular, at ``time`` (int64 ns), in the units of the ``layout``.
+
+    `Stream.belief` gives one. ValueError for shapes that do not agree, numbers that are not finite, and where JAX has no float64.
+
+    >>> from twin.state import Entry, Layout
+    >>> layout = Layout((Entry("C10", "angstrom", 0.0, 20.0), Entry("C12.a", "angstrom", 0.0, 5.0)))
+    >>> belief = prior_belief(layout, time=0)
+    >>> belief.std.tolist(), belief
+    ([20.0, 5.0], <Belief at 1970-01-01T00:00:00: C10 0.0 ± 2.0 nm; C12.a 0.0 ± 5.0 Å>)
+    """
 
     layout: Layout
     time: int
@@ -87,6 +101,26 @@ class Belief:
             index = self.layout.index(name)
             std[index] = self.layout.entries[index].period / np.sqrt(12)
         return std
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Each entry with its mean and standard deviation as text, and what it is; a circular uniform one is not known."""
+        numbers = zip(self.layout.entries, self.mean.tolist(), self.std.tolist(), strict=True)
+        return [
+            (entry.name, "uniform" if entry.name in self.circular_uniform else shown(mean, std, entry.unit), entry.doc)
+            for entry, mean, std in numbers
+        ]
+
+    def __repr__(self) -> str:
+        rows = [f"{name} {value}" for name, value, _ in self.rows()]
+        more = f"; {len(rows) - SHOWN_ENTRIES} more" if len(rows) > SHOWN_ENTRIES else ""
+        several = f" ({len(self.weights)} components)" if len(self.weights) > 1 else ""
+        return f"<Belief at {utc(self.time)}{several}: {'; '.join(rows[:SHOWN_ENTRIES])}{more}>"
+
+    def _repr_html_(self) -> str:
+        """Every entry of the state with its standard deviation, of the whole mixture."""
+        weights = ", ".join(f"{weight:.0%}" for weight in self.weights)
+        notes = [f"a mixture of {len(self.weights)} components: {weights}"] if len(self.weights) > 1 else []
+        return table(f"belief at {utc(self.time)} UTC", ("entry", "mean ± std", ""), self.rows(), notes, align="l")
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The belief as plain values and arrays by name, for a journal."""

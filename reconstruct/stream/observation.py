@@ -20,7 +20,15 @@ LINEARISATIONS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Observation:
-    """Quantities ``names`` observed at ``time`` (ns): ``value`` [m], covariance factor factor^T + diag(noise^2) (``factor`` [m, k], ``noise`` [m])."""
+    """Quantities ``names`` observed at ``time`` (ns): ``value`` [m], covariance factor factor^T + diag(noise^2) (``factor`` [m, k], ``noise`` [m]).
+
+    `Stream.observe` takes one; a measurement gives one by its ``observation(time)``. In the units of the stream's model.
+
+    >>> import numpy as np
+    >>> seen = Observation("thon", 0, ("C10",), np.array([-120.0]), np.array([3.0]))
+    >>> seen.covariance.tolist(), seen.usable
+    ([[9.0]], True)
+    """
 
     name: str
     time: int

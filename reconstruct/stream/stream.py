@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.inference.belief import Belief
+from reconstruct.inference.belief import Belief, prior_belief
 from reconstruct.stream.batching import Runner
+from reconstruct.stream.display import html_of
 from reconstruct.stream.filter_step import FilterCheckpoint, command_jumps, run_span
 from reconstruct.stream.history import Chapter
 from reconstruct.stream.monitors import Monitors
@@ -46,16 +47,27 @@ CHAPTER_STEPS = 448
 
 
 class Stream:
-    """Filters one instrument's readings with its ``model`` from ``start`` (int64 ns), from a ``prior`` of one component then (default: the model's)."""
+    """Filters one instrument's readings with its ``model`` from ``start`` (int64 ns), from a ``prior`` of one component then (default: the model's).
+
+    ``span`` and ``window`` in second; ``exact``: largest number of times in a span that have a step each; ``outliers``: assumed probability of one. ValueError
+    for a prior that does not fit the model, and where JAX has no float64. Source: Maybeck, Stochastic Models, Estimation and Control (1979).
+
+    >>> from reconstruct import load_model
+    >>> stream = Stream(load_model("dens"), start=0)
+    >>> times = np.arange(10) * 330_000_000
+    >>> stream.push([Readings("Tmeas", 0, times, np.full(10, 400.0))])
+    >>> stream.belief()
+    <Belief at 1970-01-01T00:00:02: holder.T 400.000 ± 0.041 K; Tmeas.lagged 400.000 ± 0.041 K>
+    """
 
     def __init__(
         self, model: Model, start: int, prior: Belief | None = None, span: float = SPAN_SECONDS, window: float = WINDOW_SECONDS,
         exact: int = MAX_EXACT_TIMES, outliers: float = OUTLIER_PROBABILITY,
     ):  # fmt: skip
         checks.require_float64()
-        if prior is None:
-            mean, cov_sqrt = model.layout.prior_mean(), np.diag(model.layout.prior_std())
-            prior = Belief(model.layout, start, np.ones(1), mean[None], cov_sqrt[None])
+        if not isinstance(model, Model):
+            raise ValueError(f"model is a {type(model).__name__}; give what load_model(name or path) returns")
+        prior = prior_belief(model.layout, start) if prior is None else prior
         if len(prior.weights) != 1 or prior.layout != model.layout or prior.time != start:
             raise ValueError(
                 "the prior must be a belief of one component over the model's layout, at the start of the stream"
@@ -195,6 +207,10 @@ class Stream:
         self._plateaus.settle(last, self.settled)
         self.events += self.resets.detect(self.inputs, self.settled)
         self._observations = [observation for observation in self._observations if observation.time >= self.settled]
+
+    def _repr_html_(self) -> str:
+        """The state now, what stands against single channels, and the events so far."""
+        return html_of(self.model.name, self.belief(), self.verdicts(), self.events)
 
     # --- saved state
 
@@ -343,15 +359,9 @@ class Stream:
             )
         for observation in checkpoint.unexpected:
             worst = observation.names[int(np.argmax(np.abs(observation.normalised_error)))]
-            self.events.append(
-                Event(
-                    "uncommanded_jump",
-                    worst,
-                    observation.time,
-                    float(np.abs(observation.normalised_error).max()),
-                    f"chance {observation.probability:.1g}",
-                )
-            )
+            size = float(np.abs(observation.normalised_error).max())
+            chance = f"chance {observation.probability:.1g}"
+            self.events.append(Event("uncommanded_jump", worst, observation.time, size, chance))
         self._update_health(checkpoint)
 
     def _update_health(self, checkpoint: FilterCheckpoint) -> None:

@@ -1,16 +1,13 @@
-"""Builds the twin of a scenario: crystal, column and priors. The Gram model is cached by what it depends on."""
+"""Builds the twin of a scenario: crystal, column and priors. The Gram model is stored in the cache folder."""
 
-import hashlib
-import json
-import os
-import tempfile
-import zipfile
+import inspect
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
-import numpy as np
 
+from instrument.core.result_cache import load_or_compute
 from scenarios.acquire.scenario import Scenario
 from scenarios.io.errors import BadInput
 from twin.dynamics import ColumnDynamics, standard_dynamics
@@ -77,53 +74,38 @@ def _unit_cell(scenario: Scenario):
 
 def _gram(
     unit, calibration: Calibration, symmetry: str | None, cache: Path | None, progress: Callable[[str, float], None]
-):
-    """The Gram model, from the cache if present."""
+) -> GramModel:
+    """The Gram model, from the cache folder if it is there."""
     across = unit.cell.lengths()
     repeats = (max(1, round(WIDTH / across[0])), max(1, round(WIDTH / across[1])))
-    house, code = Path(crystal.__file__).parents[2], hashlib.sha256()
-    for name in ("grid.py", "optics", "sample", "scattering"):
-        for module in sorted((house / name).rglob("*.py")) if (house / name).is_dir() else [house / name]:
-            code.update(module.read_bytes())
-    key = json.dumps(
-        [
-            unit.get_chemical_symbols(),
-            unit.positions.tolist(),
-            unit.cell.tolist(),
-            {name: unit.arrays[name].tolist() for name in ("occupancy", "u2") if name in unit.arrays},
-            repeats,
-            DEPTHS,
-            calibration.energy,
-            symmetry,
-            code.hexdigest(),
-        ]
-    )
-    path = None if cache is None else cache / f"twin-{hashlib.sha256(key.encode()).hexdigest()[:24]}.npz"
-    if path is not None and path.is_file():
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return GramModel.from_arrays(dict(arrays))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            progress(f"the cached model cannot be read ({error}); computing it again", 0.0)
-    model = crystal.build_gram(
-        unit, repeats, DEPTHS[-1], DEPTHS, energy=calibration.energy, symmetry=symmetry, progress=progress
-    )
-    if path is not None:
-        try:
-            _keep(model, path)
-        except OSError as error:
-            progress(f"the model cannot be kept for the next run ({error.strerror})", 1.0)
-    return model
+    settings = {
+        "repeats_xy": repeats,
+        "cells_z": DEPTHS[-1],
+        "depths": DEPTHS,
+        "energy": calibration.energy,
+        "symmetry": symmetry,
+    }
+
+    def compute() -> dict[str, Any]:
+        return crystal.build_gram(unit, **settings, progress=progress).to_arrays()
+
+    inputs = {"unit": _contents(unit), "settings": _all_settings(settings)}
+    return GramModel.from_arrays(load_or_compute(cache, "twin", crystal.VERSION, inputs, compute, progress))
 
 
-def _keep(model: GramModel, path: Path) -> None:
-    """Write the model whole, or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **model.to_arrays())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _contents(unit) -> dict[str, Any]:
+    """What the Gram model depends on of a unit cell."""
+    optional = {name: unit.arrays[name] for name in ("occupancy", "u2") if name in unit.arrays}
+    return {
+        "symbols": unit.get_chemical_symbols(),
+        "positions": unit.positions,
+        "cell": unit.cell.array,
+        **optional,
+    }
+
+
+def _all_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """``settings`` of `crystal.build_gram` and the defaults of the others: a default that changes is another input."""
+    parameters = inspect.signature(crystal.build_gram).parameters
+    defaults = {name: p.default for name, p in parameters.items() if p.default is not p.empty and name != "progress"}
+    return defaults | settings

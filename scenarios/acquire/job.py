@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from instrument.core.cache import usable_cache
 from instrument.core.interface import InstrumentLost
 from instrument.core.journal import Journal
 from instrument.remote.client import RemoteInstrument
 from instrument.remote.launch import Launched, launch
 from scenarios.acquire.requests import plan_requests
 from scenarios.acquire.scenario import Scenario
-from scenarios.io.cache import usable_cache
 from scenarios.io.errors import BadInput
 from scenarios.io.pace import Pace, PacedProgress, slowness
 from scenarios.io.progress import Progress
@@ -115,7 +115,7 @@ def run_acquire(
 
 def _check_config(scenario: Scenario) -> None:
     """BadInput for a configuration that the simulated microscope would refuse, before anything is computed."""
-    from instrument.simulated.instrument import from_mapping
+    from instrument.simulation.instrument import from_mapping
 
     try:
         from_mapping(scenario.instrument.config)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import chdtrc
 
-from learn.discrepancy.field import Discrepancy, Inflation, prior_discrepancy
+from learn.discrepancy.field import Discrepancy, Inflation
 from learn.discrepancy.trust import Limits, Trust, misfit_excess
 from reconstruct.inference.belief import Belief, mixed, prior_belief
 from reconstruct.inference.filter import Filter
@@ -62,7 +62,7 @@ class TwinSession:
         self.belief: Belief = prior_belief(microscope.layout, start, circular_uniform=("x", "y"))
         self.site_prior = self.belief
         """The belief at arrival at this site, propagated without its images: the prior if they turn out to be misread."""
-        self.discrepancy: Discrepancy = prior_discrepancy()
+        self.discrepancy = Discrepancy.prior()
         self.inflation = Inflation()
         self.trust = Trust()
 

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from scenarios.measure.kinds import KINDS, Kind
-from scenarios.measure.options import Data, Output, numbers_of, with_options
+from scenarios.measure.options import Data, Output, with_options
 
 DONE, DISAGREES = 0, 1
 
@@ -37,22 +37,23 @@ def _command(name: str, kind: Kind, guarded: Guarded) -> Callable[[tuple[Path, .
 
 def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: Output) -> tuple[int, dict[str, Any]]:
     """Measure, draw, then write; existing output files are refused before anything is computed."""
+    from reconstruct.measurement.recorded.known import KINDS as MEASUREMENTS
     from scenarios.io.atomic_output import new_files, write_whole
     from scenarios.io.progress import open_progress
-    from scenarios.measure.data.checks import finite
+    from scenarios.measure.given import inputs_of
 
-    for option, value in numbers_of(options):
-        finite(option, value)
+    inputs = inputs_of(name, options)
     new_files(output.out, output.figure)
     from scenarios.io.numerics import start_jax
 
     start_jax()
-    from scenarios.measure.data.inputs import open_file
+    from scenarios.measure.files import open_file
     from scenarios.measure.output.result import to_dict, to_json
 
+    measure = MEASUREMENTS[name]
     with open_progress(f"emtwin measure {name} {files[0]}") as progress:
-        recordings = tuple(open_file(path, options, kind.scan) for path in files)
-        measurement = kind.function(recordings if kind.several else recordings[0], options, progress)
+        recordings = tuple(open_file(path, options.signal, inputs, measure.scan) for path in files)
+        measurement = measure.function(recordings if kind.several else recordings[0], progress.stage)
     result = to_dict(measurement)
     content = to_json(result)
     if output.figure is not None:

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 import typer
 
 import scenarios
+from reconstruct.api.shipped import shipped_names
 from scenarios.cli.app import Json, Keys, app
 from scenarios.cli.keys import list_keys
 from scenarios.cli.outcome import DONE, Outcome, guarded
 from scenarios.io.errors import BadInput
-from scenarios.io.shipped import shipped_names
 
 _PRESETS = ", ".join(shipped_names(Path(scenarios.__file__).parent / "presets" / "simulate"))
 

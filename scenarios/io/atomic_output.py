@@ -26,7 +26,11 @@ def new_files(out: Path | None, figure: Path | None) -> None:
 
 
 def write_whole(content: bytes, out: Path) -> None:
-    """A new file, whole or not at all."""
+    """Write a file, whole or not at all; an existing one is replaced."""
     draft = out.with_name(f".{out.name}.draft")
-    draft.write_bytes(content)
-    draft.replace(out)
+    try:
+        draft.write_bytes(content)
+        draft.replace(out)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise

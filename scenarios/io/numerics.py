@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from scenarios.io.cache import cores, limit_size, usable_cache, writable
+from instrument.core.cache import cores, limit_size, usable_cache, writable
 
 MAX_CACHE_SIZE = 2**30
 """Largest size in bytes of the cache of compiled programs, all versions together; the least recently used are removed first."""

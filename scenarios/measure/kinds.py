@@ -1,9 +1,7 @@
-"""The kinds of ``emtwin measure``: for each its options, what it measures, and the function that does. Nothing heavy is imported here."""
+"""The kinds of ``emtwin measure``: for each its options, and what it measures. Nothing heavy is imported here."""
 
 import dataclasses
-import importlib
-from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -81,7 +79,7 @@ class DiskOptions(PatternPixel, Energy, Semiangle, Data):
 class RotationOptions(PatternPixel, Step, Energy, Data):
     """Of a 4D-STEM scan."""
 
-    dark: Annotated[
+    dark_field: Annotated[
         float | None,
         option("--dark-field-mrad", "Angle beyond which patterns make an image that is bright at atoms."),
     ] = None
@@ -121,55 +119,25 @@ class FilmOptions(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, D
 
 
 class Kind(NamedTuple):
-    """A measurement: its ``options``, its ``description``, whether it takes ``several`` files, and the ``entry_point`` of its function."""
+    """A measurement's ``options``, its ``description``, and whether it takes ``several`` files; `reconstruct.measurement.recorded.known.KINDS` has the rest."""
 
     options: type[Data]
     description: str
-    several: bool
-    entry_point: str
-    scan: bool = False
-    """Whether it measures all patterns of a scan, so that ranges of --frame cut the scan."""
-
-    @property
-    def function(self) -> Callable[..., Any]:
-        """Takes the file (or a tuple of several), the options and the progress, and returns a `FileMeasurement`."""
-        module, name = self.entry_point.split(":")
-        return getattr(importlib.import_module(f"scenarios.measure.{module}"), name)
+    several: bool = False
 
 
 KINDS = {
-    "lattice": Kind(
-        LatticeOptions, "An image of a known crystal: pixel sizes, shear, rotation.", False, "images:lattice"
-    ),
-    "thon": Kind(
-        ThonOptions, "An image of an amorphous film: defocus and astigmatism by its Thon rings.", False, "images:thon"
-    ),
+    "lattice": Kind(LatticeOptions, "An image of a known crystal: pixel sizes, shear, rotation."),
+    "thon": Kind(ThonOptions, "An image of an amorphous film: defocus and astigmatism by its Thon rings."),
     "haadf": Kind(
-        HaadfOptions,
-        "HAADF images of a known crystal: C10, astigmatism, source, detector, scan, drift.",
-        True,
-        "haadf:haadf",
+        HaadfOptions, "HAADF images of a known crystal: C10, astigmatism, source, detector, scan, drift.", True
     ),
     "disk": Kind(
-        DiskOptions,
-        "A pattern with a bright-field disk: radius, centre, ellipse, edge; semi-angle or camera length.",
-        False,
-        "patterns:disk",
+        DiskOptions, "A pattern with a bright-field disk: radius, centre, ellipse, edge; semi-angle or camera length."
     ),
-    "rotation": Kind(
-        RotationOptions,
-        "A 4D-STEM scan: rotation and flip between scan and camera.",
-        False,
-        "patterns:rotation",
-        scan=True,
-    ),
+    "rotation": Kind(RotationOptions, "A 4D-STEM scan: rotation and flip between scan and camera."),
     "pacbed": Kind(
-        PacbedOptions,
-        "A position-averaged pattern (a 4D-STEM scan is summed): a crystal's thickness and tilt.",
-        False,
-        "patterns:thickness",
+        PacbedOptions, "A position-averaged pattern (a 4D-STEM scan is summed): a crystal's thickness and tilt."
     ),
-    "film": Kind(
-        FilmOptions, "4D-STEM scans of an amorphous film: aberrations to third order.", True, "film:film", scan=True
-    ),
+    "film": Kind(FilmOptions, "4D-STEM scans of an amorphous film: aberrations to third order.", True),
 }

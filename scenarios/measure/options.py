@@ -6,7 +6,7 @@ Every kind takes `Data` and `Output`; an option has one name, unit and meaning w
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,7 +95,7 @@ class ImagePixel:
 class PatternPixel:
     """Which angle a pixel of a pattern spans."""
 
-    pixel_mrad: Annotated[
+    pixel: Annotated[
         float | None, option("--pixel-mrad", "Angle that a recorded pixel spans. Default: the file's.")
     ] = None
 
@@ -155,15 +155,6 @@ def with_options(
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
-
-
-def numbers_of(options: Data) -> Iterator[tuple[str, float]]:
-    """The numbers that were given or are defaults, each with its option's name."""
-    for name, field in fields_by_option(type(options)).items():
-        value = getattr(options, field.name)
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, float):
-                yield name, item
 
 
 def fields_by_option(options: type) -> dict[str, dataclasses.Field[Any]]:

@@ -19,12 +19,7 @@ def preset_names() -> list[str]:
 
 def load_scenario(name_or_path: str | Path) -> Scenario:
     """A preset by its name, or a scenario by the path of its TOML file; BadInput (a ValueError) where there is neither."""
-    text = str(name_or_path)
-    if text in preset_names():
-        return read_scenario(_FOLDER / f"{text}.toml")
-    path = Path(name_or_path)
-    _refuse_unknown(path, text, preset_names(), "simulate", simulation_names())
-    return read_scenario(path)
+    return read_scenario(_file_of(str(name_or_path), _FOLDER, preset_names(), "simulate", simulation_names()))
 
 
 def simulation_names() -> list[str]:
@@ -34,12 +29,7 @@ def simulation_names() -> list[str]:
 
 def load_simulation(name_or_path: str | Path) -> Simulation:
     """A preset of ``emtwin simulate`` by its name, or a simulation by the path of its TOML file; BadInput where there is neither."""
-    text = str(name_or_path)
-    if text in simulation_names():
-        return read_simulation(_SIMULATIONS / f"{text}.toml")
-    path = Path(name_or_path)
-    _refuse_unknown(path, text, simulation_names(), "acquire", preset_names())
-    return read_simulation(path)
+    return read_simulation(_file_of(str(name_or_path), _SIMULATIONS, simulation_names(), "acquire", preset_names()))
 
 
 def described(names: list[str]) -> dict[str, str]:
@@ -48,12 +38,18 @@ def described(names: list[str]) -> dict[str, str]:
     return {name: str(tomllib.loads(paths[name].read_text("utf-8"))["description"]) for name in names}
 
 
-def _refuse_unknown(path: Path, text: str, presets: list[str], other: str, other_presets: list[str]) -> None:
-    """BadInput for what looks like a preset's name and is neither one nor a file; ``theirs`` are those of the ``other`` command."""
-    if path.exists() or path.suffix == ".toml" or path.name != text:
-        return
-    if text in other_presets:
+def _file_of(name_or_path: str, folder: Path, presets: list[str], other: str, other_presets: list[str]) -> Path:
+    """The file of a preset, or the path itself; BadInput for a name that is neither (``other_presets`` are those of the command ``other``)."""
+    if name_or_path in presets:
+        return folder / f"{name_or_path}.toml"
+    path = Path(name_or_path)
+    if path.exists() or path.suffix == ".toml" or path.name != name_or_path:
+        return path
+    names = ", ".join(presets)
+    if name_or_path in other_presets:
         raise BadInput(
-            text, f"is a preset of emtwin {other}", f"Run emtwin {other} {text}, or name one of {', '.join(presets)}."
+            name_or_path,
+            f"is a preset of emtwin {other}",
+            f"Run emtwin {other} {name_or_path}, or name one of {names}.",
         )
-    raise BadInput(text, "is neither a preset nor a file", f"Name a TOML file, or a preset: {', '.join(presets)}.")
+    raise BadInput(name_or_path, "is neither a preset nor a file", f"Name a TOML file, or a preset: {names}.")

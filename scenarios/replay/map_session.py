@@ -8,7 +8,7 @@ from scipy.stats import chi2
 
 from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
-from learn.gp.spectra import MapModel, MapPrediction
+from learn.gp.spectra import GPMap, MapPrediction
 from reconstruct.eels.edge_signal import TITANIUM_L, edge_signal
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
@@ -81,9 +81,7 @@ class SpectrumRecorder:
 class MapSession:
     """Measurements so far, the predicted map, and whether its model is trusted."""
 
-    def __init__(
-        self, recorder: SpectrumRecorder, model: MapModel, camera: float, progress: Progress, tolerance: float
-    ):
+    def __init__(self, recorder: SpectrumRecorder, model: GPMap, camera: float, progress: Progress, tolerance: float):
         self.recorder, self.model, self.camera, self.progress = recorder, model, camera, progress
         self.tolerance = tolerance
         self.taken: list[MeasuredPixel] = []

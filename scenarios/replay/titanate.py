@@ -15,7 +15,7 @@ import numpy as np
 from instrument.core.interface import Instrument
 from instrument.core.journal import Journal
 from learn.design.sampling import most_informative, spread_out
-from learn.gp.spectra import MapModel, image_features
+from learn.gp.spectra import GPMap, image_features
 from reconstruct.eels.edge_signal import COUNTS_PER_ELECTRON
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, SilentProgress
@@ -72,7 +72,7 @@ def acquire_map(
         raise BadInput("instrument", problem, "Use a recording whose image covers the spectra on a finer grid.")
     with jax.enable_x64(True):
         features = image_features(image.astype(np.float64), image.shape[0] // rows)
-        model = MapModel((rows, columns), features)
+        model = GPMap((rows, columns), features)
         session = MapSession(recorder, model, counts_per_electron, progress, tolerance)
         rng = np.random.default_rng(seed)
         allowed = np.array(sorted(set(range(count)) - withheld))

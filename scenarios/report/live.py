@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from scenarios.io.cache import cores
+from instrument.core.cache import cores
 
 EVERY, EVERY_ALONE = 20.0, 60.0
 """Seconds between two updates, each of which takes some seconds of a core; and on a machine with a single core."""

@@ -6,7 +6,6 @@ It is drawn from the journal alone, so it can be written anew for any session, a
 import base64
 import datetime
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import jinja2
 import numpy as np
 
 from instrument.core.journal import Row
+from scenarios.io.atomic_output import write_whole
 from scenarios.io.progress import electrons
 from scenarios.report import drawings
 from scenarios.report.headline import figures, finite, headline
@@ -75,9 +75,7 @@ def write_report(folder: Path, pictures: Sequence[Picture] = ()) -> Path:
     )
     page = environment.get_template("report.html.j2").render(**context(session, pictures))
     path = folder / "report.html"
-    draft = folder / ".report.html.draft"
-    draft.write_text(page, encoding="utf-8")
-    os.replace(draft, path)
+    write_whole(page.encode(), path)
     return path
 
 

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from scenarios.watch.follow import Channel, Follower
 from scenarios.watch.past import Past
-from scenarios.watch.result import size_unit
+from scenarios.watch.result import event_item
 from scenarios.watch.text import event_words
 from twin.units import scale
 
@@ -214,14 +214,8 @@ def _list_events(figure: Any, follower: Follower, clock: _Axis) -> None:
     events = follower.events
     lines = []
     for number, event in enumerate(events[:MOST_EVENTS], 1):
-        item = {
-            "kind": event.kind,
-            "name": event.name,
-            "size": event.size,
-            "unit": size_unit(follower.model, event),
-            "note": event.note,
-        }
-        lines.append(f"{number}  {float(clock.of(event.time)):.2f} {clock.unit}: {event_words(item)}")
+        words = event_words(event_item(follower.model, event))
+        lines.append(f"{number}  {float(clock.of(event.time)):.2f} {clock.unit}: {words}")
     if len(events) > MOST_EVENTS:
         lines[-1] += f"; and {len(events) - MOST_EVENTS} more"
     half = math.ceil(len(lines) / 2)

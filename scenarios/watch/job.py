@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 
 from instrument.core.interface import InstrumentLost
+from reconstruct.api.models import load_table, table_names
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress, open_progress
-from scenarios.io.tables import load_table, table_names
 from scenarios.watch.follow import Follower
 from scenarios.watch.options import WatchOptions
 from scenarios.watch.past import smoothed

@@ -50,7 +50,7 @@ def result_values(follower: Follower) -> dict[str, Any]:
             for source in follower.model.sources
         },
         "events": [
-            {"kind": event.kind, "name": event.name, "time_ns": event.time, "size": event.size, "unit": size_unit(follower.model, event), "note": event.note}
+            event_item(follower.model, event)
             for event in follower.events
         ],
         "monitors": {
@@ -64,7 +64,14 @@ def result_values(follower: Follower) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def size_unit(model: Model, event: Event) -> str:
+def event_item(model: Model, event: Event) -> dict[str, Any]:
+    """An event as under ``--json``."""
+    return {
+        "kind": event.kind, "name": event.name, "time_ns": event.time, "size": event.size, "unit": _size_unit(model, event), "note": event.note,
+    }  # fmt: skip
+
+
+def _size_unit(model: Model, event: Event) -> str:
     """The unit of an event's size: that of the console's display for a zero, standard deviations for a jump."""
     if event.kind != "zero_reset":
         return "sigma" if event.kind == "uncommanded_jump" else ""

@@ -12,7 +12,7 @@ from rich.text import Text
 from reconstruct.stream.monitors import EXCESS
 from reconstruct.stream.readings.health import VERDICTS
 from scenarios.watch.follow import AGREEING_VERDICTS, Channel, Follower
-from scenarios.watch.result import size_unit
+from scenarios.watch.result import event_item
 from scenarios.watch.sources import Source
 from scenarios.watch.text import BAD, STYLES, clock, event_words, headed, plain, spark
 from twin.units import age, scale, shown, value_text
@@ -179,14 +179,7 @@ def _event_lines(follower: Follower, count: int, width: int) -> list[Text]:
 
 
 def _event(follower: Follower, event: Any) -> str:
-    item = {
-        "kind": event.kind,
-        "name": event.name,
-        "size": event.size,
-        "unit": size_unit(follower.model, event),
-        "note": event.note,
-    }
-    return f"{clock(event.time)} {event_words(item)}"
+    return f"{clock(event.time)} {event_words(event_item(follower.model, event))}"
 
 
 def _lines(follower: Follower, width: int) -> list[Text]:

@@ -116,7 +116,7 @@ def resumed(folder: Path, interrupted) -> tuple[int, dict[str, Any]]:
 
 
 def session_summary(folder: Path, capsys) -> dict[str, Any]:
-    """What ``emtwin session show`` says of ``broken``, its record being intact."""
+    """Output of ``emtwin session show`` for ``broken``, whose record is intact."""
     assert run(["session", "show", str(folder / "broken"), "--json"]) == DONE
     summary = json.loads(capsys.readouterr().out)
     assert summary["problems"] == []
@@ -136,7 +136,7 @@ def test_a_session_that_nothing_happens_to_is_complete(folder, undisturbed):
     assert set(answers(folder / "whole")) == set(range(4))
 
 
-def test_a_killed_microscope_is_said_and_what_was_done_is_kept(folder, killed, capsys):
+def test_a_killed_microscope_is_reported_and_finished_requests_are_recorded(folder, killed, capsys):
     code, words = killed
     assert code == LOST
     assert "emtwin: instrument" in words
@@ -148,7 +148,7 @@ def test_a_killed_microscope_is_said_and_what_was_done_is_kept(folder, killed, c
     assert 2 <= summary["requests"] < 4
 
 
-def test_an_interruption_is_said_without_a_traceback(interrupted):
+def test_an_interruption_is_reported_without_a_traceback(interrupted):
     code, words = interrupted
     assert code == INTERRUPTED
     assert "emtwin acquire --resume broken" in words

@@ -1,7 +1,5 @@
 """A served microscope gives the same results as a local one, and a killed one is restored to its state."""
 
-from typing import Any
-
 import msgspec
 import numpy as np
 import pytest
@@ -9,19 +7,11 @@ import pytest
 from instrument.core.interface import InstrumentLost
 from instrument.remote.launch import launch
 from instrument.remote.wire import TruthRequest
-from instrument.simulated.instrument import SimulatedMicroscope, from_mapping
+from instrument.simulation.instrument import SimulatedMicroscope, from_mapping
+from tests.instrument.simulation.tiny import TINY
 from tests.once import run_folder
 from twin.records import Scan
 
-TINY: dict[str, Any] = {
-    "repeats_xy": 2,
-    "cells": 2,
-    "wedge_swing": 1.0,
-    "gpts": 96,
-    "phonon_configs": 1,
-    "slices_per_cell": 3,
-    "specimen_seed": 0,
-}
 SECOND = 10**9
 SCAN = Scan(shape=(8, 6))
 

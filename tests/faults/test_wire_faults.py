@@ -71,7 +71,7 @@ def test_nobody_listens():
 @pytest.mark.parametrize(
     "address", ["teapot", "127.0.0.1:5", "tcp://127.0.0.1:99999", "tcp://127.0.0.1", "tcp://no.such.host.invalid:5"]
 )
-def test_what_is_no_address_is_said_so(address):
+def test_an_invalid_address_is_reported(address):
     with pytest.raises(InstrumentError, match=r"not the address of an instrument|nothing that speaks"):
         RemoteInstrument(address, timeout=1.0)
 
@@ -113,7 +113,7 @@ def test_a_peer_that_is_silent_or_speaks_something_else(babble):
         (wire.encode(wire.Published("a", 1, wire.Heartbeat("ready", {}))), "where a reply was due"),
     ],
 )
-def test_a_peer_of_another_version_or_of_bad_manners(answer, problem):
+def test_a_peer_of_another_version_or_with_invalid_messages(answer, problem):
     context = zmq.Context()
     peer = context.socket(zmq.ROUTER)
     port = peer.bind_to_random_port("tcp://127.0.0.1")

@@ -152,7 +152,7 @@ def test_spans_without_crowds():
 
 
 def test_a_fit_through_a_stream():
-    """Walk and lag away from what is assumed are found; a constant that no sensor feels comes back as it was, and says so."""
+    """Random walk and lag are recovered from wrong initial values; a constant that affects no sensor keeps its prior and is reported."""
     batches, heard_of = session(4, length=30, walk=0.22, lag=6.0), []
     fit = fit_constants(TABLE, lambda model: streamed(batches, model), ["walk", "lag", "unheard"], heard_of.append)
     assert fit.complete
@@ -322,7 +322,7 @@ def test_what_is_no_peak_is_not_determined_and_the_rest_is_fitted_without_it():
     assert optimum.without[1] == pytest.approx(-0.5)
 
 
-def test_values_without_a_likelihood_are_kept_away_from():
+def test_the_search_avoids_values_without_a_likelihood():
     optimum = peak(lambda u: -8.0 * float((u[0] - 1.0) ** 2) if u[0] < 1.2 else -np.inf, 1)
     assert optimum.where[0] == pytest.approx(16 / 17, abs=0.05)
     assert optimum.covariance[0, 0] == pytest.approx(1 / 17, rel=0.05)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from learn.discrepancy.field import AMPLITUDES, JITTERS, LENGTHS, Discrepancy, Inflation, prior_discrepancy
+from learn.discrepancy.field import AMPLITUDES, JITTERS, LENGTHS, Discrepancy, Inflation
 from twin.detection import jitter
 from twin.image.microscope import raster
 from twin.records import Scan
@@ -24,7 +24,7 @@ def certain(amplitude: float, length: float, size: float) -> Discrepancy:
 def taught(true: Discrepancy, slopes: np.ndarray, images: int, seed: int) -> Discrepancy:
     """The posterior after ``images`` images with errors drawn from ``true``, and parameters from the unit normal with ``slopes``."""
     generator = np.random.default_rng(seed)
-    discrepancy = prior_discrepancy()
+    discrepancy = Discrepancy.prior()
     noise = 4e-4 * IMAGE
     for _ in range(images):
         innovation = (
@@ -52,7 +52,7 @@ def test_it_learns_the_amplitude(true, parameters):
 
 
 @pytest.mark.parametrize(("length", "size"), [(0.6, 0.003), (1.2, 0.003), (1.2, 0.06), (0.6, 0.06)])
-def test_it_distinguishes_a_wrong_model_from_jitter(length, size):
+def test_a_wrong_model_is_distinguished_from_jitter(length, size):
     """Length and jitter are found, and a probe that shakes is not taken for a wrong model."""
     discrepancy = taught(certain(0.045, length, size), np.zeros((COUNT, 1)), 12, 3)
     assert discrepancy.weights.sum(axis=(0, 2))[LENGTHS.tolist().index(length)] > 0.9
@@ -63,8 +63,8 @@ def test_it_distinguishes_a_wrong_model_from_jitter(length, size):
 def test_without_discrepancy_the_posterior_is_small():
     slopes = np.random.default_rng(5).standard_normal((COUNT, 4))
     discrepancy = taught(certain(0.01, 1.2, 0.003), slopes, 8, 2)
-    assert discrepancy.amplitude < 0.018 < prior_discrepancy().amplitude
-    assert discrepancy.jitter < 0.02 < prior_discrepancy().jitter
+    assert discrepancy.amplitude < 0.018 < Discrepancy.prior().amplitude
+    assert discrepancy.jitter < 0.02 < Discrepancy.prior().jitter
 
 
 def test_errors_have_the_stated_covariance():
@@ -83,15 +83,36 @@ def test_errors_have_the_stated_covariance():
 
 
 def test_its_own_uncertainty_is_in_the_tails():
-    drawn = prior_discrepancy().sample(np.ones((20_000, COUNT)), SCAN, np.random.default_rng(0))
+    drawn = Discrepancy.prior().sample(np.ones((20_000, COUNT)), SCAN, np.random.default_rng(0))
     assert (drawn[:, 0] ** 4).mean() / (drawn[:, 0] ** 2).mean() ** 2 > 3.3
-    assert drawn[:, 0].std() == pytest.approx(prior_discrepancy().amplitude, rel=0.05)
+    assert drawn[:, 0].std() == pytest.approx(Discrepancy.prior().amplitude, rel=0.05)
 
 
 @pytest.mark.parametrize("values", [(0.0, 0.3, 0.03, 0.7), (0.05, -1.0, 0.03, 0.7), (0.05, 0.3, 0.0, 0.7)])
 def test_what_is_no_prior(values):
     with pytest.raises(ValueError, match="must be positive"):
-        prior_discrepancy(*values)
+        Discrepancy.prior(*values)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"innovation": np.zeros(3)}, r"innovation has shape \(3,\)"),
+        ({"slopes": np.zeros(COUNT)}, "slopes has shape"),
+        ({"expected": np.full(COUNT, np.nan)}, "expected is not finite"),
+        ({"noise": np.zeros(COUNT)}, "noise is not finite and above 0"),
+    ],
+)
+def test_what_is_no_image_of_the_scan(changed, words):
+    image = {
+        "expected": np.ones(COUNT),
+        "innovation": np.zeros(COUNT),
+        "slopes": np.zeros((COUNT, 2)),
+        "noise": np.ones(COUNT),
+    }
+    with pytest.raises(ValueError, match=words):
+        Discrepancy.prior().update(SCAN, **{**image, **changed})
+    assert "jitter" in Discrepancy.prior().update(SCAN, **image)._repr_html_()
 
 
 def test_inflation_follows_the_standardised_errors():

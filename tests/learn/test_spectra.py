@@ -1,5 +1,7 @@
 """The Gaussian process of a map and its design, on synthetic maps whose truth and noise are known."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from learn.design.sampling import most_informative, spread_out
 from learn.gp import spectra
 from learn.gp.kernels import CONSTANT_VARIANCE, map_covariance, map_prior, squared_distance
-from learn.gp.spectra import MapModel, MapPrediction, image_features
+from learn.gp.spectra import GPMap, MapPrediction, image_features
 
 SHAPE = (14, 5)
 COUNT = SHAPE[0] * SHAPE[1]
@@ -43,10 +45,10 @@ def test_distances() -> None:
 def test_predictions_are_those_of_the_textbook(monkeypatch: pytest.MonkeyPatch) -> None:
     """With parameters held fixed: mean and covariance against the formulae in numpy, padding and standardising undone."""
     features, _, values = _world(2)
-    model = MapModel(SHAPE, features)
+    model = GPMap(SHAPE, features)
     theta = model.prior.mean + 0.1
-    monkeypatch.setattr(MapModel, "_best", lambda self, given: theta)
-    monkeypatch.setattr(MapModel, "_posterior", lambda self, best, given: (best[None, :], np.ones(1)))
+    monkeypatch.setattr(GPMap, "_best", lambda self, given: theta)
+    monkeypatch.setattr(GPMap, "_posterior", lambda self, best, given: (best[None, :], np.ones(1)))
     chosen = np.arange(0, COUNT, 3)
     noise = np.full(chosen.size, 0.01)
     prediction = model.predict(chosen, values[chosen], noise)
@@ -62,7 +64,7 @@ def test_predictions_are_those_of_the_textbook(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_gradient_is_right() -> None:
     features, _, values = _world(3)
-    model = MapModel(SHAPE, features)
+    model = GPMap(SHAPE, features)
     chosen = np.arange(0, COUNT, 2)
     measurements = spectra._padded(
         model.positions[chosen], features[chosen], values[chosen], np.full(chosen.size, 0.01)
@@ -81,7 +83,7 @@ def test_learns_the_map() -> None:
     for seed in range(4):
         features, truth, values = _world(10 + seed)
         chosen = np.random.default_rng(seed).permutation(COUNT)[:35]
-        prediction = MapModel(SHAPE, features).predict(chosen, values[chosen], np.full(35, 0.01))
+        prediction = GPMap(SHAPE, features).predict(chosen, values[chosen], np.full(35, 0.01))
         others = np.setdiff1d(np.arange(COUNT), chosen)
         explained.append(
             1 - ((truth - prediction.mean)[others] ** 2).sum() / ((truth - truth.mean())[others] ** 2).sum()
@@ -89,12 +91,12 @@ def test_learns_the_map() -> None:
     assert np.mean(explained) > 0.85
 
 
-def test_knows_how_well_it_knows_maps_drawn_from_its_prior() -> None:
+def test_intervals_cover_maps_drawn_from_the_prior() -> None:
     sigmas = []
     for seed in range(16):
         rng = np.random.default_rng(seed)
         features, _, _ = _world(seed)
-        model = MapModel(SHAPE, features)
+        model = GPMap(SHAPE, features)
         where, inputs = jnp.asarray(model.positions), jnp.asarray(features)
         theta = jnp.asarray(model.prior.mean + model.prior.std * rng.standard_normal(model.prior.mean.size))
         prior = np.asarray(map_covariance(theta, where, inputs, where, inputs, jnp.eye(COUNT))) - CONSTANT_VARIANCE
@@ -111,22 +113,22 @@ def test_knows_how_well_it_knows_maps_drawn_from_its_prior() -> None:
 def test_the_same_data_give_the_same_map() -> None:
     features, _, values = _world(4)
     chosen, noise = np.arange(20), np.full(20, 0.01)
-    first, second = (MapModel(SHAPE, features).predict(chosen, values[chosen], noise) for _ in range(2))
+    first, second = (GPMap(SHAPE, features).predict(chosen, values[chosen], noise) for _ in range(2))
     np.testing.assert_array_equal(first.mean, second.mean)
 
 
 def test_values_may_have_any_unit() -> None:
     features, _, values = _world(5)
     chosen, noise = np.arange(0, COUNT, 2), np.full(COUNT // 2, 0.01)
-    plain = MapModel(SHAPE, features).predict(chosen, values[chosen], noise)
-    scaled = MapModel(SHAPE, features).predict(chosen, 1e4 * values[chosen] + 3e4, 1e8 * noise)
+    plain = GPMap(SHAPE, features).predict(chosen, values[chosen], noise)
+    scaled = GPMap(SHAPE, features).predict(chosen, 1e4 * values[chosen] + 3e4, 1e8 * noise)
     np.testing.assert_allclose(scaled.mean, 1e4 * plain.mean + 3e4, rtol=1e-3, atol=20.0)
     np.testing.assert_allclose(scaled.std, 1e4 * plain.std, rtol=0.02)
 
 
 def test_bad_input_is_refused() -> None:
     features, _, values = _world(6)
-    model = MapModel(SHAPE, features)
+    model = GPMap(SHAPE, features)
     noise = np.full(4, 0.01)
     with pytest.raises(ValueError, match="different"):
         model.predict(np.array([1, 1, 2, 3]), values[:4], noise)
@@ -134,8 +136,10 @@ def test_bad_input_is_refused() -> None:
         model.predict(np.array([1, 2, 3, COUNT]), values[:4], noise)
     with pytest.raises(ValueError, match="finite"):
         model.predict(np.arange(4), np.array([1.0, np.nan, 2.0, 3.0]), noise)
-    with pytest.raises(ValueError, match="one a pixel"):
-        MapModel((3, 3), features)
+    with pytest.raises(ValueError, match="each pixel"):
+        GPMap((3, 3), features)
+    with pytest.raises(ValueError, match="as many of each"):
+        inspect.unwrap(GPMap._check)(model, np.arange(4), values[:3], noise)
     with jax.enable_x64(False), pytest.raises(ValueError, match="x64"):
         model.predict(np.arange(4), values[:4], noise)
 

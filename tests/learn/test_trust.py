@@ -1,4 +1,4 @@
-"""Trust is lost for each reason alone, and kept in a healthy session."""
+"""Each reason alone ends trust; a healthy session stays trusted."""
 
 import dataclasses
 
@@ -78,7 +78,7 @@ def test_a_healthy_stream_is_seldom_distrusted():
         lost[session] = trust.distrusted
     assert not lost[:200].any()
     assert lost.mean() < 0.005
-    # the same stream with a limit of one in a hundred alarms in about the share that it says, so the statistic is what it claims to be
+    # with a limit of 1 % the false-alarm rate of the same stream is about 1 %, so the statistic has the stated distribution
     loose = dataclasses.replace(LIMITS, tension=2.0)
     alarms = sum(
         Trust().update(0.0, 0.0, float(generator.chisquare(8.0)), 8.0, 1.0, loose).distrusted for _ in range(4000)

@@ -15,7 +15,7 @@ Side = tuple[str, float]
 def stored(
     path: Path, data: np.ndarray, sides: tuple[Side, ...], unit: str = "electrons", beam: dict[str, float] | None = None, **keys: Any
 ) -> Path:  # fmt: skip
-    """``data`` with an axis of (unit, step) for each dimension, angles about the middle; ``beam`` and ``own`` are what the file says of itself."""
+    """``data`` with an axis of (unit, step) for each dimension, angles about the middle; ``beam`` and ``own`` are the file's metadata."""
     names = ("y", "x") if data.ndim == 2 else ("scan_y", "scan_x", "y", "x")[-data.ndim :]
     axes = tuple(
         Axis(

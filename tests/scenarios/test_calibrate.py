@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reconstruct import calibrate
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, run
 from tests.twin.column.columns import EXCITATIONS, column, settings
 
@@ -53,6 +54,15 @@ def test_a_table_becomes_constants_a_file_and_a_figure(table: Path, capsys: pyte
     assert "gun.brightness" in result["undetermined"]
     assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
     assert "exists already" in capsys.readouterr().err
+    # from Python: the same numbers bit for bit, JSON of Python's keeping doubles
+    same = calibrate(table)
+    assert {"schema": "emtwin.calibrate/1", **json.loads(json.dumps(same.to_dict()))} == result
+    assert same["diffraction.ampere_turns"] == (constant["value"], constant["error"])
+    assert same.covariance.shape == (len(same.names), len(same.names))
+    assert "diffraction.ampere_turns" in same._repr_html_()
+    assert "constants from" in repr(same)
+    (prediction,) = same.predict(same.rows[:1])
+    assert prediction.low < prediction.value < prediction.high
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 import scenarios.acquire.job
 from instrument.core.interface import InstrumentError, InstrumentLost
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, FAULT, INTERRUPTED, LOST, run
+from scenarios.io.atomic_output import write_whole
 from tests.scenarios.synthetic import make_session
 
 RESULT = {
@@ -185,3 +186,20 @@ def test_as_a_process_of_its_own(tmp_path):
     assert done.returncode == BAD_INPUT
     assert json.loads(done.stdout)["error"]["input"] == "absent.toml"
     assert done.stderr == ""
+
+
+def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path, monkeypatch):
+    write_whole(b"old", tmp_path / "report.html")
+    write_whole(b"new", tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_bytes() == b"new"
+
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        write_whole(b"newer", tmp_path / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_bytes() == b"new"

@@ -1,4 +1,4 @@
-"""Compiled programs are kept between commands, apart for each machine, and nothing that happens to them breaks a command."""
+"""Compiled programs are cached between commands, separately for each machine, and no damage to the cache breaks a command."""
 
 import json
 import os
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from instrument.core.cache import limit_size, usable_cache, writable
 from scenarios.io import numerics
-from scenarios.io.cache import limit_size, usable_cache, writable
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
@@ -22,13 +22,13 @@ counts = {}
 jax.monitoring.register_event_listener(lambda name, **_: counts.update({name: counts.get(name, 0) + 1}))
 value = jax.jit(lambda x: jnp.linalg.cholesky(x @ x.T + jnp.eye(5)).sum())(jnp.arange(25.0).reshape(5, 5))
 hits = counts.get("/jax/compilation_cache/cache_hits", 0)
-told = {"value": float(value), "type": str(value.dtype), "hits": hits, "folder": jax.config.jax_compilation_cache_dir}
-print(json.dumps(told))
+result = {"value": float(value), "type": str(value.dtype), "hits": hits, "folder": jax.config.jax_compilation_cache_dir}
+print(json.dumps(result))
 """
 
 
 def begin(cache: Path, **variables: str) -> subprocess.Popen[str]:
-    """The program in a process of its own, with its cache in a folder."""
+    """Start the program in another process, with its cache in a folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     environment |= {"PYTHONPATH": str(ROOT), "EMTWIN_CACHE": str(cache), "JAX_PLATFORMS": "cpu"}
     environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"} | variables
@@ -38,7 +38,7 @@ def begin(cache: Path, **variables: str) -> subprocess.Popen[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> dict:
-    """What it printed; it must end well and say nothing on stderr."""
+    """Its output; it must exit with 0 and print nothing to stderr."""
     out, errors = process.communicate(timeout=120)
     assert (process.returncode, errors) == (0, "")
     return json.loads(out)
@@ -69,7 +69,7 @@ def test_commands_at_once_share_programs(tmp_path):
     assert ended(begin(tmp_path))["hits"] == len(programs_in(tmp_path))
 
 
-def test_without_a_folder_to_write_to_nothing_is_kept(tmp_path):
+def test_without_a_writable_folder_nothing_is_cached(tmp_path):
     (tmp_path / "file").write_text("in the way")
     assert ended(begin(tmp_path / "file" / "cache"))["folder"] is None
 
@@ -81,7 +81,7 @@ def test_a_folder_that_the_user_named_wins(tmp_path):
     assert not (tmp_path / "ours").exists()
 
 
-def test_programs_are_kept_apart_by_processor_versions_and_cores(monkeypatch):
+def test_programs_are_cached_apart_by_processor_versions_and_cores(monkeypatch):
     key = numerics.machine_key()
     assert numerics.machine_key() == key
     monkeypatch.setattr(numerics, "_processor", lambda: "flags: sse2")

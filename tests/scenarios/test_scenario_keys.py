@@ -78,7 +78,7 @@ def keys_of(tables: Any) -> list[Any]:
 
 
 def assert_said(error: dict[str, str], key: Key, value: Any, captured: str) -> None:
-    """What is wrong with ``key`` is told as a user can read it."""
+    """The error about ``key`` is readable for a user."""
     text = " ".join(error.values())
     assert (
         key.path in text

@@ -15,9 +15,9 @@ import pytest
 from instrument.core.journal import Journal
 from instrument.remote.client import RemoteInstrument
 from instrument.remote.launch import launch
+from reconstruct.api.models import load_table, table_names
 from scenarios.cli.main import BAD_INPUT, DISAGREES, DONE, INTERRUPTED, LOST, run
 from scenarios.io.progress import SilentProgress
-from scenarios.io.tables import load_table, table_names
 from scenarios.watch.sources import Recorded
 from scenarios.watch.text import spark
 from tests.once import run_folder

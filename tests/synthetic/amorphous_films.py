@@ -1,4 +1,4 @@
-"""Scans of amorphous films by full multislice of random atoms: test data for the estimators of `reconstruct.measure`.
+"""Scans of amorphous films by full multislice of random atoms: test data for the estimators of `reconstruct.measurement`.
 
 They are independent of the estimators' model: random atoms with a minimum distance, float32 multislice through slices of 5 angstrom, a finite source,
 Poisson counts. A film is periodic, and the points of its camera are beams of its lattice.
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial import KDTree
 
-from reconstruct.measure.film.exposure import Exposure, Setting
+from reconstruct.measurement.film.exposure import Exposure, Setting
 from twin.grid import frequencies
 from twin.optics.electrons import wavelength
 from twin.optics.probe import aperture

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from reconstruct.measure.projection import Projection, project
+from reconstruct.measurement.projection import Projection, project
 from twin.detection.detectors import annular
 from twin.detection.scan import line_time, times
 from twin.grid import band_limit, frequencies

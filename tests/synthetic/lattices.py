@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from reconstruct.measure.projection import Projection
+from reconstruct.measurement.projection import Projection
 from twin.detection.scan import line_time, times
 from twin.records import Scan
 

@@ -36,7 +36,7 @@ def test_names_that_are_not_there_are_named():
 
 
 @pytest.mark.parametrize("prior", [(0.0, 0.0), (0.0, -1.0), (float("nan"), 1.0), (0.0, float("inf"))])
-def test_priors_that_are_none(prior):
+def test_invalid_priors(prior):
     with pytest.raises(ValueError, match="prior of 'a'"):
         Layout((Entry("a", "1", *prior),))
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from scenarios.measure.data.checks import UNITS
+from scenarios.measure.given import UNITS
 from twin.units import axis_unit, known, read_unit, scale, symbol
 from twin.units.foreign import _INSIDE
 

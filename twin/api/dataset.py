@@ -21,20 +21,35 @@ class _Plot(DatasetPlotAccessor):
     """`Dataset.plot`, which is called without naming a variable."""
 
     def __call__(self, **options: Any) -> Any:  # type: ignore[override]
-        """The recording: images side by side for several detectors or defoci, the mean pattern of a scan, the modulus of a wave. ``options`` as
-        `xarray.DataArray.plot` takes them."""
+        """The recording: images side by side for several detectors (each with a scale of its own) or defoci (with one scale), the mean pattern of a scan, the
+        modulus of a wave; rows run downwards, as in files. ``options`` as `xarray.DataArray.plot` takes them."""
         image = self._ds[DATA]
         if np.iscomplexobj(image):
             image = abs(image).assign_attrs(image.attrs, long_name="modulus of the exit wave")
         if image.ndim == 4:
             image = image.mean(image.dims[:2], keep_attrs=True)
         image = image.squeeze()
+        options.setdefault("yincrease", False)
+        if image.ndim == 3 and image.dims[0] == "channel" and not {"col", "row"} & options.keys():
+            return _side_by_side(image, options)
         if image.ndim == 3:
             options.setdefault("col", image.dims[0])
         elif image.ndim == 2 and "ax" not in options:
             options.setdefault("aspect", image.sizes[image.dims[1]] / image.sizes[image.dims[0]] * 1.2)
             options.setdefault("size", 4.0)
         return image.plot(**options)
+
+
+def _side_by_side(images: xr.DataArray, options: dict[str, Any]) -> list[Any]:
+    """Images [channel, y, x], each with its own scale: signals of different detectors differ by orders of magnitude."""
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, len(images), figsize=(4.4 * len(images), 3.6), squeeze=False)
+    drawn = [image.plot(ax=panel, **options) for image, panel in zip(images, panels[0], strict=True)]
+    for image, panel in zip(images, panels[0], strict=True):
+        panel.set(title=str(image.channel.item()), aspect="equal")
+    figure.tight_layout()
+    return drawn
 
 
 class Dataset(xr.Dataset):
@@ -60,7 +75,7 @@ def dataset_of(simulated: Simulated) -> Dataset:
 
 def _coordinate(axis: Axis) -> xr.Variable:
     values: Any = np.asarray(axis.labels) if axis.labels else axis.values()
-    unit = {"units": axis.unit} if axis.unit else {}
+    unit = {"units": axis.unit, "step": axis.scale} if axis.unit else {}
     return xr.Variable([axis.name], values, {"long_name": LONG_NAMES.get(axis.name, axis.name), **unit})
 
 

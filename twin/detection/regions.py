@@ -7,6 +7,9 @@ both), and regions that share a border add up to their union exactly. ``edge = 0
 sectors; derivatives are then zero. Scattering angles are lambda |k|, the paraxial ones of the propagator and the aberrations.
 """
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
@@ -28,21 +31,33 @@ def plane(
     if known(offset, rotation):
         pose = np.asarray([float(offset[0]), float(offset[1]), float(rotation)])
         finite("offset and rotation", pose, "give radian")
-    x, y = jnp.broadcast_arrays(
-        wavelength * checks.float64(kx) - offset[0], wavelength * checks.float64(ky) - offset[1]
-    )
+    x, y = _shifted(kx, ky, wavelength, offset)
     if known(rotation) and float(rotation) == 0.0:
         return x, y
+    return _rotated(x, y, rotation)
+
+
+@functools.partial(jax.jit, inline=True)
+def _shifted(kx, ky, wavelength, offset):
+    return jnp.broadcast_arrays(
+        wavelength * checks.float64(kx) - offset[0], wavelength * checks.float64(ky) - offset[1]
+    )
+
+
+@functools.partial(jax.jit, inline=True)
+def _rotated(x, y, rotation):
     cos, sin = jnp.cos(rotation), jnp.sin(rotation)
     return cos * x + sin * y, cos * y - sin * x
 
 
+@functools.partial(jax.jit, inline=True)
 def radius(x: Frequency, y: Frequency) -> Array:
     """sqrt(x^2 + y^2), with the derivative zero at the centre."""
     squared = jnp.asarray(x) ** 2 + jnp.asarray(y) ** 2
     return jnp.where(squared > 0.0, jnp.sqrt(jnp.where(squared > 0.0, squared, 1.0)), 0.0)
 
 
+@functools.partial(jax.jit, inline=True)
 def azimuth(x: Frequency, y: Frequency) -> Array:
     """atan2(y, x), with value and derivative zero at the centre."""
     x, y = jnp.asarray(x), jnp.asarray(y)
@@ -55,6 +70,7 @@ def _share(distance: Array, half: Array, edge: float | Array) -> Array:
     return jnp.clip((half - distance) / edge + 0.5, 0.0, 1.0) - jnp.clip((-half - distance) / edge + 0.5, 0.0, 1.0)
 
 
+@functools.partial(jax.jit, inline=True, static_argnames="edge")
 def _between(angle: Array, inner: Number, outer: Number, edge: float) -> Array:
     low, high = checks.float64(inner), checks.float64(outer)
     if edge == 0.0:
@@ -142,6 +158,7 @@ def check_segments(
         )
 
 
+@functools.partial(jax.jit, inline=True, static_argnames=("sectors", "edge"))
 def _sectors(angle: Array, direction: Array, sectors: int, rotation: Array, edge: float, gap: Number) -> Array:
     """Weights [sectors, *shape of angle] of sectors of all radii."""
     turn = 2.0 * np.pi

@@ -3,7 +3,10 @@
 A map is in the detector's own frame (its offset and rotation taken off), so it moves and turns with the detector.
 """
 
+import functools
+
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -62,9 +65,14 @@ def respond(response: Response, x: Array, y: Array, inner: Number, outer: Number
     """Relative efficiency at angles (x, y) radian in the frame of a detector with radii ``inner`` and ``outer``; shape of x."""
     if isinstance(response, PolarMap | CartesianMap):
         return response(x, y, inner, outer)
+    return _polynomial(tuple(response), x, y, inner, outer)
+
+
+@functools.partial(jax.jit, inline=True)
+def _polynomial(coefficients, x, y, inner, outer):
     position = jnp.clip((2.0 * radius(x, y) - inner - outer) / (outer - inner), -1.0, 1.0)
     total = jnp.zeros_like(position)
-    for coefficient in reversed(list(response)):
+    for coefficient in reversed(coefficients):
         total = total * position + coefficient
     return total
 

@@ -9,6 +9,7 @@ import math
 
 import msgspec
 import numpy as np
+from scipy.linalg import expm
 from scipy.sparse.csgraph import connected_components
 
 from twin.state import Layout
@@ -103,20 +104,6 @@ def _van_loan(drift: np.ndarray, diffusion: np.ndarray, interval: float) -> tupl
         noise = transition @ noise @ transition.T + noise
         transition = transition @ transition
     return transition, 0.5 * (noise + noise.T)
-
-
-def expm(matrix: np.ndarray) -> np.ndarray:
-    """The exponential of a small matrix: Taylor's series of a piece of norm below a quarter (its rest is below 1e-16), then squared."""
-    norm = float(np.abs(matrix).sum(axis=0).max(initial=0.0))
-    halvings = max(0, math.ceil(math.log2(max(4.0 * norm, 1e-300))))
-    piece = matrix / 2**halvings
-    term = total = np.eye(len(matrix))
-    for order in range(1, 13):
-        term = term @ piece / order
-        total = total + term
-    for _ in range(halvings):
-        total = total @ total
-    return total
 
 
 def root_of_noise(covariance: np.ndarray) -> np.ndarray:

@@ -4,10 +4,12 @@ chi(k) = (2 pi / lambda) sum_nm theta^(n+1) / (n+1) (C_nma cos m phi + C_nmb sin
 the wave in the aperture is multiplied by exp(-i chi). Coefficients are in angstrom. Defocus is -C10.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
@@ -83,6 +85,7 @@ def _rows(kx: Array | np.ndarray, ky: Array | np.ndarray, wavelength: float) -> 
     ]
 
 
+@functools.partial(jax.jit, static_argnames=("wavelength",), inline=True)
 def basis(
     kx: Shaped[Array | np.ndarray, " *n"], ky: Shaped[Array | np.ndarray, " *n"], wavelength: float
 ) -> Float[Array, "25 *n"]:
@@ -90,6 +93,7 @@ def basis(
     return jnp.stack(_rows(kx, ky, wavelength)) * (2.0 * math.pi / wavelength)
 
 
+@functools.partial(jax.jit, static_argnames=("wavelength",), inline=True)
 def phase(
     coefficients: Float[Array | np.ndarray, " 25"],
     kx: Shaped[Array | np.ndarray, " *n"],
@@ -103,6 +107,7 @@ def phase(
     return jnp.asarray(total) * (2.0 * math.pi / wavelength)
 
 
+@functools.partial(jax.jit, static_argnames=("wavelength",), inline=True)
 def phase_gradient(
     coefficients: Float[Array | np.ndarray, " terms"],
     kx: Shaped[Array | np.ndarray, " *n"],

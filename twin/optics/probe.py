@@ -4,9 +4,11 @@ C10 refers to the entrance face. A wave is psi(x) = sum_k a_k exp(+2 pi i k.x) w
 spread and vibration are in `twin.optics.source`.
 """
 
+import functools
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
@@ -83,11 +85,17 @@ def probe(
     Aberrations are those about ``axis`` (x, y) in radian. With the aperture's centre moved and the axis left, the cone passes the lens off
     its axis; with the axis moved along (a tilt below the lens) the same probe comes in tilted.
     """
+    x, y = (float(side) for side in extent)
+    return _probe(coefficients, positions, amplitude, checks.float64(axis), (x, y), float(energy), dtype)
+
+
+@functools.partial(jax.jit, static_argnames=("extent", "energy", "dtype"), inline=True)
+def _probe(coefficients, positions, amplitude, axis, extent, energy, dtype):
     ny, nx = amplitude.shape
     kx, ky = frequencies((ny, nx), extent)
     grid_x, grid_y = jnp.broadcast_arrays(jnp.asarray(kx)[None, :], jnp.asarray(ky)[:, None])
     length = wavelength(energy)
-    about = checks.float64(axis) / length
+    about = axis / length
     chi = phase(jnp.asarray(coefficients), grid_x - about[0], grid_y - about[1], length)
     spots = checks.float64(positions)
     lead = (1,) * (spots.ndim - 1)

@@ -82,6 +82,7 @@ def refocused(imaging: Imaging, c10: Float[Array, ""]) -> Imaging:
     return eqx.tree_at(lambda lens: lens.coefficients, imaging, imaging.coefficients.at[0].add(c10))
 
 
+@partial(jax.jit, inline=True)
 def objective_aperture(
     imaging: Imaging, kx: Shaped[Array | np.ndarray, " *n"], ky: Shaped[Array | np.ndarray, " *n"]
 ) -> Float[Array, " *n"]:
@@ -98,6 +99,7 @@ def objective_aperture(
     return jax.nn.sigmoid(2.0 * (imaging.semiangle**2 - square) / (imaging.semiangle * imaging.edge))
 
 
+@partial(jax.jit, inline=True)
 def transfer(
     imaging: Imaging, kx: Shaped[Array | np.ndarray, " *n"], ky: Shaped[Array | np.ndarray, " *n"]
 ) -> Complex[Array, " *n"]:
@@ -108,6 +110,7 @@ def transfer(
     return objective_aperture(imaging, x, y) * cis(-chi)
 
 
+@partial(jax.jit, inline=True)
 def envelope(
     imaging: Imaging, kx: Shaped[Array | np.ndarray, " *n"], ky: Shaped[Array | np.ndarray, " *n"]
 ) -> Float[Array, " *n"]:

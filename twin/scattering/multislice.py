@@ -88,6 +88,7 @@ def transmission(
     return _exponential(slices, sigma)
 
 
+@functools.partial(jax.jit, inline=True)
 def _exponential(potential: Array, sigma: Array) -> Array:
     function = cis(potential.real * sigma)
     return function * jnp.exp(-potential.imag * sigma) if jnp.iscomplexobj(potential) else function
@@ -239,6 +240,7 @@ def multislice(
     return exit_waves[0] if exits is None else jnp.stack(exit_waves)
 
 
+@functools.partial(jax.jit, inline=True)
 def intensities(waves: Complex[Array, "*batch y x"]) -> Float[Array, "*batch y x"]:
     """Diffraction pattern in FFT order: the share of the incident beam in every beam of the grid."""
     ny, nx = waves.shape[-2:]

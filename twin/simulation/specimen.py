@@ -22,13 +22,15 @@ SIZE = (20.0, 20.0)
 """Angstrom (x, y) that a specimen has at least unless its size or repeats are given."""
 MOST_ATOMS = 5_000_000
 """Atoms of a specimen."""
+THICKER = 0.15
+"""A cell is cut into a whole number of slices, so that cells stay alike: the last part of a slice up to this share makes the others thicker."""
 _VACANCIES, _PHONONS = 1, 2
 """Streams of chance that grow from one seed."""
 
 
 class Made(NamedTuple):
     """A specimen with what is worth knowing of how it was made: the ``structure`` it is of, the orthogonal ``cell`` of the zone, its lengths ``unit`` (x, y, z)
-    in angstrom, the number of ``slices``, the unit ``cell_specimen`` of which it is ``repeats`` (x, y, z), unless vacancies or slices make its cells unlike,
+    in angstrom, the number of ``slices``, the unit ``cell_specimen`` of which it is ``repeats`` (x, y, z), unless vacancies make its cells unlike,
     and ``notes`` on how a sheet was placed."""
 
     specimen: Specimen
@@ -72,7 +74,7 @@ def make_specimen(plan: Simulation, structure: Structure | None = None) -> Made:
         max(1, math.ceil(size / side - 1e-6)) for size, side in zip(wanted.size or SIZE, lengths, strict=False)
     )
     deep = wanted.cells or max(1, round((wanted.thickness or 0.0) / lengths[2]))
-    slices = max(1, round(deep * lengths[2] / wanted.slice))
+    slices = deep * max(1, math.ceil(lengths[2] / wanted.slice - THICKER))
     repeats = (across[0], across[1], deep)
     _check_count(len(cell.atoms), repeats, wanted)
     atoms = cell.atoms * repeats
@@ -83,7 +85,7 @@ def make_specimen(plan: Simulation, structure: Structure | None = None) -> Made:
         specimen = Specimen.from_atoms(_emptied(atoms, wanted, plan.seed), wanted.u2, None)
         filled = _thinned(specimen, wanted)
         cell_specimen = None
-        if not any(wanted.vacancies.values()) and slices % deep == 0:
+        if not any(wanted.vacancies.values()):
             single = cell.atoms.copy()
             single.positions[:, 2] += shift
             single.wrap()

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 _SYMBOLS = {
     "angstrom": "m", "radian": "rad", "electronvolt": "eV", "second": "s", "ampere": "A", "kelvin": "K", "electron": "e", "volt": "V",
     "ohm": "Ω", "watt": "W", "pascal": "Pa", "tesla": "T", "count": "counts", "hertz": "Hz", "byte": "B", "pixel": "px", "1": "", "1e-6": "ppm",
@@ -127,6 +129,11 @@ def rounded(value: float, error: float) -> tuple[str, str]:
     if digits > 7 or (digits < 0 and abs(value) >= 1e7):
         return f"{value:.4g}", f"{error:.2g}"
     return f"{value:.{max(digits, 0)}f}", f"{error:.{max(digits, 0)}f}"
+
+
+def utc(time_ns: int) -> str:
+    """An absolute time (int64 ns UTC) to the second: "2026-03-01T12:00:00"."""
+    return str(np.datetime64(time_ns, "ns").astype("datetime64[s]"))
 
 
 def age(seconds: float | None) -> str:

@@ -6,6 +6,7 @@ the pairs that go together most, of the likeliest reading.
 
 import io
 import math
+import os
 from typing import Any
 
 import matplotlib
@@ -15,8 +16,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from reconstruct.measure.measurement import Component, FitPlot, Measurement
-from scenarios.measure.output.comparison import FileMeasurement, disagreements, readings
+from reconstruct.measurement.measurement import Component, FitPlot, Measurement
+from reconstruct.measurement.recorded.claims import readings
+from reconstruct.measurement.recorded.result import RecordedMeasurement
 from scenarios.watch.figure import FAINT, INK, LINE, STYLE
 from twin.units import rounded, scale
 
@@ -31,9 +33,9 @@ ORANGE = "#d55e00"
 _LOG_SCALED = {"power spectrum", "exposure"}
 
 
-def draw_measured(file_measurement: FileMeasurement, form: str) -> bytes:
+def draw_measured(recorded: RecordedMeasurement, form: str) -> bytes:
     """The figure as a "png" or "svg"."""
-    measured = file_measurement.measurement
+    measured = recorded.measurement
     plots = measured.plots[:MAX_PLOTS]
     parts = _determined(measured)
     pairs = _correlated_pairs(measured, parts)
@@ -41,11 +43,9 @@ def draw_measured(file_measurement: FileMeasurement, form: str) -> bytes:
     rows = math.ceil((len(parts) + len(pairs)) / PANELS_PER_ROW)
     heights += [2.0 * rows] if rows else [0.6]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(
-            figsize=(WIDTH, sum(heights) + 0.3 + 0.2 * len(disagreements(file_measurement))), layout="constrained"
-        )
+        figure = Figure(figsize=(WIDTH, sum(heights) + 0.3 + 0.2 * len(recorded.disagreements)), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.09, h_pad=0.05)  # type: ignore[union-attr]
-        _title(figure, file_measurement)
+        _title(figure, recorded)
         below: Any = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
         for plot, panel in zip(plots, below, strict=False):
             if plot.data.ndim == 2:
@@ -62,14 +62,14 @@ def draw_measured(file_measurement: FileMeasurement, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _title(figure: Figure, file_measurement: FileMeasurement) -> None:
-    measured = file_measurement.measurement
-    names = ", ".join(recording.path.name for recording in file_measurement.recordings)
+def _title(figure: Figure, recorded: RecordedMeasurement) -> None:
+    measured = recorded.measurement
+    names = ", ".join(os.path.basename(recording.name) for recording in recorded.recordings)
     plainly = "".join(character if character.isprintable() else "?" for character in names).replace("$", r"\$")
-    fit = f", misfit {measured.misfit:.2g}" if math.isfinite(measured.misfit) and file_measurement.judged else ""
+    fit = f", misfit {measured.misfit:.2g}" if math.isfinite(measured.misfit) and recorded.judged else ""
     legend = "; shaded and ellipses: 90 %" if _determined(measured) else ""
-    lines = [f"{file_measurement.kind} of {plainly}{fit}{legend}"]
-    lines += [_shorten(message) for message in disagreements(file_measurement)]
+    lines = [f"{recorded.kind} of {plainly}{fit}{legend}"]
+    lines += [_shorten(message) for message in recorded.disagreements]
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from scenarios.io.atomic_output import write_whole
 from scenarios.io.errors import BadInput
 from twin.simulation.provenance import versions
 from twin.simulation.recording import Axis, Recording
@@ -67,7 +68,7 @@ def begin(out: Path, scenario: dict[str, Any], structure: str) -> Path:
     part = part_of(out)
     part.mkdir()
     job = {"schema": JOB, "scenario": scenario, "structure_hash": structure, "versions": versions()}
-    _whole(part / "job.json", json.dumps(job, indent=1).encode())
+    write_whole(json.dumps(job, indent=1).encode(), part / "job.json")
     return part
 
 
@@ -130,7 +131,7 @@ def publish(out: Path, part: Path, recording: Recording, provenance: dict[str, A
         write_zarr(made, recording, provenance)
     else:
         write_hyperspy(made, recording, provenance, out.stem)
-    _whole(part / "picture.png", picture)
+    write_whole(picture, part / "picture.png")
     os.replace(part / "picture.png", picture_of(out))
     os.rename(made, out)
     shutil.rmtree(part)
@@ -194,10 +195,3 @@ def write_hyperspy(path: Path, recording: Recording, provenance: dict[str, Any],
         "learning_results": {}, "attributes": {"_lazy": False, "ragged": False}, "models": {},
     }  # fmt: skip
     writer.file_writer(str(path), signal)
-
-
-def _whole(path: Path, content: bytes) -> None:
-    """``content`` in ``path``, there whole or not at all."""
-    other = path.with_suffix(".writing")
-    other.write_bytes(content)
-    os.replace(other, path)

@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 from scipy.stats import wilcoxon
 
+from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from tests.benchmarks.acquire.model_cases import (
     LONG_OUTSIDE,
     PRIORS,
     SEEDS,
-    Case,
     Outcomes,
-    case,
     inside_model,
     outside_model,
     overconfident,
@@ -82,7 +81,7 @@ def cases(
 
     Bars over seeds are judged only where there are at least 20 of them.
     """
-    from scenarios.io.cache import cache_folder
+    from instrument.core.cache import cache_folder
 
     store = Store(work or cache_folder() / "benchmark-acquire")
     count = seeds or (1 if short else SEEDS)

@@ -2,10 +2,10 @@
 
 import dataclasses
 import math
-from typing import Any
 
 import numpy as np
 
+from tests.benchmarks._case import Case, case
 from tests.benchmarks.acquire.runs import Run, SessionNumbers
 
 SEEDS = 20
@@ -19,12 +19,7 @@ PRIORS = {
 LONG_OUTSIDE = ("amorphous", "angles")
 SHORTENED = "16 requests at 2 places"
 
-Case = dict[str, Any]
 Outcomes = dict[Run, SessionNumbers | str]
-
-
-def case(name: str, value: Any, unit: str, bar: str = "", holds: bool | None = None) -> Case:
-    return {"case": name, "value": value, "unit": unit, "bar": bar, "holds": None if holds is None else bool(holds)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.acquire.runs import ROOT
+from tests.benchmarks._code import ROOT
 
 
 def emtwin(arguments: list[str], cache: Path | None = None) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""Many sessions run in warm workers; results are kept by session and code, so that an interrupted benchmark continues."""
+"""Many sessions run in warm workers; results are stored by session and code version, so that an interrupted benchmark can continue."""
 
 import contextlib
 import dataclasses
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[3]
-PACKAGES = ("twin", "instrument", "reconstruct", "learn", "scenarios")
+from tests.benchmarks._code import PACKAGES, code_key
+
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -97,7 +97,7 @@ class SessionNumbers:
 
 def scenario_of(run: Run) -> Any:
     """The scenario that a run asks for."""
-    from instrument.simulated.instrument import presets
+    from instrument.simulation.instrument import presets
     from scenarios.acquire.scenario import from_dict
     from scenarios.presets import load_scenario
 
@@ -124,7 +124,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def perform(run: Run) -> SessionNumbers:
-    """Run a session in a folder that is thrown away, and keep its numbers."""
+    """Run a session in a temporary folder and return its numbers."""
     from scenarios.acquire.job import run_acquire
     from scenarios.io.progress import SilentProgress
 
@@ -186,21 +186,11 @@ def read_session(folder: Path, result: dict[str, Any]) -> SessionNumbers:
     return SessionNumbers(result | {"frames_at_distrust": frames_at_distrust}, arrays)
 
 
-def code_key(*extra_paths: Path) -> str:
-    """A name for the code that makes numbers: all packages and ``extra_paths``."""
-    code = hashlib.sha256()
-    packaged = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*"))]
-    for path in (*extra_paths, *packaged):
-        if path.suffix in (".py", ".toml"):
-            code.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
-    return code.hexdigest()[:16]
-
-
 class Store:
     """Numbers of finished runs in a folder, by run and by the code that made them."""
 
     def __init__(self, folder: Path):
-        self.folder = folder / code_key(Path(__file__))
+        self.folder = folder / code_key(Path(__file__), *PACKAGES)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def load(self, run: Run) -> SessionNumbers | None:

@@ -3,7 +3,6 @@
 ``--work FOLDER`` keeps finished sessions and continues from there; sessions are judged again each time.
 """
 
-import hashlib
 import json
 import os
 import pickle
@@ -16,13 +15,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks._code import ROOT, code_key
 from tests.benchmarks._form import Form
 from tests.benchmarks.belief import judge
 from tests.benchmarks.belief.engine import SMOKE
 from tests.benchmarks.belief.logs import log_cases
 from tests.recorded import data_folder
 
-ROOT = Path(__file__).resolve().parents[3]
 FIRST = 3000
 """Seed of the first session; the twin's table was tuned on other seeds."""
 SESSIONS, BLIND = 100, 40
@@ -36,7 +35,7 @@ def cases(
     work: Path | None = None,
 ) -> list[dict[str, Any]]:
     """All numbers; if ``short`` one session, an hour for the smoother, and no bars that need many sessions."""
-    start, resumed = time.monotonic(), work is not None and any((work / _code_hash()).glob("*.pickle"))
+    start, resumed = time.monotonic(), work is not None and any((work / _code_key()).glob("*.pickle"))
     count = seeds or (1 if short else SESSIONS)
     blind = 0 if short else min(count, BLIND)
     keys = [(FIRST + i, True) for i in range(count)] + [(FIRST + i, False) for i in range(blind)]
@@ -111,7 +110,7 @@ def _sessions(
 ) -> dict[tuple[int, bool], dict[str, Any]]:
     """Every requested session, filtered, or read from ``work``."""
     sessions: dict[tuple[int, bool], dict[str, Any]] = {}
-    folder = None if work is None else work / _code_hash()
+    folder = None if work is None else work / _code_key()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         for key in keys:
@@ -140,7 +139,7 @@ def _sessions(
 
 
 def _pools(count: int) -> list[ProcessPoolExecutor]:
-    """Workers that keep to one core each, from before they import anything: two whose threads share cores wait for each other."""
+    """Workers pinned to one core each before they import anything: workers whose threads share cores wait for each other."""
     cores, pools = sorted(os.sched_getaffinity(0)), []
     try:
         for number in range(count):
@@ -164,13 +163,7 @@ def _follow(seed: int, images: bool) -> dict[str, Any]:
     return follow(seed, images)
 
 
-def _code_hash() -> str:
-    """A name for the code that sessions depend on."""
-    digest = hashlib.sha256()
-    for package in ("twin", "reconstruct", "instrument/simulated/truth"):
-        for path in sorted((ROOT / package).rglob("*")):
-            if path.suffix in (".py", ".toml"):
-                digest.update(path.read_bytes())
-    for path in sorted((ROOT / "tests" / "benchmarks" / "belief").glob("[st]*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+def _code_key() -> str:
+    """A folder name for the code that sessions depend on; how they are judged is not part of it."""
+    packages = (ROOT / "twin", ROOT / "reconstruct", ROOT / "instrument/simulation/truth")
+    return code_key(*packages, *sorted(Path(__file__).parent.glob("[st]*.py")))

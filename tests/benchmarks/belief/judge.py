@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from tests.benchmarks._case import Case, case
 from tests.benchmarks.belief.truth import SCORED, STATES
 
 Z90 = float(norm.ppf(0.95))
@@ -18,12 +19,6 @@ GROUPS = {
 HEALTHY_VERDICTS = {"ok", "no evidence"}
 
 Session = dict[str, Any]
-Case = dict[str, Any]
-
-
-def case(name: str, value: Any, unit: str, bar: str = "", holds: bool | None = None) -> Case:
-    """One row of a benchmark."""
-    return {"case": name, "value": value, "unit": unit, "bar": bar, "holds": holds}
 
 
 def judged(sessions: list[Session], blind: list[Session], judge_bars: bool) -> list[Case]:

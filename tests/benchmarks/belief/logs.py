@@ -11,6 +11,7 @@ import numpy as np
 
 from instrument.readers import read_log
 from learn.channels.forecast import last_value_baseline, score_forecasts
+from tests.benchmarks._case import case
 
 KRIOS = "sensors/krios-health-2025-07-28.xml.gz"
 CONTINUOUS = ("Tcartridge", "Tdocker", "Tcassette")
@@ -28,10 +29,6 @@ MIN_CHANGING_SHARE = 0.2
 """Share of values, in either half, that differ from the one before in a channel that varies."""
 
 COVERAGE_LOW, COVERAGE_HIGH = 0.85, 0.95
-
-
-def _case(case: str, value: Any, unit: str, bar: str, holds: bool | None) -> dict[str, Any]:
-    return {"case": case, "value": value, "unit": unit, "bar": bar, "holds": holds}
 
 
 def halves(folder: Path) -> dict[str, list[tuple[str, np.ndarray, np.ndarray]]]:
@@ -72,8 +69,8 @@ def log_cases(data_folder: Path, few: bool = False) -> list[dict[str, Any]]:
                 narrow.append(score_forecasts(times, values, split, width=0.6).inside)
             score = float(forecast.log_density.mean())
             cases += [
-                _case(f"{group}: {name}, coverage of 90 % intervals, {forecast.inside.size} values", float(forecast.inside.mean()), "1", "", None),
-                _case(f"{group}: {name}, log score less the baseline's {base:.4g}", score - base, "nat", "> 0", score > base),
+                case(f"{group}: {name}, coverage of 90 % intervals, {forecast.inside.size} values", float(forecast.inside.mean()), "1", "", None),
+                case(f"{group}: {name}, log score less the baseline's {base:.4g}", score - base, "nat", "> 0", score > base),
             ]  # fmt: skip
         if not inside:
             continue
@@ -83,10 +80,10 @@ def log_cases(data_folder: Path, few: bool = False) -> list[dict[str, Any]]:
         better = float((np.concatenate(ours) - np.concatenate(baseline)).mean())
         count = sum(part.size for part in inside)
         cases += [
-            _case(f"{group}: coverage of 90 % intervals, {count} values pooled", pooled, "1", "0.85 to 0.95", COVERAGE_LOW <= pooled <= COVERAGE_HIGH),
-            _case(f"{group}: the same, values themselves within", plain, "1", "0.85 to 0.95", COVERAGE_LOW <= plain <= COVERAGE_HIGH),
-            _case(f"{group}: short channels, intervals x 0.6 (must fail)", scaled, "1", "outside 0.85 to 0.95", not COVERAGE_LOW <= scaled <= COVERAGE_HIGH),
-            _case(f"{group}: log score less the baseline's, pooled", better, "nat", "> 0", better > 0),
+            case(f"{group}: coverage of 90 % intervals, {count} values pooled", pooled, "1", "0.85 to 0.95", COVERAGE_LOW <= pooled <= COVERAGE_HIGH),
+            case(f"{group}: the same, values themselves within", plain, "1", "0.85 to 0.95", COVERAGE_LOW <= plain <= COVERAGE_HIGH),
+            case(f"{group}: short channels, intervals x 0.6 (must fail)", scaled, "1", "outside 0.85 to 0.95", not COVERAGE_LOW <= scaled <= COVERAGE_HIGH),
+            case(f"{group}: log score less the baseline's, pooled", better, "nat", "> 0", better > 0),
         ]  # fmt: skip
     return cases
 

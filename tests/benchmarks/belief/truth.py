@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 import twin
-from instrument.simulated.truth.config import presets
-from instrument.simulated.truth.session import TruthSession
+from instrument.simulation.truth.config import presets
+from instrument.simulation.truth.session import TruthSession
 from reconstruct.stream.observation import Observation
 from twin.channels import CHANNELS
 from twin.records import Readings
@@ -107,7 +107,7 @@ def record(seed: int) -> Recorded:
 
 
 def _plan(generator: np.random.Generator) -> tuple[list[tuple[float, dict[str, float]]], tuple[float, float]]:
-    """Commands in order of time. "lens" is what C10 the lens is asked for, whatever the display says of it."""
+    """Commands in order of time. "lens" is the C10 that is requested of the lens, whatever the display shows."""
     commands: list[tuple[float, dict[str, float]]] = [
         (0.5, {"stage.x": 2e4 * generator.standard_normal(), "stage.y": 2e4 * generator.standard_normal()}),
         (generator.uniform(180, 220), {"holder.temperature": 373.15}),

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from tests.benchmarks.column.known_crystal import crystal_scan
 
@@ -33,12 +34,7 @@ GOALS = {"C10": 7.0, "C12": 7.0, "C21": 350.0, "C23": 350.0}
 INDICES = {"C10": [0], "C12": [1, 2], "C21": [3, 4], "C23": [5, 6], "C30": [7]}
 ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
-Case = dict[str, Any]
 Progress = Callable[..., None]
-
-
-def case(name: str, value: Any, unit: str = "", bar: str = "", holds: Any = None) -> Case:
-    return {"case": name, "value": value, "unit": unit, "bar": bar, "holds": None if holds is None else bool(holds)}
 
 
 def off(seed: int) -> np.ndarray:
@@ -53,9 +49,9 @@ def off(seed: int) -> np.ndarray:
 
 def trial(seed: int) -> dict[str, Any]:
     """One film, three exposures, one fit: errors and standard deviations [12] and the seconds of its core that it took."""
-    from reconstruct.measure.film.estimator import fit_amorphous
-    from reconstruct.measure.film.exposure import Optics
-    from reconstruct.measure.prior import Prior
+    from reconstruct.measurement.film.estimator import fit_amorphous
+    from reconstruct.measurement.film.exposure import Optics
+    from reconstruct.measurement.prior import Prior
     from tests.synthetic import amorphous_films as films
 
     true, generator = off(seed), np.random.default_rng([2, seed])
@@ -92,8 +88,8 @@ CHANGES = (-600.0, -300.0, -100.0, 0.0, 100.0, 300.0, 600.0)
 def _exposure_choices() -> tuple[Any, ...]:
     """(tilt, change of C10), settings, film, and which to take first, before anything is measured: the same for every film of a kind."""
     from learn.design.film_design import Film, next_exposure
-    from reconstruct.measure.film.exposure import Optics, Setting
-    from reconstruct.measure.prior import Prior
+    from reconstruct.measurement.film.exposure import Optics, Setting
+    from reconstruct.measurement.prior import Prior
     from tests.synthetic import amorphous_films as films
     from twin.optics.electrons import wavelength
 
@@ -119,10 +115,11 @@ def design(seed: int) -> dict[str, Any]:
     "posterior": trace(W covariance) of the covariance that the information at the true coefficients leaves, W the weights of the mean square aberration
     over the aperture; "loss": the same of the fit's covariance; "squared": the aberration that remains after the fit, radian^2.
     """
-    from learn.design.film_design import aperture_weights, expected_information, inverse, loss, series
-    from reconstruct.measure.film.estimator import fit_amorphous
-    from reconstruct.measure.film.exposure import Optics
-    from reconstruct.measure.prior import Prior
+    from learn.design.film_design import aperture_weights, expected_information, series
+    from learn.design.series import inverse, loss
+    from reconstruct.measurement.film.estimator import fit_amorphous
+    from reconstruct.measurement.film.exposure import Optics
+    from reconstruct.measurement.prior import Prior
     from tests.synthetic import amorphous_films as films
 
     optics = Optics(films.ENERGY, films.SEMIANGLE)
@@ -272,9 +269,9 @@ def _designs(short: Form, jobs: int, progress: Progress) -> list[Case]:
 
 def _crystals(short: Form, progress: Progress) -> list[Case]:
     """A known crystal: its information against differences of direct multislice, and fits of drawn counts."""
-    from reconstruct.measure.crystal import crystal_information, fit_crystal
-    from reconstruct.measure.film.exposure import Exposure
-    from reconstruct.measure.prior import Prior
+    from reconstruct.measurement.crystal import crystal_information, fit_crystal
+    from reconstruct.measurement.film.exposure import Exposure
+    from reconstruct.measurement.prior import Prior
 
     crystal, setting, optics, crystal_model, direct = crystal_scan(ELECTRONS)
     true = np.array([30.0, 10, -15, 300, -200, 150, 100, 5e3, 1e3, 2e3, -1e3, 500, 0.3, 0.7, 0.0])

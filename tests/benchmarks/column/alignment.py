@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from scenarios.io.cache import cache_folder
+from instrument.core.cache import cache_folder
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.benchmarks.acquire.runs import SHORT_PLAN, SMOKE_PLAN, Run, SessionNumbers, Store, run_all
-from tests.benchmarks.belief.judge import case
 
 FIRST, COUNT = 400, (12, 1, 1)
 """Seed of the first pair, and pairs in each form."""

@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks._case import case
+from tests.benchmarks._code import PACKAGES, ROOT, code_key
 from tests.benchmarks._form import Form
-from tests.benchmarks.acquire.runs import ONE_THREAD, ROOT, code_key
-from tests.benchmarks.belief.judge import case
+from tests.benchmarks.acquire.runs import ONE_THREAD
 
 HERE = Path(__file__).resolve().parent
 PARTS = ("alignment", "aberrations", "thickness", "haadf", "lattice", "calibration", "themis", "lenses")
@@ -31,7 +32,7 @@ def cases(
     each part found, and parts that an interrupted run of the same form and code kept there are not run again."""
     start = time.monotonic()
     if work is not None:
-        work = work / f"{code_key(*sorted(HERE.glob('*.py')))}-{short.name.lower()}"
+        work = work / f"{code_key(*sorted(HERE.glob('*.py')), *PACKAGES)}-{short.name.lower()}"
     workers = jobs or min(2, len(os.sched_getaffinity(0)))
     reused = [name for name in PARTS if work is not None and (work / f"{name}.json").is_file()]
     cases_by_part: dict[str, list[dict[str, Any]]] = {}

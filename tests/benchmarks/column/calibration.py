@@ -13,9 +13,10 @@ import numpy as np
 from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator, RBFInterpolator
 from scipy.stats import norm
 
+from reconstruct.api.columns import load_column
 from reconstruct.calibration.fit import calibrate
 from reconstruct.calibration.rows import Row
-from scenarios.io.columns import load_column
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.benchmarks.column.other_column import OtherColumn, Unusable, table_of
 from twin.column.column import Column
@@ -39,7 +40,7 @@ UNKNOWABLE = (
     "condenser stigmator.strength",
     "condenser stigmator.azimuth",
 )
-"""Constants of which these tables say nothing."""
+"""Constants that these tables do not determine."""
 COVERAGE_LOW, COVERAGE_HIGH = 0.87, 0.93
 
 
@@ -77,18 +78,18 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
                 collected += errors
     case_rows = _judged(short, sigmas, ours, interpolation_errors)
     case_rows += [
-        _case(
+        case(
             f"calibration: tables that name all {len(UNKNOWABLE)} constants they say nothing of",
             named / count,
             "1",
             "1",
             named == count,
         ),
-        _case("calibration: rows called outliers, a table (none lies)", outliers / count, "1", "", None),
-        _case("calibration: columns that never came into focus, beside", unusable, "1", "", None),
-        _case("calibration: time of a table, median", float(np.median(seconds)), "s", "", None),
-        _case("calibration: time of the first, compilation included", seconds[0], "s", "", None),
-        _case("calibration: memory peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, "GiB", "", None),
+        case("calibration: rows called outliers, a table (none lies)", outliers / count, "1", "", None),
+        case("calibration: columns that never came into focus, beside", unusable, "1", "", None),
+        case("calibration: time of a table, median", float(np.median(seconds)), "s", "", None),
+        case("calibration: time of the first, compilation included", seconds[0], "s", "", None),
+        case("calibration: memory peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, "GiB", "", None),
     ]
     return case_rows
 
@@ -126,16 +127,16 @@ def _judged(short, sigmas, ours, interpolation_errors) -> list[dict[str, Any]]:
         name = f"calibration: coverage of 90 % intervals, {len(pooled)} values" + (
             "" if scale == 1.0 else f", sigmas x {scale}"
         )
-        case_rows.append(_case(name, share, "1", bar, None if short else inside == (scale == 1.0)))
+        case_rows.append(case(name, share, "1", bar, None if short else inside == (scale == 1.0)))
     for name in FREE_CONTROLS:
         share = float((np.abs(sigmas[name]) < limit).mean())
-        case_rows.append(_case(f"calibration: {name}, coverage", share, "1", "", None))
+        case_rows.append(case(f"calibration: {name}, coverage", share, "1", "", None))
     for name in FREE_CONTROLS:
         best = min(rms(errors) for errors in interpolation_errors[name])
-        case_rows.append(_case(f"calibration: {name}, rms relative error", rms(ours[name]), "1", "", None))
+        case_rows.append(case(f"calibration: {name}, rms relative error", rms(ours[name]), "1", "", None))
         ratio = rms(ours[name]) / best
         case_rows.append(
-            _case(
+            case(
                 f"calibration: {name}, error over the better interpolation's",
                 ratio,
                 "1",
@@ -146,7 +147,7 @@ def _judged(short, sigmas, ours, interpolation_errors) -> list[dict[str, Any]]:
     best = min(rms(np.concatenate([interpolation_errors[name][k] for name in FREE_CONTROLS])) for k in (0, 1))
     ratio = rms(np.concatenate([ours[name] for name in FREE_CONTROLS])) / best
     case_rows.append(
-        _case(
+        case(
             "calibration: all three, error over the better interpolation's",
             ratio,
             "1",
@@ -155,7 +156,3 @@ def _judged(short, sigmas, ours, interpolation_errors) -> list[dict[str, Any]]:
         )
     )
     return case_rows
-
-
-def _case(case: str, value: Any, unit: str, bar: str, holds: bool | None) -> dict[str, Any]:
-    return {"case": case, "value": value, "unit": unit, "bar": bar, "holds": holds}

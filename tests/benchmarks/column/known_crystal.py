@@ -20,8 +20,8 @@ def crystal_scan(electrons: float) -> CrystalScan:
     """SrTiO3 [001], five cells deep: data by one multislice for each probe through a supercell."""
     import jax.numpy as jnp
 
-    from reconstruct.measure.crystal import Crystal, build_model
-    from reconstruct.measure.film.exposure import Optics, Setting
+    from reconstruct.measurement.crystal import Crystal, build_model
+    from reconstruct.measurement.film.exposure import Optics, Setting
     from twin.optics.electrons import wavelength
     from twin.optics.illumination import Illumination
     from twin.optics.probe import aperture

@@ -13,12 +13,13 @@ import numpy as np
 from scipy.stats import norm
 
 from instrument.readers import read_vendor
-from reconstruct.measure.disk.estimator import measure_disk
-from reconstruct.measure.lattice.estimator import measure_lattice
-from reconstruct.measure.measurement import Measurement
-from reconstruct.measure.projection import Projection
-from reconstruct.measure.rotation import measure_rotation
-from reconstruct.measure.thon.estimator import measure_thon
+from reconstruct.measurement.disk.estimator import measure_disk
+from reconstruct.measurement.lattice.estimator import measure_lattice
+from reconstruct.measurement.measurement import Measurement
+from reconstruct.measurement.projection import Projection
+from reconstruct.measurement.rotation import measure_rotation
+from reconstruct.measurement.thon.estimator import measure_thon
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.recorded import data_folder
 from tests.synthetic.disks import pattern
@@ -36,10 +37,6 @@ COUNT = {"lattice": (110, 6, 1), "disk": (120, 12, 2), "rotation": (100, 10, 1),
 COVERAGE_LOW, COVERAGE_HIGH = 0.87, 0.93
 
 
-def _case(case: str, value: Any, unit: str, bar: str, holds: bool | None) -> dict[str, Any]:
-    return {"case": case, "value": value, "unit": unit, "bar": bar, "holds": holds}
-
-
 def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     """All numbers of this part; if ``short`` a few images each, and no bars that need many."""
     rows = []
@@ -51,7 +48,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     rows += _titanate()
     rows += _refusals()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    rows.append(_case("lattice, disk, rotation, Thon rings: memory peak", peak, "GiB", "", None))
+    rows.append(case("lattice, disk, rotation, Thon rings: memory peak", peak, "GiB", "", None))
     return rows
 
 
@@ -67,11 +64,11 @@ def _coverage(label: str, normal: np.ndarray, short: Form, judged: bool = True) 
     band = f"{COVERAGE_LOW} to {COVERAGE_HIGH}"
     bars = (band, f"outside {band}") if judged else ("", "")
     name = f"{label}: coverage of 90 % intervals, {normal.size} values"
-    rows = [_case(name, share(1.0), "1", bars[0], holds(COVERAGE_LOW <= share(1.0) <= COVERAGE_HIGH))]
+    rows = [case(name, share(1.0), "1", bars[0], holds(COVERAGE_LOW <= share(1.0) <= COVERAGE_HIGH))]
     for scale in (0.6, 1.6):
         outside = not COVERAGE_LOW <= share(scale) <= COVERAGE_HIGH
         rows.append(
-            _case(f"{label}: the same, variance x {scale} (must fail)", share(scale), "1", bars[1], holds(outside))
+            case(f"{label}: the same, variance x {scale} (must fail)", share(scale), "1", bars[1], holds(outside))
         )
     return rows
 
@@ -102,7 +99,7 @@ def _lattices(seeds: range, short: Form, progress: Callable[[float], None]) -> l
     return [
         *_coverage(name, np.array(normal), short),
         *(
-            _case(
+            case(
                 f"{name}: coverage of {quantity}",
                 float((np.abs(np.array(normal)[:, k]) < norm.ppf(0.95)).mean()),
                 "1",
@@ -111,10 +108,10 @@ def _lattices(seeds: range, short: Form, progress: Callable[[float], None]) -> l
             )
             for k, quantity in enumerate(("pixel_x", "pixel_y", "shear", "rotation"))
         ),
-        _case(f"{name}: median estimated error of pixel_x", float(np.median(np.array(spreads)[:, 0])), "1", "", None),
-        _case(f"{name}: median estimated error of pixel_y", float(np.median(np.array(spreads)[:, 1])), "1", "", None),
-        _case(f"{name}: refused of {len(seeds)}", refused, "1", "", None),
-        _case(f"{name}: time of an image of 128 to 256 pixels", float(np.median(seconds)), "s", "", None),
+        case(f"{name}: median estimated error of pixel_x", float(np.median(np.array(spreads)[:, 0])), "1", "", None),
+        case(f"{name}: median estimated error of pixel_y", float(np.median(np.array(spreads)[:, 1])), "1", "", None),
+        case(f"{name}: refused of {len(seeds)}", refused, "1", "", None),
+        case(f"{name}: time of an image of 128 to 256 pixels", float(np.median(seconds)), "s", "", None),
     ]
 
 
@@ -133,11 +130,11 @@ def _disks(seeds: range, short: Form, progress: Callable[[float], None]) -> list
     for crystal, kind in ((0.0, "vacuum"), (0.5, "crystal")):
         size = np.abs(errors[crystal])
         rms = float(np.sqrt((size**2).mean()))
-        rows.append(_case(f"disk, {kind}: rms error of the semi-angle", rms, "1", "<= 0.005", rms <= 0.005))
+        rows.append(case(f"disk, {kind}: rms error of the semi-angle", rms, "1", "<= 0.005", rms <= 0.005))
         rows.append(
-            _case(f"disk, {kind}: largest error of the semi-angle of {size.size}", float(size.max()), "1", "", None)
+            case(f"disk, {kind}: largest error of the semi-angle of {size.size}", float(size.max()), "1", "", None)
         )
-    return [*rows, _case("disk: time of a pattern of 128 pixels", float(np.median(seconds)), "s", "", None)]
+    return [*rows, case("disk: time of a pattern of 128 pixels", float(np.median(seconds)), "s", "", None)]
 
 
 def _rotations(seeds: range, short: Form, progress: Callable[[float], None]) -> list[dict[str, Any]]:
@@ -158,10 +155,10 @@ def _rotations(seeds: range, short: Form, progress: Callable[[float], None]) -> 
         ends.append(abs(error) < 0.5 * np.pi)
     return [
         *_coverage("scan rotation", np.array(normal), short, judged=False),
-        _case("scan rotation: flips right", float(np.mean(flips)), "1", "", None),
-        _case("scan rotation: ends (180 degrees) right, with a dark-field image", float(np.mean(ends)), "1", "", None),
-        _case(f"scan rotation: undetermined, of {len(seeds)}", undetermined, "1", "", None),
-        _case("scan rotation: time of 576 patterns", float(np.median(seconds)), "s", "", None),
+        case("scan rotation: flips right", float(np.mean(flips)), "1", "", None),
+        case("scan rotation: ends (180 degrees) right, with a dark-field image", float(np.mean(ends)), "1", "", None),
+        case(f"scan rotation: undetermined, of {len(seeds)}", undetermined, "1", "", None),
+        case("scan rotation: time of 576 patterns", float(np.median(seconds)), "s", "", None),
     ]
 
 
@@ -190,22 +187,22 @@ def _thon(seeds: range, short: Form, progress: Callable[[float], None]) -> list[
     )
     return [
         *_coverage("Thon rings", np.array(normal), short),
-        _case("Thon rings: median estimated error of C10", float(np.median(spreads)), "angstrom", "", None),
-        _case(
+        case("Thon rings: median estimated error of C10", float(np.median(spreads)), "angstrom", "", None),
+        case(
             "Thon rings, C30 of 1.2 mm: mean weight of the right sign", float(np.mean(weights_with_c30)), "1", "", None
         ),
-        _case("Thon rings, no C30: mean weight of the right sign", float(np.mean(weights_without_c30)), "1", "", None),
-        _case(f"Thon rings: right sign left out, of {len(seeds)}", lost, "1", "", None),
-        _case(f"Thon rings: undetermined, of {len(seeds)}", undetermined, "1", "", None),
-        _case("Thon rings: compile time", seconds[0] - float(np.median(seconds)), "s", "", None),
-        _case("Thon rings: time of an image of 256 pixels", float(np.median(seconds)), "s", "", None),
+        case("Thon rings, no C30: mean weight of the right sign", float(np.mean(weights_without_c30)), "1", "", None),
+        case(f"Thon rings: right sign left out, of {len(seeds)}", lost, "1", "", None),
+        case(f"Thon rings: undetermined, of {len(seeds)}", undetermined, "1", "", None),
+        case("Thon rings: compile time", seconds[0] - float(np.median(seconds)), "s", "", None),
+        case("Thon rings: time of an image of 256 pixels", float(np.median(seconds)), "s", "", None),
     ]
 
 
 def _titanate() -> list[dict[str, Any]]:
     folder = data_folder()
     if folder is None:
-        return [_case("lattice, titanate file", None, "", "not available: needs the recorded data (EMTWIN_DATA)", None)]
+        return [case("lattice, titanate file", None, "", "not available: needs the recorded data (EMTWIN_DATA)", None)]
     (file,) = read_vendor(folder / TITANATE_FILE)
     claimed = file.axes[1].scale
     start = time.perf_counter()
@@ -217,7 +214,7 @@ def _titanate() -> list[dict[str, Any]]:
         smaller, error = 1.0 - mean / claimed, std / mean
         near = abs(smaller - expected) < 2.0 * error
         rows.append(
-            _case(
+            case(
                 f"lattice, titanate file: {name} smaller than claimed by",
                 smaller,
                 "1",
@@ -225,13 +222,13 @@ def _titanate() -> list[dict[str, Any]]:
                 near,
             )
         )
-        rows.append(_case(f"lattice, titanate file: error of {name}", error, "1", "< 0.003", error < 0.003))
+        rows.append(case(f"lattice, titanate file: error of {name}", error, "1", "< 0.003", error < 0.003))
     for name, unit in (("shear", "1"), ("rotation", "rad")):
         rows += [
-            _case(f"lattice, titanate file: {name}", measurement.value(name)[0], unit, "", None),
-            _case(f"lattice, titanate file: error of {name}", measurement.value(name)[1], unit, "", None),
+            case(f"lattice, titanate file: {name}", measurement.value(name)[0], unit, "", None),
+            case(f"lattice, titanate file: error of {name}", measurement.value(name)[1], unit, "", None),
         ]
-    return [*rows, _case("lattice, titanate file: time of 1024 x 1024", seconds, "s", "", None)]
+    return [*rows, case("lattice, titanate file: time of 1024 x 1024", seconds, "s", "", None)]
 
 
 def _says(measurement: Measurement, text: str) -> bool:
@@ -259,6 +256,6 @@ def _refusals() -> list[dict[str, Any]]:
         "Thon rings, no electrons": ("no electrons", measure_thon(empty, 1.0, ENERGY)),
     }  # fmt: skip
     return [
-        _case(f"refused with its reason: {name}", sorted(measurement.undetermined), "", f"says {expected!r}", _says(measurement, expected))
+        case(f"refused with its reason: {name}", sorted(measurement.undetermined), "", f"says {expected!r}", _says(measurement, expected))
         for name, (expected, measurement) in tried.items()
     ]  # fmt: skip

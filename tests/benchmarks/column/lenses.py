@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
-from tests.benchmarks.belief.judge import case
 from tests.twin.column.columns import column, settings
 from tests.twin.column.integrated import rays
 from twin.lenses import glaser

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from instrument.readers import read_vendor
+from reconstruct.api.columns import load_column
 from reconstruct.calibration.ensemble import agreeing_draws
 from reconstruct.calibration.modes.claims import Record, judge
 from reconstruct.calibration.modes.classify import spread_weights
 from reconstruct.calibration.rows import Row
-from scenarios.io.columns import load_column
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
-from tests.benchmarks.belief.judge import case
 from tests.recorded import data_folder
 from twin.column.column import Column
 from twin.column.settings import THERMO_LENSES, Settings, from_thermo

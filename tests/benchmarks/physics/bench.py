@@ -17,19 +17,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def _case(name: str, value: float, unit: str, bar: str | None = None, holds: bool | None = None) -> dict[str, Any]:
-    return {
-        "case": name,
-        "value": float(value),
-        "unit": unit,
-        "bar": bar,
-        "holds": None if holds is None else bool(holds),
-    }
 
 
 def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
@@ -62,8 +53,8 @@ def _against_abtem(name: str, small: bool) -> list[dict[str, Any]]:
     ring = rings(ours, shape, slices.extent) / rings(by_abtem, shape, slices.extent)
     worst = float(np.abs(ring - 1.0).max())
     return [
-        _case(f"{name}: difference from abTEM, float64", total, "of the total", "<= 1e-4", total <= 1e-4),
-        _case(f"{name}: worst of {len(ring)} rings of 10 mrad", worst, "relative", "<= 1e-3", worst <= 1e-3),
+        case(f"{name}: difference from abTEM, float64", total, "of the total", "<= 1e-4", total <= 1e-4),
+        case(f"{name}: worst of {len(ring)} rings of 10 mrad", worst, "relative", "<= 1e-3", worst <= 1e-3),
     ]
 
 
@@ -98,9 +89,9 @@ def _probe_times(probes: int) -> list[dict[str, Any]]:
         )
     scale = 1e3 / (probes * count)
     return [
-        _case("probe and slice at 160 x 160, complex64", twin_seconds * scale, "ms"),
-        _case("the same by abTEM", abtem_seconds * scale, "ms"),
-        _case("compiling multislice", compiling - twin_seconds, "s"),
+        case("probe and slice at 160 x 160, complex64", twin_seconds * scale, "ms"),
+        case("the same by abTEM", abtem_seconds * scale, "ms"),
+        case("compiling multislice", compiling - twin_seconds, "s"),
     ]
 
 
@@ -114,7 +105,7 @@ def _derivatives(short: Form) -> list[dict[str, Any]]:
         gradient, difference = slope_and_difference(share, start, name, index, step, slopes)
         error = abs(gradient / difference - 1.0)
         label = f"derivative in {name}{list(index) if index else ''}"
-        rows.append(_case(label, error, "relative", "<= 1e-3", error <= 1e-3))
+        rows.append(case(label, error, "relative", "<= 1e-3", error <= 1e-3))
     return rows
 
 
@@ -151,7 +142,7 @@ def _gram_against_exact(cells: int) -> list[dict[str, Any]]:
     exact = np.asarray(jnp.sum(intensities(exit_waves) * weights[None], axis=(-1, -2)))
     ours = np.asarray(image(model, harmonics(model, vector, cells * 3.905, np.zeros(2)), spots))
     worst = float(np.abs(ours / exact - 1.0).max())
-    return [_case("Gram model, general form, against exact multislice", worst, "relative", "<= 1e-4", worst <= 1e-4)]
+    return [case("Gram model, general form, against exact multislice", worst, "relative", "<= 1e-4", worst <= 1e-4)]
 
 
 def _default_build(small: bool) -> list[dict[str, Any]]:
@@ -161,14 +152,14 @@ def _default_build(small: bool) -> list[dict[str, Any]]:
     )  # fmt: skip
     report = json.loads(process.stdout.splitlines()[-1])
     return [
-        _case("building the default Gram model", report["seconds"], "s", "< 35", report["seconds"] < 35),
-        _case("memory peak of the build", report["peak_mib"], "MiB", "< 1536", report["peak_mib"] < 1536),
-        _case("fit over thickness, relative rms of pairs", report["residual"], "relative"),
-        _case(
+        case("building the default Gram model", report["seconds"], "s", "< 35", report["seconds"] < 35),
+        case("memory peak of the build", report["peak_mib"], "MiB", "< 1536", report["peak_mib"] < 1536),
+        case("fit over thickness, relative rms of pairs", report["residual"], "relative"),
+        case(
             "harmonics, CPU time a sample of 128", report["harmonics_ms"], "ms", "<= 0.3", report["harmonics_ms"] <= 0.3
         ),
-        _case("16 x 16 image from harmonics, CPU time", report["image_ms"], "ms"),
-        _case("compiling harmonics for a batch", report["compile_s"], "s"),
+        case("16 x 16 image from harmonics, CPU time", report["image_ms"], "ms"),
+        case("compiling harmonics for a batch", report["compile_s"], "s"),
     ]
 
 

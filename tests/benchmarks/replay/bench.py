@@ -9,14 +9,11 @@ from scipy.stats import norm
 
 from instrument.replay import ReplayInstrument
 from scenarios.replay.titanate import acquire_map
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.recorded import data_folder
 
 Z90 = float(norm.ppf(0.95))
-
-
-def _case(case: str, value: Any, unit: str, bar: str, holds: bool | None) -> dict[str, Any]:
-    return {"case": case, "value": value, "unit": unit, "bar": bar, "holds": holds}
 
 
 def _covered(sigmas: np.ndarray, variance_factor: float = 1.0) -> float:
@@ -27,7 +24,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     """All numbers of the replay of ten seeds; of five if ``short``, and of two that measure little in the smoke form."""
     folder = data_folder()
     if folder is None:
-        return [_case("replay of the titanate", None, "", "needs the recorded data (EMTWIN_DATA)", None)]
+        return [case("replay of the titanate", None, "", "needs the recorded data (EMTWIN_DATA)", None)]
     progress("reading the recording")
     instrument = ReplayInstrument(folder)
     count, max_measured = (10, 5, 2)[short], 16 if short is Form.SMOKE else 60
@@ -65,20 +62,20 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
         return 0.87 <= share <= 0.93
 
     return [
-        _case(f"R2 of the Ti map on unmeasured pixels, {max_measured} measured, mean of {count} seeds", mean, "1", ">= 0.78", mean >= 0.78),
-        _case("the same, worst seed", min(r2), "1", "", None),
-        _case("coverage of 90 % intervals, unmeasured pixels, pooled", covered, "1", "0.87 to 0.93", calibrated(covered)),
-        _case("coverage, 60 pixels withheld at random, pooled", random_covered, "1", "0.87 to 0.93", calibrated(random_covered)),
-        _case("coverage with variance x 0.6 (must fail)", low, "1", "outside 0.87 to 0.93", not calibrated(low)),
-        _case("coverage with variance x 1.6 (must fail)", high, "1", "outside 0.87 to 0.93", not calibrated(high)),
-        _case("seeds that stop by themselves at tolerance 15 %", sum(reached), "seeds", f"{count}", all(reached)),
-        _case("spectra measured then, largest of the seeds", max(stops), "spectra", "< 294", max(stops) < 294),
-        _case("spectra measured then, median", float(np.median(stops)), "spectra", "", None),
-        _case("R2 then, mean", float(np.mean(stop_r2)), "1", "", None),
-        _case("coverage then, pooled", _covered(np.concatenate(stop_sigmas)), "1", "", None),
-        _case("runs in which the model was distrusted", sum(distrusted), "runs", "0", not any(distrusted)),
-        _case("time of the first run, compilation included", times[0], "s", "< 120", times[0] < 120),
-        _case("time of a later run, median", float(np.median(times[1:])), "s", "", None),
+        case(f"R2 of the Ti map on unmeasured pixels, {max_measured} measured, mean of {count} seeds", mean, "1", ">= 0.78", mean >= 0.78),
+        case("the same, worst seed", min(r2), "1", "", None),
+        case("coverage of 90 % intervals, unmeasured pixels, pooled", covered, "1", "0.87 to 0.93", calibrated(covered)),
+        case("coverage, 60 pixels withheld at random, pooled", random_covered, "1", "0.87 to 0.93", calibrated(random_covered)),
+        case("coverage with variance x 0.6 (must fail)", low, "1", "outside 0.87 to 0.93", not calibrated(low)),
+        case("coverage with variance x 1.6 (must fail)", high, "1", "outside 0.87 to 0.93", not calibrated(high)),
+        case("seeds that stop by themselves at tolerance 15 %", sum(reached), "seeds", f"{count}", all(reached)),
+        case("spectra measured then, largest of the seeds", max(stops), "spectra", "< 294", max(stops) < 294),
+        case("spectra measured then, median", float(np.median(stops)), "spectra", "", None),
+        case("R2 then, mean", float(np.mean(stop_r2)), "1", "", None),
+        case("coverage then, pooled", _covered(np.concatenate(stop_sigmas)), "1", "", None),
+        case("runs in which the model was distrusted", sum(distrusted), "runs", "0", not any(distrusted)),
+        case("time of the first run, compilation included", times[0], "s", "< 120", times[0] < 120),
+        case("time of a later run, median", float(np.median(times[1:])), "s", "", None),
     ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.benchmarks.waves.case import measured
 from tests.benchmarks.waves.cases import SEEDS, SERIES, SERIES_BY_ABTEM, SIZES, sizes
@@ -34,16 +35,6 @@ class Side(NamedTuple):
     peak: float
     settings: str
     value: np.ndarray
-
-
-def _case(name: str, value: float, unit: str, bar: str | None = None, holds: bool | None = None) -> dict[str, Any]:
-    return {
-        "case": name,
-        "value": float(value),
-        "unit": unit,
-        "bar": bar,
-        "holds": None if holds is None else bool(holds),
-    }
 
 
 class _Runner:
@@ -95,7 +86,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
 def _against(name: str, ours: Side, abtem_side: Side, bar: str, least: float) -> list[dict[str, Any]]:
     ratio = abtem_side.seconds / ours.seconds
     return [
-        _case(f"{name}: abTEM's time over ours", ratio, "x", bar, ratio >= least),
+        case(f"{name}: abTEM's time over ours", ratio, "x", bar, ratio >= least),
         *_costs(f"{name}, ours", ours),
         *_costs(f"{name}, abTEM ({abtem_side.settings})", abtem_side),
     ]
@@ -103,9 +94,9 @@ def _against(name: str, ours: Side, abtem_side: Side, bar: str, least: float) ->
 
 def _costs(name: str, side: Side) -> list[dict[str, Any]]:
     return [
-        _case(f"{name}: time", side.seconds, "s"),
-        _case(f"{name}: compiling and the like, first call", side.first - side.seconds, "s"),
-        _case(f"{name}: memory peak", side.peak, "MiB"),
+        case(f"{name}: time", side.seconds, "s"),
+        case(f"{name}: compiling and the like, first call", side.first - side.seconds, "s"),
+        case(f"{name}: memory peak", side.peak, "MiB"),
     ]
 
 
@@ -130,7 +121,7 @@ def _probes(run: _Runner) -> tuple[list[dict[str, Any]], str]:
     rows = _against("64 probes, patterns", ours, abtem_side, ">= 1.5, going for 2", 1.5)
     return [
         *rows,
-        _case("64 probes: apart from abTEM", difference, "of the total", "<= 1e-4", difference <= 1e-4),
+        case("64 probes: apart from abTEM", difference, "of the total", "<= 1e-4", difference <= 1e-4),
     ], abtem_side.settings
 
 
@@ -138,23 +129,23 @@ def _exit(run: _Runner) -> list[dict[str, Any]]:
     ours, abtem_side = run("exit", "ours", 5), run("exit", "abtem", 5)
     difference = _relative_difference(ours.value, abtem_side.value)
     rows = _against("exit wave", ours, abtem_side, ">= 1.5", 1.5)
-    return [*rows, _case("exit wave: apart from abTEM", difference, "of the total", "<= 1e-4", difference <= 1e-4)]
+    return [*rows, case("exit wave: apart from abTEM", difference, "of the total", "<= 1e-4", difference <= 1e-4)]
 
 
 def _image(
-    run: _Runner, case: str, name: str, bound: float, bar: str, least: float, abtem_side: list[Side]
+    run: _Runner, job: str, name: str, bound: float, bar: str, least: float, abtem_side: list[Side]
 ) -> list[dict[str, Any]]:
-    ours, (exact, plain) = run(case, "ours", 3), run(case, "exact", 1).value
+    ours, (exact, plain) = run(job, "ours", 3), run(job, "exact", 1).value
     off = _worst(ours.value, exact)
     good = {side.settings: _worst(side.value, plain) for side in abtem_side}
     fair = [side for side in abtem_side if good[side.settings] <= 0.01] or abtem_side
     best = min(fair, key=lambda side: side.seconds)
     return [
         *_against(f"{name} ({ours.settings})", ours, best, bar, least),
-        _case(f"{name}: ours apart from exact", off, "of the mean, at worst", f"<= {bound}", off <= bound),
-        *(_case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in abtem_side),
-        *(_case(f"{name}: abTEM ({label}) apart from exact", value, "of the mean") for label, value in good.items()),
-        _case(f"{name}: what aliasing in the transmission functions changes", _worst(plain, exact), "of the mean"),
+        case(f"{name}: ours apart from exact", off, "of the mean, at worst", f"<= {bound}", off <= bound),
+        *(case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in abtem_side),
+        *(case(f"{name}: abTEM ({label}) apart from exact", value, "of the mean") for label, value in good.items()),
+        case(f"{name}: what aliasing in the transmission functions changes", _worst(plain, exact), "of the mean"),
     ]
 
 
@@ -169,11 +160,11 @@ def _phonons(run: _Runner, best: str) -> list[dict[str, Any]]:
     return _image(run, "phonons", name, 0.01, ">= 2, going for 5", 2.0, sides)
 
 
-def _series(run: _Runner, best: str, case: str, name: str) -> list[dict[str, Any]]:
+def _series(run: _Runner, best: str, job: str, name: str) -> list[dict[str, Any]]:
     """The quickest of abTEM's ways whose images are, as a single one's must be, within 1 % of those from its whole scattering matrix counts."""
-    ours = run(case, "ours", 4)
+    ours = run(job, "ours", 4)
     methods = ("scattering matrix", "PRISM", "scans")
-    sides = [_of_all(run(case, "abtem", 1, f"{method}, {_threads(best)}")) for method in methods]
+    sides = [_of_all(run(job, "abtem", 1, f"{method}, {_threads(best)}")) for method in methods]
     exact = sides[0].value
     off = {side.settings: _worst(side.value, exact) for side in sides}
     good = [side for side in sides if off[side.settings] <= 0.01]
@@ -181,10 +172,10 @@ def _series(run: _Runner, best: str, case: str, name: str) -> list[dict[str, Any
     difference = _relative_difference(ours.value[:SERIES_BY_ABTEM], exact)
     return [
         *_against(f"{name} ({ours.settings})", ours, abtem_side, ">= 50", 50.0),
-        _case(f"{name}: images that abTEM's time was taken from", SERIES_BY_ABTEM, "images"),
-        *(_case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in sides),
-        *(_case(f"{name}: abTEM ({label}) apart from exact", value, "of the mean") for label, value in off.items()),
-        _case(f"{name}: apart from abTEM", difference, "of the total", "<= 0.01", difference <= 0.01),
+        case(f"{name}: images that abTEM's time was taken from", SERIES_BY_ABTEM, "images"),
+        *(case(f"{name}: abTEM ({side.settings})", side.seconds, "s") for side in sides),
+        *(case(f"{name}: abTEM ({label}) apart from exact", value, "of the mean") for label, value in off.items()),
+        case(f"{name}: apart from abTEM", difference, "of the total", "<= 0.01", difference <= 0.01),
     ]
 
 
@@ -204,8 +195,8 @@ def _gradient(run: _Runner) -> list[dict[str, Any]]:
     forward, gradient = run("gradient", "forward", 4), run("gradient", "ours", 4)
     times, peaks = gradient.seconds / forward.seconds, gradient.peak / forward.peak
     return [
-        _case("gradient: time over the forward pass", times, "x", "<= 4", times <= 4.0),
-        _case("gradient: memory over the forward pass", peaks, "x", "<= 3", peaks <= 3.0),
+        case("gradient: time over the forward pass", times, "x", "<= 4", times <= 4.0),
+        case("gradient: memory over the forward pass", peaks, "x", "<= 3", peaks <= 3.0),
         *_costs("gradient", gradient),
         *_costs("gradient, forward pass", forward),
     ]
@@ -215,7 +206,7 @@ def _ronchigram(run: _Runner) -> list[dict[str, Any]]:
     side = run("ronchigram", "ours", 4)
     rate = len(side.value) / side.seconds
     return [
-        _case("Ronchigrams 256 x 256", rate, "a second", ">= 30", rate >= 30.0),
+        case("Ronchigrams 256 x 256", rate, "a second", ">= 30", rate >= 30.0),
         *_costs(f"{len(side.value)} Ronchigrams", side),
     ]
 
@@ -226,9 +217,9 @@ def _potentials(run: _Runner) -> list[dict[str, Any]]:
     difference, peer = _relative_difference(ours.value, exact), _relative_difference(abtem_side.value, exact)
     return [
         *_against("potentials", ours, abtem_side, ">= 2", 2.0),
-        _case("potentials: ours apart from exact", difference, "of the total", "<= 1e-4", difference <= 1e-4),
+        case("potentials: ours apart from exact", difference, "of the total", "<= 1e-4", difference <= 1e-4),
         # it shares displaced atoms out to the points around them
-        _case("potentials: abTEM apart from exact", peer, "of the total"),
+        case("potentials: abTEM apart from exact", peer, "of the total"),
     ]
 
 
@@ -239,7 +230,7 @@ def _growth(run: _Runner) -> list[dict[str, Any]]:
         numbers = sizes(quantity, run.short)
         times = run("growth", quantity, 3).value
         slope = math.log(times[-1] / times[0]) / math.log(numbers[-1] / numbers[0])
-        rows.append(_case(f"time grows with {quantity} ({numbers[0]} to {numbers[-1]}) to the power", slope, ""))
+        rows.append(case(f"time grows with {quantity} ({numbers[0]} to {numbers[-1]}) to the power", slope, ""))
     return rows
 
 
@@ -251,4 +242,4 @@ def _evidence(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]
 
     checks = everything(bool(short), progress)
     selected = islice(checks, 1) if short is Form.SMOKE else checks
-    return [_case(check.case, check.value, check.unit, f"<= {check.bar:g}", check.holds) for check in selected]
+    return [case(check.case, check.value, check.unit, f"<= {check.bar:g}", check.holds) for check in selected]

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from instrument.readers import VendorError, close_reader, coordinates, read_vendor, rosetta
+from instrument.readers import VendorError, close_reader, read_vendor, rosetta
 from instrument.readers import reader as reading
-from instrument.readers.claims import claims_of, flatten
+from instrument.readers.claims import claims_of
 from instrument.readers.signals import axis_scale
 from tests.waiting import PATIENCE
+from twin.records import coordinates, flatten
 
 READABLE = (
     "images/dm-diffraction-pattern.dm3",

@@ -62,7 +62,7 @@ def test_a_colour_picture_is_to_be_converted_to_grey(tmp_path: Path, shape, dtyp
     assert "Convert to grey" in caught.value.cure
 
 
-def test_a_picture_for_the_screen_is_none(tmp_path: Path) -> None:
+def test_a_png_is_refused_as_a_picture_for_display(tmp_path: Path) -> None:
     (tmp_path / "picture.PNG").write_bytes(b"\x89PNG")
     with pytest.raises(VendorError, match="picture for display") as caught:
         read_vendor(tmp_path / "picture.PNG")

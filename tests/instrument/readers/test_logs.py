@@ -129,7 +129,7 @@ def test_no_unit_is_invented() -> None:
     assert "nothing says so" in reason
 
 
-def test_records_that_are_left_out_are_told(tmp_path: Path) -> None:
+def test_omitted_records_are_reported(tmp_path: Path) -> None:
     path = tmp_path / "log.xml"
     day = "2025-07-28T11:30:0"
     pairs = [(f"{day}0Z", "1"), (f"{day}1Z", "NaN"), (f"{day}2Z", "2"), (f"{day}2Z", "3"), (f"{day}3.25+01:00", "4")]
@@ -144,7 +144,7 @@ def test_records_that_are_left_out_are_told(tmp_path: Path) -> None:
     assert read_log(path).channels[0].times.tolist() == [1753698603250000000]
 
 
-def test_names_that_repeat_are_told_apart(tmp_path: Path) -> None:
+def test_repeated_names_are_numbered(tmp_path: Path) -> None:
     path = tmp_path / "log.xml"
     path.write_text(_health(_parameter("T") + _parameter("T", key="2")))
     assert [channel.name for channel in read_log(path).channels] == ["Part/TEvent1", "Part/TEvent2"]

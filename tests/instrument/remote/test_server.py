@@ -283,7 +283,7 @@ def test_launched_in_a_process_of_its_own_without_jax(tmp_path):
 
 
 def test_neither_server_nor_simulated_microscope_imports_jax():
-    code = "import sys, instrument.remote.server, instrument.remote.launch, instrument.remote.client, instrument.core.journal, instrument.simulated.instrument"
+    code = "import sys, instrument.remote.server, instrument.remote.launch, instrument.remote.client, instrument.core.journal, instrument.simulation.instrument"
     code += "; bad = {'jax', 'equinox', 'abtem'} & set(sys.modules); sys.exit(f'imported {bad}' if bad else 0)"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -70,7 +70,7 @@ def loss_of(question: Question, measured: tuple[int, ...], exposed: dict[int, in
 
 
 def every_plan(question: Question):
-    """Loss of every plan that the question allows, by what is measured and what exposed."""
+    """Loss of every allowed plan, indexed by the requests measured and the exposures taken."""
     for measured in itertools.chain.from_iterable(
         itertools.combinations(range(STEPS), size) for size in range(question.most + 1)
     ):

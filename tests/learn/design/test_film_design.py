@@ -10,12 +10,11 @@ from learn.design.film_design import (
     aperture_weights,
     expected_information,
     hard_spheres,
-    inverse,
-    loss,
     next_exposure,
     series,
 )
-from reconstruct.measure.film.exposure import Optics, Setting
+from learn.design.series import inverse, loss
+from reconstruct.measurement.film.exposure import Optics, Setting
 from tests.synthetic.amorphous_films import random_atoms
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength

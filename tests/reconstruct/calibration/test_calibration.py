@@ -117,7 +117,7 @@ def test_a_row_without_a_lens_that_it_depends_on_is_refused(rows):
     ("change", "message"),
     [({"value": math.nan}, "finite"), ({"value": -1.0}, "above 0"), ({"quantity": "colour"}, "is no quantity")],
 )
-def test_values_that_are_none_are_refused(rows, change, message):
+def test_invalid_values_are_refused(rows, change, message):
     with pytest.raises(ValueError, match=message):
         prepared(COLUMN, [dataclasses.replace(rows[0], **change)])
 

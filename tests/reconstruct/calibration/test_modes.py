@@ -17,7 +17,7 @@ from twin.column.settings import Settings
 
 
 def narrow(share: float) -> Column:
-    """The generic column, known ``share`` times as badly as its table says."""
+    """The generic column, with errors ``share`` times those of its table."""
     elements = []
     for element in generic().element:
         changes = {
@@ -98,12 +98,12 @@ def test_an_image_decides_the_illumination_of_its_neighbours():
     # another condenser, another beam
     assert result[2].name == "STEM"
     assert result[2].illumination["probe"] > 0.75
-    # two patterns say nothing of it
+    # two patterns do not depend on it
     two = session_modes(COLUMN, [pattern, pattern], DRAWS)
     assert two[0].illumination["probe"] == pytest.approx(alone.illumination["probe"], abs=0.05)
 
 
-def test_a_beam_known_to_be_spread_speaks_against_columns_that_focus_it():
+def test_a_known_broad_beam_rejects_columns_that_focus_it():
     focuses = spread_weights(COLUMN, [settings(condenser2=PROBE)], DRAWS)
     spreads = spread_weights(COLUMN, [settings(condenser2=0.8 * PROBE)], DRAWS)
     assert focuses.max() < 0.3
@@ -119,7 +119,7 @@ def rows_of(true: np.ndarray, column: Column) -> list[Row]:
     return result
 
 
-def test_draws_that_agree_do_so_and_still_differ():
+def test_draws_agree_with_the_data_and_differ_from_each_other():
     column = narrow(0.5)
     rows = rows_of(column.vector({"diffraction.ampere_turns": 8300.0}), column)
     draws = agreeing_draws(column, rows, 12, np.random.default_rng(1))

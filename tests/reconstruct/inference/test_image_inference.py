@@ -97,7 +97,7 @@ def test_errors_are_as_large_as_stated(fits):
     assert (np.abs(errors) < 1.645).mean() > 0.8
 
 
-def test_images_tell_where_and_how_thick_and_fit_as_they_should(fits):
+def test_images_determine_position_and_thickness_with_the_expected_misfit(fits):
     names, _, misfits, widths = fits
     narrowing = dict(zip(names, np.median(widths, axis=0), strict=True))
     assert narrowing["x"] < 0.5
@@ -113,7 +113,7 @@ def test_the_position_in_the_cell_is_recovered(spread):
     """Within 80 angstrom of focus an image has one reading. Farther from it a place an angstrom or two off may fit as well as the true one."""
     generator = np.random.default_rng(3)
     lost_layout = LAYOUT.replaced(
-        # the level is known to a count, as a few readings of its channel tell it
+        # the level is known to one count, as from a few readings of its channel
         {
             "C10": (0.0, spread),
             "x": (0.0, CELL / np.sqrt(12)),

@@ -10,7 +10,7 @@ PARTS, EACH, N = 14, 4, 3
 
 
 def parts() -> tuple[np.ndarray, np.ndarray]:
-    """Design [PARTS, EACH, N] with units that differ and one part that says more than others, and the parts' information."""
+    """Design [PARTS, EACH, N] with different units and one part more informative than the others, and the parts' information."""
     design = np.random.default_rng(0).normal(size=(PARTS, EACH, N)) * np.array([1.0, 1e3, 1e-4])
     design[0] *= 2.0
     return design, np.einsum("pij,pik->pjk", design, design)

@@ -71,7 +71,7 @@ def test_a_latency_other_than_assumed_makes_them_fail():
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_order_of_hearing_makes_no_difference_within_late(seed):
+def test_the_order_of_arrival_makes_no_difference_within_the_closing_delay(seed):
     *_, stamps, arrivals = stamps_and_arrivals(seed, "heavy")
     generator = np.random.default_rng(seed)
     order = np.argsort(arrivals + generator.uniform(0.0, 0.999 * EPOCH_CLOSING_DELAY, len(arrivals)))
@@ -95,7 +95,7 @@ def test_the_order_of_hearing_makes_no_difference_within_late(seed):
 
 
 def stepped(size: float):
-    """A clock set anew at 93 s: its state, and the errors of aligned times by time."""
+    """A clock that is reset at 93 s: its state, and the errors of aligned times as a function of time."""
     generator = np.random.default_rng(0)
     taken = np.arange(0.05, 300.0, 0.2)
     stamps = taken + 0.3 + np.where(taken > 93.0, size, 0.0)
@@ -144,7 +144,7 @@ def test_saved_and_restored_it_goes_on_as_before(cut):
     np.testing.assert_array_equal(restored.aligned(stamps, arrivals[-1]), whole.aligned(stamps, arrivals[-1]))
 
 
-def test_before_anything_is_heard_the_clock_is_taken_at_its_word():
+def test_before_any_reading_the_clock_offset_is_its_prior():
     clock = SourceClock(CLOCK)
     assert clock.offset(1000.0) == (0.0, CLOCK.offset_std)
     assert clock.rate == (0.0, CLOCK.rate_std)

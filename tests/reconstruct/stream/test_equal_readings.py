@@ -58,7 +58,7 @@ def kinds(stream: Stream) -> list[str]:
 # --- the evidence
 
 
-def test_noise_of_its_own_is_told_from_motion_rounding_and_uncertain_times():
+def test_sensor_noise_is_separated_from_motion_rounding_and_clock_error():
     rng = np.random.default_rng(0)
     regular = np.arange(0.0, 6.4, 0.1)
     late = times_of(6.4, 0.003)
@@ -143,7 +143,7 @@ def test_a_clipped_sensor_is_saturated_and_the_state_goes_on():
     assert stream.health["s0"].stuck > 330
 
 
-def test_a_sensor_that_recovers_is_believed_again():
+def test_a_recovered_sensor_is_used_again():
     times = np.arange(0.0, 40.0, 0.1)
     truth = 318.15 + np.interp(times, [0, 30, 40], [0.0, 6.0, 0.0])
     values = rounded(np.minimum(truth + 0.02 * np.random.default_rng(4).standard_normal(400), LIMIT))
@@ -162,8 +162,8 @@ def test_a_sensor_that_sticks_away_from_its_extremes_is_stuck():
     assert kinds(stream) == ["stuck_sensor"]
 
 
-def test_a_hold_that_another_sensor_contradicts_is_none():
-    """A sensor without noise of its own stops at 300 K, and one with noise sees the quantity rise on."""
+def test_a_hold_contradicted_by_another_sensor_is_rejected():
+    """A noiseless sensor stops at 300 K while a noisy one sees the quantity rise further."""
     times = np.arange(0.0, 40.0, 0.1)
     truth = np.interp(times, [0, 20, 40], [300.0, 300.0, 304.0])
     quiet = rounded(np.where(times < 20, truth, 300.0))

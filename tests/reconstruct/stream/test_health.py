@@ -45,7 +45,7 @@ def test_a_periodic_sensor_that_has_not_been_heard_of_is_silent():
     assert health.verdict(10**6 * SECOND, rate=0.0) == "stuck"  # on change: silence says nothing
 
 
-def test_what_never_counts_is_no_fault_even_when_silent():
+def test_an_ignored_sensor_is_not_a_fault_even_when_silent():
     assert Health(ignored=10, heard=0).verdict(1000 * SECOND, rate=1.0) == "no evidence"
 
 

@@ -71,7 +71,7 @@ def test_a_part_that_is_off_is_named(channel, part):
 
 
 def test_a_little_off_for_long_is_not_distrusted():
-    """However many readings say so: an excess of a fifth is what assumed noise may be off by."""
+    """However many readings there are: the assumed noise may be off by a fifth."""
     assert fed(Monitors(MODEL), 0, 4000, {"encoder": 1.1}).distrust is None
 
 
@@ -83,14 +83,14 @@ def test_the_fast_memory_forgets_a_fault_that_is_over():
     assert monitors.tallies["gun"]["slow"].ratio > monitors.tallies["gun"]["fast"].ratio
 
 
-def test_what_does_not_count_is_not_counted():
+def test_readings_of_weight_zero_are_not_counted():
     monitors = Monitors(MODEL)
     monitors.add_readings(0.5, np.array([0, 1]), np.array([100.0, 1.0]), np.array([0.0, 0.5]))
     tally = monitors.tallies["heat"]["fast"]
     assert (tally.squares, tally.count) == (0.5, 0.5)
 
 
-def test_images_are_heard_too():
+def test_images_are_monitored_too():
     monitors = Monitors(MODEL)
     for _ in range(60):
         monitors.add_observation(("defocus", "place"), 8.0)

@@ -155,7 +155,7 @@ def test_a_few_readings_are_taken_one_by_one():
     assert not readings.floor.any()
 
 
-def test_a_crowd_becomes_its_mean_with_the_variance_of_a_mean():
+def test_many_readings_become_their_mean_with_its_variance():
     generator = np.random.default_rng(0)
     values = generator.standard_normal((1000, 25)) * 0.1
     means = []
@@ -180,14 +180,14 @@ def test_outliers_are_left_out_of_the_mean():
     assert readings.variance[0] == pytest.approx(0.01 / 18)
 
 
-def test_a_crowd_over_a_walk_is_less_sure_by_what_the_walk_did_meanwhile():
+def test_a_mean_over_a_random_walk_has_at_least_the_variance_of_the_walk():
     of = traits(sensor_model((0.1, 0.0), walk=0.3))
     assert of.diffusion.tolist() == pytest.approx([0.09])
     readings = fed(np.zeros(11) + 0.1 * np.arange(11), 0, every=0.1, of=of)
     assert readings.variance[0] - 0.01 / 11 >= WALKED
 
 
-def test_and_no_less():
+def test_a_mean_over_a_random_walk_has_no_more_than_the_variance_of_the_walk():
     readings = fed(np.zeros(11) + 0.1 * np.arange(11), 0, every=0.1, of=traits(sensor_model((0.1, 0.0), walk=0.3)))
     assert readings.variance[0] - 0.01 / 11 == pytest.approx(WALKED, rel=0.15)
 

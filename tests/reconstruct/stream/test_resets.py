@@ -1,4 +1,4 @@
-"""Detection of reset zeros, told from commands and drift, for echoes with jitter and any frequency of calls."""
+"""Detection of reset zeros, as distinct from commands and drift, for echoes with jitter and any frequency of calls."""
 
 import numpy as np
 import pytest

@@ -127,8 +127,8 @@ def test_with_arrival_times_too():
     )
 
 
-def test_the_past_is_kept_in_few_states_a_chapter(monkeypatch):
-    """Going back runs whole chapters again; of each no more may stay than the states at its ends."""
+def test_history_stores_few_states_per_chapter(monkeypatch):
+    """Smoothing runs whole chapters again; afterwards only the states at the ends of each are in memory."""
     monkeypatch.setattr("reconstruct.stream.stream.CHAPTER_STEPS", 32)
     model, seconds = toy(), np.arange(0.25, 400.0, 0.5)
     stream = Stream(model, START)

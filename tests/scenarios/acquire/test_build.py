@@ -1,5 +1,8 @@
-"""The twin of a scenario: refused before anything is computed, computed once, and kept by what it depends on."""
+"""The twin of a scenario: bad input is refused before anything is computed; models are stored by what they depend on."""
 
+import inspect
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,27 +46,73 @@ def test_what_the_microscope_cannot_be_is_refused_before_anything_is_computed(mo
     assert not (tmp_path / "s").exists()
 
 
-def test_a_model_is_computed_once_and_computed_anew_where_it_cannot_be_read(monkeypatch, tmp_path):
-    commands, messages = [], []
+class Builds:
+    """Builds twins, with a small model in place of the crystal's; ``count`` is how many models were computed."""
 
-    def make(*arguments: Any, **_: Any):
-        commands.append(arguments)
-        return small_gram()
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.count, self.messages, self.monkeypatch, self.folder = 0, [], monkeypatch, folder
+        self.replace_builder()
 
-    monkeypatch.setattr(build.crystal, "build_gram", make)
+    def replace_builder(self, **defaults: Any) -> None:
+        """Replace `build_gram` by one whose parameters have other ``defaults``."""
 
-    def built(**twin: Any):
-        return build.build_twin(scenario(**twin), lambda text, _: messages.append(text), tmp_path)
+        def make(*_: Any, **__: Any):
+            self.count += 1
+            return small_gram()
 
+        signature = inspect.signature(original)
+        parameters = [p.replace(default=defaults.get(p.name, p.default)) for p in signature.parameters.values()]
+        make.__signature__ = signature.replace(parameters=parameters)  # pyright: ignore[reportFunctionMemberAccess]
+        self.monkeypatch.setattr(build.crystal, "build_gram", make)
+
+    def __call__(self, **twin: Any) -> build.TwinModel:
+        return build.build_twin(scenario(**twin), lambda text, _: self.messages.append(text), self.folder)
+
+
+original = build.crystal.build_gram
+
+
+@pytest.fixture
+def built(monkeypatch, tmp_path) -> Builds:
+    return Builds(monkeypatch, tmp_path)
+
+
+def test_a_model_is_computed_once(built):
     first, again = built(), built(priors={"thickness": (30.0, 2.0)})
-    assert len(commands) == 1
+    assert built.count == 1
     np.testing.assert_array_equal(first.microscope.gram.gram_real, again.microscope.gram.gram_real)
     assert again.microscope.layout.prior_std()[again.microscope.layout.index("thickness")] == 2.0
-    (cached,) = tmp_path.iterdir()
-    cached.write_bytes(cached.read_bytes()[:1000])
+
+
+def test_a_damaged_model_is_computed_again(built):
     built()
-    assert len(commands) == 2
-    assert "cannot be read" in messages[-1]
+    (stored,) = built.folder.iterdir()
+    stored.write_bytes(stored.read_bytes()[:1000])
+    built()
+    assert built.count == 2
+    assert "cannot be read" in built.messages[-1]
+
+
+def test_a_model_of_other_inputs_is_another_model(built, monkeypatch):
+    built()
     monkeypatch.setattr(build, "DEPTHS", (4, 6))
     built()
-    assert len(commands) == 3
+    assert built.count == 2
+    # a default of the builder is an input too, though no scenario names it
+    built.replace_builder(gpts=192)
+    built()
+    assert built.count == 3
+    monkeypatch.setattr(build.crystal, "VERSION", build.crystal.VERSION + 1)
+    built()
+    assert built.count == 4
+
+
+def test_a_change_of_source_code_computes_nothing_again(built, monkeypatch):
+    built()
+    monkeypatch.setattr(Path, "read_bytes", _other_source(Path.read_bytes))
+    built()
+    assert built.count == 1
+
+
+def _other_source(read: Callable[[Path], bytes]) -> Callable[[Path], bytes]:
+    return lambda path: read(path) + b"# a comment" if path.suffix == ".py" else read(path)

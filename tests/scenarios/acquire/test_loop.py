@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from instrument.core.journal import Journal
-from instrument.simulated.instrument import SimulatedMicroscope, from_mapping
+from instrument.simulation.instrument import SimulatedMicroscope, from_mapping
 from learn.discrepancy.trust import Limits
 from scenarios.acquire.alignment import DWELLS, exposed
 from scenarios.acquire.dose_accounting import Ledger, electrons_of
@@ -168,7 +168,7 @@ def test_alignment_continues_while_the_belief_is_ambiguous(decided):
 
 
 def test_the_settings_are_those_requested_less_the_zeros(decided):
-    """What was commanded differs from what was asked by the optics as believed, and stays within the controls."""
+    """Commanded and requested settings differ by the estimated optics, and commands stay within the controls' ranges."""
     for row in decided["rows"]:
         requested, settings = row.payload["requested"], row.payload["settings"]
         assert settings["beam_shift.x"] == requested["beam_shift.x"]
@@ -200,7 +200,7 @@ def test_a_session_whose_model_fits_is_trusted(aligned):
 
 
 def test_once_distrusted_everything_is_measured_and_no_alignment_image_is_taken(tmp_path):
-    """Limits that no image can keep: distrusted after the first one, the session says so once and asks the twin no more."""
+    """Limits that every image exceeds: after the first one the model is distrusted, which is reported once, and the twin answers no more requests."""
     run = session(
         tmp_path / "session", limits=Limits(misfit=-1e6), requests=TWO_REQUESTS, max_dose_share=10.0, audit_share=0.0
     )
@@ -297,7 +297,7 @@ def test_without_alignment_no_image_is_taken_that_answers_nothing(tmp_path):
 
 
 def test_it_follows_the_microscope(decided):
-    """What its images determine is known better than its priors say: at the end, and defocus in each reading after every alignments place."""
+    """Images reduce the prior errors of what they determine: at the end, and of defocus after every alignment."""
     layout = decided["loop"].twin_session.microscope.layout
     belief, prior = decided["loop"].twin_session.belief, layout.prior_std()
     for name in ("C10", "thickness"):

@@ -58,7 +58,7 @@ def away(result: dict[str, Any], name: str, truth: float) -> float:
 
 
 @pytest.mark.smoke
-def test_a_tiff_says_nothing_of_its_pixel_and_is_told(tmp_path, capsys):
+def test_a_tiff_without_pixel_size_needs_the_option(tmp_path, capsys):
     import tifffile
 
     scan = recorded(41, TITANATE, pixels=128, quiet=True, electrons=100.0)
@@ -75,7 +75,7 @@ def test_a_lattice_contradicts_the_pixel_that_its_file_claims(tmp_path, capsys):
     scan = recorded(41, TITANATE, pixels=128, quiet=True, electrons=100.0)
     side = ("angstrom", scan.nominal)
     file = stored(tmp_path / "lattice.hspy", scan.image, (side, side), beam={"energy_keV": 200.0}, **TITANATE_SPECIMEN)
-    out, figure = tmp_path / "told.json", tmp_path / "told.svg"
+    out, figure = tmp_path / "result.json", tmp_path / "result.svg"
     result = measured(capsys, DISAGREES, "lattice", file, "--out", out, "--figure", figure)
     assert json.loads(out.read_text()) == result
     assert figure.read_text().lstrip().startswith("<?xml")
@@ -140,7 +140,7 @@ def test_a_disk_and_the_semiangle_its_file_claims(tmp_path, capsys):
         assert claim["claimed"] == pytest.approx(1e-3 * claimed)
         assert claim["agrees"] == (code == DONE)
     assert "camera_length" not in {quantity["name"] for quantity in result["quantities"]}
-    # without angles the disk tells no semi-angle, but with one the camera's length in pixels
+    # without a pixel in mrad the disk gives no semi-angle; a known semi-angle gives the camera length
     bare = stored(tmp_path / "bare.zarr", drawn.counts, (("", 1.0), ("", 1.0)))
     assert {"semiangle", "camera_length"} <= set(measured(capsys, DONE, "disk", bare)["undetermined"])
     result = measured(capsys, DONE, "disk", bare, "--semiangle-mrad", angle, "--semiangle-error-percent", 0.01)
@@ -169,8 +169,8 @@ def test_rotation_and_flip_of_a_scan(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_pattern_tells_a_crystals_thickness(tmp_path, capsys):
-    from tests.reconstruct.measure.test_pacbed import mean_image
+def test_a_pattern_determines_a_crystals_thickness(tmp_path, capsys):
+    from tests.reconstruct.measurement.test_pacbed import mean_image
 
     image = np.random.default_rng(0).poisson(mean_image(120.0, (1e-3, -0.5e-3))).astype(float)
     file = stored(
@@ -186,7 +186,7 @@ def test_a_pattern_tells_a_crystals_thickness(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_haadf_tells_the_optics(tmp_path, capsys):
+def test_haadf_determines_the_optics(tmp_path, capsys):
     optics = {"C10": -45.0, "C12a": 18.0, "C12b": -9.0}
     side = ("angstrom", 0.3)
     file = stored(tmp_path / "haadf.zarr", haadf_images.drawn(1, optics, scale=1.06), (side, side), unit="counts")
@@ -201,7 +201,7 @@ def test_haadf_tells_the_optics(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_scans_of_a_film_tell_the_aberrations(tmp_path, capsys):
+def test_scans_of_a_film_determine_the_aberrations(tmp_path, capsys):
     indices = amorphous_films.camera(7)
     specimen = amorphous_films.film(11, indices=indices)
     true = coefficients({"C10": -90.0, "C12a": 21.0, "C12b": -33.0})

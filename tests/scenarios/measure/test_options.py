@@ -39,7 +39,7 @@ BASE: dict[str, tuple[str, ...]] = {
 LIBRARY_TEXT = re.compile(
     r"zero-size|broadcast|numbered by None|dtype|ndarray|array\(|out of bounds|Traceback|np\.|ValueError|TypeError|\(\d+,( \d+)*\)|object has no|0\.0 mrad"
 )
-"""Text of numpy and Python, which says nothing to a user."""
+"""Messages of numpy and Python, which do not help a user."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -77,7 +77,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], folder: Path, *words: object) -> str:
-    """What is said of bad input: three lines that name it, say what is wrong and what to do, with nothing of a library's text; and nothing is written."""
+    """The message about bad input: three lines that name it, the problem and the cure, without a library's text; nothing is written."""
     before = sorted(folder.rglob("*"))
     out = [folder / "new.json", folder / "new.png"]
     assert not any(path.exists() for path in out)
@@ -181,7 +181,7 @@ def test_every_kind_takes_the_options_of_data_in_the_same_words() -> None:
 
 
 def measured(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """The numbers of a measurement as printed under --json, without what says where they come from."""
+    """The numbers of a measurement as printed under --json, without their provenance."""
     import json
 
     assert run(["measure", *(str(word) for word in words), "--json"]) in (DONE, DISAGREES)

@@ -24,7 +24,7 @@ def _reader_ended() -> Iterator[None]:
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
-    """What is said of bad input, after it was seen that it has a cure and no traceback."""
+    """The message about bad input; asserts that it has a cure and no traceback."""
     assert run(["measure", *(str(word) for word in words)]) == BAD_INPUT
     captured = capsys.readouterr()
     assert "Traceback" not in captured.err
@@ -97,7 +97,7 @@ STO = ("--structure", "SrTiO3")
     ],
 )  # fmt: skip
 def test_what_cannot_be_measured_is_named_with_its_cure(files, capsys, kind, file, options, words):
-    out, figure = files[file].with_name("told.json"), files[file].with_name("told.png")
+    out, figure = files[file].with_name("result.json"), files[file].with_name("result.png")
     message = refused(capsys, kind, files[file], *options, "--out", out, "--figure", figure)
     for word in words:
         assert word in message
@@ -128,7 +128,7 @@ def test_a_file_in_the_way_is_left_as_it_is(files, capsys, option):
     )
 
 
-def test_files_that_are_none(tmp_path, capsys):
+def test_invalid_files(tmp_path, capsys):
     (tmp_path / "empty.hspy").touch()
     (tmp_path / "text.hspy").write_text("these are no bytes of HDF5")
     (tmp_path / "text.txt").write_text("1 2 3")
@@ -168,7 +168,7 @@ def test_errors_are_one_object_under_json(files, capsys):
     assert "error" in json.loads(capsys.readouterr().out)
 
 
-def test_a_lattice_at_the_highest_frequency_is_undetermined_and_told_so(tmp_path, capsys):
+def test_a_lattice_at_the_highest_frequency_is_reported_as_undetermined(tmp_path, capsys):
     y, x = np.mgrid[:64, :64]
     counts = np.random.default_rng(4).poisson(
         200.0 * (1.0 + 0.4 * np.cos(2.0 * np.pi * 0.46 * x) + 0.4 * np.cos(2.0 * np.pi * 0.46 * y))

@@ -18,7 +18,7 @@ NAN = float("nan")
 
 
 @pytest.mark.parametrize(
-    ("signal", "tables", "told"),
+    ("signal", "tables", "expected"),
     [
         ("stem", {}, ["detectors", "needs a detector", "detectors.NAME"]),
         ("stem", {"detectors": {"D": {**ADF, "inner_mrad": 60}}}, ["detectors.D.inner_mrad", "60 mrad is not below outer_mrad = 50"]),
@@ -75,13 +75,13 @@ NAN = float("nan")
     ],
 )  # fmt: skip
 def test_refused_before_anything_is_computed(
-    signal: str, tables: dict[str, Any], told: list[str], tmp_path, monkeypatch
+    signal: str, tables: dict[str, Any], expected: list[str], tmp_path, monkeypatch
 ):
     monkeypatch.setattr(job, "pieces", lambda *_: pytest.fail("it computes"))
     with pytest.raises(BadInput) as caught:
         run_simulate(from_dict(values(signal, **tables), "mine.toml"), tmp_path / "out.zarr", False, SilentProgress())
     error = caught.value
-    for word in told:
+    for word in expected:
         assert word in f"{error.input} {error.problem} {error.cure}"
     assert error.problem
     assert error.cure
@@ -98,13 +98,13 @@ def test_failing_at_once_leaves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("0.0 0.0 0.0 Sr\n0.0 0.0 0.05 Ti", "overlap"),
         ("", "atoms"),
     ],
 )
-def test_structures_that_cannot_be(text: str, told: str, tmp_path):
+def test_structures_that_cannot_be(text: str, expected: str, tmp_path):
     """Two atoms on top of each other, and a cell with none."""
     from ase import Atoms
 
@@ -119,13 +119,13 @@ def test_structures_that_cannot_be(text: str, told: str, tmp_path):
     plan = from_dict(values("hrtem", specimen__structure="cell.xyz", folder=str(tmp_path)), "mine.toml")
     with pytest.raises(BadInput) as caught:
         run_simulate(plan, tmp_path / "out.zarr", False, SilentProgress())
-    assert told in caught.value.problem
+    assert expected in caught.value.problem
     assert "cell.xyz" in caught.value.input
     assert [path.name for path in tmp_path.iterdir()] == ["cell.xyz"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         (["cbed"], "--out"),
         (["--out", "a.zarr"], "SCENARIO"),
@@ -143,7 +143,7 @@ def test_structures_that_cannot_be(text: str, told: str, tmp_path):
         (["cbed", "--out", "a.zarr", "--seed", "-1"], "--seed"),
     ],
 )
-def test_command_line_refuses(arguments: list[str], told: str, tmp_path, monkeypatch, capsys):
+def test_command_line_refuses(arguments: list[str], expected: str, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.toml").write_text('name = "a"\nkind = "tune-and-map"\n')
     (tmp_path / "there.zarr").mkdir()
@@ -154,5 +154,5 @@ def test_command_line_refuses(arguments: list[str], told: str, tmp_path, monkeyp
     assert run(["simulate", *arguments, "--json"]) == BAD_INPUT
     error = json.loads(capsys.readouterr().out)["error"]
     assert set(error) == {"input", "problem", "cure"}
-    assert told in " ".join(error.values())
+    assert expected in " ".join(error.values())
     assert sorted(tmp_path.rglob("*")) == before

@@ -1,4 +1,4 @@
-"""What ``emtwin simulate`` says of its scan and its grid, and of values in doubtful units: in the output, the file and the picture."""
+"""``emtwin simulate`` reports its scan, its sampling, and values in doubtful units in the output, the file and the picture."""
 
 from typing import Any
 
@@ -81,7 +81,7 @@ def test_no_warning_within_the_tolerance():
 
 
 @pytest.mark.parametrize(
-    ("signal", "tables", "told"),
+    ("signal", "tables", "expected"),
     [
         ("hrtem", {"specimen__tilt_mrad": [0.005, 0.0]}, ["specimen.tilt_mrad = 0.005 mrad", "rad, write 5"]),
         ("hrtem", {"specimen__u2": {"Sr": 0.62, "Ti": 0.44, "O": 0.73}}, ["specimen.u2", "B = 8 pi^2 u2, write 0.007852"]),
@@ -89,9 +89,9 @@ def test_no_warning_within_the_tolerance():
         ("hrtem", {"beam__cc": 1.4e7, "beam__energy_spread": 300.0}, ["beam.energy_spread", "meV, write 0.3"]),
     ],
 )  # fmt: skip
-def test_value_in_another_unit_is_doubted(signal: str, tables: dict[str, Any], told: list[str]):
+def test_value_in_another_unit_is_doubted(signal: str, tables: dict[str, Any], expected: list[str]):
     notes = " ".join(make_ready(from_dict(values(signal, **tables), "test")).notes)
-    for words in told:
+    for words in expected:
         assert words in notes
 
 

@@ -1,4 +1,4 @@
-"""``emtwin simulate``: what its signals must be by law, that its files say so, and that chance is the seed's alone."""
+"""``emtwin simulate``: its signals obey physical laws, its files describe them, and the seed is the only source of randomness."""
 
 import json
 import math
@@ -118,11 +118,11 @@ def test_forms_average_frozen_phonons_alike(tmp_path):
         "beam__aberrations": {"C10": -20.0},
         "beam__focal_spread": 15.0,
     }
-    direct, told, _ = simulated(tmp_path, "stem", **tables, compute__form="direct")
-    gram, said, _ = simulated(tmp_path, "stem", **tables, compute__form="gram")
+    direct, of_direct, _ = simulated(tmp_path, "stem", **tables, compute__form="direct")
+    gram, of_gram, _ = simulated(tmp_path, "stem", **tables, compute__form="gram")
     np.testing.assert_allclose(gram, direct, rtol=2e-3)
-    assert said["flux"]["through"] == pytest.approx(told["flux"]["through"], abs=2e-3)
-    assert "2 configurations" in said["form"]
+    assert of_gram["flux"]["through"] == pytest.approx(of_direct["flux"]["through"], abs=2e-3)
+    assert "2 configurations" in of_gram["form"]
 
 
 def test_patterns_sum_to_images(scan, tmp_path):
@@ -182,7 +182,7 @@ def test_source_takes_from_harmonics_what_its_transform_says(form, tmp_path):
         np.testing.assert_allclose(after[0, 1], left * before[0, 1], atol=1e-5 * abs(before[0, 0]))
 
 
-def test_seed_is_all_the_chance_there_is(tmp_path):
+def test_the_seed_is_the_only_source_of_randomness(tmp_path):
     options: dict[str, Any] = {"specimen__phonons": {"configurations": 2}, "dose": {"electrons": 500.0}}
     first, _, _ = simulated(tmp_path, "cbed", **options)
     again, _, _ = simulated(tmp_path, "cbed", **options)
@@ -215,7 +215,7 @@ def test_hyperspy_layout_holds_the_same(scan, tmp_path):
     assert kept["scenario"]["signal"] == "stem"
 
 
-def test_zarr_says_what_it_is(scan):
+def test_zarr_attributes_describe_the_simulation(scan):
     _, result, out = scan
     group = zarr.open_group(out, mode="r", zarr_format=3)
     assert json.loads((out / "data" / "zarr.json").read_text())["dimension_names"] == ["channel", "y", "x"]
@@ -305,11 +305,11 @@ def test_command_line(tmp_path, monkeypatch, capsys):
         "[beam]\nenergy_keV = 200\n[grid]\ngpts = [48, 48]\n"
     )
     assert run(["simulate", "small.toml", "--out", "a.zarr", "--json"]) == DONE
-    told = capsys.readouterr()
-    result = json.loads(told.out)
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
     assert result["schema"] == "emtwin.simulate/1"
     assert (result["shape"], result["file"], result["picture"]) == ([1, 48, 48], "a.zarr", "a.png")
-    assert "waves through the specimen: 100 %" in told.err
+    assert "waves through the specimen: 100 %" in captured.err
     assert run(["simulate", "small.toml", "--out", "b.zarr", "--seed", "4"]) == DONE
     assert "48 x" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.zarr", "b.png", "b.zarr", "small.toml"]

@@ -1,4 +1,4 @@
-"""``emtwin simulate``: how the specimen lies in the picture, what is said of the structure that was read, and sheets."""
+"""``emtwin simulate``: orientation of the specimen in the picture, the report on the structure that was read, and sheets."""
 
 import io
 from pathlib import Path

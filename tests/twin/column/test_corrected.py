@@ -114,7 +114,7 @@ def test_a_corrected_probe_is_smaller_and_the_rays_are_the_same():
 
 
 @pytest.mark.parametrize("age", [-1.0, math.nan, math.inf])
-def test_an_age_that_is_none_is_refused(age):
+def test_an_invalid_age_is_refused(age):
     with pytest.raises(ValueError, match="tableau_age"):
         corrected_settings(age)
 
@@ -142,6 +142,6 @@ def test_the_corrected_table_is_the_generic_one_besides():
     assert msgspec.to_builtins(others) == msgspec.to_builtins(bare.element)
 
 
-def test_a_side_that_is_none_is_refused():
+def test_an_unknown_side_is_refused():
     with pytest.raises(ValueError, match="probe or image"):
         column().aberrations(settings(), "left")

@@ -116,7 +116,7 @@ def test_predictions_are_moments_of_the_images():
     assert drift_of(layout, states[0]) == (states[0, layout.index("vx")], states[0, layout.index("vy")])
 
 
-def test_batches_do_not_show():
+def test_batches_change_nothing():
     microscope = small_microscope()
     request = view(microscope, {}, Scan(shape=(4, 4), pixel=CELL / 4), (0.0, 0.0))
     layout = microscope.layout

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.instrument.core.versions import check_version
 from twin.optics.aberrations import coefficients
 from twin.sample.specimen import srtio3_unit
-from twin.scattering.gram.crystal import build_gram, centred_in_slices, operations, tilt_nodes
+from twin.scattering.gram.crystal import VERSION, build_gram, centred_in_slices, operations, tilt_nodes
 from twin.scattering.gram.model import GramModel, harmonics, image
 from twin.scattering.stem.beams import beams
 
@@ -22,6 +23,32 @@ SMALL: dict[str, Any] = {
     "detector": (30e-3, 55e-3),
     "gpts": 64,
 }
+
+REFERENCE = (
+    1,
+    {
+        "gram_real": (0.00047448156, 2.5993144e-07),
+        "gram_imag": (0.00013267946, 2.8083893e-07),
+        "pair_j": (80.2785, 0.059417137),
+        "pair_k": (47.092418, 0.064124733),
+        "pair_step": (3.6939993, -0.0089281041),
+        "row_sum": (0.11111111, -0.00023210485),
+        "steps": (0.46370622, -0.013970464),
+        "g": (0.91494865, -0.049884881),
+        "k": (0.45889285, -0.014558618),
+        "amplitude": (0.078811041, -3.6635645e-05),
+        "phase_basis": (0.010851834, 2.7514902e-05),
+        "shift_depth": (3.9007881, -2.7266913),
+        "powers": (1.2909944, -0.17230084),
+        "thickness_range": (8.7318455, -4.6080802),
+        "tilt_range": (0.005, 0.0027015115),
+        "cell": (3.905, -0.83273322),
+        "energy": (200000, 108060.46),
+        "semiangle": (0.0214, 0.011562469),
+        "detector": (0.044300113, -0.018482416),
+    },
+)
+"""A version of the model's numbers and, for each array, its fingerprint."""
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +118,12 @@ def test_the_same_seeds_give_the_same_model(model):
     others: dict[str, Any] = {**SMALL, "seeds": (1,)}
     other = build_gram(srtio3_unit(), **others)
     assert np.abs(other.gram_real - model.gram_real).max() > 0.0
+
+
+def test_numbers_of_the_version(model):
+    # these three depths are fitted exactly: the residual is rounding
+    arrays = {name: array for name, array in model.to_arrays().items() if name != "residual"}
+    check_version("twin.scattering.gram.crystal", VERSION, arrays, REFERENCE)
 
 
 @pytest.mark.parametrize(

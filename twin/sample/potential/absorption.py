@@ -16,12 +16,13 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.polynomial.chebyshev import chebvander
 from scipy.interpolate import CubicSpline
 
+from twin.chebyshev import chebyshev
 from twin.grid import frequencies
 from twin.optics.electrons import interaction_constant
 from twin.sample.potential.factors import projected_factor
-from twin.sample.potential.finite_projection import chebyshev
 
 U2_NODES = 6
 """Chebyshev nodes in log(u2 + U2_OFFSET) over each element's own range, widened by U2_MARGIN on both sides."""
@@ -131,6 +132,4 @@ def shares(
     """Lagrange's polynomials [atoms, NODES] at every atom's u2 within its element's range: exact at the nodes, differentiable."""
     position = (jnp.log(u2 + U2_OFFSET) - middle) / half
     nodes = np.cos(np.pi * np.arange(U2_NODES) / (U2_NODES - 1))
-    return chebyshev(position, U2_NODES) @ jnp.asarray(
-        np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes, U2_NODES - 1))
-    )
+    return chebyshev(position, U2_NODES) @ jnp.asarray(np.linalg.inv(chebvander(nodes, U2_NODES - 1)))

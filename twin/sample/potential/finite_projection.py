@@ -17,7 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from numpy.polynomial.chebyshev import chebvander
 
+from twin.chebyshev import chebyshev
 from twin.grid import frequencies
 from twin.sample.potential.factors import projected_beyond, projected_factor
 
@@ -75,21 +77,12 @@ def damped_shares(
     return jnp.concatenate([whole_share[:, None], jnp.sum(weight[:, :, None] * beyond, axis=1)], axis=1)
 
 
-def chebyshev(x: Float[Array, " atoms"], count: int) -> Float[Array, "atoms count"]:
-    """Chebyshev polynomials T_0 ... T_(count - 1) at ``x``, by their recurrence, which has derivatives at the ends too."""
-
-    def step(pair: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
-        return (pair[1], 2.0 * x * pair[1] - pair[0]), pair[0]
-
-    return jax.lax.scan(step, (jnp.ones_like(x), x), None, length=count)[1].T
-
-
 @functools.lru_cache(maxsize=64)
 def _expansion(symbol: str, highest: float, parametrization: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Basis [nodes, n] and its mixture of ratios at the nodes [n, nodes] for one element up to ``highest`` / angstrom, and distances of the nodes."""
     x = np.cos(np.pi * np.arange(DISTANCE_NODES) / (DISTANCE_NODES - 1))
     nodes = DISTANCE_SCALE * np.expm1(0.5 * (x + 1.0) * np.log1p(LARGEST_DISTANCE / DISTANCE_SCALE))
-    inverse = np.linalg.inv(np.polynomial.chebyshev.chebvander(x, DISTANCE_NODES - 1))
+    inverse = np.linalg.inv(chebvander(x, DISTANCE_NODES - 1))
     square = np.linspace(0.0, highest, 200) ** 2
     ratio = (
         projected_beyond(symbol, square[None, :], nodes[:, None], parametrization)

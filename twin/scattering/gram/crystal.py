@@ -20,7 +20,11 @@ from twin.scattering.stem.beams import Beams, beams, gram, scattered
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["GramModel", "build_gram", "harmonics", "image"]
+__all__ = ["VERSION", "GramModel", "build_gram", "harmonics", "image"]
+
+VERSION = 1
+"""Version of the numbers that `build_gram` computes: part of the key of stored models. Raise it with every change, here or in what it calls, that
+alters them by more than rounding."""
 
 _QUARTER = np.array([[0, -1], [1, 0]])
 _MIRROR = np.array([[1, 0], [0, -1]])

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float, Shaped
+from numpy.polynomial.chebyshev import chebvander
 
 from twin import checks
+from twin.chebyshev import chebyshev
 from twin.optics.aberrations import basis
 from twin.optics.electrons import wavelength
 from twin.scattering.stem.beams import Beams
@@ -53,23 +55,19 @@ class GramModel(eqx.Module):
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """All there is as named arrays, for a cache; `from_arrays` reads them."""
-        arrays = {name: np.asarray(getattr(self, name)) for name in (*_ARRAYS, *_FACTS)}
-        return {"format": np.asarray(_FORMAT), **arrays}
+        return {name: np.asarray(getattr(self, name)) for name in (*_ARRAYS, *_FACTS)}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, np.ndarray]) -> "GramModel":
-        """The model of `to_arrays`; ValueError if something is missing or of another format."""
-        missing = sorted({"format", *_ARRAYS, *_FACTS} - set(arrays))
-        if missing or str(arrays["format"]) != _FORMAT:
-            raise ValueError(
-                f"not a Gram model of format {_FORMAT} (missing: {', '.join(missing) or 'nothing'}); build it anew"
-            )
+        """The model of `to_arrays`; ValueError if something is missing."""
+        missing = sorted({*_ARRAYS, *_FACTS} - set(arrays))
+        if missing:
+            raise ValueError(f"not a Gram model (missing: {', '.join(missing)}); build it again")
         facts: dict[str, Any] = {name: np.asarray(arrays[name]).tolist() for name in _FACTS}
         facts = {name: tuple(value) if isinstance(value, list) else value for name, value in facts.items()}
         return cls(**{name: np.asarray(arrays[name]) for name in _ARRAYS}, **facts)
 
 
-_FORMAT = "emtwin-gram/1"
 _ARRAYS = (
     *("gram_real", "gram_imag", "pair_j", "pair_k", "pair_step", "row_sum", "steps", "g", "k", "amplitude"),
     *("phase_basis", "shift_depth", "powers"),
@@ -77,18 +75,10 @@ _ARRAYS = (
 _FACTS = ("thickness_range", "tilt_range", "cell", "energy", "semiangle", "detector", "residual")
 
 
-def chebyshev(x: Shaped[Array | np.ndarray, "*n"], count: int) -> Float[Array, "count *n"]:
-    """The first ``count`` Chebyshev polynomials at ``x``."""
-    x = jnp.asarray(x)
-    rows = [jnp.ones_like(x), x]
-    for _ in range(count - 2):
-        rows.append(2.0 * x * rows[-1] - rows[-2])
-    return jnp.stack(rows[:count])
-
-
-def _depth_terms(thickness: Array, limits: tuple[float, float], count: int) -> Array:
+def _scaled(thickness: Any, limits: tuple[float, float]) -> Any:
+    """Thicknesses within ``limits`` (angstrom) as -1 ... 1."""
     middle, half = 0.5 * (limits[0] + limits[1]), max(0.5 * (limits[1] - limits[0]), 1e-9)
-    return chebyshev((checks.float64(thickness) - middle) / half, count)
+    return (thickness - middle) / half
 
 
 def _kept(values: Array | np.ndarray) -> Array:
@@ -113,7 +103,7 @@ def harmonics(
     ``coefficients`` and ``thickness`` in angstrom, specimen ``tilt`` (x, y) in radian, ``focal_spread`` (rms of C10, Gaussian, treated
     exactly) in angstrom. Pure, differentiable, for jit and vmap; parameters are float64.
     """
-    depth = _depth_terms(jnp.asarray(thickness), model.thickness_range, model.shift_depth.shape[0])
+    depth = chebyshev(_scaled(checks.float64(thickness), model.thickness_range), model.shift_depth.shape[0])
     lean = checks.float64(tilt)
     unit = lean / model.tilt_range if model.tilt_range > 0.0 else lean
     tilted = unit[0] ** model.powers[:, 0] * unit[1] ** model.powers[:, 1]
@@ -216,7 +206,7 @@ def model_from_grams(
     thicknesses = np.asarray(thicknesses, dtype=np.float64)
     limits = (float(thicknesses.min()), float(thicknesses.max()))
     count = min(degree, len(thicknesses) - 1) + 1
-    depth_terms = np.asarray(_depth_terms(jnp.asarray(thicknesses), limits, count)).T
+    depth_terms = chebvander(_scaled(thicknesses, limits), count - 1)
     depth_fit = np.linalg.pinv(depth_terms)
     step = float(np.abs(tilts).max())
     if step > 0.0:

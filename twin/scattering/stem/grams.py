@@ -8,6 +8,7 @@ sum_j a_j |k_j> at r has a_j = A_j exp(-i chi_j - 2 pi i k_j.r), and the detecto
 A perfect crystal scatters an incident beam only to k + g, with g of its own reciprocal lattice: G falls into blocks.
 """
 
+import functools
 import math
 
 import equinox as eqx
@@ -71,28 +72,31 @@ def image_spectrum(
 
     Pure and differentiable; the average over focal spread is exact.
     """
-    k = grams.k
-    length = wavelength(grams.energy)
-    chi = phase(coefficients, k[:, 0], k[:, 1], length)
-    matrices = jnp.asarray(grams.matrices)
-    real = matrices.real.dtype
-    amplitude = jnp.asarray(grams.amplitude)
-    wave = (amplitude * cis(-chi)).astype(matrices.dtype)
-    member = np.maximum(grams.members, 0)
     row, present = grams.pairs()
+    order = np.argsort(row, axis=None, kind="stable")
+    along = grams.reach
+    spread = None if not isinstance(focal_spread, Tracer) and float(focal_spread) == 0.0 else focal_spread
+    return _image_spectrum(
+        coefficients, spread, grams.k, grams.amplitude, grams.matrices, np.maximum(grams.members, 0), present,
+        order, row.reshape(-1)[order], (2 * along[1] + 1, 2 * along[0] + 1), wavelength(grams.energy),
+    )  # fmt: skip
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "length"), inline=True)
+def _image_spectrum(
+    coefficients, focal_spread, k, amplitude, matrices, member, present, order, sorted_row, shape, length
+):
+    chi = phase(coefficients, k[:, 0], k[:, 1], length)
+    real = matrices.real.dtype
+    wave = (amplitude * cis(-chi)).astype(matrices.dtype)
     a = wave[member]
     weight = present.astype(real)
-    if isinstance(focal_spread, Tracer) or float(focal_spread) != 0.0:
-        square = np.sum(k**2, axis=1)[member]
+    if focal_spread is not None:
+        square = jnp.sum(k**2, axis=1)[member]
         blur = math.pi * length * checks.float64(focal_spread)
         weight = weight * jnp.exp(-0.5 * (blur * (square[:, :, None] - square[:, None, :])) ** 2).astype(real)
     pairs = jnp.conj(a)[:, :, None] * a[:, None, :] * matrices * weight
-    along = grams.reach
-    shape = (2 * along[1] + 1, 2 * along[0] + 1)
-    order = np.argsort(row, axis=None, kind="stable")
-    sums = jax.ops.segment_sum(
-        pairs.reshape(-1)[order], row.reshape(-1)[order], shape[0] * shape[1], indices_are_sorted=True
-    )
+    sums = jax.ops.segment_sum(pairs.reshape(-1)[order], sorted_row, shape[0] * shape[1], indices_are_sorted=True)
     return sums.reshape(shape)
 
 
@@ -104,7 +108,11 @@ def raster(
     source: float | Float[Array, ""] = 0.0,
 ) -> Float[Array, "ny nx"]:
     """The image at all pairs of ``x`` and ``y`` in angstrom, as fractions of the beam, for a round Gaussian source of rms ``source`` angstrom."""
+    return _raster(spectrum, (float(extent[0]), float(extent[1])), x, y, source)
 
+
+@functools.partial(jax.jit, static_argnames="extent", inline=True)
+def _raster(spectrum, extent, x, y, source):
     def along(count: int, side: float, points: Shaped[Array | np.ndarray, " n"]) -> Array:
         g = (np.arange(count) - count // 2) / side
         turns = checks.float64(points)[:, None] * jnp.asarray(g)[None, :]

@@ -101,7 +101,15 @@ class SpecimenPlan(Plan, frozen=True):
             "", "cells along the beam; needed, or thickness, unless the structure is a sheet", default="from thickness"
         ),
     ] = None
-    slice: Annotated[float, key("angstrom", "thickness of a multislice slice, about", ge=0.1, le=20)] = 2.0
+    slice: Annotated[
+        float,
+        key(
+            "angstrom",
+            "thickness of a multislice slice, about: a cell along the beam is cut into a whole number of slices",
+            ge=0.1,
+            le=20,
+        ),
+    ] = 2.0
     tilt_mrad: Annotated[Leans, key("mrad", "tilt (x, y) of the specimen away from the zone axis", mistaken=RAD)] = (
         0.0,
         0.0,

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from reconstruct.measure.haadf.estimator import HaadfPrior, measure_haadf
-from reconstruct.measure.measurement import Measurement
-from reconstruct.measure.projection import project
+from reconstruct.measurement.haadf.estimator import HaadfPrior, measure_haadf
+from reconstruct.measurement.measurement import Measurement
+from reconstruct.measurement.projection import project
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
-from tests.benchmarks.belief.judge import case
 from tests.benchmarks.column.haadf import truth
 from twin.image.microscope import Calibration
 from twin.scattering.gram.crystal import build_gram

@@ -14,9 +14,9 @@ import numpy as np
 from ase import Atoms
 from ase.io import write
 
-from instrument.simulated.truth.config import SimulatedConfig
-from instrument.simulated.truth.imaging.images import ABERRATIONS, Imager
-from instrument.simulated.truth.imaging.scattering import load_or_build
+from instrument.simulation.truth.config import SimulatedConfig
+from instrument.simulation.truth.imaging.images import ABERRATIONS, Imager
+from instrument.simulation.truth.imaging.scattering import load_or_build
 from tests.synthetic.lattices import memory_path
 from twin.detection.scan import line_time, times
 from twin.records import Scan
@@ -196,7 +196,7 @@ def _scanned(scan: Scan, turn: np.ndarray, generator: np.random.Generator) -> tu
 
 
 def prior_widths() -> dict[str, Any]:
-    """What is known beforehand of trials, as `reconstruct.measure.haadf.prior.HaadfPrior` takes it."""
+    """What is known beforehand of trials, as `reconstruct.measurement.haadf.prior.HaadfPrior` takes it."""
     nuisance = {name.replace(".", ""): (0.0, sigma) for name, sigma in NUISANCE.items()}
     spreads = {"C10": (0.0, C10), "C12a": (0.0, C12), "C12b": (0.0, C12)}
     return {"aberrations": spreads | nuisance, "scanner": 0.003, "drift": DRIFT, "gain": 0.1, "black": 4.0}

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
-from tests.benchmarks.belief.judge import case
 from tests.benchmarks.column.thickness import truth
 
 LEARNING_SEEDS, JUDGED_SEEDS = (11, 12, 13), (201, 202, 203, 204, 205)
@@ -72,8 +72,8 @@ def followed(
 ) -> dict[str, Any]:
     """All trials of a structure's specimens fitted: truths and measurements, how long it took, and what another structure's pattern gives. ``fine``: directions
     between beams, if not the crystal's."""
-    from reconstruct.measure.pacbed.estimator import Geometry, measure_pacbed
-    from reconstruct.measure.pacbed.search import prepare
+    from reconstruct.measurement.pacbed.estimator import Geometry, measure_pacbed
+    from reconstruct.measurement.pacbed.search import prepare
     from twin.detection.camera import Camera
     from twin.detection.transfer import Mixture
 

@@ -54,11 +54,11 @@ def likeliest_model_error(pairs: list[tuple[Any, Any]], model_error: Any) -> dic
 
 
 def main(folder: Path) -> None:
-    """Make or load the patterns, fit them, print what they say."""
+    """Make or load the patterns, fit them, print the parameters."""
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    from reconstruct.measure.pacbed.estimator import ModelError
+    from reconstruct.measurement.pacbed.estimator import ModelError
 
     pairs = []
     for name in truth.CRYSTALS:

@@ -7,13 +7,14 @@ in thickness, tilt and everything of the camera. abTEM lays atoms between its gr
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.ndimage import map_coordinates
+
+from instrument.core.result_cache import cache_key, load_or_compute
 
 ENERGY = 200e3
 SEMIANGLE = 10e-3
@@ -104,18 +105,20 @@ def patterns(
     progress: Callable[[str, float], None],
 ) -> list[np.ndarray]:
     """Patterns [y, x] of all trials on a lattice of directions about the beam (see `lattice`), from ``folder`` if they are there."""
-    key = hashlib.sha256(repr((crystal, seed, requested, VERSION, SUBPOINTS, BATCH)).encode()).hexdigest()[:20]
-    path = folder / f"thickness-{key}.npz"
-    if path.is_file():
-        with np.load(path) as stored:
-            return [stored[f"p{number}"] for number in range(len(requested))]
+    inputs = {
+        "crystal": dataclasses.asdict(crystal), "seed": seed, "trials": [dataclasses.asdict(trial) for trial in requested],
+        "subpoints": SUBPOINTS, "batch": BATCH,
+    }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    images = _computed(crystal, seed, requested, path.with_suffix(".begun.npz"), progress)
-    draft = path.with_suffix(".part.npz")
-    np.savez(draft, allow_pickle=False, **{f"p{number}": image for number, image in enumerate(images)})
-    draft.replace(path)
-    path.with_suffix(".begun.npz").unlink(missing_ok=True)
-    return images
+    checkpoint = folder / f"thickness-{cache_key(VERSION, inputs)[:24]}.begun.npz"
+
+    def compute() -> dict[str, np.ndarray]:
+        images = _computed(crystal, seed, requested, checkpoint, progress)
+        return {f"p{number}": image for number, image in enumerate(images)}
+
+    stored = load_or_compute(folder, "thickness", VERSION, inputs, compute, progress)
+    checkpoint.unlink(missing_ok=True)
+    return [stored[f"p{number}"] for number in range(len(requested))]
 
 
 def _wavelength() -> float:
@@ -164,7 +167,7 @@ def _computed(
     covered = int(np.ceil(rng.uniform(5.0, 12.0) / layer))  # slices of amorphous carbon, 5 to 12 angstrom
     sums = [np.zeros((2 * half[1] + 1, 2 * half[0] + 1)) for _ in requested]
     exits = tuple(covered + depth * crystal.slices - 1 for depth in depths)
-    with abtem.config.set({"precision": "float32", "device": "cpu", "fft": "fftw" if _fftw() else "numpy"}):
+    with abtem.config.set({"precision": "float32", "device": "cpu", "fft": "fftw"}):
         first = 0
         if checkpoint.is_file():
             with np.load(checkpoint) as stored:
@@ -200,14 +203,6 @@ def _computed(
             )
             progress(f"abTEM, {crystal.name}", min(1.0, (start + BATCH) / len(grid)))
     return [total / weights[:, n].sum() for n, total in enumerate(sums)]
-
-
-def _fftw() -> bool:
-    try:
-        import pyfftw
-    except ImportError:
-        return False
-    return pyfftw is not None
 
 
 def _inside(angles: np.ndarray, step: np.ndarray, radius: float) -> np.ndarray:

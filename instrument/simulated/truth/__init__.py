@@ -1,3 +1,0 @@
-"""The hidden truth of the simulated microscope. The twin may not see it: nothing outside `instrument.simulated.instrument`
-imports this package.
-"""

@@ -1,0 +1,218 @@
+"""A simulated microscope: an instrument with a hidden truth that the twin may not see.
+
+The truth is computed by abTEM with potentials, constants and drift models that differ from the twin's; see
+`instrument.simulation.truth`. Its clock is stepped (time moves with `advance`, `acquire` and stage moves) unless a ``rate``
+above zero ties it to the wall's.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from instrument.core.interface import Description, InstrumentError
+from instrument.simulation.truth.checks import check, from_mapping
+from instrument.simulation.truth.config import SimulatedConfig, default_config, generator, presets
+from instrument.simulation.truth.imaging.images import Imager
+from instrument.simulation.truth.imaging.oracle import (
+    ExpectedRequest,
+    Truth,
+    expected_frame,
+    frame_seconds,
+    noisy_frame,
+)
+from instrument.simulation.truth.imaging.scattering import load_or_build
+from instrument.simulation.truth.log import Log
+from instrument.simulation.truth.session import TruthSession
+from twin.channels import CHANNELS, CONTROLS
+from twin.records import Exposure, Frame, Readings, Scan
+
+__all__ = [
+    "ExpectedRequest",
+    "SimulatedConfig",
+    "SimulatedMicroscope",
+    "Truth",
+    "TruthSession",
+    "default_config",
+    "from_mapping",
+    "presets",
+]
+
+_DETECTOR = "HAADF"
+_MAX_PIXELS = 512
+_MAX_SCAN_SECONDS = 3600.0  # s of one scan
+_MAX_BEAM_CURRENT = 5e-9  # A of beam current
+
+
+class SimulatedMicroscope:
+    """The instrument of `instrument.core.interface`, with ``truth`` for scoring and ``restore`` for starting again at the
+    same point.
+
+    ``cache`` is a folder for specimens already computed (about 20 s each on one core); ``progress`` is called with
+    (text, fraction).
+    """
+
+    def __init__(
+        self,
+        config: SimulatedConfig | None = None,
+        seed: int = 0,
+        cache: Path | None = None,
+        progress: Callable[[str, float], None] | None = None,
+        rate: float = 0.0,
+    ):
+        if not (math.isfinite(rate) and rate >= 0):
+            raise ValueError(f"clock rate {rate!r} cannot be used; give 0 for a stepped clock, or a number above zero")
+        self._config = check(config or default_config())
+        self._seed, self._rate = int(seed), float(rate)
+        session = TruthSession(self._config, self._seed)
+        gram = load_or_build(self._config, session.specimen_seed, cache, progress or (lambda text, share: None))
+        self._imager = Imager(gram, self._config)
+        self._column, self._sensors, self._log = session.column, session.sensors, session.log
+        self._epoch = session.epoch
+        self._now = self._epoch
+        self._frames = 0
+        self._wall = time.monotonic()
+        self._wall_now = self._now
+        self.truth = Truth(self._column, self._imager, self._config, self._seed, self._epoch, self._log)
+
+    def describe(self) -> Description:
+        clock = "running" if self._rate > 0 else "stepped"
+        note = (
+            "a simulated probe-forming microscope at 200 kV"
+            if self._config.energy == 200e3
+            else "a simulated microscope"
+        )
+        return Description("simulated", "simulated", clock, self._rate, CONTROLS, CHANNELS, (_DETECTOR,), note)
+
+    def now(self) -> int:
+        if self._rate > 0:
+            elapsed = (time.monotonic() - self._wall) * self._rate
+            self._now = max(self._now, self._wall_now + int(elapsed * 1e9))
+        return self._now
+
+    def settings(self) -> dict[str, float]:
+        return dict(self._log.settings[-1])
+
+    def apply(self, changes: dict[str, float]) -> int:
+        """Command some controls; returns the time (ns UTC) from which they hold, for a stage move the time of its
+        arrival.
+        """
+        now, settings = self.now(), self._log.with_changes(changes)
+        if self._log.moves_stage(settings):
+            now = self._pass(now + round(self._config.stage_seconds * 1e9))
+        if settings != self._log.settings[-1]:
+            self._log.add((now - self._epoch) / 1e9, settings)
+        return now
+
+    def advance(self, until: int) -> int:
+        """Let time pass until ``until`` (ns UTC); a time already past changes nothing."""
+        return self._pass(int(until)) if until > self.now() else self.now()
+
+    def _pass(self, until: int) -> int:
+        if self._rate > 0:
+            while (left := until - self.now()) > 0:
+                time.sleep(min(0.1, left / 1e9 / self._rate))
+        self._now = max(self._now, until)
+        return self._now
+
+    def acquire(self, scan: Scan) -> Frame:
+        """Settle, unblank, scan, blank. InstrumentError, with nothing done, for a scan that cannot be run."""
+        frame, _ = self._acquire(scan, recorded=True)
+        if frame is None:
+            raise RuntimeError("a recorded scan gave no frame")
+        return frame
+
+    def _acquire(self, scan: Scan, recorded: bool) -> tuple[Frame | None, int]:
+        """As `acquire`; with ``recorded`` false only time and the count of frames move."""
+        current = self._admit(scan)
+        start = self.now() + round(scan.settle * 1e9)
+        seconds = frame_seconds(scan)
+        log = Log(list(self._log.times), list(self._log.settings))
+        self._pass(start + round(seconds * 1e9))
+        sequence = self._frames
+        self._frames += 1
+        if not recorded:
+            return None, self._now
+        seconds_from_start = (start - self._epoch) / 1e9
+        fraction, electrons = expected_frame(self._column, self._imager, log, seconds_from_start, scan)
+        data = noisy_frame(
+            self._column, fraction, electrons, seconds_from_start, generator(self._seed, "frame", sequence)
+        )
+        c, ny, nx = self._config, *scan.shape
+        exposure = Exposure(
+            pixels=current * nx * ny * scan.dwell,
+            flyback=current * ny * scan.flyback,
+            settle_dose=current * min(c.parked, scan.settle),
+        )
+        meta: dict[str, str | float | int | bool | None] = {
+            "high_tension": c.energy,
+            "semiangle": c.semiangle,
+            "detector.inner": c.haadf_inner,
+            "detector.outer": c.haadf_outer,
+            "detector.gain": c.gain,
+            "detector.black": c.black,
+            "beam_current": current * 1.602176634e-19,
+        }
+        return Frame(data, sequence, start, scan, dict(log.settings[-1]), exposure, "measured", meta), self._now
+
+    def _admit(self, scan: Scan) -> float:
+        """Beam current in electrons per second of a scan that may be run; else InstrumentError."""
+        numbers = {name: getattr(scan, name) for name in ("pixel", "dwell", "flyback", "settle", "dose")}
+        for name, value in numbers.items():
+            if not (math.isfinite(value) and (value > 0 or (value == 0 and name in ("flyback", "settle", "dose")))):
+                raise InstrumentError(f"scan: {name} = {value!r} cannot be used.", "Give a finite number above zero.")
+        if scan.detector != _DETECTOR:
+            raise InstrumentError(f"there is no detector {scan.detector!r}.", f"The detector is {_DETECTOR}.")
+        if len(scan.shape) != 2 or not all(1 <= n <= _MAX_PIXELS for n in scan.shape):
+            raise InstrumentError(
+                f"scan: shape {tuple(scan.shape)} cannot be used.", f"Give 1 to {_MAX_PIXELS} lines and pixels."
+            )
+        if scan.dose > self._config.dose_limit:
+            limit = self._config.dose_limit
+            raise InstrumentError(
+                f"scan: dose {scan.dose:g} e/A^2 is above the limit.", f"Give at most {limit:g} e/A^2."
+            )
+        if frame_seconds(scan) + scan.settle > _MAX_SCAN_SECONDS:
+            raise InstrumentError(
+                f"scan: takes {frame_seconds(scan):g} s.", f"Give a shorter dwell; at most {_MAX_SCAN_SECONDS:g} s."
+            )
+        current = scan.dose * scan.pixel**2 / scan.dwell
+        if current * 1.602176634e-19 > _MAX_BEAM_CURRENT:
+            raise InstrumentError(
+                f"scan: needs {current * 1.602176634e-19:.3g} A of beam.", "Give a longer dwell or a lower dose."
+            )
+        return current
+
+    def readings(self) -> list[Readings]:
+        return self._sensors.published((self.now() - self._epoch) / 1e9, self._log)
+
+    def restore(self, commands: Iterable[tuple[str, Mapping[str, object], int]]) -> int:
+        """Restore the state after earlier ``commands`` (name, arguments, time in ns at which each was given).
+
+        Names are apply {"changes"}, advance {"until"}, acquire {"scan"}; others do not change the state and are skipped.
+        Frames are counted, not computed; readings of that time are not published again. ValueError unless it is the first
+        call. Returns the time after the last command.
+        """
+        if self._frames or len(self._log.times) > 1 or (self._rate == 0 and self._now != self._epoch):
+            raise ValueError("restore: the instrument has been used already; restore right after starting it")
+        rate, self._rate = self._rate, 0.0
+        try:
+            for name, arguments, time_ns in commands:
+                if name in ("apply", "advance", "acquire") and time_ns > self._now:
+                    self._now = int(time_ns)
+                if name == "apply":
+                    self.apply(msgspec.convert(arguments["changes"], dict[str, float]))
+                elif name == "advance":
+                    self.advance(msgspec.convert(arguments["until"], int))
+                elif name == "acquire":
+                    scan = arguments["scan"]
+                    self._acquire(scan if isinstance(scan, Scan) else msgspec.convert(scan, Scan), recorded=False)
+        finally:
+            self._rate, self._wall, self._wall_now = rate, time.monotonic(), self._now
+        self.readings()
+        return self._now
+
+    def close(self) -> None:
+        """Nothing is held open."""

@@ -1,0 +1,80 @@
+"""What `measure` is given as a `Signal`: an array, a Dataset of `twin.simulate`, an array with coordinates, or a signal that was read from a file."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from twin.errors import BadInput, from_twin
+from twin.records import Axis, Kind, Signal, axis_of, flatten, numbered, own_claims
+
+DATA = "data"
+"""Name of the variable of a Dataset of `twin.simulate`."""
+
+
+def signal_of(data: Any, name: str = "data") -> Signal:
+    """``data`` as a signal with axes, units and claims; BadInput for what is none. Called ``name`` in messages."""
+    if isinstance(data, Signal):
+        return data
+    if isinstance(data, (str, os.PathLike)):
+        problem = f"is the path {os.fspath(data)!r}, and estimation reads no files"
+        cure = "Read it: measure(kind, read_vendor(path)[0]), with from instrument.readers import read_vendor; or emtwin measure."
+        raise BadInput(name, problem, cure)
+    if hasattr(data, "data_vars"):  # an xarray Dataset
+        if DATA not in data:
+            problem = f"is a Dataset of {', '.join(map(str, data)) or 'nothing'}"
+            raise BadInput(name, problem, "Give the variable that is to be measured, or a Dataset of twin.simulate.")
+        return _of_coordinates(data[DATA], _provenance(data.attrs), name)
+    if hasattr(data, "dims") and hasattr(data, "coords"):  # an xarray DataArray
+        return _of_coordinates(data, {}, name)
+    values = _array(data, name)
+    axes = tuple(Axis(f"axis {number}", size, 1.0, 0.0, None) for number, size in enumerate(values.shape))
+    return Signal(values, axes, _kind(values), "", "", "an array")
+
+
+def _array(data: Any, name: str) -> np.ndarray:
+    try:
+        values = np.asarray(data)
+    except (TypeError, ValueError):
+        values = np.asarray(None)
+    if values.dtype.kind not in "iufcb" or values.ndim < 2 or values.size == 0:
+        shape = f"has shape {values.shape}" if values.dtype.kind in "iufcb" else f"is a {type(data).__name__}"
+        cure = "Give an array [rows, columns] or a stack of them, a Dataset of twin.simulate, or a Signal that was read from a file."
+        raise BadInput(name, f"{shape}, which is no image, pattern or scan", cure)
+    return values
+
+
+def _kind(values: np.ndarray) -> Kind:
+    return "image" if values.ndim == 2 else "image-stack"
+
+
+def _provenance(attributes: Mapping[Any, Any]) -> Mapping[str, Any]:
+    """The provenance of a simulation: as JSON in one attribute, or as the attributes of a file that ``emtwin simulate`` made."""
+    text = attributes.get("provenance")
+    if isinstance(text, str):
+        return json.loads(text)
+    return {str(key): value for key, value in attributes.items()} if "scenario" in attributes else {}
+
+
+def _of_coordinates(array: Any, provenance: Mapping[str, Any], name: str) -> Signal:
+    values = _array(array.values, name)
+    axes = tuple(
+        _axis(array, str(dimension), size, name) for dimension, size in zip(array.dims, values.shape, strict=True)
+    )
+    quantity = array.attrs.get("long_name", array.attrs.get("quantity"))
+    raw = flatten({"emtwin": numbered(provenance), "unit": array.attrs.get("units", ""), "quantity": quantity})
+    title = str(raw.get("emtwin.scenario.name", array.name or ""))
+    return Signal(values, axes, _kind(values), title, "", "xarray", own_claims(raw), raw)
+
+
+def _axis(array: Any, dimension: str, size: int, name: str) -> Axis:
+    """The axis of one dimension: coordinates in their unit, or labels, or neither."""
+    if dimension not in array.coords:
+        return Axis(dimension, size, 1.0, 0.0, None)
+    coordinate = array.coords[dimension]
+    try:
+        return axis_of(dimension, np.asarray(coordinate.values), coordinate.attrs)
+    except ValueError as error:
+        raise from_twin(name, error, "") from None

@@ -1,0 +1,160 @@
+"""Aberrations to third order from scans of Ronchigrams over an amorphous film whose atoms are not known.
+
+The likelihood is that of `film`: linear in the film, which is integrated out; thickness, power spectrum and noise are fitted along. Starts come
+from `parallax`; from each the likelihood is maximised by scoring, lowest scan frequencies first, since they determine large
+defocus. Errors are those of `robust_covariance`: curvature by Fisher's information, spread of the score from frequency to frequency as the data have it,
+so what the weak linear model lacks (mostly plural scattering) widens them.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from reconstruct.inference.robust_covariance import covariance
+from reconstruct.measurement.film.blocks import Prepared, block, prepare
+from reconstruct.measurement.film.exposure import Exposure, Optics, Spectra, spectra
+from reconstruct.measurement.film.likelihood import Block, expected_power, informations, scores
+from reconstruct.measurement.film.search import (
+    SearchState,
+    find_maxima,
+    log_posterior_without_film,
+    prior_precision,
+    sum_exposures,
+)
+from reconstruct.measurement.measurement import Component, FitPlot, Measurement
+from reconstruct.measurement.prior import COEFFICIENTS, DETERMINED_SHARE, Prior
+from twin import checks
+from twin.optics.aberrations import NAMES
+from twin.optics.probe import reach
+from twin.optics.weak import THIRD
+
+KIND = "amorphous film"
+DETECTION_THRESHOLD = 50.0
+"""Log likelihood by which a film must be likelier than none: twice what all that is fitted takes from noise alone."""
+
+
+def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior) -> Measurement:
+    """COEFFICIENTS and "thickness" (angstrom) from ``exposures`` of one film, in any order and wherever on the film; C10 is at its entrance face.
+
+    The prior's widths say how far off a start may be: C10 and C12 are searched over twice of them. ValueError for no exposures, or exposures
+    without a lit pixel; what they do not determine keeps its prior and is named.
+    """
+    checks.require_float64()
+    if not exposures:
+        raise ValueError("no exposures: give at least one scan of Ronchigrams")
+    data = [prepare(spectra(exposure, optics), optics) for exposure in exposures]
+    precision, centre = prior_precision(prior)
+    whole = [
+        prepared.spectra if prepared.spectra.setting.periodic else spectra(exposure, optics, dense=True)
+        for prepared, exposure in zip(data, exposures, strict=True)
+    ]
+    maxima = find_maxima(data, whole, prior, precision, centre)
+    names = (*COEFFICIENTS, "thickness")
+    prior_stds = np.concatenate([np.sqrt(np.diag(prior.covariance)), [prior.thickness[1]]])
+    notes = [note for prepared in data for note in prepared.spectra.notes]
+    if maxima[0].log_posterior - log_posterior_without_film(data, precision, centre) < DETECTION_THRESHOLD:
+        prior_covariance = np.diag(prior_stds**2)
+        prior_covariance[:THIRD, :THIRD] = prior.covariance
+        unseen = Component(1.0, np.concatenate([prior.mean, prior.thickness[:1]]), prior_covariance)
+        reason = "no film can be distinguished from counting noise in these exposures"
+        # as wide as the probe may have been
+        widest = prior.mean.copy()
+        widest[0] += np.copysign(2.0 * prior_stds[0], prior.mean[0])
+        notes += _width_notes(data, widest)
+        electrons = float(sum(exposure.setting.electrons for exposure in exposures))
+        return Measurement(
+            KIND,
+            names,
+            ("angstrom",) * len(names),
+            (unseen,),
+            dict.fromkeys(names, reason),
+            1.0,
+            electrons,
+            (),
+            tuple(notes),
+        )
+    parts: list[tuple[float, np.ndarray, np.ndarray]] = []
+    smeared = [[block(prepared, maximum.parameters[:THIRD]) for prepared in data] for maximum in maxima]
+    for maximum, blocks in zip(maxima, smeared, strict=True):
+        parameter_covariance, volume = _covariance(blocks, maximum, precision)
+        parts.append((maximum.log_posterior + volume, maximum.parameters[: THIRD + 1].copy(), parameter_covariance))
+    weights = np.exp([log_posterior - parts[0][0] for log_posterior, _, _ in parts])
+    components = tuple(
+        Component(float(weight), mean, parameter_covariance)
+        for weight, (_, mean, parameter_covariance) in zip(weights / weights.sum(), parts, strict=True)
+    )
+    notes += _width_notes(data, maxima[0].parameters)
+    if len(components) > 1:
+        notes.append("these exposures do not distinguish chi from -chi: both are kept")
+    undetermined = {
+        name: f"these exposures leave it within {std:.3g} angstrom, and it was known to {prior_std:.3g} before"
+        for name, std, prior_std in zip(names, np.sqrt(np.diag(parts[0][2])), prior_stds, strict=True)
+        if std > DETERMINED_SHARE * prior_std
+    }
+    return Measurement(
+        kind=KIND,
+        names=names,
+        units=("angstrom",) * len(names),
+        components=components,
+        undetermined=undetermined,
+        misfit=float(np.exp(maxima[0].parameters[-1])),
+        electrons=float(sum(exposure.setting.electrons for exposure in exposures)),
+        plots=tuple(
+            _plot(f"exposure {number + 1}", prepared.spectra, part, maxima[0].parameters)
+            for number, (prepared, part) in enumerate(zip(data, smeared[0], strict=True))
+        ),
+        notes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def _width_notes(data: list[Prepared], parameters: np.ndarray) -> list[str]:
+    """A note where a film that does not repeat was seen by probes about as wide as the scan."""
+    for prepared in data:
+        setting, optics = prepared.spectra.setting, prepared.optics
+        coefficients = np.concatenate([parameters[:THIRD], np.zeros(len(NAMES) - THIRD)])
+        coefficients[0] += setting.c10
+        probe_width = 2.0 * max(reach(coefficients, optics.energy, optics.semiangle, setting.tilt, setting.tilt))
+        scan_width = setting.step * min(setting.points)
+        if not setting.periodic and probe_width > 0.5 * scan_width:
+            return [
+                (
+                    f"the probe is up to {probe_width:.0f} angstrom wide and the scan {scan_width:.0f}: errors may be larger than stated; "
+                    "scan a wider field, or go nearer to focus"
+                )
+            ]
+    return []
+
+
+def _covariance(blocks: list[Block], maximum: SearchState, precision: np.ndarray) -> tuple[np.ndarray, float]:
+    """Covariance of coefficients and thickness, and half the log determinant of that of all parameters."""
+    parameters = jnp.asarray(maximum.parameters)
+    rows, parts = (
+        np.concatenate(sum_exposures([np.asarray(evaluate(exposure_block)) for exposure_block in blocks]))
+        for evaluate in (
+            lambda exposure_block: scores(exposure_block, parameters)[1],
+            lambda exposure_block: informations(exposure_block, parameters),
+        )
+    )
+    full_covariance, _ = covariance(rows, parts, precision)
+    volume = 0.5 * float(np.linalg.slogdet(np.linalg.inv(parts.sum(axis=0) + precision))[1])
+    return full_covariance[: THIRD + 1, : THIRD + 1], volume
+
+
+def _plot(name: str, exposure_spectra: Spectra, part: Block, parameters: np.ndarray) -> FitPlot:
+    """The mean over pixels of |z|^2 over scan frequencies, as it is and as the fit has it."""
+    model, std = (np.asarray(v) for v in expected_power(part, jnp.asarray(parameters)))
+    data = (np.abs(exposure_spectra.z) ** 2).mean(axis=1)
+    ny, nx = exposure_spectra.setting.points
+    step = 1.0 / (exposure_spectra.setting.step * np.array([nx, ny]))
+    index = np.rint(exposure_spectra.q / step).astype(int)
+    reach = int(np.abs(index).max())
+
+    def image(values: np.ndarray) -> np.ndarray:
+        pixels = np.full((2 * reach + 1, 2 * reach + 1), np.nan)
+        pixels[reach + index[:, 1], reach + index[:, 0]] = values
+        pixels[reach - index[:, 1], reach - index[:, 0]] = values
+        return pixels
+
+    x, y = (reach + 0.5) * step
+    return FitPlot(name, image(data), image(model), image((data - model) / std), (-x, x, -y, y), "1/angstrom")

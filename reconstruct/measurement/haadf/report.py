@@ -1,0 +1,208 @@
+"""The measurement that a fit of HAADF images gives, and its plots."""
+
+import numpy as np
+from scipy.special import ndtr
+
+from reconstruct.measurement.haadf.fit import Problem
+from reconstruct.measurement.haadf.model import POSITION, SHARED, cell_points, unit_cell, waves
+from reconstruct.measurement.haadf.sampling import PosteriorSample
+from reconstruct.measurement.haadf.scan import DETERMINED_SHARE, GEOMETRY, Geometry
+from reconstruct.measurement.measurement import Component, FitPlot, Measurement
+
+KIND = "HAADF"
+OPTICAL = {
+    "C10": "angstrom", "C12a": "angstrom", "C12b": "angstrom", "source": "angstrom", "scale": "1", "black": "count", "thickness": "angstrom",
+}  # fmt: skip
+MAX_ERROR_RATIO = 6.0
+"""A signal that is off by so many times what was expected of the model is of another structure."""
+MAX_MISFIT = 3.0
+MAX_PRIOR_DEVIATION = 6.0
+"""Standard errors from what was known at which a parameter is no longer the one that was meant."""
+POSTERIOR_BINS = 60
+
+
+def prior_only(
+    mean: np.ndarray, sd: np.ndarray, geometry: Geometry, reason: str, black: float, electrons: float
+) -> Measurement:
+    """Only what was known of optics and detector (``mean``, ``sd`` of `SHARED` and more)."""
+    values, spread = _prior_in_units(mean, sd, black)
+    component = _component(1.0, values, np.diag(spread**2), geometry)
+    undetermined = dict.fromkeys(OPTICAL, reason) | geometry.undetermined
+    return Measurement(
+        KIND, (*OPTICAL, *GEOMETRY), (*OPTICAL.values(), *GEOMETRY.values()), (component,), undetermined, electrons=electrons
+    )  # fmt: skip
+
+
+def report(
+    problem: Problem, best: np.ndarray, samples: PosteriorSample, geometry: Geometry, black: float, electrons: float
+) -> Measurement:
+    """The mixture of ``samples`` in the units of `OPTICAL`, with the ``geometry`` of the scan; the maximum is at ``best`` [p]."""
+    misfit, expected = problem.misfit(best), problem.error.relative
+    if problem.relative > MAX_ERROR_RATIO * expected or misfit > MAX_MISFIT:
+        reason = (
+            f"the structure does not fit: the unit cell is {problem.relative:.0%} off (misfit {misfit:.1f}) at best, {expected:.0%} is expected; check "
+            "structure, thickness and detector angles"
+        )
+        return _rejected(problem, geometry, reason, black, electrons, misfit)
+    if np.abs(best).max() > MAX_PRIOR_DEVIATION:
+        entry = int(problem.free[np.abs(best).argmax()])
+        name = (*SHARED, *POSITION * len(problem.data))[entry]
+        reason = (
+            f"the structure does not fit unless {name} is {np.abs(best).max():.0f} standard errors from what was known of it; check structure, calibration "
+            "and what was known"
+        )
+        return _rejected(problem, geometry, reason, black, electrons, misfit)
+    prior_mean, prior_sd = _prior_in_units(problem.mean, problem.sd, black)
+    parts = []
+    for weight, mean, covariance in zip(samples.weights, samples.means, samples.covariances, strict=True):
+        mean, covariance = mean[:-1], covariance[:-1, :-1]  # the last is the model's error
+        theta = problem.theta(mean[None])[0]
+        full_covariance = np.diag(np.full(len(theta), 1e-18))
+        full_covariance[np.ix_(problem.free, problem.free)] += covariance * np.outer(
+            problem.sd[problem.free], problem.sd[problem.free]
+        )
+        full_covariance[0, 0] += problem.error.face**2
+        values, slope = _in_units(theta, black)
+        indices = [SHARED.index(name) for name in OPTICAL]
+        parts.append((weight, values, full_covariance[np.ix_(indices, indices)] * np.outer(slope, slope)))
+    stds = np.sqrt(sum(weight * np.diag(covariance) for weight, _, covariance in parts))
+    undetermined = dict(geometry.undetermined)
+    for index, name in enumerate(OPTICAL):
+        if stds[index] > DETERMINED_SHARE * prior_sd[index]:
+            undetermined[name] = (
+                f"the image leaves {stds[index]:.3g} {OPTICAL[name]} open, and {prior_sd[index]:.3g} was known before"
+            )
+    undetermined_indices = [index for index, name in enumerate(OPTICAL) if name in undetermined]
+    components = []
+    for weight, values, covariance in parts:
+        values[undetermined_indices] = prior_mean[undetermined_indices]
+        covariance[undetermined_indices], covariance[:, undetermined_indices] = 0.0, 0.0
+        covariance[undetermined_indices, undetermined_indices] = prior_sd[undetermined_indices] ** 2
+        components.append(_component(float(weight), values, covariance, geometry))
+    notes = [
+        f"errors of the unit cell of {problem.relative:.1%} over {problem.error.length:.1f} angstrom, estimated from this image",
+        f"{samples.effective:.0f} effective draws",
+        *geometry.notes,
+    ]
+    if len(components) > 1 and "C10" not in undetermined:
+        notes.insert(0, _defocus_note(components))
+    return Measurement(
+        KIND, (*OPTICAL, *GEOMETRY), (*OPTICAL.values(), *GEOMETRY.values()), tuple(components), undetermined, misfit,
+        electrons, notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _defocus_note(components: list[Component]) -> str:
+    """The possible values of C10, as text."""
+    ordered = sorted(components, key=lambda component: -component.weight)
+    text = ", ".join(f"{component.mean[0]:.0f} ({component.weight:.1%})" for component in ordered)
+    signs = {bool(component.mean[0] > 0.0) for component in ordered}
+    meaning = "both signs of C10 are possible" if len(signs) > 1 else "there is more than one reading of the focus"
+    return f"{meaning}: C10 of {text} angstrom, over- and underfocus about the crystal's best; an image at another, known defocus decides"
+
+
+def _rejected(
+    problem: Problem, geometry: Geometry, reason: str, black: float, electrons: float, misfit: float
+) -> Measurement:
+    measurement = prior_only(problem.mean, problem.sd, geometry, reason, black, electrons)
+    return Measurement(
+        measurement.kind,
+        measurement.names,
+        measurement.units,
+        measurement.components,
+        measurement.undetermined,
+        misfit,
+        electrons,
+        notes=(reason,),
+    )
+
+
+def _in_units(theta: np.ndarray, black: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values of `OPTICAL` and their derivatives by the parameters."""
+    values = dict(zip(SHARED, theta, strict=False))
+    values["scale"], values["black"], values["source"] = (
+        np.exp(values["scale"]),
+        black + values["black"],
+        abs(values["source"]),
+    )
+    slope = np.ones(len(OPTICAL))
+    slope[list(OPTICAL).index("scale")] = values["scale"]
+    return np.array([values[name] for name in OPTICAL]), slope
+
+
+def _prior_in_units(mean: np.ndarray, sd: np.ndarray, black: float) -> tuple[np.ndarray, np.ndarray]:
+    values, slope = _in_units(mean, black)
+    return values, np.maximum(sd[[SHARED.index(name) for name in OPTICAL]] * slope, 1e-9)
+
+
+def _component(weight: float, values: np.ndarray, covariance: np.ndarray, geometry: Geometry) -> Component:
+    count = len(OPTICAL)
+    full_covariance = np.zeros((count + len(GEOMETRY),) * 2)
+    full_covariance[:count, :count] = covariance
+    full_covariance[count:, count:] = geometry.covariance
+    return Component(weight, np.concatenate([values, geometry.mean]), 0.5 * (full_covariance + full_covariance.T))
+
+
+def make_plots(
+    problem: Problem,
+    stack: np.ndarray,
+    known: np.ndarray,
+    best: np.ndarray,
+    samples: PosteriorSample,
+    black: float,
+    pixel: float,
+) -> tuple[FitPlot, ...]:
+    """Every image and its mean unit cell beside the best model, and the posterior of C10 beside the reported mixture."""
+    plots, theta = [], problem.theta(best[None])
+    ny, nx = stack.shape[1:]
+    for index, (image, mask, cell) in enumerate(zip(stack, known, problem.data, strict=True)):
+        values = problem.harmonics(theta, index)[0]
+        model = (waves(cell.g, cell.positions.reshape(-1, 2), problem.model.cell) @ values).reshape(ny, nx) + black
+        data = np.where(mask, image, np.nan)
+        extent = (0.0, nx * pixel, ny * pixel, 0.0)
+        name = "image" if len(stack) == 1 else f"image {index + 1}"
+        plots.append(FitPlot(name, data, model, (data - model) / np.sqrt(cell.variance), extent, "angstrom"))
+        size = problem.model.cell
+        measured, fitted = (unit_cell(cell.g, harmonics, size) for harmonics in (cell.mean, values))
+        sigma = _sigmas(problem, index, size, measured.shape)
+        extent = (0.0, size[0], size[1], 0.0)
+        name = name.replace("image", "mean unit cell")
+        plots.append(FitPlot(name, measured + black, fitted + black, (measured - fitted) / sigma, extent, "angstrom"))
+    return (*plots, _posterior_plot(problem, samples)) if "C10" in _free_names(problem) else tuple(plots)
+
+
+def _free_names(problem: Problem) -> list[str]:
+    return [SHARED[index] for index in problem.free if index < len(SHARED)]
+
+
+def _sigmas(problem: Problem, number: int, size: tuple[float, float], shape: tuple[int, ...]) -> np.ndarray:
+    """Standard deviation [ny, nx] of the mean unit cell less the model: counting and the model's error."""
+    cell = problem.data[number]
+    ridge = 1e-9 * np.trace(cell.information) / len(cell.mean) * np.eye(len(cell.mean))
+    full_covariance = np.linalg.inv(cell.information + ridge)
+    if problem.columns:
+        full_covariance = full_covariance + problem.relative**2 * problem.columns[number] @ problem.columns[number].T
+    functions = waves(cell.g, cell_points(size, shape[0]), size)
+    return np.sqrt(np.einsum("pi,ij,pj->p", functions, full_covariance, functions)).reshape(shape)
+
+
+def _posterior_plot(problem: Problem, samples: PosteriorSample) -> FitPlot:
+    index = _free_names(problem).index("C10")
+    mean, sd = problem.mean[0], problem.sd[0]
+    values = mean + sd * samples.draws[:, index]
+    spread = np.sqrt(samples.covariances[:, index, index])
+    low = float((samples.means[:, index] - 4.0 * spread).min()) * sd + mean
+    high = float((samples.means[:, index] + 4.0 * spread).max()) * sd + mean
+    edges = np.linspace(low, high, POSTERIOR_BINS + 1)
+    width = edges[1] - edges[0]
+    histogram = np.histogram(values, edges, weights=samples.shares)[0]
+    error = np.sqrt(np.histogram(values, edges, weights=samples.shares**2)[0] + (1.0 / len(values)) ** 2)
+    cumulative = np.array(
+        [samples.weights @ ndtr(((edge - mean) / sd - samples.means[:, index]) / spread) for edge in edges]
+    )
+    expected = np.diff(cumulative)
+    centres = 0.5 * (edges[1:] + edges[:-1])
+    return FitPlot(
+        "posterior of C10 (per angstrom)", histogram / width, expected / width, (histogram - expected) / error,
+        (float(centres[0]), float(centres[-1])), "angstrom",
+    )  # fmt: skip

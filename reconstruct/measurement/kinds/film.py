@@ -1,0 +1,99 @@
+"""Scans of Ronchigrams over an amorphous film, to aberrations of third order: the inputs of `reconstruct.measurement.film.estimator`."""
+
+import math
+import os
+from collections.abc import Mapping
+
+import numpy as np
+
+from reconstruct.measurement.disk.estimator import measure_disk
+from reconstruct.measurement.film.estimator import fit_amorphous
+from reconstruct.measurement.film.exposure import Exposure, Optics, Setting
+from reconstruct.measurement.prior import COEFFICIENTS, Prior
+from reconstruct.measurement.recorded.prepared import prepared_scan, require_electrons
+from reconstruct.measurement.recorded.recording import Recording, c10_changes
+from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
+from reconstruct.measurement.recorded.sizes import pattern_pixel, probe_step
+from twin.errors import BadInput, from_twin
+
+DEFAULT_ERRORS = dict(
+    zip(COEFFICIENTS, (600.0, 300.0, 300.0, 3e3, 3e3, 3e3, 3e3, 1e5, 3e4, 3e4, 3e4, 3e4), strict=True)
+)  # fmt: skip
+"""How far off a corrected probe may be before it is measured, rms in angstrom."""
+
+
+def film(recordings: tuple[Recording, ...], tell: Tell) -> RecordedMeasurement:
+    """Aberrations and thickness; all recordings are scans of one film."""
+    changes = c10_changes(recordings)
+    first = recordings[0]
+    inputs = first.inputs
+    optics = Optics(first.beam_energy(), first.semiangle(), inputs.positive("focal_spread", zero=True))
+    mean = _coefficients(first, "expected", dict.fromkeys(COEFFICIENTS, 0.0))
+    std = _coefficients(first, "error", DEFAULT_ERRORS)
+    for value in std.values():
+        inputs.positive("error", value)
+    thickness = (inputs.positive("thickness"), inputs.positive("thickness_error"))
+    prior = Prior.independent(list(std.values()), list(mean.values()), thickness)
+    exposures = []
+    for recording, change in zip(recordings, changes, strict=True):
+        tell(f"reading {os.path.basename(recording.name)}", None)
+        exposures.append(_read_exposure(recording, change, optics))
+    tell("fitting the film", None)
+    try:
+        return RecordedMeasurement("film", recordings, fit_amorphous(exposures, optics, prior))
+    except ValueError as error:
+        raise from_twin(", ".join(recording.name for recording in recordings), error, "") from error
+
+
+def _read_exposure(recording: Recording, c10: float, optics: Optics) -> Exposure:
+    require_electrons(recording)
+    counts = prepared_scan(recording)
+    step = probe_step(recording)
+    width = pattern_pixel(recording, optics.energy)
+    claimed = recording.provenance_number("scenario.dose.electrons")
+    beam = recording.optional("electrons on a probe", "electrons", claimed)
+    ny, nx, rows_, columns_ = counts.shape
+    if beam is None:
+        # what the camera sees of the beam: all of it, but for what is scattered beyond
+        beam = recording.add_setting(
+            "electrons on a probe", float(np.nansum(counts) / (ny * nx)), "1", "what the camera saw"
+        )
+    x0, y0 = _beam_centre(recording, counts, width)
+    x, y = np.meshgrid((np.arange(columns_) - x0) * width, (np.arange(rows_) - y0) * width)
+    inside = (np.hypot(x, y) <= optics.semiangle).ravel()
+    angles = np.stack([x.ravel()[inside], y.ravel()[inside]], axis=-1)
+    try:
+        setting = Setting(
+            (ny, nx), step, angles, width, beam * ny * nx, c10=c10, periodic=recording.inputs.known.repeats
+        )
+        return Exposure(counts.reshape(ny, nx, -1)[..., inside], setting)
+    except ValueError as error:
+        raise from_twin(recording.name, error, "") from error
+
+
+def _beam_centre(recording: Recording, counts: np.ndarray, width: float) -> tuple[float, float]:
+    """The direct beam's place (x, y) in pixels: where the file's angles are 0, or the middle of the mean pattern's disk."""
+    rows, columns = recording.axes
+    if recording.simulated and rows.unit == columns.unit == "radian":
+        return -columns.offset / columns.scale, -rows.offset / rows.scale
+    try:
+        disk = measure_disk(np.nansum(counts, axis=(0, 1)), 1.0)
+    except ValueError as error:
+        raise from_twin(recording.name, error, "") from error
+    if "centre_x" in disk.undetermined:
+        raise BadInput(recording.name, disk.undetermined["centre_x"], "Give a scan whose camera shows the whole disk.")
+    x, y = disk.value("centre_x")[0], disk.value("centre_y")[0]
+    recording.add_setting("middle of the disk", f"{x:.1f}, {y:.1f} px", "", "measured")
+    return x, y
+
+
+def _coefficients(recording: Recording, name: str, values: Mapping[str, float]) -> dict[str, float]:
+    """``values`` with the numbers of the input ``name`` in their place; C12 without a part is both of its parts. BadInput for what is no name or number."""
+    inputs, known = recording.inputs, dict(values)
+    for key, number in dict(getattr(inputs.known, name) or {}).items():
+        names = [own for own in known if own in (key, key.replace("a", ".a").replace("b", ".b")) or own[:-2] == key]
+        if not names or not isinstance(number, (int, float)) or not math.isfinite(number):
+            cure = f"Give {inputs.words.example(name, 'NAME=ANGSTROM')}, of {', '.join(known)}."
+            raise BadInput(inputs.words.given(name, {key: number}), "is no aberration with a number", cure)
+        known.update(dict.fromkeys(names, float(number)))
+    return known

@@ -1,0 +1,87 @@
+"""Images to quantities: a crystal's lattice, the Thon rings of an amorphous film. Here are the inputs of their estimators."""
+
+import dataclasses
+import math
+
+from reconstruct.measurement.kinds.crystals import orient_crystal
+from reconstruct.measurement.lattice.estimator import measure_lattice
+from reconstruct.measurement.projection import project
+from reconstruct.measurement.recorded.claims import Claimed
+from reconstruct.measurement.recorded.prepared import has_electrons, prepared_image
+from reconstruct.measurement.recorded.recording import Recording
+from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
+from reconstruct.measurement.recorded.sizes import claimed_sides, pixel_sides, square_pixel
+from reconstruct.measurement.thon.estimator import measure_thon
+from twin.errors import BadInput, from_twin
+from twin.optics.electrons import wavelength
+
+MAX_FREQUENCY = 0.45
+"""Cycles a pixel up to which Thon rings are looked at."""
+
+
+def lattice(recording: Recording, tell: Tell) -> RecordedMeasurement:
+    """Pixel sizes, shear and rotation of an image of a known crystal."""
+    inputs = recording.inputs
+    data = prepared_image(recording, 32)
+    nominal = math.sqrt(math.prod(pixel_sides(recording)))
+    claimed = claimed_sides(recording)
+    atoms = orient_crystal(recording)
+    hum = None if inputs.known.mains is None else _cycles_of_mains(recording)
+    spread = recording.add_given("error of the pixel", "pixel_error", inputs.positive("pixel_error"), "1")
+    askew = inputs.positive("skew")
+    tell("following the lattice", None)
+    try:
+        measurement = measure_lattice(data, project(atoms), nominal, spread, askew, hum)
+    except ValueError as error:
+        raise from_twin(recording.name, error, "") from error
+    claims = ()
+    if claimed is not None:
+        names = ("pixel_x", "pixel_y")
+        claims = tuple(Claimed(n, side, f"a pixel along {n[-1]}") for n, side in zip(names, claimed, strict=True))
+    return RecordedMeasurement("lattice", (recording,), measurement, claims)
+
+
+def _cycles_of_mains(recording: Recording) -> float:
+    """Cycles of the mains while a pixel is scanned; BadInput without a dwell time."""
+    inputs = recording.inputs
+    mains, words = inputs.positive("mains"), inputs.words
+    dwell = recording.claim("dwell") if inputs.known.dwell is None else inputs.positive("dwell")
+    if dwell is None:
+        label = words.label("mains")
+        cure = words.add("dwell") if words.takes("dwell") else f"Leave {label} out."
+        raise BadInput(label, f"{recording.name} does not say its dwell time", cure)
+    cycles = recording.preparation.bin * dwell * mains
+    return recording.add_given("cycles of the mains in a pixel", "mains", cycles, "1")
+
+
+def thon(recording: Recording, tell: Tell) -> RecordedMeasurement:
+    """Defocus and astigmatism of an image of an amorphous film, by its rings."""
+    inputs = recording.inputs
+    words = inputs.words
+    data = prepared_image(recording, 64)
+    side = square_pixel(recording, 0.01)
+    energy = recording.beam_energy()
+    names = (f"scenario.beam.aberrations.{name}" for name in ("C30", "C3"))
+    claimed = next((value for value in map(recording.provenance_number, names) if value is not None), None)
+    given = inputs.known.spherical is not None
+    if not given and claimed is None and not recording.simulated:
+        cure = words.add("spherical", " (0 for a corrected one)")
+        raise BadInput(recording.name, "does not say the spherical aberration of its lens", cure)
+    if given:
+        c30 = recording.add_given("C30", "spherical", inputs.finite("spherical"), "angstrom")
+    else:
+        c30 = recording.add_setting("C30", claimed or 0.0, "angstrom", words.origin)
+    span, astigmatism = inputs.positive("span"), inputs.positive("astigmatism")
+    focal_spread = inputs.positive("focal_spread", zero=True)
+    # the first ring of the largest defocus must lie within the frequencies that are used
+    if wavelength(energy) * (MAX_FREQUENCY / side) ** 2 * span < 1.0:
+        problem = f"has pixels of {side:.3g} angstrom, too large for rings of {0.1 * span:g} nm defocus"
+        raise BadInput(recording.name, problem, f"Record it at a higher magnification, or raise {words.label('span')}.")
+    tell("fitting rings", None)
+    try:
+        measurement = measure_thon(data, side, energy, c30, span, astigmatism, focal_spread=focal_spread)
+    except ValueError as error:
+        raise from_twin(recording.name, error, "") from error
+    if not has_electrons(recording):
+        measurement = dataclasses.replace(measurement, electrons=math.nan)
+    return RecordedMeasurement("thon", (recording,), measurement)

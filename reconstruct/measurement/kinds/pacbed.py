@@ -1,0 +1,74 @@
+"""A position-averaged pattern to a crystal's thickness and tilt: the library of patterns, and the inputs of the fit."""
+
+import math
+
+import numpy as np
+
+from reconstruct.measurement.kinds.crystals import orient_crystal
+from reconstruct.measurement.pacbed.estimator import Geometry, measure_pacbed
+from reconstruct.measurement.recorded.claims import Claimed
+from reconstruct.measurement.recorded.prepared import prepared_pattern, require_electrons
+from reconstruct.measurement.recorded.recording import Recording
+from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
+from reconstruct.measurement.recorded.sizes import pattern_pixel
+from twin.detection.camera import Camera
+from twin.errors import BadInput, from_twin
+from twin.optics.electrons import wavelength
+from twin.sample.specimen import Specimen
+from twin.scattering.gram.crystal import centred_in_slices
+from twin.scattering.pacbed.patterns import library
+
+FINEST_STEP, COARSEST_STEP = 0.45e-3, 0.9e-3
+"""Steps in radian between the directions of a library."""
+MAX_SAMPLING = 0.12
+"""Angstrom between points of a library's waves, at most."""
+CONFIGURATIONS = 4
+"""Frozen phonon configurations of a library's diffuse scattering."""
+
+
+def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
+    """Thickness and tilt from a position-averaged pattern."""
+    inputs = recording.inputs
+    data = prepared_pattern(recording, 16)
+    energy, semiangle = recording.beam_energy(), recording.semiangle()
+    angle = pattern_pixel(recording, energy)
+    atoms = orient_crystal(recording)
+    require_electrons(recording)
+    tilt, tilt_error = inputs.pair("tilt"), inputs.positive("tilt_error")
+    max_tilt = math.hypot(*tilt) + 1.6 * tilt_error
+    max_thickness = inputs.positive("thickest")
+    thickness_prior = None
+    if inputs.known.thickness is not None:
+        depth, depth_error = inputs.pair("thickness")
+        middle, error = inputs.positive("thickness", depth), inputs.positive("thickness", depth_error)
+        thickness_prior = (middle, error)
+        max_thickness = max(max_thickness, middle + 3.0 * error)
+    span = 0.5 * angle * min(data.shape)
+    reach = min(span, 2.0 * semiangle) + max_tilt
+    if reach <= 1.1 * semiangle + max_tilt:
+        problem = f"shows {1e3 * span:.3g} mrad from its middle, the disk's radius is {1e3 * semiangle:.3g}"
+        raise BadInput(recording.name, problem, "Give a pattern that shows the whole disk.")
+    slices = max(1, round(float(np.asarray(atoms.cell.array)[2, 2]) / 2.0))
+    cell = Specimen.from_atoms(centred_in_slices(atoms, slices))
+    geometry = Geometry(angle, rotation=inputs.finite("rotation"), rotation_error=inputs.positive("rotation_error"))
+    # a grid carries two thirds of its highest frequency, and atoms must be sampled well besides
+    grid = [
+        2 * math.ceil(0.5 * max(3.1 * reach * side / wavelength(energy), side / MAX_SAMPLING) + 1.0)
+        for side in cell.extent
+    ]
+    step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
+    share = inputs.positive("precision")
+    try:
+        pattern_library = library(
+            cell, slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt, max_thickness,
+            step, CONFIGURATIONS, progress=tell,
+        )  # fmt: skip
+        tell("fitting the pattern", None)
+        measurement = measure_pacbed(
+            data, pattern_library, geometry, Camera(), thickness=thickness_prior, tilt=tilt, tilt_error=tilt_error, precision=share
+        )  # fmt: skip
+    except ValueError as error:
+        raise from_twin(recording.name, error, "") from error
+    claimed = recording.claim("thickness")
+    claims = () if claimed is None else (Claimed("thickness", claimed, "a thickness"),)
+    return RecordedMeasurement("pacbed", (recording,), measurement, claims)

@@ -1,0 +1,121 @@
+"""Diffraction patterns to quantities: the bright-field disk, the scan's rotation. Here are the inputs of their estimators."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from reconstruct.measurement.disk.estimator import measure_disk
+from reconstruct.measurement.measurement import select_quantities
+from reconstruct.measurement.recorded.claims import Claimed
+from reconstruct.measurement.recorded.prepared import has_electrons, prepared_pattern, prepared_scan, require_electrons
+from reconstruct.measurement.recorded.recording import Recording
+from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
+from reconstruct.measurement.recorded.sizes import check_square, pattern_pixel, pixel_angle, probe_step
+from reconstruct.measurement.rotation import measure_rotation
+from twin.errors import BadInput, from_twin
+
+DISK_UNITS = {
+    "radius": "pixel",
+    "centre_x": "pixel",
+    "centre_y": "pixel",
+    "ellipse_a": "1",
+    "ellipse_b": "1",
+    "edge": "pixel",
+}
+
+
+def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
+    """Radius, centre, ellipse and edge of the bright-field disk; semi-angle or camera length with it."""
+    inputs = recording.inputs
+    counts = prepared_pattern(recording, 16)
+    _check_dark(recording, counts)
+    energy = recording.optional("energy of the electrons", "energy", recording.energy)
+    angle = pixel_angle(recording, energy)
+    side = recording.optional("detector pixel", "detector_pixel", None)
+    side = None if side is None else side * recording.preparation.bin
+    length = recording.optional("camera length", "camera_length", None)
+    if length is not None and side is None:
+        cure = inputs.words.add("detector_pixel")
+        raise BadInput(inputs.words.label("camera_length"), "says nothing without the detector's pixel", cure)
+    semiangle = recording.optional("convergence semi-angle", "semiangle", None)
+    pixel_error, semiangle_error = inputs.positive("pixel_error"), inputs.positive("semiangle_error")
+    # without a pixel of its own the camera length is in pixels
+    pixel = 1.0 if side is None else side
+    if length is None and angle is not None:
+        length = pixel / angle
+    tell("looking for the disk", None)
+    try:
+        measurement = measure_disk(
+            counts,
+            pixel,
+            None if length is None else (length, pixel_error * length),
+            None if semiangle is None else (semiangle, semiangle_error * semiangle),
+        )
+    except ValueError as error:
+        raise from_twin(recording.name, error, "") from error
+    names = {name: (name, unit, 1.0) for name, unit in DISK_UNITS.items()} | {"semiangle": ("semiangle", "radian", 1.0)}
+    if side is not None:
+        names["camera_length"] = ("camera_length", "angstrom", 1.0)
+    elif angle is None:
+        names["camera_length"] = ("camera_length", "pixel/radian", 1.0)
+    claimed = recording.claim("convergence_semiangle")
+    claims = () if claimed is None else (Claimed("semiangle", claimed, "a semi-angle"),)
+    if not has_electrons(recording):
+        measurement = dataclasses.replace(measurement, electrons=math.nan)
+    # how much more counts scatter about the edge than counting is learnt, and in the errors
+    return RecordedMeasurement("disk", (recording,), select_quantities(measurement, names), claims, judged=False)
+
+
+def _check_dark(recording: Recording, counts: np.ndarray) -> None:
+    """BadInput for counts that lie far below zero: the dark level is not what was given."""
+    known = counts[np.isfinite(counts)]
+    low, data = float(known.min()), recording.inputs.known
+    if low < -0.1 * float(known.max()):
+        level = (data.black or 0.0) + float(np.quantile(known, 0.01)) * (
+            data.gain or 1.0
+        ) / recording.preparation.bin**2
+        problem = f"has counts down to {low:.4g} where its largest are {float(known.max()):.4g}"
+        summed = "" if counts.ndim == recording.signal.data.ndim else ", over the patterns that are summed"
+        label = recording.inputs.words.label("black")
+        cure = f"Give {label}, the counts of a pixel without a beam (about {level:.3g} here{summed})."
+        raise BadInput(recording.name, problem, cure)
+
+
+def rotation(recording: Recording, tell: Tell) -> RecordedMeasurement:
+    """Rotation and flip of a camera against its scan."""
+    inputs = recording.inputs
+    require_electrons(recording)
+    counts = prepared_scan(recording)
+    if inputs.known.step is None:
+        check_square(recording)
+    else:
+        probe_step(recording)
+    bright = None
+    if inputs.known.dark_field is not None:
+        dark = recording.add_given("dark field beyond", "dark_field", inputs.positive("dark_field"), "radian")
+        x, y = _pixel_angles(recording)
+        beyond = np.hypot(x[None, :], y[:, None]) > dark
+        if not beyond.any():
+            label = inputs.words.given("dark_field", dark)
+            raise BadInput(label, "is beyond all of the camera", "Give a smaller angle.")
+        bright = np.nansum(np.where(beyond, counts, 0.0), axis=(2, 3))
+    tell("looking for the field's curl", None)
+    try:
+        measurement = measure_rotation(counts, bright)
+    except ValueError as error:
+        raise from_twin(recording.name, error, "") from error
+    # both axes of emtwin's own scans are those of its cameras
+    claims = (Claimed("rotation", 0.0, "a rotation"),) if recording.simulated else ()
+    return RecordedMeasurement("rotation", (recording,), measurement, claims)
+
+
+def _pixel_angles(recording: Recording) -> tuple[np.ndarray, np.ndarray]:
+    """Angles (x, y) in radian of a pattern's columns and rows from the direct beam: those of its axes, or of pixels of the size that was given about the
+    middle of the frame; BadInput where neither says."""
+    rows, columns = recording.axes
+    if recording.inputs.known.pixel is None and rows.unit == columns.unit == "radian":
+        return tuple(axis.offset + axis.scale * np.arange(axis.size) for axis in (columns, rows))  # type: ignore[return-value]
+    energy = recording.optional("energy of the electrons", "energy", recording.energy)
+    width = pattern_pixel(recording, energy)
+    return tuple(width * (np.arange(axis.size) - 0.5 * (axis.size - 1)) for axis in (columns, rows))  # type: ignore[return-value]

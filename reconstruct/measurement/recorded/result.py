@@ -1,0 +1,197 @@
+"""The measurement of recordings, its comparison with what they claim, and disagreements."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from reconstruct.measurement.measurement import Component, Measurement
+from reconstruct.measurement.recorded.claims import Claimed, compare_claims, readings
+from reconstruct.measurement.recorded.recording import Recording, Setting
+from reconstruct.stream.observation import Observation
+from twin.notebook import table
+from twin.units import rounded, scale, shown
+
+Tell = Callable[[str, float | None], None]
+"""Called with the name of a step and the share of it that is done (None: not known)."""
+MAX_MISFIT = 2.0
+"""Sum of squares over degrees of freedom from which a fit disagrees with its data."""
+NO_FIT = "the structure does not fit"
+"""How the estimators of a known crystal begin when the image is of another."""
+MAX_COLUMNS = 4
+"""Readings that are shown beside each other."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedMeasurement:
+    """A ``measurement`` of a ``kind`` from ``recordings``, and what they claim of it; ``judged``: its misfit is 1 for a model that is right.
+
+    Quantities are a mixture of Gaussians: more than one of `components` are readings that the data cannot distinguish.
+    """
+
+    kind: str
+    recordings: tuple[Recording, ...]
+    measurement: Measurement
+    claimed: tuple[Claimed, ...] = ()
+    judged: bool = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The quantities [p]."""
+        return self.measurement.names
+
+    @property
+    def units(self) -> dict[str, str]:
+        """Inside unit of each quantity."""
+        return dict(zip(self.names, self.measurement.units, strict=True))
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Mean of each quantity, of the whole mixture."""
+        return dict(zip(self.names, self.measurement.mean.tolist(), strict=True))
+
+    @property
+    def errors(self) -> dict[str, float]:
+        """Standard deviation of each quantity, of the whole mixture."""
+        return dict(zip(self.names, self.measurement.std.tolist(), strict=True))
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance [p, p] of the quantities, of the whole mixture."""
+        return self.measurement.covariance
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The mixture, as it was found."""
+        return self.measurement.components
+
+    @property
+    def readings(self) -> list[Component]:
+        """The mixture with components within each other's errors taken together, likeliest first."""
+        return readings(self.measurement)
+
+    @property
+    def undetermined(self) -> dict[str, str]:
+        """The quantities that the data do not determine, each with the reason; they keep the width that they had before."""
+        return dict(self.measurement.undetermined)
+
+    @property
+    def claims(self) -> list[dict[str, object]]:
+        """What the recording claims, beside what was measured: quantity, claimed, measured, error, unit, agrees, words."""
+        return compare_claims(self.measurement, self.claimed, self.recordings[0].inputs.words.origin)
+
+    @property
+    def disagreements(self) -> list[str]:
+        """What disagrees, as sentences; empty where nothing does."""
+        messages = [str(comparison["words"]) for comparison in self.claims if not comparison["agrees"]]
+        measured = self.measurement
+        rejections = [reason for reason in measured.undetermined.values() if reason.startswith(NO_FIT)]
+        if rejections:
+            messages.append(rejections[0])
+        if self.judged and math.isfinite(measured.misfit) and measured.misfit > MAX_MISFIT:
+            messages.append(f"the misfit is {measured.misfit:.2g}, where a model that is right leaves 1")
+        return list(dict.fromkeys(messages))
+
+    @property
+    def settings(self) -> list[Setting]:
+        """Every number that the measurement rests on, with its unit and source."""
+        return [setting for recording in self.recordings for setting in recording.settings]
+
+    def __getitem__(self, name: str) -> tuple[float, float]:
+        """(mean, standard deviation) of one quantity; ValueError if it was not measured."""
+        return self.measurement.value(name)
+
+    def observation(self, time: int, names: tuple[str, ...] | None = None) -> Observation:
+        """As the observation that `Stream.observe` takes at ``time`` (ns); only determined quantities, or those ``names``. ValueError for none."""
+        return self.measurement.observation(time, names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the plots, as plain values in inside units; `covariance` and each quantity's value and error are of the whole mixture."""
+        measured, first = self.measurement, self.recordings[0].signal
+        return {
+            "kind": self.kind,
+            "files": [recording.name for recording in self.recordings],
+            "signal": {
+                "title": first.title, "format": first.format, "shape": list(first.data.shape),
+                "axes": [{"name": axis.name, "size": axis.size, "scale": axis.scale, "unit": axis.unit} for axis in first.axes],
+            },
+            "settings": [
+                {"file": recording.name, "name": setting.name, "value": setting.value, "unit": setting.unit, "from": setting.source}
+                for recording in self.recordings
+                for setting in recording.settings
+            ],
+            "quantities": [
+                {"name": name, "unit": unit, "value": value, "error": error, "determined": name not in measured.undetermined}
+                for (name, unit), value, error in zip(self.units.items(), self.values.values(), self.errors.values(), strict=True)
+            ],
+            "covariance": self.covariance.tolist(),
+            "components": _plain(self.components),
+            "readings": _plain(self.readings),
+            "undetermined": self.undetermined,
+            "misfit": _finite_or_none(measured.misfit),
+            "misfit_judged": self.judged,
+            "electrons": _finite_or_none(measured.electrons),
+            "claims": self.claims,
+            "disagreements": self.disagreements,
+            "notes": list(measured.notes),
+        }  # fmt: skip
+
+    def __repr__(self) -> str:
+        known = [
+            f"{name} {shown(*self[name], unit)}" for name, unit in self.units.items() if name not in self.undetermined
+        ]
+        several = f" ({len(self.readings)} readings)" if len(self.readings) > 1 else ""
+        return f"<{self.kind}{several}: {'; '.join(known) or 'nothing is determined'}>"
+
+    def _repr_html_(self) -> str:
+        """Quantities with errors, one pair of columns for each reading; claims, what is open, and what disagrees below."""
+        return html_of(self)
+
+
+def html_of(recorded: RecordedMeasurement) -> str:
+    """The measurement as HTML, in units for people."""
+    columns, headings = recorded.readings[:MAX_COLUMNS], ["quantity"]
+    for reading in columns:
+        headings += [f"{reading.weight:.1%}" if len(columns) > 1 else "value", "±"]
+    rows = []
+    for i, (name, unit) in enumerate(recorded.units.items()):
+        if name in recorded.undetermined:
+            continue
+        means, errors = (
+            [float(part.mean[i]) for part in columns],
+            [math.sqrt(part.covariance[i, i]) for part in columns],
+        )
+        factor, word = scale(max(*map(abs, means), *errors), unit, name)
+        cells = [
+            cell for mean, error in zip(means, errors, strict=True) for cell in rounded(mean * factor, error * factor)
+        ]
+        rows.append((name, *cells, word))
+    reasons: dict[str, list[str]] = {}
+    for name, reason in recorded.undetermined.items():
+        reasons.setdefault(reason, []).append(name)
+    notes = [str(claim["words"]) for claim in recorded.claims if claim["agrees"]]
+    notes += [f"undetermined: {', '.join(names)} ({reason})" for reason, names in reasons.items()]
+    misfit = recorded.measurement.misfit
+    notes += [f"misfit {misfit:.3g}"] if math.isfinite(misfit) else []
+    names = ", ".join(recording.signal.title or recording.name for recording in recorded.recordings)
+    return table(
+        f"{recorded.kind} of {names}",
+        [*headings, ""],
+        rows,
+        [*notes, *recorded.measurement.notes],
+        recorded.disagreements,
+        f"l{'rr' * len(columns)}l",
+    )
+
+
+def _plain(components: Iterable[Component]) -> list[dict[str, Any]]:
+    return [
+        {"weight": float(part.weight), "mean": part.mean.tolist(), "covariance": part.covariance.tolist()}
+        for part in components
+    ]
+
+
+def _finite_or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

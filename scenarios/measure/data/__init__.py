@@ -1,1 +1,0 @@
-"""What is measured: files, frames, preparation, crystals."""

@@ -1,0 +1,63 @@
+"""Measurements: moments of what is ambiguous, intervals, what reaches a belief, refusals."""
+
+import numpy as np
+import pytest
+
+from reconstruct.measurement.measurement import Component, Measurement
+
+
+def two_signs() -> Measurement:
+    covariance = np.array([[4.0, 0.1], [0.1, 0.01]])
+    return Measurement(
+        "ronchigram",
+        ("C10", "gain"),
+        ("angstrom", "1"),
+        (Component(0.25, np.array([-50.0, 1.0]), covariance), Component(0.75, np.array([50.0, 1.1]), covariance)),
+    )
+
+
+def test_moments_are_those_of_samples():
+    measurement = two_signs()
+    generator = np.random.default_rng(0)
+    which = generator.random(400_000) < 0.75
+    draws = np.where(which[:, None], measurement.components[1].mean, measurement.components[0].mean)
+    draws = draws + generator.multivariate_normal(np.zeros(2), measurement.components[0].covariance, len(draws))
+    np.testing.assert_allclose(measurement.mean, draws.mean(axis=0), atol=0.2)
+    np.testing.assert_allclose(measurement.covariance, np.cov(draws.T), rtol=0.01, atol=0.01)
+
+
+def test_an_interval_of_two_signs_holds_both_but_nothing_far_off():
+    measurement = two_signs()
+    assert measurement.covers("C10", -50.0)
+    assert measurement.covers("C10", 50.0)
+    assert not measurement.covers("C10", 55.0)
+    assert not measurement.covers("C10", -55.0)
+
+
+def test_what_reaches_a_belief_has_the_same_covariance_whatever_the_units():
+    covariance = np.array([[1e6, 2e-3], [2e-3, 1e-11]])
+    measurement = Measurement("x", ("a", "b"), ("angstrom", "radian"), (Component(1.0, np.zeros(2), covariance),))
+    np.testing.assert_allclose(measurement.observation(7).covariance, covariance, rtol=1e-8)
+    assert measurement.observation(7).usable
+
+
+def test_what_is_not_determined_stays_out_of_the_belief():
+    measurement = Measurement(
+        "x",
+        ("a", "b"),
+        ("angstrom", "radian"),
+        (Component(1.0, np.zeros(2), np.eye(2)),),
+        undetermined={"b": "one image cannot tell"},
+    )
+    assert measurement.observation(0).names == ("a",)
+    alone = Measurement("x", ("b",), ("radian",), (Component(1.0, np.zeros(1), np.eye(1)),), {"b": "one lattice row"})
+    with pytest.raises(ValueError, match="one lattice row"):
+        alone.observation(0)
+
+
+@pytest.mark.parametrize(
+    "covariance", [np.diag([1.0, 0.0]), np.diag([1.0, np.nan]), np.array([[1.0, 2.0], [2.0, 1.0]])]
+)
+def test_an_invalid_covariance_is_refused(covariance):
+    with pytest.raises(ValueError, match=r"positive|finite"):
+        Measurement("x", ("a", "b"), ("1", "1"), (Component(1.0, np.zeros(2), covariance),))
