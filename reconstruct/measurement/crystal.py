@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
+from reconstruct.inference.damped_newton import minimise_single
 from reconstruct.measurement.film.exposure import Exposure, Optics, Setting, lit_pixels
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement
 from reconstruct.measurement.prior import COEFFICIENTS, DETERMINED_SHARE, Prior
@@ -31,7 +32,9 @@ DEFOCUS_STARTS, PRIOR_DRAWS = 15, 30
 """Values of C10 tried over twice its prior width each way, and draws of all coefficients from the prior."""
 MAXIMISED_STARTS = 6
 """The likeliest starts are maximised, one by one, until one fits."""
-MAX_ITERATIONS = 40
+MAX_STEPS = 60
+COST_TOLERANCE = 1e-3
+"""Of minus the log posterior, at a maximum."""
 EXCESS_TOLERANCE = 0.03
 """Relative excess of chi square over counting noise at which the search for another maximum stops."""
 MAX_MISFIT = 2.0
@@ -269,44 +272,17 @@ def _maximise(
     precision: np.ndarray,
     centre: np.ndarray,
 ) -> tuple[np.ndarray, float]:
-    """Maximise the log posterior by Fisher scoring with Marquardt's damping."""
+    """The maximum of the log posterior by damped Fisher scoring, and its value there."""
 
-    def log_prior(values: np.ndarray) -> float:
-        return -0.5 * float((values - centre) @ precision @ (values - centre))
+    def quadratic(parameters: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        mean, slopes = expected_counts(model, parameters)
+        deviation = parameters - centre
+        cost = 0.5 * float(deviation @ precision @ deviation) - _log_likelihood(counts, mean, mask)
+        score = (slopes * (mask * (counts / mean - 1.0))).reshape(len(slopes), -1).sum(axis=1)
+        return cost, precision @ deviation - score, _fisher_information(mean, slopes, mask) + precision
 
-    parameters, damping = start, 1e-2
-    mean, slopes = expected_counts(model, parameters)
-    log_posterior = _log_likelihood(counts, mean, mask) + log_prior(parameters)
-    for _ in range(MAX_ITERATIONS):
-        gradient = (slopes * (mask * (counts / mean - 1.0))).reshape(len(slopes), -1).sum(axis=1) - precision @ (
-            parameters - centre
-        )
-        curvature = _fisher_information(mean, slopes, mask) + precision
-        scale = np.sqrt(np.diag(curvature))
-        for _ in range(8):
-            step = (
-                np.linalg.solve(curvature / np.outer(scale, scale) + damping * np.eye(len(scale)), gradient / scale)
-                / scale
-            )
-            trial = parameters + step
-            trial_mean, trial_slopes = expected_counts(model, trial)
-            trial_log_posterior = _log_likelihood(counts, trial_mean, mask) + log_prior(trial)
-            if np.isfinite(trial_log_posterior) and trial_log_posterior > log_posterior - 1e-6:
-                break
-            damping = max(10.0 * damping, 1e-2)
-        else:
-            return parameters, log_posterior
-        gain, parameters, log_posterior, mean, slopes = (
-            trial_log_posterior - log_posterior,
-            trial,
-            trial_log_posterior,
-            trial_mean,
-            trial_slopes,
-        )
-        damping = damping / 10.0
-        if gain < 1e-3:
-            break
-    return parameters, log_posterior
+    minimum = minimise_single(quadratic, start, MAX_STEPS, COST_TOLERANCE)
+    return minimum.position, -minimum.cost
 
 
 def _plot(setting: Setting, counts: np.ndarray, mean: np.ndarray) -> FitPlot:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
-from reconstruct.inference.image_inference import START_COUNTS, rehearse_fit
+from reconstruct.inference.image_inference import rehearse_fit
 from scenarios.acquire.linearization import Linearization
 from scenarios.acquire.scenario import Scenario
 from scenarios.acquire.twin_session import TwinSession
@@ -16,9 +15,9 @@ def rehearse(twin_session: TwinSession, scenario: Scenario) -> None:
     scan, microscope = scenario.make_scan(), twin_session.microscope
     request = view(microscope, {}, scan, (0.0, 0.0))
     calls: list[Callable[[], object]] = [
-        partial(rehearse_fit, microscope, twin_session.belief, request, size) for size in reversed(START_COUNTS)
+        lambda: rehearse_fit(microscope, twin_session.belief, request),
+        lambda: Linearization(twin_session).steps([{}], scan, [0]),
     ]
-    calls.append(lambda: Linearization(twin_session).steps([{}], scan, [0]))
     with ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(call) for call in calls]:
             done.result()

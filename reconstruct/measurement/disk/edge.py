@@ -5,8 +5,12 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import erfc
 
-SCORING_STEPS = 8
+from reconstruct.inference.damped_newton import Quadratic, minimise
+
+MAX_STEPS = 8
 """Steps of Fisher scoring for each width."""
+COST_TOLERANCE = 1e-4
+"""Of a sector's minus log likelihood."""
 SECTOR_LENGTH = 4.0
 """Length of a sector along the edge in pixels, at least."""
 RING_SHARE = 0.2
@@ -97,56 +101,57 @@ def _fit_width(
     levels = [
         summed(counts * side) / np.maximum(summed(side * 1.0), 1.0) for side in (far & (offset > 0), far & (offset < 0))
     ]
-    values = np.stack([levels[0] + 0.01, levels[1] + 0.02, *np.zeros((3, sectors))], axis=1)
+    start = np.stack([levels[0] + 0.01, levels[1] + 0.02, *np.zeros((3, sectors))], axis=1)
     min_counts = 0.02 + 0.002 * float(counts.mean())
-    variance, model = np.full(sectors, np.inf), counts
-    for _ in range(SCORING_STEPS):
-        outside, inside, slope, position, outer_slope = values[sector].T
-        profile = 0.5 * erfc((offset - position) / (np.sqrt(2.0) * width))
-        # the slope is of what is inside, as seen from the edge inwards
-        inside_depth = np.minimum(offset - position, 0.0) / half_width
-        outside_depth = np.maximum(offset - position, 0.0) / half_width
-        contrast = inside * (1.0 + slope * inside_depth) - outside * (1.0 + outer_slope * outside_depth)
-        model = np.maximum(outside * (1.0 + outer_slope * outside_depth) + contrast * profile, min_counts)
-        edge_derivative = np.exp(-0.5 * ((offset - position) / width) ** 2) / (np.sqrt(2.0 * np.pi) * width)
-        columns = np.stack(
-            [
-                (1.0 + outer_slope * outside_depth) * (1.0 - profile),
-                (1.0 + slope * inside_depth) * profile,
-                inside * inside_depth * profile,
-                contrast * edge_derivative
-                - (
-                    inside * slope * profile * (offset < position)
-                    + outside * outer_slope * (1.0 - profile) * (offset > position)
-                )
-                / half_width,
-                outside * outside_depth * (1.0 - profile),
-            ]
-        )
-        weight = 1.0 / model
+    # slopes of more than the level across the ring are not edges of disks; weak priors keep empty sectors in hand
+    precision = np.array([1e-6, 1e-6, 4.0, half_width**-2, 4.0])
+
+    def evaluate(values: np.ndarray) -> Quadratic:
+        model, columns = _edge_model(offset, values[sector].T, width, half_width, min_counts)
         information = np.empty((sectors, 5, 5))
         for i in range(5):
             for j in range(i, 5):
-                information[:, i, j] = information[:, j, i] = summed(columns[i] * columns[j] * weight)
-        gradient = np.stack([summed(column * (counts - model) * weight) for column in columns], axis=1)
-        # slopes of more than the level across the ring are not edges of disks; weak priors keep empty sectors in hand
-        for index in (2, 4):
-            information[:, index, index] += 4.0
-            gradient[:, index] -= 4.0 * values[:, index]
-        information[:, 3, 3] += 1.0 / half_width**2
-        gradient[:, 3] -= values[:, 3] / half_width**2
-        information[:, 0, 0] += 1e-6
-        information[:, 1, 1] += 1e-6
-        update = np.linalg.solve(information, gradient[..., None])[..., 0]
-        update[:, 3] = np.clip(update[:, 3], -0.25 * half_width, 0.25 * half_width)
-        update[:, [2, 4]] = np.clip(update[:, [2, 4]], -0.5, 0.5)
-        values = values + update
-        values[:, :2] = np.maximum(values[:, :2], 1e-3)
-        values[:, 3] = np.clip(values[:, 3], -half_width, half_width)
-        values[:, [2, 4]] = np.clip(values[:, [2, 4]], -0.9, 0.9)
-        variance = np.linalg.inv(information)[:, 3, 3]
+                information[:, i, j] = information[:, j, i] = summed(columns[i] * columns[j] / model)
+        score = np.stack([summed(column * (counts / model - 1.0)) for column in columns], axis=1)
+        deviation = values - start
+        cost = summed(model - counts * np.log(model)) + 0.5 * (precision * deviation**2).sum(axis=1)
+        return Quadratic(cost, precision * deviation - score, information + np.diag(precision))
+
+    low = np.array([1e-3, 1e-3, -0.9, -half_width, -0.9])
+    high = np.array([np.inf, np.inf, 0.9, half_width, 0.9])
+    max_change = np.array([np.inf, np.inf, 0.5, 0.25 * half_width, 0.5])
+    minimum = minimise(evaluate, start, MAX_STEPS, COST_TOLERANCE, low, high, max_change)
+    values, variance = minimum.position, np.linalg.inv(minimum.curvature)[:, 3, 3]
+    model, _ = _edge_model(offset, values[sector].T, width, half_width, min_counts)
     used = complete[sector]
     cost = float((model - counts * np.log(model))[used].sum())
     freedom = max(int(used.sum()) - 5 * int(complete.sum()), 1)
     squares = float(((counts - model) ** 2 / model)[used].sum() / freedom)
     return cost, values, variance, model, squares
+
+
+def _edge_model(
+    offset: np.ndarray, values: np.ndarray, width: float, half_width: float, min_counts: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Expected counts [n] at ``offset`` [n] from the edge for (outside, inside, slope inside, position, slope outside) [5, n], and derivatives [5, n]."""
+    outside, inside, slope, position, outer_slope = values
+    profile = 0.5 * erfc((offset - position) / (np.sqrt(2.0) * width))
+    # the slope is of what is inside, as seen from the edge inwards
+    inside_depth = np.minimum(offset - position, 0.0) / half_width
+    outside_depth = np.maximum(offset - position, 0.0) / half_width
+    contrast = inside * (1.0 + slope * inside_depth) - outside * (1.0 + outer_slope * outside_depth)
+    model = np.maximum(outside * (1.0 + outer_slope * outside_depth) + contrast * profile, min_counts)
+    edge_derivative = np.exp(-0.5 * ((offset - position) / width) ** 2) / (np.sqrt(2.0 * np.pi) * width)
+    columns = [
+        (1.0 + outer_slope * outside_depth) * (1.0 - profile),
+        (1.0 + slope * inside_depth) * profile,
+        inside * inside_depth * profile,
+        contrast * edge_derivative
+        - (
+            inside * slope * profile * (offset < position)
+            + outside * outer_slope * (1.0 - profile) * (offset > position)
+        )
+        / half_width,
+        outside * outside_depth * (1.0 - profile),
+    ]
+    return model, np.stack(columns)

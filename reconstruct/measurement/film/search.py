@@ -1,10 +1,11 @@
 """Maxima of the film's likelihood: maximised from starts by parallax, low scan frequencies first, since they determine large defocus."""
 
-import dataclasses
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from reconstruct.inference.damped_newton import minimise_single
 from reconstruct.measurement.film.blocks import KNOTS, Prepared, block, nuisance_precision
 from reconstruct.measurement.film.exposure import Spectra
 from reconstruct.measurement.film.likelihood import Block, scores
@@ -27,6 +28,10 @@ AMBIGUITY_MARGIN = 12.0
 """A second maximum within so much log posterior of the first is kept."""
 ABSENT_FILM_LOG_POWER = -40.0
 """Log power of a film that is not there."""
+THICKNESS_BOUNDS = (1.0, 1000.0)
+"""Of a film, in angstrom."""
+MAX_LOG_POWER = 60.0
+"""Bound of the logarithms of power and noise."""
 MIRROR_MARGIN = 50.0
 """Log posterior that the mirror image may gain by being maximised."""
 
@@ -41,14 +46,12 @@ def prior_precision(prior: Prior) -> tuple[np.ndarray, np.ndarray]:
     return precision, centre
 
 
-@dataclasses.dataclass
-class SearchState:
-    """State of the maximisation: parameters [n], log posterior, score [n] with prior and summed outer products [n, n] of scores by frequency."""
+class SearchState(NamedTuple):
+    """Where a maximisation has come to: parameters [n], the log posterior and its curvature [n, n] by the outer products of the scores, with the prior."""
 
     parameters: np.ndarray
     log_posterior: float
-    gradient: np.ndarray
-    score_outer: np.ndarray
+    curvature: np.ndarray
 
 
 def sum_exposures(exposures: list[np.ndarray]) -> list[np.ndarray]:
@@ -59,23 +62,17 @@ def sum_exposures(exposures: list[np.ndarray]) -> list[np.ndarray]:
     return list(sums.values())
 
 
-def evaluate(blocks: list[Block], parameters: np.ndarray, precision: np.ndarray, centre: np.ndarray) -> SearchState:
+def evaluate(
+    blocks: list[Block], parameters: np.ndarray, precision: np.ndarray, centre: np.ndarray
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Minus the log posterior, its gradient [n], and the curvature [n, n] of outer products of the scores by frequency."""
     parameter_array = jnp.asarray(parameters)
     results = [scores(exposure_block, parameter_array) for exposure_block in blocks]
     by_frequency = sum_exposures([np.asarray(rows) for _, rows in results])
     deviation = parameters - centre
-    log_posterior = sum(float(v) for v, _ in results) - 0.5 * float(deviation @ precision @ deviation)
-    gradient = np.sum([rows.sum(axis=0) for rows in by_frequency], axis=0) - precision @ deviation
-    score_outer = np.sum([rows.T @ rows for rows in by_frequency], axis=0)
-    return SearchState(parameters, log_posterior, gradient, score_outer)
-
-
-def _in_bounds(parameters: np.ndarray) -> bool:
-    return bool(
-        np.isfinite(parameters).all()
-        and 1.0 <= parameters[THIRD] <= 1000.0
-        and np.abs(parameters[THIRD + 1 :]).max() < 60
-    )
+    cost = 0.5 * float(deviation @ precision @ deviation) - sum(float(v) for v, _ in results)
+    gradient = precision @ deviation - np.sum([rows.sum(axis=0) for rows in by_frequency], axis=0)
+    return cost, gradient, precision + np.sum([rows.T @ rows for rows in by_frequency], axis=0)
 
 
 def maximise(
@@ -83,34 +80,17 @@ def maximise(
     start: np.ndarray,
     precision: np.ndarray,
     centre: np.ndarray,
-    rounds: int,
+    max_steps: int,
     tolerance: float = 0.02,
 ) -> SearchState:
-    """Maximise the log posterior by scoring with the outer products of the scores (Berndt, Hall, Hall & Hausman 1974), damped after Marquardt."""
-    state, damping = evaluate(blocks, start, precision, centre), 1e-3
-    for _ in range(rounds):
-        curvature = state.score_outer + precision
-        scale = np.sqrt(np.diag(curvature))
-        scaled = curvature / np.outer(scale, scale)
-        for _ in range(8):
-            step = np.linalg.solve(scaled + damping * np.eye(len(scale)), state.gradient / scale) / scale
-            trial_parameters = state.parameters + step
-            trial = evaluate(blocks, trial_parameters, precision, centre) if _in_bounds(trial_parameters) else None
-            if (
-                trial is not None
-                and np.isfinite(trial.log_posterior)
-                and trial.log_posterior > state.log_posterior - 1e-3
-            ):
-                break
-            damping = max(10.0 * damping, 1e-2)
-        else:
-            return state
-        damping = max(damping / 10.0, 1e-4)
-        gain = trial.log_posterior - state.log_posterior
-        state = trial
-        if gain < tolerance:
-            break
-    return state
+    """Maximise the log posterior by scoring with the outer products of the scores (Berndt, Hall, Hall & Hausman 1974)."""
+    low, high = (np.full(len(start), bound) for bound in (-np.inf, np.inf))
+    low[THIRD], high[THIRD] = THICKNESS_BOUNDS
+    low[THIRD + 1 :], high[THIRD + 1 :] = -MAX_LOG_POWER, MAX_LOG_POWER
+    minimum = minimise_single(
+        lambda parameters: evaluate(blocks, parameters, precision, centre), start, max_steps, tolerance, low, high
+    )
+    return SearchState(minimum.position, -minimum.cost, minimum.curvature)
 
 
 def _initial_power(blocks: list[Block]) -> np.ndarray:
@@ -147,9 +127,7 @@ def _starts_from_prior(
     draws = np.concatenate([prior.mean[None, :3], draws])
     blocks = [block(prepared, prior.mean, highest) for prepared in data]
     base = _initial_parameters(data, prior, prior.mean[:3], highest)
-    log_posteriors = [
-        evaluate(blocks, np.concatenate([draw, base[3:]]), precision, centre).log_posterior for draw in draws
-    ]
+    log_posteriors = [-evaluate(blocks, np.concatenate([draw, base[3:]]), precision, centre)[0] for draw in draws]
     # a point's image is a Thon ring's: its maxima lie side by side in C10
     spacing = np.array([0.25 * np.sqrt(prior.covariance[0, 0]), np.inf, np.inf])
     return select_separated(draws, np.array(log_posteriors), spacing, CANDIDATES[0])
@@ -192,7 +170,8 @@ def find_maxima(
     mirror[:THIRD] *= -1.0
     mirror[0] -= best.parameters[THIRD]
     blocks = [block(prepared, mirror[:THIRD], middle) for prepared in data]
-    other = evaluate(blocks, mirror, precision, centre)
+    cost, _, curvature = evaluate(blocks, mirror, precision, centre)
+    other = SearchState(mirror, -cost, curvature)
     if other.log_posterior > best.log_posterior - AMBIGUITY_MARGIN - MIRROR_MARGIN:
         other = maximise(blocks, mirror, precision, centre, 10)
     candidates = [best] + (
@@ -204,7 +183,7 @@ def find_maxima(
         for _ in range(SMEARING_ROUNDS):
             blocks = [block(prepared, state.parameters[:THIRD]) for prepared in data]
             previous, state = state, maximise(blocks, state.parameters, precision, centre, 30)
-            spread = np.sqrt(np.diag(np.linalg.inv(state.score_outer + precision)))
+            spread = np.sqrt(np.diag(np.linalg.inv(state.curvature)))
             if np.abs((state.parameters - previous.parameters) / spread)[:THIRD].max() < 0.05:
                 break
         converged.append(state)

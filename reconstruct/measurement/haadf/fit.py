@@ -6,14 +6,16 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 
+from reconstruct.inference.damped_newton import minimise_single
 from reconstruct.measurement.haadf.cell import Cell
 from reconstruct.measurement.haadf.model import POSITION, SHARED, cell_derivatives, cell_harmonics
 from reconstruct.measurement.haadf.model_error import MarginalisedInformation, ModelError, error_columns
 from twin import checks
 from twin.scattering.gram.model import GramModel
 
-MARQUARDT_STEPS = 25
-"""Levenberg-Marquardt steps of one maximisation."""
+MAX_STEPS = 25
+COST_TOLERANCE = 1e-2
+"""Of minus the log posterior, at a maximum."""
 ERROR_SIZES = np.exp(np.linspace(np.log(0.002), np.log(0.5), 34))
 """Sizes of the model's relative error that an image may ask for."""
 BATCH = 64
@@ -115,13 +117,13 @@ class Problem:
     def gauss_newton(
         self, z: np.ndarray, weights: list[np.ndarray], linearised: list[tuple[np.ndarray, np.ndarray]] | None = None
     ) -> tuple[float, np.ndarray, np.ndarray]:
-        """Cost, downhill gradient [p] and Gauss-Newton curvature [p, p] at z [p], from the result of `linearise` there."""
-        cost, descent, curvature = 0.5 * float(z @ z), -z, np.eye(len(z))
+        """Cost, its gradient [p] and Gauss-Newton curvature [p, p] at z [p], from the result of `linearise` there."""
+        cost, gradient, curvature = 0.5 * float(z @ z), z, np.eye(len(z))
         for (residual, jacobian), weight in zip(linearised or self.linearise(z), weights, strict=True):
             cost += 0.5 * float(residual @ weight @ residual)
-            descent = descent + jacobian.T @ weight @ residual
+            gradient = gradient - jacobian.T @ weight @ residual
             curvature = curvature + jacobian.T @ weight @ jacobian
-        return cost, descent, curvature
+        return cost, gradient, curvature
 
     def update_model_error(self, z: np.ndarray) -> None:
         """Set the model's error from the signal at z."""
@@ -154,24 +156,11 @@ class Problem:
         covariance[-1, -1] = float(shares @ (unit - shares @ unit) ** 2) + step**2 / 12.0
         return Maximum(np.append(z, unit[best]), 0.5 * (covariance + covariance.T), evidence, float(ERROR_SIZES[best]))
 
-    def maximise(self, z: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-        """Levenberg-Marquardt with the model's error of its last estimated size: position, cost and curvature."""
+    def maximise(self, z: np.ndarray) -> tuple[np.ndarray, float]:
+        """Position and cost of the maximum from z, the model's error having its last estimated size."""
         weights = self.weights(self.relative)
-        cost, descent, curvature = self.gauss_newton(z, weights)
-        damping = 1e-2
-        for _ in range(MARQUARDT_STEPS):
-            step = np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), descent)
-            trial_cost, *trial_system = self.gauss_newton(z + step, weights)
-            if trial_cost < cost:
-                decrease, z, cost, (descent, curvature) = cost - trial_cost, z + step, trial_cost, trial_system
-                damping = max(0.2 * damping, 1e-6)
-                if decrease < 1e-2:
-                    break
-            else:
-                damping *= 6.0
-                if damping > 1e5:
-                    break
-        return z, cost, curvature
+        minimum = minimise_single(lambda at: self.gauss_newton(at, weights), z, MAX_STEPS, COST_TOLERANCE)
+        return minimum.position, minimum.cost
 
     def misfit(self, z: np.ndarray) -> float:
         """Chi square of the harmonics at z, the model's error taken out, over their number."""

@@ -37,7 +37,7 @@ def find_maxima(problem: Problem) -> list[Maximum]:
     mirrored[optics] = -mirrored[optics]
     fits = sorted((problem.maximise(z) for z in [best, mirrored, *start_points]), key=lambda fit: fit[1])
     initial_relative, maxima = problem.relative, []
-    for position, *_ in fits:
+    for position, _ in fits:
         if any(_near(position, maximum, optics) for maximum in maxima):
             continue
         # a maximum that fits less well is given the error that it asks for, or it would be thought too unlikely

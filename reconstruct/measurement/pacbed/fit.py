@@ -5,11 +5,14 @@ import math
 
 import numpy as np
 
+from reconstruct.inference.damped_newton import minimise_single
 from reconstruct.measurement.pacbed.model import Frame
 from reconstruct.measurement.pacbed.model_error import ModelError, Whitened, cosines
 
 MAXIMISED_STARTS = 2
 """Starts that are maximised to convergence."""
+COST_TOLERANCE = 0.02
+"""Of minus the log posterior, at a maximum."""
 ERROR_SIZES = np.exp(np.linspace(np.log(0.003), np.log(0.6), 41))
 """Sizes of the relative error that an image may ask for."""
 
@@ -64,6 +67,7 @@ class Fit:
         )
 
     def _system(self, theta: np.ndarray, white: Whitened, relative: float):
+        """Cost, its gradient and curvature by z = (theta - mean) / sd, projected columns, expected counts and signal."""
         counts, signal, slopes = self.frame.linearised(theta)
         mask = self.mask
         columns = np.concatenate([(self.data - counts)[mask][:, None], (slopes[:, mask] * self.sd[:, None]).T], axis=1)
@@ -71,32 +75,24 @@ class Fit:
         quadratic = white.quadratic(projected, projected, relative)
         z = (theta - self.mean) / self.sd
         cost = 0.5 * quadratic[0, 0] + 0.5 * z @ z
-        return cost, quadratic[1:, 0] - z, quadratic[1:, 1:] + np.eye(len(z)), projected, counts, signal
+        return cost, z - quadratic[1:, 0], quadratic[1:, 1:] + np.eye(len(z)), projected, counts, signal
 
     def whitened(self, theta: np.ndarray) -> Whitened:
         counts, signal, _ = self.frame.linearised(theta)
         signal = np.maximum(signal, 0.0)
         return Whitened(self.field, signal[self.mask], self.variance(counts, signal))
 
-    def maximise(self, theta: np.ndarray, relative: float, steps: int) -> tuple[np.ndarray, float]:
-        """Gauss-Newton with damping under an error fixed where it begins."""
+    def maximise(self, theta: np.ndarray, relative: float, max_steps: int) -> tuple[np.ndarray, float]:
+        """Parameters of the maximum from ``theta`` and its cost, under an error fixed there."""
         white = self.whitened(theta)
-        cost, descent, curvature, *_ = self._system(theta, white, relative)
-        damping = 1e-3
-        for _ in range(steps):
-            lifted = curvature + damping * np.diag(np.diag(curvature))
-            trial = np.clip(theta + self.sd * np.linalg.solve(lifted, descent), self.low, self.high)
-            trial_cost, *trial_system = self._system(trial, white, relative)
-            if trial_cost < cost:
-                decrease, theta, cost, (descent, curvature, *_) = cost - trial_cost, trial, trial_cost, trial_system
-                damping = max(0.1 * damping, 1e-6)
-                if decrease < 0.02:
-                    break
-            else:
-                damping *= 10.0
-                if damping > 1e4:
-                    break
-        return theta, cost
+
+        def quadratic(z: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+            cost, gradient, curvature, *_ = self._system(self.mean + self.sd * z, white, relative)
+            return cost, gradient, curvature
+
+        start, low, high = ((values - self.mean) / self.sd for values in (theta, self.low, self.high))
+        minimum = minimise_single(quadratic, start, max_steps, COST_TOLERANCE, low, high)
+        return self.mean + self.sd * minimum.position, minimum.cost
 
     def fit_error_size(self, theta: np.ndarray) -> float:
         """The size of the model's error with most evidence, linearised here, under its prior."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.signal.windows import tukey
 
+from reconstruct.inference.damped_newton import minimise_single
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement
 from reconstruct.measurement.thon.search import starting_points
 from twin.checks import electron_energy
@@ -32,7 +33,9 @@ TERM_SPREAD = 5.0
 DETECTION_THRESHOLD = 50.0
 """Gain in log likelihood over a spectrum without rings from which rings are measured: below it neighbouring ripples of noise rival them, and the
 likelihood is no Gaussian (of images at 15 to 50 three quarters of the 90 % intervals held; above, nine tenths)."""
-SCORING_STEPS = 40
+MAX_STEPS = 40
+COST_TOLERANCE = 1e-3
+"""Of minus the log posterior, at a maximum."""
 SCORE_BLOCKS = (18, 24)
 """Sectors and shells in which the scatter of the score is looked at."""
 LAG_POINTS = 256
@@ -205,42 +208,25 @@ def _fit(
         [1e5, astigmatism, astigmatism, AMPLITUDE_CONTRAST[1], *[TERM_SPREAD] * (FILM_TERMS + REST_TERMS)]
     )
 
-    def evaluate(trial: np.ndarray) -> tuple[float, np.ndarray, np.ndarray, float]:
-        log, rows = model(trial)
+    def quadratic(at: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        log, rows = model(at)
         ratio = power.power * np.exp(-log)
-        cost, gradient, information = float((log + ratio).sum()), rows @ (1.0 - ratio), rows @ rows.T
-        deviation = (trial - centre) / spread
-        total_cost = cost / power.tied + 0.5 * float(deviation @ deviation)
+        deviation = (at - centre) / spread
         return (
-            total_cost,
-            gradient / power.tied + deviation / spread,
-            information / power.tied + np.diag(spread**-2.0),
-            cost / power.tied,
+            float((log + ratio).sum()) / power.tied + 0.5 * float(deviation @ deviation),
+            rows @ (1.0 - ratio) / power.tied + deviation / spread,
+            rows @ rows.T / power.tied + np.diag(spread**-2.0),
         )
 
-    cost, gradient, information, negative_log_likelihood = evaluate(values)
-    damping = 1e-2
-    for _ in range(SCORING_STEPS):
-        scale = np.sqrt(np.diag(information))
-        step = -np.linalg.solve(information / np.outer(scale, scale) + damping * np.eye(size), gradient / scale) / scale
-        trial = evaluate(values + step)
-        if np.isfinite(trial[0]) and trial[0] < cost:
-            converged = cost - trial[0] < 1e-3
-            values = values + step
-            cost, gradient, information, negative_log_likelihood = trial
-            damping = max(0.2 * damping, 1e-9)
-            if converged:
-                break
-        else:
-            damping *= 10.0
-            if damping > 1e6:
-                break
+    minimum = minimise_single(quadratic, values, MAX_STEPS, COST_TOLERANCE)
+    values, cost, information = minimum.position, minimum.cost, minimum.curvature
+    deviation = (values - centre) / spread
     scale = np.sqrt(np.diag(information))
     inverse = np.linalg.inv(information / np.outer(scale, scale))
     covariance = inverse / np.outer(scale, scale)
     covariance = covariance * np.sqrt(np.outer(*[_variance_inflation(power, model, values, covariance)] * 2))
     evidence = -cost - 0.5 * float(np.linalg.slogdet(information)[1])
-    return evidence, values, covariance, -negative_log_likelihood
+    return evidence, values, covariance, 0.5 * float(deviation @ deviation) - cost
 
 
 def _variance_inflation(power: Power, model: Model, values: np.ndarray, covariance: np.ndarray) -> np.ndarray:

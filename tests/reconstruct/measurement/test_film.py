@@ -89,7 +89,7 @@ def test_without_a_film_the_posterior_is_that_of_a_vanishing_one_in_the_likelies
 
     def height(noise: float) -> float:
         none = np.concatenate([centre[: THIRD + 1], np.full(10, -40.0), [noise]])
-        return evaluate([seen, seen], none, precision, centre).log_posterior
+        return -evaluate([seen, seen], none, precision, centre)[0]
 
     likeliest = np.log((np.abs(np.asarray(seen.z)) ** 2).mean())
     result = log_posterior_without_film(data, precision, centre)

@@ -135,13 +135,13 @@ def test_the_posterior_goes_down_where_it_says():
     problem = Problem(model, data, (0.0, 30.0), [0.0, 0.5], mean, sd, np.zeros(25), 3000.0, ModelError())
     z = 0.3 * generator.standard_normal(len(problem.free))
     problem.update_model_error(z)
-    _, down, curvature = problem.gauss_newton(z, problem.weights(problem.error.relative))
+    _, gradient, curvature = problem.gauss_newton(z, problem.weights(problem.error.relative))
     assert np.linalg.eigvalsh(curvature).min() >= 1.0 - 1e-6
     step = 2e-3 * np.eye(len(z))
     ends = np.concatenate([z + step, z - step])
     costs = problem.cost(np.concatenate([ends, np.zeros((len(ends), 1))], axis=1))
-    difference = -(costs[: len(z)] - costs[len(z) :]) / 4e-3
-    np.testing.assert_allclose(down, difference, rtol=0.02, atol=0.01 * np.abs(down).max())
+    difference = (costs[: len(z)] - costs[len(z) :]) / 4e-3
+    np.testing.assert_allclose(gradient, difference, rtol=0.02, atol=0.01 * np.abs(gradient).max())
 
 
 def test_aberrations_in_turned_axes_are_the_same_phase():
