@@ -1,5 +1,7 @@
 """The report of a running session, updated by a separate process."""
 
+import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +13,8 @@ EVERY, EVERY_ALONE = 20.0, 60.0
 """Seconds between two updates, each of which takes some seconds of a core; and on a machine with a single core."""
 MAX_DRAWING_SHARE = 0.2
 """Largest share of the time spent drawing: on a slow or busy machine updates are less frequent."""
+LOW_PRIORITY = 15
+"""Niceness of the drawing process: the session goes first."""
 
 
 class LiveReport:
@@ -38,6 +42,8 @@ class LiveReport:
         command = [sys.executable, "-m", "scenarios.report.page", str(self.folder)]
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet, process_group=0)
+        with contextlib.suppress(OSError):  # it has ended already
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, LOW_PRIORITY)
 
     def close(self) -> None:
         """End a drawing that is under way."""
