@@ -1,7 +1,6 @@
 """Pure functions of the face: derivatives against finite differences, vmap, and float64 where it is needed."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +18,6 @@ SPOT = np.array([[1.0, 0.7]])
 RINGS = [Annular(0.0, 0.012), Annular(0.02, 0.035)]
 
 
-def _tilted(microscope: Microscope, x: Array) -> Microscope:
-    return microscope.at(tilt=(x, 0.0))
-
-
 def _mean_angle(pattern: Array) -> Array:
     """A number that shifts and contrast of a pattern change."""
     weights = (
@@ -31,29 +26,61 @@ def _mean_angle(pattern: Array) -> Array:
     return (pattern * weights).sum()
 
 
-CASES: dict[str, tuple[Callable[[Any], Array], float, float]] = {
-    "hrtem in C10": (lambda c: hrtem(SAMPLE, PLANE.at(C10=c), [0.0], **GRID).var(), 50.0, 1e-2),
-    "hrtem in tilt": (lambda t: hrtem(SAMPLE, _tilted(PLANE, t), [30.0], **GRID).var(), 2e-3, 1e-6),
-    "hrtem in thickness": (lambda h: hrtem(SAMPLE, PLANE, [30.0], thickness=h, **GRID).var(), 5.0, 1e-4),
-    "exit-wave in thickness": (lambda h: (jnp.abs(exit_wave(SAMPLE, PLANE, thickness=h, **GRID)) ** 2).var(), 5.0, 1e-4),
-    "diffraction in thickness": (lambda h: _mean_angle(diffraction(SAMPLE, PLANE, thickness=h, **GRID)), 5.0, 1e-4),
-    "diffraction in tilt": (lambda t: _mean_angle(diffraction(SAMPLE, _tilted(PLANE, t), **GRID)), 2e-3, 1e-6),
-    "cbed in position": (lambda x: _mean_angle(cbed(SAMPLE, PROBE, (x, 0.7), **GRID)), 1.0, 1e-4),
-    "ronchigram in C10": (lambda c: _mean_angle(ronchigram(SAMPLE, PROBE.at(C10=c), (1.0, 0.7), **GRID)), 20.0, 1e-2),
-    "stem in C12a": (lambda c: stem(SAMPLE, PROBE.at(C12a=c), SPOT, RINGS, **GRID)[0, 1], 15.0, 1e-2),
-    "4d-stem in thickness": (lambda h: _mean_angle(stem4d(SAMPLE, PROBE, SPOT, thickness=h, **GRID)[0]), 5.0, 1e-4),
+def _of_plane(signal: Callable[..., Array]) -> Callable[[Array], Array]:
+    """A number from a plane-wave ``signal`` as a function of C10, tilt and thickness."""
+
+    def number(at: Array) -> Array:
+        return signal(SAMPLE, PLANE.at(C10=at[0], tilt=(at[1], 0.0)), thickness=at[2], **GRID)
+
+    return number
+
+
+PLANE_AT, PLANE_STEPS = (50.0, 2e-3, 5.0), (1e-2, 1e-6, 1e-4)
+SIGNALS: dict[str, tuple[Callable[[Array], Array], tuple[float, ...], tuple[float, ...], tuple[str, ...]]] = {
+    "hrtem": (
+        _of_plane(lambda *known, **more: hrtem(*known, [30.0], **more).var()),
+        PLANE_AT, PLANE_STEPS, ("C10", "tilt", "thickness"),
+    ),
+    "exit-wave": (
+        _of_plane(lambda *known, **more: (jnp.abs(exit_wave(*known, **more)) ** 2).var()),
+        PLANE_AT, PLANE_STEPS, ("", "tilt", "thickness"),
+    ),
+    "diffraction": (
+        _of_plane(lambda *known, **more: _mean_angle(diffraction(*known, **more))),
+        PLANE_AT, PLANE_STEPS, ("", "tilt", "thickness"),
+    ),
+    "cbed and ronchigram": (
+        lambda at: _mean_angle(cbed(SAMPLE, PROBE.at(C10=at[1]), (at[0], 0.7), **GRID)),
+        (1.0, 20.0), (1e-4, 1e-2), ("position", "C10"),
+    ),
+    "stem": (
+        lambda at: stem(SAMPLE, PROBE.at(C12a=at[0]), jnp.stack([at[1], jnp.asarray(0.7)])[None], RINGS, **GRID)[0, 1],
+        (15.0, 1.0), (1e-2, 1e-4), ("C12a", "position"),
+    ),
+    "4d-stem": (
+        lambda at: _mean_angle(stem4d(SAMPLE, PROBE.at(C10=at[1]), SPOT, thickness=at[0], **GRID)[0]),
+        (5.0, 20.0), (1e-4, 1e-2), ("thickness", "C10"),
+    ),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", SIGNALS)
 def test_gradients_are_those_of_finite_differences(name: str):
-    function, at, step = CASES[name]
+    """In every parameter on which the signal depends (an exit wave and a pattern of a plane wave do not on C10)."""
+    function, at, steps, parameters = SIGNALS[name]
     with jax.enable_x64(True):
-        value = jax.jit(function)
-        slope = float(jax.jit(jax.grad(function))(at))
-        expected = float(value(at + step) - value(at - step)) / (2.0 * step)
-    assert slope != 0.0
-    assert slope == pytest.approx(expected, rel=1e-4)
+        start = jnp.asarray(at)
+        value_and_slope = jax.jit(jax.value_and_grad(function))
+        slope = np.asarray(value_and_slope(start)[1])
+        for index, (parameter, step) in enumerate(zip(parameters, steps, strict=True)):
+            ends = [float(value_and_slope(start.at[index].add(sign * step))[0]) for sign in (1.0, -1.0)]
+            difference = (ends[0] - ends[1]) / (2.0 * step)
+            assert (slope[index] != 0.0) == bool(parameter), parameter
+            assert slope[index] == pytest.approx(difference, rel=1e-4), parameter
+
+
+def test_a_ronchigram_is_the_pattern_of_a_probe():
+    assert ronchigram is cbed
 
 
 def test_aberrations_and_positions_are_mapped_over():
