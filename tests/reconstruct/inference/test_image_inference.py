@@ -70,11 +70,11 @@ def counted(request: View, state: np.ndarray, generator: np.random.Generator) ->
 
 @pytest.fixture(scope="module")
 def fits():
-    """Twenty states drawn from the prior, each with one image: standardised errors by name, and misfits by degrees of freedom."""
+    """Fourteen states drawn from the prior, each with one image: standardised errors by name, and misfits by degrees of freedom."""
     generator = np.random.default_rng(11)
     names = ("C10", "C12a", "C12b", "thickness", "source", "x", "y")
     errors, misfits, widths = [], [], []
-    for _ in range(20):
+    for _ in range(14):
         belief = prior_belief(LAYOUT, 0)
         truth = belief.sample(1, generator)[0]
         request = request_at(generator.uniform(-100.0, 100.0))
@@ -93,7 +93,7 @@ def test_errors_are_as_large_as_stated(fits):
     rms = np.sqrt((errors**2).mean(axis=0))
     assert 0.7 < np.sqrt((errors**2).mean()) < 1.4
     for name, value in zip(names, rms, strict=True):
-        assert 0.55 < value < 1.6, name  # 20 draws of a unit normal: 0.69 to 1.31 in nineteen cases of twenty
+        assert 0.55 < value < 1.6, name  # 14 draws of a unit normal: 0.63 to 1.37 in nineteen cases of twenty
     assert (np.abs(errors) < 1.645).mean() > 0.8
 
 
@@ -123,7 +123,7 @@ def test_the_position_in_the_cell_is_recovered(spread):
     )
     instrument = dataclasses.replace(microscope(), layout=lost_layout)
     missed, sigmas, defocus = [], [], []
-    for _ in range(12):
+    for _ in range(8):
         belief = prior_belief(lost_layout, 0, circular_uniform=("x", "y"))
         truth = belief.sample(1, generator)[0]
         command = float(generator.choice([-30.0, 20.0]))
@@ -139,7 +139,7 @@ def test_the_position_in_the_cell_is_recovered(spread):
         sigmas.append(np.abs(off[best] / np.linalg.norm(updated_belief.cov_sqrt[best][indices], axis=1)).max())
         defocus.append(abs(command + truth[lost_layout.index("C10")]))
     near = np.array(defocus) < 80.0
-    assert near.sum() >= 9
+    assert near.sum() >= 6
     assert np.array(missed)[near].max() < 0.3
     assert np.array(sigmas)[near].max() < 4.0
 
@@ -186,7 +186,7 @@ def test_a_detector_level_scatters_nothing(dark):
     request = view(instrument, {"C10": 0.0}, scan, (0.0, 0.0))
     generator = np.random.default_rng(8)
     excess = []
-    for _ in range(16):
+    for _ in range(10):
         counts = counted(request, belief.sample(1, generator)[0], generator)
         posterior = fit(instrument, belief, request, counts, no_error, generator)
         noise = np.diag(counting_variance(instrument.calibration, scan, np.maximum(posterior.signal, 0.0)))
