@@ -34,11 +34,13 @@ def start_jax() -> None:
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-    """Float64 for as long as it lasts, with compiled programs kept (`keep_programs`)."""
+    """Float64 for as long as it lasts, with compiled programs kept (`keep_programs`) and linear algebra on one thread: for small matrices more threads
+    wait for one another."""
     import jax
+    from threadpoolctl import threadpool_limits
 
     keep_programs()
-    with jax.enable_x64(True):
+    with threadpool_limits(1, "blas"), jax.enable_x64(True):
         yield
 
 

@@ -267,7 +267,7 @@ def launch(
     with log.open("w") as stderr:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, process_group=0,
-            env=os.environ | {"PYTHONPATH": path},
+            env={"OPENBLAS_NUM_THREADS": "1"} | os.environ | {"PYTHONPATH": path},
         )  # fmt: skip
     launched = Launched(process, log, folder)
     try:

@@ -47,15 +47,13 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "svg.hashsalt": "emtwin",
 }
+_PANELS = {"left": 0.002, "right": 0.955, "top": 0.9, "bottom": 0.02, "wspace": 0.06}
 
 
-def draw(
-    width: float, height: float, paint: Callable[[Figure], None], form: str = "svg", arranged: bool = False
-) -> str:
-    """A figure of ``width`` x ``height`` inches painted by ``paint``, as a ``data:`` address ("svg" or "png"). ``arranged``: ``paint`` places its axes itself,
-    which saves two thirds of the time."""
+def draw(width: float, height: float, paint: Callable[[Figure], None], form: str = "svg", layout: Any = "constrained"):
+    """A figure of ``width`` x ``height`` inches painted by ``paint``, as a ``data:`` address ("svg" or "png"); without ``layout`` in a third of the time."""
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout=None if arranged else "constrained")
+        figure = Figure(figsize=(width, height), layout=layout)
         paint(figure)
         buffer = io.BytesIO()
         figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {"Software": None})
@@ -111,9 +109,7 @@ def request_panels(
         return drawn
 
     def paint(figure: Figure) -> None:
-        axes = figure.subplots(
-            1, 5, gridspec_kw={"left": 0.002, "right": 0.955, "top": 0.9, "bottom": 0.02, "wspace": 0.06}
-        )
+        axes = figure.subplots(1, 5, gridspec_kw=_PANELS)
         difference = None
         if measured is not None:
             noise = predicted_std**2 + (0.0 if measured_std is None else measured_std**2)
@@ -135,7 +131,7 @@ def request_panels(
         if truth is None:
             axes[4].set_visible(False)
 
-    return draw(10.3, 2.05, paint, "png", arranged=True)
+    return draw(10.3, 2.05, paint, "png", layout=None)
 
 
 def scale_bar(axes: Axes, width: float, height: float, colour: str = "white") -> None:
