@@ -4,9 +4,7 @@ Images are [ny, nx] with y down, in per cent of the incident beam; times are min
 of images are perceptually uniform; differences use a diverging one centred on zero.
 """
 
-import base64
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -19,6 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from scipy.special import erfinv
 
+from scenarios.report.figure import FAINT, INK, draw
+
 COLOURS = {"answer": "#1b7f6b", "measure": "#2f67b1", "audit": "#d98200", "distrusted": "#c0322b"}
 MARKERS = {"answer": "o", "measure": "s", "audit": "D", "distrusted": "X"}
 LABELS = {
@@ -27,38 +27,8 @@ LABELS = {
     "audit": "answered, then audited",
     "distrusted": "measured, model distrusted",
 }
-INK, _FAINT, _TRUTH = "#22303c", "#9aa7b2", "#111111"
-_STYLE: dict[Any, Any] = {
-    "font.size": 9.0,
-    "font.family": "DejaVu Sans",
-    "axes.edgecolor": _FAINT,
-    "axes.labelcolor": INK,
-    "axes.titlesize": 9.5,
-    "axes.titlelocation": "left",
-    "axes.titleweight": "bold",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e8ecef",
-    "grid.linewidth": 0.7,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "legend.frameon": False,
-    "svg.hashsalt": "emtwin",
-}
+_TRUTH = "#111111"
 _PANELS = {"left": 0.002, "right": 0.955, "top": 0.9, "bottom": 0.02, "wspace": 0.06}
-
-
-def draw(width: float, height: float, paint: Callable[[Figure], None], form: str = "svg", layout: Any = "constrained"):
-    """A figure of ``width`` x ``height`` inches painted by ``paint``, as a ``data:`` address ("svg" or "png"); without ``layout`` in a third of the time."""
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout=layout)
-        paint(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {"Software": None})
-    kind = "svg+xml" if form == "svg" else form
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
 def shown(name: str) -> tuple[float, str]:
@@ -102,7 +72,7 @@ def request_panels(
             spine.set_visible(image is None)
             spine.set_color("#dfe4e8")
         if image is None:
-            axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color=_FAINT)
+            axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes, color=FAINT)
             return None
         drawn = axes.imshow(image, extent=extent, interpolation="nearest", **colours)
         scale_bar(axes, extent[1], extent[2], "#222222" if "RdBu" in str(colours["cmap"]) else "white")
@@ -118,10 +88,9 @@ def request_panels(
         shown = panel(axes[0], 100 * predicted, "predicted", **bright)
         panel(axes[1], None if measured is None else 100 * measured, "measured", **bright)
         panel(axes[2], 100 * answer, "answer", **bright)
-        last = 3
+        last = 3 if truth is None else 4
         if truth is not None:
             panel(axes[3], 100 * truth, "truth (noise-free)", **bright)
-            last = 4
         figure.colorbar(shown, ax=list(axes[:last]), shrink=0.8, pad=0.01, aspect=14, label="% of beam")
         sigmas = {"cmap": "RdBu_r", "vmin": -4, "vmax": 4}
         drawn = panel(axes[last], difference, "(measured - predicted) / σ", **sigmas)
@@ -164,7 +133,7 @@ class Bursts(NamedTuple):
                     f"{minute:.0f} min",
                     transform=axes.get_xaxis_transform(),
                     fontsize=7,
-                    color=_FAINT,
+                    color=FAINT,
                     va="bottom",
                 )
         if label:
@@ -308,7 +277,7 @@ def dose(parts: dict[str, float], saved: float, minutes: np.ndarray, spent: np.n
         left.invert_yaxis()
         left.grid(axis="y", visible=False)
         left.set_xlabel("electrons on the specimen (10⁶)")
-        right.plot(minutes, always / 1e6, color=_FAINT, linewidth=1.4, linestyle="--", label="every request measured")
+        right.plot(minutes, always / 1e6, color=FAINT, linewidth=1.4, linestyle="--", label="every request measured")
         right.plot(minutes, spent / 1e6, color="#2f67b1", linewidth=1.6, drawstyle="steps-post", label="this session")
         right.set_xlabel("instrument time (min)")
         right.set_ylabel("10⁶ electrons")
@@ -326,12 +295,12 @@ def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
 
     def paint(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
-        left.plot([0, 1], [0, 1], color=_FAINT, linewidth=1.0, linestyle="--", label="perfect")
+        left.plot([0, 1], [0, 1], color=FAINT, linewidth=1.0, linestyle="--", label="perfect")
         grid = np.linspace(-5, 5, 201)
         right.plot(
             grid,
             np.exp(-(grid**2) / 2) / np.sqrt(2 * np.pi),
-            color=_FAINT,
+            color=FAINT,
             linestyle="--",
             linewidth=1.0,
             label="normal",
@@ -348,7 +317,7 @@ def calibration(series: Sequence[tuple[str, np.ndarray]]) -> str:
                 histtype="step",
                 label=label,
             )
-        left.axvline(0.9, color=_FAINT, linewidth=0.8)
+        left.axvline(0.9, color=FAINT, linewidth=0.8)
         left.set_xlabel("nominal share inside the interval")
         left.set_ylabel("observed share")
         left.set_aspect("equal")
@@ -372,7 +341,7 @@ def trust(numbers: np.ndarray, misfit: np.ndarray, distrusted: np.ndarray, burst
         bursts.lay(axes)
         for number in np.flatnonzero(distrusted) + 1:
             axes.axvspan(number - 0.5, number + 0.5, color=COLOURS["distrusted"], alpha=0.12, linewidth=0)
-        axes.axhline(1.0, color=_FAINT, linestyle="--", linewidth=1.0)
+        axes.axhline(1.0, color=FAINT, linestyle="--", linewidth=1.0)
         axes.plot(numbers, misfit, "o", color="#2f67b1", markersize=4.5)
         axes.set_ylim(min(0.4, 0.8 * misfit.min()), max(2.5, 1.25 * misfit.max()))
         axes.set_xlim(0.0, len(distrusted) + 1.0)

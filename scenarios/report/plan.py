@@ -7,6 +7,7 @@ from matplotlib.patches import Rectangle
 from scenarios.acquire.requests import plan_requests
 from scenarios.acquire.scenario import from_dict
 from scenarios.report import drawings
+from scenarios.report.figure import INK, draw
 from scenarios.report.session import Session
 
 
@@ -39,11 +40,11 @@ def _plan(
         right.plot(*(shifts.T / 10), ".", color=drawings.COLOURS["measure"])
         width, height = window[0] / 10, window[1] / 10
         corner = (-width / 2, -height / 2)
-        right.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=drawings.INK))
+        right.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=INK))
         right.set_aspect("equal", adjustable="datalim")
         right.invert_yaxis()
         right.set_title("beam shifts; square: the field of view")
         right.set_xlabel("x (nm)")
         right.set_ylabel("y (nm)")
 
-    return drawings.draw(10.3, 2.9, paint)
+    return draw(10.3, 2.9, paint)

@@ -12,7 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scenarios.report.drawings import draw, scale_bar
+from scenarios.report.drawings import scale_bar
+from scenarios.report.figure import draw
 from twin.simulation.recording import Axis, Recording
 
 Picture = tuple[float, float, Callable[[Figure], None]]
