@@ -131,7 +131,7 @@ def _kernels(column: Column) -> tuple[Callable[..., jax.Array], Callable[..., ja
     def derivatives(u, errors, excitations, energy, tangents):
         def along(tangent):
             change = tangent[: len(u)], tangent[len(u) :].reshape(errors.shape)
-            return jax.jvp(lambda *at: quantities(*at, excitations, energy), (u, errors), change)[1]
+            return jax.jvp(lambda a, b: quantities(a, b, excitations, energy), (u, errors), change)[1]
 
         return jnp.moveaxis(jax.vmap(along)(tangents), 0, -1)
 

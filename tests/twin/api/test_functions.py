@@ -38,7 +38,7 @@ def _of_plane(signal: Callable[..., Array]) -> Callable[[Array], Array]:
 PLANE_AT, PLANE_STEPS = (50.0, 2e-3, 5.0), (1e-2, 1e-6, 1e-4)
 SIGNALS: dict[str, tuple[Callable[[Array], Array], tuple[float, ...], tuple[float, ...], tuple[str, ...]]] = {
     "hrtem": (
-        _of_plane(lambda *known, **more: hrtem(*known, [30.0], **more).var()),
+        _of_plane(lambda sample, lens, **more: hrtem(sample, lens, [30.0], **more).var()),
         PLANE_AT, PLANE_STEPS, ("C10", "tilt", "thickness"),
     ),
     "exit-wave": (
