@@ -6,10 +6,6 @@ import numpy as np
 
 from reconstruct.calibration.evaluation import Evaluation
 from reconstruct.calibration.quantities import bounded, difference
-from reconstruct.inference.damped_newton import Quadratic, minimise
-
-MAX_CHANGE = 1.0
-"""Largest change of a constant in a step, in standard deviations of its prior."""
 
 
 class DampedGaussNewton:
@@ -30,51 +26,50 @@ class DampedGaussNewton:
         self.anchor = np.zeros_like(u) if anchor is None else anchor
         kind, value = evaluation.table.kind, evaluation.table.value
         self.target = np.broadcast_to(bounded(kind, value)[0] if target is None else target, (len(u), len(value)))
+        self.damping = np.full(len(u), 1e-2)
         self.cost = np.full(len(u), np.inf)
-        self.expected = self._expected(u)
 
     def gap(self) -> np.ndarray:
         """Target less expected [k, n] on the rows' scales."""
-        return difference(self.evaluation.table.kind, self.target, self.expected[0])
+        return self._gap(self.u)
 
     def steps(self, sigma: np.ndarray, count: int) -> None:
         """``count`` steps with errors ``sigma`` [n]; a step that does not lower the cost is not taken."""
-        minimum = minimise(
-            lambda u: self._quadratic(u, *self._expected(u), sigma),
-            self.u,
-            count,
-            max_change=MAX_CHANGE,
-            first=self._quadratic(self.u, *self.expected, sigma),
-        )
-        values, slopes = minimum.details
-        self.u, self.cost, self.expected = minimum.position, 2.0 * minimum.cost, (values, slopes)
+        size = self.evaluation.size
+        gap = self.gap() / sigma
+        self.cost = self._cost(gap, self.u)
+        for _ in range(count):
+            weight = 1.0 if math.isinf(self.freedom) else (self.freedom + 1) / (self.freedom + gap**2)
+            slopes = self._slopes() / sigma[:, None]
+            slopes = np.where(np.isfinite(slopes), slopes, 0.0)
+            weighted_slopes = slopes * np.broadcast_to(weight, gap.shape)[..., None]
+            normal = slopes.transpose(0, 2, 1) @ weighted_slopes
+            gradient = (weighted_slopes.transpose(0, 2, 1) @ gap[..., None])[..., 0] - (self.u - self.anchor)
+            damping_terms = 1.0 + self.damping[:, None] * (1.0 + np.einsum("kpp->kp", normal))
+            normal[:, np.arange(size), np.arange(size)] += damping_terms
+            trial = self.u + np.clip(np.linalg.solve(normal, gradient[..., None])[..., 0], -1.0, 1.0)
+            trial_gap = self._gap(trial) / sigma
+            trial_cost = self._cost(trial_gap, trial)
+            better = trial_cost < self.cost
+            self.u = np.where(better[:, None], trial, self.u)
+            gap, self.cost = np.where(better[:, None], trial_gap, gap), np.where(better, trial_cost, self.cost)
+            self.damping = np.clip(np.where(better, self.damping / 4, self.damping * 5), 1e-6, 1e6)
 
     def keep(self, chosen: np.ndarray) -> None:
         """Keep the sets with indices ``chosen``."""
         self.u, self.anchor, self.target = self.u[chosen], self.anchor[chosen], self.target[chosen]
-        self.cost, self.expected = self.cost[chosen], (self.expected[0][chosen], self.expected[1][chosen])
+        self.damping, self.cost = self.damping[chosen], self.cost[chosen]
 
-    def _expected(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Values [k, n] and slopes [k, n, p] at ``u``; slopes that are not finite are 0."""
+    def _gap(self, u: np.ndarray) -> np.ndarray:
         kind = self.evaluation.table.kind
-        values, slopes = bounded(kind, self.evaluation.values(u), self.evaluation.slopes(u))
-        assert slopes is not None
-        return values, np.where(np.isfinite(slopes), slopes, 0.0)
+        return difference(kind, self.target, bounded(kind, self.evaluation.values(u))[0])
 
-    def _quadratic(self, u: np.ndarray, values: np.ndarray, slopes: np.ndarray, sigma: np.ndarray) -> Quadratic:
-        """Half the cost at ``u`` [k, p], the rows reweighted there (iteratively reweighted least squares)."""
-        deviation = u - self.anchor
-        gap = difference(self.evaluation.table.kind, self.target, values) / sigma
-        if math.isinf(self.freedom):
-            loss, weight = gap**2, np.ones_like(gap)
-        else:
-            loss = (self.freedom + 1) * np.log1p(gap**2 / self.freedom)
-            weight = (self.freedom + 1) / (self.freedom + gap**2)
-        scaled = slopes / sigma[:, None]
-        transposed = (scaled * weight[..., None]).transpose(0, 2, 1)
-        return Quadratic(
-            0.5 * (loss.sum(axis=-1) + (deviation**2).sum(axis=-1)),
-            deviation - (transposed @ gap[..., None])[..., 0],
-            transposed @ scaled + np.eye(u.shape[1]),
-            (values, slopes),
-        )
+    def _slopes(self) -> np.ndarray:
+        slopes = bounded(self.evaluation.table.kind, self.evaluation.values(self.u), self.evaluation.slopes(self.u))[1]
+        assert slopes is not None
+        return slopes
+
+    def _cost(self, gap: np.ndarray, u: np.ndarray) -> np.ndarray:
+        rows = gap**2 if math.isinf(self.freedom) else (self.freedom + 1) * np.log1p(gap**2 / self.freedom)
+        cost = rows.sum(axis=-1) + ((u - self.anchor) ** 2).sum(axis=-1)
+        return np.where(np.isfinite(cost), cost, np.inf)
