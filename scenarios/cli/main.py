@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
 def main() -> None:
     """The ``emtwin`` command."""
     # Before NumPy is imported, for processes that it starts too. Matrices are small: threads of linear algebra would wait for one another, at the
-    # cost of a core, and results would depend on how many there are.
+    # cost of a core, and their rounding would depend on how many there are.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(run(sys.argv[1:]))
 
