@@ -24,8 +24,8 @@ class Evaluation:
 
     def __init__(self, column: Column, table: Table, chosen: np.ndarray | None = None):
         self.column, self.table = column, table
-        free_count = sum(constant.std > 0 for constant in column.constants)
-        self.chosen = np.arange(free_count) if chosen is None else chosen
+        self._free_count = sum(constant.std > 0 for constant in column.constants)
+        self.chosen = np.arange(self._free_count) if chosen is None else chosen
         settings = np.column_stack([table.excitations, table.energy])
         distinct, self.which = np.unique(settings, axis=0, return_inverse=True)
         self.settings = len(distinct)
@@ -44,8 +44,7 @@ class Evaluation:
 
     def slopes(self, u: np.ndarray) -> np.ndarray:
         """Their derivatives [k, n, p] by the unit normals."""
-        count = sum(constant.std > 0 for constant in self.column.constants)
-        tangents = np.zeros((self.size, count + 3 * len(driven_lenses(self.column))))
+        tangents = np.zeros((self.size, self._free_count + 3 * len(driven_lenses(self.column))))
         tangents[np.arange(self.size), self.chosen] = 1.0
         return self._through(u, tangents)
 
@@ -55,7 +54,7 @@ class Evaluation:
 
     def _through(self, u: np.ndarray, tangents: np.ndarray | None) -> np.ndarray:
         """Values [k, n] at ``u`` [k, p], or their derivatives [k, n, t] along ``tangents`` [t, constants and lens errors]."""
-        full = np.zeros((len(u), sum(constant.std > 0 for constant in self.column.constants)))
+        full = np.zeros((len(u), self._free_count))
         full[:, self.chosen] = u
         return self._blocks(full, np.zeros((len(self._energy), len(driven_lenses(self.column)), 3)), tangents)
 

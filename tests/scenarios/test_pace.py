@@ -1,13 +1,14 @@
 """The time left of a session, and its report while it runs."""
 
 import io
+import os
 
 import pytest
 from rich.console import Console
 
 from scenarios.io.pace import AHEAD, ENDING, REQUEST, SPECIMEN, TWIN, Pace, PacedProgress
 from scenarios.io.progress import LiveProgress, PlainProgress, time_left
-from scenarios.report.live import LiveReport
+from scenarios.report.live import LOW_PRIORITY, LiveReport
 from tests.scenarios.synthetic import make_session
 
 
@@ -87,9 +88,10 @@ def test_a_report_is_drawn_beside_a_session_that_still_runs(tmp_path):
     with LiveReport(folder, every=3600.0) as live:
         live.refresh()
         drawing = live._process
+        assert drawing is not None
+        assert os.getpriority(os.PRIO_PROCESS, drawing.pid) == LOW_PRIORITY
         live.refresh()
         assert live._process is drawing  # one at a time
-        assert drawing is not None
         assert drawing.wait(timeout=120) == 0
         live.refresh()
         assert live._process is drawing  # and not too often

@@ -27,13 +27,13 @@ print(json.dumps(result))
 """
 
 
-def begin(cache: Path, **variables: str) -> subprocess.Popen[str]:
+def begin(cache: Path, program: str = PROGRAM, **variables: str) -> subprocess.Popen[str]:
     """Start the program in another process, with its cache in a folder."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
     environment |= {"PYTHONPATH": str(ROOT), "EMTWIN_CACHE": str(cache), "JAX_PLATFORMS": "cpu"}
     environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"} | variables
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM], text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", program], text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
 
 
@@ -61,6 +61,22 @@ def test_a_second_command_compiles_nothing_and_a_broken_program_is_compiled_anew
     broken = ended(begin(tmp_path))
     assert (broken["value"], broken["hits"]) == (first["value"], 0)
     assert ended(begin(tmp_path))["hits"] == len(programs)
+
+
+def test_functions_called_from_python_keep_programs_and_leave_single_precision(tmp_path):
+    """Also where JAX has compiled something before."""
+    program = PROGRAM.replace(
+        "from twin.compiled_programs import start_jax\nstart_jax()\n",
+        "from twin.compiled_programs import double_precision\n",
+    )
+    program = program.replace("value = ", "jnp.ones(3).sum()\nwith double_precision():\n    value = ").replace(
+        "result = {", 'result = {"outside": str(jnp.ones(1).dtype), '
+    )
+    first, second = (ended(begin(tmp_path, program)) for _ in range(2))
+    assert (first["type"], first["outside"], first["hits"]) == ("float64", "float32", 0)
+    assert Path(first["folder"]).parent == tmp_path / "compiled"
+    assert second["hits"] > 0
+    assert second["value"] == first["value"]
 
 
 def test_commands_at_once_share_programs(tmp_path):

@@ -65,6 +65,27 @@ def test_steps_lower_the_cost_and_an_outlier_has_little_influence():
     assert np.median(away[1:]) < 0.05
 
 
+def test_sets_and_settings_beyond_a_block_are_evaluated_as_alone():
+    """Eleven sets of constants at ten settings, both more than a block and neither a whole number of them."""
+    rows = rows_of(COLUMN.nominal(), 10)
+    chosen = np.arange(0, SIZE, 3)
+    together = Evaluation(COLUMN, prepared(COLUMN, rows), chosen)
+    u = 0.3 * np.random.default_rng(4).standard_normal((11, len(chosen)))
+    values, slopes = together.values(u), together.slopes(u)
+    assert values.shape == (11, 30)
+    assert slopes.shape == (11, 30, len(chosen))
+    for number, first in ((0, 0), (10, 27), (8, 12)):  # of the first, the last and a middle block
+        alone = Evaluation(COLUMN, prepared(COLUMN, rows[first : first + 3]), chosen)
+        np.testing.assert_allclose(
+            values[number, first : first + 3], alone.values(u[number : number + 1])[0], rtol=1e-9
+        )
+        expected = alone.slopes(u[number : number + 1])[0]
+        np.testing.assert_allclose(slopes[number, first : first + 3], expected, rtol=1e-7, atol=1e-9)
+    step = 1e-6 * np.eye(len(chosen))[2]
+    difference = (together.values(u[9:10] + step) - together.values(u[9:10] - step))[0] / 2e-6
+    np.testing.assert_allclose(slopes[9, :, 2], difference, rtol=1e-5, atol=1e-6)
+
+
 def test_slopes_are_those_of_finite_differences():
     table = prepared(COLUMN, rows_of(COLUMN.nominal(), 2))
     evaluation = Evaluation(COLUMN, table)

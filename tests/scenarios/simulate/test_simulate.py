@@ -247,6 +247,15 @@ def test_slices_are_cut_between_the_planes():
     np.testing.assert_allclose(fraction, 0.5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("thickness", "of_a_cell"), [(2.0, 2), (1.3, 3), (3.5, 1), (10.0, 1)])
+def test_a_cell_is_cut_into_a_whole_number_of_slices(thickness: float, of_a_cell: int):
+    """At most 15 % of a slice thicker than asked, and never thicker than a cell: so that cells are alike, with the crystal's quick form."""
+    made = make_specimen(from_dict(values("exit-wave", specimen={"cells": 3, "slice": thickness}), "test"))
+    assert made.slices == 3 * of_a_cell
+    assert made.cell_specimen is not None
+    assert made.spacing == pytest.approx(A / of_a_cell)
+
+
 def test_zone_axis_size_vacancies_and_occupancy():
     plan = from_dict(
         values(

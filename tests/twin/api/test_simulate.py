@@ -90,6 +90,19 @@ def test_a_dataset_plots_and_comes_back_from_zarr(image: xr.Dataset, tmp_path: P
         assert again.attrs == image.attrs
 
 
+def test_detectors_are_drawn_with_a_scale_each_and_rows_downwards():
+    rings = {"dark": Annular(0.03, 0.06), "bright": Annular(0.0, 0.01)}
+    images = simulate(SAMPLE, Microscope(energy=200e3, semiangle=20e-3), "stem", scan=Scan((4, 5)), detectors=rings)
+    dark, bright = images.plot()
+    assert [drawn.axes.get_title() for drawn in (dark, bright)] == ["dark", "bright"]
+    for drawn, name in ((dark, "dark"), (bright, "bright")):
+        image = images["data"].sel(channel=name).values
+        assert drawn.get_clim() == pytest.approx((image.min(), image.max()))
+        low, high = drawn.axes.get_ylim()
+        assert low > high
+    dark.figure.clear()
+
+
 def test_hyperspy_is_asked_for_by_name_where_it_is_missing(image: xr.Dataset, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "hyperspy", None)
     with pytest.raises(ImportError, match="pip install hyperspy"):
