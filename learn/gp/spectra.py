@@ -121,6 +121,7 @@ class GPMap:
         """
         checks.require_float64()
         self._check(measured, values, variances)
+        values, variances = values.astype(np.float64), variances.astype(np.float64)  # frames are float32
         centre, scale = float(np.mean(values)), float(np.std(values))
         scale = scale if scale > 0 else max(float(np.sqrt(np.mean(variances))), 1e-12)
         measurements = _padded(

@@ -126,6 +126,17 @@ def test_values_may_have_any_unit() -> None:
     np.testing.assert_allclose(scaled.std, 1e4 * plain.std, rtol=0.02)
 
 
+def test_counts_of_single_precision_without_features() -> None:
+    """As an instrument's frames give them, where there is no finer image."""
+    _, _, values = _world(5)
+    model, chosen = GPMap(SHAPE, np.zeros((COUNT, 0))), np.arange(0, COUNT, 3)
+    single = values[chosen].astype(np.float32)
+    prediction = model.predict(chosen, single, np.full(chosen.size, 0.01, np.float32))
+    assert prediction.mean.dtype == prediction.covariance.dtype == np.float64
+    exact = GPMap(SHAPE, np.zeros((COUNT, 0))).predict(chosen, single.astype(float), np.full(chosen.size, 0.01))
+    np.testing.assert_allclose(prediction.mean, exact.mean, rtol=1e-5)
+
+
 def test_bad_input_is_refused() -> None:
     features, _, values = _world(6)
     model = GPMap(SHAPE, features)
