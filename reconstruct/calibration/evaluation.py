@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from reconstruct.calibration.constants import scaled
 from reconstruct.calibration.quantities import all_quantities, difference
 from reconstruct.calibration.rows import Table
+from twin.blocks import split
 from twin.column.column import Column
 from twin.column.elements import Lens
 
@@ -61,14 +62,14 @@ class Evaluation:
     def _blocks(self, u: np.ndarray, errors: np.ndarray, tangents: np.ndarray | None) -> np.ndarray:
         """The same for all constants ``u`` [k, p] and errors [settings, m, 3] of lenses, in blocks of one compiled size."""
         values, derivatives = _kernels(self.column)
-        conditions = list(zip(*(_blocks_of(part) for part in (errors, self._excitations, self._energy)), strict=True))
+        conditions = list(zip(*(split(part, BLOCK) for part in (errors, self._excitations, self._energy)), strict=True))
         if tangents is None:
-            results = _assembled([[values(rows, *of) for of in conditions] for rows in _blocks_of(u)], len(u))
+            results = _assembled([[values(rows, *of) for of in conditions] for rows in split(u, BLOCK)], len(u))
             return results[:, self.which, self.table.kind]
         # a row for each set of constants and each block of tangents
-        directions = np.stack(_blocks_of(tangents))
+        directions = np.stack(split(tangents, BLOCK))
         sets, along = np.repeat(u, len(directions), axis=0), np.tile(directions, (len(u), 1, 1))
-        pairs = zip(_blocks_of(sets), _blocks_of(along), strict=True)
+        pairs = zip(split(sets, BLOCK), split(along, BLOCK), strict=True)
         results = _assembled([[derivatives(rows, *of, block) for of in conditions] for rows, block in pairs], len(sets))
         chosen = results[:, self.which, self.table.kind].reshape(len(u), len(directions), len(self.which), BLOCK)
         return np.moveaxis(chosen, 1, 2).reshape(len(u), len(self.which), -1)[..., : len(tangents)]
@@ -81,12 +82,6 @@ class Evaluation:
         values = self._blocks(u[None], padded, None)[0]
         slopes = self._blocks(u[None], padded, np.eye(size))[0]
         return Linear(values, slopes[:, : len(u)], slopes[:, len(u) :].reshape(len(slopes), *errors.shape[1:]))
-
-
-def _blocks_of(array: np.ndarray) -> list[np.ndarray]:
-    """``array`` in pieces of `BLOCK` along its first axis, the last filled up with copies of its last entry."""
-    padded = np.concatenate([array, np.repeat(array[-1:], -len(array) % BLOCK, axis=0)])
-    return np.split(padded, len(padded) // BLOCK)
 
 
 def _assembled(blocks: list[list[jax.Array]], count: int) -> np.ndarray:

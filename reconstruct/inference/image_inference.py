@@ -20,7 +20,7 @@ from reconstruct.inference.damped_newton import Quadratic, minimise
 from reconstruct.inference.filter import assimilate
 from reconstruct.inference.importance_sampling import importance_sampled, in_one_cell, laplace_modes
 from reconstruct.inference.registration import starts
-from twin import checks
+from twin import blocks, checks
 from twin.image.microscope import Microscope, counting_variance, images_and_slopes, to_fraction
 from twin.image.prediction import View, black_level, evaluate
 from twin.records import Scan
@@ -245,21 +245,10 @@ def _maximise(microscope, request, data, whiten, prior_means, prior_cov_sqrts, i
     arrays = jnp.asarray(data), jnp.asarray(whiten), jnp.asarray(request.grid), checks.float64(request.black)
 
     def evaluate_starts(z: np.ndarray) -> Quadratic:
-        padded = np.resize(np.arange(len(z)), len(z) + -len(z) % START_BLOCK)
-        # all blocks are dispatched before the first is waited for
-        blocks = [
-            _linearised(
-                microscope,
-                jnp.asarray(z[part]),
-                jnp.asarray(prior_means[part]),
-                jnp.asarray(prior_cov_sqrts[part]),
-                *arrays,
-            )
-            for part in np.split(padded, len(padded) // START_BLOCK)
-        ]
-        cost, gradient, curvature, slopes = (
-            np.concatenate([np.asarray(block[result]) for block in blocks])[: len(z)] for result in range(4)
-        )
+        cost, gradient, curvature, slopes = blocks.evaluate(
+            lambda *starts: _linearised(microscope, *map(jnp.asarray, starts), *arrays),
+            START_BLOCK, z, prior_means, prior_cov_sqrts,
+        )  # fmt: skip
         return Quadratic(cost, gradient, curvature, (slopes,))
 
     z = np.linalg.solve(prior_cov_sqrts, (initial - prior_means)[:, :, None])[:, :, 0]

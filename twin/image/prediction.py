@@ -10,7 +10,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 import numpy as np
 
-from twin import checks
+from twin import blocks, checks
 from twin.image.microscope import PARAMETERS, Microscope, affine_optics, black_scale, images, raster
 from twin.records import Scan
 from twin.state import Layout
@@ -64,14 +64,10 @@ def evaluate(microscope: Microscope, parameters: np.ndarray, request: View) -> n
     """Expected images [samples, pixels] for parameters [samples, p], in pieces of one compiled size."""
     checks.require_float64()
     parameters = np.atleast_2d(parameters)
-    count = len(parameters)
-    full = np.concatenate([parameters, np.repeat(parameters[-1:], -count % EVALUATION_BATCH, axis=0)])
     grid, black = jnp.asarray(request.grid), checks.float64(request.black)
-    # dispatch all batches before waiting for the first
-    begun = [
-        images(microscope, jnp.asarray(part), grid, black) for part in np.split(full, len(full) // EVALUATION_BATCH)
-    ]
-    return np.concatenate([np.asarray(pixels) for pixels in begun])[:count]
+    return blocks.evaluate(
+        lambda part: images(microscope, jnp.asarray(part), grid, black), EVALUATION_BATCH, parameters
+    )
 
 
 def black_level(request: View, parameters: np.ndarray) -> float:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Complex, Float
 
-from twin import checks
+from twin import blocks, checks
 from twin.optics.weak import THIRD, Sidebands
 from twin.phases import cis
 
@@ -183,15 +183,8 @@ def _given(block: Block, parameters: Array | np.ndarray) -> tuple[tuple[np.ndarr
 
 
 def _by_frequency(function: Callable[..., Any], shared: Any, inputs: tuple) -> Any:
-    """``function(shared, inputs)`` for all frequencies, in batches of one size, the last filled up: so that it compiles once for all cutoffs."""
-    arrays = [np.asarray(part) for part in inputs]
-    count = len(arrays[0])
-    filled = [np.concatenate([part, np.repeat(part[-1:], -count % FREQUENCY_BATCH, axis=0)]) for part in arrays]
-    begun = [
-        function(shared, tuple(part[start : start + FREQUENCY_BATCH] for part in filled))
-        for start in range(0, count, FREQUENCY_BATCH)
-    ]
-    return jax.tree.map(lambda *parts: np.concatenate([np.asarray(part) for part in parts])[:count], *begun)
+    """``function(shared, inputs)`` for all frequencies, in blocks of one size, so that it compiles once for all cutoffs."""
+    return blocks.evaluate(lambda *parts: function(shared, parts), FREQUENCY_BATCH, *inputs)
 
 
 def _frequency_information(c: Array, thickness: Array, noise: Array, pixels: int) -> Callable[[tuple], Array]:
