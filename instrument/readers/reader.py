@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,8 @@ from twin.records import Signal
 
 MAX_BYTES = 2 * 1024**3
 WORKER_BYTES = 12 * 1024**3  # address space, not memory in use: libraries map a few GiB of it
+POLL = 0.5
+"""Seconds between two looks at a worker that has not answered yet."""
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp")
 
@@ -108,10 +111,25 @@ def _in_worker(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, t
 def _scheduled(parse: Callable[[str, int], Parsed], name: str, max_bytes: int, timeout: float) -> Parsed:
     """Parse in the worker; a worker found dead between two files is replaced, once."""
     try:
-        return _worker().schedule(parse, args=[name, max_bytes], timeout=timeout).result()
+        return _awaited(_worker(), parse, name, max_bytes, timeout)
     except BrokenProcessPool:
         close_reader()
-        return _worker().schedule(parse, args=[name, max_bytes], timeout=timeout).result()
+        return _awaited(_worker(), parse, name, max_bytes, timeout)
+
+
+def _awaited(
+    pool: ProcessPool, parse: Callable[[str, int], Parsed], name: str, max_bytes: int, timeout: float
+) -> Parsed:
+    """The result of a task of ``pool``. BrokenProcessPool where the pool has ended without it: a task that was given while the pool found its worker
+    dead is not ended by the pool itself."""
+    try:
+        task = pool.schedule(parse, args=[name, max_bytes], timeout=timeout)
+    except RuntimeError as error:  # the pool ended since it was looked at
+        raise BrokenProcessPool(str(error)) from error
+    while not wait([task], timeout=POLL).done:
+        if not pool.active and not wait([task], timeout=POLL).done:
+            raise BrokenProcessPool("the pool of the reader has ended")
+    return task.result()
 
 
 def _worker() -> ProcessPool:

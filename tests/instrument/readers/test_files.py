@@ -4,6 +4,7 @@ import importlib.util
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import numpy as np
@@ -205,3 +206,19 @@ def test_a_hung_or_dead_reader_is_replaced(
             read_vendor(path, timeout=timeout)
     assert reading.rosetta.parse is rosetta.parse
     assert read_vendor(path)[0].data.shape == (68, 68)
+
+
+def test_a_task_that_an_ended_pool_forgot_is_given_to_the_next(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the pool finds its worker dead between looking at a task and passing it on."""
+    path = data / "images/dm-stem-image.dm3"
+    read_vendor(path)
+    first = reading._pool
+    assert first is not None
+
+    def forgotten(*_: object, **__: object) -> Future:
+        first.stop()
+        return Future()
+
+    monkeypatch.setattr(first, "schedule", forgotten)
+    assert read_vendor(path)[0].data.shape == (68, 68)
+    assert reading._pool is not first
