@@ -3,6 +3,7 @@
 A command imports what is heavy when it runs: ``--help`` is quick, and ``instrument serve`` runs without JAX.
 """
 
+import functools
 import os
 import sys
 from typing import Annotated, Any
@@ -50,12 +51,18 @@ def run(arguments: list[str]) -> int:
     """Run the command line on ``arguments``; returns the exit code."""
     as_json = "--json" in arguments
     try:
-        return int(app(args=arguments or ["--help"], prog_name="emtwin", standalone_mode=False) or DONE)
+        return int(_command()(args=arguments or ["--help"], prog_name="emtwin", standalone_mode=False) or DONE)
     except _UsageError as error:
         problem = error.format_message()
         return complain(as_json, BAD_INPUT, "command line", problem, "See emtwin --help.")
     except KeyboardInterrupt:
         return complain(as_json, INTERRUPTED, "keyboard", "interrupted", "")
+
+
+@functools.cache
+def _command() -> Any:
+    """The command of all jobs, read from their functions once."""
+    return typer.main.get_command(app)
 
 
 def main() -> None:

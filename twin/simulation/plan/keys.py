@@ -3,6 +3,7 @@
 A field's annotation carries its unit and meaning (`key`). Reading, messages, ``--keys`` and the documentation take them from there.
 """
 
+import functools
 import types
 import typing
 from collections.abc import Iterator
@@ -103,6 +104,7 @@ class Table(NamedTuple):
         return {**plain, "keys": [key.as_dict() for key in self.keys]}
 
 
+@functools.cache
 def tables_of(struct: type[msgspec.Struct], path: str = "", required: bool = True) -> tuple[Table, ...]:
     """The table that ``struct`` defines, and all tables in it."""
     return tuple(_tables(struct, path, required))
