@@ -1,5 +1,6 @@
 """What every test runs under: shapes, dtypes and types checked at every call of our numerical code, float64, no silent broadcasting of ranks."""
 
+import gc
 import os
 import shutil
 import tempfile
@@ -50,6 +51,9 @@ CACHE = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_RUN / "jax"))
 _LEAST = os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", float(_LEAST))
+
+# Compiled programs are millions of objects that live as long as the process: looking through them all for cycles takes most of a second each time.
+gc.set_threshold(20_000, 10, 100)
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")

@@ -289,7 +289,7 @@ def test_a_session_that_is_being_written(tmp_path: Path, table: Path, capsys: py
 
 
 @pytest.mark.slow
-def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_served_microscope(capsys: pytest.CaptureFixture[str]) -> None:
     with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens"), rate=1.0) as launched:
         code = run(["watch", launched.address, "--duration", "5", "--json", "--out", "live.png"])
         result = printed(capsys)
@@ -300,6 +300,11 @@ def test_a_served_microscope(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert result["clocks"]["gun"]["std"] < 1.0
         assert result["quantities"]["defocus.C10"]["unit"] == "angstrom"
         assert Path("live.png").is_file()
+
+
+@pytest.mark.slow
+def test_a_microscope_that_is_lost(tmp_path: Path) -> None:
+    with launch("simulated", seed=3, config=TINY, cache=run_folder("specimens"), rate=1.0) as launched:
         process = start(launched.address, "--json", folder=tmp_path)
         stderr_until(process, "readings")
         launched.kill()

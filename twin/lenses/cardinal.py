@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from twin import checks
 from twin.lenses.fields import AxialField, Scalar
@@ -30,6 +30,7 @@ from twin.lenses.paraxial import (
 from twin.optics.electrons import REST_ENERGY_EV
 
 NEWTON_ITERATIONS = 3
+Count = int | Int[Array, ""]
 
 
 class Asymptotic(NamedTuple):
@@ -85,8 +86,8 @@ def asymptotic(field: AxialField, energy: Scalar, steps: int = MAGNUS_STEPS) -> 
     return Asymptotic(focal, object_, image, object_ + focal, image - focal, run.rotation)
 
 
-@functools.partial(jax.jit, static_argnames=("crossover", "steps"))
-def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = MAGNUS_STEPS) -> Real:
+@functools.partial(jax.jit, static_argnames=("steps",))
+def real(field: AxialField, energy: Scalar, crossover: Count = 1, steps: int = MAGNUS_STEPS) -> Real:
     """The ``crossover``-th focal point, counted from behind, whose image is at infinity; NaN where the field is too weak to have it."""
     backwards = sweep(field, 0.0, jnp.pi, energy, steps)
     start = jnp.array([0.0, 1.0])  # x = 1, x' = 0 far behind
@@ -99,9 +100,9 @@ def real(field: AxialField, energy: Scalar, crossover: int = 1, steps: int = MAG
     return Real(*(jnp.where(exists, value, jnp.nan) for value in values))
 
 
-@functools.partial(jax.jit, static_argnames=("crossover", "steps"))
+@functools.partial(jax.jit, static_argnames=("steps",))
 def imaging(
-    field: AxialField, object_position: Scalar, energy: Scalar, crossover: int = 1, steps: int = MAGNUS_STEPS
+    field: AxialField, object_position: Scalar, energy: Scalar, crossover: Count = 1, steps: int = MAGNUS_STEPS
 ) -> Imaging:
     """Where the object at ``object_position`` (in the field or before it) is imaged for the ``crossover``-th time behind it, and how well."""
     first = phi_of(field, object_position)
@@ -117,7 +118,7 @@ def imaging(
 
 
 def _crossing(
-    field: AxialField, energy: Scalar, run: Sweep, start: Float[Array, " 2"], number: int
+    field: AxialField, energy: Scalar, run: Sweep, start: Float[Array, " 2"], number: Count
 ) -> tuple[Bool[Array, ""], Float[Array, ""]]:
     """Whether, and at which phi, the ray ``start`` (y, y') crosses the axis for the ``number``-th time after its start; differentiable."""
     rays = run.products @ start

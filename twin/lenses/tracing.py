@@ -4,6 +4,8 @@ In a static magnetic field the speed is constant, and the unit tangent t obeys d
 off the axis is the harmonic continuation of that on it (`twin.lenses.fields.off_axis`).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -23,10 +25,22 @@ def trace(
 ) -> tuple[Float[Array, "n 3"], Float[Array, "n 2"]]:
     """Where (x, y, z) electrons are, and their slopes (dx/dz, dy/dz), in the plane z = ``end``, in the laboratory's frame.
 
-    They start at ``positions`` (angstrom) with ``slopes``. Fourth-order Runge-Kutta in equal steps of z. ValueError for a backward or empty way.
+    They start at ``positions`` (angstrom) with ``slopes``. Fourth-order Runge-Kutta in equal steps of z. ValueError for fewer than one step.
     """
     checks.require_float64()
     checks.positive("steps", steps, "give the number of steps, 4000 for aberrations to a few parts in a thousand")
+    return _trace(field, positions, slopes, checks.float64(end), energy, steps)
+
+
+@functools.partial(jax.jit, static_argnames=("steps",))
+def _trace(
+    field: AxialField,
+    positions: Float[Array, "n 3"],
+    slopes: Float[Array, "n 2"],
+    end: Float[Array, ""],
+    energy: Scalar,
+    steps: int,
+) -> tuple[Float[Array, "n 3"], Float[Array, "n 2"]]:
     # Larmor's rate for 1 T is e / 2 p for slow electrons and, with V*, for fast ones
     bend = 2.0 * larmor(jnp.ones(()), energy)
 
