@@ -37,7 +37,7 @@ def measured(capsys: pytest.CaptureFixture[str], code: int, *words: Any) -> dict
     assert run(["measure", *(str(word) for word in words), "--json"]) == code
     result = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is no strict JSON"))
     assert set(result) == KEYS
-    assert result["schema"] == "emtwin.measure/1"
+    assert result["schema"] == "emtwin.measure/2"
     assert result["kind"] == words[0]
     count = len(result["quantities"])
     assert np.shape(result["covariance"]) == (count, count)
