@@ -51,7 +51,12 @@ spacing = 2.0
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     """The command line in a folder, with the caches of this test run."""
     root = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "EMTWIN_CACHE": str(run_folder("emtwin")), "JAX_PLATFORMS": "cpu", "PYTHONPATH": root}
+    environment = {
+        **os.environ,
+        "EMTWIN_CACHE": str(run_folder("specimens")),
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": root,
+    }
     return subprocess.Popen(
         [sys.executable, "-m", "tests.faults.small_emtwin", *arguments],
         cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -1,6 +1,8 @@
 """``emtwin instrument calibrate``: exit codes, JSON, output files, and refused tables."""
 
+import contextlib
 import functools
+import io
 import json
 from pathlib import Path
 
@@ -32,30 +34,48 @@ def lines(lie: float = 1.0, excitations: tuple[float, ...] = DIFFRACTION) -> tup
     return tuple(lines)
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    path = tmp_path / "table.csv"
+def write_table(folder: Path) -> Path:
+    path = folder / "table.csv"
     path.write_text("\n".join(["# by the service engineer", *lines()]) + "\n")
     return path
 
 
-def test_a_table_becomes_constants_a_file_and_a_figure(table: Path, capsys: pytest.CaptureFixture[str]):
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return write_table(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a table, its calibration and its figure."""
+    table = write_table(tmp_path_factory.mktemp("calibrated"))
     out, figure = table.with_name("calibration.json"), table.with_name("calibration.svg")
-    code = run(["instrument", "calibrate", str(table), "--out", str(out), "--figure", str(figure), "--json"])
-    result = json.loads(capsys.readouterr().out)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = run(["instrument", "calibrate", str(table), "--out", str(out), "--figure", str(figure), "--json"])
     assert code == DONE
+    assert json.loads(printed.getvalue()) == json.loads(out.read_text())
+    return table.parent
+
+
+def test_a_table_becomes_constants_a_file_and_a_figure(calibrated: Path, capsys: pytest.CaptureFixture[str]):
+    out = calibrated / "calibration.json"
+    result = json.loads(out.read_text())
     assert result["schema"] == "emtwin.calibrate/1"
-    assert json.loads(out.read_text()) == result
-    assert figure.read_text().lstrip().startswith("<?xml")
+    assert (calibrated / "calibration.svg").read_text().lstrip().startswith("<?xml")
     by_name = {constant["name"]: constant for constant in result["constants"]}
     constant = by_name["diffraction.ampere_turns"]
     assert abs(constant["value"] - 8500.0) < 3 * constant["error"] < 3 * constant["prior_error"]
     assert constant["determined"]
     assert "gun.brightness" in result["undetermined"]
-    assert run(["instrument", "calibrate", str(table), "--out", str(out)]) == BAD_INPUT
+    assert run(["instrument", "calibrate", str(calibrated / "table.csv"), "--out", str(out)]) == BAD_INPUT
     assert "exists already" in capsys.readouterr().err
-    # from Python: the same numbers bit for bit, JSON of Python's keeping doubles
-    same = calibrate(table)
+
+
+def test_from_python_the_numbers_are_the_same(calibrated: Path):
+    """Bit for bit, JSON keeping doubles."""
+    result = json.loads((calibrated / "calibration.json").read_text())
+    constant = next(constant for constant in result["constants"] if constant["name"] == "diffraction.ampere_turns")
+    same = calibrate(calibrated / "table.csv")
     assert {"schema": "emtwin.calibrate/1", **json.loads(json.dumps(same.to_dict()))} == result
     assert same["diffraction.ampere_turns"] == (constant["value"], constant["error"])
     assert same.covariance.shape == (len(same.names), len(same.names))
