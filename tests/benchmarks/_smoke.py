@@ -7,12 +7,14 @@ import importlib
 import inspect
 import multiprocessing
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from instrument.readers.reader import close_reader
 from tests.benchmarks._form import Form
 from tests.benchmarks._output import machine, plain_rows, print_table, progress
 from tests.benchmarks.acquire.runs import ONE_THREAD
@@ -32,6 +34,8 @@ LIBRARIES = (
 LAST = ("column themis", "column lattice", "column", "replay", "column haadf", "column alignment")
 """The shortest parts. Sessions of `alignment` use what those of `acquire` compiled and found."""
 FIRST = ("waves", "column aberrations")
+LIMIT = 600.0
+"""Seconds after which a part is killed, and counts as broken."""
 
 
 def run_all(benchmarks: Sequence[str]) -> int:
@@ -49,7 +53,10 @@ def run_all(benchmarks: Sequence[str]) -> int:
             start = time.monotonic()
             process = context.Process(target=_run, args=(part,))
             process.start()
-            process.join()
+            process.join(LIMIT)
+            if process.exitcode is None:
+                process.kill()
+                process.join()
             return part, process.exitcode, time.monotonic() - start
 
         with ThreadPoolExecutor(min(2, len(os.sched_getaffinity(0)))) as pool:
@@ -69,7 +76,14 @@ def _run(part: str) -> None:
     options: dict[str, Any] = {"jobs": 1} if "jobs" in inspect.signature(cases).parameters else {}
     if part == "column":
         options["parts"] = PARTS[-1:]
-    rows = cases(
-        short=Form.SMOKE, progress=lambda text, fraction=None: progress(f"{part}: {text}", fraction), **options
-    )
+
+    def named(text: str, fraction: float | None = None) -> None:
+        progress(f"{part}: {text}", fraction)
+
+    try:
+        rows = cases(short=Form.SMOKE, progress=named, **options)
+    finally:
+        close_reader()  # this process ends without `atexit`, but not before its children
     print_table({"name": part, "machine": machine(), "cases": plain_rows(rows, Form.SMOKE)})
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    named(f"done, {sum(usage.ru_utime + usage.ru_stime for usage in used):.0f} s of a core")
