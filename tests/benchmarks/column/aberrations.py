@@ -206,7 +206,7 @@ def _films(short: Form, jobs: int, progress: Progress) -> list[Case]:
     # alone in its process first, so that nothing shares the cores with what is timed
     if short is Form.SMOKE:
         sequential = _map(functools.partial(trial, sizes=SMOKE), [FIRST - 2, FIRST - 1], 0, "time of a fit", progress)
-        results = _map(functools.partial(trial, sizes=SMOKE), [FIRST], 0, "films", progress)
+        results = sequential
     else:
         sequential = _map(timed, [FIRST - 1 - i for i in reversed(range(3))], 1, "time of a fit", progress)
         results = _map(trial, [FIRST + i for i in range(count)], jobs, "films", progress)
