@@ -52,7 +52,7 @@ class Sizes(NamedTuple):
 
 
 SIZES = Sizes()
-SMOKE = Sizes(24, 8, 8, (((0, 0), 0.0), ((6, 0), 0.0), ((0, 0), 300.0)), (2, 12))
+SMOKE = Sizes(16, 8, 8, (((0, 0), 0.0), ((6, 0), 0.0), ((0, 0), 300.0)), (2, 12))
 
 
 def off(seed: int) -> np.ndarray:
