@@ -9,96 +9,18 @@ import argparse
 import importlib
 import inspect
 import json
-import os
-import platform
-import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from tests.benchmarks._form import Form
+from tests.benchmarks._output import machine, plain_rows, print_table, progress
 
 FOLDER = Path(__file__).parent
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers were measured on."""
-    cpu = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        models = [
-            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        cpu = models[0] if models else cpu
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return {
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory, 1),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("jax", "numpy", "abtem")},
-    }
 
 
 def names() -> list[str]:
     """The benchmarks there are."""
     return sorted(path.parent.name for path in FOLDER.glob("*/bench.py"))
-
-
-def _progress(text: str, fraction: float | None = None) -> None:
-    percent = "" if fraction is None else f" {100 * fraction:3.0f} %"
-    print(f"[{time.strftime('%H:%M:%S')}]{percent} {text}", file=sys.stderr, flush=True)
-
-
-def _plain(value: Any) -> Any:
-    """A JSON value out of a numpy scalar or array; what is not finite becomes None."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float):
-        return value if value - value == 0.0 else None
-    return value
-
-
-def _print_table(result: dict[str, Any]) -> None:
-    table = Table("case", "value", "unit", "bar", "holds", title=result["name"], box=None, title_justify="left")
-    for case in result["cases"]:
-        holds = {True: "[green]yes[/]", False: "[red]NO[/]", None: "-"}[case["holds"]]
-        value = case["value"]
-        table.add_row(
-            case["case"],
-            f"{value:.4g}" if isinstance(value, float) else str(value),
-            case["unit"],
-            str(case["bar"] or ""),
-            holds,
-        )
-    console = Console(highlight=False)
-    console.print(table)
-    console.print(", ".join(f"{name} {value}" for name, value in result["machine"].items()), style="dim")
-
-
-def _smoke_all() -> int:
-    """The smoke form of every benchmark, each in a process of its own, two at a time; 0 if none broke."""
-
-    def run(name: str) -> tuple[str, int, float]:
-        start = time.monotonic()
-        code = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks", name, "--smoke"], cwd=FOLDER.parents[1]
-        ).returncode
-        return name, code, time.monotonic() - start
-
-    with ThreadPoolExecutor(min(2, len(os.sched_getaffinity(0)))) as pool:
-        ended = list(pool.map(run, names()))
-    for name, code, seconds in ended:
-        print(f"{name}: {'runs' if code == 0 else f'BROKE, exit code {code}'}, {seconds:.0f} s", flush=True)
-    return int(any(code for _, code, _ in ended))
 
 
 def main(arguments: list[str]) -> int:
@@ -116,7 +38,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--work", type=Path, help="folder that keeps what is finished, where the benchmark can go on")
     parsed = parser.parse_args(arguments)
     if parsed.name is None and parsed.smoke:
-        return _smoke_all()
+        from tests.benchmarks._smoke import run_all
+
+        return run_all(names())
     if parsed.name not in names():
         print(f"no benchmark is called {parsed.name!r}; there are: {', '.join(names())}", file=sys.stderr)
         return 2
@@ -133,16 +57,13 @@ def main(arguments: list[str]) -> int:
         print(f"benchmark {parsed.name!r} has no --{', --'.join(sorted(unknown))}; leave it out", file=sys.stderr)
         return 2
     form = Form.SMOKE if parsed.smoke else Form.SHORT if parsed.short else Form.WHOLE
-    case_rows = cases(short=form, progress=_progress, **options)
-    plain = [{key: _plain(value) for key, value in case.items()} for case in case_rows]
-    if form is Form.SMOKE:
-        plain = [{**case, "holds": None} for case in plain]
-    result = {"name": parsed.name, "machine": machine(), "cases": plain}
+    rows = plain_rows(cases(short=form, progress=progress, **options), form)
+    result = {"name": parsed.name, "machine": machine(), "cases": rows}
     if parsed.json:
         print(json.dumps(result, allow_nan=False))
     else:
-        _print_table(result)
-    return 1 if any(case["holds"] is False for case in plain) else 0
+        print_table(result)
+    return 1 if any(row["holds"] is False for row in rows) else 0
 
 
 if __name__ == "__main__":

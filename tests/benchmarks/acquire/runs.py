@@ -25,8 +25,8 @@ ONE_THREAD = {
 }
 
 SHORT_PLAN = (("count", 16), ("sites", 2), ("duration", 1800.0 * 2 / 7))
-SMOKE_PLAN = (("count", 3), ("sites", 1), ("duration", 1800.0 / 7))
-"""Changes of the scenario's requests for sessions that are shorter than it: 16 requests at two places, 3 at one."""
+SMOKE_PLAN = (("count", 2), ("sites", 1), ("duration", 1800.0 / 7))
+"""Changes of the scenario's requests for sessions that are shorter than it: 16 requests at two places, 2 at one."""
 
 
 @dataclasses.dataclass(frozen=True)

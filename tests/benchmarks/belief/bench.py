@@ -41,7 +41,7 @@ def cases(
     keys = [(FIRST + i, True) for i in range(count)] + [(FIRST + i, False) for i in range(blind)]
     rows = _engine(short, progress)
     rows += _logs(short, progress)
-    sessions = _sessions(keys, jobs or len(os.sched_getaffinity(0)), work, progress)
+    sessions = _sessions(keys, jobs or len(os.sched_getaffinity(0)), work, short is Form.SMOKE, progress)
     image_sessions = [sessions[key] for key in keys if key[1]]
     rows += judge.judged(image_sessions, [sessions[key] for key in keys if not key[1]], judge_bars=count >= 50)
     rows.append(judge.case("time of the whole", time.monotonic() - start, "s", "<= 300" if short else "<= 3600", None))
@@ -106,11 +106,11 @@ def _logs(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
 
 
 def _sessions(
-    keys: list[tuple[int, bool]], jobs: int, work: Path | None, progress: Callable[..., None]
+    keys: list[tuple[int, bool]], jobs: int, work: Path | None, coarse: bool, progress: Callable[..., None]
 ) -> dict[tuple[int, bool], dict[str, Any]]:
-    """Every requested session, filtered, or read from ``work``."""
+    """Every requested session, filtered (``coarse`` in the smoke form), or read from ``work``."""
     sessions: dict[tuple[int, bool], dict[str, Any]] = {}
-    folder = None if work is None else work / _code_key()
+    folder = None if work is None else work / f"{_code_key()}{'-coarse' if coarse else ''}"
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         for key in keys:
@@ -122,7 +122,7 @@ def _sessions(
         return sessions
     pools = _pools(min(jobs, len(left)))
     try:
-        running = {pools[number % len(pools)].submit(_follow, *key): key for number, key in enumerate(left)}
+        running = {pools[number % len(pools)].submit(_follow, *key, coarse): key for number, key in enumerate(left)}
         for ended in as_completed(running):
             key = running[ended]
             sessions[key] = ended.result()
@@ -157,10 +157,10 @@ def _precise() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
-def _follow(seed: int, images: bool) -> dict[str, Any]:
+def _follow(seed: int, images: bool, coarse: bool) -> dict[str, Any]:
     from tests.benchmarks.belief.sessions import follow
 
-    return follow(seed, images)
+    return follow(seed, images, coarse)
 
 
 def _code_key() -> str:

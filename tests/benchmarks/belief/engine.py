@@ -116,14 +116,15 @@ def hour() -> dict[str, float]:
     return day(1.0)
 
 
-def exact() -> dict[str, float]:
-    """Differences, in standard deviations: from a dense filter and smoother, from cuthbert, between orders of arrival, and after serialization."""
+def exact(readings: int = 80) -> dict[str, float]:
+    """Differences in standard deviations, of up to so many ``readings`` a channel: from a dense filter and smoother, from cuthbert, between orders of arrival,
+    and after serialization."""
     from reconstruct.stream.stream import Stream
     from tests.reconstruct.stream import instruments as small
 
     model = small.toy()
     generator = np.random.default_rng(0)
-    seconds = np.sort(generator.uniform(0.1, 60.0, 80))
+    seconds = np.sort(generator.uniform(0.1, 60.0, readings))
     batches = small.heard(model, seconds, small.drawn(model, seconds, 1), 2, keep=0.7)
     until = small.START + 61 * SECOND
     stream = Stream(model, small.START, exact=10**6, outliers=0.0, window=20.0)
@@ -217,8 +218,8 @@ def quick() -> dict[str, float]:
 SMOKE: dict[str, Callable[[], dict[str, float]]] = {
     "live": lambda: live(1.0),
     "quick": lambda: live(2.0, 0.1),
-    "hour": lambda: day(0.05),
-    "exact": exact,
+    "hour": lambda: day(1.0 / 30.0),
+    "exact": lambda: exact(20),
 }
 """The same by name, of a moment each."""
 

@@ -111,7 +111,12 @@ def _coverage(sessions: list[Session], bar_holds) -> list[Case]:
         case("control: variance x 0.6 covers", low, "", "outside 0.87 to 0.93", bar_holds(not 0.87 <= low <= 0.93)),
         case("control: variance x 1.6 covers", high, "", "outside 0.87 to 0.93", bar_holds(not 0.87 <= high <= 0.93)),
     ]
-    smooth = np.stack([(session["smooth"] - session["truth"][:-1]) / session["smooth_std"] for session in sessions])
+    smooth = np.stack(
+        [
+            (session["smooth"] - session["truth"][-1 - len(session["smooth"]) : -1]) / session["smooth_std"]
+            for session in sessions
+        ]
+    )
     rows.append(case("smoother: pooled coverage of 90 %", _covered(smooth), "", "", None))
     for index, name in enumerate(NAMES):
         rows.append(case(f"coverage: {name}", _covered(sigmas[..., index]), "", "", None))

@@ -13,11 +13,17 @@ VERDICT_START = 30.0
 """Session time (s) from which verdicts are scored."""
 
 
-def follow(seed: int, images: bool = True) -> dict[str, Any]:
-    """The session of ``seed``, with or without its images, as plain values and arrays [times, states]."""
-    session = record(seed)
+SMOKE_POLL, SMOKE_SMOOTHED = 4.0, 3
+"""Seconds between two polls, and of how many times the past is estimated, where a session is followed coarsely."""
+
+
+def follow(seed: int, images: bool = True, coarse: bool = False) -> dict[str, Any]:
+    """The session of ``seed``, with or without its images, as plain values and arrays [times, states]. ``coarse``: fewer polls, and the past only of the
+    last times."""
+    poll, smoothed = (SMOKE_POLL, SCORED[-1 - SMOKE_SMOOTHED : -1]) if coarse else (POLL, SCORED[:-1])
+    session = record(seed, poll)
     start = time.perf_counter()
-    stream, result = _followed(session, images)
+    stream, result = _followed(session, images, poll)
     result["seconds"] = time.perf_counter() - start
     result |= {"seed": seed, "truth": np.stack([session.truth[name] for name in STATES], axis=1)}
     result["simple"] = _simple(session) if images else {}
@@ -32,13 +38,13 @@ def follow(seed: int, images: bool = True) -> dict[str, Any]:
     if images:
         stream.settle(session.epoch + round(SCORED[-1] * 1e9))
         smooth, covariances = stream.smoother().quantities(
-            STATES, [session.epoch + round(seconds * 1e9) for seconds in SCORED[:-1]]
+            STATES, [session.epoch + round(seconds * 1e9) for seconds in smoothed]
         )
         result["smooth"], result["smooth_std"] = smooth, np.sqrt(np.einsum("tii->ti", covariances))
     return result
 
 
-def _followed(session: Recorded, images: bool) -> tuple[Stream, dict[str, Any]]:
+def _followed(session: Recorded, images: bool, poll: float) -> tuple[Stream, dict[str, Any]]:
     stream = Stream(table().model(), session.epoch)
     ready = list(session.images) if images else []
     commands = [
@@ -48,7 +54,7 @@ def _followed(session: Recorded, images: bool) -> tuple[Stream, dict[str, Any]]:
     verdicts: dict[str, set[str]] = {name: set() for name in channels()}
     first_stuck: dict[str, float] = {}
     for number, mail in enumerate(session.mail):
-        now = (number + 1) * POLL
+        now = (number + 1) * poll
         stream.push(mail, session.epoch + round(now * 1e9))
         while commands and commands[0][0] <= now:
             command_time, changes = commands.pop(0)

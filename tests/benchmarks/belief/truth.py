@@ -70,8 +70,8 @@ class Recorded:
     """What was commanded of lens, stigmators and stage at `SCORED` and at the images' times."""
 
 
-def record(seed: int) -> Recorded:
-    """The session of ``seed``, commands drawn from it."""
+def record(seed: int, poll: float = POLL) -> Recorded:
+    """The session of ``seed``, commands drawn from it, its readings fetched every ``poll`` seconds."""
     session = TruthSession(presets()["session"], seed)
     generator = np.random.default_rng([seed, 4])
     commands, reset = _plan(generator)
@@ -95,7 +95,7 @@ def record(seed: int) -> Recorded:
     return Recorded(
         seed,
         session.epoch,
-        _mail(session),
+        _mail(session, poll),
         [_image(session, command_time, generator) for command_time in IMAGES],
         quantities,
         commands,
@@ -147,13 +147,13 @@ def _plan(generator: np.random.Generator) -> tuple[list[tuple[float, dict[str, f
     return sorted(commands, key=lambda command: command[0]), (reset, size)
 
 
-def _mail(session: TruthSession) -> list[list[Readings]]:
-    polls = round(LENGTH / POLL)
+def _mail(session: TruthSession, interval: float) -> list[list[Readings]]:
+    polls = round(LENGTH / interval)
     mail: list[list[Readings]] = [[] for _ in range(polls)]
     for arrivals in session.arrivals(LENGTH, channels()):
         order = np.argsort(arrivals.arrival, kind="stable")
         numbers, times, values = arrivals.numbers[order], arrivals.times[order], arrivals.values[order]
-        poll = ((arrivals.arrival[order] - session.epoch) // round(POLL * 1e9)).astype(int)
+        poll = ((arrivals.arrival[order] - session.epoch) // round(interval * 1e9)).astype(int)
         edges = np.searchsorted(poll, np.arange(polls + 1))
         for number in np.unique(poll[poll < polls]).tolist():
             batch = slice(edges[number], edges[number + 1])

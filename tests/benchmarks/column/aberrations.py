@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,6 @@ TRIALS, DRAWS, SERIES = (100, 4, 1), (48, 4, 2), (20, 1, 1)
 """Films, draws of a known crystal and series of exposures in each form."""
 ELECTRONS = 1e7
 DEFOCI = (-200.0, 0.0, 200.0)
-POINTS = 48
-"""Scan positions along a side: beyond their band this film scatters too little to say more (expected errors are within 1 % of those with 64)."""
 WIDTHS = np.array([600, 300, 300, 3e3, 3e3, 3e3, 3e3, 1e5, 3e4, 3e4, 3e4, 3e4])
 """Prior widths (angstrom) of what a start may be off by."""
 ALIGNED = np.array([20, 20, 20, 1e3, 1e3, 1e3, 1e3, 5e4, 2e4, 2e4, 2e4, 2e4])
@@ -35,6 +33,26 @@ INDICES = {"C10": [0], "C12": [1, 2], "C21": [3, 4], "C23": [5, 6], "C30": [7]}
 ONE_THREAD = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 Progress = Callable[..., None]
+
+TILTS = [(0, 0)] + [(r * x, r * y) for r in (6, 12) for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1))]
+"""Tilts to choose from, in beams of 0.78 mrad."""
+CHANGES = (-600.0, -300.0, -100.0, 0.0, 100.0, 300.0, 600.0)
+
+
+class Sizes(NamedTuple):
+    """Scan positions along a side; every how many-th beam the camera records of a film, and in a chosen series; choices of tilt and C10; and cells in
+    depth and scan positions along a side of the known crystal."""
+
+    points: int = 48
+    """Beyond their band this film scatters too little to say more: expected errors are within 1 % of those with 64."""
+    pitch: int = 4
+    series_pitch: int = 5
+    choices: tuple[tuple[tuple[int, int], float], ...] = tuple((tilt, c10) for tilt in TILTS for c10 in CHANGES)
+    crystal: tuple[int, int] = (5, 12)
+
+
+SIZES = Sizes()
+SMOKE = Sizes(16, 8, 8, (((0, 0), 0.0), ((6, 0), 0.0), ((0, 0), 300.0)), (2, 12))
 
 
 def off(seed: int) -> np.ndarray:
@@ -47,7 +65,7 @@ def off(seed: int) -> np.ndarray:
     return c
 
 
-def trial(seed: int) -> dict[str, Any]:
+def trial(seed: int, sizes: Sizes = SIZES) -> dict[str, Any]:
     """One film, three exposures, one fit: errors and standard deviations [12] and the seconds of its core that it took."""
     from reconstruct.measurement.film.estimator import fit_amorphous
     from reconstruct.measurement.film.exposure import Optics
@@ -55,8 +73,10 @@ def trial(seed: int) -> dict[str, Any]:
     from tests.synthetic import amorphous_films as films
 
     true, generator = off(seed), np.random.default_rng([2, seed])
-    film = films.film(seed, indices=films.camera(4))
-    exposures = [films.exposure(film, true, ELECTRONS / len(DEFOCI), generator, POINTS, c10=c10) for c10 in DEFOCI]
+    film = films.film(seed, indices=films.camera(sizes.pitch))
+    exposures = [
+        films.exposure(film, true, ELECTRONS / len(DEFOCI), generator, sizes.points, c10=c10) for c10 in DEFOCI
+    ]
     start = time.process_time()
     fit = fit_amorphous(exposures, Optics(films.ENERGY, films.SEMIANGLE), Prior.independent(WIDTHS))
     seconds = time.process_time() - start
@@ -79,14 +99,9 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-TILTS = [(0, 0)] + [(r * x, r * y) for r in (6, 12) for x, y in ((1, 0), (0, 1), (-1, 0), (0, -1))]
-"""Tilts to choose from, in beams of 0.78 mrad."""
-CHANGES = (-600.0, -300.0, -100.0, 0.0, 100.0, 300.0, 600.0)
-
-
 @functools.cache
-def _exposure_choices() -> tuple[Any, ...]:
-    """(tilt, change of C10), settings, film, and which to take first, before anything is measured: the same for every film of a kind."""
+def _exposure_choices(sizes: Sizes) -> tuple[Any, ...]:
+    """Settings, film, and which to take first, before anything is measured: the same for every film of a kind."""
     from learn.design.film_design import Film, next_exposure
     from reconstruct.measurement.film.exposure import Optics, Setting
     from reconstruct.measurement.prior import Prior
@@ -95,20 +110,19 @@ def _exposure_choices() -> tuple[Any, ...]:
 
     optics = Optics(films.ENERGY, films.SEMIANGLE)
     step = wavelength(films.ENERGY) / films.SIDE
-    angles = films.camera(5) * step
-    choices = [(tilt, c10) for tilt in TILTS for c10 in CHANGES]
+    points, angles = sizes.points, films.camera(sizes.series_pitch) * step
     settings = [
         Setting(
-            (POINTS, POINTS), films.SIDE / POINTS, angles, step, ELECTRONS / 3, (x * step, y * step), c10, periodic=True
+            (points, points), films.SIDE / points, angles, step, ELECTRONS / 3, (x * step, y * step), c10, periodic=True
         )
-        for (x, y), c10 in choices
+        for (x, y), c10 in sizes.choices
     ]
     film = Film.of("C", 0.1, (50.0, 20.0), optics, closest=1.35)
     prior = Prior.independent(ALIGNED)
-    return choices, settings, film, next_exposure(settings, optics, film, prior.mean, prior.covariance, draws=4).index
+    return settings, film, next_exposure(settings, optics, film, prior.mean, prior.covariance, draws=4).index
 
 
-def design(seed: int) -> dict[str, Any]:
+def design(seed: int, sizes: Sizes = SIZES) -> dict[str, Any]:
     """A chosen and a random series of three exposures of equal dose on one film. What goes well with the first of the chosen ones is chosen where that
     one's fit puts the coefficients.
 
@@ -126,7 +140,7 @@ def design(seed: int) -> dict[str, Any]:
     generator = np.random.default_rng([3, seed])
     true = np.zeros(25)
     true[:12] = ALIGNED * generator.normal(size=12)
-    choices, settings, film, first = _exposure_choices()
+    settings, film, first = _exposure_choices(sizes)
     prior = Prior.independent(ALIGNED)
     random_choices = [int(index) for index in generator.choice(len(settings), 3)]
     weights = aperture_weights(optics)
@@ -134,10 +148,10 @@ def design(seed: int) -> dict[str, Any]:
     film_rows: dict[tuple[int, int], Any] = {}
 
     def expose(choice: int) -> Any:
-        tilt, c10 = choices[choice]
+        tilt, c10 = sizes.choices[choice]
         if tilt not in film_rows:
-            film_rows[tilt] = films.film(seed, indices=films.tilted(films.camera(5), tilt))
-        return films.exposure(film_rows[tilt], true, ELECTRONS / 3, generator, POINTS, tilt=tilt, c10=c10)
+            film_rows[tilt] = films.film(seed, indices=films.tilted(films.camera(sizes.series_pitch), tilt))
+        return films.exposure(film_rows[tilt], true, ELECTRONS / 3, generator, sizes.points, tilt=tilt, c10=c10)
 
     first_exposure = expose(first)
     first_fit = fit_amorphous([first_exposure], optics, prior)
@@ -167,7 +181,9 @@ def _precise() -> None:
 
 
 def _map(work: Callable[[int], Any], seeds: list[int], jobs: int, name: str, progress: Progress) -> list[Any]:
-    """``work`` of all seeds, in workers of one thread each."""
+    """``work`` of all seeds, in workers of one thread each; without ``jobs`` in this process."""
+    if not jobs:
+        return [work(seed) for seed in seeds]
     earlier = {key: os.environ.get(key) for key in ONE_THREAD}
     os.environ.update(ONE_THREAD)
     try:
@@ -188,10 +204,12 @@ def _map(work: Callable[[int], Any], seeds: list[int], jobs: int, name: str, pro
 def _films(short: Form, jobs: int, progress: Progress) -> list[Case]:
     count = TRIALS[short]
     # alone in its process first, so that nothing shares the cores with what is timed
-    sequential = _map(
-        timed, [FIRST - 1 - i for i in reversed(range(2 if short is Form.SMOKE else 3))], 1, "time of a fit", progress
-    )
-    results = _map(trial, [FIRST + i for i in range(count)], jobs, "films", progress)
+    if short is Form.SMOKE:
+        sequential = _map(functools.partial(trial, sizes=SMOKE), [FIRST - 2, FIRST - 1], 0, "time of a fit", progress)
+        results = sequential
+    else:
+        sequential = _map(timed, [FIRST - 1 - i for i in reversed(range(3))], 1, "time of a fit", progress)
+        results = _map(trial, [FIRST + i for i in range(count)], jobs, "films", progress)
     errors, std = np.array([result["error"] for result in results]), np.array([result["std"] for result in results])
     warm = float(np.median([result["seconds"] for result in sequential[1:]]))
     judge_bars = not short
@@ -248,7 +266,9 @@ def _films(short: Form, jobs: int, progress: Progress) -> list[Case]:
 
 def _designs(short: Form, jobs: int, progress: Progress) -> list[Case]:
     count = SERIES[short]
-    pairs = _map(design, [FIRST + 500 + i for i in range(count)], jobs, "series of exposures", progress)
+    smoke = short is Form.SMOKE
+    work = functools.partial(design, sizes=SMOKE) if smoke else design
+    pairs = _map(work, [FIRST + 500 + i for i in range(count)], 0 if smoke else jobs, "series of exposures", progress)
     wins = {key: int(sum(pair["chosen"][key] < pair["random"][key] for pair in pairs)) for key in ("posterior", "loss")}
     left = {
         key: np.sqrt(np.sum([pair["chosen"][key] for pair in pairs]) / np.sum([pair["random"][key] for pair in pairs]))
@@ -273,7 +293,9 @@ def _crystals(short: Form, progress: Progress) -> list[Case]:
     from reconstruct.measurement.film.exposure import Exposure
     from reconstruct.measurement.prior import Prior
 
-    crystal, setting, optics, crystal_model, direct = crystal_scan(ELECTRONS)
+    crystal, setting, optics, crystal_model, direct = crystal_scan(
+        ELECTRONS, *(SMOKE if short is Form.SMOKE else SIZES).crystal
+    )
     true = np.array([30.0, 10, -15, 300, -200, 150, 100, 5e3, 1e3, 2e3, -1e3, 500, 0.3, 0.7, 0.0])
     mean = direct(true)
     information = crystal_information(crystal_model, true)

@@ -28,10 +28,10 @@ def cases(short: Form, progress: Callable[..., None], jobs: int | None = None) -
     """All numbers of this part; if ``short`` one pair of sessions of 16 requests, and no bars."""
     start = time.monotonic()
     workers = jobs or min(2, len(os.sched_getaffinity(0)))
-    pairs = [_pair(FIRST + number, short) for number in range(COUNT[short])]
-    outcomes = run_all(
-        [run for pair in pairs for run in pair], Store(cache_folder() / "benchmark-alignment"), workers, progress
-    )
+    smoke = short is Form.SMOKE  # its session with chosen images is one of the benchmark `acquire`
+    pairs = [_pair(number if smoke else FIRST + number, short) for number in range(COUNT[short])]
+    store = Store(cache_folder() / f"benchmark-{'acquire' if smoke else 'alignment'}")
+    outcomes = run_all([run for pair in pairs for run in pair], store, workers, progress)
     completed = []
     for pair in pairs:
         chosen, fixed = (outcomes[run] for run in pair)

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -26,25 +26,29 @@ PARTS = ("alignment", "aberrations", "thickness", "haadf", "lattice", "calibrati
 
 
 def cases(
-    short: Form, progress: Callable[..., None], jobs: int | None = None, work: Path | None = None
+    short: Form,
+    progress: Callable[..., None],
+    jobs: int | None = None,
+    work: Path | None = None,
+    parts: Sequence[str] = PARTS,
 ) -> list[dict[str, Any]]:
-    """All numbers; if ``short`` a few trials of each part, and no bars that need many. ``jobs`` parts at a time, as many as cores if None. ``work`` keeps what
-    each part found, and parts that an interrupted run of the same form and code kept there are not run again."""
+    """All numbers of these ``parts``; if ``short`` a few trials of each part, and no bars that need many. ``jobs`` parts at a time, as many as cores if
+    None. ``work`` keeps what each part found, and parts that an interrupted run of the same form and code kept there are not run again."""
     start = time.monotonic()
     if work is not None:
         work = work / f"{code_key(*sorted(HERE.glob('*.py')), *PACKAGES)}-{short.name.lower()}"
     workers = jobs or min(2, len(os.sched_getaffinity(0)))
-    reused = [name for name in PARTS if work is not None and (work / f"{name}.json").is_file()]
+    reused = [name for name in parts if work is not None and (work / f"{name}.json").is_file()]
     cases_by_part: dict[str, list[dict[str, Any]]] = {}
     with ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(_part, name, short, work): name for name in PARTS}
+        running = {pool.submit(_part, name, short, work): name for name in parts}
         for number, future in enumerate(as_completed(running)):
             name = running[future]
             cases_by_part[name] = future.result()
             missed = [row["case"] for row in cases_by_part[name] if row["holds"] is False]
-            progress(f"{name} is done{', missed: ' if missed else ''}{'; '.join(missed)}", (number + 1) / len(PARTS))
+            progress(f"{name} is done{', missed: ' if missed else ''}{'; '.join(missed)}", (number + 1) / len(parts))
     seconds, bar = time.monotonic() - start, 300.0 if short else 3600.0
-    rows = [row for name in reversed(PARTS) for row in cases_by_part[name]]
+    rows = [row for name in reversed(parts) for row in cases_by_part[name]]
     total = case("time of the whole", seconds, "s", f"<= {bar:g}", seconds <= bar)
     if reused:
         total = case("time of the whole", None, "s", f"not measured: kept from before: {', '.join(reused)}", None)

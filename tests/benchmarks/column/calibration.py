@@ -23,8 +23,8 @@ from twin.column.column import Column
 
 FIRST, COUNT = 4000, (50, 2, 1)
 """Seed of the first table, and tables in each form."""
-SETTINGS_PER_MODE, HELD_OUT_PER_MODE = 10, 5
-"""Settings of each mode in a table, and held out of it."""
+SETTINGS_PER_MODE, HELD_OUT_PER_MODE = (10, 10, 8), (5, 5, 2)
+"""Settings of each mode in a table, and held out of it, in each form."""
 FREE_CONTROLS = {
     "camera_length": ("lens.intermediate", "lens.projector1"),
     "magnification": ("lens.diffraction", "lens.intermediate", "lens.projector1"),
@@ -60,8 +60,8 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
         seed += 1
         try:
             other_column = OtherColumn.drawn(table, generator)
-            rows = table_of(other_column, generator, 300e3, SETTINGS_PER_MODE)
-            held_out = table_of(other_column, generator, 300e3, HELD_OUT_PER_MODE, noisy=False)
+            rows = table_of(other_column, generator, 300e3, SETTINGS_PER_MODE[short])
+            held_out = table_of(other_column, generator, 300e3, HELD_OUT_PER_MODE[short], noisy=False)
         except Unusable:
             unusable += 1
             continue

@@ -16,8 +16,8 @@ class CrystalScan(NamedTuple):
     expected: Callable[[np.ndarray], np.ndarray]
 
 
-def crystal_scan(electrons: float) -> CrystalScan:
-    """SrTiO3 [001], five cells deep: data by one multislice for each probe through a supercell."""
+def crystal_scan(electrons: float, cells: int, points: int) -> CrystalScan:
+    """SrTiO3 [001], ``cells`` deep, scanned at ``points`` x ``points`` positions: data by one multislice for each probe through a supercell."""
     import jax.numpy as jnp
 
     from reconstruct.measurement.crystal import Crystal, build_model
@@ -28,7 +28,7 @@ def crystal_scan(electrons: float) -> CrystalScan:
     from twin.sample.specimen import Specimen, srtio3_unit
     from twin.scattering.signals import patterns, prepared
 
-    side, repeats, cells, points, fine = 3.905, 5, 5, 12, 32
+    side, repeats, fine = 3.905, 5, 32
     optics = Optics(200e3, 30e-3)
     unit = Specimen.from_atoms(srtio3_unit(side))
     crystal = Crystal(unit.slices(fine, 2, thermal="debye-waller"), cells)

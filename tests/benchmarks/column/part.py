@@ -7,8 +7,8 @@ import sys
 
 import jax
 
-from tests.benchmarks.__main__ import _plain, _progress
 from tests.benchmarks._form import Form
+from tests.benchmarks._output import plain_rows, progress
 
 if __name__ == "__main__":
     name = sys.argv[1]
@@ -17,9 +17,8 @@ if __name__ == "__main__":
     cases = importlib.import_module(f"tests.benchmarks.column.{name}").cases
     options = {"jobs": 1} if "jobs" in inspect.signature(cases).parameters else {}
 
-    def progress(text: str, fraction: float | None = None) -> None:
-        """On stderr, with the part's name."""
-        _progress(f"{name}: {text}", fraction)
+    def named(text: str, fraction: float | None = None) -> None:
+        """Progress with the part's name."""
+        progress(f"{name}: {text}", fraction)
 
-    rows = cases(short=form, progress=progress, **options)
-    print(json.dumps([{key: _plain(value) for key, value in case.items()} for case in rows], allow_nan=False))
+    print(json.dumps(plain_rows(cases(short=form, progress=named, **options), form), allow_nan=False))

@@ -36,7 +36,7 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
     progress("Gram model against exact multislice")
     rows += _gram_against_exact(2 if short is Form.SMOKE else 6)
     progress("building the default Gram model in a process of its own")
-    return rows + _default_build(short is Form.SMOKE)
+    return rows + _default_build(small=short is Form.SMOKE)
 
 
 def _against_abtem(name: str, small: bool) -> list[dict[str, Any]]:
@@ -146,11 +146,13 @@ def _gram_against_exact(cells: int) -> list[dict[str, Any]]:
 
 
 def _default_build(small: bool) -> list[dict[str, Any]]:
-    process = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.physics.bench", *(["--small"] if small else [])],
-        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
-    )  # fmt: skip
-    report = json.loads(process.stdout.splitlines()[-1])
+    """In a process of its own, or in this one and of a thin crystal if ``small``."""
+    if small:
+        report = built(SMALL)
+    else:
+        command = [sys.executable, "-m", "tests.benchmarks.physics.bench"]
+        process = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+        report = json.loads(process.stdout.splitlines()[-1])
     return [
         case("building the default Gram model", report["seconds"], "s", "< 35", report["seconds"] < 35),
         case("memory peak of the build", report["peak_mib"], "MiB", "< 1536", report["peak_mib"] < 1536),
@@ -181,24 +183,26 @@ def _peak_mib() -> float:
     return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
-def main(small: bool) -> None:
-    """Build the default model, or one of a thin crystal, and print what it took."""
-    jax.config.update("jax_enable_x64", True)
+SMALL: dict[str, Any] = {
+    "cells_z": 4,
+    "depths": (2, 3, 4),
+    "seeds": (0,),
+    "untilted_seeds": (),
+    "gpts": 96,
+    "degree": 2,
+    "detector": (30e-3, 55e-3),
+}
+"""Options of a model of a thin crystal on few points."""
+
+
+def built(options: dict[str, Any]) -> dict[str, float]:
+    """What it took to build a model with these ``options`` and to use it."""
     from twin.sample.specimen import srtio3_unit
     from twin.scattering.gram.crystal import build_gram
     from twin.scattering.gram.model import harmonics, image
 
     start = time.perf_counter()
-    options: dict[str, Any] = {
-        "cells_z": 4,
-        "depths": (2, 3, 4),
-        "seeds": (0,),
-        "untilted_seeds": (),
-        "gpts": 96,
-        "degree": 2,
-        "detector": (30e-3, 55e-3),
-    }
-    model = build_gram(srtio3_unit(), **(options if small else {}))
+    model = build_gram(srtio3_unit(), **options)
     seconds = time.perf_counter() - start
     peak = _peak_mib()
     rng, samples = np.random.default_rng(0), 128
@@ -206,7 +210,7 @@ def main(small: bool) -> None:
     vectors[:, :8] = rng.normal(size=(samples, 8)) * [50, 20, 20, 200, 200, 200, 200, 1e4]
     arguments = (
         vectors,
-        rng.normal(*((12, 1) if small else (80, 5)), samples),
+        rng.normal(*((12, 1) if options else (80, 5)), samples),
         rng.normal(0, 2e-3, (samples, 2)),
         np.full(samples, 30.0),
     )
@@ -219,7 +223,7 @@ def main(small: bool) -> None:
     batch = many(model, *arguments)
     jax.block_until_ready(draw(model, batch, spots, 0.4))
     drawing = min(_cpu_seconds(lambda: draw(model, batch, spots, 0.4)) for _ in range(5))
-    report = {
+    return {
         "seconds": seconds,
         "peak_mib": peak,
         "residual": model.residual,
@@ -227,8 +231,8 @@ def main(small: bool) -> None:
         "image_ms": drawing / samples * 1e3,
         "compile_s": compiling - seconds_per_batch,
     }
-    print(json.dumps(report))
 
 
 if __name__ == "__main__":
-    main("--small" in sys.argv[1:])
+    jax.config.update("jax_enable_x64", True)
+    print(json.dumps(built({})))

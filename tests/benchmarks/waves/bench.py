@@ -20,7 +20,7 @@ import numpy as np
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.benchmarks.waves.case import measured
-from tests.benchmarks.waves.cases import SEEDS, SERIES, SERIES_BY_ABTEM, SIZES, sizes
+from tests.benchmarks.waves.cases import SERIES, SERIES_BY_ABTEM, SIZES, seeds, sizes
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -155,7 +155,7 @@ def _crystal(run: _Runner) -> list[dict[str, Any]]:
 
 
 def _phonons(run: _Runner, best: str) -> list[dict[str, Any]]:
-    name = f"the same, {len(SEEDS)} phonons"
+    name = f"the same, {len(seeds(run.short))} phonons"
     sides = [run("phonons", "abtem", 1, f"scan, {best}"), run("phonons", "abtem", 1, f"PRISM, {_threads(best)}")]
     return _image(run, "phonons", name, 0.01, ">= 2, going for 5", 2.0, sides)
 

@@ -17,16 +17,16 @@ import numpy as np
 
 from tests.benchmarks._form import Form
 from tests.benchmarks.waves import abtem, ours
-from tests.benchmarks.waves.cases import SEEDS, SIZES, Runs
+from tests.benchmarks.waves.cases import SEEDS, SIZES, Runs, seeds
 
 CASES: dict[str, dict[str, Callable[[Form], Runs]]] = {
     "probes": {"ours": ours.probes, "abtem": abtem.probes},
     "exit": {"ours": ours.exit, "abtem": abtem.exit},
     "crystal": {"ours": ours.image, "abtem": abtem.image, "exact": ours.image_exact},
     "phonons": {
-        "ours": lambda short: ours.image(short, SEEDS),
-        "abtem": lambda short: abtem.image(short, SEEDS),
-        "exact": lambda short: ours.image_exact(short, SEEDS),
+        "ours": lambda short: ours.image(short, seeds(short)),
+        "abtem": lambda short: abtem.image(short, seeds(short)),
+        "exact": lambda short: ours.image_exact(short, seeds(short)),
     },
     "series": {"ours": ours.series, "abtem": abtem.series},
     "phonon-series": {

@@ -26,14 +26,24 @@ class Size(NamedTuple):
         return self.cells[0] * A, self.cells[1] * A
 
 
-FULL, SHORT, SMOKE = Size((6, 6, 26), 512), Size((4, 4, 8), 256), Size((3, 3, 2), 144)
+FULL, SHORT, SMOKE = Size((6, 6, 26), 512), Size((4, 4, 8), 256), Size((2, 2, 2), 96)
 Runs = dict[str, Callable[[], Any]]
 """Settings and what to time; each call returns the result as NumPy arrays."""
 
 
 def sizes(quantity: str, short: Form) -> tuple[int, ...]:
-    """What `growth` is measured at: the two least in the smoke form."""
-    return SIZES[quantity][:2] if short is Form.SMOKE else SIZES[quantity]
+    """What `growth` is measured at: two small ones in the smoke form."""
+    return (SMOKE_SIZES if short is Form.SMOKE else SIZES)[quantity]
+
+
+def base(short: Form) -> Size:
+    """The specimen and grid of `growth` in all that does not grow."""
+    return SMOKE if short is Form.SMOKE else Size((4, 4, 8), 256)
+
+
+def seeds(short: Form) -> tuple[int, ...]:
+    """Those of the frozen phonons that an image is averaged over."""
+    return SEEDS[:2] if short is Form.SMOKE else SEEDS
 
 
 def size_of(short: Form) -> Size:
@@ -105,4 +115,5 @@ SIZES = {
     "grid points along an axis": (128, 256, 512),
     "beams": (10, 15, 20, 25),
 }
+SMOKE_SIZES = {"probes": (2, 4), "slices": (2, 4), "grid points along an axis": (72, 96), "beams": (10, 15)}
 """What time is measured against, and how many: probes, slices, points, and for beams the semi-angle in mrad (their number is as its square)."""

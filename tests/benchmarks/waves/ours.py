@@ -12,6 +12,7 @@ from tests.benchmarks.waves.cases import (
     SEMIANGLE,
     Runs,
     Size,
+    base,
     beam,
     haadf,
     raster,
@@ -261,17 +262,17 @@ def growth(quantity: str, short: Form) -> Runs:
     from twin.scattering.signals import patterns, prepared
     from twin.scattering.stem.crystal import crystal_grams
 
-    light = beam(soft=False)
+    light, constant = beam(soft=False), base(short)
 
     def job(number: int) -> Callable[[], Any]:
         if quantity == "beams":
             slices = srtio3((1, 1, 1)).slices(64, 2)
             return lambda: crystal_grams(slices, 8, (4, 4), ENERGY, number * 1e-3, [haadf])[0][0].matrices
-        points = number if quantity == "grid points along an axis" else 256
-        sample = srtio3((4, 4, number // 2 if quantity == "slices" else 8))
-        ready = prepared(sample.slices(points, number if quantity == "slices" else 16), ENERGY)
+        points = number if quantity == "grid points along an axis" else constant.points
+        count = number if quantity == "slices" else constant.slices
+        ready = prepared(srtio3((*constant.cells[:2], count // 2)).slices(points, count), ENERGY)
         window = aperture(ready.gpts, ready.extent, ENERGY, SEMIANGLE, soft=False)
-        places = jnp.asarray(spots(Size((4, 4, 8), points), number if quantity == "probes" else 4))
+        places = jnp.asarray(spots(constant, number if quantity == "probes" else 4))
         run = jax.jit(lambda positions, ready: patterns(positions, light, window, ready))
         return lambda: run(places, ready)
 

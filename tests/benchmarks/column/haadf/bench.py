@@ -47,7 +47,7 @@ def cases(short: Form, progress: Callable[[str, float], None], work: Path | None
         folder = work or Path(scratch)
         crystals = list(truth.CRYSTALS.values())[: 1 if short else None]
         if short is Form.SMOKE:
-            crystals = [dataclasses.replace(crystal, cells=6) for crystal in crystals]
+            crystals = [dataclasses.replace(crystal, cells=6, configurations=(1, 1)) for crystal in crystals]
         results = [
             followed(crystal, folder, SPECIMEN, JUDGED, TRIALS[short], SERIES[short], progress) for crystal in crystals
         ]
@@ -63,7 +63,7 @@ def twin_of(crystal: truth.Crystal, progress: Callable[[str, float], None] | Non
     repeats = (max(1, round(11.7 / lengths[0])), max(1, round(11.7 / lengths[1])))
     depths = tuple(range(crystal.cells - 4, crystal.cells + 5, 2))
     return build_gram(
-        unit, repeats, depths[-1], depths, tilt_step=0.0, seeds=tuple(range(6)), untilted_seeds=(), energy=truth.ENERGY,
+        unit, repeats, depths[-1], depths, tilt_step=0.0, seeds=tuple(range(crystal.configurations[1])), untilted_seeds=(), energy=truth.ENERGY,
         semiangle=truth.SEMIANGLE, detector=truth.DETECTOR, gpts=144, symmetry=crystal.symmetry, degree=3, progress=progress,
     )  # fmt: skip
 

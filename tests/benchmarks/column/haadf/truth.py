@@ -34,7 +34,8 @@ _SILICON, _ARSENIDE, _TITANATE = 5.431, 5.653, 3.905
 
 @dataclasses.dataclass(frozen=True)
 class Crystal:
-    """A unit cell (x, y, z; orthogonal, beam along z), its ``sites``, B in angstrom^2, nominal ``cells`` in depth, and the ``symmetry`` the twin may use."""
+    """A unit cell (x, y, z; orthogonal, beam along z), its ``sites``, B in angstrom^2, nominal ``cells`` in depth, the ``symmetry`` the twin may use, and the
+    frozen ``configurations`` of thermal motion of the true specimen and of the twin's model."""
 
     name: str
     cell: tuple[float, float, float]
@@ -42,6 +43,7 @@ class Crystal:
     b: dict[str, float]
     cells: int
     symmetry: str | None
+    configurations: tuple[int, int] = (5, 6)
 
     def atoms(self) -> Atoms:
         return Atoms(
@@ -91,7 +93,7 @@ def specimen(crystal: Crystal, seed: int, folder: Path, progress: Callable[[str,
         cif = Path(scratch) / "cell.cif"
         write(cif, centred(crystal))
         config = SimulatedConfig(
-            cif=str(cif), cells=crystal.cells, gpts=144, phonon_configs=5, thermal_b=crystal.b, energy=ENERGY,
+            cif=str(cif), cells=crystal.cells, gpts=144, phonon_configs=crystal.configurations[0], thermal_b=crystal.b, energy=ENERGY,
             semiangle=SEMIANGLE, haadf_inner=DETECTOR[0], haadf_outer=DETECTOR[1], focal_spread=SPREAD, source_sigma=SOURCE,
         )  # fmt: skip
         return Imager(load_or_build(config, seed, folder, progress), config)

@@ -37,8 +37,8 @@ def cases(short: Form, progress: Callable[[str, float], None], work: Path | None
     with tempfile.TemporaryDirectory() as scratch:
         folder = work or Path(scratch)
         if short:
-            fine = (1, 1) if short is Form.SMOKE else None
-            results = [followed(structures[0], JUDGED_SEEDS[:1], folder, 1, 1, 125.0, progress, fine)]
+            smoke = short is Form.SMOKE
+            results = [followed(structures[0], JUDGED_SEEDS[:1], folder, 1, 1, 125.0, progress, smoke)]
         else:
             with ProcessPoolExecutor(min(2, len(os.sched_getaffinity(0))), get_context("spawn"), _precise) as pool:
                 jobs = [
@@ -68,10 +68,10 @@ def followed(
     thin: int,
     deepest: float = 599.0,
     progress: Any = None,
-    fine: tuple[int, int] | None = None,
+    smoke: bool = False,
 ) -> dict[str, Any]:
-    """All trials of a structure's specimens fitted: truths and measurements, how long it took, and what another structure's pattern gives. ``fine``: directions
-    between beams, if not the crystal's."""
+    """All trials of a structure's specimens fitted: truths and measurements, how long it took, and what another structure's pattern gives. ``smoke``: few
+    directions between beams, and coarse libraries that end at the thickest trial."""
     from reconstruct.measurement.pacbed.estimator import Geometry, measure_pacbed
     from reconstruct.measurement.pacbed.search import prepare
     from twin.detection.camera import Camera
@@ -79,14 +79,16 @@ def followed(
 
     report_progress = progress or (lambda text, share: None)
     crystal = truth.CRYSTALS[name]
-    crystal = dataclasses.replace(crystal, fine=fine or crystal.fine)
+    crystal = dataclasses.replace(crystal, fine=(1, 1) if smoke else crystal.fine)
+    options: dict[str, Any] = {"step": 1.2e-3, "configurations": 1} if smoke else {}
+    margins = (10.0, 135.0) if smoke else (100.0, 250.0)
     trials, patterns = [], []
     for seed in seeds:
         seed_trials = truth.trials(crystal, seed, count, thin, deepest)
         patterns += truth.patterns(crystal, seed, seed_trials, folder, report_progress)
         trials += seed_trials
     started = time.monotonic()
-    pattern_library = library(name, deepest + 100.0, report_progress)
+    pattern_library = library(name, deepest + margins[0], report_progress, **options)
     built = time.monotonic() - started
     prepare(pattern_library, pattern_library.reach - pattern_library.tilted)
     geometry = Geometry(truth.PIXEL, rotation_error=0.01)
@@ -98,7 +100,9 @@ def followed(
         readings.append(measure_pacbed(image, pattern_library, geometry, camera))
         seconds.append(time.process_time() - started)
         report_progress(f"fits, {name}", (number + 1) / len(trials))
-    other_library = library("Si [110]" if name != "Si [110]" else "SrTiO3 [001]", 250.0, report_progress)
+    other_library = library(
+        "Si [110]" if name != "Si [110]" else "SrTiO3 [001]", margins[1], report_progress, **options
+    )
     other_structure = [
         measure_pacbed(truth.recorded(crystal, trial, pattern), other_library, geometry, camera)
         for trial, pattern in list(zip(trials, patterns, strict=True))[: min(3, count)]
@@ -114,8 +118,8 @@ def followed(
     }
 
 
-def library(name: str, thickness: float, progress: Callable[[str, float], None] | None = None) -> Any:
-    """The twin's library of one of the crystals, with its own constants."""
+def library(name: str, thickness: float, progress: Callable[[str, float], None] | None = None, **options: Any) -> Any:
+    """The twin's library of one of the crystals, with its own constants; ``options`` of the library's fineness."""
     from twin.sample.specimen import Specimen
     from twin.sample.thermal import u2_of
     from twin.scattering.pacbed.patterns import library as build
@@ -125,7 +129,7 @@ def library(name: str, thickness: float, progress: Callable[[str, float], None] 
     symbols = tuple(symbol for symbol, *_ in crystal.sites)
     cell = Specimen(positions, u2_of(symbols, None), symbols, crystal.cell)
     return build(
-        cell, crystal.slices, crystal.gpts, truth.ENERGY, truth.SEMIANGLE, 40e-3, 5e-3, thickness, workers=1, progress=progress
+        cell, crystal.slices, crystal.gpts, truth.ENERGY, truth.SEMIANGLE, 40e-3, 5e-3, thickness, workers=1, progress=progress, **options,
     )  # fmt: skip
 
 

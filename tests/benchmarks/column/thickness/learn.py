@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
-from tests.benchmarks.__main__ import _progress
+from tests.benchmarks._output import progress
 from tests.benchmarks.column.thickness import truth
 from tests.benchmarks.column.thickness.bench import LEARNING_SEEDS, followed
 
@@ -62,7 +62,7 @@ def main(folder: Path) -> None:
 
     pairs = []
     for name in truth.CRYSTALS:
-        results = followed(name, LEARNING_SEEDS, folder, COUNT, 0, progress=_progress)
+        results = followed(name, LEARNING_SEEDS, folder, COUNT, 0, progress=progress)
         pairs += list(zip(results["trials"], results["readings"], strict=True))
     print(json.dumps(likeliest_model_error(pairs, ModelError())))
 
