@@ -6,13 +6,14 @@ magnification and brightness; imaging only needs more image than pattern at the 
 """
 
 import dataclasses
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from reconstruct.calibration.quantities import FOCAL
 from twin import checks
@@ -189,23 +190,32 @@ def _focus_sines(
     column: Column, draws: np.ndarray, excitations: np.ndarray, energy: float, control: str, image: bool
 ) -> tuple[np.ndarray, ...]:
     """For each draw and each change of a lens [k, turns]: sines that are zero in focus, of image and pattern, or of the probe."""
-    index = column.controls.index(control)
+    sines = _sines(column, image)(
+        jnp.asarray(draws), jnp.asarray(_TURNS), jnp.asarray(excitations), column.controls.index(control), jnp.asarray(energy)
+    )  # fmt: skip
+    return np.asarray(sines[..., 0]), np.asarray(sines[..., 1])
+
+
+@functools.lru_cache(maxsize=8)
+def _sines(column: Column, image: bool) -> Callable[..., Array]:
+    """Compiled function of draws [k, n], turns [t], excitations, the place of the turned one among them, and energy: the sines [k, t, 2]."""
     detector = column.detector if image else column.table.of_specimen().name
     begin = column.table.of_specimen().name if image else column.table.of(Gun)[0].name
 
-    def sines(constants: Float[Array, " n"], turn: Float[Array, ""]) -> Float[Array, " 2"]:
-        turned = jnp.asarray(excitations).at[index].multiply(turn)
-        matrix = column.between(begin, detector, constants, turned, jnp.asarray(energy)).matrix
+    def sines(
+        constants: Float[Array, " n"],
+        turn: Float[Array, ""],
+        excitations: Float[Array, " e"],
+        index: Int[Array, ""],
+        energy: Float[Array, ""],
+    ) -> Float[Array, " 2"]:
+        matrix = column.between(begin, detector, constants, excitations.at[index].multiply(turn), energy).matrix
         first, second = (matrix[0, 1], matrix[0, 0] * FOCAL) if image else (matrix[0, 1], matrix[1, 1] * FOCAL)
         size = jnp.sqrt(first**2 + second**2)
         return jnp.stack([first / size, second / size])
 
-    sines_ = np.asarray(_over_draws_and_turns(sines)(jnp.asarray(draws), jnp.asarray(_TURNS)))
-    return sines_[..., 0], sines_[..., 1]
-
-
-def _over_draws_and_turns(function):
-    return jax.jit(jax.vmap(jax.vmap(function, (None, 0)), (0, None)))
+    known = (None, None, None)
+    return jax.jit(jax.vmap(jax.vmap(sines, (None, 0, *known)), (0, None, *known)))
 
 
 def _log_turn_to_focus(sine: np.ndarray) -> np.ndarray:
