@@ -51,6 +51,7 @@ from twin.cache_folder import limit_size, writable
 from twin.compiled_programs import machine_key
 
 PROGRAMS = ROOT / ".pytest_cache" / "programs"
+MAX_MAPS = 12_000
 _KEPT = PROGRAMS / machine_key()
 CACHE = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_KEPT if writable(_KEPT) else _RUN / "jax"))
 _LEAST = os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
@@ -71,6 +72,17 @@ def pytest_unconfigure() -> None:
     """Take the run's folder away again, where this process made it."""
     if _OWN:
         shutil.rmtree(_RUN, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs() -> Iterator[None]:
+    """Programs are dropped between files where there are many: each takes half a dozen memory maps and a MB, and a process may have 65,530 maps;
+    compiling beyond them ends it, or hangs."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.is_file() and len(maps.read_bytes().splitlines()) > MAX_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 # Benchmarks are run, not collected: `python -m tests.benchmarks`.

@@ -58,6 +58,8 @@ def spatial_envelope(
     """
     start = checks.float64(tilt) / wavelength
     x, y = checks.float64(kx) + start[0], checks.float64(ky) + start[1]
-    scattered = phase_gradient(coefficients, x, y, wavelength)
-    direct = phase_gradient(coefficients, start[0], start[1], wavelength).reshape(2, *(1,) * x.ndim)
+    # the direct beam in the same call: a second one would double the program
+    points = (jnp.concatenate([part.reshape(-1), first[None]]) for part, first in zip((x, y), start, strict=True))
+    slopes = phase_gradient(coefficients, *points, wavelength)
+    scattered, direct = slopes[:, :-1].reshape(2, *x.shape), slopes[:, -1].reshape(2, *(1,) * x.ndim)
     return jnp.exp(-0.5 * (convergence / wavelength) ** 2 * jnp.sum((scattered - direct) ** 2, axis=0))
