@@ -83,13 +83,13 @@ print(f"rms error of the others {np.sqrt(np.mean(errors**2)) / np.ptp(everywhere
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
 images = {
     "prediction": prediction.mean,
-    "standard deviation, dots: exposed": prediction.std,
+    "std (dots: exposed)": prediction.std,
     "measured everywhere": everywhere,
 }
 for ax, (title, image) in zip(axes, images.items(), strict=True):
-    limits = {} if title.startswith("standard") else {"vmin": 1e3 * everywhere.min(), "vmax": 1e3 * everywhere.max()}
+    limits = {} if title.startswith("std") else {"vmin": 1e3 * everywhere.min(), "vmax": 1e3 * everywhere.max()}
     shown = ax.imshow(1e3 * image.reshape(10, 10), **limits)
-    figure.colorbar(shown, ax=ax, label="electrons of a thousand")
+    figure.colorbar(shown, ax=ax, label="electrons in a thousand")
     ax.set(title=title, xlabel="stage x (400 nm)", ylabel="stage y (400 nm)")
 axes[1].plot(columns.ravel()[measured], rows.ravel()[measured], "w.")
 plt.show()

@@ -12,6 +12,8 @@ from instrument.remote import wire
 
 POLL = 0.1
 """Seconds between two checks that the peer is alive."""
+UNANSWERED = 30.0
+"""Seconds without a word on a request after which its reply is lost: a server that works on one says so every second."""
 CURE = "check the address, and that it was started with `emtwin instrument serve`"
 ResultT = TypeVar("ResultT")
 
@@ -44,21 +46,28 @@ class Caller:
         on_work: Callable[[str], None] | None = None,
     ) -> tuple[ResultT, wire.Reply]:
         """The result and its reply. ``check`` is called ten times a second and may raise; replies to earlier, abandoned
-        requests are skipped.
+        requests are skipped. InstrumentLost where nothing comes for `UNANSWERED` seconds: request or reply are lost.
         """
         with self._lock:
             self._number += 1
             number = self._number
             self._socket.send_multipart(wire.encode(wire.Request(number, command, self._token, self.session)))
+            silence = SilenceTimer()
             while True:
                 if not self._socket.poll(int(POLL * 1000)):
                     check()
+                    if silence.elapsed() > UNANSWERED:
+                        name = type(command).__name__
+                        raise InstrumentLost(
+                            f"the instrument at {self._address} has not answered {name} for {UNANSWERED:g} s"
+                        )
                     continue
                 reply = self._decode(self._socket.recv_multipart())
                 if isinstance(reply.result, wire.Refused) and reply.number in (0, number):
                     raise InstrumentError(reply.result.problem, reply.result.cure)
                 if reply.number != number:
                     continue
+                silence.reset()
                 if isinstance(reply.result, wire.Stranger):
                     raise InstrumentLost(f"the instrument at {self._address} was restarted and has lost its state")
                 if isinstance(reply.result, wire.Working):

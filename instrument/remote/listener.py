@@ -55,6 +55,9 @@ class Listener(threading.Thread):
             self._end(error)
         except wire.WireError as error:
             self._end(InstrumentError(f"{self._address} does not speak {wire.PROTOCOL}: {error};", CURE))
+        except Exception as error:  # whoever waits for this thread's news would wait for ever
+            problem = f"listening to the instrument at {self._address} failed: {type(error).__name__}: {error}"
+            self._end(InstrumentLost(problem))
         finally:
             self._socket.close()
 

@@ -14,7 +14,7 @@ import pytest
 import zmq
 
 from instrument.core.interface import InstrumentError, InstrumentLost
-from instrument.remote import wire
+from instrument.remote import caller, wire
 from instrument.remote.client import RemoteInstrument
 from instrument.remote.launch import launch, serve_main
 from tests.instrument.remote.toy import START, Toy, serving
@@ -188,6 +188,26 @@ def test_a_caller_that_leaves_before_its_answer_does_no_harm():
         caller.close(0)
         context.term()
         assert remote.acquire(Scan()).sequence == 2
+
+
+def test_a_reply_that_is_lost_while_heartbeats_come(monkeypatch):
+    with serving(Toy()) as server, RemoteInstrument(server.address) as remote:
+        monkeypatch.setattr(caller, "UNANSWERED", 0.5)
+        monkeypatch.setattr(server, "_reply", lambda *_: None)
+        with pytest.raises(InstrumentLost, match=r"has not answered Settings for 0\.5 s"):
+            remote.settings()
+
+
+def test_a_listener_that_fails_ends_the_wait(monkeypatch):
+    def fails(parts):
+        raise MemoryError("no room for a message")
+
+    with serving(Toy()) as server, RemoteInstrument(server.address) as remote:
+        monkeypatch.setattr("instrument.remote.listener.wire.decode", fails)
+        until(lambda: remote._listener.fault is not None, "the fault")
+        monkeypatch.undo()
+        with pytest.raises(InstrumentLost, match="MemoryError: no room"):
+            remote.now()
 
 
 def test_started_anew_on_the_same_port_is_another_instrument():
