@@ -203,8 +203,10 @@ def test_a_listener_that_fails_ends_the_wait(monkeypatch):
         raise MemoryError("no room for a message")
 
     with serving(Toy()) as server, RemoteInstrument(server.address) as remote:
+        listener = remote._listener
+        assert listener is not None
         monkeypatch.setattr("instrument.remote.listener.wire.decode", fails)
-        until(lambda: remote._listener.fault is not None, "the fault")
+        until(lambda: listener.fault is not None, "the fault")
         monkeypatch.undo()
         with pytest.raises(InstrumentLost, match="MemoryError: no room"):
             remote.now()
