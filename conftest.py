@@ -46,12 +46,13 @@ _hook = install_import_hook(_SHAPED, "beartype.beartype")
 _OWN = FOLDER not in os.environ
 _RUN = Path(os.environ.setdefault(FOLDER, tempfile.mkdtemp(prefix="emtwin-tests-") if _OWN else ""))
 # What one test compiles no other compiles again, in whatever process, nor does the next run: workers and the commands under test take this from the
-# environment. Not the smallest: writing one takes as long as compiling it.
+# environment. Not the smallest: they would be thousands of files.
 from twin.cache_folder import limit_size, writable
 from twin.compiled_programs import machine_key
 
 PROGRAMS = ROOT / ".pytest_cache" / "programs"
 MAX_MAPS = 25_000
+"""Memory maps of a process above which compiled programs are dropped; Linux gives a process 65,530."""
 _KEPT = PROGRAMS / machine_key()
 CACHE = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(_KEPT if writable(_KEPT) else _RUN / "jax"))
 _LEAST = os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.02")
@@ -76,8 +77,8 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def _few_programs() -> Iterator[None]:
-    """Programs are dropped between files where there are many: each takes half a dozen memory maps and a MB, and a process may have 65,530 maps;
-    compiling beyond them ends it, or hangs."""
+    """Programs are dropped between files where there are many: each takes half a dozen memory maps, and compiling without one left is a segmentation
+    fault."""
     yield
     maps = Path("/proc/self/maps")
     if maps.is_file() and len(maps.read_bytes().splitlines()) > MAX_MAPS:

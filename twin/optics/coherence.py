@@ -57,7 +57,7 @@ def spatial_envelope(
     t is Gaussian with covariance s^2 along both axes. With all aberrations, through `phase_gradient`.
     """
     start = checks.float64(tilt) / wavelength
-    x, y = checks.float64(kx) + start[0], checks.float64(ky) + start[1]
+    x, y = jnp.broadcast_arrays(checks.float64(kx) + start[0], checks.float64(ky) + start[1])
     # the direct beam in the same call: a second one would double the program
     points = (jnp.concatenate([part.reshape(-1), first[None]]) for part, first in zip((x, y), start, strict=True))
     slopes = phase_gradient(coefficients, *points, wavelength)
