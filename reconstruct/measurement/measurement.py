@@ -2,13 +2,17 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.special import ndtr
 
+from reconstruct.measurement.outcome import DETERMINED, NO_FIT, SEVERAL, UNDETERMINED, Defect, FitCheck, Outcome
 from reconstruct.stream.observation import Observation
 from twin.units import require
+
+NEAR_STDS = 3.0
+"""Standard deviations of their difference within which two components are one reading."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,10 @@ class Measurement:
     More than one of ``components`` (weights sum to 1) are readings that the data cannot distinguish, such as both signs of defocus. What the data do not
     determine is in ``undetermined`` with the reason, and as wide as it was before. ``misfit`` is the residual's sum of squares in sigmas over its
     degrees of freedom; ``notes`` say what else a user should know.
+
+    ``checks`` test the fit against the data; where one fails `withhold` takes the quantities back. ``defects`` were found in the data and masked or fitted.
+    ``contradictions``: sentences about what was stated and the data contradict. ``principal``: the quantities that such an image is recorded for (empty: all).
+    ``periods``: of quantities that lie on a circle, such as angles, after how much they are the same again.
     """
 
     kind: str
@@ -53,6 +61,11 @@ class Measurement:
     electrons: float = math.nan
     plots: tuple[FitPlot, ...] = ()
     notes: tuple[str, ...] = ()
+    checks: tuple[FitCheck, ...] = ()
+    defects: tuple[Defect, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    principal: tuple[str, ...] = ()
+    periods: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         p = len(self.names)
@@ -77,6 +90,27 @@ class Measurement:
         unknown = set(self.undetermined) - set(self.names)
         if unknown:
             raise ValueError(f"undetermined quantities {', '.join(sorted(unknown))} are not among the measured ones")
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended: "the model does not fit" where a check failed; "undetermined" where no principal quantity is determined; "several readings" where
+        determined quantities have more than one; "determined" otherwise."""
+        if any(not check.passed for check in self.checks):
+            return NO_FIT
+        determined = [name for name in self.names if name not in self.undetermined]
+        if not set(determined) & set(self.principal or self.names):
+            return UNDETERMINED
+        return SEVERAL if len(self.readings) > 1 else DETERMINED
+
+    @property
+    def failed_checks(self) -> tuple[FitCheck, ...]:
+        """The checks that the fit failed."""
+        return tuple(check for check in self.checks if not check.passed)
+
+    @property
+    def readings(self) -> list[Component]:
+        """The mixture with components that lie within each other's errors taken together: what a person would call its readings, likeliest first."""
+        return merge_components(self.components)
 
     @property
     def mean(self) -> np.ndarray:
@@ -134,6 +168,48 @@ class Measurement:
         return Observation(self.kind, time, selected, self.mean[indices], math.sqrt(floor) * scale, factor)
 
 
+def merge_components(components: Sequence[Component]) -> list[Component]:
+    """Components that lie within each other's errors taken together, by their moments; likeliest first."""
+    groups: list[list[Component]] = []
+    for component in sorted(components, key=lambda part: -part.weight):
+        for group in groups:
+            if any(_near(component, other) for other in group):
+                group.append(component)
+                break
+        else:
+            groups.append([component])
+    merged = []
+    for group in groups:
+        weight = sum(component.weight for component in group)
+        mean = np.sum([component.weight * component.mean for component in group], axis=0) / weight
+        spread = np.sum(
+            [
+                component.weight * (component.covariance + np.outer(component.mean - mean, component.mean - mean))
+                for component in group
+            ],
+            axis=0,
+        )
+        merged.append(Component(float(weight), mean, spread / weight))
+    return sorted(merged, key=lambda part: -part.weight)
+
+
+def _near(first: Component, second: Component) -> bool:
+    std = np.sqrt(np.diag(first.covariance) + np.diag(second.covariance))
+    return bool((np.abs(first.mean - second.mean) < NEAR_STDS * std).all())
+
+
+def withhold(measurement: Measurement, prior: Component) -> Measurement:
+    """The ``measurement`` as it is where all checks passed; else with every quantity undetermined and as wide as in ``prior``, for the finding of the first
+    check that failed. Plots, checks, misfit, defects and notes stay."""
+    failed = measurement.failed_checks
+    if not failed:
+        return measurement
+    undetermined = dict.fromkeys(measurement.names, f"{NO_FIT}: {failed[0].finding}")
+    return dataclasses.replace(
+        measurement, components=(dataclasses.replace(prior, weight=1.0),), undetermined=undetermined
+    )
+
+
 def select_quantities(measurement: Measurement, names: dict[str, tuple[str, str, float]]) -> Measurement:
     """Only the quantities ``names``: {name: (new name, unit, factor)}."""
     indices = [measurement.index(name) for name in names]
@@ -152,4 +228,8 @@ def select_quantities(measurement: Measurement, names: dict[str, tuple[str, str,
         units=tuple(unit for _, unit, _ in names.values()),
         components=components,
         undetermined={names[name][0]: reason for name, reason in measurement.undetermined.items() if name in names},
+        principal=tuple(names[name][0] for name in measurement.principal if name in names),
+        periods={
+            names[name][0]: period * names[name][2] for name, period in measurement.periods.items() if name in names
+        },
     )

@@ -66,4 +66,4 @@ def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: 
         from scenarios.measure.output.show import print_measured
 
         print_measured(result)
-    return DISAGREES if result["disagreements"] else DONE, result
+    return DONE if measurement.agrees else DISAGREES, result

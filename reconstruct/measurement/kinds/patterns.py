@@ -63,8 +63,7 @@ def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
     claims = () if claimed is None else (Claimed("semiangle", claimed, "a semi-angle"),)
     if not has_electrons(recording):
         measurement = dataclasses.replace(measurement, electrons=math.nan)
-    # how much more counts scatter about the edge than counting is learnt, and in the errors
-    return RecordedMeasurement("disk", (recording,), select_quantities(measurement, names), claims, judged=False)
+    return RecordedMeasurement("disk", (recording,), select_quantities(measurement, names), claims)
 
 
 def _check_dark(recording: Recording, counts: np.ndarray) -> None:

@@ -4,14 +4,15 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-from scipy.special import ndtr
+from scipy.special import ndtri
 
 from reconstruct.measurement.measurement import Component, Measurement
 from twin.units import rounded, scale
 
 CLAIM_INTERVAL = 0.997
-"""Central interval of a quantity in which a claim must lie not to be contradicted."""
+"""Central interval of a reading in which a claim must lie not to be contradicted."""
+MAX_DEVIATION = float(ndtri(0.5 + 0.5 * CLAIM_INTERVAL))
+"""The same in standard deviations."""
 
 
 class Claimed(NamedTuple):
@@ -22,66 +23,36 @@ class Claimed(NamedTuple):
     description: str
 
 
-def probability_below(measurement: Measurement, name: str, value: float) -> float:
-    """The probability that a quantity is below ``value``."""
-    index = measurement.index(name)
-    return float(
-        sum(
-            component.weight * ndtr((value - component.mean[index]) / math.sqrt(component.covariance[index, index]))
-            for component in measurement.components
-        )
-    )
-
-
 def compare_claims(measured: Measurement, claimed: Iterable[Claimed], origin: str) -> list[dict[str, object]]:
-    """Each claim of ``origin`` against what was measured: its values, and whether it agrees; those of what is undetermined are left out."""
+    """Each claim of ``origin`` against what was measured: its values, and whether it agrees; those of what is undetermined are left out.
+
+    A claim is held against each reading by itself, on the circle where the quantity has a period: between two readings it agrees with neither. It agrees if the
+    reading nearest to it, in standard deviations, has it in its `CLAIM_INTERVAL`.
+    """
     comparisons = []
     for claim in claimed:
         if claim.quantity not in measured.names or claim.quantity in measured.undetermined:
             continue
-        index = measured.index(claim.quantity)
-        likeliest = readings(measured)[0]
-        mean, std, unit = (
-            float(likeliest.mean[index]),
-            math.sqrt(likeliest.covariance[index, index]),
-            measured.units[index],
-        )
-        agrees = abs(probability_below(measured, claim.quantity, claim.value) - 0.5) <= 0.5 * CLAIM_INTERVAL
+        index, readings = measured.index(claim.quantity), measured.readings
+        unit, period = measured.units[index], measured.periods.get(claim.quantity)
+        nearest = min(readings, key=lambda reading: _deviation(reading, index, claim.value, period))
+        agrees = _deviation(nearest, index, claim.value, period) <= MAX_DEVIATION
+        reading = nearest if agrees else readings[0]
+        mean, std = float(reading.mean[index]), math.sqrt(reading.covariance[index, index])
         factor, word = scale(max(abs(mean), std), unit, claim.quantity)
         number, error = rounded(mean * factor, std * factor)
         text = f"{claim.value * factor:.5g} {word}".rstrip()
+        share = f" (one of {len(readings)} readings, {reading.weight:.1%})" if len(readings) > 1 else ""
         comparisons.append({
             "quantity": claim.quantity, "claimed": claim.value, "measured": mean, "error": std, "unit": unit, "agrees": agrees,
-            "words": f"{origin} claims {claim.description} of {text}, measured {number} ± {error} {word}".rstrip(),
+            "words": f"{origin} claims {claim.description} of {text}, measured {number} ± {error} {word}".rstrip() + share,
         })  # fmt: skip
     return comparisons
 
 
-def readings(measurement: Measurement) -> list[Component]:
-    """The mixture with components that lie within each other's errors taken together: what a person would call its readings, likeliest first."""
-    groups: list[list[Component]] = []
-    for component in sorted(measurement.components, key=lambda part: -part.weight):
-        for group in groups:
-            if any(_near(component, other) for other in group):
-                group.append(component)
-                break
-        else:
-            groups.append([component])
-    merged = []
-    for group in groups:
-        weight = sum(component.weight for component in group)
-        mean = np.sum([component.weight * component.mean for component in group], axis=0) / weight
-        spread = np.sum(
-            [
-                component.weight * (component.covariance + np.outer(component.mean - mean, component.mean - mean))
-                for component in group
-            ],
-            axis=0,
-        )
-        merged.append(Component(float(weight), mean, spread / weight))
-    return sorted(merged, key=lambda part: -part.weight)
-
-
-def _near(first: Component, second: Component) -> bool:
-    std = np.sqrt(np.diag(first.covariance) + np.diag(second.covariance))
-    return bool((np.abs(first.mean - second.mean) < 3.0 * std).all())
+def _deviation(reading: Component, index: int, value: float, period: float | None) -> float:
+    """Standard deviations between a reading and a value."""
+    difference = value - float(reading.mean[index])
+    if period is not None:
+        difference = (difference + 0.5 * period) % period - 0.5 * period
+    return abs(difference) / math.sqrt(reading.covariance[index, index])

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from reconstruct.measurement.outcome import Defect
 from reconstruct.measurement.preparation import Preparation, reorder_axes
 from reconstruct.measurement.recorded.frames import axis_order, preparation_of
 from reconstruct.measurement.recorded.inputs import Inputs
@@ -29,13 +30,15 @@ class Setting(NamedTuple):
 
 @dataclasses.dataclass
 class Recording:
-    """A ``signal`` called ``name``, the ``inputs`` that were given, its ``preparation`` by them, and the ``settings`` used so far."""
+    """A ``signal`` called ``name``, the ``inputs`` that were given, its ``preparation`` by them, the ``settings`` used so far, and the
+    ``defects`` that its preparation found and masked."""
 
     name: str
     signal: Signal
     inputs: Inputs
     preparation: Preparation = dataclasses.field(default_factory=Preparation)
     settings: list[Setting] = dataclasses.field(default_factory=list)
+    defects: list[Defect] = dataclasses.field(default_factory=list)
 
     def add_setting(self, name: str, value: float | str, unit: str, source: str) -> Any:
         """Record a number that is used, and return it."""

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from reconstruct.measurement.measurement import Component, Measurement
-from reconstruct.measurement.recorded.claims import Claimed, compare_claims, readings
+from reconstruct.measurement.outcome import DETERMINED, NO_FIT, Defect, FitCheck, Outcome
+from reconstruct.measurement.recorded.claims import Claimed, compare_claims
 from reconstruct.measurement.recorded.recording import Recording, Setting
 from reconstruct.stream.observation import Observation
 from twin.notebook import table
@@ -16,17 +17,13 @@ from twin.units import rounded, scale, shown
 
 Tell = Callable[[str, float | None], None]
 """Called with the name of a step and the share of it that is done (None: not known)."""
-MAX_MISFIT = 2.0
-"""Sum of squares over degrees of freedom from which a fit disagrees with its data."""
-NO_FIT = "the structure does not fit"
-"""How the estimators of a known crystal begin when the image is of another."""
 MAX_COLUMNS = 4
 """Readings that are shown beside each other."""
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordedMeasurement:
-    """A ``measurement`` of a ``kind`` from ``recordings``, and what they claim of it; ``judged``: its misfit is 1 for a model that is right.
+    """A ``measurement`` of a ``kind`` from ``recordings``, and what they claim of it.
 
     Quantities are a mixture of Gaussians: more than one of `components` are readings that the data cannot distinguish.
     """
@@ -35,7 +32,6 @@ class RecordedMeasurement:
     recordings: tuple[Recording, ...]
     measurement: Measurement
     claimed: tuple[Claimed, ...] = ()
-    judged: bool = True
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,7 +66,28 @@ class RecordedMeasurement:
     @property
     def readings(self) -> list[Component]:
         """The mixture with components within each other's errors taken together, likeliest first."""
-        return readings(self.measurement)
+        return self.measurement.readings
+
+    @property
+    def outcome(self) -> Outcome:
+        """ "determined", "several readings", "the model does not fit" or "undetermined": see `Measurement.outcome`."""
+        return self.measurement.outcome
+
+    @property
+    def checks(self) -> tuple[FitCheck, ...]:
+        """The tests of the fit against the data."""
+        return self.measurement.checks
+
+    @property
+    def defects(self) -> tuple[Defect, ...]:
+        """What was found in the data that is not of the specimen, and masked or fitted: of the preparation, then of the fit."""
+        prepared = [defect for recording in self.recordings for defect in recording.defects]
+        return (*dict.fromkeys(prepared), *self.measurement.defects)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is determined and nothing disagrees: the command's exit code is then 0."""
+        return self.outcome == DETERMINED and not self.disagreements
 
     @property
     def undetermined(self) -> dict[str, str]:
@@ -86,12 +103,8 @@ class RecordedMeasurement:
     def disagreements(self) -> list[str]:
         """What disagrees, as sentences; empty where nothing does."""
         messages = [str(comparison["words"]) for comparison in self.claims if not comparison["agrees"]]
-        measured = self.measurement
-        rejections = [reason for reason in measured.undetermined.values() if reason.startswith(NO_FIT)]
-        if rejections:
-            messages.append(rejections[0])
-        if self.judged and math.isfinite(measured.misfit) and measured.misfit > MAX_MISFIT:
-            messages.append(f"the misfit is {measured.misfit:.2g}, where a model that is right leaves 1")
+        messages += [f"{NO_FIT}: {check.finding}" for check in self.measurement.failed_checks]
+        messages += self.measurement.contradictions
         return list(dict.fromkeys(messages))
 
     @property
@@ -112,6 +125,7 @@ class RecordedMeasurement:
         measured, first = self.measurement, self.recordings[0].signal
         return {
             "kind": self.kind,
+            "outcome": self.outcome,
             "files": [recording.name for recording in self.recordings],
             "signal": {
                 "title": first.title, "format": first.format, "shape": list(first.data.shape),
@@ -131,7 +145,11 @@ class RecordedMeasurement:
             "readings": _plain(self.readings),
             "undetermined": self.undetermined,
             "misfit": _finite_or_none(measured.misfit),
-            "misfit_judged": self.judged,
+            "checks": [
+                {"name": check.name, "value": _finite_or_none(check.value), "limit": check.limit, "passed": check.passed, "finding": check.finding}
+                for check in self.checks
+            ],
+            "defects": [dataclasses.asdict(defect) for defect in self.defects],
             "electrons": _finite_or_none(measured.electrons),
             "claims": self.claims,
             "disagreements": self.disagreements,
@@ -142,8 +160,7 @@ class RecordedMeasurement:
         known = [
             f"{name} {shown(*self[name], unit)}" for name, unit in self.units.items() if name not in self.undetermined
         ]
-        several = f" ({len(self.readings)} readings)" if len(self.readings) > 1 else ""
-        return f"<{self.kind}{several}: {'; '.join(known) or 'nothing is determined'}>"
+        return f"<{self.kind}, {self.outcome}: {'; '.join(known) or 'nothing is determined'}>"
 
     def _repr_html_(self) -> str:
         """Quantities with errors, one pair of columns for each reading; claims, what is open, and what disagrees below."""
@@ -175,9 +192,10 @@ def html_of(recorded: RecordedMeasurement) -> str:
     notes += [f"undetermined: {', '.join(names)} ({reason})" for reason, names in reasons.items()]
     misfit = recorded.measurement.misfit
     notes += [f"misfit {misfit:.3g}"] if math.isfinite(misfit) else []
+    notes += [f"{defect.treatment}: {defect.description}" for defect in recorded.defects]
     names = ", ".join(recording.signal.title or recording.name for recording in recorded.recordings)
     return table(
-        f"{recorded.kind} of {names}",
+        f"{recorded.kind} of {names}: {recorded.outcome}",
         [*headings, ""],
         rows,
         [*notes, *recorded.measurement.notes],

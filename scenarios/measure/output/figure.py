@@ -17,7 +17,6 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement
-from reconstruct.measurement.recorded.claims import readings
 from reconstruct.measurement.recorded.result import RecordedMeasurement
 from scenarios.watch.figure import FAINT, INK, LINE, STYLE
 from twin.units import rounded, scale
@@ -66,9 +65,9 @@ def _title(figure: Figure, recorded: RecordedMeasurement) -> None:
     measured = recorded.measurement
     names = ", ".join(os.path.basename(recording.name) for recording in recorded.recordings)
     plainly = "".join(character if character.isprintable() else "?" for character in names).replace("$", r"\$")
-    fit = f", misfit {measured.misfit:.2g}" if math.isfinite(measured.misfit) and recorded.judged else ""
+    fit = f", misfit {measured.misfit:.2g}" if math.isfinite(measured.misfit) else ""
     legend = "; shaded and ellipses: 90 %" if _determined(measured) else ""
-    lines = [f"{recorded.kind} of {plainly}{fit}{legend}"]
+    lines = [f"{recorded.kind} of {plainly}: {recorded.outcome}{fit}{legend}"]
     lines += [_shorten(message) for message in recorded.disagreements]
     figure.suptitle("\n".join(lines), x=0.01, ha="left", fontsize=10)
 
@@ -181,7 +180,7 @@ def _determined(measured: Measurement) -> list[int]:
 
 def _correlated_pairs(measured: Measurement, parts: list[int]) -> list[tuple[int, int]]:
     """The pairs that are correlated most in the likeliest reading: as many as fill the last row, or one of their own."""
-    covariance = readings(measured)[0].covariance
+    covariance = measured.readings[0].covariance
     scale = np.sqrt(np.diag(covariance))
     sizes = np.abs(covariance / np.outer(scale, scale))
     every = [(a, b) for k, a in enumerate(parts) for b in parts[k + 1 :] if sizes[a, b] > MIN_CORRELATION]
@@ -192,7 +191,7 @@ def _draw_posterior(
     panel: Any, measured: Measurement, parts: list[int], pairs: list[tuple[int, int]], rows: int
 ) -> None:
     panels = np.ravel(panel.subplots(rows, PANELS_PER_ROW, squeeze=False))
-    components = readings(measured)
+    components = measured.readings
     for axes, index in zip(panels, parts, strict=False):
         _draw_density(axes, measured, components, index)
     for axes, (a, b) in zip(panels[len(parts) :], pairs, strict=False):

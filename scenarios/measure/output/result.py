@@ -1,11 +1,11 @@
-"""A measurement of a file as JSON, schema emtwin.measure/2: inside units, the whole mixture with its covariances, what is open and what disagrees."""
+"""A measurement of a file as JSON, schema emtwin.measure/3: how it ended, inside units, the mixture with its covariances, what is open, what disagrees."""
 
 import json
 from typing import Any
 
 from reconstruct.measurement.recorded.result import RecordedMeasurement
 
-SCHEMA = "emtwin.measure/2"
+SCHEMA = "emtwin.measure/3"
 
 
 def to_dict(recorded: RecordedMeasurement) -> dict[str, Any]:

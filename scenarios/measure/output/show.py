@@ -17,7 +17,10 @@ def print_measured(result: dict[str, Any], console: Console | None = None) -> No
     """A measurement (as `result.to_dict` gives it) for people, on stdout."""
     console = console or Console(highlight=False)
     files = ", ".join(result["files"])
-    console.print(f"[bold]{escape(result['kind'])}[/] of {escape(files)}\n", soft_wrap=True)
+    colour = "green" if result["outcome"] == "determined" else "yellow"
+    console.print(
+        f"[bold]{escape(result['kind'])}[/] of {escape(files)}: [bold {colour}]{result['outcome']}[/]\n", soft_wrap=True
+    )
     shown = result["readings"][:MAX_READINGS]
     known = [i for i, quantity in enumerate(result["quantities"]) if quantity["determined"]]
     if known:
@@ -33,8 +36,16 @@ def print_measured(result: dict[str, Any], console: Console | None = None) -> No
             console.print(f"  {escape(', '.join(names))}: {escape(reason)}", soft_wrap=True)
     console.print()
     if result["misfit"] is not None:
-        worth = "1 for a model that is right" if result["misfit_judged"] else "over counting; learnt, and in the errors"
-        console.print(f"[dim]misfit[/] {result['misfit']:.3g} [dim]({worth})[/]")
+        console.print(f"[dim]misfit[/] {result['misfit']:.3g} [dim](squares of residuals over what was expected)[/]")
+    for check in result["checks"]:
+        value = "none" if check["value"] is None else f"{check['value']:.3g}"
+        verdict = "[dim]passed[/]" if check["passed"] else "[bold yellow]failed[/]"
+        console.print(
+            f"[dim]check[/] {escape(check['name'])}: {value} [dim](limit {check['limit']:.3g})[/] {verdict}",
+            soft_wrap=True,
+        )
+    for defect in result["defects"]:
+        console.print(f"[dim]{defect['treatment']}[/] {escape(defect['description'])}", soft_wrap=True)
     if result["electrons"] is not None:
         console.print(f"[dim]electrons[/] {result['electrons']:.4g}")
     for setting in _unique(result["settings"]):

@@ -21,8 +21,8 @@ from twin.optics.aberrations import coefficients
 
 TITANATE_SPECIMEN: dict[str, Any] = {"specimen": {"structure": "SrTiO3", "zone": [0, 0, 1]}}
 KEYS = {
-    "schema", "kind", "files", "signal", "settings", "quantities", "covariance", "components", "readings", "undetermined", "misfit",
-    "misfit_judged", "electrons", "claims", "disagreements", "notes",
+    "schema", "kind", "outcome", "files", "signal", "settings", "quantities", "covariance", "components", "readings", "undetermined", "misfit",
+    "checks", "defects", "electrons", "claims", "disagreements", "notes",
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def measured(capsys: pytest.CaptureFixture[str], code: int, *words: Any) -> dict
     assert run(["measure", *(str(word) for word in words), "--json"]) == code
     result = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is no strict JSON"))
     assert set(result) == KEYS
-    assert result["schema"] == "emtwin.measure/2"
+    assert result["schema"] == "emtwin.measure/3"
     assert result["kind"] == words[0]
     count = len(result["quantities"])
     assert np.shape(result["covariance"]) == (count, count)
@@ -116,13 +116,14 @@ def test_thon_rings_with_both_signs_of_defocus(tmp_path, capsys):
     side = ("angstrom", micrograph.pixel)
     file = stored(tmp_path / "film.hspy", micrograph.image, (side, side), beam={"energy_keV": 200.0})
     figure = tmp_path / "film.png"
-    result = measured(capsys, DONE, "thon", file, "--figure", figure)
+    result = measured(capsys, DISAGREES, "thon", file, "--figure", figure)
     assert figure.read_bytes().startswith(b"\x89PNG")
+    assert result["outcome"] == "several readings"
     assert len(result["readings"]) == 2
     right = next(reading for reading in result["readings"] if reading["mean"][0] * micrograph.truth[0] > 0)
     assert np.abs((np.array(right["mean"]) - micrograph.truth) / np.sqrt(np.diag(right["covariance"]))).max() < 4.0
     assert result["quantities"][0]["error"] > 100.0  # of the mixture of both
-    assert run(["measure", "thon", str(file)]) == DONE
+    assert run(["measure", "thon", str(file)]) == DISAGREES
     output = capsys.readouterr().out
     assert "The data allow 2 readings" in output
     assert " nm" in output

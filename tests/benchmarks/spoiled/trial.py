@@ -1,0 +1,79 @@
+"""One trial: a recording measured as a user would, and how far the answer is from the truth in its own standard errors."""
+
+import importlib
+import time
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from reconstruct import measure
+from reconstruct.api.measure import KindName
+from reconstruct.measurement.measurement import Component
+from reconstruct.measurement.recorded.result import RecordedMeasurement
+from tests.benchmarks.spoiled.sample import Sample
+
+KINDS: tuple[KindName, ...] = ("lattice", "thon", "haadf", "disk", "rotation", "pacbed", "film")
+Z90 = 1.6448536
+STRENGTHS = (0, 1, 2)
+
+
+def module_of(kind: str) -> ModuleType:
+    """The module of a kind."""
+    return importlib.import_module(f"tests.benchmarks.spoiled.{kind}")
+
+
+def run_trial(kind: KindName, seed: int, spoiling: str | None, strength: int) -> dict[str, Any]:
+    """A row: outcome, deviations of the principal quantities of each reading, weights, errors, whether 90 % intervals hold, seconds."""
+    module = module_of(kind)
+    sample: Sample = module.draw(seed, spoiling, strength)
+    start = time.monotonic()
+    result = measure(kind, sample.data, **sample.known)
+    row = {"kind": kind, "seed": seed, "spoiling": spoiling, "strength": strength, "seconds": time.monotonic() - start}
+    row |= scored(result, sample.truth, module.PRINCIPAL)
+    if spoiling is not None and sample.told is not None:
+        data, known = sample.told
+        told = scored(measure(kind, data, **known), sample.truth, module.PRINCIPAL)
+        row |= {"told_outcome": told["outcome"], "told_deviation": told["deviation"]}
+    return row
+
+
+def scored(
+    result: RecordedMeasurement, truth: Mapping[str, float], principal: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """Outcome and disagreements; largest ``deviation`` of the likeliest reading; ``weights`` of the readings, and which are ``right`` (within 4 standard
+    errors in all that is determined); ``errors`` and whether the 90 % interval ``covers`` the truth for each quantity that is determined."""
+    readings = result.readings
+    names = [name for name in principal if name in result.names and name not in result.undetermined]
+    row: dict[str, Any] = {"outcome": result.outcome, "disagreements": result.disagreements, "names": names}
+    row["weights"] = [reading.weight for reading in readings]
+    deviations = [deviation(reading, result, truth, principal, names) for reading in readings]
+    largest = [float(np.abs(values).max(initial=0.0)) for values in deviations]
+    row["deviation"] = largest[0] if names else None
+    row["deviations"] = dict(zip(names, deviations[0].tolist(), strict=True))
+    row["right"] = [value <= 4.0 for value in largest]
+    row["errors"] = {name: result.errors[name] for name in names}
+    row["covers"] = {
+        name: bool(abs(value) <= Z90) if len(readings) == 1 else bool(result.measurement.covers(name, truth[name]))
+        for name, value in row["deviations"].items()
+    }
+    return row
+
+
+def deviation(
+    reading: Component,
+    result: RecordedMeasurement,
+    truth: Mapping[str, float],
+    principal: Mapping[str, float | None],
+    names: list[str],
+) -> np.ndarray:
+    """(value - truth) / standard error [n] of the quantities ``names``, on the circle where they have a period."""
+    values = []
+    for name in names:
+        index = result.measurement.index(name)
+        difference, period = float(reading.mean[index]) - truth[name], principal[name]
+        if period is not None:
+            difference = (difference + 0.5 * period) % period - 0.5 * period
+        values.append(difference / float(np.sqrt(reading.covariance[index, index])))
+    return np.array(values)
