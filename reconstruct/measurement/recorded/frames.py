@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.measurement.preparation import Preparation, shape_text
+from reconstruct.measurement.preparation.prepare import Preparation, shape_text
 from reconstruct.measurement.recorded.inputs import Inputs
 from twin.errors import BadInput
 from twin.records import Signal

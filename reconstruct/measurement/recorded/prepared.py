@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from reconstruct.measurement.preparation import DataKind, Preparation, prepare
+from reconstruct.measurement.preparation.prepare import DataKind, Preparation, prepare
 from reconstruct.measurement.recorded.frames import selection_hint, stack_text
 from reconstruct.measurement.recorded.recording import Recording
 from twin.errors import BadInput, from_twin

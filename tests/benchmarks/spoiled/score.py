@@ -103,7 +103,10 @@ def _weights(rows: list[Row]) -> list[Case]:
         part = [(weight, right) for weight, right in pairs if low <= weight < high]
         if not part:
             continue
-        expected, observed = float(np.mean([weight for weight, _ in part])), float(np.mean([right for _, right in part]))
+        expected, observed = (
+            float(np.mean([weight for weight, _ in part])),
+            float(np.mean([right for _, right in part])),
+        )
         error = float(np.sqrt(max(expected * (1.0 - expected), 1e-3) / len(part)))
         name = f"readings of weight {low:g} to {min(high, 1.0):g}, of {len(part)}: right less weight"
         result.append(

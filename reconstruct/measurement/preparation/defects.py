@@ -45,19 +45,19 @@ FEW_LEVELS = 256
 """Values of which there are no more, evenly spaced, are counts: a step is at least an electron."""
 
 
-class Found(NamedTuple):
+class DefectMask(NamedTuple):
     """``mask`` [ny, nx], True where a pixel is a defect, and the ``defects`` in words."""
 
     mask: np.ndarray
     defects: tuple[Defect, ...]
 
 
-def find_defects(values: np.ndarray) -> Found:
+def find_defects(values: np.ndarray) -> DefectMask:
     """Defects of ``values`` [ny, nx], NaN where a pixel is not known."""
     known = np.isfinite(values)
     mask, defects = np.zeros(values.shape, bool), []
     if min(values.shape) < 8 or known.sum() < 64 or np.ptp(values[known]) == 0.0:
-        return Found(mask, ())
+        return DefectMask(mask, ())
 
     def add(part: np.ndarray, kind: str, count: int, description: str) -> None:
         mask[part] = True
@@ -85,10 +85,10 @@ def find_defects(values: np.ndarray) -> Found:
     if saturated is not None:
         count = int(saturated.sum())
         add(saturated, "saturated pixels", count, f"{_number(count, 'pixel')} saturated at {values[saturated][0]:.6g}")
-    return Found(mask, tuple(defects))
+    return DefectMask(mask, tuple(defects))
 
 
-def find_scan_defects(values: np.ndarray) -> Found:
+def find_scan_defects(values: np.ndarray) -> DefectMask:
     """Defects of patterns ``values`` [ny, nx, ky, kx] of a scan: pixels of the camera by the mean pattern, and single readings (cosmic rays) by the highest
     of each pixel; ``mask`` [ny, nx, ky, kx]."""
     known = np.isfinite(values)
@@ -111,7 +111,7 @@ def find_scan_defects(values: np.ndarray) -> Found:
     if number:
         words = f"{_number(number, 'reading')} struck by cosmic rays"
         defects = (*defects, Defect("cosmic rays", number, "masked", words))
-    return Found(struck | camera, defects)
+    return DefectMask(struck | camera, defects)
 
 
 def _number(count: int, noun: str) -> str:
@@ -186,9 +186,11 @@ def _pixels(stable: np.ndarray, known: np.ndarray, cluster: int) -> np.ndarray:
     every = np.flatnonzero(known.ravel())
     sample = every[:: max(1, len(every) // SAMPLE)]
     usual = float(np.quantile(_excess(stable, known, sample, cluster), STRUCTURE_QUANTILE))
-    found = np.zeros(stable.size, bool)
-    found[candidates] = _excess(stable, known, candidates, cluster) > max(MIN_SIGNIFICANCE, STRUCTURE_FACTOR * usual)
-    return found.reshape(stable.shape)
+    defective = np.zeros(stable.size, bool)
+    defective[candidates] = _excess(stable, known, candidates, cluster) > max(
+        MIN_SIGNIFICANCE, STRUCTURE_FACTOR * usual
+    )
+    return defective.reshape(stable.shape)
 
 
 def _excess(stable: np.ndarray, known: np.ndarray, pixels: np.ndarray, cluster: int) -> np.ndarray:
@@ -206,8 +208,8 @@ def _excess(stable: np.ndarray, known: np.ndarray, pixels: np.ndarray, cluster: 
                 neighbours.append(np.where(inside & known[y, x], stable[y, x], lowest))
     if not len(pixels):
         return np.zeros(0)
-    place = len(neighbours) - 1 - cluster
-    return stable.ravel()[pixels] - np.partition(np.array(neighbours), place, axis=0)[place]
+    rank = len(neighbours) - 1 - cluster
+    return stable.ravel()[pixels] - np.partition(np.array(neighbours), rank, axis=0)[rank]
 
 
 def _lines(stable: np.ndarray, known: np.ndarray, axis: int) -> np.ndarray:
@@ -219,15 +221,15 @@ def _lines(stable: np.ndarray, known: np.ndarray, axis: int) -> np.ndarray:
     count, stride = len(lines), max(1, lines.shape[1] // LINE_PIXELS)
     lines, there = np.ascontiguousarray(lines[:, ::stride]), np.ascontiguousarray(there[:, ::stride])
     both = _standing_out(lines, there, (-2, -1, 1, 2))
-    found = both > max(MIN_SIGNIFICANCE, LINE_FACTOR * float(np.quantile(both, LINE_QUANTILE)))
+    outliers = both > max(MIN_SIGNIFICANCE, LINE_FACTOR * float(np.quantile(both, LINE_QUANTILE)))
     for steps, ends in (((1, 2), [0, 1]), ((-2, -1), [count - 2, count - 1])):
-        one = _standing_out(lines, there, steps)
-        inside = np.delete(one, ends)
+        single = _standing_out(lines, there, steps)
+        inside = np.delete(single, ends)
         limit = max(
             MIN_SIGNIFICANCE, LINE_FACTOR * float(np.quantile(inside, LINE_QUANTILE)), 1.5 * float(inside.max())
         )
-        found[ends] = one[ends] > limit
-    return np.flatnonzero(found)
+        outliers[ends] = single[ends] > limit
+    return np.flatnonzero(outliers)
 
 
 def _standing_out(lines: np.ndarray, known: np.ndarray, steps: tuple[int, ...]) -> np.ndarray:

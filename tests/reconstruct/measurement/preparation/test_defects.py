@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reconstruct.measurement.defects import find_defects, find_scan_defects, noise_line
+from reconstruct.measurement.preparation.defects import find_defects, find_scan_defects, noise_line
 from tests.synthetic.disks import pattern
 from tests.synthetic.films import film
 from tests.synthetic.lattices import recorded
@@ -47,14 +47,14 @@ def test_hot_and_dead_pixels_are_found(image):
     dead = generator.choice(bright[~np.isin(bright, pixels)], 5, replace=False)
     spoiled.ravel()[pixels] = 20.0 * image.max()
     spoiled.ravel()[dead] = 0.0
-    found = find_defects(spoiled)
-    assert found.mask.ravel()[pixels].all()
-    by_kind = {defect.kind: defect for defect in found.defects}
+    result = find_defects(spoiled)
+    assert result.mask.ravel()[pixels].all()
+    by_kind = {defect.kind: defect for defect in result.defects}
     assert by_kind["hot pixels"].count == 24
     assert by_kind["hot pixels"].description == "24 hot pixels"
     if image.max() > 60.0:
-        assert found.mask.ravel()[dead].sum() >= 4
-    assert found.mask.sum() <= 24 + 5 + 1
+        assert result.mask.ravel()[dead].sum() >= 4
+    assert result.mask.sum() <= 24 + 5 + 1
 
 
 def test_a_cluster_of_a_cosmic_ray_is_masked():
@@ -70,11 +70,11 @@ def test_hot_columns_and_rows(axis, line):
     scan = recorded(7, pixels=128, electrons=60.0)
     spoiled = np.array(scan.image if axis == 0 else scan.image.T)
     spoiled[:, line] += np.random.default_rng(2).poisson(150.0, 128)
-    found = find_defects(spoiled if axis == 0 else spoiled.T)
+    result = find_defects(spoiled if axis == 0 else spoiled.T)
     expected = np.zeros(spoiled.shape, bool)
     expected[:, line] = True
-    assert np.array_equal(found.mask, expected if axis == 0 else expected.T)
-    assert found.defects[0].description == f"1 {'column' if axis == 0 else 'row'}: {line}"
+    assert np.array_equal(result.mask, expected if axis == 0 else expected.T)
+    assert result.defects[0].description == f"1 {'column' if axis == 0 else 'row'}: {line}"
 
 
 def test_a_lattice_with_the_sharpness_of_a_pixel_has_no_defects():
@@ -87,9 +87,9 @@ def test_a_lattice_with_the_sharpness_of_a_pixel_has_no_defects():
 def test_dead_quadrants_and_borders():
     image = pattern(2, electrons=1e6).counts
     image[64:, 64:] = 0.0
-    found = find_defects(image)
-    assert found.mask[64:, 64:].all()
-    assert "rows 64 to 127, columns 64 to 127" in found.defects[0].description
+    result = find_defects(image)
+    assert result.mask[64:, 64:].all()
+    assert "rows 64 to 127, columns 64 to 127" in result.defects[0].description
     border = film(2).image
     border[:3] = 0.0
     assert np.array_equal(np.flatnonzero(find_defects(border).mask.all(axis=1)), [0, 1, 2])
@@ -99,9 +99,9 @@ def test_saturated_pixels():
     image = pattern(6, electrons=1e6).counts
     top = 0.8 * image.max()
     clipped = np.minimum(image, np.floor(top))
-    found = find_defects(clipped)
-    assert (found.mask == (clipped == np.floor(top))).all()
-    assert found.defects[-1].kind == "saturated pixels"
+    result = find_defects(clipped)
+    assert (result.mask == (clipped == np.floor(top))).all()
+    assert result.defects[-1].kind == "saturated pixels"
 
 
 def test_few_electrons_are_no_saturation():
@@ -116,11 +116,11 @@ def test_a_scan_has_defects_of_the_camera_and_cosmic_rays():
     patterns[:, :, 5, 9] += 3000.0
     patterns[3, 4, 20, 11] += 5000.0
     patterns[7, 7, 21, 25] = np.nan
-    found = find_scan_defects(patterns)
-    assert found.mask[:, :, 5, 9].all()
-    assert found.mask[3, 4, 20, 11]
-    assert found.mask.sum() <= 144 + 2
-    assert [defect.kind for defect in found.defects] == ["hot pixels", "cosmic rays"]
+    result = find_scan_defects(patterns)
+    assert result.mask[:, :, 5, 9].all()
+    assert result.mask[3, 4, 20, 11]
+    assert result.mask.sum() <= 144 + 2
+    assert [defect.kind for defect in result.defects] == ["hot pixels", "cosmic rays"]
 
 
 @pytest.mark.parametrize("image", [np.full((32, 32), np.nan), np.ones((64, 64)), np.zeros((3, 500))])

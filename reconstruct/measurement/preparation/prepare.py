@@ -11,8 +11,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from reconstruct.measurement.defects import find_defects, find_scan_defects
 from reconstruct.measurement.outcome import Defect
+from reconstruct.measurement.preparation.defects import find_defects, find_scan_defects
 
 DataKind = Literal["image", "pattern", "scan"]
 """One image [ny, nx]; one diffraction pattern [ky, kx]; patterns of a scan [ny, nx, ky, kx]."""
