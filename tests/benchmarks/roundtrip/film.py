@@ -19,7 +19,7 @@ def draw(seed: int) -> Trip:
     changes = (-120.0, 120.0)
     scans = [
         simulate(
-            Sample.from_atoms(film, "amorphous carbon", cells=1, repeats=(1, 1), slice_thickness=5.0),
+            Sample.from_atoms(film, "amorphous carbon", cells=1, repeats=(1, 1), slice_thickness=1.0),
             Microscope(
                 energy=200e3, semiangle=semiangle, aberrations={"C10": c10 + change, "C12a": float(c12[0]), "C12b": float(c12[1])}
             ),

@@ -13,7 +13,7 @@ def draw(seed: int) -> Trip:
     generator = np.random.default_rng(11_000 + seed)
     name = ("SrTiO3", "Fe", "MgO")[seed % 3]
     known = Sample.crystal(name) if name == "SrTiO3" else Sample.from_atoms(structure(name), name)
-    sample = known.at(cells=int(generator.integers(8, 30)), thermal="absorptive")
+    sample = known.at(cells=int(generator.integers(6, 16)), repeats=(4, 4), phonons=1, seed=seed)
     side = float(sample.atoms.cell.lengths()[0])
     cells, pixels = generator.uniform(7.0, 14.0), int(generator.choice([88, 112, 136]))
     pixel = cells * side / pixels * np.exp(0.01 * generator.standard_normal(2))
