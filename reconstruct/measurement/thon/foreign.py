@@ -43,7 +43,7 @@ def spots(plane: Plane, expected: np.ndarray | None = None) -> np.ndarray:
     use, looks = plane.weight > 0, plane.looks
     if expected is None:
         # at a border of the used frequencies the median is of other power
-        whole = uniform_filter(use.astype(float), NEIGHBOURS, mode="nearest") > 0.5
+        whole = uniform_filter(use.astype(float), NEIGHBOURS, mode="nearest") > 0.99
         level = median_filter(np.where(use, plane.power, 0.0), NEIGHBOURS, mode="nearest")
         expected = level * (looks / gamma.median(looks))
         high, low = (ABOVE_RINGS * limit for limit in _chances(use.sum(), looks))

@@ -12,10 +12,10 @@ from scipy.ndimage import uniform_filter1d
 
 from reconstruct.measurement.thon.spectrum import Power
 
-SECTORS, SHELLS = 48, 240
-RINGS = 14.0
+SECTORS, SHELLS = 36, 240
+RINGS = 12.0
 """Rings of the largest defocus of a level within its frequencies."""
-STEP = 0.4
+STEP = 0.5
 """Step of C10 in phase (radian) at the highest frequency of a level; that of either part of C12 is twice as large."""
 CLIP = 1.0
 """Contrast of a sector's shell over the local level is held below: rings of sin^2 have no more, ice has."""

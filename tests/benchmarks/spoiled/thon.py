@@ -37,6 +37,7 @@ WRONG = {
     "phase plate not told": "a phase plate of 90 degrees",
     "no spherical aberration": "a lens of 2.7 mm told as corrected",
     "pixel too large": "10 % larger than it is",
+    "ring of 3 times": "a ring at 3.7 angstrom of 3 times the power",
 }
 ERRORS_BEFORE = {"C10": 3.03, "C12a": 2.84, "C12b": 2.94}
 PIXELS, PIXEL, C30 = 256, 1.0, 2.7e7
@@ -67,6 +68,8 @@ def draw(seed: int, spoiling: str | None = None, strength: int = 0) -> Sample:
     clean = imaged(phase, PIXELS, PIXEL, (c10, *c12), C30, **lens)
     image = np.random.default_rng(noise).poisson(electrons * clean).astype(float)
     truth = dict(zip(PRINCIPAL, (c10, *c12.tolist()), strict=True))
+    if spoiling == "ring of 3 times":
+        image = np.random.default_rng(noise).poisson(electrons * _rings(clean, 1, other, (3.7,))).astype(float)
     if spoiling in WRONG:
         return Sample(image, truth, known | _stated(spoiling))
     told = _told(spoiling, strength, image, known)
