@@ -36,7 +36,8 @@ class ThonOptions(ImagePixel, Energy, Spherical, FocalSpread, Data):
 
     span: Annotated[float, number("--span-nm", "Largest defocus and astigmatism that are looked for.")] = 1000.0
     astigmatism: Annotated[
-        float, number("--astigmatism-nm", "How large astigmatism is expected to be, rms of either part; rings may have more.")
+        float,
+        number("--astigmatism-nm", "How large astigmatism is expected to be, rms of either part; rings may have more."),
     ] = 30.0
     phase_shift: Annotated[str, number("--phase-shift-deg", 'Of a phase plate; or "free" to measure it too.')] = "0"
     amplitude_contrast: Annotated[

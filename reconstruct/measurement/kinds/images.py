@@ -80,10 +80,14 @@ def thon(recording: Recording, tell: Tell) -> RecordedMeasurement:
     free = inputs.known.phase_shift == "free"
     phase_shift = None if free else inputs.finite("phase_shift")
     if free or phase_shift:
-        recording.add_given("phase shift", "phase_shift", "free" if phase_shift is None else phase_shift, "" if free else "radian")
+        recording.add_given(
+            "phase shift", "phase_shift", "free" if phase_shift is None else phase_shift, "" if free else "radian"
+        )
     contrast = inputs.finite("amplitude_contrast"), inputs.positive("amplitude_contrast_error")
     try:
-        measurement = measure_thon(data, side, energy, c30, span, astigmatism, focal_spread, phase_shift, contrast, tell)
+        measurement = measure_thon(
+            data, side, energy, c30, span, astigmatism, focal_spread, phase_shift, contrast, tell
+        )
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
     if not has_electrons(recording):

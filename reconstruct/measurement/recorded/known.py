@@ -141,8 +141,8 @@ class Lattice(Crystal, ImagePixel, Data):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Thon(ImagePixel, Energy, Spherical, FocalSpread, Data):
-    """Of an image of an amorphous film: largest defocus and astigmatism that are looked for (``span``) and expected rms of either part of the ``astigmatism``, in
-    angstrom; ``phase_shift`` of a phase plate in radian, or "free" to measure it; ``amplitude_contrast`` and its error as shares of the phase contrast."""
+    """Of an image of an amorphous film: largest defocus and astigmatism that are looked for (``span``) and expected rms of either part of the ``astigmatism``,
+    in angstrom; ``phase_shift`` of a phase plate in radian, or "free" to measure it; ``amplitude_contrast`` and its error as shares of the phase contrast."""
 
     span: float = number(1000.0 * NM, "angstrom", 1.0 * NM, 1e5 * NM, "a defocus")
     astigmatism: float = number(30.0 * NM, "angstrom")

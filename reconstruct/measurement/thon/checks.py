@@ -1,4 +1,4 @@
-"""Whether the rings of a fit are those of the spectrum: predictions of sectors and rings that were left out, and what the rings say of numbers that were stated."""
+"""Whether the rings of a fit are those of the spectrum: predictions of sectors and rings that were left out, and what rings say of numbers that were stated."""
 
 import dataclasses
 import math
@@ -24,7 +24,8 @@ C30_TOLERANCE, PSI_TOLERANCE = (0.05, 1e5), 0.35
 
 
 class Prediction(NamedTuple):
-    """Mean ratio of power to its prediction [b], effective number of frequencies [b], mean prediction over a spectrum without rings [b] and that spectrum's ratio [b]."""
+    """Of blocks [b]: mean ``ratio`` of power to prediction, effective ``count`` of frequencies, mean prediction (``rings``) and mean power (``smooth_ratio``)
+    over a spectrum without rings."""
 
     ratio: np.ndarray
     count: np.ndarray
@@ -71,7 +72,7 @@ def unexplained(prediction: Prediction) -> float:
     spread = math.sqrt(float((rings**4 * (2.0 + 6.0 / count)).sum()))
     there = float((count * (smooth - 1.0) ** 2 - smooth**2 * count / (count + 1.0)).sum())
     predicted = float((count * (rings - 1.0) ** 2).sum())
-    return (missed - SIGNIFICANCE * spread) / max(there, predicted, 1.0)
+    return float(missed - SIGNIFICANCE * spread) / max(there, predicted, 1.0)
 
 
 def ring_check(prediction: Prediction) -> FitCheck:
@@ -91,10 +92,10 @@ def stated_checks(power: Power, model: Model, fit: Fit, prior: Prior, free_phase
     value, std = found.values[C30], found.std[C30]
     tolerance = C30_TOLERANCE[0] * abs(prior.c30) + C30_TOLERANCE[1]
     finding = (
-        f"its rings have the distances of a spherical aberration of {value / 1e7:.3g} ± {std / 1e7:.2g} mm, not {prior.c30 / 1e7:.3g} mm: the energy, the pixel "
-        "or the spherical aberration is another than stated"
+        f"its rings have the distances of a spherical aberration of {value / 1e7:.3g} ± {std / 1e7:.2g} mm, not {prior.c30 / 1e7:.3g} mm: the energy, "
+        "the pixel or the spherical aberration is another than stated"
     )
-    deviation = max(abs(value - prior.c30) - tolerance, 0.0) / std
+    deviation = float(max(abs(value - prior.c30) - tolerance, 0.0) / std)
     checks.append(FitCheck("spherical aberration by the rings", deviation, MAX_DEVIATION, finding))
     if not free_phase:
         found = fit_rings(power, model, fit.values, dataclasses.replace(prior, psi_spread=1.0))
@@ -104,5 +105,6 @@ def stated_checks(power: Power, model: Model, fit: Fit, prior: Prior, free_phase
             f"its rings are shifted by {math.degrees(off):.0f} ± {math.degrees(std):.1g} degrees: a phase plate, or the energy, the pixel or the spherical "
             'aberration is another than stated; with a phase plate give its phase shift, or "free"'
         )
-        checks.append(FitCheck("phase of the rings", max(abs(off) - PSI_TOLERANCE, 0.0) / std, MAX_DEVIATION, finding))
+        deviation = float(max(abs(off) - PSI_TOLERANCE, 0.0) / std)
+        checks.append(FitCheck("phase of the rings", deviation, MAX_DEVIATION, finding))
     return tuple(checks)

@@ -1,8 +1,8 @@
 """Thon rings of an amorphous film's image -> defocus (C10) and twofold astigmatism (C12.a, C12.b).
 
-The image is flattened, its power spectrum taken, what is no Thon ring masked, and the model of film, transfer and background fitted from the likeliest values of a search over
-every defocus, sign and astigmatism. S is the same for both signs of chi but for spherical aberration and amplitude contrast: both signs are fitted, and kept as
-components with the weight of their evidence.
+The image is flattened, its power spectrum taken, what is no Thon ring masked, and the model of film, transfer and background fitted from the likeliest values
+of a search over every defocus, sign and astigmatism. The spectrum is the same for both signs of chi but for spherical aberration and amplitude contrast: both
+signs are fitted, and kept as components with the weight of their evidence.
 """
 
 import math
@@ -35,6 +35,8 @@ MIN_WEIGHT = 1e-3
 """Components of less weight are left out."""
 NATS = 40.0
 """First fits whose evidence is lower by more than this are not fitted to the end, but for the best of each sign."""
+SEARCHED = 0.98
+"""Share of the frequencies that must be left since the last search, or it is done again."""
 ROUNDS = 3
 """How often what is foreign is looked for in the residual."""
 FREE_SPREAD = 10.0
@@ -66,9 +68,10 @@ def measure_thon(
 ) -> Measurement:
     """C10, C12a and C12b in angstrom of ``image`` [ny, nx] (counts, NaN where unknown) of an amorphous film, ``pixel`` angstrom, ``energy`` eV.
 
-    ``c30`` is the spherical aberration (angstrom), ``span`` the largest defocus and astigmatism that are looked for, ``astigmatism`` the rms of both parts of C12
-    that is expected: the rings may have more. ``phase_shift`` in radian is that of a phase plate, None to measure it too; ``amplitude_contrast`` mean and error
-    of the ratio to phase contrast. ``tell`` hears of the progress. An image without rings leaves the prior, with the reason. ValueError for an image that is none.
+    ``c30`` is the spherical aberration (angstrom), ``span`` the largest defocus and astigmatism that are looked for, ``astigmatism`` the rms of both parts of
+    C12 that is expected: the rings may have more. ``phase_shift`` in radian is that of a phase plate, None to measure it too; ``amplitude_contrast`` mean and
+    error of the ratio to phase contrast. ``tell`` hears of the progress. An image without rings, or one that the model does not fit, leaves the prior with the
+    reason. ValueError for an image that is none.
     """
     given = _given(pixel, energy, c30, span, astigmatism, focal_spread, phase_shift, amplitude_contrast)
     tell("flattening the image", 0.0)
@@ -136,23 +139,33 @@ def _given(
 
 
 def _find(plane: Plane, given: Given, tell: Tell) -> Any:
-    """The plane without what is foreign, the fits (likeliest first), the logarithm of a spectrum without rings, the model, and what was masked; or the reason why
-    there is no fit."""
-    rings, blocks = narrow_rings(plane), spots(plane)
+    """The plane without what is foreign, the fits (likeliest first), the logarithm of a spectrum without rings, the model, and what was masked; or the reason
+    why there is no fit."""
+    blocks = spots(plane)
+    rings = narrow_rings(without(plane, [], blocks))
+    fits: list[Fit] = []
+    searched = 0.0
     for attempt in range(ROUNDS):
         clean = without(plane, rings, blocks)
         first = used(coarse(clean))
         model = Model(first, given.imaging)
         tell("searching defocus and astigmatism", 0.1 + 0.2 * attempt)
-        fits = _search(first, model, given)
+        known = [fit_rings(first, model, fit.values, given.prior) for fit in fits[:2]]
+        # where much was taken away since the last search, other values may have become the likeliest
+        left = clean.weight.sum()
+        if not fits or left < SEARCHED * searched:
+            known += _search(first, model, given)
+            searched = left
+        fits = distinct(known)
         if not fits:
             return "no rings: the image has too few pixels for any defocus"
         expected = np.full(plane.power.shape, np.inf)
         power = used(clean)
         model = model if plane.power.size == first.plane.power.size else Model(power, given.imaging)
         expected[np.nonzero(clean.weight)] = np.exp(model(fits[0].values)[0])
-        more = narrow_rings(clean, expected)
-        odd = spots(clean, expected) | arcs(without(clean, more), expected)
+        odd = spots(clean, expected)
+        more = narrow_rings(without(clean, [], odd), expected)
+        odd |= arcs(without(clean, more, odd), expected)
         if not more and not odd.any():
             break
         rings, blocks = rings + more, blocks | odd
@@ -161,9 +174,7 @@ def _find(plane: Plane, given: Given, tell: Tell) -> Any:
     without_rings, smooth = likelihood_without_rings(model.power, model)
     gain = max(fit.likelihood for fit in fits) - without_rings
     if gain < DETECTION_THRESHOLD:
-        return (
-            f"no Thon rings, or too weak: they explain the power spectrum by {gain:.1f} nat better than a smooth one; record more electrons"
-        )
+        return f"no Thon rings, or too weak: they explain the power spectrum by {gain:.1f} nat better than a smooth one; record more electrons"
     return clean, fits, smooth, model, defects(rings, blocks)
 
 
@@ -205,13 +216,19 @@ def _notes(fits: list[Fit], given: Given) -> tuple[str, ...]:
     top = fits[0].evidence
     signs = {bool(fit.values[C10] > 0.0) for fit in fits if fit.evidence > top + math.log(MIN_WEIGHT)}
     if len(signs) > 1:
-        notes.append("both signs of defocus are possible: one image distinguishes them by spherical aberration and amplitude contrast alone")
+        notes.append(
+            "both signs of defocus are possible: one image distinguishes them by spherical aberration and amplitude contrast alone"
+        )
     size = float(np.hypot(*fits[0].values[C12]))
     if size > 5.0 * given.prior.astigmatism:
-        notes.append(f"astigmatism is {size / 10:.0f} nm, beyond the {given.prior.astigmatism / 10:.0f} nm rms that was expected")
+        notes.append(
+            f"astigmatism is {size / 10:.0f} nm, beyond the {given.prior.astigmatism / 10:.0f} nm rms that was expected"
+        )
     off = fits[0].values[PSI] - given.prior.psi
     if not given.free and abs(off) > 3.0 * given.prior.psi_spread:
-        notes.append(f"amplitude contrast is {math.tan(fits[0].values[PSI]):.0%} of phase contrast, far from what was expected")
+        notes.append(
+            f"amplitude contrast is {math.tan(fits[0].values[PSI]):.0%} of phase contrast, far from what was expected"
+        )
     return tuple(notes)
 
 
@@ -238,7 +255,14 @@ def _plot(plane: Plane, power: Power, model: Model, values: np.ndarray) -> FitPl
 
     residual = (mean(plane.power / predicted) - 1.0) * np.sqrt(weight / plane.tied)
     edge = float(-plane.ky[0])
-    return FitPlot("power spectrum", mean(plane.power), mean(predicted), residual, (0.0, float(plane.kx[-1]), edge, -edge), "1/angstrom")
+    return FitPlot(
+        "power spectrum",
+        mean(plane.power),
+        mean(predicted),
+        residual,
+        (0.0, float(plane.kx[-1]), edge, -edge),
+        "1/angstrom",
+    )
 
 
 def _prior(given: Given) -> Component:

@@ -1,6 +1,7 @@
 """Fits of the model of Thon rings to a power spectrum: posterior, Laplace's evidence, covariance, and what a smooth spectrum explains.
 
-The power at each frequency is exponentially distributed about S, as the film's atoms stand at random (Whittle's likelihood); of neighbours that the window ties only a share counts.
+The power at each frequency is exponentially distributed about S, as the film's atoms stand at random (Whittle's likelihood); of neighbours that the window ties
+only a share counts.
 """
 
 import dataclasses
@@ -97,7 +98,9 @@ def fit_rings(power: Power, model: Model, values: np.ndarray, prior: Prior, step
     covariance = np.linalg.inv(scaled) / np.outer(scales, scales)
     log, rows = model(values)
     ratio = power.power * np.exp(-log)
-    covariance = covariance * np.sqrt(np.outer(*[_variance_inflation(power, rows, share * (1.0 - ratio), covariance)] * 2))
+    covariance = covariance * np.sqrt(
+        np.outer(*[_variance_inflation(power, rows, share * (1.0 - ratio), covariance)] * 2)
+    )
     evidence = -minimum.cost - 0.5 * float(np.linalg.slogdet(scaled)[1]) - float(np.log(scales).sum())
     return Fit(values, covariance, evidence, -float(share @ (log + ratio)))
 
@@ -121,8 +124,8 @@ def _variance_inflation(power: Power, rows: np.ndarray, deviation: np.ndarray, c
 
 
 def likelihood_without_rings(power: Power, model: Model) -> tuple[float, np.ndarray]:
-    """Log likelihood of a spectrum without rings, and its logarithm [m]: the exponential of a polynomial with as many coefficients as film and rest have and the
-    same anisotropy."""
+    """Log likelihood of a spectrum without rings, and its logarithm [m]: a polynomial of two more coefficients than the film's, with the film's
+    anisotropy."""
     powers = power.share ** np.arange(FILM_TERMS + 2)[:, None]
     rows = np.concatenate([powers, model.film_terms[: DRIFT.stop - DRIFT.start]])
     share = power.weight / power.tied
@@ -145,5 +148,3 @@ def distinct(fits: list[Fit], stds: float = 3.0) -> list[Fit]:
         if not any((np.abs(fit.values - other.values)[lens] < stds * fit.std[lens]).all() for other in selected):
             selected.append(fit)
     return selected
-
-

@@ -1,6 +1,7 @@
 """An image of a film before its power spectrum: level, unknown pixels, outliers and dark regions taken out, and a window over what is left.
 
-Small holes are filled with the local mean, which adds a white part to the spectrum and nothing that looks like a ring; the window fades at the borders of large ones.
+Small holes are filled with the local mean, which adds a white part to the spectrum and nothing that looks like a ring; the window fades at the borders of
+large ones.
 """
 
 from typing import NamedTuple
@@ -19,10 +20,12 @@ MEAN_WIDTH = 1.0 / 12.0
 """Rms width of the local mean as a share of the shorter side: of the lowest frequencies that are fitted (6 cycles) it takes less than 1 % away."""
 OUTLIER, MAX_OUTLIERS = 8.0, 0.005
 """Standard deviations beyond which a pixel is an outlier, if they are at most such a share: of few electrons each pixel with one would be."""
+MAX_LINES = 0.1
+"""The same of rows and of columns."""
 DARK = 0.5
 """Share of the median level below which a region has no beam."""
-HOLE = 5
-"""Pixels along a side from which an unknown region is faded, not filled."""
+HOLE = 1.0 / 32.0
+"""Share of the shorter side from which an unknown region is faded, not filled."""
 FADE = 0.06
 """Width of that fading, of the shorter side."""
 MIN_SIDE = 64
@@ -51,8 +54,8 @@ def flatten(image: np.ndarray) -> FlatImage | None:
         return None
     dark = _dark_regions(values, known)
     known &= ~dark
-    outliers = _outliers(values, known)
-    known &= ~outliers
+    outliers, lines = _outliers(values, known)
+    known &= ~(outliers | lines)
     window = _window(known)
     side = window.sum() / np.sqrt((window**2).sum())
     if side < 0.5 * MIN_SIDE:
@@ -67,6 +70,9 @@ def flatten(image: np.ndarray) -> FlatImage | None:
     if outliers.any():
         count = int(outliers.sum())
         defects.append(Defect("outliers", count, "masked", f"{count} pixel{'s' * (count > 1)} far from the others"))
+    if lines.any():
+        count = int(lines.all(axis=0).sum() + lines.all(axis=1).sum())
+        defects.append(Defect("lines", count, "masked", f"{count} rows or columns far from the others"))
     if dark.any():
         defects.append(Defect("dark region", int(dark.sum()), "masked", f"dark region, {dark.mean():.1%} of the image"))
     return FlatImage(flat, window, float(values[known].sum()), tuple(defects))
@@ -104,29 +110,41 @@ def _dark_regions(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     count = _block_sums(known.astype(float))
     mean = _block_sums(values) / np.maximum(count, 1.0)
     level = float(np.median(mean[count > 0]))
-    spread = 1.4826 * float(np.median(np.abs(mean[count > 0] - level)))
+    # of those above the median: many may be dark
+    spread = 1.4826 * float(np.median(mean[(count > 0) & (mean >= level)] - level))
     dark = (count > 0) & (mean < level - max(DARK * level, OUTLIER * spread))
-    if level <= 0.0 or not dark.any() or dark[count > 0].mean() > 0.5:
+    if level <= 0.0 or dark[count > 0].mean() > 0.5:
         return np.zeros(values.shape, bool)
-    block = _block(values.shape)
-    dark = binary_dilation(dark, np.ones((3, 3)))
+    # single dark rows and columns have their power on the axes of the spectrum, which are not used; what lies outside the image is as dark
+    dark = binary_opening(np.pad(dark, 2, constant_values=True), np.ones((3, 3)))[2:-2, 2:-2]
+    block, dark = _block(values.shape), binary_dilation(dark, np.ones((3, 3)))
     return np.repeat(np.repeat(dark, block, axis=0), block, axis=1)[: values.shape[0], : values.shape[1]]
 
 
-def _outliers(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Single pixels far from the local mean."""
+def _outliers(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Single pixels far from the local mean, and whole rows and columns whose mean is far from it."""
     low, high = np.quantile(values[known], (MAX_OUTLIERS, 1.0 - MAX_OUTLIERS))
     deviation = np.where(known, values - _local_mean(np.clip(values, low, high), known), 0.0)
     low, high = np.quantile(deviation[known], (MAX_OUTLIERS, 1.0 - MAX_OUTLIERS))
     usual = deviation[known & (deviation >= low) & (deviation <= high)]
-    far = known & (np.abs(deviation) > OUTLIER * usual.std())
-    return far if usual.std() > 0.0 and far[known].mean() <= MAX_OUTLIERS else np.zeros_like(far)
+    limit = OUTLIER * float(usual.std())
+    far, lines = known & (np.abs(deviation) > limit), np.zeros_like(known)
+    if limit == 0.0 or far[known].mean() > MAX_OUTLIERS:
+        far[:] = False
+    for axis in range(2):
+        mean = np.clip(deviation, -limit, limit).sum(axis) / np.maximum(known.sum(axis), 1)
+        off = np.abs(mean - np.median(mean))
+        odd = off > OUTLIER * 1.4826 * np.median(off)
+        if odd.mean() <= MAX_LINES:
+            lines |= np.expand_dims(odd, axis)
+    return far & ~lines, lines
 
 
 def _window(known: np.ndarray) -> np.ndarray:
     ny, nx = known.shape
     window = tukey(ny + 2, TAPER)[1:-1, None] * tukey(nx + 2, TAPER)[1:-1]
-    regions = binary_opening(~known, np.ones((HOLE, HOLE)))
+    hole = max(3, round(HOLE * min(ny, nx)))
+    regions = binary_opening(~known, np.ones((hole, hole)))
     if regions.any():
         distance = distance_transform_edt(~regions)
         window = window * np.sin(0.5 * np.pi * np.minimum(distance / (FADE * min(ny, nx)), 1.0)) ** 2

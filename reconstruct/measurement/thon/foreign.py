@@ -1,7 +1,7 @@
 """What is in a power spectrum and is no Thon ring: spots of crystals and gratings, narrow rings of ice and other polycrystals.
 
-They are found twice: in the spectrum as it is, where they stand out from their neighbours more than Thon rings can, and in the residual of a fit. A wrong fit leaves rings in its residual
-too: only few and narrow ones that are brighter than the fit are taken for foreign, so that a wrong fit stays one.
+They are found twice: in the spectrum as it is, where they stand out from their neighbours more than Thon rings can, and in the residual of a fit. A wrong fit
+leaves rings in its residual too: only few and narrow ones that are brighter than the fit are taken for foreign, so that a wrong fit stays one.
 """
 
 import math
@@ -46,9 +46,9 @@ def spots(plane: Plane, expected: np.ndarray | None = None) -> np.ndarray:
         whole = uniform_filter(use.astype(float), NEIGHBOURS, mode="nearest") > 0.99
         level = median_filter(np.where(use, plane.power, 0.0), NEIGHBOURS, mode="nearest")
         expected = level * (looks / gamma.median(looks))
-        high, low = (ABOVE_RINGS * limit for limit in _chances(use.sum(), looks))
+        high, low = (ABOVE_RINGS * limit for limit in _chances(int(use.sum()), looks))
     else:
-        whole, (high, low) = use, (ABOVE_FIT * limit for limit in _chances(use.sum(), looks))
+        whole, (high, low) = use, (ABOVE_FIT * limit for limit in _chances(int(use.sum()), looks))
     ratio = np.where(use & whole, plane.power / np.maximum(expected, 1e-12), 0.0)
     groups, count = label(ratio > low, np.ones((3, 3)))
     if count == 0:
@@ -81,7 +81,9 @@ def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple
         members = np.flatnonzero(groups == group)
         low, high = members[0] - 1, members[-1] + 2
         if seed[members].any() and len(members) <= max(2.0, NARROW * members.mean()):
-            found.append((float((mean / level)[members].max()), low / SHELLS * plane.highest, high / SHELLS * plane.highest))
+            found.append(
+                (float((mean / level)[members].max()), low / SHELLS * plane.highest, high / SHELLS * plane.highest)
+            )
     found.sort(reverse=True)
     rings, total = [], 0.0
     for _, low, high in found:
@@ -97,7 +99,10 @@ def _surroundings(mean: np.ndarray, use: np.ndarray, ring_tops: bool) -> np.ndar
     for at in np.flatnonzero(use):
         near = max(2, math.ceil(0.6 * NARROW * at))
         far = max(near + 4, math.ceil(AROUND * at))
-        below, above = np.arange(max(at - far, 0), max(at - near, 0)), np.arange(min(at + near + 1, len(mean)), min(at + far + 1, len(mean)))
+        below, above = (
+            np.arange(max(at - far, 0), max(at - near, 0)),
+            np.arange(min(at + near + 1, len(mean)), min(at + far + 1, len(mean))),
+        )
         sides = [mean[side[use[side]]] for side in (below, above)]
         if ring_tops:
             tops = [float(np.quantile(side, 0.9)) for side in sides if len(side) >= 3]

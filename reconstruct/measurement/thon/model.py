@@ -1,8 +1,8 @@
 """The model of a power spectrum with Thon rings, and its derivatives.
 
-S(q) = film(q) |H(q)|^2 + rest(|q|). H is the twin's contrast transfer (`twin.optics.contrast`) of phase and amplitude contrast: sin(chi - psi) with tan psi the amplitude contrast over
-the phase contrast, or psi what a phase plate adds to that. film is the exponential of a polynomial in |q| and a quadratic form in q (drift in the frame), rest one of a polynomial: they take in
-scattering factors, envelopes, the camera's transfer and noise.
+S(q) = film(q) |H(q)|^2 + rest(|q|). H is the twin's contrast transfer (`twin.optics.contrast`) of phase and amplitude contrast, sin(chi - psi): tan psi is the
+amplitude contrast over the phase contrast, and a phase plate adds its phase shift to psi. film is the exponential of a polynomial in |q| and a quadratic form
+in q (drift in the frame), rest that of a polynomial: they take in scattering factors, envelopes, the camera's transfer and noise.
 """
 
 import numpy as np
@@ -40,7 +40,9 @@ class Model:
         given[places] = 0.0
         self.chi, self.parts = given @ chi, chi[places]
         self.gradient = np.asarray(phase_gradient(given, kx, ky, imaging.wavelength)) / np.pi
-        self.gradients = np.stack([np.asarray(phase_gradient(unit, kx, ky, imaging.wavelength)) for unit in units]) / np.pi
+        self.gradients = (
+            np.stack([np.asarray(phase_gradient(unit, kx, ky, imaging.wavelength)) for unit in units]) / np.pi
+        )
         self.envelope = np.asarray(envelope(imaging, kx, ky)) ** 2
         azimuth = 2.0 * power.azimuth
         self.film_terms = np.concatenate([

@@ -1,8 +1,8 @@
 """Starting values for Thon rings: the power spectrum in sectors of azimuth, matched with rings of every defocus.
 
 In a sector at azimuth phi the defocus is C10 + C12a cos 2 phi + C12b sin 2 phi, so that one table of sectors by defocus serves every astigmatism
-(as CTFFIND tries them all; Rohou & Grigorieff, J. Struct. Biol. 192, 216, 2015). Large values are told by low frequencies, where they have enough rings, small ones by all: each level
-has twice the frequency and a quarter of the range of the one before.
+(as CTFFIND tries them all; Rohou & Grigorieff, J. Struct. Biol. 192, 216, 2015). Large values are told by low frequencies, where they have enough rings, small
+ones by all: each level has twice the frequency and a quarter of the range of the one before.
 """
 
 from typing import NamedTuple
@@ -76,7 +76,14 @@ def _cells(power: Power, highest: float) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _level(
-    power: Power, wavelength: float, c30: float, highest: float, reach: float, span: float, psi: float | None, count: int
+    power: Power,
+    wavelength: float,
+    c30: float,
+    highest: float,
+    reach: float,
+    span: float,
+    psi: float | None,
+    count: int,
 ) -> list[Start]:
     """The best starts of each sign among C10 and C12 up to ``reach``, by frequencies up to ``highest``."""
     contrast, weight, square = _cells(power, highest)

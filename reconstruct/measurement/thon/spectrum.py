@@ -1,7 +1,7 @@
 """The power spectrum of a flattened image, averaged over blocks of frequencies where the image is large.
 
-A block of b x b frequencies is narrower than a ring as long as the rings' displacement in the image is less than 1 / b of it; what the average takes of the rings is known
-(Dirichlet's kernel) and is part of the table of `Plane.retained`.
+A block of b x b frequencies is narrower than a ring as long as the rings' displacement in the image is less than 1 / b of it; what the average takes of the
+rings is known (Dirichlet's kernel) and is part of the table of `Plane.retained`.
 """
 
 from typing import NamedTuple
@@ -23,9 +23,9 @@ LAGS = 128
 
 
 class Plane(NamedTuple):
-    """Half of a spectrum, kx > 0, in blocks: ``power`` [ny, nx] over its mean and ``weight`` [ny, nx], how many frequencies are in each (0: not used); ``ky`` [ny] and
-    ``kx`` [nx] in 1/angstrom; ``highest`` frequency in 1/angstrom; ``tied``: by how much the window ties neighbours; ``window``: its autocorrelation [2 LAGS + 1, 2 LAGS + 1]
-    at displacements up to ``size`` (y, x) angstrom; ``block`` (y, x): frequencies along the sides of one."""
+    """Half of a spectrum, kx > 0, in blocks: ``power`` [ny, nx] over its mean and ``weight`` [ny, nx], how many frequencies are in each (0: not used); ``ky``
+    [ny] and ``kx`` [nx] in 1/angstrom; ``highest`` frequency in 1/angstrom; ``tied``: by how much the window ties neighbours; ``window``: its autocorrelation
+    [2 LAGS + 1, 2 LAGS + 1] at displacements up to ``size`` (y, x) angstrom; ``block`` (y, x): frequencies along the sides of one."""
 
     power: np.ndarray
     weight: np.ndarray
@@ -137,9 +137,7 @@ def used(plane: Plane) -> Power:
     """The frequencies of a plane that have weight."""
     row, column = np.nonzero(plane.weight)
     ky, kx = plane.ky[row], plane.kx[column]
-    return Power(
-        kx, ky, plane.power[row, column], plane.weight[row, column], np.hypot(kx, ky) / plane.highest, plane
-    )
+    return Power(kx, ky, plane.power[row, column], plane.weight[row, column], np.hypot(kx, ky) / plane.highest, plane)
 
 
 def _autocorrelation(window: np.ndarray) -> np.ndarray:
@@ -148,7 +146,11 @@ def _autocorrelation(window: np.ndarray) -> np.ndarray:
     for size in window.shape:
         edges = np.linspace(0, size, LAGS + 1)
         # cells of equal width, that need not be whole pixels
-        cells.append(np.maximum(np.minimum(edges[1:, None], np.arange(size) + 1) - np.maximum(edges[:-1, None], np.arange(size)), 0.0))
+        cells.append(
+            np.maximum(
+                np.minimum(edges[1:, None], np.arange(size) + 1) - np.maximum(edges[:-1, None], np.arange(size)), 0.0
+            )
+        )
     small = cells[0] @ window @ cells[1].T
     spectrum = np.abs(np.fft.fft2(small, (2 * LAGS, 2 * LAGS))) ** 2
     correlation = np.fft.fftshift(np.fft.ifft2(spectrum).real)

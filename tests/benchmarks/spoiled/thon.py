@@ -16,7 +16,7 @@ SPOILINGS = {
     "cosmic rays": "2, 6 or 20 tracks of 8 pixels",
     "ice ring": "a ring at 3.7 angstrom of 1.6, 3 or 6 times the film's power there",
     "ice rings": "rings at 3.7 and 2.2 angstrom of 1.6, 3 or 6 times the film's power",
-    "graphene": "six spots at 2.13 angstrom of 0.3, 1 or 4 % contrast",
+    "gold": "six spots at 2.35 angstrom of 0.3, 1 or 4 % contrast",
     "crystal": "lattice fringes of 2.8 angstrom in 5, 15 or 40 % of the image",
     "amplitude contrast": "10, 20 or 35 %",
     "drift": "1, 2 or 3 angstrom within the frame",
@@ -134,7 +134,7 @@ def _spots(clean: np.ndarray, strength: int, generator: np.random.Generator) -> 
     start, amplitude = generator.uniform(0.0, math.pi), (0.003, 0.01, 0.04)[strength]
     for turn in range(3):
         angle = start + turn * math.pi / 3.0
-        wave = (x * math.cos(angle) + y * math.sin(angle)) / 2.13
+        wave = (x * math.cos(angle) + y * math.sin(angle)) / 2.35
         clean = clean + amplitude * np.cos(2.0 * math.pi * (wave + generator.uniform()))
     return np.maximum(clean, 0.0)
 
@@ -161,7 +161,7 @@ def _needle(strength: int) -> np.ndarray:
 _ON_THE_BEAM = {
     "ice ring": lambda clean, strength, generator: _rings(clean, strength, generator, (3.7,)),
     "ice rings": lambda clean, strength, generator: _rings(clean, strength, generator, (3.7, 2.25)),
-    "graphene": _spots,
+    "gold": _spots,
     "crystal": _crystal,
     "vacuum": lambda clean, strength, generator: np.where(_vacuum(strength), 1.05, clean),
     "charging": lambda clean, strength, generator: clean + (0.05, 0.2, 0.6)[strength] * _grid()[1],
