@@ -34,10 +34,18 @@ class LatticeOptions(Crystal, ImagePixel, Data):
 class ThonOptions(ImagePixel, Energy, Spherical, FocalSpread, Data):
     """Of an image of an amorphous film."""
 
-    span: Annotated[float, number("--span-nm", "Largest defocus that is looked for.")] = 1000.0
-    astigmatism: Annotated[float, number("--astigmatism-nm", "How large astigmatism may be, rms of either part.")] = (
-        30.0
-    )
+    span: Annotated[float, number("--span-nm", "Largest defocus and astigmatism that are looked for.")] = 1000.0
+    astigmatism: Annotated[
+        float,
+        number("--astigmatism-nm", "How large astigmatism is expected to be, rms of either part; rings may have more."),
+    ] = 30.0
+    phase_shift: Annotated[str, number("--phase-shift-deg", 'Of a phase plate; or "free" to measure it too.')] = "0"
+    amplitude_contrast: Annotated[
+        float, number("--amplitude-contrast-percent", "Of the film, over its phase contrast.")
+    ] = 5.0
+    amplitude_contrast_error: Annotated[
+        float, number("--amplitude-contrast-error-percent", "How well that is known, rms.")
+    ] = 5.0
 
 
 @dataclasses.dataclass(frozen=True)

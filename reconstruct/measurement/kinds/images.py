@@ -77,9 +77,17 @@ def thon(recording: Recording, tell: Tell) -> RecordedMeasurement:
     if wavelength(energy) * (MAX_FREQUENCY / side) ** 2 * span < 1.0:
         problem = f"has pixels of {side:.3g} angstrom, too large for rings of {0.1 * span:g} nm defocus"
         raise BadInput(recording.name, problem, f"Record it at a higher magnification, or raise {words.label('span')}.")
-    tell("fitting rings", None)
+    free = inputs.known.phase_shift == "free"
+    phase_shift = None if free else inputs.finite("phase_shift")
+    if free or phase_shift:
+        recording.add_given(
+            "phase shift", "phase_shift", "free" if phase_shift is None else phase_shift, "" if free else "radian"
+        )
+    contrast = inputs.finite("amplitude_contrast"), inputs.positive("amplitude_contrast_error")
     try:
-        measurement = measure_thon(data, side, energy, c30, span, astigmatism, focal_spread=focal_spread)
+        measurement = measure_thon(
+            data, side, energy, c30, span, astigmatism, focal_spread, phase_shift, contrast, tell
+        )
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
     if not has_electrons(recording):

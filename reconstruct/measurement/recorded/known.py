@@ -19,13 +19,14 @@ Direction = str | Sequence[int]
 
 
 class Quantity(NamedTuple):
-    """A number's inside ``unit``, and what ``subject`` has of it: ``low`` to ``high``; ``form``: one number, several, or some by name."""
+    """A number's inside ``unit``, and what ``subject`` has of it: ``low`` to ``high``; ``form``: one number, several, some by name, or one number or the
+    text "free"."""
 
     unit: str = "1"
     low: float = -math.inf
     high: float = math.inf
     subject: str = ""
-    form: Literal["number", "numbers", "mapping"] = "number"
+    form: Literal["number", "numbers", "mapping", "number or free"] = "number"
 
 
 def number(default: Any, unit: str = "1", low: float = -math.inf, high: float = math.inf, subject: str = "") -> Any:
@@ -36,6 +37,11 @@ def number(default: Any, unit: str = "1", low: float = -math.inf, high: float = 
 def numbers(default: Any, unit: str, low: float = -math.inf, high: float = math.inf, subject: str = "") -> Any:
     """A field that holds several numbers of one `Quantity`."""
     return dataclasses.field(default=default, metadata={"quantity": Quantity(unit, low, high, subject, "numbers")})
+
+
+def number_or_free(default: Any, unit: str) -> Any:
+    """A field that holds a number, or the text "free": it is to be measured too."""
+    return dataclasses.field(default=default, metadata={"quantity": Quantity(unit, form="number or free")})
 
 
 def by_name(unit: str) -> Any:
@@ -142,10 +148,14 @@ class Lattice(Crystal, ImagePixel, Data):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Thon(ImagePixel, Energy, Spherical, FocalSpread, Data):
-    """Of an image of an amorphous film: largest defocus that is looked for (``span``) and rms of either part of the ``astigmatism``, in angstrom."""
+    """Of an image of an amorphous film: largest defocus and astigmatism that are looked for (``span``) and expected rms of either part of the ``astigmatism``,
+    in angstrom; ``phase_shift`` of a phase plate in radian, or "free" to measure it; ``amplitude_contrast`` and its error as shares of the phase contrast."""
 
     span: float = number(1000.0 * NM, "angstrom", 1.0 * NM, 1e5 * NM, "a defocus")
     astigmatism: float = number(30.0 * NM, "angstrom")
+    phase_shift: float | str = number_or_free(0.0, "radian")
+    amplitude_contrast: float = number(0.05, "1", -1.0, 1.0, "amplitude contrast")
+    amplitude_contrast_error: float = number(0.05, "1", 1e-4, 1.0, "amplitude contrast")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,166 @@
+"""What is in a power spectrum and is no Thon ring: spots of crystals and gratings, narrow rings of ice and other polycrystals.
+
+They are found twice: in the spectrum as it is, where they stand out from their neighbours more than Thon rings can, and in the residual of a fit. A wrong fit
+leaves rings in its residual too: only few and narrow ones that are brighter than the fit are taken for foreign, so that a wrong fit stays one.
+"""
+
+import math
+
+import numpy as np
+from scipy.ndimage import binary_dilation, label, maximum, median_filter, uniform_filter
+from scipy.stats import gamma, norm
+
+from reconstruct.measurement.outcome import Defect
+from reconstruct.measurement.thon.spectrum import Plane
+
+NEIGHBOURS = 7
+"""Blocks along a side whose median is the level of a spot's surroundings."""
+SPOT_CHANCE, EDGE_CHANCE = 1e-3, 1e-3
+"""Probability of one spot in a spectrum without any, and of a block at the edge of one to belong to it."""
+ABOVE_RINGS = 2.0
+"""How many times the mean a ring's power rises at most above the median of its neighbours: sin^2 has a maximum of twice its mean."""
+ABOVE_FIT = 1.2
+"""The same of a fit: what its smooth parts may miss."""
+SHELLS = 160
+"""Shells of |q| in which narrow rings are looked for."""
+NARROW = 0.1
+"""Width of a foreign ring at most, of its |q|; Thon rings as narrow as that are at least the fifth."""
+AROUND = 0.25
+"""Share of |q| each way from which the power of other rings is taken."""
+BRIGHT, EDGE = 1.35, 1.12
+"""Power of a foreign ring over that of its surroundings, at least, and at its edges."""
+SIGNIFICANCE = 6.0
+"""Standard deviations of the same."""
+MAX_SHARE = 0.2
+"""Share of the shells that may be foreign."""
+SECTORS, BANDS = 24, 40
+"""Blocks of the residual in which arcs and blurred spots are looked for."""
+
+
+def spots(plane: Plane, expected: np.ndarray | None = None) -> np.ndarray:
+    """Blocks [ny, nx] that stand out from ``expected`` [ny, nx], or else from their surroundings, as no exponentially distributed power does, with what
+    touches them."""
+    use, looks = plane.weight > 0, plane.looks
+    if expected is None:
+        # at a border of the used frequencies the median is of other power
+        whole = uniform_filter(use.astype(float), NEIGHBOURS, mode="nearest") > 0.99
+        level = median_filter(np.where(use, plane.power, 0.0), NEIGHBOURS, mode="nearest")
+        expected = level * (looks / gamma.median(looks))
+        high, low = (ABOVE_RINGS * limit for limit in _chances(int(use.sum()), looks))
+    else:
+        whole, (high, low) = use, (ABOVE_FIT * limit for limit in _chances(int(use.sum()), looks))
+    ratio = np.where(use & whole, plane.power / np.maximum(expected, 1e-12), 0.0)
+    groups, count = label(ratio > low, np.ones((3, 3)))
+    if count == 0:
+        return np.zeros_like(use)
+    found = np.concatenate([[False], maximum(ratio, groups, np.arange(1, count + 1)) > high])[groups]
+    return binary_dilation(found, np.ones((3, 3))) & use if found.any() else found
+
+
+def _chances(blocks: int, looks: float) -> tuple[float, float]:
+    """Ratios to the mean that one of all blocks, and any block, exceeds with `SPOT_CHANCE` and `EDGE_CHANCE`."""
+    return tuple(float(gamma.isf(chance, looks)) / looks for chance in (SPOT_CHANCE / max(blocks, 1), EDGE_CHANCE))  # type: ignore[return-value]
+
+
+def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple[float, float]]:
+    """(low, high) in 1/angstrom of narrow rings brighter than their surroundings: in the power itself or in its ratio to ``expected`` [ny, nx]."""
+    use = plane.weight > 0
+    shell = np.minimum((plane.frequency / plane.highest * SHELLS).astype(int), SHELLS - 1)[use]
+    ratio = plane.power[use] if expected is None else plane.power[use] / expected[use]
+    weight = plane.weight[use]
+    count = np.bincount(shell, weight, SHELLS)
+    mean = np.bincount(shell, weight * ratio, SHELLS) / np.maximum(count, 1e-12)
+    spread = mean * np.sqrt(plane.tied / np.maximum(count, 1.0))
+    level = _surroundings(mean, count > 0, ring_tops=expected is None)
+    excess = (mean - level) / np.maximum(spread * np.sqrt(1.0 + 2.0 / (AROUND * np.arange(1, SHELLS + 1))), 1e-12)
+    seed = (count > 0) & (mean > (BRIGHT if expected is None else EDGE) * level) & (excess > SIGNIFICANCE)
+    limits = EDGE if expected is None else 1.0 + 0.5 * (EDGE - 1.0)
+    groups, number = label((count > 0) & (mean > limits * level) & (excess > 2.0))
+    found = []
+    for group in range(1, number + 1):
+        members = np.flatnonzero(groups == group)
+        low, high = members[0] - 1, members[-1] + 2
+        if seed[members].any() and len(members) <= max(2.0, NARROW * members.mean()):
+            found.append(
+                (float((mean / level)[members].max()), low / SHELLS * plane.highest, high / SHELLS * plane.highest)
+            )
+    found.sort(reverse=True)
+    rings, total = [], 0.0
+    for _, low, high in found:
+        total += (high - low) / plane.highest
+        if total <= MAX_SHARE:
+            rings.append((low, high))
+    return rings
+
+
+def _surroundings(mean: np.ndarray, use: np.ndarray, ring_tops: bool) -> np.ndarray:
+    """Level about each shell, without those next to it: of the power the larger of the nine-tenths quantiles on both sides, of a residual the median."""
+    level = np.full(len(mean), np.inf)
+    for at in np.flatnonzero(use):
+        near = max(2, math.ceil(0.6 * NARROW * at))
+        far = max(near + 4, math.ceil(AROUND * at))
+        below, above = (
+            np.arange(max(at - far, 0), max(at - near, 0)),
+            np.arange(min(at + near + 1, len(mean)), min(at + far + 1, len(mean))),
+        )
+        sides = [mean[side[use[side]]] for side in (below, above)]
+        if ring_tops:
+            tops = [float(np.quantile(side, 0.9)) for side in sides if len(side) >= 3]
+            # of low rings too few are there to tell one that is brighter
+            level[at] = max(tops) if len(tops) == 2 else (1.5 * tops[0] if tops else np.inf)
+        elif sum(map(len, sides)) >= 3:
+            level[at] = max(float(np.median(np.concatenate(sides))), 1e-12)
+    return level
+
+
+def arcs(plane: Plane, expected: np.ndarray) -> np.ndarray:
+    """Blocks [ny, nx] of the spectrum in sectors and bands whose mean ratio to ``expected`` is far above 1, while their surroundings' is not."""
+    use = plane.weight > 0
+    sector = np.minimum((plane.azimuth / np.pi * SECTORS).astype(int), SECTORS - 1)
+    band = np.minimum((plane.frequency / plane.highest * BANDS).astype(int), BANDS - 1)
+    cell = sector * BANDS + band
+    count = np.bincount(cell[use], plane.weight[use], SECTORS * BANDS)
+    total = np.bincount(cell[use], (plane.weight * plane.power / expected)[use], SECTORS * BANDS)
+    mean = total / np.maximum(count, 1e-12)
+    limit = norm.isf(SPOT_CHANCE / (SECTORS * BANDS))
+    looks = np.maximum(count / plane.tied, 1e-3)
+    # of a gamma distribution, with a tenth for what the model's smooth parts miss
+    high = 1.1 * gamma.isf(norm.sf(limit), looks) / looks + 0.4
+    found = (count > 0) & (mean > high)
+    if found.sum() > 0.05 * (count > 0).sum():
+        return np.zeros_like(use)
+    return found[cell] & use
+
+
+def without(plane: Plane, rings: list[tuple[float, float]], blocks: np.ndarray | None = None) -> Plane:
+    """The plane with no weight in ``rings`` and ``blocks``."""
+    weight = plane.weight.copy()
+    size = plane.frequency
+    for low, high in rings:
+        weight[(size >= low) & (size <= high)] = 0.0
+    if blocks is not None:
+        weight[blocks] = 0.0
+    return plane._replace(weight=weight)
+
+
+def defects(rings: list[tuple[float, float]], blocks: np.ndarray) -> tuple[Defect, ...]:
+    """What was masked, in words."""
+    found = [
+        Defect("ring", None, "masked", f"ring at {2.0 / (low + high):.3g} Å in the power spectrum")
+        for low, high in merged(rings)
+    ]
+    if blocks.any():
+        count = label(blocks, np.ones((3, 3)))[1]
+        found.append(Defect("spots", count, "masked", f"{count} spot{'s' * (count > 1)} in the power spectrum"))
+    return tuple(found)
+
+
+def merged(rings: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Rings that overlap as one."""
+    result: list[tuple[float, float]] = []
+    for low, high in sorted(rings):
+        if result and low <= result[-1][1]:
+            result[-1] = (result[-1][0], max(high, result[-1][1]))
+        else:
+            result.append((low, high))
+    return result
