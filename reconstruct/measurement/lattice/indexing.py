@@ -29,10 +29,14 @@ MAX_INDEX, MAX_FOLDED_INDEX = 4, 2
 PRIOR_SPREADS, PRIOR_SKEWS = 3.0, 3.5
 """How far from the prior, in its standard deviations of size and of squareness, readings are looked for."""
 MAX_READINGS = 200
+LEAST_SHARE = 0.3
+"""Share of the spots' power from which a reading is looked at further."""
 MAX_SECONDS, GOOD_SHARE = 4, 0.9
 """Spots tried as the strongest of a second row, until a reading explains this share of the spots' power."""
 FOLD_BINS = 3.0
 """Frequency bins by which reflections must lie apart to be told from one another."""
+FOLDED_REACH = 3.2
+"""How many times the second slowest reflection the reflections are that may be seen folded."""
 DAMPINGS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Exponents by which the probe may damp the farthest reflection."""
 AMPLITUDE_ERROR, AMPLITUDE_FLOOR = 0.3, 0.1
@@ -179,12 +183,13 @@ def reflections_within(lattice: np.ndarray, farthest: float, shape: tuple[int, .
 
 
 def reach(spots: Spots, lattice: np.ndarray) -> float:
-    """The frequency up to which reflections are looked at: a tenth beyond the farthest strong spot, and one and a half times the second slowest
-    reflection at least where that is folded."""
+    """The frequency up to which reflections are looked at: a tenth beyond the farthest strong spot, and `FOLDED_REACH` times the second slowest
+    reflection at least where reflections within that are folded."""
     strong = spots.powers > MIN_POWER_SHARE * spots.powers[0]
     farthest = 1.1 * float(np.hypot(*spots.frequencies[strong].T).max())
     slow = np.linalg.norm(small_reflections(1) @ lattice, axis=1)
-    return max(farthest, 1.5 * float(np.sort(slow)[2])) if np.sort(slow)[2] > 0.4 else farthest
+    second = float(np.sort(slow)[2])
+    return max(farthest, FOLDED_REACH * second) if second > 1.0 / FOLDED_REACH else farthest
 
 
 def match_spots(spots: Spots, lattice: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -236,7 +241,7 @@ def _evaluate(
     satellite = (beside & indexed[None] & (spots.powers[None] > spots.powers[:, None])).any(axis=1)
     explained = float(spots.powers[strong & (indexed | satellite)].sum() / spots.powers[strong].sum())
     farthest = reach(spots, lattice)
-    reflections = reflections_within(lattice, farthest, shape)
+    reflections = reflections_within(lattice, farthest, shape) if explained > LEAST_SHARE else np.zeros((0, 2))
     if len(reflections) < 2:
         return Indexing(lattice, np.eye(2), np.zeros((2, 2)), 0.0, explained, 0.0, -np.inf)
     frequencies = reflections @ lattice
