@@ -6,7 +6,7 @@ from reconstruct.measurement.lattice.indexing import MATCH_BINS, PRIOR_SPREADS, 
 from reconstruct.measurement.lattice.spots import MIN_POWER_SHARE, Spots
 from reconstruct.measurement.outcome import FitCheck
 
-MAX_UNEXPLAINED = 0.15
+MAX_UNEXPLAINED = 0.08
 """Share of the spots' power that may lie at no reflection."""
 MIN_PRESENT = 0.4
 """Share of the image in which the lattice must be seen."""

@@ -16,6 +16,8 @@ from reconstruct.measurement.lattice.fit import fit_lattice, silent
 from reconstruct.measurement.lattice.indexing import (
     AMPLITUDE_ERROR,
     MATCH_BINS,
+    PRIOR_SPREADS,
+    SLOW,
     Indexing,
     index_spots,
     match_spots,
@@ -25,7 +27,15 @@ from reconstruct.measurement.lattice.indexing import (
 from reconstruct.measurement.lattice.region import lattice_region
 from reconstruct.measurement.lattice.report import NAMES, UNITS, prior_only, report
 from reconstruct.measurement.lattice.row import measure_row
-from reconstruct.measurement.lattice.spots import Spectrum, Spots, find_spots, power_spectrum, second_rows
+from reconstruct.measurement.lattice.spots import (
+    LEAST_PERIODS,
+    Spectrum,
+    Spots,
+    find_spots,
+    power_spectrum,
+    second_rows,
+    small_reflections,
+)
 from reconstruct.measurement.measurement import Measurement, withhold
 from reconstruct.measurement.outcome import Defect
 from reconstruct.measurement.projection import Projection
@@ -81,12 +91,15 @@ def follow_lattice(
     prior = dataclasses.replace(prior, defects=cleaned.defects)
     if np.ptp(cleaned.limited) == 0.0:
         return _undetermined(prior, "the image is flat: no electrons, or none with a crystal's contrast"), None
-    spectrum = power_spectrum(cleaned.limited)
-    spots = find_spots(spectrum.relative)
-    if len(spots.powers) == 0:
-        return _undetermined(prior, "no lattice spot stands out of the noise"), None
     primitive = crystal.primitive()
     shape = (image.shape[0], image.shape[1])
+    few = _too_few_periods(primitive, shape, claimed, spread)
+    if few:
+        return _undetermined(prior, few), None
+    spectrum = power_spectrum(cleaned.limited)
+    spots = find_spots(spectrum.relative, SLOW * claimed * np.exp(-2.0 * spread) / _spacing(primitive, 0))
+    if len(spots.powers) == 0:
+        return _undetermined(prior, "no lattice spot stands out of the noise"), None
     if not len(second_rows(spots, shape)):
         return measure_row(prior, shape, spots, primitive, spread), None
     # where another model judges, amplitudes may be unlike
@@ -104,7 +117,7 @@ def follow_lattice(
     if np.linalg.matrix_rank(strong) < 2 or np.linalg.matrix_rank(series) < 2:
         reason = "undersampled: reflections of the lattice coincide, folded at the highest frequency that the pixels carry; give an image with smaller pixels"
         return _undetermined(dataclasses.replace(prior, checks=checks), reason), None
-    cleaned, present = _where_it_is(cleaned, strong @ best.lattice)
+    cleaned, present = _where_it_is(cleaned, strong @ best.lattice, spectrum.noise_variance)
     checks = (*checks, region_check(present))
     if not checks[-1].passed:
         return withhold(dataclasses.replace(prior, checks=checks, defects=cleaned.defects), prior.components[0]), None
@@ -124,6 +137,26 @@ def _undetermined(prior: Measurement, reason: str) -> Measurement:
     return dataclasses.replace(prior, undetermined=dict.fromkeys(prior.names, reason))
 
 
+def _too_few_periods(primitive: Projection, shape: tuple[int, int], claimed: float, spread: float) -> str:
+    """Why the lattice cannot be seen in an image of this ``shape``, if it cannot: its slowest reflections make too few periods."""
+    spacing = _spacing(primitive, 2)  # of the second pair: the lattice needs two
+    periods = min(shape) * claimed / spacing
+    if periods * (1.0 + PRIOR_SPREADS * spread) >= LEAST_PERIODS:
+        return ""
+    pixels = int(np.ceil(2.0 * LEAST_PERIODS * spacing / claimed))
+    return (
+        f"the image is {min(shape) * claimed:.3g} angstrom wide or high, {periods:.2g} periods of the lattice, of which at least "
+        f"{LEAST_PERIODS:g} are needed: give {pixels} pixels of this size each way, or larger pixels"
+    )
+
+
+def _spacing(primitive: Projection, rank: int) -> float:
+    """Spacing in angstrom of the planes of the slowest reflection, or of one a ``rank`` faster."""
+    reflections = small_reflections(2)
+    reflections = reflections[primitive.amplitudes(reflections) > 1e-3]
+    return float(1.0 / np.sort(np.hypot(*(reflections @ np.linalg.inv(primitive.vectors)).T))[rank])
+
+
 def _beyond_prior(
     spectrum: Spectrum, spots: Spots, primitive: Projection, claimed: float, spread: float, skew: float, likeness: float
 ) -> float | None:
@@ -133,9 +166,9 @@ def _beyond_prior(
     return float(np.sqrt(abs(np.linalg.det(primitive.vectors @ fitting[0].lattice)))) if fitting else None
 
 
-def _where_it_is(cleaned: Cleaned, strong: np.ndarray) -> tuple[Cleaned, float]:
+def _where_it_is(cleaned: Cleaned, strong: np.ndarray, noise_variance: float) -> tuple[Cleaned, float]:
     """The image without the parts where there is no lattice, and the share of it where there is."""
-    region = lattice_region(cleaned.limited, cleaned.known, strong)
+    region = lattice_region(cleaned.limited, cleaned.known, strong, noise_variance)
     if region.all():
         return cleaned, 1.0
     present = float(region[cleaned.known].mean())

@@ -35,11 +35,13 @@ MAX_SECONDS, GOOD_SHARE = 4, 0.9
 """Spots tried as the strongest of a second row, until a reading explains this share of the spots' power."""
 FOLD_BINS = 3.0
 """Frequency bins by which reflections must lie apart to be told from one another."""
+SLOW = 0.45
+"""Share of the slowest reflection's frequency below which spots are not of a lattice."""
 FOLDED_REACH = 3.2
 """How many times the second slowest reflection the reflections are that may be seen folded."""
 DAMPINGS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Exponents by which the probe may damp the farthest reflection."""
-AMPLITUDE_ERROR, AMPLITUDE_FLOOR = 0.3, 0.1
+AMPLITUDE_ERROR, AMPLITUDE_FLOOR = 0.25, 0.07
 """Errors of expected amplitudes: a share of each (channelling, contrast of the elements), and one of the largest."""
 
 
@@ -233,13 +235,15 @@ def _evaluate(
 ) -> Indexing:
     ny, nx = shape = spectrum.relative.shape
     lattice = _refined(spots, lattice, shape)
-    strong = spots.powers > MIN_POWER_SHARE * spots.powers[0]
+    # slower than the lattice are the edges of what is seen
+    slowest = np.hypot(*(small_reflections(1) @ lattice).T).min()
+    strong = (spots.powers > MIN_POWER_SHARE * spots.powers[0]) & (np.hypot(*spots.frequencies.T) > SLOW * slowest)
     matched, _, distance = match_spots(spots, lattice, shape)
     indexed = (distance < MATCH_BINS) & (crystal.amplitudes(matched) > 1e-3)
     # hum and vibration put satellites above and below a spot, at the same kx and weaker than it
     beside = np.abs(spots.frequencies[:, None, 0] - spots.frequencies[None, :, 0]) * nx < MATCH_BINS
     satellite = (beside & indexed[None] & (spots.powers[None] > spots.powers[:, None])).any(axis=1)
-    explained = float(spots.powers[strong & (indexed | satellite)].sum() / spots.powers[strong].sum())
+    explained = float(spots.powers[strong & (indexed | satellite)].sum() / max(spots.powers[strong].sum(), 1e-300))
     farthest = reach(spots, lattice)
     reflections = reflections_within(lattice, farthest, shape) if explained > LEAST_SHARE else np.zeros((0, 2))
     if len(reflections) < 2:

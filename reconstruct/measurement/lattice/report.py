@@ -13,6 +13,8 @@ UNITS = ("angstrom", "angstrom", "1", "radian")
 KIND = "lattice"
 LEAST_WEIGHT = 1e-3
 """Readings of less weight are left out."""
+MAX_CHI_SQUARE = 11.3
+"""Of size and squareness of the pixel against what was stated (two squares for squareness): one in a hundred of right statements is farther."""
 DRIFT_NOTE = (
     "a constant drift (velocity times line time) shears and stretches the raster as the map does: it is part of the map"
 )
@@ -60,14 +62,32 @@ def report(
     significant = significant[np.argsort(-weights[significant], kind="stable")]
     weights = weights[significant] / weights[significant].sum()
     mixture = tuple(Component(float(w), *components[k]) for w, k in zip(weights, significant, strict=True))
+    contradictions = _contradiction(mixture[0].mean, claimed, spread, skew)
     notes = [*_notes_on_readings([readings[k] for k in significant], primitive), *_notes_on_fit(fit)]
     pixel = mixture[0].mean
     extent = (0.0, float(shape[1] * pixel[0]), float(shape[0] * pixel[1]), 0.0)
     residual = (fit.data - fit.series.model) / np.sqrt(fit.variance)
     plot = FitPlot("lattice", fit.data, fit.series.model, residual, extent, "angstrom")
     return Measurement(
-        KIND, NAMES, UNITS, mixture, {}, fit.misfit, plots=(plot,), notes=(DRIFT_NOTE, *notes), principal=NAMES, periods=prior.periods
+        KIND, NAMES, UNITS, mixture, {}, fit.misfit, plots=(plot,), notes=(DRIFT_NOTE, *notes), principal=NAMES, periods=prior.periods,
+        contradictions=contradictions,
     )  # fmt: skip
+
+
+def _contradiction(mean: np.ndarray, claimed: float, spread: float, skew: float) -> tuple[str, ...]:
+    """What was stated of the pixel, where the likeliest reading is farther from it than one right statement in a hundred."""
+    pixel_x, pixel_y, shear = mean[:3]
+    deviations = {
+        f"{100 * spread:.3g} % for its size": np.log(np.sqrt(pixel_x * pixel_y) / claimed) / spread,
+        f"{100 * skew:.3g} % for being square": np.hypot(np.log(pixel_x / pixel_y), shear) / skew,
+    }
+    if sum(deviation**2 for deviation in deviations.values()) < MAX_CHI_SQUARE:
+        return ()
+    words, deviation = max(deviations.items(), key=lambda item: abs(item[1]))
+    return (
+        f"by this structure a pixel is {pixel_x:.4g} x {pixel_y:.4g} angstrom with a shear of {shear:.3g}, {abs(deviation):.1f} times the stated error of "
+        f"{words} from the stated {claimed:.4g} angstrom: check structure, zone axis and pixel, or state a larger error",
+    )
 
 
 def _notes_on_readings(readings: list[Indexing], primitive: Projection) -> list[str]:

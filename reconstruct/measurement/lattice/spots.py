@@ -10,6 +10,8 @@ SPOT_THRESHOLD = 30.0
 """Power over that of its surroundings (median / ln 2) from which a peak is a spot: noise gets there once in 10^13."""
 MIN_POWER_SHARE = 0.01
 """Spots weaker than this share of the strongest need no explanation: streaks and satellites of scan distortion look like them."""
+LEAST_PERIODS = 3.0
+"""Periods across the image from which a spot is not of slow changes."""
 MATCH_BINS = 2.5
 """Frequency bins within which a spot matches a predicted frequency."""
 
@@ -22,11 +24,13 @@ class Spots(NamedTuple):
 
 
 class Spectrum(NamedTuple):
-    """``power`` [ny, nx] under a Hann window with k = 0 at (ny // 2, nx // 2), the same ``relative`` to its surroundings in |k|, and the noise's ``level``."""
+    """``power`` [ny, nx] under a Hann window with k = 0 at (ny // 2, nx // 2), the same ``relative`` to its surroundings in |k|, the noise's ``level`` and
+    its ``noise_variance`` in a pixel."""
 
     power: np.ndarray
     relative: np.ndarray
     level: float
+    noise_variance: float
 
 
 def power_spectrum(image: np.ndarray) -> Spectrum:
@@ -42,7 +46,9 @@ def power_spectrum(image: np.ndarray) -> Spectrum:
     sorted_power = power.ravel()[order]
     medians = np.array([np.median(sorted_power[i:j]) if j > i else 0.0 for i, j in itertools.pairwise(edges)])  # fmt: skip
     level = float(medians[medians > 0.0].min(initial=np.inf)) / np.log(2.0) if (medians > 0.0).any() else 0.0
-    return Spectrum(power, power / np.maximum(medians[ring] / np.log(2.0), 1e-300), level)
+    return Spectrum(
+        power, power / np.maximum(medians[ring] / np.log(2.0), 1e-300), level, level / float((window**2).sum())
+    )
 
 
 def _frequencies(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -50,12 +56,18 @@ def _frequencies(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     return (np.arange(ny) - ny // 2)[:, None] / ny, (np.arange(nx) - nx // 2)[None, :] / nx
 
 
-def find_spots(relative: np.ndarray, least_periods: float = 3.0) -> Spots:
-    """Spots of a `spectrum`, those of fewer than ``least_periods`` across the image left out; frequencies by parabolas through the logarithm."""
+def find_spots(relative: np.ndarray, slowest: float = 0.0) -> Spots:
+    """Spots of a `power_spectrum`, those slower than ``slowest`` or of fewer than `LEAST_PERIODS` across the image left out; frequencies by parabolas through
+    the logarithm."""
     ny, nx = relative.shape
     ky, kx = _frequencies(relative.shape)
     bins = np.hypot(ky * ny, kx * nx)
-    peak = (relative == local_maximum(relative)) & (relative > SPOT_THRESHOLD) & (bins >= least_periods)
+    peak = (
+        (relative == local_maximum(relative))
+        & (relative > SPOT_THRESHOLD)
+        & (bins >= LEAST_PERIODS)
+        & (np.hypot(kx, ky) >= slowest)
+    )
     peak &= (ky > 0) | ((ky == 0) & (kx > 0))
     rows, columns = np.nonzero(peak)
     order = np.argsort(-relative[rows, columns])[:60]
