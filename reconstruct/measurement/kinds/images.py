@@ -29,9 +29,8 @@ def lattice(recording: Recording, tell: Tell) -> RecordedMeasurement:
     hum = None if inputs.known.mains is None else _cycles_of_mains(recording)
     spread = recording.add_given("error of the pixel", "pixel_error", inputs.positive("pixel_error"), "1")
     askew = inputs.positive("skew")
-    tell("following the lattice", None)
     try:
-        measurement = measure_lattice(data, project(atoms), nominal, spread, askew, hum)
+        measurement = measure_lattice(data, project(atoms), nominal, spread, askew, hum, tell)
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
     claims = ()
