@@ -42,8 +42,6 @@ def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
     pixel_error, semiangle_error = inputs.positive("pixel_error"), inputs.positive("semiangle_error")
     # without a pixel of its own the camera length is in pixels
     pixel = 1.0 if side is None else side
-    if length is None and angle is not None:
-        length = pixel / angle
     tell("looking for the disk", None)
     try:
         measurement = measure_disk(
@@ -51,6 +49,8 @@ def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
             pixel,
             None if length is None else (length, pixel_error * length),
             None if semiangle is None else (semiangle, semiangle_error * semiangle),
+            None if angle is None else (angle, pixel_error * angle),
+            has_electrons(recording),
         )
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error

@@ -1,0 +1,173 @@
+"""The ring about a disk's edge in sectors, each with levels and slopes of its own, and what each says of the place and the width of the edge.
+
+Levels are fitted with the edge where it is thought to be; where it is instead follows from the likelihood's slope and curvature there (Fisher scoring), with what
+the levels take of both removed. Sectors of few electrons thereby add up to the likelihood of one common edge: none follows its own noise.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import numpy as np
+
+from reconstruct.measurement.disk.profile import edge_profile
+
+SECTOR_LENGTH = 4.0
+"""Length of a sector along the edge in pixels, at least."""
+SECTOR_ELECTRONS = 100.0
+"""Electrons of a sector, at least."""
+MIN_SECTORS, MAX_SECTORS = 16, 180
+LEVEL_STEPS = 5
+SLOPE_SPREAD = 0.5
+"""Prior rms of the slope inside and outside: share of the level by which it changes across the ring."""
+TAIL_FREEDOM = 3.0
+"""Degrees of freedom of the t distribution of where the edges of sectors are."""
+MIN_WIDTH = 12**-0.5
+"""Rms width in pixels of a sharp edge that pixels blur."""
+MIN_KNOWN = 0.25
+"""Share of a sector's pixels that must be known."""
+MIN_CONTRAST = 1.2
+"""Level inside over that outside from which a sector has an edge."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outline:
+    """An edge at radius (1 + a cos 2phi + b sin 2phi) about (x, y), of rms ``width``, which a motion (x, y) in pixels smears: along it wholly, across it not."""
+
+    radius: float
+    x: float
+    y: float
+    a: float = 0.0
+    b: float = 0.0
+    width: float = 1.0
+    motion: tuple[float, float] = (0.0, 0.0)
+
+    def distance(self, azimuth: np.ndarray) -> np.ndarray:
+        """Of the edge from the centre, at ``azimuth`` in radian."""
+        distance = self.radius * (1.0 + self.a * np.cos(2.0 * azimuth) + self.b * np.sin(2.0 * azimuth))
+        # the mean of a circle that moves along x lies inside the circle where it looks along y
+        across = np.sin(azimuth) * self.motion[0] - np.cos(azimuth) * self.motion[1]
+        return distance - across**2 / (24.0 * self.radius)
+
+    def motion_across(self, azimuth: np.ndarray) -> np.ndarray:
+        """Pixels that the edge moved across itself."""
+        return np.abs(np.cos(azimuth) * self.motion[0] + np.sin(azimuth) * self.motion[1])
+
+
+@dataclasses.dataclass(frozen=True)
+class Ring:
+    """Pixels [n] of a ring about an outline, in the order of their ``sector``: ``counts``, and ``offset`` from the outline; ``starts`` [s + 1] of the sectors,
+    their ``azimuth`` [s] and which are ``complete`` [s]; ``index`` [n] in the pattern and the ring's ``half_width``."""
+
+    counts: np.ndarray
+    offset: np.ndarray
+    sector: np.ndarray
+    starts: np.ndarray
+    azimuth: np.ndarray
+    complete: np.ndarray
+    index: np.ndarray
+    half_width: float
+
+    def summed(self, values: np.ndarray) -> np.ndarray:
+        """Sums [..., s] of ``values`` [..., n] over each sector."""
+        running = np.concatenate([np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)], axis=-1)
+        return running[..., self.starts[1:]] - running[..., self.starts[:-1]]
+
+
+class Edges(NamedTuple):
+    """Of each sector [s] at ``azimuth``: ``step`` [s, 2], by how much the edge lies farther out and its variance is larger than was assumed; the
+    ``information`` [s, 2, 2] of both for counts of one electron; which are ``usable``; the ``contrast`` [s]; minus log likelihood ``cost`` [s]; and of each pixel
+    the ``model`` [n]. ``dispersion`` is the variance of counts over their mean."""
+
+    azimuth: np.ndarray
+    step: np.ndarray
+    information: np.ndarray
+    usable: np.ndarray
+    contrast: np.ndarray
+    cost: np.ndarray
+    model: np.ndarray
+    dispersion: float
+
+
+def ring_of(filled: np.ndarray, known: np.ndarray, outline: Outline, half_width: float, electron: float) -> Ring:
+    """The ring of ``half_width`` about ``outline`` in counts ``filled`` [ny, nx] where ``known``; ``electron``: counts of one electron."""
+    reach = outline.radius * (1.0 + np.hypot(outline.a, outline.b)) + half_width + 1.0
+    rows = slice(max(int(outline.y - reach), 0), max(int(outline.y + reach) + 2, 0))
+    columns = slice(max(int(outline.x - reach), 0), max(int(outline.x + reach) + 2, 0))
+    y, x = np.mgrid[rows.start : min(rows.stop, len(filled)), columns.start : min(columns.stop, filled.shape[1])]
+    distance, azimuth = np.hypot(x - outline.x, y - outline.y), np.arctan2(y - outline.y, x - outline.x)
+    offset = distance - outline.distance(azimuth)
+    inside = known[rows, columns] & (np.abs(offset) < half_width)
+    counts, offset, azimuth = filled[rows, columns][inside], offset[inside], azimuth[inside]
+    electrons = float(counts[offset < 0].sum()) / electron / SECTOR_ELECTRONS
+    longest = 2.0 * np.pi * outline.radius / SECTOR_LENGTH
+    sectors = int(np.clip(min(longest, electrons), MIN_SECTORS, MAX_SECTORS))
+    sector = np.minimum(((azimuth + np.pi) / (2.0 * np.pi) * sectors).astype(int), sectors - 1)
+    order = np.argsort(sector, kind="stable")
+    expected = 2.0 * half_width * 2.0 * np.pi * outline.radius / sectors
+    complete = np.bincount(sector, minlength=sectors) > MIN_KNOWN * expected
+    for side in (offset > 0.0, offset < 0.0):
+        complete &= np.bincount(sector[side], minlength=sectors) > 0.5 * MIN_KNOWN * expected
+        # both sides of the edge itself
+        near = side & (np.abs(offset) < 0.4 * half_width)
+        complete &= np.bincount(sector[near], minlength=sectors) > 0.15 * MIN_KNOWN * expected
+    starts = np.searchsorted(sector[order], np.arange(sectors + 1))
+    middle = (np.arange(sectors) + 0.5) / sectors * 2.0 * np.pi - np.pi
+    index = np.ravel_multi_index((y[inside][order], x[inside][order]), filled.shape)
+    return Ring(counts[order], offset[order], sector[order], starts, middle, complete, index, half_width)
+
+
+def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, electron: float) -> Edges:
+    """What each sector says, with its edge ``place`` [s] pixels beyond the outline.
+
+    ``floor``: counts whose noise is that of a pixel without electrons, ``electron``: counts of one.
+    """
+    azimuth = ring.azimuth[ring.sector]
+    share, density, change = edge_profile(
+        ring.offset - place[ring.sector], outline.width, outline.motion_across(azimuth)
+    )
+    depth = np.clip(ring.offset / ring.half_width, -1.0, 1.0)
+    columns = np.stack([1.0 - share, share, np.minimum(depth, 0.0) * share, np.maximum(depth, 0.0) * (1.0 - share)])
+    # the noise of a camera is that of counts that are always there (Murtagh, Starck & Bijaoui, Astron. Astrophys. Suppl. 112, 179, 1995)
+    counts = np.maximum(ring.counts, -0.9 * floor)
+    levels, model, inverse = _fit_levels(ring, columns, counts, floor, electron)
+    outside, inside = levels[:, 0], levels[:, 1]
+    local = levels[ring.sector]
+    height = (local[:, 1] + local[:, 2] * np.minimum(depth, 0.0)) - (local[:, 0] + local[:, 3] * np.maximum(depth, 0.0))
+    slopes = np.stack([height * density, height * change])
+    weight = 1.0 / (model + floor)
+    own = ring.summed(slopes[:, None] * slopes * weight)
+    shared = ring.summed(slopes[:, None] * columns * weight)
+    information = np.einsum("pqs->spq", own) - np.einsum("pks,skl,qls->spq", shared, inverse, shared)
+    score = ring.summed(slopes * (counts - model) * weight).T
+    information = information + 1e-9 * np.eye(2) * np.einsum("spp->s", information)[:, None, None] + 1e-12 * np.eye(2)
+    step = np.linalg.solve(information, score[:, :, None])[:, :, 0]
+    noise = np.sqrt(np.maximum(inverse[:, 0, 0] + inverse[:, 1, 1], 0.0) * electron)
+    usable = ring.complete & (inside > MIN_CONTRAST * outside) & (inside - outside > 4.0 * noise)
+    pixels = ring.complete[ring.sector]
+    freedom = max(int(pixels.sum()) - 6 * int(ring.complete.sum()), 1)
+    squares = float(((counts - model) ** 2)[pixels].sum() / max(float((model + floor)[pixels].sum()), 1e-300))
+    dispersion = squares * pixels.sum() / freedom
+    cost = ring.summed(model - (counts + floor) * np.log(model + floor))
+    return Edges(ring.azimuth, step, information, usable, inside - outside, cost, model, max(dispersion, 1e-6))
+
+
+def _fit_levels(
+    ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: float, electron: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Levels (outside, inside, change inwards, change outwards) [s, 4], the model [n] and the inverse of their information [s, 4, 4]."""
+    mean = float(counts.mean())
+    least = 1e-3 * mean + 1e-12
+    sides = [ring.summed(counts * column) / np.maximum(ring.summed(column), 1e-9) for column in columns[:2]]
+    levels = np.stack([sides[0], sides[1], *np.zeros((2, len(sides[0])))], axis=1)
+    pairs = columns[:, None] * columns
+    model, inverse = np.zeros(0), np.zeros(0)
+    for step in range(LEVEL_STEPS + 1):
+        model = np.maximum((levels[ring.sector].T * columns).sum(axis=0), least)
+        weight = 1.0 / (model + floor)
+        prior = np.zeros((len(levels), 4, 4))
+        for slope, level in ((2, 1), (3, 0)):
+            prior[:, slope, slope] = electron / (SLOPE_SPREAD * np.maximum(np.abs(levels[:, level]), least)) ** 2
+        inverse = np.linalg.inv(np.einsum("pqs->spq", ring.summed(pairs * weight)) + prior + 1e-9 / mean * np.eye(4))
+        if step < LEVEL_STEPS:
+            levels = np.einsum("spq,sq->sp", inverse, ring.summed(columns * weight * counts).T)
+    return levels, model, inverse
