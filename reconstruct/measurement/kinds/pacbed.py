@@ -1,6 +1,9 @@
 """A position-averaged pattern to a crystal's thickness and tilt: the library of patterns, and the inputs of the fit."""
 
+import collections
+import hashlib
 import math
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +19,7 @@ from twin.errors import BadInput, from_twin
 from twin.optics.electrons import wavelength
 from twin.sample.specimen import Specimen
 from twin.scattering.gram.crystal import centred_in_slices
-from twin.scattering.pacbed.patterns import library
+from twin.scattering.pacbed.patterns import Library, library
 
 FINEST_STEP, COARSEST_STEP = 0.45e-3, 0.9e-3
 """Steps in radian between the directions of a library."""
@@ -24,6 +27,29 @@ MAX_SAMPLING = 0.12
 """Angstrom between points of a library's waves, at most."""
 CONFIGURATIONS = 4
 """Frozen phonon configurations of a library's diffuse scattering."""
+MAX_KEPT = 1 << 29
+"""Bytes of the libraries that are kept."""
+
+
+_kept: collections.OrderedDict[bytes, Library] = collections.OrderedDict()
+"""Libraries that were made last, by what they were made of: patterns of one crystal are often measured one after the other."""
+
+
+def _library(cell: Specimen, sizes: tuple[Any, ...], tell: Tell) -> Library:
+    """The library of a ``cell``: `library` with ``sizes``, kept while the memory for it suffices."""
+    made_of = (
+        cell.symbols,
+        cell.cell,
+        sizes,
+        *(array.tobytes() for array in (cell.positions, cell.u2, cell.occupancy)),
+    )
+    key = hashlib.sha256(repr(made_of).encode()).digest()
+    if key not in _kept:
+        _kept[key] = library(cell, *sizes, CONFIGURATIONS, progress=tell)
+        while len(_kept) > 1 and sum(one.nbytes for one in _kept.values()) > MAX_KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
 
 
 def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
@@ -59,10 +85,8 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
     share = inputs.positive("precision")
     try:
-        pattern_library = library(
-            cell, slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt, max_thickness,
-            step, CONFIGURATIONS, progress=tell,
-        )  # fmt: skip
+        sizes = slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt, max_thickness, step
+        pattern_library = _library(cell, sizes, tell)
         tell("fitting the pattern", None)
         measurement = measure_pacbed(
             data, pattern_library, geometry, Camera(), thickness=thickness_prior, tilt=tilt, tilt_error=tilt_error, precision=share

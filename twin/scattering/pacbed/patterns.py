@@ -46,6 +46,13 @@ class Library(NamedTuple):
         """angstrom."""
         return float(self.rocking.depths[0])
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, in bytes."""
+        curves = self.rocking
+        arrays = (curves.table, self.warmer, curves.pair, curves.incident, curves.outgoing, self.diffuse.table)
+        return sum(array.nbytes for array in arrays)
+
 
 class Averaged(NamedTuple):
     """Patterns [ny, nx] on the lattice of `Rocking`, shares of the beam for each direction: Bragg beams and diffuse scattering, and the derivatives
