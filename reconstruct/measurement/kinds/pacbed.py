@@ -23,6 +23,8 @@ from twin.scattering.pacbed.patterns import Library, library
 
 FINEST_STEP, COARSEST_STEP = 0.45e-3, 0.9e-3
 """Steps in radian between the directions of a library."""
+LEAST_REACH = 35e-3
+"""Radian that are fitted where the camera shows them: a small disk alone confuses thickness, thermal motion and camera length."""
 MAX_SAMPLING = 0.12
 """Angstrom between points of a library's waves, at most."""
 CONFIGURATIONS = 4
@@ -70,7 +72,7 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
         thickness_prior = (middle, error)
         max_thickness = max(max_thickness, middle + 3.0 * error)
     span = 0.5 * angle * min(data.shape)
-    reach = min(span, 2.0 * semiangle) + max_tilt
+    reach = min(span, max(2.0 * semiangle, LEAST_REACH)) + max_tilt
     if reach <= 1.1 * semiangle + max_tilt:
         problem = f"shows {1e3 * span:.3g} mrad from its middle, the disk's radius is {1e3 * semiangle:.3g}"
         raise BadInput(recording.name, problem, "Give a pattern that shows the whole disk.")

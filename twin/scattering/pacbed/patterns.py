@@ -47,6 +47,11 @@ class Library(NamedTuple):
         return float(self.rocking.depths[0])
 
     @property
+    def widest(self) -> float:
+        """Largest semi-angle in radian whose directions it holds while the crystal is tilted by less than half of ``tilted``."""
+        return 1.05 * self.semiangle + 0.5 * self.tilted
+
+    @property
     def nbytes(self) -> int:
         """Memory that it takes, in bytes."""
         curves = self.rocking
@@ -57,13 +62,16 @@ class Library(NamedTuple):
 class Averaged(NamedTuple):
     """Patterns [ny, nx] on the lattice of `Rocking`, shares of the beam for each direction: Bragg beams and diffuse scattering, and the derivatives
     [4, ny, nx] of both by thickness (per angstrom), specimen tilt x, y (per radian, the lattice staying the crystal's) and semi-angle (per radian), and of
-    Bragg beams by the thermal motion (per its nominal <u^2>)."""
+    Bragg beams by the thermal motion (per its nominal <u^2>). ``direct``: the same beam without a crystal, and its derivatives [3, ny, nx] by tilt and semi-angle.
+    """
 
     bragg: Float[np.ndarray, "y x"]
     diffuse: Float[np.ndarray, "y x"]
     bragg_slopes: Float[np.ndarray, "4 y x"]
     diffuse_slopes: Float[np.ndarray, "4 y x"]
     thermal_slope: Float[np.ndarray, "y x"]
+    direct: Float[np.ndarray, "y x"]
+    direct_slopes: Float[np.ndarray, "3 y x"]
 
 
 def library(
@@ -147,6 +155,8 @@ def pattern(
     ]
     size = shape[0] * shape[1]
     bragg = np.stack([np.bincount(outgoing, term, size).reshape(shape) for term in terms])
+    direct = np.zeros((4, *shape))
+    direct[:, curves.k[:, 1] + shape[0] // 2, curves.k[:, 0] + shape[1] // 2] = np.stack([open_, *edges])
 
     thermal = curves_library.diffuse
     rows, weights, slopes = _between(thermal.depths, thickness)
@@ -160,7 +170,7 @@ def pattern(
     down = _linear(shape[0], curves.step[1], coarse.shape[-2], thermal.step[1])
     across = _linear(shape[1], curves.step[0], coarse.shape[-1], thermal.step[0])
     smooth = ratio * np.einsum("yi,nij,xj->nyx", down, coarse, across, optimize=True)
-    return Averaged(bragg[0], smooth[0], bragg[1:5], smooth[1:], bragg[5])
+    return Averaged(bragg[0], smooth[0], bragg[1:5], smooth[1:], bragg[5], direct[0], direct[1:])
 
 
 def aperture(
