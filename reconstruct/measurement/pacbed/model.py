@@ -74,6 +74,7 @@ class Frame:
         self.halo = np.fft.rfft2(factor / factor.sum())
         gain = 1.0 if camera.gain_map is None else np.asarray(camera.gain_map)
         self.gains = float(camera.gain) * np.broadcast_to(gain, shape)
+        self._last: tuple[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
 
     def directions(self, theta: np.ndarray, fine: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Directions (x, y) [y, x] in radian of the pixels, or of their SUB x SUB points, from the beam in the crystal's axes."""
@@ -102,6 +103,12 @@ class Frame:
 
     def linearised(self, theta: np.ndarray) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"], np.ndarray]:
         """Expected counts [y, x], those of them that come of the pattern [y, x], and derivatives [18, y, x] by NAMES."""
+        key = np.asarray(theta, np.float64).tobytes()
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._linearise(theta)
+        return self._last[1]
+
+    def _linearise(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         values = dict(zip(NAMES, theta, strict=True))
         library, step = self.library, self.library.rocking.step
         components = pattern(

@@ -18,7 +18,7 @@ NOT_BELOW = {
     "thermal": 0.3,
     "spread.x": -0.3,
     "spread.y": -0.3,
-    "vacuum": -0.05,
+    "vacuum": -2e-3,
 }
 NOT_ABOVE = {"background": 0.6, "amorphous": 0.8, "vacuum": 0.95}
 BOUND = 6.0

@@ -51,7 +51,10 @@ def mean_image(
 
 
 def test_slopes_of_the_image():
-    frame, at = Frame(crystal(), GEOMETRY, CAMERA, SHAPE), parameters(133.0, (0.7e-3, -1.1e-3), amorphous=0.03, vacuum=0.05)
+    frame, at = (
+        Frame(crystal(), GEOMETRY, CAMERA, SHAPE),
+        parameters(133.0, (0.7e-3, -1.1e-3), amorphous=0.03, vacuum=0.05),
+    )
     _, _, slopes = frame.linearised(at)
     steps = dict.fromkeys(NAMES, 1e-4) | {"thickness": 0.02, "tilt.x": 1e-7, "tilt.y": 1e-7, "semiangle": 1e-7}
     for index, name in enumerate(NAMES):

@@ -62,8 +62,8 @@ class Library(NamedTuple):
 class Averaged(NamedTuple):
     """Patterns [ny, nx] on the lattice of `Rocking`, shares of the beam for each direction: Bragg beams and diffuse scattering, and the derivatives
     [4, ny, nx] of both by thickness (per angstrom), specimen tilt x, y (per radian, the lattice staying the crystal's) and semi-angle (per radian), and of
-    Bragg beams by the thermal motion (per its nominal <u^2>). ``direct``: the same beam without a crystal, and its derivatives [3, ny, nx] by tilt and semi-angle.
-    """
+    Bragg beams by the thermal motion (per its nominal <u^2>). ``direct``: the same beam without a crystal, with derivatives [3, ny, nx] by tilt and
+    semi-angle."""
 
     bragg: Float[np.ndarray, "y x"]
     diffuse: Float[np.ndarray, "y x"]
@@ -161,7 +161,10 @@ def pattern(
     thermal = curves_library.diffuse
     rows, weights, slopes = _between(thermal.depths, thickness)
     open_, edges = aperture(thermal.k, thermal.step, tilt, semiangle)
-    diffuse_sums = np.tensordot(np.stack([open_, *edges]), thermal.table[rows], axes=(1, 1))
+    # one product for each depth: gathering the rows of the table would copy most of it
+    apertures, beams = np.stack([open_, *edges]).astype(np.float32), len(thermal.k)
+    diffuse_sums = np.stack([apertures @ thermal.table[row].reshape(beams, -1) for row in rows], axis=1)
+    diffuse_sums = diffuse_sums.reshape(4, len(rows), *thermal.table.shape[-2:]).astype(np.float64)
     coarse = np.concatenate([
         np.tensordot(weights, diffuse_sums[:1], axes=(0, 1)), np.tensordot(slopes, diffuse_sums[:1], axes=(0, 1)),
         np.tensordot(weights, diffuse_sums[1:], axes=(0, 1)),
