@@ -80,7 +80,7 @@ def _prior_component(prior: Prior) -> Component:
 def _hidden_errors(fit: Fit, maximum: Maximum) -> np.ndarray:
     """Standard errors [18] that no misfit shows; where the misfit shows larger errors of the model than expected, the others are taken as larger, too."""
     error, thickness = fit.error, maximum.theta[0]
-    more = max(1.0, maximum.relative / (1.5 * error.relative))
+    more = max(1.0, maximum.relative / (2.0 * error.relative))
     edge = error.edge * fit.frame.geometry.pixel / maximum.theta[INDEX["semiangle"]]
     errors = np.zeros(len(NAMES))
     errors[0] = more * math.hypot(error.surface, error.deep * thickness)
