@@ -1,6 +1,7 @@
 """A position-averaged pattern to a crystal's thickness and tilt: the library of patterns, and the inputs of the fit."""
 
 import collections
+import dataclasses
 import hashlib
 import math
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from reconstruct.measurement.kinds.crystals import orient_crystal
-from reconstruct.measurement.pacbed.estimator import Geometry, measure_pacbed
+from reconstruct.measurement.measurement import Measurement
+from reconstruct.measurement.outcome import NO_FIT
+from reconstruct.measurement.pacbed.estimator import Geometry, ModelError, measure_pacbed
 from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import prepared_pattern, require_electrons
 from reconstruct.measurement.recorded.recording import Recording
@@ -31,6 +34,14 @@ CONFIGURATIONS = 4
 """Frozen phonon configurations of a library's diffuse scattering."""
 MAX_KEPT = 1 << 29
 """Bytes of the libraries that are kept."""
+LEAST_ENERGY = 20e3
+"""eV of the electrons."""
+BEYOND, THICKEST = 2.5, 1000.0
+"""Where no thickness fits, up to so many times the largest is looked at, and up to so many angstrom."""
+COARSER = 2.0
+"""Steps of the library for that, in those of the fit's, and errors of its patterns likewise."""
+CLEARLY = 0.5
+"""A pattern fits far better with so much of the error or less."""
 
 
 _kept: collections.OrderedDict[bytes, Library] = collections.OrderedDict()
@@ -47,7 +58,7 @@ def _library(cell: Specimen, sizes: tuple[Any, ...], tell: Tell) -> Library:
     )
     key = hashlib.sha256(repr(made_of).encode()).digest()
     if key not in _kept:
-        _kept[key] = library(cell, *sizes, CONFIGURATIONS, progress=tell)
+        _kept[key] = library(cell, *sizes, progress=tell)
         while len(_kept) > 1 and sum(one.nbytes for one in _kept.values()) > MAX_KEPT:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
@@ -57,8 +68,11 @@ def _library(cell: Specimen, sizes: tuple[Any, ...], tell: Tell) -> Library:
 def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     """Thickness and tilt from a position-averaged pattern."""
     inputs = recording.inputs
-    data = prepared_pattern(recording, 16)
+    data = prepared_pattern(recording, 24)
     energy, semiangle = recording.beam_energy(), recording.semiangle()
+    if energy < LEAST_ENERGY:
+        problem = f"{1e-3 * energy:g} keV: electrons so slow are scattered by large angles and backwards, which multislice does not hold"
+        raise BadInput(inputs.words.label("energy"), problem, f"Give at least {1e-3 * LEAST_ENERGY:g} keV.")
     angle = pattern_pixel(recording, energy)
     atoms = orient_crystal(recording)
     require_electrons(recording)
@@ -85,16 +99,52 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
         for side in cell.extent
     ]
     step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
-    share = inputs.positive("precision")
+    sizes = (slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt)
+    error = dataclasses.replace(ModelError(), lean=math.hypot(ModelError().lean, _frozen_lean(recording, cell)))
+    options: dict[str, Any] = {
+        "thickness": thickness_prior, "tilt": tilt, "tilt_error": tilt_error, "error": error, "precision": inputs.positive("precision"),
+    }  # fmt: skip
     try:
-        sizes = slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt, max_thickness, step
-        pattern_library = _library(cell, sizes, tell)
+        pattern_library = _library(cell, (*sizes, max_thickness, step, CONFIGURATIONS), tell)
         tell("fitting the pattern", None)
-        measurement = measure_pacbed(
-            data, pattern_library, geometry, Camera(), thickness=thickness_prior, tilt=tilt, tilt_error=tilt_error, precision=share
-        )  # fmt: skip
-    except ValueError as error:
-        raise from_twin(recording.name, error, "") from error
+        measurement = measure_pacbed(data, pattern_library, geometry, Camera(), **options)
+        if measurement.outcome == NO_FIT and max_thickness < THICKEST:
+            deepest = min(BEYOND * max_thickness, THICKEST)
+            deeper = _library(cell, (*sizes, deepest, COARSER * step, 1), tell)
+            tell("looking for a thicker crystal", None)
+            coarse = options | {
+                "error": dataclasses.replace(error, relative=COARSER * error.relative),
+                "precision": 1.0,
+            }
+            measurement = _if_thicker(
+                measurement, measure_pacbed(data, deeper, geometry, Camera(), **coarse), max_thickness
+            )
+    except ValueError as error_:
+        raise from_twin(recording.name, error_, "") from error_
     claimed = recording.claim("thickness")
     claims = () if claimed is None else (Claimed("thickness", claimed, "a thickness"),)
     return RecordedMeasurement("pacbed", (recording,), measurement, claims)
+
+
+def _if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -> Measurement:
+    """A ``measurement`` that does not fit, of thicknesses up to ``searched`` angstrom; undetermined for that where a coarse and ``deeper`` one fits far better
+    beyond."""
+    size, coarse = (one.checks[0].value if one.checks else math.inf for one in (measurement, deeper))
+    best = deeper.value("thickness")[0]
+    if deeper.failed_checks or best <= searched or coarse > CLEARLY * size:
+        return measurement
+    reason = f"the best thickness, about {best / 10:.0f} nm, is beyond the range that was searched, {searched / 10:.3g} nm: raise --thickest-nm"
+    return dataclasses.replace(
+        measurement, checks=(), contradictions=(), undetermined=dict.fromkeys(measurement.names, reason)
+    )
+
+
+def _frozen_lean(recording: Recording, cell: Specimen) -> float:
+    """Angstrom by which the columns of a simulation with few frozen configurations lean at random between their faces: they are all that the electrons of a
+    pattern meet, where those of a real one meet as many as they are."""
+    configurations = recording.provenance_number("scenario.specimen.phonons.configurations")
+    repeats = [recording.provenance_number(f"cell.repeats.{axis}") for axis in range(3)]
+    if configurations is None or any(count is None for count in repeats):
+        return 0.0
+    across, deep = float(np.prod([count or 1.0 for count in repeats[:2]])), repeats[2] or 1.0
+    return math.sqrt(float(np.mean(cell.u2)) * 12.0 / deep / (across * configurations))

@@ -11,8 +11,8 @@ import numpy as np
 from reconstruct.measurement.outcome import FitCheck
 from reconstruct.measurement.pacbed.fit import Fit, Maximum
 
-MAX_UNEXPLAINED = 0.065
-"""Relative error of a pattern that a right structure stays below: 1.3 times the largest of abTEM's patterns of 16 specimens."""
+MAX_ERROR_RATIO = 3.25
+"""Relative error of a pattern over the expected one that a right structure stays below: 1.3 times the largest of abTEM's patterns of 16 specimens."""
 MAX_PIXEL_MISFIT = 2.0
 """Mean square of the residuals of single pixels; clean patterns have 0.5 to 1.3."""
 MAX_BLOCK_MISFIT = 4.0
@@ -27,7 +27,7 @@ MAX_OUTLIERS = 0.03
 
 def outlying_pixels(fit: Fit, maximum: Maximum) -> np.ndarray:
     """Mask [y, x] of pixels that are farther from what all others predict than counting and the model's errors allow; none where there are many."""
-    root, axes, shrinkage, white = _precision(fit, maximum)
+    axes, shrinkage, white = _precision(fit, maximum)
     weighted = white - axes @ (shrinkage * (axes.T @ white))
     own = 1.0 - (axes**2) @ shrinkage
     away = np.abs(weighted) / np.sqrt(np.maximum(own, 1e-9))
@@ -40,7 +40,7 @@ def outlying_pixels(fit: Fit, maximum: Maximum) -> np.ndarray:
 
 def block_misfits(fit: Fit, maximum: Maximum) -> np.ndarray:
     """Mean square [blocks] of what is left of each block of pixels after all others have predicted it, in units of its variance."""
-    root, axes, shrinkage, white = _precision(fit, maximum)
+    axes, shrinkage, white = _precision(fit, maximum)
     weighted = white - axes @ (shrinkage * (axes.T @ white))
     y, x = np.nonzero(fit.mask)
     cells = [((v - v.min()) * BLOCKS // (np.ptp(v) + 1)).astype(int) for v in (y, x)]
@@ -59,12 +59,12 @@ def block_misfits(fit: Fit, maximum: Maximum) -> np.ndarray:
     return np.array(values)
 
 
-def _precision(fit: Fit, maximum: Maximum) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Of the residual's precision D^-1/2 (1 - A S A^T) D^-1/2: D^-1/2 [n], A [n, m], S [m]; and the residual in sigmas of D [n]."""
+def _precision(fit: Fit, maximum: Maximum) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of the residual's precision D^-1/2 (1 - A S A^T) D^-1/2: A [n, m] and S [m]; and the residual in sigmas of D [n]."""
     white = fit.whitened(maximum.theta)
     residual = (fit.data - maximum.expected)[fit.mask] * white.root
     shrinkage = maximum.relative**2 / (1.0 + maximum.relative**2 * white.values)
-    return white.root, white.axes, shrinkage, residual
+    return white.axes, shrinkage, residual
 
 
 def fit_checks(fit: Fit, maximum: Maximum) -> tuple[FitCheck, ...]:
@@ -74,7 +74,7 @@ def fit_checks(fit: Fit, maximum: Maximum) -> tuple[FitCheck, ...]:
     cures = "the crystal is of another structure, zone axis, energy or rotation than stated, more than one crystal, or thicker than what was searched"
     return (
         FitCheck(
-            "unexplained share of the pattern", maximum.relative, MAX_UNEXPLAINED,
+            "unexplained share of the pattern", maximum.relative, MAX_ERROR_RATIO * fit.error.relative,
             f"patterns are {maximum.relative:.0%} off at best, where {fit.error.relative:.0%} is expected: {cures}; check --structure, --zone, "
             "--energy-keV and --rotation-deg, or raise --thickest-nm",
         ),

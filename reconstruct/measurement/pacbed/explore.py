@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reconstruct.measurement.pacbed.checks import MAX_PIXEL_MISFIT, MAX_UNEXPLAINED, outlying_pixels
+from reconstruct.measurement.pacbed.checks import MAX_ERROR_RATIO, MAX_PIXEL_MISFIT, outlying_pixels
 from reconstruct.measurement.pacbed.fit import Fit, Maximum, find_maxima
 from reconstruct.measurement.pacbed.model import INDEX, Frame
 from reconstruct.measurement.pacbed.model_error import ModelError
@@ -85,7 +85,7 @@ def _poor(explored: Explored, prior: Prior) -> bool:
 
 def _fails(explored: Explored) -> bool:
     best = explored.maxima[0]
-    return best.relative > MAX_UNEXPLAINED or best.misfit > MAX_PIXEL_MISFIT
+    return best.relative > MAX_ERROR_RATIO * explored.fit.error.relative or best.misfit > MAX_PIXEL_MISFIT
 
 
 def _opened(best: Explored, prior: Prior, starts: list[np.ndarray]) -> Explored:

@@ -22,9 +22,9 @@ NAMES = (
     *("thickness", "tilt.x", "tilt.y", "semiangle", "centre.x", "centre.y", "scale", "ellipticity.x", "ellipticity.xy"),
     *("rotation", "spread.x", "spread.y", "electrons", "background", "diffuse", "amorphous", "thermal", "vacuum"),
 )
-"""Parameters: thickness in angstrom; tilts, semi-angle and rotation in radian; centre and (squared, less that of the camera's MTF) spread along x and y in pixels;
-scale, ellipticity, background (share of the electrons), diffuse scattering (of the library's), amorphous scattering (share), thermal motion (<u^2> of the
-library's) and the share of the beam that passes beside the crystal dimensionless; electrons as logarithm."""
+"""Parameters: thickness in angstrom; tilts, semi-angle and rotation in radian; centre and (squared, less that of the camera's MTF) spread along x and y in
+pixels; scale, ellipticity, background (share of the electrons), diffuse scattering (of the library's), amorphous scattering (share), thermal motion
+(<u^2> of the library's) and the share of the beam that passes beside the crystal dimensionless; electrons as logarithm."""
 INDEX = {name: index for index, name in enumerate(NAMES)}
 SUBPIXELS = 2
 """Points along either axis of a pixel."""

@@ -47,7 +47,8 @@ def prior_of(
     semiangle_error: float,
     electrons: float,
 ) -> Prior:
-    """As it is stated: thickness (mean, standard error) in angstrom, tilts in radian, relative error of the semi-angle, and all ``electrons`` that were counted."""
+    """As it is stated: thickness (mean, standard error) in angstrom, tilts in radian, relative error of the semi-angle; ``electrons`` are all that were
+    counted."""
     geometry, library = frame.geometry, frame.library
     centre = geometry.centre or (0.0, 0.0)
     about = {

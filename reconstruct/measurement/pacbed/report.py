@@ -11,7 +11,6 @@ from reconstruct.measurement.pacbed.checks import fit_checks
 from reconstruct.measurement.pacbed.explore import Explored
 from reconstruct.measurement.pacbed.fit import Fit, Maximum
 from reconstruct.measurement.pacbed.model import INDEX, NAMES
-from reconstruct.measurement.pacbed.model_error import ModelError
 from reconstruct.measurement.pacbed.prior import STATED, Prior
 
 REPORTED = {
@@ -109,32 +108,25 @@ def _restore_prior(measurement: Measurement, prior: Prior, undetermined: dict[st
 
 def _contradictions(explored: Explored, stated: Prior) -> tuple[str, ...]:
     """What was stated and the pattern contradicts."""
-    best, geometry = explored.maxima[0], explored.fit.frame.geometry
+    best, pixel = explored.maxima[0], 1e3 * explored.fit.frame.geometry.pixel
+    hidden, degree = _hidden_errors(explored.fit, best), math.degrees(1.0)
     units = {
-        "thickness": (0.1, "nm"),
-        "tilt.x": (1e3, "mrad"),
-        "tilt.y": (1e3, "mrad"),
-        "semiangle": (1e3, "mrad"),
-        "rotation": (math.degrees(1.0), "degrees"),
-    }
+        "thickness": (0.1, "nm"), "tilt.x": (1e3, "mrad"), "tilt.y": (1e3, "mrad"), "semiangle": (1e3, "mrad"), "rotation": (degree, "degrees"),
+    }  # fmt: skip
     sentences = []
-    for name in explored.opened:
-        if name not in STATED:
-            continue
+    for name in (name for name in explored.opened if name in STATED):
         at = INDEX[name]
-        value, error = (
-            float(best.theta[at]),
-            math.sqrt(best.covariance[at, at] + _hidden_errors(explored.fit, best)[at] ** 2),
-        )
+        value, error = float(best.theta[at]), math.sqrt(best.covariance[at, at] + hidden[at] ** 2)
         if name == "scale":
-            pixel = 1e3 * geometry.pixel
+            size = f"{value:.3f} ± {error:.3f} times as large as that"
             sentences.append(
-                f"the pixel is stated as {pixel:.4g} mrad, and the pattern is {value:.3f} ± {error:.3f} times as large as that: a pixel is {pixel / value:.4g} mrad"
+                f"the pixel is stated as {pixel:.4g} mrad, and the pattern is {size}: a pixel is {pixel / value:.4g} mrad"
             )
             continue
         factor, unit = units[name]
+        told = f"{factor * stated.mean[at]:.4g} ± {factor * stated.sd[at]:.2g} {unit}"
         sentences.append(
-            f"{name} is stated as {factor * stated.mean[at]:.4g} ± {factor * stated.sd[at]:.2g} {unit}, and the pattern says {factor * value:.4g} ± {factor * error:.2g}"
+            f"{name} is stated as {told}, and the pattern says {factor * value:.4g} ± {factor * error:.2g} {unit}"
         )
     return tuple(sentences)
 
