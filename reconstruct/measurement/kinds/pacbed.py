@@ -1,11 +1,17 @@
 """A position-averaged pattern to a crystal's thickness and tilt: the library of patterns, and the inputs of the fit."""
 
+import collections
+import dataclasses
+import hashlib
 import math
+from typing import Any
 
 import numpy as np
 
 from reconstruct.measurement.kinds.crystals import orient_crystal
-from reconstruct.measurement.pacbed.estimator import Geometry, measure_pacbed
+from reconstruct.measurement.measurement import Measurement
+from reconstruct.measurement.outcome import NO_FIT
+from reconstruct.measurement.pacbed.estimator import Geometry, ModelError, measure_pacbed
 from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import prepared_pattern, require_electrons
 from reconstruct.measurement.recorded.recording import Recording
@@ -16,21 +22,57 @@ from twin.errors import BadInput, from_twin
 from twin.optics.electrons import wavelength
 from twin.sample.specimen import Specimen
 from twin.scattering.gram.crystal import centred_in_slices
-from twin.scattering.pacbed.patterns import library
+from twin.scattering.pacbed.patterns import Library, library
 
 FINEST_STEP, COARSEST_STEP = 0.45e-3, 0.9e-3
 """Steps in radian between the directions of a library."""
+LEAST_REACH = 35e-3
+"""Radian that are fitted where the camera shows them: a small disk alone confuses thickness, thermal motion and camera length."""
 MAX_SAMPLING = 0.12
 """Angstrom between points of a library's waves, at most."""
 CONFIGURATIONS = 4
 """Frozen phonon configurations of a library's diffuse scattering."""
+MAX_KEPT = 1 << 29
+"""Bytes of the libraries that are kept."""
+LEAST_ENERGY = 20e3
+"""eV of the electrons."""
+BEYOND, THICKEST = 2.5, 1000.0
+"""Where no thickness fits, up to so many times the largest is looked at, and up to so many angstrom."""
+COARSER = 2.0
+"""Steps of the library for that, in those of the fit's, and errors of its patterns likewise."""
+CLEARLY = 0.5
+"""A pattern fits far better with so much of the error or less."""
+
+
+_kept: collections.OrderedDict[bytes, Library] = collections.OrderedDict()
+"""Libraries that were made last, by what they were made of: patterns of one crystal are often measured one after the other."""
+
+
+def _library(cell: Specimen, sizes: tuple[Any, ...], tell: Tell) -> Library:
+    """The library of a ``cell``: `library` with ``sizes``, kept while the memory for it suffices."""
+    made_of = (
+        cell.symbols,
+        cell.cell,
+        sizes,
+        *(array.tobytes() for array in (cell.positions, cell.u2, cell.occupancy)),
+    )
+    key = hashlib.sha256(repr(made_of).encode()).digest()
+    if key not in _kept:
+        _kept[key] = library(cell, *sizes, progress=tell)
+        while len(_kept) > 1 and sum(one.nbytes for one in _kept.values()) > MAX_KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
 
 
 def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     """Thickness and tilt from a position-averaged pattern."""
     inputs = recording.inputs
-    data = prepared_pattern(recording, 16)
+    data = prepared_pattern(recording, 24)
     energy, semiangle = recording.beam_energy(), recording.semiangle()
+    if energy < LEAST_ENERGY:
+        problem = f"{1e-3 * energy:g} keV: electrons so slow are scattered by large angles and backwards, which multislice does not hold"
+        raise BadInput(inputs.words.label("energy"), problem, f"Give at least {1e-3 * LEAST_ENERGY:g} keV.")
     angle = pattern_pixel(recording, energy)
     atoms = orient_crystal(recording)
     require_electrons(recording)
@@ -44,7 +86,7 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
         thickness_prior = (middle, error)
         max_thickness = max(max_thickness, middle + 3.0 * error)
     span = 0.5 * angle * min(data.shape)
-    reach = min(span, 2.0 * semiangle) + max_tilt
+    reach = min(span, max(2.0 * semiangle, LEAST_REACH)) + max_tilt
     if reach <= 1.1 * semiangle + max_tilt:
         problem = f"shows {1e3 * span:.3g} mrad from its middle, the disk's radius is {1e3 * semiangle:.3g}"
         raise BadInput(recording.name, problem, "Give a pattern that shows the whole disk.")
@@ -57,18 +99,52 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
         for side in cell.extent
     ]
     step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
-    share = inputs.positive("precision")
+    sizes = (slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt)
+    error = dataclasses.replace(ModelError(), lean=math.hypot(ModelError().lean, _frozen_lean(recording, cell)))
+    options: dict[str, Any] = {
+        "thickness": thickness_prior, "tilt": tilt, "tilt_error": tilt_error, "error": error, "precision": inputs.positive("precision"),
+    }  # fmt: skip
     try:
-        pattern_library = library(
-            cell, slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt, max_thickness,
-            step, CONFIGURATIONS, progress=tell,
-        )  # fmt: skip
+        pattern_library = _library(cell, (*sizes, max_thickness, step, CONFIGURATIONS), tell)
         tell("fitting the pattern", None)
-        measurement = measure_pacbed(
-            data, pattern_library, geometry, Camera(), thickness=thickness_prior, tilt=tilt, tilt_error=tilt_error, precision=share
-        )  # fmt: skip
-    except ValueError as error:
-        raise from_twin(recording.name, error, "") from error
+        measurement = measure_pacbed(data, pattern_library, geometry, Camera(), **options)
+        if measurement.outcome == NO_FIT and max_thickness < THICKEST:
+            deepest = min(BEYOND * max_thickness, THICKEST)
+            deeper = _library(cell, (*sizes, deepest, COARSER * step, 1), tell)
+            tell("looking for a thicker crystal", None)
+            coarse = options | {
+                "error": dataclasses.replace(error, relative=COARSER * error.relative),
+                "precision": 1.0,
+            }
+            measurement = _if_thicker(
+                measurement, measure_pacbed(data, deeper, geometry, Camera(), **coarse), max_thickness
+            )
+    except ValueError as error_:
+        raise from_twin(recording.name, error_, "") from error_
     claimed = recording.claim("thickness")
     claims = () if claimed is None else (Claimed("thickness", claimed, "a thickness"),)
     return RecordedMeasurement("pacbed", (recording,), measurement, claims)
+
+
+def _if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -> Measurement:
+    """A ``measurement`` that does not fit, of thicknesses up to ``searched`` angstrom; undetermined for that where a coarse and ``deeper`` one fits far better
+    beyond."""
+    size, coarse = (one.checks[0].value if one.checks else math.inf for one in (measurement, deeper))
+    best = deeper.value("thickness")[0]
+    if deeper.failed_checks or best <= searched or coarse > CLEARLY * size:
+        return measurement
+    reason = f"the best thickness, about {best / 10:.0f} nm, is beyond the range that was searched, {searched / 10:.3g} nm: raise --thickest-nm"
+    return dataclasses.replace(
+        measurement, checks=(), contradictions=(), undetermined=dict.fromkeys(measurement.names, reason)
+    )
+
+
+def _frozen_lean(recording: Recording, cell: Specimen) -> float:
+    """Angstrom by which the columns of a simulation with few frozen configurations lean at random between their faces: they are all that the electrons of a
+    pattern meet, where those of a real one meet as many as they are."""
+    configurations = recording.provenance_number("scenario.specimen.phonons.configurations")
+    repeats = [recording.provenance_number(f"cell.repeats.{axis}") for axis in range(3)]
+    if configurations is None or any(count is None for count in repeats):
+        return 0.0
+    across, deep = float(np.prod([count or 1.0 for count in repeats[:2]])), repeats[2] or 1.0
+    return math.sqrt(float(np.mean(cell.u2)) * 12.0 / deep / (across * configurations))

@@ -16,7 +16,7 @@ from jaxtyping import Array, Complex, Float, Int
 from twin import checks
 from twin.grid import frequencies
 from twin.optics.electrons import wavelength
-from twin.optics.probe import aperture_weight
+from twin.optics.probe import Edge, aperture_weight
 from twin.phases import cos_sin
 from twin.scattering.multislice import multislice, together
 
@@ -39,7 +39,7 @@ class Beams(NamedTuple):
     amplitude: np.ndarray
 
 
-def beams(extent: tuple[float, float], energy: float, semiangle: float, soft: bool = True) -> Beams:
+def beams(extent: tuple[float, float], energy: float, semiangle: float, soft: Edge = True) -> Beams:
     """All plane waves with weight in the aperture, in order of their indices, for a periodic cell ``extent`` (x, y) in angstrom."""
     reach = [int(np.ceil(semiangle / wavelength(energy) * side)) + 2 for side in extent]
     h, k = np.meshgrid(np.arange(-reach[0], reach[0] + 1), np.arange(-reach[1], reach[1] + 1), indexing="ij")
