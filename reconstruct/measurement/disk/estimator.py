@@ -13,7 +13,13 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from reconstruct.measurement.disk.checks import arc_check, profile_check
-from reconstruct.measurement.disk.motion import MOTION_ELLIPSE, MOTION_EVIDENCE, motion_evidence, motion_for_ellipse, with_motion
+from reconstruct.measurement.disk.motion import (
+    MOTION_ELLIPSE,
+    MOTION_EVIDENCE,
+    motion_evidence,
+    motion_for_ellipse,
+    with_motion,
+)
 from reconstruct.measurement.disk.outline import Fit, fit_outline
 from reconstruct.measurement.disk.report import no_disk, report
 from reconstruct.measurement.disk.search import Found, camera_noise, find_disk, is_saturated

@@ -93,6 +93,9 @@ def measure_haadf(
             )
         )
         angles.append(pixel_map.angle)
+    # differences from cell to cell are errors of the mean cell, too
+    scatter = max(cell.scatter for cell in data)
+    error = dataclasses.replace(error, relative=float(np.hypot(error.relative, scatter)))
     nominal = nominal_counts(calibration, electrons_per_pixel(scan))
     problem = Problem(model, data, offsets, angles, mean, sd, prior.fixed_aberrations(), nominal, error)
     maxima = find_maxima(problem)
@@ -102,5 +105,5 @@ def measure_haadf(
     )  # fmt: skip
     plots = make_plots(problem, stack, usable.known, maxima[0].position[:-1], samples, black, scan.pixel)
     return dataclasses.replace(
-        report(problem, maxima[0].position[:-1], samples, scan_geometry, black, electrons), plots=plots
+        report(problem, maxima[0].position[:-1], samples, scan_geometry, calibration, electrons), plots=plots
     )
