@@ -146,7 +146,7 @@ def without(plane: Plane, rings: list[tuple[float, float]], blocks: np.ndarray |
 def defects(rings: list[tuple[float, float]], blocks: np.ndarray) -> tuple[Defect, ...]:
     """What was masked, in words."""
     found = [
-        Defect("ring", None, "masked", f"ring at {2.0 / (low + high):.3g} Å in the power spectrum")
+        Defect("ring", None, "masked", f"ring at {2.0 / (low + high):.2g} Å in the power spectrum")
         for low, high in merged(rings)
     ]
     if blocks.any():
