@@ -154,8 +154,8 @@ class Thon(ImagePixel, Energy, Spherical, FocalSpread, Data):
     span: float = number(1000.0 * NM, "angstrom", 1.0 * NM, 1e5 * NM, "a defocus")
     astigmatism: float = number(30.0 * NM, "angstrom")
     phase_shift: float | str = number_or_free(0.0, "radian")
-    amplitude_contrast: float = number(0.05, "1", -1.0, 1.0, "amplitude contrast")
-    amplitude_contrast_error: float = number(0.05, "1", 1e-4, 1.0, "amplitude contrast")
+    amplitude_contrast: float = number(0.05)
+    amplitude_contrast_error: float = number(0.05)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,10 @@ def _find(plane: Plane, given: Given, tell: Tell) -> Any:
             searched = left
         fits = distinct(known)
         if not fits:
-            return "no rings: the image has too few pixels for any defocus"
+            return (
+                "no defocus within the span has rings that this image resolves: look at the energy, the pixel and the "
+                "spherical aberration, or give a larger image"
+            )
         expected = np.full(plane.power.shape, np.inf)
         power = used(clean)
         model = model if plane.power.size == first.plane.power.size else Model(power, given.imaging)

@@ -25,8 +25,8 @@ SHELLS = 160
 """Shells of |q| in which narrow rings are looked for."""
 NARROW = 0.1
 """Width of a foreign ring at most, of its |q|; Thon rings as narrow as that are at least the fifth."""
-AROUND = 0.25
-"""Share of |q| each way from which the power of other rings is taken."""
+BELOW, ABOVE = 0.25, 0.5
+"""Shares of |q| below and above a shell from which the power of other rings is taken; more above, where the next Thon ring of the second lies."""
 BRIGHT, EDGE = 1.35, 1.12
 """Power of a foreign ring over that of its surroundings, at least, and at its edges."""
 SIGNIFICANCE = 6.0
@@ -72,7 +72,7 @@ def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple
     mean = np.bincount(shell, weight * ratio, SHELLS) / np.maximum(count, 1e-12)
     spread = mean * np.sqrt(plane.tied / np.maximum(count, 1.0))
     level = _surroundings(mean, count > 0, ring_tops=expected is None)
-    excess = (mean - level) / np.maximum(spread * np.sqrt(1.0 + 2.0 / (AROUND * np.arange(1, SHELLS + 1))), 1e-12)
+    excess = (mean - level) / np.maximum(spread * np.sqrt(1.0 + 2.0 / (BELOW * np.arange(1, SHELLS + 1))), 1e-12)
     seed = (count > 0) & (mean > (BRIGHT if expected is None else EDGE) * level) & (excess > SIGNIFICANCE)
     limits = EDGE if expected is None else 1.0 + 0.5 * (EDGE - 1.0)
     groups, number = label((count > 0) & (mean > limits * level) & (excess > 2.0))
@@ -98,10 +98,10 @@ def _surroundings(mean: np.ndarray, use: np.ndarray, ring_tops: bool) -> np.ndar
     level = np.full(len(mean), np.inf)
     for at in np.flatnonzero(use):
         near = max(2, math.ceil(0.6 * NARROW * at))
-        far = max(near + 4, math.ceil(AROUND * at))
+        low, high = max(near + 4, math.ceil(BELOW * at)), max(near + 4, math.ceil((ABOVE if ring_tops else BELOW) * at))
         below, above = (
-            np.arange(max(at - far, 0), max(at - near, 0)),
-            np.arange(min(at + near + 1, len(mean)), min(at + far + 1, len(mean))),
+            np.arange(max(at - low, 0), max(at - near, 0)),
+            np.arange(min(at + near + 1, len(mean)), min(at + high + 1, len(mean))),
         )
         sides = [mean[side[use[side]]] for side in (below, above)]
         if ring_tops:
@@ -146,7 +146,7 @@ def without(plane: Plane, rings: list[tuple[float, float]], blocks: np.ndarray |
 def defects(rings: list[tuple[float, float]], blocks: np.ndarray) -> tuple[Defect, ...]:
     """What was masked, in words."""
     found = [
-        Defect("ring", None, "masked", f"ring at {2.0 / (low + high):.3g} Å in the power spectrum")
+        Defect("ring", None, "masked", f"ring at {2.0 / (low + high):.2g} Å in the power spectrum")
         for low, high in merged(rings)
     ]
     if blocks.any():
