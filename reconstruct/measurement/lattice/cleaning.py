@@ -13,8 +13,8 @@ from reconstruct.measurement.outcome import Defect
 
 FILL_STEPS = 8
 """Iterations of the fill; the share of the largest Fourier coefficient that is kept falls from one half to a tenth."""
-LOW, HIGH = 0.02, 0.98
-"""Quantiles between which pixels are ordinary."""
+LOW, HIGHS = 0.1, (0.9, 0.98, 1.0)
+"""Quantiles between which pixels are ordinary: the first of the upper ones that differs from the lower."""
 
 
 class Cleaned(NamedTuple):
@@ -27,7 +27,10 @@ class Cleaned(NamedTuple):
 
 def clean_image(image: np.ndarray, known: np.ndarray) -> Cleaned:
     """``image`` [ny, nx] where ``known``, without lines and columns that carry no image."""
-    lines, columns = (_lines_without_image(np.where(known, image, np.nan), axis) for axis in (0, 1))
+    unknown = np.where(known, image, np.nan)
+    columns = _lines_without_image(unknown, 1)
+    lines = _lines_without_image(np.where(columns[None], np.nan, unknown), 0)
+    columns |= _lines_without_image(np.where(lines[:, None], np.nan, unknown), 1)
     usable = known & ~lines[:, None] & ~columns[None]
     if usable.mean() < 0.25:  # hardly an image at all: the lattice has to be found in it as it is
         usable, lines, columns = known, np.zeros_like(lines), np.zeros_like(columns)
@@ -40,9 +43,11 @@ def clean_image(image: np.ndarray, known: np.ndarray) -> Cleaned:
 
 
 def ordinary_range(values: np.ndarray) -> tuple[float, float]:
-    """Limits that hold all but stray ``values`` [n] of a lattice image: beyond its 2 % and 98 % quantiles by one and a half times their distance."""
-    low, high = np.quantile(values, [LOW, HIGH])
-    slack = 1.5 * (high - low) + 1e-9 * abs(high)
+    """Limits that hold all but stray ``values`` [n] of a lattice image: beyond its 10 % and 90 % quantiles by three times their distance."""
+    low, *highs = np.quantile(values, [LOW, *HIGHS])
+    # of few electrons most pixels hold none
+    high = next((high for high in highs if high > low), low)
+    slack = 3.0 * (high - low) + 1e-9 * abs(high)
     return float(low - slack), float(high + slack)
 
 

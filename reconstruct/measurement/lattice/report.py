@@ -13,8 +13,8 @@ UNITS = ("angstrom", "angstrom", "1", "radian")
 KIND = "lattice"
 LEAST_WEIGHT = 1e-3
 """Readings of less weight are left out."""
-MAX_CHI_SQUARE = 11.3
-"""Of size and squareness of the pixel against what was stated (two squares for squareness): one in a hundred of right statements is farther."""
+MAX_SIZE, MAX_SQUARENESS = 2.58, 3.03
+"""Of one right statement in a hundred the pixel's size, or its squareness (ratio and shear), is so many standard deviations off."""
 DRIFT_NOTE = (
     "a constant drift (velocity times line time) shears and stretches the raster as the map does: it is part of the map"
 )
@@ -77,17 +77,19 @@ def report(
 def _contradiction(mean: np.ndarray, claimed: float, spread: float, skew: float) -> tuple[str, ...]:
     """What was stated of the pixel, where the likeliest reading is farther from it than one right statement in a hundred."""
     pixel_x, pixel_y, shear = mean[:3]
-    deviations = {
-        f"{100 * spread:.3g} % for its size": np.log(np.sqrt(pixel_x * pixel_y) / claimed) / spread,
-        f"{100 * skew:.3g} % for being square": np.hypot(np.log(pixel_x / pixel_y), shear) / skew,
-    }
-    if sum(deviation**2 for deviation in deviations.values()) < MAX_CHI_SQUARE:
+    size = abs(np.log(np.sqrt(pixel_x * pixel_y) / claimed)) / spread
+    squareness = np.hypot(np.log(pixel_x / pixel_y), shear) / skew
+    if size < MAX_SIZE and squareness < MAX_SQUARENESS:
         return ()
-    words, deviation = max(deviations.items(), key=lambda item: abs(item[1]))
-    return (
-        f"by this structure a pixel is {pixel_x:.4g} x {pixel_y:.4g} angstrom with a shear of {shear:.3g}, {abs(deviation):.1f} times the stated error of "
-        f"{words} from the stated {claimed:.4g} angstrom: check structure, zone axis and pixel, or state a larger error",
+    if size / MAX_SIZE > squareness / MAX_SQUARENESS:
+        deviation, words = size, f"{100 * spread:.3g} % for its size"
+    else:
+        deviation, words = squareness, f"{100 * skew:.3g} % for being square"
+    sentence = (
+        f"by this structure a pixel is {pixel_x:.4g} x {pixel_y:.4g} angstrom with a shear of {shear:.3g}, {deviation:.1f} times the stated error of "
+        f"{words} from the stated {claimed:.4g} angstrom: check structure, zone axis and pixel, or state a larger error"
     )
+    return (sentence,)
 
 
 def _notes_on_readings(readings: list[Indexing], primitive: Projection) -> list[str]:

@@ -106,7 +106,7 @@ def test_another_structure_disagrees(tmp_path, capsys):
     side = ("angstrom", scan.nominal)
     file = stored(tmp_path / "lattice.zarr", scan.image, (side, side))
     result = measured(capsys, DISAGREES, "lattice", file, "--structure", cell)
-    assert "the structure does not fit" in result["disagreements"][0]
+    assert "the model does not fit" in result["disagreements"][0]
     assert set(result["undetermined"]) == {"pixel_x", "pixel_y", "shear", "rotation"}
     assert result["claims"] == []
 
