@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from reconstruct.measurement.disk.motion import motion_of, parts_of
-from reconstruct.measurement.disk.sectors import MIN_WIDTH, TAIL_FREEDOM, Edges, Outline
+from reconstruct.measurement.disk.sectors import MIN_WIDTH, Edges, Outline, tail_factor
 
 ELLIPTICITY_SPREAD = 0.03
 """Prior rms of each part of the ellipticity: projector lenses leave a few percent at most."""
+SCATTER_SHARE = 0.002
+"""Scatter of edges over the radius that is expected."""
 ARCS = 8
 """Arcs that are left out in turn."""
 
@@ -61,9 +63,11 @@ def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool)
         )
         residual = values - np.einsum("spk,k->sp", rows, likeliest.parameters)
         square = np.einsum("sp,spq,sq->s", residual, likeliest.weights * factor[:, None, None], residual)
-        factor = (TAIL_FREEDOM + square) / (TAIL_FREEDOM + 2.0)
+        factor = tail_factor(square)
     solutions = [_solve(values, noise, rows, prior, pull, float(size), factor) for size in sizes]
+    # few electrons do not tell the scatter: edges are smooth unless they are seen not to be
     logs = np.array([solution.log_likelihood for solution in solutions])
+    logs -= np.log1p((sizes / (SCATTER_SHARE * outline.radius)) ** 2)
     shares = np.exp(logs - logs.max())
     shares /= shares.sum()
     parameters = np.einsum("s,sp->p", shares, [solution.parameters for solution in solutions])
