@@ -13,9 +13,9 @@ from reconstruct.measurement.disk.profile import edge_profile
 
 SECTOR_LENGTH = 4.0
 """Length of a sector along the edge in pixels, at least."""
-SECTOR_ELECTRONS = 100.0
+SECTOR_ELECTRONS = 250.0
 """Electrons of a sector, at least."""
-MIN_SECTORS, MAX_SECTORS = 16, 180
+MIN_SECTORS, MAX_SECTORS = 8, 180
 LEVEL_STEPS = 5
 SLOPE_SPREAD = 0.5
 """Prior rms of the slope inside and outside: share of the level by which it changes across the ring."""
@@ -158,7 +158,7 @@ def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, ele
 
 class _Levels(NamedTuple):
     """Levels (outside, inside, change inwards, change outwards) [s, 4], the ``model`` [n], the inverse of the levels' information [s, 4, 4], the ``score`` [s, 4]
-    that is left where they are, and what they add to minus log likelihood, integrated over them, ``cost`` [s]."""
+    that is left where they are, and what they add to minus log likelihood, ``cost`` [s]."""
 
     levels: np.ndarray
     model: np.ndarray
@@ -174,7 +174,9 @@ def _fit_levels(ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: floa
     sides = [ring.summed(counts * column) / np.maximum(ring.summed(column), 1e-9) for column in columns[:2]]
     around = max(float(np.average(sides[0], weights=np.maximum(ring.summed(columns[0]), 1e-9))), 2.0 * least)
     expected = np.array([around, 0.0, 0.0, 0.0])
-    levels = np.stack([np.maximum(sides[0], 0.1 * around), np.maximum(sides[1], least), *np.zeros((2, len(sides[0])))], 1)
+    levels = np.stack(
+        [np.maximum(sides[0], 0.1 * around), np.maximum(sides[1], least), *np.zeros((2, len(sides[0])))], 1
+    )
     pairs = columns[:, None] * columns
     for step in range(LEVEL_STEPS + 1):
         model = np.maximum((levels[ring.sector].T * columns).sum(axis=0), least)
@@ -193,5 +195,5 @@ def _fit_levels(ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: floa
         steepest = 0.9 * levels[:, [1, 0]]
         levels[:, 2:] = np.clip(levels[:, 2:], -steepest, steepest)
     deviation = levels - expected
-    cost = 0.5 * np.einsum("sp,spq,sq->s", deviation, prior, deviation) + 0.5 * electron * np.linalg.slogdet(information)[1]
+    cost = 0.5 * np.einsum("sp,spq,sq->s", deviation, prior, deviation)
     return _Levels(levels, model, inverse, score, cost)
