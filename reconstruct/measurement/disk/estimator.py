@@ -10,7 +10,6 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from reconstruct.measurement.disk.checks import arc_check, profile_check
 from reconstruct.measurement.disk.motion import (
@@ -23,8 +22,9 @@ from reconstruct.measurement.disk.motion import (
 from reconstruct.measurement.disk.outline import Fit, fit_outline
 from reconstruct.measurement.disk.report import no_disk, report
 from reconstruct.measurement.disk.search import Found, camera_noise, find_disk, is_saturated
-from reconstruct.measurement.disk.sectors import MIN_WIDTH, Edges, Outline, Ring, fit_edges, ring_of
+from reconstruct.measurement.disk.sectors import Edges, Outline, Ring, fit_edges, ring_of
 from reconstruct.measurement.disk.statements import Known, Scale
+from reconstruct.measurement.disk.width import fit_width
 from reconstruct.measurement.measurement import Measurement
 
 MIN_ARC = 0.15
@@ -37,7 +37,6 @@ COARSE_RADIUS = 64.0
 """Radius in binned pixels of a disk that is first fitted in binned pixels."""
 MAX_WIDTH = 0.2
 """Rms width of an edge over the radius, at most."""
-WIDTH_TRIALS = 9
 
 
 class State(NamedTuple):
@@ -195,7 +194,8 @@ def _fit_rounds(
     ring, edges = look(settled, True)
     fit = fit_outline(edges, outline, settled.placed(ring), settled.moving)
     fit = fit._replace(outline=outline, place=settled.placed(ring))
-    return Fitted(ring, edges, fit, _width(ring, edges, fit, floor, electron), float(edges.usable.mean()))
+    width = fit_width(ring, edges, fit, floor, electron)
+    return Fitted(ring, edges, width.fit, (width.mean, width.std), float(edges.usable.mean()))
 
 
 def _half_width(outline: Outline, near: bool) -> float:
@@ -205,26 +205,3 @@ def _half_width(outline: Outline, near: bool) -> float:
     if near:
         wanted = min(wanted, RING_PIXELS + RING_WIDTHS * spread)
     return max(wanted, min(4.0 * spread, 0.5 * outline.radius))
-
-
-def _width(ring: Ring, edges: Edges, fit: Fit, floor: float, electron: float) -> Known:
-    """Mean and standard deviation of the rms width of the edge, by the likelihood of widths from that of a sharp edge on."""
-    outline = fit.outline
-    relative = min(max(np.sqrt(fit.width_variance) / (2.0 * outline.width**2), 0.02), 0.5)
-    weight = np.where(edges.usable, fit.weight, 0.0) / edges.dispersion
-    # variances of widths that scatter more than counting says
-    shares = np.exp(relative * np.linspace(-4.0, 4.0, WIDTH_TRIALS))
-    widths = np.unique(np.maximum(outline.width * shares, MIN_WIDTH))
-    costs = []
-    for width in widths:
-        trial = fit_edges(ring, dataclasses.replace(outline, width=float(width)), fit.place, floor, electron)
-        costs.append(float(weight @ trial.cost))
-    if len(widths) < 3:
-        return float(widths.mean()), float(outline.width)
-    fine = np.linspace(widths[0], widths[-1], 400)
-    logs = -CubicSpline(widths, np.array(costs) - min(costs))(fine)
-    density = np.exp(logs - logs.max())
-    density /= density.sum()
-    mean = float(density @ fine)
-    own = float(np.sqrt(density @ (fine - mean) ** 2))
-    return mean, own

@@ -7,7 +7,7 @@ import dataclasses
 
 import numpy as np
 
-from reconstruct.measurement.disk.sectors import MIN_WIDTH, TAIL_FREEDOM, Edges, Outline
+from reconstruct.measurement.disk.sectors import MIN_WIDTH, Edges, Outline, tail_factor
 
 MOTION_EVIDENCE = 20.0
 """Squared standard deviations of two numbers from which a motion is told: by chance once in 20,000."""
@@ -63,7 +63,7 @@ def motion_evidence(edges: Edges, outline: Outline, place: np.ndarray) -> tuple[
         square = (seen - parameters @ columns) ** 2 * own
         # sectors that lines cross, and widths that scatter more than counting says
         scale = max(float(np.average(square, weights=1.0 / factor)), 1.0)
-        factor = (TAIL_FREEDOM + square / scale) / (TAIL_FREEDOM + 1.0)
+        factor = tail_factor(square / scale)
         covariance = covariance * scale
     part = parameters[1:]
     size = float(np.hypot(*part))

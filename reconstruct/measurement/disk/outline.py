@@ -10,10 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from reconstruct.measurement.disk.motion import motion_of, parts_of
-from reconstruct.measurement.disk.sectors import MIN_WIDTH, TAIL_FREEDOM, Edges, Outline
+from reconstruct.measurement.disk.sectors import MIN_WIDTH, Edges, Outline, tail_factor
 
 ELLIPTICITY_SPREAD = 0.03
 """Prior rms of each part of the ellipticity: projector lenses leave a few percent at most."""
+SCATTER_SHARE = 0.002
+"""Scatter of edges over the radius that is expected."""
 ARCS = 8
 """Arcs that are left out in turn."""
 
@@ -21,7 +23,7 @@ ARCS = 8
 class Fit(NamedTuple):
     """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``place`` [s] of each sector's edge beyond it; weights
     [s] of sectors; whether all is ``settled``; rms ``scatter`` in pixels beyond counting; of left-out arcs the deviation from what the others say, [k], its
-    standard error [k]."""
+    standard error [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
 
     outline: Outline
     covariance: np.ndarray
@@ -32,6 +34,7 @@ class Fit(NamedTuple):
     scatter: float
     arc_deviation: np.ndarray
     arc_error: np.ndarray
+    prior: np.ndarray
 
 
 class _Solution(NamedTuple):
@@ -61,9 +64,11 @@ def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool)
         )
         residual = values - np.einsum("spk,k->sp", rows, likeliest.parameters)
         square = np.einsum("sp,spq,sq->s", residual, likeliest.weights * factor[:, None, None], residual)
-        factor = (TAIL_FREEDOM + square) / (TAIL_FREEDOM + 2.0)
+        factor = tail_factor(square)
     solutions = [_solve(values, noise, rows, prior, pull, float(size), factor) for size in sizes]
+    # few electrons do not tell the scatter: edges are smooth unless they are seen not to be
     logs = np.array([solution.log_likelihood for solution in solutions])
+    logs -= np.log1p((sizes / (SCATTER_SHARE * outline.radius)) ** 2)
     shares = np.exp(logs - logs.max())
     shares /= shares.sum()
     parameters = np.einsum("s,sp->p", shares, [solution.parameters for solution in solutions])
@@ -84,30 +89,32 @@ def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool)
     weight = np.zeros(len(use))
     weight[use] = 1.0 / factor
     deviation, error = _left_out(azimuth, values, rows, weights, prior, pull)
-    spread_v = float(np.average(residual[:, 1] ** 2 * weights[:, 1, 1], weights=1.0 / factor))
+    spread = float(np.average(residual[:, 1] ** 2 * weights[:, 1, 1], weights=1.0 / factor))
+    # the variance of the edge that is left after what the motion makes
+    row = np.zeros(rows.shape[2])
+    row[5] = 1.0
+    if moving and new.motion != (0.0, 0.0):
+        parts = parts_of(new)[0]
+        row[6:8] = -parts / np.hypot(*parts)
+    width_variance = float(row @ covariance @ row) * max(spread, 1.0)
     return Fit(
-        new,
-        covariance[:5, :5],
-        float(covariance[5, 5]) * max(spread_v, 1.0),
-        kept,
-        weight,
-        settled,
-        scatter,
-        deviation,
-        error,
-    )
+        new, covariance[:5, :5], width_variance, kept, weight, settled, scatter, deviation, error, prior[:5, :5]
+    )  # fmt: skip
+
+
+def outline_rows(azimuth: np.ndarray, outline: Outline) -> np.ndarray:
+    """How the place of an edge at ``azimuth`` [s] changes with (radius, x, y, a, b), [s, 5]."""
+    cos, sin = outline.radius * np.cos(2.0 * azimuth), outline.radius * np.sin(2.0 * azimuth)
+    return np.stack([np.ones_like(azimuth), np.cos(azimuth), np.sin(azimuth), cos, sin], axis=1)
 
 
 def _rows(azimuth: np.ndarray, outline: Outline, moving: bool) -> np.ndarray:
     """How place and variance of an edge [s, 2] change with (radius, x, y, a, b, variance, and its parts along cos 2phi, sin 2phi) [s, 2, k]."""
-    cos, sin = np.cos(2.0 * azimuth), np.sin(2.0 * azimuth)
     rows = np.zeros((len(azimuth), 2, 8 if moving else 6))
-    rows[:, 0, :5] = np.stack(
-        [np.ones_like(azimuth), np.cos(azimuth), np.sin(azimuth), outline.radius * cos, outline.radius * sin], axis=1
-    )
+    rows[:, 0, :5] = outline_rows(azimuth, outline)
     rows[:, 1, 5] = 1.0
     if moving:
-        rows[:, 1, 6], rows[:, 1, 7] = cos, sin
+        rows[:, 1, 6], rows[:, 1, 7] = np.cos(2.0 * azimuth), np.sin(2.0 * azimuth)
     return rows
 
 

@@ -13,14 +13,14 @@ from reconstruct.measurement.disk.profile import edge_profile
 
 SECTOR_LENGTH = 4.0
 """Length of a sector along the edge in pixels, at least."""
-SECTOR_ELECTRONS = 100.0
+SECTOR_ELECTRONS = 250.0
 """Electrons of a sector, at least."""
-MIN_SECTORS, MAX_SECTORS = 16, 180
+MIN_SECTORS, MAX_SECTORS = 8, 180
 LEVEL_STEPS = 5
 SLOPE_SPREAD = 0.5
 """Prior rms of the slope inside and outside: share of the level by which it changes across the ring."""
-TAIL_FREEDOM = 3.0
-"""Degrees of freedom of the t distribution of where the edges of sectors are."""
+TAIL_FREEDOM, TAIL_START = 3.0, 9.0
+"""Degrees of freedom of the t distribution of what sectors say, and squared standard deviations from which it is used: below, counting noise may be skew."""
 MIN_WIDTH = 12**-0.5
 """Rms width in pixels of a sharp edge that pixels blur."""
 MIN_KNOWN = 0.25
@@ -88,6 +88,11 @@ class Edges(NamedTuple):
     dispersion: float
 
 
+def tail_factor(square: np.ndarray) -> np.ndarray:
+    """By how much the variances of sectors are larger whose ``square`` of standard deviations is large: lines and other disks cross them."""
+    return np.maximum((TAIL_FREEDOM + square) / (TAIL_FREEDOM + TAIL_START), 1.0)
+
+
 def ring_of(filled: np.ndarray, known: np.ndarray, outline: Outline, half_width: float, electron: float) -> Ring:
     """The ring of ``half_width`` about ``outline`` in counts ``filled`` [ny, nx] where ``known``; ``electron``: counts of one electron."""
     reach = outline.radius * (1.0 + np.hypot(outline.a, outline.b)) + half_width + 1.0
@@ -129,7 +134,7 @@ def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, ele
     columns = np.stack([1.0 - share, share, np.minimum(depth, 0.0) * share, np.maximum(depth, 0.0) * (1.0 - share)])
     # the noise of a camera is that of counts that are always there (Murtagh, Starck & Bijaoui, Astron. Astrophys. Suppl. 112, 179, 1995)
     counts = np.maximum(ring.counts, -0.9 * floor)
-    levels, model, inverse = _fit_levels(ring, columns, counts, floor, electron)
+    levels, model, inverse, left, level_cost = _fit_levels(ring, columns, counts, floor, electron)
     outside, inside = levels[:, 0], levels[:, 1]
     local = levels[ring.sector]
     height = (local[:, 1] + local[:, 2] * np.minimum(depth, 0.0)) - (local[:, 0] + local[:, 3] * np.maximum(depth, 0.0))
@@ -138,7 +143,7 @@ def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, ele
     own = ring.summed(slopes[:, None] * slopes * weight)
     shared = ring.summed(slopes[:, None] * columns * weight)
     information = np.einsum("pqs->spq", own) - np.einsum("pks,skl,qls->spq", shared, inverse, shared)
-    score = ring.summed(slopes * (counts - model) * weight).T
+    score = ring.summed(slopes * (counts - model) * weight).T - np.einsum("pks,skl,sl->sp", shared, inverse, left)
     information = information + 1e-9 * np.eye(2) * np.einsum("spp->s", information)[:, None, None] + 1e-12 * np.eye(2)
     step = np.linalg.solve(information, score[:, :, None])[:, :, 0]
     noise = np.sqrt(np.maximum(inverse[:, 0, 0] + inverse[:, 1, 1], 0.0) * electron)
@@ -147,27 +152,48 @@ def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, ele
     freedom = max(int(pixels.sum()) - 6 * int(ring.complete.sum()), 1)
     squares = float(((counts - model) ** 2)[pixels].sum() / max(float((model + floor)[pixels].sum()), 1e-300))
     dispersion = squares * pixels.sum() / freedom
-    cost = ring.summed(model - (counts + floor) * np.log(model + floor))
+    cost = ring.summed(model - (counts + floor) * np.log(model + floor)) + level_cost
     return Edges(ring.azimuth, step, information, usable, inside - outside, cost, model, max(dispersion, 1e-6))
 
 
-def _fit_levels(
-    ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: float, electron: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Levels (outside, inside, change inwards, change outwards) [s, 4], the model [n] and the inverse of their information [s, 4, 4]."""
+class _Levels(NamedTuple):
+    """Levels (outside, inside, change inwards, change outwards) [s, 4], the ``model`` [n], the inverse of the levels' information [s, 4, 4], the ``score`` [s, 4]
+    that is left where they are, and what they add to minus log likelihood, ``cost`` [s]."""
+
+    levels: np.ndarray
+    model: np.ndarray
+    inverse: np.ndarray
+    score: np.ndarray
+    cost: np.ndarray
+
+
+def _fit_levels(ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: float, electron: float) -> _Levels:
+    """Levels by the likelihood of counts, with slopes that are not steep, and a level outside that a sector of few electrons shares with the others."""
     mean = float(counts.mean())
     least = 1e-3 * mean + 1e-12
     sides = [ring.summed(counts * column) / np.maximum(ring.summed(column), 1e-9) for column in columns[:2]]
-    levels = np.stack([sides[0], sides[1], *np.zeros((2, len(sides[0])))], axis=1)
+    around = max(float(np.average(sides[0], weights=np.maximum(ring.summed(columns[0]), 1e-9))), 2.0 * least)
+    expected = np.array([around, 0.0, 0.0, 0.0])
+    levels = np.stack(
+        [np.maximum(sides[0], 0.1 * around), np.maximum(sides[1], least), *np.zeros((2, len(sides[0])))], 1
+    )
     pairs = columns[:, None] * columns
-    model, inverse = np.zeros(0), np.zeros(0)
     for step in range(LEVEL_STEPS + 1):
         model = np.maximum((levels[ring.sector].T * columns).sum(axis=0), least)
         weight = 1.0 / (model + floor)
         prior = np.zeros((len(levels), 4, 4))
+        prior[:, 0, 0], prior[:, 1, 1] = electron / around**2, 1e-9 / mean
         for slope, level in ((2, 1), (3, 0)):
-            prior[:, slope, slope] = electron / (SLOPE_SPREAD * np.maximum(np.abs(levels[:, level]), least)) ** 2
-        inverse = np.linalg.inv(np.einsum("pqs->spq", ring.summed(pairs * weight)) + prior + 1e-9 / mean * np.eye(4))
-        if step < LEVEL_STEPS:
-            levels = np.einsum("spq,sq->sp", inverse, ring.summed(columns * weight * counts).T)
-    return levels, model, inverse
+            prior[:, slope, slope] = electron / (SLOPE_SPREAD * levels[:, level]) ** 2
+        information = np.einsum("pqs->spq", ring.summed(pairs * weight)) + prior
+        inverse = np.linalg.inv(information)
+        score = ring.summed(columns * weight * (counts - model)).T - np.einsum("spq,sq->sp", prior, levels - expected)
+        if step == LEVEL_STEPS:
+            break
+        levels = levels + np.einsum("spq,sq->sp", inverse, score)
+        levels[:, :2] = np.maximum(levels[:, :2], (0.1 * around, least))
+        steepest = 0.9 * levels[:, [1, 0]]
+        levels[:, 2:] = np.clip(levels[:, 2:], -steepest, steepest)
+    deviation = levels - expected
+    cost = 0.5 * np.einsum("sp,spq,sq->s", deviation, prior, deviation)
+    return _Levels(levels, model, inverse, score, cost)
