@@ -138,6 +138,12 @@ def _defects(explored: Explored) -> tuple[Defect, ...]:
     if count:
         words = "1 pixel that the others contradict" if count == 1 else f"{count} pixels that the others contradict"
         defects.append(Defect("outlying pixels", count, "masked", words))
+    if explored.shadow is not None:
+        count = int(explored.shadow.sum())
+        defects.append(Defect("shadow", count, "masked", f"a shadow of {count} pixels, such as a beam stop's"))
+    if "background" in opened:
+        words = f"an even level with {best[INDEX['background']]:.0%} of the counts"
+        defects.append(Defect("dark level", None, "fitted", words))
     if {"ellipticity.x", "ellipticity.xy"} & set(opened):
         size = 200.0 * math.hypot(best[INDEX["ellipticity.x"]], best[INDEX["ellipticity.xy"]])
         defects.append(Defect("ellipse", None, "fitted", f"ellipse of {size:.1f} %"))
