@@ -21,6 +21,8 @@ BLOCKS = 6
 """Blocks along a side of the part of the camera that is used."""
 OUTLYING = 6.0
 """Standard deviations of its prediction by all others from which a pixel is left out."""
+FEW = 5.0
+"""Electrons by which it is so, besides."""
 MAX_OUTLIERS = 0.03
 """Share of the pixels that may be left out so."""
 
@@ -32,7 +34,10 @@ def outlying_pixels(fit: Fit, maximum: Maximum) -> np.ndarray:
     own = 1.0 - (axes**2) @ shrinkage
     away = np.abs(weighted) / np.sqrt(np.maximum(own, 1e-9))
     found = np.zeros(fit.data.shape, bool)
-    outliers = away > OUTLYING * max(1.0, 1.5 * float(np.median(away)))
+    gain, counted = fit.frame.gains[fit.mask], maximum.expected[fit.mask]
+    # single electrons where few are expected are no outliers
+    far = np.abs(fit.data[fit.mask] - counted) > OUTLYING * np.sqrt(np.maximum(gain * counted, 0.0)) + FEW * gain
+    outliers = far & (away > OUTLYING * max(1.0, 1.5 * float(np.median(away))))
     if 0 < outliers.sum() <= MAX_OUTLIERS * len(away):
         found[fit.mask] = outliers
     return found

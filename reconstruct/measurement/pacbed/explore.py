@@ -15,6 +15,7 @@ from reconstruct.measurement.pacbed.model import INDEX, Frame
 from reconstruct.measurement.pacbed.model_error import ModelError
 from reconstruct.measurement.pacbed.prior import STATED, UNSEEN, Prior, widened
 from reconstruct.measurement.pacbed.search import candidates, centres, disk_ratio
+from reconstruct.measurement.pacbed.shadow import find_shadow, grown
 
 STARTS_PER_GEOMETRY, TOTAL_STARTS = 3, 9
 """Starts for each possible geometry, and starts in all that are refined."""
@@ -24,17 +25,21 @@ BINDING = 3.0
 """Standard deviations of a prior from which it binds."""
 SURPRISE = 4.0
 """Evidence (natural logarithm) that each parameter which is opened must bring."""
+SHADOW_ROUNDS = 3
+"""Fits beside a shadow, each with what adjoins it and is dark."""
 TURNS = np.deg2rad(np.arange(-44.0, 46.0, 4.0))
 """Rotations beside the stated one that are tried."""
 
 
 class Explored(NamedTuple):
-    """The last ``fit`` with its ``maxima``, the likeliest first, the ``outliers`` [y, x] that it leaves out, and the parameters that were ``opened``."""
+    """The last ``fit`` with its ``maxima``, the likeliest first, the ``outliers`` [y, x] that it leaves out, the parameters that were ``opened``,
+    and a ``shadow`` [y, x] that was left out."""
 
     fit: Fit
     maxima: list[Maximum]
     outliers: np.ndarray
     opened: tuple[str, ...]
+    shadow: np.ndarray | None = None
 
 
 class Searched(NamedTuple):
@@ -60,19 +65,31 @@ def search_region(frame: Frame, electrons: np.ndarray, usable: np.ndarray, prior
 
 def explore(frame: Frame, data: np.ndarray, searched: Searched, prior: Prior, error: ModelError) -> Explored:
     """The fit of ``data`` [y, x] in counts."""
+    best = _improved(frame, data, searched, prior, error)
+    if not _fails(best):
+        return best
+    at = INDEX["centre.x"]
+    shadow = find_shadow(searched.electrons, searched.mask, best.maxima[0].theta[at : at + 2])
+    for _ in range(SHADOW_ROUNDS if shadow.any() else 0):
+        part = searched._replace(mask=searched.mask & ~shadow, usable=searched.usable & ~shadow)
+        beside = _improved(frame, data, part, prior, error)._replace(shadow=shadow)
+        if not _fails(beside):
+            return beside
+        expected = (beside.maxima[0].expected - float(frame.camera.dark)) / frame.gains
+        shadow = grown(shadow, searched.electrons, expected, searched.mask)
+    theta = best.maxima[0].theta
+    return _opened(best, prior, _starts(frame, searched, _turned(frame, searched, theta)))
+
+
+def _improved(frame: Frame, data: np.ndarray, searched: Searched, prior: Prior, error: ModelError) -> Explored:
+    """The fit as stated, or one that opens what the pattern contradicts."""
     first = Fit(frame, data, searched.mask, prior, error)
     best = _without_outliers(first, find_maxima(first, _starts(frame, searched, _geometries(searched, prior))))
     if not _poor(best, prior):
         return best
     theta = best.maxima[0].theta
-    attempts = [[theta], _starts(frame, searched, _resized(frame, searched, theta))]
-    for number, starts in enumerate(attempts):
-        best = _opened(best, prior, starts)
-        if number == 0 and not _fails(best):
-            return best
-    if _fails(best):
-        best = _opened(best, prior, _starts(frame, searched, _turned(frame, searched, best.maxima[0].theta)))
-    return best
+    best = _opened(best, prior, [theta])
+    return _opened(best, prior, _starts(frame, searched, _resized(frame, searched, theta))) if _fails(best) else best
 
 
 def _poor(explored: Explored, prior: Prior) -> bool:
@@ -102,7 +119,8 @@ def _opened(best: Explored, prior: Prior, starts: list[np.ndarray]) -> Explored:
     gain = best.maxima[0].cost - maxima[0].cost
     if gain < SURPRISE * (len(opened) - len(best.opened)):
         return best
-    return _without_outliers(fit, maxima)._replace(opened=opened)
+    found = _without_outliers(fit, maxima)
+    return found._replace(opened=opened, outliers=found.outliers | best.outliers)
 
 
 def _without_outliers(fit: Fit, maxima: list[Maximum]) -> Explored:

@@ -9,7 +9,7 @@ from reconstruct.measurement.pacbed.model import INDEX, NAMES, Frame
 
 STATED = ("thickness", "tilt.x", "tilt.y", "semiangle", "scale", "rotation")
 """Parameters of which a user states something."""
-UNSEEN = ("ellipticity.x", "ellipticity.xy", "spread.x", "spread.y", "amorphous", "vacuum")
+UNSEEN = ("ellipticity.x", "ellipticity.xy", "spread.x", "spread.y", "background", "amorphous", "vacuum")
 """Parameters of the camera and the specimen of which little is expected, and which a pattern may ask for."""
 NOT_BELOW = {
     "background": -0.05,
@@ -20,7 +20,7 @@ NOT_BELOW = {
     "spread.y": -0.3,
     "vacuum": -2e-3,
 }
-NOT_ABOVE = {"background": 0.6, "amorphous": 0.8, "vacuum": 0.95}
+NOT_ABOVE = {"background": 0.95, "amorphous": 0.8, "vacuum": 0.95}
 BOUND = 6.0
 """Standard deviations of the prior that are searched."""
 
@@ -71,7 +71,7 @@ def widened(frame: Frame, prior: Prior, names: tuple[str, ...]) -> Prior:
     span = (library.thickest - library.thinnest) / math.sqrt(12.0)
     wide = {
         "thickness": span, "tilt.x": library.tilted, "tilt.y": library.tilted, "semiangle": 0.15 * library.semiangle, "scale": 0.15,
-        "rotation": 0.3, "ellipticity.x": 0.05, "ellipticity.xy": 0.05, "spread.x": 4.0, "spread.y": 4.0, "amorphous": 0.3, "vacuum": 0.3,
+        "rotation": 0.3, "ellipticity.x": 0.05, "ellipticity.xy": 0.05, "spread.x": 4.0, "spread.y": 4.0, "background": 0.3, "amorphous": 0.3, "vacuum": 0.3,
     }  # fmt: skip
     sd = prior.sd.copy()
     for name in names:

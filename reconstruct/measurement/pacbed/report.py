@@ -24,6 +24,8 @@ INTERVAL_FACTOR = 1.645
 """Standard errors to either side of a 90 % interval."""
 END_OF_RANGE = 2.0
 """Angstrom from the end of the thicknesses that are searched, within which a thickness lies at it."""
+SAME_SIZE = 0.03
+"""Share by which the disk on the camera may differ from the stated one where its angles are called wrong by one factor."""
 _INDICES = [INDEX[name] for name in REPORTED]
 
 
@@ -39,10 +41,12 @@ def report(explored: Explored, stated: Prior, electrons: float, precision: float
     """The measurement of what was explored, where ``stated`` was known before."""
     fit, maxima = explored.fit, explored.maxima
     best, error = maxima[0], fit.error
-    plots, library = _plots(fit, best), fit.frame.library
-    if best.theta[0] > library.thickest - END_OF_RANGE:
-        reason = f"the best thickness is at the end of the range that was searched, {library.thickest / 10:.1f} nm: raise --thickest-nm"
-        return dataclasses.replace(prior_only(stated, reason, electrons), misfit=best.misfit, plots=plots)
+    plots, checks = _plots(fit, best), fit_checks(fit, best)
+    if best.theta[0] > fit.frame.library.thickest - END_OF_RANGE and all(check.passed for check in checks):
+        reason = f"the best thickness is at the end of the range that was searched, {best.theta[0] / 10:.1f} nm: raise --thickest-nm"
+        return dataclasses.replace(
+            prior_only(stated, reason, electrons), misfit=best.misfit, plots=plots, checks=checks
+        )
     shares = np.exp([best.cost - maximum.cost for maximum in maxima])
     components = []
     for share, maximum in zip(shares / shares.sum(), maxima, strict=True):
@@ -50,7 +54,7 @@ def report(explored: Explored, stated: Prior, electrons: float, precision: float
         components.append(Component(float(share), maximum.theta[_INDICES], covariance[np.ix_(_INDICES, _INDICES)]))
     measurement = Measurement(
         "PACBED", tuple(REPORTED), tuple(REPORTED.values()), tuple(components), {}, best.misfit, electrons, plots,
-        checks=fit_checks(fit, best), defects=_defects(explored), contradictions=_contradictions(explored, stated), principal=PRINCIPAL,
+        checks=checks, defects=_defects(explored), contradictions=_contradictions(explored, stated), principal=PRINCIPAL,
     )  # fmt: skip
     if measurement.failed_checks:
         measurement = dataclasses.replace(measurement, contradictions=())
@@ -128,6 +132,11 @@ def _contradictions(explored: Explored, stated: Prior) -> tuple[str, ...]:
         sentences.append(
             f"{name} is stated as {told}, and the pattern says {factor * value:.4g} ± {factor * error:.2g} {unit}"
         )
+    size = best.theta[INDEX["semiangle"]] * best.theta[INDEX["scale"]] / stated.mean[INDEX["semiangle"]]
+    if {"semiangle", "scale"} <= set(explored.opened) and abs(size - 1.0) < SAME_SIZE:
+        sentences.append(
+            "semiangle and pixel are off by the same factor, as a wrong energy or a wrong lattice constant makes them: check these first"
+        )
     return tuple(sentences)
 
 
@@ -138,6 +147,12 @@ def _defects(explored: Explored) -> tuple[Defect, ...]:
     if count:
         words = "1 pixel that the others contradict" if count == 1 else f"{count} pixels that the others contradict"
         defects.append(Defect("outlying pixels", count, "masked", words))
+    if explored.shadow is not None:
+        count = int(explored.shadow.sum())
+        defects.append(Defect("shadow", count, "masked", f"a shadow of {count} pixels, such as a beam stop's"))
+    if "background" in opened:
+        words = f"an even level with {best[INDEX['background']]:.0%} of the counts"
+        defects.append(Defect("dark level", None, "fitted", words))
     if {"ellipticity.x", "ellipticity.xy"} & set(opened):
         size = 200.0 * math.hypot(best[INDEX["ellipticity.x"]], best[INDEX["ellipticity.xy"]])
         defects.append(Defect("ellipse", None, "fitted", f"ellipse of {size:.1f} %"))

@@ -211,7 +211,7 @@ def test_the_end_of_the_thicknesses_that_were_searched_is_told():
     rows = int(np.searchsorted(whole.rocking.depths, 140.0))
     curves = whole.rocking._replace(depths=whole.rocking.depths[:rows], table=whole.rocking.table[:rows])
     shallow = whole._replace(rocking=curves, warmer=whole.warmer[:rows])
-    result = measure_pacbed(counted(146.0, (0.5e-3, -1e-3)), shallow, GEOMETRY, CAMERA)
+    result = measure_pacbed(counted(shallow.thickest + 3.0, (0.5e-3, -1e-3)), shallow, GEOMETRY, CAMERA)
     assert result.outcome == UNDETERMINED
     assert "--thickest-nm" in result.undetermined["thickness"]
 
