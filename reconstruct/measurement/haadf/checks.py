@@ -68,7 +68,7 @@ def fit_checks(problem: Problem, best: np.ndarray, black: float) -> tuple[FitChe
     contradiction = _contradiction(problem, best, black, SHARED[problem.free[largest]]) if wrong else ""
     unexplained = max(cell.unexplained for cell in problem.data)
     return (
-        FitCheck("pull of a stated number", float(abs(pulls[largest])), MAX_PULL, contradiction),
+        FitCheck(f"pull of what was stated ({SHARED[problem.free[largest]]})", float(abs(pulls[largest])), MAX_PULL, contradiction),
         FitCheck("pulls of all stated numbers", sum_of_pulls, limit, contradiction),
         FitCheck(
             "error of the unit cell", problem.relative / expected, MAX_ERROR_RATIO,

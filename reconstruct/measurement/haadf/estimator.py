@@ -17,7 +17,7 @@ from reconstruct.measurement.haadf.model_error import ModelError
 from reconstruct.measurement.haadf.prior import HaadfPrior, nominal_counts
 from reconstruct.measurement.haadf.report import make_plots, prior_only, report
 from reconstruct.measurement.haadf.sampling import importance_sample
-from reconstruct.measurement.haadf.scan import geometry, locate_pixels, usable_pixels
+from reconstruct.measurement.haadf.scan import geometry, locate_pixels, too_small, usable_pixels
 from reconstruct.measurement.haadf.search import find_maxima
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
@@ -77,7 +77,7 @@ def measure_haadf(
     data, angles = [], []
     for image, known, (lattice, pixel_map) in zip(signal, usable.known, located, strict=True):
         if pixel_map is None:
-            reason = next(iter(lattice.undetermined.values()), REVERSED_CRYSTAL)
+            reason = too_small(crystal, scan) or next(iter(lattice.undetermined.values()), REVERSED_CRYSTAL)
             return prior_only(mean, sd, scan_geometry, reason, black, electrons)
         gain_known = prior.gain < KNOWN_GAIN_ERROR
         data.append(
