@@ -179,8 +179,8 @@ def test_a_longer_cell_contradicts_square_pixels():
 def test_a_pixel_that_is_far_off_is_said_with_the_one_that_fits():
     result = measure_lattice(scanned(0.3), TITANATE, 0.33, spread=0.01)
     assert result.outcome == "the model does not fit"
-    (found,) = re.findall(r"with pixels of ([\d.]+) angstrom it would", result.undetermined["pixel_x"])
-    assert float(found) == pytest.approx(0.3, rel=5e-3)
+    (fitting,) = re.findall(r"with pixels of ([\d.]+) angstrom it would", result.undetermined["pixel_x"])
+    assert float(fitting) == pytest.approx(0.3, rel=5e-3)
 
 
 def test_too_few_periods_are_said_with_the_size_that_would_do():
