@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reconstruct.measurement.lattice.checks import region_check, structure_checks
+from reconstruct.measurement.lattice.checks import block_check, region_check, structure_checks
 from reconstruct.measurement.lattice.cleaning import Cleaned, clean_image
 from reconstruct.measurement.lattice.fit import fit_lattice, silent
 from reconstruct.measurement.lattice.indexing import (
@@ -127,6 +127,7 @@ def follow_lattice(
     if fit.outliers:
         words = f"{fit.outliers} pixel{'s' * (fit.outliers > 1)} far off the lattice"
         defects = (*defects, Defect("stray pixels", fit.outliers, "masked", words))
+    checks = (*checks, block_check(fit, shape[1]))
     measurement = dataclasses.replace(measurement, checks=checks, defects=defects)
     if measurement.failed_checks:
         return withhold(measurement, prior.components[0]), None

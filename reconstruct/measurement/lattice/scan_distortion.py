@@ -257,7 +257,7 @@ def _add_process(band: np.ndarray, state: int, steps: np.ndarray, rms: float, ti
 
 
 def _border(pieces: Pieces, across: np.ndarray, hum: float) -> tuple[np.ndarray, np.ndarray]:
-    """What trend, level, hum, settling and shared distortion give the displacement of pieces, [n, 2, p], and their prior precision [p, p]."""
+    """What trend, level, hum (if known), settling and shared distortion give the displacement of pieces, [n, 2, p], and their prior precision [p, p]."""
     n, columns = len(pieces.times), int(pieces.column.max()) + 1
     x, y = pieces.centres.T
     border = np.zeros((n, 2, BORDER_COLUMNS + 2 * columns))
@@ -275,4 +275,7 @@ def _border(pieces: Pieces, across: np.ndarray, hum: float) -> tuple[np.ndarray,
         part = slice(BORDER_COLUMNS + axis * columns, BORDER_COLUMNS + (axis + 1) * columns)
         border[np.arange(n), axis, BORDER_COLUMNS + axis * columns + pieces.column] = 1.0
         prior[part, part] = chain / across[axis] ** 2
+    if not pieces.hum.any():
+        used = np.delete(np.arange(len(prior)), range(6, 10))
+        border, prior = border[:, :, used], prior[np.ix_(used, used)]
     return border, prior

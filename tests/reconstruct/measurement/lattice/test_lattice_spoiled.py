@@ -5,8 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from reconstruct.measurement.lattice.checks import block_amplitudes, block_check
 from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown
 from reconstruct.measurement.lattice.estimator import measure_lattice
+from reconstruct.measurement.lattice.fit import fit_lattice
 from reconstruct.measurement.lattice.region import lattice_region
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
@@ -167,6 +169,22 @@ def test_two_grains_do_not_fit_and_what_the_second_set_of_spots_is_is_said():
     assert result.outcome == "the model does not fit"
     assert "second set of spots" in result.undetermined["pixel_x"]
     assert result.value("pixel_x")[1] > 0.02
+
+
+def test_blocks_that_the_series_does_not_predict_are_counted():
+    image, lattice = scanned(0.3), 0.3 / 3.905 * np.eye(2)
+    strong, reflections = np.array([[1, 0], [0, 1]]), np.array([[1, 0], [0, 1], [1, 1], [1, -1], [2, 0], [0, 2]])
+    fit = fit_lattice(image, clean_image(image, np.ones(image.shape, bool)), lattice, strong, reflections)
+    assert block_check(fit, 128).value == 0.0
+    amplitudes, errors = block_amplitudes(fit, 128)
+    assert np.std(amplitudes) < 2.0 * np.median(errors)
+    # the lattice is half a period on in 39 % of the image
+    data = fit.data.copy()
+    data[:50] = 2.0 * fit.series.background[:50] - data[:50]
+    check = block_check(fit._replace(data=data), 128)
+    assert check.value == pytest.approx(0.39, abs=0.1)
+    assert not check.passed
+    assert "a jump of the specimen" in check.finding
 
 
 def test_a_longer_cell_contradicts_square_pixels():
