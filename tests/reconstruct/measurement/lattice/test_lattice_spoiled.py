@@ -206,6 +206,9 @@ def test_too_few_periods_are_said_with_the_size_that_would_do():
     assert result.outcome == "undetermined"
     assert "1.6 periods of the lattice" in result.undetermined["pixel_x"]
     assert "give 469 pixels" in result.undetermined["pixel_x"]
+    larger = measure_lattice(scanned(0.3), TITANATE, 300.0)
+    assert larger.outcome == "undetermined"
+    assert "give pixels below 1.8 angstrom" in larger.undetermined["pixel_x"]
 
 
 def test_progress_is_told_from_the_start():
