@@ -104,6 +104,7 @@ def test_an_undersampled_lattice_has_readings_that_only_the_stated_pixel_tells_a
     expected = -0.5 * (np.log(other / pixel) / 0.1) ** 2
     assert np.log(second.weight / result.readings[0].weight) == pytest.approx(expected, abs=0.1)
     assert any("undersampled" in note for note in result.notes)
+    assert result.defects == ()
     sure = measure_lattice(image, TITANATE, pixel, spread=0.03)
     assert sure.outcome == "determined"
     assert off(sure, pixel_x=pixel, pixel_y=pixel) < 4.0
