@@ -65,5 +65,5 @@ def lattice_region(image: np.ndarray, known: np.ndarray, strong: np.ndarray, noi
     absent = maximum_filter(absent, 2 * round(0.5 * width_pixels / size) + 1)
     if absent.mean() < MIN_ABSENT:
         return everywhere
-    fine = zoom(absent.astype(float), size, order=1, grid_mode=True, mode="nearest") < 0.5
+    fine = np.asarray(zoom(absent.astype(float), size, order=1, grid_mode=True, mode="nearest")) < 0.5
     return np.pad(fine, ((0, image.shape[0] - ny), (0, image.shape[1] - nx)), mode="edge")

@@ -8,8 +8,8 @@ from reconstruct.measurement.lattice.spots import rotation_angle, upper_factor
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement
 from reconstruct.measurement.projection import Projection
 
-NAMES = ("pixel_x", "pixel_y", "shear", "rotation")
-UNITS = ("angstrom", "angstrom", "1", "radian")
+NAMES: tuple[str, ...] = ("pixel_x", "pixel_y", "shear", "rotation")
+UNITS: tuple[str, ...] = ("angstrom", "angstrom", "1", "radian")
 KIND = "lattice"
 LEAST_WEIGHT = 1e-3
 """Readings of less weight are left out."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky_banded
-from scipy.linalg.lapack import dtbtrs
+from scipy.linalg.lapack import dtbtrs  # pyright: ignore[reportAttributeAccessIssue]  # made by f2py
 from scipy.optimize import brentq, minimize
 from scipy.special import ndtr, ndtri
 
