@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from reconstruct.measurement.lattice.fit import Fit
 from reconstruct.measurement.lattice.indexing import MATCH_BINS, PRIOR_SPREADS, Indexing, match_spots
 from reconstruct.measurement.lattice.spots import MIN_POWER_SHARE, Spots
 from reconstruct.measurement.outcome import FitCheck
 
 MAX_UNEXPLAINED = 0.08
 """Share of the spots' power that may lie at no reflection."""
+MIN_AMPLITUDE, MAX_UNPREDICTED = 0.35, 0.2
+"""Amplitude of a block, relative to what the series predicts, below which it is not predicted; share of the blocks that may be so."""
 MIN_PRESENT = 0.4
 """Share of the image in which the lattice must be seen."""
 
@@ -60,6 +63,40 @@ def region_check(present: float) -> FitCheck:
         "measure the part that shows it"
     )
     return FitCheck("share of the image without the lattice", 1.0 - present, 1.0 - MIN_PRESENT, finding)
+
+
+def block_check(fit: Fit, columns: int) -> FitCheck:
+    """Whether the series, of which any block is a small part, predicts the blocks of an image that is ``columns`` pixels wide: the share of blocks in which the
+    lattice has less than `MIN_AMPLITUDE` of its amplitude where the series has it."""
+    amplitudes, errors = block_amplitudes(fit, columns)
+    tested = errors < 0.3 * MIN_AMPLITUDE
+    share = float((amplitudes[tested] < MIN_AMPLITUDE).mean()) if tested.any() else 0.0
+    finding = (
+        f"in {100 * share:.0f} % of the image the lattice is not where the rest of it puts it, or is faint: a jump of the specimen, a grain of nearly the same "
+        "orientation, a bent or contaminated region; measure a part without it"
+    )
+    return FitCheck("share of blocks that the rest does not predict", share, MAX_UNPREDICTED, finding)
+
+
+def block_amplitudes(fit: Fit, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Amplitude [n] of the lattice relative to the series in blocks of two periods, and its standard error; blocks that are not known left out."""
+    ny, nx = fit.data.shape
+    rows, across = max(2, round(2.0 * fit.period)), max(2, round(2.0 * fit.period * nx / columns))
+    cut = np.s_[: ny // rows * rows, : nx // across * across]
+    known = np.isfinite(fit.data[cut])
+    weight = known / (fit.variance[cut] * fit.correlated)
+    lattice = (fit.series.model - fit.series.background)[cut]
+    deviation = np.where(known, fit.data[cut], 0.0) - fit.series.background[cut]
+
+    def summed(values: np.ndarray) -> np.ndarray:
+        return values.reshape(ny // rows, rows, nx // across, across).sum(axis=(1, 3)).ravel()
+
+    # a level of its own in each block: what is slower than the lattice does not count
+    total = np.maximum(summed(weight), 1e-300)
+    information = summed(weight * lattice**2) - summed(weight * lattice) ** 2 / total
+    score = summed(weight * lattice * deviation) - summed(weight * lattice) * summed(weight * deviation) / total
+    use = (information > 0.0) & (summed(known.astype(float)) > 0.3 * rows * across)
+    return score[use] / information[use], 1.0 / np.sqrt(information[use])
 
 
 def _other_spots(spots: Spots, reading: Indexing, shape: tuple[int, int]) -> float | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from reconstruct.measurement.lattice.checks import region_check, structure_checks
+from reconstruct.measurement.lattice.checks import block_check, region_check, structure_checks
 from reconstruct.measurement.lattice.cleaning import Cleaned, clean_image
 from reconstruct.measurement.lattice.fit import fit_lattice, silent
 from reconstruct.measurement.lattice.indexing import (
@@ -44,6 +44,8 @@ __all__ = ["NAMES", "UNITS", "follow_lattice", "known_pixels", "matrix", "measur
 MIN_EXPLAINED, MIN_LIKENESS = 0.8, 0.75
 """Share of the spots' power that a reading must explain, and how alike amplitudes must be, to be one at all."""
 MAX_REFLECTIONS = 40
+MAX_PIXEL = 1.5
+"""Largest pixel in spacings of the slowest reflection: of larger ones every lattice is an alias."""
 BEYOND = 3.0
 """How many times wider than its prior the pixel is looked for where nothing fits, to say so."""
 
@@ -93,9 +95,9 @@ def follow_lattice(
         return _undetermined(prior, "the image is flat: no electrons, or none with a crystal's contrast"), None
     primitive = crystal.primitive()
     shape = (image.shape[0], image.shape[1])
-    few = _too_few_periods(primitive, shape, claimed, spread)
-    if few:
-        return _undetermined(prior, few), None
+    unfit = _unfit_size(primitive, shape, claimed, spread)
+    if unfit:
+        return _undetermined(prior, unfit), None
     spectrum = power_spectrum(cleaned.limited)
     spots = find_spots(spectrum.relative, SLOW * claimed * np.exp(-2.0 * spread) / _spacing(primitive, 0))
     if len(spots.powers) == 0:
@@ -127,6 +129,7 @@ def follow_lattice(
     if fit.outliers:
         words = f"{fit.outliers} pixel{'s' * (fit.outliers > 1)} far off the lattice"
         defects = (*defects, Defect("stray pixels", fit.outliers, "masked", words))
+    checks = (*checks, block_check(fit, shape[1]))
     measurement = dataclasses.replace(measurement, checks=checks, defects=defects)
     if measurement.failed_checks:
         return withhold(measurement, prior.components[0]), None
@@ -137,17 +140,22 @@ def _undetermined(prior: Measurement, reason: str) -> Measurement:
     return dataclasses.replace(prior, undetermined=dict.fromkeys(prior.names, reason))
 
 
-def _too_few_periods(primitive: Projection, shape: tuple[int, int], claimed: float, spread: float) -> str:
-    """Why the lattice cannot be seen in an image of this ``shape``, if it cannot: its slowest reflections make too few periods."""
+def _unfit_size(primitive: Projection, shape: tuple[int, int], claimed: float, spread: float) -> str:
+    """Why the lattice cannot be seen in an image of this ``shape``, if it cannot: its slowest reflections make too few periods, or its pixels are too large."""
     spacing = _spacing(primitive, 2)  # of the second pair: the lattice needs two
     periods = min(shape) * claimed / spacing
-    if periods * (1.0 + PRIOR_SPREADS * spread) >= LEAST_PERIODS:
-        return ""
-    pixels = int(np.ceil(2.0 * LEAST_PERIODS * spacing / claimed))
-    return (
-        f"the image is {min(shape) * claimed:.3g} angstrom wide or high, {periods:.2g} periods of the lattice, of which at least "
-        f"{LEAST_PERIODS:g} are needed: give {pixels} pixels of this size each way, or larger pixels"
-    )
+    if periods * (1.0 + PRIOR_SPREADS * spread) < LEAST_PERIODS:
+        pixels = int(np.ceil(2.0 * LEAST_PERIODS * spacing / claimed))
+        return (
+            f"the image is {min(shape) * claimed:.3g} angstrom wide or high, {periods:.2g} periods of the lattice, of which at least "
+            f"{LEAST_PERIODS:g} are needed: give {pixels} pixels of this size each way, or larger pixels; or check the stated pixel"
+        )
+    if claimed * (1.0 - PRIOR_SPREADS * spread) > MAX_PIXEL * _spacing(primitive, 0):
+        return (
+            f"pixels of {claimed:.4g} angstrom hold {claimed / spacing:.3g} periods of the lattice each: undersampled; give pixels below "
+            f"{0.45 * spacing:.2g} angstrom, or check the stated pixel"
+        )
+    return ""
 
 
 def _spacing(primitive: Projection, rank: int) -> float:

@@ -19,7 +19,7 @@ GAUSS_NEWTON_STEPS = 5
 """Gauss-Newton steps: the displacement is within a tenth of a period before the first."""
 MIN_PARTS, MAX_PARTS = 4, 8
 """Pieces of a line; more of them where hum is separated from the rest."""
-MAX_LINES = 256
+MAX_LINES = 512
 """Lines of pieces at most; more are taken two and two, three and three ..."""
 SAMPLES = 0.12
 """Cycles of the fastest reflection in a bin along a line."""

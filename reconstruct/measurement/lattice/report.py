@@ -8,13 +8,14 @@ from reconstruct.measurement.lattice.spots import rotation_angle, upper_factor
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement
 from reconstruct.measurement.projection import Projection
 
-NAMES = ("pixel_x", "pixel_y", "shear", "rotation")
-UNITS = ("angstrom", "angstrom", "1", "radian")
+NAMES: tuple[str, ...] = ("pixel_x", "pixel_y", "shear", "rotation")
+UNITS: tuple[str, ...] = ("angstrom", "angstrom", "1", "radian")
 KIND = "lattice"
 LEAST_WEIGHT = 1e-3
 """Readings of less weight are left out."""
-MAX_SIZE, MAX_SQUARENESS = 2.58, 3.03
-"""Of one right statement in a hundred the pixel's size, or its squareness (ratio and shear), is so many standard deviations off."""
+MAX_SIZE, MAX_SQUARENESS = 2.58, 2.45
+"""Standard deviations by which the pixel's size, or its squareness (ratio and shear), is off in one of a hundred right statements, or one of twenty: the error
+of squareness is hardly ever stated."""
 DRIFT_NOTE = (
     "a constant drift (velocity times line time) shears and stretches the raster as the map does: it is part of the map"
 )
@@ -75,7 +76,7 @@ def report(
 
 
 def _contradiction(mean: np.ndarray, claimed: float, spread: float, skew: float) -> tuple[str, ...]:
-    """What was stated of the pixel, where the likeliest reading is farther from it than one right statement in a hundred."""
+    """What was stated of the pixel, where the likeliest reading is farther from it than right statements hardly ever are."""
     pixel_x, pixel_y, shear = mean[:3]
     size = abs(np.log(np.sqrt(pixel_x * pixel_y) / claimed)) / spread
     squareness = np.hypot(np.log(pixel_x / pixel_y), shear) / skew

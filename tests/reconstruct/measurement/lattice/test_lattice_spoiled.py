@@ -5,8 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from reconstruct.measurement.lattice.checks import block_amplitudes, block_check
 from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown
 from reconstruct.measurement.lattice.estimator import measure_lattice
+from reconstruct.measurement.lattice.fit import fit_lattice
 from reconstruct.measurement.lattice.region import lattice_region
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
@@ -102,6 +104,7 @@ def test_an_undersampled_lattice_has_readings_that_only_the_stated_pixel_tells_a
     expected = -0.5 * (np.log(other / pixel) / 0.1) ** 2
     assert np.log(second.weight / result.readings[0].weight) == pytest.approx(expected, abs=0.1)
     assert any("undersampled" in note for note in result.notes)
+    assert result.defects == ()
     sure = measure_lattice(image, TITANATE, pixel, spread=0.03)
     assert sure.outcome == "determined"
     assert off(sure, pixel_x=pixel, pixel_y=pixel) < 4.0
@@ -169,6 +172,22 @@ def test_two_grains_do_not_fit_and_what_the_second_set_of_spots_is_is_said():
     assert result.value("pixel_x")[1] > 0.02
 
 
+def test_blocks_that_the_series_does_not_predict_are_counted():
+    image, lattice = scanned(0.3), 0.3 / 3.905 * np.eye(2)
+    strong, reflections = np.array([[1, 0], [0, 1]]), np.array([[1, 0], [0, 1], [1, 1], [1, -1], [2, 0], [0, 2]])
+    fit = fit_lattice(image, clean_image(image, np.ones(image.shape, bool)), lattice, strong, reflections)
+    assert block_check(fit, 128).value == 0.0
+    amplitudes, errors = block_amplitudes(fit, 128)
+    assert np.std(amplitudes) < 2.0 * np.median(errors)
+    # the lattice is half a period on in two of the four rows of blocks
+    data = fit.data.copy()
+    data[:52] = 2.0 * fit.series.background[:52] - data[:52]
+    check = block_check(fit._replace(data=data), 128)
+    assert check.value == 0.5
+    assert not check.passed
+    assert "a jump of the specimen" in check.finding
+
+
 def test_a_longer_cell_contradicts_square_pixels():
     longer = Projection((3.905 * 1.17, 0.0), (0.0, 3.905), TITANATE.columns, TITANATE.weights)
     result = measure_lattice(scanned(0.3), longer, 0.3)
@@ -179,8 +198,8 @@ def test_a_longer_cell_contradicts_square_pixels():
 def test_a_pixel_that_is_far_off_is_said_with_the_one_that_fits():
     result = measure_lattice(scanned(0.3), TITANATE, 0.33, spread=0.01)
     assert result.outcome == "the model does not fit"
-    (found,) = re.findall(r"with pixels of ([\d.]+) angstrom it would", result.undetermined["pixel_x"])
-    assert float(found) == pytest.approx(0.3, rel=5e-3)
+    (fitting,) = re.findall(r"with pixels of ([\d.]+) angstrom it would", result.undetermined["pixel_x"])
+    assert float(fitting) == pytest.approx(0.3, rel=5e-3)
 
 
 def test_too_few_periods_are_said_with_the_size_that_would_do():
@@ -188,6 +207,9 @@ def test_too_few_periods_are_said_with_the_size_that_would_do():
     assert result.outcome == "undetermined"
     assert "1.6 periods of the lattice" in result.undetermined["pixel_x"]
     assert "give 469 pixels" in result.undetermined["pixel_x"]
+    larger = measure_lattice(scanned(0.3), TITANATE, 300.0)
+    assert larger.outcome == "undetermined"
+    assert "give pixels below 1.8 angstrom" in larger.undetermined["pixel_x"]
 
 
 def test_progress_is_told_from_the_start():
