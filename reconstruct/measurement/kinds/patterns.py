@@ -12,7 +12,7 @@ from reconstruct.measurement.recorded.prepared import has_electrons, prepared_pa
 from reconstruct.measurement.recorded.recording import Recording
 from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
 from reconstruct.measurement.recorded.sizes import check_square, pattern_pixel, pixel_angle, probe_step
-from reconstruct.measurement.rotation import measure_rotation
+from reconstruct.measurement.rotation.estimator import measure_rotation
 from twin.errors import BadInput, from_twin
 
 DISK_UNITS = {

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from reconstruct.measurement.rotation import centres_of_mass, measure_rotation
+from reconstruct.measurement.rotation.centres import centres_of_mass
+from reconstruct.measurement.rotation.estimator import measure_rotation
 from tests.synthetic.scans4d import scanned
 
 
