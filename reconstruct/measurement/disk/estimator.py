@@ -185,8 +185,7 @@ def _fit_rounds(
             continue
         moved_ring, moved_edges = look(moved, True)
         evidence, _ = motion_evidence(moved_edges, moved.outline, moved.placed(moved_ring))
-        chance = 1.0 - 4.0 * np.sqrt(2.0 / len(moved_ring.counts))
-        if evidence > MOTION_EVIDENCE and moved_edges.dispersion < chance * edges.dispersion:
+        if evidence > MOTION_EVIDENCE and moved_edges.dispersion < edges.dispersion:
             settled, edges = moved, moved_edges
     outline = settled.outline
     if outline.width > MAX_WIDTH * outline.radius:

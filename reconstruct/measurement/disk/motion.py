@@ -9,8 +9,8 @@ import numpy as np
 
 from reconstruct.measurement.disk.sectors import MIN_WIDTH, Edges, Outline, tail_factor
 
-MOTION_EVIDENCE = 20.0
-"""Squared standard deviations of two numbers from which a motion is told: by chance once in 20,000."""
+MOTION_EVIDENCE = 12.0
+"""Squared standard deviations of two numbers from which a motion is told: by chance once in 400."""
 MOTION_ELLIPSE = 0.015
 """Ellipticity from which a motion is tried in its place."""
 MIN_MOTION_SHARE = 0.15

@@ -27,11 +27,18 @@ class Centres(NamedTuple):
     defects: tuple[Defect, ...] = ()
 
 
-def centres_of_mass(patterns: np.ndarray) -> Centres:
-    """First moments of ``patterns`` [ny, nx, ky, kx] in counts.
+class Cleaned(NamedTuple):
+    """``counts`` [ny, nx, ky, kx] without spikes, which camera pixels are ``masked`` [ky, kx], and the ``defects`` in words."""
 
-    NaN pixels of the camera, hot ones and spikes are left out: what they would count follows from their neighbours in the same pattern (the mean of four,
-    solved for all at once), so that a moving pattern moves there too. ValueError for what is no scan or too small.
+    counts: np.ndarray
+    masked: np.ndarray
+    defects: tuple[Defect, ...]
+
+
+def clean_patterns(patterns: np.ndarray) -> Cleaned:
+    """``patterns`` [ny, nx, ky, kx] in counts without what is no electron: hot pixels of the camera masked, spikes of single patterns at the pixel's mean.
+
+    ValueError for what is no scan or too small.
     """
     if patterns.ndim != 4 or min(patterns.shape[:2]) < 6 or min(patterns.shape[2:]) < 4:
         raise ValueError(
@@ -40,22 +47,36 @@ def centres_of_mass(patterns: np.ndarray) -> Centres:
     known = np.isfinite(patterns)
     lit = known.any(axis=(2, 3))
     unknown = known[lit].mean(axis=0) < 0.5 if lit.any() else np.zeros(patterns.shape[2:], bool)
-    counts = _filled(patterns, known)
-    mean, square = counts.mean(axis=(0, 1)), np.einsum("abij,abij->ij", counts, counts) / counts[..., 0, 0].size
-    variance = np.maximum(square - mean**2, 0.0)
+    counts, defects = _filled(patterns, known), []
+    mean, variance = _statistics(counts)
     spikes = counts > mean + np.maximum(SPIKE_SIGMAS * np.sqrt(variance), SPIKE_ELECTRONS)
-    defects = []
     if spikes.any():
         count = int(spikes.sum())
-        counts = np.where(spikes, np.broadcast_to(mean, counts.shape), counts)
+        counts = np.where(spikes, mean, counts)
         defects.append(Defect("cosmic rays", count, "masked", f"{count} spike{'s' * (count > 1)} in single patterns"))
-        mean, square = counts.mean(axis=(0, 1)), np.einsum("abij,abij->ij", counts, counts) / counts[..., 0, 0].size
-        variance = np.maximum(square - mean**2, 0.0)
-    hot = _hot(mean, variance, counts[..., 0, 0].size, ~unknown)
+        mean, variance = _statistics(counts)
+    hot = _hot(mean, variance, int(np.prod(counts.shape[:2])), ~unknown)
     if hot.any():
         count = int(hot.sum())
         defects.append(Defect("hot pixels", count, "masked", f"{count} hot pixel{'s' * (count > 1)} of the camera"))
-    return _moments(counts, unknown | hot, tuple(defects))
+    return Cleaned(counts, unknown | hot, tuple(defects))
+
+
+def _statistics(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance [ky, kx] of each camera pixel over the scan."""
+    mean = counts.mean(axis=(0, 1))
+    square = np.einsum("abij,abij->ij", counts, counts) / np.prod(counts.shape[:2])
+    return mean, np.maximum(square - mean**2, 0.0)
+
+
+def centres_of_mass(patterns: np.ndarray | Cleaned) -> Centres:
+    """First moments of ``patterns`` [ny, nx, ky, kx] in counts, or of what `clean_patterns` left of them.
+
+    What masked pixels would count follows from their neighbours in the same pattern (the mean of four, solved for all at once), so that a pattern that moves
+    moves there too.
+    """
+    cleaned = patterns if isinstance(patterns, Cleaned) else clean_patterns(patterns)
+    return _moments(*cleaned)
 
 
 def _filled(patterns: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement, withhold
 from reconstruct.measurement.outcome import Defect
-from reconstruct.measurement.rotation.centres import Centres, centres_of_mass
+from reconstruct.measurement.rotation.centres import Centres, Cleaned, centres_of_mass
 from reconstruct.measurement.rotation.checks import curl_check, halves_check
 from reconstruct.measurement.rotation.ends import end_probabilities
 from reconstruct.measurement.rotation.likelihood import Peak, directions, find_peaks
@@ -33,8 +33,9 @@ MAX_ROTATION_SPREAD = 0.3
 """Spread in radian from which the rotation is not determined."""
 
 
-def measure_rotation(patterns: np.ndarray, bright: np.ndarray | None = None) -> Measurement:
-    """Rotation (radian, in (-pi, pi]) and flip (0 or 1) of ``patterns`` [ny, nx, ky, kx] in counts, scanned with pixels as wide as high.
+def measure_rotation(patterns: np.ndarray | Cleaned, bright: np.ndarray | None = None) -> Measurement:
+    """Rotation (radian, in (-pi, pi]) and flip (0 or 1) of ``patterns`` [ny, nx, ky, kx] in counts, or what `clean_patterns` left of them, scanned with pixels as
+    wide as high.
 
     ``bright`` [ny, nx] is an image taken with them that is bright at atoms (dark field at high angles); without one the phase's own peaks decide
     between the ends. Components are the readings left: either flip, either end, with and without a drift of the specimen; the flip's probability is its mean.
