@@ -20,8 +20,8 @@ from reconstruct.measurement.disk.motion import (
     with_motion,
 )
 from reconstruct.measurement.disk.outline import Fit, fit_outline
-from reconstruct.measurement.disk.report import no_disk, report
-from reconstruct.measurement.disk.search import Found, camera_noise, find_disk, is_saturated
+from reconstruct.measurement.disk.report import Seen, no_disk, report
+from reconstruct.measurement.disk.search import Found, camera_noise, find_disk, hot_pixels, is_saturated
 from reconstruct.measurement.disk.sectors import Edges, Outline, Ring, fit_edges, ring_of
 from reconstruct.measurement.disk.statements import Known, Scale
 from reconstruct.measurement.disk.width import fit_width
@@ -91,7 +91,9 @@ def measure_disk(
         reason = "the disk is saturated: where its intensity falls to half, which is its edge, cannot be seen"
         return no_disk(filled.shape, scale, reason, total, disk)
     electron, floor = camera_noise(filled, known, disk)
-    fitted = _fit(filled, known, disk, electron, floor)
+    hot = hot_pixels(filled, known, electron, floor)
+    known = known & ~hot
+    fitted = _fit(np.where(hot, 0.0, filled), known, disk, electron, floor)
     if isinstance(fitted, str):
         return no_disk(filled.shape, scale, fitted, total, disk)
     noise = max(fitted.edges.dispersion, 1.0) if counting else fitted.edges.dispersion
@@ -99,7 +101,8 @@ def measure_disk(
         profile_check(fitted.ring, fitted.edges, fitted.fit, noise),
         arc_check(fitted.fit, fitted.fit.outline),
     )
-    return report(filled, known, fitted, scale, total, checks, electron if counting else None)
+    seen = Seen(total, int(hot.sum()), disk.rival, electron if counting else None)
+    return report(filled, known, fitted, scale, seen, checks)
 
 
 def ellipticity(measurement: Measurement) -> tuple[float, float]:

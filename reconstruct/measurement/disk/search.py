@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.fft import next_fast_len
 from scipy.ndimage import gaussian_filter, rank_filter
+from scipy.stats import trim_mean
 
 COARSE_PIXELS = 128
 """Pixels along a side of what the disk is first looked for in."""
@@ -14,6 +15,12 @@ MIN_RADIUS = 6.0
 """Pixels of the radius from which an edge can be fitted."""
 MIN_VISIBLE = 0.15
 """Share of a ring that must be in the frame."""
+MIN_RING = 8.0
+"""Coarse pixels of a ring that must be in the frame."""
+TRIMMED = 0.005
+"""Share of the lowest and of the highest pixels that a level is not made of."""
+HOT_SIGMAS = 8.0
+"""Standard deviations of counting above its neighbours from which a pixel is hot."""
 SATURATED_SHARE = 0.2
 """Share of the disk's pixels that read the very same, highest value in a saturated pattern."""
 MIN_CONTRAST = 8.0
@@ -21,11 +28,12 @@ MIN_CONTRAST = 8.0
 
 
 class Found(NamedTuple):
-    """A disk of ``radius`` about (``x``, ``y``) in pixels."""
+    """A disk of ``radius`` about (``x``, ``y``) in pixels; ``rival``: how strongly another disk of its size stands out elsewhere, over how strongly it does."""
 
     x: float
     y: float
     radius: float
+    rival: float = 0.0
 
 
 def despiked(counts: np.ndarray) -> np.ndarray:
@@ -46,7 +54,7 @@ def find_disk(filled: np.ndarray, known: np.ndarray) -> Found | str:
         finer = _ring_search(calm[part], known[part], step)
         if finer is None:
             break
-        found = Found(finer.x + left, finer.y + top, finer.radius)
+        found = Found(finer.x + left, finer.y + top, finer.radius, finer.rival)
     if found is None:
         return "no disk stands out: nothing falls outwards across a ring"
     y, x = np.mgrid[: filled.shape[0], : filled.shape[1]]
@@ -84,22 +92,24 @@ def _ring_search(counts: np.ndarray, known: np.ndarray, step: int) -> Found | No
     spectra = [np.fft.rfft2(array, size) for array in (*fall, 1.0 * clear)]
     y, x = np.meshgrid(*(np.fft.fftfreq(count) * count for count in size), indexing="ij")
     distance = np.maximum(np.hypot(x, y), 1e-9)
-    best = (0.0, 0.0, 0.0, 0.0)
-    for radius in np.geomspace(1.5, 0.95 * max(ny, nx), 66):
+    best, scores = (0.0, 0.0, 0.0, 0.0), np.zeros(size)
+    for radius in np.geomspace(2.0, 0.95 * max(ny, nx), 66):
         ring = np.exp(-0.5 * ((distance - radius) / max(0.7, 0.025 * radius)) ** 2)
         kernels = [np.fft.rfft2(kernel) for kernel in (ring * y / distance, ring * x / distance, ring)]
         down, across, seen = (
             np.fft.irfft2(spectrum * kernel.conj(), size) for spectrum, kernel in zip(spectra, kernels, strict=True)
         )
-        visible = seen > MIN_VISIBLE * ring.sum()
+        visible = seen > max(MIN_VISIBLE * ring.sum(), MIN_RING)
         score = np.where(visible, (down + across) / np.sqrt(np.maximum(seen, 1e-9)), 0.0)
         index = np.unravel_index(int(np.argmax(score)), size)
         if score[index] > best[0]:
-            best = (float(score[index]), float(x[index]), float(y[index]), float(radius))
-    _, x0, y0, radius = best
+            best, scores = (float(score[index]), float(x[index]), float(y[index]), float(radius)), score
+    highest, x0, y0, radius = best
     if radius == 0.0:
         return None
-    return Found((x0 + 0.5) * step - 0.5, (y0 + 0.5) * step - 0.5, radius * step)
+    elsewhere = np.hypot(x - x0, y - y0) > max(1.2 * radius, 3.0)
+    rival = float(scores[elsewhere].max(initial=0.0)) / highest
+    return Found((x0 + 0.5) * step - 0.5, (y0 + 0.5) * step - 0.5, radius * step, rival)
 
 
 def is_saturated(filled: np.ndarray, known: np.ndarray, disk: Found) -> bool:
@@ -127,8 +137,15 @@ def camera_noise(filled: np.ndarray, known: np.ndarray, disk: Found) -> tuple[fl
             variances.append(0.0)
             continue
         squares = np.sort(second[ring] ** 2)
-        levels.append(max(float(np.mean(filled[:-1, :-1][ring])), 0.0))
+        levels.append(max(float(trim_mean(filled[:-1, :-1][ring], TRIMMED)), 0.0))
         # hot pixels and lines of a crystal are among the largest 2 %; of normal noise the others have 0.873 of the variance
         variances.append(float(squares[: max(int(0.98 * len(squares)), 1)].mean()) / 0.873)
     electron = variances[0] / levels[0] if levels[0] > 0.0 and variances[0] > 0.0 else 1.0
     return electron, max(variances[1] / electron - levels[1], 0.0)
+
+
+def hot_pixels(filled: np.ndarray, known: np.ndarray, electron: float, floor: float) -> np.ndarray:
+    """Pixels [ny, nx] far above the third largest of their 3 x 3, in units of the camera's noise as `camera_noise` gives it."""
+    calm = despiked(filled)
+    noise = np.sqrt(electron * (np.maximum(calm, 0.0) + floor + electron))
+    return known & (filled > calm + HOT_SIGMAS * noise)

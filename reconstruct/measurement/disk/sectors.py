@@ -172,7 +172,7 @@ def _fit_levels(ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: floa
     mean = float(counts.mean())
     least = 1e-3 * mean + 1e-12
     sides = [ring.summed(counts * column) / np.maximum(ring.summed(column), 1e-9) for column in columns[:2]]
-    around = max(float(np.average(sides[0], weights=np.maximum(ring.summed(columns[0]), 1e-9))), 2.0 * least)
+    around = max(float(np.median(sides[0])), 2.0 * least)
     expected = np.array([around, 0.0, 0.0, 0.0])
     levels = np.stack(
         [np.maximum(sides[0], 0.1 * around), np.maximum(sides[1], least), *np.zeros((2, len(sides[0])))], 1

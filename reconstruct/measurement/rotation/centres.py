@@ -13,6 +13,8 @@ SPIKE_SIGMAS, SPIKE_ELECTRONS = 12.0, 20.0
 """A value is a spike that is so many of its pixel's standard deviations, and so many electrons, above the pixel's mean over the scan."""
 HOT_FACTOR = 3.0
 """Mean, or variance over the mean, of a camera pixel over the third largest around it from which it is hot."""
+MIN_CAMERA = 12
+"""Pixels along a side of a camera whose hot pixels can be told from a beam."""
 MAX_MASKED = 0.5
 """Share of a camera's pixels that may be unknown."""
 
@@ -90,6 +92,8 @@ def _filled(patterns: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def _hot(mean: np.ndarray, variance: np.ndarray, patterns: int, known: np.ndarray) -> np.ndarray:
     """Camera pixels [ky, kx] that count, or scatter, far more than those around them."""
+    if min(mean.shape) < MIN_CAMERA:
+        return np.zeros(mean.shape, bool)
     level = np.where(known, mean, 0.0)
     # of a few neighbours some may be hot themselves
     around = rank_filter(level, -6, footprint=_neighbours(), mode="nearest")

@@ -11,9 +11,9 @@ import numpy as np
 
 from reconstruct.measurement.rotation.spectrum import Spectrum
 
-DRIFT_SPREAD = 0.15
+DRIFT_SPREAD = 0.2
 """Prior rms of either part of a drift, in steps for each row, where there is one."""
-DRIFT_CHANCE = 0.2
+DRIFT_CHANCE = 0.35
 """Prior probability of a drift that matters."""
 MAX_DRIFT = 0.6
 
