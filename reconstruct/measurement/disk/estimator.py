@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reconstruct.measurement.disk.checks import arc_check, profile_check
+from reconstruct.measurement.disk.checks import arc_check, profile_check, scatter_check
 from reconstruct.measurement.disk.motion import (
     MOTION_ELLIPSE,
     MOTION_EVIDENCE,
@@ -29,6 +29,8 @@ from reconstruct.measurement.measurement import Measurement
 
 MIN_ARC = 0.15
 """Share of the edge that must be in the frame."""
+MIN_USABLE = 6
+"""Sectors that must have an edge."""
 ROUNDS = 12
 """Times that edges and outline are fitted in turn, at most."""
 RING_SHARE, RING_PIXELS, RING_WIDTHS = 0.2, 6.0, 8.0
@@ -99,7 +101,8 @@ def measure_disk(
     noise = max(fitted.edges.dispersion, 1.0) if counting else fitted.edges.dispersion
     checks = (
         profile_check(fitted.ring, fitted.edges, fitted.fit, noise),
-        arc_check(fitted.fit, fitted.fit.outline),
+        arc_check(fitted.fit),
+        scatter_check(fitted.edges, fitted.fit),
     )
     seen = Seen(total, int(hot.sum()), disk.rival, electron if counting else None)
     return report(filled, known, fitted, scale, seen, checks)
@@ -159,7 +162,7 @@ def _fit_rounds(
     def settle(state: State) -> State | str:
         for count in range(ROUNDS):
             ring, edges = look(state, state.near or count > 4)
-            if edges.usable.mean() < MIN_ARC:
+            if edges.usable.mean() < MIN_ARC or edges.usable.sum() < MIN_USABLE:
                 return (
                     f"only {100 * edges.usable.mean():.0f} % of the disk's edge is in the frame with contrast across it"
                 )

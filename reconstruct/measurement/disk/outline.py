@@ -1,7 +1,7 @@
 """One outline through the edges of all sectors: ellipse, width, and the motion that smears it, with the scatter of edges beyond counting learnt.
 
-Lines and other disks of a crystal move the edges of some sectors: their scatter has a size of its own, by restricted likelihood (Patterson & Thompson, Biometrika
-58, 545, 1971), and the tails of a t distribution.
+Lines and other disks of a crystal move the edges of some sectors: their scatter has a size of its own, by restricted likelihood (Patterson & Thompson,
+Biometrika 58, 545, 1971), and the tails of a t distribution.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ ARCS = 8
 
 
 class Fit(NamedTuple):
-    """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``place`` [s] of each sector's edge beyond it; weights
-    [s] of sectors; whether all is ``settled``; rms ``scatter`` in pixels beyond counting; of left-out arcs the deviation from what the others say, [k], its
-    standard error [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
+    """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``place`` [s] of each sector's edge beyond it; the
+    weights [s] of sectors; whether all is ``settled``; rms ``scatter`` in pixels beyond counting; of left-out arcs the deviation from what the others say, [k],
+    and its standard error, [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
 
     outline: Outline
     covariance: np.ndarray

@@ -1,7 +1,7 @@
 """The ring about a disk's edge in sectors, each with levels and slopes of its own, and what each says of the place and the width of the edge.
 
-Levels are fitted with the edge where it is thought to be; where it is instead follows from the likelihood's slope and curvature there (Fisher scoring), with what
-the levels take of both removed. Sectors of few electrons thereby add up to the likelihood of one common edge: none follows its own noise.
+Levels are fitted with the edge where it is thought to be; where it is instead follows from the likelihood's slope and curvature there (Fisher scoring),
+with what the levels take of both removed. Sectors of few electrons thereby add up to the likelihood of one common edge: none follows its own noise.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ MIN_CONTRAST = 1.2
 
 @dataclasses.dataclass(frozen=True)
 class Outline:
-    """An edge at radius (1 + a cos 2phi + b sin 2phi) about (x, y), of rms ``width``, which a motion (x, y) in pixels smears: along it wholly, across it not."""
+    """An edge at radius (1 + a cos 2phi + b sin 2phi) about (x, y), of rms ``width``, which a motion (x, y) in pixels smears: most where it faces along it."""
 
     radius: float
     x: float
@@ -75,8 +75,8 @@ class Ring:
 
 class Edges(NamedTuple):
     """Of each sector [s] at ``azimuth``: ``step`` [s, 2], by how much the edge lies farther out and its variance is larger than was assumed; the
-    ``information`` [s, 2, 2] of both for counts of one electron; which are ``usable``; the ``contrast`` [s]; minus log likelihood ``cost`` [s]; and of each pixel
-    the ``model`` [n]. ``dispersion`` is the variance of counts over their mean."""
+    ``information`` [s, 2, 2] of both for counts of one electron; which are ``usable``; the ``contrast`` [s]; minus log likelihood ``cost`` [s]; and of each
+    pixel the ``model`` [n]. ``dispersion`` is the variance of counts over their mean."""
 
     azimuth: np.ndarray
     step: np.ndarray
@@ -117,7 +117,7 @@ def ring_of(filled: np.ndarray, known: np.ndarray, outline: Outline, half_width:
         complete &= np.bincount(sector[near], minlength=sectors) > 0.15 * MIN_KNOWN * expected
     starts = np.searchsorted(sector[order], np.arange(sectors + 1))
     middle = (np.arange(sectors) + 0.5) / sectors * 2.0 * np.pi - np.pi
-    index = np.ravel_multi_index((y[inside][order], x[inside][order]), filled.shape)
+    index = y[inside][order] * filled.shape[1] + x[inside][order]
     return Ring(counts[order], offset[order], sector[order], starts, middle, complete, index, half_width)
 
 
@@ -157,8 +157,8 @@ def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, ele
 
 
 class _Levels(NamedTuple):
-    """Levels (outside, inside, change inwards, change outwards) [s, 4], the ``model`` [n], the inverse of the levels' information [s, 4, 4], the ``score`` [s, 4]
-    that is left where they are, and what they add to minus log likelihood, ``cost`` [s]."""
+    """Levels (outside, inside, change inwards, change outwards) [s, 4], the ``model`` [n], the inverse of the levels' information [s, 4, 4], the ``score``
+    [s, 4] that is left where they are, and what they add to minus log likelihood, ``cost`` [s]."""
 
     levels: np.ndarray
     model: np.ndarray

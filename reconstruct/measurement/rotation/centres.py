@@ -87,7 +87,7 @@ def _filled(patterns: np.ndarray, known: np.ndarray) -> np.ndarray:
         return patterns
     number = np.maximum(known.sum(axis=(0, 1)), 1)
     mean = np.where(known, patterns, 0.0).sum(axis=(0, 1)) / number
-    return np.where(known, patterns, np.where(known.any(axis=(2, 3))[..., None, None], mean, 0.0))
+    return np.where(known, patterns, np.where(known.any(axis=(2, 3), keepdims=True), mean, 0.0))
 
 
 def _hot(mean: np.ndarray, variance: np.ndarray, patterns: int, known: np.ndarray) -> np.ndarray:

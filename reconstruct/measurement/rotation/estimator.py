@@ -34,8 +34,8 @@ MAX_ROTATION_SPREAD = 0.3
 
 
 def measure_rotation(patterns: np.ndarray | Cleaned, bright: np.ndarray | None = None) -> Measurement:
-    """Rotation (radian, in (-pi, pi]) and flip (0 or 1) of ``patterns`` [ny, nx, ky, kx] in counts, or what `clean_patterns` left of them, scanned with pixels as
-    wide as high.
+    """Rotation (radian, in (-pi, pi]) and flip (0 or 1) of ``patterns`` [ny, nx, ky, kx] in counts, or what `clean_patterns` left of them, scanned with
+    pixels as wide as high.
 
     ``bright`` [ny, nx] is an image taken with them that is bright at atoms (dark field at high angles); without one the phase's own peaks decide
     between the ends. Components are the readings left: either flip, either end, with and without a drift of the specimen; the flip's probability is its mean.

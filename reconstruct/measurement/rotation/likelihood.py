@@ -1,8 +1,8 @@
 """Likelihood of rotation, flip and drift: at each spatial frequency the field lies along one direction, and what is across it is noise.
 
 A gradient g of the scan's axes is seen on the camera as C g, C = R(rotation) diag(1, -1)^flip. A specimen that drifts by (dx, dy) steps in the time of a row is
-seen at M s in place of s, M = [[1, dx], [0, 1 + dy]]: what is a gradient of M s is seen as C M^-T q at the frequency q of the recorded scan. The rotation is that
-of the fast axis, along which nothing drifts.
+seen at M s in place of s, M = [[1, dx], [0, 1 + dy]]: what is a gradient of M s is seen as C M^-T q at the frequency q of the recorded scan. The rotation is
+that of the fast axis, along which nothing drifts.
 """
 
 from typing import NamedTuple

@@ -54,10 +54,10 @@ def test_one_of_semiangle_and_camera_length_gives_the_other():
 
 
 def test_a_disk_cut_by_the_frame_is_wider_and_said():
-    whole, cut = pattern(4, crystal=0.0, electrons=1e6), pattern(4, crystal=0.0, electrons=1e6, centre=(100.0, 64.0))
-    results = [measure_disk(drawn.counts, PIXEL) for drawn in (whole, cut)]
-    assert results[1].std[0] > results[0].std[0]
-    assert abs(results[1].mean[0] - cut.truth[0]) < 4.0 * results[1].std[0]
+    whole = pattern(4, crystal=0.0, electrons=3e4)
+    results = [measure_disk(counts, PIXEL) for counts in (whole.counts, whole.counts[:, :80])]
+    assert results[1].std[1] > results[0].std[1]
+    assert abs(results[1].mean[0] - whole.truth[0]) < 4.0 * results[1].std[0]
     assert any("in the frame" in note for note in results[1].notes)
 
 
@@ -125,17 +125,20 @@ def test_a_pattern_that_moves_has_a_descan_and_no_ellipse():
     moved = pattern(4, crystal=0.0, electrons=1e6, ellipse=(0.0, 0.0), smear=(6.0, 0.0))
     result = measure_disk(moved.counts, PIXEL)
     (defect,) = result.defects
-    assert defect.kind == "descan" and defect.description.endswith("pixels along x")
+    assert defect.kind == "descan"
+    assert defect.description.endswith("pixels along x")
     assert float(defect.description.split("±")[1].split()[0]) == pytest.approx(3.0, abs=0.3)
     assert np.abs((result.mean[:5] - moved.truth[:5]) / result.std[:5]).max() < 4.0
     # as long an ellipse is none
     oval = measure_disk(pattern(4, crystal=0.0, electrons=1e6, ellipse=(0.06, 0.0)).counts, PIXEL)
-    assert not oval.defects and ellipticity(oval)[0] == pytest.approx(0.06, abs=0.003)
+    assert not oval.defects
+    assert ellipticity(oval)[0] == pytest.approx(0.06, abs=0.003)
 
 
 def test_a_disk_that_is_too_small_is_said_to_be_with_the_size_that_would_do():
     result = measure_disk(_round_disk(3.0, 200.0), PIXEL)
-    assert "too small" in result.undetermined["radius"] and "6 pixels would do" in result.undetermined["radius"]
+    assert "too small" in result.undetermined["radius"]
+    assert "6 pixels would do" in result.undetermined["radius"]
     assert result.outcome == "undetermined"
 
 
@@ -172,15 +175,20 @@ def test_numbers_that_contradict_each_other_are_named_and_not_averaged():
     # 20 pixels of 1 mrad, against 30 mrad
     result = measure_disk(counts, PIXEL, semiangle=(0.030, 0.0003), pixel_angle=(0.001, 0.00001))
     (sentence,) = result.contradictions
-    assert "30 ± 0.3 mrad" in sentence and "1 ± 0.01 mrad" in sentence and "standard errors" in sentence
-    assert set(result.undetermined) == {"semiangle", "camera_length"} and result.outcome == "determined"
+    assert "30 ± 0.3 mrad" in sentence
+    assert "1 ± 0.01 mrad" in sentence
+    assert "standard errors" in sentence
+    assert set(result.undetermined) == {"semiangle", "camera_length"}
+    assert result.outcome == "determined"
     # each against the camera length, which contradicts both
     lengths = measure_disk(
         counts, PIXEL, camera_length=(1e9, 1e7), semiangle=(0.020, 0.0002), pixel_angle=(0.001, 0.00001)
     )
-    assert len(lengths.contradictions) == 2 and all("100 ± 1 mm" in text for text in lengths.contradictions)
+    assert len(lengths.contradictions) == 2
+    assert all("100 ± 1 mm" in text for text in lengths.contradictions)
     agreeing = measure_disk(counts, PIXEL, semiangle=(0.020, 0.0002), pixel_angle=(0.001, 0.00001))
-    assert not agreeing.contradictions and not agreeing.undetermined
+    assert not agreeing.contradictions
+    assert not agreeing.undetermined
 
 
 def test_the_profile_of_a_moved_edge_is_its_mean_over_the_motion():
