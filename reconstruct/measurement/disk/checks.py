@@ -26,7 +26,7 @@ def profile_check(ring: Ring, edges: Edges, fit: Fit, dispersion: float) -> FitC
     outline = fit.outline
     azimuth = ring.azimuth[ring.sector]
     spread = np.sqrt(outline.width**2 + outline.motion_across(azimuth) ** 2 / 12.0)
-    offset = (ring.offset - fit.place[ring.sector]) / spread
+    offset = (ring.offset - fit.shift[ring.sector]) / spread
     use = edges.usable[ring.sector] & (np.abs(offset) < PROFILE_BINS[-1])
     direction = ((azimuth + np.pi / DIRECTIONS / 2.0) % np.pi / np.pi * DIRECTIONS).astype(int) % DIRECTIONS
     bins = direction * (len(PROFILE_BINS) - 1) + np.digitize(offset, PROFILE_BINS) - 1
@@ -68,9 +68,9 @@ def arc_check(fit: Fit) -> FitCheck:
 
 def scatter_check(edges: Edges, fit: Fit) -> FitCheck:
     """Whether edges of single sectors lie near the ellipse, as far as counting noise can tell where they are."""
-    value = float(np.sqrt((fit.place[edges.usable] ** 2).mean())) / fit.outline.radius
+    value = float(np.sqrt((fit.shift[edges.usable] ** 2).mean())) / fit.outline.radius
     finding = (
-        f"the edge scatters by {100 * value:.1f} % of the radius about an ellipse: the aperture may not be round, or a crystal's lines cover its edge; use vacuum "
-        "or a thinner part"
+        f"the edge scatters by {100 * value:.1f} % of the radius about an ellipse: the aperture may not be round, or a crystal's lines cover its edge; use "
+        "vacuum or a thinner part"
     )
     return FitCheck("scatter of the edge over the radius", value, MAX_SCATTER, finding)

@@ -31,7 +31,7 @@ MIN_ARC = 0.15
 """Share of the edge that must be in the frame."""
 MIN_USABLE = 6
 """Sectors that must have an edge."""
-ROUNDS = 12
+ROUNDS = 20
 """Times that edges and outline are fitted in turn, at most."""
 RING_SHARE, RING_PIXELS, RING_WIDTHS = 0.2, 6.0, 8.0
 """Half the width of the ring that is looked at: this share of the radius, this many pixels where that is more, and at most so many rms widths beyond them."""
@@ -42,17 +42,17 @@ MAX_WIDTH = 0.2
 
 
 class State(NamedTuple):
-    """An ``outline`` and the ``place`` [s] of its sectors' edges beyond it; whether it is known to a few widths (``near``), and whether it is ``moving``."""
+    """An ``outline`` and the ``shift`` [s] of its sectors' edges beyond it; whether it is known to a few widths (``near``), and whether it is ``moving``."""
 
     outline: Outline
-    place: np.ndarray
+    shift: np.ndarray
     near: bool
     moving: bool
 
     def placed(self, ring: Ring) -> np.ndarray:
-        """``place`` for the sectors of ``ring``; none where there are others."""
+        """``shift`` for the sectors of ``ring``; none where there are others."""
         sectors = len(ring.azimuth)
-        return self.place if len(self.place) == sectors else np.zeros(sectors)
+        return self.shift if len(self.shift) == sectors else np.zeros(sectors)
 
 
 class Fitted(NamedTuple):
@@ -167,10 +167,10 @@ def _fit_rounds(
                     f"only {100 * edges.usable.mean():.0f} % of the disk's edge is in the frame with contrast across it"
                 )
             fit = fit_outline(edges, state.outline, state.placed(ring), state.moving)
-            state = state._replace(outline=fit.outline, place=fit.place)
+            state = state._replace(outline=fit.outline, shift=fit.shift)
             if fit.settled and count > 2:
-                break
-        return state._replace(near=True)
+                return state._replace(near=True)
+        return "no outline of the disk settles: its edge may be hidden, or it is no disk; use a part of the pattern, or mask what covers the edge (--mask)"
 
     def look(state: State, near: bool) -> tuple[Ring, Edges]:
         ring = ring_of(filled, known, state.outline, _half_width(state.outline, near), electron)
@@ -198,7 +198,7 @@ def _fit_rounds(
         return f"what falls off is no disk's edge: it is spread over {outline.width:.3g} pixels rms, for a radius of {outline.radius:.3g}"
     ring, edges = look(settled, True)
     fit = fit_outline(edges, outline, settled.placed(ring), settled.moving)
-    fit = fit._replace(outline=outline, place=settled.placed(ring))
+    fit = fit._replace(outline=outline, shift=settled.placed(ring))
     width = fit_width(ring, edges, fit, floor, electron)
     return Fitted(ring, edges, width.fit, (width.mean, width.std), float(edges.usable.mean()))
 

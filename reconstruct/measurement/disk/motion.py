@@ -43,7 +43,7 @@ def motion_for_ellipse(outline: Outline) -> Outline:
     return dataclasses.replace(round_, motion=(length * np.cos(angle), length * np.sin(angle)))
 
 
-def motion_evidence(edges: Edges, outline: Outline, place: np.ndarray) -> tuple[float, tuple[float, float]]:
+def motion_evidence(edges: Edges, outline: Outline, shift: np.ndarray) -> tuple[float, tuple[float, float]]:
     """(squared standard deviations from none, (x, y) in pixels) of the motion that the sectors' widths tell; 0 and none for one that is too short to matter."""
     use = edges.usable
     if use.sum() < 12:

@@ -21,14 +21,14 @@ ARCS = 8
 
 
 class Fit(NamedTuple):
-    """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``place`` [s] of each sector's edge beyond it; the
+    """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``shift`` [s] of each sector's edge beyond it; the
     weights [s] of sectors; whether all is ``settled``; rms ``scatter`` in pixels beyond counting; of left-out arcs the deviation from what the others say, [k],
     and its standard error, [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
 
     outline: Outline
     covariance: np.ndarray
     width_variance: float
-    place: np.ndarray
+    shift: np.ndarray
     weight: np.ndarray
     settled: bool
     scatter: float
@@ -44,11 +44,11 @@ class _Solution(NamedTuple):
     weights: np.ndarray
 
 
-def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool) -> Fit:
-    """The outline that the usable ``edges`` of sectors tell, which lay ``place`` [s] beyond ``outline``; ``moving``: a motion may smear it."""
+def fit_outline(edges: Edges, outline: Outline, shift: np.ndarray, moving: bool) -> Fit:
+    """The outline that the usable ``edges`` of sectors tell, which lay ``shift`` [s] beyond ``outline``; ``moving``: a motion may smear it."""
     use = edges.usable
     azimuth = edges.azimuth[use]
-    values = edges.step[use] + np.stack([place[use], np.zeros(use.sum())], axis=1)
+    values = edges.step[use] + np.stack([shift[use], np.zeros(use.sum())], axis=1)
     noise = np.linalg.inv(edges.information[use]) * edges.dispersion
     rows = _rows(azimuth, outline, moving)
     prior = np.zeros((rows.shape[2],) * 2)
@@ -96,7 +96,8 @@ def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool)
     if moving and new.motion != (0.0, 0.0):
         parts = parts_of(new)[0]
         row[6:8] = -parts / np.hypot(*parts)
-    width_variance = float(row @ covariance @ row) * max(spread, 1.0)
+    wider = residual[:, 1] * np.sqrt(weights[:, 1, 1])
+    width_variance = float(row @ covariance @ row) * max(spread, 1.0) * _correlation(wider)
     return Fit(
         new, covariance[:5, :5], width_variance, kept, weight, settled, scatter, deviation, error, prior[:5, :5]
     )  # fmt: skip

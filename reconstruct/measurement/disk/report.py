@@ -56,7 +56,8 @@ def report(
     joint = sizes @ angles.covariance @ sizes
     whole = np.zeros((8, 8))
     whole[:5, :5] = covariance
-    whole[5, 5] = fitted.width[1] ** 2 + (2.0 * MODEL_ERROR) ** 2
+    # what moves the edges of sectors also widens them
+    whole[5, 5] = fitted.width[1] ** 2 + fit.scatter**2 + (2.0 * MODEL_ERROR) ** 2
     whole[6:, 6:] = joint[1:, 1:]
     # the rest goes with semi-angle and camera length as it goes with the radius
     whole[6:, :5] = np.outer(joint[1:, 0] / covariance[0, 0], covariance[0])
@@ -84,8 +85,8 @@ def report(
         KIND, NAMES, UNITS, (Component(1.0, mean, whole),), undetermined, fitted.edges.dispersion, seen.total, (_plot(filled, known, fitted),), tuple(notes),
         checks, tuple(defects), angles.contradictions, PRINCIPAL,
     )  # fmt: skip
-    found = Found(outline.x, outline.y, outline.radius)
-    return withhold(measurement, no_disk(filled.shape, scale, "", seen.total, found).components[0])
+    candidate = Found(outline.x, outline.y, outline.radius)
+    return withhold(measurement, no_disk(filled.shape, scale, "", seen.total, candidate).components[0])
 
 
 def _motion_text(motion: tuple[float, float]) -> str:
@@ -114,13 +115,13 @@ def _plot(filled: np.ndarray, known: np.ndarray, fitted: "Fitted") -> FitPlot:
 def no_disk(size: tuple[int, ...], scale: Scale, reason: str, total: float, disk: Found | None = None) -> Measurement:
     """What was known before, and of a disk that is seen but has no edge to measure its outline to within a tenth."""
     width = 0.5 * max(size)
-    found = disk or Found(0.5 * size[1], 0.5 * size[0], 0.5 * width)
-    spread = 0.1 * found.radius if disk is not None else width
+    candidate = disk or Found(0.5 * size[1], 0.5 * size[0], 0.5 * width)
+    spread = 0.1 * candidate.radius if disk is not None else width
     angle = scale.semiangle or DEFAULT_SEMIANGLE
-    lengths = scale.lengths or [(float(np.log(found.radius * scale.pixel / angle[0])), 2.0)]
+    lengths = scale.lengths or [(float(np.log(candidate.radius * scale.pixel / angle[0])), 2.0)]
     length = float(np.exp(lengths[0][0]))
-    mean = np.array([found.radius, found.x, found.y, 0.0, 0.0, 1.0, angle[0], length])
-    errors = [spread, spread, spread, ELLIPTICITY_SPREAD, ELLIPTICITY_SPREAD, 0.2 * found.radius]
+    mean = np.array([candidate.radius, candidate.x, candidate.y, 0.0, 0.0, 1.0, angle[0], length])
+    errors = [spread, spread, spread, ELLIPTICITY_SPREAD, ELLIPTICITY_SPREAD, 0.2 * candidate.radius]
     std = np.array([*errors, angle[1], lengths[0][1] * length])
     component = Component(1.0, mean, np.diag(std**2))
     return Measurement(

@@ -45,32 +45,32 @@ def find_disk(filled: np.ndarray, known: np.ndarray) -> Found | str:
     """The disk in counts ``filled`` [ny, nx] where ``known``, to a few percent of its radius, or why there is none that can be fitted."""
     calm = despiked(filled)
     step = max(1, -(-max(filled.shape) // COARSE_PIXELS))
-    found = _ring_search(calm, known, step)
-    while found is not None and step > 1 and found.radius < FINE_RADIUS * step:
+    candidate = _ring_search(calm, known, step)
+    while candidate is not None and step > 1 and candidate.radius < FINE_RADIUS * step:
         step = max(1, step // 2)
         half = COARSE_PIXELS * step // 2
-        top, left = max(round(found.y) - half, 0), max(round(found.x) - half, 0)
+        top, left = max(round(candidate.y) - half, 0), max(round(candidate.x) - half, 0)
         part = (slice(top, top + 2 * half), slice(left, left + 2 * half))
         finer = _ring_search(calm[part], known[part], step)
         if finer is None:
             break
-        found = Found(finer.x + left, finer.y + top, finer.radius, finer.rival)
-    if found is None:
+        candidate = Found(finer.x + left, finer.y + top, finer.radius, finer.rival)
+    if candidate is None:
         return "no disk stands out: nothing falls outwards across a ring"
     y, x = np.mgrid[: filled.shape[0], : filled.shape[1]]
-    share = np.hypot(x - found.x, y - found.y) / found.radius
+    share = np.hypot(x - candidate.x, y - candidate.y) / candidate.radius
     inside, outside = calm[known & (share < 0.95) & (share > 0.5)], calm[known & (share > 1.05) & (share < 1.5)]
     if inside.size < 12 or outside.size < 12:
         return "no disk's edge is in the frame"
     error = np.sqrt(inside.var() / inside.size + outside.var() / outside.size + 1e-300)
     if (inside.mean() - outside.mean()) / error < MIN_CONTRAST or inside.mean() < 1.2 * outside.mean():
         return "no disk stands out of what is around it: it is empty, or there are too few electrons"
-    if found.radius < MIN_RADIUS:
+    if candidate.radius < MIN_RADIUS:
         return (
-            f"the disk has a radius of about {found.radius:.1f} pixels, too small to fit its edge: "
+            f"the disk has a radius of about {candidate.radius:.1f} pixels, too small to fit its edge: "
             f"{MIN_RADIUS:.0f} pixels would do (a longer camera length, or less binning)"
         )
-    return found
+    return candidate
 
 
 def _ring_search(counts: np.ndarray, known: np.ndarray, step: int) -> Found | None:
@@ -90,7 +90,9 @@ def _ring_search(counts: np.ndarray, known: np.ndarray, step: int) -> Found | No
     fall = [np.where(clear, gradient, 0.0) for gradient in np.gradient(-root_counts)]
     size = tuple(int(next_fast_len(2 * count) or 2 * count) for count in (ny, nx))
     spectra = [np.fft.rfft2(array, size) for array in (*fall, 1.0 * clear)]
+    # kernels lie about the first pixel; centres may be half a frame beyond each side of it
     y, x = np.meshgrid(*(np.fft.fftfreq(count) * count for count in size), indexing="ij")
+    centre_y, centre_x = np.where(y < -0.5 * ny, y + size[0], y), np.where(x < -0.5 * nx, x + size[1], x)
     distance = np.maximum(np.hypot(x, y), 1e-9)
     best, scores = (0.0, 0.0, 0.0, 0.0), np.zeros(size)
     for radius in np.geomspace(2.0, 0.95 * max(ny, nx), 66):
@@ -103,11 +105,12 @@ def _ring_search(counts: np.ndarray, known: np.ndarray, step: int) -> Found | No
         score = np.where(visible, (down + across) / np.sqrt(np.maximum(seen, 1e-9)), 0.0)
         index = np.unravel_index(int(np.argmax(score)), size)
         if score[index] > best[0]:
-            best, scores = (float(score[index]), float(x[index]), float(y[index]), float(radius)), score
+            best = (float(score[index]), float(centre_x[index]), float(centre_y[index]), float(radius))
+            scores = score
     highest, x0, y0, radius = best
     if radius == 0.0:
         return None
-    elsewhere = np.hypot(x - x0, y - y0) > max(1.2 * radius, 3.0)
+    elsewhere = np.hypot(centre_x - x0, centre_y - y0) > max(1.2 * radius, 3.0)
     rival = float(scores[elsewhere].max(initial=0.0)) / highest
     return Found((x0 + 0.5) * step - 0.5, (y0 + 0.5) * step - 0.5, radius * step, rival)
 

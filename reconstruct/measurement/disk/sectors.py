@@ -121,14 +121,14 @@ def ring_of(filled: np.ndarray, known: np.ndarray, outline: Outline, half_width:
     return Ring(counts[order], offset[order], sector[order], starts, middle, complete, index, half_width)
 
 
-def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, electron: float) -> Edges:
-    """What each sector says, with its edge ``place`` [s] pixels beyond the outline.
+def fit_edges(ring: Ring, outline: Outline, shift: np.ndarray, floor: float, electron: float) -> Edges:
+    """What each sector says, with its edge ``shift`` [s] pixels beyond the outline.
 
     ``floor``: counts whose noise is that of a pixel without electrons, ``electron``: counts of one.
     """
     azimuth = ring.azimuth[ring.sector]
     share, density, change = edge_profile(
-        ring.offset - place[ring.sector], outline.width, outline.motion_across(azimuth)
+        ring.offset - shift[ring.sector], outline.width, outline.motion_across(azimuth)
     )
     depth = np.clip(ring.offset / ring.half_width, -1.0, 1.0)
     columns = np.stack([1.0 - share, share, np.minimum(depth, 0.0) * share, np.maximum(depth, 0.0) * (1.0 - share)])

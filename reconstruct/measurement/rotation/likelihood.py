@@ -95,13 +95,13 @@ def _climb(spectrum: Spectrum, flip: int, start: np.ndarray, drifting: bool) -> 
             trial = position.copy()
             trial[:free] += change
             trial[1:] = np.clip(trial[1:], -MAX_DRIFT, MAX_DRIFT)
-            found = value(trial)
-            if found >= top:
+            candidate = value(trial)
+            if candidate >= top:
                 break
             change = 0.4 * change
-        if found < top:
+        if candidate < top:
             break
-        position, top = trial, found
+        position, top = trial, candidate
         widths = np.sqrt(np.diag(covariance))
         steps = np.clip(0.5 * widths, 0.002, 0.1)
         if (np.abs(change) < 0.02 * widths).all():

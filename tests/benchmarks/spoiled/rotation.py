@@ -148,14 +148,14 @@ def _unsteady(scan: Scanned, strength: int, generator: np.random.Generator, trut
 
 def _descan(length: tuple[float, float, float], curved: bool) -> Callable[..., Sample]:
     def spoil(scan: Scanned, strength: int, generator: np.random.Generator, truth: dict[str, float]) -> Sample:
-        place = np.linspace(-0.5, 0.5, len(scan.patterns))
-        y, x = np.meshgrid(place, place, indexing="ij")
+        along = np.linspace(-0.5, 0.5, len(scan.patterns))
+        y, x = np.meshgrid(along, along, indexing="ij")
         moves = length[strength] * generator.standard_normal((2, 3))
         terms = np.stack([x**2, x * y, y**2] if curved else [x, y, 0.0 * x])
         down, across = np.einsum("ak,kij->aij", moves, terms) / np.sqrt(2.0)
         expected = np.zeros_like(scan.expected)
-        for i in range(len(place)):
-            for j in range(len(place)):
+        for i in range(len(along)):
+            for j in range(len(along)):
                 expected[i, j] = shift(scan.expected[i, j], (down[i, j], across[i, j]), order=1)
         return Sample(generator.poisson(expected).astype(float), truth, KNOWN, told=(scan.patterns, KNOWN))
 

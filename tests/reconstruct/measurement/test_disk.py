@@ -194,7 +194,7 @@ def test_numbers_that_contradict_each_other_are_named_and_not_averaged():
 def test_the_profile_of_a_moved_edge_is_its_mean_over_the_motion():
     offset = np.linspace(-6.0, 6.0, 25)
     moves = (np.arange(200) + 0.5) / 50.0 - 2.0
-    mean = [np.mean([edge_profile(np.array([place + move]), 0.7)[0][0] for move in moves]) for place in offset]
+    mean = [np.mean([edge_profile(np.array([at + move]), 0.7)[0][0] for move in moves]) for at in offset]
     share, density, change = edge_profile(offset, 0.7, 4.0)
     np.testing.assert_allclose(share, mean, atol=1e-4)
     step = 1e-4
