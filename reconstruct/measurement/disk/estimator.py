@@ -31,6 +31,8 @@ MIN_ARC = 0.15
 """Share of the edge that must be in the frame."""
 MIN_USABLE = 6
 """Sectors that must have an edge."""
+SETTLED, NEARLY_SETTLED = 0.03, 0.3
+"""Steps over their errors that end the fit; and those that must be reached in the last round."""
 ROUNDS = 20
 """Times that edges and outline are fitted in turn, at most."""
 RING_SHARE, RING_PIXELS, RING_WIDTHS = 0.2, 6.0, 8.0
@@ -168,7 +170,7 @@ def _fit_rounds(
                 )
             fit = fit_outline(edges, state.outline, state.placed(ring), state.moving)
             state = state._replace(outline=fit.outline, shift=fit.shift)
-            if fit.settled and count > 2:
+            if fit.step < (SETTLED if count < ROUNDS - 1 else NEARLY_SETTLED) and count > 2:
                 return state._replace(near=True)
         return "no outline of the disk settles: its edge may be hidden, or it is no disk; use a part of the pattern, or mask what covers the edge (--mask)"
 

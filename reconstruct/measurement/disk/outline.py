@@ -16,21 +16,23 @@ ELLIPTICITY_SPREAD = 0.03
 """Prior rms of each part of the ellipticity: projector lenses leave a few percent at most."""
 SCATTER_SHARE = 0.002
 """Scatter of edges over the radius that is expected."""
+WIDTH_STEP = 0.3
+"""Share of the width that a step of it is compared with."""
 ARCS = 8
 """Arcs that are left out in turn."""
 
 
 class Fit(NamedTuple):
     """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``shift`` [s] of each sector's edge beyond it; the
-    weights [s] of sectors; whether all is ``settled``; rms ``scatter`` in pixels beyond counting; of left-out arcs the deviation from what the others say, [k],
-    and its standard error, [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
+    weights [s] of sectors; the last ``step`` over its error (a width's over `WIDTH_STEP` of it); rms ``scatter`` in pixels beyond counting; of left-out arcs the
+    deviation from what the others say, [k], and its standard error, [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
 
     outline: Outline
     covariance: np.ndarray
     width_variance: float
     shift: np.ndarray
     weight: np.ndarray
-    settled: bool
+    step: float
     scatter: float
     arc_deviation: np.ndarray
     arc_error: np.ndarray
@@ -85,7 +87,7 @@ def fit_outline(edges: Edges, outline: Outline, shift: np.ndarray, moving: bool)
     kept[use] = residual[:, 0] * np.einsum(
         "k,kn->n", shares, sizes[:, None] ** 2 / (sizes[:, None] ** 2 + position_noise)
     )
-    new, settled = _moved(outline, parameters, np.sqrt(np.diag(covariance)), moving)
+    new, step = _moved(outline, parameters, np.sqrt(np.diag(covariance)), moving)
     weight = np.zeros(len(use))
     weight[use] = 1.0 / factor
     deviation, error = _left_out(azimuth, values, rows, weights, prior, pull)
@@ -99,7 +101,7 @@ def fit_outline(edges: Edges, outline: Outline, shift: np.ndarray, moving: bool)
     wider = residual[:, 1] * np.sqrt(weights[:, 1, 1])
     width_variance = float(row @ covariance @ row) * max(spread, 1.0) * _correlation(wider)
     return Fit(
-        new, covariance[:5, :5], width_variance, kept, weight, settled, scatter, deviation, error, prior[:5, :5]
+        new, covariance[:5, :5], width_variance, kept, weight, step, scatter, deviation, error, prior[:5, :5]
     )  # fmt: skip
 
 
@@ -176,8 +178,8 @@ def _left_out(
     return np.array(deviations), np.array(errors)
 
 
-def _moved(outline: Outline, step: np.ndarray, error: np.ndarray, moving: bool) -> tuple[Outline, bool]:
-    """The outline after a step, no longer than what a step can tell, and whether it was short beside the errors."""
+def _moved(outline: Outline, step: np.ndarray, error: np.ndarray, moving: bool) -> tuple[Outline, float]:
+    """The outline after a step, no longer than what a step can tell, and how long it was beside the errors."""
     spread = np.sqrt(outline.width**2 + np.hypot(*outline.motion) ** 2 / 12.0)
     length = float(np.abs(step[0]) + np.hypot(step[1], step[2]) + outline.radius * np.hypot(step[3], step[4]))
     step = step.copy()
@@ -198,5 +200,5 @@ def _moved(outline: Outline, step: np.ndarray, error: np.ndarray, moving: bool) 
         width=width,
         motion=motion,
     )
-    settled = bool((np.abs(step[:5]) < 0.03 * error[:5]).all() and abs(width - outline.width) < 0.01 * width)
-    return new, settled
+    shares = np.abs(step[:5]) / error[:5]
+    return new, max(float(shares.max()), abs(width - outline.width) / width / WIDTH_STEP)
