@@ -14,7 +14,7 @@ from reconstruct.measurement.disk.sectors import MIN_WIDTH, Edges, Outline, tail
 
 ELLIPTICITY_SPREAD = 0.03
 """Prior rms of each part of the ellipticity: projector lenses leave a few percent at most."""
-SCATTER_SHARE = 0.002
+SCATTER_SHARE = 0.0007
 """Scatter of edges over the radius that is expected."""
 WIDTH_STEP = 0.3
 """Share of the width that a step of it is compared with."""
@@ -24,8 +24,8 @@ ARCS = 8
 
 class Fit(NamedTuple):
     """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``shift`` [s] of each sector's edge beyond it; the
-    weights [s] of sectors; the last ``step`` over its error (a width's over `WIDTH_STEP` of it); rms ``scatter`` in pixels beyond counting; of left-out arcs the
-    deviation from what the others say, [k], and its standard error, [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
+    weights [s] of sectors; the last ``step`` over its error (a width's over `WIDTH_STEP` of it); the ``scatter`` in pixels beyond counting; the deviation of
+    left-out arcs from what the others say, [k], and its standard error, [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
 
     outline: Outline
     covariance: np.ndarray
@@ -78,7 +78,7 @@ def fit_outline(edges: Edges, outline: Outline, shift: np.ndarray, moving: bool)
     covariance = np.einsum("s,spq->pq", shares, [solution.covariance for solution in solutions])
     covariance += np.einsum("s,sp,sq->pq", shares, deviations, deviations)
     residual = values - np.einsum("spk,k->sp", rows, parameters)
-    scatter = float(np.sqrt(shares @ sizes**2))
+    scatter = float(shares @ sizes)
     weights = np.einsum("s,snpq->npq", shares, [solution.weights for solution in solutions])
     covariance = covariance * _correlation(residual[:, 0] * np.sqrt(weights[:, 0, 0]))
     kept = np.zeros(len(use))

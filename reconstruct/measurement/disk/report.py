@@ -17,7 +17,7 @@ KIND = "disk"
 NAMES = ("radius", "centre_x", "centre_y", "ellipse_a", "ellipse_b", "edge", "semiangle", "camera_length")
 UNITS = ("pixel", "pixel", "pixel", "1", "1", "pixel", "radian", "angstrom")
 PRINCIPAL = ("radius", "centre_x", "centre_y")
-MODEL_ERROR = 0.02
+MODEL_ERROR = 0.015
 """Pixels that places are off because real edges are no error functions and pixels no points."""
 MAX_EDGE_ERROR = 0.3
 """Standard error of the edge's width over the width from which it is not determined."""
@@ -48,8 +48,8 @@ def report(
     """The measurement, out of what was ``seen`` of the pattern and ``fitted`` to it."""
     outline, fit = fitted.fit.outline, fitted.fit
     arcs = float(np.mean((fit.arc_deviation / fit.arc_error) ** 2)) if len(fit.arc_error) > 3 else 1.0
-    # arcs that lie farther off what the others say than their errors make all errors larger
-    covariance = fit.covariance * max(arcs, 1.0)
+    # arcs that lie farther off what the others say than chance puts them make all errors larger
+    covariance = fit.covariance * (arcs if arcs > 1.0 + 2.0 * np.sqrt(2.0 / max(len(fit.arc_error), 1)) else 1.0)
     covariance = covariance + MODEL_ERROR**2 * np.diag([1.0, 1.0, 1.0, outline.radius**-2, outline.radius**-2])
     angles = angles_of(outline.radius, float(np.sqrt(covariance[0, 0])), scale)
     sizes = np.diag([outline.radius, *angles.mean])
