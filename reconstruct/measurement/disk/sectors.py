@@ -8,6 +8,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import trim_mean
 
 from reconstruct.measurement.disk.profile import edge_profile
 
@@ -17,6 +18,8 @@ SECTOR_ELECTRONS = 250.0
 """Electrons of a sector, at least."""
 MIN_SECTORS, MAX_SECTORS = 8, 180
 LEVEL_STEPS = 5
+FAR_SHARE = 1e-3
+"""Share of the inside's level below which a pixel is well outside."""
 SLOPE_SPREAD = 0.5
 """Prior rms of the slope inside and outside: share of the level by which it changes across the ring."""
 TAIL_FREEDOM, TAIL_START = 3.0, 9.0
@@ -172,7 +175,10 @@ def _fit_levels(ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: floa
     mean = float(counts.mean())
     least = 1e-3 * mean + 1e-12
     sides = [ring.summed(counts * column) / np.maximum(ring.summed(column), 1e-9) for column in columns[:2]]
-    around = max(float(np.median(sides[0])), 2.0 * least)
+    # what others share is the level well outside, where nothing of the disk is left
+    far = 1.0 * (columns[1] < FAR_SHARE)
+    outer = ring.summed(counts * far) / np.maximum(ring.summed(far), 1.0)
+    around = max(float(trim_mean(outer[ring.complete], 0.1)) if ring.complete.any() else 0.0, 2.0 * least)
     expected = np.array([around, 0.0, 0.0, 0.0])
     levels = np.stack(
         [np.maximum(sides[0], 0.1 * around), np.maximum(sides[1], least), *np.zeros((2, len(sides[0])))], 1
