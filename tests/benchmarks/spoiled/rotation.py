@@ -10,6 +10,7 @@ from scipy.ndimage import shift
 from tests.benchmarks.spoiled.sample import Sample
 from tests.synthetic.scans4d import Scanned, scanned
 from twin.records import Axis, Signal
+from twin.records.signals import Value
 
 PRINCIPAL: dict[str, float | None] = {"rotation": 2.0 * np.pi}
 SPOILINGS = {
@@ -75,7 +76,7 @@ def draw(seed: int, spoiling: str | None = None, strength: int = 0) -> Sample:
 def _claiming(patterns: np.ndarray) -> Signal:
     """``patterns`` as emtwin's own simulation, whose camera is not turned."""
     axes = tuple(Axis(name, size, 1.0, 0.0, None) for name, size in zip("yxvu", patterns.shape, strict=True))
-    raw = {"emtwin.scenario.name": "turned", "unit": "electrons"}
+    raw: dict[str, Value] = {"emtwin.scenario.name": "turned", "unit": "electrons"}
     return Signal(patterns, axes, "image-stack", "scan", "", "zarr", raw=raw)
 
 
