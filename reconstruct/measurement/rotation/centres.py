@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import rank_filter
+from scipy.ndimage import maximum_filter, rank_filter
 from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import splu
 
@@ -13,6 +13,8 @@ SPIKE_SIGMAS, SPIKE_ELECTRONS = 12.0, 20.0
 """A value is a spike that is so many of its pixel's standard deviations, and so many electrons, above the pixel's mean over the scan."""
 HOT_FACTOR = 3.0
 """Mean, or variance over the mean, of a camera pixel over the third largest around it from which it is hot."""
+DEAD_ELECTRONS = 50.0
+"""Electrons over the scan of a pixel near one that is dead."""
 MIN_CAMERA = 12
 """Pixels along a side of a camera whose hot pixels can be told from a beam."""
 MAX_MASKED = 0.5
@@ -61,7 +63,11 @@ def clean_patterns(patterns: np.ndarray) -> Cleaned:
     if hot.any():
         count = int(hot.sum())
         defects.append(Defect("hot pixels", count, "masked", f"{count} hot pixel{'s' * (count > 1)} of the camera"))
-    return Cleaned(counts, unknown | hot, tuple(defects))
+    dead = _dead(mean, int(np.prod(counts.shape[:2])), ~(unknown | hot))
+    if dead.any():
+        count = int(dead.sum())
+        defects.append(Defect("dead pixels", count, "masked", f"{count} dead pixel{'s' * (count > 1)} of the camera"))
+    return Cleaned(counts, unknown | hot | dead, tuple(defects))
 
 
 def _statistics(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +108,14 @@ def _hot(mean: np.ndarray, variance: np.ndarray, patterns: int, known: np.ndarra
     usual = rank_filter(scatter, -6, footprint=_neighbours(), mode="nearest")
     hot |= (scatter > HOT_FACTOR * np.maximum(usual, 1.0)) & (scatter > 5.0 * np.median(scatter))
     return hot & known
+
+
+def _dead(mean: np.ndarray, patterns: int, known: np.ndarray) -> np.ndarray:
+    """Camera pixels [ky, kx] that never count where those around them do."""
+    if min(mean.shape) < MIN_CAMERA:
+        return np.zeros(mean.shape, bool)
+    around = maximum_filter(np.where(known, mean, 0.0), size=5, mode="nearest") * patterns
+    return known & (mean == 0.0) & (around > DEAD_ELECTRONS)
 
 
 def _neighbours() -> np.ndarray:
