@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reconstruct.measurement.disk.checks import arc_check, profile_check
+from reconstruct.measurement.disk.checks import arc_check, profile_check, scatter_check
 from reconstruct.measurement.disk.motion import (
     MOTION_ELLIPSE,
     MOTION_EVIDENCE,
@@ -20,8 +20,8 @@ from reconstruct.measurement.disk.motion import (
     with_motion,
 )
 from reconstruct.measurement.disk.outline import Fit, fit_outline
-from reconstruct.measurement.disk.report import no_disk, report
-from reconstruct.measurement.disk.search import Found, camera_noise, find_disk, is_saturated
+from reconstruct.measurement.disk.report import Seen, no_disk, report
+from reconstruct.measurement.disk.search import Found, camera_noise, find_disk, hot_pixels, is_saturated
 from reconstruct.measurement.disk.sectors import Edges, Outline, Ring, fit_edges, ring_of
 from reconstruct.measurement.disk.statements import Known, Scale
 from reconstruct.measurement.disk.width import fit_width
@@ -29,7 +29,11 @@ from reconstruct.measurement.measurement import Measurement
 
 MIN_ARC = 0.15
 """Share of the edge that must be in the frame."""
-ROUNDS = 12
+MIN_USABLE = 6
+"""Sectors that must have an edge."""
+SETTLED, NEARLY_SETTLED = 0.03, 0.3
+"""Steps over their errors that end the fit; and those that must be reached in the last round."""
+ROUNDS = 20
 """Times that edges and outline are fitted in turn, at most."""
 RING_SHARE, RING_PIXELS, RING_WIDTHS = 0.2, 6.0, 8.0
 """Half the width of the ring that is looked at: this share of the radius, this many pixels where that is more, and at most so many rms widths beyond them."""
@@ -40,17 +44,17 @@ MAX_WIDTH = 0.2
 
 
 class State(NamedTuple):
-    """An ``outline`` and the ``place`` [s] of its sectors' edges beyond it; whether it is known to a few widths (``near``), and whether it is ``moving``."""
+    """An ``outline`` and the ``shift`` [s] of its sectors' edges beyond it; whether it is known to a few widths (``near``), and whether it is ``moving``."""
 
     outline: Outline
-    place: np.ndarray
+    shift: np.ndarray
     near: bool
     moving: bool
 
     def placed(self, ring: Ring) -> np.ndarray:
-        """``place`` for the sectors of ``ring``; none where there are others."""
+        """``shift`` for the sectors of ``ring``; none where there are others."""
         sectors = len(ring.azimuth)
-        return self.place if len(self.place) == sectors else np.zeros(sectors)
+        return self.shift if len(self.shift) == sectors else np.zeros(sectors)
 
 
 class Fitted(NamedTuple):
@@ -91,15 +95,19 @@ def measure_disk(
         reason = "the disk is saturated: where its intensity falls to half, which is its edge, cannot be seen"
         return no_disk(filled.shape, scale, reason, total, disk)
     electron, floor = camera_noise(filled, known, disk)
-    fitted = _fit(filled, known, disk, electron, floor)
+    hot = hot_pixels(filled, known, electron, floor)
+    known = known & ~hot
+    fitted = _fit(np.where(hot, 0.0, filled), known, disk, electron, floor)
     if isinstance(fitted, str):
         return no_disk(filled.shape, scale, fitted, total, disk)
     noise = max(fitted.edges.dispersion, 1.0) if counting else fitted.edges.dispersion
     checks = (
         profile_check(fitted.ring, fitted.edges, fitted.fit, noise),
-        arc_check(fitted.fit, fitted.fit.outline),
+        arc_check(fitted.fit),
+        scatter_check(fitted.edges, fitted.fit),
     )
-    return report(filled, known, fitted, scale, total, checks, electron if counting else None)
+    seen = Seen(total, int(hot.sum()), disk.rival, electron if counting else None)
+    return report(filled, known, fitted, scale, seen, checks)
 
 
 def ellipticity(measurement: Measurement) -> tuple[float, float]:
@@ -156,15 +164,15 @@ def _fit_rounds(
     def settle(state: State) -> State | str:
         for count in range(ROUNDS):
             ring, edges = look(state, state.near or count > 4)
-            if edges.usable.mean() < MIN_ARC:
+            if edges.usable.mean() < MIN_ARC or edges.usable.sum() < MIN_USABLE:
                 return (
                     f"only {100 * edges.usable.mean():.0f} % of the disk's edge is in the frame with contrast across it"
                 )
             fit = fit_outline(edges, state.outline, state.placed(ring), state.moving)
-            state = state._replace(outline=fit.outline, place=fit.place)
-            if fit.settled and count > 2:
-                break
-        return state._replace(near=True)
+            state = state._replace(outline=fit.outline, shift=fit.shift)
+            if fit.step < (SETTLED if count < ROUNDS - 1 else NEARLY_SETTLED) and count > 2:
+                return state._replace(near=True)
+        return "no outline of the disk settles: its edge may be hidden, or it is no disk; use a part of the pattern, or mask what covers the edge (--mask)"
 
     def look(state: State, near: bool) -> tuple[Ring, Edges]:
         ring = ring_of(filled, known, state.outline, _half_width(state.outline, near), electron)
@@ -185,15 +193,14 @@ def _fit_rounds(
             continue
         moved_ring, moved_edges = look(moved, True)
         evidence, _ = motion_evidence(moved_edges, moved.outline, moved.placed(moved_ring))
-        chance = 1.0 - 4.0 * np.sqrt(2.0 / len(moved_ring.counts))
-        if evidence > MOTION_EVIDENCE and moved_edges.dispersion < chance * edges.dispersion:
+        if evidence > MOTION_EVIDENCE and moved_edges.dispersion < edges.dispersion:
             settled, edges = moved, moved_edges
     outline = settled.outline
     if outline.width > MAX_WIDTH * outline.radius:
         return f"what falls off is no disk's edge: it is spread over {outline.width:.3g} pixels rms, for a radius of {outline.radius:.3g}"
     ring, edges = look(settled, True)
     fit = fit_outline(edges, outline, settled.placed(ring), settled.moving)
-    fit = fit._replace(outline=outline, place=settled.placed(ring))
+    fit = fit._replace(outline=outline, shift=settled.placed(ring))
     width = fit_width(ring, edges, fit, floor, electron)
     return Fitted(ring, edges, width.fit, (width.mean, width.std), float(edges.usable.mean()))
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from reconstruct.measurement.disk.sectors import MIN_WIDTH, Edges, Outline, tail_factor
 
-MOTION_EVIDENCE = 20.0
-"""Squared standard deviations of two numbers from which a motion is told: by chance once in 20,000."""
+MOTION_EVIDENCE = 12.0
+"""Squared standard deviations of two numbers from which a motion is told: by chance once in 400."""
 MOTION_ELLIPSE = 0.015
 """Ellipticity from which a motion is tried in its place."""
 MIN_MOTION_SHARE = 0.15
@@ -43,7 +43,7 @@ def motion_for_ellipse(outline: Outline) -> Outline:
     return dataclasses.replace(round_, motion=(length * np.cos(angle), length * np.sin(angle)))
 
 
-def motion_evidence(edges: Edges, outline: Outline, place: np.ndarray) -> tuple[float, tuple[float, float]]:
+def motion_evidence(edges: Edges, outline: Outline, shift: np.ndarray) -> tuple[float, tuple[float, float]]:
     """(squared standard deviations from none, (x, y) in pixels) of the motion that the sectors' widths tell; 0 and none for one that is too short to matter."""
     use = edges.usable
     if use.sum() < 12:

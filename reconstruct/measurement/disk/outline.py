@@ -1,7 +1,7 @@
 """One outline through the edges of all sectors: ellipse, width, and the motion that smears it, with the scatter of edges beyond counting learnt.
 
-Lines and other disks of a crystal move the edges of some sectors: their scatter has a size of its own, by restricted likelihood (Patterson & Thompson, Biometrika
-58, 545, 1971), and the tails of a t distribution.
+Lines and other disks of a crystal move the edges of some sectors: their scatter has a size of its own, by restricted likelihood (Patterson & Thompson,
+Biometrika 58, 545, 1971), and the tails of a t distribution.
 """
 
 import dataclasses
@@ -14,23 +14,25 @@ from reconstruct.measurement.disk.sectors import MIN_WIDTH, Edges, Outline, tail
 
 ELLIPTICITY_SPREAD = 0.03
 """Prior rms of each part of the ellipticity: projector lenses leave a few percent at most."""
-SCATTER_SHARE = 0.002
+SCATTER_SHARE = 0.0007
 """Scatter of edges over the radius that is expected."""
+WIDTH_STEP = 0.3
+"""Share of the width that a step of it is compared with."""
 ARCS = 8
 """Arcs that are left out in turn."""
 
 
 class Fit(NamedTuple):
-    """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``place`` [s] of each sector's edge beyond it; weights
-    [s] of sectors; whether all is ``settled``; rms ``scatter`` in pixels beyond counting; of left-out arcs the deviation from what the others say, [k], its
-    standard error [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
+    """The ``outline``; covariance [5, 5] of (radius, x, y, a, b) and variance of its edge's variance; the ``shift`` [s] of each sector's edge beyond it; the
+    weights [s] of sectors; the last ``step`` over its error (a width's over `WIDTH_STEP` of it); the ``scatter`` in pixels beyond counting; the deviation of
+    left-out arcs from what the others say, [k], and its standard error, [k]; precision [5, 5] of the ``prior`` of (radius, x, y, a, b)."""
 
     outline: Outline
     covariance: np.ndarray
     width_variance: float
-    place: np.ndarray
+    shift: np.ndarray
     weight: np.ndarray
-    settled: bool
+    step: float
     scatter: float
     arc_deviation: np.ndarray
     arc_error: np.ndarray
@@ -44,11 +46,11 @@ class _Solution(NamedTuple):
     weights: np.ndarray
 
 
-def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool) -> Fit:
-    """The outline that the usable ``edges`` of sectors tell, which lay ``place`` [s] beyond ``outline``; ``moving``: a motion may smear it."""
+def fit_outline(edges: Edges, outline: Outline, shift: np.ndarray, moving: bool) -> Fit:
+    """The outline that the usable ``edges`` of sectors tell, which lay ``shift`` [s] beyond ``outline``; ``moving``: a motion may smear it."""
     use = edges.usable
     azimuth = edges.azimuth[use]
-    values = edges.step[use] + np.stack([place[use], np.zeros(use.sum())], axis=1)
+    values = edges.step[use] + np.stack([shift[use], np.zeros(use.sum())], axis=1)
     noise = np.linalg.inv(edges.information[use]) * edges.dispersion
     rows = _rows(azimuth, outline, moving)
     prior = np.zeros((rows.shape[2],) * 2)
@@ -76,7 +78,7 @@ def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool)
     covariance = np.einsum("s,spq->pq", shares, [solution.covariance for solution in solutions])
     covariance += np.einsum("s,sp,sq->pq", shares, deviations, deviations)
     residual = values - np.einsum("spk,k->sp", rows, parameters)
-    scatter = float(np.sqrt(shares @ sizes**2))
+    scatter = float(shares @ sizes)
     weights = np.einsum("s,snpq->npq", shares, [solution.weights for solution in solutions])
     covariance = covariance * _correlation(residual[:, 0] * np.sqrt(weights[:, 0, 0]))
     kept = np.zeros(len(use))
@@ -85,7 +87,7 @@ def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool)
     kept[use] = residual[:, 0] * np.einsum(
         "k,kn->n", shares, sizes[:, None] ** 2 / (sizes[:, None] ** 2 + position_noise)
     )
-    new, settled = _moved(outline, parameters, np.sqrt(np.diag(covariance)), moving)
+    new, step = _moved(outline, parameters, np.sqrt(np.diag(covariance)), moving)
     weight = np.zeros(len(use))
     weight[use] = 1.0 / factor
     deviation, error = _left_out(azimuth, values, rows, weights, prior, pull)
@@ -96,9 +98,10 @@ def fit_outline(edges: Edges, outline: Outline, place: np.ndarray, moving: bool)
     if moving and new.motion != (0.0, 0.0):
         parts = parts_of(new)[0]
         row[6:8] = -parts / np.hypot(*parts)
-    width_variance = float(row @ covariance @ row) * max(spread, 1.0)
+    wider = residual[:, 1] * np.sqrt(weights[:, 1, 1])
+    width_variance = float(row @ covariance @ row) * max(spread, 1.0) * _correlation(wider)
     return Fit(
-        new, covariance[:5, :5], width_variance, kept, weight, settled, scatter, deviation, error, prior[:5, :5]
+        new, covariance[:5, :5], width_variance, kept, weight, step, scatter, deviation, error, prior[:5, :5]
     )  # fmt: skip
 
 
@@ -175,8 +178,8 @@ def _left_out(
     return np.array(deviations), np.array(errors)
 
 
-def _moved(outline: Outline, step: np.ndarray, error: np.ndarray, moving: bool) -> tuple[Outline, bool]:
-    """The outline after a step, no longer than what a step can tell, and whether it was short beside the errors."""
+def _moved(outline: Outline, step: np.ndarray, error: np.ndarray, moving: bool) -> tuple[Outline, float]:
+    """The outline after a step, no longer than what a step can tell, and how long it was beside the errors."""
     spread = np.sqrt(outline.width**2 + np.hypot(*outline.motion) ** 2 / 12.0)
     length = float(np.abs(step[0]) + np.hypot(step[1], step[2]) + outline.radius * np.hypot(step[3], step[4]))
     step = step.copy()
@@ -197,5 +200,5 @@ def _moved(outline: Outline, step: np.ndarray, error: np.ndarray, moving: bool) 
         width=width,
         motion=motion,
     )
-    settled = bool((np.abs(step[:5]) < 0.03 * error[:5]).all() and abs(width - outline.width) < 0.01 * width)
-    return new, settled
+    shares = np.abs(step[:5]) / error[:5]
+    return new, max(float(shares.max()), abs(width - outline.width) / width / WIDTH_STEP)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.fft import next_fast_len
 from scipy.ndimage import gaussian_filter, rank_filter
+from scipy.stats import trim_mean
 
 COARSE_PIXELS = 128
 """Pixels along a side of what the disk is first looked for in."""
@@ -14,6 +15,12 @@ MIN_RADIUS = 6.0
 """Pixels of the radius from which an edge can be fitted."""
 MIN_VISIBLE = 0.15
 """Share of a ring that must be in the frame."""
+MIN_RING = 8.0
+"""Coarse pixels of a ring that must be in the frame."""
+TRIMMED = 0.005
+"""Share of the lowest and of the highest pixels that a level is not made of."""
+HOT_SIGMAS = 8.0
+"""Standard deviations of counting above its neighbours from which a pixel is hot."""
 SATURATED_SHARE = 0.2
 """Share of the disk's pixels that read the very same, highest value in a saturated pattern."""
 MIN_CONTRAST = 8.0
@@ -21,11 +28,12 @@ MIN_CONTRAST = 8.0
 
 
 class Found(NamedTuple):
-    """A disk of ``radius`` about (``x``, ``y``) in pixels."""
+    """A disk of ``radius`` about (``x``, ``y``) in pixels; ``rival``: how strongly another disk of its size stands out elsewhere, over how strongly it does."""
 
     x: float
     y: float
     radius: float
+    rival: float = 0.0
 
 
 def despiked(counts: np.ndarray) -> np.ndarray:
@@ -37,32 +45,32 @@ def find_disk(filled: np.ndarray, known: np.ndarray) -> Found | str:
     """The disk in counts ``filled`` [ny, nx] where ``known``, to a few percent of its radius, or why there is none that can be fitted."""
     calm = despiked(filled)
     step = max(1, -(-max(filled.shape) // COARSE_PIXELS))
-    found = _ring_search(calm, known, step)
-    while found is not None and step > 1 and found.radius < FINE_RADIUS * step:
+    candidate = _ring_search(calm, known, step)
+    while candidate is not None and step > 1 and candidate.radius < FINE_RADIUS * step:
         step = max(1, step // 2)
         half = COARSE_PIXELS * step // 2
-        top, left = max(round(found.y) - half, 0), max(round(found.x) - half, 0)
+        top, left = max(round(candidate.y) - half, 0), max(round(candidate.x) - half, 0)
         part = (slice(top, top + 2 * half), slice(left, left + 2 * half))
         finer = _ring_search(calm[part], known[part], step)
         if finer is None:
             break
-        found = Found(finer.x + left, finer.y + top, finer.radius)
-    if found is None:
+        candidate = Found(finer.x + left, finer.y + top, finer.radius, finer.rival)
+    if candidate is None:
         return "no disk stands out: nothing falls outwards across a ring"
     y, x = np.mgrid[: filled.shape[0], : filled.shape[1]]
-    share = np.hypot(x - found.x, y - found.y) / found.radius
+    share = np.hypot(x - candidate.x, y - candidate.y) / candidate.radius
     inside, outside = calm[known & (share < 0.95) & (share > 0.5)], calm[known & (share > 1.05) & (share < 1.5)]
     if inside.size < 12 or outside.size < 12:
         return "no disk's edge is in the frame"
     error = np.sqrt(inside.var() / inside.size + outside.var() / outside.size + 1e-300)
     if (inside.mean() - outside.mean()) / error < MIN_CONTRAST or inside.mean() < 1.2 * outside.mean():
         return "no disk stands out of what is around it: it is empty, or there are too few electrons"
-    if found.radius < MIN_RADIUS:
+    if candidate.radius < MIN_RADIUS:
         return (
-            f"the disk has a radius of about {found.radius:.1f} pixels, too small to fit its edge: "
+            f"the disk has a radius of about {candidate.radius:.1f} pixels, too small to fit its edge: "
             f"{MIN_RADIUS:.0f} pixels would do (a longer camera length, or less binning)"
         )
-    return found
+    return candidate
 
 
 def _ring_search(counts: np.ndarray, known: np.ndarray, step: int) -> Found | None:
@@ -82,24 +90,29 @@ def _ring_search(counts: np.ndarray, known: np.ndarray, step: int) -> Found | No
     fall = [np.where(clear, gradient, 0.0) for gradient in np.gradient(-root_counts)]
     size = tuple(int(next_fast_len(2 * count) or 2 * count) for count in (ny, nx))
     spectra = [np.fft.rfft2(array, size) for array in (*fall, 1.0 * clear)]
+    # kernels lie about the first pixel; centres may be half a frame beyond each side of it
     y, x = np.meshgrid(*(np.fft.fftfreq(count) * count for count in size), indexing="ij")
+    centre_y, centre_x = np.where(y < -0.5 * ny, y + size[0], y), np.where(x < -0.5 * nx, x + size[1], x)
     distance = np.maximum(np.hypot(x, y), 1e-9)
-    best = (0.0, 0.0, 0.0, 0.0)
-    for radius in np.geomspace(1.5, 0.95 * max(ny, nx), 66):
+    best, scores = (0.0, 0.0, 0.0, 0.0), np.zeros(size)
+    for radius in np.geomspace(2.0, 0.95 * max(ny, nx), 66):
         ring = np.exp(-0.5 * ((distance - radius) / max(0.7, 0.025 * radius)) ** 2)
         kernels = [np.fft.rfft2(kernel) for kernel in (ring * y / distance, ring * x / distance, ring)]
         down, across, seen = (
             np.fft.irfft2(spectrum * kernel.conj(), size) for spectrum, kernel in zip(spectra, kernels, strict=True)
         )
-        visible = seen > MIN_VISIBLE * ring.sum()
+        visible = seen > max(MIN_VISIBLE * ring.sum(), MIN_RING)
         score = np.where(visible, (down + across) / np.sqrt(np.maximum(seen, 1e-9)), 0.0)
         index = np.unravel_index(int(np.argmax(score)), size)
         if score[index] > best[0]:
-            best = (float(score[index]), float(x[index]), float(y[index]), float(radius))
-    _, x0, y0, radius = best
+            best = (float(score[index]), float(centre_x[index]), float(centre_y[index]), float(radius))
+            scores = score
+    highest, x0, y0, radius = best
     if radius == 0.0:
         return None
-    return Found((x0 + 0.5) * step - 0.5, (y0 + 0.5) * step - 0.5, radius * step)
+    elsewhere = np.hypot(centre_x - x0, centre_y - y0) > max(1.2 * radius, 3.0)
+    rival = float(scores[elsewhere].max(initial=0.0)) / highest
+    return Found((x0 + 0.5) * step - 0.5, (y0 + 0.5) * step - 0.5, radius * step, rival)
 
 
 def is_saturated(filled: np.ndarray, known: np.ndarray, disk: Found) -> bool:
@@ -127,8 +140,15 @@ def camera_noise(filled: np.ndarray, known: np.ndarray, disk: Found) -> tuple[fl
             variances.append(0.0)
             continue
         squares = np.sort(second[ring] ** 2)
-        levels.append(max(float(np.mean(filled[:-1, :-1][ring])), 0.0))
+        levels.append(max(float(trim_mean(filled[:-1, :-1][ring], TRIMMED)), 0.0))
         # hot pixels and lines of a crystal are among the largest 2 %; of normal noise the others have 0.873 of the variance
         variances.append(float(squares[: max(int(0.98 * len(squares)), 1)].mean()) / 0.873)
     electron = variances[0] / levels[0] if levels[0] > 0.0 and variances[0] > 0.0 else 1.0
     return electron, max(variances[1] / electron - levels[1], 0.0)
+
+
+def hot_pixels(filled: np.ndarray, known: np.ndarray, electron: float, floor: float) -> np.ndarray:
+    """Pixels [ny, nx] far above the third largest of their 3 x 3, in units of the camera's noise as `camera_noise` gives it."""
+    calm = despiked(filled)
+    noise = np.sqrt(electron * (np.maximum(calm, 0.0) + floor + electron))
+    return known & (filled > calm + HOT_SIGMAS * noise)

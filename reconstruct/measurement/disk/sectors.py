@@ -1,13 +1,14 @@
 """The ring about a disk's edge in sectors, each with levels and slopes of its own, and what each says of the place and the width of the edge.
 
-Levels are fitted with the edge where it is thought to be; where it is instead follows from the likelihood's slope and curvature there (Fisher scoring), with what
-the levels take of both removed. Sectors of few electrons thereby add up to the likelihood of one common edge: none follows its own noise.
+Levels are fitted with the edge where it is thought to be; where it is instead follows from the likelihood's slope and curvature there (Fisher scoring),
+with what the levels take of both removed. Sectors of few electrons thereby add up to the likelihood of one common edge: none follows its own noise.
 """
 
 import dataclasses
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import trim_mean
 
 from reconstruct.measurement.disk.profile import edge_profile
 
@@ -17,6 +18,8 @@ SECTOR_ELECTRONS = 250.0
 """Electrons of a sector, at least."""
 MIN_SECTORS, MAX_SECTORS = 8, 180
 LEVEL_STEPS = 5
+FAR_SHARE = 1e-3
+"""Share of the inside's level below which a pixel is well outside."""
 SLOPE_SPREAD = 0.5
 """Prior rms of the slope inside and outside: share of the level by which it changes across the ring."""
 TAIL_FREEDOM, TAIL_START = 3.0, 9.0
@@ -31,7 +34,7 @@ MIN_CONTRAST = 1.2
 
 @dataclasses.dataclass(frozen=True)
 class Outline:
-    """An edge at radius (1 + a cos 2phi + b sin 2phi) about (x, y), of rms ``width``, which a motion (x, y) in pixels smears: along it wholly, across it not."""
+    """An edge at radius (1 + a cos 2phi + b sin 2phi) about (x, y), of rms ``width``, which a motion (x, y) in pixels smears: most where it faces along it."""
 
     radius: float
     x: float
@@ -75,8 +78,8 @@ class Ring:
 
 class Edges(NamedTuple):
     """Of each sector [s] at ``azimuth``: ``step`` [s, 2], by how much the edge lies farther out and its variance is larger than was assumed; the
-    ``information`` [s, 2, 2] of both for counts of one electron; which are ``usable``; the ``contrast`` [s]; minus log likelihood ``cost`` [s]; and of each pixel
-    the ``model`` [n]. ``dispersion`` is the variance of counts over their mean."""
+    ``information`` [s, 2, 2] of both for counts of one electron; which are ``usable``; the ``contrast`` [s]; minus log likelihood ``cost`` [s]; and of each
+    pixel the ``model`` [n]. ``dispersion`` is the variance of counts over their mean."""
 
     azimuth: np.ndarray
     step: np.ndarray
@@ -117,18 +120,18 @@ def ring_of(filled: np.ndarray, known: np.ndarray, outline: Outline, half_width:
         complete &= np.bincount(sector[near], minlength=sectors) > 0.15 * MIN_KNOWN * expected
     starts = np.searchsorted(sector[order], np.arange(sectors + 1))
     middle = (np.arange(sectors) + 0.5) / sectors * 2.0 * np.pi - np.pi
-    index = np.ravel_multi_index((y[inside][order], x[inside][order]), filled.shape)
+    index = y[inside][order] * filled.shape[1] + x[inside][order]
     return Ring(counts[order], offset[order], sector[order], starts, middle, complete, index, half_width)
 
 
-def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, electron: float) -> Edges:
-    """What each sector says, with its edge ``place`` [s] pixels beyond the outline.
+def fit_edges(ring: Ring, outline: Outline, shift: np.ndarray, floor: float, electron: float) -> Edges:
+    """What each sector says, with its edge ``shift`` [s] pixels beyond the outline.
 
     ``floor``: counts whose noise is that of a pixel without electrons, ``electron``: counts of one.
     """
     azimuth = ring.azimuth[ring.sector]
     share, density, change = edge_profile(
-        ring.offset - place[ring.sector], outline.width, outline.motion_across(azimuth)
+        ring.offset - shift[ring.sector], outline.width, outline.motion_across(azimuth)
     )
     depth = np.clip(ring.offset / ring.half_width, -1.0, 1.0)
     columns = np.stack([1.0 - share, share, np.minimum(depth, 0.0) * share, np.maximum(depth, 0.0) * (1.0 - share)])
@@ -157,8 +160,8 @@ def fit_edges(ring: Ring, outline: Outline, place: np.ndarray, floor: float, ele
 
 
 class _Levels(NamedTuple):
-    """Levels (outside, inside, change inwards, change outwards) [s, 4], the ``model`` [n], the inverse of the levels' information [s, 4, 4], the ``score`` [s, 4]
-    that is left where they are, and what they add to minus log likelihood, ``cost`` [s]."""
+    """Levels (outside, inside, change inwards, change outwards) [s, 4], the ``model`` [n], the inverse of the levels' information [s, 4, 4], the ``score``
+    [s, 4] that is left where they are, and what they add to minus log likelihood, ``cost`` [s]."""
 
     levels: np.ndarray
     model: np.ndarray
@@ -172,7 +175,10 @@ def _fit_levels(ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: floa
     mean = float(counts.mean())
     least = 1e-3 * mean + 1e-12
     sides = [ring.summed(counts * column) / np.maximum(ring.summed(column), 1e-9) for column in columns[:2]]
-    around = max(float(np.average(sides[0], weights=np.maximum(ring.summed(columns[0]), 1e-9))), 2.0 * least)
+    # what others share is the level well outside, where nothing of the disk is left
+    far = 1.0 * (columns[1] < FAR_SHARE)
+    outer = ring.summed(counts * far) / np.maximum(ring.summed(far), 1.0)
+    around = max(float(trim_mean(outer[ring.complete], 0.1)) if ring.complete.any() else 0.0, 2.0 * least)
     expected = np.array([around, 0.0, 0.0, 0.0])
     levels = np.stack(
         [np.maximum(sides[0], 0.1 * around), np.maximum(sides[1], least), *np.zeros((2, len(sides[0])))], 1

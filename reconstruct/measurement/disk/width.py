@@ -16,6 +16,8 @@ TRIALS = 9
 """Widths that are tried."""
 SHARP_ERROR = 0.06
 """Standard error of the width over the width below which the outline is the same at all widths that are likely."""
+MAX_DISPERSION = 1.5
+"""Dispersion of counts over that of electrons up to which they follow the likelihood of counts."""
 OUTLINE_STEPS = 3
 """Steps of the outline at each width."""
 
@@ -33,6 +35,9 @@ def fit_width(ring: Ring, edges: Edges, fit: Fit, floor: float, electron: float)
     outline = fit.outline
     linear = float(np.sqrt(fit.width_variance)) / (2.0 * outline.width)
     relative = max(linear / outline.width, 0.01)
+    # of counts that scatter more than electrons do, sectors say more than the likelihood
+    if edges.dispersion > MAX_DISPERSION * electron:
+        relative = min(relative, 0.99 * SHARP_ERROR)
     if relative < SHARP_ERROR:
         widths = np.unique(np.maximum(outline.width * np.exp(relative * np.linspace(-4.0, 4.0, TRIALS)), MIN_WIDTH))
     else:
@@ -44,13 +49,13 @@ def fit_width(ring: Ring, edges: Edges, fit: Fit, floor: float, electron: float)
     for width in widths:
         trial, step, information = dataclasses.replace(outline, width=float(width)), np.zeros(5), np.eye(5)
         for _ in range(OUTLINE_STEPS if relative >= SHARP_ERROR else 0):
-            said = fit_edges(ring, trial, fit.place + rows @ step, floor, electron)
+            said = fit_edges(ring, trial, fit.shift + rows @ step, floor, electron)
             own = said.information[:, 0, 0] * weight
             # of the place alone, at this width
             score = weight * np.einsum("sq,sq->s", said.information[:, 0], said.step)
             information = (rows * own[:, None]).T @ rows + fit.prior
             step = step + np.linalg.solve(information, rows.T @ score - fit.prior @ (step + outline_parts(fit)))
-        said = fit_edges(ring, trial, fit.place + rows @ step, floor, electron)
+        said = fit_edges(ring, trial, fit.shift + rows @ step, floor, electron)
         shift = step + outline_parts(fit)
         costs.append(float(weight @ said.cost) + 0.5 * float(shift @ fit.prior @ shift))
         steps.append(step)
@@ -63,7 +68,7 @@ def fit_width(ring: Ring, edges: Edges, fit: Fit, floor: float, electron: float)
     density /= density.sum()
     mean = float(density @ fine)
     # sectors whose widths scatter more than counting says, and what a motion leaves open
-    std = max(float(np.sqrt(density @ (fine - mean) ** 2)), linear if relative < SHARP_ERROR else 0.0)
+    std = max(float(np.sqrt(density @ (fine - mean) ** 2)), linear)
     if relative < SHARP_ERROR:
         return Width(mean, std, fit)
     shares = np.array([np.interp(fine, widths, unit) @ density for unit in np.eye(len(widths))])
