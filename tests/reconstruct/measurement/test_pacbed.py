@@ -21,7 +21,7 @@ from twin.scattering.pacbed.patterns import Library, library
 ENERGY, ALPHA, SHAPE = 200e3, 10e-3, (56, 60)
 GEOMETRY = Geometry(1.1e-3, rotation=0.1, rotation_error=0.01)
 CAMERA = Camera(mtf=Mixture(gaussians=((1.0, 1.2),)), ntf=Mixture(floor=1.0))
-EXACT = ModelError(relative=0.003, grain=1e-4, edge=0.01, surface=1e-3, deep=1e-6, lean=1e-6)
+EXACT = ModelError(relative=0.003, grain=1e-4, edge=0.01, surface=1e-3, deep=1e-6, lean=1e-6, narrow=1e-3)
 """For data of the model itself."""
 
 
