@@ -12,7 +12,6 @@ from jaxtyping import Float
 
 from twin.checks import positive
 
-
 NARROW = 25e-3
 """Radian from the beam within which too few disks overlap to tell a crystal's thickness from its thermal motion."""
 
@@ -24,8 +23,8 @@ class ModelError:
 
     What no misfit shows: ``surface`` (angstrom), by how much amorphous or damaged faces make a crystal seem thicker or thinner; ``deep``, the relative error of
     scattering that thickness makes up for; and ``lean`` (angstrom), by how much atoms at one face may stand beside where a tilt alone would put them. All
-    three are the likeliest for what fits to other code's patterns of six specimens of two crystals are off by. ``narrow`` (angstrom): what comes to ``surface`` where
-    less than `NARROW` radian of the pattern are fitted, which confuses thickness with thermal motion and camera length: the mean of ten specimens.
+    three are the likeliest for what fits to other code's patterns of six specimens of two crystals are off by. ``narrow`` (angstrom)
+    comes to ``surface`` where less than `NARROW` radian of the pattern are fitted: the mean of ten specimens.
     """
 
     relative: float = 0.02
