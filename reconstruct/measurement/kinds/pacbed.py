@@ -34,6 +34,8 @@ CONFIGURATIONS = 4
 """Frozen phonon configurations of a library's diffuse scattering."""
 MAX_KEPT = 1 << 29
 """Bytes of the libraries that are kept."""
+SPECKLE = 0.3
+"""Relative error of a simulated pattern with one column of cells in one frozen configuration: of SrTiO3, 8 nm thick; as the root of their number falls."""
 LEAST_ENERGY = 20e3
 """eV of the electrons."""
 BEYOND, THICKEST = 2.5, 1000.0
@@ -100,7 +102,7 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     ]
     step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
     sizes = (slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt)
-    error = dataclasses.replace(ModelError(), lean=math.hypot(ModelError().lean, _frozen_lean(recording, cell)))
+    error = _with_frozen_phonons(ModelError(), recording, cell)
     options: dict[str, Any] = {
         "thickness": thickness_prior, "tilt": tilt, "tilt_error": tilt_error, "error": error, "precision": inputs.positive("precision"),
     }  # fmt: skip
@@ -139,12 +141,15 @@ def _if_thicker(measurement: Measurement, deeper: Measurement, searched: float) 
     )
 
 
-def _frozen_lean(recording: Recording, cell: Specimen) -> float:
-    """Angstrom by which the columns of a simulation with few frozen configurations lean at random between their faces: they are all that the electrons of a
-    pattern meet, where those of a real one meet as many as they are."""
+def _with_frozen_phonons(error: ModelError, recording: Recording, cell: Specimen) -> ModelError:
+    """``error`` and that of a simulation with few frozen configurations: their columns are all that the electrons of a pattern meet, where those of a real
+    one meet as many as they are. They lean at random between their faces, and diffuse scattering has speckles."""
     configurations = recording.provenance_number("scenario.specimen.phonons.configurations")
-    repeats = [recording.provenance_number(f"cell.repeats.{axis}") for axis in range(3)]
-    if configurations is None or any(count is None for count in repeats):
-        return 0.0
-    across, deep = float(np.prod([count or 1.0 for count in repeats[:2]])), repeats[2] or 1.0
-    return math.sqrt(float(np.mean(cell.u2)) * 12.0 / deep / (across * configurations))
+    x, y, z = (recording.provenance_number(f"cell.repeats.{axis}") for axis in range(3))
+    if configurations is None or x is None or y is None or z is None:
+        return error
+    columns = x * y * configurations
+    lean = math.sqrt(float(np.mean(cell.u2)) * 12.0 / z / columns)
+    return dataclasses.replace(
+        error, lean=math.hypot(error.lean, lean), relative=math.hypot(error.relative, SPECKLE / math.sqrt(columns))
+    )
