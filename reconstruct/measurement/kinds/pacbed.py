@@ -102,7 +102,7 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     ]
     step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
     sizes = (slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt)
-    error = _with_frozen_phonons(ModelError(), recording, cell)
+    error = with_frozen_phonons(ModelError(), recording, cell)
     options: dict[str, Any] = {
         "thickness": thickness_prior, "tilt": tilt, "tilt_error": tilt_error, "error": error, "precision": inputs.positive("precision"),
     }  # fmt: skip
@@ -118,7 +118,7 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
                 "error": dataclasses.replace(error, relative=COARSER * error.relative),
                 "precision": 1.0,
             }
-            measurement = _if_thicker(
+            measurement = if_thicker(
                 measurement, measure_pacbed(data, deeper, geometry, Camera(), **coarse), max_thickness
             )
     except ValueError as error_:
@@ -128,7 +128,7 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     return RecordedMeasurement("pacbed", (recording,), measurement, claims)
 
 
-def _if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -> Measurement:
+def if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -> Measurement:
     """A ``measurement`` that does not fit, of thicknesses up to ``searched`` angstrom; undetermined for that where a coarse and ``deeper`` one fits far better
     beyond."""
     size, coarse = (one.checks[0].value if one.checks else math.inf for one in (measurement, deeper))
@@ -141,7 +141,7 @@ def _if_thicker(measurement: Measurement, deeper: Measurement, searched: float) 
     )
 
 
-def _with_frozen_phonons(error: ModelError, recording: Recording, cell: Specimen) -> ModelError:
+def with_frozen_phonons(error: ModelError, recording: Recording, cell: Specimen) -> ModelError:
     """``error`` and that of a simulation with few frozen configurations: their columns are all that the electrons of a pattern meet, where those of a real
     one meet as many as they are. They lean at random between their faces, and diffuse scattering has speckles."""
     configurations = recording.provenance_number("scenario.specimen.phonons.configurations")
