@@ -84,9 +84,8 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     thickness_prior = None
     if inputs.known.thickness is not None:
         depth, depth_error = inputs.pair("thickness")
-        middle, error = inputs.positive("thickness", depth), inputs.positive("thickness", depth_error)
-        thickness_prior = (middle, error)
-        max_thickness = max(max_thickness, middle + 3.0 * error)
+        thickness_prior = inputs.positive("thickness", depth), inputs.positive("thickness", depth_error)
+        max_thickness = max(max_thickness, thickness_prior[0] + 3.0 * thickness_prior[1])
     span = 0.5 * angle * min(data.shape)
     reach = min(span, max(2.0 * semiangle, LEAST_REACH)) + max_tilt
     if reach <= 1.1 * semiangle + max_tilt:
@@ -106,23 +105,21 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     options: dict[str, Any] = {
         "thickness": thickness_prior, "tilt": tilt, "tilt_error": tilt_error, "error": error, "precision": inputs.positive("precision"),
     }  # fmt: skip
+
+    def fitted(deepest: float, coarser: float, configurations: int, text: str, **changes: Any) -> Measurement:
+        made = _library(cell, (*sizes, deepest, coarser * step, configurations), tell)
+        tell(text, None)
+        return measure_pacbed(data, made, geometry, Camera(), **(options | changes))
+
     try:
-        pattern_library = _library(cell, (*sizes, max_thickness, step, CONFIGURATIONS), tell)
-        tell("fitting the pattern", None)
-        measurement = measure_pacbed(data, pattern_library, geometry, Camera(), **options)
+        measurement = fitted(max_thickness, 1.0, CONFIGURATIONS, "fitting the pattern")
         if measurement.outcome == NO_FIT and max_thickness < THICKEST:
+            rough = dataclasses.replace(error, relative=COARSER * error.relative)
             deepest = min(BEYOND * max_thickness, THICKEST)
-            deeper = _library(cell, (*sizes, deepest, COARSER * step, 1), tell)
-            tell("looking for a thicker crystal", None)
-            coarse = options | {
-                "error": dataclasses.replace(error, relative=COARSER * error.relative),
-                "precision": 1.0,
-            }
-            measurement = if_thicker(
-                measurement, measure_pacbed(data, deeper, geometry, Camera(), **coarse), max_thickness
-            )
-    except ValueError as error_:
-        raise from_twin(recording.name, error_, "") from error_
+            deeper = fitted(deepest, COARSER, 1, "looking for a thicker crystal", error=rough, precision=1.0)
+            measurement = if_thicker(measurement, deeper, max_thickness)
+    except ValueError as problem:
+        raise from_twin(recording.name, problem, "") from problem
     claimed = recording.claim("thickness")
     claims = () if claimed is None else (Claimed("thickness", claimed, "a thickness"),)
     return RecordedMeasurement("pacbed", (recording,), measurement, claims)
