@@ -125,8 +125,8 @@ def _cut(shares: np.ndarray, window: np.ndarray, tilt: np.ndarray, semiangle: fl
 
 def _linear(count: int) -> np.ndarray:
     """Linear interpolation [FINER (count - 1) + 1, count] to a lattice FINER times finer."""
-    place = np.arange(FINER * (count - 1) + 1) / FINER
-    return np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(count)[None, :])).astype(np.float32)
+    position = np.arange(FINER * (count - 1) + 1) / FINER
+    return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(count)[None, :])).astype(np.float32)
 
 
 def _plane_waves(seed: int, directions: np.ndarray, depths: list[int]) -> np.ndarray:

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def _library(cell: Specimen, sizes: tuple[Any, ...], tell: Tell) -> Library:
     key = hashlib.sha256(repr(made_of).encode()).digest()
     if key not in _kept:
         _kept[key] = library(cell, *sizes, progress=tell)
-        while len(_kept) > 1 and sum(one.nbytes for one in _kept.values()) > MAX_KEPT:
+        while len(_kept) > 1 and sum(kept.nbytes for kept in _kept.values()) > MAX_KEPT:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
     return _kept[key]
@@ -101,7 +102,7 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     ]
     step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
     sizes = (slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt)
-    error = with_frozen_phonons(ModelError(), recording, cell)
+    error = with_frozen_phonons(ModelError(), recording.provenance_number, cell)
     options: dict[str, Any] = {
         "thickness": thickness_prior, "tilt": tilt, "tilt_error": tilt_error, "error": error, "precision": inputs.positive("precision"),
     }  # fmt: skip
@@ -128,7 +129,7 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
 def if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -> Measurement:
     """A ``measurement`` that does not fit, of thicknesses up to ``searched`` angstrom; undetermined for that where a coarse and ``deeper`` one fits far better
     beyond."""
-    size, coarse = (one.checks[0].value if one.checks else math.inf for one in (measurement, deeper))
+    size, coarse = (fit.checks[0].value if fit.checks else math.inf for fit in (measurement, deeper))
     best = deeper.value("thickness")[0]
     if deeper.failed_checks or best <= searched or coarse > CLEARLY * size:
         return measurement
@@ -138,11 +139,11 @@ def if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -
     )
 
 
-def with_frozen_phonons(error: ModelError, recording: Recording, cell: Specimen) -> ModelError:
+def with_frozen_phonons(error: ModelError, number_of: Callable[[str], float | None], cell: Specimen) -> ModelError:
     """``error`` and that of a simulation with few frozen configurations: their columns are all that the electrons of a pattern meet, where those of a real
-    one meet as many as they are. They lean at random between their faces, and diffuse scattering has speckles."""
-    configurations = recording.provenance_number("scenario.specimen.phonons.configurations")
-    x, y, z = (recording.provenance_number(f"cell.repeats.{axis}") for axis in range(3))
+    one meet as many as they are. They lean at random between their faces, and diffuse scattering has speckles. ``number_of``: numbers of the provenance."""
+    configurations = number_of("scenario.specimen.phonons.configurations")
+    x, y, z = (number_of(f"cell.repeats.{axis}") for axis in range(3))
     if configurations is None or x is None or y is None or z is None:
         return error
     columns = x * y * configurations

@@ -125,8 +125,8 @@ def _opened(best: Explored, prior: Prior, starts: list[np.ndarray]) -> Explored:
     gain = best.maxima[0].cost - maxima[0].cost
     if gain < SURPRISE * (len(opened) - len(best.opened)):
         return best
-    found = _without_outliers(fit, maxima)
-    return found._replace(opened=opened, outliers=found.outliers | best.outliers)
+    cleaned = _without_outliers(fit, maxima)
+    return cleaned._replace(opened=opened, outliers=cleaned.outliers | best.outliers)
 
 
 def _without_outliers(fit: Fit, maxima: list[Maximum]) -> Explored:
@@ -144,8 +144,8 @@ def _starts(
     """Parameters with the ``total`` likeliest thicknesses and tilts in any of the ``geometries``, likeliest first."""
     starts = []
     for parameters in geometries:
-        found = candidates(frame, parameters, searched.electrons, searched.mask, searched.radius, STARTS_PER_GEOMETRY)
-        for likeness, thickness, (x, y) in found:
+        likely = candidates(frame, parameters, searched.electrons, searched.mask, searched.radius, STARTS_PER_GEOMETRY)
+        for likeness, thickness, (x, y) in likely:
             start = parameters.copy()
             start[:3] = thickness, x, y
             starts.append((likeness, start))
@@ -177,8 +177,8 @@ def _turned(frame: Frame, searched: Searched, theta: np.ndarray) -> list[np.ndar
     scored = []
     for turn in TURNS:
         parameters = _changed(theta, rotation=frame.geometry.rotation + turn)
-        found = candidates(frame, parameters, searched.electrons, searched.mask, searched.radius, 1)
-        scored += [(likeness, turn, parameters) for likeness, *_ in found]
+        likely = candidates(frame, parameters, searched.electrons, searched.mask, searched.radius, 1)
+        scored += [(likeness, turn, parameters) for likeness, *_ in likely]
     scored.sort(key=lambda item: -item[0])
     return [parameters for _, _, parameters in scored[:2]]
 
