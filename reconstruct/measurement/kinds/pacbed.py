@@ -148,6 +148,7 @@ def with_frozen_phonons(error: ModelError, number_of: Callable[[str], float | No
         return error
     columns = x * y * configurations
     lean = math.sqrt(float(np.mean(cell.u2)) * 12.0 / z / columns)
+    speckle = SPECKLE / math.sqrt(columns)
     return dataclasses.replace(
-        error, lean=math.hypot(error.lean, lean), relative=math.hypot(error.relative, SPECKLE / math.sqrt(columns))
-    )
+        error, lean=math.hypot(error.lean, lean), relative=math.hypot(error.relative, speckle), grain=math.hypot(error.grain, 0.5 * speckle)
+    )  # fmt: skip

@@ -85,8 +85,8 @@ def fit_checks(fit: Fit, maximum: Maximum) -> tuple[FitCheck, ...]:
         ),
         FitCheck(
             "misfit of single pixels", maximum.misfit, MAX_PIXEL_MISFIT,
-            f"single pixels differ by {np.sqrt(maximum.misfit):.1f} times what counting allows: hot or dead pixels, a camera that does not count, or a wrong "
-            "--gain; check --gain, or leave pixels out with --mask",
+            f"single pixels differ by {np.sqrt(maximum.misfit):.1f} times what counting allows: hot or dead pixels, a camera that does not count, a wrong "
+            "--gain, or a simulation of few frozen phonons; check --gain, or leave pixels out with --mask",
         ),
         FitCheck(
             "misfit of the worst block", worst, MAX_BLOCK_MISFIT,
