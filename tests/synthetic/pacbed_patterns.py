@@ -166,7 +166,8 @@ def _plane_waves(seed: int, directions: np.ndarray, depths: list[int]) -> np.nda
                 parametrization="kirkland", projection="infinite", exit_planes=exits,
             )  # fmt: skip
             tilts: Any = 1e3 * directions[batch] * step
-            out = abtem.PlaneWave(energy=ENERGY, tilt=tilts, normalize=False).multislice(potential, lazy=False).array
+            passed: Any = abtem.PlaneWave(energy=ENERGY, tilt=tilts, normalize=False).multislice(potential, lazy=False)
+            out = passed.array
             out = out.reshape(len(depths), len(batch), *out.shape[-2:])
             share = np.abs(np.fft.fft2(out)) ** 2 / (out.shape[-1] * out.shape[-2]) ** 2
             share = np.fft.fftshift(share, axes=(-2, -1)).swapaxes(-2, -1)
