@@ -23,8 +23,8 @@ POOR = 1.6
 """Times the expected error of a pattern from which a fit is looked into, and misfit of single pixels from which it is."""
 BINDING = 3.0
 """Standard deviations of a prior from which it binds."""
-SURPRISE = 4.0
-"""Evidence (natural logarithm) that each parameter which is opened must bring."""
+SURPRISE, RARE_SURPRISE = 4.0, 10.0
+"""Evidence (natural logarithm) that each parameter which is opened must bring: a stated one, and one of what is seldom there."""
 SHADOW_ROUNDS = 3
 """Fits beside a shadow, each with what adjoins it and is dark."""
 LESS = 0.8
@@ -123,10 +123,15 @@ def _opened(best: Explored, prior: Prior, starts: list[np.ndarray]) -> Explored:
     fit = Fit(old.frame, old.data, old.mask, widened(old.frame, prior, opened), old.error)
     maxima = find_maxima(fit, [loose.theta])
     gain = best.maxima[0].cost - maxima[0].cost
-    if gain < SURPRISE * (len(opened) - len(best.opened)):
+    if gain < _needed(opened) - _needed(best.opened):
         return best
     cleaned = _without_outliers(fit, maxima)
     return cleaned._replace(opened=opened, outliers=cleaned.outliers | best.outliers)
+
+
+def _needed(opened: tuple[str, ...]) -> float:
+    """Evidence that parameters must bring to be opened."""
+    return sum(SURPRISE if name in STATED else RARE_SURPRISE for name in opened)
 
 
 def _without_outliers(fit: Fit, maxima: list[Maximum]) -> Explored:
