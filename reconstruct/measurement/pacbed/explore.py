@@ -131,7 +131,7 @@ def _opened(best: Explored, prior: Prior, starts: list[np.ndarray]) -> Explored:
 
 def _needed(opened: tuple[str, ...]) -> float:
     """Evidence that parameters must bring to be opened."""
-    return sum(SURPRISE if name in STATED else RARE_SURPRISE for name in opened)
+    return sum((SURPRISE if name in STATED else RARE_SURPRISE for name in opened), 0.0)
 
 
 def _without_outliers(fit: Fit, maxima: list[Maximum]) -> Explored:
