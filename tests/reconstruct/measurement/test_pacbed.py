@@ -138,7 +138,7 @@ def test_a_pattern_of_the_right_crystal_passes_all_checks():
     assert not result.defects
 
 
-def counted(thickness: float, tilt: tuple[float, float], seed: int = 3, **others: float) -> np.ndarray:
+def counted(thickness: float, tilt: tuple[float, float], seed: int = 3, **others: Any) -> np.ndarray:
     return np.random.default_rng(seed).poisson(mean_image(thickness, tilt, **others)).astype(float)
 
 
@@ -190,7 +190,7 @@ def test_pixels_that_the_others_contradict_are_left_out():
     assert result.defects[0].count in (3, 4, 5)
 
 
-SPOILT = {
+SPOILT: dict[str, tuple[dict[str, Any], str, str]] = {
     "vacuum": ({"vacuum": 0.2}, "vacuum", "20%"),
     "descan": ({"spread.x": 3.0}, "descan", "pixels"),
     "blur": ({"spread.x": 2.5, "spread.y": 2.5}, "blur", "1.6 x 1.6"),
