@@ -125,8 +125,8 @@ def _cut(shares: np.ndarray, window: np.ndarray, tilt: np.ndarray, semiangle: fl
 
 def _linear(count: int) -> np.ndarray:
     """Linear interpolation [FINER (count - 1) + 1, count] to a lattice FINER times finer."""
-    place = np.arange(FINER * (count - 1) + 1) / FINER
-    return np.maximum(0.0, 1.0 - np.abs(place[:, None] - np.arange(count)[None, :])).astype(np.float32)
+    position = np.arange(FINER * (count - 1) + 1) / FINER
+    return np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(count)[None, :])).astype(np.float32)
 
 
 def _plane_waves(seed: int, directions: np.ndarray, depths: list[int]) -> np.ndarray:
@@ -166,7 +166,8 @@ def _plane_waves(seed: int, directions: np.ndarray, depths: list[int]) -> np.nda
                 parametrization="kirkland", projection="infinite", exit_planes=exits,
             )  # fmt: skip
             tilts: Any = 1e3 * directions[batch] * step
-            out = abtem.PlaneWave(energy=ENERGY, tilt=tilts, normalize=False).multislice(potential, lazy=False).array
+            passed: Any = abtem.PlaneWave(energy=ENERGY, tilt=tilts, normalize=False).multislice(potential, lazy=False)
+            out = passed.array
             out = out.reshape(len(depths), len(batch), *out.shape[-2:])
             share = np.abs(np.fft.fft2(out)) ** 2 / (out.shape[-1] * out.shape[-2]) ** 2
             share = np.fft.fftshift(share, axes=(-2, -1)).swapaxes(-2, -1)

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import hashlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ CONFIGURATIONS = 4
 """Frozen phonon configurations of a library's diffuse scattering."""
 MAX_KEPT = 1 << 29
 """Bytes of the libraries that are kept."""
+SPECKLE = 0.3
+"""Relative error of a simulated pattern with one column of cells in one frozen configuration: of SrTiO3, 8 nm thick; as the root of their number falls."""
 LEAST_ENERGY = 20e3
 """eV of the electrons."""
 BEYOND, THICKEST = 2.5, 1000.0
@@ -59,7 +62,7 @@ def _library(cell: Specimen, sizes: tuple[Any, ...], tell: Tell) -> Library:
     key = hashlib.sha256(repr(made_of).encode()).digest()
     if key not in _kept:
         _kept[key] = library(cell, *sizes, progress=tell)
-        while len(_kept) > 1 and sum(one.nbytes for one in _kept.values()) > MAX_KEPT:
+        while len(_kept) > 1 and sum(kept.nbytes for kept in _kept.values()) > MAX_KEPT:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
     return _kept[key]
@@ -82,9 +85,8 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     thickness_prior = None
     if inputs.known.thickness is not None:
         depth, depth_error = inputs.pair("thickness")
-        middle, error = inputs.positive("thickness", depth), inputs.positive("thickness", depth_error)
-        thickness_prior = (middle, error)
-        max_thickness = max(max_thickness, middle + 3.0 * error)
+        thickness_prior = inputs.positive("thickness", depth), inputs.positive("thickness", depth_error)
+        max_thickness = max(max_thickness, thickness_prior[0] + 3.0 * thickness_prior[1])
     span = 0.5 * angle * min(data.shape)
     reach = min(span, max(2.0 * semiangle, LEAST_REACH)) + max_tilt
     if reach <= 1.1 * semiangle + max_tilt:
@@ -100,36 +102,34 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     ]
     step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
     sizes = (slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt)
-    error = dataclasses.replace(ModelError(), lean=math.hypot(ModelError().lean, _frozen_lean(recording, cell)))
+    error = with_frozen_phonons(ModelError(), recording.provenance_number, cell)
     options: dict[str, Any] = {
         "thickness": thickness_prior, "tilt": tilt, "tilt_error": tilt_error, "error": error, "precision": inputs.positive("precision"),
     }  # fmt: skip
+
+    def fitted(deepest: float, coarser: float, configurations: int, text: str, **changes: Any) -> Measurement:
+        made = _library(cell, (*sizes, deepest, coarser * step, configurations), tell)
+        tell(text, None)
+        return measure_pacbed(data, made, geometry, Camera(), **(options | changes))
+
     try:
-        pattern_library = _library(cell, (*sizes, max_thickness, step, CONFIGURATIONS), tell)
-        tell("fitting the pattern", None)
-        measurement = measure_pacbed(data, pattern_library, geometry, Camera(), **options)
+        measurement = fitted(max_thickness, 1.0, CONFIGURATIONS, "fitting the pattern")
         if measurement.outcome == NO_FIT and max_thickness < THICKEST:
+            rough = dataclasses.replace(error, relative=COARSER * error.relative)
             deepest = min(BEYOND * max_thickness, THICKEST)
-            deeper = _library(cell, (*sizes, deepest, COARSER * step, 1), tell)
-            tell("looking for a thicker crystal", None)
-            coarse = options | {
-                "error": dataclasses.replace(error, relative=COARSER * error.relative),
-                "precision": 1.0,
-            }
-            measurement = _if_thicker(
-                measurement, measure_pacbed(data, deeper, geometry, Camera(), **coarse), max_thickness
-            )
-    except ValueError as error_:
-        raise from_twin(recording.name, error_, "") from error_
+            deeper = fitted(deepest, COARSER, 1, "looking for a thicker crystal", error=rough, precision=1.0)
+            measurement = if_thicker(measurement, deeper, max_thickness)
+    except ValueError as problem:
+        raise from_twin(recording.name, problem, "") from problem
     claimed = recording.claim("thickness")
     claims = () if claimed is None else (Claimed("thickness", claimed, "a thickness"),)
     return RecordedMeasurement("pacbed", (recording,), measurement, claims)
 
 
-def _if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -> Measurement:
+def if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -> Measurement:
     """A ``measurement`` that does not fit, of thicknesses up to ``searched`` angstrom; undetermined for that where a coarse and ``deeper`` one fits far better
     beyond."""
-    size, coarse = (one.checks[0].value if one.checks else math.inf for one in (measurement, deeper))
+    size, coarse = (fit.checks[0].value if fit.checks else math.inf for fit in (measurement, deeper))
     best = deeper.value("thickness")[0]
     if deeper.failed_checks or best <= searched or coarse > CLEARLY * size:
         return measurement
@@ -139,12 +139,16 @@ def _if_thicker(measurement: Measurement, deeper: Measurement, searched: float) 
     )
 
 
-def _frozen_lean(recording: Recording, cell: Specimen) -> float:
-    """Angstrom by which the columns of a simulation with few frozen configurations lean at random between their faces: they are all that the electrons of a
-    pattern meet, where those of a real one meet as many as they are."""
-    configurations = recording.provenance_number("scenario.specimen.phonons.configurations")
-    repeats = [recording.provenance_number(f"cell.repeats.{axis}") for axis in range(3)]
-    if configurations is None or any(count is None for count in repeats):
-        return 0.0
-    across, deep = float(np.prod([count or 1.0 for count in repeats[:2]])), repeats[2] or 1.0
-    return math.sqrt(float(np.mean(cell.u2)) * 12.0 / deep / (across * configurations))
+def with_frozen_phonons(error: ModelError, number_of: Callable[[str], float | None], cell: Specimen) -> ModelError:
+    """``error`` and that of a simulation with few frozen configurations: their columns are all that the electrons of a pattern meet, where those of a real
+    one meet as many as they are. They lean at random between their faces, and diffuse scattering has speckles. ``number_of``: numbers of the provenance."""
+    configurations = number_of("scenario.specimen.phonons.configurations")
+    x, y, z = (number_of(f"cell.repeats.{axis}") for axis in range(3))
+    if configurations is None or x is None or y is None or z is None:
+        return error
+    columns = x * y * configurations
+    lean = math.sqrt(float(np.mean(cell.u2)) * 12.0 / z / columns)
+    speckle = SPECKLE / math.sqrt(columns)
+    return dataclasses.replace(
+        error, lean=math.hypot(error.lean, lean), relative=math.hypot(error.relative, speckle), grain=math.hypot(error.grain, 0.5 * speckle)
+    )  # fmt: skip

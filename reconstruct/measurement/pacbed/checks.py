@@ -33,14 +33,14 @@ def outlying_pixels(fit: Fit, maximum: Maximum) -> np.ndarray:
     weighted = white - axes @ (shrinkage * (axes.T @ white))
     own = 1.0 - (axes**2) @ shrinkage
     away = np.abs(weighted) / np.sqrt(np.maximum(own, 1e-9))
-    found = np.zeros(fit.data.shape, bool)
+    outlying = np.zeros(fit.data.shape, bool)
     gain, counted = fit.frame.gains[fit.mask], maximum.expected[fit.mask]
     # single electrons where few are expected are no outliers
     far = np.abs(fit.data[fit.mask] - counted) > OUTLYING * np.sqrt(np.maximum(gain * counted, 0.0)) + FEW * gain
     outliers = far & (away > OUTLYING * max(1.0, 1.5 * float(np.median(away))))
     if 0 < outliers.sum() <= MAX_OUTLIERS * len(away):
-        found[fit.mask] = outliers
-    return found
+        outlying[fit.mask] = outliers
+    return outlying
 
 
 def block_misfits(fit: Fit, maximum: Maximum) -> np.ndarray:
@@ -85,8 +85,8 @@ def fit_checks(fit: Fit, maximum: Maximum) -> tuple[FitCheck, ...]:
         ),
         FitCheck(
             "misfit of single pixels", maximum.misfit, MAX_PIXEL_MISFIT,
-            f"single pixels differ by {np.sqrt(maximum.misfit):.1f} times what counting allows: hot or dead pixels, a camera that does not count, or a wrong "
-            "--gain; check --gain, or leave pixels out with --mask",
+            f"single pixels differ by {np.sqrt(maximum.misfit):.1f} times what counting allows: hot or dead pixels, a camera that does not count, a wrong "
+            "--gain, or a simulation of few frozen phonons; check --gain, or leave pixels out with --mask",
         ),
         FitCheck(
             "misfit of the worst block", worst, MAX_BLOCK_MISFIT,

@@ -17,16 +17,18 @@ from reconstruct.measurement.pacbed.prior import STATED, UNSEEN, Prior, widened
 from reconstruct.measurement.pacbed.search import candidates, centres, disk_ratio
 from reconstruct.measurement.pacbed.shadow import find_shadow, grown
 
-STARTS_PER_GEOMETRY, TOTAL_STARTS = 3, 9
-"""Starts for each possible geometry, and starts in all that are refined."""
+STARTS_PER_GEOMETRY, TOTAL_STARTS, LATER_STARTS = 3, 9, 3
+"""Starts for each possible geometry, starts in all that are refined, and of those in another geometry than the stated one."""
 POOR = 1.6
 """Times the expected error of a pattern from which a fit is looked into, and misfit of single pixels from which it is."""
 BINDING = 3.0
 """Standard deviations of a prior from which it binds."""
-SURPRISE = 4.0
-"""Evidence (natural logarithm) that each parameter which is opened must bring."""
+SURPRISE, RARE_SURPRISE = 4.0, 10.0
+"""Evidence (natural logarithm) that each parameter which is opened must bring: a stated one, and one of what is seldom there."""
 SHADOW_ROUNDS = 3
 """Fits beside a shadow, each with what adjoins it and is dark."""
+LESS = 0.8
+"""Of the error of a pattern, which a fit beside a shadow must have to go on."""
 TURNS = np.deg2rad(np.arange(-44.0, 46.0, 4.0))
 """Rotations beside the stated one that are tried."""
 
@@ -75,6 +77,8 @@ def explore(frame: Frame, data: np.ndarray, searched: Searched, prior: Prior, er
         beside = _improved(frame, data, part, prior, error)._replace(shadow=shadow)
         if not _fails(beside):
             return beside
+        if beside.maxima[0].relative > LESS * best.maxima[0].relative:
+            break
         expected = (beside.maxima[0].expected - float(frame.camera.dark)) / frame.gains
         shadow = grown(shadow, searched.electrons, expected, searched.mask)
     theta = best.maxima[0].theta
@@ -84,7 +88,9 @@ def explore(frame: Frame, data: np.ndarray, searched: Searched, prior: Prior, er
 def _improved(frame: Frame, data: np.ndarray, searched: Searched, prior: Prior, error: ModelError) -> Explored:
     """The fit as stated, or one that opens what the pattern contradicts."""
     first = Fit(frame, data, searched.mask, prior, error)
-    best = _without_outliers(first, find_maxima(first, _starts(frame, searched, _geometries(searched, prior))))
+    best = _without_outliers(
+        first, find_maxima(first, _starts(frame, searched, _geometries(searched, prior), TOTAL_STARTS))
+    )
     if not _poor(best, prior):
         return best
     theta = best.maxima[0].theta
@@ -117,10 +123,15 @@ def _opened(best: Explored, prior: Prior, starts: list[np.ndarray]) -> Explored:
     fit = Fit(old.frame, old.data, old.mask, widened(old.frame, prior, opened), old.error)
     maxima = find_maxima(fit, [loose.theta])
     gain = best.maxima[0].cost - maxima[0].cost
-    if gain < SURPRISE * (len(opened) - len(best.opened)):
+    if gain < _needed(opened) - _needed(best.opened):
         return best
-    found = _without_outliers(fit, maxima)
-    return found._replace(opened=opened, outliers=found.outliers | best.outliers)
+    cleaned = _without_outliers(fit, maxima)
+    return cleaned._replace(opened=opened, outliers=cleaned.outliers | best.outliers)
+
+
+def _needed(opened: tuple[str, ...]) -> float:
+    """Evidence that parameters must bring to be opened."""
+    return sum((SURPRISE if name in STATED else RARE_SURPRISE for name in opened), 0.0)
 
 
 def _without_outliers(fit: Fit, maxima: list[Maximum]) -> Explored:
@@ -132,17 +143,19 @@ def _without_outliers(fit: Fit, maxima: list[Maximum]) -> Explored:
     return Explored(cleaner, find_maxima(cleaner, [maximum.theta for maximum in maxima]), outliers, ())
 
 
-def _starts(frame: Frame, searched: Searched, geometries: list[np.ndarray]) -> list[np.ndarray]:
-    """Parameters with the likely thicknesses and tilts in each of the ``geometries``, likeliest first."""
+def _starts(
+    frame: Frame, searched: Searched, geometries: list[np.ndarray], total: int = LATER_STARTS
+) -> list[np.ndarray]:
+    """Parameters with the ``total`` likeliest thicknesses and tilts in any of the ``geometries``, likeliest first."""
     starts = []
     for parameters in geometries:
-        found = candidates(frame, parameters, searched.electrons, searched.mask, searched.radius, STARTS_PER_GEOMETRY)
-        for likeness, thickness, (x, y) in found:
+        likely = candidates(frame, parameters, searched.electrons, searched.mask, searched.radius, STARTS_PER_GEOMETRY)
+        for likeness, thickness, (x, y) in likely:
             start = parameters.copy()
             start[:3] = thickness, x, y
             starts.append((likeness, start))
     starts.sort(key=lambda item: -item[0])
-    return [start for _, start in starts[:TOTAL_STARTS]]
+    return [start for _, start in starts[:total]]
 
 
 def _geometries(searched: Searched, prior: Prior) -> list[np.ndarray]:
@@ -169,8 +182,8 @@ def _turned(frame: Frame, searched: Searched, theta: np.ndarray) -> list[np.ndar
     scored = []
     for turn in TURNS:
         parameters = _changed(theta, rotation=frame.geometry.rotation + turn)
-        found = candidates(frame, parameters, searched.electrons, searched.mask, searched.radius, 1)
-        scored += [(likeness, turn, parameters) for likeness, *_ in found]
+        likely = candidates(frame, parameters, searched.electrons, searched.mask, searched.radius, 1)
+        scored += [(likeness, turn, parameters) for likeness, *_ in likely]
     scored.sort(key=lambda item: -item[0])
     return [parameters for _, _, parameters in scored[:2]]
 

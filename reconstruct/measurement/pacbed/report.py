@@ -11,6 +11,7 @@ from reconstruct.measurement.pacbed.checks import fit_checks
 from reconstruct.measurement.pacbed.explore import Explored
 from reconstruct.measurement.pacbed.fit import Fit, Maximum
 from reconstruct.measurement.pacbed.model import INDEX, NAMES
+from reconstruct.measurement.pacbed.model_error import NARROW
 from reconstruct.measurement.pacbed.prior import STATED, Prior
 
 REPORTED = {
@@ -86,7 +87,9 @@ def _hidden_errors(fit: Fit, maximum: Maximum) -> np.ndarray:
     more = max(1.0, maximum.relative / (2.0 * error.relative))
     edge = error.edge * fit.frame.geometry.pixel / maximum.theta[INDEX["semiangle"]]
     errors = np.zeros(len(NAMES))
-    errors[0] = more * math.hypot(error.surface, error.deep * thickness)
+    x, y = fit.frame.directions(fit.mean, fine=False)
+    narrow = error.narrow if np.hypot(x, y)[fit.mask].max() < NARROW else 0.0
+    errors[0] = more * math.hypot(error.surface, error.deep * thickness, narrow)
     errors[1:3] = more * error.lean / thickness
     # an aperture that is not round, or an edge that is not sharp
     errors[INDEX["semiangle"]] = 0.5 * edge * maximum.theta[INDEX["semiangle"]]

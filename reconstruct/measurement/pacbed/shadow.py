@@ -3,6 +3,8 @@
 A crystal near a zone axis has nearly the same pattern at opposite directions; what its tilt changes is no connected part of the disk that is dark.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.ndimage import binary_dilation, label, map_coordinates
 
@@ -35,14 +37,16 @@ def grown(shadow: np.ndarray, electrons: np.ndarray, expected: np.ndarray, mask:
     """The ``shadow`` with what adjoins it and is darker than ``expected`` [y, x] of a fit beside it: the middle of the pattern has no opposite."""
     lack = expected - np.where(np.isfinite(electrons), electrons, 0.0)
     dark = mask & (lack > SIGNIFICANCE * np.sqrt(np.maximum(expected, 1.0))) & (lack > 0.1 * expected)
-    parts, _ = label(dark | shadow, np.ones((3, 3)))
+    labelled: Any = label(dark | shadow, np.ones((3, 3)))
+    parts = labelled[0]
     touched = np.unique(parts[shadow & (parts > 0)])
     return _large(np.isin(parts, touched) & (parts > 0), mask, 1)
 
 
 def _large(dark: np.ndarray, mask: np.ndarray, margin: int = MARGIN) -> np.ndarray:
     """The connected parts that are large enough, with a margin; none where they are too much of all."""
-    parts, _ = label(dark, np.ones((3, 3)))
+    labelled: Any = label(dark, np.ones((3, 3)))
+    parts = labelled[0]
     sizes = np.bincount(parts.ravel())
     kept = np.isin(parts, np.flatnonzero(sizes >= MIN_PIXELS)) & (parts > 0)
     if kept.any():

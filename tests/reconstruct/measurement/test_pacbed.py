@@ -7,21 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reconstruct import measure
+from reconstruct.measurement.kinds.pacbed import if_thicker, with_frozen_phonons
 from reconstruct.measurement.measurement import Measurement
-from reconstruct.measurement.outcome import DETERMINED, NO_FIT, UNDETERMINED
+from reconstruct.measurement.outcome import DETERMINED, NO_FIT, UNDETERMINED, FitCheck
 from reconstruct.measurement.pacbed.estimator import Geometry, ModelError, measure_pacbed
 from reconstruct.measurement.pacbed.model import NAMES, Frame
 from reconstruct.measurement.pacbed.model_error import Whitened, cosines
 from reconstruct.measurement.pacbed.search import centres
 from twin.detection.camera import Camera
 from twin.detection.transfer import Mixture
+from twin.errors import BadInput
 from twin.sample.specimen import Specimen, srtio3
 from twin.scattering.pacbed.patterns import Library, library
 
 ENERGY, ALPHA, SHAPE = 200e3, 10e-3, (56, 60)
 GEOMETRY = Geometry(1.1e-3, rotation=0.1, rotation_error=0.01)
 CAMERA = Camera(mtf=Mixture(gaussians=((1.0, 1.2),)), ntf=Mixture(floor=1.0))
-EXACT = ModelError(relative=0.003, grain=1e-4, edge=0.01, surface=1e-3, deep=1e-6, lean=1e-6)
+EXACT = ModelError(relative=0.003, grain=1e-4, edge=0.01, surface=1e-3, deep=1e-6, lean=1e-6, narrow=1e-3)
 """For data of the model itself."""
 
 
@@ -114,6 +117,7 @@ def test_a_thin_crystal_is_undetermined_and_a_thick_one_is_not():
     assert thick.plots[0].residual.shape == SHAPE
 
 
+@pytest.mark.slow
 def test_another_structure_does_not_fit():
     image = np.random.default_rng(2).poisson(mean_image(150.0, (0.5e-3, 0.0), other())).astype(float)
     result = measure_pacbed(image, crystal(), GEOMETRY, CAMERA)
@@ -134,7 +138,7 @@ def test_a_pattern_of_the_right_crystal_passes_all_checks():
     assert not result.defects
 
 
-def counted(thickness: float, tilt: tuple[float, float], seed: int = 3, **others: float) -> np.ndarray:
+def counted(thickness: float, tilt: tuple[float, float], seed: int = 3, **others: Any) -> np.ndarray:
     return np.random.default_rng(seed).poisson(mean_image(thickness, tilt, **others)).astype(float)
 
 
@@ -186,7 +190,7 @@ def test_pixels_that_the_others_contradict_are_left_out():
     assert result.defects[0].count in (3, 4, 5)
 
 
-SPOILT = {
+SPOILT: dict[str, tuple[dict[str, Any], str, str]] = {
     "vacuum": ({"vacuum": 0.2}, "vacuum", "20%"),
     "descan": ({"spread.x": 3.0}, "descan", "pixels"),
     "blur": ({"spread.x": 2.5, "spread.y": 2.5}, "blur", "1.6 x 1.6"),
@@ -200,10 +204,10 @@ def test_what_the_beam_meets_besides_is_fitted_and_told(name):
     change, kind, words = SPOILT[name]
     result = measured(counted(150.0, (0.5e-3, -1e-3), **change))
     assert_right(result)
-    found = [defect for defect in result.defects if defect.kind == kind]
-    assert found
-    assert found[0].treatment == "fitted"
-    assert words in found[0].description
+    fitted = [defect for defect in result.defects if defect.kind == kind]
+    assert fitted
+    assert fitted[0].treatment == "fitted"
+    assert words in fitted[0].description
 
 
 def test_the_end_of_the_thicknesses_that_were_searched_is_told():
@@ -293,3 +297,47 @@ def test_the_centre_among_overlapping_disks():
     image = mean_image(60.0, (0.5e-3, -0.5e-3), None, **{"centre.x": 2.3, "centre.y": -1.6})
     positions = centres(image, np.isfinite(image), ALPHA / GEOMETRY.pixel)
     assert min(np.hypot(x - 2.3, y + 1.6) for x, y in positions) < 1.0
+
+
+def test_a_thicker_crystal_that_fits_is_told_as_that():
+    fits = measured(counted(150.0, (0.5e-3, -1e-3)))
+    poor = dataclasses.replace(
+        fits, checks=(FitCheck("unexplained share of the pattern", 0.6, 0.065, "another structure"),)
+    )
+    told = if_thicker(poor, fits, searched=120.0)
+    assert told.outcome == UNDETERMINED
+    assert "15 nm" in told.undetermined["thickness"]
+    assert "--thickest-nm" in told.undetermined["thickness"]
+    # a thickness that was searched, or a fit that is hardly better, is no reason
+    assert if_thicker(poor, fits, searched=160.0) is poor
+    assert if_thicker(poor, poor, searched=120.0) is poor
+
+
+def test_errors_of_a_simulation_with_few_frozen_configurations():
+    cell, error = srtio3((1, 1, 1)), ModelError()
+    known = {
+        "scenario.specimen.phonons.configurations": 4.0,
+        "cell.repeats.0": 4.0,
+        "cell.repeats.1": 4.0,
+        "cell.repeats.2": 20.0,
+    }
+    few = with_frozen_phonons(error, known.get, cell)
+    # the lean of 64 columns of 20 atoms: the slope of a line through their displacements
+    displacements = np.random.default_rng(0).standard_normal((400, 64, 20)) * np.sqrt(np.mean(cell.u2))
+    height = np.arange(20) / 20.0
+    slopes = np.array([np.polyfit(height, columns.mean(axis=0), 1)[0] for columns in displacements])
+    assert np.hypot(error.lean, slopes.std()) == pytest.approx(few.lean, rel=0.1)
+    assert few.relative > 1.5 * error.relative
+    assert with_frozen_phonons(error, lambda key: None, cell) == error
+
+
+def test_slow_electrons_are_refused():
+    known = {"structure": "SrTiO3", "energy": 5e3, "semiangle": 10e-3, "pixel": 1e-3, "gain": 1.0}
+    with pytest.raises(BadInput, match="at least 20 keV"):
+        measure("pacbed", np.random.default_rng(0).poisson(100.0, (64, 64)), **known)
+
+
+def test_a_disk_that_is_not_on_the_camera_is_refused():
+    known = {"structure": "SrTiO3", "energy": 200e3, "semiangle": 10e-3, "pixel": 1e-6, "gain": 1.0}
+    with pytest.raises(BadInput, match="disk's radius is 10"):
+        measure("pacbed", np.random.default_rng(0).poisson(100.0, (64, 64)), **known)
