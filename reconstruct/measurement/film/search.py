@@ -21,6 +21,8 @@ STAGES = (0.25, 0.4)
 not the others."""
 CANDIDATES = (6, 3)
 """Starts, and how many of them go on to the second stage."""
+SEARCHED = 2.0
+"""Prior standard deviations over which C10 and C12 are searched."""
 SMEARING_ROUNDS = 6
 MIN_PARALLAX_PIXELS = 9
 """Pixels below which nothing can be said of how they are shifted against one another."""
@@ -134,19 +136,26 @@ def _starts_from_prior(
 
 
 def find_maxima(
-    data: list[Prepared], whole: list[Spectra], prior: Prior, precision: np.ndarray, centre: np.ndarray
+    data: list[Prepared],
+    whole: list[Spectra],
+    prior: Prior,
+    precision: np.ndarray,
+    centre: np.ndarray,
+    axes: np.ndarray,
+    reach: float = SEARCHED,
 ) -> list[SearchState]:
-    """The highest maximum, and its mirror image chi -> -chi where the data hardly distinguish them."""
+    """The highest maximum, and its mirror image chi -> -chi where the data hardly distinguish them. The columns of ``axes`` [2, 2] are the scan's x and y, in
+    which ``whole`` is, in the camera's, in which ``data`` is prepared. C10 and C12 are searched over ``reach`` of their prior errors."""
     radius = data[0].optics.semiangle / wavelength(data[0].optics.energy)
     low, middle = STAGES[0] * radius, STAGES[1] * radius
-    half = 2.0 * np.sqrt(np.diag(prior.covariance))[:3]
+    half = reach * np.sqrt(np.diag(prior.covariance))[:3]
     second_stage = CANDIDATES[1]
     if min(len(prepared.spectra.angles) for prepared in data) < MIN_PARALLAX_PIXELS:
         # few pixels' low frequencies hardly distinguish the starts
         low, second_stage = middle, CANDIDATES[0]
         guesses = _starts_from_prior(data, prior, precision, centre, low)
     else:
-        guesses = starting_points(whole, data[0].optics, prior.mean[:3], half, CANDIDATES[0])
+        guesses = starting_points(whole, data[0].optics, prior.mean[:3], half, CANDIDATES[0], axes)
     states: list[SearchState] = []
     for guess in guesses:
         start = _initial_parameters(data, prior, guess, low)
