@@ -12,7 +12,6 @@ import numpy as np
 
 from reconstruct.measurement.film.fitting import FilmFit
 from reconstruct.measurement.film.geometry import PHASE_RADII, deviation
-from reconstruct.measurement.film.likelihood import informations, scores
 from reconstruct.measurement.film.orientation import Orientation, rotation_between
 from reconstruct.measurement.outcome import FitCheck
 
@@ -81,7 +80,7 @@ def _scale(fit: FilmFit) -> FitCheck:
 
 
 def _semiangle(fit: FilmFit) -> FitCheck:
-    found = deviation("semiangle", fit.data, fit.blocks, fit.maxima[0].parameters, fit.information)
+    found = deviation("semiangle", fit.data, fit.evaluated, fit.maxima[0].parameters, fit.information)
     finding = (
         f"the overlaps are those of a semi-angle of {np.exp(np.clip(found.value, -2.0, 2.0)):.2f} times that stated: "
         "check the semi-angle and the camera's pixel, with `measure disk`"
@@ -92,7 +91,7 @@ def _semiangle(fit: FilmFit) -> FitCheck:
 def _phases(fit: FilmFit) -> list[FitCheck]:
     checks = []
     for name in PHASE_RADII:
-        found = deviation(name, fit.data, fit.blocks, fit.maxima[0].parameters, fit.information)
+        found = deviation(name, fit.data, fit.evaluated, fit.maxima[0].parameters, fit.information)
         finding = (
             f"the aperture has a {name} of its radius, of {found.value:.2f} ± {found.std:.2f} radian, beyond aberrations of third order: a phase plate, "
             "charging, or aberrations of fifth order; use a smaller aperture without a plate"
@@ -103,8 +102,7 @@ def _phases(fit: FilmFit) -> list[FitCheck]:
 
 
 def _parts(fit: FilmFit) -> FitCheck:
-    parameters = fit.maxima[0].parameters
-    each = [(scores(part, parameters)[1], informations(part, parameters)) for part in fit.blocks]
+    each = list(zip(fit.evaluated.exposures, fit.informations, strict=True))
     inverse = np.linalg.inv(fit.information)
     worst, where = 0.0, ""
     for name, score, information in _groups(fit, each):

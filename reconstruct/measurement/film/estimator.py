@@ -15,11 +15,10 @@ from reconstruct.inference.robust_covariance import covariance
 from reconstruct.measurement.film.blocks import Prepared, block, prepare
 from reconstruct.measurement.film.checks import fit_checks
 from reconstruct.measurement.film.exposure import Exposure, Optics, Spectra, spectra
-from reconstruct.measurement.film.fitting import FilmProblem, fit_film
+from reconstruct.measurement.film.fitting import FilmFit, FilmProblem, fit_film
 from reconstruct.measurement.film.likelihood import Block, expected_power, informations, scores
 from reconstruct.measurement.film.orientation import Orientation, rotation_between, scan_axes
 from reconstruct.measurement.film.search import (
-    SearchState,
     log_posterior_without_film,
     prior_precision,
     sum_exposures,
@@ -33,6 +32,8 @@ from twin.optics.probe import reach
 from twin.optics.weak import THIRD
 
 KIND = "amorphous film"
+MAX_NOISE = 1.4
+"""Noise over that of counting, or its inverse, beyond which the gain is contradicted."""
 MAX_PULL = 4.0
 """Prior standard deviations beyond which the data contradict the prior."""
 DETECTION_THRESHOLD = 50.0
@@ -79,28 +80,18 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior, r
             (),
             tuple(notes),
         )
-    parts: list[tuple[float, np.ndarray, np.ndarray]] = []
-    smeared = [fit.blocks] + [
-        [block(prepared, maximum.parameters[:THIRD]) for prepared in data] for maximum in maxima[1:]
-    ]
-    for maximum, blocks in zip(maxima, smeared, strict=True):
-        parameter_covariance, volume = _covariance(blocks, maximum, precision)
-        parts.append((maximum.log_posterior + volume, maximum.parameters[: THIRD + 1].copy(), parameter_covariance))
-    weights = np.exp([log_posterior - parts[0][0] for log_posterior, _, _ in parts])
-    components = tuple(
-        Component(float(weight), mean, parameter_covariance)
-        for weight, (_, mean, parameter_covariance) in zip(weights / weights.sum(), parts, strict=True)
-    )
+    turn = np.degrees(rotation_between(fit.orientation, stated))
+    components = _components(fit, precision, turn != 0.0)
+    errors = np.sqrt(np.diag(components[0].covariance))
     notes += _width_notes(data, maxima[0].parameters)
     if len(components) > 1:
         notes.append("these exposures do not distinguish chi from -chi: both are kept")
     undetermined = {
         name: f"these exposures leave it within {std:.3g} angstrom, and it was known to {prior_std:.3g} before"
-        for name, std, prior_std in zip(names, np.sqrt(np.diag(parts[0][2])), prior_stds, strict=True)
+        for name, std, prior_std in zip(names, errors, prior_stds, strict=True)
         if std > DETERMINED_SHARE * prior_std
     }
     axes = np.exp(fit.log_scale) * scan_axes(fit.orientation)
-    turn = np.degrees(rotation_between(fit.orientation, stated))
     defects = [Defect("rotated scan", None, "fitted", f"scan rotated by {turn:.1f}°")] if turn else []
     if noisy:
         words = f"{noisy} camera pixel{'s' if noisy > 1 else ''} that the others do not predict"
@@ -115,15 +106,27 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior, r
         electrons=float(sum(exposure.setting.electrons for exposure in exposures)),
         plots=tuple(
             _plot(f"exposure {number + 1}", prepared.spectra, part, maxima[0].parameters, axes)
-            for number, (prepared, part) in enumerate(zip(data, smeared[0], strict=True))
+            for number, (prepared, part) in enumerate(zip(data, fit.blocks, strict=True))
         ),
         notes=tuple(dict.fromkeys(notes)),
         checks=fit_checks(fit, stated),
         defects=tuple(defects),
-        contradictions=_against_prior(maxima[0].parameters, prior),
+        contradictions=_against_counting(fit.residuals.noise) + _against_prior(maxima[0].parameters, prior),
         principal=COEFFICIENTS[:3],
     )
     return withhold(measurement, unseen(prior))
+
+
+def _against_counting(noise: float) -> tuple[str, ...]:
+    """What the noise without signal says against the gain; the fit does not rest on it."""
+    if 1.0 / MAX_NOISE <= noise <= MAX_NOISE:
+        return ()
+    cause = (
+        "the gain (counts per electron) is not as stated"
+        if noise > 1.0
+        else "the gain or the dark level is not as stated"
+    )
+    return (f"the noise is {noise:.2f} times what counting electrons makes: {cause}",)
 
 
 def _against_prior(parameters: np.ndarray, prior: Prior) -> tuple[str, ...]:
@@ -162,16 +165,41 @@ def _width_notes(data: list[Prepared], parameters: np.ndarray) -> list[str]:
     return []
 
 
-def _covariance(blocks: list[Block], maximum: SearchState, precision: np.ndarray) -> tuple[np.ndarray, float]:
-    """Covariance of coefficients and thickness, and half the log determinant of that of all parameters."""
-    parameters = jnp.asarray(maximum.parameters)
-    rows, parts = (
-        np.concatenate(sum_exposures([np.asarray(evaluate(exposure_block)) for exposure_block in blocks]))
-        for evaluate in (
-            lambda exposure_block: scores(exposure_block, parameters)[1],
-            lambda exposure_block: informations(exposure_block, parameters),
-        )
+def _components(fit: FilmFit, precision: np.ndarray, turned: bool) -> tuple[Component, ...]:
+    """The readings with their weights; where the scan was ``turned`` by the fit, the error of its rotation is in theirs.
+
+    Where scores scatter more than the model says, by a factor on average over the parameters, log likelihoods differ by that much too far, and are divided by it
+    (Varin, Reid & Firth, Statistica Sinica 21, 5, 2011).
+    """
+    scatter = np.trace(np.linalg.solve(fit.information, fit.evaluated.scores.T @ fit.evaluated.scores))
+    expected = np.trace(
+        np.linalg.solve(fit.information, np.sum([part.sum(axis=0) for part in fit.informations], axis=0))
     )
+    excess = max(1.0, float(scatter / expected))
+    parts: list[tuple[float, np.ndarray, np.ndarray]] = []
+    for number, maximum in enumerate(fit.maxima):
+        rows, informations_ = fit.evaluated.exposures, fit.informations
+        if number:
+            blocks = [block(prepared, maximum.parameters[:THIRD]) for prepared in fit.data]
+            rows = [scores(part, maximum.parameters)[1] for part in blocks]
+            informations_ = [informations(part, maximum.parameters) for part in blocks]
+        covariance_, volume = _covariance(rows, informations_, precision)
+        if turned:
+            slope = fit.rotation.slope[: THIRD + 1]
+            covariance_ = covariance_ + fit.rotation.std**2 * np.outer(slope, slope)
+        parts.append((maximum.log_posterior + volume, maximum.parameters[: THIRD + 1].copy(), covariance_))
+    weights = np.exp([(log_posterior - parts[0][0]) / excess for log_posterior, _, _ in parts])
+    return tuple(
+        Component(float(weight), mean, covariance_)
+        for weight, (_, mean, covariance_) in zip(weights / weights.sum(), parts, strict=True)
+    )
+
+
+def _covariance(
+    scores: list[np.ndarray], informations: list[np.ndarray], precision: np.ndarray
+) -> tuple[np.ndarray, float]:
+    """Covariance of coefficients and thickness, and half the log determinant of that of all parameters."""
+    rows, parts = (np.concatenate(sum_exposures(arrays)) for arrays in (scores, informations))
     full_covariance, _ = covariance(rows, parts, precision)
     volume = 0.5 * float(np.linalg.slogdet(np.linalg.inv(parts.sum(axis=0) + precision))[1])
     return full_covariance[: THIRD + 1, : THIRD + 1], volume

@@ -184,7 +184,7 @@ def spectra(exposure: Exposure, optics: Optics, dense: bool = False) -> Spectra:
     mean = values.sum(axis=(0, 1)) / number
     # a missing reading is set to the mean: it says nothing
     changes = np.where(finite[..., use], values - mean, 0.0)
-    unread = ~finite[..., use].any(axis=-1)
+    unread = np.asarray(~finite[..., use].any(axis=-1))
     if unread.any():
         changes = _bridged(changes, unread)
     ny, nx = setting.points

@@ -11,7 +11,7 @@ import numpy as np
 
 from reconstruct.measurement.film.blocks import Prepared, block, prepare
 from reconstruct.measurement.film.exposure import Spectra
-from reconstruct.measurement.film.geometry import Deviation, deviation, moved
+from reconstruct.measurement.film.geometry import Deviation, Evaluated, deviation, evaluated, moved
 from reconstruct.measurement.film.likelihood import Block, informations
 from reconstruct.measurement.film.orientation import Orientation, likely_orientations, rotation_between, scan_axes
 from reconstruct.measurement.film.residuals import Residuals, residuals
@@ -42,15 +42,20 @@ MAX_NOISY = 0.2
 
 
 class FilmFit(NamedTuple):
-    """What was fitted: ``data`` at the ``orientation`` found, with the scan's frequencies exp(``log_scale``) of those stated; the ``maxima`` of the posterior,
-    and of the first one its ``blocks``, its ``information`` [n, n] with the prior's, its `Residuals`, and the remaining deviations of ``rotation`` and
-    ``scale``."""
+    """What was fitted: ``data`` at the ``orientation`` found, with the scan's frequencies exp(``log_scale``) of those stated, and the ``maxima`` of the
+    posterior.
+
+    Of the first: its ``blocks``, what is ``evaluated`` there, the ``informations`` [exposures] of [q, n, n] and their sum with the prior's, the
+    ``information`` [n, n], its `Residuals`, and how far ``rotation`` and ``scale`` are still off.
+    """
 
     data: list[Prepared]
     orientation: Orientation
     log_scale: float
     maxima: list[SearchState]
     blocks: list[Block]
+    evaluated: Evaluated
+    informations: list[np.ndarray]
     information: np.ndarray
     residuals: Residuals
     rotation: Deviation
@@ -80,10 +85,12 @@ class FilmProblem:
         """What belongs to the first of ``maxima``."""
         parameters = maxima[0].parameters
         blocks = [block(part, parameters[:THIRD]) for part in data]
-        information = self.precision + np.sum([informations(part, parameters).sum(axis=0) for part in blocks], axis=0)
-        rotation, scale = (deviation(name, data, blocks, parameters, information) for name in ("rotation", "scale"))
+        base = evaluated(blocks, parameters)
+        parts = [informations(part, parameters) for part in blocks]
+        information = self.precision + np.sum([part.sum(axis=0) for part in parts], axis=0)
+        rotation, scale = (deviation(name, data, base, parameters, information) for name in ("rotation", "scale"))
         left = residuals(blocks, parameters)
-        return FilmFit(data, orientation, log_scale, maxima, blocks, information, left, rotation, scale)
+        return FilmFit(data, orientation, log_scale, maxima, blocks, base, parts, information, left, rotation, scale)
 
 
 def fit_film(problem: FilmProblem, stated: Orientation) -> tuple[FilmFit, int]:
@@ -115,12 +122,12 @@ def _without(data: Prepared, hidden: np.ndarray) -> Prepared:
 def _best(problem: FilmProblem, stated: Orientation) -> FilmFit:
     fit = _followed(problem, problem.fit(stated))
     astray = abs(rotation_between(fit.orientation, stated)) > LARGE_ROTATION or abs(fit.log_scale) > 0.1
-    if fit.residuals.unexplained < UNEXPLAINED and not astray:
+    if _explained(fit) and not astray:
         return fit
     wider = problem.fit(stated, WIDER)
     if wider.maxima[0].log_posterior > fit.maxima[0].log_posterior + GOOD_GAIN:
         fit = _followed(problem, wider)
-        if fit.residuals.unexplained < UNEXPLAINED and not abs(fit.log_scale) > 0.1:
+        if _explained(fit) and not abs(fit.log_scale) > 0.1:
             return fit
     optics, prior = problem.data[0].optics, problem.prior
     half = 2.0 * float(np.sqrt(prior.covariance[0, 0]))
@@ -132,6 +139,11 @@ def _best(problem: FilmProblem, stated: Orientation) -> FilmFit:
         if other.maxima[0].log_posterior > fit.maxima[0].log_posterior + GOOD_GAIN:
             fit = _followed(problem, other)
     return fit
+
+
+def _explained(fit: FilmFit) -> bool:
+    """Whether the fit predicts the signal, as far as its electrons say."""
+    return fit.residuals.unexplained - 2.0 * fit.residuals.std < UNEXPLAINED
 
 
 def _followed(problem: FilmProblem, fit: FilmFit) -> FilmFit:

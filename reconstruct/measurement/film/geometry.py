@@ -39,6 +39,14 @@ class Deviation(NamedTuple):
         return abs(self.value) / self.std
 
 
+class Evaluated(NamedTuple):
+    """Log likelihoods ``values`` [q] and ``scores`` [q, n] of frequencies, exposures that scan alike summed, and the scores of each ``exposure``."""
+
+    values: np.ndarray
+    scores: np.ndarray
+    exposures: list[np.ndarray]
+
+
 def moved(data: list[Prepared], orientation: Orientation, log_scale: float = 0.0) -> list[Prepared]:
     """``data``, prepared as if scan and camera had one x and y, for a scan at an ``orientation``, with frequencies exp(``log_scale``) times as large."""
     if orientation == Orientation() and log_scale == 0.0:
@@ -85,22 +93,21 @@ VARIATIONS: dict[str, Callable[[list[Prepared], float], list[Prepared]]] = {
 
 
 def deviation(
-    name: str, data: list[Prepared], blocks: list[Block], parameters: np.ndarray, information: np.ndarray
+    name: str, data: list[Prepared], base: Evaluated, parameters: np.ndarray, information: np.ndarray
 ) -> Deviation:
-    """How far what is stated of ``name`` (of STEPS) is off, at the maximum ``parameters`` [n] of the ``blocks`` of ``data``, with curvature ``information``
-    [n, n]: radian for rotation and phases, logs of ratios for the others."""
+    """How far what is stated of ``name`` (of STEPS) is off, at the maximum ``parameters`` [n] of ``data``, where they are as in ``base``, with curvature
+    ``information`` [n, n]: radian for rotation and phases, logs of ratios for the others."""
     step, vary = STEPS[name], VARIATIONS[name]
-    base = _evaluate(blocks, parameters)
     forward, backward = (
-        _evaluate([block(part, parameters[:THIRD]) for part in vary(data, sign * step)], parameters)
+        evaluated([block(part, parameters[:THIRD]) for part in vary(data, sign * step)], parameters)
         for sign in (1.0, -1.0)
     )
-    score = (forward[0] - backward[0]) / (2.0 * step)
-    curvature = -float((forward[0] + backward[0] - 2.0 * base[0]).sum()) / step**2
-    cross = -(forward[1] - backward[1]).sum(axis=0) / (2.0 * step)
+    score = (forward.values - backward.values) / (2.0 * step)
+    curvature = -float((forward.values + backward.values - 2.0 * base.values).sum()) / step**2
+    cross = -(forward.scores - backward.scores).sum(axis=0) / (2.0 * step)
     slope = -np.linalg.solve(information, cross)
     # what is left of the score once the parameters have followed
-    efficient = score + base[1] @ slope
+    efficient = score + base.scores @ slope
     spread = len(efficient) * float(np.var(efficient))
     remaining = curvature + float(cross @ slope)
     if remaining <= 0.0:
@@ -109,8 +116,10 @@ def deviation(
     return Deviation(float(score.sum()) / remaining, float(np.sqrt(spread)) / remaining, slope)
 
 
-def _evaluate(blocks: list[Block], parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def evaluated(blocks: list[Block], parameters: np.ndarray) -> Evaluated:
     """Log likelihoods [q] and scores [q, n], frequencies that exposures share summed."""
     results = [values_and_scores(part, parameters) for part in blocks]
     values = np.concatenate(sum_exposures([value for value, _ in results]))
-    return values, np.concatenate(sum_exposures([rows for _, rows in results]))
+    return Evaluated(
+        values, np.concatenate(sum_exposures([rows for _, rows in results])), [rows for _, rows in results]
+    )

@@ -29,4 +29,4 @@ class Sample:
     data: Any
     truth: Mapping[str, float]
     known: Mapping[str, Any]
-    told: tuple[np.ndarray, Mapping[str, Any]] | None = None
+    told: tuple[Any, Mapping[str, Any]] | None = None
