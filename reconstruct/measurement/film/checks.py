@@ -2,7 +2,8 @@
 
 - Each camera pixel is predicted from the others: the share of the signal that is not (`residuals`).
 - Shells and sectors of scan frequencies, and exposures, must each say the same C10 and C12 as all together: with the score S_g of a part, its information
-  I_g and the covariance B of the whole, the part would move the coefficients by d = B S_g, of variance B (I_g - I_g B I_g) B where the model is right.
+  I_g and the covariance B of the whole, the part would move the coefficients by d = B S_g, of variance B (I_g - I_g B I_g) B where the model is right,
+  and that times the scatter of the scores over what is expected where it is only nearly right.
 - What is stated of the scan and the aperture, and that the aberrations end with third order (`geometry`).
 
 Limits: a film of 5 nm scatters more than once, which alone makes deviations of half the limits; 4 standard deviations are added.
@@ -17,8 +18,8 @@ from reconstruct.measurement.outcome import FitCheck
 
 SIGMAS = 4.0
 MAX_UNEXPLAINED = 0.2
-MAX_DISAGREEMENT = 10.0
-"""Chi square over its 3 degrees of freedom of the part that disagrees most."""
+MAX_DISAGREEMENT = 6.0
+"""Chi square over its 3 degrees of freedom of the part that disagrees most; chance alone makes more in one part of 2,500."""
 MAX_SCALE, MAX_SEMIANGLE, MAX_PHASE = 0.035, 0.04, 0.1
 """Logs of ratios, and radian."""
 MAX_TURN = 20.0
@@ -115,11 +116,21 @@ def _parts(fit: FilmFit) -> FitCheck:
         statistic = float((((vectors.T @ (move / scale)) ** 2)[tested] / values[tested]).sum()) / JUDGED
         if statistic > worst:
             worst, where = statistic, name
+    worst /= _scatter(fit, inverse)
     finding = (
         f"{where} say other values of C10 and C12 than all together (chi square {worst:.0f} per quantity): step, pixel, energy or changes of C10 are not as "
         "stated, the scan is distorted, or the film is thick or partly crystalline"
     )
     return FitCheck("disagreement of parts of the scan frequencies", worst, MAX_DISAGREEMENT, finding)
+
+
+def _scatter(fit: FilmFit, inverse: np.ndarray) -> float:
+    """How much the scores of C10 and C12 scatter from frequency to frequency over what the model says, at least 1."""
+    moves = (fit.evaluated.scores @ inverse)[:, :JUDGED]
+    expected = (inverse @ np.sum([part.sum(axis=0) for part in fit.informations], axis=0) @ inverse)[:JUDGED, :JUDGED]
+    scale = np.sqrt(np.diag(expected))
+    ratio = np.linalg.solve(expected / np.outer(scale, scale), (moves.T @ moves) / np.outer(scale, scale))
+    return max(1.0, float(np.trace(ratio)) / JUDGED)
 
 
 def _groups(fit: FilmFit, each: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[str, np.ndarray, np.ndarray]]:

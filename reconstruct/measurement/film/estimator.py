@@ -168,8 +168,8 @@ def _width_notes(data: list[Prepared], parameters: np.ndarray) -> list[str]:
 def _components(fit: FilmFit, precision: np.ndarray, turned: bool) -> tuple[Component, ...]:
     """The readings with their weights; where the scan was ``turned`` by the fit, the error of its rotation is in theirs.
 
-    Where scores scatter more than the model says, by a factor on average over the parameters, log likelihoods differ by that much too far, and are divided by it
-    (Varin, Reid & Firth, Statistica Sinica 21, 5, 2011).
+    Where scores scatter more than the model says, by a factor on average over the parameters, log likelihoods differ too much by that factor, and are divided
+    by it (Varin, Reid & Firth, Statistica Sinica 21, 5, 2011).
     """
     scatter = np.trace(np.linalg.solve(fit.information, fit.evaluated.scores.T @ fit.evaluated.scores))
     expected = np.trace(

@@ -113,7 +113,8 @@ def deviation(
     if remaining <= 0.0:
         # no parabola here: the scatter of the score says how sharp the likelihood may be
         remaining = spread
-    return Deviation(float(score.sum()) / remaining, float(np.sqrt(spread)) / remaining, slope)
+    # a deviation makes the score scatter too, so that it is no error of a value far from 0
+    return Deviation(float(score.sum()) / remaining, float(np.sqrt(min(spread, 2.0 * remaining))) / remaining, slope)
 
 
 def evaluated(blocks: list[Block], parameters: np.ndarray) -> Evaluated:

@@ -32,7 +32,7 @@ CHANGES = (-100.0, 100.0)
 LINE = np.arange(-3, 4) * 7e-3
 ANGLES = np.stack(np.meshgrid(LINE, LINE), axis=-1).reshape(-1, 2)
 ANGLES = ANGLES[np.hypot(*ANGLES.T) < 24e-3]
-WIDTH = 2e-3
+WIDTH = 2e-4
 
 
 @functools.cache
@@ -45,7 +45,7 @@ def drawn(
     for change in CHANGES:
         setting = Setting((22, 22), 0.9, ANGLES, WIDTH, 5e6, c10=change, periodic=True)
         q, _ = scan_frequencies(setting, OPTICS)
-        strength = np.full(len(ANGLES), 30.0)
+        strength = np.full(len(ANGLES), 12.0)
         empty = Spectra(np.zeros((len(q), len(ANGLES)), np.complex64), q, strength, ANGLES, setting)
         (actual,) = moved([prepare(empty, OPTICS)], Orientation(rotation, mirrored), float(np.log(scale)))
         power = 0.05 * np.exp(-3.0 * np.hypot(*q.T))
