@@ -9,6 +9,8 @@ from twin.optics.electrons import wavelength
 
 MAX_FREQUENCY = 1.9
 """Scan frequencies are used up to this many aperture radii; there the two overlaps have all but gone."""
+STRUCK = 15.0
+"""Widths of a pixel's readings above their median from which one is struck by a cosmic ray."""
 UNLIT_SHARE = 0.05
 """Counts over the median below which a position or a pixel had no beam."""
 MAX_MISSING = 0.1
@@ -146,6 +148,14 @@ def lit_pixels(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str
             "look at the beam, the exposure time and the detector's angles"
         )
     return use, notes
+
+
+def struck_readings(counts: np.ndarray) -> np.ndarray:
+    """Which readings [y, x, pixels] are far above all that their pixel reads elsewhere, as where cosmic rays strike."""
+    middle = np.nanmedian(counts, axis=(0, 1))
+    # counting noise at least, and the film's contrast
+    width = np.maximum(1.4826 * np.nanmedian(np.abs(counts - middle), axis=(0, 1)), np.sqrt(np.maximum(middle, 1.0)))
+    return counts > middle + STRUCK * width
 
 
 def unlit_positions(counts: np.ndarray) -> np.ndarray:

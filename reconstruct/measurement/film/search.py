@@ -23,6 +23,9 @@ CANDIDATES = (6, 3)
 """Starts, and how many of them go on to the second stage."""
 SEARCHED = 2.0
 """Prior standard deviations over which C10 and C12 are searched."""
+NOISE_SHELLS = 6
+MIN_EXCESS_NOISE = 1.5
+"""Noise over that of counting from which maximisations start with it."""
 SMEARING_ROUNDS = 6
 MIN_PARALLAX_PIXELS = 9
 """Pixels below which nothing can be said of how they are shifted against one another."""
@@ -95,11 +98,23 @@ def maximise(
     return SearchState(minimum.position, -minimum.cost, minimum.curvature)
 
 
-def _initial_power(blocks: list[Block]) -> np.ndarray:
-    """Log power [KNOTS] from how much the data have above their noise."""
+def noise_bound(exposures: list[Spectra]) -> float:
+    """Power that the noise may have where it is well above that of counting, as with an unknown gain: that of the shell of frequencies with the least;
+    else 1."""
+    shells = [
+        float((np.abs(part.z[rows]) ** 2).mean())
+        for part in exposures
+        for rows in np.array_split(np.arange(len(part.z)), min(NOISE_SHELLS, len(part.z)))
+    ]
+    least = min(shells)
+    return least if least > MIN_EXCESS_NOISE else 1.0
+
+
+def _initial_power(blocks: list[Block], noise: float) -> np.ndarray:
+    """Log power [KNOTS] from how much the data have above their ``noise``."""
     signal_power, model_power, basis = [], [], []
     for part in blocks:
-        excess = np.abs(np.asarray(part.z)) ** 2 - 1.0
+        excess = np.abs(np.asarray(part.z)) ** 2 - noise
         signal_power.append(excess.sum(axis=1))
         weight = np.asarray(part.bands.lower) ** 2 + np.asarray(part.bands.upper) ** 2
         model_power.append(weight.sum(axis=1))
@@ -117,7 +132,8 @@ def _initial_parameters(data: list[Prepared], prior: Prior, first: np.ndarray, h
     """All parameters where C10 and C12 are ``first`` [3], the rest as believed, and the film as strong as it looks."""
     c = np.concatenate([first, prior.mean[3:]])
     blocks = [block(prepared, c, highest) for prepared in data]
-    return np.concatenate([c, prior.thickness[:1], _initial_power(blocks), [0.0]])
+    noise = noise_bound([prepared.spectra for prepared in data])
+    return np.concatenate([c, prior.thickness[:1], _initial_power(blocks, noise), [np.log(noise)]])
 
 
 def _starts_from_prior(

@@ -9,7 +9,7 @@ import numpy as np
 
 from reconstruct.measurement.disk.estimator import measure_disk
 from reconstruct.measurement.film.estimator import fit_amorphous, unseen
-from reconstruct.measurement.film.exposure import Exposure, Optics, Setting, unlit_positions
+from reconstruct.measurement.film.exposure import Exposure, Optics, Setting, struck_readings, unlit_positions
 from reconstruct.measurement.measurement import withhold
 from reconstruct.measurement.outcome import Defect, FitCheck
 from reconstruct.measurement.prior import COEFFICIENTS, Prior
@@ -90,9 +90,21 @@ def _read_exposure(recording: Recording, c10: float, optics: Optics) -> tuple[Ex
         setting = Setting(
             (ny, nx), step, angles, width, beam * ny * nx, c10=c10, periodic=recording.inputs.known.repeats
         )
-        return Exposure(counts.reshape(ny, nx, -1)[..., inside], setting), check
+        return Exposure(_without_rays(recording, counts.reshape(ny, nx, -1)[..., inside]), setting), check
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
+
+
+def _without_rays(recording: Recording, counts: np.ndarray) -> np.ndarray:
+    """``counts`` [y, x, pixels] with readings that cosmic rays struck as NaN."""
+    seen = np.isfinite(counts).any(axis=(0, 1))
+    struck = np.zeros(counts.shape, bool)
+    struck[..., seen] = struck_readings(counts[..., seen])
+    if not struck.any():
+        return counts
+    words = f"{int(struck.sum())} readings far above their pixel's others"
+    recording.defects.append(Defect("cosmic rays", int(struck.sum()), "masked", words))
+    return np.where(struck, np.nan, counts)
 
 
 def _beam_centre(

@@ -16,12 +16,13 @@ from reconstruct.measurement.film.exposure import (
     lit_pixels,
     scan_frequencies,
     spectra,
+    struck_readings,
     unlit_positions,
 )
 from reconstruct.measurement.film.fitting import FilmFit, FilmProblem, fit_film
 from reconstruct.measurement.film.geometry import moved
 from reconstruct.measurement.film.orientation import Orientation
-from reconstruct.measurement.film.search import prior_precision
+from reconstruct.measurement.film.search import noise_bound, prior_precision
 from reconstruct.measurement.prior import Prior
 from twin.optics.weak import response
 
@@ -145,3 +146,17 @@ def test_lost_lines_are_bridged_and_only_lost_pixels_left_out():
     assert (np.abs(lost.z) ** 2).mean(axis=1)[slow] == pytest.approx(power[slow], rel=0.1, abs=0.3)
     # the lost lines make no frequencies of their own
     assert (np.abs(lost.z) ** 2).mean(axis=1)[~slow].max() < 3.0
+
+
+def test_readings_that_cosmic_rays_strike_are_found_and_counting_noise_is_not():
+    counts = np.random.default_rng(1).poisson(20.0, (30, 30, 5)).astype(float)
+    assert not struck_readings(counts).any()
+    counts[3, 4, 2] += 3000.0
+    counts[10, 10, 0] = np.nan
+    assert np.argwhere(struck_readings(counts)).tolist() == [[3, 4, 2]]
+
+
+@pytest.mark.parametrize("gain", [1.0, 6.0])
+def test_noise_starts_at_that_of_the_quietest_shell(gain: float):
+    parts = [dataclasses.replace(part, z=part.z * np.sqrt(gain)) for part in drawn()]
+    assert noise_bound(parts) == pytest.approx(gain, rel=0.25)
