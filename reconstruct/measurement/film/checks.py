@@ -42,11 +42,11 @@ def fit_checks(fit: FilmFit, stated: Orientation) -> tuple[FitCheck, ...]:
 
 
 def _orientation(fit: FilmFit, stated: Orientation) -> FitCheck:
-    found = fit.orientation
-    turn = np.degrees(rotation_between(found, stated))
-    mirrored = found.mirrored != stated.mirrored
-    what = f"a scan rotated by {np.degrees(found.rotation):.1f} degrees against the camera"
-    cure = f"state --rotation-deg {np.degrees(found.rotation):.1f}"
+    measured = fit.orientation
+    turn = np.degrees(rotation_between(measured, stated))
+    mirrored = measured.mirrored != stated.mirrored
+    what = f"a scan rotated by {np.degrees(measured.rotation):.1f} degrees against the camera"
+    cure = f"state --rotation-deg {np.degrees(measured.rotation):.1f}"
     if mirrored:
         what += " and mirrored"
         cure = "exchange the axes of the scan (--axes 1,0,2,3) and measure again"
@@ -81,24 +81,24 @@ def _scale(fit: FilmFit) -> FitCheck:
 
 
 def _semiangle(fit: FilmFit) -> FitCheck:
-    found = deviation("semiangle", fit.data, fit.evaluated, fit.maxima[0].parameters, fit.information)
+    measured = deviation("semiangle", fit.data, fit.evaluated, fit.maxima[0].parameters, fit.information)
     finding = (
-        f"the overlaps are those of a semi-angle of {np.exp(np.clip(found.value, -2.0, 2.0)):.2f} times that stated: "
+        f"the overlaps are those of a semi-angle of {np.exp(np.clip(measured.value, -2.0, 2.0)):.2f} times that stated: "
         "check the semi-angle and the camera's pixel, with `measure disk`"
     )
-    return FitCheck("semi-angle by the overlaps", abs(found.value), MAX_SEMIANGLE + SIGMAS * found.std, finding)
+    return FitCheck("semi-angle by the overlaps", abs(measured.value), MAX_SEMIANGLE + SIGMAS * measured.std, finding)
 
 
 def _phases(fit: FilmFit) -> list[FitCheck]:
     checks = []
     for name in PHASE_RADII:
-        found = deviation(name, fit.data, fit.evaluated, fit.maxima[0].parameters, fit.information)
+        measured = deviation(name, fit.data, fit.evaluated, fit.maxima[0].parameters, fit.information)
         finding = (
-            f"the aperture has a {name} of its radius, of {found.value:.2f} ± {found.std:.2f} radian, beyond aberrations of third order: a phase plate, "
+            f"the aperture has a {name} of its radius, of {measured.value:.2f} ± {measured.std:.2f} radian, beyond aberrations of third order: a phase plate, "
             "charging, or aberrations of fifth order; use a smaller aperture without a plate"
         )
-        limit = MAX_PHASE + SIGMAS * found.std
-        checks.append(FitCheck(f"{name} of the aperture's radius, radian", abs(found.value), limit, finding))
+        limit = MAX_PHASE + SIGMAS * measured.std
+        checks.append(FitCheck(f"{name} of the aperture's radius, radian", abs(measured.value), limit, finding))
     return checks
 
 

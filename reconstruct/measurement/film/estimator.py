@@ -80,7 +80,7 @@ def fit_amorphous(exposures: Sequence[Exposure], optics: Optics, prior: Prior, r
             (),
             tuple(notes),
         )
-    turn = np.degrees(rotation_between(fit.orientation, stated))
+    turn = float(np.degrees(rotation_between(fit.orientation, stated)))
     components = _components(fit, precision, turn != 0.0)
     errors = np.sqrt(np.diag(components[0].covariance))
     notes += _width_notes(data, maxima[0].parameters)
@@ -131,8 +131,8 @@ def _against_counting(noise: float) -> tuple[str, ...]:
 
 def _against_prior(parameters: np.ndarray, prior: Prior) -> tuple[str, ...]:
     """What the data say against the prior: it pulls on such coefficients."""
-    found = np.append(parameters[:THIRD] - prior.mean, parameters[THIRD] - prior.thickness[0])
-    pulls = found / np.append(np.sqrt(np.diag(prior.covariance)), prior.thickness[1])
+    departure = np.append(parameters[:THIRD] - prior.mean, parameters[THIRD] - prior.thickness[0])
+    pulls = departure / np.append(np.sqrt(np.diag(prior.covariance)), prior.thickness[1])
     return tuple(
         f"{name} is {abs(pull):.1f} of its stated errors from what was expected: state a larger error (--error, --thickness-error-nm)"
         for name, pull in zip((*COEFFICIENTS, "thickness"), pulls, strict=True)

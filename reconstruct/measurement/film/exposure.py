@@ -175,9 +175,9 @@ def _bridged(changes: np.ndarray, unread: np.ndarray) -> np.ndarray:
         lost = unread[:, column]
         if lost.all():
             continue
-        place = np.interp(rows[lost], rows[~lost], np.arange(int((~lost).sum())))
-        low = np.floor(place).astype(int)
-        high, share = np.minimum(low + 1, int((~lost).sum()) - 1), (place - low)[:, None]
+        position = np.interp(rows[lost], rows[~lost], np.arange(int((~lost).sum())))
+        low = np.floor(position).astype(int)
+        high, share = np.minimum(low + 1, int((~lost).sum()) - 1), (position - low)[:, None]
         kept = changes[~lost, column]
         filled[lost, column] = (1.0 - share) * kept[low] + share * kept[high]
     return filled

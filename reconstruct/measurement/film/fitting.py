@@ -143,7 +143,7 @@ def _best(problem: FilmProblem, stated: Orientation) -> FilmFit:
 
 def _explained(fit: FilmFit) -> bool:
     """Whether the fit predicts the signal, as far as its electrons say."""
-    return fit.residuals.unexplained - 2.0 * fit.residuals.std < UNEXPLAINED
+    return bool(fit.residuals.unexplained - 2.0 * fit.residuals.std < UNEXPLAINED)
 
 
 def _followed(problem: FilmProblem, fit: FilmFit) -> FilmFit:

@@ -37,25 +37,25 @@ def likely_orientations(
     best = np.full((2, len(ROTATIONS)), -np.inf)
     maps = [correlation_maps(exposure, optics, REACH) for exposure in exposures]
     for mirrored in (False, True):
-        for place, rotation in enumerate(ROTATIONS):
+        for number, rotation in enumerate(ROTATIONS):
             axes = scan_axes(Orientation(float(rotation), mirrored))
             total = np.zeros(len(values))
             for exposure, (differences, correlations) in zip(exposures, maps, strict=True):
                 shifts = length * (values + exposure.setting.c10)[:, None, None] * (differences @ axes)[None]
                 total += score_shifts(shifts, exposure, correlations)
-            best[int(mirrored), place] = total.max()
-    found: list[Orientation] = []
+            best[int(mirrored), number] = total.max()
+    chosen: list[Orientation] = []
     for index in np.argsort(-best.ravel()):
-        mirrored, place = divmod(int(index), len(ROTATIONS))
-        candidate = Orientation(float(ROTATIONS[place]), bool(mirrored))
+        mirrored, number = divmod(int(index), len(ROTATIONS))
+        candidate = Orientation(float(ROTATIONS[number]), bool(mirrored))
         if all(
             candidate.mirrored != other.mirrored or abs(rotation_between(candidate, other)) > np.radians(25.0)
-            for other in found
+            for other in chosen
         ):
-            found.append(candidate)
-        if len(found) == count:
+            chosen.append(candidate)
+        if len(chosen) == count:
             break
-    return found
+    return chosen
 
 
 def rotation_between(first: Orientation, second: Orientation) -> float:
