@@ -24,6 +24,8 @@ PHASE_RADII = {"phase within a quarter": 0.25, "phase within a half": 0.5, "phas
 """Shares of the aperture's radius within which a phase is tried."""
 STEPS = {"rotation": 0.02, "scale": 0.01, "semiangle": 0.01, **dict.fromkeys(PHASE_RADII, 0.05)}
 """Changes whose differences give slopes: radian, logs of ratios, radian of phase."""
+UNSEEN_STD = 1e3
+"""Standard deviation of what the data do not show, as the rotation of a scan seen by one pixel on the axis."""
 
 
 class Deviation(NamedTuple):
@@ -113,6 +115,8 @@ def deviation(
     if remaining <= 0.0:
         # no parabola here: the scatter of the score says how sharp the likelihood may be
         remaining = spread
+    if remaining < UNSEEN_STD**-2:
+        return Deviation(0.0, UNSEEN_STD, slope)
     # a deviation makes the score scatter too, so that it is no error of a value far from 0
     return Deviation(float(score.sum()) / remaining, float(np.sqrt(min(spread, 2.0 * remaining))) / remaining, slope)
 

@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import pytest
 
-from reconstruct.measurement.film.blocks import prepare
+from reconstruct.measurement.film.blocks import block, prepare
 from reconstruct.measurement.film.checks import fit_checks
 from reconstruct.measurement.film.exposure import (
     Exposure,
@@ -30,10 +30,10 @@ OPTICS = Optics(200e3, 25e-3)
 TRUE = np.array([60.0, 25.0, -15.0, 200.0, -100.0, 80.0, 50.0, 4e3, 1e3, -1e3, 500.0, 0.0])
 PRIOR = Prior.independent([300, 150, 150, 2e3, 2e3, 2e3, 2e3, 5e4, 2e4, 2e4, 2e4, 2e4])
 CHANGES = (-100.0, 100.0)
-LINE = np.arange(-3, 4) * 7e-3
+LINE = np.arange(-6, 7) * 4e-3
 ANGLES = np.stack(np.meshgrid(LINE, LINE), axis=-1).reshape(-1, 2)
-ANGLES = ANGLES[np.hypot(*ANGLES.T) < 24e-3]
-WIDTH = 2e-4
+ANGLES = ANGLES[np.hypot(*ANGLES.T) < 23e-3]
+WIDTH = 3e-3
 
 
 @functools.cache
@@ -46,9 +46,10 @@ def drawn(
     for change in CHANGES:
         setting = Setting((22, 22), 0.9, ANGLES, WIDTH, 5e6, c10=change, periodic=True)
         q, _ = scan_frequencies(setting, OPTICS)
-        strength = np.full(len(ANGLES), 12.0)
+        strength = np.full(len(ANGLES), 8.0)
         empty = Spectra(np.zeros((len(q), len(ANGLES)), np.complex64), q, strength, ANGLES, setting)
         (actual,) = moved([prepare(empty, OPTICS)], Orientation(rotation, mirrored), float(np.log(scale)))
+        bands = block(actual, TRUE).bands
         power = 0.05 * np.exp(-3.0 * np.hypot(*q.T))
         signal = np.zeros(empty.z.shape, complex)
         coefficients = TRUE.copy()
@@ -58,7 +59,7 @@ def drawn(
             return (generator.normal(size=shape) + 1j * generator.normal(size=shape)) / np.sqrt(2.0)
 
         for share in (np.arange(8) + 0.5) / 8:
-            t = np.asarray(response(actual.bands, coefficients, 50.0 * share))
+            t = np.asarray(response(bands, coefficients, 50.0 * share))
             signal += np.sqrt(power / 8)[:, None] * t * normal(len(q), 1)
         noise = normal(*signal.shape)
         noise[:, :noisy] *= 3.0
@@ -95,7 +96,7 @@ def test_data_of_the_model_pass_every_check():
 
 def test_a_small_rotation_is_fitted():
     fit, _ = fitted(rotation=float(np.radians(7.0)))
-    assert np.degrees(fit.orientation.rotation) == pytest.approx(7.0, abs=0.5)
+    assert np.degrees(fit.orientation.rotation) == pytest.approx(7.0, abs=1.0)
     assert failed(fit) == []
     assert np.abs(deviations(fit)).max() < 4.0
 
@@ -159,4 +160,4 @@ def test_readings_that_cosmic_rays_strike_are_found_and_counting_noise_is_not():
 @pytest.mark.parametrize("gain", [1.0, 6.0])
 def test_noise_starts_at_that_of_the_quietest_shell(gain: float):
     parts = [dataclasses.replace(part, z=part.z * np.sqrt(gain)) for part in drawn()]
-    assert noise_bound(parts) == pytest.approx(gain, rel=0.25)
+    assert gain <= noise_bound(parts) < 1.5 * gain
