@@ -17,7 +17,8 @@ from reconstruct.measurement.film.orientation import Orientation, rotation_betwe
 from reconstruct.measurement.outcome import FitCheck
 
 SIGMAS = 4.0
-MAX_UNEXPLAINED = 0.2
+MAX_UNEXPLAINED, MAX_OF_ONE = 0.2, 0.4
+"""Of all exposures together, and of one, which shells of scan frequencies tell less well."""
 MAX_DISAGREEMENT = 6.0
 """Chi square over its 3 degrees of freedom of the part that disagrees most; chance alone makes more in one part of 2,500."""
 MAX_SCALE, MAX_SEMIANGLE, MAX_PHASE = 0.035, 0.04, 0.1
@@ -34,6 +35,7 @@ def fit_checks(fit: FilmFit, stated: Orientation) -> tuple[FitCheck, ...]:
     return (
         _orientation(fit, stated),
         _unexplained(fit),
+        _worst_exposure(fit),
         _scale(fit),
         _semiangle(fit),
         *_phases(fit),
@@ -65,8 +67,20 @@ def _unexplained(fit: FilmFit) -> FitCheck:
         f"{left.unexplained:.0%} of the signal in a camera pixel is not predicted from the other pixels: the film may be thick (plural scattering), partly "
         "crystalline, or the scan distorted, or the descan off; use a thinner, amorphous place and look at the scan"
     )
+    limit = MAX_UNEXPLAINED + SIGMAS * left.std
+    return FitCheck("signal that other pixels do not predict", left.unexplained, limit, finding)
+
+
+def _worst_exposure(fit: FilmFit) -> FitCheck:
+    left = fit.residuals
+    limits = [MAX_OF_ONE + SIGMAS * std for std in left.stds]
+    worst = max(range(len(limits)), key=lambda number: left.shares[number] / limits[number])
+    finding = (
+        f"{left.shares[worst]:.0%} of the signal of exposure {worst + 1} is not predicted, which the others may fit: "
+        "the changes of C10 may be of other size, sign or order than stated; check them"
+    )
     return FitCheck(
-        "signal that other pixels do not predict", left.unexplained, MAX_UNEXPLAINED + SIGMAS * left.std, finding
+        "signal of one exposure that other pixels do not predict", left.shares[worst], limits[worst], finding
     )
 
 

@@ -15,32 +15,38 @@ SHELLS = 8
 
 
 class Residuals(NamedTuple):
-    """Share of the signal that is ``unexplained`` with its standard deviation ``std``; the ``noise`` over what counting says; and the error of each camera
-    pixel's prediction over its expectation, ``pixels`` [exposures] of [pixels]."""
+    """Share of the signal that is ``unexplained`` with its standard deviation ``std``; the same of each exposure, ``shares`` with ``stds``; the ``noise`` over
+    what counting says; and the error of each camera pixel's prediction over its expectation, ``pixels`` [exposures] of [pixels]."""
 
     unexplained: float
     std: float
+    shares: list[float]
+    stds: list[float]
     noise: float
     pixels: list[np.ndarray]
 
 
 def residuals(blocks: list[Block], parameters: np.ndarray) -> Residuals:
     """`Residuals` of a fit at ``parameters`` [n]."""
-    power, error, weight, pixels = [], [], [], []
+    shells, pixels = [], []
     for part in blocks:
         squared, expected = left_out_pixels(part, parameters)
         observed = np.abs(np.asarray(part.z)) ** 2
         pixels.append((squared / expected).mean(axis=0))
-        for rows in np.array_split(np.arange(len(observed)), min(SHELLS, len(observed))):
-            power.append(observed[rows].mean())
-            error.append(squared[rows].mean())
-            weight.append(observed[rows].size)
-    power, error = np.array(power), np.array(error)
-    weight = np.array(weight) / np.maximum(error, 1e-12) ** 2
+        rows = np.array_split(np.arange(len(observed)), min(SHELLS, len(observed)))
+        shells.append(np.array([(observed[i].mean(), squared[i].mean(), observed[i].size) for i in rows]))
+    each = [_line(part) for part in shells]
+    slope, std, noise = _line(np.concatenate(shells))
+    return Residuals(slope, std, [one[0] for one in each], [one[1] for one in each], noise, pixels)
+
+
+def _line(shells: np.ndarray) -> tuple[float, float, float]:
+    """Slope of error against power, its standard deviation, and where both are the same, from (power, error, number) [shells, 3]."""
+    power, error, number = shells.T
+    weight = number / np.maximum(error, 1e-12) ** 2
     middle = np.average(power, weights=weight)
-    spread = float((weight * (power - middle) ** 2).sum())
-    slope = float((weight * (power - middle) * error).sum()) / max(spread, 1e-12)
-    level = float(np.average(error, weights=weight)) - slope * middle
+    spread = max(float((weight * (power - middle) ** 2).sum()), 1e-12)
+    slope = float((weight * (power - middle) * error).sum()) / spread
+    level = float(np.average(error, weights=weight)) - slope * float(middle)
     # without signal, power and error are both the noise
-    noise = level / max(1.0 - slope, 1e-3)
-    return Residuals(slope, max(spread, 1e-12) ** -0.5, noise, pixels)
+    return slope, spread**-0.5, level / max(1.0 - slope, 1e-3)
