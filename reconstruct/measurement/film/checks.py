@@ -11,7 +11,7 @@ Limits: a film of 5 nm scatters more than once, which alone makes deviations of 
 
 import numpy as np
 
-from reconstruct.measurement.film.fitting import FilmFit
+from reconstruct.measurement.film.fitting import FilmFit, few_pixels
 from reconstruct.measurement.film.geometry import PHASE_RADII, deviation
 from reconstruct.measurement.film.orientation import Orientation, rotation_between
 from reconstruct.measurement.outcome import FitCheck
@@ -31,7 +31,9 @@ JUDGED = 3
 
 
 def fit_checks(fit: FilmFit, stated: Orientation) -> tuple[FitCheck, ...]:
-    """All checks; ``stated``: how the scan was said to lie."""
+    """All checks, none for a few pixels; ``stated``: how the scan was said to lie."""
+    if few_pixels(fit.data):
+        return ()
     return (
         _orientation(fit, stated),
         _unexplained(fit),

@@ -15,7 +15,7 @@ from reconstruct.measurement.film.geometry import Deviation, Evaluated, deviatio
 from reconstruct.measurement.film.likelihood import Block, informations
 from reconstruct.measurement.film.orientation import Orientation, likely_orientations, rotation_between, scan_axes
 from reconstruct.measurement.film.residuals import Residuals, residuals
-from reconstruct.measurement.film.search import SEARCHED, SearchState, find_maxima, maximise
+from reconstruct.measurement.film.search import MIN_PARALLAX_PIXELS, SEARCHED, SearchState, find_maxima, maximise
 from reconstruct.measurement.prior import Prior
 from twin.optics.weak import THIRD
 
@@ -96,6 +96,8 @@ class FilmProblem:
 def fit_film(problem: FilmProblem, stated: Orientation) -> tuple[FilmFit, int]:
     """The best fit, from the ``stated`` orientation on, and the number of camera pixels that were left out since the others do not predict them."""
     fit = _best(problem, stated)
+    if few_pixels(fit.data):
+        return fit, 0
     noisy = [ratio > NOISY for ratio in fit.residuals.pixels]
     count, share = int(sum(part.sum() for part in noisy)), max(float(part.mean()) for part in noisy)
     if not count or share > MAX_NOISY:
@@ -119,7 +121,15 @@ def _without(data: Prepared, hidden: np.ndarray) -> Prepared:
     )
 
 
+def few_pixels(data: list[Prepared]) -> bool:
+    """Whether there are too few camera pixels to predict one from the others."""
+    return min(len(part.spectra.angles) for part in data) < MIN_PARALLAX_PIXELS
+
+
 def _best(problem: FilmProblem, stated: Orientation) -> FilmFit:
+    if few_pixels(problem.data):
+        # nothing can be said of how they lie
+        return problem.fit(stated)
     fit = _followed(problem, problem.fit(stated))
     astray = abs(rotation_between(fit.orientation, stated)) > LARGE_ROTATION or abs(fit.log_scale) > 0.1
     if _explained(fit) and not astray:
