@@ -121,6 +121,7 @@ class FilmOptions(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, D
     error: Annotated[list[str] | None, option("How well: NAME=ANGSTROM, such as C12=50; rms of a part.")] = None
     thickness: Annotated[float, number("--thickness-nm", "The film's, about.")] = 5.0
     thickness_error: Annotated[float, number("--thickness-error-nm", "How well it is known, rms.")] = 2.0
+    rotation: Annotated[float, number("--rotation-deg", "Of the scan's x from the camera's, towards +y.")] = 0.0
     repeats: Annotated[
         bool, typer.Option("--repeats", help="The film repeats with the scan, as simulated ones may.")
     ] = False

@@ -7,6 +7,7 @@ counts are made by plain NumPy. `true_scan` is the expected pattern at any probe
 import dataclasses
 import functools
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.ndimage import map_coordinates, spline_filter
 
@@ -126,7 +127,9 @@ def true_scan(
     _, pixel = beams()
     images, start = np.zeros((CAMERA**2, GPTS, GPTS)), 0
     for part in scattering(seed, matter):
-        fine = np.asarray(scan_images(part, effective, amplitude, extent, ENERGY, (GPTS, GPTS)), np.float64)
+        fine = np.asarray(
+            scan_images(jnp.asarray(part), effective, amplitude, extent, ENERGY, (GPTS, GPTS)), np.float64
+        )
         np.add.at(images, pixel[start : start + len(part)], fine)
         start += len(part)
     images = np.fft.ifft2(np.fft.fft2(images) * blur).real

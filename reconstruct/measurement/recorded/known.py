@@ -218,14 +218,15 @@ class Pacbed(Crystal, PatternPixel, Energy, Semiangle, Data):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Film(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, Data):
     """Of 4D-STEM scans of an amorphous film: ``electrons`` on a probe (default: what the camera saw); ``expected`` aberrations and their ``error`` (rms of a
-    part) by name in angstrom, C12 without a part for both of its parts; ``thickness`` and ``thickness_error`` in angstrom; ``repeats``: the film repeats
-    with the scan, as simulated ones may."""
+    part) by name in angstrom, C12 without a part for both of its parts; ``thickness`` and ``thickness_error`` in angstrom; ``rotation`` of the scan's x from
+    the camera's, towards +y, in radian (a few degrees more are found); ``repeats``: the film repeats with the scan, as simulated ones may."""
 
     electrons: float | None = number(None)
     expected: Mapping[str, float] | None = by_name("angstrom")
     error: Mapping[str, float] | None = by_name("angstrom")
     thickness: float = number(5.0 * NM, "angstrom", 0.1 * NM, 1000.0 * NM, "a specimen's thickness")
     thickness_error: float = number(2.0 * NM, "angstrom", 1e-3 * NM, 1000.0 * NM, "a specimen's thickness")
+    rotation: float = number(0.0, "radian")
     repeats: bool = False
 
 
