@@ -33,6 +33,8 @@ SIGNIFICANCE = 6.0
 """Standard deviations of the same."""
 MAX_SHARE = 0.2
 """Share of the shells that may be foreign."""
+UNKNOWN = 1e30
+"""Level about shells that have too few neighbours: nothing stands out from it."""
 SECTORS, BANDS = 24, 40
 """Blocks of the residual in which arcs and blurred spots are looked for."""
 
@@ -70,8 +72,8 @@ def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple
     weight = plane.weight[use]
     count = np.bincount(shell, weight, SHELLS)
     mean = np.bincount(shell, weight * ratio, SHELLS) / np.maximum(count, 1e-12)
-    spread = mean * np.sqrt(plane.tied / np.maximum(count, 1.0))
     level = _surroundings(mean, count > 0, ring_tops=expected is None)
+    spread = level * np.sqrt(plane.tied / np.maximum(count, 1.0))
     excess = (mean - level) / np.maximum(spread * np.sqrt(1.0 + 2.0 / (BELOW * np.arange(1, SHELLS + 1))), 1e-12)
     seed = (count > 0) & (mean > (BRIGHT if expected is None else EDGE) * level) & (excess > SIGNIFICANCE)
     limits = EDGE if expected is None else 1.0 + 0.5 * (EDGE - 1.0)
@@ -95,7 +97,7 @@ def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple
 
 def _surroundings(mean: np.ndarray, use: np.ndarray, ring_tops: bool) -> np.ndarray:
     """Level about each shell, without those next to it: of the power the larger of the nine-tenths quantiles on both sides, of a residual the median."""
-    level = np.full(len(mean), np.inf)
+    level = np.full(len(mean), UNKNOWN)
     for at in np.flatnonzero(use):
         near = max(2, math.ceil(0.6 * NARROW * at))
         low, high = max(near + 4, math.ceil(BELOW * at)), max(near + 4, math.ceil((ABOVE if ring_tops else BELOW) * at))
@@ -107,7 +109,7 @@ def _surroundings(mean: np.ndarray, use: np.ndarray, ring_tops: bool) -> np.ndar
         if ring_tops:
             tops = [float(np.quantile(side, 0.9)) for side in sides if len(side) >= 3]
             # of low rings too few are there to tell one that is brighter
-            level[at] = max(tops) if len(tops) == 2 else (1.5 * tops[0] if tops else np.inf)
+            level[at] = max(tops) if len(tops) == 2 else (1.5 * tops[0] if tops else UNKNOWN)
         elif sum(map(len, sides)) >= 3:
             level[at] = max(float(np.median(np.concatenate(sides))), 1e-12)
     return level

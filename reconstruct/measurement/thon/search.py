@@ -5,10 +5,11 @@ In a sector at azimuth phi the defocus is C10 + C12a cos 2 phi + C12b sin 2 phi,
 ones by all: each level has twice the frequency and a quarter of the range of the one before.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import maximum_filter, uniform_filter1d
 
 from reconstruct.measurement.thon.spectrum import Power
 
@@ -102,37 +103,34 @@ def _level(
     parts = np.arange(-half // 2, half // 2 + 1) * 2.0 * step
     inside = min(half, int(span / step))
     values = np.arange(-inside, inside + 1) * step
-    best: list[tuple[np.ndarray, np.ndarray]] = []
-    pairs = [(a, b) for a in parts for b in parts if np.hypot(a, b) <= reach]
-    for a, b in pairs:
-        first = np.round((a * np.cos(middle) + b * np.sin(middle)) / step).astype(int) + 2 * half - inside
-        sums = [np.zeros(len(values), np.float32) for _ in tables]
-        for table, total in zip(tables, sums, strict=True):
-            for row, at in zip(table, first.tolist(), strict=True):
-                total += row[at : at + len(values)]
-        score = sums[0] if psi is not None else np.hypot(sums[0], sums[1])
-        phase = np.full(len(values), psi or 0.0) if psi is not None else 0.5 * np.arctan2(sums[1], sums[0])
-        best.append((score, phase))
-    return _maxima(best, np.array(pairs), values, step, count)
-
-
-def _maxima(
-    best: list[tuple[np.ndarray, np.ndarray]], pairs: np.ndarray, values: np.ndarray, step: float, count: int
-) -> list[Start]:
-    """The highest scores of each sign that differ by several steps in C10 or either part of C12."""
-    scores = np.stack([score for score, _ in best])
+    grid = np.full((len(tables), len(parts), len(parts), len(values)), -np.inf, np.float32)
+    for i, a in enumerate(parts):
+        for j, b in enumerate(parts):
+            if np.hypot(a, b) > reach:
+                continue
+            shift = np.round((a * np.cos(middle) + b * np.sin(middle)) / step).astype(int) + 2 * half - inside
+            grid[:, i, j] = 0.0
+            for table, total in zip(tables, grid[:, i, j], strict=True):
+                for row, at in zip(table, shift.tolist(), strict=True):
+                    total += row[at : at + len(values)]
+    score = grid[0] if psi is not None else np.where(np.isfinite(grid[0]), np.hypot(*grid), -np.inf)
     starts = []
-    for sign in (-1.0, 1.0):
-        side = np.where(np.sign(values) == sign, scores, -np.inf)
-        for _ in range(count):
-            pair, at = np.unravel_index(int(np.argmax(side)), side.shape)
-            if not np.isfinite(side[pair, at]):
-                break
-            place = np.array([values[at], *pairs[pair]])
-            starts.append(Start(place, float(best[pair][1][at]), float(side[pair, at])))
-            close = np.abs(pairs - pairs[pair]).max(axis=1)[:, None] < 6.0 * step
-            side[close & (np.abs(values - values[at]) < 6.0 * step)] = -np.inf
+    for place in _maxima(score, values, count):
+        phase = psi if psi is not None else 0.5 * math.atan2(grid[1][place], grid[0][place])
+        i, j, at = place
+        starts.append(Start(np.array([values[at], parts[i], parts[j]]), phase, float(score[place])))
     return starts
+
+
+def _maxima(score: np.ndarray, values: np.ndarray, count: int) -> list[tuple[int, ...]]:
+    """Places of the highest local maxima of each sign of ``values``, which are along the last axis: neighbouring ripples may rival each other."""
+    peaks = np.isfinite(score) & (score == maximum_filter(score, 3)) & (score > 0.0)
+    places = []
+    for sign in (-1.0, 1.0):
+        found = np.flatnonzero(peaks & (np.sign(values) == sign))
+        best = found[np.argsort(-score.ravel()[found], kind="stable")[:count]]
+        places += [tuple(int(index) for index in np.unravel_index(at, score.shape)) for at in best]
+    return places
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
