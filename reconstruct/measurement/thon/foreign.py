@@ -22,13 +22,13 @@ ABOVE_RINGS = 2.0
 ABOVE_FIT = 1.2
 """The same of a fit: what its smooth parts may miss."""
 SHELLS = 160
-"""Shells of |q| in which narrow rings are looked for."""
+"""Shells of |q| in which narrow rings are looked for; fewer where an image has fewer frequencies."""
 NARROW = 0.1
 """Width of a foreign ring at most, of its |q|; Thon rings as narrow as that are at least the fifth."""
 BELOW, ABOVE = 0.25, 0.5
 """Shares of |q| below and above a shell from which the power of other rings is taken; more above, where the next Thon ring of the second lies."""
-BRIGHT, EDGE = 1.35, 1.12
-"""Power of a foreign ring over that of its surroundings, at least, and at its edges."""
+BRIGHT, EDGE = 1.8, 1.12
+"""Power of a foreign ring over that of other rings, at least, where there is no fit yet; and over a fit, or at its edges."""
 SIGNIFICANCE = 6.0
 """Standard deviations of the same."""
 MAX_SHARE = 0.2
@@ -67,14 +67,15 @@ def _chances(blocks: int, looks: float) -> tuple[float, float]:
 def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple[float, float]]:
     """(low, high) in 1/angstrom of narrow rings brighter than their surroundings: in the power itself or in its ratio to ``expected`` [ny, nx]."""
     use = plane.weight > 0
-    shell = np.minimum((plane.frequency / plane.highest * SHELLS).astype(int), SHELLS - 1)[use]
+    shells = min(SHELLS, int(plane.highest * min(plane.size) / max(plane.block)))
+    shell = np.minimum((plane.frequency / plane.highest * shells).astype(int), shells - 1)[use]
     ratio = plane.power[use] if expected is None else plane.power[use] / expected[use]
     weight = plane.weight[use]
-    count = np.bincount(shell, weight, SHELLS)
-    mean = np.bincount(shell, weight * ratio, SHELLS) / np.maximum(count, 1e-12)
+    count = np.bincount(shell, weight, shells)
+    mean = np.bincount(shell, weight * ratio, shells) / np.maximum(count, 1e-12)
     level = _surroundings(mean, count > 0, ring_tops=expected is None)
     spread = level * np.sqrt(plane.tied / np.maximum(count, 1.0))
-    excess = (mean - level) / np.maximum(spread * np.sqrt(1.0 + 2.0 / (BELOW * np.arange(1, SHELLS + 1))), 1e-12)
+    excess = (mean - level) / np.maximum(spread * np.sqrt(1.0 + 2.0 / (BELOW * np.arange(1, shells + 1))), 1e-12)
     seed = (count > 0) & (mean > (BRIGHT if expected is None else EDGE) * level) & (excess > SIGNIFICANCE)
     limits = EDGE if expected is None else 1.0 + 0.5 * (EDGE - 1.0)
     groups, number = label((count > 0) & (mean > limits * level) & (excess > 2.0))
@@ -84,7 +85,7 @@ def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple
         low, high = members[0] - 1, members[-1] + 2
         if seed[members].any() and len(members) <= max(2.0, NARROW * members.mean()):
             found.append(
-                (float((mean / level)[members].max()), low / SHELLS * plane.highest, high / SHELLS * plane.highest)
+                (float((mean / level)[members].max()), low / shells * plane.highest, high / shells * plane.highest)
             )
     found.sort(reverse=True)
     rings, total = [], 0.0

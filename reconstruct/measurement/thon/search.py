@@ -18,8 +18,8 @@ RINGS = 12.0
 """Rings of the largest defocus of a level within its frequencies."""
 STEP = 0.5
 """Step of C10 in phase (radian) at the highest frequency of a level; that of either part of C12 is twice as large."""
-CLIP = 1.0
-"""Contrast of a sector's shell over the local level is held below: rings of sin^2 have no more, ice has."""
+HIGHEST_CONTRAST = 1.5
+"""Contrast of a shell over the local level beyond which it is left out: rings of sin^2 have no more, ice has."""
 RESOLVED = 1.2
 """Phase between two shells from which rings are too narrow to be matched."""
 KEPT = 0.6
@@ -69,11 +69,14 @@ def _cells(power: Power, highest: float) -> tuple[np.ndarray, np.ndarray, np.nda
     cell = sector * SHELLS + shell
     weight = np.bincount(cell, power.weight[near], SECTORS * SHELLS).reshape(SECTORS, SHELLS)
     total = np.bincount(cell, power.weight[near] * power.power[near], SECTORS * SHELLS).reshape(SECTORS, SHELLS)
-    level = _smooth(total.sum(axis=0)) / np.maximum(_smooth(weight.sum(axis=0)), 1e-12)
+    for _ in range(2):
+        count = weight.sum(axis=0)
+        level = _smooth(total.sum(axis=0)) / np.maximum(_smooth(count), 1e-12)
+        excess = total.sum(axis=0) / np.maximum(count * level, 1e-12) - 1.0
+        bright = excess > HIGHEST_CONTRAST + 3.0 * np.sqrt(power.tied / np.maximum(count, 1.0))
+        weight[:, bright], total[:, bright] = 0.0, 0.0
     contrast = np.where(weight > 0, total / np.maximum(weight * level, 1e-12) - 1.0, 0.0)
-    # of few frequencies a cell scatters by more than rings have
-    limit = CLIP + 3.0 * np.sqrt(power.tied / np.maximum(weight, 1.0))
-    return np.minimum(contrast, limit), weight, (np.arange(SHELLS) + 0.5) / SHELLS * highest**2
+    return contrast, weight, (np.arange(SHELLS) + 0.5) / SHELLS * highest**2
 
 
 def _level(

@@ -30,7 +30,7 @@ def test_a_film_has_neither_rings_nor_spots(clean):
     assert not spots(clean).any()
 
 
-@pytest.mark.parametrize("spacing, factor", [(3.7, 3.0), (2.6, 2.0)])
+@pytest.mark.parametrize("spacing, factor", [(3.7, 8.0), (2.6, 5.0)])
 def test_a_narrow_ring_is_found_and_masked(clean, spacing, factor):
     ring = np.abs(clean.frequency - 1.0 / spacing) < 0.006
     found = narrow_rings(brighter(clean, ring, factor))
