@@ -47,11 +47,12 @@ def _run(name: str, kind: Kind, files: tuple[Path, ...], options: Data, output: 
     from twin.compiled_programs import start_jax
 
     start_jax()
-    from scenarios.measure.files import open_file
+    from scenarios.measure.files import open_file, read_references
     from scenarios.measure.output.result import to_dict, to_json
 
     measure = MEASUREMENTS[name]
     with open_progress(f"emtwin measure {name} {files[0]}") as progress:
+        inputs = read_references(inputs)
         recordings = tuple(open_file(path, options.signal, inputs, measure.scan) for path in files)
         measurement = measure.function(recordings if kind.several else recordings[0], progress.stage)
     result = to_dict(measurement)

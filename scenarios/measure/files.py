@@ -1,9 +1,12 @@
-"""The recording in a file: one of its signals, as the options say."""
+"""The recording in a file: one of its signals, as the options say; masks, dark frames and flat fields."""
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from instrument.readers import read_vendor
-from reconstruct.measurement.preparation import shape_text
+from reconstruct.measurement.preparation.prepare import shape_text
 from reconstruct.measurement.recorded.inputs import Inputs
 from reconstruct.measurement.recorded.recording import Recording, recording_of
 from scenarios.io.errors import BadInput
@@ -33,3 +36,24 @@ def open_file(path: Path, wanted: str | None, inputs: Inputs, scan: bool = False
             raise BadInput(f"--signal {wanted}", f"is none of {path}, which has {titles}", "Choose one of them.")
         chosen = named[0]
     return recording_of(str(path), chosen, inputs, scan)
+
+
+def read_references(inputs: Inputs) -> Inputs:
+    """The inputs with the images of mask, dark frame and flat field in place of their paths; BadInput for files that hold none."""
+    paths = {name: getattr(inputs.known, name) for name in ("mask", "dark", "flat")}
+    images = {name: _image(inputs.words.label(name), Path(path)) for name, path in paths.items() if path is not None}
+    return dataclasses.replace(inputs, known=dataclasses.replace(inputs.known, **images)) if images else inputs
+
+
+def _image(option: str, path: Path) -> np.ndarray:
+    """The one image in a file."""
+    label, cure = f"{option} {path}", "Give a file with one image, of the recorded rows and columns."
+    if path.suffix.lower() == ".npy":
+        try:
+            return np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise BadInput(label, f"is no NPY file of numbers ({error})", cure) from None
+    images = [signal.data for signal in read_vendor(path) if signal.data.ndim == 2 and signal.kind == "image"]
+    if len(images) != 1:
+        raise BadInput(label, f"holds {len(images)} images", cure)
+    return images[0]

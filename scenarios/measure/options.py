@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 FILES = "DM3, DM4, EMD, EMI, SER, HSPY, TIFF, or a .zarr of emtwin simulate."
+REFERENCES = "NPY, or a file as those that are measured."
 File = Annotated[Path, typer.Argument(help=FILES, show_default=False)]
 Files = Annotated[list[Path], typer.Argument(help=f"One or several: {FILES}", show_default=False)]
 
@@ -48,6 +49,15 @@ class Data:
     bin: Annotated[int, number("Pixels along each side that are summed to one; sizes of pixels stay the file's.")] = 1
     black: Annotated[float | None, option("Counts of a pixel without a beam. Default: 0.")] = None
     gain: Annotated[float | None, option("Counts per electron. Default: the file's.")] = None
+    mask: Annotated[
+        Path | None,
+        option(f"Image, not zero where a pixel is left out, of all recorded rows and columns: {REFERENCES}"),
+    ] = None
+    dark: Annotated[Path | None, option(f"Image without a beam, which is subtracted: {REFERENCES}")] = None
+    flat: Annotated[Path | None, option(f"Image of an even illumination, which is divided out: {REFERENCES}")] = None
+    all_pixels: Annotated[
+        bool, typer.Option("--all-pixels", help="Do not look for defects (hot pixels and the like) to leave out.")
+    ] = False
 
 
 @dataclasses.dataclass(frozen=True)

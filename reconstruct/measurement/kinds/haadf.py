@@ -8,7 +8,7 @@ import numpy as np
 from reconstruct.measurement.haadf.estimator import HaadfPrior, measure_haadf
 from reconstruct.measurement.haadf.prior import ABERRATIONS
 from reconstruct.measurement.kinds.crystals import orient_crystal, symmetry
-from reconstruct.measurement.preparation import shape_text
+from reconstruct.measurement.preparation.prepare import shape_text
 from reconstruct.measurement.projection import project
 from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import prepared_image, require_electrons

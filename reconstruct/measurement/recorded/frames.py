@@ -4,7 +4,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from reconstruct.measurement.preparation import Preparation, shape_text
+import numpy as np
+
+from reconstruct.measurement.preparation.prepare import Preparation, shape_text
 from reconstruct.measurement.recorded.inputs import Inputs
 from twin.errors import BadInput
 from twin.records import Signal
@@ -47,7 +49,29 @@ def preparation_of(name: str, signal: Signal, inputs: Inputs, scan: bool) -> Pre
     black = inputs.finite("black") if data.black is not None else 0.0
     gain = None if data.gain is None else inputs.positive("gain")
     frame = _frame(name, signal, inputs, scan)
-    return Preparation(frame=frame, rows=rows, columns=columns, black=black, gain=gain, bin=data.bin)
+    references = {each: _reference(each, inputs) for each in ("mask", "dark", "flat")}
+    return Preparation(
+        frame=frame,
+        rows=rows,
+        columns=columns,
+        black=black,
+        gain=gain,
+        bin=data.bin,
+        find=not data.all_pixels,
+        **references,
+    )
+
+
+def _reference(name: str, inputs: Inputs) -> np.ndarray | None:
+    """A mask (as True and False), dark frame or flat field; BadInput for what is no image."""
+    value = getattr(inputs.known, name)
+    if value is None:
+        return None
+    image = np.asarray(value)
+    if image.ndim != 2 or image.dtype.kind not in "iufb" or image.size == 0:
+        problem = f"has shape {image.shape} of {image.dtype}, which is no image"
+        raise BadInput(inputs.words.label(name), problem, "Give one value for each recorded pixel, [rows, columns].")
+    return ~(image == 0) if name == "mask" else image.astype(np.float64)
 
 
 def _listed(value: Any) -> list[Any]:

@@ -53,7 +53,10 @@ def by_name(unit: str) -> Any:
 class Data:
     """Which part of the recording is measured. ``frame``: of a stack an index, a label, a range to sum (of a scan: to cut), or one of these for each
     stack axis; ``axes``: the order of the axes, rows and columns last; ``part``: rows and columns that are used, each (from, to); ``bin``: pixels along each
-    side that are summed to one; ``black``: counts of a pixel without a beam; ``gain``: counts per electron. Text is read as well: "1:3", "0:64,0:64"."""
+    side that are summed to one; ``black``: counts of a pixel without a beam; ``gain``: counts per electron. Text is read as well: "1:3", "0:64,0:64".
+
+    Images of all recorded rows and columns, as arrays: ``mask``, not zero where a pixel is left out; ``dark``, counts without a beam; ``flat``, of an even
+    illumination. ``all_pixels``: do not look for hot and dead pixels, lines and blocks to leave out."""
 
     frame: Frame | Sequence[Frame] | None = None
     axes: str | Sequence[int] | None = None
@@ -61,6 +64,10 @@ class Data:
     bin: int = 1
     black: float | None = number(None, "count")
     gain: float | None = number(None)
+    mask: Any = None
+    dark: Any = None
+    flat: Any = None
+    all_pixels: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from reconstruct.measurement.preparation import DataKind, Preparation, prepare
+from reconstruct.measurement.preparation.prepare import DataKind, Preparation, prepare
 from reconstruct.measurement.recorded.frames import selection_hint, stack_text
 from reconstruct.measurement.recorded.recording import Recording
 from twin.errors import BadInput, from_twin
@@ -61,6 +61,12 @@ def _values(recording: Recording, kind: DataKind, min_size: int, levels: bool = 
         recording.add_given("counts without a beam", "black", data.black, "count")
     if levels and data.gain is not None:
         recording.add_given("counts per electron", "gain", data.gain, "1")
+    for name, words in (("mask", "mask"), ("dark", "dark frame"), ("flat", "flat field")):
+        reference = getattr(preparation, name)
+        if reference is not None:
+            left_out = f"{int(reference.sum())} of {reference.size} pixels left out" if name == "mask" else "subtracted"
+            recording.add_given(words, name, "divided out" if name == "flat" else left_out)
+    recording.defects.extend(prepared.defects)
     return prepared.values
 
 

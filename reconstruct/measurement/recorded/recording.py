@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from reconstruct.measurement.outcome import Defect
-from reconstruct.measurement.preparation import Preparation, reorder_axes
+from reconstruct.measurement.preparation.prepare import Preparation, reorder_axes
 from reconstruct.measurement.recorded.frames import axis_order, preparation_of
 from reconstruct.measurement.recorded.inputs import Inputs
 from twin.errors import BadInput

@@ -103,11 +103,14 @@ def _weights(rows: list[Row]) -> list[Case]:
         part = [(weight, right) for weight, right in pairs if low <= weight < high]
         if not part:
             continue
-        expected, found = float(np.mean([weight for weight, _ in part])), float(np.mean([right for _, right in part]))
+        expected, observed = (
+            float(np.mean([weight for weight, _ in part])),
+            float(np.mean([right for _, right in part])),
+        )
         error = float(np.sqrt(max(expected * (1.0 - expected), 1e-3) / len(part)))
         name = f"readings of weight {low:g} to {min(high, 1.0):g}, of {len(part)}: right less weight"
         result.append(
-            case(name, found - expected, "1", f"within {3 * error:.2g}", abs(found - expected) <= 3.0 * error)
+            case(name, observed - expected, "1", f"within {3 * error:.2g}", abs(observed - expected) <= 3.0 * error)
         )
     return result
 

@@ -191,6 +191,6 @@ def test_the_result_shows_itself() -> None:
     html = result._repr_html_()
     assert "<table" in html
     assert "radius" in html
-    assert repr(result).startswith("<disk: radius ")
+    assert repr(result).startswith("<disk, determined: radius ")
     assert result.covariance.shape == (len(result.names), len(result.names))
     assert result.settings[0].source == "given"

@@ -1,7 +1,8 @@
-"""One preparation of data for all kinds of measurement: order of axes, frame or part of a stack, part of an image, dark level, gain, binning, sizes.
+"""One preparation of data for all kinds of measurement: order of axes, frame or part of a stack, part of an image, dark level, gain, mask, defects, binning.
 
-The order is fixed: axes, frames, part; what is left of a stack is summed for an image or a pattern; then the dark level is subtracted, counts become
-electrons, and pixels are binned (summed). NaN marks pixels that are not known, and a binned pixel of which any is not known is not known.
+The order is fixed: axes, frames, part; what is left of a stack is summed for an image or a pattern; then dark level and dark frame are subtracted, the
+flat field is divided out, counts become electrons, masked pixels and the defects that are found become NaN, and pixels are binned (summed). NaN marks pixels
+that are not known, and a binned pixel of which any is not known is not known.
 """
 
 import dataclasses
@@ -9,6 +10,9 @@ import math
 from typing import Literal, NamedTuple
 
 import numpy as np
+
+from reconstruct.measurement.outcome import Defect
+from reconstruct.measurement.preparation.defects import find_defects, find_scan_defects
 
 DataKind = Literal["image", "pattern", "scan"]
 """One image [ny, nx]; one diffraction pattern [ky, kx]; patterns of a scan [ny, nx, ky, kx]."""
@@ -26,6 +30,9 @@ class Preparation:
     ``axes``: the recorded axes in the order (stack axes, rows, columns); empty for as recorded. ``frame``: for each axis before the last two an index or a
     slice; empty for all. ``rows``, ``columns``: the part (from, to) of each image or pattern that is used; None for all. ``black``: counts of a recorded
     pixel without a beam. ``gain``: counts that an electron makes; None to leave counts as they are. ``bin``: recorded pixels along each side of one.
+
+    Images of all recorded rows and columns: ``mask``, True where a pixel is left out; ``dark``, counts without a beam; ``flat``, of an even illumination.
+    ``find``: look for defects and leave them out.
     """
 
     axes: tuple[int, ...] = ()
@@ -35,6 +42,10 @@ class Preparation:
     black: float = 0.0
     gain: float | None = None
     bin: int = 1
+    mask: np.ndarray | None = None
+    dark: np.ndarray | None = None
+    flat: np.ndarray | None = None
+    find: bool = True
 
     def __post_init__(self):
         if self.axes and sorted(self.axes) != list(range(len(self.axes))):
@@ -53,10 +64,11 @@ class Preparation:
 
 
 class Prepared(NamedTuple):
-    """``values`` [..., rows, columns], float64; ``summed``: how many recorded values are in each (of frames and of binned pixels)."""
+    """``values`` [..., rows, columns], float64; ``summed``: how many recorded values are in each (of frames and of binned pixels); the ``defects`` found."""
 
     values: np.ndarray
     summed: int
+    defects: tuple[Defect, ...] = ()
 
 
 def reorder_axes(data: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
@@ -89,16 +101,62 @@ def prepare(data: np.ndarray, kind: DataKind, preparation: Preparation = Prepara
         )
     if 0 in selected.shape:
         raise ValueError(f"nothing is left of {shape_text(data.shape)} values; give a frame and a part within them")
+    _check_sizes(_binned_shape(selected.shape, preparation.bin), kind, min_size)
+    for name in ("mask", "dark", "flat"):
+        _check_reference(name, getattr(preparation, name), reorder_axes(data, preparation.axes).shape[-2:])
     values, frames = _sum_frames(selected, kind)
-    if preparation.black:
-        values = values - preparation.black * frames
-    if preparation.gain is not None and preparation.gain != 1.0:
-        values = values / preparation.gain
-    values = bin_pixels(values, preparation.bin)
-    _check_sizes(values, kind, min_size)
+    values = _levelled(values, frames, preparation)
     if not np.isfinite(values).any():
         raise ValueError("data hold no number: all values are NaN or infinite; give a recording with intensities")
-    return Prepared(values, frames * preparation.bin**2)
+    values = _without_masked(values, preparation)
+    defects: tuple[Defect, ...] = ()
+    if preparation.find:
+        mask, defects = find_scan_defects(values) if kind == "scan" else find_defects(values)
+        values = np.where(mask, np.nan, values) if defects else values
+    return Prepared(bin_pixels(values, preparation.bin), frames * preparation.bin**2, defects)
+
+
+def _check_reference(name: str, image: np.ndarray | None, shape: tuple[int, ...]) -> None:
+    """ValueError for a mask, dark frame or flat field that is not of the recorded images' ``shape``, or says nothing."""
+    if image is None:
+        return
+    if image.shape != shape:
+        raise ValueError(
+            f"{name} has {shape_text(image.shape)} pixels and the images {shape_text(shape)}; give one value for each recorded pixel"
+        )
+    if name == "flat" and not (np.isfinite(image) & (image > 0.0)).any():
+        raise ValueError("flat has no value above 0; give an image of an even illumination")
+    if name == "dark" and not np.isfinite(image).any():
+        raise ValueError("dark holds no number; give the counts without a beam")
+
+
+def _part(image: np.ndarray, preparation: Preparation) -> np.ndarray:
+    return image[_slice(preparation.rows), _slice(preparation.columns)]
+
+
+def _levelled(values: np.ndarray, frames: int, preparation: Preparation) -> np.ndarray:
+    """Without dark level and dark frame, the flat field divided out, in electrons."""
+    if preparation.black:
+        values = values - preparation.black * frames
+    if preparation.dark is not None:
+        values = values - _part(preparation.dark, preparation) * frames
+    if preparation.flat is not None:
+        flat = _part(preparation.flat, preparation).astype(np.float64)
+        usable = np.isfinite(flat) & (flat > 0.0)
+        relative = np.where(usable, flat, np.nan) / flat[usable].mean() if usable.any() else np.full(flat.shape, np.nan)
+        values = values / relative
+    if preparation.gain is not None and preparation.gain != 1.0:
+        values = values / preparation.gain
+    return values
+
+
+def _without_masked(values: np.ndarray, preparation: Preparation) -> np.ndarray:
+    if preparation.mask is None:
+        return values
+    hidden = _part(preparation.mask, preparation)
+    if hidden.all():
+        raise ValueError("mask hides all pixels; pixels are left out where it is not zero: give one that keeps some")
+    return np.where(hidden, np.nan, values)
 
 
 def _slice(part: tuple[int, int] | None) -> slice:
@@ -120,15 +178,20 @@ def bin_pixels(values: np.ndarray, size: int) -> np.ndarray:
     """Sums of ``size`` x ``size`` pixels; rows and columns that are left over at the far edges are dropped."""
     if size == 1:
         return values
-    rows, columns = (count // size for count in values.shape[-2:])
-    if rows == 0 or columns == 0:
-        raise ValueError(f"pixels of {size} x {size} do not fit into {shape_text(values.shape[-2:])}; bin fewer")
+    rows, columns = _binned_shape(values.shape, size)
     whole = values[..., : rows * size, : columns * size]
     return whole.reshape(*values.shape[:-2], rows, size, columns, size).sum(axis=(-3, -1))
 
 
-def _check_sizes(values: np.ndarray, kind: DataKind, min_size: int) -> None:
-    rows, columns = values.shape[-2:]
+def _binned_shape(shape: tuple[int, ...], size: int) -> tuple[int, int]:
+    rows, columns = (count // size for count in shape[-2:])
+    if rows == 0 or columns == 0:
+        raise ValueError(f"pixels of {size} x {size} do not fit into {shape_text(shape[-2:])}; bin fewer")
+    return rows, columns
+
+
+def _check_sizes(shape: tuple[int, int], kind: DataKind, min_size: int) -> None:
+    rows, columns = shape
     if rows * columns > MAX_PIXELS:
         raise ValueError(
             f"data are {shape_text((rows, columns))} pixels; bin them, or use a part of at most {MAX_PIXELS} pixels"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from reconstruct.measurement.preparation import Preparation, bin_pixels, prepare
+from reconstruct.measurement.preparation.prepare import Preparation, bin_pixels, prepare
 
 STACK = np.random.default_rng(1).poisson(50.0, (3, 12, 8)).astype(np.uint16)
 
