@@ -57,7 +57,7 @@ def test_an_image_without_rings_leaves_the_prior():
         ("hot pixels", 2, ["40 pixels far from the others"]),
         ("hot column", 1, []),
         ("ice ring", 2, ["ring at 3.7"]),
-        ("ice rings", 2, ["ring at 3.7", "ring at 2.2"]),
+        ("ice rings", 2, ["ring at 3.7", "ring at 2.3"]),
         ("gold", 2, ["spots"]),
         ("crystal", 1, ["spot"]),
         ("amplitude contrast", 2, []),
@@ -140,12 +140,12 @@ def test_a_large_image_is_averaged_in_its_spectrum():
     """Blocks of frequencies: what they take of the rings is in the model, so that values and errors stay right."""
     generator = np.random.default_rng(8)
     lens = (-2500.0, 200.0, -100.0)
-    clean = imaged(film_phase(generator, 800, PIXEL), 800, PIXEL, lens, C30)
+    clean = imaged(film_phase(generator, 768, PIXEL), 768, PIXEL, lens, C30)
     image = generator.poisson(100.0 * clean).astype(float)
     result = measure_thon(image, PIXEL, ENERGY, C30)
     assert result.outcome == DETERMINED
     assert deviation(result, np.array(lens)) < 4.0
-    assert result.std[0] < 2.0
+    assert result.std[0] < 3.5
 
 
 @pytest.mark.parametrize("name, value", [("pixel", 0.0), ("span", np.nan), ("astigmatism", -1.0), ("energy", 200.0)])
