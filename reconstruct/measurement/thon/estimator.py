@@ -194,7 +194,7 @@ def _prior(given: Given) -> Component:
 def _prior_only(given: Given, reason: str, electrons: float = math.nan, found: tuple[Defect, ...] = ()) -> Measurement:
     names = (*NAMES, PHASE) if given.free else NAMES
     units = (*UNITS, "radian")[: len(names)]
-    undetermined = dict.fromkeys(names, reason)
+    undetermined = {str(name): reason for name in names}
     return Measurement(
         KIND, names, units, (_prior(given),), undetermined, electrons=electrons, defects=found, principal=NAMES,
         periods={PHASE: math.pi} if given.free else {},

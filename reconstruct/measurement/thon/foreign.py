@@ -5,6 +5,7 @@ leaves rings in its residual too: only few and narrow ones that are brighter tha
 """
 
 import math
+from typing import cast
 
 import numpy as np
 from scipy.ndimage import binary_dilation, label, maximum, median_filter, uniform_filter
@@ -46,17 +47,23 @@ def spots(plane: Plane, expected: np.ndarray | None = None) -> np.ndarray:
     if expected is None:
         # at a border of the used frequencies the median is of other power
         whole = uniform_filter(use.astype(float), NEIGHBOURS, mode="nearest") > 0.99
-        level = median_filter(np.where(use, plane.power, 0.0), NEIGHBOURS, mode="nearest")
-        expected = level * (looks / gamma.median(looks))
+        level = np.array(median_filter(np.where(use, plane.power, 0.0), NEIGHBOURS, mode="nearest"))
+        expected = level * (looks / float(gamma.median(looks)))
         high, low = (ABOVE_RINGS * limit for limit in _chances(int(use.sum()), looks))
     else:
         whole, (high, low) = use, (ABOVE_FIT * limit for limit in _chances(int(use.sum()), looks))
     ratio = np.where(use & whole, plane.power / np.maximum(expected, 1e-12), 0.0)
-    groups, count = label(ratio > low, np.ones((3, 3)))
+    groups, count = _groups(ratio > low)
     if count == 0:
         return np.zeros_like(use)
-    found = np.concatenate([[False], maximum(ratio, groups, np.arange(1, count + 1)) > high])[groups]
+    highest = np.array([0.0, *np.atleast_1d(np.asarray(maximum(ratio, groups, np.arange(1, count + 1))))])
+    found = (highest > high)[groups]
     return binary_dilation(found, np.ones((3, 3))) & use if found.any() else found
+
+
+def _groups(marked: np.ndarray) -> tuple[np.ndarray, int]:
+    """Number of the group of marked neighbours, diagonal ones too, to which each belongs (0: none), and how many groups there are."""
+    return cast("tuple[np.ndarray, int]", label(marked, np.ones((3,) * marked.ndim)))
 
 
 def _chances(blocks: int, looks: float) -> tuple[float, float]:
@@ -78,7 +85,7 @@ def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple
     excess = (mean - level) / np.maximum(spread * np.sqrt(1.0 + 2.0 / (BELOW * np.arange(1, shells + 1))), 1e-12)
     seed = (count > 0) & (mean > (BRIGHT if expected is None else EDGE) * level) & (excess > SIGNIFICANCE)
     limits = EDGE if expected is None else 1.0 + 0.5 * (EDGE - 1.0)
-    groups, number = label((count > 0) & (mean > limits * level) & (excess > 2.0))
+    groups, number = _groups((count > 0) & (mean > limits * level) & (excess > 2.0))
     found = []
     for group in range(1, number + 1):
         members = np.flatnonzero(groups == group)
@@ -153,7 +160,7 @@ def defects(rings: list[tuple[float, float]], blocks: np.ndarray) -> tuple[Defec
         for low, high in merged(rings)
     ]
     if blocks.any():
-        count = label(blocks, np.ones((3, 3)))[1]
+        count = _groups(blocks)[1]
         found.append(Defect("spots", count, "masked", f"{count} spot{'s' * (count > 1)} in the power spectrum"))
     return tuple(found)
 

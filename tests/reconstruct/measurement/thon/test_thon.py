@@ -136,6 +136,7 @@ def test_a_defocus_beyond_the_span_is_not_determined():
     assert "span" in result.undetermined["C10"]
 
 
+@pytest.mark.slow
 def test_a_large_image_is_averaged_in_its_spectrum():
     """Blocks of frequencies: what they take of the rings is in the model, so that values and errors stay right."""
     generator = np.random.default_rng(8)
@@ -152,7 +153,7 @@ def test_a_large_image_is_averaged_in_its_spectrum():
 def test_bad_numbers_are_named(name, value):
     arguments = {"pixel": 1.0, "energy": ENERGY} | {name: value}
     with pytest.raises(ValueError, match=name):
-        measure_thon(np.ones((64, 64)), **arguments)
+        measure_thon(np.ones((64, 64)), **arguments)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize(
