@@ -8,7 +8,7 @@ import numpy as np
 from reconstruct.measurement.outcome import Defect
 from reconstruct.measurement.thon.fit import Fit, Prior, distinct, fit_rings, likelihood_without_rings, start_values
 from reconstruct.measurement.thon.foreign import arcs, defects, narrow_rings, spots, without
-from reconstruct.measurement.thon.model import C10, Model
+from reconstruct.measurement.thon.model import C10, C12, Model
 from reconstruct.measurement.thon.search import starting_points
 from reconstruct.measurement.thon.spectrum import Plane, Power, coarse, used
 from twin.optics.transfer import Imaging
@@ -22,6 +22,10 @@ SEARCHED = 0.98
 """Share of the frequencies that must be left since the last search, or it is done again."""
 ROUNDS = 3
 """How often what is foreign is looked for in the residual."""
+WEAK = 120.0
+"""Gain in log likelihood below which neighbours of the best maximum are looked for."""
+RIVALS, RIVAL_FITS = (4.0, 10.0, 2.5), 6
+"""Nearest, farthest and step of that, in standard deviations of the best; and how many of the points are fitted from."""
 UNRESOLVED = (
     "no defocus within the span has rings that this image resolves: look at the energy, the pixel and the spherical "
     "aberration, or give a larger image"
@@ -59,7 +63,7 @@ def find_rings(plane: Plane, given: Given, tell: Tell) -> Found | str:
     for attempt in range(ROUNDS):
         clean = without(plane, rings, blocks)
         first = used(coarse(clean))
-        model = Model(first, given.imaging)
+        model = first_model = Model(first, given.imaging)
         tell("searching defocus and astigmatism", 0.1 + 0.2 * attempt)
         known = [fit_rings(first, model, fit.values, given.prior) for fit in fits[:2]]
         # where much was taken away since the last search, other values may have become the likeliest
@@ -77,12 +81,40 @@ def find_rings(plane: Plane, given: Given, tell: Tell) -> Found | str:
             break
         rings, blocks = rings + more, blocks | odd
     tell("fitting rings", 0.7)
+    fits = distinct(fits + _rivals(first, first_model, fits, given))
     fits = distinct([fit_rings(model.power, model, fit.values, given.prior) for fit in _promising(fits)])
     without_rings, smooth = likelihood_without_rings(model.power, model)
     gain = max(fit.likelihood for fit in fits) - without_rings
     if gain < DETECTION_THRESHOLD:
         return f"no Thon rings, or too weak: they explain the power spectrum by {gain:.1f} nat better than a smooth one; record more electrons"
     return Found(clean, fits, smooth, model, defects(rings, blocks))
+
+
+def _rivals(power: Power, model: Model, fits: list[Fit], given: Given) -> list[Fit]:
+    """Fits from the likeliest points of a lattice about the best of ``fits``, `RIVALS` standard deviations from it: where rings are weak, noise makes
+    neighbours of a maximum that rival it."""
+    gain = fits[0].likelihood - likelihood_without_rings(power, model)[0]
+    if not 0.8 * DETECTION_THRESHOLD < gain < WEAK:
+        return []
+    lens = slice(C10, C12.stop)
+    near, far, step = RIVALS
+    ticks = np.arange(-far, far + 0.5 * step, step)
+    points = np.stack(np.meshgrid(ticks, ticks, ticks), axis=-1).reshape(-1, 3)
+    distance = np.linalg.norm(points, axis=1)
+    points = points[(distance >= near) & (distance <= far)]
+    root = np.linalg.cholesky(fits[0].covariance[lens, lens])
+    share, costs = power.weight / power.tied, []
+    for point in points:
+        values = fits[0].values.copy()
+        values[lens] += root @ point
+        log = model.log(values)
+        costs.append(float(share @ (log + power.power * np.exp(-log))))
+    found = []
+    for at in np.argsort(costs)[:RIVAL_FITS]:
+        values = fits[0].values.copy()
+        values[lens] += root @ points[at]
+        found.append(fit_rings(power, model, values, given.prior))
+    return found
 
 
 def _foreign(plane: Plane, model: Model, fit: Fit) -> tuple[list[tuple[float, float]], np.ndarray]:
