@@ -1,5 +1,6 @@
 """The fits of Thon rings to a power spectrum: a search, fits at low resolution, what is foreign found in their residual and masked, then the last fits."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +17,10 @@ from twin.optics.transfer import Imaging
 DETECTION_THRESHOLD = 50.0
 """Gain in log likelihood over a spectrum without rings from which rings are measured: below it neighbouring ripples of noise rival them, and the
 likelihood is no Gaussian (of images at 15 to 50 three quarters of the 90 % intervals held; above, nine tenths)."""
+RINGING_THRESHOLD = 25.0
+"""The same over a smooth spectrum that depends on the azimuth too, which has more coefficients than rings have."""
+MAX_PHASE_ERROR = 0.8
+"""Radian that chi may be uncertain by at the highest frequency: of more the spectrum has one broad ring, which other things have too."""
 NATS = 40.0
 """First fits whose evidence is lower by more than this are not fitted to the end, but for the best of each sign."""
 SEARCHED = 0.98
@@ -84,9 +89,20 @@ def find_rings(plane: Plane, given: Given, tell: Tell) -> Found | str:
     fits = distinct(fits + _rivals(first, first_model, fits, given))
     fits = distinct([fit_rings(model.power, model, fit.values, given.prior) for fit in _promising(fits)])
     without_rings, smooth = likelihood_without_rings(model.power, model)
-    gain = max(fit.likelihood for fit in fits) - without_rings
-    if gain < DETECTION_THRESHOLD:
+    likeliest = max(fit.likelihood for fit in fits)
+    gain = likeliest - without_rings
+    # astigmatism makes one broad ring into any smooth anisotropy
+    ringing = likeliest - likelihood_without_rings(model.power, model, anisotropic=True)[0]
+    if gain < DETECTION_THRESHOLD or ringing < RINGING_THRESHOLD:
+        gain = min(gain, ringing)
         return f"no Thon rings, or too weak: they explain the power spectrum by {gain:.1f} nat better than a smooth one; record more electrons"
+    best = max(fits, key=lambda fit: fit.likelihood)
+    spread = float(np.linalg.eigvalsh(best.covariance[: C12.stop, : C12.stop])[-1]) ** 0.5
+    if math.pi * given.imaging.wavelength * plane.highest**2 * spread > MAX_PHASE_ERROR:
+        return (
+            f"the power spectrum has too few rings: defocus is known to {spread / 10:.0f} nm, in which rings move by their distance; "
+            "use a larger defocus, or smaller pixels"
+        )
     return Found(clean, fits, smooth, model, defects(rings, blocks))
 
 

@@ -180,6 +180,16 @@ def test_wrong_inputs_of_phase_and_amplitude_are_named():
         measure_thon(np.ones((64, 64)), 1.0, ENERGY, amplitude_contrast=(0.1, 0.0))
 
 
+def test_an_anisotropic_spectrum_without_rings_is_not_taken_for_astigmatism():
+    generator = np.random.default_rng(5)
+    k = np.fft.fftfreq(256)
+    shape = np.exp(-4.0 * np.abs(k)[:, None] ** 1.5) * (0.4 + np.abs(k))
+    image = 100.0 + np.fft.ifft2(np.fft.fft2(generator.standard_normal((256, 256))) * shape).real
+    result = measure_thon(image, 1.0, ENERGY, C30)
+    assert result.outcome == UNDETERMINED
+    assert "rings" in result.undetermined["C10"]
+
+
 def truth_of(sample) -> np.ndarray:
     return np.array([sample.truth[name] for name in PRINCIPAL])
 
