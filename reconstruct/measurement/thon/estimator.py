@@ -60,10 +60,10 @@ def measure_thon(
     plane = power_plane(flat, pixel, 2.0 * given.imaging.wavelength * highest * min(span, 5e4))
     if (plane.weight > 0).sum() < 500:
         raise ValueError(f"image has shape {image.shape}; give one of at least 64 pixels each way")
-    found = find_rings(plane, given, tell)
-    if isinstance(found, str):
-        return _prior_only(given, found, flat.electrons, flat.defects)
-    plane, fits, smooth, model, masked = found
+    result = find_rings(plane, given, tell)
+    if isinstance(result, str):
+        return _prior_only(given, result, flat.electrons, flat.defects)
+    plane, fits, smooth, model, masked = result
     tell("checking the fit", 0.85)
     power = model.power
     checks = [_span_check(fits[0], given), ring_check(predict_left_out(power, model, fits[0], smooth))]
@@ -191,11 +191,13 @@ def _prior(given: Given) -> Component:
     return Component(1.0, np.zeros(len(variances)), np.diag(variances))
 
 
-def _prior_only(given: Given, reason: str, electrons: float = math.nan, found: tuple[Defect, ...] = ()) -> Measurement:
+def _prior_only(
+    given: Given, reason: str, electrons: float = math.nan, defects: tuple[Defect, ...] = ()
+) -> Measurement:
     names = (*NAMES, PHASE) if given.free else NAMES
     units = (*UNITS, "radian")[: len(names)]
     undetermined = {str(name): reason for name in names}
     return Measurement(
-        KIND, names, units, (_prior(given),), undetermined, electrons=electrons, defects=found, principal=NAMES,
+        KIND, names, units, (_prior(given),), undetermined, electrons=electrons, defects=defects, principal=NAMES,
         periods={PHASE: math.pi} if given.free else {},
     )  # fmt: skip

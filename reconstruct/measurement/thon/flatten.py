@@ -107,8 +107,8 @@ def _local_mean(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     mean = total / np.maximum(count, 1e-12)
     weights = []
     for size, blocks in zip(values.shape, mean.shape, strict=True):
-        place = np.clip((np.arange(size) + 0.5) / block - 0.5, 0.0, blocks - 1.0)
-        weights.append(np.maximum(1.0 - np.abs(place[:, None] - np.arange(blocks)), 0.0))
+        position = np.clip((np.arange(size) + 0.5) / block - 0.5, 0.0, blocks - 1.0)
+        weights.append(np.maximum(1.0 - np.abs(position[:, None] - np.arange(blocks)), 0.0))
     return weights[0] @ mean @ weights[1].T
 
 

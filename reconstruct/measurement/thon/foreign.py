@@ -57,8 +57,8 @@ def spots(plane: Plane, expected: np.ndarray | None = None) -> np.ndarray:
     if count == 0:
         return np.zeros_like(use)
     highest = np.array([0.0, *np.atleast_1d(np.asarray(maximum(ratio, groups, np.arange(1, count + 1))))])
-    found = (highest > high)[groups]
-    return binary_dilation(found, np.ones((3, 3))) & use if found.any() else found
+    marked = (highest > high)[groups]
+    return binary_dilation(marked, np.ones((3, 3))) & use if marked.any() else marked
 
 
 def _groups(marked: np.ndarray) -> tuple[np.ndarray, int]:
@@ -86,17 +86,17 @@ def narrow_rings(plane: Plane, expected: np.ndarray | None = None) -> list[tuple
     seed = (count > 0) & (mean > (BRIGHT if expected is None else EDGE) * level) & (excess > SIGNIFICANCE)
     limits = EDGE if expected is None else 1.0 + 0.5 * (EDGE - 1.0)
     groups, number = _groups((count > 0) & (mean > limits * level) & (excess > 2.0))
-    found = []
+    candidates = []
     for group in range(1, number + 1):
         members = np.flatnonzero(groups == group)
         low, high = members[0] - 1, members[-1] + 2
         if seed[members].any() and len(members) <= max(2.0, NARROW * members.mean()):
-            found.append(
+            candidates.append(
                 (float((mean / level)[members].max()), low / shells * plane.highest, high / shells * plane.highest)
             )
-    found.sort(reverse=True)
+    candidates.sort(reverse=True)
     rings, total = [], 0.0
-    for _, low, high in found:
+    for _, low, high in candidates:
         total += (high - low) / plane.highest
         if total <= MAX_SHARE:
             rings.append((low, high))
@@ -136,10 +136,10 @@ def arcs(plane: Plane, expected: np.ndarray) -> np.ndarray:
     looks = np.maximum(count / plane.tied, 1e-3)
     # of a gamma distribution, with a tenth for what the model's smooth parts miss
     high = 1.1 * gamma.isf(norm.sf(limit), looks) / looks + 0.4
-    found = (count > 0) & (mean > high)
-    if found.sum() > 0.05 * (count > 0).sum():
+    marked = (count > 0) & (mean > high)
+    if marked.sum() > 0.05 * (count > 0).sum():
         return np.zeros_like(use)
-    return found[cell] & use
+    return marked[cell] & use
 
 
 def without(plane: Plane, rings: list[tuple[float, float]], blocks: np.ndarray | None = None) -> Plane:
@@ -155,14 +155,14 @@ def without(plane: Plane, rings: list[tuple[float, float]], blocks: np.ndarray |
 
 def defects(rings: list[tuple[float, float]], blocks: np.ndarray) -> tuple[Defect, ...]:
     """What was masked, in words."""
-    found = [
+    result = [
         Defect("ring", None, "masked", f"ring at {2.0 / (low + high):.2g} Å in the power spectrum")
         for low, high in merged(rings)
     ]
     if blocks.any():
         count = _groups(blocks)[1]
-        found.append(Defect("spots", count, "masked", f"{count} spot{'s' * (count > 1)} in the power spectrum"))
-    return tuple(found)
+        result.append(Defect("spots", count, "masked", f"{count} spot{'s' * (count > 1)} in the power spectrum"))
+    return tuple(result)
 
 
 def merged(rings: list[tuple[float, float]]) -> list[tuple[float, float]]:

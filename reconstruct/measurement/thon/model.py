@@ -57,9 +57,9 @@ class Model:
 
     def __call__(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log S [m] and its derivatives [p, m]."""
-        twice, place, retained = self._rings(values)
+        twice, position, retained = self._rings(values)
         log, share, rings = self._log(values, twice, retained)
-        along_x, along_y = (map_coordinates(table, place, order=1) for table in self.slopes)
+        along_x, along_y = (map_coordinates(table, position, order=1) for table in self.slopes)
         rows = np.empty((SIZE, len(log)))
         by_chi, rate = retained * np.sin(twice), self.envelope * share / rings
         shifts = self.gradients[:, 0] * (self.lag[0] * along_x) + self.gradients[:, 1] * (self.lag[1] * along_y)
@@ -75,11 +75,15 @@ class Model:
         return self._log(values, twice, retained)[0]
 
     def _rings(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """2 (chi - psi) [m], places [2, m] of the rings' displacements in the table of the window, and what that leaves of them [m]."""
+        """2 (chi - psi) [m], positions [2, m] of the rings' displacements in the table of the window, and what that leaves of them [m]."""
         lens = values[: C30 + 1]
         displacement = self.gradient + np.tensordot(lens, self.gradients, 1)
-        place = (displacement * self.lag[:, None] + LAGS)[::-1]
-        return 2.0 * (self.chi + lens @ self.parts - values[PSI]), place, map_coordinates(self.table, place, order=1)
+        position = (displacement * self.lag[:, None] + LAGS)[::-1]
+        return (
+            2.0 * (self.chi + lens @ self.parts - values[PSI]),
+            position,
+            map_coordinates(self.table, position, order=1),
+        )
 
     def _log(
         self, values: np.ndarray, twice: np.ndarray, retained: np.ndarray

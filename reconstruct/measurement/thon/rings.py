@@ -125,12 +125,12 @@ def _rivals(power: Power, model: Model, fits: list[Fit], given: Given) -> list[F
         values[lens] += root @ point
         log = model.log(values)
         costs.append(float(share @ (log + power.power * np.exp(-log))))
-    found = []
+    fitted = []
     for at in np.argsort(costs)[:RIVAL_FITS]:
         values = fits[0].values.copy()
         values[lens] += root @ points[at]
-        found.append(fit_rings(power, model, values, given.prior))
-    return found
+        fitted.append(fit_rings(power, model, values, given.prior))
+    return fitted
 
 
 def _foreign(plane: Plane, model: Model, fit: Fit) -> tuple[list[tuple[float, float]], np.ndarray]:

@@ -41,13 +41,13 @@ def starting_points(
     top = float(np.hypot(power.kx, power.ky).max())
     lowest = min(top, np.sqrt(RINGS / (wavelength * span)))
     levels = [lowest * 2.0**k for k in range(20) if lowest * 2.0**k < top] + [top]
-    found: list[Start] = []
+    starts: list[Start] = []
     for highest in levels:
         reach = min(span, RINGS / (wavelength * highest**2))
-        found += _level(power, wavelength, c30, highest, reach, span, psi, count)
+        starts += _level(power, wavelength, c30, highest, reach, span, psi, count)
     selected = []
     for sign in (-1.0, 1.0):
-        side = sorted((start for start in found if start.values[0] * sign > 0.0), key=lambda start: -start.ratio)
+        side = sorted((start for start in starts if start.values[0] * sign > 0.0), key=lambda start: -start.ratio)
         distinct: list[Start] = []
         near = 2.0 * STEP / (np.pi * wavelength * top**2)
         for start in side:
@@ -118,22 +118,22 @@ def _level(
                     total += row[at : at + len(values)]
     score = grid[0] if psi is not None else np.where(np.isfinite(grid[0]), np.hypot(*grid), -np.inf)
     starts = []
-    for place in _maxima(score, values, count):
-        phase = psi if psi is not None else 0.5 * math.atan2(grid[1][place], grid[0][place])
-        i, j, at = place
-        starts.append(Start(np.array([values[at], parts[i], parts[j]]), phase, float(score[place])))
+    for cell in _maxima(score, values, count):
+        phase = psi if psi is not None else 0.5 * math.atan2(grid[1][cell], grid[0][cell])
+        i, j, at = cell
+        starts.append(Start(np.array([values[at], parts[i], parts[j]]), phase, float(score[cell])))
     return starts
 
 
 def _maxima(score: np.ndarray, values: np.ndarray, count: int) -> list[tuple[int, ...]]:
     """Places of the highest local maxima of each sign of ``values``, which are along the last axis: neighbouring ripples may rival each other."""
     peaks = np.isfinite(score) & (score == maximum_filter(score, 3)) & (score > 0.0)
-    places = []
+    cells = []
     for sign in (-1.0, 1.0):
-        found = np.flatnonzero(peaks & (np.sign(values) == sign))
-        best = found[np.argsort(-score.ravel()[found], kind="stable")[:count]]
-        places += [tuple(int(index) for index in np.unravel_index(at, score.shape)) for at in best]
-    return places
+        own = np.flatnonzero(peaks & (np.sign(values) == sign))
+        best = own[np.argsort(-score.ravel()[own], kind="stable")[:count]]
+        cells += [tuple(int(index) for index in np.unravel_index(at, score.shape)) for at in best]
+    return cells
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def test_an_image_without_rings_leaves_the_prior():
 
 
 @pytest.mark.parametrize(
-    "spoiling, strength, found",
+    "spoiling, strength, expected",
     [
         ("hot pixels", 2, ["40 pixels far from the others"]),
         ("hot column", 1, []),
@@ -70,13 +70,13 @@ def test_an_image_without_rings_leaves_the_prior():
         ("NaN pixels", 2, []),
     ],
 )
-def test_what_images_have_is_masked_or_fitted(spoiling, strength, found):
+def test_what_images_have_is_masked_or_fitted(spoiling, strength, expected):
     sample = draw(3, spoiling, strength)
     result = measure_thon(sample.data, PIXEL, ENERGY, C30)
     assert result.outcome == DETERMINED
     assert deviation(result, truth_of(sample)) < 4.0
     descriptions = [defect.description for defect in result.defects]
-    for text in found:
+    for text in expected:
         assert any(text in description for description in descriptions), descriptions
 
 
