@@ -95,7 +95,7 @@ def find_rings(plane: Plane, given: Given, tell: Tell) -> Found | str:
     ringing = likeliest - likelihood_without_rings(model.power, model, anisotropic=True)[0]
     if gain < DETECTION_THRESHOLD or ringing < RINGING_THRESHOLD:
         gain = min(gain, ringing)
-        return f"no Thon rings, or too weak: they explain the power spectrum by {gain:.1f} nat better than a smooth one; record more electrons"
+        return f"no Thon rings, or too weak: they explain the power spectrum by {max(gain, 0.0):.1f} nat better than a smooth one; record more electrons"
     best = max(fits, key=lambda fit: fit.likelihood)
     spread = float(np.linalg.eigvalsh(best.covariance[: C12.stop, : C12.stop])[-1]) ** 0.5
     if math.pi * given.imaging.wavelength * plane.highest**2 * spread > MAX_PHASE_ERROR:
