@@ -58,7 +58,7 @@ def spots(plane: Plane, expected: np.ndarray | None = None) -> np.ndarray:
         return np.zeros_like(use)
     highest = np.array([0.0, *np.atleast_1d(np.asarray(maximum(ratio, groups, np.arange(1, count + 1))))])
     marked = (highest > high)[groups]
-    return binary_dilation(marked, np.ones((3, 3))) & use if marked.any() else marked
+    return np.logical_and(np.asarray(binary_dilation(marked, np.ones((3, 3)))), use) if marked.any() else marked
 
 
 def _groups(marked: np.ndarray) -> tuple[np.ndarray, int]:
