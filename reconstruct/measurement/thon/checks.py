@@ -88,8 +88,8 @@ def stated_checks(power: Power, model: Model, fit: Fit, prior: Prior, free_phase
     """What the rings say of spherical aberration and phase where these are free, against what was stated."""
     checks = []
     free = dataclasses.replace(prior, c30_spread=abs(prior.c30) + 1e8)
-    found = fit_rings(power, model, fit.values, free)
-    value, std = found.values[C30], found.std[C30]
+    freed = fit_rings(power, model, fit.values, free)
+    value, std = freed.values[C30], freed.std[C30]
     tolerance = C30_TOLERANCE[0] * abs(prior.c30) + C30_TOLERANCE[1]
     finding = (
         f"its rings have the distances of a spherical aberration of {value / 1e7:.3g} ± {std / 1e7:.2g} mm, not {prior.c30 / 1e7:.3g} mm: the energy, "
@@ -98,8 +98,8 @@ def stated_checks(power: Power, model: Model, fit: Fit, prior: Prior, free_phase
     deviation = float(max(abs(value - prior.c30) - tolerance, 0.0) / std)
     checks.append(FitCheck("spherical aberration by the rings", deviation, MAX_DEVIATION, finding))
     if not free_phase:
-        found = fit_rings(power, model, fit.values, dataclasses.replace(prior, psi_spread=1.0))
-        off, std = found.values[PSI] - prior.psi, found.std[PSI]
+        freed = fit_rings(power, model, fit.values, dataclasses.replace(prior, psi_spread=1.0))
+        off, std = freed.values[PSI] - prior.psi, freed.std[PSI]
         off = (off + 0.5 * math.pi) % math.pi - 0.5 * math.pi
         finding = (
             f"its rings are shifted by {math.degrees(off):.0f} ± {math.degrees(std):.1g} degrees: a phase plate, or the energy, the pixel or the spherical "

@@ -6,20 +6,17 @@ signs are fitted, and kept as components with the weight of their evidence.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement, withhold
 from reconstruct.measurement.outcome import Defect, FitCheck
 from reconstruct.measurement.thon.checks import predict_left_out, ring_check, stated_checks
-from reconstruct.measurement.thon.fit import Fit, Prior, distinct, fit_rings, likelihood_without_rings, start_values
+from reconstruct.measurement.thon.fit import Fit, Prior
 from reconstruct.measurement.thon.flatten import flatten
-from reconstruct.measurement.thon.foreign import arcs, defects, narrow_rings, spots, without
 from reconstruct.measurement.thon.model import C10, C12, PSI, Model
-from reconstruct.measurement.thon.search import starting_points
-from reconstruct.measurement.thon.spectrum import HIGHEST, Plane, Power, coarse, power_plane, used
+from reconstruct.measurement.thon.rings import Given, Tell, find_rings
+from reconstruct.measurement.thon.spectrum import HIGHEST, Plane, Power, power_plane
 from twin.checks import electron_energy
 from twin.optics.aberrations import index
 from twin.optics.transfer import Imaging
@@ -28,30 +25,10 @@ KIND = "thon rings"
 NAMES = ("C10", "C12a", "C12b")
 UNITS = ("angstrom",) * 3
 PHASE = "phase_shift"
-DETECTION_THRESHOLD = 50.0
-"""Gain in log likelihood over a spectrum without rings from which rings are measured: below it neighbouring ripples of noise rival them, and the
-likelihood is no Gaussian (of images at 15 to 50 three quarters of the 90 % intervals held; above, nine tenths)."""
 MIN_WEIGHT = 1e-3
 """Components of less weight are left out."""
-NATS = 40.0
-"""First fits whose evidence is lower by more than this are not fitted to the end, but for the best of each sign."""
-SEARCHED = 0.98
-"""Share of the frequencies that must be left since the last search, or it is done again."""
-ROUNDS = 3
-"""How often what is foreign is looked for in the residual."""
 FREE_SPREAD = 10.0
 """Spread in radian of a phase that is free."""
-Tell = Callable[[str, float | None], None]
-
-
-class Given(NamedTuple):
-    """What is known: ``imaging`` with every aberration that is not fitted, the ``prior`` of what is, the largest defocus ``span`` in angstrom, and whether the
-    phase is ``free``."""
-
-    imaging: Imaging
-    prior: Prior
-    span: float
-    free: bool
 
 
 def measure_thon(
@@ -83,10 +60,10 @@ def measure_thon(
     plane = power_plane(flat, pixel, 2.0 * given.imaging.wavelength * highest * min(span, 5e4))
     if (plane.weight > 0).sum() < 500:
         raise ValueError(f"image has shape {image.shape}; give one of at least 64 pixels each way")
-    found = _find(plane, given, tell)
-    if isinstance(found, str):
-        return _prior_only(given, found, float(flat.electrons), flat.defects)
-    plane, fits, smooth, model, masked = found
+    result = find_rings(plane, given, tell)
+    if isinstance(result, str):
+        return _prior_only(given, result, flat.electrons, flat.defects)
+    plane, fits, smooth, model, masked = result
     tell("checking the fit", 0.85)
     power = model.power
     checks = [_span_check(fits[0], given), ring_check(predict_left_out(power, model, fits[0], smooth))]
@@ -136,67 +113,6 @@ def _given(
     psi = math.atan(mean) + (phase_shift or 0.0)
     prior = Prior(c30, psi, FREE_SPREAD if free else error, astigmatism)
     return Given(Imaging(lens, energy, focal_spread=focal_spread), prior, span, free)
-
-
-def _find(plane: Plane, given: Given, tell: Tell) -> Any:
-    """The plane without what is foreign, the fits (likeliest first), the logarithm of a spectrum without rings, the model, and what was masked; or the reason
-    why there is no fit."""
-    blocks = spots(plane)
-    rings = narrow_rings(without(plane, [], blocks))
-    fits: list[Fit] = []
-    searched = 0.0
-    for attempt in range(ROUNDS):
-        clean = without(plane, rings, blocks)
-        first = used(coarse(clean))
-        model = Model(first, given.imaging)
-        tell("searching defocus and astigmatism", 0.1 + 0.2 * attempt)
-        known = [fit_rings(first, model, fit.values, given.prior) for fit in fits[:2]]
-        # where much was taken away since the last search, other values may have become the likeliest
-        left = clean.weight.sum()
-        if not fits or left < SEARCHED * searched:
-            known += _search(first, model, given)
-            searched = left
-        fits = distinct(known)
-        if not fits:
-            return (
-                "no defocus within the span has rings that this image resolves: look at the energy, the pixel and the "
-                "spherical aberration, or give a larger image"
-            )
-        expected = np.full(plane.power.shape, np.inf)
-        power = used(clean)
-        model = model if plane.power.size == first.plane.power.size else Model(power, given.imaging)
-        expected[np.nonzero(clean.weight)] = np.exp(model(fits[0].values)[0])
-        odd = spots(clean, expected)
-        more = narrow_rings(without(clean, [], odd), expected)
-        odd |= arcs(without(clean, more, odd), expected)
-        if not more and not odd.any():
-            break
-        rings, blocks = rings + more, blocks | odd
-    tell("fitting rings", 0.7)
-    fits = distinct([fit_rings(model.power, model, fit.values, given.prior) for fit in _promising(fits)])
-    without_rings, smooth = likelihood_without_rings(model.power, model)
-    gain = max(fit.likelihood for fit in fits) - without_rings
-    if gain < DETECTION_THRESHOLD:
-        return f"no Thon rings, or too weak: they explain the power spectrum by {gain:.1f} nat better than a smooth one; record more electrons"
-    return clean, fits, smooth, model, defects(rings, blocks)
-
-
-def _search(power: Power, model: Model, given: Given) -> list[Fit]:
-    """First fits from the starting points, the likeliest first."""
-    psi = None if given.free else given.prior.psi
-    starts = starting_points(power, given.imaging.wavelength, given.prior.c30, given.span, psi)
-    fits = [
-        fit_rings(power, model, start_values(start.values[0], start.values[1:], start.psi, given.prior), given.prior)
-        for start in starts
-    ]
-    return distinct(fits)
-
-
-def _promising(fits: list[Fit]) -> list[Fit]:
-    """Those near the best evidence, and the best of each sign."""
-    top = fits[0].evidence
-    signs = [next((fit for fit in fits if fit.values[C10] * sign > 0.0), None) for sign in (-1.0, 1.0)]
-    return [fit for fit in fits if fit.evidence > top - NATS or any(fit is best for best in signs)]
 
 
 def _components(fits: list[Fit], given: Given) -> tuple[Component, ...]:
@@ -275,11 +191,13 @@ def _prior(given: Given) -> Component:
     return Component(1.0, np.zeros(len(variances)), np.diag(variances))
 
 
-def _prior_only(given: Given, reason: str, electrons: float = math.nan, found: tuple[Defect, ...] = ()) -> Measurement:
+def _prior_only(
+    given: Given, reason: str, electrons: float = math.nan, defects: tuple[Defect, ...] = ()
+) -> Measurement:
     names = (*NAMES, PHASE) if given.free else NAMES
     units = (*UNITS, "radian")[: len(names)]
-    undetermined = dict.fromkeys(names, reason)
+    undetermined = {str(name): reason for name in names}
     return Measurement(
-        KIND, names, units, (_prior(given),), undetermined, electrons=electrons, defects=found, principal=NAMES,
+        KIND, names, units, (_prior(given),), undetermined, electrons=electrons, defects=defects, principal=NAMES,
         periods={PHASE: math.pi} if given.free else {},
     )  # fmt: skip

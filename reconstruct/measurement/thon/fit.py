@@ -22,6 +22,8 @@ C10_SPREAD = 1e5
 MAX_STEPS = 40
 COST_TOLERANCE = 1e-3
 """Of minus the log posterior, at a maximum."""
+ANISOTROPIC_TERMS = 4
+"""Coefficients of each harmonic of a spectrum without rings."""
 SCORE_BLOCKS = (18, 24)
 """Sectors and shells in which the scatter of the score is looked at."""
 
@@ -123,11 +125,15 @@ def _variance_inflation(power: Power, rows: np.ndarray, deviation: np.ndarray, c
     return np.maximum(np.diag(wider) / np.diag(covariance), 1.0)
 
 
-def likelihood_without_rings(power: Power, model: Model) -> tuple[float, np.ndarray]:
+def likelihood_without_rings(power: Power, model: Model, anisotropic: bool = False) -> tuple[float, np.ndarray]:
     """Log likelihood of a spectrum without rings, and its logarithm [m]: a polynomial of two more coefficients than the film's, with the film's
-    anisotropy."""
+    anisotropy; or, ``anisotropic``, with polynomials for the second and fourth harmonic of the azimuth as well."""
     powers = power.share ** np.arange(FILM_TERMS + 2)[:, None]
     rows = np.concatenate([powers, model.film_terms[: DRIFT.stop - DRIFT.start]])
+    if anisotropic:
+        angles = np.outer([2.0, 4.0], power.azimuth)
+        waves = np.concatenate([np.cos(angles), np.sin(angles)])
+        rows = np.concatenate([powers, *(powers[:ANISOTROPIC_TERMS] * wave for wave in waves)])
     share = power.weight / power.tied
 
     def quadratic(at: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:

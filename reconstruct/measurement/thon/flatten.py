@@ -7,7 +7,14 @@ large ones.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_opening, distance_transform_edt, gaussian_filter
+from scipy.ndimage import (
+    binary_dilation,
+    binary_opening,
+    distance_transform_edt,
+    gaussian_filter,
+    maximum_filter,
+    minimum_filter,
+)
 from scipy.signal.windows import tukey
 
 from reconstruct.measurement.outcome import Defect
@@ -100,8 +107,8 @@ def _local_mean(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     mean = total / np.maximum(count, 1e-12)
     weights = []
     for size, blocks in zip(values.shape, mean.shape, strict=True):
-        place = np.clip((np.arange(size) + 0.5) / block - 0.5, 0.0, blocks - 1.0)
-        weights.append(np.maximum(1.0 - np.abs(place[:, None] - np.arange(blocks)), 0.0))
+        position = np.clip((np.arange(size) + 0.5) / block - 0.5, 0.0, blocks - 1.0)
+        weights.append(np.maximum(1.0 - np.abs(position[:, None] - np.arange(blocks)), 0.0))
     return weights[0] @ mean @ weights[1].T
 
 
@@ -143,8 +150,11 @@ def _outliers(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.nda
 def _window(known: np.ndarray) -> np.ndarray:
     ny, nx = known.shape
     window = tukey(ny + 2, TAPER)[1:-1, None] * tukey(nx + 2, TAPER)[1:-1]
-    hole = max(3, round(HOLE * min(ny, nx)))
-    regions = binary_opening(~known, np.ones((hole, hole)))
+    hole = 2 * round(0.5 * HOLE * min(ny, nx)) + 1
+    # an opening by filters that take a side after the other
+    regions = maximum_filter(
+        minimum_filter((~known).astype(np.uint8), hole, mode="constant"), hole, mode="constant"
+    ).astype(bool)
     if regions.any():
         distance = distance_transform_edt(~regions)
         window = window * np.sin(0.5 * np.pi * np.minimum(distance / (FADE * min(ny, nx)), 1.0)) ** 2

@@ -52,30 +52,47 @@ class Model:
         self.rest_terms = power.share ** np.arange(REST_TERMS)[:, None]
         size_y, size_x = power.plane.size
         self.lag = np.array([LAGS / size_x, LAGS / size_y])
-        table = power.plane.retained()
-        self.tables = (table, np.gradient(table, axis=1), np.gradient(table, axis=0))
+        self.table = power.plane.retained()
+        self.slopes = np.gradient(self.table, axis=1), np.gradient(self.table, axis=0)
 
     def __call__(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """log S [m] and its derivatives [p, m]."""
-        lens, psi = values[: C30 + 1], values[PSI]
-        twice = 2.0 * (self.chi + lens @ self.parts - psi)
-        swing, turned = -0.5 * np.cos(twice), np.sin(twice)
-        displacement = self.gradient + np.tensordot(lens, self.gradients, 1)
-        place = displacement * self.lag[:, None] + LAGS
-        retained, along_x, along_y = (map_coordinates(table, place[::-1], order=1) for table in self.tables)
-        # of a specimen of phase and amplitude sin^2(chi - psi): its mean over rings and what oscillates
-        rings = self.envelope * (0.5 + retained * swing) + FLOOR
-        film = values[DRIFT.start : FILM.stop] @ self.film_terms + np.log(rings)
-        rest = values[REST] @ self.rest_terms
-        top = np.maximum(film, rest)
-        film_part, rest_part = np.exp(film - top), np.exp(rest - top)
-        total = film_part + rest_part
-        log, share = top + np.log(total), film_part / total
+        twice, position, retained = self._rings(values)
+        log, share, rings = self._log(values, twice, retained)
+        along_x, along_y = (map_coordinates(table, position, order=1) for table in self.slopes)
         rows = np.empty((SIZE, len(log)))
-        by_chi, rate = retained * turned, self.envelope * share / rings
+        by_chi, rate = retained * np.sin(twice), self.envelope * share / rings
         shifts = self.gradients[:, 0] * (self.lag[0] * along_x) + self.gradients[:, 1] * (self.lag[1] * along_y)
-        rows[: C30 + 1] = rate * (by_chi * self.parts + swing * shifts)
+        rows[: C30 + 1] = rate * (by_chi * self.parts - 0.5 * np.cos(twice) * shifts)
         rows[PSI] = -rate * by_chi
         rows[DRIFT.start : FILM.stop] = share * self.film_terms
         rows[REST] = (1.0 - share) * self.rest_terms
         return log, rows
+
+    def log(self, values: np.ndarray) -> np.ndarray:
+        """log S [m]."""
+        twice, _, retained = self._rings(values)
+        return self._log(values, twice, retained)[0]
+
+    def _rings(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """2 (chi - psi) [m], positions [2, m] of the rings' displacements in the table of the window, and what that leaves of them [m]."""
+        lens = values[: C30 + 1]
+        displacement = self.gradient + np.tensordot(lens, self.gradients, 1)
+        position = (displacement * self.lag[:, None] + LAGS)[::-1]
+        return (
+            2.0 * (self.chi + lens @ self.parts - values[PSI]),
+            position,
+            map_coordinates(self.table, position, order=1),
+        )
+
+    def _log(
+        self, values: np.ndarray, twice: np.ndarray, retained: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """log S [m], the film's share of it [m], and the film's transfer [m]: of sin^2(chi - psi) its mean and what oscillates."""
+        rings = self.envelope * (0.5 - 0.5 * retained * np.cos(twice)) + FLOOR
+        film = values[DRIFT.start : FILM.stop] @ self.film_terms + np.log(rings)
+        rest = values[REST] @ self.rest_terms
+        top = np.maximum(film, rest)
+        film_part = np.exp(film - top)
+        total = film_part + np.exp(rest - top)
+        return top + np.log(total), film_part / total, rings

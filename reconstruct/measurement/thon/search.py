@@ -5,10 +5,11 @@ In a sector at azimuth phi the defocus is C10 + C12a cos 2 phi + C12b sin 2 phi,
 ones by all: each level has twice the frequency and a quarter of the range of the one before.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import maximum_filter, uniform_filter1d
 
 from reconstruct.measurement.thon.spectrum import Power
 
@@ -17,8 +18,8 @@ RINGS = 12.0
 """Rings of the largest defocus of a level within its frequencies."""
 STEP = 0.5
 """Step of C10 in phase (radian) at the highest frequency of a level; that of either part of C12 is twice as large."""
-CLIP = 1.0
-"""Contrast of a sector's shell over the local level is held below: rings of sin^2 have no more, ice has."""
+HIGHEST_CONTRAST = 1.5
+"""Contrast of a shell over the local level beyond which it is left out: rings of sin^2 have no more, ice has."""
 RESOLVED = 1.2
 """Phase between two shells from which rings are too narrow to be matched."""
 KEPT = 0.6
@@ -40,13 +41,13 @@ def starting_points(
     top = float(np.hypot(power.kx, power.ky).max())
     lowest = min(top, np.sqrt(RINGS / (wavelength * span)))
     levels = [lowest * 2.0**k for k in range(20) if lowest * 2.0**k < top] + [top]
-    found: list[Start] = []
+    starts: list[Start] = []
     for highest in levels:
         reach = min(span, RINGS / (wavelength * highest**2))
-        found += _level(power, wavelength, c30, highest, reach, span, psi, count)
+        starts += _level(power, wavelength, c30, highest, reach, span, psi, count)
     selected = []
     for sign in (-1.0, 1.0):
-        side = sorted((start for start in found if start.values[0] * sign > 0.0), key=lambda start: -start.ratio)
+        side = sorted((start for start in starts if start.values[0] * sign > 0.0), key=lambda start: -start.ratio)
         distinct: list[Start] = []
         near = 2.0 * STEP / (np.pi * wavelength * top**2)
         for start in side:
@@ -68,11 +69,14 @@ def _cells(power: Power, highest: float) -> tuple[np.ndarray, np.ndarray, np.nda
     cell = sector * SHELLS + shell
     weight = np.bincount(cell, power.weight[near], SECTORS * SHELLS).reshape(SECTORS, SHELLS)
     total = np.bincount(cell, power.weight[near] * power.power[near], SECTORS * SHELLS).reshape(SECTORS, SHELLS)
-    level = _smooth(total.sum(axis=0)) / np.maximum(_smooth(weight.sum(axis=0)), 1e-12)
+    for _ in range(2):
+        count = weight.sum(axis=0)
+        level = _smooth(total.sum(axis=0)) / np.maximum(_smooth(count), 1e-12)
+        excess = total.sum(axis=0) / np.maximum(count * level, 1e-12) - 1.0
+        bright = excess > HIGHEST_CONTRAST + 3.0 * np.sqrt(power.tied / np.maximum(count, 1.0))
+        weight[:, bright], total[:, bright] = 0.0, 0.0
     contrast = np.where(weight > 0, total / np.maximum(weight * level, 1e-12) - 1.0, 0.0)
-    # of few frequencies a cell scatters by more than rings have
-    limit = CLIP + 3.0 * np.sqrt(power.tied / np.maximum(weight, 1.0))
-    return np.minimum(contrast, limit), weight, (np.arange(SHELLS) + 0.5) / SHELLS * highest**2
+    return contrast, weight, (np.arange(SHELLS) + 0.5) / SHELLS * highest**2
 
 
 def _level(
@@ -102,37 +106,34 @@ def _level(
     parts = np.arange(-half // 2, half // 2 + 1) * 2.0 * step
     inside = min(half, int(span / step))
     values = np.arange(-inside, inside + 1) * step
-    best: list[tuple[np.ndarray, np.ndarray]] = []
-    pairs = [(a, b) for a in parts for b in parts if np.hypot(a, b) <= reach]
-    for a, b in pairs:
-        first = np.round((a * np.cos(middle) + b * np.sin(middle)) / step).astype(int) + 2 * half - inside
-        sums = [np.zeros(len(values), np.float32) for _ in tables]
-        for table, total in zip(tables, sums, strict=True):
-            for row, at in zip(table, first.tolist(), strict=True):
-                total += row[at : at + len(values)]
-        score = sums[0] if psi is not None else np.hypot(sums[0], sums[1])
-        phase = np.full(len(values), psi or 0.0) if psi is not None else 0.5 * np.arctan2(sums[1], sums[0])
-        best.append((score, phase))
-    return _maxima(best, np.array(pairs), values, step, count)
-
-
-def _maxima(
-    best: list[tuple[np.ndarray, np.ndarray]], pairs: np.ndarray, values: np.ndarray, step: float, count: int
-) -> list[Start]:
-    """The highest scores of each sign that differ by several steps in C10 or either part of C12."""
-    scores = np.stack([score for score, _ in best])
+    grid = np.full((len(tables), len(parts), len(parts), len(values)), -np.inf, np.float32)
+    for i, a in enumerate(parts):
+        for j, b in enumerate(parts):
+            if np.hypot(a, b) > reach:
+                continue
+            shift = np.round((a * np.cos(middle) + b * np.sin(middle)) / step).astype(int) + 2 * half - inside
+            grid[:, i, j] = 0.0
+            for table, total in zip(tables, grid[:, i, j], strict=True):
+                for row, at in zip(table, shift.tolist(), strict=True):
+                    total += row[at : at + len(values)]
+    score = grid[0] if psi is not None else np.where(np.isfinite(grid[0]), np.hypot(*grid), -np.inf)
     starts = []
-    for sign in (-1.0, 1.0):
-        side = np.where(np.sign(values) == sign, scores, -np.inf)
-        for _ in range(count):
-            pair, at = np.unravel_index(int(np.argmax(side)), side.shape)
-            if not np.isfinite(side[pair, at]):
-                break
-            place = np.array([values[at], *pairs[pair]])
-            starts.append(Start(place, float(best[pair][1][at]), float(side[pair, at])))
-            close = np.abs(pairs - pairs[pair]).max(axis=1)[:, None] < 6.0 * step
-            side[close & (np.abs(values - values[at]) < 6.0 * step)] = -np.inf
+    for cell in _maxima(score, values, count):
+        phase = psi if psi is not None else 0.5 * math.atan2(grid[1][cell], grid[0][cell])
+        i, j, at = cell
+        starts.append(Start(np.array([values[at], parts[i], parts[j]]), phase, float(score[cell])))
     return starts
+
+
+def _maxima(score: np.ndarray, values: np.ndarray, count: int) -> list[tuple[int, ...]]:
+    """Places of the highest local maxima of each sign of ``values``, which are along the last axis: neighbouring ripples may rival each other."""
+    peaks = np.isfinite(score) & (score == maximum_filter(score, 3)) & (score > 0.0)
+    cells = []
+    for sign in (-1.0, 1.0):
+        own = np.flatnonzero(peaks & (np.sign(values) == sign))
+        best = own[np.argsort(-score.ravel()[own], kind="stable")[:count]]
+        cells += [tuple(int(index) for index in np.unravel_index(at, score.shape)) for at in best]
+    return cells
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

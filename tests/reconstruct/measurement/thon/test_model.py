@@ -34,7 +34,7 @@ def test_the_model_is_the_twins_transfer_and_its_derivatives_are_right():
         slope = (model(values + step)[0] - model(values - step)[0]) / (2.0 * step[parameter])
         # the window's autocorrelation is interpolated: its slope jumps where lags are held
         assert np.median(np.abs(slope - rows[parameter])) < 2e-4 * np.abs(rows[parameter]).max()
-    model.tables = (np.ones_like(model.tables[0]), *(np.zeros_like(table) for table in model.tables[1:]))
+    model.table = np.ones_like(model.table)
     values[PSI + 1 :] = 0.0
     values[REST.start] = -60.0
     lens[[index("C10"), index("C12a"), index("C12b")]] = values[:3]
