@@ -18,7 +18,7 @@ OPTICAL = {
     "C10": "angstrom", "C12a": "angstrom", "C12b": "angstrom", "source": "angstrom", "scale": "1", "black": "count", "thickness": "angstrom",
 }  # fmt: skip
 PRINCIPAL = ("C10", "C12a", "C12b")
-EVIDENCE_POWER = 0.7
+EVIDENCE_POWER = 0.75
 """Power of the weights of readings: which sign of defocus fits better hangs on details that the field of the model's error does not hold (tilt, layers on the
 faces, another table of scattering factors), and on abTEM's images the evidence alone is too sure."""
 MIN_WEIGHT = 1e-3
