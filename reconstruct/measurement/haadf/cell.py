@@ -125,7 +125,7 @@ def slow_functions(positions: np.ndarray, cell: tuple[float, float]) -> np.ndarr
         for points, highest in zip((ny, nx), orders, strict=True)
     )
     pairs = [(i, j) for i in range(len(down)) for j in range(len(across)) if 0 < i + j <= MAX_ORDER]
-    return np.array([np.outer(down[i], across[j]).ravel() for i, j in pairs]).reshape(len(pairs), -1).T
+    return np.array([np.outer(down[i], across[j]).ravel() for i, j in pairs]).reshape(len(pairs), ny * nx).T
 
 
 def _normal_equations(
