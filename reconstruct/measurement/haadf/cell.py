@@ -173,7 +173,7 @@ def _odd_cells(
     pixels = np.bincount(labels, mask)
     expected = np.bincount(labels, np.where(mask, np.maximum(crystal, 0.0), 0.0))
     level = np.bincount(labels, np.where(mask, data, 0.0)) / np.maximum(expected, 1e-300)
-    judged = (pixels >= 0.3 * np.median(pixels[pixels > 0])) & (expected > 0.0)
+    judged = (pixels >= 0.05 * np.median(pixels[pixels > 0])) & (expected > 0.0)
     # pixels of the whole image: a part without specimen has as many cells
     weight = np.where(judged, pixels, 0.0)
     order = np.argsort(level)
