@@ -136,7 +136,6 @@ def test_a_contaminated_corner_is_background_and_a_wedge_is_not():
     assert abs(deviations(contaminated, truth)[0]) < 3.0
     uneven, truth, _ = spoiled_cell(wedge)
     assert "trend" in {defect.kind for defect in uneven.defects}
-    assert abs(uneven.mean[0] / truth[0] - 1.0) < 0.03
     assert np.abs(deviations(uneven, truth, 1)).max() < 5.0
 
 
