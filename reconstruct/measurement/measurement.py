@@ -168,8 +168,8 @@ class Measurement:
         return Observation(self.kind, time, selected, self.mean[indices], math.sqrt(floor) * scale, factor)
 
 
-def merge_components(components: Sequence[Component]) -> list[Component]:
-    """Components that lie within each other's errors taken together, by their moments; likeliest first."""
+def group_components(components: Sequence[Component]) -> list[list[Component]]:
+    """Components that lie within each other's errors together: each group is one reading."""
     groups: list[list[Component]] = []
     for component in sorted(components, key=lambda part: -part.weight):
         for group in groups:
@@ -178,8 +178,13 @@ def merge_components(components: Sequence[Component]) -> list[Component]:
                 break
         else:
             groups.append([component])
+    return groups
+
+
+def merge_components(components: Sequence[Component]) -> list[Component]:
+    """Components that lie within each other's errors taken together, by their moments; likeliest first."""
     merged = []
-    for group in groups:
+    for group in group_components(components):
         weight = sum(component.weight for component in group)
         mean = np.sum([component.weight * component.mean for component in group], axis=0) / weight
         spread = np.sum(

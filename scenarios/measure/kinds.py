@@ -64,6 +64,9 @@ class HaadfOptions(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, D
     readout: Annotated[float, number("--readout", "Rms counts of a pixel without a beam.")] = 0.0
     c10: Annotated[float, number("--c10-nm", "C10 (minus the defocus) as it is known.")] = 0.0
     c10_error: Annotated[float, number("--c10-error-nm", "How well it is known, rms.")] = 10.0
+    astigmatism: Annotated[float, number("--astigmatism-nm", "How large C12 may be, rms of either part.")] = 3.0
+    semiangle_error: Annotated[float, number("--semiangle-error-percent", "How well it is known, rms.")] = 1.0
+    focal_spread: Annotated[float | None, option("--focal-spread-angstrom", "Focal spread, rms, known to 20 %.")] = None
     source: Annotated[float | None, option("--source-angstrom", "Rms of the source's image, known to 30 %.")] = None
     seed: Annotated[int, number("--seed", "Seed of the sampler.")] = 0
 

@@ -125,7 +125,7 @@ def slow_functions(positions: np.ndarray, cell: tuple[float, float]) -> np.ndarr
         for points, highest in zip((ny, nx), orders, strict=True)
     )
     pairs = [(i, j) for i in range(len(down)) for j in range(len(across)) if 0 < i + j <= MAX_ORDER]
-    return np.array([np.outer(down[i], across[j]).ravel() for i, j in pairs]).reshape(len(pairs), -1).T
+    return np.array([np.outer(down[i], across[j]).ravel() for i, j in pairs]).reshape(len(pairs), ny * nx).T
 
 
 def _normal_equations(
@@ -173,7 +173,7 @@ def _odd_cells(
     pixels = np.bincount(labels, mask)
     expected = np.bincount(labels, np.where(mask, np.maximum(crystal, 0.0), 0.0))
     level = np.bincount(labels, np.where(mask, data, 0.0)) / np.maximum(expected, 1e-300)
-    judged = (pixels >= 0.3 * np.median(pixels[pixels > 0])) & (expected > 0.0)
+    judged = (pixels >= 0.05 * np.median(pixels[pixels > 0])) & (expected > 0.0)
     # pixels of the whole image: a part without specimen has as many cells
     weight = np.where(judged, pixels, 0.0)
     order = np.argsort(level)

@@ -22,6 +22,8 @@ MAX_PULL = 4.0
 """Standard deviations of the pull of one stated number."""
 PULL_CHANCE = 1e-5
 """Chance of a larger sum of squares of all pulls where all that was stated is right."""
+MAX_EVIDENCE = 4.0
+"""Logarithm of the evidence for another semi-angle over that for the stated one: the image informs too little on it for a pull."""
 MAX_UNEXPLAINED = 0.3
 """Share of the mean signal by which pixels may differ from the mean unit cell beyond counting noise (rms)."""
 MIN_NOISE = 0.65
@@ -66,10 +68,12 @@ def fit_checks(problem: Problem, best: np.ndarray, black: float) -> tuple[FitChe
     limit = float(chi2.isf(PULL_CHANCE, max(combinations, 1)))
     wrong = abs(pulls[largest]) > MAX_PULL or sum_of_pulls > limit
     contradiction = _contradiction(problem, best, black, SHARED[problem.free[largest]]) if wrong else ""
+    angle_evidence, angle_finding = _semiangle(problem, best, black)
     unexplained = max(cell.unexplained for cell in problem.data)
     return (
         FitCheck(f"pull of what was stated ({SHARED[problem.free[largest]]})", float(abs(pulls[largest])), MAX_PULL, contradiction),
         FitCheck("pulls of all stated numbers", sum_of_pulls, limit, contradiction),
+        FitCheck("evidence for another semi-angle", angle_evidence, MAX_EVIDENCE, angle_finding),
         FitCheck(
             "error of the unit cell", problem.relative / expected, MAX_ERROR_RATIO,
             f"the unit cell is {problem.relative:.0%} off at best, {expected:.0%} is expected of the model; check structure, zone axis, thickness and "
@@ -93,6 +97,19 @@ def _pull_statistic(best: np.ndarray, covariance: np.ndarray) -> tuple[float, in
     informed = 1.0 - remaining
     tested = informed > LEAST_INFORMED
     return float((((axes.T @ best)[tested]) ** 2 / informed[tested]).sum()), int(tested.sum())
+
+
+def _semiangle(problem: Problem, best: np.ndarray, black: float) -> tuple[float, str]:
+    """Logarithm of the evidence for a semi-angle that is only known within 20 % over that for the stated one, and what it says."""
+    entry = SHARED.index("semiangle")
+    if problem.sd[entry] <= 0.0:
+        return 0.0, ""
+    stated = _stated(problem, black)["semiangle"]
+    value, std, evidence = set_free(problem, best, entry, stated.free(problem))
+    gain = evidence - set_free(problem, best, entry, problem.sd[entry])[2]
+    ends = f"{stated.text(value - std)} to {stated.text(value + std)}"
+    text = f"the image fits better at a semi-angle of {stated.text(value)} ({ends}) than at the stated {stated.text(0.0)}; or what differs is {stated.instead}"
+    return max(gain, 0.0), f"{text}. Check both"
 
 
 def _contradiction(problem: Problem, best: np.ndarray, black: float, pulled: str) -> str:

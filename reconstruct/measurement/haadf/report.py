@@ -1,5 +1,7 @@
 """The measurement that a fit of HAADF images gives, and its plots."""
 
+import dataclasses
+
 import numpy as np
 from scipy.special import ndtr
 
@@ -8,7 +10,7 @@ from reconstruct.measurement.haadf.fit import Problem
 from reconstruct.measurement.haadf.model import SHARED, cell_points, unit_cell, waves
 from reconstruct.measurement.haadf.sampling import PosteriorSample
 from reconstruct.measurement.haadf.scan import DETERMINED_SHARE, GEOMETRY, Geometry
-from reconstruct.measurement.measurement import Component, FitPlot, Measurement, withhold
+from reconstruct.measurement.measurement import Component, FitPlot, Measurement, group_components, withhold
 from twin.image.microscope import Calibration
 
 KIND = "HAADF"
@@ -16,6 +18,11 @@ OPTICAL = {
     "C10": "angstrom", "C12a": "angstrom", "C12b": "angstrom", "source": "angstrom", "scale": "1", "black": "count", "thickness": "angstrom",
 }  # fmt: skip
 PRINCIPAL = ("C10", "C12a", "C12b")
+EVIDENCE_POWER = 0.75
+"""Power of the weights of readings: which sign of defocus fits better hangs on details that the field of the model's error does not hold (tilt, layers on the
+faces, another table of scattering factors), and on abTEM's images the evidence alone is too sure."""
+MIN_WEIGHT = 1e-3
+"""Readings of less weight are left out."""
 POSTERIOR_BINS = 60
 
 
@@ -70,6 +77,7 @@ def report(
         covariance[undetermined_indices], covariance[:, undetermined_indices] = 0.0, 0.0
         covariance[undetermined_indices, undetermined_indices] = prior_sd[undetermined_indices] ** 2
         components.append(_component(float(weight), values, covariance, geometry))
+    components = _tempered(components)
     notes = [
         f"errors of the unit cell of {problem.relative:.1%} over {problem.error.length:.1f} angstrom, estimated from this image",
         f"{samples.effective:.0f} effective draws",
@@ -87,6 +95,23 @@ def report(
     )  # fmt: skip
     nothing = prior_only(problem.mean, problem.sd, geometry, "", black, electrons)
     return withhold(measurement, nothing.components[0])
+
+
+def _tempered(components: list[Component]) -> list[Component]:
+    """With the weights of readings, groups of components, raised to `EVIDENCE_POWER`; those of little weight left out."""
+    groups = group_components(components)
+    totals = np.array([sum(part.weight for part in group) for group in groups])
+    weights = np.maximum(totals, 1e-300) ** EVIDENCE_POWER
+    weights = weights / weights.sum()
+    heavy = [
+        dataclasses.replace(part, weight=float(part.weight / total * weight))
+        for group, total, weight in zip(groups, totals, weights, strict=True)
+        if weight > MIN_WEIGHT
+        for part in group
+        if part.weight / total * weight > 0.1 * MIN_WEIGHT
+    ]
+    sum_of_weights = sum(part.weight for part in heavy)
+    return [dataclasses.replace(part, weight=part.weight / sum_of_weights) for part in heavy]
 
 
 def _defocus_note(components: list[Component]) -> str:

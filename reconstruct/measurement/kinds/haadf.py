@@ -20,6 +20,8 @@ from twin.records import Scan
 
 SIMULATED_DWELL = 1e-5
 """Dwell in seconds taken for a simulated scan, which took none."""
+FOCAL_SPREAD_ERROR = 0.2
+"""Relative error of a focal spread that is given."""
 
 
 def haadf(recordings: tuple[Recording, ...], tell: Tell) -> RecordedMeasurement:
@@ -51,8 +53,10 @@ def haadf(recordings: tuple[Recording, ...], tell: Tell) -> RecordedMeasurement:
         aberrations=_aberration_prior(first),
         thickness=(thickness, thickness_error),
         source=_source_prior(first),
+        semiangle=inputs.positive("semiangle_error"),
         gain=inputs.positive("gain_error"),
         black=inputs.positive("black_error"),
+        **_beam_prior(first),
     )
     try:
         model = gram_model(atoms, (thickness, thickness_error), energy, semiangle, detector, tell)
@@ -154,6 +158,7 @@ def _scan_record(recording: Recording, shape: tuple[int, ...], side: float) -> S
 def _aberration_prior(recording: Recording) -> dict[str, tuple[float, float]]:
     inputs = recording.inputs
     known = {"C10": (inputs.finite("c10"), inputs.positive("c10_error"))}
+    known |= {part: (0.0, inputs.positive("astigmatism")) for part in ("C12a", "C12b")}
     if inputs.known.spherical is not None:
         known["C30"] = (inputs.finite("spherical"), ABERRATIONS["C30"][1])
     return known
@@ -163,3 +168,19 @@ def _source_prior(recording: Recording) -> tuple[float, float]:
     claimed = recording.provenance_number("scenario.beam.source")
     source = recording.optional("source", "source", claimed if claimed is not None and claimed > 0 else None)
     return HaadfPrior().source if source is None else (source, 0.3 * source)
+
+
+def _beam_prior(recording: Recording) -> dict[str, tuple[float, float]]:
+    """Focal spread and tails of the source: as given, or as a simulation has them, whose source has no tails; empty where nothing is known."""
+    given = recording.inputs.known.focal_spread
+    if given is not None:
+        spread = recording.add_given(
+            "focal spread", "focal_spread", recording.inputs.positive("focal_spread", zero=True), "angstrom"
+        )
+    elif recording.simulated:
+        claimed = recording.provenance_number("scenario.beam.focal_spread") or 0.0
+        spread = recording.add_setting("focal spread", claimed, "angstrom", recording.inputs.words.origin)
+    else:
+        return {}
+    known = {"focal_spread": (spread, max(FOCAL_SPREAD_ERROR * spread, 1.0))}
+    return known | ({"tail": (0.0, 0.0)} if recording.simulated else {})

@@ -162,7 +162,8 @@ class Thon(ImagePixel, Energy, Spherical, FocalSpread, Data):
 class Haadf(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, Data):
     """Of HAADF images of a known crystal: ``detector`` angles (inner, outer) in radian; ``thickness`` and ``thickness_error`` in angstrom; ``dose`` in
     electrons per square angstrom or beam ``current`` in ampere; ``dwell`` and ``flyback`` in second; ``gain_error`` (share), ``black_error`` and ``readout``
-    in counts; ``c10`` with ``c10_error`` and rms ``source`` (known to 30 %) in angstrom; ``seed`` of the sampler."""
+    in counts; ``c10`` with ``c10_error``, rms ``astigmatism`` of either part of C12, rms ``source`` (known to 30 %)
+    and ``focal_spread`` (to 20 %) in angstrom; ``semiangle_error`` (share); ``seed`` of the sampler."""
 
     detector: Sequence[float] | None = numbers(
         None, "radian", 1.0 * MRAD, 1000.0 * MRAD, "an annular detector's outer angle"
@@ -178,6 +179,9 @@ class Haadf(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, Data):
     readout: float = number(0.0, "count")
     c10: float = number(0.0, "angstrom")
     c10_error: float = number(10.0 * NM, "angstrom")
+    astigmatism: float = number(3.0 * NM, "angstrom")
+    semiangle_error: float = number(0.01)
+    focal_spread: float | None = number(None, "angstrom", 0.0, 2000.0, "a focal spread")
     source: float | None = number(None, "angstrom", 1e-3, 100.0, "a source's image")
     seed: int = 0
 
