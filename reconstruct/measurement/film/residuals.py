@@ -37,7 +37,7 @@ def residuals(blocks: list[Block], parameters: np.ndarray) -> Residuals:
         shells.append(np.array([(observed[i].mean(), squared[i].mean(), observed[i].size) for i in rows]))
     each = [_line(part) for part in shells]
     slope, std, noise = _line(np.concatenate(shells))
-    return Residuals(slope, std, [one[0] for one in each], [one[1] for one in each], noise, pixels)
+    return Residuals(slope, std, [share for share, *_ in each], [error for _, error, *_ in each], noise, pixels)
 
 
 def _line(shells: np.ndarray) -> tuple[float, float, float]:

@@ -71,13 +71,13 @@ def _library(cell: Specimen, sizes: tuple[Any, ...], tell: Tell) -> Library:
 def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     """Thickness and tilt from a position-averaged pattern."""
     inputs = recording.inputs
-    data = prepared_pattern(recording, 24)
     energy, semiangle = recording.beam_energy(), recording.semiangle()
+    atoms = orient_crystal(recording)
+    data = prepared_pattern(recording, 24)
     if energy < LEAST_ENERGY:
         problem = f"{1e-3 * energy:g} keV: electrons so slow are scattered by large angles and backwards, which multislice does not hold"
         raise BadInput(inputs.words.label("energy"), problem, f"Give at least {1e-3 * LEAST_ENERGY:g} keV.")
     angle = pattern_pixel(recording, energy)
-    atoms = orient_crystal(recording)
     require_electrons(recording)
     tilt, tilt_error = inputs.pair("tilt"), inputs.positive("tilt_error")
     max_tilt = math.hypot(*tilt) + 1.6 * tilt_error

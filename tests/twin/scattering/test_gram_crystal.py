@@ -117,9 +117,9 @@ def test_a_model_with_a_margin_holds_larger_apertures():
     larger = build_gram(srtio3_unit(), **SMALL, tilt_step=0.0, semiangle=23e-3)
     arguments = (coefficients({"C10": -30.0}), 9.0, np.zeros(2), 20.0)
     expected = harmonics(larger, *arguments)
-    found = harmonics(with_semiangle(wide, 23e-3), *arguments)
+    resized = harmonics(with_semiangle(wide, 23e-3), *arguments)
     # the wider model may hold harmonics beyond those of the other, which are zero
-    pairs = {tuple(np.round(g, 6)): value for g, value in zip(wide.g, np.asarray(found), strict=True)}
+    pairs = {tuple(np.round(g, 6)): value for g, value in zip(wide.g, np.asarray(resized), strict=True)}
     matched = np.array([pairs[tuple(np.round(g, 6))] for g in larger.g])
     np.testing.assert_allclose(matched, expected, atol=1e-5 * float(abs(expected[0])))
     assert widest_semiangle(wide) >= 24e-3
