@@ -82,9 +82,12 @@ def _known(name: str, kind: Kind, known: dict[str, Any]) -> Any:
 
 def _numbers(name: str, value: Any, form: str) -> Any:
     """A number as a double, several as a tuple of them, several by name as a dictionary; BadInput for what is none of the ``form``."""
-    wanted = {"number": "a number", "numbers": "numbers", "mapping": 'a dictionary, such as {"C10": 50.0}'}[form]
-    if value is None:
-        return None
+    wanted = {
+        "number": "a number", "numbers": "numbers", "mapping": 'a dictionary, such as {"C10": 50.0}',
+        "number or free": 'a number, or "free"',
+    }[form]  # fmt: skip
+    if value is None or (form == "number or free" and value == "free"):
+        return value
     if form == "mapping":
         usable, numbers = isinstance(value, Mapping), np.zeros(0)
     else:
@@ -94,7 +97,7 @@ def _numbers(name: str, value: Any, form: str) -> Any:
         raise BadInput(f"{name} = {value!r}", f"is not {wanted}", f"Give {name} {wanted}.")
     if form == "mapping":
         return dict(value)
-    return float(numbers) if form == "number" else tuple(float(number) for number in numbers.ravel())
+    return tuple(float(number) for number in numbers.ravel()) if form == "numbers" else float(numbers)
 
 
 def _array(value: Any) -> np.ndarray:

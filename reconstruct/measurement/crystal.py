@@ -15,7 +15,8 @@ from jaxtyping import Array, Complex, Float
 
 from reconstruct.inference.damped_newton import minimise_single
 from reconstruct.measurement.film.exposure import Exposure, Optics, Setting, lit_pixels
-from reconstruct.measurement.measurement import Component, FitPlot, Measurement
+from reconstruct.measurement.measurement import Component, FitPlot, Measurement, withhold
+from reconstruct.measurement.outcome import FitCheck
 from reconstruct.measurement.prior import COEFFICIENTS, DETERMINED_SHARE, Prior
 from twin import checks
 from twin.grid import frequencies
@@ -37,8 +38,8 @@ COST_TOLERANCE = 1e-3
 """Of minus the log posterior, at a maximum."""
 EXCESS_TOLERANCE = 0.03
 """Relative excess of chi square over counting noise at which the search for another maximum stops."""
-MAX_MISFIT = 2.0
-"""Misfit above which the aberrations keep their prior."""
+MAX_MISFIT = 1.5
+"""Chi square over its degrees of freedom up to which a crystal that is not quite as stated widens the errors; above, the model does not fit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,8 +192,8 @@ def fit_crystal(
     """COEFFICIENTS (angstrom), "scan.x", "scan.y" (where the scan began in the cell, angstrom) and "electrons" (log of those that came over those stated).
 
     The prior says where to look: C10 over twice its width, the others near their means. ``model`` is the result of `build_model` for
-    all pixels of the same setting, to be reused. ValueError if no pixel of the bright-field disk is lit. If the residual exceeds counting noise, errors are
-    widened by it, with a note.
+    all pixels of the same setting, to be reused. ValueError if no pixel of the bright-field disk is lit. If the residual exceeds counting noise a little,
+    errors are widened by it, with a note; where it exceeds it by MAX_MISFIT, in readings or in their sums over camera or scan, nothing is determined.
     """
     checks.require_float64()
     use_pixels, notes = lit_pixels(exposure, optics)
@@ -227,16 +228,12 @@ def fit_crystal(
         )
     names = (*COEFFICIENTS, "scan.x", "scan.y", "electrons")
     prior_stds = np.sqrt(np.diag(prior.covariance))
-    if misfit > MAX_MISFIT:
-        covariance[:THIRD] = covariance[:, :THIRD] = 0.0
-        covariance[:THIRD, :THIRD] = prior.covariance
-        best = np.concatenate([prior.mean, best[THIRD:]])
     undetermined = {
         name: f"this exposure leaves it within {std:.3g} angstrom, and it was known to {prior_std:.3g} before"
         for name, std, prior_std in zip(names, np.sqrt(np.diag(covariance)), prior_stds, strict=False)
         if std > DETERMINED_SHARE * prior_std
     }
-    return Measurement(
+    measurement = Measurement(
         kind="known crystal",
         names=names,
         units=("angstrom",) * (THIRD + 2) + ("1",),
@@ -246,7 +243,44 @@ def fit_crystal(
         electrons=exposure.setting.electrons,
         plots=(_plot(exposure.setting, counts, mean),),
         notes=tuple(notes),
+        checks=_checks(counts, mean, mask, misfit),
+        principal=COEFFICIENTS[:3],
     )
+    # where the scan began has no prior; anywhere in the cell
+    known = np.zeros((THIRD + 3, THIRD + 3))
+    known[:THIRD, :THIRD] = prior.covariance
+    known[THIRD:, THIRD:] = np.diag(
+        [(0.5 * used_model.extent[0]) ** 2, (0.5 * used_model.extent[1]) ** 2, DOSE_ERROR**2]
+    )
+    return withhold(measurement, Component(1.0, np.concatenate([prior.mean, np.zeros(3)]), known))
+
+
+def _checks(counts: np.ndarray, mean: np.ndarray, mask: np.ndarray, misfit: float) -> tuple[FitCheck, ...]:
+    """Chi squares of readings [positions, pixels], and of their sums over the camera and over the scan, against counting noise."""
+    cause = (
+        "structure, thickness, tilt, energy, semi-angle, step or pixel may be others than stated, or the place bent or covered; "
+        "check them, and use a clean place"
+    )
+    difference, expected = mask * (counts - mean), mask * mean
+    checks = [
+        FitCheck(
+            "chi square of readings",
+            misfit,
+            _limit(int(mask.sum())),
+            f"readings are off by {misfit:.3g} times counting noise: {cause}",
+        )
+    ]
+    for name, axis in (("bright-field image", 1), ("mean pattern", 0)):
+        total = expected.sum(axis=axis)
+        known = total > 0.0
+        value = float((difference.sum(axis=axis)[known] ** 2 / total[known]).mean())
+        finding = f"the {name} is off by {value:.3g} times counting noise: {cause}"
+        checks.append(FitCheck(f"chi square of the {name}", value, _limit(int(known.sum())), finding))
+    return tuple(checks)
+
+
+def _limit(count: int) -> float:
+    return MAX_MISFIT + 4.0 * float(np.sqrt(2.0 / count))
 
 
 def _starting_points(model: Model, counts: np.ndarray, mask: np.ndarray, prior: Prior) -> list[np.ndarray]:

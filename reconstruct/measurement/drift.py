@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reconstruct.measurement.lattice.estimator import map_quantities
+from reconstruct.measurement.lattice.report import map_quantities
 from reconstruct.measurement.measurement import Measurement
 
 

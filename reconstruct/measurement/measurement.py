@@ -11,6 +11,8 @@ from reconstruct.measurement.outcome import DETERMINED, NO_FIT, SEVERAL, UNDETER
 from reconstruct.stream.observation import Observation
 from twin.units import require
 
+DETERMINED_WEIGHT = 0.99
+"""Weight from which one of several readings is the answer."""
 NEAR_STDS = 3.0
 """Standard deviations of their difference within which two components are one reading."""
 
@@ -94,13 +96,13 @@ class Measurement:
     @property
     def outcome(self) -> Outcome:
         """How it ended: "the model does not fit" where a check failed; "undetermined" where no principal quantity is determined; "several readings" where
-        determined quantities have more than one; "determined" otherwise."""
+        none of them has a weight of `DETERMINED_WEIGHT`; "determined" otherwise."""
         if any(not check.passed for check in self.checks):
             return NO_FIT
         determined = [name for name in self.names if name not in self.undetermined]
         if not set(determined) & set(self.principal or self.names):
             return UNDETERMINED
-        return SEVERAL if len(self.readings) > 1 else DETERMINED
+        return DETERMINED if self.readings[0].weight >= DETERMINED_WEIGHT else SEVERAL
 
     @property
     def failed_checks(self) -> tuple[FitCheck, ...]:
@@ -168,8 +170,8 @@ class Measurement:
         return Observation(self.kind, time, selected, self.mean[indices], math.sqrt(floor) * scale, factor)
 
 
-def merge_components(components: Sequence[Component]) -> list[Component]:
-    """Components that lie within each other's errors taken together, by their moments; likeliest first."""
+def group_components(components: Sequence[Component]) -> list[list[Component]]:
+    """Components that lie within each other's errors together: each group is one reading."""
     groups: list[list[Component]] = []
     for component in sorted(components, key=lambda part: -part.weight):
         for group in groups:
@@ -178,8 +180,13 @@ def merge_components(components: Sequence[Component]) -> list[Component]:
                 break
         else:
             groups.append([component])
+    return groups
+
+
+def merge_components(components: Sequence[Component]) -> list[Component]:
+    """Components that lie within each other's errors taken together, by their moments; likeliest first."""
     merged = []
-    for group in groups:
+    for group in group_components(components):
         weight = sum(component.weight for component in group)
         mean = np.sum([component.weight * component.mean for component in group], axis=0) / weight
         spread = np.sum(

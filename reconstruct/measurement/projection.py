@@ -4,6 +4,7 @@ A lattice vector n = (n1, n2) stands at n1 a + n2 b; a reflection h = (h1, h2) h
 """
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,21 @@ class Projection:
             if whole and np.allclose(self.amplitudes(np.round(moved)), self.amplitudes(reflections), atol=1e-3):
                 return fold
         return 2
+
+    def has_mirror(self) -> bool:
+        """Whether a mirror line leaves the amplitudes of all reflections as they are: the crystal seen from behind is then the crystal, turned."""
+        reflections = np.array([(i, j) for i in range(-3, 4) for j in range(-3, 4)], float)
+        inverse = np.linalg.inv(self.vectors)
+        for entries in itertools.product((-1.0, 0.0, 1.0), repeat=4):
+            change = np.array(entries).reshape(2, 2)
+            if round(float(np.linalg.det(change))) != -1:
+                continue
+            isometry = self.vectors @ change @ inverse
+            if np.abs(isometry.T @ isometry - np.eye(2)).max() < 1e-3 and np.allclose(
+                self.amplitudes(reflections @ change), self.amplitudes(reflections), atol=1e-3
+            ):
+                return True
+        return False
 
 
 def project(atoms: Any, tolerance: float = 0.05) -> Projection:

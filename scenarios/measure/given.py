@@ -65,7 +65,8 @@ def inputs_of(kind: str, options: Data) -> Inputs:
         if field.name in ("expected", "error"):
             value = _coefficients(words.label(field.name), value)
         elif field.name in words.quantities:
-            value = _inside(words.label(field.name), value)
+            free = words.quantities[field.name].form == "number or free"
+            value = (_number_or_free if free else _inside)(words.label(field.name), value)
         known[field.name] = value
     inputs = Inputs(KINDS[kind].known(**known), words)
     inputs.check()
@@ -80,6 +81,17 @@ def _inside(option: str, value: float | str | list[float]) -> Any:
         return [_inside(option, number) for number in value]
     # division, as a hundredth has no exact double
     return value / 100.0 if option.endswith("-percent") else value * UNITS.get(option.rpartition("-")[2], ("1", 1.0))[1]
+
+
+def _number_or_free(option: str, text: str) -> float | str:
+    """A number in inside units, or "free"; BadInput for other text."""
+    if text.strip().lower() == "free":
+        return "free"
+    try:
+        return _inside(option, float(text))
+    except ValueError:
+        cure = f'Give {option} a number, or "free" to measure it.'
+        raise BadInput(f"{option} {text}", "is no number", cure) from None
 
 
 def parse_pair(option: str, text: str) -> tuple[float, float]:

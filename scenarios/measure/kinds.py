@@ -34,10 +34,18 @@ class LatticeOptions(Crystal, ImagePixel, Data):
 class ThonOptions(ImagePixel, Energy, Spherical, FocalSpread, Data):
     """Of an image of an amorphous film."""
 
-    span: Annotated[float, number("--span-nm", "Largest defocus that is looked for.")] = 1000.0
-    astigmatism: Annotated[float, number("--astigmatism-nm", "How large astigmatism may be, rms of either part.")] = (
-        30.0
-    )
+    span: Annotated[float, number("--span-nm", "Largest defocus and astigmatism that are looked for.")] = 1000.0
+    astigmatism: Annotated[
+        float,
+        number("--astigmatism-nm", "How large astigmatism is expected to be, rms of either part; rings may have more."),
+    ] = 30.0
+    phase_shift: Annotated[str, number("--phase-shift-deg", 'Of a phase plate; or "free" to measure it too.')] = "0"
+    amplitude_contrast: Annotated[
+        float, number("--amplitude-contrast-percent", "Of the film, over its phase contrast.")
+    ] = 5.0
+    amplitude_contrast_error: Annotated[
+        float, number("--amplitude-contrast-error-percent", "How well that is known, rms.")
+    ] = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +64,9 @@ class HaadfOptions(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, D
     readout: Annotated[float, number("--readout", "Rms counts of a pixel without a beam.")] = 0.0
     c10: Annotated[float, number("--c10-nm", "C10 (minus the defocus) as it is known.")] = 0.0
     c10_error: Annotated[float, number("--c10-error-nm", "How well it is known, rms.")] = 10.0
+    astigmatism: Annotated[float, number("--astigmatism-nm", "How large C12 may be, rms of either part.")] = 3.0
+    semiangle_error: Annotated[float, number("--semiangle-error-percent", "How well it is known, rms.")] = 1.0
+    focal_spread: Annotated[float | None, option("--focal-spread-angstrom", "Focal spread, rms, known to 20 %.")] = None
     source: Annotated[float | None, option("--source-angstrom", "Rms of the source's image, known to 30 %.")] = None
     seed: Annotated[int, number("--seed", "Seed of the sampler.")] = 0
 
@@ -113,6 +124,7 @@ class FilmOptions(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, D
     error: Annotated[list[str] | None, option("How well: NAME=ANGSTROM, such as C12=50; rms of a part.")] = None
     thickness: Annotated[float, number("--thickness-nm", "The film's, about.")] = 5.0
     thickness_error: Annotated[float, number("--thickness-error-nm", "How well it is known, rms.")] = 2.0
+    rotation: Annotated[float, number("--rotation-deg", "Of the scan's x from the camera's, towards +y.")] = 0.0
     repeats: Annotated[
         bool, typer.Option("--repeats", help="The film repeats with the scan, as simulated ones may.")
     ] = False

@@ -33,7 +33,7 @@ def gram() -> GramModel:
     """The model that is fitted, with the twin's potentials and constants."""
     return build_gram(
         srtio3_unit(), cells_z=CELLS + 1, depths=(1, 2, CELLS - 1, CELLS, CELLS + 1), tilt_step=0.0, seeds=(0, 1, 2, 3), untilted_seeds=(), degree=3,
-        energy=ENERGY, semiangle=SEMIANGLE, detector=DETECTOR, gpts=GPTS,
+        energy=ENERGY, semiangle=SEMIANGLE, detector=DETECTOR, gpts=GPTS, margin=0.1,
     )  # fmt: skip
 
 

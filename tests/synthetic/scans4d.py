@@ -7,16 +7,31 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Scanned:
-    """Counts [ny, nx, ky, kx], a dark-field image [ny, nx], and the rotation (radian) and flip of the camera."""
+    """Counts [ny, nx, ky, kx], a dark-field image [ny, nx], the rotation (radian) and flip of the camera, and what was ``expected`` of the counts."""
 
     patterns: np.ndarray
     bright: np.ndarray
     rotation: float
     flip: int
+    expected: np.ndarray
 
 
-def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24, pixels: int = 32) -> Scanned:
-    """``electrons`` on each of ``scan`` ** 2 patterns of ``pixels`` ** 2, defocused a little; 0.4 angstrom steps, phases up to a radian."""
+def scanned(
+    seed: int,
+    electrons: float = 400.0,
+    atoms: int = 60,
+    scan: int = 24,
+    pixels: int = 32,
+    drift: tuple[float, float] = (0.0, 0.0),
+    jitter: float = 0.0,
+    vacuum: float = 0.0,
+    slices: int = 1,
+) -> Scanned:
+    """``electrons`` on each of ``scan`` ** 2 patterns of ``pixels`` ** 2, defocused a little; 0.4 angstrom steps, phases up to a radian.
+
+    In steps: the specimen's ``drift`` (x, y) against the scan in the time of a row, and rms ``jitter`` of a row along x. ``vacuum``: share of the box without
+    atoms. ``slices``: layers like the one of other seeds, 40 angstrom apart: with several the pattern's centre is no longer a gradient.
+    """
     generator = np.random.default_rng(seed)
     box, fine = 16.0, 64
     x = (np.arange(fine) - fine / 2) * box / fine
@@ -24,6 +39,8 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
     heights = generator.uniform(0.1, 0.5, atoms)
     phase, heavy = np.zeros((fine, fine)), np.zeros((fine, fine))
     for centre, height in zip(centres, heights, strict=True):
+        if centre[0] < (vacuum - 0.5) * box:
+            continue
         separation = [(x - coordinate + 0.5 * box) % box - 0.5 * box for coordinate in centre]
         square = separation[0][None, :] ** 2 + separation[1][:, None] ** 2
         phase += height * np.exp(-square / (2.0 * 0.35**2))
@@ -36,9 +53,14 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
     cos, sin = np.cos(rotation), np.sin(rotation)
     turn = np.array([[cos, -sin], [sin, cos]]) @ np.diag([1.0, -1.0 if flip else 1.0])
     steps = (np.arange(scan) - 0.5 * (scan - 1)) * 0.4
-    grid = np.stack(np.meshgrid(steps, steps), axis=-1) @ turn.T
-    transmission = np.exp(1j * phase)
+    across, down = np.meshgrid(steps, steps)
+    rows = np.random.default_rng((seed, 1)).standard_normal((scan, 1))
+    moved = np.stack([across + drift[0] * down + 0.4 * jitter * rows, (1.0 + drift[1]) * down], axis=-1)
+    grid = moved @ turn.T
+    layers = [np.exp(1j * np.roll(phase, (17 * k, 29 * k), axis=(0, 1))) for k in range(slices)]
+    propagator = np.exp(-1j * np.pi * 0.025 * 40.0 * (kx**2 + ky**2))
     patterns, bright = np.zeros((scan, scan, pixels, pixels)), np.zeros((scan, scan))
+    expected = np.zeros_like(patterns)
     central = slice(fine // 2 - pixels // 2, fine // 2 + pixels // 2)
     origin = -0.5 * box
     for i in range(scan):
@@ -47,11 +69,15 @@ def scanned(seed: int, electrons: float = 400.0, atoms: int = 60, scan: int = 24
             probe = np.fft.ifft2(aperture * np.exp(-2j * np.pi * (kx * (px - origin) + ky * (py - origin))))
             probe /= np.sqrt((np.abs(probe) ** 2).sum())
             bright[i, j] = ((np.abs(probe) ** 2) * heavy).sum()
-            wave = np.fft.fftshift(np.abs(np.fft.fft2(probe * transmission)) ** 2) / fine**2
-            patterns[i, j] = generator.poisson(electrons * wave[central, central])
+            for layer in layers[:-1]:
+                probe = np.fft.ifft2(np.fft.fft2(probe * layer) * propagator)
+            wave = np.fft.fftshift(np.abs(np.fft.fft2(probe * layers[-1])) ** 2) / fine**2
+            expected[i, j] = electrons * wave[central, central]
+            patterns[i, j] = generator.poisson(expected[i, j])
     return Scanned(
         patterns,
         generator.poisson(2.0 * electrons * bright / max(float(heavy.max()), 1e-9)).astype(float),
         rotation,
         flip,
+        expected,
     )

@@ -233,7 +233,8 @@ def _probes(
         offsets, shares = source_offsets(1.0, SOURCE_NODES)
         spots = spots + checks.float64(microscope.source) * jnp.asarray(offsets)[None]
     count = spots.shape[0]
-    beam = microscope.illumination()
+    assert ready.illumination is not None
+    beam = microscope.illumination(ready.illumination.soft)
     amplitude = aperture(ready.gpts, ready.extent, beam.energy, beam.semiangle, beam.soft)
     sharp = checks.known(microscope.focal_spread) and float(microscope.focal_spread) == 0.0
     steps, focal_shares = (np.zeros(1), np.ones(1)) if sharp else phase_quadrature(1.0, FOCI)

@@ -12,6 +12,7 @@ from twin.api.values import kilo, mrad, plain
 from twin.checks import Number
 from twin.optics.aberrations import CEOS, NAMES, cartesian, index
 from twin.optics.illumination import Illumination
+from twin.optics.probe import Edge
 from twin.optics.transfer import Imaging
 
 Aberration = Number | tuple[Number, float]
@@ -71,13 +72,11 @@ class Microscope(eqx.Module):
                 total = total.at[index(part)].add(size)
         return total
 
-    def illumination(self) -> Illumination:
-        """The convergent beam; ValueError without a ``semiangle``."""
+    def illumination(self, soft: Edge = True) -> Illumination:
+        """The convergent beam, its aperture's edge ``soft``; ValueError without a ``semiangle``."""
         if self.semiangle is None:
             raise ValueError("a probe needs a convergence semi-angle; give Microscope(semiangle=...) in radian")
-        return Illumination(
-            self.coefficients(), self.energy, self.semiangle, focal_spread=self.focal_spread, source=self.source
-        )
+        return Illumination(self.coefficients(), self.energy, self.semiangle, soft, self.focal_spread, self.source)
 
     def imaging(self) -> Imaging:
         """The objective lens and the coherence of a plane wave."""

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from twin import checks
+from twin.optics.probe import Edge
 from twin.optics.source import phase_quadrature, source_spectrum, vibration_spectrum
 
 
@@ -16,7 +17,7 @@ def _real(value) -> Array:
 class Illumination(eqx.Module):
     """Probe-forming optics; every number but ``energy`` (eV), ``semiangle`` (radian) and ``soft`` can be differentiated in.
 
-    ``coefficients`` [25] of the aberrations in angstrom, C10 at the entrance face; ``soft`` gives the aperture an edge one grid step wide;
+    ``coefficients`` [25] of the aberrations in angstrom, C10 at the entrance face; ``soft`` gives the aperture an edge one grid step wide (`Edge`);
     ``focal_spread`` rms in angstrom. ``source``: rms in angstrom of its image's core, of which a share ``tail`` lies in tails ``tail_width`` wide
     (`source_spectrum`); ``vibration`` [3]: rms along and across a direction in angstrom, and that direction in radian.
     """
@@ -24,7 +25,7 @@ class Illumination(eqx.Module):
     coefficients: Float[Array, " 25"] = eqx.field(converter=_real)
     energy: float = eqx.field(static=True)
     semiangle: float = eqx.field(static=True)
-    soft: bool = eqx.field(static=True, default=True)
+    soft: Edge = eqx.field(static=True, default=True)
     focal_spread: Float[Array, ""] = eqx.field(converter=_real, default=0.0)
     source: Float[Array, ""] = eqx.field(converter=_real, default=0.0)
     tail: Float[Array, ""] = eqx.field(converter=_real, default=0.0)

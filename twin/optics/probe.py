@@ -6,7 +6,7 @@ spread and vibration are in `twin.optics.source`.
 
 import functools
 import math
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,10 @@ from twin.phases import cis
 
 Tilt = tuple[float, float] | Float[Array | np.ndarray, " 2"]
 """A beam tilt (x, y) in radian: the direction k = tilt / lambda."""
+Edge = bool | Literal["electrons"]
+"""Of an aperture on a grid, whose beams stand for cells of directions: False cuts it; True gives a beam the share of its cell that lies inside as amplitude, as
+the mean wave of the cell has it (images are made of products of amplitudes; abTEM does the same); "electrons" gives it that share as intensity, so that
+a pattern holds the disk of the stated semi-angle (with the amplitudes a sixth of a step is missing all around)."""
 
 
 def aperture(
@@ -30,12 +34,12 @@ def aperture(
     extent: tuple[float, float],
     energy: float,
     semiangle: float,
-    soft: bool = True,
+    soft: Edge = True,
     centre: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
     """Amplitude of a round aperture of ``semiangle`` radian about ``centre`` (x, y) radian on the grid in FFT order, sum of squares 1; [ny, nx] float64.
 
-    ``soft`` gives it a linear edge one grid step wide (a beam counts by how far it lies inside); otherwise it is cut. A beam tilt moves
+    ``soft`` gives it an edge one grid step wide (a beam counts by how far it lies inside, see `Edge`); otherwise it is cut. A beam tilt moves
     the centre. ValueError if no beam of the grid lies inside.
     """
     kx, ky = frequencies(grid(gpts), extent)
@@ -56,7 +60,7 @@ def aperture_weight(
     extent: tuple[float, float],
     energy: float,
     semiangle: float,
-    soft: bool = True,
+    soft: Edge = True,
     centre: tuple[float, float] = (0.0, 0.0),
 ) -> np.ndarray:
     """Unnormalised amplitude of the aperture at (kx, ky) in 1/angstrom; the soft edge is one step 1/extent wide (their mean)."""
@@ -68,7 +72,8 @@ def aperture_weight(
     if not soft:
         return (angle <= semiangle).astype(np.float64)
     step = length * 0.5 * (1.0 / extent[0] + 1.0 / extent[1])
-    return np.clip((semiangle - angle) / step + 0.5, 0.0, 1.0)
+    share = np.clip((semiangle - angle) / step + 0.5, 0.0, 1.0)
+    return np.sqrt(share) if soft == "electrons" else share
 
 
 def probe(

@@ -81,7 +81,8 @@ def illumination_of(plan: Simulation, made: Made, gpts: tuple[int, int]) -> Illu
         )
     _check_room(beam, extent, float(given[0]), made.specimen.thickness)
     try:
-        made_of = Illumination(given, energy, semiangle, focal_spread=spread, source=beam.source)
+        edge = True if plan.signal == "stem" else "electrons"
+        made_of = Illumination(given, energy, semiangle, edge, spread, beam.source)
         for sign in (-1.0, 1.0):
             at = given.copy()
             at[0] += sign * 2.5 * spread

@@ -9,6 +9,10 @@ from twin.optics.electrons import wavelength
 
 MAX_FREQUENCY = 1.9
 """Scan frequencies are used up to this many aperture radii; there the two overlaps have all but gone."""
+STRUCK = 15.0
+"""Widths of a pixel's readings above their median from which one is struck by a cosmic ray."""
+UNLIT_SHARE = 0.05
+"""Counts over the median below which a position or a pixel had no beam."""
 MAX_MISSING = 0.1
 """A pixel that lacks more than this share of its positions is left out."""
 
@@ -125,11 +129,13 @@ def lit_pixels(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str
     inside = pixels_in_disk(setting, optics)
     values = np.where(finite, counts, 0.0)
     saturated = (values >= exposure.full_scale).any(axis=(0, 1)) | np.isinf(counts).any(axis=(0, 1))
-    missing = (1.0 - finite.mean(axis=(0, 1)) > MAX_MISSING) & ~saturated
+    # positions without any reading are missing for all pixels alike
+    read = max(1, int(finite.any(axis=-1).sum()))
+    missing = (1.0 - finite.sum(axis=(0, 1)) / read > MAX_MISSING) & ~saturated
     total = values.sum(axis=(0, 1))
     # next to the median of all, a pixel with hardly a count is not lit
     known = inside & ~missing & ~saturated
-    empty = known & (total <= max(0.0, 0.05 * float(np.median(total[known])) if known.any() else 0.0))
+    empty = known & (total <= max(0.0, UNLIT_SHARE * float(np.median(total[known])) if known.any() else 0.0))
     for reason, pixels in (("saturated", saturated), ("missing", missing), ("empty", empty)):
         if np.any(pixels & inside):
             notes.append(
@@ -144,6 +150,39 @@ def lit_pixels(exposure: Exposure, optics: Optics) -> tuple[np.ndarray, list[str
     return use, notes
 
 
+def struck_readings(counts: np.ndarray) -> np.ndarray:
+    """Which readings [y, x, pixels] are far above all that their pixel reads elsewhere, as where cosmic rays strike."""
+    middle = np.nanmedian(counts, axis=(0, 1))
+    # counting noise at least, and the film's contrast
+    width = np.maximum(1.4826 * np.nanmedian(np.abs(counts - middle), axis=(0, 1)), np.sqrt(np.maximum(middle, 1.0)))
+    return counts > middle + STRUCK * width
+
+
+def unlit_positions(counts: np.ndarray) -> np.ndarray:
+    """Which probe positions [y, x] had no beam: with hardly a count in all pixels together, beside the others."""
+    total = np.nansum(counts, axis=tuple(range(2, counts.ndim)))
+    return (
+        total <= UNLIT_SHARE * float(np.median(total[total > 0.0]))
+        if (total > 0.0).any()
+        else np.zeros(total.shape, bool)
+    )
+
+
+def _bridged(changes: np.ndarray, unread: np.ndarray) -> np.ndarray:
+    """``changes`` [y, x, pixels] with positions that were not read between those above and below, so that a lost line makes no frequencies of its own."""
+    filled, rows = changes.copy(), np.arange(len(changes))
+    for column in np.flatnonzero(unread.any(axis=0)):
+        lost = unread[:, column]
+        if lost.all():
+            continue
+        position = np.interp(rows[lost], rows[~lost], np.arange(int((~lost).sum())))
+        low = np.floor(position).astype(int)
+        high, share = np.minimum(low + 1, int((~lost).sum()) - 1), (position - low)[:, None]
+        kept = changes[~lost, column]
+        filled[lost, column] = (1.0 - share) * kept[low] + share * kept[high]
+    return filled
+
+
 def spectra(exposure: Exposure, optics: Optics, dense: bool = False) -> Spectra:
     """What the likelihood takes in, of the pixels that are `lit`, at `scan_frequencies`; ValueError if no pixel is lit."""
     setting = exposure.setting
@@ -155,6 +194,9 @@ def spectra(exposure: Exposure, optics: Optics, dense: bool = False) -> Spectra:
     mean = values.sum(axis=(0, 1)) / number
     # a missing reading is set to the mean: it says nothing
     changes = np.where(finite[..., use], values - mean, 0.0)
+    unread = np.asarray(~finite[..., use].any(axis=-1))
+    if unread.any():
+        changes = _bridged(changes, unread)
     ny, nx = setting.points
     window = np.ones((ny, nx))
     if not setting.periodic:

@@ -153,12 +153,20 @@ def value(block: Block, parameters: Float[Array, " n"]) -> Float[Array, ""]:
 
 def scores(block: Block, parameters: Float[Array | np.ndarray, " n"]) -> tuple[float, Float[np.ndarray, "q n"]]:
     """Log likelihood of an exposure and the score [q, n] of each of its frequencies."""
+    values, rows = values_and_scores(block, parameters)
+    return float(values.sum()), rows
+
+
+def values_and_scores(
+    block: Block, parameters: Float[Array | np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " q"], Float[np.ndarray, "q n"]]:
+    """Log likelihood [q] and score [q, n] of each frequency of an exposure."""
     (c, thickness, noise), power = _given(block, parameters)
     inputs = (block.z, *block.bands, power)
     values, local = _by_frequency(_scores, (c, thickness, noise), inputs)
     splines, local = np.asarray(block.splines), local.astype(np.float64)
     parts = [local[:, : THIRD + 1], local[:, THIRD + 1 : -1] * splines, local[:, -1:]]
-    return float(values.astype(np.float64).sum()), np.concatenate(parts, axis=1)
+    return values.astype(np.float64), np.concatenate(parts, axis=1)
 
 
 @jax.jit
@@ -234,6 +242,31 @@ def information(block: Block, parameters: Float[Array, " n"]) -> Float[Array, "n
     if whole < count:
         total = group(total, jax.tree.map(lambda v: v[whole:], inputs))[0]
     return total
+
+
+def left_out_pixels(
+    block: Block, parameters: Float[Array | np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "q pixels"], Float[np.ndarray, "q pixels"]]:
+    """Squared error with which each pixel is predicted from all others at its frequency, and its expectation, both [q, pixels].
+
+    z less its mean given all others is alpha / B for alpha = K^-1 z and B the diagonal of K^-1, and its variance 1 / B.
+    """
+    shared, power = _given(block, parameters)
+    alpha, inverse_variance = _by_frequency(_left_out_pixels, shared, (block.z, *block.bands, power))
+    return np.abs(alpha / inverse_variance) ** 2, 1.0 / inverse_variance
+
+
+@jax.jit
+def _left_out_pixels(shared: tuple[Array, Array, Array], inputs: tuple) -> tuple[Array, Array]:
+    c, thickness, noise = shared
+
+    def frequency_errors(z: Array, less: Array, more: Array, lower: Array, upper: Array, p: Array) -> tuple:
+        _, _, _, m, _, inverse, y = _parts(z, Sidebands(less, more, lower, upper), c, thickness, p, noise)
+        ratio = p / noise
+        explained = ratio * ((m @ inverse) * m.conj()).sum(axis=1).real
+        return (z - ratio * (m @ (inverse @ y))) / noise, (1.0 - explained) / noise
+
+    return jax.vmap(frequency_errors)(*inputs)
 
 
 def expected_power(

@@ -43,7 +43,14 @@ def _maps(spectra: Spectra, values: np.ndarray, finer: int = 2) -> np.ndarray:
     return np.fft.ifft2(full).real * ny * nx
 
 
-def _score(shifts: np.ndarray, spectra: Spectra, maps: np.ndarray, finer: int = 2) -> np.ndarray:
+def correlation_maps(spectra: Spectra, optics: Optics, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Differences of pixels [n, 2] in 1/angstrom, up to ``reach`` pitches long, and maps [n, y, x] of their correlation by how far one's image is
+    shifted."""
+    differences, values = _correlations(spectra, optics, reach)
+    return differences, _maps(spectra, values)
+
+
+def score_shifts(shifts: np.ndarray, spectra: Spectra, maps: np.ndarray, finer: int = 2) -> np.ndarray:
     """Sum over differences of the maps at ``shifts`` [..., n, 2] (x, y) in angstrom."""
     total = np.zeros(shifts.shape[:-2])
     for row, correlation_map in enumerate(maps):
@@ -53,9 +60,10 @@ def _score(shifts: np.ndarray, spectra: Spectra, maps: np.ndarray, finer: int = 
 
 
 def starting_points(
-    exposures: list[Spectra], optics: Optics, centre: np.ndarray, half: np.ndarray, count: int
+    exposures: list[Spectra], optics: Optics, centre: np.ndarray, half: np.ndarray, count: int, axes: np.ndarray
 ) -> np.ndarray:
-    """The ``count`` most likely (C10, C12a, C12b) [count, 3] in angstrom within ``centre`` [3] plus or minus ``half`` [3]."""
+    """The ``count`` most likely (C10, C12a, C12b) [count, 3] in angstrom within ``centre`` [3] plus or minus ``half`` [3]; the columns of ``axes`` [2, 2] are
+    the scan's x and y in the camera's."""
     length = wavelength(optics.energy)
 
     def evaluated(points: np.ndarray, reach: int) -> np.ndarray:
@@ -65,17 +73,10 @@ def starting_points(
             dx, dy = differences.T
             x = (c10 + a)[:, None] * dx + b[:, None] * dy
             y = b[:, None] * dx + (c10 - a)[:, None] * dy
-            total += _score(length * np.stack([x, y], axis=-1), exposure, maps)
+            total += score_shifts(length * np.stack([x, y], axis=-1) @ axes, exposure, maps)
         return total
 
-    prepared = {
-        reach: [
-            (differences, _maps(exposure, values))
-            for exposure in exposures
-            for differences, values in [_correlations(exposure, optics, reach)]
-        ]
-        for reach in (2, 5)
-    }
+    prepared = {reach: [correlation_maps(exposure, optics, reach) for exposure in exposures] for reach in (2, 5)}
     # over a difference of two pitches a step moves the correlation by about two positions of the scan
     longest = max(float(np.hypot(*differences.T).max()) for differences, _ in prepared[2])
     step = 2.0 * exposures[0].setting.step / (length * longest)

@@ -21,6 +21,11 @@ STAGES = (0.25, 0.4)
 not the others."""
 CANDIDATES = (6, 3)
 """Starts, and how many of them go on to the second stage."""
+SEARCHED = 2.0
+"""Prior standard deviations over which C10 and C12 are searched."""
+NOISE_SHELLS = 6
+MIN_EXCESS_NOISE = 1.5
+"""Noise over that of counting from which maximisations start with it."""
 SMEARING_ROUNDS = 6
 MIN_PARALLAX_PIXELS = 9
 """Pixels below which nothing can be said of how they are shifted against one another."""
@@ -93,11 +98,23 @@ def maximise(
     return SearchState(minimum.position, -minimum.cost, minimum.curvature)
 
 
-def _initial_power(blocks: list[Block]) -> np.ndarray:
-    """Log power [KNOTS] from how much the data have above their noise."""
+def noise_bound(exposures: list[Spectra]) -> float:
+    """Power that the noise may have where it is well above that of counting, as with an unknown gain: that of the shell of frequencies with the least;
+    else 1."""
+    shells = [
+        float((np.abs(part.z[rows]) ** 2).mean())
+        for part in exposures
+        for rows in np.array_split(np.arange(len(part.z)), min(NOISE_SHELLS, len(part.z)))
+    ]
+    least = min(shells)
+    return least if least > MIN_EXCESS_NOISE else 1.0
+
+
+def _initial_power(blocks: list[Block], noise: float) -> np.ndarray:
+    """Log power [KNOTS] from how much the data have above their ``noise``."""
     signal_power, model_power, basis = [], [], []
     for part in blocks:
-        excess = np.abs(np.asarray(part.z)) ** 2 - 1.0
+        excess = np.abs(np.asarray(part.z)) ** 2 - noise
         signal_power.append(excess.sum(axis=1))
         weight = np.asarray(part.bands.lower) ** 2 + np.asarray(part.bands.upper) ** 2
         model_power.append(weight.sum(axis=1))
@@ -115,7 +132,8 @@ def _initial_parameters(data: list[Prepared], prior: Prior, first: np.ndarray, h
     """All parameters where C10 and C12 are ``first`` [3], the rest as believed, and the film as strong as it looks."""
     c = np.concatenate([first, prior.mean[3:]])
     blocks = [block(prepared, c, highest) for prepared in data]
-    return np.concatenate([c, prior.thickness[:1], _initial_power(blocks), [0.0]])
+    noise = noise_bound([prepared.spectra for prepared in data])
+    return np.concatenate([c, prior.thickness[:1], _initial_power(blocks, noise), [np.log(noise)]])
 
 
 def _starts_from_prior(
@@ -134,19 +152,26 @@ def _starts_from_prior(
 
 
 def find_maxima(
-    data: list[Prepared], whole: list[Spectra], prior: Prior, precision: np.ndarray, centre: np.ndarray
+    data: list[Prepared],
+    whole: list[Spectra],
+    prior: Prior,
+    precision: np.ndarray,
+    centre: np.ndarray,
+    axes: np.ndarray,
+    reach: float = SEARCHED,
 ) -> list[SearchState]:
-    """The highest maximum, and its mirror image chi -> -chi where the data hardly distinguish them."""
+    """The highest maximum, and its mirror image chi -> -chi where the data hardly distinguish them. The columns of ``axes`` [2, 2] are the scan's x and y, in
+    which ``whole`` is, in the camera's, in which ``data`` is prepared. C10 and C12 are searched over ``reach`` of their prior errors."""
     radius = data[0].optics.semiangle / wavelength(data[0].optics.energy)
     low, middle = STAGES[0] * radius, STAGES[1] * radius
-    half = 2.0 * np.sqrt(np.diag(prior.covariance))[:3]
+    half = reach * np.sqrt(np.diag(prior.covariance))[:3]
     second_stage = CANDIDATES[1]
     if min(len(prepared.spectra.angles) for prepared in data) < MIN_PARALLAX_PIXELS:
         # few pixels' low frequencies hardly distinguish the starts
         low, second_stage = middle, CANDIDATES[0]
         guesses = _starts_from_prior(data, prior, precision, centre, low)
     else:
-        guesses = starting_points(whole, data[0].optics, prior.mean[:3], half, CANDIDATES[0])
+        guesses = starting_points(whole, data[0].optics, prior.mean[:3], half, CANDIDATES[0], axes)
     states: list[SearchState] = []
     for guess in guesses:
         start = _initial_parameters(data, prior, guess, low)

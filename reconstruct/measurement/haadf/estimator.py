@@ -17,7 +17,7 @@ from reconstruct.measurement.haadf.model_error import ModelError
 from reconstruct.measurement.haadf.prior import HaadfPrior, nominal_counts
 from reconstruct.measurement.haadf.report import make_plots, prior_only, report
 from reconstruct.measurement.haadf.sampling import importance_sample
-from reconstruct.measurement.haadf.scan import geometry, locate_pixels, usable_pixels
+from reconstruct.measurement.haadf.scan import geometry, locate_pixels, too_small, usable_pixels
 from reconstruct.measurement.haadf.search import find_maxima
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
@@ -77,7 +77,7 @@ def measure_haadf(
     data, angles = [], []
     for image, known, (lattice, pixel_map) in zip(signal, usable.known, located, strict=True):
         if pixel_map is None:
-            reason = next(iter(lattice.undetermined.values()), REVERSED_CRYSTAL)
+            reason = too_small(crystal, scan) or next(iter(lattice.undetermined.values()), REVERSED_CRYSTAL)
             return prior_only(mean, sd, scan_geometry, reason, black, electrons)
         gain_known = prior.gain < KNOWN_GAIN_ERROR
         data.append(
@@ -93,6 +93,9 @@ def measure_haadf(
             )
         )
         angles.append(pixel_map.angle)
+    # differences from cell to cell are errors of the mean cell, too
+    scatter = max(cell.scatter for cell in data)
+    error = dataclasses.replace(error, relative=float(np.hypot(error.relative, scatter)))
     nominal = nominal_counts(calibration, electrons_per_pixel(scan))
     problem = Problem(model, data, offsets, angles, mean, sd, prior.fixed_aberrations(), nominal, error)
     maxima = find_maxima(problem)
@@ -102,5 +105,5 @@ def measure_haadf(
     )  # fmt: skip
     plots = make_plots(problem, stack, usable.known, maxima[0].position[:-1], samples, black, scan.pixel)
     return dataclasses.replace(
-        report(problem, maxima[0].position[:-1], samples, scan_geometry, black, electrons), plots=plots
+        report(problem, maxima[0].position[:-1], samples, scan_geometry, calibration, electrons), plots=plots
     )

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from twin import checks
 from twin.optics.aberrations import NAMES as ABERRATIONS
 from twin.optics.aberrations import index
-from twin.scattering.gram.model import GramModel, harmonics
+from twin.scattering.gram.model import GramModel, harmonics, with_semiangle
 
 OPTICS = ("C10", "C12a", "C12b", "C21a", "C21b", "C23a", "C23b", "C30")
 """Aberrations in angstrom that are fitted, in the axes of the scan."""
@@ -24,6 +24,7 @@ SHARED = (
         "thickness",
         "tilt.x",
         "tilt.y",
+        "semiangle",
         "focal_spread",
         "source",
         "tail",
@@ -34,7 +35,8 @@ SHARED = (
         "black",
     ),
 )
-"""Of all images: lengths in angstrom and tilts (crystal's axes) in radian; ``tail`` is the share of the source in tails ``tail_width`` times as wide as
+"""Of all images: lengths in angstrom and tilts (crystal's axes) in radian; ``semiangle`` the logarithm of the convergence semi-angle over the
+model's; ``tail`` is the share of the source in tails ``tail_width`` times as wide as
 its core; ``blur.x`` and ``blur.xy`` (angstrom^2, crystal's axes) by how much jitter and tilt blur more along x than along y, and along the diagonal;
 ``scale`` the logarithm of the signal over its nominal size; ``black`` in counts."""
 POSITION = ("x", "y")
@@ -99,7 +101,8 @@ def _single_cell(
     coefficients = rotate_aberrations(coefficients, angle + jnp.where(inverted > 0.0, jnp.pi, 0.0))
     thickness = jnp.clip(values["thickness"], *model.thickness_range)
     tilt = jnp.stack([values["tilt.x"], values["tilt.y"]]) * (1.0 if model.tilt_range > 0.0 else 0.0)
-    gram_harmonics = harmonics(model, coefficients, thickness, tilt, values["focal_spread"])
+    probe = with_semiangle(model, model.semiangle * jnp.exp(values["semiangle"]))
+    gram_harmonics = harmonics(probe, coefficients, thickness, tilt, values["focal_spread"])
     gx, gy = checks.float64(model.g).T
     square = gx**2 + gy**2
 

@@ -10,7 +10,7 @@ from reconstruct.measurement.haadf.model import OPTICS, POSITION, SHARED
 from twin.checks import finite, not_negative, positive, require
 from twin.image.microscope import TAIL_WIDTH, Calibration
 from twin.optics.aberrations import NAMES, index
-from twin.scattering.gram.model import GramModel
+from twin.scattering.gram.model import GramModel, widest_semiangle
 
 Known = tuple[float, float]
 """Mean and standard error."""
@@ -27,9 +27,9 @@ class HaadfPrior:
     anywhere in the model), ``source`` (rms angstrom, jitter quicker than a line included), its ``tail`` (share in tails), ``tail_width`` (rms of the
     tails over that of the core) and ``focal_spread`` (rms angstrom); specimen ``tilt`` (x, y; radian, crystal's axes) with ``tilt_error``.
 
-    Standard errors: ``blur`` (angstrom^2) of how unevenly jitter and tilt blur; ``gain`` (relative) and ``black`` (counts) of the calibration; ``pixel``
-    (relative) of the nominal pixel; ``skew`` of the shear and of the ratio of the pixel's sides, drift included, ``scanner`` of both without drift;
-    ``drift`` (angstrom per second and axis).
+    Standard errors: ``blur`` (angstrom^2) of how unevenly jitter and tilt blur; ``semiangle`` (relative) of the model's; ``gain`` (relative) and ``black``
+    (counts) of the calibration; ``pixel`` (relative) of the nominal pixel; ``skew`` of the shear and of the ratio of the pixel's sides, drift included,
+    ``scanner`` of both without drift; ``drift`` (angstrom per second and axis).
     """
 
     aberrations: Mapping[str, Known] = dataclasses.field(default_factory=dict)
@@ -40,6 +40,7 @@ class HaadfPrior:
     focal_spread: Known = (22.0, 5.0)
     tilt: tuple[float, float] = (0.0, 0.0)
     tilt_error: float = 2e-3
+    semiangle: float = 0.01
     blur: float = 0.015
     gain: float = 0.05
     black: float = 5.0
@@ -70,7 +71,7 @@ class HaadfPrior:
         for name in ("source", "focal_spread"):
             not_negative(name, pairs[name][0], "give the rms in angstrom")
         finite("tilt", self.tilt, "give the specimen tilt (x, y) in radian")
-        for name in ("tilt_error", "blur", "gain", "black", "pixel", "skew", "scanner", "drift"):
+        for name in ("tilt_error", "semiangle", "blur", "gain", "black", "pixel", "skew", "scanner", "drift"):
             positive(name, getattr(self, name), "give the standard error of what is known, above zero")
 
     def aberration(self, name: str) -> Known:
@@ -100,8 +101,10 @@ class HaadfPrior:
         """Mean and standard error of `SHARED` and of every image's `POSITION`."""
         known: dict[str, Known] = {name: self.aberration(name) for name in OPTICS}
         tilt_std = self.tilt_error if model.tilt_range > 0.0 else 0.0
+        semiangle_std = self.semiangle if widest_semiangle(model) > 1.01 * model.semiangle else 0.0
         known |= {
             "thickness": self.thickness_prior(model), "tilt.x": (self.tilt[0], tilt_std), "tilt.y": (self.tilt[1], tilt_std),
+            "semiangle": (0.0, semiangle_std),
             "focal_spread": self.focal_spread, "source": self.source, "tail": self.tail,
             "tail_width": self.tail_width, "blur.x": (0.0, self.blur),
             "blur.xy": (0.0, self.blur), "scale": (0.0, self.gain), "black": (0.0, self.black),

@@ -15,7 +15,7 @@ T_FREEDOM = 6.0
 PROPOSAL_WIDENING = 1.1
 MIN_PROPOSAL_SHARE = 0.1
 """No maximum is drawn from less often, so that its weight is known."""
-MIN_WEIGHT = 1e-3
+MIN_WEIGHT = 1e-6
 """Components of less weight are left out."""
 
 

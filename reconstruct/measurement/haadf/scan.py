@@ -22,8 +22,8 @@ GEOMETRY = {
     "pixel_x": "angstrom", "pixel_y": "angstrom", "shear": "1", "rotation": "radian", "drift.x": "angstrom/second", "drift.y": "angstrom/second",
 }  # fmt: skip
 """Names and units of the scan's quantities."""
-MIN_PERIODS = 2.0
-"""Periods that a field of view must hold, either way."""
+MIN_PERIODS, SAFE_PERIODS = 2.0, 4.0
+"""Periods that a field of view must hold, either way, and from which a lattice that is there is found."""
 MAX_SATURATED = 1e-3
 """Share of saturated pixels that an image may have."""
 MIN_LIKENESS = 0.4
@@ -82,11 +82,24 @@ def usable_pixels(
     period = float(np.abs(crystal.primitive().vectors).max())
     require(
         across >= MIN_PERIODS * period,
-        f"the field of view is {across:.1f} angstrom and the crystal's period {period:.1f}; scan at least {MIN_PERIODS:.0f} periods either way",
+        f"the field of view is {across:.1f} angstrom and the crystal's period {period:.1f}; scan {SAFE_PERIODS:.0f} periods either way",
     )
     known = np.isfinite(stack) & (stack < saturation)
     return stack, UsablePixels(
         known, tuple(_rejection(image, mask, saturation) for image, mask in zip(stack, known, strict=True))
+    )
+
+
+def too_small(crystal: Projection, scan: Scan) -> str:
+    """Why a field of view of under `SAFE_PERIODS` periods may hide its lattice, and what would do; empty for a larger one."""
+    across = min(scan.shape) * scan.pixel
+    period = float(np.abs(crystal.primitive().vectors).max())
+    if across >= SAFE_PERIODS * period:
+        return ""
+    side = SAFE_PERIODS * period
+    return (
+        f"the image holds {across / period:.1f} periods of the crystal, so that lattice spots blend: {SAFE_PERIODS:.0f} periods do "
+        f"({side:.0f} angstrom, {np.ceil(side / scan.pixel):.0f} pixels of this size)"
     )
 
 

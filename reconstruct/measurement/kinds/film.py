@@ -1,5 +1,6 @@
 """Scans of Ronchigrams over an amorphous film, to aberrations of third order: the inputs of `reconstruct.measurement.film.estimator`."""
 
+import dataclasses
 import math
 import os
 from collections.abc import Mapping
@@ -7,8 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from reconstruct.measurement.disk.estimator import measure_disk
-from reconstruct.measurement.film.estimator import fit_amorphous
-from reconstruct.measurement.film.exposure import Exposure, Optics, Setting
+from reconstruct.measurement.film.estimator import fit_amorphous, unseen
+from reconstruct.measurement.film.exposure import Exposure, Optics, Setting, struck_readings, unlit_positions
+from reconstruct.measurement.measurement import withhold
+from reconstruct.measurement.outcome import Defect, FitCheck
 from reconstruct.measurement.prior import COEFFICIENTS, Prior
 from reconstruct.measurement.recorded.prepared import prepared_scan, require_electrons
 from reconstruct.measurement.recorded.recording import Recording, c10_changes
@@ -20,6 +23,10 @@ DEFAULT_ERRORS = dict(
     zip(COEFFICIENTS, (600.0, 300.0, 300.0, 3e3, 3e3, 3e3, 3e3, 1e5, 3e4, 3e4, 3e4, 3e4), strict=True)
 )  # fmt: skip
 """How far off a corrected probe may be before it is measured, rms in angstrom."""
+
+
+MAX_RADIUS_ERROR = 0.05
+"""Log of the ratio of the disk's radius and the semi-angle: a few pixels, a rim and a distortion make no more."""
 
 
 def film(recordings: tuple[Recording, ...], tell: Tell) -> RecordedMeasurement:
@@ -34,18 +41,30 @@ def film(recordings: tuple[Recording, ...], tell: Tell) -> RecordedMeasurement:
         inputs.positive("error", value)
     thickness = (inputs.positive("thickness"), inputs.positive("thickness_error"))
     prior = Prior.independent(list(std.values()), list(mean.values()), thickness)
-    exposures = []
+    exposures: list[Exposure] = []
+    disks: list[FitCheck] = []
     for recording, change in zip(recordings, changes, strict=True):
         tell(f"reading {os.path.basename(recording.name)}", None)
-        exposures.append(_read_exposure(recording, change, optics))
+        exposure, check = _read_exposure(recording, change, optics)
+        exposures.append(exposure)
+        disks += [check] if check is not None else []
     tell("fitting the film", None)
+    rotation = inputs.finite("rotation", first.inputs.known.rotation)
+    if rotation:
+        first.add_given("rotation of the scan", "rotation", rotation, "radian")
     try:
-        return RecordedMeasurement("film", recordings, fit_amorphous(exposures, optics, prior))
+        measured = fit_amorphous(exposures, optics, prior, rotation)
     except ValueError as error:
         raise from_twin(", ".join(recording.name for recording in recordings), error, "") from error
+    if disks:
+        worst = max(disks, key=lambda check: check.value / check.limit)
+        checked = dataclasses.replace(measured, checks=(worst, *measured.checks))
+        measured = withhold(checked, unseen(prior)) if not worst.passed else checked
+    return RecordedMeasurement("film", recordings, measured)
 
 
-def _read_exposure(recording: Recording, c10: float, optics: Optics) -> Exposure:
+def _read_exposure(recording: Recording, c10: float, optics: Optics) -> tuple[Exposure, FitCheck | None]:
+    """The exposure, and the check of the semi-angle by the disk where that is measured."""
     require_electrons(recording)
     counts = prepared_scan(recording)
     step = probe_step(recording)
@@ -58,7 +77,12 @@ def _read_exposure(recording: Recording, c10: float, optics: Optics) -> Exposure
         beam = recording.add_setting(
             "electrons on a probe", float(np.nansum(counts) / (ny * nx)), "1", "what the camera saw"
         )
-    x0, y0 = _beam_centre(recording, counts, width)
+    unlit = unlit_positions(counts)
+    if unlit.any():
+        counts = np.where(unlit[..., None, None], np.nan, counts)
+        words = f"{int(unlit.sum())} probe positions without beam"
+        recording.defects.append(Defect("positions without beam", int(unlit.sum()), "masked", words))
+    x0, y0, check = _beam_centre(recording, counts, width, optics)
     x, y = np.meshgrid((np.arange(columns_) - x0) * width, (np.arange(rows_) - y0) * width)
     inside = (np.hypot(x, y) <= optics.semiangle).ravel()
     angles = np.stack([x.ravel()[inside], y.ravel()[inside]], axis=-1)
@@ -66,25 +90,51 @@ def _read_exposure(recording: Recording, c10: float, optics: Optics) -> Exposure
         setting = Setting(
             (ny, nx), step, angles, width, beam * ny * nx, c10=c10, periodic=recording.inputs.known.repeats
         )
-        return Exposure(counts.reshape(ny, nx, -1)[..., inside], setting)
+        return Exposure(_without_rays(recording, counts.reshape(ny, nx, -1)[..., inside]), setting), check
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
 
 
-def _beam_centre(recording: Recording, counts: np.ndarray, width: float) -> tuple[float, float]:
-    """The direct beam's place (x, y) in pixels: where the file's angles are 0, or the middle of the mean pattern's disk."""
+def _without_rays(recording: Recording, counts: np.ndarray) -> np.ndarray:
+    """``counts`` [y, x, pixels] with readings that cosmic rays struck as NaN."""
+    seen = np.isfinite(counts).any(axis=(0, 1))
+    struck = np.zeros(counts.shape, bool)
+    struck[..., seen] = struck_readings(counts[..., seen])
+    if not struck.any():
+        return counts
+    words = f"{int(struck.sum())} readings far above their pixel's others"
+    recording.defects.append(Defect("cosmic rays", int(struck.sum()), "masked", words))
+    return np.where(struck, np.nan, counts)
+
+
+def _beam_centre(
+    recording: Recording, counts: np.ndarray, width: float, optics: Optics
+) -> tuple[float, float, FitCheck | None]:
+    """The direct beam's place (x, y) in pixels: where the file's angles are 0, or the middle of the mean pattern's disk, whose radius must then be
+    the semi-angle's."""
     rows, columns = recording.axes
     if recording.simulated and rows.unit == columns.unit == "radian":
-        return -columns.offset / columns.scale, -rows.offset / rows.scale
+        return -columns.offset / columns.scale, -rows.offset / rows.scale, None
+    known = np.isfinite(counts)
+    read = known.sum(axis=(0, 1))
+    total = np.where(known, counts, 0.0).sum(axis=(0, 1))
+    pattern = np.where(read > 0, total / np.maximum(read, 1) * counts.shape[0] * counts.shape[1], np.nan)
     try:
-        disk = measure_disk(np.nansum(counts, axis=(0, 1)), 1.0)
+        disk = measure_disk(pattern, 1.0)
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
     if "centre_x" in disk.undetermined:
         raise BadInput(recording.name, disk.undetermined["centre_x"], "Give a scan whose camera shows the whole disk.")
     x, y = disk.value("centre_x")[0], disk.value("centre_y")[0]
     recording.add_setting("middle of the disk", f"{x:.1f}, {y:.1f} px", "", "measured")
-    return x, y
+    radius, error = disk.value("radius")
+    ratio = radius * width / optics.semiangle
+    finding = (
+        f"the disk's radius of {radius:.2f} pixels is {radius * width * 1e3:.2f} mrad, but the semi-angle is {optics.semiangle * 1e3:.2f} mrad: "
+        "check the semi-angle and the camera's pixel"
+    )
+    limit = MAX_RADIUS_ERROR + 4.0 * error / radius
+    return x, y, FitCheck("radius of the disk against the semi-angle", abs(math.log(ratio)), limit, finding)
 
 
 def _coefficients(recording: Recording, name: str, values: Mapping[str, float]) -> dict[str, float]:

@@ -1,13 +1,11 @@
 """HAADF images of a known crystal to optics, scan and detector: the crystal's Gram model, and the inputs of `reconstruct.measurement.haadf.estimator`."""
 
-import math
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from reconstruct.measurement.haadf.estimator import HaadfPrior, measure_haadf
 from reconstruct.measurement.haadf.prior import ABERRATIONS
-from reconstruct.measurement.kinds.crystals import orient_crystal, symmetry
+from reconstruct.measurement.kinds.crystals import orient_crystal
+from reconstruct.measurement.kinds.gram_models import gram_model
 from reconstruct.measurement.preparation.prepare import shape_text
 from reconstruct.measurement.projection import project
 from reconstruct.measurement.recorded.claims import Claimed
@@ -18,22 +16,12 @@ from reconstruct.measurement.recorded.sizes import claimed_sides, square_pixel
 from twin.detection.scan import ELEMENTARY_CHARGE
 from twin.errors import BadInput, from_twin
 from twin.image.microscope import Calibration
-from twin.optics.electrons import wavelength
 from twin.records import Scan
-from twin.scattering.gram.crystal import build_gram
-from twin.scattering.gram.model import GramModel
 
-if TYPE_CHECKING:
-    from ase import Atoms
-
-MAX_DEPTHS = 7
-"""Thicknesses at which a model is made, at most."""
-MIN_CELL_SIDE = 11.5
-"""Side in angstrom that the crystal of the model has at least, so that probes of some nanometres of defocus fit."""
-MAX_SAMPLING = 0.12
-"""Angstrom between points of the model's waves, at most."""
 SIMULATED_DWELL = 1e-5
 """Dwell in seconds taken for a simulated scan, which took none."""
+FOCAL_SPREAD_ERROR = 0.2
+"""Relative error of a focal spread that is given."""
 
 
 def haadf(recordings: tuple[Recording, ...], tell: Tell) -> RecordedMeasurement:
@@ -65,10 +53,15 @@ def haadf(recordings: tuple[Recording, ...], tell: Tell) -> RecordedMeasurement:
         aberrations=_aberration_prior(first),
         thickness=(thickness, thickness_error),
         source=_source_prior(first),
+        semiangle=inputs.positive("semiangle_error"),
         gain=inputs.positive("gain_error"),
         black=inputs.positive("black_error"),
+        **_beam_prior(first),
     )
-    model = _gram_model(first, atoms, (thickness, thickness_error), energy, semiangle, detector, tell)
+    try:
+        model = gram_model(atoms, (thickness, thickness_error), energy, semiangle, detector, tell)
+    except ValueError as error:
+        raise from_twin(inputs.words.label("structure"), error, "") from error
     tell("fitting the unit cell", None)
     try:
         measurement = measure_haadf(
@@ -165,6 +158,7 @@ def _scan_record(recording: Recording, shape: tuple[int, ...], side: float) -> S
 def _aberration_prior(recording: Recording) -> dict[str, tuple[float, float]]:
     inputs = recording.inputs
     known = {"C10": (inputs.finite("c10"), inputs.positive("c10_error"))}
+    known |= {part: (0.0, inputs.positive("astigmatism")) for part in ("C12a", "C12b")}
     if inputs.known.spherical is not None:
         known["C30"] = (inputs.finite("spherical"), ABERRATIONS["C30"][1])
     return known
@@ -176,24 +170,17 @@ def _source_prior(recording: Recording) -> tuple[float, float]:
     return HaadfPrior().source if source is None else (source, 0.3 * source)
 
 
-def _gram_model(
-    recording: Recording, atoms: "Atoms", depth: tuple[float, float], energy: float, semiangle: float, detector: tuple[float, float], tell: Tell
-) -> GramModel:  # fmt: skip
-    """The Gram model of the crystal for all thicknesses within three errors of ``depth`` (mean, error) in angstrom."""
-    thickness, thickness_error = depth
-    width, height, period = (float(side) for side in np.diag(np.asarray(atoms.cell.array)))
-    low = max(1, math.floor((thickness - 3.0 * thickness_error) / period))
-    high = max(low + 1, math.ceil((thickness + 3.0 * thickness_error) / period))
-    depths = tuple(sorted({round(count) for count in np.linspace(low, high, min(MAX_DEPTHS, high - low + 1))}))
-    repeats = (max(2, math.ceil(MIN_CELL_SIDE / width)), max(2, math.ceil(MIN_CELL_SIDE / height)))
-    longest = max(repeats[0] * width, repeats[1] * height)
-    carried = 3.1 * max(detector[1], semiangle) * longest / wavelength(energy)
-    points = 2 * math.ceil(0.5 * max(carried, longest / MAX_SAMPLING) + 2.0)
-    try:
-        return build_gram(
-            atoms, repeats, high, depths, tilt_step=0.0, seeds=(0, 1, 2, 3), untilted_seeds=(), energy=energy, semiangle=semiangle,
-            detector=detector, gpts=points, slices_per_cell=max(1, round(period / 2.0)), symmetry=symmetry(atoms),
-            degree=min(3, len(depths) - 1), progress=tell,
-        )  # fmt: skip
-    except ValueError as error:
-        raise from_twin(recording.inputs.words.label("structure"), error, "") from error
+def _beam_prior(recording: Recording) -> dict[str, tuple[float, float]]:
+    """Focal spread and tails of the source: as given, or as a simulation has them, whose source has no tails; empty where nothing is known."""
+    given = recording.inputs.known.focal_spread
+    if given is not None:
+        spread = recording.add_given(
+            "focal spread", "focal_spread", recording.inputs.positive("focal_spread", zero=True), "angstrom"
+        )
+    elif recording.simulated:
+        claimed = recording.provenance_number("scenario.beam.focal_spread") or 0.0
+        spread = recording.add_setting("focal spread", claimed, "angstrom", recording.inputs.words.origin)
+    else:
+        return {}
+    known = {"focal_spread": (spread, max(FOCAL_SPREAD_ERROR * spread, 1.0))}
+    return known | ({"tail": (0.0, 0.0)} if recording.simulated else {})

@@ -12,11 +12,12 @@ from reconstruct.measurement.recorded.recording import Recording
 from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
 from reconstruct.measurement.recorded.sizes import claimed_sides, pixel_sides, square_pixel
 from reconstruct.measurement.thon.estimator import measure_thon
+from reconstruct.measurement.thon.spectrum import HIGHEST, LOWEST
 from twin.errors import BadInput, from_twin
 from twin.optics.electrons import wavelength
 
-MAX_FREQUENCY = 0.45
-"""Cycles a pixel up to which Thon rings are looked at."""
+MAX_ANGLE = 0.1
+"""Radian: Thon rings are at smaller angles in any lens."""
 
 
 def lattice(recording: Recording, tell: Tell) -> RecordedMeasurement:
@@ -29,9 +30,8 @@ def lattice(recording: Recording, tell: Tell) -> RecordedMeasurement:
     hum = None if inputs.known.mains is None else _cycles_of_mains(recording)
     spread = recording.add_given("error of the pixel", "pixel_error", inputs.positive("pixel_error"), "1")
     askew = inputs.positive("skew")
-    tell("following the lattice", None)
     try:
-        measurement = measure_lattice(data, project(atoms), nominal, spread, askew, hum)
+        measurement = measure_lattice(data, project(atoms), nominal, spread, askew, hum, tell)
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
     claims = ()
@@ -73,15 +73,38 @@ def thon(recording: Recording, tell: Tell) -> RecordedMeasurement:
         c30 = recording.add_setting("C30", claimed or 0.0, "angstrom", words.origin)
     span, astigmatism = inputs.positive("span"), inputs.positive("astigmatism")
     focal_spread = inputs.positive("focal_spread", zero=True)
-    # the first ring of the largest defocus must lie within the frequencies that are used
-    if wavelength(energy) * (MAX_FREQUENCY / side) ** 2 * span < 1.0:
-        problem = f"has pixels of {side:.3g} angstrom, too large for rings of {0.1 * span:g} nm defocus"
-        raise BadInput(recording.name, problem, f"Record it at a higher magnification, or raise {words.label('span')}.")
-    tell("fitting rings", None)
+    _check_frequencies(recording, side, min(data.shape), wavelength(energy), span)
+    free = inputs.known.phase_shift == "free"
+    phase_shift = None if free else inputs.finite("phase_shift")
+    if free or phase_shift:
+        recording.add_given(
+            "phase shift", "phase_shift", "free" if phase_shift is None else phase_shift, "" if free else "radian"
+        )
+    contrast = inputs.finite("amplitude_contrast"), inputs.positive("amplitude_contrast_error")
     try:
-        measurement = measure_thon(data, side, energy, c30, span, astigmatism, focal_spread=focal_spread)
+        measurement = measure_thon(
+            data, side, energy, c30, span, astigmatism, focal_spread, phase_shift, contrast, tell
+        )
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
     if not has_electrons(recording):
         measurement = dataclasses.replace(measurement, electrons=math.nan)
     return RecordedMeasurement("thon", (recording,), measurement)
+
+
+def _check_frequencies(recording: Recording, side: float, pixels: int, length: float, span: float) -> None:
+    """BadInput where the first ring of the largest defocus is beyond the frequencies of pixels of ``side`` angstrom that are used, or all of these are beyond
+    what a lens passes (``length``: the wavelength)."""
+    words = recording.inputs.words
+    largest = HIGHEST * math.sqrt(length * span)
+    if side > largest:
+        problem = f"has pixels of {side:.3g} angstrom, too large for rings of {0.1 * span:g} nm defocus"
+        needed = 0.1 * (side / HIGHEST) ** 2 / length
+        cure = f"Record it with pixels of at most {largest:.2g} angstrom, or raise {words.label('span')} above {needed:.2g} nm."
+        raise BadInput(recording.name, problem, cure)
+    lowest = length * LOWEST / (pixels * side)
+    if lowest > MAX_ANGLE:
+        problem = f"is {pixels * side:.3g} angstrom wide: its frequencies begin at {1e3 * lowest:.0f} mrad, beyond what a lens passes"
+        needed = length * LOWEST / MAX_ANGLE
+        cure = f"Check {words.label('pixel')} and {words.label('energy')}, or give an image at least {needed:.2g} angstrom wide."
+        raise BadInput(recording.name, problem, cure)

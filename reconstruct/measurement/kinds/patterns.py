@@ -12,7 +12,8 @@ from reconstruct.measurement.recorded.prepared import has_electrons, prepared_pa
 from reconstruct.measurement.recorded.recording import Recording
 from reconstruct.measurement.recorded.result import RecordedMeasurement, Tell
 from reconstruct.measurement.recorded.sizes import check_square, pattern_pixel, pixel_angle, probe_step
-from reconstruct.measurement.rotation import measure_rotation
+from reconstruct.measurement.rotation.centres import clean_patterns
+from reconstruct.measurement.rotation.estimator import measure_rotation
 from twin.errors import BadInput, from_twin
 
 DISK_UNITS = {
@@ -42,8 +43,6 @@ def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
     pixel_error, semiangle_error = inputs.positive("pixel_error"), inputs.positive("semiangle_error")
     # without a pixel of its own the camera length is in pixels
     pixel = 1.0 if side is None else side
-    if length is None and angle is not None:
-        length = pixel / angle
     tell("looking for the disk", None)
     try:
         measurement = measure_disk(
@@ -51,6 +50,8 @@ def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
             pixel,
             None if length is None else (length, pixel_error * length),
             None if semiangle is None else (semiangle, semiangle_error * semiangle),
+            None if angle is None else (angle, pixel_error * angle),
+            has_electrons(recording),
         )
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
@@ -90,6 +91,11 @@ def rotation(recording: Recording, tell: Tell) -> RecordedMeasurement:
         check_square(recording)
     else:
         probe_step(recording)
+    tell("looking for the field's curl", None)
+    try:
+        cleaned = clean_patterns(counts)
+    except ValueError as error:
+        raise from_twin(recording.name, error, "") from error
     bright = None
     if inputs.known.dark_field is not None:
         dark = recording.add_given("dark field beyond", "dark_field", inputs.positive("dark_field"), "radian")
@@ -98,10 +104,9 @@ def rotation(recording: Recording, tell: Tell) -> RecordedMeasurement:
         if not beyond.any():
             label = inputs.words.given("dark_field", dark)
             raise BadInput(label, "is beyond all of the camera", "Give a smaller angle.")
-        bright = np.nansum(np.where(beyond, counts, 0.0), axis=(2, 3))
-    tell("looking for the field's curl", None)
+        bright = np.einsum("abij,ij->ab", cleaned.counts, 1.0 * (beyond & ~cleaned.masked))
     try:
-        measurement = measure_rotation(counts, bright)
+        measurement = measure_rotation(cleaned, bright)
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
     # both axes of emtwin's own scans are those of its cameras

@@ -5,36 +5,49 @@ Positions in the crystal are M p for pixels p = (x, y), M = R(-rotation) [[pixel
 one image cannot tell it from the map, and the map given here is that of the scan as recorded, drift included; `drift` separates the two.
 """
 
+import dataclasses
+from collections.abc import Callable
+
 import numpy as np
 
-from reconstruct.measurement.lattice.fit import Fit, fit_lattice
+from reconstruct.measurement.lattice.checks import block_check, region_check, structure_checks
+from reconstruct.measurement.lattice.cleaning import Cleaned, clean_image
+from reconstruct.measurement.lattice.fit import fit_lattice, silent
+from reconstruct.measurement.lattice.indexing import (
+    AMPLITUDE_ERROR,
+    MATCH_BINS,
+    PRIOR_SPREADS,
+    SLOW,
+    Indexing,
+    index_spots,
+    match_spots,
+    reach,
+    reflections_within,
+)
+from reconstruct.measurement.lattice.region import lattice_region
+from reconstruct.measurement.lattice.report import NAMES, UNITS, prior_only, report
 from reconstruct.measurement.lattice.row import measure_row
 from reconstruct.measurement.lattice.spots import (
-    MIN_POWER_SHARE,
-    Indexing,
+    LEAST_PERIODS,
+    Spectrum,
     Spots,
     find_spots,
-    index_spots,
-    rotation_angle,
-    second_row,
+    power_spectrum,
+    second_rows,
     small_reflections,
-    spectrum,
-    upper_factor,
 )
-from reconstruct.measurement.measurement import Component, FitPlot, Measurement
+from reconstruct.measurement.measurement import Measurement, withhold
+from reconstruct.measurement.outcome import Defect
 from reconstruct.measurement.projection import Projection
 
-NAMES = ("pixel_x", "pixel_y", "shear", "rotation")
-UNITS = ("angstrom", "angstrom", "1", "radian")
-KIND = "lattice"
+__all__ = ["NAMES", "UNITS", "follow_lattice", "known_pixels", "matrix", "measure_lattice"]
 MIN_EXPLAINED, MIN_LIKENESS = 0.8, 0.75
-"""Share of the spots' power that a structure must explain, and how alike amplitudes must be, for it to fit."""
+"""Share of the spots' power that a reading must explain, and how alike amplitudes must be, to be one at all."""
 MAX_REFLECTIONS = 40
-DRIFT_NOTE = (
-    "a constant drift (velocity times line time) shears and stretches the raster as the map does: it is part of the map"
-)
-MAX_FREQUENCY = 0.45
-"""Cycles a pixel up to which reflections are fitted: beyond, an alias of each is as near."""
+MAX_PIXEL = 1.5
+"""Largest pixel in spacings of the slowest reflection: of larger ones every lattice is an alias."""
+BEYOND = 3.0
+"""How many times wider than its prior the pixel is looked for where nothing fits, to say so."""
 
 
 def measure_lattice(
@@ -44,6 +57,7 @@ def measure_lattice(
     spread: float = 0.1,
     skew: float = 0.05,
     hum: float | None = None,
+    tell: Callable[[str, float | None], None] = silent,
 ) -> Measurement:
     """Pixel sizes (angstrom), shear and rotation (radian) of ``image`` [ny, nx], NaN where it is not known, of a known ``crystal``.
 
@@ -51,10 +65,10 @@ def measure_lattice(
     rms of shear and of the ratio's logarithm. They are the prior, choose between readings of the spots, and are the result for quantities that
     the image does not determine. ``rotation`` is the angle from +x towards +y (down) at which the crystal's a lies in the image, modulo its symmetry.
     ``hum`` is the mains' frequency in cycles per pixel along a line (dwell time in seconds times 50 or 60) for scans whose lines wait for the mains:
-    what it displaces is then the same in all lines, and would otherwise widen pixel_x.
+    what it displaces is then the same in all lines, and would otherwise widen pixel_x. ``tell`` is called with each step and the share of it that is done.
     The source of the error is the scan's distortion and counting; see `scan_distortion` and `lattice.fit`. ValueError for images that are no images.
     """
-    return follow_lattice(image, crystal, claimed, spread, skew, hum)[0]
+    return follow_lattice(image, crystal, claimed, spread, skew, hum, tell=tell)[0]
 
 
 def follow_lattice(
@@ -65,41 +79,109 @@ def follow_lattice(
     skew: float = 0.05,
     hum: float | None = None,
     likeness: float = MIN_LIKENESS,
+    tell: Callable[[str, float | None], None] = silent,
 ) -> tuple[Measurement, np.ndarray | None]:
     """The result of `measure_lattice`, and the pixels' positions by its likeliest reading: [ny, nx, 2] (x, y) in angstrom in the crystal's frame from a point
     in the middle of the image, or None if no lattice was followed in both directions.
 
     ``likeness`` is how alike the amplitudes must be to those of the columns: less where another model will judge.
     """
+    tell("looking for the lattice", None)
     known = known_pixels(image, claimed, spread, skew)
+    prior = prior_only(crystal, claimed, spread, skew, "")
+    cleaned = clean_image(image, known)
+    prior = dataclasses.replace(prior, defects=cleaned.defects)
+    if np.ptp(cleaned.limited) == 0.0:
+        return _undetermined(prior, "the image is flat: no electrons, or none with a crystal's contrast"), None
     primitive = crystal.primitive()
-    filled = np.where(known, image, image[known].mean()).astype(float)
-    if np.ptp(filled) == 0.0:
-        reason = "the image is flat: no electrons, or none with a crystal's contrast"
-        return _prior_only(crystal, claimed, spread, skew, reason), None
-    relative = spectrum(filled)
-    spots = find_spots(relative)
+    shape = (image.shape[0], image.shape[1])
+    unfit = _unfit_size(primitive, shape, claimed, spread)
+    if unfit:
+        return _undetermined(prior, unfit), None
+    spectrum = power_spectrum(cleaned.limited)
+    spots = find_spots(spectrum.relative, SLOW * claimed * np.exp(-2.0 * spread) / _spacing(primitive, 0))
     if len(spots.powers) == 0:
-        return _prior_only(crystal, claimed, spread, skew, "no lattice spot stands out of the noise"), None
-    if second_row(spots, image.shape) is None:
-        return measure_row(
-            _prior_only(crystal, claimed, spread, skew, ""), relative.shape, spots, primitive, spread
-        ), None
-    readings = index_spots(relative, spots, primitive, claimed, spread, skew)
+        return _undetermined(prior, "no lattice spot stands out of the noise"), None
+    if not len(second_rows(spots, shape)):
+        return measure_row(prior, shape, spots, primitive, spread), None
+    # where another model judges, amplitudes may be unlike
+    error = AMPLITUDE_ERROR * (1.0 if likeness >= MIN_LIKENESS else 2.0)
+    readings = index_spots(spectrum, spots, primitive, claimed, spread, skew, error)
     fitting = [reading for reading in readings if reading.explained > MIN_EXPLAINED and reading.likeness > likeness]
-    if not fitting:
-        return _prior_only(crystal, claimed, spread, skew, _rejection(readings, claimed, spread)), None
-    best = fitting[0]
-    strong, series = _reflections(spots, best, relative.shape)
-    if np.linalg.matrix_rank(series) < 2:
-        reason = (
-            f"its spots lie within {0.5 - MAX_FREQUENCY:g} cycles a pixel of the highest frequency that the pixels carry: undersampled; "
-            "give an image with smaller pixels"
-        )
-        return _prior_only(crystal, claimed, spread, skew, reason), None
-    fit = fit_lattice(filled, known, best.lattice, strong, series, hum)
-    measurement = _report(fit, best, fitting, primitive, crystal, claimed, spread, skew, image.shape)
+    best = (
+        fitting[0] if fitting else max(readings, key=lambda reading: reading.explained + reading.likeness, default=None)
+    )
+    beyond = None if fitting else _beyond_prior(spectrum, spots, primitive, claimed, spread, skew, likeness)
+    checks = structure_checks(best, likeness, spots, shape, claimed, spread, beyond)
+    if not fitting or best is None or not all(check.passed for check in checks):
+        return withhold(dataclasses.replace(prior, checks=checks), prior.components[0]), None
+    strong, series = _reflections(spots, best, shape)
+    if np.linalg.matrix_rank(strong) < 2 or np.linalg.matrix_rank(series) < 2:
+        reason = "undersampled: reflections of the lattice coincide, folded at the highest frequency that the pixels carry; give an image with smaller pixels"
+        return _undetermined(dataclasses.replace(prior, checks=checks), reason), None
+    cleaned, present = _where_it_is(cleaned, strong @ best.lattice, spectrum.noise_variance)
+    checks = (*checks, region_check(present))
+    if not checks[-1].passed:
+        return withhold(dataclasses.replace(prior, checks=checks, defects=cleaned.defects), prior.components[0]), None
+    fit = fit_lattice(image, cleaned, best.lattice, strong, series, hum, tell)
+    measurement = report(fit, best, fitting, primitive, prior, spread, skew, shape)
+    defects = cleaned.defects
+    if fit.outliers:
+        words = f"{fit.outliers} pixel{'s' * (fit.outliers > 1)} far off the lattice"
+        defects = (*defects, Defect("stray pixels", fit.outliers, "masked", words))
+    checks = (*checks, block_check(fit, shape[1]))
+    measurement = dataclasses.replace(measurement, checks=checks, defects=defects)
+    if measurement.failed_checks:
+        return withhold(measurement, prior.components[0]), None
     return measurement, fit.positions @ primitive.vectors.T
+
+
+def _undetermined(prior: Measurement, reason: str) -> Measurement:
+    return dataclasses.replace(prior, undetermined=dict.fromkeys(prior.names, reason))
+
+
+def _unfit_size(primitive: Projection, shape: tuple[int, int], claimed: float, spread: float) -> str:
+    """Why the lattice cannot be seen in an image of this ``shape``, if it cannot: its slowest reflections make too few periods, or its pixels are too large."""
+    spacing = _spacing(primitive, 2)  # of the second pair: the lattice needs two
+    periods = min(shape) * claimed / spacing
+    if periods * (1.0 + PRIOR_SPREADS * spread) < LEAST_PERIODS:
+        pixels = int(np.ceil(2.0 * LEAST_PERIODS * spacing / claimed))
+        return (
+            f"the image is {min(shape) * claimed:.3g} angstrom wide or high, {periods:.2g} periods of the lattice, of which at least "
+            f"{LEAST_PERIODS:g} are needed: give {pixels} pixels of this size each way, or larger pixels; or check the stated pixel"
+        )
+    if claimed * (1.0 - PRIOR_SPREADS * spread) > MAX_PIXEL * _spacing(primitive, 0):
+        return (
+            f"pixels of {claimed:.4g} angstrom hold {claimed / spacing:.3g} periods of the lattice each: undersampled; give pixels below "
+            f"{0.45 * spacing:.2g} angstrom, or check the stated pixel"
+        )
+    return ""
+
+
+def _spacing(primitive: Projection, rank: int) -> float:
+    """Spacing in angstrom of the planes of the slowest reflection, or of one a ``rank`` faster."""
+    reflections = small_reflections(2)
+    reflections = reflections[primitive.amplitudes(reflections) > 1e-3]
+    return float(1.0 / np.sort(np.hypot(*(reflections @ np.linalg.inv(primitive.vectors)).T))[rank])
+
+
+def _beyond_prior(
+    spectrum: Spectrum, spots: Spots, primitive: Projection, claimed: float, spread: float, skew: float, likeness: float
+) -> float | None:
+    """The pixel in angstrom with which the structure would fit, outside what is allowed; None if there is none within `BEYOND` times that."""
+    wider = index_spots(spectrum, spots, primitive, claimed, max(BEYOND * spread, 0.15), skew)
+    fitting = [reading for reading in wider if reading.explained > MIN_EXPLAINED and reading.likeness > likeness]
+    return float(np.sqrt(abs(np.linalg.det(primitive.vectors @ fitting[0].lattice)))) if fitting else None
+
+
+def _where_it_is(cleaned: Cleaned, strong: np.ndarray, noise_variance: float) -> tuple[Cleaned, float]:
+    """The image without the parts where there is no lattice, and the share of it where there is."""
+    region = lattice_region(cleaned.limited, cleaned.known, strong, noise_variance)
+    if region.all():
+        return cleaned, 1.0
+    present = float(region[cleaned.known].mean())
+    defect = Defect("no lattice", None, "masked", f"{100 * (1 - present):.0f} % of the image without the lattice")
+    return Cleaned(cleaned.known & region, cleaned.limited, (*cleaned.defects, defect)), present
 
 
 def known_pixels(image: np.ndarray, claimed: float, spread: float, skew: float) -> np.ndarray:
@@ -112,7 +194,7 @@ def known_pixels(image: np.ndarray, claimed: float, spread: float, skew: float) 
     known = np.isfinite(image)
     if known.mean() < 0.5:
         raise ValueError(
-            f"{100 * (1 - known.mean()):.0f} % of the image is not a number; give one that is mostly known"
+            f"{100 * (1 - known.mean()):.0f} % of the image is not a number; give one of which at least half is known"
         )
     return known
 
@@ -124,123 +206,13 @@ def matrix(measurement: Measurement) -> np.ndarray:
     return np.array([[cos, sin], [-sin, cos]]) @ np.array([[pixel_x, shear * pixel_y], [0.0, pixel_y]])
 
 
-def _prior_only(crystal: Projection, claimed: float, spread: float, skew: float, reason: str) -> Measurement:
-    period = 2.0 * np.pi / crystal.primitive().fold()
-    common, difference = claimed**2 * spread**2, claimed**2 * skew**2 / 4.0
-    covariance = np.zeros((4, 4))
-    covariance[:2, :2] = common + np.array([[difference, -difference], [-difference, difference]])
-    covariance[2, 2], covariance[3, 3] = skew**2, period**2 / 12.0
-    component = Component(1.0, np.array([claimed, claimed, 0.0, 0.0]), covariance)
-    return Measurement(
-        KIND, NAMES, UNITS, (component,), dict.fromkeys(NAMES, reason) if reason else {}, notes=(DRIFT_NOTE,)
-    )
-
-
-def _rejection(readings: list[Indexing], claimed: float, spread: float) -> str:
-    if not readings:
-        return (
-            f"the structure does not fit: no pair of its reflections has the ratio and angle of the two strongest rows of spots "
-            f"with pixels within {300 * spread:.0f} % of {claimed:g} angstrom; check structure, zone axis and claimed pixel"
-        )
-    best = readings[0]
-    return (
-        f"the structure does not fit: at best {100 * best.explained:.0f} % of the spots' power is at its reflections, with amplitudes "
-        f"{100 * best.likeness:.0f} % alike; check structure and zone axis"
-    )
-
-
 def _reflections(spots: Spots, best: Indexing, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The two strong reflections to follow, and those of the series: all out to the farthest spot that is of the lattice."""
-    indices = np.round(spots.frequencies @ np.linalg.inv(best.lattice)).astype(int)
-    second = second_row(spots, shape)
-    farthest = 1.1 * np.hypot(*(spots.frequencies[spots.powers > MIN_POWER_SHARE * spots.powers[0]]).T).max()
-    every = small_reflections(12)
-    every = every[(every[:, 0] > 0) | ((every[:, 0] == 0) & (every[:, 1] > 0))]
-    frequencies = every @ best.lattice
-    inside = (np.hypot(*frequencies.T) <= farthest) & (np.abs(frequencies).max(axis=1) < MAX_FREQUENCY)
-    order = np.argsort(np.hypot(*frequencies[inside].T))
-    return indices[[0, second]], every[inside][order][:MAX_REFLECTIONS]
-
-
-def _report(
-    fit: Fit,
-    best: Indexing,
-    fitting: list[Indexing],
-    primitive: Projection,
-    crystal: Projection,
-    claimed: float,
-    spread: float,
-    skew: float,
-    shape: tuple[int, ...],
-) -> Measurement:
-    components, logs = [], []
-    for reading in fitting:
-        # n' = A n: another reading of the same spots gives the fitted lattice other indices
-        change = reading.lattice @ np.linalg.inv(best.lattice)
-        transform = np.round(2.0 * change) / 2.0
-        if np.abs(change - transform).max() > 0.05:
-            continue
-        lattice = transform @ fit.lattice
-        jacobian = np.kron(np.eye(2), transform)
-        mean, covariance = map_quantities(
-            primitive.vectors @ lattice,
-            np.kron(np.eye(2), primitive.vectors)
-            @ jacobian
-            @ fit.covariance
-            @ jacobian.T
-            @ np.kron(np.eye(2), primitive.vectors).T,
-            crystal.primitive().fold(),
-        )
-        size, ratio = np.log(mean[0] * mean[1]) / 2.0 - np.log(claimed), np.log(mean[0] / mean[1])
-        logs.append(
-            -0.5 * ((size / spread) ** 2 + (ratio / skew) ** 2 + (mean[2] / skew) ** 2)
-            + 50.0 * (reading.likeness - best.likeness)
-        )
-        components.append((mean, covariance))
-    weights = np.exp(np.array(logs) - max(logs))
-    weights /= weights.sum()
-    significant = np.flatnonzero(weights > 1e-3)
-    weights = weights[significant] / weights[significant].sum()
-    mixture = tuple(Component(float(w), *components[k]) for w, k in zip(weights, significant, strict=True))
-    notes = [DRIFT_NOTE]
-    if len(mixture) > 1:
-        notes.append("the spots can be read in more than one way: directions that are nearly alike in the structure")
-    if np.linalg.det(primitive.vectors @ fit.lattice) < 0:
-        notes.append("the crystal is seen from behind, or the image is mirrored")
-    noise, slow_step, rms, time, across, memory = np.exp(fit.path.sizes).T
-    notes.append(
-        f"scan distortion along x and y in pixels: {noise[0]:.3g} and {noise[1]:.3g} within pieces of lines, {rms[0]:.3g} and {rms[1]:.3g} over "
-        f"{time[0]:.3g} and {time[1]:.3g} lines, steps of {slow_step[0]:.3g} and {slow_step[1]:.3g} a line with a memory of {memory[0]:.3g} and "
-        f"{memory[1]:.3g} lines; {across[0]:.3g} and {across[1]:.3g} between parts of lines, shared by all"
-    )
-    if fit.correlated > 1.05:
-        notes.append(
-            f"noise of neighbouring pixels goes together: {fit.correlated:.2f} times the variance of white noise"
-        )
-    pixel = components[int(significant[0])][0]
-    extent = (0.0, float(shape[1] * pixel[0]), float(shape[0] * pixel[1]), 0.0)
-    residual = (fit.data - fit.model) / np.sqrt(fit.variance)
-    plot = FitPlot("lattice", fit.data, fit.model, residual, extent, "angstrom")
-    return Measurement(KIND, NAMES, UNITS, mixture, {}, fit.misfit, plots=(plot,), notes=tuple(notes))
-
-
-def map_quantities(map_: np.ndarray, covariance: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:
-    """(pixel_x, pixel_y, shear, rotation) [4] and covariance of a map M [2, 2], given that [4, 4] of its columns one after the other."""
-
-    def split(flat: np.ndarray) -> np.ndarray:
-        columns = flat.reshape(2, 2).T
-        factor = upper_factor(columns)
-        return np.array([factor[0, 0], factor[1, 1], factor[0, 1] / factor[1, 1], -rotation_angle(columns)])
-
-    flat = map_.T.ravel()
-    mean = split(flat)
-    period = 2.0 * np.pi / fold
-    jacobian = np.zeros((4, 4))
-    for index in range(4):
-        step = np.zeros(4)
-        step[index] = 1e-6 * np.abs(map_).max()
-        difference = split(flat + step) - split(flat - step)
-        difference[3] = (difference[3] + np.pi) % (2.0 * np.pi) - np.pi
-        jacobian[:, index] = difference / (2.0 * step[index])
-    mean[3] = (mean[3] + period / 2.0) % period - period / 2.0
-    return mean, jacobian @ covariance @ jacobian.T
+    """Two strong reflections to follow, and those of the series: all out to the farthest spot that is of the lattice."""
+    reflections, _, distance = match_spots(spots, best.lattice, shape)
+    indexed = np.flatnonzero(distance < MATCH_BINS)
+    series = reflections_within(best.lattice, reach(spots, best.lattice), shape)[:MAX_REFLECTIONS]
+    for other in indexed[1:]:
+        pair = reflections[[indexed[0], other]]
+        if np.linalg.matrix_rank(pair) == 2:
+            return pair, series
+    return reflections[indexed[:1]], series

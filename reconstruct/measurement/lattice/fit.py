@@ -5,12 +5,15 @@ coefficients are linear and found by weighted least squares, displacements by Ga
 variance of counting is a straight line in the intensity (gain and black level of a recorded image are unknown), fitted to the residual.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
+from reconstruct.measurement.lattice.cleaning import Cleaned
 from reconstruct.measurement.lattice.scan_distortion import Path, Pieces, fit_path, initial_path
+from reconstruct.measurement.lattice.series import Series, fit_series
 
 GAUSS_NEWTON_STEPS = 5
 """Gauss-Newton steps: the displacement is within a tenth of a period before the first."""
@@ -18,65 +21,81 @@ MIN_PARTS, MAX_PARTS = 4, 8
 """Pieces of a line; more of them where hum is separated from the rest."""
 MAX_LINES = 512
 """Lines of pieces at most; more are taken two and two, three and three ..."""
-BACKGROUND_COSINES = 4
-"""Cosines each way that make up what is slower than the lattice."""
+SAMPLES = 0.12
+"""Cycles of the fastest reflection in a bin along a line."""
+OUTLIER_STDS, OUTLIER_QUANTA = 6.0, 3.0
+"""A pixel is not of the lattice that lies farther off it than so many standard deviations of its noise and quanta (what an electron makes) together."""
+
+
+def silent(step: str, share: float | None) -> None:
+    """Nobody is told of the progress."""
 
 
 class Fit(NamedTuple):
-    """``lattice`` B [2, 2] in cycles per pixel, covariance [4, 4] of (B_11, B_21, B_12, B_22); ``data``, ``model`` and ``variance`` [ny, nx / binned];
-    the ``path``, how many times wider pixel noise is than if it were white (``correlated``), and ``misfit`` per pixel; ``positions`` [ny, nx, 2] of all
-    pixels of the image, scan distortion included, in lattice vectors from its middle."""
+    """``lattice`` B [2, 2] in cycles per pixel, covariance [4, 4] of (B_11, B_21, B_12, B_22); ``data`` (NaN where left out), ``series`` and ``variance``
+    of the noise, [ny, nx / binned]; the ``path``, how many times wider pixel noise is than if it were white (``correlated``), ``misfit`` per pixel, how many
+    pixels were ``outliers``, the longer ``period`` of two strong reflections in pixels; ``positions`` [ny, nx, 2] of all pixels of the image, scan distortion
+    included, in lattice vectors from its middle."""
 
     lattice: np.ndarray
     covariance: np.ndarray
     data: np.ndarray
-    model: np.ndarray
+    series: Series
     variance: np.ndarray
     path: Path
     correlated: float
     misfit: float
+    outliers: int
+    period: float
     positions: np.ndarray
 
 
 def fit_lattice(
     image: np.ndarray,
-    known: np.ndarray,
+    cleaned: Cleaned,
     lattice: np.ndarray,
     strong: np.ndarray,
     reflections: np.ndarray,
     hum: float | None = None,
+    tell: Callable[[str, float | None], None] = silent,
 ) -> Fit:
-    """Fit ``image`` [ny, nx] where ``known``, from ``lattice`` B with the Fourier coefficients of ``reflections`` [m, 2] (one of each Friedel pair).
+    """Fit ``image`` [ny, nx] where it is known by ``cleaned``, from ``lattice`` B, with coefficients of ``reflections`` [m, 2] (one of each Friedel pair).
 
     ``strong`` [2, 2] holds two strong reflections as rows, by whose phases the distortion is tracked from line to line to begin with; ``hum`` is the mains'
     frequency in cycles per pixel of a line, for scans that wait for its phase.
     """
-    highest = np.abs(reflections @ lattice).max()
-    data, weight = _bin_lines(image, known, max(1, int(0.12 / highest)))
+    image, known = np.where(cleaned.known, image, 0.0), cleaned.known
+    step = max(1, int(SAMPLES / np.abs(reflections @ lattice).max()))
+    (data, known_share), (start, _) = _bin_lines(image, known, step), _bin_lines(cleaned.limited, known, step, True)
     ny, nx = data.shape
     step = image.shape[1] // nx
     x = (np.arange(nx) + 0.5) * step - 0.5 * image.shape[1]
     y = np.arange(ny) - 0.5 * (ny - 1)
     period = 1.0 / np.linalg.norm(strong @ lattice, axis=1).min()
     piece, pieces = _pieces(x, y, period, hum)
-    line_shift = _line_displacements(data, x, y, strong @ lattice, period)
-    variance = np.full(data.shape, data[weight > 0].var())
-    path, model, correlated = None, data, 1.0
+    line_shift = _line_displacements(start, x, y, strong @ lattice, period)
+    variance = np.full(data.shape, start[known_share > 0].var())
+    path, correlated, weight, series = None, 1.0, known_share, None
     for iteration in range(GAUSS_NEWTON_STEPS):
+        tell("fitting the lattice", iteration / GAUSS_NEWTON_STEPS)
         shift = line_shift[:, None] if path is None else path.displacement[piece]
         positions = np.stack([x[None] + shift[..., 0], np.broadcast_to(y[:, None], (ny, nx)) + shift[..., 1]], axis=-1)
-        model, slope = _fit_series(data, weight / variance, positions, lattice, reflections)
-        residual = (data - model) * (weight > 0)
-        variance = _noise_variance(residual, model, weight)
+        # stray pixels are only limited until there is a model that they can be told by
+        series = fit_series(start if path is None else data, weight / variance, positions, lattice, reflections)
+        variance, quantum = _noise_variance((start if path is None else data) - series.model, series.model, weight)
+        far = np.abs(data - series.model) > OUTLIER_STDS * np.sqrt(variance) + OUTLIER_QUANTA * quantum
+        weight = np.where(far, 0.0, known_share)
+        residual = (data - series.model) * (weight > 0)
         correlated = _noise_correlation(residual / np.sqrt(variance), weight)
-        displacement = np.broadcast_to(shift, slope.shape)
-        pieces = _add_information(pieces, piece, slope, residual, weight / (variance * correlated), displacement)
+        displacement = np.broadcast_to(shift, series.slope.shape)
+        pieces = _add_information(pieces, piece, series.slope, residual, weight / (variance * correlated), displacement)
         path = (
             initial_path(pieces, period)
             if path is None
             else fit_path(pieces, period, path.sizes, iteration == GAUSS_NEWTON_STEPS - 1)
         )
     assert path is not None
+    assert series is not None
     # B (1 + D): the columns of B D are B times those of D
     change = np.kron(np.eye(2), lattice)
     misfit = float((residual**2 / variance)[weight > 0].mean())
@@ -84,11 +103,13 @@ def fit_lattice(
         lattice @ (np.eye(2) + path.trend),
         change @ path.covariance @ change.T,
         np.where(weight > 0, data, np.nan),
-        model,
+        series,
         variance,
         path,
         correlated,
         misfit,
+        int((far & (known_share > 0)).sum()),
+        period,
         _pixel_positions(image.shape, lattice, path, pieces, piece),
     )
 
@@ -105,12 +126,14 @@ def _pixel_positions(
     return displaced @ lattice.T
 
 
-def _bin_lines(image: np.ndarray, known: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """Means of ``step`` pixels along lines, and the share of them that is known."""
+def _bin_lines(image: np.ndarray, known: np.ndarray, step: int, filled: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Means of ``step`` pixels along lines (of known ones, unless the rest is ``filled``), and the share of them that is known."""
     ny, nx = image.shape
     if nx % step:
         step = max(part for part in range(1, step + 1) if nx % part == 0)
     count = known.reshape(ny, nx // step, step).sum(axis=2)
+    if filled:
+        return image.reshape(ny, nx // step, step).mean(axis=2), count / step
     total = np.where(known, image, 0.0).reshape(ny, nx // step, step).sum(axis=2)
     return total / np.maximum(count, 1), count / step
 
@@ -146,67 +169,14 @@ def _line_displacements(data: np.ndarray, x: np.ndarray, y: np.ndarray, waves: n
     return np.linalg.solve(waves, np.array(phases) / (2.0 * np.pi)).T
 
 
-def _fit_series(
-    data: np.ndarray, weight: np.ndarray, positions: np.ndarray, lattice: np.ndarray, reflections: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The series of best fit [ny, nx] and its derivative by displacement [ny, nx, 2]."""
-    ny, nx = data.shape
-    cosines = [
-        np.cos(np.pi * np.arange(BACKGROUND_COSINES)[:, None] * (np.arange(size) + 0.5) / size) for size in (ny, nx)
-    ]
-    count = BACKGROUND_COSINES**2 + 2 * len(reflections)
-    normal, right = np.zeros((count, count)), np.zeros(count)
-    rows = [slice(start, start + 32) for start in range(0, ny, 32)]
-
-    def basis(part: slice) -> np.ndarray:
-        slow = np.einsum("ay,bx->yxab", cosines[0][:, part], cosines[1]).reshape(-1, nx, BACKGROUND_COSINES**2)
-        return np.concatenate([slow, *_waves(positions[part] @ lattice.T, reflections)], axis=2).reshape(-1, count)
-
-    for part in rows:
-        columns = basis(part)
-        weighted = columns * weight[part].reshape(-1, 1)
-        normal += weighted.T @ columns
-        right += weighted.T @ data[part].ravel()
-    coefficients = np.linalg.solve(normal + 1e-10 * np.trace(normal) / count * np.eye(count), right)
-    m = len(reflections)
-    terms = BACKGROUND_COSINES**2
-    slow = coefficients[:terms].reshape(BACKGROUND_COSINES, BACKGROUND_COSINES)
-    even, odd = coefficients[terms:-m], coefficients[-m:]
-    model = cosines[0].T @ slow @ cosines[1]
-    slope = np.zeros((ny, nx, 2))
-    frequencies = 2.0 * np.pi * reflections @ lattice
-    for part in rows:
-        cosine, sine = _waves(positions[part] @ lattice.T, reflections)
-        model[part] += cosine @ even + sine @ odd
-        slope[part] = cosine @ (odd[:, None] * frequencies) - sine @ (even[:, None] * frequencies)
-    return model, slope
-
-
-def _waves(positions: np.ndarray, reflections: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines and sines of 2 pi h . n, each [..., m], at ``positions`` n [..., 2], by powers of the two first."""
-    first, second = (np.exp(2j * np.pi * positions[..., axis]) for axis in (0, 1))
-    max_power = int(np.abs(reflections).max())
-    powers = []
-    for wave in (first, second):
-        table = [np.ones_like(wave)]
-        for _ in range(max_power):
-            table.append(table[-1] * wave)
-        powers.append(table)
-
-    def power(axis: int, index: int) -> np.ndarray:
-        return powers[axis][index] if index >= 0 else powers[axis][-index].conj()
-
-    waves = np.stack([power(0, int(h)) * power(1, int(k)) for h, k in reflections], axis=-1)
-    return np.real(waves), np.imag(waves)
-
-
-def _noise_variance(residual: np.ndarray, model: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Variance of pixels as a straight line in the model that the squares of residuals follow, kept above a tenth of their mean."""
+def _noise_variance(residual: np.ndarray, model: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Variance of pixels as a straight line in the model that the squares of residuals follow, kept above a tenth of their mean; and its slope, which is what
+    an electron makes."""
     use = weight > 0
     squares, level = residual[use] ** 2, model[use]
     mean = squares.mean()
-    slope = ((level - level.mean()) * (squares - mean)).mean() / max(level.var(), 1e-300)
-    return np.maximum(mean + max(slope, 0.0) * (model - level.mean()), 0.1 * mean)
+    slope = max(((level - level.mean()) * (squares - mean)).mean() / max(level.var(), 1e-300), 0.0)
+    return np.maximum(mean + slope * (model - level.mean()), 0.1 * mean), float(slope)
 
 
 def _noise_correlation(white: np.ndarray, weight: np.ndarray) -> float:

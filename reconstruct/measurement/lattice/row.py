@@ -1,9 +1,12 @@
 """One row of lattice spots: fringes. Two numbers of the map's four, and only if it is known which planes they are."""
 
+import dataclasses
+
 import numpy as np
 
 from reconstruct.measurement.lattice.spots import Spots, small_reflections
-from reconstruct.measurement.measurement import Component, Measurement
+from reconstruct.measurement.measurement import Component, Measurement, withhold
+from reconstruct.measurement.outcome import FitCheck
 from reconstruct.measurement.projection import Projection
 
 SPOT_ERROR = 0.1
@@ -48,25 +51,26 @@ def measure_row(
         mean, covariance = np.append(mean, across), np.pad(covariance, (0, 1))
         covariance[4, 4] = (across * share) ** 2
         candidates.append((float(strength**2 * np.exp(-0.5 * deviation**2)), mean, covariance))
-    reason = "one lattice row only: fringes determine two numbers of the map's four, the pixel across them and their direction"
     if not candidates:
-        names = dict.fromkeys(
-            prior.names, "the structure does not fit: none of its planes has the spacing of the fringes"
+        finding = (
+            f"fringes of a period of {1.0 / np.hypot(*wave):.3g} pixels, and none of the structure's planes has that spacing with pixels within "
+            f"{300 * spread:.0f} % of {start.mean[0]:g} angstrom; check structure, zone axis and stated pixel"
         )
-        return Measurement(prior.kind, prior.names, prior.units, prior.components, names, notes=prior.notes)
+        check = FitCheck("share of the spots' power at no reflection", 1.0, 0.0, finding)
+        return withhold(dataclasses.replace(prior, checks=(check,)), start)
+    reason = "one lattice row only: fringes determine two numbers of the map's four, the pixel across them and their direction"
     total = sum(weight for weight, _, _ in candidates)
     significant = [candidate for candidate in candidates if candidate[0] > MIN_WEIGHT * total]
     total = sum(weight for weight, _, _ in significant)
     components = tuple(Component(weight / total, mean, covariance) for weight, mean, covariance in significant)
-    measurement = Measurement(prior.kind, (*prior.names, "pixel_across"), (*prior.units, "angstrom"), components)
+    names, units = (*prior.names, "pixel_across"), (*prior.units, "angstrom")
+    measurement = dataclasses.replace(prior, names=names, units=units, components=components)
     undetermined = {
         name: reason for name in prior.names if measurement.value(name)[1] > DETERMINED_SHARE * prior.value(name)[1]
     }
     if measurement.value("pixel_across")[1] > 0.5 * spread * measurement.value("pixel_across")[0]:
         undetermined["pixel_across"] = "the fringes may be of planes of different spacings"
-    return Measurement(
-        measurement.kind, measurement.names, measurement.units, components, undetermined, notes=prior.notes
-    )
+    return dataclasses.replace(measurement, undetermined=undetermined)
 
 
 def _update(start: Component, wave: np.ndarray, noise: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_solve_banded, cholesky_banded
+from scipy.linalg import cholesky_banded
+from scipy.linalg.lapack import dtbtrs  # pyright: ignore[reportAttributeAccessIssue]  # made by f2py
 from scipy.optimize import brentq, minimize
 from scipy.special import ndtr, ndtri
 
@@ -193,13 +194,7 @@ def _solve_path(pieces: Pieces, sizes: np.ndarray, hum: float) -> PathPosterior:
     """The posterior of path and trend given ``sizes`` [2, 6], by a banded Cholesky factor and the Schur complement of the border."""
     n = len(pieces.times)
     white, slow_step, rms, time, across, memory = np.exp(sizes).T
-    noise = np.diag(white**2)
-    system = np.eye(2)[None] + pieces.information @ noise
-    inverse = np.linalg.inv(system)
-    data, score = inverse @ pieces.information, (inverse @ pieces.score[..., None])[..., 0]
-    evidence = -0.5 * np.linalg.slogdet(system)[1].sum()
-    evidence += 0.5 * np.einsum("ni,ij,nj->", pieces.score, noise, score)
-
+    data, score, evidence = _without_own_noise(pieces, white**2)
     steps = np.diff(pieces.times)
     band = np.zeros((5, n, 4))  # band[d, i, s]: between state s of piece i and the state d places on
     for axis in range(2):
@@ -217,21 +212,37 @@ def _solve_path(pieces: Pieces, sizes: np.ndarray, hum: float) -> PathPosterior:
     border, prior = _border(pieces, across, hum)
     evidence += 0.5 * np.linalg.slogdet(prior[6:, 6:])[1]
     weighted = np.einsum("nij,njp->nip", data, border)
-    coupling = np.repeat(weighted, 2, axis=1).reshape(4 * n, -1)
-    state_scores = np.repeat(score, 2, axis=1).reshape(4 * n)
-    solution = cho_solve_banded((band_factor, True), np.column_stack([coupling, state_scores]), check_finite=False)
+    sides = np.empty((4 * n, border.shape[2] + 1), order="F")
+    sides[:, :-1] = np.repeat(weighted, 2, axis=1).reshape(4 * n, -1)
+    sides[:, -1] = np.repeat(score, 2, axis=1).reshape(4 * n)
+    # products of the inverse of the band need one of its triangles only
+    half, _ = dtbtrs(band_factor, sides, uplo="L", overwrite_b=True)
     flat = border.reshape(2 * n, -1)
-    schur = flat.T @ weighted.reshape(2 * n, -1) + prior - coupling.T @ solution[:, :-1]
-    right = flat.T @ score.ravel() - coupling.T @ solution[:, -1]
+    schur = flat.T @ weighted.reshape(2 * n, -1) + prior - half[:, :-1].T @ half[:, :-1]
+    right = flat.T @ score.ravel() - half[:, :-1].T @ half[:, -1]
     scale = np.sqrt(np.diag(schur))
     lower = np.linalg.cholesky(schur / np.outer(scale, scale))
     evidence -= np.log(np.diag(lower)).sum() + np.log(scale).sum()
     beta = np.linalg.solve(lower.T, np.linalg.solve(lower, right / scale)) / scale
-    evidence += 0.5 * float(state_scores @ solution[:, -1] + right @ beta)
+    evidence += 0.5 * float(half[:, -1] @ half[:, -1] + right @ beta)
     spread = np.linalg.solve(lower, np.diag(1.0 / scale))
-    state = (solution[:, -1] - solution[:, :-1] @ beta).reshape(n, 2, 2).sum(axis=2)
+    remainder = np.asfortranarray((half[:, -1] - half[:, :-1] @ beta)[:, None])
+    state, _ = dtbtrs(band_factor, remainder, uplo="L", trans="T", overwrite_b=True)
     trend = np.array([[beta[0], beta[2]], [beta[1], beta[3]]])
-    return PathPosterior(float(evidence), trend, (spread.T @ spread)[:4, :4], beta, state, border, data, score)
+    total = state[:, 0].reshape(n, 2, 2).sum(axis=2)
+    return PathPosterior(float(evidence), trend, (spread.T @ spread)[:4, :4], beta, total, border, data, score)
+
+
+def _without_own_noise(pieces: Pieces, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """Information [n, 2, 2] and score [n, 2] of pieces with noise of ``variance`` [2] of their own, and the logarithm of what that does to the likelihood."""
+    (xx, xy), (yx, yy) = np.moveaxis(pieces.information, 0, -1)
+    system = np.array([[1.0 + xx * variance[0], xy * variance[1]], [yx * variance[0], 1.0 + yy * variance[1]]])
+    determinant = system[0, 0] * system[1, 1] - system[0, 1] * system[1, 0]
+    inverse = np.array([[system[1, 1], -system[0, 1]], [-system[1, 0], system[0, 0]]]) / determinant
+    data = np.einsum("ijn,njk->nik", inverse, pieces.information)
+    score = np.einsum("ijn,nj->ni", inverse, pieces.score)
+    evidence = -0.5 * float(np.log(determinant).sum()) + 0.5 * float(((pieces.score * score) * variance).sum())
+    return data, score, evidence
 
 
 def _add_process(band: np.ndarray, state: int, steps: np.ndarray, rms: float, time: float) -> float:
@@ -246,7 +257,7 @@ def _add_process(band: np.ndarray, state: int, steps: np.ndarray, rms: float, ti
 
 
 def _border(pieces: Pieces, across: np.ndarray, hum: float) -> tuple[np.ndarray, np.ndarray]:
-    """What trend, level, hum, settling and shared distortion give the displacement of pieces, [n, 2, p], and their prior precision [p, p]."""
+    """What trend, level, hum (if known), settling and shared distortion give the displacement of pieces, [n, 2, p], and their prior precision [p, p]."""
     n, columns = len(pieces.times), int(pieces.column.max()) + 1
     x, y = pieces.centres.T
     border = np.zeros((n, 2, BORDER_COLUMNS + 2 * columns))
@@ -264,4 +275,7 @@ def _border(pieces: Pieces, across: np.ndarray, hum: float) -> tuple[np.ndarray,
         part = slice(BORDER_COLUMNS + axis * columns, BORDER_COLUMNS + (axis + 1) * columns)
         border[np.arange(n), axis, BORDER_COLUMNS + axis * columns + pieces.column] = 1.0
         prior[part, part] = chain / across[axis] ** 2
+    if not pieces.hum.any():
+        used = np.delete(np.arange(len(prior)), range(6, 10))
+        border, prior = border[:, :, used], prior[np.ix_(used, used)]
     return border, prior

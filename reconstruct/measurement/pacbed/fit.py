@@ -8,9 +8,12 @@ import numpy as np
 from reconstruct.inference.damped_newton import minimise_single
 from reconstruct.measurement.pacbed.model import Frame
 from reconstruct.measurement.pacbed.model_error import ModelError, Whitened, cosines
+from reconstruct.measurement.pacbed.prior import Prior
 
-MAXIMISED_STARTS = 2
-"""Starts that are maximised to convergence."""
+MAXIMISED_STARTS = 4
+"""Starts that are maximised to convergence, at most."""
+NEAR_COST = 15.0
+"""Above the best one's cost under a rough error, from which a start but the second is not maximised."""
 COST_TOLERANCE = 0.02
 """Of minus the log posterior, at a maximum."""
 ERROR_SIZES = np.exp(np.linspace(np.log(0.003), np.log(0.6), 41))
@@ -19,7 +22,7 @@ ERROR_SIZES = np.exp(np.linspace(np.log(0.003), np.log(0.6), 41))
 
 @dataclasses.dataclass(frozen=True)
 class Maximum:
-    """A maximum: parameters [16], their covariance, minus log posterior, what was expected, and the size of the model's error."""
+    """A maximum: parameters [18], their covariance, minus log evidence, what was expected, and the size of the model's error."""
 
     theta: np.ndarray
     covariance: np.ndarray
@@ -31,22 +34,13 @@ class Maximum:
 
 
 class Fit:
-    """One image and what is known before: ``data`` [y, x] in counts at the pixels of ``mask``, prior ``mean`` and ``sd`` [16] of NAMES."""
+    """One image and what is known before: ``data`` [y, x] in counts at the pixels of ``mask``, and the ``prior``."""
 
-    def __init__(
-        self, frame: Frame, data: np.ndarray, mask: np.ndarray, mean: np.ndarray, sd: np.ndarray, error: ModelError
-    ):
-        self.frame, self.data, self.mask, self.mean, self.sd, self.error = frame, data, mask, mean, sd, error
-        x, y = frame.directions(mean, fine=False)
+    def __init__(self, frame: Frame, data: np.ndarray, mask: np.ndarray, prior: Prior, error: ModelError):
+        self.frame, self.data, self.mask, self.prior, self.error = frame, data, mask, prior, error
+        self.mean, self.sd = prior.mean, prior.sd
+        x, y = frame.directions(prior.mean, fine=False)
         self.field = cosines(x[mask], y[mask], error.length)
-        self.low = mean - 6.0 * sd
-        self.high = mean + 6.0 * sd
-        library = frame.library
-        self.low[0], self.high[0] = library.thinnest, library.thickest
-        for index in (1, 2):
-            self.low[index], self.high[index] = -library.tilted, library.tilted
-        self.low[[12, 14]], self.high[[12, 14]] = -0.05, 0.6
-        self.low[[13, 15]] = 0.0, 0.3
 
     def variance(self, counts: np.ndarray, signal: np.ndarray) -> np.ndarray:
         """Of single pixels, counts^2, from images [y, x], the rate being no lower than a thousandth of the brightest.
@@ -90,7 +84,7 @@ class Fit:
             cost, gradient, curvature, *_ = self._system(self.mean + self.sd * z, white, relative)
             return cost, gradient, curvature
 
-        start, low, high = ((values - self.mean) / self.sd for values in (theta, self.low, self.high))
+        start, low, high = ((values - self.mean) / self.sd for values in (theta, self.prior.low, self.prior.high))
         minimum = minimise_single(quadratic, start, max_steps, COST_TOLERANCE, low, high)
         return self.mean + self.sd * minimum.position, minimum.cost
 
@@ -106,10 +100,14 @@ class Fit:
             step = np.linalg.solve(curvature, descent)
             cost = 0.5 * quadratic[0, 0] + 0.5 * z @ z - 0.5 * descent @ step + 0.5 * white.volume(relative)
             cost += 0.5 * np.linalg.slogdet(curvature)[1]
-            cost += 0.5 * (math.log(relative / self.error.relative) / self.error.spread) ** 2
+            cost += self._size_cost(relative)
             if cost < best:
                 best, chosen = cost, float(relative)
         return chosen
+
+    def _size_cost(self, relative: float) -> float:
+        """Minus log prior of the model's error."""
+        return 0.5 * (math.log(relative / self.error.relative) / self.error.spread) ** 2
 
     def maximum(self, theta: np.ndarray, relative: float) -> Maximum:
         """The maximum with its covariance and evidence; counting that is more uneven than it should be widens it."""
@@ -117,22 +115,33 @@ class Fit:
         cost, _, curvature, projected, counts, _ = self._system(theta, white, relative)
         residual = (projected[0][:, :1], projected[1][:, :1])
         chi_square = float(white.quadratic(residual, residual, relative)[0, 0])
-        misfit = chi_square / max(int(self.mask.sum()) - len(theta), 1)
+        pixels = int(self.mask.sum())
+        misfit = chi_square / max(pixels - len(theta), 1)
         covariance = np.linalg.inv(curvature) * max(1.0, misfit)
         residual_image = np.full(self.data.shape, np.nan)
         residual_image[self.mask] = residual[0][:, 0]
-        evidence = cost / max(1.0, misfit) + 0.5 * white.volume(relative) + 0.5 * float(np.linalg.slogdet(curvature)[1])
+        evidence = cost / max(1.0, misfit) + 0.5 * pixels * math.log(max(1.0, misfit)) + self._size_cost(relative)
+        # the volume is that of the covariance less that of counting, which the slope of the variance hardly changes
+        evidence += (
+            0.5 * white.volume(relative)
+            + 0.5 * float(np.linalg.slogdet(curvature)[1])
+            - float(np.log(white.root).sum())
+        )
         return Maximum(
             theta, covariance * np.outer(self.sd, self.sd), evidence, misfit, relative, counts, residual_image
         )
 
 
-def find_maxima(fit: Fit, rough: Fit, starts: list[np.ndarray]) -> list[Maximum]:
-    """Maxima, the likeliest first: all ``starts`` refined in a few steps under a ``rough`` error, the best of them to convergence."""
+def find_maxima(fit: Fit, starts: list[np.ndarray]) -> list[Maximum]:
+    """Maxima, the likeliest first: all ``starts`` refined in a few steps under a rough error, the best of them to convergence."""
+    error = dataclasses.replace(fit.error, length=3.0 * fit.error.length, relative=4.0 * fit.error.relative)
+    rough = Fit(fit.frame, fit.data, fit.mask, fit.prior, error)
     fits = sorted((rough.maximise(start, rough.error.relative, 4) for start in starts), key=lambda item: item[1])
     positions, relative = [], 2.0 * fit.error.relative
     for number, (theta, cost) in enumerate(fits[:MAXIMISED_STARTS]):
-        if number and cost > fits[0][1] + 200.0:
+        if number and cost > fits[0][1] + (200.0 if number == 1 else NEAR_COST):
+            continue
+        if any(np.abs(theta - other)[0] < 1.0 and np.abs(theta - other)[1:3].max() < 5e-5 for other in positions):
             continue
         for _ in range(3):
             theta, _ = fit.maximise(theta, relative, 8)

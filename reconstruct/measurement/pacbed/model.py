@@ -20,11 +20,12 @@ from twin.scattering.pacbed.patterns import Library, pattern
 
 NAMES = (
     *("thickness", "tilt.x", "tilt.y", "semiangle", "centre.x", "centre.y", "scale", "ellipticity.x", "ellipticity.xy"),
-    *("rotation", "spread", "electrons", "background", "diffuse", "amorphous", "thermal"),
+    *("rotation", "spread.x", "spread.y", "electrons", "background", "diffuse", "amorphous", "thermal", "vacuum"),
 )
-"""Parameters: thickness in angstrom; tilts, semi-angle and rotation in radian; centre and (squared, less that of the camera's MTF) spread in pixels; scale,
-ellipticity, background (share of the electrons), diffuse scattering (of the library's), amorphous scattering (share) and thermal motion (<u^2> of the
-library's) dimensionless; electrons as logarithm."""
+"""Parameters: thickness in angstrom; tilts, semi-angle and rotation in radian; centre and (squared, less that of the camera's MTF) spread along x and y in
+pixels; scale, ellipticity, background (share of the electrons), diffuse scattering (of the library's), amorphous scattering (share), thermal motion
+(<u^2> of the library's) and the share of the beam that passes beside the crystal dimensionless; electrons as logarithm."""
+INDEX = {name: index for index, name in enumerate(NAMES)}
 SUBPIXELS = 2
 """Points along either axis of a pixel."""
 
@@ -62,7 +63,7 @@ class Frame:
         self.library, self.geometry, self.camera, self.shape, self.stride = library, geometry, camera, shape, stride
         self.mtf = np.asarray(camera.mtf(nyquist_shares(shape)))
         q = [np.fft.rfftfreq(shape[1])[None, :], np.fft.fftfreq(shape[0])[:, None]]
-        self.q_squared = q[0] ** 2 + q[1] ** 2
+        self.q_squared = q[0] ** 2, q[1] ** 2
         ny, nx = library.rocking.shape
         length = wavelength(library.rocking.energy)
         away = [
@@ -73,6 +74,7 @@ class Frame:
         self.halo = np.fft.rfft2(factor / factor.sum())
         gain = 1.0 if camera.gain_map is None else np.asarray(camera.gain_map)
         self.gains = float(camera.gain) * np.broadcast_to(gain, shape)
+        self._last: tuple[bytes, tuple[np.ndarray, np.ndarray, np.ndarray]] | None = None
 
     def directions(self, theta: np.ndarray, fine: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Directions (x, y) [y, x] in radian of the pixels, or of their SUB x SUB points, from the beam in the crystal's axes."""
@@ -100,7 +102,13 @@ class Frame:
         return np.array([[1.0 + e1, e2], [e2, 1.0 - e1]])
 
     def linearised(self, theta: np.ndarray) -> tuple[Float[np.ndarray, "y x"], Float[np.ndarray, "y x"], np.ndarray]:
-        """Expected counts [y, x], those of them that come of the pattern [y, x], and derivatives [16, y, x] by NAMES."""
+        """Expected counts [y, x], those of them that come of the pattern [y, x], and derivatives [18, y, x] by NAMES."""
+        key = np.asarray(theta, np.float64).tobytes()
+        if self._last is None or self._last[0] != key:
+            self._last = key, self._linearise(theta)
+        return self._last[1]
+
+    def _linearise(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         values = dict(zip(NAMES, theta, strict=True))
         library, step = self.library, self.library.rocking.step
         components = pattern(
@@ -108,18 +116,25 @@ class Frame:
         )
         unscattered = components.bragg + values["diffuse"] * components.diffuse
         halo = np.fft.irfft2(np.fft.rfft2(unscattered) * self.halo, s=unscattered.shape)
-        total = (1.0 - values["amorphous"]) * unscattered + values["amorphous"] * halo
-        left = 1.0 - values["amorphous"]
+        crystal = 1.0 - values["vacuum"]
+        through = (1.0 - values["amorphous"]) * unscattered + values["amorphous"] * halo
+        total = crystal * through + values["vacuum"] * components.direct
+        left = crystal * (1.0 - values["amorphous"])
+        slopes = left * (components.bragg_slopes + values["diffuse"] * components.diffuse_slopes)
+        slopes[1:] += values["vacuum"] * components.direct_slopes
         maps = np.concatenate([
-            np.stack([total, left * components.diffuse, halo - unscattered, left * components.thermal_slope]),
-            left * (components.bragg_slopes + values["diffuse"] * components.diffuse_slopes),
+            np.stack([
+                total, left * components.diffuse, crystal * (halo - unscattered), left * components.thermal_slope,
+                components.direct - through,
+            ]),
+            slopes,
         ])  # fmt: skip
         fine_x, fine_y = self.directions(theta)
         density = (self.geometry.pixel / values["scale"]) ** 2 / (step[0] * step[1])
         sampled = density * _interpolate(
             maps, (fine_x - values["tilt.x"]) / step[0], (fine_y - values["tilt.y"]) / step[1]
         )
-        to_x, to_y, value, thermal, amorphous, warming, deeper, tilt_x, tilt_y, opened = _pixel_means(
+        to_x, to_y, value, thermal, amorphous, warming, emptier, deeper, tilt_x, tilt_y, opened = _pixel_means(
             sampled, self.shape
         )
         to_x, to_y = to_x / step[0], to_y / step[1]
@@ -141,19 +156,22 @@ class Frame:
             -moved(*unit[:, 0]), -moved(*unit[:, 1]),
             -(moved(x, y) + 2.0 * value) / values["scale"],
             -moved(*squeezed(x, -y)), -moved(*squeezed(y, x)), moved(*squeezed(turned[1], -turned[0])),
-            thermal, amorphous, warming,
+            thermal, amorphous, warming, emptier,
         ])  # fmt: skip
-        spread = self.mtf * np.exp(-2.0 * np.pi**2 * values["spread"] * self.q_squared)
+        q_x, q_y = self.q_squared
+        spread = self.mtf * np.exp(-2.0 * np.pi**2 * (values["spread.x"] * q_x + values["spread.y"] * q_y))
         spectra = np.fft.rfft2(columns) * spread
-        softer = np.fft.irfft2(-2.0 * np.pi**2 * self.q_squared * spectra[0], s=self.shape)
+        softer = np.fft.irfft2(
+            -2.0 * np.pi**2 * np.stack([q_x * spectra[0], q_y * spectra[0]]), s=self.shape, axes=(-2, -1)
+        )
         images = np.fft.irfft2(spectra, s=self.shape)
         electrons = math.exp(values["electrons"]) * self.gains
         share, even = 1.0 - values["background"], 1.0 / (self.shape[0] * self.shape[1])
         signal = electrons * share * images[0]
         counts = electrons * (share * images[0] + values["background"] * even)
         slopes = np.concatenate([
-            electrons * share * images[1:11], (electrons * share * softer)[None], counts[None],
-            (electrons * (even - images[0]))[None], electrons * share * images[11:14],
+            electrons * share * images[1:11], electrons * share * softer, counts[None],
+            (electrons * (even - images[0]))[None], electrons * share * images[11:15],
         ])  # fmt: skip
         return counts + float(self.camera.dark), signal, slopes
 

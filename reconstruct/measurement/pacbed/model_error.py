@@ -12,6 +12,9 @@ from jaxtyping import Float
 
 from twin.checks import positive
 
+NARROW = 25e-3
+"""Radian from the beam within which too few disks overlap to tell a crystal's thickness from its thermal motion."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelError:
@@ -20,7 +23,8 @@ class ModelError:
 
     What no misfit shows: ``surface`` (angstrom), by how much amorphous or damaged faces make a crystal seem thicker or thinner; ``deep``, the relative error of
     scattering that thickness makes up for; and ``lean`` (angstrom), by how much atoms at one face may stand beside where a tilt alone would put them. All
-    three are the likeliest for what fits to other code's patterns of six specimens of two crystals are off by.
+    three are the likeliest for what fits to other code's patterns of six specimens of two crystals are off by. ``narrow`` (angstrom)
+    comes to ``surface`` where less than `NARROW` radian of the pattern are fitted: the mean of ten specimens.
     """
 
     relative: float = 0.02
@@ -31,9 +35,10 @@ class ModelError:
     surface: float = 1.5
     deep: float = 0.003
     lean: float = 0.0055
+    narrow: float = 3.5
 
     def __post_init__(self):
-        for name in ("relative", "length", "grain", "edge", "spread", "surface", "deep", "lean"):
+        for name in ("relative", "length", "grain", "edge", "spread", "surface", "deep", "lean", "narrow"):
             positive(name, getattr(self, name), "give the error of the model, above zero")
 
 

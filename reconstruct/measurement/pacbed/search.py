@@ -17,16 +17,14 @@ COARSE_ERROR = 0.1
 """Relative error of a coarse pattern at a thickness and tilt between these."""
 
 
-def centres(electrons: np.ndarray, radius: float, limit: int = 4) -> list[tuple[float, float]]:
-    """Where (x, y; pixels from the middle) a disk of ``radius`` pixels stands out from a ring around it, most so first: overlapping disks do, too."""
+def centres(electrons: np.ndarray, usable: np.ndarray, radius: float, limit: int = 4) -> list[tuple[float, float]]:
+    """Where (x, y; pixels from the middle) a disk of ``radius`` pixels stands out from a ring around it, most so first: overlapping disks do, too.
+
+    ``electrons`` [y, x] of pixels that are not ``usable`` take no part.
+    """
     ny, nx = electrons.shape
-    half = int(np.ceil(1.25 * radius)) + 1
-    y, x = np.meshgrid(*(np.arange(-half, half + 1),) * 2, indexing="ij")
-    away = np.hypot(x, y)
-    disk = np.clip(radius - away + 0.5, 0.0, 1.0)
-    ring = np.clip(1.25 * radius - away + 0.5, 0.0, 1.0) - disk
-    root = np.pad(np.sqrt(np.maximum(electrons, 0.0)), half)
-    score = fftconvolve(root, disk / disk.sum() - ring / ring.sum(), mode="same")[half:-half, half:-half]
+    score, half = _disk_score(electrons, usable, radius)
+    score = score[half:-half, half:-half]
     tops = np.argwhere((score == maximum_filter(score, 3)) & (score > 0.0))
     tops = sorted(tops.tolist(), key=lambda pixel: -score[pixel[0], pixel[1]])[:limit]
 
@@ -41,6 +39,25 @@ def centres(electrons: np.ndarray, radius: float, limit: int = 4) -> list[tuple[
         (peak(score[row], column) + 0.5 - 0.5 * nx, peak(score[:, column], row) + 0.5 - 0.5 * ny)
         for row, column in tops
     ]
+
+
+def _disk_score(electrons: np.ndarray, usable: np.ndarray, radius: float) -> tuple[np.ndarray, int]:
+    """Mean root of the counts in a disk about each pixel less that in a ring around it, in sigmas of counting, of a frame that is padded by the returned
+    number of pixels."""
+    half = int(np.ceil(1.25 * radius)) + 1
+    y, x = np.meshgrid(*(np.arange(-half, half + 1),) * 2, indexing="ij")
+    away = np.hypot(x, y)
+    disk = np.clip(radius - away + 0.5, 0.0, 1.0)
+    ring = np.clip(1.25 * radius - away + 0.5, 0.0, 1.0) - disk
+    root = np.pad(np.where(usable, np.sqrt(np.maximum(electrons, 0.0)), 0.0), half)
+    # beyond the frame there is nothing that is known, and taken as dark
+    there = np.pad(usable.astype(np.float64), half, constant_values=1.0)
+    means, seen = [], []
+    for part in (disk, ring):
+        weight = np.maximum(fftconvolve(there, part, mode="same"), 1e-6)
+        means.append(fftconvolve(root, part, mode="same") / weight)
+        seen.append(weight / part.sum())
+    return (means[0] - means[1]) * np.clip(2.0 * np.minimum(*seen), 0.0, 1.0), half
 
 
 @functools.lru_cache(maxsize=4)
@@ -121,3 +138,23 @@ def candidates(
         if len(selected) == limit:
             break
     return selected
+
+
+def disk_ratio(
+    electrons: np.ndarray,
+    usable: np.ndarray,
+    radius: float,
+    centre: np.ndarray,
+    lowest: float = 0.75,
+    highest: float = 1.3,
+) -> float:
+    """How many times larger than ``radius`` (pixels) the disk about ``centre`` (x, y; pixels from the middle) looks."""
+    ny, nx = electrons.shape
+    row, column = (round(float(v) + 0.5 * n - 0.5) for v, n in zip(centre[::-1], (ny, nx), strict=True))
+    ratios = np.arange(lowest, highest, 0.02)
+    scores = []
+    for ratio in ratios:
+        score, half = _disk_score(electrons, usable, ratio * radius)
+        around = score[half + row - 2 : half + row + 3, half + column - 2 : half + column + 3]
+        scores.append(float(around.max(initial=-np.inf)))
+    return float(ratios[int(np.argmax(scores))])

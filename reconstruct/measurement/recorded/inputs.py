@@ -80,7 +80,7 @@ class Inputs:
         """BadInput for a number that is not finite or out of its range; of several numbers only what is not finite is refused here."""
         for name in self.words.quantities:
             value = getattr(self.known, name)
-            if value is None or isinstance(value, Mapping):
+            if value is None or isinstance(value, (Mapping, str)):
                 continue
             numbers = np.asarray(value, np.float64)
             for number in numbers.ravel().tolist():

@@ -19,13 +19,14 @@ Direction = str | Sequence[int]
 
 
 class Quantity(NamedTuple):
-    """A number's inside ``unit``, and what ``subject`` has of it: ``low`` to ``high``; ``form``: one number, several, or some by name."""
+    """A number's inside ``unit``, and what ``subject`` has of it: ``low`` to ``high``; ``form``: one number, several, some by name, or one number or the
+    text "free"."""
 
     unit: str = "1"
     low: float = -math.inf
     high: float = math.inf
     subject: str = ""
-    form: Literal["number", "numbers", "mapping"] = "number"
+    form: Literal["number", "numbers", "mapping", "number or free"] = "number"
 
 
 def number(default: Any, unit: str = "1", low: float = -math.inf, high: float = math.inf, subject: str = "") -> Any:
@@ -36,6 +37,11 @@ def number(default: Any, unit: str = "1", low: float = -math.inf, high: float = 
 def numbers(default: Any, unit: str, low: float = -math.inf, high: float = math.inf, subject: str = "") -> Any:
     """A field that holds several numbers of one `Quantity`."""
     return dataclasses.field(default=default, metadata={"quantity": Quantity(unit, low, high, subject, "numbers")})
+
+
+def number_or_free(default: Any, unit: str) -> Any:
+    """A field that holds a number, or the text "free": it is to be measured too."""
+    return dataclasses.field(default=default, metadata={"quantity": Quantity(unit, form="number or free")})
 
 
 def by_name(unit: str) -> Any:
@@ -142,17 +148,22 @@ class Lattice(Crystal, ImagePixel, Data):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Thon(ImagePixel, Energy, Spherical, FocalSpread, Data):
-    """Of an image of an amorphous film: largest defocus that is looked for (``span``) and rms of either part of the ``astigmatism``, in angstrom."""
+    """Of an image of an amorphous film: largest defocus and astigmatism that are looked for (``span``) and expected rms of either part of the ``astigmatism``,
+    in angstrom; ``phase_shift`` of a phase plate in radian, or "free" to measure it; ``amplitude_contrast`` and its error as shares of the phase contrast."""
 
     span: float = number(1000.0 * NM, "angstrom", 1.0 * NM, 1e5 * NM, "a defocus")
     astigmatism: float = number(30.0 * NM, "angstrom")
+    phase_shift: float | str = number_or_free(0.0, "radian")
+    amplitude_contrast: float = number(0.05)
+    amplitude_contrast_error: float = number(0.05)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Haadf(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, Data):
     """Of HAADF images of a known crystal: ``detector`` angles (inner, outer) in radian; ``thickness`` and ``thickness_error`` in angstrom; ``dose`` in
     electrons per square angstrom or beam ``current`` in ampere; ``dwell`` and ``flyback`` in second; ``gain_error`` (share), ``black_error`` and ``readout``
-    in counts; ``c10`` with ``c10_error`` and rms ``source`` (known to 30 %) in angstrom; ``seed`` of the sampler."""
+    in counts; ``c10`` with ``c10_error``, rms ``astigmatism`` of either part of C12, rms ``source`` (known to 30 %)
+    and ``focal_spread`` (to 20 %) in angstrom; ``semiangle_error`` (share); ``seed`` of the sampler."""
 
     detector: Sequence[float] | None = numbers(
         None, "radian", 1.0 * MRAD, 1000.0 * MRAD, "an annular detector's outer angle"
@@ -168,6 +179,9 @@ class Haadf(Crystal, ImagePixel, Energy, Semiangle, Spherical, Changes, Data):
     readout: float = number(0.0, "count")
     c10: float = number(0.0, "angstrom")
     c10_error: float = number(10.0 * NM, "angstrom")
+    astigmatism: float = number(3.0 * NM, "angstrom")
+    semiangle_error: float = number(0.01)
+    focal_spread: float | None = number(None, "angstrom", 0.0, 2000.0, "a focal spread")
     source: float | None = number(None, "angstrom", 1e-3, 100.0, "a source's image")
     seed: int = 0
 
@@ -208,14 +222,15 @@ class Pacbed(Crystal, PatternPixel, Energy, Semiangle, Data):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Film(PatternPixel, Step, Energy, Semiangle, FocalSpread, Changes, Data):
     """Of 4D-STEM scans of an amorphous film: ``electrons`` on a probe (default: what the camera saw); ``expected`` aberrations and their ``error`` (rms of a
-    part) by name in angstrom, C12 without a part for both of its parts; ``thickness`` and ``thickness_error`` in angstrom; ``repeats``: the film repeats
-    with the scan, as simulated ones may."""
+    part) by name in angstrom, C12 without a part for both of its parts; ``thickness`` and ``thickness_error`` in angstrom; ``rotation`` of the scan's x from
+    the camera's, towards +y, in radian (a few degrees more are found); ``repeats``: the film repeats with the scan, as simulated ones may."""
 
     electrons: float | None = number(None)
     expected: Mapping[str, float] | None = by_name("angstrom")
     error: Mapping[str, float] | None = by_name("angstrom")
     thickness: float = number(5.0 * NM, "angstrom", 0.1 * NM, 1000.0 * NM, "a specimen's thickness")
     thickness_error: float = number(2.0 * NM, "angstrom", 1e-3 * NM, 1000.0 * NM, "a specimen's thickness")
+    rotation: float = number(0.0, "radian")
     repeats: bool = False
 
 

@@ -17,7 +17,7 @@ from reconstruct.measurement.disk.estimator import measure_disk
 from reconstruct.measurement.lattice.estimator import measure_lattice
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
-from reconstruct.measurement.rotation import measure_rotation
+from reconstruct.measurement.rotation.estimator import measure_rotation
 from reconstruct.measurement.thon.estimator import measure_thon
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form

@@ -15,8 +15,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
@@ -29,4 +27,4 @@ class Sample:
     data: Any
     truth: Mapping[str, float]
     known: Mapping[str, Any]
-    told: tuple[np.ndarray, Mapping[str, Any]] | None = None
+    told: tuple[Any, Mapping[str, Any]] | None = None

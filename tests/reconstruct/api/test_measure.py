@@ -105,7 +105,7 @@ def test_a_rotation_by_both_doors(tmp_path: Path, capsys) -> None:
 
 def test_a_simulated_dataset_and_its_file_say_the_same(tmp_path: Path, capsys) -> None:
     """Axes, claims and provenance of the Dataset of `twin.simulate` are those of the Zarr store that ``emtwin simulate`` writes."""
-    sample = Sample.crystal("SrTiO3", cells=2, repeats=(2, 2))
+    sample = Sample.crystal("SrTiO3", cells=2, repeats=(6, 6))
     microscope = Microscope(energy=200e3, semiangle=15e-3)
     camera = Pixelated((48, 48), pixel=0.9e-3)
     plan = plan_of(

@@ -15,6 +15,7 @@ from reconstruct.measurement.crystal import (
     fit_crystal,
 )
 from reconstruct.measurement.film.exposure import Exposure, Optics, Setting
+from reconstruct.measurement.outcome import DETERMINED, NO_FIT
 from reconstruct.measurement.prior import Prior
 from twin.sample.specimen import Specimen, srtio3_unit
 
@@ -79,10 +80,24 @@ def test_errors_are_near_the_bound_and_truth_within_them():
 
 
 @pytest.mark.slow
-def test_a_wrong_stated_thickness_widens_the_errors_and_is_reported():
+def test_a_wrong_stated_thickness_does_not_fit_and_leaves_the_prior():
     result = fit_crystal(exposure_at(0), crystal(7), OPTICS, PRIOR)
     assert result.misfit > 1.2
-    assert any("not quite as stated" in note for note in result.notes)
+    assert result.outcome == NO_FIT
+    assert {check.name for check in result.failed_checks} & {
+        "chi square of readings",
+        "chi square of the bright-field image",
+    }
+    assert "thickness" in result.undetermined["C10"]
+    assert result.std[:12] == pytest.approx(np.sqrt(np.diag(PRIOR.covariance)))
+
+
+def test_the_right_crystal_passes_every_check():
+    result = fit_crystal(exposure_at(2), crystal(), OPTICS, PRIOR, model=prepared_model())
+    assert result.outcome == DETERMINED
+    assert len(result.checks) == 3
+    for check in result.checks:
+        assert 0.5 < check.value < 1.6
 
 
 def test_missing_readings_are_not_zeros():

@@ -75,7 +75,12 @@ def test_slopes_are_differences():
         np.asarray(array)[0]
         for array in cell_derivatives(model, jnp.asarray(THETA[None]), jnp.zeros((1, 25)), *arguments)
     )
-    steps = np.array([{"C10": 2.0, "C30": 300.0, "thickness": 0.1}.get(name, 0.0) for name in (*SHARED, *POSITION)])
+    steps = np.array(
+        [
+            {"C10": 2.0, "C30": 300.0, "thickness": 0.1, "semiangle": 1e-4}.get(name, 0.0)
+            for name in (*SHARED, *POSITION)
+        ]
+    )
     small = {
         "C12": 1.0,
         "C21": 20.0,

@@ -2,23 +2,29 @@
 
 import dataclasses
 import functools
+from typing import Any
 
 import numpy as np
 import pytest
 
+from reconstruct import measure
+from reconstruct.measurement.kinds.pacbed import if_thicker, with_frozen_phonons
+from reconstruct.measurement.measurement import Measurement
+from reconstruct.measurement.outcome import DETERMINED, NO_FIT, UNDETERMINED, FitCheck
 from reconstruct.measurement.pacbed.estimator import Geometry, ModelError, measure_pacbed
 from reconstruct.measurement.pacbed.model import NAMES, Frame
 from reconstruct.measurement.pacbed.model_error import Whitened, cosines
 from reconstruct.measurement.pacbed.search import centres
 from twin.detection.camera import Camera
 from twin.detection.transfer import Mixture
+from twin.errors import BadInput
 from twin.sample.specimen import Specimen, srtio3
 from twin.scattering.pacbed.patterns import Library, library
 
 ENERGY, ALPHA, SHAPE = 200e3, 10e-3, (56, 60)
 GEOMETRY = Geometry(1.1e-3, rotation=0.1, rotation_error=0.01)
 CAMERA = Camera(mtf=Mixture(gaussians=((1.0, 1.2),)), ntf=Mixture(floor=1.0))
-EXACT = ModelError(relative=0.003, grain=1e-4, edge=0.01, surface=1e-3, deep=1e-6, lean=1e-6)
+EXACT = ModelError(relative=0.003, grain=1e-4, edge=0.01, surface=1e-3, deep=1e-6, lean=1e-6, narrow=1e-3)
 """For data of the model itself."""
 
 
@@ -38,7 +44,7 @@ def other() -> Library:
 
 def parameters(thickness: float, tilt: tuple[float, float], **others: float) -> np.ndarray:
     at = dict(
-        zip(NAMES, (thickness, *tilt, ALPHA, 0.4, -0.7, 1.004, 0.002, -0.003, 0.1, 0.0, np.log(1e6), 0.02, 1.0, 0.02, 1.0), strict=True)
+        zip(NAMES, (thickness, *tilt, ALPHA, 0.4, -0.7, 1.004, 0.002, -0.003, 0.1, 0.0, 0.0, np.log(1e6), 0.02, 1.0, 0.02, 1.0, 0.0), strict=True)
     )  # fmt: skip
     return np.array(list((at | others).values()))
 
@@ -51,7 +57,10 @@ def mean_image(
 
 
 def test_slopes_of_the_image():
-    frame, at = Frame(crystal(), GEOMETRY, CAMERA, SHAPE), parameters(133.0, (0.7e-3, -1.1e-3), amorphous=0.03)
+    frame, at = (
+        Frame(crystal(), GEOMETRY, CAMERA, SHAPE),
+        parameters(133.0, (0.7e-3, -1.1e-3), amorphous=0.03, vacuum=0.05),
+    )
     _, _, slopes = frame.linearised(at)
     steps = dict.fromkeys(NAMES, 1e-4) | {"thickness": 0.02, "tilt.x": 1e-7, "tilt.y": 1e-7, "semiangle": 1e-7}
     for index, name in enumerate(NAMES):
@@ -108,12 +117,120 @@ def test_a_thin_crystal_is_undetermined_and_a_thick_one_is_not():
     assert thick.plots[0].residual.shape == SHAPE
 
 
-def test_another_structure_is_refused():
+@pytest.mark.slow
+def test_another_structure_does_not_fit():
     image = np.random.default_rng(2).poisson(mean_image(150.0, (0.5e-3, 0.0), other())).astype(float)
     result = measure_pacbed(image, crystal(), GEOMETRY, CAMERA)
+    assert result.outcome == NO_FIT
+    assert result.failed_checks[0].name == "unexplained share of the pattern"
     assert set(result.names) == set(result.undetermined)
     assert "structure" in result.undetermined["thickness"]
     assert result.value("thickness")[1] > 50.0
+
+
+def test_a_pattern_of_the_right_crystal_passes_all_checks():
+    result = measured(counted(150.0, (0.5e-3, -1e-3)))
+    assert result.outcome == DETERMINED
+    assert [check.name for check in result.checks] == [
+        "unexplained share of the pattern", "misfit of single pixels", "misfit of the worst block",
+    ]  # fmt: skip
+    assert not result.contradictions
+    assert not result.defects
+
+
+def counted(thickness: float, tilt: tuple[float, float], seed: int = 3, **others: Any) -> np.ndarray:
+    return np.random.default_rng(seed).poisson(mean_image(thickness, tilt, **others)).astype(float)
+
+
+def measured(image: np.ndarray, geometry: Geometry = GEOMETRY, **options: Any) -> Measurement:
+    return measure_pacbed(image, crystal(), geometry, CAMERA, **options)
+
+
+def assert_right(result: Measurement, thickness: float = 150.0, tilt: tuple[float, float] = (0.5e-3, -1e-3)) -> None:
+    """Determined, and within 4 standard errors."""
+    assert result.outcome == DETERMINED
+    for name, value in (("thickness", thickness), ("tilt.x", tilt[0]), ("tilt.y", tilt[1])):
+        mean, std = result.value(name)
+        assert abs(mean - value) < 4.0 * std, name
+    assert result.value("thickness")[1] < 6.0
+
+
+STATEMENTS = {
+    "a pixel that is 10 % too large": (dataclasses.replace(GEOMETRY, pixel=1.21e-3), {}, {}, "pixel", "scale", 1.1 * 1.004, 0.012),
+    "a rotation that is 20 degrees off": (
+        dataclasses.replace(GEOMETRY, rotation=0.1 + np.deg2rad(20.0)), {}, {}, "rotation", "rotation", 0.1, 0.01,
+    ),
+    "a semi-angle that is 12 % too large": (GEOMETRY, {"semiangle": 8.9e-3}, {}, "semiangle", "semiangle", 8.9e-3, 1.5e-4),
+    "a thickness of 22 nm": (GEOMETRY, {}, {"thickness": (220.0, 8.0)}, "thickness", "thickness", 150.0, 8.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_what_is_stated_wrongly_is_contradicted(statement):
+    geometry, truth, options, word, name, value, error = STATEMENTS[statement]
+    result = measured(counted(150.0, (0.5e-3, -1e-3), **truth), geometry, **options)
+    assert_right(result)
+    assert any(sentence.startswith((word, f"the {word}")) for sentence in result.contradictions)
+    assert result.value(name)[0] == pytest.approx(value, abs=error)
+
+
+def test_a_dead_quadrant_that_is_masked_is_left_out():
+    image = counted(150.0, (0.5e-3, -1e-3))
+    image[:28, :30] = np.nan
+    assert_right(measured(image))
+
+
+def test_pixels_that_the_others_contradict_are_left_out():
+    image = counted(150.0, (0.5e-3, -1e-3))
+    rows, columns = [20, 25, 31, 36], [24, 33, 27, 40]
+    image[rows, columns] *= 1.8
+    result = measured(image)
+    assert_right(result)
+    assert [(defect.kind, defect.treatment) for defect in result.defects] == [("outlying pixels", "masked")]
+    assert result.defects[0].count in (3, 4, 5)
+
+
+SPOILT: dict[str, tuple[dict[str, Any], str, str]] = {
+    "vacuum": ({"vacuum": 0.2}, "vacuum", "20%"),
+    "descan": ({"spread.x": 3.0}, "descan", "pixels"),
+    "blur": ({"spread.x": 2.5, "spread.y": 2.5}, "blur", "1.6 x 1.6"),
+    "ellipse": ({"ellipticity.x": 0.03}, "ellipse", "ellipse of"),
+    "contamination": ({"amorphous": 0.3}, "contamination", "amorphous"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_what_the_beam_meets_besides_is_fitted_and_told(name):
+    change, kind, words = SPOILT[name]
+    result = measured(counted(150.0, (0.5e-3, -1e-3), **change))
+    assert_right(result)
+    fitted = [defect for defect in result.defects if defect.kind == kind]
+    assert fitted
+    assert fitted[0].treatment == "fitted"
+    assert words in fitted[0].description
+
+
+def test_the_end_of_the_thicknesses_that_were_searched_is_told():
+    whole = crystal()
+    rows = int(np.searchsorted(whole.rocking.depths, 140.0))
+    curves = whole.rocking._replace(depths=whole.rocking.depths[:rows], table=whole.rocking.table[:rows])
+    shallow = whole._replace(rocking=curves, warmer=whole.warmer[:rows])
+    result = measure_pacbed(counted(shallow.thickest + 3.0, (0.5e-3, -1e-3)), shallow, GEOMETRY, CAMERA)
+    assert result.outcome == UNDETERMINED
+    assert "--thickest-nm" in result.undetermined["thickness"]
+
+
+def test_two_crystals_at_once_do_not_fit():
+    first, second = mean_image(150.0, (0.5e-3, 0.0)), mean_image(150.0, (0.5e-3, 0.0), rotation=0.1 + np.pi / 6.0)
+    image = np.random.default_rng(4).poisson(0.6 * first + 0.4 * second).astype(float)
+    assert measured(image).outcome == NO_FIT
+
+
+def test_a_shadow_fails_the_check_of_blocks():
+    image = counted(150.0, (0.5e-3, -1e-3))
+    image[30:39, 20:29] = np.round(0.7 * image[30:39, 20:29])
+    result = measured(image, error=ModelError(relative=0.05))
+    assert "misfit of the worst block" in [check.name for check in result.failed_checks]
 
 
 def test_pixels_that_are_not_numbers_are_left_out():
@@ -178,5 +295,49 @@ def test_the_field_of_the_model_s_error():
 
 def test_the_centre_among_overlapping_disks():
     image = mean_image(60.0, (0.5e-3, -0.5e-3), None, **{"centre.x": 2.3, "centre.y": -1.6})
-    positions = centres(image, ALPHA / GEOMETRY.pixel)
+    positions = centres(image, np.isfinite(image), ALPHA / GEOMETRY.pixel)
     assert min(np.hypot(x - 2.3, y + 1.6) for x, y in positions) < 1.0
+
+
+def test_a_thicker_crystal_that_fits_is_told_as_that():
+    fits = measured(counted(150.0, (0.5e-3, -1e-3)))
+    poor = dataclasses.replace(
+        fits, checks=(FitCheck("unexplained share of the pattern", 0.6, 0.065, "another structure"),)
+    )
+    told = if_thicker(poor, fits, searched=120.0)
+    assert told.outcome == UNDETERMINED
+    assert "15 nm" in told.undetermined["thickness"]
+    assert "--thickest-nm" in told.undetermined["thickness"]
+    # a thickness that was searched, or a fit that is hardly better, is no reason
+    assert if_thicker(poor, fits, searched=160.0) is poor
+    assert if_thicker(poor, poor, searched=120.0) is poor
+
+
+def test_errors_of_a_simulation_with_few_frozen_configurations():
+    cell, error = srtio3((1, 1, 1)), ModelError()
+    known = {
+        "scenario.specimen.phonons.configurations": 4.0,
+        "cell.repeats.0": 4.0,
+        "cell.repeats.1": 4.0,
+        "cell.repeats.2": 20.0,
+    }
+    few = with_frozen_phonons(error, known.get, cell)
+    # the lean of 64 columns of 20 atoms: the slope of a line through their displacements
+    displacements = np.random.default_rng(0).standard_normal((400, 64, 20)) * np.sqrt(np.mean(cell.u2))
+    height = np.arange(20) / 20.0
+    slopes = np.array([np.polyfit(height, columns.mean(axis=0), 1)[0] for columns in displacements])
+    assert np.hypot(error.lean, slopes.std()) == pytest.approx(few.lean, rel=0.1)
+    assert few.relative > 1.5 * error.relative
+    assert with_frozen_phonons(error, lambda key: None, cell) == error
+
+
+def test_slow_electrons_are_refused():
+    known = {"structure": "SrTiO3", "energy": 5e3, "semiangle": 10e-3, "pixel": 1e-3, "gain": 1.0}
+    with pytest.raises(BadInput, match="at least 20 keV"):
+        measure("pacbed", np.random.default_rng(0).poisson(100.0, (64, 64)), **known)
+
+
+def test_a_disk_that_is_not_on_the_camera_is_refused():
+    known = {"structure": "SrTiO3", "energy": 200e3, "semiangle": 10e-3, "pixel": 1e-6, "gain": 1.0}
+    with pytest.raises(BadInput, match="disk's radius is 10"):
+        measure("pacbed", np.random.default_rng(0).poisson(100.0, (64, 64)), **known)

@@ -48,7 +48,8 @@ def test_defects_are_masked_and_told(tmp_path, capsys, disk):
     assert run(["measure", "disk", str(file)]) == DONE
     assert "masked 2 hot pixels" in capsys.readouterr().out
     assert run(["measure", "disk", str(file), "--all-pixels", "--json"]) in (DONE, 1)
-    assert json.loads(capsys.readouterr().out)["defects"] == []
+    # what the fit itself finds is left out all the same
+    assert {defect["kind"] for defect in json.loads(capsys.readouterr().out)["defects"]} <= {"hot pixels"}
 
 
 def test_dark_frame_flat_field_and_mask(tmp_path, capsys, disk):

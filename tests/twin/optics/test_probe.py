@@ -58,6 +58,19 @@ def test_soft_aperture_counts_beams_by_their_share():
         aperture(SHAPE, EXTENT, ENERGY, 21.4)
 
 
+@pytest.mark.parametrize("semiangle", [18.3e-3, 20e-3, 21.1e-3])
+def test_edge_of_electrons_passes_those_of_the_stated_circle(semiangle):
+    step = wavelength(ENERGY) / 16.0
+    areas = {}
+    for edge in (True, "electrons"):
+        window = aperture((192, 192), (16.0, 16.0), ENERGY, semiangle, edge)
+        areas[edge] = float(np.sum((window / window.max()) ** 2)) * step**2
+    radius = np.sqrt(areas["electrons"] / np.pi)
+    assert radius == pytest.approx(semiangle, abs=0.02 * step)
+    # amplitudes that are shares of cells have squares that miss a sixth of a step
+    assert np.sqrt(areas[True] / np.pi) == pytest.approx(semiangle - step / 6.0, abs=0.03 * step)
+
+
 def test_soft_edge_is_linear_and_one_step_wide():
     shape, extent = (256, 256), (20.0, 20.0)
     window = aperture(shape, extent, ENERGY, 20e-3)

@@ -11,7 +11,7 @@ from tests.instrument.core.versions import check_version
 from twin.optics.aberrations import coefficients
 from twin.sample.specimen import srtio3_unit
 from twin.scattering.gram.crystal import VERSION, build_gram, centred_in_slices, operations, tilt_nodes
-from twin.scattering.gram.model import GramModel, harmonics, image
+from twin.scattering.gram.model import GramModel, harmonics, image, widest_semiangle, with_semiangle
 from twin.scattering.stem.beams import beams
 
 SMALL: dict[str, Any] = {
@@ -110,6 +110,20 @@ def test_arrays_carry_the_whole_model(model, tmp_path):
     del arrays["gram_real"]
     with pytest.raises(ValueError, match="gram_real"):
         GramModel.from_arrays(arrays)
+
+
+def test_a_model_with_a_margin_holds_larger_apertures():
+    wide = build_gram(srtio3_unit(), **SMALL, tilt_step=0.0, semiangle=20e-3, margin=0.2)
+    larger = build_gram(srtio3_unit(), **SMALL, tilt_step=0.0, semiangle=23e-3)
+    arguments = (coefficients({"C10": -30.0}), 9.0, np.zeros(2), 20.0)
+    expected = harmonics(larger, *arguments)
+    resized = harmonics(with_semiangle(wide, 23e-3), *arguments)
+    # the wider model may hold harmonics beyond those of the other, which are zero
+    pairs = {tuple(np.round(g, 6)): value for g, value in zip(wide.g, np.asarray(resized), strict=True)}
+    matched = np.array([pairs[tuple(np.round(g, 6))] for g in larger.g])
+    np.testing.assert_allclose(matched, expected, atol=1e-5 * float(abs(expected[0])))
+    assert widest_semiangle(wide) >= 24e-3
+    assert widest_semiangle(larger) == 23e-3
 
 
 def test_the_same_seeds_give_the_same_model(model):

@@ -79,6 +79,7 @@ def build_gram(
     degree: int = 4,
     u2: dict[str, float] | None = None,
     progress: Callable[[str, float], None] | None = None,
+    margin: float = 0.0,
 ) -> GramModel:
     """Gram model of a crystal seen by an annular detector, averaged over frozen phonons.
 
@@ -88,7 +89,8 @@ def build_gram(
     without tilt only, to which the tilt dependence of the first ones is added: phonon noise changes little with tilt, and
     limits the accuracy of such a model. ``detector`` (inner, outer) in radian has an edge one grid step wide. With ``periodic`` only frequencies of the
     unit cell are kept (the average over the crystal's translations) and ``symmetry`` spares tilts and beams; without it, all pairs of
-    beams of the one supercell are kept. ValueError for impossible values.
+    beams of the one supercell are kept. Plane waves are kept up to ``margin`` (share of the semi-angle) beyond the aperture, for `with_semiangle`.
+    ValueError for impossible values.
     """
     checks.require_float64()
     shape = grid(gpts)
@@ -101,7 +103,7 @@ def build_gram(
     pixels = np.flatnonzero(weights)
     response = jnp.asarray(weights.ravel()[pixels], jnp.float32)
 
-    bundle = beams(specimen.extent, energy, semiangle)
+    bundle = beams(specimen.extent, energy, semiangle, margin=margin)
     group = operations(symmetry)
     moves = _permutations(bundle, group, symmetry)
     nodes = tilt_nodes(tilt_step)

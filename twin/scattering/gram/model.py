@@ -121,6 +121,25 @@ def harmonics(
     return spectrum * jax.lax.complex(jnp.cos(turn), jnp.sin(turn)).astype(jnp.complex64)
 
 
+def with_semiangle(model: GramModel, semiangle: float | Float[Array, ""]) -> GramModel:
+    """The model for another convergence ``semiangle`` in radian, differentiable, up to the widest whose plane waves it holds (`widest_semiangle`).
+
+    The aperture's edge is one step of the beams' grid wide, as that of `twin.optics.probe.aperture_weight`.
+    """
+    length = wavelength(model.energy)
+    kx, ky = jnp.abs(checks.float64(model.k)).T
+    step = 0.5 * length * sum(jnp.min(jnp.where(axis > 1e-9, axis, jnp.inf)) for axis in (kx, ky))
+    weight = jnp.clip((checks.float64(semiangle) - length * jnp.hypot(kx, ky)) / step + 0.5, 0.0, 1.0)
+    amplitude = weight / jnp.sqrt(jnp.sum(weight**2))
+    return eqx.tree_at(lambda changed: changed.amplitude, model, amplitude)
+
+
+def widest_semiangle(model: GramModel) -> float:
+    """The largest convergence semi-angle in radian whose plane waves the model holds."""
+    highest = wavelength(model.energy) * float(np.hypot(*np.asarray(model.k).T).max())
+    return max(highest, model.semiangle) if bool((np.asarray(model.amplitude) == 0.0).any()) else model.semiangle
+
+
 def image(
     model: GramModel,
     harmonics: Complex[Array, " n_g"],

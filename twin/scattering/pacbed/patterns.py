@@ -46,17 +46,32 @@ class Library(NamedTuple):
         """angstrom."""
         return float(self.rocking.depths[0])
 
+    @property
+    def widest(self) -> float:
+        """Largest semi-angle in radian whose directions it holds while the crystal is tilted by less than half of ``tilted``."""
+        return 1.05 * self.semiangle + 0.5 * self.tilted
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, in bytes."""
+        curves = self.rocking
+        arrays = (curves.table, self.warmer, curves.pair, curves.incident, curves.outgoing, self.diffuse.table)
+        return sum(array.nbytes for array in arrays)
+
 
 class Averaged(NamedTuple):
     """Patterns [ny, nx] on the lattice of `Rocking`, shares of the beam for each direction: Bragg beams and diffuse scattering, and the derivatives
     [4, ny, nx] of both by thickness (per angstrom), specimen tilt x, y (per radian, the lattice staying the crystal's) and semi-angle (per radian), and of
-    Bragg beams by the thermal motion (per its nominal <u^2>)."""
+    Bragg beams by the thermal motion (per its nominal <u^2>). ``direct``: the same beam without a crystal, with derivatives [3, ny, nx] by tilt and
+    semi-angle."""
 
     bragg: Float[np.ndarray, "y x"]
     diffuse: Float[np.ndarray, "y x"]
     bragg_slopes: Float[np.ndarray, "4 y x"]
     diffuse_slopes: Float[np.ndarray, "4 y x"]
     thermal_slope: Float[np.ndarray, "y x"]
+    direct: Float[np.ndarray, "y x"]
+    direct_slopes: Float[np.ndarray, "3 y x"]
 
 
 def library(
@@ -140,11 +155,16 @@ def pattern(
     ]
     size = shape[0] * shape[1]
     bragg = np.stack([np.bincount(outgoing, term, size).reshape(shape) for term in terms])
+    direct = np.zeros((4, *shape))
+    direct[:, curves.k[:, 1] + shape[0] // 2, curves.k[:, 0] + shape[1] // 2] = np.stack([open_, *edges])
 
     thermal = curves_library.diffuse
     rows, weights, slopes = _between(thermal.depths, thickness)
     open_, edges = aperture(thermal.k, thermal.step, tilt, semiangle)
-    diffuse_sums = np.tensordot(np.stack([open_, *edges]), thermal.table[rows], axes=(1, 1))
+    # one product for each depth: gathering the rows of the table would copy most of it
+    apertures, beams = np.stack([open_, *edges]).astype(np.float32), len(thermal.k)
+    diffuse_sums = np.stack([apertures @ thermal.table[row].reshape(beams, -1) for row in rows], axis=1)
+    diffuse_sums = diffuse_sums.reshape(4, len(rows), *thermal.table.shape[-2:]).astype(np.float64)
     coarse = np.concatenate([
         np.tensordot(weights, diffuse_sums[:1], axes=(0, 1)), np.tensordot(slopes, diffuse_sums[:1], axes=(0, 1)),
         np.tensordot(weights, diffuse_sums[1:], axes=(0, 1)),
@@ -153,7 +173,7 @@ def pattern(
     down = _linear(shape[0], curves.step[1], coarse.shape[-2], thermal.step[1])
     across = _linear(shape[1], curves.step[0], coarse.shape[-1], thermal.step[0])
     smooth = ratio * np.einsum("yi,nij,xj->nyx", down, coarse, across, optimize=True)
-    return Averaged(bragg[0], smooth[0], bragg[1:5], smooth[1:], bragg[5])
+    return Averaged(bragg[0], smooth[0], bragg[1:5], smooth[1:], bragg[5], direct[0], direct[1:])
 
 
 def aperture(

@@ -16,7 +16,7 @@ from jaxtyping import Array, Complex, Float, Int
 from twin import checks
 from twin.grid import frequencies
 from twin.optics.electrons import wavelength
-from twin.optics.probe import aperture_weight
+from twin.optics.probe import Edge, aperture_weight
 from twin.phases import cos_sin
 from twin.scattering.multislice import multislice, together
 
@@ -39,14 +39,20 @@ class Beams(NamedTuple):
     amplitude: np.ndarray
 
 
-def beams(extent: tuple[float, float], energy: float, semiangle: float, soft: bool = True) -> Beams:
-    """All plane waves with weight in the aperture, in order of their indices, for a periodic cell ``extent`` (x, y) in angstrom."""
-    reach = [int(np.ceil(semiangle / wavelength(energy) * side)) + 2 for side in extent]
+def beams(
+    extent: tuple[float, float], energy: float, semiangle: float, soft: Edge = True, margin: float = 0.0
+) -> Beams:
+    """All plane waves with weight in the aperture, in order of their indices, for a periodic cell ``extent`` (x, y) in angstrom; with a ``margin`` also those
+    without weight that an aperture larger by this share would have."""
+    widest = semiangle * (1.0 + margin)
+    reach = [int(np.ceil(widest / wavelength(energy) * side)) + 2 for side in extent]
     h, k = np.meshgrid(np.arange(-reach[0], reach[0] + 1), np.arange(-reach[1], reach[1] + 1), indexing="ij")
     indices = np.stack([h.ravel(), k.ravel()], axis=-1)
     vectors = indices / np.asarray(extent)[None, :]
     weight = aperture_weight(vectors[:, 0], vectors[:, 1], extent, energy, semiangle, soft)
     inside = weight > 0.0
+    if margin > 0.0:
+        inside |= aperture_weight(vectors[:, 0], vectors[:, 1], extent, energy, widest, soft) > 0.0
     return Beams(indices[inside], vectors[inside], weight[inside] / np.sqrt(np.sum(weight[inside] ** 2)))
 
 

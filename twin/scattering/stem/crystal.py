@@ -16,6 +16,7 @@ from jaxtyping import Array
 
 from twin import checks
 from twin.grid import band_limit, frequencies
+from twin.optics.probe import Edge
 from twin.sample.specimen import Slices
 from twin.scattering.batching import compiled, in_pieces
 from twin.scattering.multislice import multislice, propagator, transmission
@@ -72,7 +73,7 @@ def crystal_grams(
     semiangle: float,
     detectors: Sequence[Response],
     tilt: tuple[float, float] = (0.0, 0.0),
-    soft: bool = True,
+    soft: Edge = True,
     cutoff: float | None = None,
     finer: int = 2,
     workers: int | None = None,

@@ -17,6 +17,7 @@ from jaxtyping import Array, Complex, Float, Shaped
 from twin import checks
 from twin.optics.aberrations import phase
 from twin.optics.electrons import wavelength
+from twin.optics.probe import Edge
 from twin.phases import cis
 from twin.scattering.batching import compiled, cut, fitting, in_pieces
 from twin.scattering.multislice import multislice
@@ -55,7 +56,7 @@ def scattering_matrix(
     energy: float,
     semiangle: float,
     interpolation: int | tuple[int, int] = 1,
-    soft: bool = True,
+    soft: Edge = True,
     memory: int | None = None,
     workers: int | None = None,
 ) -> ScatteringMatrix:

@@ -139,8 +139,8 @@ def recorded(
     black = BLACK + 4.0 * float(generator.standard_normal())
     images, first = [], None
     for offset in offsets:
-        places, map_, drift = _scanned(scan, turn, generator)
-        changed = _turned(values | {"C10": values["C10"] + offset}, angle)
+        places, map_, drift = scanned(scan, turn, generator)
+        changed = turned(values | {"C10": values["C10"] + offset}, angle)
         harmonics = imager.harmonics(np.array([changed[name] for name in ABERRATIONS]), thickness)
         places = places + generator.uniform(0.0, 4.0, 2)
         fraction = np.maximum(imager.intensity(harmonics, places[..., 0].ravel(), places[..., 1].ravel()), 0.0)
@@ -161,7 +161,7 @@ def recorded(
     return Recorded(np.array(images), offsets, scan, truth)
 
 
-def _turned(values: dict[str, float], angle: float) -> dict[str, float]:
+def turned(values: dict[str, float], angle: float) -> dict[str, float]:
     """Aberrations in the crystal's axes, which lie at ``angle`` from the scan's: an m-fold one turns by m times it."""
     rotated = dict(values)
     for name in ("C12", "C21", "C23"):
@@ -171,7 +171,7 @@ def _turned(values: dict[str, float], angle: float) -> dict[str, float]:
     return rotated
 
 
-def _scanned(scan: Scan, turn: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def scanned(scan: Scan, turn: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Places (x, y) of pixels [ny, nx, 2] in the crystal's axes, the map with the drift in it, and the drift (angstrom per second, scan's axes)."""
     ny, nx = scan.shape
     scan_map = scan.pixel * (

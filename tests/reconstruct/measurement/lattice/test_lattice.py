@@ -127,8 +127,9 @@ def test_nothing_to_see_leaves_the_prior():
 
 @pytest.mark.parametrize("name, value", [("claimed", 0.0), ("claimed", math.nan), ("spread", -1.0), ("skew", 0.0)])
 def test_a_prior_that_makes_no_sense_is_refused(name, value):
+    prior = {"claimed": 0.2, "spread": 0.1, "skew": 0.05} | {name: value}
     with pytest.raises(ValueError, match=name):
-        measure_lattice(np.ones((64, 64)), TITANATE, **({"claimed": 0.2} | {name: value}))
+        measure_lattice(np.ones((64, 64)), TITANATE, prior["claimed"], prior["spread"], prior["skew"])
 
 
 def exact_measurement(map_: np.ndarray) -> Measurement:

@@ -1,0 +1,221 @@
+"""Lattice images with something in them that is not of one crystal, or that can be read in more than one way."""
+
+import re
+
+import numpy as np
+import pytest
+
+from reconstruct.measurement.lattice.checks import block_amplitudes, block_check
+from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown
+from reconstruct.measurement.lattice.estimator import measure_lattice
+from reconstruct.measurement.lattice.fit import fit_lattice
+from reconstruct.measurement.lattice.region import lattice_region
+from reconstruct.measurement.measurement import Measurement
+from reconstruct.measurement.projection import Projection
+from tests.synthetic.lattices import CENTRED, GRAPHENE, RECTANGLE, TITANATE, columns_at
+
+OBLIQUE = Projection((3.1, 0.0), (0.7, 4.4), ((0.0, 0.0), (0.3, 0.35)), (1.0, 0.5))
+
+
+def scanned(
+    pixel: float,
+    crystal: Projection = TITANATE,
+    pixels: int = 128,
+    angle: float = 0.0,
+    electrons: float = 60.0,
+    stretch: tuple[float, float] = (1.0, 1.0),
+    mirrored: bool = False,
+) -> np.ndarray:
+    """A still scan of square pixels, whose crystal's a lies at -``angle``; counts."""
+    x, y = np.meshgrid(np.arange(pixels) - 0.5 * pixels, np.arange(pixels) - 0.5 * pixels)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = np.stack([x * stretch[0], (-y if mirrored else y) * stretch[1]], axis=-1) * pixel
+    signal = columns_at(points @ turn.T, crystal)
+    return np.random.default_rng(5).poisson(electrons * signal).astype(float)
+
+
+def off(result: Measurement, **truth: float) -> float:
+    """Largest error of the likeliest reading in its standard errors."""
+    best = result.readings[0]
+    errors = []
+    for name, value in truth.items():
+        index = result.index(name)
+        errors.append((best.mean[index] - value) / np.sqrt(best.covariance[index, index]))
+    return float(np.abs(errors).max())
+
+
+def test_hot_pixels_and_a_hot_column_are_masked_and_named():
+    image = scanned(0.3)
+    image[np.arange(5, 120, 6), np.arange(3, 118, 6)] = 65535.0
+    image[:, 77] = 4000.0 + np.arange(128)
+    result = measure_lattice(image, TITANATE, 0.3)
+    assert result.outcome == "determined"
+    assert off(result, pixel_x=0.3, pixel_y=0.3, shear=0.0) < 4.0
+    assert {(defect.kind, defect.count) for defect in result.defects} == {("columns", 1), ("stray pixels", 20)}
+
+
+def test_dead_lines_and_many_unknown_pixels_are_taken():
+    image = scanned(0.3)
+    image[[4, 50, 51, 99]] = 0.0
+    image[:, [7, 80]] = 0.0
+    image[np.random.default_rng(0).random(image.shape) < 0.4] = np.nan
+    result = measure_lattice(image, TITANATE, 0.3)
+    assert result.outcome == "determined"
+    assert off(result, pixel_x=0.3, pixel_y=0.3, shear=0.0) < 4.0
+    assert {(defect.kind, defect.count) for defect in result.defects} == {("lines", 4), ("columns", 2)}
+
+
+def test_a_clean_image_has_no_defects():
+    result = measure_lattice(scanned(0.3, electrons=3.0), TITANATE, 0.3)
+    assert result.outcome == "determined"
+    assert result.defects == ()
+    assert all(check.passed for check in result.checks)
+    assert result.periods == {"rotation": pytest.approx(np.pi / 2.0)}
+
+
+def test_unknown_pixels_are_filled_with_the_lattice():
+    truth = 10.0 + 3.0 * np.cos(2.0 * np.pi * np.arange(64) * 9 / 64) * np.ones((64, 1))
+    known = np.random.default_rng(1).random(truth.shape) > 0.4
+    filled = fill_unknown(np.where(known, truth, np.nan), known)
+    assert np.abs(filled - truth)[~known].max() < 0.1
+
+
+def test_constant_and_bright_lines_carry_no_image():
+    image = np.random.default_rng(2).poisson(20.0, (64, 64)).astype(float)
+    image[10] = 3.0
+    image[:, 20] = 900.0 + np.arange(64)
+    cleaned = clean_image(image, np.ones(image.shape, bool))
+    assert not cleaned.known[10].any()
+    assert not cleaned.known[:, 20].any()
+    assert cleaned.known.sum() == 63 * 63
+    assert cleaned.limited.max() < 100.0
+
+
+@pytest.mark.parametrize("pixel", [2.2, 1.8])
+def test_an_undersampled_lattice_has_readings_that_only_the_stated_pixel_tells_apart(pixel):
+    other = 3.905 * (1.0 - pixel / 3.905)
+    image = scanned(pixel, electrons=200.0)
+    result = measure_lattice(image, TITANATE, pixel)
+    assert result.outcome == "several readings"
+    assert off(result, pixel_x=pixel, pixel_y=pixel, shear=0.0) < 4.0
+    second = result.readings[1]
+    assert second.mean[:2] == pytest.approx([other, other], rel=1e-2)
+    # pixels known to 10 %: the weights are those of the prior
+    expected = -0.5 * (np.log(other / pixel) / 0.1) ** 2
+    assert np.log(second.weight / result.readings[0].weight) == pytest.approx(expected, abs=0.1)
+    assert any("undersampled" in note for note in result.notes)
+    assert result.defects == ()
+    sure = measure_lattice(image, TITANATE, pixel, spread=0.03)
+    assert sure.outcome == "determined"
+    assert off(sure, pixel_x=pixel, pixel_y=pixel) < 4.0
+
+
+def test_a_turned_lattice_beyond_the_highest_frequency_is_read():
+    image = scanned(2.1, angle=0.3, electrons=200.0)
+    result = measure_lattice(image, TITANATE, 2.1, spread=0.01)
+    assert result.outcome == "determined"
+    assert off(result, pixel_x=2.1, pixel_y=2.1, rotation=-0.3) < 4.0
+    # folded, it is one of pixels of 2.0 angstrom, turned by as much the other way
+    assert measure_lattice(image, TITANATE, 2.05, spread=0.03).outcome == "several readings"
+
+
+def test_a_wide_prior_does_not_take_a_lattice_turned_by_45_degrees_for_another():
+    result = measure_lattice(scanned(0.3, angle=0.2), TITANATE, 0.38, spread=0.4)
+    assert result.outcome == "determined"
+    assert off(result, pixel_x=0.3, pixel_y=0.3, rotation=-0.2) < 4.0
+
+
+def test_a_crystal_seen_from_behind_is_told_by_its_amplitudes():
+    for mirrored in (False, True):
+        result = measure_lattice(scanned(0.25, OBLIQUE, angle=0.2, mirrored=mirrored), OBLIQUE, 0.25)
+        assert result.outcome == "determined"
+        assert off(result, pixel_x=0.25, pixel_y=0.25, rotation=-0.2) < 4.0
+        assert any("from behind" in note for note in result.notes) == mirrored
+
+
+def test_mirror_lines_of_crystals():
+    assert [crystal.primitive().has_mirror() for crystal in (TITANATE, GRAPHENE, CENTRED)] == [True] * 3
+    assert not RECTANGLE.primitive().has_mirror()
+    assert not OBLIQUE.has_mirror()
+
+
+def test_vacuum_is_masked_and_named():
+    image = scanned(0.3, electrons=40.0)
+    image[:, :45] = np.random.default_rng(0).poisson(0.5, (128, 45))
+    result = measure_lattice(image, TITANATE, 0.3)
+    assert result.outcome == "determined"
+    assert off(result, pixel_x=0.3, pixel_y=0.3, shear=0.0) < 4.0
+    (defect,) = (defect for defect in result.defects if defect.kind == "no lattice")
+    share = float(defect.description.split()[0])
+    assert abs(share - 35.0) < 6.0
+
+
+def test_the_region_of_the_lattice_follows_its_edge():
+    x = np.arange(128)
+    image = 5.0 + np.cos(2.0 * np.pi * x / 8.0) + np.cos(2.0 * np.pi * x[:, None] / 8.0)
+    image[:, 80:] = 5.0
+    image = image + 0.1 * np.random.default_rng(0).standard_normal(image.shape)
+    strong = np.array([[0.125, 0.0], [0.0, 0.125]])
+    region = lattice_region(image, np.ones(image.shape, bool), strong, 0.01)
+    assert region[:, :70].mean() > 0.97
+    assert region[:, 88:].mean() < 0.03
+    # too noisy to say
+    assert lattice_region(image, np.ones(image.shape, bool), strong, 100.0).all()
+
+
+def test_two_grains_do_not_fit_and_what_the_second_set_of_spots_is_is_said():
+    image = scanned(0.3)
+    image[:, :58] = scanned(0.3, angle=0.4)[:, :58]
+    result = measure_lattice(image, TITANATE, 0.3)
+    assert result.outcome == "the model does not fit"
+    assert "second set of spots" in result.undetermined["pixel_x"]
+    assert result.value("pixel_x")[1] > 0.02
+
+
+def test_blocks_that_the_series_does_not_predict_are_counted():
+    image, lattice = scanned(0.3), 0.3 / 3.905 * np.eye(2)
+    strong, reflections = np.array([[1, 0], [0, 1]]), np.array([[1, 0], [0, 1], [1, 1], [1, -1], [2, 0], [0, 2]])
+    fit = fit_lattice(image, clean_image(image, np.ones(image.shape, bool)), lattice, strong, reflections)
+    assert block_check(fit, 128).value == 0.0
+    amplitudes, errors = block_amplitudes(fit, 128)
+    assert np.std(amplitudes) < 2.0 * np.median(errors)
+    # the lattice is half a period on in two of the four rows of blocks
+    data = fit.data.copy()
+    data[:52] = 2.0 * fit.series.background[:52] - data[:52]
+    check = block_check(fit._replace(data=data), 128)
+    assert check.value == 0.5
+    assert not check.passed
+    assert "a jump of the specimen" in check.finding
+
+
+def test_a_longer_cell_contradicts_square_pixels():
+    longer = Projection((3.905 * 1.17, 0.0), (0.0, 3.905), TITANATE.columns, TITANATE.weights)
+    result = measure_lattice(scanned(0.3), longer, 0.3)
+    assert result.contradictions or result.outcome != "determined"
+    assert measure_lattice(scanned(0.3), TITANATE, 0.3).contradictions == ()
+
+
+def test_a_pixel_that_is_far_off_is_said_with_the_one_that_fits():
+    result = measure_lattice(scanned(0.3), TITANATE, 0.33, spread=0.01)
+    assert result.outcome == "the model does not fit"
+    (fitting,) = re.findall(r"with pixels of ([\d.]+) angstrom it would", result.undetermined["pixel_x"])
+    assert float(fitting) == pytest.approx(0.3, rel=5e-3)
+
+
+def test_too_few_periods_are_said_with_the_size_that_would_do():
+    result = measure_lattice(scanned(0.05), TITANATE, 0.05)
+    assert result.outcome == "undetermined"
+    assert "1.6 periods of the lattice" in result.undetermined["pixel_x"]
+    assert "give 469 pixels" in result.undetermined["pixel_x"]
+    larger = measure_lattice(scanned(0.3), TITANATE, 300.0)
+    assert larger.outcome == "undetermined"
+    assert "give pixels below 1.8 angstrom" in larger.undetermined["pixel_x"]
+
+
+def test_progress_is_told_from_the_start():
+    told = []
+    measure_lattice(scanned(0.3, pixels=64), TITANATE, 0.3, tell=lambda step, share: told.append((step, share)))
+    assert told[0] == ("looking for the lattice", None)
+    shares = [share for step, share in told if step == "fitting the lattice"]
+    assert shares == sorted(shares)
+    assert len(shares) == 5
