@@ -1,5 +1,7 @@
 """HAADF images of a known crystal to optics, scan and detector: the crystal's Gram model, and the inputs of `reconstruct.measurement.haadf.estimator`."""
 
+from typing import Any
+
 import numpy as np
 
 from reconstruct.measurement.haadf.estimator import HaadfPrior, measure_haadf
@@ -170,7 +172,7 @@ def _source_prior(recording: Recording) -> tuple[float, float]:
     return HaadfPrior().source if source is None else (source, 0.3 * source)
 
 
-def _beam_prior(recording: Recording) -> dict[str, tuple[float, float]]:
+def _beam_prior(recording: Recording) -> dict[str, Any]:
     """Focal spread and tails of the source: as given, or as a simulation has them, whose source has no tails; empty where nothing is known."""
     given = recording.inputs.known.focal_spread
     if given is not None:

@@ -274,7 +274,7 @@ def _blocks(values: np.ndarray, known: np.ndarray) -> list[tuple[str, np.ndarray
         same = known & (values == value)
         # what hangs together with a block by few pixels is not of it; lines across the whole image may be narrow
         for size in ((BLOCK_SIDE, BLOCK_SIDE), (1, values.shape[1]), (values.shape[0], 1)):
-            regions, _ = label(binary_opening(same, np.ones(size)))
+            regions: np.ndarray = label(binary_opening(same, np.ones(size)))[0]  # type: ignore[index]
             for number, box in enumerate(find_objects(regions), 1):
                 inside = regions[box] == number
                 covered = any(part[box].any() for _, part, _, _ in blocks)

@@ -49,7 +49,7 @@ def preparation_of(name: str, signal: Signal, inputs: Inputs, scan: bool) -> Pre
     black = inputs.finite("black") if data.black is not None else 0.0
     gain = None if data.gain is None else inputs.positive("gain")
     frame = _frame(name, signal, inputs, scan)
-    references = {each: _reference(each, inputs) for each in ("mask", "dark", "flat")}
+    mask, dark, flat = (_reference(each, inputs) for each in ("mask", "dark", "flat"))
     return Preparation(
         frame=frame,
         rows=rows,
@@ -57,8 +57,10 @@ def preparation_of(name: str, signal: Signal, inputs: Inputs, scan: bool) -> Pre
         black=black,
         gain=gain,
         bin=data.bin,
+        mask=mask,
+        dark=dark,
+        flat=flat,
         find=not data.all_pixels,
-        **references,
     )
 
 

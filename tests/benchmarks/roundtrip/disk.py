@@ -18,8 +18,8 @@ def draw(seed: int) -> Trip:
     sample = sample.at(thickness=float(generator.uniform(50.0, 250.0)), size=(44.0, 44.0), phonons=2, seed=seed)
     semiangle, pixels = float(generator.uniform(6e-3, 25e-3)), int(generator.choice([96, 128, 160]))
     pixel = semiangle / float(generator.uniform(0.16, 0.32) * pixels)
-    offset = tuple(float(pixel * value) for value in generator.uniform(-3.0, 3.0, 2))
-    camera = Pixelated((pixels, pixels), pixel=pixel, offset=offset)
+    x, y = (pixel * generator.uniform(-3.0, 3.0, 2)).tolist()
+    camera = Pixelated((pixels, pixels), pixel=pixel, offset=(x, y))
     pattern = simulate(
         sample, Microscope(energy=200e3, semiangle=semiangle, aberrations={"C10": float(generator.normal(0.0, 50.0))}), "cbed",
         detectors=[camera], dose=float(10.0 ** generator.uniform(4.5, 6.5)), sampling=0.11, seed=seed,

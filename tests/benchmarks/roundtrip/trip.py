@@ -35,13 +35,13 @@ def random_film(generator: np.random.Generator, side: float, thickness: float, d
     """ASE atoms of an amorphous carbon film of ``side`` x ``side`` x ``thickness`` angstrom with ``density`` atoms in a cubic angstrom, none nearer to another
     than 0.9 angstrom where a few attempts can avoid it."""
     from ase import Atoms
-    from scipy.spatial import cKDTree
+    from scipy.spatial import KDTree
 
     count = int(density * side * side * thickness)
     box = np.array([side, side, thickness])
     positions = generator.uniform(0.0, 1.0, (count, 3)) * box
     for _ in range(10):
-        near = cKDTree(positions % box, boxsize=box * (1.0 + 1e-9)).query_pairs(0.9, output_type="ndarray")
+        near = KDTree(positions % box, boxsize=box * (1.0 + 1e-9)).query_pairs(0.9, output_type="ndarray")
         if not len(near):
             break
         moved = np.unique(near[:, 0])

@@ -1,5 +1,7 @@
 """Inputs of Thon rings by `reconstruct.measure`: what cannot be measured is refused by name, with the size that would do."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -30,7 +32,8 @@ def test_bad_input_is_named_with_its_cure(data, known, words):
 
 def test_an_energy_far_off_determines_nothing():
     sample = draw(0)
-    assert measure("thon", sample.data, **(dict(sample.known) | {"energy": 5e3})).outcome == "undetermined"
+    known: dict[str, Any] = {**sample.known, "energy": 5e3}
+    assert measure("thon", sample.data, **known).outcome == "undetermined"
 
 
 def test_a_free_phase_is_a_quantity_and_a_setting_and_progress_starts_at_once():
