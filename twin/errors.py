@@ -10,6 +10,10 @@ class BadInput(ValueError):
         self.problem = problem
         self.cure = cure
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        """To another process as it is."""
+        return type(self), (self.input, self.problem, self.cure)
+
 
 def from_twin(input: str, error: ValueError, cure: str) -> BadInput:
     """A refusal of the twin's ("problem; cure") as bad input named ``input``; ``cure`` only where it does not say one."""

@@ -12,6 +12,7 @@ from reconstruct.measurement.film.estimator import fit_amorphous, unseen
 from reconstruct.measurement.film.exposure import Exposure, Optics, Setting, struck_readings, unlit_positions
 from reconstruct.measurement.measurement import withhold
 from reconstruct.measurement.outcome import Defect, FitCheck
+from reconstruct.measurement.pacbed.search import centres
 from reconstruct.measurement.prior import COEFFICIENTS, Prior
 from reconstruct.measurement.recorded.prepared import prepared_scan, require_electrons
 from reconstruct.measurement.recorded.recording import Recording, c10_changes
@@ -124,7 +125,15 @@ def _beam_centre(
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
     if "centre_x" in disk.undetermined:
-        raise BadInput(recording.name, disk.undetermined["centre_x"], "Give a scan whose camera shows the whole disk.")
+        # pixels are too few for an edge: a disk of the stated radius has a middle all the same
+        usable = np.isfinite(pattern)
+        middles = centres(np.where(usable, pattern, 0.0), usable, optics.semiangle / width, 1)
+        if not middles:
+            reason = disk.undetermined["centre_x"]
+            raise BadInput(recording.name, reason, "Give a scan whose camera shows the whole disk.")
+        x, y = (offset + 0.5 * (size - 1) for offset, size in zip(middles[0], pattern.shape[::-1], strict=True))
+        recording.add_setting("middle of the disk", f"{x:.1f}, {y:.1f} px", "", "measured by the semi-angle")
+        return x, y, None
     x, y = disk.value("centre_x")[0], disk.value("centre_y")[0]
     recording.add_setting("middle of the disk", f"{x:.1f}, {y:.1f} px", "", "measured")
     radius, error = disk.value("radius")

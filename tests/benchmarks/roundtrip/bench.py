@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from reconstruct import measure
 from reconstruct.api.measure import KindName
 from tests.benchmarks._case import Case, case
 from tests.benchmarks._form import Form
 from tests.benchmarks._groups import Row, run_groups
 from tests.benchmarks.roundtrip.trip import Trip
-from tests.benchmarks.spoiled.trial import KINDS, scored
+from tests.benchmarks.spoiled.trial import KINDS, attempt
 
 BLOCK = 10
 """Seeds of a group."""
@@ -28,8 +27,7 @@ def run_group(kind: KindName, first: int, last: int) -> list[Row]:
     for seed in range(first, last):
         trip: Trip = module.draw(seed)
         start = time.monotonic()
-        result = measure(kind, trip.data, **trip.known)
-        row = scored(result, trip.truth, module.PRINCIPAL)
+        row = attempt(kind, trip.data, trip.known, trip.truth, module.PRINCIPAL)
         rows.append({"kind": kind, "seed": seed, "seconds": time.monotonic() - start, **row})
     return rows
 

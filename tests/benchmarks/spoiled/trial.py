@@ -13,6 +13,7 @@ from reconstruct.api.measure import KindName
 from reconstruct.measurement.measurement import Component
 from reconstruct.measurement.recorded.result import RecordedMeasurement
 from tests.benchmarks.spoiled.sample import Sample
+from twin.errors import BadInput
 
 KINDS: tuple[KindName, ...] = ("lattice", "thon", "haadf", "disk", "rotation", "pacbed", "film")
 Z90 = 1.6448536
@@ -28,15 +29,36 @@ def run_trial(kind: KindName, seed: int, spoiling: str | None, strength: int) ->
     """A row: outcome, deviations of the principal quantities of each reading, weights, errors, whether 90 % intervals hold, seconds."""
     module = module_of(kind)
     sample: Sample = module.draw(seed, spoiling, strength)
+    row: dict[str, Any] = {"kind": kind, "seed": seed, "spoiling": spoiling, "strength": strength}
     start = time.monotonic()
-    result = measure(kind, sample.data, **sample.known)
-    row = {"kind": kind, "seed": seed, "spoiling": spoiling, "strength": strength, "seconds": time.monotonic() - start}
-    row |= scored(result, sample.truth, module.PRINCIPAL)
+    row |= attempt(kind, sample.data, sample.known, sample.truth, module.PRINCIPAL)
+    row["seconds"] = time.monotonic() - start
     if spoiling is not None and sample.told is not None:
-        data, known = sample.told
-        told = scored(measure(kind, data, **known), sample.truth, module.PRINCIPAL)
+        told = attempt(kind, *sample.told, sample.truth, module.PRINCIPAL)
         row |= {"told_outcome": told["outcome"], "told_deviation": told["deviation"]}
     return row
+
+
+def attempt(
+    kind: KindName,
+    data: Any,
+    known: Mapping[str, Any],
+    truth: Mapping[str, float],
+    principal: Mapping[str, float | None],
+) -> dict[str, Any]:
+    """What a measurement comes to as `scored` has it; the outcome "refused", with the message, for bad input."""
+    try:
+        return scored(measure(kind, data, **known), truth, principal)
+    except BadInput as error:
+        nothing: dict[str, Any] = {
+            "names": [],
+            "weights": [],
+            "right": [],
+            "errors": {},
+            "covers": {},
+            "deviations": {},
+        }
+        return {"outcome": "refused", "disagreements": [str(error)], "deviation": None, **nothing}
 
 
 def scored(
