@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 from scipy.fft import next_fast_len
 from scipy.ndimage import gaussian_filter, rank_filter
-from scipy.stats import trim_mean
 
 COARSE_PIXELS = 128
 """Pixels along a side of what the disk is first looked for in."""
@@ -140,7 +140,7 @@ def camera_noise(filled: np.ndarray, known: np.ndarray, disk: Found) -> tuple[fl
             variances.append(0.0)
             continue
         squares = np.sort(second[ring] ** 2)
-        levels.append(max(float(trim_mean(filled[:-1, :-1][ring], TRIMMED)), 0.0))
+        levels.append(max(float(stats.trim_mean(filled[:-1, :-1][ring], TRIMMED)), 0.0))
         # hot pixels and lines of a crystal are among the largest 2 %; of normal noise the others have 0.873 of the variance
         variances.append(float(squares[: max(int(0.98 * len(squares)), 1)].mean()) / 0.873)
     electron = variances[0] / levels[0] if levels[0] > 0.0 and variances[0] > 0.0 else 1.0

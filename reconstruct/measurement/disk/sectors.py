@@ -8,7 +8,7 @@ import dataclasses
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import trim_mean
+from scipy import stats
 
 from reconstruct.measurement.disk.profile import edge_profile
 
@@ -178,7 +178,7 @@ def _fit_levels(ring: Ring, columns: np.ndarray, counts: np.ndarray, floor: floa
     # what others share is the level well outside, where nothing of the disk is left
     far = 1.0 * (columns[1] < FAR_SHARE)
     outer = ring.summed(counts * far) / np.maximum(ring.summed(far), 1.0)
-    around = max(float(trim_mean(outer[ring.complete], 0.1)) if ring.complete.any() else 0.0, 2.0 * least)
+    around = max(float(stats.trim_mean(outer[ring.complete], 0.1)) if ring.complete.any() else 0.0, 2.0 * least)
     expected = np.array([around, 0.0, 0.0, 0.0])
     levels = np.stack(
         [np.maximum(sides[0], 0.1 * around), np.maximum(sides[1], least), *np.zeros((2, len(sides[0])))], 1
