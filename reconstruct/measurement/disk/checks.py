@@ -61,7 +61,7 @@ def arc_check(fit: Fit) -> FitCheck:
     value = float(excess.max(initial=0.0))
     finding = (
         f"an arc of the edge lies {100 * value:.1f} % of the radius off the ellipse that the others make: the aperture may not be round, or other disks cover "
-        "the edge; mask that part (--mask)"
+        "the edge; mask that part ({mask})"
     )
     return FitCheck("left-out arcs: deviation over the radius", value, MAX_ARC_DEVIATION, finding)
 

@@ -172,7 +172,7 @@ def _fit_rounds(
             state = state._replace(outline=fit.outline, shift=fit.shift)
             if fit.step < (SETTLED if count < ROUNDS - 1 else NEARLY_SETTLED) and count > 2:
                 return state._replace(near=True)
-        return "no outline of the disk settles: its edge may be hidden, or it is no disk; use a part of the pattern, or mask what covers the edge (--mask)"
+        return "no outline of the disk settles: its edge may be hidden, or it is no disk; use a part of the pattern, or mask what covers the edge ({mask})"
 
     def look(state: State, near: bool) -> tuple[Ring, Edges]:
         ring = ring_of(filled, known, state.outline, _half_width(state.outline, near), electron)

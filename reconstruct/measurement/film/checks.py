@@ -50,10 +50,10 @@ def _orientation(fit: FilmFit, stated: Orientation) -> FitCheck:
     turn = np.degrees(rotation_between(measured, stated))
     mirrored = measured.mirrored != stated.mirrored
     what = f"a scan rotated by {np.degrees(measured.rotation):.1f} degrees against the camera"
-    cure = f"state --rotation-deg {np.degrees(measured.rotation):.1f}"
+    cure = f"state {{rotation}}, {np.degrees(measured.rotation):.1f} degrees"
     if mirrored:
         what += " and mirrored"
-        cure = "exchange the axes of the scan (--axes 1,0,2,3) and measure again"
+        cure = "exchange the axes of the scan ({axes} 1,0,2,3) and measure again"
     if abs(turn) > 150.0 and not mirrored:
         cure += ", or state the changes of C10 with the other sign"
     finding = (

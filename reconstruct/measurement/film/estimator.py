@@ -134,7 +134,7 @@ def _against_prior(parameters: np.ndarray, prior: Prior) -> tuple[str, ...]:
     departure = np.append(parameters[:THIRD] - prior.mean, parameters[THIRD] - prior.thickness[0])
     pulls = departure / np.append(np.sqrt(np.diag(prior.covariance)), prior.thickness[1])
     return tuple(
-        f"{name} is {abs(pull):.1f} of its stated errors from what was expected: state a larger error (--error, --thickness-error-nm)"
+        f"{name} is {abs(pull):.1f} of its stated errors from what was expected: state a larger error ({{error}}, {{thickness_error}})"
         for name, pull in zip((*COEFFICIENTS, "thickness"), pulls, strict=True)
         if abs(pull) > MAX_PULL
     )

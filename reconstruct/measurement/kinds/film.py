@@ -129,7 +129,7 @@ def _beam_centre(
         usable = np.isfinite(pattern)
         middles = centres(np.where(usable, pattern, 0.0), usable, optics.semiangle / width, 1)
         if not middles:
-            reason = disk.undetermined["centre_x"]
+            reason = recording.inputs.words.named(disk.undetermined["centre_x"])
             raise BadInput(recording.name, reason, "Give a scan whose camera shows the whole disk.")
         x, y = (offset + 0.5 * (size - 1) for offset, size in zip(middles[0], pattern.shape[::-1], strict=True))
         recording.add_setting("middle of the disk", f"{x:.1f}, {y:.1f} px", "", "measured by the semi-angle")

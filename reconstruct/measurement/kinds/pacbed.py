@@ -133,7 +133,7 @@ def if_thicker(measurement: Measurement, deeper: Measurement, searched: float) -
     best = deeper.value("thickness")[0]
     if deeper.failed_checks or best <= searched or coarse > CLEARLY * size:
         return measurement
-    reason = f"the best thickness, about {best / 10:.0f} nm, is beyond the range that was searched, {searched / 10:.3g} nm: raise --thickest-nm"
+    reason = f"the best thickness, about {best / 10:.0f} nm, is beyond the range that was searched, {searched / 10:.3g} nm: raise {{thickest}}"
     return dataclasses.replace(
         measurement, checks=(), contradictions=(), undetermined=dict.fromkeys(measurement.names, reason)
     )

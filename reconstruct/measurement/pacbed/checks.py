@@ -80,16 +80,16 @@ def fit_checks(fit: Fit, maximum: Maximum) -> tuple[FitCheck, ...]:
     return (
         FitCheck(
             "unexplained share of the pattern", maximum.relative, MAX_ERROR_RATIO * fit.error.relative,
-            f"patterns are {maximum.relative:.0%} off at best, where {fit.error.relative:.0%} is expected: {cures}; check --structure, --zone, "
-            "--energy-keV and --rotation-deg, or raise --thickest-nm",
+            f"patterns are {maximum.relative:.0%} off at best, where {fit.error.relative:.0%} is expected: {cures}; check {{structure}}, {{zone}}, "
+            "{energy} and {rotation}, or raise {thickest}",
         ),
         FitCheck(
             "misfit of single pixels", maximum.misfit, MAX_PIXEL_MISFIT,
             f"single pixels differ by {np.sqrt(maximum.misfit):.1f} times what counting allows: hot or dead pixels, a camera that does not count, a wrong "
-            "--gain, or a simulation of few frozen phonons; check --gain, or leave pixels out with --mask",
+            "{gain}, or a simulation of few frozen phonons; check {gain}, or leave pixels out with {mask}",
         ),
         FitCheck(
             "misfit of the worst block", worst, MAX_BLOCK_MISFIT,
-            "a part of the pattern differs from what the rest predicts: a shadow, a beam stop or a damaged part of the camera; leave it out with --mask",
+            "a part of the pattern differs from what the rest predicts: a shadow, a beam stop or a damaged part of the camera; leave it out with {mask}",
         ),
     )  # fmt: skip

@@ -44,7 +44,7 @@ def report(explored: Explored, stated: Prior, electrons: float, precision: float
     best, error = maxima[0], fit.error
     plots, checks = _plots(fit, best), fit_checks(fit, best)
     if best.theta[0] > fit.frame.library.thickest - END_OF_RANGE and all(check.passed for check in checks):
-        reason = f"the best thickness is at the end of the range that was searched, {best.theta[0] / 10:.1f} nm: raise --thickest-nm"
+        reason = f"the best thickness is at the end of the range that was searched, {best.theta[0] / 10:.1f} nm: raise {{thickest}}"
         return dataclasses.replace(
             prior_only(stated, reason, electrons), misfit=best.misfit, plots=plots, checks=checks
         )

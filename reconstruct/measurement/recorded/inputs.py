@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from reconstruct.measurement.recorded.known import KEV, MM, MRAD, NM, PA, UM, US, Data, quantities
 from twin.errors import BadInput
 
+_INPUT = re.compile(r"\{([a-z_0-9]+)\}")
 _LENGTHS = {"angstrom": 1.0, "pm": 0.01, "nm": NM, "um": UM, "mm": MM, "m": 1e10}
 _TIMES, _CURRENTS = {"s": 1.0, "ms": 1e-3, "us": US, "ns": 1e-9}, {"A": 1.0, "nA": 1e-9, "pA": PA}
 _OFTEN_MEANT: dict[str, dict[str, float]] = {
@@ -63,6 +65,10 @@ class Wording:
         """What to do where an input is missing."""
         unit = self.quantities[name].unit if name in self.quantities else "1"
         return f"Give {name}{'' if unit in ('1', 'count') else f' in {unit}'}{self.forms.get(name, '')}{more}."
+
+    def named(self, text: str) -> str:
+        """``text`` of an estimator, in which inputs stand as "{mask}", with their names."""
+        return _INPUT.sub(lambda match: self.label(match[1]), text)
 
     def source(self, name: str) -> str:
         """Where a setting comes from that was given."""

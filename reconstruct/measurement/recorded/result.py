@@ -33,6 +33,9 @@ class RecordedMeasurement:
     measurement: Measurement
     claimed: tuple[Claimed, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "measurement", name_inputs(self.measurement, self.recordings[0].inputs.words.named))
+
     @property
     def names(self) -> tuple[str, ...]:
         """The quantities [p]."""
@@ -165,6 +168,17 @@ class RecordedMeasurement:
     def _repr_html_(self) -> str:
         """Quantities with errors, one pair of columns for each reading; claims, what is open, and what disagrees below."""
         return html_of(self)
+
+
+def name_inputs(measurement: Measurement, named: Callable[[str], str]) -> Measurement:
+    """A measurement whose texts call inputs as the user does, by ``named``."""
+    return dataclasses.replace(
+        measurement,
+        undetermined={name: named(reason) for name, reason in measurement.undetermined.items()},
+        checks=tuple(dataclasses.replace(check, finding=named(check.finding)) for check in measurement.checks),
+        contradictions=tuple(map(named, measurement.contradictions)),
+        notes=tuple(map(named, measurement.notes)),
+    )
 
 
 def html_of(recorded: RecordedMeasurement) -> str:

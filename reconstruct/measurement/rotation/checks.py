@@ -27,7 +27,7 @@ def curl_check(spectrum: Spectrum, peak: Peak) -> FitCheck:
     share = float(max(excess - 3.0 * error, 0.0) / max(signal, error))
     finding = (
         f"{100 * share:.0f} % of the field's power has a curl that counting does not explain: the specimen may be too thick for its field to be a gradient, "
-        "lines of the scan may be displaced, or pixels of the camera do not count electrons; use a thinner part, or mask them (--mask)"
+        "lines of the scan may be displaced, or pixels of the camera do not count electrons; use a thinner part, or mask them ({mask})"
     )
     return FitCheck("share of the field that has a curl", share, MAX_CURL, finding)
 
@@ -49,7 +49,7 @@ def halves_check(centres: Centres, known: np.ndarray, peak: Peak) -> FitCheck:
     value = float(max(values, default=0.0))
     finding = (
         f"halves of the scan tell rotations that are {value:.1f} standard errors apart: the specimen may have drifted unevenly, or is bent; use a part of the "
-        "scan (--frame)"
+        "scan ({frame})"
     )
     return FitCheck("halves of the scan: difference in standard errors", value, MAX_HALF_DEVIATION, finding)
 

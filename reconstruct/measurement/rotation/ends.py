@@ -6,8 +6,8 @@ from scipy.special import log_ndtr
 from reconstruct.measurement.rotation.likelihood import directions, parts
 from reconstruct.measurement.rotation.spectrum import Spectrum, image_of, window
 
-IMAGE_DOUBT, PEAKS_DOUBT = 5e-4, 5e-3
-"""Chance that atoms are dark in the image, or that what attracts electrons least stands out most."""
+IMAGE_DOUBT, PEAKS_DOUBT = 5e-4, 2e-2
+"""Chance, assumed, that atoms are dark in the image, or that what attracts electrons least stands out most: without an image neither end is the answer."""
 
 
 def end_probabilities(

@@ -61,3 +61,26 @@ def test_what_is_not_determined_stays_out_of_the_belief():
 def test_an_invalid_covariance_is_refused(covariance):
     with pytest.raises(ValueError, match=r"positive|finite"):
         Measurement("x", ("a", "b"), ("1", "1"), (Component(1.0, np.zeros(2), covariance),))
+
+
+def test_texts_of_an_estimator_call_inputs_as_the_user_does():
+    from reconstruct.measurement.outcome import FitCheck
+    from reconstruct.measurement.recorded.inputs import Wording
+    from reconstruct.measurement.recorded.known import Pacbed
+    from reconstruct.measurement.recorded.result import name_inputs
+    from scenarios.measure.given import OptionWording
+    from scenarios.measure.kinds import PacbedOptions
+
+    measured = Measurement(
+        "x", ("a",), ("1",), (Component(1.0, np.zeros(1), np.eye(1)),), {"a": "raise {thickest}"},
+        checks=(FitCheck("c", 2.0, 1.0, "leave it out with {mask}; share {0.5}"),), contradictions=("check {gain}",), notes=("see {zone}",),
+    )  # fmt: skip
+    python, options = Wording(Pacbed), OptionWording("pacbed", PacbedOptions)
+    for words, labels in (
+        (python, ("thickest", "mask", "gain", "zone")),
+        (options, ("--thickest-nm", "--mask", "--gain", "--zone")),
+    ):
+        named = name_inputs(measured, words.named)
+        texts = (named.undetermined["a"], named.checks[0].finding, named.contradictions[0], named.notes[0])
+        expected = ("raise {}", "leave it out with {}; share {{0.5}}", "check {}", "see {}")
+        assert texts == tuple(text.format(label) for text, label in zip(expected, labels, strict=True))

@@ -133,7 +133,7 @@ def test_halves_that_tell_other_rotations_fail_a_check():
 def test_both_ends_stay_without_an_image():
     scan = scanned(2, electrons=3000.0)
     result = measure_rotation(scan.patterns)
-    assert len(result.readings) == 2
+    assert result.outcome == "several readings"
     assert result.periods == {"rotation": 2.0 * np.pi}
     assert abs(_error(result.readings[0], scan)) < 4.0
     assert 0.8 < result.readings[0].weight <= 0.995
