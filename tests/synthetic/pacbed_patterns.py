@@ -144,7 +144,7 @@ def _plane_waves(seed: int, directions: np.ndarray, depths: list[int]) -> np.nda
     )
     atoms_of_crystal = unit * (nx, ny, depths[-1])
     sigma = np.array([np.sqrt(thermal[s] / (8 * np.pi**2)) for s in atoms_of_crystal.get_chemical_symbols()])
-    size, layer = atoms_of_crystal.cell.lengths(), crystal.cell[2] / crystal.slices
+    layer = crystal.cell[2] / crystal.slices
     covered = int(np.ceil(rng.uniform(5.0, 12.0) / layer))  # slices of amorphous carbon, 5 to 12 angstrom
     exits = tuple(covered + depth * crystal.slices - 1 for depth in depths)
     keep = [int(0.046 / (side * fine)) for side, fine in zip(step, crystal.fine, strict=True)]
@@ -152,19 +152,8 @@ def _plane_waves(seed: int, directions: np.ndarray, depths: list[int]) -> np.nda
     with abtem.config.set({"precision": "float32", "device": "cpu", "fft": "fftw", "diagnostics.progress_bar": False}):
         for start in range(0, len(directions), truth.BATCH):
             batch = order[start : start + truth.BATCH]
-            moved = atoms_of_crystal.get_positions() + sigma[:, None] * rng.standard_normal((len(atoms_of_crystal), 3))
-            moved[:, 2] = np.clip(moved[:, 2], 1e-3, size[2] - 1e-3) + covered * layer
-            count = round(0.09 * size[0] * size[1] * covered * layer)
-            carbon = rng.uniform(0, 1, (count, 3)) * np.array([size[0], size[1], covered * layer])
-            atoms = Atoms(
-                list(atoms_of_crystal.symbols) + ["C"] * count, positions=np.concatenate([moved, carbon]),
-                cell=[size[0], size[1], size[2] + covered * layer], pbc=True,
-            )  # fmt: skip
-            atoms.wrap(pbc=(True, True, False))
-            potential = abtem.Potential(
-                atoms, gpts=(crystal.gpts[1] * nx, crystal.gpts[0] * ny), slice_thickness=layer,
-                parametrization="kirkland", projection="infinite", exit_planes=exits,
-            )  # fmt: skip
+            gpts = crystal.gpts[1] * nx, crystal.gpts[0] * ny
+            potential = truth.frozen_potential(atoms_of_crystal, sigma, rng, covered, layer, gpts, exits)
             tilts: Any = 1e3 * directions[batch] * step
             passed: Any = abtem.PlaneWave(energy=ENERGY, tilt=tilts, normalize=False).multislice(potential, lazy=False)
             out = passed.array

@@ -162,7 +162,6 @@ def _computed(
     )
     crystal_atoms = unit * (nx, ny, depths[-1])
     sigma = np.array([np.sqrt(thermal[s] / (8 * np.pi**2)) for s in crystal_atoms.get_chemical_symbols()])
-    size = crystal_atoms.cell.lengths()
     layer = crystal.cell[2] / crystal.slices
     covered = int(np.ceil(rng.uniform(5.0, 12.0) / layer))  # slices of amorphous carbon, 5 to 12 angstrom
     sums = [np.zeros((2 * half[1] + 1, 2 * half[0] + 1)) for _ in requested]
@@ -179,19 +178,8 @@ def _computed(
                 draft.replace(checkpoint)
             rng = np.random.default_rng([seed, 78, start])
             batch = grid[start : start + BATCH]
-            moved = crystal_atoms.get_positions() + sigma[:, None] * rng.standard_normal((len(crystal_atoms), 3))
-            moved[:, 2] = np.clip(moved[:, 2], 1e-3, size[2] - 1e-3) + covered * layer
-            count = round(0.09 * size[0] * size[1] * covered * layer)
-            carbon = rng.uniform(0, 1, (count, 3)) * np.array([size[0], size[1], covered * layer])
-            atoms = Atoms(
-                list(crystal_atoms.symbols) + ["C"] * count, positions=np.concatenate([moved, carbon]),
-                cell=[size[0], size[1], size[2] + covered * layer], pbc=True,
-            )  # fmt: skip
-            atoms.wrap(pbc=(True, True, False))
-            potential = abtem.Potential(
-                atoms, gpts=(crystal.gpts[1] * nx, crystal.gpts[0] * ny), slice_thickness=layer,
-                parametrization="kirkland", projection="infinite", exit_planes=exits,
-            )  # fmt: skip
+            gpts = crystal.gpts[1] * nx, crystal.gpts[0] * ny
+            potential = frozen_potential(crystal_atoms, sigma, rng, covered, layer, gpts, exits)
             tilts: Any = 1e3 * batch * step
             waves: Any = abtem.PlaneWave(energy=ENERGY, tilt=tilts, normalize=False)
             out = waves.multislice(potential, lazy=False).array
@@ -203,6 +191,35 @@ def _computed(
             )
             progress(f"abTEM, {crystal.name}", min(1.0, (start + BATCH) / len(grid)))
     return [total / weights[:, n].sum() for n, total in enumerate(sums)]
+
+
+def frozen_potential(
+    crystal_atoms: Any,
+    sigma: np.ndarray,
+    rng: np.random.Generator,
+    covered: int,
+    layer: float,
+    gpts: tuple[int, int],
+    exits: tuple[int, ...],
+) -> Any:
+    """abTEM's potential of one frozen configuration: atoms displaced by ``sigma`` [n] angstrom rms along each axis, below ``covered`` slices of ``layer``
+    angstrom of amorphous carbon."""
+    import abtem
+    from ase import Atoms
+
+    size = crystal_atoms.cell.lengths()
+    moved = crystal_atoms.get_positions() + sigma[:, None] * rng.standard_normal((len(crystal_atoms), 3))
+    moved[:, 2] = np.clip(moved[:, 2], 1e-3, size[2] - 1e-3) + covered * layer
+    count = round(0.09 * size[0] * size[1] * covered * layer)
+    carbon = rng.uniform(0, 1, (count, 3)) * np.array([size[0], size[1], covered * layer])
+    atoms = Atoms(
+        list(crystal_atoms.symbols) + ["C"] * count, positions=np.concatenate([moved, carbon]),
+        cell=[size[0], size[1], size[2] + covered * layer], pbc=True,
+    )  # fmt: skip
+    atoms.wrap(pbc=(True, True, False))
+    return abtem.Potential(
+        atoms, gpts=gpts, slice_thickness=layer, parametrization="kirkland", projection="infinite", exit_planes=exits
+    )
 
 
 def _inside(angles: np.ndarray, step: np.ndarray, radius: float) -> np.ndarray:
