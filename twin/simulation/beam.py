@@ -9,7 +9,7 @@ from twin.grid import CUTOFF, smooth
 from twin.optics.aberrations import CEOS, NAMES, cartesian, coefficients
 from twin.optics.electrons import wavelength
 from twin.optics.illumination import Illumination
-from twin.optics.probe import check_sampling
+from twin.optics.probe import Edge, check_sampling
 from twin.optics.source import focal_spread
 from twin.optics.transfer import Imaging
 from twin.sample.specimen import probe_diameter
@@ -67,6 +67,11 @@ def grid_of(plan: Simulation, extent: tuple[float, float]) -> tuple[int, int]:
     return ny, nx
 
 
+def edge_of(signal: str) -> Edge:
+    """The aperture's edge of a ``signal``: images are made of products of amplitudes, patterns show the disk itself."""
+    return True if signal == "stem" else "electrons"
+
+
 def illumination_of(plan: Simulation, made: Made, gpts: tuple[int, int]) -> Illumination:
     beam, extent = plan.beam, made.specimen.extent
     given, spread = vector(beam), _spread(beam)
@@ -81,8 +86,7 @@ def illumination_of(plan: Simulation, made: Made, gpts: tuple[int, int]) -> Illu
         )
     _check_room(beam, extent, float(given[0]), made.specimen.thickness)
     try:
-        edge = True if plan.signal == "stem" else "electrons"
-        made_of = Illumination(given, energy, semiangle, edge, spread, beam.source)
+        made_of = Illumination(given, energy, semiangle, edge_of(plan.signal), spread, beam.source)
         for sign in (-1.0, 1.0):
             at = given.copy()
             at[0] += sign * 2.5 * spread
