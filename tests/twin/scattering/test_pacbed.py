@@ -123,11 +123,11 @@ def test_slopes_are_differences_of_patterns():
             shifted.append(patterns.pattern(curves, changed[0], (changed[1], changed[2]), changed[3], changed[4]))
         return tuple((getattr(shifted[0], n) - getattr(shifted[1], n)) / (2.0 * step) for n in ("bragg", "diffuse"))
 
-    for parameter, step in enumerate((0.05, 1e-6, 1e-6, 1e-6)):
+    # shorter steps are lost in the rounding of single precision
+    for parameter, step in enumerate((0.05, 3e-6, 3e-6, 3e-6)):
         bragg, thermal = difference(parameter, step)
-        # the edge's share has a corner at its ends, over which a difference averages
-        assert np.abs(pattern.bragg_slopes[parameter] - bragg).max() < 1e-2 * np.abs(bragg).max()
-        assert np.abs(pattern.diffuse_slopes[parameter] - thermal).max() < 1e-2 * np.abs(thermal).max()
+        assert np.abs(pattern.bragg_slopes[parameter] - bragg).max() < 5e-3 * np.abs(bragg).max()
+        assert np.abs(pattern.diffuse_slopes[parameter] - thermal).max() < 5e-3 * np.abs(thermal).max()
     assert pattern.thermal_slope == pytest.approx(difference(4, 0.01)[0], abs=1e-5 * np.abs(pattern.bragg).max())
 
 
