@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks NAME [--json] [--short | --smoke] [--seeds N] [--jobs N] [--work FOLDER]``: run a benchmark and print its numbers.
+"""``python -m tests.benchmarks NAME [--json] [--short | --smoke] [--seeds N] [--first-seed N] [--kinds A,B] [--jobs N] [--work FOLDER]``: run a benchmark and print its numbers.
 
 A benchmark is a folder beside this file whose module ``bench`` has ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``;
 ``short`` is a `Form`, ``holds`` is None for what has no bar. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not
@@ -16,11 +16,17 @@ from tests.benchmarks._form import Form
 from tests.benchmarks._output import machine, plain_rows, print_table, progress
 
 FOLDER = Path(__file__).parent
+OPTIONS = ("seeds", "first_seed", "kinds", "jobs", "work")
+"""Options that only some benchmarks have."""
 
 
 def names() -> list[str]:
     """The benchmarks there are."""
     return sorted(path.parent.name for path in FOLDER.glob("*/bench.py"))
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
 
 
 def main(arguments: list[str]) -> int:
@@ -34,6 +40,8 @@ def main(arguments: list[str]) -> int:
         "--smoke", action="store_true", help="every part at its smallest, not judged: shows that it runs"
     )
     parser.add_argument("--seeds", type=int, help="how many seeds, where the benchmark has seeds")
+    parser.add_argument("--first-seed", type=int, help="the first of the seeds, where another set may be asked for")
+    parser.add_argument("--kinds", type=_words, help="some kinds of measurement, with commas, where there are several")
     parser.add_argument("--jobs", type=int, help="how many processes at a time, where the benchmark has several")
     parser.add_argument("--work", type=Path, help="folder that keeps what is finished, where the benchmark can go on")
     parsed = parser.parse_args(arguments)
@@ -51,10 +59,13 @@ def main(arguments: list[str]) -> int:
 
     jax.config.update("jax_enable_x64", True)
     cases = importlib.import_module(f"tests.benchmarks.{parsed.name}.bench").cases
-    options = {name: value for name in ("seeds", "jobs", "work") if (value := getattr(parsed, name)) is not None}
+    options = {name: value for name in OPTIONS if (value := getattr(parsed, name)) is not None}
     unknown = options.keys() - inspect.signature(cases).parameters.keys()
     if unknown:
-        print(f"benchmark {parsed.name!r} has no --{', --'.join(sorted(unknown))}; leave it out", file=sys.stderr)
+        print(
+            f"benchmark {parsed.name!r} has no --{', --'.join(sorted(unknown)).replace('_', '-')}; leave it out",
+            file=sys.stderr,
+        )
         return 2
     form = Form.SMOKE if parsed.smoke else Form.SHORT if parsed.short else Form.WHOLE
     rows = plain_rows(cases(short=form, progress=progress, **options), form)

@@ -15,6 +15,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+FIRST, CLEAN_BEFORE = 100, 10
+"""The first seed of the benchmark; the clean seeds below the second one are those of ``ERRORS_BEFORE``."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Sample:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks._case import Case, case
+from tests.benchmarks.spoiled.sample import CLEAN_BEFORE
 from tests.benchmarks.spoiled.trial import module_of
 
 Row = dict[str, Any]
@@ -38,7 +39,7 @@ def _clean(kind: str, rows: list[Row]) -> list[Case]:
         ),
     ]  # fmt: skip
     for name, before in module.ERRORS_BEFORE.items():
-        errors = [row["errors"][name] for row in rows if name in row["errors"] and row["seed"] < 10]
+        errors = [row["errors"][name] for row in rows if name in row["errors"] and row["seed"] < CLEAN_BEFORE]
         ratio = float(np.median(errors)) / before if errors else float("nan")
         result.append(case(f"{kind}, clean: error of {name} over that of 0.1", ratio, "1", "<= 1.15", ratio <= 1.15))
     return result
