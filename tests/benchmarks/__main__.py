@@ -1,4 +1,4 @@
-"""``python -m tests.benchmarks NAME [--json] [--short | --smoke] [--seeds N] [--first-seed N] [--kinds A,B] [--jobs N] [--work FOLDER]``: run a benchmark and print its numbers.
+"""``python -m tests.benchmarks NAME [--json] [--short | --smoke] [options]``: run a benchmark and print its numbers; ``--help`` lists the options.
 
 A benchmark is a folder beside this file whose module ``bench`` has ``cases(short, progress, ...) -> list of {"case", "value", "unit", "bar", "holds"}``;
 ``short`` is a `Form`, ``holds`` is None for what has no bar. ``progress(text, fraction=None)`` is shown on stderr. Exit code: 0 all bars hold, 1 some do not

@@ -1,8 +1,8 @@
 """Benchmark of measurements on spoiled images: how often one is sure and wrong, and how often it still has the answer.
 
-Every kind of measurement, at least twelve spoilings of three strengths each, ten seeds; clean recordings, four times as many and those that version 0.1 was run on;
-and clean ones of which something is stated wrongly. `tests.benchmarks.spoiled.sample` says what a kind gives. The limits of the checks were set on seeds
-below `FIRST`, which is why the numbers are of others.
+Every kind of measurement, at least twelve spoilings of three strengths each, ten seeds; clean recordings, four times as many and those that version 0.1 was
+run on; and clean ones of which something is stated wrongly. `tests.benchmarks.spoiled.sample` says what a kind gives. The limits of the checks were set on
+seeds below `FIRST`, which is why the numbers are of others.
 """
 
 from collections.abc import Callable, Iterator, Sequence
