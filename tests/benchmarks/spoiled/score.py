@@ -1,5 +1,6 @@
 """The numbers of the benchmark of spoiled images, out of the rows of its trials."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,7 +22,8 @@ def score(rows: list[Row], kinds: Sequence[str]) -> list[Case]:
         own = [row for row in rows if row["kind"] == kind]
         result += _clean(kind, [row for row in own if row["spoiling"] is None])
         result += _spoiled(kind, own)
-    return result + _spoiled("all kinds", rows, by_spoiling=False) + _weights(rows)
+        result += _checks(kind, own)
+    return result + _spoiled("all kinds", rows, by_spoiling=False) + _checks("all kinds", rows) + _weights(rows)
 
 
 def _clean(kind: str, rows: list[Row]) -> list[Case]:
@@ -62,18 +64,40 @@ def _spoiled(label: str, rows: list[Row], by_spoiling: bool = True) -> list[Case
     result.append(case(f"{label}: sure and wrong, of {len(spoiled)}", wrong, "1", "<= 0.01", wrong <= 0.01))
     share = right / max(told, 1)
     result.append(case(f"{label}: right, of {told} that a told fit has", share, "1", ">= 0.85", share >= 0.85))
-    stated = [row for row in rows if row["spoiling"] in module_of(row["kind"]).WRONG]
+    stated = [row for row in rows if row["spoiling"] in module_of(row["kind"]).WRONG and _matters(row)]
     noticed = [row for row in stated if row["outcome"] != "determined" or row["disagreements"]]
-    missed = [row for row in stated if row not in noticed and sure_and_wrong(row)]
-    share = len(noticed) / max(len(noticed) + len(missed), 1)
-    bar = f"{label}: wrong statements that are noticed, of {len(noticed) + len(missed)} that matter"
+    share = len(noticed) / max(len(stated), 1)
+    bar = f"{label}: wrong statements that are noticed, of {len(stated)} that matter"
     result.append(case(bar, share, "1", ">= 0.95", share >= 0.95))
+    return result
+
+
+def _checks(label: str, rows: list[Row]) -> list[Case]:
+    """Power of the checks: how many of the answers that are wrong they take back, and how many that are right; and how often each check failed."""
+    kept = [row for row in rows if row["outcome"] == "determined" and row["deviation"] is not None]
+    taken = [row for row in rows if row["withheld"] is not None]
+    wrong = [row for row in taken if row["withheld"] > SURE]
+    right = [row for row in taken if row["withheld"] <= RIGHT]
+    all_wrong = len(wrong) + sum(map(sure_and_wrong, kept))
+    all_right = len(right) + sum(row["deviation"] <= RIGHT for row in kept)
+    result = [
+        case(f"{label}: wrong answers that a check took back, of {all_wrong}", len(wrong) / max(all_wrong, 1), "1", "", None),
+        case(f"{label}: right answers that a check took back, of {all_right}", len(right) / max(all_right, 1), "1", "", None),
+    ]  # fmt: skip
+    for name, count in Counter(name for row in wrong for name in row["failed"]).most_common():
+        result.append(case(f"{label}: wrong answers that {name!r} took back", count, "trials", "", None))
     return result
 
 
 def sure_and_wrong(row: Row) -> bool:
     """Whether it is determined with a principal quantity off by more than `SURE` of its standard errors."""
     return row["outcome"] == "determined" and row["deviation"] is not None and row["deviation"] > SURE
+
+
+def _matters(row: Row) -> bool:
+    """Whether the answer, or what a check took back of it, is wrong, or there is none."""
+    deviation = row["withheld"] if row["withheld"] is not None else row["deviation"]
+    return deviation is None or deviation > SURE
 
 
 def _right(rows: list[Row]) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from reconstruct import measure
 from reconstruct.api.measure import KindName
-from reconstruct.measurement.measurement import Component
+from reconstruct.measurement.measurement import Component, Measurement
 from reconstruct.measurement.recorded.result import RecordedMeasurement
 from tests.benchmarks.spoiled.sample import Sample
 from twin.errors import BadInput
@@ -57,6 +57,8 @@ def attempt(
             "errors": {},
             "covers": {},
             "deviations": {},
+            "failed": [],
+            "withheld": None,
         }
         return {"outcome": "refused", "disagreements": [str(error)], "deviation": None, **nothing}
 
@@ -65,27 +67,39 @@ def scored(
     result: RecordedMeasurement, truth: Mapping[str, float], principal: Mapping[str, float | None]
 ) -> dict[str, Any]:
     """Outcome and disagreements; largest ``deviation`` of the likeliest reading; ``weights`` of the readings, and which are ``right`` (within 4 standard
-    errors in all that is determined); ``errors`` and whether the 90 % interval ``covers`` the truth for each quantity that is determined."""
-    readings = result.readings
+    errors in all that is determined); ``errors`` and whether the 90 % interval ``covers`` the truth for each quantity that is determined; the checks that
+    ``failed``, and the largest deviation of what they took back (``withheld``)."""
+    measured, readings = result.measurement, result.readings
     names = [name for name in principal if name in result.names and name not in result.undetermined]
     row: dict[str, Any] = {"outcome": result.outcome, "disagreements": result.disagreements, "names": names}
     row["weights"] = [reading.weight for reading in readings]
-    deviations = [deviation(reading, result, truth, principal, names) for reading in readings]
+    deviations = [deviation(reading, measured, truth, principal, names) for reading in readings]
     largest = [float(np.abs(values).max(initial=0.0)) for values in deviations]
     row["deviation"] = largest[0] if names else None
     row["deviations"] = dict(zip(names, deviations[0].tolist(), strict=True))
     row["right"] = [value <= 4.0 for value in largest]
     row["errors"] = {name: result.errors[name] for name in names}
     row["covers"] = {
-        name: bool(abs(value) <= Z90) if len(readings) == 1 else bool(result.measurement.covers(name, truth[name]))
+        name: bool(abs(value) <= Z90) if len(readings) == 1 else bool(measured.covers(name, truth[name]))
         for name, value in row["deviations"].items()
     }
+    row["failed"] = [check.name for check in measured.failed_checks]
+    row["withheld"] = _withheld(measured, truth, principal)
     return row
+
+
+def _withheld(measured: Measurement, truth: Mapping[str, float], principal: Mapping[str, float | None]) -> float | None:
+    """Largest deviation of the likeliest reading that a check took back; None where none did or nothing was determined."""
+    before = measured.withheld
+    if before is None:
+        return None
+    names = [name for name in principal if name in before.names and name not in before.undetermined]
+    return float(np.abs(deviation(before.readings[0], before, truth, principal, names)).max()) if names else None
 
 
 def deviation(
     reading: Component,
-    result: RecordedMeasurement,
+    measured: Measurement,
     truth: Mapping[str, float],
     principal: Mapping[str, float | None],
     names: list[str],
@@ -93,7 +107,7 @@ def deviation(
     """(value - truth) / standard error [n] of the quantities ``names``, on the circle where they have a period."""
     values = []
     for name in names:
-        index = result.measurement.index(name)
+        index = measured.index(name)
         difference, period = float(reading.mean[index]) - truth[name], principal[name]
         if period is not None:
             difference = (difference + 0.5 * period) % period - 0.5 * period
