@@ -11,6 +11,7 @@ from tests.benchmarks.spoiled.sample import CLEAN_BEFORE
 from tests.benchmarks.spoiled.trial import module_of
 
 Row = dict[str, Any]
+ANSWERED = ("determined", "several readings")
 SURE, RIGHT = 4.0, 2.5
 """Standard errors: a determined value that is farther off is wrong, one within is right."""
 
@@ -29,7 +30,7 @@ def score(rows: list[Row], kinds: Sequence[str]) -> list[Case]:
 def _clean(kind: str, rows: list[Row]) -> list[Case]:
     """Clean recordings: still determined, coverage, errors against version 0.1."""
     module = module_of(kind)
-    determined = [row for row in rows if row["outcome"] in ("determined", "several readings")]
+    determined = [row for row in rows if row["outcome"] in ANSWERED]
     share = len(determined) / max(len(rows), 1)
     covers = [value for row in determined for value in row["covers"].values()]
     coverage, spread = _share(covers)
@@ -62,10 +63,15 @@ def _spoiled(label: str, rows: list[Row], by_spoiling: bool = True) -> list[Case
     wrong = sum(map(sure_and_wrong, spoiled)) / max(len(spoiled), 1)
     right, told = _right(spoiled)
     result.append(case(f"{label}: sure and wrong, of {len(spoiled)}", wrong, "1", "<= 0.01", wrong <= 0.01))
+    several = [row for row in spoiled if row["outcome"] == "several readings" and row["names"]]
+    none = sum(not any(row["right"]) for row in several)
+    result.append(
+        case(f"{label}: several readings and none of them right, of {len(several)}", none, "trials", "", None)
+    )
     share = right / max(told, 1)
     result.append(case(f"{label}: right, of {told} that a told fit has", share, "1", ">= 0.85", share >= 0.85))
     stated = [row for row in rows if row["spoiling"] in module_of(row["kind"]).WRONG and _matters(row)]
-    noticed = [row for row in stated if row["outcome"] != "determined" or row["disagreements"]]
+    noticed = [row for row in stated if row["outcome"] not in ANSWERED or row["disagreements"]]
     share = len(noticed) / max(len(stated), 1)
     bar = f"{label}: wrong statements that are noticed, of {len(stated)} that matter"
     result.append(case(bar, share, "1", ">= 0.95", share >= 0.95))
@@ -95,9 +101,10 @@ def sure_and_wrong(row: Row) -> bool:
 
 
 def _matters(row: Row) -> bool:
-    """Whether the answer, or what a check took back of it, is wrong, or there is none."""
-    deviation = row["withheld"] if row["withheld"] is not None else row["deviation"]
-    return deviation is None or deviation > SURE
+    """Whether each reading, or what a check took back, is wrong, or there is none."""
+    if row["withheld"] is not None:
+        return row["withheld"] > SURE
+    return not any(row["right"]) or not row["names"]
 
 
 def _right(rows: list[Row]) -> tuple[int, int]:
@@ -105,12 +112,12 @@ def _right(rows: list[Row]) -> tuple[int, int]:
     told = [
         row
         for row in rows
-        if row.get("told_outcome") in ("determined", "several readings") and row["told_deviation"] is not None and row["told_deviation"] <= RIGHT
+        if row.get("told_outcome") in ANSWERED and row["told_deviation"] is not None and row["told_deviation"] <= RIGHT
     ]  # fmt: skip
     right = [
         row
         for row in told
-        if row["outcome"] in ("determined", "several readings") and row["deviation"] is not None and row["deviation"] <= RIGHT
+        if row["outcome"] in ANSWERED and row["deviation"] is not None and row["deviation"] <= RIGHT
     ]  # fmt: skip
     return len(right), len(told)
 
@@ -120,7 +127,7 @@ def _weights(rows: list[Row]) -> list[Case]:
     pairs = [
         (weight, right)
         for row in rows
-        if row["outcome"] in ("determined", "several readings") and row["names"]
+        if row["outcome"] in ANSWERED and row["names"]
         for weight, right in zip(row["weights"], row["right"], strict=True)
     ]
     result = []
