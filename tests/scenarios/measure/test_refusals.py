@@ -108,7 +108,8 @@ def test_what_cannot_be_measured_is_named_with_its_cure(files, capsys, kind, fil
 
 def test_counts_of_which_nothing_is_known_need_a_gain(tmp_path, capsys):
     sides = (SIDE, SIDE, ANGLE, ANGLE)
-    file = stored(tmp_path / "scan.hspy", np.ones((8, 8, 16, 16)), sides, unit="counts")
+    counts = np.broadcast_to(1.0 + np.arange(16.0), (8, 8, 16, 16))
+    file = stored(tmp_path / "scan.hspy", counts, sides, unit="counts")
     assert "--gain, counts per electron" in refused(capsys, "rotation", file)
     assert (
         run(["measure", "rotation", str(file), "--gain", "1"]) == DISAGREES
