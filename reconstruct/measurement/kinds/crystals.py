@@ -52,7 +52,8 @@ def orient_crystal(recording: Recording) -> "Atoms":
         raise from_twin(str(name), error, "Mend the structure, or choose another zone.") from None
     if len(smallest) > MAX_ATOMS:
         width, height = (float(side) for side in np.diag(np.asarray(smallest.cell.array))[:2])
-        problem = f"has no lattice that could be seen along {bracket(along)}: the cell that repeats holds {len(smallest)} atoms in {width:.3g} x {height:.3g} angstrom"
+        size = f"{len(smallest)} atoms in {width:.3g} x {height:.3g} angstrom"
+        problem = f"has no lattice that could be seen along {bracket(along)}: the cell that repeats holds {size}"
         raise BadInput(str(name), problem, f"Choose a zone axis of low indices with {words.label('zone')}.")
     return smallest
 

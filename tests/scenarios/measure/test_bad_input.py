@@ -15,6 +15,7 @@ from reconstruct import measure
 from reconstruct.api.measure import KindName
 from scenarios.cli.main import BAD_INPUT, run
 from tests.scenarios.measured import stored
+from tests.synthetic.disks import pattern
 from twin import Sample
 from twin.errors import BadInput
 
@@ -121,20 +122,26 @@ def test_patterns_of_negative_counts_need_a_dark_level(kind: KindName) -> None:
     assert -60.0 < level < -30.0
 
 
-@pytest.mark.parametrize("kind", KNOWN)
-def test_a_pixel_a_thousand_times_off(kind: KindName) -> None:
-    """Refused, or undetermined with the pixel as reason, where the pixel matters."""
-    side = KNOWN[kind]["pixel"]
-    for factor in (1e3, 1e-3):
-        if kind in ("disk", "rotation") and factor < 1.0 or kind == "haadf" and factor > 1.0:
-            continue  # angles of few microradian are told below; a Gram model takes its time
-        try:
-            result = measure(kind, usual(kind), **(KNOWN[kind] | {"pixel": factor * side}))
-        except BadInput as error:
-            assert "pixel" in error.input + error.problem + error.cure
-        else:
-            assert result.outcome == "undetermined"
-            assert all("pixel" in reason for reason in result.undetermined.values())
+@pytest.mark.parametrize(
+    ("kind", "factor"),
+    [
+        *((kind, 1e3) for kind in ("thon", "disk", "rotation", "pacbed", "film")),
+        *((kind, 1e-3) for kind in ("lattice", "thon", "haadf", "pacbed", "film")),
+    ],
+)
+def test_a_pixel_a_thousand_times_off(kind: KindName, factor: float) -> None:
+    error = refusal(kind, usual(kind), pixel=factor * KNOWN[kind]["pixel"])
+    assert "pixel" in error.input + error.problem + error.cure
+
+
+def test_a_pixel_that_leaves_no_lattice_or_no_lens() -> None:
+    lattice = measure("lattice", usual("lattice"), structure="SrTiO3", pixel=200.0)
+    assert lattice.outcome == "undetermined"
+    assert all("undersampled" in reason and "pixel" in reason for reason in lattice.undetermined.values())
+    disk = measure("disk", pattern(3, crystal=0.0).counts, pixel=1e-6, gain=1.0)
+    assert not disk.agrees
+    assert "beyond what a convergence semi-angle has" in disk.disagreements[0]
+    assert "unit of pixel" in disk.disagreements[0]
 
 
 @pytest.mark.parametrize("kind", ["haadf", "pacbed"])
