@@ -60,7 +60,7 @@ def _values(recording: Recording, kind: DataKind, min_size: int, levels: bool = 
     if data.part is not None:
         recording.add_given("part", "part", str(data.part))
     if data.bin > 1:
-        recording.add_given("recorded pixels along a side", "bin", data.bin, "1")
+        recording.add_given("recorded pixels along a side", "bin", float(data.bin), "1")
     if levels and data.black:
         recording.add_given("counts without a beam", "black", data.black, "count")
     if levels and data.gain is not None:
