@@ -127,7 +127,7 @@ def _converged(path: Path, before: Path, period: float) -> bool:
     """Whether a step changed so little that the next may be the last."""
     moved = float(np.sqrt(((path.displacement - before.displacement) ** 2).sum(axis=1).mean()))
     turned = np.abs((path.trend - before.trend).T.ravel()) / np.sqrt(np.diag(path.covariance))
-    return moved < CONVERGED_PERIODS * period and bool(turned.max() < CONVERGED_STDS)
+    return bool(moved < CONVERGED_PERIODS * period and turned.max() < CONVERGED_STDS)
 
 
 def _pixel_positions(
