@@ -26,7 +26,7 @@ from reconstruct.measurement.projection import Projection
 
 MAX_INDEX, MAX_FOLDED_INDEX = 4, 2
 """Largest index of a reflection that the two strongest spots may be, seen where it is or folded."""
-PRIOR_SPREADS, PRIOR_SKEWS = 3.0, 3.5
+PRIOR_SPREADS, PRIOR_SKEWS = 3.0, 6.0
 """How far from the prior, in its standard deviations of size and of squareness, readings are looked for."""
 MAX_READINGS = 200
 LEAST_SHARE = 0.3
