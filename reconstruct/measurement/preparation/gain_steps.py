@@ -183,7 +183,7 @@ def _step_at(
 def _standing_out(
     lines: _Lines, position: int, positions: list[int], part: tuple[int, int]
 ) -> tuple[float, float] | None:
-    """The step over the mean level and its error, of strips of one width, if it is far larger than at all other positions and most parts of the line tell it."""
+    """The step over the mean level and its error, of strips of one width, if it is far larger than at other positions and most parts of the line tell it."""
     ratio, error = lines.ratio[slice(*part)], lines.error[slice(*part)]
     middle, spread = _weighted_median(ratio, error)
     others = np.isfinite(spread) & (spread > 0.0)
