@@ -17,10 +17,10 @@ KIND = "disk"
 NAMES = ("radius", "centre_x", "centre_y", "ellipse_a", "ellipse_b", "edge", "semiangle", "camera_length")
 UNITS = ("pixel", "pixel", "pixel", "1", "1", "pixel", "radian", "angstrom")
 PRINCIPAL = ("radius", "centre_x", "centre_y")
-MODEL_ERROR = 0.015
-"""Pixels by which places are off that counting and the scatter of sectors do not tell. Another form of the edge and pixels of finite size make 0.001 of it; the rest
-is of crystals whose lines and disks pull many neighbouring sectors: without it deviations of patterns of 10^8 electrons are 1.3 standard errors, with it 0.9
-(root mean square over five quantities and twelve patterns of `tests.synthetic.disks`)."""
+MODEL_ERROR, WIDTH_ERROR = 0.005, 0.01
+"""Pixels by which positions, and the width of the edge, are off that counting and the scatter of sectors do not tell. Another form of the edge and pixels of
+finite size make 0.001 and 0.008 of it (16 patterns without a crystal, 3 10^9 electrons); the rest is of crystals whose lines and disks pull many neighbouring
+sectors: at 10^8 electrons positions are off by up to 0.02 pixels where sectors hardly scatter."""
 MAX_EDGE_ERROR = 0.3
 """Standard error of the edge's width over the width from which it is not determined."""
 MAX_RIVAL = 0.8
@@ -59,7 +59,7 @@ def report(
     whole = np.zeros((8, 8))
     whole[:5, :5] = covariance
     # what moves the edges of sectors also widens them
-    whole[5, 5] = fitted.width[1] ** 2 + fit.scatter**2 + (2.0 * MODEL_ERROR) ** 2
+    whole[5, 5] = fitted.width[1] ** 2 + fit.scatter**2 + WIDTH_ERROR**2
     whole[6:, 6:] = joint[1:, 1:]
     # the rest goes with semi-angle and camera length as it goes with the radius
     whole[6:, :5] = np.outer(joint[1:, 0] / covariance[0, 0], covariance[0])

@@ -1,7 +1,7 @@
 """Steps of gain between the parts of a camera: halves, quadrants and tiles of 256 pixels that are read out by amplifiers of their own, and its borders.
 
 A step stands between two pixels, runs straight along a whole line, and multiplies what is bright and what is dark alike. The specimen's edges are blurred
-over pixels, or cross a line at few places. Steps are looked for in the middle of the frame and at multiples of 256 pixels, and equalised; a border of another
+over pixels, or cross a line at few points. Steps are looked for in the middle of the frame and at multiples of 256 pixels, and equalised; a border of another
 gain, up to some pixels wide, is masked.
 """
 
@@ -68,7 +68,7 @@ def equalise_scan(values: np.ndarray) -> Equalised:
 
 
 def _relative_gain(values: np.ndarray) -> tuple[np.ndarray, tuple[Defect, ...]]:
-    """The gain [ny, nx] of the parts of the camera over their geometric mean, NaN in a border of another gain, and what was found."""
+    """The gain [ny, nx] of the parts of the camera over their geometric mean, NaN in a border of another gain, and the defects."""
     gain, defects = np.ones(values.shape), []
     if min(values.shape) < MIN_SIDE or not np.nansum(values) > 0.0:
         return gain, ()
@@ -77,12 +77,12 @@ def _relative_gain(values: np.ndarray) -> tuple[np.ndarray, tuple[Defect, ...]]:
         logs = np.zeros(turned.shape)
         lines, word = _steps(turned), "column" if across else "row"
         size, blocks = turned.shape[1], len(lines[0].ratio)
-        places = sorted({size // 2, *range(TILE, size - BORDER, TILE)})
-        for place in places:
-            for first, last, (step, error) in _parts(lines, place, places):
+        positions = sorted({size // 2, *range(TILE, size - BORDER, TILE)})
+        for position in positions:
+            for first, last, (step, error) in _parts(lines, position, positions):
                 rows = slice(*(round(end * len(turned) / blocks) for end in (first, last)))
-                logs[rows, place:] += np.log1p(step)
-                where = f"{word} {place}"
+                logs[rows, position:] += np.log1p(step)
+                where = f"{word} {position}"
                 if last - first < blocks:
                     where += f", {'rows' if across else 'columns'} {rows.start} to {rows.stop - 1}"
                 words = f"a gain step of {100 * step:+.2g} ± {100 * error:.1g} % at {where}"
@@ -145,30 +145,32 @@ def _weighted_median(ratio: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, 
     return np.where(there, middle, 0.0), spread
 
 
-def _parts(lines: tuple[_Lines, ...], place: int, places: list[int]) -> list[tuple[int, int, tuple[float, float]]]:
-    """The step at ``place``: (first block, last, (step, error)) of the whole line, or of its halves where these differ; empty for none."""
+def _parts(
+    lines: tuple[_Lines, ...], position: int, positions: list[int]
+) -> list[tuple[int, int, tuple[float, float]]]:
+    """The step at ``position``: (first block, last, (step, error)) of the whole line, or of its halves where these differ; empty for none."""
     blocks = len(lines[0].ratio)
     halves = ((0, blocks // 2), (blocks // 2, blocks))
-    found = [(*half, step) for half in halves if (step := _step_at(lines, place, places, half)) is not None]
-    whole = _step_at(lines, place, places, (0, blocks))
+    steps = [(*half, step) for half in halves if (step := _step_at(lines, position, positions, half)) is not None]
+    whole = _step_at(lines, position, positions, (0, blocks))
     if whole is None:
-        return found
-    if len(found) == 2 and abs(found[0][2][0] - found[1][2][0]) > 4.0 * np.hypot(found[0][2][1], found[1][2][1]):
-        return found
+        return steps
+    if len(steps) == 2 and abs(steps[0][2][0] - steps[1][2][0]) > 4.0 * np.hypot(steps[0][2][1], steps[1][2][1]):
+        return steps
     return [(0, blocks, whole)]
 
 
 def _step_at(
-    lines: tuple[_Lines, ...], place: int, places: list[int], part: tuple[int, int]
+    lines: tuple[_Lines, ...], position: int, positions: list[int], part: tuple[int, int]
 ) -> tuple[float, float] | None:
-    """The relative step and its error at ``place`` in a ``part`` of the blocks, where it stands out in strips of any width and in the two pixels beside
+    """The relative step and its error at ``position`` in a ``part`` of the blocks, where it stands out in strips of any width and in the two pixels beside
     it; None otherwise."""
     local = lines[0]
     middle, spread = _weighted_median(local.ratio[slice(*part)], local.error[slice(*part)])
-    here, error = float(middle[place]), float(spread[place])
+    here, error = float(middle[position]), float(spread[position])
     if not abs(here) > LOCAL_SIGNIFICANCE * error:
         return None
-    steps = [step for each in lines if (step := _standing_out(each, place, places, part)) is not None]
+    steps = [step for each in lines if (step := _standing_out(each, position, positions, part)) is not None]
     if not steps:
         return None
     step, spread_of_step = min(steps, key=lambda pair: pair[1])
@@ -178,57 +180,59 @@ def _step_at(
     return step / (1.0 - 0.5 * step), spread_of_step
 
 
-def _standing_out(lines: _Lines, place: int, places: list[int], part: tuple[int, int]) -> tuple[float, float] | None:
-    """The step over the mean level and its error, of strips of one width, if it is far larger than at all other places and told by most parts of the line."""
+def _standing_out(
+    lines: _Lines, position: int, positions: list[int], part: tuple[int, int]
+) -> tuple[float, float] | None:
+    """The step over the mean level and its error, of strips of one width, if it is far larger than at other positions and most parts of the line tell it."""
     ratio, error = lines.ratio[slice(*part)], lines.error[slice(*part)]
     middle, spread = _weighted_median(ratio, error)
     others = np.isfinite(spread) & (spread > 0.0)
-    for candidate in places:
+    for candidate in positions:
         others[max(candidate - 3 * lines.width, 0) : candidate + 3 * lines.width + 1] = False
-    if others.sum() < 16 or not np.isfinite(spread[place]):
+    if others.sum() < 16 or not np.isfinite(spread[position]):
         return None
-    step, null = float(middle[place]), np.abs(middle[others])
-    beside = np.abs(middle[max(place - lines.width, 0) : place + lines.width + 1])
+    step, null = float(middle[position]), np.abs(middle[others])
+    beside = np.abs(middle[max(position - lines.width, 0) : position + lines.width + 1])
     if abs(step) < float(beside.max()):
         return None
     largest = float((null / spread[others]).max())
     if not MIN_STEP < abs(step) < MAX_STEP or abs(step) < max(MIN_SIGNIFICANCE, LARGEST_FACTOR * largest) * float(
-        spread[place]
+        spread[position]
     ):
         return None
     well_known = spread[others] <= 2.0 * float(np.median(spread[others]))
     usual = NULL_FACTOR * float(np.quantile(null, NULL_QUANTILE))
     if abs(step) < max(usual, LARGEST_FACTOR * float(null[well_known].max(initial=0.0))):
         return None
-    here, errors = ratio[:, place], error[:, place]
+    here, errors = ratio[:, position], error[:, position]
     weight = _weights(errors[:, None])[:, 0]
     agreeing = np.abs(here - step) < 0.5 * abs(step) + 3.0 * np.where(weight > 0.0, errors, 0.0)
     telling = (weight > 0.0) & (2.0 * errors < abs(step))
     if weight[agreeing].sum() < MIN_AGREEING * weight.sum() or telling.mean() < MIN_TELLING:
         return None
-    return step, float(spread[place])
+    return step, float(spread[position])
 
 
 def _borders(values: np.ndarray) -> list[tuple[np.ndarray, str]]:
     """Borders of another gain: (pixels, words)."""
-    found = []
+    borders = []
     for axis, word in ((1, "column"), (0, "row")):
         lines, size = _steps(values if axis == 1 else values.T), values.shape[axis]
         if size < 4 * BORDER:
             continue
         near = [*range(2, BORDER), *range(size - BORDER, size - 1)]
-        for side, places in (("low", range(2, BORDER)), ("high", range(size - BORDER, size - 1))):
+        for side, positions in (("low", range(2, BORDER)), ("high", range(size - BORDER, size - 1))):
             steps = {
-                place: step
-                for place in places
-                if (step := _step_at(lines, place, near, (0, len(lines[0].ratio)))) is not None
+                position: step
+                for position in positions
+                if (step := _step_at(lines, position, near, (0, len(lines[0].ratio)))) is not None
             }
             if not steps:
                 continue
-            place = max(steps, key=lambda at: abs(steps[at][0]) / steps[at][1])
-            edge = slice(0, place) if side == "low" else slice(place, size)
+            position = max(steps, key=lambda at: abs(steps[at][0]) / steps[at][1])
+            edge = slice(0, position) if side == "low" else slice(position, size)
             part = np.zeros(values.shape, bool)
             part[(slice(None), edge) if axis == 1 else (edge, slice(None))] = True
             first, last = edge.start, edge.stop - 1
-            found.append((part & np.isfinite(values), f"a border of another gain: {word}s {first} to {last}"))
-    return found
+            borders.append((part & np.isfinite(values), f"a border of another gain: {word}s {first} to {last}"))
+    return borders

@@ -51,7 +51,7 @@ def preparation_of(name: str, signal: Signal, inputs: Inputs, scan: bool) -> Pre
     gain = None if data.gain is None else inputs.positive("gain")
     frame = _frame(name, signal, inputs, scan)
     part = (slice(*rows) if rows else slice(None), slice(*columns) if columns else slice(None))
-    references = {each: _reference(each, inputs, part, (height, width)) for each in REFERENCES}
+    mask, dark, flat = (_reference(each, inputs, part, (height, width)) for each in REFERENCES)
     return Preparation(
         frame=frame,
         rows=rows,
@@ -59,7 +59,9 @@ def preparation_of(name: str, signal: Signal, inputs: Inputs, scan: bool) -> Pre
         black=black,
         gain=gain,
         bin=data.bin,
-        **references,
+        mask=mask,
+        dark=dark,
+        flat=flat,
         find=not data.all_pixels,
     )
 

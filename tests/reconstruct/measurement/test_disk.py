@@ -225,3 +225,13 @@ def test_the_profile_of_a_moved_edge_is_its_mean_over_the_motion():
     )
     longer = edge_profile(offset, 0.7, math.sqrt(16.0 + 12.0 * step))[0]
     np.testing.assert_allclose(change, (longer - share) / step, atol=1e-3)
+
+
+def test_what_is_left_with_countless_electrons():
+    """Form of the edge and size of the pixels: thousandths of a pixel, and the errors are not much larger."""
+    drawn = pattern(52, crystal=0.0, electrons=3e9, pixels=96)
+    result = measure_disk(drawn.counts, 1.0)
+    for name, truth in zip(("radius", "centre_x", "centre_y"), drawn.truth, strict=False):
+        value, error = result.value(name)
+        assert abs(value - truth) < 0.004
+        assert error < 0.008

@@ -165,7 +165,7 @@ def test_structures_without_a_lattice_in_the_projection(kind: KindName) -> None:
     assert "low indices" in error.cure
     box = Sample.from_atoms(Atoms("Au", positions=[[100.0, 100.0, 2.0]], cell=[200.0, 200.0, 4.0], pbc=True), "box")
     if kind == "lattice":
-        result = measure(kind, usual(kind), **(KNOWN[kind] | {"structure": box}))
+        result = measure(kind, usual(kind), structure=box, pixel=0.2)
         assert result.outcome == "undetermined"
         assert all("periods of the lattice, of which at least 3" in reason for reason in result.undetermined.values())
     else:
