@@ -225,8 +225,8 @@ def test_progress_is_told_from_the_start():
 
 
 def test_reflections_that_are_seen_at_one_place_share_it():
-    lattice = np.array([[0.42, 0.07], [0.07, 0.42]])
-    reflections, of_place, places = seen_places(lattice, 1.2, (128, 128))
+    lattice = np.array([[0.49, 0.0], [0.0, 0.42]])
+    reflections, of_place, places = seen_places(lattice, 1.6, (128, 128))
     assert len(of_place) == len(reflections) > len(places)
     seen = reflections @ lattice
     apart = np.stack([seen - places[of_place], seen + places[of_place]])
