@@ -9,6 +9,7 @@ from reconstruct.measurement.lattice.checks import block_amplitudes, block_check
 from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown
 from reconstruct.measurement.lattice.estimator import measure_lattice
 from reconstruct.measurement.lattice.fit import fit_lattice
+from reconstruct.measurement.lattice.indexing import seen_places
 from reconstruct.measurement.lattice.region import lattice_region
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
@@ -221,3 +222,26 @@ def test_progress_is_told_from_the_start():
     assert shares[0] == 0.0
     assert 3 <= len(shares) <= 5
     assert told[-1] == ("learning what the scan's distortion leaves open", None)
+
+
+def test_reflections_that_are_seen_at_one_place_share_it():
+    lattice = np.array([[0.49, 0.0], [0.0, 0.42]])
+    reflections, of_place, places = seen_places(lattice, 1.6, (128, 128))
+    assert len(of_place) == len(reflections) > len(places)
+    seen = reflections @ lattice
+    apart = np.stack([seen - places[of_place], seen + places[of_place]])
+    bins = 128.0 * np.linalg.norm(apart - np.round(apart), axis=-1)
+    assert bins.min(axis=0).max() <= 3.0
+
+
+def test_an_undersampled_lattice_does_not_count_a_spot_twice():
+    """Silicon along [110] at 2.3 pixels a period: a folded reading puts two reflections at each of the strongest spots."""
+    silicon = Projection((3.84, 0.0), (0.0, 5.43), ((0.0, 0.0), (0.0, 0.25), (0.5, 0.5), (0.5, 0.75)), (1.0,) * 4)
+    pixel_x, pixel_y, shear, angle = 1.3672, 1.3919, 0.036, -2.3733
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    y, x = np.mgrid[:128, :128] - 64.0
+    map_ = turn @ np.array([[pixel_x, shear * pixel_y], [0.0, pixel_y]])
+    image = np.random.default_rng(0).poisson(60.0 * columns_at(np.stack([x, y], axis=-1) @ map_.T, silicon))
+    result = measure_lattice(image.astype(float), silicon, 1.404)
+    assert result.outcome == "determined"
+    assert off(result, pixel_x=pixel_x, pixel_y=pixel_y, shear=shear) < 4.0
