@@ -52,6 +52,7 @@ class Measurement:
     ``checks`` test the fit against the data; where one fails `withhold` takes the quantities back. ``defects`` were found in the data and masked or fitted.
     ``contradictions``: sentences about what was stated and the data contradict. ``principal``: the quantities that such an image is recorded for (empty: all).
     ``periods``: of quantities that lie on a circle, such as angles, after how much they are the same again.
+    ``withheld``: the measurement that a failed check took back, for the study of the checks; nothing else may use it.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Measurement:
     contradictions: tuple[str, ...] = ()
     principal: tuple[str, ...] = ()
     periods: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    withheld: "Measurement | None" = None
 
     def __post_init__(self):
         p = len(self.names)
@@ -213,7 +215,10 @@ def withhold(measurement: Measurement, prior: Component) -> Measurement:
         return measurement
     undetermined = dict.fromkeys(measurement.names, f"{NO_FIT}: {failed[0].finding}")
     return dataclasses.replace(
-        measurement, components=(dataclasses.replace(prior, weight=1.0),), undetermined=undetermined
+        measurement,
+        components=(dataclasses.replace(prior, weight=1.0),),
+        undetermined=undetermined,
+        withheld=measurement,
     )
 
 
@@ -239,4 +244,5 @@ def select_quantities(measurement: Measurement, names: dict[str, tuple[str, str,
         periods={
             names[name][0]: period * names[name][2] for name, period in measurement.periods.items() if name in names
         },
+        withheld=None if measurement.withheld is None else select_quantities(measurement.withheld, names),
     )

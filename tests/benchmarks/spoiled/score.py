@@ -1,5 +1,6 @@
 """The numbers of the benchmark of spoiled images, out of the rows of its trials."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.benchmarks.spoiled.sample import CLEAN_BEFORE
 from tests.benchmarks.spoiled.trial import module_of
 
 Row = dict[str, Any]
+ANSWERED = ("determined", "several readings")
 SURE, RIGHT = 4.0, 2.5
 """Standard errors: a determined value that is farther off is wrong, one within is right."""
 
@@ -21,13 +23,14 @@ def score(rows: list[Row], kinds: Sequence[str]) -> list[Case]:
         own = [row for row in rows if row["kind"] == kind]
         result += _clean(kind, [row for row in own if row["spoiling"] is None])
         result += _spoiled(kind, own)
-    return result + _spoiled("all kinds", rows, by_spoiling=False) + _weights(rows)
+        result += _checks(kind, own)
+    return result + _spoiled("all kinds", rows, by_spoiling=False) + _checks("all kinds", rows) + _weights(rows)
 
 
 def _clean(kind: str, rows: list[Row]) -> list[Case]:
     """Clean recordings: still determined, coverage, errors against version 0.1."""
     module = module_of(kind)
-    determined = [row for row in rows if row["outcome"] in ("determined", "several readings")]
+    determined = [row for row in rows if row["outcome"] in ANSWERED]
     share = len(determined) / max(len(rows), 1)
     covers = [value for row in determined for value in row["covers"].values()]
     coverage, spread = _share(covers)
@@ -60,14 +63,35 @@ def _spoiled(label: str, rows: list[Row], by_spoiling: bool = True) -> list[Case
     wrong = sum(map(sure_and_wrong, spoiled)) / max(len(spoiled), 1)
     right, told = _right(spoiled)
     result.append(case(f"{label}: sure and wrong, of {len(spoiled)}", wrong, "1", "<= 0.01", wrong <= 0.01))
+    several = [row for row in spoiled if row["outcome"] == "several readings" and row["names"]]
+    none = sum(not any(row["right"]) for row in several)
+    result.append(
+        case(f"{label}: several readings and none of them right, of {len(several)}", none, "trials", "", None)
+    )
     share = right / max(told, 1)
     result.append(case(f"{label}: right, of {told} that a told fit has", share, "1", ">= 0.85", share >= 0.85))
-    stated = [row for row in rows if row["spoiling"] in module_of(row["kind"]).WRONG]
-    noticed = [row for row in stated if row["outcome"] != "determined" or row["disagreements"]]
-    missed = [row for row in stated if row not in noticed and sure_and_wrong(row)]
-    share = len(noticed) / max(len(noticed) + len(missed), 1)
-    bar = f"{label}: wrong statements that are noticed, of {len(noticed) + len(missed)} that matter"
+    stated = [row for row in rows if row["spoiling"] in module_of(row["kind"]).WRONG and _matters(row)]
+    noticed = [row for row in stated if row["outcome"] not in ANSWERED or row["disagreements"]]
+    share = len(noticed) / max(len(stated), 1)
+    bar = f"{label}: wrong statements that are noticed, of {len(stated)} that matter"
     result.append(case(bar, share, "1", ">= 0.95", share >= 0.95))
+    return result
+
+
+def _checks(label: str, rows: list[Row]) -> list[Case]:
+    """Power of the checks: how many of the answers that are wrong they take back, and how many that are right; and how often each check failed."""
+    kept = [row for row in rows if row["outcome"] == "determined" and row["deviation"] is not None]
+    taken = [row for row in rows if row["withheld"] is not None]
+    wrong = [row for row in taken if row["withheld"] > SURE]
+    right = [row for row in taken if row["withheld"] <= RIGHT]
+    all_wrong = len(wrong) + sum(map(sure_and_wrong, kept))
+    all_right = len(right) + sum(row["deviation"] <= RIGHT for row in kept)
+    result = [
+        case(f"{label}: wrong answers that a check took back, of {all_wrong}", len(wrong) / max(all_wrong, 1), "1", "", None),
+        case(f"{label}: right answers that a check took back, of {all_right}", len(right) / max(all_right, 1), "1", "", None),
+    ]  # fmt: skip
+    for name, count in Counter(name for row in wrong for name in row["failed"]).most_common():
+        result.append(case(f"{label}: wrong answers that {name!r} took back", count, "trials", "", None))
     return result
 
 
@@ -76,17 +100,24 @@ def sure_and_wrong(row: Row) -> bool:
     return row["outcome"] == "determined" and row["deviation"] is not None and row["deviation"] > SURE
 
 
+def _matters(row: Row) -> bool:
+    """Whether each reading, or what a check took back, is wrong, or there is none."""
+    if row["withheld"] is not None:
+        return row["withheld"] > SURE
+    return not any(row["right"]) or not row["names"]
+
+
 def _right(rows: list[Row]) -> tuple[int, int]:
     """How many are right, of those that a told fit has within `RIGHT`. One of several readings counts where it is the likeliest."""
     told = [
         row
         for row in rows
-        if row.get("told_outcome") in ("determined", "several readings") and row["told_deviation"] is not None and row["told_deviation"] <= RIGHT
+        if row.get("told_outcome") in ANSWERED and row["told_deviation"] is not None and row["told_deviation"] <= RIGHT
     ]  # fmt: skip
     right = [
         row
         for row in told
-        if row["outcome"] in ("determined", "several readings") and row["deviation"] is not None and row["deviation"] <= RIGHT
+        if row["outcome"] in ANSWERED and row["deviation"] is not None and row["deviation"] <= RIGHT
     ]  # fmt: skip
     return len(right), len(told)
 
@@ -96,7 +127,7 @@ def _weights(rows: list[Row]) -> list[Case]:
     pairs = [
         (weight, right)
         for row in rows
-        if row["outcome"] in ("determined", "several readings") and row["names"]
+        if row["outcome"] in ANSWERED and row["names"]
         for weight, right in zip(row["weights"], row["right"], strict=True)
     ]
     result = []
