@@ -225,7 +225,9 @@ def test_progress_is_told_from_the_start():
 
 def test_spots_of_few_periods_are_those_of_one_cell():
     # of a strongly astigmatic probe: all of them are within 2.5 bins of reflections of other, smaller cells, too
-    spots_at = [(10.23, 0.56, 1.48), (5.41, 5.52, 1.37), (9.42, 11.1, 1.03), (5.12, 0.32, 0.99), (9.95, 5.96, 0.96), (14.92, 6.05, 0.73), (-0.42, 5.21, 0.56)]  # fmt: skip
+    spots_at = [
+        (10.23, 0.56, 1.48), (5.41, 5.52, 1.37), (9.42, 11.1, 1.03), (5.12, 0.32, 0.99), (9.95, 5.96, 0.96), (14.92, 6.05, 0.73), (-0.42, 5.21, 0.56),
+    ]  # fmt: skip
     y, x = np.mgrid[:64, :64] / 64.0
     waves = sum(size * np.cos(2.0 * np.pi * (u * x + v * y) + u) for u, v, size in spots_at)
     image = 20.0 + np.asarray(waves) + 0.3 * np.random.default_rng(0).standard_normal((64, 64))
