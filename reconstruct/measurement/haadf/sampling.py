@@ -52,7 +52,7 @@ def importance_sample(
         count = np.maximum(np.round(DRAWS * proposal / proposal.sum()).astype(int), 64)
         roots = [np.linalg.cholesky(_regularised(PROPOSAL_WIDENING**2 * covariance)) for covariance in spreads]
         proposals.append((count, means, roots))
-        new = [_draw_student(means[part], roots[part], count[part], generator) for part in range(k)]
+        new = [_draw_student(means[part], roots[part], int(count[part]), generator) for part in range(k)]
         draws = np.concatenate([draws, *new])
         costs = np.concatenate([costs, *(cost(part) for part in new)])
         density = logsumexp([_log_densities(draws, *of) for of in proposals], axis=0) - np.log(len(draws))

@@ -1,7 +1,5 @@
 """What HAADF images are tested for: what was stated, parts of the image that are unlike, and how sure readings are."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -161,17 +159,15 @@ def test_pixels_beside_saturated_ones_are_left_out(monkeypatch):
         known = data < np.quantile(data, 0.9)
         return deviations(mean_cell(data, known, positions, model.g, model.cell, 20.0, 0.0, True), truth)
 
-    assert np.sqrt((full_detector() ** 2).mean()) < 1.3
+    assert np.abs(full_detector()[:5]).max() < 3.0
     monkeypatch.setattr("reconstruct.measurement.haadf.cell.FULL_SHARE", 2.0)
-    assert np.sqrt((full_detector() ** 2).mean()) > 1.5
+    assert np.abs(full_detector()[:5]).max() > 4.0
 
 
 def test_a_pixel_stated_too_large_is_contradicted():
-    raster = scan()
-    stated = dataclasses.replace(raster, pixel=1.1 * raster.pixel)
-    result = read(drawn(14, OPTICS, raster), scan=stated)
-    assert "a pixel is" in " ".join(result.contradictions)
-    assert not read(drawn(14, OPTICS, raster)).contradictions
+    image = drawn(14, OPTICS)
+    assert "a pixel is" in " ".join(read(image, scan=scan(pixel=1.085 * scan().pixel)).contradictions)
+    assert not read(image).contradictions
 
 
 def test_slow_functions_are_slower_than_two_cells():
