@@ -55,8 +55,8 @@ def importance_sample(
         new = [_draw_student(means[part], roots[part], int(count[part]), generator) for part in range(k)]
         draws = np.concatenate([draws, *new])
         costs = np.concatenate([costs, *(cost(part) for part in new)])
-        density = logsumexp([_log_densities(draws, *of) for of in proposals], axis=0) - np.log(len(draws))
-        total = logsumexp(density, axis=0)
+        density = np.logaddexp.reduce([_log_densities(draws, *of) for of in proposals], axis=0) - np.log(len(draws))
+        total = np.logaddexp.reduce(density, axis=0)
         log_weights = -costs - total
         log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
         importance = np.exp(log_weights - logsumexp(log_weights))
