@@ -12,6 +12,8 @@ from twin.records import Axis, Kind, Signal, axis_of, flatten, numbered, own_cla
 
 DATA = "data"
 """Name of the variable of a Dataset of `twin.simulate`."""
+MAX_BYTES = 2 * 1024**3
+"""Size of data that are read into memory as a whole, as of files."""
 
 
 def signal_of(data: Any, name: str = "data") -> Signal:
@@ -35,15 +37,28 @@ def signal_of(data: Any, name: str = "data") -> Signal:
 
 
 def _array(data: Any, name: str) -> np.ndarray:
+    if not isinstance(data, np.ndarray):
+        _check_size(data, name)
     try:
         values = np.asarray(data)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RuntimeError):  # of sparse arrays a RuntimeError
         values = np.asarray(None)
     if values.dtype.kind not in "iufcb" or values.ndim < 2 or values.size == 0:
-        shape = f"has shape {values.shape}" if values.dtype.kind in "iufcb" else f"is a {type(data).__name__}"
+        shape = f"has shape {values.shape}"
+        if values.dtype.kind not in "iufcb":
+            shape = f"holds values of type {values.dtype}" if values.ndim else f"is a {type(data).__name__}"
         cure = "Give an array [rows, columns] or a stack of them, a Dataset of twin.simulate, or a Signal that was read from a file."
         raise BadInput(name, f"{shape}, which is no image, pattern or scan", cure)
     return values
+
+
+def _check_size(data: Any, name: str) -> None:
+    """BadInput for arrays of other libraries that would be read or copied into memory, and are too large for it."""
+    size = getattr(data, "nbytes", 0)
+    there = getattr(getattr(data, "variable", None), "_in_memory", False)  # of an xarray DataArray
+    if isinstance(size, int) and size > MAX_BYTES and not there:
+        problem = f"is a {type(data).__name__} of {size} bytes, more than the {MAX_BYTES} that are read into memory"
+        raise BadInput(name, problem, "Give the part that is measured, sums of pixels or of frames, or a NumPy array.")
 
 
 def _kind(values: np.ndarray) -> Kind:
@@ -59,7 +74,7 @@ def _provenance(attributes: Mapping[Any, Any]) -> Mapping[str, Any]:
 
 
 def _of_coordinates(array: Any, provenance: Mapping[str, Any], name: str) -> Signal:
-    values = _array(array.values, name)
+    values = _array(array, name)
     axes = tuple(
         _axis(array, str(dimension), size, name) for dimension, size in zip(array.dims, values.shape, strict=True)
     )

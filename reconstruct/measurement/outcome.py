@@ -37,9 +37,10 @@ class FitCheck:
 @dataclasses.dataclass(frozen=True)
 class Defect:
     """Something in the data that is not of the specimen: its ``kind`` ("hot pixels", "ring", "descan"), how many pixels, rows or the like it has (``count``;
-    None where it is not counted), whether it was "masked" or "fitted" (``treatment``), and a ``description`` in few words, numbers in units for people."""
+    None where it is not counted), whether it was "masked", "fitted" or "equalised" (``treatment``), and a ``description`` in few words, numbers in units for
+    people."""
 
     kind: str
     count: int | None
-    treatment: Literal["masked", "fitted"]
+    treatment: Literal["masked", "fitted", "equalised"]
     description: str

@@ -51,7 +51,7 @@ class Projection:
         positions, weights = np.array(self.columns) % 1.0, np.array(self.weights)
         translations = [
             translation
-            for translation in (positions - positions[0])
+            for translation in _candidates(positions, weights)
             if _is_translation(positions, weights, translation)
         ]
         shifts = np.array([(i, j) for i in range(-2, 3) for j in range(-2, 3)])
@@ -114,16 +114,18 @@ def project(atoms: Any, tolerance: float = 0.05) -> Projection:
     if np.abs(cell[:2, 2]).max() > 1e-3 or np.abs(cell[2, :2]).max() > 1e-3:
         raise ValueError(f"the cell {cell.round(3).tolist()} has no c along the beam; orient it with c along z")
     across = cell[:2, :2]
-    positions: list[np.ndarray] = []
-    weights: list[float] = []
+    places = np.asarray(atoms.get_scaled_positions()[:, :2], float)
     shares = getattr(atoms, "arrays", {}).get("occupancy", np.ones(len(atoms.numbers)))
-    for number, share, position in zip(atoms.numbers, shares, atoms.get_scaled_positions()[:, :2], strict=True):
-        distances = [np.linalg.norm(((position - other + 0.5) % 1.0 - 0.5) @ across) for other in positions]
-        if distances and min(distances) < tolerance:
+    first: list[int] = []
+    weights: list[float] = []
+    for index, (number, share) in enumerate(zip(atoms.numbers, shares, strict=True)):
+        distances = np.linalg.norm(((places[index] - places[first] + 0.5) % 1.0 - 0.5) @ across, axis=1)
+        if len(first) and distances.min() < tolerance:
             weights[int(np.argmin(distances))] += float(share) * float(number) ** CONTRAST_EXPONENT
         else:
-            positions.append(position)
+            first.append(index)
             weights.append(float(share) * float(number) ** CONTRAST_EXPONENT)
+    positions = places[first]
     return Projection(
         (float(across[0, 0]), float(across[0, 1])),
         (float(across[1, 0]), float(across[1, 1])),
@@ -136,13 +138,17 @@ def _equal_positions(first: np.ndarray, second: np.ndarray) -> bool:
     return bool(np.abs((first - second + 0.5) % 1.0 - 0.5).max() < 1e3 * TOLERANCE)
 
 
+def _candidates(positions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Translations that may give the same crystal: between columns of the weight that fewest have."""
+    alike = np.abs(weights[:, None] - weights[None]) < 1e3 * TOLERANCE * weights.max()
+    same = np.flatnonzero(alike[int(np.argmin(alike.sum(axis=1)))])
+    return positions[same] - positions[same[0]]
+
+
 def _is_translation(positions: np.ndarray, weights: np.ndarray, translation: np.ndarray) -> bool:
     """Whether moving every column by ``translation`` gives the same crystal."""
-    return all(
-        any(
-            _equal_positions(position + translation, other)
-            and abs(weight - other_weight) < 1e3 * TOLERANCE * weights.max()
-            for other, other_weight in zip(positions, weights, strict=True)
-        )
-        for position, weight in zip(positions, weights, strict=True)
-    )
+    for position, weight in zip(positions, weights, strict=True):
+        apart = np.abs((position + translation - positions + 0.5) % 1.0 - 0.5).max(axis=1)
+        if not ((apart < 1e3 * TOLERANCE) & (np.abs(weight - weights) < 1e3 * TOLERANCE * weights.max())).any():
+            return False
+    return True

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from instrument.readers import read_vendor
-from reconstruct.measurement.preparation.prepare import shape_text
+from reconstruct.measurement.preparation.checks import shape_text
 from reconstruct.measurement.recorded.inputs import Inputs
 from reconstruct.measurement.recorded.recording import Recording, recording_of
 from scenarios.io.errors import BadInput

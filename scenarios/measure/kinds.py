@@ -26,7 +26,7 @@ class LatticeOptions(Crystal, ImagePixel, Data):
     """Of an image of a known crystal."""
 
     pixel_error: Annotated[float, number("--pixel-error-percent", "How well the pixel is known, rms.")] = 10.0
-    skew: Annotated[float, number("--skew-percent", "How far from square pixels may be, rms.")] = 5.0
+    skew: Annotated[float, number("--skew-percent", "How far from square pixels may be, rms.")] = 3.0
     mains: Annotated[float | None, option("--mains-hz", "50 or 60, of scans whose lines wait for the mains.")] = None
 
 

@@ -18,7 +18,9 @@ NAMES = ("radius", "centre_x", "centre_y", "ellipse_a", "ellipse_b", "edge", "se
 UNITS = ("pixel", "pixel", "pixel", "1", "1", "pixel", "radian", "angstrom")
 PRINCIPAL = ("radius", "centre_x", "centre_y")
 MODEL_ERROR = 0.015
-"""Pixels that places are off because real edges are no error functions and pixels no points."""
+"""Pixels by which places are off that counting and the scatter of sectors do not tell. Another form of the edge and pixels of finite size make 0.001 of it; the rest
+is of crystals whose lines and disks pull many neighbouring sectors: without it deviations of patterns of 10^8 electrons are 1.3 standard errors, with it 0.9
+(root mean square over five quantities and twelve patterns of `tests.synthetic.disks`)."""
 MAX_EDGE_ERROR = 0.3
 """Standard error of the edge's width over the width from which it is not determined."""
 MAX_RIVAL = 0.8

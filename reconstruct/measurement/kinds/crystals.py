@@ -14,6 +14,10 @@ from twin.simulation.specimen import structure_named
 if TYPE_CHECKING:
     from ase import Atoms
 
+LEAST_ENERGY = 20e3
+"""eV of the electrons that multislice holds for."""
+MAX_ATOMS = 2000
+"""Atoms of the cell that repeats along a zone axis, at most."""
 TOLERANCE = 1e-3
 """Shares of a period by which columns may stand off a symmetric place."""
 
@@ -43,9 +47,25 @@ def orient_crystal(recording: Recording) -> "Atoms":
         x_source = words.source("x") if x is not None else source
         recording.add_setting("x axis of the crystal", bracket(cell.directions[0]), "", x_source)
         # the same orientation in the smallest cell: a larger one repeats, and its positions would be distinct
-        return zone_axis(structure.atoms, along, right or cell.directions[0]).atoms
+        smallest = zone_axis(structure.atoms, along, right or cell.directions[0]).atoms
     except ValueError as error:
         raise from_twin(str(name), error, "Mend the structure, or choose another zone.") from None
+    if len(smallest) > MAX_ATOMS:
+        width, height = (float(side) for side in np.diag(np.asarray(smallest.cell.array))[:2])
+        size = f"{len(smallest)} atoms in {width:.3g} x {height:.3g} angstrom"
+        problem = f"has no lattice that could be seen along {bracket(along)}: the cell that repeats holds {size}"
+        raise BadInput(str(name), problem, f"Choose a zone axis of low indices with {words.label('zone')}.")
+    return smallest
+
+
+def multislice_energy(recording: Recording) -> float:
+    """The energy of the electrons in eV, of a recording that multislice is compared with; BadInput for slower ones."""
+    energy = recording.beam_energy()
+    if energy < LEAST_ENERGY:
+        problem = f"{1e-3 * energy:g} keV: electrons so slow are scattered by large angles and backwards, which multislice does not hold"
+        label = recording.inputs.words.label("energy")
+        raise BadInput(label, problem, f"Give at least {1e-3 * LEAST_ENERGY:g} keV.")
+    return energy
 
 
 def _direction(recording: Recording, name: str, value: Any) -> tuple[int, int, int]:

@@ -26,6 +26,8 @@ DEFAULT_ERRORS = dict(
 """How far off a corrected probe may be before it is measured, rms in angstrom."""
 
 
+MIN_SHOWN = 0.25
+"""Share of the semi-angle that a camera shows to either side of its middle, at least."""
 MAX_RADIUS_ERROR = 0.05
 """Log of the ratio of the disk's radius and the semi-angle: a few pixels, a rim and a distortion make no more."""
 
@@ -73,6 +75,10 @@ def _read_exposure(recording: Recording, c10: float, optics: Optics) -> tuple[Ex
     claimed = recording.provenance_number("scenario.dose.electrons")
     beam = recording.optional("electrons on a probe", "electrons", claimed)
     ny, nx, rows_, columns_ = counts.shape
+    shown = 0.5 * width * min(rows_, columns_)
+    if shown < MIN_SHOWN * optics.semiangle:
+        problem = f"shows {1e3 * shown:.3g} mrad from its middle, the disk's radius is {1e3 * optics.semiangle:.3g}"
+        raise BadInput(recording.name, problem, "Give a scan whose camera shows the disk, or check the camera's pixel.")
     if beam is None:
         # what the camera sees of the beam: all of it, but for what is scattered beyond
         beam = recording.add_setting(

@@ -27,6 +27,8 @@ MIN_CELL_SIDE = 11.5
 """Side in angstrom that the crystal of the model has at least, so that probes of some nanometres of defocus fit."""
 MAX_SAMPLING = 0.12
 """Angstrom between points of the model's waves, at most."""
+MAX_MODEL_BYTES = 2**28
+"""Bytes of a model's Gram matrices, at most."""
 KEPT_MODELS = 16
 """Models that are kept in memory, of up to some ten megabytes each."""
 PHONON_SEEDS = (0, 1, 2, 3)
@@ -73,6 +75,13 @@ def _build(request: _Request) -> GramModel:
     depths = tuple(sorted({round(count) for count in np.linspace(low, high, min(MAX_DEPTHS, high - low + 1))}))
     repeats = (max(2, math.ceil(MIN_CELL_SIDE / width)), max(2, math.ceil(MIN_CELL_SIDE / height)))
     longest = max(repeats[0] * width, repeats[1] * height)
+    beams = math.pi * ((1.0 + APERTURE_MARGIN) * request.semiangle / wavelength(request.energy)) ** 2
+    beams *= repeats[0] * width * repeats[1] * height
+    if 8.0 * beams**2 * len(depths) > MAX_MODEL_BYTES:
+        raise ValueError(
+            f"the cell that repeats across the beam is {width:.3g} x {height:.3g} angstrom, too large for a model of the {beams:.3g} beams in its aperture; "
+            "give a structure or a zone axis with a smaller cell"
+        )
     carried = 3.1 * max(request.detector[1], request.semiangle) * longest / wavelength(request.energy)
     points = 2 * math.ceil(0.5 * max(carried, longest / MAX_SAMPLING) + 2.0)
     while next_fast_len(points) != points:

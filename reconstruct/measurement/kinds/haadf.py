@@ -6,9 +6,9 @@ import numpy as np
 
 from reconstruct.measurement.haadf.estimator import HaadfPrior, measure_haadf
 from reconstruct.measurement.haadf.prior import ABERRATIONS
-from reconstruct.measurement.kinds.crystals import orient_crystal
+from reconstruct.measurement.kinds.crystals import multislice_energy, orient_crystal
 from reconstruct.measurement.kinds.gram_models import gram_model
-from reconstruct.measurement.preparation.prepare import shape_text
+from reconstruct.measurement.preparation.checks import shape_text
 from reconstruct.measurement.projection import project
 from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import prepared_image, require_electrons
@@ -38,7 +38,7 @@ def haadf(recordings: tuple[Recording, ...], tell: Tell) -> RecordedMeasurement:
     offsets = c10_changes(recordings)
     atoms = orient_crystal(first)
     side = square_pixel(first, 0.03)
-    energy, semiangle = first.beam_energy(), first.semiangle()
+    energy, semiangle = multislice_energy(first), first.semiangle()
     detector = _detector_angles(first)
     thickness = first.require("thickness", "thickness", first.claim("thickness"))
     thickness_error = inputs.positive("thickness_error")

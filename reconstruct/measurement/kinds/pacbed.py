@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.measurement.kinds.crystals import orient_crystal
+from reconstruct.measurement.kinds.crystals import multislice_energy, orient_crystal
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.outcome import NO_FIT
 from reconstruct.measurement.pacbed.estimator import Geometry, ModelError, measure_pacbed
@@ -31,14 +31,14 @@ LEAST_REACH = 35e-3
 """Radian that are fitted where the camera shows them: a small disk alone confuses thickness, thermal motion and camera length."""
 MAX_SAMPLING = 0.12
 """Angstrom between points of a library's waves, at most."""
+MAX_POINTS = 2**16
+"""Points of a library's waves, at most."""
 CONFIGURATIONS = 4
 """Frozen phonon configurations of a library's diffuse scattering."""
 MAX_KEPT = 1 << 29
 """Bytes of the libraries that are kept."""
 SPECKLE = 0.3
 """Relative error of a simulated pattern with one column of cells in one frozen configuration: of SrTiO3, 8 nm thick; as the root of their number falls."""
-LEAST_ENERGY = 20e3
-"""eV of the electrons."""
 BEYOND, THICKEST = 2.5, 1000.0
 """Where no thickness fits, up to so many times the largest is looked at, and up to so many angstrom."""
 COARSER = 2.0
@@ -71,12 +71,9 @@ def _library(cell: Specimen, sizes: tuple[Any, ...], tell: Tell) -> Library:
 def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     """Thickness and tilt from a position-averaged pattern."""
     inputs = recording.inputs
-    energy, semiangle = recording.beam_energy(), recording.semiangle()
+    energy, semiangle = multislice_energy(recording), recording.semiangle()
     atoms = orient_crystal(recording)
     data = prepared_pattern(recording, 24)
-    if energy < LEAST_ENERGY:
-        problem = f"{1e-3 * energy:g} keV: electrons so slow are scattered by large angles and backwards, which multislice does not hold"
-        raise BadInput(inputs.words.label("energy"), problem, f"Give at least {1e-3 * LEAST_ENERGY:g} keV.")
     angle = pattern_pixel(recording, energy)
     require_electrons(recording)
     tilt, tilt_error = inputs.pair("tilt"), inputs.positive("tilt_error")
@@ -91,7 +88,8 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
     reach = min(span, max(2.0 * semiangle, LEAST_REACH)) + max_tilt
     if reach <= 1.1 * semiangle + max_tilt:
         problem = f"shows {1e3 * span:.3g} mrad from its middle, the disk's radius is {1e3 * semiangle:.3g}"
-        raise BadInput(recording.name, problem, "Give a pattern that shows the whole disk.")
+        cure = "Give a pattern that shows the whole disk, or look at the angle of a pixel."
+        raise BadInput(recording.name, problem, cure)
     slices = max(1, round(float(np.asarray(atoms.cell.array)[2, 2]) / 2.0))
     cell = Specimen.from_atoms(centred_in_slices(atoms, slices))
     geometry = Geometry(angle, rotation=inputs.finite("rotation"), rotation_error=inputs.positive("rotation_error"))
@@ -100,6 +98,13 @@ def thickness(recording: Recording, tell: Tell) -> RecordedMeasurement:
         2 * math.ceil(0.5 * max(3.1 * reach * side / wavelength(energy), side / MAX_SAMPLING) + 1.0)
         for side in cell.extent
     ]
+    if math.prod(grid) > MAX_POINTS:
+        width, height = cell.extent
+        problem = (
+            f"repeats across the beam after {width:.3g} x {height:.3g} angstrom, too large for a library of patterns"
+        )
+        cure = "Give a structure or a zone axis with a smaller cell."
+        raise BadInput(inputs.words.label("structure"), problem, cure)
     step = min(max(0.5 * angle, FINEST_STEP), COARSEST_STEP)
     sizes = (slices, (grid[1], grid[0]), energy, semiangle, reach, max_tilt)
     error = with_frozen_phonons(ModelError(), recording.provenance_number, cell)

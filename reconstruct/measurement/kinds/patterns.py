@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from reconstruct.measurement.disk.estimator import measure_disk
-from reconstruct.measurement.measurement import select_quantities
+from reconstruct.measurement.measurement import Measurement, select_quantities
 from reconstruct.measurement.recorded.claims import Claimed
 from reconstruct.measurement.recorded.prepared import has_electrons, prepared_pattern, prepared_scan, require_electrons
 from reconstruct.measurement.recorded.recording import Recording
@@ -30,7 +30,6 @@ def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
     """Radius, centre, ellipse and edge of the bright-field disk; semi-angle or camera length with it."""
     inputs = recording.inputs
     counts = prepared_pattern(recording, 16)
-    _check_dark(recording, counts)
     energy = recording.optional("energy of the electrons", "energy", recording.energy)
     angle = pixel_angle(recording, energy)
     side = recording.optional("detector pixel", "detector_pixel", None)
@@ -55,6 +54,7 @@ def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
         )
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
+    measurement = _within_range(recording, measurement)
     names = {name: (name, unit, 1.0) for name, unit in DISK_UNITS.items()} | {"semiangle": ("semiangle", "radian", 1.0)}
     if side is not None:
         names["camera_length"] = ("camera_length", "angstrom", 1.0)
@@ -67,19 +67,19 @@ def disk(recording: Recording, tell: Tell) -> RecordedMeasurement:
     return RecordedMeasurement("disk", (recording,), select_quantities(measurement, names), claims)
 
 
-def _check_dark(recording: Recording, counts: np.ndarray) -> None:
-    """BadInput for counts that lie far below zero: the dark level is not what was given."""
-    known = counts[np.isfinite(counts)]
-    low, data = float(known.min()), recording.inputs.known
-    if low < -0.1 * float(known.max()):
-        level = (data.black or 0.0) + float(np.quantile(known, 0.01)) * (
-            data.gain or 1.0
-        ) / recording.preparation.bin**2
-        problem = f"has counts down to {low:.4g} where its largest are {float(known.max()):.4g}"
-        summed = "" if counts.ndim == recording.signal.data.ndim else ", over the patterns that are summed"
-        label = recording.inputs.words.label("black")
-        cure = f"Give {label}, the counts of a pixel without a beam (about {level:.3g} here{summed})."
-        raise BadInput(recording.name, problem, cure)
+def _within_range(recording: Recording, measurement: Measurement) -> Measurement:
+    """A ``measurement`` of a disk with a contradiction where its semi-angle is none that a lens makes: the pixel or the camera length is of another unit."""
+    if "semiangle" in measurement.undetermined:
+        return measurement
+    value, error = measurement.value("semiangle")
+    span = recording.inputs.words.quantities["semiangle"]
+    if span.low - 4.0 * error <= value <= span.high + 4.0 * error:
+        return measurement
+    words = (
+        f"the semi-angle would be {1e3 * value:.3g} mrad, beyond what {span.subject} has, {1e3 * span.low:g} to {1e3 * span.high:g} mrad: look at the unit of "
+        "{pixel}, {camera_length} and {detector_pixel}"
+    )
+    return dataclasses.replace(measurement, contradictions=(*measurement.contradictions, words))
 
 
 def rotation(recording: Recording, tell: Tell) -> RecordedMeasurement:

@@ -55,7 +55,7 @@ def measure_lattice(
     crystal: Projection,
     claimed: float,
     spread: float = 0.1,
-    skew: float = 0.05,
+    skew: float = 0.03,
     hum: float | None = None,
     tell: Callable[[str, float | None], None] = silent,
 ) -> Measurement:
@@ -76,7 +76,7 @@ def follow_lattice(
     crystal: Projection,
     claimed: float,
     spread: float = 0.1,
-    skew: float = 0.05,
+    skew: float = 0.03,
     hum: float | None = None,
     likeness: float = MIN_LIKENESS,
     tell: Callable[[str, float | None], None] = silent,

@@ -16,7 +16,10 @@ from reconstruct.measurement.lattice.scan_distortion import Path, Pieces, fit_pa
 from reconstruct.measurement.lattice.series import Series, fit_series
 
 GAUSS_NEWTON_STEPS = 5
-"""Gauss-Newton steps: the displacement is within a tenth of a period before the first."""
+"""Gauss-Newton steps at most: the displacement is within a tenth of a period before the first."""
+CONVERGED_PERIODS, CONVERGED_STDS = 1e-3, 0.25
+"""Change of displacements (rms, in periods) and of the trend (in its standard errors) after which one step more is the last: a step leaves a fifth of the
+change before it."""
 MIN_PARTS, MAX_PARTS = 4, 8
 """Pieces of a line; more of them where hum is separated from the rest."""
 MAX_LINES = 512
@@ -76,6 +79,7 @@ def fit_lattice(
     line_shift = _line_displacements(start, x, y, strong @ lattice, period)
     variance = np.full(data.shape, start[known_share > 0].var())
     path, correlated, weight, series = None, 1.0, known_share, None
+    last = False
     for iteration in range(GAUSS_NEWTON_STEPS):
         tell("fitting the lattice", iteration / GAUSS_NEWTON_STEPS)
         shift = line_shift[:, None] if path is None else path.displacement[piece]
@@ -89,11 +93,16 @@ def fit_lattice(
         correlated = _noise_correlation(residual / np.sqrt(variance), weight)
         displacement = np.broadcast_to(shift, series.slope.shape)
         pieces = _add_information(pieces, piece, series.slope, residual, weight / (variance * correlated), displacement)
-        path = (
-            initial_path(pieces, period)
-            if path is None
-            else fit_path(pieces, period, path.sizes, iteration == GAUSS_NEWTON_STEPS - 1)
-        )
+        before = path
+        if before is None:
+            path = initial_path(pieces, period)
+            continue
+        if last:
+            tell("learning what the scan's distortion leaves open", None)
+        path = fit_path(pieces, period, before.sizes, last)
+        if last:
+            break
+        last = iteration == GAUSS_NEWTON_STEPS - 2 or _converged(path, before, period)
     assert path is not None
     assert series is not None
     # B (1 + D): the columns of B D are B times those of D
@@ -112,6 +121,13 @@ def fit_lattice(
         period,
         _pixel_positions(image.shape, lattice, path, pieces, piece),
     )
+
+
+def _converged(path: Path, before: Path, period: float) -> bool:
+    """Whether a step changed so little that the next may be the last."""
+    moved = float(np.sqrt(((path.displacement - before.displacement) ** 2).sum(axis=1).mean()))
+    turned = np.abs((path.trend - before.trend).T.ravel()) / np.sqrt(np.diag(path.covariance))
+    return bool(moved < CONVERGED_PERIODS * period and turned.max() < CONVERGED_STDS)
 
 
 def _pixel_positions(

@@ -8,7 +8,6 @@ all pixels, and only the prior tells them apart; others differ in the amplitudes
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 from reconstruct.measurement.lattice.spots import (
     MATCH_BINS,
@@ -26,7 +25,7 @@ from reconstruct.measurement.projection import Projection
 
 MAX_INDEX, MAX_FOLDED_INDEX = 4, 2
 """Largest index of a reflection that the two strongest spots may be, seen where it is or folded."""
-PRIOR_SPREADS, PRIOR_SKEWS = 3.0, 3.5
+PRIOR_SPREADS, PRIOR_SKEWS = 3.0, 6.0
 """How far from the prior, in its standard deviations of size and of squareness, readings are looked for."""
 MAX_READINGS = 200
 LEAST_SHARE = 0.3
@@ -81,7 +80,6 @@ def index_spots(
     (det B below 0), which is as likely beforehand, unless a mirror line makes that the same.
     """
     maximum = local_maximum(spectrum.relative)
-    power = uniform_filter(spectrum.power, 5, mode="wrap") * 25.0
     best: list[Indexing] = []
     # the second strongest may be a harmonic of the first, folded off its row, or of something else
     for second in second_rows(spots, spectrum.relative.shape)[:MAX_SECONDS]:
@@ -89,7 +87,7 @@ def index_spots(
         readings: list[Indexing] = []
         for indices, folds in _distinct(_candidates(seen, crystal, claimed, spread, skew), seen, crystal):
             lattice = np.linalg.solve(indices, seen + folds)
-            reading = _evaluate(spectrum, maximum, power, spots, crystal, lattice, amplitude_error)
+            reading = _evaluate(spectrum, maximum, spots, crystal, lattice, amplitude_error)
             prior = log_prior(upper_factor(crystal.vectors @ reading.lattice), claimed, spread, skew)
             readings.append(reading._replace(indices=indices, folds=folds, prior=prior))
         readings = [reading for reading in readings if np.isfinite(reading.log_weight)]
@@ -229,7 +227,6 @@ def _refined(spots: Spots, lattice: np.ndarray, shape: tuple[int, ...]) -> np.nd
 def _evaluate(
     spectrum: Spectrum,
     maximum: np.ndarray,
-    power: np.ndarray,
     spots: Spots,
     crystal: Projection,
     lattice: np.ndarray,
@@ -248,25 +245,75 @@ def _evaluate(
     satellite = (beside & indexed[None] & (spots.powers[None] > spots.powers[:, None])).any(axis=1)
     explained = float(spots.powers[strong & (indexed | satellite)].sum() / max(spots.powers[strong].sum(), 1e-300))
     farthest = reach(spots, lattice)
-    reflections = reflections_within(lattice, farthest, shape) if explained > LEAST_SHARE else np.zeros((0, 2))
-    if len(reflections) < 2:
+    reflections, of_place, places = seen_places(lattice, farthest if explained > LEAST_SHARE else 0.0, shape)
+    if len(places) < 2:
         return Indexing(lattice, np.eye(2), np.zeros((2, 2)), 0.0, explained, 0.0, -np.inf)
-    frequencies = reflections @ lattice
-    seen = _folded(frequencies)
-    column = np.round(seen[:, 0] * nx).astype(int) % nx
-    row = np.round(seen[:, 1] * ny).astype(int) % ny
-    column, row = (column + nx // 2) % nx, (row + ny // 2) % ny
-    measured = np.sqrt(np.maximum(maximum[row, column] - SPOT_THRESHOLD, 0.0))
-    amplitudes = np.sqrt(np.maximum(power[row, column] - 25.0 * spectrum.level, 0.0))
+    column, row = np.round(places * np.array([nx, ny])).astype(int).T
+    measured = np.sqrt(np.maximum(maximum[(row + ny // 2) % ny, (column + nx // 2) % nx] - SPOT_THRESHOLD, 0.0))
+    amplitudes = np.sqrt(_power_at(spectrum.power, places, spectrum.level))
+    noise = float(np.sqrt(25.0 * spectrum.level))
     # how much the probe leaves of a modulation is not known: the size that suits best
-    square = (np.hypot(*frequencies.T) / farthest) ** 2
+    square = (np.hypot(*(reflections @ lattice).T) / farthest) ** 2
     likeness, evidence = 0.0, -np.inf
     for damping in DAMPINGS:
-        expected = crystal.amplitudes(reflections) * np.exp(-damping * square)
+        powers = (crystal.amplitudes(reflections) * np.exp(-damping * square)) ** 2
+        expected = np.sqrt(np.bincount(of_place, powers, minlength=len(places)))
         size = np.linalg.norm(measured) * np.linalg.norm(expected)
         likeness = max(likeness, float(measured @ expected / size) if size > 0 else 0.0)
-        evidence = max(evidence, _log_evidence(amplitudes, expected, np.sqrt(25.0 * spectrum.level), amplitude_error))
+        evidence = max(evidence, _log_evidence(amplitudes, expected, noise, amplitude_error))
     return Indexing(lattice, np.eye(2), np.zeros((2, 2)), likeness, explained, 0.0, evidence)
+
+
+def seen_places(
+    lattice: np.ndarray, farthest: float, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Reflections [m, 2], one of each Friedel pair, of frequencies up to ``farthest``; for each the place [m] at which it is seen; and the frequencies [p, 2]
+    of the places. Reflections within `FOLD_BINS` of one another share a place; those seen at zero are left out."""
+    every = small_reflections(12)
+    every = every[(every[:, 0] > 0) | ((every[:, 0] == 0) & (every[:, 1] > 0))]
+    frequencies = every @ lattice
+    lengths = np.hypot(*frequencies.T)
+    bins = np.array([shape[1], shape[0]])
+    places: list[np.ndarray] = []
+    chosen, of_place = [], []
+    for index in np.flatnonzero(lengths <= farthest)[np.argsort(lengths[lengths <= farthest], kind="stable")]:
+        k = _folded(frequencies[index])
+        if np.hypot(*(k * bins)) <= FOLD_BINS:
+            continue
+        apart = [min(np.hypot(*(_folded(k - sign * other) * bins)) for sign in (1.0, -1.0)) for other in places]
+        nearest = int(np.argmin(apart)) if apart else -1
+        if not apart or apart[nearest] > FOLD_BINS:
+            places.append(k)
+            nearest = len(places) - 1
+        chosen.append(index)
+        of_place.append(nearest)
+    return every[chosen], np.array(of_place, int), np.array(places).reshape(-1, 2)
+
+
+def _power_at(power: np.ndarray, places: np.ndarray, level: float) -> np.ndarray:
+    """Power [p] over the noise's ``level`` in the 5 x 5 frequencies about each of ``places`` [p, 2] of ``power`` [ny, nx]: each frequency counts for the
+    nearest place only, so that no spot is counted twice."""
+    ny, nx = power.shape
+    centres = np.round(places * np.array([nx, ny])).astype(int)
+    step = np.arange(-2, 3)
+    patch = np.stack(np.meshgrid(step, step), axis=-1).reshape(-1, 2)
+    at = centres[:, None] + patch[None]
+    own = np.ones(at.shape[:2], bool)
+    size = np.array([nx, ny])
+    scaled = places * size
+    for index in range(len(places)):
+        others = np.concatenate([np.delete(scaled, index, axis=0), -scaled])
+        others = others[np.abs(_wrapped(others - scaled[index], size)).max(axis=1) < 6.0]
+        if len(others):
+            distance = np.hypot(*_wrapped(at[index][:, None] - others[None], size).T).min(axis=0)
+            own[index] = np.hypot(*(at[index] - scaled[index]).T) <= distance
+    values = power[(at[..., 1] + ny // 2) % ny, (at[..., 0] + nx // 2) % nx]
+    return np.maximum(((values - level) * own).sum(axis=1), 0.0)
+
+
+def _wrapped(difference: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """``difference`` [..., 2] of places in bins, on the periodic spectrum of ``size`` bins."""
+    return difference - np.round(difference / size) * size
 
 
 def _log_evidence(measured: np.ndarray, expected: np.ndarray, noise: float, error: float) -> float:

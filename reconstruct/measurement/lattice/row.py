@@ -15,7 +15,8 @@ ITERATIONS = 4
 MIN_WEIGHT = 1e-3
 """Readings of the fringes of less weight are left out."""
 DETERMINED_SHARE = 0.3
-"""A quantity is determined if its spread has shrunk to this share of what it was."""
+"""A quantity is determined if its spread has shrunk to this share of what it was, and a pixel's side only where the fringes say more of it than that pixels
+are nearly square: its spread is this share of that of squareness."""
 
 
 def measure_row(
@@ -65,8 +66,11 @@ def measure_row(
     components = tuple(Component(weight / total, mean, covariance) for weight, mean, covariance in significant)
     names, units = (*prior.names, "pixel_across"), (*prior.units, "angstrom")
     measurement = dataclasses.replace(prior, names=names, units=units, components=components)
+    skew = prior.value("shear")[1] * start.mean[0]
+    before = {name: prior.value(name)[1] for name in prior.names}
+    before |= {name: min(before[name], skew) for name in ("pixel_x", "pixel_y")}
     undetermined = {
-        name: reason for name in prior.names if measurement.value(name)[1] > DETERMINED_SHARE * prior.value(name)[1]
+        name: reason for name in prior.names if measurement.value(name)[1] > DETERMINED_SHARE * before[name]
     }
     if measurement.value("pixel_across")[1] > 0.5 * spread * measurement.value("pixel_across")[0]:
         undetermined["pixel_across"] = "the fringes may be of planes of different spacings"

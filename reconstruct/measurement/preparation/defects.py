@@ -9,7 +9,7 @@ atoms that are sharp and frequent are no defects.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import binary_opening, find_objects, label, uniform_filter
+from scipy.ndimage import find_objects, label, maximum_filter, minimum_filter, uniform_filter
 
 from reconstruct.measurement.outcome import Defect
 
@@ -274,7 +274,7 @@ def _blocks(values: np.ndarray, known: np.ndarray) -> list[tuple[str, np.ndarray
         same = known & (values == value)
         # what hangs together with a block by few pixels is not of it; lines across the whole image may be narrow
         for size in ((BLOCK_SIDE, BLOCK_SIDE), (1, values.shape[1]), (values.shape[0], 1)):
-            regions: np.ndarray = label(binary_opening(same, np.ones(size)))[0]  # type: ignore[index]
+            regions: np.ndarray = label(_opened(same, size))[0]  # type: ignore[index]
             for number, box in enumerate(find_objects(regions), 1):
                 inside = regions[box] == number
                 covered = any(part[box].any() for _, part, _, _ in blocks)
@@ -291,6 +291,13 @@ def _blocks(values: np.ndarray, known: np.ndarray) -> list[tuple[str, np.ndarray
                 where = f"rows {spans[0]}, columns {spans[1]}"
                 blocks.append(("block", part, int(part.sum()), f"a block that reads {value:.6g} throughout: {where}"))
     return blocks
+
+
+def _opened(where: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Morphological opening of ``where`` [ny, nx] by a rectangle of ``size``, one axis after the other: the time does not grow with the rectangle."""
+    eroded = minimum_filter(where.view(np.uint8), size, mode="constant", cval=0)
+    origin = [side % 2 - 1 for side in size]  # the reflected rectangle, where its sides are even
+    return maximum_filter(eroded, size, mode="constant", cval=0, origin=origin).astype(bool)
 
 
 def _missing(values: np.ndarray, others: np.ndarray, box: tuple[slice, ...], value: float) -> bool:

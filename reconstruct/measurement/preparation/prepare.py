@@ -2,7 +2,8 @@
 
 The order is fixed: axes, frames, part; what is left of a stack is summed for an image or a pattern; then dark level and dark frame are subtracted, the
 flat field is divided out, counts become electrons, masked pixels and the defects that are found become NaN, and pixels are binned (summed). NaN marks pixels
-that are not known, and a binned pixel of which any is not known is not known.
+that are not known, and a binned pixel of which any is not known is not known. What has more than `MAX_PIXELS` is read in strips and binned first; defects are
+then looked for in binned pixels.
 """
 
 import dataclasses
@@ -12,7 +13,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from reconstruct.measurement.outcome import Defect
+from reconstruct.measurement.preparation.checks import (
+    REFERENCES,
+    check_reference,
+    check_saturation,
+    check_values,
+    shape_text,
+)
 from reconstruct.measurement.preparation.defects import find_defects, find_scan_defects
+from reconstruct.measurement.preparation.gain_steps import equalise, equalise_scan
 
 DataKind = Literal["image", "pattern", "scan"]
 """One image [ny, nx]; one diffraction pattern [ky, kx]; patterns of a scan [ny, nx, ky, kx]."""
@@ -21,6 +30,8 @@ MAX_PIXELS = 2**24
 """Pixels of an image or pattern that is measured (4096 x 4096)."""
 MAX_VALUES = 150_000_000
 """Values of a scan of patterns that is held in memory."""
+STRIP = 2**22
+"""Values of a recording that are read at a time where it has more than `MAX_PIXELS`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,77 +112,84 @@ def prepare(data: np.ndarray, kind: DataKind, preparation: Preparation = Prepara
         )
     if 0 in selected.shape:
         raise ValueError(f"nothing is left of {shape_text(data.shape)} values; give a frame and a part within them")
+    if kind == "scan" and selected.size > MAX_VALUES:
+        raise ValueError(f"data hold {selected.size} values, more than {MAX_VALUES}; cut the scan, or its patterns")
     _check_sizes(_binned_shape(selected.shape, preparation.bin), kind, min_size)
-    for name in ("mask", "dark", "flat"):
-        _check_reference(name, getattr(preparation, name), reorder_axes(data, preparation.axes).shape[-2:])
-    values, frames = _sum_frames(selected, kind)
-    values = _levelled(values, frames, preparation)
-    if not np.isfinite(values).any():
-        raise ValueError("data hold no number: all values are NaN or infinite; give a recording with intensities")
-    values = _without_masked(values, preparation)
+    check_references(preparation, reorder_axes(data, preparation.axes).shape[-2:])
+    large = kind != "scan" and selected.shape[-2] * selected.shape[-1] > MAX_PIXELS
+    values = _in_strips(selected, preparation) if large else _read(selected, kind, preparation)
+    check_values(values)
     defects: tuple[Defect, ...] = ()
     if preparation.find:
         mask, defects = find_scan_defects(values) if kind == "scan" else find_defects(values)
         values = np.where(mask, np.nan, values) if defects else values
-    return Prepared(bin_pixels(values, preparation.bin), frames * preparation.bin**2, defects)
+        values, steps = equalise_scan(values) if kind == "scan" else equalise(values)
+        defects = (*defects, *steps)
+    summed = preparation.bin**2 * _summed_frames(selected, kind)
+    return Prepared(values if large else bin_pixels(values, preparation.bin), summed, defects)
 
 
-def _check_reference(name: str, image: np.ndarray | None, shape: tuple[int, ...]) -> None:
-    """ValueError for a mask, dark frame or flat field that is not of the recorded images' ``shape``, or says nothing."""
-    if image is None:
-        return
-    if image.shape != shape:
-        raise ValueError(
-            f"{name} has {shape_text(image.shape)} pixels and the images {shape_text(shape)}; give one value for each recorded pixel"
-        )
-    if name == "flat" and not (np.isfinite(image) & (image > 0.0)).any():
-        raise ValueError("flat has no value above 0; give an image of an even illumination")
-    if name == "dark" and not np.isfinite(image).any():
-        raise ValueError("dark holds no number; give the counts without a beam")
+def check_references(preparation: Preparation, shape: tuple[int, ...]) -> None:
+    """ValueError for a mask, dark frame or flat field that is not of the recorded images' ``shape``, or says nothing of the part that is used."""
+    for name in REFERENCES:
+        image = getattr(preparation, name)
+        if image is not None:
+            check_reference(name, image, (_slice(preparation.rows), _slice(preparation.columns)), shape)
+
+
+def _read(selected: np.ndarray, kind: DataKind, preparation: Preparation, rows: slice = slice(None)) -> np.ndarray:
+    """``selected`` values, or some of their ``rows``: stacks summed, without dark level, in electrons; NaN where it is masked."""
+    strip = selected[..., rows, :]
+    check_saturation(strip)
+    if kind == "scan" or strip.ndim == 2:
+        values = np.asarray(strip, np.float64)
+    else:
+        values = strip.sum(axis=tuple(range(strip.ndim - 2)), dtype=np.float64)
+    values = _levelled(values, _summed_frames(strip, kind), preparation, rows)
+    if preparation.mask is None:
+        return values
+    return np.where(_part(preparation.mask, preparation)[rows], np.nan, values)
+
+
+def _in_strips(selected: np.ndarray, preparation: Preparation) -> np.ndarray:
+    """As `_read`, binned strip by strip: a large recording is never held as a whole."""
+    size = preparation.bin
+    rows, columns = _binned_shape(selected.shape, size)
+    binned = np.empty((rows, columns))
+    step = max(1, STRIP // (selected.shape[-1] * size))
+    for start in range(0, rows, step):
+        stop = min(start + step, rows)
+        part = _read(selected, "image", preparation, slice(start * size, stop * size))
+        binned[start:stop] = bin_pixels(part, size)
+    return binned
 
 
 def _part(image: np.ndarray, preparation: Preparation) -> np.ndarray:
     return image[_slice(preparation.rows), _slice(preparation.columns)]
 
 
-def _levelled(values: np.ndarray, frames: int, preparation: Preparation) -> np.ndarray:
-    """Without dark level and dark frame, the flat field divided out, in electrons."""
+def _levelled(values: np.ndarray, frames: int, preparation: Preparation, rows: slice) -> np.ndarray:
+    """``values`` of ``rows`` without dark level and dark frame, the flat field divided out, in electrons."""
     if preparation.black:
         values = values - preparation.black * frames
     if preparation.dark is not None:
-        values = values - _part(preparation.dark, preparation) * frames
+        values = values - _part(preparation.dark, preparation)[rows] * frames
     if preparation.flat is not None:
         flat = _part(preparation.flat, preparation).astype(np.float64)
         usable = np.isfinite(flat) & (flat > 0.0)
         relative = np.where(usable, flat, np.nan) / flat[usable].mean() if usable.any() else np.full(flat.shape, np.nan)
-        values = values / relative
+        values = values / relative[rows]
     if preparation.gain is not None and preparation.gain != 1.0:
         values = values / preparation.gain
     return values
-
-
-def _without_masked(values: np.ndarray, preparation: Preparation) -> np.ndarray:
-    if preparation.mask is None:
-        return values
-    hidden = _part(preparation.mask, preparation)
-    if hidden.all():
-        raise ValueError("mask hides all pixels; pixels are left out where it is not zero: give one that keeps some")
-    return np.where(hidden, np.nan, values)
 
 
 def _slice(part: tuple[int, int] | None) -> slice:
     return slice(None) if part is None else slice(*part)
 
 
-def _sum_frames(selected: np.ndarray, kind: DataKind) -> tuple[np.ndarray, int]:
-    leading = selected.shape[:-2]
-    if kind == "scan":
-        if selected.size > MAX_VALUES:
-            raise ValueError(f"data hold {selected.size} values, more than {MAX_VALUES}; cut the scan, or its patterns")
-        return np.asarray(selected, np.float64), 1
-    if not leading:
-        return np.asarray(selected, np.float64), 1
-    return selected.sum(axis=tuple(range(len(leading))), dtype=np.float64), math.prod(leading)
+def _summed_frames(selected: np.ndarray, kind: DataKind) -> int:
+    return 1 if kind == "scan" else math.prod(selected.shape[:-2])
 
 
 def bin_pixels(values: np.ndarray, size: int) -> np.ndarray:
@@ -201,8 +219,3 @@ def _check_sizes(shape: tuple[int, int], kind: DataKind, min_size: int) -> None:
         raise ValueError(
             f"data are {noun} of {shape_text((rows, columns))} pixels; give at least {min_size} pixels each way"
         )
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """A shape in words: "2 x 64 x 64"."""
-    return " x ".join(str(size) for size in shape)

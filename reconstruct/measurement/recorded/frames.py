@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from reconstruct.measurement.preparation.prepare import Preparation, shape_text
+from reconstruct.measurement.preparation.checks import REFERENCES, check_reference, shape_text
+from reconstruct.measurement.preparation.prepare import Preparation
 from reconstruct.measurement.recorded.inputs import Inputs
-from twin.errors import BadInput
+from twin.errors import BadInput, from_twin
 from twin.records import Signal
 
 _RANGE = re.compile(r"\s*(\d*)\s*:\s*(\d*)\s*")
@@ -49,7 +50,8 @@ def preparation_of(name: str, signal: Signal, inputs: Inputs, scan: bool) -> Pre
     black = inputs.finite("black") if data.black is not None else 0.0
     gain = None if data.gain is None else inputs.positive("gain")
     frame = _frame(name, signal, inputs, scan)
-    mask, dark, flat = (_reference(each, inputs) for each in ("mask", "dark", "flat"))
+    part = (slice(*rows) if rows else slice(None), slice(*columns) if columns else slice(None))
+    references = {each: _reference(each, inputs, part, (height, width)) for each in REFERENCES}
     return Preparation(
         frame=frame,
         rows=rows,
@@ -57,15 +59,13 @@ def preparation_of(name: str, signal: Signal, inputs: Inputs, scan: bool) -> Pre
         black=black,
         gain=gain,
         bin=data.bin,
-        mask=mask,
-        dark=dark,
-        flat=flat,
+        **references,
         find=not data.all_pixels,
     )
 
 
-def _reference(name: str, inputs: Inputs) -> np.ndarray | None:
-    """A mask (as True and False), dark frame or flat field; BadInput for what is no image."""
+def _reference(name: str, inputs: Inputs, part: tuple[slice, slice], shape: tuple[int, int]) -> np.ndarray | None:
+    """A mask (as True and False), dark frame or flat field of images of ``shape``; BadInput for what is none, or says nothing of the ``part`` used."""
     value = getattr(inputs.known, name)
     if value is None:
         return None
@@ -73,7 +73,12 @@ def _reference(name: str, inputs: Inputs) -> np.ndarray | None:
     if image.ndim != 2 or image.dtype.kind not in "iufb" or image.size == 0:
         problem = f"has shape {image.shape} of {image.dtype}, which is no image"
         raise BadInput(inputs.words.label(name), problem, "Give one value for each recorded pixel, [rows, columns].")
-    return ~(image == 0) if name == "mask" else image.astype(np.float64)
+    image = ~(image == 0) if name == "mask" else image.astype(np.float64)
+    try:
+        check_reference(name, image, part, shape)
+    except ValueError as error:
+        raise from_twin(inputs.words.label(name), error, "") from None
+    return image
 
 
 def _listed(value: Any) -> list[Any]:

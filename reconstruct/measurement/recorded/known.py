@@ -141,7 +141,7 @@ class Lattice(Crystal, ImagePixel, Data):
     in hertz of scans whose lines wait for the mains, with the ``dwell`` time of a pixel in second."""
 
     pixel_error: float = number(0.1)
-    skew: float = number(0.05)
+    skew: float = number(0.03)
     mains: float | None = number(None, "hertz", 10.0, 1000.0, "the mains")
     dwell: float | None = number(None, "second", 1e-3 * US, 1e6 * US, "a scan's pixel")
 

@@ -1,6 +1,7 @@
 """The values that are measured, out of a recording, prepared as the inputs say: one image, one pattern or the sum of a scan's, a whole scan of patterns."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -8,6 +9,9 @@ from reconstruct.measurement.preparation.prepare import DataKind, Preparation, p
 from reconstruct.measurement.recorded.frames import selection_hint, stack_text
 from reconstruct.measurement.recorded.recording import Recording
 from twin.errors import BadInput, from_twin
+
+MAX_NEGATIVE = 0.1
+"""Share of the highest mean count by which the lowest may lie below zero, in patterns."""
 
 
 def prepared_image(recording: Recording, min_size: int, levels: bool = True) -> np.ndarray:
@@ -56,7 +60,7 @@ def _values(recording: Recording, kind: DataKind, min_size: int, levels: bool = 
     if data.part is not None:
         recording.add_given("part", "part", str(data.part))
     if data.bin > 1:
-        recording.add_given("recorded pixels along a side", "bin", data.bin, "1")
+        recording.add_given("recorded pixels along a side", "bin", float(data.bin), "1")
     if levels and data.black:
         recording.add_given("counts without a beam", "black", data.black, "count")
     if levels and data.gain is not None:
@@ -67,7 +71,26 @@ def _values(recording: Recording, kind: DataKind, min_size: int, levels: bool = 
             left_out = f"{int(reference.sum())} of {reference.size} pixels left out" if name == "mask" else "subtracted"
             recording.add_given(words, name, "divided out" if name == "flat" else left_out)
     recording.defects.extend(prepared.defects)
+    if kind != "image":
+        _check_dark(recording, prepared.values, prepared.summed)
     return prepared.values
+
+
+def _check_dark(recording: Recording, counts: np.ndarray, summed: int) -> None:
+    """BadInput for patterns whose mean counts lie far below zero: the dark level is not what was given. Each is a sum of ``summed`` recorded pixels."""
+    leading = tuple(range(counts.ndim - 2))
+    known = np.isfinite(counts)
+    read = known.sum(axis=leading)
+    mean = np.sum(counts, axis=leading, where=known)[read > 0] / read[read > 0]
+    low, high = float(mean.min(initial=math.inf)), float(mean.max(initial=-math.inf))
+    if not low < -MAX_NEGATIVE * max(high, 0.0):
+        return
+    data, words = recording.inputs.known, recording.inputs.words
+    level = (data.black or 0.0) + float(np.quantile(mean, 0.01)) * (data.gain or 1.0) / summed
+    problem = f"has counts down to {low:.4g} where its largest are {high:.4g}"
+    label = words.label("black")
+    cure = f"Give {label}, the counts of a pixel without a beam (about {level:.3g} here)."
+    raise BadInput(recording.name, problem, cure)
 
 
 def _without_levels(preparation: Preparation) -> Preparation:

@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-FIRST, CLEAN_BEFORE = 100, 10
+FIRST, CLEAN_BEFORE = 200, 10
 """The first seed of the benchmark; the clean seeds below the second one are those of ``ERRORS_BEFORE``."""
 
 

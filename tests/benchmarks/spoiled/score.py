@@ -72,9 +72,17 @@ def _spoiled(label: str, rows: list[Row], by_spoiling: bool = True) -> list[Case
     result.append(case(f"{label}: right, of {told} that a told fit has", share, "1", ">= 0.85", share >= 0.85))
     stated = [row for row in rows if row["spoiling"] in module_of(row["kind"]).WRONG and _matters(row)]
     noticed = [row for row in stated if row["outcome"] not in ANSWERED or row["disagreements"]]
-    share = len(noticed) / max(len(stated), 1)
+    share = len(noticed) / len(stated) if stated else None
     bar = f"{label}: wrong statements that are noticed, of {len(stated)} that matter"
-    result.append(case(bar, share, "1", ">= 0.95", share >= 0.95))
+    result.append(case(bar, share, "1", ">= 0.95", None if share is None else share >= 0.95))
+    told = [row for row in rows if row["spoiling"] in module_of(row["kind"]).WRONG]
+    said = sum(row["outcome"] not in ANSWERED or bool(row["disagreements"]) for row in told)
+    result.append(
+        case(f"{label}: wrong statements of which something is said, of {len(told)}", said, "trials", "", None)
+    )
+    covers = [value for row in spoiled if row["outcome"] in ANSWERED for value in row["covers"].values()]
+    name = f"{label}: 90 % intervals of spoiled images that hold, of {len(covers)}"
+    result.append(case(name, _share(covers)[0], "1", "", None))
     return result
 
 

@@ -220,7 +220,9 @@ def test_progress_is_told_from_the_start():
     assert told[0] == ("looking for the lattice", None)
     shares = [share for step, share in told if step == "fitting the lattice"]
     assert shares == sorted(shares)
-    assert len(shares) == 5
+    assert shares[0] == 0.0
+    assert 3 <= len(shares) <= 5
+    assert told[-1] == ("learning what the scan's distortion leaves open", None)
 
 
 def test_spots_of_few_periods_are_those_of_one_cell():

@@ -72,3 +72,22 @@ def test_sizes_that_are_too_small() -> None:
 def test_invalid_preparations(options) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         Preparation(**options)
+
+
+def test_a_large_recording_is_binned_in_strips() -> None:
+    image = np.broadcast_to(np.random.default_rng(3).integers(0, 50, 5003, dtype=np.uint8), (4001, 5003))
+    dark = np.full(image.shape, 2.0)
+    prepared = prepare(image, "pattern", Preparation(bin=4, dark=dark, gain=2.0, find=False))
+    assert prepared.values.shape == (1000, 1250)
+    expected = 0.5 * 4.0 * (image[0, :5000].astype(float) - 2.0).reshape(1250, 4).sum(axis=1)
+    np.testing.assert_allclose(prepared.values, np.broadcast_to(expected, (1000, 1250)))
+    assert prepared.summed == 16
+
+
+def test_a_gain_step_is_equalised_before_pixels_are_binned() -> None:
+    image = np.random.default_rng(4).poisson(100.0, (64, 64)).astype(float)
+    image[:, 32:] *= 0.8
+    prepared = prepare(image, "image", Preparation(bin=2))
+    assert [defect.kind for defect in prepared.defects] == ["gain step"]
+    assert prepared.values[:, :16].mean() == pytest.approx(prepared.values[:, 16:].mean(), rel=0.06)
+    assert prepare(image, "image", Preparation(find=False)).defects == ()
