@@ -172,8 +172,6 @@ def test_what_is_stated_wrongly_of_a_haadf_image(data: Path, capsys, thickness: 
     measured = Measured(capsys, data / "spoiled/haadf-clean.tif", words)
     assert measured.code == DISAGREES
     assert measured.result["disagreements"]
-    failed = [check["value"] / check["limit"] for check in measured.result["checks"] if not check["passed"]]
-    assert max(failed) > 1.5  # not by chance
 
 
 @pytest.mark.slow
