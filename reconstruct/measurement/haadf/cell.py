@@ -10,6 +10,7 @@ than two cells; unit cells much darker or brighter than the rest (vacuum, a part
 from typing import NamedTuple
 
 import numpy as np
+from scipy.stats import chi2
 
 from reconstruct.measurement.haadf.model import waves
 from reconstruct.measurement.outcome import Defect
@@ -26,8 +27,14 @@ MAX_ORDER, MIN_SLOW_PERIODS = 3, 2.5
 """Half waves of the slow fields across the image, at most, and crystal periods that the shortest of their waves has at least."""
 FAR = 6.0
 """Standard deviations from the fit at which a pixel is left out."""
+NEAR_FULL, MIN_FULL, FULL_SHARE = 2.5, 10, 0.5
+"""Pixels whose fit is within so many standard deviations of the highest reading are left out where at least so many pixels, and this share of all that are not
+known, are fitted higher: they were saturated, and those beside them are known only where noise kept them below."""
 DARK, BRIGHT = 0.6, 1.6
 """Unit cells whose signal is less or more than these shares of the median are left out."""
+BACKGROUND_CHANCE, NO_BACKGROUND = 1e-3, 1e-6
+"""Chance of a background as large where there is none, above which it is left out; and its size then, as a share of the mean signal. Where columns have little
+contrast a background and a change of thickness look alike, and noise would be taken for both of them."""
 SAID = 0.05
 """Share of the mean signal from which a slow field is told."""
 SHIFT_ERROR = 0.3
@@ -76,21 +83,26 @@ def mean_cell(
     count, fields = 2 * len(g) - 1, slow.shape[1]
     crystal = fitted = np.full(data.shape, bright)
     coefficients, information = np.zeros(count + 2 * fields), np.eye(count + 2 * fields)
-    variance = fitted
+    variance, background_size = fitted, SLOW_PRIOR
     for step in range(ITERATIONS):
         if step == 1:
             mask &= ~_odd_cells(data, crystal, mask, flat, cell)
         if step > 1:
             mask &= ~_far_pixels(data, fitted, variance, mask)
+            mask &= ~_nearly_full(data, fitted, variance, mask, known.ravel())
         variance = gain * np.maximum(fitted, MIN_SIGNAL_SHARE * bright) + readout**2
         # the first fit has no crystal yet for a signal that changes slowly
         change = crystal if step > 0 else np.zeros_like(crystal)
         information, rhs = _normal_equations(data, mask / variance, flat, g, cell, slow, change)
-        prior = np.append(np.zeros(count), np.repeat([SLOW_PRIOR * bright, SLOW_PRIOR], fields) ** -2.0)
+        prior = np.append(np.zeros(count), np.repeat([background_size * bright, SLOW_PRIOR], fields) ** -2.0)
         ridge = np.where(prior > 0.0, prior, 1e-9 * np.trace(information[:count, :count]) / count)
         information = information + np.diag(prior)
         coefficients = np.linalg.solve(information + np.diag(ridge - prior), rhs)
         crystal, fitted = _images(coefficients, flat, g, cell, slow, change)
+        if step == ITERATIONS - 2:
+            noise = float(((data - fitted) ** 2 / variance)[mask].mean())
+            seen = _has_background(coefficients, information + np.diag(ridge - prior), noise, count, fields)
+            background_size = SLOW_PRIOR if seen else NO_BACKGROUND
     background = slow @ coefficients[count : count + fields]
     trend = slow @ coefficients[count + fields :]
     mean, reduced = coefficients[:count], _marginal(information, count)
@@ -187,6 +199,25 @@ def _far_pixels(data: np.ndarray, fitted: np.ndarray, variance: np.ndarray, mask
     deviation = (data - fitted) / np.sqrt(variance)
     size = max(1.4826 * float(np.median(np.abs(deviation[mask]))), 1.0)
     return mask & (np.abs(deviation) > FAR * size)
+
+
+def _has_background(coefficients: np.ndarray, information: np.ndarray, noise: float, count: int, fields: int) -> bool:
+    """Whether the background's coefficients are larger than noise of ``noise`` times the expected variance makes them."""
+    part = slice(count, count + fields)
+    covariance = np.linalg.inv(information)[part, part]
+    square = float(coefficients[part] @ np.linalg.solve(covariance, coefficients[part])) if fields else 0.0
+    return square > noise * float(chi2.isf(BACKGROUND_CHANCE, max(fields, 1)))
+
+
+def _nearly_full(
+    data: np.ndarray, fitted: np.ndarray, variance: np.ndarray, mask: np.ndarray, known: np.ndarray
+) -> np.ndarray:
+    """Pixels whose expected signal is near the level at which the detector is full, if pixels that are not known were."""
+    top = float(data[mask].max())
+    near = fitted > top - NEAR_FULL * np.sqrt(variance)
+    missing = ~known
+    count = int((near & missing).sum())
+    return near if count >= MIN_FULL and count > FULL_SHARE * missing.sum() else np.zeros(len(data), dtype=bool)
 
 
 def _slow_defects(background: np.ndarray, trend: np.ndarray, bright: float) -> tuple[Defect, ...]:

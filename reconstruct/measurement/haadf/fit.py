@@ -142,9 +142,12 @@ class Problem:
     def fit_error_size(self, z: np.ndarray) -> Maximum:
         """The maximum at z [p] with the size of the model's error that has most evidence there, and how well that is known."""
         linearised = self.linearise(z)
-        systems = [self.gauss_newton(z, self.weights(relative), linearised) for relative in ERROR_SIZES]
+        costs, curvatures = np.full(len(ERROR_SIZES), 0.5 * float(z @ z)), np.eye(len(z))[None]
+        for (residual, jacobian), marginalised in zip(linearised, self.marginalised, strict=True):
+            squares, information = marginalised.products(residual, jacobian, ERROR_SIZES)
+            costs, curvatures = costs + 0.5 * squares, curvatures + information
         unit = np.log(ERROR_SIZES / self.error.relative) / self.error.spread
-        logs = np.array([-cost - 0.5 * np.linalg.slogdet(curvature)[1] for cost, _, curvature in systems])
+        logs = -costs - 0.5 * np.linalg.slogdet(curvatures)[1]
         logs = logs - 0.5 * sum(marginalised.volume(ERROR_SIZES) for marginalised in self.marginalised) - 0.5 * unit**2
         shares = np.exp(logs - logs.max())
         step = float(unit[1] - unit[0])
@@ -152,7 +155,7 @@ class Problem:
         shares = shares / shares.sum()
         best = int(shares.argmax())
         covariance = np.zeros((len(z) + 1,) * 2)
-        covariance[:-1, :-1] = np.linalg.inv(systems[best][2])
+        covariance[:-1, :-1] = np.linalg.inv(curvatures[best])
         covariance[-1, -1] = float(shares @ (unit - shares @ unit) ** 2) + step**2 / 12.0
         return Maximum(np.append(z, unit[best]), 0.5 * (covariance + covariance.T), evidence, float(ERROR_SIZES[best]))
 

@@ -64,13 +64,24 @@ class MarginalisedInformation:
         weight = self.information - (self.axes.T * shrinkage) @ self.axes
         return 0.5 * (weight + weight.T)
 
+    def products(
+        self, residual: Float[np.ndarray, " c"], jacobian: Float[np.ndarray, "c p"], relative: Float[np.ndarray, " s"]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Chi square [s] of one residual, and the information [s, p, p] of parameters with slopes ``jacobian``, for every size."""
+        size = relative[:, None] ** 2
+        shrinkage = size / (1.0 + size * self.values[None])
+        seen, slopes = self.axes @ residual, self.axes @ jacobian
+        squares = residual @ self.information @ residual - shrinkage @ seen**2
+        curvature = jacobian.T @ self.information @ jacobian
+        return squares, curvature[None] - np.einsum("mp,sm,mq->spq", slopes, shrinkage, slopes, optimize=True)
+
     def squares(
         self, residuals: Float[np.ndarray, "s c"], relative: Float[np.ndarray, " s"]
     ) -> Float[np.ndarray, " s"]:
         """Chi squares of residuals, each for its own size, and the logarithm of the determinant by which the covariance has grown."""
         size = relative[:, None] ** 2
         shrinkage = size / (1.0 + size * self.values[None])
-        squares = np.einsum("si,ij,sj->s", residuals, self.information, residuals)
+        squares = ((residuals @ self.information) * residuals).sum(axis=1)
         return squares - (shrinkage * (residuals @ self.axes.T) ** 2).sum(axis=1) + self.volume(relative)
 
     def volume(self, relative: Float[np.ndarray, " s"]) -> Float[np.ndarray, " s"]:

@@ -18,9 +18,12 @@ OPTICAL = {
     "C10": "angstrom", "C12a": "angstrom", "C12b": "angstrom", "source": "angstrom", "scale": "1", "black": "count", "thickness": "angstrom",
 }  # fmt: skip
 PRINCIPAL = ("C10", "C12a", "C12b")
-EVIDENCE_POWER = 0.75
+EVIDENCE_POWER = 0.85
 """Power of the weights of readings: which sign of defocus fits better hangs on details that the field of the model's error does not hold (tilt, layers on the
-faces, another table of scattering factors), and on abTEM's images the evidence alone is too sure."""
+faces, another table of scattering factors). Measured on 58 clean images with several readings of the benchmark of spoiled images (abTEM, seeds 0 to 59): the
+probability of the readings that are right is largest at 0.53 and holds from 0.27 to 0.86 (95 %): the likeliest reading is right in 42, where this power
+expects 47 and the evidence alone 48.7. Of 90 % intervals of the mixture 0.96 hold at a power of 0.75, 0.94 at this one, 0.90 at 1: it is the one that both
+allow."""
 MIN_WEIGHT = 1e-3
 """Readings of less weight are left out."""
 POSTERIOR_BINS = 60
@@ -91,7 +94,7 @@ def report(
     measurement = Measurement(
         KIND, (*OPTICAL, *GEOMETRY), (*OPTICAL.values(), *GEOMETRY.values()), tuple(components), undetermined, problem.misfit(best),
         electrons, notes=tuple(notes), checks=fit_checks(problem, best, black), defects=defects, principal=PRINCIPAL,
-        contradictions=noise_contradictions(problem, float(calibration.gain)),
+        contradictions=(*noise_contradictions(problem, float(calibration.gain)), *geometry.contradictions),
     )  # fmt: skip
     nothing = prior_only(problem.mean, problem.sd, geometry, "", black, electrons)
     return withhold(measurement, nothing.components[0])

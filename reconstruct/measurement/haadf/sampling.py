@@ -1,19 +1,21 @@
 """The posterior about its maxima by adaptive importance sampling, as a few Gaussians.
 
 Near focus an image is quadratic in defocus and astigmatism, and Laplace's approximation of a maximum fails; it serves as a proposal only (population Monte
-Carlo: Cappe et al., Stat. Comput. 18, 447, 2008).
+Carlo: Cappe et al., Stat. Comput. 18, 447, 2008). Draws of all rounds count, each weighed by the mixture of all proposals (adaptive multiple importance
+sampling: Cornuet et al., Scand. J. Stat. 39, 798, 2012): those of one round leave odds of readings uncertain by a factor of two.
 """
 
 import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Float
 from scipy.special import gammaln, logsumexp
 
-DRAWS, ROUNDS = 1536, 4
+DRAWS, ROUNDS = 1536, 3
 T_FREEDOM = 6.0
 PROPOSAL_WIDENING = 1.1
-MIN_PROPOSAL_SHARE = 0.1
+MIN_PROPOSAL_SHARE = 0.5
 """No maximum is drawn from less often, so that its weight is known."""
 MIN_WEIGHT = 1e-6
 """Components of less weight are left out."""
@@ -42,31 +44,20 @@ def importance_sample(
     k, p = positions.shape
     means, spreads = positions.copy(), covariances.copy()
     weights = np.exp(logs - logsumexp(logs))
-    draws, shares, responsibilities = np.zeros((0, p)), np.zeros(0), np.zeros((0, k))
+    draws, costs, proposals = np.zeros((0, p)), np.zeros(0), []
+    shares, responsibilities = np.zeros(0), np.zeros((0, k))
     effective = 0.0
     for _ in range(ROUNDS):
         proposal = np.maximum(weights, MIN_PROPOSAL_SHARE / k)
-        proposal = proposal / proposal.sum()
-        roots = np.array(
-            [np.linalg.cholesky(_regularised(PROPOSAL_WIDENING**2 * covariance)) for covariance in spreads]
-        )
-        count = np.maximum(np.round(DRAWS * proposal).astype(int), 64)
-        parts = []
-        for component in range(k):
-            tails = np.sqrt(T_FREEDOM / generator.chisquare(T_FREEDOM, count[component]))
-            parts.append(
-                means[component]
-                + (generator.standard_normal((count[component], p)) * tails[:, None]) @ roots[component].T
-            )
-        draws = np.concatenate(parts)
-        density = np.stack(
-            [
-                np.log(count[component] / count.sum()) + _log_student(draws - means[component], roots[component])
-                for component in range(k)
-            ]
-        )
-        total = logsumexp(density, axis=0)
-        log_weights = -cost(draws) - total
+        count = np.maximum(np.round(DRAWS * proposal / proposal.sum()).astype(int), 64)
+        roots = [np.linalg.cholesky(_regularised(PROPOSAL_WIDENING**2 * covariance)) for covariance in spreads]
+        proposals.append((count, means, roots))
+        new = [_draw_student(means[part], roots[part], int(count[part]), generator) for part in range(k)]
+        draws = np.concatenate([draws, *new])
+        costs = np.concatenate([costs, *(cost(part) for part in new)])
+        density = np.logaddexp.reduce([_log_densities(draws, *of) for of in proposals], axis=0) - np.log(len(draws))
+        total = np.logaddexp.reduce(density, axis=0)
+        log_weights = -costs - total
         log_weights = np.where(np.isfinite(log_weights), log_weights, -np.inf)
         importance = np.exp(log_weights - logsumexp(log_weights))
         # truncated, as a lucky draw in a thin tail must not be the answer (Ionides, J. Comput. Graph. Stat. 17, 295, 2008)
@@ -90,6 +81,22 @@ def importance_sample(
     heavy = np.flatnonzero(weights > MIN_WEIGHT * weights.max())
     weights = weights[heavy] / weights[heavy].sum()
     return PosteriorSample(weights, means[heavy], spreads[heavy], effective, draws, shares)
+
+
+def _draw_student(
+    mean: np.ndarray, root: np.ndarray, count: int, generator: np.random.Generator
+) -> Float[np.ndarray, "count p"]:
+    tails = np.sqrt(T_FREEDOM / generator.chisquare(T_FREEDOM, count))
+    return mean + (generator.standard_normal((count, len(mean))) * tails[:, None]) @ root.T
+
+
+def _log_densities(
+    draws: np.ndarray, count: np.ndarray, means: np.ndarray, roots: list[np.ndarray]
+) -> Float[np.ndarray, "k n"]:
+    """Logarithm of the ``count`` of each component times its density at all draws."""
+    return np.stack(
+        [np.log(n) + _log_student(draws - mean, root) for n, mean, root in zip(count, means, roots, strict=True)]
+    )
 
 
 def _regularised(covariance: np.ndarray) -> np.ndarray:

@@ -47,12 +47,14 @@ class PixelMap(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """``mean`` [6] and ``covariance`` [6, 6] of `GEOMETRY`, what of it is ``undetermined`` and why, and ``notes``."""
+    """``mean`` [6] and ``covariance`` [6, 6] of `GEOMETRY`, what of it is ``undetermined`` and why, ``notes``, and how the lattice contradicts the stated
+    pixel (``contradictions``)."""
 
     mean: np.ndarray
     covariance: np.ndarray
     undetermined: dict[str, str]
     notes: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
 
 def usable_pixels(
@@ -180,4 +182,4 @@ def geometry(
             )
             full_mean[index], full_covariance[index], full_covariance[:, index] = 0.0, 0.0, 0.0
             full_covariance[index, index] = prior.drift**2
-    return Geometry(full_mean, full_covariance, undetermined, lattice.notes)
+    return Geometry(full_mean, full_covariance, undetermined, lattice.notes, lattice.contradictions)

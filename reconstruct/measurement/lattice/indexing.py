@@ -38,6 +38,8 @@ SLOW = 0.45
 """Share of the slowest reflection's frequency below which spots are not of a lattice."""
 FOLDED_REACH = 3.2
 """How many times the second slowest reflection the reflections are that may be seen folded."""
+NEAR_SHARE = 0.3
+"""Share of the distance between neighbouring reflections within which a spot is at one: in an image of few periods any place is within `MATCH_BINS` of one."""
 DAMPINGS = (0.0, 1.0, 2.0, 4.0, 8.0)
 """Exponents by which the probe may damp the farthest reflection."""
 AMPLITUDE_ERROR, AMPLITUDE_FLOOR = 0.25, 0.07
@@ -236,7 +238,8 @@ def _evaluate(
     slowest = np.hypot(*(small_reflections(1) @ lattice).T).min()
     strong = (spots.powers > MIN_POWER_SHARE * spots.powers[0]) & (np.hypot(*spots.frequencies.T) > SLOW * slowest)
     matched, _, distance = match_spots(spots, lattice, shape)
-    indexed = (distance < MATCH_BINS) & (crystal.amplitudes(matched) > 1e-3)
+    spacing = np.hypot(*(small_reflections(1) @ lattice * np.array([nx, ny])).T).min()
+    indexed = (distance < min(MATCH_BINS, NEAR_SHARE * spacing)) & (crystal.amplitudes(matched) > 1e-3)
     # hum and vibration put satellites above and below a spot, at the same kx and weaker than it
     beside = np.abs(spots.frequencies[:, None, 0] - spots.frequencies[None, :, 0]) * nx < MATCH_BINS
     satellite = (beside & indexed[None] & (spots.powers[None] > spots.powers[:, None])).any(axis=1)

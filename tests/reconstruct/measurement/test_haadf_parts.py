@@ -198,6 +198,11 @@ def test_the_field_of_the_models_error():
         np.testing.assert_allclose(marginalised.weight(relative), np.linalg.inv(whole), atol=1e-8)
         grown = np.linalg.slogdet(whole)[1] + np.linalg.slogdet(information)[1]
         assert square == pytest.approx(residual @ np.linalg.solve(whole, residual) + grown)
+    slopes, sizes = generator.standard_normal((len(truth), 3)), np.array([0.03, 0.1])
+    for relative, square, curvature in zip(sizes, *marginalised.products(residuals[0], slopes, sizes), strict=True):
+        weight = marginalised.weight(relative)
+        assert square == pytest.approx(residuals[0] @ weight @ residuals[0])
+        np.testing.assert_allclose(curvature, slopes.T @ weight @ slopes, rtol=1e-8, atol=1e-10)
 
 
 def gaussian(z: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ import pytest
 
 from reconstruct.measurement.lattice.checks import block_amplitudes, block_check
 from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown
-from reconstruct.measurement.lattice.estimator import measure_lattice
+from reconstruct.measurement.lattice.estimator import MIN_EXPLAINED, measure_lattice
 from reconstruct.measurement.lattice.fit import fit_lattice
-from reconstruct.measurement.lattice.indexing import seen_places
+from reconstruct.measurement.lattice.indexing import AMPLITUDE_ERROR, index_spots, seen_places
 from reconstruct.measurement.lattice.region import lattice_region
+from reconstruct.measurement.lattice.spots import find_spots, power_spectrum
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
 from tests.synthetic.lattices import CENTRED, GRAPHENE, RECTANGLE, TITANATE, columns_at
@@ -245,3 +246,19 @@ def test_an_undersampled_lattice_does_not_count_a_spot_twice():
     result = measure_lattice(image.astype(float), silicon, 1.404)
     assert result.outcome == "determined"
     assert off(result, pixel_x=pixel_x, pixel_y=pixel_y, shear=shear) < 4.0
+
+
+def test_spots_of_few_periods_are_those_of_one_cell():
+    # of a strongly astigmatic probe: all of them are within 2.5 bins of reflections of other, smaller cells, too
+    spots_at = [
+        (10.23, 0.56, 1.48), (5.41, 5.52, 1.37), (9.42, 11.1, 1.03), (5.12, 0.32, 0.99), (9.95, 5.96, 0.96), (14.92, 6.05, 0.73), (-0.42, 5.21, 0.56),
+    ]  # fmt: skip
+    y, x = np.mgrid[:64, :64] / 64.0
+    waves = sum(size * np.cos(2.0 * np.pi * (u * x + v * y) + u) for u, v, size in spots_at)
+    image = 20.0 + np.asarray(waves) + 0.3 * np.random.default_rng(0).standard_normal((64, 64))
+    spectrum = power_spectrum(image)
+    spots = find_spots(spectrum.relative, 0.03)
+    readings = index_spots(spectrum, spots, TITANATE.primitive(), 0.306, 0.03, 0.03, 2.0 * AMPLITUDE_ERROR)
+    fitting = [reading for reading in readings if reading.explained > MIN_EXPLAINED]
+    assert len(fitting) == 1
+    np.testing.assert_allclose(np.sort(np.hypot(*fitting[0].lattice.T)), np.array([5.13, 5.23]) / 64.0, rtol=0.02)
