@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from reconstruct.measurement.lattice.checks import block_amplitudes, block_check
-from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown
+from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown, lattice_region
 from reconstruct.measurement.lattice.estimator import measure_lattice
 from reconstruct.measurement.lattice.fit import fit_lattice
 from reconstruct.measurement.lattice.indexing import seen_places
-from reconstruct.measurement.lattice.region import lattice_region
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
 from tests.synthetic.lattices import CENTRED, GRAPHENE, RECTANGLE, TITANATE, columns_at
