@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from reconstruct.measurement.lattice.checks import block_check, region_check, structure_checks
-from reconstruct.measurement.lattice.cleaning import Cleaned, clean_image
+from reconstruct.measurement.lattice.cleaning import Cleaned, clean_image, lattice_region
 from reconstruct.measurement.lattice.fit import fit_lattice, silent
 from reconstruct.measurement.lattice.indexing import (
     AMPLITUDE_ERROR,
@@ -24,7 +24,6 @@ from reconstruct.measurement.lattice.indexing import (
     reach,
     reflections_within,
 )
-from reconstruct.measurement.lattice.region import lattice_region
 from reconstruct.measurement.lattice.report import NAMES, UNITS, prior_only, report
 from reconstruct.measurement.lattice.row import measure_row
 from reconstruct.measurement.lattice.spots import (

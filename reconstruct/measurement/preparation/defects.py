@@ -297,7 +297,7 @@ def _opened(where: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Morphological opening of ``where`` [ny, nx] by a rectangle of ``size``, one axis after the other: the time does not grow with the rectangle."""
     eroded = minimum_filter(where.view(np.uint8), size, mode="constant", cval=0)
     origin = [side % 2 - 1 for side in size]  # the reflected rectangle, where its sides are even
-    return maximum_filter(eroded, size, mode="constant", cval=0, origin=origin).astype(bool)
+    return maximum_filter(eroded, size, mode="constant", cval=0, origin=origin).astype(bool)  # pyright: ignore[reportArgumentType]  # takes one for each axis
 
 
 def _missing(values: np.ndarray, others: np.ndarray, box: tuple[slice, ...], value: float) -> bool:

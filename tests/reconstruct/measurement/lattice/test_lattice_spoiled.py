@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from reconstruct.measurement.lattice.checks import block_amplitudes, block_check
-from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown
+from reconstruct.measurement.lattice.cleaning import clean_image, fill_unknown, lattice_region
 from reconstruct.measurement.lattice.estimator import MIN_EXPLAINED, measure_lattice
 from reconstruct.measurement.lattice.fit import fit_lattice
 from reconstruct.measurement.lattice.indexing import AMPLITUDE_ERROR, index_spots, seen_places
-from reconstruct.measurement.lattice.region import lattice_region
 from reconstruct.measurement.lattice.spots import find_spots, power_spectrum
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
