@@ -114,10 +114,10 @@ def _initial_power(blocks: list[Block], noise: float) -> np.ndarray:
     """Log power [KNOTS] from how much the data have above their ``noise``."""
     signal_power, model_power, basis = [], [], []
     for part in blocks:
-        excess = np.abs(np.asarray(part.z)) ** 2 - noise
+        excess = np.abs(part.data) ** 2 - noise
         signal_power.append(excess.sum(axis=1))
-        weight = np.asarray(part.bands.lower) ** 2 + np.asarray(part.bands.upper) ** 2
-        model_power.append(weight.sum(axis=1))
+        weight = np.abs(part.bands.lower) ** 2 + np.abs(part.bands.upper) ** 2
+        model_power.append(weight.sum(axis=(1, 2)))
         basis.append(np.asarray(part.splines))
     signal_power, model_power, basis = np.concatenate(signal_power), np.concatenate(model_power), np.concatenate(basis)
     numerator, denominator = basis.T @ signal_power, basis.T @ model_power

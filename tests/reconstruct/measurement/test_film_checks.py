@@ -24,7 +24,7 @@ from reconstruct.measurement.film.geometry import moved
 from reconstruct.measurement.film.orientation import Orientation
 from reconstruct.measurement.film.search import noise_bound, prior_precision
 from reconstruct.measurement.prior import Prior
-from twin.optics.weak import response
+from twin.optics.weak import Sidebands, response
 
 OPTICS = Optics(200e3, 25e-3)
 TRUE = np.array([60.0, 25.0, -15.0, 200.0, -100.0, 80.0, 50.0, 4e3, 1e3, -1e3, 500.0, 0.0])
@@ -49,7 +49,8 @@ def drawn(
         strength = np.full(len(ANGLES), 8.0)
         empty = Spectra(np.zeros((len(q), len(ANGLES)), np.complex64), q, strength, ANGLES, setting)
         (actual,) = moved([prepare(empty, OPTICS)], Orientation(rotation, mirrored), float(np.log(scale)))
-        bands = block(actual, TRUE).bands
+        part, count = block(actual, TRUE).bands, len(ANGLES)
+        bands = Sidebands(*(values[:, :count] for values in part[:2]), *(values[:, :count, 0] for values in part[2:]))
         power = 0.05 * np.exp(-3.0 * np.hypot(*q.T))
         signal = np.zeros(empty.z.shape, complex)
         coefficients = TRUE.copy()
