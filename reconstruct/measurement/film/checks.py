@@ -53,7 +53,9 @@ def _orientation(fit: FilmFit, stated: Orientation) -> FitCheck:
     cure = f"state {{rotation}}, {np.degrees(measured.rotation):.1f} degrees"
     if mirrored:
         what += " and mirrored"
-        cure = "exchange the axes of the scan ({axes} 1,0,2,3) and measure again"
+        # with its axes exchanged, such a scan's x points where its y pointed
+        turned = (np.degrees(measured.rotation) + 90.0) % 360.0 - 180.0
+        cure = f"exchange the axes of the scan ({{axes}} 1,0,2,3) and state {{rotation}}, {turned:.1f} degrees"
     if abs(turn) > 150.0 and not mirrored:
         cure += ", or state the changes of C10 with the other sign"
     finding = (

@@ -30,11 +30,13 @@ MIN_GAIN, GOOD_GAIN = 1.0, 10.0
 """Log posterior that a change of rotation and scale must bring: each step, and the first one or another orientation."""
 LARGE_ROTATION = float(np.radians(12.0))
 """Rotation beyond which the coefficients are searched again from the start."""
-UNEXPLAINED = 0.25
-"""Share of the signal that other pixels do not predict, from which other orientations are tried."""
+UNEXPLAINED, UNEXPLAINED_OF_ONE = 0.25, 0.4
+"""Shares of the signal, of all exposures and of one, that other pixels do not predict, from which other orientations are tried."""
 WIDER = 6.0
 """Prior standard deviations over which C10 and C12 are searched then."""
 CANDIDATES = 3
+MAX_LOG_SCALE = 0.1
+"""Log of the ratio of the scale found and that stated, from which other orientations are tried."""
 NOISY = 2.5
 """A pixel whose squared error is so many times what is expected is left out."""
 MAX_NOISY = 0.2
@@ -131,14 +133,8 @@ def _best(problem: FilmProblem, stated: Orientation) -> FilmFit:
         # nothing can be said of how they lie
         return problem.fit(stated)
     fit = _followed(problem, problem.fit(stated))
-    astray = abs(rotation_between(fit.orientation, stated)) > LARGE_ROTATION or abs(fit.log_scale) > 0.1
-    if _explained(fit) and not astray:
+    if _settled(fit) and not abs(rotation_between(fit.orientation, stated)) > LARGE_ROTATION:
         return fit
-    wider = problem.fit(stated, WIDER)
-    if wider.maxima[0].log_posterior > fit.maxima[0].log_posterior + GOOD_GAIN:
-        fit = _followed(problem, wider)
-        if _explained(fit) and not abs(fit.log_scale) > 0.1:
-            return fit
     optics, prior = problem.data[0].optics, problem.prior
     half = 2.0 * float(np.sqrt(prior.covariance[0, 0]))
     for orientation in likely_orientations(problem.whole, optics, float(prior.mean[0]), half, CANDIDATES):
@@ -148,12 +144,24 @@ def _best(problem: FilmProblem, stated: Orientation) -> FilmFit:
         other = problem.fit(orientation)
         if other.maxima[0].log_posterior > fit.maxima[0].log_posterior + GOOD_GAIN:
             fit = _followed(problem, other)
-    return fit
+            if _settled(fit):
+                return fit
+    if _settled(fit):
+        return fit
+    wider = problem.fit(stated, WIDER)
+    return _followed(problem, wider) if wider.maxima[0].log_posterior > fit.maxima[0].log_posterior + GOOD_GAIN else fit
+
+
+def _settled(fit: FilmFit) -> bool:
+    """Whether no other orientation need be tried."""
+    return _explained(fit) and not abs(fit.log_scale) > MAX_LOG_SCALE
 
 
 def _explained(fit: FilmFit) -> bool:
-    """Whether the fit predicts the signal, as far as its electrons say."""
-    return bool(fit.residuals.unexplained - 2.0 * fit.residuals.std < UNEXPLAINED)
+    """Whether the fit predicts the signal, of all exposures and of each, as far as their electrons say."""
+    left = fit.residuals
+    each = [share - 2.0 * std < UNEXPLAINED_OF_ONE for share, std in zip(left.shares, left.stds, strict=True)]
+    return left.unexplained - 2.0 * left.std < UNEXPLAINED and all(each)
 
 
 def _followed(problem: FilmProblem, fit: FilmFit) -> FilmFit:
