@@ -15,7 +15,14 @@ from reconstruct.measurement.film.geometry import Deviation, Evaluated, deviatio
 from reconstruct.measurement.film.likelihood import Block, informations
 from reconstruct.measurement.film.orientation import Orientation, likely_orientations, rotation_between, scan_axes
 from reconstruct.measurement.film.residuals import Residuals, residuals
-from reconstruct.measurement.film.search import MIN_PARALLAX_PIXELS, SEARCHED, SearchState, find_maxima, maximise
+from reconstruct.measurement.film.search import (
+    MIN_PARALLAX_PIXELS,
+    SEARCHED,
+    SearchState,
+    find_maxima,
+    maximise,
+    settle,
+)
 from reconstruct.measurement.prior import Prior
 from twin.optics.weak import THIRD
 
@@ -100,19 +107,27 @@ def fit_film(problem: FilmProblem, stated: Orientation) -> tuple[FilmFit, int]:
     fit = _best(problem, stated)
     if few_pixels(fit.data):
         return fit, 0
-    noisy = [ratio > NOISY for ratio in fit.residuals.pixels]
+    noisy = _noisy(fit)
     count, share = int(sum(part.sum() for part in noisy)), max(float(part.mean()) for part in noisy)
     if not count or share > MAX_NOISY:
         return fit, 0
     quiet = dataclasses.replace(
         problem, data=[_without(part, hidden) for part, hidden in zip(problem.data, noisy, strict=True)]
     )
-    data, states = moved(quiet.data, fit.orientation, fit.log_scale), []
-    for state in fit.maxima:
-        near = [block(part, state.parameters[:THIRD]) for part in data]
-        states.append(maximise(near, state.parameters, problem.precision, problem.centre, 3 * STEPS))
+    data = moved(quiet.data, fit.orientation, fit.log_scale)
+    states = [settle(data, state.parameters, problem.precision, problem.centre) for state in fit.maxima]
     states.sort(key=lambda state: -state.log_posterior)
     return _followed(quiet, quiet.at(data, fit.orientation, fit.log_scale, states)), count
+
+
+def _noisy(fit: FilmFit) -> list[np.ndarray]:
+    """Which pixels [exposures] of [pixels] the others do not predict, in their own exposure or in another: they are of one camera."""
+    own = [ratio > NOISY for ratio in fit.residuals.pixels]
+    places = np.concatenate([part.spectra.angles[use] for part, use in zip(fit.data, own, strict=True)])
+    if not len(places):
+        return own
+    distances = [np.hypot(*(part.spectra.angles[:, None] - places[None]).T).min(axis=0) for part in fit.data]
+    return [away < 0.5 * part.spectra.setting.width for away, part in zip(distances, fit.data, strict=True)]
 
 
 def _without(data: Prepared, hidden: np.ndarray) -> Prepared:
@@ -184,8 +199,12 @@ def _followed(problem: FilmProblem, fit: FilmFit) -> FilmFit:
         if gain < (MIN_GAIN if followed.any() else GOOD_GAIN):
             break
         fit, followed = problem.at(data, orientation, log_scale, [state]), followed | wanted
+    if fit is start:
+        return fit
     turned = abs(rotation_between(fit.orientation, start.orientation)) > LARGE_ROTATION
-    if fit.log_scale == 0.0 and fit is not start and (turned or len(start.maxima) > 1):
+    if fit.log_scale == 0.0 and (turned or len(start.maxima) > 1):
         again = problem.fit(fit.orientation)
-        return again if again.maxima[0].log_posterior > fit.maxima[0].log_posterior - GOOD_GAIN else fit
-    return fit
+        if again.maxima[0].log_posterior > fit.maxima[0].log_posterior - GOOD_GAIN:
+            return again
+    state = settle(fit.data, fit.maxima[0].parameters, problem.precision, problem.centre)
+    return problem.at(fit.data, fit.orientation, fit.log_scale, [state])

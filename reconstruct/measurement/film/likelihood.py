@@ -116,7 +116,9 @@ def _value_and_score(
 
 def _fisher(bands: Sidebands, c: Array, thickness: Array, power: Array, noise: Array, pixels: Array) -> Array:
     """Expected information [LOCAL, LOCAL] of one frequency."""
-    lower, upper, x, m, gram, inverse, _ = _parts(jnp.zeros(len(bands.minus), jnp.complex64), bands, c, thickness, power, noise)
+    lower, upper, x, m, gram, inverse, _ = _parts(
+        jnp.zeros(len(bands.minus), jnp.complex64), bands, c, thickness, power, noise
+    )
     towards = inverse @ gram / noise
     # thickness moves each node by its share of C10's slope; half of M is the slope in log power
     less, more = bands.minus, bands.plus

@@ -202,20 +202,23 @@ def find_maxima(
     candidates = [best] + (
         [other] if other.log_posterior > best.log_posterior - AMBIGUITY_MARGIN and _distinct(best, other) else []
     )
-    converged = []
-    for state in candidates:
-        # where pixels smear is settled once the coefficients are
-        for _ in range(SMEARING_ROUNDS):
-            blocks = [block(prepared, state.parameters[:THIRD]) for prepared in data]
-            previous, state = state, maximise(blocks, state.parameters, precision, centre, 30)
-            spread = np.sqrt(np.diag(np.linalg.inv(state.curvature)))
-            if np.abs((state.parameters - previous.parameters) / spread)[:THIRD].max() < 0.05:
-                break
-        converged.append(state)
+    converged = [settle(data, state.parameters, precision, centre) for state in candidates]
     converged.sort(key=lambda state: -state.log_posterior)
     return [state for state in converged if state.log_posterior > converged[0].log_posterior - AMBIGUITY_MARGIN][
         : len(converged) if _distinct(*converged[:2]) else 1
     ]
+
+
+def settle(data: list[Prepared], parameters: np.ndarray, precision: np.ndarray, centre: np.ndarray) -> SearchState:
+    """The maximum near ``parameters`` [n], of all frequencies, where pixels smear and see the film displaced as at the maximum itself."""
+    state = SearchState(parameters, -np.inf, precision)
+    for _ in range(SMEARING_ROUNDS):
+        blocks = [block(prepared, state.parameters[:THIRD]) for prepared in data]
+        previous, state = state, maximise(blocks, state.parameters, precision, centre, 30)
+        spread = np.sqrt(np.diag(np.linalg.inv(state.curvature)))
+        if np.abs((state.parameters - previous.parameters) / spread)[:THIRD].max() < 0.05:
+            break
+    return state
 
 
 def log_posterior_without_film(data: list[Prepared], precision: np.ndarray, centre: np.ndarray) -> float:
