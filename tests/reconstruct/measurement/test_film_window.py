@@ -68,8 +68,8 @@ def test_displacements_are_the_places_of_the_rays():
     lower, upper = displacements(CHI, q, ANGLES, (1e-3, -2e-3), OPTICS.energy)
     length = wavelength(OPTICS.energy)
     k = (ANGLES[3] + [1e-3, -2e-3]) / length
-    for move, place in ((lower, k - q[1]), (upper, k + q[1])):
-        slope = np.asarray(phase_gradient(CHI, place[:1], place[1:], length))[:, 0]
+    for move, ray in ((lower, k - q[1]), (upper, k + q[1])):
+        slope = np.asarray(phase_gradient(CHI, ray[:1], ray[1:], length))[:, 0]
         np.testing.assert_allclose(np.asarray(move)[1, 3], slope / (2.0 * np.pi), rtol=1e-12)
 
 
