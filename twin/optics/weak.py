@@ -107,6 +107,33 @@ def _smear(
     return lower, upper
 
 
+def displacements(
+    coefficients: Float[Array | np.ndarray, " n"],
+    q: Shaped[np.ndarray, "q 2"],
+    angles: Shaped[np.ndarray, "pixels 2"],
+    tilt: tuple[float, float],
+    energy: float,
+) -> tuple[Float[Array, "q pixels 2"], Float[Array, "q pixels 2"]]:
+    """How far (x, y) in angstrom the lower and upper overlap see the object displaced: the slopes of their phases in q over 2 pi, which are the places where
+    the rays kappa - q and kappa + q cross the focal plane.
+
+    ``coefficients``: the first n of `aberrations.NAMES`, angstrom.
+    """
+    arrays = (jnp.asarray(value) for value in (coefficients, q, angles, tilt))
+    return _displacements(*arrays, wavelength(energy))
+
+
+@functools.partial(jax.jit, static_argnames=("length",))
+def _displacements(coefficients: Array, q: Array, angles: Array, tilt: Array, length: float) -> tuple[Array, Array]:
+    where = (angles + tilt[None]) / length
+
+    def crossing(k: Array) -> Array:
+        slope = phase_gradient(coefficients, k[..., 0].ravel(), k[..., 1].ravel(), length)
+        return slope.T.reshape(k.shape) / (2.0 * jnp.pi)
+
+    return crossing(where[None] - q[:, None]), crossing(where[None] + q[:, None])
+
+
 def response(
     bands: Sidebands, coefficients: Float[Array | np.ndarray, " n"], depth: float | Float[Array, ""]
 ) -> Complex[Array, "q pixels"]:

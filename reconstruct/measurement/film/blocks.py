@@ -2,20 +2,23 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import numpy as np
 
-from reconstruct.measurement.film.exposure import Optics, Spectra
-from reconstruct.measurement.film.likelihood import Block
-from twin import checks
+from reconstruct.measurement.film.exposure import Optics, Setting, Spectra
+from reconstruct.measurement.film.likelihood import FREQUENCY_BATCH, Block
+from twin import blocks, checks
 from twin.optics.electrons import wavelength
-from twin.optics.weak import THIRD, Sidebands, sidebands, smear
+from twin.optics.weak import THIRD, Sidebands, displacements, sidebands, smear
 
 KNOTS = 10
 ROUGHNESS = 1.5
 """Prior standard deviation of the second difference of log power from knot to knot."""
 MIN_FREQUENCIES = 48
 """Fewest scan frequencies of a maximisation."""
+FILLED = 32
+"""Pixels are filled up to multiples of so many."""
+HANN_SLOPE = float(np.pi * np.sqrt(4.0 / 3.0))
+"""Root mean square slope of a Hann window, over its own root mean square, times its length."""
 
 
 def splines(q: np.ndarray, optics: Optics) -> np.ndarray:
@@ -27,7 +30,8 @@ def splines(q: np.ndarray, optics: Optics) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """An exposure's `Spectra` with what of its model no coefficient changes: ``bands`` (float32, the pixels' strength in their weights) and ``splines``."""
+    """An exposure's `Spectra` with what of its model no coefficient changes: ``bands`` (float32, `filled` pixels, their strength in the weights) and
+    ``splines``."""
 
     spectra: Spectra
     bands: Sidebands
@@ -40,26 +44,31 @@ class Prepared:
         return np.hypot(*self.spectra.q.T)
 
 
+def filled(values: np.ndarray, axis: int) -> np.ndarray:
+    """``values`` with zeros along the ``axis`` of pixels up to a multiple of FILLED, so that few sizes are compiled."""
+    widths = [(0, 0)] * values.ndim
+    widths[axis] = (0, -values.shape[axis] % FILLED)
+    return np.pad(values, widths)
+
+
 def prepare(exposure_spectra: Spectra, optics: Optics) -> Prepared:
     """The overlaps of an exposure, computed once."""
     checks.require_float64()
-    setting = exposure_spectra.setting
-    bands = sidebands(
-        exposure_spectra.q,
-        exposure_spectra.angles,
-        setting.tilt,
-        optics.energy,
-        optics.semiangle,
-        setting.width,
-        optics.focal_spread,
-    )
-    weights = [weight * exposure_spectra.strength[None] for weight in (bands.lower, bands.upper)]
-    scaled_bands = Sidebands(*(jnp.asarray(part, jnp.float32) for part in (bands.minus, bands.plus, *weights)))
-    return Prepared(exposure_spectra, scaled_bands, splines(exposure_spectra.q, optics), optics)
+    setting, angles = exposure_spectra.setting, filled(exposure_spectra.angles, 0)
+
+    def overlaps(q: np.ndarray) -> Sidebands:
+        bands = sidebands(q, angles, setting.tilt, optics.energy, optics.semiangle, setting.width, optics.focal_spread)
+        return Sidebands(*bands)
+
+    minus, plus, lower, upper = blocks.evaluate(overlaps, FREQUENCY_BATCH, exposure_spectra.q)
+    strength = filled(exposure_spectra.strength, 0)
+    bands = Sidebands(*(part.astype(np.float32) for part in (minus, plus, lower * strength, upper * strength)))
+    return Prepared(exposure_spectra, bands, splines(exposure_spectra.q, optics), optics)
 
 
 def block(exposure: Prepared, coefficients: np.ndarray, highest: float | None = None) -> Block:
-    """A likelihood's part of scan frequencies up to ``highest`` (1/angstrom), with pixels smeared as at ``coefficients`` [12] (without the exposure's c10)."""
+    """A likelihood's part of scan frequencies up to ``highest`` (1/angstrom), with pixels smeared and the film windowed as at ``coefficients`` [12] (without
+    the exposure's c10)."""
     count = (
         len(exposure.splines)
         if highest is None
@@ -68,17 +77,48 @@ def block(exposure: Prepared, coefficients: np.ndarray, highest: float | None = 
     exposure_spectra, setting, optics = exposure.spectra, exposure.spectra.setting, exposure.optics
     actual = np.array(coefficients[:THIRD], float)
     actual[0] += setting.c10
-    lower, upper = smear(
-        actual, exposure_spectra.q[:count], exposure_spectra.angles, setting.tilt, optics.energy, setting.width
-    )
-    bands = Sidebands(*(part[:count] for part in exposure.bands))
-    bands = bands._replace(lower=bands.lower * lower.astype(jnp.float32), upper=bands.upper * upper.astype(jnp.float32))
+    angles, bands = filled(exposure_spectra.angles, 0), Sidebands(*(part[:count] for part in exposure.bands))
+
+    def smeared(q: np.ndarray) -> tuple:
+        where = (actual, q, angles, setting.tilt, optics.energy)
+        return smear(*where, setting.width), displacements(*where)
+
+    factors, moves = blocks.evaluate(smeared, FREQUENCY_BATCH, exposure_spectra.q[:count])
+    weights = [
+        weight * factor.astype(np.float32) for weight, factor in zip((bands.lower, bands.upper), factors, strict=True)
+    ]
+    profiles = _profiles(weights, moves, setting)
+    lower, upper = (weight[..., None] * profile for weight, profile in zip(weights, profiles, strict=True))
     return Block(
-        jnp.asarray(exposure_spectra.z[:count]),
-        bands,
-        jnp.asarray(exposure.splines[:count]),
-        jnp.asarray(setting.c10, float),
+        filled(exposure_spectra.z[:count], 1),
+        bands._replace(lower=lower, upper=upper),
+        exposure.splines[:count],
+        np.asarray(setting.c10, float),
+        len(exposure_spectra.angles),
     )
+
+
+def _profiles(weights: list[np.ndarray], moves: tuple[np.ndarray, ...], setting: Setting) -> list[np.ndarray]:
+    """Shares [q, pixels, profiles] of what the overlaps see in the window and its two slopes, squares summing to 1, for displacements ``moves``
+    [q, pixels, 2] in angstrom. Of a film that repeats there is no window: one profile of 1.
+
+    To first order in displacements a and b the windowed films correlate by 1 + a b over the root of (1 + a^2)(1 + b^2), in units of the window's width:
+    as their windows do up to the third order.
+    """
+    if setting.periodic:
+        return [np.ones((*weight.shape, 1), np.float32) for weight in weights]
+    squares = [np.abs(weight)[..., None] ** 2 for weight in weights]
+    middle = sum((square * move).sum(axis=(0, 1)) for square, move in zip(squares, moves, strict=True))
+    middle = middle / max(sum(float(square.sum()) for square in squares), 1e-30)
+    sides = setting.step * np.array(setting.points[::-1])
+    profiles = []
+    for move in moves:
+        along = (move - middle) * (HANN_SLOPE / sides)
+        # displaced by more than the window is wide, films have nothing in common
+        along /= np.maximum(1.0, np.hypot(along[..., :1], along[..., 1:]))
+        whole = np.concatenate([np.ones((*along.shape[:-1], 1)), along], axis=-1)
+        profiles.append((whole / np.sqrt((whole**2).sum(axis=-1, keepdims=True))).astype(np.float32))
+    return profiles
 
 
 def nuisance_precision(thickness: tuple[float, float]) -> np.ndarray:

@@ -53,7 +53,7 @@ def _orientation(fit: FilmFit, stated: Orientation) -> FitCheck:
     cure = f"state {{rotation}}, {np.degrees(measured.rotation):.1f} degrees"
     if mirrored:
         what += " and mirrored"
-        cure = "exchange the axes of the scan ({axes} 1,0,2,3) and measure again"
+        cure = f"exchange the axes of the scan ({{axes}} 1,0,2,3) and state {{rotation}}, {exchanged_rotation(measured):.1f} degrees"
     if abs(turn) > 150.0 and not mirrored:
         cure += ", or state the changes of C10 with the other sign"
     finding = (
@@ -61,6 +61,11 @@ def _orientation(fit: FilmFit, stated: Orientation) -> FitCheck:
     )
     value = 180.0 if mirrored else abs(float(turn))
     return FitCheck("rotation of the scan, degrees", value, MAX_TURN, finding)
+
+
+def exchanged_rotation(mirrored: Orientation) -> float:
+    """Rotation (degrees within +-180) of a ``mirrored`` scan once its axes are exchanged: its x points where its y pointed."""
+    return float((np.degrees(mirrored.rotation) + 90.0) % 360.0 - 180.0)
 
 
 def _unexplained(fit: FilmFit) -> FitCheck:

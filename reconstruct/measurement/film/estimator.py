@@ -36,6 +36,9 @@ MAX_NOISE = 1.4
 """Noise over that of counting, or its inverse, beyond which the gain is contradicted."""
 MAX_PULL = 4.0
 """Prior standard deviations beyond which the data contradict the prior."""
+WINDOW_EXCESS = (1.0 + 2.0 / 36.0) ** 2
+"""Variance of a sum over scan frequencies seen through a Hann window, every other along x and y, over that of independent ones: neighbours have 1/6 of their
+amplitude in common."""
 DETECTION_THRESHOLD = 50.0
 """Log likelihood by which a film must be likelier than none: twice what all that is fitted takes from noise alone."""
 
@@ -184,6 +187,8 @@ def _components(fit: FilmFit, precision: np.ndarray, turned: bool) -> tuple[Comp
             rows = [scores(part, maximum.parameters)[1] for part in blocks]
             informations_ = [informations(part, maximum.parameters) for part in blocks]
         covariance_, volume = _covariance(rows, informations_, precision)
+        if not all(part.spectra.setting.periodic for part in fit.data):
+            covariance_ = WINDOW_EXCESS * covariance_
         if turned:
             slope = fit.rotation.slope[: THIRD + 1]
             covariance_ = covariance_ + fit.rotation.std**2 * np.outer(slope, slope)

@@ -15,7 +15,14 @@ from reconstruct.measurement.film.geometry import Deviation, Evaluated, deviatio
 from reconstruct.measurement.film.likelihood import Block, informations
 from reconstruct.measurement.film.orientation import Orientation, likely_orientations, rotation_between, scan_axes
 from reconstruct.measurement.film.residuals import Residuals, residuals
-from reconstruct.measurement.film.search import MIN_PARALLAX_PIXELS, SEARCHED, SearchState, find_maxima, maximise
+from reconstruct.measurement.film.search import (
+    MIN_PARALLAX_PIXELS,
+    SEARCHED,
+    SearchState,
+    find_maxima,
+    maximise,
+    settle,
+)
 from reconstruct.measurement.prior import Prior
 from twin.optics.weak import THIRD
 
@@ -30,11 +37,13 @@ MIN_GAIN, GOOD_GAIN = 1.0, 10.0
 """Log posterior that a change of rotation and scale must bring: each step, and the first one or another orientation."""
 LARGE_ROTATION = float(np.radians(12.0))
 """Rotation beyond which the coefficients are searched again from the start."""
-UNEXPLAINED = 0.25
-"""Share of the signal that other pixels do not predict, from which other orientations are tried."""
+UNEXPLAINED, UNEXPLAINED_OF_ONE = 0.25, 0.4
+"""Shares of the signal, of all exposures and of one, that other pixels do not predict, from which other orientations are tried."""
 WIDER = 6.0
 """Prior standard deviations over which C10 and C12 are searched then."""
 CANDIDATES = 3
+MAX_LOG_SCALE = 0.1
+"""Log of the ratio of the scale found and that stated, from which other orientations are tried."""
 NOISY = 2.5
 """A pixel whose squared error is so many times what is expected is left out."""
 MAX_NOISY = 0.2
@@ -98,19 +107,27 @@ def fit_film(problem: FilmProblem, stated: Orientation) -> tuple[FilmFit, int]:
     fit = _best(problem, stated)
     if few_pixels(fit.data):
         return fit, 0
-    noisy = [ratio > NOISY for ratio in fit.residuals.pixels]
+    noisy = _noisy(fit)
     count, share = int(sum(part.sum() for part in noisy)), max(float(part.mean()) for part in noisy)
     if not count or share > MAX_NOISY:
         return fit, 0
     quiet = dataclasses.replace(
         problem, data=[_without(part, hidden) for part, hidden in zip(problem.data, noisy, strict=True)]
     )
-    data, states = moved(quiet.data, fit.orientation, fit.log_scale), []
-    for state in fit.maxima:
-        near = [block(part, state.parameters[:THIRD]) for part in data]
-        states.append(maximise(near, state.parameters, problem.precision, problem.centre, 3 * STEPS))
+    data = moved(quiet.data, fit.orientation, fit.log_scale)
+    states = [settle(data, state.parameters, problem.precision, problem.centre) for state in fit.maxima]
     states.sort(key=lambda state: -state.log_posterior)
     return _followed(quiet, quiet.at(data, fit.orientation, fit.log_scale, states)), count
+
+
+def _noisy(fit: FilmFit) -> list[np.ndarray]:
+    """Which pixels [exposures] of [pixels] the others do not predict, in their own exposure or in another: they are of one camera."""
+    own = [ratio > NOISY for ratio in fit.residuals.pixels]
+    places = np.concatenate([part.spectra.angles[use] for part, use in zip(fit.data, own, strict=True)])
+    if not len(places):
+        return own
+    distances = [np.hypot(*(part.spectra.angles[:, None] - places[None]).T).min(axis=0) for part in fit.data]
+    return [away < 0.5 * part.spectra.setting.width for away, part in zip(distances, fit.data, strict=True)]
 
 
 def _without(data: Prepared, hidden: np.ndarray) -> Prepared:
@@ -131,14 +148,8 @@ def _best(problem: FilmProblem, stated: Orientation) -> FilmFit:
         # nothing can be said of how they lie
         return problem.fit(stated)
     fit = _followed(problem, problem.fit(stated))
-    astray = abs(rotation_between(fit.orientation, stated)) > LARGE_ROTATION or abs(fit.log_scale) > 0.1
-    if _explained(fit) and not astray:
+    if _settled(fit) and not abs(rotation_between(fit.orientation, stated)) > LARGE_ROTATION:
         return fit
-    wider = problem.fit(stated, WIDER)
-    if wider.maxima[0].log_posterior > fit.maxima[0].log_posterior + GOOD_GAIN:
-        fit = _followed(problem, wider)
-        if _explained(fit) and not abs(fit.log_scale) > 0.1:
-            return fit
     optics, prior = problem.data[0].optics, problem.prior
     half = 2.0 * float(np.sqrt(prior.covariance[0, 0]))
     for orientation in likely_orientations(problem.whole, optics, float(prior.mean[0]), half, CANDIDATES):
@@ -148,12 +159,24 @@ def _best(problem: FilmProblem, stated: Orientation) -> FilmFit:
         other = problem.fit(orientation)
         if other.maxima[0].log_posterior > fit.maxima[0].log_posterior + GOOD_GAIN:
             fit = _followed(problem, other)
-    return fit
+            if _settled(fit):
+                return fit
+    if _settled(fit):
+        return fit
+    wider = problem.fit(stated, WIDER)
+    return _followed(problem, wider) if wider.maxima[0].log_posterior > fit.maxima[0].log_posterior + GOOD_GAIN else fit
+
+
+def _settled(fit: FilmFit) -> bool:
+    """Whether no other orientation need be tried."""
+    return _explained(fit) and not abs(fit.log_scale) > MAX_LOG_SCALE
 
 
 def _explained(fit: FilmFit) -> bool:
-    """Whether the fit predicts the signal, as far as its electrons say."""
-    return bool(fit.residuals.unexplained - 2.0 * fit.residuals.std < UNEXPLAINED)
+    """Whether the fit predicts the signal, of all exposures and of each, as far as their electrons say."""
+    left = fit.residuals
+    each = [share - 2.0 * std < UNEXPLAINED_OF_ONE for share, std in zip(left.shares, left.stds, strict=True)]
+    return left.unexplained - 2.0 * left.std < UNEXPLAINED and all(each)
 
 
 def _followed(problem: FilmProblem, fit: FilmFit) -> FilmFit:
@@ -176,8 +199,12 @@ def _followed(problem: FilmProblem, fit: FilmFit) -> FilmFit:
         if gain < (MIN_GAIN if followed.any() else GOOD_GAIN):
             break
         fit, followed = problem.at(data, orientation, log_scale, [state]), followed | wanted
+    if fit is start:
+        return fit
     turned = abs(rotation_between(fit.orientation, start.orientation)) > LARGE_ROTATION
-    if fit.log_scale == 0.0 and fit is not start and (turned or len(start.maxima) > 1):
+    if fit.log_scale == 0.0 and (turned or len(start.maxima) > 1):
         again = problem.fit(fit.orientation)
-        return again if again.maxima[0].log_posterior > fit.maxima[0].log_posterior - GOOD_GAIN else fit
-    return fit
+        if again.maxima[0].log_posterior > fit.maxima[0].log_posterior - GOOD_GAIN:
+            return again
+    state = settle(fit.data, fit.maxima[0].parameters, problem.precision, problem.centre)
+    return problem.at(fit.data, fit.orientation, fit.log_scale, [state])

@@ -10,10 +10,9 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
-from reconstruct.measurement.film.blocks import Prepared, block, prepare
+from reconstruct.measurement.film.blocks import Prepared, block, filled, prepare
 from reconstruct.measurement.film.likelihood import Block, values_and_scores
 from reconstruct.measurement.film.orientation import Orientation, scan_axes
 from reconstruct.measurement.film.search import sum_exposures
@@ -72,14 +71,14 @@ def _with_phase(data: list[Prepared], phase: float, radius: float) -> list[Prepa
     """With a ``phase`` (radian) of the aperture within ``radius`` of its own."""
     changed = []
     for part in data:
-        angles, limit = part.spectra.angles, radius * part.optics.semiangle
+        angles, limit = filled(part.spectra.angles, 0), radius * part.optics.semiangle
         shift = wavelength(part.optics.energy) * part.spectra.q[:, None]
 
         def inside(places: np.ndarray, limit: float = limit, width: float = part.spectra.setting.width) -> np.ndarray:
             return np.clip((limit - np.hypot(places[..., 0], places[..., 1])) / width + 0.5, 0.0, 1.0)
 
         middle, below, above = inside(angles)[None], inside(angles - shift), inside(angles + shift)
-        factors = [jnp.asarray(np.exp(1j * phase * less), jnp.complex64) for less in (middle - below, above - middle)]
+        factors = [np.exp(1j * phase * less).astype(np.complex64) for less in (middle - below, above - middle)]
         bands = part.bands
         turned = Sidebands(bands.minus, bands.plus, bands.lower * factors[0], bands.upper * factors[1])
         changed.append(dataclasses.replace(part, bands=turned))

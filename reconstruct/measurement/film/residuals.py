@@ -31,7 +31,7 @@ def residuals(blocks: list[Block], parameters: np.ndarray) -> Residuals:
     shells, pixels = [], []
     for part in blocks:
         squared, expected = left_out_pixels(part, parameters)
-        observed = np.abs(np.asarray(part.z)) ** 2
+        observed = np.abs(part.data) ** 2
         pixels.append((squared / expected).mean(axis=0))
         rows = np.array_split(np.arange(len(observed)), min(SHELLS, len(observed)))
         shells.append(np.array([(observed[i].mean(), squared[i].mean(), observed[i].size) for i in rows]))

@@ -114,10 +114,10 @@ def _initial_power(blocks: list[Block], noise: float) -> np.ndarray:
     """Log power [KNOTS] from how much the data have above their ``noise``."""
     signal_power, model_power, basis = [], [], []
     for part in blocks:
-        excess = np.abs(np.asarray(part.z)) ** 2 - noise
+        excess = np.abs(part.data) ** 2 - noise
         signal_power.append(excess.sum(axis=1))
-        weight = np.asarray(part.bands.lower) ** 2 + np.asarray(part.bands.upper) ** 2
-        model_power.append(weight.sum(axis=1))
+        weight = np.abs(part.bands.lower) ** 2 + np.abs(part.bands.upper) ** 2
+        model_power.append(weight.sum(axis=(1, 2)))
         basis.append(np.asarray(part.splines))
     signal_power, model_power, basis = np.concatenate(signal_power), np.concatenate(model_power), np.concatenate(basis)
     numerator, denominator = basis.T @ signal_power, basis.T @ model_power
@@ -202,20 +202,23 @@ def find_maxima(
     candidates = [best] + (
         [other] if other.log_posterior > best.log_posterior - AMBIGUITY_MARGIN and _distinct(best, other) else []
     )
-    converged = []
-    for state in candidates:
-        # where pixels smear is settled once the coefficients are
-        for _ in range(SMEARING_ROUNDS):
-            blocks = [block(prepared, state.parameters[:THIRD]) for prepared in data]
-            previous, state = state, maximise(blocks, state.parameters, precision, centre, 30)
-            spread = np.sqrt(np.diag(np.linalg.inv(state.curvature)))
-            if np.abs((state.parameters - previous.parameters) / spread)[:THIRD].max() < 0.05:
-                break
-        converged.append(state)
+    converged = [settle(data, state.parameters, precision, centre) for state in candidates]
     converged.sort(key=lambda state: -state.log_posterior)
     return [state for state in converged if state.log_posterior > converged[0].log_posterior - AMBIGUITY_MARGIN][
         : len(converged) if _distinct(*converged[:2]) else 1
     ]
+
+
+def settle(data: list[Prepared], parameters: np.ndarray, precision: np.ndarray, centre: np.ndarray) -> SearchState:
+    """The maximum near ``parameters`` [n], of all frequencies, where pixels smear and see the film displaced as at the maximum itself."""
+    state = SearchState(parameters, -np.inf, precision)
+    for _ in range(SMEARING_ROUNDS):
+        blocks = [block(prepared, state.parameters[:THIRD]) for prepared in data]
+        previous, state = state, maximise(blocks, state.parameters, precision, centre, 30)
+        spread = np.sqrt(np.diag(np.linalg.inv(state.curvature)))
+        if np.abs((state.parameters - previous.parameters) / spread)[:THIRD].max() < 0.05:
+            break
+    return state
 
 
 def log_posterior_without_film(data: list[Prepared], precision: np.ndarray, centre: np.ndarray) -> float:

@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from reconstruct.measurement.film.blocks import block, prepare
+from reconstruct.measurement.film.blocks import block, filled, prepare
 from reconstruct.measurement.film.exposure import Optics, Setting, Spectra, scan_frequencies
 from reconstruct.measurement.film.likelihood import expected_power, information, informations, scores, value
 from reconstruct.measurement.film.search import evaluate, log_posterior_without_film, prior_precision
 from reconstruct.measurement.prior import Prior
-from twin.optics.weak import THIRD, response
+from twin.optics.weak import THIRD, Sidebands, response
 
 OPTICS = Optics(200e3, 30e-3, 20.0)
 ANGLES = 0.03 * np.array([[0.0, 0.0], [0.5, 0.1], [-0.4, 0.6], [0.2, -0.7], [-0.6, -0.3], [0.7, 0.4], [0.0, 0.8]])
@@ -32,6 +32,8 @@ def make_block(generator: np.random.Generator | None = None):
     empty = block(prepare(Spectra(z, q, strength, ANGLES, SETTING), OPTICS), AT[:THIRD])
     if generator is None:
         return empty
+    count = len(ANGLES)
+    bands = Sidebands(*(part[:, :count] for part in empty.bands[:2]), *(part[:, :count, 0] for part in empty.bands[2:]))
     # drawn with thickness taken much finer than the likelihood takes it
     nodes, weights = np.polynomial.legendre.leggauss(24)
     power = np.exp(np.asarray(empty.splines) @ AT[THIRD + 1 : -1])
@@ -43,9 +45,9 @@ def make_block(generator: np.random.Generator | None = None):
         return (generator.normal(size=shape) + 1j * generator.normal(size=shape)) / np.sqrt(2)
 
     for node, weight in zip(nodes, weights, strict=True):
-        t = np.asarray(response(empty.bands, c, (0.5 + 0.5 * node) * AT[THIRD]))
+        t = np.asarray(response(bands, c, (0.5 + 0.5 * node) * AT[THIRD]))
         drawn += np.sqrt(0.5 * weight * power)[:, None] * t * normal(len(q))[:, None]
-    return empty._replace(z=jnp.asarray(drawn + np.exp(0.1) * normal(*z.shape), jnp.complex64))
+    return empty._replace(z=filled((drawn + np.exp(0.1) * normal(*z.shape)).astype(np.complex64), 1))
 
 
 def test_scores_are_the_slopes_of_the_value():
@@ -75,7 +77,7 @@ def test_information_is_the_spread_of_scores_and_their_mean_is_zero():
 def test_expected_power_is_that_of_draws():
     generator = np.random.default_rng(2)
     model, std = (np.asarray(array) for array in expected_power(make_block(), jnp.asarray(AT)))
-    seen = np.array([(np.abs(np.asarray(make_block(generator).z)) ** 2).mean(axis=1) for _ in range(40)])
+    seen = np.array([(np.abs(make_block(generator).data) ** 2).mean(axis=1) for _ in range(40)])
     off = (seen - model) / std
     assert abs(off.mean()) < 0.05
     assert off.std() == pytest.approx(1.0, abs=0.05)
@@ -85,13 +87,13 @@ def test_without_a_film_the_posterior_is_that_of_a_vanishing_one_in_the_likelies
     seen, prior = make_block(np.random.default_rng(3)), Prior.independent(np.full(THIRD, 100.0))
     precision, centre = prior_precision(prior)
     q, _ = scan_frequencies(SETTING, OPTICS)
-    data = [prepare(Spectra(np.asarray(seen.z), q, np.full(len(ANGLES), 4.0), ANGLES, SETTING), OPTICS)] * 2
+    data = [prepare(Spectra(seen.data, q, np.full(len(ANGLES), 4.0), ANGLES, SETTING), OPTICS)] * 2
 
     def height(noise: float) -> float:
         none = np.concatenate([centre[: THIRD + 1], np.full(10, -40.0), [noise]])
         return -evaluate([seen, seen], none, precision, centre)[0]
 
-    likeliest = np.log((np.abs(np.asarray(seen.z)) ** 2).mean())
+    likeliest = np.log((np.abs(seen.data) ** 2).mean())
     result = log_posterior_without_film(data, precision, centre)
     assert result == pytest.approx(height(likeliest), abs=0.05)
     assert result > max(height(likeliest - 0.1), height(likeliest + 0.1)) + 1.0
