@@ -17,7 +17,7 @@ KIND = "disk"
 NAMES = ("radius", "centre_x", "centre_y", "ellipse_a", "ellipse_b", "edge", "semiangle", "camera_length")
 UNITS = ("pixel", "pixel", "pixel", "1", "1", "pixel", "radian", "angstrom")
 PRINCIPAL = ("radius", "centre_x", "centre_y")
-MODEL_ERROR, WIDTH_ERROR = 0.005, 0.01
+MODEL_ERROR, WIDTH_ERROR = 0.01, 0.02
 """Pixels by which positions, and the width of the edge, are off that counting and the scatter of sectors do not tell. Another form of the edge and pixels of
 finite size make 0.001 and 0.008 of it (16 patterns without a crystal, 3 10^9 electrons); the rest is of crystals whose lines and disks pull many neighbouring
 sectors: at 10^8 electrons positions are off by up to 0.02 pixels where sectors hardly scatter."""
@@ -50,11 +50,14 @@ def report(
     """The measurement, out of what was ``seen`` of the pattern and ``fitted`` to it."""
     outline, fit = fitted.fit.outline, fitted.fit
     arcs = float(np.mean((fit.arc_deviation / fit.arc_error) ** 2)) if len(fit.arc_error) > 3 else 1.0
-    # arcs that lie farther off what the others say than chance puts them make all errors larger
-    covariance = fit.covariance * (arcs if arcs > 1.0 + 2.0 * np.sqrt(2.0 / max(len(fit.arc_error), 1)) else 1.0)
+    # arcs that lie farther off what the others say than their errors make all errors larger: lines and disks of a crystal pull several sectors at a time
+    covariance = fit.covariance * max(arcs, 1.0)
     covariance = covariance + MODEL_ERROR**2 * np.diag([1.0, 1.0, 1.0, outline.radius**-2, outline.radius**-2])
-    angles = angles_of(outline.radius, float(np.sqrt(covariance[0, 0])), scale)
-    sizes = np.diag([outline.radius, *angles.mean])
+    shrunk, shrunk_error = _shrinkage(outline.radius, outline.width)
+    radius = outline.radius + shrunk
+    covariance[0, 0] += shrunk_error**2
+    angles = angles_of(radius, float(np.sqrt(covariance[0, 0])), scale)
+    sizes = np.diag([radius, *angles.mean])
     joint = sizes @ angles.covariance @ sizes
     whole = np.zeros((8, 8))
     whole[:5, :5] = covariance
@@ -64,7 +67,7 @@ def report(
     # the rest goes with semi-angle and camera length as it goes with the radius
     whole[6:, :5] = np.outer(joint[1:, 0] / covariance[0, 0], covariance[0])
     whole[:5, 6:] = whole[6:, :5].T
-    mean = np.array([outline.radius, outline.x, outline.y, outline.a, outline.b, fitted.width[0], *angles.mean])
+    mean = np.array([radius, outline.x, outline.y, outline.a, outline.b, fitted.width[0], *angles.mean])
     undetermined = dict(angles.undetermined)
     if fitted.width[1] > MAX_EDGE_ERROR * fitted.width[0]:
         undetermined["edge"] = "too few electrons at the edge to tell its width"
@@ -89,6 +92,13 @@ def report(
     )  # fmt: skip
     candidate = Found(outline.x, outline.y, outline.radius)
     return withhold(measurement, no_disk(filled.shape, scale, "", seen.total, candidate).components[0])
+
+
+def _shrinkage(radius: float, width: float) -> tuple[float, float]:
+    """(mean, standard error) of how far inside the edge of an aperture half of its level lies, in pixels: nowhere if the edge itself is soft, and by
+    ``width`` ** 2 / (2 ``radius``) if the pattern is spread in two dimensions, by camera or source; which of both is not known."""
+    largest = width**2 / (2.0 * radius)
+    return 0.5 * largest, largest / np.sqrt(12.0)
 
 
 def _motion_text(motion: tuple[float, float]) -> str:
