@@ -277,13 +277,14 @@ def _blocks(values: np.ndarray, known: np.ndarray) -> list[tuple[str, np.ndarray
             regions: np.ndarray = label(_opened(same, size))[0]  # type: ignore[index]
             for number, box in enumerate(find_objects(regions), 1):
                 inside = regions[box] == number
-                covered = any(part[box].any() for _, part, _, _ in blocks)
-                if covered or inside.size == values.size or inside.mean() < 0.98:
+                found = np.logical_or.reduce([part[box] for _, part, _, _ in blocks], initial=False)
+                # both arms of a border are blocks, though they share a corner
+                if np.mean(found) > 0.5 or inside.size == values.size or inside.mean() < 0.98:
                     continue
                 if not _missing(values, known & (regions != number), box, value):
                     continue
                 part = np.zeros(values.shape, bool)
-                part[box] = same[box]
+                part[box] = same[box] & ~found
                 spans = [
                     f"{side.start}" if side.stop == side.start + 1 else f"{side.start} to {side.stop - 1}"
                     for side in box
