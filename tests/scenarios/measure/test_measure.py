@@ -32,6 +32,9 @@ def _reader_ended() -> Iterator[None]:
     close_reader()
 
 
+SKEWED = ("--skew-percent", 5)
+
+
 def measured(capsys: pytest.CaptureFixture[str], code: int, *words: Any) -> dict[str, Any]:
     """What a measurement prints under --json, having ended with ``code``; the shape of it is checked."""
     assert run(["measure", *(str(word) for word in words), "--json"]) == code
@@ -66,7 +69,7 @@ def test_a_tiff_without_pixel_size_needs_the_option(tmp_path, capsys):
     tifffile.imwrite(file, scan.image.astype(np.uint16))
     assert run(["measure", "lattice", str(file), "--structure", "SrTiO3", "--json"]) == BAD_INPUT
     assert "--pixel-angstrom" in json.loads(capsys.readouterr().out)["error"]["cure"]
-    result = measured(capsys, DONE, "lattice", file, "--structure", "SrTiO3", "--pixel-angstrom", scan.nominal)
+    result = measured(capsys, DONE, "lattice", file, "--structure", "SrTiO3", "--pixel-angstrom", scan.nominal, *SKEWED)
     for name, truth in zip(("pixel_x", "pixel_y"), scan.truth, strict=False):
         assert abs(away(result, name, truth)) < 4.0
 
@@ -76,7 +79,7 @@ def test_a_lattice_contradicts_the_pixel_that_its_file_claims(tmp_path, capsys):
     side = ("angstrom", scan.nominal)
     file = stored(tmp_path / "lattice.hspy", scan.image, (side, side), beam={"energy_keV": 200.0}, **TITANATE_SPECIMEN)
     out, figure = tmp_path / "result.json", tmp_path / "result.svg"
-    result = measured(capsys, DISAGREES, "lattice", file, "--out", out, "--figure", figure)
+    result = measured(capsys, DISAGREES, "lattice", file, "--out", out, "--figure", figure, *SKEWED)
     assert json.loads(out.read_text()) == result
     assert figure.read_text().lstrip().startswith("<?xml")
     for name, truth in zip(("pixel_x", "pixel_y", "shear"), scan.truth, strict=False):
@@ -92,7 +95,9 @@ def test_a_lattice_contradicts_the_pixel_that_its_file_claims(tmp_path, capsys):
     right = stored(
         tmp_path / "right.zarr", scan.image, (("angstrom", scan.truth[1]), ("angstrom", scan.truth[0])), beam={}, **TITANATE_SPECIMEN
     )  # fmt: skip
-    assert measured(capsys, DONE, "lattice", right)["disagreements"] == []
+    assert measured(capsys, DONE, "lattice", right, *SKEWED)["disagreements"] == []
+    # pixels that are 8 % off square are more than the default takes for one structure's
+    assert any("for being square" in words for words in measured(capsys, DISAGREES, "lattice", right)["disagreements"])
 
 
 def test_another_structure_disagrees(tmp_path, capsys):

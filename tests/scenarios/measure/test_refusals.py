@@ -178,4 +178,9 @@ def test_waves_at_the_highest_frequency_are_no_lattice_of_columns(tmp_path, caps
     )
     file = stored(tmp_path / "coarse.zarr", counts.astype(float), (("angstrom", 1.8), ("angstrom", 1.8)))
     assert run(["measure", "lattice", str(file), *STO]) == DISAGREES
-    assert "the model does not fit" in capsys.readouterr().out
+    assert "disagrees" in capsys.readouterr().out
+    # as (110), folded, they would be of pixels that are 17 % smaller than stated
+    assert run(["measure", "lattice", str(file), *STO, "--pixel-error-percent", "5"]) == DISAGREES
+    said = capsys.readouterr().out
+    assert "the model does not fit" in said
+    assert "with pixels of 1.491 angstrom it would" in said
