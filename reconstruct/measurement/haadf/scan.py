@@ -4,12 +4,14 @@ A drift v of the probe over the crystal moves a line on by v T in the time T fro
 the lattice's side of it): to first order v_x T = pixel_y (shear - shear_0) and v_y T = pixel_y - pixel_x (1 + ratio_0), in the axes of the scan.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 
 from reconstruct.measurement.haadf.prior import HaadfPrior
 from reconstruct.measurement.lattice.estimator import follow_lattice
+from reconstruct.measurement.lattice.report import pixel_contradiction
 from reconstruct.measurement.measurement import Measurement
 from reconstruct.measurement.projection import Projection
 from twin.checks import finite, require
@@ -28,6 +30,8 @@ MAX_SATURATED = 1e-3
 """Share of saturated pixels that an image may have."""
 MIN_LIKENESS = 0.4
 """How alike amplitudes must be to those of a probe in focus: defocus and astigmatism change them, and the forward model judges."""
+WIDER = 3.0
+"""Times the stated errors of the pixel within which a lattice is looked for that is not within them."""
 DETERMINED_SHARE = 0.5
 """What is not narrowed to this share of what was known is undetermined."""
 
@@ -132,11 +136,17 @@ def locate_pixels(
     image: np.ndarray, known: np.ndarray, crystal: Projection, scan: Scan, prior: HaadfPrior, hum: float | None
 ) -> tuple[Measurement, PixelMap | None]:
     """The lattice of one image, and its pixels' places if it was followed in two directions and the crystal is not seen from behind."""
-    lattice, positions = follow_lattice(
-        np.where(known, image, np.nan), crystal, scan.pixel, prior.pixel, prior.skew, hum, MIN_LIKENESS
-    )
+    pixels = np.where(known, image, np.nan)
+    lattice, positions = follow_lattice(pixels, crystal, scan.pixel, prior.pixel, prior.skew, hum, MIN_LIKENESS)
     if positions is None:
-        return lattice, None
+        # a drift of a tenth of the frame shears it by more than scanners do
+        wider, positions = follow_lattice(
+            pixels, crystal, scan.pixel, WIDER * prior.pixel, WIDER * prior.skew, hum, MIN_LIKENESS
+        )
+        if positions is None or len(wider.readings) > 1:
+            return lattice, None
+        said = pixel_contradiction(wider.mean, scan.pixel, prior.pixel, prior.skew)
+        lattice = dataclasses.replace(wider, contradictions=said)
     right, down = ((np.diff(positions, axis=axis)).mean(axis=(0, 1)) for axis in (1, 0))
     if right[0] * down[1] < right[1] * down[0]:
         return lattice, None

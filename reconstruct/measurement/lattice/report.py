@@ -63,7 +63,7 @@ def report(
     significant = significant[np.argsort(-weights[significant], kind="stable")]
     weights = weights[significant] / weights[significant].sum()
     mixture = tuple(Component(float(w), *components[k]) for w, k in zip(weights, significant, strict=True))
-    contradictions = _contradiction(mixture[0].mean, claimed, spread, skew)
+    contradictions = pixel_contradiction(mixture[0].mean, claimed, spread, skew)
     notes = [*_notes_on_readings([readings[k] for k in significant], primitive), *_notes_on_fit(fit)]
     pixel = mixture[0].mean
     extent = (0.0, float(shape[1] * pixel[0]), float(shape[0] * pixel[1]), 0.0)
@@ -75,7 +75,7 @@ def report(
     )  # fmt: skip
 
 
-def _contradiction(mean: np.ndarray, claimed: float, spread: float, skew: float) -> tuple[str, ...]:
+def pixel_contradiction(mean: np.ndarray, claimed: float, spread: float, skew: float) -> tuple[str, ...]:
     """What was stated of the pixel, where the likeliest reading is farther from it than right statements hardly ever are."""
     pixel_x, pixel_y, shear = mean[:3]
     size = abs(np.log(np.sqrt(pixel_x * pixel_y) / claimed)) / spread

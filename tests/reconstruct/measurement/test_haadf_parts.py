@@ -20,10 +20,11 @@ from reconstruct.measurement.haadf.model import (
 from reconstruct.measurement.haadf.model_error import MarginalisedInformation, ModelError, error_columns
 from reconstruct.measurement.haadf.prior import HaadfPrior
 from reconstruct.measurement.haadf.sampling import importance_sample
-from reconstruct.measurement.haadf.scan import geometry
+from reconstruct.measurement.haadf.scan import geometry, locate_pixels
 from reconstruct.measurement.lattice.estimator import NAMES, UNITS
 from reconstruct.measurement.measurement import Component, Measurement
 from tests.synthetic.haadf_images import DEPTH, A, crystal, gram, scan
+from tests.synthetic.lattices import TITANATE, columns_at
 from twin.detection.scan import line_time
 from twin.optics.aberrations import coefficients, phase
 from twin.optics.electrons import wavelength
@@ -271,3 +272,15 @@ def test_the_scanner_prior_separates_map_and_drift():
     tied = geometry(measured, crystal(), scan_record, HaadfPrior(scanner=0.05, drift=0.1))
     assert {"drift.x", "drift.y"} <= set(tied.undetermined)
     assert tied.covariance[4, 4] == pytest.approx(0.01)
+
+
+def test_a_lattice_that_drifted_farther_than_stated_is_followed_and_told():
+    y, x = np.mgrid[:64, :64] - 32.0
+    map_ = np.array([[0.3, 0.036], [0.0, 0.327]])
+    counts = 40.0 * columns_at(np.stack([x, y], axis=-1) @ map_.T, TITANATE)
+    image = np.random.default_rng(3).poisson(counts).astype(float)
+    stated = scan(64, 0.3)
+    lattice, pixels = locate_pixels(image, np.ones(image.shape, bool), TITANATE, stated, HaadfPrior(), None)
+    assert pixels is not None
+    assert lattice.value("pixel_y")[0] == pytest.approx(0.327, rel=0.01)
+    assert ["square" in words for words in lattice.contradictions] == [True]
