@@ -277,14 +277,14 @@ def _blocks(values: np.ndarray, known: np.ndarray) -> list[tuple[str, np.ndarray
             regions: np.ndarray = label(_opened(same, size))[0]  # type: ignore[index]
             for number, box in enumerate(find_objects(regions), 1):
                 inside = regions[box] == number
-                found = np.logical_or.reduce([part[box] for _, part, _, _ in blocks], initial=False)
+                masked = np.logical_or.reduce([part[box] for _, part, _, _ in blocks], initial=False)
                 # both arms of a border are blocks, though they share a corner
-                if np.mean(found) > 0.5 or inside.size == values.size or inside.mean() < 0.98:
+                if np.mean(masked) > 0.5 or inside.size == values.size or inside.mean() < 0.98:
                     continue
                 if not _missing(values, known & (regions != number), box, value):
                     continue
                 part = np.zeros(values.shape, bool)
-                part[box] = same[box] & ~found
+                part[box] = same[box] & ~masked
                 spans = [
                     f"{side.start}" if side.stop == side.start + 1 else f"{side.start} to {side.stop - 1}"
                     for side in box

@@ -131,6 +131,6 @@ def test_images_without_anything_have_no_defects(image):
 def test_all_arms_of_a_border_are_blocks():
     image = np.random.default_rng(0).poisson(100.0, (96, 96)).astype(float)
     image[:6], image[-4:], image[:, :5], image[:, -3:] = 0.0, 0.0, 0.0, 0.0
-    found = find_defects(image)
-    np.testing.assert_array_equal(found.mask, image == 0.0)
-    assert sum(defect.count or 0 for defect in found.defects) == (image == 0.0).sum()
+    result = find_defects(image)
+    np.testing.assert_array_equal(result.mask, image == 0.0)
+    assert sum(defect.count or 0 for defect in result.defects) == (image == 0.0).sum()
