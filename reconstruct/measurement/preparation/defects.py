@@ -275,13 +275,16 @@ def _blocks(values: np.ndarray, known: np.ndarray) -> list[tuple[str, np.ndarray
         # what hangs together with a block by few pixels is not of it; lines across the whole image may be narrow
         for size in ((BLOCK_SIDE, BLOCK_SIDE), (1, values.shape[1]), (values.shape[0], 1)):
             regions: np.ndarray = label(_opened(same, size))[0]  # type: ignore[index]
+            slope: float | None = None
             for number, box in enumerate(find_objects(regions), 1):
                 inside = regions[box] == number
                 masked = np.logical_or.reduce([part[box] for _, part, _, _ in blocks], initial=False)
                 # both arms of a border are blocks, though they share a corner
                 if np.mean(masked) > 0.5 or inside.size == values.size or inside.mean() < 0.98:
                     continue
-                if not _missing(values, known & (regions != number), box, value):
+                if slope is None:
+                    _, slope = noise_line(values, known & (regions == 0))
+                if not _missing(values, known & (regions != number), box, value, slope):
                     continue
                 part = np.zeros(values.shape, bool)
                 part[box] = same[box] & ~masked
@@ -301,14 +304,14 @@ def _opened(where: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return maximum_filter(eroded, size, mode="constant", cval=0, origin=origin).astype(bool)  # pyright: ignore[reportArgumentType]  # takes one for each axis
 
 
-def _missing(values: np.ndarray, others: np.ndarray, box: tuple[slice, ...], value: float) -> bool:
-    """Whether a ``box`` that reads ``value`` throughout lacks far more electrons than chance would, by the level of what surrounds it."""
+def _missing(values: np.ndarray, others: np.ndarray, box: tuple[slice, ...], value: float, slope: float) -> bool:
+    """Whether a ``box`` that reads ``value`` throughout lacks far more electrons than chance would, by the level of what surrounds it; ``slope``: counts of
+    an electron."""
     sides = tuple(
         slice(max(side.start - 2, 0), min(side.stop + 2, size)) for side, size in zip(box, values.shape, strict=True)
     )
     around = values[sides][others[sides]]
     if not around.size:
         return False
-    _, slope = noise_line(values, others)
     area = (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
     return abs(float(np.median(around)) - value) * area > MIN_EXPECTED * max(slope, 1e-300)
