@@ -94,11 +94,17 @@ def test_every_command_has_a_page_with_its_options():
     assert leaves() <= called
 
 
+def benchmark_options() -> set[str]:
+    """Options of ``python -m tests.benchmarks``."""
+    source = (ROOT / "tests" / "benchmarks" / "__main__.py").read_text(encoding="utf-8")
+    return set(re.findall(r'"(--[a-z-]+)"', source))
+
+
 def test_options_named_in_the_text_exist():
     for page, text in PAGES.items():
         if not page.startswith("develop/changelog"):
             named = {word.partition("=")[0] for span in spans(text) for word in span.split() if word.startswith("--")}
-            assert named - options() - {"--help", "--short", "--smoke"} == set(), page
+            assert named - options() - {"--help"} - benchmark_options() == set(), page
 
 
 def test_presets_tables_and_extras_are_all_named():
