@@ -97,14 +97,22 @@ def _smear(
     coefficients: Array, q: Array, angles: Array, tilt: Array, length: float, width: Array
 ) -> tuple[Array, Array]:
     where = (angles + tilt[None]) / length
-
-    def slope(k: Array) -> Array:
-        return phase_gradient(coefficients, k[..., 0].ravel(), k[..., 1].ravel(), length).reshape(2, *k.shape[:-1])
-
-    direct = slope(where)[:, None]
-    turns = [direct - slope(where[None] - q[:, None]), slope(where[None] + q[:, None]) - direct]
-    lower, upper = (jnp.prod(jnp.sinc(width / length * turn / (2.0 * jnp.pi)), axis=0) for turn in turns)
+    direct = _crossings(coefficients, where, length)[None]
+    below, above = _crossed(coefficients, q, where, length)
+    lower, upper = (jnp.prod(jnp.sinc(width / length * turn), axis=-1) for turn in (direct - below, above - direct))
     return lower, upper
+
+
+def _crossings(coefficients: Array, k: Array, length: float) -> Array:
+    """Where rays ``k`` [..., 2] (1/angstrom) cross the focal plane, [..., 2] in angstrom: the slope of chi over 2 pi."""
+    slope = phase_gradient(coefficients, k[..., 0].ravel(), k[..., 1].ravel(), length)
+    return slope.T.reshape(k.shape) / (2.0 * jnp.pi)
+
+
+def _crossed(coefficients: Array, q: Array, where: Array, length: float) -> tuple[Array, Array]:
+    """Where the rays kappa - q and kappa + q do, [q, pixels, 2] each."""
+    below, above = where[None] - q[:, None], where[None] + q[:, None]
+    return _crossings(coefficients, below, length), _crossings(coefficients, above, length)
 
 
 def displacements(
@@ -125,13 +133,7 @@ def displacements(
 
 @functools.partial(jax.jit, static_argnames=("length",))
 def _displacements(coefficients: Array, q: Array, angles: Array, tilt: Array, length: float) -> tuple[Array, Array]:
-    where = (angles + tilt[None]) / length
-
-    def crossing(k: Array) -> Array:
-        slope = phase_gradient(coefficients, k[..., 0].ravel(), k[..., 1].ravel(), length)
-        return slope.T.reshape(k.shape) / (2.0 * jnp.pi)
-
-    return crossing(where[None] - q[:, None]), crossing(where[None] + q[:, None])
+    return _crossed(coefficients, q, (angles + tilt[None]) / length, length)
 
 
 def response(
