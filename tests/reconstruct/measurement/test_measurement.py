@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from reconstruct.measurement.measurement import Component, Measurement
+from reconstruct.measurement.measurement import Component, Measurement, select_quantities, withhold
+from reconstruct.measurement.outcome import DETERMINED, NO_FIT, FitCheck
 
 
 def two_signs() -> Measurement:
@@ -84,3 +85,26 @@ def test_texts_of_an_estimator_call_inputs_as_the_user_does():
         texts = (named.undetermined["a"], named.checks[0].finding, named.contradictions[0], named.notes[0])
         expected = ("raise {}", "leave it out with {}; share {{0.5}}", "check {}", "see {}")
         assert texts == tuple(text.format(label) for text, label in zip(expected, labels, strict=True))
+
+
+@pytest.mark.parametrize("value, passes", [(0.9, True), (1.1, False), (float("nan"), False)])
+def test_a_failed_check_takes_all_quantities_back(value, passes):
+    fitted = Measurement(
+        "test", ("x", "y"), ("angstrom", "1"), (Component(1.0, np.array([3.0, 4.0]), np.diag([0.1, 0.2])),),
+        checks=(FitCheck("share", value, 1.0, "a ring at 3.7 angstrom"),),
+    )  # fmt: skip
+    prior = Component(0.3, np.zeros(2), np.diag([100.0, 400.0]))
+    result = withhold(fitted, prior)
+    if passes:
+        assert result is fitted
+        assert result.outcome == DETERMINED
+        return
+    assert result.outcome == NO_FIT
+    np.testing.assert_array_equal(result.covariance, prior.covariance)
+    assert set(result.undetermined.values()) == {"the model does not fit: a ring at 3.7 angstrom"}
+    with pytest.raises(ValueError, match="determines nothing"):
+        result.observation(0)
+    assert result.withheld is fitted
+    renamed = select_quantities(result, {"x": ("x_nm", "1", 0.1)})
+    assert renamed.withheld is not None
+    assert renamed.withheld.value("x_nm") == pytest.approx((0.3, 0.1 * np.sqrt(0.1)))
