@@ -3,7 +3,6 @@
 `ReplayInstrument` plays a titanate spectrum image: the HAADF, recorded whole, and one EELS spectrum for each of its 49x6 pixels.
 """
 
-import datetime as dt
 import math
 from pathlib import Path
 
@@ -170,11 +169,5 @@ def _positive_claim(signal: Signal, name: str, otherwise: float) -> float:
 
 def _recorded_at(signal: Signal) -> int:
     """Time the file claims (ns; its time zone is not given and taken as UTC), or the epoch where it claims none."""
-    date, start = signal.claims.get("date"), signal.claims.get("start_time")
-    if date is None or start is None:
-        return 0
-    try:
-        moment = dt.datetime.strptime(f"{date.value} {start.value}", "%m/%d/%Y %I:%M:%S %p")
-    except ValueError:
-        return 0
-    return int(moment.replace(tzinfo=dt.UTC).timestamp()) * 1_000_000_000
+    start = signal.claims.get("time.start")
+    return 0 if start is None else int(start.value)

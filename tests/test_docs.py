@@ -22,7 +22,7 @@ from reconstruct.stream.readings.health import VERDICTS
 from scenarios.acquire.scenario import tables as acquisition_keys
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
-from twin.column import settings
+from twin.channels import lenses
 from twin.column.column import Column
 from twin.dynamics import inputs, moves
 from twin.optics import aberrations
@@ -235,10 +235,10 @@ def test_names_of_aberrations_are_those_of_the_twin():
 def test_names_of_lenses_are_those_that_files_are_read_by():
     rows = table_of("reference/conventions.md", "### Names of lenses")
     thermo, tia = ({row[column]: row[0] for row in rows if row[column]} for column in (1, 2))
-    assert thermo.items() <= settings.THERMO_LENSES.items()
-    assert tia == settings.TIA_LENSES
-    jeol = {row[3]: row[0] for row in rows if row[3] in settings.JEOL_LENSES}
-    assert jeol.items() <= settings.JEOL_LENSES.items()
+    assert thermo.items() <= lenses.THERMO_LENSES.items()
+    assert tia == lenses.TIA_LENSES
+    jeol = {row[3]: row[0] for row in rows if row[3] in lenses.JEOL_LENSES}
+    assert jeol.items() <= lenses.JEOL_LENSES.items()
     assert len(jeol) == 6
 
 

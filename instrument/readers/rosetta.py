@@ -120,7 +120,9 @@ def _signal(path: str, format_name: str, item: dict[str, Any]) -> Signal:
     described = flatten(item.get("metadata", {}))
     raw = flatten(_unpacked_metadata(item.get("original_metadata", {}), str(described.get("Signal.quantity", ""))))
     title = described.get("General.title", "")
-    return Signal(data, axes, _kind(data.ndim, bool(energy)), str(title), path, format_name, claims_of(raw), raw)
+    kind = _kind(data.ndim, bool(energy))
+    claims, repeated = claims_of(raw, axes, kind)
+    return Signal(data, axes, kind, str(title), path, format_name, claims, repeated, raw)
 
 
 def _coloured(path: str, channels: int) -> VendorError:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from instrument.readers.signals import VendorError, axis_scale
-from twin.records import Axis, Kind, Signal, axis_of, flatten, numbered, own_claims
+from twin.records import Axis, Kind, Signal, axis_claims, axis_of, collect, flatten, numbered, own_claims
 
 SUFFIX = ".zarr"
 NAME = "emtwin's Zarr store"
@@ -69,7 +69,8 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     raw = flatten({"emtwin": metadata, "unit": attributes.get("units", ""), "quantity": quantity})
     kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
     title = raw.get("emtwin.scenario.name", "")
-    return [Signal(data, axes, kind, str(title), path, NAME, own_claims(raw), raw)]
+    claims, repeated = collect([*axis_claims(axes, kind), *own_claims(raw)])
+    return [Signal(data, axes, kind, str(title), path, NAME, claims, repeated, raw)]
 
 
 def _of_xarray(

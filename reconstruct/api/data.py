@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twin.errors import BadInput, from_twin
-from twin.records import Axis, Kind, Signal, axis_of, flatten, numbered, own_claims
+from twin.records import Axis, Kind, Signal, axis_claims, axis_of, collect, flatten, numbered, own_claims
 
 DATA = "data"
 """Name of the variable of a Dataset of `twin.simulate`."""
@@ -81,7 +81,8 @@ def _of_coordinates(array: Any, provenance: Mapping[str, Any], name: str) -> Sig
     quantity = array.attrs.get("long_name", array.attrs.get("quantity"))
     raw = flatten({"emtwin": numbered(provenance), "unit": array.attrs.get("units", ""), "quantity": quantity})
     title = str(raw.get("emtwin.scenario.name", array.name or ""))
-    return Signal(values, axes, _kind(values), title, "", "xarray", own_claims(raw), raw)
+    claims, repeated = collect([*axis_claims(axes, _kind(values)), *own_claims(raw)])
+    return Signal(values, axes, _kind(values), title, "", "xarray", claims, repeated, raw)
 
 
 def _axis(array: Any, dimension: str, size: int, name: str) -> Axis:

@@ -7,19 +7,13 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from twin.units import axis_unit, read_unit
+from twin.records.claims import Claim, Value
+from twin.units import axis_unit
 
 Kind = Literal["image", "image-stack", "spectrum", "spectrum-image"]
-Value = str | float | int | bool
 
 MAX_ENTRIES = 20_000
 MAX_TEXT = 400
-_OWN = {
-    "high_tension": ("emtwin.scenario.beam.energy_keV", "kV"),
-    "convergence_semiangle": ("emtwin.scenario.beam.semiangle_mrad", "mrad"),
-    "thickness": ("emtwin.thickness", "Å"),
-}
-"""Claims of emtwin's own recordings: the key in their provenance, and the unit of the number there."""
 
 
 class Axis(msgspec.Struct, frozen=True):
@@ -38,19 +32,12 @@ class Axis(msgspec.Struct, frozen=True):
     labels: tuple[str, ...] = ()
 
 
-class Claim(msgspec.Struct, frozen=True):
-    """One statement of the metadata about the instrument, not verified. ``key`` is its key in the metadata."""
-
-    value: Value
-    unit: str | None
-    key: str
-
-
 class Signal(msgspec.Struct, frozen=True):
     """One image, spectrum or array of spectra. ``data`` is [..., y, x] or [..., y, x, channel], as recorded (no rescaling).
 
-    ``claims`` holds what the file says, in inside units, by name; what a file does not say (or says as NaN) is not in it.
-    ``raw`` holds the metadata as they stand, flattened to dotted keys, long entries left out. ``path`` is empty where there is no file.
+    ``claims`` holds what the file says, in inside units, by the names of `twin.channels.FIELDS`; what a file does not say (or says as NaN) is not in it.
+    ``repeated`` holds what it says of the same field in other places. ``raw`` holds the metadata as they stand, flattened to dotted keys, long entries left
+    out. ``path`` is empty where there is no file.
     """
 
     data: np.ndarray
@@ -60,6 +47,7 @@ class Signal(msgspec.Struct, frozen=True):
     path: str
     format: str
     claims: dict[str, Claim] = {}
+    repeated: dict[str, tuple[Claim, ...]] = {}
     raw: dict[str, Value] = {}
 
     def axis(self, name: str) -> Axis:
@@ -118,16 +106,6 @@ def flatten(tree: object, limit: int = MAX_ENTRIES) -> dict[str, Value]:
         if value is not None and len(prefix) <= MAX_TEXT:
             flat[prefix] = value
     return dict(sorted(flat.items()))
-
-
-def own_claims(raw: Mapping[str, Value]) -> dict[str, Claim]:
-    """The claims of one of emtwin's own recordings, whose flattened provenance ``raw`` has keys "emtwin. ...": energy, semi-angle, thickness."""
-    claims = {}
-    for name, (key, text) in _OWN.items():
-        value, unit = raw.get(key), read_unit(text)
-        if isinstance(value, (int, float)) and math.isfinite(value) and unit is not None:
-            claims[name] = Claim(float(value) * unit.factor, unit.unit, key)
-    return claims
 
 
 def _scalar(item: object) -> Value | None:

@@ -20,8 +20,9 @@ from reconstruct.calibration.rows import Row
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.recorded import data_folder
+from twin.channels.lenses import THERMO_LENSES
 from twin.column.column import Column
-from twin.column.settings import THERMO_LENSES, Settings, from_thermo
+from twin.column.settings import Settings, from_thermo
 
 FILES = {
     "images/themis-ceta-imaging.emd": ("imaging", "spread"),
@@ -92,7 +93,7 @@ def record(path: Path) -> Record:
     claims = {
         name: float(claim.value)
         for name, claim in signal.claims.items()
-        if name in ("camera_length", "defocus", "high_tension")
+        if name in ("camera_length", "C10", "high_tension")
     }
     settings = from_thermo(claims["high_tension"], lenses)
-    return Record(path.stem, settings, claims.get("camera_length"), claims.get("defocus"))
+    return Record(path.stem, settings, claims.get("camera_length"), claims.get("C10"))

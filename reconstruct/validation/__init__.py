@@ -1,0 +1,1 @@
+"""Metadata against evidence: a verdict on every field that a file claims."""
