@@ -6,6 +6,9 @@ Such rules say that numbers contradict each other; where they agree it is no evi
 import math
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
+from reconstruct.measurement.measurement import Component
 from reconstruct.validation.evidence import Contradiction, Evidence, Statement, gaussian
 from twin.channels import field
 from twin.records import Claim, Signal
@@ -18,18 +21,36 @@ RULE_ERROR = 2e-3
 MAX_OVERHEAD = 3.0
 """Largest ratio of a line's time to that of its pixels: flyback and settling."""
 ENDLESS = 1e6
+CAMERA_PIXELS = {
+    "ultrascan": 14.0,
+    "ceta": 14.0,
+    "oneview": 15.0,
+    "k2": 5.0,
+    "k3": 5.0,
+    "empad": 150.0,
+    "merlin": 55.0,
+    "medipix": 55.0,
+}
+"""Micrometres: pixels of cameras by a part of their names (makers' data sheets)."""
+PLACEMENTS = ((0.3, RULE_ERROR), (0.7, 0.25))
+"""Shares of cameras, and rms (log) by which their own magnification differs from that for which the camera length is given: none where the calibration was
+computed from it, up to a factor of 1.3 where it was measured (a Ceta of a Titan: 1.32)."""
 ELEMENTARY_CHARGE = 1.602176634e-19
 
 
 def rules(claims: Mapping[str, Claim], signal: Signal) -> Iterator[Evidence]:
     """Evidence of source "arithmetic" for a recording: fields of view, times of lines and frames, dose."""
     rows, columns = _shape(claims, signal)
+    yield from _camera_geometry(claims)
     for side, count in (("x", columns), ("y", rows)):
         if count:
             terms = {f"field_of_view.{side}": 1.0, f"pixel.{side}": -1.0}
             yield _rule(
                 f"field of view = pixels x pixel size along {side}", terms, math.log(count), 1.0 / count, claims
             )
+    if signal.kind.startswith("spectrum"):  # the times of lines and frames are those of another scan
+        yield from _elapsed(claims, rows, columns)
+        return
     if columns:
         low, high = 0.0, math.log(MAX_OVERHEAD)
         yield _between(
@@ -68,7 +89,7 @@ def usable(evidence: Iterator[Evidence], claims: Mapping[str, Claim]) -> list[Ev
     """Those rules whose fields are all claimed, as positive numbers."""
 
     def stated(name: str) -> bool:
-        claim = claims.get(name)
+        claim = claims.get("high_tension" if name == "wavelength" else name)
         return claim is not None and not isinstance(claim.value, str) and float(claim.value) > 0.0
 
     return [item for item in evidence if all(stated(name) for name in item.fields)]
@@ -105,6 +126,26 @@ def _same(name: str, first: Claim, other: Claim, claims: Mapping[str, Claim]) ->
         and binned is not None
         and abs(ratio - float(binned.value)) < REPEATED_TOLERANCE * ratio
     )
+
+
+def _camera_geometry(claims: Mapping[str, Claim]) -> Iterator[Evidence]:
+    """The pixel of a pattern is that of the camera over wavelength and camera length: exactly, or times the camera's own magnification."""
+    pixel = claims.get("camera_pixel")
+    name = str(claims["detector"].value).lower() if "detector" in claims else ""
+    size = (
+        float(pixel.value)
+        if pixel is not None
+        else next((1e4 * um for word, um in CAMERA_PIXELS.items() if word in name), 0.0)
+    )
+    if not size > 0.0:
+        return
+    mean = np.array([math.log(size)])
+    components = tuple(Component(share, mean, np.array([[error**2]])) for share, error in PLACEMENTS)
+    for side in ("x", "y"):
+        common = {"camera_length": 1.0, f"binning.{side}": -1.0}
+        for pattern, more in ((f"pixel.k{side}", {"wavelength": 1.0}), (f"pixel.angle.{side}", {})):
+            label = f"pattern pixel = camera pixel / {'(wavelength x camera length)' if more else 'camera length'}, along {side}"
+            yield Evidence(label, "arithmetic", (Statement(label, {pattern: 1.0, **common, **more}),), components, "")
 
 
 def _elapsed(claims: Mapping[str, Claim], rows: int, columns: int) -> Iterator[Evidence]:

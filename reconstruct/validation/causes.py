@@ -47,7 +47,9 @@ def rejections(evidence: Sequence[Evidence], values: Values, false_alarms: float
     Source: S. Holm, Scand. J. Statist. 6, 65 (1979).
     """
     everything = deviations(evidence, values)
-    found = [item for item in everything if evidence[item.evidence].source == "arithmetic" and abs(item.z) > BROKEN_RULE]
+    found = [
+        item for item in everything if evidence[item.evidence].source == "arithmetic" and abs(item.z) > BROKEN_RULE
+    ]
     tested = [item for item in everything if evidence[item.evidence].source != "arithmetic"]
     for rank, item in enumerate(sorted(tested, key=lambda item: -abs(item.z))):
         if abs(item.z) <= critical(len(tested) - rank, false_alarms):
@@ -60,7 +62,7 @@ def deviations(evidence: Sequence[Evidence], values: Values) -> list[Rejection]:
     """Every usable statement with its deviation in standard deviations, of the reading that is nearest."""
     nearest: dict[tuple[int, int], float] = {}
     for index, item in enumerate(evidence):
-        for problem in stacks([item], values):
+        for problem in stacks([item], values, testing=True):
             scores = problem.residual / np.sqrt(np.diag(problem.covariance))
             for (_, number), score in zip(problem.owners, scores, strict=True):
                 if abs(score) < abs(nearest.get((index, number), math.inf)):

@@ -61,7 +61,7 @@ def power(evidence: Sequence[Evidence], truth: Values, claimed: Values, false_al
 
     Statements are drawn with their covariance; the largest deviation is compared with the limit at a rate of ``false_alarms`` for the file.
     """
-    problem = stacks(evidence, truth)[0]
+    problem = stacks(evidence, truth, testing=True)[0]
     full, wrong = derived(truth), derived(claimed)
     if not len(problem.residual):
         return 0.0

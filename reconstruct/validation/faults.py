@@ -1,8 +1,8 @@
 """Classes of fault in metadata: how each changes fields, and how often it is assumed to happen.
 
 A `Change` says what the true values are if a fault happened: those claimed after a fixed change (half of a full angle, another sign, swapped axes), times
-free factors of a Gaussian size where the magnitude is not known. The rates are assumptions, from what users report (magnification and pixel sizes are off by 5 to 10 %
-in a few of a hundred files, signs and units more rarely); they weigh explanations against each other, and do not decide whether a field disagrees.
+free factors of a Gaussian size where the magnitude is not known. The rates are assumptions, from what users report (magnification and pixel sizes are off
+by 5 to 10 % in a few of a hundred files, signs and units more rarely); they weigh explanations against each other, and do not decide whether a field disagrees.
 """
 
 import dataclasses
@@ -98,8 +98,8 @@ DEFAULT_SIZE = 0.3
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """One explanation: ``cause``, the ``fixed`` true values of fields that it changes, ``free`` directions {field: coefficient} each with an rms ``size`` (in the
-    logarithm of scale fields, in inside units of others), its prior probability ``rate``, and ``words``."""
+    """One explanation: ``cause``, the ``fixed`` true values of fields that it changes, ``free`` directions {field: coefficient} each with an rms ``size`` (in
+    the logarithm of scale fields, in inside units of others), its prior probability ``rate``, and ``words``."""
 
     cause: str
     rate: float

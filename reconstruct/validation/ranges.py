@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 
 from reconstruct.validation.evidence import Contradiction
+from reconstruct.validation.faults import PAIRS
 from twin.channels import field
 from twin.records import Claim
 from twin.units import value_text
@@ -11,6 +12,8 @@ from twin.units import value_text
 _IMAGE_MODES = {"2", "imaging", "image", "image mag", "mag", "mag1", "mag2", "lowmag", "low mag", "samag", "sa"}
 _PATTERN_MODES = {"1", "diffraction", "diff", "diffraction 1", "saed"}
 """How programs call the projection system's mode. Numbers are those of Thermo's scripting (files of one instrument in both modes say so)."""
+MAX_RATIO = 1.25
+"""Largest ratio of an image's pixels along x and y; scan calibrations that differ by more than a tenth are not used."""
 FACTORS = (
     (1e-3, "in thousandths"),
     (1e3, "in thousands"),
@@ -56,6 +59,22 @@ def out_of_mode(claims: Mapping[str, Claim], repeated: Mapping[str, tuple[Claim,
     if pattern and mode != "image" and _positive(claims, "magnification"):
         words = "the recording is a diffraction pattern of a camera: this magnification is of the last use of imaging"
         yield Contradiction("magnification", "stale", words, "stale value")
+
+
+def unlike_pixels(claims: Mapping[str, Claim]) -> Iterator[Contradiction]:
+    """Pixels along x and y that differ more than those of any camera or scan of an image do: one of them is likely of another unit or axis."""
+    for x, y in PAIRS:
+        if not (_positive(claims, x) and _positive(claims, y)):
+            continue
+        sizes = [float(claims[name].value) for name in (x, y)]
+        ratio = max(sizes) / min(sizes)
+        if ratio > MAX_RATIO:
+            written = " and ".join(f"{claims[name].text} along {name[-1]}" for name in (x, y))
+            words = (
+                f"the file claims pixels of {written}, {ratio:.3g} to 1: cameras and scans of images record square ones"
+            )
+            yield Contradiction(x, "disagrees", words, "non-square pixels")
+            yield Contradiction(y, "disagrees", words, "non-square pixels")
 
 
 def projection(claims: Mapping[str, Claim]) -> str:

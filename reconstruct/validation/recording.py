@@ -8,7 +8,7 @@ from reconstruct.validation.arithmetic import repeats, rules, usable
 from reconstruct.validation.data.collect import evidence_of_data
 from reconstruct.validation.data.options import Known, Tell, silent
 from reconstruct.validation.evidence import Contradiction, Evidence, Gap
-from reconstruct.validation.ranges import impossible, out_of_mode
+from reconstruct.validation.ranges import impossible, out_of_mode, unlike_pixels
 from reconstruct.validation.verdict import Judgement, Verdict, judge, numbers
 from twin.records import Claim, Signal
 
@@ -63,26 +63,46 @@ class Validated:
 
 
 def validate_recording(
-    name: str, signal: Signal, known: Known = Known(), further: Further = Further(), false_alarms: float = FALSE_ALARMS, tell: Tell = silent
+    name: str,
+    signal: Signal,
+    known: Known = Known(),
+    further: Further = Further(),
+    false_alarms: float = FALSE_ALARMS,
+    tell: Tell = silent,
 ) -> Validated:
     """Verdicts on all claims of ``signal``."""
     claims = signal.claims
-    contradictions = [*impossible(claims), *out_of_mode(claims, signal.repeated), *repeats(claims, signal.repeated), *further.contradictions]
+    contradictions = [
+        *impossible(claims),
+        *out_of_mode(claims, signal.repeated),
+        *repeats(claims, signal.repeated),
+        *further.contradictions,
+    ]
     contradictions = list({item.field: item for item in reversed(contradictions)}.values())
     values = numbers(claims, {item.field: item for item in contradictions})
     evidence, gaps = evidence_of_data(signal, values, known, tell)
     evidence = [*usable(rules(claims, signal), claims), *evidence, *further.evidence]
     gaps = [*gaps, *further.gaps]
+    if signal.kind in ("image", "image-stack"):
+        measured = {name for item in evidence if item.source != "arithmetic" for name in item.fields}
+        contradictions += [item for item in unlike_pixels(claims) if item.field not in measured]
     tell("weighing the evidence", None)
     judgement = judge(claims, evidence, contradictions, gaps, false_alarms)
-    return Validated(name, signal, claims, tuple(evidence), tuple(contradictions), tuple(gaps), judgement, further.notes)
+    return Validated(
+        name, signal, claims, tuple(evidence), tuple(contradictions), tuple(gaps), judgement, further.notes
+    )
 
 
 def distinct(signals: Sequence[Signal]) -> list[Signal]:
     """One signal for each set of claims of a file, the largest of its kind: several detectors of one scan say the same of the instrument."""
     groups: dict[Any, Signal] = {}
     for signal in signals:
-        key = (signal.kind, tuple((name, claim.value) for name, claim in sorted(signal.claims.items()) if not name.startswith("detector")))
+        key = (
+            signal.kind,
+            tuple(
+                (name, claim.value) for name, claim in sorted(signal.claims.items()) if not name.startswith("detector")
+            ),
+        )
         if key not in groups or signal.data.size > groups[key].data.size:
             groups[key] = signal
     return list(groups.values())

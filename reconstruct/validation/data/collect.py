@@ -8,12 +8,16 @@ from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal
 
 
-def evidence_of_data(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) -> tuple[list[Evidence], list[Gap]]:
+def evidence_of_data(
+    signal: Signal, values: Mapping[str, float], known: Known, tell: Tell
+) -> tuple[list[Evidence], list[Gap]]:
     """Evidence and gaps of a ``signal`` whose fields have the claimed ``values`` (inside units, usable ones only)."""
     sources = []
     if "pixel.x" in values and "pixel.y" in values and signal.kind in ("image", "image-stack") and signal.data.ndim < 4:
         sources.append(images.lattice)
-    if signal.kind in ("image", "image-stack") and any(pair[0] in values and pair[1] in values for pair in (patterns.ANGLE, patterns.FREQUENCY)):
+    if signal.kind in ("image", "image-stack") and any(
+        pair[0] in values and pair[1] in values for pair in (patterns.ANGLE, patterns.FREQUENCY)
+    ):
         sources.append(patterns.disk)
     evidence: list[Evidence] = []
     gaps: list[Gap] = []

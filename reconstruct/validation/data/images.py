@@ -32,19 +32,29 @@ def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tel
         return [], [Gap(PIXELS, "the specimen is not known, so that nothing in the image has a known size", VERIFY)]
     image = _middle(signal)
     if min(image.shape) < LEAST_PIXELS:
-        return [], [Gap(PIXELS, f"the image has {image.shape[1]} x {image.shape[0]} pixels: too few for a lattice", VERIFY)]
+        return [], [
+            Gap(PIXELS, f"the image has {image.shape[1]} x {image.shape[0]} pixels: too few for a lattice", VERIFY)
+        ]
     claimed = math.sqrt(values["pixel.x"] * values["pixel.y"])
     reason = ""
     for pixel, spread in _attempts(claimed):
         tell("looking for the lattice", None)
         try:
-            found = measure("lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread)
+            found = measure(
+                "lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread
+            )
         except BadInput as error:
             return [], [Gap(PIXELS, f"the lattice was not measured: {error.problem}", error.cure)]
         if found.outcome == DETERMINED:
             return [_evidence(found, known)], []
         reason = reason or _reason(found)
-    return [], [Gap(PIXELS, f"the lattice of {known.specimen} was not found: {reason}", "Check the specimen and its zone axis, or record a known crystal.")]
+    return [], [
+        Gap(
+            PIXELS,
+            f"the lattice of {known.specimen} was not found: {reason}",
+            "Check the specimen and its zone axis, or record a known crystal.",
+        )
+    ]
 
 
 def _attempts(claimed: float) -> Iterator[tuple[float, float]]:
@@ -85,6 +95,16 @@ def _evidence(found: RecordedMeasurement, known: Known) -> Evidence:
     words = f"The lattice of {known.specimen} makes the pixels {x * 100:.4g} x {y * 100:.4g} pm."
     if abs(shear) > 5.0 * shear_error and abs(shear) > 5e-3:
         words += f" The image is sheared by {100 * shear:.1f} %: drift, or axes of the scan that are not square."
-    pictures = tuple(Picture("fit", plot, f"The lattice of {known.specimen} in the image") for plot in measured.plots[:1])
+    pictures = tuple(
+        Picture("fit", plot, f"The lattice of {known.specimen} in the image") for plot in measured.plots[:1]
+    )
     name = f"lattice of {known.specimen}"
-    return Evidence(name, "data", statements, tuple(components), words, ("high tension", "lens settings", "magnification"), pictures=pictures)
+    return Evidence(
+        name,
+        "data",
+        statements,
+        tuple(components),
+        words,
+        ("high tension", "lens settings", "magnification"),
+        pictures=pictures,
+    )

@@ -11,8 +11,8 @@ CELL_ERROR = 2e-3
 
 @dataclasses.dataclass(frozen=True)
 class Known:
-    """What the user knows: the ``specimen`` ("SrTiO3", the path of a CIF, a `twin.Sample`; None: unknown), its ``zone`` axis and direction ``x``, and the relative
-    rms ``cell_error`` of its cell."""
+    """What the user knows: the ``specimen`` ("SrTiO3", the path of a CIF, a `twin.Sample`; None: unknown), its ``zone`` axis and direction ``x``, and the
+    relative rms ``cell_error`` of its cell."""
 
     specimen: Any = None
     zone: Any = None
