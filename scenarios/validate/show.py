@@ -9,15 +9,16 @@ from rich.table import Table
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, size_text, summary
 from reconstruct.validation.verdict import Verdict
-from scenarios.validate.job import ValidatedFile
+from scenarios.validate.job import ValidatedFile, ValidatedSession
 
 _COLOURS = {"agrees": "green", "disagrees": "bold red", "stale": "bold yellow", "unverifiable": "dim"}
 _ORDER = {"disagrees": 0, "stale": 1, "agrees": 2}
 
 
-def print_validated(done: Sequence[ValidatedFile], console: Console | None = None) -> None:
+def print_validated(session: ValidatedSession, console: Console | None = None) -> None:
     """All files for people, on stdout: a table for each; of many files those in which something disagrees, and a list of the others."""
     console = console or Console(highlight=False)
+    done = session.files
     detailed = [item for item in done if len(done) <= 3 or not item.agrees]
     for item in detailed:
         _print_file(item, console)
@@ -27,6 +28,12 @@ def print_validated(done: Sequence[ValidatedFile], console: Console | None = Non
         console.print(
             f"[bold]{len(done)} files[/]: {good} without a finding, {len(done) - good - unread} with findings, {unread} not validated"
         )
+    if session.timeline is not None and session.timeline.faults:
+        console.print("\n[bold]In time[/]")
+        for fault in session.timeline.faults:
+            console.print(f"  {escape(fault.words)}", soft_wrap=True)
+    if session.interrupted:
+        console.print("\n[bold yellow]interrupted[/]: not all files were validated")
 
 
 def _print_file(item: ValidatedFile, console: Console) -> None:
