@@ -1,7 +1,7 @@
 """A recording whose true metadata are known, and the signal that claims them, or something else."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -22,16 +22,17 @@ AXES = {
 
 @dataclasses.dataclass(frozen=True)
 class Made:
-    """A recording: its ``data``, their ``form``, the true ``values`` of what it claims (inside units), what is ``known`` besides, evidence ``further`` to it,
-    ``raw`` metadata, and claims that are ``texts``."""
+    """A recording: its ``data``, their ``form``, the true ``values`` of what it claims (inside units), what is ``known`` besides, evidence from ``outside``
+    of it for what it claims, ``raw`` metadata, claims that are ``texts``, and those of the file ``before``."""
 
     form: str
     data: np.ndarray
     values: Mapping[str, float]
     known: Known = dataclasses.field(default_factory=Known)
-    further: Further = dataclasses.field(default_factory=Further)
+    outside: Callable[[Signal], Further] | None = None
     raw: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    before: Mapping[str, Claim] = dataclasses.field(default_factory=dict)
 
 
 def signal_of(made: Made, claimed: Mapping[str, float]) -> Signal:
