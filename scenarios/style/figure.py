@@ -16,6 +16,7 @@ STYLE: dict[Any, Any] = {
 }  # fmt: skip
 GRID: dict[Any, Any] = {"axes.grid": True, "grid.color": "#e8ecef", "grid.linewidth": 0.7}
 Painter = Callable[[Figure], None]
+DPI = 150
 QUALITIES = (88, 75, 60, 45, 30)
 """Qualities of a JPEG that are tried until it is small enough."""
 _TYPES = {b"\x89PNG": "png", b"\xff\xd8\xff\xe0": "jpeg"}
@@ -45,21 +46,25 @@ def drawn(
 ) -> bytes:
     """A figure of ``width`` x ``height`` inches painted by ``paint``: "svg", "png" or "jpg"; without ``layout`` in a third of the time.
 
-    A JPEG of more than ``limit`` bytes is made again at a lower quality; the last one is taken as it is.
+    With a ``limit`` in bytes, a PNG that is larger is made as a JPEG, and a JPEG again at lower qualities; the last one is taken as it is.
     """
     with matplotlib.rc_context({**STYLE, **GRID} if grid else STYLE):
         figure = Figure(figsize=(width, height), layout=layout)
         paint(figure)
-        content = b""
-        for quality in QUALITIES if form == "jpg" else (0,):
-            buffer = io.BytesIO()
-            metadata = {"svg": {"Date": None}, "png": {"Software": None}}.get(form)
-            more = {"pil_kwargs": {"quality": quality, "optimize": True}} if form == "jpg" else {}
-            figure.savefig(buffer, format=form, dpi=150, metadata=metadata, **more)  # pyright: ignore[reportArgumentType]
-            content = buffer.getvalue()
-            if limit is None or len(content) <= limit:
+        content = _saved(figure, form, QUALITIES[0])
+        for quality in QUALITIES if limit is not None and form != "svg" else ():
+            if len(content) <= (limit or 0):
                 break
+            content = _saved(figure, "jpg", quality)
     return content
+
+
+def _saved(figure: Figure, form: str, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    metadata = {"svg": {"Date": None}, "png": {"Software": None}}.get(form)
+    more: dict[str, Any] = {"pil_kwargs": {"quality": quality, "optimize": True}} if form == "jpg" else {}
+    figure.savefig(buffer, format=form, dpi=DPI, metadata=metadata, **more)
+    return buffer.getvalue()
 
 
 def data_address(content: bytes) -> str:

@@ -1,0 +1,129 @@
+"""Rows of the page's tables: verdicts of a recording, what was not verified and why, and dots of many files."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from reconstruct.validation.recording import Validated
+from reconstruct.validation.result import claimed_text, quantity_text, since_text, size_text
+from reconstruct.validation.verdict import Verdict
+from scenarios.validate.job import ValidatedFile
+from scenarios.validate.page.contradictions import TIMES
+from twin.channels import field
+from twin.units import value_text
+
+ORDER = {"disagrees": 0, "stale": 1, "agrees": 2, "unverifiable": 3}
+SIGNS = {"disagrees": "✗", "stale": "◐", "agrees": "✓", "unverifiable": "·", "": ""}
+"""A sign for each verdict, so that colour is not the only one."""
+GLOSSARY = "https://purls.helmholtz-metadaten.de/emg/"
+GROUPS: dict[str, tuple[str, ...]] = {
+    "beam": (
+        "high_tension",
+        "extraction_voltage",
+        "emission",
+        "beam_current",
+        "screen_current",
+        "spot_size",
+        "convergence",
+        "illumination_mode",
+    ),
+    "pixels": ("pixel.", "field_of_view", "columns", "rows", "frames", "binning", "camera_pixel"),
+    "optics": (
+        "magnification",
+        "camera_length",
+        "C10",
+        "astigmatism",
+        "spherical",
+        "projection_mode",
+        "pattern_rotation",
+    ),
+    "lenses": ("lens.",),
+    "scan": ("scan_rotation", "dwell", "line_time", "flyback", "frame_time"),
+    "detector": ("detector", "exposure", "gain", "dose", "collection", "dispersion", "energy_offset", "drift_tube"),
+    "specimen": ("stage.", "temperature", "thickness"),
+    "time": ("time.",),
+    "other": ("",),
+}
+"""Columns of the table of many files, with the beginnings of the names of their fields."""
+
+
+class Reason(NamedTuple):
+    """Fields that nothing verified for the same ``words``, and what would ``verify`` them."""
+
+    words: str
+    verify: str
+    rows: list[dict[str, Any]]
+
+
+def verdict_rows(recording: Validated) -> list[dict[str, Any]]:
+    """All verdicts but the unverifiable ones, findings first."""
+    shown = sorted(
+        (item for item in recording.verdicts if item.status != "unverifiable"), key=lambda item: ORDER[item.status]
+    )
+    return [row(item, recording) for item in shown]
+
+
+def reasons(recording: Validated) -> list[Reason]:
+    """The unverifiable fields by their reasons."""
+    groups: dict[tuple[str, str], list[Verdict]] = {}
+    for item in recording.verdicts:
+        if item.status == "unverifiable":
+            groups.setdefault((item.words, item.cure), []).append(item)
+    return [
+        Reason(words, verify, [row(item, recording) for item in items]) for (words, verify), items in groups.items()
+    ]
+
+
+def row(item: Verdict, recording: Validated) -> dict[str, Any]:
+    """One verdict as texts."""
+    about = field(item.field)
+    return {
+        "field": item.field, "doc": about.doc, "sign": about.sign, "link": GLOSSARY + about.glossary if about.glossary else "", "id": about.glossary,
+        "status": item.status, "mark": SIGNS[item.status], "claimed": claimed_text(item.field, item.claim), "text": item.claim.text.strip(),
+        "key": item.claim.key, "evidence": "" if item.suggested is None else quantity_text(item.field, item.suggested, item.error),
+        "off": size_text(item), "sigma": f"{item.z:+.1f}".replace("-", "−") if math.isfinite(item.z) else "", "detectable": detectable_text(item),
+        "causes": [{"cause": cause, "share": f"{share:.0%}" if len(item.causes) > 1 or share < 0.99 else ""} for cause, share in item.causes],
+        "words": item.words or "; ".join(item.evidence), "cure": item.cure, "since": since_text(item, recorded_at(recording)),
+    }  # fmt: skip
+
+
+def recorded_at(recording: Validated) -> int | None:
+    """The time that a recording claims (int64 ns); None for none."""
+    return next((int(recording.claims[name].value) for name in TIMES if name in recording.claims), None)
+
+
+def detectable_text(item: Verdict) -> str:
+    """The smallest error that would have been found: "1.2 %", "0.3 nm"; empty where nothing is known."""
+    if not math.isfinite(item.detectable):
+        return ""
+    about = field(item.field)
+    if about.form != "scale":
+        return value_text(item.detectable, about.unit)
+    return f"{100.0 * item.detectable:.2g} %" if item.detectable < 1.0 else f"x {1.0 + item.detectable:.2g}"
+
+
+def dots(item: ValidatedFile) -> list[dict[str, str]]:
+    """The worst verdict of each group of fields of a file; an empty one where it claims nothing there."""
+    worst: dict[str, Verdict] = {}
+    count: dict[str, int] = {}
+    for verdict in item.validation.verdicts if item.validation is not None else ():
+        group = group_of(verdict.field)
+        if group not in worst or ORDER[verdict.status] < ORDER[worst[group].status]:
+            worst[group], count[group] = verdict, 0
+        count[group] += verdict.status == worst[group].status
+    return [
+        {"status": worst[group].status, "mark": SIGNS[worst[group].status], "title": f"{group}: {count[group]} {worst[group].status}"}
+        if group in worst else {"status": "", "mark": "", "title": ""}
+        for group in GROUPS
+    ]  # fmt: skip
+
+
+def group_of(name: str) -> str:
+    """The column of a field in the table of many files."""
+    return next(group for group, starts in GROUPS.items() if name.startswith(starts))
+
+
+def counts(done: Sequence[ValidatedFile]) -> dict[str, int]:
+    """How many fields of all files have each verdict."""
+    verdicts = [verdict for item in done if item.validation is not None for verdict in item.validation.verdicts]
+    return {status: sum(verdict.status == status for verdict in verdicts) for status in ORDER}
