@@ -24,7 +24,7 @@ def scale_bar(axes: Axes, width: float, height: float, colour: str = "white", un
         default=width / 3,
     )
     left, low = 0.06 * width, 0.93 * height
-    edge = [withStroke(linewidth=2.5, foreground="black" if colour == "white" else "white")]
+    edge = [withStroke(linewidth=1.6, foreground="black" if colour == "white" else "white")]
     axes.plot([left, left + length], [low, low], color=colour, linewidth=2.4, solid_capstyle="butt", path_effects=edge)
     label = value_text(length, unit)
     axes.text(left, low - 0.04 * height, label, color=colour, fontsize=8, va="bottom", path_effects=edge)

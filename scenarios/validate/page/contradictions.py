@@ -83,8 +83,9 @@ def _outside(figure: Figure, verdict: Verdict) -> None:
     axes.text(at, 1.12, f"claimed {claimed_text(verdict.field, verdict.claim)}", color=colour, fontsize=8.5, va="bottom",
               ha="left" if near_left else "right" if near_right else "center", transform=axes.get_xaxis_transform())  # fmt: skip
     if about.form != "scale" or about.low > 0.0:
-        for end, side in ((about.low, 0), (about.high, 1)):
-            axes.text(ends[side], -0.3, quantity_text(verdict.field, end), ha="center", va="top", fontsize=8,
+        for end, side in ((about.low, "left"), (about.high, "right")):
+            at_end = ends[0] if side == "left" else ends[1]
+            axes.text(at_end, -0.3, quantity_text(verdict.field, end), ha=side, va="top", fontsize=8,
                       transform=axes.get_xaxis_transform())  # fmt: skip
     axes.text(0.5 * (ends[0] + ends[1]), -0.3, "what microscopes have", ha="center", va="top", fontsize=8, color=RIGHT,
               transform=axes.get_xaxis_transform())  # fmt: skip

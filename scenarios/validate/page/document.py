@@ -15,9 +15,13 @@ from scenarios.validate.page import tables
 from scenarios.validate.page.findings import Finding, findings_of, joined, title
 from scenarios.validate.page.pictures import MOST_FINDINGS, Shown, evidence_pictures, field_pictures
 from scenarios.validate.page.recordings import draw_signal
+from twin.records import Axis
+from twin.units import value_text
 
 FEW = 4
 """Files up to which each has a section, and a picture of its recordings; of more, those with findings have one."""
+THUMBNAIL = 1.32
+"""Inches of the longer side of the picture of a recording in its file's section."""
 MOST_SECTIONS = 40
 """Files with findings that have a section at most."""
 MOST_LISTED = 200
@@ -110,7 +114,7 @@ def _finding(
         item for item in found.recording.evidence if any(item.name in verdict.evidence for verdict in found.verdicts)
     ]
     causes = [
-        {"cause": item.cause, "words": item.words, "share": "" if item.probability is None else f"{item.probability:.0%}",
+        {"cause": item.cause, "words": item.words, "share": "" if item.probability is None else tables.share_text(item.probability),
          "width": f"{100.0 * (1.0 if item.probability is None else item.probability):.0f}"}
         for item in found.explanations
     ]  # fmt: skip
@@ -175,5 +179,11 @@ def _recording(recording: Validated, thumbnail: bool) -> dict[str, Any]:
         "reasons": tables.reasons(recording),
         "unverifiable": sum(item.status == "unverifiable" for item in recording.verdicts),
         "notes": list(recording.notes),
-        "picture": draw_signal(signal) if thumbnail else None,
+        "picture": draw_signal(signal, THUMBNAIL) if thumbnail else None,
+        "axes": [_axis(axis) for axis in signal.axes if axis.unit is not None],
     }
+
+
+def _axis(axis: Axis) -> str:
+    step = value_text(abs(axis.scale), axis.unit or "1")
+    return f"{axis.name}: {axis.size} of {step}"

@@ -8,8 +8,9 @@ from reconstruct.validation.evidence import Picture
 from reconstruct.validation.verdict import Verdict
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.page import contradictions, recordings
-from scenarios.validate.page.findings import Finding
+from scenarios.validate.page.findings import Finding, joined
 from scenarios.validate.page.strip import strip
+from twin.channels import field
 
 MOST_FINDINGS = 24
 """Findings whose pictures are drawn: the largest ones."""
@@ -28,24 +29,32 @@ class Shown(NamedTuple):
 
 
 def field_pictures(found: Finding, done: Sequence[ValidatedFile]) -> list[Shown]:
-    """One for each field of a finding, at most `MOST_FIELDS`; one for all where they contradict each other. The recording itself where nothing else says it."""
+    """One for each field of a finding, at most `MOST_FIELDS`; one for all where they contradict each other, or where the same is said of them.
+
+    The recording itself where nothing else can be drawn.
+    """
     recording = found.recording
     result: list[Shown] = []
     alone = found.kind in ("pixels", "time")
-    for verdict in found.verdicts[: 1 if alone else MOST_FIELDS]:
-        drawn = _of_field(found, verdict, done)
+    alike: dict[tuple[object, ...], list[Verdict]] = {}
+    for verdict in found.verdicts:
+        said = (verdict.claim.value, verdict.suggested, verdict.error, field(verdict.field).unit)
+        alike.setdefault((*said, verdict.field if verdict.suggested is None else ""), []).append(verdict)
+    for verdicts in list(alike.values())[: 1 if alone else MOST_FIELDS]:
+        drawn = _of_field(found, verdicts[0], [item.field for item in verdicts[1:]], done)
         if drawn is not None:
             result.append(drawn)
     if not result:
         address = recordings.draw_signal(recording.signal)
         result += [] if address is None else [Shown(address, "The recording.", f"the recording {recording.name}")]
-    wide = any(item.tolerance and max(item.tolerance) > 0.0 for item in recording.evidence)
+    used = {name for verdict in found.verdicts for name in verdict.evidence}
+    wide = any(item.name in used and item.tolerance and max(item.tolerance) > 0.0 for item in recording.evidence)
     if result and found.kind == "evidence" and not result[-1].caption:
         result[-1] = result[-1]._replace(caption=_STRIP + (_STRIP_WIDE if wide else ""))
     return result
 
 
-def _of_field(found: Finding, verdict: Verdict, done: Sequence[ValidatedFile]) -> Shown | None:
+def _of_field(found: Finding, verdict: Verdict, others: Sequence[str], done: Sequence[ValidatedFile]) -> Shown | None:
     name, recording = verdict.field, found.recording
     address, caption, alt = None, "", ""
     if found.kind == "stale":
@@ -58,7 +67,10 @@ def _of_field(found: Finding, verdict: Verdict, done: Sequence[ValidatedFile]) -
     elif found.kind == "time":
         address, alt = contradictions.times(recording), "the times that the file states"
     elif found.kind in ("evidence", "other"):
-        address, alt = strip(verdict, recording), f"claim, evidence and suggested value of {name}"
+        address, alt = (
+            strip(verdict, recording, others),
+            f"claim, evidence and suggested value of {joined([name, *others])}",
+        )
     if (
         address is None
         and found.kind in ("outside", "stale", "other", "evidence")

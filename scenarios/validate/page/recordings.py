@@ -41,8 +41,8 @@ def draw_evidence(picture: Picture) -> str | None:
     return None
 
 
-def draw_signal(signal: Signal) -> str | None:
-    """A recording: an image or the mean pattern with a scale bar by its claims, or its summed spectrum; None where it holds no image."""
+def draw_signal(signal: Signal, side: float = SIDE) -> str | None:
+    """A recording, its longer side ``side`` inches: an image or the mean pattern with a scale bar by its claims, or its summed spectrum; None where it holds no image."""
     axes, data = signal.axes, signal.data
     if data.size == 0:
         return None
@@ -65,10 +65,10 @@ def draw_signal(signal: Signal) -> str | None:
     )
 
 
-def _image(image: np.ndarray, steps: tuple[float, ...], unit: str, logarithmic: bool) -> str:
+def _image(image: np.ndarray, steps: tuple[float, ...], unit: str, logarithmic: bool, side: float = SIDE) -> str:
     """An image with y down; ``steps`` (y, x) are the sides of its pixels in an inside ``unit``."""
     rows, columns = image.shape
-    image = _binned(image)
+    image = _binned(image, round(MOST_PIXELS * min(side / SIDE, 1.0)))
 
     def paint(axes: Axes) -> None:
         norm, _ = colour_scale(image, logarithmic)
@@ -81,7 +81,7 @@ def _image(image: np.ndarray, steps: tuple[float, ...], unit: str, logarithmic: 
         )
         scale_bar(axes, columns * steps[1], rows * steps[0], unit=unit)
 
-    return _framed(columns * steps[1], rows * steps[0], paint)
+    return _framed(columns * steps[1], rows * steps[0], paint, side)
 
 
 def _fit(plot: FitPlot) -> str:
@@ -98,7 +98,7 @@ def _fit(plot: FitPlot) -> str:
 
     def paint(axes: Axes) -> None:
         norm, _ = colour_scale(data, "power" in plot.name)
-        axes.imshow(data, extent=(0.0, width, height, 0.0), norm=norm, cmap="cividis", interpolation="nearest")
+        axes.imshow(data, extent=(0.0, width, height, 0.0), norm=norm, cmap="gray", interpolation="nearest")
         finite = model[np.isfinite(model)]
         if finite.size:
             low, high = np.quantile(finite, (0.02, 0.995))
@@ -111,10 +111,10 @@ def _fit(plot: FitPlot) -> str:
     return _framed(width, height, paint)
 
 
-def _framed(width: float, height: float, paint: Any) -> str:
-    """A figure that an image fills; its longer side is `SIDE`."""
+def _framed(width: float, height: float, paint: Any, side: float = SIDE) -> str:
+    """A figure that an image fills; its longer side is ``side`` inches."""
     ratio = min(max(height / width, 0.2), 5.0)
-    size = (SIDE, SIDE * ratio) if ratio <= 1.0 else (SIDE / ratio, SIDE)
+    size = (side, side * ratio) if ratio <= 1.0 else (side / ratio, side)
 
     def whole(figure: Figure) -> None:
         axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -172,8 +172,8 @@ def _track(track: Any) -> str:
     return draw(3.6, 2.3, paint, "png", layout=None, grid=True, limit=LIMIT)
 
 
-def _binned(image: np.ndarray) -> np.ndarray:
-    """Means of blocks, so that no side is longer than `MOST_PIXELS`."""
-    by = [max(math.ceil(size / MOST_PIXELS), 1) for size in image.shape]
+def _binned(image: np.ndarray, most: int) -> np.ndarray:
+    """Means of blocks, so that no side has more than ``most`` pixels."""
+    by = [max(math.ceil(size / most), 1) for size in image.shape]
     rows, columns = (size // step * step for size, step in zip(image.shape, by, strict=True))
     return image[:rows, :columns].reshape(rows // by[0], by[0], columns // by[1], by[1]).mean(axis=(1, 3))

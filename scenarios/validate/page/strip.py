@@ -14,6 +14,7 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text
 from reconstruct.validation.verdict import Verdict
 from scenarios.style.figure import FAINT, INK, LINE, ORANGE, draw
+from scenarios.validate.page.findings import joined
 from scenarios.validate.page.points import Point, points_on
 from twin.channels import field
 from twin.units import scale
@@ -38,18 +39,23 @@ SOURCES: dict[str, tuple[str, str]] = {
 """Colour and marker of each class of evidence."""
 
 
-def strip(verdict: Verdict, recording: Validated) -> str | None:
-    """The strip of a numeric field as a ``data:`` address; None where no evidence says anything of it."""
+def strip(verdict: Verdict, recording: Validated, others: Sequence[str] = ()) -> str | None:
+    """The strip of a numeric field (and of ``others`` of which the same is said) as a ``data:`` address; None where no evidence says anything of it."""
     points = points_on(verdict.field, recording)[:MOST_ROWS]
     if not points or isinstance(verdict.claim.value, str):
         return None
     height = BELOW + ROW * (len(points) + 1 + (verdict.suggested is not None))
     return draw(
-        WIDTH, height, lambda figure: _paint(figure, verdict, points, height), layout=None, grid=False, form="png"
+        WIDTH,
+        height,
+        lambda figure: _paint(figure, verdict, points, height, joined([verdict.field, *others])),
+        layout=None,
+        grid=False,
+        form="png",
     )
 
 
-def _paint(figure: Figure, verdict: Verdict, points: Sequence[Point], height: float) -> None:
+def _paint(figure: Figure, verdict: Verdict, points: Sequence[Point], height: float, label: str) -> None:
     axes = figure.add_axes((0.385, 0.42 / height, 0.595, 1.0 - BELOW / height))
     claimed = float(verdict.claim.value)
     name, ratios = verdict.field, field(verdict.field).form == "scale"
@@ -70,12 +76,12 @@ def _paint(figure: Figure, verdict: Verdict, points: Sequence[Point], height: fl
         axes.plot([verdict.suggested], [row], "o", color=RIGHT, markersize=6, markeredgecolor="white", zorder=4)
         labels.append(_label(f"suggested {quantity_text(name, verdict.suggested, verdict.error)}"))
     axes.set_yticks(range(len(labels)), labels, fontsize=7.8)
-    for label, colour in zip(axes.get_yticklabels(), [WRONG, *[INK] * len(points), RIGHT], strict=False):
-        label.set_color(colour)
+    for text, colour in zip(axes.get_yticklabels(), [WRONG, *[INK] * len(points), RIGHT], strict=False):
+        text.set_color(colour)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    lay_axis(axes, name, low, high, logarithmic)
+    lay_axis(axes, name, low, high, logarithmic, label)
     if ratios and not logarithmic and claimed > 0.0:
         _per_cent(axes, claimed)
 
@@ -125,10 +131,10 @@ def _ends(value: float, half: float, ratios: bool) -> tuple[float, float]:
     return value * math.exp(-half), value * math.exp(half)
 
 
-def lay_axis(axes: Axes, name: str, low: float, high: float, logarithmic: bool) -> None:
-    """Limits, ticks and label of the axis of a field."""
+def lay_axis(axes: Axes, name: str, low: float, high: float, logarithmic: bool, words: str = "") -> None:
+    """Limits, ticks and label (``words``, else its name) of the axis of a field."""
     factor, unit = scale(math.sqrt(low * high) if logarithmic else max(abs(low), abs(high)), field(name).unit, name)
-    label = name.replace("_", " ")
+    label = (words or name).replace("_", " ")
     if logarithmic and high > DECADES * low:  # each tick with a unit of its own
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(numticks=5))

@@ -81,10 +81,22 @@ def row(item: Verdict, recording: Validated) -> dict[str, Any]:
         "field": item.field, "doc": about.doc, "sign": about.sign, "link": GLOSSARY + about.glossary if about.glossary else "", "id": about.glossary,
         "status": item.status, "mark": SIGNS[item.status], "claimed": claimed_text(item.field, item.claim), "text": item.claim.text.strip(),
         "key": item.claim.key, "evidence": "" if item.suggested is None else quantity_text(item.field, item.suggested, item.error),
-        "off": size_text(item), "sigma": f"{item.z:+.1f}".replace("-", "−") if math.isfinite(item.z) else "", "detectable": detectable_text(item),
-        "causes": [{"cause": cause, "share": f"{share:.0%}" if len(item.causes) > 1 or share < 0.99 else ""} for cause, share in item.causes],
+        "off": size_text(item), "sigma": sigma_text(item), "detectable": detectable_text(item),
+        "causes": [{"cause": cause, "share": share_text(share) if len(item.causes) > 1 or share < 0.99 else ""} for cause, share in item.causes],
         "words": item.words or "; ".join(item.evidence), "cure": item.cure, "since": since_text(item, recorded_at(recording)),
     }  # fmt: skip
+
+
+def sigma_text(item: Verdict) -> str:
+    """Claim minus evidence in standard deviations: "+12.2", "−4500"; empty where it is not known."""
+    if not math.isfinite(item.z):
+        return ""
+    return f"{item.z:+.{1 if abs(item.z) < 100 else 0}f}".replace("-", "−")
+
+
+def share_text(share: float) -> str:
+    """A probability: "67 %", "> 99 %"."""
+    return "> 99 %" if 0.99 < share < 1.0 else "< 1 %" if share < 0.01 else f"{100.0 * share:.0f} %"
 
 
 def recorded_at(recording: Validated) -> int | None:
