@@ -137,12 +137,12 @@ def pixels(verdict: Verdict, recording: Validated) -> str | None:
             va="center",
             fontsize=8.5,
         )
-        axes.set_xlim(-1.6, 1.6)
+        axes.set_xlim(-1.7, 1.35)
         axes.set_ylim(-0.55, 0.75)
         axes.set_aspect("equal")
         _bare(axes)
 
-    return _drawn(2.0, paint)
+    return _drawn(1.7, paint)
 
 
 def repeated(verdict: Verdict, recording: Validated) -> str | None:
@@ -154,7 +154,7 @@ def repeated(verdict: Verdict, recording: Validated) -> str | None:
 
     def paint(figure: Figure) -> None:
         height = 0.75 + 0.3 * len(values)
-        axes = figure.add_axes((0.385, 0.42 / height, 0.595, 1.0 - 0.5 / height))
+        axes = figure.add_axes((0.45, 0.42 / height, 0.52, 1.0 - 0.5 / height))
         logarithmic = field(verdict.field).form == "scale" and min(values) > 0.0 and max(values) > 2.5 * min(values)
         for row, value in enumerate(values):
             axes.plot([value], [row], "D", color=WRONG if row == 0 else INK, markersize=6)
@@ -184,7 +184,7 @@ def times(recording: Validated) -> str | None:
 
     def paint(figure: Figure) -> None:
         height = 0.7 + 0.26 * len(stated)
-        axes = figure.add_axes((0.42, 0.36 / height, 0.54, 1.0 - 0.45 / height))
+        axes = figure.add_axes((0.5, 0.36 / height, 0.47, 1.0 - 0.45 / height))
         origin = min(int(claim.value) for _, claim in stated)
         seconds = [(int(claim.value) - origin) * 1e-9 for _, claim in stated]
         per, unit = _time_unit(max(seconds))
@@ -203,26 +203,37 @@ def times(recording: Validated) -> str | None:
 
 def over_files(verdict: Verdict, number: int, done: Sequence[ValidatedFile]) -> str | None:
     """The values of a field in all files with a time, in time; None where fewer than two say it."""
-    written = values_over_files(verdict.field, done)
+    written = values_over_files(verdict.field, done, number)
     if len(written) < 2:
         return None
     return _drawn(2.1, lambda figure: _over_files(figure, verdict.field, number, written))
 
 
-def values_over_files(name: str, done: Sequence[ValidatedFile]) -> list[Written]:
-    """What files claim of a numeric field, in order of their times; those without a time are left out."""
+def values_over_files(name: str, done: Sequence[ValidatedFile], number: int) -> list[Written]:
+    """What files of the instrument of file ``number`` claim of a numeric field, in order of their times; those without a time are left out."""
+    instrument = _instrument(done[number])
     result = []
-    for number, item in enumerate(done):
+    for other, item in enumerate(done):
+        if _instrument(item) != instrument:
+            continue
         for recording in item.validation.recordings if item.validation is not None else ():
             claim = recording.claims.get(name)
             time = next((recording.claims[key] for key in TIMES if key in recording.claims), None)
             if claim is not None and time is not None and not isinstance(claim.value, str):
-                result.append(Written(int(time.value), float(claim.value), recording.verdict(name).status, number))
+                result.append(Written(int(time.value), float(claim.value), recording.verdict(name).status, other))
     return sorted(result)
 
 
+def _instrument(item: ValidatedFile) -> str:
+    """The instrument that a file names; "" for none."""
+    for recording in item.validation.recordings if item.validation is not None else ():
+        if "instrument" in recording.claims:
+            return str(recording.claims["instrument"].value)
+    return ""
+
+
 def _over_files(figure: Figure, name: str, number: int, written: Sequence[Written]) -> None:
-    axes = figure.add_axes((0.16, 0.24, 0.6, 0.66))
+    axes = figure.add_axes((0.17, 0.24, 0.55, 0.66))
     per, unit = _time_unit((written[-1].time - written[0].time) * 1e-9)
     times_ = np.array([(item.time - written[0].time) * 1e-9 / per for item in written])
     values = np.array([item.value for item in written])
@@ -236,7 +247,8 @@ def _over_files(figure: Figure, name: str, number: int, written: Sequence[Writte
     axes.plot(times_[here], values[here], "o", markersize=14, fillstyle="none", color=INK, label="this file")
     if (values > 0.0).all() and values.max() > 2.5 * values.min():
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        subs = (1.0, 2.0, 5.0) if values.max() < 100.0 * values.min() else (1.0,)
+        axes.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=subs, numticks=6))
         axes.yaxis.set_minor_locator(matplotlib.ticker.NullLocator())
     axes.yaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: quantity_text(name, value)))
     axes.margins(x=0.08, y=0.2)

@@ -176,7 +176,7 @@ def _recording(recording: Validated, thumbnail: bool) -> dict[str, Any]:
         "title": signal.title.strip() or signal.kind,
         "words": f"{signal.kind}, {shape}, {signal.format}",
         "rows": rows,
-        "reasons": tables.reasons(recording),
+        "reasons": tables.open_rows(recording),
         "unverifiable": sum(item.status == "unverifiable" for item in recording.verdicts),
         "notes": list(recording.notes),
         "picture": draw_signal(signal, THUMBNAIL) if thumbnail else None,

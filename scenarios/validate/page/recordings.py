@@ -42,7 +42,10 @@ def draw_evidence(picture: Picture) -> str | None:
 
 
 def draw_signal(signal: Signal, side: float = SIDE) -> str | None:
-    """A recording, its longer side ``side`` inches: an image or the mean pattern with a scale bar by its claims, or its summed spectrum; None where it holds no image."""
+    """A recording, its longer side ``side`` inches: an image or the mean pattern with a scale bar by its claims, or its summed spectrum.
+
+    None where it holds no image.
+    """
     axes, data = signal.axes, signal.data
     if data.size == 0:
         return None

@@ -19,9 +19,9 @@ from scenarios.validate.page.points import Point, points_on
 from twin.channels import field
 from twin.units import scale
 
-WIDTH, ROW, BELOW = 5.6, 0.34, 0.75
+WIDTH, ROW, BELOW = 4.8, 0.34, 0.75
 """Inches."""
-LABEL = 34
+LABEL = 31
 """Characters of a label in a line."""
 LOG_FROM = 2.5
 """Ratio of the largest to the smallest value from which the axis is logarithmic."""
@@ -56,7 +56,7 @@ def strip(verdict: Verdict, recording: Validated, others: Sequence[str] = ()) ->
 
 
 def _paint(figure: Figure, verdict: Verdict, points: Sequence[Point], height: float, label: str) -> None:
-    axes = figure.add_axes((0.385, 0.42 / height, 0.595, 1.0 - BELOW / height))
+    axes = figure.add_axes((0.405, 0.42 / height, 0.57, 1.0 - BELOW / height))
     claimed = float(verdict.claim.value)
     name, ratios = verdict.field, field(verdict.field).form == "scale"
     low, high, logarithmic = _limits(verdict, points)

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, since_text, size_text
 from reconstruct.validation.verdict import Verdict
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.page.contradictions import TIMES
+from scenarios.validate.reasons import reasons
 from twin.channels import field
 from twin.units import value_text
 
@@ -47,14 +48,6 @@ GROUPS: dict[str, tuple[str, ...]] = {
 """Columns of the table of many files, with the beginnings of the names of their fields."""
 
 
-class Reason(NamedTuple):
-    """Fields that nothing verified for the same ``words``, and what would ``verify`` them."""
-
-    words: str
-    verify: str
-    rows: list[dict[str, Any]]
-
-
 def verdict_rows(recording: Validated) -> list[dict[str, Any]]:
     """All verdicts but the unverifiable ones, findings first."""
     shown = sorted(
@@ -63,15 +56,11 @@ def verdict_rows(recording: Validated) -> list[dict[str, Any]]:
     return [row(item, recording) for item in shown]
 
 
-def reasons(recording: Validated) -> list[Reason]:
+def open_rows(recording: Validated) -> list[dict[str, Any]]:
     """The unverifiable fields by their reasons."""
-    groups: dict[tuple[str, str], list[Verdict]] = {}
-    for item in recording.verdicts:
-        if item.status == "unverifiable":
-            groups.setdefault((item.words, item.cure), []).append(item)
     return [
-        Reason(words, verify, [row(item, recording) for item in items]) for (words, verify), items in groups.items()
-    ]
+        {"words": reason.words, "verify": reason.verify, "rows": [row(item, recording) for item in reason.verdicts]} for reason in reasons(recording)
+    ]  # fmt: skip
 
 
 def row(item: Verdict, recording: Validated) -> dict[str, Any]:
