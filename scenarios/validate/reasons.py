@@ -19,29 +19,41 @@ class Reason(NamedTuple):
 
 
 def reasons(recording: Validated) -> list[Reason]:
-    """The unverifiable fields of a recording by their reasons, in the order of the claims."""
+    """The unverifiable fields of a recording by their reasons: first those for which something would verify them, those without any evidence last."""
     groups: dict[tuple[str, str], list[Verdict]] = {}
     for item in recording.verdicts:
         if item.status == "unverifiable":
-            groups.setdefault((merged(item.words), item.cure), []).append(item)
-    return [Reason(words, verify, tuple(items)) for (words, verify), items in groups.items()]
+            within = _WITHIN.match(item.words)
+            key = f"; but {within[2]}" if within else without_side(item.words)
+            groups.setdefault((key, item.cure), []).append(item)
+    result = []
+    for (words, verify), items in groups.items():
+        rules = dict.fromkeys(
+            without_side(rule)
+            for item in items
+            if (within := _WITHIN.match(item.words))
+            for rule in within[1].split("; ")
+        )
+        text = f"consistent within the file ({'; '.join(rules)}){words}" if rules else words
+        result.append(Reason(text, verify, tuple(items)))
+    return sorted(result, key=lambda reason: (not reason.verify, reason.words == "no evidence on it"))
 
 
-def merged(words: str) -> str:
-    """A reason without the side (x or y) that it is about, and each rule of arithmetic once."""
-    within = _WITHIN.match(words)
-    if within is None:
-        return _SIDE.sub("", words)
-    rules = dict.fromkeys(_SIDE.sub("", rule) for rule in within[1].split("; "))
-    return f"consistent within the file ({'; '.join(rules)}), but {within[2]}"
+def without_side(words: str) -> str:
+    """Words without the side (x or y) that they are about."""
+    return _SIDE.sub("", words)
 
 
 def short_names(names: list[str]) -> list[str]:
-    """Names of fields with those that share a beginning together: "stage.x, y, z"."""
+    """Names of fields, those that share a beginning together: "stage (x, y, z)"."""
     starts: dict[str, list[str]] = {}
     for name in names:
         first, dot, last = name.rpartition(".")
         starts.setdefault(first if dot else name, []).append(last if dot else "")
-    return [
-        start if ends == [""] else f"{start}.{', '.join(end for end in ends if end)}" for start, ends in starts.items()
-    ]
+    result = []
+    for start, ends in starts.items():
+        if len(ends) == 1:
+            result.append(f"{start}.{ends[0]}" if ends[0] else start)
+        else:
+            result.append(f"{start} ({', '.join(end or start for end in ends)})")
+    return result

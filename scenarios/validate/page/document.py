@@ -9,12 +9,13 @@ from typing import Any
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import summary
 from scenarios.style.page import render
+from scenarios.validate.findings import Finding, findings_of, joined, title, words_of
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.options import ValidateOptions
 from scenarios.validate.page import tables
-from scenarios.validate.page.findings import Finding, findings_of, joined, title
 from scenarios.validate.page.pictures import MOST_FINDINGS, Shown, evidence_pictures, field_pictures
 from scenarios.validate.page.recordings import draw_signal
+from scenarios.validate.words import share_text
 from twin.records import Axis
 from twin.units import value_text
 
@@ -109,12 +110,11 @@ def _finding(
     found: Finding, number: int, done: Sequence[ValidatedFile], names: Sequence[str], detailed: set[int]
 ) -> dict[str, Any]:
     drawn = number < MOST_FINDINGS
-    words = list(dict.fromkeys(item.words for item in found.verdicts if item.words))
     evidence = [
         item for item in found.recording.evidence if any(item.name in verdict.evidence for verdict in found.verdicts)
     ]
     causes = [
-        {"cause": item.cause, "words": item.words, "share": "" if item.probability is None else tables.share_text(item.probability),
+        {"cause": item.cause, "words": item.words, "share": "" if item.probability is None else share_text(item.probability),
          "width": f"{100.0 * (1.0 if item.probability is None else item.probability):.0f}"}
         for item in found.explanations
     ]  # fmt: skip
@@ -125,7 +125,7 @@ def _finding(
         "mark": tables.SIGNS[found.status],
         "rows": [tables.row(item, found.recording) for item in found.verdicts],
         "numeric": any(item.suggested is not None for item in found.verdicts),
-        "words": " ".join(_sentence(text) for text in words),
+        "words": words_of(found),
         "causes": causes,
         "cure": found.verdicts[0].cure,
         "since": tables.row(found.verdicts[0], found.recording)["since"],
@@ -141,11 +141,6 @@ def _finding(
 
 def _shown(pictures: Sequence[Shown]) -> list[dict[str, str]]:
     return [picture._asdict() for picture in pictures]
-
-
-def _sentence(words: str) -> str:
-    text = words.strip()
-    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"
 
 
 def _overview(number: int, item: ValidatedFile, name: str, linked: bool) -> dict[str, Any]:

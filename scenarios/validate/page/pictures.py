@@ -6,9 +6,9 @@ from typing import NamedTuple
 from reconstruct.measurement.measurement import FitPlot
 from reconstruct.validation.evidence import Picture
 from reconstruct.validation.verdict import Verdict
+from scenarios.validate.findings import Finding, joined
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.page import contradictions, recordings
-from scenarios.validate.page.findings import Finding, joined
 from scenarios.validate.page.strip import strip
 from twin.channels import field
 

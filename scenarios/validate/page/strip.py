@@ -14,7 +14,7 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text
 from reconstruct.validation.verdict import Verdict
 from scenarios.style.figure import FAINT, INK, LINE, ORANGE, draw
-from scenarios.validate.page.findings import joined
+from scenarios.validate.findings import joined
 from scenarios.validate.page.points import Point, points_on
 from twin.channels import field
 from twin.units import scale
@@ -170,6 +170,7 @@ def _per_cent(axes: Axes, claimed: float) -> None:
 
 def _label(words: str, share: str = "") -> str:
     lines = textwrap.wrap(words, LABEL)
-    if len(lines) > 2:
-        lines = [lines[0], f"{lines[1][: LABEL - 2]} …"]
+    room = LABEL - len(share)
+    if len(lines) > 2 or (len(lines) == 2 and len(lines[1]) > room):
+        lines = [lines[0], f"{lines[1][: room - 2].rstrip()} …"]
     return "\n".join(lines) + share

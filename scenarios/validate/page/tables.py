@@ -1,6 +1,5 @@
 """Rows of the page's tables: verdicts of a recording, what was not verified and why, and dots of many files."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ from reconstruct.validation.verdict import Verdict
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.page.contradictions import TIMES
 from scenarios.validate.reasons import reasons
+from scenarios.validate.words import detectable_text, share_text, sigma_text
 from twin.channels import field
-from twin.units import value_text
 
 ORDER = {"disagrees": 0, "stale": 1, "agrees": 2, "unverifiable": 3}
 SIGNS = {"disagrees": "✗", "stale": "◐", "agrees": "✓", "unverifiable": "·", "": ""}
@@ -76,31 +75,9 @@ def row(item: Verdict, recording: Validated) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def sigma_text(item: Verdict) -> str:
-    """Claim minus evidence in standard deviations: "+12.2", "−4500"; empty where it is not known."""
-    if not math.isfinite(item.z):
-        return ""
-    return f"{item.z:+.{1 if abs(item.z) < 100 else 0}f}".replace("-", "−")
-
-
-def share_text(share: float) -> str:
-    """A probability: "67 %", "> 99 %"."""
-    return "> 99 %" if 0.99 < share < 1.0 else "< 1 %" if share < 0.01 else f"{100.0 * share:.0f} %"
-
-
 def recorded_at(recording: Validated) -> int | None:
     """The time that a recording claims (int64 ns); None for none."""
     return next((int(recording.claims[name].value) for name in TIMES if name in recording.claims), None)
-
-
-def detectable_text(item: Verdict) -> str:
-    """The smallest error that would have been found: "1.2 %", "0.3 nm"; empty where nothing is known."""
-    if not math.isfinite(item.detectable):
-        return ""
-    about = field(item.field)
-    if about.form != "scale":
-        return value_text(item.detectable, about.unit)
-    return f"{100.0 * item.detectable:.2g} %" if item.detectable < 1.0 else f"x {1.0 + item.detectable:.2g}"
 
 
 def dots(item: ValidatedFile) -> list[dict[str, str]]:

@@ -9,6 +9,7 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, size_text
 from reconstruct.validation.verdict import Verdict
 from scenarios.validate.job import ValidatedFile
+from scenarios.validate.reasons import without_side
 from twin.channels import field
 
 Kind = Literal["evidence", "stale", "time", "outside", "pixels", "repeated", "other"]
@@ -52,9 +53,9 @@ def findings_of(done: Sequence[ValidatedFile]) -> list[Finding]:
     shared: dict[tuple[object, ...], Finding] = {}
     for number, item in enumerate(done):
         for recording in item.validation.recordings if item.validation is not None else ():
-            for found in _of_recording(number, recording):
-                fields = tuple(verdict.field for verdict in found.verdicts)
-                key = (found.kind, fields, found.verdicts[0].words)
+            for found in findings_in(recording, number):
+                said = tuple((verdict.field, verdict.claim.value) for verdict in found.verdicts)
+                key = (found.kind, said, found.verdicts[0].words)
                 if found.kind == "evidence" or key not in shared:
                     shared[key if found.kind != "evidence" else (number, id(recording), *key)] = found
                 elif number not in (shared[key].file, *shared[key].also):
@@ -62,7 +63,8 @@ def findings_of(done: Sequence[ValidatedFile]) -> list[Finding]:
     return sorted(shared.values(), key=lambda item: (item.status == "stale", -item.size, item.file))
 
 
-def _of_recording(number: int, recording: Validated) -> list[Finding]:
+def findings_in(recording: Validated, number: int = 0) -> list[Finding]:
+    """The findings of one recording, of file ``number``, in the order of their claims."""
     explanations = recording.judgement.explanations
     chosen = explanations[0].changes if explanations else ()
     contradicted = {item.field for item in recording.contradictions}
@@ -121,6 +123,15 @@ def magnitude(verdict: Verdict) -> float:
         return abs(math.log1p(verdict.size)) if verdict.size > -1.0 else math.inf
     typical = 0.5 * (abs(float(verdict.claim.value)) + abs(verdict.suggested))
     return abs(verdict.size) / typical if typical > 0.0 else 0.0
+
+
+def words_of(found: Finding) -> str:
+    """Why, in sentences: what the evidence found, or which rules it breaks."""
+    words = list(dict.fromkeys(item.words.strip() for item in found.verdicts if item.words.strip()))
+    if not words:
+        rules = dict.fromkeys(without_side(name) for item in found.verdicts for name in item.evidence)
+        words = [f"this contradicts: {'; '.join(rules)}"] if rules else []
+    return " ".join(f"{text[0].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}" for text in words)
 
 
 def title(found: Finding) -> str:
