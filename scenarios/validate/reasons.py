@@ -48,12 +48,9 @@ def short_names(names: list[str]) -> list[str]:
     """Names of fields, those that share a beginning together: "stage (x, y, z)"."""
     starts: dict[str, list[str]] = {}
     for name in names:
-        first, dot, last = name.rpartition(".")
-        starts.setdefault(first if dot else name, []).append(last if dot else "")
-    result = []
-    for start, ends in starts.items():
-        if len(ends) == 1:
-            result.append(f"{start}.{ends[0]}" if ends[0] else start)
-        else:
-            result.append(f"{start} ({', '.join(end or start for end in ends)})")
-    return result
+        start = f"{name.rpartition('.')[0]}."
+        starts.setdefault(start if start != "." else name, []).append(name)
+    return [
+        f"{start[:-1]} ({', '.join(name.removeprefix(start) for name in same)})" if len(same) > 1 else same[0]
+        for start, same in starts.items()
+    ]
