@@ -12,7 +12,7 @@ from scenarios.validate.job import ValidatedFile
 from scenarios.validate.reasons import without_side
 from twin.channels import field
 
-Kind = Literal["evidence", "stale", "time", "outside", "pixels", "repeated", "other"]
+Kind = Literal["evidence", "stale", "time", "outside", "pixels", "repeated", "session", "other"]
 MOST_EXPLANATIONS = 4
 """Explanations of a finding that are listed at most."""
 
@@ -105,6 +105,8 @@ def _kind(verdict: Verdict, recording: Validated) -> Kind:
         return "time"
     if verdict.status == "stale":
         return "stale"
+    if "session" in verdict.evidence:
+        return "session"
     if verdict.field in recording.signal.repeated:
         return "repeated"
     if about.form == "text" or isinstance(verdict.claim.value, str):
@@ -142,7 +144,7 @@ def title(found: Finding) -> str:
         return f"{names}: {claimed_text(first.field, first.claim)} cannot be"
     words = {
         "stale": "stale", "time": "times contradict each other", "pixels": "pixels are not square",
-        "repeated": "stated twice, with different values", "other": "contradicted",
+        "repeated": "stated twice, with different values", "session": "contradicted by other files", "other": "contradicted",
     }  # fmt: skip
     if found.kind in words:
         return f"{names}: {words[found.kind]}"

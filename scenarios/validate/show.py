@@ -10,7 +10,7 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, size_text, summary
 from reconstruct.validation.verdict import Verdict
 from scenarios.validate.findings import findings_in, title, words_of
-from scenarios.validate.job import ValidatedFile
+from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.reasons import reasons, short_names
 from scenarios.validate.words import detectable_text, share_text, sigma_text
 
@@ -21,9 +21,10 @@ WIDE = 110
 """Columns of a terminal from which the table says which errors would have been found."""
 
 
-def print_validated(done: Sequence[ValidatedFile], console: Console | None = None) -> None:
+def print_validated(session: ValidatedSession, console: Console | None = None) -> None:
     """All files for people, on stdout: a table for each; of many files those in which something disagrees, and a list of the others."""
     console = console or Console(highlight=False)
+    done = session.files
     detailed = [item for item in done if len(done) <= 3 or not item.agrees]
     for item in detailed:
         _print_file(item, console)
@@ -33,6 +34,11 @@ def print_validated(done: Sequence[ValidatedFile], console: Console | None = Non
         console.print(
             f"[bold]{len(done)} files[/]: {good} without a finding, {len(done) - good - unread} with findings, {unread} not validated"
         )
+    if session.timeline is not None and session.timeline.faults:
+        console.print()
+        _print_pairs([("[bold]in time[/]", escape(fault.words)) for fault in session.timeline.faults], console)
+    if session.interrupted:
+        console.print("\n[bold yellow]interrupted[/]: not all files were validated")
 
 
 def _print_file(item: ValidatedFile, console: Console) -> None:

@@ -187,7 +187,7 @@ def times(recording: Validated) -> str | None:
         axes = figure.add_axes((0.5, 0.36 / height, 0.47, 1.0 - 0.45 / height))
         origin = min(int(claim.value) for _, claim in stated)
         seconds = [(int(claim.value) - origin) * 1e-9 for _, claim in stated]
-        per, unit = _time_unit(max(seconds))
+        per, unit = time_unit(max(seconds))
         for row, (value, (name, _)) in enumerate(zip(seconds, stated, strict=True)):
             axes.plot([value / per], [row], "D", color=WRONG if name == "time.end" else LINE, markersize=6)
         axes.set_yticks(
@@ -234,7 +234,7 @@ def _instrument(item: ValidatedFile) -> str:
 
 def _over_files(figure: Figure, name: str, number: int, written: Sequence[Written]) -> None:
     axes = figure.add_axes((0.17, 0.24, 0.55, 0.66))
-    per, unit = _time_unit((written[-1].time - written[0].time) * 1e-9)
+    per, unit = time_unit((written[-1].time - written[0].time) * 1e-9)
     times_ = np.array([(item.time - written[0].time) * 1e-9 / per for item in written])
     values = np.array([item.value for item in written])
     axes.plot(times_, values, color=FAINT, linewidth=0.8, drawstyle="steps-post", zorder=1)
@@ -260,7 +260,8 @@ def _over_files(figure: Figure, name: str, number: int, written: Sequence[Writte
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
 
 
-def _time_unit(seconds: float) -> tuple[float, str]:
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Seconds of the unit in which a time span is drawn, and its name."""
     for per, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
         if seconds >= 3.0 * per:
             return per, unit

@@ -8,13 +8,15 @@ from typing import Any
 
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import summary
+from reconstruct.validation.session import Timeline
 from scenarios.style.page import render
 from scenarios.validate.findings import Finding, findings_of, joined, title, words_of
-from scenarios.validate.job import ValidatedFile
+from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.options import ValidateOptions
 from scenarios.validate.page import tables
 from scenarios.validate.page.pictures import MOST_FINDINGS, Shown, evidence_pictures, field_pictures
 from scenarios.validate.page.recordings import draw_signal
+from scenarios.validate.page.timeline import MOST_LANES, timeline_picture
 from scenarios.validate.words import share_text
 from twin.records import Axis
 from twin.units import value_text
@@ -25,19 +27,22 @@ THUMBNAIL = 1.32
 """Inches of the longer side of the picture of a recording in its file's section."""
 MOST_SECTIONS = 40
 """Files with findings that have a section at most."""
+MOST_FAULTS = 40
+"""Faults of a session that are listed at most."""
 MOST_LISTED = 200
 """Findings that the page lists at most."""
 
 
-def page_of(done: Sequence[ValidatedFile], options: ValidateOptions, now: datetime.datetime | None = None) -> str:
-    """The page of validated files; ``now`` is the time that it states (UTC; None: that of the clock)."""
+def page_of(session: ValidatedSession, options: ValidateOptions, now: datetime.datetime | None = None) -> str:
+    """The page of a validation; ``now`` is the time that it states (UTC; None: that of the clock)."""
     return render(
-        Path(__file__).parent / "page.html.j2", context(done, options, now or datetime.datetime.now(datetime.UTC))
+        Path(__file__).parent / "page.html.j2", context(session, options, now or datetime.datetime.now(datetime.UTC))
     )
 
 
-def context(done: Sequence[ValidatedFile], options: ValidateOptions, now: datetime.datetime) -> dict[str, Any]:
+def context(session: ValidatedSession, options: ValidateOptions, now: datetime.datetime) -> dict[str, Any]:
     """The values for the page's template."""
+    done = session.files
     found = findings_of(done)
     few = len(done) <= FEW
     detailed = [number for number, item in enumerate(done) if few or (item.validation is not None and not item.agrees)][
@@ -59,6 +64,8 @@ def context(done: Sequence[ValidatedFile], options: ValidateOptions, now: dateti
         "number_of_files": len(done),
         "unread": unread,
         "wrong": sum(item.validation is not None and not item.agrees for item in done),
+        "timeline": _timeline(session.timeline),
+        "interrupted": session.interrupted,
         "findings": [_finding(item, number, done, names, set(detailed)) for number, item in enumerate(listed)],
         "not_listed": len(found) - len(listed),
         "not_drawn": max(len(listed) - MOST_FINDINGS, 0),
@@ -68,6 +75,20 @@ def context(done: Sequence[ValidatedFile], options: ValidateOptions, now: dateti
         "files": [_file(number, done[number], names[number], few) for number in detailed],
         "not_detailed": 0 if few else sum(item.validation is not None and not item.agrees for item in done) - len(detailed),
     }  # fmt: skip
+
+
+def _timeline(times: Timeline | None) -> dict[str, Any] | None:
+    """The session in time; None where there is nothing to show."""
+    if times is None or not (times.lanes or times.faults):
+        return None
+    return {
+        "picture": timeline_picture(times),
+        "lanes": len(times.lanes),
+        "most": MOST_LANES,
+        "faults": [fault.words for fault in times.faults[:MOST_FAULTS]],
+        "more": max(len(times.faults) - MOST_FAULTS, 0),
+        "untimed": len(times.untimed),
+    }
 
 
 def _names(done: Sequence[ValidatedFile]) -> list[str]:

@@ -57,7 +57,7 @@ def field_pictures(found: Finding, done: Sequence[ValidatedFile]) -> list[Shown]
 def _of_field(found: Finding, verdict: Verdict, others: Sequence[str], done: Sequence[ValidatedFile]) -> Shown | None:
     name, recording = verdict.field, found.recording
     address, caption, alt = None, "", ""
-    if found.kind == "stale":
+    if found.kind in ("stale", "session"):
         address = contradictions.over_files(verdict, found.file, done)
         caption, alt = f"What the files claim of {name}, in time.", f"{name} of all files over time"
     elif found.kind == "pixels":
@@ -73,7 +73,7 @@ def _of_field(found: Finding, verdict: Verdict, others: Sequence[str], done: Seq
         )
     if (
         address is None
-        and found.kind in ("outside", "stale", "other", "evidence")
+        and found.kind in ("outside", "stale", "session", "other", "evidence")
         and not isinstance(verdict.claim.value, str)
     ):
         address, alt = contradictions.outside(verdict), f"{name} as claimed, on the range of what microscopes have"
