@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from reconstruct.validation.faults import PAIRS
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, size_text
-from reconstruct.validation.verdict import Verdict
+from reconstruct.validation.verdict import Verdict, relative
 from scenarios.validate.job import ValidatedFile
 from scenarios.validate.reasons import without_side
 from twin.channels import field
@@ -55,12 +55,17 @@ def findings_of(done: Sequence[ValidatedFile]) -> list[Finding]:
         for recording in item.validation.recordings if item.validation is not None else ():
             for found in findings_in(recording, number):
                 said = tuple((verdict.field, verdict.claim.value) for verdict in found.verdicts)
-                key = (found.kind, said, found.verdicts[0].words)
-                if found.kind == "evidence" or key not in shared:
-                    shared[key if found.kind != "evidence" else (number, id(recording), *key)] = found
-                elif number not in (shared[key].file, *shared[key].also):
-                    shared[key] = shared[key]._replace(also=(*shared[key].also, number))
+                alone = (number, id(recording)) if found.kind == "evidence" else ()
+                key = (found.kind, said, *alone)
+                shared[key] = _with(shared[key], found) if key in shared else found
     return sorted(shared.values(), key=lambda item: (item.status == "stale", -item.size, item.file))
+
+
+def _with(found: Finding, other: Finding) -> Finding:
+    """One finding of two that say the same: that of which a cause is known, with the files of both."""
+    first, second = (other, found) if other.explanations and not found.explanations else (found, other)
+    files = dict.fromkeys([*first.also, second.file, *second.also])
+    return first._replace(also=tuple(number for number in files if number != first.file))
 
 
 def findings_in(recording: Validated, number: int = 0) -> list[Finding]:
@@ -119,12 +124,14 @@ def _kind(verdict: Verdict, recording: Validated) -> Kind:
 
 def magnitude(verdict: Verdict) -> float:
     """How far off a claim is, for sorting: the logarithm of a ratio, a difference over the size of the values; infinite where a claim cannot be."""
-    if verdict.suggested is None or isinstance(verdict.claim.value, str) or not math.isfinite(verdict.size):
+    if verdict.suggested is None or isinstance(verdict.claim.value, str):
         return math.inf
+    claimed = float(verdict.claim.value)
+    size = relative(verdict.field, claimed, verdict.suggested) if verdict.suggested else claimed
     if field(verdict.field).form == "scale":
-        return abs(math.log1p(verdict.size)) if verdict.size > -1.0 else math.inf
-    typical = 0.5 * (abs(float(verdict.claim.value)) + abs(verdict.suggested))
-    return abs(verdict.size) / typical if typical > 0.0 else 0.0
+        return abs(math.log1p(size)) if size > -1.0 else math.inf
+    typical = 0.5 * (abs(claimed) + abs(verdict.suggested))
+    return abs(size) / typical if typical > 0.0 else 0.0
 
 
 def words_of(found: Finding) -> str:

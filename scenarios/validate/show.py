@@ -1,6 +1,6 @@
 """Verdicts on a terminal: findings first with their cause, what agrees, what nothing could verify and what would."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,7 +12,7 @@ from reconstruct.validation.verdict import Verdict
 from scenarios.validate.findings import findings_in, title, words_of
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.reasons import reasons, short_names
-from scenarios.validate.words import detectable_text, share_text, sigma_text
+from scenarios.validate.words import detectable_text, share_text, shortener, sigma_text
 
 _COLOURS = {"agrees": "green", "disagrees": "bold red", "stale": "bold yellow", "unverifiable": "dim"}
 _ORDER = {"disagrees": 0, "stale": 1, "agrees": 2}
@@ -26,8 +26,9 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
     console = console or Console(highlight=False)
     done = session.files
     detailed = [item for item in done if len(done) <= 3 or not item.agrees]
+    short = shortener([item.read.path for item in done])
     for item in detailed:
-        _print_file(item, console)
+        _print_file(item, console, short)
     if len(done) > 1:
         good = sum(item.agrees for item in done)
         unread = sum(item.validation is None for item in done)
@@ -36,12 +37,12 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
         )
     if session.timeline is not None and session.timeline.faults:
         console.print()
-        _print_pairs([("[bold]in time[/]", escape(fault.words)) for fault in session.timeline.faults], console)
+        _print_pairs([("[bold]in time[/]", escape(short(fault.words))) for fault in session.timeline.faults], console)
     if session.interrupted:
         console.print("\n[bold yellow]interrupted[/]: not all files were validated")
 
 
-def _print_file(item: ValidatedFile, console: Console) -> None:
+def _print_file(item: ValidatedFile, console: Console, short: Callable[[str], str]) -> None:
     name = escape(str(item.read.path))
     if item.validation is None:
         problem, cure = item.problem or ("", "")
@@ -51,10 +52,10 @@ def _print_file(item: ValidatedFile, console: Console) -> None:
     colour = "green" if item.agrees else "red"
     console.print(f"[bold]{name}[/]: [{colour}]{summary(item.validation.recordings)}[/]\n", soft_wrap=True)
     for recording in item.validation.recordings:
-        _print_recording(recording, len(item.validation.recordings) > 1, console)
+        _print_recording(recording, len(item.validation.recordings) > 1, console, short)
 
 
-def _print_recording(recording: Validated, several: bool, console: Console) -> None:
+def _print_recording(recording: Validated, several: bool, console: Console, short: Callable[[str], str]) -> None:
     if several:
         shape = " x ".join(map(str, recording.signal.data.shape))
         console.print(
@@ -66,7 +67,7 @@ def _print_recording(recording: Validated, several: bool, console: Console) -> N
     if shown:
         console.print(_table(shown, console.width >= WIDE))
         console.print()
-    _print_pairs([*_findings(recording), *_unverifiable(recording), *_notes(recording)], console)
+    _print_pairs([*_findings(recording, short), *_unverifiable(recording), *_notes(recording)], console)
 
 
 def _table(shown: Sequence[Verdict], wide: bool) -> Table:
@@ -102,11 +103,11 @@ def _print_pairs(pairs: Sequence[tuple[str, str]], console: Console) -> None:
     console.print()
 
 
-def _findings(recording: Validated) -> list[tuple[str, str]]:
+def _findings(recording: Validated, short: Callable[[str], str]) -> list[tuple[str, str]]:
     pairs = []
     for found in findings_in(recording):
         pairs.append((f"[{_COLOURS[found.status]}]{found.status}[/]", f"[bold]{escape(title(found))}[/]"))
-        pairs.append(("", escape(words_of(found))))
+        pairs.append(("", escape(short(words_of(found)))))
         for number, item in enumerate(found.explanations[:MOST_CAUSES]):
             share = "" if item.probability is None or item.probability > 0.99 else f" ({share_text(item.probability)})"
             more = f": {item.words}" if item.words else ""

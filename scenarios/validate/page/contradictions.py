@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from reconstruct.validation.faults import PAIRS
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text
+from reconstruct.validation.session import time_of
 from reconstruct.validation.verdict import Verdict
 from scenarios.style.figure import FAINT, INK, LINE, draw
 from scenarios.validate.job import ValidatedFile
@@ -218,9 +219,9 @@ def values_over_files(name: str, done: Sequence[ValidatedFile], number: int) -> 
             continue
         for recording in item.validation.recordings if item.validation is not None else ():
             claim = recording.claims.get(name)
-            time = next((recording.claims[key] for key in TIMES if key in recording.claims), None)
+            time = time_of(recording.claims)
             if claim is not None and time is not None and not isinstance(claim.value, str):
-                result.append(Written(int(time.value), float(claim.value), recording.verdict(name).status, other))
+                result.append(Written(time, float(claim.value), recording.verdict(name).status, other))
     return sorted(result)
 
 

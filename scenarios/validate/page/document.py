@@ -2,13 +2,13 @@
 
 import datetime
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import summary
-from reconstruct.validation.session import Timeline
+from reconstruct.validation.session import Fault, Timeline
 from scenarios.style.page import render
 from scenarios.validate.findings import Finding, findings_of, joined, title, words_of
 from scenarios.validate.job import ValidatedFile, ValidatedSession
@@ -17,9 +17,9 @@ from scenarios.validate.page import tables
 from scenarios.validate.page.pictures import MOST_FINDINGS, Shown, evidence_pictures, field_pictures
 from scenarios.validate.page.recordings import draw_signal
 from scenarios.validate.page.timeline import MOST_LANES, timeline_picture
-from scenarios.validate.words import share_text
+from scenarios.validate.words import names_of, share_text, shortener
 from twin.records import Axis
-from twin.units import value_text
+from twin.units import utc, value_text
 
 FEW = 4
 """Files up to which each has a section, and a picture of its recordings; of more, those with findings have one."""
@@ -48,7 +48,8 @@ def context(session: ValidatedSession, options: ValidateOptions, now: datetime.d
     detailed = [number for number, item in enumerate(done) if few or (item.validation is not None and not item.agrees)][
         :MOST_SECTIONS
     ]
-    names = _names(done)
+    names = names_of([item.read.path for item in done])
+    short = shortener([item.read.path for item in done])
     count = tables.counts(done)
     unread = sum(item.validation is None for item in done)
     listed = found[:MOST_LISTED]
@@ -64,20 +65,20 @@ def context(session: ValidatedSession, options: ValidateOptions, now: datetime.d
         "number_of_files": len(done),
         "unread": unread,
         "wrong": sum(item.validation is not None and not item.agrees for item in done),
-        "timeline": _timeline(session.timeline),
+        "timeline": _timeline(session.timeline, short),
         "interrupted": session.interrupted,
-        "findings": [_finding(item, number, done, names, set(detailed)) for number, item in enumerate(listed)],
+        "findings": [_finding(item, number, done, names, set(detailed), short) for number, item in enumerate(listed)],
         "not_listed": len(found) - len(listed),
         "not_drawn": max(len(listed) - MOST_FINDINGS, 0),
         "groups": list(tables.GROUPS),
         "signs": tables.SIGNS,
         "overview": [] if few else [_overview(number, item, names[number], number in detailed) for number, item in enumerate(done)],
-        "files": [_file(number, done[number], names[number], few) for number in detailed],
+        "files": [_file(number, done[number], names[number], few, short) for number in detailed],
         "not_detailed": 0 if few else sum(item.validation is not None and not item.agrees for item in done) - len(detailed),
     }  # fmt: skip
 
 
-def _timeline(times: Timeline | None) -> dict[str, Any] | None:
+def _timeline(times: Timeline | None, short: Callable[[str], str]) -> dict[str, Any] | None:
     """The session in time; None where there is nothing to show."""
     if times is None or not (times.lanes or times.faults):
         return None
@@ -85,18 +86,20 @@ def _timeline(times: Timeline | None) -> dict[str, Any] | None:
         "picture": timeline_picture(times),
         "lanes": len(times.lanes),
         "most": MOST_LANES,
-        "faults": [fault.words for fault in times.faults[:MOST_FAULTS]],
+        "faults": [_fault(fault, short) for fault in times.faults[:MOST_FAULTS]],
         "more": max(len(times.faults) - MOST_FAULTS, 0),
         "untimed": len(times.untimed),
     }
 
 
-def _names(done: Sequence[ValidatedFile]) -> list[str]:
-    """Names of the files; with their folders where two have the same one."""
-    names = [item.read.path.name for item in done]
-    if len(set(names)) == len(names):
-        return names
-    return ["/".join(item.read.path.parts[-2:]) for item in done]
+def _fault(fault: Fault, short: Callable[[str], str]) -> dict[str, str]:
+    first, last = (utc(time).replace("T", " ") for time in (fault.first, fault.last))
+    files = [short(name) for name in fault.files]
+    return {
+        "field": fault.field, "status": fault.status, "mark": tables.SIGNS[fault.status], "cause": fault.cause, "from": first, "to": last,
+        "since": "" if fault.since is None else utc(fault.since).replace("T", " "),
+        "files": ", ".join(files[:FEW]) + (f" and {len(files) - FEW} more" if len(files) > FEW else ""),
+    }  # fmt: skip
 
 
 def _banner(
@@ -128,7 +131,12 @@ def _banner(
 
 
 def _finding(
-    found: Finding, number: int, done: Sequence[ValidatedFile], names: Sequence[str], detailed: set[int]
+    found: Finding,
+    number: int,
+    done: Sequence[ValidatedFile],
+    names: Sequence[str],
+    detailed: set[int],
+    short: Callable[[str], str],
 ) -> dict[str, Any]:
     drawn = number < MOST_FINDINGS
     evidence = [
@@ -146,7 +154,7 @@ def _finding(
         "mark": tables.SIGNS[found.status],
         "rows": [tables.row(item, found.recording) for item in found.verdicts],
         "numeric": any(item.suggested is not None for item in found.verdicts),
-        "words": words_of(found),
+        "words": short(words_of(found)),
         "causes": causes,
         "cure": found.verdicts[0].cure,
         "since": tables.row(found.verdicts[0], found.recording)["since"],
@@ -169,7 +177,7 @@ def _overview(number: int, item: ValidatedFile, name: str, linked: bool) -> dict
     return {"name": name, "link": f"#file-{number + 1}" if linked else "", "dots": tables.dots(item), "words": words}
 
 
-def _file(number: int, item: ValidatedFile, name: str, thumbnails: bool) -> dict[str, Any]:
+def _file(number: int, item: ValidatedFile, name: str, thumbnails: bool, short: Callable[[str], str]) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "id": f"file-{number + 1}",
         "name": name,
@@ -180,14 +188,14 @@ def _file(number: int, item: ValidatedFile, name: str, thumbnails: bool) -> dict
     }
     if item.validation is not None:
         entry["words"] = summary(item.validation.recordings)
-        entry["recordings"] = [_recording(recording, thumbnails) for recording in item.validation.recordings]
+        entry["recordings"] = [_recording(recording, thumbnails, short) for recording in item.validation.recordings]
     return entry
 
 
-def _recording(recording: Validated, thumbnail: bool) -> dict[str, Any]:
+def _recording(recording: Validated, thumbnail: bool, short: Callable[[str], str]) -> dict[str, Any]:
     signal = recording.signal
     shape = " x ".join(map(str, signal.data.shape))
-    rows = tables.verdict_rows(recording)
+    rows = [{**row, "words": short(row["words"])} for row in tables.verdict_rows(recording)]
     return {
         "title": signal.title.strip() or signal.kind,
         "words": f"{signal.kind}, {shape}, {signal.format}",

@@ -64,7 +64,7 @@ def _paint(figure: Figure, verdict: Verdict, points: Sequence[Point], height: fl
     axes.axvline(claimed, color=WRONG, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
     if verdict.suggested is not None and verdict.error is not None:
         for reach, alpha in ((2.0, 0.14), (1.0, 0.24)):
-            ends = _ends(verdict.suggested, reach * verdict.error / (verdict.suggested if ratios else 1.0), ratios)
+            ends = ends_of(verdict.suggested, reach * verdict.error / (verdict.suggested if ratios else 1.0), ratios)
             axes.axvspan(*ends, color=RIGHT, alpha=alpha, linewidth=0, zorder=0)
     axes.plot([claimed], [0], "D", color=WRONG, markersize=7, zorder=4)
     for row, point in enumerate(points, 1):
@@ -91,10 +91,10 @@ def _bar(axes: Axes, row: int, point: Point, ratios: bool) -> None:
     colour, marker = SOURCES.get(point.source, (INK, "o"))
     strength = 0.35 + 0.65 * point.weight
     if point.tolerance > 0.0:
-        axes.plot(_ends(point.value, point.tolerance, ratios), [row, row], color=FAINT, linewidth=9, alpha=0.35 * strength,
+        axes.plot(ends_of(point.value, point.tolerance, ratios), [row, row], color=FAINT, linewidth=9, alpha=0.35 * strength,
                   solid_capstyle="butt", zorder=2)  # fmt: skip
     for reach, width in ((2.0, 1.2), (1.0, 3.4)):
-        ends = _ends(point.value, point.tolerance + reach * point.error, ratios)
+        ends = ends_of(point.value, point.tolerance + reach * point.error, ratios)
         if point.tolerance > 4.0 * point.error and reach == 1.0:
             continue
         axes.plot(ends, [row, row], color=colour, linewidth=width, alpha=strength, solid_capstyle="butt", zorder=3)
@@ -109,9 +109,9 @@ def _limits(verdict: Verdict, points: Sequence[Point]) -> tuple[float, float, bo
     middle = [float(verdict.claim.value), *(point.value for point in points)]
     middle += [] if verdict.suggested is None else [verdict.suggested]
     logarithmic = ratios and min(middle) > 0.0 and max(middle) > LOG_FROM * min(middle)
-    ends = [end for point in points for end in _ends(point.value, point.tolerance + 2.0 * point.error, ratios)]
+    ends = [end for point in points for end in ends_of(point.value, point.tolerance + 2.0 * point.error, ratios)]
     if verdict.suggested is not None and verdict.error is not None:
-        ends += _ends(verdict.suggested, 2.5 * verdict.error / (verdict.suggested if ratios else 1.0), ratios)
+        ends += ends_of(verdict.suggested, 2.5 * verdict.error / (verdict.suggested if ratios else 1.0), ratios)
     change = np.log if logarithmic else np.asarray
     centre = np.asarray(change(np.array(middle)), np.float64)
     spread = float(centre.max() - centre.min()) or abs(float(centre[0])) * 1e-2 or 1.0
@@ -123,7 +123,7 @@ def _limits(verdict: Verdict, points: Sequence[Point]) -> tuple[float, float, bo
     return (math.exp(low), math.exp(high), True) if logarithmic else (low, high, False)
 
 
-def _ends(value: float, half: float, ratios: bool) -> tuple[float, float]:
+def ends_of(value: float, half: float, ratios: bool) -> tuple[float, float]:
     """Ends of a range of half width ``half``, which is relative for scales."""
     if not ratios:
         return value - half, value + half

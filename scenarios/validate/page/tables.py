@@ -5,9 +5,9 @@ from typing import Any
 
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, since_text, size_text
+from reconstruct.validation.session import time_of
 from reconstruct.validation.verdict import Verdict
 from scenarios.validate.job import ValidatedFile
-from scenarios.validate.page.contradictions import TIMES
 from scenarios.validate.reasons import reasons
 from scenarios.validate.words import detectable_text, share_text, sigma_text
 from twin.channels import field
@@ -71,13 +71,8 @@ def row(item: Verdict, recording: Validated) -> dict[str, Any]:
         "key": item.claim.key, "evidence": "" if item.suggested is None else quantity_text(item.field, item.suggested, item.error),
         "off": size_text(item), "sigma": sigma_text(item), "detectable": detectable_text(item),
         "causes": [{"cause": cause, "share": share_text(share) if len(item.causes) > 1 or share < 0.99 else ""} for cause, share in item.causes],
-        "words": item.words or "; ".join(item.evidence), "cure": item.cure, "since": since_text(item, recorded_at(recording)),
+        "words": item.words or "; ".join(item.evidence), "cure": item.cure, "since": since_text(item, time_of(recording.claims)),
     }  # fmt: skip
-
-
-def recorded_at(recording: Validated) -> int | None:
-    """The time that a recording claims (int64 ns); None for none."""
-    return next((int(recording.claims[name].value) for name in TIMES if name in recording.claims), None)
 
 
 def dots(item: ValidatedFile) -> list[dict[str, str]]:

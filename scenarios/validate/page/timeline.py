@@ -13,11 +13,12 @@ from reconstruct.validation.result import quantity_text
 from reconstruct.validation.session import Fault, Lane, Timeline
 from scenarios.style.figure import FAINT, INK, LINE, draw
 from scenarios.validate.page.contradictions import COLOURS, MARKERS, time_unit
-from scenarios.validate.page.strip import LIMIT, LOG_FROM
+from scenarios.validate.page.strip import LIMIT, LOG_FROM, ends_of
+from twin.channels import field
 
 MOST_LANES = 10
 """Lanes that are drawn: those with faults first."""
-WIDTH, HEIGHT, BELOW = 7.6, 0.72, 0.75
+WIDTH, HEIGHT, BELOW = 7.6, 0.82, 0.72
 """Inches of the figure, of a lane and of the time axis."""
 SHADE = 0.012
 """Share of the time axis that a fault of one file takes."""
@@ -50,7 +51,7 @@ def _paint(figure: Figure, lanes: Sequence[Lane], faults: Sequence[Fault]) -> No
 
     end = float(of(last)) or 1.0
     for row, lane in enumerate(lanes):
-        axes = figure.add_axes((0.245, 1.0 - (0.2 + HEIGHT * (row + 0.94)) / height, 0.735, 0.74 * HEIGHT / height))
+        axes = figure.add_axes((0.135, 1.0 - (0.05 + HEIGHT * (row + 0.97)) / height, 0.85, 0.6 * HEIGHT / height))
         for fault in faults:
             if fault.field == lane.field:
                 begin, stop = float(of(fault.since if fault.since is not None else fault.first)), float(of(fault.last))
@@ -59,35 +60,29 @@ def _paint(figure: Figure, lanes: Sequence[Lane], faults: Sequence[Fault]) -> No
                 )
         _lane(axes, lane, of(lane.times))
         axes.set_xlim(-0.03 * end, 1.03 * end)
-        axes.text(-0.3, 0.5, lane.field, transform=axes.transAxes, fontsize=8.5, weight="bold", va="center", ha="left")
+        axes.set_title(lane.field, fontsize=8.5, pad=3)
         axes.tick_params(axis="x", labelbottom=row == len(lanes) - 1, labelsize=8)
     start = datetime.datetime.fromtimestamp(first * 1e-9, datetime.UTC)
     axes.set_xlabel(f"{unit} after {start:%Y-%m-%d %H:%M:%S}", fontsize=8.5)
-    handles = [
-        axes.plot([], [], MARKERS[status], color=colour, markerfacecolor=_face(status), markersize=6, label=status)[0]
-        for status, colour in COLOURS.items()
-    ]
+    handles = []
+    for status, colour in COLOURS.items():
+        handles += axes.plot(
+            [], [], MARKERS[status], color=colour, markerfacecolor=_face(status), markersize=6, label=status
+        )
     figure.legend(
         handles=handles, loc="lower right", ncols=4, fontsize=8, bbox_to_anchor=(0.99, 0.0), handletextpad=0.2
     )
 
 
 def _lane(axes: Axes, lane: Lane, times: np.ndarray) -> None:
-    values = np.array(lane.claimed)
+    values, ratios = np.array(lane.claimed), field(lane.field).form == "scale"
     axes.plot(times, values, color=FAINT, linewidth=0.7, zorder=1)
     shown = list(values)
     for time, pair in zip(times, lane.evidence, strict=True):
         if pair is not None:
-            axes.plot(
-                [time, time],
-                [pair[0] - 2.0 * pair[1], pair[0] + 2.0 * pair[1]],
-                color=LINE,
-                linewidth=4,
-                alpha=0.4,
-                solid_capstyle="butt",
-                zorder=2,
-            )
-            shown += [pair[0] - 2.0 * pair[1], pair[0] + 2.0 * pair[1]]
+            ends = ends_of(pair[0], 2.0 * pair[1] / (pair[0] if ratios else 1.0), ratios)
+            axes.plot([time, time], ends, color=LINE, linewidth=4, alpha=0.4, solid_capstyle="butt", zorder=2)
+            shown += ends
     for status, colour in COLOURS.items():
         here = np.array([item == status for item in lane.status])
         if here.any():
