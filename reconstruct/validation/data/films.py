@@ -10,6 +10,7 @@ from reconstruct.api.measure import measure
 from reconstruct.measurement.measurement import Component
 from reconstruct.measurement.outcome import DETERMINED, SEVERAL
 from reconstruct.measurement.recorded.result import RecordedMeasurement
+from reconstruct.measurement.thon.checks import SPHERICAL
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from reconstruct.validation.likelihood import derived
@@ -27,6 +28,8 @@ FLOOR = 50.0
 SQUARE = 0.01
 LEAST_ASTIGMATISM = 4.0
 """Standard deviations from which a size of astigmatism is told."""
+RESOLVED, LENS_ERROR = 5.0, 0.05
+"""Standard deviations from which the rings tell C30, and the relative rms by which lenses differ from what is stated of them."""
 VERIFY = "Record an amorphous film at this defocus, with its rings resolved (--specimen amorphous)."
 
 
@@ -49,11 +52,27 @@ def thon(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) 
         )
     except BadInput as error:
         return [], [Gap(FIELDS, f"no Thon rings were measured: {error.problem}", VERIFY)]
+    scale = _scale(found, values)
     if found.outcome not in (DETERMINED, SEVERAL) or "C10" in found.undetermined:
         failed = [check.finding for check in found.checks if not check.passed]
         reason = (failed or [found.undetermined.get("C10", found.outcome)])[0]
-        return [], [Gap(FIELDS, f"no Thon rings were measured: {reason}", VERIFY)]
-    return [_evidence(found, values, spherical)], []
+        rings = all(check.passed for check in found.checks if check.name != SPHERICAL) and bool(failed)
+        return scale if rings else [], [Gap(FIELDS, f"no Thon rings were measured: {reason}", VERIFY)]
+    return [_evidence(found, values, spherical), *scale], []
+
+
+def _scale(found: RecordedMeasurement, values: Mapping[str, float]) -> list[Evidence]:
+    """What the distances of the rings from one another say: C30 wavelength^3 / pixel^4, where the file claims C30 and the rings tell it."""
+    check = next((check for check in found.checks if check.name == SPHERICAL and check.measured), None)
+    claimed = values.get("spherical_aberration", 0.0)
+    if check is None or check.measured is None or not claimed > 0.0 or not check.measured[0] > RESOLVED * check.measured[1]:
+        return []
+    value, error = check.measured
+    statement = Statement("distances of Thon rings", {"spherical_aberration": 1.0, "wavelength": 3.0, "pixel.x": -2.0, "pixel.y": -2.0})
+    mean = statement.of({**derived(values), "spherical_aberration": value})
+    part = Component(1.0, np.array([mean]), np.array([[(error / value) ** 2 + LENS_ERROR**2]]))
+    words = f"With the pixels and the high tension of the file the distances of the Thon rings make C30 {1e-7 * value:.3g} mm."
+    return [Evidence("distances of Thon rings", "data", (statement,), (part,), words, ("lens settings", "defocus"))]
 
 
 def _evidence(found: RecordedMeasurement, values: Mapping[str, float], spherical: float) -> Evidence:
@@ -82,7 +101,7 @@ def _evidence(found: RecordedMeasurement, values: Mapping[str, float], spherical
             variance.append((size_error / size) ** 2)
         components.append(Component(part.weight / total, np.array(mean), np.diag(variance)))
     said = " or ".join(f"{0.1 * value:.1f}" for value in defocus)
-    words = f"Thon rings make C10 {said} nm from the exit of the film, with a spherical aberration of {1e-7 * spherical:g} mm; the file's is from the user's zero."
+    words = f"Thon rings make C10 {said} nm with a spherical aberration of {1e-7 * spherical:g} mm; the file's counts from the user's zero."
     if len(parts) > 1:
         words += " The rings do not tell the sign."
     pictures = tuple(Picture("fit", plot, "Thon rings and the fit") for plot in measured.plots[:1])
