@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reconstruct.validation.data import films, images, patterns, scans, spots
+from reconstruct.validation.data import films, images, patterns, scans, spectra, spots
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal
@@ -28,6 +28,8 @@ def evidence_of_data(
 def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[Source]:
     """The sources that make sense for what is recorded and claimed."""
     sources: list[Source] = []
+    if spectra.is_energy_loss(signal, values):
+        sources.append(spectra.spectrum)
     if signal.kind not in ("image", "image-stack") or np.iscomplexobj(signal.data):
         return sources
     film = known.specimen == AMORPHOUS
