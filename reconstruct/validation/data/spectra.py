@@ -1,6 +1,8 @@
 """Evidence of energy-loss spectra: dispersion and energy offset by the zero loss, the plasmon and the edges of a known specimen."""
 
+import itertools
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,12 +11,13 @@ import numpy as np
 from reconstruct.eels.features import Peak, Rise, onsets, plasmon, zero_loss
 from reconstruct.eels.matching import Match, match_edges
 from reconstruct.eels.references import PLASMONS
-from reconstruct.measurement.measurement import Component
+from reconstruct.measurement.measurement import Component, FitPlot
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.data.spots import name_of
 from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
 from twin.errors import BadInput
 from twin.records import Signal
+from twin.sample.cif.elements import known as element
 from twin.simulation.specimen import structure_named
 
 FIELDS = ("dispersion", "energy_offset")
@@ -28,6 +31,8 @@ LEAST_MATCHED = 2
 """Edges that must be recognised: one alone may be any."""
 DISPERSION_RANGE = 3.0
 """Factor by which a plasmon may lie off where the file has it, beyond which the peak is taken for another."""
+SHARED = 0.9
+"""Correlation of the errors of two edges of one element."""
 VERIFY = "Record the zero loss, or two edges of a known specimen (--specimen), at the same settings."
 
 
@@ -71,13 +76,15 @@ def summed(signal: Signal) -> np.ndarray:
 
 
 def _elements(known: Known) -> frozenset[str]:
+    """The elements of the specimen: of its structure, or of a formula such as "TiO2"."""
     if known.specimen is None or known.specimen == AMORPHOUS:
         return frozenset()
     given = known.specimen
     try:
         structure = given.structure if hasattr(given, "structure") else structure_named("specimen", str(given))
     except BadInput:
-        return frozenset()
+        symbols = re.findall(r"[A-Z][a-z]?", str(given)) if re.fullmatch(r"([A-Z][a-z]?[\d.]*)+", str(given)) else []
+        return frozenset(symbol for symbol in symbols if element(symbol))
     return frozenset(structure.symbols)
 
 
@@ -119,7 +126,11 @@ def _edges(counts: np.ndarray, rises: list[Rise], readings: list[Match], values:
     for reading in readings:
         edges = [edge for edge in reading.edges if edge is not None]
         errors = [math.hypot(edge.error, reading.dispersion * rises[index].error) for edge, index in zip(edges, used, strict=True)]
-        components.append(Component(reading.weight / total, np.array([edge.energy for edge in edges]), np.diag(np.square(errors))))
+        covariance = np.diag(np.square(errors))
+        for i, j in itertools.permutations(range(len(edges)), 2):
+            if edges[i].element == edges[j].element:  # a chemical shift moves all edges of an atom
+                covariance[i, j] = SHARED * edges[i].error * edges[j].error
+        components.append(Component(reading.weight / total, np.array([edge.energy for edge in edges]), covariance))
     named = [edge for edge in readings[0].edges if edge is not None]
     places = [values["energy_offset"] + values["dispersion"] * rises[index].channel for index in used]
     found = ", ".join(f"{edge.element} {edge.name} ({edge.energy:g} eV) at {place:.1f} eV" for edge, place in zip(named, places, strict=True))
@@ -129,7 +140,11 @@ def _edges(counts: np.ndarray, rises: list[Rise], readings: list[Match], values:
 
 
 def _picture(counts: np.ndarray, values: Mapping[str, float], caption: str, channels: list[float]) -> Picture:
-    """The spectrum over the file's axis (eV) with features marked."""
-    energies = values["energy_offset"] + values["dispersion"] * np.arange(len(counts))
-    marks = [values["energy_offset"] + values["dispersion"] * channel for channel in channels]
-    return Picture("curve", {"x": energies, "y": counts, "unit": "electronvolt", "marks": marks}, caption)
+    """The spectrum over the file's axis (eV), with the features that were found as its model."""
+    numbers = np.arange(len(counts))
+    near = np.zeros(len(counts), bool)
+    for channel in channels:
+        near |= np.abs(numbers - channel) < 0.01 * len(counts)
+    ends = values["energy_offset"] + values["dispersion"] * np.array([0.0, len(counts) - 1.0])
+    plot = FitPlot(caption, counts, np.where(near, counts, np.nan), np.zeros(len(counts)), (float(ends[0]), float(ends[1])), "electronvolt")
+    return Picture("fit", plot, caption)
