@@ -10,7 +10,7 @@ _IMAGE = re.compile(r"ImageList\.TagGroup\d+\.ImageTags\.")
 _TAGS = r"ImageList\.TagGroup\d+\.ImageTags\."
 _INFO = _TAGS + r"Microscope Info\."
 _EELS = _TAGS + r"EELS( Spectrometer)?\."
-_RULES = (
+RULES = (
     rule("high_tension", _INFO + r"Voltage", "V"),
     rule("convergence_semiangle", _EELS + r"Experimental Conditions\.Convergence semi-angle \(mrad\)", "mrad"),
     rule("collection_semiangle", _EELS + r"Experimental Conditions\.Collection semi-angle \(mrad\)", "mrad"),
@@ -59,7 +59,7 @@ _EPOCHS = (
 
 def claims(raw: Mapping[str, Value]) -> Found:
     """Claims in flattened metadata of a DigitalMicrograph file."""
-    yield from apply_rules(_RULES, raw)
+    yield from apply_rules(RULES, raw)
     for prefix in dict.fromkeys(match[0] for key in raw if (match := _IMAGE.match(key))):
         for name, key, unit in _EPOCHS:
             if (claim := epoch_claim(raw, prefix + key, unit)) is not None:
