@@ -29,6 +29,7 @@ RULES = (
     rule("projection_mode", _DESCRIBED + r"Mode", None),
     rule("instrument", _DESCRIBED + r"Microscope", None),
 )
+TIMES = {"time.unstated": ("ser_header_parameters.Time: seconds since 1970", "ObjectInfo.AcquireDate: zone not stated")}
 
 
 def claims(raw: Mapping[str, Value]) -> Found:

@@ -34,6 +34,10 @@ RULES = (
 )
 _PIXELS = {"m": "pixel.{}", "1/m": "pixel.k{}", "rad": "pixel.angle.{}"}
 _SCANNING = "ScanningDetector"
+TIMES = {
+    "time.start": ("Acquisition.AcquisitionStartDatetime.DateTime: seconds since 1970",),
+    "time.unstated": ("Acquisition.AcquisitionDatetime.DateTime", "CustomProperties.Detectors[...].TimeStamp"),
+}
 
 
 def claims(raw: Mapping[str, Value]) -> Found:
