@@ -15,6 +15,10 @@ from instrument.readers.workers import Parse, Task, Workers
 from twin.records import Signal
 
 MAX_BYTES = 2 * 1024**3
+EXTENSIONS = (*SUFFIXES, store.SUFFIX)
+"""Of the files and folders that `read_vendor` reads."""
+FOLDERS = (*(suffix for suffix, form in SUFFIXES.items() if form.folder), store.SUFFIX)
+"""Extensions of those that may be folders."""
 AHEAD = 4
 """Files that are given to each worker before the first of them is asked for; their results wait in memory."""
 
@@ -26,7 +30,8 @@ Path_ = str | os.PathLike[str]
 
 
 def read_vendor(path: Path_, timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> list[Signal]:
-    """All images and spectra of a file, units as inside emtwin, metadata as claims. The formats are those of `instrument.readers.formats.table`, and emtwin's Zarr.
+    """All images and spectra of a file, units as inside emtwin, metadata as claims. The formats are those of `instrument.readers.formats.table`, and
+    emtwin's Zarr.
 
     ``timeout`` (s) bounds the parsing; ``max_bytes`` the file and what it unpacks to. Raises VendorError (a ValueError) naming file,
     problem and cure for a missing, empty, truncated, damaged, oversized or foreign file, and when the parser hangs or crashes; the
@@ -95,8 +100,7 @@ def _vendor(path: Path_, timeout: float, max_bytes: int) -> tuple[Parse[list[Sig
         if size > max_bytes:
             raise VendorError(name, f"has {size} bytes, more than {max_bytes}", "Raise max_bytes, or read it in parts.")
         return (store.parse_store if form is None else formats.parse), name
-    known = (*SUFFIXES, store.SUFFIX)
-    return formats.parse, _checked(file, timeout, max_bytes, form is not None, file.suffix, known)
+    return formats.parse, _checked(file, timeout, max_bytes, form is not None, file.suffix, EXTENSIONS)
 
 
 def _check_timeout(timeout: float) -> None:

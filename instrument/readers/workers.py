@@ -1,6 +1,7 @@
 """Worker processes that parse foreign files and may be killed: a parser may hang, crash or exhaust memory."""
 
 import atexit
+import contextlib
 import multiprocessing
 import threading
 from collections.abc import Callable
@@ -67,10 +68,8 @@ class Task(Generic[Parsed]):
             timeout,
         )
         self._given: tuple[ProcessPool, Future[Parsed]] | None = None
-        try:
+        with contextlib.suppress(BrokenProcessPool):  # `result` tries once more
             self._given = self._schedule()
-        except BrokenProcessPool:  # `result` tries once more
-            pass
 
     def result(self) -> Parsed:
         """What the parser returned; VendorError with the reason if it failed, overran its limit, or died."""

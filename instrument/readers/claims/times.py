@@ -30,7 +30,8 @@ class Instant(NamedTuple):
 
 
 def epoch(count: float, unit: str) -> Instant | None:
-    """The time that is ``count`` of ``unit`` ("s", "ms", "us", "filetime", "ole") after its epoch; None outside 1990 to 2100. Epochs are UTC, but OLE's, whose days
+    """The time that is ``count`` of ``unit`` ("s", "ms", "us", "filetime", "ole") after its epoch; None outside 1990 to 2100. Epochs are UTC, but OLE's,
+    whose days
     are those of the computer's time zone."""
     seconds, begin = _EPOCHS[unit]
     after = count * seconds - begin
@@ -43,7 +44,8 @@ def epoch(count: float, unit: str) -> Instant | None:
 def written_time(text: str) -> Instant | None:
     """The time that ``text`` states; None for none. A zone is read where it is written, else the zone is "local".
 
-    Of "7/9/2014" the order is that of the United States where hours have AM or PM, and day first where they run to 24, unless a number above 12 says otherwise.
+    Of "7/9/2014" the order is that of the United States where hours have AM or PM, and day first where they run to 24, unless a number above 12 says
+    otherwise.
     """
     text = " ".join(text.replace("\u2028", " ").replace("\u202f", " ").split())
     iso = _ISO.fullmatch(text)

@@ -1,7 +1,7 @@
 """EMD files: Thermo Fisher's Velox and Berkeley's EMD 1.0, read by RosettaSciIO.
 
-RosettaSciIO takes the mean step of a dimension whose steps differ; such a file is refused here. Units of attributes of the microscope, sample and user groups are
-kept beside them.
+RosettaSciIO takes the mean step of a dimension whose steps differ; such a file is refused here. Units of attributes of the microscope, sample and user
+groups are kept beside them.
 """
 
 import h5py

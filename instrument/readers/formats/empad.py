@@ -1,7 +1,8 @@
 """EMPAD of Cornell and Thermo Fisher: patterns in a RAW file, described by the XML file beside it. First and second generation.
 
-RosettaSciIO's reader is not used: it does not read files of the second generation, takes "calibrated_pixelsize" as a spatial frequency whatever its generation, follows any
-path for the data, and makes the pixels of an oblong scan oblong where the file gives one field of view for both sides (that of the longer side).
+RosettaSciIO's reader is not used: it does not read files of the second generation, takes "calibrated_pixelsize" as a spatial frequency whatever its
+generation, follows any path for the data, and makes the pixels of an oblong scan oblong where the file gives one field of view for both sides (that of the
+longer side).
 """
 
 import json

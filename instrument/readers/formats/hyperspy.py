@@ -1,6 +1,7 @@
 """HyperSpy's files (.hspy: HDF5, .zspy: Zarr), read by RosettaSciIO. HyperSpy's own metadata are kept too, under "metadata".
 
-Axes that HyperSpy keeps as a list of coordinates become an axis with one scale where their steps are even; where not, each coordinate is the label of its place.
+Axes that HyperSpy keeps as a list of coordinates become an axis with one scale where their steps are even; where not, each coordinate is the label of its
+place.
 """
 
 from pathlib import Path

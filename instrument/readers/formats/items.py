@@ -23,7 +23,7 @@ class Item(TypedDict):
 class Format(NamedTuple):
     """A format: its ``name``, file name ``suffixes``, the bytes with which its files begin (none: its reader checks), the ``module`` of its reader.
 
-    ``folder``: it may be a folder of files (Zarr).
+    ``folder``: it may be a folder of files (Zarr). ``marks``: texts of which one stands near the beginning, for an extension that many programs use.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Format(NamedTuple):
     magics: tuple[bytes, ...]
     module: str
     folder: bool = False
+    marks: tuple[bytes, ...] = ()
 
 
 def axis(name: str, size: int, scale: float = 1.0, offset: float = 0.0, units: str = "") -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """NeXus files, those of NXem among them: each NXdata group with a signal is one recording, with the metadata of its entry.
 
-RosettaSciIO's reader is not used: it turns axes that run backwards around without the data, gives axes with uneven steps the scale 1, and keeps no units of fields.
-The unit of a field is kept under its key followed by "@units". Of the events of an entry (NXem_event_data) a recording has only its own.
+RosettaSciIO's reader is not used: it turns axes that run backwards around without the data, gives axes with uneven steps the scale 1, and keeps no units
+of fields. The unit of a field is kept under its key followed by "@units". Of the events of an entry (NXem_event_data) a recording has only its own.
 """
 
 from typing import Any

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from instrument.readers.formats.items import COPY_AGAIN, Format, check_size
 from instrument.readers.formats.signal import signal_of
-from instrument.readers.formats.table import FORMATS, SUFFIXES
+from instrument.readers.formats.table import FORMATS, SUFFIXES, begins_as
 from instrument.readers.signals import VendorError
 from twin.records import Signal
 
@@ -42,12 +42,9 @@ def limit_memory(max_bytes: int) -> None:
 def parse(path: str, max_bytes: int) -> list[Signal]:
     """Read a file whose existence and size have been checked. Raises VendorError for whatever is wrong with it."""
     form = SUFFIXES[Path(path).suffix.lower()]
-    if form.magics:
-        with open(path, "rb") as file:
-            head = file.read(16)
-        if not any(head.startswith(magic) for magic in form.magics):
-            cure = "Check that the file is complete and its extension right."
-            raise VendorError(path, f"does not begin as a {form.name} file does", cure)
+    if Path(path).is_file() and not begins_as(path, form):
+        cure = "Check that the file is complete and its extension right."
+        raise VendorError(path, f"does not begin as a {form.name} file does", cure)
     try:
         items = _reader(form).read(path, max_bytes)
         if not isinstance(items, list) or not items:

@@ -1,5 +1,7 @@
 """The formats that are read, by the extension of the file's name. Light: no parser is imported here."""
 
+from pathlib import Path
+
 from instrument.readers.formats.items import Format
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -10,7 +12,7 @@ FORMATS: tuple[Format, ...] = (
     Format("DigitalMicrograph 3", (".dm3",), (b"\x00\x00\x00\x03",), "dm"),
     Format("DigitalMicrograph 4", (".dm4",), (b"\x00\x00\x00\x04",), "dm"),
     Format("EMD", (".emd",), (HDF5,), "emd"),
-    Format("EMPAD", (".xml",), (), "empad"),
+    Format("EMPAD", (".xml",), (), "empad", marks=(b"<raw_file", b"<rawfile")),
     Format("HyperSpy", (".hspy",), (HDF5,), "hyperspy"),
     Format("HyperSpy Zarr", (".zspy",), (), "hyperspy", folder=True),
     Format("MRC", (".mrc", ".mrcs", ".st", ".rec", ".map", ".ali"), (), "mrc"),
@@ -23,3 +25,20 @@ FORMATS: tuple[Format, ...] = (
     Format("TIFF", (".tif", ".tiff"), _TIFF, "tiff"),
 )
 SUFFIXES: dict[str, Format] = {suffix: item for item in FORMATS for suffix in item.suffixes}
+_MARKED = 1 << 20
+"""Bytes in which a mark must stand."""
+
+
+def begins_as(path: str, form: Format) -> bool:
+    """Whether a file begins with one of the format's magic numbers and holds one of its marks, where it has such."""
+    with open(path, "rb") as file:
+        head = file.read(_MARKED if form.marks else 16)
+    return (not form.magics or head.startswith(form.magics)) and (
+        not form.marks or any(mark in head for mark in form.marks)
+    )
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a path's name is that of a format that is read; of an extension that many programs use, whether the file is one of ours too."""
+    form = SUFFIXES.get(path.suffix.lower())
+    return form is not None and (not form.marks or (path.is_file() and begins_as(str(path), form)))

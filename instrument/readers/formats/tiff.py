@@ -1,8 +1,8 @@
 """TIFF, read by RosettaSciIO, with what it leaves out or reads wrongly (0.15) put right.
 
-ImageJ's unit is read whatever it is (RosettaSciIO knows "micron" alone) and its frame interval is that of the time axis. Of FEI's, TVIPS' and Olympus' tags the
-pixel's width and height are exchanged in RosettaSciIO: they are put on their own axes. FEI's XML of a Titan or Tecnai (tag FEI_TITAN) is unpacked. Colour pictures are refused, and
-files whose pixels lie outside them, of which tifffile would return what there is.
+ImageJ's unit is read whatever it is (RosettaSciIO knows "micron" alone) and its frame interval is that of the time axis. Of FEI's, TVIPS' and Olympus'
+tags the pixel's width and height are exchanged in RosettaSciIO: they are put on their own axes. FEI's XML of a Titan or Tecnai (tag FEI_TITAN) is
+unpacked. Colour pictures are refused, and files whose pixels lie outside them, of which tifffile would return what there is.
 """
 
 import xml.etree.ElementTree as ET

@@ -1,7 +1,8 @@
 """Claims of Berkeley's EMD 1.0: attributes of its groups microscope, sample and user, whose names the format leaves open.
 
 Names are compared without case, blanks and underscores. The unit is that of an attribute NAME_units or NAME_unit, or stands in the name ("voltage (kV)",
-"camera_length_mm"); a number without one makes no claim, but for a high tension, which is in kV below 1000 and in V from there on: no column has 1000 kV written as 1000.
+"camera_length_mm"); a number without one makes no claim, but for a high tension, which is in kV below 1000 and in V from there on: no column has 1000 kV
+written as 1000.
 """
 
 import re

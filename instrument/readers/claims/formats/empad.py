@@ -1,6 +1,7 @@
 """Claims of EMPAD files (XML), first and second generation. Lengths are in metres, voltages in volts, the scan's rotation in radian.
 
-The exposure is in milliseconds in the first generation and in seconds in the second, and is the time of one pattern, so that it is claimed as the dwell time of a scan.
+The exposure is in milliseconds in the first generation and in seconds in the second, and is the time of one pattern, so that it is claimed as the dwell
+time of a scan.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Claims of HyperSpy's own metadata (HSPY, ZSPY), in the units of its metadata reference: keV, nA, mm, mrad, degrees, seconds; the thickness in metres.
 
-Angles are semi-angles. HyperSpy names no defocus; a leaf ``defocus`` with its unit beside it (``defocus_units``) is taken as C10, positive for overfocus, as
-emtwin writes it. A leaf with a unit beside it is read in that unit.
+Angles are semi-angles. HyperSpy names no defocus; a leaf ``defocus`` with its unit beside it (``defocus_units``) is taken as C10, positive for overfocus,
+as emtwin writes it. A leaf with a unit beside it is read in that unit.
 """
 
 import re

@@ -1,8 +1,9 @@
-"""Claims of MRC files: Thermo Fisher's extended headers (FEI1, FEI2, and the older one), and SerialEM's .mdoc beside the file; of a stack, those of its first image.
+"""Claims of MRC files: Thermo Fisher's extended headers (FEI1, FEI2, and the older one), and SerialEM's .mdoc beside the file; of a stack, those of its first
+image.
 
-Thermo Fisher's defocus, in metres, and SerialEM's, in micrometres, are C10 as they stand: negative is underfocus. Of SerialEM ``Defocus`` is the microscope's reading
-and ``TargetDefocus`` what the autofocus was to reach. The convergence angle of FEI1 and FEI2 is not claimed: neither its unit nor whether it is half or whole is
-documented. The pixel of a diffraction pattern is not claimed either.
+Thermo Fisher's defocus, in metres, and SerialEM's, in micrometres, are C10 as they stand: negative is underfocus. Of SerialEM ``Defocus`` is the
+microscope's reading and ``TargetDefocus`` what the autofocus was to reach. The convergence angle of FEI1 and FEI2 is not claimed: neither its unit nor
+whether it is half or whole is documented. The pixel of a diffraction pattern is not claimed either.
 """
 
 from collections.abc import Mapping
@@ -24,7 +25,6 @@ _MDOC = r"mdoc\.(first\.)?"
 RULES = (
     rule("high_tension", _FEI + "HT", "V"),
     rule("high_tension", _MDOC + "Voltage", "kV"),
-    rule("C10", _FEI + "(Defocus|STEM Defocus)", "m"),
     rule("C10", _OLD + "defocus", "m"),
     rule("C10", _MDOC + "Defocus", "um"),
     rule("C10", _MDOC + "TargetDefocus", "um"),
@@ -70,7 +70,8 @@ TIMES = {
         "mdoc.first.DateTime: zone not stated",
     )
 }
-_DIFFRACTION = 1
+_SCANNING, _DIFFRACTION = 2, 1
+"""Thermo Fisher's instrument mode of a scan, and its projection mode of diffraction."""
 _DOSES = {"FEI1.Dose": (1e-20, "1/m^2"), "FEI2.Dose": (1e-20, "1/m^2"), "mdoc.first.ExposureDose": (1.0, "1/Å^2")}
 """Keys of doses, the factor to electrons per square angstrom, and the unit."""
 _OLD_PIXEL = "FEI.pixel_size"
@@ -78,6 +79,7 @@ _OLD_PIXEL = "FEI.pixel_size"
 
 def claims(raw: Mapping[str, Value]) -> Found:
     """Claims in flattened metadata of an MRC file."""
+    yield from _defocus(raw)
     yield from apply_rules(RULES, raw)
     yield from _doses(raw)
     yield from _pixels(raw)
@@ -86,6 +88,14 @@ def claims(raw: Mapping[str, Value]) -> Found:
             yield "time.unstated", claim
     if (claim := written_claim(raw, "mdoc.first.DateTime")) is not None:
         yield "time.unstated", claim
+
+
+def _defocus(raw: Mapping[str, Value]) -> Found:
+    """Thermo Fisher's defocus: of the probe in a scan, of the objective lens otherwise."""
+    for kind in ("FEI1", "FEI2"):
+        key = f"{kind}.STEM Defocus" if raw.get(f"{kind}.Instrument mode") == _SCANNING else f"{kind}.Defocus"
+        if key in raw and (claim := number_claim("C10", key, raw[key], "m")) is not None:
+            yield "C10", claim
 
 
 def _doses(raw: Mapping[str, Value]) -> Found:

@@ -1,7 +1,7 @@
 """Claims of NeXus files by the paths of NXem: the end of a field's path says what it is, its attribute ``units`` in what it is written.
 
-The paths are those of `twin.channels.FIELDS`, and the names that NXem's groups give their fields. A number without units makes no claim where the field has a unit.
-NXem's defocus is a coefficient C10: as it stands.
+The paths are those of `twin.channels.FIELDS`, and the names that NXem's groups give their fields. A number without units makes no claim where the field
+has a unit. NXem's defocus is a coefficient C10: as it stands.
 """
 
 import re

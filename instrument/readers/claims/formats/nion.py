@@ -1,8 +1,8 @@
 """Claims of Nion Swift's data items. Numbers are in SI units, or in the unit that ends their key (fov_nm, pixel_time_us).
 
-``defocus`` and ``C10`` are C10 as they stand, in metres, positive for overfocus: chi = C10 theta^2 / 2 + C30 theta^4 / 4 with one sign for both, so that underfocus
-(negative) balances a positive C30 (nionswift-usim, RonchigramCameraSimulator.AberrationsController; Krivanek et al., Ultramicroscopy 78, 1 (1999)).
-Angles whose names end in "ha" are half angles. Nion's rotation is that of the scan, in radian.
+``defocus`` and ``C10`` are C10 as they stand, in metres, positive for overfocus: chi = C10 theta^2 / 2 + C30 theta^4 / 4 with one sign for both, so that
+underfocus (negative) balances a positive C30 (nionswift-usim, RonchigramCameraSimulator.AberrationsController; Krivanek et al., Ultramicroscopy 78, 1
+(1999)). Angles whose names end in "ha" are half angles. Nion's rotation is that of the scan, in radian.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Claims of TIFF files: tags of FEI's microscopes (FEI_TITAN; FEI_SFEG and FEI_HELIOS), JEOL's SightX, TVIPS, ImageJ, and the resolution.
 
-FEI's numbers of FEI_TITAN have their unit beside them, and its defocus is C10 as it stands, as in TIA; those of FEI_SFEG and FEI_HELIOS are in SI units. A resolution
-makes a claim of the pixel only where no printer has it (below 5 micrometres a pixel), since most programs write that of a screen or of paper. The tag DateTime does
-not say whether it is the time of the recording or of the file.
+FEI's numbers of FEI_TITAN have their unit beside them, and its defocus is C10 as it stands, as in TIA; those of FEI_SFEG and FEI_HELIOS are in SI units. A
+resolution makes a claim of the pixel only where no printer has it (below 5 micrometres a pixel), since most programs write that of a screen or of paper.
+The tag DateTime does not say whether it is the time of the recording or of the file.
 """
 
 import re

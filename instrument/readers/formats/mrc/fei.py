@@ -1,8 +1,8 @@
 """Extended headers of Thermo Fisher's MRC files: a block of metadata for each image (FEI1, FEI2), and the older one of 128 bytes an image.
 
-Layout: Thermo Fisher's "MRC2014 file image format specification", as in mrcfile's dtypes (CCP-EM). Four words of flags say which of the values that follow them are
-set; one that is not is left out. Only the block of the first image is read. Lengths are in metres, tilts in degrees, high tension in volts, times in seconds, the
-dose in electrons per square metre.
+Layout: Thermo Fisher's "MRC2014 file image format specification", as in mrcfile's dtypes (CCP-EM). Four words of flags say which of the values that follow
+them are set; one that is not is left out. Only the block of the first image is read. Lengths are in metres, tilts in degrees, high tension in volts, times
+in seconds, the dose in electrons per square metre.
 """
 
 import math

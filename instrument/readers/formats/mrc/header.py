@@ -19,7 +19,8 @@ MAX_SIDE = 1_000_000
 
 
 class Header(NamedTuple):
-    """``shape`` [z, y, x], byte ``order`` ("<" or ">") and ``dtype`` of the pixels, ``extended`` bytes of ``kind`` before the data, ``cell`` and ``grid`` (x, y, z; angstrom, intervals),
+    """``shape`` [z, y, x], byte ``order`` ("<" or ">") and ``dtype`` of the pixels, ``extended`` bytes of ``kind`` before the data, ``cell`` and ``grid``
+    (x, y, z; angstrom, intervals),
     ``origin`` in angstrom, ``is_volume`` (a map, no stack of images), ``labels``."""
 
     shape: tuple[int, int, int]

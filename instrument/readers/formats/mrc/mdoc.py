@@ -14,7 +14,8 @@ Entries = dict[str, str]
 
 
 def beside(path: str) -> dict[str, object]:
-    """What the .mdoc file beside an image file says: {"mdoc": {keys of the file, "first": those of its first image, "sections": their number}}; empty where there is none.
+    """What the .mdoc file beside an image file says: {"mdoc": {keys of the file, "first": those of its first image, "sections": their number}}; empty where
+    there is none.
 
     VendorError for one that is too large to be of a microscope.
     """

@@ -1,4 +1,5 @@
-"""An MRC file as one item. RosettaSciIO's reader is not used: it takes bytes as unsigned and all numbers as little-endian, and knows neither FEI1 and FEI2 nor .mdoc."""
+"""An MRC file as one item. RosettaSciIO's reader is not used: it takes bytes as unsigned and all numbers as little-endian, and knows neither FEI1 and FEI2
+nor .mdoc."""
 
 import os
 from pathlib import Path
