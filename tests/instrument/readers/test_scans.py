@@ -81,7 +81,7 @@ def test_a_raw_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     empad(tmp_path / "scan.xml")
     raw = tmp_path / "scan_x4_y2.raw"
     raw.write_bytes(raw.read_bytes()[:-4])
-    with pytest.raises(VendorError, match="scan_x4_y2.raw has"):
+    with pytest.raises(VendorError, match=r"scan_x4_y2\.raw has"):
         read_vendor(tmp_path / "scan.xml")
 
 
