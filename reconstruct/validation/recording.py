@@ -78,7 +78,7 @@ def validate_recording(
         *repeats(claims, signal.repeated),
         *further.contradictions,
     ]
-    contradictions = list({item.field: item for item in reversed(contradictions)}.values())
+    contradictions = merged(contradictions)
     values = numbers(claims, {item.field: item for item in contradictions})
     evidence, gaps = evidence_of_data(signal, values, known, tell)
     evidence = [*usable(rules(claims, signal), claims), *evidence, *further.evidence]
@@ -90,6 +90,32 @@ def validate_recording(
     judgement = judge(claims, evidence, contradictions, gaps, false_alarms)
     return Validated(
         name, signal, claims, tuple(evidence), tuple(contradictions), tuple(gaps), judgement, further.notes
+    )
+
+
+def merged(contradictions: Sequence[Contradiction]) -> list[Contradiction]:
+    """One contradiction a field: the first, with the words of the others, and the time since when it was stale."""
+    first: dict[str, Contradiction] = {}
+    for item in contradictions:
+        before = first.get(item.field)
+        if before is None:
+            first[item.field] = item
+            continue
+        words = before.words if item.words in before.words else f"{before.words}; {item.words}"
+        first[item.field] = dataclasses.replace(
+            before, words=words, cause=before.cause or item.cause, since=before.since if before.since is not None else item.since,
+            suggested=before.suggested if before.suggested is not None else item.suggested, error=before.error if before.error is not None else item.error,
+        )  # fmt: skip
+    return list(first.values())
+
+
+def joined(parts: Sequence[Further]) -> Further:
+    """Several pieces of evidence from outside as one."""
+    return Further(
+        tuple(item for part in parts for item in part.evidence),
+        tuple(item for part in parts for item in part.contradictions),
+        tuple(item for part in parts for item in part.gaps),
+        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from scenarios.cli.app import Json, app
-from scenarios.cli.outcome import DISAGREES, DONE, Outcome, guarded
+from scenarios.cli.outcome import DISAGREES, DONE, INTERRUPTED, Outcome, guarded
 
 
 @app.command()
@@ -42,13 +42,14 @@ def validate(
         from scenarios.validate.job import to_dict, validate_files, write_page
 
         with open_progress(f"emtwin validate {paths[0]}") as progress:
-            done = validate_files(options, progress)
+            session = validate_files(options, progress)
             progress.stage("drawing")
-            write_page(done, options)
+            write_page(session, options)
         if not as_json:
             from scenarios.validate.show import print_validated
 
-            print_validated(done)
-        return (DONE if all(item.agrees for item in done) else DISAGREES), to_dict(done, options)
+            print_validated(session)
+        code = INTERRUPTED if session.interrupted else DONE if session.agrees else DISAGREES
+        return code, to_dict(session, options)
 
     raise typer.Exit(guarded(job, as_json, lambda: None))

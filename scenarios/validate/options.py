@@ -15,7 +15,7 @@ class ValidateOptions:
     """``paths`` of files and folders; what is ``known`` of the specimen; ``false_alarms`` a file; ``page`` (HTML) to make, which must not exist."""
 
     paths: tuple[Path, ...]
-    known: Known = Known()
+    known: Known = dataclasses.field(default_factory=Known)
     false_alarms: float = FALSE_ALARMS
     page: Path | None = None
 
