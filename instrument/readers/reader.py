@@ -1,6 +1,7 @@
 """Vendor files read in a worker process that can be killed: a parser may hang, crash or exhaust memory."""
 
 import atexit
+import functools
 import multiprocessing
 import os
 import threading
@@ -15,7 +16,9 @@ from pebble import ProcessExpired, ProcessPool
 
 from instrument.readers import rosetta, store
 from instrument.readers.logs import formats
+from instrument.readers.logs.column_table import load_column_table, table_beside
 from instrument.readers.logs.log import SensorLog
+from instrument.readers.logs.zones import read_zone
 from instrument.readers.signals import VendorError
 from twin.records import Signal
 
@@ -50,15 +53,26 @@ def read_vendor(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: 
     return _in_worker(rosetta.parse, name, max_bytes, timeout)
 
 
-def read_log(path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> SensorLog:
-    """A log of sensors: HealthMonitor (.xml, .xml.gz), Protochips (.csv), DENS (.dens), every channel with its unit inside and why.
+def read_log(
+    path: str | os.PathLike[str], timeout: float = 30.0, max_bytes: int = MAX_BYTES, columns: str | os.PathLike[str] | None = None,
+    zone: str | None = None,
+) -> SensorLog:  # fmt: skip
+    """A log of sensors: HealthMonitor (.xml, .xml.gz), Protochips (.csv), DENS (.dens), plain columns (CSV), every channel with its unit inside and why.
 
-    ``timeout`` (s), ``max_bytes`` and VendorError as for read_vendor, and the same worker.
+    ``columns`` is the column table (TOML) of a plain log; LOG.columns.toml beside it is found, and a header may state all itself. ``zone`` ("Europe/Berlin",
+    "+02:00") is that of a log's clock where the log does not state it. ``timeout`` (s), ``max_bytes`` and VendorError as for read_vendor, and the same worker.
     """
     file = Path(path)
-    is_known_format = formats.log_format(file.name) is not None
+    table_path = Path(columns) if columns is not None else table_beside(file)
+    table = None if table_path is None else load_column_table(table_path)
+    is_known_format = table is not None or formats.log_format(file.name) is not None
     name = _checked(file, timeout, max_bytes, is_known_format, "".join(file.suffixes[-2:]), formats.FORMATS)
-    return _in_worker(formats.parse_log, name, max_bytes, timeout)
+    try:
+        known_zone = None if zone is None else read_zone(zone)
+    except ValueError as error:
+        problem, _, cure = str(error).partition("; ")
+        raise VendorError(name, f"time zone of the log: {problem}", f"{cure[:1].upper()}{cure[1:]}.") from None
+    return _in_worker(functools.partial(formats.parse_log, zone=known_zone, columns=table), name, max_bytes, timeout)
 
 
 def _checked(
