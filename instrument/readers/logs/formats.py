@@ -18,7 +18,7 @@ def _read_columns(path: str, max_bytes: int, zone: tzinfo | None = None) -> Sens
 
 
 READERS = {
-    ".xml": read_health, ".xml.gz": read_health, ".csv": _read_columns, ".tsv": _read_columns, ".txt": _read_columns, ".dens": read_dens,
+    ".xml": read_health, ".xml.gz": read_health, ".csv": _read_columns, ".tsv": _read_columns, ".dens": read_dens,
 }  # fmt: skip
 FORMATS = tuple(READERS)
 
@@ -32,7 +32,7 @@ def parse_log(path: str, max_bytes: int, zone: tzinfo | None = None, columns: Co
     """Read a log whose existence and size have been checked, by its ``columns`` where it has a table of them. Raises VendorError for whatever is wrong with it."""
     suffix = log_format(path)
     if suffix is None and columns is None:
-        raise VendorError(path, "has no extension of a log", f"Give one of {', '.join(FORMATS)}.")
+        raise VendorError(path, "has no extension of a log", f"Give one of {', '.join(FORMATS)}, or a column table.")
     try:
         return READERS[suffix or ""](path, max_bytes, zone) if columns is None else read_delimited(path, zone, columns)
     except (MemoryError, RecursionError, csv.Error, OverflowError) as error:

@@ -1,0 +1,160 @@
+"""A channel without a model, as a random walk read with white noise (local-level model): the level at any time from the readings around it.
+
+The rate q of the walk's variance (unit^2/s) and the noise's variance r are estimated from the differences of successive readings, whose likelihood under
+this model is exact, under log-normal priors. The error grows with the gap: sqrt(q a b / (a + b)) between exact readings a and b seconds away, sqrt(q a)
+after the last one. Source: Harvey, Forecasting, Structural Time Series Models and the Kalman Filter (1989), chapter 4.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+from scipy.linalg import LinAlgError, cholesky_banded, solve_banded
+from scipy.optimize import minimize
+
+MAX_FITTED = 4000
+"""Readings that q and r are estimated from at most, in `BLOCKS` stretches."""
+BLOCKS = 8
+NEIGHBOURS = 48
+"""Nearest readings that an estimate is made from."""
+WALK_FACTOR, NOISE_FACTOR = 10.0, 10.0
+"""Standard deviations, as factors, of the priors of q and r."""
+ISOLATED = 6.0
+"""Robust standard deviations from the median of five by which a single reading is an outlier."""
+MAX_OUTLIERS = 0.05
+"""Share of such readings above which they are how the channel behaves, and none is left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalLevel:
+    """Readings ``values`` [n] at ``seconds`` [n], and the ``walk`` (q, unit^2/s) and ``noise`` (r, unit^2) that they show; ``outliers`` were left out."""
+
+    seconds: np.ndarray
+    values: np.ndarray
+    walk: float
+    noise: float
+    outliers: int
+
+    def at(self, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation [t] of the level at ``seconds`` [t]."""
+        mean, variance = np.empty(len(seconds)), np.empty(len(seconds))
+        count = min(NEIGHBOURS, len(self.values))
+        first = np.clip(np.searchsorted(self.seconds, seconds) - count // 2, 0, len(self.values) - count)
+        for begin in range(0, len(seconds), 512):
+            part = slice(begin, begin + 512)
+            mean[part], variance[part] = self._at(seconds[part], first[part], count)
+        return mean, np.sqrt(variance)
+
+    def _at(self, seconds: np.ndarray, first: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Kriging with an unknown mean from ``count`` readings from ``first`` [t] on."""
+        index = first[:, None] + np.arange(count)
+        read = self.seconds[index]
+        begin = np.minimum(read[:, 0], seconds)
+        read, at = read - begin[:, None], seconds - begin
+        covariance = self.walk * np.minimum(read[:, :, None], read[:, None, :]) + self.noise * np.eye(count)
+        cross = self.walk * np.minimum(read, at[:, None])
+        right = np.stack([cross, np.ones_like(cross), self.values[index] - self.values[index[:, :1]]], axis=2)
+        solved = np.linalg.solve(covariance, right)
+        by_cross, by_one, by_value = solved[..., 0], solved[..., 1], solved[..., 2]
+        precision = by_one.sum(axis=1)
+        level = by_value.sum(axis=1) / precision
+        mean = level + (by_cross * right[..., 2]).sum(axis=1) - level * by_cross.sum(axis=1)
+        lever = 1.0 - by_cross.sum(axis=1)
+        variance = self.walk * at - (by_cross * cross).sum(axis=1) + lever**2 / precision
+        return mean + self.values[index[:, 0]], np.maximum(variance, 0.0)
+
+
+def fit_local_level(seconds: np.ndarray, values: np.ndarray, walk: float, noise: float) -> LocalLevel:
+    """The local-level model of readings ``values`` [n] at ``seconds`` [n], with prior medians ``walk`` (unit^2/s) and ``noise`` (unit^2)."""
+    seconds, values = np.asarray(seconds, np.float64), np.asarray(values, np.float64)
+    kept = ~_isolated(values)
+    outliers = int((~kept).sum())
+    seconds, values = seconds[kept], values[kept]
+    rounding = _step(values) ** 2 / 12.0
+    spacing, rises, joined = _differences(seconds, values)
+
+    def loss(logs: np.ndarray) -> float:
+        q, r = math.exp(logs[0]), math.exp(logs[1])
+        prior = 0.5 * (((logs - centre) / width) ** 2).sum()
+        return float(prior) - _log_likelihood(spacing, rises, joined, q, max(r, rounding))
+
+    centre = np.log([walk, noise])
+    width = np.log([WALK_FACTOR, NOISE_FACTOR])
+    if not len(rises):
+        logs, spread = centre, float(width[0]) ** 2
+    else:
+        start = np.log([max(np.median(rises**2 / spacing), 1e-3 * walk), max(0.25 * np.median(rises**2), 1e-2 * noise)])
+        fits = [minimize(loss, point, method="Nelder-Mead", options={"xatol": 0.01, "fatol": 0.01}) for point in (start, centre)]  # fmt: skip
+        logs = min(fits, key=lambda fit: float(fit.fun)).x
+        spread = _curvature(loss, logs, float(width[0]))
+    # the mean of a log-normal q: a gap's variance is proportional to it
+    return LocalLevel(
+        seconds, values, math.exp(logs[0] + 0.5 * spread), max(math.exp(logs[1]), rounding), outliers
+    )
+
+
+def _isolated(values: np.ndarray) -> np.ndarray:
+    """Single readings far from both neighbours and the median of five; a step that persists is none."""
+    if len(values) < 7:
+        return np.zeros(len(values), bool)
+    padded = np.pad(values, 2, mode="edge")
+    around = np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=1)
+    away = np.abs(values - around)
+    scale = max(1.4826 * float(np.median(np.abs(np.diff(values)))) / math.sqrt(2.0), _step(values))
+    far = away > ISOLATED * scale
+    lonely = far & ~np.roll(far, 1) & ~np.roll(far, -1)
+    return lonely if lonely.mean() <= MAX_OUTLIERS else np.zeros(len(values), bool)
+
+
+def _step(values: np.ndarray) -> float:
+    """The smallest difference of two readings that differ: at least the step of the channel's numbers; 0 where all are equal."""
+    different = np.diff(np.unique(values))
+    scale = float(np.abs(values).max(initial=0.0))
+    different = different[different > 1e-12 * scale]
+    return float(different.min()) if len(different) else 0.0
+
+
+def _differences(seconds: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spacings and rises [m] of successive readings, and whether each shares a reading with the one before it."""
+    n = len(values)
+    blocks = [slice(0, n)]
+    if n > MAX_FITTED:
+        length = MAX_FITTED // BLOCKS
+        blocks = [slice(begin, begin + length) for begin in np.linspace(0, n - length, BLOCKS).astype(int).tolist()]
+    spacing = np.concatenate([np.diff(seconds[block]) for block in blocks])
+    rises = np.concatenate([np.diff(values[block]) for block in blocks])
+    joined = np.concatenate([np.arange(len(values[block]) - 1) > 0 for block in blocks])
+    return spacing, rises, joined
+
+
+def _log_likelihood(spacing: np.ndarray, rises: np.ndarray, joined: np.ndarray, q: float, r: float) -> float:
+    """Of differences with covariance q dt + 2 r on the diagonal and -r beside it."""
+    banded = np.zeros((2, len(rises)))
+    banded[0] = q * spacing + 2.0 * r
+    banded[1, :-1] = np.where(joined[1:], -r, 0.0)
+    try:
+        factor = cholesky_banded(banded, lower=True)
+    except LinAlgError:
+        return -math.inf
+    white = solve_banded((1, 0), factor, rises)
+    return float(-np.log(factor[0]).sum() - 0.5 * (white**2).sum())
+
+
+def _curvature(loss, logs: np.ndarray, widest: float) -> float:
+    """Variance of log q from the second derivatives of ``loss`` at its minimum, at most that of the prior."""
+    h = 0.1
+    offsets = np.eye(2) * h
+    middle = loss(logs)
+    second = np.empty((2, 2))
+    for i in range(2):
+        second[i, i] = (loss(logs + offsets[i]) - 2 * middle + loss(logs - offsets[i])) / h**2
+    second[0, 1] = second[1, 0] = (
+        loss(logs + offsets[0] + offsets[1])
+        - loss(logs + offsets[0] - offsets[1])
+        - loss(logs - offsets[0] + offsets[1])
+        + loss(logs - offsets[0] - offsets[1])
+    ) / (4 * h**2)
+    determinant = second[0, 0] * second[1, 1] - second[0, 1] ** 2
+    if not (np.isfinite(determinant) and determinant > 0 and second[1, 1] > 0):
+        return widest**2
+    return float(min(second[1, 1] / determinant, widest**2))
