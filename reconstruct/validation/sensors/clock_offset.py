@@ -92,6 +92,8 @@ def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> 
 
 def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | None:
     """A file whose claims, of two fields or more, fit the log together at another time than its own; None for all others."""
+    if sum(name in file.claims for name in tracks.tracks) < 2:
+        return None
     shown = estimate_clock_offset(tracks, [file])
     if shown is None or len(shown.fields) < 2 or shown.others or not shown.beyond:
         return None

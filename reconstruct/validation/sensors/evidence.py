@@ -43,8 +43,8 @@ Found = tuple[list[Evidence], list[Contradiction], list[Gap]]
 
 @dataclasses.dataclass(frozen=True)
 class TrackPicture:
-    """A track to draw: ``mean`` and ``std`` [t] at ``times`` [t] (ns) in ``unit``, the ``readings`` (times, values) [n], the file's ``span`` (ns, on the log's
-    clock) and its ``claim`` (None: it makes none); ``since`` it is stale (None: it agrees, or never did)."""
+    """A track to draw: ``mean`` and ``std`` [t] at ``times`` [t] (ns) in ``unit``, the ``readings`` (times, values less the constant error
+    that is expected) [n], the file's ``span`` (ns, on the log's clock) and its ``claim`` (None: it makes none); ``since`` it is stale (None: it agrees, or never did)."""
 
     field: str
     unit: str
@@ -85,25 +85,13 @@ def evidence_of_sensors(logs: Logs, claims: Mapping[str, Claim], span: Span | No
 
 def _of_log(log: SensorTracks, claims: Mapping[str, Claim], span: Span | None) -> Found:
     title = log.record.title
-    claimed = tuple(name for name in log.tracks if name in claims)
-    gaps = [
-        Gap((name,), f"{channel} in {title} repeats the command: an echo is no evidence for it", f"a log of what {name} measures")
-        for name, channel in log.echoes.items()
-        if name in claims and name not in log.tracks
-    ]  # fmt: skip
-    gaps += [
-        Gap((name,), f"{channel} has no reading in {title}", "a log with readings of it")
-        for name, channel in log.empty.items()
-        if name in claims and name not in log.tracks and name not in log.echoes
-    ]
-    if not log.tracks:
-        return [], [], gaps
+    told = tuple(name for name in dict.fromkeys((*log.tracks, *log.echoes, *log.empty)) if name in claims)
     if span is None:
-        gap = Gap(claimed, f"the file states no time, so {title} tells nothing of it", "the time of the recording")
-        return [], [], [*gaps, *([gap] if claimed else [])]
+        return [], [], [Gap(told, f"the file states no time, so {title} tells nothing of it", "the time of the recording")] if told else []  # fmt: skip
     placed = _placed(log, span)
     if isinstance(placed, Gap):
-        return [], [], [*gaps, *([dataclasses.replace(placed, fields=claimed)] if claimed else [])]
+        return [], [], [dataclasses.replace(placed, fields=told)] if told else []
+    gaps = [_untold(log, name) for name in told if name not in log.tracks]
     times = sorted({time for place in placed for time in _points(*place)})
     log.prepare(times)
     evidence: list[Evidence] = []
@@ -116,6 +104,15 @@ def _of_log(log: SensorTracks, claims: Mapping[str, Claim], span: Span | None) -
                 gaps.append(said)
     stale = stale_timestamp(log, FileClaims(claims, span)) if len(placed) == 1 else None
     return evidence, ([] if stale is None else [stale]), gaps
+
+
+def _untold(log: SensorTracks, name: str) -> Gap:
+    """Why a log tells nothing of a field that it has channels for."""
+    title = log.record.title
+    if name in log.echoes:
+        why = f"{log.echoes[name]} in {title} repeats the command: an echo is no evidence for it"
+        return Gap((name,), why, f"a log of what {name} measures")
+    return Gap((name,), f"{log.empty[name]} has no reading in {title}", "a log with readings of it")
 
 
 def _several(logs: Logs) -> Sequence[SensorTracks]:
@@ -136,11 +133,11 @@ def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
     record = log.record
     places = _places(log, span)
     inside = [place for place in places if _covers(log, *place)]
-    covers = f"{record.title} covers {_period(record.start, record.end)}{'' if record.zone == 'UTC' else ' of a zone not stated'}"
+    covers = f"{record.title} covers {_period(record.start, record.end, record.zone)}"
     if len(places) == 1 and inside:
         return inside
     if not inside:
-        of = _period(span.earliest, span.latest) + ("" if span.zone == "UTC" else " of a zone not stated")
+        of = _period(span.earliest, span.latest, span.zone)
         whatever = "" if len(places) == 1 else ", whatever the time zone"
         return Gap((), f"not covered: {covers}, the file is of {of}{whatever}", "a log of that time")
     if len(inside) == len(places):
@@ -152,14 +149,14 @@ def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
     return Gap((), why, "a time with its offset in the file")
 
 
-def _period(first: int, last: int) -> str:
+def _period(first: int, last: int, zone: str) -> str:
     begin, end = utc(first).replace("T", " "), utc(last).replace("T", " ")
-    return f"{begin} to {end.partition(' ')[2] if end[:10] == begin[:10] else end} UTC"
+    return f"{begin} to {end.partition(' ')[2] if end[:10] == begin[:10] else end} {'UTC' if zone == 'UTC' else 'of a zone that is not stated'}"
 
 
 def _points(first: int, last: int) -> list[int]:
-    """Times (ns) of a span to look at a track."""
-    return np.unique(np.linspace(first, last, SPAN_POINTS).astype(np.int64)).tolist()
+    """Times (ns) of a span to look at a track, the middle among them. Whole numbers: a float holds a time of today to 256 ns."""
+    return list(dict.fromkeys(first + (last - first) * index // (SPAN_POINTS - 1) for index in range(SPAN_POINTS)))
 
 
 def _of_track(
@@ -189,7 +186,7 @@ def _of_track(
     else:
         value_in, error_in = value, error
     statement = Statement(f"{track.channel} at the file's time", {name: 1.0}, "log" if in_log else "linear")
-    words = _words(track, value, error, gap, (first + last) // 2, span, record.zone)
+    words = _words(track, (value, error), gap, times, span, record.zone)
     picture = _picture(log, track, claim, (first, last), error)
     return Evidence(
         f"{track.channel} ({record.title})", "sensors", (statement,),
@@ -203,12 +200,19 @@ def _number(claim: Claim | None) -> float | None:
     return float(value) if isinstance(value, (int, float)) and math.isfinite(float(value)) else None
 
 
-def _words(track: Track, value: float, error: float, gap: float, middle: int, span: Span, zone: str) -> str:
-    unit = track.field.unit
-    how = "smoothed by its sensor table's model" if track.kind == "smoothed" else "random walk through its readings"
-    words = f"{track.channel} was {value_text(value, unit, error)} ± {value_text(error, unit)} at {utc(middle).replace('T', ' ')} ({how}, nearest reading {age(gap)} away"
+def _words(track: Track, said: tuple[float, float], gap: float, times: list[int], span: Span, zone: str) -> str:
+    (value, error), unit = said, track.field.unit
+    how = "smoothed by its sensor table's model"
+    if track.kind == "local":
+        how = "random walk through its readings"
+    elif track.local(times):
+        how = "random walk through its readings, which the sensor table's model does not follow there"
+    middle = utc((times[0] + times[-1]) // 2).replace("T", " ")
+    words = f"{track.channel} was {value_text(value, unit, error)} ± {value_text(error, unit, error)} at {middle} ({how}; nearest reading {age(gap)} away"
+    if track.shift:
+        words += f"; less a constant error of {value_text(track.shift, unit)} that its table expects"
     if track.bias > 0:
-        words += f", constant error of {value_text(track.bias, unit)} included"
+        words += f"; constant error of {value_text(track.bias, unit, track.bias)} included"
     words += ")"
     if span.zone == "local" and zone == "local":
         words += "; file and log have local times of zones that they do not state, taken as one"
@@ -221,13 +225,14 @@ def _picture(log: SensorTracks, track: Track, claim: Claim | None, span: tuple[i
     number = _number(claim)
     since = None
     if claim is not None and number is not None:
-        middle = min(max((span[0] + span[1]) // 2, grid[0]), grid[-1])
+        middle = span[0] + (span[1] - span[0]) // 2
         log.prepare([middle])
         now = float(track.at([middle])[0][0])
         if abs(number - now) - 0.5 * claim.step > SUSPECT * error:
             since = stale_since(log, track, number, claim.step, middle)
     return TrackPicture(
-        track.field.name, track.field.unit, track.channel, np.array(grid, np.int64), mean, np.hypot(std, track.bias), (track.logged.times, track.logged.values),
+        track.field.name, track.field.unit, track.channel, np.array(grid, np.int64), mean, np.hypot(std, track.bias),
+        (track.logged.times, track.logged.values - track.shift),
         span, number, since,
     )  # fmt: skip
 

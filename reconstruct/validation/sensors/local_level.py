@@ -17,8 +17,10 @@ MAX_FITTED = 4000
 BLOCKS = 8
 NEIGHBOURS = 48
 """Nearest readings that an estimate is made from."""
-WALK_FACTOR, NOISE_FACTOR = 10.0, 10.0
-"""Standard deviations, as factors, of the priors of q and r."""
+WALK_FACTOR, NOISE_FACTOR = 1000.0, 10.0
+"""Standard deviations, as factors, of the priors of q and r: a quantity that is set to something else moves as fast as it is set."""
+MAX_WIDENING = 14.0
+"""Largest factor by which not knowing q widens a gap's variance: with one reading or two the prior alone would widen it without bound."""
 ISOLATED = 6.0
 """Robust standard deviations from the median of five by which a single reading is an outlier."""
 MAX_OUTLIERS = 0.05
@@ -87,9 +89,10 @@ def fit_local_level(seconds: np.ndarray, values: np.ndarray, walk: float, noise:
         fits = [minimize(loss, point, method="Nelder-Mead", options={"xatol": 0.01, "fatol": 0.01}) for point in (start, centre)]  # fmt: skip
         logs = min(fits, key=lambda fit: float(fit.fun)).x
         spread = _curvature(loss, logs, float(width[0]))
-    # the mean of a log-normal q: a gap's variance is proportional to it
+    # a gap's variance is proportional to q: its mean, of an inverse gamma distribution as curved at its mode as this one
+    widening = min(1.0 / max(1.0 - spread, 1e-9), MAX_WIDENING)
     return LocalLevel(
-        seconds, values, math.exp(logs[0] + 0.5 * spread), max(math.exp(logs[1]), rounding), outliers
+        seconds, values, widening * math.exp(logs[0]), max(math.exp(logs[1]), rounding), outliers
     )
 
 
