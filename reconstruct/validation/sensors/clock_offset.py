@@ -14,7 +14,7 @@ import numpy as np
 
 from reconstruct.validation.evidence import Contradiction
 from reconstruct.validation.file_times import SECOND, STALE, Span
-from reconstruct.validation.sensors.tracks import SensorTracks, Track
+from reconstruct.validation.sensors.tracks import SensorTracks
 from twin.records import Claim
 from twin.units import age, utc
 
@@ -26,8 +26,8 @@ CERTAIN = 0.99
 """Posterior probability from which a shift, or a time zone, is reported."""
 SHIFTS = 4001
 """Shifts that are tried over the log; then as many around the best."""
-REACH = 10
-"""Spacings of the first search to either side that the second one looks at."""
+REACH = 3.0
+"""Spacings of the tracks' grid to either side of the best shift that belong to one reading."""
 OTHER_READINGS = 3.0
 """Nats below the best shift within which another one is told."""
 
@@ -74,15 +74,15 @@ def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> 
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
     if probability < CERTAIN:
         return _zone(search, right, 1.0 - probability, tracks.record.zone)
-    best, spacing = float(shifts[int(np.argmax(likelihood))]), float(shifts[1] - shifts[0])
-    fine = best + np.linspace(-REACH, REACH, SHIFTS) * spacing
+    best, reach = float(shifts[int(np.argmax(likelihood))]), REACH * search.spacing
+    fine = best + np.linspace(-reach, reach, SHIFTS)
     near = search.log_likelihood(fine)
     weight = np.exp(near - near.max())
     weight /= weight.sum()
     mean = float((weight * fine).sum())
-    # between readings a track is interpolated
+    # between readings, and points of its grid, a track is interpolated
     error = math.sqrt(float((weight * (fine - mean) ** 2).sum()) + search.spacing**2 / 12.0)
-    far = (np.abs(shifts - best) > REACH * spacing) & (likelihood > likelihood.max() - OTHER_READINGS)
+    far = (np.abs(shifts - best) > reach) & (likelihood > likelihood.max() - OTHER_READINGS)
     others = tuple(round(shift) for shift in _peaks(shifts, likelihood, far))
     beyond = mean - float(search.stated[int(np.argmin(np.abs(search.stated - mean)))])
     return ClockOffset(
@@ -122,24 +122,29 @@ class _Search:
     """Likelihood of the claims of ``files`` for shifts of their times."""
 
     def __init__(self, tracks: SensorTracks, files: Sequence[FileClaims]):
-        self._grid = np.array(tracks.grid(), np.float64)
-        self._middles = [float(file.span.middle) for file in files]
+        self._start = tracks.record.start
+        """Times are floats since here (ns): since 1970 they would be whole to 256 ns only."""
+        times = tracks.grid()
+        self._grid = np.array([time - self._start for time in times], np.float64)
+        self._middles = [float(file.span.middle - self._start) for file in files]
         self._terms: list[tuple[float, np.ndarray]] = []
         fields: dict[str, None] = {}
         spacings = []
         for track in (track for several in tracks.tracks.values() for track in several):
             if track.faults or track.logged.kind == "last-measured":
                 continue
-            for file in files:
+            mean, std = track.at(times)
+            width = np.sqrt(std**2 + track.noise**2 + track.bias**2)
+            for file, middle in zip(files, self._middles, strict=True):
                 claim = file.claims.get(track.field.name)
                 if claim is not None and isinstance(claim.value, (int, float)) and math.isfinite(float(claim.value)):
-                    self._terms.append((float(file.span.middle), _log_density(track, claim, file.span, self._grid)))
+                    self._terms.append((middle, _log_density(claim, file.span, self._grid, mean, width)))
                     fields[track.field.name] = None
                     spacings += [float(np.median(np.diff(track.logged.times)))] if len(track.logged.times) > 1 else []
         self.fields = tuple(fields)
         """Those that are claimed and followed."""
-        self.spacing = min(spacings, default=0.0)
-        """Time (ns) between readings."""
+        self.spacing = max(min(spacings, default=0.0), float(self._grid[1] - self._grid[0]))
+        """Time (ns) between readings, or between points of the grid."""
         self.stated = np.array(files[0].span.shifts(tracks.record.zone) if files else (0,), np.float64)
         """Shifts (ns) of a clock that is right."""
 
@@ -158,16 +163,16 @@ class _Search:
         return total
 
 
-def _log_density(track: Track, claim: Claim, span: Span, grid: np.ndarray) -> np.ndarray:
-    """Logarithm of the probability of a claim for the file at each time of the grid [t], per range of the track."""
-    mean, std = track.at(grid.astype(np.int64).tolist())
-    width = np.sqrt(std**2 + track.noise**2 + track.bias**2 + claim.step**2 / 12.0)
+def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Logarithm of the probability of a claim for the file at each time of the grid [t], per range of the track with ``mean`` and ``width`` (rms) [t]."""
+    width = np.hypot(width, claim.step / math.sqrt(12.0))
     extent = float(mean.max() - mean.min()) + 6.0 * float(np.median(width))
     density = np.exp(-0.5 * ((float(claim.value) - mean) / width) ** 2) / (width * math.sqrt(2.0 * math.pi)) * extent
     # the recording is anywhere in its span
-    half = 0.5 * (span.latest - span.earliest)
-    within = np.abs(grid[:, None] - grid[None]) <= max(half, 0.5 * (grid[1] - grid[0]))
-    return np.log((1.0 - WRONG) * (within @ density) / within.sum(axis=1) + WRONG)
+    half = max(0.5 * (span.latest - span.earliest), 0.5 * (grid[1] - grid[0]))
+    first, stop = np.searchsorted(grid, grid - half, "left"), np.searchsorted(grid, grid + half, "right")
+    total = np.concatenate([[0.0], np.cumsum(density)])
+    return np.log((1.0 - WRONG) * (total[stop] - total[first]) / (stop - first) + WRONG)
 
 
 def _peaks(shifts: np.ndarray, likelihood: np.ndarray, allowed: np.ndarray) -> list[float]:

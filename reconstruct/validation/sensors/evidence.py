@@ -34,8 +34,6 @@ FRESH = 60.0
 """Age (s) up to which a last-measured value counts as measured with the file: assumed."""
 SMALL = 0.2
 """Largest error of a logarithm that is taken as Gaussian; above it the statement is on the value itself."""
-SUSPECT = 3.0
-"""Standard deviations of disagreement from which it is looked up when a claim was true."""
 
 Logs = SensorTracks | Sequence[SensorTracks]
 Found = tuple[list[Evidence], list[Contradiction], list[Gap]]
@@ -187,7 +185,7 @@ def _of_track(
         value_in, error_in = value, error
     statement = Statement(f"{track.channel} at the file's time", {name: 1.0}, "log" if in_log else "linear")
     words = _words(track, (value, error), gap, times, span, record.zone)
-    picture = _picture(log, track, claim, (first, last), error)
+    picture = _picture(log, track, claim, (first, last))
     return Evidence(
         f"{track.channel} ({record.title})", "sensors", (statement,),
         (Component(1.0, np.array([value_in]), np.array([[max(error_in, 1e-12 * max(abs(value_in), 1e-3)) ** 2]])),), words,
@@ -219,17 +217,13 @@ def _words(track: Track, said: tuple[float, float], gap: float, times: list[int]
     return words
 
 
-def _picture(log: SensorTracks, track: Track, claim: Claim | None, span: tuple[int, int], error: float) -> TrackPicture:
+def _picture(log: SensorTracks, track: Track, claim: Claim | None, span: tuple[int, int]) -> TrackPicture:
     grid = log.grid()
     mean, std = track.at(grid)
     number = _number(claim)
     since = None
     if claim is not None and number is not None:
-        middle = span[0] + (span[1] - span[0]) // 2
-        log.prepare([middle])
-        now = float(track.at([middle])[0][0])
-        if abs(number - now) - 0.5 * claim.step > SUSPECT * error:
-            since = stale_since(log, track, number, claim.step, middle)
+        since = stale_since(log, track, number, claim.step, span[0] + (span[1] - span[0]) // 2)
     return TrackPicture(
         track.field.name, track.field.unit, track.channel, np.array(grid, np.int64), mean, np.hypot(std, track.bias),
         (track.logged.times, track.logged.values - track.shift),

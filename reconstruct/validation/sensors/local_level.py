@@ -2,7 +2,8 @@
 
 The rate q of the walk's variance (unit^2/s) and the noise's variance r are estimated from the differences of successive readings, whose likelihood under
 this model is exact, under log-normal priors. The error grows with the gap: sqrt(q a b / (a + b)) between exact readings a and b seconds away, sqrt(q a)
-after the last one. Source: Harvey, Forecasting, Structural Time Series Models and the Kalman Filter (1989), chapter 4.
+after the last one. A quantity that is set at times, and rests between, jumps: rare differences far beyond the others are no part of the walk between the
+other readings, but of that in gaps and beyond the ends. Source: Harvey, Forecasting, Structural Time Series Models and the Kalman Filter (1989), chapter 4.
 """
 
 import dataclasses
@@ -23,38 +24,54 @@ MAX_WIDENING = 14.0
 """Largest factor by which not knowing q widens a gap's variance: with one reading or two the prior alone would widen it without bound."""
 ISOLATED = 6.0
 """Robust standard deviations from the median of five by which a single reading is an outlier."""
+MIN_SCATTER = 12
+"""Readings from which their scatter about straight lines is an estimate of noise."""
+CHANGES = 5
+"""Changes of the reading from which the smallest difference is taken for the step of its numbers, and not for one of the quantity."""
+JUMP = 8.0
+"""Robust standard deviations from which a difference of two readings is a jump."""
+LEAST = 1e-4
+"""Least share of their prior medians that q and r are taken for: a channel that repeats one value would have none at all."""
+LONG = 10.0
+"""Median spacings from which on a gap may hold jumps there and back."""
 MAX_OUTLIERS = 0.05
-"""Share of such readings above which they are how the channel behaves, and none is left out."""
+"""Share of outliers, or jumps, above which they are how the channel behaves, and none is taken for one."""
 
 
 @dataclasses.dataclass(frozen=True)
 class LocalLevel:
-    """Readings ``values`` [n] at ``seconds`` [n], and the ``walk`` (q, unit^2/s) and ``noise`` (r, unit^2) that they show; ``outliers`` were left out."""
+    """Readings ``values`` [n] at ``seconds`` [n] of a walk whose variance has grown to ``grown`` [n] (unit^2) there and grows by ``walk`` (unit^2/s) beyond
+    them; ``noise`` (unit^2) of a reading; ``outliers`` were left out."""
 
     seconds: np.ndarray
     values: np.ndarray
+    grown: np.ndarray
     walk: float
     noise: float
     outliers: int
 
     def at(self, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation [t] of the level at ``seconds`` [t]."""
+        seconds = np.asarray(seconds, np.float64)
+        first, last = self.seconds[0], self.seconds[-1]
+        grown = np.interp(seconds, self.seconds, self.grown)
+        grown += self.walk * (np.maximum(seconds - last, 0.0) + np.minimum(seconds - first, 0.0))
         mean, variance = np.empty(len(seconds)), np.empty(len(seconds))
         count = min(NEIGHBOURS, len(self.values))
-        first = np.clip(np.searchsorted(self.seconds, seconds) - count // 2, 0, len(self.values) - count)
+        start = np.clip(np.searchsorted(self.seconds, seconds) - count // 2, 0, len(self.values) - count)
         for begin in range(0, len(seconds), 512):
             part = slice(begin, begin + 512)
-            mean[part], variance[part] = self._at(seconds[part], first[part], count)
+            mean[part], variance[part] = self._at(grown[part], start[part], count)
         return mean, np.sqrt(variance)
 
-    def _at(self, seconds: np.ndarray, first: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Kriging with an unknown mean from ``count`` readings from ``first`` [t] on."""
-        index = first[:, None] + np.arange(count)
-        read = self.seconds[index]
-        begin = np.minimum(read[:, 0], seconds)
-        read, at = read - begin[:, None], seconds - begin
-        covariance = self.walk * np.minimum(read[:, :, None], read[:, None, :]) + self.noise * np.eye(count)
-        cross = self.walk * np.minimum(read, at[:, None])
+    def _at(self, grown: np.ndarray, start: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Kriging with an unknown mean from ``count`` readings from ``start`` [t] on."""
+        index = start[:, None] + np.arange(count)
+        read = self.grown[index]
+        begin = np.minimum(read[:, 0], grown)
+        read, at = read - begin[:, None], grown - begin
+        covariance = np.minimum(read[:, :, None], read[:, None, :]) + self.noise * np.eye(count)
+        cross = np.minimum(read, at[:, None])
         right = np.stack([cross, np.ones_like(cross), self.values[index] - self.values[index[:, :1]]], axis=2)
         solved = np.linalg.solve(covariance, right)
         by_cross, by_one, by_value = solved[..., 0], solved[..., 1], solved[..., 2]
@@ -62,7 +79,7 @@ class LocalLevel:
         level = by_value.sum(axis=1) / precision
         mean = level + (by_cross * right[..., 2]).sum(axis=1) - level * by_cross.sum(axis=1)
         lever = 1.0 - by_cross.sum(axis=1)
-        variance = self.walk * at - (by_cross * cross).sum(axis=1) + lever**2 / precision
+        variance = at - (by_cross * cross).sum(axis=1) + lever**2 / precision
         return mean + self.values[index[:, 0]], np.maximum(variance, 0.0)
 
 
@@ -72,28 +89,50 @@ def fit_local_level(seconds: np.ndarray, values: np.ndarray, walk: float, noise:
     kept = ~_isolated(values)
     outliers = int((~kept).sum())
     seconds, values = seconds[kept], values[kept]
-    rounding = _step(values) ** 2 / 12.0
-    spacing, rises, joined = _differences(seconds, values)
+    spacing = np.diff(seconds)
+    jumps = _jumps(spacing, np.diff(values), noise)
+    prior = np.log([walk, noise])
+    everywhere, least = _fit(seconds, values, np.zeros(len(spacing), bool), prior)
+    resting = everywhere
+    if jumps.any():
+        resting, least = _fit(seconds, values, jumps, prior)
+    rates = np.full(len(spacing), resting)
+    rates[spacing > LONG * np.median(spacing) if len(spacing) else []] = everywhere
+    rates[jumps] = np.maximum(np.diff(values)[jumps] ** 2 / spacing[jumps], everywhere)
+    grown = np.concatenate([[0.0], np.cumsum(rates * spacing)])
+    return LocalLevel(seconds, values, grown, everywhere, max(least, _scatter(seconds, values)), outliers)
+
+
+def _fit(seconds: np.ndarray, values: np.ndarray, left_out: np.ndarray, prior: np.ndarray) -> tuple[float, float]:
+    """q, widened by how well it is known, and r from differences of successive readings, without those ``left_out`` [n - 1]."""
+    walk, noise = np.exp(prior)
+    rounding = max(_step(values) ** 2 / 12.0, LEAST * noise)
+    spacing, rises, joined = _differences(seconds, values, left_out)
+    width = np.log([WALK_FACTOR, NOISE_FACTOR])
 
     def loss(logs: np.ndarray) -> float:
         q, r = math.exp(logs[0]), math.exp(logs[1])
-        prior = 0.5 * (((logs - centre) / width) ** 2).sum()
-        return float(prior) - _log_likelihood(spacing, rises, joined, q, max(r, rounding))
+        beside = 0.5 * (((logs - prior) / width) ** 2).sum()
+        return float(beside) - _log_likelihood(spacing, rises, joined, max(q, LEAST * walk), max(r, rounding))
 
-    centre = np.log([walk, noise])
-    width = np.log([WALK_FACTOR, NOISE_FACTOR])
     if not len(rises):
-        logs, spread = centre, float(width[0]) ** 2
-    else:
-        start = np.log([max(np.median(rises**2 / spacing), 1e-3 * walk), max(0.25 * np.median(rises**2), 1e-2 * noise)])
-        fits = [minimize(loss, point, method="Nelder-Mead", options={"xatol": 0.01, "fatol": 0.01}) for point in (start, centre)]  # fmt: skip
-        logs = min(fits, key=lambda fit: float(fit.fun)).x
-        spread = _curvature(loss, logs, float(width[0]))
+        return MAX_WIDENING * walk, max(noise, rounding)
+    start = np.log([max(np.median(rises**2 / spacing), 1e-3 * walk), max(0.25 * np.median(rises**2), 1e-2 * noise)])
+    options = {"xatol": 0.01, "fatol": 0.01}
+    fits = [minimize(loss, point, method="Nelder-Mead", options=options) for point in (start, prior)]
+    logs = min(fits, key=lambda fit: float(fit.fun)).x
     # a gap's variance is proportional to q: its mean, of an inverse gamma distribution as curved at its mode as this one
-    widening = min(1.0 / max(1.0 - spread, 1e-9), MAX_WIDENING)
-    return LocalLevel(
-        seconds, values, widening * math.exp(logs[0]), max(math.exp(logs[1]), rounding), outliers
-    )
+    widening = min(1.0 / max(1.0 - _curvature(loss, logs, float(width[0])), 1e-9), MAX_WIDENING)
+    return widening * max(math.exp(logs[0]), LEAST * walk), max(math.exp(logs[1]), rounding)
+
+
+def _jumps(spacing: np.ndarray, rises: np.ndarray, noise: float) -> np.ndarray:
+    """Differences far beyond the others [m], where these are few."""
+    if not len(rises):
+        return np.zeros(0, bool)
+    usual = float(np.median(rises**2 / spacing)) / 0.455  # the median of a squared Gaussian of variance one
+    far = np.abs(rises) > JUMP * np.sqrt(usual * spacing + 2.0 * noise)
+    return far if far.mean() <= MAX_OUTLIERS else np.zeros(len(rises), bool)
 
 
 def _isolated(values: np.ndarray) -> np.ndarray:
@@ -109,15 +148,30 @@ def _isolated(values: np.ndarray) -> np.ndarray:
     return lonely if lonely.mean() <= MAX_OUTLIERS else np.zeros(len(values), bool)
 
 
+def _scatter(seconds: np.ndarray, values: np.ndarray) -> float:
+    """Variance of readings about the straight line between their neighbours: the noise of a quantity that ramps, of which the likelihood of a walk with a large
+    q knows too little. Of a walk without noise it is q dt / 3, less than its variance between two readings."""
+    if len(values) < MIN_SCATTER:
+        return 0.0
+    before, after = np.diff(seconds)[:-1], np.diff(seconds)[1:]
+    share = before / (before + after)
+    away = values[1:-1] - (1.0 - share) * values[:-2] - share * values[2:]
+    return float((1.4826 * np.median(np.abs(away / np.sqrt(1.0 + share**2 + (1.0 - share) ** 2)))) ** 2)
+
+
 def _step(values: np.ndarray) -> float:
-    """The smallest difference of two readings that differ: at least the step of the channel's numbers; 0 where all are equal."""
+    """The smallest difference of two readings that differ: at least the step of the channel's numbers; 0 where fewer than `CHANGES` readings show one."""
+    if np.count_nonzero(np.diff(values)) < CHANGES:
+        return 0.0
     different = np.diff(np.unique(values))
     scale = float(np.abs(values).max(initial=0.0))
     different = different[different > 1e-12 * scale]
     return float(different.min()) if len(different) else 0.0
 
 
-def _differences(seconds: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _differences(
+    seconds: np.ndarray, values: np.ndarray, left_out: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Spacings and rises [m] of successive readings, and whether each shares a reading with the one before it."""
     n = len(values)
     blocks = [slice(0, n)]
@@ -127,7 +181,9 @@ def _differences(seconds: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, n
     spacing = np.concatenate([np.diff(seconds[block]) for block in blocks])
     rises = np.concatenate([np.diff(values[block]) for block in blocks])
     joined = np.concatenate([np.arange(len(values[block]) - 1) > 0 for block in blocks])
-    return spacing, rises, joined
+    kept = ~np.concatenate([left_out[block.start : max(block.stop - 1, block.start)] for block in blocks])
+    joined &= np.concatenate([[False], kept[:-1]])[: len(kept)]
+    return spacing[kept], rises[kept], joined[kept]
 
 
 def _log_likelihood(spacing: np.ndarray, rises: np.ndarray, joined: np.ndarray, q: float, r: float) -> float:

@@ -8,6 +8,8 @@ from reconstruct.validation.sensors.tracks import SensorTracks, Track
 
 BAND = 2.0
 """Standard deviations within which a claim agrees."""
+DISAGREES = 3.0
+"""Standard deviations from which it does not agree at the time of the file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +21,7 @@ class Since:
 
 
 def stale_since(tracks: SensorTracks, track: Track, value: float, step: float, until: int) -> Since | None:
-    """When ``value`` (rounded to ``step``) last agreed with ``track`` before ``until`` (ns); None where it agrees there, or never did.
+    """When ``value`` (rounded to ``step``) last agreed with ``track`` before ``until`` (ns); None where it does not disagree there, or never agreed.
 
     The claim is within its band where it is at most `BAND` standard deviations and half a step away. The error is half of the time from one to three standard
     deviations, in which the track moves by two, and not below a third of the grid's spacing.
@@ -32,7 +34,7 @@ def stale_since(tracks: SensorTracks, track: Track, value: float, step: float, u
     mean, std = track.at(grid.tolist())
     error = np.sqrt(std**2 + track.noise**2 + track.bias**2)
     away = np.maximum(np.abs(value - mean) - 0.5 * step, 0.0) / error
-    if away[-1] <= BAND or not (away <= BAND).any():
+    if away[-1] <= DISAGREES or not (away <= BAND).any():
         return None
     left = _crossing(grid, away, BAND)
     early, late = _crossing(grid, away, BAND - 1.0), _crossing(grid, away, BAND + 1.0)

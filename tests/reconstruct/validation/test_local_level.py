@@ -52,7 +52,7 @@ def test_few_readings_are_no_overconfidence() -> None:
 
 
 def test_the_error_grows_with_the_gap() -> None:
-    level = LocalLevel(np.array([0.0, 100.0]), np.array([1.0, 3.0]), 0.04, 1e-12, 0)
+    level = LocalLevel(np.array([0.0, 100.0]), np.array([1.0, 3.0]), np.array([0.0, 4.0]), 0.04, 1e-12, 0)
     mean, std = level.at(np.array([0.0, 25.0, 50.0, 200.0, -25.0]))
     assert mean == pytest.approx([1.0, 1.5, 2.0, 3.0, 1.0], abs=1e-6)
     # a bridge between two exact readings, and a walk beyond them
@@ -78,6 +78,18 @@ def test_a_single_outlier_is_left_out_and_a_step_is_not() -> None:
     mean, std = level.at(np.array([40.0, 20.0, 90.0]))
     assert np.abs(mean - [300.0, 300.0, 305.0]).max() < 0.1
     assert (np.abs(mean - [300.0, 300.0, 305.0]) < 3 * std).all()
+
+
+def test_a_quantity_that_rests_between_steps() -> None:
+    rng = np.random.default_rng(1)
+    places = np.repeat(rng.uniform(-5e5, 5e5, 12), 100)
+    seconds = 2.0 * np.arange(len(places))
+    level = fit_local_level(seconds, places + rng.normal(0.0, 10.0, len(places)), 400.0, 100.0)
+    mean, std = level.at(np.array([121.0, 199.0, 1500.0, seconds[-1] + 600.0]))
+    assert np.abs(mean[[0, 2]] - places[[60, 750]]).max() < 20.0
+    assert std[[0, 2]].max() < 15.0
+    assert std[1] > 0.1 * abs(places[100] - places[99])  # within the jump itself
+    assert std[3] > 1e5  # who knows where it went
 
 
 def test_one_reading_has_the_error_that_is_assumed() -> None:
