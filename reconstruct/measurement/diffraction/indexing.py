@@ -26,8 +26,8 @@ MAX_RATIO = 1.3
 """Largest ratio of kx to ky."""
 SQUARE_SPREAD, SQUARE_DOUBT = 0.01, 0.05
 """Spread (log) of the ratio of kx to ky of most cameras, and the share of patterns that have others."""
-MIN_WEIGHT = 1e-4
-"""Readings of less weight are left out."""
+MIN_WEIGHT = 3e-3
+"""Readings of less weight are left out: any that is kept can agree with a wrong claim."""
 
 
 @dataclasses.dataclass(frozen=True)
