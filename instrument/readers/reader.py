@@ -1,5 +1,6 @@
 """Vendor files read in worker processes that can be killed: a parser may hang, crash or exhaust memory."""
 
+import functools
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -9,7 +10,9 @@ from instrument.readers import store
 from instrument.readers.formats import parse as formats
 from instrument.readers.formats.table import SUFFIXES
 from instrument.readers.logs import formats as logs
+from instrument.readers.logs.column_table import load_column_table, table_beside
 from instrument.readers.logs.log import SensorLog
+from instrument.readers.logs.zones import read_zone
 from instrument.readers.signals import VendorError
 from instrument.readers.workers import Parse, Task, Workers
 from twin.records import Signal
@@ -72,15 +75,30 @@ def _finished(path: Path_, task: Task[list[Signal]] | VendorError) -> tuple[Path
         return path, error
 
 
-def read_log(path: Path_, timeout: float = 30.0, max_bytes: int = MAX_BYTES) -> SensorLog:
-    """A log of sensors: HealthMonitor (.xml, .xml.gz), Protochips (.csv), DENS (.dens), every channel with its unit inside and why.
+def read_log(
+    path: Path_,
+    timeout: float = 30.0,
+    max_bytes: int = MAX_BYTES,
+    columns: Path_ | None = None,
+    zone: str | None = None,
+) -> SensorLog:
+    """A log of sensors: HealthMonitor (.xml, .xml.gz), Protochips (.csv), DENS (.dens), plain columns (CSV), every channel with its unit inside and why.
 
-    ``timeout`` (s), ``max_bytes`` and VendorError as for read_vendor, and the same worker.
+    ``columns`` is the column table (TOML) of a plain log; LOG.columns.toml beside it is found, and a header may state all itself. ``zone`` ("Europe/Berlin",
+    "+02:00") is that of a log's clock where the log does not state it. ``timeout`` (s), ``max_bytes`` and VendorError as for read_vendor, and the same worker.
     """
     file = Path(path)
-    is_known_format = logs.log_format(file.name) is not None
+    table_path = Path(columns) if columns is not None else table_beside(file)
+    table = None if table_path is None else load_column_table(table_path)
+    is_known_format = table is not None or logs.log_format(file.name) is not None
     name = _checked(file, timeout, max_bytes, is_known_format, "".join(file.suffixes[-2:]), logs.FORMATS)
-    return _single.begin(logs.parse_log, name, max_bytes, timeout).result()
+    try:
+        known_zone = None if zone is None else read_zone(zone)
+    except ValueError as error:
+        problem, _, cure = str(error).partition("; ")
+        raise VendorError(name, f"time zone of the log: {problem}", f"{cure[:1].upper()}{cure[1:]}.") from None
+    parse = functools.partial(logs.parse_log, zone=known_zone, columns=table)
+    return _single.begin(parse, name, max_bytes, timeout).result()
 
 
 def close_reader() -> None:
