@@ -1,4 +1,4 @@
-"""Claims of Gatan's DigitalMicrograph files (DM3, DM4). The image of the file is the last of its list; a thumbnail may come first."""
+"""Claims of Gatan's DigitalMicrograph files (DM3, DM4)."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _IMAGE = re.compile(r"ImageList\.TagGroup\d+\.ImageTags\.")
 _TAGS = r"ImageList\.TagGroup\d+\.ImageTags\."
 _INFO = _TAGS + r"Microscope Info\."
 _EELS = _TAGS + r"EELS( Spectrometer)?\."
-_RULES = (
+RULES = (
     rule("high_tension", _INFO + r"Voltage", "V"),
     rule("convergence_semiangle", _EELS + r"Experimental Conditions\.Convergence semi-angle \(mrad\)", "mrad"),
     rule("collection_semiangle", _EELS + r"Experimental Conditions\.Collection semi-angle \(mrad\)", "mrad"),
@@ -44,6 +44,7 @@ _RULES = (
     rule("detector", _TAGS + r"DataBar\.Device Name", None),
     rule("detector", _TAGS + r"EELS Spectrometer\.Instrument name", None),
 )
+_IN_DIFFRACTION = (rule("camera_length", _INFO + r"Indicated Magnification", "mm"),)
 _TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("time.start", ("SI.Acquisition.Date", "SI.Acquisition.Start time")),
     ("time.end", ("SI.Acquisition.Date", "SI.Acquisition.End time")),
@@ -55,11 +56,26 @@ _EPOCHS = (
     ("time.start", "Acquisition.Frame.Sequence.Acquisition Start Time (epoch)", "ms"),
     ("time.unstated", "DataBar.Acquisition Time (OS)", "filetime"),
 )
+TIMES = {
+    "time.start": ("SI or EELS.Acquisition.Date and .Start time: zone not stated", "Acquisition Start Time (epoch)"),
+    "time.end": ("SI or EELS.Acquisition.Date and .End time: zone not stated",),
+    "time.unstated": ("DataBar.Acquisition Date and Time: zone not stated", "DataBar.Acquisition Time (OS)"),
+}
 
 
 def claims(raw: Mapping[str, Value]) -> Found:
-    """Claims in flattened metadata of a DigitalMicrograph file."""
-    yield from apply_rules(_RULES, raw)
+    """Claims in flattened metadata of a DigitalMicrograph file.
+
+    In diffraction it writes the camera length, in millimetres, where the magnification stands otherwise.
+    """
+    stated = list(apply_rules(RULES, raw))
+    if any(
+        key.endswith("Microscope Info.Operation Mode") and str(value).strip().upper() == "DIFFRACTION"
+        for key, value in raw.items()
+    ):
+        yield from apply_rules(_IN_DIFFRACTION, raw)
+        stated = [(name, claim) for name, claim in stated if name != "magnification"]
+    yield from stated
     for prefix in dict.fromkeys(match[0] for key in raw if (match := _IMAGE.match(key))):
         for name, key, unit in _EPOCHS:
             if (claim := epoch_claim(raw, prefix + key, unit)) is not None:
