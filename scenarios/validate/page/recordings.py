@@ -82,7 +82,8 @@ def _image(image: np.ndarray, steps: tuple[float, ...], unit: str, logarithmic: 
             cmap="cividis",
             interpolation="nearest",
         )
-        scale_bar(axes, columns * steps[1], rows * steps[0], unit=unit)
+        if side >= SIDE:  # a smaller one has no room for it
+            scale_bar(axes, columns * steps[1], rows * steps[0], unit=unit)
 
     return _framed(columns * steps[1], rows * steps[0], paint, side)
 
