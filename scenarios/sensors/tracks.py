@@ -17,7 +17,9 @@ def table_of_log(kind: str) -> str | None:
     return next((table for word, table in _TABLES.items() if word in kind.lower()), None)
 
 
-def read_tracks(log: Path, columns: Path | None = None, zone: str | None = None, table: str | None = None) -> SensorTracks:
+def read_tracks(
+    log: Path, columns: Path | None = None, zone: str | None = None, table: str | None = None
+) -> SensorTracks:
     """The tracks of a log. ``columns``: its column table; ``zone``: of its clock, where it does not state it; ``table``: sensor table, by default its format's.
 
     Starts the reader's worker, which the caller closes (`instrument.readers.close_reader`); `VendorError` where the log cannot be read.

@@ -151,7 +151,7 @@ def _finding(
         "title": title(found),
         "status": found.status,
         "mark": tables.SIGNS[found.status],
-        "rows": [tables.row(item, found.recording) for item in found.verdicts],
+        "rows": [tables.row(item, found.recording) | {"rival": item in found.rivals} for item in (*found.verdicts, *found.rivals)],
         "numeric": any(item.suggested is not None for item in found.verdicts),
         "words": short(words_of(found)),
         "causes": causes,

@@ -37,7 +37,7 @@ def field_pictures(found: Finding, done: Sequence[ValidatedFile]) -> list[Shown]
     result: list[Shown] = []
     alone = found.kind in ("pixels", "time")
     alike: dict[tuple[object, ...], list[Verdict]] = {}
-    for verdict in found.verdicts:
+    for verdict in (*found.verdicts, *found.rivals):
         said = (verdict.claim.value, verdict.suggested, verdict.error, field(verdict.field).unit)
         alike.setdefault((*said, verdict.field if verdict.suggested is None else ""), []).append(verdict)
     for verdicts in list(alike.values())[: 1 if alone else MOST_FIELDS]:

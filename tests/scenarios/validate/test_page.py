@@ -191,6 +191,33 @@ def test_points_are_solved_for_the_field_with_the_others_as_claimed():
     assert pixel.value == pytest.approx(0.02 / radius)
 
 
+def test_pixels_along_x_and_y_in_one_statement_are_solved_for_together():
+    terms = {"convergence_semiangle": 1.0, "pixel.angle.x": -0.5, "pixel.angle.y": -0.5}
+    disk = Evidence("disk", "data", (Statement("radius", terms),), gaussian([math.log(10.0)], [0.01]), "")
+    recording = validated(signal(convergence_semiangle=0.02, pixel__angle__x=1e-3, pixel__angle__y=1e-3), disk)
+    for name in ("pixel.angle.x", "pixel.angle.y"):
+        (point,) = points_on(name, recording)
+        assert point.value == pytest.approx(2e-3)
+        assert point.error == pytest.approx(0.01)
+
+
+def test_rival_explanations_are_one_finding():
+    disk = Evidence(
+        "disk",
+        "data",
+        (Statement("radius", {"convergence_semiangle": 1.0, "pixel.angle.x": -0.5, "pixel.angle.y": -0.5}),),
+        gaussian([math.log(10.0)], [5e-3]),
+        "",
+    )
+    recording = validated(signal(convergence_semiangle=0.02, pixel__angle__x=1e-3, pixel__angle__y=1e-3), disk)
+    (found,) = findings_of(session(recording).files)
+    assert [item.field for item in found.verdicts] == ["convergence_semiangle"]
+    assert {item.field for item in found.rivals} == {"pixel.angle.x", "pixel.angle.y"}
+    assert found.explanations[0].cause == "full angle for semi-angle"
+    assert sum(item.probability for item in found.explanations) == pytest.approx(1.0)
+    assert "<b>pixel.angle.x</b>" in page(recording).split('<section class="file"')[0]
+
+
 def test_high_tension_is_solved_for_through_the_wavelength():
     spots = Evidence(
         "spots",
