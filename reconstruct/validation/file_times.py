@@ -197,7 +197,11 @@ def _offset(utc_clocks: list[Clock], local: list[Clock], duration: int) -> tuple
     pairs = [(here, there) for here in local for there in utc_clocks if here.meaning == there.meaning]
     here, there = pairs[0] if pairs else (local[0], utc_clocks[0])
     apart = int(here.claim.value) - int(there.claim.value)
-    doubt = UNSTATED_SLACK + round(here.claim.step + there.claim.step) + (0 if "start" in (here.meaning,) and pairs else duration)
+    doubt = (
+        UNSTATED_SLACK
+        + round(here.claim.step + there.claim.step)
+        + (0 if "start" in (here.meaning,) and pairs else duration)
+    )
     possible = [offset for offset in ZONES if abs(apart - offset) <= doubt]
     if possible:
         return (possible[0] if len(possible) == 1 else None), []

@@ -58,8 +58,11 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-def open_source(name: str, progress: Progress) -> Source:
-    """The source of that name. BadInput, or the reader's own ValueError, where it cannot be used; InstrumentError where nobody answers."""
+def open_source(name: str, progress: Progress, columns: Path | None = None, log_zone: str | None = None) -> Source:
+    """The source of that name; ``columns`` and ``log_zone`` of a log: see `instrument.readers.read_log`.
+
+    BadInput, or the reader's own ValueError, where it cannot be used; InstrumentError where nobody answers.
+    """
     if "://" in name:
         return Live(name, progress)
     path = Path(name)
@@ -67,7 +70,7 @@ def open_source(name: str, progress: Progress) -> Source:
         return Recorded(path, progress)
     progress.stage(f"reading {path.name}")
     try:
-        return Logged(read_log(path))
+        return Logged(read_log(path, columns=columns, zone=log_zone))
     finally:
         close_reader()
 

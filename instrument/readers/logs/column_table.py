@@ -34,7 +34,10 @@ KINDS: dict[str, Kind] = {item.name: item.kind for item in CHANNELS}
 
 
 class TimeRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the time stands: ``columns``, joined by a blank, are text of ``format`` ("iso", or a pattern of strptime) or a count of ``unit`` since ``since``."""
+    """Where the time stands: ``columns``, joined by a blank, are text of ``format`` ("iso", or a pattern of strptime), or a count of ``unit`` since ``since``.
+
+    ``zone`` is that of times without an offset.
+    """
 
     columns: list[str | int]
     format: str = ""

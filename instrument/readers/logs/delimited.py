@@ -35,7 +35,7 @@ class Stamp(NamedTuple):
 
 
 def read_delimited(path: str, zone: tzinfo | None, table: ColumnTable | None) -> SensorLog:
-    """A log of columns; VendorError naming what is wrong with it, by line and column. ``zone`` is that of its times where neither the table nor they state one."""
+    """A log of columns; VendorError naming what is wrong with it, by line and column. ``zone`` is of times for which nothing else states one."""
     lines, notes = whole_lines(path, "Give a log of text in columns.")
     skip = 0 if table is None else table.skip
     header = next((line for line in lines[skip:] if line.strip()), "")

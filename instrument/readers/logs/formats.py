@@ -29,7 +29,7 @@ def log_format(name: str) -> str | None:
 
 
 def parse_log(path: str, max_bytes: int, zone: tzinfo | None = None, columns: ColumnTable | None = None) -> SensorLog:
-    """Read a log whose existence and size have been checked, by its ``columns`` where it has a table of them. Raises VendorError for whatever is wrong with it."""
+    """Read a log whose existence and size have been checked, by its table of ``columns`` where it has one. VendorError for whatever is wrong with it."""
     suffix = log_format(path)
     if suffix is None and columns is None:
         raise VendorError(path, "has no extension of a log", f"Give one of {', '.join(FORMATS)}, or a column table.")

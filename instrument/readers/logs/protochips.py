@@ -22,9 +22,9 @@ _CURE = "Export it again from the holder's software."
 
 
 def read_protochips(path: str, max_bytes: int, zone: tzinfo | None = None) -> SensorLog:
-    """A Protochips log; VendorError naming what is wrong with it, by line and column. ``max_bytes`` was checked when the file was opened; ``zone``: of its clock.
+    """A Protochips log; VendorError naming what is wrong with it, by line and column. ``max_bytes`` was checked when the file was opened.
 
-    The file states when it begins, and then counts elapsed time: a change of the clock inside of it shows nowhere.
+    ``zone`` is that of its clock. The file states when it begins, and then counts elapsed time: a change of the clock inside of it shows nowhere.
     """
     lines, notes = whole_lines(path, "Give a CSV log of a Protochips holder.")
     first = lines[0] if lines else ""

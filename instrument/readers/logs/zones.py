@@ -49,8 +49,10 @@ def zone_name(zone: tzinfo) -> str:
 
 
 def to_utc(local: np.ndarray, zone: tzinfo) -> np.ndarray:
-    """Local times [n] (int64 ns as if they were UTC, in the order of the rows) of ``zone`` as ns UTC [n]. LocalTimeError naming the first row that is no instant
-    or two."""
+    """Local times [n] (int64 ns as if they were UTC, in the order of the rows) of ``zone`` as ns UTC [n].
+
+    LocalTimeError naming the first row that is no instant, or two.
+    """
     if not isinstance(zone, ZoneInfo):
         return local - _offset(zone, 0, 0)
     minutes, of_row = np.unique(local // MINUTE, return_inverse=True)
@@ -66,7 +68,7 @@ def to_utc(local: np.ndarray, zone: tzinfo) -> np.ndarray:
         backwards = np.flatnonzero(np.diff(local[first:stop]) < 0)
         if len(backwards) != 1:
             shown = "no row steps back" if not len(backwards) else "rows step back more than once"
-            problem = f"{_written(local[first])} is in the hour that {zone.key} has twice that day, and {shown} in it, so it is not known which of the two it is"
+            problem = f"{_written(local[first])} is in the hour that {zone.key} has twice that day, and {shown} in it: which of the two it is is not known"
             raise LocalTimeError(first, problem, FIXED_CURE)
         offset = offset.copy() if offset is early else offset
         second = slice(first + int(backwards[0]) + 1, stop)

@@ -85,9 +85,7 @@ def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> 
     far = (np.abs(shifts - best) > reach) & (likelihood > likelihood.max() - OTHER_READINGS)
     others = tuple(round(shift) for shift in _peaks(shifts, likelihood, far))
     beyond = mean - float(search.stated[int(np.argmin(np.abs(search.stated - mean)))])
-    return ClockOffset(
-        round(mean), round(error), probability, round(beyond), search.fields, tracks.record.zone, others
-    )
+    return ClockOffset(round(mean), round(error), probability, round(beyond), search.fields, tracks.record.zone, others)
 
 
 def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | None:
@@ -97,7 +95,9 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
     shown = estimate_clock_offset(tracks, [file])
     if shown is None or len(shown.fields) < 2 or shown.others or not shown.beyond:
         return None
-    field = next((name for name in ("time.start", "time.unstated", "time.end", "time.saved") if name in file.claims), "")
+    field = next(
+        (name for name in ("time.start", "time.unstated", "time.end", "time.saved") if name in file.claims), ""
+    )
     claim = file.claims.get(field)
     size, error = age(abs(shown.beyond) / SECOND), age(shown.error / SECOND)
     words = (
@@ -108,7 +108,9 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
     return Contradiction(field or "time.unstated", "stale", words, STALE, suggested, float(shown.error), "sensors")
 
 
-def _zone(search: "_Search", right: np.ndarray, probability: float, zone: Literal["UTC", "local"]) -> ClockOffset | None:
+def _zone(
+    search: "_Search", right: np.ndarray, probability: float, zone: Literal["UTC", "local"]
+) -> ClockOffset | None:
     """The time zone, where several are possible and the claims decide for one."""
     if len(right) < 2:
         return None

@@ -41,8 +41,11 @@ Found = tuple[list[Evidence], list[Contradiction], list[Gap]]
 
 @dataclasses.dataclass(frozen=True)
 class TrackPicture:
-    """A track to draw: ``mean`` and ``std`` [t] at ``times`` [t] (ns) in ``unit``, the ``readings`` (times, values less the constant error
-    that is expected) [n], the file's ``span`` (ns, on the log's clock) and its ``claim`` (None: it makes none); ``since`` it is stale (None: it agrees, or never did)."""
+    """A track to draw: ``mean`` and ``std`` [t] at ``times`` [t] (ns) in ``unit``, and ``readings`` (times, values less the constant error expected).
+
+    ``span`` is that of the file (ns, on the log's clock), ``claim`` what it claims (None: nothing), ``since`` when that is stale (None: it agrees, or never
+    did).
+    """
 
     field: str
     unit: str

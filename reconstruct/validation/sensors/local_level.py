@@ -2,8 +2,11 @@
 
 The rate q of the walk's variance (unit^2/s) and the noise's variance r are estimated from the differences of successive readings, whose likelihood under
 this model is exact, under log-normal priors. The error grows with the gap: sqrt(q a b / (a + b)) between exact readings a and b seconds away, sqrt(q a)
-after the last one. A quantity that is set at times, and rests between, jumps: rare differences far beyond the others are no part of the walk between the
-other readings, but of that in gaps and beyond the ends. Source: Harvey, Forecasting, Structural Time Series Models and the Kalman Filter (1989), chapter 4.
+after the last one.
+
+A quantity that is set at times, and rests between, jumps: rare differences far beyond the others are no part of the walk between the other readings, but of
+that in gaps and beyond the ends. There the walk is as fast as readings that far apart differ: a quantity that ramps moves further in a long gap than
+successive readings tell. Source: Harvey, Forecasting, Structural Time Series Models and the Kalman Filter (1989), chapter 4.
 """
 
 import dataclasses
@@ -32,6 +35,8 @@ JUMP = 8.0
 """Robust standard deviations from which a difference of two readings is a jump."""
 LEAST = 1e-4
 """Least share of their prior medians that q and r are taken for: a channel that repeats one value would have none at all."""
+ENOUGH = 8.0
+"""A log is this many times as long as the longest lag that its walk is looked at over."""
 LONG = 10.0
 """Median spacings from which on a gap may hold jumps there and back."""
 MAX_OUTLIERS = 0.05
@@ -40,22 +45,31 @@ MAX_OUTLIERS = 0.05
 
 @dataclasses.dataclass(frozen=True)
 class LocalLevel:
-    """Readings ``values`` [n] at ``seconds`` [n] of a walk whose variance has grown to ``grown`` [n] (unit^2) there and grows by ``walk`` (unit^2/s) beyond
-    them; ``noise`` (unit^2) of a reading; ``outliers`` were left out."""
+    """Readings ``values`` [n] at ``seconds`` [n] of a walk whose variance has grown to ``grown`` [n] (unit^2) there; ``noise`` (unit^2) of a reading.
+
+    Over ``lags`` [k] (s) it grows by ``walks`` [k] (unit^2/s), of which the first is that from reading to reading; ``outliers`` were left out.
+    """
 
     seconds: np.ndarray
     values: np.ndarray
     grown: np.ndarray
-    walk: float
+    lags: np.ndarray
+    walks: np.ndarray
     noise: float
     outliers: int
+
+    @property
+    def walk(self) -> float:
+        """unit^2/s, from reading to reading."""
+        return float(self.walks[0])
 
     def at(self, seconds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation [t] of the level at ``seconds`` [t]."""
         seconds = np.asarray(seconds, np.float64)
         first, last = self.seconds[0], self.seconds[-1]
         grown = np.interp(seconds, self.seconds, self.grown)
-        grown += self.walk * (np.maximum(seconds - last, 0.0) + np.minimum(seconds - first, 0.0))
+        beyond = np.maximum(seconds - last, 0.0) + np.minimum(seconds - first, 0.0)
+        grown += np.interp(np.abs(beyond), self.lags, self.walks) * beyond
         mean, variance = np.empty(len(seconds)), np.empty(len(seconds))
         count = min(NEIGHBOURS, len(self.values))
         start = np.clip(np.searchsorted(self.seconds, seconds) - count // 2, 0, len(self.values) - count)
@@ -97,10 +111,12 @@ def fit_local_level(seconds: np.ndarray, values: np.ndarray, walk: float, noise:
     if jumps.any():
         resting, least = _fit(seconds, values, jumps, prior)
     rates = np.full(len(spacing), resting)
-    rates[spacing > LONG * np.median(spacing) if len(spacing) else []] = everywhere
+    lags, walks = _by_lag(seconds, values, everywhere, least)
+    long = spacing > LONG * np.median(spacing) if len(spacing) else np.zeros(0, bool)
+    rates[long] = np.interp(spacing[long], lags, walks)
     rates[jumps] = np.maximum(np.diff(values)[jumps] ** 2 / spacing[jumps], everywhere)
     grown = np.concatenate([[0.0], np.cumsum(rates * spacing)])
-    return LocalLevel(seconds, values, grown, everywhere, max(least, _scatter(seconds, values)), outliers)
+    return LocalLevel(seconds, values, grown, lags, walks, max(least, _scatter(seconds, values)), outliers)
 
 
 def _fit(seconds: np.ndarray, values: np.ndarray, left_out: np.ndarray, prior: np.ndarray) -> tuple[float, float]:
@@ -146,6 +162,28 @@ def _isolated(values: np.ndarray) -> np.ndarray:
     far = away > ISOLATED * scale
     lonely = far & ~np.roll(far, 1) & ~np.roll(far, -1)
     return lonely if lonely.mean() <= MAX_OUTLIERS else np.zeros(len(values), bool)
+
+
+def _by_lag(seconds: np.ndarray, values: np.ndarray, walk: float, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lags [k] (s), and the mean squares of differences of readings so far apart, less their ``noise``, over their lags [k]; at least ``walk``.
+
+    Up to an `ENOUGH`-th of the log: of longer lags there are too few that do not overlap.
+    """
+    lags, walks = [0.0], [walk]
+    if len(seconds) < MIN_SCATTER:
+        return np.array(lags), np.array(walks)
+    lag = LONG * float(np.median(np.diff(seconds)))
+    while lag <= (seconds[-1] - seconds[0]) / ENOUGH:
+        later = np.searchsorted(seconds, seconds + lag)
+        pairs = np.flatnonzero(later < len(seconds))
+        apart = seconds[later[pairs]] - seconds[pairs]
+        near = apart <= 2.0 * lag
+        rises = values[later[pairs[near]]] - values[pairs[near]]
+        if near.any():
+            lags.append(lag)
+            walks.append(max(walk, (float((rises**2).mean()) - 2.0 * noise) / float(apart[near].mean())))
+        lag *= 2.0
+    return np.array(lags), np.array(walks)
 
 
 def _scatter(seconds: np.ndarray, values: np.ndarray) -> float:

@@ -31,7 +31,7 @@ class LoggedSensor:
 
 @dataclasses.dataclass(frozen=True)
 class SensorRecord:
-    """A log: its ``title``, its ``sensors``, and the period from ``start`` to ``end`` (ns) that it covers. ``zone``: "UTC", or "local" where it is not known."""
+    """A log: its ``title``, its ``sensors``, and the period from ``start`` to ``end`` (ns) that it covers. ``zone``: "UTC", or "local": not known."""
 
     title: str
     sensors: tuple[LoggedSensor, ...]

@@ -1,5 +1,6 @@
 """What a sensor table's model says of a log: one pass of the stream over it, and the smoothed readings at any time."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -43,8 +44,9 @@ class Smoothed:
         start = min([record.start, *(int(item.times[0]) for item in logged)])
         self._end = max([record.end, *(int(item.times[-1]) for item in logged)])
         self.stream = Stream(model, start)
-        for edge in np.linspace(start, self._end, PIECES + 1)[1:].astype(np.int64).tolist():
-            batches = [piece for item in logged if (piece := _piece(item, self.stream.now if self.stream.now > start else start - 1, edge)) is not None]  # fmt: skip
+        edges = [start - 1, *(start + (self._end - start) * index // PIECES for index in range(1, PIECES + 1))]
+        for before, edge in itertools.pairwise(edges):
+            batches = [piece for item in logged if (piece := _piece(item, before, edge)) is not None]
             if batches:
                 self.stream.push(batches)
         self.stream.settle(self.stream.now + self.stream.span)

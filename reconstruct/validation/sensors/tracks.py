@@ -128,9 +128,7 @@ class SensorTracks:
 
     def _track(self, field: Field, item: LoggedSensor, sensor: Sensor | None) -> Track:
         assumption = assumed(field, float(np.median(item.values)))
-        level = fit_local_level(
-            self._seconds(item.times), item.values, assumption.drift**2, assumption.noise**2
-        )
+        level = fit_local_level(self._seconds(item.times), item.values, assumption.drift**2, assumption.noise**2)
         bias, shift, noise = item.bias or assumption.bias, 0.0, math.sqrt(level.noise)
         if sensor is None or self.model is None:
             return Track(field, item, "local", level, bias, shift, noise)
@@ -165,7 +163,9 @@ class SensorTracks:
             times = [*missing, *ends.difference(missing)]
             mean, std = self._stream.at([track.channel for track in smoothed], times)
             for column, track in enumerate(smoothed):
-                track.learn(times, self._seconds(np.array(times, np.int64)), np.stack([mean[:, column], std[:, column]]))
+                track.learn(
+                    times, self._seconds(np.array(times, np.int64)), np.stack([mean[:, column], std[:, column]])
+                )
         for track in every:
             if missing := track.missing(asked):
                 track.learn(missing, self._seconds(np.array(missing, np.int64)))

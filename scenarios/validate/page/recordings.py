@@ -63,9 +63,8 @@ def draw_signal(signal: Signal, side: float = SIDE) -> str | None:
     steps = tuple(abs(axis.scale) or 1.0 for axis in axes[-2:])
     unit = axes[-1].unit
     known = unit is not None and unit == axes[-2].unit
-    return _image(
-        image, steps if known else (1.0, 1.0), unit if known and unit else "pixel", axes[-1].unit in RECIPROCAL
-    )
+    word = unit if known and unit else "pixel"
+    return _image(image, steps if known else (1.0, 1.0), word, axes[-1].unit in RECIPROCAL, side)
 
 
 def _image(image: np.ndarray, steps: tuple[float, ...], unit: str, logarithmic: bool, side: float = SIDE) -> str:

@@ -54,7 +54,8 @@ def _utc(times: np.ndarray) -> list[str]:
 @pytest.mark.parametrize("separator", [";", ",", "\t"])
 def test_a_table_says_what_columns_are(tmp_path: Path, encoding: str, separator: str) -> None:
     comma = separator != ","
-    rows = ["made by a logger of our own", "Datum|Zeit|T Ofen|HT|remark", "||degC|kV|", "28.07.2025|13:26:27|25.5|300|", "28.07.2025|13:26:28||300|", "28.07.2025|13:26:29|26.5|299.9|"]  # fmt: skip
+    rows = ["made by a logger of our own", "Datum|Zeit|T Ofen|HT|remark", "||degC|kV|"]
+    rows += ["28.07.2025|13:26:27|25.5|300|", "28.07.2025|13:26:28||300|", "28.07.2025|13:26:29|26.5|299.9|"]
     text = "\n".join(rows).replace("|", separator)
     text = text.replace("5.5", "5,5").replace("6.5", "6,5").replace("9.9", "9,9") if comma else text
     path, table = tmp_path / "stage.log", tmp_path / "mine.toml"
@@ -62,19 +63,21 @@ def test_a_table_says_what_columns_are(tmp_path: Path, encoding: str, separator:
     table.write_text(TABLE.replace("[time]", "skip = 1\nskip_after = 1\n[time]"))
     log = read_log(path, columns=table)
     temperature, tension = log.channels
-    assert temperature.name == "holder.temperature" and temperature.unit == "kelvin"
+    assert temperature.name == "holder.temperature"
+    assert temperature.unit == "kelvin"
     assert temperature.values.tolist() == pytest.approx([298.65, 299.65])
     assert (temperature.kind, temperature.bias, tension.kind) == ("measured", 2.0, "echo")
     assert tension.values.tolist() == pytest.approx([3e5, 3e5, 2.999e5])
     assert _utc(temperature.times) == ["2025-07-28T11:26:27", "2025-07-28T11:26:29"]
-    assert (log.zone, log.name) == ("UTC", "Heating stage") and "Europe/Berlin" in log.clock
+    assert (log.zone, log.name) == ("UTC", "Heating stage")
+    assert "Europe/Berlin" in log.clock
 
 
 def test_clocks_set_back_in_autumn(tmp_path: Path) -> None:
-    rows = [("2025-10-26 01:59:30", "1"), ("2025-10-26 02:10:00", "2"), ("2025-10-26 02:50:00", "3"), ("2025-10-26 02:00:00", "4"), ("2025-10-26 02:59:59", "5"), ("2025-10-26 03:00:00", "6")]  # fmt: skip
-    log = read_log(_log(tmp_path, rows))
-    hours = ["2025-10-25T23:59:30", "2025-10-26T00:10:00", "2025-10-26T00:50:00", "2025-10-26T01:00:00", "2025-10-26T01:59:59", "2025-10-26T02:00:00"]  # fmt: skip
-    assert _utc(log.channels[0].times) == hours
+    clock = ("01:59:30", "02:10:00", "02:50:00", "02:00:00", "02:59:59", "03:00:00")
+    log = read_log(_log(tmp_path, [(f"2025-10-26 {time}", "1") for time in clock]))
+    instants = ("25T23:59:30", "26T00:10:00", "26T00:50:00", "26T01:00:00", "26T01:59:59", "26T02:00:00")
+    assert _utc(log.channels[0].times) == [f"2025-10-{instant}" for instant in instants]
 
 
 def test_the_repeated_hour_is_refused_where_no_row_steps_back(tmp_path: Path) -> None:
@@ -101,20 +104,24 @@ def test_headers_that_state_all(tmp_path: Path) -> None:
     path.write_text("Time (UTC)\toperator\ttemperature [degC]\tSTAGE.X [um]\n2025-07-28T11:26:27.25\tAn\t25\t-3,5\n")
     log = read_log(path)
     temperature, stage = log.channels
-    assert temperature.values.tolist() == [298.15] and stage.values.tolist() == [-35000.0]
+    assert temperature.values.tolist() == [298.15]
+    assert stage.values.tolist() == [-35000.0]
     assert temperature.times.tolist() == [1753701987250000000]
     path = tmp_path / "b.csv"
     path.write_text("unix_time [ms],gun.emission [uA]\n1753701987000.5,67\n1753701988000,68\n")
     log = read_log(path)
     assert log.channels[0].times.tolist() == [1753701987000500000, 1753701988000000000]
-    assert log.zone == "UTC" and log.channels[0].unit == "ampere"
+    assert log.zone == "UTC"
+    assert log.channels[0].unit == "ampere"
     path.write_text("timestamp,temperature [K]\n2025-07-28 11:26:27+02:00,300\n2025-07-28 11:26:28+02:00,301\n")
     assert _utc(read_log(path).channels[0].times)[0] == "2025-07-28T09:26:27"
     path.write_text("timestamp,temperature [K]\n2025-07-28 11:26:27,300\n")
     log = read_log(path)
-    assert log.zone == "local" and "not stated" in log.clock
+    assert log.zone == "local"
+    assert "not stated" in log.clock
     log = read_log(path, zone="America/New_York")
-    assert log.zone == "UTC" and _utc(log.channels[0].times) == ["2025-07-28T15:26:27"]
+    assert log.zone == "UTC"
+    assert _utc(log.channels[0].times) == ["2025-07-28T15:26:27"]
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,10 @@ class Session:
         """A file of that second whose clock is ``clock`` ns ahead."""
         temperature = round(float(self.temperature[second]) + self.rng.normal(0.0, 0.05), 1)
         time = T0 + second * SECOND + clock
-        claims = {"time.start": Claim(time, "nanosecond", ""), "temperature": Claim(temperature, "kelvin", "", step=0.1)}
+        claims = {
+            "time.start": Claim(time, "nanosecond", ""),
+            "temperature": Claim(temperature, "kelvin", "", step=0.1),
+        }
         if stage:
             claims["stage.x"] = Claim(float(self.stage[second]), "angstrom", "")
         return FileClaims(claims, Span(time, time + SECOND, "UTC" if zone == "UTC" else "local", ""))
@@ -137,7 +140,10 @@ def test_an_image_series_stamped_on_a_holder_log(data: Path) -> None:
 
     def file(index: int, value: float, ahead: int) -> FileClaims:
         time = int(times[index]) + ahead
-        claims = {"time.start": Claim(time, "nanosecond", "", "", "local"), "temperature": Claim(round(value, 1), "kelvin", "", step=0.1)}
+        claims = {
+            "time.start": Claim(time, "nanosecond", "", "", "local"),
+            "temperature": Claim(round(value, 1), "kelvin", "", step=0.1),
+        }
         return FileClaims(claims, Span(time, time, "local", ""))
 
     series = [file(index, float(values[index]), clock) for index in moments.tolist()]
@@ -167,7 +173,9 @@ def test_since_when_a_claim_is_stale(rate: float) -> None:
         seconds = np.arange(0, 1800, 2)
         truth = 300.0 + rate * np.maximum(seconds - 600.0, 0.0)
         times = T0 + seconds * SECOND
-        logged = LoggedSensor("holder.temperature", "kelvin", times, truth + rng.normal(0.0, 0.05, len(seconds)), "measured")
+        logged = LoggedSensor(
+            "holder.temperature", "kelvin", times, truth + rng.normal(0.0, 0.05, len(seconds)), "measured"
+        )
         tracks = SensorTracks(SensorRecord("log", (logged,), T0, int(times[-1])))
         (track,) = tracks.tracks["temperature"]
         since = stale_since(tracks, track, 300.0, 0.1, T0 + 1500 * SECOND)

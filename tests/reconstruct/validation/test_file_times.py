@@ -36,7 +36,9 @@ def test_a_time_of_unstated_meaning_widens() -> None:
         span_of({f"time.{meaning}": _time(0), "exposure": _seconds(1.0)}, {})
         for meaning in ("start", "unstated", "saved")
     )
-    assert stated and unstated and saved
+    assert stated
+    assert unstated
+    assert saved
     widths = [span.latest - span.earliest for span in (stated, unstated, saved)]
     assert widths == sorted(widths)
     assert unstated.earliest < T < unstated.latest

