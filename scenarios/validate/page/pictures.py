@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from reconstruct.measurement.measurement import FitPlot
 from reconstruct.validation.evidence import Picture
+from reconstruct.validation.sensors.evidence import TrackPicture
 from reconstruct.validation.verdict import Verdict
-from scenarios.validate.findings import Finding, joined
 from scenarios.validate.job import ValidatedFile
+from scenarios.validate.output.findings import Finding, joined
 from scenarios.validate.page import contradictions, recordings
 from scenarios.validate.page.strip import strip
 from twin.channels import field
@@ -102,5 +103,7 @@ def evidence_pictures(found: Finding) -> list[Shown]:
 
 
 def _caption(picture: Picture) -> str:
-    fitted = isinstance(picture.content, FitPlot)
-    return f"{picture.caption}{'; orange: the fit.' if fitted else '.'}"
+    more = {FitPlot: "; orange: the fit", TrackPicture: "; grey: the file's time, red: its claim"}.get(
+        type(picture.content), ""
+    )
+    return f"{picture.caption}{more}."

@@ -1,6 +1,7 @@
 """The page of a validation: all findings and fields, self-contained, escaped, bounded, and with pictures that show something."""
 
 import base64
+import dataclasses
 import datetime
 import html
 import io
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 
 from reconstruct.validation.evidence import Contradiction, Evidence, Picture, Statement, gaussian
-from scenarios.validate.findings import findings_of, title
+from reconstruct.validation.sensors.evidence import TrackPicture
+from reconstruct.validation.sensors.since import Since
 from scenarios.validate.options import ValidateOptions
+from scenarios.validate.output.findings import findings_of, title
 from scenarios.validate.page import page_of
 from scenarios.validate.page.document import MOST_SECTIONS
 from scenarios.validate.page.pictures import MOST_EVIDENCE, MOST_FIELDS, MOST_FINDINGS
@@ -267,6 +270,25 @@ def test_recordings_are_drawn_by_what_they_are():
         is None
     )
     assert draw_evidence(Picture("unheard of", None, "")) is None
+
+
+def test_a_track_shows_readings_claim_and_since_when_it_is_stale():
+    times = START + np.arange(100) * 10**10
+    mean = 20.0 + np.linspace(0.0, 1.0, 100)
+    span, since = (int(times[60]), int(times[62])), Since(int(times[12]), 10**9)
+    readings = (times[::3], mean[::3])
+    track = TrackPicture(
+        "temperature", "kelvin", "holder.temperature", times, mean, np.full(100, 0.05), readings, span, 20.1, since
+    )
+
+    def drawn(**changes):
+        address = draw_evidence(Picture("track", dataclasses.replace(track, **changes), ""))
+        ((kind, content),) = images(f'src="{address}"')
+        return pixels(kind, content)[..., :3]
+
+    whole = drawn()
+    for part in ({"claim": None}, {"since": None}, {"readings": (times[:0], mean[:0])}):
+        assert np.abs(whole - drawn(**part)).max() > 0.2, f"{part} is drawn"
 
 
 def test_each_field_has_one_column_in_the_table_of_many_files():

@@ -9,7 +9,7 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, size_text
 from reconstruct.validation.verdict import Verdict, relative
 from scenarios.validate.job import ValidatedFile
-from scenarios.validate.reasons import without_side
+from scenarios.validate.output.reasons import without_side
 from twin.channels import field
 
 Kind = Literal["evidence", "stale", "time", "outside", "pixels", "repeated", "session", "other"]
