@@ -65,7 +65,13 @@ def _place(content: bytearray, rng: np.random.Generator) -> int:
     return int(rng.integers(min(len(content), HEAD if rng.random() < 0.5 else len(content))))
 
 
-KINDS: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (flipped, truncated, swapped, counted, overwritten)
+KINDS: tuple[Callable[[bytearray, np.random.Generator], None], ...] = (
+    flipped,
+    truncated,
+    swapped,
+    counted,
+    overwritten,
+)
 
 
 def generated(folder: Path) -> list[Path]:
@@ -98,11 +104,15 @@ def corrupted(originals: Iterable[Path], folder: Path, trials: int, seed: int) -
 
 def run(originals: list[Path], folder: Path, trials: int, seed: int, timeout: float = 2.0) -> list[Result]:
     """Corrupt and read all; VendorError is the only way in which a file may fail."""
-    clean = {path: [] if isinstance(read, VendorError) else read for path, read in read_vendor_many(originals, timeout=30.0)}
+    clean = {
+        path: [] if isinstance(read, VendorError) else read for path, read in read_vendor_many(originals, timeout=30.0)
+    }
     assert all(clean.values()), [str(path) for path, read in clean.items() if not read]
     made = list(corrupted(originals, folder, trials, seed))
     results = []
-    for (original, kind, _), (_, read) in zip(made, read_vendor_many([copy for *_, copy in made], timeout=timeout), strict=True):
+    for (original, kind, _), (_, read) in zip(
+        made, read_vendor_many([copy for *_, copy in made], timeout=timeout), strict=True
+    ):
         is_refused = isinstance(read, VendorError)
         changes = () if isinstance(read, VendorError) else tuple(differences(clean[original], read))
         results.append(Result(original.name, kind, read.problem if is_refused else "", changes))
@@ -120,7 +130,9 @@ def differences(before: list[Signal], after: list[Signal]) -> Iterator[str]:
             if (axis.scale, axis.offset, axis.unit) != (other.scale, other.offset, other.unit):
                 yield f"axis {axis.name}"
         stated, now = ({(name, claim.key): claim.value for name, claim in item.claims.items()} for item in (old, new))
-        yield from (f"claim {name}" for name, key in sorted({*stated, *now}) if stated.get((name, key)) != now.get((name, key)))
+        yield from (
+            f"claim {name}" for name, key in sorted({*stated, *now}) if stated.get((name, key)) != now.get((name, key))
+        )
 
 
 def tally(results: list[Result]) -> dict[str, Counter[str]]:
