@@ -1,0 +1,126 @@
+"""RO-Crate 1.1: a folder with the files, their checksums, claims as property values, acquisition and validation as actions, and the PROV beside them.
+
+Of a session the crate holds the whole folder, its journal copied as SQLite copies a database that may be in use.
+"""
+
+import contextlib
+import hashlib
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from instrument.export.nxem import iso
+from instrument.export.provenance import GLOSSARY, write_prov
+from instrument.export.record import Activity, Record, Recording
+from instrument.export.sidecar import sidecar
+from instrument.export.tree import slug
+from twin.channels import field
+
+JOURNAL, FRAMES = "journal.db", "frames.zarr"
+
+
+def write_crate(record: Record, path: Path) -> None:
+    """Make the folder ``path``. Recordings are found at their paths below ``record.base``."""
+    from rocrate.model.contextentity import ContextEntity
+    from rocrate.rocrate import ROCrate
+
+    crate: Any = ROCrate(version="1.1", gen_preview=False)
+    crate.name = record.name
+    crate.description = "Recordings of an electron microscope with the verdict on what their metadata claim, and the evidence for it"
+    crate.datePublished = iso(record.created)
+    crate.license = "The licence of the recordings is not stated"
+    crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"
+    path.mkdir()
+    agents = {}
+    for agent in record.agents:
+        kind = {"software": "SoftwareApplication", "instrument": "Thing"}[agent.kind]
+        given = {"softwareVersion": agent.version} if agent.kind == "software" and agent.version else {}
+        given |= {"url": f"urn:emtwin:{slug(agent.name)}"} if agent.kind == "software" else {}
+        agents[agent.id] = crate.add(ContextEntity(crate, f"#agent-{slug(agent.id)}", {"@type": kind, "name": agent.name, **given}))
+    files = _data(crate, record, path)
+    for recording in record.recordings:
+        _described(crate, recording, files[recording.id], record, path)
+    for activity in record.activities:
+        _action(crate, activity, agents, files)
+    for name, words in (("provenance.json", "W3C PROV as PROV-JSON"), ("provenance.provn", "W3C PROV as PROV-N")):
+        write_prov(record, path / name)
+        _add(crate, path, name, words)
+    crate.write(path)
+
+
+def _data(crate: Any, record: Record, path: Path) -> dict[str, Any]:
+    """Copy files into the crate; the entity of each recording."""
+    base = Path(record.base)
+    if (base / JOURNAL).is_file():
+        with (
+            contextlib.closing(sqlite3.connect(f"{(base / JOURNAL).absolute().as_uri()}?mode=ro", uri=True)) as source,
+            contextlib.closing(sqlite3.connect(path / JOURNAL)) as target,
+        ):
+            source.backup(target)
+            target.execute("PRAGMA journal_mode = DELETE")
+        shutil.copytree(base / FRAMES, path / FRAMES)
+        _add(crate, path, JOURNAL, "append-only log of the session (SQLite)")
+        crate.add_dataset(dest_path=FRAMES, properties={"name": "frames of the session (Zarr 3)"})
+    entities = {}
+    for recording in record.recordings:
+        target = path / recording.path
+        source = base / recording.path
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
+        if target.is_dir():
+            entities[recording.id] = crate.add_dataset(dest_path=recording.path, properties={"name": recording.name})
+        else:
+            entities[recording.id] = _add(crate, path, recording.path, recording.name)
+    return entities
+
+
+def _add(crate: Any, path: Path, name: str, words: str) -> Any:
+    """A file that lies in the crate, with size and checksum."""
+    content = path / name
+    endings = {".json": "application/json", ".provn": "text/provenance-notation", ".db": "application/vnd.sqlite3"}
+    with content.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    properties = {
+        "name": words, "sha256": digest, "contentSize": str(content.stat().st_size),
+        "encodingFormat": endings.get(content.suffix, "application/octet-stream"),
+    }  # fmt: skip
+    return crate.add_file(dest_path=name, properties=properties)
+
+
+def _described(crate: Any, recording: Recording, entity: Any, record: Record, path: Path) -> None:
+    """Claims with their verdicts as property values of a file, and its side-car."""
+    from rocrate.model.contextentity import ContextEntity
+
+    values = []
+    for name, claims in recording.claims.items():
+        claim, verdict, known = claims[0], recording.verdict(name), field(name)
+        properties = {"@type": "PropertyValue", "name": name, "value": claim.value, "description": known.doc}
+        if claim.unit not in (None, "1"):
+            properties["unitText"] = claim.unit
+        if known.glossary:
+            properties["propertyID"] = GLOSSARY + known.glossary
+        if verdict is not None:
+            properties["description"] = f"{known.doc}: {verdict.status}. {verdict.words}".strip()
+        values.append(crate.add(ContextEntity(crate, f"#claim-{slug(recording.id)}-{slug(name)}", properties)))
+    if values:
+        entity["variableMeasured"] = values
+    if recording.verdicts:
+        name = f"verdicts/{slug(recording.id)}.json"
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text(json.dumps(sidecar(recording, record), indent=1, ensure_ascii=False))
+        about = _add(crate, path, name, f"verdicts on {recording.name}")
+        about["about"] = entity
+
+
+def _action(crate: Any, activity: Activity, agents: dict[str, Any], files: dict[str, Any]) -> None:
+    items = [files[name] for name in activity.recordings]
+    tools = [agents[name] for name in activity.agents]
+    made = activity.kind == "acquisition"
+    times = {"startTime": activity.start, "endTime": activity.end}
+    crate.add_action(
+        instrument=tools, identifier=f"#{activity.kind}-{slug(activity.id)}", object=None if made else items, result=items if made else None,
+        properties={"name": activity.kind, **{name: iso(time) for name, time in times.items() if time is not None}},
+    )  # fmt: skip
