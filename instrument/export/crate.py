@@ -6,8 +6,8 @@ Of a session the crate holds the whole folder, its journal copied as SQLite copi
 import contextlib
 import hashlib
 import json
-import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,12 @@ JOURNAL, FRAMES = "journal.db", "frames.zarr"
 
 def write_crate(record: Record, path: Path) -> None:
     """Make the folder ``path``. Recordings are found at their paths below ``record.base``."""
+    with tempfile.TemporaryDirectory() as folder:
+        _crate(record, Path(folder)).write(path)
+
+
+def _crate(record: Record, made: Path) -> Any:
+    """The crate, with files that are not there yet made in the folder ``made``."""
     from rocrate.model.contextentity import ContextEntity
     from rocrate.rocrate import ROCrate
 
@@ -32,65 +38,58 @@ def write_crate(record: Record, path: Path) -> None:
     crate.datePublished = iso(record.created)
     crate.license = "The licence of the recordings is not stated"
     crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"
-    path.mkdir()
     agents = {}
     for agent in record.agents:
         kind = {"software": "SoftwareApplication", "instrument": "Thing"}[agent.kind]
         given = {"softwareVersion": agent.version} if agent.kind == "software" and agent.version else {}
         given |= {"url": f"urn:emtwin:{slug(agent.name)}"} if agent.kind == "software" else {}
         agents[agent.id] = crate.add(ContextEntity(crate, f"#agent-{slug(agent.id)}", {"@type": kind, "name": agent.name, **given}))
-    files = _data(crate, record, path)
+    files = _data(crate, record, made)
     for recording in record.recordings:
-        _described(crate, recording, files[recording.id], record, path)
+        _described(crate, recording, files[recording.id], record, made)
     for activity in record.activities:
         _action(crate, activity, agents, files)
     for name, words in (("provenance.json", "W3C PROV as PROV-JSON"), ("provenance.provn", "W3C PROV as PROV-N")):
-        write_prov(record, path / name)
-        _add(crate, path, name, words)
-    crate.write(path)
+        write_prov(record, made / name)
+        _add(crate, made / name, name, words)
+    return crate
 
 
-def _data(crate: Any, record: Record, path: Path) -> dict[str, Any]:
-    """Copy files into the crate; the entity of each recording."""
+def _data(crate: Any, record: Record, made: Path) -> dict[str, Any]:
+    """Add the files; the entity of each recording."""
     base = Path(record.base)
     if (base / JOURNAL).is_file():
         with (
             contextlib.closing(sqlite3.connect(f"{(base / JOURNAL).absolute().as_uri()}?mode=ro", uri=True)) as source,
-            contextlib.closing(sqlite3.connect(path / JOURNAL)) as target,
+            contextlib.closing(sqlite3.connect(made / JOURNAL)) as target,
         ):
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE")
-        shutil.copytree(base / FRAMES, path / FRAMES)
-        _add(crate, path, JOURNAL, "append-only log of the session (SQLite)")
-        crate.add_dataset(dest_path=FRAMES, properties={"name": "frames of the session (Zarr 3)"})
+        _add(crate, made / JOURNAL, JOURNAL, "append-only log of the session (SQLite)")
+        crate.add_dataset(base / FRAMES, FRAMES, properties={"name": "frames of the session (Zarr 3)"})
     entities = {}
     for recording in record.recordings:
-        target = path / recording.path
         source = base / recording.path
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
-        if target.is_dir():
-            entities[recording.id] = crate.add_dataset(dest_path=recording.path, properties={"name": recording.name})
+        if source.is_dir():
+            entities[recording.id] = crate.add_dataset(source, recording.path, properties={"name": recording.name})
         else:
-            entities[recording.id] = _add(crate, path, recording.path, recording.name)
+            entities[recording.id] = _add(crate, source, recording.path, recording.name)
     return entities
 
 
-def _add(crate: Any, path: Path, name: str, words: str) -> Any:
-    """A file that lies in the crate, with size and checksum."""
-    content = path / name
+def _add(crate: Any, source: Path, name: str, words: str) -> Any:
+    """A file of the crate, with size and checksum."""
     endings = {".json": "application/json", ".provn": "text/provenance-notation", ".db": "application/vnd.sqlite3"}
-    with content.open("rb") as file:
+    with source.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     properties = {
-        "name": words, "sha256": digest, "contentSize": str(content.stat().st_size),
-        "encodingFormat": endings.get(content.suffix, "application/octet-stream"),
+        "name": words, "sha256": digest, "contentSize": str(source.stat().st_size),
+        "encodingFormat": endings.get(source.suffix, "application/octet-stream"),
     }  # fmt: skip
-    return crate.add_file(dest_path=name, properties=properties)
+    return crate.add_file(source, name, properties=properties)
 
 
-def _described(crate: Any, recording: Recording, entity: Any, record: Record, path: Path) -> None:
+def _described(crate: Any, recording: Recording, entity: Any, record: Record, made: Path) -> None:
     """Claims with their verdicts as property values of a file, and its side-car."""
     from rocrate.model.contextentity import ContextEntity
 
@@ -109,9 +108,9 @@ def _described(crate: Any, recording: Recording, entity: Any, record: Record, pa
         entity["variableMeasured"] = values
     if recording.verdicts:
         name = f"verdicts/{slug(recording.id)}.json"
-        (path / name).parent.mkdir(exist_ok=True)
-        (path / name).write_text(json.dumps(sidecar(recording, record), indent=1, ensure_ascii=False))
-        about = _add(crate, path, name, f"verdicts on {recording.name}")
+        (made / name).parent.mkdir(exist_ok=True)
+        (made / name).write_text(json.dumps(sidecar(recording, record), indent=1, ensure_ascii=False))
+        about = _add(crate, made / name, name, f"verdicts on {recording.name}")
         about["about"] = entity
 
 

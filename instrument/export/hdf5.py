@@ -25,14 +25,16 @@ def write_tree(group: Any, tree: Mapping[str, Any], group_attributes: Mapping[st
             item.attrs["type"] = kind.encode()
 
 
-def read_tree(group: Any, depth: int = 0) -> dict[str, Any]:
-    """The plain values of an h5py group. ValueError for what no tree of ours has: arrays, too many items, groups too deep."""
+def read_tree(group: Any, depth: int = 0, skip: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The plain values of an h5py group, without the members named in ``skip``. ValueError for what no tree of ours has: arrays, too many items, groups too deep."""
     import h5py
 
     if depth > MAX_DEPTH or len(group) > MAX_ITEMS:
         raise ValueError(f"group {group.name} is deeper or larger than any that emtwin writes")
     tree: dict[str, Any] = {}
     for key in group:
+        if key in skip:
+            continue
         item = group.get(key)
         if isinstance(item, h5py.Group):
             tree[key] = read_tree(item, depth + 1)

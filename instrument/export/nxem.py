@@ -189,7 +189,8 @@ def _value(group: Any, name: str, value: Stated | list[Stated]) -> None:
     errors = [item.error for item in items]
     if all(error is not None for error in errors):
         sizes = [float(error or 0.0) * factor for error in errors]
-        _write(group, f"{name}_errors", np.asarray(sizes) if isinstance(value, list) else sizes[0], unit)
+        # in the unit of the field: the definition knows no unit of its own for errors
+        _write(group, f"{name}_errors", np.asarray(sizes) if isinstance(value, list) else sizes[0], "")
 
 
 def _write(group: Any, name: str, value: Any, unit: str) -> None:
@@ -199,18 +200,20 @@ def _write(group: Any, name: str, value: Any, unit: str) -> None:
 
 
 def _links(kept: Any, recording: Recording, paths: Mapping[str, str]) -> None:
-    """For each verdict links to the value in the definition's place, to the verdict and to what it rests on."""
+    """For each field with a verdict, links to the value in the definition's place and to what the verdict rests on. What is linked says where it stands,
+    in the attribute ``target``, as NeXus asks."""
     import h5py
 
     links = _group(kept, "links", "NXcollection")
     index = {item.id: number for number, item in enumerate(recording.evidence)}
     for verdict in recording.verdicts:
-        group = _group(links, slug(verdict.field), "NXcollection")
-        group["verdict"] = h5py.SoftLink(f"{kept.name}/verdicts/{slug(verdict.field)}")
-        if verdict.field in paths:
-            group["value"] = h5py.SoftLink(paths[verdict.field])
+        targets = {"value": paths[verdict.field]} if verdict.field in paths else {}
         for number, name in enumerate(verdict.evidence):
-            group[f"evidence_{number}"] = h5py.SoftLink(f"{kept.name}/evidence/evidence_{index[name]}")
+            targets[f"evidence_{number}"] = f"{kept.name}/evidence/evidence_{index[name]}"
+        group = _group(links, slug(verdict.field), "NXcollection") if targets else None
+        for name, target in targets.items():
+            kept.file[target].attrs["target"] = target
+            group[name] = h5py.SoftLink(target)
 
 
 def _signal(group: Any, recording: Recording, signal: Signal) -> None:

@@ -1,0 +1,108 @@
+"""Exports read in again: the recordings that a HyperSpy, EMD or NXem file of ours was made of, with all claims, verdicts and evidence."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from instrument.export.hdf5 import plain, read_tree
+from instrument.export.record import Recording
+from instrument.export.tree import GROUP, SCHEMA, axes_of, recording_of
+from twin.records import Axis, Claim, Claims, Signal, Value, collect, flatten
+
+CLOSE = 1e-9
+"""Relative difference of two scales that is rounding of how a format writes an axis."""
+
+
+def read_exported(path: str | os.PathLike[str], timeout: float = 30.0) -> tuple[Recording, ...]:
+    """The recordings of a file that emtwin exported (.hspy, .emd, .nxs), as they were: data and axes as the file states them, original claims, verdicts,
+    evidence. Signals of one recording stand together. VendorError for a file that cannot be read, ValueError for one that emtwin did not export."""
+    from instrument.readers import read_vendor
+
+    found: dict[str, Recording] = {}
+    for signal, tree in zip(read_vendor(path, timeout), trees_of(Path(path)), strict=True):
+        recording = recording_of(tree, (signal,))
+        earlier = found.get(recording.id)
+        if earlier is not None:
+            recording = recording_of(tree, (*earlier.signals, signal))
+        found[recording.id] = recording
+    return tuple(found.values())
+
+
+def trees_of(path: Path) -> list[dict[str, Any]]:
+    """The trees of all signals of an exported HDF5 file, in the order of its groups; ValueError where it has none."""
+    import h5py
+
+    found: list[dict[str, Any]] = []
+
+    def look(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Group) and (tree := tree_in(item)) is not None:
+            found.append(tree)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(look)
+    if not found:
+        raise ValueError(f"{path}: emtwin did not export it: no claims and verdicts of {SCHEMA} are in it")
+    return found
+
+
+def tree_in(group: Any) -> dict[str, Any] | None:
+    """The tree that an h5py group holds as datasets (EMD, NXem) or as attributes (HyperSpy); None where it holds none."""
+    import h5py
+
+    stated = group.get("schema") if "schema" in group else group.attrs.get("schema")
+    if isinstance(stated, h5py.Dataset):
+        if stated.shape == () and plain(stated[()]) == SCHEMA:
+            return {name: value for name, value in read_tree(group, skip=("links",)).items()}
+        return None
+    return _attributes(group) if stated is not None and plain(stated) == SCHEMA else None
+
+
+def _attributes(group: Any) -> dict[str, Any]:
+    return {**{key: plain(value) for key, value in group.attrs.items()}, **{key: _attributes(group[key]) for key in group}}
+
+
+def restored(signal: Signal, tree: dict[str, Any]) -> Signal:
+    """A signal read from an export with what the tree adds: claims as exported (suggested values in place of refuted ones), axes without the rounding of the
+    format, the type of the data, and the tree itself as metadata under "emtwin"."""
+    recording = recording_of(tree)
+    claims, repeated = stated_claims(recording)
+    title, kind = str(tree.get("title", "")), tree.get("kind", signal.kind)
+    raw: dict[str, Value] = dict(signal.raw)
+    if isinstance(stored := tree.get("raw"), str):
+        raw = flatten(json.loads(stored))
+    raw |= {f"{GROUP}.{key}": value for key, value in flatten({name: item for name, item in tree.items() if name != "raw"}).items()}
+    data = signal.data
+    if str(tree.get("dtype", data.dtype.str)) != data.dtype.str:
+        data = data.astype(np.dtype(str(tree["dtype"])))
+    axes = _axes(signal.axes, axes_of(tree))
+    return Signal(data, axes, kind, title, signal.path, signal.format, claims, repeated, raw)
+
+
+def stated_claims(recording: Recording) -> Claims:
+    """First and further claims of what a corrected export states: of a field whose claim is replaced, the suggested value alone."""
+    items: list[tuple[str, Claim]] = []
+    for name, claims in recording.claims.items():
+        verdict = recording.verdict(name)
+        if verdict is not None and verdict.corrects and verdict.suggested is not None:
+            text = f"{verdict.suggested} {claims[0].unit or ''}".strip()
+            items.append((name, Claim(verdict.suggested, claims[0].unit, f"{GROUP}.verdicts.{name}.suggested", text)))
+        else:
+            items += [(name, claim) for claim in claims]
+    return collect(items)
+
+
+def _axes(read: tuple[Axis, ...], stored: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """Axes as read; where one is as it was exported but for rounding, as it was exported."""
+    if len(read) != len(stored) or any(one.size != other.size for one, other in zip(read, stored, strict=True)):
+        return read
+    return tuple(
+        other if _close(one.scale, other.scale) and _close(one.offset, other.offset, abs(other.scale)) else one
+        for one, other in zip(read, stored, strict=True)
+    )
+
+
+def _close(one: float, other: float, size: float = 0.0) -> bool:
+    return abs(one - other) <= CLOSE * max(abs(other), size)
