@@ -1,4 +1,4 @@
-"""Claims of Gatan's DigitalMicrograph files (DM3, DM4). The image of the file is the last of its list; a thumbnail may come first."""
+"""Claims of Gatan's DigitalMicrograph files (DM3, DM4)."""
 
 import re
 from collections.abc import Mapping
@@ -44,6 +44,7 @@ _RULES = (
     rule("detector", _TAGS + r"DataBar\.Device Name", None),
     rule("detector", _TAGS + r"EELS Spectrometer\.Instrument name", None),
 )
+_IN_DIFFRACTION = (rule("camera_length", _INFO + r"Indicated Magnification", "mm"),)
 _TIMES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("time.start", ("SI.Acquisition.Date", "SI.Acquisition.Start time")),
     ("time.end", ("SI.Acquisition.Date", "SI.Acquisition.End time")),
@@ -58,8 +59,18 @@ _EPOCHS = (
 
 
 def claims(raw: Mapping[str, Value]) -> Found:
-    """Claims in flattened metadata of a DigitalMicrograph file."""
-    yield from apply_rules(_RULES, raw)
+    """Claims in flattened metadata of a DigitalMicrograph file.
+
+    In diffraction it writes the camera length, in millimetres, where the magnification stands otherwise.
+    """
+    found = list(apply_rules(_RULES, raw))
+    if any(
+        key.endswith("Microscope Info.Operation Mode") and str(value).strip().upper() == "DIFFRACTION"
+        for key, value in raw.items()
+    ):
+        yield from apply_rules(_IN_DIFFRACTION, raw)
+        found = [(name, claim) for name, claim in found if name != "magnification"]
+    yield from found
     for prefix in dict.fromkeys(match[0] for key in raw if (match := _IMAGE.match(key))):
         for name, key, unit in _EPOCHS:
             if (claim := epoch_claim(raw, prefix + key, unit)) is not None:

@@ -16,13 +16,13 @@ from reconstruct.api.columns import load_column
 from reconstruct.calibration.ensemble import agreeing_draws
 from reconstruct.calibration.modes.claims import Record, judge
 from reconstruct.calibration.modes.classify import spread_weights
-from reconstruct.calibration.rows import Row
+from scenarios.validate.columns import references
 from tests.benchmarks._case import case
 from tests.benchmarks._form import Form
 from tests.recorded import data_folder
 from twin.channels.lenses import THERMO_LENSES
 from twin.column.column import Column
-from twin.column.settings import Settings, from_thermo
+from twin.column.settings import from_thermo
 
 FILES = {
     "images/themis-ceta-imaging.emd": ("imaging", "spread"),
@@ -66,24 +66,6 @@ def cases(short: Form, progress: Callable[..., None]) -> list[dict[str, Any]]:
         judgement = judgement_by_key[name, "camera_length"]
         case_rows.append(case(f"{name}: its camera length", judgement.verdict, "", "", None))
     return [*case_rows, case("Themis: time of the part", time.monotonic() - start, "s", "", None)]
-
-
-def references(column: Column) -> tuple[list[Row], list[Settings]]:
-    """The table's references as rows, in focus of their modes, and the settings among them whose beam was spread."""
-    rows: list[Row] = []
-    for reference in column.table.reference:
-        settings = Settings(reference.high_tension, reference.told)
-        rows += [Row(f"{reference.name}: {name}", settings, name, *value) for name, value in reference.measured.items()]
-        if reference.illumination == "probe":
-            rows.append(Row(f"{reference.name}: probe", settings, "probe_defocus", 0.0))
-        focus = "defocus" if reference.projection == "imaging" else "pattern_defocus"
-        rows.append(Row(f"{reference.name}: focus", settings, focus, 0.0))
-    spread = [
-        Settings(reference.high_tension, reference.told)
-        for reference in column.table.reference
-        if reference.illumination == "parallel"
-    ]
-    return rows, spread
 
 
 def record(path: Path) -> Record:

@@ -1,0 +1,132 @@
+"""Which causes explain the evidence best: the posterior of every single fault, and further ones one at a time until nothing is left to explain."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp, ndtri
+
+from reconstruct.validation.evidence import Evidence
+from reconstruct.validation.faults import Change, changes
+from reconstruct.validation.likelihood import Stack, Values, corrected, log_evidence, magnitudes, stacks
+
+MAX_CAUSES = 4
+"""Faults of one file that are looked for at most."""
+BROKEN_RULE = 5.0
+"""Standard deviations beyond its rounding from which a rule of arithmetic is broken."""
+LISTED = 0.02
+"""Posterior probability from which an explanation is listed."""
+
+
+class Rejection(NamedTuple):
+    """A statement that the claims contradict: which ``evidence`` and ``statement``, its ``z`` (evidence minus claim, in standard deviations)."""
+
+    evidence: int
+    statement: int
+    z: float
+
+
+class Explanation(NamedTuple):
+    """A set of ``changes`` that together explain the evidence, with its posterior ``probability`` among those compared."""
+
+    changes: tuple[Change, ...]
+    probability: float
+
+
+def critical(tests: int, false_alarms: float) -> float:
+    """Standard deviations beyond which the largest of ``tests`` Gaussian statements is rejected, at a rate of ``false_alarms`` for all of them together."""
+    return float(-ndtri(0.5 * false_alarms / max(tests, 1)))
+
+
+def rejections(evidence: Sequence[Evidence], values: Values, false_alarms: float) -> list[Rejection]:
+    """Statements that ``values`` contradict, by Holm's step-down test: any false one in a file at a rate of at most ``false_alarms``.
+
+    That holds whatever their dependence. Arithmetic has no noise but rounding, which its statements allow for: it is contradicted from `BROKEN_RULE` on, and
+    takes no share of the rate. A statement with several readings is contradicted if all are: the nearest is tested.
+    Source: S. Holm, Scand. J. Statist. 6, 65 (1979).
+    """
+    everything = deviations(evidence, values)
+    found = [
+        item for item in everything if evidence[item.evidence].source == "arithmetic" and abs(item.z) > BROKEN_RULE
+    ]
+    tested = [item for item in everything if evidence[item.evidence].source != "arithmetic"]
+    for rank, item in enumerate(sorted(tested, key=lambda item: -abs(item.z))):
+        if abs(item.z) <= critical(len(tested) - rank, false_alarms):
+            break
+        found.append(item)
+    return found
+
+
+def deviations(evidence: Sequence[Evidence], values: Values) -> list[Rejection]:
+    """Every usable statement with its deviation in standard deviations, of the reading that is nearest."""
+    nearest: dict[tuple[int, int], float] = {}
+    for index, item in enumerate(evidence):
+        for problem in stacks([item], values, testing=True):
+            scores = problem.residual / np.sqrt(np.diag(problem.covariance))
+            for (_, number), score in zip(problem.owners, scores, strict=True):
+                if abs(score) < abs(nearest.get((index, number), math.inf)):
+                    nearest[index, number] = float(score)
+    return [Rejection(index, number, score) for (index, number), score in nearest.items()]
+
+
+def explain(evidence: Sequence[Evidence], values: Values, false_alarms: float) -> list[Explanation]:
+    """Explanations of what the claims contradict, likeliest first; empty where nothing is contradicted.
+
+    Causes are added one at a time, each time the one that makes the evidence most probable, until every statement agrees or no cause helps.
+    """
+    chosen: tuple[Change, ...] = ()
+    alternatives: list[Explanation] = []
+    current: Values = values
+    touched = {name for item in evidence for name in item.fields}
+    touched |= {"high_tension"} if "wavelength" in touched else set()
+    while len(chosen) < MAX_CAUSES and rejections(evidence, current, false_alarms):
+        taken = {name for change in chosen for name in change.fields}
+        candidates = [
+            change for change in changes(values) if not taken & set(change.fields) and touched & set(change.fields)
+        ]
+        scored = [(_score(evidence, values, (*chosen, change)), change) for change in candidates]
+        scored = [(score, change) for score, change in scored if math.isfinite(score)]
+        before = _score(evidence, values, chosen)
+        if not scored or max(score for score, _ in scored) <= before:
+            break
+        total = float(logsumexp([score for score, _ in scored]))
+        ranked = sorted(((math.exp(score - total), change) for score, change in scored), key=lambda pair: -pair[0])
+        alternatives = [
+            Explanation((*chosen, change), share)
+            for share, change in ranked
+            if share >= LISTED or change is ranked[0][1]
+        ]
+        chosen = (*chosen, ranked[0][1])
+        current = best(evidence, values, chosen)
+    return alternatives
+
+
+def best(evidence: Sequence[Evidence], values: Values, explanation: Sequence[Change]) -> dict[str, float]:
+    """The likeliest values of the fields under an explanation."""
+    problem, sizes = _likeliest(evidence, values, explanation)
+    if problem is None:
+        return corrected(values, explanation)
+    mean, _ = magnitudes(problem, sizes)
+    return corrected(values, explanation, mean.tolist())
+
+
+def _score(evidence: Sequence[Evidence], values: Values, explanation: Sequence[Change]) -> float:
+    """Logarithm of prior times probability of the evidence."""
+    directions, sizes = _free(explanation)
+    problems = stacks(evidence, corrected(values, explanation), directions)
+    total = float(logsumexp([log_evidence(problem, sizes) for problem in problems]))
+    return total + sum(math.log(change.rate) for change in explanation)
+
+
+def _likeliest(
+    evidence: Sequence[Evidence], values: Values, explanation: Sequence[Change]
+) -> tuple[Stack | None, list[float]]:
+    directions, sizes = _free(explanation)
+    problems = stacks(evidence, corrected(values, explanation), directions)
+    return (max(problems, key=lambda problem: log_evidence(problem, sizes)) if directions else None), sizes
+
+
+def _free(explanation: Sequence[Change]) -> tuple[list[Mapping[str, float]], list[float]]:
+    free = [pair for change in explanation for pair in change.free]
+    return [direction for direction, _ in free], [size for _, size in free]

@@ -1,0 +1,110 @@
+"""Evidence of an image: the pixel sizes by the lattice of a known crystal."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from reconstruct.api.measure import measure
+from reconstruct.measurement.measurement import Component
+from reconstruct.measurement.outcome import DETERMINED
+from reconstruct.measurement.recorded.result import RecordedMeasurement
+from reconstruct.validation.data.options import Known, Tell
+from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
+from reconstruct.validation.faults import BINNINGS
+from twin.errors import BadInput
+from twin.records import Signal
+
+PIXELS = ("pixel.x", "pixel.y")
+LEAST_PIXELS = 32
+LARGEST = 1024
+"""Rows and columns of the part that is measured: more adds little and costs time."""
+FACTORS = (1.0, 10.0, 0.1, *BINNINGS, 100.0, 0.01, 1e3, 1e-3)
+"""Factors on the claimed pixel that are tried in turn, each with an error of `SPREAD`, until the lattice fits: none, other units, other binnings."""
+SPREAD, WIDE = 0.1, 0.3
+VERIFY = "Give --specimen, or record a known crystal at these settings."
+
+
+def lattice(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) -> tuple[list[Evidence], list[Gap]]:
+    """The pixel sizes by the lattice of the specimen; a gap where none is known, seen or resolved."""
+    if known.specimen is None:
+        return [], [Gap(PIXELS, "the specimen is not known, so that nothing in the image has a known size", VERIFY)]
+    image = _middle(signal)
+    if min(image.shape) < LEAST_PIXELS:
+        return [], [
+            Gap(PIXELS, f"the image has {image.shape[1]} x {image.shape[0]} pixels: too few for a lattice", VERIFY)
+        ]
+    claimed = math.sqrt(values["pixel.x"] * values["pixel.y"])
+    reason = ""
+    for pixel, spread in _attempts(claimed):
+        tell("looking for the lattice", None)
+        try:
+            found = measure(
+                "lattice", image, structure=known.specimen, zone=known.zone, x=known.x, pixel=pixel, pixel_error=spread
+            )
+        except BadInput as error:
+            return [], [Gap(PIXELS, f"the lattice was not measured: {error.problem}", error.cure)]
+        if found.outcome == DETERMINED:
+            return [_evidence(found, known)], []
+        reason = reason or _reason(found)
+    return [], [
+        Gap(
+            PIXELS,
+            f"the lattice of {known.specimen} was not found: {reason}",
+            "Check the specimen and its zone axis, or record a known crystal.",
+        )
+    ]
+
+
+def _attempts(claimed: float) -> Iterator[tuple[float, float]]:
+    yield claimed, SPREAD
+    yield claimed, WIDE
+    for factor in FACTORS[1:]:
+        yield claimed * factor, SPREAD
+
+
+def _middle(signal: Signal) -> np.ndarray:
+    """The middle of an image, or of the first of a stack, at most `LARGEST` pixels each way."""
+    data: Any = signal.data
+    while data.ndim > 2:
+        data = data[0]
+    data = np.abs(data) if np.iscomplexobj(data) else data
+    rows, columns = (max((size - LARGEST) // 2, 0) for size in data.shape)
+    return np.asarray(data[rows : rows + LARGEST, columns : columns + LARGEST])
+
+
+def _reason(found: RecordedMeasurement) -> str:
+    failed = [check.finding for check in found.checks if not check.passed]
+    return (failed or list(found.undetermined.values()) or [found.outcome])[0]
+
+
+def _evidence(found: RecordedMeasurement, known: Known) -> Evidence:
+    measured = found.measurement
+    indices = [measured.index(name) for name in ("pixel_x", "pixel_y")]
+    components = []
+    for part in measured.readings:
+        mean = part.mean[indices]
+        covariance = part.covariance[np.ix_(indices, indices)] / np.outer(mean, mean) + known.cell_error**2
+        components.append(Component(part.weight, np.log(mean), covariance))
+    total = sum(part.weight for part in components)
+    components = [Component(part.weight / total, part.mean, part.covariance) for part in components]
+    statements = tuple(Statement(f"{name} by the lattice", {name: 1.0}) for name in PIXELS)
+    x, y = (math.exp(value) for value in components[0].mean)
+    shear, shear_error = found["shear"]
+    words = f"The lattice of {known.specimen} makes the pixels {x * 100:.4g} x {y * 100:.4g} pm."
+    if abs(shear) > 5.0 * shear_error and abs(shear) > 5e-3:
+        words += f" The image is sheared by {100 * shear:.1f} %: drift, or axes of the scan that are not square."
+    pictures = tuple(
+        Picture("fit", plot, f"The lattice of {known.specimen} in the image") for plot in measured.plots[:1]
+    )
+    name = f"lattice of {known.specimen}"
+    return Evidence(
+        name,
+        "data",
+        statements,
+        tuple(components),
+        words,
+        ("high tension", "lens settings", "magnification"),
+        pictures=pictures,
+    )

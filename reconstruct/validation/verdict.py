@@ -1,0 +1,178 @@
+"""Verdicts: what became of every field that a file claims."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from reconstruct.validation.causes import Explanation, best, critical, deviations, explain, rejections
+from reconstruct.validation.estimates import estimates
+from reconstruct.validation.evidence import Contradiction, Evidence, Gap
+from reconstruct.validation.faults import CAUSES
+from twin.channels import field
+from twin.records import Claim
+
+Status = Literal["agrees", "disagrees", "stale", "unverifiable"]
+
+NOT_REPORTED = 0.0
+"""What programs write into a number that they do not know."""
+FULL_POWER = 2.33
+"""Standard deviations beyond the limit at which an error is found with a probability of 99 %."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What became of one ``claim``.
+
+    ``z``: claim minus evidence in standard deviations; ``suggested`` with its rms ``error`` in inside units; ``detectable``: the smallest error (relative for
+    scales) that would have been found with a probability of 99 %. ``causes``: (class of fault, probability), likeliest first. ``evidence``: names of what the
+    verdict rests on. ``words`` says why, ``cure`` what to do, for unverifiable fields what would verify them. ``since``: int64 ns, from when on it was stale.
+    """
+
+    field: str
+    status: Status
+    claim: Claim
+    words: str
+    z: float = math.nan
+    size: float = math.nan
+    suggested: float | None = None
+    error: float | None = None
+    detectable: float = math.nan
+    causes: tuple[tuple[str, float], ...] = ()
+    evidence: tuple[str, ...] = ()
+    cure: str = ""
+    since: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """The ``verdicts`` on a file, one a field, and the ``explanations`` of what disagrees, likeliest first; ``limit`` is the deviation that counts."""
+
+    verdicts: tuple[Verdict, ...]
+    explanations: tuple[Explanation, ...]
+    limit: float
+
+
+def judge(
+    claims: Mapping[str, Claim],
+    evidence: Sequence[Evidence],
+    contradictions: Sequence[Contradiction],
+    gaps: Sequence[Gap],
+    false_alarms: float,
+) -> Judgement:
+    """A verdict on each of ``claims``. Fields that are contradicted are left out of the statistics; ``false_alarms`` is the rate for the whole file."""
+    ruled_out = {item.field: item for item in contradictions}
+    values = numbers(claims, ruled_out)
+    usable = [item for item in evidence if not set(item.rests_on) & set(ruled_out)]
+    explanations = explain(usable, values, false_alarms)
+    chosen = explanations[0].changes if explanations else ()
+    after = best(usable, values, chosen)
+    blamed = {name: change for change in chosen for name in change.fields if name in values}
+    left = rejections(usable, after, false_alarms)
+    unexplained = {name for item in left for name in usable[item.evidence].statements[item.statement].terms}
+    limit = critical(len(deviations([item for item in usable if item.source != "arithmetic"], values)), false_alarms)
+    context = _Context(usable, values, after, explanations, limit)
+    verdicts = []
+    for name, claim in claims.items():
+        if name in ruled_out:
+            verdicts.append(_contradicted(name, claim, ruled_out[name], context))
+        elif name in blamed or name in unexplained:
+            verdicts.append(_disagreeing(name, claim, context))
+        else:
+            verdicts.append(_other(name, claim, context, gaps))
+    return Judgement(tuple(verdicts), tuple(explanations), limit)
+
+
+def numbers(claims: Mapping[str, Claim], ruled_out: Mapping[str, object] = {}) -> dict[str, float]:
+    """The claims that are numbers and can be true, by field, in inside units; 0 for a scale is "not reported"."""
+    values = {}
+    for name, claim in claims.items():
+        if name in ruled_out or isinstance(claim.value, (str, bool)):
+            continue
+        number = float(claim.value)
+        if math.isfinite(number) and not (field(name).form == "scale" and number <= 0.0):
+            values[name] = number
+    return values
+
+
+@dataclasses.dataclass(frozen=True)
+class _Context:
+    evidence: list[Evidence]
+    values: dict[str, float]
+    after: dict[str, float]
+    explanations: list[Explanation]
+    limit: float
+
+    def about(self, name: str) -> list[Evidence]:
+        """Evidence with a usable statement on a field."""
+        direct = {name, "wavelength"} if name == "high_tension" else {name}
+        return [item for item in self.evidence if direct & set(item.fields) and deviations([item], self.values)]
+
+
+def _contradicted(name: str, claim: Claim, item: Contradiction, context: _Context) -> Verdict:
+    causes = ((item.cause, 1.0),) if item.cause else ()
+    suggested, error = item.suggested, item.error
+    return Verdict(
+        name, item.status, claim, item.words, suggested=suggested, error=error, causes=causes, evidence=(item.source,),
+        cure=CAUSES[item.cause].cure if item.cause in CAUSES else "", since=item.since,
+    )  # fmt: skip
+
+
+def _disagreeing(name: str, claim: Claim, context: _Context) -> Verdict:
+    shares: dict[str, float] = {}
+    for explanation in context.explanations:
+        for change in explanation.changes:
+            if name in change.fields:
+                shares[change.cause] = shares.get(change.cause, 0.0) + explanation.probability
+    causes = tuple(sorted(shares.items(), key=lambda pair: -pair[1]))
+    blamed = [
+        other for explanation in context.explanations[:1] for change in explanation.changes for other in change.fields
+    ]
+    others = {**context.after, name: context.values[name]}
+    together = [other for other in dict.fromkeys([*blamed, name]) if other in context.values]
+    found = estimates(
+        context.evidence, {**others, **{other: context.after[other] for other in together}}, together
+    ).get(name)
+    about = context.about(name)
+    names = tuple(item.name for item in about)
+    cure = CAUSES[causes[0][0]].cure if causes else CAUSES["other"].cure
+    if found is None:
+        words = "follows from the same cause; no evidence on it alone"
+        return Verdict(name, "unverifiable", claim, words, causes=causes, evidence=names, cure=cure)
+    claimed = context.values[name]
+    z = (claimed - found.value) / found.error
+    words = " ".join(item.words for item in about if item.words)
+    return Verdict(
+        name, "disagrees", claim, words, z, relative(name, claimed, found.value), found.value, found.error,
+        _detectable(name, claimed, found.error, context.limit), causes, names, cure,
+    )  # fmt: skip
+
+
+def _other(name: str, claim: Claim, context: _Context, gaps: Sequence[Gap]) -> Verdict:
+    about = [item for item in context.about(name) if name in context.values]
+    independent = [item for item in about if item.source != "arithmetic"]
+    found = estimates(independent, context.after, [name]).get(name) if independent else None
+    reasons = [gap for gap in gaps if name in gap.fields]
+    if found is None:
+        silent = name not in context.values and not isinstance(claim.value, str) and field(name).form == "scale"
+        words = "0 means that it was not reported" if silent else reasons[0].why if reasons else "no evidence on it"
+        if about and not silent:
+            words = f"consistent within the file ({'; '.join(item.name for item in about)}); nothing independent of it"
+        verify = next((gap.verify for gap in reasons if gap.verify), "")
+        return Verdict(name, "unverifiable", claim, words, evidence=tuple(item.name for item in about), cure=verify)
+    claimed = context.values[name]
+    words = " ".join(item.words for item in independent if item.words)
+    return Verdict(
+        name, "agrees", claim, words, (claimed - found.value) / found.error, relative(name, claimed, found.value), found.value, found.error,
+        _detectable(name, claimed, found.error, context.limit), (), tuple(item.name for item in independent),
+    )  # fmt: skip
+
+
+def relative(name: str, claimed: float, found: float) -> float:
+    """How far off a claim is: relative to the evidence for scales, else in inside units."""
+    return claimed / found - 1.0 if field(name).form == "scale" else claimed - found
+
+
+def _detectable(name: str, claimed: float, error: float, limit: float) -> float:
+    size = (limit + FULL_POWER) * error
+    return size / abs(claimed) if field(name).form == "scale" and claimed else size

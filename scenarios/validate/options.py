@@ -1,0 +1,44 @@
+"""Options of ``emtwin validate``, checked before anything is read."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+from reconstruct.validation.data.options import CELL_ERROR, Known
+from reconstruct.validation.recording import FALSE_ALARMS
+from scenarios.io.atomic_output import new_file
+from scenarios.io.errors import BadInput
+
+
+@dataclasses.dataclass(frozen=True)
+class ValidateOptions:
+    """``paths`` of files and folders; what is ``known`` of the specimen; ``false_alarms`` a file; ``page`` (HTML) to make, which must not exist."""
+
+    paths: tuple[Path, ...]
+    known: Known = dataclasses.field(default_factory=Known)
+    false_alarms: float = FALSE_ALARMS
+    page: Path | None = None
+
+    def check(self) -> None:
+        """BadInput for what cannot be."""
+        for option, value, highest in (
+            ("--false-alarms-percent", self.false_alarms, 0.5),
+            ("--cell-error-percent", self.known.cell_error, 0.5),
+        ):
+            if not (math.isfinite(value) and 0.0 < value < highest):
+                problem = f"is no rate between 0 and {100 * highest:g} %"
+                raise BadInput(f"{option} {100 * value:g}", problem, f"Give it in per cent, such as {option} 1.")
+        for path in self.paths:
+            if not path.exists():
+                raise BadInput(str(path), "is not there", "Check the path.")
+        if self.page is not None:
+            if self.page.suffix.lower() not in (".html", ".htm"):
+                raise BadInput(f"--out {self.page}", "is no .html", "Name a file that ends in .html.")
+            new_file(self.page)
+
+
+def known_of(specimen: str | None, zone: str | None, x: str | None, cell_error_percent: float | None) -> Known:
+    """What the options say of the specimen."""
+    if specimen is None and (zone is not None or x is not None):
+        raise BadInput("--zone" if zone is not None else "--x", "is of no specimen", "Give --specimen with it.")
+    return Known(specimen, zone, x, CELL_ERROR if cell_error_percent is None else cell_error_percent / 100.0)
