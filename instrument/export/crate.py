@@ -67,14 +67,11 @@ def _data(crate: Any, record: Record, made: Path) -> dict[str, Any]:
             target.execute("PRAGMA journal_mode = DELETE")
         _add(crate, made / JOURNAL, JOURNAL, "append-only log of the session (SQLite)")
         crate.add_dataset(base / FRAMES, FRAMES, properties={"name": "frames of the session (Zarr 3)"})
-    entities = {}
-    for recording in record.recordings:
-        source = base / recording.path
-        if source.is_dir():
-            entities[recording.id] = crate.add_dataset(source, recording.path, properties={"name": recording.name})
-        else:
-            entities[recording.id] = _add(crate, source, recording.path, recording.name)
-    return entities
+    files: dict[str, Any] = {}
+    for path in dict.fromkeys(item.path for item in record.recordings):
+        source, name = base / path, Path(path).name
+        files[path] = crate.add_dataset(source, path, properties={"name": name}) if source.is_dir() else _add(crate, source, path, name)
+    return {item.id: files[item.path] for item in record.recordings}
 
 
 def _add(crate: Any, source: Path, name: str, words: str) -> Any:
@@ -105,11 +102,11 @@ def _described(crate: Any, recording: Recording, entity: Any, record: Record, ma
             properties["description"] = f"{known.doc}: {verdict.status}. {verdict.words}".strip()
         values.append(crate.add(ContextEntity(crate, f"#claim-{slug(recording.id)}-{slug(name)}", properties)))
     if values:
-        entity["variableMeasured"] = values
+        entity.append_to("variableMeasured", values)
     if recording.verdicts:
         name = f"verdicts/{slug(recording.id)}.json"
         (made / name).parent.mkdir(exist_ok=True)
-        (made / name).write_text(json.dumps(sidecar(recording, record), indent=1, ensure_ascii=False))
+        (made / name).write_text(json.dumps(sidecar((recording,), record), indent=1, ensure_ascii=False))
         about = _add(crate, made / name, name, f"verdicts on {recording.name}")
         about["about"] = entity
 

@@ -30,10 +30,10 @@ def write_emd(record: Record, path: Path) -> None:
         _groups(file, record)
         root = file.create_group(ROOT)
         root.attrs.update(emd_group_type="root", python_class="Root")
-        items = [(recording, signal) for recording in record.recordings for signal in recording.signals]
-        for number, (recording, signal) in enumerate(items):
-            # names of one length: RosettaSciIO joins arrays whose name begins as that of another
-            _array(root.create_group(f"signal_{number:06d}"), recording, signal)
+        for number, recording in enumerate(record.recordings):
+            if recording.signal is not None:
+                # names of one length: RosettaSciIO joins arrays whose name begins as that of another
+                _array(root.create_group(f"signal_{number:06d}"), recording, recording.signal)
 
 
 def _groups(file: Any, record: Record) -> None:
@@ -51,7 +51,7 @@ def _groups(file: Any, record: Record) -> None:
         name=sample.name, elements=", ".join(sample.elements), simulated=sample.simulated
     )
     file.create_group("user")
-    file.create_group("comments").attrs.update(source=record.source, exported=iso(record.created))
+    file.create_group("comments").attrs.update(source=Path(record.source).name, exported=iso(record.created))
 
 
 def _common(record: Record) -> dict[str, tuple[Any, str]]:

@@ -49,7 +49,7 @@ def check(to: str, out: Path) -> Format:
 def write(record: Record, to: str, out: Path) -> None:
     """Write ``record`` in the format ``to`` at ``out``, which does not exist yet. ExportError where that cannot be."""
     check(to, out)
-    size = sum(signal.data.nbytes for recording in record.recordings for signal in recording.signals)
+    size = sum(item.signal.data.nbytes for item in record.recordings if item.signal is not None)
     if size > MAX_BYTES:
         raise ExportError(record.source, f"holds {size} bytes of data, more than {MAX_BYTES}", "Export fewer files at a time.")
     try:

@@ -39,7 +39,7 @@ def write_hyperspy(record: Record, path: Path) -> None:
 
     ValueError where several signals shall go into one file.
     """
-    items = [(recording, signal) for recording in record.recordings for signal in recording.signals]
+    items = [(recording, signal) for recording in record.recordings if (signal := recording.signal) is not None]
     if path.suffix in (".hspy", ".zspy"):
         if len(items) != 1:
             raise ValueError(f"{len(items)} signals do not go into one {path.suffix} file; name a folder (no ending)")

@@ -46,11 +46,12 @@ def write_nxem(record: Record, path: Path) -> None:
         entry["experiment_description"] = f"{record.name}, exported by emtwin"
         _programs(entry, record)
         _sample(entry, record)
-        for number, recording in enumerate((item for item in record.recordings if item.path), 1):
+        files = {item.path: item.sha256 for item in record.recordings if item.path}
+        for number, (name, digest) in enumerate(files.items(), 1):
             note = _group(entry, f"note{number}", "NXnote")
-            note.update(_texts(type=Path(recording.path).suffix.removeprefix(".") or UNKNOWN, file_name=recording.path))
-            if recording.sha256:
-                note.update(_texts(checksum=recording.sha256, algorithm="sha256"))
+            note.update(_texts(type=Path(name).suffix.removeprefix(".") or UNKNOWN, file_name=name))
+            if digest:
+                note.update(_texts(checksum=digest, algorithm="sha256"))
         measurement = _group(entry, "measurement", "NXem_measurement")
         _instrument(measurement, record)
         for number, recording in enumerate(record.recordings, 1):
@@ -128,17 +129,12 @@ def _event(event: Any, recording: Recording) -> None:
     paths = _fields(event, stated_fields(recording))
     if "operation_mode" not in column:
         column["operation_mode"] = UNKNOWN
-    counts = {"image": 0, "spectrum": 0}
-    collection = _group(event, GROUP, "NXcollection")
-    for index, signal in enumerate(recording.signals):
+    signal = recording.signal
+    if signal is not None:
         kind = "spectrum" if _energy(signal) else "image"
-        counts[kind] += 1
-        name = f"{kind}{counts[kind]}"
-        group = _group(event, name, f"NX{kind}")
-        _signal(group, recording, signal)
-        kept = _group(collection, f"signal_{index}", "NXcollection")
+        _signal(_group(event, f"{kind}1", f"NX{kind}"), recording, signal)
+        kept = _group(event, GROUP, "NXcollection")
         write_tree(kept, tree_of(recording, signal), {"NX_class": "NXcollection"})
-        kept.attrs["signal"] = group.name
         _links(kept, recording, paths)
 
 

@@ -18,34 +18,40 @@ CLOSE = 1e-9
 
 def read_exported(path: str | os.PathLike[str], timeout: float = 30.0) -> tuple[Recording, ...]:
     """The recordings of a file that emtwin exported (.hspy, .emd, .nxs), as they were: data and axes as the file states them, original claims, verdicts,
-    evidence. Signals of one recording stand together. VendorError for a file that cannot be read, ValueError for one that emtwin did not export."""
+    evidence. VendorError for a file that cannot be read, ValueError for one that emtwin did not export."""
     from instrument.readers import read_vendor
 
-    found: dict[str, Recording] = {}
-    for signal, tree in zip(read_vendor(path, timeout), trees_of(Path(path)), strict=True):
-        recording = recording_of(tree, (signal,))
-        earlier = found.get(recording.id)
-        if earlier is not None:
-            recording = recording_of(tree, (*earlier.signals, signal))
-        found[recording.id] = recording
-    return tuple(found.values())
+    signals, trees = read_vendor(path, timeout), trees_of(Path(path))
+    if len(signals) != len(trees):
+        raise ValueError(f"{path}: emtwin did not export it: {len(trees)} of {len(signals)} signals have claims and verdicts of {SCHEMA}")
+    return tuple(recording_of(tree, signal) for signal, tree in zip(signals, trees, strict=True))
+
+
+def with_exported(path: str, signals: list[Signal]) -> list[Signal]:
+    """Signals of a file, restored where emtwin exported it; as they are where not. ValueError where what emtwin wrote is damaged."""
+    trees = trees_of(Path(path))
+    return [restored(*pair) for pair in zip(signals, trees, strict=True)] if len(trees) == len(signals) else signals
 
 
 def trees_of(path: Path) -> list[dict[str, Any]]:
-    """The trees of all signals of an exported HDF5 file, in the order of its groups; ValueError where it has none."""
+    """The trees of all signals of an HDF5 file, in the order of their paths; none of a file of other programs."""
     import h5py
 
-    found: list[dict[str, Any]] = []
-
-    def look(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Group) and (tree := tree_in(item)) is not None:
-            found.append(tree)
-
     with h5py.File(path, "r") as file:
-        file.visititems(look)
-    if not found:
-        raise ValueError(f"{path}: emtwin did not export it: no claims and verdicts of {SCHEMA} are in it")
-    return found
+        places = [
+            *(f"Experiments/{name}/metadata/{GROUP}" for name in _members(file, "Experiments")),
+            *(f"{GROUP}/{name}/metadatabundle/{GROUP}" for name in _members(file, GROUP)),
+            *(f"entry/measurement/{name}/{GROUP}" for name in _members(file, "entry/measurement")),
+        ]
+        found = [tree_in(file[place]) for place in places if isinstance(file.get(place), h5py.Group)]
+    return [tree for tree in found if tree is not None]
+
+
+def _members(file: Any, place: str) -> list[str]:
+    import h5py
+
+    group = file.get(place)
+    return sorted(group) if isinstance(group, h5py.Group) else []
 
 
 def tree_in(group: Any) -> dict[str, Any] | None:

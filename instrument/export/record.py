@@ -64,17 +64,17 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """One file, or one frame of a session, with its ``signals`` (none where only its provenance is wanted).
+    """One image, spectrum or array of them in a file, or one frame of a session, with its ``signal`` (None where only its provenance is wanted).
 
     ``claims`` holds all claims of a field, first ones first; ``path`` and ``sha256`` are of the file (of the frame's chunk); ``start`` and ``end`` in ns UTC,
-    None where nothing states them in a known time zone. ``settings`` are controls as commanded.
+    None where nothing states them in a known time zone; ``simulated``: there was no specimen.
     """
 
     id: str
     name: str
     path: str = ""
     sha256: str = ""
-    signals: tuple[Signal, ...] = ()
+    signal: Signal | None = None
     claims: dict[str, tuple[Claim, ...]] = {}
     verdicts: tuple[Verdict, ...] = ()
     evidence: tuple[Evidence, ...] = ()
@@ -96,11 +96,11 @@ class Recording(msgspec.Struct, frozen=True):
         return next((item for item in self.verdicts if item.field == name), None)
 
     def stated(self, name: str) -> tuple[Value, float | None] | None:
-        """What an export states of a field, with its error where there is one: the suggested value of a refuted claim, else the claim. None for no claim."""
+        """What an export states of a field, with its error where there is one: the claim, or the suggested value where it is refuted. None for no claim, and for
+        a refuted one without a value to put there."""
         verdict = self.verdict(name)
-        if verdict is not None and verdict.corrects:
-            assert verdict.suggested is not None
-            return verdict.suggested, verdict.suggested_error
+        if verdict is not None and verdict.status in REFUTED:
+            return (verdict.suggested, verdict.suggested_error) if verdict.corrects and verdict.suggested is not None else None
         claims = self.claims.get(name, ())
         return (claims[0].value, None) if claims else None
 

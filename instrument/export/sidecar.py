@@ -1,6 +1,8 @@
 """The side-car of a file: what each field claims, what the evidence says of it, and what should stand there, with where all that comes from. Plain JSON."""
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from instrument.export.record import Record, Recording
@@ -10,37 +12,32 @@ SCHEMA = "emtwin.sidecar/1"
 SUFFIX = ".emtwin.json"
 
 
-def sidecar(recording: Recording, record: Record) -> dict[str, Any]:
-    """The content of FILE.emtwin.json for one recording of a record. Numbers in the unit beside them, times int64 ns UTC; what is not known is left out."""
-    software = record.agent("software")
-    validation = next(
-        (item for item in record.activities if item.kind == "validation" and recording.id in item.recordings), None
-    )
+def sidecar(recordings: Sequence[Recording], record: Record) -> dict[str, Any]:
+    """The content of FILE.emtwin.json for the recordings of one file. Numbers in the unit beside them, times int64 ns UTC; what is not known is left out."""
+    first, software = recordings[0], record.agent("software")
+    validation = next((item for item in record.activities if item.kind == "validation" and first.id in item.recordings), None)
     return _given(
         {
-            "schema": SCHEMA,
-            "file": recording.path,
-            "sha256": recording.sha256,
-            "start_ns": recording.start,
-            "end_ns": recording.end,
+            "schema": SCHEMA, "file": Path(first.path).name, "sha256": first.sha256,
             "software": _given({"name": software.name, "version": software.version}) if software else None,
             "validated_ns": None if validation is None else validation.end,
             "settings": None if validation is None else dict(validation.settings),
-            "written_ns": record.created,
-            "fields": {item.field: _field(recording, item.field) for item in recording.verdicts},
-            "evidence": {
-                item.id: _given(
-                    {
-                        "name": item.name,
-                        "source": item.source,
-                        "words": item.words,
-                        "independent_of": list(item.independent_of),
-                    }
-                )
-                for item in recording.evidence
-            },
+            "written_ns": record.created, "recordings": [_recording(item) for item in recordings],
         }
-    )
+    )  # fmt: skip
+
+
+def _recording(recording: Recording) -> dict[str, Any]:
+    evidence = {
+        item.id: _given({"name": item.name, "source": item.source, "words": item.words, "independent_of": list(item.independent_of)})
+        for item in recording.evidence
+    }  # fmt: skip
+    return _given(
+        {
+            "name": recording.name, "start_ns": recording.start, "end_ns": recording.end,
+            "fields": {item.field: _field(recording, item.field) for item in recording.verdicts}, "evidence": evidence,
+        }
+    )  # fmt: skip
 
 
 def _field(recording: Recording, name: str) -> dict[str, Any]:

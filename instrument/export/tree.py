@@ -26,7 +26,7 @@ def slug(name: str) -> str:
 
 
 def tree_of(recording: Recording, signal: Signal) -> Tree:
-    """The tree of one signal of a recording; ``axes`` are the signal's own, before any correction."""
+    """The tree of a recording with its signal; ``axes`` are those before any correction."""
     return {
         "schema": SCHEMA,
         "recording": recording.id,
@@ -52,8 +52,8 @@ def tree_of(recording: Recording, signal: Signal) -> Tree:
     }
 
 
-def recording_of(tree: Mapping[str, Any], signals: tuple[Signal, ...] = ()) -> Recording:
-    """The recording that a tree was made of, with ``signals`` as they are read. ValueError for another schema, or a damaged tree."""
+def recording_of(tree: Mapping[str, Any], signal: Signal | None = None) -> Recording:
+    """The recording that a tree was made of, with its ``signal`` as it is read. ValueError for another schema, or a damaged tree."""
     if tree.get("schema") != SCHEMA:
         raise ValueError(f"the schema is {tree.get('schema')!r}, not {SCHEMA}")
     try:
@@ -73,7 +73,7 @@ def recording_of(tree: Mapping[str, Any], signals: tuple[Signal, ...] = ()) -> R
             str(tree["name"]),
             str(tree.get("path", "")),
             str(tree.get("sha256", "")),
-            signals,
+            signal,
             claims,
             verdicts,
             evidence,

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from instrument.export.read import with_exported
 from instrument.readers.claims import claims_of
 from instrument.readers.signals import VendorError, axis_scale
 from twin.records import Axis, Kind, Signal, flatten, numbered
@@ -90,6 +91,11 @@ def parse(path: str, max_bytes: int) -> list[Signal]:
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         text = f"{type(error).__name__}: {error}"[:200]
         raise VendorError(path, f"has invalid metadata ({text})", "The file is damaged; copy it again.") from error
+    if path.lower().endswith((".hspy", ".emd")):
+        try:
+            signals = with_exported(path, signals)
+        except ValueError as error:
+            raise VendorError(path, str(error), "Export it again.") from error
     total = sum(signal.data.nbytes for signal in signals)
     if total > max_bytes:
         raise VendorError(

@@ -95,11 +95,11 @@ def _recording(
     claims, axes, kind = _claims(payload, imaged, shape)
     start = int(payload["start"])
     frame = journal.frame(row) if data else None
-    signals = () if frame is None else (_signal(frame, axes, kind, claims, f"frame {row.id}", path),)
+    signal = None if frame is None else _signal(frame, axes, kind, claims, f"frame {row.id}", path)
     verdicts, evidence = _verdicts(claims, payload, request, checkpoints)
     end = start + round(_duration(payload["scan"]) * 1e9) if imaged else None
     return Recording(
-        f"frame-{row.id}", f"frame {row.id} ({payload['scan']['detector']})", path, str(payload["sha256"]), signals, claims, verdicts, evidence, start, end,
+        f"frame-{row.id}", f"frame {row.id} ({payload['scan']['detector']})", path, str(payload["sha256"]), signal, claims, verdicts, evidence, start, end,
         simulated,
     )  # fmt: skip
 
