@@ -34,7 +34,9 @@ def _crate(record: Record, made: Path) -> Any:
 
     crate: Any = ROCrate(version="1.1", gen_preview=False)
     crate.name = record.name
-    crate.description = "Recordings of an electron microscope with the verdict on what their metadata claim, and the evidence for it"
+    crate.description = (
+        "Recordings of an electron microscope with the verdict on what their metadata claim, and the evidence for it"
+    )
     crate.datePublished = iso(record.created)
     crate.license = "The licence of the recordings is not stated"
     crate.metadata.extra_terms["sha256"] = "https://schema.org/sha256"
@@ -43,7 +45,9 @@ def _crate(record: Record, made: Path) -> Any:
         kind = {"software": "SoftwareApplication", "instrument": "Thing"}[agent.kind]
         given = {"softwareVersion": agent.version} if agent.kind == "software" and agent.version else {}
         given |= {"url": f"urn:emtwin:{slug(agent.name)}"} if agent.kind == "software" else {}
-        agents[agent.id] = crate.add(ContextEntity(crate, f"#agent-{slug(agent.id)}", {"@type": kind, "name": agent.name, **given}))
+        agents[agent.id] = crate.add(
+            ContextEntity(crate, f"#agent-{slug(agent.id)}", {"@type": kind, "name": agent.name, **given})
+        )
     files = _data(crate, record, made)
     for recording in record.recordings:
         _described(crate, recording, files[recording.id], record, made)
@@ -70,7 +74,11 @@ def _data(crate: Any, record: Record, made: Path) -> dict[str, Any]:
     files: dict[str, Any] = {}
     for path in dict.fromkeys(item.path for item in record.recordings):
         source, name = base / path, Path(path).name
-        files[path] = crate.add_dataset(source, path, properties={"name": name}) if source.is_dir() else _add(crate, source, path, name)
+        files[path] = (
+            crate.add_dataset(source, path, properties={"name": name})
+            if source.is_dir()
+            else _add(crate, source, path, name)
+        )
     return {item.id: files[item.path] for item in record.recordings}
 
 

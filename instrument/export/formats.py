@@ -39,7 +39,9 @@ def check(to: str, out: Path) -> Format:
     form = FORMATS[to]
     for library in (form.library, "prov" if to == "rocrate" else ""):
         if library and importlib.util.find_spec(library) is None:
-            raise MissingExtra(f"--to {to}", f"needs the library {library!r}", "Install it: pip install 'emtwin[export]'.")
+            raise MissingExtra(
+                f"--to {to}", f"needs the library {library!r}", "Install it: pip install 'emtwin[export]'."
+            )
     if out.suffix not in form.endings:
         wanted = " or ".join(ending or "nothing (a folder)" for ending in form.endings)
         raise ExportError(f"--out {out}", f"ends in {out.suffix or 'nothing'}", f"End it in {wanted}: {form.words}.")
@@ -51,7 +53,9 @@ def write(record: Record, to: str, out: Path) -> None:
     check(to, out)
     size = sum(item.signal.data.nbytes for item in record.recordings if item.signal is not None)
     if size > MAX_BYTES:
-        raise ExportError(record.source, f"holds {size} bytes of data, more than {MAX_BYTES}", "Export fewer files at a time.")
+        raise ExportError(
+            record.source, f"holds {size} bytes of data, more than {MAX_BYTES}", "Export fewer files at a time."
+        )
     try:
         _writer(to)(record, out)
     except ExportError:

@@ -86,17 +86,26 @@ def placed(recording: Recording, signal: Signal) -> dict[str, Any]:
     """What goes into HyperSpy's own places: {dotted place: value}."""
     found: dict[str, Any] = {}
     for item in stated_fields(recording):
-        place, factor = PLACES.get(item.field.name, ("", 1.0))
-        if _is_loss(signal) and item.field.name in _SPECTRA:
-            place = _SPECTRA[item.field.name]
-        if place:
+        if place := place_of(item.field.name, signal):
+            factor = PLACES.get(item.field.name, (place, 1.0))[1]
             found[place] = item.value if isinstance(item.value, (str, bool)) else item.value * factor
     if recording.start is not None:
         from datetime import UTC, datetime
 
         at = datetime.fromtimestamp(recording.start / 1e9, UTC)
-        found |= {"General.date": at.date().isoformat(), "General.time": at.time().isoformat(), "General.time_zone": "UTC"}
+        found |= {
+            "General.date": at.date().isoformat(),
+            "General.time": at.time().isoformat(),
+            "General.time_zone": "UTC",
+        }
     return found
+
+
+def place_of(name: str, signal: Signal) -> str:
+    """HyperSpy's place for a field of a signal; "" for none."""
+    if _is_loss(signal) and name in _SPECTRA:
+        return _SPECTRA[name]
+    return PLACES.get(name, ("", 1.0))[0]
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:

@@ -221,7 +221,13 @@ def _signal(group: Any, recording: Recording, signal: Signal) -> None:
         note = _group(process, "input", "NXnote")
         suffix = Path(recording.path).suffix.removeprefix(".") or UNKNOWN
         note.update(
-            _texts(type=suffix, file_name=recording.path, checksum=recording.sha256, algorithm="sha256", context=recording.id)
+            _texts(
+                type=suffix,
+                file_name=recording.path,
+                checksum=recording.sha256,
+                algorithm="sha256",
+                context=recording.id,
+            )
         )
     shape, names = _shape(signal)
     data = _group(group, shape, "NXdata")

@@ -33,13 +33,22 @@ def document_of(record: Record) -> Any:
     for agent in record.agents:
         kind = {"software": "prov:SoftwareAgent", "instrument": "emtwin:Instrument"}[agent.kind]
         document.agent(
-            _id("agent", agent.id), {"prov:type": document.valid_qualified_name(kind), "prov:label": agent.name, **_given(version=agent.version)}
+            _id("agent", agent.id),
+            {
+                "prov:type": document.valid_qualified_name(kind),
+                "prov:label": agent.name,
+                **_given(version=agent.version),
+            },
         )
     recordings = {item.id: item for item in record.recordings}
     for item in record.recordings:
         document.entity(
             _id("recording", item.id),
-            {"prov:type": document.valid_qualified_name("emtwin:Recording"), "prov:label": item.name, **_given(path=item.path, sha256=item.sha256)},
+            {
+                "prov:type": document.valid_qualified_name("emtwin:Recording"),
+                "prov:label": item.name,
+                **_given(path=item.path, sha256=item.sha256),
+            },
         )
     for activity in record.activities:
         _activity(document, activity)
@@ -121,7 +130,12 @@ def _verdict(document: Any, recording: Recording, verdict: Verdict, judge: str, 
         kind = "emtwin:EvidenceValue" if what == "value" else "emtwin:SuggestedValue"
         document.entity(
             found,
-            {"prov:type": document.valid_qualified_name(kind), "prov:value": value, **_field(document, verdict.field), **_given(unit=verdict.unit, error=error)},
+            {
+                "prov:type": document.valid_qualified_name(kind),
+                "prov:value": value,
+                **_field(document, verdict.field),
+                **_given(unit=verdict.unit, error=error),
+            },
         )
         document.wasGeneratedBy(found, judge, at)
         for source in rests_on:
@@ -134,7 +148,10 @@ def _verdict(document: Any, recording: Recording, verdict: Verdict, judge: str, 
 
 def _field(document: Any, name: str) -> dict[str, Any]:
     glossary = field(name).glossary
-    return {"emtwin:field": name, **({"emtwin:term": document.valid_qualified_name(f"emg:{glossary}")} if glossary else {})}
+    return {
+        "emtwin:field": name,
+        **({"emtwin:term": document.valid_qualified_name(f"emg:{glossary}")} if glossary else {}),
+    }
 
 
 def _claim_id(recording: Recording, name: str, number: int) -> str:

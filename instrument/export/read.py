@@ -23,7 +23,9 @@ def read_exported(path: str | os.PathLike[str], timeout: float = 30.0) -> tuple[
 
     signals, trees = read_vendor(path, timeout), trees_of(Path(path))
     if len(signals) != len(trees):
-        raise ValueError(f"{path}: emtwin did not export it: {len(trees)} of {len(signals)} signals have claims and verdicts of {SCHEMA}")
+        raise ValueError(
+            f"{path}: emtwin did not export it: {len(trees)} of {len(signals)} signals have claims and verdicts of {SCHEMA}"
+        )
     return tuple(recording_of(tree, signal) for signal, tree in zip(signals, trees, strict=True))
 
 
@@ -67,7 +69,10 @@ def tree_in(group: Any) -> dict[str, Any] | None:
 
 
 def _attributes(group: Any) -> dict[str, Any]:
-    return {**{key: plain(value) for key, value in group.attrs.items()}, **{key: _attributes(group[key]) for key in group}}
+    return {
+        **{key: plain(value) for key, value in group.attrs.items()},
+        **{key: _attributes(group[key]) for key in group},
+    }
 
 
 def restored(signal: Signal, tree: dict[str, Any]) -> Signal:
@@ -79,7 +84,10 @@ def restored(signal: Signal, tree: dict[str, Any]) -> Signal:
     raw: dict[str, Value] = dict(signal.raw)
     if isinstance(stored := tree.get("raw"), str):
         raw = flatten(json.loads(stored))
-    raw |= {f"{GROUP}.{key}": value for key, value in flatten({name: item for name, item in tree.items() if name != "raw"}).items()}
+    raw |= {
+        f"{GROUP}.{key}": value
+        for key, value in flatten({name: item for name, item in tree.items() if name != "raw"}).items()
+    }
     data = signal.data
     if str(tree.get("dtype", data.dtype.str)) != data.dtype.str:
         data = data.astype(np.dtype(str(tree["dtype"])))

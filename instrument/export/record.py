@@ -100,7 +100,11 @@ class Recording(msgspec.Struct, frozen=True):
         a refuted one without a value to put there."""
         verdict = self.verdict(name)
         if verdict is not None and verdict.status in REFUTED:
-            return (verdict.suggested, verdict.suggested_error) if verdict.corrects and verdict.suggested is not None else None
+            return (
+                (verdict.suggested, verdict.suggested_error)
+                if verdict.corrects and verdict.suggested is not None
+                else None
+            )
         claims = self.claims.get(name, ())
         return (claims[0].value, None) if claims else None
 

@@ -15,7 +15,9 @@ SUFFIX = ".emtwin.json"
 def sidecar(recordings: Sequence[Recording], record: Record) -> dict[str, Any]:
     """The content of FILE.emtwin.json for the recordings of one file. Numbers in the unit beside them, times int64 ns UTC; what is not known is left out."""
     first, software = recordings[0], record.agent("software")
-    validation = next((item for item in record.activities if item.kind == "validation" and first.id in item.recordings), None)
+    validation = next(
+        (item for item in record.activities if item.kind == "validation" and first.id in item.recordings), None
+    )
     return _given(
         {
             "schema": SCHEMA, "file": Path(first.path).name, "sha256": first.sha256,

@@ -37,9 +37,7 @@ def tree_of(recording: Recording, signal: Signal) -> Tree:
         "dtype": signal.data.dtype.str,
         "title": signal.title,
         "simulated": recording.simulated,
-        **{
-            name: time for name, time in (("start_ns", recording.start), ("end_ns", recording.end)) if time is not None
-        },
+        **{name: time for name, time in (("start_ns", recording.start), ("end_ns", recording.end)) if time is not None},
         "axes": {f"axis_{index}": _plain(axis) for index, axis in enumerate(signal.axes)},
         "claims": {
             slug(name): {"field": name, **{f"claim_{index}": _plain(claim) for index, claim in enumerate(claims)}}
@@ -90,7 +88,8 @@ def axes_of(tree: Mapping[str, Any]) -> tuple[Axis, ...]:
     try:
         stored = dict(tree["axes"])
         return tuple(
-            msgspec.convert({"unit": None, "name": "", **_listed(stored[key], "labels")}, Axis) for key in _numbered(stored, "axis_")
+            msgspec.convert({"unit": None, "name": "", **_listed(stored[key], "labels")}, Axis)
+            for key in _numbered(stored, "axis_")
         )
     except (KeyError, TypeError, AttributeError, msgspec.ValidationError) as error:
         raise ValueError(f"the axes that emtwin wrote are damaged ({error})") from error
@@ -113,11 +112,34 @@ def corrected_axes(recording: Recording, axes: tuple[Axis, ...]) -> tuple[Axis, 
         if what == "scale" and wanted and math.isclose(abs(axis.scale), abs(verdict.claimed), rel_tol=1e-6):
             ratio = wanted / verdict.claimed
             changed[part] = msgspec.structs.replace(
-                axis, scale=math.copysign(abs(wanted), axis.scale), offset=axis.offset * ratio if _lengths(axis) else axis.offset
+                axis,
+                scale=math.copysign(abs(wanted), axis.scale),
+                offset=axis.offset * ratio if _lengths(axis) else axis.offset,
             )
         elif what == "offset" and math.isclose(axis.offset, verdict.claimed, rel_tol=1e-6):
             changed[part] = msgspec.structs.replace(axis, offset=float(wanted))
     return tuple(changed[axis.name] for axis in axes)
+
+
+def field_of_axis(recording: Recording, axis: Axis) -> str:
+    """The field whose verdict corrects an axis."""
+    return next(
+        item.field for item in recording.verdicts if item.corrects and item.key.startswith(f"axes.{axis.name}.")
+    )
+
+
+def change(recording: Recording, name: str, place: str, before: Any, after: Any) -> dict[str, Any]:
+    """One change, with what it rests on."""
+    verdict = recording.verdict(name)
+    evidence = ", ".join(verdict.evidence) if verdict is not None else ""
+    return {
+        "recording": recording.id,
+        "field": name,
+        "place": place,
+        "before": before,
+        "after": after,
+        "evidence": evidence,
+    }
 
 
 def _lengths(axis: Axis) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from instrument.export.read import restored
+from instrument.export.store import ATTRIBUTE
 from instrument.readers.signals import VendorError, axis_scale
 from twin.records import Axis, Kind, Signal, axis_claims, axis_of, collect, flatten, numbered, own_claims
 
@@ -64,13 +66,20 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     except Exception as error:  # a damaged chunk may make its codec raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise VendorError(path, f"has a part that cannot be unpacked ({text})", "Copy or simulate it again.") from error
+    corrections = provenance.pop(ATTRIBUTE, None)
     metadata = numbered(provenance)
     quantity = attributes.get("quantity", attributes.get("long_name"))
     raw = flatten({"emtwin": metadata, "unit": attributes.get("units", ""), "quantity": quantity})
     kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
     title = raw.get("emtwin.scenario.name", "")
     claims, repeated = collect([*axis_claims(axes, kind), *own_claims(raw)])
-    return [Signal(data, axes, kind, str(title), path, NAME, claims, repeated, raw)]
+    signal = Signal(data, axes, kind, str(title), path, NAME, claims, repeated, raw)
+    if corrections is None:
+        return [signal]
+    try:
+        return [restored(signal, corrections)]
+    except ValueError as error:
+        raise VendorError(path, str(error), "Correct it again.") from error
 
 
 def _of_xarray(

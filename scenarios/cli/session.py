@@ -52,7 +52,9 @@ def export(
             told = ", ".join(f"{count} {status}" for status, count in done["verdicts"].items() if count)
             typer.echo(f"{out}: {done['words']}; {done['recordings']} recordings{'; ' + told if told else ''}")
             if done["corrected"]:
-                typer.echo(f"  {done['corrected']} refuted values are replaced by the suggested ones; the claims stand beside them")
+                typer.echo(
+                    f"  {done['corrected']} refuted values are replaced by the suggested ones; the claims stand beside them"
+                )
         return DONE, done
 
     raise typer.Exit(guarded(job, as_json, lambda: None))

@@ -48,7 +48,10 @@ def record_of(source: Path, created: int, sample: Sample, data: bool) -> Record:
 def summary(record: Record, to: str, out: Path) -> dict[str, Any]:
     """What was exported, in numbers."""
     verdicts = [verdict for recording in record.recordings for verdict in recording.verdicts]
-    counts = {status: sum(item.status == status for item in verdicts) for status in ("agrees", "disagrees", "stale", "unverifiable")}
+    counts = {
+        status: sum(item.status == status for item in verdicts)
+        for status in ("agrees", "disagrees", "stale", "unverifiable")
+    }
     return {
         "schema": SCHEMA, "to": to, "out": str(out), "words": FORMATS[to].words, "recordings": len(record.recordings),
         "corrected": sum(item.corrects for item in verdicts), "verdicts": counts,

@@ -110,7 +110,9 @@ def _duration(scan: dict[str, Any]) -> float:
     return float(rows * columns * scan["dwell"] + (rows - 1) * scan["flyback"])
 
 
-def _claims(payload: dict[str, Any], imaged: bool, shape: tuple[int, ...]) -> tuple[dict[str, tuple[Claim, ...]], tuple[Axis, ...], str]:
+def _claims(
+    payload: dict[str, Any], imaged: bool, shape: tuple[int, ...]
+) -> tuple[dict[str, tuple[Claim, ...]], tuple[Axis, ...], str]:
     """Claims of a frame's record, its axes and kind. Of a scan that made no image of its shape (a replayed spectrum) nothing is claimed."""
     scan, settings, meta = payload["scan"], payload["settings"], payload.get("meta", {})
     found: dict[str, tuple[Claim, ...]] = {}
@@ -122,7 +124,9 @@ def _claims(payload: dict[str, Any], imaged: bool, shape: tuple[int, ...]) -> tu
     axes = tuple(Axis(f"axis{index}", size, 1.0, 0.0, None) for index, size in enumerate(shape))
     if imaged:
         pixel = float(scan["pixel"])
-        axes = tuple(Axis(name, size, pixel, -size / 2 * pixel, "angstrom") for name, size in zip("yx", shape, strict=True))
+        axes = tuple(
+            Axis(name, size, pixel, -size / 2 * pixel, "angstrom") for name, size in zip("yx", shape, strict=True)
+        )
         found |= {name: (claim,) for name, claim in axis_claims(axes, "image")}
         for key, (name, unit) in _SCAN.items():
             add(name, float(scan[key]), unit, f"scan.{key}")

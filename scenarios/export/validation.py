@@ -92,7 +92,9 @@ def _recordings(name: str, entry: Mapping[str, Any], path: Path, base: Path, dat
     signals = read_vendor(path)
     told = distinct(signals)
     if len(told) != len(judged):
-        raise BadInput(str(path), f"has {len(told)} distinct recordings where the report has {len(judged)}", "Validate it again.")
+        raise BadInput(
+            str(path), f"has {len(told)} distinct recordings where the report has {len(judged)}", "Validate it again."
+        )
     for number, signal in enumerate(signals):
         # signals that claim the same of the instrument were validated as one
         item = next(item for like, item in zip(told, judged, strict=True) if len(distinct([like, signal])) == 1)
