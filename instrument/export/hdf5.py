@@ -26,7 +26,7 @@ def write_tree(group: Any, tree: Mapping[str, Any], group_attributes: Mapping[st
 
 
 def read_tree(group: Any, depth: int = 0, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The plain values of an h5py group, without the members named in ``skip``. ValueError for what no tree of ours has: arrays, too many items, groups too deep."""
+    """The plain values of an h5py group, without the members named in ``skip``. ValueError for what no tree of ours has."""
     import h5py
 
     if depth > MAX_DEPTH or len(group) > MAX_ITEMS:

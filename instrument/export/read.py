@@ -9,9 +9,11 @@ import numpy as np
 
 from instrument.export.hdf5 import plain, read_tree
 from instrument.export.record import Recording
-from instrument.export.tree import GROUP, SCHEMA, axes_of, recording_of
+from instrument.export.tree import GROUP, SCHEMA, axes_of, recording_of, slug
 from twin.records import Axis, Claim, Claims, Signal, Value, collect, flatten
 
+PREFIX = "emtwin_export"
+"""Where the tree stands in the metadata of a signal that is read: not "emtwin", which holds the provenance of simulations."""
 CLOSE = 1e-9
 """Relative difference of two scales that is rounding of how a format writes an axis."""
 
@@ -63,7 +65,7 @@ def tree_in(group: Any) -> dict[str, Any] | None:
     stated = group.get("schema") if "schema" in group else group.attrs.get("schema")
     if isinstance(stated, h5py.Dataset):
         if stated.shape == () and plain(stated[()]) == SCHEMA:
-            return {name: value for name, value in read_tree(group, skip=("links",)).items()}
+            return read_tree(group, skip=("links",))
         return None
     return _attributes(group) if stated is not None and plain(stated) == SCHEMA else None
 
@@ -77,7 +79,7 @@ def _attributes(group: Any) -> dict[str, Any]:
 
 def restored(signal: Signal, tree: dict[str, Any]) -> Signal:
     """A signal read from an export with what the tree adds: claims as exported (suggested values in place of refuted ones), axes without the rounding of the
-    format, the type of the data, and the tree itself as metadata under "emtwin"."""
+    format, the type of the data, and the tree itself as metadata under "emtwin_export"."""
     recording = recording_of(tree)
     claims, repeated = stated_claims(recording)
     title, kind = str(tree.get("title", "")), tree.get("kind", signal.kind)
@@ -85,7 +87,7 @@ def restored(signal: Signal, tree: dict[str, Any]) -> Signal:
     if isinstance(stored := tree.get("raw"), str):
         raw = flatten(json.loads(stored))
     raw |= {
-        f"{GROUP}.{key}": value
+        f"{PREFIX}.{key}": value
         for key, value in flatten({name: item for name, item in tree.items() if name != "raw"}).items()
     }
     data = signal.data
@@ -102,7 +104,7 @@ def stated_claims(recording: Recording) -> Claims:
         verdict = recording.verdict(name)
         if verdict is not None and verdict.corrects and verdict.suggested is not None:
             text = f"{verdict.suggested} {claims[0].unit or ''}".strip()
-            items.append((name, Claim(verdict.suggested, claims[0].unit, f"{GROUP}.verdicts.{name}.suggested", text)))
+            items.append((name, Claim(verdict.suggested, claims[0].unit, f"{PREFIX}.verdicts.{slug(name)}.suggested", text)))
         else:
             items += [(name, claim) for claim in claims]
     return collect(items)

@@ -96,8 +96,8 @@ class Recording(msgspec.Struct, frozen=True):
         return next((item for item in self.verdicts if item.field == name), None)
 
     def stated(self, name: str) -> tuple[Value, float | None] | None:
-        """What an export states of a field, with its error where there is one: the claim, or the suggested value where it is refuted. None for no claim, and for
-        a refuted one without a value to put there."""
+        """What an export states of a field, with its error where there is one: the claim, or the suggested value where it is refuted. None for no claim, and
+        for a refuted one without a value to put there."""
         verdict = self.verdict(name)
         if verdict is not None and verdict.status in REFUTED:
             return (

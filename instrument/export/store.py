@@ -72,7 +72,7 @@ def _provenance(group: Any, recording: Recording) -> list[dict[str, Any]]:
     """Numbers of the provenance that a claim was read from (its key begins with "emtwin."), in the proportion of suggestion to claim."""
     found = []
     text = group.attrs.get("provenance")
-    tree = json.loads(text) if isinstance(text, str) else {key: value for key, value in group.attrs.items()}
+    tree = json.loads(text) if isinstance(text, str) else dict(group.attrs)
     for verdict in recording.verdicts:
         if not (verdict.corrects and verdict.key.startswith("emtwin.")):
             continue

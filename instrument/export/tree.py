@@ -17,6 +17,9 @@ SCHEMA = "emtwin.export/1"
 GROUP = "emtwin"
 """The name of the group or the metadata node that holds the tree."""
 
+SAME = 1e-6
+"""Relative difference up to which a claim is taken for that of an axis; single precision is a tenth of it."""
+
 Tree = dict[str, Any]
 
 
@@ -98,27 +101,27 @@ def axes_of(tree: Mapping[str, Any]) -> tuple[Axis, ...]:
 def corrected_axes(recording: Recording, axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
     """``axes`` with scale and offset as suggested wherever the recording's verdicts correct what an axis claims.
 
-    A verdict belongs to an axis by the key of its claim ("axes.NAME.scale") and by the value that was claimed: a file may have several signals with axes of
-    one name. The direction of an axis and the place of its origin on it stay.
+    A verdict belongs to an axis by the key of its claim ("axes.NAME.scale") and by the value that was claimed: several axes may have one name. The direction
+    of an axis and the place of its origin on it stay.
     """
-    changed = {axis.name: axis for axis in axes}
+    return tuple(_corrected(recording, axis) for axis in axes)
+
+
+def _corrected(recording: Recording, axis: Axis) -> Axis:
+    changed = axis
     for verdict in recording.verdicts:
         part, _, what = verdict.key.removeprefix("axes.").rpartition(".")
-        if not (verdict.corrects and verdict.key.startswith("axes.") and part in changed):
+        wanted, claimed = verdict.suggested, verdict.claimed
+        if not (verdict.corrects and verdict.key.startswith("axes.") and part == axis.name):
             continue
-        axis, wanted = changed[part], verdict.suggested
-        if isinstance(wanted, (str, bool)) or isinstance(verdict.claimed, (str, bool)) or verdict.claimed is None:
+        if isinstance(wanted, (str, bool)) or isinstance(claimed, (str, bool)) or wanted is None or claimed is None:
             continue
-        if what == "scale" and wanted and math.isclose(abs(axis.scale), abs(verdict.claimed), rel_tol=1e-6):
-            ratio = wanted / verdict.claimed
-            changed[part] = msgspec.structs.replace(
-                axis,
-                scale=math.copysign(abs(wanted), axis.scale),
-                offset=axis.offset * ratio if _lengths(axis) else axis.offset,
-            )
-        elif what == "offset" and math.isclose(axis.offset, verdict.claimed, rel_tol=1e-6):
-            changed[part] = msgspec.structs.replace(axis, offset=float(wanted))
-    return tuple(changed[axis.name] for axis in axes)
+        if what == "scale" and wanted and math.isclose(abs(axis.scale), abs(claimed), rel_tol=SAME):
+            offset = changed.offset * abs(wanted / claimed) if _lengths(axis) else changed.offset
+            changed = msgspec.structs.replace(changed, scale=math.copysign(wanted, axis.scale), offset=offset)
+        elif what == "offset" and math.isclose(axis.offset, claimed, rel_tol=SAME):
+            changed = msgspec.structs.replace(changed, offset=float(wanted))
+    return changed
 
 
 def field_of_axis(recording: Recording, axis: Axis) -> str:

@@ -57,6 +57,7 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
         raise VendorError(path, f"unpacks to {size} bytes, more than {max_bytes}", "Simulate fewer recordings.")
+    corrections = provenance.pop(ATTRIBUTE, None)
     if "axes" in attributes:
         axes = _axes(path, attributes["axes"], shape)
     else:
@@ -66,7 +67,6 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     except Exception as error:  # a damaged chunk may make its codec raise anything
         text = f"{type(error).__name__}: {error}".splitlines()[0][:200]
         raise VendorError(path, f"has a part that cannot be unpacked ({text})", "Copy or simulate it again.") from error
-    corrections = provenance.pop(ATTRIBUTE, None)
     metadata = numbered(provenance)
     quantity = attributes.get("quantity", attributes.get("long_name"))
     raw = flatten({"emtwin": metadata, "unit": attributes.get("units", ""), "quantity": quantity})

@@ -48,7 +48,8 @@ def record_of_session(folder: Path, created: int, sample: Sample, data: bool = T
         rate = {"false_alarm_rate": FALSE_ALARM}
         activities.append(Activity("validation", "validation", (software.id,), judged, None, created, rate))
     return Record(
-        folder.absolute().name, str(folder), str(folder), recordings, (instrument, software), tuple(activities), _sample(sample, scenario, simulated, start), created
+        folder.absolute().name, str(folder), str(folder), recordings, (instrument, software), tuple(activities),
+        _sample(sample, scenario, simulated, start), created,
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from instrument.export.corrected import write_corrected
-from instrument.export.record import Record, Sample
+from instrument.export.record import Sample
 from instrument.export.sidecar import SCHEMA, SUFFIX, sidecar
 from scenarios.export.validation import record_of_report
 from scenarios.io.atomic_output import write_whole

@@ -32,7 +32,7 @@ def moment(text: str, option: str) -> int:
 
 
 def times_of(claims: Mapping[str, tuple[Claim, ...]]) -> tuple[int | None, int | None]:
-    """Start and end of a recording that claims state with their zone; of a time whose meaning is not stated, and of saving, only where nothing else is there."""
+    """Start and end of a recording as claims state them with their zone; a time of unstated meaning, or of saving, only where no start is stated."""
 
     def known(name: str) -> int | None:
         return next((int(item.value) for item in claims.get(name, ()) if item.zone == "UTC"), None)

@@ -62,7 +62,8 @@ def record_of_report(
     instruments = [Agent(f"instrument-{number}", "instrument", name) for number, name in enumerate(names)]
     acquisitions = [
         Activity(
-            f"acquisition-{item.id}", "acquisition", tuple(agent.id for agent in instruments if _instrument(item) == agent.name), (item.id,), item.start, item.end,
+            f"acquisition-{item.id}", "acquisition", tuple(agent.id for agent in instruments if _instrument(item) == agent.name), (item.id,),
+            item.start, item.end,
         )
         for item in recordings
     ]  # fmt: skip
