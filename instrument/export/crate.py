@@ -8,6 +8,7 @@ import hashlib
 import json
 import sqlite3
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +121,17 @@ def _described(crate: Any, recording: Recording, entity: Any, record: Record, ma
 
 
 def _action(crate: Any, activity: Activity, agents: dict[str, Any], files: dict[str, Any]) -> None:
-    items = [files[name] for name in activity.recordings]
-    tools = [agents[name] for name in activity.agents]
+    items = _one_or_more({files[name].id: files[name] for name in activity.recordings}.values())
+    tools = _one_or_more(agents[name] for name in activity.agents)
     made = activity.kind == "acquisition"
     times = {"startTime": activity.start, "endTime": activity.end}
     crate.add_action(
         instrument=tools, identifier=f"#{activity.kind}-{slug(activity.id)}", object=None if made else items, result=items if made else None,
         properties={"name": activity.kind, **{name: iso(time) for name, time in times.items() if time is not None}},
     )  # fmt: skip
+
+
+def _one_or_more(entities: Iterable[Any]) -> Any:
+    """A single entity as itself, as RO-Crate recommends; several as a list."""
+    found = list(entities)
+    return found[0] if len(found) == 1 else found
