@@ -104,7 +104,9 @@ def stated_claims(recording: Recording) -> Claims:
         verdict = recording.verdict(name)
         if verdict is not None and verdict.corrects and verdict.suggested is not None:
             text = f"{verdict.suggested} {claims[0].unit or ''}".strip()
-            items.append((name, Claim(verdict.suggested, claims[0].unit, f"{PREFIX}.verdicts.{slug(name)}.suggested", text)))
+            items.append(
+                (name, Claim(verdict.suggested, claims[0].unit, f"{PREFIX}.verdicts.{slug(name)}.suggested", text))
+            )
         else:
             items += [(name, claim) for claim in claims]
     return collect(items)

@@ -5,6 +5,7 @@ as JSON.
 """
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ def correct_store(path: Path, recording: Recording, note: Mapping[str, Any]) -> 
     listed = {f"change_{index}": item for index, item in enumerate(changes)}
     group.attrs[ATTRIBUTE] = {**tree_of(recording, recording.signal), "correction": {**note, "changes": listed}}
     if consolidated:
-        zarr.consolidate_metadata(str(path))
+        with warnings.catch_warnings():
+            # it warns that Zarr 3 does not specify what the store had before
+            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+            zarr.consolidate_metadata(str(path))
     return changes
 
 

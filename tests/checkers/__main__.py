@@ -34,7 +34,9 @@ def main(folder: Path) -> int:
     pythons = {name: environment(folder / kind, packages) for name, (kind, packages) in ENVIRONMENTS.items()}
     named = {name: str(python) for name, python in pythons.items()}
     print("\n".join(f"export {name}={python}" for name, python in named.items()))
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", *TESTS], cwd=ROOT, env={**os.environ, **named}).returncode
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *TESTS], cwd=ROOT, env={**os.environ, **named}
+    ).returncode
 
 
 if __name__ == "__main__":

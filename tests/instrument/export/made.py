@@ -16,7 +16,10 @@ EVIDENCE = (
 def axes(unit: str, *shape: int, scale: float = PIXEL, prefix: str = "") -> tuple[Axis, ...]:
     """Axes z, y, x (the last ones of these) with a scale, and an origin that is no multiple of it."""
     names = ("w", "z", "y", "x")[-len(shape) :]
-    return tuple(Axis(prefix + name, size, scale, -0.3 * size * scale, unit, unit) for name, size in zip(names, shape, strict=True))
+    return tuple(
+        Axis(prefix + name, size, scale, -0.3 * size * scale, unit, unit)
+        for name, size in zip(names, shape, strict=True)
+    )
 
 
 def signals() -> dict[str, Signal]:
@@ -90,7 +93,18 @@ def verdicts(claims: dict[str, Claim]) -> tuple[Verdict, ...]:
 def recording(signal: Signal, name: str = "file-0", path: str = "one.dm3", sha256: str = "ab" * 32) -> Recording:
     """A recording with all claims of its signal judged."""
     claims = {field: (claim, *signal.repeated.get(field, ())) for field, claim in signal.claims.items()}
-    return Recording(name, f"one.dm3: {signal.title}", path, sha256, signal, claims, verdicts(signal.claims), EVIDENCE, START, START + 10**9)
+    return Recording(
+        name,
+        f"one.dm3: {signal.title}",
+        path,
+        sha256,
+        signal,
+        claims,
+        verdicts(signal.claims),
+        EVIDENCE,
+        START,
+        START + 10**9,
+    )
 
 
 def record(*recordings: Recording, base: str = "", sample: Sample | None = None) -> Record:

@@ -49,7 +49,9 @@ def test_values_stand_in_their_places_in_si(tmp_path: Path) -> None:
         # a refuted value that nothing replaces is not stated
         assert "semi_convergence_angle" not in event["instrument/optics"]
         assert event["start_time"][()].decode() == "2026-01-05T08:00:00.123456789+00:00"
-        assert event["image1/image_2d/axis_i"][1] - event["image1/image_2d/axis_i"][0] == pytest.approx(made.RIGHT_PIXEL)
+        assert event["image1/image_2d/axis_i"][1] - event["image1/image_2d/axis_i"][0] == pytest.approx(
+            made.RIGHT_PIXEL
+        )
 
 
 def test_verdicts_are_linked_to_values_and_evidence(tmp_path: Path) -> None:
@@ -67,7 +69,9 @@ def test_every_path_of_the_vocabulary_is_written(tmp_path: Path) -> None:
     """A path of `FIELDS` that the writer leaves out would be a promise of the documentation only."""
     signal = made.signals()["image"]
     claims = {
-        item.name: msgspec.structs.replace(made.CLAIMS["C10"], value="word" if item.form == "text" else 1.5, unit=item.unit)
+        item.name: msgspec.structs.replace(
+            made.CLAIMS["C10"], value="word" if item.form == "text" else 1.5, unit=item.unit
+        )
         for item in FIELDS
         if item.nxem and item.form != "time"
     }
@@ -98,7 +102,9 @@ def test_times_have_nanoseconds_and_a_zone() -> None:
     assert iso(-1) == "1969-12-31T23:59:59.999999999+00:00"
 
 
-@pytest.mark.skipif(PYNX not in os.environ, reason=f"{PYNX} names no python with pynxtools: python -m tests.checkers FOLDER makes it")
+@pytest.mark.skipif(
+    PYNX not in os.environ, reason=f"{PYNX} names no python with pynxtools: python -m tests.checkers FOLDER makes it"
+)
 @pytest.mark.slow
 def test_pynxtools_has_no_complaint(tmp_path: Path) -> None:
     items = [made.recording(signal, name) for name, signal in made.signals().items()]

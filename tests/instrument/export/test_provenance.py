@@ -24,7 +24,9 @@ def crated(tmp_path: Path) -> tuple[Record, Path]:
     file.parent.mkdir()
     file.write_bytes(b"pixels")
     digest = hashlib.sha256(b"pixels").hexdigest()
-    return made.record(made.recording(made.signals()["image"], sha256=digest), base=str(file.parent)), tmp_path / "crate"
+    return made.record(
+        made.recording(made.signals()["image"], sha256=digest), base=str(file.parent)
+    ), tmp_path / "crate"
 
 
 def relations(path: Path, kind: str, *keys: str) -> set[tuple[str, ...]]:
@@ -44,7 +46,9 @@ def test_prov_tells_what_comes_from_what(tmp_path: Path) -> None:
     assert ("emtwin:suggested-file_0-pixel_x", "emtwin:claim-file_0-pixel_x-0") in derived
     assert ("emtwin:claim-file_0-pixel_x-0", recorded) in derived
     invalid = {entity for (entity,) in relations(out, "wasInvalidatedBy", "entity")}
-    assert invalid == {f"emtwin:claim-file_0-{name}-0" for name in ("pixel_x", "convergence_semiangle", "camera_length")}
+    assert invalid == {
+        f"emtwin:claim-file_0-{name}-0" for name in ("pixel_x", "convergence_semiangle", "camera_length")
+    }
     entity = json.loads(out.read_text())["entity"]["emtwin:claim-file_0-high_tension-0"]
     assert entity["emtwin:term"] == {"$": "emg:EMG_00000004", "type": "xsd:QName"}
 
@@ -79,10 +83,17 @@ def test_a_crate_has_files_checksums_and_the_prov(crated: tuple[Record, Path]) -
     assert claim["propertyID"].endswith("/EMG_00000004")
     assert graph["#validation-validation"]["object"]["@id"] == "one.dm3"
     verdict = json.loads((out / "verdicts/file_0.json").read_text())["recordings"][0]["fields"]["pixel.x"]
-    assert (verdict["status"], verdict["suggested"], verdict["evidence"]) == ("disagrees", made.RIGHT_PIXEL, ["lattice"])
+    assert (verdict["status"], verdict["suggested"], verdict["evidence"]) == (
+        "disagrees",
+        made.RIGHT_PIXEL,
+        ["lattice"],
+    )
 
 
-@pytest.mark.skipif(ROCRATE not in os.environ, reason=f"{ROCRATE} names no python with roc-validator: python -m tests.checkers FOLDER makes it")
+@pytest.mark.skipif(
+    ROCRATE not in os.environ,
+    reason=f"{ROCRATE} names no python with roc-validator: python -m tests.checkers FOLDER makes it",
+)
 @pytest.mark.slow
 def test_the_validator_of_crates_has_no_complaint(crated: tuple[Record, Path]) -> None:
     record, out = crated

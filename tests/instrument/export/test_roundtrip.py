@@ -49,7 +49,12 @@ def test_a_signal_comes_back(tmp_path: Path, to: str, name: str) -> None:
     assert again.claims == recording.claims
     assert {item.field: item for item in again.verdicts} == {item.field: item for item in recording.verdicts}
     assert again.evidence == recording.evidence
-    assert (again.start, again.end, again.path, again.sha256) == (recording.start, recording.end, recording.path, recording.sha256)
+    assert (again.start, again.end, again.path, again.sha256) == (
+        recording.start,
+        recording.end,
+        recording.path,
+        recording.sha256,
+    )
 
 
 @pytest.mark.parametrize("to", KINDS)
@@ -79,7 +84,9 @@ def test_many_signals_keep_their_order(tmp_path: Path, to: str) -> None:
     kinds = list(made.signals().values())[:12]
     items = [without_pixel(made.recording(signal, f"file-{number}")) for number, signal in enumerate(kinds)]
     again = read_exported(written(tmp_path, to, *items))
-    assert {item.id: item.signal.title for item in again if item.signal} == {item.id: item.signal.title for item in items if item.signal}
+    assert {item.id: item.signal.title for item in again if item.signal} == {
+        item.id: item.signal.title for item in items if item.signal
+    }
     for item in again:
         like = next(one for one in items if one.id == item.id)
         assert item.signal is not None
@@ -122,7 +129,9 @@ def test_a_damaged_record_of_claims_is_told(tmp_path: Path) -> None:
 
 def real_files(data: Path) -> list[Path]:
     folders = (data / "images", data / "spectra")
-    return [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in READ and path.suffix != ".ser"]
+    return [
+        path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in READ and path.suffix != ".ser"
+    ]
 
 
 @pytest.mark.parametrize("to", KINDS)
