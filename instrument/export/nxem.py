@@ -206,10 +206,9 @@ def _links(kept: Any, recording: Recording, paths: Mapping[str, str]) -> None:
         targets = {"value": paths[verdict.field]} if verdict.field in paths else {}
         for number, name in enumerate(verdict.evidence):
             targets[f"evidence_{number}"] = f"{kept.name}/evidence/evidence_{index[name]}"
-        group = _group(links, slug(verdict.field), "NXcollection") if targets else None
         for name, target in targets.items():
             kept.file[target].attrs["target"] = target
-            group[name] = h5py.SoftLink(target)
+            _group(links, slug(verdict.field), "NXcollection")[name] = h5py.SoftLink(target)
 
 
 def _signal(group: Any, recording: Recording, signal: Signal) -> None:
@@ -239,9 +238,9 @@ def _signal(group: Any, recording: Recording, signal: Signal) -> None:
     if values.dtype.kind == "c":
         if main == "intensity":
             raise ValueError(f"{recording.name}: NXem has no complex spectra")
-        data["imag"] = np.ascontiguousarray(values.imag)
+        data["imag"] = np.ascontiguousarray(np.imag(values))
         data["imag"].attrs["long_name"] = "imaginary part"
-        values = np.ascontiguousarray(values.real)
+        values = np.ascontiguousarray(np.real(values))
     data[main] = values
     data[main].attrs["long_name"] = "counts as recorded"
     data.attrs["signal"] = main

@@ -77,9 +77,11 @@ def _attributes(group: Any) -> dict[str, Any]:
     }
 
 
-def restored(signal: Signal, tree: dict[str, Any]) -> Signal:
+def restored(signal: Signal, tree: Any) -> Signal:
     """A signal read from an export with what the tree adds: claims as exported (suggested values in place of refuted ones), axes without the rounding of the
     format, the type of the data, and the tree itself as metadata under "emtwin_export"."""
+    if not isinstance(tree, dict):
+        raise ValueError("the claims and verdicts that emtwin wrote are damaged (no table)")
     recording = recording_of(tree)
     claims, repeated = stated_claims(recording)
     title, kind = str(tree.get("title", "")), tree.get("kind", signal.kind)

@@ -22,6 +22,7 @@ ATTRIBUTE = "emtwin_export"
 def correct_store(path: Path, recording: Recording, note: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Correct the store at ``path`` in place; the changes."""
     import zarr
+    from zarr.errors import ZarrUserWarning
 
     assert recording.signal is not None
     group = zarr.open_group(str(path), mode="r+")
@@ -35,7 +36,7 @@ def correct_store(path: Path, recording: Recording, note: Mapping[str, Any]) -> 
     if consolidated:
         with warnings.catch_warnings():
             # it warns that Zarr 3 does not specify what the store had before
-            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+            warnings.simplefilter("ignore", ZarrUserWarning)
             zarr.consolidate_metadata(str(path))
     return changes
 

@@ -45,7 +45,7 @@ def record_of_session(folder: Path, created: int, sample: Sample, data: bool = T
     end = max(item.end or item.start or 0 for item in recordings)
     activities = [Activity("acquisition", "acquisition", (instrument.id, software.id), ids, start, end, settings)]
     if judged:
-        rate = {"false_alarm_rate": FALSE_ALARM}
+        rate: dict[str, Value] = {"false_alarm_rate": FALSE_ALARM}
         activities.append(Activity("validation", "validation", (software.id,), judged, None, created, rate))
     return Record(
         folder.absolute().name, str(folder), str(folder), recordings, (instrument, software), tuple(activities),

@@ -1,5 +1,8 @@
 """Small records to export: every kind of signal, every status of a verdict."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from instrument.export import Activity, Agent, Evidence, Record, Recording, Sample, Verdict
@@ -77,11 +80,11 @@ CLAIMS: dict[str, Claim] = {
 def verdicts(claims: dict[str, Claim]) -> tuple[Verdict, ...]:
     """A verdict of every status on the claims that are there; the rest unverifiable."""
     told = {
-        "pixel.x": dict(status="disagrees", value=RIGHT_PIXEL, error=2.3e-4, z=12.3, suggested=RIGHT_PIXEL, suggested_error=2.3e-4,
-                        cause="pixel size", words="The lattice is 2.9 % smaller.", evidence=("lattice",)),
-        "high_tension": dict(status="agrees", value=200_012.0, error=20.0, z=-0.6, evidence=("sensor", "lattice")),
-        "convergence_semiangle": dict(status="disagrees", words="A semi-angle is positive.", evidence=()),
-        "camera_length": dict(status="stale", suggested=2.5e9, suggested_error=1e7, value=2.5e9, error=1e7, since=START - 60 * 10**9),
+        "pixel.x": {"status": "disagrees", "value": RIGHT_PIXEL, "error": 2.3e-4, "z": 12.3, "suggested": RIGHT_PIXEL, "suggested_error": 2.3e-4,
+                        "cause": "pixel size", "words": "The lattice is 2.9 % smaller.", "evidence": ("lattice",)},
+        "high_tension": {"status": "agrees", "value": 200_012.0, "error": 20.0, "z": -0.6, "evidence": ("sensor", "lattice")},
+        "convergence_semiangle": {"status": "disagrees", "words": "A semi-angle is positive.", "evidence": ()},
+        "camera_length": {"status": "stale", "suggested": 2.5e9, "suggested_error": 1e7, "value": 2.5e9, "error": 1e7, "since": START - 60 * 10**9},
     }  # fmt: skip
     found = []
     for name, claim in claims.items():
@@ -117,3 +120,10 @@ def record(*recordings: Recording, base: str = "", sample: Sample | None = None)
     )
     specimen = sample or Sample("a film", ("Sr", "Ti", "O"), START - 10**15)
     return Record("one", "report.json", base, recordings, agents, activities, specimen, START + 2 * 10**12)
+
+
+def opened(path: Path, mode: str = "r") -> Any:
+    """An HDF5 file; its members are of no type that a checker could know."""
+    import h5py
+
+    return h5py.File(path, mode)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from instrument.export.hyperspy import write_signal
 from instrument.export.record import ExportError
 from instrument.readers import read_vendor
 from tests.instrument.export import made
+from tests.instrument.export.made import opened
 from twin.records import Axis, Signal
 
 RIGHT = 0.0973
@@ -26,12 +28,10 @@ def state(path: Path) -> dict[str, tuple[str, int]]:
 
 def hspy(folder: Path) -> Path:
     """A HyperSpy file as others write it: no record of ours in it, lengths in nm."""
-    import h5py
-
     path = folder / "image.hspy"
     signal = msgspec.structs.replace(made.signals()["image"], raw={"Optics": "as it was"})
     write_signal(path, Recording("a", "a", claims={"high_tension": (made.CLAIMS["high_tension"],)}), signal)
-    with h5py.File(path, "r+") as file:
+    with opened(path, "r+") as file:
         experiment = file["Experiments/image"]
         del experiment["metadata/emtwin"]
         for index in (0, 1):
@@ -42,6 +42,7 @@ def hspy(folder: Path) -> Path:
 def store(folder: Path, with_coordinates: bool) -> Path:
     """A store as `emtwin simulate` makes it, or as xarray saves a Dataset of `twin.simulate`."""
     import zarr
+    from zarr.errors import ZarrUserWarning
 
     path = folder / "image.zarr"
     provenance = {
@@ -49,7 +50,7 @@ def store(folder: Path, with_coordinates: bool) -> Path:
         "scenario": {"name": "a", "beam": {"energy_keV": 200.0, "semiangle_mrad": 21.0}},
     }
     attributes = {"provenance": json.dumps(provenance)} if with_coordinates else provenance
-    group = zarr.create_group(str(path), zarr_format=3, attributes=attributes)
+    group: Any = zarr.create_group(str(path), zarr_format=3, attributes=attributes)
     described = [{"name": name, "unit": "angstrom", "scale": 0.10013, "offset": 0.0} for name in "yx"]
     data = group.create_array(
         "data", shape=(3, 4), dtype="float32", dimension_names=["y", "x"],
@@ -60,7 +61,7 @@ def store(folder: Path, with_coordinates: bool) -> Path:
         group.create_array(name, shape=(size,), dtype="float64", attributes={"units": "angstrom", "step": 0.10013})
         group[name][...] = 0.10013 * np.arange(size)
     if with_coordinates:
-        with pytest.warns(zarr.errors.ZarrUserWarning, match="Consolidated"):
+        with pytest.warns(ZarrUserWarning, match="Consolidated"):
             zarr.consolidate_metadata(str(path))
     return path
 
@@ -90,8 +91,6 @@ def axis(signal: Signal, name: str) -> Axis:
 
 
 def test_a_hyperspy_file_is_corrected_where_it_is_refuted(tmp_path: Path) -> None:
-    import h5py
-
     original, copy = hspy(tmp_path), tmp_path / "right.hspy"
     before = state(original)
     recording = judged(original, pixel_x=RIGHT)
@@ -101,7 +100,7 @@ def test_a_hyperspy_file_is_corrected_where_it_is_refuted(tmp_path: Path) -> Non
         ("pixel.x", "axis-1.scale", "lattice"),
         ("pixel.x", "axis-1.offset", "lattice"),
     ]
-    with h5py.File(copy) as file:
+    with opened(copy) as file:
         experiment = file["Experiments/image"]
         assert experiment["axis-1"].attrs["scale"] == pytest.approx(RIGHT / 10, rel=1e-12)
         assert experiment["axis-1"].attrs["offset"] == pytest.approx(-0.03 * RIGHT / 0.10013, rel=1e-9)
@@ -119,8 +118,6 @@ def test_a_hyperspy_file_is_corrected_where_it_is_refuted(tmp_path: Path) -> Non
 
 
 def test_hyperspys_own_metadata_are_corrected(tmp_path: Path) -> None:
-    import h5py
-
     original, copy = hspy(tmp_path), tmp_path / "right.hspy"
     recording = judged(original, pixel_y=RIGHT)
     claim = made.CLAIMS["high_tension"]
@@ -132,7 +129,7 @@ def test_hyperspys_own_metadata_are_corrected(tmp_path: Path) -> None:
     )
     changes = write_corrected(original, copy, (recording,), made.record(recording))
     assert ("high_tension", 200.0, 300.0) in [(item["field"], item["before"], item["after"]) for item in changes]
-    with h5py.File(copy) as file:
+    with opened(copy) as file:
         assert file["Experiments/image/metadata/Acquisition_instrument/TEM"].attrs["beam_energy"] == 300.0
 
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import h5py
 import msgspec
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from instrument.export import Record, Sample, write
 from instrument.export.nxem import iso
 from instrument.export.record import ExportError
 from tests.instrument.export import made
+from tests.instrument.export.made import opened
 from twin.channels import FIELDS
 
 PYNX = "EMTWIN_PYNX"
@@ -40,7 +40,7 @@ def test_values_stand_in_their_places_in_si(tmp_path: Path) -> None:
         "instrument/detector/count_time": (0.5, "s"),
         "instrument/stage/tilt2": (-0.02, "rad"),
     }
-    with h5py.File(out) as file:
+    with opened(out) as file:
         event = file[EVENT]
         for place, (value, unit) in expected.items():
             assert event[place][()] == pytest.approx(value, rel=1e-12), place
@@ -56,7 +56,7 @@ def test_values_stand_in_their_places_in_si(tmp_path: Path) -> None:
 
 def test_verdicts_are_linked_to_values_and_evidence(tmp_path: Path) -> None:
     out = written(tmp_path, made.record(made.recording(made.signals()["image"])))
-    with h5py.File(out) as file:
+    with opened(out) as file:
         links, kept = file[EVENT]["emtwin/links"], file[EVENT]["emtwin"]
         assert links["high_tension/value"] == file[EVENT]["instrument/ebeam_column/electron_source/voltage"]
         names = [links[f"high_tension/evidence_{number}/name"][()].decode() for number in range(2)]
@@ -78,7 +78,7 @@ def test_every_path_of_the_vocabulary_is_written(tmp_path: Path) -> None:
     recording = msgspec.structs.replace(
         made.recording(signal), claims={name: (claim,) for name, claim in claims.items()}, verdicts=()
     )
-    with h5py.File(written(tmp_path, made.record(recording))) as file:
+    with opened(written(tmp_path, made.record(recording))) as file:
         for name in claims:
             place = next(item.nxem for item in FIELDS if item.name == name).partition("[")[0]
             assert place in file[EVENT], name

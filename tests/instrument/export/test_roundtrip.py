@@ -11,6 +11,7 @@ from instrument.export.formats import ExportError
 from instrument.readers import VendorError, read_vendor
 from instrument.readers.rosetta import FORMATS as READ
 from tests.instrument.export import made
+from tests.instrument.export.made import opened
 from twin.records import Axis, Signal
 
 ENDINGS = {"hspy": ".hspy", "emd": ".emd", "nxem": ".nxs"}
@@ -104,9 +105,7 @@ def test_many_signals_are_a_folder_of_hyperspy_files(tmp_path: Path) -> None:
 
 
 def test_files_of_others_are_none_of_ours(tmp_path: Path) -> None:
-    import h5py
-
-    with h5py.File(tmp_path / "other.emd", "w") as file:
+    with opened(tmp_path / "other.emd", "w") as file:
         file.attrs.update(version_major=0, version_minor=2)
         group = file.create_group("data/image")
         group.attrs["emd_group_type"] = 1
@@ -118,10 +117,8 @@ def test_files_of_others_are_none_of_ours(tmp_path: Path) -> None:
 
 
 def test_a_damaged_record_of_claims_is_told(tmp_path: Path) -> None:
-    import h5py
-
     out = written(tmp_path, "emd", made.recording(made.signals()["image"]))
-    with h5py.File(out, "r+") as file:
+    with opened(out, "r+") as file:
         del file["emtwin/signal_000000/metadatabundle/emtwin/verdicts/C10/status"]
     with pytest.raises(VendorError, match="damaged"):
         read_vendor(out)
