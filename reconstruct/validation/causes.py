@@ -10,6 +10,7 @@ from scipy.special import logsumexp, ndtri
 from reconstruct.validation.evidence import Evidence
 from reconstruct.validation.faults import Change, changes
 from reconstruct.validation.likelihood import Stack, Values, corrected, log_evidence, magnitudes, stacks
+from reconstruct.validation.significance import deviation, log_significance, readings, statement_mixture
 
 MAX_CAUSES = 4
 """Faults of one file that are looked for at most."""
@@ -59,15 +60,16 @@ def rejections(evidence: Sequence[Evidence], values: Values, false_alarms: float
 
 
 def deviations(evidence: Sequence[Evidence], values: Values) -> list[Rejection]:
-    """Every usable statement with its deviation in standard deviations, of the reading that is nearest."""
-    nearest: dict[tuple[int, int], float] = {}
+    """Every usable statement with its deviation in standard deviations, of the reading that is nearest; its sign is that of evidence minus claim."""
+    found = []
     for index, item in enumerate(evidence):
-        for problem in stacks([item], values, testing=True):
-            scores = problem.residual / np.sqrt(np.diag(problem.covariance))
-            for (_, number), score in zip(problem.owners, scores, strict=True):
-                if abs(score) < abs(nearest.get((index, number), math.inf)):
-                    nearest[index, number] = float(score)
-    return [Rejection(index, number, score) for (index, number), score in nearest.items()]
+        for number in range(len(item.statements)):
+            offsets, stds, weights = statement_mixture(item, number, values)
+            if len(offsets):
+                size = float(deviation(log_significance(offsets, stds, weights, readings(offsets, stds))))
+                nearest = offsets[np.argmin(np.abs(offsets) / stds)]
+                found.append(Rejection(index, number, math.copysign(size, nearest)))
+    return found
 
 
 def explain(evidence: Sequence[Evidence], values: Values, false_alarms: float) -> list[Explanation]:

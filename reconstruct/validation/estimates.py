@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reconstruct.validation.causes import critical
+from reconstruct.validation.causes import BROKEN_RULE, critical
 from reconstruct.validation.evidence import Evidence
-from reconstruct.validation.likelihood import Values, derived, log_evidence, magnitudes, residual, stacks
+from reconstruct.validation.likelihood import Stack, Values, derived, magnitudes, residual, stacks
+from reconstruct.validation.significance import deviation, log_significance, readings, statement_mixture
 from twin.channels import field
 
 DRAWS = 4000
@@ -24,58 +25,107 @@ class Estimate(NamedTuple):
 
 
 def estimates(evidence: Sequence[Evidence], values: Values, names: Sequence[str]) -> dict[str, Estimate]:
-    """What the evidence says of the fields ``names``, all others as in ``values``: generalised least squares from there, of the likeliest readings.
+    """What the evidence says of the fields ``names``, all others as in ``values``: generalised least squares from there.
 
-    Fields that the evidence does not tell apart (only a ratio is known) are left out.
+    Of fields that the evidence does not tell apart (only a ratio is known) the last ones of ``names`` are left out and taken as they are. Of several readings
+    the likeliest is given, with the moments of its components.
     """
     present = [name for name in names if name in values]
-    if not present:
+    problems = stacks(evidence, values, [{name: 1.0} for name in present])
+    if not present or not len(problems[0].residual):
         return {}
-    directions = [{name: 1.0} for name in present]
-    problems = stacks(evidence, values, directions)
-    problem = max(problems, key=lambda item: log_evidence(item, [0.0] * len(present)))
-    sensitive = np.abs(problem.jacobian).sum(axis=0) > 0
-    weight = np.linalg.inv(problem.covariance) if len(problem.residual) else np.zeros((0, 0))
-    information = problem.jacobian.T @ weight @ problem.jacobian
-    result = {}
-    kept = [index for index in range(len(present)) if sensitive[index]]
-    while kept and np.linalg.matrix_rank(_unit(information[np.ix_(kept, kept)]), tol=1e-9) < len(kept):
-        kept.pop()
+    kept = _told_apart(problems[0])
     if not kept:
         return {}
-    reduced = dataclasses.replace(problem, jacobian=problem.jacobian[:, kept])
-    mean, covariance = magnitudes(reduced, [math.inf] * len(kept))
+    solved = [_solved(dataclasses.replace(problem, jacobian=problem.jacobian[:, kept])) for problem in problems]
+    result = {}
     for position, index in enumerate(kept):
         name = present[index]
-        error = math.sqrt(covariance[position, position])
+        mean, error = _likeliest(
+            [
+                (log, float(means[position]), math.sqrt(covariance[position, position]))
+                for log, means, covariance in solved
+            ]
+        )
         if field(name).form == "scale":
-            value = values[name] * math.exp(mean[position])
+            value = values[name] * math.exp(mean)
             result[name] = Estimate(value, value * error)
         else:
-            result[name] = Estimate(values[name] + float(mean[position]), error)
+            result[name] = Estimate(values[name] + mean, error)
     return result
+
+
+def _told_apart(problem: Stack) -> list[int]:
+    """Indices of the fields that the evidence determines together, first ones first."""
+    weight = np.linalg.inv(problem.covariance)
+    information = problem.jacobian.T @ weight @ problem.jacobian
+    kept: list[int] = []
+    for index in range(len(information)):
+        trial = [*kept, index]
+        if information[index, index] > 0.0 and np.linalg.matrix_rank(
+            _unit(information[np.ix_(trial, trial)]), tol=1e-9
+        ) == len(trial):
+            kept = trial
+    return kept
+
+
+def _solved(problem: Stack) -> tuple[float, np.ndarray, np.ndarray]:
+    """Logarithm of the weight of a combination of components, where the fields may have any value; their means [n] and covariance [n, n]."""
+    mean, covariance = magnitudes(problem, [math.inf] * problem.jacobian.shape[1])
+    left = problem.residual - problem.jacobian @ mean
+    misfit = float(left @ np.linalg.solve(problem.covariance, left))
+    log = (
+        problem.log_weight
+        - 0.5 * misfit
+        - 0.5 * float(np.linalg.slogdet(problem.covariance)[1])
+        + 0.5 * float(np.linalg.slogdet(covariance)[1])
+    )
+    return log, mean, covariance
+
+
+def _likeliest(parts: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """Mean and standard deviation of the reading with the most weight, of components (log weight, mean, std)."""
+    logs, means, stds = (np.array(column) for column in zip(*parts, strict=True))
+    weights = np.exp(logs - logs.max())
+    group = max(readings(means, stds), key=lambda indices: float(weights[indices].sum()))
+    share = weights[group] / weights[group].sum()
+    mean = float(share @ means[group])
+    return mean, math.sqrt(float(share @ (stds[group] ** 2 + (means[group] - mean) ** 2)))
 
 
 def power(evidence: Sequence[Evidence], truth: Values, claimed: Values, false_alarms: float) -> float:
     """The probability that a file which claims ``claimed`` is found to be wrong, where ``truth`` are the values and the evidence has the errors that it states.
 
-    Statements are drawn with their covariance; the largest deviation is compared with the limit at a rate of ``false_alarms`` for the file.
+    The evidence is drawn about the truth with its covariance and tails, readings that it does not tell apart included; the largest deviation is compared with
+    the limit at a rate of ``false_alarms`` for the file, that of arithmetic with its own.
     """
-    problem = stacks(evidence, truth, testing=True)[0]
-    full, wrong = derived(truth), derived(claimed)
-    if not len(problem.residual):
-        return 0.0
-    statements = [evidence[index].statements[number] for index, number in problem.owners]
-    tolerances = [
-        evidence[index].tolerance[number] if evidence[index].tolerance else 0.0 for index, number in problem.owners
-    ]
-    scale = np.sqrt(np.diag(problem.covariance))
-    shifts = [residual(item, item.of(full), wrong, slack) for item, slack in zip(statements, tolerances, strict=True)]
-    shift = np.nan_to_num(np.array(shifts) / scale, nan=math.inf, posinf=1e6, neginf=-1e6)
-    limit = critical(len(scale), false_alarms)
-    root = np.linalg.cholesky(problem.covariance / np.outer(scale, scale) + 1e-12 * np.eye(len(scale)))
-    draws = np.random.default_rng(0).standard_normal((DRAWS, len(scale))) @ root.T + shift
-    return float((np.abs(draws).max(axis=1) > limit).mean())
+    generator = np.random.default_rng(0)
+    counted = sum(len(item.statements) for item in evidence if item.source != "arithmetic")
+    missed = np.ones(DRAWS, bool)
+    for item in evidence:
+        weights = np.array([part.weight for part in item.components])
+        taken = generator.choice(len(weights), DRAWS, p=weights / weights.sum())
+        roots = [np.linalg.cholesky(part.covariance) for part in item.components]
+        noise = np.stack(
+            [
+                roots[index] @ draw
+                for index, draw in zip(taken, generator.standard_normal((DRAWS, len(item.statements))), strict=True)
+            ]
+        )
+        limit = BROKEN_RULE if item.source == "arithmetic" else critical(counted, false_alarms)
+        for number, statement in enumerate(item.statements):
+            offsets, stds, weights = statement_mixture(item, number, claimed)
+            shift = residual(statement, statement.of(derived(truth)), derived(claimed))
+            if not len(offsets) or not math.isfinite(shift):
+                continue
+            groups = readings(offsets, stds)
+            # the reading that is true lies at the truth, the others as far from it as they are
+            apart = offsets - offsets[np.argmax(weights)]
+            tolerance = item.tolerance[number] if item.tolerance else 0.0
+            drawn = shift + noise[:, number, None] + apart
+            drawn = np.sign(drawn) * np.maximum(np.abs(drawn) - tolerance, 0.0)
+            missed &= deviation(log_significance(drawn, stds, weights, groups)) <= limit
+    return float(1.0 - missed.mean())
 
 
 def _unit(matrix: np.ndarray) -> np.ndarray:

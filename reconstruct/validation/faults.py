@@ -91,7 +91,7 @@ _ANGLES = (
     "convergence_semiangle",
     "collection_semiangle",
 )
-_SWAPS = (*PAIRS, ("field_of_view.x", "field_of_view.y"), ("stage.alpha", "stage.beta"), ("stage.x", "stage.y"))
+_SWAPS = (*PAIRS, ("stage.alpha", "stage.beta"), ("stage.x", "stage.y"))
 DEFAULT_SIZE = 0.3
 """Rms size (log) of errors of a scale field without a cause of its own."""
 
@@ -126,47 +126,45 @@ def _of_pairs(values: Values) -> Iterator[Change]:
     present = [pair for pair in PAIRS if all(values.get(name, 0.0) > 0 for name in pair)]
     for x, y in present:
         cause = "pixel size" if x == "pixel.x" else "reciprocal pixel size"
-        rate = CAUSES[cause].rate
         what = "pixels of the image" if x == "pixel.x" else "pixels of the pattern"
-        yield Change(cause, rate, f"both {what} are off by one factor", free=(({x: 1.0, y: 1.0}, 0.1),))
+        both, alone = {**_linked(x, values), **_linked(y, values)}, {x: 1.0, y: 1.0}
+        yield Change(cause, CAUSES[cause].rate, f"both {what} are off by one factor", free=((both, 0.1),))
         third = CAUSES["non-square pixels"].rate / 3.0
         for name in (x, y):
-            yield Change("non-square pixels", third, f"{name} alone is off", free=(({name: 1.0}, 0.1),))
-        yield Change(
-            "non-square pixels",
-            third,
-            f"{x} and {y} are off by factors that differ",
-            free=(({x: 1.0}, 0.1), ({y: 1.0}, 0.1)),
-        )
+            yield Change("non-square pixels", third, f"{name} alone is off", free=((_linked(name, values), 0.1),))
+        pair = ((_linked(x, values), 0.1), (_linked(y, values), 0.1))
+        yield Change("non-square pixels", third, f"{x} and {y} are off by factors that differ", free=pair)
+        if len(both) > 2:
+            words = f"both {what} are off, and the field of view is not"
+            yield Change(cause, 0.2 * CAUSES[cause].rate, words, free=((alone, 0.1),))
         for power in PREFIXES:
             share = CAUSES["unit or prefix"].rate / len(PREFIXES) / 2.0
-            yield Change(
-                "unit or prefix",
-                share,
-                f"{what} in another unit, 1e{power:+d}",
-                {name: values[name] * 10.0**power for name in (x, y)},
-            )
+            fixed = {name: values[name] * 10.0**power for name in both}
+            yield Change("unit or prefix", share, f"{what} in another unit, 1e{power:+d}", fixed)
         for factor in BINNINGS:
-            yield Change("binning", CAUSES["binning"].rate / len(BINNINGS), f"{what} of another binning, times {factor:g}",
-                         {name: values[name] * factor for name in (x, y)})  # fmt: skip
+            share = CAUSES["binning"].rate / len(BINNINGS)
+            fixed = {name: values[name] * factor for name in both}
+            yield Change("binning", share, f"{what} of another binning, times {factor:g}", fixed)
     if len(present) > 1 or (present and values.get("camera_length", 0.0) > 0):
-        direction = {name: 1.0 for pair in present for name in pair}
+        direction = {name: 1.0 for pair in present for side in pair for name in _linked(side, values)}
         if values.get("camera_length", 0.0) > 0:
             direction["camera_length"] = 1.0 if len(present) > 1 or present[0][0] == "pixel.x" else -1.0
-        yield Change(
-            "common scale",
-            CAUSES["common scale"].rate,
-            "magnification and camera length are off by one factor",
-            free=((direction, 0.1),),
-        )
+        words = "magnification and camera length are off by one factor"
+        yield Change("common scale", CAUSES["common scale"].rate, words, free=((direction, 0.1),))
     for first, second in _SWAPS:
         if first in values and second in values and values[first] != values[second]:
-            yield Change(
-                "axis swap",
-                CAUSES["axis swap"].rate,
-                f"{first} and {second} are exchanged",
-                {first: values[second], second: values[first]},
-            )
+            fixed = {first: values[second], second: values[first]}
+            if first == "pixel.x":  # fields of view, where they are claimed, were computed from them
+                ratio = values[second] / values[first]
+                for name, factor in (("field_of_view.x", ratio), ("field_of_view.y", 1.0 / ratio)):
+                    fixed |= {name: values[name] * factor} if name in values else {}
+            yield Change("axis swap", CAUSES["axis swap"].rate, f"{first} and {second} are exchanged", fixed)
+
+
+def _linked(name: str, values: Values) -> dict[str, float]:
+    """A pixel size as a direction, with the field of view that is computed from it."""
+    view = name.replace("pixel.", "field_of_view.")
+    return {name: 1.0, view: 1.0} if name in ("pixel.x", "pixel.y") and values.get(view, 0.0) > 0 else {name: 1.0}
 
 
 def _of_scales(values: Values) -> Iterator[Change]:

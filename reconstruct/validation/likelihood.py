@@ -82,13 +82,10 @@ class Stack:
     log_weight: float = 0.0
 
 
-def stacks(
-    evidence: Sequence[Evidence], values: Values, directions: Sequence[Direction] = (), testing: bool = False
-) -> list[Stack]:
+def stacks(evidence: Sequence[Evidence], values: Values, directions: Sequence[Direction] = ()) -> list[Stack]:
     """The problem for each combination of mixture components, at ``values`` of the fields; at most `MAX_COMBINATIONS`.
 
-    Within the tolerance of a statement anything is as likely: its variance is added. ``testing``: what lies within is no deviation at all, and what lies
-    outside is measured from there.
+    Within the tolerance of a statement anything is as likely: its variance is added.
     """
     full = derived(values)
     combinations: list[tuple[float, tuple[Component, ...]]] = [(0.0, ())]
@@ -112,7 +109,6 @@ def stacks(
                 evidence[index].statements[number],
                 float(parts[index].mean[number]),
                 full,
-                _tolerance(evidence[index], number) if testing else 0.0,
             )
             for index, number in owners
         ]  # fmt: skip
@@ -121,9 +117,8 @@ def stacks(
         for part, numbers in zip(parts, usable, strict=True):
             end = begin + len(numbers)
             covariance[begin:end, begin:end] = part.covariance[np.ix_(numbers, numbers)]
-            if not testing:
-                slack = [_tolerance(evidence[owners[row][0]], owners[row][1]) for row in range(begin, end)]
-                covariance[begin:end, begin:end] += np.diag(np.square(slack) / 3.0)
+            slack = [_tolerance(evidence[owners[row][0]], owners[row][1]) for row in range(begin, end)]
+            covariance[begin:end, begin:end] += np.diag(np.square(slack) / 3.0)
             begin = end
         result.append(Stack(np.array(values_of), covariance, jacobian, owners, log_weight))
     return result

@@ -32,11 +32,11 @@ def impossible(claims: Mapping[str, Claim]) -> Iterator[Contradiction]:
             continue
         value = float(claim.value)
         if item.form == "scale" and value < 0.0:
-            words = f"{claim.text or value_text(value, item.unit)} is negative, and no {item.doc.partition(';')[0]} is"
+            words = f"{value_text(value, item.unit)} is negative; a {name.replace('_', ' ')} cannot be"
             yield Contradiction(name, "disagrees", words)
         elif math.isnan(value) or (value != 0.0 and not item.low <= value <= item.high):
             low, high = (value_text(bound, item.unit) for bound in (item.low, item.high))
-            words = f"{claim.text or value_text(value, item.unit)} is outside of what microscopes have, {low} to {high}"
+            words = f"{value_text(value, item.unit)} is outside of what microscopes have, {low} to {high}"
             inside = [hint for factor, hint in FACTORS if item.low <= value * factor <= item.high]
             if inside:
                 words += f"; it may be given {inside[0]}"

@@ -151,7 +151,9 @@ def _disagreeing(name: str, claim: Claim, context: _Context) -> Verdict:
 def _other(name: str, claim: Claim, context: _Context, gaps: Sequence[Gap]) -> Verdict:
     about = [item for item in context.about(name) if name in context.values]
     independent = [item for item in about if item.source != "arithmetic"]
-    found = estimates(independent, context.after, [name]).get(name) if independent else None
+    # what the same evidence says of other fields is open too: with these as claimed, an error that they share would be none
+    together = [name, *(other for item in independent for other in item.fields if other != name)]
+    found = estimates(independent, context.after, list(dict.fromkeys(together))).get(name) if independent else None
     reasons = [gap for gap in gaps if name in gap.fields]
     if found is None:
         silent = name not in context.values and not isinstance(claim.value, str) and field(name).form == "scale"

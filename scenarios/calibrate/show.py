@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from scenarios.watch.figure import FAINT, INK, LINE, STYLE
+from scenarios.style.figure import FAINT, INK, LINE, STYLE
 
 _UNITS = {"angstrom": (1e-7, "mm"), "ampere": (1.0, "A"), "radian": (57.29577951308232, "deg")}
 _SCALES = {"log": ("%", 100.0), "angle": ("mrad", 1e3), "focus": ("mrad of mode", 1e3)}

@@ -1,24 +1,16 @@
 """Figures of a map predicted from few spectra: image, measured pixels, prediction and error."""
 
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from scenarios.report.page import Picture
+from scenarios.style.figure import drawn
 
-_STYLE: dict[Any, Any] = {
-    "font.size": 9.0,
-    "axes.titlesize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "svg.hashsalt": "emtwin",
-}
 _BLUE, _GREY, _RED = "#2f67b1", "#8895a0", "#c0322b"
 
 
@@ -34,7 +26,7 @@ def figures(arrays: Mapping[str, np.ndarray], tolerance: float | None = None) ->
         "counts; its standard deviation without counting noise; "
         + ("the recorded map, counting noise and all; its difference from the prediction in standard deviations "
            "(counting noise included), for the pixels that were not measured." if known else "what was measured."),
-        _drawn(lambda figure: _maps(figure, arrays, known), 10.0, 6.2, "png"),
+        drawn(10.0, 6.2, lambda figure: _maps(figure, arrays, known), "png", grid=False),
     )  # fmt: skip
     pictures = [maps]
     if arrays["history_measured"].size:
@@ -43,7 +35,7 @@ def figures(arrays: Mapping[str, np.ndarray], tolerance: float | None = None) ->
                 "Uncertainty as spectra came in",
                 "Largest predicted standard deviation over the map, as a share of the map's range, after each batch; it ends where the "
                 "tolerance is met by a model that is trusted, or the allowance is spent.",
-                _drawn(lambda figure: _history(figure, arrays, tolerance), 6.5, 2.8, "svg"),
+                drawn(6.5, 2.8, lambda figure: _history(figure, arrays, tolerance), "svg", grid=False),
             )
         )
     if known:
@@ -52,19 +44,10 @@ def figures(arrays: Mapping[str, np.ndarray], tolerance: float | None = None) ->
                 "Predicted against recorded",
                 "Pixels that were not measured, with 90 % intervals for a noisy value. Right: how their deviations in standard deviations "
                 "are distributed, against the normal curve that honest intervals would give.",
-                _drawn(lambda figure: _calibration(figure, arrays), 8.0, 3.4, "svg"),
+                drawn(8.0, 3.4, lambda figure: _calibration(figure, arrays), "svg", grid=False),
             )
         )
     return pictures
-
-
-def _drawn(paint: Callable[[Figure], None], width: float, height: float, form: str) -> bytes:
-    with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        paint(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=form, dpi=150, metadata={"Date": None} if form == "svg" else {"Software": None})
-    return buffer.getvalue()
 
 
 def deviations(arrays: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -14,10 +14,10 @@ import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from scipy.special import erfinv
 
-from scenarios.report.figure import FAINT, INK, draw
+from scenarios.style.figure import FAINT, INK, draw
+from scenarios.style.images import scale_bar
 
 COLOURS = {"answer": "#1b7f6b", "measure": "#2f67b1", "audit": "#d98200", "distrusted": "#c0322b"}
 MARKERS = {"answer": "o", "measure": "s", "audit": "D", "distrusted": "X"}
@@ -101,18 +101,6 @@ def request_panels(
             axes[4].set_visible(False)
 
     return draw(10.3, 2.05, paint, "png", layout=None)
-
-
-def scale_bar(axes: Axes, width: float, height: float, colour: str = "white") -> None:
-    """A bar of a round length (angstrom) in the lower left corner of an image ``width`` x ``height`` angstrom."""
-    length = max(
-        (n * 10.0**p for p in range(-1, 6) for n in (1, 2, 5) if n * 10.0**p <= 0.4 * width), default=width / 3
-    )
-    left, low = 0.06 * width, 0.93 * height
-    label = f"{length:g} Å" if length < 10 else f"{length / 10:g} nm"
-    edge = [withStroke(linewidth=2.5, foreground="black" if colour == "white" else "white")]
-    axes.plot([left, left + length], [low, low], color=colour, linewidth=2.4, solid_capstyle="butt", path_effects=edge)
-    axes.text(left, low - 0.04 * height, label, color=colour, fontsize=8, va="bottom", path_effects=edge)
 
 
 class Bursts(NamedTuple):

@@ -3,7 +3,6 @@
 It is drawn from the journal alone, so it can be written anew for any session, also one that was interrupted.
 """
 
-import base64
 import datetime
 import json
 import sys
@@ -11,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 
 from instrument.core.journal import Row
@@ -22,6 +20,8 @@ from scenarios.report.headline import figures, finite, headline
 from scenarios.report.plan import draw_plan
 from scenarios.report.session import Session, load_session, row_time
 from scenarios.report.verdict import banner, verdict_of
+from scenarios.style.figure import data_address
+from scenarios.style.page import render
 from twin.channels import CHANNELS
 
 GALLERY = 8
@@ -67,13 +67,7 @@ def write_report(folder: Path, pictures: Sequence[Picture] = ()) -> Path:
     ``pictures`` are shown after the headline numbers. Raises SessionError (a ValueError) if the folder is no session.
     """
     session = load_session(folder)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    page = environment.get_template("report.html.j2").render(**context(session, pictures))
+    page = render(Path(__file__).parent / "report.html.j2", context(session, pictures))
     path = folder / "report.html"
     write_whole(page.encode(), path)
     return path
@@ -91,7 +85,7 @@ def context(session: Session, pictures: Sequence[Picture] = ()) -> dict[str, Any
         "started": _utc(session.origin) if session.origin else "",
         "banner": banner(session, verdict),
         "headline": headline(session, verdict),
-        "pictures": [{"title": p.title, "caption": p.caption, "image": _embedded(p.content)} for p in pictures],
+        "pictures": [{"title": p.title, "caption": p.caption, "image": data_address(p.content)} for p in pictures],
         "plan": draw_plan(session),
         "decisions": _decisions(session) if requests else None,
         "verdict": verdict,
@@ -351,11 +345,6 @@ def _plain(evidence: Any) -> str:
             f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in evidence.items()
         )
     return "" if evidence is None else str(evidence)
-
-
-def _embedded(content: bytes) -> str:
-    kind = "png" if content.startswith(b"\x89PNG") else "svg+xml"
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 if __name__ == "__main__":

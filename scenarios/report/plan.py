@@ -7,8 +7,8 @@ from matplotlib.patches import Rectangle
 from scenarios.acquire.requests import plan_requests
 from scenarios.acquire.scenario import from_dict
 from scenarios.report import drawings
-from scenarios.report.figure import INK, draw
 from scenarios.report.session import Session
+from scenarios.style.figure import INK, draw
 
 
 def draw_plan(session: Session) -> str | None:

@@ -1,6 +1,6 @@
 """Verdicts on a terminal: findings first with their cause, what agrees, what nothing could verify and what would."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -9,10 +9,16 @@ from rich.table import Table
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, size_text, summary
 from reconstruct.validation.verdict import Verdict
+from scenarios.validate.findings import findings_in, title, words_of
 from scenarios.validate.job import ValidatedFile, ValidatedSession
+from scenarios.validate.reasons import reasons, short_names
+from scenarios.validate.words import detectable_text, share_text, shortener, sigma_text
 
 _COLOURS = {"agrees": "green", "disagrees": "bold red", "stale": "bold yellow", "unverifiable": "dim"}
 _ORDER = {"disagrees": 0, "stale": 1, "agrees": 2}
+MOST_CAUSES = 3
+WIDE = 110
+"""Columns of a terminal from which the table says which errors would have been found."""
 
 
 def print_validated(session: ValidatedSession, console: Console | None = None) -> None:
@@ -20,8 +26,9 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
     console = console or Console(highlight=False)
     done = session.files
     detailed = [item for item in done if len(done) <= 3 or not item.agrees]
+    short = shortener([item.read.path for item in done])
     for item in detailed:
-        _print_file(item, console)
+        _print_file(item, console, short)
     if len(done) > 1:
         good = sum(item.agrees for item in done)
         unread = sum(item.validation is None for item in done)
@@ -29,28 +36,26 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
             f"[bold]{len(done)} files[/]: {good} without a finding, {len(done) - good - unread} with findings, {unread} not validated"
         )
     if session.timeline is not None and session.timeline.faults:
-        console.print("\n[bold]In time[/]")
-        for fault in session.timeline.faults:
-            console.print(f"  {escape(fault.words)}", soft_wrap=True)
+        console.print()
+        _print_pairs([("[bold]in time[/]", escape(short(fault.words))) for fault in session.timeline.faults], console)
     if session.interrupted:
         console.print("\n[bold yellow]interrupted[/]: not all files were validated")
 
 
-def _print_file(item: ValidatedFile, console: Console) -> None:
+def _print_file(item: ValidatedFile, console: Console, short: Callable[[str], str]) -> None:
     name = escape(str(item.read.path))
     if item.validation is None:
         problem, cure = item.problem or ("", "")
-        console.print(
-            f"[bold]{name}[/]: [bold red]not validated[/]\n  {escape(problem)}. {escape(cure)}\n", soft_wrap=True
-        )
+        console.print(f"[bold]{name}[/]: [bold red]not validated[/]", soft_wrap=True)
+        _print_pairs([("", f"{escape(problem)}. {escape(cure)}")], console)
         return
     colour = "green" if item.agrees else "red"
     console.print(f"[bold]{name}[/]: [{colour}]{summary(item.validation.recordings)}[/]\n", soft_wrap=True)
     for recording in item.validation.recordings:
-        _print_recording(recording, len(item.validation.recordings) > 1, console)
+        _print_recording(recording, len(item.validation.recordings) > 1, console, short)
 
 
-def _print_recording(recording: Validated, several: bool, console: Console) -> None:
+def _print_recording(recording: Validated, several: bool, console: Console, short: Callable[[str], str]) -> None:
     if several:
         shape = " x ".join(map(str, recording.signal.data.shape))
         console.print(
@@ -60,59 +65,67 @@ def _print_recording(recording: Validated, several: bool, console: Console) -> N
         (item for item in recording.verdicts if item.status != "unverifiable"), key=lambda item: _ORDER[item.status]
     )
     if shown:
-        console.print(_table(shown))
+        console.print(_table(shown, console.width >= WIDE))
         console.print()
-    for words in dict.fromkeys(item.words for item in recording.findings):
-        first = next(item for item in recording.findings if item.words == words)
-        fields = ", ".join(item.field for item in recording.findings if item.words == words)
-        console.print(f"[{_COLOURS[first.status]}]{first.status}[/] {escape(fields)}: {escape(words)}", soft_wrap=True)
-        if first.causes:
-            several_causes = len(first.causes) > 1 or first.causes[0][1] < 0.99
-            causes = " or ".join(
-                f"{cause} ({share:.0%})" if several_causes else cause for cause, share in first.causes[:3]
-            )
-            console.print(f"  cause: {escape(causes)}. {escape(first.cure)}", soft_wrap=True)
-    if recording.findings:
-        console.print()
-    _print_open(recording, console)
-    for note in recording.notes:
-        console.print(f"[dim]note[/] {escape(note)}", soft_wrap=True)
+    _print_pairs([*_findings(recording, short), *_unverifiable(recording), *_notes(recording)], console)
 
 
-def _table(shown: Sequence[Verdict]) -> Table:
+def _table(shown: Sequence[Verdict], wide: bool) -> Table:
+    """Findings first; without the columns in which nothing stands."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for heading, side in (
-        ("field", "left"),
-        ("verdict", "left"),
-        ("claimed", "left"),
-        ("evidence", "left"),
-        ("off by", "right"),
-        ("sigma", "right"),
-    ):
+    columns = [
+        ("field", "left", [escape(item.field) for item in shown]),
+        ("verdict", "left", [f"[{_COLOURS[item.status]}]{item.status}[/]" for item in shown]),
+        ("claimed", "left", [escape(claimed_text(item.field, item.claim)) for item in shown]),
+        ("evidence", "left", ["" if item.suggested is None else escape(quantity_text(item.field, item.suggested, item.error)) for item in shown]),
+        ("off by", "right", [size_text(item) for item in shown]),
+        ("sigma", "right", [sigma_text(item) for item in shown]),
+        ("detectable", "right", [detectable_text(item) if wide else "" for item in shown]),
+    ]  # fmt: skip
+    columns = [column for column in columns if any(column[2])]
+    for heading, side, _ in columns:
         table.add_column(heading, justify=side, no_wrap=heading != "evidence")  # type: ignore[arg-type]
-    for item in shown:
-        evidence = "" if item.suggested is None else quantity_text(item.field, item.suggested, item.error)
-        deviation = f"{item.z:+.1f}" if item.z - item.z == 0.0 else ""
-        status = f"[{_COLOURS[item.status]}]{item.status}[/]"
-        table.add_row(
-            escape(item.field),
-            status,
-            escape(claimed_text(item.field, item.claim)),
-            escape(evidence),
-            size_text(item),
-            deviation,
-        )
+    for cells in zip(*(column[2] for column in columns), strict=True):
+        table.add_row(*cells)
     return table
 
 
-def _print_open(recording: Validated, console: Console) -> None:
-    """Fields without evidence, grouped by the reason and what would verify them."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for item in recording.verdicts:
-        if item.status == "unverifiable":
-            groups.setdefault((item.words, item.cure), []).append(item.field)
-    if groups:
-        console.print("[dim]unverifiable[/]")
-    for (words, cure), names in groups.items():
-        more = f" {cure}" if cure else ""
-        console.print(f"  [dim]{escape(', '.join(names))}[/]: {escape(words)}.{escape(more)}", soft_wrap=True)
+def _print_pairs(pairs: Sequence[tuple[str, str]], console: Console) -> None:
+    """Words beside what they are about, wrapped to the width of the terminal."""
+    if not pairs:
+        return
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for about, words in pairs:
+        grid.add_row(about, words)
+    console.print(grid)
+    console.print()
+
+
+def _findings(recording: Validated, short: Callable[[str], str]) -> list[tuple[str, str]]:
+    pairs = []
+    for found in findings_in(recording):
+        pairs.append((f"[{_COLOURS[found.status]}]{found.status}[/]", f"[bold]{escape(title(found))}[/]"))
+        pairs.append(("", escape(short(words_of(found)))))
+        for number, item in enumerate(found.explanations[:MOST_CAUSES]):
+            share = "" if item.probability is None or item.probability > 0.99 else f" ({share_text(item.probability)})"
+            more = f": {item.words}" if item.words else ""
+            pairs.append(("[dim]  cause[/]" if number == 0 else "[dim]  or[/]", escape(f"{item.cause}{share}{more}")))
+        if found.verdicts[0].cure:
+            pairs.append(("[dim]  cure[/]", escape(found.verdicts[0].cure)))
+    return pairs
+
+
+def _unverifiable(recording: Validated) -> list[tuple[str, str]]:
+    """Fields without evidence, by the reason and what would verify them."""
+    pairs = []
+    for reason in reasons(recording):
+        names = ", ".join(short_names([item.field for item in reason.verdicts]))
+        words = f"{escape(names)}: [dim]{escape(reason.words)}{'' if reason.words.endswith('.') else '.'} {escape(reason.verify)}[/]"
+        pairs.append(("[dim]unverifiable[/]", words))
+    return pairs
+
+
+def _notes(recording: Validated) -> list[tuple[str, str]]:
+    return [("[dim]note[/]", escape(note)) for note in recording.notes]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from scenarios.style.figure import FAINT, LINE, STYLE
 from scenarios.watch.follow import Channel, Follower
 from scenarios.watch.past import Past
 from scenarios.watch.result import event_item
@@ -21,16 +22,11 @@ BAND = 1.645
 BINS = 200
 MOST_SENSORS = 30
 MOST_EVENTS = 12
-INK, FAINT, LINE, EVENT = "#22303c", "#9aa7b2", "#0072b2", "#b0389a"
+EVENT = "#b0389a"
 # Okabe and Ito's colours, which stay apart for every kind of colour vision
 COLOURS = {
     "ok": "#a6cbe3", "held": "#56b4e9", "waiting": "#f2f4f5", "no evidence": "#e3e7ea", "silent": "#9aa7b2", "stuck": "#d55e00",
     "saturated": "#7a3e00", "clock off": "#cc79a7", "late": "#e69f00", "spiking": "#f0e442", "noisy": "#009e73",
-}  # fmt: skip
-STYLE: dict[Any, Any] = {
-    "font.size": 9.0, "font.family": "DejaVu Sans", "axes.edgecolor": FAINT, "axes.labelcolor": INK, "axes.titlesize": 9.5,
-    "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.spines.top": False, "axes.spines.right": False,
-    "text.color": INK, "xtick.color": INK, "ytick.color": INK, "legend.frameon": False, "svg.hashsalt": "emtwin",
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from reconstruct.validation.data import images, patterns
+from reconstruct.validation.data import images, patterns, spots
 from reconstruct.validation.data.options import Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal
@@ -18,7 +18,7 @@ def evidence_of_data(
     if signal.kind in ("image", "image-stack") and any(
         pair[0] in values and pair[1] in values for pair in (patterns.ANGLE, patterns.FREQUENCY)
     ):
-        sources.append(patterns.disk)
+        sources += [patterns.disk, spots.spots]
     evidence: list[Evidence] = []
     gaps: list[Gap] = []
     for source in sources:

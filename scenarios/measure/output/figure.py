@@ -18,7 +18,8 @@ from scipy.stats import norm
 
 from reconstruct.measurement.measurement import Component, FitPlot, Measurement
 from reconstruct.measurement.recorded.result import RecordedMeasurement
-from scenarios.watch.figure import FAINT, INK, LINE, STYLE
+from scenarios.style.figure import FAINT, INK, LINE, ORANGE, STYLE
+from scenarios.style.images import colour_scale
 from twin.units import rounded, scale
 
 MAX_PLOTS, MAX_QUANTITIES, PANELS_PER_ROW = 4, 12, 4
@@ -28,7 +29,6 @@ ELLIPSE_RADIUS = math.sqrt(-2.0 * math.log(0.1))
 """Radius in standard deviations of the ellipse that holds 90 % of a Gaussian in two dimensions."""
 MIN_CORRELATION = 0.3
 """Correlation from which a pair is drawn."""
-ORANGE = "#d55e00"
 _LOG_SCALED = {"power spectrum", "exposure"}
 
 
@@ -85,19 +85,9 @@ def _row_height(plot: FitPlot) -> float:
 
 
 def _colour_scale(plot: FitPlot) -> tuple[matplotlib.colors.Normalize, str]:
-    """Colours for data and model alike: linear, by the square root for patterns with a bright disk, logarithmic for power spectra."""
-    both = np.concatenate([part[np.isfinite(part)].ravel() for part in (plot.data, plot.model)])
-    if both.size == 0:
-        return matplotlib.colors.Normalize(0.0, 1.0), ""
-    low, high = (float(value) for value in np.quantile(both, (0.005, 0.997)))
-    high = high if high > low else low + 1.0
-    positive = both[both > 0]
-    if plot.name.split(" ")[0] in _LOG_SCALED or plot.name in _LOG_SCALED:
-        least = float(np.quantile(positive, 0.005)) if positive.size else 1e-3
-        return matplotlib.colors.LogNorm(least, max(high, 1.01 * least), clip=True), " (log)"
-    if positive.size and high > 6.0 * float(np.median(both)) and low >= 0.0:
-        return matplotlib.colors.PowerNorm(0.5, 0.0, high, clip=True), " (square root)"
-    return matplotlib.colors.Normalize(low, high, clip=True), ""
+    """Colours for data and model alike; logarithmic for power spectra."""
+    both = np.concatenate([part.ravel() for part in (plot.data, plot.model)])
+    return colour_scale(both, plot.name.split(" ")[0] in _LOG_SCALED or plot.name in _LOG_SCALED)
 
 
 def _draw_images(panel: Any, plot: FitPlot) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scenarios.report.drawings import scale_bar
-from scenarios.report.figure import draw
+from scenarios.style.figure import draw
+from scenarios.style.images import scale_bar
 from twin.simulation.recording import Axis, Recording
 
 Picture = tuple[float, float, Callable[[Figure], None]]

@@ -1,0 +1,95 @@
+"""Evidence of diffraction patterns of a known crystal: the pixels of the pattern, and with angles the high tension, by the reciprocal lattice."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reconstruct.measurement.diffraction.indexing import components, index_net
+from reconstruct.measurement.diffraction.net import Net, find_net
+from reconstruct.measurement.diffraction.spots import Spots, compressed, find_spots
+from reconstruct.measurement.kinds.crystals import orient_crystal
+from reconstruct.measurement.projection import Projection, project
+from reconstruct.measurement.recorded.inputs import Inputs, Wording
+from reconstruct.measurement.recorded.known import Lattice
+from reconstruct.measurement.recorded.recording import recording_of
+from reconstruct.validation.data.options import Known, Tell
+from reconstruct.validation.data.patterns import ANGLE, FREQUENCY
+from reconstruct.validation.evidence import Evidence, Gap, Picture, Statement
+from twin.errors import BadInput
+from twin.records import Signal
+
+LEAST_PIXELS = 48
+LARGEST = 512
+"""Rows and columns above which a pattern is binned."""
+DISTORTION = 2e-3
+"""Relative rms by which a projector distorts a pattern, along x and y."""
+SAID = 0.05
+"""Weight from which a reading is mentioned."""
+VERIFY = "Record a diffraction pattern of a known crystal along a zone axis at this camera length."
+
+
+def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) -> tuple[list[Evidence], list[Gap]]:
+    """The pixels of a pattern by the spots (or separate disks) of the specimen; a gap where the specimen or a lattice is not known."""
+    fields = ANGLE if ANGLE[0] in values else FREQUENCY
+    fields = (*fields, "high_tension") if fields is ANGLE else fields
+    if known.specimen is None:
+        return [], [Gap(fields, "the specimen is not known, so that no spot has a known place", VERIFY)]
+    pattern, factor = binned_pattern(signal)
+    if min(pattern.shape) < LEAST_PIXELS:
+        return [], [Gap(fields, f"the pattern has {pattern.shape[1]} x {pattern.shape[0]} pixels: too few for a lattice", VERIFY)]
+    tell("looking for diffraction spots", None)
+    found = find_spots(pattern)
+    net = find_net(found)
+    if isinstance(net, str):
+        return [], [Gap(fields, f"the pattern shows no lattice: {net}", VERIFY)]
+    try:
+        crystal = zone_of(signal, known)
+    except (BadInput, ValueError) as error:
+        return [], [Gap(fields, f"the specimen cannot be used: {error}", "Give another --specimen or --zone.")]
+    readings = index_net(net, found, pattern, crystal, values[fields[0]] / values[fields[1]])
+    if not readings:
+        first, second = np.linalg.norm(net.vectors, axis=1)
+        angle = math.degrees(math.acos(abs(float(net.vectors[0] @ net.vectors[1])) / float(first * second)))
+        why = f"the lattice of the pattern (ratio {second / first:.3g}, angle {angle:.1f} degrees) is none of {name_of(known)} along this zone axis"
+        return [], [Gap(fields, why, "Check --specimen and --zone.")]
+    extra = DISTORTION**2 * np.eye(2) + known.cell_error**2
+    parts = components(readings, extra)
+    parts = tuple(type(part)(part.weight, part.mean - math.log(factor), part.covariance) for part in parts)
+    more = {"wavelength": -1.0} if fields[0] in ANGLE else {}
+    statements = tuple(Statement(f"{name} by diffraction spots", {name: 1.0, **more}) for name in fields[:2])
+    sizes = [f"{x:.5g} x {y:.5g}" for x, y in (np.exp(part.mean) for part in parts if part.weight > SAID)]
+    shape = "disks" if found.disks else "spots"
+    words = f"{int(net.used.sum())} {shape} of {name_of(known)} make the pixels of the pattern {' or '.join(sizes)} 1/Å."
+    picture = Picture("image", _picture(pattern, net, found), f"The lattice of {name_of(known)} in the pattern")
+    independent = ("magnification", "camera length") if more else ("magnification", "camera length", "high tension")
+    return [Evidence(f"diffraction spots of {name_of(known)}", "data", statements, parts, words, independent, pictures=(picture,))], []
+
+
+def binned_pattern(signal: Signal) -> tuple[np.ndarray, int]:
+    """The sum of all patterns of a signal, binned by a whole number to at most `LARGEST` pixels each way, and that number."""
+    data: Any = np.asarray(signal.data)
+    data = data.reshape(-1, *data.shape[-2:]).sum(axis=0, dtype=np.float64) if data.ndim > 2 else np.asarray(data, np.float64)
+    data = np.where(np.isfinite(data), data, float(np.nanmedian(data)))
+    factor = max(1, math.ceil(max(data.shape) / LARGEST))
+    rows, columns = (size // factor * factor for size in data.shape)
+    return data[:rows, :columns].reshape(rows // factor, factor, columns // factor, factor).sum(axis=(1, 3)), factor
+
+
+def name_of(known: Known) -> str:
+    """The specimen for messages: of a path the name of the file, of a sample its source."""
+    return Path(str(getattr(known.specimen, "source", known.specimen))).name
+
+
+def zone_of(signal: Signal, known: Known) -> Projection:
+    """The specimen seen along its zone axis, by its shortest periods; BadInput for what is no crystal."""
+    inputs = Inputs(Lattice(structure=known.specimen, zone=known.zone, x=known.x), Wording(Lattice))
+    return project(orient_crystal(recording_of(signal.path or "data", signal, inputs))).primitive()
+
+
+def _picture(pattern: np.ndarray, net: Net, found: Spots) -> dict[str, Any]:
+    """The pattern's logarithm with the nodes of its lattice."""
+    nodes = net.origin + net.indices[net.used] @ net.vectors
+    return {"image": compressed(pattern).astype(np.float32), "points": nodes, "radius": found.radius}

@@ -1,0 +1,1 @@
+"""How figures and pages of all jobs look: colours, type, and one style sheet."""

@@ -1,0 +1,183 @@
+"""Findings as people read them: fields that one cause explains together, largest first."""
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from reconstruct.validation.faults import PAIRS
+from reconstruct.validation.recording import Validated
+from reconstruct.validation.result import claimed_text, size_text
+from reconstruct.validation.verdict import Verdict, relative
+from scenarios.validate.job import ValidatedFile
+from scenarios.validate.reasons import without_side
+from twin.channels import field
+
+Kind = Literal["evidence", "stale", "time", "outside", "pixels", "repeated", "session", "other"]
+MOST_EXPLANATIONS = 4
+"""Explanations of a finding that are listed at most."""
+
+
+class Explained(NamedTuple):
+    """A ``cause`` with its ``probability`` (None: the only one that was left) and ``words``, "" where the cause says it."""
+
+    cause: str
+    probability: float | None
+    words: str
+
+
+class Finding(NamedTuple):
+    """What one cause explains in a ``recording`` of file number ``file``: ``verdicts``, largest first, and ``dependants``, which follow without evidence of
+    their own. ``explanations``: causes, likeliest first. ``also``: numbers of further files in which the same is wrong."""
+
+    file: int
+    recording: Validated
+    kind: Kind
+    verdicts: tuple[Verdict, ...]
+    dependants: tuple[Verdict, ...]
+    explanations: tuple[Explained, ...]
+    also: tuple[int, ...] = ()
+
+    @property
+    def status(self) -> str:
+        """ "disagrees", or "stale" where all are."""
+        return "stale" if all(item.status == "stale" for item in self.verdicts) else "disagrees"
+
+    @property
+    def size(self) -> float:
+        """How large it is: see `magnitude`."""
+        return max(magnitude(item) for item in self.verdicts)
+
+
+def findings_of(done: Sequence[ValidatedFile]) -> list[Finding]:
+    """All findings, what disagrees before what is stale, each largest first. A claim that cannot be, and that several files share, is one finding."""
+    shared: dict[tuple[object, ...], Finding] = {}
+    for number, item in enumerate(done):
+        for recording in item.validation.recordings if item.validation is not None else ():
+            for found in findings_in(recording, number):
+                said = tuple((verdict.field, verdict.claim.value) for verdict in found.verdicts)
+                alone = (number, id(recording)) if found.kind == "evidence" else ()
+                key = (found.kind, said, *alone)
+                shared[key] = _with(shared[key], found) if key in shared else found
+    return sorted(shared.values(), key=lambda item: (item.status == "stale", -item.size, item.file))
+
+
+def _with(found: Finding, other: Finding) -> Finding:
+    """One finding of two that say the same: that of which a cause is known, with the files of both."""
+    first, second = (other, found) if other.explanations and not found.explanations else (found, other)
+    files = dict.fromkeys([*first.also, second.file, *second.also])
+    return first._replace(also=tuple(number for number in files if number != first.file))
+
+
+def findings_in(recording: Validated, number: int = 0) -> list[Finding]:
+    """The findings of one recording, of file ``number``, in the order of their claims."""
+    explanations = recording.judgement.explanations
+    chosen = explanations[0].changes if explanations else ()
+    contradicted = {item.field for item in recording.contradictions}
+    groups: dict[tuple[str, object], list[Verdict]] = {}
+    for verdict in recording.findings:
+        if verdict.field in contradicted:
+            groups.setdefault(("contradiction", verdict.words), []).append(verdict)
+            continue
+        which = next((index for index, change in enumerate(chosen) if verdict.field in change.fields), None)
+        key = ("evidence", verdict.evidence) if which is None else ("change", which)
+        groups.setdefault(key, []).append(verdict)
+    result = []
+    for (sort, which), verdicts in groups.items():
+        verdicts.sort(key=lambda item: -magnitude(item))
+        dependants: tuple[Verdict, ...] = ()
+        causes = tuple(Explained(cause, share, "") for cause, share in verdicts[0].causes)
+        if sort == "change":
+            change = chosen[int(str(which))]
+            last = which == len(chosen) - 1
+            causes = (Explained(change.cause, None, change.words),)
+            if last:
+                alternatives = [(item.changes[-1], item.probability) for item in explanations]
+                causes = tuple(Explained(other.cause, share, other.words) for other, share in alternatives)
+            named = {item.field for item in verdicts}
+            dependants = tuple(
+                item for item in recording.verdicts
+                if item.field in change.fields and item.field not in named and item.status == "unverifiable"
+            )  # fmt: skip
+        kind = "evidence" if sort != "contradiction" else _kind(verdicts[0], recording)
+        result.append(Finding(number, recording, kind, tuple(verdicts), dependants, causes[:MOST_EXPLANATIONS]))
+    return result
+
+
+def _kind(verdict: Verdict, recording: Validated) -> Kind:
+    """What a contradiction is about, for its title and picture."""
+    about = field(verdict.field)
+    if about.form == "time":
+        return "time"
+    if verdict.status == "stale":
+        return "stale"
+    if "session" in verdict.evidence:
+        return "session"
+    if verdict.field in recording.signal.repeated:
+        return "repeated"
+    if about.form == "text" or isinstance(verdict.claim.value, str):
+        return "other"
+    value = float(verdict.claim.value)
+    if not about.low <= value <= about.high:
+        return "outside"
+    return "pixels" if any(verdict.field in pair for pair in PAIRS) else "other"
+
+
+def magnitude(verdict: Verdict) -> float:
+    """How far off a claim is, for sorting: the logarithm of a ratio, a difference over the size of the values; infinite where a claim cannot be."""
+    if verdict.suggested is None or isinstance(verdict.claim.value, str):
+        return math.inf
+    claimed = float(verdict.claim.value)
+    size = relative(verdict.field, claimed, verdict.suggested) if verdict.suggested else claimed
+    if field(verdict.field).form == "scale":
+        return abs(math.log1p(size)) if size > -1.0 else math.inf
+    typical = 0.5 * (abs(claimed) + abs(verdict.suggested))
+    return abs(size) / typical if typical > 0.0 else 0.0
+
+
+def words_of(found: Finding) -> str:
+    """Why, in sentences: what the evidence found, or which rules it breaks."""
+    words = list(dict.fromkeys(item.words.strip() for item in found.verdicts if item.words.strip()))
+    if not words:
+        rules = dict.fromkeys(without_side(name) for item in found.verdicts for name in item.evidence)
+        words = [f"this contradicts: {'; '.join(rules)}"] if rules else []
+    return " ".join(f"{text[0].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}" for text in words)
+
+
+def title(found: Finding) -> str:
+    """A heading: "pixel.y and pixel.x: 4.4 % and 2.9 % too large"."""
+    names = joined([item.field for item in found.verdicts])
+    first = found.verdicts[0]
+    if found.kind == "outside":
+        return f"{names}: {claimed_text(first.field, first.claim)} cannot be"
+    words = {
+        "stale": "stale", "time": "times contradict each other", "pixels": "pixels are not square",
+        "repeated": "stated twice, with different values", "session": "contradicted by other files", "other": "contradicted",
+    }  # fmt: skip
+    if found.kind in words:
+        return f"{names}: {words[found.kind]}"
+    sizes = [off_text(item) for item in found.verdicts]
+    if len(set(sizes)) == 1:
+        every = {1: "", 2: "both "}.get(len(sizes), "all ")
+        return f"{names}: {every}{sizes[0]}"
+    endings = {text.partition(" too ")[2] for text in sizes}
+    if len(endings) == 1 and "" not in endings:
+        return f"{names}: {joined([text.partition(' too ')[0] for text in sizes])} too {endings.pop()}"
+    return f"{names}: {joined(sizes)}"
+
+
+def off_text(verdict: Verdict) -> str:
+    """How far off a claim is, in words: "4.4 % too large", "10 times too small", "off by +3.2 nm"."""
+    if field(verdict.field).form != "scale" or not verdict.size > -1.0:
+        return f"off by {size_text(verdict)}".rstrip()
+    ratio = 1.0 + verdict.size
+    direction = "large" if ratio > 1.0 else "small"
+    factor = max(ratio, 1.0 / ratio)
+    if factor >= 2.0:
+        return f"{factor:.3g} times too {direction}"
+    share = abs(100.0 * verdict.size)
+    return f"{share:.2g} % too {direction}" if share < 10.0 else f"{share:.0f} % too {direction}"
+
+
+def joined(names: Sequence[str]) -> str:
+    """ "a", "a and b", "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,120 @@
+"""Faults of metadata: what is claimed instead of the truth, which fields are wrong then, and how the cause is called."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+Values = Mapping[str, float]
+
+
+class Injected(NamedTuple):
+    """What is ``claimed``, and which ``fields`` of it are wrong."""
+
+    claimed: dict[str, float]
+    fields: tuple[str, ...]
+
+
+class Class(NamedTuple):
+    """A class of fault: ``name``, the ``kinds`` of recordings it is injected into, how (``inject``: values, generator), and the ``causes``
+    that name it; ``logical``: a rule without errors rules it out wherever it is injected; ``stale``: values of the file before are
+    injected."""
+
+    name: str
+    kinds: tuple[str, ...]
+    inject: Callable[[Values, np.random.Generator], Injected]
+    causes: tuple[str, ...]
+    logical: bool = False
+    stale: bool = False
+    without: str = ""
+
+    def applies(self, values: Values) -> bool:
+        """Whether a recording with these values can have it: a camera length of another mode is not in files that have one of their own."""
+        return not self.without or self.without not in values
+
+
+def _scaled(values: Values, names: tuple[str, ...], factor: float) -> Injected:
+    present = [name for name in names if name in values]
+    return Injected({**values, **{name: values[name] * factor for name in present}}, tuple(present))
+
+
+def _factor(generator: np.random.Generator, low: float, high: float) -> float:
+    """A factor that is off by ``low`` to ``high``, to either side."""
+    return float(1.0 + generator.uniform(low, high)) ** float(generator.choice([-1.0, 1.0]))
+
+
+IMAGE = ("pixel.x", "pixel.y", "field_of_view.x", "field_of_view.y")
+PATTERN = ("pixel.kx", "pixel.ky")
+
+
+def _pixels(low: float, high: float) -> Callable[[Values, np.random.Generator], Injected]:
+    return lambda values, generator: _scaled(
+        values, IMAGE if "field_of_view.x" in values else IMAGE[:2], _factor(generator, low, high)
+    )
+
+
+def _one_axis(values: Values, generator: np.random.Generator) -> Injected:
+    side = str(generator.choice(["x", "y"]))
+    names = (f"pixel.{side}", f"field_of_view.{side}") if "pixel.x" in values else (f"pixel.k{side}",)
+    return _scaled(values, names, _factor(generator, 0.05, 0.2))
+
+
+def _swapped(values: Values, generator: np.random.Generator) -> Injected:
+    pairs = [("pixel.x", "pixel.y"), ("field_of_view.x", "field_of_view.y"), ("pixel.kx", "pixel.ky")]
+    claimed, wrong = dict(values), []
+    for first, second in pairs:
+        if first in values:
+            claimed |= {first: values[second], second: values[first]}
+            wrong += [first, second]
+    return Injected(claimed, tuple(wrong))
+
+
+def _powers(names: tuple[str, ...], factors: tuple[float, ...]) -> Callable[[Values, np.random.Generator], Injected]:
+    def inject(values: Values, generator: np.random.Generator) -> Injected:
+        present = tuple(name for name in names if name in values)
+        return _scaled(values, present, float(generator.choice(factors)))
+
+    return inject
+
+
+def _one(name: str, low: float, high: float) -> Callable[[Values, np.random.Generator], Injected]:
+    return lambda values, generator: _scaled(values, (name,), _factor(generator, low, high))
+
+
+def _replaced(
+    name: str, new: Callable[[float, np.random.Generator], float]
+) -> Callable[[Values, np.random.Generator], Injected]:
+    return lambda values, generator: Injected({**values, name: new(values[name], generator)}, (name,))
+
+
+def _other_tension(value: float, generator: np.random.Generator) -> float:
+    return float(generator.choice([tension for tension in (80e3, 200e3, 300e3) if tension != value]))
+
+
+def _moved(name: str, low: float, high: float) -> Callable[[Values, np.random.Generator], Injected]:
+    """A field that is off by ``low`` to ``high`` in inside units, to either side."""
+    return lambda values, generator: Injected(
+        {**values, name: values[name] + float(generator.uniform(low, high) * generator.choice([-1.0, 1.0]))}, (name,)
+    )
+
+
+def _camera_length_in_image(values: Values, generator: np.random.Generator) -> Injected:
+    return Injected({**values, "camera_length": 3.78e9}, ("camera_length",))
+
+
+CLASSES = (
+    Class("pixel size, 5 to 25 %", ("image",), _pixels(0.05, 0.25), ("pixel size",)),
+    Class("non-square pixels, 5 to 20 %", ("image", "spots"), _one_axis, ("non-square pixels",)),
+    Class("axis swap", ("stretched",), _swapped, ("axis swap",)),
+    Class("wrong unit or prefix", ("image", "spots"), _powers((*IMAGE, *PATTERN), (10.0, 0.1)), ("unit or prefix",)),
+    Class("pixel of another binning", ("image",), _powers(IMAGE, (2.0, 0.5, 4.0)), ("binning",)),
+    Class("dwell time of another binning", ("image",), _powers(("dwell",), (4.0, 0.125, 8.0)), ("dwell time", "binning")),
+    Class("stale semi-angle after a mode change", ("session",), _replaced("convergence_semiangle", lambda value, _: value), ("stale value",), True, True),
+    Class("zero of defocus moved", ("session", "repeated"), _moved("C10", 50.0, 10_000.0), ("defocus",), True),
+    Class("stale camera length in an image", ("session",), _camera_length_in_image, ("stale value",), True, without="camera_length"),
+    Class("wrong kV with the lenses of another", ("repeated",), _replaced("high_tension", _other_tension), ("high tension",), True),
+    Class("negative semi-angle", ("image", "disk"), _replaced("convergence_semiangle", lambda value, _: -value), ("",), True),
+)  # fmt: skip
+SMALL = (Class("pixel size, 1 %", ("image",), _pixels(0.01, 0.01 + 1e-12), ("pixel size",)),)
+HALF_TURN = math.pi

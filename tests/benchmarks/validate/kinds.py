@@ -1,0 +1,18 @@
+"""The kinds of recordings of the benchmark."""
+
+from tests.benchmarks.validate.images import image
+from tests.benchmarks.validate.made import Made
+from tests.benchmarks.validate.sessions import session
+
+MAKERS = {
+    "image": image,
+    "session": session,
+    "repeated": lambda seed: session(seed, repeated=True),
+    "stretched": lambda seed: image(seed, stretched=True),
+}
+KINDS = tuple(MAKERS)
+
+
+def make(kind: str, seed: int) -> Made:
+    """The recording of a kind and seed."""
+    return MAKERS[kind](seed)

@@ -1,0 +1,54 @@
+"""A recording whose true metadata are known, and the signal that claims them, or something else."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from reconstruct.validation.data.options import Known
+from reconstruct.validation.recording import Further
+from twin.channels import field
+from twin.records import Axis, Claim, Signal
+
+AXES = {
+    "image": ("pixel.y", "pixel.x"),
+    "pattern": ("pixel.ky", "pixel.kx"),
+    "disk": ("pixel.angle.y", "pixel.angle.x"),
+    "scan": ("pixel.y", "pixel.x", "pixel.angle.y", "pixel.angle.x"),
+}
+"""Fields of the axes of each form of data; a spectrum has an axis of its own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A recording: its ``data``, their ``form``, the true ``values`` of what it claims (inside units), what is ``known`` besides, evidence from ``outside``
+    of it for what it claims, ``raw`` metadata, claims that are ``texts``, and those of the file ``before``."""
+
+    form: str
+    data: np.ndarray
+    values: Mapping[str, float]
+    known: Known = dataclasses.field(default_factory=Known)
+    outside: Callable[[Signal], Further] | None = None
+    raw: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    before: Mapping[str, Claim] = dataclasses.field(default_factory=dict)
+
+
+def signal_of(made: Made, claimed: Mapping[str, float]) -> Signal:
+    """The recording as a file with these claims would be read."""
+    claims = {name: Claim(value, field(name).unit, f"made.{name}", f"{value:.8g} {field(name).unit}", zone="UTC" if name.startswith("time.") else "")
+              for name, value in claimed.items()}  # fmt: skip
+    claims |= {name: Claim(text, None, f"made.{name}", text) for name, text in made.texts.items()}
+    if made.form == "spectrum":
+        axes: tuple[Axis, ...] = (
+            Axis("energy", made.data.shape[-1], claimed["dispersion"], claimed["energy_offset"], "electronvolt", "eV"),
+        )
+        return Signal(made.data, axes, "spectrum", "made", "", "made", claims, {}, dict(made.raw))
+    names = AXES[made.form]
+    axes = tuple(
+        Axis(name, size, claimed[name], 0.0, field(name).unit, field(name).unit)
+        for name, size in zip(names, made.data.shape, strict=True)
+    )
+    kind = "image" if made.data.ndim == 2 else "image-stack"
+    return Signal(made.data, axes, kind, "made", "", "made", claims, {}, dict(made.raw))
