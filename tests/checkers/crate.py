@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from rdflib.plugins.shared.jsonld import context, util
+from rdflib.plugins.shared.jsonld import context, util  # type: ignore[import-not-found]
 
 ONLINE = ("ro-crate-1.1_3.1", "ro-crate-1.1_3.2")
 CONTEXT = "https://w3id.org/ro/crate/"
@@ -29,7 +29,8 @@ def main(crate: Path) -> int:
         return fetch(source, *arguments, **options)
 
     util.source_to_json = context.source_to_json = offline
-    from rocrate_validator import models, services  # afterwards: it keeps the functions that it finds
+    # afterwards: it keeps the functions that it finds
+    from rocrate_validator import models, services  # type: ignore[import-not-found]
 
     settings = {
         "rocrate_uri": str(crate), "profile_identifier": "ro-crate-1.1", "requirement_severity": models.Severity.REQUIRED, "skip_availability_check": True,
