@@ -11,8 +11,8 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from instrument.export.hyperspy import PLACES
-from instrument.export.provenance import GLOSSARY
+from instrument.export.writers.hyperspy import PLACES
+from instrument.export.writers.provenance import GLOSSARY
 from twin.channels import FIELDS, Field
 
 HEADER = ("field", "meaning", "NXem, below an event", "HyperSpy, below Acquisition_instrument.TEM", "EM Glossary")
@@ -31,9 +31,9 @@ def row_of(item: Field) -> list[nodes.Node]:
     lens = item.name.startswith("lens.")
     name = "lens.NAME" if lens else item.name
     path = item.nxem.replace(item.name.replace(".", "_"), "lens_NAME") if lens else item.nxem
-    place = PLACES[item.name][0].removeprefix("Acquisition_instrument.TEM.") if item.name in PLACES else ""
+    where = PLACES[item.name][0].removeprefix("Acquisition_instrument.TEM.") if item.name in PLACES else ""
     term = nodes.reference("", item.glossary, refuri=GLOSSARY + item.glossary) if item.glossary else nodes.Text("")
-    return [code(name), nodes.Text(item.doc), code(path), code(place), term]
+    return [code(name), nodes.Text(item.doc), code(path), code(where), term]
 
 
 class FieldTable(SphinxDirective):

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from instrument.export.hdf5 import plain
-from instrument.export.hyperspy import place_of, placed
 from instrument.export.record import ExportError, Record, Recording
 from instrument.export.store import correct_store
 from instrument.export.tree import GROUP, change, corrected_axes, field_of_axis, tree_of
+from instrument.export.writers.hdf5 import plain
+from instrument.export.writers.hyperspy import place_of, placed
 
 KINDS = (".hspy", ".zspy", ".zarr")
 
@@ -142,29 +142,29 @@ def _correct_places(experiment: Any, recording: Recording) -> Iterator[dict[str,
     """HyperSpy's own metadata of refuted fields: the suggested value, or none where nothing is suggested."""
     assert recording.signal is not None
     right = placed(recording, recording.signal)
-    for place, name in places_of(recording).items():
-        *groups, key = place.split(".")
+    for location, name in places_of(recording).items():
+        *groups, key = location.split(".")
         group = experiment["metadata"]
         for part in groups:
-            group = group[part] if part in group else group.create_group(part) if place in right else None
+            group = group[part] if part in group else group.create_group(part) if location in right else None
             if group is None:
                 break
         if group is None:
             continue
         before = plain(group.attrs[key]) if key in group.attrs else None
-        if place in right:
-            group.attrs[key] = right[place]
-            yield change(recording, name, f"metadata.{place}", before, right[place])
+        if location in right:
+            group.attrs[key] = right[location]
+            yield change(recording, name, f"metadata.{location}", before, right[location])
 
 
 def places_of(recording: Recording) -> dict[str, str]:
     """HyperSpy's places of the fields that a recording corrects: {place: field}."""
     assert recording.signal is not None
-    found = {}
+    result = {}
     for verdict in recording.verdicts:
-        if verdict.corrects and (place := place_of(verdict.field, recording.signal)):
-            found[place] = verdict.field
-    return found
+        if verdict.corrects and (location := place_of(verdict.field, recording.signal)):
+            result[location] = verdict.field
+    return result
 
 
 def _put(group: Any, name: str, tree: Mapping[str, Any]) -> None:

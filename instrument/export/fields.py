@@ -28,8 +28,8 @@ class Stated(NamedTuple):
 
 def stated_fields(recording: Recording) -> list[Stated]:
     """All fields that a recording claims, or that its verdicts correct, in the order of the vocabulary."""
-    found = []
+    result = []
     for item in FIELDS:
         if (said := recording.stated(item.name)) is not None:
-            found.append(Stated(item, *said))
-    return found
+            result.append(Stated(item, *said))
+    return result

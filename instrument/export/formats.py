@@ -67,13 +67,13 @@ def write(record: Record, to: str, out: Path) -> None:
 def _writer(to: str) -> Callable[[Record, Path], None]:
     """Imported when used: each stands on libraries of its own."""
     if to == "nxem":
-        from instrument.export.nxem import write_nxem as writer
+        from instrument.export.writers.nxem import write_nxem as writer
     elif to == "prov":
-        from instrument.export.provenance import write_prov as writer
+        from instrument.export.writers.provenance import write_prov as writer
     elif to == "rocrate":
-        from instrument.export.crate import write_crate as writer
+        from instrument.export.writers.crate import write_crate as writer
     elif to == "hspy":
-        from instrument.export.hyperspy import write_hyperspy as writer
+        from instrument.export.writers.hyperspy import write_hyperspy as writer
     else:
-        from instrument.export.emd import write_emd as writer
+        from instrument.export.writers.emd import write_emd as writer
     return writer

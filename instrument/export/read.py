@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from instrument.export.hdf5 import plain, read_tree
 from instrument.export.record import Recording
 from instrument.export.tree import GROUP, SCHEMA, axes_of, recording_of, slug
+from instrument.export.writers.hdf5 import plain, read_tree
 from twin.records import Axis, Claim, Claims, Signal, Value, collect, flatten
 
 PREFIX = "emtwin_export"
@@ -47,14 +47,14 @@ def trees_of(path: Path) -> list[dict[str, Any]]:
             *(f"{GROUP}/{name}/metadatabundle/{GROUP}" for name in _members(file, GROUP)),
             *(f"entry/measurement/{name}/{GROUP}" for name in _members(file, "entry/measurement")),
         ]
-        found = [tree_in(file[place]) for place in places if isinstance(file.get(place), h5py.Group)]
-    return [tree for tree in found if tree is not None]
+        result = [tree_in(file[where]) for where in places if isinstance(file.get(where), h5py.Group)]
+    return [tree for tree in result if tree is not None]
 
 
-def _members(file: Any, place: str) -> list[str]:
+def _members(file: Any, where: str) -> list[str]:
     import h5py
 
-    group = file.get(place)
+    group = file.get(where)
     return sorted(group) if isinstance(group, h5py.Group) else []
 
 
@@ -116,13 +116,13 @@ def stated_claims(recording: Recording) -> Claims:
 
 def _axes(read: tuple[Axis, ...], stored: tuple[Axis, ...]) -> tuple[Axis, ...]:
     """Axes as read; where one is as it was exported but for rounding, as it was exported."""
-    if len(read) != len(stored) or any(one.size != other.size for one, other in zip(read, stored, strict=True)):
+    if len(read) != len(stored) or any(first.size != other.size for first, other in zip(read, stored, strict=True)):
         return read
     return tuple(
-        other if _close(one.scale, other.scale) and _close(one.offset, other.offset, abs(other.scale)) else one
-        for one, other in zip(read, stored, strict=True)
+        other if _close(first.scale, other.scale) and _close(first.offset, other.offset, abs(other.scale)) else first
+        for first, other in zip(read, stored, strict=True)
     )
 
 
-def _close(one: float, other: float, size: float = 0.0) -> bool:
-    return abs(one - other) <= CLOSE * max(abs(other), size)
+def _close(first: float, other: float, size: float = 0.0) -> bool:
+    return abs(first - other) <= CLOSE * max(abs(other), size)

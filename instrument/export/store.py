@@ -43,14 +43,14 @@ def correct_store(path: Path, recording: Recording, note: Mapping[str, Any]) -> 
 
 def _axes(group: Any, recording: Recording) -> list[dict[str, Any]]:
     assert recording.signal is not None
-    before, found = recording.signal.axes, []
+    before, result = recording.signal.axes, []
     after = corrected_axes(recording, before)
     described = group["data"].attrs.get("axes")
     for index, (axis, wanted) in enumerate(zip(before, after, strict=True)):
         if axis == wanted:
             continue
         name = field_of_axis(recording, axis)
-        found += [
+        result += [
             change(recording, name, f"axes.{axis.name}.{what}", getattr(axis, what), getattr(wanted, what))
             for what in ("scale", "offset") if getattr(axis, what) != getattr(wanted, what)
         ]  # fmt: skip
@@ -70,12 +70,12 @@ def _axes(group: Any, recording: Recording) -> list[dict[str, Any]]:
                 coordinates.attrs["step"] = wanted.scale * inside
     if described:
         group["data"].attrs["axes"] = described
-    return found
+    return result
 
 
 def _provenance(group: Any, recording: Recording) -> list[dict[str, Any]]:
     """Numbers of the provenance that a claim was read from (its key begins with "emtwin."), in the proportion of suggestion to claim."""
-    found = []
+    result = []
     text = group.attrs.get("provenance")
     tree = json.loads(text) if isinstance(text, str) else dict(group.attrs)
     for verdict in recording.verdicts:
@@ -94,12 +94,12 @@ def _provenance(group: Any, recording: Recording) -> list[dict[str, Any]]:
             continue
         before = entry[last]
         entry[last] = before * (verdict.suggested / verdict.claimed)  # type: ignore[operator]  # both are numbers
-        found.append(change(recording, verdict.field, verdict.key, before, entry[last]))
+        result.append(change(recording, verdict.field, verdict.key, before, entry[last]))
     if isinstance(text, str):
         group.attrs["provenance"] = json.dumps(tree)
-    elif found:
+    elif result:
         group.attrs.update(tree)
-    return found
+    return result
 
 
 def _number(value: Any) -> bool:

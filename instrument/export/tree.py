@@ -131,14 +131,14 @@ def field_of_axis(recording: Recording, axis: Axis) -> str:
     )
 
 
-def change(recording: Recording, name: str, place: str, before: Any, after: Any) -> dict[str, Any]:
+def change(recording: Recording, name: str, where: str, before: Any, after: Any) -> dict[str, Any]:
     """One change, with what it rests on."""
     verdict = recording.verdict(name)
     evidence = ", ".join(verdict.evidence) if verdict is not None else ""
     return {
         "recording": recording.id,
         "field": name,
-        "place": place,
+        "place": where,
         "before": before,
         "after": after,
         "evidence": evidence,

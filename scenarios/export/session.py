@@ -116,11 +116,11 @@ def _claims(
 ) -> tuple[dict[str, tuple[Claim, ...]], tuple[Axis, ...], str]:
     """Claims of a frame's record, its axes and kind. Of a scan that made no image of its shape (a replayed spectrum) nothing is claimed."""
     scan, settings, meta = payload["scan"], payload["settings"], payload.get("meta", {})
-    found: dict[str, tuple[Claim, ...]] = {}
+    result: dict[str, tuple[Claim, ...]] = {}
 
     def add(name: str, value: Value, unit: str | None, key: str) -> None:
         if not isinstance(value, float) or math.isfinite(value):
-            found[name] = (Claim(value, unit, key, str(value)),)
+            result[name] = (Claim(value, unit, key, str(value)),)
 
     axes = tuple(Axis(f"axis{index}", size, 1.0, 0.0, None) for index, size in enumerate(shape))
     if imaged:
@@ -128,7 +128,7 @@ def _claims(
         axes = tuple(
             Axis(name, size, pixel, -size / 2 * pixel, "angstrom") for name, size in zip("yx", shape, strict=True)
         )
-        found |= {name: (claim,) for name, claim in axis_claims(axes, "image")}
+        result |= {name: (claim,) for name, claim in axis_claims(axes, "image")}
         for key, (name, unit) in _SCAN.items():
             add(name, float(scan[key]), unit, f"scan.{key}")
     for key, name in _SETTINGS.items():
@@ -138,8 +138,8 @@ def _claims(
         if isinstance(meta.get(key), (int, float)):
             add(name, float(meta[key]), unit, f"meta.{key}")
     add("detector", str(scan["detector"]), None, "scan.detector")
-    found["time.start"] = (Claim(int(payload["start"]), "nanosecond", "start", str(payload["start"]), "UTC"),)
-    return found, axes, "image" if len(shape) == 2 else "spectrum"
+    result["time.start"] = (Claim(int(payload["start"]), "nanosecond", "start", str(payload["start"]), "UTC"),)
+    return result, axes, "image" if len(shape) == 2 else "spectrum"
 
 
 def _signal(

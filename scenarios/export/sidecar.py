@@ -56,8 +56,8 @@ def _check(out: Path) -> None:
     if not out.exists():
         return
     try:
-        found = json.loads(out.read_text(encoding="utf-8")).get("schema")
+        result = json.loads(out.read_text(encoding="utf-8")).get("schema")
     except (OSError, ValueError, AttributeError):
-        found = None
-    if found != SCHEMA:
+        result = None
+    if result != SCHEMA:
         raise BadInput(str(out), "exists already, and emtwin did not write it", cure)

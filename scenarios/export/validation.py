@@ -27,8 +27,8 @@ def read_report(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BadInput(str(path), f"cannot be read as a report of emtwin validate ({error})", _CURE) from None
     if not isinstance(report, dict) or report.get("schema") != SCHEMA:
-        found = report.get("schema") if isinstance(report, dict) else None
-        raise BadInput(str(path), f"has the schema {found!r}, not {SCHEMA!r}", _CURE)
+        result = report.get("schema") if isinstance(report, dict) else None
+        raise BadInput(str(path), f"has the schema {result!r}, not {SCHEMA!r}", _CURE)
     return report
 
 
@@ -82,13 +82,13 @@ def _recordings(name: str, entry: Mapping[str, Any], path: Path, base: Path, dat
     if not path.exists():
         raise BadInput(str(path), "is not there any more", "Put it back, or validate again.")
     digest = str(entry.get("sha256") or "")
-    if digest and path.is_file() and (found := checksum(path)) != digest:
-        raise BadInput(str(path), f"was changed since it was validated (SHA-256 {found})", "Validate it again.")
+    if digest and path.is_file() and (result := checksum(path)) != digest:
+        raise BadInput(str(path), f"was changed since it was validated (SHA-256 {result})", "Validate it again.")
     judged = entry["recordings"]
-    place = str(path.relative_to(base))
+    where = str(path.relative_to(base))
     if not data:
         for number, item in enumerate(judged):
-            yield _recording(f"{name}-{number}", item, None, path.name, place, digest)
+            yield _recording(f"{name}-{number}", item, None, path.name, where, digest)
         return
     signals = read_vendor(path)
     told = distinct(signals)
@@ -99,11 +99,11 @@ def _recordings(name: str, entry: Mapping[str, Any], path: Path, base: Path, dat
     for number, signal in enumerate(signals):
         # signals that claim the same of the instrument were validated as one
         item = next(item for like, item in zip(told, judged, strict=True) if len(distinct([like, signal])) == 1)
-        yield _recording(f"{name}-{number}", item, signal, path.name, place, digest)
+        yield _recording(f"{name}-{number}", item, signal, path.name, where, digest)
 
 
 def _recording(
-    name: str, item: Mapping[str, Any], signal: Signal | None, file: str, place: str, digest: str
+    name: str, item: Mapping[str, Any], signal: Signal | None, file: str, where: str, digest: str
 ) -> Recording:
     verdicts = [_verdict(entry) for entry in item["verdicts"]]
     if signal is None:
@@ -121,7 +121,7 @@ def _recording(
     start, end = times_of(claims)
     title = str(item.get("title") or "")
     return Recording(
-        name, f"{file}: {title}" if title and title != file else file, place, digest, signal, claims, tuple(verdicts), tuple(evidence.values()), start, end,
+        name, f"{file}: {title}" if title and title != file else file, where, digest, signal, claims, tuple(verdicts), tuple(evidence.values()), start, end,
     )  # fmt: skip
 
 

@@ -48,12 +48,12 @@ def signals() -> dict[str, Signal]:
         "no units": (random.random((3, 4)), (Axis("y", 3, 1.0, 0.0, None, "furlong"), Axis("x", 4, 1.0, 0.0, None, "furlong")), "image"),
     }  # fmt: skip
     raw = {"Optics.AccelerationVoltage": "200000", "Optics.Gun/Lens": 5, "Stage.on": True, "Detectors.0.name": "HAADF"}
-    found = {}
+    result = {}
     for name, (data, described, kind) in made.items():
         claims = {**dict(axis_claims(described, kind)), **CLAIMS}
         repeated = {"high_tension": (Claim(2.0e5, "volt", "Gun.HT", "200 kV"),)}
-        found[name] = Signal(data, described, kind, name, f"{name}.dm3", "DM3", claims, repeated, raw)  # type: ignore[arg-type]
-    return found
+        result[name] = Signal(data, described, kind, name, f"{name}.dm3", "DM3", claims, repeated, raw)  # type: ignore[arg-type]
+    return result
 
 
 CLAIMS: dict[str, Claim] = {
@@ -86,11 +86,13 @@ def verdicts(claims: dict[str, Claim]) -> tuple[Verdict, ...]:
         "convergence_semiangle": {"status": "disagrees", "words": "A semi-angle is positive.", "evidence": ()},
         "camera_length": {"status": "stale", "suggested": 2.5e9, "suggested_error": 1e7, "value": 2.5e9, "error": 1e7, "since": START - 60 * 10**9},
     }  # fmt: skip
-    found = []
+    result = []
     for name, claim in claims.items():
         given = told.get(name, {"status": "unverifiable"})
-        found.append(Verdict(field=name, claimed=claim.value, unit=claim.unit, text=claim.text, key=claim.key, **given))  # type: ignore[arg-type]
-    return tuple(found)
+        result.append(
+            Verdict(field=name, claimed=claim.value, unit=claim.unit, text=claim.text, key=claim.key, **given)
+        )  # type: ignore[arg-type]
+    return tuple(result)
 
 
 def recording(signal: Signal, name: str = "file-0", path: str = "one.dm3", sha256: str = "ab" * 32) -> Recording:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from instrument.export import Recording, read_exported, write_corrected
-from instrument.export.hyperspy import write_signal
 from instrument.export.record import ExportError
+from instrument.export.writers.hyperspy import write_signal
 from instrument.readers import read_vendor
 from tests.instrument.export import made
 from tests.instrument.export.made import opened

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from instrument.export import Record, Sample, write
-from instrument.export.nxem import iso
 from instrument.export.record import ExportError
+from instrument.export.writers.nxem import iso
 from tests.instrument.export import made
 from tests.instrument.export.made import opened
 from twin.channels import FIELDS
@@ -42,9 +42,9 @@ def test_values_stand_in_their_places_in_si(tmp_path: Path) -> None:
     }
     with opened(out) as file:
         event = file[EVENT]
-        for place, (value, unit) in expected.items():
-            assert event[place][()] == pytest.approx(value, rel=1e-12), place
-            assert event[place].attrs.get("units") == unit, place
+        for where, (value, unit) in expected.items():
+            assert event[where][()] == pytest.approx(value, rel=1e-12), where
+            assert event[where].attrs.get("units") == unit, where
         np.testing.assert_allclose(event["instrument/stage/position"][()], [12.5e-10] * 3)
         # a refuted value that nothing replaces is not stated
         assert "semi_convergence_angle" not in event["instrument/optics"]
@@ -80,8 +80,8 @@ def test_every_path_of_the_vocabulary_is_written(tmp_path: Path) -> None:
     )
     with opened(written(tmp_path, made.record(recording))) as file:
         for name in claims:
-            place = next(item.nxem for item in FIELDS if item.name == name).partition("[")[0]
-            assert place in file[EVENT], name
+            where = next(item.nxem for item in FIELDS if item.name == name).partition("[")[0]
+            assert where in file[EVENT], name
 
 
 @pytest.mark.parametrize(

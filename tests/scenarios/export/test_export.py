@@ -10,7 +10,7 @@ import pytest
 
 from instrument.core.journal import Journal
 from instrument.export import read_exported
-from instrument.export.hyperspy import write_signal
+from instrument.export.writers.hyperspy import write_signal
 from instrument.readers import read_vendor
 from scenarios.cli.main import run
 from scenarios.export.job import record_of
@@ -193,12 +193,12 @@ def test_side_cars_stand_beside_the_files(tmp_path: Path) -> None:
     before = state(file)
     (out,) = write_sidecars(report, 17)
     assert out == tmp_path / "image.hspy.emtwin.json"
-    found = json.loads(out.read_text())
-    assert (found["schema"], found["file"], found["written_ns"]) == ("emtwin.sidecar/1", "image.hspy", 17)
-    assert found["sha256"] == report["files"][0]["sha256"]
-    assert found["software"]["name"] == "emtwin"
-    assert found["settings"] == {"false_alarms": 0.01}
-    (recording,) = found["recordings"]
+    result = json.loads(out.read_text())
+    assert (result["schema"], result["file"], result["written_ns"]) == ("emtwin.sidecar/1", "image.hspy", 17)
+    assert result["sha256"] == report["files"][0]["sha256"]
+    assert result["software"]["name"] == "emtwin"
+    assert result["settings"] == {"false_alarms": 0.01}
+    (recording,) = result["recordings"]
     told = recording["fields"]["pixel.x"]
     assert (told["status"], told["suggested"], told["suggested_error"], told["unit"]) == (
         "disagrees",

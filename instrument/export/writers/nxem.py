@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from instrument.export.fields import SI, Stated, stated_fields
-from instrument.export.hdf5 import write_tree
 from instrument.export.record import ExportError, Record, Recording
 from instrument.export.tree import GROUP, corrected_axes, slug, tree_of
+from instrument.export.writers.hdf5 import write_tree
 from twin.records import Axis, Signal
 
 DEFINITIONS = "v2026.01"

@@ -84,21 +84,21 @@ def metadata_of(recording: Recording, signal: Signal) -> dict[str, Any]:
 
 def placed(recording: Recording, signal: Signal) -> dict[str, Any]:
     """What goes into HyperSpy's own places: {dotted place: value}."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for item in stated_fields(recording):
-        if place := place_of(item.field.name, signal):
-            factor = PLACES.get(item.field.name, (place, 1.0))[1]
-            found[place] = item.value if isinstance(item.value, (str, bool)) else item.value * factor
+        if where := place_of(item.field.name, signal):
+            factor = PLACES.get(item.field.name, (where, 1.0))[1]
+            result[where] = item.value if isinstance(item.value, (str, bool)) else item.value * factor
     if recording.start is not None:
         from datetime import UTC, datetime
 
         at = datetime.fromtimestamp(recording.start / 1e9, UTC)
-        found |= {
+        result |= {
             "General.date": at.date().isoformat(),
             "General.time": at.time().isoformat(),
             "General.time_zone": "UTC",
         }
-    return found
+    return result
 
 
 def place_of(name: str, signal: Signal) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from instrument.export.fields import stated_fields
-from instrument.export.hdf5 import write_tree
-from instrument.export.nxem import iso
 from instrument.export.record import Record, Recording
 from instrument.export.tree import GROUP, corrected_axes, slug, tree_of
+from instrument.export.writers.hdf5 import write_tree
+from instrument.export.writers.nxem import iso
 from twin.records import Axis, Signal
 
 ROOT = "emtwin"
@@ -56,12 +56,12 @@ def _groups(file: Any, record: Record) -> None:
 
 def _common(record: Record) -> dict[str, tuple[Any, str]]:
     """Fields that every recording states with one value: {name: (value, unit)}."""
-    found: dict[str, list[tuple[Any, str]]] = {}
+    result: dict[str, list[tuple[Any, str]]] = {}
     for recording in record.recordings:
         for item in stated_fields(recording):
-            found.setdefault(item.field.name, []).append((item.value, item.field.unit))
+            result.setdefault(item.field.name, []).append((item.value, item.field.unit))
     size = len(record.recordings)
-    return {slug(name): said[0] for name, said in found.items() if len(said) == size and len(set(said)) == 1}
+    return {slug(name): said[0] for name, said in result.items() if len(said) == size and len(set(said)) == 1}
 
 
 def _array(group: Any, recording: Recording, signal: Signal) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from instrument.export.nxem import iso
-from instrument.export.provenance import GLOSSARY, write_prov
 from instrument.export.record import Activity, Record, Recording
 from instrument.export.sidecar import sidecar
 from instrument.export.tree import slug
+from instrument.export.writers.nxem import iso
+from instrument.export.writers.provenance import GLOSSARY, write_prov
 from twin.channels import field
 
 JOURNAL, FRAMES = "journal.db", "frames.zarr"
@@ -133,5 +133,5 @@ def _action(crate: Any, activity: Activity, agents: dict[str, Any], files: dict[
 
 def _one_or_more(entities: Iterable[Any]) -> Any:
     """A single entity as itself, as RO-Crate recommends; several as a list."""
-    found = list(entities)
-    return found[0] if len(found) == 1 else found
+    collected = list(entities)
+    return collected[0] if len(collected) == 1 else collected

@@ -126,10 +126,10 @@ def _verdict(document: Any, recording: Recording, verdict: Verdict, judge: str, 
     ):
         if value is None:
             continue
-        found = _id(what, recording.id, slug(verdict.field))
+        result = _id(what, recording.id, slug(verdict.field))
         kind = "emtwin:EvidenceValue" if what == "value" else "emtwin:SuggestedValue"
         document.entity(
-            found,
+            result,
             {
                 "prov:type": document.valid_qualified_name(kind),
                 "prov:value": value,
@@ -137,11 +137,11 @@ def _verdict(document: Any, recording: Recording, verdict: Verdict, judge: str, 
                 **_given(unit=verdict.unit, error=error),
             },
         )
-        document.wasGeneratedBy(found, judge, at)
+        document.wasGeneratedBy(result, judge, at)
         for source in rests_on:
-            document.wasDerivedFrom(found, source, judge)
+            document.wasDerivedFrom(result, source, judge)
         if what == "suggested" and claimed:
-            document.wasRevisionOf(found, claim, judge)
+            document.wasRevisionOf(result, claim, judge)
     if verdict.status in REFUTED and claimed:
         document.wasInvalidatedBy(claim, judge, at)
 
