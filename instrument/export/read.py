@@ -10,6 +10,7 @@ import numpy as np
 from instrument.export.record import Recording
 from instrument.export.tree import GROUP, SCHEMA, axes_of, recording_of, slug
 from instrument.export.writers.hdf5 import plain, read_tree
+from instrument.readers.signals import VendorError
 from twin.records import Axis, Claim, Claims, Signal, Value, collect, flatten
 
 PREFIX = "emtwin_export"
@@ -32,9 +33,16 @@ def read_exported(path: str | os.PathLike[str], timeout: float = 30.0) -> tuple[
 
 
 def with_exported(path: str, signals: list[Signal]) -> list[Signal]:
-    """Signals of a file, restored where emtwin exported it; as they are where not. ValueError where what emtwin wrote is damaged."""
-    trees = trees_of(Path(path))
-    return [restored(*pair) for pair in zip(signals, trees, strict=True)] if len(trees) == len(signals) else signals
+    """Signals of a file, restored where emtwin exported it; as they are where not. VendorError where what emtwin wrote is damaged."""
+    import h5py
+
+    if not (Path(path).is_file() and h5py.is_hdf5(path)):
+        return signals
+    try:
+        trees = trees_of(Path(path))
+        return [restored(*pair) for pair in zip(signals, trees, strict=True)] if len(trees) == len(signals) else signals
+    except ValueError as error:
+        raise VendorError(path, str(error), "Export it again.") from error
 
 
 def trees_of(path: Path) -> list[dict[str, Any]]:

@@ -91,11 +91,7 @@ def parse(path: str, max_bytes: int) -> list[Signal]:
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
         text = f"{type(error).__name__}: {error}"[:200]
         raise VendorError(path, f"has invalid metadata ({text})", "The file is damaged; copy it again.") from error
-    if path.lower().endswith((".hspy", ".emd")):
-        try:
-            signals = with_exported(path, signals)
-        except ValueError as error:
-            raise VendorError(path, str(error), "Export it again.") from error
+    signals = with_exported(path, signals)
     total = sum(signal.data.nbytes for signal in signals)
     if total > max_bytes:
         raise VendorError(
