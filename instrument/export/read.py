@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from instrument.export.record import Recording
-from instrument.export.tree import GROUP, SCHEMA, axes_of, recording_of, slug
+from instrument.export.tree import GROUP, SCHEMA, axes_of, corrected_axes, recording_of, slug
 from instrument.export.writers.hdf5 import plain, read_tree
 from instrument.readers.signals import VendorError
 from twin.records import Axis, Claim, Claims, Signal, Value, collect, flatten
@@ -103,7 +104,7 @@ def restored(signal: Signal, tree: Any) -> Signal:
     data = signal.data
     if str(tree.get("dtype", data.dtype.str)) != data.dtype.str:
         data = data.astype(np.dtype(str(tree["dtype"])))
-    axes = _axes(signal.axes, axes_of(tree))
+    axes = _axes(signal.axes, corrected_axes(recording, axes_of(tree)))
     return Signal(data, axes, kind, title, signal.path, signal.format, claims, repeated, raw)
 
 
@@ -122,13 +123,15 @@ def stated_claims(recording: Recording) -> Claims:
     return collect(items)
 
 
-def _axes(read: tuple[Axis, ...], stored: tuple[Axis, ...]) -> tuple[Axis, ...]:
-    """Axes as read; where one is as it was exported but for rounding, as it was exported."""
-    if len(read) != len(stored) or any(first.size != other.size for first, other in zip(read, stored, strict=True)):
+def _axes(read: tuple[Axis, ...], stated: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """Axes as read, with names, labels and units as exported; scale and offset too where what is read differs by rounding from what was ``stated``."""
+    if len(read) != len(stated) or any(first.size != other.size for first, other in zip(read, stated, strict=True)):
         return read
     return tuple(
-        other if _close(first.scale, other.scale) and _close(first.offset, other.offset, abs(other.scale)) else first
-        for first, other in zip(read, stored, strict=True)
+        other
+        if _close(first.scale, other.scale) and _close(first.offset, other.offset, abs(other.scale))
+        else msgspec.structs.replace(other, scale=first.scale, offset=first.offset)
+        for first, other in zip(read, stated, strict=True)
     )
 
 

@@ -238,11 +238,13 @@ def _signal(group: Any, recording: Recording, signal: Signal) -> None:
     if values.dtype.kind == "c":
         if main == "intensity":
             raise ValueError(f"{recording.name}: NXem has no complex spectra")
-        data["imag"] = np.ascontiguousarray(np.imag(values))
-        data["imag"].attrs["long_name"] = "imaginary part"
-        values = np.ascontiguousarray(np.real(values))
+        # the definition requires the real part beside it
+        data["real"] = np.ascontiguousarray(np.real(values))
+        data["real"].attrs["long_name"] = "real part"
+        main = "complex"
     data[main] = values
-    data[main].attrs["long_name"] = "counts as recorded"
+    if (shape, main) != ("image_2d", "complex"):  # there the definition forgot the attribute
+        data[main].attrs["long_name"] = "as recorded"
     data.attrs["signal"] = main
     data.attrs["axes"] = names
     for number, (axis, name) in enumerate(zip(axes, names, strict=True)):

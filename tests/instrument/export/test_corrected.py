@@ -125,7 +125,9 @@ def test_hyperspys_own_metadata_are_corrected(tmp_path: Path) -> None:
         made.verdicts({"high_tension": claim})[0], status="disagrees", suggested=300_000.0, evidence=("sensor",)
     )
     recording = msgspec.structs.replace(
-        recording, claims={**recording.claims, "high_tension": (claim,)}, verdicts=(*recording.verdicts, verdict)
+        recording,
+        claims={**recording.claims, "high_tension": (claim,)},
+        verdicts=(*(item for item in recording.verdicts if item.field != "high_tension"), verdict),
     )
     changes = write_corrected(original, copy, (recording,), made.record(recording))
     assert ("high_tension", 200.0, 300.0) in [(item["field"], item["before"], item["after"]) for item in changes]
