@@ -140,7 +140,12 @@ def words_of(found: Finding) -> str:
     if not words:
         rules = dict.fromkeys(without_side(name) for item in found.verdicts for name in item.evidence)
         words = [f"this contradicts: {'; '.join(rules)}"] if rules else []
-    return " ".join(f"{text[0].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}" for text in words)
+    return " ".join(sentence(text) for text in words)
+
+
+def sentence(words: str) -> str:
+    """Words with a capital and a full stop."""
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?')) or not words else '.'}"
 
 
 def title(found: Finding) -> str:

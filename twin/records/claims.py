@@ -41,6 +41,7 @@ _OWN: tuple[tuple[str, str, str], ...] = (
     ("spherical_aberration", "emtwin.scenario.beam.aberrations.C30", "Å"),
 )
 """Claims of emtwin's own recordings: the key in their provenance, and the unit of the number there."""
+_SCENARIO = "emtwin.scenario"
 _DEFOCUS = "emtwin.scenario.beam.defocus"
 _AXES: dict[str, tuple[tuple[str, str], ...]] = {
     "angstrom": (("y", "pixel.y"), ("x", "pixel.x")),
@@ -129,4 +130,20 @@ def own_claims(raw: Mapping[str, Value]) -> list[tuple[str, Claim]]:
     defocus = raw.get(_DEFOCUS)
     if isinstance(defocus, (int, float)) and math.isfinite(defocus):
         claims.append(("C10", Claim(-float(defocus), "angstrom", _DEFOCUS, f"{defocus:.12g} Å of defocus")))
-    return claims
+    return claims + _scan_on_camera(raw)
+
+
+def _scan_on_camera(raw: Mapping[str, Value]) -> list[tuple[str, Claim]]:
+    """The rotation of a scan of patterns on its camera: minus that of the camera, whose x axis is turned from the scan's."""
+    if raw.get(f"{_SCENARIO}.signal") != "4d-stem":
+        return []
+    cameras = [
+        key.removesuffix(".kind")
+        for key, value in raw.items()
+        if key.startswith(f"{_SCENARIO}.detectors.") and key.endswith(".kind") and value == "pixelated"
+    ]
+    turned = raw.get(f"{cameras[0]}.rotation") if len(cameras) == 1 else None
+    if not isinstance(turned, (int, float)) or isinstance(turned, bool) or not math.isfinite(turned):
+        return []
+    text = f"{turned:.12g} rad of the camera"
+    return [("pattern_rotation", Claim(-float(turned) + 0.0, "radian", f"{cameras[0]}.rotation", text))]

@@ -109,9 +109,14 @@ def rotation(recording: Recording, tell: Tell) -> RecordedMeasurement:
         measurement = measure_rotation(cleaned, bright)
     except ValueError as error:
         raise from_twin(recording.name, error, "") from error
-    # both axes of emtwin's own scans are those of its cameras
-    claims = (Claimed("rotation", 0.0, "a rotation"),) if recording.simulated else ()
+    claims = (Claimed("rotation", _claimed_rotation(recording), "a rotation"),) if recording.simulated else ()
     return RecordedMeasurement("rotation", (recording,), measurement, claims)
+
+
+def _claimed_rotation(recording: Recording) -> float:
+    """What emtwin's own recording claims: minus the rotation of its camera; 0 without one, since the beams themselves have the scan's axes."""
+    claim = recording.signal.claims.get("pattern_rotation")
+    return 0.0 if claim is None else float(claim.value)
 
 
 def _pixel_angles(recording: Recording) -> tuple[np.ndarray, np.ndarray]:

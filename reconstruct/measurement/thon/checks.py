@@ -22,6 +22,9 @@ MAX_DEVIATION = 5.0
 C30_TOLERANCE, PSI_TOLERANCE = (0.05, 1e5), 0.35
 """How well a lens's C30 is known (share, and angstrom), and by how much psi may differ for the amplitude contrast of a film (radian)."""
 
+SPHERICAL = "spherical aberration by the rings"
+"""Name of the check that measures it."""
+
 
 class Prediction(NamedTuple):
     """Of blocks [b]: mean ``ratio`` of power to prediction, effective ``count`` of frequencies, mean prediction (``rings``) and mean power (``smooth_ratio``)
@@ -96,7 +99,8 @@ def stated_checks(power: Power, model: Model, fit: Fit, prior: Prior, free_phase
         "the pixel or the spherical aberration is another than stated"
     )
     deviation = float(max(abs(value - prior.c30) - tolerance, 0.0) / std)
-    checks.append(FitCheck("spherical aberration by the rings", deviation, MAX_DEVIATION, finding))
+    measured = float(value), float(std)
+    checks.append(FitCheck(SPHERICAL, deviation, MAX_DEVIATION, finding, measured))
     if not free_phase:
         freed = fit_rings(power, model, fit.values, dataclasses.replace(prior, psi_spread=1.0))
         off, std = freed.values[PSI] - prior.psi, freed.std[PSI]

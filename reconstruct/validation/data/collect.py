@@ -1,28 +1,42 @@
 """All evidence that the data of one recording give, by what the recording is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from reconstruct.validation.data import images, patterns, spots
-from reconstruct.validation.data.options import Known, Tell
+import numpy as np
+
+from reconstruct.validation.data import films, images, patterns, scans, spots
+from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal
+
+Source = Callable[[Signal, Mapping[str, float], Known, Tell], tuple[list[Evidence], list[Gap]]]
 
 
 def evidence_of_data(
     signal: Signal, values: Mapping[str, float], known: Known, tell: Tell
 ) -> tuple[list[Evidence], list[Gap]]:
     """Evidence and gaps of a ``signal`` whose fields have the claimed ``values`` (inside units, usable ones only)."""
-    sources = []
-    if "pixel.x" in values and "pixel.y" in values and signal.kind in ("image", "image-stack") and signal.data.ndim < 4:
-        sources.append(images.lattice)
-    if signal.kind in ("image", "image-stack") and any(
-        pair[0] in values and pair[1] in values for pair in (patterns.ANGLE, patterns.FREQUENCY)
-    ):
-        sources += [patterns.disk, spots.spots]
     evidence: list[Evidence] = []
     gaps: list[Gap] = []
-    for source in sources:
+    for source in _sources(signal, values, known):
         more, missing = source(signal, values, known, tell)
         evidence += more
         gaps += missing
     return evidence, gaps
+
+
+def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[Source]:
+    """The sources that make sense for what is recorded and claimed."""
+    sources: list[Source] = []
+    if signal.kind not in ("image", "image-stack") or np.iscomplexobj(signal.data):
+        return sources
+    film = known.specimen == AMORPHOUS
+    if "pixel.x" in values and "pixel.y" in values and signal.data.ndim < 4 and not film:
+        sources.append(images.lattice)
+    if any(pair[0] in values and pair[1] in values for pair in (patterns.ANGLE, patterns.FREQUENCY)):
+        sources += [patterns.disk] if film else [patterns.disk, spots.spots]
+    if scans.FIELD in values:
+        sources.append(scans.rotation)
+    if films.may_be_film(signal, values, known):
+        sources.append(films.thon)
+    return sources

@@ -10,7 +10,7 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import summary
 from reconstruct.validation.session import Fault, Timeline
 from scenarios.style.page import render
-from scenarios.validate.findings import Finding, findings_of, joined, title, words_of
+from scenarios.validate.findings import Finding, findings_of, joined, sentence, title, words_of
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.options import ValidateOptions
 from scenarios.validate.page import tables
@@ -26,7 +26,7 @@ FEW = 4
 THUMBNAIL = 1.32
 """Inches of the longer side of the picture of a recording in its file's section."""
 MOST_SECTIONS = 40
-"""Files with findings that have a section at most."""
+"""Files with findings that have a section at most: those with the largest ones."""
 MOST_FAULTS = 40
 """Faults of a session that are listed at most."""
 MOST_LISTED = 200
@@ -45,9 +45,8 @@ def context(session: ValidatedSession, options: ValidateOptions, now: datetime.d
     done = session.files
     found = findings_of(done)
     few = len(done) <= FEW
-    detailed = [number for number, item in enumerate(done) if few or (item.validation is not None and not item.agrees)][
-        :MOST_SECTIONS
-    ]
+    largest = dict.fromkeys(number for item in found for number in (item.file, *item.also))
+    detailed = list(range(len(done))) if few else sorted(list(largest)[:MOST_SECTIONS])
     names = names_of([item.read.path for item in done])
     short = shortener([item.read.path for item in done])
     count = tables.counts(done)
@@ -195,7 +194,7 @@ def _file(number: int, item: ValidatedFile, name: str, thumbnails: bool, short: 
 def _recording(recording: Validated, thumbnail: bool, short: Callable[[str], str]) -> dict[str, Any]:
     signal = recording.signal
     shape = " x ".join(map(str, signal.data.shape))
-    rows = [{**row, "words": short(row["words"])} for row in tables.verdict_rows(recording)]
+    rows = [{**row, "words": short(sentence(row["words"]))} for row in tables.verdict_rows(recording)]
     return {
         "title": signal.title.strip() or signal.kind,
         "words": f"{signal.kind}, {shape}, {signal.format}",

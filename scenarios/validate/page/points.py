@@ -50,7 +50,7 @@ def points_on(name: str, recording: Validated) -> list[Point]:
 def _readings(name: str, item: Evidence, number: int, values: Mapping[str, float]) -> list[Point]:
     total = sum(part.weight for part in item.components)
     points = []
-    for part in item.components:
+    for part in item.readings:
         if part.weight < LEAST_WEIGHT * total:
             continue
         variance = float(part.covariance[number, number])

@@ -44,7 +44,7 @@ def signals() -> dict[str, Signal]:
         "spectrum image": (random.random((3, 4, 5)).astype(np.float32), (*scan, energy), "spectrum-image"),
         "line scan": (random.random((4, 5)).astype(np.float32), (scan[1], energy), "spectrum-image"),
         "wave": ((random.random((3, 4)) + 1j * random.random((3, 4))).astype(np.complex64), scan, "image"),
-"waves": ((random.random((2, 3, 4)) + 1j).astype(np.complex128), frames, "image-stack"),
+        "waves": ((random.random((2, 3, 4)) + 1j).astype(np.complex128), frames, "image-stack"),
         "mask": (random.random((3, 4)) > 0.5, scan, "image"),
         "no units": (random.random((3, 4)), (Axis("y", 3, 1.0, 0.0, None, "furlong"), Axis("x", 4, 1.0, 0.0, None, "furlong")), "image"),
     }  # fmt: skip

@@ -14,7 +14,7 @@ from tests.instrument.export.made import opened
 from twin.records import Axis, Signal
 
 ENDINGS = {"hspy": ".hspy", "emd": ".emd", "nxem": ".nxs"}
-KINDS = ("hspy", "emd")
+KINDS = tuple(ENDINGS)
 """Formats that have a reader."""
 SOURCES = (".dm3", ".dm4", ".emd", ".emi", ".tif")
 
