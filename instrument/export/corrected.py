@@ -15,6 +15,7 @@ from instrument.export.store import correct_store
 from instrument.export.tree import GROUP, change, corrected_axes, field_of_axis, tree_of
 from instrument.export.writers.hdf5 import plain
 from instrument.export.writers.hyperspy import place_of, placed
+from twin.records import Axis
 
 KINDS = (".hspy", ".zspy", ".zarr")
 
@@ -56,6 +57,8 @@ def _check(original: Path, copy: Path) -> None:
     if original.suffix.lower() not in KINDS:
         cure = f"Write a side-car ({original.name}.emtwin.json), or export it: emtwin session export."
         raise ExportError(str(original), f"is no file that corrections are written into ({', '.join(KINDS)})", cure)
+    if original.suffix == ".zspy" and not original.is_dir():
+        raise ExportError(str(original), "is a zipped store, which cannot be changed", "Unpack it into a folder first.")
     if copy.suffix != original.suffix:
         raise ExportError(
             where,
@@ -127,15 +130,29 @@ def _correct_axes(experiment: Any, recording: Recording) -> Iterator[dict[str, A
     for index, (axis, wanted) in enumerate(zip(before, corrected_axes(recording, before), strict=True)):
         if axis == wanted:
             continue
-        attributes, factor = experiment[f"axis-{index}"].attrs, wanted.scale / axis.scale
+        key = _axis_key(experiment, axis, index)
+        attributes = experiment[key].attrs
+        if "scale" not in attributes:
+            problem = f"keeps the axis {axis.name!r} as a list of coordinates, which is not corrected"
+            raise ExportError(recording.path, problem, "Convert it to a uniform axis in HyperSpy.")
         scale, offset = float(attributes["scale"]), float(attributes["offset"])
-        # the unit of the file is the inside unit times scale / axis.scale
-        after = {"scale": scale * factor, "offset": offset + (wanted.offset - axis.offset) * scale / axis.scale}
+        unit = scale / axis.scale  # of the file, in inside units
+        after = {"scale": wanted.scale * unit, "offset": offset + (wanted.offset - axis.offset) * unit}
         for what, old in (("scale", scale), ("offset", offset)):
             if after[what] != old:
                 attributes[what] = after[what]
-                name = field_of_axis(recording, axis)
-                yield change(recording, name, f"axis-{index}.{what}", old, after[what])
+                yield change(recording, field_of_axis(recording, axis), f"{key}.{what}", old, after[what])
+
+
+def _axis_key(experiment: Any, axis: Axis, index: int) -> str:
+    """The group of an axis: by its name and size, since readers may put the channels last; by its place where that leaves several."""
+    keys = [key for key in experiment if key.startswith("axis-")]
+    alike = [
+        key
+        for key in keys
+        if plain(experiment[key].attrs.get("name")) == axis.name and int(experiment[key].attrs["size"]) == axis.size
+    ]
+    return alike[0] if len(alike) == 1 else f"axis-{index}"
 
 
 def _correct_places(experiment: Any, recording: Recording) -> Iterator[dict[str, Any]]:

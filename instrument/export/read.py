@@ -37,7 +37,8 @@ def with_exported(path: str, signals: list[Signal]) -> list[Signal]:
     """Signals of a file, restored where emtwin exported it; as they are where not. VendorError where what emtwin wrote is damaged."""
     import h5py
 
-    if not (Path(path).is_file() and h5py.is_hdf5(path)):
+    is_hyperspy = Path(path).suffix.lower() == ".zspy" and Path(path).is_dir()
+    if not is_hyperspy and not (Path(path).is_file() and h5py.is_hdf5(path)):
         return signals
     try:
         trees = trees_of(Path(path))
@@ -47,9 +48,16 @@ def with_exported(path: str, signals: list[Signal]) -> list[Signal]:
 
 
 def trees_of(path: Path) -> list[dict[str, Any]]:
-    """The trees of all signals of an HDF5 file, in the order of their paths; none of a file of other programs."""
+    """The trees of all signals of an HDF5 file, or a folder .zspy, in the order of their paths; none of a file of other programs."""
     import h5py
 
+    if path.is_dir():
+        import zarr
+
+        root: Any = zarr.open_group(str(path), mode="r")
+        places = [f"Experiments/{name}/metadata/{GROUP}" for name in sorted(root["Experiments"])]
+        groups = [root[place] for place in places if place in root]
+        return [_attributes(group) for group in groups if group.attrs.get("schema") == SCHEMA]
     with h5py.File(path, "r") as file:
         places = [
             *(f"Experiments/{name}/metadata/{GROUP}" for name in _members(file, "Experiments")),

@@ -52,7 +52,7 @@ def parse(path: str, max_bytes: int) -> list[Signal]:
             raise VendorError(path, "holds no image or spectrum", "Export it again from the vendor's software.")
         if len(items) > MAX_SIGNALS:
             raise VendorError(path, f"holds {len(items)} signals, more than {MAX_SIGNALS}", "Split the file.")
-        signals = [signal_of(path, form.name, item) for item in items]
+        signals = with_exported(path, [signal_of(path, form.name, item) for item in items])
     except VendorError:
         raise
     except ModuleNotFoundError as error:
@@ -67,7 +67,6 @@ def parse(path: str, max_bytes: int) -> list[Signal]:
         text = next(iter(f"{type(error).__name__}: {error}".splitlines()), "")[:_TEXT]
         problem = f"cannot be read as {form.name} ({text})"
         raise VendorError(path, problem, f"{COPY_AGAIN[:-1]}, or it is of another format.") from error
-    signals = with_exported(path, signals)
     check_size(path, sum(signal.data.nbytes for signal in signals), max_bytes)
     return signals
 

@@ -15,6 +15,7 @@ from instrument.export.writers.hyperspy import write_signal
 from instrument.readers import read_vendor
 from tests.instrument.export import made
 from tests.instrument.export.made import opened
+from tests.instrument.readers.made.trees import hyperspy_signal, zspy
 from twin.records import Axis, Signal
 
 RIGHT = 0.0973
@@ -207,3 +208,37 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="1 signals where 2"):
         write_corrected(original, tmp_path / "copy.hspy", (recording, recording), made.record(recording))
     assert [path.name for path in tmp_path.iterdir()] == ["image.hspy"]
+
+
+def test_a_hyperspy_store_is_corrected_too(tmp_path: Path) -> None:
+    original, copy = zspy(tmp_path / "a.zspy", hyperspy_signal()), tmp_path / "right.zspy"
+    before = state(original)
+    (first,) = read_vendor(original)
+    wanted = 0.97 * first.axis("x").scale
+    recording = judged(original, pixel_x=wanted)
+    changes = write_corrected(original, copy, (recording,), made.record(recording))
+    assert state(original) == before
+    assert [item["place"] for item in changes] == ["axis-1.scale"]
+    (signal,) = read_vendor(copy)
+    assert signal.axis("x").scale == pytest.approx(wanted, rel=1e-12)
+    assert signal.axis("y") == first.axis("y")
+    assert signal.claims["pixel.x"].value == wanted
+    np.testing.assert_array_equal(signal.data, first.data)
+    packed = zspy(tmp_path / "packed.zspy", hyperspy_signal(), zipped=True)
+    with pytest.raises(ExportError, match="zipped"):
+        write_corrected(packed, tmp_path / "b.zspy", (recording,), made.record(recording))
+
+
+def test_the_axis_of_channels_is_corrected_wherever_it_stands(tmp_path: Path) -> None:
+    """Readers put the channels last, whatever the order in the file."""
+    original, copy = tmp_path / "a.hspy", tmp_path / "right.hspy"
+    signal = made.signals()["line scan"]
+    turned = msgspec.structs.replace(signal, data=np.ascontiguousarray(signal.data.T), axes=signal.axes[::-1])
+    write_signal(original, Recording("a", "a"), turned)
+    with opened(original, "r+") as file:
+        for experiment in file["Experiments"].values():
+            del experiment["metadata/emtwin"]
+    recording = judged(original, dispersion=0.26)
+    changes = write_corrected(original, copy, (recording,), made.record(recording))
+    assert [(item["place"], item["after"]) for item in changes] == [("axis-0.scale", 0.26)]
+    assert read_vendor(copy)[0].axis("energy").scale == 0.26
