@@ -100,7 +100,9 @@ def _peak(values: np.ndarray, top: int) -> Peak | None:
     width = float(stop - start)
     middle = float(0.5 * (start + stop))
     # what its maximum and the middle of its flanks differ by is shape
-    return Peak(middle, float(np.hypot(0.05 * width, 0.5 * (middle - top) if abs(middle - top) > 0.5 else 0.0)) + 0.02, width)
+    return Peak(
+        middle, float(np.hypot(0.05 * width, 0.5 * (middle - top) if abs(middle - top) > 0.5 else 0.0)) + 0.02, width
+    )
 
 
 def _rises(values: np.ndarray, width: int) -> list[Rise]:
@@ -113,7 +115,11 @@ def _rises(values: np.ndarray, width: int) -> list[Rise]:
     channels = width + np.arange(len(rise))
     rise = rise - median_filter(rise, 16 * width + 1, mode="nearest")
     significance = rise / np.sqrt(2.0 * _variance(logs, width)[channels])
-    peak = (significance == maximum_filter1d(significance, 2 * width + 1)) & (significance > THRESHOLD) & (rise > LEAST_RISE)
+    peak = (
+        (significance == maximum_filter1d(significance, 2 * width + 1))
+        & (significance > THRESHOLD)
+        & (rise > LEAST_RISE)
+    )
     found = []
     for index in np.flatnonzero(peak):
         channel = int(channels[index])
@@ -128,7 +134,11 @@ def _variance(logs: np.ndarray, width: int) -> np.ndarray:
     steps = np.convolve(logs, np.array([1.0, -2.0, 1.0]) / np.sqrt(6.0), mode="same") ** 2
     steps[:2], steps[-2:] = steps[2], steps[-3]
     window = 8 * width + 1
-    single = np.convolve(np.pad(np.minimum(steps, np.quantile(steps, 0.95)), window // 2, mode="edge"), np.ones(window) / window, mode="valid")
+    single = np.convolve(
+        np.pad(np.minimum(steps, np.quantile(steps, 0.95)), window // 2, mode="edge"),
+        np.ones(window) / window,
+        mode="valid",
+    )
     return SHARED * single / width
 
 

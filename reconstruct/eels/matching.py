@@ -76,7 +76,8 @@ def _assigned(
         near = [
             (abs(onset.energy - energy), onset)
             for onset in known
-            if onset not in taken and abs(onset.energy - energy) < 2.5 * math.hypot(onset.error, error) + SLACK * abs(energy - anchor)
+            if onset not in taken
+            and abs(onset.energy - energy) < 2.5 * math.hypot(onset.error, error) + SLACK * abs(energy - anchor)
         ]
         if near:
             edges[index] = min(near)[1]

@@ -75,10 +75,11 @@ def deviations(evidence: Sequence[Evidence], values: Values) -> list[Rejection]:
 def explain(evidence: Sequence[Evidence], values: Values, false_alarms: float) -> list[Explanation]:
     """Explanations of what the claims contradict, likeliest first; empty where nothing is contradicted.
 
-    Causes are added one at a time, each time the one that makes the evidence most probable, until every statement agrees or no cause helps.
+    Causes are added one at a time, each time the one that makes the evidence most probable, until every statement agrees or no cause helps. The other
+    explanations have another cause in place of one of these, with its probability among all that were compared there.
     """
     chosen: tuple[Change, ...] = ()
-    alternatives: list[Explanation] = []
+    rivals: list[list[tuple[float, Change]]] = []
     current: Values = values
     touched = {name for item in evidence for name in item.fields}
     touched |= {"high_tension"} if "wavelength" in touched else set()
@@ -94,14 +95,18 @@ def explain(evidence: Sequence[Evidence], values: Values, false_alarms: float) -
             break
         total = float(logsumexp([score for score, _ in scored]))
         ranked = sorted(((math.exp(score - total), change) for score, change in scored), key=lambda pair: -pair[0])
-        alternatives = [
-            Explanation((*chosen, change), share)
-            for share, change in ranked
-            if share >= LISTED or change is ranked[0][1]
-        ]
+        rivals.append([pair for pair in ranked[1:] if pair[0] >= LISTED])
         chosen = (*chosen, ranked[0][1])
         current = best(evidence, values, chosen)
-    return alternatives
+    if not chosen:
+        return []
+    shares = [1.0 - sum(share for share, _ in others) for others in rivals]
+    others = [
+        Explanation((*chosen[:step], change, *chosen[step + 1 :]), share)
+        for step, pairs in enumerate(rivals)
+        for share, change in pairs
+    ]
+    return [Explanation(chosen, min(shares)), *sorted(others, key=lambda item: -item.probability)]
 
 
 def best(evidence: Sequence[Evidence], values: Values, explanation: Sequence[Change]) -> dict[str, float]:

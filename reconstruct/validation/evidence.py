@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reconstruct.measurement.measurement import Component
+from reconstruct.measurement.measurement import Component, merge_components
 
 Form = Literal["log", "linear", "circle"]
 Source = Literal["data", "lenses", "sensors", "session", "arithmetic"]
@@ -85,6 +85,11 @@ class Evidence:
                 raise ValueError(f"evidence {self.name!r} must be finite with positive variances")
 
     @property
+    def readings(self) -> list[Component]:
+        """The mixture with components about one value taken together, likeliest first: components of one mean are the tails of one reading."""
+        return merge_components(self.components)
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Fields that it says something about."""
         return tuple(dict.fromkeys(name for statement in self.statements for name in statement.terms))
@@ -95,6 +100,7 @@ class Contradiction:
     """A claim that cannot be: outside of what exists, or ruled out by the file's own statements. ``field`` is wrong whatever else holds.
 
     ``cause`` names the class of fault (`faults.CAUSES`), "" where several are possible; ``status`` "stale" says that the value was true at another time.
+    ``weighed``: the value is a number that evidence can be held against all the same, to find the cause.
     """
 
     field: str
@@ -106,6 +112,7 @@ class Contradiction:
     source: Source = "arithmetic"
     since: int | None = None
     pictures: tuple[Picture, ...] = ()
+    weighed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

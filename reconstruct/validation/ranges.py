@@ -40,7 +40,7 @@ def impossible(claims: Mapping[str, Claim]) -> Iterator[Contradiction]:
             inside = [hint for factor, hint in FACTORS if item.low <= value * factor <= item.high]
             if inside:
                 words += f"; it may be given {inside[0]}"
-            yield Contradiction(name, "disagrees", words, "unit or prefix" if inside else "")
+            yield Contradiction(name, "disagrees", words, "unit or prefix" if inside else "", weighed=True)
 
 
 def out_of_mode(claims: Mapping[str, Claim], repeated: Mapping[str, tuple[Claim, ...]]) -> Iterator[Contradiction]:

@@ -79,7 +79,7 @@ def validate_recording(
         *further.contradictions,
     ]
     contradictions = merged(contradictions)
-    values = numbers(claims, {item.field: item for item in contradictions})
+    values = numbers(claims, {item.field: item for item in contradictions if not item.weighed})
     evidence, gaps = evidence_of_data(signal, values, known, tell)
     evidence = [*usable(rules(claims, signal), claims), *evidence, *further.evidence]
     gaps = [*gaps, *further.gaps]

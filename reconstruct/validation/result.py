@@ -29,8 +29,8 @@ def to_dict(validated: Validated) -> dict[str, Any]:
             {
                 "id": item.name, "name": item.name, "source": item.source, "words": item.words, "independent_of": list(item.independent_of),
                 "statements": [
-                    {"label": statement.label, "terms": dict(statement.terms), "form": statement.form, "value": float(item.components[0].mean[number]),
-                     "error": math.sqrt(float(item.components[0].covariance[number, number])), "readings": len(item.components)}
+                    {"label": statement.label, "terms": dict(statement.terms), "form": statement.form, "value": float(item.readings[0].mean[number]),
+                     "error": math.sqrt(float(item.readings[0].covariance[number, number])), "readings": len(item.readings)}
                     for number, statement in enumerate(item.statements)
                 ],
             }

@@ -43,12 +43,12 @@ def log_significance(
         highest = tails.max(axis=-1)
         total = highest + np.log(np.exp(tails - highest[..., None]).sum(axis=-1))
         best = np.maximum(best, np.minimum(total, 0.0) + min(math.log(share / RARE), 0.0))
-    return best
+    return np.asarray(best)
 
 
 def deviation(log_p: np.ndarray) -> np.ndarray:
     """The standard deviations of a Gaussian that a two-sided p-value stands for, from its logarithm."""
-    return -ndtri_exp(np.minimum(log_p, -1e-300) - math.log(2.0))
+    return np.asarray(-ndtri_exp(np.minimum(log_p, -1e-300) - math.log(2.0)))
 
 
 def statement_mixture(item: Evidence, number: int, values: Values) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,6 +16,8 @@ Status = Literal["agrees", "disagrees", "stale", "unverifiable"]
 
 NOT_REPORTED = 0.0
 """What programs write into a number that they do not know."""
+LIKELY = 0.1
+"""Probability of a rival explanation from which its fields disagree as well: one of them is wrong, and the evidence does not say which."""
 FULL_POWER = 2.33
 """Standard deviations beyond the limit at which an error is found with a probability of 99 %."""
 
@@ -62,22 +64,24 @@ def judge(
 ) -> Judgement:
     """A verdict on each of ``claims``. Fields that are contradicted are left out of the statistics; ``false_alarms`` is the rate for the whole file."""
     ruled_out = {item.field: item for item in contradictions}
-    values = numbers(claims, ruled_out)
+    values = numbers(claims, {name: item for name, item in ruled_out.items() if not item.weighed})
     usable = [item for item in evidence if not set(item.rests_on) & set(ruled_out)]
     explanations = explain(usable, values, false_alarms)
     chosen = explanations[0].changes if explanations else ()
     after = best(usable, values, chosen)
-    blamed = {name: change for change in chosen for name in change.fields if name in values}
+    likely = [item for item in explanations if item is explanations[0] or item.probability >= LIKELY]
+    blamed = {name for item in likely for change in item.changes for name in change.fields if name in values}
     left = rejections(usable, after, false_alarms)
     unexplained = {name for item in left for name in usable[item.evidence].statements[item.statement].terms}
     limit = critical(len(deviations([item for item in usable if item.source != "arithmetic"], values)), false_alarms)
     context = _Context(usable, values, after, explanations, limit)
     verdicts = []
     for name, claim in claims.items():
+        verdict = _disagreeing(name, claim, context) if name in blamed or name in unexplained else None
         if name in ruled_out:
-            verdicts.append(_contradicted(name, claim, ruled_out[name], context))
-        elif name in blamed or name in unexplained:
-            verdicts.append(_disagreeing(name, claim, context))
+            verdicts.append(_contradicted(name, claim, ruled_out[name], verdict))
+        elif verdict is not None:
+            verdicts.append(verdict)
         else:
             verdicts.append(_other(name, claim, context, gaps))
     return Judgement(tuple(verdicts), tuple(explanations), limit)
@@ -109,42 +113,46 @@ class _Context:
         return [item for item in self.evidence if direct & set(item.fields) and deviations([item], self.values)]
 
 
-def _contradicted(name: str, claim: Claim, item: Contradiction, context: _Context) -> Verdict:
+def _contradicted(name: str, claim: Claim, item: Contradiction, measured: Verdict | None) -> Verdict:
+    """A field that cannot be as claimed; where evidence was held against it all the same (``measured``), with what that says."""
+    if measured is not None and measured.status == "disagrees":
+        words = f"{item.words}. {measured.words}".rstrip()
+        return dataclasses.replace(measured, status=item.status, words=words, since=item.since)
     causes = ((item.cause, 1.0),) if item.cause else ()
-    suggested, error = item.suggested, item.error
     return Verdict(
-        name, item.status, claim, item.words, suggested=suggested, error=error, causes=causes, evidence=(item.source,),
+        name, item.status, claim, item.words, suggested=item.suggested, error=item.error, causes=causes, evidence=(item.source,),
         cure=CAUSES[item.cause].cure if item.cause in CAUSES else "", since=item.since,
     )  # fmt: skip
 
 
 def _disagreeing(name: str, claim: Claim, context: _Context) -> Verdict:
+    """A field that the likeliest explanation blames, or a rival of it, or that is contradicted without an explanation."""
     shares: dict[str, float] = {}
     for explanation in context.explanations:
         for change in explanation.changes:
             if name in change.fields:
                 shares[change.cause] = shares.get(change.cause, 0.0) + explanation.probability
     causes = tuple(sorted(shares.items(), key=lambda pair: -pair[1]))
-    blamed = [
-        other for explanation in context.explanations[:1] for change in explanation.changes for other in change.fields
-    ]
-    others = {**context.after, name: context.values[name]}
-    together = [other for other in dict.fromkeys([*blamed, name]) if other in context.values]
-    found = estimates(
-        context.evidence, {**others, **{other: context.after[other] for other in together}}, together
-    ).get(name)
+    blaming = [item for item in context.explanations if any(name in change.fields for change in item.changes)]
+    after = context.after
+    if blaming and blaming[0] is not context.explanations[0]:
+        after = best(context.evidence, context.values, blaming[0].changes)
+    together = [other for change in (blaming[0].changes if blaming else ()) for other in change.fields]
+    names = list(dict.fromkeys([name, *(other for other in together if other in context.values)]))
+    found = estimates(context.evidence, after, names).get(name)
     about = context.about(name)
-    names = tuple(item.name for item in about)
     cure = CAUSES[causes[0][0]].cure if causes else CAUSES["other"].cure
-    if found is None:
+    if found is None or not about:
         words = "follows from the same cause; no evidence on it alone"
-        return Verdict(name, "unverifiable", claim, words, causes=causes, evidence=names, cure=cure)
+        return Verdict(
+            name, "unverifiable", claim, words, causes=causes, evidence=tuple(item.name for item in about), cure=cure
+        )
     claimed = context.values[name]
     z = (claimed - found.value) / found.error
     words = " ".join(item.words for item in about if item.words)
     return Verdict(
         name, "disagrees", claim, words, z, relative(name, claimed, found.value), found.value, found.error,
-        _detectable(name, claimed, found.error, context.limit), causes, names, cure,
+        _detectable(name, claimed, found.error, context.limit), causes, tuple(item.name for item in about), cure,
     )  # fmt: skip
 
 

@@ -23,7 +23,15 @@ def serve(context: typer.Context) -> None:
 
 @instrument_app.command("learn-sensors")
 def learn_sensors(
-    log: Annotated[Path, typer.Argument(help="A log: HealthMonitor .xml(.gz), Protochips .csv, DENS .dens.")],
+    log: Annotated[
+        Path, typer.Argument(help="A log: HealthMonitor .xml(.gz), Protochips .csv, DENS .dens, columns .csv.")
+    ],
+    columns: Annotated[
+        Path | None, typer.Option(help="Column table (TOML) of a plain log. Default: LOG.columns.toml beside it.")
+    ] = None,
+    log_zone: Annotated[
+        str | None, typer.Option(help="Time zone of a log that does not state it: Europe/Berlin, +02:00.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Sensor table to make, TOML; must not exist.", show_default=False)
     ] = None,
@@ -40,7 +48,7 @@ def learn_sensors(
         if out is not None:
             new_file(out)
         with open_progress(f"emtwin instrument learn-sensors {log}") as progress:
-            analysis = learn_log(log, progress)
+            analysis = learn_log(log, progress, columns, log_zone)
         if out is not None:
             from scenarios.sensors.table import write_table
 

@@ -13,10 +13,18 @@ from scenarios.cli.outcome import DISAGREES, DONE, INTERRUPTED, LOST, Outcome, c
 def watch(
     source: Annotated[
         str,
-        typer.Argument(help="tcp://HOST:PORT, a session folder, or a log: .xml(.gz), .csv, .dens.", show_default=False),
+        typer.Argument(
+            help="tcp://HOST:PORT, a session folder, or a log: .xml(.gz), .csv, .tsv, .dens.", show_default=False
+        ),
     ],
     table: Annotated[
         str | None, typer.Option(help="Sensor table: a name or a TOML file. Default: by what SOURCE is.")
+    ] = None,
+    columns: Annotated[
+        Path | None, typer.Option(help="Column table (TOML) of a plain log. Default: LOG.columns.toml beside it.")
+    ] = None,
+    log_zone: Annotated[
+        str | None, typer.Option(help="Time zone of a log that does not state it: Europe/Berlin, +02:00.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Figure to make, .png or .svg; must not exist. Default: watch.png, or the next.")
@@ -32,7 +40,7 @@ def watch(
     def job() -> Outcome:
         from scenarios.watch.options import WatchOptions
 
-        options = WatchOptions(source, table, seconds, speed, out)
+        options = WatchOptions(source, table, seconds, speed, out, columns, log_zone)
         options.check()
         from twin.compiled_programs import start_jax
 

@@ -14,15 +14,18 @@ from scenarios.io.progress import Progress
 SCHEMA = "emtwin.learn-sensors/2"
 
 
-def learn_log(path: Path, progress: Progress) -> dict[str, Any]:
+def learn_log(
+    path: Path, progress: Progress, columns: Path | None = None, log_zone: str | None = None
+) -> dict[str, Any]:
     """Every channel of a log with its classes and numbers. VendorError (a ValueError) where the file cannot be read.
 
     ``classes`` counts channels (one may be of several), ``combinations`` how often which go together. An estimate is {"value", "error", "unit",
     "at_most"}, or {"needed", "present", "what"} where the log holds too little, or null where there is nothing to estimate.
+    ``columns`` and ``log_zone`` as for `instrument.readers.read_log`.
     """
     progress.stage(f"reading {path.name}")
     try:
-        log = read_log(path)
+        log = read_log(path, columns=columns, zone=log_zone)
     finally:
         close_reader()
     channels = []

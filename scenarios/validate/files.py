@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from instrument.readers import close_reader, read_vendor
-from instrument.readers.rosetta import FORMATS
-from instrument.readers.signals import VendorError
+from instrument.readers import VendorError, close_reader, read_vendor_many
+from instrument.readers.formats.table import is_recording
+from instrument.readers.reader import FOLDERS
 from twin.records import Signal
 
 READING_TIME = 2.0
 """Seconds within which a file must be parsed: a damaged one may keep its parser for ever."""
-STORES = (".zarr",)
 SIDECAR = ".emtwin.json"
 
 
@@ -31,7 +30,7 @@ def listed(paths: Iterable[Path]) -> list[Path]:
     """
     files: list[Path] = []
     for path in paths:
-        if path.is_dir() and path.suffix not in STORES:
+        if path.is_dir() and path.suffix not in FOLDERS:
             files += sorted(_within(path))
         else:
             files.append(path)
@@ -42,26 +41,23 @@ def is_readable(path: Path) -> bool:
     """Whether a file's name is that of a format that is read, and it is none of emtwin's own output."""
     if path.name.startswith(".") or path.name.endswith(SIDECAR):
         return False
-    return path.suffix.lower() in (*FORMATS, *STORES)
+    return is_recording(path) or path.suffix in FOLDERS
 
 
 def _within(folder: Path) -> Iterator[Path]:
     described = {path.stem for path in folder.glob("*.emi")}
     for path in folder.iterdir():
-        if path.is_dir() and path.suffix not in STORES:
+        if path.is_dir() and path.suffix not in FOLDERS:
             yield from _within(path)
         elif is_readable(path) and not (path.suffix.lower() == ".ser" and path.stem.rpartition("_")[0] in described):
             yield path
 
 
 def read_all(files: Iterable[Path]) -> Iterator[ReadFile]:
-    """Each file with its signals or its error, one after the other."""
+    """Each file with its signals or its error, in the order of ``files``; two are read at a time."""
     try:
-        for path in files:
-            try:
-                yield ReadFile(path, tuple(read_vendor(path, timeout=READING_TIME)))
-            except VendorError as error:
-                yield ReadFile(path, (), error)
+        for path, read in read_vendor_many(files, timeout=READING_TIME):
+            yield ReadFile(Path(path), (), read) if isinstance(read, VendorError) else ReadFile(Path(path), tuple(read))
     finally:
         close_reader()
 

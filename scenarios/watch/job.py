@@ -39,7 +39,7 @@ def run_watch(options: WatchOptions, console: Console | None = None) -> dict[str
     title = f"emtwin watch {options.source}"
     with contextlib.ExitStack() as opened:
         with open_progress(title, console) as progress:
-            source = open_source(options.source, progress)
+            source = open_source(options.source, progress, options.columns, options.log_zone)
             opened.callback(source.close)
             follower = Follower(_model(options, source), source.start, source.units)
         stop = opened.enter_context(_stopping())

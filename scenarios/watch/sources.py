@@ -15,6 +15,7 @@ from instrument.readers.logs.log import SensorLog
 from instrument.remote.client import RemoteInstrument
 from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
+from scenarios.sensors.tracks import table_of_log
 from twin.records import Readings
 
 SECOND = 10**9
@@ -24,7 +25,6 @@ PROMPT = 0.5
 """A reading received later than this (seconds of the instrument's time) says nothing about its clock."""
 BEFORE = 5 * SECOND
 """Nanoseconds by which a stream starts before a session, since clocks may be off."""
-_TABLES = {"health": "thermo-healthmonitor", "protochips": "protochips", "dens": "dens"}
 
 
 class Piece(NamedTuple):
@@ -58,8 +58,11 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-def open_source(name: str, progress: Progress) -> Source:
-    """The source of that name. BadInput, or the reader's own ValueError, where it cannot be used; InstrumentError where nobody answers."""
+def open_source(name: str, progress: Progress, columns: Path | None = None, log_zone: str | None = None) -> Source:
+    """The source of that name; ``columns`` and ``log_zone`` of a log: see `instrument.readers.read_log`.
+
+    BadInput, or the reader's own ValueError, where it cannot be used; InstrumentError where nobody answers.
+    """
     if "://" in name:
         return Live(name, progress)
     path = Path(name)
@@ -67,7 +70,7 @@ def open_source(name: str, progress: Progress) -> Source:
         return Recorded(path, progress)
     progress.stage(f"reading {path.name}")
     try:
-        return Logged(read_log(path))
+        return Logged(read_log(path, columns=columns, zone=log_zone))
     finally:
         close_reader()
 
@@ -82,7 +85,7 @@ class Logged:
             raise BadInput(log.path, "holds no values", "Export a longer time.")
         self.title = ", ".join(filter(None, (log.kind, log.name)))
         self.note = "; ".join([f"times: {log.clock}", *log.notes])
-        self.table = next((table for word, table in _TABLES.items() if word in log.kind.lower()), None)
+        self.table = table_of_log(log.kind)
         self.units = {channel.name: channel.unit for channel in log.channels if len(channel.times)}
         self._batches = [
             Readings(channel.name, 0, channel.times, channel.values) for channel in log.channels if len(channel.times)

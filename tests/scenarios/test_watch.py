@@ -107,6 +107,25 @@ def session(folder: Path, count: int = 60, complete: bool = True, begin: int = S
     return folder
 
 
+def test_a_log_of_columns_and_a_zone(tmp_path: Path, table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(2)
+    rows = [f"28.07.2025 13:{n // 60:02d}:{n % 60:02d};{300 + 0.05 * rng.normal():.3f}" for n in range(120)]
+    (tmp_path / "coil.txt").write_text("\n".join(["when;coil", *rows, ""]).replace(".", ",").replace(",07,", ".07."))
+    columns = tmp_path / "coil.toml"
+    columns.write_text(
+        'schema = "emtwin.columns/1"\n[time]\ncolumns = ["when"]\nformat = "%d.%m.%Y %H:%M:%S"\n'
+        '[[column]]\ncolumn = "coil"\nchannel = "coil.temperature"\nunit = "K"\ncustom = true\n'
+    )
+    assert run(["watch", "coil.txt", "--table", str(table), "--columns", str(columns), "--log-zone", "Europe/Berlin", "--json"]) == DONE  # fmt: skip
+    result = printed(capsys)
+    assert result["entries"]["coil"]["mean"] == pytest.approx(300.0, abs=0.1)
+    assert abs(result["start_ns"] - 1753700400 * 10**9) < 10**9
+    assert "Europe/Berlin" in result["note"]
+    session(tmp_path / "s")
+    assert run(["watch", "s", "--table", str(table), "--log-zone", "UTC", "--json"]) == BAD_INPUT
+    assert printed(capsys)["error"]["problem"] == "is of a log, and this is none"
+
+
 def printed(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return json.loads(capsys.readouterr().out)
 

@@ -8,7 +8,9 @@ from scipy.special import expit
 from reconstruct.measurement.projection import Projection
 from twin.records import Axis, Claim, Signal, axis_claims, collect
 
-PEROVSKITE = Projection((3.905, 0.0), (0.0, 3.905), ((0.0, 0.0), (0.5, 0.5), (0.5, 0.0), (0.0, 0.5)), (38.0, 30.0, 8.0, 8.0))
+PEROVSKITE = Projection(
+    (3.905, 0.0), (0.0, 3.905), ((0.0, 0.0), (0.5, 0.5), (0.5, 0.0), (0.0, 0.5)), (38.0, 30.0, 8.0, 8.0)
+)
 """SrTiO3 along [001]: Sr, Ti with O, O, O."""
 
 
@@ -39,7 +41,9 @@ def pattern_of(drawn: Drawn, seed: int) -> np.ndarray:
     ny, nx = drawn.shape
     y, x = np.mgrid[:ny, :nx].astype(float)
     centre = np.array([nx / 2 + drawn.centre[0], ny / 2 + drawn.centre[1]])
-    turn = np.array([[np.cos(drawn.rotation), -np.sin(drawn.rotation)], [np.sin(drawn.rotation), np.cos(drawn.rotation)]])
+    turn = np.array(
+        [[np.cos(drawn.rotation), -np.sin(drawn.rotation)], [np.sin(drawn.rotation), np.cos(drawn.rotation)]]
+    )
     reciprocal = np.linalg.inv(drawn.crystal.vectors)
     image = np.zeros(drawn.shape)
     for h in range(-9, 10):
@@ -48,8 +52,12 @@ def pattern_of(drawn: Drawn, seed: int) -> np.ndarray:
             place = turn @ frequency / np.array(drawn.pixel)
             place = centre + place * (1.0 + drawn.distortion * np.array([1.0, -1.0]))
             amplitude = float(drawn.crystal.amplitudes(np.array([[h, k]], float))[0])
-            power = amplitude**2 * np.exp(-(frequency @ frequency) / drawn.damping + drawn.scatter * rng.standard_normal())
-            power = drawn.direct if (h, k) == (0, 0) else power + 0.01 * np.exp(-(frequency @ frequency) / drawn.damping)
+            power = amplitude**2 * np.exp(
+                -(frequency @ frequency) / drawn.damping + drawn.scatter * rng.standard_normal()
+            )
+            power = (
+                drawn.direct if (h, k) == (0, 0) else power + 0.01 * np.exp(-(frequency @ frequency) / drawn.damping)
+            )
             if (np.abs(place - centre) > np.array([nx, ny])).any():
                 continue
             dx, dy = x - place[0], y - place[1]
@@ -66,7 +74,9 @@ def pattern_of(drawn: Drawn, seed: int) -> np.ndarray:
     return rng.poisson(drawn.electrons * image).astype(float)
 
 
-def signal_of_pattern(counts: np.ndarray, pixel: tuple[float, float], unit: str = "1/angstrom", tension: float = 200e3, **claims: float) -> Signal:
+def signal_of_pattern(
+    counts: np.ndarray, pixel: tuple[float, float], unit: str = "1/angstrom", tension: float = 200e3, **claims: float
+) -> Signal:
     """A recording that claims ``pixel`` (x, y) in ``unit``, the high ``tension`` and further ``claims`` in inside units."""
     axes = (Axis("y", counts.shape[-2], pixel[1], 0.0, unit), Axis("x", counts.shape[-1], pixel[0], 0.0, unit))
     found, _ = collect(axis_claims(axes, "image"))

@@ -17,7 +17,8 @@ class Sensor(msgspec.Struct, frozen=True):
 
     All in the channel's unit. ``quantisation`` is the step readings are rounded to, ``rate`` (Hz) and ``reports`` say when they come,
     ``source`` whose clock stamps them, ``valid`` the channel that must be nonzero for this one to count ("" none), ``part`` the part of the
-    model that it measures.
+    model that it measures. ``field`` is the field of files' metadata (`twin.channels.FIELDS`) that it tells of, and ``bias`` the state entry that is its own
+    constant error ("" none).
     """
 
     channel: str
@@ -34,6 +35,8 @@ class Sensor(msgspec.Struct, frozen=True):
     valid: str = ""
     part: str = ""
     doc: str = ""
+    field: str = ""
+    bias: str = ""
 
     @property
     def evidence(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from twin.channels import Kind
+from twin.channels import FIELDS, Kind
 from twin.dynamics.moves import Constant as Still
 from twin.dynamics.moves import Follow, Integrate, Move, Value, equation
 from twin.sensors.model import Clock, Input, Jump, Model, Quantity, Reset, Term
@@ -48,7 +48,10 @@ class EntryRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SensorRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A channel. ``expects`` maps entries (and "input:NAME") to coefficients; ``lag`` is the time in s by which it follows them."""
+    """A channel. ``expects`` maps entries (and "input:NAME") to coefficients; ``lag`` is the time in s by which it follows them.
+
+    ``field`` is the field of files' metadata that it tells of, ``bias`` the entry among those it expects that is its own constant error.
+    """
 
     channel: str
     unit: str
@@ -63,6 +66,8 @@ class SensorRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lag: Value = 0.0
     valid: str = ""
     part: str = ""
+    field: str = ""
+    bias: str = ""
     doc: str = ""
 
 
@@ -156,7 +161,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             sensors.append(
                 Sensor(
                     row.channel, states, number(row.offset), number(row.noise), row.unit, row.kind, inputs,
-                    row.quantisation, row.rate, row.reports, row.source or row.channel.split(".")[0], row.valid, row.part, row.doc,
+                    row.quantisation, row.rate, row.reports, row.source or row.channel.split(".")[0], row.valid, row.part, row.doc, row.field, row.bias,
                 )
             )  # fmt: skip
         layout = Layout(tuple(entries))
@@ -199,6 +204,20 @@ def _lagged(row: SensorRow, states: dict[str, float], lag: float, priors: Mappin
         *(Integrate(entry_name, value / lag) for entry_name, value in others),
     ]
     return {name: 1.0}, Entry(name, row.unit, mean, std, f"what {row.channel} shows, {lag:g} s behind"), equations
+
+
+def _check_field(row: SensorRow, where: str) -> None:
+    """ValueError where a sensor's field of metadata is not known or of another unit, or its bias is no entry that it expects."""
+    fields = {item.name: item.unit for item in FIELDS}
+    if row.field and fields.get(row.field) != row.unit:
+        known = f"is in {fields[row.field]}" if row.field in fields else "is not known"
+        raise ValueError(
+            f"{where}: sensor {row.channel!r} is in {row.unit}, and its field {row.field!r} {known}; name a field in that unit"
+        )
+    if row.bias and row.bias not in row.expects:
+        raise ValueError(
+            f"{where}: sensor {row.channel!r} has the bias {row.bias!r}, which it does not expect; name an entry under expects"
+        )
 
 
 def _number(value: Value, constants: Mapping[str, float]) -> float | None:
@@ -244,6 +263,7 @@ def read_table(text: str, where: str) -> Table:
     for row in table.sensor:
         require(row.unit, f"{where}: sensor {row.channel!r}")
         constants = table.constants()
+        _check_field(row, where)
         for field in ("rate", "quantisation", "noise", "lag", "offset"):
             value = _number(getattr(row, field), constants)
             if value is not None and not (isfinite(value) and (value >= 0 or field == "offset")):

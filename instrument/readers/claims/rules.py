@@ -1,8 +1,9 @@
 """A rule: which key of flattened metadata holds which field, and how what stands there becomes a value in inside units."""
 
+import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from instrument.readers.claims.times import Instant, epoch, written_time
@@ -11,38 +12,59 @@ from twin.records import Claim, Value, last_digit
 from twin.units import read_unit
 
 Found = Iterator[tuple[str, Claim]]
-Extractor = Callable[[Mapping[str, Value]], Found]
-"""Claims of one format that need more than one key."""
+
+_NOTHING = {"", "nan", "none", "null", "n/a", "unknown", "undefined"}
+"""Words that stand for no value."""
 
 
 class Rule(NamedTuple):
-    """``name`` of the field, ``pattern`` of the whole dotted key, ``unit`` of the number there ("": a bare number), or None for text."""
+    """``name`` of the field, ``pattern`` of the whole dotted key, ``unit`` of the number there ("": a bare number), or None for text.
+
+    ``beside`` (the end of the key, and what stands for it in the key of the unit) where the file writes the unit itself: the number makes a claim only with a
+    unit of the field there, or, without one, in ``unit``.
+    """
 
     name: str
     pattern: re.Pattern[str]
     unit: str | None
+    beside: tuple[str, str] | None = None
 
 
-def rule(name: str, pattern: str, unit: str | None = "") -> Rule:
+def rule(name: str, pattern: str, unit: str | None = "", beside: tuple[str, str] | None = None) -> Rule:
     """A `Rule` from a regular expression; ValueError where the field is unknown or the unit is not that of the field."""
     wanted, read = field(name).unit, None if unit is None else read_unit(unit)
-    if unit and (read is None or read.unit != wanted):
+    if (unit and (read is None or read.unit != wanted)) or (unit == "" and wanted != "1" and beside is None):
         raise ValueError(f"rule for {name}: {unit!r} is no unit of {wanted}")
-    return Rule(name, re.compile(pattern), unit)
+    return Rule(name, re.compile(pattern), unit, beside)
 
 
 def apply_rules(rules: tuple[Rule, ...], raw: Mapping[str, Value]) -> Found:
     """Claims of all keys that a rule fits, in the order of the rules. What is no number where one is expected makes none; text is kept as it stands."""
+    union = _union(rules)
+    fitting = [(key, value) for key, value in raw.items() if union.fullmatch(key)]
     for item in rules:
-        for key, value in raw.items():
-            if item.pattern.fullmatch(key) and (claim := _claim(item, key, value)) is not None:
+        for key, value in fitting:
+            if item.pattern.fullmatch(key) and (claim := _claim(item, raw, key, value)) is not None:
                 yield item.name, claim
 
 
-def _claim(item: Rule, key: str, value: Value) -> Claim | None:
+@functools.cache
+def _union(rules: tuple[Rule, ...]) -> re.Pattern[str]:
+    """What any of the rules fits: files have thousands of keys, and few of them are wanted."""
+    return re.compile("|".join(f"(?:{item.pattern.pattern})" for item in rules))
+
+
+def _claim(item: Rule, raw: Mapping[str, Value], key: str, value: Value) -> Claim | None:
     if item.unit is None:
-        return Claim(str(value).strip(), None, key, str(value)) if str(value).strip() else None
-    return number_claim(item.name, key, value, item.unit)
+        text = str(value).strip()
+        return None if text.lower() in _NOTHING else Claim(text, None, key, str(value))
+    unit = item.unit
+    if item.beside is not None:
+        end, other = item.beside
+        unit = str(raw.get(key.removesuffix(end) + other, "")).strip() or unit
+        if not unit and field(item.name).unit != "1":
+            return None
+    return number_claim(item.name, key, value, unit)
 
 
 def number_claim(name: str, key: str, value: Value, unit_text: str) -> Claim | None:
@@ -50,7 +72,7 @@ def number_claim(name: str, key: str, value: Value, unit_text: str) -> Claim | N
     number = finite_number(value)
     wanted = field(name).unit
     unit = read_unit(unit_text) if unit_text else None
-    if number is None or (unit is not None and unit.unit != wanted):
+    if number is None or (unit is None and bool(unit_text)) or (unit is not None and unit.unit != wanted):
         return None
     factor, offset = (1.0, 0.0) if unit is None else (unit.factor, unit.offset)
     text = value if isinstance(value, str) else repr(value)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 EARLIEST, LATEST = 631_152_000, 4_102_444_800
 """Seconds since 1970 of 1990-01-01 and 2100-01-01: a time outside is none of a digital microscope (0 stands for "not set")."""
-_EPOCHS = {"s": (1.0, 0.0), "ms": (1e-3, 0.0), "us": (1e-6, 0.0), "filetime": (1e-7, 11_644_473_600.0)}
-"""Seconds of one count, and seconds from the epoch to 1970. FILETIME: 100 ns since 1601-01-01 (Windows)."""
+_EPOCHS = {"s": (1.0, 0.0), "ms": (1e-3, 0.0), "us": (1e-6, 0.0), "filetime": (1e-7, 11_644_473_600.0), "ole": (86400.0, 2_209_161_600.0)}  # fmt: skip
+"""Seconds of one count, and seconds from the epoch to 1970. FILETIME: 100 ns since 1601-01-01 (Windows); "ole": days since 1899-12-30 (OLE Automation)."""
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2}):(\d{2})(\.\d+)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?")
 _SLASHED = re.compile(r"(\d{1,4})[/.-](\d{1,2})[/.-](\d{1,4})\s+(\d{1,2}):(\d{2})(?::(\d{2})(\.\d+)?)?\s*([AaPp][Mm])?")
 _FORMATS = (
@@ -30,19 +30,22 @@ class Instant(NamedTuple):
 
 
 def epoch(count: float, unit: str) -> Instant | None:
-    """The time that is ``count`` of ``unit`` ("s", "ms", "us", "filetime") after its epoch; None outside 1990 to 2100. Epochs are UTC."""
+    """The time that is ``count`` of ``unit`` ("s", "ms", "us", "filetime", "ole") after its epoch; None outside 1990 to 2100. Epochs are UTC, but OLE's,
+    whose days
+    are those of the computer's time zone."""
     seconds, begin = _EPOCHS[unit]
     after = count * seconds - begin
     if not (math.isfinite(after) and EARLIEST <= after <= LATEST):
         return None
     # a double holds a FILETIME to 16 counts, a microsecond
-    return Instant(round(after * 1e6) * 1000, "UTC", 1e9 if unit == "s" else 1e6)
+    return Instant(round(after * 1e6) * 1000, "local" if unit == "ole" else "UTC", 1e9 if unit == "s" else 1e6)
 
 
 def written_time(text: str) -> Instant | None:
     """The time that ``text`` states; None for none. A zone is read where it is written, else the zone is "local".
 
-    Of "7/9/2014" the order is that of the United States where hours have AM or PM, and day first where they run to 24, unless a number above 12 says otherwise.
+    Of "7/9/2014" the order is that of the United States where hours have AM or PM, and day first where they run to 24, unless a number above 12 says
+    otherwise.
     """
     text = " ".join(text.replace("\u2028", " ").replace("\u202f", " ").split())
     iso = _ISO.fullmatch(text)

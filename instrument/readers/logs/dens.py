@@ -4,10 +4,13 @@ The date is written once, with a year of two digits (taken as 20yy), and each li
 """
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+
+import numpy as np
 
 from instrument.readers.logs.log import LoggedChannel, SensorLog, in_order
 from instrument.readers.logs.text import Numbers, whole_lines
+from instrument.readers.logs.zones import LocalTimeError, to_utc, zone_name
 from instrument.readers.signals import VendorError
 from twin.units import Unit, read_unit
 
@@ -24,8 +27,8 @@ _LABELS = {
 }  # fmt: skip
 
 
-def read_dens(path: str, max_bytes: int) -> SensorLog:
-    """A DENS heating log; VendorError naming what is wrong with it, by line. ``max_bytes`` was checked when the file was opened."""
+def read_dens(path: str, max_bytes: int, zone: tzinfo | None = None) -> SensorLog:
+    """A DENS heating log; VendorError naming what is wrong with it, by line. ``max_bytes`` was checked when the file was opened; ``zone``: of its clock."""
     all_lines, notes = whole_lines(path, "Give a log of a DENSsolutions Digiheater.")
     if not any("\t" in line for line in all_lines):
         all_lines = [line.replace(";", "\t") for line in all_lines]
@@ -48,6 +51,7 @@ def read_dens(path: str, max_bytes: int) -> SensorLog:
     }
     numbers = Numbers()
     times: list[int] = []
+    numbers_of_lines: list[int] = []
     cells: list[list[str]] = []
     modes: dict[str, int] = {}
     for number, line in lines[header_index + 1 :]:
@@ -62,12 +66,25 @@ def read_dens(path: str, max_bytes: int) -> SensorLog:
             mode_index = columns.index("mode")
             row[mode_index] = str(modes.setdefault(row[mode_index], len(modes)))
         cells.append(row)
+        numbers_of_lines.append(number)
     if not times:
         raise VendorError(path, "names columns, but holds no reading", "Record it again.")
+    times, clock = _located(path, times, numbers_of_lines, zone)
     parts = (path, columns, cells, times, calibration, numbers)
     channels = tuple(_channel(*parts, column, modes) for column in columns if column not in ("sample", "time"))
-    clock = "local time in a time zone that the file does not state, taken as UTC; year 20yy"
-    return SensorLog(path, "DENS heating", re.sub(r"\s+", " ", head[6]), clock, times[0], times[-1], channels, notes)
+    return SensorLog(
+        path, "DENS heating", re.sub(r"\s+", " ", head[6]), clock, times[0], times[-1], channels, notes, "local" if zone is None else "UTC"
+    )  # fmt: skip
+
+
+def _located(path: str, times: list[int], lines: list[int], zone: tzinfo | None) -> tuple[list[int], str]:
+    """Local times (ns) as UTC where the ``zone`` is known, and the clock in words."""
+    if zone is None:
+        return times, "local time in a time zone that the file does not state, taken as UTC; year 20yy"
+    try:
+        return to_utc(np.array(times), zone).tolist(), f"local time of {zone_name(zone)}, taken to UTC; year 20yy"
+    except LocalTimeError as error:
+        raise VendorError(path, f"line {lines[error.index]}: {error.problem}", error.cure) from None
 
 
 _UNITS = {"Tset": "C", "Tmeas": "C", "Rheat": "ohm", "Vheat": "V", "Iheat": "mA", "Pheat": "mW"}

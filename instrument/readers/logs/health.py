@@ -7,7 +7,7 @@ export is refused, since the number of missing parameters and values is unknown.
 import gzip
 import re
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 from xml.parsers import expat
 
@@ -23,8 +23,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DURATION = re.compile(r"^(?:(\d+)\.)?(\d+):(\d+):(\d+(?:\.\d+)?)$")
 
 
-def read_health(path: str, max_bytes: int) -> SensorLog:
-    """A HealthMonitor export; VendorError naming what is wrong with it."""
+def read_health(path: str, max_bytes: int, zone: tzinfo | None = None) -> SensorLog:
+    """A HealthMonitor export; VendorError naming what is wrong with it. Its times state their zone: ``zone`` is not needed."""
+    del zone
     reading = _Reading(path)
     total = 0
     try:

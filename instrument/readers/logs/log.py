@@ -1,6 +1,7 @@
 """A sensor log: channels of timed values in this project's units, with the reason for each unit. msgspec over numpy; no JAX."""
 
 import math
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -17,7 +18,8 @@ class LoggedChannel(msgspec.Struct, frozen=True):
     value = number in the file * ``factor`` + ``offset``. ``unit`` is angstrom, radian, kelvin, volt, ..., "1" (dimensionless), or None: unknown,
     and then the values are bare numbers. ``why`` gives the reason for the unit. ``meanings`` names the codes of an enumeration.
     ``limits`` are the least and largest value that the log itself declares (None: not stated), ``max_interval`` (s) the longest time
-    between two records that it declares. ``follows`` is the channel this one is set by, where the format says so.
+    between two records that it declares. ``follows`` is the channel this one is set by, where the format says so. ``kind`` (of `twin.channels`; "": not
+    stated) and ``bias`` (rms of a constant error, in ``unit``) are what a column table states.
     """
 
     name: str
@@ -35,11 +37,13 @@ class LoggedChannel(msgspec.Struct, frozen=True):
     max_interval: float | None = None
     follows: str = ""
     notes: tuple[str, ...] = ()
+    kind: str = ""
+    bias: float = 0.0
 
 
 class SensorLog(msgspec.Struct, frozen=True):
     """A file of logged channels. ``clock`` describes its time zone; ``start`` and ``end`` (ns UTC) are the period that it covers;
-    ``notes`` say what of the file was left out."""
+    ``notes`` say what of the file was left out. ``zone`` is "UTC", or "local" where the times are of a zone that is not known and stand as if that were UTC."""
 
     path: str
     kind: str
@@ -49,6 +53,7 @@ class SensorLog(msgspec.Struct, frozen=True):
     end: int
     channels: tuple[LoggedChannel, ...]
     notes: tuple[str, ...] = ()
+    zone: Literal["UTC", "local"] = "UTC"
 
     def channel(self, name: str) -> LoggedChannel:
         """The channel of that name; ValueError if there is none."""

@@ -5,10 +5,13 @@ Each note (key = value) is in a line of its own with a copy of the first reading
 
 import csv
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+
+import numpy as np
 
 from instrument.readers.logs.log import LoggedChannel, SensorLog, in_order
 from instrument.readers.logs.text import Numbers, whole_lines
+from instrument.readers.logs.zones import LocalTimeError, to_utc, zone_name
 from instrument.readers.signals import VendorError
 from twin.units import Unit, read_unit
 
@@ -18,8 +21,11 @@ CLOCK = "local time in a time zone that the file does not state, taken as UTC"
 _CURE = "Export it again from the holder's software."
 
 
-def read_protochips(path: str, max_bytes: int) -> SensorLog:
-    """A Protochips log; VendorError naming what is wrong with it, by line and column. ``max_bytes`` was checked when the file was opened."""
+def read_protochips(path: str, max_bytes: int, zone: tzinfo | None = None) -> SensorLog:
+    """A Protochips log; VendorError naming what is wrong with it, by line and column. ``max_bytes`` was checked when the file was opened.
+
+    ``zone`` is that of its clock. The file states when it begins, and then counts elapsed time: a change of the clock inside of it shows nowhere.
+    """
     lines, notes = whole_lines(path, "Give a CSV log of a Protochips holder.")
     first = lines[0] if lines else ""
     delimiter = next((symbol for symbol in (";", "\t") if symbol in first), ",")
@@ -53,7 +59,7 @@ def read_protochips(path: str, max_bytes: int) -> SensorLog:
         raise VendorError(
             path, f"counts its time in {header_notes['Time units']!r}, which is not a unit of time", _CURE
         )
-    begin = _begin(path, header_notes)
+    begin, clock_text = _located(path, _begin(path, header_notes), zone)
     if header_length == len(rows):
         raise VendorError(path, "holds its header, but no reading", "Record it again.")
     numbers = Numbers(comma=delimiter != ",")
@@ -64,7 +70,24 @@ def read_protochips(path: str, max_bytes: int) -> SensorLog:
         for column_index in range(2, len(columns))
     )
     name = header_notes.get("Calibration file", "").replace("\\", "/").rpartition("/")[2]
-    return SensorLog(path, f"Protochips {_kind(columns)}", name, CLOCK, times[0], times[-1], channels, notes)
+    return SensorLog(
+        path,
+        f"Protochips {_kind(columns)}",
+        name,
+        clock_text,
+        times[0],
+        times[-1],
+        channels,
+        notes,
+        "local" if zone is None else "UTC",
+    )
+
+
+def is_protochips(path: str) -> bool:
+    """Whether the first line that holds anything names the columns of a Protochips log. Text that cannot be read is left to the reader."""
+    lines, _ = whole_lines(path, "Give a CSV log.")
+    first = next((line for line in lines if line.strip()), "")
+    return re.match(r"\s*Time\s*[;,\t]\s*Notes\b", first) is not None
 
 
 def _header_note(note: str) -> tuple[str, str]:
@@ -76,6 +99,16 @@ def _header_note(note: str) -> tuple[str, str]:
 def _kind(columns: list[str]) -> str:
     text = " ".join(columns)
     return "gas cell" if "Pressure" in text else "electrical" if "Current" in text else "thermal"
+
+
+def _located(path: str, local: int, zone: tzinfo | None) -> tuple[int, str]:
+    """A local time (ns) as UTC where the ``zone`` is known, and the clock in words."""
+    if zone is None:
+        return local, CLOCK
+    try:
+        return int(to_utc(np.array([local]), zone)[0]), f"local time of {zone_name(zone)}, taken to UTC"
+    except LocalTimeError as error:
+        raise VendorError(path, f"begins at {error.problem}", error.cure) from None
 
 
 def _begin(path: str, header_notes: dict[str, str]) -> int:

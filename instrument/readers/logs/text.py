@@ -42,11 +42,11 @@ def whole_lines(path: str, cure: str) -> tuple[list[str], tuple[str, ...]]:
 
 
 class Numbers:
-    """Numbers of one log, with decimal points or, where ``comma`` allows it, commas; never both."""
+    """Numbers of one log, with decimal points or, where ``comma`` allows it, commas; never both. ``mark`` is the one they have, if that is known."""
 
-    def __init__(self, comma: bool = True):
-        self._allowed = ".," if comma else "."
-        self._mark = ""
+    def __init__(self, comma: bool = True, mark: str = ""):
+        self._allowed = mark or (".," if comma else ".")
+        self._mark = mark
 
     def read(self, text: str) -> float:
         """The number written in ``text``; ValueError if it is not a number, or its decimal mark differs from that of earlier numbers."""

@@ -18,7 +18,11 @@ LEAST_RANGE = 1.4
 """Ratio of the 95 % and 5 % quantiles of the tiles' means from which gain and readout noise are told apart."""
 AGREE, AGREE_FLOOR = 3.0, 0.01
 """Standard deviations, and share beyond these, by which the variances of two orders of difference may differ."""
-DIFFERENCES = ((np.array([1.0, -1.0]), 2.0), (np.array([1.0, -2.0, 1.0]), 6.0), (np.array([1.0, -3.0, 3.0, -1.0]), 20.0))
+DIFFERENCES = (
+    (np.array([1.0, -1.0]), 2.0),
+    (np.array([1.0, -2.0, 1.0]), 6.0),
+    (np.array([1.0, -3.0, 3.0, -1.0]), 20.0),
+)
 
 
 class Gain(NamedTuple):

@@ -42,9 +42,7 @@ class Reading:
     weight: float
 
 
-def index_net(
-    net: Net, spots: Spots, pattern: np.ndarray, crystal: Projection, claimed: float
-) -> list[Reading]:
+def index_net(net: Net, spots: Spots, pattern: np.ndarray, crystal: Projection, claimed: float) -> list[Reading]:
     """Readings of the lattice as reflections of ``crystal`` (seen along the beam, primitive), likeliest first; empty where none fits.
 
     ``claimed``: kx over ky as the file claims, which may be true or exchanged; of the size of a pixel nothing is assumed.
@@ -86,7 +84,9 @@ def _candidates(net: Net, inverse: np.ndarray) -> list[np.ndarray]:
     first, second = np.nonzero(np.abs(lengths[None, :] - lengths[:, None] - ratio) < math.log(MAX_RATIO))
     areas = np.abs(every[first, 0] * every[second, 1] - every[first, 1] * every[second, 0])
     # of a pair and its negative one
-    kept = (areas >= 1) & (areas <= MAX_AREA) & ((every[first, 0] > 0) | ((every[first, 0] == 0) & (every[first, 1] > 0)))
+    kept = (
+        (areas >= 1) & (areas <= MAX_AREA) & ((every[first, 0] > 0) | ((every[first, 0] == 0) & (every[first, 1] > 0)))
+    )
     return [np.array([every[i], every[j]]) for i, j in zip(first[kept], second[kept], strict=True)]
 
 
@@ -119,7 +119,9 @@ def _slopes(vectors: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
 def _log_prior(logs: np.ndarray, claimed: float) -> float:
     """Logarithm of the density of the ratio of kx to ky: 1, as claimed, the other way round, or any."""
     ratio = float(logs[0] - logs[1])
-    square = sum(_normal(ratio - middle, SQUARE_SPREAD) for middle in (0.0, math.log(claimed), -math.log(claimed))) / 3.0
+    square = (
+        sum(_normal(ratio - middle, SQUARE_SPREAD) for middle in (0.0, math.log(claimed), -math.log(claimed))) / 3.0
+    )
     return math.log((1.0 - SQUARE_DOUBT) * square + SQUARE_DOUBT / (2.0 * math.log(MAX_RATIO)))
 
 

@@ -35,7 +35,9 @@ class _Shells(NamedTuple):
     node: np.ndarray
 
 
-def log_likelihood(net: Net, spots: Spots, pattern: np.ndarray, crystal: Projection, indices: np.ndarray, direct: np.ndarray) -> float:
+def log_likelihood(
+    net: Net, spots: Spots, pattern: np.ndarray, crystal: Projection, indices: np.ndarray, direct: np.ndarray
+) -> float:
     """Logarithm of the likelihood of the amplitudes if the vectors of ``net`` are the reflections ``indices`` [2, 2] (rows) of ``crystal``.
 
     ``direct`` (x, y) is the place of the direct beam. Comparable between readings of one pattern.
@@ -51,7 +53,9 @@ def log_likelihood(net: Net, spots: Spots, pattern: np.ndarray, crystal: Project
     fitted = np.linalg.solve(basis.T @ basis / SCATTER**2 + prior, basis.T @ excess / SCATTER**2)
     total = -0.5 * float(((excess - basis @ fitted) ** 2).sum()) / SCATTER**2
     usual = np.exp(np.stack([np.ones_like(shells.square), shells.square], axis=1) @ fitted)
-    limit = np.maximum(SEEN * usual * float(shells.kinematic[nodes].mean()), np.sqrt(np.quantile(spots.strengths[net.used], 0.05)))
+    limit = np.maximum(
+        SEEN * usual * float(shells.kinematic[nodes].mean()), np.sqrt(np.quantile(spots.strengths[net.used], 0.05))
+    )
     for index in np.flatnonzero(~shells.node):
         expected = float(np.log(usual[index] * shells.kinematic[index]))
         if shells.measured[index] > limit[index]:
@@ -68,13 +72,17 @@ def direct_beam(net: Net, spots: Spots) -> np.ndarray:
     table = {(int(h), int(k)): float(value) for (h, k), value in zip(indices, strengths, strict=True)}
     best, found = -1.0, net.origin
     for (h, k), value in table.items():
-        score = value + sum(min(other, table.get((2 * h - i, 2 * k - j), 0.0)) for (i, j), other in table.items() if (i, j) != (h, k))
+        score = value + sum(
+            min(other, table.get((2 * h - i, 2 * k - j), 0.0)) for (i, j), other in table.items() if (i, j) != (h, k)
+        )
         if score > best:
             best, found = score, net.origin + np.array([h, k]) @ net.vectors
     return found
 
 
-def _shells(net: Net, spots: Spots, pattern: np.ndarray, crystal: Projection, indices: np.ndarray, direct: np.ndarray) -> _Shells:
+def _shells(
+    net: Net, spots: Spots, pattern: np.ndarray, crystal: Projection, indices: np.ndarray, direct: np.ndarray
+) -> _Shells:
     mapping = np.linalg.solve(indices.astype(float), net.vectors)  # h @ mapping is a place from the direct beam
     distances = np.hypot(*(spots.positions[net.used] - direct).T)
     farthest = float(np.quantile(distances, REACH)) + 1.0
@@ -89,7 +97,9 @@ def _shells(net: Net, spots: Spots, pattern: np.ndarray, crystal: Projection, in
     every, at, kinematic = every[kept], at[kept], np.maximum(kinematic[kept], WEAK)
     if not len(every):
         return _Shells(*(np.zeros(0) for _ in range(3)), np.zeros(0, bool))
-    intensity = fitted_intensity(pattern, at, spots.radius, direct) if spots.disks else net_intensity(pattern, at, spots.radius)
+    intensity = (
+        fitted_intensity(pattern, at, spots.radius, direct) if spots.disks else net_intensity(pattern, at, spots.radius)
+    )
     square = (every @ np.linalg.inv(crystal.vectors)) ** 2 @ np.ones(2)
     steps_of_net = every @ np.linalg.inv(indices.astype(float))
     node = np.abs(steps_of_net - np.round(steps_of_net)).max(axis=1) < 1e-6

@@ -40,7 +40,11 @@ def find_net(spots: Spots) -> Net | str:
     """The lattice of ``spots``, or why there is none."""
     count = len(spots.positions)
     if count < LEAST_SPOTS:
-        return f"{count} spots or disks stand out: too few for a lattice" if count else "no spots or separate disks stand out"
+        return (
+            f"{count} spots or disks stand out: too few for a lattice"
+            if count
+            else "no spots or separate disks stand out"
+        )
     candidate = _best_pair(spots)
     if candidate is None:
         return "the spots lie on one line"
@@ -75,7 +79,9 @@ def _best_pair(spots: Spots) -> tuple[np.ndarray, np.ndarray] | None:
     positions = spots.positions[:USED]
     first = pairs(len(positions))
     differences = positions[first[:, 1]] - positions[first[:, 0]]
-    differences = np.where((differences[:, :1] < 0) | ((differences[:, :1] == 0) & (differences[:, 1:] < 0)), -differences, differences)
+    differences = np.where(
+        (differences[:, :1] < 0) | ((differences[:, :1] == 0) & (differences[:, 1:] < 0)), -differences, differences
+    )
     differences = differences[np.hypot(*differences.T) > max(3.0, 1.5 * spots.radius)]
     if not len(differences):
         return None
@@ -85,7 +91,9 @@ def _best_pair(spots: Spots) -> tuple[np.ndarray, np.ndarray] | None:
     kept: list[np.ndarray] = []
     for index in np.lexsort((lengths, -votes)):
         difference = differences[index]
-        if all(min(np.hypot(*(difference - other)), np.hypot(*(difference + other))) > 2.0 * TOLERANCE for other in kept):
+        if all(
+            min(np.hypot(*(difference - other)), np.hypot(*(difference + other))) > 2.0 * TOLERANCE for other in kept
+        ):
             kept.append(difference)
         if len(kept) == MAX_VECTORS:
             break

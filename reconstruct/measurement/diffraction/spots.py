@@ -86,7 +86,9 @@ def compressed(pattern: np.ndarray) -> np.ndarray:
     values = np.asarray(pattern, np.float64)
     values = values - np.quantile(values, 0.01)
     steps = np.diff(values, axis=1) ** 2
-    noise = np.sqrt(0.5 * steps[steps <= np.quantile(steps, 0.9)].mean())  # of the background, also where most pixels hold no electron
+    noise = np.sqrt(
+        0.5 * steps[steps <= np.quantile(steps, 0.9)].mean()
+    )  # of the background, also where most pixels hold no electron
     level = max(float(np.median(np.abs(values))), 3.0 * float(noise), 1e-3 * float(values.mean()), 1e-300)
     return np.log1p(np.maximum(values, 0.0) / level)
 
@@ -117,7 +119,9 @@ def fitted_intensity(pattern: np.ndarray, positions: np.ndarray, radius: float, 
         near[top : top + size, left : left + size] = True
     at = np.stack([columns[near], rows[near]], axis=1)[:: max(1, int(near.sum()) // MAX_PIXELS)]
     counts = values[at[:, 1], at[:, 0]]
-    disks = np.clip(radius + 0.5 - np.hypot(at[:, None, 0] - places[None, :, 0], at[:, None, 1] - places[None, :, 1]), 0.0, 1.0)
+    disks = np.clip(
+        radius + 0.5 - np.hypot(at[:, None, 0] - places[None, :, 0], at[:, None, 1] - places[None, :, 1]), 0.0, 1.0
+    )
     farthest = float(np.hypot(*(places - direct).T).max()) + radius
     fall = np.hypot(*(at - direct).T)[:, None] / (farthest * np.array(DIFFUSE)[None])
     model = np.concatenate([disks, np.exp(-fall), np.ones((len(at), 1))], axis=1)
@@ -191,7 +195,9 @@ def _centre_of_mass(pattern: np.ndarray, place: np.ndarray, radius: float) -> np
     values, at = patch
     for _ in range(4):
         distance = np.hypot(*(at - found).transpose(2, 0, 1))
-        weight = np.maximum(values - np.median(values[distance > radius + 1.0]), 0.0) * np.clip(radius + 1.5 - distance, 0.0, 1.0)
+        weight = np.maximum(values - np.median(values[distance > radius + 1.0]), 0.0) * np.clip(
+            radius + 1.5 - distance, 0.0, 1.0
+        )
         if not weight.sum() > 0.0:
             break
         moved = (weight[..., None] * at).sum(axis=(0, 1)) / weight.sum()

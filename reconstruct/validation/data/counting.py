@@ -46,11 +46,25 @@ def counting(signal: Signal, values: Mapping[str, float], known: Known, tell: Te
             means.append(0.5 * (low + high))
             errors.append(ERROR if counted or isinstance(found, str) else math.hypot(found.error / found.value, ERROR))
             tolerances.append(0.5 * (high - low))
-            words.append(f"A pixel of the image holds {electrons:.3g} electrons: {THROUGH[0]:.0%} to all of those on the specimen.")
+            words.append(
+                f"A pixel of the image holds {electrons:.3g} electrons: {THROUGH[0]:.0%} to all of those on the specimen."
+            )
     if not statements:
-        return [], [Gap(fields, "the recording does not hold all electrons of the beam", VERIFY)] if "dose" in values else []
+        return [], [
+            Gap(fields, "the recording does not hold all electrons of the beam", VERIFY)
+        ] if "dose" in values else []
     parts = (Component(1.0, np.array(means), np.diag(np.square(errors))),)
-    return [Evidence("counting statistics", "data", tuple(statements), parts, " ".join(words), ("screen current",), tolerance=tuple(tolerances))], []
+    return [
+        Evidence(
+            "counting statistics",
+            "data",
+            tuple(statements),
+            parts,
+            " ".join(words),
+            ("screen current",),
+            tolerance=tuple(tolerances),
+        )
+    ], []
 
 
 def _scanned(signal: Signal) -> bool:

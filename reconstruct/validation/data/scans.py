@@ -63,9 +63,13 @@ def _stated(found: RecordedMeasurement) -> tuple[list[Evidence], list[Gap]]:
     if len(said) > 1:
         words += " Nothing in the data tells the two ends apart."
     statement = Statement("rotation of the scan on the camera", {FIELD: 1.0}, "circle", 2.0 * math.pi)
-    pictures = tuple(Picture("fit", plot, "Centres of mass and the field without curl") for plot in found.measurement.plots[:1])
+    pictures = tuple(
+        Picture("fit", plot, "Centres of mass and the field without curl") for plot in found.measurement.plots[:1]
+    )
     independent = ("high tension", "camera length", "scan step")
-    return [Evidence("field of the specimen", "data", (statement,), components, words, independent, pictures=pictures)], []
+    return [
+        Evidence("field of the specimen", "data", (statement,), components, words, independent, pictures=pictures)
+    ], []
 
 
 def _reduced(signal: Signal) -> Signal | str:
@@ -79,9 +83,7 @@ def _reduced(signal: Signal) -> Signal | str:
     factor = max(1, math.ceil(max(part.shape[2:]) / MOST_PIXELS))
     ky, kx = (size // factor for size in part.shape[2:])
     part = part[:, :, : ky * factor, : kx * factor].reshape(*part.shape[:2], ky, factor, kx, factor).sum(axis=(3, 5))
-    axes = tuple(
-        msgspec.structs.replace(axis, size=size) for axis, size in zip(signal.axes, part.shape, strict=True)
-    )
+    axes = tuple(msgspec.structs.replace(axis, size=size) for axis, size in zip(signal.axes, part.shape, strict=True))
     return msgspec.structs.replace(signal, data=part, axes=axes, claims={}, repeated={}, raw={})
 
 

@@ -66,7 +66,9 @@ def is_energy_loss(signal: Signal, values: Mapping[str, float]) -> bool:
         return False
     text = f"{signal.title} {signal.axes[-1].name}".lower()
     stated = "loss" in text or "eels" in text or {"drift_tube", "collection_semiangle"} & set(signal.claims)
-    return bool(stated) or (values["dispersion"] < COARSEST and not any(word in text for word in ("eds", "edx", "x-ray")))
+    return bool(stated) or (
+        values["dispersion"] < COARSEST and not any(word in text for word in ("eds", "edx", "x-ray"))
+    )
 
 
 def summed(signal: Signal) -> np.ndarray:
@@ -111,21 +113,41 @@ def _low_loss(
             words += f" The plasmon of {name_of(known)} is {peak.centre - zero.centre:.1f} channels from it."
             gaps = []
     parts = (Component(1.0, np.array(means), np.diag(np.square(errors))),)
-    picture = _picture(counts, values, "The spectrum with its zero loss", [zero.centre, *([peak.centre] if peak and not gaps else [])])
-    return [Evidence("zero loss", "data", tuple(statements), parts, words, ("spectrometer",), pictures=(picture,), tolerance=tuple(tolerance))], gaps
+    picture = _picture(
+        counts, values, "The spectrum with its zero loss", [zero.centre, *([peak.centre] if peak and not gaps else [])]
+    )
+    return [
+        Evidence(
+            "zero loss",
+            "data",
+            tuple(statements),
+            parts,
+            words,
+            ("spectrometer",),
+            pictures=(picture,),
+            tolerance=tuple(tolerance),
+        )
+    ], gaps
 
 
 def _edges(counts: np.ndarray, rises: list[Rise], readings: list[Match], values: Mapping[str, float]) -> Evidence:
     used = [index for index, edge in enumerate(readings[0].edges) if edge is not None]
     statements = tuple(
-        Statement(f"edge in channel {rises[index].channel:.0f}", {"energy_offset": 1.0, "dispersion": rises[index].channel}, "linear")
+        Statement(
+            f"edge in channel {rises[index].channel:.0f}",
+            {"energy_offset": 1.0, "dispersion": rises[index].channel},
+            "linear",
+        )
         for index in used
     )
     total = sum(reading.weight for reading in readings)
     components = []
     for reading in readings:
         edges = [edge for edge in reading.edges if edge is not None]
-        errors = [math.hypot(edge.error, reading.dispersion * rises[index].error) for edge, index in zip(edges, used, strict=True)]
+        errors = [
+            math.hypot(edge.error, reading.dispersion * rises[index].error)
+            for edge, index in zip(edges, used, strict=True)
+        ]
         covariance = np.diag(np.square(errors))
         for i, j in itertools.permutations(range(len(edges)), 2):
             if edges[i].element == edges[j].element:  # a chemical shift moves all edges of an atom
@@ -133,10 +155,15 @@ def _edges(counts: np.ndarray, rises: list[Rise], readings: list[Match], values:
         components.append(Component(reading.weight / total, np.array([edge.energy for edge in edges]), covariance))
     named = [edge for edge in readings[0].edges if edge is not None]
     places = [values["energy_offset"] + values["dispersion"] * rises[index].channel for index in used]
-    found = ", ".join(f"{edge.element} {edge.name} ({edge.energy:g} eV) at {place:.1f} eV" for edge, place in zip(named, places, strict=True))
+    found = ", ".join(
+        f"{edge.element} {edge.name} ({edge.energy:g} eV) at {place:.1f} eV"
+        for edge, place in zip(named, places, strict=True)
+    )
     words = f"Edges on the file's energy axis: {found}."
     picture = _picture(counts, values, "The spectrum with its edges", [rises[index].channel for index in used])
-    return Evidence("edges of the specimen", "data", statements, tuple(components), words, ("spectrometer",), pictures=(picture,))
+    return Evidence(
+        "edges of the specimen", "data", statements, tuple(components), words, ("spectrometer",), pictures=(picture,)
+    )
 
 
 def _picture(counts: np.ndarray, values: Mapping[str, float], caption: str, channels: list[float]) -> Picture:
@@ -146,5 +173,12 @@ def _picture(counts: np.ndarray, values: Mapping[str, float], caption: str, chan
     for channel in channels:
         near |= np.abs(numbers - channel) < 0.01 * len(counts)
     ends = values["energy_offset"] + values["dispersion"] * np.array([0.0, len(counts) - 1.0])
-    plot = FitPlot(caption, counts, np.where(near, counts, np.nan), np.zeros(len(counts)), (float(ends[0]), float(ends[1])), "electronvolt")
+    plot = FitPlot(
+        caption,
+        counts,
+        np.where(near, counts, np.nan),
+        np.zeros(len(counts)),
+        (float(ends[0]), float(ends[1])),
+        "electronvolt",
+    )
     return Picture("fit", plot, caption)

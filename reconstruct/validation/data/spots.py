@@ -40,7 +40,11 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
         return [], [Gap(fields, "the specimen is not known, so that no spot has a known place", VERIFY)]
     pattern, factor = binned_pattern(signal)
     if min(pattern.shape) < LEAST_PIXELS:
-        return [], [Gap(fields, f"the pattern has {pattern.shape[1]} x {pattern.shape[0]} pixels: too few for a lattice", VERIFY)]
+        return [], [
+            Gap(
+                fields, f"the pattern has {pattern.shape[1]} x {pattern.shape[0]} pixels: too few for a lattice", VERIFY
+            )
+        ]
     tell("looking for diffraction spots", None)
     found = find_spots(pattern)
     net = find_net(found)
@@ -63,16 +67,26 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
     statements = tuple(Statement(f"{name} by diffraction spots", {name: 1.0, **more}) for name in fields[:2])
     sizes = [f"{x:.5g} x {y:.5g}" for x, y in (np.exp(part.mean) for part in parts if part.weight > SAID)]
     shape = "disks" if found.disks else "spots"
-    words = f"{int(net.used.sum())} {shape} of {name_of(known)} make the pixels of the pattern {' or '.join(sizes)} 1/Å."
+    words = (
+        f"{int(net.used.sum())} {shape} of {name_of(known)} make the pixels of the pattern {' or '.join(sizes)} 1/Å."
+    )
     picture = Picture("fit", _picture(pattern, net, found), f"The lattice of {name_of(known)} in the pattern")
     independent = ("magnification", "camera length") if more else ("magnification", "camera length", "high tension")
-    return [Evidence(f"diffraction spots of {name_of(known)}", "data", statements, parts, words, independent, pictures=(picture,))], []
+    return [
+        Evidence(
+            f"diffraction spots of {name_of(known)}", "data", statements, parts, words, independent, pictures=(picture,)
+        )
+    ], []
 
 
 def binned_pattern(signal: Signal) -> tuple[np.ndarray, int]:
     """The sum of all patterns of a signal, binned by a whole number to at most `LARGEST` pixels each way, and that number."""
     data: Any = np.asarray(signal.data)
-    data = data.reshape(-1, *data.shape[-2:]).sum(axis=0, dtype=np.float64) if data.ndim > 2 else np.asarray(data, np.float64)
+    data = (
+        data.reshape(-1, *data.shape[-2:]).sum(axis=0, dtype=np.float64)
+        if data.ndim > 2
+        else np.asarray(data, np.float64)
+    )
     data = np.where(np.isfinite(data), data, float(np.nanmedian(data)))
     factor = max(1, math.ceil(max(data.shape) / LARGEST))
     rows, columns = (size // factor * factor for size in data.shape)

@@ -10,14 +10,14 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import summary
 from reconstruct.validation.session import Fault, Timeline
 from scenarios.style.page import render
-from scenarios.validate.findings import Finding, findings_of, joined, title, words_of
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.options import ValidateOptions
+from scenarios.validate.output.findings import Finding, findings_of, joined, sentence, title, words_of
+from scenarios.validate.output.words import names_of, share_text, shortener
 from scenarios.validate.page import tables
 from scenarios.validate.page.pictures import MOST_FINDINGS, Shown, evidence_pictures, field_pictures
 from scenarios.validate.page.recordings import draw_signal
 from scenarios.validate.page.timeline import MOST_LANES, timeline_picture
-from scenarios.validate.words import names_of, share_text, shortener
 from twin.records import Axis
 from twin.units import utc, value_text
 
@@ -26,7 +26,7 @@ FEW = 4
 THUMBNAIL = 1.32
 """Inches of the longer side of the picture of a recording in its file's section."""
 MOST_SECTIONS = 40
-"""Files with findings that have a section at most."""
+"""Files with findings that have a section at most: those with the largest ones."""
 MOST_FAULTS = 40
 """Faults of a session that are listed at most."""
 MOST_LISTED = 200
@@ -45,9 +45,8 @@ def context(session: ValidatedSession, options: ValidateOptions, now: datetime.d
     done = session.files
     found = findings_of(done)
     few = len(done) <= FEW
-    detailed = [number for number, item in enumerate(done) if few or (item.validation is not None and not item.agrees)][
-        :MOST_SECTIONS
-    ]
+    largest = dict.fromkeys(number for item in found for number in (item.file, *item.also))
+    detailed = list(range(len(done))) if few else sorted(list(largest)[:MOST_SECTIONS])
     names = names_of([item.read.path for item in done])
     short = shortener([item.read.path for item in done])
     count = tables.counts(done)
@@ -152,7 +151,7 @@ def _finding(
         "title": title(found),
         "status": found.status,
         "mark": tables.SIGNS[found.status],
-        "rows": [tables.row(item, found.recording) for item in found.verdicts],
+        "rows": [tables.row(item, found.recording) | {"rival": item in found.rivals} for item in (*found.verdicts, *found.rivals)],
         "numeric": any(item.suggested is not None for item in found.verdicts),
         "words": short(words_of(found)),
         "causes": causes,
@@ -195,7 +194,7 @@ def _file(number: int, item: ValidatedFile, name: str, thumbnails: bool, short: 
 def _recording(recording: Validated, thumbnail: bool, short: Callable[[str], str]) -> dict[str, Any]:
     signal = recording.signal
     shape = " x ".join(map(str, signal.data.shape))
-    rows = [{**row, "words": short(row["words"])} for row in tables.verdict_rows(recording)]
+    rows = [{**row, "words": short(sentence(row["words"]))} for row in tables.verdict_rows(recording)]
     return {
         "title": signal.title.strip() or signal.kind,
         "words": f"{signal.kind}, {shape}, {signal.format}",

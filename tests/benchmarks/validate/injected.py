@@ -78,6 +78,10 @@ def _powers(names: tuple[str, ...], factors: tuple[float, ...]) -> Callable[[Val
     return inject
 
 
+def _both(names: tuple[str, ...], low: float, high: float) -> Callable[[Values, np.random.Generator], Injected]:
+    return lambda values, generator: _scaled(values, names, _factor(generator, low, high))
+
+
 def _one(name: str, low: float, high: float) -> Callable[[Values, np.random.Generator], Injected]:
     return lambda values, generator: _scaled(values, (name,), _factor(generator, low, high))
 
@@ -106,6 +110,11 @@ def _camera_length_in_image(values: Values, generator: np.random.Generator) -> I
 CLASSES = (
     Class("pixel size, 5 to 25 %", ("image",), _pixels(0.05, 0.25), ("pixel size",)),
     Class("non-square pixels, 5 to 20 %", ("image", "spots"), _one_axis, ("non-square pixels",)),
+    Class("reciprocal pixel, 5 to 25 %", ("spots",), _both(PATTERN, 0.05, 0.25), ("reciprocal pixel size",)),
+    Class("full angle for semi-angle", ("disk",), _replaced("convergence_semiangle", lambda value, _: 2.0 * value), ("full angle for semi-angle",)),
+    Class("degrees for radians", ("disk",), _replaced("convergence_semiangle", lambda value, _: math.degrees(value)), ("degrees for radians",)),
+    Class("wrong kV", ("spots in angles",), _replaced("high_tension", _other_tension), ("high tension",)),
+    Class("semi-angle or pixel of a pattern, 5 to 25 %", ("disk",), _one("convergence_semiangle", 0.05, 0.25), ("semi-angle", "reciprocal pixel size")),
     Class("axis swap", ("stretched",), _swapped, ("axis swap",)),
     Class("wrong unit or prefix", ("image", "spots"), _powers((*IMAGE, *PATTERN), (10.0, 0.1)), ("unit or prefix",)),
     Class("pixel of another binning", ("image",), _powers(IMAGE, (2.0, 0.5, 4.0)), ("binning",)),
@@ -116,5 +125,8 @@ CLASSES = (
     Class("wrong kV with the lenses of another", ("repeated",), _replaced("high_tension", _other_tension), ("high tension",), True),
     Class("negative semi-angle", ("image", "disk"), _replaced("convergence_semiangle", lambda value, _: -value), ("",), True),
 )  # fmt: skip
-SMALL = (Class("pixel size, 1 %", ("image",), _pixels(0.01, 0.01 + 1e-12), ("pixel size",)),)
-HALF_TURN = math.pi
+SMALL = (
+    Class("pixel size, 1 %", ("image",), _pixels(0.01, 0.01 + 1e-12), ("pixel size",)),
+    Class("reciprocal pixel, 1 %", ("spots",), _both(PATTERN, 0.01, 0.01 + 1e-12), ("reciprocal pixel size",)),
+    Class("semi-angle, 1 %", ("disk",), _one("convergence_semiangle", 0.01, 0.01 + 1e-12), ("semi-angle",)),
+)

@@ -2,10 +2,14 @@
 
 from tests.benchmarks.validate.images import image
 from tests.benchmarks.validate.made import Made
+from tests.benchmarks.validate.patterns import disk, spots
 from tests.benchmarks.validate.sessions import session
 
 MAKERS = {
     "image": image,
+    "spots": spots,
+    "spots in angles": lambda seed: spots(seed, angles=True),
+    "disk": disk,
     "session": session,
     "repeated": lambda seed: session(seed, repeated=True),
     "stretched": lambda seed: image(seed, stretched=True),

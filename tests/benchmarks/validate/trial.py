@@ -10,6 +10,7 @@ from reconstruct.validation.verdict import numbers
 from tests.benchmarks._groups import Row
 from tests.benchmarks.validate.injected import Class, Injected
 from tests.benchmarks.validate.made import Made, signal_of
+from twin.channels import field
 from twin.compiled_programs import double_precision
 
 
@@ -30,7 +31,8 @@ def run(made: Made, kind: str, seed: int, fault: Class | None, injected: Injecte
         "predicted": None, "named": None, "scores": _scores(result, made, wrong), "cause": None,
     }  # fmt: skip
     if fault is not None and injected is not None:
-        row["predicted"] = 1.0 if fault.logical else _predicted(result, made)
+        certain = fault.logical or any(_impossible(name, claimed[name]) for name in wrong)
+        row["predicted"] = 1.0 if certain else _predicted(result, made)
         causes = {
             item.field: item.causes[0][0] if item.causes else "" for item in result.findings if item.field in wrong
         }
@@ -44,6 +46,12 @@ def _predicted(result: Validated, made: Made) -> float:
     claimed = numbers(result.claims)
     truth = {name: made.values[name] for name in claimed if name in made.values}
     return power(result.evidence, truth, claimed, FALSE_ALARMS)
+
+
+def _impossible(name: str, value: float) -> bool:
+    """Whether no microscope has such a value."""
+    about = field(name)
+    return not about.low <= value <= about.high
 
 
 def _scores(result: Validated, made: Made, wrong: tuple[str, ...]) -> list[float]:

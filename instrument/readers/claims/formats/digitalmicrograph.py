@@ -10,7 +10,7 @@ _IMAGE = re.compile(r"ImageList\.TagGroup\d+\.ImageTags\.")
 _TAGS = r"ImageList\.TagGroup\d+\.ImageTags\."
 _INFO = _TAGS + r"Microscope Info\."
 _EELS = _TAGS + r"EELS( Spectrometer)?\."
-_RULES = (
+RULES = (
     rule("high_tension", _INFO + r"Voltage", "V"),
     rule("convergence_semiangle", _EELS + r"Experimental Conditions\.Convergence semi-angle \(mrad\)", "mrad"),
     rule("collection_semiangle", _EELS + r"Experimental Conditions\.Collection semi-angle \(mrad\)", "mrad"),
@@ -56,6 +56,11 @@ _EPOCHS = (
     ("time.start", "Acquisition.Frame.Sequence.Acquisition Start Time (epoch)", "ms"),
     ("time.unstated", "DataBar.Acquisition Time (OS)", "filetime"),
 )
+TIMES = {
+    "time.start": ("SI or EELS.Acquisition.Date and .Start time: zone not stated", "Acquisition Start Time (epoch)"),
+    "time.end": ("SI or EELS.Acquisition.Date and .End time: zone not stated",),
+    "time.unstated": ("DataBar.Acquisition Date and Time: zone not stated", "DataBar.Acquisition Time (OS)"),
+}
 
 
 def claims(raw: Mapping[str, Value]) -> Found:
@@ -63,14 +68,14 @@ def claims(raw: Mapping[str, Value]) -> Found:
 
     In diffraction it writes the camera length, in millimetres, where the magnification stands otherwise.
     """
-    found = list(apply_rules(_RULES, raw))
+    stated = list(apply_rules(RULES, raw))
     if any(
         key.endswith("Microscope Info.Operation Mode") and str(value).strip().upper() == "DIFFRACTION"
         for key, value in raw.items()
     ):
         yield from apply_rules(_IN_DIFFRACTION, raw)
-        found = [(name, claim) for name, claim in found if name != "magnification"]
-    yield from found
+        stated = [(name, claim) for name, claim in stated if name != "magnification"]
+    yield from stated
     for prefix in dict.fromkeys(match[0] for key in raw if (match := _IMAGE.match(key))):
         for name, key, unit in _EPOCHS:
             if (claim := epoch_claim(raw, prefix + key, unit)) is not None:

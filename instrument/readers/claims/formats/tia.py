@@ -7,7 +7,7 @@ from twin.channels.lenses import TIA_LENSES
 from twin.records import Value
 
 _DESCRIBED = r"ObjectInfo\.ExperimentalDescription\."
-_RULES = (
+RULES = (
     rule("high_tension", _DESCRIBED + r"High tension_kV", "kV"),
     rule("high_tension", r"ObjectInfo\.ExperimentalConditions\.MicroscopeConditions\.AcceleratingVoltage", "V"),
     rule("extraction_voltage", _DESCRIBED + r"Extraction voltage_V", "V"),
@@ -29,11 +29,12 @@ _RULES = (
     rule("projection_mode", _DESCRIBED + r"Mode", None),
     rule("instrument", _DESCRIBED + r"Microscope", None),
 )
+TIMES = {"time.unstated": ("ser_header_parameters.Time: seconds since 1970", "ObjectInfo.AcquireDate: zone not stated")}
 
 
 def claims(raw: Mapping[str, Value]) -> Found:
     """Claims in flattened metadata of a TIA file."""
-    yield from apply_rules(_RULES, raw)
+    yield from apply_rules(RULES, raw)
     header = "ser_header_parameters."
     if raw.get(f"{header}DataTypeID") in (16674, "16674"):  # an image; of spectra the calibration is that of the energy
         for side in ("x", "y"):

@@ -6,7 +6,7 @@ from instrument.readers.claims.rules import Found, apply_rules, epoch_claim, fin
 from twin.channels.lenses import THERMO_LENSES
 from twin.records import Value
 
-_RULES = (
+RULES = (
     rule("high_tension", r"Optics\.AccelerationVoltage", "V"),
     rule("extraction_voltage", r"Optics\.ExtractorVoltage", "V"),
     rule("convergence_semiangle", r"Optics\.BeamConvergence", "rad"),
@@ -34,11 +34,15 @@ _RULES = (
 )
 _PIXELS = {"m": "pixel.{}", "1/m": "pixel.k{}", "rad": "pixel.angle.{}"}
 _SCANNING = "ScanningDetector"
+TIMES = {
+    "time.start": ("Acquisition.AcquisitionStartDatetime.DateTime: seconds since 1970",),
+    "time.unstated": ("Acquisition.AcquisitionDatetime.DateTime", "CustomProperties.Detectors[...].TimeStamp"),
+}
 
 
 def claims(raw: Mapping[str, Value]) -> Found:
     """Claims in flattened metadata of a Velox file."""
-    yield from apply_rules(_RULES, raw)
+    yield from apply_rules(RULES, raw)
     for side, extent in (("x", "width"), ("y", "height")):
         unit = str(raw.get(f"BinaryResult.PixelUnit{side.upper()}", ""))
         key = f"BinaryResult.PixelSize.{extent}"

@@ -1,0 +1,133 @@
+"""NeXus files, those of NXem among them: each NXdata group with a signal is one recording, with the metadata of its entry.
+
+RosettaSciIO's reader is not used: it turns axes that run backwards around without the data, gives axes with uneven steps the scale 1, and keeps no units
+of fields. The unit of a field is kept under its key followed by "@units". Of the events of an entry (NXem_event_data) a recording has only its own.
+"""
+
+from typing import Any
+
+import h5py
+import numpy as np
+
+from instrument.readers.formats.hdf5 import attribute, check, text
+from instrument.readers.formats.items import COPY_AGAIN, Item, axis, axis_along
+from instrument.readers.signals import VendorError
+
+_MOST = 20_000
+"""Fields of an entry that are kept."""
+_LONGEST = 4096
+"""Bytes of one text."""
+_EVENTS = ("NXem_event_data", "NXevent_data_em")
+
+
+def holds(file: h5py.File) -> bool:
+    """Whether a file has an entry of NeXus."""
+    return any(attribute(entry, "NX_class") in ("NXentry", "NXroot") for entry in [file, *_groups(file)])
+
+
+def read(path: str, max_bytes: int) -> list[Item]:
+    """The recordings of a file, in the order of their paths."""
+    check(path, max_bytes)
+    with h5py.File(path, "r") as file:
+        groups: list[h5py.Group] = []
+        file.visititems(lambda _, entry: groups.append(entry) if attribute(entry, "NX_class") == "NXdata" else None)
+        items = [
+            _item(path, file, group) for group in groups if isinstance(group, h5py.Group) and _signal(group) is not None
+        ]
+    if not items:
+        raise VendorError(
+            path, "holds no NXdata group with a signal", "Write the data as NXdata with the attributes signal and axes."
+        )
+    return items
+
+
+def _groups(parent: h5py.Group) -> list[h5py.Group]:
+    """Groups that a group holds itself; links are not followed."""
+    return [
+        entry
+        for name in parent
+        if isinstance(parent.get(name, getlink=True), h5py.HardLink) and isinstance(entry := parent[name], h5py.Group)
+    ]
+
+
+def _signal(group: h5py.Group) -> h5py.Dataset | None:
+    """The dataset that the group names as its signal, or the one called data; None where there is none of numbers with an axis."""
+    name = text(attribute(group, "signal")) or "data"
+    if name not in group or not isinstance(group.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
+        return None
+    entry = group[name]
+    return entry if isinstance(entry, h5py.Dataset) and entry.dtype.kind in "iufc" and entry.ndim else None
+
+
+def _item(path: str, file: h5py.File, group: h5py.Group) -> Item:
+    data = _signal(group)
+    assert data is not None
+    titles = [
+        text(group["title"][()]) if "title" in group and isinstance(group["title"], h5py.Dataset) else "",
+        str(group.name).rpartition("/")[2],
+    ]
+    original = {"nexus": _metadata(file, str(group.name)), "group": str(group.name)}
+    axes = _axes(path, group, data)
+    return {
+        "data": np.asarray(data[...]),
+        "axes": axes,
+        "metadata": {"General": {"title": next(filter(None, titles))}},
+        "original_metadata": original,
+    }
+
+
+def _axes(path: str, group: h5py.Group, data: h5py.Dataset) -> list[dict[str, Any]]:
+    """An axis for each dimension: the field that the attribute "axes" names for it ("." for none), or that NAME_indices puts there."""
+    listed = attribute(group, "axes")
+    names = [text(name) for name in np.atleast_1d(listed)] if listed is not None else []
+    if len(names) == 1 and data.ndim > 1:
+        names = [name.strip() for name in names[0].strip("[]").replace(":", ",").split(",")]
+    fields: dict[int, str] = {}
+    for number, name in enumerate(names):
+        given = attribute(group, f"{name}_indices") if name else None
+        places = [number] if given is None else [int(place) for place in np.atleast_1d(given)]
+        if len(places) == 1 and 0 <= places[0] < data.ndim:
+            fields.setdefault(places[0], name)
+    return [_axis(path, group, fields.get(place, "."), size, place) for place, size in enumerate(data.shape)]
+
+
+def _axis(path: str, group: h5py.Group, name: str, size: int, place: int) -> dict[str, Any]:
+    field = group.get(name) if name != "." else None
+    if not isinstance(field, h5py.Dataset) or field.dtype.kind not in "iuf":
+        return axis(name if name != "." else f"axis{place}", size)
+    if field.shape != (size,):
+        raise VendorError(path, f"describes an axis {name!r} of {field.shape} for {size} places", COPY_AGAIN)
+    return axis_along(path, name, np.asarray(field[...], dtype=np.float64), text(attribute(field, "units")))
+
+
+def _metadata(file: h5py.File, name: str) -> dict[str, Any]:
+    """Scalar fields of the entry to which a group belongs, by their path in it, without those of other events."""
+    entry = file[name.split("/")[1]]
+    tree: dict[str, Any] = {}
+    others: list[str] = []
+
+    def visit(place: str, child: Any) -> bool | None:
+        if (
+            isinstance(child, h5py.Group)
+            and attribute(child, "NX_class") in _EVENTS
+            and not name.startswith(f"{child.name}/")
+        ):
+            others.append(f"{place}/")
+        elif isinstance(child, h5py.Dataset) and not place.startswith(tuple(others)):
+            tree.update(_field(place, child))
+        return True if len(tree) >= _MOST else None  # ends the visit
+
+    if isinstance(entry, h5py.Group):
+        entry.visititems(visit)
+    return tree
+
+
+def _field(place: str, entry: h5py.Dataset) -> dict[str, Any]:
+    """A scalar field, or each number of a short list as "place[index]", with its attributes as "place@attribute"."""
+    if not entry.size or entry.size > 16 or entry.dtype.itemsize > _LONGEST:
+        return {}
+    values = np.ravel(entry[()])
+    attributes = {key: attribute(entry, key) for key in entry.attrs}
+    places = [place] if len(values) == 1 else [f"{place}[{index}]" for index in range(len(values))]
+    named: dict[str, Any] = dict(zip(places, values, strict=True))
+    return named | {f"{name}@{key}": value for name in places for key, value in attributes.items()}

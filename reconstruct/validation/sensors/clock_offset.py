@@ -1,0 +1,196 @@
+"""A file's clock against a log's: at which shift of the files' times their claims fit the log's tracks.
+
+Each claim is compared with its track at the shifted time. With a small probability it is wrong whatever the time, so that one stale parameter does not move
+a clock. Files of one session share one shift. It is believed where it makes the claims more probable, averaged over all shifts that the log allows, than
+none does, by more than the prior odds that a clock is right. Of a time zone that is not known, every whole quarter hour is a shift that a right clock allows.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from reconstruct.validation.evidence import Contradiction
+from reconstruct.validation.file_times import SECOND, STALE, Span
+from reconstruct.validation.sensors.tracks import SensorTracks
+from twin.records import Claim
+from twin.units import age, utc
+
+WRONG = 0.02
+"""Prior probability that one claim is wrong at the right time."""
+CLOCK_WRONG = 0.01
+"""Prior probability that a file's, or a session's, clock is wrong."""
+CERTAIN = 0.99
+"""Posterior probability from which a shift, or a time zone, is reported."""
+SHIFTS = 4001
+"""Shifts that are tried over the log; then as many around the best."""
+REACH = 3.0
+"""Spacings of the tracks' grid to either side of the best shift that belong to one reading."""
+LONGEST = 26.0 * 3600.0 * SECOND
+"""A clock that is off by more than a day and a time zone (ns) is one of another session."""
+DISTINCT = 5.0
+"""Nats by which claims must fit a shift better than any time of the log: a high tension that never changes fits everywhere."""
+OTHER_READINGS = 3.0
+"""Nats below the best shift within which another one is told."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FileClaims:
+    """What a file claims, and when it was recorded."""
+
+    claims: Mapping[str, Claim]
+    span: Span
+
+
+@dataclasses.dataclass(frozen=True)
+class ClockOffset:
+    """``offset`` (ns) to add to the files' times as they are written to be on the clock of the log, known to ``error`` (ns, rms), with its ``probability``.
+
+    ``beyond`` (ns) is what a right clock does not explain: 0 where only the time zone was not known. ``fields`` are those that show it, ``others`` shifts
+    (ns) that the claims allow too. ``zone`` is that of the log.
+    """
+
+    offset: int
+    error: int
+    probability: float
+    beyond: int
+    fields: tuple[str, ...]
+    zone: Literal["UTC", "local"]
+    others: tuple[int, ...] = ()
+
+    def applied(self, span: Span) -> Span:
+        """The span of a file on the clock of the log, widened by the error."""
+        earliest, latest = span.earliest + self.offset - self.error, span.latest + self.offset + self.error
+        return dataclasses.replace(span, earliest=earliest, latest=latest, zone=self.zone)
+
+
+def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> ClockOffset | None:
+    """The shift of the clock that ``files`` share against the log, or their time zone; None where their claims do not show one, or show that there is none."""
+    search = _Search(tracks, files)
+    shifts = search.shifts()
+    if not search.fields or shifts is None:
+        return None
+    likelihood, right = search.log_likelihood(shifts), search.log_likelihood(search.stated)
+    apart = np.abs(shifts[:, None] - search.stated[None, :]).min(axis=1)
+    likelihood = np.where(apart <= LONGEST, likelihood, -np.inf)
+    if not likelihood.max() - search.at_any_time() > DISTINCT:
+        return _zone(search, right, 1.0, tracks.record.zone)
+    stated, moved = (float(np.logaddexp.reduce(values)) - math.log(len(values)) for values in (right, likelihood))
+    odds = moved - stated + math.log(CLOCK_WRONG / (1.0 - CLOCK_WRONG))
+    probability = 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
+    if probability < CERTAIN:
+        return _zone(search, right, 1.0 - probability, tracks.record.zone)
+    best, reach = float(shifts[int(np.argmax(likelihood))]), REACH * search.spacing
+    fine = best + np.linspace(-reach, reach, SHIFTS)
+    near = search.log_likelihood(fine)
+    weight = np.exp(near - near.max())
+    weight /= weight.sum()
+    mean = float((weight * fine).sum())
+    # between readings, and points of its grid, a track is interpolated
+    error = math.sqrt(float((weight * (fine - mean) ** 2).sum()) + search.spacing**2 / 12.0)
+    far = (np.abs(shifts - best) > reach) & (likelihood > likelihood.max() - OTHER_READINGS)
+    others = tuple(round(shift) for shift in _peaks(shifts, likelihood, far))
+    beyond = mean - float(search.stated[int(np.argmin(np.abs(search.stated - mean)))])
+    return ClockOffset(round(mean), round(error), probability, round(beyond), search.fields, tracks.record.zone, others)
+
+
+def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | None:
+    """A file whose claims, of two fields or more, fit the log together at another time than its own; None for all others."""
+    if sum(name in file.claims for name in tracks.tracks) < 2:
+        return None
+    shown = estimate_clock_offset(tracks, [file])
+    if shown is None or len(shown.fields) < 2 or shown.others or not shown.beyond:
+        return None
+    field = next(
+        (name for name in ("time.start", "time.unstated", "time.end", "time.saved") if name in file.claims), ""
+    )
+    claim = file.claims.get(field)
+    size, error = age(abs(shown.beyond) / SECOND), age(shown.error / SECOND)
+    words = (
+        f"{', '.join(shown.fields)} fit {tracks.record.title} together {size} ± {error} {'later' if shown.beyond > 0 else 'earlier'} than the file's time, at "
+        f"{utc(file.span.middle + shown.offset).replace('T', ' ')}, and not at it"
+    )
+    suggested = None if claim is None else float(int(claim.value) + shown.beyond)
+    return Contradiction(field or "time.unstated", "stale", words, STALE, suggested, float(shown.error), "sensors")
+
+
+def _zone(
+    search: "_Search", right: np.ndarray, probability: float, zone: Literal["UTC", "local"]
+) -> ClockOffset | None:
+    """The time zone, where several are possible and the claims decide for one."""
+    if len(right) < 2:
+        return None
+    share = float(np.exp(right.max() - np.logaddexp.reduce(right))) * probability
+    if share < CERTAIN:
+        return None
+    return ClockOffset(int(search.stated[int(np.argmax(right))]), 0, share, 0, search.fields, zone)
+
+
+class _Search:
+    """Likelihood of the claims of ``files`` for shifts of their times."""
+
+    def __init__(self, tracks: SensorTracks, files: Sequence[FileClaims]):
+        self._start = tracks.record.start
+        """Times are floats since here (ns): since 1970 they would be whole to 256 ns only."""
+        times = tracks.grid()
+        self._grid = np.array([time - self._start for time in times], np.float64)
+        self._middles = [float(file.span.middle - self._start) for file in files]
+        self._terms: list[tuple[float, np.ndarray]] = []
+        fields: dict[str, None] = {}
+        spacings = []
+        for track in (track for several in tracks.tracks.values() for track in several):
+            if track.faults or track.logged.kind == "last-measured":
+                continue
+            mean, std = track.at(times)
+            width = np.sqrt(std**2 + track.noise**2 + track.bias**2)
+            for file, middle in zip(files, self._middles, strict=True):
+                claim = file.claims.get(track.field.name)
+                if claim is not None and isinstance(claim.value, (int, float)) and math.isfinite(float(claim.value)):
+                    self._terms.append((middle, _log_density(claim, file.span, self._grid, mean, width)))
+                    fields[track.field.name] = None
+                    spacings += [float(np.median(np.diff(track.logged.times)))] if len(track.logged.times) > 1 else []
+        self.fields = tuple(fields)
+        """Those that are claimed and followed."""
+        self.spacing = max(min(spacings, default=0.0), float(self._grid[1] - self._grid[0]))
+        """Time (ns) between readings, or between points of the grid."""
+        self.stated = np.array(files[0].span.shifts(tracks.record.zone) if files else (0,), np.float64)
+        """Shifts (ns) of a clock that is right."""
+
+    def shifts(self) -> np.ndarray | None:
+        """Shifts at which at least half of the files lie in the log."""
+        if not self._middles:
+            return None
+        middle = float(np.median(self._middles))
+        return np.linspace(self._grid[0] - middle, self._grid[-1] - middle, SHIFTS)
+
+    def log_likelihood(self, shifts: np.ndarray) -> np.ndarray:
+        """[s]; a file beyond the log is as improbable as one that is wrong."""
+        total = np.zeros(len(shifts))
+        for middle, density in self._terms:
+            total += np.interp(middle + shifts, self._grid, density, left=math.log(WRONG), right=math.log(WRONG))
+        return total
+
+    def at_any_time(self) -> float:
+        """Logarithm of the probability of all claims, each at any time of the log: what a log says that is not of these files, or in which nothing changes."""
+        return sum(float(np.logaddexp.reduce(density)) - math.log(len(density)) for _, density in self._terms)
+
+
+def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Logarithm of the probability of a claim for the file at each time of the grid [t], per range of the track with ``mean`` and ``width`` (rms) [t]."""
+    width = np.hypot(width, claim.step / math.sqrt(12.0))
+    extent = float(mean.max() - mean.min()) + 6.0 * float(np.median(width))
+    density = np.exp(-0.5 * ((float(claim.value) - mean) / width) ** 2) / (width * math.sqrt(2.0 * math.pi)) * extent
+    # the recording is anywhere in its span
+    half = max(0.5 * (span.latest - span.earliest), 0.5 * (grid[1] - grid[0]))
+    first, stop = np.searchsorted(grid, grid - half, "left"), np.searchsorted(grid, grid + half, "right")
+    total = np.concatenate([[0.0], np.cumsum(density)])
+    return np.log((1.0 - WRONG) * (total[stop] - total[first]) / (stop - first) + WRONG)
+
+
+def _peaks(shifts: np.ndarray, likelihood: np.ndarray, allowed: np.ndarray) -> list[float]:
+    """The highest shift of each run of allowed ones, best first, at most three."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], allowed, [False]]).astype(np.int8)))
+    best = [first + int(np.argmax(likelihood[first:stop])) for first, stop in zip(edges[::2], edges[1::2], strict=True)]
+    return [float(shifts[index]) for index in sorted(best, key=lambda index: -likelihood[index])[:3]]

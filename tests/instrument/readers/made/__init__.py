@@ -1,0 +1,1 @@
+"""Small files of each format, written without the readers, with metadata that are known."""
