@@ -31,7 +31,9 @@ class Axes:
         return self.offset + self.dispersion * np.arange(self.channels)
 
 
-def core_loss(elements: tuple[str, ...], axis: Axes, seed: int, counts: float = 3e4, shift: float = 1.0, shared: float = 0.3) -> np.ndarray:
+def core_loss(
+    elements: tuple[str, ...], axis: Axes, seed: int, counts: float = 2e5, shift: float = 1.0, shared: float = 0.3
+) -> np.ndarray:
     """Counts [channels] with edges of ``elements``, each moved by a chemical shift of rms ``shift`` eV; ``shared``: part of a channel's noise that goes to the
     next."""
     rng = np.random.default_rng(seed)
@@ -56,7 +58,9 @@ def low_loss(axis: Axes, seed: int, plasmon: float = 15.0, width: float = 0.6, c
     """Counts [channels] with a zero loss of ``width`` eV (full, at half maximum) and a ``plasmon`` 4 eV wide."""
     rng = np.random.default_rng(seed)
     energies = axis.energies
-    zero = np.exp(-4.0 * np.log(2.0) * (energies / width) ** 2) + 2e-3 * expit(energies / 0.3) * np.exp(-np.maximum(energies, 0.0) / 5.0)
+    zero = np.exp(-4.0 * np.log(2.0) * (energies / width) ** 2) + 2e-3 * expit(energies / 0.3) * np.exp(
+        -np.maximum(energies, 0.0) / 5.0
+    )
     positive = np.maximum(energies, 1e-6)
     loss = positive * 4.0 * plasmon**2 / ((positive**2 - plasmon**2) ** 2 + (4.0 * positive) ** 2) * (energies > 0.0)
     return rng.poisson(counts * (zero + 0.05 * loss / loss.max())).astype(float)

@@ -21,7 +21,9 @@ def nearest(item: Evidence, truth: Mapping[str, float]) -> np.ndarray:
     full = derived(truth)
     best = np.full(len(item.statements), math.inf)
     for part in item.components:
-        offsets = np.array([residual(statement, float(part.mean[i]), full) for i, statement in enumerate(item.statements)])
+        offsets = np.array(
+            [residual(statement, float(part.mean[i]), full) for i, statement in enumerate(item.statements)]
+        )
         scores = offsets / np.sqrt(np.diag(part.covariance))
         best = scores if np.abs(scores).max() < np.abs(best).max() else best
     return best

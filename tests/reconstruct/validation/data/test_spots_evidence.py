@@ -85,7 +85,7 @@ def test_a_wrong_pixel_is_found_and_named():
     "drawn, words",
     [
         (dataclasses.replace(DISKS, radius=14.0, shape=(96, 96)), "lattice|too few|stand out"),
-        (dataclasses.replace(SMALL, electrons=300.0), "too few|stand out"),
+        (dataclasses.replace(SMALL, electrons=300.0), "too few|stand out|lattice"),
         (dataclasses.replace(SMALL, shape=(40, 40)), "40 x 40 pixels"),
     ],
     ids=["overlapping disks", "few electrons", "few pixels"],
