@@ -21,8 +21,8 @@ SECOND = np.array([1.0, -2.0, 1.0]) / np.sqrt(6.0)
 CHI_MEDIAN = 0.455
 """Median of a squared standard Gaussian."""
 MOST_SHARED = 8.0
-"""Largest ratio of the variance of sums of channels to that of single ones: cameras share noise between channels (an Enfinium: 10 against 28 counts an electron),
-and have a fixed pattern of their gain."""
+"""Largest ratio of the variance of sums of channels to that of single ones: cameras share noise between channels (an Enfinium: 10 against 28 counts an
+electron), and have a fixed pattern of their gain."""
 
 
 class Peak(NamedTuple):

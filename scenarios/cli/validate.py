@@ -13,13 +13,22 @@ from scenarios.cli.outcome import DISAGREES, DONE, INTERRUPTED, Outcome, guarded
 def validate(
     paths: Annotated[list[Path], typer.Argument(help="Files of a microscope, or folders of them.", show_default=False)],
     specimen: Annotated[
-        str | None, typer.Option(help="The crystal that is seen: a name such as SrTiO3, or a CIF.", show_default=False)
+        str | None,
+        typer.Option(help="What is seen: a crystal such as SrTiO3, a CIF, or amorphous.", show_default=False),
     ] = None,
     zone: Annotated[str | None, typer.Option(help="Its zone axis: u,v,w.", show_default=False)] = None,
     x: Annotated[str | None, typer.Option("--x", help="Its direction to the right: u,v,w.", show_default=False)] = None,
     cell_error: Annotated[
         float | None,
         typer.Option("--cell-error-percent", help="How well its cell is known, rms. Default: 0.2.", show_default=False),
+    ] = None,
+    cs: Annotated[
+        float | None,
+        typer.Option(
+            "--cs-mm",
+            help="Spherical aberration of the lens, 0 for a corrected one. Default: the file's.",
+            show_default=False,
+        ),
     ] = None,
     false_alarms: Annotated[
         float,
@@ -52,7 +61,7 @@ def validate(
 
         options = ValidateOptions(
             tuple(paths),
-            known_of(specimen, zone, x, cell_error),
+            known_of(specimen, zone, x, cell_error, cs),
             false_alarms / 100.0,
             out,
             tuple(sensors or ()),

@@ -9,6 +9,9 @@ from reconstruct.validation.recording import FALSE_ALARMS
 from scenarios.io.atomic_output import new_file
 from scenarios.io.errors import BadInput
 
+MM, LARGEST_CS = 1e7, 50.0
+"""Angstrom, and the largest spherical aberration of a lens in mm."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ValidateOptions:
@@ -45,8 +48,15 @@ class ValidateOptions:
             new_file(self.page)
 
 
-def known_of(specimen: str | None, zone: str | None, x: str | None, cell_error_percent: float | None) -> Known:
+def known_of(
+    specimen: str | None, zone: str | None, x: str | None, cell_error_percent: float | None, cs_mm: float | None = None
+) -> Known:
     """What the options say of the specimen."""
     if specimen is None and (zone is not None or x is not None):
         raise BadInput("--zone" if zone is not None else "--x", "is of no specimen", "Give --specimen with it.")
-    return Known(specimen, zone, x, CELL_ERROR if cell_error_percent is None else cell_error_percent / 100.0)
+    cell_error = CELL_ERROR if cell_error_percent is None else cell_error_percent / 100.0
+    if cs_mm is not None and not abs(cs_mm) <= LARGEST_CS:
+        raise BadInput(
+            f"--cs-mm {cs_mm:g}", f"no lens has more than {LARGEST_CS:g} mm", "Give it in mm, 0 for a corrected lens."
+        )
+    return Known(specimen, zone, x, cell_error, None if cs_mm is None else cs_mm * MM)

@@ -52,9 +52,8 @@ def gain_of(image: np.ndarray) -> Gain | str:
     spread = math.sqrt(2.0 / count) * 1.5
     for lower, higher in ((totals[0], totals[2]), (totals[1], totals[2])):
         if abs(lower / higher - 1.0) > AGREE * spread + AGREE_FLOOR:
-            return "neighbouring pixels share structure or noise: differences of first and third order have variances in the ratio {:.3g}".format(
-                lower / higher
-            )
+            ratio = f"differences of first and third order have variances in the ratio {lower / higher:.3g}"
+            return f"neighbouring pixels share structure or noise: {ratio}"
     return _line(means.ravel(), variances[1].ravel())
 
 
