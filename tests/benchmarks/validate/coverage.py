@@ -46,7 +46,10 @@ def main(draws: int) -> None:
             deviations += found
         z = np.array(deviations)
         inside, narrow = (float((np.abs(z) < 2.0 * factor).mean()) for factor in (1.0, NARROW))
-        print(f"{name:28s} {count:5d} {gaps:5d} {len(z):11d} {np.sqrt((z**2).mean()):5.2f} {inside:8.1%} {narrow:8.1%}", flush=True)
+        print(
+            f"{name:28s} {count:5d} {gaps:5d} {len(z):11d} {np.sqrt((z**2).mean()):5.2f} {inside:8.1%} {narrow:8.1%}",
+            flush=True,
+        )
 
 
 def _pattern(base: Drawn, seed: int) -> Iterator[float]:
@@ -54,7 +57,9 @@ def _pattern(base: Drawn, seed: int) -> Iterator[float]:
     rng = np.random.default_rng(1000 + seed)
     claimed = np.array(base.pixel)
     seen = claimed * np.exp(0.002 * rng.standard_normal() + 0.002 * rng.standard_normal(2))
-    drawn = dataclasses.replace(base, pixel=tuple(seen), rotation=rng.uniform(0.0, 1.5), centre=tuple(rng.uniform(-8.0, 8.0, 2)))
+    drawn = dataclasses.replace(
+        base, pixel=tuple(seen), rotation=rng.uniform(0.0, 1.5), centre=tuple(rng.uniform(-8.0, 8.0, 2))
+    )
     items, _ = evidence_by(spots, signal_of_pattern(pattern_of(drawn, seed), tuple(claimed)), Known("SrTiO3"))
     for item in items:
         yield from nearest(item, {"pixel.kx": claimed[0], "pixel.ky": claimed[1]})
@@ -106,7 +111,9 @@ SPOTS = Drawn(shape=(192, 192), pixel=(0.016, 0.016), electrons=3e5)
 SOURCES: dict[str, Callable[[int], Iterator[float]]] = {
     "spots": lambda seed: _pattern(SPOTS, seed),
     "separate disks": lambda seed: _pattern(dataclasses.replace(SPOTS, radius=6.0), seed),
-    "few electrons, small camera": lambda seed: _pattern(Drawn(shape=(128, 128), pixel=(0.024, 0.024), radius=3.0, electrons=3e4), seed),
+    "few electrons, small camera": lambda seed: _pattern(
+        Drawn(shape=(128, 128), pixel=(0.024, 0.024), radius=3.0, electrons=3e4), seed
+    ),
     "edges (shifts of 1.5 eV)": _edges,
     "plasmon of Al (0.15 eV)": _zero_loss,
     "rotation": _rotation,
