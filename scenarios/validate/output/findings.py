@@ -18,10 +18,10 @@ MOST_EXPLANATIONS = 4
 
 
 class Explained(NamedTuple):
-    """A ``cause`` with its ``probability`` (None: the only one that was left) and ``words``, "" where the cause says it."""
+    """A ``cause`` with its ``probability`` and ``words``, "" where the cause says it."""
 
     cause: str
-    probability: float | None
+    probability: float
     words: str
 
 

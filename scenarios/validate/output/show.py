@@ -109,7 +109,7 @@ def _findings(recording: Validated, short: Callable[[str], str]) -> list[tuple[s
         pairs.append((f"[{_COLOURS[found.status]}]{found.status}[/]", f"[bold]{escape(title(found))}[/]"))
         pairs.append(("", escape(short(words_of(found)))))
         for number, item in enumerate(found.explanations[:MOST_CAUSES]):
-            share = "" if item.probability is None or item.probability > 0.99 else f" ({share_text(item.probability)})"
+            share = "" if item.probability > 0.99 else f" ({share_text(item.probability)})"
             more = f": {item.words}" if item.words else ""
             pairs.append(("[dim]  cause[/]" if number == 0 else "[dim]  or[/]", escape(f"{item.cause}{share}{more}")))
         if found.verdicts[0].cure:

@@ -142,8 +142,8 @@ def _finding(
         item for item in found.recording.evidence if any(item.name in verdict.evidence for verdict in found.verdicts)
     ]
     causes = [
-        {"cause": item.cause, "words": item.words, "share": "" if item.probability is None else share_text(item.probability),
-         "width": f"{100.0 * (1.0 if item.probability is None else item.probability):.0f}"}
+        {"cause": item.cause, "words": item.words, "share": share_text(item.probability),
+         "width": f"{100.0 * item.probability:.0f}"}
         for item in found.explanations
     ]  # fmt: skip
     return {

@@ -157,9 +157,14 @@ def lay_axis(axes: Axes, name: str, low: float, high: float, logarithmic: bool, 
 
 def _per_cent(axes: Axes, claimed: float) -> None:
     """The same scale above, as deviation from the claim."""
-    above: Any = axes.secondary_xaxis(
-        "top", functions=(lambda x: 100.0 * (x / claimed - 1.0), lambda y: claimed * (1.0 + y / 100.0))
-    )
+
+    def forth(value: Any) -> Any:
+        return 100.0 * (value / claimed - 1.0)
+
+    def back(share: Any) -> Any:
+        return claimed * (1.0 + share / 100.0)
+
+    above: Any = axes.secondary_xaxis("top", functions=(forth, back))
     above.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
     above.xaxis.set_major_formatter(
         matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:+.4g} %".replace("+0 %", "claim").replace("-", "−"))
