@@ -25,6 +25,23 @@ def validate(
         float,
         typer.Option("--false-alarms-percent", help="Share of correct files in which anything is said to disagree."),
     ] = 1.0,
+    sensors: Annotated[
+        list[Path] | None,
+        typer.Option(help="A log of sensors, or a session folder; may be repeated.", show_default=False),
+    ] = None,
+    columns: Annotated[
+        Path | None, typer.Option(help="Column table (TOML) of a plain CSV log.", show_default=False)
+    ] = None,
+    log_zone: Annotated[
+        str | None,
+        typer.Option(help="Time zone of a log that does not state it: Europe/Berlin, +02:00.", show_default=False),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            help="Sensor table of the logs: a name or a TOML file. Default: by what they are.", show_default=False
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Page to make, .html; must not exist.", show_default=False)] = None,
     as_json: Json = False,
 ) -> None:
@@ -33,7 +50,16 @@ def validate(
     def job() -> Outcome:
         from scenarios.validate.options import ValidateOptions, known_of
 
-        options = ValidateOptions(tuple(paths), known_of(specimen, zone, x, cell_error), false_alarms / 100.0, out)
+        options = ValidateOptions(
+            tuple(paths),
+            known_of(specimen, zone, x, cell_error),
+            false_alarms / 100.0,
+            out,
+            tuple(sensors or ()),
+            columns,
+            log_zone,
+            table,
+        )
         options.check()
         from twin.compiled_programs import start_jax
 

@@ -12,12 +12,17 @@ from scenarios.io.errors import BadInput
 
 @dataclasses.dataclass(frozen=True)
 class ValidateOptions:
-    """``paths`` of files and folders; what is ``known`` of the specimen; ``false_alarms`` a file; ``page`` (HTML) to make, which must not exist."""
+    """``paths`` of files and folders; what is ``known`` of the specimen; ``false_alarms`` a file; ``page`` (HTML) to make, which must not exist;
+    ``sensors``: logs and session folders, with the ``columns`` (a column table), time ``zone`` and sensor ``table`` of them all."""
 
     paths: tuple[Path, ...]
     known: Known = dataclasses.field(default_factory=Known)
     false_alarms: float = FALSE_ALARMS
     page: Path | None = None
+    sensors: tuple[Path, ...] = ()
+    columns: Path | None = None
+    zone: str | None = None
+    table: str | None = None
 
     def check(self) -> None:
         """BadInput for what cannot be."""
@@ -28,7 +33,10 @@ class ValidateOptions:
             if not (math.isfinite(value) and 0.0 < value < highest):
                 problem = f"is no rate between 0 and {100 * highest:g} %"
                 raise BadInput(f"{option} {100 * value:g}", problem, f"Give it in per cent, such as {option} 1.")
-        for path in self.paths:
+        for option, given in (("--columns", self.columns), ("--log-zone", self.zone), ("--table", self.table)):
+            if given is not None and not self.sensors:
+                raise BadInput(f"{option} {given}", "is of no log", "Give --sensors with it.")
+        for path in (*self.paths, *self.sensors):
             if not path.exists():
                 raise BadInput(str(path), "is not there", "Check the path.")
         if self.page is not None:
