@@ -52,9 +52,7 @@ def gain_of(image: np.ndarray) -> Gain | str:
     spread = math.sqrt(2.0 / count) * 1.5
     for lower, higher in ((totals[0], totals[2]), (totals[1], totals[2])):
         if abs(lower / higher - 1.0) > AGREE * spread + AGREE_FLOOR:
-            return "neighbouring pixels share structure or noise: differences of first and third order have variances in the ratio {:.3g}".format(
-                lower / higher
-            )
+            return f"neighbouring pixels share structure or noise: differences of first and third order have variances in the ratio {lower / higher:.3g}"
     low, high = np.quantile(means, (0.05, 0.95))
     if not (low > 0.0 and high > LEAST_RANGE * low):
         return "the image is as bright everywhere: gain and readout noise are not told apart"

@@ -101,7 +101,7 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
     if sum(name in file.claims for name in tracks.tracks) < 2:
         return None
     shown = estimate_clock_offset(tracks, [file])
-    if shown is None or len(shown.fields) < 2 or shown.others or not shown.beyond:
+    if shown is None or len(shown.fields) < 2 or not shown.beyond:
         return None
     field = next(
         (name for name in ("time.start", "time.unstated", "time.end", "time.saved") if name in file.claims), ""
@@ -112,7 +112,9 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
         f"{', '.join(shown.fields)} fit {tracks.record.title} together {size} ± {error} {'later' if shown.beyond > 0 else 'earlier'} than the file's time, at "
         f"{utc(file.span.middle + shown.offset).replace('T', ' ')}, and not at it"
     )
-    suggested = None if claim is None else float(int(claim.value) + shown.beyond)
+    if shown.others:
+        words += f"; they fit at {len(shown.others)} other time{'s' * (len(shown.others) > 1)} as well"
+    suggested = None if claim is None or shown.others else float(int(claim.value) + shown.beyond)
     return Contradiction(field or "time.unstated", "stale", words, STALE, suggested, float(shown.error), "sensors")
 
 
