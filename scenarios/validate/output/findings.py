@@ -51,13 +51,18 @@ class Finding(NamedTuple):
 
 
 def findings_of(done: Sequence[ValidatedFile]) -> list[Finding]:
-    """All findings, what disagrees before what is stale, each largest first. A claim that cannot be, and that several files share, is one finding."""
+    """All findings, what disagrees before what is stale, each largest first.
+
+    A claim that cannot be, and that several files share, is one finding; so is what evidence says of several recordings of one file that claim the same.
+    """
     shared: dict[tuple[object, ...], Finding] = {}
     for number, item in enumerate(done):
         for recording in item.validation.recordings if item.validation is not None else ():
             for finding in findings_in(recording, number):
-                said = tuple((verdict.field, verdict.claim.value) for verdict in finding.verdicts)
-                alone = (number, id(recording)) if finding.kind == "evidence" else ()
+                said = tuple(
+                    (verdict.field, claimed_text(verdict.field, verdict.claim)) for verdict in finding.verdicts
+                )
+                alone = (number,) if finding.kind == "evidence" else ()
                 key = (finding.kind, said, *alone)
                 shared[key] = _with(shared[key], finding) if key in shared else finding
     return sorted(shared.values(), key=lambda item: (item.status == "stale", -item.size, item.file))

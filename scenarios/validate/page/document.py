@@ -2,6 +2,7 @@
 
 import datetime
 import importlib.metadata
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ def _finding(
         "status": finding.status,
         "mark": tables.SIGNS[finding.status],
         "rows": [tables.row(item, finding.recording) | {"rival": item in finding.rivals} for item in (*finding.verdicts, *finding.rivals)],
+        "measured": any(math.isfinite(item.z) for item in finding.verdicts),
         "numeric": any(item.suggested is not None for item in finding.verdicts),
         "words": short(words_of(finding)),
         "causes": causes,

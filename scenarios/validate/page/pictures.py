@@ -96,14 +96,16 @@ def evidence_pictures(finding: Finding) -> list[Shown]:
             result.append(Shown(address, _caption(picture), picture.caption))
     if not result:
         address = recordings.draw_signal(recording.signal)
-        result += (
-            [] if address is None else [Shown(address, "The recording, with a scale bar as claimed.", "the recording")]
-        )
+        bar = "" if recording.signal.kind.startswith("spectrum") else ", with a scale bar as claimed"
+        result += [] if address is None else [Shown(address, f"The recording{bar}.", "the recording")]
     return result
 
 
 def _caption(picture: Picture) -> str:
-    more = {FitPlot: "; orange: the fit", TrackPicture: "; grey: the file's time, red: its claim"}.get(
-        type(picture.content), ""
-    )
+    content = picture.content
+    more = ""
+    if isinstance(content, TrackPicture):
+        more = "; grey: the file's time, red: its claim"
+    elif isinstance(content, FitPlot) and (content.data.ndim == 1 or recordings.with_contour(content)):
+        more = "; orange: the fit"
     return f"{picture.caption}{more}."

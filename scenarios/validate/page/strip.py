@@ -56,7 +56,7 @@ def strip(verdict: Verdict, recording: Validated, others: Sequence[str] = ()) ->
 
 
 def _paint(figure: Figure, verdict: Verdict, points: Sequence[Point], height: float, label: str) -> None:
-    axes = figure.add_axes((0.405, 0.42 / height, 0.57, 1.0 - BELOW / height))
+    axes = figure.add_axes((0.405, 0.42 / height, 0.55, 1.0 - BELOW / height))
     claimed = float(verdict.claim.value)
     name, ratios = verdict.field, field(verdict.field).form == "scale"
     low, high, logarithmic = _limits(verdict, points)
