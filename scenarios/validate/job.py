@@ -163,7 +163,7 @@ def _file(item: ValidatedFile) -> dict[str, Any]:
 
 def write_page(session: ValidatedSession, options: ValidateOptions) -> None:
     """Draw the page, where one is asked for."""
-    if options.page is None:
+    if options.page is None or not session.files:
         return
     from scenarios.validate.page import page_of
 
