@@ -23,6 +23,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "api_pages",
     "command_options",
+    "format_claims",
     "scenario_keys",
 ]
 exclude_patterns = ["_build", "_ext", "gallery"]

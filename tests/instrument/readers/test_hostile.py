@@ -9,7 +9,13 @@ from instrument.readers import close_reader
 from tests.instrument.readers.made.corruption import generated, run, tally
 from tests.recorded import data_folder
 
-REAL = ("images/dm-stem-image.dm3", "spectra/dm-eels-si.dm4", "images/themis-haadf.emd", "images/sto-titan80_1.ser", "spoiled/disk-clean.tif")
+REAL = (
+    "images/dm-stem-image.dm3",
+    "spectra/dm-eels-si.dm4",
+    "images/themis-haadf.emd",
+    "images/sto-titan80_1.ser",
+    "spoiled/disk-clean.tif",
+)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -54,7 +54,9 @@ def test_files_come_in_order_with_their_errors(tmp_path: Path) -> None:
     assert results[4] == "has 5 bytes, fewer than the header of an MRC file"
     assert "cannot be opened" in str(results[7])
     assert "extension" in str(results[9])
-    assert [result for number, result in enumerate(results) if number not in (4, 7, 9)] == [n for n in range(30) if n not in (4, 7, 9)]
+    assert [result for number, result in enumerate(results) if number not in (4, 7, 9)] == [
+        n for n in range(30) if n not in (4, 7, 9)
+    ]
 
 
 def test_a_file_that_ends_its_worker_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
