@@ -105,7 +105,13 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
         f"{utc(file.span.middle + shown.offset).replace('T', ' ')}, and not at it"
     )
     suggested = None if claim is None else float(int(claim.value) + shown.beyond)
-    return Contradiction(field or "time.unstated", "stale", words, STALE, suggested, float(shown.error), "sensors")
+    return Contradiction(field, "stale", words, STALE, suggested, float(shown.error), "sensors")
+
+
+def time_field(claims: Mapping[str, Claim]) -> str:
+    """The field of the time that tells most of when a file was recorded."""
+    names = ("time.start", "time.unstated", "time.end", "time.saved")
+    return next((name for name in names if name in claims), "time.unstated")
 
 
 def _zone(
@@ -158,15 +164,18 @@ class _Search:
         return np.linspace(self._grid[0] - middle, self._grid[-1] - middle, SHIFTS)
 
     def log_likelihood(self, shifts: np.ndarray) -> np.ndarray:
-        """[s]; a file beyond the log is as improbable as one that is wrong."""
+        """[s], against files of which the time is not known; a file beyond the log says nothing."""
         total = np.zeros(len(shifts))
         for middle, density in self._terms:
-            total += np.interp(middle + shifts, self._grid, density, left=math.log(WRONG), right=math.log(WRONG))
+            total += np.interp(middle + shifts, self._grid, density, left=0.0, right=0.0)
         return total
 
 
 def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Logarithm of the probability of a claim for the file at each time of the grid [t], per range of the track with ``mean`` and ``width`` (rms) [t]."""
+    """Logarithm of how probable a claim is at each time of the grid [t], over its mean for the whole log; of a track with ``mean`` and ``width`` (rms) [t].
+
+    A quantity that rests is as probable at all times, and a claim that fits at none too: both say nothing.
+    """
     width = np.hypot(width, claim.step / math.sqrt(12.0))
     extent = float(mean.max() - mean.min()) + 6.0 * float(np.median(width))
     density = np.exp(-0.5 * ((float(claim.value) - mean) / width) ** 2) / (width * math.sqrt(2.0 * math.pi)) * extent
@@ -174,7 +183,8 @@ def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, w
     half = max(0.5 * (span.latest - span.earliest), 0.5 * (grid[1] - grid[0]))
     first, stop = np.searchsorted(grid, grid - half, "left"), np.searchsorted(grid, grid + half, "right")
     total = np.concatenate([[0.0], np.cumsum(density)])
-    return np.log((1.0 - WRONG) * (total[stop] - total[first]) / (stop - first) + WRONG)
+    density = (1.0 - WRONG) * (total[stop] - total[first]) / (stop - first) + WRONG
+    return np.log(density / density.mean())
 
 
 def _peaks(shifts: np.ndarray, likelihood: np.ndarray, allowed: np.ndarray) -> list[float]:
