@@ -44,11 +44,13 @@ class Window(NamedTuple):
 
 
 class Clock(NamedTuple):
-    """One claimed time: its field, meaning, the claim, and the window that it allows."""
+    """One claimed time: its field, meaning, the claim, its ``time`` and ``step`` (ns), and the window that it allows."""
 
     field: str
     meaning: str
     claim: Claim
+    time: int
+    step: int
     window: Window
 
 
@@ -112,7 +114,7 @@ def span_of(claims: Mapping[str, Claim], repeated: Mapping[str, tuple[Claim, ...
     known = duration_of(claims)
     duration = round((UNKNOWN_DURATION if known is None else known) * SECOND)
     clocks = [
-        Clock(f"time.{meaning}", meaning, claim, _window(meaning, claim, duration))
+        Clock(f"time.{meaning}", meaning, claim, int(claim.value), round(claim.step), _window(meaning, claim, duration))
         for meaning in MEANINGS
         for claim in (*((claims[f"time.{meaning}"],) if f"time.{meaning}" in claims else ()), *repeated.get(f"time.{meaning}", ()))
         if isinstance(claim.value, int)
@@ -128,7 +130,9 @@ def span_of(claims: Mapping[str, Claim], repeated: Mapping[str, tuple[Claim, ...
         offset, more = _offset(by_zone["UTC"], by_zone["local"], duration)
         found += more
     first = by_zone[zone][0]
-    words = f"{first.field} {utc(int(first.claim.value))} {zone}, recording within {(window.latest - window.earliest) / SECOND:.3g} s"
+    words = (
+        f"{first.field} {utc(first.time)} {zone}, recording within {(window.latest - window.earliest) / SECOND:.3g} s"
+    )
     if zone == "local":
         words += ", of a time zone that the file does not state"
     return Span(window.earliest, window.latest, zone, words, offset, (known or 0.0), tuple(found))
@@ -148,12 +152,12 @@ def _combined(clocks: list[Clock], duration: int) -> tuple[Window, list[Contradi
     found: list[Contradiction] = []
     if of["start"] and of["end"]:
         start, end = of["start"][0], of["end"][0]
-        if end.claim.value + end.claim.step < start.claim.value:
+        if end.time + end.step < start.time:
             words = f"the recording ends at {_shown(end)}, before its start at {_shown(start)}"
             found.append(Contradiction("time.end", "stale", words, STALE))
             window = _hull([start, end])
         else:
-            window = Window(int(start.claim.value), int(end.claim.value) + round(end.claim.step))
+            window = Window(start.time, end.time + end.step)
     else:
         first = next(of[meaning] for meaning in MEANINGS if of[meaning])
         window = first[0].window
@@ -167,11 +171,11 @@ def _combined(clocks: list[Clock], duration: int) -> tuple[Window, list[Contradi
 
 def _against(clock: Clock, first: Clock, window: Window, duration: int) -> Contradiction | None:
     """What ``clock`` says against the window of the others, the most telling of which is ``first``; None where it agrees."""
-    time, step = int(clock.claim.value), round(clock.claim.step)
+    time, step = clock.time, clock.step
     if clock is first:
         return None
     if clock.meaning == "saved":
-        begins = first.claim.value if first.meaning == "start" else window.earliest
+        begins = first.time if first.meaning == "start" else window.earliest
         if time + step >= begins:
             return None
         words = f"the file was saved at {_shown(clock)}, before the recording began at {_shown(first)}"
@@ -181,11 +185,11 @@ def _against(clock: Clock, first: Clock, window: Window, duration: int) -> Contr
         if window.earliest - UNSTATED_SLACK <= time + step and time <= window.latest + SAVING_SLACK:
             return None
     elif clock.meaning == first.meaning:
-        if abs(time - int(first.claim.value)) <= duration + UNSTATED_SLACK:
+        if abs(time - first.time) <= duration + UNSTATED_SLACK:
             return None
     else:  # an end, judged against its start
         return None
-    apart = time - int(first.claim.value)
+    apart = time - first.time
     words = f"{clock.claim.key} says {_shown(clock)}, {first.claim.key} says {_shown(first)}"
     if abs(_residual(apart)) <= SECOND and abs(apart) <= ZONES[-1]:
         words += f": {apart / 3.6e12:+g} h, so one of the two is a local time and not {clock.claim.zone or 'UTC'}"
@@ -196,12 +200,8 @@ def _offset(utc_clocks: list[Clock], local: list[Clock], duration: int) -> tuple
     """Local time less UTC (ns) by clocks of one file, where they fix it; a contradiction where no whole quarter hour fits."""
     pairs = [(here, there) for here in local for there in utc_clocks if here.meaning == there.meaning]
     here, there = pairs[0] if pairs else (local[0], utc_clocks[0])
-    apart = int(here.claim.value) - int(there.claim.value)
-    doubt = (
-        UNSTATED_SLACK
-        + round(here.claim.step + there.claim.step)
-        + (0 if "start" in (here.meaning,) and pairs else duration)
-    )
+    apart = here.time - there.time
+    doubt = UNSTATED_SLACK + here.step + there.step + (0 if "start" in (here.meaning,) and pairs else duration)
     possible = [offset for offset in ZONES if abs(apart - offset) <= doubt]
     if possible:
         return (possible[0] if len(possible) == 1 else None), []
@@ -222,4 +222,4 @@ def _hull(clocks: list[Clock]) -> Window:
 
 
 def _shown(clock: Clock) -> str:
-    return utc(int(clock.claim.value)).replace("T", " ")
+    return utc(clock.time).replace("T", " ")

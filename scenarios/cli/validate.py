@@ -72,7 +72,7 @@ def validate(
             progress.stage("drawing")
             write_page(session, options)
         if not as_json:
-            from scenarios.validate.show import print_validated
+            from scenarios.validate.output.show import print_validated
 
             print_validated(session)
         code = INTERRUPTED if session.interrupted else DONE if session.agrees else DISAGREES

@@ -28,6 +28,10 @@ SHIFTS = 4001
 """Shifts that are tried over the log; then as many around the best."""
 REACH = 3.0
 """Spacings of the tracks' grid to either side of the best shift that belong to one reading."""
+LONGEST = 26.0 * 3600.0 * SECOND
+"""A clock that is off by more than a day and a time zone (ns) is one of another session."""
+DISTINCT = 5.0
+"""Nats by which claims must fit a shift better than any time of the log: a high tension that never changes fits everywhere."""
 OTHER_READINGS = 3.0
 """Nats below the best shift within which another one is told."""
 
@@ -69,6 +73,10 @@ def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> 
     if not search.fields or shifts is None:
         return None
     likelihood, right = search.log_likelihood(shifts), search.log_likelihood(search.stated)
+    apart = np.abs(shifts[:, None] - search.stated[None, :]).min(axis=1)
+    likelihood = np.where(apart <= LONGEST, likelihood, -np.inf)
+    if not likelihood.max() - search.at_any_time() > DISTINCT:
+        return _zone(search, right, 1.0, tracks.record.zone)
     stated, moved = (float(np.logaddexp.reduce(values)) - math.log(len(values)) for values in (right, likelihood))
     odds = moved - stated + math.log(CLOCK_WRONG / (1.0 - CLOCK_WRONG))
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
@@ -93,7 +101,7 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
     if sum(name in file.claims for name in tracks.tracks) < 2:
         return None
     shown = estimate_clock_offset(tracks, [file])
-    if shown is None or len(shown.fields) < 2 or shown.others or not shown.beyond:
+    if shown is None or len(shown.fields) < 2 or not shown.beyond:
         return None
     field = next(
         (name for name in ("time.start", "time.unstated", "time.end", "time.saved") if name in file.claims), ""
@@ -104,7 +112,9 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
         f"{', '.join(shown.fields)} fit {tracks.record.title} together {size} ± {error} {'later' if shown.beyond > 0 else 'earlier'} than the file's time, at "
         f"{utc(file.span.middle + shown.offset).replace('T', ' ')}, and not at it"
     )
-    suggested = None if claim is None else float(int(claim.value) + shown.beyond)
+    if shown.others:
+        words += f"; they fit at {len(shown.others)} other time{'s' * (len(shown.others) > 1)} as well"
+    suggested = None if claim is None or shown.others else float(int(claim.value) + shown.beyond)
     return Contradiction(field or "time.unstated", "stale", words, STALE, suggested, float(shown.error), "sensors")
 
 
@@ -163,6 +173,10 @@ class _Search:
         for middle, density in self._terms:
             total += np.interp(middle + shifts, self._grid, density, left=math.log(WRONG), right=math.log(WRONG))
         return total
+
+    def at_any_time(self) -> float:
+        """Logarithm of the probability of all claims, each at any time of the log: what a log says that is not of these files, or in which nothing changes."""
+        return sum(float(np.logaddexp.reduce(density)) - math.log(len(density)) for _, density in self._terms)
 
 
 def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.ndarray:

@@ -27,8 +27,8 @@ class Session:
     def __init__(self, seed: int):
         rng = np.random.default_rng(seed)
         seconds = np.arange(LENGTH)
-        self.temperature = 300.0 + np.cumsum(rng.normal(0.0, 0.2, LENGTH))
-        self.stage = 1e5 + np.cumsum(rng.normal(0.0, 300.0, LENGTH))
+        self.temperature: np.ndarray = 300.0 + np.cumsum(rng.normal(0.0, 0.2, LENGTH))
+        self.stage: np.ndarray = 1e5 + np.cumsum(rng.normal(0.0, 300.0, LENGTH))
         read = seconds[::5]
         times = T0 + read * SECOND
         sensors = (
@@ -73,7 +73,7 @@ def test_a_right_clock_is_let_be_even_with_wrong_claims() -> None:
         session = Session(seed)
         files = [session.file(int(at)) for at in session.rng.integers(100, 3500, 6)]
         assert estimate_clock_offset(session.tracks, files) is None
-        wrong = FileClaims(files[0].claims | {"temperature": Claim(float(session.temperature[2000]), "kelvin", "")}, files[0].span)  # fmt: skip
+        wrong = FileClaims(dict(files[0].claims) | {"temperature": Claim(float(session.temperature[2000]), "kelvin", "")}, files[0].span)  # fmt: skip
         assert estimate_clock_offset(session.tracks, [wrong, *files[1:]]) is None
         assert all(stale_timestamp(session.tracks, file) is None for file in files)
 
@@ -108,7 +108,9 @@ def test_a_file_with_a_stale_timestamp_is_told_from_one_with_a_stale_parameter()
             assert contradiction.suggested is not None
             assert contradiction.error is not None
             assert abs(contradiction.suggested - (T0 + 2850 * SECOND)) < 3 * contradiction.error + 2 * SECOND
-        parameter = FileClaims(session.file(1350).claims | {"temperature": stale.claims["temperature"]}, stale.span)
+        parameter = FileClaims(
+            dict(session.file(1350).claims) | {"temperature": stale.claims["temperature"]}, stale.span
+        )
         assert stale_timestamp(session.tracks, parameter) is None
         assert stale_timestamp(session.tracks, session.file(2850)) is None
     assert told == 10

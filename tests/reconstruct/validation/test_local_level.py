@@ -56,7 +56,7 @@ def _moving(kind: str, rng: np.random.Generator, length: float) -> tuple[np.ndar
     steps = rng.normal(size=len(times))
     if kind == "relaxes":
         keep = np.exp(-0.25 / 60.0)
-        return times, lfilter([np.sqrt(1.0 - keep**2)], [1.0, -keep], steps)
+        return times, np.asarray(lfilter([np.sqrt(1.0 - keep**2)], [1.0, -keep], steps))
     if kind == "rate walks":
         return times, 0.25 * np.cumsum(np.cumsum(0.005 * steps))
     return times, np.interp(times, np.sort(rng.uniform(0.0, length, 6)), rng.uniform(0.0, 100.0, 6))
