@@ -43,6 +43,15 @@ def validate(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Page to make, .html; must not exist.", show_default=False)] = None,
+    sidecar: Annotated[bool, typer.Option("--sidecar", help="Write FILE.emtwin.json beside each file.")] = False,
+    corrected: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-corrected",
+            help="Copy of the one file (.hspy, .zspy, .zarr) to make, refuted values replaced.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Give a verdict on every field of files' metadata: against physics, sensors and the data themselves."""
@@ -59,11 +68,14 @@ def validate(
             columns,
             log_zone,
             table,
+            sidecar,
+            corrected,
         )
         options.check()
         from twin.compiled_programs import start_jax
 
         start_jax()
+        from scenarios.export.sidecar import write_beside
         from scenarios.io.progress import open_progress
         from scenarios.validate.job import to_dict, validate_files, write_page
 
@@ -71,11 +83,15 @@ def validate(
             session = validate_files(options, progress)
             progress.stage("drawing")
             write_page(session, options)
+        report = to_dict(session, options)
+        written = write_beside(report, options)
         if not as_json:
             from scenarios.validate.output.show import print_validated
 
             print_validated(session)
+            for line in written.lines():
+                typer.echo(line)
         code = INTERRUPTED if session.interrupted else DONE if session.agrees else DISAGREES
-        return code, to_dict(session, options)
+        return code, report | written.as_dict()
 
     raise typer.Exit(guarded(job, as_json, lambda: None))

@@ -13,7 +13,8 @@ from scenarios.io.errors import BadInput
 @dataclasses.dataclass(frozen=True)
 class ValidateOptions:
     """``paths`` of files and folders; what is ``known`` of the specimen; ``false_alarms`` a file; ``page`` (HTML) to make, which must not exist;
-    ``sensors``: logs and session folders, with the ``columns`` (a column table), time ``zone`` and sensor ``table`` of them all."""
+    ``sensors``: logs and session folders, with the ``columns`` (a column table), time ``zone`` and sensor ``table`` of them all; ``sidecar``: one beside each
+    file; ``corrected``: a copy to make of the one file."""
 
     paths: tuple[Path, ...]
     known: Known = dataclasses.field(default_factory=Known)
@@ -23,6 +24,8 @@ class ValidateOptions:
     columns: Path | None = None
     zone: str | None = None
     table: str | None = None
+    sidecar: bool = False
+    corrected: Path | None = None
 
     def check(self) -> None:
         """BadInput for what cannot be."""
@@ -39,6 +42,10 @@ class ValidateOptions:
         for path in (*self.paths, *self.sensors):
             if not path.exists():
                 raise BadInput(str(path), "is not there", "Check the path.")
+        if self.sidecar or self.corrected is not None:
+            from scenarios.export.sidecar import check_beside
+
+            check_beside(self.paths, self.sidecar, self.corrected)
         if self.page is not None:
             if self.page.suffix.lower() not in (".html", ".htm"):
                 raise BadInput(f"--out {self.page}", "is no .html", "Name a file that ends in .html.")
