@@ -56,7 +56,7 @@ def trees_of(path: Path) -> list[dict[str, Any]]:
 
         root: Any = zarr.open_group(str(path), mode="r")
         places = [f"Experiments/{name}/metadata/{GROUP}" for name in sorted(root["Experiments"])]
-        groups = [root[place] for place in places if place in root]
+        groups = [root[where] for where in places if where in root]
         return [_attributes(group) for group in groups if group.attrs.get("schema") == SCHEMA]
     with h5py.File(path, "r") as file:
         places = [
