@@ -60,7 +60,8 @@ def validate(
         from scenarios.validate.options import ValidateOptions, known_of
 
         options = ValidateOptions(
-            tuple(paths), known_of(specimen, zone, x, cell_error), false_alarms / 100.0, out, tuple(sensors or ()), columns, log_zone, table, sidecar, corrected,
+            tuple(paths), known_of(specimen, zone, x, cell_error), false_alarms / 100.0, out,
+            tuple(sensors or ()), columns, log_zone, table, sidecar, corrected,
         )  # fmt: skip
         options.check()
         from twin.compiled_programs import start_jax
