@@ -50,6 +50,11 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
         console.print("\n[bold yellow]interrupted[/]: not all files were validated")
 
 
+def print_file(item: ValidatedFile, console: Console) -> None:
+    """One file for people: a table, the findings, what is open."""
+    _print_file(item, console, shortener([item.read.path]))
+
+
 def _print_file(item: ValidatedFile, console: Console, short: Callable[[str], str]) -> None:
     name = escape(str(item.read.path))
     if item.validation is None:
