@@ -24,6 +24,7 @@ extensions = [
     "api_pages",
     "command_options",
     "field_table",
+    "format_claims",
     "scenario_keys",
 ]
 exclude_patterns = ["_build", "_ext", "gallery"]

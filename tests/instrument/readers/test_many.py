@@ -32,6 +32,13 @@ def outcomes(paths: list[Path], timeout: float = 10.0) -> list[int | str]:
     return [result.problem if isinstance(result, VendorError) else int(result[0].data[0, 0]) for _, result in read]
 
 
+class _NeedsMore(ValueError):
+    """An error that no other process can take apart: it is made of two arguments and keeps one."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first)
+
+
 def _unruly(path: str, max_bytes: int) -> list[Signal]:
     """A parser that hangs, dies or raises by the name of the file."""
     name = Path(path).stem
@@ -41,6 +48,13 @@ def _unruly(path: str, max_bytes: int) -> list[Signal]:
         os._exit(7)
     if "memory" in name:
         raise MemoryError
+    if "class" in name:
+        raise _NeedsMore("a", "b")
+    if "within" in name:
+        try:
+            raise _NeedsMore("a", "b")
+        except _NeedsMore as error:
+            raise VendorError(path, "is wrong", "Mend it.") from error
     return parse(path, max_bytes)
 
 
@@ -60,7 +74,10 @@ def test_files_come_in_order_with_their_errors(tmp_path: Path) -> None:
 
 
 def test_a_file_that_ends_its_worker_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [f"{ {3: 'hang', 4: 'die', 11: 'die', 8: 'memory'}.get(number, 'a') }{number}" for number in range(20)]
+    names = [
+        f"{ {3: 'hang', 4: 'die', 11: 'die', 8: 'memory', 13: 'class', 15: 'within'}.get(number, 'a') }{number}"
+        for number in range(20)
+    ]
     paths = files(tmp_path, names)
     list(read_vendor_many(paths[:2]))  # the workers are up
     monkeypatch.setattr(reading.formats, "parse", _unruly)
@@ -68,7 +85,13 @@ def test_a_file_that_ends_its_worker_takes_no_other_with_it(tmp_path: Path, monk
     results = outcomes(paths, timeout=1.0)
     assert time.monotonic() - started < 60
     for number, (name, result) in enumerate(zip(names, results, strict=True)):
-        expected = {"h": "more than 1 s", "d": "exit code 7", "m": "more memory"}.get(name[0])
+        expected = {
+            "h": "more than 1 s",
+            "d": "exit code 7",
+            "m": "more memory",
+            "c": "_NeedsMore: a",
+            "w": "is wrong",
+        }.get(name[0])
         assert (result == number) if expected is None else (expected in str(result)), (name, result)
 
 

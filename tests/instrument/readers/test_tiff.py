@@ -63,7 +63,8 @@ def test_imagej_stacks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("resolution", "unit", "expected"),
-    [((5e8, 2.5e8), "CENTIMETER", (0.2, 0.4)), ((254e6, 254e6), "INCH", (1.0, 1.0)), ((72, 72), "INCH", None), ((300, 300), "INCH", None), ((1, 1), "NONE", None)],
+    [((5e8, 2.5e8), "CENTIMETER", (0.2, 0.4)), ((254e6, 254e6), "INCH", (1.0, 1.0)), ((72, 72), "INCH", None), ((300, 300), "INCH", None),
+     ((1, 1), "NONE", None)],
 )  # fmt: skip
 def test_a_resolution_is_a_claim_where_no_printer_has_it(
     tmp_path: Path, resolution: tuple[float, float], unit: str, expected: tuple[float, float] | None

@@ -42,23 +42,23 @@ def truncated(content: bytearray, rng: np.random.Generator) -> None:
 def swapped(content: bytearray, rng: np.random.Generator) -> None:
     """A word of 2, 4 or 8 bytes in the other byte order."""
     size = int(rng.choice([2, 4, 8]))
-    place = _place(content, rng) // size * size
-    content[place : place + size] = content[place : place + size][::-1]
+    offset = _place(content, rng) // size * size
+    content[offset : offset + size] = content[offset : offset + size][::-1]
 
 
 def counted(content: bytearray, rng: np.random.Generator) -> None:
     """A word of 4 bytes set to what a length may be wrongly: zero, minus one, one more, much more."""
-    place = min(_place(content, rng) // 4 * 4, len(content) - 4)
-    old = int.from_bytes(content[place : place + 4], "little")
+    offset = min(_place(content, rng) // 4 * 4, len(content) - 4)
+    old = int.from_bytes(content[offset : offset + 4], "little")
     new = int(rng.choice([0, 2**32 - 1, (old + 1) % 2**32, 2**31 - 1, 2**20]))
-    content[place : place + 4] = new.to_bytes(4, "little")
+    content[offset : offset + 4] = new.to_bytes(4, "little")
 
 
 def overwritten(content: bytearray, rng: np.random.Generator) -> None:
     """Up to 64 bytes of noise or zeros."""
-    place, size = _place(content, rng), int(rng.integers(1, 65))
+    offset, size = _place(content, rng), int(rng.integers(1, 65))
     noise = rng.bytes(size) if rng.random() < 0.5 else bytes(size)
-    content[place : place + size] = noise[: len(content[place : place + size])]
+    content[offset : offset + size] = noise[: len(content[offset : offset + size])]
 
 
 def _place(content: bytearray, rng: np.random.Generator) -> int:
@@ -90,14 +90,14 @@ def corrupted(originals: Iterable[Path], folder: Path, trials: int, seed: int) -
         rng = np.random.default_rng((seed, number))
         content = original.read_bytes()
         for trial in range(trials):
-            place = folder / f"{number}-{trial}"
-            place.mkdir()
+            home = folder / f"{number}-{trial}"
+            home.mkdir()
             for companion in original.parent.glob(COMPANIONS.get(original.suffix, "-").format(stem=original.stem)):
-                shutil.copy(companion, place)
+                shutil.copy(companion, home)
             kind = KINDS[trial % len(KINDS)]
             damaged = bytearray(content)
             kind(damaged, rng)
-            copy = place / original.name
+            copy = home / original.name
             copy.write_bytes(bytes(damaged))
             yield original, kind.__name__, copy
 

@@ -39,7 +39,8 @@ ResolutionY=12
 """
 _ENTRIES = (
     ("Microscope", "Titan", ""), ("High tension", "300", "kV"), ("Defocus", "-0.002", "um"), ("Camera length", "0.115", "m"), ("Emission", "120", "uA"),
-    ("Stage A", "-3.5", "deg"), ("Stage B", "1.0", "mm"), ("Stage X", "15", "um"), ("Stage Z", "nan", "um"), ("C1 lens", "20.85", "%"), ("Magnification", "1300000", "x"),
+    ("Stage A", "-3.5", "deg"), ("Stage B", "1.0", "mm"), ("Stage X", "15", "um"), ("Stage Z", "nan", "um"),
+    ("C1 lens", "20.85", "%"), ("Magnification", "1300000", "x"),
 )  # fmt: skip
 TITAN = (
     "<Root>"

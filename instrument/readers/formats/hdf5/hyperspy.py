@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 from rsciio import hspy, zspy
 
-from instrument.readers.formats.hdf5 import check
+from instrument.readers.formats.hdf5.guards import check
 from instrument.readers.formats.items import Item, axis_along
 from instrument.readers.signals import VendorError
 

@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from instrument.readers.formats.hdf5 import attribute, check, text
+from instrument.readers.formats.hdf5.guards import attribute, check, text
 from instrument.readers.formats.items import COPY_AGAIN, Item, axis, axis_along
 from instrument.readers.signals import VendorError
 
@@ -31,9 +31,10 @@ def read(path: str, max_bytes: int) -> list[Item]:
     with h5py.File(path, "r") as file:
         groups: list[h5py.Group] = []
         file.visititems(lambda _, entry: groups.append(entry) if attribute(entry, "NX_class") == "NXdata" else None)
-        items = [
-            _item(path, file, group) for group in groups if isinstance(group, h5py.Group) and _signal(group) is not None
-        ]
+        recordings = [group for group in groups if isinstance(group, h5py.Group) and _signal(group) is not None]
+        entries = dict.fromkeys(str(group.name).split("/")[1] for group in recordings)
+        parts = {name: _parts(file[name]) for name in entries}
+        items = [_item(path, group, parts[str(group.name).split("/")[1]]) for group in recordings]
     if not items:
         raise VendorError(
             path, "holds no NXdata group with a signal", "Write the data as NXdata with the attributes signal and axes."
@@ -52,21 +53,16 @@ def _groups(parent: h5py.Group) -> list[h5py.Group]:
 
 def _signal(group: h5py.Group) -> h5py.Dataset | None:
     """The dataset that the group names as its signal, or the one called data; None where there is none of numbers with an axis."""
-    name = text(attribute(group, "signal")) or "data"
-    if name not in group or not isinstance(group.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
-        return None
-    entry = group[name]
+    entry = group.get(text(attribute(group, "signal")) or "data")
     return entry if isinstance(entry, h5py.Dataset) and entry.dtype.kind in "iufc" and entry.ndim else None
 
 
-def _item(path: str, file: h5py.File, group: h5py.Group) -> Item:
+def _item(path: str, group: h5py.Group, parts: dict[str, dict[str, Any]]) -> Item:
     data = _signal(group)
     assert data is not None
-    titles = [
-        text(group["title"][()]) if "title" in group and isinstance(group["title"], h5py.Dataset) else "",
-        str(group.name).rpartition("/")[2],
-    ]
-    original = {"nexus": _metadata(file, str(group.name)), "group": str(group.name)}
+    title = group.get("title")
+    titles = [text(title[()]) if isinstance(title, h5py.Dataset) else "", str(group.name).rpartition("/")[2]]
+    original = {"nexus": _metadata(parts, str(group.name)), "group": str(group.name)}
     axes = _axes(path, group, data)
     return {
         "data": np.asarray(data[...]),
@@ -85,49 +81,56 @@ def _axes(path: str, group: h5py.Group, data: h5py.Dataset) -> list[dict[str, An
     fields: dict[int, str] = {}
     for number, name in enumerate(names):
         given = attribute(group, f"{name}_indices") if name else None
-        places = [number] if given is None else [int(place) for place in np.atleast_1d(given)]
+        places = [number] if given is None else [int(number) for number in np.atleast_1d(given)]
         if len(places) == 1 and 0 <= places[0] < data.ndim:
             fields.setdefault(places[0], name)
-    return [_axis(path, group, fields.get(place, "."), size, place) for place, size in enumerate(data.shape)]
+    return [_axis(path, group, fields.get(index, "."), size, index) for index, size in enumerate(data.shape)]
 
 
-def _axis(path: str, group: h5py.Group, name: str, size: int, place: int) -> dict[str, Any]:
+def _axis(path: str, group: h5py.Group, name: str, size: int, index: int) -> dict[str, Any]:
     field = group.get(name) if name != "." else None
     if not isinstance(field, h5py.Dataset) or field.dtype.kind not in "iuf":
-        return axis(name if name != "." else f"axis{place}", size)
+        return axis(name if name != "." else f"axis{index}", size)
     if field.shape != (size,):
         raise VendorError(path, f"describes an axis {name!r} of {field.shape} for {size} places", COPY_AGAIN)
     return axis_along(path, name, np.asarray(field[...], dtype=np.float64), text(attribute(field, "units")))
 
 
-def _metadata(file: h5py.File, name: str) -> dict[str, Any]:
-    """Scalar fields of the entry to which a group belongs, by their path in it, without those of other events."""
-    entry = file[name.split("/")[1]]
-    tree: dict[str, Any] = {}
-    others: list[str] = []
+def _metadata(parts: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """Fields of an entry (its `_parts`) for the group ``name``: those of its own event, and those of no event."""
+    fields: dict[str, Any] = {}
+    for event, inner in parts.items():
+        if not event or name.startswith(f"{event}/"):
+            fields |= inner
+    return fields
 
-    def visit(place: str, child: Any) -> bool | None:
-        if (
-            isinstance(child, h5py.Group)
-            and attribute(child, "NX_class") in _EVENTS
-            and not name.startswith(f"{child.name}/")
-        ):
-            others.append(f"{place}/")
-        elif isinstance(child, h5py.Dataset) and not place.startswith(tuple(others)):
-            tree.update(_field(place, child))
-        return True if len(tree) >= _MOST else None  # ends the visit
+
+def _parts(entry: Any) -> dict[str, dict[str, Any]]:
+    """Scalar fields of an entry by their path in it, separately for each event (its full path; "" for what belongs to none). Looked through once for all
+    recordings: an entry may have thousands of them."""
+    parts: dict[str, dict[str, Any]] = {"": {}}
+
+    def visit(where: str, child: Any) -> bool | None:
+        if isinstance(child, h5py.Group):
+            if attribute(child, "NX_class") in _EVENTS:
+                parts[str(child.name)] = {}
+            return None
+        event = next((path for path in reversed(parts) if str(child.name).startswith(f"{path}/")), "")
+        if isinstance(child, h5py.Dataset) and len(parts[event]) < _MOST:
+            parts[event].update(_field(where, child))
+        return None
 
     if isinstance(entry, h5py.Group):
         entry.visititems(visit)
-    return tree
+    return parts
 
 
-def _field(place: str, entry: h5py.Dataset) -> dict[str, Any]:
-    """A scalar field, or each number of a short list as "place[index]", with its attributes as "place@attribute"."""
+def _field(where: str, entry: h5py.Dataset) -> dict[str, Any]:
+    """A scalar field, or each number of a short list as "where[index]", with its attributes as "where@attribute"."""
     if not entry.size or entry.size > 16 or entry.dtype.itemsize > _LONGEST:
         return {}
     values = np.ravel(entry[()])
     attributes = {key: attribute(entry, key) for key in entry.attrs}
-    places = [place] if len(values) == 1 else [f"{place}[{index}]" for index in range(len(values))]
+    places = [where] if len(values) == 1 else [f"{where}[{index}]" for index in range(len(values))]
     named: dict[str, Any] = dict(zip(places, values, strict=True))
     return named | {f"{name}@{key}": value for name in places for key, value in attributes.items()}
