@@ -95,8 +95,8 @@ def rings_of(
     grains: float = 0.3,
     scatter: float = 0.3,
 ) -> np.ndarray:
-    """Counts [ny, nx] of rings with ``intensities`` (scattered by a factor of rms ``scatter``, log) at ``frequencies`` (1/angstrom), ``width`` in pixels, uneven
-    by the share ``grains`` along the ring."""
+    """Counts [ny, nx] of rings with ``intensities`` (times a factor of rms ``scatter``, log) at ``frequencies`` (1/angstrom), ``width`` in pixels, uneven
+    by ``grains`` along the ring."""
     rng = np.random.default_rng(seed)
     ny, nx = shape
     y, x = np.mgrid[:ny, :nx].astype(float)
