@@ -5,6 +5,10 @@ import math
 import numpy as np
 
 from reconstruct.measurement.measurement import Component, Measurement
+from reconstruct.measurement.recorded.inputs import Inputs, Wording
+from reconstruct.measurement.recorded.known import Pacbed
+from reconstruct.measurement.recorded.recording import recording_of
+from reconstruct.measurement.recorded.result import RecordedMeasurement
 from reconstruct.validation.data import averaged as module
 from reconstruct.validation.data.averaged import averaged, may_be_averaged
 from reconstruct.validation.data.options import Known
@@ -17,21 +21,17 @@ CLAIMS = {"convergence_semiangle": 0.02, "thickness": 80.0}
 KNOWN = Known("SrTiO3", thorough=True)
 
 
-class Found:
-    """What `measure` returns, as far as it is used."""
-
-    def __init__(self, scale: float, undetermined: dict[str, str] | None = None):
-        mean, errors = np.array([78.0, 0.02, scale]), np.array([1.5, 1e-4, 0.006])
-        self.measurement = Measurement("pacbed", NAMES, UNITS, (Component(1.0, mean, np.diag(errors**2)),), undetermined or {})
-        self.outcome, self.undetermined, self.checks = self.measurement.outcome, self.measurement.undetermined, ()
-        self.readings = self.measurement.readings
-
-    def __getitem__(self, name: str) -> tuple[float, float]:
-        return self.measurement.value(name)
+def found(scale: float, undetermined: dict[str, str] | None = None) -> RecordedMeasurement:
+    """What `measure` returns."""
+    mean, errors = np.array([78.0, 0.02, scale]), np.array([1.5, 1e-4, 0.006])
+    measurement = Measurement("pacbed", NAMES, UNITS, (Component(1.0, mean, np.diag(errors**2)),), undetermined or {})
+    signal = signal_of_pattern(np.ones((64, 64)), (1.5e-3, 1.5e-3), "radian")
+    recording = recording_of("pattern", signal, Inputs(Pacbed(), Wording(Pacbed)))
+    return RecordedMeasurement("pacbed", (recording,), measurement)
 
 
 def test_the_scale_is_the_pixel_over_the_wavelength(monkeypatch):
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Found(1.1))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: found(1.1))
     signal = signal_of_pattern(np.ones((64, 64)), (1.65e-3, 1.65e-3), "radian", **CLAIMS)
     (item,), gaps = evidence_by(averaged, signal, KNOWN)
     assert not gaps
@@ -43,7 +43,7 @@ def test_the_scale_is_the_pixel_over_the_wavelength(monkeypatch):
 
 
 def test_what_is_not_determined_is_a_gap(monkeypatch):
-    monkeypatch.setattr(module, "measure", lambda *_, **__: Found(1.0, dict.fromkeys(NAMES, "no crystal")))
+    monkeypatch.setattr(module, "measure", lambda *_, **__: found(1.0, dict.fromkeys(NAMES, "no crystal")))
     signal = signal_of_pattern(np.ones((64, 64)), (1.5e-3, 1.5e-3), "radian", **CLAIMS)
     items, (gap,) = evidence_by(averaged, signal, KNOWN)
     assert not items
