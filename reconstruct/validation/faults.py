@@ -117,11 +117,9 @@ class Change:
 
 def changes(values: Values) -> list[Change]:
     """All explanations that could apply to a file with these ``values`` of its fields (inside units)."""
-    return [
-        change
-        for generate in (_of_pairs, _of_scales, _of_shifts, _of_angles, _of_tension)
-        for change in generate(values)
-    ]
+    generators = (_of_pairs, _of_scales, _of_shifts, _of_angles, _of_tension)
+    every = [change for generate in generators for change in generate(values)]
+    return [change for change in every if all(_possible(name, value) for name, value in change.fixed.items())]
 
 
 def _of_pairs(values: Values) -> Iterator[Change]:
@@ -265,3 +263,9 @@ def _field(name: str) -> str:
         return field(name).form
     except ValueError:
         return ""
+
+
+def _possible(name: str, value: float) -> bool:
+    """Whether microscopes have such a value."""
+    about = field(name)
+    return about.form == "angle" or about.low <= value <= about.high
