@@ -94,6 +94,8 @@ _ANGLES = (
     "collection_semiangle",
 )
 _SWAPS = (*PAIRS, ("stage.alpha", "stage.beta"), ("stage.x", "stage.y"))
+UNALIGNED = 0.2
+"""Share of spectra that are saved with their zero loss off zero, by an electronvolt or so: many programs align them later or never."""
 DEFAULT_SIZE = 0.3
 """Rms size (log) of errors of a scale field without a cause of its own."""
 
@@ -221,6 +223,9 @@ def _of_shifts(values: Values) -> Iterator[Change]:
                 yield Change(
                     "unit or prefix", rate, f"{name} in another unit, 1e{power:+d}", {name: value * 10.0**power}
                 )
+    if "energy_offset" in values:
+        rate = UNALIGNED
+        yield Change("energy offset", rate, "the zero loss is not at zero", free=(({"energy_offset": 1.0}, 1.0),))
     if values.get("C10", 0.0) != 0.0:
         yield Change(
             "defocus sign", CAUSES["defocus sign"].rate, "the sign of the defocus is exchanged", {"C10": -values["C10"]}
