@@ -23,6 +23,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "api_pages",
     "command_options",
+    "field_table",
+    "format_claims",
     "scenario_keys",
 ]
 exclude_patterns = ["_build", "_ext", "gallery"]

@@ -23,6 +23,7 @@ from scenarios.acquire.scenario import tables as acquisition_keys
 from scenarios.presets import load_scenario, load_simulation, preset_names, simulation_names
 from tests.commands_named import blocks, commands, files, leaves, options, parsed, spans
 from twin.channels import lenses
+from twin.channels.fields import FIELDS
 from twin.column.column import Column
 from twin.dynamics import inputs, moves
 from twin.optics import aberrations
@@ -286,8 +287,9 @@ def rendered(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("made")
     keys = "\n".join(f"## {kind}\n\n```{{scenario-keys}} {kind}\n```\n" for kind in ("simulate", "acquire"))
     listed = "\n".join(f"```{{command-options}} {' '.join(path)}\n```\n" for path in sorted(leaves()))
-    (folder / "index.md").write_text(f"# Made\n\n{keys}\n\n# Options\n\n{listed}\n", encoding="utf-8")
-    extensions = "extensions=myst_parser,command_options,scenario_keys"
+    fields = "# Fields\n\n```{field-table}\n```\n"
+    (folder / "index.md").write_text(f"# Made\n\n{keys}\n\n# Options\n\n{listed}\n\n{fields}", encoding="utf-8")
+    extensions = "extensions=myst_parser,command_options,field_table,scenario_keys"
     command = [
         sys.executable,
         "-m",
@@ -323,6 +325,16 @@ def test_every_scenario_key_is_rendered(rendered):
             assert key.meaning, f"{key.path} has no meaning"
         if key_table.path:
             assert f"[{key_table.path}]" in rendered
+
+
+def test_every_field_with_a_place_is_rendered(rendered):
+    for item in FIELDS:
+        if item.nxem and not item.name.startswith("lens."):
+            assert f">{item.name}</literal>" in rendered
+            assert f">{item.nxem}</literal>" in rendered
+        if item.glossary:
+            assert f'refuri="https://purls.helmholtz-metadaten.de/emg/{item.glossary}"' in rendered
+    assert ">instrument/ebeam_column/lens_NAME/power_setting</literal>" in rendered
 
 
 def test_every_public_module_is_in_the_api(monkeypatch):

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 FACES = {
-    "reconstruct": {"Stream", "load_model", "Belief", "Observation", "measure", "calibrate"},
+    "reconstruct": {"Stream", "load_model", "Belief", "Observation", "measure", "calibrate", "validate"},
     "learn": {"plan", "Discrepancy", "fit_constants", "GPMap"},
     "instrument": {"connect", "simulated", "Journal"},
 }

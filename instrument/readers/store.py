@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from instrument.export.read import restored
+from instrument.export.store import ATTRIBUTE
 from instrument.readers.signals import VendorError, axis_scale
 from twin.records import Axis, Kind, Signal, axis_claims, axis_of, collect, flatten, numbered, own_claims
 
@@ -55,6 +57,7 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     size = math.prod(shape) * dtype.itemsize
     if size > max_bytes:
         raise VendorError(path, f"unpacks to {size} bytes, more than {max_bytes}", "Simulate fewer recordings.")
+    corrections = provenance.pop(ATTRIBUTE, None)
     if "axes" in attributes:
         axes = _axes(path, attributes["axes"], shape)
     else:
@@ -70,7 +73,13 @@ def parse_store(path: str, max_bytes: int) -> list[Signal]:
     kind: Kind = "spectrum" if len(shape) == 1 else "image" if len(shape) == 2 else "image-stack"
     title = raw.get("emtwin.scenario.name", "")
     claims, repeated = collect([*axis_claims(axes, kind), *own_claims(raw)])
-    return [Signal(data, axes, kind, str(title), path, NAME, claims, repeated, raw)]
+    signal = Signal(data, axes, kind, str(title), path, NAME, claims, repeated, raw)
+    if corrections is None:
+        return [signal]
+    try:
+        return [restored(signal, corrections)]
+    except ValueError as error:
+        raise VendorError(path, str(error), "Correct it again.") from error
 
 
 def _of_xarray(

@@ -12,15 +12,35 @@ from typing import Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
+from instrument.readers.formats.items import COPY_AGAIN
 from instrument.readers.formats.parse import start
 from instrument.readers.signals import VendorError
 
 WORKER_BYTES = 12 * 1024**3  # address space, not memory in use: libraries map a few GiB of it
+MOST_TEXT = 200
+"""Characters of a foreign parser's message that are shown."""
 POLL = 0.5
 """Seconds between two looks at a worker that has not answered yet."""
 
 Parsed = TypeVar("Parsed")
 Parse = Callable[[str, int], Parsed]
+
+
+def guarded(parse: "Parse[Parsed]", name: str, max_bytes: int) -> Parsed:
+    """``parse`` in the worker. Only errors that every process can take apart leave it: VendorError and MemoryError, without what they were raised from.
+
+    Any other error ends the pool where its class wants more arguments than it keeps, and with it the files of other workers.
+    """
+    try:
+        return parse(name, max_bytes)
+    except VendorError as raised:
+        error: Exception = VendorError(raised.path, raised.problem, raised.cure)
+    except MemoryError:
+        error = MemoryError()
+    except Exception as raised:  # a parser on foreign bytes may raise anything
+        text = next(iter(f"{type(raised).__name__}: {raised}".splitlines()), "")[:MOST_TEXT]
+        error = VendorError(name, f"cannot be read ({text})", COPY_AGAIN)
+    raise error  # outside of the handlers: what they handle would be its context, and travel with it
 
 
 class Workers:
@@ -91,7 +111,7 @@ class Task(Generic[Parsed]):
     def _schedule(self) -> tuple[ProcessPool, "Future[Parsed]"]:
         pool = self._workers.pool()
         try:
-            return pool, pool.schedule(self._parse, args=[self._name, self._max_bytes], timeout=self._timeout)
+            return pool, pool.schedule(guarded, args=[self._parse, self._name, self._max_bytes], timeout=self._timeout)
         except RuntimeError as error:  # the pool ended since it was looked at
             raise BrokenProcessPool(str(error)) from error
 

@@ -83,6 +83,8 @@ _SHIFTED: dict[str, tuple[str, float]] = {
     "stage.alpha": ("stage", 0.2), "stage.beta": ("stage", 0.2), "scan_rotation": ("scan rotation", 0.3), "pattern_rotation": ("scan rotation", 0.3),
 }  # fmt: skip
 """Signed fields and angles with a cause of their own, and the rms size of its errors in inside units."""
+_PREFIXED = ("C10", "energy_offset", "stage.x", "stage.y", "stage.z")
+"""Signed fields that are given in several units."""
 _ANGLES = (
     "stage.alpha",
     "stage.beta",
@@ -215,7 +217,7 @@ def _of_shifts(values: Values) -> Iterator[Change]:
             continue
         cause, size = _SHIFTED.get(name, ("other", max(0.3 * abs(value), 1e-3)))
         yield Change(cause, CAUSES[cause].rate, f"{name} is off", free=(({name: 1.0}, size),))
-        if name in ("C10", "energy_offset") and value != 0.0:
+        if name in _PREFIXED and value != 0.0:
             for power in PREFIXES:
                 rate = CAUSES["unit or prefix"].rate / len(PREFIXES) / 4.0
                 yield Change(

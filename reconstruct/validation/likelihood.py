@@ -136,12 +136,16 @@ def log_evidence(problem: Stack, sizes: Sequence[float]) -> float:
 
 def magnitudes(problem: Stack, sizes: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Posterior mean [n] and covariance [n, n] of the free magnitudes with Gaussian priors of rms ``sizes`` (infinite: flat)."""
-    weight = np.linalg.inv(problem.covariance)
-    information = problem.jacobian.T @ weight @ problem.jacobian + np.diag(
-        [0.0 if math.isinf(size) else size**-2.0 for size in sizes]
-    )
+    scale = np.sqrt(np.diag(problem.covariance))
+    root = np.linalg.cholesky(problem.covariance / np.outer(scale, scale))
+    slopes = np.linalg.solve(root, problem.jacobian / scale[:, None])
+    left = np.linalg.solve(root, problem.residual / scale)
+    prior = np.array([0.0 if math.isinf(size) else size**-2.0 for size in sizes])
+    # magnitudes are of units as different as angstrom and radian
+    units = 1.0 / np.sqrt(np.maximum((slopes**2).sum(axis=0) + prior, 1e-300))
+    information = (slopes * units).T @ (slopes * units) + np.diag(prior * units**2)
     covariance = np.linalg.pinv(information, rcond=1e-12, hermitian=True)
-    return covariance @ (problem.jacobian.T @ weight @ problem.residual), covariance
+    return units * (covariance @ ((slopes * units).T @ left)), covariance * np.outer(units, units)
 
 
 def _multiplies(name: str) -> bool:

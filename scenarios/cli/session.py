@@ -1,4 +1,4 @@
-"""The command ``emtwin session show``."""
+"""The commands ``emtwin session show`` and ``emtwin session export``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,3 +22,39 @@ def show(session: Annotated[Path, typer.Argument(help="A session folder.")], as_
         return DISAGREES if summary["problems"] else DONE, summary
 
     raise typer.Exit(guarded(job, as_json, lambda: session))
+
+
+@session_app.command("export")
+def export(
+    session: Annotated[Path, typer.Argument(help="A session folder, or a file with the JSON of emtwin validate.")],
+    to: Annotated[str, typer.Option("--to", help="nxem, prov, rocrate, hspy or emd.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="File or folder to make.", show_default=False)],
+    elements: Annotated[str, typer.Option(help="Elements of the specimen, as Sr,Ti,O. NXem requires them.")] = "",
+    prepared: Annotated[
+        str, typer.Option(help="When the specimen was prepared, in ISO 8601 with a time zone. NXem requires it.")
+    ] = "",
+    sample: Annotated[str, typer.Option(help="Name of the specimen.")] = "",
+    start: Annotated[
+        str, typer.Option(help="When recordings began that state no time in a known zone, in ISO 8601 with a zone.")
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Write recordings with claims, verdicts and evidence as NXem, W3C PROV, RO-Crate, HyperSpy or EMD 1.0 files."""
+
+    def job() -> Outcome:
+        from instrument.export.record import Sample
+        from scenarios.export.job import export as export_job
+        from scenarios.export.times import moment, symbols
+
+        specimen = Sample(sample, symbols(elements), moment(prepared, "--prepared") if prepared else None)
+        done = export_job(session, to, out, specimen, moment(start, "--start") if start else None)
+        if not as_json:
+            told = ", ".join(f"{count} {status}" for status, count in done["verdicts"].items() if count)
+            typer.echo(f"{out}: {done['words']}; {done['recordings']} recordings{'; ' + told if told else ''}")
+            if done["corrected"]:
+                typer.echo(
+                    f"  {done['corrected']} refuted values are replaced by the suggested ones; the claims stand beside them"
+                )
+        return DONE, done
+
+    raise typer.Exit(guarded(job, as_json, lambda: None))

@@ -1,5 +1,8 @@
 """Output files: checked before the work, and written atomically."""
 
+import contextlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from scenarios.io.errors import BadInput
@@ -25,12 +28,30 @@ def new_files(out: Path | None, figure: Path | None) -> None:
         new_file(figure, "--figure")
 
 
-def write_whole(content: bytes, out: Path) -> None:
-    """Write a file, whole or not at all; an existing one is replaced."""
-    draft = out.with_name(f".{out.name}.draft")
+@contextlib.contextmanager
+def whole(out: Path) -> Iterator[Path]:
+    """A path beside ``out``, with its ending, to write a file or a folder at; afterwards it is ``out``. Nothing is left if the writing fails.
+
+    An existing file is replaced; an existing folder is an error.
+    """
+    draft = out.with_name(f".draft-{out.name}")
     try:
-        draft.write_bytes(content)
+        _remove(draft)
+        yield draft
         draft.replace(out)
     except BaseException:
-        draft.unlink(missing_ok=True)
+        _remove(draft)
         raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_whole(content: bytes, out: Path) -> None:
+    """Write a file, whole or not at all; an existing one is replaced."""
+    with whole(out) as draft:
+        draft.write_bytes(content)

@@ -7,6 +7,7 @@ from typing import Any
 
 from reconstruct.api.validate import Validation
 from reconstruct.validation.recording import Further, Validated, distinct, joined
+from reconstruct.validation.sensors.tracks import SensorTracks
 from reconstruct.validation.session import Entry, Timeline, contradictions_of_session, time_of
 from reconstruct.validation.timeline import timeline
 from scenarios.io.atomic_output import write_whole
@@ -14,7 +15,9 @@ from scenarios.io.errors import BadInput
 from scenarios.io.progress import Progress
 from scenarios.validate.files import ReadFile, checksum, listed, read_all
 from scenarios.validate.options import ValidateOptions
+from scenarios.validate.outside import evidence_from_outside
 from scenarios.validate.pool import Task, validated
+from scenarios.validate.sensors import open_tracks
 
 SCHEMA = "emtwin.validate/1"
 
@@ -64,7 +67,8 @@ def validate_files(options: ValidateOptions, progress: Progress) -> ValidatedSes
         assert error is not None
         where = error.path if len(reads) == 1 else f"all {len(reads)} files, such as {error.path}"
         raise BadInput(where, error.problem, error.cure)
-    tasks = tasks_of(reads, options, progress)
+    tracks = [open_tracks(path, options.columns, options.zone, options.table, progress) for path in options.sensors]
+    tasks = tasks_of(reads, tracks, progress)
     done: dict[str, Validated | BadInput] = {}
     interrupted = False
     try:
@@ -78,13 +82,11 @@ def validate_files(options: ValidateOptions, progress: Progress) -> ValidatedSes
     return session_of(reads, done, interrupted)
 
 
-def tasks_of(reads: Sequence[ReadFile], options: ValidateOptions, progress: Progress) -> list[Task]:
+def tasks_of(reads: Sequence[ReadFile], tracks: Sequence[SensorTracks], progress: Progress) -> list[Task]:
     """A task for each distinct recording, with the evidence that the other files, the lens settings and the sensors give."""
-    from scenarios.validate.outside import evidence_from_outside
-
     recordings = [(label, signal) for read in reads for label, signal in labelled(read)]
     entries = [Entry(label, signal.claims, time_of(signal.claims)) for label, signal in recordings]
-    outside = evidence_from_outside(entries, [signal for _, signal in recordings], progress)
+    outside = evidence_from_outside(entries, [signal for _, signal in recordings], tracks, progress)
     between = contradictions_of_session(entries)
     return [
         Task(label, signal, joined([Further(contradictions=tuple(between.get(label, ()))), outside.get(label, Further())]))
@@ -161,7 +163,7 @@ def _file(item: ValidatedFile) -> dict[str, Any]:
 
 def write_page(session: ValidatedSession, options: ValidateOptions) -> None:
     """Draw the page, where one is asked for."""
-    if options.page is None:
+    if options.page is None or not session.files:
         return
     from scenarios.validate.page import page_of
 

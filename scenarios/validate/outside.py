@@ -1,21 +1,25 @@
-"""Evidence from outside of the recordings: the lens settings through a model of the column."""
+"""Evidence from outside of the recordings: logs of sensors, and the lens settings through a model of the column."""
 
 from collections.abc import Sequence
 
 from reconstruct.validation.lenses import evidence_of_lenses
 from reconstruct.validation.recording import Further, joined
+from reconstruct.validation.sensors.tracks import SensorTracks
 from reconstruct.validation.session import Entry
 from scenarios.io.progress import Progress
 from scenarios.validate.columns import column_of, ensemble
+from scenarios.validate.sensors import evidence_of_logs
 from twin.compiled_programs import double_precision
 from twin.records import Signal
 
 
 def evidence_from_outside(
-    entries: Sequence[Entry], signals: Sequence[Signal], progress: Progress
+    entries: Sequence[Entry], signals: Sequence[Signal], tracks: Sequence[SensorTracks], progress: Progress
 ) -> dict[str, Further]:
-    """By the name of each recording what lens settings say of it."""
+    """By the name of each recording what lens settings, sensor logs and its own clocks say of it."""
     found: dict[str, list[Further]] = {}
+    for name, said in evidence_of_logs(tracks, [entry.name for entry in entries], signals, progress).items():
+        found.setdefault(name, []).append(said)
     groups: dict[str, list[Entry]] = {}
     for entry, signal in zip(entries, signals, strict=True):
         table = column_of(_instrument(entry, signal), [entry])

@@ -9,7 +9,7 @@ from instrument.readers.formats.items import COPY_AGAIN, Item
 from instrument.readers.signals import VendorError
 
 _HEADERS = {3: (">I", 4, 12), 4: (">Q", 4, 16)}
-"""By version: form and place of the length of the root tag, and length of the header before it."""
+"""By version: form and offset of the length of the root tag, and length of the header before it."""
 _END = 16
 """Bytes that may follow the root tag; DigitalMicrograph writes 8."""
 
@@ -19,10 +19,10 @@ def read(path: str, max_bytes: int) -> list[Item]:
     length = os.path.getsize(path)
     with open(path, "rb") as file:
         head = file.read(16)
-    form, place, header = _HEADERS[head[3]]
+    form, offset, header = _HEADERS[head[3]]
     if len(head) < 16:
         raise VendorError(path, "ends within its header", COPY_AGAIN)
-    (declared,) = struct.unpack_from(form, head, place)
+    (declared,) = struct.unpack_from(form, head, offset)
     if not declared + header <= length <= declared + header + _END:
         problem = f"has {length} bytes where its header declares {declared + header}"
         raise VendorError(path, problem, COPY_AGAIN)

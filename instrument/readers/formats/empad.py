@@ -152,9 +152,10 @@ def _steps(measured: Any, counts: tuple[int, ...]) -> tuple[float | None, float 
         positive(measured, "full_scan_field_of_view", "scale_factor"),
     )
     if width and factor:
-        return (width / factor / max(counts),) * 2
+        step = width / factor / max(counts)
+        return step, step
     if width := positive(measured, "ColumnOpticsGetFullScanFieldOfViewx"):
-        return (width / max(counts),) * 2
+        return width / max(counts), width / max(counts)
     try:
         views = json.loads(str(measured.get("optics.get_full_scan_field_of_view", "")))
         first, second = (float(view) for view in views)
@@ -162,7 +163,8 @@ def _steps(measured: Any, counts: tuple[int, ...]) -> tuple[float | None, float 
         return None, None
     if not (0 < first < math.inf and 0 < second < math.inf):
         return None, None
-    return (first / max(counts),) * 2 if first == second else (first / counts[0], second / counts[1])
+    longer = max(counts)
+    return (first / longer, first / longer) if first == second else (first / counts[0], second / counts[1])
 
 
 def _pattern_axes(tree: dict[str, Any]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from types import ModuleType
 
+from instrument.export.read import with_exported
 from instrument.readers.formats.items import COPY_AGAIN, Format, check_size
 from instrument.readers.formats.signal import signal_of
 from instrument.readers.formats.table import FORMATS, SUFFIXES, begins_as
@@ -51,7 +52,7 @@ def parse(path: str, max_bytes: int) -> list[Signal]:
             raise VendorError(path, "holds no image or spectrum", "Export it again from the vendor's software.")
         if len(items) > MAX_SIGNALS:
             raise VendorError(path, f"holds {len(items)} signals, more than {MAX_SIGNALS}", "Split the file.")
-        signals = [signal_of(path, form.name, item) for item in items]
+        signals = with_exported(path, [signal_of(path, form.name, item) for item in items])
     except VendorError:
         raise
     except ModuleNotFoundError as error:

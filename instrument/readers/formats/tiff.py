@@ -28,7 +28,7 @@ def read(path: str, max_bytes: int) -> list[Item]:
         exchanged = bool({"fei", "tvips"} & set(file.flags)) or bool(file.pages.first.is_sis)
         imagej = dict(file.imagej_metadata or {})
         described = _described(file.pages.first)
-    items = file_reader(path)
+    items: list[Item] = file_reader(path)  # type: ignore[assignment]
     for item in items:
         if exchanged:
             _exchange(item["axes"])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from reconstruct.validation.data import films, images, patterns, scans, spots
+from reconstruct.validation.data import counting, films, images, patterns, scans, spectra, spots
 from reconstruct.validation.data.options import AMORPHOUS, Known, Tell
 from reconstruct.validation.evidence import Evidence, Gap
 from twin.records import Signal
@@ -28,6 +28,8 @@ def evidence_of_data(
 def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[Source]:
     """The sources that make sense for what is recorded and claimed."""
     sources: list[Source] = []
+    if spectra.is_energy_loss(signal, values):
+        sources.append(spectra.spectrum)
     if signal.kind not in ("image", "image-stack") or np.iscomplexobj(signal.data):
         return sources
     film = known.specimen == AMORPHOUS
@@ -37,6 +39,8 @@ def _sources(signal: Signal, values: Mapping[str, float], known: Known) -> list[
         sources += [patterns.disk] if film else [patterns.disk, spots.spots]
     if scans.FIELD in values:
         sources.append(scans.rotation)
+    if signal.data.ndim < 4 and {"gain", "dose"} & set(values):
+        sources.append(counting.counting)
     if films.may_be_film(signal, values, known):
         sources.append(films.thon)
     return sources

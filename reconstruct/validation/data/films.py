@@ -37,18 +37,27 @@ def thon(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell) 
     """C10 and astigmatism by the Thon rings of an image; a gap where the lens is not known or no rings are seen."""
     spherical = known.spherical if known.spherical is not None else _claimed_spherical(signal, values)
     if spherical is None:
-        return [], [Gap(FIELDS, "the spherical aberration of the lens is not known", "Give --cs-mm (0 for a corrected lens).")]
+        return [], [
+            Gap(FIELDS, "the spherical aberration of the lens is not known", "Give --cs-mm (0 for a corrected lens).")
+        ]
     sides = values["pixel.x"], values["pixel.y"]
     if abs(sides[0] / sides[1] - 1.0) > SQUARE:
         return [], [Gap(FIELDS, "the pixels are not square", VERIFY)]
     image = _middle(signal)
     if min(image.shape) < LEAST_PIXELS:
-        return [], [Gap(FIELDS, f"the image has {image.shape[1]} x {image.shape[0]} pixels: too few for Thon rings", VERIFY)]
+        return [], [
+            Gap(FIELDS, f"the image has {image.shape[1]} x {image.shape[0]} pixels: too few for Thon rings", VERIFY)
+        ]
     span = min(max(SPAN, BEYOND * abs(values["C10"])), LONGEST)
     tell("looking for Thon rings", None)
     try:
         found = measure(
-            "thon", image, pixel=math.sqrt(sides[0] * sides[1]), energy=values["high_tension"], spherical=spherical, span=span
+            "thon",
+            image,
+            pixel=math.sqrt(sides[0] * sides[1]),
+            energy=values["high_tension"],
+            spherical=spherical,
+            span=span,
         )
     except BadInput as error:
         return [], [Gap(FIELDS, f"no Thon rings were measured: {error.problem}", VERIFY)]
@@ -65,10 +74,17 @@ def _scale(found: RecordedMeasurement, values: Mapping[str, float]) -> list[Evid
     """What the distances of the rings from one another say: C30 wavelength^3 / pixel^4, where the file claims C30 and the rings tell it."""
     check = next((check for check in found.checks if check.name == SPHERICAL and check.measured), None)
     claimed = values.get("spherical_aberration", 0.0)
-    if check is None or check.measured is None or not claimed > 0.0 or not check.measured[0] > RESOLVED * check.measured[1]:
+    if (
+        check is None
+        or check.measured is None
+        or not claimed > 0.0
+        or not check.measured[0] > RESOLVED * check.measured[1]
+    ):
         return []
     value, error = check.measured
-    statement = Statement("distances of Thon rings", {"spherical_aberration": 1.0, "wavelength": 3.0, "pixel.x": -2.0, "pixel.y": -2.0})
+    statement = Statement(
+        "distances of Thon rings", {"spherical_aberration": 1.0, "wavelength": 3.0, "pixel.x": -2.0, "pixel.y": -2.0}
+    )
     mean = statement.of({**derived(values), "spherical_aberration": value})
     part = Component(1.0, np.array([mean]), np.array([[(error / value) ** 2 + LENS_ERROR**2]]))
     words = f"With the pixels and the high tension of the file the distances of the Thon rings make C30 {1e-7 * value:.3g} mm."
@@ -105,8 +121,12 @@ def _evidence(found: RecordedMeasurement, values: Mapping[str, float], spherical
     if len(parts) > 1:
         words += " The rings do not tell the sign."
     pictures = tuple(Picture("fit", plot, "Thon rings and the fit") for plot in measured.plots[:1])
-    rests = ("spherical_aberration",) if len(parts) == 1 else ("spherical_aberration", "pixel.x", "pixel.y", "high_tension")
-    return Evidence("Thon rings", "data", tuple(statements), tuple(components), words, ("lens settings",), rests, pictures)
+    rests = (
+        ("spherical_aberration",) if len(parts) == 1 else ("spherical_aberration", "pixel.x", "pixel.y", "high_tension")
+    )
+    return Evidence(
+        "Thon rings", "data", tuple(statements), tuple(components), words, ("lens settings",), rests, pictures
+    )
 
 
 def _astigmatism(part: Component, which: list[int]) -> tuple[float, float]:

@@ -23,6 +23,8 @@ DARK_FIELD, LEAST_DARK = 2.0, 0.2
 """Radii of the bright-field disk beyond which a pattern is dark field, and the share of its pixels that must lie there."""
 ERROR = 0.01
 """Radian rms by which axes of scans and cameras are off for other reasons than counting: drift, scan distortion, the camera's mounting."""
+SAID = 0.05
+"""Weight from which a reading is mentioned."""
 PIXEL = 1e-3
 """Radian: the angle that a pixel is taken to span, so that none is needed that the file claims."""
 VERIFY = "Record a thin specimen with the beam in focus, or compare a shadow image with the scan."
@@ -46,26 +48,28 @@ def rotation(signal: Signal, values: Mapping[str, float], known: Known, tell: Te
 
 
 def _stated(found: RecordedMeasurement) -> tuple[list[Evidence], list[Gap]]:
-    readings = found.readings
-    parts = readings[:1] if found.outcome == DETERMINED else readings
-    flipped = sum(part.weight for part in readings if part.mean[1] > 0.5)
+    flipped = sum(part.weight for part in found.readings if part.mean[1] > 0.5)
     if "flip" in found.undetermined:
         return [], [Gap((FIELD,), f"the rotation was not measured: {found.undetermined['flip']}", VERIFY)]
-    parts = [part for part in parts if (part.mean[1] > 0.5) == (flipped > 0.5)]
+    parts = [part for part in found.readings if (part.mean[1] > 0.5) == (flipped > 0.5)]
     total = sum(part.weight for part in parts)
     components = tuple(
         Component(part.weight / total, part.mean[:1], part.covariance[:1, :1] + ERROR**2) for part in parts
     )
-    angles = " or ".join(f"{math.degrees(part.mean[0]):.1f}" for part in components)
-    words = f"The specimen's field makes the scan's x axis lie at {angles} degrees on the camera."
+    said = [f"{math.degrees(part.mean[0]):.1f}" for part in components if part.weight > SAID]
+    words = f"The specimen's field makes the scan's x axis lie at {' or '.join(said)} degrees on the camera."
     if flipped > 0.5:
         words += " The camera is mirrored against the scan: a rotation alone does not bring them together."
-    if len(components) > 1:
+    if len(said) > 1:
         words += " Nothing in the data tells the two ends apart."
     statement = Statement("rotation of the scan on the camera", {FIELD: 1.0}, "circle", 2.0 * math.pi)
-    pictures = tuple(Picture("fit", plot, "Centres of mass and the field without curl") for plot in found.measurement.plots[:1])
+    pictures = tuple(
+        Picture("fit", plot, "Centres of mass and the field without curl") for plot in found.measurement.plots[:1]
+    )
     independent = ("high tension", "camera length", "scan step")
-    return [Evidence("field of the specimen", "data", (statement,), components, words, independent, pictures=pictures)], []
+    return [
+        Evidence("field of the specimen", "data", (statement,), components, words, independent, pictures=pictures)
+    ], []
 
 
 def _reduced(signal: Signal) -> Signal | str:
@@ -79,9 +83,7 @@ def _reduced(signal: Signal) -> Signal | str:
     factor = max(1, math.ceil(max(part.shape[2:]) / MOST_PIXELS))
     ky, kx = (size // factor for size in part.shape[2:])
     part = part[:, :, : ky * factor, : kx * factor].reshape(*part.shape[:2], ky, factor, kx, factor).sum(axis=(3, 5))
-    axes = tuple(
-        msgspec.structs.replace(axis, size=size) for axis, size in zip(signal.axes, part.shape, strict=True)
-    )
+    axes = tuple(msgspec.structs.replace(axis, size=size) for axis, size in zip(signal.axes, part.shape, strict=True))
     return msgspec.structs.replace(signal, data=part, axes=axes, claims={}, repeated={}, raw={})
 
 

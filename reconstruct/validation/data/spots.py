@@ -11,6 +11,7 @@ from reconstruct.measurement.diffraction.indexing import components, index_net
 from reconstruct.measurement.diffraction.net import Net, find_net
 from reconstruct.measurement.diffraction.spots import Spots, compressed, find_spots
 from reconstruct.measurement.kinds.crystals import orient_crystal
+from reconstruct.measurement.measurement import FitPlot
 from reconstruct.measurement.projection import Projection, project
 from reconstruct.measurement.recorded.inputs import Inputs, Wording
 from reconstruct.measurement.recorded.known import Lattice
@@ -69,7 +70,7 @@ def spots(signal: Signal, values: Mapping[str, float], known: Known, tell: Tell)
     words = (
         f"{int(net.used.sum())} {shape} of {name_of(known)} make the pixels of the pattern {' or '.join(sizes)} 1/Å."
     )
-    picture = Picture("image", _picture(pattern, net, found), f"The lattice of {name_of(known)} in the pattern")
+    picture = Picture("fit", _picture(pattern, net, found), f"The lattice of {name_of(known)} in the pattern")
     independent = ("magnification", "camera length") if more else ("magnification", "camera length", "high tension")
     return [
         Evidence(
@@ -103,7 +104,12 @@ def zone_of(signal: Signal, known: Known) -> Projection:
     return project(orient_crystal(recording_of(signal.path or "data", signal, inputs))).primitive()
 
 
-def _picture(pattern: np.ndarray, net: Net, found: Spots) -> dict[str, Any]:
-    """The pattern's logarithm with the nodes of its lattice."""
-    nodes = net.origin + net.indices[net.used] @ net.vectors
-    return {"image": compressed(pattern).astype(np.float32), "points": nodes, "radius": found.radius}
+def _picture(pattern: np.ndarray, net: Net, found: Spots) -> FitPlot:
+    """The pattern's logarithm, with the nodes of its lattice as model."""
+    logs = compressed(pattern)
+    rows, columns = np.mgrid[: logs.shape[0], : logs.shape[1]]
+    model = np.zeros(logs.shape)
+    for x, y in net.origin + net.indices[net.used] @ net.vectors:
+        model = np.maximum(model, 1.0 * (np.hypot(columns - x, rows - y) <= found.radius + 1.0))
+    extent = (-0.5, logs.shape[1] - 0.5, logs.shape[0] - 0.5, -0.5)
+    return FitPlot("logarithm of the pattern", logs, model, np.zeros(logs.shape), extent, "pixel")

@@ -30,6 +30,10 @@ EXACT_FILES, EXACT_SHIFTS = 12, 121
 """Files and shifts around the best one for which the tracks are asked at their own times."""
 REACH = 3.0
 """Spacings of the tracks' grid to either side of the best shift that belong to one reading."""
+LONGEST = 26.0 * 3600.0 * SECOND
+"""A clock that is off by more than a day and a time zone (ns) is one of another session."""
+DISTINCT = 5.0
+"""Nats by which claims must fit a shift better than any time of the log: a high tension that never changes fits everywhere."""
 OTHER_READINGS = 3.0
 """Nats below the best shift within which another one is told."""
 
@@ -71,6 +75,10 @@ def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> 
     if not search.fields or shifts is None:
         return None
     likelihood, right = search.log_likelihood(shifts), search.log_likelihood(search.stated)
+    apart = np.abs(shifts[:, None] - search.stated[None, :]).min(axis=1)
+    likelihood = np.where(apart <= LONGEST, likelihood, -np.inf)
+    if not likelihood.max() > DISTINCT:
+        return _zone(search, right, 1.0, tracks.record.zone)
     stated, moved = (float(np.logaddexp.reduce(values)) - math.log(len(values)) for values in (right, likelihood))
     odds = moved - stated + math.log(CLOCK_WRONG / (1.0 - CLOCK_WRONG))
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
@@ -89,7 +97,7 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
     if sum(name in file.claims for name in tracks.tracks) < 2:
         return None
     shown = estimate_clock_offset(tracks, [file])
-    if shown is None or len(shown.fields) < 2 or shown.others or not shown.beyond:
+    if shown is None or len(shown.fields) < 2 or not shown.beyond:
         return None
     field = time_field(file.claims)
     claim = file.claims.get(field)
@@ -98,7 +106,9 @@ def stale_timestamp(tracks: SensorTracks, file: FileClaims) -> Contradiction | N
         f"{', '.join(shown.fields)} fit {tracks.record.title} together {size} ± {error} {'later' if shown.beyond > 0 else 'earlier'} than the file's time, at "
         f"{utc(file.span.middle + shown.offset).replace('T', ' ')}, and not at it"
     )
-    suggested = None if claim is None else float(int(claim.value) + shown.beyond)
+    if shown.others:
+        words += f"; they fit at {len(shown.others)} other time{'s' * (len(shown.others) > 1)} as well"
+    suggested = None if claim is None or shown.others else float(int(claim.value) + shown.beyond)
     return Contradiction(field, "stale", words, STALE, suggested, float(shown.error), "sensors")
 
 

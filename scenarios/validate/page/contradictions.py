@@ -18,10 +18,10 @@ from reconstruct.validation.session import time_of
 from reconstruct.validation.verdict import Verdict
 from scenarios.style.figure import FAINT, INK, LINE, draw
 from scenarios.validate.job import ValidatedFile
-from scenarios.validate.page.strip import LIMIT, RIGHT, WIDTH, WRONG, lay_axis
+from scenarios.validate.page.strip import LIMIT, RIGHT, STALE, WIDTH, WRONG, lay_axis, time_unit
 from twin.channels import FIELDS, field
 
-STALE, OPEN = "#b26a00", "#7d8a96"
+OPEN = "#7d8a96"
 COLOURS = {"agrees": RIGHT, "disagrees": WRONG, "stale": STALE, "unverifiable": OPEN}
 MARKERS = {"agrees": "o", "disagrees": "X", "stale": "D", "unverifiable": "o"}
 TIMES = tuple(item.name for item in FIELDS if item.form == "time")
@@ -259,14 +259,6 @@ def _over_files(figure: Figure, name: str, number: int, written: Sequence[Writte
     axes.set_title(name.replace("_", " "), fontsize=9)
     axes.tick_params(labelsize=8)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8)
-
-
-def time_unit(seconds: float) -> tuple[float, str]:
-    """Seconds of the unit in which a time span is drawn, and its name."""
-    for per, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
-        if seconds >= 3.0 * per:
-            return per, unit
-    return 1.0, "seconds"
 
 
 def _tail(key: str, length: int = 38) -> str:

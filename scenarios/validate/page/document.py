@@ -10,14 +10,14 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import summary
 from reconstruct.validation.session import Fault, Timeline
 from scenarios.style.page import render
-from scenarios.validate.findings import Finding, findings_of, joined, sentence, title, words_of
 from scenarios.validate.job import ValidatedFile, ValidatedSession
 from scenarios.validate.options import ValidateOptions
+from scenarios.validate.output.findings import Finding, findings_of, joined, sentence, title, words_of
+from scenarios.validate.output.words import names_of, share_text, shortener
 from scenarios.validate.page import tables
 from scenarios.validate.page.pictures import MOST_FINDINGS, Shown, evidence_pictures, field_pictures
 from scenarios.validate.page.recordings import draw_signal
 from scenarios.validate.page.timeline import MOST_LANES, timeline_picture
-from scenarios.validate.words import names_of, share_text, shortener
 from twin.records import Axis
 from twin.units import utc, value_text
 
@@ -151,7 +151,7 @@ def _finding(
         "title": title(found),
         "status": found.status,
         "mark": tables.SIGNS[found.status],
-        "rows": [tables.row(item, found.recording) for item in found.verdicts],
+        "rows": [tables.row(item, found.recording) | {"rival": item in found.rivals} for item in (*found.verdicts, *found.rivals)],
         "numeric": any(item.suggested is not None for item in found.verdicts),
         "words": short(words_of(found)),
         "causes": causes,

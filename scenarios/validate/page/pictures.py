@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from reconstruct.measurement.measurement import FitPlot
 from reconstruct.validation.evidence import Picture
+from reconstruct.validation.sensors.evidence import TrackPicture
 from reconstruct.validation.verdict import Verdict
-from scenarios.validate.findings import Finding, joined
 from scenarios.validate.job import ValidatedFile
+from scenarios.validate.output.findings import Finding, joined
 from scenarios.validate.page import contradictions, recordings
 from scenarios.validate.page.strip import strip
 from twin.channels import field
@@ -37,7 +38,7 @@ def field_pictures(found: Finding, done: Sequence[ValidatedFile]) -> list[Shown]
     result: list[Shown] = []
     alone = found.kind in ("pixels", "time")
     alike: dict[tuple[object, ...], list[Verdict]] = {}
-    for verdict in found.verdicts:
+    for verdict in (*found.verdicts, *found.rivals):
         said = (verdict.claim.value, verdict.suggested, verdict.error, field(verdict.field).unit)
         alike.setdefault((*said, verdict.field if verdict.suggested is None else ""), []).append(verdict)
     for verdicts in list(alike.values())[: 1 if alone else MOST_FIELDS]:
@@ -102,5 +103,7 @@ def evidence_pictures(found: Finding) -> list[Shown]:
 
 
 def _caption(picture: Picture) -> str:
-    fitted = isinstance(picture.content, FitPlot)
-    return f"{picture.caption}{'; orange: the fit.' if fitted else '.'}"
+    more = {FitPlot: "; orange: the fit", TrackPicture: "; grey: the file's time, red: its claim"}.get(
+        type(picture.content), ""
+    )
+    return f"{picture.caption}{more}."

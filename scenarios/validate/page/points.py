@@ -1,15 +1,12 @@
 """What each statement of the evidence says of one field, taken by itself."""
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
-
-from reconstruct.measurement.measurement import Component
-from reconstruct.validation.estimates import Estimate, estimates
-from reconstruct.validation.evidence import Evidence
+from reconstruct.validation.evidence import Evidence, Statement
+from reconstruct.validation.faults import PAIRS, Change
+from reconstruct.validation.likelihood import Values, corrected, derived, residual, slope
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.verdict import numbers
 from twin.channels import field
@@ -18,6 +15,8 @@ STEPS, CLOSE = 12, 1e-6
 """Steps to the solution, of which all but those on the high tension need one; relative change at which they end."""
 LEAST_WEIGHT = 0.03
 """Readings of less weight are not drawn."""
+LONGEST = 1.0
+"""Longest step (log) of the high tension, on which the wavelength depends by more than a power."""
 
 
 class Point(NamedTuple):
@@ -33,7 +32,10 @@ class Point(NamedTuple):
 
 
 def points_on(name: str, recording: Validated) -> list[Point]:
-    """Readings of all statements on a numeric field, each solved for it with the other fields as claimed; none where the claim gives no start."""
+    """Readings of all statements on a numeric field, each solved for it with the other fields as claimed; none where the claim gives no start.
+
+    Pixel sizes along x and y that stand in one statement change together: it says nothing of their ratio.
+    """
     ruled_out = {item.field: item for item in recording.contradictions if item.field != name}
     values = numbers(recording.claims, ruled_out)
     if name not in values:
@@ -43,42 +45,43 @@ def points_on(name: str, recording: Validated) -> list[Point]:
     for item in recording.evidence:
         for number, statement in enumerate(item.statements):
             if terms & set(statement.terms) and not set(item.rests_on) & set(ruled_out):
-                result += _readings(name, item, number, values)
+                partners = {other for pair in PAIRS if name in pair for other in pair if other in statement.terms}
+                direction = dict.fromkeys((name, *sorted(partners - {name})), 1.0)
+                result += _readings(name, item, number, values, direction)
     return result
 
 
-def _readings(name: str, item: Evidence, number: int, values: Mapping[str, float]) -> list[Point]:
-    total = sum(part.weight for part in item.components)
+def _readings(name: str, item: Evidence, number: int, values: Values, direction: Mapping[str, float]) -> list[Point]:
+    total = sum(part.weight for part in item.readings)
     points = []
     for part in item.readings:
-        if part.weight < LEAST_WEIGHT * total:
+        found = _solved(item.statements[number], float(part.mean[number]), values, direction)
+        if found is None or part.weight < LEAST_WEIGHT * total:
             continue
-        variance = float(part.covariance[number, number])
-        single = dataclasses.replace(
-            item, statements=(item.statements[number],), tolerance=(), pictures=(),
-            components=(Component(1.0, part.mean[number : number + 1], np.array([[variance]])),),
-        )  # fmt: skip
-        found = _solved(name, single, values)
-        if found is not None:
-            relative = 1.0 / found.value if field(name).form == "scale" else 1.0
-            error = found.error * relative
-            slack = item.tolerance[number] if item.tolerance else 0.0
-            points.append(
-                Point(
-                    item.name, item.source, found.value, error, slack * error / math.sqrt(variance), part.weight / total
-                )
-            )
+        solution, speed = found
+        error = math.sqrt(float(part.covariance[number, number])) / speed
+        slack = item.tolerance[number] / speed if item.tolerance else 0.0
+        points.append(Point(item.name, item.source, solution[name], error, slack, part.weight / total))
     return points
 
 
-def _solved(name: str, single: Evidence, values: Mapping[str, float]) -> Estimate | None:
-    about = field(name)
-    found = None
+def _solved(
+    statement: Statement, mean: float, values: Values, direction: Mapping[str, float]
+) -> tuple[dict[str, float], float] | None:
+    """The values after a move along ``direction`` at which the statement is ``mean``, and its change with the move there; None where there are none."""
+    change = Change("", 1.0, "", free=((direction, 1.0),))
+    current = dict(values)
     for _ in range(STEPS):
-        start = values[name] if found is None else found.value
-        if not math.isfinite(start) or (about.form == "scale" and not about.low <= start <= about.high):
-            return found if found is None or math.isfinite(found.value) else None
-        found = estimates([single], {**values, name: start}, [name]).get(name)
-        if found is None or abs(found.value - start) <= CLOSE * abs(found.value):
+        full = derived(current)
+        speed = slope(statement, full, direction)
+        step = residual(statement, mean, full) / speed if speed else math.nan
+        if not math.isfinite(step):
+            return None
+        current = corrected(
+            current,
+            [change],
+            [math.copysign(min(abs(step), LONGEST), step) if "wavelength" in statement.terms else step],
+        )
+        if abs(step) <= CLOSE * (1.0 if field(next(iter(direction))).form == "scale" else max(abs(mean), 1e-300)):
             break
-    return found
+    return current, abs(slope(statement, derived(current), direction))

@@ -3,18 +3,19 @@
 import math
 from typing import Any
 
+import matplotlib.ticker
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reconstruct.measurement.measurement import FitPlot
 from reconstruct.validation.evidence import Picture
+from reconstruct.validation.sensors.evidence import TrackPicture
 from scenarios.style.figure import FAINT, INK, LINE, ORANGE, draw
 from scenarios.style.images import colour_scale, scale_bar
-from scenarios.validate.page.strip import LIMIT, WRONG
-from twin.channels import field
+from scenarios.validate.page.strip import LIMIT, STALE, WRONG, time_unit
 from twin.records import Signal
-from twin.units import scale
+from twin.units import scale, utc
 
 SIDE = 2.9
 """Inches of the longer side of an image."""
@@ -34,7 +35,7 @@ def draw_evidence(picture: Picture) -> str | None:
             first, last = content.extent[:2]
             return _curve(np.linspace(first, last, len(content.data)), content.data, content.unit, content.model)
         return _fit(content)
-    if picture.kind == "track":
+    if isinstance(content, TrackPicture):
         return _track(content)
     if picture.kind == "image" and isinstance(content, np.ndarray) and content.ndim == 2:
         return _image(content, (1.0, 1.0), "pixel", False)
@@ -63,9 +64,8 @@ def draw_signal(signal: Signal, side: float = SIDE) -> str | None:
     steps = tuple(abs(axis.scale) or 1.0 for axis in axes[-2:])
     unit = axes[-1].unit
     known = unit is not None and unit == axes[-2].unit
-    return _image(
-        image, steps if known else (1.0, 1.0), unit if known and unit else "pixel", axes[-1].unit in RECIPROCAL
-    )
+    word = unit if known and unit else "pixel"
+    return _image(image, steps if known else (1.0, 1.0), word, axes[-1].unit in RECIPROCAL, side)
 
 
 def _image(image: np.ndarray, steps: tuple[float, ...], unit: str, logarithmic: bool, side: float = SIDE) -> str:
@@ -82,7 +82,8 @@ def _image(image: np.ndarray, steps: tuple[float, ...], unit: str, logarithmic: 
             cmap="cividis",
             interpolation="nearest",
         )
-        scale_bar(axes, columns * steps[1], rows * steps[0], unit=unit)
+        if side >= SIDE:  # a smaller one has no room for it
+            scale_bar(axes, columns * steps[1], rows * steps[0], unit=unit)
 
     return _framed(columns * steps[1], rows * steps[0], paint, side)
 
@@ -147,32 +148,43 @@ def _curve(x: np.ndarray, values: np.ndarray, unit: str, model: np.ndarray | Non
     return draw(3.6, 2.3, paint, "png", layout=None, grid=True, limit=LIMIT)
 
 
-def _track(track: Any) -> str:
-    """A sensor's smoothed track with its readings, the file's time span and its claim."""
-    per, unit = 60e9, "min"
-    if float(track.times[-1] - track.times[0]) > 4 * 3600e9:
-        per, unit = 3600e9, "h"
-    factor, word = scale(float(np.nanmax(np.abs(track.mean))), track.unit, track.field)
+def _track(track: TrackPicture) -> str:
+    """A sensor's smoothed track with 2 standard deviations and its readings, the file's time, its claim, and since when that is stale."""
+    origin = int(track.times[0])
+    per, unit = time_unit((int(track.times[-1]) - origin) * 1e-9)
+    largest = max(float(np.nanmax(np.abs(track.mean))), abs(track.claim or 0.0))
+    factor, word = scale(largest, track.unit, track.field)
+    name = track.field.replace("_", " ")
 
     def of(time: Any) -> Any:
-        return (np.asarray(time, np.int64) - int(track.times[0])) / per
+        return (np.asarray(time, np.int64) - origin) * 1e-9 / per
 
     def paint(figure: Figure) -> None:
-        axes = figure.add_axes((0.17, 0.2, 0.8, 0.7))
+        axes = figure.add_axes((0.24, 0.2, 0.73, 0.7))
         mean, std, when = factor * track.mean, factor * track.std, of(track.times)
-        axes.fill_between(when, mean - 2 * std, mean + 2 * std, color=LINE, alpha=0.2, linewidth=0)
+        axes.fill_between(when, mean - 2.0 * std, mean + 2.0 * std, color=LINE, alpha=0.2, linewidth=0)
         axes.plot(when, mean, color=LINE, linewidth=1.2)
-        axes.plot(of(track.readings[0]), factor * track.readings[1], ".", color=INK, markersize=2)
-        axes.axvspan(*of(list(track.span)), color=FAINT, alpha=0.5, linewidth=1)
+        axes.plot(of(track.readings[0]), factor * track.readings[1], ".", color=INK, markersize=2, rasterized=True)
+        begin, end = (float(time) for time in of(list(track.span)))
+        axes.axvspan(begin, end, color=FAINT, alpha=0.5, linewidth=1.5)
+        shown = [mean, np.quantile(mean - 2.0 * std, [0.1, 0.9]), np.quantile(mean + 2.0 * std, [0.1, 0.9])]
+        if track.since is not None:
+            axes.axvline(float(of(track.since.time)), color=STALE, linewidth=1.2, linestyle=(0, (3, 2)))
         if track.claim is not None and math.isfinite(track.claim):
-            axes.plot([float(of(list(track.span)).mean())], [factor * track.claim], "D", color=WRONG, markersize=6)
+            axes.axhline(factor * track.claim, color=WRONG, linewidth=0.8, linestyle=(0, (2, 2)))
+            axes.plot([0.5 * (begin + end)], [factor * track.claim], "D", color=WRONG, markersize=6)
+            shown.append(np.array([factor * track.claim]))
+        low, high = (float(bound(np.concatenate(shown))) for bound in (np.min, np.max))
+        room = 0.08 * (high - low) or 0.01 * abs(high) or 1.0
+        axes.set_ylim(low - room, high + room)
         axes.set_title(track.channel, fontsize=9)
-        axes.set_xlabel(f"{unit} of the log", fontsize=8.5)
-        axes.set_ylabel(f"{field(track.field).name.replace('_', ' ')} ({word})" if word else track.field, fontsize=8.5)
-        axes.ticklabel_format(useOffset=False, axis="y")
+        axes.set_xlabel(f"{unit} after {utc(origin).replace('T', ' ')}", fontsize=8.5)
+        axes.set_ylabel(f"{name} ({word})" if word else name, fontsize=8.5)
+        axes.ticklabel_format(useOffset=False, axis="y", style="plain")
+        axes.yaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5))
         axes.tick_params(labelsize=8)
 
-    return draw(3.6, 2.3, paint, "png", layout=None, grid=True, limit=LIMIT)
+    return draw(3.6, 2.5, paint, "png", layout=None, grid=True, limit=LIMIT)
 
 
 def _binned(image: np.ndarray, most: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text
 from reconstruct.validation.verdict import Verdict
 from scenarios.style.figure import FAINT, INK, LINE, ORANGE, draw
-from scenarios.validate.findings import joined
+from scenarios.validate.output.findings import joined
 from scenarios.validate.page.points import Point, points_on
 from twin.channels import field
 from twin.units import scale
@@ -32,7 +32,7 @@ SPAN = 3.0
 MOST_ROWS = 8
 LIMIT = 44_000
 """Bytes of a picture: 60 kB as text in a page."""
-WRONG, RIGHT = "#c0322b", "#1b7f6b"
+WRONG, RIGHT, STALE = "#c0322b", "#1b7f6b", "#b26a00"
 SOURCES: dict[str, tuple[str, str]] = {
     "data": (LINE, "o"), "lenses": ("#009e73", "s"), "sensors": ("#7a5a9e", "^"), "session": (ORANGE, "D"), "arithmetic": (INK, "|"),
 }  # fmt: skip
@@ -174,3 +174,11 @@ def _label(words: str, share: str = "") -> str:
     if len(lines) > 2 or (len(lines) == 2 and len(lines[1]) > room):
         lines = [lines[0], f"{lines[1][: room - 2].rstrip()} …"]
     return "\n".join(lines) + share
+
+
+def time_unit(seconds: float) -> tuple[float, str]:
+    """Seconds of the unit in which a time span is drawn, and its name."""
+    for per, unit in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 3.0 * per:
+            return per, unit
+    return 1.0, "seconds"

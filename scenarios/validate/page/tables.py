@@ -8,8 +8,8 @@ from reconstruct.validation.result import claimed_text, quantity_text, since_tex
 from reconstruct.validation.session import time_of
 from reconstruct.validation.verdict import Verdict
 from scenarios.validate.job import ValidatedFile
-from scenarios.validate.reasons import reasons
-from scenarios.validate.words import detectable_text, share_text, sigma_text
+from scenarios.validate.output.reasons import reasons
+from scenarios.validate.output.words import detectable_text, share_text, sigma_text
 from twin.channels import field
 
 ORDER = {"disagrees": 0, "stale": 1, "agrees": 2, "unverifiable": 3}

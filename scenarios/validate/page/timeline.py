@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from reconstruct.validation.result import quantity_text
 from reconstruct.validation.session import Fault, Lane, Timeline
 from scenarios.style.figure import FAINT, INK, LINE, draw
-from scenarios.validate.page.contradictions import COLOURS, MARKERS, time_unit
-from scenarios.validate.page.strip import LIMIT, LOG_FROM, ends_of
+from scenarios.validate.page.contradictions import COLOURS, MARKERS
+from scenarios.validate.page.strip import LIMIT, LOG_FROM, ends_of, time_unit
 from twin.channels import field
 
 MOST_LANES = 10

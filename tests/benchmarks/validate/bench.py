@@ -36,9 +36,10 @@ def run_recording(kind: str, seed: int, what: str) -> list[Row]:
         return [run(made, kind, seed, None, None)]
     rows = []
     for fault in tasks(kind, seed, what == "small"):
-        if fault is not None and fault.applies(made.values):
+        written = made.written or made.values
+        if fault is not None and fault.applies(written):
             generator = np.random.default_rng([seed, zlib.crc32(fault.name.encode())])
-            injected = fault.inject(made.values, generator)
+            injected = fault.inject(written, generator)
             if fault.stale:
                 injected = Injected(
                     {**made.values, **{name: float(made.before[name].value) for name in injected.fields}},

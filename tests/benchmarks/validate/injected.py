@@ -103,6 +103,16 @@ def _moved(name: str, low: float, high: float) -> Callable[[Values, np.random.Ge
     )
 
 
+def _shifted_time(values: Values, generator: np.random.Generator) -> Injected:
+    """The time of another recording of the session."""
+    shift = float(generator.uniform(300.0, 1500.0) * generator.choice([-1.0, 1.0]))
+    return Injected({**values, "time.start": int(values["time.start"] + shift * 1e9)}, ("time.start",))
+
+
+def _exchanged(first: str, second: str) -> Callable[[Values, np.random.Generator], Injected]:
+    return lambda values, _: Injected({**values, first: values[second], second: values[first]}, (first, second))
+
+
 def _camera_length_in_image(values: Values, generator: np.random.Generator) -> Injected:
     return Injected({**values, "camera_length": 3.78e9}, ("camera_length",))
 
@@ -113,7 +123,12 @@ CLASSES = (
     Class("reciprocal pixel, 5 to 25 %", ("spots",), _both(PATTERN, 0.05, 0.25), ("reciprocal pixel size",)),
     Class("full angle for semi-angle", ("disk",), _replaced("convergence_semiangle", lambda value, _: 2.0 * value), ("full angle for semi-angle",)),
     Class("degrees for radians", ("disk",), _replaced("convergence_semiangle", lambda value, _: math.degrees(value)), ("degrees for radians",)),
-    Class("wrong kV", ("spots in angles",), _replaced("high_tension", _other_tension), ("high tension",)),
+    Class("stale timestamp", ("log",), _shifted_time, ("stale timestamp",)),
+    Class("temperature in another unit", ("log",), _replaced("temperature", lambda value, _: value - 273.15), ("Celsius for kelvin",)),
+    Class("tilts swapped", ("log",), _exchanged("stage.alpha", "stage.beta"), ("axis swap",)),
+    Class("tilt in degrees for radians", ("log",), _replaced("stage.alpha", lambda value, _: math.degrees(value)), ("degrees for radians",)),
+    Class("position in another unit", ("log",), _powers(("stage.x", "stage.y"), (10.0, 0.1, 1000.0)), ("unit or prefix",)),
+    Class("wrong kV", ("spots in angles", "log"), _replaced("high_tension", _other_tension), ("high tension",)),
     Class("semi-angle or pixel of a pattern, 5 to 25 %", ("disk",), _one("convergence_semiangle", 0.05, 0.25), ("semi-angle", "reciprocal pixel size")),
     Class("axis swap", ("stretched",), _swapped, ("axis swap",)),
     Class("wrong unit or prefix", ("image", "spots"), _powers((*IMAGE, *PATTERN), (10.0, 0.1)), ("unit or prefix",)),

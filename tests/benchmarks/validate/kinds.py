@@ -1,6 +1,7 @@
 """The kinds of recordings of the benchmark."""
 
 from tests.benchmarks.validate.images import image
+from tests.benchmarks.validate.logs import logged
 from tests.benchmarks.validate.made import Made
 from tests.benchmarks.validate.patterns import disk, spots
 from tests.benchmarks.validate.sessions import session
@@ -10,6 +11,7 @@ MAKERS = {
     "spots": spots,
     "spots in angles": lambda seed: spots(seed, angles=True),
     "disk": disk,
+    "log": logged,
     "session": session,
     "repeated": lambda seed: session(seed, repeated=True),
     "stretched": lambda seed: image(seed, stretched=True),

@@ -23,7 +23,10 @@ AXES = {
 @dataclasses.dataclass(frozen=True)
 class Made:
     """A recording: its ``data``, their ``form``, the true ``values`` of what it claims (inside units), what is ``known`` besides, evidence from ``outside``
-    of it for what it claims, ``raw`` metadata, claims that are ``texts``, and those of the file ``before``."""
+    of it for what it claims, ``raw`` metadata, claims that are ``texts``, and those of the file ``before``.
+
+    ``written``: what a file without a fault writes, where that is not the truth (an encoder's reading); ``tells_time``: whether a wrong time (ns) shows in
+    what else the file claims."""
 
     form: str
     data: np.ndarray
@@ -33,6 +36,8 @@ class Made:
     raw: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     texts: Mapping[str, str] = dataclasses.field(default_factory=dict)
     before: Mapping[str, Claim] = dataclasses.field(default_factory=dict)
+    written: Mapping[str, float] | None = None
+    tells_time: Callable[[float], bool] | None = None
 
 
 def signal_of(made: Made, claimed: Mapping[str, float]) -> Signal:

@@ -16,7 +16,7 @@ from twin.compiled_programs import double_precision
 
 def run(made: Made, kind: str, seed: int, fault: Class | None, injected: Injected | None) -> Row:
     """The row of a trial: whether it was ``found``, ``named``, the power that was ``predicted``, and scores of suggested values."""
-    claimed = dict(made.values) if injected is None else injected.claimed
+    claimed = dict(made.written or made.values) if injected is None else injected.claimed
     begun = time.process_time()
     with double_precision():
         signal = signal_of(made, claimed)
@@ -32,7 +32,10 @@ def run(made: Made, kind: str, seed: int, fault: Class | None, injected: Injecte
     }  # fmt: skip
     if fault is not None and injected is not None:
         certain = fault.logical or any(_impossible(name, claimed[name]) for name in wrong)
-        row["predicted"] = 1.0 if certain else _predicted(result, made)
+        if made.tells_time is not None and "time.start" in wrong:
+            row["predicted"] = float(made.tells_time(claimed["time.start"]))
+        else:
+            row["predicted"] = 1.0 if certain else _predicted(result, made)
         causes = {
             item.field: item.causes[0][0] if item.causes else "" for item in result.findings if item.field in wrong
         }

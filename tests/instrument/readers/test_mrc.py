@@ -42,21 +42,21 @@ def test_pixels_of_all_modes_in_both_byte_orders(tmp_path: Path, dtype: str, ord
 
 def test_bytes_are_signed_unless_the_file_shows_otherwise(tmp_path: Path) -> None:
     data = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
-    (old,) = read_vendor(mrc(tmp_path / "old.mrc", data, word27=0))  # no version, values stated up to 255
+    (old,) = read_vendor(mrc(tmp_path / "old.mrc", data, words={27: 0}))  # no version, values stated up to 255
     assert old.data.max() == 255
     (new,) = read_vendor(mrc(tmp_path / "new.mrc", data))
     assert new.data.min() == -128
     imod = 1146047817
-    (flagged,) = read_vendor(mrc(tmp_path / "imod.mrc", data, word27=0, word38=imod, word39=1))
+    (flagged,) = read_vendor(mrc(tmp_path / "imod.mrc", data, words={27: 0, 38: imod, 39: 1}))
     assert flagged.data.min() == -128
-    (unsigned,) = read_vendor(mrc(tmp_path / "unsigned.mrc", data, word38=imod, word39=0))
+    (unsigned,) = read_vendor(mrc(tmp_path / "unsigned.mrc", data, words={38: imod, 39: 0}))
     assert unsigned.data.max() == 255
 
 
 def test_a_stack_has_no_length_along_z_and_a_map_has(tmp_path: Path) -> None:
     (stack,) = read_vendor(mrc(tmp_path / "a.st", pixels("i2", 3)))
     assert (stack.kind, stack.data.shape, stack.axes[0].unit) == ("image-stack", (3, 6, 9), None)
-    (volume,) = read_vendor(mrc(tmp_path / "a.map", pixels("f4", 3), word22=1))
+    (volume,) = read_vendor(mrc(tmp_path / "a.map", pixels("f4", 3), words={22: 1}))
     assert (volume.axes[0].name, volume.axes[0].scale, volume.axes[0].unit) == ("z", 2.5, "angstrom")
 
 
@@ -128,14 +128,14 @@ def test_sections_of_serialem() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ({"word0": -9}, "declares an image of -9"), ({"word2": 0}, "x 0 pixels"), ({"word3": 3}, "complex numbers of 16 bits"), ({"word3": 101}, "4 bits"),
-        ({"word3": 77}, "make no sense"), ({"word0": 90}, "is cut off"), ({"word0": 3}, "where its header declares"), ({"word23": -4}, "extended header of -4"),
-        ({"word23": 5000}, "is cut off"), ({"word16": 3, "word18": 1}, "axes in the order"), ({"word10": -1}, "no size"),
+        ({0: -9}, "declares an image of -9"), ({2: 0}, "x 0 pixels"), ({3: 3}, "complex numbers of 16 bits"), ({3: 101}, "4 bits"),
+        ({3: 77}, "make no sense"), ({0: 90}, "is cut off"), ({0: 3}, "where its header declares"), ({23: -4}, "extended header of -4"),
+        ({23: 5000}, "is cut off"), ({16: 3, 18: 1}, "axes in the order"), ({10: -1}, "no size"),
     ],
 )  # fmt: skip
-def test_headers_that_contradict_the_file_are_refused(tmp_path: Path, words: dict[str, int], expected: str) -> None:
+def test_headers_that_contradict_the_file_are_refused(tmp_path: Path, words: dict[int, int], expected: str) -> None:
     with pytest.raises(VendorError, match=expected) as caught:
-        read_vendor(mrc(tmp_path / "a.mrc", pixels("i2"), **words))
+        read_vendor(mrc(tmp_path / "a.mrc", pixels("i2"), words=words))
     assert caught.value.cure
 
 

@@ -58,6 +58,10 @@ def test_hdf5_guards(tmp_path: Path) -> None:
         file.create_dataset("data", (2, 2), "f4", external=[("/etc/hostname", 0, 16)])
     with pytest.raises(VendorError, match="in other files"):
         read_vendor(tmp_path / "b.nxs")
+    with h5py.File(tmp_path / "e.nxs", "w") as file:
+        file["entry/data"] = h5py.ExternalLink(str(path), "/entry1")
+    with pytest.raises(VendorError, match="'data' in other files"):
+        read_vendor(tmp_path / "e.nxs")
     with h5py.File(tmp_path / "c.h5", "w") as file:
         file["numbers"] = np.arange(3)
     with pytest.raises(VendorError, match="no format that is read"):

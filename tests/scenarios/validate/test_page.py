@@ -1,6 +1,7 @@
 """The page of a validation: all findings and fields, self-contained, escaped, bounded, and with pictures that show something."""
 
 import base64
+import dataclasses
 import datetime
 import html
 import io
@@ -14,8 +15,10 @@ import numpy as np
 import pytest
 
 from reconstruct.validation.evidence import Contradiction, Evidence, Picture, Statement, gaussian
-from scenarios.validate.findings import findings_of, title
+from reconstruct.validation.sensors.evidence import TrackPicture
+from reconstruct.validation.sensors.since import Since
 from scenarios.validate.options import ValidateOptions
+from scenarios.validate.output.findings import findings_of, title
 from scenarios.validate.page import page_of
 from scenarios.validate.page.document import MOST_SECTIONS
 from scenarios.validate.page.pictures import MOST_EVIDENCE, MOST_FIELDS, MOST_FINDINGS
@@ -191,6 +194,33 @@ def test_points_are_solved_for_the_field_with_the_others_as_claimed():
     assert pixel.value == pytest.approx(0.02 / radius)
 
 
+def test_pixels_along_x_and_y_in_one_statement_are_solved_for_together():
+    terms = {"convergence_semiangle": 1.0, "pixel.angle.x": -0.5, "pixel.angle.y": -0.5}
+    disk = Evidence("disk", "data", (Statement("radius", terms),), gaussian([math.log(10.0)], [0.01]), "")
+    recording = validated(signal(convergence_semiangle=0.02, pixel__angle__x=1e-3, pixel__angle__y=1e-3), disk)
+    for name in ("pixel.angle.x", "pixel.angle.y"):
+        (point,) = points_on(name, recording)
+        assert point.value == pytest.approx(2e-3)
+        assert point.error == pytest.approx(0.01)
+
+
+def test_rival_explanations_are_one_finding():
+    disk = Evidence(
+        "disk",
+        "data",
+        (Statement("radius", {"convergence_semiangle": 1.0, "pixel.angle.x": -0.5, "pixel.angle.y": -0.5}),),
+        gaussian([math.log(10.0)], [5e-3]),
+        "",
+    )
+    recording = validated(signal(convergence_semiangle=0.02, pixel__angle__x=1e-3, pixel__angle__y=1e-3), disk)
+    (found,) = findings_of(session(recording).files)
+    assert [item.field for item in found.verdicts] == ["convergence_semiangle"]
+    assert {item.field for item in found.rivals} == {"pixel.angle.x", "pixel.angle.y"}
+    assert found.explanations[0].cause == "full angle for semi-angle"
+    assert sum(item.probability for item in found.explanations) == pytest.approx(1.0)
+    assert "<b>pixel.angle.x</b>" in page(recording).split('<section class="file"')[0]
+
+
 def test_high_tension_is_solved_for_through_the_wavelength():
     spots = Evidence(
         "spots",
@@ -240,6 +270,25 @@ def test_recordings_are_drawn_by_what_they_are():
         is None
     )
     assert draw_evidence(Picture("unheard of", None, "")) is None
+
+
+def test_a_track_shows_readings_claim_and_since_when_it_is_stale():
+    times = START + np.arange(100) * 10**10
+    mean = 20.0 + np.linspace(0.0, 1.0, 100)
+    span, since = (int(times[60]), int(times[62])), Since(int(times[12]), 10**9)
+    readings = (times[::3], mean[::3])
+    track = TrackPicture(
+        "temperature", "kelvin", "holder.temperature", times, mean, np.full(100, 0.05), readings, span, 20.1, since
+    )
+
+    def drawn(**changes):
+        address = draw_evidence(Picture("track", dataclasses.replace(track, **changes), ""))
+        ((kind, content),) = images(f'src="{address}"')
+        return pixels(kind, content)[..., :3]
+
+    whole = drawn()
+    for part in ({"claim": None}, {"since": None}, {"readings": (times[:0], mean[:0])}):
+        assert np.abs(whole - drawn(**part)).max() > 0.2, f"{part} is drawn"
 
 
 def test_each_field_has_one_column_in_the_table_of_many_files():

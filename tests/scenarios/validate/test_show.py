@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from scenarios.validate.reasons import reasons, short_names
-from scenarios.validate.show import print_validated
-from scenarios.validate.words import names_of, shortener
+from scenarios.validate.output.reasons import reasons, short_names
+from scenarios.validate.output.show import print_validated
+from scenarios.validate.output.words import names_of, shortener
 from tests.scenarios.validate.made import session, signal, validated, wrong_pixels
 
 

@@ -37,10 +37,14 @@ _TEXTS = {
     "instrument": ("name", "microscopename", "instrument", "microscope"),
     "detector": ("detector", "detectorname", "camera"),
 }
-RULES = tuple(
-    rule(name, r"(microscope|sample)\." + "|".join(words), None) for name, words in {**NAMES, **_TEXTS}.items()
+RULES = (
+    *(
+        rule(name, "(microscope|sample)\\.(" + "|".join(words) + ")", "", ("", "_units"))
+        for name, words in NAMES.items()
+    ),
+    *(rule(name, "microscope\\.(" + "|".join(words) + ")", None) for name, words in _TEXTS.items()),
 )
-"""For the documentation: the units are those that the file writes."""
+"""For the documentation, with the bare words of names."""
 TIMES = {"time.unstated": ("microscope.date and .time, or user.date and .time",)}
 _BY_WORD = {word: name for name, words in NAMES.items() for word in words}
 _BY_TEXT = {word: name for name, words in _TEXTS.items() for word in words}

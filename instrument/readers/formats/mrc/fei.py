@@ -90,10 +90,10 @@ def _values(path: str, kind: str, block: bytes) -> dict[str, Any]:
             COPY_AGAIN,
         )
     values: dict[str, Any] = {"Metadata version": version}
-    place, flags, bit = 8, 0, 0
+    offset, flags, bit = 8, 0, 0
     for name, code in layout:
-        (value,) = struct.unpack_from(f"<{code}", block, place)
-        place += _CODES.get(code) or int(code[:-1])
+        (value,) = struct.unpack_from(f"<{code}", block, offset)
+        offset += _CODES.get(code) or int(code[:-1])
         if name == _FLAGS:
             flags, bit = value, 0
             continue

@@ -61,12 +61,12 @@ def header_of(path: str, head: bytes) -> Header:
         raise VendorError(path, "declares a cell that is no size", COPY_AGAIN)
     (version,) = struct.unpack_from(f"{order}i", head, 108)
     name = _MODES[mode] if mode or _signed(order, head, version, low, high) else "u1"
-    origin = struct.unpack_from(f"{order}3f", head, 196)
+    x, y, z = (value if np.isfinite(value) else 0.0 for value in struct.unpack_from(f"{order}3f", head, 196))
     count = min(max(struct.unpack_from(f"{order}i", head, 220)[0], 0), 10)
     labels = tuple(head[224 + 80 * n : 304 + 80 * n].decode("latin-1").strip("\x00 ") for n in range(count))
     return Header(
-        (nz, ny, nx), order, np.dtype(name).newbyteorder(order), extended, head[104:108].decode("latin-1").strip("\x00 "), cell, grid,
-        tuple(value if np.isfinite(value) else 0.0 for value in origin), space_group in (1, 401), labels, version,
+        (nz, ny, nx), order, np.dtype(f"{order}{name}"), extended, head[104:108].decode("latin-1").strip("\x00 "), cell, grid,
+        (x, y, z), space_group in (1, 401), labels, version,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """MRC files: header by offsets of MRC2014, the extended header by those of Thermo Fisher's specification, SerialEM's .mdoc."""
 
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +16,40 @@ MASKS = (8, 297)
 
 
 def mrc(
-    path: Path, data: np.ndarray, pixel: float = 2.5, extended: bytes = b"", kind: bytes = b"", order: str = "<", stamp: bytes | None = None, **words: int
-) -> Path:  # fmt: skip
-    """A file of ``data`` [z, y, x] with a pixel in angstrom; ``words`` replaces 32-bit words of the header ("word4" is the fifth)."""
+    path: Path,
+    data: np.ndarray,
+    pixel: float = 2.5,
+    extended: bytes = b"",
+    kind: bytes = b"",
+    order: str = "<",
+    stamp: bytes | None = None,
+    words: Mapping[int, int] | None = None,
+) -> Path:
+    """A file of ``data`` [z, y, x] with a pixel in angstrom; ``words`` replaces 32-bit words of the header by number, from 0."""
     nz, ny, nx = data.shape
     head = bytearray(1024)
     struct.pack_into(f"{order}10i", head, 0, nx, ny, nz, MODES[data.dtype.str[1:]], 0, 0, 0, nx, ny, nz)
     struct.pack_into(f"{order}6f", head, 40, nx * pixel, ny * pixel, nz * pixel, 90, 90, 90)
     struct.pack_into(
-        f"{order}3i3f2i", head, 64, 1, 2, 3, float(data.real.min()), float(data.real.max()), 0.0, 0, len(extended)
+        f"{order}3i3f2i",
+        head,
+        64,
+        1,
+        2,
+        3,
+        float(np.real(data).min()),
+        float(np.real(data).max()),
+        0.0,
+        0,
+        len(extended),
     )
     head[104:108] = kind.ljust(4, b"\x00")
     struct.pack_into(f"{order}i", head, 108, 20140)
     head[208:212] = b"MAP "
     head[212:216] = stamp if stamp is not None else (b"\x44\x44\x00\x00" if order == "<" else b"\x11\x11\x00\x00")
-    for name, value in words.items():
-        struct.pack_into(f"{order}i", head, 4 * int(name.removeprefix("word")), value)
-    path.write_bytes(bytes(head) + extended + data.astype(data.dtype.newbyteorder(order)).tobytes())
+    for name, value in (words or {}).items():
+        struct.pack_into(f"{order}i", head, 4 * name, value)
+    path.write_bytes(bytes(head) + extended + data.astype(f"{order}{data.dtype.str[1:]}").tobytes())
     return path
 
 

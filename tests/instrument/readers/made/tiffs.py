@@ -39,9 +39,17 @@ ResolutionY=12
 """
 _ENTRIES = (
     ("Microscope", "Titan", ""), ("High tension", "300", "kV"), ("Defocus", "-0.002", "um"), ("Camera length", "0.115", "m"), ("Emission", "120", "uA"),
-    ("Stage A", "-3.5", "deg"), ("Stage B", "1.0", "mm"), ("Stage X", "15", "um"), ("Stage Z", "nan", "um"), ("C1 lens", "20.85", "%"), ("Magnification", "1300000", "x"),
+    ("Stage A", "-3.5", "deg"), ("Stage B", "1.0", "mm"), ("Stage X", "15", "um"), ("Stage Z", "nan", "um"),
+    ("C1 lens", "20.85", "%"), ("Magnification", "1300000", "x"),
 )  # fmt: skip
-TITAN = "<Root>" + "".join(f"<Data><Label>{label}</Label><Value>{value}</Value><Unit>{unit}</Unit></Data>" for label, value, unit in _ENTRIES) + "</Root>"
+TITAN = (
+    "<Root>"
+    + "".join(
+        f"<Data><Label>{label}</Label><Value>{value}</Value><Unit>{unit}</Unit></Data>"
+        for label, value, unit in _ENTRIES
+    )
+    + "</Root>"
+)
 
 
 def fei_tiff(path: Path) -> Path:
@@ -61,6 +69,12 @@ def jeol_tiff(path: Path, mode: str) -> Path:
         "<GonioStage><StagePosition><TX>2.0</TX><TY>0</TY></StagePosition></GonioStage></TemReporter>"
     )
     tifffile.imwrite(
-        path, PIXELS, description=text, resolution=(100.0, 100.0), resolutionunit="CENTIMETER", metadata=None, extratags=[(271, "s", 0, "JEOL Ltd.", False)]
+        path,
+        PIXELS,
+        description=text,
+        resolution=(100.0, 100.0),
+        resolutionunit="CENTIMETER",
+        metadata=None,
+        extratags=[(271, "s", 0, "JEOL Ltd.", False)],
     )
     return path

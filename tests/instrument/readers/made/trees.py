@@ -112,10 +112,16 @@ def berkeley(path: Path, second: np.ndarray | None = None, **attributes: Any) ->
     return path
 
 
+def hspy(path: Path, signal: dict[str, Any] | None = None) -> Path:
+    """HyperSpy's HDF5 file, by RosettaSciIO's writer."""
+    write_hspy(path, signal or hyperspy_signal())
+    return path
+
+
 def zspy(path: Path, signal: dict[str, Any], zipped: bool = False) -> Path:
     """HyperSpy's Zarr store, or a zip file of it: RosettaSciIO's HDF5 file copied group by group (its writer of Zarr needs version 2 of the library)."""
     source, folder = path.with_suffix(".source.hspy"), path.with_suffix(".folder") if zipped else path
-    write_hspy(source, signal)
+    hspy(source, signal)
     with h5py.File(source) as file:
         tree = _read(
             file

@@ -9,8 +9,9 @@ from typing import Any
 
 import h5py
 import numpy as np
+from rsciio import hspy, zspy
 
-from instrument.readers.formats.hdf5 import check
+from instrument.readers.formats.hdf5.guards import check
 from instrument.readers.formats.items import Item, axis_along
 from instrument.readers.signals import VendorError
 
@@ -23,12 +24,10 @@ def holds(file: h5py.File) -> bool:
 def read(path: str, max_bytes: int) -> list[Item]:
     """The signals of a file."""
     if Path(path).suffix.lower() == ".zspy":
-        from rsciio.zspy import file_reader
+        items = zspy.file_reader(path)
     else:
-        from rsciio.hspy import file_reader
-
         check(path, max_bytes)
-    items = file_reader(path)
+        items = hspy.file_reader(path)
     for item in items:
         item["axes"] = [_axis(path, entry) for entry in item["axes"]]
         item["original_metadata"] = {**item.get("original_metadata", {}), "metadata": item.get("metadata", {})}

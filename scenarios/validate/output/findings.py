@@ -4,12 +4,12 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from reconstruct.validation.faults import PAIRS
+from reconstruct.validation.faults import PAIRS, Change
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, size_text
 from reconstruct.validation.verdict import Verdict, relative
 from scenarios.validate.job import ValidatedFile
-from scenarios.validate.reasons import without_side
+from scenarios.validate.output.reasons import without_side
 from twin.channels import field
 
 Kind = Literal["evidence", "stale", "time", "outside", "pixels", "repeated", "session", "other"]
@@ -26,13 +26,15 @@ class Explained(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """What one cause explains in a ``recording`` of file number ``file``: ``verdicts``, largest first, and ``dependants``, which follow without evidence of
-    their own. ``explanations``: causes, likeliest first. ``also``: numbers of further files in which the same is wrong."""
+    """What one cause explains in a ``recording`` of file number ``file``: ``verdicts``, largest first; ``rivals``: the fields that are wrong instead if another
+    of the ``explanations`` holds (causes, likeliest first); ``dependants`` follow without evidence of their own. ``also``: numbers of further files in which
+    the same is wrong."""
 
     file: int
     recording: Validated
     kind: Kind
     verdicts: tuple[Verdict, ...]
+    rivals: tuple[Verdict, ...]
     dependants: tuple[Verdict, ...]
     explanations: tuple[Explained, ...]
     also: tuple[int, ...] = ()
@@ -70,37 +72,61 @@ def _with(found: Finding, other: Finding) -> Finding:
 
 def findings_in(recording: Validated, number: int = 0) -> list[Finding]:
     """The findings of one recording, of file ``number``, in the order of their claims."""
-    explanations = recording.judgement.explanations
-    chosen = explanations[0].changes if explanations else ()
     contradicted = {item.field for item in recording.contradictions}
+    steps = _steps(recording)
     groups: dict[tuple[str, object], list[Verdict]] = {}
     for verdict in recording.findings:
         if verdict.field in contradicted:
-            groups.setdefault(("contradiction", verdict.words), []).append(verdict)
-            continue
-        which = next((index for index, change in enumerate(chosen) if verdict.field in change.fields), None)
-        key = ("evidence", verdict.evidence) if which is None else ("change", which)
+            key: tuple[str, object] = ("contradiction", verdict.words)
+        else:
+            blaming = [
+                index for index, step in enumerate(steps) if any(verdict.field in change.fields for change, _ in step)
+            ]
+            key = ("step", blaming[0]) if blaming else ("evidence", verdict.evidence)
         groups.setdefault(key, []).append(verdict)
-    result = []
-    for (sort, which), verdicts in groups.items():
-        verdicts.sort(key=lambda item: -magnitude(item))
-        dependants: tuple[Verdict, ...] = ()
-        causes = tuple(Explained(cause, share, "") for cause, share in verdicts[0].causes)
-        if sort == "change":
-            change = chosen[int(str(which))]
-            last = which == len(chosen) - 1
-            causes = (Explained(change.cause, None, change.words),)
-            if last:
-                alternatives = [(item.changes[-1], item.probability) for item in explanations]
-                causes = tuple(Explained(other.cause, share, other.words) for other, share in alternatives)
-            named = {item.field for item in verdicts}
-            dependants = tuple(
-                item for item in recording.verdicts
-                if item.field in change.fields and item.field not in named and item.status == "unverifiable"
-            )  # fmt: skip
-        kind = "evidence" if sort != "contradiction" else _kind(verdicts[0], recording)
-        result.append(Finding(number, recording, kind, tuple(verdicts), dependants, causes[:MOST_EXPLANATIONS]))
-    return result
+    return [
+        _of_step(number, recording, steps[int(str(which))], verdicts)
+        if sort == "step"
+        else _alone(number, recording, verdicts, sort == "contradiction")
+        for (sort, which), verdicts in groups.items()
+    ]
+
+
+def _steps(recording: Validated) -> list[list[tuple[Change, float]]]:
+    """For each cause of the likeliest explanation: it and the causes that may stand in its place, with their probabilities."""
+    explanations = recording.judgement.explanations
+    if not explanations:
+        return []
+    chosen = explanations[0].changes
+    steps = []
+    for index, change in enumerate(chosen):
+        rivals = [
+            (item.changes[index], item.probability) for item in explanations[1:] if item.changes[index] is not change
+        ]
+        steps.append([(change, 1.0 - sum(share for _, share in rivals)), *rivals])
+    return steps
+
+
+def _of_step(number: int, recording: Validated, step: list[tuple[Change, float]], verdicts: list[Verdict]) -> Finding:
+    change = step[0][0]
+    blamed = [item for item in verdicts if item.field in change.fields] or verdicts
+    rivals = [item for item in verdicts if item not in blamed]
+    named = {item.field for item in verdicts}
+    dependants = [
+        item for item in recording.verdicts
+        if item.field in change.fields and item.field not in named and item.status == "unverifiable"
+    ]  # fmt: skip
+    explained = tuple(Explained(other.cause, share, other.words) for other, share in step[:MOST_EXPLANATIONS])
+    ordered, others = (tuple(sorted(items, key=lambda item: -magnitude(item))) for items in (blamed, rivals))
+    return Finding(number, recording, "evidence", ordered, others, tuple(dependants), explained)
+
+
+def _alone(number: int, recording: Validated, verdicts: list[Verdict], contradicted: bool) -> Finding:
+    """What is contradicted whatever else holds, or without an explanation."""
+    verdicts.sort(key=lambda item: -magnitude(item))
+    kind = _kind(verdicts[0], recording) if contradicted else "evidence"
+    causes = tuple(Explained(cause, share, "") for cause, share in verdicts[0].causes[:MOST_EXPLANATIONS])
+    return Finding(number, recording, kind, tuple(verdicts), (), (), causes)
 
 
 def _kind(verdict: Verdict, recording: Validated) -> Kind:

@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from instrument.readers.formats.hdf5 import check, text
+from instrument.readers.formats.hdf5.guards import check, text
 from instrument.readers.formats.items import COPY_AGAIN, Item, axis, check_size
 from instrument.readers.formats.signal import coloured
 from instrument.readers.signals import VendorError
@@ -39,7 +39,7 @@ def read(path: str, max_bytes: int) -> list[Item]:
     with h5py.File(path, "r") as file:
         if not holds(file):
             raise VendorError(path, "holds no data item of Nion Swift", "Export it again from Nion Swift.")
-        entry = file["data"]
+        entry: Any = file["data"]
         items = [entry] if isinstance(entry, h5py.Dataset) else [entry[key] for key in sorted(entry.keys())]
         return [_item(path, np.asarray(item[...]), _properties(path, text(item.attrs["properties"]))) for item in items]
 

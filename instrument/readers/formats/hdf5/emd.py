@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from rsciio.emd import file_reader
 
-from instrument.readers.formats.hdf5 import check
+from instrument.readers.formats.hdf5.guards import check
 from instrument.readers.formats.items import Item, axis_along
 
 

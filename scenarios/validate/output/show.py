@@ -9,10 +9,10 @@ from rich.table import Table
 from reconstruct.validation.recording import Validated
 from reconstruct.validation.result import claimed_text, quantity_text, size_text, summary
 from reconstruct.validation.verdict import Verdict
-from scenarios.validate.findings import findings_in, title, words_of
 from scenarios.validate.job import ValidatedFile, ValidatedSession
-from scenarios.validate.reasons import reasons, short_names
-from scenarios.validate.words import detectable_text, share_text, shortener, sigma_text
+from scenarios.validate.output.findings import findings_in, title, words_of
+from scenarios.validate.output.reasons import reasons, short_names
+from scenarios.validate.output.words import detectable_text, share_text, shortener, sigma_text
 
 _COLOURS = {"agrees": "green", "disagrees": "bold red", "stale": "bold yellow", "unverifiable": "dim"}
 _ORDER = {"disagrees": 0, "stale": 1, "agrees": 2}
@@ -40,6 +40,11 @@ def print_validated(session: ValidatedSession, console: Console | None = None) -
         _print_pairs([("[bold]in time[/]", escape(short(fault.words))) for fault in session.timeline.faults], console)
     if session.interrupted:
         console.print("\n[bold yellow]interrupted[/]: not all files were validated")
+
+
+def print_file(item: ValidatedFile, console: Console) -> None:
+    """One file for people: a table, the findings, what is open."""
+    _print_file(item, console, shortener([item.read.path]))
 
 
 def _print_file(item: ValidatedFile, console: Console, short: Callable[[str], str]) -> None:

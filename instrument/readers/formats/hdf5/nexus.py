@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from instrument.readers.formats.hdf5 import attribute, check, text
+from instrument.readers.formats.hdf5.guards import attribute, check, text
 from instrument.readers.formats.items import COPY_AGAIN, Item, axis, axis_along
 from instrument.readers.signals import VendorError
 
@@ -52,20 +52,15 @@ def _groups(parent: h5py.Group) -> list[h5py.Group]:
 
 def _signal(group: h5py.Group) -> h5py.Dataset | None:
     """The dataset that the group names as its signal, or the one called data; None where there is none of numbers with an axis."""
-    name = text(attribute(group, "signal")) or "data"
-    if name not in group or not isinstance(group.get(name, getlink=True), h5py.HardLink | h5py.SoftLink):
-        return None
-    entry = group[name]
+    entry = group.get(text(attribute(group, "signal")) or "data")
     return entry if isinstance(entry, h5py.Dataset) and entry.dtype.kind in "iufc" and entry.ndim else None
 
 
 def _item(path: str, file: h5py.File, group: h5py.Group) -> Item:
     data = _signal(group)
     assert data is not None
-    titles = [
-        text(group["title"][()]) if "title" in group and isinstance(group["title"], h5py.Dataset) else "",
-        str(group.name).rpartition("/")[2],
-    ]
+    title = group.get("title")
+    titles = [text(title[()]) if isinstance(title, h5py.Dataset) else "", str(group.name).rpartition("/")[2]]
     original = {"nexus": _metadata(file, str(group.name)), "group": str(group.name)}
     axes = _axes(path, group, data)
     return {
@@ -85,16 +80,16 @@ def _axes(path: str, group: h5py.Group, data: h5py.Dataset) -> list[dict[str, An
     fields: dict[int, str] = {}
     for number, name in enumerate(names):
         given = attribute(group, f"{name}_indices") if name else None
-        places = [number] if given is None else [int(place) for place in np.atleast_1d(given)]
+        places = [number] if given is None else [int(number) for number in np.atleast_1d(given)]
         if len(places) == 1 and 0 <= places[0] < data.ndim:
             fields.setdefault(places[0], name)
-    return [_axis(path, group, fields.get(place, "."), size, place) for place, size in enumerate(data.shape)]
+    return [_axis(path, group, fields.get(index, "."), size, index) for index, size in enumerate(data.shape)]
 
 
-def _axis(path: str, group: h5py.Group, name: str, size: int, place: int) -> dict[str, Any]:
+def _axis(path: str, group: h5py.Group, name: str, size: int, index: int) -> dict[str, Any]:
     field = group.get(name) if name != "." else None
     if not isinstance(field, h5py.Dataset) or field.dtype.kind not in "iuf":
-        return axis(name if name != "." else f"axis{place}", size)
+        return axis(name if name != "." else f"axis{index}", size)
     if field.shape != (size,):
         raise VendorError(path, f"describes an axis {name!r} of {field.shape} for {size} places", COPY_AGAIN)
     return axis_along(path, name, np.asarray(field[...], dtype=np.float64), text(attribute(field, "units")))
@@ -106,15 +101,15 @@ def _metadata(file: h5py.File, name: str) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     others: list[str] = []
 
-    def visit(place: str, child: Any) -> bool | None:
+    def visit(where: str, child: Any) -> bool | None:
         if (
             isinstance(child, h5py.Group)
             and attribute(child, "NX_class") in _EVENTS
             and not name.startswith(f"{child.name}/")
         ):
-            others.append(f"{place}/")
-        elif isinstance(child, h5py.Dataset) and not place.startswith(tuple(others)):
-            tree.update(_field(place, child))
+            others.append(f"{where}/")
+        elif isinstance(child, h5py.Dataset) and not where.startswith(tuple(others)):
+            tree.update(_field(where, child))
         return True if len(tree) >= _MOST else None  # ends the visit
 
     if isinstance(entry, h5py.Group):
@@ -122,12 +117,12 @@ def _metadata(file: h5py.File, name: str) -> dict[str, Any]:
     return tree
 
 
-def _field(place: str, entry: h5py.Dataset) -> dict[str, Any]:
-    """A scalar field, or each number of a short list as "place[index]", with its attributes as "place@attribute"."""
+def _field(where: str, entry: h5py.Dataset) -> dict[str, Any]:
+    """A scalar field, or each number of a short list as "where[index]", with its attributes as "where@attribute"."""
     if not entry.size or entry.size > 16 or entry.dtype.itemsize > _LONGEST:
         return {}
     values = np.ravel(entry[()])
     attributes = {key: attribute(entry, key) for key in entry.attrs}
-    places = [place] if len(values) == 1 else [f"{place}[{index}]" for index in range(len(values))]
+    places = [where] if len(values) == 1 else [f"{where}[{index}]" for index in range(len(values))]
     named: dict[str, Any] = dict(zip(places, values, strict=True))
     return named | {f"{name}@{key}": value for name in places for key, value in attributes.items()}

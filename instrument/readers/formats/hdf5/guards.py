@@ -1,4 +1,4 @@
-"""HDF5 files: guards that every reader of such files puts first, and files named only .h5, by what is in them.
+"""What every reader of HDF5 files puts first: guards against data in other files and arrays of any size, and attributes as plain values.
 
 An HDF5 file may name other files of the disk as the place of its data, or declare arrays of any size: both are refused before a parser looks.
 """
@@ -7,25 +7,10 @@ from typing import Any
 
 import h5py
 
-from instrument.readers.formats.items import COPY_AGAIN, Item, check_size
+from instrument.readers.formats.items import COPY_AGAIN, check_size
 from instrument.readers.signals import VendorError
 
 MAX_OBJECTS = 100_000
-
-
-def read(path: str, max_bytes: int) -> list[Item]:
-    """Nion Swift, NeXus, HyperSpy and Berkeley's EMD under the name .h5. VendorError for other contents."""
-    from instrument.readers.formats import emd, hyperspy, nexus, nion
-
-    check(path, max_bytes)
-    with h5py.File(path, "r") as file:
-        reader = (
-            nion if nion.holds(file) else nexus if nexus.holds(file) else hyperspy if hyperspy.holds(file) else emd if emd.holds(file) else None
-        )  # fmt: skip
-    if reader is None:
-        cure = "Give a file of Nion Swift, NeXus, HyperSpy or Berkeley's EMD, or export it to one of them."
-        raise VendorError(path, "is an HDF5 file of no format that is read", cure)
-    return reader.read(path, max_bytes)
 
 
 def check(path: str, max_bytes: int) -> None:
@@ -38,13 +23,25 @@ def check(path: str, max_bytes: int) -> None:
             count += 1
             if count > MAX_OBJECTS:
                 raise VendorError(path, f"holds more than {MAX_OBJECTS} objects", COPY_AGAIN)
-            if isinstance(entry, h5py.Dataset):
+            if isinstance(entry, h5py.Group):
+                _check_links(path, entry)
+            elif isinstance(entry, h5py.Dataset):
                 if entry.is_virtual or entry.external:
-                    cure = "Copy the data into the file."
-                    raise VendorError(path, f"keeps {name!r} in other files", cure)
+                    raise _elsewhere(path, name)
                 check_size(path, entry.size * entry.dtype.itemsize if entry.size else 0, max_bytes)
 
+        _check_links(path, file)
         file.visititems(visit)
+
+
+def _check_links(path: str, group: h5py.Group) -> None:
+    for name in group:
+        if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
+            raise _elsewhere(path, str(name))
+
+
+def _elsewhere(path: str, name: str) -> VendorError:
+    return VendorError(path, f"keeps {name!r} in other files", "Copy the data into the file.")
 
 
 def attribute(entry: Any, name: str) -> Any:

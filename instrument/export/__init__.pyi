@@ -1,0 +1,13 @@
+from instrument.export.corrected import write_corrected as write_corrected
+from instrument.export.formats import FORMATS as FORMATS
+from instrument.export.formats import MissingExtra as MissingExtra
+from instrument.export.formats import write as write
+from instrument.export.read import read_exported as read_exported
+from instrument.export.record import Activity as Activity
+from instrument.export.record import Agent as Agent
+from instrument.export.record import Evidence as Evidence
+from instrument.export.record import Record as Record
+from instrument.export.record import Recording as Recording
+from instrument.export.record import Sample as Sample
+from instrument.export.record import Verdict as Verdict
+from instrument.export.sidecar import sidecar as sidecar

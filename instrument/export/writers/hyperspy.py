@@ -1,0 +1,141 @@
+"""HyperSpy files (.hspy, .zspy): data with corrected axes, metadata in HyperSpy's own places, claims and verdicts under ``metadata.emtwin``.
+
+Units are those of HyperSpy's metadata structure: keV, nA, mrad, mm, degree, second. The metadata of the source stay as ``original_metadata``.
+"""
+
+import importlib
+import math
+from pathlib import Path
+from typing import Any
+
+from instrument.export.fields import stated_fields
+from instrument.export.record import Record, Recording
+from instrument.export.tree import GROUP, corrected_axes, tree_of
+from twin.records import Axis, Signal
+
+_TEM = "Acquisition_instrument.TEM"
+PLACES: dict[str, tuple[str, float]] = {
+    "high_tension": (f"{_TEM}.beam_energy", 1e-3),
+    "beam_current": (f"{_TEM}.beam_current", 1e9),
+    "camera_length": (f"{_TEM}.camera_length", 1e-7),
+    "convergence_semiangle": (f"{_TEM}.convergence_angle", 1e3),
+    "magnification": (f"{_TEM}.magnification", 1.0),
+    "instrument": (f"{_TEM}.microscope", 1.0),
+    "stage.x": (f"{_TEM}.Stage.x", 1e-7),
+    "stage.y": (f"{_TEM}.Stage.y", 1e-7),
+    "stage.z": (f"{_TEM}.Stage.z", 1e-7),
+    "stage.alpha": (f"{_TEM}.Stage.tilt_alpha", 180.0 / math.pi),
+    "stage.beta": (f"{_TEM}.Stage.tilt_beta", 180.0 / math.pi),
+    "collection_semiangle": (f"{_TEM}.Detector.EELS.collection_angle", 1e3),
+}
+"""Where HyperSpy keeps a field, and the factor from the inside unit to HyperSpy's."""
+_SPECTRA = {"dwell": f"{_TEM}.Detector.EELS.dwell_time", "exposure": f"{_TEM}.Detector.EELS.exposure"}
+"""The same for spectra of energy loss, in seconds."""
+_UNITS = {"angstrom": "Å", "1/angstrom": "1/Å", "radian": "rad", "electronvolt": "eV", "second": "s"}
+
+
+def write_hyperspy(record: Record, path: Path) -> None:
+    """Write all signals: one into the file ``path`` if its name ends in .hspy or .zspy, else each into a file of the new folder ``path``.
+
+    ValueError where several signals shall go into one file.
+    """
+    items = [(recording, signal) for recording in record.recordings if (signal := recording.signal) is not None]
+    if path.suffix in (".hspy", ".zspy"):
+        if len(items) != 1:
+            raise ValueError(f"{len(items)} signals do not go into one {path.suffix} file; name a folder (no ending)")
+        write_signal(path, *items[0])
+        return
+    path.mkdir()
+    for number, (recording, signal) in enumerate(items):
+        write_signal(path / f"{number:05d}.hspy", recording, signal)
+
+
+def write_signal(path: Path, recording: Recording, signal: Signal) -> None:
+    """One signal into one file, through RosettaSciIO's writer of that ending."""
+    package = {"package": "", "package_version": ""}
+    shown = 1 if signal.kind.startswith("spectrum") else 2
+    axes = [
+        _axis(axis, index < signal.data.ndim - shown)
+        for index, axis in enumerate(corrected_axes(recording, signal.axes))
+    ]
+    content = {
+        "data": signal.data, "axes": axes,
+        "metadata": metadata_of(recording, signal), "original_metadata": nested(dict(signal.raw)),
+        "tmp_parameters": {}, "package_info": package, "learning_results": {},
+        "attributes": {"_lazy": False, "ragged": False}, "models": {},
+    }  # fmt: skip
+    importlib.import_module(f"rsciio.{path.suffix[1:]}").file_writer(str(path), content)
+
+
+def metadata_of(recording: Recording, signal: Signal) -> dict[str, Any]:
+    """HyperSpy's metadata of a signal, with the tree of claims and verdicts."""
+    tree = tree_of(recording, signal)
+    unfolded = {"unfolded": False, "signal_unfolded": False, "original_shape": None, "original_axes_manager": None}
+    metadata: dict[str, Any] = {
+        "General": {"title": signal.title or recording.name, "original_filename": Path(recording.path).name},
+        "Signal": {"signal_type": "EELS" if _is_loss(signal) else ""},
+        "_HyperSpy": {"Folding": unfolded},
+        GROUP: tree,
+    }
+    for name, value in placed(recording, signal).items():
+        _put(metadata, name, value)
+    return metadata
+
+
+def placed(recording: Recording, signal: Signal) -> dict[str, Any]:
+    """What goes into HyperSpy's own places: {dotted place: value}."""
+    result: dict[str, Any] = {}
+    for item in stated_fields(recording):
+        if where := place_of(item.field.name, signal):
+            factor = PLACES.get(item.field.name, (where, 1.0))[1]
+            result[where] = item.value if isinstance(item.value, (str, bool)) else item.value * factor
+    if recording.start is not None:
+        from datetime import UTC, datetime
+
+        at = datetime.fromtimestamp(recording.start / 1e9, UTC)
+        result |= {
+            "General.date": at.date().isoformat(),
+            "General.time": at.time().isoformat(),
+            "General.time_zone": "UTC",
+        }
+    return result
+
+
+def place_of(name: str, signal: Signal) -> str:
+    """HyperSpy's place for a field of a signal; "" for none."""
+    if _is_loss(signal) and name in _SPECTRA:
+        return _SPECTRA[name]
+    return PLACES.get(name, ("", 1.0))[0]
+
+
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
+    """Dotted keys as nested dicts; a key that is both a value and a prefix of others keeps its value under ``_value``."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        _put(tree, key, value)
+    return tree
+
+
+def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for name in parents:
+        inner = tree.setdefault(name, {})
+        if not isinstance(inner, dict):
+            inner = tree[name] = {"_value": inner}
+        tree = inner
+    if isinstance(tree.get(last), dict):
+        tree[last]["_value"] = value
+    else:
+        tree[last] = value
+
+
+def _axis(axis: Axis, navigate: bool) -> dict[str, Any]:
+    unit = _UNITS.get(axis.unit or "", axis.claimed_unit)
+    return {
+        "_type": "UniformDataAxis", "name": axis.name, "units": unit, "offset": axis.offset, "scale": axis.scale, "size": axis.size,
+        "navigate": navigate, "is_binned": False,
+    }  # fmt: skip
+
+
+def _is_loss(signal: Signal) -> bool:
+    return any(axis.unit == "electronvolt" for axis in signal.axes)

@@ -1,0 +1,1 @@
+"""Counting statistics of images."""
