@@ -129,7 +129,7 @@ class Following:
 
 
 def follow(following: Following, duration: float | None, tell: Callable[[list[str]], None]) -> Iterator[None]:
-    """Look again and again until ``duration`` (s) is over and nothing is being measured; ``tell`` is given the names of new verdicts. Yields after each look."""
+    """Look again and again until ``duration`` (s) is over and nothing is being measured; ``tell`` is given the names of new verdicts. Yields after each."""
     begun = time.monotonic()
     while duration is None or time.monotonic() - begun < duration or following.busy:
         new = following.look()

@@ -1,6 +1,7 @@
 """The job ``emtwin validate``: read the files, gather evidence, judge, write the page."""
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,7 @@ def to_dict(session: ValidatedSession, options: ValidateOptions) -> dict[str, An
     """The object of ``--json``."""
     result = {
         "schema": SCHEMA,
+        "time_ns": time.time_ns(),
         "false_alarms": options.false_alarms,
         "specimen": None if options.known.specimen is None else str(options.known.specimen),
         "agrees": session.agrees,

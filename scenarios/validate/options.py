@@ -49,10 +49,12 @@ class ValidateOptions:
             raise BadInput(
                 f"--duration {self.duration:g}", "is no time to follow for", "Give seconds above 0, with --follow."
             )
-        if self.corrected is not None:
-            new_file(self.corrected, "--write-corrected")
-            if len(self.paths) != 1 or self.follow:
-                raise BadInput(f"--write-corrected {self.corrected}", "is of one file", "Correct one file at a time.")
+        if self.corrected is not None and self.follow:
+            raise BadInput(f"--write-corrected {self.corrected}", "is of one file", "Leave --follow out.")
+        if self.sidecar or self.corrected is not None:
+            from scenarios.export.sidecar import check_beside
+
+            check_beside(self.paths, self.sidecar, self.corrected)
         for path in (*self.paths, *self.sensors):
             if not path.exists():
                 raise BadInput(str(path), "is not there", "Check the path.")

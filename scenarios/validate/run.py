@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from reconstruct.validation.result import summary
+from scenarios.export.sidecar import write_beside
 from scenarios.io.progress import open_progress
 from scenarios.validate.follow import Following, follow
 from scenarios.validate.job import ValidatedSession, to_dict, validate_files, write_page
@@ -34,29 +35,12 @@ def run_validate(options: ValidateOptions, quiet: bool) -> tuple[ValidatedSessio
         progress.stage("drawing")
         write_page(session, options)
         result = to_dict(session, options)
-        written = _write(result, options)
-    if written:
-        result["written"] = written
+        written = write_beside(result, options)
     if not quiet:
         print_validated(session)
-        for name in written:
-            Console(highlight=False).print(f"[dim]written[/] {escape(name)}", soft_wrap=True)
-    return session, result
-
-
-def _write(result: dict[str, Any], options: ValidateOptions) -> list[str]:
-    """Side-cars and the corrected copy, where they are asked for; their paths."""
-    if not (options.sidecar or options.corrected is not None):
-        return []
-    from scenarios.export.sidecar import write_corrected_copy, write_sidecars
-
-    now, written = time.time_ns(), []
-    if options.corrected is not None:
-        write_corrected_copy(result, options.corrected, now)
-        written.append(str(options.corrected))
-    if options.sidecar:
-        written += map(str, write_sidecars(result, now))
-    return written
+        for line in written.lines():
+            Console(highlight=False).print(f"[dim]written[/] {escape(line)}", soft_wrap=True)
+    return session, {**result, **written.as_dict()}
 
 
 def _follow(options: ValidateOptions, quiet: bool, title: str) -> ValidatedSession:

@@ -11,7 +11,10 @@ from instrument.readers.logs.log import SensorLog
 from reconstruct.api.models import load_table
 from reconstruct.validation.file_times import span_of
 from reconstruct.validation.recording import Further
+<<<<<<< HEAD
 from reconstruct.validation.sensors.clock_offset import ClockOffset
+=======
+>>>>>>> main
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
 from reconstruct.validation.sensors.session import SessionFile, evidence_of_session
 from reconstruct.validation.sensors.tracks import SensorTracks
@@ -70,15 +73,6 @@ def _session(folder: Path) -> tuple[SensorRecord, str | None]:
     return SensorRecord(f"session {folder.name}", tuple(sensors), start, end), SESSION_TABLE
 
 
-def _offset_words(offset: ClockOffset) -> str:
-    """How the files' clock is off that of the log."""
-    seconds = offset.offset * 1e-9
-    fields = ", ".join(offset.fields)
-    if offset.beyond:
-        return f"the files' clock is {-seconds:+.0f} s off that of the log, by {fields} ({offset.probability:.0%}); taken into account"
-    return f"the files' times are taken {seconds / 3600:+g} h later for the log's clock, by {fields} ({offset.probability:.0%})"
-
-
 def evidence_of_logs(
     tracks: Sequence[SensorTracks], names: Sequence[str], signals: Sequence[Signal], progress: Progress
 ) -> dict[str, Further]:
@@ -86,6 +80,7 @@ def evidence_of_logs(
     files = [
         SessionFile(name, signal.claims, span_of(signal.claims, signal.repeated))
         for name, signal in zip(names, signals, strict=True)
+<<<<<<< HEAD
     ]
     if tracks:
         progress.stage("smoothing the logs at the files' times")
@@ -96,4 +91,15 @@ def evidence_of_logs(
         own = () if file.span is None else file.span.contradictions
         notes = tuple(_offset_words(clock) for clock in clocks)
         result[file.name] = Further(tuple(evidence), (*own, *contradictions), tuple(gaps), notes)
+=======
+    ]  # fmt: skip
+    if tracks:
+        progress.stage("smoothing the logs at the files' times")
+    said = evidence_of_session(tracks, files)
+    result = {}
+    for file in files:
+        evidence, contradictions, gaps = said[file.name]
+        own = () if file.span is None else file.span.contradictions
+        result[file.name] = Further(tuple(evidence), (*own, *contradictions), tuple(gaps))
+>>>>>>> main
     return result

@@ -91,7 +91,7 @@ def _of_log(log: SensorTracks, claims: Mapping[str, Claim], span: Span | None) -
     title = log.record.title
     told = tuple(name for name in dict.fromkeys((*log.tracks, *log.echoes, *log.empty)) if name in claims)
     if span is None:
-        return [], [], [Gap(told, f"the file states no time, so {title} tells nothing of it", "the time of the recording")] if told else []  # fmt: skip
+        return [], [], [Gap(told, f"the file states no time, so {title} tells nothing of it", "Give the file in a format that keeps its time.")] if told else []  # fmt: skip
     placed = _placed(log, span)
     if isinstance(placed, Gap):
         return [], [], [dataclasses.replace(placed, fields=told)] if told else []
@@ -115,8 +115,8 @@ def _untold(log: SensorTracks, name: str) -> Gap:
     title = log.record.title
     if name in log.echoes:
         why = f"{log.echoes[name]} in {title} repeats the command: an echo is no evidence for it"
-        return Gap((name,), why, f"a log of what {name} measures")
-    return Gap((name,), f"{log.empty[name]} has no reading in {title}", "a log with readings of it")
+        return Gap((name,), why, f"Give a log of a sensor of {name}.")
+    return Gap((name,), f"{log.empty[name]} has no reading in {title}", "Give a log with readings of it.")
 
 
 def _several(logs: Logs) -> Sequence[SensorTracks]:
@@ -143,14 +143,14 @@ def _placed(log: SensorTracks, span: Span) -> list[tuple[int, int]] | Gap:
     if not inside:
         of = _period(span.earliest, span.latest, span.zone)
         whatever = "" if len(places) == 1 else ", whatever the time zone"
-        return Gap((), f"not covered: {covers}, the file is of {of}{whatever}", "a log of that time")
+        return Gap((), f"not covered: {covers}, the file is of {of}{whatever}", "Give a log of that time.")
     if len(inside) == len(places):
         return inside
     if record.zone == "local":
         why = f"unknown time zone: {covers}, and the file is in UTC"
-        return Gap((), why, "the zone of the log's clock (--log-zone)")
+        return Gap((), why, "Give the zone of the log's clock (--log-zone).")
     why = f"unknown time zone: the file has local time without its offset, and {covers}"
-    return Gap((), why, "a time with its offset in the file")
+    return Gap((), why, "Give a file that states its time with its offset.")
 
 
 def _period(first: int, last: int, zone: str) -> str:
@@ -172,11 +172,11 @@ def _of_track(
     fault = track.fault(first, last)
     if fault is not None:
         why = f"{track.channel} in {record.title} is {fault.kind} since {utc(fault.since).replace('T', ' ')}"
-        return Gap((name,), why, "a sensor that works at that time")
+        return Gap((name,), why, "Give a log of another sensor.")
     gap = track.nearest((first + last) // 2)
     if track.logged.kind == "last-measured" and gap > FRESH:
         why = f"{track.channel} in {record.title} keeps what was measured last, {age(gap)} away from the file: stale"
-        return Gap((name,), why, "a measurement at the time of the file")
+        return Gap((name,), why, "Measure it with the file.")
     times = [time for place in placed for time in _points(*place)]
     mean, std = track.at(times)
     value = float(mean.mean())

@@ -18,7 +18,7 @@ _COLOURS = {"agrees": "green", "disagrees": "bold red", "stale": "bold yellow", 
 _ORDER = {"disagrees": 0, "stale": 1, "agrees": 2}
 MOST_CAUSES = 3
 WIDE = 110
-"""Columns of a terminal from which the table says which errors would have been found."""
+"""Columns of a terminal from which the table says which errors would have been finding."""
 
 
 def print_validated(session: ValidatedSession, console: Console | None = None) -> None:
@@ -110,15 +110,15 @@ def _print_pairs(pairs: Sequence[tuple[str, str]], console: Console) -> None:
 
 def _findings(recording: Validated, short: Callable[[str], str]) -> list[tuple[str, str]]:
     pairs = []
-    for found in findings_in(recording):
-        pairs.append((f"[{_COLOURS[found.status]}]{found.status}[/]", f"[bold]{escape(title(found))}[/]"))
-        pairs.append(("", escape(short(words_of(found)))))
-        for number, item in enumerate(found.explanations[:MOST_CAUSES]):
-            share = "" if item.probability is None or item.probability > 0.99 else f" ({share_text(item.probability)})"
+    for finding in findings_in(recording):
+        pairs.append((f"[{_COLOURS[finding.status]}]{finding.status}[/]", f"[bold]{escape(title(finding))}[/]"))
+        pairs.append(("", escape(short(words_of(finding)))))
+        for number, item in enumerate(finding.explanations[:MOST_CAUSES]):
+            share = "" if item.probability > 0.99 else f" ({share_text(item.probability)})"
             more = f": {item.words}" if item.words else ""
             pairs.append(("[dim]  cause[/]" if number == 0 else "[dim]  or[/]", escape(f"{item.cause}{share}{more}")))
-        if found.verdicts[0].cure:
-            pairs.append(("[dim]  cure[/]", escape(found.verdicts[0].cure)))
+        if finding.verdicts[0].cure:
+            pairs.append(("[dim]  cure[/]", escape(finding.verdicts[0].cure)))
     return pairs
 
 
