@@ -11,10 +11,6 @@ from instrument.readers.logs.log import SensorLog
 from reconstruct.api.models import load_table
 from reconstruct.validation.file_times import span_of
 from reconstruct.validation.recording import Further
-<<<<<<< HEAD
-from reconstruct.validation.sensors.clock_offset import ClockOffset
-=======
->>>>>>> main
 from reconstruct.validation.sensors.records import LoggedSensor, SensorRecord
 from reconstruct.validation.sensors.session import SessionFile, evidence_of_session
 from reconstruct.validation.sensors.tracks import SensorTracks
@@ -80,18 +76,6 @@ def evidence_of_logs(
     files = [
         SessionFile(name, signal.claims, span_of(signal.claims, signal.repeated))
         for name, signal in zip(names, signals, strict=True)
-<<<<<<< HEAD
-    ]
-    if tracks:
-        progress.stage("smoothing the logs at the files' times")
-    found = evidence_of_session(tracks, files)
-    result: dict[str, Further] = {}
-    for file in files:
-        evidence, contradictions, gaps, clocks = found[file.name]
-        own = () if file.span is None else file.span.contradictions
-        notes = tuple(_offset_words(clock) for clock in clocks)
-        result[file.name] = Further(tuple(evidence), (*own, *contradictions), tuple(gaps), notes)
-=======
     ]  # fmt: skip
     if tracks:
         progress.stage("smoothing the logs at the files' times")
@@ -101,5 +85,4 @@ def evidence_of_logs(
         evidence, contradictions, gaps = said[file.name]
         own = () if file.span is None else file.span.contradictions
         result[file.name] = Further(tuple(evidence), (*own, *contradictions), tuple(gaps))
->>>>>>> main
     return result

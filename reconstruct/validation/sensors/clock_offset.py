@@ -75,11 +75,6 @@ def estimate_clock_offset(tracks: SensorTracks, files: Sequence[FileClaims]) -> 
     likelihood, right = search.log_likelihood(shifts), search.log_likelihood(search.stated)
     apart = np.abs(shifts[:, None] - search.stated[None, :]).min(axis=1)
     likelihood = np.where(apart <= LONGEST, likelihood, -np.inf)
-<<<<<<< HEAD
-    if not likelihood.max() > DISTINCT:
-        return _zone(search, right, 1.0, tracks.record.zone)
-=======
->>>>>>> main
     stated, moved = (float(np.logaddexp.reduce(values)) - math.log(len(values)) for values in (right, likelihood))
     odds = moved - stated + math.log(CLOCK_WRONG / (1.0 - CLOCK_WRONG))
     probability = 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
@@ -212,7 +207,6 @@ class _Search:
             total += np.interp(term.middle + shifts, self._grid, density, left=0.0, right=0.0)
         return total
 
-<<<<<<< HEAD
     def refined(self, best: float, reach: float) -> tuple[float, float]:
         """Mean and standard deviation (ns) of the shift, ``best`` within ``reach``, from `EXACT_FILES` files at most with their tracks at every time tried."""
         every = sorted({term.middle for term, _ in self._terms})
@@ -235,23 +229,6 @@ class _Search:
         mean = float((weight * shifts).sum())
         step = float(shifts[1] - shifts[0])
         return mean, math.sqrt(float((weight * (shifts - mean) ** 2).sum()) + step**2 / 12.0)
-=======
-
-def _log_density(claim: Claim, span: Span, grid: np.ndarray, mean: np.ndarray, width: np.ndarray) -> np.ndarray:
-    """Logarithm of how probable a claim is at each time of the grid [t], over its mean for the whole log; of a track with ``mean`` and ``width`` (rms) [t].
-
-    A quantity that rests is as probable at all times, and a claim that fits at none too: both say nothing.
-    """
-    width = np.hypot(width, claim.step / math.sqrt(12.0))
-    extent = float(mean.max() - mean.min()) + 6.0 * float(np.median(width))
-    density = np.exp(-0.5 * ((float(claim.value) - mean) / width) ** 2) / (width * math.sqrt(2.0 * math.pi)) * extent
-    # the recording is anywhere in its span
-    half = max(0.5 * (span.latest - span.earliest), 0.5 * (grid[1] - grid[0]))
-    first, stop = np.searchsorted(grid, grid - half, "left"), np.searchsorted(grid, grid + half, "right")
-    total = np.concatenate([[0.0], np.cumsum(density)])
-    density = (1.0 - WRONG) * (total[stop] - total[first]) / (stop - first) + WRONG
-    return np.log(density / density.mean())
->>>>>>> main
 
 
 def _peaks(shifts: np.ndarray, likelihood: np.ndarray, allowed: np.ndarray) -> list[float]:

@@ -2,19 +2,19 @@
 
 tracks = SensorTracks(record, model)                    # for each log
 files = [SessionFile(name, signal.claims, span_of(signal.claims, signal.repeated)), ...]
-evidence, contradictions, gaps, clocks = evidence_of_session([tracks], files)[name]
+evidence, contradictions, gaps = evidence_of_session([tracks], files)[name]
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
-from reconstruct.validation.evidence import Contradiction, Evidence, Gap
-from reconstruct.validation.file_times import Span
-from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset
-from reconstruct.validation.sensors.evidence import evidence_of_sensors, prepare_files
+from reconstruct.validation.evidence import Contradiction
+from reconstruct.validation.file_times import SECOND, STALE, Span
+from reconstruct.validation.sensors.clock_offset import ClockOffset, FileClaims, estimate_clock_offset, time_field
+from reconstruct.validation.sensors.evidence import Found, evidence_of_sensors, prepare_files
 from reconstruct.validation.sensors.tracks import SensorTracks
 from twin.records import Claim
+from twin.units import age
 
 FILES = 2
 """Files that must share a clock for its offset to be told as theirs: one alone may have a stale parameter as well."""
@@ -29,37 +29,30 @@ class SessionFile:
     span: Span | None
 
 
-class SessionEvidence(NamedTuple):
-    """What all logs say of one file, and the ``clocks`` by which its times were corrected, one for each log against which they show an offset."""
-
-    evidence: list[Evidence]
-    contradictions: list[Contradiction]
-    gaps: list[Gap]
-    clocks: list[ClockOffset]
-
-
-def evidence_of_session(logs: Sequence[SensorTracks], files: Sequence[SessionFile]) -> dict[str, SessionEvidence]:
-    """By the name of each file what the logs say.
+def evidence_of_session(logs: Sequence[SensorTracks], files: Sequence[SessionFile]) -> dict[str, Found]:
+    """By the name of each file what the logs say: evidence, contradictions (stale timestamps), gaps.
 
     Files whose clocks are alike (both UTC, or local with or without a known offset) share one shift against each log, or one time zone. Where their claims
-    show it, evidence is that at the corrected time.
+    show it, evidence is that at the corrected time, and each file's time is contradicted if a right clock does not explain the shift.
     """
-    found = {file.name: SessionEvidence([], [], [], []) for file in files}
+    found: dict[str, Found] = {file.name: ([], [], []) for file in files}
     for log in logs:
         clocks = _clocks(log, files)
         spans = {file.name: _on_the_clock(file, clocks) for file in files}
         prepare_files(log, spans.values())
         for file in files:
-            evidence, contradictions, gaps = evidence_of_sensors(log, file.claims, spans[file.name])
-            of_file, clock = found[file.name], _clock(file, clocks)
-            of_file.evidence.extend(evidence)
-            of_file.contradictions.extend(contradictions)
-            of_file.gaps.extend(gaps)
-            of_file.clocks.extend([] if clock is None else [clock])
-    for name, said in found.items():
-        covered = {field for item in said.evidence for field in item.fields}
-        left = [gap for gap in said.gaps if not covered.issuperset(gap.fields)]
-        found[name] = said._replace(gaps=left)
+            said = evidence_of_sensors(log, file.claims, spans[file.name])
+            clock = _clock(file, clocks)
+            stale = [_contradiction(log, file, clock)] if clock is not None and clock.beyond else []
+            evidence, contradictions, gaps = found[file.name]
+            evidence.extend(said[0])
+            contradictions.extend([*stale, *said[1]])
+            gaps.extend(said[2])
+    for file in files:
+        evidence, contradictions, gaps = found[file.name]
+        covered = {name for item in evidence for name in item.fields}
+        left = [gap for gap in gaps if not covered.issuperset(gap.fields)]
+        found[file.name] = (evidence, contradictions, left)
     return found
 
 
@@ -88,3 +81,14 @@ def _clock(file: SessionFile, clocks: Mapping[tuple[str, int | None], ClockOffse
 def _on_the_clock(file: SessionFile, clocks: Mapping[tuple[str, int | None], ClockOffset]) -> Span | None:
     clock = _clock(file, clocks)
     return file.span if clock is None or file.span is None else clock.applied(file.span)
+
+
+def _contradiction(log: SensorTracks, file: SessionFile, clock: ClockOffset) -> Contradiction:
+    """The file's time, off by what its session's clock is."""
+    field = time_field(file.claims)
+    ahead = "behind" if clock.beyond > 0 else "ahead"
+    size, error = age(abs(clock.beyond) / SECOND), age(clock.error / SECOND)
+    fields = ", ".join(clock.fields)
+    words = f"the clock of the files is {size} ± {error} {ahead} of {log.record.title}: {fields} fit it then, and not as stamped"
+    suggested = float(int(file.claims[field].value) + clock.beyond) if field in file.claims else None
+    return Contradiction(field, "stale", words, STALE, suggested, float(clock.error), "sensors")
